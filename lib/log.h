@@ -1,0 +1,37 @@
+/*
+ * log.h - one line for each event, to stderr or wherever log_open sent it.
+ *
+ * The names are OpenBSD's: log_warn adds the text of errno, log_warnx does not.
+ * A line is written with one write(2), so that the lines of several processes
+ * never mix. errno is kept.
+ */
+#ifndef LIB_LOG_H
+#define LIB_LOG_H
+
+#include <stdarg.h>
+
+enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
+
+/* The word that stands before each message, as "yodeld[123] worker 2: ". Copied;
+ * "" for none. The process id is added by itself. */
+void log_set_name(const char *name);
+void log_set_level(enum log_level level);
+enum log_level log_get_level(void);
+void log_set_format(enum log_format format);
+
+void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_errorx(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_warnx(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Logs at error level, with the text of errno (fatal) or without (fatalx), and
+ * exits with `status`. For start-up only: an event callback never exits. */
+void fatal(int status, const char *format, ...)
+    __attribute__((format(printf, 2, 3), noreturn));
+void fatalx(int status, const char *format, ...)
+    __attribute__((format(printf, 2, 3), noreturn));
+
+#endif
