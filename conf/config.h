@@ -1,0 +1,93 @@
+/*
+ * config.h - the configuration of yodeld: what the table of settings (conf/config.c) fills.
+ *
+ * A configuration is loaded whole and checked whole, or not at all. It is read-only from
+ * then on; the master and its workers share it over fork.
+ */
+#ifndef CONF_CONFIG_H
+#define CONF_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/address.h"
+#include "lib/log.h"
+#include "proto/framing.h"
+#include "proto/reply.h"
+
+#define CONFIG_WORKERS_MAX 256
+#define CONFIG_LISTENERS_MAX 64
+
+enum event_method { EVENTS_AUTO, EVENTS_EPOLL, EVENTS_POLL, EVENTS_SELECT };
+extern const char *const event_method_names[]; /* by enum event_method, NULL at the end */
+
+struct listener_config {
+	char *address_text; /* as it was given: the name of the listener */
+	struct address address;
+	char *reply_text; /* as it was given */
+	struct reply reply;
+	enum framing framing;
+	uint64_t max_message; /* bytes of payload; limits.max_message unless given */
+	uint32_t backlog;     /* connections in the accept queue of each worker */
+	bool nodelay;
+	struct prefix *allow; /* empty: everybody */
+	size_t allow_count;
+};
+
+struct config {
+	uint32_t workers; /* "auto" is already the CPUs allowed to the process */
+	struct listener_config *listeners;
+	size_t listener_count;
+	enum event_method event_method;
+	bool cpu_affinity; /* worker i on the i-th allowed CPU */
+	char *user;        /* NULL: keep the one that started us */
+	char *group;       /* NULL: the user's */
+	struct {
+		uint64_t max_connections; /* in all; 0: what the descriptors allow */
+		uint64_t max_message;     /* bytes */
+		uint64_t max_pending;     /* bytes of reply that may wait on a connection */
+	} limits;
+	struct { /* 0: off */
+		uint64_t idle_ns;
+		uint64_t stalled_write_ns;
+		uint64_t drain_ns;       /* at most this long for a stop in order */
+		uint64_t drain_quiet_ns; /* a drained connection closes when this quiet */
+		uint64_t hung_ns;        /* a worker whose loop stands still this long */
+	} timeouts;
+	struct {
+		enum log_level level;
+		enum log_format format;
+		char *file; /* NULL: stderr */
+	} log;
+	struct {
+		char *socket;  /* path; NULL: none */
+		char *address; /* NULL: none */
+	} admin;
+};
+
+/* What the command line adds to, or puts in the place of, the file. */
+struct config_sources {
+	const char *file;             /* NULL: built-in default */
+	const char *const *set;       /* "KEY=VALUE", dotted keys, NULL at the end; or NULL */
+	const char *const *listen;    /* "ADDRESS[=REPLY]", replaces all listeners; or NULL */
+	const char *workers;          /* "N" or "auto"; or NULL */
+};
+
+#define CONFIG_ERROR_MAX 512
+
+/* Loads, fills in defaults, checks. 0, or -1 with one line in error[CONFIG_ERROR_MAX]
+ * (where: file, line and column, or the key's path; what was found, what was wanted).
+ * Opens nothing but the file. On 0 the caller calls config_finish; *ret is untouched on
+ * failure. */
+int config_load(const struct config_sources *sources, struct config *ret, char *error)
+    __attribute__((warn_unused_result));
+void config_finish(struct config *config);
+
+/* The effective configuration as JSON that loads back to the same; heap, owned by the
+ * caller; NULL when out of memory. */
+char *config_print(const struct config *config);
+/* The JSON Schema (draft 2020-12 subset) of the file, heap, owned by the caller. */
+char *config_print_schema(void);
+
+#endif
