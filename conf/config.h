@@ -1,8 +1,9 @@
 /*
- * config.h - the configuration of yodeld: what the table of settings (conf/config.c) fills.
+ * config.h - the configuration of yodeld: what the table of settings (conf/config.c)
+ * fills.
  *
- * A configuration is loaded whole and checked whole, or not at all. It is read-only from
- * then on; the master and its workers share it over fork.
+ * A configuration is loaded whole and checked whole, or not at all. It is read-only
+ * from then on; the master and its workers share it over fork.
  */
 #ifndef CONF_CONFIG_H
 #define CONF_CONFIG_H
@@ -13,6 +14,7 @@
 
 #include "lib/address.h"
 #include "lib/log.h"
+
 #include "proto/framing.h"
 #include "proto/reply.h"
 
@@ -20,7 +22,8 @@
 #define CONFIG_LISTENERS_MAX 64
 
 enum event_method { EVENTS_AUTO, EVENTS_EPOLL, EVENTS_POLL, EVENTS_SELECT };
-extern const char *const event_method_names[]; /* by enum event_method, NULL at the end */
+extern const char
+    *const event_method_names[]; /* by enum event_method, NULL at the end */
 
 struct listener_config {
 	char *address_text; /* as it was given: the name of the listener */
@@ -46,14 +49,15 @@ struct config {
 	struct {
 		uint64_t max_connections; /* in all; 0: what the descriptors allow */
 		uint64_t max_message;     /* bytes */
-		uint64_t max_pending;     /* bytes of reply that may wait on a connection */
+		uint64_t max_pending; /* bytes of reply that may wait on a connection */
 	} limits;
 	struct { /* 0: off */
 		uint64_t idle_ns;
 		uint64_t stalled_write_ns;
-		uint64_t drain_ns;       /* at most this long for a stop in order */
-		uint64_t drain_quiet_ns; /* a drained connection closes when this quiet */
-		uint64_t hung_ns;        /* a worker whose loop stands still this long */
+		uint64_t drain_ns; /* at most this long for a stop in order */
+		uint64_t
+		    drain_quiet_ns; /* a drained connection closes when this quiet */
+		uint64_t hung_ns;   /* a worker whose loop stands still this long */
 	} timeouts;
 	struct {
 		enum log_level level;
@@ -68,10 +72,11 @@ struct config {
 
 /* What the command line adds to, or puts in the place of, the file. */
 struct config_sources {
-	const char *file;             /* NULL: built-in default */
-	const char *const *set;       /* "KEY=VALUE", dotted keys, NULL at the end; or NULL */
-	const char *const *listen;    /* "ADDRESS[=REPLY]", replaces all listeners; or NULL */
-	const char *workers;          /* "N" or "auto"; or NULL */
+	const char *file;       /* NULL: built-in default */
+	const char *const *set; /* "KEY=VALUE", dotted keys, NULL at the end; or NULL */
+	const char *const
+	    *listen;         /* "ADDRESS[=REPLY]", replaces all listeners; or NULL */
+	const char *workers; /* "N" or "auto"; or NULL */
 };
 
 #define CONFIG_ERROR_MAX 512

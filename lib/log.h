@@ -13,12 +13,22 @@
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 
-/* The word that stands before each message, as "yodeld[123] worker 2: ". Copied;
- * "" for none. The process id is added by itself. */
-void log_set_name(const char *name);
+/* What stands before each message: "yodeld[123] worker 2: " for log_set_name("yodeld",
+ * "worker 2"), "yodeld[123]: " for an empty role. Both are copied. Until then: nothing.
+ */
+void log_set_name(const char *program, const char *role);
 void log_set_level(enum log_level level);
 enum log_level log_get_level(void);
 void log_set_format(enum log_format format);
+extern const char *const log_level_names[];  /* by enum log_level, NULL at the end */
+extern const char *const log_format_names[]; /* by enum log_format, NULL at the end */
+
+/* Lines go to the end of the file at `path` from now on, or to stderr for NULL. 0, or
+ * -1 with errno and everything as it was. log_reopen opens the same path again (after a
+ * rotation); a line that cannot be written (ENOSPC) is counted, and the count is told
+ * when the next one can be. */
+int log_open(const char *path) __attribute__((warn_unused_result));
+int log_reopen(void) __attribute__((warn_unused_result));
 
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_errorx(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -7,21 +7,21 @@
 #define PROTO_CLOSE_REASON_H
 
 #define CLOSE_REASONS(X)                                                               \
-	X(PEER_CLOSED, "peer_closed", "the peer closed and everything owed was sent")   \
-	X(RESET, "reset", "the peer reset the connection")                              \
-	X(IDLE, "idle", "nothing came for timeouts.idle")                               \
-	X(STALLED_WRITE, "stalled_write", "the peer read nothing for stalled_write")    \
-	X(MESSAGE_TOO_LONG, "message_too_long", "a message was over max_message")       \
-	X(TRUNCATED_MESSAGE, "truncated_message", "the peer closed inside a message")   \
-	X(DENIED, "denied", "the listener's allow list does not hold the peer")         \
-	X(MAX_CONNECTIONS, "max_connections", "limits.max_connections were open")       \
-	X(DESCRIPTOR_LIMIT, "descriptor_limit", "the process had no descriptor left")   \
-	X(METHOD_LIMIT, "method_limit", "events.method cannot watch the descriptor")    \
-	X(NO_MEMORY, "no_memory", "no memory for what the connection needed")           \
-	X(SYSTEM_ERROR, "system_error", "a system call on the connection failed")       \
-	X(DRAINED, "drained", "quiet while the worker drained")                         \
-	X(DRAIN_TIMEOUT, "drain_timeout", "still busy when timeouts.drain was over")    \
-	X(STOPPED, "stopped", "the server was stopped at once")                         \
+	X(PEER_CLOSED, "peer_closed", "the peer closed and everything owed was sent")  \
+	X(RESET, "reset", "the peer reset the connection")                             \
+	X(IDLE, "idle", "nothing came for timeouts.idle")                              \
+	X(STALLED_WRITE, "stalled_write", "the peer read nothing for stalled_write")   \
+	X(MESSAGE_TOO_LONG, "message_too_long", "a message was over max_message")      \
+	X(TRUNCATED_MESSAGE, "truncated_message", "the peer closed inside a message")  \
+	X(DENIED, "denied", "the listener's allow list does not hold the peer")        \
+	X(MAX_CONNECTIONS, "max_connections", "limits.max_connections were open")      \
+	X(DESCRIPTOR_LIMIT, "descriptor_limit", "the process had no descriptor left")  \
+	X(METHOD_LIMIT, "method_limit", "events.method cannot watch the descriptor")   \
+	X(NO_MEMORY, "no_memory", "no memory for what the connection needed")          \
+	X(SYSTEM_ERROR, "system_error", "a system call on the connection failed")      \
+	X(DRAINED, "drained", "quiet while the worker drained")                        \
+	X(DRAIN_TIMEOUT, "drain_timeout", "still busy when timeouts.drain was over")   \
+	X(STOPPED, "stopped", "the server was stopped at once")                        \
 	X(WORKER_LOST, "worker_lost", "the worker that held it died")
 
 enum close_reason {

@@ -5,9 +5,9 @@
  *   line      to "\n", which stays:         [ payload ][\n]
  *   length32  length first, big-endian:     [ n: 4 bytes ][ payload: n bytes ]
  *
- * A reply is framed as its message was: header and trailer stand around the payload of the
- * reply, so that `fixed=1` answers "1\n" to a line. The last line of a stream that ends
- * without "\n" is a message without trailer, and so is its reply.
+ * A reply is framed as its message was: header and trailer stand around the payload of
+ * the reply, so that `fixed=1` answers "1\n" to a line. The last line of a stream that
+ * ends without "\n" is a message without trailer, and so is its reply.
  */
 #ifndef PROTO_FRAMING_H
 #define PROTO_FRAMING_H
@@ -55,14 +55,14 @@ enum frame_status framing_next(enum framing framing, const uint8_t *data, size_t
 enum frame_status framing_last(
     enum framing framing, const uint8_t *data, size_t length, struct frame *ret);
 
-/* The frame around a payload of `payload` bytes that answers (or is sent like) a message
- * with `like`'s trailer; framing_outline makes one for a message of our own. */
+/* The frame around a payload of `payload` bytes that answers (or is sent like) a
+ * message with `like`'s trailer; framing_outline makes one for a message of our own. */
 struct frame framing_answer(
     enum framing framing, const struct frame *like, size_t payload);
 struct frame framing_outline(enum framing framing, size_t payload);
 
-/* Writes the header before and the trailer after the payload that stands, or will stand,
- * at out + frame->header. out has room for frame_length bytes. */
+/* Writes the header before and the trailer after the payload that stands, or will
+ * stand, at out + frame->header. out has room for frame_length bytes. */
 void framing_write(enum framing framing, const struct frame *frame, uint8_t *out);
 
 #endif
