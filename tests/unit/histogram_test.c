@@ -1,0 +1,233 @@
+#include <errno.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+/* cmocka needs the four above */
+#include <cmocka.h>
+
+#include "lib/histogram.h"
+
+static const struct histogram_config hour_us = { 1, 3600000000, 3 };
+static const struct histogram_config hour_ns = { 1, 3600000000000, 3 };
+
+static struct histogram *
+make(const struct histogram_config *config)
+{
+	struct histogram *histogram = histogram_create(config);
+
+	assert_non_null(histogram);
+	return histogram;
+}
+
+static void
+the_indexes_are_those_of_the_other_implementations(void **state)
+{
+	struct histogram *h = make(&hour_us);
+	static const struct {
+		uint64_t value;
+		int32_t index;
+	} known[] = { { 0, 0 }, { 1, 1 }, { 2047, 2047 }, { 2048, 2048 },
+		{ 2049, 2048 }, { 5000, 3298 }, { 123456, 8073 },
+		{ 3600000000, 23220 } };
+
+	(void)state;
+	assert_int_equal(h->counts_length, 23552);
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		assert_int_equal(histogram_index(h, known[i].value), known[i].index);
+	free(h);
+}
+
+static void
+every_index_goes_to_a_value_and_back(void **state)
+{
+	static const struct histogram_config configs[] = { { 1, 3600000000000, 3 },
+		{ 1, 2, 1 }, { 1000, 3600000000, 2 }, { 1, (int64_t)1 << 62, 5 },
+		{ 7, 100000, 4 } };
+
+	(void)state;
+	for (size_t c = 0; c < sizeof(configs) / sizeof(configs[0]); c++) {
+		struct histogram *h = make(&configs[c]);
+
+		for (int32_t i = 0; i < h->counts_length; i++) {
+			uint64_t low = histogram_value_at(h, i);
+			uint64_t high = histogram_highest_equivalent(h, low);
+
+			assert_int_equal(histogram_index(h, low), i);
+			assert_int_equal(histogram_index(h, high), i);
+			assert_true(histogram_lowest_equivalent(h, high) == low);
+		}
+		assert_true(histogram_index(h, (uint64_t)configs[c].highest) <
+		    h->counts_length);
+		free(h);
+	}
+}
+
+static void
+an_empty_histogram_has_zeros_for_figures(void **state)
+{
+	struct histogram *h = make(&hour_ns);
+	struct histogram_cursor cursor = { 0 };
+
+	(void)state;
+	assert_true(histogram_count(h) == 0);
+	assert_true(histogram_min(h) == 0);
+	assert_true(histogram_max(h) == 0);
+	assert_true(histogram_mean(h) == 0);
+	assert_true(histogram_stddev(h) == 0);
+	assert_true(histogram_percentile(h, 99) == 0);
+	assert_false(histogram_next(h, &cursor));
+	free(h);
+}
+
+static void
+percentiles_of_one_to_ten_thousand_are_the_ranks(void **state)
+{
+	struct histogram *h = make(&hour_ns);
+	static const double percentiles[] = { 0, 0.01, 10, 50, 90, 99, 99.9, 99.99,
+		100 };
+
+	(void)state;
+	for (uint64_t v = 1; v <= 10000; v++)
+		histogram_record(h, v);
+	for (size_t i = 0; i < sizeof(percentiles) / sizeof(percentiles[0]); i++) {
+		double want = percentiles[i] * 100;
+		uint64_t exact = want < 1 ? 1 : (uint64_t)lround(want);
+		uint64_t got = histogram_percentile(h, percentiles[i]);
+
+		assert_true(got == histogram_highest_equivalent(h, exact) ||
+		    (exact == 10000 && got == 10000));
+	}
+	assert_true(histogram_min(h) == 1 && histogram_max(h) == 10000);
+	assert_true(fabs(histogram_mean(h) - 5000.5) < 5);
+	assert_true(fabs(histogram_stddev(h) - 2886.75) < 5);
+	free(h);
+}
+
+static void
+ninety_nine_point_nine_of_a_thousand_is_the_999th(void **state)
+{
+	struct histogram *h = make(&hour_ns);
+
+	(void)state;
+	histogram_record_many(h, 10, 999);
+	histogram_record(h, 1000);
+	assert_true(histogram_percentile(h, 99.9) == 10);
+	assert_true(histogram_percentile(h, 99.91) == 1000);
+	assert_true(histogram_at_rank(h, 999) == 10);
+	assert_true(histogram_at_rank(h, 1000) == 1000);
+	assert_true(histogram_at_rank(h, 5000) == 1000);
+	free(h);
+}
+
+static void
+a_value_over_the_highest_is_dropped_and_counted(void **state)
+{
+	struct histogram *h = make(&hour_ns);
+
+	(void)state;
+	histogram_record(h, 3600000000000);
+	histogram_record(h, 3600000000001);
+	histogram_record(h, UINT64_MAX);
+	assert_true(histogram_count(h) == 1);
+	assert_true(histogram_dropped(h) == 2);
+	assert_true(histogram_max(h) == 3600000000000);
+	free(h);
+}
+
+static void
+adding_is_the_same_as_recording_in_one(void **state)
+{
+	struct histogram *a = make(&hour_ns), *b = make(&hour_ns),
+			 *all = make(&hour_ns);
+	uint64_t value = 1;
+
+	(void)state;
+	for (int i = 0; i < 20000; i++) {
+		value = value * 6364136223846793005u + 1442695040888963407u;
+		uint64_t v = value >> (20 + i % 40);
+
+		histogram_record(i % 3 == 0 ? a : b, v);
+		histogram_record(all, v);
+	}
+	assert_int_equal(histogram_add(a, b), 0);
+	assert_memory_equal(a, all, histogram_size(&hour_ns));
+	free(a);
+	free(b);
+	free(all);
+}
+
+static void
+adding_another_configuration_is_refused(void **state)
+{
+	struct histogram *a = make(&hour_ns), *b = make(&hour_us);
+
+	(void)state;
+	histogram_record(b, 5);
+	errno = 0;
+	assert_int_equal(histogram_add(a, b), -1);
+	assert_int_equal(errno, EINVAL);
+	assert_true(histogram_count(a) == 0);
+	free(a);
+	free(b);
+}
+
+static void
+the_difference_of_two_moments_is_what_came_between(void **state)
+{
+	struct histogram *now = make(&hour_ns), *before = make(&hour_ns);
+	struct histogram *between = make(&hour_ns);
+
+	(void)state;
+	histogram_record(now, 7);
+	histogram_record(now, 900000);
+	assert_int_equal(histogram_add(before, now), 0);
+	histogram_record_many(now, 123456, 3);
+	assert_int_equal(histogram_subtract(between, now, before), 0);
+	assert_true(histogram_count(between) == 3);
+	assert_true(histogram_lowest_equivalent(now, 123456) == histogram_min(between));
+	assert_true(
+	    histogram_highest_equivalent(now, 123456) == histogram_max(between));
+	assert_int_equal(histogram_subtract(between, now, now), 0);
+	assert_true(histogram_count(between) == 0 && histogram_max(between) == 0);
+	free(now);
+	free(before);
+	free(between);
+}
+
+static void
+a_configuration_that_is_none_is_refused(void **state)
+{
+	static const struct histogram_config bad[] = { { 0, 100, 3 }, { 1, 1, 3 },
+		{ 1, 100, 0 }, { 1, 100, 6 }, { 100, 150, 3 }, { -1, 100, 3 },
+		{ (int64_t)1 << 60, (int64_t)1 << 62, 5 } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		errno = 0;
+		assert_true(histogram_size(&bad[i]) == 0);
+		assert_int_equal(errno, EINVAL);
+		assert_null(histogram_create(&bad[i]));
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_indexes_are_those_of_the_other_implementations),
+		cmocka_unit_test(every_index_goes_to_a_value_and_back),
+		cmocka_unit_test(an_empty_histogram_has_zeros_for_figures),
+		cmocka_unit_test(percentiles_of_one_to_ten_thousand_are_the_ranks),
+		cmocka_unit_test(ninety_nine_point_nine_of_a_thousand_is_the_999th),
+		cmocka_unit_test(a_value_over_the_highest_is_dropped_and_counted),
+		cmocka_unit_test(adding_is_the_same_as_recording_in_one),
+		cmocka_unit_test(adding_another_configuration_is_refused),
+		cmocka_unit_test(the_difference_of_two_moments_is_what_came_between),
+		cmocka_unit_test(a_configuration_that_is_none_is_refused),
+	};
+
+	return cmocka_run_group_tests_name("histogram", tests, NULL, NULL);
+}
