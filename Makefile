@@ -6,6 +6,8 @@ CC := gcc
 endif
 SANITIZE ?=
 WERROR ?=
+PREFIX ?= /usr/local
+TIME ?= 60
 
 # The plain flavour builds in build/, any other (compiler, sanitizer) beside it.
 comma := ,
@@ -34,7 +36,7 @@ PARTS_O := $(PARTS:%.c=$B/obj/%.o)
 PROGRAMS := $B/yodeld $B/yodel
 
 .PHONY: all
-all: $(PROGRAMS)
+all: $(PROGRAMS) ## build the programs (CC=clang, SANITIZE=address,undefined, WERROR=1)
 
 $B/yodeld: $B/obj/master/main.o $B/yodel.a
 $B/yodel: $B/obj/client/main.o $B/yodel.a
@@ -51,17 +53,85 @@ $B/obj/%.o: %.c
 
 # Unit tests: tests/unit/NAME_test.c is one cmocka program.
 UNIT_TESTS := $(patsubst tests/unit/%.c,$B/tests/%,$(wildcard tests/unit/*_test.c))
-$B/tests/%_test: $B/obj/tests/unit/%_test.o $B/yodel.a
+$(UNIT_TESTS): $B/tests/%: $B/obj/tests/unit/%.o $B/yodel.a
 	@mkdir -p $(@D)
 	$(CC) $(all_cflags) $(LDFLAGS) -o $@ $^ $(all_libs) -lcmocka
 
+# Fuzz targets: tests/fuzz/NAME_fuzz.c, its corpus in tests/fuzz/corpus/NAME/. Linked with
+# replay.c they are a regression test, linked with libFuzzer they look for more.
+FUZZ := $(patsubst tests/fuzz/%_fuzz.c,%,$(wildcard tests/fuzz/*_fuzz.c))
+REPLAYS := $(FUZZ:%=$B/fuzz/%)
+FUZZERS := $(FUZZ:%=$B/libfuzzer/%)
+$(REPLAYS): $B/fuzz/%: $B/obj/tests/fuzz/%_fuzz.o $B/obj/tests/fuzz/replay.o $B/yodel.a
+	@mkdir -p $(@D)
+	$(CC) $(all_cflags) $(LDFLAGS) -o $@ $^ $(all_libs)
+$(FUZZERS): $B/libfuzzer/%: $B/obj/tests/fuzz/%_fuzz.o $B/yodel.a
+	@mkdir -p $(@D)
+	$(CC) $(all_cflags) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(all_libs)
+
+# Raw programs that the benchmarks compare with: tests/bench/NAME.c, each by itself.
+BENCHES := $(patsubst tests/bench/%.c,$B/bench/%,$(wildcard tests/bench/*.c))
+$(BENCHES): $B/bench/%: tests/bench/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(all_cflags) $(LDFLAGS) -o $@ $<
+
+export B CC SANITIZE
+export HEADER_FLAGS := -std=gnu11 $(WARNINGS) $(CPPFLAGS)
+.PHONY: check
+check: all $(UNIT_TESTS) $(REPLAYS) ## run all tests and checks (KINDS="unit bats corpus static")
+	@tests/run-checks $(KINDS)
+
 .PHONY: unit
-unit: $(UNIT_TESTS)
+unit: $(UNIT_TESTS) ## run the unit tests alone, in full
 	@status=0; for t in $^; do $$t || status=1; done; exit $$status
 
+.PHONY: fuzz fuzzers
+fuzz: ## look for crashes, TIME=60 seconds for each target (clang)
+	$(MAKE) CC=clang SANITIZE=fuzzer-no-link,address,undefined TIME=$(TIME) fuzzers
+fuzzers: $(FUZZERS)
+	@set -e; for t in $^; do \
+		found=$B/corpus/$${t##*/}; mkdir -p $$found; echo "== $${t##*/}, $(TIME) s"; \
+		$$t -max_total_time=$(TIME) -timeout=10 -artifact_prefix=$$found- \
+			$$found tests/fuzz/corpus/$${t##*/}; done
+
+.PHONY: demo
+demo: all ## see it work: a server, the two-socket test, 10,000 sockets
+	@tests/demo
+
+.PHONY: bench
+bench: all $(BENCHES) ## cost of a message beside a raw epoll server, as JSON and Markdown
+	@tests/bench/run
+
+.PHONY: deps
+deps: ## install what build and tests need (ONLY=build: the build alone)
+	@tests/install-deps $(ONLY)
+
+.PHONY: format
+format: ## lay out the C sources with clang-format
+	clang-format -i $(SOURCES) $(HEADERS) $(wildcard tests/unit/*.[ch] tests/fuzz/*.[ch] tests/bench/*.[ch])
+
+.PHONY: install
+install: all ## install below $(DESTDIR)$(PREFIX)
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $B/yodeld $(DESTDIR)$(PREFIX)/sbin/
+	install -m 755 $B/yodel $(DESTDIR)$(PREFIX)/bin/
+	install -d $(DESTDIR)$(PREFIX)/share/doc/yodel/examples
+	install -m 644 README.md CHANGELOG.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/yodel/
+	install -m 644 conf/examples/*.json $(DESTDIR)$(PREFIX)/share/doc/yodel/examples/
+
+.PHONY: dist
+dist: ## build/yodel-VERSION.tar.gz of what is committed
+	@mkdir -p build
+	git archive --prefix=yodel-$(VERSION)/ -o build/yodel-$(VERSION).tar.gz HEAD
+	@echo build/yodel-$(VERSION).tar.gz
+
 .PHONY: clean
-clean:
+clean: ## remove build/
 	rm -rf build
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
 .SECONDARY:
 -include $(shell find $B/obj -name '*.d' 2>/dev/null)
