@@ -1,0 +1,62 @@
+#include "lib/buffer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define FIRST_CAPACITY 1024
+
+int
+buffer_reserve(struct buffer **buffer, size_t more)
+{
+	struct buffer *b = *buffer;
+	if (b != NULL && b->capacity - b->end >= more)
+		return 0;
+	size_t length = buffer_length(b);
+	/* Moving is worth it only when it copies less than it frees. */
+	if (b != NULL && b->start >= length && b->capacity - length >= more) {
+		memcpy(b->data, b->data + b->start, length);
+		b->start = 0;
+		b->end = length;
+		return 0;
+	}
+	size_t capacity = b == NULL ? FIRST_CAPACITY : b->capacity;
+	while (capacity < length + more)
+		capacity *= 2;
+	struct buffer *larger = malloc(sizeof(*larger) + capacity);
+	if (larger == NULL)
+		return -1;
+	*larger = (struct buffer){ .end = length, .capacity = capacity };
+	if (length > 0)
+		memcpy(larger->data, b->data + b->start, length);
+	free(b);
+	*buffer = larger;
+	return 0;
+}
+
+int
+buffer_append(struct buffer **buffer, const void *data, size_t length)
+{
+	if (length == 0)
+		return 0;
+	if (buffer_reserve(buffer, length) < 0)
+		return -1;
+	memcpy((*buffer)->data + (*buffer)->end, data, length);
+	(*buffer)->end += length;
+	return 0;
+}
+
+void
+buffer_consume(struct buffer **buffer, size_t length)
+{
+	if (length >= buffer_length(*buffer))
+		buffer_release(buffer);
+	else
+		(*buffer)->start += length;
+}
+
+void
+buffer_release(struct buffer **buffer)
+{
+	free(*buffer);
+	*buffer = NULL;
+}

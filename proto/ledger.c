@@ -1,0 +1,159 @@
+#include "proto/ledger.h"
+
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+_Static_assert(LEDGER_COUNTER_COUNT <= LEDGER_COUNTERS_MAX, "no room for a counter");
+_Static_assert((int)CLOSE_REASON_COUNT <= LEDGER_REASONS_MAX, "no room for a reason");
+_Static_assert(sizeof(struct ledger_block) == 512, "the layout of a block is fixed");
+
+static const struct {
+	const char *name;
+	const char *unit;
+	const char *help;
+} rows[LEDGER_COUNTER_COUNT] = {
+#define X(id, name, unit, help) { name, unit, help },
+	LEDGER_COUNTERS(X)
+#undef X
+};
+
+const char *
+ledger_counter_name(enum ledger_counter counter)
+{
+	return rows[counter].name;
+}
+
+const char *
+ledger_counter_unit(enum ledger_counter counter)
+{
+	return rows[counter].unit;
+}
+
+const char *
+ledger_counter_help(enum ledger_counter counter)
+{
+	return rows[counter].help;
+}
+
+static struct ledger *
+map(int fd)
+{
+	void *memory = mmap(
+	    NULL, sizeof(struct ledger), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	return memory == MAP_FAILED ? NULL : memory;
+}
+
+struct ledger *
+ledger_create(int *ret_fd)
+{
+	int fd = memfd_create("yodeld-ledger", MFD_CLOEXEC);
+	if (fd < 0)
+		return NULL;
+	struct ledger *ledger = NULL;
+	if (ftruncate(fd, sizeof(struct ledger)) == 0)
+		ledger = map(fd);
+	if (ledger == NULL) {
+		close(fd);
+		return NULL;
+	}
+	ledger->magic = LEDGER_MAGIC;
+	ledger->layout = LEDGER_LAYOUT;
+	*ret_fd = fd;
+	return ledger;
+}
+
+struct ledger *
+ledger_attach(int fd)
+{
+	struct stat st;
+	if (fstat(fd, &st) < 0)
+		return NULL;
+	struct ledger *ledger = NULL;
+	if ((uint64_t)st.st_size == sizeof(struct ledger)) {
+		ledger = map(fd);
+		if (ledger == NULL)
+			return NULL;
+		if (ledger->magic == LEDGER_MAGIC && ledger->layout == LEDGER_LAYOUT)
+			return ledger;
+		munmap(ledger, sizeof(*ledger));
+	}
+	errno = EPROTO;
+	return NULL;
+}
+
+static uint64_t
+load(const _Atomic uint64_t *counter)
+{
+	return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+void
+ledger_add_block(struct ledger_totals *totals, const struct ledger_block *block)
+{
+	/* Ends first: a reader that meets a connection's end has met its beginning. */
+	for (int i = CLOSE_REASON_COUNT - 1; i >= 0; i--)
+		totals->closed[i] += load(&block->closed[i]);
+	atomic_thread_fence(memory_order_acquire);
+	for (int i = LEDGER_COUNTER_COUNT - 1; i >= 0; i--)
+		totals->counters[i] += load(&block->counters[i]);
+}
+
+void
+ledger_sum(const struct ledger *ledger, struct ledger_totals *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	for (int i = 0; i < LEDGER_SLOTS; i++)
+		ledger_add_block(ret, &ledger->retired[i]);
+	for (int i = 0; i < LEDGER_BLOCKS; i++)
+		ledger_add_block(ret, &ledger->live[i]);
+}
+
+void
+ledger_sum_slot(const struct ledger *ledger, uint32_t slot, struct ledger_totals *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	ledger_add_block(ret, &ledger->retired[slot]);
+	for (int i = 0; i < LEDGER_BLOCKS; i++) {
+		if (load(&ledger->live[i].slot) == slot)
+			ledger_add_block(ret, &ledger->live[i]);
+	}
+}
+
+uint64_t
+ledger_closed(const struct ledger_totals *totals)
+{
+	uint64_t sum = 0;
+	for (int i = 0; i < CLOSE_REASON_COUNT; i++)
+		sum += totals->closed[i];
+	return sum;
+}
+
+uint64_t
+ledger_open(const struct ledger_totals *totals)
+{
+	return totals->counters[LEDGER_CONNECTIONS_ACCEPTED] +
+	    totals->counters[LEDGER_CONNECTIONS_MOVED_IN] -
+	    totals->counters[LEDGER_CONNECTIONS_MOVED_OUT] - ledger_closed(totals);
+}
+
+void
+ledger_retire(struct ledger *ledger, struct ledger_block *block, uint64_t handed_over)
+{
+	struct ledger_totals totals = { 0 };
+	ledger_add_block(&totals, block);
+	uint64_t open = ledger_open(&totals);
+	uint64_t moved = handed_over < open ? handed_over : open;
+	totals.counters[LEDGER_CONNECTIONS_MOVED_OUT] += moved;
+	totals.closed[CLOSE_WORKER_LOST] += open - moved;
+
+	struct ledger_block *retired = &ledger->retired[load(&block->slot)];
+	for (int i = 0; i < LEDGER_COUNTER_COUNT; i++)
+		atomic_fetch_add(&retired->counters[i], totals.counters[i]);
+	for (int i = 0; i < CLOSE_REASON_COUNT; i++)
+		atomic_fetch_add(&retired->closed[i], totals.closed[i]);
+	memset(block, 0, sizeof(*block));
+}

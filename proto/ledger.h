@@ -1,0 +1,135 @@
+/*
+ * ledger.h - the count of everything, in memory that the master shares with its workers
+ * before the first fork and hands on over an upgrade.
+ *
+ *   +--------+-------------------------+-----------------------------------------+
+ *   | header | retired[slot]           | live[block]                             |
+ *   +--------+-------------------------+-----------------------------------------+
+ *              written by the master     each written by one worker process only
+ *
+ * A worker process owns one live block while it lives. When it is gone the master
+ * closes its books: what it held open becomes `worker_lost`, everything is added to the
+ * retired block of the slot, and the live block is free again. A counter is only ever
+ * added to by its one writer, so a reader needs no lock and a SIGKILL leaves nothing
+ * half-written:
+ *
+ *   connections_open = accepted + moved_in - moved_out - sum(closed)
+ *
+ * holds at each moment, because open is not stored but is that difference.
+ * Layout rule: counters are added at the end (LEDGER_LAYOUT says whether two programs
+ * fit).
+ */
+#ifndef PROTO_LEDGER_H
+#define PROTO_LEDGER_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "proto/close_reason.h"
+
+/* X(identifier, name, unit, help); all are counters that never go backwards. */
+#define LEDGER_COUNTERS(X)                                                             \
+	X(CONNECTIONS_ACCEPTED, "connections_accepted", "connections",                 \
+	    "connections taken from the accept queues")                                \
+	X(CONNECTIONS_MOVED_IN, "connections_moved_in", "connections",                 \
+	    "open connections taken over from another worker")                         \
+	X(CONNECTIONS_MOVED_OUT, "connections_moved_out", "connections",               \
+	    "open connections handed to another worker")                               \
+	X(MESSAGES_RECEIVED, "messages_received", "messages", "messages read whole")   \
+	X(REPLIES_SENT, "replies_sent", "replies",                                     \
+	    "replies handed to the kernel whole; those that waited together are "      \
+	    "booked "                                                                  \
+	    "when the last byte of the last one left")                                 \
+	X(BYTES_RECEIVED, "bytes_received", "bytes", "bytes read from peers")          \
+	X(BYTES_SENT, "bytes_sent", "bytes", "bytes handed to the kernel for peers")   \
+	X(BYTES_DROPPED, "bytes_dropped", "bytes",                                     \
+	    "bytes of reply still owed when a connection closed")                      \
+	X(ACCEPT_PAUSES, "accept_pauses", "pauses",                                    \
+	    "times that accepting stopped for want of descriptors or memory")
+
+enum ledger_counter {
+#define X(id, name, unit, help) LEDGER_##id,
+	LEDGER_COUNTERS(X)
+#undef X
+	    LEDGER_COUNTER_COUNT
+};
+
+const char *ledger_counter_name(enum ledger_counter counter);
+const char *ledger_counter_unit(enum ledger_counter counter);
+const char *ledger_counter_help(enum ledger_counter counter);
+
+#define LEDGER_MAGIC 0x796f6465
+#define LEDGER_LAYOUT 1
+#define LEDGER_SLOTS 256
+#define LEDGER_BLOCKS 768
+#define LEDGER_COUNTERS_MAX 30
+#define LEDGER_REASONS_MAX 32
+
+/* 512 bytes, so that no two writers meet in a cache line or in a pair of them. */
+struct ledger_block {
+	_Alignas(128) _Atomic uint64_t counters[LEDGER_COUNTERS_MAX];
+	_Atomic uint64_t closed[LEDGER_REASONS_MAX]; /* by enum close_reason */
+	_Atomic uint64_t beats; /* added to by the worker's loop while it turns */
+	_Atomic uint64_t slot;  /* written by the master while nobody owns the block */
+};
+
+struct ledger {
+	uint32_t magic;
+	uint32_t layout;
+	struct ledger_block retired[LEDGER_SLOTS];
+	struct ledger_block live[LEDGER_BLOCKS];
+};
+
+/* A sum of blocks: plain numbers. */
+struct ledger_totals {
+	uint64_t counters[LEDGER_COUNTER_COUNT];
+	uint64_t closed[CLOSE_REASON_COUNT];
+};
+
+/* Anonymous shared memory for all of it, zeroed. *ret_fd can be handed to another
+ * program image. NULL with errno. */
+struct ledger *ledger_create(int *ret_fd) __attribute__((warn_unused_result));
+/* Maps what ledger_create made. NULL with errno (EPROTO: not a ledger of this layout).
+ */
+struct ledger *ledger_attach(int fd) __attribute__((warn_unused_result));
+
+/* Closes the books of a worker that is gone: what it held open is booked as
+ * worker_lost, but for `handed_over` connections that another worker has already booked
+ * as moved in. */
+void ledger_retire(
+    struct ledger *ledger, struct ledger_block *block, uint64_t handed_over);
+
+void ledger_add_block(struct ledger_totals *totals, const struct ledger_block *block);
+/* The sum of everything, retired and live. */
+void ledger_sum(const struct ledger *ledger, struct ledger_totals *ret);
+/* The sum for one slot: what is retired there, and the live blocks that carry its
+ * number. */
+void ledger_sum_slot(
+    const struct ledger *ledger, uint32_t slot, struct ledger_totals *ret);
+uint64_t ledger_closed(const struct ledger_totals *totals);
+uint64_t ledger_open(const struct ledger_totals *totals);
+
+/* The one writer's way to count. */
+static inline void
+ledger_count(struct ledger_block *block, enum ledger_counter counter, uint64_t n)
+{
+	_Atomic uint64_t *c = &block->counters[counter];
+	atomic_store_explicit(
+	    c, atomic_load_explicit(c, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+static inline void
+ledger_count_closed(struct ledger_block *block, enum close_reason reason)
+{
+	_Atomic uint64_t *c = &block->closed[reason];
+	atomic_store_explicit(
+	    c, atomic_load_explicit(c, memory_order_relaxed) + 1, memory_order_relaxed);
+}
+
+static inline void
+ledger_beat(struct ledger_block *block)
+{
+	atomic_fetch_add_explicit(&block->beats, 1, memory_order_relaxed);
+}
+
+#endif
