@@ -24,14 +24,16 @@ int units_parse_count(const char *text, uint64_t *ret_count)
 int units_parse_duration(const char *text, uint64_t *ret_ns)
     __attribute__((warn_unused_result));
 
-/* The shortest text that parses back to exactly the same value ("64k", "1M", "30s").
+/* The shortest text that parses back to exactly the same value ("64k", "1M", "30s"; a
+ * duration of 0 is "0s").
  * They write into buffer[UNITS_TEXT_MAX] and return it. */
 const char *units_format_size(uint64_t bytes, char *buffer);
 const char *units_format_count(uint64_t count, char *buffer);
 const char *units_format_duration(uint64_t ns, char *buffer);
 
-/* For people, rounded to three significant digits: "1.31 MB" style sizes ("1.3M"),
- * durations "42.1 us", "1.25 ms", "3.2 s". Same buffer rule. Not parsed back. */
+/* For people, rounded to three significant digits, zeros at the end left out: sizes
+ * "512 B", "1.31 MB" (1024-based); durations "42.1 us", "1.25 ms", "3.2 s", from one
+ * minute "1m 30s", "1h 2m". Same buffer rule. Not parsed back. */
 const char *units_show_size(uint64_t bytes, char *buffer);
 const char *units_show_duration(uint64_t ns, char *buffer);
 /* 1234567 -> "1,234,567" */
