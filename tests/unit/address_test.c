@@ -1,0 +1,239 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+/* cmocka needs those above */
+#include <cmocka.h>
+
+#include <netinet/in.h>
+
+#include "lib/address.h"
+
+static struct address
+parsed(const char *text)
+{
+	struct address address = { 0 };
+	char error[256] = "";
+
+	if (address_parse(text, &address, error, sizeof error) != 0)
+		fail_msg("%s", error);
+	return address;
+}
+
+static void
+check_text(const char *text, const char *expected)
+{
+	struct address address = parsed(text);
+	char buffer[ADDRESS_TEXT_MAX];
+
+	assert_string_equal(address_format(&address, buffer), expected);
+}
+
+static void
+test_numeric_addresses_are_read_and_written(void **state)
+{
+	(void)state;
+	check_text("127.0.0.1:10000", "127.0.0.1:10000");
+	check_text("[::1]:8001", "[::1]:8001");
+	check_text("*:80", "0.0.0.0:80");
+	check_text(":80", "0.0.0.0:80");
+	check_text("[::]:0", "[::]:0");
+	check_text("[2001:DB8::1]:65535", "[2001:db8::1]:65535");
+	check_text("[fe80::1%lo]:1", "[fe80::1%lo]:1");
+	check_text("[fe80::1%99999]:1", "[fe80::1%99999]:1");
+}
+
+static void
+check_refused(const char *text, const char *expected)
+{
+	struct address address = { .length = 77 };
+	char error[256] = "";
+
+	assert_int_equal(address_parse(text, &address, error, sizeof error), -1);
+	assert_string_equal(error, expected);
+	assert_int_equal(address.length, 77);
+}
+
+static void
+test_what_is_no_address_is_refused_with_what_was_wanted(void **state)
+{
+	(void)state;
+	check_refused("127.0.0.1",
+	    "\"127.0.0.1\" has no port; \"address:port\" or "
+	    "\"[IPv6 address]:port\" was wanted");
+	check_refused("",
+	    "\"\" has no port; \"address:port\" or \"[IPv6 address]:port\" was "
+	    "wanted");
+	check_refused("[::1]",
+	    "\"[::1]\" has no port; \"address:port\" or \"[IPv6 "
+	    "address]:port\" was wanted");
+	check_refused("::1:80",
+	    "\"::1:80\": an IPv6 address stands in brackets; "
+	    "\"[address]:port\" was wanted");
+	check_refused("127.0.0.1:65536",
+	    "\"127.0.0.1:65536\": \"65536\" is no port; a number "
+	    "from 0 to 65535 was wanted");
+	check_refused("127.0.0.1:",
+	    "\"127.0.0.1:\": \"\" is no port; a number from 0 to 65535 "
+	    "was wanted");
+	check_refused("127.0.0.1:+80",
+	    "\"127.0.0.1:+80\": \"+80\" is no port; a number from "
+	    "0 to 65535 was wanted");
+	check_refused("127.1:80",
+	    "\"127.1:80\": \"127.1\" is no IPv4 address; "
+	    "\"address:port\" or \"[IPv6 address]:port\" was wanted");
+	check_refused("localhost:80",
+	    "\"localhost:80\": \"localhost\" is no IPv4 address; \"address:port\" or "
+	    "\"[IPv6 "
+	    "address]:port\" was wanted");
+	check_refused("[127.0.0.1]:80",
+	    "\"[127.0.0.1]:80\": \"127.0.0.1\" is no IPv6 address; \"address:port\" or "
+	    "\"[IPv6 address]:port\" was wanted");
+}
+
+static void
+test_a_text_of_any_length_is_refused_in_one_short_line(void **state)
+{
+	struct address address;
+	char error[128];
+	char text[2000];
+
+	(void)state;
+	memset(text, 'a', sizeof text);
+	memcpy(text + sizeof text - 4, ":80", 4);
+	assert_int_equal(address_parse(text, &address, error, sizeof error), -1);
+	assert_string_equal(error,
+	    "the host of \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa..."
+	    "\" is too long");
+}
+
+static void
+test_names_are_resolved_and_numbers_need_no_resolver(void **state)
+{
+	struct address found[4];
+	char error[256] = "";
+
+	(void)state;
+	assert_int_equal(
+	    address_resolve("127.0.0.1:80", found, 4, error, sizeof error), 1);
+	assert_int_equal(address_port(&found[0]), 80);
+	assert_true(
+	    address_resolve("localhost:81", found, 4, error, sizeof error) >= 1);
+	assert_int_equal(address_port(&found[0]), 81);
+	assert_int_equal(
+	    address_resolve("localhost:81", found, 1, error, sizeof error), 1);
+	assert_true(address_resolve(":82", found, 4, error, sizeof error) >= 1);
+	assert_int_equal(
+	    address_resolve("localhost", found, 4, error, sizeof error), -1);
+	assert_int_equal(address_resolve("[x]:1", found, 4, error, sizeof error), -1);
+	assert_string_equal(error, "\"[x]:1\": \"x\" is no IPv6 address");
+	assert_int_equal(address_resolve("a..b:1", found, 4, error, sizeof error), -1);
+	assert_non_null(strstr(error, "host \"a..b\" cannot be resolved: "));
+}
+
+static void
+test_addresses_are_equal_when_host_and_port_are(void **state)
+{
+	struct address a = parsed("127.0.0.1:80"), b = parsed("127.0.0.1:81");
+	struct address c = parsed("[::1]:80"), d = parsed("[::2]:80");
+
+	(void)state;
+	assert_false(address_equal(&a, &b));
+	address_set_port(&b, 80);
+	assert_true(address_equal(&a, &b));
+	assert_false(address_equal(&a, &c));
+	assert_false(address_equal(&c, &d));
+	assert_true(address_equal(&c, &c));
+	address_set_port(&c, 9);
+	assert_int_equal(address_port(&c), 9);
+}
+
+static bool
+inside(const char *prefix_text, const char *address_text)
+{
+	struct prefix prefix;
+	struct address address = parsed(address_text);
+	char error[256] = "";
+
+	if (prefix_parse(prefix_text, &prefix, error, sizeof error) != 0)
+		fail_msg("%s", error);
+	return prefix_contains(&prefix, &address);
+}
+
+static void
+test_a_prefix_holds_what_shares_its_first_bits(void **state)
+{
+	(void)state;
+	assert_true(inside("10.0.0.0/8", "10.255.1.2:1"));
+	assert_false(inside("10.0.0.0/8", "11.0.0.0:1"));
+	assert_true(inside("192.168.0.0/22", "192.168.3.255:1"));
+	assert_false(inside("192.168.0.0/22", "192.168.4.0:1"));
+	assert_true(inside("0.0.0.0/0", "1.2.3.4:1"));
+	assert_false(inside("0.0.0.0/0", "[::1]:1"));
+	assert_true(inside("127.0.0.1", "127.0.0.1:1"));
+	assert_false(inside("127.0.0.1", "127.0.0.2:1"));
+	assert_true(inside("2001:db8::/33", "[2001:db8:7fff::1]:1"));
+	assert_false(inside("2001:db8::/33", "[2001:db8:8000::1]:1"));
+	assert_true(inside("::1", "[::1]:1"));
+}
+
+static void
+test_an_IPv4_mapped_address_matches_as_IPv4(void **state)
+{
+	(void)state;
+	assert_true(inside("10.0.0.0/8", "[::ffff:10.1.2.3]:1"));
+	assert_false(inside("10.0.0.0/8", "[::ffff:11.1.2.3]:1"));
+	assert_true(inside("::ffff:10.0.0.0/104", "10.1.2.3:1"));
+}
+
+static void
+check_prefix_refused(const char *text, const char *expected)
+{
+	struct prefix prefix = { .bits = 77 };
+	char error[256] = "";
+
+	assert_int_equal(prefix_parse(text, &prefix, error, sizeof error), -1);
+	assert_string_equal(error, expected);
+	assert_int_equal(prefix.bits, 77);
+}
+
+static void
+test_what_is_no_prefix_is_refused(void **state)
+{
+	(void)state;
+	check_prefix_refused("10.0.0.0/33",
+	    "\"10.0.0.0/33\": \"33\" is no prefix length; a "
+	    "number from 0 to 32 was wanted");
+	check_prefix_refused("::/129",
+	    "\"::/129\": \"129\" is no prefix length; a number from "
+	    "0 to 128 was wanted");
+	check_prefix_refused("::/",
+	    "\"::/\": \"\" is no prefix length; a number from 0 to 128 "
+	    "was wanted");
+	check_prefix_refused("10/8",
+	    "\"10/8\" is no address; one as \"10.0.0.0/8\" or "
+	    "\"2001:db8::/32\" was wanted");
+	check_prefix_refused("",
+	    "\"\" is no address; one as \"10.0.0.0/8\" or "
+	    "\"2001:db8::/32\" was wanted");
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_numeric_addresses_are_read_and_written),
+		cmocka_unit_test(
+		    test_what_is_no_address_is_refused_with_what_was_wanted),
+		cmocka_unit_test(
+		    test_a_text_of_any_length_is_refused_in_one_short_line),
+		cmocka_unit_test(test_names_are_resolved_and_numbers_need_no_resolver),
+		cmocka_unit_test(test_addresses_are_equal_when_host_and_port_are),
+		cmocka_unit_test(test_a_prefix_holds_what_shares_its_first_bits),
+		cmocka_unit_test(test_an_IPv4_mapped_address_matches_as_IPv4),
+		cmocka_unit_test(test_what_is_no_prefix_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
