@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
-/* cmocka needs the four above */
+/* cmocka needs some of those above */
 #include <cmocka.h>
 
 #include "lib/histogram.h"
