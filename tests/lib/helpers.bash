@@ -1,0 +1,175 @@
+# shellcheck shell=bash
+# helpers.bash - what the tests of the programs share: `load lib/helpers`.
+#
+# Each test has a private directory ($BATS_TEST_TMPDIR) and starts what runs beside it with
+# `spawn` or `start_yodeld`; teardown ends all of that by its ids. Nothing sleeps and
+# hopes: wait_until.
+
+BUILD=${BUILD:-$BATS_TEST_DIRNAME/../build}
+YODELD=$BUILD/yodeld
+YODEL=$BUILD/yodel
+CALLER=$BATS_TEST_DIRNAME/lib/caller.py
+LIAR=$BATS_TEST_DIRNAME/lib/liar.py
+export YODELD YODEL CALLER LIAR
+# Freed memory that a sanitizer keeps back would look like growth.
+export ASAN_OPTIONS=quarantine_size_mb=1:${ASAN_OPTIONS-}
+PYTHONDONTWRITEBYTECODE=1
+export PYTHONDONTWRITEBYTECODE
+
+setup()
+{
+	cd "$BATS_TEST_TMPDIR" || return 1
+}
+
+teardown()
+{
+	end_spawned
+}
+
+# wait_until [-t SECONDS] COMMAND [ARG...] - until it succeeds; fails the test after 20 s.
+wait_until()
+{
+	local seconds=20 deadline
+	if [ "$1" = -t ]; then
+		seconds=$2
+		shift 2
+	fi
+	deadline=$((SECONDS + seconds))
+	until "$@" >/dev/null 2>&1; do
+		if [ $SECONDS -ge $deadline ]; then
+			echo "not within $seconds s: $*" >&2
+			return 1
+		fi
+		sleep 0.02
+	done
+}
+
+# spawn NAME COMMAND [ARG...] - in the background, its output in NAME.out and NAME.log, its
+# id in SPAWNED and NAME.pid.
+spawn()
+{
+	local name=$1
+	shift
+	"$@" </dev/null >"$name.out" 2>"$name.log" 3>&- &
+	SPAWNED=$!
+	echo $SPAWNED >"$name.pid"
+}
+
+children_of() # PID
+{
+	cat "/proc/$1/task/$1/children" 2>/dev/null
+}
+
+# True when the process is gone or only waits to be collected.
+has_ended() # PID
+{
+	local state
+	state=$(sed -n 's/^State:[[:space:]]*\(.\).*/\1/p' "/proc/$1/status" 2>/dev/null)
+	[ -z "$state" ] || [ "$state" = Z ]
+}
+
+have_ended() # PID...
+{
+	local pid
+	for pid; do has_ended "$pid" || return 1; done
+}
+
+# Ends whatever spawn started and this left running: asked first, then made to.
+end_spawned()
+{
+	local file pid family=()
+	for file in "$BATS_TEST_TMPDIR"/*.pid; do
+		[ -e "$file" ] || continue
+		pid=$(<"$file")
+		# shellcheck disable=SC2207 # ids are words
+		family+=("$pid" $(children_of "$pid"))
+		kill -INT "$pid" 2>/dev/null || :
+		kill -CONT "$pid" 2>/dev/null || :
+	done
+	[ ${#family[@]} -gt 0 ] || return 0
+	wait_until -t 2 have_ended "${family[@]}" 2>/dev/null ||
+		kill -KILL "${family[@]}" 2>/dev/null || :
+	wait
+}
+
+# start_yodeld [ARG...] - and wait until its workers serve. Sets YODELD_PID, YODELD_LOG,
+# PORTS (one for each listener, in order) and PORT, the first. Listen on port 0.
+# YODELD_RUN holds words to run it under, as in: YODELD_RUN="prlimit --nofile=64".
+start_yodeld()
+{
+	# shellcheck disable=SC2086 # words are meant
+	spawn yodeld ${YODELD_RUN-} "$YODELD" "$@"
+	YODELD_PID=$SPAWNED
+	YODELD_LOG=$BATS_TEST_TMPDIR/yodeld.log
+	if ! wait_until yodeld_is_ready_or_gone || ! yodeld_is_ready; then
+		echo "yodeld did not become ready:" >&2
+		cat "$YODELD_LOG" >&2
+		return 1
+	fi
+	# shellcheck disable=SC2034 # for the tests
+	mapfile -t PORTS < <(sed -nE 's/.*listening on .*:([0-9]+) \(.*/\1/p' "$YODELD_LOG")
+	# shellcheck disable=SC2034
+	PORT=${PORTS[0]}
+}
+
+yodeld_is_ready()
+{
+	grep -q ': ready: ' "$YODELD_LOG"
+}
+
+yodeld_is_ready_or_gone()
+{
+	yodeld_is_ready || has_ended "$YODELD_PID"
+}
+
+# stop_yodeld [SIGNAL] - and wait for its end; returns its exit status.
+stop_yodeld()
+{
+	local workers status=0
+	workers=$(children_of "$YODELD_PID")
+	kill -"${1:-INT}" "$YODELD_PID"
+	wait "$YODELD_PID" || status=$?
+	# shellcheck disable=SC2086 # ids are words
+	have_ended $workers || {
+		echo "workers outlive yodeld: $workers" >&2
+		return 1
+	}
+	rm -f "$BATS_TEST_TMPDIR/yodeld.pid"
+	return $status
+}
+
+# start_liar ARG... - a server that lies (lib/liar.py); sets LIAR_PORT.
+start_liar()
+{
+	spawn liar "$LIAR" "$@"
+	wait_until test -s liar.out
+	# shellcheck disable=SC2034 # for the tests
+	LIAR_PORT=$(<liar.out)
+}
+
+worker_pids()
+{
+	children_of "$YODELD_PID"
+}
+
+# Resident memory of a process, in KiB.
+resident_kib() # PID
+{
+	sed -n 's/^VmRSS:[[:space:]]*\([0-9]*\).*/\1/p' "/proc/$1/status"
+}
+
+# CPU time of a process since its start, in clock ticks (100 a second).
+cpu_ticks() # PID
+{
+	local line
+	line=$(<"/proc/$1/stat")
+	line=${line##*) }
+	# shellcheck disable=SC2086 # fields are words
+	set -- $line
+	echo $((${12} + ${13}))
+}
+
+open_descriptors() # PID
+{
+	find "/proc/$1/fd" -mindepth 1 | wc -l
+}

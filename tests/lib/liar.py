@@ -1,0 +1,179 @@
+#!/usr/bin/env python3
+"""liar.py - a server that answers like yodeld and lies once, for the tests of yodel.
+
+Prints its port on stdout, then serves until it is ended. Each read is one message.
+LIE says what happens to message --message (from 0) of connection --connection (from 0,
+in the order of acceptance):
+
+  none         the truth, always
+  alter        one byte of the answer is another
+  drop         no answer
+  duplicate    the answer comes twice
+  swap         this connection and the next one get each other's answer
+  truncate     the answer lacks its last bytes; the connection is closed
+  gap          some bytes in the middle of the answer are missing
+  extra        bytes that nobody asked for stand after the answer
+  close        the connection is closed in place of the answer
+  reset        the connection is reset in place of the answer
+  late         the answer comes after --time seconds
+  silent       all connections: accepted, never answered
+  refuse       all connections: nothing listens on the port
+  stall        all connections: the server stands still --time seconds every --period
+"""
+import argparse
+import asyncio
+import socket
+import struct
+import sys
+import time
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("lie")
+    parser.add_argument("--reply", choices=["echo", "upper"], default="upper")
+    parser.add_argument("--suffix", default="")
+    parser.add_argument("--connection", type=int, default=0)
+    parser.add_argument("--message", type=int, default=0)
+    parser.add_argument("--time", type=float, default=0.5)
+    parser.add_argument("--period", type=float, default=1.0)
+    return parser.parse_args()
+
+
+class Server:
+    def __init__(self, options):
+        self.options = options
+        self.accepted = 0
+        self.swapping = []  # (protocol, answer) of the first of two
+        self.started = time.monotonic()
+
+    def answer_to(self, data):
+        if self.options.reply == "upper":
+            # bytes.upper raises ASCII letters only
+            data = data.upper()
+        return data + self.options.suffix.encode()
+
+    async def stall(self):
+        """Blocks the whole loop on purpose, at the start of every period."""
+        while True:
+            await asyncio.sleep(self.options.period - self.options.time)
+            time.sleep(self.options.time)
+
+
+class Connection(asyncio.Protocol):
+    def __init__(self, server):
+        self.server = server
+        self.messages = 0
+        self.late = False
+
+    def connection_made(self, transport):
+        self.transport = transport
+        transport.get_extra_info("socket").setsockopt(
+            socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
+        )
+        self.number = self.server.accepted
+        self.server.accepted += 1
+
+    def eof_received(self):
+        # True keeps the transport open until the late answer is sent
+        return self.late
+
+    def lies_now(self):
+        options = self.server.options
+        chosen = [options.connection]
+        if options.lie == "swap":
+            chosen.append(options.connection + 1)
+        return self.number in chosen and self.messages == options.message
+
+    def data_received(self, data):
+        answer = self.server.answer_to(data)
+        lie = self.server.options.lie
+        if lie == "silent":
+            return
+        if lie in ("none", "stall") or not self.lies_now():
+            self.send(answer)
+        else:
+            getattr(self, "lie_" + lie)(answer)
+        self.messages += 1
+
+    def send(self, data):
+        if not self.transport.is_closing():
+            self.transport.write(data)
+
+    def lie_alter(self, answer):
+        middle = len(answer) // 2
+        self.send(
+            answer[:middle] + bytes([answer[middle] ^ 0x01]) + answer[middle + 1 :]
+        )
+
+    def lie_drop(self, answer):
+        pass
+
+    def lie_duplicate(self, answer):
+        self.send(answer + answer)
+
+    def lie_swap(self, answer):
+        self.server.swapping.append((self, answer))
+        if len(self.server.swapping) == 2:
+            (one, one_answer), (other, other_answer) = self.server.swapping
+            one.send(other_answer)
+            other.send(one_answer)
+
+    def lie_truncate(self, answer):
+        self.send(answer[: -max(1, len(answer) // 4)])
+        self.transport.close()
+
+    def lie_gap(self, answer):
+        third = len(answer) // 3
+        self.send(answer[:third] + answer[2 * third :])
+
+    def lie_extra(self, answer):
+        self.send(answer + b"and more")
+
+    def lie_close(self, answer):
+        self.transport.close()
+
+    def lie_reset(self, answer):
+        self.transport.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+        )
+        self.transport.abort()
+
+    def lie_late(self, answer):
+        self.late = True
+        asyncio.get_running_loop().call_later(
+            self.server.options.time, self.send, answer
+        )
+
+
+async def serve(options):
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", 0))
+    print(listener.getsockname()[1], flush=True)
+    if options.lie == "refuse":
+        await asyncio.Event().wait()
+    server = Server(options)
+    await asyncio.get_running_loop().create_server(
+        lambda: Connection(server), sock=listener, backlog=4096
+    )
+    if options.lie == "stall":
+        await server.stall()
+    await asyncio.Event().wait()
+
+
+def main():
+    options = parse_arguments()
+    lies = ["none", "silent", "refuse", "stall"]
+    if options.lie not in lies and not hasattr(Connection, "lie_" + options.lie):
+        sys.exit(f'liar.py: found "{options.lie}", wanted one of those in --help')
+    try:
+        asyncio.run(serve(options))
+    except KeyboardInterrupt:
+        pass
+
+
+if __name__ == "__main__":
+    main()
