@@ -1,0 +1,200 @@
+/*
+ * result.h - what a run found: everything that a report shows and that the JSON
+ * "yodel.result/1" (client/result.schema.json) carries.
+ *
+ * A result owns all that it points to, so that one read from a file, one collected from
+ * the generator processes and one merged from several machines are the same thing.
+ * Of the measured messages always:
+ *
+ *   sent = verified + wrong + sum(lost) + in_flight
+ *
+ *   watch, tallies --result_collect--> struct result --result_write_json--> file
+ *                        result_merge <------------------result_read_json-- file
+ */
+#ifndef CLIENT_RESULT_H
+#define CLIENT_RESULT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "lib/histogram.h"
+
+#include "client/tally.h"
+#include "client/threshold.h"
+
+#define RESULT_SCHEMA "yodel.result/1"
+#define RESULT_MISMATCHES_MAX 64
+#define RESULT_ERROR_MAX 256
+
+/* What was asked for. The names are the keys of "plan". */
+#define RESULT_PLAN_TEXTS(X)                                                           \
+	X(load)    /* plan_load_names */                                               \
+	X(message) /* what is sent, in words */                                        \
+	X(expect) X(framing) X(arrivals) X(close)
+#define RESULT_PLAN_COUNTS(X)                                                          \
+	X(connections) /* in all ranks */                                              \
+	X(rank_connections)                                                            \
+	X(processes)                                                                   \
+	X(messages) X(pipeline) X(seed) X(source_count) X(slow_read)                   \
+	    X(messages_per_connection) X(duration_ns) X(interval_ns) X(ramp_ns)        \
+		X(warmup_ns) X(drain_ns) X(spin_ns) X(timeout_ns)                      \
+		    X(connect_timeout_ns) X(lifetime_ns) X(rank) X(ranks)
+#define RESULT_PLAN_REALS(X) X(rate) X(connect_rate)
+#define RESULT_PLAN_FLAGS(X) X(reconnect) X(dribble) X(half_close) X(strict)
+
+struct result_plan {
+	char **targets;
+	size_t target_count;
+#define X(name) char *name;
+	RESULT_PLAN_TEXTS(X)
+#undef X
+#define X(name) uint64_t name;
+	RESULT_PLAN_COUNTS(X)
+#undef X
+#define X(name) double name; /* a second, in all ranks; 0: not asked for */
+	RESULT_PLAN_REALS(X)
+#undef X
+#define X(name) bool name;
+	RESULT_PLAN_FLAGS(X)
+#undef X
+};
+
+struct result_connections {
+	uint64_t requested;
+	uint64_t attempted;
+	uint64_t established; /* reconnects among them */
+	uint64_t failed[TALLY_CONNECT_FAILURE_COUNT];
+	uint64_t reconnects;
+	uint64_t lost;  /* broken by the peer or by a timeout */
+	uint64_t reset; /* of the lost ones */
+	uint64_t first; /* sockets that were ever established */
+};
+
+struct result_messages {
+	uint64_t sent, verified, wrong;
+	uint64_t lost[TALLY_LOSS_COUNT];
+	uint64_t in_flight;
+};
+
+/* One generator process. */
+struct result_process {
+	uint64_t process, pid, connections;
+	uint64_t sent, verified;
+	double cpu_user_s, cpu_sys_s, cpu_share; /* of one CPU while it ran, 0 to 1 */
+	uint64_t loop_lag_max_ns;
+	bool died;
+};
+
+/* What one second (or so) held; null percentiles (merged results) are UINT64_MAX. */
+struct result_second {
+	double at_s; /* since the start, of its beginning */
+	double length_s;
+	uint64_t connections_open;
+	uint64_t sent, verified, wrong, lost;
+	uint64_t count; /* of the latencies below: response */
+	double mean_ns;
+	uint64_t p50_ns, p90_ns, p99_ns, max_ns;
+};
+
+/* One of the results that were merged into this one. */
+struct result_rank {
+	uint64_t rank;
+	char *hostname;
+	char *started_at;
+	double elapsed_s, messages_per_s;
+	struct result_messages messages;
+	uint64_t p50_ns, p90_ns, p99_ns, p999_ns, p9999_ns, max_ns; /* response */
+	char *verdict;
+};
+
+struct result_host {
+	char *hostname, *kernel;
+	uint64_t cpus;                /* allowed to us */
+	double cpu_user_s, cpu_sys_s; /* of the generators */
+	uint64_t memory_bytes;        /* resident, of the largest generator */
+	uint64_t retransmits;         /* of our connections */
+	uint64_t host_retransmits;    /* of the network namespace, meanwhile */
+	uint64_t listen_overflows, listen_drops;
+};
+
+enum result_verdict { RESULT_VALID, RESULT_SUSPECT, RESULT_INVALID };
+extern const char *const result_verdict_names[]; /* NULL at the end */
+
+struct result_trust {
+	enum result_verdict verdict;
+	char **reasons;
+	size_t reason_count;
+};
+
+struct result {
+	struct result_plan plan;
+	uint64_t started_at_ns; /* CLOCK_REALTIME */
+	double elapsed_s;       /* of the measured part */
+	bool interrupted;
+	struct result_connections connections;
+	struct result_messages messages, warmup;
+	uint64_t messages_due, messages_late, oldest_lost_ns;
+	uint64_t bytes_sent, bytes_received, bytes_surplus;
+	double messages_per_s, connections_per_s;
+	struct histogram *latency[TALLY_HISTOGRAM_COUNT];
+	struct tally_mismatch *mismatches;
+	size_t mismatch_count;
+	struct result_process *processes;
+	size_t process_count;
+	struct result_second *seconds;
+	size_t second_count;
+	struct result_rank *ranks; /* of a merged result */
+	size_t rank_count;
+	struct threshold_outcome *thresholds;
+	size_t threshold_count;
+	struct result_trust trust;
+	struct result_host host;
+	char *ledger; /* a JSON object as text; NULL: none was asked for */
+};
+
+/* Empty, with its histograms. 0, or -1 with errno ENOMEM. */
+int result_init(struct result *result) __attribute__((warn_unused_result));
+void result_finish(struct result *result);
+
+/* Fills *ret (result_init is called here) from what the processes counted, at the end
+ * or in the middle of a run; judges the thresholds of the plan and the trust. `watch`
+ * as of watch_start, may be NULL. ledger is a JSON object as text, copied, or NULL. 0,
+ * or -1 with errno. */
+struct watch;
+int result_collect(const struct plan *plan, const struct tallies *tallies,
+    const struct watch *watch, const char *ledger, struct result *ret)
+    __attribute__((warn_unused_result));
+
+/* Judges the thresholds that it holds, and the trust, anew. 0, or -1 with ENOMEM. */
+int result_judge(struct result *result) __attribute__((warn_unused_result));
+
+/* Adds a result of another rank: counts and histograms exactly, seconds by the clock.
+ * 0, or -1 with one line in error[RESULT_ERROR_MAX]. result_judge is the caller's. */
+int result_merge(struct result *into, const struct result *from, char *error)
+    __attribute__((warn_unused_result));
+
+/* The exit status that tells it: the worst of 2 (wrong bytes), 1 (messages or
+ * connections lost), 99 (a threshold failed), 3 (--strict and not to be trusted), 0. */
+int result_exit_status(const struct result *result);
+
+uint64_t result_lost(const struct result_messages *messages);
+uint64_t result_failed(const struct result_connections *connections);
+bool result_adds_up(const struct result_messages *messages);
+
+/* Of values that come second by second, neighbours are alike: how many independent ones
+ * the response latencies are worth (batch means over the seconds), at most their count.
+ */
+double result_effective_count(const struct result *result);
+
+/* 0, or -1 when memory ran out or the file could not be written (errno). */
+int result_write_json(const struct result *result, FILE *file)
+    __attribute__((warn_unused_result));
+
+/* Reads one result, to the end of the file. 0 (the caller calls result_finish), or -1
+ * with one line in error[RESULT_ERROR_MAX]: where, what was found, what was wanted. */
+int result_read_json(FILE *file, struct result *ret, char *error)
+    __attribute__((warn_unused_result));
+
+#endif

@@ -1,0 +1,59 @@
+/*
+ * watch.h - what the parent sees while the generators run: once a second the difference
+ * to the second before, for the charts, the .hlog and the progress line.
+ *
+ *   watch_start (before the load) -> watch_tick, often -> watch_stop -> result_collect
+ *                                                              -> watch_finish
+ */
+#ifndef CLIENT_WATCH_H
+#define CLIENT_WATCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "lib/histogram.h"
+
+#include "client/result.h"
+#include "client/tally.h"
+
+/* Counters of the kernel, of this network namespace. */
+struct watch_kernel {
+	uint64_t retransmits, listen_overflows, listen_drops;
+};
+
+struct watch {
+	const struct plan *plan;
+	const struct tallies *tallies;
+	FILE *hlog;          /* NULL: none; stdout is not closed */
+	uint64_t began_ns;   /* CLOCK_MONOTONIC: watch_start */
+	uint64_t sampled_ns; /* of the last row's end; 0: the run has not started */
+	struct result_second *rows;
+	size_t count, room;
+	struct result_second last; /* the sums at sampled_ns, for the next difference */
+	struct histogram *before[TALLY_HISTOGRAM_COUNT]; /* all processes, sampled_ns */
+	struct histogram *now, *between;
+	struct watch_kernel kernel; /* at watch_start */
+	bool interrupted;           /* set by the caller: Ctrl-C ended the run */
+};
+
+/* 0, or -1 with errno; the .hlog of the plan is opened here ("-" is stdout). The plan
+ * and the tallies must outlive it. */
+int watch_start(struct watch *watch, const struct plan *plan,
+    const struct tallies *tallies) __attribute__((warn_unused_result));
+
+/* Takes a row when a second is over (no row before the run has started, none for the
+ * warm-up). True when it took one. Call it a few times a second. */
+bool watch_tick(struct watch *watch, uint64_t now_ns);
+
+/* Takes the last, shorter row. */
+void watch_stop(struct watch *watch, uint64_t now_ns);
+
+/* 0, or -1 with errno when the .hlog could not be written. */
+int watch_finish(struct watch *watch);
+
+/* The counters now; what cannot be read is 0. */
+void watch_read_kernel(struct watch_kernel *ret);
+
+#endif
