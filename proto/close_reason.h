@@ -9,6 +9,7 @@
 #define CLOSE_REASONS(X)                                                               \
 	X(PEER_CLOSED, "peer_closed", "the peer closed and everything owed was sent")  \
 	X(RESET, "reset", "the peer reset the connection")                             \
+	X(UNREACHABLE, "unreachable", "the network gave up on the peer")               \
 	X(IDLE, "idle", "nothing came for timeouts.idle")                              \
 	X(STALLED_WRITE, "stalled_write", "the peer read nothing for stalled_write")   \
 	X(MESSAGE_TOO_LONG, "message_too_long", "a message was over max_message")      \

@@ -7,7 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-_Static_assert(LEDGER_COUNTER_COUNT <= LEDGER_COUNTERS_MAX, "no room for a counter");
+_Static_assert(
+    (int)LEDGER_COUNTER_COUNT <= LEDGER_COUNTERS_MAX, "no room for a counter");
 _Static_assert((int)CLOSE_REASON_COUNT <= LEDGER_REASONS_MAX, "no room for a reason");
 _Static_assert(sizeof(struct ledger_block) == 512, "the layout of a block is fixed");
 
@@ -118,7 +119,7 @@ ledger_sum_slot(const struct ledger *ledger, uint32_t slot, struct ledger_totals
 	memset(ret, 0, sizeof(*ret));
 	ledger_add_block(ret, &ledger->retired[slot]);
 	for (int i = 0; i < LEDGER_BLOCKS; i++) {
-		if (load(&ledger->live[i].slot) == slot)
+		if (load(&ledger->live[i].owner) == slot + 1)
 			ledger_add_block(ret, &ledger->live[i]);
 	}
 }
@@ -150,10 +151,35 @@ ledger_retire(struct ledger *ledger, struct ledger_block *block, uint64_t handed
 	totals.counters[LEDGER_CONNECTIONS_MOVED_OUT] += moved;
 	totals.closed[CLOSE_WORKER_LOST] += open - moved;
 
-	struct ledger_block *retired = &ledger->retired[load(&block->slot)];
+	struct ledger_block *retired = &ledger->retired[load(&block->owner) - 1];
 	for (int i = 0; i < LEDGER_COUNTER_COUNT; i++)
 		atomic_fetch_add(&retired->counters[i], totals.counters[i]);
 	for (int i = 0; i < CLOSE_REASON_COUNT; i++)
 		atomic_fetch_add(&retired->closed[i], totals.closed[i]);
 	memset(block, 0, sizeof(*block));
+}
+
+uint64_t
+ledger_open_now(const struct ledger *ledger)
+{
+	uint64_t sum = 0;
+	uint32_t end = atomic_load_explicit(&ledger->live_end, memory_order_relaxed);
+	for (uint32_t i = 0; i < end; i++)
+		sum += load(&ledger->live[i].open);
+	return sum;
+}
+
+struct ledger_block *
+ledger_claim(struct ledger *ledger, uint32_t slot)
+{
+	for (uint32_t i = 0; i < LEDGER_BLOCKS; i++) {
+		struct ledger_block *block = &ledger->live[i];
+		if (load(&block->owner) != 0)
+			continue;
+		atomic_store(&block->owner, slot + 1);
+		if (i >= atomic_load(&ledger->live_end))
+			atomic_store(&ledger->live_end, i + 1);
+		return block;
+	}
+	return NULL;
 }

@@ -62,20 +62,23 @@ const char *ledger_counter_help(enum ledger_counter counter);
 #define LEDGER_LAYOUT 1
 #define LEDGER_SLOTS 256
 #define LEDGER_BLOCKS 768
-#define LEDGER_COUNTERS_MAX 30
+#define LEDGER_COUNTERS_MAX 29
 #define LEDGER_REASONS_MAX 32
 
 /* 512 bytes, so that no two writers meet in a cache line or in a pair of them. */
 struct ledger_block {
 	_Alignas(128) _Atomic uint64_t counters[LEDGER_COUNTERS_MAX];
 	_Atomic uint64_t closed[LEDGER_REASONS_MAX]; /* by enum close_reason */
+	_Atomic uint64_t
+	    open; /* the worker's own count, for limits; no part of the sums */
 	_Atomic uint64_t beats; /* added to by the worker's loop while it turns */
-	_Atomic uint64_t slot;  /* written by the master while nobody owns the block */
+	_Atomic uint64_t owner; /* slot + 1, 0: free; the master's */
 };
 
 struct ledger {
 	uint32_t magic;
 	uint32_t layout;
+	_Atomic uint32_t live_end; /* no block from here on is in use; the master's */
 	struct ledger_block retired[LEDGER_SLOTS];
 	struct ledger_block live[LEDGER_BLOCKS];
 };
@@ -108,6 +111,13 @@ void ledger_sum_slot(
     const struct ledger *ledger, uint32_t slot, struct ledger_totals *ret);
 uint64_t ledger_closed(const struct ledger_totals *totals);
 uint64_t ledger_open(const struct ledger_totals *totals);
+/* Connections that all workers hold now, from their own gauges: cheap, and never more
+ * than one connection for each worker off. */
+uint64_t ledger_open_now(const struct ledger *ledger);
+
+/* A free live block for a worker of `slot`, or NULL when all are taken; ledger_retire
+ * gives it back. Only the master calls these two. */
+struct ledger_block *ledger_claim(struct ledger *ledger, uint32_t slot);
 
 /* The one writer's way to count. */
 static inline void
@@ -124,6 +134,12 @@ ledger_count_closed(struct ledger_block *block, enum close_reason reason)
 	_Atomic uint64_t *c = &block->closed[reason];
 	atomic_store_explicit(
 	    c, atomic_load_explicit(c, memory_order_relaxed) + 1, memory_order_relaxed);
+}
+
+static inline void
+ledger_set_open(struct ledger_block *block, uint64_t open)
+{
+	atomic_store_explicit(&block->open, open, memory_order_relaxed);
 }
 
 static inline void

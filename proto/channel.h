@@ -1,0 +1,51 @@
+/*
+ * channel.h - what the master and a worker say to each other, over a pair of
+ * SOCK_SEQPACKET Unix sockets: one packet is one message, with at most one descriptor.
+ *
+ * End of file is a message too: the master reads it as the worker's death, a worker as
+ * the master's.
+ *
+ *   worker -> master   READY, RETIRED, MOVED
+ *   master -> worker   EMPTY, LEAVE, ADOPT, STOP, LOG_LEVEL, LOG_REOPEN
+ */
+#ifndef PROTO_CHANNEL_H
+#define PROTO_CHANNEL_H
+
+#include <stdint.h>
+
+enum channel_verb {
+	CHANNEL_READY = 1, /* the worker serves */
+	CHANNEL_RETIRED, /* it has left the listeners: accept queues asked for are empty
+			  */
+	CHANNEL_MOVED,   /* a hand-over is finished; value: connections that moved */
+	CHANNEL_EMPTY,   /* argument: listener, or CHANNEL_ALL; accept until quiet, then
+			    close */
+	CHANNEL_LEAVE,   /* stop accepting, hand open connections to the descriptor that
+			  * comes   along (if one does), drain the rest, exit; value: ns for
+			  * all that */
+	CHANNEL_ADOPT,   /* take over the connections that come from the descriptor */
+	CHANNEL_STOP,    /* exit now */
+	CHANNEL_LOG_LEVEL, /* argument: enum log_level */
+	CHANNEL_LOG_REOPEN,
+};
+
+#define CHANNEL_ALL UINT32_MAX
+
+struct channel_message {
+	uint32_t verb; /* enum channel_verb */
+	uint32_t argument;
+	uint64_t value;
+};
+
+/* Both ends, non-blocking and close-on-exec. 0, or -1 with errno. */
+int channel_open(int ret_fds[2]) __attribute__((warn_unused_result));
+/* Sends one message, with `fd` along unless it is -1 (it stays open here). 0, or -1
+ * with errno (EAGAIN: the other side does not read). */
+int channel_send(int channel_fd, const struct channel_message *message, int fd)
+    __attribute__((warn_unused_result));
+/* 1 and one message (*ret_fd is -1 or a descriptor that the caller owns), 0 at end of
+ * file, or -1 with errno (EAGAIN: nothing waits; EPROTO: not a message). */
+int channel_receive(int channel_fd, struct channel_message *ret, int *ret_fd)
+    __attribute__((warn_unused_result));
+
+#endif

@@ -1,0 +1,251 @@
+#include "worker/acceptor.h"
+
+#include <sys/socket.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <netinet/in.h>
+
+#include "lib/log.h"
+
+#include "proto/channel.h"
+
+#include "worker/connection.h"
+#include "worker/leave.h"
+#include "worker/state.h"
+
+#define ACCEPTS_PER_WAKEUP 4
+#define PAUSE_MS 100
+/* A listener is empty when nobody came for this long: a handshake that began before the
+ * listener stopped getting new ones has ended, or is given up, by then. */
+#define EMPTY_QUIET_MS 200
+
+static const struct timeval pause_time = { .tv_usec = PAUSE_MS * 1000 };
+static const struct timeval quiet_time = { .tv_usec = EMPTY_QUIET_MS * 1000 };
+
+static bool
+is_allowed(const struct listener_config *config, const struct address *peer)
+{
+	if (config->allow_count == 0)
+		return true;
+	for (size_t i = 0; i < config->allow_count; i++) {
+		if (prefix_contains(&config->allow[i], peer))
+			return true;
+	}
+	return false;
+}
+
+/* A connection that got no further than this. */
+static void
+refuse(struct worker *worker, int fd, enum close_reason reason)
+{
+	ledger_count_closed(worker->block, reason);
+	close(fd);
+}
+
+static bool
+is_full(const struct worker *worker)
+{
+	uint64_t limit = worker->config->limits.max_connections;
+	return worker->pool.count >= worker->max_connections ||
+	    (limit != 0 && ledger_open_now(worker->ledger) >= limit);
+}
+
+static void
+admit(struct listener *listener, int fd, const struct address *peer)
+{
+	struct worker *worker = listener->worker;
+	listener->heard = true;
+	ledger_count(worker->block, LEDGER_CONNECTIONS_ACCEPTED, 1);
+	if (!is_allowed(listener->config, peer))
+		refuse(worker, fd, CLOSE_DENIED);
+	else if (fd >= worker->descriptor_end)
+		refuse(worker, fd, CLOSE_METHOD_LIMIT);
+	else if (is_full(worker))
+		refuse(worker, fd, CLOSE_MAX_CONNECTIONS);
+	else
+		connection_open(listener, fd, peer);
+}
+
+/* Gives up the spare descriptor for a moment, to refuse one peer rather than to leave
+ * it without an answer. */
+static void
+refuse_with_spare(struct listener *listener)
+{
+	struct worker *worker = listener->worker;
+	if (worker->spare_fd < 0)
+		return;
+	close(worker->spare_fd);
+	int fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC);
+	if (fd >= 0) {
+		ledger_count(worker->block, LEDGER_CONNECTIONS_ACCEPTED, 1);
+		refuse(worker, fd, CLOSE_DESCRIPTOR_LIMIT);
+	}
+	worker->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+static void
+pause_accepting(struct worker *worker)
+{
+	ledger_count(worker->block, LEDGER_ACCEPT_PAUSES, 1);
+	if (!worker->pause_told)
+		log_warn(
+		    "accepting pauses with %zu connections open", worker->pool.count);
+	worker->pause_told = true;
+	worker->accept_paused = true;
+	for (size_t i = 0; i < worker->listener_count; i++)
+		event_del(&worker->listeners[i].event);
+	event_add(&worker->accept_resume, &pause_time);
+}
+
+static void
+on_accept_failed(struct listener *listener)
+{
+	switch (errno) {
+	case EMFILE:
+	case ENFILE:
+		refuse_with_spare(listener);
+		errno = EMFILE;
+		pause_accepting(listener->worker);
+		break;
+	case ENOMEM:
+	case ENOBUFS:
+		pause_accepting(listener->worker);
+		break;
+	default: /* nobody there any more, or an error of that connection alone */
+		break;
+	}
+}
+
+static void
+on_acceptable(evutil_socket_t fd, short what, void *argument)
+{
+	(void)what;
+	struct listener *listener = argument;
+	for (int i = 0; i < ACCEPTS_PER_WAKEUP; i++) {
+		struct address peer = { .length = sizeof(peer.storage) };
+		int accepted = accept4(fd, (struct sockaddr *)&peer.storage,
+		    &peer.length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (accepted < 0) {
+			on_accept_failed(listener);
+			return;
+		}
+		listener->worker->pause_told = false;
+		admit(listener, accepted, &peer);
+	}
+}
+
+static void
+on_resume(evutil_socket_t fd, short what, void *argument)
+{
+	(void)fd;
+	(void)what;
+	struct worker *worker = argument;
+	worker->accept_paused = false;
+	for (size_t i = 0; i < worker->listener_count; i++) {
+		if (worker->listeners[i].fd >= 0)
+			event_add(&worker->listeners[i].event, NULL);
+	}
+}
+
+static void
+listener_close(struct listener *listener)
+{
+	if (listener->fd < 0)
+		return;
+	event_del(&listener->event);
+	close(listener->fd);
+	listener->fd = -1;
+}
+
+/* Looks again and again until each listener that empties was quiet for one whole turn.
+ */
+static void
+on_emptying(evutil_socket_t fd, short what, void *argument)
+{
+	(void)fd;
+	(void)what;
+	struct worker *worker = argument;
+	bool again = false;
+	for (size_t i = 0; i < worker->listener_count; i++) {
+		struct listener *listener = &worker->listeners[i];
+		if (!listener->emptying || listener->fd < 0)
+			continue;
+		if (listener->heard || worker->accept_paused) {
+			listener->heard = false;
+			again = true;
+		} else {
+			listener_close(listener);
+		}
+	}
+	if (again)
+		event_add(&worker->emptying_timer, &quiet_time);
+	else
+		leave_check(worker);
+}
+
+int
+acceptor_start(struct worker *worker, const int *listener_fds)
+{
+	evtimer_assign(&worker->accept_resume, worker->base, on_resume, worker);
+	evtimer_assign(&worker->emptying_timer, worker->base, on_emptying, worker);
+	worker->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	for (size_t i = 0; i < worker->listener_count; i++) {
+		struct listener *listener = &worker->listeners[i];
+		listener->worker = worker;
+		listener->config = &worker->config->listeners[i];
+		listener->fd = listener_fds[i];
+		if (listener->fd < 0)
+			continue;
+		event_assign(&listener->event, worker->base, listener->fd,
+		    EV_READ | EV_PERSIST, on_acceptable, listener);
+		if (event_add(&listener->event, NULL) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+void
+acceptor_empty(struct worker *worker, unsigned which)
+{
+	for (size_t i = 0; i < worker->listener_count; i++) {
+		if (which != CHANNEL_ALL && which != i)
+			continue;
+		worker->listeners[i].emptying = true;
+		worker->listeners[i].heard = true;
+	}
+	event_add(&worker->emptying_timer, &quiet_time);
+}
+
+void
+acceptor_leave(struct worker *worker)
+{
+	for (size_t i = 0; i < worker->listener_count; i++) {
+		if (!worker->listeners[i].emptying)
+			listener_close(&worker->listeners[i]);
+	}
+}
+
+bool
+acceptor_is_closed(const struct worker *worker)
+{
+	for (size_t i = 0; i < worker->listener_count; i++) {
+		if (worker->listeners[i].fd >= 0)
+			return false;
+	}
+	return true;
+}
+
+void
+acceptor_stop(struct worker *worker)
+{
+	event_del(&worker->accept_resume);
+	event_del(&worker->emptying_timer);
+	for (size_t i = 0; i < worker->listener_count; i++)
+		listener_close(&worker->listeners[i]);
+	if (worker->spare_fd >= 0)
+		close(worker->spare_fd);
+	worker->spare_fd = -1;
+}

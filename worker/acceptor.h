@@ -1,0 +1,33 @@
+/*
+ * acceptor.h - the listeners of a worker: who is let in, and when nobody is.
+ *
+ * At most a few connections are accepted for each wake-up, so that a burst of new ones
+ * starves no open one. Without descriptors or memory accepting pauses: those who wait
+ * in the accept queue stay there.
+ */
+#ifndef WORKER_ACCEPTOR_H
+#define WORKER_ACCEPTOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct worker;
+
+/* Starts to accept on listener_fds (one for each configured listener, -1 for none;
+ * owned from now on). 0, or -1 with errno. */
+int acceptor_start(struct worker *worker, const int *listener_fds)
+    __attribute__((warn_unused_result));
+
+/* The listener (or all of them: CHANNEL_ALL) closes once nobody has come for a while:
+ * for when its socket gets no new arrivals any more, and nobody in its queue may be
+ * lost. */
+void acceptor_empty(struct worker *worker, unsigned listener);
+
+/* Closes the listeners that are not being emptied: somebody else serves their queues.
+ */
+void acceptor_leave(struct worker *worker);
+
+bool acceptor_is_closed(const struct worker *worker);
+void acceptor_stop(struct worker *worker);
+
+#endif

@@ -1,0 +1,77 @@
+#include "worker/leave.h"
+
+#include "lib/log.h"
+
+#include "proto/channel.h"
+
+#include "worker/acceptor.h"
+#include "worker/connection.h"
+#include "worker/state.h"
+#include "worker/sweep.h"
+
+static void
+close_for(struct connection *connection, void *argument)
+{
+	const enum close_reason *reason = argument;
+	connection_close(connection, *reason);
+}
+
+static void
+close_all(struct worker *worker, enum close_reason reason)
+{
+	pool_visit(&worker->pool, close_for, &reason);
+}
+
+static void
+on_deadline(evutil_socket_t fd, short what, void *argument)
+{
+	(void)fd;
+	(void)what;
+	struct worker *worker = argument;
+	log_warnx("drain: %zu connections were still busy when the time was over",
+	    worker->pool.count);
+	acceptor_stop(worker);
+	close_all(worker, CLOSE_DRAIN_TIMEOUT);
+	leave_check(worker);
+}
+
+void
+leave_start(struct worker *worker, uint64_t deadline_ns)
+{
+	if (worker->leaving)
+		return;
+	worker->leaving = true;
+	acceptor_leave(worker);
+	sweep_hurry(worker);
+	evtimer_assign(&worker->leave_timer, worker->base, on_deadline, worker);
+	if (deadline_ns != 0) {
+		struct timeval time = { .tv_sec = (time_t)(deadline_ns / 1000000000),
+			.tv_usec = (suseconds_t)(deadline_ns % 1000000000 / 1000) };
+		event_add(&worker->leave_timer, &time);
+	}
+	leave_check(worker);
+}
+
+void
+leave_now(struct worker *worker)
+{
+	worker->leaving = true;
+	acceptor_stop(worker);
+	close_all(worker, CLOSE_STOPPED);
+	event_base_loopbreak(worker->base);
+}
+
+void
+leave_check(struct worker *worker)
+{
+	if (!worker->leaving || !acceptor_is_closed(worker))
+		return;
+	if (!worker->retired_told) {
+		worker->retired_told = true;
+		struct channel_message retired = { .verb = CHANNEL_RETIRED };
+		if (channel_send(worker->channel_fd, &retired, -1) < 0)
+			log_debug("the master does not hear that we have retired");
+	}
+	if (worker->pool.count == 0)
+		event_base_loopbreak(worker->base);
+}

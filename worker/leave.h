@@ -1,0 +1,22 @@
+/*
+ * leave.h - how a worker ends: in order, at most as long as the master allows.
+ *
+ *   serving --LEAVE--> leaving: listeners closed (or emptied first), open connections
+ *                      handed over, the rest served until quiet --> exit 0
+ *   any     --STOP---> everything closed --> exit 0
+ *   any     --end of file from the master: as LEAVE, with the configured drain time
+ */
+#ifndef WORKER_LEAVE_H
+#define WORKER_LEAVE_H
+
+#include <stdint.h>
+
+struct worker;
+
+/* deadline_ns: from now; 0: no limit. */
+void leave_start(struct worker *worker, uint64_t deadline_ns);
+void leave_now(struct worker *worker);
+/* Ends the loop when there is nothing left to do. */
+void leave_check(struct worker *worker);
+
+#endif

@@ -1,0 +1,76 @@
+/*
+ * state.h - what one worker process holds, and who may touch it.
+ *
+ *   struct worker     one, in worker.c; everything else hangs on it
+ *   struct listener   one for each listener of the configuration; acceptor.c
+ *   struct connection one for each open socket; connection.c, memory from pool.c
+ *
+ * There are no threads: every function here runs in the loop of the one process.
+ */
+#ifndef WORKER_STATE_H
+#define WORKER_STATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+
+#include "proto/ledger.h"
+
+#include "conf/config.h"
+#include "worker/pool.h"
+
+struct connection;
+struct output;
+
+struct listener {
+	struct worker *worker;
+	const struct listener_config *config;
+	struct event event; /* readable: somebody waits in the accept queue */
+	int fd;             /* -1 once closed */
+	bool emptying;      /* closes when nobody came for a while */
+	bool heard;         /* somebody came since the emptying timer last looked */
+};
+
+struct worker {
+	const struct config *config;
+	uint32_t slot;
+	uint32_t generation;
+	struct event_base *base;
+	const struct ledger *ledger;
+	struct ledger_block *block;
+
+	struct listener *listeners;
+	size_t listener_count;
+	uint64_t max_connections; /* of this process, by its descriptors */
+	int descriptor_end;       /* descriptors below this one can be watched */
+	int spare_fd; /* given up to refuse cleanly when there is no other */
+	bool accept_paused;
+	bool pause_told;
+	struct event accept_resume;
+	struct event emptying_timer;
+
+	struct pool pool;
+	struct output *stuck; /* every output that waits for its peer to read */
+	size_t lingering;     /* connections in that phase */
+	uint32_t now_ms; /* CLOCK_MONOTONIC at the last sweep: the clock of timeouts */
+	uint32_t sweep_ms; /* time between sweeps */
+	struct event sweep_timer;
+
+	uint8_t *input; /* what a read brought; used up before the callback returns */
+	uint8_t *batch; /* replies on their way to the kernel */
+	size_t batch_capacity;
+
+	struct event channel_event;
+	int channel_fd;
+	bool leaving;  /* no way back */
+	bool draining; /* quiet connections are closed */
+	bool retired_told;
+	struct event leave_timer;
+};
+
+#define WORKER_INPUT_BYTES (64 * 1024)
+
+#endif

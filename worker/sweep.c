@@ -1,0 +1,125 @@
+#include "worker/sweep.h"
+
+#include <time.h>
+
+#include "lib/log.h"
+
+#include "worker/connection.h"
+#include "worker/leave.h"
+#include "worker/state.h"
+
+#define NS_PER_MS UINT64_C(1000000)
+#define SWEEP_MIN_MS 50
+#define SWEEP_MAX_MS 1000
+#define LINGER_MS 2000
+
+static uint32_t
+monotonic_ms(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (
+	    uint32_t)((uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / NS_PER_MS);
+}
+
+/* The stamp of the last activity may be older than the activity by one sweep. */
+static bool
+is_over(const struct worker *worker, uint32_t stamp_ms, uint64_t timeout_ns)
+{
+	uint64_t elapsed_ms = (uint32_t)(worker->now_ms - stamp_ms);
+	return elapsed_ms >= timeout_ns / NS_PER_MS + worker->sweep_ms;
+}
+
+static void
+sweep_stuck(struct worker *worker)
+{
+	uint64_t timeout_ns = worker->config->timeouts.stalled_write_ns;
+	if (timeout_ns == 0)
+		return;
+	struct output *next;
+	for (struct output *output = worker->stuck; output != NULL; output = next) {
+		next = output->next;
+		if (is_over(worker, output->moved_ms, timeout_ns))
+			connection_close(output->owner, CLOSE_STALLED_WRITE);
+	}
+}
+
+static void
+sweep_connection(struct connection *connection, void *argument)
+{
+	const struct worker *worker = argument;
+	uint64_t idle_ns = worker->config->timeouts.idle_ns;
+	if (connection->phase == CONNECTION_LINGERING) {
+		if (is_over(worker, connection->active_ms, LINGER_MS * NS_PER_MS))
+			connection_close(connection, connection->reason);
+		return;
+	}
+	if (worker->draining && connection_is_settled(connection) &&
+	    is_over(
+		worker, connection->active_ms, worker->config->timeouts.drain_quiet_ns))
+		connection_close(connection, CLOSE_DRAINED);
+	else if (idle_ns != 0 && connection->output == NULL &&
+	    is_over(worker, connection->active_ms, idle_ns))
+		connection_close(connection, CLOSE_IDLE);
+}
+
+static void
+on_sweep(evutil_socket_t fd, short what, void *argument)
+{
+	(void)fd;
+	(void)what;
+	struct worker *worker = argument;
+	ledger_beat(worker->block);
+	worker->now_ms = monotonic_ms();
+	sweep_stuck(worker);
+	bool all = worker->draining || worker->lingering > 0 ||
+	    worker->config->timeouts.idle_ns != 0;
+	if (all)
+		pool_visit(&worker->pool, sweep_connection, worker);
+	leave_check(worker);
+}
+
+static uint32_t
+sweep_interval_ms(const struct config *config)
+{
+	uint64_t shortest_ns = SWEEP_MAX_MS * NS_PER_MS * 8;
+	const uint64_t timeouts_ns[] = { config->timeouts.idle_ns,
+		config->timeouts.stalled_write_ns };
+	for (size_t i = 0; i < sizeof(timeouts_ns) / sizeof(timeouts_ns[0]); i++) {
+		if (timeouts_ns[i] != 0 && timeouts_ns[i] < shortest_ns)
+			shortest_ns = timeouts_ns[i];
+	}
+	uint64_t ms = shortest_ns / NS_PER_MS / 8;
+	return ms < SWEEP_MIN_MS ? SWEEP_MIN_MS : (uint32_t)ms;
+}
+
+static int
+set_interval(struct worker *worker, uint32_t ms)
+{
+	worker->sweep_ms = ms;
+	struct timeval interval = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
+	return event_add(&worker->sweep_timer, &interval);
+}
+
+int
+sweep_start(struct worker *worker)
+{
+	worker->now_ms = monotonic_ms();
+	event_assign(
+	    &worker->sweep_timer, worker->base, -1, EV_PERSIST, on_sweep, worker);
+	return set_interval(worker, sweep_interval_ms(worker->config));
+}
+
+void
+sweep_hurry(struct worker *worker)
+{
+	worker->draining = true;
+	if (set_interval(worker, SWEEP_MIN_MS) < 0)
+		log_warn("drain: the sweep keeps its pace");
+}
+
+void
+sweep_stop(struct worker *worker)
+{
+	event_del(&worker->sweep_timer);
+}

@@ -1,0 +1,18 @@
+/*
+ * sweep.h - the coarse clock of a worker, and what it closes: idle connections, stalled
+ * writers, peers that linger. One timer for all, because a timer for each connection
+ * would cost more than the message it guards.
+ *
+ * A timeout is never early, and at most two sweeps late.
+ */
+#ifndef WORKER_SWEEP_H
+#define WORKER_SWEEP_H
+
+struct worker;
+
+int sweep_start(struct worker *worker) __attribute__((warn_unused_result));
+/* From now on connections that are quiet and owed nothing are closed (drain). */
+void sweep_hurry(struct worker *worker);
+void sweep_stop(struct worker *worker);
+
+#endif

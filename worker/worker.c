@@ -1,0 +1,188 @@
+#include "worker/worker.h"
+
+#include <sys/resource.h>
+
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+
+#include "proto/channel.h"
+
+#include "worker/acceptor.h"
+#include "worker/connection.h"
+#include "worker/leave.h"
+#include "worker/privileges.h"
+#include "worker/state.h"
+#include "worker/sweep.h"
+
+/* libevent's select back end puts descriptors into sets of this size. */
+#define SELECT_DESCRIPTORS 1024
+/* Descriptors that are no connections: log, channel, epoll, spare and some air. */
+#define RESERVED_DESCRIPTORS 32
+#define BATCH_BYTES (64 * 1024)
+
+static struct event_base *
+create_base(enum event_method method)
+{
+	struct event_config *config = event_config_new();
+	if (config == NULL)
+		return NULL;
+	event_config_set_flag(
+	    config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV);
+	const char **known = event_get_supported_methods();
+	for (int i = 0; method != EVENTS_AUTO && known[i] != NULL; i++) {
+		if (strcmp(known[i], event_method_names[method]) != 0)
+			event_config_avoid_method(config, known[i]);
+	}
+	struct event_base *base = event_base_new_with_config(config);
+	event_config_free(config);
+	return base;
+}
+
+static void
+set_limits(struct worker *worker)
+{
+	struct rlimit limit = { .rlim_cur = 1024 };
+	getrlimit(RLIMIT_NOFILE, &limit);
+	bool is_select = strcmp(event_base_get_method(worker->base), "select") == 0;
+	worker->descriptor_end = is_select ? SELECT_DESCRIPTORS : (int)limit.rlim_cur;
+	worker->max_connections = limit.rlim_cur > 2 * RESERVED_DESCRIPTORS
+	    ? limit.rlim_cur - RESERVED_DESCRIPTORS
+	    : limit.rlim_cur / 2;
+}
+
+/* Worker i runs on the i-th of the CPUs that the process may use. */
+static void
+pin_to_cpu(uint32_t slot)
+{
+	cpu_set_t allowed, one;
+	if (sched_getaffinity(0, sizeof(allowed), &allowed) < 0)
+		return;
+	int wanted = (int)slot % CPU_COUNT(&allowed), cpu = 0;
+	while (!CPU_ISSET(cpu, &allowed) || wanted-- > 0)
+		cpu++;
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	if (sched_setaffinity(0, sizeof(one), &one) < 0)
+		log_warn("cannot stay on CPU %d", cpu);
+}
+
+static void
+on_message(struct worker *worker, const struct channel_message *message, int descriptor)
+{
+	switch ((enum channel_verb)message->verb) {
+	case CHANNEL_EMPTY:
+		acceptor_empty(worker, message->argument);
+		break;
+	case CHANNEL_LEAVE:
+		leave_start(worker, message->value);
+		break;
+	case CHANNEL_STOP:
+		leave_now(worker);
+		break;
+	case CHANNEL_LOG_LEVEL:
+		log_set_level((enum log_level)message->argument);
+		break;
+	case CHANNEL_LOG_REOPEN:
+		if (log_reopen() < 0)
+			log_warn("the log file stays as it was");
+		break;
+	default:
+		log_warnx("message %u of the master is not known", message->verb);
+		break;
+	}
+	if (descriptor >= 0)
+		close(descriptor);
+}
+
+static void
+on_channel(evutil_socket_t fd, short what, void *argument)
+{
+	(void)what;
+	struct worker *worker = argument;
+	struct channel_message message;
+	int descriptor, rc;
+	while ((rc = channel_receive(fd, &message, &descriptor)) > 0)
+		on_message(worker, &message, descriptor);
+	if (rc < 0 && errno == EAGAIN)
+		return;
+	event_del(&worker->channel_event);
+	log_warnx("the master is gone: draining");
+	acceptor_empty(worker, CHANNEL_ALL);
+	leave_start(worker, worker->config->timeouts.drain_ns);
+}
+
+static int
+start(struct worker *worker, const struct worker_args *args)
+{
+	worker->base = create_base(args->config->event_method);
+	worker->listeners =
+	    calloc(args->config->listener_count, sizeof(struct listener));
+	worker->input = malloc(WORKER_INPUT_BYTES);
+	worker->batch = malloc(BATCH_BYTES);
+	worker->batch_capacity = BATCH_BYTES;
+	if (worker->base == NULL || worker->listeners == NULL ||
+	    worker->input == NULL || worker->batch == NULL)
+		return -1;
+	worker->listener_count = args->config->listener_count;
+	set_limits(worker);
+	event_assign(&worker->channel_event, worker->base, args->channel_fd,
+	    EV_READ | EV_PERSIST, on_channel, worker);
+	if (event_add(&worker->channel_event, NULL) < 0 || sweep_start(worker) < 0)
+		return -1;
+	return acceptor_start(worker, args->listener_fds);
+}
+
+static void
+finish(struct worker *worker)
+{
+	if (worker->base != NULL) {
+		if (worker->listeners != NULL)
+			acceptor_stop(worker);
+		event_base_free(worker->base);
+	}
+	free(worker->listeners);
+	free(worker->input);
+	free(worker->batch);
+	pool_finish(&worker->pool);
+	close(worker->channel_fd);
+}
+
+int
+worker_run(const struct worker_args *args)
+{
+	char role[32];
+	snprintf(role, sizeof(role), "worker %u", args->slot);
+	log_set_name("yodeld", role);
+	if (args->config->cpu_affinity)
+		pin_to_cpu(args->slot);
+	if (privileges_drop(args->config->user, args->config->group) < 0)
+		return EX_OSERR;
+	struct worker worker = {
+		.config = args->config,
+		.slot = args->slot,
+		.generation = args->generation,
+		.ledger = args->ledger,
+		.block = args->block,
+		.channel_fd = args->channel_fd,
+		.spare_fd = -1,
+	};
+	struct channel_message ready = { .verb = CHANNEL_READY };
+	if (start(&worker, args) < 0 ||
+	    channel_send(args->channel_fd, &ready, -1) < 0) {
+		log_error("cannot start");
+		finish(&worker);
+		return EX_OSERR;
+	}
+	log_debug("serving, generation %u, %s", args->generation,
+	    event_base_get_method(worker.base));
+	event_base_dispatch(worker.base);
+	finish(&worker);
+	return EX_OK;
+}

@@ -1,0 +1,28 @@
+/*
+ * worker.h - processes 1..N of yodeld, as the master sees them: one function that never
+ * comes back before the worker is done.
+ */
+#ifndef WORKER_WORKER_H
+#define WORKER_WORKER_H
+
+#include <stdint.h>
+
+#include "proto/ledger.h"
+
+#include "conf/config.h"
+
+struct worker_args {
+	const struct config *config;
+	uint32_t slot;
+	uint32_t generation;
+	int channel_fd;          /* to the master (proto/channel.h); owned */
+	const int *listener_fds; /* one for each of config->listeners, or -1; owned */
+	const struct ledger *ledger; /* for what all workers hold together */
+	struct ledger_block *block;  /* this worker's own */
+};
+
+/* Runs one event loop until the master says that it is over (or is gone). Returns the
+ * exit status of the process: 0, or EX_OSERR when it could not start. */
+int worker_run(const struct worker_args *args);
+
+#endif
