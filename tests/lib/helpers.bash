@@ -5,6 +5,8 @@
 # `spawn` or `start_yodeld`; teardown ends all of that by its ids. Nothing sleeps and
 # hopes: wait_until.
 
+bats_require_minimum_version 1.5.0
+
 BUILD=${BUILD:-$BATS_TEST_DIRNAME/../build}
 YODELD=$BUILD/yodeld
 YODEL=$BUILD/yodel
@@ -112,6 +114,15 @@ start_yodeld()
 	PORT=${PORTS[0]}
 }
 
+# start_yodeld_with KEYS [ARG...] - one listener that has these keys beside its address,
+# as in: start_yodeld_with '"framing": "line"'.
+start_yodeld_with()
+{
+	printf '{ "listeners": [ { "address": "127.0.0.1:0", %s } ] }\n' "$1" >listener.json
+	shift
+	start_yodeld -c listener.json "$@"
+}
+
 yodeld_is_ready()
 {
 	grep -q ': ready: ' "$YODELD_LOG"
@@ -147,9 +158,9 @@ start_liar()
 	LIAR_PORT=$(<liar.out)
 }
 
-worker_pids()
+worker_pids() # one line for each
 {
-	children_of "$YODELD_PID"
+	children_of "$YODELD_PID" | tr -s ' ' '\n' | sed '/^$/d'
 }
 
 # Resident memory of a process, in KiB.

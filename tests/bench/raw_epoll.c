@@ -1,0 +1,121 @@
+/*
+ * raw_epoll.c - the least that an echo server can do: one process, level-triggered
+ * epoll, a connection is just a descriptor. What yodeld's cost is compared with.
+ *
+ *   raw_epoll [ADDRESS [PORT]]     prints the port, serves until it is ended
+ *
+ * It is no model of a server: what the kernel does not take at once is lost, and the
+ * program ends aloud when that happens, since the comparison would be worth nothing.
+ */
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
+#define EVENTS 64
+#define BACKLOG 4096
+
+static char data[64 * 1024];
+
+static void
+die(const char *what)
+{
+	perror(what);
+	exit(71);
+}
+
+static void
+raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+static int
+listen_on(const char *address, int port)
+{
+	struct sockaddr_in name = { .sin_family = AF_INET, .sin_port = htons(port) };
+	socklen_t length = sizeof(name);
+	int one = 1;
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+	if (fd < 0 || inet_pton(AF_INET, address, &name.sin_addr) != 1)
+		die(address);
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (bind(fd, (struct sockaddr *)&name, sizeof(name)) < 0 ||
+	    listen(fd, BACKLOG) < 0)
+		die("bind, listen");
+	getsockname(fd, (struct sockaddr *)&name, &length);
+	printf("%d\n", ntohs(name.sin_port));
+	fflush(stdout);
+	return fd;
+}
+
+static void
+watch(int epoll_fd, int fd)
+{
+	struct epoll_event event = { .events = EPOLLIN, .data.fd = fd };
+
+	if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
+		die("epoll_ctl");
+}
+
+static void
+take_one(int epoll_fd, int listener)
+{
+	int one = 1;
+	int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
+
+	if (fd < 0)
+		return;
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	watch(epoll_fd, fd);
+}
+
+static void
+answer(int fd)
+{
+	ssize_t came = recv(fd, data, sizeof(data), 0);
+
+	if (came > 0) {
+		if (send(fd, data, came, MSG_NOSIGNAL) != came)
+			die("send took not all");
+	} else if (came == 0 || errno != EAGAIN) {
+		close(fd);
+	}
+}
+
+int
+main(int argc, char **argv)
+{
+	struct epoll_event events[EVENTS];
+	int epoll_fd = epoll_create1(0);
+	int listener;
+
+	raise_descriptor_limit();
+	listener =
+	    listen_on(argc > 1 ? argv[1] : "127.0.0.1", argc > 2 ? atoi(argv[2]) : 0);
+	watch(epoll_fd, listener);
+	for (;;) {
+		int count = epoll_wait(epoll_fd, events, EVENTS, -1);
+
+		for (int i = 0; i < count; i++) {
+			if (events[i].data.fd == listener)
+				take_one(epoll_fd, listener);
+			else
+				answer(events[i].data.fd);
+		}
+	}
+}

@@ -1,0 +1,190 @@
+#!/usr/bin/env bats
+# How yodeld's processes live and die, and what its exit status says.
+
+load lib/helpers
+
+# The sockets of a process, less those of its listeners and its own.
+sockets_of() # PID
+{
+	find "/proc/$1/fd" -mindepth 1 -lname 'socket:*' | wc -l
+}
+
+@test "it says where it listens and when it is ready" {
+	start_yodeld --workers 2 --listen 127.0.0.1:0=upper --listen '[::1]:0=echo'
+	grep -qE "yodeld\[$YODELD_PID\]: listening on 127.0.0.1:[0-9]+ \(upper, stream, 2 sockets\)$" \
+		"$YODELD_LOG"
+	grep -qE 'listening on \[::1\]:[0-9]+ \(echo, stream, 2 sockets\)$' "$YODELD_LOG"
+	grep -qE "yodeld\[$YODELD_PID\]: ready: 2 workers, 2 listeners$" "$YODELD_LOG"
+	[ "$(worker_pids | wc -l)" = 2 ]
+}
+
+@test "each worker keeps its own listening sockets only" {
+	start_yodeld --workers 3 --listen 127.0.0.1:0=upper
+	local pid
+	awk '$4 == "0A" { print $10 }' /proc/net/tcp | sort >listening
+	for pid in $(worker_pids); do
+		find "/proc/$pid/fd" -lname 'socket:*' -printf '%l\n' | tr -dc '0-9\n' |
+			sort >held
+		[ "$(comm -12 listening held | wc -l)" = 1 ]
+	done
+}
+
+@test "a worker that is killed is replaced, and all connections are answered again" {
+	start_yodeld --workers 2 --listen 127.0.0.1:0=upper
+	local old new
+	old=$(worker_pids)
+	# shellcheck disable=SC2086 # ids are words
+	kill -KILL $old
+	replaced()
+	{
+		new=$(worker_pids)
+		[ "$(wc -l <<<"$new")" = 2 ] &&
+			[ -z "$(comm -12 <(sort <<<"$old") <(sort <<<"$new"))" ]
+	}
+	wait_until replaced
+	run "$CALLER" burst "127.0.0.1:$PORT" 200
+	[ "$output" = "answered 200, refused 0, reset 0, closed 0, silent 0" ]
+	[ "$(grep -cE 'worker .*(killed|signal 9)' "$YODELD_LOG")" -ge 2 ]
+}
+
+@test "connections that wait in the queue of a killed worker are served by its successor" {
+	start_yodeld --workers 1 --listen 127.0.0.1:0=upper
+	local worker
+	worker=$(worker_pids)
+	kill -STOP "$worker"
+	spawn waiting "$CALLER" burst "127.0.0.1:$PORT" 400
+	queue_holds_400() # ss shows an accept queue as the listener's receive queue
+	{
+		[ "$(ss -Hltn "sport = :$PORT" | awk '{ n += $2 } END { print n }')" = 400 ]
+	}
+	wait_until queue_holds_400
+	kill -KILL "$worker"
+	wait "$(<waiting.pid)"
+	[ "$(<waiting.out)" = "answered 400, refused 0, reset 0, closed 0, silent 0" ]
+}
+
+@test "a worker killed under load: yodel counts exactly the connections that it held" {
+	start_yodeld --workers 2 --listen 127.0.0.1:0=upper
+	local victim own held status=0
+	victim=$(worker_pids | head -n 1)
+	own=$(sockets_of "$victim")
+	spawn load "$YODEL" -c 200 -d 4s -w 1 --json result.json "127.0.0.1:$PORT"
+	victim_is_loaded()
+	{
+		local total=0 pid
+		for pid in $(worker_pids); do
+			total=$((total + $(sockets_of "$pid") - own))
+		done
+		[ $total -ge 200 ]
+	}
+	wait_until victim_is_loaded
+	kill -STOP "$victim"
+	held=$(($(sockets_of "$victim") - own))
+	kill -KILL "$victim"
+	wait "$(<load.pid)" || status=$?
+	echo "the worker held $held connections"
+	cat load.out
+	[ $held -gt 0 ]
+	[ $status = 1 ]
+	python3 - "$held" <<-'END'
+		import json, sys
+		held, result = int(sys.argv[1]), json.load(open("result.json"))
+		m = result["messages"]
+		lost = m["lost"]
+		assert m["sent"] == m["verified"] + m["wrong"] + sum(lost.values()) + m["in_flight"], m
+		assert m["wrong"] == 0, m
+		assert m["verified"] > 1000, m
+		# One message at a time: each lost connection loses the one that was on its way.
+		assert lost["timeout"] == 0 and lost["reset"] + lost["closed"] == held, (held, m)
+	END
+}
+
+@test "TERM drains: a message that is on its way is answered, and the exit status is 0" {
+	start_yodeld --workers 2 --listen 127.0.0.1:0=upper --set timeouts.drain=10s
+	spawn load "$YODEL" -c 20 -n 2000 -q --json result.json "127.0.0.1:$PORT"
+	"$CALLER" ask "127.0.0.1:$PORT" a
+	stop_yodeld TERM
+	wait "$(<load.pid)" || :
+	python3 - <<-'END'
+		import json
+		m = json.load(open("result.json"))["messages"]
+		assert m["wrong"] == 0, m
+	END
+}
+
+@test "TERM does not wait for a quiet connection for longer than it drains" {
+	start_yodeld --workers 1 --listen 127.0.0.1:0=upper --set timeouts.drain=1s
+	spawn quiet "$CALLER" hold "127.0.0.1:$PORT" 5
+	wait_until grep -q holding quiet.out
+	local before=$SECONDS
+	stop_yodeld TERM
+	[ $((SECONDS - before)) -le 5 ]
+}
+
+@test "INT and QUIT stop at once, whatever is open" {
+	local signal
+	for signal in INT QUIT; do
+		start_yodeld --workers 2 --listen 127.0.0.1:0=upper --set timeouts.drain=60s
+		spawn quiet "$CALLER" hold "127.0.0.1:$PORT" 5
+		wait_until grep -q holding quiet.out
+		local before=$SECONDS
+		stop_yodeld $signal
+		[ $((SECONDS - before)) -le 3 ]
+	done
+}
+
+@test "workers do not outlive a killed master" {
+	start_yodeld --workers 2 --listen 127.0.0.1:0=upper
+	local workers
+	workers=$(worker_pids)
+	kill -KILL "$YODELD_PID"
+	# shellcheck disable=SC2086 # ids are words
+	wait_until have_ended $workers
+}
+
+@test "a second yodeld on the same address fails with 71 and says why" {
+	start_yodeld --workers 2 --listen 127.0.0.1:0=upper
+	run -71 "$YODELD" --listen "127.0.0.1:$PORT=upper"
+	[[ $output = *"127.0.0.1:$PORT"*"in use"* ]]
+	run -0 "$CALLER" burst "127.0.0.1:$PORT" 100
+}
+
+@test "a port that another program has fails with 71 and says why" {
+	start_liar none
+	run -71 "$YODELD" --listen "127.0.0.1:$LIAR_PORT=upper"
+	[[ $output = *"127.0.0.1:$LIAR_PORT"*"in use"* ]]
+}
+
+@test "an address that is not ours fails with 71 and says which" {
+	run -71 "$YODELD" --listen 192.0.2.1:10000=upper
+	[[ $output = *192.0.2.1:10000* ]]
+}
+
+@test "bad usage is 64, with one line that says what was wanted" {
+	run -64 "$YODELD" --no-such-flag
+	run -64 "$YODELD" --listen
+	run -64 "$YODELD" unexpected
+	[[ $output = *unexpected* ]]
+}
+
+@test "a bad configuration is 78, and nothing is opened" {
+	echo '{ "listeners": [ { "address": "127.0.0.1:70000" } ] }' >bad.json
+	run -78 "$YODELD" -c bad.json
+	[[ $output = *70000* ]]
+	run -78 "$YODELD" --check -c bad.json
+	run -78 "$YODELD" -c no-such-file.json
+	[[ $output = *no-such-file.json* ]]
+}
+
+@test "--check of a good configuration is 0 while the port is in use" {
+	start_yodeld --workers 1 --listen 127.0.0.1:0=upper
+	run -0 "$YODELD" --check --listen "127.0.0.1:$PORT=upper"
+}
+
+@test "--help and --version go to stdout and are 0" {
+	run -0 --separate-stderr "$YODELD" --help
+	[[ $output = *--listen* ]]
+	[ -z "$stderr" ]
+	run -0 --separate-stderr "$YODELD" --version
+	[[ $output = yodeld* ]]
+}
