@@ -1,0 +1,165 @@
+#!/usr/bin/env bats
+# yodel against a server that lies (lib/liar.py), and against yodeld at scale: each lie is
+# caught, counted and named, and the figures of a result always add up.
+
+load lib/helpers
+
+# yodel against the liar; its exit status is in $status, its result in result.json.
+call_liar() # [ARG...]
+{
+	run --separate-stderr "$YODEL" --json result.json --timeout 1s "$@" \
+		"127.0.0.1:$LIAR_PORT"
+	echo "$output"
+	# shellcheck disable=SC2154 # set by run
+	echo "$stderr"
+}
+
+# True when the Python expression holds, in which the parts of result.json are variables.
+result_says() # EXPRESSION
+{
+	python3 - "$1" <<-'END'
+		import json, sys
+		result = json.load(open("result.json"))
+		m = result["messages"]
+		lost = m["lost"]
+		total = m["verified"] + m["wrong"] + sum(lost.values()) + m["in_flight"]
+		assert m["sent"] == total, m
+		c = result["connections"]
+		x = result["mismatches"]
+		if not eval(sys.argv[1]):
+			sys.exit(f"not so: {sys.argv[1]}: {m} {c} {x}")
+	END
+}
+
+@test "an honest server that is not ours is verified" {
+	start_liar none
+	call_liar -c 50 -n 20
+	[ "$status" = 0 ]
+	result_says 'm["sent"] == m["verified"] == 1000 and x == []'
+}
+
+@test "one altered byte is found, with its connection and message" {
+	start_liar alter --connection 1 --message 2
+	call_liar -c 2 -n 3
+	[ "$status" = 2 ]
+	result_says 'm["wrong"] >= 1 and len(x) >= 1 and x[0]["message"] == 2'
+}
+
+@test "one altered byte among 1,000 connections is found" {
+	start_liar alter --connection 617 --message 4
+	call_liar -c 1000 -n 10 --size 64
+	[ "$status" = 2 ]
+	result_says 'len({one["connection"] for one in x}) == 1'
+}
+
+@test "an answer that never comes is lost by timeout" {
+	start_liar drop --connection 0 --message 1
+	call_liar -c 2 -n 3
+	[ "$status" = 1 ]
+	result_says 'lost["timeout"] >= 1 and m["wrong"] == 0 and m["verified"] >= 4'
+}
+
+@test "an answer that comes twice is called a duplicate" {
+	start_liar duplicate --connection 0 --message 1 --reply echo
+	call_liar -c 2 -n 4 --size 64 --expect echo
+	[ "$status" = 2 ]
+	result_says 'any("duplicate" in one["looks_like"] for one in x)'
+}
+
+@test "answers swapped between two connections are called another connection's" {
+	start_liar swap --connection 3 --message 1 --reply echo
+	call_liar -c 10 -n 4 --size 64 --expect echo
+	[ "$status" = 2 ]
+	result_says 'any("connection" in one["looks_like"] for one in x)'
+}
+
+@test "missing bytes in the middle of an answer are called a gap" {
+	start_liar gap --connection 0 --message 1 --reply echo
+	call_liar -c 2 -n 4 --size 90 --expect echo
+	[ "$status" = 2 ]
+	result_says 'any("gap" in one["looks_like"] for one in x)'
+}
+
+@test "bytes that nobody asked for are wrong" {
+	start_liar extra --connection 0 --message 1
+	call_liar -c 2 -n 4
+	[ "$status" = 2 ]
+}
+
+@test "an answer cut short by the end of the connection is not verified" {
+	start_liar truncate --connection 0 --message 1
+	call_liar -c 2 -n 3
+	[ "$status" = 1 ] || [ "$status" = 2 ]
+	result_says 'm["verified"] <= 4 and m["wrong"] + sum(lost.values()) >= 1'
+}
+
+@test "a closed connection and a reset one are told apart" {
+	start_liar close --connection 0 --message 1
+	call_liar -c 2 -n 3
+	[ "$status" = 1 ]
+	result_says 'lost["closed"] >= 1 and lost["reset"] == 0'
+	end_spawned
+	rm liar.out
+	start_liar reset --connection 0 --message 1
+	call_liar -c 2 -n 3
+	[ "$status" = 1 ]
+	result_says 'lost["reset"] >= 1 and lost["closed"] == 0'
+}
+
+@test "a late answer is verified when there is patience, and lost when there is none" {
+	start_liar late --time 0.5
+	call_liar -c 2 -n 3 --timeout 5s
+	[ "$status" = 0 ]
+	result_says 'result["latency"]["service"]["max_ns"] >= 500e6'
+	end_spawned
+	rm liar.out
+	start_liar late --time 2
+	call_liar -c 2 -n 3 --timeout 300ms
+	[ "$status" = 1 ]
+	result_says 'lost["timeout"] >= 1'
+}
+
+@test "a refused connection is counted and named, and the other target is served" {
+	start_liar refuse
+	start_yodeld --listen 127.0.0.1:0=upper
+	call_liar -c 10 -n 3 "127.0.0.1:$PORT"
+	[ "$status" = 1 ]
+	result_says 'c["failed"]["refused"] == 5 and c["established"] == 5 and m["verified"] == 15'
+	[[ $output$stderr = *refused* ]]
+}
+
+@test "a server that accepts and says nothing is timed out, and the other target is served" {
+	start_liar silent
+	start_yodeld --listen 127.0.0.1:0=upper
+	call_liar -c 10 -n 3 "127.0.0.1:$PORT"
+	[ "$status" = 1 ]
+	result_says 'lost["timeout"] == 5 and m["verified"] == 15'
+}
+
+@test "two sockets against yodeld: the transcript shows both, and every byte is right" {
+	start_yodeld --workers 2 --listen 127.0.0.1:0=upper
+	run -0 "$YODEL" "127.0.0.1:$PORT"
+	[[ $output = *"This is the message. "* ]]
+	[[ $output = *"THIS IS THE MESSAGE. "* ]]
+	[[ $output = *"IN PARTS."* ]]
+	[ "$(grep -oE '127.0.0.1:[0-9]+' <<<"$output" | sort -u | wc -l)" -ge 3 ]
+}
+
+@test "10,000 sockets in lockstep against yodeld, all verified" {
+	start_yodeld --workers 2 --listen 127.0.0.1:0=upper
+	run -0 --separate-stderr "$YODEL" -c 10000 --lockstep --json result.json --timeout 60s \
+		--connect-timeout 60s "127.0.0.1:$PORT"
+	result_says 'm["sent"] == m["verified"] == 30000 and c["established"] == 10000'
+}
+
+@test "yodel finds every framing and reply of yodeld right, and a wrong expectation wrong" {
+	local framing
+	for framing in stream line length32; do
+		start_yodeld_with "\"reply\": \"upper,suffix=_SB\", \"framing\": \"$framing\""
+		"$YODEL" -q -c 20 -n 50 --framing $framing --expect upper,suffix=_SB "127.0.0.1:$PORT"
+		run "$YODEL" -q -c 20 -n 50 --framing $framing --expect upper,suffix=_XX \
+			"127.0.0.1:$PORT"
+		[ "$status" = 2 ]
+		stop_yodeld
+	done
+}
