@@ -37,10 +37,13 @@
 	X(connections) /* in all ranks */                                              \
 	X(rank_connections)                                                            \
 	X(processes)                                                                   \
-	X(messages) X(pipeline) X(seed) X(source_count) X(slow_read)                   \
-	    X(messages_per_connection) X(duration_ns) X(interval_ns) X(ramp_ns)        \
-		X(warmup_ns) X(drain_ns) X(spin_ns) X(timeout_ns)                      \
-		    X(connect_timeout_ns) X(lifetime_ns) X(rank) X(ranks)
+	X(messages)                                                                    \
+	X(pipeline)                                                                    \
+	X(seed)                                                                        \
+	X(source_count)                                                                \
+	X(slow_read) X(messages_per_connection) X(duration_ns) X(interval_ns)          \
+	    X(ramp_ns) X(warmup_ns) X(drain_ns) X(spin_ns) X(timeout_ns)               \
+		X(connect_timeout_ns) X(lifetime_ns) X(rank) X(ranks)
 #define RESULT_PLAN_REALS(X) X(rate) X(connect_rate)
 #define RESULT_PLAN_FLAGS(X) X(reconnect) X(dribble) X(half_close) X(strict)
 

@@ -1,0 +1,215 @@
+#include "client/suspect.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define TELLING 4 /* fewer bytes than this that agree tell nothing */
+
+size_t
+suspect_run(const struct suspect_case *where, uint64_t connection, struct cursor from,
+    uint32_t messages, uint8_t *out, size_t length)
+{
+	uint8_t bytes[SUSPECT_WINDOW];
+	size_t done = 0;
+
+	while (done < length && messages > 0) {
+		if (from.length == 0)
+			from.length =
+			    answer_length(where->answers, connection, from.message);
+		size_t n =
+		    length - done < sizeof(bytes) ? length - done : sizeof(bytes);
+		const uint8_t *wire = answer_wire(where->answers, where->reply,
+		    connection, &from, &n, where->scratch, bytes);
+		memcpy(out + done, wire, n);
+		done += n;
+		from.at += (uint32_t)n;
+		if (from.at < from.length)
+			continue;
+		sequence_seek(
+		    where->answers->sequence, connection, &from, from.message + 1);
+		messages--;
+	}
+	return done;
+}
+
+/* True when what came agrees with that run for long enough to tell: a few bytes, or a
+ * whole answer. */
+static bool
+agrees(const struct suspect_case *where, uint64_t connection, struct cursor from,
+    uint32_t messages)
+{
+	uint8_t run[SUSPECT_WINDOW];
+	size_t want = where->length < sizeof(run) ? where->length : sizeof(run);
+	size_t n = suspect_run(where, connection, from, messages, run, want);
+	bool telling = n >= TELLING ||
+	    (n > 0 && from.at == 0 &&
+		n == answer_length(where->answers, connection, from.message));
+
+	return telling && memcmp(run, where->got, n) == 0;
+}
+
+static bool
+is_altered(const struct suspect_case *where)
+{
+	uint8_t run[SUSPECT_WINDOW];
+	size_t want = where->length < sizeof(run) ? where->length : sizeof(run);
+	size_t n = suspect_run(
+	    where, where->connection, *where->cursor, where->owed, run, want);
+	size_t different = 0;
+
+	for (size_t i = 0; i < n; i++)
+		different += run[i] != where->got[i];
+	return n > 0 && different <= (n < TELLING ? 1 : 1 + n / 8);
+}
+
+/* True when the answer to another message starts with the same payload as the one at
+ * the cursor, as far as that came, and what came next goes on like it. */
+static bool
+is_answer_to(const struct suspect_case *where, uint64_t message, uint32_t messages)
+{
+	const struct sequence *sequence = where->answers->sequence;
+	struct cursor here = *where->cursor, there = *where->cursor;
+	uint8_t a[SUSPECT_WINDOW], b[SUSPECT_WINDOW];
+	uint32_t at = here.at, skip = 0;
+
+	sequence_seek(sequence, where->connection, &there, message);
+	there.length = answer_length(where->answers, where->connection, message);
+	if (at >= there.length)
+		return false;
+	if (sequence->framing == FRAMING_LENGTH32) {
+		skip = FRAMING_HEADER_MAX;
+		if (at > 0 && where->header != there.length - skip)
+			return false;
+	}
+	if (at > skip) {
+		size_t want = at - skip < sizeof(a) ? at - skip : sizeof(a);
+		here.at = there.at = skip;
+		suspect_run(where, where->connection, here, 1, a, want);
+		suspect_run(where, where->connection, there, 1, b, want);
+		if (memcmp(a, b, want) != 0)
+			return false;
+	}
+	there.at = at;
+	return agrees(where, where->connection, there, messages);
+}
+
+static bool
+find_message(const struct suspect_case *where, struct suspect *ret)
+{
+	uint64_t message = where->cursor->message;
+
+	for (uint32_t i = 1; i < where->owed && i <= SUSPECT_MESSAGES; i++) {
+		if (!is_answer_to(where, message + i, where->owed - i))
+			continue;
+		ret->kind = SUSPECT_MISSING;
+		ret->message = message + i;
+		for (uint32_t k = 0; k < i; k++)
+			ret->bytes += answer_length(
+			    where->answers, where->connection, message + k);
+		return true;
+	}
+	for (uint64_t i = 1; i <= message && i <= SUSPECT_MESSAGES; i++) {
+		if (!is_answer_to(where, message - i, 1))
+			continue;
+		ret->kind = SUSPECT_DUPLICATE;
+		ret->message = message - i;
+		return true;
+	}
+	return false;
+}
+
+/* Bytes left out of the stream, in the answers that are owed. */
+static bool
+find_gap(const struct suspect_case *where, struct suspect *ret)
+{
+	uint8_t run[4096];
+	size_t n = suspect_run(
+	    where, where->connection, *where->cursor, where->owed, run, sizeof(run));
+	size_t window = where->length < SUSPECT_WINDOW ? where->length : SUSPECT_WINDOW;
+
+	if (where->answers->sequence->framing != FRAMING_STREAM)
+		return false;
+	for (size_t gap = 1; gap + TELLING <= n; gap++) {
+		size_t most = n - gap < window ? n - gap : window;
+		if (most < TELLING || memcmp(run + gap, where->got, most) != 0)
+			continue;
+		ret->kind = SUSPECT_GAP;
+		ret->bytes = gap;
+		return true;
+	}
+	return false;
+}
+
+/* What another connection should get at this place. */
+static bool
+find_connection(const struct suspect_case *where, struct suspect *ret)
+{
+	const struct sequence *sequence = where->answers->sequence;
+
+	if (!sequence->varies)
+		return false;
+	for (uint32_t other = 0; other < where->connections; other++) {
+		struct cursor there = *where->cursor;
+		if (other == where->connection)
+			continue;
+		if (sequence->texts != NULL ||
+		    sequence->size_min != sequence->size_max) {
+			there = (struct cursor){ .at = where->cursor->at };
+			if (where->cursor->message > 4 * SUSPECT_MESSAGES)
+				return false;
+			sequence_seek(sequence, other, &there, where->cursor->message);
+			there.at = where->cursor->at;
+			there.length =
+			    answer_length(where->answers, other, there.message);
+			if (there.at >= there.length)
+				continue;
+		}
+		if (!agrees(where, other, there, where->owed > 0 ? where->owed : 1))
+			continue;
+		ret->kind = SUSPECT_CONNECTION;
+		ret->connection = other;
+		return true;
+	}
+	return false;
+}
+
+struct suspect
+suspect_find(const struct suspect_case *where)
+{
+	struct suspect found = { .kind = SUSPECT_UNKNOWN };
+
+	if (is_altered(where))
+		found.kind = SUSPECT_ALTERED;
+	else if (!find_message(where, &found) && !find_gap(where, &found))
+		find_connection(where, &found);
+	return found;
+}
+
+void
+suspect_describe(const struct suspect *suspect, char *out, size_t size)
+{
+	switch (suspect->kind) {
+	case SUSPECT_ALTERED:
+		snprintf(out, size, "an altered byte");
+		break;
+	case SUSPECT_DUPLICATE:
+		snprintf(out, size, "a duplicate of message %llu",
+		    (unsigned long long)suspect->message);
+		break;
+	case SUSPECT_MISSING:
+	case SUSPECT_GAP:
+		snprintf(out, size, "a gap of %llu bytes",
+		    (unsigned long long)suspect->bytes);
+		break;
+	case SUSPECT_CONNECTION:
+		snprintf(out, size, "another connection's data (connection %llu)",
+		    (unsigned long long)suspect->connection);
+		break;
+	case SUSPECT_TRUNCATED:
+		snprintf(out, size, "a truncated answer");
+		break;
+	case SUSPECT_UNKNOWN:
+		snprintf(out, size, "none of what was sent");
+		break;
+	}
+}

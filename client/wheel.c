@@ -1,0 +1,128 @@
+#include "client/wheel.h"
+
+#include <stdlib.h>
+
+int
+wheel_init(struct wheel *wheel, uint32_t timers, uint64_t now_ns)
+{
+	*wheel = (struct wheel){
+		.timers = malloc((timers + WHEEL_SLOTS) * sizeof(struct wheel_timer)),
+		.count = timers,
+		.tick = now_ns / WHEEL_TICK_NS,
+	};
+	if (wheel->timers == NULL)
+		return -1;
+	for (uint32_t i = 0; i < timers + WHEEL_SLOTS; i++)
+		wheel->timers[i] = (struct wheel_timer){ WHEEL_NEVER, i, i };
+	return 0;
+}
+
+void
+wheel_finish(struct wheel *wheel)
+{
+	free(wheel->timers);
+	wheel->timers = NULL;
+}
+
+/* A deadline fires when its millisecond is over: up to a tick late, never early. */
+static uint64_t
+tick_of(uint64_t deadline_ns)
+{
+	return deadline_ns / WHEEL_TICK_NS + 1;
+}
+
+static void
+unlink_timer(struct wheel *wheel, uint32_t index)
+{
+	struct wheel_timer *timer = &wheel->timers[index];
+
+	wheel->timers[timer->next].previous = timer->previous;
+	wheel->timers[timer->previous].next = timer->next;
+	timer->next = timer->previous = index;
+	timer->deadline_ns = WHEEL_NEVER;
+}
+
+void
+wheel_clear(struct wheel *wheel, uint32_t timer)
+{
+	if (wheel->timers[timer].deadline_ns != WHEEL_NEVER)
+		unlink_timer(wheel, timer);
+}
+
+void
+wheel_set(struct wheel *wheel, uint32_t timer, uint64_t deadline_ns)
+{
+	uint64_t tick = tick_of(deadline_ns);
+	struct wheel_timer *entry = &wheel->timers[timer];
+
+	wheel_clear(wheel, timer);
+	if (deadline_ns == WHEEL_NEVER)
+		return;
+	if (tick < wheel->tick)
+		tick = wheel->tick;
+	uint32_t slot = tick % WHEEL_SLOTS;
+	uint32_t head = wheel->count + slot;
+	entry->deadline_ns = deadline_ns;
+	entry->next = head;
+	entry->previous = wheel->timers[head].previous;
+	wheel->timers[entry->previous].next = timer;
+	wheel->timers[head].previous = timer;
+	wheel->occupied[slot / 64] |= UINT64_C(1) << slot % 64;
+}
+
+/* A timer of this slot whose time has come. */
+static bool
+expire_slot(struct wheel *wheel, uint32_t slot, uint64_t now_tick, uint32_t *ret_timer)
+{
+	uint32_t head = wheel->count + slot;
+	uint32_t i = wheel->timers[head].next;
+
+	if (i == head) {
+		wheel->occupied[slot / 64] &= ~(UINT64_C(1) << slot % 64);
+		return false;
+	}
+	for (; i != head; i = wheel->timers[i].next) {
+		if (tick_of(wheel->timers[i].deadline_ns) > now_tick)
+			continue;
+		unlink_timer(wheel, i);
+		*ret_timer = i;
+		return true;
+	}
+	return false;
+}
+
+bool
+wheel_expire(struct wheel *wheel, uint64_t now_ns, uint32_t *ret_timer)
+{
+	uint64_t now_tick = now_ns / WHEEL_TICK_NS;
+
+	/* After a long sleep one turn sees every slot. */
+	if (now_tick > wheel->tick + WHEEL_SLOTS)
+		wheel->tick = now_tick - WHEEL_SLOTS;
+	for (; wheel->tick <= now_tick; wheel->tick++) {
+		uint32_t slot = wheel->tick % WHEEL_SLOTS;
+		if (!(wheel->occupied[slot / 64] >> slot % 64 & 1))
+			continue;
+		if (expire_slot(wheel, slot, now_tick, ret_timer))
+			return true;
+	}
+	/* The present tick stays open: it may be set again for what is already over. */
+	wheel->tick = now_tick;
+	return false;
+}
+
+uint64_t
+wheel_next(const struct wheel *wheel)
+{
+	for (uint32_t i = 0; i < WHEEL_SLOTS; i++) {
+		uint64_t tick = wheel->tick + i;
+		uint32_t slot = tick % WHEEL_SLOTS;
+		uint64_t word = wheel->occupied[slot / 64] >> slot % 64;
+		if (word == 0) {
+			i += 63 - slot % 64;
+			continue;
+		}
+		return (tick + (uint64_t)__builtin_ctzll(word)) * WHEEL_TICK_NS;
+	}
+	return WHEEL_NEVER;
+}
