@@ -7,6 +7,7 @@ endif
 SANITIZE ?=
 WERROR ?=
 PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc/yodel
 TIME ?= 60
 
 # The plain flavour builds in build/, any other (compiler, sanitizer) beside it.
@@ -16,7 +17,8 @@ B := build$(if $(flavour),/$(patsubst -%,%,$(flavour)))
 
 PACKAGES := libevent_core libevent_extra jansson zlib libsystemd
 PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
-CPPFLAGS += -I. -D_GNU_SOURCE -DYODEL_VERSION='"$(VERSION)"' $(PKG_CFLAGS)
+CPPFLAGS += -I. -D_GNU_SOURCE -DYODEL_VERSION='"$(VERSION)"' \
+	-DYODEL_SYSCONFDIR='"$(SYSCONFDIR)"' $(PKG_CFLAGS)
 CFLAGS ?= -O2 -g
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 \
 	-Wvla -Wpointer-arith -Wwrite-strings -Wundef $(if $(WERROR),-Werror)

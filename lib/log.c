@@ -97,6 +97,12 @@ log_reopen(void)
 	return 0;
 }
 
+int
+log_fd(void)
+{
+	return state.fd;
+}
+
 /* Appends text as the inside of a JSON string; stops when full. */
 static size_t
 append_json_text(char *line, size_t at, size_t size, const char *text)

@@ -29,6 +29,8 @@ extern const char *const log_format_names[]; /* by enum log_format, NULL at the 
  * when the next one can be. */
 int log_open(const char *path) __attribute__((warn_unused_result));
 int log_reopen(void) __attribute__((warn_unused_result));
+/* The descriptor that lines go to. */
+int log_fd(void);
 
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_errorx(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -11,7 +11,7 @@
 
 #include "lib/log.h"
 
-#include "worker/answer.h"
+#include "worker/respond.h"
 #include "worker/state.h"
 
 /* A wake-up reads this often at most, so that a flood on one socket starves no other.
@@ -268,13 +268,13 @@ connection_send(
 
 /* Answers what is kept in the input. */
 static bool
-answer_kept(struct connection *connection)
+respond_kept(struct connection *connection)
 {
 	struct buffer *input = connection->input;
 	if (input == NULL)
 		return true;
 	size_t used;
-	if (!answer_messages(
+	if (!respond_messages(
 		connection, input->data + input->start, buffer_length(input), &used))
 		return false;
 	buffer_consume(&connection->input, used);
@@ -283,17 +283,17 @@ answer_kept(struct connection *connection)
 
 /* Answers what came, and keeps what is no whole message or must wait. */
 static bool
-answer_fresh(struct connection *connection, uint8_t *data, size_t length)
+respond_fresh(struct connection *connection, uint8_t *data, size_t length)
 {
 	size_t used = 0;
 	bool kept = connection->input != NULL;
-	if (!kept && !answer_messages(connection, data, length, &used))
+	if (!kept && !respond_messages(connection, data, length, &used))
 		return false;
 	if (buffer_append(&connection->input, data + used, length - used) < 0) {
 		connection_close(connection, CLOSE_NO_MEMORY);
 		return false;
 	}
-	return !kept || answer_kept(connection);
+	return !kept || respond_kept(connection);
 }
 
 static void
@@ -301,7 +301,7 @@ on_peer_closed(struct connection *connection)
 {
 	struct buffer *input = connection->input;
 	size_t length = buffer_length(input);
-	if (length > 0 && !answer_rest(connection, input->data + input->start, length))
+	if (length > 0 && !respond_rest(connection, input->data + input->start, length))
 		return;
 	if (connection->phase == CONNECTION_SERVING)
 		connection_finish(connection, CLOSE_PEER_CLOSED);
@@ -325,7 +325,7 @@ on_readable(struct connection *connection)
 		}
 		connection->active_ms = worker->now_ms;
 		ledger_count(worker->block, LEDGER_BYTES_RECEIVED, (uint64_t)n);
-		if (!answer_fresh(connection, worker->input, (size_t)n))
+		if (!respond_fresh(connection, worker->input, (size_t)n))
 			return;
 		bool may_have_more = n == WORKER_INPUT_BYTES &&
 		    connection->phase == CONNECTION_SERVING &&
@@ -378,7 +378,7 @@ on_writable(struct connection *connection)
 	if (connection->reading_paused &&
 	    stuck_bytes(connection) <= worker->config->limits.max_pending / 2) {
 		connection->reading_paused = false;
-		if (!answer_kept(connection))
+		if (!respond_kept(connection))
 			return false;
 	}
 	return watch(connection);

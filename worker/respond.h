@@ -1,8 +1,8 @@
 /*
- * answer.h - the message path: bytes that came, cut into messages, each answered.
+ * respond.h - the message path: bytes that came, cut into messages, each answered.
  */
-#ifndef WORKER_ANSWER_H
-#define WORKER_ANSWER_H
+#ifndef WORKER_RESPOND_H
+#define WORKER_RESPOND_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -13,12 +13,12 @@ struct connection;
 /* Answers every whole message in data[length] (which it may overwrite), in order, until
  * too much is stuck. Returns the bytes used up in *ret_used; the caller keeps the rest.
  * False when the connection was closed. It may come back finishing. */
-bool answer_messages(struct connection *connection, uint8_t *data, size_t length,
+bool respond_messages(struct connection *connection, uint8_t *data, size_t length,
     size_t *ret_used) __attribute__((warn_unused_result));
 
 /* The peer has closed its side: answers what is left in data[length] as the last
  * message where the framing allows it. False when the connection was closed. */
-bool answer_rest(struct connection *connection, const uint8_t *data, size_t length)
+bool respond_rest(struct connection *connection, const uint8_t *data, size_t length)
     __attribute__((warn_unused_result));
 
 #endif

@@ -1,4 +1,4 @@
-#include "worker/answer.h"
+#include "worker/respond.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -52,7 +52,7 @@ batch_room(struct batch *batch, size_t length)
 
 /* Puts the reply to one message into the batch. */
 static bool
-answer_one(struct batch *batch, const uint8_t *message, const struct frame *frame)
+respond_one(struct batch *batch, const uint8_t *message, const struct frame *frame)
 {
 	const struct listener_config *config = batch->connection->listener->config;
 	const struct reply *reply = &config->reply;
@@ -64,7 +64,8 @@ answer_one(struct batch *batch, const uint8_t *message, const struct frame *fram
 	uint8_t *out = batch_room(batch, frame_length(&answer));
 	if (out == NULL)
 		return false;
-	reply_make(reply, message + frame->header, frame->payload, out + answer.header);
+	reply_make(
+	    reply, message + frame->header, frame->payload, out + respond.header);
 	framing_write(config->framing, &answer, out);
 	batch->length += frame_length(&answer);
 	batch->replies++;
@@ -73,7 +74,7 @@ answer_one(struct batch *batch, const uint8_t *message, const struct frame *fram
 
 /* The bytes go back as they are or raised, wherever they were cut. */
 static bool
-answer_bytewise(struct connection *connection, uint8_t *data, size_t length)
+respond_bytewise(struct connection *connection, uint8_t *data, size_t length)
 {
 	const struct listener_config *config = connection->listener->config;
 	uint64_t messages =
@@ -93,7 +94,8 @@ is_bytewise(const struct listener_config *config)
 
 /* One message after the other, until the data or the peer's patience is used up. */
 static bool
-answer_framed(struct batch *batch, const uint8_t *data, size_t length, size_t *ret_used)
+respond_framed(
+    struct batch *batch, const uint8_t *data, size_t length, size_t *ret_used)
 {
 	struct connection *connection = batch->connection;
 	const struct listener_config *config = connection->listener->config;
@@ -113,7 +115,7 @@ answer_framed(struct batch *batch, const uint8_t *data, size_t length, size_t *r
 			*ret_used = length;
 			return connection_finish(connection, CLOSE_MESSAGE_TOO_LONG);
 		}
-		if (!answer_one(batch, data + used, &frame))
+		if (!respond_one(batch, data + used, &frame))
 			return false;
 		used += frame_length(&frame);
 		searched = 0;
@@ -123,22 +125,22 @@ answer_framed(struct batch *batch, const uint8_t *data, size_t length, size_t *r
 }
 
 bool
-answer_messages(
+respond_messages(
     struct connection *connection, uint8_t *data, size_t length, size_t *ret_used)
 {
 	if (is_bytewise(connection->listener->config)) {
 		*ret_used = length;
-		return answer_bytewise(connection, data, length);
+		return respond_bytewise(connection, data, length);
 	}
 	struct batch batch = {
 		.connection = connection,
 		.worker = connection->listener->worker,
 	};
-	return answer_framed(&batch, data, length, ret_used);
+	return respond_framed(&batch, data, length, ret_used);
 }
 
 bool
-answer_rest(struct connection *connection, const uint8_t *data, size_t length)
+respond_rest(struct connection *connection, const uint8_t *data, size_t length)
 {
 	struct frame frame;
 	if (length == 0)
@@ -150,5 +152,5 @@ answer_rest(struct connection *connection, const uint8_t *data, size_t length)
 		.connection = connection,
 		.worker = connection->listener->worker,
 	};
-	return answer_one(&batch, data, &frame) && batch_flush(&batch);
+	return respond_one(&batch, data, &frame) && batch_flush(&batch);
 }

@@ -1,0 +1,160 @@
+#include "master/endpoint.h"
+
+#include <sys/socket.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <linux/filter.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
+#include "lib/log.h"
+
+static int
+set_option(int fd, int level, int option, int value)
+{
+	return setsockopt(fd, level, option, &value, sizeof(value));
+}
+
+/* Binds fd; *ret_step says what failed. */
+static int
+bind_and_listen(struct endpoint *endpoint, int fd, bool is_first, const char **ret_step)
+{
+	struct sockaddr *address = (struct sockaddr *)&endpoint->address.storage;
+	*ret_step = "set up";
+	if (set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) < 0)
+		return -1;
+	if (address->sa_family == AF_INET6 &&
+	    set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1) < 0)
+		return -1;
+	/* Accepted sockets inherit it: no call for each connection. */
+	if (endpoint->nodelay && set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1) < 0)
+		return -1;
+	if (!is_first && set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1) < 0)
+		return -1;
+	*ret_step = "bind";
+	if (bind(fd, address, endpoint->address.length) < 0)
+		return -1;
+	*ret_step = "share";
+	if (is_first && set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1) < 0)
+		return -1;
+	*ret_step = "listen on";
+	if (listen(fd, (int)endpoint->backlog) < 0)
+		return -1;
+	socklen_t length = sizeof(endpoint->address.storage);
+	return getsockname(fd, address, &length);
+}
+
+static int
+open_slot(struct endpoint *endpoint, uint32_t slot, bool is_first, char *error)
+{
+	const char *step = "open a socket for";
+	int fd = socket(endpoint->address.storage.ss_family,
+	    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd >= 0 && bind_and_listen(endpoint, fd, is_first, &step) == 0) {
+		endpoint->fds[slot] = fd;
+		return 0;
+	}
+	int saved = errno;
+	snprintf(error, CONFIG_ERROR_MAX, "cannot %s %s: %s", step, endpoint->name,
+	    strerror(saved));
+	if (fd >= 0)
+		close(fd);
+	errno = saved;
+	return -1;
+}
+
+struct endpoint *
+endpoint_open(const struct listener_config *config, uint32_t slots, char *error)
+{
+	struct endpoint *endpoint = calloc(1, sizeof(*endpoint));
+	if (endpoint != NULL)
+		endpoint->name = strdup(config->address_text);
+	if (endpoint == NULL || endpoint->name == NULL) {
+		snprintf(error, CONFIG_ERROR_MAX, "out of memory");
+		free(endpoint);
+		return NULL;
+	}
+	endpoint->address = config->address;
+	endpoint->backlog = config->backlog;
+	endpoint->nodelay = config->nodelay;
+	for (uint32_t i = 0; i < LEDGER_SLOTS; i++)
+		endpoint->fds[i] = -1;
+	if (endpoint_grow(endpoint, slots, error) == 0)
+		return endpoint;
+	int saved = errno;
+	endpoint_destroy(endpoint);
+	errno = saved;
+	return NULL;
+}
+
+int
+endpoint_grow(struct endpoint *endpoint, uint32_t slots, char *error)
+{
+	bool is_first = endpoint_sockets(endpoint) == 0;
+	for (uint32_t i = 0; i < slots; i++) {
+		if (endpoint->fds[i] >= 0)
+			continue;
+		if (open_slot(endpoint, i, is_first, error) < 0)
+			return -1;
+		is_first = false;
+	}
+	return 0;
+}
+
+void
+endpoint_close_slot(struct endpoint *endpoint, uint32_t slot)
+{
+	if (endpoint->fds[slot] >= 0)
+		close(endpoint->fds[slot]);
+	endpoint->fds[slot] = -1;
+}
+
+void
+endpoint_destroy(struct endpoint *endpoint)
+{
+	if (endpoint == NULL)
+		return;
+	for (uint32_t i = 0; i < LEDGER_SLOTS; i++)
+		endpoint_close_slot(endpoint, i);
+	free(endpoint->name);
+	free(endpoint);
+}
+
+/* A socket filter sees the segment from its TCP header on: byte 13 holds the flags (RFC
+ * 9293, 3.1). A SYN alone is dropped, everything else passes. */
+void
+endpoint_turn_away(const struct endpoint *endpoint)
+{
+	enum { FLAGS_OFFSET = 13, SYN = 0x02, ACK = 0x10 };
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, FLAGS_OFFSET),
+		BPF_STMT(BPF_ALU | BPF_AND | BPF_K, SYN | ACK),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYN, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, 0),
+		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+	};
+	struct sock_fprog program = { .len = sizeof(code) / sizeof(code[0]),
+		.filter = code };
+	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
+		int fd = endpoint->fds[i];
+		if (fd >= 0 &&
+		    setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program,
+			sizeof(program)) < 0)
+			log_warn(
+			    "%s: new connections are not turned away", endpoint->name);
+	}
+}
+
+uint32_t
+endpoint_sockets(const struct endpoint *endpoint)
+{
+	uint32_t count = 0;
+	for (uint32_t i = 0; i < LEDGER_SLOTS; i++)
+		count += endpoint->fds[i] >= 0;
+	return count;
+}

@@ -1,0 +1,47 @@
+/*
+ * endpoint.h - one address that yodeld listens on, and its SO_REUSEPORT sockets: one
+ * for each slot, bound and kept by the master, so that a worker's death closes no
+ * accept queue.
+ *
+ * A group of sockets belongs to one master: the first one is bound without
+ * SO_REUSEPORT, which fails loudly where another process has the address, also where
+ * that process is a second yodeld of the same user (socket(7) would let it join in
+ * silence).
+ */
+#ifndef MASTER_ENDPOINT_H
+#define MASTER_ENDPOINT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "proto/ledger.h"
+
+#include "conf/config.h"
+
+struct endpoint {
+	struct endpoint *next;
+	char *name;             /* the address as configured; owned */
+	struct address address; /* as bound: the port is known */
+	uint32_t backlog;
+	bool nodelay;
+	int fds[LEDGER_SLOTS]; /* by slot; -1: none */
+};
+
+/* Binds sockets for slots [0, slots) of a listener. NULL with one line in
+ * error[CONFIG_ERROR_MAX] and errno. */
+struct endpoint *endpoint_open(const struct listener_config *config, uint32_t slots,
+    char *error) __attribute__((warn_unused_result));
+/* Adds sockets so that slots [0, slots) have one. 0, or -1 with the error. */
+int endpoint_grow(struct endpoint *endpoint, uint32_t slots, char *error)
+    __attribute__((warn_unused_result));
+/* Closes the socket of one slot. What waits in its queue is reset: empty it first. */
+void endpoint_close_slot(struct endpoint *endpoint, uint32_t slot);
+void endpoint_destroy(struct endpoint *endpoint);
+
+/* The kernel lets no new connection begin on any of the endpoint's sockets; handshakes
+ * under way end as usual. For before its queues are emptied. */
+void endpoint_turn_away(const struct endpoint *endpoint);
+
+uint32_t endpoint_sockets(const struct endpoint *endpoint);
+
+#endif

@@ -1,0 +1,82 @@
+/*
+ * yodeld - a pre-fork TCP message server.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <sysexits.h>
+
+#include "conf/config.h"
+#include "master/master.h"
+#include "master/options.h"
+
+static int
+load(const struct config_sources *sources, struct config *ret)
+{
+	char error[CONFIG_ERROR_MAX];
+	if (config_load(sources, ret, error) == 0)
+		return 0;
+	fprintf(stderr, "yodeld: %s\n", error);
+	return -1;
+}
+
+static int
+check(const struct config_sources *sources)
+{
+	struct config config;
+	if (load(sources, &config) < 0)
+		return EX_CONFIG;
+	config_finish(&config);
+	printf("%s: the configuration is good\n",
+	    sources->file != NULL ? sources->file : "built-in default");
+	return EX_OK;
+}
+
+/* Prints heap text; NULL is want of memory. */
+static int
+print(char *text)
+{
+	if (text == NULL) {
+		fprintf(stderr, "yodeld: out of memory\n");
+		return EX_OSERR;
+	}
+	int rc = puts(text) < 0 || fflush(stdout) != 0 ? EX_IOERR : EX_OK;
+	if (rc != EX_OK)
+		perror("yodeld: standard output");
+	free(text);
+	return rc;
+}
+
+static int
+print_config(const struct config_sources *sources)
+{
+	struct config config;
+	if (load(sources, &config) < 0)
+		return EX_CONFIG;
+	char *text = config_print(&config);
+	config_finish(&config);
+	return print(text);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct options options;
+	options_parse(argc, argv, &options);
+	int status = EX_SOFTWARE;
+	switch (options.action) {
+	case ACTION_RUN:
+		status = master_run(&options.sources, options.verbose);
+		break;
+	case ACTION_CHECK:
+		status = check(&options.sources);
+		break;
+	case ACTION_PRINT_CONFIG:
+		status = print_config(&options.sources);
+		break;
+	case ACTION_PRINT_SCHEMA:
+		status = print(config_print_schema());
+		break;
+	}
+	options_finish(&options);
+	return status;
+}

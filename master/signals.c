@@ -1,0 +1,79 @@
+#include "master/signals.h"
+
+#include <signal.h>
+
+#include "lib/log.h"
+
+#include "proto/channel.h"
+
+#include "master/master.h"
+#include "master/supervise.h"
+
+static void
+drain(struct master *master)
+{
+	if (master->phase == MASTER_STOPPING)
+		return;
+	log_info("stopping: draining %llu connections",
+	    (unsigned long long)ledger_open_now(master->ledger));
+	supervise_drain(master, master->config.timeouts.drain_ns);
+}
+
+static void
+stop(struct master *master)
+{
+	log_info("stopping now");
+	supervise_stop(master);
+}
+
+static void
+reopen_log(struct master *master)
+{
+	if (log_reopen() < 0)
+		log_warn("the log file stays as it was");
+	supervise_tell_all(master, CHANNEL_LOG_REOPEN, 0);
+}
+
+static const struct {
+	int number;
+	void (*act)(struct master *master);
+} rows[] = {
+	{ SIGTERM, drain },
+	{ SIGINT, stop },
+	{ SIGQUIT, stop },
+	{ SIGUSR1, reopen_log },
+	{ SIGCHLD, supervise_reap },
+};
+
+#define ROWS (sizeof(rows) / sizeof(rows[0]))
+_Static_assert(ROWS <= MASTER_SIGNALS, "no room for a signal");
+
+static void
+on_signal(evutil_socket_t number, short what, void *argument)
+{
+	(void)what;
+	for (size_t i = 0; i < ROWS; i++) {
+		if (rows[i].number == (int)number)
+			rows[i].act(argument);
+	}
+}
+
+int
+signals_start(struct master *master)
+{
+	signal(SIGPIPE, SIG_IGN);
+	for (size_t i = 0; i < ROWS; i++) {
+		evsignal_assign(&master->signals[i], master->base, rows[i].number,
+		    on_signal, master);
+		if (event_add(&master->signals[i], NULL) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+void
+signals_stop(struct master *master)
+{
+	for (size_t i = 0; i < ROWS; i++)
+		event_del(&master->signals[i]);
+}
