@@ -64,8 +64,7 @@ respond_one(struct batch *batch, const uint8_t *message, const struct frame *fra
 	uint8_t *out = batch_room(batch, frame_length(&answer));
 	if (out == NULL)
 		return false;
-	reply_make(
-	    reply, message + frame->header, frame->payload, out + respond.header);
+	reply_make(reply, message + frame->header, frame->payload, out + answer.header);
 	framing_write(config->framing, &answer, out);
 	batch->length += frame_length(&answer);
 	batch->replies++;
