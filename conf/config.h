@@ -20,6 +20,7 @@
 
 #define CONFIG_WORKERS_MAX 256
 #define CONFIG_LISTENERS_MAX 64
+#define CONFIG_ALLOW_MAX 1024 /* prefixes of one listener */
 
 enum event_method { EVENTS_AUTO, EVENTS_EPOLL, EVENTS_POLL, EVENTS_SELECT };
 extern const char
@@ -35,7 +36,8 @@ struct listener_config {
 	uint32_t backlog;     /* connections in the accept queue of each worker */
 	bool nodelay;
 	struct prefix *allow; /* empty: everybody */
-	size_t allow_count;
+	char **allow_texts;   /* as they were given */
+	size_t allow_count;   /* of both */
 };
 
 struct config {
@@ -70,7 +72,8 @@ struct config {
 	} admin;
 };
 
-/* What the command line adds to, or puts in the place of, the file. */
+/* What the command line adds to, or puts in the place of, the file; a later member
+ * wins, but for `set`, which wins over all. */
 struct config_sources {
 	const char *file;       /* NULL: built-in default */
 	const char *const *set; /* "KEY=VALUE", dotted keys, NULL at the end; or NULL */

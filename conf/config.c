@@ -1,0 +1,256 @@
+#include "conf/config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "conf/config_table.h"
+
+#define FILE_MAX (1 << 20) /* bytes; what is longer is no configuration */
+
+static int
+fail(char *error, const char *where, const char *what)
+{
+	snprintf(error, CONFIG_ERROR_MAX, "%s: %s", where, what);
+	return -1;
+}
+
+/* The whole file, heap, with its length; NULL with the error. */
+static char *
+read_file(const char *path, size_t *ret_length, char *error)
+{
+	char *text = malloc(FILE_MAX + 1);
+	size_t length = 0;
+	ssize_t n = -1;
+
+	int fd = text != NULL ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	if (fd >= 0) {
+		while ((n = read(fd, text + length, FILE_MAX + 1 - length)) > 0)
+			length += (size_t)n;
+	}
+	int reason = errno;
+	if (fd >= 0)
+		close(fd);
+	if (n == 0 && length <= FILE_MAX) {
+		*ret_length = length;
+		return text;
+	}
+	free(text);
+	if (length > FILE_MAX)
+		fail(error, path, "over 1M; a configuration of at most 1M was wanted");
+	else
+		fail(error, path, strerror(reason));
+	return NULL;
+}
+
+static int
+load_file(const char *path, struct config *config, char *error)
+{
+	size_t length;
+
+	if (path == NULL)
+		return 0;
+	char *text = read_file(path, &length, error);
+	if (text == NULL)
+		return -1;
+	int rc = settings_read_text(
+	    &config_table, config, path, text, length, error, CONFIG_ERROR_MAX);
+	free(text);
+	return rc;
+}
+
+static int
+override(const struct settings *table, void *base, const char *option, const char *key,
+    const char *value, char *error)
+{
+	char *text;
+
+	if (asprintf(&text, "%s=%s", key, value) < 0)
+		return fail(error, option, "out of memory");
+	int rc = settings_override(table, base, option, text, error, CONFIG_ERROR_MAX);
+	free(text);
+	return rc;
+}
+
+/* One "ADDRESS[=REPLY]" of the command line. */
+static int
+load_listen(const char *text, struct listener_config *listener, char *error)
+{
+	const struct settings *table = &config_listener_table;
+	char *address = strdup(text);
+	int rc = -1;
+
+	if (address == NULL)
+		return fail(error, "--listen", "out of memory");
+	char *reply = strchr(address, '=');
+	if (reply != NULL)
+		*reply++ = '\0';
+	if (settings_read_defaults(table, listener, error, CONFIG_ERROR_MAX) == 0 &&
+	    override(table, listener, "--listen", "address", address, error) == 0 &&
+	    (reply == NULL ||
+		override(table, listener, "--listen", "reply", reply, error) == 0))
+		rc = 0;
+	free(address);
+	return rc;
+}
+
+/* The listeners of the command line take the place of all others. */
+static int
+load_listens(const char *const *listen, struct config *config, char *error)
+{
+	struct config replaced = { .listeners = config->listeners,
+		.listener_count = config->listener_count };
+	size_t count = 0;
+	int rc = 0;
+
+	while (listen != NULL && listen[count] != NULL)
+		count++;
+	if (count == 0)
+		return 0;
+	if (count > CONFIG_LISTENERS_MAX)
+		return fail(error, "--listen",
+		    "more than 64 listeners; at most 64 were wanted");
+	struct listener_config *listeners = calloc(count, sizeof *listeners);
+	if (listeners == NULL)
+		return fail(error, "--listen", "out of memory");
+	settings_finish(&config_table, &replaced);
+	config->listeners = listeners;
+	for (config->listener_count = 0; rc == 0 && config->listener_count < count;
+	     config->listener_count++)
+		rc = load_listen(listen[config->listener_count],
+		    &listeners[config->listener_count], error);
+	return rc;
+}
+
+static int
+load_overrides(const struct config_sources *sources, struct config *config, char *error)
+{
+	if (sources->workers != NULL &&
+	    override(&config_table, config, "--workers", "workers", sources->workers,
+		error) != 0)
+		return -1;
+	for (const char *const *set = sources->set; set != NULL && *set != NULL; set++)
+		if (settings_override(&config_table, config, "--set", *set, error,
+			CONFIG_ERROR_MAX) != 0)
+			return -1;
+	return 0;
+}
+
+static uint32_t
+allowed_cpus(void)
+{
+	cpu_set_t allowed;
+	long count;
+
+	if (sched_getaffinity(0, sizeof allowed, &allowed) == 0)
+		count = CPU_COUNT(&allowed);
+	else /* more CPUs than a cpu_set_t has room for */
+		count = sysconf(_SC_NPROCESSORS_ONLN);
+	if (count < 1)
+		return 1;
+	return count < CONFIG_WORKERS_MAX ? (uint32_t)count : CONFIG_WORKERS_MAX;
+}
+
+/* Everything in a listener that is made of its texts; they have been checked. */
+static int
+derive_listener(
+    struct listener_config *listener, const struct config *config, char *error)
+{
+	if (listener->max_message == 0)
+		listener->max_message = config->limits.max_message;
+	if (address_parse(listener->address_text, &listener->address, error,
+		CONFIG_ERROR_MAX) != 0 ||
+	    reply_parse(
+		listener->reply_text, &listener->reply, error, CONFIG_ERROR_MAX) != 0)
+		return -1;
+	if (listener->allow_count == 0)
+		return 0;
+	listener->allow = calloc(listener->allow_count, sizeof *listener->allow);
+	if (listener->allow == NULL)
+		return fail(error, "listeners", "out of memory");
+	for (size_t i = 0; i < listener->allow_count; i++)
+		if (prefix_parse(listener->allow_texts[i], &listener->allow[i], error,
+			CONFIG_ERROR_MAX) != 0)
+			return -1;
+	return 0;
+}
+
+static int
+check_distinct(const struct config *config, const char *source, char *error)
+{
+	for (size_t i = 0; i < config->listener_count; i++) {
+		const struct listener_config *listener = &config->listeners[i];
+		for (size_t j = 0; j < i && address_port(&listener->address) != 0;
+		     j++) {
+			if (!address_equal(
+				&config->listeners[j].address, &listener->address))
+				continue;
+			snprintf(error, CONFIG_ERROR_MAX,
+			    "%s: \"listeners[%zu].address\" is \"%s\", as "
+			    "\"listeners[%zu].address\" is; an address of its own was "
+			    "wanted",
+			    source, i, listener->address_text, j);
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static int
+derive(const struct config_sources *sources, struct config *config, char *error)
+{
+	const char *source = sources->file != NULL ? sources->file : "configuration";
+
+	if (sources->listen != NULL && sources->listen[0] != NULL)
+		source = "--listen";
+	if (config->workers == 0)
+		config->workers = allowed_cpus();
+	for (size_t i = 0; i < config->listener_count; i++)
+		if (derive_listener(&config->listeners[i], config, error) != 0)
+			return -1;
+	return check_distinct(config, source, error);
+}
+
+int
+config_load(const struct config_sources *sources, struct config *ret, char *error)
+{
+	struct config config = { 0 };
+
+	if (settings_read_defaults(&config_table, &config, error, CONFIG_ERROR_MAX) !=
+		0 ||
+	    load_file(sources->file, &config, error) != 0 ||
+	    load_listens(sources->listen, &config, error) != 0 ||
+	    load_overrides(sources, &config, error) != 0 ||
+	    derive(sources, &config, error) != 0) {
+		config_finish(&config);
+		return -1;
+	}
+	*ret = config;
+	return 0;
+}
+
+void
+config_finish(struct config *config)
+{
+	for (size_t i = 0; i < config->listener_count; i++) {
+		reply_finish(&config->listeners[i].reply);
+		free(config->listeners[i].allow);
+	}
+	settings_finish(&config_table, config);
+}
+
+char *
+config_print(const struct config *config)
+{
+	return settings_write_values(&config_table, config);
+}
+
+char *
+config_print_schema(void)
+{
+	return settings_write_schema(&config_table);
+}

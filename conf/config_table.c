@@ -1,0 +1,286 @@
+#include "conf/config_table.h"
+
+#include <sys/un.h>
+
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "conf/config.h"
+
+#define KILO (UINT64_C(1) << 10)
+#define GIGA (UINT64_C(1) << 30)
+#define MILLISECOND UINT64_C(1000000)
+#define HOUR UINT64_C(3600000000000)
+
+#define ADDRESS_PATTERN "^([0-9.]*|\\*|\\[[0-9A-Fa-f:.]+(%.+)?\\]):[0-9]{1,5}$"
+#define PREFIX_PATTERN "^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$"
+#define REPLY_PATTERN "^(echo|upper)(,suffix=|$)|^fixed=|^discard$"
+
+const char *const event_method_names[] = { "auto", "epoll", "poll", "select", NULL };
+
+static int
+check_address(const char *text, char *error, size_t error_size)
+{
+	struct address address;
+
+	return address_parse(text, &address, error, error_size);
+}
+
+static int
+check_prefix(const char *text, char *error, size_t error_size)
+{
+	struct prefix prefix;
+
+	return prefix_parse(text, &prefix, error, error_size);
+}
+
+static int
+check_reply(const char *text, char *error, size_t error_size)
+{
+	struct reply reply;
+
+	if (reply_parse(text, &reply, error, error_size) != 0)
+		return -1;
+	reply_finish(&reply);
+	return 0;
+}
+
+static int
+check_user(const char *text, char *error, size_t error_size)
+{
+	if (getpwnam(text) != NULL)
+		return 0;
+	snprintf(error, error_size, "\"%.64s\" is no user of this system", text);
+	return -1;
+}
+
+static int
+check_group(const char *text, char *error, size_t error_size)
+{
+	if (getgrnam(text) != NULL)
+		return 0;
+	snprintf(error, error_size, "\"%.64s\" is no group of this system", text);
+	return -1;
+}
+
+static int
+check_path(const char *text, char *error, size_t error_size)
+{
+	if (text[0] == '/')
+		return 0;
+	snprintf(error, error_size,
+	    "\"%.128s\" is no absolute path; one from \"/\" was wanted", text);
+	return -1;
+}
+
+static int
+check_socket_path(const char *text, char *error, size_t error_size)
+{
+	const size_t longest = sizeof((struct sockaddr_un *)0)->sun_path - 1;
+
+	if (check_path(text, error, error_size) != 0)
+		return -1;
+	if (strlen(text) <= longest)
+		return 0;
+	snprintf(error, error_size,
+	    "a path of %zu bytes; at most %zu, the room of a socket's address, were "
+	    "wanted",
+	    strlen(text), longest);
+	return -1;
+}
+
+#define LISTENER(member) SETTING_FIELD(struct listener_config, member)
+
+static const struct setting listener_rows[] = {
+	{ .name = "address",
+	    .help = "Where to listen: \"127.0.0.1:10000\", \"[::1]:8001\", \"*:80\".",
+	    .type = SETTING_STRING,
+	    .flags = SETTING_REQUIRED,
+	    LISTENER(address_text),
+	    .check = check_address,
+	    .pattern = ADDRESS_PATTERN },
+	{ .name = "reply",
+	    .help = "What a message is answered with: echo or upper (with "
+		    "\",suffix=TEXT\" if "
+		    "wanted), fixed=TEXT, or discard.",
+	    .type = SETTING_STRING,
+	    .flags = SETTING_REQUIRED,
+	    LISTENER(reply_text),
+	    .initial = "upper",
+	    .check = check_reply,
+	    .pattern = REPLY_PATTERN },
+	{ .name = "framing",
+	    .help =
+		"What one message is: each read (stream), up to a newline (line), or a "
+		"4-byte length and as many bytes (length32).",
+	    .type = SETTING_ENUM,
+	    LISTENER(framing),
+	    .initial = "stream",
+	    .names = framing_names },
+	{ .name = "max_message",
+	    .help = "Longest message in bytes; auto is limits.max_message.",
+	    .type = SETTING_SIZE,
+	    .flags = SETTING_AUTO,
+	    LISTENER(max_message),
+	    .initial = "auto",
+	    .min = 1,
+	    .max = GIGA },
+	{ .name = "backlog",
+	    .help = "Connections that may wait in the accept queue of each worker; the "
+		    "kernel "
+		    "bounds it with net.core.somaxconn.",
+	    .type = SETTING_INTEGER,
+	    LISTENER(backlog),
+	    .initial = "4096",
+	    .min = 1,
+	    .max = 1048576 },
+	{ .name = "nodelay",
+	    .help = "Send each reply at once (TCP_NODELAY).",
+	    .type = SETTING_BOOL,
+	    LISTENER(nodelay),
+	    .initial = "true" },
+	{ .name = "allow",
+	    .help = "Address prefixes that may connect, as \"10.0.0.0/8\"; empty is "
+		    "everybody.",
+	    .type = SETTING_STRINGS,
+	    LISTENER(allow_texts),
+	    .count_offset = offsetof(struct listener_config, allow_count),
+	    .max = CONFIG_ALLOW_MAX,
+	    .check = check_prefix,
+	    .pattern = PREFIX_PATTERN },
+	{ .name = NULL },
+};
+
+const struct settings config_listener_table = { .title = "listener",
+	.rows = listener_rows,
+	.size = sizeof(struct listener_config) };
+
+#define CONFIG(member) SETTING_FIELD(struct config, member)
+
+#define TIMEOUT(key, member, text, help_text)                                          \
+	{                                                                              \
+		.name = "timeouts." key, .help = help_text, .type = SETTING_DURATION,  \
+		.flags = SETTING_OFF, CONFIG(timeouts.member), .initial = text,        \
+		.min = MILLISECOND, .max = 1000 * HOUR                                 \
+	}
+
+static const struct setting rows[] = {
+	{ .name = "$schema",
+	    .help =
+		"Where an editor finds the schema of this file; no meaning for yodeld.",
+	    .type = SETTING_ANNOTATION },
+	{ .name = "workers",
+	    .help = "Worker processes; auto is one for each CPU that yodeld may use.",
+	    .type = SETTING_INTEGER,
+	    .flags = SETTING_AUTO,
+	    CONFIG(workers),
+	    .initial = "auto",
+	    .min = 1,
+	    .max = CONFIG_WORKERS_MAX },
+	{ .name = "listeners",
+	    .help = "Where yodeld listens, and what it answers there.",
+	    .type = SETTING_OBJECTS,
+	    CONFIG(listeners),
+	    .count_offset = offsetof(struct config, listener_count),
+	    .initial = "[{ \"address\": \"127.0.0.1:10000\", \"reply\": \"upper\" }]",
+	    .min = 1,
+	    .max = CONFIG_LISTENERS_MAX,
+	    .items = &config_listener_table },
+	{ .name = "events.method",
+	    .help = "The system call that waits for events; auto is the best there is.",
+	    .type = SETTING_ENUM,
+	    CONFIG(event_method),
+	    .initial = "auto",
+	    .names = event_method_names },
+	{ .name = "cpu_affinity",
+	    .help = "Bind each worker to a CPU of its own, in turn.",
+	    .type = SETTING_BOOL,
+	    CONFIG(cpu_affinity),
+	    .initial = "false" },
+	{ .name = "user",
+	    .help =
+		"The user that workers run as; empty is the one that started yodeld.",
+	    .type = SETTING_STRING,
+	    CONFIG(user),
+	    .check = check_user },
+	{ .name = "group",
+	    .help = "The group that workers run as; empty is the user's.",
+	    .type = SETTING_STRING,
+	    CONFIG(group),
+	    .check = check_group },
+	{ .name = "limits.max_connections",
+	    .help =
+		"Open connections in all; auto is what the descriptor limits allow.",
+	    .type = SETTING_COUNT,
+	    .flags = SETTING_AUTO,
+	    CONFIG(limits.max_connections),
+	    .initial = "auto",
+	    .min = 1,
+	    .max = 100000000 },
+	{ .name = "limits.max_message",
+	    .help = "Longest message in bytes; a longer one closes its connection.",
+	    .type = SETTING_SIZE,
+	    CONFIG(limits.max_message),
+	    .initial = "64k",
+	    .min = 1,
+	    .max = GIGA },
+	{ .name = "limits.max_pending",
+	    .help =
+		"Bytes of reply that may wait on a connection before it is read again.",
+	    .type = SETTING_SIZE,
+	    CONFIG(limits.max_pending),
+	    .initial = "1M",
+	    .min = KILO,
+	    .max = 4 * GIGA },
+	TIMEOUT("idle", idle_ns, "0s",
+	    "Close a connection on which nothing came this long."),
+	TIMEOUT("stalled_write", stalled_write_ns, "30s",
+	    "Close a connection whose peer has taken nothing of its replies this "
+	    "long."),
+	TIMEOUT("drain", drain_ns, "30s",
+	    "How long a stop in order waits for the open connections."),
+	TIMEOUT("drain_quiet", drain_quiet_ns, "250ms",
+	    "While draining, close a connection that is quiet this long."),
+	TIMEOUT("hung", hung_ns, "30s",
+	    "Replace a worker whose loop stands still this long."),
+	{ .name = "log.level",
+	    .help = "The least that is logged.",
+	    .type = SETTING_ENUM,
+	    CONFIG(log.level),
+	    .initial = "info",
+	    .names = log_level_names },
+	{ .name = "log.format",
+	    .help = "Lines for people (text) or for programs (json).",
+	    .type = SETTING_ENUM,
+	    CONFIG(log.format),
+	    .initial = "text",
+	    .names = log_format_names },
+	{ .name = "log.file",
+	    .help = "Absolute path of the log file; empty is stderr.",
+	    .type = SETTING_STRING,
+	    CONFIG(log.file),
+	    .check = check_path,
+	    .pattern = "^/" },
+	{ .name = "admin.socket",
+	    .help = "Absolute path of the Unix socket that yodelctl talks to; empty is "
+		    "none.",
+	    .type = SETTING_STRING,
+	    CONFIG(admin.socket),
+	    .check = check_socket_path,
+	    .pattern = "^/" },
+	{ .name = "admin.address",
+	    .help = "TCP address for reading metrics over HTTP, as \"127.0.0.1:9100\"; "
+		    "empty is "
+		    "none.",
+	    .type = SETTING_STRING,
+	    CONFIG(admin.address),
+	    .check = check_address,
+	    .pattern = ADDRESS_PATTERN },
+	{ .name = NULL },
+};
+
+const struct settings config_table = {
+	.title = "Configuration of yodeld", .rows = rows, .size = sizeof(struct config)
+};
