@@ -29,6 +29,7 @@
 #define RESULT_ERROR_MAX 256
 
 /* What was asked for. The names are the keys of "plan". */
+/* clang-format off */
 #define RESULT_PLAN_TEXTS(X)                                                           \
 	X(load)    /* plan_load_names */                                               \
 	X(message) /* what is sent, in words */                                        \
@@ -36,16 +37,13 @@
 #define RESULT_PLAN_COUNTS(X)                                                          \
 	X(connections) /* in all ranks */                                              \
 	X(rank_connections)                                                            \
-	X(processes)                                                                   \
-	X(messages)                                                                    \
-	X(pipeline)                                                                    \
-	X(seed)                                                                        \
-	X(source_count)                                                                \
-	X(slow_read) X(messages_per_connection) X(duration_ns) X(interval_ns)          \
-	    X(ramp_ns) X(warmup_ns) X(drain_ns) X(spin_ns) X(timeout_ns)               \
-		X(connect_timeout_ns) X(lifetime_ns) X(rank) X(ranks)
+	X(processes) X(messages) X(pipeline) X(seed) X(source_count) X(slow_read)      \
+	X(messages_per_connection) X(duration_ns) X(interval_ns) X(ramp_ns)            \
+	X(warmup_ns) X(drain_ns) X(spin_ns) X(timeout_ns) X(connect_timeout_ns)        \
+	X(lifetime_ns) X(rank) X(ranks)
 #define RESULT_PLAN_REALS(X) X(rate) X(connect_rate)
 #define RESULT_PLAN_FLAGS(X) X(reconnect) X(dribble) X(half_close) X(strict)
+/* clang-format on */
 
 struct result_plan {
 	char **targets;

@@ -1,0 +1,147 @@
+#include "client/progress.h"
+
+#include <math.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/units.h"
+
+#define REFRESH_TERMINAL_NS UINT64_C(250000000)
+#define REFRESH_PIPE_NS UINT64_C(1000000000)
+
+/* The sums of all generators at one moment. */
+struct moment {
+	uint64_t start_ns;
+	uint64_t open, established, failed;
+	uint64_t answered; /* verified or wrong, warm-up too */
+	uint64_t errors;   /* messages wrong or lost, connections failed or lost */
+};
+
+void
+progress_init(struct progress *progress, const struct plan *plan)
+{
+	bool terminal = isatty(STDERR_FILENO) == 1;
+
+	memset(progress, 0, sizeof(*progress));
+	progress->terminal = terminal;
+	if (plan->progress == PLAN_PROGRESS_ALWAYS ||
+	    (plan->progress == PLAN_PROGRESS_AUTO && terminal && !plan->quiet &&
+		!plan->transcript))
+		progress->file = stderr;
+}
+
+static struct moment
+look(const struct tallies *tallies)
+{
+	struct moment now = { .start_ns = atomic_load(&tallies->board->start_ns) };
+
+	for (uint32_t i = 0; i < tallies->count; i++) {
+		const struct tally *tally = tallies_at(tallies, i);
+		uint64_t wrong =
+		    tally_get(&tally->messages.wrong) + tally_get(&tally->warmup.wrong);
+
+		now.open += tally_get(&tally->connections_open);
+		now.established += tally_get(&tally->connections_first);
+		now.answered += tally_get(&tally->messages.verified) +
+		    tally_get(&tally->warmup.verified) + wrong;
+		now.errors += wrong + tally_lost(&tally->messages) +
+		    tally_lost(&tally->warmup) + tally_get(&tally->connections_lost);
+		for (int f = 0; f < TALLY_CONNECT_FAILURE_COUNT; f++)
+			now.failed += tally_get(&tally->connections_failed[f]);
+	}
+	now.errors += now.failed;
+	return now;
+}
+
+/* "8 s left": by the clock where the plan has an end in time, else by the rate. */
+static void
+format_left(const struct plan *plan, const struct moment *now, uint64_t now_ns,
+    double rate, char *out, size_t size)
+{
+	double left = NAN, total;
+
+	out[0] = '\0';
+	if (plan->duration_ns > 0) {
+		uint64_t end = now->start_ns + plan->warmup_ns + plan->duration_ns;
+
+		left = end > now_ns ? (double)(end - now_ns) / 1e9 : 0;
+	} else if (rate > 0) {
+		total = (double)plan->messages * plan->rank_connections;
+		left = fmax(0, (total - (double)now->answered) / rate);
+	}
+	if (!isnan(left))
+		snprintf(out, size, ", %.0f s left", ceil(left));
+}
+
+static void
+format_running(const struct progress *progress, const struct watch *watch,
+    const struct moment *now, uint64_t now_ns, char *out, size_t size)
+{
+	double seconds = (double)(now_ns - progress->last_ns) / 1e9;
+	double rate =
+	    seconds > 0 ? (double)(now->answered - progress->last_done) / seconds : 0;
+	char left[48], open[UNITS_TEXT_MAX], speed[UNITS_TEXT_MAX],
+	    p99[UNITS_TEXT_MAX] = "-", errors[UNITS_TEXT_MAX];
+
+	if (watch->count > 0 && watch->rows[watch->count - 1].count > 0)
+		units_show_duration(watch->rows[watch->count - 1].p99_ns, p99);
+	format_left(watch->plan, now, now_ns, rate, left, sizeof(left));
+	snprintf(out, size,
+	    "%.0f s: %s connections, %s messages/s, p99 %s, %s errors%s",
+	    (double)(now_ns - now->start_ns) / 1e9, units_show_count(now->open, open),
+	    units_show_count((uint64_t)rate, speed), p99,
+	    units_show_count(now->errors, errors), left);
+}
+
+static void
+format_connecting(const struct watch *watch, const struct moment *now, uint64_t now_ns,
+    char *out, size_t size)
+{
+	char made[UNITS_TEXT_MAX], all[UNITS_TEXT_MAX], failed[UNITS_TEXT_MAX];
+
+	snprintf(out, size, "%.0f s: connecting, %s of %s connections, %s failed",
+	    (double)(now_ns - watch->began_ns) / 1e9,
+	    units_show_count(now->established, made),
+	    units_show_count(watch->plan->rank_connections, all),
+	    units_show_count(now->failed, failed));
+}
+
+void
+progress_show(struct progress *progress, const struct watch *watch, uint64_t now_ns)
+{
+	struct moment now;
+	char line[256];
+
+	if (progress->file == NULL || now_ns < progress->next_ns)
+		return;
+	if (progress->next_ns == 0) { /* what ends at once needs no line */
+		progress->next_ns = now_ns + REFRESH_TERMINAL_NS;
+		progress->last_ns = now_ns;
+		return;
+	}
+	now = look(watch->tallies);
+	if (now.start_ns == 0 || now_ns < now.start_ns)
+		format_connecting(watch, &now, now_ns, line, sizeof(line));
+	else
+		format_running(progress, watch, &now, now_ns, line, sizeof(line));
+	if (progress->terminal)
+		fprintf(progress->file, "\r%s\033[K", line);
+	else
+		fprintf(progress->file, "%s\n", line);
+	fflush(progress->file);
+	progress->shown = progress->terminal;
+	progress->last_ns = now_ns;
+	progress->last_done = now.answered;
+	progress->next_ns =
+	    now_ns + (progress->terminal ? REFRESH_TERMINAL_NS : REFRESH_PIPE_NS);
+}
+
+void
+progress_clear(struct progress *progress)
+{
+	if (progress->file == NULL || !progress->shown)
+		return;
+	fputs("\r\033[K", progress->file);
+	fflush(progress->file);
+	progress->shown = false;
+}

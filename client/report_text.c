@@ -1,0 +1,354 @@
+#include "client/report_text.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/units.h"
+
+#include "client/confidence.h"
+
+#define LABEL "  %-12s "
+#define MISMATCHES_SHOWN 8
+#define NOT_KNOWN "?"
+
+static const double percentiles[] = { 50, 90, 99, 99.9, 99.99 };
+#define PERCENTILE_COUNT (sizeof(percentiles) / sizeof(percentiles[0]))
+
+static const char *
+count(uint64_t number, char *buffer)
+{
+	return units_show_count(number, buffer);
+}
+
+static void
+print_head(const struct result *result, FILE *file)
+{
+	const struct result_plan *plan = &result->plan;
+	char number[UNITS_TEXT_MAX], time[UNITS_TEXT_MAX];
+
+	fprintf(file, "\n" LABEL "%s connections to ", "asked",
+	    count(result->connections.requested, number));
+	for (size_t i = 0; i < plan->target_count; i++)
+		fprintf(file, "%s%s", i > 0 ? ", " : "", plan->targets[i]);
+	if (plan->duration_ns > 0)
+		fprintf(
+		    file, ", for %s", units_format_duration(plan->duration_ns, time));
+	else
+		fprintf(file, ", %s messages each", count(plan->messages, number));
+	if (plan->rate > 0)
+		fprintf(file, ", %s messages/s in all (%s)",
+		    count((uint64_t)llround(plan->rate), number), plan->arrivals);
+	else if (plan->interval_ns > 0)
+		fprintf(file, ", one message every %s each",
+		    units_format_duration(plan->interval_ns, time));
+	else if (plan->pipeline > 1)
+		fprintf(file, ", %s in flight on each", count(plan->pipeline, number));
+	else
+		fprintf(file, ", %s", plan->load);
+	fprintf(file, "\n" LABEL "%s; framing %s, expect %s\n", "", plan->message,
+	    plan->framing, plan->expect);
+}
+
+static void
+print_failures(const struct result *result, FILE *file)
+{
+	const struct result_connections *c = &result->connections;
+	char number[UNITS_TEXT_MAX];
+	const char *before = " (";
+
+	fprintf(file, ", %s failed", count(result_failed(c), number));
+	for (int i = 0; i < TALLY_CONNECT_FAILURE_COUNT; i++) {
+		if (c->failed[i] == 0)
+			continue;
+		fprintf(file, "%s%s %s", before, count(c->failed[i], number),
+		    tally_connect_failure_names[i]);
+		before = ", ";
+	}
+	if (*before == ',')
+		fputc(')', file);
+}
+
+static void
+print_connections(const struct result *result, FILE *file)
+{
+	const struct result_connections *c = &result->connections;
+	char number[UNITS_TEXT_MAX], rate[UNITS_TEXT_MAX];
+
+	fprintf(
+	    file, LABEL "%s established", "connections", count(c->established, number));
+	if (c->established > 0 && result->connections_per_s >= 1)
+		fprintf(file, " (%s/s)",
+		    count((uint64_t)llround(result->connections_per_s), rate));
+	print_failures(result, file);
+	if (c->lost > 0)
+		fprintf(file, ", %s lost (%s of them reset)", count(c->lost, number),
+		    count(c->reset, rate));
+	if (c->reconnects > 0)
+		fprintf(file, ", %s reconnects", count(c->reconnects, number));
+	fputc('\n', file);
+}
+
+static void
+print_messages(const char *label, const struct result_messages *messages, FILE *file)
+{
+	char sent[UNITS_TEXT_MAX], verified[UNITS_TEXT_MAX], wrong[UNITS_TEXT_MAX],
+	    lost[UNITS_TEXT_MAX], in_flight[UNITS_TEXT_MAX];
+
+	fprintf(file,
+	    LABEL "%s sent %s %s verified + %s wrong + %s lost + %s in flight\n", label,
+	    count(messages->sent, sent), result_adds_up(messages) ? "=" : "IS NOT",
+	    count(messages->verified, verified), count(messages->wrong, wrong),
+	    count(result_lost(messages), lost), count(messages->in_flight, in_flight));
+}
+
+static void
+print_lost(const struct result *result, FILE *file)
+{
+	char number[UNITS_TEXT_MAX];
+	const char *before = "";
+
+	if (result_lost(&result->messages) == 0)
+		return;
+	fprintf(file, LABEL, "lost");
+	for (int i = 0; i < TALLY_LOSS_COUNT; i++) {
+		if (result->messages.lost[i] == 0)
+			continue;
+		fprintf(file, "%s%s %s", before,
+		    count(result->messages.lost[i], number), tally_loss_names[i]);
+		before = ", ";
+	}
+	if (result->oldest_lost_ns > 0)
+		fprintf(file, "; the oldest waited %s",
+		    units_show_duration(result->oldest_lost_ns, number));
+	fputc('\n', file);
+}
+
+static void
+print_rates(const struct result *result, FILE *file)
+{
+	char rate[UNITS_TEXT_MAX], due[UNITS_TEXT_MAX], late[UNITS_TEXT_MAX],
+	    out[UNITS_TEXT_MAX], in[UNITS_TEXT_MAX], time[UNITS_TEXT_MAX];
+
+	fprintf(file, LABEL "%s messages/s verified, %s sent, %s received, in %s%s\n",
+	    "achieved", count((uint64_t)llround(result->messages_per_s), rate),
+	    units_show_size(result->bytes_sent, out),
+	    units_show_size(result->bytes_received, in),
+	    units_show_duration((uint64_t)(result->elapsed_s * 1e9), time),
+	    result->interrupted ? " (interrupted)" : "");
+	if (result->messages_due > 0)
+		fprintf(file,
+		    LABEL "%s messages were due, %s sent, %s of them over 1 ms "
+			  "late\n",
+		    "schedule", count(result->messages_due, due),
+		    count(result->messages.sent, out),
+		    count(result->messages_late, late));
+	if (result->bytes_surplus > 0)
+		fprintf(file, LABEL "%s bytes came that nothing had asked for\n",
+		    "surplus", count(result->bytes_surplus, out));
+}
+
+static bool
+print_latency(const struct result *result, enum tally_histogram which, FILE *file)
+{
+	const struct histogram *h = result->latency[which];
+	double effective = which == TALLY_RESPONSE ? result_effective_count(result) : 0;
+	char text[UNITS_TEXT_MAX], number[UNITS_TEXT_MAX];
+	bool all_known = true;
+
+	if (histogram_count(h) == 0)
+		return true;
+	fprintf(file, LABEL "%10s", tally_histogram_names[which],
+	    units_show_duration(histogram_min(h), text));
+	fprintf(file, "%10s",
+	    units_show_duration((uint64_t)llround(histogram_mean(h)), text));
+	for (size_t i = 0; i < PERCENTILE_COUNT; i++) {
+		struct confidence c = confidence_of(h, percentiles[i], effective);
+
+		all_known = all_known && c.known;
+		fprintf(file, "%10s",
+		    c.known ? units_show_duration(c.value, text) : NOT_KNOWN);
+	}
+	fprintf(file, "%10s%14s\n", units_show_duration(histogram_max(h), text),
+	    count(histogram_count(h), number));
+	return all_known;
+}
+
+/* The interval that a percentile lies in, of the figure that people read first. */
+static void
+print_intervals(const struct result *result, FILE *file)
+{
+	const struct histogram *h = result->latency[TALLY_RESPONSE];
+	char low[UNITS_TEXT_MAX], high[UNITS_TEXT_MAX];
+	bool first = true;
+
+	for (size_t i = 0; i < PERCENTILE_COUNT; i++) {
+		struct confidence c =
+		    confidence_of(h, percentiles[i], result_effective_count(result));
+
+		if (!c.known || percentiles[i] < 99)
+			continue;
+		if (first)
+			fprintf(file, LABEL "95 %% sure: ", "");
+		else
+			fputs(", ", file);
+		fprintf(file, "p%g %s to %s", percentiles[i],
+		    units_show_duration(c.low, low), units_show_duration(c.high, high));
+		first = false;
+	}
+	if (!first)
+		fputc('\n', file);
+}
+
+static void
+print_latencies(const struct result *result, FILE *file)
+{
+	bool all_known = true, any = false;
+
+	for (int i = 0; i < TALLY_HISTOGRAM_COUNT; i++)
+		any = any || histogram_count(result->latency[i]) > 0;
+	if (!any)
+		return;
+	fprintf(file, "\n" LABEL "%10s%10s%10s%10s%10s%10s%10s%10s%14s\n", "latency",
+	    "min", "mean", "p50", "p90", "p99", "p99.9", "p99.99", "max", "count");
+	for (int i = 0; i < TALLY_HISTOGRAM_COUNT; i++)
+		all_known =
+		    print_latency(result, (enum tally_histogram)i, file) && all_known;
+	print_intervals(result, file);
+	if (!all_known)
+		fprintf(file, LABEL "%s: too few values to know\n", "", NOT_KNOWN);
+}
+
+static void
+print_window(const char *label, const uint8_t *data, uint32_t length, FILE *file)
+{
+	fprintf(file, "    %-9s", label);
+	for (uint32_t i = 0; i < length; i++)
+		fprintf(file, "%02x ", data[i]);
+	fprintf(file, " |");
+	for (uint32_t i = 0; i < length; i++)
+		fputc(data[i] >= 0x20 && data[i] < 0x7f ? data[i] : '.', file);
+	fprintf(file, "|%s\n", length == 0 ? " nothing" : "");
+}
+
+static void
+print_mismatches(const struct result *result, FILE *file)
+{
+	if (result->mismatch_count == 0)
+		return;
+	fprintf(file, "\n  the first wrong answers\n");
+	for (size_t i = 0; i < result->mismatch_count && i < MISMATCHES_SHOWN; i++) {
+		const struct tally_mismatch *m = &result->mismatches[i];
+
+		fprintf(file,
+		    "  connection %" PRIu64 ", message %" PRIu64 ", offset %" PRIu64
+		    "%s%s\n",
+		    m->connection, m->message, m->offset,
+		    m->looks_like[0] != '\0' ? ": looks like " : "", m->looks_like);
+		print_window("expected", m->expected, m->expected_length, file);
+		print_window("got", m->got, m->got_length, file);
+	}
+	if (result->mismatch_count > MISMATCHES_SHOWN)
+		fprintf(file, "  ... %zu more are in the JSON\n",
+		    result->mismatch_count - MISMATCHES_SHOWN);
+}
+
+static void
+print_thresholds(const struct result *result, FILE *file)
+{
+	char value[THRESHOLD_TEXT_MAX];
+
+	if (result->threshold_count > 0)
+		fputc('\n', file);
+	for (size_t i = 0; i < result->threshold_count; i++) {
+		const struct threshold_outcome *t = &result->thresholds[i];
+
+		fprintf(file, LABEL "%s %s: %s%s\n", i == 0 ? "thresholds" : "",
+		    t->threshold.text, t->holds ? "holds" : "FAILED",
+		    threshold_format(&t->threshold, t->value, value),
+		    t->known ? "" : ", from too few values to know");
+	}
+}
+
+static void
+print_ranks(const struct result *result, FILE *file)
+{
+	char sent[UNITS_TEXT_MAX], p50[UNITS_TEXT_MAX], p99[UNITS_TEXT_MAX],
+	    p999[UNITS_TEXT_MAX], max[UNITS_TEXT_MAX];
+
+	if (result->rank_count == 0)
+		return;
+	fprintf(file, "\n" LABEL "%-20s%14s%10s%10s%10s%10s\n", "rank", "host",
+	    "verified", "p50", "p99", "p99.9", "max");
+	for (size_t i = 0; i < result->rank_count; i++) {
+		const struct result_rank *rank = &result->ranks[i];
+
+		fprintf(file, "  %-12" PRIu64 " %-20.20s%14s%10s%10s%10s%10s\n",
+		    rank->rank, rank->hostname, count(rank->messages.verified, sent),
+		    units_show_duration(rank->p50_ns, p50),
+		    units_show_duration(rank->p99_ns, p99),
+		    units_show_duration(rank->p999_ns, p999),
+		    units_show_duration(rank->max_ns, max));
+	}
+}
+
+static void
+print_trust(const struct result *result, FILE *file)
+{
+	const struct result_trust *trust = &result->trust;
+
+	fprintf(file, "\n" LABEL "%s\n", "trust", result_verdict_names[trust->verdict]);
+	for (size_t i = 0; i < trust->reason_count; i++)
+		fprintf(file, LABEL "- %s\n", "", trust->reasons[i]);
+}
+
+/* The exit status in words: what somebody who reads one line reads. */
+static void
+print_outcome(const struct result *result, FILE *file)
+{
+	char number[UNITS_TEXT_MAX], all[UNITS_TEXT_MAX];
+
+	fputc('\n', file);
+	switch (result_exit_status(result)) {
+	case 0:
+		fprintf(file, "  ok: %s messages on %s connections, %s\n",
+		    count(result->messages.verified, number),
+		    count(result->connections.requested, all),
+		    strcmp(result->plan.expect, "none") == 0 ? "none looked at"
+							     : "every byte verified");
+		break;
+	case 1:
+		fprintf(file,
+		    "  FAILED: %s of %s messages verified, the rest was lost\n",
+		    count(result->messages.verified, number),
+		    count(result->messages.sent, all));
+		break;
+	case 2:
+		fputs("  FAILED: wrong bytes came back\n", file);
+		break;
+	case 3:
+		fputs("  FAILED: not to be trusted (--strict)\n", file);
+		break;
+	default:
+		fputs("  FAILED: a threshold does not hold\n", file);
+	}
+}
+
+void
+report_text(const struct result *result, FILE *file)
+{
+	print_head(result, file);
+	print_connections(result, file);
+	print_messages("messages", &result->messages, file);
+	if (result->warmup.sent > 0)
+		print_messages("warm-up", &result->warmup, file);
+	print_lost(result, file);
+	print_rates(result, file);
+	print_latencies(result, file);
+	print_ranks(result, file);
+	print_mismatches(result, file);
+	print_thresholds(result, file);
+	print_trust(result, file);
+	print_outcome(result, file);
+}

@@ -1,0 +1,147 @@
+#include "client/result.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/trust.h"
+
+#define SECONDS_FOR_VARIANCE 10 /* fewer batches tell nothing */
+
+const char *const result_verdict_names[] = { "valid", "suspect", "invalid", NULL };
+
+int
+result_init(struct result *result)
+{
+	memset(result, 0, sizeof(*result));
+	for (int i = 0; i < TALLY_HISTOGRAM_COUNT; i++) {
+		result->latency[i] = histogram_create(&tally_histogram_config);
+		if (result->latency[i] == NULL) {
+			result_finish(result);
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static void
+finish_plan(struct result_plan *plan)
+{
+	for (size_t i = 0; i < plan->target_count; i++)
+		free(plan->targets[i]);
+	free(plan->targets);
+#define X(name) free(plan->name);
+	RESULT_PLAN_TEXTS(X)
+#undef X
+}
+
+void
+result_finish(struct result *result)
+{
+	finish_plan(&result->plan);
+	for (int i = 0; i < TALLY_HISTOGRAM_COUNT; i++)
+		free(result->latency[i]);
+	for (size_t i = 0; i < result->rank_count; i++) {
+		free(result->ranks[i].hostname);
+		free(result->ranks[i].started_at);
+		free(result->ranks[i].verdict);
+	}
+	trust_clear(&result->trust);
+	free(result->ranks);
+	free(result->mismatches);
+	free(result->processes);
+	free(result->seconds);
+	free(result->thresholds);
+	free(result->host.hostname);
+	free(result->host.kernel);
+	free(result->ledger);
+	memset(result, 0, sizeof(*result));
+}
+
+int
+result_judge(struct result *result)
+{
+	for (size_t i = 0; i < result->threshold_count; i++)
+		result->thresholds[i] =
+		    threshold_judge(&result->thresholds[i].threshold, result);
+	return trust_judge(result);
+}
+
+uint64_t
+result_lost(const struct result_messages *messages)
+{
+	uint64_t sum = 0;
+
+	for (int i = 0; i < TALLY_LOSS_COUNT; i++)
+		sum += messages->lost[i];
+	return sum;
+}
+
+uint64_t
+result_failed(const struct result_connections *connections)
+{
+	uint64_t sum = 0;
+
+	for (int i = 0; i < TALLY_CONNECT_FAILURE_COUNT; i++)
+		sum += connections->failed[i];
+	return sum;
+}
+
+bool
+result_adds_up(const struct result_messages *messages)
+{
+	return messages->sent ==
+	    messages->verified + messages->wrong + result_lost(messages) +
+	    messages->in_flight;
+}
+
+static bool
+something_is_missing(const struct result *result)
+{
+	return result_lost(&result->messages) + result_lost(&result->warmup) +
+		result->messages.in_flight + result->warmup.in_flight +
+		result_failed(&result->connections) + result->connections.lost >
+	    0 ||
+	    (!result->interrupted &&
+		result->connections.first < result->connections.requested);
+}
+
+int
+result_exit_status(const struct result *result)
+{
+	if (result->messages.wrong + result->warmup.wrong + result->mismatch_count > 0)
+		return 2;
+	if (something_is_missing(result) || !result_adds_up(&result->messages))
+		return 1;
+	for (size_t i = 0; i < result->threshold_count; i++)
+		if (!result->thresholds[i].holds)
+			return 99;
+	if (result->plan.strict && result->trust.verdict != RESULT_VALID)
+		return 3;
+	return 0;
+}
+
+/* The variance of the seconds' means against what independent values would give. */
+double
+result_effective_count(const struct result *result)
+{
+	const struct histogram *response = result->latency[TALLY_RESPONSE];
+	double count = (double)histogram_count(response), inflation = 0;
+	double mean = histogram_mean(response), deviation = histogram_stddev(response);
+	size_t batches = 0;
+
+	for (size_t i = 0; i < result->second_count; i++) {
+		const struct result_second *second = &result->seconds[i];
+		double off = second->mean_ns - mean;
+
+		if (second->count == 0 || isnan(second->mean_ns))
+			continue;
+		batches++;
+		inflation += off * off * (double)second->count;
+	}
+	if (batches < SECONDS_FOR_VARIANCE || deviation <= 0)
+		return count;
+	inflation /= deviation * deviation * (double)(batches - 1);
+	return inflation > 1 ? fmax(count / inflation, (double)batches) : count;
+}

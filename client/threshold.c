@@ -1,0 +1,255 @@
+#include "client/threshold.h"
+
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/units.h"
+
+#include "client/confidence.h"
+#include "client/result.h"
+
+static const struct {
+	const char *name;
+	enum threshold_figure figure;
+} figures[] = {
+	{ "mean", THRESHOLD_MEAN },
+	{ "min", THRESHOLD_MIN },
+	{ "max", THRESHOLD_MAX },
+	{ "stddev", THRESHOLD_STDDEV },
+	{ "lost", THRESHOLD_LOST },
+	{ "wrong", THRESHOLD_WRONG },
+	{ "failed", THRESHOLD_FAILED },
+	{ "rate", THRESHOLD_RATE },
+};
+
+static bool
+is_latency(enum threshold_figure figure)
+{
+	return figure <= THRESHOLD_STDDEV;
+}
+
+/* "99", "99.9", "999" (99.9), "9999" (99.99). */
+static int
+parse_percentile(const char *digits, double *ret)
+{
+	char *end;
+	double value;
+
+	if (strspn(digits, "0123456789.") != strlen(digits) || *digits == '\0')
+		return -1;
+	value = strtod(digits, &end);
+	if (*end != '\0')
+		return -1;
+	if (strchr(digits, '.') == NULL && strcmp(digits, "100") != 0)
+		while (value >= 100)
+			value /= 10;
+	if (value > 100)
+		return -1;
+	*ret = value;
+	return 0;
+}
+
+static int
+parse_figure(const char *name, struct threshold *ret)
+{
+	for (size_t i = 0; i < sizeof(figures) / sizeof(figures[0]); i++)
+		if (strcmp(name, figures[i].name) == 0) {
+			ret->figure = figures[i].figure;
+			return 0;
+		}
+	if (name[0] != 'p' || parse_percentile(name + 1, &ret->percentile) != 0)
+		return -1;
+	ret->figure = THRESHOLD_PERCENTILE;
+	return 0;
+}
+
+/* "[histogram.]figure": the histogram's name ends at the first dot, when it is one. */
+static int
+parse_metric(const char *name, struct threshold *ret)
+{
+	const char *dot = strchr(name, '.');
+
+	ret->histogram = TALLY_RESPONSE;
+	for (int i = 0; dot != NULL && i < TALLY_HISTOGRAM_COUNT; i++) {
+		const char *known = tally_histogram_names[i];
+
+		if (strlen(known) != (size_t)(dot - name) ||
+		    strncmp(name, known, strlen(known)) != 0)
+			continue;
+		ret->histogram = i;
+		return parse_figure(dot + 1, ret) == 0 && is_latency(ret->figure) ? 0
+										  : -1;
+	}
+	return parse_figure(name, ret);
+}
+
+static int
+parse_limit(const char *text, struct threshold *ret)
+{
+	size_t length = strlen(text);
+	uint64_t number;
+	char *end;
+
+	if (is_latency(ret->figure)) {
+		if (units_parse_duration(text, &number) != 0)
+			return -1;
+		ret->limit = (double)number;
+		return 0;
+	}
+	if (length > 1 && text[length - 1] == '%' && ret->figure != THRESHOLD_RATE) {
+		ret->limit = strtod(text, &end) / 100;
+		ret->share = true;
+		return end == text + length - 1 && ret->limit >= 0 && ret->limit <= 1
+		    ? 0
+		    : -1;
+	}
+	if (units_parse_count(text, &number) != 0)
+		return -1;
+	ret->limit = (double)number;
+	return 0;
+}
+
+static const char *
+wanted_limit(const struct threshold *threshold)
+{
+	if (is_latency(threshold->figure))
+		return "a duration (5ms)";
+	if (threshold->figure == THRESHOLD_RATE)
+		return "messages a second (10k)";
+	return "a count or a share (0, 0.1%)";
+}
+
+int
+threshold_parse(const char *text, struct threshold *ret, char *error, size_t error_size)
+{
+	size_t length = strcspn(text, "<>");
+	const char *at = text + length;
+	struct threshold found = { 0 };
+	char name[THRESHOLD_TEXT_MAX];
+
+	if (*at == '\0' || strlen(text) >= sizeof(found.text)) {
+		snprintf(error, error_size,
+		    "threshold \"%.64s\": wanted METRIC<LIMIT or METRIC>LIMIT, as in "
+		    "p99<5ms",
+		    text);
+		return -1;
+	}
+	snprintf(found.text, sizeof(found.text), "%s", text);
+	snprintf(name, sizeof(name), "%.*s", (int)length, text);
+	if (parse_metric(name, &found) != 0) {
+		snprintf(error, error_size,
+		    "threshold \"%s\": found metric \"%s\", wanted p50 p99 p99.9 ... "
+		    "mean "
+		    "min max stddev (of response, or service.p99 ...), lost, wrong, "
+		    "failed "
+		    "or rate",
+		    text, name);
+		return -1;
+	}
+	found.op = *at == '<' ? THRESHOLD_LT : THRESHOLD_GT;
+	if (*++at == '=') {
+		found.op = found.op == THRESHOLD_LT ? THRESHOLD_LE : THRESHOLD_GE;
+		at++;
+	}
+	if (parse_limit(at, &found) != 0) {
+		snprintf(error, error_size, "threshold \"%s\": found \"%s\", wanted %s",
+		    text, at, wanted_limit(&found));
+		return -1;
+	}
+	*ret = found;
+	return 0;
+}
+
+static double
+of_all(const struct threshold *threshold, uint64_t part, uint64_t all)
+{
+	if (!threshold->share)
+		return (double)part;
+	return all == 0 ? 0 : (double)part / (double)all;
+}
+
+static double
+value_of(const struct threshold *threshold, const struct result *result)
+{
+	const struct histogram *latency = result->latency[threshold->histogram];
+
+	switch (threshold->figure) {
+	case THRESHOLD_PERCENTILE:
+		return (double)histogram_percentile(latency, threshold->percentile);
+	case THRESHOLD_MEAN:
+		return histogram_mean(latency);
+	case THRESHOLD_MIN:
+		return (double)histogram_min(latency);
+	case THRESHOLD_MAX:
+		return (double)histogram_max(latency);
+	case THRESHOLD_STDDEV:
+		return histogram_stddev(latency);
+	case THRESHOLD_LOST:
+		return of_all(
+		    threshold, result_lost(&result->messages), result->messages.sent);
+	case THRESHOLD_WRONG:
+		return of_all(threshold, result->messages.wrong, result->messages.sent);
+	case THRESHOLD_FAILED:
+		return of_all(threshold, result_failed(&result->connections),
+		    result->connections.attempted);
+	case THRESHOLD_RATE:
+		return result->messages_per_s;
+	}
+	return NAN;
+}
+
+static bool
+compare(enum threshold_op op, double value, double limit)
+{
+	switch (op) {
+	case THRESHOLD_LT:
+		return value < limit;
+	case THRESHOLD_LE:
+		return value <= limit;
+	case THRESHOLD_GT:
+		return value > limit;
+	case THRESHOLD_GE:
+		return value >= limit;
+	}
+	return false;
+}
+
+struct threshold_outcome
+threshold_judge(const struct threshold *threshold, const struct result *result)
+{
+	const struct histogram *latency = result->latency[threshold->histogram];
+	struct threshold_outcome outcome = { .threshold = *threshold,
+		.value = value_of(threshold, result),
+		.known = true };
+
+	outcome.holds = compare(threshold->op, outcome.value, threshold->limit);
+	if (is_latency(threshold->figure) && histogram_count(latency) == 0)
+		outcome.holds = outcome.known = false;
+	if (threshold->figure == THRESHOLD_PERCENTILE)
+		outcome.known = confidence_of(latency, threshold->percentile,
+		    threshold->histogram == TALLY_RESPONSE
+			? result_effective_count(result)
+			: 0)
+				    .known;
+	return outcome;
+}
+
+const char *
+threshold_format(const struct threshold *threshold, double value, char *buffer)
+{
+	char text[UNITS_TEXT_MAX];
+
+	if (is_latency(threshold->figure))
+		snprintf(buffer, THRESHOLD_TEXT_MAX, "%s",
+		    units_show_duration((uint64_t)llround(value), text));
+	else if (threshold->share)
+		snprintf(buffer, THRESHOLD_TEXT_MAX, "%.4g%%", 100 * value);
+	else
+		snprintf(buffer, THRESHOLD_TEXT_MAX, "%s%s",
+		    units_show_count((uint64_t)llround(value), text),
+		    threshold->figure == THRESHOLD_RATE ? "/s" : "");
+	return buffer;
+}

@@ -1,0 +1,237 @@
+#include "client/trust.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/units.h"
+
+/* A generator busier than this has no slack left when many answers come at once. */
+#define CPU_SUSPECT 0.80
+#define CPU_INVALID 0.95
+/* CPU is charged in ticks: a share of less than this time means nothing. */
+#define CPU_SECONDS_MIN 1.0
+/* Of the messages whose time has come, so many must have been sent. */
+#define RATE_SUSPECT 0.99
+#define RATE_INVALID 0.95
+#define CONNECTIONS_INVALID 0.90
+/* Lag of our own is noise beside the answer's time below this part of it. */
+#define LAG_PART 0.10
+#define LAG_SUSPECT_NS 1e6
+#define LAG_INVALID_NS 10e6
+#define RETRANSMITS_SUSPECT 0.001 /* of the messages */
+
+void
+trust_clear(struct result_trust *trust)
+{
+	for (size_t i = 0; i < trust->reason_count; i++)
+		free(trust->reasons[i]);
+	free(trust->reasons);
+	memset(trust, 0, sizeof(*trust));
+}
+
+int
+trust_add(
+    struct result_trust *trust, enum result_verdict verdict, const char *format, ...)
+{
+	char **more = reallocarray(
+	    trust->reasons, trust->reason_count + 1, sizeof(trust->reasons[0]));
+	va_list arguments;
+	int length;
+
+	if (more == NULL)
+		return -1;
+	trust->reasons = more;
+	va_start(arguments, format);
+	length = vasprintf(&trust->reasons[trust->reason_count], format, arguments);
+	va_end(arguments);
+	if (length < 0)
+		return -1;
+	trust->reason_count++;
+	if (verdict > trust->verdict)
+		trust->verdict = verdict;
+	return 0;
+}
+
+static bool
+is_paced(const struct result *result)
+{
+	return result->plan.rate > 0 || result->plan.interval_ns > 0;
+}
+
+/* Where the load is paced, a busy generator sends late; where it is not, the generator
+ * and not the server may be what limits the rate. A spinning one is busy by intent. */
+static int
+judge_cpu(struct result *result)
+{
+	struct result_trust *trust = &result->trust;
+	const struct result_process *busiest = NULL;
+
+	for (size_t i = 0; i < result->process_count; i++) {
+		const struct result_process *process = &result->processes[i];
+
+		if (process->died &&
+		    trust_add(trust, RESULT_INVALID,
+			"generator %llu died before the end",
+			(unsigned long long)process->process) != 0)
+			return -1;
+		if (busiest == NULL || process->cpu_share > busiest->cpu_share)
+			busiest = process;
+	}
+	if (busiest == NULL || result->elapsed_s < CPU_SECONDS_MIN ||
+	    result->plan.spin_ns > 0 || busiest->cpu_share < CPU_SUSPECT)
+		return 0;
+	if (!is_paced(result))
+		return busiest->cpu_share < CPU_INVALID
+		    ? 0
+		    : trust_add(trust, RESULT_SUSPECT,
+			  "generator %llu used %.0f %% of a CPU: the client may be "
+			  "what limits "
+			  "the rate",
+			  (unsigned long long)busiest->process,
+			  100 * busiest->cpu_share);
+	return trust_add(trust,
+	    busiest->cpu_share < CPU_INVALID ? RESULT_SUSPECT : RESULT_INVALID,
+	    "generator %llu used %.0f %% of a CPU, wanted below %.0f %%: more "
+	    "generators "
+	    "(-w) or CPUs are needed",
+	    (unsigned long long)busiest->process, 100 * busiest->cpu_share,
+	    100 * CPU_SUSPECT);
+}
+
+/* The lag of one histogram, when it is of weight against the 99th percentile of what
+ * was measured. */
+static int
+judge_lag(struct result *result, enum tally_histogram which, const char *what)
+{
+	const struct histogram *lag = result->latency[which];
+	double p99 = (double)histogram_percentile(lag, 99);
+	double response =
+	    (double)histogram_percentile(result->latency[TALLY_RESPONSE], 99);
+	char text[UNITS_TEXT_MAX], share[UNITS_TEXT_MAX];
+
+	if (histogram_count(lag) == 0 || p99 < LAG_SUSPECT_NS ||
+	    p99 < LAG_PART * response)
+		return 0;
+	return trust_add(&result->trust,
+	    p99 < LAG_INVALID_NS ? RESULT_SUSPECT : RESULT_INVALID,
+	    "%s: %s at p99, where the answers took %s", what,
+	    units_show_duration((uint64_t)p99, text),
+	    units_show_duration((uint64_t)response, share));
+}
+
+static int
+judge_rate(struct result *result)
+{
+	char asked[UNITS_TEXT_MAX], got[UNITS_TEXT_MAX];
+	double part;
+
+	if (!is_paced(result) || result->messages_due == 0 || result->interrupted)
+		return 0;
+	part = (double)result->messages.sent / (double)result->messages_due;
+	if (part >= RATE_SUSPECT)
+		return 0;
+	return trust_add(&result->trust,
+	    part < RATE_INVALID ? RESULT_INVALID : RESULT_SUSPECT,
+	    "%s messages were due, %s were sent (%.1f %%)",
+	    units_show_count(result->messages_due, asked),
+	    units_show_count(result->messages.sent, got), 100 * part);
+}
+
+static int
+judge_connections(struct result *result)
+{
+	const struct result_connections *connections = &result->connections;
+	char asked[UNITS_TEXT_MAX], got[UNITS_TEXT_MAX];
+	double part;
+
+	if (connections->first >= connections->requested)
+		return 0;
+	part = (double)connections->first / (double)connections->requested;
+	return trust_add(&result->trust,
+	    part < CONNECTIONS_INVALID ? RESULT_INVALID : RESULT_SUSPECT,
+	    "%s connections were asked for, %s established",
+	    units_show_count(connections->requested, asked),
+	    units_show_count(connections->first, got));
+}
+
+static int
+judge_kernel(struct result *result)
+{
+	const struct result_host *host = &result->host;
+	char text[UNITS_TEXT_MAX];
+
+	if (host->retransmits > 1 &&
+	    (double)host->retransmits >
+		RETRANSMITS_SUSPECT * (double)result->messages.sent &&
+	    trust_add(&result->trust, RESULT_SUSPECT,
+		"%s segments of these connections were sent again: packets were lost",
+		units_show_count(host->retransmits, text)) != 0)
+		return -1;
+	if (host->listen_overflows > 0 &&
+	    trust_add(&result->trust, RESULT_SUSPECT,
+		"an accept queue on this machine overflowed %s times: connect times "
+		"hold "
+		"retries",
+		units_show_count(host->listen_overflows, text)) != 0)
+		return -1;
+	return 0;
+}
+
+static int
+judge_counts(struct result *result)
+{
+	char text[UNITS_TEXT_MAX];
+	uint64_t dropped = 0;
+
+	for (int i = 0; i < TALLY_HISTOGRAM_COUNT; i++)
+		dropped += histogram_dropped(result->latency[i]);
+	if (dropped > 0 &&
+	    trust_add(&result->trust, RESULT_SUSPECT,
+		"%s times were over an hour and are in no figure",
+		units_show_count(dropped, text)) != 0)
+		return -1;
+	if (!result_adds_up(&result->messages) &&
+	    trust_add(&result->trust, RESULT_INVALID,
+		"sent is not verified + wrong + lost + in flight") != 0)
+		return -1;
+	if (result->interrupted &&
+	    trust_add(&result->trust, RESULT_SUSPECT,
+		"the run was interrupted: it is shorter than asked for") != 0)
+		return -1;
+	return 0;
+}
+
+/* The parts of a merged result had their own loads and CPUs: the worst verdict counts.
+ */
+static int
+judge_ranks(struct result *result)
+{
+	for (size_t i = 0; i < result->rank_count; i++) {
+		const struct result_rank *rank = &result->ranks[i];
+
+		for (int v = RESULT_SUSPECT; v <= RESULT_INVALID; v++)
+			if (strcmp(rank->verdict, result_verdict_names[v]) == 0 &&
+			    trust_add(&result->trust, (enum result_verdict)v,
+				"rank %llu (%s) is %s by itself",
+				(unsigned long long)rank->rank, rank->hostname,
+				rank->verdict) != 0)
+				return -1;
+	}
+	return 0;
+}
+
+int
+trust_judge(struct result *result)
+{
+	trust_clear(&result->trust);
+	if (judge_cpu(result) != 0 || judge_rate(result) != 0 ||
+	    judge_lag(result, TALLY_LOOP_LAG, "the generator woke up late") != 0 ||
+	    (is_paced(result) &&
+		judge_lag(result, TALLY_SEND_LAG, "messages were sent late") != 0) ||
+	    judge_connections(result) != 0 || judge_kernel(result) != 0 ||
+	    judge_counts(result) != 0 || judge_ranks(result) != 0)
+		return -1;
+	return 0;
+}

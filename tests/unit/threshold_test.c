@@ -1,0 +1,185 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+/* cmocka needs some of those above */
+#include <cmocka.h>
+
+#include "client/confidence.h"
+#include "client/result.h"
+#include "client/threshold.h"
+
+static struct threshold
+parse(const char *text)
+{
+	char error[RESULT_ERROR_MAX] = "";
+	struct threshold threshold;
+
+	if (threshold_parse(text, &threshold, error, sizeof(error)) != 0)
+		fail_msg("%s", error);
+	return threshold;
+}
+
+static struct threshold_outcome
+judge(const char *text, const struct result *result)
+{
+	struct threshold threshold = parse(text);
+
+	return threshold_judge(&threshold, result);
+}
+
+/* 1,000 messages of 1 to 1,000 us, two lost of them, 12,345 a second. */
+static struct result
+sample(void)
+{
+	struct result result;
+
+	assert_int_equal(result_init(&result), 0);
+	for (uint64_t v = 1; v <= 998; v++)
+		histogram_record(result.latency[TALLY_RESPONSE], v * 1000);
+	histogram_record(result.latency[TALLY_CONNECT], 5000);
+	result.messages.sent = 1000;
+	result.messages.verified = 998;
+	result.messages.lost[TALLY_LOST_RESET] = 2;
+	result.messages_per_s = 12345;
+	return result;
+}
+
+static void
+a_percentile_may_be_written_with_or_without_its_point(void **state)
+{
+	(void)state;
+	assert_true(parse("p99.9<5ms").percentile == parse("p999<5ms").percentile);
+	assert_true(parse("p9999<5ms").percentile > 99.98);
+	assert_true(parse("p9999<5ms").percentile < 100);
+	assert_true(parse("p50<1s").percentile == 50);
+	assert_true(parse("p5<1s").percentile == 5);
+	assert_true(parse("p100<1s").percentile == 100);
+	assert_true(parse("p99<1500us").limit == 1.5e6);
+	assert_int_equal(parse("service.p99<=1ms").histogram, TALLY_SERVICE);
+	assert_int_equal(parse("service.p99<=1ms").op, THRESHOLD_LE);
+}
+
+static void
+each_figure_is_judged_in_its_own_unit(void **state)
+{
+	static const struct {
+		const char *text;
+		bool holds;
+	} cases[] = {
+		{ "p99<1ms", true },
+		{ "p99<900us", false },
+		{ "max<=998us", true },
+		{ "max<998us", false },
+		{ "min>=1us", true },
+		{ "mean<501us", true },
+		{ "mean>501us", false },
+		{ "stddev<300us", true },
+		{ "connect.max<1ms", true },
+		{ "connect.max<4us", false },
+		{ "lost<=2", true },
+		{ "lost<2", false },
+		{ "lost<=0.2%", true },
+		{ "lost<0.1%", false },
+		{ "wrong<=0", true },
+		{ "failed<1", true },
+		{ "rate>12k", true },
+		{ "rate>=12346", false },
+	};
+	struct result result = sample();
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		if (judge(cases[i].text, &result).holds != cases[i].holds)
+			fail_msg("%s", cases[i].text);
+	result_finish(&result);
+}
+
+static void
+without_a_value_no_latency_holds(void **state)
+{
+	struct result result = sample();
+
+	(void)state;
+	assert_false(judge("service.p99<1h", &result).holds);
+	assert_false(judge("service.max<1h", &result).known);
+	result_finish(&result);
+}
+
+static void
+a_threshold_that_is_none_says_what_was_wanted(void **state)
+{
+	static const struct {
+		const char *text, *wanted;
+	} bad[] = {
+		{ "p99", "wanted METRIC<LIMIT" },
+		{ "", "wanted METRIC<LIMIT" },
+		{ "p1.2.3<1ms", "found metric \"p1.2.3\"" },
+		{ "p<1ms", "found metric \"p\"" },
+		{ "median<1ms", "found metric \"median\"" },
+		{ "service.lost<1", "found metric \"service.lost\"" },
+		{ "p99<5", "found \"5\", wanted a duration" },
+		{ "p99<", "found \"\", wanted a duration" },
+		{ "rate>5ms", "found \"5ms\", wanted messages a second" },
+		{ "lost<200%", "found \"200%\", wanted a count or a share" },
+		{ "lost==0", "wanted METRIC<LIMIT" },
+	};
+	char error[RESULT_ERROR_MAX];
+	struct threshold threshold;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		assert_int_equal(
+		    threshold_parse(bad[i].text, &threshold, error, sizeof(error)), -1);
+		if (strstr(error, bad[i].wanted) == NULL)
+			fail_msg("%s: %s", bad[i].text, error);
+	}
+}
+
+static void
+a_value_is_shown_in_the_unit_of_its_limit(void **state)
+{
+	struct threshold lost = parse("lost<1%"), rate = parse("rate>1k");
+	char buffer[THRESHOLD_TEXT_MAX];
+
+	(void)state;
+	assert_string_equal(threshold_format(&lost, 0.0025, buffer), "0.25%");
+	assert_string_equal(threshold_format(&rate, 12345, buffer), "12,345/s");
+}
+
+static void
+a_percentile_is_known_when_both_ranks_lie_in_the_sample(void **state)
+{
+	struct result result = sample();
+	struct histogram *h = result.latency[TALLY_RESPONSE];
+	struct confidence c = confidence_of(h, 99, 0);
+
+	(void)state;
+	/* 998 values: ranks 988.02 -+ 6.16, so the 981st and the 995th. */
+	assert_true(c.known);
+	assert_true(c.low == histogram_highest_equivalent(h, 981000));
+	assert_true(c.high == histogram_highest_equivalent(h, 995000));
+	assert_false(confidence_of(h, 99.9, 0).known);
+	assert_true(confidence_of(h, 99.9, 0).value > 990000);
+	assert_false(confidence_of(h, 99, 300).known);
+	assert_true(confidence_of(h, 50, 300).high > confidence_of(h, 50, 0).high);
+	assert_false(confidence_of(result.latency[TALLY_SERVICE], 50, 0).known);
+	result_finish(&result);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_percentile_may_be_written_with_or_without_its_point),
+		cmocka_unit_test(each_figure_is_judged_in_its_own_unit),
+		cmocka_unit_test(without_a_value_no_latency_holds),
+		cmocka_unit_test(a_threshold_that_is_none_says_what_was_wanted),
+		cmocka_unit_test(a_value_is_shown_in_the_unit_of_its_limit),
+		cmocka_unit_test(
+		    a_percentile_is_known_when_both_ranks_lie_in_the_sample),
+	};
+
+	return cmocka_run_group_tests_name("threshold", tests, NULL, NULL);
+}
