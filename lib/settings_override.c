@@ -46,8 +46,11 @@ set_in_item(struct settings_reader *reader, const struct settings_target *target
 	*bracket = '\0';
 	const struct setting *row = settings_find(target->settings, key);
 	size_t index = strtoul(bracket + 1, &end, 10);
-	if (row == NULL || row->type != SETTING_OBJECTS)
-		return settings_error_key(reader, target, &list);
+	if (row == NULL)
+		return refuse_dotted(reader, target, key, NULL);
+	if (row->type != SETTING_OBJECTS)
+		return settings_error_at(
+		    reader, SETTINGS_NOWHERE, "\"%s\" is no list of objects", key);
 	if (end == bracket + 1 || strncmp(end, "].", 2) != 0)
 		return settings_error_at(reader, SETTINGS_NOWHERE,
 		    "\"%s[%s\" is no key; one as \"%s[0].%s\" was wanted", key,
