@@ -111,9 +111,12 @@ load_listens(const char *const *listen, struct config *config, char *error)
 		count++;
 	if (count == 0)
 		return 0;
-	if (count > CONFIG_LISTENERS_MAX)
-		return fail(error, "--listen",
-		    "more than 64 listeners; at most 64 were wanted");
+	if (count > CONFIG_LISTENERS_MAX) {
+		snprintf(error, CONFIG_ERROR_MAX,
+		    "--listen: %zu listeners; at most %d were wanted", count,
+		    CONFIG_LISTENERS_MAX);
+		return -1;
+	}
 	struct listener_config *listeners = calloc(count, sizeof *listeners);
 	if (listeners == NULL)
 		return fail(error, "--listen", "out of memory");
