@@ -5,8 +5,8 @@
  * End of file is a message too: the master reads it as the worker's death, a worker as
  * the master's.
  *
- *   worker -> master   READY, RETIRED, MOVED
- *   master -> worker   EMPTY, LEAVE, ADOPT, STOP, LOG_LEVEL, LOG_REOPEN
+ *   worker -> master   READY, RETIRED, GAVE, TOOK
+ *   master -> worker   EMPTY, LEAVE, GIVE, TAKE, STOP, LOG_LEVEL, LOG_REOPEN
  */
 #ifndef PROTO_CHANNEL_H
 #define PROTO_CHANNEL_H
@@ -15,16 +15,19 @@
 
 enum channel_verb {
 	CHANNEL_READY = 1, /* the worker serves */
-	CHANNEL_RETIRED, /* it has left the listeners: accept queues asked for are empty
+	CHANNEL_RETIRED, /* leaving, and its listeners are closed (emptied where asked)
 			  */
-	CHANNEL_MOVED,   /* a hand-over is finished; value: connections that moved */
-	CHANNEL_EMPTY,   /* argument: listener, or CHANNEL_ALL; accept until quiet, then
-			    close */
-	CHANNEL_LEAVE,   /* stop accepting, hand open connections to the descriptor that
-			  * comes   along (if one does), drain the rest, exit; value: ns for
-			  * all that */
-	CHANNEL_ADOPT,   /* take over the connections that come from the descriptor */
-	CHANNEL_STOP,    /* exit now */
+	CHANNEL_GAVE, /* hand-over `argument` is over; value: connections that moved out
+		       */
+	CHANNEL_TOOK, /* the same at the other end; value: connections that moved in */
+	CHANNEL_EMPTY, /* argument: listener or CHANNEL_ALL; accept until quiet, then
+			  close */
+	CHANNEL_LEAVE, /* stop accepting, drain, exit; argument 1: a GIVE follows, what
+			* can move waits for it; value: ns for all that, 0: no limit */
+	CHANNEL_GIVE,  /* give the open connections to the descriptor's other end */
+	CHANNEL_TAKE, /* take over what comes from the descriptor; argument of both: the
+		       * number of the hand-over */
+	CHANNEL_STOP, /* exit now */
 	CHANNEL_LOG_LEVEL, /* argument: enum log_level */
 	CHANNEL_LOG_REOPEN,
 };

@@ -195,6 +195,7 @@ acceptor_start(struct worker *worker, const int *listener_fds)
 	for (size_t i = 0; i < worker->listener_count; i++) {
 		struct listener *listener = &worker->listeners[i];
 		listener->worker = worker;
+		listener->number = i;
 		listener->config = &worker->config->listeners[i];
 		listener->fd = listener_fds[i];
 		if (listener->fd < 0)

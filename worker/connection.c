@@ -44,43 +44,6 @@ connection_is_settled(const struct connection *connection)
 	return connection->output == NULL && connection->input == NULL;
 }
 
-/* --- the replies that wait ----------------------------------------------------------
- */
-
-static struct output *
-output_create(struct connection *connection)
-{
-	struct worker *worker = connection->listener->worker;
-	struct output *output = calloc(1, sizeof(*output));
-	if (output == NULL)
-		return NULL;
-	output->owner = connection;
-	output->moved_ms = worker->now_ms;
-	output->next = worker->stuck;
-	if (worker->stuck != NULL)
-		worker->stuck->previous = output;
-	worker->stuck = output;
-	connection->output = output;
-	return output;
-}
-
-static void
-output_destroy(struct connection *connection)
-{
-	struct output *output = connection->output;
-	if (output == NULL)
-		return;
-	if (output->previous != NULL)
-		output->previous->next = output->next;
-	else
-		connection->listener->worker->stuck = output->next;
-	if (output->next != NULL)
-		output->next->previous = output->previous;
-	buffer_release(&output->bytes);
-	free(output);
-	connection->output = NULL;
-}
-
 /* --- what is watched ----------------------------------------------------------------
  */
 
@@ -142,25 +105,6 @@ reason_of_errno(void)
 	}
 }
 
-static const char *
-peer_text(const struct peer *peer, char *text)
-{
-	struct address address = { 0 };
-	if (peer->family == AF_INET) {
-		struct sockaddr_in *in = (struct sockaddr_in *)&address.storage;
-		in->sin_family = AF_INET;
-		memcpy(&in->sin_addr, peer->bytes, 4);
-		address.length = sizeof(*in);
-	} else {
-		struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&address.storage;
-		in6->sin6_family = AF_INET6;
-		memcpy(&in6->sin6_addr, peer->bytes, 16);
-		address.length = sizeof(*in6);
-	}
-	address_set_port(&address, peer->port);
-	return address_format(&address, text);
-}
-
 void
 connection_close(struct connection *connection, enum close_reason reason)
 {
@@ -168,15 +112,22 @@ connection_close(struct connection *connection, enum close_reason reason)
 	if (log_get_level() >= LOG_LEVEL_DEBUG) {
 		char text[ADDRESS_TEXT_MAX];
 		log_debug("connection %s closed: %s",
-		    peer_text(&connection->peer, text), close_reason_name(reason));
+		    peer_format(&connection->peer, text), close_reason_name(reason));
 	}
 	ledger_count(worker->block, LEDGER_BYTES_DROPPED, stuck_bytes(connection));
 	ledger_count_closed(worker->block, reason);
 	if (connection->phase == CONNECTION_LINGERING)
 		worker->lingering--;
 	int fd = connection_fd(connection);
-	event_del(&connection->event);
+	connection_forget(connection);
 	close(fd);
+}
+
+void
+connection_forget(struct connection *connection)
+{
+	struct worker *worker = connection->listener->worker;
+	event_del(&connection->event);
 	output_destroy(connection);
 	buffer_release(&connection->input);
 	pool_give(&worker->pool, connection);
@@ -400,35 +351,89 @@ on_event(evutil_socket_t fd, short what, void *argument)
 		on_readable(connection);
 }
 
-static void
-set_peer(struct peer *peer, const struct address *address)
+/* A connection on a socket, not watched yet; NULL with ENOMEM. */
+static struct connection *
+create(struct listener *listener, int fd)
 {
-	peer->port = address_port(address);
-	peer->family = (uint8_t)address->storage.ss_family;
-	if (peer->family == AF_INET)
-		memcpy(peer->bytes,
-		    &((const struct sockaddr_in *)&address->storage)->sin_addr, 4);
-	else
-		memcpy(peer->bytes,
-		    &((const struct sockaddr_in6 *)&address->storage)->sin6_addr, 16);
+	struct worker *worker = listener->worker;
+	struct connection *connection = pool_take(&worker->pool);
+	if (connection == NULL)
+		return NULL;
+	connection->listener = listener;
+	connection->active_ms = worker->now_ms;
+	ledger_set_open(worker->block, worker->pool.count);
+	event_assign(&connection->event, worker->base, fd, EV_READ | EV_PERSIST,
+	    on_event, connection);
+	return connection;
 }
 
 void
 connection_open(struct listener *listener, int fd, const struct address *peer)
 {
-	struct worker *worker = listener->worker;
-	struct connection *connection = pool_take(&worker->pool);
+	struct connection *connection = create(listener, fd);
 	if (connection == NULL) {
-		ledger_count_closed(worker->block, CLOSE_NO_MEMORY);
+		ledger_count_closed(listener->worker->block, CLOSE_NO_MEMORY);
 		close(fd);
 		return;
 	}
-	connection->listener = listener;
-	connection->active_ms = worker->now_ms;
-	set_peer(&connection->peer, peer);
-	ledger_set_open(worker->block, worker->pool.count);
-	event_assign(&connection->event, worker->base, fd, EV_READ | EV_PERSIST,
-	    on_event, connection);
+	peer_set(&connection->peer, peer);
 	if (event_add(&connection->event, NULL) < 0)
 		connection_close(connection, CLOSE_SYSTEM_ERROR);
+}
+
+/* --- hand-over ----------------------------------------------------------------------
+ */
+
+void
+connection_suspend(struct connection *connection)
+{
+	connection->suspended = true;
+	event_del(&connection->event);
+}
+
+void
+connection_resume(struct connection *connection)
+{
+	connection->suspended = false;
+	struct event *event = &connection->event;
+	event_assign(event, connection->listener->worker->base, event_get_fd(event),
+	    (short)(wanted_events(connection) | EV_PERSIST), on_event, connection);
+	if (event_add(event, NULL) < 0)
+		connection_close(connection, CLOSE_SYSTEM_ERROR);
+}
+
+void
+connection_give_away(struct connection *connection)
+{
+	int fd = connection_fd(connection);
+	ledger_count(
+	    connection->listener->worker->block, LEDGER_CONNECTIONS_MOVED_OUT, 1);
+	connection_forget(connection);
+	close(fd);
+}
+
+struct connection *
+connection_adopt(
+    struct listener *listener, int fd, const struct handover_record *record)
+{
+	struct connection *connection = create(listener, fd);
+	if (connection == NULL)
+		return NULL;
+	connection->suspended = true;
+	connection->active_ms -= record->idle_ms;
+	connection->searched = record->searched;
+	connection->phase = record->phase;
+	connection->reason = record->reason;
+	connection->reading_paused = record->reading_paused != 0;
+	connection->peer.family = record->peer_family;
+	connection->peer.port = record->peer_port;
+	memcpy(connection->peer.bytes, record->peer, sizeof(record->peer));
+	if (record->output_bytes == 0)
+		return connection;
+	if (output_create(connection) == NULL) {
+		connection_forget(connection);
+		return NULL;
+	}
+	connection->output->replies = record->replies;
+	return connection;
 }

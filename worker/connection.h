@@ -23,6 +23,9 @@
 #include "lib/buffer.h"
 
 #include "proto/close_reason.h"
+#include "proto/handover.h"
+#include "worker/output.h"
+#include "worker/peer.h"
 
 struct listener;
 struct worker;
@@ -31,22 +34,6 @@ enum connection_phase {
 	CONNECTION_SERVING,
 	CONNECTION_FINISHING,
 	CONNECTION_LINGERING,
-};
-
-/* The peer's address, packed. */
-struct peer {
-	uint8_t bytes[16]; /* IPv4 in the first four */
-	uint16_t port;     /* host order */
-	uint8_t family;    /* AF_INET, AF_INET6 */
-};
-
-/* Replies that the kernel has not taken yet. */
-struct output {
-	struct output *next, *previous; /* in worker->stuck */
-	struct connection *owner;
-	struct buffer *bytes;
-	uint64_t replies;  /* how many are in there */
-	uint32_t moved_ms; /* when the peer last took some (worker->now_ms) */
 };
 
 struct connection {
@@ -61,6 +48,7 @@ struct connection {
 	uint8_t phase;       /* enum connection_phase */
 	uint8_t reason;      /* enum close_reason, of a finishing or lingering one */
 	bool reading_paused; /* too much is stuck (limits.max_pending) */
+	bool suspended;      /* on its way to another worker: nobody touches it */
 };
 
 /* Takes over an accepted, non-blocking socket and starts to serve it. Closes it, with
@@ -84,6 +72,20 @@ bool connection_is_stuffed(const struct connection *connection);
 
 /* Nothing is owed and no message is half-way. */
 bool connection_is_settled(const struct connection *connection);
+
+/* --- hand-over (giver.c, taker.c) --- */
+
+/* Nothing is read or written until connection_resume. */
+void connection_suspend(struct connection *connection);
+void connection_resume(struct connection *connection);
+/* Another worker has it: counts it as moved out, closes this process's copy. */
+void connection_give_away(struct connection *connection);
+/* One that came from another worker, suspended; its input and output are still empty.
+ * NULL with ENOMEM; fd stays the caller's then. */
+struct connection *connection_adopt(
+    struct listener *listener, int fd, const struct handover_record *record);
+/* Frees the memory of a connection and leaves its socket open. */
+void connection_forget(struct connection *connection);
 
 int connection_fd(const struct connection *connection);
 

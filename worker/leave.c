@@ -6,19 +6,23 @@
 
 #include "worker/acceptor.h"
 #include "worker/connection.h"
+#include "worker/giver.h"
 #include "worker/state.h"
 #include "worker/sweep.h"
 
-static void
+static bool
 close_for(struct connection *connection, void *argument)
 {
 	const enum close_reason *reason = argument;
 	connection_close(connection, *reason);
+	return true;
 }
 
 static void
 close_all(struct worker *worker, enum close_reason reason)
 {
+	giver_stop(worker);
+	worker->awaits_taker = false;
 	pool_visit(&worker->pool, close_for, &reason);
 }
 
@@ -36,8 +40,9 @@ on_deadline(evutil_socket_t fd, short what, void *argument)
 }
 
 void
-leave_start(struct worker *worker, uint64_t deadline_ns)
+leave_start(struct worker *worker, bool moves, uint64_t deadline_ns)
 {
+	worker->awaits_taker = moves && worker->giver == NULL;
 	if (worker->leaving)
 		return;
 	worker->leaving = true;
@@ -72,6 +77,7 @@ leave_check(struct worker *worker)
 		if (channel_send(worker->channel_fd, &retired, -1) < 0)
 			log_debug("the master does not hear that we have retired");
 	}
-	if (worker->pool.count == 0)
+	giver_continue(worker);
+	if (worker->pool.count == 0 && worker->giver == NULL && worker->takers == 0)
 		event_base_loopbreak(worker->base);
 }

@@ -9,12 +9,14 @@
 #ifndef WORKER_LEAVE_H
 #define WORKER_LEAVE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct worker;
 
-/* deadline_ns: from now; 0: no limit. */
-void leave_start(struct worker *worker, uint64_t deadline_ns);
+/* With `moves`, a hand-over will come for the open connections: they are served until
+ * it has taken them; the rest is drained. deadline_ns: from now; 0: no limit. */
+void leave_start(struct worker *worker, bool moves, uint64_t deadline_ns);
 void leave_now(struct worker *worker);
 /* Ends the loop when there is nothing left to do. */
 void leave_check(struct worker *worker);

@@ -111,7 +111,7 @@ pool_finish(struct pool *pool)
 
 void
 pool_visit(struct pool *pool,
-    void (*visit)(struct connection *connection, void *argument), void *argument)
+    bool (*visit)(struct connection *connection, void *argument), void *argument)
 {
 	struct slab *next;
 	for (struct slab *slab = pool->all; slab != NULL; slab = next) {
@@ -120,7 +120,8 @@ pool_visit(struct pool *pool,
 		while (used != 0) {
 			int place = __builtin_ctzll(used);
 			used &= used - 1;
-			visit(&slab->places[place], argument);
+			if (!visit(&slab->places[place], argument))
+				return;
 		}
 	}
 }

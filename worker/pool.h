@@ -7,6 +7,7 @@
 #ifndef WORKER_POOL_H
 #define WORKER_POOL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,9 +26,9 @@ void pool_give(struct pool *pool, struct connection *connection);
 /* Frees all memory; no connection may be in use. */
 void pool_finish(struct pool *pool);
 
-/* Calls visit for each connection in use. visit may give its own connection back, and
- * take none. */
+/* Calls visit for each connection in use until it returns false. visit may give its own
+ * connection back, and take none. */
 void pool_visit(struct pool *pool,
-    void (*visit)(struct connection *connection, void *argument), void *argument);
+    bool (*visit)(struct connection *connection, void *argument), void *argument);
 
 #endif

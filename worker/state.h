@@ -22,12 +22,13 @@
 #include "conf/config.h"
 #include "worker/pool.h"
 
-struct connection;
+struct giver;
 struct output;
 
 struct listener {
 	struct worker *worker;
 	const struct listener_config *config;
+	size_t number;      /* in the configuration */
 	struct event event; /* readable: somebody waits in the accept queue */
 	int fd;             /* -1 once closed */
 	bool emptying;      /* closes when nobody came for a while */
@@ -68,6 +69,9 @@ struct worker {
 	bool leaving;  /* no way back */
 	bool draining; /* quiet connections are closed */
 	bool retired_told;
+	struct giver *giver; /* the hand-over that gives ours away, or NULL */
+	bool awaits_taker;   /* a hand-over will come (again) */
+	unsigned takers;     /* hand-overs that bring us some */
 	struct event leave_timer;
 };
 

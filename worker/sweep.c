@@ -5,6 +5,7 @@
 #include "lib/log.h"
 
 #include "worker/connection.h"
+#include "worker/giver.h"
 #include "worker/leave.h"
 #include "worker/state.h"
 
@@ -39,28 +40,41 @@ sweep_stuck(struct worker *worker)
 	struct output *next;
 	for (struct output *output = worker->stuck; output != NULL; output = next) {
 		next = output->next;
-		if (is_over(worker, output->moved_ms, timeout_ns))
+		if (!output->owner->suspended &&
+		    is_over(worker, output->moved_ms, timeout_ns))
 			connection_close(output->owner, CLOSE_STALLED_WRITE);
 	}
 }
 
-static void
+/* The reason to close a connection now, or CLOSE_REASON_COUNT. */
+static enum close_reason
+judge(const struct worker *worker, const struct connection *connection)
+{
+	const struct config *config = worker->config;
+	uint32_t active_ms = connection->active_ms;
+	if (connection->phase == CONNECTION_LINGERING)
+		return is_over(worker, active_ms, LINGER_MS * NS_PER_MS)
+		    ? connection->reason
+		    : CLOSE_REASON_COUNT;
+	if (worker->draining && connection_is_settled(connection) &&
+	    !giver_wants(worker, connection) &&
+	    is_over(worker, active_ms, config->timeouts.drain_quiet_ns))
+		return CLOSE_DRAINED;
+	if (config->timeouts.idle_ns != 0 && connection->output == NULL &&
+	    is_over(worker, active_ms, config->timeouts.idle_ns))
+		return CLOSE_IDLE;
+	return CLOSE_REASON_COUNT;
+}
+
+static bool
 sweep_connection(struct connection *connection, void *argument)
 {
-	const struct worker *worker = argument;
-	uint64_t idle_ns = worker->config->timeouts.idle_ns;
-	if (connection->phase == CONNECTION_LINGERING) {
-		if (is_over(worker, connection->active_ms, LINGER_MS * NS_PER_MS))
-			connection_close(connection, connection->reason);
-		return;
-	}
-	if (worker->draining && connection_is_settled(connection) &&
-	    is_over(
-		worker, connection->active_ms, worker->config->timeouts.drain_quiet_ns))
-		connection_close(connection, CLOSE_DRAINED);
-	else if (idle_ns != 0 && connection->output == NULL &&
-	    is_over(worker, connection->active_ms, idle_ns))
-		connection_close(connection, CLOSE_IDLE);
+	if (connection->suspended)
+		return true;
+	enum close_reason reason = judge(argument, connection);
+	if (reason != CLOSE_REASON_COUNT)
+		connection_close(connection, reason);
+	return true;
 }
 
 static void

@@ -16,10 +16,12 @@
 
 #include "worker/acceptor.h"
 #include "worker/connection.h"
+#include "worker/giver.h"
 #include "worker/leave.h"
 #include "worker/privileges.h"
 #include "worker/state.h"
 #include "worker/sweep.h"
+#include "worker/taker.h"
 
 /* libevent's select back end puts descriptors into sets of this size. */
 #define SELECT_DESCRIPTORS 1024
@@ -81,8 +83,14 @@ on_message(struct worker *worker, const struct channel_message *message, int des
 		acceptor_empty(worker, message->argument);
 		break;
 	case CHANNEL_LEAVE:
-		leave_start(worker, message->value);
+		leave_start(worker, message->argument != 0, message->value);
 		break;
+	case CHANNEL_GIVE:
+		giver_start(worker, descriptor, message->argument);
+		return;
+	case CHANNEL_TAKE:
+		taker_start(worker, descriptor, message->argument);
+		return;
 	case CHANNEL_STOP:
 		leave_now(worker);
 		break;
@@ -115,7 +123,7 @@ on_channel(evutil_socket_t fd, short what, void *argument)
 	event_del(&worker->channel_event);
 	log_warnx("the master is gone: draining");
 	acceptor_empty(worker, CHANNEL_ALL);
-	leave_start(worker, worker->config->timeouts.drain_ns);
+	leave_start(worker, false, worker->config->timeouts.drain_ns);
 }
 
 static int

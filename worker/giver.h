@@ -1,0 +1,29 @@
+/*
+ * giver.h - the worker's side of a hand-over that gives connections away
+ * (proto/handover.h).
+ */
+#ifndef WORKER_GIVER_H
+#define WORKER_GIVER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct connection;
+struct giver;
+struct worker;
+
+/* Starts to move connections to whoever holds the other end of fd (owned), and goes on
+ * until every connection that can move has moved and no more come. `id` is the master's
+ * name for the hand-over: CHANNEL_GAVE carries it. */
+void giver_start(struct worker *worker, int fd, uint32_t id);
+
+/* Moves on: for when there may be new connections to move, or no more listeners. */
+void giver_continue(struct worker *worker);
+
+/* True when the connection may yet move: a drain leaves it alone. */
+bool giver_wants(const struct worker *worker, const struct connection *connection);
+
+/* Forgets the hand-over; connections on their way are the giver's again. */
+void giver_stop(struct worker *worker);
+
+#endif

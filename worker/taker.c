@@ -1,0 +1,230 @@
+#include "worker/taker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+
+#include "proto/channel.h"
+#include "proto/handover.h"
+
+#include "worker/connection.h"
+#include "worker/leave.h"
+#include "worker/state.h"
+
+struct taker {
+	struct worker *worker;
+	struct event event;
+	int fd;
+	uint32_t id;
+	uint32_t undone; /* taken, DONE has not come */
+	uint64_t taken;  /* booked */
+	struct listener *listeners[HANDOVER_LISTENERS_MAX]; /* by the giver's number */
+};
+
+static void
+book(struct taker *taker)
+{
+	ledger_count(taker->worker->block, LEDGER_CONNECTIONS_MOVED_IN, taker->undone);
+	taker->taken += taker->undone;
+	taker->undone = 0;
+}
+
+static void
+finish(struct taker *taker)
+{
+	struct worker *worker = taker->worker;
+	book(taker);
+	struct channel_message took = {
+		.verb = CHANNEL_TOOK, .argument = taker->id, .value = taker->taken
+	};
+	if (channel_send(worker->channel_fd, &took, -1) < 0)
+		log_debug("the master does not hear what was taken");
+	event_del(&taker->event);
+	close(taker->fd);
+	free(taker);
+	worker->takers--;
+	leave_check(worker);
+}
+
+/* Our listener of the same name and framing, or NULL. */
+static struct listener *
+match_listener(struct worker *worker, const char *name, uint32_t framing)
+{
+	for (size_t i = 0; i < worker->listener_count; i++) {
+		struct listener *listener = &worker->listeners[i];
+		if (strncmp(listener->config->address_text, name, HANDOVER_NAME_MAX) ==
+			0 &&
+		    listener->config->framing == framing)
+			return listener;
+	}
+	return NULL;
+}
+
+static void
+on_hello(struct taker *taker, const struct handover_hello *hello, size_t length)
+{
+	struct worker *worker = taker->worker;
+	struct handover_note room = { .verb = HANDOVER_ROOM };
+	bool fits = length == sizeof(*hello) && hello->version == HANDOVER_VERSION;
+	for (uint32_t i = 0; fits && i < hello->count && i < HANDOVER_LISTENERS_MAX;
+	     i++) {
+		taker->listeners[i] = match_listener(
+		    worker, hello->listeners[i].name, hello->listeners[i].framing);
+		if (taker->listeners[i] != NULL)
+			room.mask |= UINT64_C(1) << i;
+	}
+	if (worker->max_connections > worker->pool.count)
+		room.count = (uint32_t)(worker->max_connections - worker->pool.count);
+	if (handover_send(taker->fd, &room, sizeof(room), NULL, 0) < 0)
+		log_debug("the giver does not hear us");
+}
+
+/* Reads `length` bytes of the memory file to the end of a buffer. */
+static int
+read_bytes(int fd, struct buffer **buffer, size_t length)
+{
+	if (length == 0)
+		return 0;
+	if (buffer_reserve(buffer, length) < 0)
+		return -1;
+	size_t done = 0;
+	while (done < length) {
+		ssize_t n = read(fd, (*buffer)->data + (*buffer)->end, length - done);
+		if (n <= 0)
+			return -1;
+		done += (size_t)n;
+		(*buffer)->end += (size_t)n;
+	}
+	return 0;
+}
+
+/* Makes one connection of a record and its bytes; not served yet. */
+static struct connection *
+install_one(
+    struct taker *taker, const struct handover_record *record, int fd, int state_fd)
+{
+	if (record->listener >= HANDOVER_LISTENERS_MAX ||
+	    taker->listeners[record->listener] == NULL ||
+	    fd >= taker->worker->descriptor_end)
+		return NULL;
+	struct connection *connection =
+	    connection_adopt(taker->listeners[record->listener], fd, record);
+	if (connection == NULL)
+		return NULL;
+	if (read_bytes(state_fd, &connection->input, record->input_bytes) == 0 &&
+	    (connection->output == NULL ||
+		read_bytes(
+		    state_fd, &connection->output->bytes, record->output_bytes) == 0))
+		return connection;
+	connection_forget(connection);
+	return NULL;
+}
+
+static uint32_t
+install(struct taker *taker, const struct handover_batch *batch, const int *fds,
+    int state_fd, struct connection **ret)
+{
+	if (state_fd >= 0 && lseek(state_fd, 0, SEEK_SET) < 0)
+		return 0;
+	uint32_t i = 0;
+	while (i < batch->count &&
+	    (ret[i] = install_one(taker, &batch->records[i], fds[i], state_fd)) != NULL)
+		i++;
+	return i;
+}
+
+static bool
+batch_is_whole(const struct handover_batch *batch, size_t length, size_t fd_count)
+{
+	size_t wanted = batch->count + (batch->state_bytes > 0 ? 1 : 0);
+	return batch->count <= HANDOVER_BATCH_MAX &&
+	    length == handover_batch_bytes(batch->count) && fd_count == wanted;
+}
+
+/* All of a batch or nothing. */
+static void
+on_batch(struct taker *taker, const struct handover_batch *batch, size_t length,
+    const int *fds, size_t fd_count)
+{
+	struct connection *made[HANDOVER_BATCH_MAX];
+	uint32_t count = 0;
+	struct handover_note note = { .verb = HANDOVER_REFUSED };
+	bool whole = batch_is_whole(batch, length, fd_count);
+	int state_fd = whole && batch->state_bytes > 0 ? fds[fd_count - 1] : -1;
+	if (whole)
+		count = install(taker, batch, fds, state_fd, made);
+	if (whole && count == batch->count) {
+		note = (struct handover_note){ .verb = HANDOVER_TAKEN, .count = count };
+		if (state_fd >= 0)
+			close(state_fd);
+	} else {
+		log_warnx("%zu connections cannot be taken over", fd_count);
+		for (uint32_t i = 0; i < count; i++)
+			connection_forget(made[i]);
+		for (size_t i = 0; i < fd_count; i++)
+			close(fds[i]);
+		count = 0;
+	}
+	/* From here on they are ours, whether or not the giver can still hear it. */
+	if (handover_send(taker->fd, &note, sizeof(note), NULL, 0) < 0)
+		log_debug("the giver does not hear what was taken");
+	taker->undone += count;
+	for (uint32_t i = 0; i < count; i++)
+		connection_resume(made[i]);
+	leave_check(taker->worker);
+}
+
+static void
+on_packet(evutil_socket_t fd, short what, void *argument)
+{
+	(void)what;
+	static union handover_packet packet;
+	struct taker *taker = argument;
+	int fds[HANDOVER_BATCH_MAX + 1];
+	size_t fd_count;
+	ssize_t n = handover_receive(fd, &packet, fds, &fd_count);
+	if (n < 0 && errno == EAGAIN)
+		return;
+	if (n <= 0 || packet.verb == HANDOVER_END) {
+		finish(taker);
+		return;
+	}
+	switch ((enum handover_verb)packet.verb) {
+	case HANDOVER_HELLO:
+		on_hello(taker, &packet.hello, (size_t)n);
+		break;
+	case HANDOVER_BATCH:
+		on_batch(taker, &packet.batch, (size_t)n, fds, fd_count);
+		break;
+	case HANDOVER_DONE:
+		book(taker);
+		break;
+	default:
+		log_warnx("packet %u of a giver is not known", packet.verb);
+		break;
+	}
+}
+
+void
+taker_start(struct worker *worker, int fd, uint32_t id)
+{
+	struct taker *taker = calloc(1, sizeof(*taker));
+	if (taker == NULL) {
+		log_warnx("a hand-over cannot start");
+		close(fd);
+		struct channel_message took = { .verb = CHANNEL_TOOK, .argument = id };
+		if (channel_send(worker->channel_fd, &took, -1) < 0)
+			log_debug("the master does not hear what was taken");
+		return;
+	}
+	worker->takers++;
+	taker->worker = worker;
+	taker->fd = fd;
+	taker->id = id;
+	event_assign(
+	    &taker->event, worker->base, fd, EV_READ | EV_PERSIST, on_packet, taker);
+	event_add(&taker->event, NULL);
+}

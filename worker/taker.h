@@ -1,0 +1,16 @@
+/*
+ * taker.h - the worker's side of a hand-over that takes connections over
+ * (proto/handover.h). A worker can take from several givers at a time.
+ */
+#ifndef WORKER_TAKER_H
+#define WORKER_TAKER_H
+
+#include <stdint.h>
+
+struct worker;
+
+/* Takes what comes from fd (owned) until the giver ends. `id` is the master's name for
+ * the hand-over: CHANNEL_TOOK carries it. */
+void taker_start(struct worker *worker, int fd, uint32_t id);
+
+#endif
