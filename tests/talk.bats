@@ -1,0 +1,130 @@
+#!/usr/bin/env bats
+# yodel talk: a prompt for people, and a pipe for scripts.
+
+load lib/helpers
+
+start_answerer() # MODE; sets ANSWERER_PORT
+{
+	spawn answerer "$BATS_TEST_DIRNAME/lib/answerer.py" "$1"
+	wait_until test -s answerer.out
+	ANSWERER_PORT=$(<answerer.out)
+}
+
+@test "each line of a pipe is sent and each answer printed" {
+	start_yodeld --listen 127.0.0.1:0=upper
+	run -0 "$YODEL" talk "127.0.0.1:$PORT" < <(printf 'This is the message.\nin parts\n')
+	[ "$output" = $'THIS IS THE MESSAGE.\nIN PARTS' ]
+}
+
+@test "a last line without its end is sent too" {
+	start_yodeld --listen 127.0.0.1:0=upper
+	run -0 "$YODEL" talk "127.0.0.1:$PORT" < <(printf 'one\ntwo')
+	[ "$output" = $'ONE\nTWO' ]
+}
+
+@test "an answer that comes after the end of the input is still read" {
+	start_answerer tail
+	run -0 "$YODEL" talk "127.0.0.1:$ANSWERER_PORT" < <(printf 'abc\ndef\n')
+	[ "$output" = "8 bytes" ]
+}
+
+@test "a megabyte through a pipe comes back to the last byte" {
+	start_yodeld --listen 127.0.0.1:0=echo
+	head -c 750000 /dev/urandom | base64 >sent
+	run -0 --separate-stderr "$YODEL" talk "127.0.0.1:$PORT" <sent
+	"$YODEL" talk "127.0.0.1:$PORT" <sent >came
+	cmp sent came
+}
+
+@test "an answer is printed as its bytes come" {
+	start_answerer slow
+	run -0 "$YODEL" talk "127.0.0.1:$ANSWERER_PORT" < <(printf 'byte by byte\n')
+	[ "$output" = "BYTE BY BYTE" ]
+}
+
+@test "without newline a line is sent as the tutorials send it" {
+	start_yodeld --listen '127.0.0.1:0=upper,suffix=_SB'
+	run -0 "$YODEL" talk -n "127.0.0.1:$PORT" < <(printf 'hello\n')
+	[ "$output" = "HELLO_SB" ]
+}
+
+@test "a framed message is one line of the terminal" {
+	start_yodeld_with '"reply": "upper,suffix=!", "framing": "length32"'
+	run -0 "$YODEL" talk --framing length32 "127.0.0.1:$PORT" < <(printf 'one\n\ntwo\n')
+	[ "$output" = $'ONE!\n!\nTWO!' ]
+}
+
+@test "lines are answered by lines" {
+	start_yodeld_with '"reply": "fixed=1", "framing": "line"'
+	run -0 "$YODEL" talk -f line "127.0.0.1:$PORT" < <(printf 'a\nb\n')
+	[ "$output" = $'1\n1' ]
+}
+
+@test "escapes in a line become bytes" {
+	start_yodeld --listen 127.0.0.1:0=echo
+	run -0 "$YODEL" talk -e "127.0.0.1:$PORT" < <(printf '%s\n' 'a\tb\x41')
+	[ "$output" = $'a\tbA' ]
+}
+
+@test "a peer that leaves early is told and is a failure" {
+	start_answerer leave
+	mkfifo typed
+	spawn talk bash -c 'exec "$0" talk "127.0.0.1:$1" <typed' "$YODEL" "$ANSWERER_PORT"
+	exec 7>typed
+	echo hello >&7
+	status=0
+	wait "$SPAWNED" || status=$?
+	exec 7>&-
+	[ "$status" = 1 ]
+	grep -q '^bye$' talk.out
+	grep -q 'the peer closed the connection' talk.log
+}
+
+@test "a reset is told and is a failure" {
+	start_answerer reset
+	run -1 --separate-stderr "$YODEL" talk "127.0.0.1:$ANSWERER_PORT" < <(printf 'a\n')
+	[[ $stderr == *"Connection reset by peer"* ]]
+}
+
+@test "a message cut by the peer is told and is a failure" {
+	start_answerer partial
+	run -1 --separate-stderr "$YODEL" talk -f length32 "127.0.0.1:$ANSWERER_PORT" \
+		< <(printf 'a\n')
+	[[ $stderr == *"the peer closed within an answer"* ]]
+}
+
+@test "a refused connection names the address and why" {
+	start_answerer leave
+	end_spawned
+	run -1 --separate-stderr "$YODEL" talk "127.0.0.1:$ANSWERER_PORT" </dev/null
+	[ "$stderr" = "yodel talk: 127.0.0.1:$ANSWERER_PORT: Connection refused" ]
+}
+
+@test "bad usage is one line and 64" {
+	run -64 --separate-stderr "$YODEL" talk
+	[ "$stderr" = 'yodel talk: HOST:PORT: found "", wanted one of it, see --help' ]
+	run -64 --separate-stderr "$YODEL" talk --framing lines 127.0.0.1:1
+	[ "$stderr" = \
+		'yodel talk: --framing: found "lines", wanted stream, line or length32' ]
+	run -64 "$YODEL" talk --connect-timeout soon 127.0.0.1:1
+}
+
+@test "a person at a terminal sees a prompt, and Ctrl-D ends it" {
+	start_yodeld --listen 127.0.0.1:0=upper
+	run -0 python3 - "$YODEL" "127.0.0.1:$PORT" <<-'END'
+		import os, pty, sys
+		pid, fd = pty.fork()
+		if pid == 0:
+		    os.execv(sys.argv[1], [sys.argv[1], "talk", sys.argv[2]])
+		seen = b""
+		def until(what):
+		    global seen
+		    while what not in seen:
+		        seen += os.read(fd, 1024)
+		until(b"> ")
+		os.write(fd, b"hello\n")
+		until(b"HELLO\r\n> ")
+		os.write(fd, b"\x04")
+		sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+	END
+}
