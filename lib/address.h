@@ -1,5 +1,6 @@
 /*
- * address.h - TCP addresses as text: "127.0.0.1:10000", "[::1]:8001", "host:port", ":port".
+ * address.h - TCP addresses as text: "127.0.0.1:10000", "[::1]:8001", "host:port",
+ * ":port".
  */
 #ifndef LIB_ADDRESS_H
 #define LIB_ADDRESS_H
@@ -18,14 +19,15 @@ struct address {
 };
 
 /* Reads a numeric "IPv4:port" or "[IPv6]:port" ("*:port" and ":port" are the IPv4
- * wildcard, "[::]:port" is the IPv6 one). 0, or -1 with one English line in error[error_size] that says what was
- * found and what was wanted. *ret is untouched on failure. */
+ * wildcard, "[::]:port" is the IPv6 one). 0, or -1 with one English line in
+ * error[error_size] that says what was found and what was wanted. *ret is untouched on
+ * failure. */
 int address_parse(const char *text, struct address *ret, char *error, size_t error_size)
     __attribute__((warn_unused_result));
 
-/* The same, names are resolved too (getaddrinfo: may block, start-up only), and ":port" is
- * this host itself. Writes at most
- * `max` addresses, in the resolver's order, and returns how many, or -1 with the error. */
+/* The same, names are resolved too (getaddrinfo: may block, start-up only), and ":port"
+ * is this host itself. Writes at most `max` addresses, in the resolver's order, and
+ * returns how many, or -1 with the error. */
 int address_resolve(const char *text, struct address *ret, int max, char *error,
     size_t error_size) __attribute__((warn_unused_result));
 

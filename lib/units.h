@@ -5,9 +5,9 @@
  *   count     10k 1M           k = 1000, M = 1,000,000
  *   duration  250ms 30s 5m 1h  nanoseconds; us ms s m h; a bare 0 needs no unit
  *
- * Parsers take the whole string or fail: 0, or -1 with errno EINVAL (not a number of this
- * kind, negative, or trailing text) or ERANGE (does not fit 64 bits). A fraction is
- * allowed ("1.5s", "0.5M") where the result is whole. *ret is untouched on failure.
+ * Parsers take the whole string or fail: 0, or -1 with errno EINVAL (not a number of
+ * this kind, negative, or trailing text) or ERANGE (does not fit 64 bits). A fraction
+ * is allowed ("1.5s", "0.5M") where the result is whole. *ret is untouched on failure.
  */
 #ifndef LIB_UNITS_H
 #define LIB_UNITS_H
