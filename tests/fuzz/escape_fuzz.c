@@ -1,0 +1,55 @@
+/*
+ * Escapes. Any text decodes to no more bytes than it has, or is refused at an offset
+ * inside it; any bytes encode to printable text that decodes back to them.
+ */
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/escape.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void
+check_decode(const uint8_t *data, size_t size)
+{
+	char *out = malloc(size > 0 ? size : 1);
+	size_t at = SIZE_MAX;
+
+	if (out == NULL)
+		abort();
+	long n = escape_decode((const char *)data, size, out, &at);
+	if (n > (long)size || (n < 0 && (at >= size || data[at] != '\\')))
+		abort();
+	free(out);
+}
+
+static void
+check_encode(const uint8_t *data, size_t size, size_t room)
+{
+	char *out = malloc(room);
+	size_t at;
+
+	if (out == NULL)
+		abort();
+	escape_encode(data, size, out, room);
+	size_t length = strlen(out);
+	for (size_t i = 0; i < length; i++)
+		if (out[i] < 0x20 || out[i] > 0x7e)
+			abort();
+	if (room == 4 * size + 1 &&
+	    (escape_decode(out, length, out, &at) != (long)size ||
+		(size > 0 && memcmp(out, data, size) != 0)))
+		abort();
+	free(out);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	check_decode(data, size);
+	check_encode(data, size, 4 * size + 1);
+	check_encode(data, size, size / 2 + 1);
+	return 0;
+}
