@@ -54,10 +54,10 @@ ask()
 @test "several listeners of one server answer each in its own way" {
 	start_yodeld --workers 2 --listen 127.0.0.1:0=echo --listen 127.0.0.1:0=upper \
 		--listen 127.0.0.1:0=fixed=1
-	local answers=("'ab'" "'AB'" "'1'") i
-	for i in 0 1 2; do
-		PORT=${PORTS[i]} ask ab
-		[ "$output" = "${answers[i]}" ]
+	local answers=("'ab'" "'AB'" "'1'") each # no "i": run changes it
+	for each in 0 1 2; do
+		PORT=${PORTS[each]} ask ab
+		[ "$output" = "${answers[each]}" ]
 	done
 }
 
