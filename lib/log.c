@@ -183,7 +183,7 @@ tell_unwritten(void)
 		state.unwritten = lost;
 }
 
-static void
+static void __attribute__((format(printf, 3, 0)))
 log_line(enum log_level level, int error, const char *format, va_list arguments)
 {
 	if (level > state.level)
