@@ -1,9 +1,11 @@
 #include "lib/buffer.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define FIRST_CAPACITY 1024
+#define CAPACITY_MAX (SIZE_MAX / 8) /* below it, doubling never overflows */
 
 int
 buffer_reserve(struct buffer **buffer, size_t more)
@@ -18,6 +20,10 @@ buffer_reserve(struct buffer **buffer, size_t more)
 		b->start = 0;
 		b->end = length;
 		return 0;
+	}
+	if (more > CAPACITY_MAX - length) {
+		errno = ENOMEM;
+		return -1;
 	}
 	size_t capacity = b == NULL ? FIRST_CAPACITY : b->capacity;
 	while (capacity < length + more)
