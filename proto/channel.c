@@ -65,7 +65,7 @@ channel_receive(int channel_fd, struct channel_message *ret, int *ret_fd)
 	struct cmsghdr *c = CMSG_FIRSTHDR(&header);
 	if (c != NULL && c->cmsg_type == SCM_RIGHTS)
 		memcpy(&fd, CMSG_DATA(c), sizeof(fd));
-	if (n != (ssize_t)sizeof(message)) {
+	if (n != (ssize_t)sizeof(message) || (header.msg_flags & MSG_TRUNC)) {
 		if (fd >= 0)
 			close(fd);
 		errno = EPROTO;

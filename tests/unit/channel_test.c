@@ -1,0 +1,197 @@
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka needs those above */
+#include <sys/socket.h>
+
+#include <cmocka.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "proto/channel.h"
+
+static const struct channel_message leave = {
+	.verb = CHANNEL_LEAVE,
+	.argument = CHANNEL_ALL,
+	.value = UINT64_C(30000000000),
+};
+
+static void
+open_pair(int fds[2])
+{
+	assert_int_equal(channel_open(fds), 0);
+	for (int i = 0; i < 2; i++) {
+		assert_true(fcntl(fds[i], F_GETFL) & O_NONBLOCK);
+		assert_true(fcntl(fds[i], F_GETFD) & FD_CLOEXEC);
+	}
+}
+
+static void
+close_pair(const int fds[2])
+{
+	close(fds[0]);
+	close(fds[1]);
+}
+
+static void
+test_a_message_arrives_as_it_was_sent(void **state)
+{
+	struct channel_message got;
+	int fds[2], fd = 77;
+
+	(void)state;
+	open_pair(fds);
+	assert_int_equal(channel_send(fds[0], &leave, -1), 0);
+	assert_int_equal(channel_receive(fds[1], &got, &fd), 1);
+	assert_int_equal(got.verb, CHANNEL_LEAVE);
+	assert_int_equal(got.argument, CHANNEL_ALL);
+	assert_int_equal(got.value, leave.value);
+	assert_int_equal(fd, -1);
+	assert_int_equal(channel_receive(fds[1], &got, &fd), -1);
+	assert_int_equal(errno, EAGAIN);
+	close_pair(fds);
+}
+
+static void
+test_a_descriptor_comes_along_and_stays_open_on_this_side(void **state)
+{
+	struct channel_message got;
+	int fds[2], pipes[2], fd = -1;
+	char byte = 0;
+
+	(void)state;
+	open_pair(fds);
+	assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
+	assert_int_equal(channel_send(fds[0], &leave, pipes[1]), 0);
+	assert_int_equal(channel_receive(fds[1], &got, &fd), 1);
+	assert_true(fd >= 0 && fd != pipes[1]);
+	assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+	assert_int_equal(write(fd, "x", 1), 1);
+	assert_int_equal(read(pipes[0], &byte, 1), 1);
+	assert_int_equal(byte, 'x');
+	assert_int_equal(write(pipes[1], "y", 1), 1);
+	close(fd);
+	close_pair(pipes);
+	close_pair(fds);
+}
+
+static void
+test_the_other_sides_end_is_told_after_its_last_message(void **state)
+{
+	struct channel_message got;
+	int fds[2], fd;
+
+	(void)state;
+	open_pair(fds);
+	assert_int_equal(channel_send(fds[0], &leave, -1), 0);
+	close(fds[0]);
+	assert_int_equal(channel_receive(fds[1], &got, &fd), 1);
+	assert_int_equal(channel_receive(fds[1], &got, &fd), 0);
+	assert_int_equal(channel_send(fds[1], &leave, -1), -1);
+	assert_int_equal(errno, EPIPE);
+	close(fds[1]);
+}
+
+static void
+test_an_end_with_our_message_unread_is_an_end_and_no_error(void **state)
+{
+	struct channel_message got;
+	int fds[2], fd;
+
+	(void)state;
+	open_pair(fds);
+	assert_int_equal(channel_send(fds[1], &leave, -1), 0);
+	close(fds[0]);
+	assert_int_equal(channel_receive(fds[1], &got, &fd), 0);
+	close(fds[1]);
+}
+
+static void
+test_a_side_that_does_not_read_fills_the_channel_and_nothing_waits(void **state)
+{
+	struct channel_message got;
+	int fds[2], fd, sent = 0;
+
+	(void)state;
+	open_pair(fds);
+	while (channel_send(fds[0], &leave, -1) == 0)
+		sent++;
+	assert_int_equal(errno, EAGAIN);
+	assert_true(sent >= 3);
+	for (int i = 0; i < sent; i++)
+		assert_int_equal(channel_receive(fds[1], &got, &fd), 1);
+	assert_int_equal(channel_send(fds[0], &leave, -1), 0);
+	close_pair(fds);
+}
+
+static void
+send_with_descriptor(int channel_fd, const void *data, size_t length, int fd)
+{
+	union {
+		char bytes[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control = { 0 };
+	struct iovec part = { .iov_base = (void *)data, .iov_len = length };
+	struct msghdr header = { .msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
+		.msg_controllen = sizeof(control.bytes) };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&header);
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+	assert_int_equal(sendmsg(channel_fd, &header, 0), (ssize_t)length);
+}
+
+/* A packet of `length` bytes is refused, and the pipe that came with it is closed. */
+static void
+check_refused(size_t length)
+{
+	char data[64] = "";
+	struct channel_message got;
+	int fds[2], pipes[2], fd = 77;
+
+	open_pair(fds);
+	assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
+	send_with_descriptor(fds[0], data, length, pipes[1]);
+	close(pipes[1]);
+	assert_int_equal(channel_receive(fds[1], &got, &fd), -1);
+	assert_int_equal(errno, EPROTO);
+	assert_int_equal(fd, 77);
+	assert_int_equal(read(pipes[0], data, 1), 0);
+	close(pipes[0]);
+	close_pair(fds);
+}
+
+static void
+test_a_packet_that_is_too_short_or_too_long_is_no_message(void **state)
+{
+	(void)state;
+	check_refused(sizeof(struct channel_message) - 1);
+	check_refused(sizeof(struct channel_message) + 1);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_message_arrives_as_it_was_sent),
+		cmocka_unit_test(
+		    test_a_descriptor_comes_along_and_stays_open_on_this_side),
+		cmocka_unit_test(
+		    test_the_other_sides_end_is_told_after_its_last_message),
+		cmocka_unit_test(
+		    test_an_end_with_our_message_unread_is_an_end_and_no_error),
+		cmocka_unit_test(
+		    test_a_side_that_does_not_read_fills_the_channel_and_nothing_waits),
+		cmocka_unit_test(
+		    test_a_packet_that_is_too_short_or_too_long_is_no_message),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
