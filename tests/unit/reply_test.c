@@ -1,0 +1,206 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka needs those above */
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/reply.h"
+
+static struct reply
+parse(const char *spec)
+{
+	struct reply reply;
+	char error[256] = "";
+
+	if (reply_parse(spec, &reply, error, sizeof(error)) != 0)
+		fail_msg("\"%s\": %s", spec, error);
+	return reply;
+}
+
+static void
+check_reply(const char *spec, const char *payload, const char *wanted)
+{
+	struct reply reply = parse(spec);
+	uint8_t out[256];
+	size_t length = strlen(payload), wanted_length = strlen(wanted);
+
+	assert_int_equal(reply_length(&reply, length), wanted_length);
+	assert_int_equal(
+	    reply_make(&reply, (const uint8_t *)payload, length, out), wanted_length);
+	assert_memory_equal(out, wanted, wanted_length);
+	reply_finish(&reply);
+}
+
+static void
+test_each_kind_answers_as_its_row_in_the_table_says(void **state)
+{
+	(void)state;
+	check_reply("echo", "The message.", "The message.");
+	check_reply("upper", "The message.", "THE MESSAGE.");
+	check_reply("upper,suffix=_SB", "The message.", "THE MESSAGE._SB");
+	check_reply("echo,suffix=!", "The message.", "The message.!");
+	check_reply("fixed=1", "The message.", "1");
+	check_reply("fixed=my server", "", "my server");
+	check_reply("fixed=", "The message.", "");
+	check_reply("discard", "The message.", "");
+	check_reply("echo", "", "");
+}
+
+static void
+test_the_text_of_a_reply_is_decoded_as_in_JSON(void **state)
+{
+	(void)state;
+	check_reply("fixed=a\\n\\u00e9\\\"", "", "a\n\xc3\xa9\"");
+	check_reply("echo,suffix=,suffix=x", "a", "a,suffix=x");
+	struct reply reply = parse("fixed=\\u0000");
+	assert_int_equal(reply.text_length, 1);
+	assert_int_equal(reply.text[0], 0);
+	reply_finish(&reply);
+}
+
+static void
+check_refused(const char *spec, const char *wanted)
+{
+	struct reply reply = { .kind = REPLY_FIXED, .text_length = 77 };
+	char error[256] = "";
+
+	if (reply_parse(spec, &reply, error, sizeof(error)) != -1)
+		fail_msg("\"%s\" was taken", spec);
+	if (strstr(error, wanted) == NULL)
+		fail_msg("\"%s\" says \"%s\", not \"%s\"", spec, error, wanted);
+	assert_int_equal(reply.kind, REPLY_FIXED);
+	assert_int_equal(reply.text_length, 77);
+}
+
+static void
+test_what_is_no_reply_is_refused_with_what_was_wanted(void **state)
+{
+	(void)state;
+	check_refused("", "echo, upper, fixed=TEXT or discard was wanted");
+	check_refused("Echo", "\"Echo\" is no reply");
+	check_refused("fixed", "\"fixed\" is no reply");
+	check_refused("discard,suffix=a", "is no reply");
+	check_refused("echo,", "after \"echo\" the end or \",suffix=TEXT\"");
+	check_refused("upper suffix=a", "after \"upper\"");
+	check_refused("echo,suffix=a\\q", "no such escape in reply text: \"\\q\"");
+	check_refused("fixed=\\ud800", "no such escape");
+}
+
+static void
+test_a_text_may_have_4096_bytes_and_not_one_more(void **state)
+{
+	char spec[16 + REPLY_TEXT_MAX + 1] = "fixed=";
+
+	(void)state;
+	memset(spec + 6, 'x', REPLY_TEXT_MAX);
+	struct reply reply = parse(spec);
+	assert_int_equal(reply.text_length, REPLY_TEXT_MAX);
+	reply_finish(&reply);
+	spec[6 + REPLY_TEXT_MAX] = 'x';
+	check_refused(spec, "reply text of 4097 bytes; at most 4096 were wanted");
+}
+
+static void
+test_a_reply_as_text_parses_back_to_the_same_reply(void **state)
+{
+	static const char *const specs[] = { "echo", "upper", "discard",
+		"fixed=", "fixed=my server", "upper,suffix=_SB",
+		"echo,suffix=\\n\\u0000\\\\", "fixed=\\xff\\x80" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(specs) / sizeof(specs[0]); i++) {
+		struct reply reply = parse(specs[i]);
+		char *text = reply_format(&reply);
+		assert_non_null(text);
+		struct reply back = parse(text);
+
+		assert_int_equal(back.kind, reply.kind);
+		assert_int_equal(back.text_length, reply.text_length);
+		if (reply.text_length > 0)
+			assert_memory_equal(back.text, reply.text, reply.text_length);
+		free(text);
+		reply_finish(&reply);
+		reply_finish(&back);
+	}
+}
+
+static uint8_t
+raised(uint8_t c)
+{
+	return c >= 'a' && c <= 'z' ? (uint8_t)(c - 'a' + 'A') : c;
+}
+
+static void
+test_only_the_26_ASCII_letters_are_raised_at_any_length_and_place(void **state)
+{
+	uint8_t from[300], to[300];
+
+	(void)state;
+	for (size_t start = 0; start < 40; start++) {
+		for (size_t length = 0; length <= 256; length++) {
+			for (size_t i = 0; i < sizeof(from); i++)
+				from[i] = (uint8_t)(i * 7 + length);
+			memset(to, '#', sizeof(to));
+			reply_raise(from + start, length, to);
+			for (size_t i = 0; i < length; i++)
+				assert_int_equal(to[i], raised(from[start + i]));
+			assert_int_equal(to[length], '#');
+			reply_raise(from + start, length, from + start);
+			assert_memory_equal(from + start, to, length);
+		}
+	}
+}
+
+static void
+test_a_reply_may_be_written_over_its_message(void **state)
+{
+	char data[32] = "The message.";
+	struct reply reply = parse("upper,suffix=_SB");
+
+	(void)state;
+	assert_int_equal(
+	    reply_make(&reply, (const uint8_t *)data, 12, (uint8_t *)data), 15);
+	assert_memory_equal(data, "THE MESSAGE._SB", 15);
+	reply_finish(&reply);
+}
+
+static void
+test_only_echo_and_upper_with_no_suffix_do_not_care_where_a_stream_is_cut(void **state)
+{
+	static const struct {
+		const char *spec;
+		bool is_bytewise;
+	} rows[] = { { "echo", true }, { "upper", true }, { "echo,suffix=", true },
+		{ "echo,suffix=a", false }, { "upper,suffix=a", false },
+		{ "fixed=a", false }, { "fixed=", false }, { "discard", false } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct reply reply = parse(rows[i].spec);
+		assert_int_equal(reply_is_bytewise(&reply), rows[i].is_bytewise);
+		reply_finish(&reply);
+	}
+	reply_finish(NULL);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_each_kind_answers_as_its_row_in_the_table_says),
+		cmocka_unit_test(test_the_text_of_a_reply_is_decoded_as_in_JSON),
+		cmocka_unit_test(test_what_is_no_reply_is_refused_with_what_was_wanted),
+		cmocka_unit_test(test_a_text_may_have_4096_bytes_and_not_one_more),
+		cmocka_unit_test(test_a_reply_as_text_parses_back_to_the_same_reply),
+		cmocka_unit_test(
+		    test_only_the_26_ASCII_letters_are_raised_at_any_length_and_place),
+		cmocka_unit_test(test_a_reply_may_be_written_over_its_message),
+		cmocka_unit_test(
+		    test_only_echo_and_upper_with_no_suffix_do_not_care_where_a_stream_is_cut),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
