@@ -14,11 +14,11 @@ suspect_run(const struct suspect_case *where, uint64_t connection, struct cursor
 
 	while (done < length && messages > 0) {
 		if (from.length == 0)
-			from.length =
-			    answer_length(where->answers, connection, from.message);
+			from.length = expectation_length(
+			    where->expectation, connection, from.message);
 		size_t n =
 		    length - done < sizeof(bytes) ? length - done : sizeof(bytes);
-		const uint8_t *wire = answer_wire(where->answers, where->reply,
+		const uint8_t *wire = expectation_wire(where->expectation, where->reply,
 		    connection, &from, &n, where->scratch, bytes);
 		memcpy(out + done, wire, n);
 		done += n;
@@ -26,7 +26,7 @@ suspect_run(const struct suspect_case *where, uint64_t connection, struct cursor
 		if (from.at < from.length)
 			continue;
 		sequence_seek(
-		    where->answers->sequence, connection, &from, from.message + 1);
+		    where->expectation->sequence, connection, &from, from.message + 1);
 		messages--;
 	}
 	return done;
@@ -43,7 +43,7 @@ agrees(const struct suspect_case *where, uint64_t connection, struct cursor from
 	size_t n = suspect_run(where, connection, from, messages, run, want);
 	bool telling = n >= TELLING ||
 	    (n > 0 && from.at == 0 &&
-		n == answer_length(where->answers, connection, from.message));
+		n == expectation_length(where->expectation, connection, from.message));
 
 	return telling && memcmp(run, where->got, n) == 0;
 }
@@ -67,13 +67,14 @@ is_altered(const struct suspect_case *where)
 static bool
 is_answer_to(const struct suspect_case *where, uint64_t message, uint32_t messages)
 {
-	const struct sequence *sequence = where->answers->sequence;
+	const struct sequence *sequence = where->expectation->sequence;
 	struct cursor here = *where->cursor, there = *where->cursor;
 	uint8_t a[SUSPECT_WINDOW], b[SUSPECT_WINDOW];
 	uint32_t at = here.at, skip = 0;
 
 	sequence_seek(sequence, where->connection, &there, message);
-	there.length = answer_length(where->answers, where->connection, message);
+	there.length =
+	    expectation_length(where->expectation, where->connection, message);
 	if (at >= there.length)
 		return false;
 	if (sequence->framing == FRAMING_LENGTH32) {
@@ -104,8 +105,8 @@ find_message(const struct suspect_case *where, struct suspect *ret)
 		ret->kind = SUSPECT_MISSING;
 		ret->message = message + i;
 		for (uint32_t k = 0; k < i; k++)
-			ret->bytes += answer_length(
-			    where->answers, where->connection, message + k);
+			ret->bytes += expectation_length(
+			    where->expectation, where->connection, message + k);
 		return true;
 	}
 	for (uint64_t i = 1; i <= message && i <= SUSPECT_MESSAGES; i++) {
@@ -127,7 +128,7 @@ find_gap(const struct suspect_case *where, struct suspect *ret)
 	    where, where->connection, *where->cursor, where->owed, run, sizeof(run));
 	size_t window = where->length < SUSPECT_WINDOW ? where->length : SUSPECT_WINDOW;
 
-	if (where->answers->sequence->framing != FRAMING_STREAM)
+	if (where->expectation->sequence->framing != FRAMING_STREAM)
 		return false;
 	for (size_t gap = 1; gap + TELLING <= n; gap++) {
 		size_t most = n - gap < window ? n - gap : window;
@@ -144,7 +145,7 @@ find_gap(const struct suspect_case *where, struct suspect *ret)
 static bool
 find_connection(const struct suspect_case *where, struct suspect *ret)
 {
-	const struct sequence *sequence = where->answers->sequence;
+	const struct sequence *sequence = where->expectation->sequence;
 
 	if (!sequence->varies)
 		return false;
@@ -159,8 +160,8 @@ find_connection(const struct suspect_case *where, struct suspect *ret)
 				return false;
 			sequence_seek(sequence, other, &there, where->cursor->message);
 			there.at = where->cursor->at;
-			there.length =
-			    answer_length(where->answers, other, there.message);
+			there.length = expectation_length(
+			    where->expectation, other, there.message);
 			if (there.at >= there.length)
 				continue;
 		}

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "client/answer.h"
+#include "client/expectation.h"
 
 enum suspect_kind {
 	SUSPECT_UNKNOWN,
@@ -29,7 +29,7 @@ struct suspect {
 
 /* What is known of the bad place. */
 struct suspect_case {
-	const struct answers *answers;
+	const struct expectation *expectation;
 	enum reply_kind reply;
 	uint64_t connection;
 	const struct cursor *cursor; /* at the first wrong byte */

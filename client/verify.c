@@ -8,13 +8,13 @@
 #define SEARCHES_MAX 64 /* a flood of wrong answers must not stop the load */
 
 int
-verify_init(struct verify *verify, const struct answers *answers,
+verify_init(struct verify *verify, const struct expectation *expectation,
     _Atomic uint32_t *told, struct tally *tally, uint32_t connections)
 {
-	size_t longest = answers->sequence->longest;
+	size_t longest = expectation->sequence->longest;
 
 	*verify = (struct verify){
-		.answers = answers,
+		.expectation = expectation,
 		.told = told,
 		.tally = tally,
 		.connections = connections,
@@ -40,8 +40,8 @@ static enum reply_kind
 kind_of(const struct verify *verify, bool *ret_told)
 {
 	*ret_told = true;
-	if (verify->answers->reply != NULL)
-		return verify->answers->reply->kind;
+	if (verify->expectation->reply != NULL)
+		return verify->expectation->reply->kind;
 	uint32_t told = atomic_load_explicit(verify->told, memory_order_relaxed);
 	*ret_told = told != 0;
 	return told != 0 ? (enum reply_kind)(told - 1) : REPLY_ECHO;
@@ -92,13 +92,13 @@ compare(struct verify *verify, uint64_t connection, const struct cursor *cursor,
 		bool told;
 		enum reply_kind kind = kind_of(verify, &told);
 		at.at += (uint32_t)right;
-		const uint8_t *want = answer_wire(verify->answers, kind, connection,
-		    &at, &step, verify->scratch, verify->expected);
+		const uint8_t *want = expectation_wire(verify->expectation, kind,
+		    connection, &at, &step, verify->scratch, verify->expected);
 		if (!told) {
 			tell(verify, want, data + right, step);
 			kind = kind_of(verify, &told);
-			want = answer_wire(verify->answers, kind, connection, &at,
-			    &step, verify->scratch, verify->expected);
+			want = expectation_wire(verify->expectation, kind, connection,
+			    &at, &step, verify->scratch, verify->expected);
 		}
 		size_t same = first_difference(want, data + right, step);
 		right += same;
@@ -115,7 +115,7 @@ case_of(struct verify *verify, uint64_t connection, const struct verify_stream *
 	bool told;
 
 	return (struct suspect_case){
-		.answers = verify->answers,
+		.expectation = verify->expectation,
 		.reply = kind_of(verify, &told),
 		.connection = connection,
 		.cursor = &stream->cursor,
@@ -141,11 +141,11 @@ note(struct verify *verify, const struct suspect_case *where,
 	if (n >= TALLY_MISMATCHES_MAX)
 		return;
 	struct tally_mismatch *out = &tally->mismatch[n];
-	uint64_t before = answer_offset(where->answers, where->cursor);
+	uint64_t before = expectation_offset(where->expectation, where->cursor);
 	*out = (struct tally_mismatch){
 		.connection = where->connection,
 		.message = where->cursor->message,
-		.answer_offset = where->cursor->at,
+		.expectation_offset = where->cursor->at,
 		.offset = before + where->cursor->at,
 		.got_length = where->length < TALLY_WINDOW_MAX ? (uint32_t)where->length
 							       : TALLY_WINDOW_MAX,
@@ -181,7 +181,7 @@ count_surplus(struct verify *verify, size_t length)
 static void
 next_answer(struct verify *verify, uint64_t connection, struct verify_stream *stream)
 {
-	sequence_seek(verify->answers->sequence, connection, &stream->cursor,
+	sequence_seek(verify->expectation->sequence, connection, &stream->cursor,
 	    stream->cursor.message + 1);
 	stream->wrong = stream->free_end = false;
 	stream->header = 0;
@@ -213,8 +213,9 @@ jump(struct verify *verify, uint64_t connection, struct verify_stream *stream,
 	while (at >= to.length) {
 		at -= to.length;
 		sequence_seek(
-		    verify->answers->sequence, connection, &to, to.message + 1);
-		to.length = answer_length(verify->answers, connection, to.message);
+		    verify->expectation->sequence, connection, &to, to.message + 1);
+		to.length =
+		    expectation_length(verify->expectation, connection, to.message);
 		stream->gap++;
 	}
 	if (stream->gap == 0)
@@ -229,7 +230,7 @@ static void
 on_difference(struct verify *verify, uint64_t connection, struct verify_stream *stream,
     uint32_t owed, const uint8_t *data, size_t length)
 {
-	enum framing framing = verify->answers->sequence->framing;
+	enum framing framing = verify->expectation->sequence->framing;
 	struct suspect_case where =
 	    case_of(verify, connection, stream, owed, data, length);
 	struct suspect found = inspect(verify, &where);
@@ -240,7 +241,7 @@ on_difference(struct verify *verify, uint64_t connection, struct verify_stream *
 	switch (found.kind) {
 	case SUSPECT_DUPLICATE:
 		stream->skip =
-		    answer_length(verify->answers, connection, found.message);
+		    expectation_length(verify->expectation, connection, found.message);
 		stream->skip -= stream->cursor.at;
 		count_surplus(verify, stream->cursor.at);
 		stream->cursor.at = stream->header = 0;
@@ -365,7 +366,7 @@ size_t
 verify_feed(struct verify *verify, uint64_t connection, struct verify_stream *stream,
     uint32_t owed, const uint8_t *data, size_t length, enum verify_result *ret)
 {
-	enum framing framing = verify->answers->sequence->framing;
+	enum framing framing = verify->expectation->sequence->framing;
 	size_t done = 0;
 
 	*ret = VERIFY_MORE;
@@ -376,8 +377,8 @@ verify_feed(struct verify *verify, uint64_t connection, struct verify_stream *st
 			break;
 		}
 		if (cursor->length == 0)
-			cursor->length =
-			    answer_length(verify->answers, connection, cursor->message);
+			cursor->length = expectation_length(
+			    verify->expectation, connection, cursor->message);
 		if (done == length)
 			break;
 		const uint8_t *at = data + done;
@@ -412,7 +413,7 @@ verify_surplus(struct verify *verify, uint64_t connection, struct verify_stream 
 		return;
 	where.got += expected;
 	where.length -= expected;
-	if (verify->answers->none) {
+	if (verify->expectation->none) {
 		struct suspect unknown = { .kind = SUSPECT_UNKNOWN };
 		note(verify, &where, &unknown);
 		return;
@@ -420,7 +421,7 @@ verify_surplus(struct verify *verify, uint64_t connection, struct verify_stream 
 	struct suspect found = inspect(verify, &where);
 	if (found.kind == SUSPECT_DUPLICATE) {
 		uint32_t whole =
-		    answer_length(verify->answers, connection, found.message);
+		    expectation_length(verify->expectation, connection, found.message);
 		if (whole > where.length)
 			stream->skip = whole - (uint32_t)where.length;
 	}

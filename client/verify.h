@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "client/answer.h"
+#include "client/expectation.h"
 #include "client/tally.h"
 
 enum verify_result {
@@ -43,7 +43,7 @@ struct verify_stream {
 
 /* What the connections of a process share. */
 struct verify {
-	const struct answers *answers;
+	const struct expectation *expectation;
 	_Atomic uint32_t *told; /* struct board: expect */
 	struct tally *tally;    /* for mismatches and surplus; NULL: not kept */
 	uint32_t connections; /* in all ranks, to look for the owner of strange data */
@@ -54,7 +54,7 @@ struct verify {
 #define VERIFY_STEP 65536
 
 /* 0, or -1 when out of memory. */
-int verify_init(struct verify *verify, const struct answers *answers,
+int verify_init(struct verify *verify, const struct expectation *expectation,
     _Atomic uint32_t *told, struct tally *tally, uint32_t connections)
     __attribute__((warn_unused_result));
 void verify_finish(struct verify *verify);

@@ -1,4 +1,4 @@
-#include "client/answer.h"
+#include "client/expectation.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -8,42 +8,42 @@
 static const struct reply echo = { .kind = REPLY_ECHO };
 
 static const struct reply *
-reply_of(const struct answers *answers)
+reply_of(const struct expectation *expectation)
 {
-	return answers->reply != NULL ? answers->reply : &echo;
+	return expectation->reply != NULL ? expectation->reply : &echo;
 }
 
 /* Answers to texts that never vary are made once, when the reply is known. */
 static int
-make_wires(struct answers *answers)
+make_wires(struct expectation *expectation)
 {
-	const struct sequence *sequence = answers->sequence;
+	const struct sequence *sequence = expectation->sequence;
 
-	answers->wires = calloc(sequence->count, sizeof(uint8_t *));
-	if (answers->wires == NULL)
+	expectation->wires = calloc(sequence->count, sizeof(uint8_t *));
+	if (expectation->wires == NULL)
 		return -1;
 	for (uint32_t i = 0; i < sequence->count; i++) {
 		const struct message_text *text = &sequence->texts[i];
 		if (text->varies)
 			continue;
 		struct frame frame = framing_outline(
-		    sequence->framing, reply_length(answers->reply, text->length));
+		    sequence->framing, reply_length(expectation->reply, text->length));
 		uint8_t *wire = malloc(frame_length(&frame) + 1);
 		if (wire == NULL)
 			return -1;
 		reply_make(
-		    answers->reply, text->bytes, text->length, wire + frame.header);
+		    expectation->reply, text->bytes, text->length, wire + frame.header);
 		framing_write(sequence->framing, &frame, wire);
-		answers->wires[i] = wire;
+		expectation->wires[i] = wire;
 	}
 	return 0;
 }
 
 int
-answer_open(
-    const struct plan *plan, const struct sequence *sequence, struct answers *ret)
+expectation_open(
+    const struct plan *plan, const struct sequence *sequence, struct expectation *ret)
 {
-	struct answers out = { .sequence = sequence };
+	struct expectation out = { .sequence = sequence };
 
 	if (plan->expect == PLAN_EXPECT_REPLY)
 		out.reply = &plan->reply;
@@ -53,7 +53,7 @@ answer_open(
 		out.reply->text_length == 0 && sequence->framing == FRAMING_STREAM);
 	if (out.reply != NULL && !out.none && sequence->texts != NULL &&
 	    make_wires(&out) != 0) {
-		answer_close(&out);
+		expectation_close(&out);
 		return -1;
 	}
 	*ret = out;
@@ -61,24 +61,25 @@ answer_open(
 }
 
 void
-answer_close(struct answers *answers)
+expectation_close(struct expectation *expectation)
 {
-	if (answers->wires != NULL)
-		for (uint32_t i = 0; i < answers->sequence->count; i++)
-			free(answers->wires[i]);
-	free(answers->wires);
-	answers->wires = NULL;
+	if (expectation->wires != NULL)
+		for (uint32_t i = 0; i < expectation->sequence->count; i++)
+			free(expectation->wires[i]);
+	free(expectation->wires);
+	expectation->wires = NULL;
 }
 
 uint32_t
-answer_length(const struct answers *answers, uint64_t connection, uint64_t message)
+expectation_length(
+    const struct expectation *expectation, uint64_t connection, uint64_t message)
 {
-	const struct sequence *sequence = answers->sequence;
+	const struct sequence *sequence = expectation->sequence;
 
-	if (answers->none)
+	if (expectation->none)
 		return 0;
-	size_t payload = reply_length(
-	    reply_of(answers), sequence_payload_length(sequence, connection, message));
+	size_t payload = reply_length(reply_of(expectation),
+	    sequence_payload_length(sequence, connection, message));
 	struct frame frame = framing_outline(sequence->framing, payload);
 	return (uint32_t)frame_length(&frame);
 }
@@ -121,17 +122,19 @@ frame_part(const struct part *part, enum framing framing, const struct frame *fr
 }
 
 const uint8_t *
-answer_wire(const struct answers *answers, enum reply_kind kind, uint64_t connection,
-    const struct cursor *cursor, size_t *length, uint8_t *scratch, uint8_t *out)
+expectation_wire(const struct expectation *expectation, enum reply_kind kind,
+    uint64_t connection, const struct cursor *cursor, size_t *length, uint8_t *scratch,
+    uint8_t *out)
 {
-	const struct sequence *sequence = answers->sequence;
-	const struct reply *reply = reply_of(answers);
+	const struct sequence *sequence = expectation->sequence;
+	const struct reply *reply = reply_of(expectation);
 	uint32_t left = cursor->length - cursor->at;
 
 	if (*length > left)
 		*length = left;
-	if (answers->wires != NULL) {
-		const uint8_t *wire = answers->wires[cursor->message % sequence->count];
+	if (expectation->wires != NULL) {
+		const uint8_t *wire =
+		    expectation->wires[cursor->message % sequence->count];
 		if (wire != NULL)
 			return wire + cursor->at;
 	}
@@ -153,13 +156,13 @@ answer_wire(const struct answers *answers, enum reply_kind kind, uint64_t connec
 }
 
 uint64_t
-answer_offset(const struct answers *answers, const struct cursor *cursor)
+expectation_offset(const struct expectation *expectation, const struct cursor *cursor)
 {
-	const struct reply *reply = reply_of(answers);
-	struct frame frame = framing_outline(answers->sequence->framing, 0);
+	const struct reply *reply = reply_of(expectation);
+	struct frame frame = framing_outline(expectation->sequence->framing, 0);
 	uint64_t each = frame_length(&frame) + reply->text_length;
 
-	if (answers->none)
+	if (expectation->none)
 		return 0;
 	return cursor->message * each +
 	    (reply->kind == REPLY_FIXED ? 0 : cursor->offset);

@@ -1,0 +1,291 @@
+#include "client/generator.h"
+
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "client/dial.h"
+#include "client/hangup.h"
+#include "client/meter.h"
+#include "client/rhythm.h"
+
+#define EVENTS_MAX 256
+#define DIALS_MAX 64 /* in one turn, so that the open sockets are looked at between */
+#define WAKE_INDEX UINT32_MAX
+
+void
+generator_activate(struct generator *generator, struct caller *caller)
+{
+	uint64_t messages = generator->plan->messages;
+
+	if (caller->active_at != GENERATOR_NONE ||
+	    (messages > 0 && caller->scheduled >= messages))
+		return;
+	caller->active_at = generator->active_count;
+	generator->active[generator->active_count++] =
+	    generator_index(generator, caller);
+}
+
+void
+generator_deactivate(struct generator *generator, struct caller *caller)
+{
+	uint32_t at = caller->active_at;
+
+	if (at == GENERATOR_NONE)
+		return;
+	uint32_t last = generator->active[--generator->active_count];
+	generator->active[at] = last;
+	generator->callers[last].active_at = at;
+	caller->active_at = GENERATOR_NONE;
+}
+
+void
+generator_put_ready(struct generator *generator, struct caller *caller)
+{
+	if (caller->is_ready)
+		return;
+	caller->is_ready = true;
+	caller->next_ready = generator->ready;
+	generator->ready = generator_index(generator, caller);
+}
+
+void
+generator_put_dial(struct generator *generator, struct caller *caller)
+{
+	struct dial_queue *queue = &generator->dials;
+	uint32_t at = (queue->head + queue->count) % generator->count;
+
+	caller->state = CALLER_WAITING;
+	queue->entries[at] = generator_index(generator, caller);
+	queue->count++;
+	generator->connecting++;
+}
+
+static struct caller *
+next_dial(struct generator *generator)
+{
+	struct dial_queue *queue = &generator->dials;
+	uint32_t index = queue->entries[queue->head];
+
+	queue->head = (queue->head + 1) % generator->count;
+	queue->count--;
+	return &generator->callers[index];
+}
+
+static bool
+dial_is_due(const struct generator *generator)
+{
+	return generator->dials.count > 0 &&
+	    generator->dial_pace.next_ns <= generator->now_ns;
+}
+
+static void
+run_dials(struct generator *generator)
+{
+	for (int i = 0; i < DIALS_MAX && dial_is_due(generator); i++) {
+		if (generator->dial_pace.gap_ns > 0)
+			pace_take(&generator->dial_pace);
+		dial(generator, next_dial(generator));
+	}
+}
+
+static void
+run_ready(struct generator *generator)
+{
+	uint32_t index = generator->ready;
+
+	generator->ready = GENERATOR_NONE;
+	while (index != GENERATOR_NONE) {
+		struct caller *caller = &generator->callers[index];
+		index = caller->next_ready;
+		caller->is_ready = false;
+		caller_on_event(generator, caller, EPOLLIN | EPOLLOUT | EPOLLRDHUP);
+	}
+}
+
+static void
+run_timers(struct generator *generator)
+{
+	uint32_t timer;
+
+	while (wheel_expire(&generator->wheel, generator->now_ns, &timer))
+		caller_on_timer(generator, &generator->callers[timer]);
+}
+
+/* When the loop must look again; 0: at once. */
+static uint64_t
+next_wake(const struct generator *generator)
+{
+	uint64_t wake = wheel_next(&generator->wheel);
+	uint64_t others[] = {
+		generator->dials.count > 0 ? generator->dial_pace.next_ns : wake,
+		rhythm_next(generator),
+		generator->sample_ns,
+	};
+
+	if (generator->ready != GENERATOR_NONE)
+		return 0;
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		wake = others[i] < wake ? others[i] : wake;
+	return wake;
+}
+
+static void
+on_wake(struct generator *generator)
+{
+	uint64_t count;
+
+	if (read(generator->wake_fd, &count, sizeof(count)) < 0)
+		return; /* woken for nothing: the board says it all */
+}
+
+static void
+on_events(struct generator *generator, const struct epoll_event *events, int n)
+{
+	for (int i = 0; i < n; i++) {
+		uint32_t index = events[i].data.u32;
+		if (index == WAKE_INDEX)
+			on_wake(generator);
+		else
+			caller_on_event(
+			    generator, &generator->callers[index], events[i].events);
+		rhythm_arrivals(generator);
+	}
+}
+
+/* Sleeps until something happens or `wake`; the last spin_ns of it are not slept. */
+static int
+wait_events(struct generator *generator, uint64_t wake, struct epoll_event *events)
+{
+	uint64_t spin = generator->plan->spin_ns, now = generator->now_ns;
+	struct timespec timeout = { 0, 0 };
+	int n;
+
+	if (wake > now + spin) {
+		uint64_t sleep = wake - now - spin;
+		timeout.tv_sec = (time_t)(sleep / 1000000000);
+		timeout.tv_nsec = (long)(sleep % 1000000000);
+	}
+	n = epoll_pwait2(generator->epoll_fd, events, EVENTS_MAX, &timeout, NULL);
+	generator->now_ns = generator_clock();
+	while (n == 0 && spin > 0 && generator->now_ns < wake) {
+		timeout = (struct timespec){ 0, 0 };
+		n = epoll_pwait2(
+		    generator->epoll_fd, events, EVENTS_MAX, &timeout, NULL);
+		generator->now_ns = generator_clock();
+	}
+	return n;
+}
+
+static int
+loop(struct generator *generator)
+{
+	struct epoll_event events[EVENTS_MAX];
+
+	while (!rhythm_is_over(generator)) {
+		uint64_t wake = next_wake(generator);
+		int n = wait_events(generator, wake, events);
+		if (n < 0 && errno != EINTR)
+			return -1;
+		meter_turn(generator, wake, n);
+		rhythm_arrivals(generator);
+		if (n > 0)
+			on_events(generator, events, n);
+		run_timers(generator);
+		run_ready(generator);
+		run_dials(generator);
+		rhythm_step(generator);
+	}
+	return 0;
+}
+
+static int
+open_loop(struct generator *generator)
+{
+	struct epoll_event event = { .events = EPOLLIN, .data.u32 = WAKE_INDEX };
+
+	generator->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (generator->epoll_fd < 0)
+		return -1;
+	return epoll_ctl(
+	    generator->epoll_fd, EPOLL_CTL_ADD, generator->wake_fd, &event);
+}
+
+static int
+allocate(struct generator *generator)
+{
+	uint32_t count = generator->count;
+
+	generator->callers = malloc(count * sizeof(struct caller));
+	generator->active = malloc(count * sizeof(uint32_t));
+	generator->dials.entries = malloc(count * sizeof(uint32_t));
+	generator->received = malloc(GENERATOR_BUFFER);
+	generator->outgoing = malloc(GENERATOR_BUFFER);
+	if (generator->callers == NULL || generator->active == NULL ||
+	    generator->dials.entries == NULL || generator->received == NULL ||
+	    generator->outgoing == NULL ||
+	    wheel_init(&generator->wheel, count, generator->now_ns) != 0)
+		return -1;
+	return verify_init(&generator->verify, generator->expectation,
+	    &generator->board->expect, generator->tally, generator->plan->connections);
+}
+
+static void
+release(struct generator *generator)
+{
+	verify_finish(&generator->verify);
+	wheel_finish(&generator->wheel);
+	flights_finish(&generator->flights);
+	free(generator->callers);
+	free(generator->active);
+	free(generator->dials.entries);
+	free(generator->received);
+	free(generator->outgoing);
+	if (generator->epoll_fd >= 0)
+		close(generator->epoll_fd);
+}
+
+static void
+init_callers(struct generator *generator)
+{
+	generator->unfinished = generator->count;
+	for (uint32_t i = 0; i < generator->count; i++) {
+		caller_init(&generator->callers[i]);
+		generator_put_dial(generator, &generator->callers[i]);
+	}
+}
+
+int
+generator_run(const struct generator_args *args)
+{
+	struct generator generator = {
+		.plan = args->plan,
+		.sequence = args->sequence,
+		.expectation = args->expectation,
+		.tally = args->tally,
+		.board = args->board,
+		.epoll_fd = -1,
+		.wake_fd = args->wake_fd,
+		.parent_fd = args->parent_fd,
+		.now_ns = generator_clock(),
+		.ready = GENERATOR_NONE,
+	};
+	int rc = -1;
+
+	generator.count = plan_share(args->plan, args->process, &generator.first);
+	flights_init(&generator.flights);
+	/* The kernel may join wake-ups that lie 50 us apart: not these. */
+	prctl(PR_SET_TIMERSLACK, 1UL);
+	if (open_loop(&generator) == 0 && allocate(&generator) == 0) {
+		init_callers(&generator);
+		rhythm_begin(&generator, args->process);
+		rc = loop(&generator);
+		meter_finish(&generator);
+		rhythm_finish(&generator);
+	}
+	release(&generator);
+	return rc;
+}

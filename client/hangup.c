@@ -1,0 +1,156 @@
+#include "client/hangup.h"
+
+#include <sys/socket.h>
+
+#include <unistd.h>
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
+#include "client/generator.h"
+#include "client/transcript.h"
+
+/* What the kernel had to send twice. */
+static void
+count_retransmits(struct generator *generator, int fd)
+{
+	struct tcp_info info;
+	socklen_t length = sizeof(info);
+
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0 &&
+	    info.tcpi_total_retrans > 0)
+		tally_add(&generator->tally->retransmits, info.tcpi_total_retrans);
+}
+
+static void
+close_socket(struct generator *generator, struct caller *caller)
+{
+	count_retransmits(generator, caller->fd);
+	close(caller->fd);
+	caller->fd = -1;
+	tally_add(&generator->tally->connections_open, (uint64_t)-1);
+}
+
+/* The next connection starts between two messages. */
+static void
+rewind_streams(struct generator *generator, struct caller *caller)
+{
+	uint64_t connection = generator_connection(generator, caller);
+	uint64_t next = caller->send.message + (caller->send.at > 0 ? 1 : 0);
+
+	sequence_seek(generator->sequence, connection, &caller->send, next);
+	caller->answers = (struct verify_stream){ .cursor = caller->send };
+}
+
+static void
+drop_due(struct generator *generator, struct caller *caller)
+{
+	while (caller->due > 0) {
+		flight_pop(&generator->flights, &caller->queue);
+		caller->due--;
+		caller->scheduled--;
+	}
+}
+
+void
+hangup_next(
+    struct generator *generator, struct caller *caller, bool again, uint64_t delay_ns)
+{
+	if (again && !generator->is_stopped && !caller_is_through(generator, caller)) {
+		caller->state = CALLER_WAITING;
+		if (delay_ns > 0)
+			wheel_set(&generator->wheel, generator_index(generator, caller),
+			    generator->now_ns + delay_ns);
+		else
+			generator_put_dial(generator, caller);
+		return;
+	}
+	drop_due(generator, caller);
+	caller->state = CALLER_DONE;
+	wheel_clear(&generator->wheel, generator_index(generator, caller));
+	generator->unfinished--;
+	tally_add(&generator->tally->connections_done, 1);
+}
+
+void
+hangup_finish(struct generator *generator, struct caller *caller, bool ended)
+{
+	if (ended)
+		generator_record(
+		    generator, TALLY_CLOSE, generator->now_ns - caller->since_ns);
+	close_socket(generator, caller);
+	rewind_streams(generator, caller);
+	hangup_next(generator, caller, true, 0);
+}
+
+void
+hangup(struct generator *generator, struct caller *caller)
+{
+	struct linger reset = { .l_onoff = 1, .l_linger = 0 };
+
+	transcript_closing(generator, caller);
+	generator_deactivate(generator, caller);
+	caller->state = CALLER_CLOSING;
+	caller->is_paused = false;
+	caller->since_ns = generator->now_ns;
+	if (generator->plan->close == PLAN_CLOSE_RST) {
+		setsockopt(caller->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+		hangup_finish(generator, caller, false);
+		return;
+	}
+	if (!caller->is_shut)
+		shutdown(caller->fd, SHUT_WR);
+	caller->is_shut = true;
+	caller_set_timer(generator, caller);
+}
+
+static void
+lose_message(struct generator *generator, const struct flight *flight, bool wrong,
+    enum tally_loss loss)
+{
+	struct tally_messages *messages =
+	    generator_messages(generator, flight->intended_ns);
+	uint64_t age = generator->now_ns - flight->intended_ns;
+
+	tally_add(wrong ? &messages->wrong : &messages->lost[loss], 1);
+	tally_add(&messages->in_flight, (uint64_t)-1);
+	generator->in_flight--;
+	if (wrong)
+		return;
+	generator_record(generator, TALLY_AGE, age);
+	if (age > tally_get(&generator->tally->oldest_lost_ns))
+		atomic_store_explicit(
+		    &generator->tally->oldest_lost_ns, age, memory_order_relaxed);
+}
+
+static void
+lose_messages(struct generator *generator, struct caller *caller, enum tally_loss loss)
+{
+	uint64_t connection = generator_connection(generator, caller);
+	bool wrong = verify_end(&generator->verify, connection, &caller->answers,
+	    loss == TALLY_LOST_CLOSED && caller->in_flight > 0);
+
+	for (; caller->in_flight > 0; caller->in_flight--) {
+		struct flight flight = flight_pop(&generator->flights, &caller->queue);
+		lose_message(generator, &flight, wrong, loss);
+		wrong = false;
+	}
+}
+
+void
+hangup_lose(struct generator *generator, struct caller *caller, enum tally_loss loss)
+{
+	struct tally *tally = generator->tally;
+
+	transcript_lost(generator, caller, loss);
+	generator_deactivate(generator, caller);
+	tally_add(&tally->connections_lost, 1);
+	if (loss == TALLY_LOST_RESET)
+		tally_add(&tally->connections_reset, 1);
+	lose_messages(generator, caller, loss);
+	close_socket(generator, caller);
+	rewind_streams(generator, caller);
+	if (generator->plan->load != PLAN_OPEN)
+		drop_due(generator, caller);
+	hangup_next(generator, caller, generator->plan->reconnect, 0);
+}

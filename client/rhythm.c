@@ -1,0 +1,308 @@
+#include "client/rhythm.h"
+
+#include <unistd.h>
+
+#include "client/dial.h"
+#include "client/generator.h"
+#include "client/hangup.h"
+#include "client/meter.h"
+
+#define ARRIVALS_MAX 64 /* made due at once, so that answers are read between */
+
+static enum tally_phase
+phase_of(const struct generator *generator)
+{
+	return (enum tally_phase)atomic_load_explicit(
+	    &generator->tally->phase, memory_order_relaxed);
+}
+
+static void
+set_phase(struct generator *generator, enum tally_phase phase)
+{
+	atomic_store_explicit(&generator->tally->phase, phase, memory_order_release);
+}
+
+static void
+stamp(tally_count *when, uint64_t now_ns)
+{
+	atomic_store_explicit(when, now_ns, memory_order_relaxed);
+}
+
+static void
+tell_parent(struct generator *generator)
+{
+	uint64_t one = 1;
+
+	/* An eventfd takes it, or holds so many that the parent will look anyway. */
+	if (write(generator->parent_fd, &one, sizeof(one)) < 0)
+		return;
+}
+
+void
+rhythm_begin(struct generator *generator, uint32_t process)
+{
+	const struct plan *plan = generator->plan;
+	double share = (double)generator->count / plan->rank_connections;
+	double rate = plan->connect_rate * share;
+
+	if (plan->ramp_ns > 0)
+		rate = (double)generator->count * 1e9 / (double)plan->ramp_ns;
+	generator->measure_ns = UINT64_MAX;
+	generator->end_ns = UINT64_MAX;
+	generator->sample_ns = UINT64_MAX;
+	generator->drain_ns = UINT64_MAX;
+	generator->arrivals.next_ns = PACE_NEVER;
+	generator->dial_pace = (struct pace){ .next_ns = 0 };
+	if (rate > 0)
+		pace_start(&generator->dial_pace,
+		    &(struct pace_args){
+			.start_ns = generator->now_ns,
+			.rate = rate,
+			.phase = (double)process / plan->processes,
+		    });
+	set_phase(generator, TALLY_CONNECTING);
+}
+
+static void
+start_arrivals(struct generator *generator, uint64_t start_ns)
+{
+	const struct plan *plan = generator->plan;
+	double share = (double)generator->count / plan->rank_connections;
+	double rate = plan->rate * share;
+
+	if (plan->load == PLAN_INTERVAL)
+		rate = (double)generator->count * 1e9 / (double)plan->interval_ns;
+	else if (plan->load != PLAN_OPEN)
+		return;
+	pace_start(&generator->arrivals,
+	    &(struct pace_args){
+		.start_ns = start_ns,
+		.rate = rate,
+		.phase = ((double)generator->tally->process + 0.5) / plan->processes,
+		.poisson = plan->arrivals == PLAN_POISSON,
+		.seed = plan->seed + generator->first,
+	    });
+}
+
+static void
+start(struct generator *generator, uint64_t start_ns)
+{
+	const struct plan *plan = generator->plan;
+
+	generator->is_running = true;
+	generator->measure_ns = start_ns + plan->warmup_ns;
+	if (plan->duration_ns > 0)
+		generator->end_ns = generator->measure_ns + plan->duration_ns;
+	stamp(&generator->tally->started_ns, start_ns);
+	set_phase(generator, TALLY_RUNNING);
+	meter_start(generator);
+	start_arrivals(generator, start_ns);
+	if (plan->load != PLAN_CLOSED)
+		return;
+	/* From the end: who has nothing more to send leaves the list. */
+	for (uint32_t i = generator->active_count; i > 0; i--) {
+		uint32_t index = generator->active[i - 1];
+		generator->now_ns = generator_clock();
+		caller_advance(generator, &generator->callers[index]);
+	}
+}
+
+/* The caller whose turn it is; NULL when none is open. */
+static struct caller *
+next_caller(struct generator *generator)
+{
+	if (generator->plan->load == PLAN_INTERVAL) {
+		uint32_t index = generator->arrival_at++ % generator->count;
+		return &generator->callers[index];
+	}
+	uint32_t at = generator->arrival_at++;
+	if (generator->plan->arrivals == PLAN_POISSON)
+		at = pace_pick(&generator->arrivals, generator->active_count);
+	else if (at >= generator->active_count)
+		generator->arrival_at = 1 + (at = 0);
+	return &generator->callers[generator->active[at]];
+}
+
+void
+rhythm_arrivals(struct generator *generator)
+{
+	struct pace *pace = &generator->arrivals;
+
+	for (int i = 0; i < ARRIVALS_MAX && pace->next_ns <= generator->now_ns; i++) {
+		uint64_t intended = pace->next_ns;
+		if (intended >= generator->end_ns) {
+			pace->next_ns = PACE_NEVER;
+			return;
+		}
+		/* With nobody to send it, it stays due: late is sent late. */
+		if (generator->plan->load == PLAN_OPEN && generator->active_count == 0)
+			return;
+		struct caller *caller = next_caller(generator);
+		pace_take(pace);
+		if (caller->active_at == GENERATOR_NONE ||
+		    !caller_schedule(generator, caller, intended))
+			continue;
+		generator->now_ns = generator_clock();
+		caller_advance(generator, caller);
+	}
+}
+
+/* Lockstep: every open caller sends the message of this round. */
+static void
+begin_round(struct generator *generator, uint64_t round)
+{
+	for (uint32_t i = generator->active_count; i > 0; i--) {
+		struct caller *caller = &generator->callers[generator->active[i - 1]];
+		if (caller->scheduled < round) {
+			sequence_seek(generator->sequence,
+			    generator_connection(generator, caller), &caller->send,
+			    round);
+			caller->answers.cursor = caller->send;
+			caller->scheduled = round;
+		}
+		generator->now_ns = generator_clock();
+		if (caller_schedule(generator, caller, generator->now_ns))
+			caller_advance(generator, caller);
+	}
+	generator->round = round + 1;
+}
+
+static bool
+round_is_over(const struct generator *generator)
+{
+	return generator->in_flight == 0;
+}
+
+static void
+step_lockstep(struct generator *generator)
+{
+	struct board *board = generator->board;
+	uint64_t done = generator->unfinished == 0 ? UINT64_MAX : generator->round;
+
+	if (round_is_over(generator) &&
+	    tally_get(&generator->tally->rounds_done) < done) {
+		stamp(&generator->tally->rounds_done, done);
+		if (generator->plan->processes > 1)
+			tell_parent(generator);
+		else
+			atomic_store_explicit(
+			    &board->round, generator->round, memory_order_relaxed);
+	}
+	uint64_t round = atomic_load_explicit(&board->round, memory_order_acquire);
+	if (generator->is_running && round >= generator->round &&
+	    round_is_over(generator))
+		begin_round(generator, round);
+}
+
+/* Nothing new is begun from now on; what is idle hangs up. */
+static void
+stop(struct generator *generator)
+{
+	generator->is_running = false;
+	generator->is_stopped = true;
+	generator->arrivals.next_ns = PACE_NEVER;
+	generator->drain_ns = generator->now_ns + generator->plan->drain_ns;
+	stamp(&generator->tally->stopped_ns, generator->now_ns);
+	set_phase(generator, TALLY_DRAINING);
+	while (generator->dials.count > 0) {
+		uint32_t at = generator->dials.head;
+		uint32_t index = generator->dials.entries[at];
+		generator->dials.head = (at + 1) % generator->count;
+		generator->dials.count--;
+		dial_cancel(generator, &generator->callers[index]);
+	}
+	for (uint32_t i = 0; i < generator->count; i++) {
+		struct caller *caller = &generator->callers[i];
+		if (caller->state == CALLER_CONNECTING)
+			dial_cancel(generator, caller);
+		else if (caller->state == CALLER_WAITING)
+			hangup_next(generator, caller, false, 0);
+		else
+			caller_advance(generator, caller);
+	}
+}
+
+/* What is unanswered at the end of the drain is lost, with its age. */
+static void
+end_drain(struct generator *generator)
+{
+	generator->drain_ns = UINT64_MAX;
+	for (uint32_t i = 0; i < generator->count; i++) {
+		struct caller *caller = &generator->callers[i];
+		if (caller->state == CALLER_OPEN)
+			hangup_lose(generator, caller, TALLY_LOST_TIMEOUT);
+	}
+}
+
+static void
+step_start(struct generator *generator)
+{
+	uint64_t start_ns =
+	    atomic_load_explicit(&generator->board->start_ns, memory_order_acquire);
+
+	if (phase_of(generator) == TALLY_CONNECTING &&
+	    (generator->connecting == 0 || generator->plan->ramp_ns > 0)) {
+		stamp(&generator->tally->connected_ns, generator->now_ns);
+		set_phase(generator, TALLY_WAITING);
+		tell_parent(generator);
+	}
+	if (phase_of(generator) == TALLY_WAITING && start_ns != 0 &&
+	    generator->now_ns >= start_ns)
+		start(generator, start_ns);
+}
+
+void
+rhythm_step(struct generator *generator)
+{
+	uint32_t asked =
+	    atomic_load_explicit(&generator->board->stop, memory_order_acquire);
+
+	if (!generator->is_running && !generator->is_stopped)
+		step_start(generator);
+	if (generator->is_running && generator->plan->load == PLAN_LOCKSTEP)
+		step_lockstep(generator);
+	bool arrived =
+	    generator->arrivals.next_ns == PACE_NEVER || generator->active_count == 0;
+	bool over = generator->now_ns >= generator->end_ns && arrived;
+	if (!generator->is_stopped && (asked > 0 || over || generator->unfinished == 0))
+		stop(generator);
+	if (generator->is_stopped && generator->now_ns >= generator->drain_ns)
+		end_drain(generator);
+}
+
+uint64_t
+rhythm_next(const struct generator *generator)
+{
+	uint64_t next = UINT64_MAX;
+
+	if (generator->is_stopped)
+		return generator->drain_ns;
+	if (generator->is_running) {
+		next = generator->end_ns;
+		if (generator->arrivals.next_ns < next && generator->active_count > 0)
+			next = generator->arrivals.next_ns;
+	} else if (phase_of(generator) == TALLY_WAITING) {
+		uint64_t start_ns = atomic_load_explicit(
+		    &generator->board->start_ns, memory_order_acquire);
+		next = start_ns != 0 ? start_ns : UINT64_MAX;
+	}
+	return next;
+}
+
+bool
+rhythm_is_over(const struct generator *generator)
+{
+	if (!generator->is_stopped)
+		return false;
+	return generator->unfinished == 0 ||
+	    atomic_load_explicit(&generator->board->stop, memory_order_acquire) > 1;
+}
+
+void
+rhythm_finish(struct generator *generator)
+{
+	generator->now_ns = generator_clock();
+	stamp(&generator->tally->finished_ns, generator->now_ns);
+	set_phase(generator, TALLY_FINISHED);
+	tell_parent(generator);
+}

@@ -1,0 +1,148 @@
+#include "client/source.h"
+
+#include <sys/socket.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
+#define LOOPBACK_FIRST UINT32_C(0x7f010001) /* 127.1.0.1 */
+#define PORTS_USED 0.8 /* of the ports of one address: the rest is in TIME_WAIT */
+
+uint32_t
+source_ports(void)
+{
+	FILE *file = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
+	unsigned from = 32768, to = 60999;
+
+	if (file != NULL) {
+		if (fscanf(file, "%u %u", &from, &to) != 2 || to < from) {
+			from = 32768;
+			to = 60999;
+		}
+		fclose(file);
+	}
+	return to - from + 1;
+}
+
+static bool
+is_loopback4(const struct address *address)
+{
+	const struct sockaddr_in *in = (const void *)&address->storage;
+
+	return in->sin_family == AF_INET && ntohl(in->sin_addr.s_addr) >> 24 == 127;
+}
+
+/* Hosts of a prefix that may be called from. */
+static uint32_t
+prefix_hosts(const struct prefix *prefix)
+{
+	uint32_t width = prefix->family == AF_INET ? 32 : 128;
+	uint32_t bits = width - prefix->bits;
+
+	if (bits >= 16)
+		return SOURCE_ADDRESSES_MAX;
+	uint32_t all = UINT32_C(1) << bits;
+	/* Network and broadcast address of an IPv4 network are no hosts. */
+	return prefix->family == AF_INET && bits >= 2 ? all - 2 : all;
+}
+
+static void
+prefix_host(const struct prefix *prefix, uint32_t index, struct address *ret)
+{
+	*ret = (struct address){ .length = 0 };
+	if (prefix->family == AF_INET) {
+		struct sockaddr_in *in = (void *)&ret->storage;
+		uint32_t base;
+		memcpy(&base, prefix->bytes, 4);
+		index += prefix->bits <= 30 ? 1 : 0;
+		in->sin_family = AF_INET;
+		in->sin_addr.s_addr = htonl(ntohl(base) + index);
+		ret->length = sizeof(*in);
+	} else {
+		struct sockaddr_in6 *in = (void *)&ret->storage;
+		in->sin6_family = AF_INET6;
+		memcpy(&in->sin6_addr, prefix->bytes, 16);
+		for (int i = 15; index > 0; i--, index >>= 8) {
+			index += in->sin6_addr.s6_addr[i];
+			in->sin6_addr.s6_addr[i] = (uint8_t)index;
+		}
+		ret->length = sizeof(*in);
+	}
+}
+
+static int
+check_given(struct plan *plan, char *error)
+{
+	for (uint32_t i = 0; i < plan->source_texts.count; i++) {
+		struct prefix prefix;
+		char why[256];
+		if (prefix_parse(
+			plan->source_texts.items[i], &prefix, why, sizeof(why)) != 0) {
+			snprintf(error, PLAN_ERROR_MAX, "--source-ip %s: %s",
+			    plan->source_texts.items[i], why);
+			return -1;
+		}
+		plan->source_count += prefix_hosts(&prefix);
+	}
+	return 0;
+}
+
+int
+source_check(struct plan *plan, char *error)
+{
+	plan->source_count = 0;
+	if (plan->source_texts.count > 0)
+		return check_given(plan, error);
+	for (uint32_t i = 0; i < plan->target_count; i++)
+		if (!is_loopback4(&plan->targets[i].addresses[0]))
+			return 0;
+	double room = PORTS_USED * source_ports() * plan->target_count;
+	if (plan->connections <= room)
+		return 0;
+	plan->source_auto = true;
+	plan->source_count = (uint32_t)(plan->connections / room) + 1;
+	return 0;
+}
+
+bool
+source_of(const struct plan *plan, uint32_t connection, struct address *ret)
+{
+	if (plan->source_count == 0)
+		return false;
+	/* Neighbours call different targets: they may share an address. */
+	uint32_t index = connection / plan->target_count % plan->source_count;
+	if (plan->source_auto) {
+		struct sockaddr_in *in = (void *)&ret->storage;
+		*ret = (struct address){ .length = sizeof(*in) };
+		in->sin_family = AF_INET;
+		in->sin_addr.s_addr = htonl(LOOPBACK_FIRST + index);
+		return true;
+	}
+	for (uint32_t i = 0; i < plan->source_texts.count; i++) {
+		struct prefix prefix;
+		char why[256];
+		if (prefix_parse(
+			plan->source_texts.items[i], &prefix, why, sizeof(why)) != 0)
+			return false;
+		uint32_t hosts = prefix_hosts(&prefix);
+		if (index < hosts) {
+			prefix_host(&prefix, index, ret);
+			return true;
+		}
+		index -= hosts;
+	}
+	return false;
+}
+
+int
+source_bind(int fd, const struct address *source)
+{
+	int on = 1;
+
+	if (setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on)) != 0)
+		return -1;
+	return bind(fd, (const struct sockaddr *)&source->storage, source->length);
+}

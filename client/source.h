@@ -1,0 +1,35 @@
+/*
+ * source.h - source addresses: which address connection i calls from.
+ *
+ * One address has about 28,000 ports for each destination. bind() with
+ * IP_BIND_ADDRESS_NO_PORT (ip(7)) leaves the port to connect(), so that all addresses
+ * share the ports well.
+ */
+#ifndef CLIENT_SOURCE_H
+#define CLIENT_SOURCE_H
+
+#include <stdint.h>
+
+#include "lib/address.h"
+
+#include "client/plan.h"
+
+#define SOURCE_ADDRESSES_MAX 65536 /* taken of one prefix at most */
+
+/* Ports that the kernel may give to connections from one address to one destination
+ * (net.ipv4.ip_local_port_range). */
+uint32_t source_ports(void);
+
+/* Fills plan->source_count: the addresses of --source-ip, or as many of 127.0.0.0/8 as
+ * the connections need when all targets are on IPv4 loopback. 0, or -1 with one line.
+ */
+int source_check(struct plan *plan, char *error) __attribute__((warn_unused_result));
+
+/* The address that a connection calls from; false when the kernel may choose. */
+bool source_of(const struct plan *plan, uint32_t connection, struct address *ret);
+
+/* Binds the socket to it. 0, or -1 with errno. */
+int source_bind(int fd, const struct address *source)
+    __attribute__((warn_unused_result));
+
+#endif
