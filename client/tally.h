@@ -102,7 +102,7 @@ struct tally_mismatch {
 	uint64_t connection; /* in all ranks, from 0 */
 	uint64_t message;    /* of that connection, from 0 */
 	uint64_t offset; /* bytes of answers on that connection before the wrong one */
-	uint64_t expectation_offset; /* the same, from the start of the answer */
+	uint64_t answer_offset; /* the same, from the start of the answer */
 	uint32_t expected_length;
 	uint32_t got_length;
 	uint8_t expected[TALLY_WINDOW_MAX];

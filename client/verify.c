@@ -145,7 +145,7 @@ note(struct verify *verify, const struct suspect_case *where,
 	*out = (struct tally_mismatch){
 		.connection = where->connection,
 		.message = where->cursor->message,
-		.expectation_offset = where->cursor->at,
+		.answer_offset = where->cursor->at,
 		.offset = before + where->cursor->at,
 		.got_length = where->length < TALLY_WINDOW_MAX ? (uint32_t)where->length
 							       : TALLY_WINDOW_MAX,
