@@ -83,6 +83,7 @@ struct plan {
 	bool payload;      /* --size: a seeded payload, different on each connection */
 	uint64_t size_min; /* bytes of payload of one message */
 	uint64_t size_max;
+	const char *size_text; /* --size, as given; NULL: none */
 	bool escapes;
 	uint64_t seed;
 
@@ -113,9 +114,10 @@ struct plan {
 	uint64_t messages_per_connection; /* reconnect after so many; 0: never */
 	uint64_t lifetime_ns;             /* reconnect after so long */
 	enum plan_close close;
-	bool reconnect;  /* a lost connection is called again */
-	bool dribble;    /* send a byte at a time */
-	bool half_close; /* shut the sending side down before the answers are read */
+	bool reconnect;    /* a lost connection is called again */
+	bool no_reconnect; /* asked for by its flag */
+	bool dribble;      /* send a byte at a time */
+	bool half_close;   /* shut the sending side down before the answers are read */
 	uint64_t
 	    slow_read; /* bytes a second read on each connection; 0: as they come */
 
@@ -159,6 +161,10 @@ int plan_check(struct plan *plan, char *error) __attribute__((warn_unused_result
 
 /* Frees what plan_check and the lists hold; the texts themselves are argv's. */
 void plan_finish(struct plan *plan);
+
+/* What depends on the sequence: one pass through it when nothing bounds the run, and
+ * the transcript of a small one. `pass` is the messages of one pass. */
+void plan_complete(struct plan *plan, uint32_t pass);
 
 /* Adds a text (not copied) to a list; 0, or -1 with errno ENOMEM. */
 int plan_list_add(struct plan_list *list, const char *text)

@@ -1,0 +1,30 @@
+/* yodel: calls, sends, verifies, reports. What it does is named by the first word. */
+#include <argp.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/log.h"
+
+#include "client/run.h"
+#include "client/talk.h"
+
+const char *argp_program_version = "yodel " YODEL_VERSION;
+
+static const struct {
+	const char *name;
+	int (*main)(int argc, char **argv);
+} commands[] = {
+	{ "run", run_main },
+	{ "talk", talk_main },
+};
+
+int
+main(int argc, char **argv)
+{
+	log_set_name("yodel");
+	for (size_t i = 0; argc > 1 && i < sizeof(commands) / sizeof(commands[0]); i++)
+		if (strcmp(argv[1], commands[i].name) == 0)
+			return commands[i].main(argc - 1, argv + 1);
+	return run_main(argc, argv);
+}

@@ -1,0 +1,359 @@
+#include "client/plan.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <time.h>
+
+#include "lib/units.h"
+
+#include "client/rank.h"
+#include "client/source.h"
+#include "client/threshold.h"
+
+#define MS UINT64_C(1000000)
+#define CONNECTIONS_PER_PROCESS 16 /* fewer are not worth another process */
+#define TRANSCRIPT_SOCKETS 8
+#define TRANSCRIPT_MESSAGES 100
+
+const char *const plan_load_names[] = {
+	"lockstep",
+	"closed",
+	"interval",
+	"open",
+	NULL,
+};
+const char *const plan_arrivals_names[] = { "constant", "poisson", NULL };
+const char *const plan_close_names[] = { "fin", "rst", NULL };
+const char *const plan_progress_names[] = { "auto", "always", "never", NULL };
+
+void
+plan_init(struct plan *plan)
+{
+	*plan = (struct plan){
+		.connections = 2,
+		.processes_auto = true,
+		.expect_text = "auto",
+		.seed = 1,
+		.timeout_ns = 10000 * MS,
+		.connect_timeout_ns = 5000 * MS,
+		.ranks = 1,
+	};
+}
+
+int
+plan_list_add(struct plan_list *list, const char *text)
+{
+	const char **items =
+	    realloc(list->items, (list->count + 1) * sizeof(const char *));
+
+	if (items == NULL)
+		return -1;
+	list->items = items;
+	items[list->count++] = text;
+	return 0;
+}
+
+void
+plan_finish(struct plan *plan)
+{
+	free(plan->target_texts.items);
+	free(plan->texts.items);
+	free(plan->source_texts.items);
+	free(plan->thresholds.items);
+	if (plan->expect == PLAN_EXPECT_REPLY)
+		reply_finish(&plan->reply);
+	*plan = (struct plan){ .connections = 0 };
+}
+
+uint32_t
+plan_share(const struct plan *plan, uint32_t process, uint32_t *ret_first)
+{
+	uint32_t each = plan->rank_connections / plan->processes;
+	uint32_t more = plan->rank_connections % plan->processes;
+
+	*ret_first =
+	    plan->rank_first + process * each + (process < more ? process : more);
+	return each + (process < more ? 1 : 0);
+}
+
+static int
+refuse(char *error, const char *text)
+{
+	snprintf(error, PLAN_ERROR_MAX, "%s", text);
+	return EX_USAGE;
+}
+
+static int
+check_targets(struct plan *plan, char *error)
+{
+	if (plan->target_texts.count == 0)
+		return refuse(error, "no target; HOST:PORT was wanted (see --help)");
+	if (plan->target_texts.count > PLAN_TARGETS_MAX)
+		return refuse(error, "more than 64 targets");
+	for (uint32_t i = 0; i < plan->target_texts.count; i++) {
+		struct plan_target *target = &plan->targets[i];
+		char why[256];
+		target->text = plan->target_texts.items[i];
+		int n = address_resolve(target->text, target->addresses,
+		    PLAN_TARGET_ADDRESSES_MAX, why, sizeof(why));
+		if (n < 0) {
+			snprintf(error, PLAN_ERROR_MAX, "%s", why);
+			return EX_USAGE;
+		}
+		if (address_port(&target->addresses[0]) == 0) {
+			snprintf(error, PLAN_ERROR_MAX,
+			    "target \"%s\" has no port that can be called",
+			    target->text);
+			return EX_USAGE;
+		}
+		target->address_count = (uint32_t)n;
+	}
+	plan->target_count = plan->target_texts.count;
+	return 0;
+}
+
+/* --size N[:M] */
+static int
+check_size(struct plan *plan, char *error)
+{
+	char first[UNITS_TEXT_MAX];
+	const char *text = plan->size_text;
+
+	if (text == NULL)
+		return 0;
+	if (plan->texts.count > 0 || plan->file != NULL)
+		return refuse(error,
+		    "--size makes the messages; --message and --file "
+		    "cannot be given with it");
+	size_t n = strcspn(text, ":");
+	if (n < sizeof(first)) {
+		memcpy(first, text, n);
+		first[n] = '\0';
+	}
+	if (n >= sizeof(first) || units_parse_size(first, &plan->size_min) != 0 ||
+	    (text[n] == ':' && units_parse_size(text + n + 1, &plan->size_max) != 0)) {
+		snprintf(error, PLAN_ERROR_MAX,
+		    "--size \"%s\"; N or N:M bytes was wanted, as in 64 or 1k:64k",
+		    text);
+		return EX_USAGE;
+	}
+	if (text[n] == '\0')
+		plan->size_max = plan->size_min;
+	if (plan->size_min < 1 || plan->size_max < plan->size_min ||
+	    plan->size_max > PLAN_MESSAGE_MAX) {
+		snprintf(error, PLAN_ERROR_MAX,
+		    "--size \"%s\"; from 1 byte to 1G, the smaller first, was wanted",
+		    text);
+		return EX_USAGE;
+	}
+	plan->payload = true;
+	return 0;
+}
+
+static int
+check_messages(struct plan *plan, char *error)
+{
+	if (plan->texts.count > 0 && plan->file != NULL)
+		return refuse(error, "--message and --file cannot be given together");
+	return check_size(plan, error);
+}
+
+static int
+check_expect(struct plan *plan, char *error)
+{
+	char why[256];
+
+	if (strcmp(plan->expect_text, "auto") == 0) {
+		plan->expect = PLAN_EXPECT_AUTO;
+	} else if (strcmp(plan->expect_text, "none") == 0) {
+		plan->expect = PLAN_EXPECT_NONE;
+	} else if (reply_parse(plan->expect_text, &plan->reply, why, sizeof(why)) !=
+	    0) {
+		snprintf(error, PLAN_ERROR_MAX, "--expect: %s, or auto, or none", why);
+		return EX_USAGE;
+	} else {
+		plan->expect = PLAN_EXPECT_REPLY;
+	}
+	return 0;
+}
+
+/* A stream's server answers each read: only a reply of each byte alone does not depend
+ * on where the stream is cut. */
+static bool
+is_one_at_a_time(const struct plan *plan)
+{
+	return plan->framing == FRAMING_STREAM && plan->expect == PLAN_EXPECT_REPLY &&
+	    plan->reply.kind != REPLY_DISCARD && !reply_is_bytewise(&plan->reply);
+}
+
+static bool
+has_churn(const struct plan *plan)
+{
+	return plan->messages_per_connection > 0 || plan->lifetime_ns > 0;
+}
+
+static int
+check_load(struct plan *plan, char *error)
+{
+	bool bounded = plan->rate_all > 0 || plan->interval_ns > 0;
+
+	if (plan->rate_all > 0 && plan->interval_ns > 0)
+		return refuse(error, "--rate and --interval cannot be given together");
+	if (plan->lockstep && (bounded || plan->pipeline > 1 || has_churn(plan)))
+		return refuse(error,
+		    "--lockstep sends one message at a time on all "
+		    "sockets; --rate, --interval, --pipeline and "
+		    "reconnecting cannot be given with it");
+	if (plan->rate_all > 0)
+		plan->load = PLAN_OPEN;
+	else if (plan->interval_ns > 0)
+		plan->load = PLAN_INTERVAL;
+	else if (plan->lockstep ||
+	    (plan->duration_ns == 0 && plan->pipeline == 0 && !has_churn(plan)))
+		plan->load = PLAN_LOCKSTEP;
+	else
+		plan->load = PLAN_CLOSED;
+	if (plan->arrivals == PLAN_POISSON && plan->load != PLAN_OPEN)
+		return refuse(error, "--arrivals poisson needs --rate");
+	if (is_one_at_a_time(plan)) {
+		if (plan->pipeline > 1)
+			return refuse(error,
+			    "with this reply in --framing stream the answers of two "
+			    "messages cannot be told apart; --pipeline needs line or "
+			    "length32");
+		plan->pipeline = 1;
+	}
+	if (plan->pipeline == 0 && !bounded)
+		plan->pipeline = 1;
+	return 0;
+}
+
+static int
+check_rhythm(struct plan *plan, char *error)
+{
+	int rc = check_load(plan, error);
+
+	if (rc != 0)
+		return rc;
+	if (plan->half_close && plan->messages == 0 && plan->duration_ns > 0)
+		return refuse(error,
+		    "--half-close needs --messages: it shuts the sending "
+		    "side after the last one");
+	if (plan->timeout_ns == 0 || plan->connect_timeout_ns == 0)
+		return refuse(error, "a timeout of 0 would end every message at once");
+	if (plan->drain_ns == 0)
+		plan->drain_ns = plan->timeout_ns;
+	plan->reconnect = !plan->no_reconnect && plan->duration_ns > 0;
+	return 0;
+}
+
+static int
+check_rank(struct plan *plan, char *error)
+{
+	struct timespec now;
+
+	if (rank_parse(
+		plan->rank_text, &plan->rank, &plan->ranks, error, PLAN_ERROR_MAX) != 0)
+		return EX_USAGE;
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (plan->start_at_text != NULL &&
+	    rank_parse_start(plan->start_at_text,
+		(uint64_t)now.tv_sec * 1000 * MS + (uint64_t)now.tv_nsec,
+		&plan->start_at_ns, error, PLAN_ERROR_MAX) != 0)
+		return EX_USAGE;
+	uint32_t each = plan->connections / plan->ranks;
+	uint32_t more = plan->connections % plan->ranks;
+	plan->rank_connections = each + (plan->rank < more ? 1 : 0);
+	plan->rank_first = plan->rank * each + (plan->rank < more ? plan->rank : more);
+	if (plan->rank_connections == 0)
+		return refuse(error, "fewer connections than ranks");
+	double share = (double)plan->rank_connections / plan->connections;
+	plan->rate = plan->rate_all * share;
+	plan->connect_rate *= share;
+	return 0;
+}
+
+static uint32_t
+cpus(void)
+{
+	cpu_set_t set;
+
+	if (sched_getaffinity(0, sizeof(set), &set) != 0)
+		return 1;
+	return (uint32_t)CPU_COUNT(&set);
+}
+
+static int
+check_processes(struct plan *plan, char *error)
+{
+	uint32_t wanted = cpus();
+	uint32_t useful = (plan->rank_connections + CONNECTIONS_PER_PROCESS - 1) /
+	    CONNECTIONS_PER_PROCESS;
+
+	if (plan->processes > PLAN_PROCESSES_MAX)
+		return refuse(error, "more than 1024 generator processes");
+	if (plan->processes_auto)
+		plan->processes = wanted < useful ? wanted : useful;
+	if (plan->processes > plan->rank_connections)
+		plan->processes = plan->rank_connections;
+	return 0;
+}
+
+static int
+check_outputs(struct plan *plan, char *error)
+{
+	char why[256];
+	struct threshold threshold;
+
+	for (uint32_t i = 0; i < plan->thresholds.count; i++) {
+		if (threshold_parse(
+			plan->thresholds.items[i], &threshold, why, sizeof(why)) == 0)
+			continue;
+		snprintf(error, PLAN_ERROR_MAX, "--threshold: %s", why);
+		return EX_USAGE;
+	}
+	return 0;
+}
+
+int
+plan_check(struct plan *plan, char *error)
+{
+	static int (*const checks[])(struct plan *, char *) = {
+		check_targets,
+		check_messages,
+		check_expect,
+		check_rhythm,
+		check_rank,
+		check_processes,
+		check_outputs,
+	};
+
+	if (plan->connections == 0 || plan->connections > PLAN_CONNECTIONS_MAX)
+		return refuse(error, "--connections; from 1 to 4M was wanted");
+	for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
+		int rc = checks[i](plan, error);
+		if (rc != 0)
+			return rc;
+	}
+	return source_check(plan, error) != 0 ? EX_USAGE : 0;
+}
+
+void
+plan_complete(struct plan *plan, uint32_t pass)
+{
+	if (plan->messages == 0 && plan->duration_ns == 0)
+		plan->messages = pass;
+	if (plan->load == PLAN_LOCKSTEP &&
+	    plan->rank_connections <= TRANSCRIPT_SOCKETS && plan->messages > 0 &&
+	    plan->messages <= TRANSCRIPT_MESSAGES && !plan->quiet &&
+	    (plan->json == NULL || strcmp(plan->json, "-") != 0))
+		plan->transcript = true;
+	/* The lines of two processes would mix. */
+	if (plan->transcript && plan->rank_connections <= TRANSCRIPT_SOCKETS &&
+	    plan->processes_auto)
+		plan->processes = 1;
+}

@@ -1,0 +1,167 @@
+#include "client/run.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "lib/log.h"
+
+#include "client/conductor.h"
+#include "client/expectation.h"
+#include "client/generator.h"
+#include "client/limits.h"
+#include "client/options.h"
+#include "client/plan.h"
+#include "client/progress.h"
+#include "client/report_text.h"
+#include "client/result.h"
+#include "client/sequence.h"
+#include "client/trust.h"
+#include "client/watch.h"
+
+/* What lives as long as a run. */
+struct run {
+	struct plan plan;
+	struct sequence sequence;
+	struct expectation expectation;
+	struct tallies tallies;
+	struct watch watch;
+	struct progress progress;
+	struct conductor_outcome outcome;
+};
+
+static int
+say(int status, const char *error)
+{
+	log_errorx("%s", error);
+	return status;
+}
+
+static void
+on_tick(void *context, uint64_t now_ns)
+{
+	struct run *run = context;
+
+	watch_tick(&run->watch, now_ns);
+	progress_show(&run->progress, &run->watch, now_ns);
+}
+
+static int
+write_json(const struct run *run, const struct result *result)
+{
+	const char *path = run->plan.json;
+	bool to_stdout = path != NULL && strcmp(path, "-") == 0;
+
+	if (path == NULL)
+		return 0;
+	FILE *file = to_stdout ? stdout : fopen(path, "we");
+	if (file == NULL || result_write_json(result, file) != 0 ||
+	    (!to_stdout && fclose(file) != 0)) {
+		log_error("%s", path);
+		return -1;
+	}
+	return 0;
+}
+
+static int
+tell(struct run *run)
+{
+	struct result result;
+
+	if (result_collect(&run->plan, &run->tallies, &run->watch, NULL, &result) != 0)
+		return say(EX_OSERR, strerror(errno));
+	result.interrupted = run->outcome.interrupted;
+	if (run->outcome.died > 0 &&
+	    trust_add(&result.trust, RESULT_INVALID,
+		"%u of %u generator processes did not finish", run->outcome.died,
+		run->plan.processes) != 0)
+		return say(EX_OSERR, strerror(errno));
+	int status = result_exit_status(&result);
+	bool on_stdout = run->plan.json == NULL || strcmp(run->plan.json, "-") != 0;
+	if (!run->plan.quiet)
+		report_text(&result, on_stdout ? stdout : stderr);
+	if (write_json(run, &result) != 0)
+		status = EX_OSERR;
+	result_finish(&result);
+	return status;
+}
+
+/* Forks, runs, reports. */
+static int
+perform(struct run *run)
+{
+	struct conductor_args args = {
+		.plan = &run->plan,
+		.sequence = &run->sequence,
+		.expectation = &run->expectation,
+		.tallies = &run->tallies,
+		.on_tick = on_tick,
+		.context = run,
+	};
+
+	fflush(stdout);
+	if (conductor_run(&args, &run->outcome) != 0)
+		return say(EX_OSERR, strerror(errno));
+	watch_stop(&run->watch, generator_clock());
+	progress_clear(&run->progress);
+	run->watch.interrupted = run->outcome.interrupted;
+	return tell(run);
+}
+
+static int
+with_memory(struct run *run)
+{
+	if (tallies_open(&run->tallies, run->plan.processes) != 0)
+		return say(EX_OSERR, strerror(errno));
+	if (watch_start(&run->watch, &run->plan, &run->tallies) != 0) {
+		tallies_close(&run->tallies);
+		return say(EX_OSERR, strerror(errno));
+	}
+	progress_init(&run->progress, &run->plan);
+	int status = perform(run);
+	if (watch_finish(&run->watch) != 0 && status == 0)
+		status = say(EX_OSERR, strerror(errno));
+	tallies_close(&run->tallies);
+	return status;
+}
+
+static int
+with_messages(struct run *run)
+{
+	char error[PLAN_ERROR_MAX];
+
+	if (sequence_open(&run->plan, &run->sequence, error) != 0)
+		return say(EX_USAGE, error);
+	plan_complete(&run->plan, run->sequence.count);
+	int status;
+	if (limits_fit(&run->plan, error) != 0) {
+		status = say(EX_OSERR, error);
+	} else if (expectation_open(&run->plan, &run->sequence, &run->expectation) !=
+	    0) {
+		status = say(EX_OSERR, strerror(errno));
+	} else {
+		status = with_memory(run);
+		expectation_close(&run->expectation);
+	}
+	sequence_close(&run->sequence);
+	return status;
+}
+
+int
+run_main(int argc, char **argv)
+{
+	static struct run run; /* a plan is large */
+	char error[PLAN_ERROR_MAX];
+
+	limits_raise();
+	plan_init(&run.plan);
+	options_parse(argc, argv, &run.plan);
+	int status = plan_check(&run.plan, error);
+	if (status != 0)
+		say(status, error);
+	else
+		status = with_messages(&run);
+	plan_finish(&run.plan);
+	return status;
+}
