@@ -47,7 +47,8 @@ caller_schedule(
 		return false;
 	caller->due++;
 	caller->scheduled++;
-	tally_add(&generator->tally->messages_due, 1);
+	if (generator->plan->load >= PLAN_INTERVAL)
+		tally_add(&generator->tally->messages_due, 1);
 	if (caller->scheduled == messages)
 		generator_deactivate(generator, caller);
 	return true;

@@ -6,7 +6,7 @@
 
 #include "lib/log.h"
 
-#include "client/run.h"
+#include "client/trial.h"
 #include "client/talk.h"
 
 const char *argp_program_version = "yodel " YODEL_VERSION;
@@ -15,16 +15,16 @@ static const struct {
 	const char *name;
 	int (*main)(int argc, char **argv);
 } commands[] = {
-	{ "run", run_main },
+	{ "run", trial_main },
 	{ "talk", talk_main },
 };
 
 int
 main(int argc, char **argv)
 {
-	log_set_name("yodel");
+	log_set_name("yodel", "");
 	for (size_t i = 0; argc > 1 && i < sizeof(commands) / sizeof(commands[0]); i++)
 		if (strcmp(argv[1], commands[i].name) == 0)
 			return commands[i].main(argc - 1, argv + 1);
-	return run_main(argc, argv);
+	return trial_main(argc, argv);
 }

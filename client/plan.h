@@ -1,7 +1,7 @@
 /*
  * plan.h - what was asked for on the command line, after validation.
  *
- * client/options.c fills it from the flags, plan_check completes it (defaults that
+ * client/flags.c fills it from the flags, plan_check completes it (defaults that
  * depend on other flags, names resolved, rank split) and refuses what cannot work. It
  * is read-only from then on and shared with the generator processes over fork.
  * Durations are in nanoseconds, 0 means "not asked for" unless said otherwise.

@@ -106,8 +106,6 @@ wheel_expire(struct wheel *wheel, uint64_t now_ns, uint32_t *ret_timer)
 		if (expire_slot(wheel, slot, now_tick, ret_timer))
 			return true;
 	}
-	/* The present tick stays open: it may be set again for what is already over. */
-	wheel->tick = now_tick;
 	return false;
 }
 

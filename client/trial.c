@@ -1,4 +1,4 @@
-#include "client/run.h"
+#include "client/trial.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -9,9 +9,9 @@
 
 #include "client/conductor.h"
 #include "client/expectation.h"
+#include "client/flags.h"
 #include "client/generator.h"
 #include "client/limits.h"
-#include "client/options.h"
 #include "client/plan.h"
 #include "client/progress.h"
 #include "client/report_text.h"
@@ -21,7 +21,7 @@
 #include "client/watch.h"
 
 /* What lives as long as a run. */
-struct run {
+struct trial {
 	struct plan plan;
 	struct sequence sequence;
 	struct expectation expectation;
@@ -41,14 +41,14 @@ say(int status, const char *error)
 static void
 on_tick(void *context, uint64_t now_ns)
 {
-	struct run *run = context;
+	struct trial *run = context;
 
 	watch_tick(&run->watch, now_ns);
 	progress_show(&run->progress, &run->watch, now_ns);
 }
 
 static int
-write_json(const struct run *run, const struct result *result)
+write_json(const struct trial *run, const struct result *result)
 {
 	const char *path = run->plan.json;
 	bool to_stdout = path != NULL && strcmp(path, "-") == 0;
@@ -65,7 +65,7 @@ write_json(const struct run *run, const struct result *result)
 }
 
 static int
-tell(struct run *run)
+tell(struct trial *run)
 {
 	struct result result;
 
@@ -89,7 +89,7 @@ tell(struct run *run)
 
 /* Forks, runs, reports. */
 static int
-perform(struct run *run)
+perform(struct trial *run)
 {
 	struct conductor_args args = {
 		.plan = &run->plan,
@@ -110,7 +110,7 @@ perform(struct run *run)
 }
 
 static int
-with_memory(struct run *run)
+with_memory(struct trial *run)
 {
 	if (tallies_open(&run->tallies, run->plan.processes) != 0)
 		return say(EX_OSERR, strerror(errno));
@@ -127,7 +127,7 @@ with_memory(struct run *run)
 }
 
 static int
-with_messages(struct run *run)
+with_messages(struct trial *run)
 {
 	char error[PLAN_ERROR_MAX];
 
@@ -149,14 +149,14 @@ with_messages(struct run *run)
 }
 
 int
-run_main(int argc, char **argv)
+trial_main(int argc, char **argv)
 {
-	static struct run run; /* a plan is large */
+	static struct trial run; /* a plan is large */
 	char error[PLAN_ERROR_MAX];
 
 	limits_raise();
 	plan_init(&run.plan);
-	options_parse(argc, argv, &run.plan);
+	flags_parse(argc, argv, &run.plan);
 	int status = plan_check(&run.plan, error);
 	if (status != 0)
 		say(status, error);

@@ -1,4 +1,4 @@
-#include "client/options.h"
+#include "client/flags.h"
 
 #include <argp.h>
 #include <stddef.h>
@@ -320,7 +320,7 @@ parse(int key, char *argument, struct argp_state *state)
 }
 
 void
-options_parse(int argc, char **argv, struct plan *plan)
+flags_parse(int argc, char **argv, struct plan *plan)
 {
 	struct argp_option options[FLAG_COUNT_OF + GROUP_COUNT + 1] = { { .name =
 									      NULL } };
