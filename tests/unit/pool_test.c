@@ -26,13 +26,14 @@ take(struct pool *pool, uint32_t number)
 	return connection;
 }
 
-static void
+static bool
 count(struct connection *connection, void *argument)
 {
 	unsigned *seen = argument;
 
 	assert_in_range(connection->active_ms, 1, MANY);
 	seen[connection->active_ms]++;
+	return true;
 }
 
 static void
@@ -64,9 +65,10 @@ struct eviction {
 	struct pool *pool;
 	uint32_t modulus;
 	size_t visits;
+	size_t most; /* 0: no limit */
 };
 
-static void
+static bool
 give_some(struct connection *connection, void *argument)
 {
 	struct eviction *eviction = argument;
@@ -74,6 +76,7 @@ give_some(struct connection *connection, void *argument)
 	eviction->visits++;
 	if (connection->active_ms % eviction->modulus == 0)
 		pool_give(eviction->pool, connection);
+	return eviction->visits != eviction->most;
 }
 
 static void
@@ -137,10 +140,11 @@ test_any_order_of_taking_and_giving_keeps_the_count(void **state)
 }
 
 static void
-test_a_visitor_may_give_back_what_it_visits(void **state)
+test_a_visitor_may_give_back_what_it_visits_and_end_the_visit(void **state)
 {
 	struct pool pool = { 0 };
 	struct eviction third = { .pool = &pool, .modulus = 3 };
+	struct eviction two = { .pool = &pool, .modulus = 1, .most = 2 };
 	struct eviction all = { .pool = &pool, .modulus = 1 };
 
 	(void)state;
@@ -149,8 +153,11 @@ test_a_visitor_may_give_back_what_it_visits(void **state)
 	pool_visit(&pool, give_some, &third);
 	assert_int_equal(third.visits, MANY);
 	assert_int_equal(pool.count, MANY - MANY / 3);
+	pool_visit(&pool, give_some, &two);
+	assert_int_equal(two.visits, 2);
+	assert_int_equal(pool.count, MANY - MANY / 3 - 2);
 	pool_visit(&pool, give_some, &all);
-	assert_int_equal(all.visits, MANY - MANY / 3);
+	assert_int_equal(all.visits, MANY - MANY / 3 - 2);
 	assert_int_equal(pool.count, 0);
 	pool_finish(&pool);
 }
@@ -184,7 +191,8 @@ main(void)
 		cmocka_unit_test(test_connections_are_zeroed_and_do_not_overlap),
 		cmocka_unit_test(test_a_place_that_was_given_back_is_used_again),
 		cmocka_unit_test(test_any_order_of_taking_and_giving_keeps_the_count),
-		cmocka_unit_test(test_a_visitor_may_give_back_what_it_visits),
+		cmocka_unit_test(
+		    test_a_visitor_may_give_back_what_it_visits_and_end_the_visit),
 		cmocka_unit_test(
 		    test_at_most_one_slab_is_kept_when_all_connections_are_gone),
 	};
