@@ -6,8 +6,8 @@
 
 #include "lib/log.h"
 
-#include "client/trial.h"
 #include "client/talk.h"
+#include "client/trial.h"
 
 const char *argp_program_version = "yodel " YODEL_VERSION;
 

@@ -26,8 +26,7 @@ result_says() # EXPRESSION
 		assert m["sent"] == total, m
 		c = result["connections"]
 		x = result["mismatches"]
-		if not eval(sys.argv[1]):
-			sys.exit(f"not so: {sys.argv[1]}: {m} {c} {x}")
+		assert eval(sys.argv[1]), f"not so: {sys.argv[1]}: {m} {c} {x}"
 	END
 }
 
