@@ -6,6 +6,9 @@
 
 #include "lib/log.h"
 
+#include "client/compare.h"
+#include "client/merge.h"
+#include "client/report.h"
 #include "client/talk.h"
 #include "client/trial.h"
 
@@ -17,6 +20,9 @@ static const struct {
 } commands[] = {
 	{ "run", trial_main },
 	{ "talk", talk_main },
+	{ "merge", merge_main },
+	{ "compare", compare_main },
+	{ "report", report_main },
 };
 
 int

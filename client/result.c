@@ -46,6 +46,7 @@ result_finish(struct result *result)
 		free(result->ranks[i].hostname);
 		free(result->ranks[i].started_at);
 		free(result->ranks[i].verdict);
+		free(result->ranks[i].reasons);
 	}
 	trust_clear(&result->trust);
 	free(result->ranks);

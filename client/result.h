@@ -108,6 +108,7 @@ struct result_rank {
 	struct result_messages messages;
 	uint64_t p50_ns, p90_ns, p99_ns, p999_ns, p9999_ns, max_ns; /* response */
 	char *verdict;
+	char *reasons; /* of the verdict, joined; may be empty */
 };
 
 struct result_host {
@@ -171,8 +172,14 @@ int result_collect(const struct plan *plan, const struct tallies *tallies,
 /* Judges the thresholds that it holds, and the trust, anew. 0, or -1 with ENOMEM. */
 int result_judge(struct result *result) __attribute__((warn_unused_result));
 
-/* Adds a result of another rank: counts and histograms exactly, seconds by the clock.
- * 0, or -1 with one line in error[RESULT_ERROR_MAX]. result_judge is the caller's. */
+/* Makes a result a merged one, of itself alone: which of its plan's ranks are there is
+ * then part of its trust. 0, or -1 with errno ENOMEM. */
+int result_merge_start(struct result *result) __attribute__((warn_unused_result));
+
+/* Adds the result of another rank, or of ranks that were merged before: counts and
+ * histograms exactly, seconds by the clock. The parts must be of the same load and
+ * different ranks. 0, or -1 with one line in error[RESULT_ERROR_MAX], after which *into
+ * is only good for result_finish. result_judge is the caller's. */
 int result_merge(struct result *into, const struct result *from, char *error)
     __attribute__((warn_unused_result));
 

@@ -124,6 +124,7 @@ read_rank(struct json_reader *reader, const json_t *from, struct result_rank *re
 	ret->p9999_ns = json_reader_count(reader, from, where, "p9999_ns");
 	ret->max_ns = json_reader_count(reader, from, where, "max_ns");
 	ret->verdict = json_reader_text(reader, from, where, "verdict");
+	ret->reasons = json_reader_text(reader, from, where, "reasons");
 }
 
 /* ret->items and ret->number from the array of that name, one by one. */

@@ -252,12 +252,13 @@ second_of(const struct result_second *s)
 static json_t *
 rank_of(const struct result_rank *r)
 {
-	return json_pack("{sI so so sf sf so sI sI sI sI sI sI so}", "rank", N(r->rank),
-	    "hostname", text_of(r->hostname), "started_at", text_of(r->started_at),
-	    "elapsed_s", r->elapsed_s, "messages_per_s", r->messages_per_s, "messages",
-	    messages_of(&r->messages), "p50_ns", N(r->p50_ns), "p90_ns", N(r->p90_ns),
-	    "p99_ns", N(r->p99_ns), "p999_ns", N(r->p999_ns), "p9999_ns",
-	    N(r->p9999_ns), "max_ns", N(r->max_ns), "verdict", text_of(r->verdict));
+	return json_pack("{sI so so sf sf so sI sI sI sI sI sI so so}", "rank",
+	    N(r->rank), "hostname", text_of(r->hostname), "started_at",
+	    text_of(r->started_at), "elapsed_s", r->elapsed_s, "messages_per_s",
+	    r->messages_per_s, "messages", messages_of(&r->messages), "p50_ns",
+	    N(r->p50_ns), "p90_ns", N(r->p90_ns), "p99_ns", N(r->p99_ns), "p999_ns",
+	    N(r->p999_ns), "p9999_ns", N(r->p9999_ns), "max_ns", N(r->max_ns),
+	    "verdict", text_of(r->verdict), "reasons", text_of(r->reasons));
 }
 
 static json_t *

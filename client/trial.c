@@ -12,9 +12,9 @@
 #include "client/flags.h"
 #include "client/generator.h"
 #include "client/limits.h"
+#include "client/outputs.h"
 #include "client/plan.h"
 #include "client/progress.h"
-#include "client/report_text.h"
 #include "client/result.h"
 #include "client/sequence.h"
 #include "client/trust.h"
@@ -48,23 +48,6 @@ on_tick(void *context, uint64_t now_ns)
 }
 
 static int
-write_json(const struct trial *run, const struct result *result)
-{
-	const char *path = run->plan.json;
-	bool to_stdout = path != NULL && strcmp(path, "-") == 0;
-
-	if (path == NULL)
-		return 0;
-	FILE *file = to_stdout ? stdout : fopen(path, "we");
-	if (file == NULL || result_write_json(result, file) != 0 ||
-	    (!to_stdout && fclose(file) != 0)) {
-		log_error("%s", path);
-		return -1;
-	}
-	return 0;
-}
-
-static int
 tell(struct trial *run)
 {
 	struct result result;
@@ -78,10 +61,13 @@ tell(struct trial *run)
 		run->plan.processes) != 0)
 		return say(EX_OSERR, strerror(errno));
 	int status = result_exit_status(&result);
-	bool on_stdout = run->plan.json == NULL || strcmp(run->plan.json, "-") != 0;
-	if (!run->plan.quiet)
-		report_text(&result, on_stdout ? stdout : stderr);
-	if (write_json(run, &result) != 0)
+	struct outputs outputs = { .json = run->plan.json,
+		.hgrm = run->plan.hgrm,
+		.html = run->plan.html,
+		.quiet = run->plan.quiet,
+		.stdout_taken =
+		    run->plan.hlog != NULL && strcmp(run->plan.hlog, "-") == 0 };
+	if (outputs_write(&outputs, &result) != 0)
 		status = EX_OSERR;
 	result_finish(&result);
 	return status;

@@ -203,35 +203,47 @@ judge_counts(struct result *result)
 	return 0;
 }
 
-/* The parts of a merged result had their own loads and CPUs: the worst verdict counts.
- */
+/* The parts of a merged result had loads and CPUs of their own and were judged by them:
+ * the worst of their verdicts counts. */
 static int
 judge_ranks(struct result *result)
 {
+	struct result_trust *trust = &result->trust;
+
 	for (size_t i = 0; i < result->rank_count; i++) {
 		const struct result_rank *rank = &result->ranks[i];
 
 		for (int v = RESULT_SUSPECT; v <= RESULT_INVALID; v++)
 			if (strcmp(rank->verdict, result_verdict_names[v]) == 0 &&
-			    trust_add(&result->trust, (enum result_verdict)v,
-				"rank %llu (%s) is %s by itself",
+			    trust_add(trust, (enum result_verdict)v,
+				"rank %llu (%s) is %s: %s",
 				(unsigned long long)rank->rank, rank->hostname,
-				rank->verdict) != 0)
+				rank->verdict, rank->reasons) != 0)
 				return -1;
 	}
+	if (result->rank_count < result->plan.ranks)
+		return trust_add(trust, RESULT_INVALID, "%zu of %llu ranks are there",
+		    result->rank_count, (unsigned long long)result->plan.ranks);
 	return 0;
+}
+
+static int
+judge_load(struct result *result)
+{
+	if (judge_cpu(result) != 0 || judge_rate(result) != 0 ||
+	    judge_lag(result, TALLY_LOOP_LAG, "the generator woke up late") != 0 ||
+	    (is_paced(result) &&
+		judge_lag(result, TALLY_SEND_LAG, "messages were sent late") != 0))
+		return -1;
+	return judge_kernel(result);
 }
 
 int
 trust_judge(struct result *result)
 {
 	trust_clear(&result->trust);
-	if (judge_cpu(result) != 0 || judge_rate(result) != 0 ||
-	    judge_lag(result, TALLY_LOOP_LAG, "the generator woke up late") != 0 ||
-	    (is_paced(result) &&
-		judge_lag(result, TALLY_SEND_LAG, "messages were sent late") != 0) ||
-	    judge_connections(result) != 0 || judge_kernel(result) != 0 ||
-	    judge_counts(result) != 0 || judge_ranks(result) != 0)
+	if ((result->rank_count > 0 ? judge_ranks(result) : judge_load(result)) != 0 ||
+	    judge_connections(result) != 0 || judge_counts(result) != 0)
 		return -1;
 	return 0;
 }

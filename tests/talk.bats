@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # yodel talk: a prompt for people, and a pipe for scripts.
+# shellcheck disable=SC2154,SC2016 # run sets stderr; another shell expands
 
 load lib/helpers
 

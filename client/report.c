@@ -1,0 +1,78 @@
+#include "client/report.h"
+
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <sysexits.h>
+
+#include "client/outputs.h"
+#include "client/result.h"
+#include "client/result_file.h"
+
+static const char usage[] =
+    "Usage: yodel report [OPTION...] RESULT\n"
+    "Makes one self-contained HTML page of a JSON result.\n"
+    "\n"
+    "  -o, --output=FILE.html     where the page goes (stdout)\n"
+    "      --hgrm=FILE            the response latencies as percentiles instead\n"
+    "  -t, --text                 the text report instead\n"
+    "  -h, --help                 print this and exit\n";
+
+/* -1 to go on, else an exit status. */
+static int
+parse(struct outputs *outputs, int argc, char **argv)
+{
+	enum { OPTION_HGRM = 256 };
+	static const struct option options[] = {
+		{ "output", required_argument, NULL, 'o' },
+		{ "hgrm", required_argument, NULL, OPTION_HGRM },
+		{ "text", no_argument, NULL, 't' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+	int option;
+
+	optind = 0; /* the caller has parsed, too */
+	while ((option = getopt_long(argc, argv, "o:th", options, NULL)) != -1) {
+		switch (option) {
+		case 'o':
+			outputs->html = optarg;
+			break;
+		case OPTION_HGRM:
+			outputs->hgrm = optarg;
+			break;
+		case 't':
+			outputs->quiet = false;
+			break;
+		case 'h':
+			fputs(usage, stdout);
+			return 0;
+		default:
+			return EX_USAGE;
+		}
+	}
+	if (optind + 1 != argc) {
+		fputs("yodel report: wanted one RESULT, see --help\n", stderr);
+		return EX_USAGE;
+	}
+	if (outputs->html == NULL && outputs->hgrm == NULL && outputs->quiet)
+		outputs->html = "-";
+	return -1;
+}
+
+int
+report_main(int argc, char **argv)
+{
+	struct outputs outputs = { .quiet = true };
+	struct result result;
+	int status = parse(&outputs, argc, argv);
+
+	if (status >= 0)
+		return status;
+	status = result_file_load("report", argv[optind], &result);
+	if (status != 0)
+		return status;
+	status = outputs_write(&outputs, &result);
+	result_finish(&result);
+	return status;
+}
