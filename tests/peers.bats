@@ -135,24 +135,41 @@ is_refused()
 	[ "$output" = HELLO ]
 }
 
-@test "out of descriptors: no spin, the open connections are served on, and it recovers" {
+@test "more peers than descriptors: those beyond are refused, and served when there is room" {
 	YODELD_RUN="prlimit --nofile=64:64" start_yodeld -w 1 --listen 127.0.0.1:0=upper
+	hold early 20
+	run "$CALLER" burst "127.0.0.1:$PORT" 200 --keep
+	echo "$output"
+	[[ $output = "answered "*", silent 0" ]]
+	[[ $output != "answered 200,"* ]]
+	[[ $output != "answered 0,"* ]]
+	ask_held early
+	[ "$output" = "served 20 of 20, closed 0" ]
+	wait_until is_served
+}
+
+@test "out of descriptors: no spin, the open connections are served on, and it recovers" {
+	start_yodeld -w 1 --listen 127.0.0.1:0=upper
 	local worker before used
 	worker=$(worker_pids)
 	hold early 20
 	ask_held early
 	[ "$output" = "served 20 of 20, closed 0" ]
-	spawn late "$CALLER" burst "127.0.0.1:$PORT" 200 --patience 4 --keep
-	wait_until log_has 'descriptor'
+	# Under the feet of the running worker, which reckoned with more.
+	prlimit --pid "$worker" --nofile="$(($(open_descriptors "$worker") + 5))"
 	before=$(cpu_ticks "$worker")
+	spawn late "$CALLER" burst "127.0.0.1:$PORT" 100 --patience 3 --keep
+	wait_until log_has 'accepting pauses.*Too many open files'
 	ask_held early
 	[ "$output" = "served 20 of 20, closed 0" ]
 	wait "$(<late.pid)"
 	used=$(($(cpu_ticks "$worker") - before))
 	echo "CPU of the worker: $used ticks; lines in the log: $(wc -l <"$YODELD_LOG")"
+	cat late.out
 	[ $used -lt 100 ]
 	[ "$(wc -l <"$YODELD_LOG")" -lt 50 ]
 	[ "$(worker_pids)" = "$worker" ]
+	kill "$(<early.pid)"
 	wait_until is_served
 }
 

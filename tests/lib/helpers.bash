@@ -55,6 +55,7 @@ spawn()
 	"$@" </dev/null >"$name.out" 2>"$name.log" 3>&- &
 	SPAWNED=$!
 	echo $SPAWNED >"$name.pid"
+	echo $SPAWNED >>"$BATS_TEST_TMPDIR/spawned"
 }
 
 children_of() # PID
@@ -76,20 +77,22 @@ have_ended() # PID...
 	for pid; do has_ended "$pid" || return 1; done
 }
 
-# Ends whatever spawn started and this left running: asked first, then made to.
+# Ends whatever spawn started and this left running: asked first, then made to. (bash lets
+# what it starts in the background ignore INT; yodeld takes that as its stop at once.)
 end_spawned()
 {
-	local file pid family=()
-	for file in "$BATS_TEST_TMPDIR"/*.pid; do
-		[ -e "$file" ] || continue
-		pid=$(<"$file")
+	local pid family=()
+	while read -r pid; do
+		has_ended "$pid" && continue
 		# shellcheck disable=SC2207 # ids are words
 		family+=("$pid" $(children_of "$pid"))
-		kill -INT "$pid" 2>/dev/null || :
 		kill -CONT "$pid" 2>/dev/null || :
-	done
+		kill -INT "$pid" 2>/dev/null || :
+		kill -TERM "$pid" 2>/dev/null || :
+	done < <(cat "$BATS_TEST_TMPDIR/spawned" 2>/dev/null)
+	rm -f "$BATS_TEST_TMPDIR/spawned"
 	[ ${#family[@]} -gt 0 ] || return 0
-	wait_until -t 2 have_ended "${family[@]}" 2>/dev/null ||
+	wait_until -t 3 have_ended "${family[@]}" 2>/dev/null ||
 		kill -KILL "${family[@]}" 2>/dev/null || :
 	wait
 }
@@ -145,7 +148,6 @@ stop_yodeld()
 		echo "workers outlive yodeld: $workers" >&2
 		return 1
 	}
-	rm -f "$BATS_TEST_TMPDIR/yodeld.pid"
 	return $status
 }
 
