@@ -17,8 +17,12 @@ struct batch {
 static bool
 batch_flush(struct batch *batch)
 {
-	if (batch->length == 0)
+	if (batch->length == 0) {
+		/* Replies of no bytes (`fixed=`) need no sending. */
+		ledger_count(batch->worker->block, LEDGER_REPLIES_SENT, batch->replies);
+		batch->replies = 0;
 		return true;
+	}
 	size_t length = batch->length;
 	uint64_t replies = batch->replies;
 	batch->length = 0;
