@@ -6,6 +6,9 @@
 #include "worker/connection.h"
 #include "worker/state.h"
 
+/* What the batch keeps: a longer one exists for its one long reply. */
+#define BATCH_KEPT_BYTES (64 * 1024)
+
 /* Replies made but not yet given to the kernel: one send for as many as fit. */
 struct batch {
 	struct connection *connection;
@@ -13,6 +16,16 @@ struct batch {
 	size_t length;
 	uint64_t replies;
 };
+
+static void
+shrink(struct worker *worker)
+{
+	uint8_t *smaller = realloc(worker->batch, BATCH_KEPT_BYTES);
+	if (smaller == NULL)
+		return;
+	worker->batch = smaller;
+	worker->batch_capacity = BATCH_KEPT_BYTES;
+}
 
 static bool
 batch_flush(struct batch *batch)
@@ -27,8 +40,11 @@ batch_flush(struct batch *batch)
 	uint64_t replies = batch->replies;
 	batch->length = 0;
 	batch->replies = 0;
-	return connection_send(
-	    batch->connection, batch->worker->batch, length, replies);
+	bool is_open =
+	    connection_send(batch->connection, batch->worker->batch, length, replies);
+	if (batch->worker->batch_capacity > BATCH_KEPT_BYTES)
+		shrink(batch->worker);
+	return is_open;
 }
 
 /* Room for a reply of `length` bytes behind those in the batch; NULL with the
