@@ -292,6 +292,8 @@ on_lingering(struct connection *connection)
 	struct worker *worker = connection->listener->worker;
 	ssize_t n =
 	    recv(connection_fd(connection), worker->input, WORKER_INPUT_BYTES, 0);
+	if (n > 0)
+		ledger_count(worker->block, LEDGER_BYTES_RECEIVED, (uint64_t)n);
 	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
 		connection_close(connection, connection->reason);
 }
