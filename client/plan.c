@@ -269,7 +269,7 @@ check_rank(struct plan *plan, char *error)
 	uint32_t more = plan->connections % plan->ranks;
 	plan->rank_connections = each + (plan->rank < more ? 1 : 0);
 	plan->rank_first = plan->rank * each + (plan->rank < more ? plan->rank : more);
-	if (plan->rank_connections == 0)
+	if (plan->connections < plan->ranks)
 		return refuse(error, "fewer connections than ranks");
 	double share = (double)plan->rank_connections / plan->connections;
 	plan->rate = plan->rate_all * share;

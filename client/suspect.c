@@ -165,7 +165,7 @@ find_connection(const struct suspect_case *where, struct suspect *ret)
 			if (there.at >= there.length)
 				continue;
 		}
-		if (!agrees(where, other, there, where->owed > 0 ? where->owed : 1))
+		if (!agrees(where, other, there, 1))
 			continue;
 		ret->kind = SUSPECT_CONNECTION;
 		ret->connection = other;

@@ -1,0 +1,43 @@
+/*
+ * Escapes of messages. What is read must have the length that it says, for every number
+ * that a name can become, and what is refused must give an error.
+ */
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "client/message_escape.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void
+check_message(const struct message_text *text, uint64_t connection, uint64_t message)
+{
+	size_t length = message_escape_length(text, connection, message);
+	uint8_t *out = malloc(length + 1);
+
+	if (out == NULL || length > message_escape_longest(text) ||
+	    message_escape_write(text, connection, message, out) != length)
+		abort();
+	free(out);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct message_text text;
+	char error[128] = "";
+
+	if (message_escape_parse(
+		(const char *)data, size, &text, error, sizeof(error)) != 0) {
+		if (error[0] == '\0')
+			abort();
+		return 0;
+	}
+	check_message(&text, 0, 0);
+	check_message(&text, 4294967295U, UINT64_MAX);
+	if (!text.varies && text.length != message_escape_longest(&text))
+		abort();
+	message_escape_finish(&text);
+	return 0;
+}

@@ -1,0 +1,281 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+/* cmocka needs some of those above */
+#include <cmocka.h>
+
+#include "client/flags.h"
+#include "client/pace.h"
+#include "client/plan.h"
+#include "client/rank.h"
+#include "client/source.h"
+
+/* The plan of a command line, checked; the status of plan_check is returned. */
+static int
+plan_of(struct plan *plan, char *error, const char *const *words)
+{
+	/* The texts of a plan are those of argv: they must outlive it. */
+	static char kept[32][64], *argv[32];
+	int argc = 1;
+
+	argv[0] = strcpy(kept[0], "yodel");
+	for (; words[argc - 1] != NULL; argc++) {
+		snprintf(kept[argc], sizeof(kept[argc]), "%s", words[argc - 1]);
+		argv[argc] = kept[argc];
+	}
+	argv[argc] = NULL;
+	plan_init(plan);
+	flags_parse(argc, argv, plan);
+	return plan_check(plan, error);
+}
+
+#define PLAN_OF(plan, error, ...)                                                      \
+	plan_of(plan, error, (const char *const[]){ __VA_ARGS__, NULL })
+
+static void
+with_no_options_it_is_the_test_of_the_tutorials(void **state)
+{
+	struct plan plan;
+	char error[PLAN_ERROR_MAX];
+
+	(void)state;
+	assert_int_equal(PLAN_OF(&plan, error, "127.0.0.1:7"), 0);
+	plan_complete(&plan, 3);
+	assert_int_equal(plan.connections, 2);
+	assert_int_equal(plan.processes, 1);
+	assert_int_equal(plan.messages, 3);
+	assert_int_equal(plan.load, PLAN_LOCKSTEP);
+	assert_true(plan.transcript);
+	assert_false(plan.reconnect);
+	assert_true(plan.drain_ns == UINT64_C(10000000000));
+	plan_finish(&plan);
+}
+
+static void
+flags_say_the_shape_of_the_load(void **state)
+{
+	struct plan plan;
+	char error[PLAN_ERROR_MAX];
+
+	(void)state;
+	assert_int_equal(PLAN_OF(&plan, error, "-d", "1s", "127.0.0.1:7"), 0);
+	assert_int_equal(plan.load, PLAN_CLOSED);
+	assert_int_equal(plan.pipeline, 1);
+	assert_true(plan.reconnect);
+	plan_finish(&plan);
+	assert_int_equal(PLAN_OF(&plan, error, "-p", "8", "-n", "9", "127.0.0.1:7"), 0);
+	assert_int_equal(plan.load, PLAN_CLOSED);
+	assert_int_equal(plan.pipeline, 8);
+	plan_finish(&plan);
+	assert_int_equal(PLAN_OF(&plan, error, "-R", "20k/s", "127.0.0.1:7"), 0);
+	assert_int_equal(plan.load, PLAN_OPEN);
+	assert_int_equal(plan.pipeline, 0);
+	assert_true(plan.rate == 20000);
+	plan_finish(&plan);
+	assert_int_equal(
+	    PLAN_OF(&plan, error, "--interval", "10ms", "-d", "1s", "127.0.0.1:7"), 0);
+	assert_int_equal(plan.load, PLAN_INTERVAL);
+	plan_finish(&plan);
+}
+
+static void
+what_cannot_work_is_refused_and_says_why(void **state)
+{
+	static const struct {
+		const char *words[8];
+		const char *says;
+	} bad[] = {
+		{ { "-R", "1k", "--interval", "1s", "127.0.0.1:7" }, "--interval" },
+		{ { "--lockstep", "-R", "1k", "127.0.0.1:7" }, "--lockstep" },
+		{ { "--lockstep", "-p", "2", "127.0.0.1:7" }, "--lockstep" },
+		{ { "--arrivals", "poisson", "127.0.0.1:7" }, "--rate" },
+		{ { "--size", "0", "127.0.0.1:7" }, "--size" },
+		{ { "--size", "9:3", "127.0.0.1:7" }, "--size" },
+		{ { "--size", "x", "127.0.0.1:7" }, "--size" },
+		{ { "--size", "64", "-m", "hello", "127.0.0.1:7" }, "--size" },
+		{ { "-m", "a", "-f", "b", "127.0.0.1:7" }, "--file" },
+		{ { "--expect", "louder", "127.0.0.1:7" }, "louder" },
+		{ { "--expect", "fixed=1", "-p", "2", "127.0.0.1:7" }, "framing" },
+		{ { "--threshold", "p99", "127.0.0.1:7" }, "p99" },
+		{ { "--half-close", "-d", "1s", "127.0.0.1:7" }, "--half-close" },
+		{ { "--timeout", "0", "127.0.0.1:7" }, "timeout" },
+		{ { "--rank", "4/4", "127.0.0.1:7" }, "I/N" },
+		{ { "--rank", "0/9", "127.0.0.1:7" }, "ranks" },
+		{ { "--start-at", "soon", "127.0.0.1:7" }, "soon" },
+		{ { "--source-ip", "nowhere", "127.0.0.1:7" }, "nowhere" },
+		{ { "127.0.0.1" }, "127.0.0.1" },
+		{ { "127.0.0.1:0" }, "port" },
+		{ { NULL }, "HOST:PORT" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct plan plan;
+		char error[PLAN_ERROR_MAX] = "";
+		if (plan_of(&plan, error, bad[i].words) != 64)
+			fail_msg("what should say \"%s\" is accepted", bad[i].says);
+		if (strstr(error, bad[i].says) == NULL)
+			fail_msg("\"%s\" does not say \"%s\"", error, bad[i].says);
+		plan_finish(&plan);
+	}
+}
+
+static void
+ranks_and_processes_share_every_connection_once(void **state)
+{
+	uint32_t next = 0;
+
+	(void)state;
+	for (int rank = 0; rank < 3; rank++) {
+		struct plan plan;
+		char error[PLAN_ERROR_MAX], text[8];
+		snprintf(text, sizeof(text), "%d/3", rank);
+		assert_int_equal(PLAN_OF(&plan, error, "-c", "1001", "-w", "7", "-R",
+				     "3003", "--rank", text, "127.0.0.1:7"),
+		    0);
+		for (uint32_t process = 0; process < plan.processes; process++) {
+			uint32_t first, n = plan_share(&plan, process, &first);
+			assert_int_equal(first, next);
+			next += n;
+		}
+		assert_in_range((int)plan.rate, 3 * 333, 3 * 334);
+		plan_finish(&plan);
+	}
+	assert_int_equal(next, 1001);
+}
+
+static void
+a_rank_is_read_from_the_scheduler(void **state)
+{
+	uint32_t rank, ranks;
+	char error[256];
+
+	(void)state;
+	setenv("SLURM_PROCID", "3", 1);
+	setenv("SLURM_NTASKS", "8", 1);
+	assert_int_equal(rank_parse(NULL, &rank, &ranks, error, sizeof(error)), 0);
+	assert_int_equal(rank, 3);
+	assert_int_equal(ranks, 8);
+	assert_int_equal(rank_parse("1/2", &rank, &ranks, error, sizeof(error)), 0);
+	assert_int_equal(rank, 1);
+	setenv("SLURM_PROCID", "8", 1);
+	assert_int_equal(rank_parse(NULL, &rank, &ranks, error, sizeof(error)), -1);
+	assert_non_null(strstr(error, "SLURM_PROCID"));
+	unsetenv("SLURM_PROCID");
+	assert_int_equal(rank_parse(NULL, &rank, &ranks, error, sizeof(error)), 0);
+	assert_int_equal(ranks, 1);
+	unsetenv("SLURM_NTASKS");
+}
+
+static void
+a_start_is_read_in_every_form(void **state)
+{
+	uint64_t now = UINT64_C(1700000000) * 1000000000, at;
+	char error[256];
+
+	(void)state;
+	assert_int_equal(rank_parse_start("+10s", now, &at, error, sizeof(error)), 0);
+	assert_true(at == now + UINT64_C(10000000000));
+	assert_int_equal(
+	    rank_parse_start("@1700000000.5", now, &at, error, sizeof(error)), 0);
+	assert_true(at == now + 500000000);
+	assert_int_equal(
+	    rank_parse_start("2023-11-14T22:13:30Z", now, &at, error, sizeof(error)),
+	    0);
+	assert_true(at == now + UINT64_C(10000000000));
+	assert_int_equal(
+	    rank_parse_start("00:00:00", now, &at, error, sizeof(error)), 0);
+	assert_true(at > now && at <= now + UINT64_C(90000) * 1000000000);
+}
+
+static void
+constant_arrivals_do_not_drift(void **state)
+{
+	struct pace pace;
+
+	(void)state;
+	pace_start(
+	    &pace, &(struct pace_args){ .start_ns = 1000, .rate = 3000, .phase = 0.5 });
+	for (int i = 0; i < 3000000; i++)
+		pace_take(&pace);
+	/* 1,000 s later, and half a gap */
+	assert_in_range(pace.next_ns, 1000 + UINT64_C(1000000000000) + 166665,
+	    1000 + UINT64_C(1000000000000) + 166668);
+}
+
+static void
+poisson_arrivals_have_the_mean_and_the_spread_of_poisson(void **state)
+{
+	struct pace pace;
+	double sum = 0, squares = 0;
+	uint64_t before = 0;
+	const int n = 200000;
+
+	(void)state;
+	pace_start(
+	    &pace, &(struct pace_args){ .rate = 1000, .poisson = true, .seed = 5 });
+	for (int i = 0; i < n; i++) {
+		double gap = (double)(pace.next_ns - before) / 1e6;
+		before = pace.next_ns;
+		sum += gap;
+		squares += gap * gap;
+		pace_take(&pace);
+	}
+	double mean = sum / n, variance = squares / n - mean * mean;
+	assert_in_range((int)(mean * 1000), 980, 1020);
+	assert_in_range((int)(variance * 1000), 960, 1040);
+}
+
+static void
+loopback_gets_more_source_addresses_when_ports_run_short(void **state)
+{
+	struct plan plan;
+	char error[PLAN_ERROR_MAX], text[ADDRESS_TEXT_MAX];
+	struct address source;
+
+	(void)state;
+	assert_int_equal(PLAN_OF(&plan, error, "-c", "1k", "127.0.0.1:7"), 0);
+	assert_int_equal(plan.source_count, 0);
+	assert_false(source_of(&plan, 5, &source));
+	plan_finish(&plan);
+	assert_int_equal(PLAN_OF(&plan, error, "-c", "1M", "127.0.0.1:7"), 0);
+	assert_true(plan.source_count >= 1000000 / source_ports());
+	assert_true(source_of(&plan, 0, &source));
+	assert_string_equal(address_format(&source, text), "127.1.0.1:0");
+	plan_finish(&plan);
+	assert_int_equal(PLAN_OF(&plan, error, "-c", "20", "--source-ip", "10.0.0.0/29",
+			     "--source-ip", "::1", "127.0.0.1:7"),
+	    0);
+	assert_int_equal(plan.source_count, 7);
+	assert_true(source_of(&plan, 5, &source));
+	assert_string_equal(address_format(&source, text), "10.0.0.6:0");
+	assert_true(source_of(&plan, 6, &source));
+	assert_string_equal(address_format(&source, text), "[::1]:0");
+	assert_true(source_of(&plan, 7, &source));
+	assert_string_equal(address_format(&source, text), "10.0.0.1:0");
+	plan_finish(&plan);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(with_no_options_it_is_the_test_of_the_tutorials),
+		cmocka_unit_test(flags_say_the_shape_of_the_load),
+		cmocka_unit_test(what_cannot_work_is_refused_and_says_why),
+		cmocka_unit_test(ranks_and_processes_share_every_connection_once),
+		cmocka_unit_test(a_rank_is_read_from_the_scheduler),
+		cmocka_unit_test(a_start_is_read_in_every_form),
+		cmocka_unit_test(constant_arrivals_do_not_drift),
+		cmocka_unit_test(
+		    poisson_arrivals_have_the_mean_and_the_spread_of_poisson),
+		cmocka_unit_test(
+		    loopback_gets_more_source_addresses_when_ports_run_short),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

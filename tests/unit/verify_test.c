@@ -1,0 +1,357 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+/* cmocka needs some of those above */
+#include <cmocka.h>
+
+#include "client/verify.h"
+
+#define CONNECTIONS 20
+#define MESSAGES 6
+#define STREAM_MAX 8192
+
+/* One connection under test: what the server would answer, and what verify says. */
+struct scene {
+	struct plan plan;
+	struct sequence sequence;
+	struct expectation expectation;
+	struct verify verify;
+	struct tally *tally;
+	_Atomic uint32_t told;
+	struct verify_stream stream;
+	uint64_t connection;
+	uint32_t owed;
+	uint32_t right, wrong;
+};
+
+static void
+set_up(struct scene *scene, enum framing framing, const char *expect, uint64_t size)
+{
+	char error[PLAN_ERROR_MAX];
+
+	memset(scene, 0, sizeof(*scene));
+	plan_init(&scene->plan);
+	scene->plan.framing = framing;
+	scene->plan.payload = size > 0;
+	scene->plan.size_min = scene->plan.size_max = size;
+	if (strcmp(expect, "auto") != 0) {
+		scene->plan.expect = PLAN_EXPECT_REPLY;
+		assert_int_equal(
+		    reply_parse(expect, &scene->plan.reply, error, sizeof(error)), 0);
+	}
+	assert_int_equal(sequence_open(&scene->plan, &scene->sequence, error), 0);
+	assert_int_equal(
+	    expectation_open(&scene->plan, &scene->sequence, &scene->expectation), 0);
+	scene->tally = aligned_alloc(TALLY_LINE, sizeof(struct tally));
+	memset(scene->tally, 0, sizeof(struct tally));
+	assert_int_equal(verify_init(&scene->verify, &scene->expectation, &scene->told,
+			     scene->tally, CONNECTIONS),
+	    0);
+	scene->connection = 4;
+	scene->owed = MESSAGES;
+}
+
+static void
+tear_down(struct scene *scene)
+{
+	verify_finish(&scene->verify);
+	expectation_close(&scene->expectation);
+	sequence_close(&scene->sequence);
+	plan_finish(&scene->plan);
+	free(scene->tally);
+}
+
+/* The true answers to messages from .. end - 1 of a connection. */
+static size_t
+answers(struct scene *scene, enum reply_kind kind, uint64_t connection, uint64_t from,
+    uint64_t end, uint8_t *out)
+{
+	uint8_t scratch[4096], bytes[4096];
+	struct cursor cursor = { 0 };
+	size_t done = 0;
+
+	for (uint64_t message = from; message < end; message++) {
+		sequence_seek(&scene->sequence, connection, &cursor, message);
+		cursor.length =
+		    expectation_length(&scene->expectation, connection, message);
+		size_t n = sizeof(bytes);
+		const uint8_t *wire = expectation_wire(
+		    &scene->expectation, kind, connection, &cursor, &n, scratch, bytes);
+		memcpy(out + done, wire, n);
+		done += n;
+	}
+	return done;
+}
+
+/* Feeds data in segments of `segment` bytes. */
+static void
+feed(struct scene *scene, const uint8_t *data, size_t length, size_t segment)
+{
+	while (length > 0) {
+		size_t part = length < segment ? length : segment, at = 0;
+		while (at < part || scene->stream.gap > 0) {
+			enum verify_result result;
+			if (scene->owed == 0) {
+				verify_surplus(&scene->verify, scene->connection,
+				    &scene->stream, data + at, part - at);
+				break;
+			}
+			at += verify_feed(&scene->verify, scene->connection,
+			    &scene->stream, scene->owed, data + at, part - at, &result);
+			if (result == VERIFY_MORE)
+				continue;
+			scene->owed--;
+			scene->right += result == VERIFY_RIGHT;
+			scene->wrong += result == VERIFY_WRONG;
+		}
+		data += part;
+		length -= part;
+	}
+}
+
+static const char *
+looks(const struct scene *scene)
+{
+	return scene->tally->mismatches > 0 ? scene->tally->mismatch[0].looks_like
+					    : "nothing";
+}
+
+static void
+answers_are_right_whatever_the_segments(void **state)
+{
+	static const char *const expects[] = { "echo", "upper", "upper,suffix=_SB",
+		"fixed=my server" };
+	uint8_t data[STREAM_MAX];
+
+	(void)state;
+	for (int framing = 0; framing_names[framing] != NULL; framing++)
+		for (size_t e = 0; e < sizeof(expects) / sizeof(expects[0]); e++)
+			for (size_t segment = 1; segment < 200; segment += 7) {
+				struct scene scene;
+				set_up(&scene, (enum framing)framing, expects[e], 50);
+				size_t n = answers(&scene, scene.plan.reply.kind,
+				    scene.connection, 0, MESSAGES, data);
+				feed(&scene, data, n, segment);
+				assert_int_equal(scene.right, MESSAGES);
+				assert_int_equal(scene.wrong, 0);
+				assert_int_equal(scene.tally->mismatches, 0);
+				tear_down(&scene);
+			}
+}
+
+static void
+the_first_answer_tells_echo_from_upper_and_holds(void **state)
+{
+	static const enum reply_kind kinds[] = { REPLY_ECHO, REPLY_UPPER };
+	uint8_t data[STREAM_MAX];
+
+	(void)state;
+	for (int k = 0; k < 2; k++) {
+		struct scene scene;
+		set_up(&scene, FRAMING_STREAM, "auto", 0);
+		size_t n = answers(&scene, kinds[k], scene.connection, 0, 3, data);
+		feed(&scene, data, n, 5);
+		assert_int_equal(scene.right, 3);
+		assert_int_equal(scene.told, 1 + kinds[k]);
+		/* From now on the other one is wrong. */
+		n = answers(&scene, kinds[1 - k], scene.connection, 3, 4, data);
+		feed(&scene, data, n, 100);
+		assert_int_equal(scene.wrong, 1);
+		tear_down(&scene);
+	}
+}
+
+static void
+an_altered_byte_makes_one_answer_wrong(void **state)
+{
+	uint8_t data[STREAM_MAX];
+
+	(void)state;
+	for (int framing = 0; framing_names[framing] != NULL; framing++) {
+		struct scene scene;
+		set_up(&scene, (enum framing)framing, "echo", 50);
+		size_t n = answers(&scene, REPLY_ECHO, 4, 0, MESSAGES, data);
+		size_t each = n / MESSAGES;
+		data[2 * each + 17] ^= 0x20;
+		feed(&scene, data, n, n);
+		assert_int_equal(scene.right, MESSAGES - 1);
+		assert_int_equal(scene.wrong, 1);
+		assert_string_equal(looks(&scene), "an altered byte");
+		const struct tally_mismatch *found = &scene.tally->mismatch[0];
+		assert_int_equal(found->connection, 4);
+		assert_int_equal(found->message, 2);
+		assert_int_equal(found->answer_offset, 17);
+		assert_int_equal(found->offset, 2 * each + 17);
+		assert_int_equal(found->got[0], found->expected[0] ^ 0x20);
+		tear_down(&scene);
+	}
+}
+
+static void
+an_answer_that_came_twice_is_surplus_and_spoils_none(void **state)
+{
+	uint8_t data[STREAM_MAX];
+
+	(void)state;
+	for (int framing = 0; framing_names[framing] != NULL; framing++) {
+		struct scene scene;
+		set_up(&scene, (enum framing)framing, "echo", 50);
+		size_t n = answers(&scene, REPLY_ECHO, 4, 0, 2, data);
+		size_t each = n / 2;
+		n += answers(&scene, REPLY_ECHO, 4, 1, MESSAGES, data + n);
+		feed(&scene, data, n, n);
+		assert_int_equal(scene.right, MESSAGES);
+		assert_int_equal(scene.tally->bytes_surplus, each);
+		assert_string_equal(looks(&scene), "a duplicate of message 1");
+		tear_down(&scene);
+	}
+}
+
+static void
+a_duplicate_with_nothing_owed_is_surplus(void **state)
+{
+	uint8_t data[STREAM_MAX];
+	struct scene scene;
+
+	(void)state;
+	set_up(&scene, FRAMING_STREAM, "echo", 50);
+	scene.owed = 2;
+	size_t n = answers(&scene, REPLY_ECHO, 4, 0, 2, data);
+	feed(&scene, data, n, n);
+	feed(&scene, data + n / 2, n / 2, 20);
+	assert_int_equal(scene.right, 2);
+	assert_int_equal(scene.tally->bytes_surplus, n / 2);
+	assert_int_equal(scene.tally->mismatches, 1);
+	assert_string_equal(looks(&scene), "a duplicate of message 1");
+	tear_down(&scene);
+}
+
+static void
+an_answer_left_out_is_wrong_and_those_behind_it_right(void **state)
+{
+	uint8_t data[STREAM_MAX];
+
+	(void)state;
+	for (int framing = 0; framing_names[framing] != NULL; framing++) {
+		struct scene scene;
+		set_up(&scene, (enum framing)framing, "echo", 50);
+		size_t n = answers(&scene, REPLY_ECHO, 4, 0, 2, data);
+		n += answers(&scene, REPLY_ECHO, 4, 4, MESSAGES, data + n);
+		feed(&scene, data, n, n);
+		assert_int_equal(scene.wrong, 2);
+		assert_int_equal(scene.right, MESSAGES - 2);
+		assert_non_null(strstr(looks(&scene), "a gap of 1"));
+		tear_down(&scene);
+	}
+}
+
+static void
+bytes_left_out_of_a_stream_spoil_their_answers_only(void **state)
+{
+	uint8_t data[STREAM_MAX];
+	struct scene scene;
+
+	(void)state;
+	set_up(&scene, FRAMING_STREAM, "echo", 50);
+	size_t n = answers(&scene, REPLY_ECHO, 4, 0, MESSAGES, data);
+	/* 20 bytes from the end of answer 1 to the beginning of answer 2 */
+	memmove(data + 90, data + 110, n - 110);
+	feed(&scene, data, n - 20, n);
+	assert_string_equal(looks(&scene), "a gap of 20 bytes");
+	assert_int_equal(scene.wrong, 2);
+	assert_int_equal(scene.right, MESSAGES - 2);
+	tear_down(&scene);
+}
+
+static void
+the_data_of_another_connection_is_named(void **state)
+{
+	uint8_t data[STREAM_MAX];
+
+	(void)state;
+	for (int framing = 0; framing_names[framing] != NULL; framing++) {
+		struct scene scene;
+		set_up(&scene, (enum framing)framing, "upper", 50);
+		size_t n = answers(&scene, REPLY_UPPER, 4, 0, 1, data);
+		n += answers(&scene, REPLY_UPPER, 13, 1, 2, data + n);
+		n += answers(&scene, REPLY_UPPER, 4, 2, MESSAGES, data + n);
+		feed(&scene, data, n, n);
+		assert_string_equal(
+		    looks(&scene), "another connection's data (connection 13)");
+		assert_int_equal(scene.wrong, 1);
+		assert_int_equal(scene.right, MESSAGES - 1);
+		tear_down(&scene);
+	}
+}
+
+static void
+an_answer_cut_short_in_its_frame_spoils_no_other(void **state)
+{
+	uint8_t data[STREAM_MAX];
+	struct scene scene;
+
+	(void)state;
+	set_up(&scene, FRAMING_LENGTH32, "echo", 50);
+	size_t n = answers(&scene, REPLY_ECHO, 4, 0, 2, data);
+	data[54 + 3] = 30;
+	n = 54 + 34 + answers(&scene, REPLY_ECHO, 4, 2, MESSAGES, data + 54 + 34);
+	feed(&scene, data, n, n);
+	assert_string_equal(looks(&scene), "a truncated answer");
+	assert_int_equal(scene.wrong, 1);
+	assert_int_equal(scene.right, MESSAGES - 1);
+	tear_down(&scene);
+}
+
+static void
+strange_bytes_are_none_of_what_was_sent(void **state)
+{
+	uint8_t data[STREAM_MAX];
+	struct scene scene;
+
+	(void)state;
+	set_up(&scene, FRAMING_STREAM, "echo", 50);
+	memset(data, '#', 50);
+	feed(&scene, data, 50, 50);
+	assert_string_equal(looks(&scene), "none of what was sent");
+	assert_int_equal(scene.wrong, 1);
+	tear_down(&scene);
+}
+
+static void
+a_connection_that_ends_inside_an_answer_is_noted(void **state)
+{
+	uint8_t data[STREAM_MAX];
+	struct scene scene;
+
+	(void)state;
+	set_up(&scene, FRAMING_STREAM, "echo", 50);
+	answers(&scene, REPLY_ECHO, 4, 0, 1, data);
+	feed(&scene, data, 30, 30);
+	assert_false(verify_end(&scene.verify, 4, &scene.stream, true));
+	assert_string_equal(looks(&scene), "a truncated answer");
+	assert_int_equal(scene.tally->mismatch[0].answer_offset, 30);
+	tear_down(&scene);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(answers_are_right_whatever_the_segments),
+		cmocka_unit_test(the_first_answer_tells_echo_from_upper_and_holds),
+		cmocka_unit_test(an_altered_byte_makes_one_answer_wrong),
+		cmocka_unit_test(an_answer_that_came_twice_is_surplus_and_spoils_none),
+		cmocka_unit_test(a_duplicate_with_nothing_owed_is_surplus),
+		cmocka_unit_test(an_answer_left_out_is_wrong_and_those_behind_it_right),
+		cmocka_unit_test(bytes_left_out_of_a_stream_spoil_their_answers_only),
+		cmocka_unit_test(the_data_of_another_connection_is_named),
+		cmocka_unit_test(an_answer_cut_short_in_its_frame_spoils_no_other),
+		cmocka_unit_test(strange_bytes_are_none_of_what_was_sent),
+		cmocka_unit_test(a_connection_that_ends_inside_an_answer_is_noted),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
