@@ -1,0 +1,214 @@
+#!/usr/bin/env bats
+# What yodel tells of a run: text, JSON, histograms, pages, merged and compared results.
+# shellcheck disable=SC2154 # run sets stderr
+
+load lib/helpers
+
+HDR_JS=3.0.1 # hdr-histogram-js
+
+check_result()
+{
+	/usr/bin/python3 "$BATS_TEST_DIRNAME/lib/check_result.py" "$@"
+}
+
+of_result() # FILE EXPRESSION - with the result as r
+{
+	python3 -c 'import json, sys; r = json.load(open(sys.argv[1])); print(eval(sys.argv[2]))' "$@"
+}
+
+run_to() # NAME ARG... - a quiet run against yodeld, its result in NAME.json
+{
+	local name=$1
+	shift
+	"$YODEL" -q --json "$name.json" "$@" "127.0.0.1:$PORT"
+}
+
+@test "the JSON of every kind of run is what the schema says, and adds up" {
+	start_yodeld --listen 127.0.0.1:0=upper
+	run_to seeds
+	run_to open -c 20 -R 2000 -d 1s --warmup 100ms --threshold 'p99<1s'
+	run_to paced -c 5 --interval 20ms -d 500ms --size 10:100 --seed 18446744073709551615
+	run -2 run_to wrong -c 2 -n 3 --expect echo
+	run -1 "$YODEL" -q --json refused.json -c 2 -n 1 127.0.0.1:1
+	check_result seeds.json open.json paced.json wrong.json refused.json
+	[ "$(of_result wrong.json 'len(r["mismatches"]) > 0')" = True ]
+	[ "$(of_result refused.json 'r["connections"]["failed"]["refused"]')" = 2 ]
+	[ "$(of_result open.json 'r["warmup"]["verified"] > 0')" = True ]
+}
+
+@test "the schema refuses a result with a key too many or too few" {
+	start_yodeld --listen 127.0.0.1:0=upper
+	run_to good
+	python3 - <<-'END'
+		import json
+		r = json.load(open("good.json"))
+		del r["messages"]["verified"]
+		json.dump(r, open("few.json", "w"))
+		r = json.load(open("good.json"))
+		r["host"]["mood"] = 1
+		json.dump(r, open("many.json", "w"))
+	END
+	run ! check_result few.json
+	run ! check_result many.json
+}
+
+@test "hdr-histogram-js reads the histograms, the percentiles and the log" {
+	npm install --silent --no-audit --no-fund --ignore-scripts --cache "$PWD/cache" \
+		"hdr-histogram-js@$HDR_JS" >npm.log 2>&1 || skip "no npm or no registry"
+	start_yodeld --listen 127.0.0.1:0=echo
+	run_to run -c 10 -R 3000 -d 2500ms --hgrm run.hgrm --hlog run.hlog
+	NODE_PATH=$PWD/node_modules run -0 node "$BATS_TEST_DIRNAME/lib/check_histograms.js" \
+		run.json run.hgrm run.hlog
+	[[ $output == *" compared" ]]
+}
+
+@test "a page made of the JSON is the page that the run wrote" {
+	start_yodeld --listen 127.0.0.1:0=upper
+	run_to run -c 10 -R 1000 -d 2200ms --html run.html --threshold 'p99.9<1s'
+	"$YODEL" report -o again.html run.json
+	cmp run.html again.html
+	"$YODEL" report run.json | cmp - run.html
+	run ! grep -iE '<script|https?://|src=|@import|url\(' run.html
+}
+
+@test "a page opens in Chromium, complete and without a word on its console" {
+	command -v chromium >/dev/null || skip "no chromium"
+	start_yodeld --listen 127.0.0.1:0=upper
+	run_to run -c 10 -R 1000 -d 2200ms --html run.html --threshold 'p50<1s'
+	chromium --headless --no-sandbox --disable-gpu --user-data-dir="$PWD/profile" \
+		--enable-logging=stderr --screenshot="$PWD/run.png" --window-size=960,2400 \
+		--virtual-time-budget=2000 "file://$PWD/run.html" 2>chromium.log
+	chromium --headless --no-sandbox --disable-gpu --user-data-dir="$PWD/profile" \
+		--dump-dom "file://$PWD/run.html" >run.dom 2>/dev/null
+	run ! grep -F CONSOLE chromium.log
+	[ "$(head -c 8 run.png | od -An -tx1 | tr -d ' ')" = 89504e470d0a1a0a ]
+	[ "$(wc -c <run.png)" -gt 40000 ]
+	python3 - <<-'END'
+		import html.parser, re
+		text = open("run.dom").read()
+		for wanted in ['aria-label="Latency by percentile"', 'aria-label="Rate over time"',
+		               'aria-label="Response over time"', 'id="trust"', 'id="equation"',
+		               'id="plan"', "<h2>Thresholds</h2>"]:
+		    assert wanted in text, wanted
+		# Every line of a chart has its points, all of them numbers.
+		paths = re.findall(r'<path class="line [^"]*" d="([^"]*)"', text)
+		assert len(paths) >= 8, len(paths)
+		for path in paths:
+		    assert re.fullmatch(r"([MLh][-0-9. ]+)+", path), path
+	END
+}
+
+@test "what others named is only text on the page" {
+	start_yodeld --listen 127.0.0.1:0=echo
+	run_to run -m '<script>alert("1")</script>' --html run.html
+	run ! grep -F '<script>' run.html
+	grep -qF '&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;' run.html
+}
+
+@test "a threshold that fails is exit status 99, and one that holds is not" {
+	start_yodeld --listen 127.0.0.1:0=upper
+	run -0 run_to run -c 2 -n 200 -m hello --threshold 'p50<1s' --threshold 'lost<=0'
+	run -99 run_to run -c 2 -n 200 -m hello --threshold 'p50<1s' --threshold 'rate<1'
+	[ "$(of_result run.json '[t["holds"] for t in r["thresholds"]]')" = "[True, False]" ]
+	run -64 --separate-stderr "$YODEL" --threshold 'p99=5ms' "127.0.0.1:$PORT"
+	[[ $stderr == *"wanted METRIC<LIMIT"* ]]
+}
+
+@test "the text report holds the equation and marks what a few values cannot tell" {
+	start_yodeld --listen 127.0.0.1:0=upper
+	run -0 "$YODEL" "127.0.0.1:$PORT"
+	[[ $output == *"6 sent = 6 verified + 0 wrong + 0 lost + 0 in flight"* ]]
+	[[ $output == *"?: too few values to know"* ]]
+	[[ $output == *"ok: 6 messages on 2 connections, every byte verified"* ]]
+}
+
+@test "with the JSON on stdout the report goes to stderr" {
+	start_yodeld --listen 127.0.0.1:0=upper
+	run -0 --separate-stderr "$YODEL" --json - -c 3 -n 3 -m hi "127.0.0.1:$PORT"
+	echo "$output" >run.json
+	check_result run.json
+	[[ $stderr == *"9 sent = 9 verified"* ]]
+}
+
+@test "progress asked for in a pipe is a line a second, and never is silent" {
+	start_yodeld --listen 127.0.0.1:0=upper
+	run -0 --separate-stderr run_to run -c 4 -R 500 -d 2500ms --progress always
+	[[ $stderr =~ "4 connections, "[0-9,]+" messages/s, p99 " ]]
+	[[ $stderr == *" s left"* ]]
+	[[ $stderr != *$'\r'* ]]
+	run -0 --separate-stderr run_to run -c 4 -R 500 -d 1200ms --progress never
+	[ -z "$stderr" ]
+}
+
+@test "two ranks merge into the sum of their counts, with each one's own percentiles" {
+	start_yodeld --listen 127.0.0.1:0=upper
+	run_to zero -c 10 -R 1000 -d 1s --rank 0/2
+	run_to one -c 10 -R 1000 -d 1s --rank 1/2
+	run -0 "$YODEL" merge -o all.json --hgrm all.hgrm zero.json one.json
+	[[ $output == *"10 connections to"* ]]
+	check_result all.json
+	for key in '["messages"]["verified"]' '["latency"]["response"]["count"]' \
+		'["connections"]["requested"]' '["bytes"]["received"]'; do
+		[ "$(of_result all.json "r$key")" = $(($(of_result zero.json "r$key") +
+			$(of_result one.json "r$key"))) ]
+	done
+	[ "$(of_result all.json '[k["rank"] for k in r["ranks"]]')" = "[0, 1]" ]
+	[ "$(of_result all.json 'r["ranks"][1]["p50_ns"]')" = \
+		"$(of_result one.json 'r["latency"]["response"]["p50_ns"]')" ]
+	[ "$(of_result all.json 'r["latency"]["response"]["max_ns"]')" = \
+		"$(of_result zero.json "max(r['latency']['response']['max_ns'],
+			$(of_result one.json 'r["latency"]["response"]["max_ns"]'))")" ]
+	# In any order, and added to what was merged before.
+	"$YODEL" merge -q -o back.json one.json zero.json
+	[ "$(of_result back.json 'r["latency"]["response"]["hdr"]')" = \
+		"$(of_result all.json 'r["latency"]["response"]["hdr"]')" ]
+	run -99 "$YODEL" merge -q --threshold 'p50<1us' zero.json one.json
+}
+
+@test "a rank that is missing or there twice is no measurement" {
+	start_yodeld --listen 127.0.0.1:0=upper
+	run_to zero -c 4 -n 2 -m hi --rank 0/2
+	run_to single -c 4 -n 2 -m hi
+	run -0 "$YODEL" merge zero.json
+	[[ $output == *"1 of 2 ranks are there"* ]]
+	run -3 "$YODEL" merge -q --strict zero.json
+	run -65 --separate-stderr "$YODEL" merge zero.json zero.json
+	[ "$stderr" = "yodel merge: zero.json: rank 0 is there twice" ]
+	run -65 --separate-stderr "$YODEL" merge zero.json single.json
+	[[ $stderr == *"another number of ranks"* ]]
+}
+
+@test "a result compared with itself differs by nothing, and a slower server is worse" {
+	start_yodeld --listen 127.0.0.1:0=upper
+	run_to fast -c 4 -d 1s -m hello
+	start_liar stall --time 0.02 --period 0.04
+	"$YODEL" -q --json slow.json -c 4 -d 1s -m hello "127.0.0.1:$LIAR_PORT"
+	run -0 "$YODEL" compare --fail-worse fast.json fast.json
+	[[ $output == *"nothing is worse by more than noise"* ]]
+	run -99 "$YODEL" compare --fail-worse fast.json slow.json
+	[[ $output =~ "service mean"[^$'\n']*WORSE ]]
+	run -0 "$YODEL" compare --fail-worse slow.json fast.json
+	[[ $output =~ "service mean"[^$'\n']*better ]]
+}
+
+@test "a file that is no result is refused by its name and place" {
+	printf '{\n "schema": "yodel.result/1",\n oops }' >broken.json
+	echo '{"schema": "other"}' >other.json
+	run -65 --separate-stderr "$YODEL" report broken.json
+	[[ $stderr == "yodel report: broken.json: line 3, column "* ]]
+	run -65 --separate-stderr "$YODEL" merge other.json
+	[ "$stderr" = 'yodel merge: other.json: schema: found "other", wanted "yodel.result/1"' ]
+	run -66 --separate-stderr "$YODEL" compare none.json none.json
+	[ "$stderr" = "yodel compare: none.json: No such file or directory" ]
+	run -64 "$YODEL" report
+	run -64 "$YODEL" merge
+	run -64 "$YODEL" compare one.json
+}
+
+@test "a report that cannot be written is a failure" {
+	start_yodeld --listen 127.0.0.1:0=upper
+	run -71 --separate-stderr run_to nowhere/run
+	[[ $stderr == *"nowhere/run.json: No such file or directory"* ]]
+	run -71 --separate-stderr "$YODEL" -q --html /dev/full "127.0.0.1:$PORT"
+	[[ $stderr == *"/dev/full: No space left on device"* ]]
+}
