@@ -22,9 +22,11 @@ set_option(int fd, int level, int option, int value)
 
 /* Binds fd; *ret_step says what failed. */
 static int
-bind_and_listen(struct endpoint *endpoint, int fd, bool is_first, const char **ret_step)
+bind_and_listen(struct endpoint *endpoint, const struct listener_config *config, int fd,
+    const char **ret_step)
 {
 	struct sockaddr *address = (struct sockaddr *)&endpoint->address.storage;
+	bool is_first = endpoint->group_count == 0;
 	*ret_step = "set up";
 	if (set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) < 0)
 		return -1;
@@ -32,7 +34,7 @@ bind_and_listen(struct endpoint *endpoint, int fd, bool is_first, const char **r
 	    set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1) < 0)
 		return -1;
 	/* Accepted sockets inherit it: no call for each connection. */
-	if (endpoint->nodelay && set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1) < 0)
+	if (set_option(fd, IPPROTO_TCP, TCP_NODELAY, config->nodelay) < 0)
 		return -1;
 	if (!is_first && set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1) < 0)
 		return -1;
@@ -43,20 +45,21 @@ bind_and_listen(struct endpoint *endpoint, int fd, bool is_first, const char **r
 	if (is_first && set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1) < 0)
 		return -1;
 	*ret_step = "listen on";
-	if (listen(fd, (int)endpoint->backlog) < 0)
+	if (listen(fd, (int)config->backlog) < 0)
 		return -1;
 	socklen_t length = sizeof(endpoint->address.storage);
 	return getsockname(fd, address, &length);
 }
 
 static int
-open_slot(struct endpoint *endpoint, uint32_t slot, bool is_first, char *error)
+open_slot(struct endpoint *endpoint, const struct listener_config *config,
+    uint32_t slot, char *error)
 {
 	const char *step = "open a socket for";
 	int fd = socket(endpoint->address.storage.ss_family,
 	    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd >= 0 && bind_and_listen(endpoint, fd, is_first, &step) == 0) {
-		endpoint->fds[slot] = fd;
+	if (fd >= 0 && bind_and_listen(endpoint, config, fd, &step) == 0) {
+		endpoint_put(endpoint, slot, fd);
 		return 0;
 	}
 	int saved = errno;
@@ -69,22 +72,33 @@ open_slot(struct endpoint *endpoint, uint32_t slot, bool is_first, char *error)
 }
 
 struct endpoint *
-endpoint_open(const struct listener_config *config, uint32_t slots, char *error)
+endpoint_create(const char *name, const struct address *address)
 {
 	struct endpoint *endpoint = calloc(1, sizeof(*endpoint));
-	if (endpoint != NULL)
-		endpoint->name = strdup(config->address_text);
-	if (endpoint == NULL || endpoint->name == NULL) {
-		snprintf(error, CONFIG_ERROR_MAX, "out of memory");
+	if (endpoint == NULL)
+		return NULL;
+	endpoint->name = strdup(name);
+	if (endpoint->name == NULL) {
 		free(endpoint);
 		return NULL;
 	}
-	endpoint->address = config->address;
-	endpoint->backlog = config->backlog;
-	endpoint->nodelay = config->nodelay;
+	endpoint->address = *address;
+	endpoint->listener = endpoint->next_listener = -1;
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++)
 		endpoint->fds[i] = -1;
-	if (endpoint_grow(endpoint, slots, error) == 0)
+	return endpoint;
+}
+
+struct endpoint *
+endpoint_open(const struct listener_config *config, uint32_t slots, char *error)
+{
+	struct endpoint *endpoint =
+	    endpoint_create(config->address_text, &config->address);
+	if (endpoint == NULL) {
+		snprintf(error, CONFIG_ERROR_MAX, "out of memory");
+		return NULL;
+	}
+	if (endpoint_grow(endpoint, config, slots, error) == 0)
 		return endpoint;
 	int saved = errno;
 	endpoint_destroy(endpoint);
@@ -92,26 +106,51 @@ endpoint_open(const struct listener_config *config, uint32_t slots, char *error)
 	return NULL;
 }
 
-int
-endpoint_grow(struct endpoint *endpoint, uint32_t slots, char *error)
+void
+endpoint_put(struct endpoint *endpoint, uint32_t slot, int fd)
 {
-	bool is_first = endpoint_sockets(endpoint) == 0;
+	endpoint->fds[slot] = fd;
+	endpoint->group[endpoint->group_count++] = (uint16_t)slot;
+}
+
+int
+endpoint_grow(struct endpoint *endpoint, const struct listener_config *config,
+    uint32_t slots, char *error)
+{
 	for (uint32_t i = 0; i < slots; i++) {
-		if (endpoint->fds[i] >= 0)
-			continue;
-		if (open_slot(endpoint, i, is_first, error) < 0)
+		if (endpoint->fds[i] < 0 && open_slot(endpoint, config, i, error) < 0)
 			return -1;
-		is_first = false;
 	}
 	return 0;
 }
 
 void
+endpoint_adjust(const struct endpoint *endpoint, const struct listener_config *config)
+{
+	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
+		int fd = endpoint->fds[i];
+		if (fd < 0)
+			continue;
+		if (listen(fd, (int)config->backlog) < 0 ||
+		    set_option(fd, IPPROTO_TCP, TCP_NODELAY, config->nodelay) < 0)
+			log_warn("%s: a socket stays as it was", endpoint->name);
+	}
+}
+
+void
 endpoint_close_slot(struct endpoint *endpoint, uint32_t slot)
 {
-	if (endpoint->fds[slot] >= 0)
-		close(endpoint->fds[slot]);
+	if (endpoint->fds[slot] < 0)
+		return;
+	close(endpoint->fds[slot]);
 	endpoint->fds[slot] = -1;
+	/* As reuseport_detach_sock() does: the last one moves into the gap. */
+	for (uint32_t i = 0; i < endpoint->group_count; i++) {
+		if (endpoint->group[i] == slot) {
+			endpoint->group[i] = endpoint->group[--endpoint->group_count];
+			break;
+		}
+	}
 }
 
 void
@@ -147,6 +186,15 @@ endpoint_turn_away(const struct endpoint *endpoint)
 			sizeof(program)) < 0)
 			log_warn(
 			    "%s: new connections are not turned away", endpoint->name);
+	}
+}
+
+void
+endpoint_welcome(const struct endpoint *endpoint)
+{
+	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
+		if (endpoint->fds[i] >= 0)
+			set_option(endpoint->fds[i], SOL_SOCKET, SO_DETACH_FILTER, 0);
 	}
 }
 

@@ -22,25 +22,43 @@ struct endpoint {
 	struct endpoint *next;
 	char *name;             /* the address as configured; owned */
 	struct address address; /* as bound: the port is known */
-	uint32_t backlog;
-	bool nodelay;
+	int listener; /* its number in the configuration; -1: not in it (any more) */
+	int next_listener; /* its number in the one that a turnover brings; -1: not in
+			      it */
+	bool is_new;       /* bound for the configuration to come */
+	bool is_passed;    /* made by the service manager (activation.c) */
+	uint32_t passed;   /* so many sockets it passed: each must be served */
+	bool is_stored;    /* the service manager keeps it over a restart */
 	int fds[LEDGER_SLOTS]; /* by slot; -1: none */
+	/* The group as the kernel has it: slots by index (group.c). */
+	uint16_t group[LEDGER_SLOTS];
+	uint32_t group_count;
+	bool is_steered; /* a program picks among the group's sockets */
 };
 
 /* Binds sockets for slots [0, slots) of a listener. NULL with one line in
  * error[CONFIG_ERROR_MAX] and errno. */
 struct endpoint *endpoint_open(const struct listener_config *config, uint32_t slots,
     char *error) __attribute__((warn_unused_result));
+/* An endpoint without sockets; NULL with ENOMEM. */
+struct endpoint *endpoint_create(const char *name, const struct address *address);
+/* Puts a listening socket into a slot (owned). */
+void endpoint_put(struct endpoint *endpoint, uint32_t slot, int fd);
 /* Adds sockets so that slots [0, slots) have one. 0, or -1 with the error. */
-int endpoint_grow(struct endpoint *endpoint, uint32_t slots, char *error)
-    __attribute__((warn_unused_result));
+int endpoint_grow(struct endpoint *endpoint, const struct listener_config *config,
+    uint32_t slots, char *error) __attribute__((warn_unused_result));
+/* Makes backlog and nodelay what the configuration says now. */
+void endpoint_adjust(
+    const struct endpoint *endpoint, const struct listener_config *config);
 /* Closes the socket of one slot. What waits in its queue is reset: empty it first. */
 void endpoint_close_slot(struct endpoint *endpoint, uint32_t slot);
 void endpoint_destroy(struct endpoint *endpoint);
 
 /* The kernel lets no new connection begin on any of the endpoint's sockets; handshakes
- * under way end as usual. For before its queues are emptied. */
+ * under way end as usual. For before its queues are emptied. endpoint_welcome undoes
+ * it. */
 void endpoint_turn_away(const struct endpoint *endpoint);
+void endpoint_welcome(const struct endpoint *endpoint);
 
 uint32_t endpoint_sockets(const struct endpoint *endpoint);
 

@@ -1,21 +1,11 @@
 /*
  * master.h - process 0 of yodeld: what it holds.
  *
- *   struct master     one; main.c fills it, everything else works on it
- *   struct slot       a place for one worker: its sockets stay when the worker goes
- *   struct process    one worker process, from fork to wait
- *
- * State of a slot x event (supervise.c; "-" cannot happen):
- *
- *   state        spawn      ready      died               retry     leave      gone
- *   EMPTY        STARTING   -          -                  -         EMPTY      -
- *   STARTING     -          SERVING    BACKING_OFF (1)    -         DRAINING   -
- *   SERVING      -          -          BACKING_OFF (1)    -         DRAINING   -
- *   BACKING_OFF  -          -          -                  STARTING  EMPTY      -
- *   DRAINING     -          (ignored)  EMPTY (2)          -         -          EMPTY
- *
- *   (1) the first death after a quiet time is followed by `retry` at once
- *   (2) `died` is any death that was not asked for, `gone` one that was
+ *   struct master    one; run.c fills it, everything else works on it
+ *   struct slot      a place for one worker: its sockets stay when the worker goes
+ *   struct process   one worker process, from fork to the close of its books
+ *   struct move      one hand-over of connections between two processes
+ *   struct turnover  a change of generation under way
  */
 #ifndef MASTER_MASTER_H
 #define MASTER_MASTER_H
@@ -33,14 +23,8 @@
 #include "conf/config.h"
 #include "master/endpoint.h"
 
-enum slot_state {
-	SLOT_EMPTY,
-	SLOT_STARTING,
-	SLOT_SERVING,
-	SLOT_DRAINING,
-	SLOT_BACKING_OFF,
-};
-extern const char *const slot_state_names[]; /* by enum slot_state */
+#define NS_PER_S UINT64_C(1000000000)
+#define NS_PER_MS UINT64_C(1000000)
 
 struct master;
 
@@ -50,25 +34,71 @@ struct process {
 	pid_t pid;
 	uint32_t slot;
 	uint32_t generation;
-	bool is_ready;
-	bool is_leaving; /* its end was asked for */
+	bool is_ready;    /* it has said READY */
+	bool is_leaving;  /* its end was asked for */
+	bool moves;       /* its connections are handed over when it leaves */
+	bool is_retired;  /* leaving, and its listeners are closed */
+	bool is_gone;     /* waited for; its books close when its moves are settled */
+	bool wants_taker; /* the one that took from it died */
 	int channel_fd;
 	struct event channel_event;
 	struct ledger_block *block;
-	uint64_t started_ns; /* CLOCK_MONOTONIC, as all times here */
-	uint64_t beats;      /* last seen */
-	uint64_t beat_ns;    /* when they last changed */
+	uint64_t moved_in, moved_out; /* in settled moves */
+	uint64_t started_ns;          /* CLOCK_MONOTONIC, as all times here */
+	uint64_t beats;               /* last seen */
+	uint64_t beat_ns;             /* when they last changed */
 	uint64_t abort_ns; /* when it was told to abort for being hung; 0: it was not */
 };
+
+enum slot_state {
+	SLOT_EMPTY,
+	SLOT_STARTING,
+	SLOT_SERVING,
+	SLOT_DRAINING,
+	SLOT_BACKING_OFF,
+};
+extern const char *const slot_state_names[]; /* by enum slot_state */
 
 struct slot {
 	struct master *master;
 	enum slot_state state;
-	struct process *process; /* the one that serves, or is meant to */
-	uint32_t failures;       /* deaths in a row */
+	struct process *process;   /* the one that serves, or is meant to */
+	struct process *successor; /* of the next generation, until it takes the slot */
+	uint32_t failures;         /* deaths in a row */
 	uint64_t restarts;
 	struct event retry_timer;
 };
+
+/* A hand-over, until both ends have said how it ended, or are gone. */
+struct move {
+	struct move *next;
+	uint32_t id;
+	struct process *giver, *taker;
+	bool has_gave, has_took;
+	uint64_t gave, took; /* connections */
+};
+
+/* A reload or an upgrade, from the first fork of the new generation until every slot
+ * has one of its workers. */
+struct turnover {
+	bool is_active;
+	bool is_upgrade;
+	bool again; /* another reload was asked for meanwhile */
+	struct config config;
+	uint32_t generation;
+	uint32_t slot_count;
+	uint32_t failures;
+	uint64_t started_ns;
+};
+
+/* What the last change of generation or size came to, for those who ask. */
+struct outcome {
+	uint64_t number; /* counts outcomes */
+	bool is_good;
+	char text[CONFIG_ERROR_MAX];
+};
+
+enum upgrade_wanted { UPGRADE_NONE, UPGRADE_FORTH, UPGRADE_BACK };
 
 enum master_phase { MASTER_STARTING, MASTER_RUNNING, MASTER_STOPPING };
 
@@ -77,6 +107,13 @@ enum master_phase { MASTER_STARTING, MASTER_RUNNING, MASTER_STOPPING };
 struct master {
 	enum master_phase phase;
 	int exit_status;
+	char **argv;           /* as it was started, for the upgrade */
+	const char *program;   /* path of the binary */
+	int former_program_fd; /* the image that left us its inheritance; -1: none */
+	bool is_heir;          /* and the upgrade is not concluded */
+	enum upgrade_wanted upgrade_wanted;
+	pid_t check_pid; /* the new program's check; 0: none runs */
+	int check_fd;    /* what it says */
 	struct config_sources sources;
 	int verbose;
 	struct config config;
@@ -84,17 +121,25 @@ struct master {
 	struct event_base *base;
 	struct ledger *ledger;
 	int ledger_fd;
-	struct endpoint *endpoints; /* in the order of config.listeners */
+	struct endpoint *endpoints;
 	struct slot slots[LEDGER_SLOTS];
 	uint32_t slot_count;
 	struct process *processes;
+	struct move *moves;
+	uint32_t last_move_id;
+	struct turnover turnover;
+	struct outcome outcome;
+	uint64_t started_ns;
 	uint64_t stop_deadline_ns;
+	bool is_scaling;      /* a change of size has not concluded */
+	uint64_t notified_ns; /* the last status line */
+	uint64_t watchdog_ns; /* the last beat for the service manager */
 	struct event watch_timer;
 	struct event signals[MASTER_SIGNALS];
 };
 
 /* Runs yodeld until it is stopped. Returns the exit status (sysexits). */
-int master_run(const struct config_sources *sources, int verbose);
+int master_run(const struct config_sources *sources, int verbose, char **argv);
 
 uint64_t master_now_ns(void);
 

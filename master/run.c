@@ -1,15 +1,29 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sysexits.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/log.h"
 
+#include "master/activation.h"
+#include "master/heartbeat.h"
 #include "master/master.h"
 #include "master/signals.h"
-#include "master/supervise.h"
+#include "master/slot.h"
+#include "master/upgrade.h"
+
+uint64_t
+master_now_ns(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+}
 
 /* As many descriptors as the system lets us have: each worker inherits the limit. */
 static void
@@ -24,35 +38,50 @@ raise_descriptor_limit(void)
 		    (unsigned long long)limit.rlim_cur);
 }
 
+static bool
+is_passed(const struct master *master, int listener)
+{
+	for (const struct endpoint *e = master->endpoints; e != NULL; e = e->next) {
+		if (e->listener == listener)
+			return true;
+	}
+	return false;
+}
+
 static int
 open_endpoints(struct master *master)
 {
-	struct endpoint **at = &master->endpoints;
+	if (activation_take(master) < 0)
+		return -1;
 	for (size_t i = 0; i < master->config.listener_count; i++) {
 		char error[CONFIG_ERROR_MAX];
-		*at = endpoint_open(
-		    &master->config.listeners[i], master->config.workers, error);
-		if (*at == NULL) {
+		if (is_passed(master, (int)i))
+			continue;
+		struct endpoint *endpoint = endpoint_open(
+		    &master->config.listeners[i], master->slot_count, error);
+		if (endpoint == NULL) {
 			log_errorx("%s", error);
 			return -1;
 		}
-		at = &(*at)->next;
+		endpoint->listener = (int)i;
+		endpoint->next = master->endpoints;
+		master->endpoints = endpoint;
 	}
 	return 0;
 }
 
 static void
-tell_endpoints(const struct master *master)
+tell_endpoints(const struct master *master, int listener)
 {
-	const struct endpoint *endpoint = master->endpoints;
-	for (size_t i = 0; i < master->config.listener_count; i++) {
-		const struct listener_config *config = &master->config.listeners[i];
+	const struct listener_config *config = &master->config.listeners[listener];
+	for (const struct endpoint *e = master->endpoints; e != NULL; e = e->next) {
 		char text[ADDRESS_TEXT_MAX];
-		uint32_t sockets = endpoint_sockets(endpoint);
-		log_info("listening on %s (%s, %s, %u socket%s)",
-		    address_format(&endpoint->address, text), config->reply_text,
-		    framing_names[config->framing], sockets, sockets == 1 ? "" : "s");
-		endpoint = endpoint->next;
+		uint32_t sockets = endpoint_sockets(e);
+		if (e->listener == listener)
+			log_info("listening on %s (%s, %s, %u socket%s)",
+			    address_format(&e->address, text), config->reply_text,
+			    framing_names[config->framing], sockets,
+			    sockets == 1 ? "" : "s");
 	}
 }
 
@@ -67,29 +96,52 @@ open_log(const struct config *config, int verbose)
 	return -1;
 }
 
+/* A server that begins: its own ledger, its own sockets. */
 static int
-start(struct master *master)
+begin(struct master *master)
 {
-	if (open_log(&master->config, master->verbose) < 0)
-		return -1;
-	raise_descriptor_limit();
-	master->base = event_base_new();
+	master->started_ns = master_now_ns();
+	master->generation = 1;
+	master->slot_count = master->config.workers;
 	master->ledger = ledger_create(&master->ledger_fd);
-	if (master->base == NULL || master->ledger == NULL) {
+	if (master->ledger == NULL) {
 		log_error("cannot start");
 		return -1;
 	}
 	if (open_endpoints(master) < 0)
 		return -1;
-	tell_endpoints(master);
-	if (signals_start(master) < 0 || supervise_start(master) < 0) {
+	for (size_t i = 0; i < master->config.listener_count; i++)
+		tell_endpoints(master, (int)i);
+	return 0;
+}
+
+static int
+start(struct master *master, bool is_heir)
+{
+	if (!is_heir && open_log(&master->config, master->verbose) < 0)
+		return -1;
+	raise_descriptor_limit();
+	master->base = event_base_new();
+	if (master->base == NULL) {
 		log_error("cannot start");
 		return -1;
 	}
-	master->generation = 1;
-	master->slot_count = master->config.workers;
+	if (is_heir &&
+	    (upgrade_inherit(master) < 0 ||
+		open_log(&master->config, master->verbose) < 0))
+		return -1;
+	if (!is_heir && begin(master) < 0)
+		return -1;
+	if (signals_start(master) < 0 || heartbeat_start(master) < 0) {
+		log_error("cannot start");
+		return -1;
+	}
+	if (is_heir) {
+		upgrade_resume(master);
+		return 0;
+	}
 	for (uint32_t i = 0; i < master->slot_count; i++)
-		supervise_fill(master, i);
+		slot_fill(master, i);
 	return 0;
 }
 
@@ -108,6 +160,7 @@ finish(struct master *master)
 	if (master->base != NULL)
 		event_base_free(master->base);
 	config_finish(&master->config);
+	free(master);
 }
 
 static void
@@ -121,26 +174,42 @@ tell_totals(const struct master *master)
 	    (unsigned long long)totals.counters[LEDGER_REPLIES_SENT]);
 }
 
+/* The path that an upgrade executes: what is there then, not what runs now. */
+static const char *
+program_path(void)
+{
+	static char path[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+	path[n > 0 ? n : 0] = '\0';
+	return path;
+}
+
 int
-master_run(const struct config_sources *sources, int verbose)
+master_run(const struct config_sources *sources, int verbose, char **argv)
 {
 	struct master *master = calloc(1, sizeof(*master));
 	if (master == NULL)
 		fatal(EX_OSERR, "cannot start");
+	bool is_heir = upgrade_is_heir();
 	master->sources = *sources;
 	master->verbose = verbose;
+	master->argv = argv;
+	master->program = program_path();
+	master->former_program_fd = -1;
 	char error[CONFIG_ERROR_MAX];
-	if (config_load(sources, &master->config, error) < 0)
-		fatalx(EX_CONFIG, "%s", error);
+	if (!is_heir && config_load(sources, &master->config, error) < 0) {
+		fprintf(stderr, "yodeld: %s\n", error);
+		finish(master);
+		return EX_CONFIG;
+	}
 	log_set_name("yodeld", "");
 	int status = EX_OSERR;
-	if (start(master) == 0) {
+	if (start(master, is_heir) == 0) {
 		event_base_dispatch(master->base);
 		signals_stop(master);
 		tell_totals(master);
 		status = master->exit_status;
 	}
 	finish(master);
-	free(master);
 	return status;
 }

@@ -7,23 +7,34 @@
 #include "proto/channel.h"
 
 #include "master/master.h"
-#include "master/supervise.h"
-
-static void
-drain(struct master *master)
-{
-	if (master->phase == MASTER_STOPPING)
-		return;
-	log_info("stopping: draining %llu connections",
-	    (unsigned long long)ledger_open_now(master->ledger));
-	supervise_drain(master, master->config.timeouts.drain_ns);
-}
+#include "master/process.h"
+#include "master/stop.h"
+#include "master/turnover.h"
+#include "master/upgrade.h"
 
 static void
 stop(struct master *master)
 {
 	log_info("stopping now");
-	supervise_stop(master);
+	stop_now(master);
+}
+
+static void
+reload(struct master *master)
+{
+	turnover_reload(master);
+}
+
+static void
+one_more(struct master *master)
+{
+	turnover_scale(master, master->slot_count + 1);
+}
+
+static void
+one_less(struct master *master)
+{
+	turnover_scale(master, master->slot_count - 1);
 }
 
 static void
@@ -31,18 +42,22 @@ reopen_log(struct master *master)
 {
 	if (log_reopen() < 0)
 		log_warn("the log file stays as it was");
-	supervise_tell_all(master, CHANNEL_LOG_REOPEN, 0);
+	process_tell_all(master, CHANNEL_LOG_REOPEN, 0);
 }
 
 static const struct {
 	int number;
 	void (*act)(struct master *master);
 } rows[] = {
-	{ SIGTERM, drain },
+	{ SIGHUP, reload },
+	{ SIGTERM, stop_in_order },
 	{ SIGINT, stop },
 	{ SIGQUIT, stop },
 	{ SIGUSR1, reopen_log },
-	{ SIGCHLD, supervise_reap },
+	{ SIGUSR2, upgrade_start },
+	{ SIGTTIN, one_more },
+	{ SIGTTOU, one_less },
+	{ SIGCHLD, process_reap },
 };
 
 #define ROWS (sizeof(rows) / sizeof(rows[0]))

@@ -35,16 +35,19 @@ static void
 keep_own_descriptors(const struct worker_args *args)
 {
 	enum { OTHERS = 5 };
-	int keep[CONFIG_LISTENERS_MAX + OTHERS];
-	size_t count = args->config->listener_count;
+	size_t count = args->socket_count;
+	int *keep = malloc((count + OTHERS) * sizeof(*keep));
+	if (keep == NULL)
+		fatal(EX_OSERR, "cannot close what is not ours");
 	for (size_t i = 0; i < count; i++)
-		keep[i] = args->listener_fds[i];
+		keep[i] = args->sockets[i].fd;
 	keep[count++] = STDIN_FILENO;
 	keep[count++] = STDOUT_FILENO;
 	keep[count++] = STDERR_FILENO;
 	keep[count++] = log_fd();
 	keep[count++] = args->channel_fd;
 	close_others(keep, count);
+	free(keep);
 }
 
 /* A worker is told what to do over its channel alone: what the terminal or the service

@@ -141,15 +141,21 @@ ledger_open(const struct ledger_totals *totals)
 	    totals->counters[LEDGER_CONNECTIONS_MOVED_OUT] - ledger_closed(totals);
 }
 
+uint64_t
+ledger_open_in_all(const struct ledger_totals *totals)
+{
+	return totals->counters[LEDGER_CONNECTIONS_ACCEPTED] - ledger_closed(totals);
+}
+
 void
-ledger_retire(struct ledger *ledger, struct ledger_block *block, uint64_t handed_over)
+ledger_retire(struct ledger *ledger, struct ledger_block *block, uint64_t moved_in,
+    uint64_t moved_out)
 {
 	struct ledger_totals totals = { 0 };
 	ledger_add_block(&totals, block);
-	uint64_t open = ledger_open(&totals);
-	uint64_t moved = handed_over < open ? handed_over : open;
-	totals.counters[LEDGER_CONNECTIONS_MOVED_OUT] += moved;
-	totals.closed[CLOSE_WORKER_LOST] += open - moved;
+	totals.counters[LEDGER_CONNECTIONS_MOVED_IN] = moved_in;
+	totals.counters[LEDGER_CONNECTIONS_MOVED_OUT] = moved_out;
+	totals.closed[CLOSE_WORKER_LOST] += ledger_open(&totals);
 
 	struct ledger_block *retired = &ledger->retired[load(&block->owner) - 1];
 	for (int i = 0; i < LEDGER_COUNTER_COUNT; i++)

@@ -96,11 +96,12 @@ struct ledger *ledger_create(int *ret_fd) __attribute__((warn_unused_result));
  */
 struct ledger *ledger_attach(int fd) __attribute__((warn_unused_result));
 
-/* Closes the books of a worker that is gone: what it held open is booked as
- * worker_lost, but for `handed_over` connections that another worker has already booked
- * as moved in. */
-void ledger_retire(
-    struct ledger *ledger, struct ledger_block *block, uint64_t handed_over);
+/* Closes the books of a worker that is gone. moved_in and moved_out are what the other
+ * ends of its hand-overs say, and stand in the place of its own counts, for it may have
+ * died between moving a connection and counting it. What it held open beyond that is
+ * booked as worker_lost; the block is free again. Only the master calls this. */
+void ledger_retire(struct ledger *ledger, struct ledger_block *block, uint64_t moved_in,
+    uint64_t moved_out);
 
 void ledger_add_block(struct ledger_totals *totals, const struct ledger_block *block);
 /* The sum of everything, retired and live. */
@@ -110,7 +111,10 @@ void ledger_sum(const struct ledger *ledger, struct ledger_totals *ret);
 void ledger_sum_slot(
     const struct ledger *ledger, uint32_t slot, struct ledger_totals *ret);
 uint64_t ledger_closed(const struct ledger_totals *totals);
+/* Of one worker or slot: what it took over counts, what it handed on does not. */
 uint64_t ledger_open(const struct ledger_totals *totals);
+/* Of the whole server: exact also while connections are on their way between workers. */
+uint64_t ledger_open_in_all(const struct ledger_totals *totals);
 /* Connections that all workers hold now, from their own gauges: cheap, and never more
  * than one connection for each worker off. */
 uint64_t ledger_open_now(const struct ledger *ledger);

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include <netinet/in.h>
@@ -15,6 +16,7 @@
 #include "worker/connection.h"
 #include "worker/leave.h"
 #include "worker/state.h"
+#include "worker/worker.h"
 
 #define ACCEPTS_PER_WAKEUP 4
 #define PAUSE_MS 100
@@ -187,19 +189,21 @@ on_emptying(evutil_socket_t fd, short what, void *argument)
 }
 
 int
-acceptor_start(struct worker *worker, const int *listener_fds)
+acceptor_start(struct worker *worker, const struct worker_socket *sockets, size_t count)
 {
 	evtimer_assign(&worker->accept_resume, worker->base, on_resume, worker);
 	evtimer_assign(&worker->emptying_timer, worker->base, on_emptying, worker);
 	worker->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	for (size_t i = 0; i < worker->listener_count; i++) {
+	worker->listeners = calloc(count, sizeof(*worker->listeners));
+	if (worker->listeners == NULL)
+		return -1;
+	worker->listener_count = count;
+	for (size_t i = 0; i < count; i++) {
 		struct listener *listener = &worker->listeners[i];
 		listener->worker = worker;
-		listener->number = i;
-		listener->config = &worker->config->listeners[i];
-		listener->fd = listener_fds[i];
-		if (listener->fd < 0)
-			continue;
+		listener->number = sockets[i].listener;
+		listener->config = &worker->config->listeners[listener->number];
+		listener->fd = sockets[i].fd;
 		event_assign(&listener->event, worker->base, listener->fd,
 		    EV_READ | EV_PERSIST, on_acceptable, listener);
 		if (event_add(&listener->event, NULL) < 0)
@@ -212,10 +216,11 @@ void
 acceptor_empty(struct worker *worker, unsigned which)
 {
 	for (size_t i = 0; i < worker->listener_count; i++) {
-		if (which != CHANNEL_ALL && which != i)
+		struct listener *listener = &worker->listeners[i];
+		if (which != CHANNEL_ALL && which != listener->number)
 			continue;
-		worker->listeners[i].emptying = true;
-		worker->listeners[i].heard = true;
+		listener->emptying = true;
+		listener->heard = true;
 	}
 	event_add(&worker->emptying_timer, &quiet_time);
 }

@@ -12,11 +12,11 @@
 #include <stddef.h>
 
 struct worker;
+struct worker_socket;
 
-/* Starts to accept on listener_fds (one for each configured listener, -1 for none;
- * owned from now on). 0, or -1 with errno. */
-int acceptor_start(struct worker *worker, const int *listener_fds)
-    __attribute__((warn_unused_result));
+/* Starts to accept on the sockets (owned from now on). 0, or -1 with errno. */
+int acceptor_start(struct worker *worker, const struct worker_socket *sockets,
+    size_t count) __attribute__((warn_unused_result));
 
 /* The listener (or all of them: CHANNEL_ALL) closes once nobody has come for a while:
  * for when its socket gets no new arrivals any more, and nobody in its queue may be

@@ -24,6 +24,7 @@
 
 #include "proto/close_reason.h"
 #include "proto/handover.h"
+
 #include "worker/output.h"
 #include "worker/peer.h"
 

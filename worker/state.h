@@ -2,7 +2,7 @@
  * state.h - what one worker process holds, and who may touch it.
  *
  *   struct worker     one, in worker.c; everything else hangs on it
- *   struct listener   one for each listener of the configuration; acceptor.c
+ *   struct listener   one for each listening socket; acceptor.c
  *   struct connection one for each open socket; connection.c, memory from pool.c
  *
  * There are no threads: every function here runs in the loop of the one process.

@@ -144,7 +144,7 @@ start(struct worker *worker, const struct worker_args *args)
 	    EV_READ | EV_PERSIST, on_channel, worker);
 	if (event_add(&worker->channel_event, NULL) < 0 || sweep_start(worker) < 0)
 		return -1;
-	return acceptor_start(worker, args->listener_fds);
+	return acceptor_start(worker, args->sockets, args->socket_count);
 }
 
 static void

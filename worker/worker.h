@@ -5,18 +5,26 @@
 #ifndef WORKER_WORKER_H
 #define WORKER_WORKER_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "proto/ledger.h"
 
 #include "conf/config.h"
 
+/* A listening socket of the worker's slot. */
+struct worker_socket {
+	int fd;            /* owned by the worker; non-blocking */
+	uint32_t listener; /* number in config->listeners */
+};
+
 struct worker_args {
 	const struct config *config;
 	uint32_t slot;
 	uint32_t generation;
-	int channel_fd;          /* to the master (proto/channel.h); owned */
-	const int *listener_fds; /* one for each of config->listeners, or -1; owned */
+	int channel_fd; /* to the master (proto/channel.h); owned */
+	const struct worker_socket *sockets; /* at least one for each listener */
+	size_t socket_count;
 	const struct ledger *ledger; /* for what all workers hold together */
 	struct ledger_block *block;  /* this worker's own */
 };

@@ -1,0 +1,24 @@
+/*
+ * activation.h - listening sockets that the service manager passes (sd_listen_fds(3)):
+ * those of a .socket unit, and those that yodeld gave it to keep over a restart or a
+ * crash (FDSTORE), with everybody who waits in their queues.
+ *
+ * Every passed socket is served. Where there are more of them for an address than
+ * workers, some workers serve several; where there are fewer, several workers share
+ * one.
+ */
+#ifndef MASTER_ACTIVATION_H
+#define MASTER_ACTIVATION_H
+
+#include "master/master.h"
+
+/* Makes endpoints of the passed sockets that belong to configured listeners; closes the
+ * others, and says so. 0, or -1 with the reason logged. */
+int activation_take(struct master *master) __attribute__((warn_unused_result));
+
+/* Gives the service manager every socket that it does not keep yet. */
+void activation_store(struct master *master);
+/* It forgets the sockets of an endpoint. */
+void activation_forget(const struct endpoint *endpoint);
+
+#endif

@@ -1,0 +1,23 @@
+/*
+ * group.h - which sockets of a SO_REUSEPORT group get new connections.
+ *
+ * Left alone, the kernel spreads them by a hash over all sockets of the group. A slot
+ * that is to get none (it is being retired, or its worker cannot come up) keeps its
+ * socket and its queue, but a small program picks among the others, at random.
+ *
+ * The program is a classic BPF one, which takes no privilege (SO_ATTACH_REUSEPORT_CBPF,
+ * socket(7)); it belongs to the group, not to a socket, and its answer is an index into
+ * the kernel's array of the group's sockets, which endpoint.c keeps a copy of.
+ */
+#ifndef MASTER_GROUP_H
+#define MASTER_GROUP_H
+
+#include <stdbool.h>
+
+#include "master/endpoint.h"
+
+/* New connections go to the slots with takes_new[slot] alone, or to all by hash when
+ * that is every one of them (or none). */
+void group_steer(struct endpoint *endpoint, const bool *takes_new);
+
+#endif

@@ -1,0 +1,72 @@
+#include "master/heartbeat.h"
+
+#include <signal.h>
+
+#include "lib/log.h"
+
+#include "master/notify.h"
+#include "master/stop.h"
+#include "master/upgrade.h"
+
+#define INTERVAL_MS 250
+
+/* A worker whose loop stands still gets its share of new connections like any other: it
+ * is told to dump core, then killed, and replaced like any that dies. Returns whether
+ * the loop has turned lately. */
+static bool
+watch_process(struct process *process, uint64_t now_ns)
+{
+	uint64_t limit_ns = process->master->config.timeouts.hung_ns;
+	uint64_t beats =
+	    atomic_load_explicit(&process->block->beats, memory_order_relaxed);
+	if (beats != process->beats) {
+		process->beats = beats;
+		process->beat_ns = now_ns;
+		return true;
+	}
+	if (limit_ns == 0 || now_ns - process->beat_ns < limit_ns)
+		return true;
+	if (process->abort_ns == 0) {
+		log_errorx(
+		    "worker %u (process %d) is hung: no turn of its loop for %llu "
+		    "ms; aborting it",
+		    process->slot, (int)process->pid,
+		    (unsigned long long)((now_ns - process->beat_ns) / NS_PER_MS));
+		process->abort_ns = now_ns;
+		kill(process->pid, SIGABRT);
+	} else if (now_ns - process->abort_ns >= STOP_GRACE_NS) {
+		kill(process->pid, SIGKILL);
+	}
+	return false;
+}
+
+static void
+on_turn(evutil_socket_t fd, short what, void *argument)
+{
+	(void)fd;
+	(void)what;
+	struct master *master = argument;
+	uint64_t now_ns = master_now_ns();
+	bool is_overdue =
+	    master->stop_deadline_ns != 0 && now_ns >= master->stop_deadline_ns;
+	bool all_beat = true;
+	for (struct process *p = master->processes; p != NULL; p = p->next) {
+		if (p->is_gone)
+			continue;
+		if (is_overdue)
+			kill(p->pid, SIGKILL);
+		else if (!watch_process(p, now_ns))
+			all_beat = false;
+	}
+	upgrade_turn(master);
+	notify_turn(master, now_ns, all_beat);
+}
+
+int
+heartbeat_start(struct master *master)
+{
+	struct timeval interval = { .tv_usec = INTERVAL_MS * 1000 };
+	event_assign(
+	    &master->watch_timer, master->base, -1, EV_PERSIST, on_turn, master);
+	return event_add(&master->watch_timer, &interval);
+}

@@ -1,0 +1,12 @@
+/*
+ * heartbeat.h - the master's regular look at its workers: who is hung, what is overdue,
+ * what the service manager is told.
+ */
+#ifndef MASTER_HEARTBEAT_H
+#define MASTER_HEARTBEAT_H
+
+#include "master/master.h"
+
+int heartbeat_start(struct master *master) __attribute__((warn_unused_result));
+
+#endif

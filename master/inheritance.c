@@ -1,0 +1,300 @@
+#include "master/inheritance.h"
+
+#include <sys/mman.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+
+#include "master/process.h"
+#include "master/slot.h"
+
+#define FIRST_LINE "yodeld-inheritance 1\n"
+
+static void
+keep_open(int fd, bool over_exec)
+{
+	if (fcntl(fd, F_SETFD, over_exec ? 0 : FD_CLOEXEC) < 0)
+		log_warn("descriptor %d does not survive", fd);
+}
+
+/* Every descriptor of the master that the next image needs. */
+static void
+keep_all_open(const struct master *master, bool over_exec)
+{
+	keep_open(master->ledger_fd, over_exec);
+	for (const struct endpoint *e = master->endpoints; e != NULL; e = e->next) {
+		for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
+			if (e->fds[i] >= 0)
+				keep_open(e->fds[i], over_exec);
+		}
+	}
+	for (const struct process *p = master->processes; p != NULL; p = p->next)
+		keep_open(p->channel_fd, over_exec);
+}
+
+/* --- writing ------------------------------------------------------------------------
+ */
+
+static void
+write_endpoint(FILE *out, const struct endpoint *endpoint)
+{
+	fprintf(out, "endpoint %d %d %u %s\n", endpoint->listener, endpoint->is_passed,
+	    address_port(&endpoint->address), endpoint->name);
+	for (uint32_t i = 0; i < endpoint->group_count; i++) {
+		uint32_t slot = endpoint->group[i];
+		fprintf(out, "socket %u %d\n", slot, endpoint->fds[slot]);
+	}
+}
+
+static void
+write_process(FILE *out, const struct process *p)
+{
+	fprintf(out, "process %d %u %u %d %td %d %d %d %" PRIu64 " %" PRIu64 "\n",
+	    (int)p->pid, p->slot, p->generation, p->channel_fd,
+	    p->block - p->master->ledger->live, p->is_ready, p->is_leaving,
+	    p->is_retired, p->moved_in, p->moved_out);
+}
+
+static void
+write_all(FILE *out, const struct master *master, const struct inheritance *inheritance,
+    int config_fd)
+{
+	fprintf(out, FIRST_LINE "pid %d\npurpose %s\nreason %s\n", (int)getpid(),
+	    inheritance->is_back ? "back" : "upgrade", inheritance->reason);
+	fprintf(out, "generation %u\nstarted %" PRIu64 "\nslots %u\nmoves %u\n",
+	    master->generation, master->started_ns, master->slot_count,
+	    master->last_move_id);
+	fprintf(out, "program %d\nledger %d\nconfig %d\n", inheritance->program_fd,
+	    master->ledger_fd, config_fd);
+	/* They are put in front one by one when read. */
+	for (const struct endpoint *e = master->endpoints; e != NULL; e = e->next)
+		write_endpoint(out, e);
+	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
+		const struct slot *slot = &master->slots[i];
+		if (slot->master != NULL)
+			fprintf(out, "slot %u %u %" PRIu64 "\n", i, slot->failures,
+			    slot->restarts);
+	}
+	for (const struct process *p = master->processes; p != NULL; p = p->next)
+		write_process(out, p);
+}
+
+/* The effective configuration in a memory file; -1 with errno. */
+static int
+write_config(const struct config *config)
+{
+	char *text = config_print(config);
+	int fd = text == NULL ? -1 : memfd_create("yodeld-config", 0);
+	if (fd >= 0 && write(fd, text, strlen(text)) != (ssize_t)strlen(text)) {
+		close(fd);
+		fd = -1;
+	}
+	free(text);
+	return fd;
+}
+
+int
+inheritance_write(const struct master *master, const struct inheritance *inheritance)
+{
+	int config_fd = write_config(&master->config);
+	int fd = memfd_create("yodeld-inheritance", 0);
+	FILE *out = fd < 0 ? NULL : fdopen(dup(fd), "w");
+	if (config_fd < 0 || out == NULL) {
+		if (fd >= 0)
+			close(fd);
+		if (config_fd >= 0)
+			close(config_fd);
+		return -1;
+	}
+	write_all(out, master, inheritance, config_fd);
+	if (fclose(out) != 0) {
+		close(fd);
+		close(config_fd);
+		return -1;
+	}
+	keep_open(inheritance->program_fd, true);
+	keep_all_open(master, true);
+	return fd;
+}
+
+void
+inheritance_withdraw(const struct master *master)
+{
+	keep_all_open(master, false);
+}
+
+/* --- reading ------------------------------------------------------------------------
+ */
+
+static int
+read_config(struct master *master, int fd)
+{
+	char path[32], error[CONFIG_ERROR_MAX];
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	const struct config_sources sources = { .file = path };
+	int rc = config_load(&sources, &master->config, error);
+	if (rc < 0)
+		log_errorx("the inherited configuration does not load: %s", error);
+	return rc;
+}
+
+static int
+read_endpoint(struct master *master, const char *line)
+{
+	int listener, is_passed, at = 0;
+	unsigned port;
+	char error[CONFIG_ERROR_MAX];
+	struct address address;
+	if (sscanf(line, "%d %d %u %n", &listener, &is_passed, &port, &at) < 3 ||
+	    at == 0 || address_parse(line + at, &address, error, sizeof(error)) < 0)
+		return -1;
+	struct endpoint *endpoint = endpoint_create(line + at, &address);
+	if (endpoint == NULL)
+		return -1;
+	address_set_port(&endpoint->address, (uint16_t)port);
+	endpoint->listener = listener;
+	endpoint->is_passed = is_passed != 0;
+	/* Steered or not, the next look decides it anew. */
+	endpoint->is_steered = true;
+	struct endpoint **end = &master->endpoints;
+	while (*end != NULL)
+		end = &(*end)->next;
+	*end = endpoint;
+	return 0;
+}
+
+static int
+read_socket(struct master *master, const char *line)
+{
+	unsigned slot;
+	int fd;
+	struct endpoint *endpoint = master->endpoints;
+	if (sscanf(line, "%u %d", &slot, &fd) != 2 || endpoint == NULL ||
+	    slot >= LEDGER_SLOTS)
+		return -1;
+	while (endpoint->next != NULL)
+		endpoint = endpoint->next;
+	endpoint_put(endpoint, slot, fd);
+	return 0;
+}
+
+static int
+read_slot(struct master *master, const char *line)
+{
+	unsigned number, failures;
+	uint64_t restarts;
+	if (sscanf(line, "%u %u %" SCNu64, &number, &failures, &restarts) != 3 ||
+	    number >= LEDGER_SLOTS)
+		return -1;
+	master->slots[number].failures = failures;
+	master->slots[number].restarts = restarts;
+	return 0;
+}
+
+static int
+read_process(struct master *master, const char *line)
+{
+	int pid, channel_fd, is_ready, is_leaving, is_retired;
+	unsigned slot, generation, block;
+	uint64_t moved_in, moved_out;
+	if (master->ledger == NULL ||
+	    sscanf(line, "%d %u %u %d %u %d %d %d %" SCNu64 " %" SCNu64, &pid, &slot,
+		&generation, &channel_fd, &block, &is_ready, &is_leaving, &is_retired,
+		&moved_in, &moved_out) != 10 ||
+	    slot >= LEDGER_SLOTS || block >= LEDGER_BLOCKS)
+		return -1;
+	struct process *process = process_inherit(
+	    master, pid, slot, channel_fd, &master->ledger->live[block]);
+	if (process == NULL)
+		return -1;
+	process->generation = generation;
+	process->is_ready = is_ready != 0;
+	process->is_leaving = is_leaving != 0;
+	process->is_retired = is_retired != 0;
+	process->moved_in = moved_in;
+	process->moved_out = moved_out;
+	process->wants_taker = process->is_leaving && process->is_ready;
+	if (!process->is_leaving || slot >= master->slot_count)
+		slot_install(process);
+	return 0;
+}
+
+static int
+read_line(struct master *master, char *line, struct inheritance *ret)
+{
+	char *value = strchr(line, ' ');
+	if (value == NULL)
+		return -1;
+	*value++ = '\0';
+	value[strcspn(value, "\n")] = '\0';
+	if (strcmp(line, "pid") == 0)
+		return atoi(value) == (int)getpid() ? 0 : -1;
+	if (strcmp(line, "purpose") == 0)
+		ret->is_back = strcmp(value, "back") == 0;
+	else if (strcmp(line, "reason") == 0)
+		snprintf(ret->reason, sizeof(ret->reason), "%s", value);
+	else if (strcmp(line, "generation") == 0)
+		master->generation = (uint32_t)strtoul(value, NULL, 10);
+	else if (strcmp(line, "started") == 0)
+		master->started_ns = strtoull(value, NULL, 10);
+	else if (strcmp(line, "slots") == 0)
+		master->slot_count = (uint32_t)strtoul(value, NULL, 10);
+	else if (strcmp(line, "moves") == 0)
+		master->last_move_id = (uint32_t)strtoul(value, NULL, 10);
+	else if (strcmp(line, "program") == 0)
+		ret->program_fd = atoi(value);
+	else if (strcmp(line, "ledger") == 0)
+		master->ledger = ledger_attach(master->ledger_fd = atoi(value));
+	else if (strcmp(line, "config") == 0)
+		return read_config(master, ret->config_fd = atoi(value));
+	else if (strcmp(line, "endpoint") == 0)
+		return read_endpoint(master, value);
+	else if (strcmp(line, "socket") == 0)
+		return read_socket(master, value);
+	else if (strcmp(line, "slot") == 0)
+		return read_slot(master, value);
+	else if (strcmp(line, "process") == 0)
+		return read_process(master, value);
+	else
+		return -1;
+	return 0;
+}
+
+int
+inheritance_read(struct master *master, int fd, struct inheritance *ret)
+{
+	char line[CONFIG_ERROR_MAX + 64];
+	*ret = (struct inheritance){ .program_fd = -1, .config_fd = -1 };
+	FILE *in = fdopen(fd, "r");
+	int rc = -1;
+	if (in != NULL && fseek(in, 0, SEEK_SET) == 0 &&
+	    fgets(line, sizeof(line), in) != NULL && strcmp(line, FIRST_LINE) == 0) {
+		rc = 0;
+		while (rc == 0 && fgets(line, sizeof(line), in) != NULL) {
+			rc = read_line(master, line, ret);
+			if (rc < 0)
+				log_errorx("inheritance: \"%s\" cannot be read", line);
+		}
+	}
+	if (in != NULL)
+		fclose(in);
+	if (rc == 0 && master->ledger == NULL) {
+		log_errorx("inheritance: its ledger has another layout");
+		rc = -1;
+	}
+	if (rc < 0)
+		return -1;
+	keep_all_open(master, false);
+	if (ret->program_fd >= 0)
+		keep_open(ret->program_fd, false);
+	if (ret->config_fd >= 0)
+		close(ret->config_fd);
+	return 0;
+}

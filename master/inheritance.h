@@ -1,0 +1,47 @@
+/*
+ * inheritance.h - what one program image leaves to the next one over an exec: listening
+ * sockets, ledger, workers. Lines of text in a memory file, the descriptors themselves
+ * stay open under their numbers:
+ *
+ *   yodeld-inheritance 1
+ *   pid 4711                                must be ours: exec keeps it
+ *   purpose upgrade|back
+ *   reason TEXT                             of going back
+ *   generation N / started NS / slots N / moves N
+ *   program FD                              the image that left this (O_PATH)
+ *   ledger FD
+ *   config FD                               the effective configuration, as JSON
+ *   endpoint LISTENER PASSED PORT NAME
+ *   socket SLOT FD                          of the endpoint above, in the group's order
+ *   slot NUMBER FAILURES RESTARTS
+ *   process PID SLOT GENERATION CHANNEL BLOCK READY LEAVING RETIRED MOVED_IN MOVED_OUT
+ */
+#ifndef MASTER_INHERITANCE_H
+#define MASTER_INHERITANCE_H
+
+#include <stdbool.h>
+
+#include "master/master.h"
+
+#define INHERITANCE_VARIABLE "YODELD_INHERITANCE" /* holds the memory file's number */
+
+struct inheritance {
+	bool is_back; /* to the image that was before, else an upgrade */
+	int program_fd;
+	int config_fd; /* only while it is read */
+	char reason[CONFIG_ERROR_MAX];
+};
+
+/* Writes it. The memory file's descriptor, or -1 with errno. All descriptors named in
+ * it (and itself) are left open over an exec; inheritance_withdraw undoes that. */
+int inheritance_write(const struct master *master,
+    const struct inheritance *inheritance) __attribute__((warn_unused_result));
+void inheritance_withdraw(const struct master *master);
+
+/* Reads it into a fresh master: configuration, ledger, endpoints, slots, processes. 0,
+ * or -1 with the reason logged and every descriptor as it was left; the program's is
+ * known then, if its line could be read. fd is closed. */
+int inheritance_read(struct master *master, int fd, struct inheritance *ret)
+    __attribute__((warn_unused_result));
+
+#endif

@@ -1,0 +1,149 @@
+#include "master/leaving.h"
+
+#include "lib/log.h"
+
+#include "proto/channel.h"
+
+#include "master/activation.h"
+#include "master/move.h"
+#include "master/notify.h"
+#include "master/process.h"
+#include "master/slot.h"
+#include "master/turnover.h"
+
+/* The worker that is to take over what `giver` holds: the one in its slot, or the one
+ * that its slot's number falls to; any other that serves when that one does not. */
+static struct process *
+find_taker(const struct process *giver)
+{
+	struct master *master = giver->master;
+	for (uint32_t i = 0; i < master->slot_count; i++) {
+		struct slot *slot =
+		    &master->slots[(giver->slot + i) % master->slot_count];
+		if (slot->state == SLOT_SERVING && slot->process != giver)
+			return slot->process;
+	}
+	return NULL;
+}
+
+static void
+find_one(struct process *giver)
+{
+	struct process *taker = find_taker(giver);
+	if (taker != NULL)
+		move_start(giver, taker);
+	else
+		giver->wants_taker = true;
+}
+
+void
+leaving_find_takers(struct master *master)
+{
+	for (struct process *p = master->processes; p != NULL; p = p->next) {
+		if (p->wants_taker && p->is_leaving && !p->is_gone &&
+		    !move_is_giving(p))
+			find_one(p);
+	}
+}
+
+/* What the service manager keeps over a restart keeps its queue, for the next instance.
+ */
+static void
+empty_unstored(const struct process *process)
+{
+	for (const struct endpoint *e = process->master->endpoints; e != NULL;
+	     e = e->next) {
+		if (!e->is_stored && e->listener >= 0)
+			process_tell(process, CHANNEL_EMPTY, (uint32_t)e->listener, 0);
+	}
+}
+
+/* The queues of listeners that the new configuration has not are emptied, too. */
+static void
+empty_removed(const struct process *process)
+{
+	const struct master *master = process->master;
+	for (const struct endpoint *e = master->endpoints; e != NULL; e = e->next) {
+		if (e->listener < 0 && e->next_listener >= 0)
+			process_tell(
+			    process, CHANNEL_EMPTY, (uint32_t)e->next_listener, 0);
+	}
+}
+
+void
+leaving_start(struct process *process, enum leaving_kind kind)
+{
+	struct master *master = process->master;
+	process->is_leaving = true;
+	process->moves = kind != LEAVING_FOR_GOOD && process->is_ready;
+	if (kind == LEAVING_SOCKETS_STAY)
+		empty_removed(process);
+	else if (kind == LEAVING_FOR_GOOD)
+		empty_unstored(process);
+	else
+		process_tell(process, CHANNEL_EMPTY, CHANNEL_ALL, 0);
+	process_tell(
+	    process, CHANNEL_LEAVE, process->moves, master->config.timeouts.drain_ns);
+	if (process->moves)
+		find_one(process);
+}
+
+/* --- sockets that nobody serves -----------------------------------------------------
+ */
+
+/* Some worker that leaves may still accept from a socket of this slot (-1: of any). */
+static bool
+is_being_emptied(const struct master *master, int slot)
+{
+	for (const struct process *p = master->processes; p != NULL; p = p->next) {
+		bool may_accept = !p->is_gone && p->is_leaving && !p->is_retired;
+		if (may_accept && (slot < 0 || p->slot == (uint32_t)slot))
+			return true;
+	}
+	return false;
+}
+
+static void
+close_slots(struct master *master)
+{
+	for (uint32_t i = master->slot_count; i < LEDGER_SLOTS; i++) {
+		struct slot *slot = &master->slots[i];
+		bool has_worker = slot->process != NULL && !slot->process->is_retired;
+		if (slot->master == NULL || slot->successor != NULL || has_worker ||
+		    is_being_emptied(master, (int)i))
+			continue;
+		for (struct endpoint *e = master->endpoints; e != NULL; e = e->next)
+			endpoint_close_slot(e, i);
+	}
+}
+
+static void
+close_removed(struct master *master)
+{
+	if (master->turnover.is_active || is_being_emptied(master, -1))
+		return;
+	struct endpoint **at = &master->endpoints;
+	while (*at != NULL) {
+		struct endpoint *endpoint = *at;
+		if (endpoint->listener >= 0) {
+			at = &endpoint->next;
+			continue;
+		}
+		log_info("no longer listening on %s", endpoint->name);
+		*at = endpoint->next;
+		activation_forget(endpoint);
+		endpoint_destroy(endpoint);
+	}
+}
+
+void
+leaving_check(struct master *master)
+{
+	if (master->phase != MASTER_RUNNING)
+		return;
+	if (!master->turnover.is_active)
+		close_slots(master);
+	close_removed(master);
+	slot_steer(master);
+	notify_status(master);
+}

@@ -1,0 +1,27 @@
+/*
+ * leaving.h - workers that are to end: what they are told, where their connections go,
+ * and when the sockets that nobody serves any more are closed.
+ *
+ * A socket is retired in this order, so that nobody who has reached it is lost: no new
+ * connections begin on it (slot_steer, endpoint_turn_away); its worker accepts until
+ * nobody has come for a while, and says RETIRED; only then is it closed.
+ */
+#ifndef MASTER_LEAVING_H
+#define MASTER_LEAVING_H
+
+#include "master/master.h"
+
+enum leaving_kind {
+	LEAVING_SOCKETS_STAY, /* somebody else serves them (but removed listeners) */
+	LEAVING_EMPTY_ALL,    /* its slot goes: all its queues are emptied first */
+	LEAVING_FOR_GOOD,     /* the server stops: emptied, drained, nothing moves */
+};
+
+/* Asks a worker to leave. Its connections move to another one unless it is for good. */
+void leaving_start(struct process *process, enum leaving_kind kind);
+/* Finds somebody for those who have connections to give and nobody to take them. */
+void leaving_find_takers(struct master *master);
+/* Closes the sockets that nobody serves any more. */
+void leaving_check(struct master *master);
+
+#endif

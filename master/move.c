@@ -1,0 +1,180 @@
+#include "master/move.h"
+
+#include <sys/socket.h>
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+
+#include "proto/channel.h"
+
+#include "master/leaving.h"
+#include "master/process.h"
+
+static uint64_t
+booked_out(const struct process *process)
+{
+	return atomic_load_explicit(
+	    &process->block->counters[LEDGER_CONNECTIONS_MOVED_OUT],
+	    memory_order_relaxed);
+}
+
+/* How many connections have changed hands, by the best witness. */
+static uint64_t
+moved_connections(const struct move *move)
+{
+	if (move->has_took)
+		return move->took;
+	if (move->has_gave)
+		return move->gave;
+	return booked_out(move->giver) - move->giver->moved_out;
+}
+
+static bool
+is_settled(const struct move *move)
+{
+	return (move->has_gave || move->giver->is_gone) &&
+	    (move->has_took || move->taker->is_gone);
+}
+
+static bool
+has_moves(const struct process *process)
+{
+	for (const struct move *m = process->master->moves; m != NULL; m = m->next) {
+		if (m->giver == process || m->taker == process)
+			return true;
+	}
+	return false;
+}
+
+static void
+bury_if_done(struct process *process)
+{
+	if (process->is_gone && !has_moves(process))
+		process_bury(process);
+}
+
+static void
+settle(struct move *move)
+{
+	struct process *giver = move->giver, *taker = move->taker;
+	uint64_t moved = moved_connections(move);
+	giver->moved_out += moved;
+	taker->moved_in += moved;
+	log_debug(
+	    "worker %u (process %d) gave %llu connections to worker %u (process %d)",
+	    giver->slot, (int)giver->pid, (unsigned long long)moved, taker->slot,
+	    (int)taker->pid);
+	bool needs_another = taker->is_gone && !giver->is_gone;
+	free(move);
+	bury_if_done(taker);
+	if (needs_another) {
+		giver->wants_taker = true;
+		leaving_find_takers(giver->master);
+	}
+	bury_if_done(giver);
+}
+
+static void
+settle_all(struct master *master)
+{
+	struct move **at = &master->moves;
+	while (*at != NULL) {
+		struct move *move = *at;
+		if (is_settled(move)) {
+			*at = move->next;
+			settle(move);
+			at = &master->moves;
+		} else {
+			at = &move->next;
+		}
+	}
+}
+
+static struct move *
+find(const struct master *master, uint32_t id)
+{
+	struct move *move = master->moves;
+	while (move != NULL && move->id != id)
+		move = move->next;
+	return move;
+}
+
+void
+move_on_gave(struct process *giver, uint32_t id, uint64_t connections)
+{
+	struct move *move = find(giver->master, id);
+	if (move == NULL || move->giver != giver)
+		return;
+	move->has_gave = true;
+	move->gave = connections;
+	settle_all(giver->master);
+}
+
+void
+move_on_took(struct process *taker, uint32_t id, uint64_t connections)
+{
+	struct move *move = find(taker->master, id);
+	if (move == NULL || move->taker != taker)
+		return;
+	move->has_took = true;
+	move->took = connections;
+	settle_all(taker->master);
+}
+
+void
+move_on_gone(struct process *process)
+{
+	struct master *master = process->master;
+	if (has_moves(process))
+		settle_all(master);
+	else
+		process_bury(process);
+}
+
+bool
+move_is_giving(const struct process *process)
+{
+	for (const struct move *m = process->master->moves; m != NULL; m = m->next) {
+		if (m->giver == process && !m->has_gave)
+			return true;
+	}
+	return false;
+}
+
+static int
+tell_end(const struct process *process, uint32_t verb, uint32_t id, int fd)
+{
+	const struct channel_message message = { .verb = verb, .argument = id };
+	return channel_send(process->channel_fd, &message, fd);
+}
+
+void
+move_start(struct process *giver, struct process *taker)
+{
+	struct master *master = giver->master;
+	int fds[2];
+	struct move *move = calloc(1, sizeof(*move));
+	if (move == NULL ||
+	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) <
+		0) {
+		log_warn("worker %u cannot hand its connections over", giver->slot);
+		process_tell(giver, CHANNEL_LEAVE, 0, 0);
+		free(move);
+		return;
+	}
+	giver->wants_taker = false;
+	*move = (struct move){ .next = master->moves,
+		.id = ++master->last_move_id,
+		.giver = giver,
+		.taker = taker };
+	master->moves = move;
+	/* One that cannot be told is dying, and its death settles the move. */
+	if (tell_end(taker, CHANNEL_TAKE, move->id, fds[0]) < 0)
+		log_debug("worker %u does not hear that it is to take", taker->slot);
+	if (tell_end(giver, CHANNEL_GIVE, move->id, fds[1]) < 0)
+		log_debug("worker %u does not hear that it is to give", giver->slot);
+	close(fds[0]);
+	close(fds[1]);
+}

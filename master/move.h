@@ -1,0 +1,28 @@
+/*
+ * move.h - hand-overs of open connections between two workers (proto/handover.h), and
+ * their accounts: the ledger balances to the last connection, whoever dies on the way.
+ *
+ * Both ends say at the end how many connections moved. Where one died before it could,
+ * the other's number counts; where both did, what the giver had booked. A process that
+ * is gone is buried when its moves are settled.
+ */
+#ifndef MASTER_MOVE_H
+#define MASTER_MOVE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "master/master.h"
+
+/* Tells both to begin. A failure is logged; the giver then drains. */
+void move_start(struct process *giver, struct process *taker);
+
+void move_on_gave(struct process *giver, uint32_t id, uint64_t connections);
+void move_on_took(struct process *taker, uint32_t id, uint64_t connections);
+/* Settles what can be settled now, and buries those who wait for nothing more. */
+void move_on_gone(struct process *process);
+
+/* True while the process gives connections away. */
+bool move_is_giving(const struct process *process);
+
+#endif

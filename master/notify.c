@@ -1,0 +1,90 @@
+#include "master/notify.h"
+
+#include <stdio.h>
+
+#include <systemd/sd-daemon.h>
+
+#include "master/activation.h"
+#include "master/slot.h"
+
+#define STATUS_NS (2 * NS_PER_S)
+
+static uint32_t
+backing_off(const struct master *master)
+{
+	uint32_t count = 0;
+	for (uint32_t i = 0; i < master->slot_count; i++)
+		count += master->slots[i].state == SLOT_BACKING_OFF;
+	return count;
+}
+
+static void
+format_status(const struct master *master, char *text, size_t size)
+{
+	struct ledger_totals totals;
+	ledger_sum(master->ledger, &totals);
+	uint32_t failing = backing_off(master);
+	int n = snprintf(text, size,
+	    "generation %u: %u of %u workers serve %llu connections, %llu messages so "
+	    "far",
+	    master->generation, slot_serving(master), master->slot_count,
+	    (unsigned long long)ledger_open_in_all(&totals),
+	    (unsigned long long)totals.counters[LEDGER_MESSAGES_RECEIVED]);
+	if (failing > 0 && n > 0 && (size_t)n < size)
+		snprintf(text + n, size - (size_t)n, "; %u backing off", failing);
+}
+
+static void
+send_state(const struct master *master, const char *state)
+{
+	char status[192];
+	format_status(master, status, sizeof(status));
+	sd_notifyf(0, "%sSTATUS=%s", state, status);
+}
+
+void
+notify_ready(struct master *master)
+{
+	if (master->phase != MASTER_RUNNING || master->turnover.is_active)
+		return;
+	activation_store(master);
+	send_state(master, "READY=1\n");
+}
+
+void
+notify_reloading(struct master *master)
+{
+	char state[64];
+	snprintf(state, sizeof(state), "RELOADING=1\nMONOTONIC_USEC=%llu\n",
+	    (unsigned long long)(master_now_ns() / 1000));
+	send_state(master, state);
+}
+
+void
+notify_stopping(struct master *master)
+{
+	send_state(master, "STOPPING=1\n");
+}
+
+void
+notify_status(struct master *master)
+{
+	master->notified_ns = master_now_ns();
+	send_state(master, "");
+}
+
+void
+notify_turn(struct master *master, uint64_t now_ns, bool all_beat)
+{
+	uint64_t watchdog_us = 0;
+	bool has_watchdog = sd_watchdog_enabled(0, &watchdog_us) > 0;
+	/* Twice in its time, as sd_watchdog_enabled(3) recommends; this look comes
+	 * often. */
+	if (has_watchdog && all_beat &&
+	    now_ns - master->watchdog_ns >= watchdog_us * 1000 / 2) {
+		master->watchdog_ns = now_ns;
+		sd_notify(0, "WATCHDOG=1");
+	}
+	if (now_ns - master->notified_ns >= STATUS_NS)
+		notify_status(master);
+}

@@ -1,0 +1,22 @@
+/*
+ * notify.h - what the service manager is told (sd_notify(3)): READY, RELOADING,
+ * STOPPING, STATUS with real numbers, WATCHDOG while every worker's loop turns. Without
+ * NOTIFY_SOCKET nothing is sent.
+ */
+#ifndef MASTER_NOTIFY_H
+#define MASTER_NOTIFY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "master/master.h"
+
+void notify_ready(struct master *master);
+void notify_reloading(struct master *master);
+void notify_stopping(struct master *master);
+/* The status line, when something that it says has changed. */
+void notify_status(struct master *master);
+/* From the regular look: the watchdog when it is due, and the status now and then. */
+void notify_turn(struct master *master, uint64_t now_ns, bool all_beat);
+
+#endif

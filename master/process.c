@@ -1,0 +1,248 @@
+#include "master/process.h"
+
+#include <sys/wait.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+
+#include "proto/channel.h"
+
+#include "master/leaving.h"
+#include "master/move.h"
+#include "master/slot.h"
+#include "master/spawn.h"
+#include "master/upgrade.h"
+
+static void
+on_message(struct process *process, const struct channel_message *message)
+{
+	switch ((enum channel_verb)message->verb) {
+	case CHANNEL_READY:
+		process->is_ready = true;
+		slot_on_ready(process);
+		break;
+	case CHANNEL_RETIRED:
+		process->is_retired = true;
+		leaving_check(process->master);
+		break;
+	case CHANNEL_GAVE:
+		move_on_gave(process, message->argument, message->value);
+		break;
+	case CHANNEL_TOOK:
+		move_on_took(process, message->argument, message->value);
+		break;
+	default:
+		log_warnx("worker %u says %u, which is not known", process->slot,
+		    message->verb);
+		break;
+	}
+}
+
+static void
+on_channel(evutil_socket_t fd, short what, void *argument)
+{
+	(void)what;
+	struct process *process = argument;
+	struct channel_message message;
+	int descriptor, rc;
+	while ((rc = channel_receive(fd, &message, &descriptor)) > 0) {
+		if (descriptor >= 0)
+			close(descriptor);
+		on_message(process, &message);
+	}
+	/* At the end of file there is nothing to hear any more; SIGCHLD tells the rest.
+	 */
+	if (rc == 0 || errno != EAGAIN)
+		event_del(&process->channel_event);
+}
+
+static struct process *
+create(struct master *master, uint32_t slot, int channel_fd, struct ledger_block *block)
+{
+	struct process *process = block == NULL ? NULL : calloc(1, sizeof(*process));
+	if (process == NULL) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	process->master = master;
+	process->slot = slot;
+	process->channel_fd = channel_fd;
+	process->block = block;
+	process->started_ns = process->beat_ns = master_now_ns();
+	process->next = master->processes;
+	master->processes = process;
+	event_assign(&process->channel_event, master->base, channel_fd,
+	    EV_READ | EV_PERSIST, on_channel, process);
+	event_add(&process->channel_event, NULL);
+	return process;
+}
+
+static void
+destroy(struct process *process)
+{
+	struct process **at = &process->master->processes;
+	while (*at != process)
+		at = &(*at)->next;
+	*at = process->next;
+	event_del(&process->channel_event);
+	close(process->channel_fd);
+	free(process);
+}
+
+struct process *
+process_inherit(struct master *master, pid_t pid, uint32_t slot, int channel_fd,
+    struct ledger_block *block)
+{
+	struct process *process = create(master, slot, channel_fd, block);
+	if (process != NULL)
+		process->pid = pid;
+	return process;
+}
+
+/* The sockets of a slot, for the configuration that is, or for the one to come. */
+static size_t
+gather_sockets(const struct master *master, const struct config *config, uint32_t slot,
+    struct worker_socket *ret)
+{
+	size_t count = 0;
+	bool is_next = config != &master->config;
+	for (const struct endpoint *e = master->endpoints; e != NULL; e = e->next) {
+		int listener = is_next ? e->next_listener : e->listener;
+		if (listener >= 0 && e->fds[slot] >= 0)
+			ret[count++] = (struct worker_socket){ .fd = e->fds[slot],
+				.listener = (uint32_t)listener };
+	}
+	return count;
+}
+
+static size_t
+endpoint_count(const struct master *master)
+{
+	size_t count = 0;
+	for (const struct endpoint *e = master->endpoints; e != NULL; e = e->next)
+		count++;
+	return count;
+}
+
+static int
+fork_into(struct process *process, const struct config *config, int channel_fd)
+{
+	struct master *master = process->master;
+	struct worker_socket *sockets =
+	    calloc(endpoint_count(master), sizeof(*sockets));
+	if (sockets == NULL)
+		return -1;
+	const struct worker_args args = {
+		.config = config,
+		.slot = process->slot,
+		.generation = process->generation,
+		.channel_fd = channel_fd,
+		.sockets = sockets,
+		.socket_count = gather_sockets(master, config, process->slot, sockets),
+		.ledger = master->ledger,
+		.block = process->block,
+	};
+	process->pid = spawn_worker(&args);
+	free(sockets);
+	return process->pid > 0 ? 0 : -1;
+}
+
+struct process *
+process_start(struct master *master, const struct config *config, uint32_t generation,
+    uint32_t slot)
+{
+	int channel[2];
+	if (channel_open(channel) < 0)
+		return NULL;
+	struct ledger_block *block = ledger_claim(master->ledger, slot);
+	struct process *process = create(master, slot, channel[0], block);
+	if (process == NULL) {
+		close(channel[0]);
+		close(channel[1]);
+		if (block != NULL)
+			ledger_retire(master->ledger, block, 0, 0);
+		errno = ENOMEM;
+		return NULL;
+	}
+	process->generation = generation;
+	int rc = fork_into(process, config, channel[1]);
+	int saved = errno;
+	close(channel[1]);
+	if (rc == 0)
+		return process;
+	ledger_retire(master->ledger, block, 0, 0);
+	destroy(process);
+	errno = saved;
+	return NULL;
+}
+
+void
+process_tell(
+    const struct process *process, uint32_t verb, uint32_t argument, uint64_t value)
+{
+	const struct channel_message message = {
+		.verb = verb, .argument = argument, .value = value
+	};
+	if (channel_send(process->channel_fd, &message, -1) < 0)
+		log_debug("worker %u does not hear message %u", process->slot, verb);
+}
+
+void
+process_tell_all(const struct master *master, uint32_t verb, uint32_t argument)
+{
+	for (const struct process *p = master->processes; p != NULL; p = p->next) {
+		if (!p->is_gone)
+			process_tell(p, verb, argument, 0);
+	}
+}
+
+void
+process_bury(struct process *process)
+{
+	ledger_retire(process->master->ledger, process->block, process->moved_in,
+	    process->moved_out);
+	destroy(process);
+}
+
+static void
+on_gone(struct process *process, int status)
+{
+	struct master *master = process->master;
+	/* What it said before it ended counts. */
+	on_channel(process->channel_fd, EV_READ, process);
+	process->is_gone = true;
+	slot_on_gone(process, status);
+	move_on_gone(process);
+	leaving_check(master);
+	if (master->phase == MASTER_STOPPING && process_count(master) == 0)
+		event_base_loopbreak(master->base);
+}
+
+void
+process_reap(struct master *master)
+{
+	pid_t pid;
+	int status;
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		struct process *process = master->processes;
+		while (process != NULL && (process->pid != pid || process->is_gone))
+			process = process->next;
+		if (process != NULL)
+			on_gone(process, status);
+		else
+			upgrade_on_child(master, pid, status);
+	}
+}
+
+uint32_t
+process_count(const struct master *master)
+{
+	uint32_t count = 0;
+	for (const struct process *p = master->processes; p != NULL; p = p->next)
+		count += !p->is_gone;
+	return count;
+}

@@ -1,0 +1,36 @@
+/*
+ * process.h - worker processes as the master sees them: forked, heard over their
+ * channel, waited for, their books closed.
+ */
+#ifndef MASTER_PROCESS_H
+#define MASTER_PROCESS_H
+
+#include <stdint.h>
+
+#include "master/master.h"
+
+/* Forks a worker of the given generation and configuration for a slot. NULL with errno.
+ */
+struct process *process_start(struct master *master, const struct config *config,
+    uint32_t generation, uint32_t slot) __attribute__((warn_unused_result));
+
+/* A process that this program image inherited. NULL with ENOMEM. */
+struct process *process_inherit(struct master *master, pid_t pid, uint32_t slot,
+    int channel_fd, struct ledger_block *block) __attribute__((warn_unused_result));
+
+/* Sends a message without descriptor. A worker that does not hear is a dying one. */
+void process_tell(
+    const struct process *process, uint32_t verb, uint32_t argument, uint64_t value);
+void process_tell_all(const struct master *master, uint32_t verb, uint32_t argument);
+
+/* Collects every child that has ended. */
+void process_reap(struct master *master);
+
+/* Closes the books of a process that is gone and has no unsettled move, and forgets it.
+ */
+void process_bury(struct process *process);
+
+/* Processes that live. */
+uint32_t process_count(const struct master *master);
+
+#endif

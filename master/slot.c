@@ -1,0 +1,283 @@
+#include "master/slot.h"
+
+#include <sys/wait.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "lib/log.h"
+
+#include "master/group.h"
+#include "master/leaving.h"
+#include "master/notify.h"
+#include "master/process.h"
+#include "master/stop.h"
+#include "master/turnover.h"
+
+/* Back-off of a slot whose worker dies again and again: doubled from the first to the
+ * longest, +-25 % so that slots do not move in step; forgotten after a quiet time. */
+#define BACKOFF_FIRST_MS 100
+#define BACKOFF_LONGEST_MS 30000
+#define QUIET_NS (10 * NS_PER_S)
+/* A slot that failed this often in a row is in a crash loop. */
+#define CRASH_LOOP 3
+
+const char *const slot_state_names[] = { "empty", "starting", "serving", "draining",
+	"backing_off" };
+
+uint32_t
+slot_number(const struct slot *slot)
+{
+	return (uint32_t)(slot - slot->master->slots);
+}
+
+uint32_t
+slot_serving(const struct master *master)
+{
+	uint32_t count = 0;
+	for (uint32_t i = 0; i < master->slot_count; i++)
+		count += master->slots[i].state == SLOT_SERVING;
+	return count;
+}
+
+void
+slot_steer(struct master *master)
+{
+	bool takes_new[LEDGER_SLOTS];
+	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
+		const struct slot *slot = &master->slots[i];
+		bool is_failing =
+		    slot->failures >= CRASH_LOOP && slot->state != SLOT_SERVING;
+		takes_new[i] = i < master->slot_count && !is_failing;
+	}
+	for (struct endpoint *e = master->endpoints; e != NULL; e = e->next) {
+		group_steer(e, takes_new);
+	}
+}
+
+static uint64_t
+backoff_ms(uint32_t failures)
+{
+	if (failures <= 1)
+		return 0;
+	uint64_t ms = BACKOFF_FIRST_MS;
+	for (uint32_t i = 2; i < failures && ms < BACKOFF_LONGEST_MS; i++)
+		ms *= 2;
+	if (ms > BACKOFF_LONGEST_MS)
+		ms = BACKOFF_LONGEST_MS;
+	return ms * 3 / 4 + (uint64_t)random() % (ms / 2 + 1);
+}
+
+static void
+back_off(struct slot *slot)
+{
+	uint64_t ms = backoff_ms(slot->failures);
+	slot->state = SLOT_BACKING_OFF;
+	slot->process = NULL;
+	if (ms > 0)
+		log_warnx("worker %u: failure %u in a row, next try in %llu ms",
+		    slot_number(slot), slot->failures, (unsigned long long)ms);
+	if (slot->failures == CRASH_LOOP)
+		log_errorx("worker %u is in a crash loop: no new connections for it",
+		    slot_number(slot));
+	struct timeval delay = { .tv_sec = (time_t)(ms / 1000),
+		.tv_usec = (suseconds_t)(ms % 1000 * 1000) };
+	event_add(&slot->retry_timer, &delay);
+	slot_steer(slot->master);
+	notify_status(slot->master);
+}
+
+static void
+spawn(struct slot *slot)
+{
+	struct master *master = slot->master;
+	slot->process = process_start(
+	    master, &master->config, master->generation, slot_number(slot));
+	if (slot->process != NULL) {
+		slot->state = SLOT_STARTING;
+		return;
+	}
+	log_warn("cannot fork worker %u", slot_number(slot));
+	slot->failures++;
+	back_off(slot);
+}
+
+static void
+on_retry(evutil_socket_t fd, short what, void *argument)
+{
+	(void)fd;
+	(void)what;
+	struct slot *slot = argument;
+	slot->restarts++;
+	spawn(slot);
+}
+
+static void
+prepare(struct master *master, struct slot *slot)
+{
+	if (slot->master != NULL)
+		event_del(&slot->retry_timer);
+	slot->master = master;
+	slot->failures = 0;
+	evtimer_assign(&slot->retry_timer, master->base, on_retry, slot);
+}
+
+void
+slot_fill(struct master *master, uint32_t number)
+{
+	struct slot *slot = &master->slots[number];
+	prepare(master, slot);
+	spawn(slot);
+}
+
+void
+slot_install(struct process *process)
+{
+	struct slot *slot = &process->master->slots[process->slot];
+	prepare(process->master, slot);
+	slot->process = process;
+	slot->successor = NULL;
+	if (process->is_leaving)
+		slot->state = SLOT_DRAINING;
+	else
+		slot->state = process->is_ready ? SLOT_SERVING : SLOT_STARTING;
+}
+
+void
+slot_stop_retries(struct master *master)
+{
+	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
+		if (master->slots[i].master != NULL)
+			event_del(&master->slots[i].retry_timer);
+	}
+}
+
+void
+slot_leave(struct slot *slot)
+{
+	event_del(&slot->retry_timer);
+	if (slot->process == NULL) {
+		slot->state = SLOT_EMPTY;
+		return;
+	}
+	slot->state = SLOT_DRAINING;
+	leaving_start(slot->process, LEAVING_EMPTY_ALL);
+}
+
+/* --- ready --------------------------------------------------------------------------
+ */
+
+static void
+tell_ready(struct master *master)
+{
+	if (slot_serving(master) < master->slot_count)
+		return;
+	master->phase = MASTER_RUNNING;
+	log_info("ready: %u worker%s, %zu listener%s", master->slot_count,
+	    master->slot_count == 1 ? "" : "s", master->config.listener_count,
+	    master->config.listener_count == 1 ? "" : "s");
+	notify_ready(master);
+}
+
+void
+slot_on_ready(struct process *process)
+{
+	struct master *master = process->master;
+	struct slot *slot = &master->slots[process->slot];
+	if (slot->successor == process) {
+		turnover_on_ready(master);
+		return;
+	}
+	if (slot->process != process)
+		return;
+	if (slot->state == SLOT_DRAINING) {
+		leaving_start(process, LEAVING_EMPTY_ALL);
+		return;
+	}
+	slot->state = SLOT_SERVING;
+	slot_steer(master);
+	if (master->phase == MASTER_RUNNING)
+		log_info(
+		    "worker %u serves (process %d)", process->slot, (int)process->pid);
+	else if (master->phase == MASTER_STARTING)
+		tell_ready(master);
+	leaving_find_takers(master);
+	turnover_check_scale(master);
+	notify_status(master);
+}
+
+/* --- gone ---------------------------------------------------------------------------
+ */
+
+static void
+describe_status(int status, char *text, size_t size)
+{
+	if (WIFSIGNALED(status))
+		snprintf(text, size, "signal %d (%s)", WTERMSIG(status),
+		    strsignal(WTERMSIG(status)));
+	else
+		snprintf(text, size, "exit status %d", WEXITSTATUS(status));
+}
+
+/* No worker has ever come up: there is nothing to wait for. */
+static bool
+start_has_failed(const struct master *master)
+{
+	if (master->phase != MASTER_STARTING)
+		return false;
+	for (uint32_t i = 0; i < master->slot_count; i++) {
+		if (master->slots[i].state != SLOT_BACKING_OFF)
+			return false;
+	}
+	return true;
+}
+
+static void
+on_died(struct slot *slot, const struct process *process)
+{
+	struct master *master = slot->master;
+	if (slot->state == SLOT_DRAINING) {
+		spawn(slot);
+		if (slot->process != NULL)
+			slot->state = SLOT_DRAINING;
+		return;
+	}
+	if (process->is_ready && master_now_ns() - process->started_ns >= QUIET_NS)
+		slot->failures = 0;
+	slot->failures++;
+	back_off(slot);
+	if (!start_has_failed(master))
+		return;
+	log_errorx("no worker came up: giving up");
+	master->exit_status = EX_OSERR;
+	stop_now(master);
+}
+
+void
+slot_on_gone(struct process *process, int status)
+{
+	struct master *master = process->master;
+	struct slot *slot = &master->slots[process->slot];
+	bool asked_for = process->is_leaving && WIFEXITED(status);
+	bool is_stopping = master->phase == MASTER_STOPPING;
+	if (!asked_for && !is_stopping) {
+		char text[64];
+		describe_status(status, text, sizeof(text));
+		log_warnx("worker %u (process %d) died: %s", process->slot,
+		    (int)process->pid, text);
+	}
+	if (slot->successor == process) {
+		slot->successor = NULL;
+		turnover_on_died(master, process->slot);
+	} else if (slot->process == process) {
+		bool needs_another =
+		    slot->state == SLOT_DRAINING ? !process->is_retired : !asked_for;
+		slot->process = NULL;
+		if (needs_another && !is_stopping)
+			on_died(slot, process);
+		else
+			slot->state = SLOT_EMPTY;
+	}
+}

@@ -1,0 +1,44 @@
+/*
+ * slot.h - keeps a worker in each slot. The complete table of state x event:
+ *
+ *   state        fill       ready         died              retry     leave     left
+ *   EMPTY        STARTING   -             -                 -         -         -
+ *   STARTING     -          SERVING       BACKING_OFF (1)   -         DRAINING  -
+ *   SERVING      -          -             BACKING_OFF (1)   -         DRAINING  -
+ *   BACKING_OFF  -          -             -                 STARTING  EMPTY     -
+ *   DRAINING     STARTING   DRAINING (2)  DRAINING (3)      -         -         EMPTY
+ *
+ *   `died` is any end that was not asked for, `left` one that was; "-" cannot happen.
+ *   (1) the first death after a quiet time is followed by `retry` at once; from the
+ * third in a row on the slot gets no new connections until it serves again (2) a
+ * caretaker: told to empty the queue and to leave (3) a caretaker is put in, for
+ * somebody may still wait in the queue
+ *
+ * A successor (of the next generation) is no state of the slot: it serves beside the
+ * slot's worker until the turnover puts it in its place.
+ */
+#ifndef MASTER_SLOT_H
+#define MASTER_SLOT_H
+
+#include <stdint.h>
+
+#include "master/master.h"
+
+/* Puts a worker into an empty slot. */
+void slot_fill(struct master *master, uint32_t number);
+/* The slot is the process's: a successor that takes over, or an inherited worker. */
+void slot_install(struct process *process);
+/* Starts to retire the slot. */
+void slot_leave(struct slot *slot);
+
+void slot_on_ready(struct process *process);
+void slot_on_gone(struct process *process, int status);
+
+/* New connections go where a worker serves, or is expected to soon. */
+void slot_steer(struct master *master);
+
+uint32_t slot_serving(const struct master *master);
+uint32_t slot_number(const struct slot *slot);
+void slot_stop_retries(struct master *master);
+
+#endif

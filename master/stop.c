@@ -1,0 +1,56 @@
+#include "master/stop.h"
+
+#include "lib/log.h"
+
+#include "proto/channel.h"
+
+#include "master/leaving.h"
+#include "master/notify.h"
+#include "master/process.h"
+#include "master/slot.h"
+#include "master/turnover.h"
+
+static void
+enter_stopping(struct master *master, uint64_t limit_ns)
+{
+	if (master->turnover.is_active) {
+		master->turnover.is_upgrade = false;
+		turnover_abort(master, "the server stops");
+	}
+	master->phase = MASTER_STOPPING;
+	master->stop_deadline_ns =
+	    limit_ns == 0 ? 0 : master_now_ns() + limit_ns + STOP_GRACE_NS;
+	slot_stop_retries(master);
+	notify_stopping(master);
+	if (process_count(master) == 0)
+		event_base_loopbreak(master->base);
+}
+
+void
+stop_in_order(struct master *master)
+{
+	if (master->phase == MASTER_STOPPING)
+		return;
+	struct ledger_totals totals;
+	ledger_sum(master->ledger, &totals);
+	log_info("stopping: draining %llu connections",
+	    (unsigned long long)ledger_open_in_all(&totals));
+	enter_stopping(master, master->config.timeouts.drain_ns);
+	for (struct endpoint *e = master->endpoints; e != NULL; e = e->next) {
+		if (!e->is_stored)
+			endpoint_turn_away(e);
+	}
+	for (struct process *p = master->processes; p != NULL; p = p->next) {
+		if (!p->is_gone)
+			leaving_start(p, LEAVING_FOR_GOOD);
+	}
+}
+
+void
+stop_now(struct master *master)
+{
+	enter_stopping(master, NS_PER_MS);
+	for (struct process *p = master->processes; p != NULL; p = p->next)
+		p->is_leaving = true;
+	process_tell_all(master, CHANNEL_STOP, 0);
+}

@@ -1,0 +1,18 @@
+/*
+ * stop.h - the end of yodeld, in order or at once.
+ */
+#ifndef MASTER_STOP_H
+#define MASTER_STOP_H
+
+#include "master/master.h"
+
+/* What a worker gets beyond the time it was given before it is killed. */
+#define STOP_GRACE_NS (2 * NS_PER_S)
+
+/* All workers empty their queues, drain and leave, in at most timeouts.drain; then the
+ * loop ends. */
+void stop_in_order(struct master *master);
+/* All workers end now; then the loop ends. */
+void stop_now(struct master *master);
+
+#endif

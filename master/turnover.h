@@ -1,0 +1,41 @@
+/*
+ * turnover.h - a new generation takes the place of the old one: reload, upgrade; and
+ * more or fewer workers of the same one.
+ *
+ *   reload   check the file whole -> bind what is new -> fork a successor for each slot
+ *            on the same sockets -> all serve -> they take the slots -> the old ones
+ * hand their connections over and leave
+ *
+ * Until every successor serves, nothing that was is touched: when the file is bad, an
+ * address is taken or successors keep dying, the old configuration and the old workers
+ * go on as if nothing had been asked.
+ */
+#ifndef MASTER_TURNOVER_H
+#define MASTER_TURNOVER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "master/master.h"
+
+/* Starts a reload, or notes that another one is to follow the one under way. 0, or -1
+ * when it failed at once (the outcome says why, and the log). */
+int turnover_reload(struct master *master);
+/* The same after an exec: the program has changed. On failure the outcome is as well
+ * the reason to go back. */
+int turnover_upgrade(struct master *master);
+/* Makes it `count` workers. 0, or -1 with the reason in the outcome. */
+int turnover_scale(struct master *master, uint32_t count);
+
+/* Records how a change ended, logs it, tells the service manager. */
+void turnover_conclude(struct master *master, bool is_good, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+void turnover_on_ready(struct master *master);
+void turnover_on_died(struct master *master, uint32_t slot);
+/* Ends a change of size when every slot serves. */
+void turnover_check_scale(struct master *master);
+/* Gives a turnover up: what had been started leaves again. */
+void turnover_abort(struct master *master, const char *reason);
+
+#endif

@@ -1,0 +1,259 @@
+#include "master/upgrade.h"
+
+#include <sys/wait.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+
+#include "master/inheritance.h"
+#include "master/leaving.h"
+#include "master/process.h"
+#include "master/slot.h"
+#include "master/turnover.h"
+
+#define ARGUMENTS_MAX 256
+
+/* --- exec ---------------------------------------------------------------------------
+ */
+
+/* Becomes another program. Comes back only on failure, with errno. */
+static void
+become(struct master *master, int program_fd, const char *path,
+    const struct inheritance *inheritance)
+{
+	int fd = inheritance_write(master, inheritance);
+	if (fd < 0)
+		return;
+	char number[16];
+	snprintf(number, sizeof(number), "%d", fd);
+	setenv(INHERITANCE_VARIABLE, number, 1);
+	/* A child that dies meanwhile is waited for by the heir. */
+	sigset_t all, before;
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &before);
+	if (path != NULL)
+		execv(path, master->argv);
+	else
+		fexecve(program_fd, master->argv, environ);
+	int saved = errno;
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	unsetenv(INHERITANCE_VARIABLE);
+	inheritance_withdraw(master);
+	close(fd);
+	errno = saved;
+}
+
+static void
+exec_new(struct master *master)
+{
+	struct inheritance inheritance = {
+		.program_fd = open("/proc/self/exe", O_PATH | O_CLOEXEC),
+	};
+	log_info("upgrade: %s takes over", master->program);
+	if (inheritance.program_fd >= 0) {
+		become(master, -1, master->program, &inheritance);
+		int saved = errno;
+		close(inheritance.program_fd);
+		errno = saved;
+	}
+	turnover_conclude(master, false, "upgrade failed: cannot run %s: %s",
+	    master->program, strerror(errno));
+}
+
+static void
+exec_back(struct master *master)
+{
+	struct inheritance inheritance = { .is_back = true,
+		.program_fd = master->former_program_fd };
+	snprintf(
+	    inheritance.reason, sizeof(inheritance.reason), "%s", master->outcome.text);
+	log_warnx("upgrade: the former program goes on");
+	become(master, master->former_program_fd, NULL, &inheritance);
+	log_error("the former program cannot be run: this one goes on");
+	close(master->former_program_fd);
+	master->former_program_fd = -1;
+}
+
+/* --- the check beforehand -----------------------------------------------------------
+ */
+
+static void
+run_check(const struct master *master, int error_fd)
+{
+	char *arguments[ARGUMENTS_MAX + 2];
+	int count = 0;
+	static char check[] = "--check";
+	while (master->argv[count] != NULL && count < ARGUMENTS_MAX) {
+		arguments[count] = master->argv[count];
+		count++;
+	}
+	arguments[count] = check;
+	arguments[count + 1] = NULL;
+	int null = open("/dev/null", O_WRONLY);
+	dup2(null, STDOUT_FILENO);
+	dup2(error_fd, STDERR_FILENO);
+	execv(master->program, arguments);
+	dprintf(STDERR_FILENO, "cannot run it: %s", strerror(errno));
+	_exit(127);
+}
+
+static void
+start_check(struct master *master)
+{
+	int fds[2];
+	if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0) {
+		turnover_conclude(master, false, "upgrade failed: %s", strerror(errno));
+		return;
+	}
+	sigset_t all, before;
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &before);
+	master->check_pid = fork();
+	if (master->check_pid == 0) {
+		sigprocmask(SIG_SETMASK, &before, NULL);
+		run_check(master, fds[1]);
+	}
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	close(fds[1]);
+	master->check_fd = fds[0];
+	if (master->check_pid < 0) {
+		close(fds[0]);
+		turnover_conclude(
+		    master, false, "upgrade failed: no process can be forked");
+	}
+}
+
+void
+upgrade_on_child(struct master *master, pid_t pid, int status)
+{
+	if (pid != master->check_pid)
+		return;
+	char text[CONFIG_ERROR_MAX / 2];
+	ssize_t n = read(master->check_fd, text, sizeof(text) - 1);
+	text[n > 0 ? n : 0] = '\0';
+	text[strcspn(text, "\n")] = '\0';
+	close(master->check_fd);
+	master->check_pid = 0;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		exec_new(master);
+	else
+		turnover_conclude(master, false,
+		    "upgrade refused, this program goes on: %s --check failed: %s",
+		    master->program, text);
+}
+
+/* --- what was put off ---------------------------------------------------------------
+ */
+
+void
+upgrade_start(struct master *master)
+{
+	if (master->phase != MASTER_RUNNING) {
+		turnover_conclude(master, false, "upgrade refused: the server is %s",
+		    master->phase == MASTER_STARTING ? "starting" : "stopping");
+		return;
+	}
+	master->upgrade_wanted = UPGRADE_FORTH;
+	upgrade_turn(master);
+}
+
+void
+upgrade_go_back(struct master *master)
+{
+	if (master->former_program_fd < 0)
+		return;
+	master->upgrade_wanted = UPGRADE_BACK;
+	upgrade_turn(master);
+}
+
+/* The inheritance holds no moves and no turnover: both end soon by themselves. */
+void
+upgrade_turn(struct master *master)
+{
+	bool is_busy = master->moves != NULL || master->turnover.is_active ||
+	    master->is_scaling || master->check_pid > 0;
+	if (master->upgrade_wanted == UPGRADE_NONE || is_busy ||
+	    master->phase != MASTER_RUNNING)
+		return;
+	enum upgrade_wanted wanted = master->upgrade_wanted;
+	master->upgrade_wanted = UPGRADE_NONE;
+	if (wanted == UPGRADE_FORTH)
+		start_check(master);
+	else
+		exec_back(master);
+}
+
+/* --- the heir -----------------------------------------------------------------------
+ */
+
+bool
+upgrade_is_heir(void)
+{
+	return getenv(INHERITANCE_VARIABLE) != NULL;
+}
+
+/* The inheritance cannot be read: the one who left it gets it back as it is, with a
+ * word (a later line counts). */
+static void
+return_unread(const struct master *master, int fd, int program_fd)
+{
+	char number[16];
+	snprintf(number, sizeof(number), "%d", fd);
+	setenv(INHERITANCE_VARIABLE, number, 1);
+	lseek(fd, 0, SEEK_END);
+	dprintf(fd,
+	    "purpose back\nreason upgrade failed, the former program goes on: the "
+	    "new one cannot read its inheritance\n");
+	fcntl(fd, F_SETFD, 0);
+	fexecve(program_fd, master->argv, environ);
+	log_error("the former program cannot be run");
+}
+
+int
+upgrade_inherit(struct master *master)
+{
+	struct inheritance inheritance;
+	int fd = atoi(getenv(INHERITANCE_VARIABLE));
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	unsetenv(INHERITANCE_VARIABLE);
+	if (inheritance_read(master, fd, &inheritance) < 0) {
+		if (copy >= 0 && inheritance.program_fd >= 0 && !inheritance.is_back)
+			return_unread(master, copy, inheritance.program_fd);
+		return -1;
+	}
+	close(copy);
+	master->phase = MASTER_RUNNING;
+	if (inheritance.is_back) {
+		turnover_conclude(master, false, "%s", inheritance.reason);
+		close(inheritance.program_fd);
+	} else {
+		master->former_program_fd = inheritance.program_fd;
+		master->is_heir = true;
+	}
+	return 0;
+}
+
+void
+upgrade_resume(struct master *master)
+{
+	sigset_t none;
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	process_reap(master);
+	for (uint32_t i = 0; i < master->slot_count; i++) {
+		if (master->slots[i].process == NULL)
+			slot_fill(master, i);
+	}
+	slot_steer(master);
+	leaving_find_takers(master);
+	if (master->is_heir)
+		turnover_upgrade(master);
+	master->is_heir = false;
+}
