@@ -41,8 +41,13 @@ is_allowed(const struct listener_config *config, const struct address *peer)
 
 /* A connection that got no further than this. */
 static void
-refuse(struct worker *worker, int fd, enum close_reason reason)
+refuse(
+    struct worker *worker, int fd, const struct address *peer, enum close_reason reason)
 {
+	char text[ADDRESS_TEXT_MAX];
+	if (log_get_level() >= LOG_LEVEL_DEBUG)
+		log_debug("connection %s closed: %s", address_format(peer, text),
+		    close_reason_name(reason));
 	ledger_count_closed(worker->block, reason);
 	close(fd);
 }
@@ -62,11 +67,11 @@ admit(struct listener *listener, int fd, const struct address *peer)
 	listener->heard = true;
 	ledger_count(worker->block, LEDGER_CONNECTIONS_ACCEPTED, 1);
 	if (!is_allowed(listener->config, peer))
-		refuse(worker, fd, CLOSE_DENIED);
+		refuse(worker, fd, peer, CLOSE_DENIED);
 	else if (fd >= worker->descriptor_end)
-		refuse(worker, fd, CLOSE_METHOD_LIMIT);
+		refuse(worker, fd, peer, CLOSE_METHOD_LIMIT);
 	else if (is_full(worker))
-		refuse(worker, fd, CLOSE_MAX_CONNECTIONS);
+		refuse(worker, fd, peer, CLOSE_MAX_CONNECTIONS);
 	else
 		connection_open(listener, fd, peer);
 }
@@ -79,11 +84,13 @@ refuse_with_spare(struct listener *listener)
 	struct worker *worker = listener->worker;
 	if (worker->spare_fd < 0)
 		return;
+	struct address peer = { .length = sizeof(peer.storage) };
 	close(worker->spare_fd);
-	int fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC);
+	int fd = accept4(
+	    listener->fd, (struct sockaddr *)&peer.storage, &peer.length, SOCK_CLOEXEC);
 	if (fd >= 0) {
 		ledger_count(worker->block, LEDGER_CONNECTIONS_ACCEPTED, 1);
-		refuse(worker, fd, CLOSE_DESCRIPTOR_LIMIT);
+		refuse(worker, fd, &peer, CLOSE_DESCRIPTOR_LIMIT);
 	}
 	worker->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
