@@ -28,6 +28,9 @@ all_cflags := -std=gnu11 $(WARNINGS) $(HARDENING) $(CFLAGS) $(sanitize_flags)
 LDFLAGS += -pie -Wl,--as-needed -Wl,-z,relro,-z,now
 all_libs := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lm -lpthread
 
+# Commands are shown by what they make, or in full: make V=1.
+say = $(if $(V),,@printf '  %-4s %s\n' $(1) $@;)
+
 FOLDERS := lib proto conf worker master client
 SOURCES := $(sort $(wildcard $(addsuffix /*.c,$(FOLDERS))))
 HEADERS := $(sort $(wildcard $(addsuffix /*.h,$(FOLDERS))))
@@ -43,21 +46,21 @@ all: $(PROGRAMS) ## build the programs (CC=clang, SANITIZE=address,undefined, WE
 $B/yodeld: $B/obj/master/main.o $B/yodel.a
 $B/yodel: $B/obj/client/main.o $B/yodel.a
 $(PROGRAMS):
-	$(CC) $(all_cflags) $(LDFLAGS) -o $@ $^ $(all_libs)
+	$(call say,LINK)$(CC) $(all_cflags) $(LDFLAGS) -o $@ $^ $(all_libs)
 
 $B/yodel.a: $(PARTS_O)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(call say,AR)$(AR) rcs $@ $^
 
 $B/obj/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(all_cflags) -MMD -MP -c -o $@ $<
+	$(call say,CC)$(CC) $(CPPFLAGS) $(all_cflags) -MMD -MP -c -o $@ $<
 
 # Unit tests: tests/unit/NAME_test.c is one cmocka program.
 UNIT_TESTS := $(patsubst tests/unit/%.c,$B/tests/%,$(wildcard tests/unit/*_test.c))
 $(UNIT_TESTS): $B/tests/%: $B/obj/tests/unit/%.o $B/yodel.a
 	@mkdir -p $(@D)
-	$(CC) $(all_cflags) $(LDFLAGS) -o $@ $^ $(all_libs) -lcmocka
+	$(call say,LINK)$(CC) $(all_cflags) $(LDFLAGS) -o $@ $^ $(all_libs) -lcmocka
 
 # Fuzz targets: tests/fuzz/NAME_fuzz.c, its corpus in tests/fuzz/corpus/NAME/. Linked with
 # replay.c they are a regression test, linked with libFuzzer they look for more.
@@ -66,16 +69,16 @@ REPLAYS := $(FUZZ:%=$B/fuzz/%)
 FUZZERS := $(FUZZ:%=$B/libfuzzer/%)
 $(REPLAYS): $B/fuzz/%: $B/obj/tests/fuzz/%_fuzz.o $B/obj/tests/fuzz/replay.o $B/yodel.a
 	@mkdir -p $(@D)
-	$(CC) $(all_cflags) $(LDFLAGS) -o $@ $^ $(all_libs)
+	$(call say,LINK)$(CC) $(all_cflags) $(LDFLAGS) -o $@ $^ $(all_libs)
 $(FUZZERS): $B/libfuzzer/%: $B/obj/tests/fuzz/%_fuzz.o $B/yodel.a
 	@mkdir -p $(@D)
-	$(CC) $(all_cflags) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(all_libs)
+	$(call say,LINK)$(CC) $(all_cflags) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(all_libs)
 
 # Raw programs that the benchmarks compare with: tests/bench/NAME.c, each by itself.
 BENCHES := $(patsubst tests/bench/%.c,$B/bench/%,$(wildcard tests/bench/*.c))
 $(BENCHES): $B/bench/%: tests/bench/%.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(all_cflags) $(LDFLAGS) -o $@ $<
+	$(call say,LINK)$(CC) $(CPPFLAGS) $(all_cflags) $(LDFLAGS) -o $@ $<
 
 export B CC SANITIZE
 export HEADER_FLAGS := -std=gnu11 $(WARNINGS) $(CPPFLAGS)
