@@ -97,8 +97,9 @@ static uint32_t
 sweep_interval_ms(const struct config *config)
 {
 	uint64_t shortest_ns = SWEEP_MAX_MS * NS_PER_MS * 8;
+	/* hung: who watches for it must see several beats in that time. */
 	const uint64_t timeouts_ns[] = { config->timeouts.idle_ns,
-		config->timeouts.stalled_write_ns };
+		config->timeouts.stalled_write_ns, config->timeouts.hung_ns };
 	for (size_t i = 0; i < sizeof(timeouts_ns) / sizeof(timeouts_ns[0]); i++) {
 		if (timeouts_ns[i] != 0 && timeouts_ns[i] < shortest_ns)
 			shortest_ns = timeouts_ns[i];
@@ -110,7 +111,6 @@ sweep_interval_ms(const struct config *config)
 static int
 set_interval(struct worker *worker, uint32_t ms)
 {
-	worker->sweep_ms = ms;
 	struct timeval interval = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
 	return event_add(&worker->sweep_timer, &interval);
 }
@@ -121,13 +121,16 @@ sweep_start(struct worker *worker)
 	worker->now_ms = monotonic_ms();
 	event_assign(
 	    &worker->sweep_timer, worker->base, -1, EV_PERSIST, on_sweep, worker);
-	return set_interval(worker, sweep_interval_ms(worker->config));
+	worker->sweep_ms = sweep_interval_ms(worker->config);
+	return set_interval(worker, worker->sweep_ms);
 }
 
 void
 sweep_hurry(struct worker *worker)
 {
 	worker->draining = true;
+	/* sweep_ms stays: the stamps that connections carry are as coarse as they were.
+	 */
 	if (set_interval(worker, SWEEP_MIN_MS) < 0)
 		log_warn("drain: the sweep keeps its pace");
 }
