@@ -2,6 +2,8 @@
 
 #include <sys/socket.h>
 
+#include <errno.h>
+
 #include <linux/filter.h>
 
 #include "lib/log.h"
@@ -44,8 +46,9 @@ static int
 detach(int fd)
 {
 	int unused = 0;
-	return setsockopt(
+	int rc = setsockopt(
 	    fd, SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, &unused, sizeof(unused));
+	return rc < 0 && errno == ENOENT ? 0 : rc;
 }
 
 void

@@ -392,12 +392,12 @@ turnover_scale(struct master *master, uint32_t count)
 		return -1;
 	}
 	uint32_t old = master->slot_count;
+	master->turnover.started_ns = master_now_ns();
 	if (count > old && grow(master, count) < 0)
 		return -1;
 	if (count < old)
 		shrink(master, count);
 	master->config.workers = count;
-	master->turnover.started_ns = master_now_ns();
 	master->is_scaling = true;
 	turnover_check_scale(master);
 	return 0;
