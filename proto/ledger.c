@@ -89,7 +89,7 @@ ledger_attach(int fd)
 static uint64_t
 load(const _Atomic uint64_t *counter)
 {
-	return atomic_load_explicit(counter, memory_order_relaxed);
+	return atomic_load_explicit(counter, memory_order_acquire);
 }
 
 void
@@ -98,7 +98,6 @@ ledger_add_block(struct ledger_totals *totals, const struct ledger_block *block)
 	/* Ends first: a reader that meets a connection's end has met its beginning. */
 	for (int i = CLOSE_REASON_COUNT - 1; i >= 0; i--)
 		totals->closed[i] += load(&block->closed[i]);
-	atomic_thread_fence(memory_order_acquire);
 	for (int i = LEDGER_COUNTER_COUNT - 1; i >= 0; i--)
 		totals->counters[i] += load(&block->counters[i]);
 }

@@ -123,13 +123,14 @@ uint64_t ledger_open_now(const struct ledger *ledger);
  * gives it back. Only the master calls these two. */
 struct ledger_block *ledger_claim(struct ledger *ledger, uint32_t slot);
 
-/* The one writer's way to count. */
+/* The one writer's way to count. The order is kept: who sees a connection's end has
+ * seen its beginning. */
 static inline void
 ledger_count(struct ledger_block *block, enum ledger_counter counter, uint64_t n)
 {
 	_Atomic uint64_t *c = &block->counters[counter];
 	atomic_store_explicit(
-	    c, atomic_load_explicit(c, memory_order_relaxed) + n, memory_order_relaxed);
+	    c, atomic_load_explicit(c, memory_order_relaxed) + n, memory_order_release);
 }
 
 static inline void
@@ -137,7 +138,7 @@ ledger_count_closed(struct ledger_block *block, enum close_reason reason)
 {
 	_Atomic uint64_t *c = &block->closed[reason];
 	atomic_store_explicit(
-	    c, atomic_load_explicit(c, memory_order_relaxed) + 1, memory_order_relaxed);
+	    c, atomic_load_explicit(c, memory_order_relaxed) + 1, memory_order_release);
 }
 
 static inline void

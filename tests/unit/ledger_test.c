@@ -1,0 +1,299 @@
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka needs those above */
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include <cmocka.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "proto/close_reason.h"
+#include "proto/ledger.h"
+
+struct fixture {
+	struct ledger *ledger;
+	int fd;
+};
+
+static void
+open_ledger(struct fixture *f)
+{
+	f->ledger = ledger_create(&f->fd);
+	assert_non_null(f->ledger);
+}
+
+static void
+close_ledger(struct fixture *f)
+{
+	munmap(f->ledger, sizeof(*f->ledger));
+	close(f->fd);
+}
+
+static struct ledger_block *
+claim(struct fixture *f, uint32_t slot)
+{
+	struct ledger_block *block = ledger_claim(f->ledger, slot);
+
+	assert_non_null(block);
+	return block;
+}
+
+static void
+assert_sum(struct fixture *f, uint64_t accepted, uint64_t open, uint64_t lost)
+{
+	struct ledger_totals totals;
+
+	ledger_sum(f->ledger, &totals);
+	assert_int_equal(totals.counters[LEDGER_CONNECTIONS_ACCEPTED], accepted);
+	assert_int_equal(ledger_open(&totals), open);
+	assert_int_equal(totals.closed[CLOSE_WORKER_LOST], lost);
+	/* Read from the rows themselves, not from the function under test. */
+	uint64_t closed = 0;
+	for (int i = 0; i < CLOSE_REASON_COUNT; i++)
+		closed += totals.closed[i];
+	assert_int_equal(accepted, open + closed);
+}
+
+static void
+test_every_counter_and_reason_has_a_name_of_its_own(void **state)
+{
+	(void)state;
+	for (int i = 0; i < LEDGER_COUNTER_COUNT; i++) {
+		const char *name = ledger_counter_name((enum ledger_counter)i);
+		assert_true(strlen(name) > 0);
+		assert_true(strlen(ledger_counter_unit((enum ledger_counter)i)) > 0);
+		assert_true(strlen(ledger_counter_help((enum ledger_counter)i)) > 0);
+		for (int j = 0; j < i; j++)
+			assert_string_not_equal(
+			    name, ledger_counter_name((enum ledger_counter)j));
+	}
+	for (int i = 0; i < CLOSE_REASON_COUNT; i++) {
+		const char *name = close_reason_name((enum close_reason)i);
+		assert_true(strlen(name) > 0);
+		assert_true(strlen(close_reason_help((enum close_reason)i)) > 0);
+		for (int j = 0; j < i; j++)
+			assert_string_not_equal(
+			    name, close_reason_name((enum close_reason)j));
+	}
+	assert_string_equal(ledger_counter_name(LEDGER_REPLIES_SENT), "replies_sent");
+	assert_string_equal(close_reason_name(CLOSE_WORKER_LOST), "worker_lost");
+}
+
+static void
+test_a_connection_is_open_until_its_reason_is_booked(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	open_ledger(&f);
+	struct ledger_block *block = claim(&f, 3);
+	assert_sum(&f, 0, 0, 0);
+	ledger_count(block, LEDGER_CONNECTIONS_ACCEPTED, 2);
+	assert_sum(&f, 2, 2, 0);
+	ledger_count_closed(block, CLOSE_RESET);
+	assert_sum(&f, 2, 1, 0);
+	close_ledger(&f);
+}
+
+static void
+test_what_a_dead_worker_held_open_is_booked_as_worker_lost(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	open_ledger(&f);
+	struct ledger_block *block = claim(&f, 3);
+	ledger_count(block, LEDGER_CONNECTIONS_ACCEPTED, 10);
+	ledger_count(block, LEDGER_MESSAGES_RECEIVED, 70);
+	for (int i = 0; i < 4; i++)
+		ledger_count_closed(block, CLOSE_PEER_CLOSED);
+	ledger_set_open(block, 6);
+	ledger_retire(f.ledger, block, 0, 0);
+	assert_sum(&f, 10, 0, 6);
+	assert_int_equal(ledger_open_now(f.ledger), 0);
+
+	/* The replacement in the slot begins at nothing; the slot does not. */
+	struct ledger_block *next = claim(&f, 3);
+	ledger_count(next, LEDGER_CONNECTIONS_ACCEPTED, 1);
+	ledger_count(next, LEDGER_MESSAGES_RECEIVED, 1);
+	assert_sum(&f, 11, 1, 6);
+	struct ledger_totals slot;
+	ledger_sum_slot(f.ledger, 3, &slot);
+	assert_int_equal(slot.counters[LEDGER_MESSAGES_RECEIVED], 71);
+	ledger_sum_slot(f.ledger, 2, &slot);
+	assert_int_equal(slot.counters[LEDGER_MESSAGES_RECEIVED], 0);
+	close_ledger(&f);
+}
+
+static void
+test_connections_that_moved_are_lost_by_nobody(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	open_ledger(&f);
+	struct ledger_block *from = claim(&f, 0), *to = claim(&f, 1);
+	ledger_count(from, LEDGER_CONNECTIONS_ACCEPTED, 5);
+	/* Three arrived, and the old worker died when it had booked one of them. */
+	ledger_count(from, LEDGER_CONNECTIONS_MOVED_OUT, 1);
+	ledger_count(to, LEDGER_CONNECTIONS_MOVED_IN, 3);
+	ledger_retire(f.ledger, from, 0, 3);
+	assert_sum(&f, 5, 3, 2);
+	/* The new one dies in turn, one of them closed. */
+	ledger_count_closed(to, CLOSE_PEER_CLOSED);
+	ledger_retire(f.ledger, to, 3, 0);
+	assert_sum(&f, 5, 0, 4);
+	struct ledger_totals totals;
+	ledger_sum(f.ledger, &totals);
+	assert_int_equal(totals.counters[LEDGER_CONNECTIONS_MOVED_IN], 3);
+	assert_int_equal(totals.counters[LEDGER_CONNECTIONS_MOVED_OUT], 3);
+	close_ledger(&f);
+}
+
+static void
+test_a_connection_on_its_way_is_open_for_the_whole_server(void **state)
+{
+	struct fixture f;
+	struct ledger_totals totals;
+
+	(void)state;
+	open_ledger(&f);
+	struct ledger_block *from = claim(&f, 0);
+	ledger_count(from, LEDGER_CONNECTIONS_ACCEPTED, 5);
+	ledger_count(from, LEDGER_CONNECTIONS_MOVED_OUT, 1);
+	ledger_sum(f.ledger, &totals);
+	assert_int_equal(ledger_open(&totals), 4);
+	assert_int_equal(ledger_open_in_all(&totals), 5);
+	close_ledger(&f);
+}
+
+static void
+test_each_worker_gets_a_block_of_its_own_until_there_is_none(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	open_ledger(&f);
+	struct ledger_block *last = NULL;
+	for (uint32_t i = 0; i < LEDGER_BLOCKS; i++) {
+		struct ledger_block *block = claim(&f, i % LEDGER_SLOTS);
+		assert_ptr_not_equal(block, last);
+		assert_int_equal((uintptr_t)block % 128, 0);
+		assert_int_equal(atomic_load(&block->owner), i % LEDGER_SLOTS + 1);
+		ledger_set_open(block, 2);
+		last = block;
+	}
+	assert_null(ledger_claim(f.ledger, 0));
+	assert_int_equal(ledger_open_now(f.ledger), 2 * LEDGER_BLOCKS);
+	ledger_retire(f.ledger, last, 0, 0);
+	assert_ptr_equal(ledger_claim(f.ledger, 9), last);
+	close_ledger(&f);
+}
+
+static void
+test_the_books_of_a_worker_killed_at_any_moment_can_be_closed(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	open_ledger(&f);
+	struct ledger_block *block = claim(&f, 0);
+	pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		for (;;) {
+			ledger_count(block, LEDGER_CONNECTIONS_ACCEPTED, 1);
+			ledger_count_closed(block, CLOSE_PEER_CLOSED);
+		}
+	}
+	/* Meanwhile: a reader never finds more ends than beginnings. */
+	uint64_t accepted = 0;
+	while (accepted < 1000000) {
+		struct ledger_totals totals;
+		ledger_sum(f.ledger, &totals);
+		accepted = totals.counters[LEDGER_CONNECTIONS_ACCEPTED];
+		assert_true(accepted >= ledger_closed(&totals));
+	}
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	ledger_retire(f.ledger, block, 0, 0);
+	struct ledger_totals totals;
+	ledger_sum(f.ledger, &totals);
+	assert_true(totals.counters[LEDGER_CONNECTIONS_ACCEPTED] >= accepted);
+	assert_int_equal(ledger_open(&totals), 0);
+	assert_in_range(totals.closed[CLOSE_WORKER_LOST], 0, 1);
+	close_ledger(&f);
+}
+
+static void
+test_another_program_image_finds_the_same_ledger(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	open_ledger(&f);
+	struct ledger_block *block = claim(&f, 7);
+	struct ledger *same = ledger_attach(f.fd);
+	assert_non_null(same);
+	ledger_count(block, LEDGER_CONNECTIONS_ACCEPTED, 4);
+	ledger_beat(block);
+	struct ledger_totals totals;
+	ledger_sum_slot(same, 7, &totals);
+	assert_int_equal(totals.counters[LEDGER_CONNECTIONS_ACCEPTED], 4);
+	assert_int_equal(atomic_load(&same->live[0].beats), 1);
+	munmap(same, sizeof(*same));
+	close_ledger(&f);
+}
+
+static void
+test_memory_that_is_no_ledger_of_this_layout_is_refused(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	open_ledger(&f);
+	f.ledger->layout++;
+	assert_null(ledger_attach(f.fd));
+	assert_int_equal(errno, EPROTO);
+	f.ledger->layout--;
+	f.ledger->magic = 0;
+	assert_null(ledger_attach(f.fd));
+	assert_int_equal(errno, EPROTO);
+	close_ledger(&f);
+
+	int fd = memfd_create("short", MFD_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_null(ledger_attach(fd));
+	assert_int_equal(errno, EPROTO);
+	close(fd);
+	assert_null(ledger_attach(-1));
+	assert_int_equal(errno, EBADF);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_every_counter_and_reason_has_a_name_of_its_own),
+		cmocka_unit_test(test_a_connection_is_open_until_its_reason_is_booked),
+		cmocka_unit_test(
+		    test_what_a_dead_worker_held_open_is_booked_as_worker_lost),
+		cmocka_unit_test(test_connections_that_moved_are_lost_by_nobody),
+		cmocka_unit_test(
+		    test_a_connection_on_its_way_is_open_for_the_whole_server),
+		cmocka_unit_test(
+		    test_each_worker_gets_a_block_of_its_own_until_there_is_none),
+		cmocka_unit_test(
+		    test_the_books_of_a_worker_killed_at_any_moment_can_be_closed),
+		cmocka_unit_test(test_another_program_image_finds_the_same_ledger),
+		cmocka_unit_test(
+		    test_memory_that_is_no_ledger_of_this_layout_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
