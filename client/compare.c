@@ -73,8 +73,8 @@ show_times(const char *name, double base, double new, enum difference difference
 {
 	char before[UNITS_TEXT_MAX], after[UNITS_TEXT_MAX];
 
-	units_show_duration((uint64_t)llround(base), before);
-	units_show_duration((uint64_t)llround(new), after);
+	units_show_duration(result_whole(base), before);
+	units_show_duration(result_whole(new), after);
 	return show(name, before, after, base, new, difference);
 }
 
@@ -160,8 +160,8 @@ compare_rate(const struct result *base, const struct result *new)
 	struct estimate b = rate_of(base), n = rate_of(new);
 	char before[UNITS_TEXT_MAX], after[UNITS_TEXT_MAX];
 
-	units_show_count((uint64_t)llround(b.mean), before);
-	units_show_count((uint64_t)llround(n.mean), after);
+	units_show_count(result_whole(b.mean), before);
+	units_show_count(result_whole(n.mean), after);
 	return show("messages/s", before, after, b.mean, n.mean, welch(b, n, true)) ==
 	    WORSE;
 }
@@ -197,7 +197,7 @@ warn_about_plans(const struct result_plan *base, const struct result_plan *new)
 	RESULT_PLAN_TEXTS(X)
 #undef X
 #define X(name)                                                                        \
-	if (base->name != new->name && strcmp(#name, "seed") != 0)                     \
+	if (base->name != new->name)                                                   \
 		printf("  the plans differ: " #name " %llu, %llu\n",                   \
 		    (unsigned long long)base->name, (unsigned long long)new->name);
 	RESULT_PLAN_COUNTS(X)

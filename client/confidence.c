@@ -4,6 +4,13 @@
 
 #define NORMAL_95 1.96
 
+static uint64_t
+at_rank(const struct histogram *histogram, double rank)
+{
+	return histogram_at_rank(
+	    histogram, rank < 0x1p64 ? (uint64_t)rank : UINT64_MAX);
+}
+
 struct confidence
 confidence_of(const struct histogram *histogram, double percentile, double effective)
 {
@@ -20,7 +27,7 @@ confidence_of(const struct histogram *histogram, double percentile, double effec
 	if (p - half <= 0 || p + half >= 1)
 		return found;
 	found.known = true;
-	found.low = histogram_at_rank(histogram, (uint64_t)floor(count * (p - half)));
-	found.high = histogram_at_rank(histogram, (uint64_t)ceil(count * (p + half)));
+	found.low = at_rank(histogram, floor(count * (p - half)));
+	found.high = at_rank(histogram, ceil(count * (p + half)));
 	return found;
 }

@@ -31,18 +31,26 @@ json_reader_member(struct json_reader *reader, const json_t *from, const char *w
 }
 
 uint64_t
-json_reader_count(
+json_reader_word(
     struct json_reader *reader, const json_t *from, const char *where, const char *key)
 {
 	const json_t *value = json_object_get(from, key);
 
-	if (value == NULL)
-		return 0;
-	if (!json_is_integer(value)) {
+	if (value != NULL && !json_is_integer(value))
 		json_reader_fail(reader, where, key, "wanted a whole number");
-		return 0;
-	}
 	return (uint64_t)json_integer_value(value);
+}
+
+uint64_t
+json_reader_count(
+    struct json_reader *reader, const json_t *from, const char *where, const char *key)
+{
+	uint64_t word = json_reader_word(reader, from, where, key);
+
+	if (word <= INT64_MAX)
+		return word;
+	json_reader_fail(reader, where, key, "wanted a number of at least 0");
+	return 0;
 }
 
 double
@@ -50,10 +58,13 @@ json_reader_real(
     struct json_reader *reader, const json_t *from, const char *where, const char *key)
 {
 	const json_t *value = json_object_get(from, key);
+	double number = json_number_value(value);
 
 	if (value != NULL && !json_is_number(value))
 		json_reader_fail(reader, where, key, "wanted a number");
-	return json_number_value(value);
+	else if (number < 0 || number > JSON_READER_MAX)
+		json_reader_fail(reader, where, key, "wanted a number from 0 to 1e18");
+	return number < JSON_READER_MIN ? 0 : number;
 }
 
 double
@@ -63,6 +74,17 @@ json_reader_real_or_null(
 	return json_is_null(json_object_get(from, key))
 	    ? NAN
 	    : json_reader_real(reader, from, where, key);
+}
+
+bool
+json_reader_flag(
+    struct json_reader *reader, const json_t *from, const char *where, const char *key)
+{
+	const json_t *value = json_object_get(from, key);
+
+	if (value != NULL && !json_is_boolean(value))
+		json_reader_fail(reader, where, key, "wanted true or false");
+	return json_is_true(value);
 }
 
 char *
@@ -78,17 +100,6 @@ json_reader_text(
 	if (copy == NULL)
 		json_reader_fail(reader, where, key, "out of memory");
 	return copy;
-}
-
-bool
-json_reader_flag(
-    struct json_reader *reader, const json_t *from, const char *where, const char *key)
-{
-	const json_t *value = json_object_get(from, key);
-
-	if (value != NULL && !json_is_boolean(value))
-		json_reader_fail(reader, where, key, "wanted true or false");
-	return json_is_true(value);
 }
 
 void *

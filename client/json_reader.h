@@ -14,6 +14,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define JSON_READER_MAX 1e18
+#define JSON_READER_MIN 1e-12 /* what is smaller is 0: quotients stay finite */
+
 struct json_reader {
 	char *error; /* one line in error[error_size] */
 	size_t error_size;
@@ -28,8 +31,12 @@ void json_reader_fail(
 json_t *json_reader_member(struct json_reader *reader, const json_t *from,
     const char *where, const char *key, json_type type);
 
+/* A whole number of at least 0; word takes the bits of a negative one. */
 uint64_t json_reader_count(
     struct json_reader *reader, const json_t *from, const char *where, const char *key);
+uint64_t json_reader_word(
+    struct json_reader *reader, const json_t *from, const char *where, const char *key);
+/* From 0 to JSON_READER_MAX. */
 double json_reader_real(
     struct json_reader *reader, const json_t *from, const char *where, const char *key);
 /* null is NAN. */

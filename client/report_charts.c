@@ -35,7 +35,7 @@ mark_durations(const struct chart *chart)
 
 	for (double v = chart->y.low; v <= chart->y.high * 1.0001;
 	     v = chart->y.log ? v * step : v + step)
-		chart_mark_y(chart, v, units_show_duration((uint64_t)llround(v), text));
+		chart_mark_y(chart, v, units_show_duration(result_whole(v), text));
 }
 
 /* 1/(1-p) for p of 0, 90, 99, 99.9 ... percent */
@@ -233,8 +233,7 @@ draw_seconds(struct chart *chart, const struct result *result, const char *label
 		mark_durations(chart);
 	else
 		for (double v = 0; v <= chart->y.high * 1.0001; v += step)
-			chart_mark_y(
-			    chart, v, units_show_count((uint64_t)llround(v), text));
+			chart_mark_y(chart, v, units_show_count(result_whole(v), text));
 	mark_seconds(chart);
 	for (size_t f = 0; f < count; f++)
 		chart_line(chart, points, sample_seconds(result, figures[f], points),

@@ -118,7 +118,7 @@ write_cards(const struct result *result, FILE *file)
 	    "messages verified");
 	card(file, units_show_count(result->messages.wrong, text), "wrong");
 	card(file, units_show_count(result_lost(&result->messages), text), "lost");
-	card(file, units_show_count((uint64_t)llround(result->messages_per_s), text),
+	card(file, units_show_count(result_whole(result->messages_per_s), text),
 	    "messages a second");
 	card(file,
 	    histogram_count(response) > 0
@@ -164,7 +164,7 @@ write_latency_row(const struct result *result, enum tally_histogram which, FILE 
 	fprintf(file, "<tr><td>%s</td>", tally_histogram_names[which]);
 	fprintf(file, "<td>%s</td>", units_show_duration(histogram_min(h), text));
 	fprintf(file, "<td>%s</td>",
-	    units_show_duration((uint64_t)llround(histogram_mean(h)), text));
+	    units_show_duration(result_whole(histogram_mean(h)), text));
 	for (size_t i = 0; i < PERCENTILE_COUNT; i++) {
 		struct confidence c = confidence_of(h, percentiles[i], effective);
 		char low[UNITS_TEXT_MAX], high[UNITS_TEXT_MAX];
@@ -287,6 +287,7 @@ write_plan(const struct result *result, FILE *file)
 	char text[UNITS_TEXT_MAX];
 
 	fputs("<h2>Plan</h2>\n<table class=\"left\" id=\"plan\">\n", file);
+	row(file, "seed", units_show_count(plan->seed, text));
 #define X(name) row(file, #name, plan->name);
 	RESULT_PLAN_TEXTS(X)
 #undef X
@@ -299,7 +300,7 @@ write_plan(const struct result *result, FILE *file)
 #undef X
 #define X(name)                                                                        \
 	if (plan->name > 0)                                                            \
-		row(file, #name, units_show_count((uint64_t)llround(plan->name), text));
+		row(file, #name, units_show_count(result_whole(plan->name), text));
 	RESULT_PLAN_REALS(X)
 #undef X
 #define X(name)                                                                        \
@@ -321,9 +322,9 @@ write_host(const struct result *result, FILE *file)
 	row(file, "kernel", host->kernel);
 	row(file, "CPUs", units_show_count(host->cpus, text));
 	row(file, "CPU time, user",
-	    units_show_duration((uint64_t)llround(host->cpu_user_s * 1e9), text));
+	    units_show_duration(result_whole(host->cpu_user_s * 1e9), text));
 	row(file, "CPU time, system",
-	    units_show_duration((uint64_t)llround(host->cpu_sys_s * 1e9), text));
+	    units_show_duration(result_whole(host->cpu_sys_s * 1e9), text));
 	row(file, "retransmits", units_show_count(host->retransmits, text));
 	row(file, "listen overflows", units_show_count(host->listen_overflows, text));
 	fputs("</table>\n", file);

@@ -39,7 +39,7 @@ print_head(const struct result *result, FILE *file)
 		fprintf(file, ", %s messages each", count(plan->messages, number));
 	if (plan->rate > 0)
 		fprintf(file, ", %s messages/s in all (%s)",
-		    count((uint64_t)llround(plan->rate), number), plan->arrivals);
+		    count(result_whole(plan->rate), number), plan->arrivals);
 	else if (plan->interval_ns > 0)
 		fprintf(file, ", one message every %s each",
 		    units_format_duration(plan->interval_ns, time));
@@ -80,7 +80,7 @@ print_connections(const struct result *result, FILE *file)
 	    file, LABEL "%s established", "connections", count(c->established, number));
 	if (c->established > 0 && result->connections_per_s >= 1)
 		fprintf(file, " (%s/s)",
-		    count((uint64_t)llround(result->connections_per_s), rate));
+		    count(result_whole(result->connections_per_s), rate));
 	print_failures(result, file);
 	if (c->lost > 0)
 		fprintf(file, ", %s lost (%s of them reset)", count(c->lost, number),
@@ -132,10 +132,10 @@ print_rates(const struct result *result, FILE *file)
 	    out[UNITS_TEXT_MAX], in[UNITS_TEXT_MAX], time[UNITS_TEXT_MAX];
 
 	fprintf(file, LABEL "%s messages/s verified, %s sent, %s received, in %s%s\n",
-	    "achieved", count((uint64_t)llround(result->messages_per_s), rate),
+	    "achieved", count(result_whole(result->messages_per_s), rate),
 	    units_show_size(result->bytes_sent, out),
 	    units_show_size(result->bytes_received, in),
-	    units_show_duration((uint64_t)(result->elapsed_s * 1e9), time),
+	    units_show_duration(result_whole(result->elapsed_s * 1e9), time),
 	    result->interrupted ? " (interrupted)" : "");
 	if (result->messages_due > 0)
 		fprintf(file,
@@ -161,8 +161,8 @@ print_latency(const struct result *result, enum tally_histogram which, FILE *fil
 		return true;
 	fprintf(file, LABEL "%10s", tally_histogram_names[which],
 	    units_show_duration(histogram_min(h), text));
-	fprintf(file, "%10s",
-	    units_show_duration((uint64_t)llround(histogram_mean(h)), text));
+	fprintf(
+	    file, "%10s", units_show_duration(result_whole(histogram_mean(h)), text));
 	for (size_t i = 0; i < PERCENTILE_COUNT; i++) {
 		struct confidence c = confidence_of(h, percentiles[i], effective);
 

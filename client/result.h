@@ -27,6 +27,7 @@
 #define RESULT_SCHEMA "yodel.result/1"
 #define RESULT_MISMATCHES_MAX 64
 #define RESULT_ERROR_MAX 256
+#define RESULT_FIGURE_MAX 1e18 /* of any figure that is no count */
 
 /* What was asked for. The names are the keys of "plan". */
 /* clang-format off */
@@ -37,7 +38,7 @@
 #define RESULT_PLAN_COUNTS(X)                                                          \
 	X(connections) /* in all ranks */                                              \
 	X(rank_connections)                                                            \
-	X(processes) X(messages) X(pipeline) X(seed) X(source_count) X(slow_read)      \
+	X(processes) X(messages) X(pipeline) X(source_count) X(slow_read)      \
 	X(messages_per_connection) X(duration_ns) X(interval_ns) X(ramp_ns)            \
 	X(warmup_ns) X(drain_ns) X(spin_ns) X(timeout_ns) X(connect_timeout_ns)        \
 	X(lifetime_ns) X(rank) X(ranks)
@@ -48,6 +49,7 @@
 struct result_plan {
 	char **targets;
 	size_t target_count;
+	uint64_t seed; /* all 64 bits: a signed number in JSON */
 #define X(name) char *name;
 	RESULT_PLAN_TEXTS(X)
 #undef X
@@ -186,6 +188,17 @@ int result_merge(struct result *into, const struct result *from, char *error)
 /* The exit status that tells it: the worst of 2 (wrong bytes), 1 (messages or
  * connections lost), 99 (a threshold failed), 3 (--strict and not to be trusted), 0. */
 int result_exit_status(const struct result *result);
+
+/* A figure as a whole number: 0 for NAN and what is negative, RESULT_FIGURE_MAX at
+ * most. */
+static inline uint64_t
+result_whole(double figure)
+{
+	if (!(figure > 0))
+		return 0;
+	return (
+	    uint64_t)(figure < RESULT_FIGURE_MAX ? figure + 0.5 : RESULT_FIGURE_MAX);
+}
 
 uint64_t result_lost(const struct result_messages *messages);
 uint64_t result_failed(const struct result_connections *connections);

@@ -67,6 +67,7 @@ collect_plan(const struct plan *plan, struct result_plan *ret)
 #define X(name) ret->name = (uint64_t)plan->name;
 	RESULT_PLAN_COUNTS(X)
 #undef X
+	ret->seed = plan->seed;
 	ret->rate = plan->rate_all;
 	ret->connect_rate = plan->connect_rate;
 #define X(name) ret->name = plan->name;

@@ -38,6 +38,7 @@ read_plan(struct json_reader *reader, const json_t *from, struct result_plan *pl
 #define X(name) plan->name = json_reader_text(reader, from, "plan", #name);
 	RESULT_PLAN_TEXTS(X)
 #undef X
+	plan->seed = json_reader_word(reader, from, "plan", "seed");
 #define X(name) plan->name = json_reader_count(reader, from, "plan", #name);
 	RESULT_PLAN_COUNTS(X)
 #undef X
@@ -133,6 +134,8 @@ read_latency(struct json_reader *reader, const json_t *from, const char *name,
 	free(h);
 }
 
+#define SECONDS_MAX 18446744072 /* of the nanoseconds that 64 bits hold */
+
 static int
 verdict_of(const char *name)
 {
@@ -195,7 +198,7 @@ read_time(struct json_reader *reader, const json_t *from, const char *key)
 	time_t seconds = timegm(&parts);
 	double fraction = rest != NULL && *rest == '.' ? strtod(rest, NULL) : 0;
 
-	if (rest == NULL || seconds < 0 || fraction >= 1) {
+	if (rest == NULL || seconds < 0 || seconds > SECONDS_MAX || !(fraction < 1)) {
 		json_reader_fail(reader, "", key, "wanted a time of RFC 3339, in UTC");
 		seconds = 0;
 		fraction = 0;

@@ -78,6 +78,7 @@ plan_of(const struct result_plan *plan)
 #define X(name) status |= json_object_set_new(to, #name, text_of(plan->name));
 	RESULT_PLAN_TEXTS(X)
 #undef X
+	status |= json_object_set_new(to, "seed", json_integer(N(plan->seed)));
 #define X(name) status |= json_object_set_new(to, #name, json_integer(N(plan->name)));
 	RESULT_PLAN_COUNTS(X)
 #undef X

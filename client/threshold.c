@@ -244,12 +244,12 @@ threshold_format(const struct threshold *threshold, double value, char *buffer)
 
 	if (is_latency(threshold->figure))
 		snprintf(buffer, THRESHOLD_TEXT_MAX, "%s",
-		    units_show_duration((uint64_t)llround(value), text));
+		    units_show_duration(result_whole(value), text));
 	else if (threshold->share)
 		snprintf(buffer, THRESHOLD_TEXT_MAX, "%.4g%%", 100 * value);
 	else
 		snprintf(buffer, THRESHOLD_TEXT_MAX, "%s%s",
-		    units_show_count((uint64_t)llround(value), text),
+		    units_show_count(result_whole(value), text),
 		    threshold->figure == THRESHOLD_RATE ? "/s" : "");
 	return buffer;
 }

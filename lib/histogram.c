@@ -304,5 +304,6 @@ histogram_percentile(const struct histogram *histogram, double percentile)
 		percentile = 0;
 	/* 99.9 % of 1000 is 999, not the 999.0000000001 that doubles make of it. */
 	rank = ceil(nextafter(percentile, 0) / 100 * count);
-	return histogram_at_rank(histogram, (uint64_t)rank);
+	return histogram_at_rank(
+	    histogram, rank < 0x1p64 ? (uint64_t)rank : UINT64_MAX);
 }

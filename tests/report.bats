@@ -52,11 +52,14 @@ run_to() # NAME ARG... - a quiet run against yodeld, its result in NAME.json
 	run ! check_result many.json
 }
 
-@test "hdr-histogram-js reads the histograms, the percentiles and the log" {
-	npm install --silent --no-audit --no-fund --ignore-scripts --cache "$PWD/cache" \
-		"hdr-histogram-js@$HDR_JS" >npm.log 2>&1 || skip "no npm or no registry"
+@test "readers that are not ours find the same in the histograms, percentiles and log" {
 	start_yodeld --listen 127.0.0.1:0=echo
 	run_to run -c 10 -R 3000 -d 2500ms --hgrm run.hgrm --hlog run.hlog
+	run -0 python3 "$BATS_TEST_DIRNAME/lib/check_histograms.py" run.json run.hgrm run.hlog
+	[[ $output == *" compared" ]]
+	# The JavaScript implementation too, where its registry can be reached.
+	npm install --silent --no-audit --no-fund --ignore-scripts --cache "$PWD/cache" \
+		--fetch-retries 0 "hdr-histogram-js@$HDR_JS" >npm.log 2>&1 || return 0
 	NODE_PATH=$PWD/node_modules run -0 node "$BATS_TEST_DIRNAME/lib/check_histograms.js" \
 		run.json run.hgrm run.hlog
 	[[ $output == *" compared" ]]
