@@ -210,6 +210,8 @@ acceptor_start(struct worker *worker, const struct worker_socket *sockets, size_
 		listener->worker = worker;
 		listener->number = sockets[i].listener;
 		listener->config = &worker->config->listeners[listener->number];
+		listener->is_bytewise = listener->config->framing == FRAMING_STREAM &&
+		    reply_is_bytewise(&listener->config->reply);
 		listener->fd = sockets[i].fd;
 		event_assign(&listener->event, worker->base, listener->fd,
 		    EV_READ | EV_PERSIST, on_acceptable, listener);

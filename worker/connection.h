@@ -59,14 +59,19 @@ void connection_open(struct listener *listener, int fd, const struct address *pe
 /* Counts, logs at debug, closes, frees. */
 void connection_close(struct connection *connection, enum close_reason reason);
 
-/* Sends data, or keeps what the kernel does not take; `replies` replies end in it.
- * False when the connection was closed over it. */
-bool connection_send(struct connection *connection, const uint8_t *data, size_t length,
-    uint64_t replies) __attribute__((warn_unused_result));
+/* Makes the loop watch what the connection's state wants. False when that failed and
+ * the connection is closed. */
+bool connection_watch(struct connection *connection)
+    __attribute__((warn_unused_result));
 
 /* No more messages are read: sends what is owed, then closes for `reason`. False when
  * it is closed already. */
 bool connection_finish(struct connection *connection, enum close_reason reason);
+/* The same, when everything owed is sent. */
+bool connection_finish_now(struct connection *connection);
+
+/* Bytes of reply that wait for the peer. */
+size_t connection_stuck_bytes(const struct connection *connection);
 
 /* True while replies over limits.max_pending are stuck. */
 bool connection_is_stuffed(const struct connection *connection);
@@ -88,6 +93,10 @@ struct connection *connection_adopt(
 /* Frees the memory of a connection and leaves its socket open. */
 void connection_forget(struct connection *connection);
 
-int connection_fd(const struct connection *connection);
+static inline int
+connection_fd(const struct connection *connection)
+{
+	return connection->event.ev_fd;
+}
 
 #endif

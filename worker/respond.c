@@ -5,6 +5,7 @@
 
 #include "worker/connection.h"
 #include "worker/state.h"
+#include "worker/traffic.h"
 
 /* What the batch keeps: a longer one exists for its one long reply. */
 #define BATCH_KEPT_BYTES (64 * 1024)
@@ -41,7 +42,7 @@ batch_flush(struct batch *batch)
 	batch->length = 0;
 	batch->replies = 0;
 	bool is_open =
-	    connection_send(batch->connection, batch->worker->batch, length, replies);
+	    traffic_send(batch->connection, batch->worker->batch, length, replies);
 	if (batch->worker->batch_capacity > BATCH_KEPT_BYTES)
 		shrink(batch->worker);
 	return is_open;
@@ -91,26 +92,6 @@ respond_one(struct batch *batch, const uint8_t *message, const struct frame *fra
 	return true;
 }
 
-/* The bytes go back as they are or raised, wherever they were cut. */
-static bool
-respond_bytewise(struct connection *connection, uint8_t *data, size_t length)
-{
-	const struct listener_config *config = connection->listener->config;
-	uint64_t messages =
-	    length <= config->max_message ? 1 : (length - 1) / config->max_message + 1;
-	ledger_count(
-	    connection->listener->worker->block, LEDGER_MESSAGES_RECEIVED, messages);
-	if (config->reply.kind == REPLY_UPPER)
-		reply_raise(data, length, data);
-	return connection_send(connection, data, length, messages);
-}
-
-static bool
-is_bytewise(const struct listener_config *config)
-{
-	return config->framing == FRAMING_STREAM && reply_is_bytewise(&config->reply);
-}
-
 /* One message after the other, until the data or the peer's patience is used up. */
 static bool
 respond_framed(
@@ -144,13 +125,22 @@ respond_framed(
 }
 
 bool
-respond_messages(
-    struct connection *connection, uint8_t *data, size_t length, size_t *ret_used)
+respond_bytewise(struct connection *connection, uint8_t *data, size_t length)
 {
-	if (is_bytewise(connection->listener->config)) {
-		*ret_used = length;
-		return respond_bytewise(connection, data, length);
-	}
+	const struct listener_config *config = connection->listener->config;
+	uint64_t messages =
+	    length <= config->max_message ? 1 : (length - 1) / config->max_message + 1;
+	ledger_count(
+	    connection->listener->worker->block, LEDGER_MESSAGES_RECEIVED, messages);
+	if (config->reply.kind == REPLY_UPPER)
+		reply_raise(data, length, data);
+	return traffic_send(connection, data, length, messages);
+}
+
+bool
+respond_messages(
+    struct connection *connection, const uint8_t *data, size_t length, size_t *ret_used)
+{
 	struct batch batch = {
 		.connection = connection,
 		.worker = connection->listener->worker,

@@ -10,10 +10,15 @@
 
 struct connection;
 
-/* Answers every whole message in data[length] (which it may overwrite), in order, until
+/* For a listener that is_bytewise: the bytes go back as they are or raised (in place),
+ * wherever they were cut. False when the connection was closed. */
+bool respond_bytewise(struct connection *connection, uint8_t *data, size_t length)
+    __attribute__((warn_unused_result));
+
+/* For any other: answers every whole message in data[length], in order, until
  * too much is stuck. Returns the bytes used up in *ret_used; the caller keeps the rest.
  * False when the connection was closed. It may come back finishing. */
-bool respond_messages(struct connection *connection, uint8_t *data, size_t length,
+bool respond_messages(struct connection *connection, const uint8_t *data, size_t length,
     size_t *ret_used) __attribute__((warn_unused_result));
 
 /* The peer has closed its side: answers what is left in data[length] as the last

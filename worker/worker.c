@@ -151,8 +151,10 @@ static void
 finish(struct worker *worker)
 {
 	if (worker->base != NULL) {
-		if (worker->listeners != NULL)
+		if (worker->listeners != NULL) {
 			acceptor_stop(worker);
+			sweep_stop(worker);
+		}
 		event_base_free(worker->base);
 	}
 	free(worker->listeners);

@@ -71,7 +71,11 @@ one_worker_start(struct one_worker *w, const char *reply, enum framing framing,
 	w->worker.spare_fd = -1;
 	must(w->worker.base && w->worker.input && w->worker.batch);
 	w->listener = (struct listener){
-		.worker = &w->worker, .config = &w->listener_config, .fd = -1
+		.worker = &w->worker,
+		.config = &w->listener_config,
+		.fd = -1,
+		.is_bytewise = w->listener_config.framing == FRAMING_STREAM &&
+		    reply_is_bytewise(&w->listener_config.reply),
 	};
 }
 

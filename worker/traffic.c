@@ -1,0 +1,220 @@
+#include "worker/traffic.h"
+
+#include <sys/socket.h>
+
+#include <errno.h>
+
+#include "worker/connection.h"
+#include "worker/respond.h"
+#include "worker/state.h"
+
+/* A wake-up reads this often at most, so that a flood on one socket starves no other.
+ */
+#define READS_PER_WAKEUP 4
+
+static enum close_reason
+reason_of_errno(void)
+{
+	switch (errno) {
+	case ECONNRESET:
+	case EPIPE:
+		return CLOSE_RESET;
+	case ETIMEDOUT:
+	case EHOSTUNREACH:
+	case ENETUNREACH:
+		return CLOSE_UNREACHABLE;
+	case ENOMEM:
+	case ENOBUFS:
+		return CLOSE_NO_MEMORY;
+	default:
+		return CLOSE_SYSTEM_ERROR;
+	}
+}
+
+/* --- sending --- */
+
+/* Gives bytes to the kernel. Returns how many it took, or -1 with the connection closed
+ * (`owed` bytes were not sent and are not in the output). */
+static inline ssize_t
+send_some(
+    struct connection *connection, const uint8_t *data, size_t length, size_t owed)
+{
+	struct worker *worker = connection->listener->worker;
+	ssize_t n = send(connection_fd(connection), data, length, MSG_NOSIGNAL);
+	if (n < 0) {
+		if (errno == EAGAIN || errno == EINTR)
+			return 0;
+		enum close_reason reason = reason_of_errno();
+		ledger_count(worker->block, LEDGER_BYTES_DROPPED, owed);
+		connection_close(connection, reason);
+		return -1;
+	}
+	ledger_count(worker->block, LEDGER_BYTES_SENT, (uint64_t)n);
+	return n;
+}
+
+bool
+traffic_send(
+    struct connection *connection, const uint8_t *data, size_t length, uint64_t replies)
+{
+	struct worker *worker = connection->listener->worker;
+	if (connection->output == NULL) {
+		ssize_t n = send_some(connection, data, length, length);
+		if (n < 0)
+			return false;
+		if ((size_t)n == length) {
+			ledger_count(worker->block, LEDGER_REPLIES_SENT, replies);
+			return true;
+		}
+		data += n;
+		length -= (size_t)n;
+	}
+	if ((connection->output == NULL && output_create(connection) == NULL) ||
+	    buffer_append(&connection->output->bytes, data, length) < 0) {
+		ledger_count(worker->block, LEDGER_BYTES_DROPPED, length);
+		connection_close(connection, CLOSE_NO_MEMORY);
+		return false;
+	}
+	connection->output->replies += replies;
+	if (connection_is_stuffed(connection))
+		connection->reading_paused = true;
+	return connection_watch(connection);
+}
+
+/* --- receiving --- */
+
+/* Answers what is kept in the input. */
+static bool
+respond_kept(struct connection *connection)
+{
+	struct buffer *input = connection->input;
+	if (input == NULL)
+		return true;
+	size_t used;
+	if (!respond_messages(
+		connection, input->data + input->start, buffer_length(input), &used))
+		return false;
+	buffer_consume(&connection->input, used);
+	return true;
+}
+
+/* Answers what came, and keeps what is no whole message or must wait. */
+static bool
+respond_fresh(struct connection *connection, uint8_t *data, size_t length)
+{
+	if (connection->listener->is_bytewise)
+		return respond_bytewise(connection, data, length);
+	size_t used = 0;
+	bool kept = connection->input != NULL;
+	if (!kept && !respond_messages(connection, data, length, &used))
+		return false;
+	if (buffer_append(&connection->input, data + used, length - used) < 0) {
+		connection_close(connection, CLOSE_NO_MEMORY);
+		return false;
+	}
+	return !kept || respond_kept(connection);
+}
+
+static void
+on_peer_closed(struct connection *connection)
+{
+	struct buffer *input = connection->input;
+	size_t length = buffer_length(input);
+	if (length > 0 && !respond_rest(connection, input->data + input->start, length))
+		return;
+	if (connection->phase == CONNECTION_SERVING)
+		connection_finish(connection, CLOSE_PEER_CLOSED);
+}
+
+static void
+on_readable(struct connection *connection, int fd)
+{
+	struct worker *worker = connection->listener->worker;
+	for (int i = 0; i < READS_PER_WAKEUP; i++) {
+		ssize_t n = recv(fd, worker->input, WORKER_INPUT_BYTES, 0);
+		if (n < 0) {
+			if (errno != EAGAIN && errno != EINTR)
+				connection_close(connection, reason_of_errno());
+			return;
+		}
+		if (n == 0) {
+			on_peer_closed(connection);
+			return;
+		}
+		connection->active_ms = worker->now_ms;
+		ledger_count(worker->block, LEDGER_BYTES_RECEIVED, (uint64_t)n);
+		if (!respond_fresh(connection, worker->input, (size_t)n))
+			return;
+		bool may_have_more = n == WORKER_INPUT_BYTES &&
+		    connection->phase == CONNECTION_SERVING &&
+		    !connection->reading_paused;
+		if (!may_have_more)
+			return;
+	}
+}
+
+static void
+on_lingering(struct connection *connection)
+{
+	struct worker *worker = connection->listener->worker;
+	ssize_t n =
+	    recv(connection_fd(connection), worker->input, WORKER_INPUT_BYTES, 0);
+	if (n > 0)
+		ledger_count(worker->block, LEDGER_BYTES_RECEIVED, (uint64_t)n);
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+		connection_close(connection, connection->reason);
+}
+
+/* --- events --- */
+
+/* The last waiting reply has gone. */
+static bool
+on_unstuck(struct connection *connection)
+{
+	ledger_count(connection->listener->worker->block, LEDGER_REPLIES_SENT,
+	    connection->output->replies);
+	output_destroy(connection);
+	if (connection->phase == CONNECTION_FINISHING)
+		return connection_finish_now(connection);
+	return true;
+}
+
+static bool
+on_writable(struct connection *connection)
+{
+	struct worker *worker = connection->listener->worker;
+	struct output *output = connection->output;
+	ssize_t n = send_some(connection, output->bytes->data + output->bytes->start,
+	    buffer_length(output->bytes), 0);
+	if (n <= 0)
+		return n == 0;
+	output->moved_ms = worker->now_ms;
+	buffer_consume(&output->bytes, (size_t)n);
+	if (output->bytes == NULL && !on_unstuck(connection))
+		return false;
+	if (connection->phase != CONNECTION_SERVING)
+		return true;
+	if (connection->reading_paused &&
+	    connection_stuck_bytes(connection) <=
+		worker->config->limits.max_pending / 2) {
+		connection->reading_paused = false;
+		if (!respond_kept(connection))
+			return false;
+	}
+	return connection_watch(connection);
+}
+
+void
+traffic_on_event(evutil_socket_t fd, short what, void *argument)
+{
+	struct connection *connection = argument;
+	if (connection->phase == CONNECTION_LINGERING) {
+		on_lingering(connection);
+		return;
+	}
+	if ((what & EV_WRITE) && connection->output != NULL && !on_writable(connection))
+		return;
+	if ((what & EV_READ) && connection->phase == CONNECTION_SERVING &&
+	    !connection->reading_paused)
+		on_readable(connection, fd);
+}

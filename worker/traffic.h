@@ -1,0 +1,21 @@
+/*
+ * traffic.h - the bytes of a connection: read, answered (respond.h), sent or kept.
+ */
+#ifndef WORKER_TRAFFIC_H
+#define WORKER_TRAFFIC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct connection;
+
+/* Sends data, or keeps what the kernel does not take; `replies` replies end in it.
+ * False when the connection was closed over it. */
+bool traffic_send(struct connection *connection, const uint8_t *data, size_t length,
+    uint64_t replies) __attribute__((warn_unused_result));
+
+/* The callback of a connection's event; the argument is the connection. */
+void traffic_on_event(int fd, short what, void *argument);
+
+#endif
