@@ -164,10 +164,11 @@ open_tcp_pair(int fds[2], int buffer)
 	close(listener);
 }
 
+/* What is ready now, once. */
 static inline void
 one_worker_turn(struct one_worker *w)
 {
-	must(event_base_loop(w->worker.base, EVLOOP_NONBLOCK) >= 0);
+	must(event_base_loop(w->worker.base, EVLOOP_ONCE | EVLOOP_NONBLOCK) >= 0);
 }
 
 static inline uint64_t

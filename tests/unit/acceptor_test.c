@@ -1,0 +1,273 @@
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka needs those above */
+#include <sys/resource.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/log.h"
+
+#include "proto/channel.h"
+
+#include "tests/lib/one_worker.h"
+#include "worker/acceptor.h"
+#include "worker/worker.h"
+
+#define CLIENTS 20
+
+struct fixture {
+	struct one_worker w;
+	struct sockaddr_in name;
+	int clients[CLIENTS];
+};
+
+static int
+listen_anywhere(struct sockaddr_in *ret)
+{
+	socklen_t length = sizeof(*ret);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	*ret = (struct sockaddr_in){ .sin_family = AF_INET,
+		.sin_addr = { htonl(INADDR_LOOPBACK) } };
+	must(fd >= 0 && bind(fd, (struct sockaddr *)ret, length) == 0);
+	must(listen(fd, 100) == 0);
+	must(getsockname(fd, (struct sockaddr *)ret, &length) == 0);
+	return fd;
+}
+
+static void
+start(struct fixture *f)
+{
+	memset(f, 0, sizeof(*f));
+	one_worker_start(&f->w, "echo", FRAMING_STREAM, 1000, 1000);
+	f->w.worker.max_connections = 1000;
+	f->w.worker.descriptor_end = 1024;
+	for (int i = 0; i < CLIENTS; i++)
+		f->clients[i] = -1;
+	struct worker_socket socket = { .fd = listen_anywhere(&f->name) };
+	must(acceptor_start(&f->w.worker, &socket, 1) == 0);
+}
+
+static void
+finish(struct fixture *f)
+{
+	assert_true(one_worker_adds_up(&f->w));
+	for (int i = 0; i < CLIENTS; i++) {
+		if (f->clients[i] >= 0)
+			close(f->clients[i]);
+	}
+	acceptor_stop(&f->w.worker);
+	struct listener *listeners = f->w.worker.listeners;
+	one_worker_finish(&f->w);
+	free(listeners);
+}
+
+/* Clients first to last come; each has something to say. */
+static void
+come(struct fixture *f, int first, int last)
+{
+	for (int i = first; i <= last; i++) {
+		f->clients[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		must(f->clients[i] >= 0);
+		must(connect(f->clients[i], (struct sockaddr *)&f->name,
+			 sizeof(f->name)) == 0);
+		must(send(f->clients[i], "x", 1, MSG_NOSIGNAL) == 1);
+	}
+}
+
+static uint64_t
+accepted(const struct fixture *f)
+{
+	return one_worker_count(&f->w, LEDGER_CONNECTIONS_ACCEPTED);
+}
+
+static void
+test_a_burst_is_let_in_a_few_at_a_time(void **state)
+{
+	struct fixture f;
+	uint64_t before = 0;
+
+	(void)state;
+	start(&f);
+	come(&f, 0, CLIENTS - 1);
+	while (before < CLIENTS) {
+		one_worker_turn(&f.w);
+		assert_in_range(accepted(&f) - before, 1, 4);
+		before = accepted(&f);
+	}
+	assert_true(one_worker_until(
+	    &f.w, one_worker_count(&f.w, LEDGER_BYTES_SENT) == CLIENTS));
+	finish(&f);
+}
+
+static void
+test_who_is_not_on_the_allow_list_is_denied(void **state)
+{
+	static struct prefix allow[2];
+	struct fixture f;
+	char error[128];
+
+	(void)state;
+	assert_int_equal(prefix_parse("10.0.0.0/8", &allow[0], error, 128), 0);
+	assert_int_equal(prefix_parse("::1", &allow[1], error, 128), 0);
+	start(&f);
+	f.w.listener_config.allow = allow;
+	f.w.listener_config.allow_count = 2;
+	come(&f, 0, 2);
+	assert_true(one_worker_until(&f.w, one_worker_closed(&f.w, CLOSE_DENIED) == 3));
+	assert_int_equal(prefix_parse("127.0.0.0/8", &allow[1], error, 128), 0);
+	come(&f, 3, 3);
+	assert_true(one_worker_until(&f.w, f.w.worker.pool.count == 1));
+	finish(&f);
+}
+
+static void
+test_beyond_max_connections_of_all_workers_one_is_refused(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	start(&f);
+	f.w.config.limits.max_connections = 5;
+	/* Another worker holds two. */
+	ledger_set_open(ledger_claim(f.w.ledger, 1), 2);
+	come(&f, 0, 5);
+	assert_true(one_worker_until(&f.w, accepted(&f) == 6));
+	assert_int_equal(f.w.worker.pool.count, 3);
+	assert_int_equal(one_worker_closed(&f.w, CLOSE_MAX_CONNECTIONS), 3);
+	/* Room is there again as soon as one has left. */
+	connection_close(one_worker_connection(&f.w), CLOSE_STOPPED);
+	come(&f, 6, 7);
+	assert_true(one_worker_until(&f.w, accepted(&f) == 8));
+	assert_int_equal(f.w.worker.pool.count, 3);
+	ledger_set_open(&f.w.ledger->live[1], 0);
+	finish(&f);
+}
+
+static void
+test_a_descriptor_that_the_method_cannot_watch_is_refused(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	start(&f);
+	f.w.worker.descriptor_end = 0;
+	come(&f, 0, 1);
+	assert_true(
+	    one_worker_until(&f.w, one_worker_closed(&f.w, CLOSE_METHOD_LIMIT) == 2));
+	finish(&f);
+}
+
+/* Lets the process open no more descriptors; returns the limit as it was. */
+static struct rlimit
+forbid_descriptors(void)
+{
+	struct rlimit was = { 0 }, now;
+	int next = dup(STDERR_FILENO);
+
+	must(next >= 0 && getrlimit(RLIMIT_NOFILE, &was) == 0);
+	close(next);
+	now = was;
+	now.rlim_cur = (rlim_t)next;
+	must(setrlimit(RLIMIT_NOFILE, &now) == 0);
+	return was;
+}
+
+static void
+test_without_descriptors_one_is_refused_and_the_others_wait(void **state)
+{
+	struct fixture f;
+	char answer;
+
+	(void)state;
+	start(&f);
+	come(&f, 0, 5);
+	log_set_level(LOG_LEVEL_ERROR);
+	struct rlimit was = forbid_descriptors();
+	uint64_t since_ms = one_worker_clock_ms();
+	int turns = 0;
+	while (one_worker_clock_ms() - since_ms < 350) {
+		one_worker_turn(&f.w);
+		usleep(1000);
+		turns++;
+	}
+	/* One for each pause of 100 ms, and not one for each turn. */
+	uint64_t refused = one_worker_closed(&f.w, CLOSE_DESCRIPTOR_LIMIT);
+	assert_in_range(refused, 1, 4);
+	assert_int_equal(accepted(&f), refused);
+	assert_int_equal(one_worker_count(&f.w, LEDGER_ACCEPT_PAUSES), refused);
+	assert_true(turns > 20);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+	log_set_level(LOG_LEVEL_INFO);
+	/* Who waited in the queue is served in the end. */
+	assert_true(one_worker_until(&f.w, accepted(&f) == 6));
+	assert_true(one_worker_until(
+	    &f.w, one_worker_count(&f.w, LEDGER_BYTES_SENT) == 6 - refused));
+	assert_int_equal(recv(f.clients[5], &answer, 1, 0), 1);
+	assert_true(f.w.worker.spare_fd >= 0);
+	finish(&f);
+}
+
+static void
+test_a_listener_that_is_emptied_closes_when_nobody_has_come_for_a_while(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	start(&f);
+	come(&f, 0, 9);
+	acceptor_empty(&f.w.worker, 0);
+	uint64_t since_ms = one_worker_clock_ms();
+	/* One who comes late puts the end off. */
+	while (one_worker_clock_ms() - since_ms < 150)
+		one_worker_turn(&f.w);
+	come(&f, 10, 10);
+	assert_false(acceptor_is_closed(&f.w.worker));
+	assert_true(one_worker_until(&f.w, acceptor_is_closed(&f.w.worker)));
+	assert_in_range(one_worker_clock_ms() - since_ms, 350, 5000);
+	assert_int_equal(accepted(&f), 11);
+	assert_int_equal(f.w.worker.pool.count, 11);
+	finish(&f);
+}
+
+static void
+test_leaving_closes_at_once_but_for_what_is_being_emptied(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	start(&f);
+	acceptor_empty(&f.w.worker, CHANNEL_ALL);
+	acceptor_leave(&f.w.worker);
+	assert_false(acceptor_is_closed(&f.w.worker));
+	f.w.worker.listeners[0].emptying = false;
+	acceptor_leave(&f.w.worker);
+	assert_true(acceptor_is_closed(&f.w.worker));
+	finish(&f);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_burst_is_let_in_a_few_at_a_time),
+		cmocka_unit_test(test_who_is_not_on_the_allow_list_is_denied),
+		cmocka_unit_test(
+		    test_beyond_max_connections_of_all_workers_one_is_refused),
+		cmocka_unit_test(
+		    test_a_descriptor_that_the_method_cannot_watch_is_refused),
+		cmocka_unit_test(
+		    test_without_descriptors_one_is_refused_and_the_others_wait),
+		cmocka_unit_test(
+		    test_a_listener_that_is_emptied_closes_when_nobody_has_come_for_a_while),
+		cmocka_unit_test(
+		    test_leaving_closes_at_once_but_for_what_is_being_emptied),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
