@@ -20,6 +20,7 @@
 
 #define ACCEPTS_PER_WAKEUP 4
 #define PAUSE_MS 100
+#define TELL_AGAIN_MS 60000
 /* A listener is empty when nobody came for this long: a handshake that began before the
  * listener stopped getting new ones has ended, or is given up, by then. */
 #define EMPTY_QUIET_MS 200
@@ -95,14 +96,24 @@ refuse_with_spare(struct listener *listener)
 	worker->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
+/* A server at its limit pauses again and again while others come and go. */
+static void
+tell_pause(struct worker *worker)
+{
+	if (worker->pause_told &&
+	    worker->now_ms - worker->pause_told_ms < TELL_AGAIN_MS)
+		return;
+	log_warn("accepting pauses with %zu connections open", worker->pool.count);
+	worker->pause_told = true;
+	worker->pause_told_ms = worker->now_ms;
+}
+
+/* errno says why. */
 static void
 pause_accepting(struct worker *worker)
 {
 	ledger_count(worker->block, LEDGER_ACCEPT_PAUSES, 1);
-	if (!worker->pause_told)
-		log_warn(
-		    "accepting pauses with %zu connections open", worker->pool.count);
-	worker->pause_told = true;
+	tell_pause(worker);
 	worker->accept_paused = true;
 	for (size_t i = 0; i < worker->listener_count; i++)
 		event_del(&worker->listeners[i].event);
@@ -112,11 +123,12 @@ pause_accepting(struct worker *worker)
 static void
 on_accept_failed(struct listener *listener)
 {
-	switch (errno) {
+	int error = errno;
+	switch (error) {
 	case EMFILE:
 	case ENFILE:
 		refuse_with_spare(listener);
-		errno = EMFILE;
+		errno = error;
 		pause_accepting(listener->worker);
 		break;
 	case ENOMEM:
@@ -141,7 +153,6 @@ on_acceptable(evutil_socket_t fd, short what, void *argument)
 			on_accept_failed(listener);
 			return;
 		}
-		listener->worker->pause_told = false;
 		admit(listener, accepted, &peer);
 	}
 }
@@ -153,6 +164,8 @@ on_resume(evutil_socket_t fd, short what, void *argument)
 	(void)what;
 	struct worker *worker = argument;
 	worker->accept_paused = false;
+	if (worker->spare_fd < 0)
+		worker->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	for (size_t i = 0; i < worker->listener_count; i++) {
 		if (worker->listeners[i].fd >= 0)
 			event_add(&worker->listeners[i].event, NULL);

@@ -50,7 +50,8 @@ struct worker {
 	int descriptor_end;       /* descriptors below this one can be watched */
 	int spare_fd; /* given up to refuse cleanly when there is no other */
 	bool accept_paused;
-	bool pause_told;
+	bool pause_told; /* in the log, at pause_told_ms */
+	uint32_t pause_told_ms;
 	struct event accept_resume;
 	struct event emptying_timer;
 

@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 
 #include <cmocka.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -213,6 +214,45 @@ test_without_descriptors_one_is_refused_and_the_others_wait(void **state)
 	finish(&f);
 }
 
+static size_t
+lines_of(const char *path)
+{
+	FILE *file = fopen(path, "r");
+	size_t lines = 0;
+
+	assert_non_null(file);
+	for (int c; (c = fgetc(file)) != EOF;)
+		lines += c == '\n';
+	fclose(file);
+	return lines;
+}
+
+static void
+test_at_the_limit_it_is_told_once_however_many_come_and_go(void **state)
+{
+	char path[] = "/tmp/acceptor_test.XXXXXX";
+	struct fixture f;
+
+	(void)state;
+	close(mkstemp(path));
+	assert_int_equal(log_open(path), 0);
+	start(&f);
+	come(&f, 0, 1);
+	assert_true(one_worker_until(&f.w, accepted(&f) == 2));
+	come(&f, 2, CLIENTS - 1);
+	struct rlimit was = forbid_descriptors();
+	for (uint64_t pauses = 1; pauses <= 5; pauses++) {
+		assert_true(one_worker_until(
+		    &f.w, one_worker_count(&f.w, LEDGER_ACCEPT_PAUSES) == pauses));
+		connection_close(one_worker_connection(&f.w), CLOSE_STOPPED);
+	}
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+	assert_int_equal(log_open(NULL), 0);
+	assert_int_equal(lines_of(path), 1);
+	unlink(path);
+	finish(&f);
+}
+
 static void
 test_a_listener_that_is_emptied_closes_when_nobody_has_come_for_a_while(void **state)
 {
@@ -263,6 +303,8 @@ main(void)
 		    test_a_descriptor_that_the_method_cannot_watch_is_refused),
 		cmocka_unit_test(
 		    test_without_descriptors_one_is_refused_and_the_others_wait),
+		cmocka_unit_test(
+		    test_at_the_limit_it_is_told_once_however_many_come_and_go),
 		cmocka_unit_test(
 		    test_a_listener_that_is_emptied_closes_when_nobody_has_come_for_a_while),
 		cmocka_unit_test(
