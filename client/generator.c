@@ -283,7 +283,6 @@ generator_run(const struct generator_args *args)
 		init_callers(&generator);
 		rhythm_begin(&generator, args->process);
 		rc = loop(&generator);
-		meter_finish(&generator);
 		rhythm_finish(&generator);
 	}
 	release(&generator);

@@ -65,5 +65,7 @@ meter_turn(struct generator *generator, uint64_t wake_ns, int events)
 void
 meter_finish(struct generator *generator)
 {
-	sample(generator);
+	if (generator->is_running)
+		sample(generator);
+	generator->sample_ns = UINT64_MAX;
 }

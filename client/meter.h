@@ -12,7 +12,7 @@ void meter_start(struct generator *generator);
 /* The loop has waited for `wake`, and has `events`. */
 void meter_turn(struct generator *generator, uint64_t wake_ns, int events);
 
-/* The last figures. */
+/* The last figures: what it costs to end is not in them. */
 void meter_finish(struct generator *generator);
 
 #endif

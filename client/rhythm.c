@@ -198,6 +198,7 @@ step_lockstep(struct generator *generator)
 static void
 stop(struct generator *generator)
 {
+	meter_finish(generator);
 	generator->is_running = false;
 	generator->is_stopped = true;
 	generator->arrivals.next_ns = PACE_NEVER;
