@@ -47,7 +47,8 @@ caller_schedule(
 		return false;
 	caller->due++;
 	caller->scheduled++;
-	if (generator->plan->load >= PLAN_INTERVAL)
+	if (generator->plan->load >= PLAN_INTERVAL &&
+	    intended_ns >= generator->measure_ns)
 		tally_add(&generator->tally->messages_due, 1);
 	if (caller->scheduled == messages)
 		generator_deactivate(generator, caller);
@@ -68,7 +69,7 @@ caller_set_timer(struct generator *generator, struct caller *caller)
 		deadline = caller->since_ns + HANGUP_PATIENCE_NS;
 		break;
 	case CALLER_OPEN:
-		if (plan->lifetime_ns > 0 && !caller->expires)
+		if (plan->lifetime_ns > 0 && generator->is_running && !caller->expires)
 			deadline = caller->since_ns + plan->lifetime_ns;
 		if (caller->in_flight > 0) {
 			other = flight_at(&generator->flights, caller->queue.head)
@@ -101,7 +102,8 @@ complete(struct generator *generator, struct caller *caller, bool right)
 	tally_add(&messages->in_flight, (uint64_t)-1);
 	atomic_store_explicit(
 	    &generator->tally->last_answer_ns, generator->now_ns, memory_order_relaxed);
-	if (!right || flight.intended_ns < generator->measure_ns)
+	if (!right || flight.intended_ns < generator->measure_ns ||
+	    generator->expectation->none)
 		return;
 	generator_record(
 	    generator, TALLY_RESPONSE, generator->now_ns - flight.intended_ns);
@@ -283,6 +285,7 @@ caller_advance(struct generator *generator, struct caller *caller)
 	if (plan->half_close && through && caller->send.at == 0 && !caller->is_shut) {
 		shutdown(caller->fd, SHUT_WR);
 		caller->is_shut = true;
+		caller->since_ns = generator->now_ns;
 	}
 	if (caller->in_flight > 0 || caller->send.at > 0)
 		return;
@@ -422,7 +425,7 @@ on_open_timer(struct generator *generator, struct caller *caller)
 		hangup_lose(generator, caller, TALLY_LOST_TIMEOUT);
 		return;
 	}
-	if (plan->lifetime_ns > 0 &&
+	if (plan->lifetime_ns > 0 && generator->is_running &&
 	    caller->since_ns + plan->lifetime_ns <= generator->now_ns)
 		caller->expires = true;
 	if (caller->is_paused) {

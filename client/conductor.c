@@ -113,7 +113,7 @@ child(struct conductor *conductor, uint32_t process, pid_t parent)
 	if (getppid() != parent)
 		_exit(EX_OSERR);
 	signal(SIGINT, SIG_IGN);
-	signal(SIGTERM, SIG_DFL);
+	signal(SIGTERM, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
 	sigprocmask(SIG_SETMASK, &conductor->former, NULL);
 	close(conductor->signal_fd);

@@ -92,7 +92,8 @@ hangup(struct generator *generator, struct caller *caller)
 	generator_deactivate(generator, caller);
 	caller->state = CALLER_CLOSING;
 	caller->is_paused = false;
-	caller->since_ns = generator->now_ns;
+	if (!caller->is_shut)
+		caller->since_ns = generator->now_ns;
 	if (generator->plan->close == PLAN_CLOSE_RST) {
 		setsockopt(caller->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
 		hangup_finish(generator, caller, false);

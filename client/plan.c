@@ -349,7 +349,7 @@ plan_complete(struct plan *plan, uint32_t pass)
 		plan->messages = pass;
 	if (plan->load == PLAN_LOCKSTEP &&
 	    plan->rank_connections <= TRANSCRIPT_SOCKETS && plan->messages > 0 &&
-	    plan->messages <= TRANSCRIPT_MESSAGES && !plan->quiet &&
+	    plan->messages <= TRANSCRIPT_MESSAGES && !plan->payload && !plan->quiet &&
 	    (plan->json == NULL || strcmp(plan->json, "-") != 0))
 		plan->transcript = true;
 	/* The lines of two processes would mix. */

@@ -84,6 +84,21 @@ start_arrivals(struct generator *generator, uint64_t start_ns)
 	    });
 }
 
+/* Lifetimes begin with the load, the first ones at all ages, so that the connections do
+ * not all end together. */
+static void
+stagger_lifetimes(struct generator *generator)
+{
+	uint64_t lifetime = generator->plan->lifetime_ns;
+
+	for (uint32_t i = 0; i < generator->active_count; i++) {
+		struct caller *caller = &generator->callers[generator->active[i]];
+		uint64_t age = lifetime / generator->active_count * i;
+		caller->since_ns = generator->now_ns - age;
+		caller_set_timer(generator, caller);
+	}
+}
+
 static void
 start(struct generator *generator, uint64_t start_ns)
 {
@@ -97,6 +112,8 @@ start(struct generator *generator, uint64_t start_ns)
 	set_phase(generator, TALLY_RUNNING);
 	meter_start(generator);
 	start_arrivals(generator, start_ns);
+	if (plan->lifetime_ns > 0)
+		stagger_lifetimes(generator);
 	if (plan->load != PLAN_CLOSED)
 		return;
 	/* From the end: who has nothing more to send leaves the list. */
@@ -243,7 +260,6 @@ step_start(struct generator *generator)
 
 	if (phase_of(generator) == TALLY_CONNECTING &&
 	    (generator->connecting == 0 || generator->plan->ramp_ns > 0)) {
-		stamp(&generator->tally->connected_ns, generator->now_ns);
 		set_phase(generator, TALLY_WAITING);
 		tell_parent(generator);
 	}
@@ -258,12 +274,15 @@ rhythm_step(struct generator *generator)
 	uint32_t asked =
 	    atomic_load_explicit(&generator->board->stop, memory_order_acquire);
 
+	if (generator->connecting == 0 &&
+	    tally_get(&generator->tally->connected_ns) == 0)
+		stamp(&generator->tally->connected_ns, generator->now_ns);
 	if (!generator->is_running && !generator->is_stopped)
 		step_start(generator);
 	if (generator->is_running && generator->plan->load == PLAN_LOCKSTEP)
 		step_lockstep(generator);
-	bool arrived =
-	    generator->arrivals.next_ns == PACE_NEVER || generator->active_count == 0;
+	bool arrived = generator->arrivals.next_ns >= generator->end_ns ||
+	    generator->active_count == 0;
 	bool over = generator->now_ns >= generator->end_ns && arrived;
 	if (!generator->is_stopped && (asked > 0 || over || generator->unfinished == 0))
 		stop(generator);
@@ -278,6 +297,10 @@ rhythm_next(const struct generator *generator)
 
 	if (generator->is_stopped)
 		return generator->drain_ns;
+	if (generator->is_running && generator->active_count > 0 &&
+	    generator->plan->load == PLAN_LOCKSTEP && generator->in_flight == 0 &&
+	    tally_get(&generator->tally->rounds_done) < generator->round)
+		return 0; /* a round that needed no answers */
 	if (generator->is_running) {
 		next = generator->end_ns;
 		if (generator->arrivals.next_ns < next && generator->active_count > 0)
