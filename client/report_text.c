@@ -303,6 +303,29 @@ print_trust(const struct result *result, FILE *file)
 		fprintf(file, LABEL "- %s\n", "", trust->reasons[i]);
 }
 
+static void
+print_what_is_missing(const struct result *result, FILE *file)
+{
+	const struct result_messages *m = &result->messages;
+	const struct result_connections *c = &result->connections;
+	char number[UNITS_TEXT_MAX], all[UNITS_TEXT_MAX];
+
+	fputs("  FAILED:", file);
+	if (c->first < c->requested)
+		fprintf(file, " %s of %s connections could not be made",
+		    count(c->requested - c->first, number), count(c->requested, all));
+	else if (result_failed(c) > 0)
+		fprintf(file, " %s connection attempts failed",
+		    count(result_failed(c), number));
+	else if (m->sent == m->verified)
+		fprintf(file, " %s connections were lost", count(c->lost, number));
+	if (m->sent > m->verified)
+		fprintf(file, "%s %s of %s messages were not answered",
+		    c->first < c->requested || result_failed(c) > 0 ? "," : "",
+		    count(m->sent - m->verified, number), count(m->sent, all));
+	fputc('\n', file);
+}
+
 /* The exit status in words: what somebody who reads one line reads. */
 static void
 print_outcome(const struct result *result, FILE *file)
@@ -319,10 +342,7 @@ print_outcome(const struct result *result, FILE *file)
 							     : "every byte verified");
 		break;
 	case 1:
-		fprintf(file,
-		    "  FAILED: %s of %s messages verified, the rest was lost\n",
-		    count(result->messages.verified, number),
-		    count(result->messages.sent, all));
+		print_what_is_missing(result, file);
 		break;
 	case 2:
 		fputs("  FAILED: wrong bytes came back\n", file);

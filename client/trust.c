@@ -7,6 +7,8 @@
 
 #include "lib/units.h"
 
+#include "client/confidence.h"
+
 /* A generator busier than this has no slack left when many answers come at once. */
 #define CPU_SUSPECT 0.80
 #define CPU_INVALID 0.95
@@ -111,7 +113,7 @@ judge_lag(struct result *result, enum tally_histogram which, const char *what)
 	    (double)histogram_percentile(result->latency[TALLY_RESPONSE], 99);
 	char text[UNITS_TEXT_MAX], share[UNITS_TEXT_MAX];
 
-	if (histogram_count(lag) == 0 || p99 < LAG_SUSPECT_NS ||
+	if (!confidence_of(lag, 99, 0).known || p99 < LAG_SUSPECT_NS ||
 	    p99 < LAG_PART * response)
 		return 0;
 	return trust_add(&result->trust,
@@ -189,7 +191,7 @@ judge_counts(struct result *result)
 		dropped += histogram_dropped(result->latency[i]);
 	if (dropped > 0 &&
 	    trust_add(&result->trust, RESULT_SUSPECT,
-		"%s times were over an hour and are in no figure",
+		"values over an hour, %s of them, are in no figure",
 		units_show_count(dropped, text)) != 0)
 		return -1;
 	if (!result_adds_up(&result->messages) &&

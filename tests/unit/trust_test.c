@@ -1,0 +1,200 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+/* cmocka needs some of those above */
+#include <cmocka.h>
+
+#include "client/result.h"
+#include "client/trust.h"
+
+#define MS UINT64_C(1000000)
+
+/* Ten seconds of 1,000 messages a second, as asked, answered in 0.2 ms. */
+static int
+set_up(void **state)
+{
+	struct result *result = calloc(1, sizeof(*result));
+
+	assert_non_null(result);
+	assert_int_equal(result_init(result), 0);
+	result->plan.rate = 1000;
+	result->plan.ranks = 1;
+	result->elapsed_s = 10;
+	result->connections.requested = result->connections.first = 50;
+	result->messages.sent = result->messages.verified = 10000;
+	result->messages_due = 10000;
+	histogram_record_many(result->latency[TALLY_RESPONSE], MS / 5, 10000);
+	histogram_record_many(result->latency[TALLY_SEND_LAG], MS / 100, 10000);
+	histogram_record_many(result->latency[TALLY_LOOP_LAG], MS / 100, 10000);
+	result->processes = calloc(1, sizeof(result->processes[0]));
+	assert_non_null(result->processes);
+	result->process_count = 1;
+	result->processes[0].cpu_share = 0.3;
+	*state = result;
+	return 0;
+}
+
+static int
+tear_down(void **state)
+{
+	result_finish(*state);
+	free(*state);
+	return 0;
+}
+
+static void
+expect(struct result *result, enum result_verdict verdict, const char *reason)
+{
+	assert_int_equal(trust_judge(result), 0);
+	if (result->trust.verdict != verdict)
+		fail_msg("%s: %s", result_verdict_names[result->trust.verdict],
+		    result->trust.reason_count > 0 ? result->trust.reasons[0] : "");
+	if (reason == NULL) {
+		assert_int_equal(result->trust.reason_count, 0);
+		return;
+	}
+	assert_int_equal(result->trust.reason_count, 1);
+	if (strstr(result->trust.reasons[0], reason) == NULL)
+		fail_msg("%s", result->trust.reasons[0]);
+}
+
+static void
+a_run_that_did_as_asked_is_valid(void **state)
+{
+	expect(*state, RESULT_VALID, NULL);
+}
+
+static void
+a_busy_generator_is_suspect_and_a_saturated_one_invalid(void **state)
+{
+	struct result *result = *state;
+
+	result->processes[0].cpu_share = 0.85;
+	expect(result, RESULT_SUSPECT, "used 85 % of a CPU");
+	result->processes[0].cpu_share = 0.97;
+	expect(result, RESULT_INVALID, "used 97 % of a CPU");
+	result->plan.rate = 0; /* as fast as it goes: the client may be the limit */
+	expect(result, RESULT_SUSPECT, "the client may be what limits the rate");
+	result->processes[0].cpu_share = 0.85;
+	expect(result, RESULT_VALID, NULL);
+}
+
+static void
+the_cpu_of_a_short_run_or_of_a_spinning_one_means_nothing(void **state)
+{
+	struct result *result = *state;
+
+	result->processes[0].cpu_share = 0.99;
+	result->elapsed_s = 0.2;
+	expect(result, RESULT_VALID, NULL);
+	result->elapsed_s = 10;
+	result->plan.spin_ns = 100000;
+	expect(result, RESULT_VALID, NULL);
+}
+
+static void
+a_generator_that_died_makes_it_invalid(void **state)
+{
+	struct result *result = *state;
+
+	result->processes[0].died = true;
+	expect(result, RESULT_INVALID, "generator 0 died");
+}
+
+static void
+messages_that_were_due_and_not_sent_count_against_it(void **state)
+{
+	struct result *result = *state;
+
+	result->messages_due = 10200;
+	expect(result, RESULT_SUSPECT, "10,200 messages were due, 10,000 were sent");
+	result->messages_due = 12000;
+	expect(result, RESULT_INVALID, "(83.3 %)");
+	result->interrupted = true;
+	expect(result, RESULT_SUSPECT, "interrupted");
+}
+
+static void
+lag_counts_when_it_is_of_weight_against_the_answers(void **state)
+{
+	struct result *result = *state;
+
+	histogram_record_many(result->latency[TALLY_SEND_LAG], 3 * MS, 500);
+	expect(result, RESULT_SUSPECT, "messages were sent late: 3 ms at p99");
+	histogram_record_many(result->latency[TALLY_SEND_LAG], 30 * MS, 900);
+	expect(result, RESULT_INVALID, "messages were sent late: 30 ms at p99");
+	/* Answers of a second: 30 ms of our own are noise in them. */
+	histogram_record_many(result->latency[TALLY_RESPONSE], 1000 * MS, 900);
+	expect(result, RESULT_VALID, NULL);
+}
+
+static void
+a_loop_that_wakes_up_late_counts_unless_it_was_seen_a_few_times_only(void **state)
+{
+	struct result *result = *state;
+	struct histogram *lag = result->latency[TALLY_LOOP_LAG];
+
+	histogram_record_many(lag, 5 * MS, 900);
+	expect(result, RESULT_SUSPECT, "the generator woke up late");
+	histogram_reset(lag);
+	histogram_record(lag, 50 * MS);
+	expect(result, RESULT_VALID, NULL);
+}
+
+static void
+connections_that_are_missing_count_against_it(void **state)
+{
+	struct result *result = *state;
+
+	result->connections.first = 49;
+	expect(result, RESULT_SUSPECT, "50 connections were asked for, 49 established");
+	result->connections.first = 20;
+	expect(result, RESULT_INVALID, "20 established");
+}
+
+static void
+packets_that_were_lost_and_queues_that_overflowed_are_told(void **state)
+{
+	struct result *result = *state;
+
+	result->host.retransmits = 10;
+	expect(result, RESULT_VALID, NULL);
+	result->host.retransmits = 11;
+	expect(result, RESULT_SUSPECT, "11 segments");
+	result->host.retransmits = 0;
+	result->host.listen_overflows = 1;
+	expect(result, RESULT_SUSPECT, "overflowed");
+}
+
+static void
+values_beyond_an_hour_are_told(void **state)
+{
+	struct result *result = *state;
+
+	histogram_record(result->latency[TALLY_SERVICE], 3601 * 1000 * MS);
+	expect(result, RESULT_SUSPECT, "values over an hour, 1 of them");
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define RUN(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+		RUN(a_run_that_did_as_asked_is_valid),
+		RUN(a_busy_generator_is_suspect_and_a_saturated_one_invalid),
+		RUN(the_cpu_of_a_short_run_or_of_a_spinning_one_means_nothing),
+		RUN(a_generator_that_died_makes_it_invalid),
+		RUN(messages_that_were_due_and_not_sent_count_against_it),
+		RUN(lag_counts_when_it_is_of_weight_against_the_answers),
+		RUN(a_loop_that_wakes_up_late_counts_unless_it_was_seen_a_few_times_only),
+		RUN(connections_that_are_missing_count_against_it),
+		RUN(packets_that_were_lost_and_queues_that_overflowed_are_told),
+		RUN(values_beyond_an_hour_are_told),
+#undef RUN
+	};
+
+	return cmocka_run_group_tests_name("trust", tests, NULL, NULL);
+}
