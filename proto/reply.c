@@ -6,6 +6,17 @@
 
 #include "lib/escape.h"
 
+#define FOUND_LENGTH 80
+
+static void
+tell_bad_escape(const char *escape, char *error, size_t error_size)
+{
+	enum { SHOWN = 7 };
+	char found[FOUND_LENGTH];
+	escape_encode(escape + 1, strnlen(escape + 1, SHOWN), found, sizeof(found));
+	snprintf(error, error_size, "no such escape in reply text: \"\\%s\"", found);
+}
+
 /* Decodes `text` into the reply's own memory. */
 static int
 set_text(const char *text, struct reply *reply, char *error, size_t error_size)
@@ -20,8 +31,7 @@ set_text(const char *text, struct reply *reply, char *error, size_t error_size)
 	}
 	long n = escape_decode(text, length, decoded, &at);
 	if (n < 0)
-		snprintf(error, error_size, "no such escape in reply text: \"%.8s\"",
-		    text + at);
+		tell_bad_escape(text + at, error, error_size);
 	else if (n > REPLY_TEXT_MAX)
 		snprintf(error, error_size,
 		    "reply text of %ld bytes; at most %d were wanted", n,
@@ -52,9 +62,11 @@ parse_bytewise(const char *spec, const char *rest, struct reply *reply, char *er
 	const char *suffix = after(rest, ",suffix=");
 	if (suffix != NULL)
 		return set_text(suffix, reply, error, error_size);
+	char found[FOUND_LENGTH];
 	snprintf(error, error_size,
 	    "\"%s\" is no reply; after \"%.*s\" the end or \",suffix=TEXT\" was wanted",
-	    spec, (int)(rest - spec), spec);
+	    escape_encode(spec, strlen(spec), found, sizeof(found)), (int)(rest - spec),
+	    spec);
 	return -1;
 }
 
@@ -75,9 +87,10 @@ reply_parse(const char *spec, struct reply *ret, char *error, size_t error_size)
 	} else if (strcmp(spec, "discard") == 0) {
 		reply.kind = REPLY_DISCARD;
 	} else {
+		char found[FOUND_LENGTH];
 		snprintf(error, error_size,
 		    "\"%s\" is no reply; echo, upper, fixed=TEXT or discard was wanted",
-		    spec);
+		    escape_encode(spec, strlen(spec), found, sizeof(found)));
 		rc = -1;
 	}
 	if (rc == 0)

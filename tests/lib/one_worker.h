@@ -197,13 +197,14 @@ one_worker_clock_ms(void)
 static inline uint64_t
 one_worker_progress(const struct one_worker *w)
 {
-	struct ledger_totals totals;
+	const struct ledger_block *block = w->worker.block;
 	uint64_t sum = w->worker.lingering;
 
-	ledger_sum(w->ledger, &totals);
 	for (int i = 0; i < LEDGER_COUNTER_COUNT; i++)
-		sum += totals.counters[i];
-	return sum + ledger_closed(&totals);
+		sum += atomic_load(&block->counters[i]);
+	for (int i = 0; i < CLOSE_REASON_COUNT; i++)
+		sum += atomic_load(&block->closed[i]);
+	return sum;
 }
 
 static inline uint64_t

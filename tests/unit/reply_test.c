@@ -87,6 +87,10 @@ test_what_is_no_reply_is_refused_with_what_was_wanted(void **state)
 	check_refused("upper suffix=a", "after \"upper\"");
 	check_refused("echo,suffix=a\\q", "no such escape in reply text: \"\\q\"");
 	check_refused("fixed=\\ud800", "no such escape");
+	/* One line, whatever was found. */
+	check_refused("ec\nho", "\"ec\\nho\" is no reply");
+	check_refused("echo\n", "\"echo\\n\" is no reply; after \"echo\" the end");
+	check_refused("fixed=\\\n", "no such escape in reply text: \"\\\\n\"");
 }
 
 static void

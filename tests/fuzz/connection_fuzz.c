@@ -1,0 +1,235 @@
+/*
+ * A whole connection over a pair of sockets. The first bytes choose the listener, the
+ * rest is what a peer does:
+ *
+ *   0..127    says that many of the bytes that follow
+ *   128..159  says the last of them again, (op - 127) * 8 times
+ *   160..191  reads (op - 159) * 64 bytes
+ *   192..223  lets the server's loop turn op - 191 times
+ *   224..239  half-closes
+ *   240..247  closes, whatever it is owed
+ *   248..255  lets the server do all it can
+ *
+ * In the end a peer that is still there half-closes and reads the rest. Then what it
+ * has read is what the specification says for the bytes that it said, the ledger adds
+ * up, and no descriptor is left over (the sanitizer looks for memory).
+ */
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/lib/one_worker.h"
+#include "tests/lib/specification.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define HEADER_BYTES 5
+#define SAID_MAX ((size_t)1 << 20)
+
+struct peer_end {
+	struct one_worker w;
+	const struct spec_reply *reply;
+	int fd; /* -1 once closed */
+	bool has_shut, saw_end;
+	uint8_t *said, *heard;
+	size_t said_length, heard_length;
+	const uint8_t *phrase; /* said last */
+	size_t phrase_length;
+};
+
+static void
+say(struct peer_end *peer, const uint8_t *bytes, size_t length)
+{
+	bool is_cut =
+	    spec_depends_on_cuts(peer->reply, peer->w.listener_config.framing);
+	uint8_t piece[128];
+
+	if (peer->fd < 0 || peer->has_shut || peer->said_length + length > SAID_MAX)
+		return;
+	/* The suffix that shows where a stream was cut is not in the stream. */
+	for (size_t i = 0; i < length; i++)
+		piece[i] = is_cut && bytes[i] < ' ' ? ' ' : bytes[i];
+	for (size_t i = 0; is_cut && i < length; i++)
+		piece[i] = piece[i] == '_' ? ' ' : piece[i];
+	ssize_t n = length == 0 ? 0 : send(peer->fd, piece, length, MSG_NOSIGNAL);
+	if (n <= 0)
+		return;
+	peer->said = realloc(peer->said, peer->said_length + (size_t)n);
+	must(peer->said != NULL);
+	memcpy(peer->said + peer->said_length, piece, (size_t)n);
+	peer->said_length += (size_t)n;
+}
+
+static void
+hear(struct peer_end *peer, size_t most)
+{
+	uint8_t piece[2048];
+
+	if (peer->fd < 0 || peer->saw_end)
+		return;
+	ssize_t n =
+	    recv(peer->fd, piece, most < sizeof(piece) ? most : sizeof(piece), 0);
+	if (n == 0)
+		peer->saw_end = true;
+	must(n >= 0 || errno == EAGAIN);
+	if (n <= 0)
+		return;
+	peer->heard = realloc(peer->heard, peer->heard_length + (size_t)n);
+	must(peer->heard != NULL);
+	memcpy(peer->heard + peer->heard_length, piece, (size_t)n);
+	peer->heard_length += (size_t)n;
+}
+
+static void
+turn(struct peer_end *peer, int turns)
+{
+	while (turns-- > 0)
+		one_worker_turn(&peer->w);
+}
+
+static void
+settle(struct peer_end *peer)
+{
+	for (int quiet = 0; quiet < 2;) {
+		uint64_t before = one_worker_progress(&peer->w);
+		one_worker_turn(&peer->w);
+		quiet = one_worker_progress(&peer->w) != before ? 0 : quiet + 1;
+	}
+}
+
+static void
+half_close(struct peer_end *peer)
+{
+	if (peer->fd >= 0 && !peer->has_shut)
+		must(shutdown(peer->fd, SHUT_WR) == 0);
+	peer->has_shut = true;
+}
+
+static void
+leave(struct peer_end *peer)
+{
+	if (peer->fd >= 0)
+		close(peer->fd);
+	peer->fd = -1;
+}
+
+static size_t
+act(struct peer_end *peer, uint8_t op, const uint8_t *data, size_t left)
+{
+	if (op < 128) {
+		peer->phrase = data;
+		peer->phrase_length = op < left ? op : left;
+		say(peer, peer->phrase, peer->phrase_length);
+		return peer->phrase_length;
+	}
+	if (op < 160) {
+		for (int i = 0; i < (op - 127) * 8; i++)
+			say(peer, peer->phrase, peer->phrase_length);
+	} else if (op < 192) {
+		hear(peer, (size_t)(op - 159) * 64);
+	} else if (op < 224) {
+		turn(peer, op - 191);
+	} else if (op < 240) {
+		half_close(peer);
+	} else if (op < 248) {
+		leave(peer);
+	} else {
+		settle(peer);
+	}
+	return 0;
+}
+
+static bool
+is_prefix(const struct peer_end *peer, const struct spec_answer *wanted)
+{
+	return peer->heard_length <= wanted->length &&
+	    (peer->heard_length == 0 ||
+		memcmp(peer->heard, wanted->bytes, peer->heard_length) == 0);
+}
+
+/* The peer has heard everything: it is what was owed, and booked so. */
+static void
+check_whole(struct peer_end *peer, const struct spec_answer *wanted, bool is_cut)
+{
+	static const enum close_reason reasons[] = { CLOSE_PEER_CLOSED,
+		CLOSE_MESSAGE_TOO_LONG, CLOSE_TRUNCATED_MESSAGE };
+	const struct one_worker *w = &peer->w;
+	uint64_t messages = one_worker_count(w, LEDGER_MESSAGES_RECEIVED);
+
+	must(one_worker_closed(w, reasons[wanted->end]) == 1);
+	must(one_worker_count(w, LEDGER_BYTES_RECEIVED) == peer->said_length);
+	must(one_worker_count(w, LEDGER_BYTES_SENT) == peer->heard_length);
+	must(one_worker_count(w, LEDGER_BYTES_DROPPED) == 0);
+	must(one_worker_count(w, LEDGER_REPLIES_SENT) ==
+	    (peer->reply->is_discard ? 0 : messages));
+	must(w->listener_config.framing == FRAMING_STREAM ||
+	    messages == wanted->messages);
+	if (is_cut)
+		must(spec_is_cut_stream(peer->reply, w->listener_config.max_message,
+		    peer->said, peer->said_length, messages, peer->heard,
+		    peer->heard_length));
+	else
+		must(peer->heard_length == wanted->length && is_prefix(peer, wanted));
+}
+
+static void
+check_peer(struct peer_end *peer)
+{
+	const struct listener_config *config = &peer->w.listener_config;
+	bool is_cut = spec_depends_on_cuts(peer->reply, config->framing);
+	bool has_left = peer->fd < 0;
+
+	half_close(peer);
+	for (int i = 0; !has_left && !peer->saw_end; i++) {
+		must(i < 1000000);
+		one_worker_turn(&peer->w);
+		hear(peer, SIZE_MAX);
+	}
+	leave(peer);
+	settle(peer);
+	must(peer->w.worker.pool.count == 0 && one_worker_adds_up(&peer->w));
+	must(peer->w.worker.stuck == NULL && peer->w.worker.lingering == 0);
+	struct spec_answer wanted = spec_answer(peer->reply, config->framing,
+	    config->max_message, peer->said, peer->said_length);
+	if (!has_left)
+		check_whole(peer, &wanted, is_cut);
+	else if (!is_cut)
+		must(is_prefix(peer, &wanted));
+	free(wanted.bytes);
+}
+
+static int
+next_descriptor(void)
+{
+	int fd = dup(STDERR_FILENO);
+
+	close(fd);
+	return fd;
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	if (size < HEADER_BYTES)
+		return 0;
+	struct peer_end peer = { .reply = &spec_replies[data[1] % SPEC_REPLIES],
+		.phrase = data };
+	int next = next_descriptor(), fds[2];
+
+	one_worker_start(&peer.w, peer.reply->text, (enum framing)(data[0] % 3),
+	    (uint64_t)data[2] + 1, (uint64_t)data[3] * 64);
+	open_unix_pair(fds, data[4] % 2 == 0 ? 0 : 4608);
+	peer.fd = fds[0];
+	one_worker_serve(&peer.w, fds[1]);
+	for (size_t at = HEADER_BYTES; at < size;) {
+		uint8_t op = data[at++];
+		at += act(&peer, op, data + at, size - at);
+	}
+	check_peer(&peer);
+	one_worker_finish(&peer.w);
+	free(peer.said);
+	free(peer.heard);
+	must(next_descriptor() == next);
+	return 0;
+}

@@ -1,0 +1,70 @@
+/*
+ * The grammar of replies. The input is a specification; what parses must format to what
+ * parses to the same, and must answer as long as it says. What does not parse is told
+ * in one line.
+ */
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/reply.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void
+check(int is_so)
+{
+	if (!is_so)
+		abort();
+}
+
+static void
+check_round_trip(const struct reply *reply)
+{
+	char error[256], *text = reply_format(reply);
+	struct reply back;
+
+	check(text != NULL && strchr(text, '\n') == NULL);
+	check(reply_parse(text, &back, error, sizeof(error)) == 0);
+	check(back.kind == reply->kind && back.text_length == reply->text_length);
+	check(back.text_length == 0 ||
+	    memcmp(back.text, reply->text, back.text_length) == 0);
+	reply_finish(&back);
+	free(text);
+}
+
+static void
+check_answer(const struct reply *reply, const uint8_t *payload, size_t length)
+{
+	size_t wanted = reply_length(reply, length);
+	/* Exactly this much room, and the payload's own memory when that is enough. */
+	uint8_t *out = malloc(wanted + 1), *same = malloc(wanted + length + 1);
+
+	check(out != NULL && same != NULL);
+	check(reply_make(reply, payload, length, out) == wanted);
+	memcpy(same, payload, length);
+	check(reply_make(reply, same, length, same) == wanted);
+	check(memcmp(out, same, wanted) == 0);
+	check(!reply_is_bytewise(reply) || wanted == length);
+	free(out);
+	free(same);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	char *spec = strndup((const char *)data, size), error[256] = "";
+	struct reply reply;
+
+	check(spec != NULL);
+	if (reply_parse(spec, &reply, error, sizeof(error)) == 0) {
+		check_round_trip(&reply);
+		check_answer(&reply, data, size);
+		reply_finish(&reply);
+	} else {
+		check(error[0] != '\0' && strchr(error, '\n') == NULL);
+	}
+	free(spec);
+	return 0;
+}
