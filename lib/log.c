@@ -142,6 +142,16 @@ format_json(char *line, size_t size, enum log_level level, const char *message)
 	return at + 3;
 }
 
+/* One event is one line: what a file name or a value brings along cannot make two. */
+static void
+hide_control_bytes(char *text, size_t length)
+{
+	for (size_t i = 0; i < length; i++) {
+		if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
+			text[i] = '?';
+	}
+}
+
 static size_t
 format_text(char *line, size_t size, const char *message)
 {
@@ -153,6 +163,7 @@ format_text(char *line, size_t size, const char *message)
 	size_t end = (size_t)(at + n);
 	if (end > size - 2)
 		end = size - 2;
+	hide_control_bytes(line + at, end - (size_t)at);
 	line[end] = '\n';
 	return end + 1;
 }

@@ -168,6 +168,18 @@ test_a_message_that_is_too_long_is_cut_and_stays_one_line(void **state)
 }
 
 static void
+test_a_value_with_a_newline_in_it_makes_no_second_line(void **state)
+{
+	struct fixture *f = *state;
+
+	log_set_name("yodeld", "");
+	log_info("user \"%s\"", "a\nyodeld[1]: all is well\x1b\xc3\xa9");
+	const char *text = read_file(f, f->path);
+	assert_ptr_equal(strchr(text, '\n'), text + strlen(text) - 1);
+	assert_non_null(strstr(text, "a?yodeld[1]: all is well?\xc3\xa9\""));
+}
+
+static void
 test_after_a_rotation_the_lines_go_to_the_new_file(void **state)
 {
 	struct fixture *f = *state;
@@ -268,6 +280,7 @@ main(void)
 		LOG_TEST(test_warn_and_error_add_the_text_of_errno_and_keep_it),
 		LOG_TEST(test_a_JSON_line_parses_whatever_the_message_holds),
 		LOG_TEST(test_a_message_that_is_too_long_is_cut_and_stays_one_line),
+		LOG_TEST(test_a_value_with_a_newline_in_it_makes_no_second_line),
 		LOG_TEST(test_after_a_rotation_the_lines_go_to_the_new_file),
 		LOG_TEST(test_a_file_that_cannot_be_opened_leaves_the_log_as_it_was),
 		LOG_TEST(test_lines_that_found_no_room_are_counted_and_told),
