@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
@@ -132,6 +133,8 @@ spawn(struct conductor *conductor)
 {
 	pid_t parent = getpid();
 
+	/* What is buffered is written once, not by every child. */
+	fflush(NULL);
 	for (uint32_t i = 0; i < conductor->count; i++) {
 		struct tally *tally = tally_of(conductor, i);
 		tally->connections =

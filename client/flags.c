@@ -122,6 +122,8 @@ static const struct flag flags[] = {
 
 	{ "threshold", 0, "'p99<5ms'", FLAG_LIST, AT(thresholds), 6,
 	    "fail when it does not hold (repeatable)", NULL },
+	{ "search", 0, "'p99<1ms'", FLAG_TEXT, AT(search), 6,
+	    "the highest rate at which it holds, each step as long as -d (from -R)", NULL },
 	{ "ledger", 0, "URL|unix:PATH", FLAG_TEXT, AT(ledger), 6,
 	    "read the server's /stats before and after, and reconcile", NULL },
 	{ "json", 0, "FILE", FLAG_TEXT, AT(json), 6,
@@ -134,6 +136,8 @@ static const struct flag flags[] = {
 	    "one self-contained page", NULL },
 	{ "strict", 0, NULL, FLAG_SET, AT(strict), 6,
 	    "exit status 3 when the measurement is not to be trusted", NULL },
+	{ "skip-preflight", 0, NULL, FLAG_SET, AT(skip_preflight), 6,
+	    "run though the machine lacks what the run needs", NULL },
 	{ "progress", 0, "NAME", FLAG_NAME, AT(progress), 6,
 	    "auto, always or never (auto: on a terminal)", plan_progress_names },
 	{ "transcript", 0, NULL, FLAG_SET, AT(transcript), 6,
@@ -155,7 +159,8 @@ static const struct flag flags[] = {
 
 static const char doc[] =
     "Calls HOST:PORT on many sockets, sends messages, reads every answer and verifies "
-    "every byte. With no options: two sockets, three messages, and what was said."
+    "every byte. With no options: two sockets, three messages, and what was said.\n"
+    "Other forms: yodel talk, merge, compare, report, calibrate; each has --help."
     "\v"
     "Examples:\n"
     "  yodel localhost:10000                    the two-socket test, with a "

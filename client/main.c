@@ -6,6 +6,7 @@
 
 #include "lib/log.h"
 
+#include "client/calibrate.h"
 #include "client/compare.h"
 #include "client/merge.h"
 #include "client/report.h"
@@ -23,6 +24,7 @@ static const struct {
 	{ "merge", merge_main },
 	{ "compare", compare_main },
 	{ "report", report_main },
+	{ "calibrate", calibrate_main },
 };
 
 int

@@ -16,6 +16,7 @@
 
 #define MS UINT64_C(1000000)
 #define CONNECTIONS_PER_PROCESS 16 /* fewer are not worth another process */
+#define SEARCH_FIRST_RATE 1000     /* messages a second */
 #define TRANSCRIPT_SOCKETS 8
 #define TRANSCRIPT_MESSAGES 100
 
@@ -303,6 +304,26 @@ check_processes(struct plan *plan, char *error)
 	return 0;
 }
 
+/* A search is of the open loop: it finds the rate itself. */
+static int
+check_search(struct plan *plan, char *error)
+{
+	char why[256];
+	struct threshold threshold;
+
+	if (plan->search == NULL)
+		return 0;
+	if (threshold_parse(plan->search, &threshold, why, sizeof(why)) != 0) {
+		snprintf(error, PLAN_ERROR_MAX, "--search: %s", why);
+		return EX_USAGE;
+	}
+	if (plan->duration_ns == 0)
+		return refuse(error, "--search needs --duration, the length of a step");
+	if (plan->rate_all == 0)
+		plan->rate_all = SEARCH_FIRST_RATE;
+	return 0;
+}
+
 static int
 check_outputs(struct plan *plan, char *error)
 {
@@ -326,6 +347,7 @@ plan_check(struct plan *plan, char *error)
 		check_targets,
 		check_messages,
 		check_expect,
+		check_search,
 		check_rhythm,
 		check_rank,
 		check_processes,

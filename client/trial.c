@@ -1,7 +1,6 @@
 #include "client/trial.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
 
@@ -13,16 +12,16 @@
 #include "client/generator.h"
 #include "client/limits.h"
 #include "client/outputs.h"
-#include "client/plan.h"
+#include "client/preflight.h"
 #include "client/progress.h"
-#include "client/result.h"
+#include "client/search.h"
 #include "client/sequence.h"
 #include "client/trust.h"
 #include "client/watch.h"
 
 /* What lives as long as a run. */
 struct trial {
-	struct plan plan;
+	struct plan plan; /* a copy: it is completed here */
 	struct sequence sequence;
 	struct expectation expectation;
 	struct tallies tallies;
@@ -41,113 +40,153 @@ say(int status, const char *error)
 static void
 on_tick(void *context, uint64_t now_ns)
 {
-	struct trial *run = context;
+	struct trial *trial = context;
 
-	watch_tick(&run->watch, now_ns);
-	progress_show(&run->progress, &run->watch, now_ns);
+	watch_tick(&trial->watch, now_ns);
+	progress_show(&trial->progress, &trial->watch, now_ns);
 }
 
 static int
-tell(struct trial *run)
+collect(struct trial *trial, struct result *ret)
 {
-	struct result result;
-
-	if (result_collect(&run->plan, &run->tallies, &run->watch, NULL, &result) != 0)
+	if (result_collect(&trial->plan, &trial->tallies, &trial->watch, NULL, ret) !=
+	    0)
 		return say(EX_OSERR, strerror(errno));
-	result.interrupted = run->outcome.interrupted;
-	if (run->outcome.died > 0 &&
-	    trust_add(&result.trust, RESULT_INVALID,
-		"%u of %u generator processes did not finish", run->outcome.died,
-		run->plan.processes) != 0)
-		return say(EX_OSERR, strerror(errno));
-	int status = result_exit_status(&result);
-	struct outputs outputs = { .json = run->plan.json,
-		.hgrm = run->plan.hgrm,
-		.html = run->plan.html,
-		.quiet = run->plan.quiet,
-		.stdout_taken =
-		    run->plan.hlog != NULL && strcmp(run->plan.hlog, "-") == 0 };
-	if (outputs_write(&outputs, &result) != 0)
-		status = EX_OSERR;
-	result_finish(&result);
-	return status;
+	ret->interrupted = trial->outcome.interrupted;
+	if (trial->outcome.died == 0 ||
+	    trust_add(&ret->trust, RESULT_INVALID,
+		"%u of %u generator processes did not finish", trial->outcome.died,
+		trial->plan.processes) == 0)
+		return 0;
+	result_finish(ret);
+	return say(EX_OSERR, strerror(ENOMEM));
 }
 
-/* Forks, runs, reports. */
+/* Forks, runs, collects. */
 static int
-perform(struct trial *run)
+perform(struct trial *trial, struct result *ret)
 {
 	struct conductor_args args = {
-		.plan = &run->plan,
-		.sequence = &run->sequence,
-		.expectation = &run->expectation,
-		.tallies = &run->tallies,
+		.plan = &trial->plan,
+		.sequence = &trial->sequence,
+		.expectation = &trial->expectation,
+		.tallies = &trial->tallies,
 		.on_tick = on_tick,
-		.context = run,
+		.context = trial,
 	};
 
-	fflush(stdout);
-	if (conductor_run(&args, &run->outcome) != 0)
+	if (conductor_run(&args, &trial->outcome) != 0)
 		return say(EX_OSERR, strerror(errno));
-	watch_stop(&run->watch, generator_clock());
-	progress_clear(&run->progress);
-	run->watch.interrupted = run->outcome.interrupted;
-	return tell(run);
+	watch_stop(&trial->watch, generator_clock());
+	progress_clear(&trial->progress);
+	trial->watch.interrupted = trial->outcome.interrupted;
+	return collect(trial, ret);
 }
 
 static int
-with_memory(struct trial *run)
+with_memory(struct trial *trial, struct result *ret)
 {
-	if (tallies_open(&run->tallies, run->plan.processes) != 0)
+	if (tallies_open(&trial->tallies, trial->plan.processes) != 0)
 		return say(EX_OSERR, strerror(errno));
-	if (watch_start(&run->watch, &run->plan, &run->tallies) != 0) {
-		tallies_close(&run->tallies);
+	if (watch_start(&trial->watch, &trial->plan, &trial->tallies) != 0) {
+		tallies_close(&trial->tallies);
 		return say(EX_OSERR, strerror(errno));
 	}
-	progress_init(&run->progress, &run->plan);
-	int status = perform(run);
-	if (watch_finish(&run->watch) != 0 && status == 0)
+	progress_init(&trial->progress, &trial->plan);
+	int status = perform(trial, ret);
+	if (watch_finish(&trial->watch) != 0 && status == 0) {
+		result_finish(ret);
 		status = say(EX_OSERR, strerror(errno));
-	tallies_close(&run->tallies);
+	}
+	tallies_close(&trial->tallies);
 	return status;
 }
 
+/* What the run needs of the machine is there, or is named. */
 static int
-with_messages(struct trial *run)
+check_machine(struct trial *trial)
 {
 	char error[PLAN_ERROR_MAX];
 
-	if (sequence_open(&run->plan, &run->sequence, error) != 0)
+	if (limits_fit(&trial->plan, error) != 0)
+		return say(EX_OSERR, error);
+	if (trial->plan.skip_preflight)
+		return 0;
+	return preflight(&trial->plan) != 0 ? EX_OSERR : 0;
+}
+
+static int
+with_messages(struct trial *trial, struct result *ret)
+{
+	char error[PLAN_ERROR_MAX];
+
+	if (sequence_open(&trial->plan, &trial->sequence, error) != 0)
 		return say(EX_USAGE, error);
-	plan_complete(&run->plan, run->sequence.count);
-	int status;
-	if (limits_fit(&run->plan, error) != 0) {
-		status = say(EX_OSERR, error);
-	} else if (expectation_open(&run->plan, &run->sequence, &run->expectation) !=
-	    0) {
-		status = say(EX_OSERR, strerror(errno));
-	} else {
-		status = with_memory(run);
-		expectation_close(&run->expectation);
+	plan_complete(&trial->plan, trial->sequence.count);
+	int status = check_machine(trial);
+	if (status == 0 &&
+	    expectation_open(&trial->plan, &trial->sequence, &trial->expectation) != 0)
+		status = say(EX_OSERR, strerror(ENOMEM));
+	if (status == 0) {
+		status = with_memory(trial, ret);
+		expectation_close(&trial->expectation);
 	}
-	sequence_close(&run->sequence);
+	sequence_close(&trial->sequence);
+	return status;
+}
+
+int
+trial_run(const struct plan *plan, struct result *ret)
+{
+	static struct trial trial; /* a plan is large; one trial at a time */
+
+	trial = (struct trial){ .plan = *plan };
+	return with_messages(&trial, ret);
+}
+
+int
+trial_report(const struct plan *plan, const struct result *result)
+{
+	struct outputs outputs = {
+		.json = plan->json,
+		.hgrm = plan->hgrm,
+		.html = plan->html,
+		.quiet = plan->quiet,
+		.stdout_taken = plan->hlog != NULL && strcmp(plan->hlog, "-") == 0,
+	};
+
+	if (outputs_write(&outputs, result) != 0)
+		return EX_OSERR;
+	return result_exit_status(result);
+}
+
+static int
+run_once(const struct plan *plan)
+{
+	struct result result;
+	int status = trial_run(plan, &result);
+
+	if (status != 0)
+		return status;
+	status = trial_report(plan, &result);
+	result_finish(&result);
 	return status;
 }
 
 int
 trial_main(int argc, char **argv)
 {
-	static struct trial run; /* a plan is large */
+	static struct plan plan;
 	char error[PLAN_ERROR_MAX];
 
 	limits_raise();
-	plan_init(&run.plan);
-	flags_parse(argc, argv, &run.plan);
-	int status = plan_check(&run.plan, error);
+	plan_init(&plan);
+	flags_parse(argc, argv, &plan);
+	int status = plan_check(&plan, error);
 	if (status != 0)
 		say(status, error);
 	else
-		status = with_messages(&run);
-	plan_finish(&run.plan);
+		status = plan.search != NULL ? search_run(&plan) : run_once(&plan);
+	plan_finish(&plan);
 	return status;
 }

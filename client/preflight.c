@@ -1,0 +1,271 @@
+#include "client/preflight.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <netinet/in.h>
+
+#include "lib/log.h"
+#include "lib/units.h"
+
+#include "client/source.h"
+
+/* Measured: what the kernel keeps for one end of an idle connection, and what one
+ * message in a queue costs beside its bytes. */
+#define KERNEL_BYTES 4800
+#define QUEUED_BYTES 1024
+#define OWN_BYTES 256
+#define TYPICAL_MESSAGE 64
+#define BURST 256 /* connections at once that any accept queue takes */
+
+struct check {
+	const struct plan *plan;
+	const struct preflight_facts *facts;
+	void (*say)(void *context, bool refuses, const char *line);
+	void *context;
+	int refused;
+};
+
+static void __attribute__((format(printf, 3, 4)))
+tell(struct check *check, bool refuses, const char *format, ...)
+{
+	char line[PREFLIGHT_LINE_MAX];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(line, sizeof(line), format, arguments);
+	va_end(arguments);
+	check->refused += refuses;
+	check->say(check->context, refuses, line);
+}
+
+static bool
+is_local(const struct plan *plan)
+{
+	const struct address *address = &plan->targets[0].addresses[0];
+	const struct sockaddr_in *in = (const void *)&address->storage;
+	const struct sockaddr_in6 *in6 = (const void *)&address->storage;
+
+	if (address->storage.ss_family == AF_INET)
+		return ntohl(in->sin_addr.s_addr) >> 24 == 127;
+	return address->storage.ss_family == AF_INET6 &&
+	    IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr);
+}
+
+/* Both ends of a connection to this machine itself are here. */
+static uint64_t
+ends(const struct plan *plan)
+{
+	return (uint64_t)plan->rank_connections * (is_local(plan) ? 2 : 1);
+}
+
+static void
+check_files(struct check *check)
+{
+	const struct preflight_facts *facts = check->facts;
+	uint64_t needed = facts->files_used + ends(check->plan);
+
+	if (facts->files_max > 0 && needed > facts->files_max)
+		tell(check, true,
+		    "%" PRIu64
+		    " descriptors are needed on this machine, fs.file-max is "
+		    "%" PRIu64 "; mend with: sysctl -w fs.file-max=%" PRIu64,
+		    needed, facts->files_max, needed + needed / 4);
+}
+
+static void
+check_ports(struct check *check)
+{
+	const struct plan *plan = check->plan;
+	uint64_t sources = plan->source_count > 0 ? plan->source_count : 1;
+	uint64_t room = check->facts->ports * sources * plan->target_count;
+
+	if (check->facts->ports == 0 || plan->connections <= room)
+		return;
+	uint64_t each = check->facts->ports * plan->target_count;
+	uint64_t missing = (plan->connections + each - 1) / each;
+	tell(check, true,
+	    "%u connections need as many ports, %" PRIu64
+	    " source address%s with %" PRIu64 " ports to %u target%s have %" PRIu64
+	    "; mend with: --source-ip (%" PRIu64
+	    " addresses), more targets, or sysctl -w "
+	    "net.ipv4.ip_local_port_range=\"1024 65535\"",
+	    plan->connections, sources, sources > 1 ? "es" : "", check->facts->ports,
+	    plan->target_count, plan->target_count > 1 ? "s" : "", room, missing);
+}
+
+static void
+check_memory(struct check *check)
+{
+	uint64_t needed = ends(check->plan) * KERNEL_BYTES +
+	    (uint64_t)check->plan->rank_connections * OWN_BYTES;
+	char need[UNITS_TEXT_MAX], have[UNITS_TEXT_MAX];
+
+	if (check->facts->memory_bytes == 0 || needed <= check->facts->memory_bytes)
+		return;
+	tell(check, true,
+	    "%u connections need about %s of memory, %s are available; mend with: "
+	    "fewer "
+	    "--connections, or more machines (--rank)",
+	    check->plan->rank_connections, units_show_size(needed, need),
+	    units_show_size(check->facts->memory_bytes, have));
+}
+
+/* Every message in flight stands in one queue or another. */
+static void
+check_tcp(struct check *check)
+{
+	const struct plan *plan = check->plan;
+	uint64_t message = plan->payload ? plan->size_max : TYPICAL_MESSAGE;
+	uint64_t depth = plan->pipeline > 0 ? plan->pipeline : 1;
+	uint64_t needed = check->facts->tcp_used +
+	    plan->rank_connections * depth * (message + QUEUED_BYTES);
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	char need[UNITS_TEXT_MAX], have[UNITS_TEXT_MAX];
+
+	if (check->facts->tcp_bytes == 0 || needed <= check->facts->tcp_bytes)
+		return;
+	uint64_t pages = needed / page;
+	tell(check, true,
+	    "%s may be in the queues of TCP at once, net.ipv4.tcp_mem allows %s; mend "
+	    "with: sysctl -w net.ipv4.tcp_mem=\"%" PRIu64 " %" PRIu64 " %" PRIu64 "\"",
+	    units_show_size(needed, need),
+	    units_show_size(check->facts->tcp_bytes, have), pages, pages * 3 / 2,
+	    pages * 2);
+}
+
+static void
+check_conntrack(struct check *check)
+{
+	uint64_t needed = check->facts->conntrack_used + check->plan->rank_connections;
+
+	if (check->facts->conntrack_max > 0 && needed > check->facts->conntrack_max)
+		tell(check, true,
+		    "%" PRIu64
+		    " connections would be tracked, nf_conntrack_max is %" PRIu64
+		    "; mend with: sysctl -w net.netfilter.nf_conntrack_max=%" PRIu64,
+		    needed, check->facts->conntrack_max, needed + needed / 4);
+}
+
+/* The server may be slower to accept than this is to call. */
+static void
+check_backlog(struct check *check)
+{
+	const struct plan *plan = check->plan;
+	uint64_t queue = check->facts->somaxconn;
+	bool paced = plan->connect_rate > 0 || plan->ramp_ns > 0;
+
+	if (queue > 0 && queue < plan->rank_connections && queue < BURST && !paced &&
+	    is_local(plan))
+		tell(check, false,
+		    "an accept queue holds %" PRIu64
+		    " connections (net.core.somaxconn), "
+		    "%u call at once: some may wait a second for a retry; mend with: "
+		    "--connect-rate, or sysctl -w net.core.somaxconn=4096",
+		    queue, plan->rank_connections);
+}
+
+int
+preflight_check(const struct plan *plan, const struct preflight_facts *facts,
+    void (*say)(void *context, bool refuses, const char *line), void *context)
+{
+	struct check check = {
+		.plan = plan,
+		.facts = facts,
+		.say = say,
+		.context = context,
+	};
+
+	check_files(&check);
+	check_ports(&check);
+	check_memory(&check);
+	check_tcp(&check);
+	check_conntrack(&check);
+	check_backlog(&check);
+	return check.refused;
+}
+
+/* The numbers of a file of /proc; those that are not there stay 0. */
+static void
+read_numbers(const char *path, uint64_t *a, uint64_t *b, uint64_t *c)
+{
+	FILE *file = fopen(path, "re");
+
+	*a = *b = *c = 0;
+	if (file == NULL)
+		return;
+	if (fscanf(file, "%" SCNu64 " %" SCNu64 " %" SCNu64, a, b, c) < 1)
+		*a = 0;
+	fclose(file);
+}
+
+static uint64_t
+read_number(const char *path)
+{
+	uint64_t number, unused;
+
+	read_numbers(path, &number, &unused, &unused);
+	return number;
+}
+
+/* The number behind a word: "MemAvailable: 123 kB", "TCP: inuse 5 ... mem 3". */
+static uint64_t
+read_word(const char *path, const char *line_start, const char *word)
+{
+	FILE *file = fopen(path, "re");
+	char line[256];
+	uint64_t found = 0;
+
+	while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
+		const char *at = strstr(line, word);
+		if (strncmp(line, line_start, strlen(line_start)) == 0 && at != NULL &&
+		    sscanf(at + strlen(word), "%" SCNu64, &found) == 1)
+			break;
+	}
+	if (file != NULL)
+		fclose(file);
+	return found;
+}
+
+void
+preflight_read(struct preflight_facts *ret)
+{
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), low, middle, high, unused;
+
+	*ret = (struct preflight_facts){ .ports = source_ports() };
+	ret->files_max = read_number("/proc/sys/fs/file-max");
+	read_numbers("/proc/sys/fs/file-nr", &ret->files_used, &unused, &unused);
+	ret->memory_bytes =
+	    read_word("/proc/meminfo", "MemAvailable:", "MemAvailable:") * 1024;
+	read_numbers("/proc/sys/net/ipv4/tcp_mem", &low, &middle, &high);
+	ret->tcp_bytes = high * page;
+	ret->tcp_used = read_word("/proc/self/net/sockstat", "TCP:", " mem ") * page;
+	ret->conntrack_max = read_number("/proc/sys/net/netfilter/nf_conntrack_max");
+	ret->conntrack_used = read_number("/proc/sys/net/netfilter/nf_conntrack_count");
+	ret->somaxconn = read_number("/proc/sys/net/core/somaxconn");
+}
+
+static void
+log_line(void *context, bool refuses, const char *line)
+{
+	(void)context;
+	if (refuses)
+		log_errorx("preflight: %s", line);
+	else
+		log_warnx("preflight: %s", line);
+}
+
+int
+preflight(const struct plan *plan)
+{
+	struct preflight_facts facts;
+
+	preflight_read(&facts);
+	if (preflight_check(plan, &facts, log_line, NULL) == 0)
+		return 0;
+	log_errorx("preflight: refused; --skip-preflight tries all the same");
+	return -1;
+}

@@ -1,0 +1,139 @@
+#include "client/search.h"
+
+#include <stdio.h>
+#include <sysexits.h>
+
+#include "client/threshold.h"
+#include "client/trial.h"
+
+#define LAST_RATE 1e8
+#define PRECISION 1.05
+#define STEPS_MAX 40
+#define EXIT_THRESHOLD 99
+
+struct search {
+	struct plan plan; /* of the next step */
+	struct threshold threshold;
+	FILE *out;
+	double good; /* the highest rate that held; 0: none yet */
+	double bad;  /* the lowest that did not; 0: none yet */
+	struct result best;
+	bool has_best;
+};
+
+static const char *
+refusal(const struct search *search, const struct result *result)
+{
+	struct threshold_outcome outcome = threshold_judge(&search->threshold, result);
+
+	if (result->messages.wrong > 0 || result->bytes_surplus > 0)
+		return "wrong bytes";
+	if (result_lost(&result->messages) > 0 ||
+	    result_failed(&result->connections) > 0)
+		return "losses";
+	if (!outcome.holds)
+		return "does not hold";
+	if (result->trust.verdict == RESULT_INVALID)
+		return "holds, but is not to be trusted";
+	return NULL;
+}
+
+static void
+show(struct search *search, const struct result *result, const char *why)
+{
+	struct threshold_outcome outcome = threshold_judge(&search->threshold, result);
+	char value[THRESHOLD_TEXT_MAX];
+
+	fprintf(search->out,
+	    "search: %12.0f/s asked, %12.0f/s achieved, %s: %s (%s, %s)\n",
+	    search->plan.rate_all, result->messages_per_s, search->threshold.text,
+	    threshold_format(&search->threshold, outcome.value, value),
+	    why == NULL ? "holds" : why, result_verdict_names[result->trust.verdict]);
+	fflush(search->out);
+}
+
+/* One run. 0, or an exit status that ends the search. */
+static int
+step(struct search *search, double rate)
+{
+	struct result result;
+
+	search->plan.rate_all = rate;
+	search->plan.rate =
+	    rate * search->plan.rank_connections / search->plan.connections;
+	int status = trial_run(&search->plan, &result);
+	if (status != 0)
+		return status;
+	const char *why = refusal(search, &result);
+	show(search, &result, why);
+	bool interrupted = result.interrupted;
+	if (why == NULL && !interrupted) {
+		if (search->has_best)
+			result_finish(&search->best);
+		search->best = result;
+		search->has_best = true;
+		search->good = rate;
+	} else {
+		result_finish(&result);
+		search->bad = rate;
+	}
+	return interrupted ? EX_TEMPFAIL : 0;
+}
+
+static double
+next_rate(const struct search *search)
+{
+	if (search->bad == 0)
+		return search->good * 2;
+	if (search->good == 0)
+		return search->bad / 2;
+	return (search->good + search->bad) / 2;
+}
+
+static bool
+is_found(const struct search *search)
+{
+	return search->good >= LAST_RATE || (search->bad > 0 && search->bad < 1) ||
+	    (search->good > 0 && search->bad > 0 &&
+		search->bad / search->good < PRECISION);
+}
+
+static int
+finish(struct search *search)
+{
+	if (!search->has_best) {
+		fprintf(search->out, "search: %s holds at no rate\n",
+		    search->threshold.text);
+		return EXIT_THRESHOLD;
+	}
+	fprintf(search->out, "search: %s holds up to %.0f/s\n", search->threshold.text,
+	    search->good);
+	int status = trial_report(&search->plan, &search->best);
+	result_finish(&search->best);
+	return status;
+}
+
+int
+search_run(const struct plan *plan)
+{
+	static struct search search; /* a plan is large */
+	char error[PLAN_ERROR_MAX];
+	bool taken = plan->json != NULL && plan->json[0] == '-';
+
+	search = (struct search){ .plan = *plan, .out = taken ? stderr : stdout };
+	if (threshold_parse(plan->search, &search.threshold, error, sizeof(error)) !=
+	    0) {
+		fprintf(stderr, "yodel: --search: %s\n", error);
+		return EX_USAGE;
+	}
+	double rate = plan->rate_all;
+	for (int i = 0; i < STEPS_MAX && !is_found(&search); i++) {
+		int status = step(&search, rate);
+		if (status == EX_TEMPFAIL)
+			break;
+		if (status != 0)
+			return status;
+		rate = next_rate(&search);
+	}
+	return finish(&search);
+}

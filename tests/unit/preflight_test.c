@@ -1,0 +1,144 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+/* cmocka needs some of those above */
+#include <cmocka.h>
+
+#include "client/preflight.h"
+
+struct said {
+	char text[2048];
+	int warnings;
+};
+
+static void
+keep(void *context, bool refuses, const char *line)
+{
+	struct said *said = context;
+	size_t n = strlen(said->text);
+
+	snprintf(said->text + n, sizeof(said->text) - n, "%s\n", line);
+	said->warnings += !refuses;
+}
+
+static int
+check(uint32_t connections, const char *target, const struct preflight_facts *facts,
+    struct said *said)
+{
+	static struct plan plan;
+	char error[256];
+
+	plan_init(&plan);
+	plan.connections = plan.rank_connections = connections;
+	plan.target_count = 1;
+	assert_int_equal(
+	    address_parse(target, &plan.targets[0].addresses[0], error, sizeof(error)),
+	    0);
+	memset(said, 0, sizeof(*said));
+	return preflight_check(&plan, facts, keep, said);
+}
+
+static const struct preflight_facts enough = {
+	.files_max = 10000000,
+	.ports = 28000,
+	.memory_bytes = UINT64_C(64) << 30,
+	.tcp_bytes = UINT64_C(4) << 30,
+	.conntrack_max = 10000000,
+	.somaxconn = 4096,
+};
+
+static void
+a_machine_with_enough_of_all_refuses_nothing(void **state)
+{
+	struct said said;
+
+	(void)state;
+	assert_int_equal(check(20000, "10.0.0.1:7", &enough, &said), 0);
+	assert_string_equal(said.text, "");
+}
+
+static void
+what_is_not_known_is_not_held_against_the_run(void **state)
+{
+	struct preflight_facts nothing = { 0 };
+	struct said said;
+
+	(void)state;
+	assert_int_equal(check(1000000, "127.0.0.1:7", &nothing, &said), 0);
+}
+
+static void
+each_thing_that_is_missing_is_named_with_its_remedy(void **state)
+{
+	struct preflight_facts facts;
+	struct said said;
+
+	(void)state;
+	facts = enough;
+	facts.files_max = 15000;
+	assert_int_equal(check(10000, "127.0.0.1:7", &facts, &said), 1);
+	assert_non_null(strstr(said.text, "sysctl -w fs.file-max="));
+	assert_int_equal(check(10000, "10.0.0.1:7", &facts, &said), 0);
+
+	assert_int_equal(check(30000, "10.0.0.1:7", &enough, &said), 1);
+	assert_non_null(strstr(said.text, "--source-ip"));
+
+	facts = enough;
+	facts.memory_bytes = 10 << 20;
+	assert_int_equal(check(20000, "10.0.0.1:7", &facts, &said), 1);
+	assert_non_null(strstr(said.text, "memory"));
+
+	facts = enough;
+	facts.tcp_bytes = 1 << 20;
+	assert_int_equal(check(20000, "10.0.0.1:7", &facts, &said), 1);
+	assert_non_null(strstr(said.text, "sysctl -w net.ipv4.tcp_mem="));
+
+	facts = enough;
+	facts.conntrack_max = 65536;
+	facts.conntrack_used = 60000;
+	assert_int_equal(check(20000, "10.0.0.1:7", &facts, &said), 1);
+	assert_non_null(strstr(said.text, "sysctl -w net.netfilter.nf_conntrack_max="));
+}
+
+static void
+a_short_accept_queue_warns_and_does_not_refuse(void **state)
+{
+	struct preflight_facts facts = enough;
+	struct said said;
+
+	(void)state;
+	facts.somaxconn = 128;
+	assert_int_equal(check(1000, "127.0.0.1:7", &facts, &said), 0);
+	assert_int_equal(said.warnings, 1);
+	assert_non_null(strstr(said.text, "somaxconn"));
+	assert_int_equal(check(1000, "10.0.0.1:7", &facts, &said), 0);
+	assert_int_equal(said.warnings, 0);
+}
+
+static void
+the_facts_of_this_machine_can_be_read(void **state)
+{
+	struct preflight_facts facts;
+
+	(void)state;
+	preflight_read(&facts);
+	assert_true(facts.ports > 1000);
+	assert_true(facts.memory_bytes > 1 << 20);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_machine_with_enough_of_all_refuses_nothing),
+		cmocka_unit_test(what_is_not_known_is_not_held_against_the_run),
+		cmocka_unit_test(each_thing_that_is_missing_is_named_with_its_remedy),
+		cmocka_unit_test(a_short_accept_queue_warns_and_does_not_refuse),
+		cmocka_unit_test(the_facts_of_this_machine_can_be_read),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
