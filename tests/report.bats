@@ -143,6 +143,32 @@ run_to() # NAME ARG... - a quiet run against yodeld, its result in NAME.json
 	[ -z "$stderr" ]
 }
 
+@test "progress on a terminal is one line, refreshed and taken away" {
+	start_yodeld --listen 127.0.0.1:0=upper
+	python3 - "$YODEL" "127.0.0.1:$PORT" <<-'END' >seen
+		import os, pty, sys
+		pid, fd = pty.fork()
+		if pid == 0:
+		    os.execv(sys.argv[1], [sys.argv[1], "-c", "4", "-R", "500", "-d", "1500ms",
+		                           "-m", "hello", sys.argv[2]])
+		seen = b""
+		while True:
+		    try:
+		        data = os.read(fd, 4096)
+		    except OSError:
+		        break
+		    seen += data
+		sys.stdout.buffer.write(seen)
+		sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+	END
+	[ "$(grep -o $'\r[0-9]* s: 4 connections, [0-9,]* messages/s' seen | wc -l)" -ge 3 ]
+	# The last of it is erased before the report begins.
+	python3 -c '
+seen = open("seen", "rb").read()
+last = seen.rindex(b" messages/s, p99")
+assert b"\r\x1b[K" in seen[last:seen.index(b"asked")], seen'
+}
+
 @test "two ranks merge into the sum of their counts, with each one's own percentiles" {
 	start_yodeld --listen 127.0.0.1:0=upper
 	run_to zero -c 10 -R 1000 -d 1s --rank 0/2
