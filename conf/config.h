@@ -68,6 +68,7 @@ struct config {
 	} log;
 	struct {
 		char *socket;  /* path; NULL: none */
+		char *group;   /* of the socket; NULL: the process's own */
 		char *address; /* NULL: none */
 	} admin;
 };

@@ -270,6 +270,11 @@ static const struct setting rows[] = {
 	    CONFIG(admin.socket),
 	    .check = check_socket_path,
 	    .pattern = "^/" },
+	{ .name = "admin.group",
+	    .help = "The group that may use admin.socket; empty is that of yodeld.",
+	    .type = SETTING_STRING,
+	    CONFIG(admin.group),
+	    .check = check_group },
 	{ .name = "admin.address",
 	    .help = "TCP address for reading metrics over HTTP, as \"127.0.0.1:9100\"; "
 		    "empty is "

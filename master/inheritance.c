@@ -12,6 +12,7 @@
 
 #include "lib/log.h"
 
+#include "master/admin.h"
 #include "master/process.h"
 #include "master/slot.h"
 
@@ -29,6 +30,11 @@ static void
 keep_all_open(const struct master *master, bool over_exec)
 {
 	keep_open(master->ledger_fd, over_exec);
+	for (int i = 0; i < DOOR_KINDS; i++) {
+		const struct door *door = admin_door(master, (enum door_kind)i);
+		if (door != NULL)
+			keep_open(door_fd(door), over_exec);
+	}
 	for (const struct endpoint *e = master->endpoints; e != NULL; e = e->next) {
 		for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
 			if (e->fds[i] >= 0)
@@ -54,6 +60,17 @@ write_endpoint(FILE *out, const struct endpoint *endpoint)
 }
 
 static void
+write_doors(FILE *out, const struct master *master)
+{
+	for (int i = 0; i < DOOR_KINDS; i++) {
+		const struct door *door = admin_door(master, (enum door_kind)i);
+		if (door != NULL)
+			fprintf(
+			    out, "door %d %d %s\n", i, door_fd(door), door_name(door));
+	}
+}
+
+static void
 write_process(FILE *out, const struct process *p)
 {
 	fprintf(out, "process %d %u %u %d %td %d %d %d %" PRIu64 " %" PRIu64 "\n",
@@ -73,7 +90,9 @@ write_all(FILE *out, const struct master *master, const struct inheritance *inhe
 	    master->last_move_id);
 	fprintf(out, "program %d\nledger %d\nconfig %d\n", inheritance->program_fd,
 	    master->ledger_fd, config_fd);
-	/* They are put in front one by one when read. */
+	fprintf(out, "outcome %" PRIu64 " %d %s\n", master->outcome.number,
+	    master->outcome.is_good, master->outcome.text);
+	write_doors(out, master);
 	for (const struct endpoint *e = master->endpoints; e != NULL; e = e->next)
 		write_endpoint(out, e);
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
@@ -199,6 +218,28 @@ read_slot(struct master *master, const char *line)
 }
 
 static int
+read_outcome(struct master *master, const char *line)
+{
+	struct outcome *outcome = &master->outcome;
+	int is_good, at = 0;
+	if (sscanf(line, "%" SCNu64 " %d %n", &outcome->number, &is_good, &at) < 2)
+		return -1;
+	outcome->is_good = is_good != 0;
+	snprintf(outcome->text, sizeof(outcome->text), "%s", line + at);
+	return 0;
+}
+
+static int
+read_door(struct master *master, const char *line)
+{
+	int kind, fd, at = 0;
+	if (sscanf(line, "%d %d %n", &kind, &fd, &at) < 2 || at == 0 || kind < 0 ||
+	    kind >= DOOR_KINDS)
+		return -1;
+	return admin_inherit(master, (enum door_kind)kind, line + at, fd);
+}
+
+static int
 read_process(struct master *master, const char *line)
 {
 	int pid, channel_fd, is_ready, is_leaving, is_retired;
@@ -254,6 +295,10 @@ read_line(struct master *master, char *line, struct inheritance *ret)
 		master->ledger = ledger_attach(master->ledger_fd = atoi(value));
 	else if (strcmp(line, "config") == 0)
 		return read_config(master, ret->config_fd = atoi(value));
+	else if (strcmp(line, "outcome") == 0)
+		return read_outcome(master, value);
+	else if (strcmp(line, "door") == 0)
+		return read_door(master, value);
 	else if (strcmp(line, "endpoint") == 0)
 		return read_endpoint(master, value);
 	else if (strcmp(line, "socket") == 0)

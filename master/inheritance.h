@@ -11,6 +11,8 @@
  *   program FD                              the image that left this (O_PATH)
  *   ledger FD
  *   config FD                               the effective configuration, as JSON
+ *   outcome NUMBER GOOD TEXT                of the last change
+ *   door KIND FD NAME                       for operators (door.h)
  *   endpoint LISTENER PASSED PORT NAME
  *   socket SLOT FD                          of the endpoint above, in the group's order
  *   slot NUMBER FAILURES RESTARTS

@@ -26,6 +26,7 @@
 #define NS_PER_S UINT64_C(1000000000)
 #define NS_PER_MS UINT64_C(1000000)
 
+struct admin;
 struct master;
 
 struct process {
@@ -129,6 +130,7 @@ struct master {
 	uint32_t last_move_id;
 	struct turnover turnover;
 	struct outcome outcome;
+	struct admin *admin; /* doors for operators (admin.c) */
 	uint64_t started_ns;
 	uint64_t stop_deadline_ns;
 	bool is_scaling;      /* a change of size has not concluded */

@@ -11,6 +11,7 @@
 #include "lib/log.h"
 
 #include "master/activation.h"
+#include "master/admin.h"
 #include "master/heartbeat.h"
 #include "master/master.h"
 #include "master/signals.h"
@@ -115,6 +116,19 @@ begin(struct master *master)
 	return 0;
 }
 
+/* Operators may come in from the first moment on. */
+static int
+open_doors(struct master *master)
+{
+	char error[CONFIG_ERROR_MAX];
+	if (admin_plan(master, &master->config, error) < 0) {
+		log_errorx("%s", error);
+		return -1;
+	}
+	admin_commit(master);
+	return 0;
+}
+
 static int
 start(struct master *master, bool is_heir)
 {
@@ -122,7 +136,7 @@ start(struct master *master, bool is_heir)
 		return -1;
 	raise_descriptor_limit();
 	master->base = event_base_new();
-	if (master->base == NULL) {
+	if (master->base == NULL || admin_create(master) < 0) {
 		log_error("cannot start");
 		return -1;
 	}
@@ -130,7 +144,7 @@ start(struct master *master, bool is_heir)
 	    (upgrade_inherit(master) < 0 ||
 		open_log(&master->config, master->verbose) < 0))
 		return -1;
-	if (!is_heir && begin(master) < 0)
+	if (!is_heir && (open_doors(master) < 0 || begin(master) < 0))
 		return -1;
 	if (signals_start(master) < 0 || heartbeat_start(master) < 0) {
 		log_error("cannot start");
@@ -148,6 +162,7 @@ start(struct master *master, bool is_heir)
 static void
 finish(struct master *master)
 {
+	admin_destroy(master);
 	while (master->endpoints != NULL) {
 		struct endpoint *endpoint = master->endpoints;
 		master->endpoints = endpoint->next;

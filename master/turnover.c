@@ -6,6 +6,7 @@
 
 #include "lib/log.h"
 
+#include "master/admin.h"
 #include "master/leaving.h"
 #include "master/notify.h"
 #include "master/process.h"
@@ -148,6 +149,18 @@ plan_endpoints(struct master *master, const struct config *config, char *error)
 	return 0;
 }
 
+/* Opens everything that the configuration has and the old one had not, or nothing. */
+static int
+plan(struct master *master, const struct config *config, char *error)
+{
+	if (plan_endpoints(master, config, error) < 0)
+		return -1;
+	if (admin_plan(master, config, error) == 0)
+		return 0;
+	unplan_endpoints(master);
+	return -1;
+}
+
 /* --- begin ---------------------------------------------------------------------------
  */
 
@@ -182,7 +195,7 @@ begin(struct master *master, bool is_upgrade)
 		fail_to_begin(master, is_upgrade, error);
 		return -1;
 	}
-	if (plan_endpoints(master, &turnover->config, error) < 0) {
+	if (plan(master, &turnover->config, error) < 0) {
 		config_finish(&turnover->config);
 		fail_to_begin(master, is_upgrade, error);
 		return -1;
@@ -284,6 +297,7 @@ commit(struct master *master)
 	master->slot_count = turnover->slot_count;
 	turnover->is_active = false;
 	adopt_endpoints(master);
+	admin_commit(master);
 	take_slots(master, old_count);
 	turnover_conclude(master, true,
 	    "%s: generation %u serves with %u worker%s after %.1f ms",
@@ -323,6 +337,7 @@ turnover_abort(struct master *master, const char *reason)
 			leaving_start(successor, LEAVING_SOCKETS_STAY);
 	}
 	unplan_endpoints(master);
+	admin_unplan(master);
 	config_finish(&turnover->config);
 	turnover_conclude(master, false, "%s failed, generation %u goes on: %s",
 	    was_upgrade ? "upgrade" : "reload", turnover->generation - 1, reason);

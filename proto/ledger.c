@@ -92,24 +92,42 @@ load(const _Atomic uint64_t *counter)
 	return atomic_load_explicit(counter, memory_order_acquire);
 }
 
+static void
+add_ends(struct ledger_totals *totals, const struct ledger_block *block)
+{
+	for (int i = CLOSE_REASON_COUNT - 1; i >= 0; i--)
+		totals->closed[i] += load(&block->closed[i]);
+}
+
+static void
+add_counters(struct ledger_totals *totals, const struct ledger_block *block)
+{
+	for (int i = LEDGER_COUNTER_COUNT - 1; i >= 0; i--)
+		totals->counters[i] += load(&block->counters[i]);
+}
+
+/* Ends first: a reader that meets a connection's end has met its beginning. */
 void
 ledger_add_block(struct ledger_totals *totals, const struct ledger_block *block)
 {
-	/* Ends first: a reader that meets a connection's end has met its beginning. */
-	for (int i = CLOSE_REASON_COUNT - 1; i >= 0; i--)
-		totals->closed[i] += load(&block->closed[i]);
-	for (int i = LEDGER_COUNTER_COUNT - 1; i >= 0; i--)
-		totals->counters[i] += load(&block->counters[i]);
+	add_ends(totals, block);
+	add_counters(totals, block);
 }
 
 void
 ledger_sum(const struct ledger *ledger, struct ledger_totals *ret)
 {
 	memset(ret, 0, sizeof(*ret));
+	/* All ends before all beginnings: a connection may have begun in one block and
+	 * ended in another one. */
 	for (int i = 0; i < LEDGER_SLOTS; i++)
-		ledger_add_block(ret, &ledger->retired[i]);
+		add_ends(ret, &ledger->retired[i]);
 	for (int i = 0; i < LEDGER_BLOCKS; i++)
-		ledger_add_block(ret, &ledger->live[i]);
+		add_ends(ret, &ledger->live[i]);
+	for (int i = 0; i < LEDGER_SLOTS; i++)
+		add_counters(ret, &ledger->retired[i]);
+	for (int i = 0; i < LEDGER_BLOCKS; i++)
+		add_counters(ret, &ledger->live[i]);
 }
 
 void

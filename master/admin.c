@@ -1,0 +1,254 @@
+#include "master/admin.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/buffer.h>
+#include <event2/event_struct.h>
+
+#include "lib/log.h"
+
+#include "master/stats.h"
+
+/* A door that a reload has closed still serves who is inside, until this is over. */
+#define FAREWELL_S 2
+
+struct admin {
+	struct door *doors[DOOR_KINDS];
+	struct door *planned[DOOR_KINDS];
+	bool keeps[DOOR_KINDS]; /* the plan has the same one */
+	struct door *leaving[DOOR_KINDS];
+	struct event farewell_timer;
+};
+
+/* --- answers ------------------------------------------------------------------------
+ */
+
+#define JSON "application/json"
+
+/* Sends heap text, and frees it; NULL is want of memory. */
+static void
+answer(struct evhttp_request *request, int code, const char *type, char *text)
+{
+	struct evbuffer *body = evbuffer_new();
+	if (text == NULL || body == NULL) {
+		evhttp_send_error(request, HTTP_SERVUNAVAIL, "out of memory");
+	} else {
+		struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
+		evhttp_add_header(headers, "Content-Type", type);
+		evhttp_add_header(headers, "Cache-Control", "no-store");
+		evbuffer_add_printf(body, "%s\n", text);
+		evhttp_send_reply(request, code, NULL, body);
+	}
+	if (body != NULL)
+		evbuffer_free(body);
+	free(text);
+}
+
+static void
+refuse(const struct master *master, struct evhttp_request *request, int code,
+    const char *why)
+{
+	answer(request, code, JSON, stats_write_outcome(master, false, why));
+}
+
+/* --- routes -------------------------------------------------------------------------
+ */
+
+static void
+get_stats(const struct master *master, struct evhttp_request *request)
+{
+	answer(request, HTTP_OK, JSON, stats_write(master));
+}
+
+static void
+get_workers(const struct master *master, struct evhttp_request *request)
+{
+	answer(request, HTTP_OK, JSON, stats_write_workers(master));
+}
+
+static const struct {
+	const char *path;
+	void (*get)(const struct master *master, struct evhttp_request *request);
+} rows[] = {
+	{ "/stats", get_stats },
+	{ "/workers", get_workers },
+};
+
+#define ROWS (sizeof(rows) / sizeof(rows[0]))
+
+static void
+on_request(struct evhttp_request *request, struct door *door)
+{
+	const struct master *master = door_owner(door);
+	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(request);
+	const char *path = uri == NULL ? NULL : evhttp_uri_get_path(uri);
+	bool reads = evhttp_request_get_command(request) != EVHTTP_REQ_POST;
+	for (size_t i = 0; path != NULL && i < ROWS; i++) {
+		if (strcmp(rows[i].path, path) != 0)
+			continue;
+		if (reads)
+			rows[i].get(master, request);
+		else
+			refuse(master, request, HTTP_BADMETHOD, "GET was wanted");
+		return;
+	}
+	refuse(master, request, HTTP_NOTFOUND, "nothing is here");
+}
+
+/* --- doors --------------------------------------------------------------------------
+ */
+
+static void
+on_farewell(evutil_socket_t fd, short what, void *argument)
+{
+	(void)fd;
+	(void)what;
+	struct admin *admin = argument;
+	for (int i = 0; i < DOOR_KINDS; i++) {
+		door_destroy(admin->leaving[i]);
+		admin->leaving[i] = NULL;
+	}
+}
+
+int
+admin_create(struct master *master)
+{
+	struct admin *admin = calloc(1, sizeof(*admin));
+	if (admin == NULL)
+		return -1;
+	evtimer_assign(&admin->farewell_timer, master->base, on_farewell, admin);
+	master->admin = admin;
+	return 0;
+}
+
+void
+admin_destroy(struct master *master)
+{
+	struct admin *admin = master->admin;
+	if (admin == NULL)
+		return;
+	admin_unplan(master);
+	on_farewell(-1, 0, admin);
+	event_del(&admin->farewell_timer);
+	for (int i = 0; i < DOOR_KINDS; i++)
+		door_destroy(admin->doors[i]);
+	free(admin);
+	master->admin = NULL;
+}
+
+static const char *
+name_in(const struct config *config, enum door_kind kind)
+{
+	return kind == DOOR_SOCKET ? config->admin.socket : config->admin.address;
+}
+
+static struct door_args
+args_for(struct master *master, enum door_kind kind, const char *name)
+{
+	return (struct door_args){ .base = master->base,
+		.kind = kind,
+		.name = name,
+		.serve = on_request,
+		.owner = master };
+}
+
+static int
+plan_door(struct master *master, const struct config *config, enum door_kind kind,
+    char *error)
+{
+	struct admin *admin = master->admin;
+	const char *name = name_in(config, kind);
+	const struct door *open = admin->doors[kind];
+	if (name == NULL)
+		return 0;
+	admin->keeps[kind] = open != NULL && strcmp(door_name(open), name) == 0;
+	if (admin->keeps[kind])
+		return 0;
+	const struct door_args args = args_for(master, kind, name);
+	struct door *door = door_open(&args, error, CONFIG_ERROR_MAX);
+	admin->planned[kind] = door;
+	if (door == NULL)
+		return -1;
+	if (door_set_group(door, config->admin.group) == 0)
+		return 0;
+	snprintf(error, CONFIG_ERROR_MAX, "admin: cannot give %s to group %s: %s", name,
+	    config->admin.group, strerror(errno));
+	return -1;
+}
+
+int
+admin_plan(struct master *master, const struct config *config, char *error)
+{
+	for (int i = 0; i < DOOR_KINDS; i++) {
+		if (plan_door(master, config, (enum door_kind)i, error) < 0) {
+			admin_unplan(master);
+			return -1;
+		}
+	}
+	return 0;
+}
+
+void
+admin_unplan(struct master *master)
+{
+	struct admin *admin = master->admin;
+	for (int i = 0; i < DOOR_KINDS; i++) {
+		door_destroy(admin->planned[i]);
+		admin->planned[i] = NULL;
+		admin->keeps[i] = false;
+	}
+}
+
+static void
+say_farewell(struct admin *admin, int kind)
+{
+	const struct timeval delay = { .tv_sec = FAREWELL_S };
+	door_close(admin->doors[kind]);
+	door_destroy(admin->leaving[kind]);
+	admin->leaving[kind] = admin->doors[kind];
+	evtimer_add(&admin->farewell_timer, &delay);
+}
+
+void
+admin_commit(struct master *master)
+{
+	struct admin *admin = master->admin;
+	for (int i = 0; i < DOOR_KINDS; i++) {
+		struct door *old = admin->doors[i];
+		if (admin->keeps[i]) {
+			if (door_set_group(old, master->config.admin.group) < 0)
+				log_warn(
+				    "admin: the group of %s stays", door_name(old));
+			continue;
+		}
+		if (old != NULL)
+			say_farewell(admin, i);
+		admin->doors[i] = admin->planned[i];
+		admin->planned[i] = NULL;
+		char where[128];
+		if (admin->doors[i] != NULL)
+			log_info("admin: %s (%s)",
+			    door_describe(admin->doors[i], where, sizeof(where)),
+			    i == DOOR_SOCKET ? "reads and steers" : "reads");
+	}
+	admin_unplan(master);
+}
+
+const struct door *
+admin_door(const struct master *master, enum door_kind kind)
+{
+	return master->admin == NULL ? NULL : master->admin->doors[kind];
+}
+
+int
+admin_inherit(struct master *master, enum door_kind kind, const char *name, int fd)
+{
+	const struct door_args args = args_for(master, kind, name);
+	struct door *door = door_inherit(&args, fd);
+	if (door == NULL)
+		return -1;
+	master->admin->doors[kind] = door;
+	return 0;
+}

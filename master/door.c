@@ -1,0 +1,265 @@
+#include "master/door.h"
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <event2/bufferevent.h>
+#include <event2/event_struct.h>
+#include <event2/listener.h>
+
+#include "lib/address.h"
+#include "lib/log.h"
+
+#include "master/door_socket.h"
+#include "master/guests.h"
+
+#define SWEEP_MS 250
+#define BACKLOG 128
+
+const char *const door_kind_names[] = { "socket", "address" };
+
+struct door {
+	enum door_kind kind;
+	char *name;
+	door_server serve;
+	void *owner;
+	struct evhttp *http;
+	struct evhttp_bound_socket *bound; /* NULL: closed */
+	bool is_paused;                    /* it is full, or descriptors are short */
+	struct guests guests;
+	struct event greet_event; /* those that came in just now */
+	struct event sweep_timer;
+	struct file_id file; /* of the socket file, as we made it */
+};
+
+/* --- coming in ----------------------------------------------------------------------
+ */
+
+static void
+look_again_soon(struct door *door)
+{
+	const struct timeval interval = { .tv_usec = SWEEP_MS * 1000 };
+	if (!evtimer_pending(&door->sweep_timer, NULL))
+		evtimer_add(&door->sweep_timer, &interval);
+}
+
+static void
+pause_door(struct door *door)
+{
+	door->is_paused = true;
+	evconnlistener_disable(evhttp_bound_socket_get_listener(door->bound));
+	look_again_soon(door);
+}
+
+/* libevent asks for the bufferevent of a connection that it has just accepted, before
+ * the connection has it: its descriptor is looked at in the greeting. */
+static struct bufferevent *
+on_arrival(struct event_base *base, void *argument)
+{
+	struct door *door = argument;
+	struct bufferevent *bev = bufferevent_socket_new(base, -1, 0);
+	if (bev == NULL)
+		return NULL;
+	if (guests_expect(&door->guests, bev))
+		event_active(&door->greet_event, EV_TIMEOUT, 0);
+	if (guests_are_full(&door->guests) && !door->is_paused)
+		pause_door(door);
+	return bev;
+}
+
+static void
+on_greet(evutil_socket_t fd, short what, void *argument)
+{
+	(void)fd;
+	(void)what;
+	struct door *door = argument;
+	guests_greet(&door->guests, DOOR_PATIENCE_S);
+	look_again_soon(door);
+}
+
+static void
+on_sweep(evutil_socket_t fd, short what, void *argument)
+{
+	(void)fd;
+	(void)what;
+	struct door *door = argument;
+	guests_sweep(&door->guests);
+	if (door->is_paused && door->bound != NULL && !guests_are_full(&door->guests)) {
+		door->is_paused = false;
+		evconnlistener_enable(evhttp_bound_socket_get_listener(door->bound));
+	}
+	if (door->is_paused || door->guests.count > 0)
+		look_again_soon(door);
+}
+
+/* No descriptor, no memory: the loop would come back here at once, and again. */
+static void
+on_accept_error(struct evconnlistener *listener, void *argument)
+{
+	(void)listener;
+	struct door *door = argument;
+	if (!door->is_paused)
+		log_warn("admin: cannot accept on %s", door->name);
+	pause_door(door);
+}
+
+static void
+on_request(struct evhttp_request *request, void *argument)
+{
+	struct door *door = argument;
+	door_grant(door, request, DOOR_PATIENCE_S);
+	door->serve(request, door);
+}
+
+/* --- open and close -----------------------------------------------------------------
+ */
+
+static int
+start_http(struct door *door, struct event_base *base, int fd)
+{
+	door->http = evhttp_new(base);
+	if (door->http == NULL)
+		return -1;
+	evhttp_set_timeout(door->http, DOOR_PATIENCE_S);
+	evhttp_set_max_headers_size(door->http, DOOR_HEADERS_MAX);
+	evhttp_set_max_body_size(door->http, DOOR_BODY_MAX);
+	evhttp_set_allowed_methods(
+	    door->http, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_POST);
+	evhttp_set_default_content_type(door->http, NULL);
+	evhttp_set_gencb(door->http, on_request, door);
+	evhttp_set_bevcb(door->http, on_arrival, door);
+	struct evconnlistener *listener = evconnlistener_new(
+	    base, NULL, NULL, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
+	if (listener == NULL)
+		return -1;
+	door->bound = evhttp_bind_listener(door->http, listener);
+	if (door->bound == NULL) {
+		evconnlistener_free(listener);
+		return -1;
+	}
+	evconnlistener_set_error_cb(listener, on_accept_error);
+	return 0;
+}
+
+struct door *
+door_inherit(const struct door_args *args, int fd)
+{
+	struct door *door = calloc(1, sizeof(*door));
+	if (door == NULL)
+		return NULL;
+	door->kind = args->kind;
+	door->serve = args->serve;
+	door->owner = args->owner;
+	evtimer_assign(&door->sweep_timer, args->base, on_sweep, door);
+	event_assign(&door->greet_event, args->base, -1, 0, on_greet, door);
+	door->name = strdup(args->name);
+	if (door->kind == DOOR_SOCKET)
+		door_socket_identify(args->name, &door->file);
+	if (door->name != NULL && start_http(door, args->base, fd) == 0)
+		return door;
+	door_destroy(door);
+	errno = ENOMEM;
+	return NULL;
+}
+
+struct door *
+door_open(const struct door_args *args, char *error, size_t error_size)
+{
+	int fd = args->kind == DOOR_SOCKET
+	    ? door_socket_open(args->name, BACKLOG, error, error_size)
+	    : door_socket_open_tcp(args->name, BACKLOG, error, error_size);
+	if (fd < 0)
+		return NULL;
+	struct door *door = door_inherit(args, fd);
+	if (door != NULL)
+		return door;
+	snprintf(error, error_size, "out of memory");
+	close(fd);
+	return NULL;
+}
+
+int
+door_set_group(const struct door *door, const char *group)
+{
+	return door->kind == DOOR_SOCKET ? door_socket_set_group(door->name, group) : 0;
+}
+
+void
+door_close(struct door *door)
+{
+	if (door->bound == NULL)
+		return;
+	evhttp_del_accept_socket(door->http, door->bound);
+	door->bound = NULL;
+	if (door->kind == DOOR_SOCKET)
+		door_socket_remove(door->name, &door->file);
+}
+
+void
+door_destroy(struct door *door)
+{
+	if (door == NULL)
+		return;
+	door_close(door);
+	event_del(&door->greet_event);
+	event_del(&door->sweep_timer);
+	guests_dismiss(&door->guests);
+	if (door->http != NULL)
+		evhttp_free(door->http);
+	free(door->name);
+	free(door);
+}
+
+/* --- what it is ---------------------------------------------------------------------
+ */
+
+enum door_kind
+door_kind(const struct door *door)
+{
+	return door->kind;
+}
+
+const char *
+door_name(const struct door *door)
+{
+	return door->name;
+}
+
+void *
+door_owner(const struct door *door)
+{
+	return door->owner;
+}
+
+int
+door_fd(const struct door *door)
+{
+	return door->bound == NULL ? -1 : evhttp_bound_socket_get_fd(door->bound);
+}
+
+const char *
+door_describe(const struct door *door, char *buffer, size_t size)
+{
+	struct address address = { .length = sizeof(address.storage) };
+	char text[ADDRESS_TEXT_MAX];
+	if (door->kind == DOOR_ADDRESS && door->bound != NULL &&
+	    getsockname(door_fd(door), (struct sockaddr *)&address.storage,
+		&address.length) == 0)
+		snprintf(buffer, size, "http://%s", address_format(&address, text));
+	else
+		snprintf(buffer, size, "%s", door->name);
+	return buffer;
+}
+
+void
+door_grant(struct door *door, struct evhttp_request *request, unsigned seconds)
+{
+	struct evhttp_connection *connection = evhttp_request_get_connection(request);
+	struct bufferevent *bev = evhttp_connection_get_bufferevent(connection);
+	guests_grant(&door->guests, bufferevent_getfd(bev), seconds);
+}

@@ -1,0 +1,153 @@
+#include "master/door_socket.h"
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <errno.h>
+#include <grp.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/address.h"
+
+static int
+fail(int fd, const char *step, const char *name, char *error, size_t error_size)
+{
+	snprintf(
+	    error, error_size, "admin: cannot %s %s: %s", step, name, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+static int
+new_socket(int family)
+{
+	return socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+}
+
+/* --- Unix ---------------------------------------------------------------------------
+ */
+
+static void
+fill_address(const char *path, struct sockaddr_un *ret)
+{
+	*ret = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	memcpy(ret->sun_path, path, strnlen(path, sizeof(ret->sun_path) - 1));
+}
+
+/* A full queue is an answer as well: somebody listens. */
+static bool
+is_answered(const struct sockaddr_un *address)
+{
+	int fd = new_socket(AF_UNIX);
+	if (fd < 0)
+		return true;
+	int rc = connect(fd, (const struct sockaddr *)address, sizeof(*address));
+	bool has_answered = rc == 0 || errno == EAGAIN;
+	close(fd);
+	return has_answered;
+}
+
+/* Makes room for the file. 0, or -1 with the error. */
+static int
+remove_stale(
+    const struct sockaddr_un *address, const char *path, char *error, size_t error_size)
+{
+	struct stat st;
+	if (lstat(path, &st) < 0)
+		return 0;
+	if (!S_ISSOCK(st.st_mode)) {
+		snprintf(error, error_size,
+		    "admin: %s is there and is no socket; it stays", path);
+		return -1;
+	}
+	if (is_answered(address)) {
+		snprintf(error, error_size,
+		    "admin: another server answers on %s; a path of its own was wanted",
+		    path);
+		return -1;
+	}
+	return unlink(path) == 0 ? 0 : fail(-1, "replace", path, error, error_size);
+}
+
+int
+door_socket_open(const char *path, int backlog, char *error, size_t error_size)
+{
+	struct sockaddr_un address;
+	fill_address(path, &address);
+	if (remove_stale(&address, path, error, error_size) < 0)
+		return -1;
+	int fd = new_socket(AF_UNIX);
+	if (fd < 0)
+		return fail(fd, "open", path, error, error_size);
+	/* Nobody comes in before the mode is what it is meant to be. */
+	mode_t before = umask(0777);
+	int rc = bind(fd, (const struct sockaddr *)&address, sizeof(address));
+	umask(before);
+	if (rc < 0)
+		return fail(fd, "bind", path, error, error_size);
+	if (chmod(path, 0660) < 0 || listen(fd, backlog) < 0) {
+		fail(fd, "listen on", path, error, error_size);
+		unlink(path);
+		return -1;
+	}
+	return fd;
+}
+
+int
+door_socket_set_group(const char *path, const char *group)
+{
+	gid_t gid = getegid();
+	if (group != NULL) {
+		const struct group *entry = getgrnam(group);
+		if (entry == NULL) {
+			errno = ENOENT;
+			return -1;
+		}
+		gid = entry->gr_gid;
+	}
+	return lchown(path, (uid_t)-1, gid);
+}
+
+void
+door_socket_identify(const char *path, struct file_id *ret)
+{
+	struct stat st;
+	*ret = (struct file_id){ 0 };
+	if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
+		*ret = (struct file_id){ .device = st.st_dev, .inode = st.st_ino };
+}
+
+void
+door_socket_remove(const char *path, const struct file_id *file)
+{
+	struct file_id now;
+	door_socket_identify(path, &now);
+	if (now.inode != 0 && now.inode == file->inode && now.device == file->device)
+		unlink(path);
+}
+
+/* --- TCP ----------------------------------------------------------------------------
+ */
+
+int
+door_socket_open_tcp(const char *text, int backlog, char *error, size_t error_size)
+{
+	struct address address;
+	if (address_parse(text, &address, error, error_size) < 0)
+		return -1;
+	int fd = new_socket(address.storage.ss_family);
+	if (fd < 0)
+		return fail(fd, "open", text, error, error_size);
+	const int on = 1;
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
+	    bind(fd, (const struct sockaddr *)&address.storage, address.length) < 0)
+		return fail(fd, "bind", text, error, error_size);
+	if (listen(fd, backlog) < 0)
+		return fail(fd, "listen on", text, error, error_size);
+	return fd;
+}

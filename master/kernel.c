@@ -1,0 +1,81 @@
+#include "master/kernel.h"
+
+#include <sys/socket.h>
+
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
+int
+kernel_read_queue(int fd, struct kernel_queue *ret)
+{
+	struct tcp_info info;
+	socklen_t length = sizeof(info);
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0)
+		return -1;
+	ret->depth = info.tcpi_unacked;
+	ret->limit = info.tcpi_sacked;
+	return 0;
+}
+
+static void
+take(struct kernel_losses *losses, const char *name, const char *value)
+{
+	if (strcmp(name, "ListenOverflows") == 0)
+		losses->listen_overflows = strtoull(value, NULL, 10);
+	else if (strcmp(name, "ListenDrops") == 0)
+		losses->listen_drops = strtoull(value, NULL, 10);
+	else if (strcmp(name, "SyncookiesSent") == 0)
+		losses->syncookies_sent = strtoull(value, NULL, 10);
+}
+
+/* Two lines belong together: names, and their values in the same order. */
+static void
+take_pair(struct kernel_losses *losses, char *names, char *values)
+{
+	char *names_rest, *values_rest;
+	const char *name = strtok_r(names, " \n", &names_rest);
+	const char *value = strtok_r(values, " \n", &values_rest);
+	while (name != NULL && value != NULL) {
+		take(losses, name, value);
+		name = strtok_r(NULL, " \n", &names_rest);
+		value = strtok_r(NULL, " \n", &values_rest);
+	}
+}
+
+void
+kernel_read_losses(struct kernel_losses *ret)
+{
+	*ret = (struct kernel_losses){ 0 };
+	FILE *in = fopen("/proc/self/net/netstat", "re");
+	if (in == NULL)
+		return;
+	char *names = NULL, *values = NULL;
+	size_t names_size = 0, values_size = 0;
+	while (getline(&names, &names_size, in) > 0 &&
+	    getline(&values, &values_size, in) > 0) {
+		if (strncmp(names, "TcpExt:", strlen("TcpExt:")) == 0)
+			take_pair(ret, names, values);
+	}
+	free(names);
+	free(values);
+	fclose(in);
+}
+
+uint64_t
+kernel_read_number(const char *path)
+{
+	uint64_t number = 0;
+	FILE *in = fopen(path, "re");
+	if (in == NULL)
+		return 0;
+	if (fscanf(in, "%" SCNu64, &number) != 1)
+		number = 0;
+	fclose(in);
+	return number;
+}

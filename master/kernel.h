@@ -1,0 +1,34 @@
+/*
+ * kernel.h - what the kernel knows and a server does not see by itself: how full each
+ * accept queue is, and how many connections were lost before anybody could accept them.
+ */
+#ifndef MASTER_KERNEL_H
+#define MASTER_KERNEL_H
+
+#include <stdint.h>
+
+/* Connections that wait in the accept queue of a listening socket, and how many may:
+ * tcpi_unacked and tcpi_sacked (net/ipv4/tcp.c, tcp_get_info). */
+struct kernel_queue {
+	uint32_t depth;
+	uint32_t limit;
+};
+
+/* 0, or -1 with errno. */
+int kernel_read_queue(int fd, struct kernel_queue *ret)
+    __attribute__((warn_unused_result));
+
+/* Of the whole network namespace, since it exists (/proc/self/net/netstat, TcpExt).
+ * Overflows are connections that met a full queue; drops are those and all others that
+ * a listener could not take (no memory, ...). What cannot be read is 0. */
+struct kernel_losses {
+	uint64_t listen_overflows;
+	uint64_t listen_drops;
+	uint64_t syncookies_sent;
+};
+void kernel_read_losses(struct kernel_losses *ret);
+
+/* A number in a file of /proc; 0 when it cannot be read. */
+uint64_t kernel_read_number(const char *path);
+
+#endif

@@ -1,0 +1,210 @@
+#include "master/stats.h"
+
+#include <jansson.h>
+#include <unistd.h>
+
+#include "master/kernel.h"
+#include "master/slot.h"
+
+#define LAYOUT (JSON_INDENT(2) | JSON_REAL_PRECISION(15))
+
+static json_t *
+number(uint64_t value)
+{
+	return json_integer((json_int_t)value);
+}
+
+/* The counters of a sum, with `open` among them. */
+static void
+add_counters(json_t *object, const struct ledger_totals *totals, uint64_t open)
+{
+	json_t *closed = json_object();
+	for (int i = 0; i < CLOSE_REASON_COUNT; i++)
+		json_object_set_new(closed, close_reason_name((enum close_reason)i),
+		    number(totals->closed[i]));
+	for (int i = 0; i < LEDGER_COUNTER_COUNT; i++) {
+		json_object_set_new(object, ledger_counter_name((enum ledger_counter)i),
+		    number(totals->counters[i]));
+		if (i != LEDGER_CONNECTIONS_ACCEPTED)
+			continue;
+		json_object_set_new(object, "connections_open", number(open));
+		json_object_set_new(object, "connections_closed", closed);
+	}
+}
+
+static json_t *
+make_totals(const struct master *master)
+{
+	struct ledger_totals totals;
+	ledger_sum(master->ledger, &totals);
+	json_t *object = json_object();
+	add_counters(object, &totals, ledger_open_in_all(&totals));
+	return object;
+}
+
+/* While a connection is on its way between two workers its end may be booked before its
+ * arrival is: that is none. */
+static uint64_t
+open_in_slot(const struct ledger_totals *totals)
+{
+	int64_t open = (int64_t)ledger_open(totals);
+	return open < 0 ? 0 : (uint64_t)open;
+}
+
+static json_t *
+make_worker(const struct master *master, uint32_t i)
+{
+	const struct slot *slot = &master->slots[i];
+	const struct process *process = slot->process;
+	json_t *object = json_object();
+	json_object_set_new(object, "slot", number(i));
+	json_object_set_new(object, "pid",
+	    process != NULL ? number((uint64_t)process->pid) : json_null());
+	json_object_set_new(
+	    object, "state", json_string(slot_state_names[slot->state]));
+	json_object_set_new(object, "generation",
+	    process != NULL ? number(process->generation) : json_null());
+	json_object_set_new(object, "restarts", number(slot->restarts));
+	json_object_set_new(object, "failures", number(slot->failures));
+	struct ledger_totals totals;
+	ledger_sum_slot(master->ledger, i, &totals);
+	add_counters(object, &totals, open_in_slot(&totals));
+	return object;
+}
+
+static json_t *
+make_workers(const struct master *master)
+{
+	json_t *array = json_array();
+	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
+		if (i < master->slot_count || master->slots[i].state != SLOT_EMPTY)
+			json_array_append_new(array, make_worker(master, i));
+	}
+	return array;
+}
+
+/* --- listeners ----------------------------------------------------------------------
+ */
+
+static json_t *
+make_sockets(const struct endpoint *endpoint, struct kernel_queue *ret_sum)
+{
+	json_t *array = json_array();
+	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
+		struct kernel_queue queue;
+		if (endpoint->fds[i] < 0 ||
+		    kernel_read_queue(endpoint->fds[i], &queue) < 0)
+			continue;
+		ret_sum->depth += queue.depth;
+		ret_sum->limit += queue.limit;
+		json_array_append_new(array,
+		    json_pack("{s:I, s:I, s:I}", "slot", (json_int_t)i, "queue_depth",
+			(json_int_t)queue.depth, "queue_limit",
+			(json_int_t)queue.limit));
+	}
+	return array;
+}
+
+static json_t *
+make_listener(const struct master *master, const struct endpoint *endpoint)
+{
+	const struct listener_config *config =
+	    &master->config.listeners[endpoint->listener];
+	char address[ADDRESS_TEXT_MAX];
+	struct kernel_queue sum = { 0 };
+	json_t *sockets = make_sockets(endpoint, &sum);
+	return json_pack("{s:s, s:s, s:s, s:I, s:I, s:o}", "address",
+	    address_format(&endpoint->address, address), "reply", config->reply_text,
+	    "framing", framing_names[config->framing], "queue_depth",
+	    (json_int_t)sum.depth, "queue_limit", (json_int_t)sum.limit, "sockets",
+	    sockets);
+}
+
+/* In the order of the configuration. */
+static json_t *
+make_listeners(const struct master *master)
+{
+	json_t *array = json_array();
+	for (size_t i = 0; i < master->config.listener_count; i++) {
+		for (const struct endpoint *e = master->endpoints; e != NULL;
+		     e = e->next) {
+			if (e->listener == (int)i)
+				json_array_append_new(array, make_listener(master, e));
+		}
+	}
+	return array;
+}
+
+static json_t *
+make_kernel(void)
+{
+	struct kernel_losses losses;
+	kernel_read_losses(&losses);
+	return json_pack("{s:I, s:I, s:I}", "listen_overflows",
+	    (json_int_t)losses.listen_overflows, "listen_drops",
+	    (json_int_t)losses.listen_drops, "syncookies_sent",
+	    (json_int_t)losses.syncookies_sent);
+}
+
+/* --- whole --------------------------------------------------------------------------
+ */
+
+static char *
+write_and_free(json_t *value)
+{
+	char *text = value == NULL ? NULL : json_dumps(value, LAYOUT);
+	json_decref(value);
+	return text;
+}
+
+static const char *
+phase_name(const struct master *master)
+{
+	static const char *const names[] = { "starting", "running", "stopping" };
+	return names[master->phase];
+}
+
+static json_t *
+make_change(const struct outcome *outcome)
+{
+	return json_pack("{s:I, s:b, s:s}", "number", (json_int_t)outcome->number, "ok",
+	    outcome->number == 0 || outcome->is_good, "text", outcome->text);
+}
+
+static double
+uptime_s(const struct master *master)
+{
+	uint64_t ms = (master_now_ns() - master->started_ns) / NS_PER_MS;
+	return (double)ms / 1000;
+}
+
+char *
+stats_write(const struct master *master)
+{
+	json_t *object = json_pack("{s:s, s:I, s:s, s:I, s:f}", "version",
+	    YODEL_VERSION, "pid", (json_int_t)getpid(), "state", phase_name(master),
+	    "generation", (json_int_t)master->generation, "uptime_s", uptime_s(master));
+	if (object == NULL)
+		return NULL;
+	json_object_set_new(object, "last_change", make_change(&master->outcome));
+	json_object_set_new(object, "totals", make_totals(master));
+	json_object_set_new(object, "workers", make_workers(master));
+	json_object_set_new(object, "listeners", make_listeners(master));
+	json_object_set_new(object, "kernel", make_kernel());
+	return write_and_free(object);
+}
+
+char *
+stats_write_workers(const struct master *master)
+{
+	return write_and_free(json_pack("{s:o}", "workers", make_workers(master)));
+}
+
+char *
+stats_write_outcome(const struct master *master, bool is_good, const char *text)
+{
+	return write_and_free(json_pack("{s:b, s:s, s:I, s:I, s:I, s:I}", "ok", is_good,
+	    "text", text, "generation", (json_int_t)master->generation, "pid",
+	    (json_int_t)getpid(), "workers", (json_int_t)master->slot_count, "serving",
+	    (json_int_t)slot_serving(master)));
+}

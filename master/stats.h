@@ -1,0 +1,21 @@
+/*
+ * stats.h - the state of the server as JSON, for programs.
+ *
+ * Each answer is one look at the ledger, so that in each of them
+ *
+ *   connections_accepted = connections_open + the sum of connections_closed
+ *
+ * whatever happens to workers meanwhile.
+ */
+#ifndef MASTER_STATS_H
+#define MASTER_STATS_H
+
+#include "master/master.h"
+
+/* Heap, owned by the caller; NULL when out of memory. */
+char *stats_write(const struct master *master);
+char *stats_write_workers(const struct master *master);
+/* How the last change ended, and whom it left: {ok, text, generation, ...}. */
+char *stats_write_outcome(const struct master *master, bool is_good, const char *text);
+
+#endif
