@@ -32,9 +32,8 @@ struct peer_end {
 	const struct spec_reply *reply;
 	int fd; /* -1 once closed */
 	bool has_shut, saw_end;
-	uint8_t *said, *heard;
-	size_t said_length, heard_length;
-	const uint8_t *phrase; /* said last */
+	struct spec_answer said, heard; /* as plain growing bytes */
+	const uint8_t *phrase;          /* said last */
 	size_t phrase_length;
 };
 
@@ -45,7 +44,7 @@ say(struct peer_end *peer, const uint8_t *bytes, size_t length)
 	    spec_depends_on_cuts(peer->reply, peer->w.listener_config.framing);
 	uint8_t piece[128];
 
-	if (peer->fd < 0 || peer->has_shut || peer->said_length + length > SAID_MAX)
+	if (peer->fd < 0 || peer->has_shut || peer->said.length + length > SAID_MAX)
 		return;
 	/* The suffix that shows where a stream was cut is not in the stream. */
 	for (size_t i = 0; i < length; i++)
@@ -55,10 +54,7 @@ say(struct peer_end *peer, const uint8_t *bytes, size_t length)
 	ssize_t n = length == 0 ? 0 : send(peer->fd, piece, length, MSG_NOSIGNAL);
 	if (n <= 0)
 		return;
-	peer->said = realloc(peer->said, peer->said_length + (size_t)n);
-	must(peer->said != NULL);
-	memcpy(peer->said + peer->said_length, piece, (size_t)n);
-	peer->said_length += (size_t)n;
+	spec_put(&peer->said, piece, (size_t)n);
 }
 
 static void
@@ -73,12 +69,8 @@ hear(struct peer_end *peer, size_t most)
 	if (n == 0)
 		peer->saw_end = true;
 	must(n >= 0 || errno == EAGAIN);
-	if (n <= 0)
-		return;
-	peer->heard = realloc(peer->heard, peer->heard_length + (size_t)n);
-	must(peer->heard != NULL);
-	memcpy(peer->heard + peer->heard_length, piece, (size_t)n);
-	peer->heard_length += (size_t)n;
+	if (n > 0)
+		spec_put(&peer->heard, piece, (size_t)n);
 }
 
 static void
@@ -143,9 +135,9 @@ act(struct peer_end *peer, uint8_t op, const uint8_t *data, size_t left)
 static bool
 is_prefix(const struct peer_end *peer, const struct spec_answer *wanted)
 {
-	return peer->heard_length <= wanted->length &&
-	    (peer->heard_length == 0 ||
-		memcmp(peer->heard, wanted->bytes, peer->heard_length) == 0);
+	return peer->heard.length <= wanted->length &&
+	    (peer->heard.length == 0 ||
+		memcmp(peer->heard.bytes, wanted->bytes, peer->heard.length) == 0);
 }
 
 /* The peer has heard everything: it is what was owed, and booked so. */
@@ -158,8 +150,8 @@ check_whole(struct peer_end *peer, const struct spec_answer *wanted, bool is_cut
 	uint64_t messages = one_worker_count(w, LEDGER_MESSAGES_RECEIVED);
 
 	must(one_worker_closed(w, reasons[wanted->end]) == 1);
-	must(one_worker_count(w, LEDGER_BYTES_RECEIVED) == peer->said_length);
-	must(one_worker_count(w, LEDGER_BYTES_SENT) == peer->heard_length);
+	must(one_worker_count(w, LEDGER_BYTES_RECEIVED) == peer->said.length);
+	must(one_worker_count(w, LEDGER_BYTES_SENT) == peer->heard.length);
 	must(one_worker_count(w, LEDGER_BYTES_DROPPED) == 0);
 	must(one_worker_count(w, LEDGER_REPLIES_SENT) ==
 	    (peer->reply->is_discard ? 0 : messages));
@@ -167,10 +159,10 @@ check_whole(struct peer_end *peer, const struct spec_answer *wanted, bool is_cut
 	    messages == wanted->messages);
 	if (is_cut)
 		must(spec_is_cut_stream(peer->reply, w->listener_config.max_message,
-		    peer->said, peer->said_length, messages, peer->heard,
-		    peer->heard_length));
+		    peer->said.bytes, peer->said.length, messages, peer->heard.bytes,
+		    peer->heard.length));
 	else
-		must(peer->heard_length == wanted->length && is_prefix(peer, wanted));
+		must(peer->heard.length == wanted->length && is_prefix(peer, wanted));
 }
 
 static void
@@ -191,7 +183,7 @@ check_peer(struct peer_end *peer)
 	must(peer->w.worker.pool.count == 0 && one_worker_adds_up(&peer->w));
 	must(peer->w.worker.stuck == NULL && peer->w.worker.lingering == 0);
 	struct spec_answer wanted = spec_answer(peer->reply, config->framing,
-	    config->max_message, peer->said, peer->said_length);
+	    config->max_message, peer->said.bytes, peer->said.length);
 	if (!has_left)
 		check_whole(peer, &wanted, is_cut);
 	else if (!is_cut)
@@ -228,8 +220,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	check_peer(&peer);
 	one_worker_finish(&peer.w);
-	free(peer.said);
-	free(peer.heard);
+	free(peer.said.bytes);
+	free(peer.heard.bytes);
 	must(next_descriptor() == next);
 	return 0;
 }

@@ -42,7 +42,7 @@ enum spec_end { SPEC_WHOLE, SPEC_TOO_LONG, SPEC_TRUNCATED };
 
 struct spec_answer {
 	uint8_t *bytes; /* heap; free it */
-	size_t length;
+	size_t length, capacity;
 	uint64_t messages; /* read whole; a stream's are counted by its reads */
 	enum spec_end end;
 };
@@ -58,7 +58,10 @@ spec_put(struct spec_answer *answer, const void *bytes, size_t length)
 {
 	if (length == 0)
 		return;
-	answer->bytes = realloc(answer->bytes, answer->length + length);
+	while (answer->length + length > answer->capacity) {
+		answer->capacity = answer->capacity * 2 + 4096;
+		answer->bytes = realloc(answer->bytes, answer->capacity);
+	}
 	if (answer->bytes == NULL)
 		abort();
 	memcpy(answer->bytes + answer->length, bytes, length);
