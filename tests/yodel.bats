@@ -1,0 +1,284 @@
+#!/usr/bin/env bats
+# yodel itself: its command line, the shapes of its load, how it begins and ends.
+
+load lib/helpers
+
+# Runs yodel; its result is in result.json.
+call() # [ARG...]
+{
+	run --separate-stderr "$YODEL" --json result.json "$@"
+	echo "$output"
+	# shellcheck disable=SC2154 # set by run
+	echo "$stderr"
+}
+
+# True when the Python expression holds, in which the parts of result.json are variables:
+# r the result, m its messages, c its connections, t its latencies.
+says() # EXPRESSION
+{
+	python3 - "$1" <<-'END'
+		import json, sys
+		r = json.load(open("result.json"))
+		m, c, t = r["messages"], r["connections"], r["latency"]
+		lost = sum(m["lost"].values())
+		assert m["sent"] == m["verified"] + m["wrong"] + lost + m["in_flight"], m
+		assert eval(sys.argv[1]), f"not so: {sys.argv[1]}: {m} {c} {t}"
+	END
+}
+
+@test "a command line that is none is refused with 64 and one line" {
+	local line
+	while read -r line; do
+		# shellcheck disable=SC2086 # words are meant
+		run --separate-stderr "$YODEL" $line
+		echo "$line: $status $stderr"
+		[ "$status" = 64 ]
+		[ -n "$stderr" ]
+		[ -z "$output" ]
+	done <<-'END'
+		-c 0 127.0.0.1:7
+		-c ten 127.0.0.1:7
+		-d 10 127.0.0.1:7
+		-R 0 127.0.0.1:7
+		--framing words 127.0.0.1:7
+		--expect shout 127.0.0.1:7
+		--no-such-flag 127.0.0.1:7
+		--size 0 127.0.0.1:7
+		--file /nonexistent 127.0.0.1:7
+		127.0.0.1
+		-R 10 --interval 1s 127.0.0.1:7
+		--search p99<1ms 127.0.0.1:7
+		nobody.invalid:7
+	END
+}
+
+@test "the help shows its groups and five examples" {
+	run -0 "$YODEL" --help
+	[[ $output = *"How many:"* && $output = *"Rhythm:"* && $output = *"Examples:"* ]]
+	[ "$(grep -c '^  yodel .*:' <<<"$output")" -ge 4 ]
+	run -0 "$YODEL" --version
+	[[ $output = "yodel "* ]]
+}
+
+@test "nobody there: refused, counted, named, exit status 1" {
+	start_liar refuse
+	call -c 5 "127.0.0.1:$LIAR_PORT"
+	[ "$status" = 1 ]
+	says 'c["failed"]["refused"] == 5 and c["established"] == 0 and m["sent"] == 0'
+	[[ $output = *"127.0.0.1:$LIAR_PORT: Connection refused"* ]]
+}
+
+@test "a name with two addresses is called at the one that answers" {
+	start_yodeld --listen 127.0.0.1:0=upper
+	call "localhost:$PORT"
+	[ "$status" = 0 ]
+	says 'm["verified"] == 6 and c["established"] == 2'
+}
+
+@test "IPv6 and several targets share the connections" {
+	start_yodeld --listen 127.0.0.1:0=upper --listen '[::1]:0=upper'
+	call -c 10 "127.0.0.1:${PORTS[0]}" "[::1]:${PORTS[1]}"
+	[ "$status" = 0 ]
+	says 'm["verified"] == 30 and c["established"] == 10'
+}
+
+@test "messages of the command line and of a file, with escapes and names" {
+	start_yodeld --listen 127.0.0.1:0=echo
+	call -c 3 -e -m 'c\{connection} m\{message}\n' -m '\x41\t' --transcript "127.0.0.1:$PORT"
+	[ "$status" = 0 ]
+	[[ $output = *'received "c2 m0\n"'* && $output = *'received "A\t"'* ]]
+	printf 'one\ntwo words\n' >messages
+	call -c 2 -f messages --framing stream --transcript "127.0.0.1:$PORT"
+	[ "$status" = 0 ]
+	[[ $output = *'received "two words"'* ]]
+	says 'm["verified"] == 4'
+}
+
+@test "every framing, pipelined, with payloads of many sizes, in two processes" {
+	start_yodeld_with '"reply": "echo", "framing": "line"'
+	call -c 20 -n 50 -p 8 -w 2 --framing line --size 1:2000 "127.0.0.1:$PORT"
+	[ "$status" = 0 ]
+	says 'm["verified"] == 1000'
+	end_spawned
+	start_yodeld_with '"reply": "upper,suffix=_SB", "framing": "length32"'
+	call -c 20 -n 50 -p 8 -w 2 --framing length32 --size 1:2000 \
+		--expect upper,suffix=_SB "127.0.0.1:$PORT"
+	[ "$status" = 0 ]
+	says 'm["verified"] == 1000'
+	end_spawned
+	start_yodeld --listen 127.0.0.1:0=upper
+	call -c 20 -n 50 -p 8 -w 2 --size 1:100k "127.0.0.1:$PORT"
+	[ "$status" = 0 ]
+	says 'm["verified"] == 1000'
+}
+
+@test "a byte at a time, a slow reader and a half-closing one are all verified" {
+	start_yodeld --listen 127.0.0.1:0=upper
+	call -c 3 -n 4 --dribble "127.0.0.1:$PORT"
+	[ "$status" = 0 ]
+	says 'm["verified"] == 12'
+	call -c 3 -n 4 -p 4 --half-close "127.0.0.1:$PORT"
+	[ "$status" = 0 ]
+	says 'm["verified"] == 12'
+	call -c 2 -n 2 --size 20k --slow-read 100k "127.0.0.1:$PORT"
+	[ "$status" = 0 ]
+	says 'm["verified"] == 4 and t["service"]["min_ns"] > 100e6'
+}
+
+@test "nothing owed, nothing awaited: discard and none" {
+	start_yodeld --listen 127.0.0.1:0=discard --listen 127.0.0.1:0=echo
+	call -c 4 -n 100 --expect discard "127.0.0.1:${PORTS[0]}"
+	[ "$status" = 0 ]
+	says 'm["verified"] == 400 and r["bytes"]["received"] == 0'
+	call -c 4 -n 10 --expect none "127.0.0.1:${PORTS[1]}"
+	[ "$status" = 0 ]
+	call -c 4 -n 10 --expect discard "127.0.0.1:${PORTS[1]}"
+	[ "$status" = 2 ]
+}
+
+@test "lockstep goes round by round over several processes" {
+	start_yodeld --listen 127.0.0.1:0=upper
+	call -c 64 -w 4 -n 200 --lockstep "127.0.0.1:$PORT"
+	[ "$status" = 0 ]
+	says 'm["verified"] == 12800'
+}
+
+@test "the open loop sends what is due, at the rate asked for, and warm-up is apart" {
+	start_yodeld --listen 127.0.0.1:0=upper
+	call -c 20 -R 2k -d 1s --warmup 300ms --size 64 "127.0.0.1:$PORT"
+	[ "$status" = 0 ]
+	says 'm["sent"] == 2000 and m["verified"] == 2000 and t["send_lag"]["count"] == 2000'
+	call -c 20 -R 2k -d 1s --arrivals poisson --size 64 "127.0.0.1:$PORT"
+	[ "$status" = 0 ]
+	says '1800 < m["sent"] < 2200'
+	call -c 20 --interval 100ms -n 5 --size 64 "127.0.0.1:$PORT"
+	[ "$status" = 0 ]
+	says 'm["sent"] == 100 and r["elapsed_s"] > 0.4'
+}
+
+@test "what a standing server delays is in the open loop's figures from the intended time" {
+	start_liar stall --time 0.3 --period 1
+	call -c 10 -R 500 -d 3s --size 64 --timeout 5s "127.0.0.1:$LIAR_PORT"
+	[ "$status" = 0 ]
+	says 'm["sent"] == 1500 and m["verified"] == 1500'
+	# Three tenths of the arrivals fall into the stalls and wait for what is left of them:
+	# of all, the part that waits longer than x s is 0.3 - x.
+	says 'abs(t["response"]["p90_ns"] / 1e9 - 0.2) < 0.06'
+	says 'abs(t["response"]["p99_ns"] / 1e9 - 0.29) < 0.06'
+	# The closed loop hides it: ten connections wait once for each stall, and the messages
+	# that were not sent meanwhile are in no figure.
+	call -c 10 -d 3s --size 64 --timeout 5s "127.0.0.1:$LIAR_PORT"
+	says 't["response"]["p99_ns"] < 100e6 and t["response"]["max_ns"] > 200e6'
+}
+
+@test "what is unanswered at the end of the drain is lost, with its age" {
+	start_liar silent
+	call -c 4 -R 40 -d 500ms --drain 300ms --timeout 10s "127.0.0.1:$LIAR_PORT"
+	[ "$status" = 1 ]
+	says 'm["sent"] == 20 and m["lost"]["timeout"] == 20 and t["age"]["max_ns"] > 500e6'
+}
+
+@test "connections come and go, by FIN and by RST, and nothing is lost" {
+	start_yodeld --listen 127.0.0.1:0=upper
+	call -c 10 -n 50 --messages-per-connection 5 "127.0.0.1:$PORT"
+	[ "$status" = 0 ]
+	says 'm["verified"] == 500 and c["established"] == 100 and c["reconnects"] == 90'
+	says 't["close"]["count"] == 100 and t["connect"]["count"] == 100'
+	call -c 10 -n 50 --messages-per-connection 5 --close rst "127.0.0.1:$PORT"
+	[ "$status" = 0 ]
+	says 'm["verified"] == 500 and c["established"] == 100'
+	call -c 10 -d 1s --lifetime 200ms "127.0.0.1:$PORT"
+	[ "$status" = 0 ]
+	says '30 <= c["reconnects"] <= 60 and m["wrong"] == 0'
+}
+
+@test "connections are begun at the rate asked for" {
+	start_yodeld --listen 127.0.0.1:0=upper
+	call -c 50 -n 1 --connect-rate 100 "127.0.0.1:$PORT"
+	[ "$status" = 0 ]
+	says '80 < r["rates"]["connections_per_s"] < 125'
+}
+
+@test "source addresses are used in turn" {
+	start_yodeld --listen 127.0.0.1:0=upper
+	call -c 6 -n 1 --source-ip 127.0.3.0/30 --source-ip 127.0.4.1 --transcript "127.0.0.1:$PORT"
+	[ "$status" = 0 ]
+	[ "$(grep -oE '^127.0.[34].[0-9]+' <<<"$output" | sort -u | wc -l)" = 3 ]
+}
+
+@test "Ctrl-C ends the run in order, and the report is still there" {
+	start_yodeld --listen 127.0.0.1:0=upper
+	# bash lets what it starts in the background ignore INT: TERM is the same to yodel.
+	spawn load "$YODEL" -c 20 -d 60s --json result.json "127.0.0.1:$PORT"
+	loaded() { [ "$(ss -Htn state established "( dport = :$PORT )" | wc -l)" -ge 20 ]; }
+	wait_until loaded
+	local status=0
+	kill -TERM "$SPAWNED"
+	wait "$SPAWNED" || status=$?
+	[ $status = 0 ]
+	says 'm["sent"] == m["verified"] > 0 and r["elapsed_s"] < 30'
+	grep -q interrupted load.out
+}
+
+@test "a generator process that dies is reported, and what it had in flight is lost" {
+	start_liar silent
+	spawn load "$YODEL" -c 20 -w 2 -n 1 --timeout 3s --json result.json "127.0.0.1:$LIAR_PORT"
+	local load=$SPAWNED status=0
+	in_flight()
+	{
+		local sent
+		sent=$(ss -Htni state established "( dport = :$LIAR_PORT )" | grep -c bytes_acked)
+		[ "$sent" -ge 20 ]
+	}
+	wait_until in_flight
+	kill -KILL "$(children_of "$load" | cut -d' ' -f1)"
+	wait "$load" || status=$?
+	[ $status = 1 ]
+	grep -q 'killed by signal 9' load.log
+	says 'm["sent"] == 20 and m["lost"]["closed"] == 10 and m["lost"]["timeout"] == 10'
+}
+
+@test "more connections than one process may open get more processes" {
+	start_yodeld --workers 1 --listen 127.0.0.1:0=upper
+	run --separate-stderr prlimit --nofile=100:100 "$YODEL" -c 300 -n 2 \
+		--json result.json "127.0.0.1:$PORT"
+	echo "$output $stderr"
+	[ "$status" = 0 ]
+	says 'm["verified"] == 600 and r["plan"]["processes"] >= 5'
+}
+
+@test "more connections than there are ports are refused with the remedy" {
+	run --separate-stderr "$YODEL" -c 100k '[::1]:7'
+	[ "$status" = 71 ]
+	[[ $stderr = *"--source-ip"* && $stderr = *"ip_local_port_range"* ]]
+}
+
+@test "ranks share the connections, and their payloads are different" {
+	start_yodeld --listen 127.0.0.1:0=upper
+	call -c 10 -n 3 --size 64 --rank 1/3 "127.0.0.1:$PORT"
+	[ "$status" = 0 ]
+	says 'c["requested"] == 3 and m["verified"] == 9'
+	SLURM_PROCID=0 SLURM_NTASKS=3 call -c 10 -n 3 --size 64 "127.0.0.1:$PORT"
+	[ "$status" = 0 ]
+	says 'c["requested"] == 4 and m["verified"] == 12'
+}
+
+@test "a start in the future is waited for" {
+	start_yodeld --listen 127.0.0.1:0=upper
+	local before=${EPOCHREALTIME/./}
+	call -c 2 -n 1 --start-at +1s "127.0.0.1:$PORT"
+	[ "$status" = 0 ]
+	[ $((${EPOCHREALTIME/./} - before)) -gt 900000 ]
+}
+
+@test "a search finds a rate that holds" {
+	start_yodeld --workers 1 --listen 127.0.0.1:0=upper
+	run -0 "$YODEL" -c 4 -R 500 -d 200ms --search 'p50<0.1us' "127.0.0.1:$PORT" ||
+		[ "$status" = 99 ]
+	[[ $output = *"holds at no rate"* ]]
+}
+
+@test "yodel calibrate says what the client can do here" {
+	run -0 "$YODEL" calibrate
+	[[ $output = *"messages/s verified with 1 process"* && $output = *"at the median"* ]]
+}
