@@ -35,23 +35,25 @@ connection_is_settled(const struct connection *connection)
 static short
 wanted_events(const struct connection *connection)
 {
+	short edge = connection->listener->worker->edge_events;
 	switch ((enum connection_phase)connection->phase) {
 	case CONNECTION_SERVING:
-		return (short)((connection->reading_paused ? 0 : EV_READ) |
+		return (short)(EV_PERSIST | (edge & EV_ET) |
+		    (connection->reading_paused ? 0 : EV_READ | edge) |
 		    (connection->output != NULL ? EV_WRITE : 0));
 	case CONNECTION_FINISHING:
-		return EV_WRITE;
+		return EV_PERSIST | EV_WRITE;
 	case CONNECTION_LINGERING:
 		break;
 	}
-	return EV_READ;
+	return EV_PERSIST | EV_READ;
 }
 
 bool
 connection_watch(struct connection *connection)
 {
 	struct event *event = &connection->event;
-	short events = (short)(wanted_events(connection) | EV_PERSIST);
+	short events = wanted_events(connection);
 	if (event_get_events(event) == events)
 		return true;
 	int fd = event_get_fd(event);
@@ -135,7 +137,7 @@ create(struct listener *listener, int fd)
 	connection->listener = listener;
 	connection->active_ms = worker->now_ms;
 	ledger_set_open(worker->block, worker->pool.count);
-	event_assign(&connection->event, worker->base, fd, EV_READ | EV_PERSIST,
+	event_assign(&connection->event, worker->base, fd, wanted_events(connection),
 	    traffic_on_event, connection);
 	return connection;
 }

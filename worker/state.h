@@ -41,6 +41,7 @@ struct worker {
 	uint32_t slot;
 	uint32_t generation;
 	struct event_base *base;
+	short edge_events; /* EV_ET | EV_CLOSED where the method knows them, else 0 */
 	const struct ledger *ledger;
 	struct ledger_block *block;
 

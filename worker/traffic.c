@@ -126,8 +126,10 @@ on_peer_closed(struct connection *connection)
 		connection_finish(connection, CLOSE_PEER_CLOSED);
 }
 
+/* Reads what is there, in bounds. A read that does not fill the buffer has emptied the
+ * socket (epoll(7)), unless the peer's half-close waits behind: `is_closed` says so. */
 static void
-on_readable(struct connection *connection, int fd)
+on_readable(struct connection *connection, int fd, bool is_closed)
 {
 	struct worker *worker = connection->listener->worker;
 	for (int i = 0; i < READS_PER_WAKEUP; i++) {
@@ -145,12 +147,15 @@ on_readable(struct connection *connection, int fd)
 		ledger_count(worker->block, LEDGER_BYTES_RECEIVED, (uint64_t)n);
 		if (!respond_fresh(connection, worker->input, (size_t)n))
 			return;
-		bool may_have_more = n == WORKER_INPUT_BYTES &&
+		bool may_have_more = (n == WORKER_INPUT_BYTES || is_closed) &&
 		    connection->phase == CONNECTION_SERVING &&
 		    !connection->reading_paused;
 		if (!may_have_more)
 			return;
 	}
+	/* The others first; no new edge tells of what is left. */
+	if (worker->edge_events != 0)
+		event_active(&connection->event, is_closed ? EV_CLOSED : EV_READ, 0);
 }
 
 static void
@@ -214,7 +219,7 @@ traffic_on_event(evutil_socket_t fd, short what, void *argument)
 	}
 	if ((what & EV_WRITE) && connection->output != NULL && !on_writable(connection))
 		return;
-	if ((what & EV_READ) && connection->phase == CONNECTION_SERVING &&
+	if ((what & (EV_READ | EV_CLOSED)) && connection->phase == CONNECTION_SERVING &&
 	    !connection->reading_paused)
-		on_readable(connection, fd);
+		on_readable(connection, fd, (what & EV_CLOSED) != 0);
 }

@@ -47,6 +47,16 @@ create_base(enum event_method method)
 	return base;
 }
 
+/* Edges save the kernel a second look at each socket that it has reported; that is safe
+ * only where the peer's half-close is told with the data before it (EV_CLOSED). */
+static short
+edge_events(const struct event_base *base)
+{
+	int features = event_base_get_features(base);
+	int wanted = EV_FEATURE_ET | EV_FEATURE_EARLY_CLOSE;
+	return (features & wanted) == wanted ? EV_ET | EV_CLOSED : 0;
+}
+
 static void
 set_limits(struct worker *worker)
 {
@@ -139,6 +149,7 @@ start(struct worker *worker, const struct worker_args *args)
 	    worker->input == NULL || worker->batch == NULL)
 		return -1;
 	worker->listener_count = args->config->listener_count;
+	worker->edge_events = edge_events(worker->base);
 	set_limits(worker);
 	event_assign(&worker->channel_event, worker->base, args->channel_fd,
 	    EV_READ | EV_PERSIST, on_channel, worker);
