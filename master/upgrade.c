@@ -90,7 +90,7 @@ run_check(const struct master *master, int error_fd)
 	char *arguments[ARGUMENTS_MAX + 2];
 	int count = 0;
 	static char check[] = "--check";
-	while (master->argv[count] != NULL && count < ARGUMENTS_MAX) {
+	while (count < ARGUMENTS_MAX && master->argv[count] != NULL) {
 		arguments[count] = master->argv[count];
 		count++;
 	}

@@ -113,7 +113,8 @@ void ledger_sum_slot(
 uint64_t ledger_closed(const struct ledger_totals *totals);
 /* Of one worker or slot: what it took over counts, what it handed on does not. */
 uint64_t ledger_open(const struct ledger_totals *totals);
-/* Of the whole server: exact also while connections are on their way between workers. */
+/* Of the whole server: exact also while connections are on their way between workers.
+ */
 uint64_t ledger_open_in_all(const struct ledger_totals *totals);
 /* Connections that all workers hold now, from their own gauges: cheap, and never more
  * than one connection for each worker off. */

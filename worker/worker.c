@@ -140,15 +140,11 @@ static int
 start(struct worker *worker, const struct worker_args *args)
 {
 	worker->base = create_base(args->config->event_method);
-	worker->listeners =
-	    calloc(args->config->listener_count, sizeof(struct listener));
 	worker->input = malloc(WORKER_INPUT_BYTES);
 	worker->batch = malloc(BATCH_BYTES);
 	worker->batch_capacity = BATCH_BYTES;
-	if (worker->base == NULL || worker->listeners == NULL ||
-	    worker->input == NULL || worker->batch == NULL)
+	if (worker->base == NULL || worker->input == NULL || worker->batch == NULL)
 		return -1;
-	worker->listener_count = args->config->listener_count;
 	worker->edge_events = edge_events(worker->base);
 	set_limits(worker);
 	event_assign(&worker->channel_event, worker->base, args->channel_fd,
