@@ -4,12 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <event2/buffer.h>
 #include <event2/event_struct.h>
 
 #include "lib/log.h"
 
+#include "master/reply_http.h"
 #include "master/stats.h"
+#include "master/steering.h"
 
 /* A door that a reload has closed still serves who is inside, until this is over. */
 #define FAREWELL_S 2
@@ -22,50 +23,19 @@ struct admin {
 	struct event farewell_timer;
 };
 
-/* --- answers ------------------------------------------------------------------------
- */
-
-#define JSON "application/json"
-
-/* Sends heap text, and frees it; NULL is want of memory. */
-static void
-answer(struct evhttp_request *request, int code, const char *type, char *text)
-{
-	struct evbuffer *body = evbuffer_new();
-	if (text == NULL || body == NULL) {
-		evhttp_send_error(request, HTTP_SERVUNAVAIL, "out of memory");
-	} else {
-		struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
-		evhttp_add_header(headers, "Content-Type", type);
-		evhttp_add_header(headers, "Cache-Control", "no-store");
-		evbuffer_add_printf(body, "%s\n", text);
-		evhttp_send_reply(request, code, NULL, body);
-	}
-	if (body != NULL)
-		evbuffer_free(body);
-	free(text);
-}
-
-static void
-refuse(const struct master *master, struct evhttp_request *request, int code,
-    const char *why)
-{
-	answer(request, code, JSON, stats_write_outcome(master, false, why));
-}
-
 /* --- routes -------------------------------------------------------------------------
  */
 
 static void
 get_stats(const struct master *master, struct evhttp_request *request)
 {
-	answer(request, HTTP_OK, JSON, stats_write(master));
+	reply_http(request, HTTP_OK, REPLY_HTTP_JSON, stats_write(master));
 }
 
 static void
 get_workers(const struct master *master, struct evhttp_request *request)
 {
-	answer(request, HTTP_OK, JSON, stats_write_workers(master));
+	reply_http(request, HTTP_OK, REPLY_HTTP_JSON, stats_write_workers(master));
 }
 
 static const struct {
@@ -78,23 +48,33 @@ static const struct {
 
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
 
-static void
-on_request(struct evhttp_request *request, struct door *door)
+static bool
+serve_reading(const struct master *master, struct evhttp_request *request)
 {
-	const struct master *master = door_owner(door);
 	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(request);
-	const char *path = uri == NULL ? NULL : evhttp_uri_get_path(uri);
-	bool reads = evhttp_request_get_command(request) != EVHTTP_REQ_POST;
+	const char *path = evhttp_uri_get_path(uri);
 	for (size_t i = 0; path != NULL && i < ROWS; i++) {
 		if (strcmp(rows[i].path, path) != 0)
 			continue;
-		if (reads)
-			rows[i].get(master, request);
+		if (evhttp_request_get_command(request) == EVHTTP_REQ_POST)
+			reply_http_refuse(
+			    master, request, HTTP_BADMETHOD, "GET was wanted");
 		else
-			refuse(master, request, HTTP_BADMETHOD, "GET was wanted");
-		return;
+			rows[i].get(master, request);
+		return true;
 	}
-	refuse(master, request, HTTP_NOTFOUND, "nothing is here");
+	return false;
+}
+
+static void
+on_request(struct evhttp_request *request, struct door *door)
+{
+	struct master *master = door_owner(door);
+	if (evhttp_request_get_evhttp_uri(request) == NULL)
+		reply_http_refuse(master, request, HTTP_BADREQUEST, "no address");
+	else if (!serve_reading(master, request) &&
+	    !steering_serve(master, door, request))
+		reply_http_refuse(master, request, HTTP_NOTFOUND, "nothing is here");
 }
 
 /* --- doors --------------------------------------------------------------------------
@@ -129,6 +109,7 @@ admin_destroy(struct master *master)
 	struct admin *admin = master->admin;
 	if (admin == NULL)
 		return;
+	steering_finish(master);
 	admin_unplan(master);
 	on_farewell(-1, 0, admin);
 	event_del(&admin->farewell_timer);

@@ -15,7 +15,9 @@
 #include "master/admin.h"
 #include "master/process.h"
 #include "master/slot.h"
+#include "master/steering.h"
 
+#define WAITERS_MAX (2 * DOOR_GUESTS_MAX)
 #define FIRST_LINE "yodeld-inheritance 1\n"
 
 static void
@@ -35,6 +37,10 @@ keep_all_open(const struct master *master, bool over_exec)
 		if (door != NULL)
 			keep_open(door_fd(door), over_exec);
 	}
+	int waiters[WAITERS_MAX];
+	size_t waiter_count = steering_list(master, waiters, WAITERS_MAX);
+	for (size_t i = 0; i < waiter_count; i++)
+		keep_open(waiters[i], over_exec);
 	for (const struct endpoint *e = master->endpoints; e != NULL; e = e->next) {
 		for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
 			if (e->fds[i] >= 0)
@@ -68,6 +74,10 @@ write_doors(FILE *out, const struct master *master)
 			fprintf(
 			    out, "door %d %d %s\n", i, door_fd(door), door_name(door));
 	}
+	int waiters[WAITERS_MAX];
+	size_t waiter_count = steering_list(master, waiters, WAITERS_MAX);
+	for (size_t i = 0; i < waiter_count; i++)
+		fprintf(out, "waiter %d\n", waiters[i]);
 }
 
 static void
@@ -299,6 +309,8 @@ read_line(struct master *master, char *line, struct inheritance *ret)
 		return read_outcome(master, value);
 	else if (strcmp(line, "door") == 0)
 		return read_door(master, value);
+	else if (strcmp(line, "waiter") == 0)
+		return steering_inherit(master, atoi(value));
 	else if (strcmp(line, "endpoint") == 0)
 		return read_endpoint(master, value);
 	else if (strcmp(line, "socket") == 0)

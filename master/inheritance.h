@@ -13,6 +13,7 @@
  *   config FD                               the effective configuration, as JSON
  *   outcome NUMBER GOOD TEXT                of the last change
  *   door KIND FD NAME                       for operators (door.h)
+ *   waiter FD                               who hears how the upgrade ends
  *   endpoint LISTENER PASSED PORT NAME
  *   socket SLOT FD                          of the endpoint above, in the group's order
  *   slot NUMBER FAILURES RESTARTS

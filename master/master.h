@@ -28,6 +28,7 @@
 
 struct admin;
 struct master;
+struct waiter;
 
 struct process {
 	struct process *next; /* in master->processes */
@@ -96,7 +97,7 @@ struct turnover {
 struct outcome {
 	uint64_t number; /* counts outcomes */
 	bool is_good;
-	char text[CONFIG_ERROR_MAX];
+	char text[CONFIG_ERROR_MAX]; /* begins with the name of the change */
 };
 
 enum upgrade_wanted { UPGRADE_NONE, UPGRADE_FORTH, UPGRADE_BACK };
@@ -130,7 +131,8 @@ struct master {
 	uint32_t last_move_id;
 	struct turnover turnover;
 	struct outcome outcome;
-	struct admin *admin; /* doors for operators (admin.c) */
+	struct waiter *waiters; /* for the outcome of a change (steering.c) */
+	struct admin *admin;    /* doors for operators (admin.c) */
 	uint64_t started_ns;
 	uint64_t stop_deadline_ns;
 	bool is_scaling;      /* a change of size has not concluded */

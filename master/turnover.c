@@ -11,6 +11,7 @@
 #include "master/notify.h"
 #include "master/process.h"
 #include "master/slot.h"
+#include "master/steering.h"
 #include "master/upgrade.h"
 
 /* Successors that may die before they serve until the turnover is given up. */
@@ -31,6 +32,7 @@ turnover_conclude(struct master *master, bool is_good, const char *format, ...)
 	else
 		log_errorx("%s", outcome->text);
 	notify_ready(master);
+	steering_on_outcome(master);
 }
 
 static const char *

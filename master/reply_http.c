@@ -1,0 +1,33 @@
+#include "master/reply_http.h"
+
+#include <stdlib.h>
+
+#include <event2/buffer.h>
+
+#include "master/stats.h"
+
+void
+reply_http(struct evhttp_request *request, int code, const char *type, char *text)
+{
+	struct evbuffer *body = evbuffer_new();
+	if (text == NULL || body == NULL) {
+		evhttp_send_error(request, HTTP_SERVUNAVAIL, "out of memory");
+	} else {
+		struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
+		evhttp_add_header(headers, "Content-Type", type);
+		evhttp_add_header(headers, "Cache-Control", "no-store");
+		evbuffer_add_printf(body, "%s\n", text);
+		evhttp_send_reply(request, code, NULL, body);
+	}
+	if (body != NULL)
+		evbuffer_free(body);
+	free(text);
+}
+
+void
+reply_http_refuse(const struct master *master, struct evhttp_request *request, int code,
+    const char *why)
+{
+	reply_http(
+	    request, code, REPLY_HTTP_JSON, stats_write_outcome(master, false, why));
+}
