@@ -107,6 +107,10 @@ demo: all ## see it work: a server, the two-socket test, 10,000 sockets
 bench: all $(BENCHES) ## cost of a message beside a raw epoll server, as JSON and Markdown
 	@tests/bench/run
 
+.PHONY: instructions
+instructions: all $(BENCHES) ## user-mode instructions for each message, by function
+	@tests/bench/instructions --top 15
+
 .PHONY: deps
 deps: ## install what build and tests need (ONLY=build: the build alone)
 	@tests/install-deps $(ONLY)
@@ -136,7 +140,7 @@ clean: ## remove build/
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 .SECONDARY:
 -include $(shell find $B/obj -name '*.d' 2>/dev/null)

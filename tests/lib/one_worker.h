@@ -223,11 +223,11 @@ one_worker_closed(const struct one_worker *w, enum close_reason reason)
 static inline bool
 one_worker_adds_up(const struct one_worker *w)
 {
-	struct ledger_totals totals;
+	struct ledger_totals totals = { 0 };
 
-	ledger_sum(w->ledger, &totals);
+	ledger_add_block(&totals, w->worker.block);
 	return ledger_open(&totals) == w->worker.pool.count &&
-	    ledger_open_now(w->ledger) == w->worker.pool.count &&
+	    atomic_load(&w->worker.block->open) == w->worker.pool.count &&
 	    totals.counters[LEDGER_CONNECTIONS_ACCEPTED] ==
 	    w->worker.pool.count + ledger_closed(&totals);
 }
