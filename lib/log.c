@@ -20,8 +20,9 @@ static struct {
 	enum log_level level;
 	enum log_format format;
 	int fd;
-	char *path; /* NULL: stderr */
-	unsigned long unwritten;
+	char *path;              /* NULL: stderr */
+	unsigned long unwritten; /* lines since the last that could be */
+	bool is_failing;         /* the last one could not */
 } state = { .level = LOG_LEVEL_INFO, .fd = STDERR_FILENO };
 
 void
@@ -175,8 +176,21 @@ write_line(enum log_level level, const char *message)
 	size_t length = state.format == LOG_FORMAT_JSON
 	    ? format_json(line, sizeof(line), level, message)
 	    : format_text(line, sizeof(line), message);
-	if (write(state.fd, line, length) != (ssize_t)length)
-		state.unwritten++;
+	ssize_t written = write(state.fd, line, length);
+	if (written == (ssize_t)length) {
+		state.is_failing = false;
+		return;
+	}
+	if (written >= 0)
+		errno = ENOSPC; /* a part fitted */
+	state.unwritten++;
+	bool is_first = !state.is_failing;
+	state.is_failing = true;
+	/* Once for each time that it begins, and to where it can be seen. */
+	if (is_first && state.fd != STDERR_FILENO)
+		dprintf(STDERR_FILENO,
+		    "%s[%d]: the log file %s cannot be written: %s\n", state.program,
+		    (int)getpid(), state.path, strerror(errno));
 }
 
 /* Tells how many lines were lost, once there is room again. */

@@ -131,7 +131,9 @@ void
 activation_store(struct master *master)
 {
 	const char *limit = getenv("FDSTORE");
-	if (getenv("NOTIFY_SOCKET") == NULL || limit == NULL || atoi(limit) == 0)
+	/* FDSTORE tells since version 254; before, an unwanted descriptor is dropped.
+	 */
+	if (getenv("NOTIFY_SOCKET") == NULL || (limit != NULL && atoi(limit) == 0))
 		return;
 	for (struct endpoint *e = master->endpoints; e != NULL; e = e->next) {
 		if (e->is_stored || e->listener < 0)

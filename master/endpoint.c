@@ -8,10 +8,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
+#include "lib/listening.h"
 #include "lib/log.h"
 
 static int
@@ -164,26 +164,11 @@ endpoint_destroy(struct endpoint *endpoint)
 	free(endpoint);
 }
 
-/* A socket filter sees the segment from its TCP header on: byte 13 holds the flags (RFC
- * 9293, 3.1). A SYN alone is dropped, everything else passes. */
 void
 endpoint_turn_away(const struct endpoint *endpoint)
 {
-	enum { FLAGS_OFFSET = 13, SYN = 0x02, ACK = 0x10 };
-	struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, FLAGS_OFFSET),
-		BPF_STMT(BPF_ALU | BPF_AND | BPF_K, SYN | ACK),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYN, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, 0),
-		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
-	};
-	struct sock_fprog program = { .len = sizeof(code) / sizeof(code[0]),
-		.filter = code };
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
-		int fd = endpoint->fds[i];
-		if (fd >= 0 &&
-		    setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program,
-			sizeof(program)) < 0)
+		if (endpoint->fds[i] >= 0 && listening_turn_away(endpoint->fds[i]) < 0)
 			log_warn(
 			    "%s: new connections are not turned away", endpoint->name);
 	}
@@ -194,7 +179,7 @@ endpoint_welcome(const struct endpoint *endpoint)
 {
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
 		if (endpoint->fds[i] >= 0)
-			set_option(endpoint->fds[i], SOL_SOCKET, SO_DETACH_FILTER, 0);
+			listening_welcome(endpoint->fds[i]);
 	}
 }
 

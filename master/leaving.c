@@ -11,6 +11,9 @@
 #include "master/slot.h"
 #include "master/turnover.h"
 
+/* Workers that may be leaving one slot at a time. */
+#define LEAVING_MAX 3
+
 /* The worker that is to take over what `giver` holds: the one in its slot, or the one
  * that its slot's number falls to; any other that serves when that one does not. */
 static struct process *
@@ -46,15 +49,16 @@ leaving_find_takers(struct master *master)
 	}
 }
 
-/* What the service manager keeps over a restart keeps its queue, for the next instance.
- */
+/* What the service manager keeps over a restart keeps its queue, for the next instance:
+ * only who waits now is served. */
 static void
-empty_unstored(const struct process *process)
+empty_for_good(const struct process *process)
 {
 	for (const struct endpoint *e = process->master->endpoints; e != NULL;
 	     e = e->next) {
-		if (!e->is_stored && e->listener >= 0)
-			process_tell(process, CHANNEL_EMPTY, (uint32_t)e->listener, 0);
+		if (e->listener >= 0)
+			process_tell(process, CHANNEL_EMPTY, (uint32_t)e->listener,
+			    e->is_stored);
 	}
 }
 
@@ -70,6 +74,28 @@ empty_removed(const struct process *process)
 	}
 }
 
+/* A generation that cannot end (peers of a removed listener that never close) does not
+ * pile up: of those that leave a slot, the oldest beyond the cap ends now. */
+static void
+cap_leaving(const struct process *newest)
+{
+	const struct process *oldest = NULL;
+	uint32_t count = 0;
+	for (const struct process *p = newest->master->processes; p != NULL;
+	     p = p->next) {
+		if (p->slot != newest->slot || !p->is_leaving || p->is_gone)
+			continue;
+		count++;
+		oldest = p; /* the list is newest first */
+	}
+	if (count <= LEAVING_MAX)
+		return;
+	log_warnx("worker %u (process %d) of generation %u ends before it has drained: "
+		  "%u more recent ones are leaving",
+	    oldest->slot, (int)oldest->pid, oldest->generation, count - 1);
+	process_tell(oldest, CHANNEL_STOP, 0, 0);
+}
+
 void
 leaving_start(struct process *process, enum leaving_kind kind)
 {
@@ -79,13 +105,14 @@ leaving_start(struct process *process, enum leaving_kind kind)
 	if (kind == LEAVING_SOCKETS_STAY)
 		empty_removed(process);
 	else if (kind == LEAVING_FOR_GOOD)
-		empty_unstored(process);
+		empty_for_good(process);
 	else
 		process_tell(process, CHANNEL_EMPTY, CHANNEL_ALL, 0);
 	process_tell(
 	    process, CHANNEL_LEAVE, process->moves, master->config.timeouts.drain_ns);
 	if (process->moves)
 		find_one(process);
+	cap_leaving(process);
 }
 
 /* --- sockets that nobody serves -----------------------------------------------------

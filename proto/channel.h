@@ -21,7 +21,7 @@ enum channel_verb {
 		       */
 	CHANNEL_TOOK, /* the same at the other end; value: connections that moved in */
 	CHANNEL_EMPTY, /* argument: listener or CHANNEL_ALL; accept until quiet, then
-			  close */
+			* close; value 1 (one listener): until nobody waits now */
 	CHANNEL_LEAVE, /* stop accepting, drain, exit; argument 1: a GIVE follows, what
 			* can move waits for it; value: ns for all that, 0: no limit */
 	CHANNEL_GIVE,  /* give the open connections to the descriptor's other end */

@@ -9,6 +9,7 @@
 
 #include <netinet/in.h>
 
+#include "lib/listening.h"
 #include "lib/log.h"
 
 #include "proto/channel.h"
@@ -140,21 +141,28 @@ on_accept_failed(struct listener *listener)
 	}
 }
 
+/* False when there was nobody. */
+static bool
+accept_one(struct listener *listener)
+{
+	struct address peer = { .length = sizeof(peer.storage) };
+	int fd = accept4(listener->fd, (struct sockaddr *)&peer.storage, &peer.length,
+	    SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd < 0) {
+		on_accept_failed(listener);
+		return false;
+	}
+	admit(listener, fd, &peer);
+	return true;
+}
+
 static void
 on_acceptable(evutil_socket_t fd, short what, void *argument)
 {
+	(void)fd;
 	(void)what;
-	struct listener *listener = argument;
-	for (int i = 0; i < ACCEPTS_PER_WAKEUP; i++) {
-		struct address peer = { .length = sizeof(peer.storage) };
-		int accepted = accept4(fd, (struct sockaddr *)&peer.storage,
-		    &peer.length, SOCK_NONBLOCK | SOCK_CLOEXEC);
-		if (accepted < 0) {
-			on_accept_failed(listener);
-			return;
-		}
-		admit(listener, accepted, &peer);
-	}
+	for (int i = 0; i < ACCEPTS_PER_WAKEUP && accept_one(argument); i++)
+		;
 }
 
 static void
@@ -245,6 +253,32 @@ acceptor_empty(struct worker *worker, unsigned which)
 		listener->heard = true;
 	}
 	event_add(&worker->emptying_timer, &quiet_time);
+}
+
+void
+acceptor_empty_once(struct worker *worker, unsigned which)
+{
+	for (size_t i = 0; i < worker->listener_count; i++) {
+		struct listener *listener = &worker->listeners[i];
+		if (listener->fd < 0 || which != listener->number)
+			continue;
+		/* At most a full queue: others may go on coming. */
+		uint32_t most = listener->config->backlog + 1;
+		while (most-- > 0 && accept_one(listener))
+			;
+		listener_close(listener);
+	}
+}
+
+void
+acceptor_empty_alone(struct worker *worker)
+{
+	for (size_t i = 0; i < worker->listener_count; i++) {
+		int fd = worker->listeners[i].fd;
+		if (fd >= 0 && listening_turn_away(fd) < 0)
+			log_warn("new connections are not turned away");
+	}
+	acceptor_empty(worker, CHANNEL_ALL);
 }
 
 void

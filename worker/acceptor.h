@@ -22,6 +22,11 @@ int acceptor_start(struct worker *worker, const struct worker_socket *sockets,
  * for when its socket gets no new arrivals any more, and nobody in its queue may be
  * lost. */
 void acceptor_empty(struct worker *worker, unsigned listener);
+/* The listener closes as soon as nobody waits: for when its queue outlives us. */
+void acceptor_empty_once(struct worker *worker, unsigned listener);
+/* All close once nobody has come for a while, and nobody new comes: for when there is
+ * no master that could see to that. */
+void acceptor_empty_alone(struct worker *worker);
 
 /* Closes the listeners that are not being emptied: somebody else serves their queues.
  */

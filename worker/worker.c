@@ -90,7 +90,10 @@ on_message(struct worker *worker, const struct channel_message *message, int des
 {
 	switch ((enum channel_verb)message->verb) {
 	case CHANNEL_EMPTY:
-		acceptor_empty(worker, message->argument);
+		if (message->value != 0)
+			acceptor_empty_once(worker, message->argument);
+		else
+			acceptor_empty(worker, message->argument);
 		break;
 	case CHANNEL_LEAVE:
 		leave_start(worker, message->argument != 0, message->value);
@@ -132,7 +135,7 @@ on_channel(evutil_socket_t fd, short what, void *argument)
 		return;
 	event_del(&worker->channel_event);
 	log_warnx("the master is gone: draining");
-	acceptor_empty(worker, CHANNEL_ALL);
+	acceptor_empty_alone(worker);
 	leave_start(worker, false, worker->config->timeouts.drain_ns);
 }
 
