@@ -8,7 +8,9 @@
 
 #include "lib/log.h"
 
+#include "master/metrics.h"
 #include "master/reply_http.h"
+#include "master/slot.h"
 #include "master/stats.h"
 #include "master/steering.h"
 
@@ -38,12 +40,51 @@ get_workers(const struct master *master, struct evhttp_request *request)
 	reply_http(request, HTTP_OK, REPLY_HTTP_JSON, stats_write_workers(master));
 }
 
+static void
+get_metrics(const struct master *master, struct evhttp_request *request)
+{
+	reply_http(request, HTTP_OK, METRICS_CONTENT_TYPE, metrics_write(master));
+}
+
+static void
+get_config(const struct master *master, struct evhttp_request *request)
+{
+	reply_http(request, HTTP_OK, REPLY_HTTP_JSON, config_print(&master->config));
+}
+
+/* That this is answered is what it says. */
+static void
+get_healthz(const struct master *master, struct evhttp_request *request)
+{
+	(void)master;
+	reply_http(request, HTTP_OK, REPLY_HTTP_TEXT, strdup("ok"));
+}
+
+static void
+get_readyz(const struct master *master, struct evhttp_request *request)
+{
+	const char *text = "ready";
+	if (master->phase == MASTER_STARTING)
+		text = "starting";
+	else if (master->phase == MASTER_STOPPING)
+		text = "draining";
+	else if (slot_serving(master) == 0)
+		text = "no worker serves";
+	bool is_ready = strcmp(text, "ready") == 0;
+	reply_http(request, is_ready ? HTTP_OK : HTTP_SERVUNAVAIL, REPLY_HTTP_TEXT,
+	    strdup(text));
+}
+
 static const struct {
 	const char *path;
 	void (*get)(const struct master *master, struct evhttp_request *request);
 } rows[] = {
 	{ "/stats", get_stats },
 	{ "/workers", get_workers },
+	{ "/metrics", get_metrics },
+	{ "/config", get_config },
+	{ "/healthz", get_healthz },
+	{ "/readyz", get_readyz },
 };
 
 #define ROWS (sizeof(rows) / sizeof(rows[0]))

@@ -2,7 +2,11 @@
  * admin.h - operators see and steer the server over HTTP: the doors that the
  * configuration names (door.h), and what is answered there.
  *
- *   GET   /stats /workers                JSON
+ *   GET   /stats /workers       JSON
+ *         /config               JSON, the effective configuration
+ *         /metrics              the text format of Prometheus
+ *         /healthz /readyz      200 or 503, with a word
+ *   POST  what steers (steering.h)
  *
  * A reload that moves a door opens the new one before anything is changed, so that it
  * can fail whole; the old one is closed when the reload has succeeded.

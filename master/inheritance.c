@@ -107,7 +107,7 @@ write_all(FILE *out, const struct master *master, const struct inheritance *inhe
 		write_endpoint(out, e);
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
 		const struct slot *slot = &master->slots[i];
-		if (slot->master != NULL)
+		if (slot->master != NULL || slot->restarts > 0)
 			fprintf(out, "slot %u %u %" PRIu64 "\n", i, slot->failures,
 			    slot->restarts);
 	}

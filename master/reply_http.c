@@ -1,6 +1,7 @@
 #include "master/reply_http.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include <event2/buffer.h>
 
@@ -16,7 +17,10 @@ reply_http(struct evhttp_request *request, int code, const char *type, char *tex
 		struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
 		evhttp_add_header(headers, "Content-Type", type);
 		evhttp_add_header(headers, "Cache-Control", "no-store");
-		evbuffer_add_printf(body, "%s\n", text);
+		size_t length = strlen(text);
+		evbuffer_add(body, text, length);
+		if (length == 0 || text[length - 1] != '\n')
+			evbuffer_add(body, "\n", 1);
 		evhttp_send_reply(request, code, NULL, body);
 	}
 	if (body != NULL)

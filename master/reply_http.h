@@ -14,7 +14,7 @@
 /* What the server could not do, in the state that it is in. */
 #define HTTP_CONFLICT 409
 
-/* Sends heap text with a newline behind it, and frees it; NULL is want of memory. */
+/* Sends heap text, with a newline at its end, and frees it; NULL is want of memory. */
 void reply_http(struct evhttp_request *request, int code, const char *type, char *text);
 /* A JSON object {ok, text, ...} that says no. */
 void reply_http_refuse(const struct master *master, struct evhttp_request *request,

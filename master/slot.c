@@ -9,6 +9,7 @@
 
 #include "lib/log.h"
 
+#include "master/capacity.h"
 #include "master/group.h"
 #include "master/leaving.h"
 #include "master/notify.h"
@@ -178,6 +179,7 @@ tell_ready(struct master *master)
 	log_info("ready: %u worker%s, %zu listener%s", master->slot_count,
 	    master->slot_count == 1 ? "" : "s", master->config.listener_count,
 	    master->config.listener_count == 1 ? "" : "s");
+	capacity_tell(master);
 	notify_ready(master);
 }
 

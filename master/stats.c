@@ -42,10 +42,8 @@ make_totals(const struct master *master)
 	return object;
 }
 
-/* While a connection is on its way between two workers its end may be booked before its
- * arrival is: that is none. */
-static uint64_t
-open_in_slot(const struct ledger_totals *totals)
+uint64_t
+stats_open_in_slot(const struct ledger_totals *totals)
 {
 	int64_t open = (int64_t)ledger_open(totals);
 	return open < 0 ? 0 : (uint64_t)open;
@@ -68,7 +66,7 @@ make_worker(const struct master *master, uint32_t i)
 	json_object_set_new(object, "failures", number(slot->failures));
 	struct ledger_totals totals;
 	ledger_sum_slot(master->ledger, i, &totals);
-	add_counters(object, &totals, open_in_slot(&totals));
+	add_counters(object, &totals, stats_open_in_slot(&totals));
 	return object;
 }
 

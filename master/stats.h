@@ -18,4 +18,8 @@ char *stats_write_workers(const struct master *master);
 /* How the last change ended, and whom it left: {ok, text, generation, ...}. */
 char *stats_write_outcome(const struct master *master, bool is_good, const char *text);
 
+/* Connections that the workers of one slot hold. While one is on its way between two
+ * workers its end may be booked before its arrival is: that is none. */
+uint64_t stats_open_in_slot(const struct ledger_totals *totals);
+
 #endif
