@@ -61,7 +61,7 @@ tallies_open(struct tallies *ret, uint32_t count)
 
 		tally->process = i;
 		for (int h = 0; h < TALLY_HISTOGRAM_COUNT; h++)
-			tally->histograms[h] = histogram_init(
+			tally->histograms[h] = histogram_init_zeroed(
 			    at + (size_t)h * each, &tally_histogram_config);
 	}
 	return 0;

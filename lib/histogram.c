@@ -67,6 +67,19 @@ histogram_init(void *memory, const struct histogram_config *config)
 }
 
 struct histogram *
+histogram_init_zeroed(void *memory, const struct histogram_config *config)
+{
+	struct histogram form, *histogram = memory;
+
+	memset(&form, 0, sizeof(form));
+	if (shape(config, &form) != 0)
+		return NULL;
+	form.min = UINT64_MAX;
+	memcpy(histogram, &form, sizeof(form));
+	return histogram;
+}
+
+struct histogram *
 histogram_create(const struct histogram_config *config)
 {
 	size_t size = histogram_size(config);
@@ -109,7 +122,10 @@ histogram_add(struct histogram *to, const struct histogram *from)
 		errno = EINVAL;
 		return -1;
 	}
-	for (int32_t i = 0; i < to->counts_length; i++) {
+	/* Only what can hold a count: the rest of the memory may never have been
+	 * touched. */
+	int32_t last = min > max ? -1 : histogram_index(from, max);
+	for (int32_t i = last < 0 ? 0 : histogram_index(from, min); i <= last; i++) {
 		uint64_t count = load(&from->counts[i]);
 
 		if (count == 0)

@@ -46,6 +46,11 @@ size_t histogram_size(const struct histogram_config *config);
  * errno EINVAL for a configuration that is none. Nothing to free but the memory. */
 struct histogram *histogram_init(void *memory, const struct histogram_config *config);
 
+/* The same in memory that is zero already (fresh from mmap): pages that hold nothing
+ * but counts stay untouched. */
+struct histogram *histogram_init_zeroed(
+    void *memory, const struct histogram_config *config);
+
 /* The same on the heap; the caller frees it. NULL with errno. */
 struct histogram *histogram_create(const struct histogram_config *config)
     __attribute__((warn_unused_result));
