@@ -90,8 +90,7 @@ write_process(FILE *out, const struct process *p)
 }
 
 static void
-write_all(FILE *out, const struct master *master, const struct inheritance *inheritance,
-    int config_fd)
+write_all(FILE *out, const struct master *master, const struct inheritance *inheritance)
 {
 	fprintf(out, FIRST_LINE "pid %d\npurpose %s\nreason %s\n", (int)getpid(),
 	    inheritance->is_back ? "back" : "upgrade", inheritance->reason);
@@ -99,7 +98,7 @@ write_all(FILE *out, const struct master *master, const struct inheritance *inhe
 	    master->generation, master->started_ns, master->slot_count,
 	    master->last_move_id);
 	fprintf(out, "program %d\nledger %d\nconfig %d\n", inheritance->program_fd,
-	    master->ledger_fd, config_fd);
+	    master->ledger_fd, inheritance->config_fd);
 	fprintf(out, "outcome %" PRIu64 " %d %s\n", master->outcome.number,
 	    master->outcome.is_good, master->outcome.text);
 	write_doors(out, master);
@@ -129,23 +128,32 @@ write_config(const struct config *config)
 	return fd;
 }
 
-int
-inheritance_write(const struct master *master, const struct inheritance *inheritance)
+/* The text alone. 0, or -1 with errno. */
+static int
+write_text(int fd, const struct master *master, const struct inheritance *inheritance)
 {
-	int config_fd = write_config(&master->config);
-	int fd = memfd_create("yodeld-inheritance", 0);
-	FILE *out = fd < 0 ? NULL : fdopen(dup(fd), "w");
-	if (config_fd < 0 || out == NULL) {
-		if (fd >= 0)
-			close(fd);
-		if (config_fd >= 0)
-			close(config_fd);
+	int copy = dup(fd);
+	FILE *out = copy < 0 ? NULL : fdopen(copy, "w");
+	if (out == NULL) {
+		if (copy >= 0)
+			close(copy);
 		return -1;
 	}
-	write_all(out, master, inheritance, config_fd);
-	if (fclose(out) != 0) {
-		close(fd);
-		close(config_fd);
+	write_all(out, master, inheritance);
+	return fclose(out);
+}
+
+int
+inheritance_write(const struct master *master, struct inheritance *inheritance)
+{
+	inheritance->config_fd = write_config(&master->config);
+	if (inheritance->config_fd < 0)
+		return -1;
+	int fd = memfd_create("yodeld-inheritance", 0);
+	if (fd < 0 || write_text(fd, master, inheritance) < 0) {
+		if (fd >= 0)
+			close(fd);
+		close(inheritance->config_fd);
 		return -1;
 	}
 	keep_open(inheritance->program_fd, true);
@@ -154,9 +162,11 @@ inheritance_write(const struct master *master, const struct inheritance *inherit
 }
 
 void
-inheritance_withdraw(const struct master *master)
+inheritance_withdraw(const struct master *master, const struct inheritance *inheritance)
 {
 	keep_all_open(master, false);
+	keep_open(inheritance->program_fd, false);
+	close(inheritance->config_fd);
 }
 
 /* --- reading ------------------------------------------------------------------------

@@ -31,7 +31,7 @@
 struct inheritance {
 	bool is_back; /* to the image that was before, else an upgrade */
 	int program_fd;
-	int config_fd; /* only while it is read */
+	int config_fd; /* its configuration; -1 once that is read */
 	char reason[CONFIG_ERROR_MAX];
 };
 
@@ -39,7 +39,8 @@ struct inheritance {
  * it (and itself) are left open over an exec; inheritance_withdraw undoes that. */
 int inheritance_write(const struct master *master,
     const struct inheritance *inheritance) __attribute__((warn_unused_result));
-void inheritance_withdraw(const struct master *master);
+void inheritance_withdraw(
+    const struct master *master, const struct inheritance *inheritance);
 
 /* Reads it into a fresh master: configuration, ledger, endpoints, slots, processes. 0,
  * or -1 with the reason logged and every descriptor as it was left; the program's is

@@ -101,7 +101,8 @@ leaving_start(struct process *process, enum leaving_kind kind)
 {
 	struct master *master = process->master;
 	process->is_leaving = true;
-	process->moves = kind != LEAVING_FOR_GOOD && process->is_ready;
+	/* Also one that has not been heard yet: it may have accepted already. */
+	process->moves = kind != LEAVING_FOR_GOOD;
 	if (kind == LEAVING_SOCKETS_STAY)
 		empty_removed(process);
 	else if (kind == LEAVING_FOR_GOOD)

@@ -305,6 +305,8 @@ commit(struct master *master)
 	    "%s: generation %u serves with %u worker%s after %.1f ms",
 	    name_of(turnover), turnover->generation, master->slot_count,
 	    master->slot_count == 1 ? "" : "s", elapsed_ms(turnover));
+	if (turnover->is_upgrade)
+		upgrade_done(master);
 	leaving_check(master);
 	if (turnover->again) {
 		turnover->again = false;

@@ -26,7 +26,7 @@
 /* Becomes another program. Comes back only on failure, with errno. */
 static void
 become(struct master *master, int program_fd, const char *path,
-    const struct inheritance *inheritance)
+    struct inheritance *inheritance)
 {
 	int fd = inheritance_write(master, inheritance);
 	if (fd < 0)
@@ -45,7 +45,7 @@ become(struct master *master, int program_fd, const char *path,
 	int saved = errno;
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	unsetenv(INHERITANCE_VARIABLE);
-	inheritance_withdraw(master);
+	inheritance_withdraw(master, inheritance);
 	close(fd);
 	errno = saved;
 }
@@ -171,6 +171,14 @@ upgrade_go_back(struct master *master)
 		return;
 	master->upgrade_wanted = UPGRADE_BACK;
 	upgrade_turn(master);
+}
+
+void
+upgrade_done(struct master *master)
+{
+	if (master->former_program_fd >= 0)
+		close(master->former_program_fd);
+	master->former_program_fd = -1;
 }
 
 /* The inheritance holds no moves and no turnover: both end soon by themselves. */

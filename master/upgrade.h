@@ -21,6 +21,8 @@
 void upgrade_start(struct master *master);
 /* The program before this one goes on. Does nothing when there is none. */
 void upgrade_go_back(struct master *master);
+/* The new program serves: there is no way back. */
+void upgrade_done(struct master *master);
 /* Does what was put off until nothing else is under way. */
 void upgrade_turn(struct master *master);
 /* A child that is no worker has ended. */
