@@ -37,8 +37,8 @@ struct inheritance {
 
 /* Writes it. The memory file's descriptor, or -1 with errno. All descriptors named in
  * it (and itself) are left open over an exec; inheritance_withdraw undoes that. */
-int inheritance_write(const struct master *master,
-    const struct inheritance *inheritance) __attribute__((warn_unused_result));
+int inheritance_write(const struct master *master, struct inheritance *inheritance)
+    __attribute__((warn_unused_result));
 void inheritance_withdraw(
     const struct master *master, const struct inheritance *inheritance);
 
