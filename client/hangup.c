@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
+#include "client/book.h"
 #include "client/generator.h"
 #include "client/transcript.h"
 
@@ -106,25 +107,6 @@ hangup(struct generator *generator, struct caller *caller)
 }
 
 static void
-lose_message(struct generator *generator, const struct flight *flight, bool wrong,
-    enum tally_loss loss)
-{
-	struct tally_messages *messages =
-	    generator_messages(generator, flight->intended_ns);
-	uint64_t age = generator->now_ns - flight->intended_ns;
-
-	tally_add(wrong ? &messages->wrong : &messages->lost[loss], 1);
-	tally_add(&messages->in_flight, (uint64_t)-1);
-	generator->in_flight--;
-	if (wrong)
-		return;
-	generator_record(generator, TALLY_AGE, age);
-	if (age > tally_get(&generator->tally->oldest_lost_ns))
-		atomic_store_explicit(
-		    &generator->tally->oldest_lost_ns, age, memory_order_relaxed);
-}
-
-static void
 lose_messages(struct generator *generator, struct caller *caller, enum tally_loss loss)
 {
 	uint64_t connection = generator_connection(generator, caller);
@@ -133,7 +115,7 @@ lose_messages(struct generator *generator, struct caller *caller, enum tally_los
 
 	for (; caller->in_flight > 0; caller->in_flight--) {
 		struct flight flight = flight_pop(&generator->flights, &caller->queue);
-		lose_message(generator, &flight, wrong, loss);
+		book_lost(generator, &flight, wrong, loss);
 		wrong = false;
 	}
 }

@@ -19,6 +19,7 @@
 #define QUEUED_BYTES 1024
 #define OWN_BYTES 256
 #define TYPICAL_MESSAGE 64
+#define TIME_WAIT_S 60
 #define BURST 256 /* connections at once that any accept queue takes */
 
 struct check {
@@ -168,6 +169,27 @@ check_backlog(struct check *check)
 		    queue, plan->rank_connections);
 }
 
+/* Whoever closes first keeps the port for a minute (TIME_WAIT); on loopback the kernel
+ * gives it out again. */
+static void
+check_time_wait(struct check *check)
+{
+	const struct plan *plan = check->plan;
+	bool churns = plan->messages_per_connection > 0 || plan->lifetime_ns > 0;
+	uint64_t sources = plan->source_count > 0 ? plan->source_count : 1;
+	uint64_t room = check->facts->ports * sources * plan->target_count;
+	double waiting = plan->connect_rate * TIME_WAIT_S;
+
+	if (churns && plan->close == PLAN_CLOSE_FIN && room > 0 && !is_local(plan) &&
+	    waiting > (double)room)
+		tell(check, false,
+		    "%.0f connections a second leave %.0f ports in TIME_WAIT, there "
+		    "are "
+		    "%" PRIu64 "; mend with: --close rst, --source-ip, or sysctl -w "
+		    "net.ipv4.tcp_tw_reuse=1",
+		    plan->connect_rate, waiting, room);
+}
+
 int
 preflight_check(const struct plan *plan, const struct preflight_facts *facts,
     void (*say)(void *context, bool refuses, const char *line), void *context)
@@ -185,6 +207,7 @@ preflight_check(const struct plan *plan, const struct preflight_facts *facts,
 	check_tcp(&check);
 	check_conntrack(&check);
 	check_backlog(&check);
+	check_time_wait(&check);
 	return check.refused;
 }
 

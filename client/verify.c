@@ -3,9 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/suspect.h"
-
-#define SEARCHES_MAX 64 /* a flood of wrong answers must not stop the load */
+#include "client/mismatch.h"
 
 int
 verify_init(struct verify *verify, const struct expectation *expectation,
@@ -33,18 +31,6 @@ verify_finish(struct verify *verify)
 	free(verify->scratch);
 	free(verify->expected);
 	verify->scratch = verify->expected = NULL;
-}
-
-/* The reply that holds for all, or echo while none has told. */
-static enum reply_kind
-kind_of(const struct verify *verify, bool *ret_told)
-{
-	*ret_told = true;
-	if (verify->expectation->reply != NULL)
-		return verify->expectation->reply->kind;
-	uint32_t told = atomic_load_explicit(verify->told, memory_order_relaxed);
-	*ret_told = told != 0;
-	return told != 0 ? (enum reply_kind)(told - 1) : REPLY_ECHO;
 }
 
 static size_t
@@ -90,13 +76,13 @@ compare(struct verify *verify, uint64_t connection, const struct cursor *cursor,
 		struct cursor at = *cursor;
 		size_t step = n - right < VERIFY_STEP ? n - right : VERIFY_STEP;
 		bool told;
-		enum reply_kind kind = kind_of(verify, &told);
+		enum reply_kind kind = mismatch_kind(verify, &told);
 		at.at += (uint32_t)right;
 		const uint8_t *want = expectation_wire(verify->expectation, kind,
 		    connection, &at, &step, verify->scratch, verify->expected);
 		if (!told) {
 			tell(verify, want, data + right, step);
-			kind = kind_of(verify, &told);
+			kind = mismatch_kind(verify, &told);
 			want = expectation_wire(verify->expectation, kind, connection,
 			    &at, &step, verify->scratch, verify->expected);
 		}
@@ -106,69 +92,6 @@ compare(struct verify *verify, uint64_t connection, const struct cursor *cursor,
 			break;
 	}
 	return right;
-}
-
-static struct suspect_case
-case_of(struct verify *verify, uint64_t connection, const struct verify_stream *stream,
-    uint32_t owed, const uint8_t *data, size_t length)
-{
-	bool told;
-
-	return (struct suspect_case){
-		.expectation = verify->expectation,
-		.reply = kind_of(verify, &told),
-		.connection = connection,
-		.cursor = &stream->cursor,
-		.header = stream->header,
-		.owed = owed,
-		.connections = verify->connections,
-		.got = data,
-		.length = length,
-		.scratch = verify->scratch,
-	};
-}
-
-/* Keeps it, when there is room, for the report. */
-static void
-note(struct verify *verify, const struct suspect_case *where,
-    const struct suspect *suspect)
-{
-	struct tally *tally = verify->tally;
-	uint32_t n = tally == NULL
-	    ? TALLY_MISMATCHES_MAX
-	    : atomic_load_explicit(&tally->mismatches, memory_order_relaxed);
-
-	if (n >= TALLY_MISMATCHES_MAX)
-		return;
-	struct tally_mismatch *out = &tally->mismatch[n];
-	uint64_t before = expectation_offset(where->expectation, where->cursor);
-	*out = (struct tally_mismatch){
-		.connection = where->connection,
-		.message = where->cursor->message,
-		.answer_offset = where->cursor->at,
-		.offset = before + where->cursor->at,
-		.got_length = where->length < TALLY_WINDOW_MAX ? (uint32_t)where->length
-							       : TALLY_WINDOW_MAX,
-	};
-	if (out->got_length > 0)
-		memcpy(out->got, where->got, out->got_length);
-	if (where->owed > 0)
-		out->expected_length = (uint32_t)suspect_run(where, where->connection,
-		    *where->cursor, where->owed, out->expected, TALLY_WINDOW_MAX);
-	suspect_describe(suspect, out->looks_like, sizeof(out->looks_like));
-	atomic_store_explicit(&tally->mismatches, n + 1, memory_order_release);
-}
-
-static struct suspect
-inspect(struct verify *verify, const struct suspect_case *where)
-{
-	struct suspect found = { .kind = SUSPECT_UNKNOWN };
-
-	if (verify->searches < SEARCHES_MAX) {
-		verify->searches++;
-		found = suspect_find(where);
-	}
-	return found;
 }
 
 static void
@@ -232,12 +155,12 @@ on_difference(struct verify *verify, uint64_t connection, struct verify_stream *
 {
 	enum framing framing = verify->expectation->sequence->framing;
 	struct suspect_case where =
-	    case_of(verify, connection, stream, owed, data, length);
-	struct suspect found = inspect(verify, &where);
+	    mismatch_case(verify, connection, stream, owed, data, length);
+	struct suspect found = mismatch_inspect(verify, &where);
 
 	if (framing == FRAMING_LINE && found.kind == SUSPECT_UNKNOWN && data[0] == '\n')
 		found.kind = SUSPECT_TRUNCATED;
-	note(verify, &where, &found);
+	mismatch_note(verify, &where, &found);
 	switch (found.kind) {
 	case SUSPECT_DUPLICATE:
 		stream->skip =
@@ -308,13 +231,13 @@ feed_header(struct verify *verify, uint64_t connection, struct verify_stream *st
 	if (cursor->at < FRAMING_HEADER_MAX || stream->header == want)
 		return n;
 	struct suspect_case where =
-	    case_of(verify, connection, stream, owed, data + n, length - n);
+	    mismatch_case(verify, connection, stream, owed, data + n, length - n);
 	struct suspect found = { .kind = SUSPECT_UNKNOWN };
 	if (length - n > 0)
-		found = inspect(verify, &where);
+		found = mismatch_inspect(verify, &where);
 	if (stream->header < want && found.kind <= SUSPECT_ALTERED)
 		found.kind = SUSPECT_TRUNCATED;
-	note(verify, &where, &found);
+	mismatch_note(verify, &where, &found);
 	stream->skip = stream->header;
 	if (found.kind == SUSPECT_DUPLICATE) {
 		count_surplus(verify, FRAMING_HEADER_MAX);
@@ -403,7 +326,7 @@ verify_surplus(struct verify *verify, uint64_t connection, struct verify_stream 
     const uint8_t *data, size_t length)
 {
 	struct suspect_case where =
-	    case_of(verify, connection, stream, 0, data, length);
+	    mismatch_case(verify, connection, stream, 0, data, length);
 	size_t expected = stream->skip < length ? stream->skip : length;
 
 	/* The rest of a duplicate that is already noted. */
@@ -415,17 +338,17 @@ verify_surplus(struct verify *verify, uint64_t connection, struct verify_stream 
 	where.length -= expected;
 	if (verify->expectation->none) {
 		struct suspect unknown = { .kind = SUSPECT_UNKNOWN };
-		note(verify, &where, &unknown);
+		mismatch_note(verify, &where, &unknown);
 		return;
 	}
-	struct suspect found = inspect(verify, &where);
+	struct suspect found = mismatch_inspect(verify, &where);
 	if (found.kind == SUSPECT_DUPLICATE) {
 		uint32_t whole =
 		    expectation_length(verify->expectation, connection, found.message);
 		if (whole > where.length)
 			stream->skip = whole - (uint32_t)where.length;
 	}
-	note(verify, &where, &found);
+	mismatch_note(verify, &where, &found);
 }
 
 bool
@@ -436,9 +359,9 @@ verify_end(struct verify *verify, uint64_t connection, struct verify_stream *str
 
 	if (closed && !wrong && stream->cursor.at > 0) {
 		struct suspect_case where =
-		    case_of(verify, connection, stream, 1, NULL, 0);
+		    mismatch_case(verify, connection, stream, 1, NULL, 0);
 		struct suspect truncated = { .kind = SUSPECT_TRUNCATED };
-		note(verify, &where, &truncated);
+		mismatch_note(verify, &where, &truncated);
 	}
 	return wrong;
 }

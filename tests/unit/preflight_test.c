@@ -119,6 +119,29 @@ a_short_accept_queue_warns_and_does_not_refuse(void **state)
 }
 
 static void
+churn_that_eats_the_ports_is_warned_of(void **state)
+{
+	static struct plan plan;
+	struct said said = { .warnings = 0 };
+	char error[256];
+
+	(void)state;
+	plan_init(&plan);
+	plan.rank_connections = plan.connections;
+	plan.target_count = 1;
+	assert_int_equal(address_parse("10.0.0.1:7", &plan.targets[0].addresses[0],
+			     error, sizeof(error)),
+	    0);
+	plan.connect_rate = 1000;
+	assert_int_equal(preflight_check(&plan, &enough, keep, &said), 0);
+	assert_int_equal(said.warnings, 0);
+	plan.messages_per_connection = 1;
+	assert_int_equal(preflight_check(&plan, &enough, keep, &said), 0);
+	assert_int_equal(said.warnings, 1);
+	assert_non_null(strstr(said.text, "TIME_WAIT"));
+}
+
+static void
 the_facts_of_this_machine_can_be_read(void **state)
 {
 	struct preflight_facts facts;
@@ -137,6 +160,7 @@ main(void)
 		cmocka_unit_test(what_is_not_known_is_not_held_against_the_run),
 		cmocka_unit_test(each_thing_that_is_missing_is_named_with_its_remedy),
 		cmocka_unit_test(a_short_accept_queue_warns_and_does_not_refuse),
+		cmocka_unit_test(churn_that_eats_the_ports_is_warned_of),
 		cmocka_unit_test(the_facts_of_this_machine_can_be_read),
 	};
 

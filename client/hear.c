@@ -1,0 +1,110 @@
+#include "client/hear.h"
+
+#include <sys/socket.h>
+
+#include <errno.h>
+
+#include "client/book.h"
+#include "client/generator.h"
+#include "client/hangup.h"
+#include "client/transcript.h"
+
+#define READS_MAX 4 /* in one turn, so that no socket starves the others */
+
+/* Verifies what came. */
+static void
+take(struct generator *generator, struct caller *caller, const uint8_t *data,
+    size_t length)
+{
+	struct verify *verify = &generator->verify;
+	uint64_t connection = generator_connection(generator, caller);
+
+	if (generator->plan->expect == PLAN_EXPECT_NONE)
+		return;
+	while (length > 0 || caller->answers.gap > 0) {
+		enum verify_result result;
+		if (caller->in_flight == 0) {
+			verify_surplus(
+			    verify, connection, &caller->answers, data, length);
+			return;
+		}
+		size_t n = verify_feed(verify, connection, &caller->answers,
+		    caller->in_flight, data, length, &result);
+		data += n;
+		length -= n;
+		if (result != VERIFY_MORE)
+			book_answered(generator, caller, result == VERIFY_RIGHT);
+	}
+}
+
+/* The peer has closed its side. */
+static void
+on_end(struct generator *generator, struct caller *caller)
+{
+	if (caller->state == CALLER_CLOSING) {
+		hangup_finish(generator, caller, true);
+		return;
+	}
+	if (caller->in_flight > 0 ||
+	    !(caller_is_through(generator, caller) || generator->is_stopped)) {
+		hangup_lose(generator, caller, TALLY_LOST_CLOSED);
+		return;
+	}
+	hangup(generator, caller);
+	if (caller->state == CALLER_CLOSING)
+		hangup_finish(generator, caller, true);
+}
+
+static void
+on_read_error(struct generator *generator, struct caller *caller)
+{
+	if (errno == EAGAIN)
+		return;
+	if (caller->state == CALLER_CLOSING)
+		hangup_finish(generator, caller, false);
+	else
+		hangup_lose(generator, caller, TALLY_LOST_RESET);
+}
+
+static size_t
+may_read(const struct generator *generator)
+{
+	uint64_t slow = generator->plan->slow_read;
+
+	if (slow == 0)
+		return GENERATOR_BUFFER;
+	slow = slow / HEAR_SLOW_TICKS > 0 ? slow / HEAR_SLOW_TICKS : 1;
+	return slow < GENERATOR_BUFFER ? slow : GENERATOR_BUFFER;
+}
+
+void
+hear(struct generator *generator, struct caller *caller, bool to_the_end)
+{
+	size_t most = may_read(generator);
+
+	for (int i = 0; i < READS_MAX; i++) {
+		ssize_t n = recv(caller->fd, generator->received, most, 0);
+		generator->now_ns = generator_clock();
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) {
+			on_read_error(generator, caller);
+			return;
+		}
+		if (n == 0) {
+			on_end(generator, caller);
+			return;
+		}
+		tally_add(&generator->tally->bytes_received, (uint64_t)n);
+		transcript_received(generator, caller, generator->received, (size_t)n);
+		take(generator, caller, generator->received, (size_t)n);
+		if (generator->plan->slow_read > 0 && caller->state == CALLER_OPEN) {
+			caller->is_paused = true;
+			caller_set_timer(generator, caller);
+			return;
+		}
+		if ((size_t)n < most && !to_the_end)
+			return;
+	}
+	generator_put_ready(generator, caller);
+}

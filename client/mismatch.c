@@ -1,0 +1,79 @@
+#include "client/mismatch.h"
+
+#include <string.h>
+
+#define SEARCHES_MAX 64 /* a flood of wrong answers must not stop the load */
+
+enum reply_kind
+mismatch_kind(const struct verify *verify, bool *ret_told)
+{
+	*ret_told = true;
+	if (verify->expectation->reply != NULL)
+		return verify->expectation->reply->kind;
+	uint32_t told = atomic_load_explicit(verify->told, memory_order_relaxed);
+	*ret_told = told != 0;
+	return told != 0 ? (enum reply_kind)(told - 1) : REPLY_ECHO;
+}
+
+struct suspect_case
+mismatch_case(struct verify *verify, uint64_t connection,
+    const struct verify_stream *stream, uint32_t owed, const uint8_t *data,
+    size_t length)
+{
+	bool told;
+
+	return (struct suspect_case){
+		.expectation = verify->expectation,
+		.reply = mismatch_kind(verify, &told),
+		.connection = connection,
+		.cursor = &stream->cursor,
+		.header = stream->header,
+		.owed = owed,
+		.connections = verify->connections,
+		.got = data,
+		.length = length,
+		.scratch = verify->scratch,
+	};
+}
+
+void
+mismatch_note(struct verify *verify, const struct suspect_case *where,
+    const struct suspect *suspect)
+{
+	struct tally *tally = verify->tally;
+	uint32_t n = tally == NULL
+	    ? TALLY_MISMATCHES_MAX
+	    : atomic_load_explicit(&tally->mismatches, memory_order_relaxed);
+
+	if (n >= TALLY_MISMATCHES_MAX)
+		return;
+	struct tally_mismatch *out = &tally->mismatch[n];
+	uint64_t before = expectation_offset(where->expectation, where->cursor);
+	*out = (struct tally_mismatch){
+		.connection = where->connection,
+		.message = where->cursor->message,
+		.answer_offset = where->cursor->at,
+		.offset = before + where->cursor->at,
+		.got_length = where->length < TALLY_WINDOW_MAX ? (uint32_t)where->length
+							       : TALLY_WINDOW_MAX,
+	};
+	if (out->got_length > 0)
+		memcpy(out->got, where->got, out->got_length);
+	if (where->owed > 0)
+		out->expected_length = (uint32_t)suspect_run(where, where->connection,
+		    *where->cursor, where->owed, out->expected, TALLY_WINDOW_MAX);
+	suspect_describe(suspect, out->looks_like, sizeof(out->looks_like));
+	atomic_store_explicit(&tally->mismatches, n + 1, memory_order_release);
+}
+
+struct suspect
+mismatch_inspect(struct verify *verify, const struct suspect_case *where)
+{
+	struct suspect found = { .kind = SUSPECT_UNKNOWN };
+
+	if (verify->searches < SEARCHES_MAX) {
+		verify->searches++;
+		found = suspect_find(where);
+	}
+	return found;
+}

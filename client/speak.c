@@ -1,0 +1,143 @@
+#include "client/speak.h"
+
+#include <sys/socket.h>
+
+#include <errno.h>
+#include <string.h>
+
+#include "client/book.h"
+#include "client/generator.h"
+#include "client/hangup.h"
+#include "client/transcript.h"
+
+#define WRITES_MAX 16 /* in one turn, so that no socket starves the others */
+
+/* `sent` bytes from the send cursor on are with the kernel. */
+static void
+count_sent(struct generator *generator, struct caller *caller, size_t sent)
+{
+	uint64_t connection = generator_connection(generator, caller);
+	struct cursor *cursor = &caller->send;
+
+	tally_add(&generator->tally->bytes_sent, sent);
+	while (sent > 0) {
+		if (cursor->length == 0)
+			cursor->length = sequence_wire_length(
+			    generator->sequence, connection, cursor->message);
+		if (cursor->at == 0)
+			book_begun(generator, caller);
+		uint32_t left = cursor->length - cursor->at;
+		uint32_t n = sent < left ? (uint32_t)sent : left;
+		cursor->at += n;
+		sent -= n;
+		if (cursor->at < cursor->length)
+			return;
+		sequence_seek(
+		    generator->sequence, connection, cursor, cursor->message + 1);
+		if (generator->expectation->none)
+			book_answered(generator, caller, true);
+	}
+}
+
+/* How many messages may be begun now. */
+static uint32_t
+may_begin(const struct generator *generator, const struct caller *caller)
+{
+	const struct plan *plan = generator->plan;
+	uint32_t n = caller->due;
+
+	if (caller->expires || generator->is_stopped)
+		return 0;
+	if (plan->pipeline > 0 && n > plan->pipeline - caller->in_flight)
+		n = plan->pipeline - caller->in_flight;
+	if (plan->messages_per_connection > 0) {
+		uint64_t left = plan->messages_per_connection - caller->on_connection;
+		n = n < left ? n : (uint32_t)left;
+	}
+	return n;
+}
+
+/* The bytes that can be sent now: the rest of the message at the cursor and those that
+ * may be begun, as far as the buffer goes. NULL when there is nothing. */
+static const uint8_t *
+gather(struct generator *generator, const struct caller *caller, size_t *ret_length)
+{
+	uint64_t connection = generator_connection(generator, caller);
+	struct cursor cursor = caller->send;
+	uint32_t messages = may_begin(generator, caller) + (cursor.at > 0 ? 1 : 0);
+	size_t room = generator->plan->dribble ? 1 : GENERATOR_BUFFER, length = 0;
+
+	while (messages > 0 && length < room) {
+		if (cursor.length == 0)
+			cursor.length = sequence_wire_length(
+			    generator->sequence, connection, cursor.message);
+		size_t n = room - length;
+		uint8_t *out = generator->outgoing + length;
+		const uint8_t *wire = sequence_wire(generator->sequence, connection,
+		    &cursor, &n, generator->verify.scratch, out);
+		cursor.at += (uint32_t)n;
+		messages -= cursor.at == cursor.length;
+		if (length == 0 && (messages == 0 || n == room)) {
+			*ret_length = n;
+			return wire;
+		}
+		if (wire != out)
+			memcpy(out, wire, n);
+		length += n;
+		if (cursor.at == cursor.length)
+			sequence_seek(generator->sequence, connection, &cursor,
+			    cursor.message + 1);
+	}
+	*ret_length = length;
+	return length > 0 ? generator->outgoing : NULL;
+}
+
+/* Closed loop: as soon as one is answered, the next is due. */
+static void
+top_up(struct generator *generator, struct caller *caller)
+{
+	if (!generator->is_running || generator->plan->load != PLAN_CLOSED)
+		return;
+	while (caller->in_flight + caller->due < generator->plan->pipeline)
+		if (!caller_schedule(generator, caller, generator->now_ns))
+			return;
+}
+
+/* True when the kernel took all of it. */
+static bool
+send_bytes(struct generator *generator, struct caller *caller, const uint8_t *bytes,
+    size_t length)
+{
+	ssize_t n = send(caller->fd, bytes, length, MSG_NOSIGNAL);
+
+	if (n < 0) {
+		if (errno != EAGAIN && errno != EINTR)
+			hangup_lose(generator, caller, TALLY_LOST_RESET);
+		else if (errno == EINTR)
+			generator_put_ready(generator, caller);
+		return false;
+	}
+	transcript_sent(generator, caller, bytes, (size_t)n);
+	count_sent(generator, caller, (size_t)n);
+	if ((size_t)n < length)
+		return false;
+	return true;
+}
+
+void
+speak(struct generator *generator, struct caller *caller)
+{
+	size_t length;
+
+	for (int i = 0; i < WRITES_MAX; i++) {
+		top_up(generator, caller);
+		const uint8_t *bytes = gather(generator, caller, &length);
+		if (bytes == NULL)
+			return;
+		if (!send_bytes(generator, caller, bytes, length))
+			return;
+		if (generator->plan->dribble)
+			break;
+	}
+	generator_put_ready(generator, caller);
+}
