@@ -26,6 +26,10 @@ enum event_method { EVENTS_AUTO, EVENTS_EPOLL, EVENTS_POLL, EVENTS_SELECT };
 extern const char
     *const event_method_names[]; /* by enum event_method, NULL at the end */
 
+/* What becomes of a worker that makes a system call which its loop does not need. */
+enum seccomp_use { SECCOMP_ON, SECCOMP_LOG, SECCOMP_OFF };
+extern const char *const seccomp_names[]; /* by enum seccomp_use, NULL at the end */
+
 struct listener_config {
 	char *address_text; /* as it was given: the name of the listener */
 	struct address address;
@@ -66,6 +70,9 @@ struct config {
 		enum log_format format;
 		char *file; /* NULL: stderr */
 	} log;
+	struct {
+		enum seccomp_use seccomp;
+	} security;
 	struct {
 		char *socket;  /* path; NULL: none */
 		char *group;   /* of the socket; NULL: the process's own */

@@ -19,6 +19,7 @@
 #define REPLY_PATTERN "^(echo|upper)(,suffix=|$)|^fixed=|^discard$"
 
 const char *const event_method_names[] = { "auto", "epoll", "poll", "select", NULL };
+const char *const seccomp_names[] = { "on", "log", "off", NULL };
 
 static int
 check_address(const char *text, char *error, size_t error_size)
@@ -245,6 +246,14 @@ static const struct setting rows[] = {
 	    "While draining, close a connection that is quiet this long."),
 	TIMEOUT("hung", hung_ns, "30s",
 	    "Replace a worker whose loop stands still this long."),
+	{ .name = "security.seccomp",
+	    .help = "What becomes of a worker that makes a system call which its loop "
+		    "does not need: it is killed (on), that is written to the kernel's "
+		    "log (log), or nothing (off).",
+	    .type = SETTING_ENUM,
+	    CONFIG(security.seccomp),
+	    .initial = "on",
+	    .names = seccomp_names },
 	{ .name = "log.level",
 	    .help = "The least that is logged.",
 	    .type = SETTING_ENUM,

@@ -104,6 +104,12 @@ log_fd(void)
 	return state.fd;
 }
 
+void
+log_adopt(int fd)
+{
+	replace_file(fd, state.path);
+}
+
 /* Appends text as the inside of a JSON string; stops when full. */
 static size_t
 append_json_text(char *line, size_t at, size_t size, const char *text)

@@ -31,6 +31,8 @@ int log_open(const char *path) __attribute__((warn_unused_result));
 int log_reopen(void) __attribute__((warn_unused_result));
 /* The descriptor that lines go to. */
 int log_fd(void);
+/* Lines go to `fd`, which is owned from now on: for a process that may open no file. */
+void log_adopt(int fd);
 
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_errorx(const char *format, ...) __attribute__((format(printf, 1, 2)));

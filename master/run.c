@@ -8,6 +8,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <linux/capability.h>
+
+#include "lib/capabilities.h"
 #include "lib/log.h"
 
 #include "master/activation.h"
@@ -37,6 +40,22 @@ raise_descriptor_limit(void)
 	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
 		log_warn("the descriptor limit stays at %llu",
 		    (unsigned long long)limit.rlim_cur);
+}
+
+/* What root may and the master needs: ports below 1024, workers that become another
+ * user and are signalled, and the folders of others for log, control socket and
+ * configuration. */
+static int
+limit_privileges(void)
+{
+	const uint64_t needed = CAPABILITY(CAP_NET_BIND_SERVICE) |
+	    CAPABILITY(CAP_SETUID) | CAPABILITY(CAP_SETGID) | CAPABILITY(CAP_SETPCAP) |
+	    CAPABILITY(CAP_KILL) | CAPABILITY(CAP_DAC_OVERRIDE) |
+	    CAPABILITY(CAP_CHOWN) | CAPABILITY(CAP_FOWNER);
+	if (capabilities_bound(needed) == 0 && capabilities_keep(needed) == 0)
+		return 0;
+	log_error("cannot give up what root may");
+	return -1;
 }
 
 static bool
@@ -135,6 +154,8 @@ start(struct master *master, bool is_heir)
 	if (!is_heir && open_log(&master->config, master->verbose) < 0)
 		return -1;
 	raise_descriptor_limit();
+	if (limit_privileges() < 0)
+		return -1;
 	master->base = event_base_new();
 	if (master->base == NULL || admin_create(master) < 0) {
 		log_error("cannot start");

@@ -1,6 +1,7 @@
 #include "master/signals.h"
 
 #include <signal.h>
+#include <unistd.h>
 
 #include "lib/log.h"
 
@@ -37,12 +38,24 @@ one_less(struct master *master)
 	turnover_scale(master, master->slot_count - 1);
 }
 
+/* A worker may open no file: it gets the new one from us. */
+static void
+pass_log(const struct master *master)
+{
+	const struct channel_message message = { .verb = CHANNEL_LOG_REOPEN };
+	int fd = log_fd() == STDERR_FILENO ? -1 : log_fd();
+	for (const struct process *p = master->processes; p != NULL; p = p->next) {
+		if (!p->is_gone && channel_send(p->channel_fd, &message, fd) < 0)
+			log_warn("worker %u keeps the old log file", p->slot);
+	}
+}
+
 static void
 reopen_log(struct master *master)
 {
 	if (log_reopen() < 0)
 		log_warn("the log file stays as it was");
-	process_tell_all(master, CHANNEL_LOG_REOPEN, 0);
+	pass_log(master);
 }
 
 static const struct {

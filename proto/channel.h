@@ -28,8 +28,9 @@ enum channel_verb {
 	CHANNEL_TAKE, /* take over what comes from the descriptor; argument of both: the
 		       * number of the hand-over */
 	CHANNEL_STOP, /* exit now */
-	CHANNEL_LOG_LEVEL, /* argument: enum log_level */
-	CHANNEL_LOG_REOPEN,
+	CHANNEL_LOG_LEVEL,  /* argument: enum log_level */
+	CHANNEL_LOG_REOPEN, /* the log is the descriptor from now on; none: stderr stays
+			     */
 };
 
 #define CHANNEL_ALL UINT32_MAX

@@ -78,6 +78,13 @@ admit(struct listener *listener, int fd, const struct address *peer)
 		connection_open(listener, fd, peer);
 }
 
+/* Another name of a descriptor that is there: the worker may open no file. */
+static void
+take_spare(struct worker *worker)
+{
+	worker->spare_fd = fcntl(worker->channel_fd, F_DUPFD_CLOEXEC, 0);
+}
+
 /* Gives up the spare descriptor for a moment, to refuse one peer rather than to leave
  * it without an answer. */
 static void
@@ -94,7 +101,7 @@ refuse_with_spare(struct listener *listener)
 		ledger_count(worker->block, LEDGER_CONNECTIONS_ACCEPTED, 1);
 		refuse(worker, fd, &peer, CLOSE_DESCRIPTOR_LIMIT);
 	}
-	worker->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	take_spare(worker);
 }
 
 /* A server at its limit pauses again and again while others come and go. */
@@ -173,7 +180,7 @@ on_resume(evutil_socket_t fd, short what, void *argument)
 	struct worker *worker = argument;
 	worker->accept_paused = false;
 	if (worker->spare_fd < 0)
-		worker->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		take_spare(worker);
 	for (size_t i = 0; i < worker->listener_count; i++) {
 		if (worker->listeners[i].fd >= 0)
 			event_add(&worker->listeners[i].event, NULL);
@@ -221,7 +228,7 @@ acceptor_start(struct worker *worker, const struct worker_socket *sockets, size_
 {
 	evtimer_assign(&worker->accept_resume, worker->base, on_resume, worker);
 	evtimer_assign(&worker->emptying_timer, worker->base, on_emptying, worker);
-	worker->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	take_spare(worker);
 	worker->listeners = calloc(count, sizeof(*worker->listeners));
 	if (worker->listeners == NULL)
 		return -1;

@@ -6,8 +6,10 @@
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>
+#include <stdbool.h>
 #include <unistd.h>
 
+#include "lib/capabilities.h"
 #include "lib/log.h"
 
 static int
@@ -23,11 +25,9 @@ find_group(const char *name, gid_t *ret)
 	return 0;
 }
 
-int
-privileges_drop(const char *user, const char *group)
+static int
+become(const char *user, const char *group)
 {
-	if (user == NULL || geteuid() != 0)
-		return 0;
 	const struct passwd *entry = getpwnam(user);
 	if (entry == NULL) {
 		log_errorx("user \"%s\" is not known", user);
@@ -37,9 +37,8 @@ privileges_drop(const char *user, const char *group)
 	gid_t gid = entry->pw_gid;
 	if (group != NULL && find_group(group, &gid) < 0)
 		return -1;
-	if (initgroups(user, gid) < 0 || setresgid(gid, gid, gid) < 0 ||
-	    setresuid(uid, uid, uid) < 0 ||
-	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
+	if (capabilities_bound(0) < 0 || initgroups(user, gid) < 0 ||
+	    setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0) {
 		log_error("cannot become user \"%s\"", user);
 		return -1;
 	}
@@ -48,4 +47,17 @@ privileges_drop(const char *user, const char *group)
 		return -1;
 	}
 	return 0;
+}
+
+int
+privileges_drop(const char *user, const char *group)
+{
+	bool may_become = user != NULL && geteuid() == 0;
+	if (may_become && become(user, group) < 0)
+		return -1;
+	if (capabilities_bound(0) == 0 && capabilities_keep(0) == 0 &&
+	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0)
+		return 0;
+	log_error("cannot give up what root may");
+	return -1;
 }

@@ -19,6 +19,7 @@
 #include "worker/giver.h"
 #include "worker/leave.h"
 #include "worker/privileges.h"
+#include "worker/sandbox.h"
 #include "worker/state.h"
 #include "worker/sweep.h"
 #include "worker/taker.h"
@@ -111,9 +112,9 @@ on_message(struct worker *worker, const struct channel_message *message, int des
 		log_set_level((enum log_level)message->argument);
 		break;
 	case CHANNEL_LOG_REOPEN:
-		if (log_reopen() < 0)
-			log_warn("the log file stays as it was");
-		break;
+		if (descriptor >= 0)
+			log_adopt(descriptor);
+		return;
 	default:
 		log_warnx("message %u of the master is not known", message->verb);
 		break;
@@ -195,6 +196,7 @@ worker_run(const struct worker_args *args)
 	};
 	struct channel_message ready = { .verb = CHANNEL_READY };
 	if (start(&worker, args) < 0 ||
+	    sandbox_enter(args->config->security.seccomp) < 0 ||
 	    channel_send(args->channel_fd, &ready, -1) < 0) {
 		log_error("cannot start");
 		finish(&worker);

@@ -9,9 +9,13 @@
 #include <cmocka.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <inttypes.h>
 #include <pwd.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <unistd.h>
+
+#include <linux/capability.h>
 
 #include "lib/log.h"
 
@@ -34,11 +38,32 @@ in_child(bool (*is_so)(void))
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
+/* No capability of any set, and no way to any. */
 static bool
-stays_as_it_is(void)
+has_no_power(void)
 {
-	return privileges_drop(NULL, NULL) == 0 && getuid() == geteuid() &&
-	    prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 0;
+	uint64_t sets = 0, value;
+	char line[128];
+	FILE *status = fopen("/proc/self/status", "re");
+
+	if (status == NULL)
+		return false;
+	while (fgets(line, sizeof(line), status) != NULL) {
+		if (sscanf(line, "Cap%*[InhPrmEfAb]: %" SCNx64, &value) == 1 ||
+		    (geteuid() == 0 && sscanf(line, "CapBnd: %" SCNx64, &value) == 1))
+			sets |= value;
+	}
+	fclose(status);
+	return sets == 0 && prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1;
+}
+
+static bool
+keeps_its_user_alone(void)
+{
+	uid_t before = geteuid();
+
+	return privileges_drop(NULL, NULL) == 0 && geteuid() == before &&
+	    getuid() == before && has_no_power();
 }
 
 static bool
@@ -61,8 +86,8 @@ is_nobody_for_ever(void)
 			return false;
 	}
 	return count >= 0 && setuid(0) < 0 && setgid(0) < 0 &&
-	    open("/etc/shadow", O_RDONLY) < 0 &&
-	    prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1;
+	    open("/etc/shadow", O_RDONLY) < 0 && has_no_power() &&
+	    prctl(PR_CAPBSET_READ, CAP_KILL, 0, 0, 0) == 0;
 }
 
 static bool
@@ -81,27 +106,28 @@ refuses_unknown_names(void)
 	    privileges_drop("nobody", "no-such-group") == -1 && geteuid() == 0;
 }
 
-/* Without root there is nothing to give up: the call leaves everything as it is. */
+/* Without root there is no other user to become. */
 static bool
-does_nothing_without_root(void)
+stays_who_it_is(void)
 {
-	return privileges_drop("no-such-user", NULL) == 0 &&
-	    (geteuid() != 0 || getuid() == 0);
+	uid_t before = geteuid();
+
+	return privileges_drop("no-such-user", NULL) == 0 && geteuid() == before &&
+	    has_no_power();
 }
 
 static void
-test_without_a_user_nothing_changes(void **state)
+test_without_a_user_only_the_powers_go(void **state)
 {
 	(void)state;
-	assert_true(in_child(stays_as_it_is));
+	assert_true(in_child(keeps_its_user_alone));
 }
 
 static void
 test_root_is_given_up_for_good(void **state)
 {
 	(void)state;
-	bool (*is_so)(void) =
-	    geteuid() == 0 ? is_nobody_for_ever : does_nothing_without_root;
+	bool (*is_so)(void) = geteuid() == 0 ? is_nobody_for_ever : stays_who_it_is;
 	assert_true(in_child(is_so));
 }
 
@@ -110,7 +136,7 @@ test_the_group_may_be_another_than_the_users(void **state)
 {
 	(void)state;
 	bool (*is_so)(void) =
-	    geteuid() == 0 ? keeps_the_group_that_was_named : does_nothing_without_root;
+	    geteuid() == 0 ? keeps_the_group_that_was_named : stays_who_it_is;
 	assert_true(in_child(is_so));
 }
 
@@ -118,8 +144,7 @@ static void
 test_an_unknown_user_or_group_is_an_error_and_nothing_changes(void **state)
 {
 	(void)state;
-	bool (*is_so)(void) =
-	    geteuid() == 0 ? refuses_unknown_names : does_nothing_without_root;
+	bool (*is_so)(void) = geteuid() == 0 ? refuses_unknown_names : stays_who_it_is;
 	assert_true(in_child(is_so));
 }
 
@@ -127,7 +152,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_without_a_user_nothing_changes),
+		cmocka_unit_test(test_without_a_user_only_the_powers_go),
 		cmocka_unit_test(test_root_is_given_up_for_good),
 		cmocka_unit_test(test_the_group_may_be_another_than_the_users),
 		cmocka_unit_test(

@@ -1,0 +1,288 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka needs those above */
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <cmocka.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
+#include "lib/log.h"
+
+#include "proto/channel.h"
+
+#include "worker/sandbox.h"
+
+#define SUCCEEDED 0
+#define FAILED 1
+
+/* What was there before, as a worker's sockets are. */
+static int old_socket;
+static int channel[2];
+
+static int
+open_what_a_worker_has(void **state)
+{
+	(void)state;
+	old_socket = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	return old_socket < 0 || channel_open(channel) < 0;
+}
+
+/* Enters the sandbox in a process of its own, tries, and returns how that ended. */
+static int
+try_inside(enum seccomp_use seccomp, bool (*attempt)(void))
+{
+	int status;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		log_set_format(LOG_FORMAT_JSON);
+		if (log_open("/dev/null") < 0 || sandbox_enter(seccomp) < 0)
+			_exit(2);
+		_exit(attempt() ? SUCCEEDED : FAILED);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_false(WIFEXITED(status) && WEXITSTATUS(status) == 2);
+	return status;
+}
+
+static bool
+is_killed(bool (*attempt)(void))
+{
+	int status = try_inside(SECCOMP_ON, attempt);
+	return WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS;
+}
+
+static bool
+works(enum seccomp_use seccomp, bool (*attempt)(void))
+{
+	int status = try_inside(seccomp, attempt);
+
+	return WIFEXITED(status) && WEXITSTATUS(status) == SUCCEEDED;
+}
+
+/* --- what a worker does not do --- */
+
+static bool
+open_file(void)
+{
+	return open("/dev/null", O_RDONLY) >= 0;
+}
+
+static bool
+make_file(void)
+{
+	return open("made", O_CREAT | O_WRONLY, 0600) >= 0;
+}
+
+static bool
+remove_file(void)
+{
+	return unlink("/nowhere") == 0;
+}
+
+static bool
+execute(void)
+{
+	return execl("/bin/true", "true", NULL) == 0;
+}
+
+static bool
+make_socket(void)
+{
+	return socket(AF_INET, SOCK_STREAM, 0) >= 0;
+}
+
+static bool
+connect_old_socket(void)
+{
+	struct sockaddr_in name = { .sin_family = AF_INET,
+		.sin_port = htons(9),
+		.sin_addr = { htonl(INADDR_LOOPBACK) } };
+
+	return connect(old_socket, (struct sockaddr *)&name, sizeof(name)) == 0;
+}
+
+static bool
+have_a_child(void)
+{
+	return fork() >= 0;
+}
+
+static bool
+signal_parent(void)
+{
+	return kill(getppid(), 0) == 0;
+}
+
+static bool
+trace_parent(void)
+{
+	return ptrace(PTRACE_ATTACH, getppid(), NULL, NULL) == 0;
+}
+
+static bool
+map_code(void)
+{
+	return mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		   0) != MAP_FAILED;
+}
+
+static bool
+make_memory_executable(void)
+{
+	void *page = mmap(
+	    NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return mprotect(page, 4096, PROT_READ | PROT_EXEC) == 0;
+}
+
+static bool
+change_descriptor_flags(void)
+{
+	return fcntl(old_socket, F_SETFL, 0) == 0;
+}
+
+static bool
+change_other_socket_options(void)
+{
+	int on = 1;
+
+	return setsockopt(old_socket, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) == 0;
+}
+
+static bool
+leave_namespace(void)
+{
+	return unshare(CLONE_NEWUSER) == 0;
+}
+
+static void
+test_what_a_worker_does_not_need_ends_it(void **state)
+{
+	(void)state;
+	if (!sandbox_is_possible()) {
+		assert_true(works(SECCOMP_ON, open_file));
+		return;
+	}
+	assert_true(is_killed(open_file));
+	assert_true(is_killed(make_file));
+	assert_true(is_killed(remove_file));
+	assert_true(is_killed(execute));
+	assert_true(is_killed(make_socket));
+	assert_true(is_killed(connect_old_socket));
+	assert_true(is_killed(have_a_child));
+	assert_true(is_killed(signal_parent));
+	assert_true(is_killed(trace_parent));
+	assert_true(is_killed(map_code));
+	assert_true(is_killed(make_memory_executable));
+	assert_true(is_killed(change_descriptor_flags));
+	assert_true(is_killed(change_other_socket_options));
+	assert_true(is_killed(leave_namespace));
+}
+
+/* --- what it does --- */
+
+static bool
+memory_comes_and_goes(void)
+{
+	for (size_t size = 16; size <= 64 << 20; size *= 4) {
+		char *bytes = malloc(size);
+		if (bytes == NULL)
+			return false;
+		memset(bytes, 1, size);
+		bytes = realloc(bytes, size * 2);
+		if (bytes == NULL)
+			return false;
+		free(bytes);
+	}
+	return true;
+}
+
+static bool
+a_log_line_is_written(void)
+{
+	log_info("with a date and %d", 1);
+	return true;
+}
+
+static bool
+a_descriptor_is_passed(void)
+{
+	struct channel_message message = { .verb = CHANNEL_READY };
+	char text[3];
+	int fd;
+
+	int state = memfd_create("state", MFD_CLOEXEC);
+	if (state < 0 || write(state, "abc", 3) != 3 ||
+	    channel_send(channel[0], &message, state) < 0 ||
+	    channel_receive(channel[1], &message, &fd) != 1)
+		return false;
+	return lseek(fd, 0, SEEK_SET) == 0 && read(fd, text, 3) == 3 &&
+	    memcmp(text, "abc", 3) == 0 && fcntl(fd, F_DUPFD_CLOEXEC, 0) >= 0;
+}
+
+static void
+test_what_a_worker_needs_works(void **state)
+{
+	(void)state;
+	assert_true(works(SECCOMP_ON, memory_comes_and_goes));
+	assert_true(works(SECCOMP_ON, a_log_line_is_written));
+	assert_true(works(SECCOMP_ON, a_descriptor_is_passed));
+}
+
+static bool
+end_by_abort(void)
+{
+	abort();
+}
+
+static void
+test_a_worker_may_still_abort(void **state)
+{
+	(void)state;
+	int status = try_inside(SECCOMP_ON, end_by_abort);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+}
+
+/* Landlock denies what seccomp, which is off or only tells, lets pass. */
+static void
+test_without_seccomp_there_is_landlock(void **state)
+{
+	bool has_landlock = syscall(444, NULL, 0, 1) > 0 && sandbox_is_possible();
+
+	(void)state;
+	assert_true(works(SECCOMP_OFF, make_socket));
+	assert_true(works(SECCOMP_LOG, make_socket));
+	assert_int_equal(works(SECCOMP_OFF, open_file), !has_landlock);
+	assert_int_equal(works(SECCOMP_LOG, open_file), !has_landlock);
+	assert_int_equal(works(SECCOMP_OFF, execute), !has_landlock);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_what_a_worker_does_not_need_ends_it),
+		cmocka_unit_test(test_what_a_worker_needs_works),
+		cmocka_unit_test(test_a_worker_may_still_abort),
+		cmocka_unit_test(test_without_seccomp_there_is_landlock),
+	};
+
+	return cmocka_run_group_tests(tests, open_what_a_worker_has, NULL);
+}

@@ -1,0 +1,187 @@
+#include "worker/sandbox.h"
+
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <seccomp.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(memory_sanitizer) ||             \
+    __has_feature(thread_sanitizer)
+#define HAS_SANITIZER 1
+#endif
+#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define HAS_SANITIZER 1
+#endif
+#ifndef HAS_SANITIZER
+#define HAS_SANITIZER 0
+#endif
+
+bool
+sandbox_is_possible(void)
+{
+	return !HAS_SANITIZER;
+}
+
+/* --- Landlock ----------------------------------------------------------------------
+ */
+
+/* As in linux/landlock.h, which may be older than the kernel, or missing. */
+enum {
+	LANDLOCK_CREATE_RULESET = 444,
+	LANDLOCK_RESTRICT_SELF = 446,
+	LANDLOCK_VERSION = 1, /* a flag */
+};
+
+struct ruleset {
+	uint64_t handled_access_fs;
+	uint64_t handled_access_net; /* from version 4 */
+	uint64_t scoped;             /* from version 6 */
+};
+
+/* Every right that this version of Landlock can take away. */
+static struct ruleset
+all_rights(long version)
+{
+	/* By version: 1: 13, 2: and REFER, 3: and TRUNCATE, 5: and IOCTL_DEV. */
+	static const uint8_t fs_bits[] = { 13, 13, 14, 15, 15, 16 };
+	long last = (long)sizeof(fs_bits) - 1;
+	return (struct ruleset){
+		.handled_access_fs =
+		    (UINT64_C(1) << fs_bits[version < last ? version : last]) - 1,
+		.handled_access_net = version >= 4 ? 3 : 0,
+		.scoped = version >= 6 ? 3 : 0,
+	};
+}
+
+static size_t
+ruleset_bytes(long version)
+{
+	if (version >= 6)
+		return sizeof(struct ruleset);
+	return version >= 4 ? offsetof(struct ruleset, scoped)
+			    : offsetof(struct ruleset, handled_access_net);
+}
+
+/* Takes the rights away, and gives none back. */
+static int
+enter_landlock(void)
+{
+	long version = syscall(LANDLOCK_CREATE_RULESET, NULL, 0, LANDLOCK_VERSION);
+	if (version < 1) {
+		log_debug("this kernel has no Landlock");
+		return 0;
+	}
+	struct ruleset ruleset = all_rights(version);
+	long fd = syscall(LANDLOCK_CREATE_RULESET, &ruleset, ruleset_bytes(version), 0);
+	if (fd < 0)
+		return -1;
+	long rc = syscall(LANDLOCK_RESTRICT_SELF, fd, 0);
+	int saved = errno;
+	close((int)fd);
+	errno = saved;
+	return rc < 0 ? -1 : 0;
+}
+
+/* --- seccomp -----------------------------------------------------------------------
+ */
+
+/* What is allowed whatever its arguments. */
+static const int calls[] = {
+	/* the loop */
+	SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait), SCMP_SYS(epoll_pwait2),
+	SCMP_SYS(epoll_ctl), SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(select),
+	SCMP_SYS(_newselect), SCMP_SYS(pselect6), SCMP_SYS(clock_gettime),
+	SCMP_SYS(gettimeofday), SCMP_SYS(time), SCMP_SYS(restart_syscall),
+	/* connections; sendto reaches nobody else, for there is no new socket */
+	SCMP_SYS(accept4), SCMP_SYS(recvfrom), SCMP_SYS(recv), SCMP_SYS(sendto),
+	SCMP_SYS(send), SCMP_SYS(shutdown), SCMP_SYS(close), SCMP_SYS(getsockname),
+	/* channel and hand-over */
+	SCMP_SYS(sendmsg), SCMP_SYS(recvmsg), SCMP_SYS(memfd_create), SCMP_SYS(read),
+	SCMP_SYS(write), SCMP_SYS(lseek), SCMP_SYS(_llseek),
+	/* memory */
+	SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise),
+	/* the C library: locks, ids, its own last words */
+	SCMP_SYS(futex), SCMP_SYS(getrandom), SCMP_SYS(getpid), SCMP_SYS(gettid),
+	SCMP_SYS(writev), SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigprocmask),
+	SCMP_SYS(rt_sigaction), SCMP_SYS(exit), SCMP_SYS(exit_group)
+};
+
+/* What is allowed on a condition: memory that cannot be executed, the spare descriptor,
+ * the reset of a peer that is refused. */
+static const struct {
+	int call;
+	struct scmp_arg_cmp condition;
+} narrow_calls[] = {
+	{ SCMP_SYS(mmap), { 2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0 } },
+	{ SCMP_SYS(mmap2), { 2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0 } },
+	{ SCMP_SYS(mprotect), { 2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0 } },
+	{ SCMP_SYS(fcntl), { 1, SCMP_CMP_EQ, F_DUPFD_CLOEXEC, 0 } },
+	{ SCMP_SYS(fcntl64), { 1, SCMP_CMP_EQ, F_DUPFD_CLOEXEC, 0 } },
+	{ SCMP_SYS(setsockopt), { 2, SCMP_CMP_EQ, SO_LINGER, 0 } },
+};
+
+static int
+permit_all(scmp_filter_ctx filter)
+{
+	int rc = 0;
+	for (size_t i = 0; rc == 0 && i < sizeof(calls) / sizeof(calls[0]); i++)
+		rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 0);
+	const size_t count = sizeof(narrow_calls) / sizeof(narrow_calls[0]);
+	for (size_t i = 0; rc == 0 && i < count; i++)
+		rc = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW,
+		    narrow_calls[i].call, 1, &narrow_calls[i].condition);
+	if (rc < 0)
+		return rc;
+	/* abort(3) signals the process itself. */
+	return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
+	    SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
+}
+
+static int
+enter_seccomp(uint32_t action)
+{
+	scmp_filter_ctx filter = seccomp_init(action);
+	if (filter == NULL) {
+		errno = ENOMEM;
+		return -1;
+	}
+	int rc = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, action);
+	if (rc == 0)
+		rc = permit_all(filter);
+	if (rc == 0)
+		rc = seccomp_load(filter);
+	seccomp_release(filter);
+	errno = -rc;
+	return rc < 0 ? -1 : 0;
+}
+
+int
+sandbox_enter(enum seccomp_use seccomp)
+{
+	if (!sandbox_is_possible())
+		return 0;
+	/* The C library reads the time zone when first asked for a date. */
+	tzset();
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || enter_landlock() < 0) {
+		log_error("cannot give up the file system");
+		return -1;
+	}
+	if (seccomp == SECCOMP_OFF)
+		return 0;
+	if (enter_seccomp(
+		seccomp == SECCOMP_ON ? SCMP_ACT_KILL_PROCESS : SCMP_ACT_LOG) == 0)
+		return 0;
+	log_error("cannot enter seccomp (security.seccomp \"off\" goes without)");
+	return -1;
+}
