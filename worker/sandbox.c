@@ -118,7 +118,7 @@ static const int calls[] = {
 };
 
 /* What is allowed on a condition: memory that cannot be executed, the spare descriptor,
- * the reset of a peer that is refused. */
+ * the reset of a peer that is refused, a listener that lets nobody new begin. */
 static const struct {
 	int call;
 	struct scmp_arg_cmp condition;
@@ -129,6 +129,7 @@ static const struct {
 	{ SCMP_SYS(fcntl), { 1, SCMP_CMP_EQ, F_DUPFD_CLOEXEC, 0 } },
 	{ SCMP_SYS(fcntl64), { 1, SCMP_CMP_EQ, F_DUPFD_CLOEXEC, 0 } },
 	{ SCMP_SYS(setsockopt), { 2, SCMP_CMP_EQ, SO_LINGER, 0 } },
+	{ SCMP_SYS(setsockopt), { 2, SCMP_CMP_EQ, SO_ATTACH_FILTER, 0 } },
 };
 
 static int

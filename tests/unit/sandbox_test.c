@@ -21,6 +21,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 
+#include "lib/listening.h"
 #include "lib/log.h"
 
 #include "proto/channel.h"
@@ -237,6 +238,12 @@ a_descriptor_is_passed(void)
 	    memcmp(text, "abc", 3) == 0 && fcntl(fd, F_DUPFD_CLOEXEC, 0) >= 0;
 }
 
+static bool
+a_listener_lets_nobody_begin(void)
+{
+	return listening_turn_away(old_socket) == 0;
+}
+
 static void
 test_what_a_worker_needs_works(void **state)
 {
@@ -244,6 +251,7 @@ test_what_a_worker_needs_works(void **state)
 	assert_true(works(SECCOMP_ON, memory_comes_and_goes));
 	assert_true(works(SECCOMP_ON, a_log_line_is_written));
 	assert_true(works(SECCOMP_ON, a_descriptor_is_passed));
+	assert_true(works(SECCOMP_ON, a_listener_lets_nobody_begin));
 }
 
 static bool
