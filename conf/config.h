@@ -39,6 +39,7 @@ struct listener_config {
 	uint64_t max_message; /* bytes of payload; limits.max_message unless given */
 	uint32_t backlog;     /* connections in the accept queue of each worker */
 	bool nodelay;
+	char *congestion;     /* tcp(7), TCP_CONGESTION; NULL: the system's default */
 	struct prefix *allow; /* empty: everybody */
 	char **allow_texts;   /* as they were given */
 	size_t allow_count;   /* of both */

@@ -48,6 +48,24 @@ check_reply(const char *text, char *error, size_t error_size)
 	return 0;
 }
 
+/* What the kernel would take for a name; whether it has that one shows when the socket
+ * is made, for a check opens none. */
+static int
+check_congestion(const char *text, char *error, size_t error_size)
+{
+	enum { LONGEST = 15 };
+	size_t length = strspn(
+	    text, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_-");
+
+	if (text[length] == '\0' && length <= LONGEST)
+		return 0;
+	snprintf(error, error_size,
+	    "\"%.64s\" is no name of a congestion control; up to %d letters, digits, "
+	    "\"_\" and \"-\" were wanted",
+	    text, LONGEST);
+	return -1;
+}
+
 static int
 check_user(const char *text, char *error, size_t error_size)
 {
@@ -142,6 +160,13 @@ static const struct setting listener_rows[] = {
 	    .type = SETTING_BOOL,
 	    LISTENER(nodelay),
 	    .initial = "true" },
+	{ .name = "congestion",
+	    .help = "Congestion control of its connections, as \"reno\"; empty is the "
+		    "system's default.",
+	    .type = SETTING_STRING,
+	    LISTENER(congestion),
+	    .check = check_congestion,
+	    .pattern = "^[0-9A-Za-z_-]{1,15}$" },
 	{ .name = "allow",
 	    .help = "Address prefixes that may connect, as \"10.0.0.0/8\"; empty is "
 		    "everybody.",

@@ -96,6 +96,7 @@ share_out(struct master *master)
 			endpoint_put(e, i, fd);
 		}
 		endpoint_welcome(e);
+		endpoint_adjust(e, &master->config.listeners[e->listener]);
 	}
 	return 0;
 }

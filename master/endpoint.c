@@ -20,6 +20,25 @@ set_option(int fd, int level, int option, int value)
 	return setsockopt(fd, level, option, &value, sizeof(value));
 }
 
+/* Accepted sockets inherit it. "" would be no name: what was set before is undone by
+ * the name of the default. */
+static int
+set_congestion(int fd, const char *name)
+{
+	char text[32] = "";
+	if (name == NULL) {
+		FILE *file = fopen("/proc/sys/net/ipv4/tcp_congestion_control", "re");
+		bool is_known = file != NULL && fscanf(file, "%31s", text) == 1;
+		if (file != NULL)
+			fclose(file);
+		if (!is_known)
+			return 0;
+		name = text;
+	}
+	return setsockopt(
+	    fd, IPPROTO_TCP, TCP_CONGESTION, name, (socklen_t)strlen(name));
+}
+
 /* Binds fd; *ret_step says what failed. */
 static int
 bind_and_listen(struct endpoint *endpoint, const struct listener_config *config, int fd,
@@ -37,6 +56,9 @@ bind_and_listen(struct endpoint *endpoint, const struct listener_config *config,
 	if (set_option(fd, IPPROTO_TCP, TCP_NODELAY, config->nodelay) < 0)
 		return -1;
 	if (!is_first && set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1) < 0)
+		return -1;
+	*ret_step = "set the congestion control of";
+	if (config->congestion != NULL && set_congestion(fd, config->congestion) < 0)
 		return -1;
 	*ret_step = "bind";
 	if (bind(fd, address, endpoint->address.length) < 0)
@@ -124,6 +146,23 @@ endpoint_grow(struct endpoint *endpoint, const struct listener_config *config,
 	return 0;
 }
 
+int
+endpoint_try(const struct listener_config *config, char *error)
+{
+	if (config->congestion == NULL)
+		return 0;
+	int fd =
+	    socket(config->address.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int rc = fd < 0 ? -1 : set_congestion(fd, config->congestion);
+	if (rc < 0)
+		snprintf(error, CONFIG_ERROR_MAX,
+		    "cannot set the congestion control of %s to %s: %s",
+		    config->address_text, config->congestion, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return rc;
+}
+
 void
 endpoint_adjust(const struct endpoint *endpoint, const struct listener_config *config)
 {
@@ -132,7 +171,9 @@ endpoint_adjust(const struct endpoint *endpoint, const struct listener_config *c
 		if (fd < 0)
 			continue;
 		if (listen(fd, (int)config->backlog) < 0 ||
-		    set_option(fd, IPPROTO_TCP, TCP_NODELAY, config->nodelay) < 0)
+		    set_option(fd, IPPROTO_TCP, TCP_NODELAY, config->nodelay) < 0 ||
+		    (!(endpoint->is_passed && config->congestion == NULL) &&
+			set_congestion(fd, config->congestion) < 0))
 			log_warn("%s: a socket stays as it was", endpoint->name);
 	}
 }

@@ -47,7 +47,11 @@ void endpoint_put(struct endpoint *endpoint, uint32_t slot, int fd);
 /* Adds sockets so that slots [0, slots) have one. 0, or -1 with the error. */
 int endpoint_grow(struct endpoint *endpoint, const struct listener_config *config,
     uint32_t slots, char *error) __attribute__((warn_unused_result));
-/* Makes backlog and nodelay what the configuration says now. */
+/* Whether the kernel would let endpoint_adjust make what the configuration says. 0, or
+ * -1 with one line in error[CONFIG_ERROR_MAX]. */
+int endpoint_try(const struct listener_config *config, char *error)
+    __attribute__((warn_unused_result));
+/* Makes backlog, nodelay and congestion what the configuration says now. */
 void endpoint_adjust(
     const struct endpoint *endpoint, const struct listener_config *config);
 /* Closes the socket of one slot. What waits in its queue is reset: empty it first. */

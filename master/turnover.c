@@ -115,6 +115,8 @@ plan_endpoint(
 {
 	const struct listener_config *listener = &config->listeners[number];
 	if (keep_endpoints(master, listener, number)) {
+		if (endpoint_try(listener, error) < 0)
+			return -1;
 		for (struct endpoint *e = master->endpoints; e != NULL; e = e->next) {
 			if (e->next_listener == number &&
 			    endpoint_grow(e, listener, config->workers, error) < 0)

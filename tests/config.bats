@@ -138,6 +138,8 @@ validate() # SCHEMA FILE...: by python3-jsonschema; comments are taken away befo
 		':1:57: "listeners[0].framing" is "lines"; "stream", "line" or "length32" was wanted'
 	refuses '{ "listeners": [ { "address": "127.0.0.1:1", "backlog": 0 } ] }' \
 		':1:57: "listeners[0].backlog" is 0; a whole number from 1 to 1048576 was wanted'
+	refuses '{ "listeners": [ { "address": "127.0.0.1:1", "congestion": "new reno" } ] }' \
+		':1:60: "listeners[0].congestion": "new reno" is no name of a congestion control; up to 15 letters, digits, "_" and "-" were wanted'
 	refuses '{ "listeners": [ { "address": "127.0.0.1:1", "allow": "::1" } ] }' \
 		':1:55: "listeners[0].allow" is "::1"; a list of 0 to 1024 strings was wanted'
 	refuses '{ "listeners": [ { "address": "*:1" },\n { "address": "*:2", "allow": [ "10.0.0.0/40" ] } ] }' \
