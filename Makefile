@@ -35,15 +35,16 @@ FOLDERS := lib proto conf worker master client
 SOURCES := $(sort $(wildcard $(addsuffix /*.c,$(FOLDERS))))
 HEADERS := $(sort $(wildcard $(addsuffix /*.h,$(FOLDERS))))
 # Each program is its main.c and what it calls of everything else.
-MAINS := master/main.c client/main.c
+MAINS := master/main.c master/yodelctl.c client/main.c
 PARTS := $(filter-out $(MAINS),$(SOURCES))
 PARTS_O := $(PARTS:%.c=$B/obj/%.o)
-PROGRAMS := $B/yodeld $B/yodel
+PROGRAMS := $B/yodeld $B/yodelctl $B/yodel
 
 .PHONY: all
 all: $(PROGRAMS) ## build the programs (CC=clang, SANITIZE=address,undefined, WERROR=1)
 
 $B/yodeld: $B/obj/master/main.o $B/yodel.a
+$B/yodelctl: $B/obj/master/yodelctl.o $B/yodel.a
 $B/yodel: $B/obj/client/main.o $B/yodel.a
 $(PROGRAMS):
 	$(call say,LINK)$(CC) $(all_cflags) $(LDFLAGS) -o $@ $^ $(all_libs)
@@ -123,7 +124,7 @@ format: ## lay out the C sources with clang-format
 install: all ## install below $(DESTDIR)$(PREFIX)
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin
 	install -m 755 $B/yodeld $(DESTDIR)$(PREFIX)/sbin/
-	install -m 755 $B/yodel $(DESTDIR)$(PREFIX)/bin/
+	install -m 755 $B/yodel $B/yodelctl $(DESTDIR)$(PREFIX)/bin/
 	install -d $(DESTDIR)$(PREFIX)/share/doc/yodel/examples
 	install -m 644 README.md CHANGELOG.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/yodel/
 	install -m 644 conf/examples/*.json $(DESTDIR)$(PREFIX)/share/doc/yodel/examples/
