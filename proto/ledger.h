@@ -134,6 +134,13 @@ ledger_count(struct ledger_block *block, enum ledger_counter counter, uint64_t n
 	    c, atomic_load_explicit(c, memory_order_relaxed) + n, memory_order_release);
 }
 
+/* What the one writer has counted. */
+static inline uint64_t
+ledger_read(const struct ledger_block *block, enum ledger_counter counter)
+{
+	return atomic_load_explicit(&block->counters[counter], memory_order_relaxed);
+}
+
 static inline void
 ledger_count_closed(struct ledger_block *block, enum close_reason reason)
 {

@@ -126,8 +126,20 @@ on_peer_closed(struct connection *connection)
 		connection_finish(connection, CLOSE_PEER_CLOSED);
 }
 
+/* Whether an edge may have told of more than the bytes just read: libevent tells a
+ * reset as no more than readable. Sending finds it; where nothing was sent, reading
+ * must. */
+static bool
+hides_reset(const struct connection *connection, uint64_t sent_before)
+{
+	const struct worker *worker = connection->listener->worker;
+	return worker->edge_events != 0 && connection->output == NULL &&
+	    ledger_read(worker->block, LEDGER_BYTES_SENT) == sent_before;
+}
+
 /* Reads what is there, in bounds. A read that does not fill the buffer has emptied the
- * socket (epoll(7)), unless the peer's half-close waits behind: `is_closed` says so. */
+ * socket (epoll(7)), unless the peer's half-close waits behind (`is_closed` says so) or
+ * its reset. */
 static void
 on_readable(struct connection *connection, int fd, bool is_closed)
 {
@@ -145,9 +157,11 @@ on_readable(struct connection *connection, int fd, bool is_closed)
 		}
 		connection->active_ms = worker->now_ms;
 		ledger_count(worker->block, LEDGER_BYTES_RECEIVED, (uint64_t)n);
+		uint64_t sent = ledger_read(worker->block, LEDGER_BYTES_SENT);
 		if (!respond_fresh(connection, worker->input, (size_t)n))
 			return;
-		bool may_have_more = (n == WORKER_INPUT_BYTES || is_closed) &&
+		bool may_have_more = (n == WORKER_INPUT_BYTES || is_closed ||
+					 hides_reset(connection, sent)) &&
 		    connection->phase == CONNECTION_SERVING &&
 		    !connection->reading_paused;
 		if (!may_have_more)
