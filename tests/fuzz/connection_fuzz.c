@@ -211,7 +211,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	one_worker_start(&peer.w, peer.reply->text, (enum framing)(data[0] % 3),
 	    (uint64_t)data[2] + 1, (uint64_t)data[3] * 64);
-	open_unix_pair(fds, data[4] % 2 == 0 ? 0 : 4608);
+	if (data[4] & 2)
+		peer.w.worker.edge_events = 0;
+	open_unix_pair(fds, data[4] & 1 ? 4608 : 0);
 	peer.fd = fds[0];
 	one_worker_serve(&peer.w, fds[1]);
 	for (size_t at = HEADER_BYTES; at < size;) {

@@ -70,6 +70,8 @@ one_worker_start(struct one_worker *w, const char *reply, enum framing framing,
 	w->worker.batch = malloc(WORKER_INPUT_BYTES);
 	w->worker.spare_fd = -1;
 	must(w->worker.base && w->worker.input && w->worker.batch);
+	/* As worker.c does with epoll; a test may set it to 0, as with poll. */
+	w->worker.edge_events = EV_ET | EV_CLOSED;
 	w->listener = (struct listener){
 		.worker = &w->worker,
 		.config = &w->listener_config,

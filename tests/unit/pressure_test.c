@@ -56,6 +56,7 @@ check_bounded(const char *reply, enum framing framing, uint8_t filler)
 	size_t said = flood(&w, fds[0], &most);
 	struct connection *connection = one_worker_connection(&w);
 	assert_true(connection->reading_paused);
+	assert_false(event_pending(&connection->event, EV_READ, NULL));
 	assert_true(said > one_worker_count(&w, LEDGER_BYTES_RECEIVED));
 	/* A reply as long as a read's may be made beyond a batch that was sent. */
 	assert_in_range(most, MAX_PENDING, MAX_PENDING + 2 * WORKER_INPUT_BYTES);
@@ -209,12 +210,11 @@ test_a_silent_connection_is_closed_after_idle_and_not_before(void **state)
 	open_tcp_pair(fds, 0);
 	one_worker_serve(&w, fds[1]);
 	uint64_t since_ms = 0;
-	for (int i = 0; i < 4; i++) {
+	for (int i = 0; i < 4 && w.worker.pool.count == 1; i++) {
 		since_ms = one_worker_clock_ms();
 		assert_int_equal(send(fds[0], "x", 1, 0), 1);
 		while (one_worker_clock_ms() - since_ms < 200)
 			one_worker_turn(&w);
-		assert_int_equal(w.worker.pool.count, 1);
 	}
 	assert_true(one_worker_until(&w, w.worker.pool.count == 0));
 	assert_in_range(one_worker_clock_ms() - since_ms, 300, 5000);
