@@ -156,19 +156,30 @@ says() # EXPRESSION
 	says 'm["sent"] == 100 and r["elapsed_s"] > 0.4'
 }
 
-@test "what a standing server delays is in the open loop's figures from the intended time" {
-	start_liar stall --time 0.3 --period 1
-	call -c 10 -R 500 -d 3s --size 64 --timeout 5s "127.0.0.1:$LIAR_PORT"
+# The server stands for 0.2 s in each 0.5 s. Whoever is to be served then waits for what is
+# left of it: the part of all messages that waits longer than x is (0.2 s - x) / 0.5 s.
+@test "the open loop's percentiles are the true ones of a server that stalls, within 2 %" {
+	start_liar stall --time 0.2 --period 0.5
+	# Another load on this machine can spoil a try, but no generator that lies passes one.
+	for _ in 1 2 3 4 5; do
+		call -c 10 -R 1000 -d 3s --size 64 --timeout 5s "127.0.0.1:$LIAR_PORT"
+		[ "$status" = 0 ]
+		says 'm["sent"] == 3000 and m["verified"] == 3000'
+		if says 'all(abs(t["response"][name] / 1e9 / (0.2 - part * 0.5) - 1) < 0.02
+			for name, part in (("p90_ns", 0.1), ("p99_ns", 0.01)))'; then
+			return 0
+		fi
+	done
+	false
+}
+
+@test "the closed loop hides what the server's stalls do to those who did not come" {
+	start_liar stall --time 0.2 --period 0.5
+	call -c 10 -d 2s --size 64 --timeout 5s "127.0.0.1:$LIAR_PORT"
 	[ "$status" = 0 ]
-	says 'm["sent"] == 1500 and m["verified"] == 1500'
-	# Three tenths of the arrivals fall into the stalls and wait for what is left of them:
-	# of all, the part that waits longer than x s is 0.3 - x.
-	says 'abs(t["response"]["p90_ns"] / 1e9 - 0.2) < 0.06'
-	says 'abs(t["response"]["p99_ns"] / 1e9 - 0.29) < 0.06'
-	# The closed loop hides it: ten connections wait once for each stall, and the messages
-	# that were not sent meanwhile are in no figure.
-	call -c 10 -d 3s --size 64 --timeout 5s "127.0.0.1:$LIAR_PORT"
-	says 't["response"]["p99_ns"] < 100e6 and t["response"]["max_ns"] > 200e6'
+	# Two messages in five would have waited; of those that were sent, hardly one in a
+	# hundred did: ten for each stall.
+	says 't["response"]["p90_ns"] < 50e6 and t["response"]["max_ns"] > 150e6'
 }
 
 @test "what is unanswered at the end of the drain is lost, with its age" {
