@@ -106,6 +106,7 @@ demo: all ## see it work: a server, the two-socket test, 10,000 sockets
 .PHONY: bench
 bench: all $(BENCHES) ## cost of a message beside a raw epoll server, as JSON and Markdown
 	@tests/bench/run
+	@tests/bench/client
 
 .PHONY: instructions
 instructions: all $(BENCHES) ## user-mode instructions for each message, by function

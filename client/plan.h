@@ -124,7 +124,8 @@ struct plan {
 	/* where from */
 	struct plan_list source_texts; /* "ADDRESS[/PREFIX]", as given */
 	bool source_auto;              /* addresses of 127.0.0.0/8 are added */
-	uint32_t source_count;         /* addresses in use; 0: the kernel's choice */
+	uint32_t source_count; /* addresses of this rank; 0: the kernel's choice */
+	uint32_t source_first; /* the first of them, among all */
 
 	/* patience */
 	uint64_t timeout_ns;

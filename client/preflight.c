@@ -84,18 +84,19 @@ check_ports(struct check *check)
 	uint64_t sources = plan->source_count > 0 ? plan->source_count : 1;
 	uint64_t room = check->facts->ports * sources * plan->target_count;
 
-	if (check->facts->ports == 0 || plan->connections <= room)
+	if (check->facts->ports == 0 || plan->rank_connections <= room)
 		return;
 	uint64_t each = check->facts->ports * plan->target_count;
-	uint64_t missing = (plan->connections + each - 1) / each;
+	uint64_t missing = (plan->rank_connections + each - 1) / each;
 	tell(check, true,
 	    "%u connections need as many ports, %" PRIu64
 	    " source address%s with %" PRIu64 " ports to %u target%s have %" PRIu64
 	    "; mend with: --source-ip (%" PRIu64
 	    " addresses), more targets, or sysctl -w "
 	    "net.ipv4.ip_local_port_range=\"1024 65535\"",
-	    plan->connections, sources, sources > 1 ? "es" : "", check->facts->ports,
-	    plan->target_count, plan->target_count > 1 ? "s" : "", room, missing);
+	    plan->rank_connections, sources, sources > 1 ? "es" : "",
+	    check->facts->ports, plan->target_count, plan->target_count > 1 ? "s" : "",
+	    room, missing);
 }
 
 static void

@@ -90,10 +90,22 @@ check_given(struct plan *plan, char *error)
 	return 0;
 }
 
-int
-source_check(struct plan *plan, char *error)
+/* Each rank has its own addresses, as long as there is one for each. */
+static void
+take_share(struct plan *plan)
 {
-	plan->source_count = 0;
+	uint64_t all = plan->source_count;
+
+	if (all < plan->ranks)
+		return;
+	plan->source_first = (uint32_t)(all * plan->rank / plan->ranks);
+	plan->source_count =
+	    (uint32_t)(all * (plan->rank + 1) / plan->ranks) - plan->source_first;
+}
+
+static int
+count_sources(struct plan *plan, char *error)
+{
 	if (plan->source_texts.count > 0)
 		return check_given(plan, error);
 	for (uint32_t i = 0; i < plan->target_count; i++)
@@ -107,13 +119,24 @@ source_check(struct plan *plan, char *error)
 	return 0;
 }
 
+int
+source_check(struct plan *plan, char *error)
+{
+	plan->source_count = plan->source_first = 0;
+	if (count_sources(plan, error) != 0)
+		return -1;
+	take_share(plan);
+	return 0;
+}
+
 bool
 source_of(const struct plan *plan, uint32_t connection, struct address *ret)
 {
 	if (plan->source_count == 0)
 		return false;
 	/* Neighbours call different targets: they may share an address. */
-	uint32_t index = connection / plan->target_count % plan->source_count;
+	uint32_t index =
+	    plan->source_first + connection / plan->target_count % plan->source_count;
 	if (plan->source_auto) {
 		struct sockaddr_in *in = (void *)&ret->storage;
 		*ret = (struct address){ .length = sizeof(*in) };

@@ -20,9 +20,9 @@
  * (net.ipv4.ip_local_port_range). */
 uint32_t source_ports(void);
 
-/* Fills plan->source_count: the addresses of --source-ip, or as many of 127.0.0.0/8 as
- * the connections need when all targets are on IPv4 loopback. 0, or -1 with one line.
- */
+/* Fills plan->source_count and source_first: this rank's share of the addresses of
+ * --source-ip, or of as many of 127.0.0.0/8 as all connections need when all targets
+ * are on IPv4 loopback. 0, or -1 with one line. */
 int source_check(struct plan *plan, char *error) __attribute__((warn_unused_result));
 
 /* The address that a connection calls from; false when the kernel may choose. */

@@ -260,6 +260,33 @@ loopback_gets_more_source_addresses_when_ports_run_short(void **state)
 	plan_finish(&plan);
 }
 
+static void
+each_rank_calls_from_addresses_of_its_own(void **state)
+{
+	char error[PLAN_ERROR_MAX], text[ADDRESS_TEXT_MAX], rank[8];
+	bool seen[8] = { false };
+
+	(void)state;
+	for (int r = 0; r < 3; r++) {
+		struct plan plan;
+		struct address source;
+		snprintf(rank, sizeof(rank), "%d/3", r);
+		assert_int_equal(PLAN_OF(&plan, error, "-c", "30", "--rank", rank,
+				     "--source-ip", "10.0.0.0/29", "127.0.0.1:7"),
+		    0);
+		for (uint32_t i = 0; i < plan.source_count; i++) {
+			assert_true(source_of(&plan, plan.rank_first + i, &source));
+			int last = address_format(&source, text)[7] - '0';
+			assert_in_range(last, 1, 6);
+			assert_false(seen[last]);
+			seen[last] = true;
+		}
+		plan_finish(&plan);
+	}
+	for (int last = 1; last <= 6; last++)
+		assert_true(seen[last]);
+}
+
 int
 main(void)
 {
