@@ -297,6 +297,7 @@ main(void)
 		cmocka_unit_test(ranks_and_processes_share_every_connection_once),
 		cmocka_unit_test(a_rank_is_read_from_the_scheduler),
 		cmocka_unit_test(a_start_is_read_in_every_form),
+		cmocka_unit_test(each_rank_calls_from_addresses_of_its_own),
 		cmocka_unit_test(constant_arrivals_do_not_drift),
 		cmocka_unit_test(
 		    poisson_arrivals_have_the_mean_and_the_spread_of_poisson),
