@@ -27,7 +27,7 @@ teardown()
 {
 	end_spawned
 	# A worker that a sanitizer ended is replaced: nothing else may have noticed.
-	! grep -E 'Sanitizer|runtime error:' "$BATS_TEST_TMPDIR"/*.log 2>/dev/null
+	! grep -h -A25 -E 'Sanitizer: |runtime error:' "$BATS_TEST_TMPDIR"/*.log 2>/dev/null
 }
 
 # wait_until [-t SECONDS] COMMAND [ARG...] - until it succeeds; fails the test after 20 s.
