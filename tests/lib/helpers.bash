@@ -54,7 +54,10 @@ spawn()
 {
 	local name=$1
 	shift
-	"$@" </dev/null >"$name.out" 2>"$name.log" 3>&- &
+	# Emptied here, not by the child: who waits for a word must not find an old one.
+	: >"$name.out"
+	: >"$name.log"
+	"$@" </dev/null >>"$name.out" 2>>"$name.log" 3>&- &
 	SPAWNED=$!
 	echo $SPAWNED >"$name.pid"
 	echo $SPAWNED >>"$BATS_TEST_TMPDIR/spawned"
