@@ -210,7 +210,7 @@ endpoint_turn_away(const struct endpoint *endpoint)
 {
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
 		if (endpoint->fds[i] >= 0 && listening_turn_away(endpoint->fds[i]) < 0)
-			log_warn(
+			log_debug(
 			    "%s: new connections are not turned away", endpoint->name);
 	}
 }

@@ -25,6 +25,7 @@
 /* A listener is empty when nobody came for this long: a handshake that began before the
  * listener stopped getting new ones has ended, or is given up, by then. */
 #define EMPTY_QUIET_MS 200
+#define EMPTY_TURNS_MAX 5
 
 static const struct timeval pause_time = { .tv_usec = PAUSE_MS * 1000 };
 static const struct timeval quiet_time = { .tv_usec = EMPTY_QUIET_MS * 1000 };
@@ -197,6 +198,25 @@ listener_close(struct listener *listener)
 	listener->fd = -1;
 }
 
+/* Where the kernel does not turn new ones away for us (it may ask for CAP_NET_ADMIN),
+ * they never end: then a few turns must do. */
+static bool
+is_still_coming(struct listener *listener)
+{
+	if (listener->worker->accept_paused)
+		return true;
+	return listener->heard && listener->empty_turns++ < EMPTY_TURNS_MAX;
+}
+
+/* At most a full queue: others may go on coming. */
+static void
+take_who_waits(struct listener *listener)
+{
+	uint32_t most = listener->config->backlog + 1;
+	while (most-- > 0 && accept_one(listener))
+		;
+}
+
 /* Looks again and again until each listener that empties was quiet for one whole turn.
  */
 static void
@@ -210,10 +230,11 @@ on_emptying(evutil_socket_t fd, short what, void *argument)
 		struct listener *listener = &worker->listeners[i];
 		if (!listener->emptying || listener->fd < 0)
 			continue;
-		if (listener->heard || worker->accept_paused) {
+		if (is_still_coming(listener)) {
 			listener->heard = false;
 			again = true;
 		} else {
+			take_who_waits(listener);
 			listener_close(listener);
 		}
 	}
@@ -269,10 +290,7 @@ acceptor_empty_once(struct worker *worker, unsigned which)
 		struct listener *listener = &worker->listeners[i];
 		if (listener->fd < 0 || which != listener->number)
 			continue;
-		/* At most a full queue: others may go on coming. */
-		uint32_t most = listener->config->backlog + 1;
-		while (most-- > 0 && accept_one(listener))
-			;
+		take_who_waits(listener);
 		listener_close(listener);
 	}
 }
@@ -283,7 +301,7 @@ acceptor_empty_alone(struct worker *worker)
 	for (size_t i = 0; i < worker->listener_count; i++) {
 		int fd = worker->listeners[i].fd;
 		if (fd >= 0 && listening_turn_away(fd) < 0)
-			log_warn("new connections are not turned away");
+			log_debug("new connections are not turned away");
 	}
 	acceptor_empty(worker, CHANNEL_ALL);
 }

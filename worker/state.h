@@ -28,12 +28,13 @@ struct output;
 struct listener {
 	struct worker *worker;
 	const struct listener_config *config;
-	size_t number;      /* in the configuration */
-	struct event event; /* readable: somebody waits in the accept queue */
-	int fd;             /* -1 once closed */
-	bool is_bytewise;   /* framing and reply work on each byte alone */
-	bool emptying;      /* closes when nobody came for a while */
-	bool heard;         /* somebody came since the emptying timer last looked */
+	size_t number;        /* in the configuration */
+	struct event event;   /* readable: somebody waits in the accept queue */
+	int fd;               /* -1 once closed */
+	bool is_bytewise;     /* framing and reply work on each byte alone */
+	bool emptying;        /* closes when nobody came for a while */
+	bool heard;           /* somebody came since the emptying timer last looked */
+	unsigned empty_turns; /* that the emptying timer looked */
 };
 
 struct worker {
