@@ -35,15 +35,16 @@ FOLDERS := lib proto conf worker master client
 SOURCES := $(sort $(wildcard $(addsuffix /*.c,$(FOLDERS))))
 HEADERS := $(sort $(wildcard $(addsuffix /*.h,$(FOLDERS))))
 # Each program is its main.c and what it calls of everything else.
-MAINS := master/main.c client/main.c
+MAINS := master/main.c master/yodelctl.c client/main.c
 PARTS := $(filter-out $(MAINS),$(SOURCES))
 PARTS_O := $(PARTS:%.c=$B/obj/%.o)
-PROGRAMS := $B/yodeld $B/yodel
+PROGRAMS := $B/yodeld $B/yodelctl $B/yodel
 
 .PHONY: all
 all: $(PROGRAMS) ## build the programs (CC=clang, SANITIZE=address,undefined, WERROR=1)
 
 $B/yodeld: $B/obj/master/main.o $B/yodel.a
+$B/yodelctl: $B/obj/master/yodelctl.o $B/yodel.a
 $B/yodel: $B/obj/client/main.o $B/yodel.a
 $(PROGRAMS):
 	$(call say,LINK)$(CC) $(all_cflags) $(LDFLAGS) -o $@ $^ $(all_libs)
@@ -120,20 +121,57 @@ deps: ## install what build and tests need (ONLY=build: the build alone)
 format: ## lay out the C sources with clang-format
 	clang-format -i $(SOURCES) $(HEADERS) $(wildcard tests/unit/*.[ch] tests/fuzz/*.[ch] tests/bench/*.[ch])
 
-.PHONY: install
-install: all ## install below $(DESTDIR)$(PREFIX)
-	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin
-	install -m 755 $B/yodeld $(DESTDIR)$(PREFIX)/sbin/
-	install -m 755 $B/yodel $(DESTDIR)$(PREFIX)/bin/
-	install -d $(DESTDIR)$(PREFIX)/share/doc/yodel/examples
-	install -m 644 README.md CHANGELOG.md LICENSE $(DESTDIR)$(PREFIX)/share/doc/yodel/
-	install -m 644 conf/examples/*.json $(DESTDIR)$(PREFIX)/share/doc/yodel/examples/
+# Where things go. An existing configuration is never touched.
+BINDIR ?= $(PREFIX)/bin
+SBINDIR ?= $(PREFIX)/sbin
+DATADIR ?= $(PREFIX)/share
+DOCDIR ?= $(DATADIR)/doc/yodel
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
+at_home = sed -e 's|/usr/sbin/|$(SBINDIR)/|' -e 's|/usr/bin/|$(BINDIR)/|' \
+	-e 's|/etc/yodel/|$(SYSCONFDIR)/|' $(1) >$(DESTDIR)$(2)/$(notdir $(1)) && \
+	chmod 644 $(DESTDIR)$(2)/$(notdir $(1))
+# Manual pages: their section is where they end. $(1): pages
+install_pages = for page in $(1); do \
+	install -D -m 644 -t $(DESTDIR)$(DATADIR)/man/man$${page\#\#*.} $$page || exit; done
+SERVER_PAGES := $(wildcard master/*.[18] conf/*.5)
+CLIENT_PAGES := $(wildcard client/*.1)
+
+.PHONY: install install-server install-client
+install: install-server install-client ## install below $(DESTDIR)$(PREFIX)
+	install -D -m 644 -t $(DESTDIR)$(DOCDIR) README.md CHANGELOG.md LICENSE
+
+install-server: all
+	install -D -m 755 -t $(DESTDIR)$(SBINDIR) $B/yodeld
+	install -D -m 755 -t $(DESTDIR)$(BINDIR) $B/yodelctl
+	install -D -m 644 -t $(DESTDIR)$(DATADIR)/yodel conf/yodeld.schema.json
+	install -d $(DESTDIR)$(SYSCONFDIR) $(DESTDIR)$(UNITDIR)
+	[ -e $(DESTDIR)$(SYSCONFDIR)/yodeld.json ] || \
+		install -m 644 conf/yodeld.json $(DESTDIR)$(SYSCONFDIR)/
+	ln -sf $(DATADIR)/yodel/yodeld.schema.json $(DESTDIR)$(SYSCONFDIR)/
+	$(call at_home,packaging/systemd/yodeld.service,$(UNITDIR))
+	$(call at_home,packaging/systemd/yodeld.socket,$(UNITDIR))
+	install -D -m 644 -t $(DESTDIR)$(SYSUSERSDIR) packaging/sysusers.d/yodel.conf
+	install -D -m 644 -t $(DESTDIR)$(DOCDIR)/examples conf/examples/*.json \
+		packaging/systemd/privileged-port.conf
+	@$(call install_pages,$(SERVER_PAGES))
+
+install-client: all
+	install -D -m 755 -t $(DESTDIR)$(BINDIR) $B/yodel
+	install -D -m 644 -t $(DESTDIR)$(DATADIR)/yodel client/result.schema.json
+	@$(call install_pages,$(CLIENT_PAGES))
 
 .PHONY: dist
 dist: ## build/yodel-VERSION.tar.gz of what is committed
 	@mkdir -p build
 	git archive --prefix=yodel-$(VERSION)/ -o build/yodel-$(VERSION).tar.gz HEAD
 	@echo build/yodel-$(VERSION).tar.gz
+
+.PHONY: deb rpm
+deb: ## Debian packages of what is committed, in build/deb/
+	@packaging/make-deb
+rpm: ## rpm packages of what is committed, in build/rpm/
+	@packaging/make-rpm $(VERSION)
 
 .PHONY: clean
 clean: ## remove build/

@@ -30,6 +30,15 @@ extern const char
 enum seccomp_use { SECCOMP_ON, SECCOMP_LOG, SECCOMP_OFF };
 extern const char *const seccomp_names[]; /* by enum seccomp_use, NULL at the end */
 
+/* How a listener's connections spread over the workers. */
+enum balance {
+	BALANCE_HASH, /* by the kernel's hash of the addresses */
+	BALANCE_CPU,  /* worker i takes who arrives on CPU i */
+	BALANCE_MOVE, /* by hash, and long-lived ones are evened out (master/balance.c)
+		       */
+};
+extern const char *const balance_names[]; /* by enum balance, NULL at the end */
+
 struct listener_config {
 	char *address_text; /* as it was given: the name of the listener */
 	struct address address;
@@ -39,6 +48,7 @@ struct listener_config {
 	uint64_t max_message; /* bytes of payload; limits.max_message unless given */
 	uint32_t backlog;     /* connections in the accept queue of each worker */
 	bool nodelay;
+	enum balance balance;
 	char *congestion;     /* tcp(7), TCP_CONGESTION; NULL: the system's default */
 	struct prefix *allow; /* empty: everybody */
 	char **allow_texts;   /* as they were given */

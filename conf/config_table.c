@@ -18,6 +18,7 @@
 #define PREFIX_PATTERN "^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$"
 #define REPLY_PATTERN "^(echo|upper)(,suffix=|$)|^fixed=|^discard$"
 
+const char *const balance_names[] = { "hash", "cpu", "move", NULL };
 const char *const event_method_names[] = { "auto", "epoll", "poll", "select", NULL };
 const char *const seccomp_names[] = { "on", "log", "off", NULL };
 
@@ -160,6 +161,18 @@ static const struct setting listener_rows[] = {
 	    .type = SETTING_BOOL,
 	    LISTENER(nodelay),
 	    .initial = "true" },
+	{ .name = "balance",
+	    .help = "Which worker gets a connection: the kernel's choice by hash "
+		    "(hash); the "
+		    "worker with the number of the CPU that it arrives on, for pinned "
+		    "workers "
+		    "(cpu; wrong where all clients sit on one CPU); by hash, and the "
+		    "master "
+		    "evens out what stays open (move).",
+	    .type = SETTING_ENUM,
+	    LISTENER(balance),
+	    .initial = "hash",
+	    .names = balance_names },
 	{ .name = "congestion",
 	    .help = "Congestion control of its connections, as \"reno\"; empty is the "
 		    "system's default.",

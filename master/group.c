@@ -8,36 +8,62 @@
 
 #include "lib/log.h"
 
-/* The program: A = random % count; return the A-th of the indexes. */
+/* Take a number modulo the takers, and return the index of that one. */
 enum { HEAD = 2, PER_INDEX = 2 };
 
+/* Indexes of the sockets that take new connections, in the order of their slots: the
+ * i-th is the one of the i-th pinned worker. */
 static uint32_t
 list_takers(
     const struct endpoint *endpoint, const bool *takes_new, uint32_t *ret_indexes)
 {
-	uint32_t count = 0;
-	for (uint32_t i = 0; i < endpoint->group_count; i++) {
-		if (takes_new[endpoint->group[i]])
-			ret_indexes[count++] = i;
+	uint32_t index_of[LEDGER_SLOTS], count = 0;
+	for (uint32_t i = 0; i < LEDGER_SLOTS; i++)
+		index_of[i] = UINT32_MAX;
+	for (uint32_t i = 0; i < endpoint->group_count; i++)
+		index_of[endpoint->group[i]] = i;
+	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
+		if (takes_new[i] && index_of[i] != UINT32_MAX)
+			ret_indexes[count++] = index_of[i];
 	}
 	return count;
 }
 
-static int
-attach(int fd, const uint32_t *indexes, uint32_t count)
+static bool
+are_in_order(const uint32_t *indexes, uint32_t count)
 {
-	struct sock_filter code[HEAD + LEDGER_SLOTS * PER_INDEX + 1];
+	uint32_t i = 0;
+	while (i < count && indexes[i] == i)
+		i++;
+	return i == count;
+}
+
+static uint16_t
+write_table(struct sock_filter *code, const uint32_t *indexes, uint32_t count)
+{
 	uint16_t at = 0;
-	code[at++] = (struct sock_filter)BPF_STMT(
-	    BPF_LD | BPF_W | BPF_ABS, (uint32_t)(SKF_AD_OFF + SKF_AD_RANDOM));
-	code[at++] = (struct sock_filter)BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, count);
 	for (uint32_t i = 0; i < count; i++) {
 		code[at++] =
 		    (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, i, 0, 1);
 		code[at++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, indexes[i]);
 	}
 	code[at++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, indexes[0]);
-	struct sock_fprog program = { .len = at, .filter = code };
+	return at;
+}
+
+static int
+attach(int fd, const uint32_t *indexes, uint32_t count, bool by_cpu)
+{
+	uint32_t number = (uint32_t)SKF_AD_OFF + (by_cpu ? SKF_AD_CPU : SKF_AD_RANDOM);
+	struct sock_filter code[HEAD + LEDGER_SLOTS * PER_INDEX + 1] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, number),
+		BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, count),
+		BPF_STMT(BPF_RET | BPF_A, 0),
+	};
+	uint16_t length = HEAD + 1;
+	if (!are_in_order(indexes, count))
+		length = HEAD + write_table(code + HEAD, indexes, count);
+	struct sock_fprog program = { .len = length, .filter = code };
 	return setsockopt(
 	    fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof(program));
 }
@@ -52,20 +78,23 @@ detach(int fd)
 }
 
 void
-group_steer(struct endpoint *endpoint, const bool *takes_new)
+group_steer(struct endpoint *endpoint, const bool *takes_new, bool by_cpu)
 {
+	static const bool all[LEDGER_SLOTS] = { [0 ... LEDGER_SLOTS - 1] = true };
 	uint32_t indexes[LEDGER_SLOTS];
-	uint32_t count = list_takers(endpoint, takes_new, indexes);
 	if (endpoint->group_count == 0)
 		return;
+	uint32_t count = list_takers(endpoint, takes_new, indexes);
+	if (count == 0)
+		count = list_takers(endpoint, all, indexes);
 	int fd = endpoint->fds[endpoint->group[0]];
 	int rc = 0;
-	if (count == 0 || count == endpoint->group_count) {
+	if (count == endpoint->group_count && !by_cpu) {
 		if (endpoint->is_steered)
 			rc = detach(fd);
 		endpoint->is_steered = false;
 	} else {
-		rc = attach(fd, indexes, count);
+		rc = attach(fd, indexes, count, by_cpu);
 		endpoint->is_steered = true;
 	}
 	if (rc < 0)

@@ -53,8 +53,11 @@ slot_steer(struct master *master)
 		    slot->failures >= CRASH_LOOP && slot->state != SLOT_SERVING;
 		takes_new[i] = i < master->slot_count && !is_failing;
 	}
+	const struct listener_config *listeners = master->config.listeners;
 	for (struct endpoint *e = master->endpoints; e != NULL; e = e->next) {
-		group_steer(e, takes_new);
+		bool by_cpu =
+		    e->listener >= 0 && listeners[e->listener].balance == BALANCE_CPU;
+		group_steer(e, takes_new, by_cpu);
 	}
 }
 

@@ -1,0 +1,23 @@
+/*
+ * ctl_http.h - one request to a running yodeld over its Unix socket, and the answer.
+ */
+#ifndef MASTER_CTL_HTTP_H
+#define MASTER_CTL_HTTP_H
+
+#include <stddef.h>
+
+struct ctl_answer {
+	int status; /* of HTTP */
+	char *body; /* heap, with a NUL at its end; owned by the caller */
+};
+
+#define CTL_ERROR_MAX 256
+
+/* Blocks until the answer is there, at most `patience_s` for each step. 0, or -1 with
+ * one line in error[CTL_ERROR_MAX]: nobody answers there. */
+int ctl_http_ask(const char *socket, const char *method, const char *target,
+    int patience_s, struct ctl_answer *ret, char *error)
+    __attribute__((warn_unused_result));
+void ctl_http_finish(struct ctl_answer *answer);
+
+#endif

@@ -1,0 +1,129 @@
+#include "master/ctl_options.h"
+
+#include <argp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sysexits.h>
+
+#define DEFAULT_SOCKET "/run/yodel/control.sock"
+#define INTERVAL_MIN_S 0.05
+#define INTERVAL_MAX_S 3600
+
+static const struct argp_option rows[] = {
+	{ "socket", 's', "PATH", 0,
+	    "The server's admin.socket (default: " DEFAULT_SOCKET ")", 1 },
+	{ "json", 'j', NULL, 0, "Print what the server answers, as JSON", 1 },
+	{ "frames", 'n', "N", 0, "top: end after so many views", 2 },
+	{ "interval", 'i', "SECONDS", 0, "top: time between views (1)", 2 },
+	{ "help", 'h', NULL, 0, "Print this and exit", -1 },
+	{ "version", 'V', NULL, 0, "Print the version and exit", -1 },
+	{ 0 },
+};
+
+static void __attribute__((noreturn))
+complain(const char *option, const char *found, const char *wanted)
+{
+	fprintf(
+	    stderr, "yodelctl: %s: found \"%s\", wanted %s\n", option, found, wanted);
+	exit(EX_USAGE);
+}
+
+static unsigned
+parse_frames(const char *text)
+{
+	char *end;
+	unsigned long frames = strtoul(text, &end, 10);
+	if (*text < '0' || *text > '9' || *end != '\0' || frames > 1000000000)
+		complain("--frames", text, "a number");
+	return (unsigned)frames;
+}
+
+static double
+parse_interval(const char *text)
+{
+	char *end;
+	double seconds = strtod(text, &end);
+	if (end == text || *end != '\0' || !(seconds >= INTERVAL_MIN_S) ||
+	    seconds > INTERVAL_MAX_S)
+		complain("--interval", text, "seconds from 0.05 to 3600");
+	return seconds;
+}
+
+static void
+take_word(struct ctl_options *options, char *word)
+{
+	if (options->command == NULL) {
+		options->command = word;
+	} else if (options->argument == NULL) {
+		options->argument = word;
+	} else {
+		fprintf(stderr, "yodelctl: \"%s\" is one argument too many\n", word);
+		exit(EX_USAGE);
+	}
+}
+
+static error_t
+on_option(int key, char *argument, struct argp_state *state)
+{
+	struct ctl_options *options = state->input;
+	switch (key) {
+	case 's':
+		options->socket = argument;
+		break;
+	case 'j':
+		options->is_json = true;
+		break;
+	case 'n':
+		options->frames = parse_frames(argument);
+		break;
+	case 'i':
+		options->interval_s = parse_interval(argument);
+		break;
+	case 'h':
+		argp_state_help(state, stdout, ARGP_HELP_STD_HELP);
+		break;
+	case 'V':
+		printf("yodelctl %s\n", YODEL_VERSION);
+		exit(EX_OK);
+	case ARGP_KEY_ARG:
+		take_word(options, argument);
+		break;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+	return 0;
+}
+
+void
+ctl_options_parse(int argc, char **argv, struct ctl_options *ret)
+{
+	static const struct argp parser = {
+		.options = rows,
+		.parser = on_option,
+		.args_doc = "COMMAND",
+		.doc =
+		    "Asks and steers a running yodeld.\v"
+		    "Commands that look:\n"
+		    "  status       one glance\n"
+		    "  stats        all counters, listeners, what the kernel lost\n"
+		    "  workers      a line for each worker\n"
+		    "  config       the effective configuration\n"
+		    "  top          a live view; q ends it\n"
+		    "\n"
+		    "Commands that steer; each waits for the outcome:\n"
+		    "  reload       a new generation with the file as it is now\n"
+		    "  scale N      so many workers\n"
+		    "  upgrade      the program on disk takes over\n"
+		    "  stop         drain, and end\n"
+		    "  log LEVEL    error, warn, info or debug from now on\n"
+		    "\n"
+		    "Exit status: 0 done, 1 failed (the reason is on stderr), 64 bad "
+		    "usage, 69 no server answers.",
+	};
+	static char program[] = "yodelctl";
+	if (argc > 0)
+		argv[0] = program;
+	argp_err_exit_status = EX_USAGE;
+	*ret = (struct ctl_options){ .socket = DEFAULT_SOCKET, .interval_s = 1 };
+	argp_parse(&parser, argc, argv, ARGP_NO_HELP, NULL, ret);
+}

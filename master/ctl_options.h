@@ -1,0 +1,21 @@
+/*
+ * ctl_options.h - the command line of yodelctl.
+ */
+#ifndef MASTER_CTL_OPTIONS_H
+#define MASTER_CTL_OPTIONS_H
+
+#include <stdbool.h>
+
+struct ctl_options {
+	const char *socket;
+	bool is_json;
+	const char *command;
+	const char *argument; /* NULL: none was given */
+	unsigned frames;      /* of top; 0: until it is ended */
+	double interval_s;    /* between them */
+};
+
+/* Ends the process with 64 when the line is not understood. */
+void ctl_options_parse(int argc, char **argv, struct ctl_options *ret);
+
+#endif

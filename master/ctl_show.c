@@ -1,0 +1,149 @@
+#include "master/ctl_show.h"
+
+#include <string.h>
+
+#include "lib/units.h"
+
+#include "master/ctl_json.h"
+
+static size_t
+count_serving(const json_t *workers)
+{
+	size_t serving = 0, i;
+	json_t *worker;
+	json_array_foreach((json_t *)workers, i, worker)
+	{
+		serving += strcmp(ctl_json_text(worker, "state"), "serving") == 0;
+	}
+	return serving;
+}
+
+static uint64_t
+uptime_ns(const json_t *stats)
+{
+	return (uint64_t)(json_real_value(json_object_get(stats, "uptime_s")) * 1e9);
+}
+
+void
+ctl_show_status(FILE *out, const json_t *stats)
+{
+	const json_t *workers = json_object_get(stats, "workers");
+	const json_t *totals = json_object_get(stats, "totals");
+	const json_t *change = json_object_get(stats, "last_change");
+	char text[UNITS_TEXT_MAX];
+	fprintf(out, "yodeld %s, process %d, is %s: generation %d, up %s\n",
+	    ctl_json_text(stats, "version"), (int)ctl_json_number(stats, "pid"),
+	    ctl_json_text(stats, "state"), (int)ctl_json_number(stats, "generation"),
+	    units_show_duration(uptime_ns(stats), text));
+	fprintf(out, "%zu of %zu workers serve %s connections", count_serving(workers),
+	    json_array_size(workers),
+	    units_show_count(ctl_json_number(totals, "connections_open"), text));
+	fprintf(out, ", %s messages so far\n",
+	    units_show_count(ctl_json_number(totals, "messages_received"), text));
+	if (ctl_json_number(change, "number") > 0)
+		fprintf(out, "last change%s: %s\n",
+		    json_is_true(json_object_get(change, "ok")) ? "" : " (FAILED)",
+		    ctl_json_text(change, "text"));
+}
+
+/* --- stats --------------------------------------------------------------------------
+ */
+
+static void
+show_number(FILE *out, const char *name, const json_t *value)
+{
+	char text[UNITS_TEXT_MAX];
+	if (json_is_integer(value))
+		fprintf(out, "  %-24s %20s\n", name,
+		    units_show_count((uint64_t)json_integer_value(value), text));
+}
+
+/* Each reason that there was, below the sum of all. */
+static void
+show_closed(FILE *out, const json_t *closed)
+{
+	const char *reason;
+	json_t *value;
+	char text[UNITS_TEXT_MAX];
+	fprintf(out, "  %-24s %20s\n", "connections_closed",
+	    units_show_count(ctl_json_sum(closed), text));
+	json_object_foreach((json_t *)closed, reason, value)
+	{
+		if (json_integer_value(value) > 0)
+			fprintf(out, "    %-22s %20s\n", reason,
+			    units_show_count(
+				(uint64_t)json_integer_value(value), text));
+	}
+}
+
+static void
+show_listeners(FILE *out, const json_t *listeners)
+{
+	size_t i;
+	json_t *listener;
+	fprintf(
+	    out, "\n%-28s %-10s %18s  %s\n", "LISTENER", "FRAMING", "QUEUE", "REPLY");
+	json_array_foreach((json_t *)listeners, i, listener)
+	{
+		char queue[2 * UNITS_TEXT_MAX];
+		snprintf(queue, sizeof(queue), "%llu of %llu",
+		    (unsigned long long)ctl_json_number(listener, "queue_depth"),
+		    (unsigned long long)ctl_json_number(listener, "queue_limit"));
+		fprintf(out, "%-28s %-10s %18s  %s\n",
+		    ctl_json_text(listener, "address"),
+		    ctl_json_text(listener, "framing"), queue,
+		    ctl_json_text(listener, "reply"));
+	}
+}
+
+void
+ctl_show_stats(FILE *out, const json_t *stats)
+{
+	const json_t *totals = json_object_get(stats, "totals");
+	const char *name;
+	json_t *value;
+	ctl_show_status(out, stats);
+	fputc('\n', out);
+	json_object_foreach((json_t *)totals, name, value)
+	{
+		if (json_is_object(value))
+			show_closed(out, value);
+		else
+			show_number(out, name, value);
+	}
+	show_listeners(out, json_object_get(stats, "listeners"));
+	fprintf(out, "\nof the kernel, since it started:\n");
+	json_object_foreach(json_object_get(stats, "kernel"), name, value)
+	{
+		show_number(out, name, value);
+	}
+}
+
+/* --- workers ------------------------------------------------------------------------
+ */
+
+void
+ctl_show_workers(FILE *out, const json_t *stats)
+{
+	size_t i;
+	json_t *worker;
+	fprintf(out, "%4s %8s %-11s %5s %8s %10s %12s %14s %10s\n", "SLOT", "PID",
+	    "STATE", "GEN", "RESTARTS", "OPEN", "ACCEPTED", "MESSAGES", "LOST");
+	json_array_foreach(json_object_get(stats, "workers"), i, worker)
+	{
+		char texts[4][UNITS_TEXT_MAX];
+		const json_t *closed = json_object_get(worker, "connections_closed");
+		fprintf(out, "%4d %8d %-11s %5d %8d %10s %12s %14s %10s\n",
+		    (int)ctl_json_number(worker, "slot"),
+		    (int)ctl_json_number(worker, "pid"), ctl_json_text(worker, "state"),
+		    (int)ctl_json_number(worker, "generation"),
+		    (int)ctl_json_number(worker, "restarts"),
+		    units_show_count(
+			ctl_json_number(worker, "connections_open"), texts[0]),
+		    units_show_count(
+			ctl_json_number(worker, "connections_accepted"), texts[1]),
+		    units_show_count(
+			ctl_json_number(worker, "messages_received"), texts[2]),
+		    units_show_count(ctl_json_number(closed, "worker_lost"), texts[3]));
+	}
+}

@@ -1,0 +1,14 @@
+/*
+ * ctl_show.h - the state of a server as tables for people, from the JSON of /stats.
+ */
+#ifndef MASTER_CTL_SHOW_H
+#define MASTER_CTL_SHOW_H
+
+#include <jansson.h>
+#include <stdio.h>
+
+void ctl_show_status(FILE *out, const json_t *stats);
+void ctl_show_stats(FILE *out, const json_t *stats);
+void ctl_show_workers(FILE *out, const json_t *stats);
+
+#endif

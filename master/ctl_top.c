@@ -1,0 +1,263 @@
+#include "master/ctl_top.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <time.h>
+
+#include "lib/units.h"
+
+#include "master/ctl_http.h"
+#include "master/ctl_json.h"
+#include "master/ctl_terminal.h"
+
+#define PATIENCE_S 10
+
+/* What the server said at one moment. */
+struct sample {
+	json_t *stats; /* NULL: none yet */
+	double at_s;
+};
+
+static double
+now_s(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static int
+take_sample(const struct ctl_options *options, struct sample *ret, char *error)
+{
+	struct ctl_answer answer;
+	if (ctl_http_ask(options->socket, "GET", "/stats", PATIENCE_S, &answer, error) <
+	    0)
+		return -1;
+	ret->stats = json_loads(answer.body, 0, NULL);
+	ret->at_s = now_s();
+	ctl_http_finish(&answer);
+	if (ret->stats != NULL)
+		return 0;
+	snprintf(error, CTL_ERROR_MAX, "the answer is no JSON");
+	return -1;
+}
+
+/* --- the view -----------------------------------------------------------------------
+ */
+
+/* Two moments, and what a counter did between them, each second. */
+struct view {
+	FILE *out;
+	const json_t *now, *before; /* before: NULL in the first view */
+	double elapsed_s;
+};
+
+static uint64_t
+rate(const struct view *view, const json_t *now, const json_t *before, const char *key)
+{
+	uint64_t a = ctl_json_number(before, key), b = ctl_json_number(now, key);
+	if (before == NULL || b < a || view->elapsed_s <= 0)
+		return 0;
+	return (uint64_t)((double)(b - a) / view->elapsed_s + 0.5);
+}
+
+static void
+show_head(const struct view *view)
+{
+	const json_t *change = json_object_get(view->now, "last_change");
+	double uptime_s = json_real_value(json_object_get(view->now, "uptime_s"));
+	char text[UNITS_TEXT_MAX];
+	fprintf(view->out,
+	    "yodeld %s  process %" PRIu64 "  %s  generation %" PRIu64 "  up %s\n",
+	    ctl_json_text(view->now, "version"), ctl_json_number(view->now, "pid"),
+	    ctl_json_text(view->now, "state"), ctl_json_number(view->now, "generation"),
+	    units_show_duration((uint64_t)(uptime_s * 1e9), text));
+	if (ctl_json_number(change, "number") > 0)
+		fprintf(view->out, "%s%s\n",
+		    json_is_true(json_object_get(change, "ok")) ? "" : "FAILED: ",
+		    ctl_json_text(change, "text"));
+}
+
+static void
+show_totals(const struct view *view)
+{
+	const json_t *now = json_object_get(view->now, "totals");
+	const json_t *before = json_object_get(view->before, "totals");
+	char texts[5][UNITS_TEXT_MAX];
+	fprintf(view->out,
+	    "\nconnections %s open, %s/s new   messages %s/s   in %s/s   out %s/s\n",
+	    units_show_count(ctl_json_number(now, "connections_open"), texts[0]),
+	    units_show_count(rate(view, now, before, "connections_accepted"), texts[1]),
+	    units_show_count(rate(view, now, before, "messages_received"), texts[2]),
+	    units_show_size(rate(view, now, before, "bytes_received"), texts[3]),
+	    units_show_size(rate(view, now, before, "bytes_sent"), texts[4]));
+}
+
+/* Ends that somebody should know of, and what the kernel lost before us. */
+static void
+show_losses(const struct view *view)
+{
+	const json_t *closed =
+	    json_object_get(json_object_get(view->now, "totals"), "connections_closed");
+	const json_t *kernel = json_object_get(view->now, "kernel");
+	const json_t *kernel_before = json_object_get(view->before, "kernel");
+	const char *reason;
+	json_t *value;
+	char text[UNITS_TEXT_MAX];
+	fprintf(view->out, "closed:");
+	json_object_foreach((json_t *)closed, reason, value)
+	{
+		if (json_integer_value(value) > 0)
+			fprintf(view->out, "  %s %s", reason,
+			    units_show_count(
+				(uint64_t)json_integer_value(value), text));
+	}
+	fprintf(view->out, "\nkernel: listen overflows %s",
+	    units_show_count(ctl_json_number(kernel, "listen_overflows"), text));
+	fprintf(view->out, " (+%s/s)",
+	    units_show_count(
+		rate(view, kernel, kernel_before, "listen_overflows"), text));
+	fprintf(view->out, ", drops %s",
+	    units_show_count(ctl_json_number(kernel, "listen_drops"), text));
+	fprintf(view->out, " (+%s/s)\n",
+	    units_show_count(rate(view, kernel, kernel_before, "listen_drops"), text));
+}
+
+static void
+show_worker(const struct view *view, const json_t *now, const json_t *before)
+{
+	char texts[6][UNITS_TEXT_MAX];
+	fprintf(view->out,
+	    "%4" PRIu64 " %8" PRIu64 " %-11s %5" PRIu64 " %8s %9s %9s %11s %10s %10s\n",
+	    ctl_json_number(now, "slot"), ctl_json_number(now, "pid"),
+	    ctl_json_text(now, "state"), ctl_json_number(now, "generation"),
+	    units_show_count(ctl_json_number(now, "restarts"), texts[0]),
+	    units_show_count(ctl_json_number(now, "connections_open"), texts[1]),
+	    units_show_count(rate(view, now, before, "connections_accepted"), texts[2]),
+	    units_show_count(rate(view, now, before, "messages_received"), texts[3]),
+	    units_show_size(rate(view, now, before, "bytes_received"), texts[4]),
+	    units_show_size(rate(view, now, before, "bytes_sent"), texts[5]));
+}
+
+static const json_t *
+worker_of(const json_t *stats, uint64_t slot)
+{
+	size_t i;
+	json_t *worker;
+	json_array_foreach(json_object_get(stats, "workers"), i, worker)
+	{
+		if (ctl_json_number(worker, "slot") == slot)
+			return worker;
+	}
+	return NULL;
+}
+
+static void
+show_workers(const struct view *view)
+{
+	size_t i;
+	json_t *worker;
+	fprintf(view->out, "\n%4s %8s %-11s %5s %8s %9s %9s %11s %10s %10s\n", "SLOT",
+	    "PID", "STATE", "GEN", "RESTARTS", "OPEN", "NEW/S", "MESSAGES/S", "IN/S",
+	    "OUT/S");
+	json_array_foreach(json_object_get(view->now, "workers"), i, worker)
+	{
+		show_worker(view, worker,
+		    worker_of(view->before, ctl_json_number(worker, "slot")));
+	}
+}
+
+static void
+show_queues(const struct view *view)
+{
+	size_t i;
+	json_t *listener;
+	fprintf(view->out, "\n%-28s %12s %12s\n", "LISTENER", "WAITING", "OF");
+	json_array_foreach(json_object_get(view->now, "listeners"), i, listener)
+	{
+		char texts[2][UNITS_TEXT_MAX];
+		fprintf(view->out, "%-28s %12s %12s\n",
+		    ctl_json_text(listener, "address"),
+		    units_show_count(
+			ctl_json_number(listener, "queue_depth"), texts[0]),
+		    units_show_count(
+			ctl_json_number(listener, "queue_limit"), texts[1]));
+	}
+}
+
+/* Heap; NULL when out of memory. */
+static char *
+format_view(const struct sample *now, const struct sample *before)
+{
+	char *text = NULL;
+	size_t length;
+	struct view view = { .out = open_memstream(&text, &length),
+		.now = now->stats,
+		.before = before->stats,
+		.elapsed_s = now->at_s - before->at_s };
+	if (view.out == NULL)
+		return NULL;
+	show_head(&view);
+	show_totals(&view);
+	show_losses(&view);
+	show_workers(&view);
+	show_queues(&view);
+	if (fclose(view.out) == 0)
+		return text;
+	free(text);
+	return NULL;
+}
+
+/* --- again and again ----------------------------------------------------------------
+ */
+
+static void
+show(const struct sample *now, const struct sample *before, bool is_terminal)
+{
+	char *text = format_view(now, before);
+	if (text != NULL && is_terminal)
+		ctl_terminal_draw(text);
+	else if (text != NULL)
+		printf("%s\n", text);
+	fflush(stdout);
+	free(text);
+}
+
+static bool
+pause_or_quit(double seconds)
+{
+	int key = ctl_terminal_wait_key(seconds);
+	return key == 'q' || key == 'Q';
+}
+
+int
+ctl_top(const struct ctl_options *options)
+{
+	struct sample before = { .stats = NULL }, now;
+	char error[CTL_ERROR_MAX];
+	if (take_sample(options, &now, error) < 0) {
+		fprintf(stderr, "yodelctl: %s\n", error);
+		return EX_UNAVAILABLE;
+	}
+	bool is_terminal = ctl_terminal_enter();
+	int rc = 0;
+	for (unsigned frame = 1;; frame++) {
+		show(&now, &before, is_terminal);
+		json_decref(before.stats);
+		before = now;
+		if (frame == options->frames || pause_or_quit(options->interval_s))
+			break;
+		rc = take_sample(options, &now, error);
+		if (rc < 0)
+			break;
+	}
+	json_decref(before.stats);
+	ctl_terminal_leave();
+	if (rc < 0)
+		fprintf(stderr, "yodelctl: %s\n", error);
+	return rc < 0 ? EX_UNAVAILABLE : EX_OK;
+}

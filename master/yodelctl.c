@@ -1,0 +1,259 @@
+/*
+ * yodelctl - asks and steers a running yodeld.
+ */
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+#include <time.h>
+
+#include "master/ctl_http.h"
+#include "master/ctl_json.h"
+#include "master/ctl_options.h"
+#include "master/ctl_show.h"
+#include "master/ctl_top.h"
+
+#define LOOK_S 10    /* patience for what is answered at once */
+#define CHANGE_S 180 /* and for a change; the server gives up before */
+#define GONE_POLL_MS 50
+
+enum { FAILED = 1 };
+
+static int
+say(int status, const char *text)
+{
+	fprintf(stderr, "yodelctl: %s\n", text);
+	return status;
+}
+
+/* What the server says about why not, from the body of its answer. */
+static int
+say_refusal(const struct ctl_answer *answer)
+{
+	json_t *body = json_loads(answer->body, 0, NULL);
+	const char *text = ctl_json_text(body, "text");
+	char status[64];
+	snprintf(status, sizeof(status), "HTTP status %d", answer->status);
+	say(FAILED, text[0] != '\0' ? text : status);
+	json_decref(body);
+	return FAILED;
+}
+
+static int
+print_whole(const char *text)
+{
+	if (fputs(text, stdout) < 0 || fflush(stdout) != 0)
+		return say(FAILED, "standard output cannot be written");
+	return EX_OK;
+}
+
+/* --- looking ------------------------------------------------------------------------
+ */
+
+typedef void (*shower)(FILE *out, const json_t *stats);
+
+static int
+show(const struct ctl_answer *answer, shower shows)
+{
+	json_t *stats = json_loads(answer->body, 0, NULL);
+	if (stats == NULL)
+		return say(FAILED, "the answer is no JSON");
+	shows(stdout, stats);
+	json_decref(stats);
+	return print_whole("");
+}
+
+static int
+look(const struct ctl_options *options, const char *target, shower shows)
+{
+	char error[CTL_ERROR_MAX];
+	struct ctl_answer answer;
+	if (ctl_http_ask(options->socket, "GET", target, LOOK_S, &answer, error) < 0)
+		return say(EX_UNAVAILABLE, error);
+	int status;
+	if (answer.status != 200)
+		status = say_refusal(&answer);
+	else if (options->is_json || shows == NULL)
+		status = print_whole(answer.body);
+	else
+		status = show(&answer, shows);
+	ctl_http_finish(&answer);
+	return status;
+}
+
+static int
+status(const struct ctl_options *options)
+{
+	return look(options, "/stats", ctl_show_status);
+}
+
+static int
+stats(const struct ctl_options *options)
+{
+	return look(options, "/stats", ctl_show_stats);
+}
+
+static int
+workers(const struct ctl_options *options)
+{
+	return look(options, "/workers", ctl_show_workers);
+}
+
+static int
+config(const struct ctl_options *options)
+{
+	return look(options, "/config", NULL);
+}
+
+/* --- steering -----------------------------------------------------------------------
+ */
+
+static int
+tell_outcome(const struct ctl_options *options, const struct ctl_answer *answer)
+{
+	if (options->is_json)
+		print_whole(answer->body);
+	if (answer->status != 200)
+		return say_refusal(answer);
+	if (options->is_json)
+		return EX_OK;
+	json_t *body = json_loads(answer->body, 0, NULL);
+	printf("%s\n", ctl_json_text(body, "text"));
+	json_decref(body);
+	return print_whole("");
+}
+
+static int
+steer(const struct ctl_options *options, const char *target)
+{
+	char error[CTL_ERROR_MAX];
+	struct ctl_answer answer;
+	if (ctl_http_ask(options->socket, "POST", target, CHANGE_S, &answer, error) < 0)
+		return say(EX_UNAVAILABLE, error);
+	int rc = tell_outcome(options, &answer);
+	ctl_http_finish(&answer);
+	return rc;
+}
+
+/* An argument as part of a target: digits and letters, all that there is to say. */
+static int
+steer_with(const struct ctl_options *options, const char *target)
+{
+	char whole[128];
+	if (strspn(options->argument,
+		"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") !=
+		strlen(options->argument) ||
+	    strlen(options->argument) > 32) {
+		fprintf(stderr, "yodelctl: %s: found \"%.64s\", wanted a %s\n",
+		    options->command, options->argument,
+		    strcmp(options->command, "log") == 0 ? "level" : "number");
+		return EX_USAGE;
+	}
+	snprintf(whole, sizeof(whole), "%s%s", target, options->argument);
+	return steer(options, whole);
+}
+
+static int
+reload(const struct ctl_options *options)
+{
+	return steer(options, "/reload");
+}
+
+static int
+upgrade(const struct ctl_options *options)
+{
+	return steer(options, "/upgrade");
+}
+
+static int
+scale(const struct ctl_options *options)
+{
+	return steer_with(options, "/scale?workers=");
+}
+
+static int
+log_level(const struct ctl_options *options)
+{
+	return steer_with(options, "/log?level=");
+}
+
+/* The process that answers there now; 0: none. */
+static uint64_t
+who_answers(const struct ctl_options *options)
+{
+	char error[CTL_ERROR_MAX];
+	struct ctl_answer answer;
+	if (ctl_http_ask(options->socket, "GET", "/stats", LOOK_S, &answer, error) < 0)
+		return 0;
+	json_t *body = json_loads(answer.body, 0, NULL);
+	uint64_t pid = ctl_json_number(body, "pid");
+	json_decref(body);
+	ctl_http_finish(&answer);
+	return pid;
+}
+
+static int
+stop(const struct ctl_options *options)
+{
+	const struct timespec pause = { .tv_nsec = GONE_POLL_MS * 1000000L };
+	uint64_t pid = who_answers(options);
+	int rc = steer(options, "/stop");
+	while (rc == EX_OK && pid != 0 && who_answers(options) == pid)
+		nanosleep(&pause, NULL);
+	return rc;
+}
+
+/* --- commands -----------------------------------------------------------------------
+ */
+
+static const struct {
+	const char *name;
+	const char *wants; /* its argument; NULL: none */
+	int (*run)(const struct ctl_options *options);
+} rows[] = {
+	{ "status", NULL, status },
+	{ "stats", NULL, stats },
+	{ "workers", NULL, workers },
+	{ "config", NULL, config },
+	{ "top", NULL, ctl_top },
+	{ "reload", NULL, reload },
+	{ "scale", "a number of workers", scale },
+	{ "upgrade", NULL, upgrade },
+	{ "stop", NULL, stop },
+	{ "log", "a level: error, warn, info or debug", log_level },
+};
+
+#define ROWS (sizeof(rows) / sizeof(rows[0]))
+
+static int
+complain(const struct ctl_options *options)
+{
+	fprintf(stderr, "yodelctl: ");
+	if (options->command == NULL)
+		fprintf(stderr, "no command; wanted one of");
+	else
+		fprintf(
+		    stderr, "unknown command \"%s\"; wanted one of", options->command);
+	for (size_t i = 0; i < ROWS; i++)
+		fprintf(stderr, " %s", rows[i].name);
+	fprintf(stderr, "\n");
+	return EX_USAGE;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct ctl_options options;
+	ctl_options_parse(argc, argv, &options);
+	for (size_t i = 0; options.command != NULL && i < ROWS; i++) {
+		if (strcmp(rows[i].name, options.command) != 0)
+			continue;
+		if ((rows[i].wants == NULL) == (options.argument == NULL))
+			return rows[i].run(&options);
+		fprintf(stderr, "yodelctl: %s: found \"%s\", wanted %s\n",
+		    options.command, options.argument == NULL ? "" : options.argument,
+		    rows[i].wants == NULL ? "no argument" : rows[i].wants);
+		return EX_USAGE;
+	}
+	return complain(&options);
+}
