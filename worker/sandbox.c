@@ -146,7 +146,7 @@ permit_all(scmp_filter_ctx filter)
 		return rc;
 	/* abort(3) signals the process itself. */
 	return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
-	    SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
+	    SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0));
 }
 
 static int
