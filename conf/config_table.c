@@ -58,7 +58,7 @@ check_congestion(const char *text, char *error, size_t error_size)
 	size_t length = strspn(
 	    text, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_-");
 
-	if (text[length] == '\0' && length <= LONGEST)
+	if (length <= LONGEST && text[length] == '\0')
 		return 0;
 	snprintf(error, error_size,
 	    "\"%.64s\" is no name of a congestion control; up to %d letters, digits, "

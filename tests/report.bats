@@ -1,4 +1,6 @@
 #!/usr/bin/env bats
+# run-checks: alone
+#
 # What yodel tells of a run: text, JSON, histograms, pages, merged and compared results.
 # shellcheck disable=SC2154 # run sets stderr
 

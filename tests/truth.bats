@@ -1,4 +1,6 @@
 #!/usr/bin/env bats
+# run-checks: alone
+#
 # Is what yodel measures the truth? A server that stands still for a known time every known
 # period has latencies that can be calculated.
 #
