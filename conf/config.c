@@ -158,6 +158,23 @@ allowed_cpus(void)
 	return count < CONFIG_WORKERS_MAX ? (uint32_t)count : CONFIG_WORKERS_MAX;
 }
 
+/* The texts have been checked. */
+static int
+derive_prefixes(
+    char *const *texts, size_t count, struct prefix **ret_prefixes, char *error)
+{
+	if (count == 0)
+		return 0;
+	*ret_prefixes = calloc(count, sizeof **ret_prefixes);
+	if (*ret_prefixes == NULL)
+		return fail(error, "listeners", "out of memory");
+	for (size_t i = 0; i < count; i++)
+		if (prefix_parse(
+			texts[i], &(*ret_prefixes)[i], error, CONFIG_ERROR_MAX) != 0)
+			return -1;
+	return 0;
+}
+
 /* Everything in a listener that is made of its texts; they have been checked. */
 static int
 derive_listener(
@@ -170,16 +187,11 @@ derive_listener(
 	    reply_parse(
 		listener->reply_text, &listener->reply, error, CONFIG_ERROR_MAX) != 0)
 		return -1;
-	if (listener->allow_count == 0)
-		return 0;
-	listener->allow = calloc(listener->allow_count, sizeof *listener->allow);
-	if (listener->allow == NULL)
-		return fail(error, "listeners", "out of memory");
-	for (size_t i = 0; i < listener->allow_count; i++)
-		if (prefix_parse(listener->allow_texts[i], &listener->allow[i], error,
-			CONFIG_ERROR_MAX) != 0)
-			return -1;
-	return 0;
+	if (derive_prefixes(listener->allow_texts, listener->allow_count,
+		&listener->allow, error) != 0)
+		return -1;
+	return derive_prefixes(
+	    listener->deny_texts, listener->deny_count, &listener->deny, error);
 }
 
 static int
@@ -242,6 +254,7 @@ config_finish(struct config *config)
 	for (size_t i = 0; i < config->listener_count; i++) {
 		reply_finish(&config->listeners[i].reply);
 		free(config->listeners[i].allow);
+		free(config->listeners[i].deny);
 	}
 	settings_finish(&config_table, config);
 }

@@ -20,7 +20,7 @@
 
 #define CONFIG_WORKERS_MAX 256
 #define CONFIG_LISTENERS_MAX 64
-#define CONFIG_ALLOW_MAX 1024 /* prefixes of one listener */
+#define CONFIG_PREFIXES_MAX 1024 /* to allow, and to deny, at one listener */
 
 enum event_method { EVENTS_AUTO, EVENTS_EPOLL, EVENTS_POLL, EVENTS_SELECT };
 extern const char
@@ -53,6 +53,11 @@ struct listener_config {
 	struct prefix *allow; /* empty: everybody */
 	char **allow_texts;   /* as they were given */
 	size_t allow_count;   /* of both */
+	struct prefix *deny;  /* wins over allow */
+	char **deny_texts;
+	size_t deny_count;
+	uint32_t max_connections_per_address; /* at each worker; 0: any number */
+	uint32_t accept_rate; /* a second, address and worker; 0: any rate */
 };
 
 struct config {

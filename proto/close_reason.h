@@ -14,7 +14,7 @@
 	X(STALLED_WRITE, "stalled_write", "the peer read nothing for stalled_write")   \
 	X(MESSAGE_TOO_LONG, "message_too_long", "a message was over max_message")      \
 	X(TRUNCATED_MESSAGE, "truncated_message", "the peer closed inside a message")  \
-	X(DENIED, "denied", "the listener's allow list does not hold the peer")        \
+	X(DENIED, "denied", "the listener's allow or deny list refuses the peer")      \
 	X(MAX_CONNECTIONS, "max_connections", "limits.max_connections were open")      \
 	X(DESCRIPTOR_LIMIT, "descriptor_limit", "the process had no descriptor left")  \
 	X(METHOD_LIMIT, "method_limit", "events.method cannot watch the descriptor")   \
@@ -23,7 +23,13 @@
 	X(DRAINED, "drained", "quiet while the worker drained")                        \
 	X(DRAIN_TIMEOUT, "drain_timeout", "still busy when timeouts.drain was over")   \
 	X(STOPPED, "stopped", "the server was stopped at once")                        \
-	X(WORKER_LOST, "worker_lost", "the worker that held it died")
+	X(WORKER_LOST, "worker_lost", "the worker that held it died")                  \
+	X(ADDRESS_LIMIT, "address_limit",                                              \
+	    "the listener's max_connections_per_address were open")                    \
+	X(ACCEPT_RATE, "accept_rate",                                                  \
+	    "the peer's address came faster than the listener's accept_rate")          \
+	X(OWN_LISTENER, "own_listener",                                                \
+	    "the peer was a listener of this server: a loop")
 
 enum close_reason {
 #define X(id, name, help) CLOSE_##id,

@@ -14,6 +14,7 @@
 
 #include "proto/channel.h"
 
+#include "worker/admission.h"
 #include "worker/connection.h"
 #include "worker/leave.h"
 #include "worker/state.h"
@@ -30,53 +31,17 @@
 static const struct timeval pause_time = { .tv_usec = PAUSE_MS * 1000 };
 static const struct timeval quiet_time = { .tv_usec = EMPTY_QUIET_MS * 1000 };
 
-static bool
-is_allowed(const struct listener_config *config, const struct address *peer)
-{
-	if (config->allow_count == 0)
-		return true;
-	for (size_t i = 0; i < config->allow_count; i++) {
-		if (prefix_contains(&config->allow[i], peer))
-			return true;
-	}
-	return false;
-}
-
-/* A connection that got no further than this. */
-static void
-refuse(
-    struct worker *worker, int fd, const struct address *peer, enum close_reason reason)
-{
-	char text[ADDRESS_TEXT_MAX];
-	if (log_get_level() >= LOG_LEVEL_DEBUG)
-		log_debug("connection %s closed: %s", address_format(peer, text),
-		    close_reason_name(reason));
-	ledger_count_closed(worker->block, reason);
-	close(fd);
-}
-
-static bool
-is_full(const struct worker *worker)
-{
-	uint64_t limit = worker->config->limits.max_connections;
-	return worker->pool.count >= worker->max_connections ||
-	    (limit != 0 && ledger_open_now(worker->ledger) >= limit);
-}
-
 static void
 admit(struct listener *listener, int fd, const struct address *peer)
 {
 	struct worker *worker = listener->worker;
 	listener->heard = true;
 	ledger_count(worker->block, LEDGER_CONNECTIONS_ACCEPTED, 1);
-	if (!is_allowed(listener->config, peer))
-		refuse(worker, fd, peer, CLOSE_DENIED);
-	else if (fd >= worker->descriptor_end)
-		refuse(worker, fd, peer, CLOSE_METHOD_LIMIT);
-	else if (is_full(worker))
-		refuse(worker, fd, peer, CLOSE_MAX_CONNECTIONS);
-	else
+	enum close_reason reason = admission_judge(listener, fd, peer);
+	if (reason == CLOSE_REASON_COUNT)
 		connection_open(listener, fd, peer);
+	else
+		admission_refuse(worker, fd, peer, reason);
 }
 
 /* Another name of a descriptor that is there: the worker may open no file. */
@@ -100,7 +65,7 @@ refuse_with_spare(struct listener *listener)
 	    listener->fd, (struct sockaddr *)&peer.storage, &peer.length, SOCK_CLOEXEC);
 	if (fd >= 0) {
 		ledger_count(worker->block, LEDGER_CONNECTIONS_ACCEPTED, 1);
-		refuse(worker, fd, &peer, CLOSE_DESCRIPTOR_LIMIT);
+		admission_refuse(worker, fd, &peer, CLOSE_DESCRIPTOR_LIMIT);
 	}
 	take_spare(worker);
 }
@@ -251,7 +216,7 @@ acceptor_start(struct worker *worker, const struct worker_socket *sockets, size_
 	evtimer_assign(&worker->emptying_timer, worker->base, on_emptying, worker);
 	take_spare(worker);
 	worker->listeners = calloc(count, sizeof(*worker->listeners));
-	if (worker->listeners == NULL)
+	if (worker->listeners == NULL || admission_start(worker) < 0)
 		return -1;
 	worker->listener_count = count;
 	for (size_t i = 0; i < count; i++) {
@@ -264,7 +229,14 @@ acceptor_start(struct worker *worker, const struct worker_socket *sockets, size_
 		listener->fd = sockets[i].fd;
 		event_assign(&listener->event, worker->base, listener->fd,
 		    EV_READ | EV_PERSIST, on_acceptable, listener);
-		if (event_add(&listener->event, NULL) < 0)
+	}
+	for (size_t i = 0; i < count; i++) {
+		struct listener *listener = &worker->listeners[i];
+		listener->address.length = sizeof(listener->address.storage);
+		if (event_add(&listener->event, NULL) < 0 ||
+		    getsockname(listener->fd,
+			(struct sockaddr *)&listener->address.storage,
+			&listener->address.length) < 0)
 			return -1;
 	}
 	return 0;

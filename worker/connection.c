@@ -9,6 +9,7 @@
 
 #include "worker/state.h"
 #include "worker/traffic.h"
+#include "worker/visitors.h"
 
 size_t
 connection_stuck_bytes(const struct connection *connection)
@@ -92,6 +93,9 @@ connection_forget(struct connection *connection)
 {
 	struct worker *worker = connection->listener->worker;
 	event_del(&connection->event);
+	if (visitors_matter(connection->listener->config))
+		visitors_leave(worker->visitors, (uint32_t)connection->listener->number,
+		    &connection->peer);
 	output_destroy(connection);
 	buffer_release(&connection->input);
 	pool_give(&worker->pool, connection);
@@ -142,6 +146,16 @@ create(struct listener *listener, int fd)
 	return connection;
 }
 
+/* The peer is known: it counts from now on until connection_forget. */
+static void
+enter(const struct connection *connection)
+{
+	const struct listener *listener = connection->listener;
+	if (visitors_matter(listener->config))
+		visitors_arrive(listener->worker->visitors, (uint32_t)listener->number,
+		    &connection->peer);
+}
+
 void
 connection_open(struct listener *listener, int fd, const struct address *peer)
 {
@@ -152,6 +166,7 @@ connection_open(struct listener *listener, int fd, const struct address *peer)
 		return;
 	}
 	peer_set(&connection->peer, peer);
+	enter(connection);
 	if (event_add(&connection->event, NULL) < 0)
 		connection_close(connection, CLOSE_SYSTEM_ERROR);
 }
@@ -203,6 +218,7 @@ connection_adopt(
 	connection->peer.family = record->peer_family;
 	connection->peer.port = record->peer_port;
 	memcpy(connection->peer.bytes, record->peer, sizeof(record->peer));
+	enter(connection);
 	if (record->output_bytes == 0)
 		return connection;
 	if (output_create(connection) == NULL) {

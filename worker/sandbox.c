@@ -33,8 +33,7 @@ sandbox_is_possible(void)
 	return !HAS_SANITIZER;
 }
 
-/* --- Landlock ----------------------------------------------------------------------
- */
+/* --- Landlock --- */
 
 /* As in linux/landlock.h, which may be older than the kernel, or missing. */
 enum {
@@ -93,8 +92,7 @@ enter_landlock(void)
 	return rc < 0 ? -1 : 0;
 }
 
-/* --- seccomp -----------------------------------------------------------------------
- */
+/* --- seccomp --- */
 
 /* What is allowed whatever its arguments. */
 static const int calls[] = {

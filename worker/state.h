@@ -17,24 +17,28 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 
+#include "lib/address.h"
+
 #include "proto/ledger.h"
 
 #include "conf/config.h"
 #include "worker/pool.h"
 
 struct giver;
+struct visitors;
 struct output;
 
 struct listener {
 	struct worker *worker;
 	const struct listener_config *config;
-	size_t number;        /* in the configuration */
-	struct event event;   /* readable: somebody waits in the accept queue */
-	int fd;               /* -1 once closed */
-	bool is_bytewise;     /* framing and reply work on each byte alone */
-	bool emptying;        /* closes when nobody came for a while */
-	bool heard;           /* somebody came since the emptying timer last looked */
-	unsigned empty_turns; /* that the emptying timer looked */
+	size_t number;          /* in the configuration */
+	struct event event;     /* readable: somebody waits in the accept queue */
+	int fd;                 /* -1 once closed */
+	struct address address; /* what it is bound to */
+	bool is_bytewise;       /* framing and reply work on each byte alone */
+	bool emptying;          /* closes when nobody came for a while */
+	bool heard;             /* somebody came since the emptying timer last looked */
+	unsigned empty_turns;   /* that the emptying timer looked */
 };
 
 struct worker {
@@ -57,6 +61,7 @@ struct worker {
 	struct event accept_resume;
 	struct event emptying_timer;
 
+	struct visitors *visitors; /* NULL: no listener limits single addresses */
 	struct pool pool;
 	struct output *stuck; /* every output that waits for its peer to read */
 	size_t lingering;     /* connections in that phase */

@@ -15,6 +15,7 @@
 #include "proto/channel.h"
 
 #include "worker/acceptor.h"
+#include "worker/admission.h"
 #include "worker/connection.h"
 #include "worker/giver.h"
 #include "worker/leave.h"
@@ -172,6 +173,7 @@ finish(struct worker *worker)
 	free(worker->input);
 	free(worker->batch);
 	pool_finish(&worker->pool);
+	admission_stop(worker);
 	close(worker->channel_fd);
 }
 

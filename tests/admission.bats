@@ -1,0 +1,115 @@
+#!/usr/bin/env bats
+# Who may come in: lists, limits for each address, and what a refusal is.
+
+load lib/helpers
+
+closed_for() # REASON COUNT
+{
+	[ "$(grep -cE "closed: $1\$" "$YODELD_LOG")" -ge "${2-1}" ]
+}
+
+# From an address of its own: "HELLO", or nothing when refused.
+ask_from() # ADDRESS
+{
+	run socat -t 20 - "TCP:127.0.0.1:$PORT,bind=$1" <<<hello
+}
+
+is_served_from()
+{
+	ask_from "$1"
+	[ "$output" = HELLO ]
+}
+
+hold() # NAME COUNT
+{
+	spawn "$1" "$CALLER" hold "127.0.0.1:$PORT" "$2"
+	wait_until grep -qF "holding $2" "$1.out"
+}
+
+# Asks once on each held connection; what came of it is in $output.
+ask_held() # NAME
+{
+	kill -USR1 "$(<"$1.pid")"
+	wait_until grep -q served "$1.out"
+	output=$(tail -n 1 "$1.out")
+}
+
+@test "deny refuses, whatever allow holds" {
+	start_yodeld_with '"reply": "upper", "allow": ["127.0.0.0/8"], "deny": ["127.0.0.2", "127.0.1.0/24"]' \
+		--set log.level=debug
+	is_served_from 127.0.0.1
+	run ! is_served_from 127.0.0.2
+	run ! is_served_from 127.0.1.77
+	is_served_from 127.0.2.1
+	closed_for denied 2
+}
+
+@test "a refused peer is reset, and nothing of it stays in the kernel" {
+	start_yodeld_with '"reply": "upper", "deny": ["127.0.0.1"]' -w 1 --set log.level=debug
+	run "$CALLER" burst "127.0.0.1:$PORT" 200
+	[ "$output" = "answered 0, refused 0, reset 200, closed 0, silent 0" ]
+	[ -z "$(ss -Htan "sport = :$PORT and state time-wait")" ]
+	closed_for denied 200
+}
+
+@test "an address has max_connections_per_address, and keeps to them over a reload" {
+	start_yodeld_with '"reply": "upper", "max_connections_per_address": 3' -w 1 \
+		--set log.level=debug
+	hold three 3
+	run ! is_served_from 127.0.0.1
+	closed_for address_limit
+	is_served_from 127.0.0.2
+	kill -HUP "$YODELD_PID"
+	wait_until grep -q 'generation 2 serves' "$YODELD_LOG"
+	handed_over()
+	{
+		! [[ $(worker_pids) = *[0-9]*$'\n'*[0-9]* ]]
+	}
+	wait_until handed_over
+	run ! is_served_from 127.0.0.1
+	closed_for address_limit 2
+	ask_held three
+	[ "$output" = "served 3 of 3, closed 0" ]
+	kill "$(<three.pid)"
+	wait_until is_served_from 127.0.0.1
+}
+
+@test "an address that comes faster than accept_rate is refused, others are served" {
+	start_yodeld_with '"reply": "upper", "accept_rate": 20' -w 1 --set log.level=debug
+	run "$CALLER" burst "127.0.0.1:$PORT" 200
+	echo "$output"
+	local answered=${output#answered }
+	answered=${answered%%,*}
+	# A second's worth at once, and what a slow machine adds.
+	[ "$answered" -ge 20 ]
+	[ "$answered" -lt 120 ]
+	closed_for accept_rate $((200 - answered))
+	is_served_from 127.0.0.2
+	wait_until is_served_from 127.0.0.1
+}
+
+@test "two listeners of one server cannot be made to answer each other" {
+	start_yodeld -w 1 --listen 127.0.0.1:0=echo --listen 127.0.0.1:0=echo \
+		--set log.level=debug
+	run python3 - "${PORTS[@]}" <<-'END'
+		import socket, sys
+		one, other = map(int, sys.argv[1:])
+		s = socket.socket()
+		s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+		s.bind(("127.0.0.1", one))
+		s.connect(("127.0.0.1", other))
+		s.settimeout(20)
+		try:
+		    print("got", s.recv(10))
+		except ConnectionResetError:
+		    print("reset")
+	END
+	[ "$output" = reset ]
+	closed_for own_listener
+	is_served_from_echo()
+	{
+		run "$CALLER" ask "127.0.0.1:$PORT" hello
+		[ "$output" = "'hello'" ]
+	}
+	is_served_from_echo
+}

@@ -1,0 +1,279 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka needs those above */
+#include <sys/socket.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "lib/address.h"
+
+#include "worker/visitors.h"
+
+#define WELCOME CLOSE_REASON_COUNT
+
+static struct peer
+peer(const char *text)
+{
+	struct address address;
+	struct peer ret;
+	char error[128];
+
+	assert_int_equal(address_parse(text, &address, error, sizeof(error)), 0);
+	peer_set(&ret, &address);
+	return ret;
+}
+
+static enum close_reason
+judge(struct visitors *visitors, const struct listener_config *config, const char *text,
+    uint32_t now_ms)
+{
+	struct peer who = peer(text);
+
+	return visitors_judge(visitors, 0, config, &who, now_ms);
+}
+
+static void
+arrive(struct visitors *visitors, const char *text)
+{
+	struct peer who = peer(text);
+
+	visitors_arrive(visitors, 0, &who);
+}
+
+static void
+leave(struct visitors *visitors, const char *text)
+{
+	struct peer who = peer(text);
+
+	visitors_leave(visitors, 0, &who);
+}
+
+static void
+test_without_limits_everybody_is_welcome(void **state)
+{
+	const struct listener_config config = { 0 };
+
+	(void)state;
+	assert_false(visitors_matter(&config));
+	assert_int_equal(judge(NULL, &config, "10.0.0.1:1", 0), WELCOME);
+}
+
+static void
+test_an_address_has_as_many_connections_as_it_may(void **state)
+{
+	const struct listener_config config = { .max_connections_per_address = 2 };
+	struct visitors *visitors = visitors_create(10);
+
+	(void)state;
+	arrive(visitors, "10.0.0.1:1");
+	assert_int_equal(judge(visitors, &config, "10.0.0.1:2", 0), WELCOME);
+	arrive(visitors, "10.0.0.1:2");
+	assert_int_equal(
+	    judge(visitors, &config, "10.0.0.1:3", 0), CLOSE_ADDRESS_LIMIT);
+	assert_int_equal(judge(visitors, &config, "10.0.0.2:3", 0), WELCOME);
+	leave(visitors, "10.0.0.1:1");
+	assert_int_equal(judge(visitors, &config, "10.0.0.1:3", 0), WELCOME);
+	visitors_destroy(visitors);
+}
+
+static void
+test_listeners_count_each_for_itself(void **state)
+{
+	const struct listener_config config = { .max_connections_per_address = 1 };
+	struct visitors *visitors = visitors_create(10);
+	struct peer who = peer("10.0.0.1:1");
+
+	(void)state;
+	visitors_arrive(visitors, 0, &who);
+	assert_int_equal(
+	    visitors_judge(visitors, 0, &config, &who, 0), CLOSE_ADDRESS_LIMIT);
+	assert_int_equal(visitors_judge(visitors, 1, &config, &who, 0), WELCOME);
+	visitors_destroy(visitors);
+}
+
+static void
+test_a_network_of_64_bits_is_one_address(void **state)
+{
+	const struct listener_config config = { .max_connections_per_address = 1 };
+	struct visitors *visitors = visitors_create(10);
+
+	(void)state;
+	arrive(visitors, "[2001:db8:0:1::1]:1");
+	assert_int_equal(judge(visitors, &config, "[2001:db8:0:1:ffff::2]:1", 0),
+	    CLOSE_ADDRESS_LIMIT);
+	assert_int_equal(judge(visitors, &config, "[2001:db8:0:2::1]:1", 0), WELCOME);
+	visitors_destroy(visitors);
+}
+
+static void
+test_a_mapped_address_counts_as_ipv4(void **state)
+{
+	const struct listener_config config = { .max_connections_per_address = 1 };
+	struct visitors *visitors = visitors_create(10);
+
+	(void)state;
+	arrive(visitors, "[::ffff:10.0.0.1]:1");
+	assert_int_equal(
+	    judge(visitors, &config, "10.0.0.1:2", 0), CLOSE_ADDRESS_LIMIT);
+	assert_int_equal(judge(visitors, &config, "[::ffff:10.0.0.2]:1", 0), WELCOME);
+	visitors_destroy(visitors);
+}
+
+static void
+test_the_rate_allows_a_seconds_worth_at_once_and_then_its_pace(void **state)
+{
+	const struct listener_config config = { .accept_rate = 10 };
+	struct visitors *visitors = visitors_create(10);
+	unsigned welcome = 0;
+
+	(void)state;
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(judge(visitors, &config, "10.0.0.1:1", 5000), WELCOME);
+	assert_int_equal(
+	    judge(visitors, &config, "10.0.0.1:1", 5000), CLOSE_ACCEPT_RATE);
+	assert_int_equal(judge(visitors, &config, "10.0.0.2:1", 5000), WELCOME);
+	/* Every millisecond for ten seconds: those who are refused cost nothing. */
+	for (uint32_t now_ms = 5001; now_ms <= 15000; now_ms++)
+		welcome += judge(visitors, &config, "10.0.0.1:1", now_ms) == WELCOME;
+	assert_int_equal(welcome, 100);
+	visitors_destroy(visitors);
+}
+
+/* The clock of milliseconds comes round after 49 days. */
+static void
+test_the_rate_holds_when_the_clock_comes_round(void **state)
+{
+	const struct listener_config config = { .accept_rate = 1 };
+	struct visitors *visitors = visitors_create(10);
+
+	(void)state;
+	assert_int_equal(
+	    judge(visitors, &config, "10.0.0.1:1", UINT32_MAX - 10), WELCOME);
+	assert_int_equal(
+	    judge(visitors, &config, "10.0.0.1:1", 100), CLOSE_ACCEPT_RATE);
+	assert_int_equal(judge(visitors, &config, "10.0.0.1:1", 990), WELCOME);
+	visitors_destroy(visitors);
+}
+
+static void
+test_the_highest_limits_do_not_overflow(void **state)
+{
+	const struct listener_config config = { .accept_rate = 1000000,
+		.max_connections_per_address = 1000000 };
+	struct visitors *visitors = visitors_create(10);
+
+	(void)state;
+	assert_int_equal(judge(visitors, &config, "10.0.0.1:1", 0), WELCOME);
+	assert_int_equal(judge(visitors, &config, "10.0.0.1:1", UINT32_MAX), WELCOME);
+	for (int i = 0; i < 999999; i++)
+		assert_int_equal(
+		    judge(visitors, &config, "10.0.0.1:1", UINT32_MAX), WELCOME);
+	assert_int_equal(
+	    judge(visitors, &config, "10.0.0.1:1", UINT32_MAX), CLOSE_ACCEPT_RATE);
+	visitors_destroy(visitors);
+}
+
+static void
+number_text(char *text, int i)
+{
+	snprintf(text, 32, "10.%d.%d.%d:1", i >> 16 & 255, i >> 8 & 255, i & 255);
+}
+
+static void
+test_a_full_table_forgets_who_was_quiet_longest(void **state)
+{
+	const struct listener_config config = { .accept_rate = 1 };
+	struct visitors *visitors = visitors_create(100);
+	char text[32];
+
+	(void)state;
+	for (int i = 0; i < 100; i++) {
+		number_text(text, i);
+		assert_int_equal(judge(visitors, &config, text, 0), WELCOME);
+	}
+	/* Number 0 shows itself again, and is not the oldest any more. */
+	assert_int_equal(judge(visitors, &config, "10.0.0.0:1", 0), CLOSE_ACCEPT_RATE);
+	assert_int_equal(judge(visitors, &config, "10.9.9.9:1", 0), WELCOME);
+	assert_int_equal(judge(visitors, &config, "10.0.0.0:1", 0), CLOSE_ACCEPT_RATE);
+	assert_int_equal(judge(visitors, &config, "10.0.0.1:1", 0), WELCOME);
+	visitors_destroy(visitors);
+}
+
+static void
+test_who_has_connections_is_never_forgotten(void **state)
+{
+	const struct listener_config config = { .max_connections_per_address = 1 };
+	struct visitors *visitors = visitors_create(100);
+	char text[32];
+
+	(void)state;
+	for (int i = 0; i < 100; i++) {
+		number_text(text, i);
+		arrive(visitors, text);
+	}
+	assert_int_equal(
+	    judge(visitors, &config, "10.9.9.9:1", 0), CLOSE_ADDRESS_LIMIT);
+	leave(visitors, "10.0.0.50:1");
+	assert_int_equal(judge(visitors, &config, "10.9.9.9:1", 0), WELCOME);
+	arrive(visitors, "10.9.9.9:1");
+	for (int i = 0; i < 100; i++) {
+		number_text(text, i);
+		assert_int_equal(
+		    judge(visitors, &config, text, 0), CLOSE_ADDRESS_LIMIT);
+	}
+	visitors_destroy(visitors);
+}
+
+/* Against an array that counts plainly. */
+static void
+test_long_and_mixed_visits_are_counted_right(void **state)
+{
+	enum { ADDRESSES = 300, STEPS = 200000, MOST = 5 };
+	const struct listener_config config = { .max_connections_per_address = MOST };
+	struct visitors *visitors = visitors_create(ADDRESSES);
+	unsigned open[ADDRESSES] = { 0 }, seed = 1;
+	char text[32];
+
+	(void)state;
+	for (int step = 0; step < STEPS; step++) {
+		int i = rand_r(&seed) % ADDRESSES;
+		number_text(text, i);
+		if (open[i] > 0 && rand_r(&seed) % 2 == 0) {
+			leave(visitors, text);
+			open[i]--;
+		} else if (open[i] < MOST) {
+			assert_int_equal(judge(visitors, &config, text, 0), WELCOME);
+			arrive(visitors, text);
+			open[i]++;
+		} else {
+			assert_int_equal(
+			    judge(visitors, &config, text, 0), CLOSE_ADDRESS_LIMIT);
+		}
+	}
+	visitors_destroy(visitors);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_without_limits_everybody_is_welcome),
+		cmocka_unit_test(test_an_address_has_as_many_connections_as_it_may),
+		cmocka_unit_test(test_listeners_count_each_for_itself),
+		cmocka_unit_test(test_a_network_of_64_bits_is_one_address),
+		cmocka_unit_test(test_a_mapped_address_counts_as_ipv4),
+		cmocka_unit_test(
+		    test_the_rate_allows_a_seconds_worth_at_once_and_then_its_pace),
+		cmocka_unit_test(test_the_rate_holds_when_the_clock_comes_round),
+		cmocka_unit_test(test_the_highest_limits_do_not_overflow),
+		cmocka_unit_test(test_a_full_table_forgets_who_was_quiet_longest),
+		cmocka_unit_test(test_who_has_connections_is_never_forgotten),
+		cmocka_unit_test(test_long_and_mixed_visits_are_counted_right),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

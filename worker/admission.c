@@ -1,0 +1,126 @@
+#include "worker/admission.h"
+
+#include <sys/socket.h>
+
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+
+#include "worker/state.h"
+#include "worker/visitors.h"
+
+#define VISITORS_MAX (1 << 20)
+
+int
+admission_start(struct worker *worker)
+{
+	const struct config *config = worker->config;
+	bool needed = false;
+	for (size_t i = 0; i < config->listener_count; i++)
+		needed = needed || visitors_matter(&config->listeners[i]);
+	if (!needed)
+		return 0;
+	worker->visitors = visitors_create(worker->max_connections < VISITORS_MAX
+		? worker->max_connections
+		: VISITORS_MAX);
+	return worker->visitors == NULL ? -1 : 0;
+}
+
+void
+admission_stop(struct worker *worker)
+{
+	visitors_destroy(worker->visitors);
+	worker->visitors = NULL;
+}
+
+/* --- judgement --- */
+
+static bool
+holds(const struct prefix *prefixes, size_t count, const struct address *peer)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (prefix_contains(&prefixes[i], peer))
+			return true;
+	}
+	return false;
+}
+
+static bool
+is_allowed(const struct listener_config *config, const struct address *peer)
+{
+	return !holds(config->deny, config->deny_count, peer) &&
+	    (config->allow_count == 0 ||
+		holds(config->allow, config->allow_count, peer));
+}
+
+/* The peer has the address of a listener, or its port and the address that this
+ * connection came to: two that answer each other would do so for ever. */
+static bool
+is_own_listener(const struct worker *worker, int fd, const struct address *peer)
+{
+	for (size_t i = 0; i < worker->listener_count; i++) {
+		const struct address *own = &worker->listeners[i].address;
+		if (address_port(peer) != address_port(own))
+			continue;
+		if (address_equal(peer, own))
+			return true;
+		struct address here = { .length = sizeof(here.storage) };
+		if (getsockname(fd, (struct sockaddr *)&here.storage, &here.length) < 0)
+			continue;
+		address_set_port(&here, address_port(peer));
+		if (address_equal(peer, &here))
+			return true;
+	}
+	return false;
+}
+
+static bool
+is_full(const struct worker *worker)
+{
+	uint64_t limit = worker->config->limits.max_connections;
+	return worker->pool.count >= worker->max_connections ||
+	    (limit != 0 && ledger_open_now(worker->ledger) >= limit);
+}
+
+static enum close_reason
+judge_address(const struct listener *listener, const struct address *address)
+{
+	struct timespec now;
+	struct peer peer;
+	peer_set(&peer, address);
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	uint64_t now_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+	return visitors_judge(listener->worker->visitors, (uint32_t)listener->number,
+	    listener->config, &peer, (uint32_t)now_ms);
+}
+
+enum close_reason
+admission_judge(const struct listener *listener, int fd, const struct address *peer)
+{
+	const struct worker *worker = listener->worker;
+	if (!is_allowed(listener->config, peer))
+		return CLOSE_DENIED;
+	if (is_own_listener(worker, fd, peer))
+		return CLOSE_OWN_LISTENER;
+	if (fd >= worker->descriptor_end)
+		return CLOSE_METHOD_LIMIT;
+	if (is_full(worker))
+		return CLOSE_MAX_CONNECTIONS;
+	return visitors_matter(listener->config) ? judge_address(listener, peer)
+						 : CLOSE_REASON_COUNT;
+}
+
+void
+admission_refuse(
+    struct worker *worker, int fd, const struct address *peer, enum close_reason reason)
+{
+	char text[ADDRESS_TEXT_MAX];
+	if (log_get_level() >= LOG_LEVEL_DEBUG)
+		log_debug("connection %s closed: %s", address_format(peer, text),
+		    close_reason_name(reason));
+	ledger_count_closed(worker->block, reason);
+	const struct linger reset = { .l_onoff = 1 };
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+	close(fd);
+}

@@ -1,0 +1,52 @@
+/*
+ * visitors.h - who has come to the listeners that limit it for each address: how many
+ * connections an address has open there, and how fast it opens new ones.
+ *
+ * An address is an IPv4 address or the first 64 bits of an IPv6 one (what a network is
+ * given at least; RFC 6177): whoever has one of a /64 has all of them. An IPv4-mapped
+ * one counts as IPv4.
+ *
+ * A worker counts for itself. The table has a fixed number of places and never grows:
+ * an address without open connections is forgotten when its place is needed, the one
+ * that was quiet for longest first. Who finds no place is not let in.
+ */
+#ifndef WORKER_VISITORS_H
+#define WORKER_VISITORS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/close_reason.h"
+
+#include "conf/config.h"
+#include "worker/peer.h"
+
+struct visitors;
+
+/* A table of `places` addresses. NULL with errno. */
+struct visitors *visitors_create(size_t places);
+void visitors_destroy(struct visitors *visitors);
+
+/* May the peer open one more connection at this time? Takes one of its accept_rate.
+ * CLOSE_REASON_COUNT, or the reason to refuse it. `listener` is the number of `config`;
+ * a listener without such limits lets everybody in. */
+enum close_reason visitors_judge(struct visitors *visitors, uint32_t listener,
+    const struct listener_config *config, const struct peer *peer, uint32_t now_ms)
+    __attribute__((warn_unused_result));
+
+/* A connection of the peer was opened, or came from another worker; it ended, or went
+ * to another worker. For each listener with such limits, in pairs. */
+void visitors_arrive(
+    struct visitors *visitors, uint32_t listener, const struct peer *peer);
+void visitors_leave(
+    struct visitors *visitors, uint32_t listener, const struct peer *peer);
+
+/* True when the listener limits what one address may do. */
+static inline bool
+visitors_matter(const struct listener_config *config)
+{
+	return config->max_connections_per_address != 0 || config->accept_rate != 0;
+}
+
+#endif
