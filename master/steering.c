@@ -62,13 +62,12 @@ forget(struct waiter *waiter)
 static void
 answer_inherited(int fd, bool is_good, const char *text)
 {
-	char head[160];
-	int n = snprintf(head, sizeof(head),
+	char whole[8 * CONFIG_ERROR_MAX];
+	int n = snprintf(whole, sizeof(whole),
 	    "HTTP/1.1 %s\r\nContent-Type: " REPLY_HTTP_JSON "\r\nConnection: close\r\n"
-	    "Content-Length: %zu\r\n\r\n",
-	    is_good ? "200 OK" : "409 Conflict", strlen(text));
-	if (send(fd, head, (size_t)n, MSG_NOSIGNAL | MSG_MORE) != n ||
-	    send(fd, text, strlen(text), MSG_NOSIGNAL) != (ssize_t)strlen(text))
+	    "Content-Length: %zu\r\n\r\n%s\n",
+	    is_good ? "200 OK" : "409 Conflict", strlen(text) + 1, text);
+	if (n >= (int)sizeof(whole) || send(fd, whole, (size_t)n, MSG_NOSIGNAL) != n)
 		log_warn("admin: the outcome of the upgrade does not reach who asked");
 }
 

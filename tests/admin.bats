@@ -1,0 +1,394 @@
+#!/usr/bin/env bats
+# Operators see and steer yodeld: the admin interface, the metrics, yodelctl.
+# shellcheck disable=SC2030,SC2031 # DOOR is of one test
+
+load lib/helpers
+
+OPERATOR=$BATS_TEST_DIRNAME/lib/operator.py
+YODELCTL=$BUILD/yodelctl
+
+# start_with_doors [ARG...] - a yodeld with two workers, an admin socket and an address.
+# Sets DOOR, and VISITORS, the address for who may only read.
+start_with_doors()
+{
+	DOOR=$BATS_TEST_TMPDIR/door
+	start_yodeld --workers 2 --set "admin.socket=$DOOR" --set admin.address=127.0.0.1:0 "$@"
+	VISITORS=$(sed -nE 's|.*admin: http://([^ ]*) .*|\1|p' "$YODELD_LOG")
+}
+
+# The same with a file that a test can change, server.json.
+start_with_file()
+{
+	write_file 2
+	start_with_doors_of_file
+}
+
+write_file() # WORKERS [MORE]
+{
+	cat >server.json.new <<-END
+		{ "listeners": [ { "address": "127.0.0.1:0", "reply": "upper" } ], "workers": $1,
+		  "admin": { "socket": "$BATS_TEST_TMPDIR/door", "address": "127.0.0.1:0" } ${2-} }
+	END
+	mv server.json.new server.json
+}
+
+start_with_doors_of_file()
+{
+	DOOR=$BATS_TEST_TMPDIR/door
+	start_yodeld -c server.json
+	VISITORS=$(sed -nE 's|.*admin: http://([^ ]*) .*|\1|p' "$YODELD_LOG")
+}
+
+ask() # METHOD TARGET [DOOR]: the status in $output's first line
+{
+	"$OPERATOR" ask "${3-$DOOR}" "$1" "$2"
+}
+
+# A value of /stats by a Python expression over it, as in: stat 's["generation"]'.
+stat_of()
+{
+	ask GET /stats | sed 1d | python3 -c "import json, sys; s = json.load(sys.stdin); print($1)"
+}
+
+ctl()
+{
+	"$YODELCTL" -s "$DOOR" "$@"
+}
+
+# --- seeing ---------------------------------------------------------------------------
+
+@test "stats, workers, config and metrics are told on both doors" {
+	start_with_doors --listen 127.0.0.1:0=echo --listen '[::1]:0=upper'
+	"$YODEL" -q -c 10 "127.0.0.1:$PORT"
+	local door
+	for door in "$DOOR" "$VISITORS"; do
+		[ "$(ask GET /stats "$door" | sed 1d | python3 -c '
+import json, sys
+s = json.load(sys.stdin)
+t = s["totals"]
+w = s["workers"]
+print(s["version"] != "", s["generation"], s["uptime_s"] > 0, t["connections_accepted"],
+    t["messages_received"], [x["slot"] for x in w], w[0]["state"], w[0]["restarts"],
+    sum(x["messages_received"] for x in w), [x["reply"] for x in s["listeners"]],
+    s["listeners"][0]["address"].startswith("127.0.0.1:"),
+    s["listeners"][0]["queue_limit"] > 0, sorted(s["kernel"])[0])')" = \
+			"True 1 True 10 30 [0, 1] serving 0 30 ['echo', 'upper'] True True listen_drops" ]
+		run ask GET /workers "$door"
+		[[ $output = 200*'"slot": 1'* ]]
+		run ask GET /config "$door"
+		[[ $output = 200*'"workers": 2'* ]]
+		run ask GET /metrics "$door"
+		[[ $output = 200*'yodeld_workers_serving 2'* ]]
+	done
+}
+
+@test "a number in the queue of a worker that stands still is told" {
+	start_with_doors --workers 1 --listen 127.0.0.1:0=echo
+	local worker
+	worker=$(worker_pids)
+	kill -STOP "$worker"
+	spawn waiting "$CALLER" burst "127.0.0.1:$PORT" 7
+	seven_wait()
+	{
+		[ "$(stat_of 's["listeners"][0]["queue_depth"]')" = 7 ]
+	}
+	wait_until seven_wait
+	ask GET /metrics | grep -q "^yodeld_accept_queue_connections{listener=\"127.0.0.1:$PORT\",worker=\"0\"} 7$"
+	kill -CONT "$worker"
+}
+
+@test "the metrics are what promtool wants" {
+	command -v promtool || skip "no promtool here"
+	start_with_doors --listen 127.0.0.1:0=echo --listen '[::1]:0=upper'
+	"$YODEL" -q -c 10 "127.0.0.1:$PORT"
+	ask GET /metrics | sed 1d >metrics
+	run -0 promtool check metrics < <(cat metrics)
+	[ -z "$output" ]
+	# Each series is there once.
+	[ -z "$(grep -v '^#' metrics | sed 's/ [^ ]*$//' | sort | uniq -d)" ]
+}
+
+@test "each look adds up and no counter goes back: kills, reload, sizes, upgrade, under load" {
+	start_with_file
+	spawn watch "$OPERATOR" watch "$DOOR"
+	local watch=$SPAWNED _
+	spawn load "$YODEL" -q -c 50 -d 4s --messages-per-connection 20 "127.0.0.1:$PORT"
+	for _ in 1 2 3; do
+		worker_pids | head -1 | xargs kill -KILL
+		ctl reload
+		ctl scale 4
+		worker_pids | tail -1 | xargs kill -KILL
+		ctl scale 1
+		ctl upgrade
+		ctl scale 2
+	done
+	kill -TERM "$watch"
+	wait "$watch" || { cat watch.log; false; }
+	[ "$(<watch.out)" -gt 20 ]
+	[ "$(stat_of 's["totals"]["connections_closed"]["worker_lost"]')" -gt 0 ]
+}
+
+@test "ready only while a worker serves; draining is said" {
+	start_with_doors --listen 127.0.0.1:0=echo --set timeouts.drain_quiet=20s
+	[ "$(ask GET /readyz)" = $'200\nready' ]
+	[ "$(ask GET /healthz)" = $'200\nok' ]
+	spawn hold "$CALLER" hold "127.0.0.1:$PORT" 1
+	is_held()
+	{
+		[ "$(stat_of 's["totals"]["connections_open"]')" = 1 ]
+	}
+	wait_until is_held
+	kill -TERM "$YODELD_PID"
+	is_draining()
+	{
+		[ "$(ask GET /readyz)" = $'503\ndraining' ]
+	}
+	wait_until is_draining
+	[ "$(ask GET /healthz)" = $'200\nok' ]
+}
+
+# --- doors ----------------------------------------------------------------------------
+
+@test "TCP reads and does not steer" {
+	start_with_doors --listen 127.0.0.1:0=echo
+	local target
+	for target in /reload '/scale?workers=1' /stop /upgrade '/log?level=debug'; do
+		run ask POST "$target" "$VISITORS"
+		[[ $output = 403* ]]
+	done
+	[ "$(stat_of 's["last_change"]["number"]')" = 0 ]
+}
+
+@test "what is not there is 404, a method that is not meant 405, a bad argument 400" {
+	start_with_doors --listen 127.0.0.1:0=echo
+	run ask GET /none
+	[[ $output = 404* ]]
+	run ask POST /stats
+	[[ $output = 405* ]]
+	run ask GET /reload
+	[[ $output = 405* ]]
+	run ask POST '/scale?workers=many'
+	[[ $output = 400*'found \"many\", wanted'* ]]
+	run ask POST '/log?level=loud'
+	[[ $output = 400*'found \"loud\", wanted'* ]]
+}
+
+@test "the socket has mode 0660 and its group, no worker holds it, the end removes it" {
+	start_with_doors --listen 127.0.0.1:0=echo --set "admin.group=$(id -gn)"
+	[ "$(stat -c '%a %G' "$DOOR")" = "660 $(id -gn)" ]
+	local pid inode
+	inode=$(awk -v path="$DOOR" '$8 == path { print $7 }' /proc/net/unix)
+	[ -n "$inode" ]
+	for pid in $(worker_pids); do
+		run find "/proc/$pid/fd" -lname "socket:\[$inode\]"
+		[ -z "$output" ]
+	done
+	stop_yodeld TERM
+	[ ! -e "$DOOR" ]
+}
+
+@test "the socket file of a killed server is replaced, that of a living one is not" {
+	start_with_doors --listen 127.0.0.1:0=echo
+	run -71 "$YODELD" --listen 127.0.0.1:0=echo --set "admin.socket=$DOOR"
+	[[ $output = *"another server answers on $DOOR"* ]]
+	ctl status
+	kill -KILL "$YODELD_PID"
+	wait_until has_ended "$YODELD_PID"
+	[ -S "$DOOR" ]
+	start_with_doors --listen 127.0.0.1:0=echo
+	ctl status
+}
+
+@test "a file that is no socket stays, and the server does not start" {
+	echo precious >door
+	run -71 "$YODELD" --listen 127.0.0.1:0=echo --set "admin.socket=$PWD/door"
+	[[ $output = *'is no socket'* ]]
+	[ "$(<door)" = precious ]
+}
+
+@test "a reload moves the socket, and one that cannot changes nothing" {
+	start_with_file
+	sed -i "s|$BATS_TEST_TMPDIR/door|$BATS_TEST_TMPDIR/none/door|" server.json
+	run -1 ctl reload
+	[[ $output = *'none/door: No such file or directory'* ]]
+	[ "$(stat_of 's["generation"]')" = 1 ]
+	sed -i "s|/none/door|/moved|" server.json
+	ctl reload
+	run -69 ctl status
+	[ ! -e door ]
+	DOOR=$BATS_TEST_TMPDIR/moved
+	ctl status
+}
+
+@test "a hundred visitors, a byte now and then, delay nobody and take few descriptors" {
+	start_with_doors --listen 127.0.0.1:0=echo
+	spawn drip "$OPERATOR" drip "$VISITORS" 100
+	wait_until grep -q dripping drip.out
+	[ "$(open_descriptors "$YODELD_PID")" -lt 120 ]
+	local before=${EPOCHREALTIME/./} worker
+	ctl status
+	ctl reload
+	worker=$(stat_of 's["workers"][0]["pid"]')
+	kill -KILL "$worker"
+	replaced()
+	{
+		[ "$(stat_of 's["workers"][0]["restarts"] + s["workers"][1]["restarts"]')" = 1 ]
+	}
+	wait_until replaced
+	[ $((${EPOCHREALTIME/./} - before)) -lt 3000000 ]
+	"$YODEL" -q "127.0.0.1:$PORT"
+}
+
+@test "headers and bodies that are too long are refused" {
+	start_with_doors --listen 127.0.0.1:0=echo
+	long=$(head -c 20000 /dev/zero | tr '\0' x)
+	printf 'GET /stats HTTP/1.1\r\nX: %s\r\n\r\n' "$long" |
+		socat -t 5 - "UNIX-CONNECT:$DOOR" >answer || : # it may be cut off
+	[[ $(head -1 answer) != *' 200 '* ]]
+	printf 'POST /reload HTTP/1.1\r\nContent-Length: 20000\r\n\r\n%s' "$long" |
+		socat -t 5 - "UNIX-CONNECT:$DOOR" >answer || : # it may be cut off
+	[[ $(head -1 answer) != *' 200 '* ]]
+	[ "$(stat_of 's["last_change"]["number"]')" = 0 ]
+}
+
+# --- steering -------------------------------------------------------------------------
+
+@test "a reload with a bad file fails aloud, twice, as --check does; the good one succeeds" {
+	start_with_file
+	write_file 3 ', "worker": 1'
+	run -78 "$YODELD" -c server.json --check
+	local complaint=${output#yodeld: }
+	local attempt
+	for attempt in first second; do
+		echo "the $attempt"
+		run -1 ctl reload
+		[[ $output = *"$complaint" ]]
+		run ask POST /reload
+		[[ $output = 409* ]]
+	done
+	"$YODEL" -q "127.0.0.1:$PORT"
+	[ "$(stat_of 's["generation"], len(s["workers"])')" = "1 2" ]
+	write_file 3
+	run -0 ctl reload
+	[[ $output = 'reload: generation 2 serves with 3 workers'* ]]
+	[ "$(stat_of 'len([w for w in s["workers"] if w["state"] == "serving"])')" = 3 ]
+}
+
+@test "reloads asked for at the same time are all answered" {
+	start_with_file
+	local i pids=()
+	for i in 1 2 3 4 5 6 7 8; do
+		spawn "reload$i" "$YODELCTL" -s "$DOOR" reload
+		pids+=("$SPAWNED")
+	done
+	for i in "${pids[@]}"; do wait "$i"; done
+	[ "$(cat reload*.out | grep -c 'serves with 2 workers')" = 8 ]
+}
+
+@test "scale waits until as many serve, and refuses what cannot be" {
+	start_with_doors --listen 127.0.0.1:0=echo
+	ctl scale 5
+	[ "$(stat_of 'len([w for w in s["workers"] if w["state"] == "serving"])')" = 5 ]
+	ctl scale 1
+	[ "$(stat_of 'len([w for w in s["workers"] if w["state"] == "serving"])')" = 1 ]
+	run -1 ctl scale 0
+	[[ $output = *'from 1 to 256 were wanted' ]]
+	run -1 ctl scale 257
+	run -1 ctl scale x
+	[[ $output = *'found "x", wanted'* ]]
+}
+
+@test "an upgrade is answered, by the next program image, on the connection that asked" {
+	start_with_file
+	local generation # bats has an i of its own
+	for generation in 2 3 4; do
+		run -0 ctl --json upgrade
+		[[ $output = *'"ok": true'*"upgrade: generation $generation serves"* ]]
+	done
+	[ "$(stat_of 's["pid"], s["last_change"]["number"]')" = "$YODELD_PID 3" ]
+	write_file 2 ', "worker": 1'
+	run -1 ctl upgrade
+	[[ $output = *'--check failed'*'unknown key "worker"'* ]]
+	"$YODEL" -q "127.0.0.1:$PORT"
+}
+
+@test "stop waits for the end" {
+	start_with_doors --listen 127.0.0.1:0=echo
+	run -0 ctl stop
+	wait_until -t 2 has_ended "$YODELD_PID"
+	wait "$YODELD_PID"
+	[ ! -e "$DOOR" ]
+}
+
+@test "the level of the log changes at once, in the workers too" {
+	start_with_doors --listen 127.0.0.1:0=echo
+	"$YODEL" -q "127.0.0.1:$PORT"
+	run ! grep -q 'worker .*peer_closed' "$YODELD_LOG"
+	run -0 ctl log debug
+	[ "$output" = 'log: level debug' ]
+	"$YODEL" -q "127.0.0.1:$PORT"
+	wait_until grep -q 'worker .*peer_closed' "$YODELD_LOG"
+}
+
+# --- yodelctl -------------------------------------------------------------------------
+
+@test "yodelctl: 64 for bad usage, 69 when nobody answers, each with one line" {
+	DOOR=$PWD/none
+	run -69 ctl status
+	[[ $output = "yodelctl: $DOOR: no yodeld answers there: No such file or directory" ]]
+	run -64 ctl
+	run -64 ctl nonsense
+	[[ $output = *'unknown command "nonsense"; wanted one of status'* ]]
+	run -64 ctl scale
+	run -64 ctl status more
+	run -64 ctl status more still
+	run -64 ctl log 'a b'
+	run -64 ctl top -n x
+	run -64 ctl top -i 0
+	run -0 "$YODELCTL" --help
+	[[ $output = *'Commands that steer'* ]]
+	run -0 "$YODELCTL" --version
+}
+
+@test "yodelctl: tables for people, JSON for programs" {
+	start_with_doors --listen 127.0.0.1:0=echo
+	"$YODEL" -q -c 1234 "127.0.0.1:$PORT"
+	run ctl status
+	[[ $output = *"process $YODELD_PID, is running: generation 1"*'2 of 2 workers serve'* ]]
+	run ctl stats
+	[[ $output = *'connections_accepted'*' 1,234'*'messages_received'*' 3,702'*"127.0.0.1:$PORT"* ]]
+	run ctl workers
+	[ "$(grep -c ' serving ' <<<"$output")" = 2 ]
+	local command
+	for command in status stats workers config; do
+		ctl --json $command | python3 -m json.tool >/dev/null
+	done
+}
+
+@test "yodelctl top: views one after the other where there is no terminal" {
+	start_with_doors --listen 127.0.0.1:0=echo
+	run -0 ctl top -n 3 -i 0.1
+	[ "$(grep -c '^yodeld ' <<<"$output")" = 3 ]
+	[[ $output != *$'\e'* ]]
+}
+
+@test "yodelctl top: the terminal is as it was, whatever ends it" {
+	start_with_doors --listen 127.0.0.1:0=echo
+	local key
+	[ "$("$OPERATOR" terminal q "$YODELCTL" -s "$DOOR" top)" = $'restored\n0' ]
+	for key in SIGINT SIGTERM SIGHUP SIGQUIT SIGABRT; do
+		[ "$("$OPERATOR" terminal $key "$YODELCTL" -s "$DOOR" top)" = $'restored\n'$key ]
+	done
+	[ "$("$OPERATOR" terminal nothing "$YODELCTL" -s "$DOOR" top -n 2 -i 0.1)" = $'restored\n0' ]
+}
+
+@test "yodelctl top: a server that ends is told, with 69" {
+	start_with_doors --listen 127.0.0.1:0=echo
+	spawn top "$YODELCTL" -s "$DOOR" top -i 0.1
+	local top=$SPAWNED status=0
+	wait_until grep -q SLOT top.out
+	stop_yodeld INT
+	wait "$top" || status=$?
+	[ $status = 69 ]
+	grep -q 'no yodeld answers there' top.log
+}

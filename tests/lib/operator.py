@@ -1,0 +1,180 @@
+#!/usr/bin/env python3
+"""operator.py - visitors of yodeld's admin interface that share no code with it.
+
+  ask DOOR METHOD TARGET   one request; prints the status on the first line, then the body
+  watch DOOR               reads /stats and /metrics again and again until SIGTERM; each
+                           /stats must add up, no counter may go back; prints the number
+                           of looks, or what was wrong and exits 1
+  drip DOOR N              N visitors, each a byte of a request now and then, until SIGTERM;
+                           prints "dripping" once all have connected
+  terminal KEY COMMAND...  runs a command on a terminal of its own. When it has drawn
+                           something, KEY is typed (one character) or sent (SIGNAL), or
+                           "nothing". Prints "restored" when the terminal is then as it
+                           was before, and how the command ended
+
+DOOR is the path of a Unix socket, or HOST:PORT.
+"""
+import json
+import os
+import pty
+import re
+import select
+import signal
+import socket
+import sys
+import termios
+import time
+
+PATIENCE = 20  # seconds, for any single wait
+UNREACHED = (ConnectionError, FileNotFoundError)
+
+
+def connect(door):
+    if "/" in door:
+        peer = socket.socket(socket.AF_UNIX)
+        peer.settimeout(PATIENCE)
+        peer.connect(door)
+        return peer
+    host, _, port = door.rpartition(":")
+    return socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE)
+
+
+def ask(door, method, target):
+    """The status and the body; ConnectionError when there is no whole answer."""
+    with connect(door) as peer:
+        peer.sendall(
+            f"{method} {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+            "Content-Length: 0\r\n\r\n".encode()
+        )
+        answer = b""
+        while chunk := peer.recv(65536):
+            answer += chunk
+    head, blank, body = answer.partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)content-length: *(\d+)", head)
+    if not blank or (length and int(length[1]) != len(body) and method != "HEAD"):
+        raise ConnectionError("the answer broke off")
+    return int(head.split()[1]), body.decode()
+
+
+def counters_of_stats(totals):
+    closed = totals["connections_closed"]
+    counters = {k: v for k, v in totals.items() if isinstance(v, int)}
+    del counters["connections_open"]
+    counters.update({f"closed {k}": v for k, v in closed.items()})
+    return counters
+
+
+def counters_of_metrics(text):
+    kinds = dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.M))
+    rows = re.findall(r"^(\w+)(\{[^}]*\})? (\S+)$", text, re.M)
+    return {n + l: float(v) for n, l, v in rows if kinds[n] == "counter"}
+
+
+def check_sum(totals):
+    ended = sum(totals["connections_closed"].values())
+    if totals["connections_accepted"] != totals["connections_open"] + ended:
+        sys.exit(f"does not add up: {totals}")
+
+
+def check_growth(before, now):
+    for name, value in before.items():
+        if name not in now:
+            sys.exit(f"{name} is gone")
+        if now[name] < value:
+            sys.exit(f"{name} went back from {value} to {now[name]}")
+    before.update(now)
+
+
+def watch(door):
+    ends = []
+    signal.signal(signal.SIGTERM, lambda *_: ends.append(True))
+    stats, metrics, looks = {}, {}, 0
+    while not ends:
+        try:
+            totals = json.loads(ask(door, "GET", "/stats")[1])["totals"]
+            text = ask(door, "GET", "/metrics")[1]
+        except UNREACHED as error:
+            sys.exit(f"not reached: {error}")
+        check_sum(totals)
+        check_growth(stats, counters_of_stats(totals))
+        check_growth(metrics, counters_of_metrics(text))
+        looks += 1
+    print(looks)
+
+
+def drip(door, count):
+    ends = []
+    signal.signal(signal.SIGTERM, lambda *_: ends.append(True))
+    request = b"GET /stats HTTP/1.1\r\nX: " + b"x" * 100000
+    peers = [connect(door) for _ in range(int(count))]
+    print("dripping", flush=True)
+    for at in range(len(request)):
+        for peer in peers:
+            try:
+                peer.send(request[at : at + 1])
+            except OSError:
+                pass
+        time.sleep(0.05)
+        if ends:
+            return
+
+
+def read_terminal(fd, until):
+    shown = b""
+    deadline = time.monotonic() + PATIENCE
+    while not until(shown):
+        ready, _, _ = select.select([fd], [], [], 0.1)
+        if time.monotonic() > deadline:
+            sys.exit(f"nothing came of {shown!r}")
+        if not ready:
+            continue
+        try:
+            chunk = os.read(fd, 65536)
+        except OSError:  # nobody has it open any more
+            break
+        if not chunk:
+            break
+        shown += chunk
+    return shown
+
+
+def terminal(key, *command):
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.execvp(command[0], command)
+    before = termios.tcgetattr(fd)
+    shown = read_terminal(fd, lambda text: b"SLOT" in text)
+    if len(key) == 1:
+        os.write(fd, key.encode())
+    elif key != "nothing":
+        os.kill(pid, getattr(signal, key))
+    # The terminal's state is gone with the last who has it open: ask in time.
+    shown += read_terminal(fd, lambda text: b"\x1b[?1049l" in text)
+    deadline = time.monotonic() + PATIENCE
+    restored = False
+    while not restored and time.monotonic() < deadline:
+        try:
+            restored = termios.tcgetattr(fd) == before
+        except termios.error:
+            break
+    _, status = os.waitpid(pid, 0)
+    shows_cursor = shown.rindex(b"\x1b[?25h") > shown.rindex(b"\x1b[?25l")
+    print("restored" if restored and shows_cursor else "not restored")
+    if os.WIFSIGNALED(status):
+        print(signal.Signals(os.WTERMSIG(status)).name)
+    else:
+        print(os.WEXITSTATUS(status))
+
+
+def print_answer(door, method, target):
+    try:
+        status, body = ask(door, method, target)
+    except UNREACHED as error:
+        sys.exit(f"not reached: {error}")
+    print(status)
+    print(body, end="")
+
+
+{"ask": print_answer, "watch": watch, "drip": drip, "terminal": terminal}[sys.argv[1]](
+    *sys.argv[2:]
+)
