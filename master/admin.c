@@ -16,6 +16,8 @@
 
 /* A door that a reload has closed still serves who is inside, until this is over. */
 #define FAREWELL_S 2
+/* An exec waits so long for the requests that are under way. */
+#define HOLD_NS NS_PER_S
 
 struct admin {
 	struct door *doors[DOOR_KINDS];
@@ -23,6 +25,7 @@ struct admin {
 	bool keeps[DOOR_KINDS]; /* the plan has the same one */
 	struct door *leaving[DOOR_KINDS];
 	struct event farewell_timer;
+	uint64_t held_since_ns; /* 0: the doors are not held */
 };
 
 /* --- routes -------------------------------------------------------------------------
@@ -256,6 +259,32 @@ admin_commit(struct master *master)
 			    i == DOOR_SOCKET ? "reads and steers" : "reads");
 	}
 	admin_unplan(master);
+}
+
+bool
+admin_hold(struct master *master)
+{
+	struct admin *admin = master->admin;
+	size_t inside = 0;
+	if (admin->held_since_ns == 0)
+		admin->held_since_ns = master_now_ns();
+	for (int i = 0; i < DOOR_KINDS; i++) {
+		if (admin->doors[i] != NULL)
+			inside += door_hold(admin->doors[i]);
+	}
+	return inside <= steering_list(master, NULL, 0) ||
+	    master_now_ns() - admin->held_since_ns >= HOLD_NS;
+}
+
+void
+admin_release(struct master *master)
+{
+	struct admin *admin = master->admin;
+	admin->held_since_ns = 0;
+	for (int i = 0; i < DOOR_KINDS; i++) {
+		if (admin->doors[i] != NULL)
+			door_release(admin->doors[i]);
+	}
 }
 
 const struct door *

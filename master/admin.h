@@ -31,6 +31,12 @@ int admin_plan(struct master *master, const struct config *config, char *error)
 void admin_commit(struct master *master);
 void admin_unplan(struct master *master);
 
+/* Before an exec, which cuts off whoever is inside: lets nobody in any more. True when
+ * only those are left who wait for the upgrade, or enough time has passed since it was
+ * first asked; false when it is to be asked again soon. */
+bool admin_hold(struct master *master);
+void admin_release(struct master *master);
+
 /* The open doors, for the next program image; NULL: none. */
 const struct door *admin_door(const struct master *master, enum door_kind kind);
 /* A door that this image inherited. */

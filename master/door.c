@@ -31,6 +31,7 @@ struct door {
 	struct evhttp *http;
 	struct evhttp_bound_socket *bound; /* NULL: closed */
 	bool is_paused;                    /* it is full, or descriptors are short */
+	bool is_held;
 	struct guests guests;
 	struct event greet_event; /* those that came in just now */
 	struct event sweep_timer;
@@ -49,10 +50,20 @@ look_again_soon(struct door *door)
 }
 
 static void
+listen_or_not(struct door *door)
+{
+	struct evconnlistener *listener = evhttp_bound_socket_get_listener(door->bound);
+	if (door->is_paused || door->is_held)
+		evconnlistener_disable(listener);
+	else
+		evconnlistener_enable(listener);
+}
+
+static void
 pause_door(struct door *door)
 {
 	door->is_paused = true;
-	evconnlistener_disable(evhttp_bound_socket_get_listener(door->bound));
+	listen_or_not(door);
 	look_again_soon(door);
 }
 
@@ -91,7 +102,7 @@ on_sweep(evutil_socket_t fd, short what, void *argument)
 	guests_sweep(&door->guests);
 	if (door->is_paused && door->bound != NULL && !guests_are_full(&door->guests)) {
 		door->is_paused = false;
-		evconnlistener_enable(evhttp_bound_socket_get_listener(door->bound));
+		listen_or_not(door);
 	}
 	if (door->is_paused || door->guests.count > 0)
 		look_again_soon(door);
@@ -213,6 +224,24 @@ door_destroy(struct door *door)
 		evhttp_free(door->http);
 	free(door->name);
 	free(door);
+}
+
+unsigned
+door_hold(struct door *door)
+{
+	door->is_held = true;
+	if (door->bound != NULL)
+		listen_or_not(door);
+	guests_sweep(&door->guests);
+	return door->guests.count + door->guests.expected_count;
+}
+
+void
+door_release(struct door *door)
+{
+	door->is_held = false;
+	if (door->bound != NULL)
+		listen_or_not(door);
 }
 
 /* --- what it is ---------------------------------------------------------------------

@@ -51,6 +51,11 @@ int door_set_group(const struct door *door, const char *group)
 void door_close(struct door *door);
 void door_destroy(struct door *door);
 
+/* While held nobody comes in: those who try wait in the kernel's queue. Returns how
+ * many are inside. */
+unsigned door_hold(struct door *door);
+void door_release(struct door *door);
+
 enum door_kind door_kind(const struct door *door);
 const char *door_name(const struct door *door);
 void *door_owner(const struct door *door);

@@ -20,6 +20,13 @@
 #define WAITERS_MAX (2 * DOOR_GUESTS_MAX)
 #define FIRST_LINE "yodeld-inheritance 1\n"
 
+static size_t
+list_waiters(const struct master *master, int *ret)
+{
+	size_t count = steering_list(master, ret, WAITERS_MAX);
+	return count < WAITERS_MAX ? count : WAITERS_MAX;
+}
+
 static void
 keep_open(int fd, bool over_exec)
 {
@@ -38,7 +45,7 @@ keep_all_open(const struct master *master, bool over_exec)
 			keep_open(door_fd(door), over_exec);
 	}
 	int waiters[WAITERS_MAX];
-	size_t waiter_count = steering_list(master, waiters, WAITERS_MAX);
+	size_t waiter_count = list_waiters(master, waiters);
 	for (size_t i = 0; i < waiter_count; i++)
 		keep_open(waiters[i], over_exec);
 	for (const struct endpoint *e = master->endpoints; e != NULL; e = e->next) {
@@ -75,7 +82,7 @@ write_doors(FILE *out, const struct master *master)
 			    out, "door %d %d %s\n", i, door_fd(door), door_name(door));
 	}
 	int waiters[WAITERS_MAX];
-	size_t waiter_count = steering_list(master, waiters, WAITERS_MAX);
+	size_t waiter_count = list_waiters(master, waiters);
 	for (size_t i = 0; i < waiter_count; i++)
 		fprintf(out, "waiter %d\n", waiters[i]);
 }

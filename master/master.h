@@ -100,7 +100,12 @@ struct outcome {
 	char text[CONFIG_ERROR_MAX]; /* begins with the name of the change */
 };
 
-enum upgrade_wanted { UPGRADE_NONE, UPGRADE_FORTH, UPGRADE_BACK };
+enum upgrade_wanted {
+	UPGRADE_NONE,
+	UPGRADE_FORTH,   /* the check is to be run */
+	UPGRADE_CHECKED, /* and was good: the exec is next */
+	UPGRADE_BACK,
+};
 
 enum master_phase { MASTER_STARTING, MASTER_RUNNING, MASTER_STOPPING };
 

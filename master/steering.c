@@ -173,8 +173,11 @@ steering_list(const struct master *master, int *ret, size_t max)
 {
 	size_t count = 0;
 	for (const struct waiter *w = master->waiters; w != NULL; w = w->next) {
-		if (w->change == change_upgrade && count < max)
-			ret[count++] = w->fd;
+		if (w->change != change_upgrade)
+			continue;
+		if (count < max)
+			ret[count] = w->fd;
+		count++;
 	}
 	return count;
 }

@@ -26,8 +26,8 @@ bool steering_serve(
 void steering_on_outcome(struct master *master);
 void steering_finish(struct master *master);
 
-/* The connections of those who wait for an upgrade, for the next program image. Returns
- * the number of descriptors in ret[max]. */
+/* The connections of those who wait for an upgrade, for the next program image: as many
+ * as fit into ret[max]. Returns how many there are. */
 size_t steering_list(const struct master *master, int *ret, size_t max);
 /* One that this image inherited (owned). 0, or -1 with errno. */
 int steering_inherit(struct master *master, int fd) __attribute__((warn_unused_result));

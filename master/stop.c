@@ -4,6 +4,7 @@
 
 #include "proto/channel.h"
 
+#include "master/admin.h"
 #include "master/leaving.h"
 #include "master/notify.h"
 #include "master/process.h"
@@ -18,6 +19,7 @@ enter_stopping(struct master *master, uint64_t limit_ns)
 		turnover_abort(master, "the server stops");
 	}
 	master->phase = MASTER_STOPPING;
+	admin_release(master);
 	master->stop_deadline_ns =
 	    limit_ns == 0 ? 0 : master_now_ns() + limit_ns + STOP_GRACE_NS;
 	slot_stop_retries(master);

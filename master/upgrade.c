@@ -12,6 +12,7 @@
 
 #include "lib/log.h"
 
+#include "master/admin.h"
 #include "master/inheritance.h"
 #include "master/leaving.h"
 #include "master/process.h"
@@ -63,6 +64,7 @@ exec_new(struct master *master)
 		close(inheritance.program_fd);
 		errno = saved;
 	}
+	admin_release(master);
 	turnover_conclude(master, false, "upgrade failed: cannot run %s: %s",
 	    master->program, strerror(errno));
 }
@@ -77,6 +79,7 @@ exec_back(struct master *master)
 	log_warnx("upgrade: the former program goes on");
 	become(master, master->former_program_fd, NULL, &inheritance);
 	log_error("the former program cannot be run: this one goes on");
+	admin_release(master);
 	close(master->former_program_fd);
 	master->former_program_fd = -1;
 }
@@ -141,12 +144,14 @@ upgrade_on_child(struct master *master, pid_t pid, int status)
 	text[strcspn(text, "\n")] = '\0';
 	close(master->check_fd);
 	master->check_pid = 0;
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-		exec_new(master);
-	else
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
 		turnover_conclude(master, false,
 		    "upgrade refused, this program goes on: %s --check failed: %s",
 		    master->program, text);
+		return;
+	}
+	master->upgrade_wanted = UPGRADE_CHECKED;
+	upgrade_turn(master);
 }
 
 /* --- what was put off ---------------------------------------------------------------
@@ -191,9 +196,13 @@ upgrade_turn(struct master *master)
 	    master->phase != MASTER_RUNNING)
 		return;
 	enum upgrade_wanted wanted = master->upgrade_wanted;
+	if (wanted != UPGRADE_FORTH && !admin_hold(master))
+		return;
 	master->upgrade_wanted = UPGRADE_NONE;
 	if (wanted == UPGRADE_FORTH)
 		start_check(master);
+	else if (wanted == UPGRADE_CHECKED)
+		exec_new(master);
 	else
 		exec_back(master);
 }
