@@ -113,6 +113,7 @@ ctl_options_parse(int argc, char **argv, struct ctl_options *ret)
 		    "Commands that steer; each waits for the outcome:\n"
 		    "  reload       a new generation with the file as it is now\n"
 		    "  scale N      so many workers\n"
+		    "  rebalance    open connections spread evenly over the workers\n"
 		    "  upgrade      the program on disk takes over\n"
 		    "  stop         drain, and end\n"
 		    "  log LEVEL    error, warn, info or debug from now on\n"

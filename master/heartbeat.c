@@ -4,6 +4,7 @@
 
 #include "lib/log.h"
 
+#include "master/balance.h"
 #include "master/notify.h"
 #include "master/stop.h"
 #include "master/upgrade.h"
@@ -59,6 +60,7 @@ on_turn(evutil_socket_t fd, short what, void *argument)
 			all_beat = false;
 	}
 	upgrade_turn(master);
+	balance_turn(master);
 	notify_turn(master, now_ns, all_beat);
 }
 

@@ -33,7 +33,7 @@ static void
 find_one(struct process *giver)
 {
 	struct process *taker = find_taker(giver);
-	if (taker != NULL)
+	if (taker != NULL && !move_is_giving(giver))
 		move_start(giver, taker);
 	else
 		giver->wants_taker = true;

@@ -76,6 +76,7 @@ struct move {
 	struct move *next;
 	uint32_t id;
 	struct process *giver, *taker;
+	uint64_t what; /* the value of CHANNEL_GIVE */
 	bool has_gave, has_took;
 	uint64_t gave, took; /* connections */
 };
@@ -91,6 +92,18 @@ struct turnover {
 	uint32_t slot_count;
 	uint32_t failures;
 	uint64_t started_ns;
+};
+
+/* The evening out of open connections (balance.c). */
+struct rebalance {
+	bool is_asked_for;  /* of all listeners, until it is done; an outcome follows */
+	uint32_t passes;    /* since then: each worker gives once at most in one */
+	uint32_t under_way; /* hand-overs */
+	uint64_t moved;     /* connections, since it was asked for */
+	uint64_t moved_now; /* in the hand-overs under way */
+	double before;      /* fullest / mean when it was asked for */
+	uint64_t started_ns;
+	uint64_t rests_until_ns; /* nothing could be moved */
 };
 
 /* What the last change of generation or size came to, for those who ask. */
@@ -135,6 +148,7 @@ struct master {
 	struct move *moves;
 	uint32_t last_move_id;
 	struct turnover turnover;
+	struct rebalance rebalance;
 	struct outcome outcome;
 	struct waiter *waiters; /* for the outcome of a change (steering.c) */
 	struct admin *admin;    /* doors for operators (admin.c) */

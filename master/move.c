@@ -9,6 +9,7 @@
 
 #include "proto/channel.h"
 
+#include "master/balance.h"
 #include "master/leaving.h"
 #include "master/process.h"
 
@@ -66,14 +67,19 @@ settle(struct move *move)
 	    "worker %u (process %d) gave %llu connections to worker %u (process %d)",
 	    giver->slot, (int)giver->pid, (unsigned long long)moved, taker->slot,
 	    (int)taker->pid);
-	bool needs_another = taker->is_gone && !giver->is_gone;
+	struct master *master = giver->master;
+	bool was_some = move->what != 0;
+	/* Who gave all to one that died gives it to another; who gave only some may
+	 * have been told to leave meanwhile. */
+	if (taker->is_gone && !was_some && !giver->is_gone)
+		giver->wants_taker = true;
 	free(move);
 	bury_if_done(taker);
-	if (needs_another) {
-		giver->wants_taker = true;
-		leaving_find_takers(giver->master);
-	}
+	if (giver->wants_taker)
+		leaving_find_takers(master);
 	bury_if_done(giver);
+	if (was_some)
+		balance_on_moved(master, moved);
 }
 
 static void
@@ -144,14 +150,16 @@ move_is_giving(const struct process *process)
 }
 
 static int
-tell_end(const struct process *process, uint32_t verb, uint32_t id, int fd)
+tell_end(const struct process *process, uint32_t verb, const struct move *move, int fd)
 {
-	const struct channel_message message = { .verb = verb, .argument = id };
+	const struct channel_message message = {
+		.verb = verb, .argument = move->id, .value = move->what
+	};
 	return channel_send(process->channel_fd, &message, fd);
 }
 
-void
-move_start(struct process *giver, struct process *taker)
+int
+move_some(struct process *giver, struct process *taker, uint64_t what)
 {
 	struct master *master = giver->master;
 	int fds[2];
@@ -159,22 +167,31 @@ move_start(struct process *giver, struct process *taker)
 	if (move == NULL ||
 	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) <
 		0) {
-		log_warn("worker %u cannot hand its connections over", giver->slot);
-		process_tell(giver, CHANNEL_LEAVE, 0, 0);
 		free(move);
-		return;
+		return -1;
 	}
-	giver->wants_taker = false;
 	*move = (struct move){ .next = master->moves,
 		.id = ++master->last_move_id,
 		.giver = giver,
-		.taker = taker };
+		.taker = taker,
+		.what = what };
 	master->moves = move;
 	/* One that cannot be told is dying, and its death settles the move. */
-	if (tell_end(taker, CHANNEL_TAKE, move->id, fds[0]) < 0)
+	if (tell_end(taker, CHANNEL_TAKE, move, fds[0]) < 0)
 		log_debug("worker %u does not hear that it is to take", taker->slot);
-	if (tell_end(giver, CHANNEL_GIVE, move->id, fds[1]) < 0)
+	if (tell_end(giver, CHANNEL_GIVE, move, fds[1]) < 0)
 		log_debug("worker %u does not hear that it is to give", giver->slot);
 	close(fds[0]);
 	close(fds[1]);
+	return 0;
+}
+
+void
+move_start(struct process *giver, struct process *taker)
+{
+	giver->wants_taker = false;
+	if (move_some(giver, taker, 0) == 0)
+		return;
+	log_warn("worker %u cannot hand its connections over", giver->slot);
+	process_tell(giver, CHANNEL_LEAVE, 0, 0);
 }

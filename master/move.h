@@ -14,8 +14,13 @@
 
 #include "master/master.h"
 
-/* Tells both to begin. A failure is logged; the giver then drains. */
+/* Hands over everything that a leaving process holds. A failure is logged; the giver
+ * then drains. */
 void move_start(struct process *giver, struct process *taker);
+/* Hands over some of what a serving process holds, which serves on: `what` is the value
+ * of CHANNEL_GIVE. 0, or -1 with errno. The end is balance_on_moved. */
+int move_some(struct process *giver, struct process *taker, uint64_t what)
+    __attribute__((warn_unused_result));
 
 void move_on_gave(struct process *giver, uint32_t id, uint64_t connections);
 void move_on_took(struct process *taker, uint32_t id, uint64_t connections);

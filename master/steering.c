@@ -15,6 +15,7 @@
 
 #include "proto/channel.h"
 
+#include "master/balance.h"
 #include "master/process.h"
 #include "master/reply_http.h"
 #include "master/stats.h"
@@ -36,6 +37,7 @@ struct waiter {
 static const char change_reload[] = "reload";
 static const char change_scale[] = "scale";
 static const char change_upgrade[] = "upgrade";
+static const char change_rebalance[] = "rebalance";
 
 /* --- those who wait -----------------------------------------------------------------
  */
@@ -244,6 +246,13 @@ post_upgrade(const struct visit *visit)
 }
 
 static void
+post_rebalance(const struct visit *visit)
+{
+	if (wait_for(visit->master, visit->door, visit->request, change_rebalance))
+		balance_now(visit->master);
+}
+
+static void
 post_stop(const struct visit *visit)
 {
 	accept_now(visit, "stopping: the server drains and ends");
@@ -275,6 +284,7 @@ static const struct {
 	{ "/reload", NULL, post_reload },
 	{ "/scale", "workers", post_scale },
 	{ "/upgrade", NULL, post_upgrade },
+	{ "/rebalance", NULL, post_rebalance },
 	{ "/stop", NULL, post_stop },
 	{ "/log", "level", post_log },
 };

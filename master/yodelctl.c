@@ -166,6 +166,12 @@ upgrade(const struct ctl_options *options)
 }
 
 static int
+rebalance(const struct ctl_options *options)
+{
+	return steer(options, "/rebalance");
+}
+
+static int
 scale(const struct ctl_options *options)
 {
 	return steer_with(options, "/scale?workers=");
@@ -218,6 +224,7 @@ static const struct {
 	{ "top", NULL, ctl_top },
 	{ "reload", NULL, reload },
 	{ "scale", "a number of workers", scale },
+	{ "rebalance", NULL, rebalance },
 	{ "upgrade", NULL, upgrade },
 	{ "stop", NULL, stop },
 	{ "log", "a level: error, warn, info or debug", log_level },

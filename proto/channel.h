@@ -24,7 +24,8 @@ enum channel_verb {
 			* close; value 1 (one listener): until nobody waits now */
 	CHANNEL_LEAVE, /* stop accepting, drain, exit; argument 1: a GIVE follows, what
 			* can move waits for it; value: ns for all that, 0: no limit */
-	CHANNEL_GIVE,  /* give the open connections to the descriptor's other end */
+	CHANNEL_GIVE, /* give the open connections to the descriptor's other end; value:
+		       * at most so many, and CHANNEL_GIVE_MOVABLE, 0: all */
 	CHANNEL_TAKE, /* take over what comes from the descriptor; argument of both: the
 		       * number of the hand-over */
 	CHANNEL_STOP, /* exit now */
@@ -34,6 +35,8 @@ enum channel_verb {
 };
 
 #define CHANNEL_ALL UINT32_MAX
+/* Only of listeners whose balance is to move. */
+#define CHANNEL_GIVE_MOVABLE (UINT64_C(1) << 32)
 
 struct channel_message {
 	uint32_t verb; /* enum channel_verb */

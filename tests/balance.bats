@@ -64,3 +64,128 @@ is_spread() # COUNT...
 	}
 	wait_until is_by_hash
 }
+
+# all_even COUNT - so many are open, and no worker has two more than another.
+all_even()
+{
+	spread | python3 -c 'import sys
+open_now = [int(n) for n in sys.stdin.read().split()]
+sys.exit(sum(open_now) != int(sys.argv[1]) or max(open_now) - min(open_now) > 1)' "$1"
+}
+
+are_open() # COUNT
+{
+	spread | python3 -c 'import sys
+sys.exit(sum(int(n) for n in sys.stdin.read().split()) != int(sys.argv[1]))' "$1"
+}
+
+# The ledger is balanced, nothing is open, and who moved out moved in.
+ledger_balances()
+{
+	control --json stats >stats.json
+	python3 - <<-'END'
+		import json
+		stats = json.load(open("stats.json"))
+		totals = stats["totals"]
+		closed = sum(totals["connections_closed"].values())
+		assert totals["connections_open"] == 0, totals
+		assert totals["connections_accepted"] == closed, totals
+		assert totals["connections_moved_in"] == totals["connections_moved_out"], totals
+		assert totals["messages_received"] == totals["replies_sent"], totals
+	END
+}
+
+# A load of so many connections, all of it verified at its end: start_load COUNT SECONDS
+start_load()
+{
+	spawn load "$YODEL" -q -w 1 -c "$1" -d "$2s" --size 1:5000 -p 4 --expect echo \
+		--json result.json "127.0.0.1:$PORT"
+	wait_until are_open "$1"
+}
+
+@test "rebalance evens out 10, 100 and 1,000 connections on 8 workers, and no byte is lost" {
+	start_balanced 8 hash
+	local count
+	for count in 10 100 1000; do
+		start_load $count 2
+		control rebalance
+		all_even $count
+		wait "$(<load.pid)"
+	done
+	wait_until ledger_balances
+}
+
+@test "balance move: what stays open is evened out without being asked for" {
+	start_balanced 4 move
+	start_load 200 4
+	evenly() # one in 32 is left alone
+	{
+		spread | python3 -c 'import sys
+open_now = [int(n) for n in sys.stdin.read().split()]
+sys.exit(max(open_now) - min(open_now) > 2)'
+	}
+	wait_until evenly
+	wait "$(<load.pid)"
+	wait_until ledger_balances
+}
+
+@test "balance move: the connections of a listener that is not balanced so stay where they are" {
+	cat >two.json <<-'END'
+		{ "listeners": [
+			{ "address": "127.0.0.1:0", "reply": "echo", "balance": "hash" },
+			{ "address": "127.0.0.2:0", "reply": "echo", "balance": "move" } ] }
+	END
+	start_yodeld -c two.json -w 4 --set admin.socket="$BATS_TEST_TMPDIR/control.sock"
+	start_load 101 2
+	local before
+	before=$(spread)
+	wait "$(<load.pid)"
+	wait_until ledger_balances
+	echo "$before" # by hash, hardly ever even
+	grep -q '"connections_moved_in": 0' stats.json
+}
+
+@test "rebalancing through reloads, resizes and an upgrade loses nothing" {
+	start_balanced 4 move
+	start_load 300 6
+	spawn operator bash -c "
+		for i in 1 2 3 4 5 6 7 8; do
+			'$CTL' -s control.sock rebalance || echo refused
+		done"
+	control reload
+	control scale 6
+	control upgrade
+	control scale 3
+	control reload
+	wait "$(<operator.pid)"
+	wait "$(<load.pid)"
+	wait_until ledger_balances
+}
+
+@test "a worker that dies while it is given connections takes none of them along" {
+	start_balanced 2 hash
+	spawn hold "$CALLER" hold "127.0.0.1:$PORT" 100
+	wait_until grep -q holding hold.out
+	wait_until are_open 100
+	control scale 1
+	wait_until is_spread 100
+	control scale 2
+	local giver taker before
+	read -r giver taker < <(control --json workers | python3 -c 'import json, sys
+print(*[w["pid"] for w in json.load(sys.stdin)["workers"]])')
+	before=$(open_descriptors "$giver")
+	kill -STOP "$taker"
+	spawn operator "$CTL" -s control.sock rebalance
+	gives() # it holds its end of the hand-over
+	{
+		[ "$(open_descriptors "$giver")" -gt "$before" ]
+	}
+	wait_until gives
+	kill -KILL "$taker"
+	wait "$(<operator.pid)"
+	wait_until is_spread 100 0
+	control rebalance
+	is_spread 50 50
+	kill -USR1 "$(<hold.pid)"
+	wait_until grep -q 'served 100 of 100' hold.out
+}

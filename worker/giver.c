@@ -28,8 +28,10 @@ struct giver {
 	uint32_t id;
 	bool has_room; /* ROOM has come */
 	uint32_t room;
-	uint64_t mask;  /* listeners that the taker serves */
-	uint64_t moved; /* connections */
+	uint32_t limit;    /* connections; 0: all, and those that still come */
+	bool only_movable; /* of listeners that are balanced by moving */
+	uint64_t mask;     /* listeners that the taker serves */
+	uint64_t moved;    /* connections */
 	uint32_t on_way_count;
 	struct connection *on_way[HANDOVER_BATCH_MAX];
 };
@@ -43,6 +45,9 @@ listener_number(const struct connection *connection)
 static bool
 can_move(const struct giver *giver, const struct connection *connection)
 {
+	if (giver->only_movable &&
+	    connection->listener->config->balance != BALANCE_MOVE)
+		return false;
 	return connection->phase != CONNECTION_LINGERING &&
 	    (giver->mask >> listener_number(connection) & 1) != 0;
 }
@@ -51,9 +56,15 @@ bool
 giver_wants(const struct worker *worker, const struct connection *connection)
 {
 	const struct giver *giver = worker->giver;
-	if (giver == NULL)
+	if (giver == NULL || giver->limit != 0)
 		return worker->awaits_taker;
 	return !giver->has_room || (giver->room > 0 && can_move(giver, connection));
+}
+
+bool
+giver_is_giving_all(const struct worker *worker)
+{
+	return worker->giver != NULL && worker->giver->limit == 0;
 }
 
 static void
@@ -191,8 +202,10 @@ finish(struct giver *giver, bool taker_is_alive)
 		.verb = CHANNEL_GAVE, .argument = giver->id, .value = giver->moved
 	};
 	worker->giver = NULL;
-	/* A dead taker is followed by another: what can move waits for it. */
-	worker->awaits_taker = !taker_is_alive;
+	/* A dead taker is followed by another: what can move waits for it. Who gave
+	 * only some may have been told to leave meanwhile, and its taker comes. */
+	if (giver->limit == 0)
+		worker->awaits_taker = !taker_is_alive;
 	take_back(giver);
 	event_del(&giver->event);
 	close(giver->fd);
@@ -234,7 +247,8 @@ give_batch(struct giver *giver)
 	if (giver->room > 0)
 		pool_visit(&worker->pool, pack, &packing);
 	if (batch.count == 0) {
-		bool more_may_come = !acceptor_is_closed(worker) || worker->takers > 0;
+		bool more_may_come = giver->limit == 0 &&
+		    (!acceptor_is_closed(worker) || worker->takers > 0);
 		if (!more_may_come || giver->room == 0)
 			end(giver);
 		return;
@@ -280,6 +294,8 @@ on_note(struct giver *giver, const struct handover_note *note)
 	case HANDOVER_ROOM:
 		giver->has_room = true;
 		giver->room = note->count;
+		if (giver->limit != 0 && giver->limit < giver->room)
+			giver->room = giver->limit;
 		giver->mask = note->mask;
 		give_batch(giver);
 		break;
@@ -312,7 +328,7 @@ on_packet(evutil_socket_t fd, short what, void *argument)
 }
 
 void
-giver_start(struct worker *worker, int fd, uint32_t id)
+giver_start(struct worker *worker, int fd, uint32_t id, uint64_t what)
 {
 	struct giver *giver = worker->giver == NULL ? calloc(1, sizeof(*giver)) : NULL;
 	if (giver == NULL) {
@@ -326,8 +342,11 @@ giver_start(struct worker *worker, int fd, uint32_t id)
 	giver->worker = worker;
 	giver->fd = fd;
 	giver->id = id;
+	giver->limit = (uint32_t)what;
+	giver->only_movable = (what & CHANNEL_GIVE_MOVABLE) != 0;
 	worker->giver = giver;
-	worker->awaits_taker = false;
+	if (giver->limit == 0)
+		worker->awaits_taker = false;
 	event_assign(
 	    &giver->event, worker->base, fd, EV_READ | EV_PERSIST, on_packet, giver);
 	event_add(&giver->event, NULL);

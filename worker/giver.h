@@ -14,8 +14,13 @@ struct worker;
 
 /* Starts to move connections to whoever holds the other end of fd (owned), and goes on
  * until every connection that can move has moved and no more come. `id` is the master's
- * name for the hand-over: CHANNEL_GAVE carries it. */
-void giver_start(struct worker *worker, int fd, uint32_t id);
+ * name for the hand-over: CHANNEL_GAVE carries it. `what` is the value of CHANNEL_GIVE:
+ * with a count in it the worker serves on, and the hand-over ends when so many have
+ * moved, or nothing that is here now can. */
+void giver_start(struct worker *worker, int fd, uint32_t id, uint64_t what);
+
+/* A hand-over of everything is under way. */
+bool giver_is_giving_all(const struct worker *worker);
 
 /* Moves on: for when there may be new connections to move, or no more listeners. */
 void giver_continue(struct worker *worker);

@@ -42,7 +42,7 @@ on_deadline(evutil_socket_t fd, short what, void *argument)
 void
 leave_start(struct worker *worker, bool moves, uint64_t deadline_ns)
 {
-	worker->awaits_taker = moves && worker->giver == NULL;
+	worker->awaits_taker = moves && !giver_is_giving_all(worker);
 	if (worker->leaving)
 		return;
 	worker->leaving = true;

@@ -101,7 +101,7 @@ on_message(struct worker *worker, const struct channel_message *message, int des
 		leave_start(worker, message->argument != 0, message->value);
 		break;
 	case CHANNEL_GIVE:
-		giver_start(worker, descriptor, message->argument);
+		giver_start(worker, descriptor, message->argument, message->value);
 		return;
 	case CHANNEL_TAKE:
 		taker_start(worker, descriptor, message->argument);

@@ -1,0 +1,24 @@
+/*
+ * balance.h - evening out the open connections of the workers: the master tells the
+ * fullest to hand some over to the emptiest (move.h), a small batch at a time, until
+ * they differ by little. Their peers notice nothing.
+ *
+ * Done for listeners whose balance is to move, as long as they are uneven, and for all
+ * when an operator asks for it. What is short-lived evens out by itself: a difference
+ * of one in 32 is left alone unless it was asked for.
+ */
+#ifndef MASTER_BALANCE_H
+#define MASTER_BALANCE_H
+
+#include "master/master.h"
+
+/* Evens out all that can move, once. 0, or -1 with the reason in the outcome; the
+ * outcome that tells of its end begins with "rebalance". */
+int balance_now(struct master *master);
+
+/* The regular look. */
+void balance_turn(struct master *master);
+/* A hand-over that move_some began is over. */
+void balance_on_moved(struct master *master, uint64_t connections);
+
+#endif
