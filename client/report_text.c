@@ -8,6 +8,9 @@
 #include "lib/units.h"
 
 #include "client/confidence.h"
+#include "client/result_ledger.h"
+
+#define LEDGER_LINE_MAX 256
 
 #define LABEL "  %-12s "
 #define MISMATCHES_SHOWN 8
@@ -301,6 +304,10 @@ print_trust(const struct result *result, FILE *file)
 	fprintf(file, "\n" LABEL "%s\n", "trust", result_verdict_names[trust->verdict]);
 	for (size_t i = 0; i < trust->reason_count; i++)
 		fprintf(file, LABEL "- %s\n", "", trust->reasons[i]);
+	char ledger[LEDGER_LINE_MAX];
+	result_ledger_describe(result, ledger, sizeof(ledger));
+	if (ledger[0] != '\0')
+		fprintf(file, LABEL "%s\n", "ledger", ledger);
 }
 
 static void
@@ -317,8 +324,10 @@ print_what_is_missing(const struct result *result, FILE *file)
 	else if (result_failed(c) > 0)
 		fprintf(file, " %s connection attempts failed",
 		    count(result_failed(c), number));
-	else if (m->sent == m->verified)
+	else if (m->sent == m->verified && c->lost > 0)
 		fprintf(file, " %s connections were lost", count(c->lost, number));
+	else if (m->sent == m->verified)
+		fputs(" the ledgers differ", file);
 	if (m->sent > m->verified)
 		fprintf(file, "%s %s of %s messages were not answered",
 		    c->first < c->requested || result_failed(c) > 0 ? "," : "",

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/result_ledger.h"
 #include "client/trust.h"
 
 #define SECONDS_FOR_VARIANCE 10 /* fewer batches tell nothing */
@@ -113,7 +114,8 @@ result_exit_status(const struct result *result)
 {
 	if (result->messages.wrong + result->warmup.wrong + result->mismatch_count > 0)
 		return 2;
-	if (something_is_missing(result) || !result_adds_up(&result->messages))
+	if (something_is_missing(result) || !result_adds_up(&result->messages) ||
+	    !result_ledger_holds(result))
 		return 1;
 	for (size_t i = 0; i < result->threshold_count; i++)
 		if (!result->thresholds[i].holds)

@@ -289,6 +289,32 @@ says() # EXPRESSION
 	[[ $output = *"holds at no rate"* ]]
 }
 
+@test "the server's ledger and ours agree, also over churn, and a stranger is seen" {
+	start_yodeld --workers 2 --listen 127.0.0.1:0=upper --set "admin.socket=$PWD/control.sock"
+	call -c 20 -d 500ms --size 1:2000 -p 4 --ledger "unix:$PWD/control.sock" "127.0.0.1:$PORT"
+	[ "$status" = 0 ]
+	says 'r["ledger"]["holds"] and r["ledger"]["server"]["bytes_received"] == r["bytes"]["sent"]'
+	call -c 20 -d 1s --messages-per-connection 3 --ledger "unix:$PWD/control.sock" "127.0.0.1:$PORT"
+	[ "$status" = 0 ]
+	says 'r["ledger"]["holds"] and c["established"] > 100'
+	spawn load "$YODEL" -q -c 20 -d 1s --ledger "unix:$PWD/control.sock" \
+		--json result.json "127.0.0.1:$PORT"
+	local load=$SPAWNED status=0
+	twenty_call() { [ "$(ss -Htn state established "( dport = :$PORT )" | wc -l)" -ge 20 ]; }
+	wait_until twenty_call
+	"$YODEL" -q "127.0.0.1:$PORT"
+	wait "$load" || status=$?
+	[ $status = 1 ]
+	says 'not r["ledger"]["holds"] and r["ledger"]["unplaced"]["connections"] == 2'
+}
+
+@test "a ledger that cannot be read is said before the run" {
+	start_yodeld --listen 127.0.0.1:0=upper
+	run --separate-stderr "$YODEL" --ledger unix:/nonexistent "127.0.0.1:$PORT"
+	[ "$status" = 69 ]
+	[[ $stderr = *"unix:/nonexistent: No such file"* && -z $output ]]
+}
+
 @test "yodel calibrate says what the client can do here" {
 	run -0 "$YODEL" calibrate
 	[[ $output = *"messages/s verified with 1 process"* && $output = *"at the median"* ]]

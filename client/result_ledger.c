@@ -1,0 +1,193 @@
+#include "client/result_ledger.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/result.h"
+
+#define N(value) ((json_int_t)(value))
+
+static int
+read_count(const json_t *totals, const char *key, uint64_t *ret)
+{
+	const json_t *value = json_object_get(totals, key);
+
+	if (!json_is_integer(value) || json_integer_value(value) < 0)
+		return -1;
+	*ret = (uint64_t)json_integer_value(value);
+	return 0;
+}
+
+int
+result_ledger_read(
+    const char *text, struct result_ledger *ret, char *error, size_t error_size)
+{
+	struct result_ledger out = { .connections_open = 0 };
+	const struct {
+		const char *key;
+		uint64_t *to;
+	} counts[] = {
+		{ "connections_accepted", &out.connections_accepted },
+		{ "connections_open", &out.connections_open },
+		{ "messages_received", &out.messages_received },
+		{ "replies_sent", &out.replies_sent },
+		{ "bytes_received", &out.bytes_received },
+		{ "bytes_sent", &out.bytes_sent },
+		{ "bytes_dropped", &out.bytes_dropped },
+	};
+	json_error_t why;
+	json_t *root = json_loads(text, 0, &why);
+	const json_t *totals = json_object_get(root, "totals");
+	int rc = 0;
+
+	if (root == NULL) {
+		snprintf(error, error_size, "/stats is no JSON: %s", why.text);
+		return -1;
+	}
+	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]) && rc == 0; i++) {
+		rc = read_count(totals, counts[i].key, counts[i].to);
+		if (rc != 0)
+			snprintf(error, error_size,
+			    "/stats: totals.%s; a count was wanted", counts[i].key);
+	}
+	json_decref(root);
+	if (rc == 0)
+		*ret = out;
+	return rc;
+}
+
+/* a - b, and the other way round in *ret_more: one of them is 0. */
+static uint64_t
+missing(uint64_t a, uint64_t b, uint64_t *ret_more)
+{
+	*ret_more = b > a ? b - a : 0;
+	return a > b ? a - b : 0;
+}
+
+/* What a run's two ledgers say of each other. */
+struct placed {
+	uint64_t never_accepted, others;
+	uint64_t not_read, strange_received;
+	uint64_t not_arrived, strange_sent;
+	uint64_t dropped;
+	bool holds;
+};
+
+static void
+place(
+    const struct result *result, const struct result_ledger *server, struct placed *ret)
+{
+	uint64_t ours = result->connections.established, more;
+	/* Some of these may have been accepted all the same. */
+	uint64_t begun = result->connections.attempted - ours;
+	uint64_t lost = result_lost(&result->messages) + result_lost(&result->warmup) +
+	    result->connections.lost + result->messages.in_flight;
+	bool unheard = strcmp(result->plan.expect, "none") == 0;
+
+	ret->never_accepted = missing(ours, server->connections_accepted, &more);
+	ret->others = more > begun ? more - begun : 0;
+	ret->not_read =
+	    missing(result->bytes_sent, server->bytes_received, &ret->strange_received);
+	ret->not_arrived =
+	    missing(server->bytes_sent, result->bytes_received, &ret->strange_sent);
+	ret->dropped = server->bytes_dropped;
+	bool explained = lost > 0 || ret->never_accepted > 0 || unheard;
+	ret->holds = ret->others == 0 && ret->strange_received == 0 &&
+	    ret->strange_sent == 0 && (ret->not_read == 0 || explained) &&
+	    (ret->not_arrived == 0 || explained) &&
+	    (ret->never_accepted == 0 || lost > 0 || unheard);
+}
+
+static json_t *
+encode(const struct result *result, const struct result_ledger *server,
+    const struct placed *placed)
+{
+	return json_pack(
+	    "{s:b, s:{s:I, s:I, s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I, s:I},"
+	    " s:{s:I, s:I, s:I, s:I, s:I}, s:{s:I, s:I}}",
+	    "holds", placed->holds, "server", "connections_accepted",
+	    N(server->connections_accepted), "messages_received",
+	    N(server->messages_received), "replies_sent", N(server->replies_sent),
+	    "bytes_received", N(server->bytes_received), "bytes_sent",
+	    N(server->bytes_sent), "bytes_dropped", N(server->bytes_dropped), "client",
+	    "connections_established", N(result->connections.established),
+	    "messages_sent", N(result->messages.sent + result->warmup.sent),
+	    "bytes_sent", N(result->bytes_sent), "bytes_received",
+	    N(result->bytes_received), "placed", "connections_failed",
+	    N(result_failed(&result->connections)), "connections_never_accepted",
+	    N(placed->never_accepted), "bytes_not_read", N(placed->not_read),
+	    "bytes_not_arrived", N(placed->not_arrived), "bytes_dropped",
+	    N(placed->dropped), "unplaced", "connections", N(placed->others), "bytes",
+	    N(placed->strange_received + placed->strange_sent));
+}
+
+int
+result_ledger_reconcile(struct result *result, const struct result_ledger *before,
+    const struct result_ledger *after)
+{
+	struct result_ledger server = {
+		.connections_accepted =
+		    after->connections_accepted - before->connections_accepted,
+		.messages_received =
+		    after->messages_received - before->messages_received,
+		.replies_sent = after->replies_sent - before->replies_sent,
+		.bytes_received = after->bytes_received - before->bytes_received,
+		.bytes_sent = after->bytes_sent - before->bytes_sent,
+		.bytes_dropped = after->bytes_dropped - before->bytes_dropped,
+	};
+	struct placed placed;
+
+	place(result, &server, &placed);
+	json_t *json = encode(result, &server, &placed);
+	char *text = json == NULL ? NULL : json_dumps(json, JSON_COMPACT);
+	json_decref(json);
+	if (text == NULL)
+		return -1;
+	free(result->ledger);
+	result->ledger = text;
+	return 0;
+}
+
+bool
+result_ledger_holds(const struct result *result)
+{
+	if (result->ledger == NULL)
+		return true;
+	json_t *json = json_loads(result->ledger, 0, NULL);
+	bool holds = !json_is_false(json_object_get(json, "holds"));
+	json_decref(json);
+	return holds;
+}
+
+static long long
+number_of(const json_t *json, const char *group, const char *key)
+{
+	return json_integer_value(json_object_get(json_object_get(json, group), key));
+}
+
+void
+result_ledger_describe(const struct result *result, char *out, size_t size)
+{
+	json_t *json =
+	    result->ledger == NULL ? NULL : json_loads(result->ledger, 0, NULL);
+
+	out[0] = '\0';
+	if (json == NULL)
+		return;
+	int n = snprintf(out, size,
+	    "server accepted %lld of %lld connections, read %lld of %lld bytes; "
+	    "%lld of its %lld came",
+	    number_of(json, "server", "connections_accepted"),
+	    number_of(json, "client", "connections_established"),
+	    number_of(json, "server", "bytes_received"),
+	    number_of(json, "client", "bytes_sent"),
+	    number_of(json, "client", "bytes_received"),
+	    number_of(json, "server", "bytes_sent"));
+	if (n > 0 && (size_t)n < size)
+		snprintf(out + n, size - (size_t)n, ": %s",
+		    result_ledger_holds(result) ? "the ledgers agree"
+						: "a difference CANNOT BE PLACED");
+	json_decref(json);
+}

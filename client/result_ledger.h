@@ -1,0 +1,48 @@
+/*
+ * result_ledger.h - the server's ledger against ours: where what is missing was lost.
+ *
+ * The server's counters are read before and after the run; their difference is this
+ * run's, when nobody else called meanwhile. What the two sides count differently is
+ * placed:
+ *
+ *   connections  never_accepted      we were connected, it was never told: in its queue
+ *                others              it accepted more than we ever called
+ *   bytes        not_read            we sent them, it never read them
+ *                not_arrived         it sent them, we never read them
+ *                dropped             it owed them when the connection ended
+ *
+ * Bytes may be missing only where we lost connections or messages. What no loss of ours
+ * explains is unplaced, and a failure of the run.
+ */
+#ifndef CLIENT_RESULT_LEDGER_H
+#define CLIENT_RESULT_LEDGER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct result;
+
+/* totals of /stats */
+struct result_ledger {
+	uint64_t connections_accepted, connections_open;
+	uint64_t messages_received, replies_sent;
+	uint64_t bytes_received, bytes_sent, bytes_dropped;
+};
+
+/* Reads the text of /stats. 0, or -1 with one line in error. */
+int result_ledger_read(const char *text, struct result_ledger *ret, char *error,
+    size_t error_size) __attribute__((warn_unused_result));
+
+/* Puts the reconciliation into result->ledger. 0, or -1 when out of memory. */
+int result_ledger_reconcile(struct result *result, const struct result_ledger *before,
+    const struct result_ledger *after) __attribute__((warn_unused_result));
+
+/* False when the ledger of this result holds something unplaced; true without a ledger.
+ */
+bool result_ledger_holds(const struct result *result);
+
+/* One line about it into out; "" without a ledger. */
+void result_ledger_describe(const struct result *result, char *out, size_t size);
+
+#endif

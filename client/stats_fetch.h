@@ -1,0 +1,12 @@
+/* stats_fetch.h - the text of a running server's /stats, over HTTP. */
+#ifndef CLIENT_STATS_FETCH_H
+#define CLIENT_STATS_FETCH_H
+
+#include <stddef.h>
+
+/* where is "unix:PATH", or "http://HOST:PORT[/PATH]", or "HOST:PORT". Waits five
+ * seconds at most. The body, heap, owned by the caller; or NULL with one line in error.
+ */
+char *stats_fetch(const char *where, char *error, size_t error_size);
+
+#endif

@@ -1,0 +1,147 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+/* cmocka needs some of those above */
+#include <cmocka.h>
+
+#include "client/result.h"
+#include "client/result_ledger.h"
+
+static const char stats[] = "{ \"totals\": { \"connections_accepted\": 7,"
+			    " \"connections_open\": 1, \"messages_received\": 30,"
+			    " \"replies_sent\": 30, \"bytes_received\": 600,"
+			    " \"bytes_sent\": 600, \"bytes_dropped\": 0 } }";
+
+/* A run of five connections that sent and got 500 bytes, and lost `lost` messages. */
+static void
+describe(struct result *result, uint64_t lost)
+{
+	assert_int_equal(result_init(result), 0);
+	result->plan.expect = strdup("auto");
+	result->connections.requested = result->connections.attempted = 5;
+	result->connections.established = result->connections.first = 5;
+	result->bytes_sent = result->bytes_received = 500;
+	result->messages.sent = 25;
+	result->messages.lost[TALLY_LOST_RESET] = lost;
+	result->messages.verified = 25 - lost;
+}
+
+static bool
+holds(struct result *result, const struct result_ledger *server)
+{
+	static const struct result_ledger nothing = { .connections_open = 0 };
+	bool verdict;
+
+	assert_int_equal(result_ledger_reconcile(result, &nothing, server), 0);
+	verdict = result_ledger_holds(result);
+	result_finish(result);
+	return verdict;
+}
+
+static const struct result_ledger same = {
+	.connections_accepted = 5,
+	.bytes_received = 500,
+	.bytes_sent = 500,
+};
+
+static void
+the_totals_of_stats_are_read_and_their_lack_is_named(void **state)
+{
+	struct result_ledger ledger;
+	char error[256];
+
+	(void)state;
+	assert_int_equal(result_ledger_read(stats, &ledger, error, sizeof(error)), 0);
+	assert_int_equal(ledger.connections_accepted, 7);
+	assert_int_equal(ledger.bytes_sent, 600);
+	assert_int_equal(
+	    result_ledger_read("{\"totals\":{}}", &ledger, error, sizeof(error)), -1);
+	assert_non_null(strstr(error, "totals.connections_accepted"));
+	assert_int_equal(
+	    result_ledger_read("nothing", &ledger, error, sizeof(error)), -1);
+}
+
+static void
+two_ledgers_that_say_the_same_agree(void **state)
+{
+	struct result result;
+	char line[256];
+
+	(void)state;
+	describe(&result, 0);
+	result_ledger_describe(&result, line, sizeof(line));
+	assert_string_equal(line, "");
+	assert_true(result_ledger_holds(&result));
+	assert_true(holds(&result, &same));
+}
+
+static void
+what_our_losses_explain_is_placed(void **state)
+{
+	struct result_ledger server = same;
+	struct result result;
+
+	(void)state;
+	/* Never read there, never arrived here, never accepted. */
+	server.bytes_received = 480;
+	describe(&result, 1);
+	assert_true(holds(&result, &server));
+	server = same;
+	server.bytes_sent = 520;
+	describe(&result, 1);
+	assert_true(holds(&result, &server));
+	server = same;
+	server.connections_accepted = 4;
+	describe(&result, 1);
+	assert_true(holds(&result, &server));
+}
+
+static void
+what_no_loss_explains_is_a_failure(void **state)
+{
+	static const struct result_ledger differ[] = {
+		{ .connections_accepted = 6, .bytes_received = 500, .bytes_sent = 500 },
+		{ .connections_accepted = 4, .bytes_received = 500, .bytes_sent = 500 },
+		{ .connections_accepted = 5, .bytes_received = 501, .bytes_sent = 500 },
+		{ .connections_accepted = 5, .bytes_received = 499, .bytes_sent = 500 },
+		{ .connections_accepted = 5, .bytes_received = 500, .bytes_sent = 501 },
+		{ .connections_accepted = 5, .bytes_received = 500, .bytes_sent = 499 },
+	};
+	struct result result;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(differ) / sizeof(differ[0]); i++) {
+		describe(&result, 0);
+		assert_false(holds(&result, &differ[i]));
+	}
+}
+
+static void
+a_connection_that_was_given_up_may_have_been_accepted(void **state)
+{
+	struct result_ledger server = same;
+	struct result result;
+
+	(void)state;
+	server.connections_accepted = 6;
+	describe(&result, 0);
+	result.connections.attempted = 6;
+	assert_true(holds(&result, &server));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_totals_of_stats_are_read_and_their_lack_is_named),
+		cmocka_unit_test(two_ledgers_that_say_the_same_agree),
+		cmocka_unit_test(what_our_losses_explain_is_placed),
+		cmocka_unit_test(what_no_loss_explains_is_a_failure),
+		cmocka_unit_test(a_connection_that_was_given_up_may_have_been_accepted),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
