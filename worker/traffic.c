@@ -100,10 +100,8 @@ respond_kept(struct connection *connection)
 
 /* Answers what came, and keeps what is no whole message or must wait. */
 static bool
-respond_fresh(struct connection *connection, uint8_t *data, size_t length)
+respond_and_keep(struct connection *connection, const uint8_t *data, size_t length)
 {
-	if (connection->listener->is_bytewise)
-		return respond_bytewise(connection, data, length);
 	size_t used = 0;
 	bool kept = connection->input != NULL;
 	if (!kept && !respond_messages(connection, data, length, &used))
@@ -113,6 +111,23 @@ respond_fresh(struct connection *connection, uint8_t *data, size_t length)
 		return false;
 	}
 	return !kept || respond_kept(connection);
+}
+
+/* *ret_is_sent: something was given to the kernel, or waits for it. */
+static bool
+respond_fresh(
+    struct connection *connection, uint8_t *data, size_t length, bool *ret_is_sent)
+{
+	*ret_is_sent = true;
+	if (connection->listener->is_bytewise)
+		return respond_bytewise(connection, data, length);
+	const struct ledger_block *block = connection->listener->worker->block;
+	uint64_t sent = ledger_read(block, LEDGER_BYTES_SENT);
+	if (!respond_and_keep(connection, data, length))
+		return false;
+	*ret_is_sent =
+	    connection->output != NULL || ledger_read(block, LEDGER_BYTES_SENT) != sent;
+	return true;
 }
 
 static void
@@ -126,20 +141,10 @@ on_peer_closed(struct connection *connection)
 		connection_finish(connection, CLOSE_PEER_CLOSED);
 }
 
-/* Whether an edge may have told of more than the bytes just read: libevent tells a
- * reset as no more than readable. Sending finds it; where nothing was sent, reading
- * must. */
-static bool
-hides_reset(const struct connection *connection, uint64_t sent_before)
-{
-	const struct worker *worker = connection->listener->worker;
-	return worker->edge_events != 0 && connection->output == NULL &&
-	    ledger_read(worker->block, LEDGER_BYTES_SENT) == sent_before;
-}
-
 /* Reads what is there, in bounds. A read that does not fill the buffer has emptied the
- * socket (epoll(7)), unless the peer's half-close waits behind (`is_closed` says so) or
- * its reset. */
+ * socket (epoll(7)), unless the peer's end waits behind. Its half-close is told
+ * (is_closed); of its reset libevent tells no more than that there is something to
+ * read: a send finds it, and where nothing is sent the next read must. */
 static void
 on_readable(struct connection *connection, int fd, bool is_closed)
 {
@@ -157,11 +162,11 @@ on_readable(struct connection *connection, int fd, bool is_closed)
 		}
 		connection->active_ms = worker->now_ms;
 		ledger_count(worker->block, LEDGER_BYTES_RECEIVED, (uint64_t)n);
-		uint64_t sent = ledger_read(worker->block, LEDGER_BYTES_SENT);
-		if (!respond_fresh(connection, worker->input, (size_t)n))
+		bool is_sent;
+		if (!respond_fresh(connection, worker->input, (size_t)n, &is_sent))
 			return;
-		bool may_have_more = (n == WORKER_INPUT_BYTES || is_closed ||
-					 hides_reset(connection, sent)) &&
+		bool may_have_more =
+		    (n == WORKER_INPUT_BYTES || is_closed || !is_sent) &&
 		    connection->phase == CONNECTION_SERVING &&
 		    !connection->reading_paused;
 		if (!may_have_more)
