@@ -164,6 +164,8 @@ finish(struct worker *worker)
 {
 	if (worker->base != NULL) {
 		if (worker->listeners != NULL) {
+			/* A hand-over that came when all was over already. */
+			giver_stop(worker);
 			acceptor_stop(worker);
 			sweep_stop(worker);
 		}
