@@ -114,10 +114,10 @@ print(s["version"] != "", s["generation"], s["uptime_s"] > 0, t["connections_acc
 	local watch=$SPAWNED _
 	spawn load "$YODEL" -q -c 50 -d 4s --messages-per-connection 20 "127.0.0.1:$PORT"
 	for _ in 1 2 3; do
-		worker_pids | head -1 | xargs kill -KILL
+		worker_pids | head -1 | xargs kill -KILL || : # it may just have left
 		ctl reload
 		ctl scale 4
-		worker_pids | tail -1 | xargs kill -KILL
+		worker_pids | tail -1 | xargs kill -KILL || :
 		ctl scale 1
 		ctl upgrade
 		ctl scale 2
