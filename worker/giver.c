@@ -248,7 +248,7 @@ give_batch(struct giver *giver)
 		pool_visit(&worker->pool, pack, &packing);
 	if (batch.count == 0) {
 		bool more_may_come = giver->limit == 0 &&
-		    (!acceptor_is_closed(worker) || worker->takers > 0);
+		    (!acceptor_is_closed(worker) || worker->takers != NULL);
 		if (!more_may_come || giver->room == 0)
 			end(giver);
 		return;

@@ -78,6 +78,6 @@ leave_check(struct worker *worker)
 			log_debug("the master does not hear that we have retired");
 	}
 	giver_continue(worker);
-	if (worker->pool.count == 0 && worker->giver == NULL && worker->takers == 0)
+	if (worker->pool.count == 0 && worker->giver == NULL && worker->takers == NULL)
 		event_base_loopbreak(worker->base);
 }

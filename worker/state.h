@@ -25,6 +25,7 @@
 #include "worker/pool.h"
 
 struct giver;
+struct taker;
 struct visitors;
 struct output;
 
@@ -78,9 +79,9 @@ struct worker {
 	bool leaving;  /* no way back */
 	bool draining; /* quiet connections are closed */
 	bool retired_told;
-	struct giver *giver; /* the hand-over that gives ours away, or NULL */
-	bool awaits_taker;   /* a hand-over will come (again) */
-	unsigned takers;     /* hand-overs that bring us some */
+	struct giver *giver;  /* the hand-over that gives ours away, or NULL */
+	bool awaits_taker;    /* a hand-over will come (again) */
+	struct taker *takers; /* hand-overs that bring us some */
 	struct event leave_timer;
 };
 

@@ -15,6 +15,7 @@
 #include "worker/state.h"
 
 struct taker {
+	struct taker *next; /* in worker->takers */
 	struct worker *worker;
 	struct event event;
 	int fd;
@@ -42,10 +43,13 @@ finish(struct taker *taker)
 	};
 	if (channel_send(worker->channel_fd, &took, -1) < 0)
 		log_debug("the master does not hear what was taken");
+	struct taker **at = &worker->takers;
+	while (*at != taker)
+		at = &(*at)->next;
+	*at = taker->next;
 	event_del(&taker->event);
 	close(taker->fd);
 	free(taker);
-	worker->takers--;
 	leave_check(worker);
 }
 
@@ -220,11 +224,19 @@ taker_start(struct worker *worker, int fd, uint32_t id)
 			log_debug("the master does not hear what was taken");
 		return;
 	}
-	worker->takers++;
+	taker->next = worker->takers;
+	worker->takers = taker;
 	taker->worker = worker;
 	taker->fd = fd;
 	taker->id = id;
 	event_assign(
 	    &taker->event, worker->base, fd, EV_READ | EV_PERSIST, on_packet, taker);
 	event_add(&taker->event, NULL);
+}
+
+void
+taker_stop_all(struct worker *worker)
+{
+	while (worker->takers != NULL)
+		finish(worker->takers);
 }

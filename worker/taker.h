@@ -13,4 +13,7 @@ struct worker;
  * the hand-over: CHANNEL_TOOK carries it. */
 void taker_start(struct worker *worker, int fd, uint32_t id);
 
+/* Ends all of them: what has been taken is ours. */
+void taker_stop_all(struct worker *worker);
+
 #endif

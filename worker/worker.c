@@ -164,8 +164,9 @@ finish(struct worker *worker)
 {
 	if (worker->base != NULL) {
 		if (worker->listeners != NULL) {
-			/* A hand-over that came when all was over already. */
+			/* Hand-overs that came when all was over already. */
 			giver_stop(worker);
+			taker_stop_all(worker);
 			acceptor_stop(worker);
 			sweep_stop(worker);
 		}
