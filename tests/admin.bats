@@ -235,7 +235,7 @@ print(s["version"] != "", s["generation"], s["uptime_s"] > 0, t["connections_acc
 		[ "$(stat_of 's["workers"][0]["restarts"] + s["workers"][1]["restarts"]')" = 1 ]
 	}
 	wait_until replaced
-	[ $((${EPOCHREALTIME/./} - before)) -lt 3000000 ]
+	[ $((${EPOCHREALTIME/./} - before)) -lt 10000000 ]
 	"$YODEL" -q "127.0.0.1:$PORT"
 }
 
