@@ -15,7 +15,6 @@
 #include "lib/tcp_connect.h"
 
 #define PATIENCE_S 5
-#define ANSWER_MAX (16u << 20)
 #define REQUEST_MAX 512
 
 static int
@@ -68,36 +67,25 @@ connect_url(const char *url, const char **ret_path, char *error, size_t error_si
 	return fd;
 }
 
-/* All that comes until the end; NULL with errno. */
+/* All that comes until the end (text, which holds no NUL); NULL with errno. */
 static char *
 read_all(int fd)
 {
-	size_t room = 65536, length = 0;
-	char *text = malloc(room);
+	FILE *file = fdopen(dup(fd), "r");
+	char *text = NULL;
+	size_t room = 0;
 
-	while (text != NULL && length < ANSWER_MAX) {
-		ssize_t n = read(fd, text + length, room - length - 1);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0) {
-			free(text);
-			return NULL;
-		}
-		if (n == 0) {
-			text[length] = '\0';
-			return text;
-		}
-		length += (size_t)n;
-		if (room - length > 1)
-			continue;
-		char *more = realloc(text, room *= 2);
-		if (more == NULL)
-			break;
-		text = more;
+	if (file == NULL)
+		return NULL;
+	errno = ENODATA;
+	if (getdelim(&text, &room, '\0', file) < 0 || ferror(file)) {
+		free(text);
+		text = NULL;
 	}
-	free(text);
-	errno = ENOMEM;
-	return NULL;
+	int error = errno;
+	fclose(file);
+	errno = error;
+	return text;
 }
 
 static char *
