@@ -65,6 +65,7 @@ struct config {
 	struct listener_config *listeners;
 	size_t listener_count;
 	enum event_method event_method;
+	uint64_t spin_ns;  /* a worker looks so long before it sleeps; 0: not at all */
 	bool cpu_affinity; /* worker i on the i-th allowed CPU */
 	char *user;        /* NULL: keep the one that started us */
 	char *group;       /* NULL: the user's */

@@ -11,6 +11,7 @@
 
 #define KILO (UINT64_C(1) << 10)
 #define GIGA (UINT64_C(1) << 30)
+#define MICROSECOND UINT64_C(1000)
 #define MILLISECOND UINT64_C(1000000)
 #define HOUR UINT64_C(3600000000000)
 
@@ -260,6 +261,16 @@ static const struct setting rows[] = {
 	    CONFIG(event_method),
 	    .initial = "auto",
 	    .names = event_method_names },
+	{ .name = "events.spin",
+	    .help = "How long a worker looks for more before it sleeps, after the last "
+		    "that "
+		    "came: a shorter latency for a busy CPU, from 50us or so on.",
+	    .type = SETTING_DURATION,
+	    .flags = SETTING_OFF,
+	    CONFIG(spin_ns),
+	    .initial = "0s",
+	    .min = MICROSECOND,
+	    .max = 1000 * MILLISECOND },
 	{ .name = "cpu_affinity",
 	    .help = "Bind each worker to a CPU of its own, in turn.",
 	    .type = SETTING_BOOL,

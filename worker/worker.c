@@ -19,6 +19,7 @@
 #include "worker/connection.h"
 #include "worker/giver.h"
 #include "worker/leave.h"
+#include "worker/loop.h"
 #include "worker/privileges.h"
 #include "worker/sandbox.h"
 #include "worker/state.h"
@@ -209,7 +210,7 @@ worker_run(const struct worker_args *args)
 	}
 	log_debug("serving, generation %u, %s", args->generation,
 	    event_base_get_method(worker.base));
-	event_base_dispatch(worker.base);
+	loop_run(&worker);
 	finish(&worker);
 	return EX_OK;
 }
