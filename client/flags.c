@@ -95,7 +95,7 @@ static const struct flag flags[] = {
 	{ "drain", 0, "T", FLAG_DURATION, AT(drain_ns), 3,
 	    "wait so long for answers at the end (the timeout)", NULL },
 	{ "spin", 0, "T", FLAG_DURATION, AT(spin_ns), 3,
-	    "spin the last T of each wait: more precise, costs a CPU", NULL },
+	    "spin the first and the last T of each wait: faster, more precise, costs a CPU", NULL },
 
 	{ "messages-per-connection", 0, "N", FLAG_COUNT, AT(messages_per_connection), 4,
 	    "connect anew after N messages", NULL },

@@ -156,27 +156,43 @@ on_events(struct generator *generator, const struct epoll_event *events, int n)
 	}
 }
 
-/* Sleeps until something happens or `wake`; the last spin_ns of it are not slept. */
+/* Looks for events without sleeping. */
+static int
+look(struct generator *generator, uint64_t until_ns, struct epoll_event *events)
+{
+	const struct timespec none = { 0, 0 };
+	int n;
+
+	do {
+		n = epoll_pwait2(generator->epoll_fd, events, EVENTS_MAX, &none, NULL);
+		generator->now_ns = generator_clock();
+	} while (n == 0 && generator->now_ns < until_ns);
+	return n;
+}
+
+/* Sleeps until something happens or `wake`; the first spin_ns after something happened
+ * and the last of them are not slept. */
 static int
 wait_events(struct generator *generator, uint64_t wake, struct epoll_event *events)
 {
-	uint64_t spin = generator->plan->spin_ns, now = generator->now_ns;
 	struct timespec timeout = { 0, 0 };
-	int n;
+	uint64_t spin = generator->plan->spin_ns,
+		 look_until = generator->seen_ns + spin;
+	int n = 0;
 
-	if (wake > now + spin) {
-		uint64_t sleep = wake - now - spin;
+	if (spin > 0 && generator->now_ns < look_until)
+		n = look(generator, look_until < wake ? look_until : wake, events);
+	if (n != 0)
+		return n;
+	if (wake > generator->now_ns + spin) {
+		uint64_t sleep = wake - generator->now_ns - spin;
 		timeout.tv_sec = (time_t)(sleep / 1000000000);
 		timeout.tv_nsec = (long)(sleep % 1000000000);
 	}
 	n = epoll_pwait2(generator->epoll_fd, events, EVENTS_MAX, &timeout, NULL);
 	generator->now_ns = generator_clock();
-	while (n == 0 && spin > 0 && generator->now_ns < wake) {
-		timeout = (struct timespec){ 0, 0 };
-		n = epoll_pwait2(
-		    generator->epoll_fd, events, EVENTS_MAX, &timeout, NULL);
-		generator->now_ns = generator_clock();
-	}
+	if (n == 0 && spin > 0 && generator->now_ns < wake)
+		n = look(generator, wake, events);
 	return n;
 }
 
@@ -190,6 +206,8 @@ loop(struct generator *generator)
 		int n = wait_events(generator, wake, events);
 		if (n < 0 && errno != EINTR)
 			return -1;
+		if (n > 0)
+			generator->seen_ns = generator->now_ns;
 		meter_turn(generator, wake, n);
 		rhythm_arrivals(generator);
 		if (n > 0)

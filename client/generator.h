@@ -49,6 +49,7 @@ struct generator {
 	int parent_fd; /* written when the parent should look at the tally */
 
 	uint64_t now_ns;
+	uint64_t seen_ns;    /* when something last happened */
 	uint64_t measure_ns; /* messages due from then on are in the figures */
 	uint64_t end_ns;     /* nothing is due from then on */
 	uint64_t drain_ns;   /* what is unanswered then is lost */

@@ -108,7 +108,7 @@ struct plan {
 	    ramp_ns; /* connections begin evenly over this time, the load running */
 	uint64_t warmup_ns; /* at the start, not in the figures */
 	uint64_t drain_ns;  /* at the end, answers are waited for at most this long */
-	uint64_t spin_ns;   /* the last part of a wait is spun, not slept */
+	uint64_t spin_ns;   /* the first and the last of a wait are spun, not slept */
 
 	/* churn and odd clients */
 	uint64_t messages_per_connection; /* reconnect after so many; 0: never */

@@ -61,3 +61,49 @@ congestion_in_use()
 	wait_until grep -q 'reload failed, the old configuration stays: cannot set the congestion control of 127.0.0.1:0 to valley: No such file or directory' "$YODELD_LOG"
 	"$CALLER" ask "127.0.0.1:$PORT" x
 }
+
+# How often a process has gone to sleep by itself.
+sleeps() # PID
+{
+	sed -n 's/^voluntary_ctxt_switches:[[:space:]]*//p' "/proc/$1/status"
+}
+
+@test "events.spin: a worker with traffic does not sleep, one without costs nothing" {
+	local spin worker before slept=()
+	for spin in 0s 200ms; do
+		start_yodeld -w 1 --listen 127.0.0.1:0=echo --set events.spin=$spin
+		worker=$(worker_pids)
+		before=$(sleeps "$worker")
+		"$YODEL" -q -c 1 -w 1 --interval 10ms -n 100 --expect echo "127.0.0.1:$PORT"
+		slept+=($(($(sleeps "$worker") - before)))
+		end_spawned
+	done
+	echo "slept ${slept[*]} times in 100 messages"
+	[ "${slept[0]}" -gt 50 ]
+	[ "${slept[1]}" -lt 25 ]
+	start_yodeld -w 1 --listen 127.0.0.1:0=echo --set events.spin=200ms
+	worker=$(worker_pids)
+	"$CALLER" ask "127.0.0.1:$PORT" x
+	no_cpu_in_a_second()
+	{
+		local ticks
+		ticks=$(cpu_ticks "$worker")
+		sleep 1
+		[ "$(cpu_ticks "$worker")" = "$ticks" ]
+	}
+	wait_until no_cpu_in_a_second
+}
+
+@test "yodel --spin: a generator that awaits answers does not sleep" {
+	start_yodeld -w 1 --listen 127.0.0.1:0=echo
+	local spin slept=()
+	for spin in 0us 200ms; do
+		slept+=("$(python3 -c 'import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_nvcsw)' "$YODEL" -q -c 1 -w 1 \
+			--interval 10ms -n 100 --spin $spin --expect echo "127.0.0.1:$PORT")")
+	done
+	echo "slept ${slept[*]} times in 100 messages"
+	# The parent sleeps in both alike.
+	[ $((slept[0] - slept[1])) -gt 80 ]
+}
