@@ -172,9 +172,14 @@ on_readable(struct connection *connection, int fd, bool is_closed)
 		if (!may_have_more)
 			return;
 	}
-	/* The others first; no new edge tells of what is left. */
-	if (worker->edge_events != 0)
-		event_active(&connection->event, is_closed ? EV_CLOSED : EV_READ, 0);
+	/* The others first. No new edge tells of what is left, but watching anew does;
+	 * an event made active here would run again before anybody else is looked for.
+	 */
+	if (worker->edge_events == 0)
+		return;
+	event_del(&connection->event);
+	if (event_add(&connection->event, NULL) < 0)
+		connection_close(connection, CLOSE_SYSTEM_ERROR);
 }
 
 static void

@@ -155,6 +155,30 @@ test_one_that_never_reads_leaves_the_others_served(void **state)
 	one_worker_finish(&w);
 }
 
+/* One edge told of all of it, and a wake-up reads a bounded part. */
+static void
+test_what_a_wake_up_leaves_unread_is_read_by_the_next(void **state)
+{
+	static uint8_t much[300000];
+	struct one_worker w;
+	int fds[2];
+
+	(void)state;
+	one_worker_start(&w, "discard", FRAMING_STREAM, 64 * 1024, MAX_PENDING);
+	open_unix_pair(fds, 212992);
+	one_worker_serve(&w, fds[1]);
+	ssize_t said = send(fds[0], much, sizeof(much), 0);
+	assert_true(said > 4 * WORKER_INPUT_BYTES);
+	one_worker_turn(&w);
+	assert_int_equal(
+	    one_worker_count(&w, LEDGER_BYTES_RECEIVED), 4 * WORKER_INPUT_BYTES);
+	assert_true(one_worker_until(
+	    &w, one_worker_count(&w, LEDGER_BYTES_RECEIVED) == (uint64_t)said));
+	close(fds[0]);
+	assert_true(one_worker_until(&w, w.worker.pool.count == 0));
+	one_worker_finish(&w);
+}
+
 /* --- the clock ----------------------------------------------------------------------
  */
 
@@ -312,6 +336,7 @@ main(void)
 		    test_a_flood_of_length32_payloads_is_bounded_the_same_way),
 		cmocka_unit_test(
 		    test_reading_goes_on_once_less_than_half_of_max_pending_waits),
+		cmocka_unit_test(test_what_a_wake_up_leaves_unread_is_read_by_the_next),
 		cmocka_unit_test(test_one_that_never_reads_leaves_the_others_served),
 		cmocka_unit_test(
 		    test_a_peer_that_takes_nothing_is_closed_after_stalled_write_and_not_before),
