@@ -221,7 +221,7 @@ one_worker_closed(const struct one_worker *w, enum close_reason reason)
 	return atomic_load(&w->worker.block->closed[reason]);
 }
 
-/* accepted = open + closed, and open is what the pool holds. */
+/* What came = open + closed + what went, and open is what the pool holds. */
 static inline bool
 one_worker_adds_up(const struct one_worker *w)
 {
@@ -230,8 +230,10 @@ one_worker_adds_up(const struct one_worker *w)
 	ledger_add_block(&totals, w->worker.block);
 	return ledger_open(&totals) == w->worker.pool.count &&
 	    atomic_load(&w->worker.block->open) == w->worker.pool.count &&
-	    totals.counters[LEDGER_CONNECTIONS_ACCEPTED] ==
-	    w->worker.pool.count + ledger_closed(&totals);
+	    totals.counters[LEDGER_CONNECTIONS_ACCEPTED] +
+		totals.counters[LEDGER_CONNECTIONS_MOVED_IN] ==
+	    w->worker.pool.count + ledger_closed(&totals) +
+		totals.counters[LEDGER_CONNECTIONS_MOVED_OUT];
 }
 
 #endif
