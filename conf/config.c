@@ -227,6 +227,10 @@ derive(const struct config_sources *sources, struct config *config, char *error)
 	for (size_t i = 0; i < config->listener_count; i++)
 		if (derive_listener(&config->listeners[i], config, error) != 0)
 			return -1;
+	if (config->log.syslog && config->log.file != NULL)
+		return fail(error, source,
+		    "\"log.syslog\" is true and \"log.file\" is set; one of both was "
+		    "wanted");
 	return check_distinct(config, source, error);
 }
 

@@ -86,6 +86,8 @@ struct config {
 		enum log_level level;
 		enum log_format format;
 		char *file; /* NULL: stderr */
+		bool syslog;
+		enum log_console console; /* on stderr, beside the log */
 	} log;
 	struct {
 		enum seccomp_use seccomp;

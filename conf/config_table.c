@@ -348,6 +348,18 @@ static const struct setting rows[] = {
 	    CONFIG(log.file),
 	    .check = check_path,
 	    .pattern = "^/" },
+	{ .name = "log.syslog",
+	    .help = "Log to the system's log (syslog) in the place of stderr.",
+	    .type = SETTING_BOOL,
+	    CONFIG(log.syslog),
+	    .initial = "false" },
+	{ .name = "log.console_level",
+	    .help = "The least that stderr gets as well when the log is a file or "
+		    "syslog.",
+	    .type = SETTING_ENUM,
+	    CONFIG(log.console),
+	    .initial = "error",
+	    .names = log_console_names },
 	{ .name = "admin.socket",
 	    .help = "Absolute path of the Unix socket that yodelctl talks to; empty is "
 		    "none.",

@@ -1,5 +1,9 @@
 #include "lib/log.h"
 
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -9,9 +13,16 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/log_flood.h"
+#include "lib/log_line.h"
+
 #define LINE_MAX_BYTES 2048
+#define PREFIX_MAX_BYTES 48
+#define SYSLOG_DAEMON (3 << 3) /* RFC 5424, 6.2.1 */
 
 const char *const log_level_names[] = { "error", "warn", "info", "debug", NULL };
+const char *const log_console_names[] = { "none", "error", "warn", "info", "debug",
+	NULL };
 const char *const log_format_names[] = { "text", "json", NULL };
 
 static struct {
@@ -20,7 +31,10 @@ static struct {
 	enum log_level level;
 	enum log_format format;
 	int fd;
-	char *path;              /* NULL: stderr */
+	char *path;      /* of the file or socket; NULL: stderr */
+	bool is_syslog;  /* it is the socket of the system's log */
+	bool is_journal; /* so is stderr a stream of the journal */
+	enum log_console console;
 	unsigned long unwritten; /* lines since the last that could be */
 	bool is_failing;         /* the last one could not */
 } state = { .level = LOG_LEVEL_INFO, .fd = STDERR_FILENO };
@@ -50,6 +64,12 @@ log_set_format(enum log_format format)
 	state.format = format;
 }
 
+void
+log_set_console(enum log_console console)
+{
+	state.console = console;
+}
+
 static int
 open_append(const char *path)
 {
@@ -57,7 +77,7 @@ open_append(const char *path)
 }
 
 static void
-replace_file(int fd, char *path)
+replace_sink(int fd, char *path, bool is_syslog)
 {
 	if (state.fd != STDERR_FILENO)
 		close(state.fd);
@@ -65,25 +85,72 @@ replace_file(int fd, char *path)
 		free(state.path);
 	state.fd = fd;
 	state.path = path;
+	state.is_syslog = is_syslog;
+}
+
+/* A connected socket, or -1 with errno. */
+static int
+connect_syslog(const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -1;
+	strncpy(address.sun_path, path, sizeof(address.sun_path) - 1);
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
+		return fd;
+	int saved = errno;
+	close(fd);
+	errno = saved;
+	return -1;
+}
+
+/* What lies at `path`, opened for lines. */
+static int
+open_sink(const char *path, bool is_syslog)
+{
+	return is_syslog ? connect_syslog(path) : open_append(path);
+}
+
+static int
+open_path(const char *path, bool is_syslog)
+{
+	char *copy = strdup(path);
+	if (copy == NULL)
+		return -1;
+	int fd = open_sink(path, is_syslog);
+	if (fd < 0) {
+		free(copy);
+		return -1;
+	}
+	replace_sink(fd, copy, is_syslog);
+	return 0;
 }
 
 int
 log_open(const char *path)
 {
-	if (path == NULL) {
-		replace_file(STDERR_FILENO, NULL);
-		return 0;
-	}
-	char *copy = strdup(path);
-	if (copy == NULL)
-		return -1;
-	int fd = open_append(path);
-	if (fd < 0) {
-		free(copy);
-		return -1;
-	}
-	replace_file(fd, copy);
+	if (path != NULL)
+		return open_path(path, false);
+	replace_sink(STDERR_FILENO, NULL, false);
 	return 0;
+}
+
+int
+log_open_syslog(const char *path)
+{
+	return open_path(path, true);
+}
+
+void
+log_detect_journal(void)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	unsigned long long device, inode;
+	struct stat st;
+	state.is_journal = stream != NULL &&
+	    sscanf(stream, "%llu:%llu", &device, &inode) == 2 &&
+	    fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device && st.st_ino == inode;
 }
 
 int
@@ -91,10 +158,10 @@ log_reopen(void)
 {
 	if (state.path == NULL)
 		return 0;
-	int fd = open_append(state.path);
+	int fd = open_sink(state.path, state.is_syslog);
 	if (fd < 0)
 		return -1;
-	replace_file(fd, state.path);
+	replace_sink(fd, state.path, state.is_syslog);
 	return 0;
 }
 
@@ -107,88 +174,66 @@ log_fd(void)
 void
 log_adopt(int fd)
 {
-	replace_file(fd, state.path);
+	replace_sink(fd, state.path, state.is_syslog);
 }
 
-/* Appends text as the inside of a JSON string; stops when full. */
+/* What a sink wants before the line: its priority, and for syslog the date (RFC 3164).
+ */
 static size_t
-append_json_text(char *line, size_t at, size_t size, const char *text)
+format_prefix(int fd, enum log_level level, char *prefix)
 {
-	for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
-		if (at + 8 > size)
-			break;
-		if (*c == '"' || *c == '\\')
-			at += (size_t)sprintf(line + at, "\\%c", *c);
-		else if (*c < 0x20)
-			at += (size_t)sprintf(line + at, "\\u%04x", *c);
-		else
-			line[at++] = (char)*c;
-	}
-	return at;
-}
-
-static size_t
-format_json(char *line, size_t size, enum log_level level, const char *message)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_REALTIME, &now);
+	static const int severities[] = { 3, 4, 6, 7 }; /* by enum log_level */
+	if (fd == STDERR_FILENO)
+		return !state.is_journal ? 0
+					 : (size_t)snprintf(prefix, PREFIX_MAX_BYTES,
+					       "<%d>", severities[level]);
+	if (!state.is_syslog)
+		return 0;
+	time_t now = time(NULL);
 	struct tm tm;
-	gmtime_r(&now.tv_sec, &tm);
-	char when[32];
-	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &tm);
-	size_t at = (size_t)snprintf(line, size,
-	    "{\"time\":\"%s.%06ldZ\",\"level\":\"%s\",\"program\":\"%s\",\"pid\":%d,",
-	    when, now.tv_nsec / 1000, log_level_names[level], state.program,
-	    (int)getpid());
-	if (state.role[0] != '\0')
-		at += (size_t)snprintf(
-		    line + at, size - at, "\"role\":\"%s\",", state.role);
-	at += (size_t)snprintf(line + at, size - at, "\"message\":\"");
-	at = append_json_text(line, at, size - 4, message);
-	memcpy(line + at, "\"}\n", 3);
-	return at + 3;
+	char when[24];
+	localtime_r(&now, &tm);
+	strftime(when, sizeof(when), "%b %e %H:%M:%S", &tm);
+	return (size_t)snprintf(prefix, PREFIX_MAX_BYTES, "<%d>%s ",
+	    SYSLOG_DAEMON | severities[level], when);
 }
 
-/* One event is one line: what a file name or a value brings along cannot make two. */
-static void
-hide_control_bytes(char *text, size_t length)
+/* `line` has room for PREFIX_MAX_BYTES before it. 0, or -1 with errno. */
+static int
+put_line(int fd, enum log_level level, char *line, size_t length)
 {
-	for (size_t i = 0; i < length; i++) {
-		if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
-			text[i] = '?';
-	}
-}
-
-static size_t
-format_text(char *line, size_t size, const char *message)
-{
-	int at = 0;
-	if (state.program[0] != '\0')
-		at = snprintf(line, size, "%s[%d]%s%s: ", state.program, (int)getpid(),
-		    state.role[0] != '\0' ? " " : "", state.role);
-	int n = snprintf(line + at, size - (size_t)at - 1, "%s", message);
-	size_t end = (size_t)(at + n);
-	if (end > size - 2)
-		end = size - 2;
-	hide_control_bytes(line + at, end - (size_t)at);
-	line[end] = '\n';
-	return end + 1;
+	char prefix[PREFIX_MAX_BYTES];
+	size_t before = format_prefix(fd, level, prefix);
+	memcpy(line - before, prefix, before);
+	ssize_t written = write(fd, line - before, before + length);
+	if (written == (ssize_t)(before + length))
+		return 0;
+	if (written >= 0)
+		errno = ENOSPC; /* a part fitted */
+	return -1;
 }
 
 static void
 write_line(enum log_level level, const char *message)
 {
-	char line[LINE_MAX_BYTES + 256];
+	char room[PREFIX_MAX_BYTES + LINE_MAX_BYTES + 256];
+	char *line = room + PREFIX_MAX_BYTES;
+	size_t size = sizeof(room) - PREFIX_MAX_BYTES;
+	const struct log_event event = { .program = state.program,
+		.role = state.role,
+		.level = level,
+		.message = message };
 	size_t length = state.format == LOG_FORMAT_JSON
-	    ? format_json(line, sizeof(line), level, message)
-	    : format_text(line, sizeof(line), message);
-	ssize_t written = write(state.fd, line, length);
-	if (written == (ssize_t)length) {
+	    ? log_line_json(&event, line, size)
+	    : log_line_text(&event, line, size);
+	bool is_for_console =
+	    state.fd != STDERR_FILENO && (int)level < (int)state.console;
+	if (is_for_console && put_line(STDERR_FILENO, level, line, length) < 0)
+		errno = 0; /* nobody is there to be told */
+	if (put_line(state.fd, level, line, length) == 0) {
 		state.is_failing = false;
 		return;
 	}
-	if (written >= 0)
-		errno = ENOSPC; /* a part fitted */
 	state.unwritten++;
 	bool is_first = !state.is_failing;
 	state.is_failing = true;
@@ -214,13 +259,41 @@ tell_unwritten(void)
 		state.unwritten = lost;
 }
 
+static uint64_t
+now_ns(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
+void
+log_tell_left_out(void)
+{
+	const char *kind;
+	unsigned long count;
+	uint64_t now = now_ns();
+	while ((count = log_flood_take(now, &kind)) > 0) {
+		char message[256];
+		snprintf(message, sizeof(message),
+		    "%lu more lines like \"%.128s\" were left out", count, kind);
+		write_line(LOG_LEVEL_WARN, message);
+	}
+}
+
 static void __attribute__((format(printf, 3, 0)))
 log_line(enum log_level level, int error, const char *format, va_list arguments)
 {
 	if (level > state.level)
 		return;
 	int saved = errno;
+	if (level != LOG_LEVEL_DEBUG) {
+		log_tell_left_out();
+		if (!log_flood_admits(format, now_ns()))
+			return;
+	}
 	char message[LINE_MAX_BYTES];
+	errno = saved;
 	int n = vsnprintf(message, sizeof(message), format, arguments);
 	if (error != 0 && n >= 0 && n < (int)sizeof(message))
 		snprintf(

@@ -116,7 +116,7 @@ ctl_options_parse(int argc, char **argv, struct ctl_options *ret)
 		    "  rebalance    open connections spread evenly over the workers\n"
 		    "  upgrade      the program on disk takes over\n"
 		    "  stop         drain, and end\n"
-		    "  log LEVEL    error, warn, info or debug from now on\n"
+		    "  log LEVEL    error, warn, info or debug, until a reload\n"
 		    "\n"
 		    "Exit status: 0 done, 1 failed (the reason is on stderr), 64 bad "
 		    "usage, 69 no server answers.",

@@ -59,6 +59,7 @@ on_turn(evutil_socket_t fd, short what, void *argument)
 		else if (!watch_process(p, now_ns))
 			all_beat = false;
 	}
+	log_tell_left_out();
 	upgrade_turn(master);
 	balance_turn(master);
 	notify_turn(master, now_ns, all_beat);

@@ -16,6 +16,7 @@
 #include "master/activation.h"
 #include "master/admin.h"
 #include "master/heartbeat.h"
+#include "master/logging.h"
 #include "master/master.h"
 #include "master/signals.h"
 #include "master/slot.h"
@@ -108,11 +109,11 @@ tell_endpoints(const struct master *master, int listener)
 static int
 open_log(const struct config *config, int verbose)
 {
-	log_set_level(verbose > 0 ? LOG_LEVEL_DEBUG : config->log.level);
-	log_set_format(config->log.format);
-	if (log_open(config->log.file) == 0)
+	char error[CONFIG_ERROR_MAX];
+	log_detect_journal();
+	if (logging_apply(config, verbose, error) == 0)
 		return 0;
-	log_error("cannot open the log file %s", config->log.file);
+	log_errorx("%s", error);
 	return -1;
 }
 

@@ -8,6 +8,7 @@
 
 #include "master/admin.h"
 #include "master/leaving.h"
+#include "master/logging.h"
 #include "master/notify.h"
 #include "master/process.h"
 #include "master/slot.h"
@@ -159,8 +160,12 @@ plan(struct master *master, const struct config *config, char *error)
 {
 	if (plan_endpoints(master, config, error) < 0)
 		return -1;
-	if (admin_plan(master, config, error) == 0)
-		return 0;
+	if (admin_plan(master, config, error) == 0) {
+		/* The new workers inherit the new log. */
+		if (logging_apply(config, master->verbose, error) == 0)
+			return 0;
+		admin_unplan(master);
+	}
 	unplan_endpoints(master);
 	return -1;
 }
@@ -344,6 +349,7 @@ turnover_abort(struct master *master, const char *reason)
 	}
 	unplan_endpoints(master);
 	admin_unplan(master);
+	logging_restore(master);
 	config_finish(&turnover->config);
 	turnover_conclude(master, false, "%s failed, generation %u goes on: %s",
 	    was_upgrade ? "upgrade" : "reload", turnover->generation - 1, reason);

@@ -330,6 +330,25 @@ print(s["version"] != "", s["generation"], s["uptime_s"] > 0, t["connections_acc
 	wait_until grep -q 'worker .*peer_closed' "$YODELD_LOG"
 }
 
+@test "a reload takes the log elsewhere, workers and all; errors stay on the console too" {
+	start_with_file
+	write_file 2 ", \"log\": { \"file\": \"$PWD/log.txt\", \"level\": \"debug\" }"
+	ctl reload
+	"$YODEL" -q "127.0.0.1:$PORT"
+	wait_until grep -q 'worker .*peer_closed' log.txt
+	grep -q 'reload: generation 2 serves' log.txt
+	run ! grep -q 'reload: generation 2 serves' "$YODELD_LOG"
+	write_file 2 ', "worker": 1'
+	run -1 ctl reload
+	grep -q 'unknown key "worker"' log.txt
+	grep -q 'unknown key "worker"' "$YODELD_LOG"
+	# Where a log cannot be, the one that is goes on.
+	write_file 2 ', "log": { "file": "/none/log.txt" }'
+	run -1 ctl reload
+	[[ $output = *'cannot open the log /none/log.txt: No such file or directory'* ]]
+	tail -1 log.txt | grep -q 'cannot open the log /none/log.txt'
+}
+
 # --- yodelctl -------------------------------------------------------------------------
 
 @test "yodelctl: 64 for bad usage, 69 when nobody answers, each with one line" {

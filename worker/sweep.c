@@ -84,6 +84,7 @@ on_sweep(evutil_socket_t fd, short what, void *argument)
 	(void)what;
 	struct worker *worker = argument;
 	ledger_beat(worker->block);
+	log_tell_left_out();
 	worker->now_ms = monotonic_ms();
 	sweep_stuck(worker);
 	bool all = worker->draining || worker->lingering > 0 ||

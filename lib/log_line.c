@@ -1,0 +1,71 @@
+#include "lib/log_line.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Appends text as the inside of a JSON string; stops when full. */
+static size_t
+append_json_text(char *line, size_t at, size_t size, const char *text)
+{
+	for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
+		if (at + 8 > size)
+			break;
+		if (*c == '"' || *c == '\\')
+			at += (size_t)sprintf(line + at, "\\%c", *c);
+		else if (*c < 0x20)
+			at += (size_t)sprintf(line + at, "\\u%04x", *c);
+		else
+			line[at++] = (char)*c;
+	}
+	return at;
+}
+
+size_t
+log_line_json(const struct log_event *event, char *line, size_t size)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	struct tm tm;
+	gmtime_r(&now.tv_sec, &tm);
+	char when[32];
+	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &tm);
+	size_t at = (size_t)snprintf(line, size,
+	    "{\"time\":\"%s.%06ldZ\",\"level\":\"%s\",\"program\":\"%s\",\"pid\":%d,",
+	    when, now.tv_nsec / 1000, log_level_names[event->level], event->program,
+	    (int)getpid());
+	if (event->role[0] != '\0')
+		at += (size_t)snprintf(
+		    line + at, size - at, "\"role\":\"%s\",", event->role);
+	at += (size_t)snprintf(line + at, size - at, "\"message\":\"");
+	at = append_json_text(line, at, size - 4, event->message);
+	memcpy(line + at, "\"}\n", 3);
+	return at + 3;
+}
+
+/* One event is one line: what a file name or a value brings along cannot make two. */
+static void
+hide_control_bytes(char *text, size_t length)
+{
+	for (size_t i = 0; i < length; i++) {
+		if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
+			text[i] = '?';
+	}
+}
+
+size_t
+log_line_text(const struct log_event *event, char *line, size_t size)
+{
+	int at = 0;
+	if (event->program[0] != '\0')
+		at = snprintf(line, size, "%s[%d]%s%s: ", event->program, (int)getpid(),
+		    event->role[0] != '\0' ? " " : "", event->role);
+	int n = snprintf(line + at, size - (size_t)at - 1, "%s", event->message);
+	size_t end = (size_t)(at + n);
+	if (end > size - 2)
+		end = size - 2;
+	hide_control_bytes(line + at, end - (size_t)at);
+	line[end] = '\n';
+	return end + 1;
+}

@@ -1,0 +1,22 @@
+/*
+ * log_line.h - an event as one line of the log.
+ */
+#ifndef LIB_LOG_LINE_H
+#define LIB_LOG_LINE_H
+
+#include <stddef.h>
+
+#include "lib/log.h"
+
+struct log_event {
+	const char *program, *role; /* either may be "" */
+	enum log_level level;
+	const char *message;
+};
+
+/* Both write a line with its newline, cut where it does not fit, into line[size] (of
+ * 256 bytes more than the message at least), and return its length; no NUL is added. */
+size_t log_line_text(const struct log_event *event, char *line, size_t size);
+size_t log_line_json(const struct log_event *event, char *line, size_t size);
+
+#endif

@@ -1,0 +1,308 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka needs those above */
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <cmocka.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+#include "lib/log_flood.h"
+
+#define TEXT_BYTES 65536
+
+/* The log is a file, and standard error another one. */
+struct fixture {
+	char folder[32];
+	char log[64];
+	char console[64];
+	char socket[64];
+	int stderr_fd; /* the real one */
+	char text[TEXT_BYTES];
+};
+
+static int
+set_up(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	strcpy(f->folder, "/tmp/log_sink.XXXXXX");
+	if (mkdtemp(f->folder) == NULL)
+		return -1;
+	snprintf(f->log, sizeof(f->log), "%s/log", f->folder);
+	snprintf(f->console, sizeof(f->console), "%s/console", f->folder);
+	snprintf(f->socket, sizeof(f->socket), "%s/socket", f->folder);
+	f->stderr_fd = dup(STDERR_FILENO);
+	int fd = open(f->console, O_RDWR | O_CREAT | O_APPEND, 0600);
+	if (fd < 0 || dup2(fd, STDERR_FILENO) < 0)
+		return -1;
+	close(fd);
+	log_set_name("", "");
+	log_set_level(LOG_LEVEL_INFO);
+	log_set_format(LOG_FORMAT_TEXT);
+	*state = f;
+	return 0;
+}
+
+static int
+tear_down(void **state)
+{
+	struct fixture *f = *state;
+
+	int rc = log_open(NULL);
+	unsetenv("JOURNAL_STREAM");
+	log_detect_journal();
+	log_set_console(LOG_CONSOLE_NONE);
+	dup2(f->stderr_fd, STDERR_FILENO);
+	close(f->stderr_fd);
+	unlink(f->log);
+	unlink(f->console);
+	unlink(f->socket);
+	rmdir(f->folder);
+	free(f);
+	return rc;
+}
+
+static const char *
+read_file(struct fixture *f, const char *path)
+{
+	FILE *file = fopen(path, "r");
+
+	assert_non_null(file);
+	f->text[fread(f->text, 1, TEXT_BYTES - 1, file)] = '\0';
+	fclose(file);
+	return f->text;
+}
+
+static void
+test_errors_reach_the_console_beside_the_file_and_the_rest_does_not(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(log_open(f->log), 0);
+	log_set_console(LOG_CONSOLE_ERROR);
+	log_errorx("bad");
+	log_warnx("odd");
+	assert_string_equal(read_file(f, f->log), "bad\nodd\n");
+	assert_string_equal(read_file(f, f->console), "bad\n");
+	log_set_console(LOG_CONSOLE_WARN);
+	log_warnx("odd again");
+	log_set_console(LOG_CONSOLE_NONE);
+	log_errorx("bad again");
+	assert_string_equal(read_file(f, f->console), "bad\nodd again\n");
+}
+
+static void
+test_without_a_file_the_console_gets_each_line_once(void **state)
+{
+	struct fixture *f = *state;
+
+	log_set_console(LOG_CONSOLE_DEBUG);
+	log_errorx("once");
+	assert_string_equal(read_file(f, f->console), "once\n");
+}
+
+static void
+say_stream(int more)
+{
+	struct stat st;
+	char text[64];
+
+	assert_int_equal(fstat(STDERR_FILENO, &st), 0);
+	snprintf(text, sizeof(text), "%llu:%llu", (unsigned long long)st.st_dev,
+	    (unsigned long long)st.st_ino + (unsigned long long)more);
+	setenv("JOURNAL_STREAM", text, 1);
+	log_detect_journal();
+}
+
+static void
+test_lines_for_the_journal_begin_with_their_priority(void **state)
+{
+	struct fixture *f = *state;
+
+	say_stream(0);
+	log_set_level(LOG_LEVEL_DEBUG);
+	log_errorx("a");
+	log_warnx("b");
+	log_info("c");
+	log_debug("d");
+	assert_string_equal(read_file(f, f->console), "<3>a\n<4>b\n<6>c\n<7>d\n");
+}
+
+static void
+test_a_stderr_that_is_not_the_journal_s_stream_gets_no_priority(void **state)
+{
+	struct fixture *f = *state;
+
+	say_stream(1);
+	log_errorx("a");
+	unsetenv("JOURNAL_STREAM");
+	log_detect_journal();
+	log_errorx("b");
+	assert_string_equal(read_file(f, f->console), "a\nb\n");
+}
+
+static int
+bind_syslog(const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+
+	strcpy(address.sun_path, path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	return fd;
+}
+
+static void
+expect_packet(int fd, const char *priority, const char *end)
+{
+	char packet[512];
+	ssize_t n = recv(fd, packet, sizeof(packet) - 1, MSG_DONTWAIT);
+
+	assert_true(n > 0);
+	packet[n] = '\0';
+	assert_memory_equal(packet, priority, strlen(priority));
+	/* "Nov  3 12:00:00 ", RFC 3164 */
+	assert_string_equal(packet + strlen(priority) + 16, end);
+}
+
+static void
+test_a_line_for_syslog_is_a_packet_with_its_priority_and_the_date(void **state)
+{
+	struct fixture *f = *state;
+	int fd = bind_syslog(f->socket);
+
+	assert_int_equal(log_open_syslog(f->socket), 0);
+	log_set_name("yodeld", "");
+	log_warnx("odd");
+	char wanted[64];
+	snprintf(wanted, sizeof(wanted), "yodeld[%d]: odd\n", (int)getpid());
+	expect_packet(fd, "<28>", wanted);
+	close(fd);
+}
+
+static void
+test_a_syslog_that_was_restarted_is_found_again_by_a_reopen(void **state)
+{
+	struct fixture *f = *state;
+	int fd = bind_syslog(f->socket);
+
+	assert_int_equal(log_open_syslog(f->socket), 0);
+	close(fd);
+	unlink(f->socket);
+	log_info("lost");
+	assert_non_null(strstr(read_file(f, f->console), "cannot be written"));
+	fd = bind_syslog(f->socket);
+	assert_int_equal(log_reopen(), 0);
+	log_info("found");
+	expect_packet(fd, "<28>", "1 log lines could not be written\n");
+	expect_packet(fd, "<30>", "found\n");
+	close(fd);
+}
+
+static void
+test_a_syslog_that_is_not_there_leaves_the_log_as_it_was(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(log_open_syslog(f->socket), -1);
+	log_info("still here");
+	assert_string_equal(read_file(f, f->console), "still here\n");
+}
+
+/* --- floods ---------------------------------------------------------------------- */
+
+static void
+test_a_kind_of_line_is_left_out_when_too_many_come_and_the_count_is_kept(void **state)
+{
+	(void)state;
+	static const char kind[] = "kind %d", other[] = "other %d";
+	const char *told = NULL;
+	uint64_t now_ns = 1000 * LOG_FLOOD_WINDOW_NS;
+
+	for (int i = 0; i < LOG_FLOOD_LINES; i++)
+		assert_true(log_flood_admits(kind, now_ns));
+	for (int i = 0; i < 7; i++)
+		assert_false(log_flood_admits(kind, now_ns + 1));
+	assert_true(log_flood_admits(other, now_ns + 1));
+	assert_int_equal(log_flood_take(now_ns + 1, &told), 0);
+	now_ns += LOG_FLOOD_WINDOW_NS;
+	assert_int_equal(log_flood_take(now_ns, &told), 7);
+	assert_ptr_equal(told, kind);
+	assert_int_equal(log_flood_take(now_ns, &told), 0);
+	assert_true(log_flood_admits(kind, now_ns));
+}
+
+static void
+test_lines_that_come_slowly_are_never_left_out(void **state)
+{
+	(void)state;
+	static const char kind[] = "slow";
+	uint64_t now_ns = 5000 * LOG_FLOOD_WINDOW_NS;
+
+	for (int i = 0; i < 10 * LOG_FLOOD_LINES; i++) {
+		assert_true(log_flood_admits(kind, now_ns));
+		now_ns += 2 * LOG_FLOOD_WINDOW_NS / LOG_FLOOD_LINES;
+	}
+}
+
+static void
+test_more_kinds_than_are_remembered_are_all_written(void **state)
+{
+	(void)state;
+	static const char kinds[500];
+	uint64_t now_ns = 90000 * LOG_FLOOD_WINDOW_NS;
+
+	for (size_t i = 0; i < sizeof(kinds); i++)
+		assert_true(log_flood_admits(&kinds[i], now_ns + i));
+}
+
+static void
+test_a_flood_is_cut_but_not_at_debug(void **state)
+{
+	struct fixture *f = *state;
+	size_t lines = 0;
+
+	log_set_level(LOG_LEVEL_DEBUG);
+	for (int i = 0; i < 2 * LOG_FLOOD_LINES; i++) {
+		log_info("flood");
+		log_debug("detail");
+	}
+	for (const char *c = read_file(f, f->console); *c != '\0'; c++)
+		lines += *c == '\n';
+	assert_int_equal(lines, 3 * LOG_FLOOD_LINES);
+}
+
+#define SINK_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		SINK_TEST(
+		    test_errors_reach_the_console_beside_the_file_and_the_rest_does_not),
+		SINK_TEST(test_without_a_file_the_console_gets_each_line_once),
+		SINK_TEST(test_lines_for_the_journal_begin_with_their_priority),
+		SINK_TEST(
+		    test_a_stderr_that_is_not_the_journal_s_stream_gets_no_priority),
+		SINK_TEST(
+		    test_a_line_for_syslog_is_a_packet_with_its_priority_and_the_date),
+		SINK_TEST(test_a_syslog_that_was_restarted_is_found_again_by_a_reopen),
+		SINK_TEST(test_a_syslog_that_is_not_there_leaves_the_log_as_it_was),
+		cmocka_unit_test(
+		    test_a_kind_of_line_is_left_out_when_too_many_come_and_the_count_is_kept),
+		cmocka_unit_test(test_lines_that_come_slowly_are_never_left_out),
+		cmocka_unit_test(test_more_kinds_than_are_remembered_are_all_written),
+		SINK_TEST(test_a_flood_is_cut_but_not_at_debug),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
