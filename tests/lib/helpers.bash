@@ -165,6 +165,12 @@ start_liar()
 	LIAR_PORT=$(<liar.out)
 }
 
+# True when the programs were built with a sanitizer, which needs more of everything.
+has_sanitizer()
+{
+	grep -q __asan_init "$YODELD"
+}
+
 worker_pids() # one line for each
 {
 	children_of "$YODELD_PID" | tr -s ' ' '\n' | sed '/^$/d'

@@ -1,0 +1,199 @@
+#!/usr/bin/env python3
+"""attacker.py MODE COUNT PORT... - what hostile peers do to a server on 127.0.0.1, at once
+and for as long as they are let.
+
+  drip        COUNT connections that announce a message and send a byte now and then
+  never-read  COUNT connections that send what is answered and read nothing
+  sip         the same, but a byte is read now and then: the window is zero, and opens
+  reset       COUNT at a time: connect, send, reset
+  leave       COUNT at a time: connect, close
+  half-open   SYNs, as many as go, from addresses that do not answer (root; own network)
+  endless     COUNT connections with a message that never ends
+  garbage     COUNT connections that send noise in noise's segments
+  bytes       COUNT connections that send single bytes, each in a segment of its own
+
+With several ports the connections take turns. A connection that the server ends is opened
+anew. Prints "attacking" when all are there, and at TERM how much was done.
+"""
+import os
+import random
+import resource
+import signal
+import socket
+import struct
+import sys
+import time
+
+RESET = struct.pack("ii", 1, 0)
+LINES = (b"x" * 1023 + b"\n") * 64
+NOISE = random.Random(1)
+done = {"connections": 0, "sent": 0}
+
+
+def open_one(port, buffer=0):
+    """A connection that may still be on its way; None when there is none to be had."""
+    peer = socket.socket()
+    peer.setblocking(False)
+    peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if buffer:
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+    peer.connect_ex(("127.0.0.1", port))
+    done["connections"] += 1
+    return peer
+
+
+def send_some(peer, data):
+    """Bytes that went, 0 when none can now, -1 when the connection is over."""
+    try:
+        count = peer.send(data)
+        done["sent"] += count
+        return count
+    except BlockingIOError:
+        return 0
+    except OSError:
+        return -1
+
+
+def drain_some(peer, limit=65536):
+    """False when the server has ended the connection."""
+    try:
+        return bool(peer.recv(limit))
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+
+
+def hold(count, ports, step, buffer=0, pause=0.02, share=1.0):
+    """COUNT connections; step(peer) for a share of them in turn, False: open it anew."""
+    peers = []
+    for number in range(count):
+        peers.append((open_one(ports[number % len(ports)], buffer), ports[number % len(ports)]))
+        if number % 100 == 99:
+            time.sleep(0.005)
+    for number, (peer, port) in enumerate(peers):
+        step(peer)
+    print("attacking", flush=True)
+    while True:
+        for number in NOISE.sample(range(count), max(1, int(count * share))):
+            peer, port = peers[number]
+            if not step(peer):
+                peer.close()
+                peers[number] = (open_one(port, buffer), port)
+        time.sleep(pause)
+
+
+def drip(count, ports):
+    started = set()
+
+    def step(peer):
+        if peer not in started:
+            if send_some(peer, struct.pack(">I", 60000)) == 4:
+                started.add(peer)
+            return True
+        return send_some(peer, b"x") >= 0
+
+    hold(count, ports, step, share=0.01)
+
+
+def never_read(count, ports):
+    hold(count, ports, lambda peer: send_some(peer, LINES) >= 0, buffer=4096)
+
+
+def sip(count, ports):
+    def step(peer):
+        return send_some(peer, LINES) >= 0 and drain_some(peer, 1)
+
+    hold(count, ports, step, buffer=4096)
+
+
+def storm(count, ports, end):
+    announced = False
+    while True:
+        peers = [open_one(NOISE.choice(ports)) for _ in range(count)]
+        time.sleep(0.002)
+        for peer in peers:
+            end(peer)
+            peer.close()
+        if not announced:
+            print("attacking", flush=True)
+            announced = True
+
+
+def reset_one(peer):
+    send_some(peer, b"hello\n")
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+
+
+def endless(count, ports):
+    def step(peer):
+        return send_some(peer, b"\xff" * 16384) >= 0 and drain_some(peer)
+
+    hold(count, ports, step)
+
+
+def garbage(count, ports):
+    def step(peer):
+        return send_some(peer, NOISE.randbytes(NOISE.randint(1, 3000))) >= 0 and drain_some(peer)
+
+    hold(count, ports, step)
+
+
+def single_bytes(count, ports):
+    def step(peer):
+        return send_some(peer, NOISE.randbytes(1)) >= 0 and drain_some(peer)
+
+    hold(count, ports, step, pause=0)
+
+
+def checksum(data):
+    total = sum(struct.unpack(f">{len(data) // 2}H", data))
+    total = (total >> 16) + (total & 0xFFFF)
+    return ~(total + (total >> 16)) & 0xFFFF
+
+
+def half_open(count, ports):
+    """A SYN each from 10.x.y.z, which this network drops the answers to."""
+    raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+    to = socket.inet_aton("127.0.0.1")
+    print("attacking", flush=True)
+    while True:
+        for _ in range(count):
+            source = bytes([10, NOISE.randrange(256), NOISE.randrange(256), NOISE.randrange(1, 255)])
+            port = NOISE.choice(ports)
+            tcp = struct.pack(">HHIIBBHHH", NOISE.randrange(1024, 65536), port,
+                              NOISE.getrandbits(32), 0, 5 << 4, 2, 65535, 0, 0)
+            pseudo = source + to + struct.pack(">BBH", 0, socket.IPPROTO_TCP, len(tcp))
+            tcp = tcp[:16] + struct.pack(">H", checksum(pseudo + tcp)) + tcp[18:]
+            ip = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(tcp), 0, 0, 64,
+                             socket.IPPROTO_TCP, 0, source, to)
+            raw.sendto(ip + tcp, ("127.0.0.1", 0))
+            done["connections"] += 1
+        time.sleep(0.001)
+
+
+def tell(*_):
+    print(f"{done['connections']} connections, {done['sent']} bytes", flush=True)
+    os._exit(0)
+
+
+def main():
+    mode, count, *ports = sys.argv[1:]
+    count, ports = int(count), [int(port) for port in ports]
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+    signal.signal(signal.SIGTERM, tell)
+    {
+        "drip": drip,
+        "never-read": never_read,
+        "sip": sip,
+        "reset": lambda c, p: storm(c, p, reset_one),
+        "leave": lambda c, p: storm(c, p, lambda peer: None),
+        "half-open": half_open,
+        "endless": endless,
+        "garbage": garbage,
+        "bytes": single_bytes,
+    }[mode](count, ports)
+
+
+main()
