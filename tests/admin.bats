@@ -4,7 +4,7 @@
 
 load lib/helpers
 
-OPERATOR=$BATS_TEST_DIRNAME/lib/operator.py
+VISITOR=$BATS_TEST_DIRNAME/lib/visitor.py
 YODELCTL=$BUILD/yodelctl
 
 # start_with_doors [ARG...] - a yodeld with two workers, an admin socket and an address.
@@ -41,7 +41,7 @@ start_with_doors_of_file()
 
 ask() # METHOD TARGET [DOOR]: the status in $output's first line
 {
-	"$OPERATOR" ask "${3-$DOOR}" "$1" "$2"
+	"$VISITOR" ask "${3-$DOOR}" "$1" "$2"
 }
 
 # A value of /stats by a Python expression over it, as in: stat 's["generation"]'.
@@ -110,7 +110,7 @@ print(s["version"] != "", s["generation"], s["uptime_s"] > 0, t["connections_acc
 
 @test "each look adds up and no counter goes back: kills, reload, sizes, upgrade, under load" {
 	start_with_file
-	spawn watch "$OPERATOR" watch "$DOOR"
+	spawn watch "$VISITOR" watch "$DOOR"
 	local watch=$SPAWNED _
 	spawn load "$YODEL" -q -c 50 -d 4s --messages-per-connection 20 "127.0.0.1:$PORT"
 	for _ in 1 2 3; do
@@ -222,7 +222,7 @@ print(s["version"] != "", s["generation"], s["uptime_s"] > 0, t["connections_acc
 
 @test "a hundred visitors, a byte now and then, delay nobody and take few descriptors" {
 	start_with_doors --listen 127.0.0.1:0=echo
-	spawn drip "$OPERATOR" drip "$VISITORS" 100
+	spawn drip "$VISITOR" drip "$VISITORS" 100
 	wait_until grep -q dripping drip.out
 	[ "$(open_descriptors "$YODELD_PID")" -lt 120 ]
 	local before=${EPOCHREALTIME/./} worker
@@ -394,11 +394,11 @@ print(s["version"] != "", s["generation"], s["uptime_s"] > 0, t["connections_acc
 @test "yodelctl top: the terminal is as it was, whatever ends it" {
 	start_with_doors --listen 127.0.0.1:0=echo
 	local key
-	[ "$("$OPERATOR" terminal q "$YODELCTL" -s "$DOOR" top)" = $'restored\n0' ]
+	[ "$("$VISITOR" terminal q "$YODELCTL" -s "$DOOR" top)" = $'restored\n0' ]
 	for key in SIGINT SIGTERM SIGHUP SIGQUIT SIGABRT; do
-		[ "$("$OPERATOR" terminal $key "$YODELCTL" -s "$DOOR" top)" = $'restored\n'$key ]
+		[ "$("$VISITOR" terminal $key "$YODELCTL" -s "$DOOR" top)" = $'restored\n'$key ]
 	done
-	[ "$("$OPERATOR" terminal nothing "$YODELCTL" -s "$DOOR" top -n 2 -i 0.1)" = $'restored\n0' ]
+	[ "$("$VISITOR" terminal nothing "$YODELCTL" -s "$DOOR" top -n 2 -i 0.1)" = $'restored\n0' ]
 }
 
 @test "yodelctl top: a server that ends is told, with 69" {

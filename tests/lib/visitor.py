@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""operator.py - visitors of yodeld's admin interface that share no code with it.
+"""visitor.py - visitors of yodeld's admin interface that share no code with it.
 
   ask DOOR METHOD TARGET   one request; prints the status on the first line, then the body
   watch DOOR               reads /stats and /metrics again and again until SIGTERM; each
