@@ -63,6 +63,16 @@ $(UNIT_TESTS): $B/tests/%: $B/obj/tests/unit/%.o $B/yodel.a
 	@mkdir -p $(@D)
 	$(call say,LINK)$(CC) $(all_cflags) $(LDFLAGS) -o $@ $^ $(all_libs) -lcmocka
 
+# Programs that the bats tests use beside the real ones.
+HELPERS := $B/tests/stillborn $B/tests/stranger $B/tests/foreign
+$(HELPERS): $B/tests/%: $B/obj/master/main.o $B/obj/tests/lib/%.o $B/yodel.a
+	@mkdir -p $(@D)
+	$(call say,LINK)$(CC) $(all_cflags) $(LDFLAGS) -o $@ $^ $(all_libs)
+$B/obj/tests/lib/foreign.o: master/inheritance.c
+	@mkdir -p $(@D)
+	$(call say,CC)sed 's/inheritance 1/inheritance 7/' $< | $(CC) $(CPPFLAGS) $(all_cflags) -c -o $@ -xc -
+$B/tests/stranger: LDFLAGS += -Wl,--wrap=ledger_attach
+
 # Fuzz targets: tests/fuzz/NAME_fuzz.c, its corpus in tests/fuzz/corpus/NAME/. Linked with
 # replay.c they are a regression test, linked with libFuzzer they look for more.
 FUZZ := $(patsubst tests/fuzz/%_fuzz.c,%,$(wildcard tests/fuzz/*_fuzz.c))
@@ -84,7 +94,7 @@ $(BENCHES): $B/bench/%: tests/bench/%.c
 export B CC SANITIZE
 export HEADER_FLAGS := -std=gnu11 $(WARNINGS) $(CPPFLAGS)
 .PHONY: check
-check: all $(UNIT_TESTS) $(REPLAYS) ## run all tests and checks (KINDS="unit bats corpus static")
+check: all $(UNIT_TESTS) $(HELPERS) $(REPLAYS) ## run all tests and checks (KINDS="unit bats corpus static")
 	@tests/run-checks $(KINDS)
 
 .PHONY: unit

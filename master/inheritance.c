@@ -341,6 +341,24 @@ read_line(struct master *master, char *line, struct inheritance *ret)
 	return 0;
 }
 
+static int
+read_or_tell(struct master *master, char *line, struct inheritance *ret)
+{
+	int rc = read_line(master, line, ret);
+	if (rc < 0)
+		log_errorx("inheritance: \"%s\" cannot be read", line);
+	return rc;
+}
+
+/* Whatever the rest means: this line says whom to give it back to. */
+static void
+find_program(const char *line, struct inheritance *ret)
+{
+	int fd;
+	if (sscanf(line, "program %d", &fd) == 1)
+		ret->program_fd = fd;
+}
+
 int
 inheritance_read(struct master *master, int fd, struct inheritance *ret)
 {
@@ -349,12 +367,15 @@ inheritance_read(struct master *master, int fd, struct inheritance *ret)
 	FILE *in = fdopen(fd, "r");
 	int rc = -1;
 	if (in != NULL && fseek(in, 0, SEEK_SET) == 0 &&
-	    fgets(line, sizeof(line), in) != NULL && strcmp(line, FIRST_LINE) == 0) {
-		rc = 0;
-		while (rc == 0 && fgets(line, sizeof(line), in) != NULL) {
-			rc = read_line(master, line, ret);
-			if (rc < 0)
-				log_errorx("inheritance: \"%s\" cannot be read", line);
+	    fgets(line, sizeof(line), in) != NULL) {
+		rc = strcmp(line, FIRST_LINE) == 0 ? 0 : -1;
+		if (rc < 0)
+			log_errorx("inheritance: its form is another one: %s", line);
+		while (fgets(line, sizeof(line), in) != NULL) {
+			if (rc == 0)
+				rc = read_or_tell(master, line, ret);
+			else
+				find_program(line, ret);
 		}
 	}
 	if (in != NULL)

@@ -132,6 +132,9 @@ struct master {
 	int former_program_fd; /* the image that left us its inheritance; -1: none */
 	bool is_heir;          /* and the upgrade is not concluded */
 	enum upgrade_wanted upgrade_wanted;
+	struct event exec_timer; /* on the way to an exec: signals wait for the heir */
+	bool is_exec_due;
+	int exec_turns;  /* of the loop until then */
 	pid_t check_pid; /* the new program's check; 0: none runs */
 	int check_fd;    /* what it says */
 	struct config_sources sources;

@@ -30,6 +30,9 @@ void process_reap(struct master *master);
  */
 void process_bury(struct process *process);
 
+/* How a child ended, of its wait status. */
+void process_describe_end(int status, char *text, size_t size);
+
 /* Processes that live. */
 uint32_t process_count(const struct master *master);
 

@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
@@ -216,8 +217,15 @@ static const char *
 program_path(void)
 {
 	static char path[PATH_MAX];
+	static const char suffix[] = " (deleted)";
+	const size_t suffix_length = sizeof(suffix) - 1;
 	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
-	path[n > 0 ? n : 0] = '\0';
+	size_t length = n > 0 ? (size_t)n : 0;
+	path[length] = '\0';
+	/* A program that an upgrade went back to is no longer on the disk. */
+	if (length > suffix_length &&
+	    strcmp(path + length - suffix_length, suffix) == 0)
+		path[length - suffix_length] = '\0';
 	return path;
 }
 

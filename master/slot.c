@@ -2,9 +2,7 @@
 
 #include <sys/wait.h>
 
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sysexits.h>
 
 #include "lib/log.h"
@@ -216,16 +214,6 @@ slot_on_ready(struct process *process)
 /* --- gone ---------------------------------------------------------------------------
  */
 
-static void
-describe_status(int status, char *text, size_t size)
-{
-	if (WIFSIGNALED(status))
-		snprintf(text, size, "signal %d (%s)", WTERMSIG(status),
-		    strsignal(WTERMSIG(status)));
-	else
-		snprintf(text, size, "exit status %d", WEXITSTATUS(status));
-}
-
 /* No worker has ever come up: there is nothing to wait for. */
 static bool
 start_has_failed(const struct master *master)
@@ -269,7 +257,7 @@ slot_on_gone(struct process *process, int status)
 	bool is_stopping = master->phase == MASTER_STOPPING;
 	if (!asked_for && !is_stopping) {
 		char text[64];
-		describe_status(status, text, sizeof(text));
+		process_describe_end(status, text, sizeof(text));
 		log_warnx("worker %u (process %d) died: %s", process->slot,
 		    (int)process->pid, text);
 	}

@@ -24,7 +24,8 @@
 /* --- exec ---------------------------------------------------------------------------
  */
 
-/* Becomes another program. Comes back only on failure, with errno. */
+/* Becomes another program. Comes back only on failure, with errno. Signals are blocked:
+ * what comes meanwhile is for the heir, the death of a child, too. */
 static void
 become(struct master *master, int program_fd, const char *path,
     struct inheritance *inheritance)
@@ -35,16 +36,11 @@ become(struct master *master, int program_fd, const char *path,
 	char number[16];
 	snprintf(number, sizeof(number), "%d", fd);
 	setenv(INHERITANCE_VARIABLE, number, 1);
-	/* A child that dies meanwhile is waited for by the heir. */
-	sigset_t all, before;
-	sigfillset(&all);
-	sigprocmask(SIG_SETMASK, &all, &before);
 	if (path != NULL)
 		execv(path, master->argv);
 	else
 		fexecve(program_fd, master->argv, environ);
 	int saved = errno;
-	sigprocmask(SIG_SETMASK, &before, NULL);
 	unsetenv(INHERITANCE_VARIABLE);
 	inheritance_withdraw(master, inheritance);
 	close(fd);
@@ -144,14 +140,17 @@ upgrade_on_child(struct master *master, pid_t pid, int status)
 	text[strcspn(text, "\n")] = '\0';
 	close(master->check_fd);
 	master->check_pid = 0;
-	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-		turnover_conclude(master, false,
-		    "upgrade refused, this program goes on: %s --check failed: %s",
-		    master->program, text);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+		/* Something else may have begun meanwhile, or the server stops. */
+		master->upgrade_wanted = UPGRADE_CHECKED;
+		upgrade_turn(master);
 		return;
 	}
-	master->upgrade_wanted = UPGRADE_CHECKED;
-	upgrade_turn(master);
+	if (text[0] == '\0')
+		process_describe_end(status, text, sizeof(text));
+	turnover_conclude(master, false,
+	    "upgrade refused, this program goes on: %s --check failed: %s",
+	    master->program, text);
 }
 
 /* --- what was put off ---------------------------------------------------------------
@@ -165,6 +164,11 @@ upgrade_start(struct master *master)
 		    master->phase == MASTER_STARTING ? "starting" : "stopping");
 		return;
 	}
+	if (master->upgrade_wanted == UPGRADE_BACK) {
+		turnover_conclude(
+		    master, false, "upgrade refused: the former program comes back");
+		return;
+	}
 	master->upgrade_wanted = UPGRADE_FORTH;
 	upgrade_turn(master);
 }
@@ -174,8 +178,8 @@ upgrade_go_back(struct master *master)
 {
 	if (master->former_program_fd < 0)
 		return;
+	/* Not from here: the books of the worker whose death this is are still open. */
 	master->upgrade_wanted = UPGRADE_BACK;
-	upgrade_turn(master);
 }
 
 void
@@ -187,24 +191,74 @@ upgrade_done(struct master *master)
 }
 
 /* The inheritance holds no moves and no turnover: both end soon by themselves. */
+static bool
+must_wait(const struct master *master)
+{
+	return master->phase != MASTER_RUNNING || master->moves != NULL ||
+	    master->turnover.is_active || master->is_scaling || master->check_pid > 0;
+}
+
+static void
+let_signals_in(void)
+{
+	sigset_t none;
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* Signals have been blocked for a turn of the loop: those that had come before are
+ * acted on, none is lost in the exec. */
+static void
+on_exec_timer(evutil_socket_t fd, short what, void *argument)
+{
+	(void)fd;
+	(void)what;
+	struct master *master = argument;
+	static const struct timeval at_once;
+	if (!must_wait(master) && master->exec_turns-- > 0) {
+		evtimer_add(&master->exec_timer, &at_once);
+		return;
+	}
+	enum upgrade_wanted wanted = master->upgrade_wanted;
+	if (!must_wait(master) && wanted != UPGRADE_FORTH) {
+		master->upgrade_wanted = UPGRADE_NONE;
+		if (wanted == UPGRADE_CHECKED)
+			exec_new(master);
+		else if (wanted == UPGRADE_BACK)
+			exec_back(master);
+	}
+	master->is_exec_due = false;
+	let_signals_in();
+}
+
+static void
+prepare_exec(struct master *master)
+{
+	static const struct timeval at_once;
+	sigset_t all;
+	if (master->is_exec_due)
+		return;
+	master->is_exec_due = true;
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	/* The loop hears of a signal in one turn and acts on it in the next. */
+	master->exec_turns = 2;
+	evtimer_assign(&master->exec_timer, master->base, on_exec_timer, master);
+	evtimer_add(&master->exec_timer, &at_once);
+}
+
 void
 upgrade_turn(struct master *master)
 {
-	bool is_busy = master->moves != NULL || master->turnover.is_active ||
-	    master->is_scaling || master->check_pid > 0;
-	if (master->upgrade_wanted == UPGRADE_NONE || is_busy ||
-	    master->phase != MASTER_RUNNING)
+	if (master->upgrade_wanted == UPGRADE_NONE || must_wait(master))
 		return;
-	enum upgrade_wanted wanted = master->upgrade_wanted;
-	if (wanted != UPGRADE_FORTH && !admin_hold(master))
+	if (master->upgrade_wanted != UPGRADE_FORTH) {
+		if (admin_hold(master))
+			prepare_exec(master);
 		return;
+	}
 	master->upgrade_wanted = UPGRADE_NONE;
-	if (wanted == UPGRADE_FORTH)
-		start_check(master);
-	else if (wanted == UPGRADE_CHECKED)
-		exec_new(master);
-	else
-		exec_back(master);
+	start_check(master);
 }
 
 /* --- the heir -----------------------------------------------------------------------
@@ -260,9 +314,7 @@ upgrade_inherit(struct master *master)
 void
 upgrade_resume(struct master *master)
 {
-	sigset_t none;
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
+	let_signals_in();
 	process_reap(master);
 	for (uint32_t i = 0; i < master->slot_count; i++) {
 		if (master->slots[i].process == NULL)

@@ -25,6 +25,8 @@ setup()
 
 teardown()
 {
+	# What a test that failed left behind says why.
+	[ "${BATS_TEST_COMPLETED-}" = 1 ] || tail -n 40 "$BATS_TEST_TMPDIR"/*.log
 	end_spawned
 	# A worker that a sanitizer ended is replaced: nothing else may have noticed.
 	! grep -h -A25 -E 'Sanitizer: |runtime error:' "$BATS_TEST_TMPDIR"/*.log 2>/dev/null
@@ -72,7 +74,7 @@ children_of() # PID
 has_ended() # PID
 {
 	local state
-	state=$(sed -n 's/^State:[[:space:]]*\(.\).*/\1/p' "/proc/$1/status" 2>/dev/null)
+	state=$(sed -n 's/^State:[[:space:]]*\(.\).*/\1/p' "/proc/$1/status" 2>/dev/null) || :
 	[ -z "$state" ] || [ "$state" = Z ]
 }
 

@@ -1,0 +1,156 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2317 # functions that wait_until calls
+# supervision.bash - for tests that change a yodeld while it is used: the load that must
+# not notice, the state that is waited for. Load it after helpers.
+
+# start_load NAME ARG... - verified traffic until end_load; ARG... are yodel's.
+start_load()
+{
+	local name=$1
+	shift
+	spawn "$name" "$YODEL" -w 1 -d 120s -q --json "$name.json" "$@"
+	wait_until_load_runs "$name"
+}
+
+# The generator has connections: it is what the parent waits for.
+wait_until_load_runs() # NAME
+{
+	load_has_sockets()
+	{
+		local child
+		child=$(children_of "$(<"$1.pid")")
+		[ -n "$child" ] &&
+			find "/proc/${child%% *}/fd" -lname 'socket:*' | grep -q .
+	}
+	wait_until load_has_sockets "$1"
+}
+
+# end_load NAME... - in order, and it must have noticed nothing: every connection made,
+# every message answered, every byte right.
+end_load()
+{
+	local name
+	for name; do kill -TERM "$(<"$name.pid")"; done
+	for name; do
+		wait "$(<"$name.pid")" || { cat "$name.log" "$YODELD_LOG" >&2; }
+		noticed_nothing "$name.json" || {
+			cat "$YODELD_LOG" >&2
+			return 1
+		}
+	done
+}
+
+noticed_nothing() # FILE
+{
+	python3 - "$1" <<-'END'
+		import json, sys
+		result = json.load(open(sys.argv[1]))
+		c, m = result["connections"], result["messages"]
+		bad = {k: n for k, n in {**c["failed"], **m["lost"]}.items() if n}
+		if c["lost"] or m["wrong"] or m["in_flight"] or bad:
+		    sys.exit(f"{sys.argv[1]}: connections {c}, messages {m}")
+		if m["sent"] != m["verified"] or m["sent"] < 10 * c["requested"]:
+		    sys.exit(f"{sys.argv[1]}: too little was verified: {m}")
+	END
+}
+
+# Long-lived connections were never made anew.
+never_reconnected() # FILE
+{
+	python3 - "$1" <<-'END'
+		import json, sys
+		c = json.load(open(sys.argv[1]))["connections"]
+		assert c["established"] == c["requested"], c
+	END
+}
+
+free_port()
+{
+	python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+
+# write_config KEYS - the file yodeld.json with these keys beside its one listener, on PORT
+# (a free one is chosen when there is none).
+write_config()
+{
+	PORT=${PORT:-$(free_port)}
+	printf '{ "listeners": [ { "address": "127.0.0.1:%s" } ], "admin": { "socket": "" }, %s }\n' \
+		"$PORT" "$1" >yodeld.json.new
+	mv yodeld.json.new yodeld.json
+}
+
+logged() # REGEX
+{
+	grep -qE -- "$1" "$YODELD_LOG"
+}
+
+times_logged() # REGEX
+{
+	grep -cE -- "$1" "$YODELD_LOG" || :
+}
+
+# change SIGNAL REGEX - sends the signal and waits for a new line of the log.
+change()
+{
+	local before
+	before=$(times_logged "$2")
+	kill -"$1" "$YODELD_PID"
+	logged_again()
+	{
+		[ "$(times_logged "$1")" -gt "$2" ]
+	}
+	wait_until logged_again "$2" "$before"
+}
+
+reload()
+{
+	change HUP ': reload: generation [0-9]+ serves'
+}
+
+count_workers_is() # N
+{
+	[ "$(worker_pids | wc -l)" = "$1" ]
+}
+
+settles_at() # N - workers, and nobody who leaves beside them
+{
+	wait_until count_workers_is "$1"
+}
+
+queue_holds() # N [PORT] - connections wait to be accepted
+{
+	[ "$(ss -Hltn "sport = :${2:-$PORT}" | awk '{ n += $2 } END { print n + 0 }')" = "$1" ]
+}
+
+# queue_up NAME N [PORT] - as many callers that wait in the accept queues of stopped workers.
+queue_up()
+{
+	spawn "$1" "$CALLER" burst --patience 60 "127.0.0.1:${3:-$PORT}" "$2"
+	wait_until queue_holds "$2" "${3:-$PORT}"
+}
+
+all_were_answered() # NAME N
+{
+	wait "$(<"$1.pid")"
+	[ "$(<"$1.out")" = "answered $2, refused 0, reset 0, closed 0, silent 0" ] || {
+		cat "$1.out" "$YODELD_LOG" >&2
+		return 1
+	}
+}
+
+# kill_newcomers COUNT KEEP... - kills whatever worker appears beside those, so often.
+kill_newcomers()
+{
+	local count=$1 pid children
+	shift
+	while [ "$count" -gt 0 ]; do
+		children=$(children_of "$YODELD_PID")
+		for pid in $children; do
+			[[ " $* " = *" $pid "* ]] && continue
+			kill -KILL "$pid" 2>/dev/null || continue
+			wait_until has_ended "$pid"
+			count=$((count - 1))
+			[ "$count" -gt 0 ] || return 0
+		done
+	done
+}

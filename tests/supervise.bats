@@ -1,0 +1,509 @@
+#!/usr/bin/env bats
+# What nobody who is connected may notice: reloads, more and fewer workers, upgrades, hung
+# and crashing workers. Each test changes yodeld while callers use it, and counts.
+
+# shellcheck disable=SC2030,SC2031 # each test has its own PORT
+load lib/helpers
+load lib/supervision
+
+# A binary of its own that can be replaced on the disk.
+start_own_copy() # ARG...
+{
+	mkdir -p bin
+	cp "$YODELD" bin/yodeld
+	YODELD=$PWD/bin/yodeld start_yodeld "$@"
+}
+
+# Puts a program where the running one came from, as a package manager does.
+replace_binary() # FILE
+{
+	cp "$1" bin/new
+	mv bin/new bin/yodeld
+}
+
+runs_file() # FILE
+{
+	[ "$(stat -Lc %i "/proc/$YODELD_PID/exe")" = "$(stat -c %i "$1")" ]
+}
+
+stop_workers()
+{
+	# shellcheck disable=SC2046 # ids are words
+	kill -STOP $(worker_pids)
+}
+
+status_of_master() # KEY
+{
+	sed -n "s/^$1:[[:space:]]*//p" "/proc/$YODELD_PID/status"
+}
+
+@test "a reload moves the live connections to new workers, and no peer notices" {
+	write_config '"workers": 2'
+	start_yodeld -c yodeld.json
+	start_load churn -c 8 --messages-per-connection 3 "127.0.0.1:$PORT"
+	start_load lasting -c 50 -p 4 --size 100:3000 "127.0.0.1:$PORT"
+	local before
+	before=$(worker_pids)
+	for _ in 1 2 3 4 5; do
+		reload
+	done
+	settles_at 2
+	[ -z "$(comm -12 <(sort <<<"$before") <(worker_pids | sort))" ]
+	end_load churn lasting
+	never_reconnected lasting.json
+}
+
+@test "connections that lie idle over a reload are served after it" {
+	write_config '"workers": 2'
+	start_yodeld -c yodeld.json
+	spawn quiet "$CALLER" hold "127.0.0.1:$PORT" 300
+	wait_until grep -q 'holding 300' quiet.out
+	reload
+	settles_at 2
+	kill -USR1 "$(<quiet.pid)"
+	wait_until grep -q served quiet.out
+	grep -qx 'served 300 of 300, closed 0' quiet.out
+}
+
+@test "a bad file, and another, leave everything as it is, and the next good one works" {
+	write_config '"workers": 2'
+	start_yodeld -c yodeld.json
+	start_load churn -c 8 --messages-per-connection 3 "127.0.0.1:$PORT"
+	local before
+	before=$(worker_pids)
+	for bad in '"workers": "many"' '"colour": "red"'; do
+		write_config "$bad"
+		change HUP ': reload failed, the old configuration stays: yodeld.json:1:'
+		[ "$(worker_pids)" = "$before" ]
+	done
+	write_config '"workers": 3'
+	reload
+	settles_at 3
+	end_load churn
+}
+
+@test "an address that is taken makes the reload fail, and the old configuration stays" {
+	write_config '"workers": 2'
+	start_yodeld -c yodeld.json
+	start_liar none
+	printf '{ "workers": 4, "listeners": [ { "address": "127.0.0.1:%s" }, { "address": "127.0.0.1:%s" } ] }' \
+		"$PORT" "$LIAR_PORT" >yodeld.json
+	start_load churn -c 8 --messages-per-connection 3 "127.0.0.1:$PORT"
+	change HUP ": reload failed, the old configuration stays: cannot bind 127.0.0.1:$LIAR_PORT: Address already in use"
+	count_workers_is 2
+	# What had been bound for it is gone again.
+	[ "$(ss -Hltn "sport = :$PORT" | wc -l)" = 2 ]
+	end_load churn
+}
+
+# two_listeners | one_listener - on PORT and OTHER
+two_listeners()
+{
+	printf '{ "workers": 2, "listeners": [ { "address": "127.0.0.1:%s" }, { "address": "127.0.0.1:%s" } ] }' \
+		"$PORT" "$OTHER" >yodeld.json
+}
+
+one_listener()
+{
+	printf '{ "workers": 2, "listeners": [ { "address": "127.0.0.1:%s" } ] }' "$PORT" >yodeld.json
+}
+
+@test "a reload adds a listener, removes it again and adds it once more" {
+	PORT=$(free_port) OTHER=$(free_port)
+	one_listener
+	start_yodeld -c yodeld.json
+	start_load churn -c 8 --messages-per-connection 3 "127.0.0.1:$PORT"
+	for _ in 1 2; do
+		two_listeners
+		reload
+		run -0 "$CALLER" burst "127.0.0.1:$OTHER" 50
+		[ "$output" = "answered 50, refused 0, reset 0, closed 0, silent 0" ]
+		one_listener
+		change HUP "no longer listening on 127.0.0.1:$OTHER"
+		run "$CALLER" burst "127.0.0.1:$OTHER" 5
+		[ "$output" = "answered 0, refused 5, reset 0, closed 0, silent 0" ]
+	done
+	# Removed and added again before its queue is empty.
+	two_listeners
+	reload
+	one_listener
+	reload
+	two_listeners
+	reload
+	run "$CALLER" burst "127.0.0.1:$OTHER" 50
+	[ "$output" = "answered 50, refused 0, reset 0, closed 0, silent 0" ]
+	end_load churn
+}
+
+@test "those who wait in the queue of a removed listener are answered before it closes" {
+	PORT=$(free_port) OTHER=$(free_port)
+	two_listeners
+	start_yodeld -c yodeld.json
+	local old
+	old=$(worker_pids)
+	stop_workers
+	queue_up waiting 200 "$OTHER"
+	one_listener
+	reload
+	# shellcheck disable=SC2086 # ids are words
+	kill -CONT $old
+	all_were_answered waiting 200
+	wait_until logged "no longer listening on 127.0.0.1:$OTHER"
+}
+
+@test "open connections of a removed listener are drained" {
+	PORT=$(free_port) OTHER=$(free_port)
+	two_listeners
+	start_yodeld -c yodeld.json
+	"$CALLER" hold "127.0.0.1:$OTHER" 1 >/dev/null &
+	local held=$!
+	echo $held >>spawned
+	spawn asked "$CALLER" ask "127.0.0.1:$OTHER" a
+	wait "$(<asked.pid)"
+	one_listener
+	reload
+	settles_at 2
+	wait_until logged "no longer listening on 127.0.0.1:$OTHER"
+}
+
+@test "more and fewer workers by signal and by reload, and no peer notices" {
+	write_config '"workers": 2'
+	start_yodeld -c yodeld.json
+	start_load churn -c 8 --messages-per-connection 3 "127.0.0.1:$PORT"
+	start_load lasting -c 50 -p 4 "127.0.0.1:$PORT"
+	change TTIN 'scale: 3 workers serve'
+	change TTIN 'scale: 4 workers serve'
+	settles_at 4
+	change TTOU 'scale: 3 workers serve'
+	settles_at 3
+	write_config '"workers": 6'
+	reload
+	settles_at 6
+	write_config '"workers": 1'
+	reload
+	settles_at 1
+	[ "$(ss -Hltn "sport = :$PORT" | wc -l)" = 1 ]
+	change TTOU 'scale refused: 0 workers'
+	end_load churn lasting
+	never_reconnected lasting.json
+}
+
+@test "a shrink with 400 connections in the queues loses none of them" {
+	write_config '"workers": 4'
+	start_yodeld -c yodeld.json
+	local old
+	old=$(worker_pids)
+	stop_workers
+	queue_up waiting 400
+	write_config '"workers": 1'
+	reload
+	# shellcheck disable=SC2086 # ids are words
+	kill -CONT $old
+	all_were_answered waiting 400
+	settles_at 1
+}
+
+@test "a shrink with 400 connections in the queues loses none when its workers are killed" {
+	write_config '"workers": 4'
+	start_yodeld -c yodeld.json
+	local old
+	old=$(worker_pids)
+	stop_workers
+	queue_up waiting 400
+	for _ in 1 2 3; do
+		kill -TTOU "$YODELD_PID"
+	done
+	# shellcheck disable=SC2086 # ids are words
+	kill -KILL $old
+	all_were_answered waiting 400
+	settles_at 1
+}
+
+@test "a worker killed with 400 connections in its queue loses none of them" {
+	write_config '"workers": 1'
+	start_yodeld -c yodeld.json
+	for _ in 1 2 3; do
+		stop_workers
+		queue_up waiting 400
+		# shellcheck disable=SC2046 # ids are words
+		kill -KILL $(worker_pids)
+		all_were_answered waiting 400
+	done
+}
+
+@test "a crash loop backs off, says so, gets no new connections, keeps its queue, recovers" {
+	write_config '"workers": 2'
+	start_yodeld -c yodeld.json
+	local keep victim
+	keep=$(worker_pids | head -n 1)
+	victim=$(worker_pids | tail -n 1)
+	stop_workers
+	queue_up waiting 100
+	kill -CONT "$keep"
+	kill -KILL "$victim"
+	kill_newcomers 4 "$keep"
+	wait_until logged 'worker 1: failure 4 in a row, next try in [0-9]+ ms'
+	logged 'worker 1 is in a crash loop: no new connections for it'
+	local first last
+	first=$(sed -nE 's/.*failure 2 in a row, next try in ([0-9]+) ms.*/\1/p' "$YODELD_LOG")
+	last=$(sed -nE 's/.*failure 4 in a row, next try in ([0-9]+) ms.*/\1/p' "$YODELD_LOG")
+	[ "$first" -ge 75 ] && [ "$first" -le 125 ]
+	[ "$last" -ge 300 ] && [ "$last" -le 500 ]
+	# Nobody new waits for the slot, and those who did are served when it is back.
+	spawn fresh "$CALLER" burst --patience 60 "127.0.0.1:$PORT" 200
+	kill_newcomers 1 "$keep"
+	all_were_answered fresh 200
+	run ! logged 'worker 1 serves'
+	all_were_answered waiting 100
+	wait_until logged 'worker 1 serves'
+	run -0 "$CALLER" burst "127.0.0.1:$PORT" 100
+	[ "$output" = "answered 100, refused 0, reset 0, closed 0, silent 0" ]
+	[ "$(times_logged 'worker 1 is in a crash loop')" = 1 ]
+}
+
+@test "a slot that is retired while it backs off loses nobody who waits in its queue" {
+	write_config '"workers": 2'
+	start_yodeld -c yodeld.json
+	local keep victim
+	keep=$(worker_pids | head -n 1)
+	victim=$(worker_pids | tail -n 1)
+	stop_workers
+	queue_up waiting 100
+	kill -CONT "$keep"
+	kill -KILL "$victim"
+	kill_newcomers 4 "$keep"
+	wait_until logged 'worker 1: failure 5 in a row'
+	change TTOU 'scale: 1 worker serves'
+	all_were_answered waiting 100
+	settles_at 1
+}
+
+@test "when no worker comes up at the start, the exit status is 71 and the reason is told" {
+	run -71 timeout 20 setpriv --bounding-set=-setuid "$YODELD" --workers 2 \
+		--listen 127.0.0.1:0 --set user=nobody
+	[[ $output = *'cannot become user "nobody": Operation not permitted'* ]]
+	[[ $output = *'no worker came up: giving up'* ]]
+}
+
+@test "a hung worker is reported, killed and replaced" {
+	write_config '"workers": 2, "timeouts": { "hung": "1s" }'
+	start_yodeld -c yodeld.json
+	local victim
+	victim=$(worker_pids | tail -n 1)
+	kill -STOP "$victim"
+	queue_up_some()
+	{
+		"$CALLER" burst --patience 60 "127.0.0.1:$PORT" 100
+	}
+	spawn waiting queue_up_some
+	wait_until logged "worker 1 \(process $victim\) is hung: no turn of its loop for [0-9]+ ms"
+	wait_until logged 'worker 1 serves'
+	has_ended "$victim"
+	all_were_answered waiting 100
+	[ "$(times_logged 'is hung')" = 1 ]
+}
+
+@test "a pause of master and workers together, as of a frozen container, kills nobody" {
+	write_config '"workers": 2, "timeouts": { "hung": "500ms" }'
+	start_yodeld -c yodeld.json
+	local workers
+	workers=$(worker_pids)
+	kill -STOP "$YODELD_PID"
+	stop_workers
+	sleep 1.2 # the time itself is what is tested
+	kill -CONT "$YODELD_PID"
+	sleep 0.05
+	# shellcheck disable=SC2086 # ids are words
+	kill -CONT $workers
+	run -0 "$CALLER" burst "127.0.0.1:$PORT" 100
+	sleep 0.6
+	[ "$(worker_pids)" = "$workers" ]
+	run ! logged 'is hung'
+}
+
+@test "the workers of a killed master answer what is on its way, drain and leave" {
+	write_config '"workers": 2, "timeouts": { "drain": "5s" }'
+	start_yodeld -c yodeld.json
+	spawn load "$YODEL" -c 20 -n 3000 -q --no-reconnect --json result.json "127.0.0.1:$PORT"
+	wait_until_load_runs load
+	local workers
+	workers=$(worker_pids)
+	kill -KILL "$YODELD_PID"
+	wait "$(<load.pid)"
+	# shellcheck disable=SC2086 # ids are words
+	wait_until have_ended $workers
+	noticed_nothing result.json
+	# And the address is free.
+	start_yodeld -c yodeld.json
+}
+
+@test "an upgrade runs the binary on the disk under the same id, and no peer notices" {
+	write_config '"workers": 2'
+	start_own_copy -c yodeld.json
+	start_load churn -c 8 --messages-per-connection 3 "127.0.0.1:$PORT"
+	start_load lasting -c 50 -p 4 --size 100:3000 "127.0.0.1:$PORT"
+	local before
+	before=$(worker_pids)
+	for generation in 2 3 4; do
+		replace_binary "$YODELD"
+		change USR2 "upgrade: generation $generation serves with 2 workers"
+		runs_file bin/yodeld
+	done
+	settles_at 2
+	[ -z "$(comm -12 <(sort <<<"$before") <(worker_pids | sort))" ]
+	reload
+	change TTIN 'scale: 3 workers serve'
+	change TTOU 'scale: 2 workers serve'
+	settles_at 2
+	end_load churn lasting
+	never_reconnected lasting.json
+}
+
+@test "an upgrade to a broken binary leaves the old one serving and says why" {
+	write_config '"workers": 2'
+	start_own_copy -c yodeld.json
+	start_load churn -c 8 --messages-per-connection 3 "127.0.0.1:$PORT"
+	local before
+	before=$(worker_pids)
+	cp "$YODELD" dull
+	chmod -x dull
+	replace_binary dull
+	change USR2 'upgrade refused, this program goes on: .*: cannot run it: Permission denied'
+	printf '#!/bin/sh\necho "I do not like this file" >&2; exit 78\n' >picky
+	chmod +x picky
+	replace_binary picky
+	change USR2 'upgrade refused, this program goes on: .*: I do not like this file'
+	# shellcheck disable=SC2016 # for that shell
+	printf '#!/bin/sh\nkill -SEGV $$\n' >crashing
+	chmod +x crashing
+	replace_binary crashing
+	change USR2 'upgrade refused, this program goes on: .*: signal 11'
+	[ "$(worker_pids)" = "$before" ]
+	replace_binary "$YODELD"
+	change USR2 'upgrade: generation 2 serves'
+	settles_at 2
+	end_load churn
+}
+
+@test "an upgrade whose workers die before they serve goes back to the old program" {
+	write_config '"workers": 2'
+	start_own_copy -c yodeld.json
+	start_load churn -c 8 --messages-per-connection 3 "127.0.0.1:$PORT"
+	start_load lasting -c 50 -p 4 "127.0.0.1:$PORT"
+	cp bin/yodeld good
+	for _ in 1 2; do
+		local old
+		old=$(stat -c %i bin/yodeld)
+		replace_binary "$BUILD/tests/stillborn"
+		change USR2 'the former program goes on'
+		wait_until logged 'upgrade failed, .*its workers die before they serve'
+		[ "$(times_logged 'cannot be run')" = 0 ]
+		settles_at 2
+		# And the next good one works.
+		replace_binary good
+		change USR2 'upgrade: generation [0-9]+ serves with 2 workers'
+		runs_file bin/yodeld
+	done
+	settles_at 2
+	end_load churn lasting
+	never_reconnected lasting.json
+}
+
+@test "an upgrade to a program that cannot read the inheritance goes back to the old one" {
+	write_config '"workers": 2'
+	start_own_copy -c yodeld.json
+	start_load churn -c 8 --messages-per-connection 3 "127.0.0.1:$PORT"
+	start_load lasting -c 50 -p 4 "127.0.0.1:$PORT"
+	local before
+	before=$(worker_pids)
+	cp bin/yodeld good
+	# One that the form of the inheritance is foreign to, one that the ledger's is.
+	for program in foreign stranger; do
+		replace_binary "$BUILD/tests/$program"
+		change USR2 'upgrade failed, the former program goes on: the new one cannot read its inheritance'
+		[ "$(worker_pids)" = "$before" ]
+	done
+	replace_binary good
+	change USR2 'upgrade: generation [0-9]+ serves with 2 workers'
+	runs_file bin/yodeld
+	settles_at 2
+	end_load churn lasting
+	never_reconnected lasting.json
+}
+
+@test "an upgrade and a reload asked for together both happen, one after the other" {
+	write_config '"workers": 2'
+	start_own_copy -c yodeld.json
+	start_load churn -c 8 --messages-per-connection 3 "127.0.0.1:$PORT"
+	start_load lasting -c 50 -p 4 "127.0.0.1:$PORT"
+	local n
+	for n in 1 2 3 4 5; do
+		kill -USR2 "$YODELD_PID"
+		kill -HUP "$YODELD_PID"
+		kill -TTIN "$YODELD_PID"
+		done_both()
+		{
+			[ "$(times_logged ': upgrade: generation [0-9]+ serves')" = "$1" ] &&
+				[ "$(times_logged ': reload: generation [0-9]+ serves')" = "$1" ]
+		}
+		wait_until done_both "$n"
+		reload_is_over()
+		{
+			count_workers_is "$(ss -Hltn "sport = :$PORT" | wc -l)"
+		}
+		wait_until reload_is_over
+	done
+	end_load churn lasting
+	never_reconnected lasting.json
+}
+
+@test "TERM after USR2 stops the server, however far the upgrade has come" {
+	local delay
+	for delay in 0 0.002 0.005 0.01 0.02; do
+		PORT=
+		write_config '"workers": 2'
+		start_own_copy -c yodeld.json
+		kill -USR2 "$YODELD_PID"
+		sleep $delay
+		kill -TERM "$YODELD_PID"
+		wait_until has_ended "$YODELD_PID"
+		wait "$YODELD_PID"
+	done
+}
+
+@test "TERM answers those who wait in the queues before it ends" {
+	write_config '"workers": 2'
+	start_yodeld -c yodeld.json
+	stop_workers
+	queue_up waiting 200
+	kill -TERM "$YODELD_PID"
+	# shellcheck disable=SC2046 # ids are words
+	kill -CONT $(worker_pids)
+	all_were_answered waiting 200
+	wait "$YODELD_PID"
+}
+
+@test "20 reloads leave no zombie, no orphan, no descriptor and no memory behind" {
+	write_config '"workers": 2'
+	start_yodeld -c yodeld.json
+	start_load churn -c 8 --messages-per-connection 3 "127.0.0.1:$PORT"
+	start_load lasting -c 50 -p 4 "127.0.0.1:$PORT"
+	local descriptors memory
+	for n in {1..20}; do
+		write_config "\"workers\": $((n % 3 + 1))"
+		reload
+		settles_at $((n % 3 + 1))
+		[ $((n % 3)) = 1 ] || continue
+		: "${descriptors:=$(open_descriptors "$YODELD_PID")}"
+		: "${memory:=$(resident_kib "$YODELD_PID")}"
+	done
+	write_config '"workers": 2'
+	reload
+	settles_at 2
+	[ "$(open_descriptors "$YODELD_PID")" = "$descriptors" ]
+	[ $(($(resident_kib "$YODELD_PID") - memory)) -lt 512 ]
+	# shellcheck disable=SC2046 # ids are words
+	run -1 grep -l '^State:.*Z' $(worker_pids | sed 's|.*|/proc/&/status|')
+	end_load churn lasting
+	never_reconnected lasting.json
+}
