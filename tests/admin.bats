@@ -411,3 +411,25 @@ print(s["version"] != "", s["generation"], s["uptime_s"] > 0, t["connections_acc
 	[ $status = 69 ]
 	grep -q 'no yodeld answers there' top.log
 }
+
+# --- manuals --------------------------------------------------------------------------
+
+@test "the manuals name every option and every command" {
+	local source=$BATS_TEST_DIRNAME/../master option command
+	for option in $("$YODELD" --help | grep -oE -- '--[a-z-]+' | sort -u); do
+		grep -qE -- "Fl -${option#--}( |$)" "$source/yodeld.8" || {
+			echo "yodeld.8: no $option"
+			return 1
+		}
+	done
+	for option in $("$YODELCTL" --help | grep -oE -- '--[a-z-]+' | sort -u); do
+		grep -qE -- "Fl -${option#--}( |$)" "$source/yodelctl.1"
+	done
+	run -64 "$YODELCTL"
+	for command in ${output##*wanted one of}; do
+		grep -qE "^\.It Cm $command( |$)" "$source/yodelctl.1" || {
+			echo "yodelctl.1: no $command"
+			return 1
+		}
+	done
+}

@@ -1,0 +1,199 @@
+/*
+ * The tables in the manuals are those in the code: of settings, counters and close
+ * reasons. They stand between marks in the pages; MANUAL_WRITE=1 writes them anew:
+ *
+ *   MANUAL_WRITE=1 build/tests/manual_test
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka needs those above */
+#include <cmocka.h>
+#include <ctype.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/ledger.h"
+
+#include "conf/config_table.h"
+
+#define PAGE_BYTES 131072
+#define WIDTH 78 /* of a source line, as mandoc -Tlint wants it */
+
+/* --- text as mdoc ----------------------------------------------------------------- */
+
+static void
+put_word(FILE *out, const char *word, size_t length, size_t *column)
+{
+	bool is_first = *column == 0;
+	if (!is_first && *column + 1 + length > WIDTH) {
+		fputc('\n', out);
+		*column = 0;
+		is_first = true;
+	}
+	if (!is_first)
+		fputc(' ', out);
+	else if (word[0] == '.' || word[0] == '\'')
+		fputs("\\&", out);
+	for (size_t i = 0; i < length; i++)
+		fputs(word[i] == '\\' ? "\\e" : (char[]){ word[i], '\0' }, out);
+	*column += length + !is_first;
+}
+
+/* Lines of running text, each sentence on a line of its own. */
+static void
+put_text(FILE *out, const char *text)
+{
+	size_t column = 0;
+	while (*text != '\0') {
+		size_t length = strcspn(text, " ");
+		put_word(out, text, length, &column);
+		bool ends = text[length - 1] == '.' &&
+		    (text[length] == '\0' || isupper((unsigned char)text[length + 1]));
+		if (ends)
+			column = 0;
+		text += length;
+		if (*text == ' ')
+			text++;
+		if (ends && *text != '\0')
+			fputc('\n', out);
+	}
+	fputc('\n', out);
+}
+
+static void
+put_setting(const char *name, const struct setting *row, void *out)
+{
+	char wanted[SETTINGS_WANTED_MAX], text[SETTINGS_WANTED_MAX + 256];
+	if (row->type == SETTING_OBJECTS || row->type == SETTING_ANNOTATION)
+		snprintf(text, sizeof(text), "%s", row->help);
+	else if (row->initial == NULL)
+		snprintf(text, sizeof(text), "%s Wants %s.", row->help,
+		    settings_wanted(row, wanted));
+	else
+		snprintf(text, sizeof(text), "%s Wants %s; the default is \"%s\".",
+		    row->help, settings_wanted(row, wanted), row->initial);
+	fprintf(out, ".It Va %s\n", name);
+	put_text(out, text);
+}
+
+static void
+put_row(FILE *out, const char *name, const char *help)
+{
+	char text[256];
+	snprintf(
+	    text, sizeof(text), "%c%s.", toupper((unsigned char)help[0]), help + 1);
+	fprintf(out, ".It Va %s\n", name);
+	put_text(out, text);
+}
+
+static void
+put_settings(FILE *out)
+{
+	settings_walk(&config_table, put_setting, out);
+}
+
+static void
+put_counters(FILE *out)
+{
+	for (int i = 0; i < LEDGER_COUNTER_COUNT; i++)
+		put_row(out, ledger_counter_name((enum ledger_counter)i),
+		    ledger_counter_help((enum ledger_counter)i));
+}
+
+static void
+put_reasons(FILE *out)
+{
+	for (int i = 0; i < CLOSE_REASON_COUNT; i++)
+		put_row(out, close_reason_name((enum close_reason)i),
+		    close_reason_help((enum close_reason)i));
+}
+
+/* --- the pages -------------------------------------------------------------------- */
+
+static char *
+read_page(const char *path)
+{
+	FILE *in = fopen(path, "r");
+	char *text = calloc(1, PAGE_BYTES);
+	assert_non_null(in);
+	assert_non_null(text);
+	assert_in_range(fread(text, 1, PAGE_BYTES, in), 1, PAGE_BYTES - 1);
+	fclose(in);
+	return text;
+}
+
+/* The page with the table between its marks as the code has it; heap. */
+static char *
+renew(const char *page, const char *table, void (*put)(FILE *out))
+{
+	char begin[64], end[64], *text = NULL;
+	size_t length;
+	snprintf(begin, sizeof(begin), ".\\\" begin %s:", table);
+	snprintf(end, sizeof(end), ".\\\" end %s\n", table);
+	const char *from = strstr(page, begin);
+	const char *to = strstr(page, end);
+	assert_non_null(from);
+	assert_non_null(to);
+	from = strchr(from, '\n') + 1;
+	FILE *out = open_memstream(&text, &length);
+	assert_non_null(out);
+	fwrite(page, 1, (size_t)(from - page), out);
+	put(out);
+	fputs(to, out);
+	fclose(out);
+	return text;
+}
+
+static void
+check(const char *path, const char *table, void (*put)(FILE *out))
+{
+	char *page = read_page(path);
+	char *wanted = renew(page, table, put);
+	bool is_same = strcmp(page, wanted) == 0;
+	if (!is_same && getenv("MANUAL_WRITE") != NULL) {
+		FILE *out = fopen(path, "w");
+		assert_non_null(out);
+		fputs(wanted, out);
+		fclose(out);
+	} else if (!is_same) {
+		print_error(
+		    "%s: the table of %s is not that of the code; write it anew:\n"
+		    "MANUAL_WRITE=1 build/tests/manual_test\n",
+		    path, table);
+	}
+	free(page);
+	free(wanted);
+	assert_true(is_same || getenv("MANUAL_WRITE") != NULL);
+}
+
+static void
+test_the_manual_of_the_file_has_every_setting_as_the_table_has_it(void **state)
+{
+	(void)state;
+	check("conf/yodeld.json.5", "settings", put_settings);
+}
+
+static void
+test_the_manual_of_the_server_has_every_counter_and_close_reason(void **state)
+{
+	(void)state;
+	check("master/yodeld.8", "counters", put_counters);
+	check("master/yodeld.8", "reasons", put_reasons);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(
+		    test_the_manual_of_the_file_has_every_setting_as_the_table_has_it),
+		cmocka_unit_test(
+		    test_the_manual_of_the_server_has_every_counter_and_close_reason),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
