@@ -28,13 +28,14 @@ buffer_reserve(struct buffer **buffer, size_t more)
 	size_t capacity = b == NULL ? FIRST_CAPACITY : b->capacity;
 	while (capacity < length + more)
 		capacity *= 2;
-	struct buffer *larger = malloc(sizeof(*larger) + capacity);
+	/* Large blocks grow without a second one beside them where the allocator can
+	 * move their pages (mremap(2)). */
+	struct buffer *larger = realloc(b, sizeof(*larger) + capacity);
 	if (larger == NULL)
 		return -1;
+	if (b != NULL && larger->start > 0)
+		memmove(larger->data, larger->data + larger->start, length);
 	*larger = (struct buffer){ .end = length, .capacity = capacity };
-	if (length > 0)
-		memcpy(larger->data, b->data + b->start, length);
-	free(b);
 	*buffer = larger;
 	return 0;
 }
