@@ -101,6 +101,7 @@ static const int calls[] = {
 	SCMP_SYS(epoll_ctl), SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(select),
 	SCMP_SYS(_newselect), SCMP_SYS(pselect6), SCMP_SYS(clock_gettime),
 	SCMP_SYS(gettimeofday), SCMP_SYS(time), SCMP_SYS(restart_syscall),
+	SCMP_SYS(timerfd_settime),
 	/* connections; sendto reaches nobody else, for there is no new socket */
 	SCMP_SYS(accept4), SCMP_SYS(recvfrom), SCMP_SYS(recv), SCMP_SYS(sendto),
 	SCMP_SYS(send), SCMP_SYS(shutdown), SCMP_SYS(close), SCMP_SYS(getsockname),

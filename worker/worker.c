@@ -38,8 +38,9 @@ create_base(enum event_method method)
 	struct event_config *config = event_config_new();
 	if (config == NULL)
 		return NULL;
-	event_config_set_flag(
-	    config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV);
+	event_config_set_flag(config,
+	    EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV |
+		EVENT_BASE_FLAG_NO_CACHE_TIME);
 	const char **known = event_get_supported_methods();
 	for (int i = 0; method != EVENTS_AUTO && known[i] != NULL; i++) {
 		if (strcmp(known[i], event_method_names[method]) != 0)
