@@ -220,11 +220,11 @@ print(s["version"] != "", s["generation"], s["uptime_s"] > 0, t["connections_acc
 	ctl status
 }
 
-@test "a hundred visitors, a byte now and then, delay nobody and take few descriptors" {
+@test "150 visitors, a byte now and then, delay nobody and take few descriptors" {
 	start_with_doors --listen 127.0.0.1:0=echo
-	spawn drip "$VISITOR" drip "$VISITORS" 100
+	spawn drip "$VISITOR" drip "$VISITORS" 150
 	wait_until grep -q dripping drip.out
-	[ "$(open_descriptors "$YODELD_PID")" -lt 120 ]
+	[ "$(open_descriptors "$YODELD_PID")" -lt 100 ]
 	local before=${EPOCHREALTIME/./} worker
 	ctl status
 	ctl reload
