@@ -163,7 +163,7 @@ install-server: all
 	$(call at_home,packaging/systemd/yodeld.socket,$(UNITDIR))
 	install -D -m 644 -t $(DESTDIR)$(SYSUSERSDIR) packaging/sysusers.d/yodel.conf
 	install -D -m 644 -t $(DESTDIR)$(DOCDIR)/examples conf/examples/*.json \
-		packaging/systemd/privileged-port.conf
+		packaging/systemd/*.conf
 	@$(call install_pages,$(SERVER_PAGES))
 
 install-client: all
@@ -182,6 +182,10 @@ deb: ## Debian packages of what is committed, in build/deb/
 	@packaging/make-deb
 rpm: ## rpm packages of what is committed, in build/rpm/
 	@packaging/make-rpm $(VERSION)
+
+.PHONY: acceptance
+acceptance: ## install, run, upgrade and remove the packages under a real systemd (root)
+	@packaging/acceptance $(KINDS)
 
 .PHONY: clean
 clean: ## remove build/
