@@ -310,7 +310,7 @@ static const struct setting rows[] = {
 	    CONFIG(limits.max_pending),
 	    .initial = "1M",
 	    .min = KILO,
-	    .max = 4 * GIGA },
+	    .max = GIGA },
 	TIMEOUT("idle", idle_ns, "0s",
 	    "Close a connection on which nothing came this long."),
 	TIMEOUT("stalled_write", stalled_write_ns, "30s",

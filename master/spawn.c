@@ -1,6 +1,7 @@
 #include "master/spawn.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sysexits.h>
@@ -50,6 +51,36 @@ keep_own_descriptors(const struct worker_args *args)
 	free(keep);
 }
 
+/* The lowest free number for a descriptor. */
+static int
+lowest(int fd)
+{
+	int lower = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (lower < 0 || lower > fd) {
+		if (lower >= 0)
+			close(lower);
+		return fd;
+	}
+	close(fd);
+	return lower;
+}
+
+/* A master with many slots and listeners has high numbers, which select cannot watch
+ * and tables by descriptor would have to reach. */
+static void
+renumber(struct worker_args *args)
+{
+	struct worker_socket *sockets = malloc(args->socket_count * sizeof(*sockets));
+	if (sockets == NULL)
+		fatal(EX_OSERR, "cannot number what is ours");
+	args->channel_fd = lowest(args->channel_fd);
+	for (size_t i = 0; i < args->socket_count; i++) {
+		sockets[i] = args->sockets[i];
+		sockets[i].fd = lowest(sockets[i].fd);
+	}
+	args->sockets = sockets;
+}
+
 /* A worker is told what to do over its channel alone: what the terminal or the service
  * manager sends to the whole group is for the master. */
 static void
@@ -71,10 +102,12 @@ spawn_worker(const struct worker_args *args)
 	sigprocmask(SIG_SETMASK, &all, &before);
 	pid_t pid = fork();
 	if (pid == 0) {
+		struct worker_args own = *args;
 		keep_own_descriptors(args);
+		renumber(&own);
 		set_own_signals();
 		sigprocmask(SIG_SETMASK, &before, NULL);
-		exit(worker_run(args));
+		exit(worker_run(&own));
 	}
 	int saved = errno;
 	sigprocmask(SIG_SETMASK, &before, NULL);

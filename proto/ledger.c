@@ -172,7 +172,9 @@ ledger_retire(struct ledger *ledger, struct ledger_block *block, uint64_t moved_
 	ledger_add_block(&totals, block);
 	totals.counters[LEDGER_CONNECTIONS_MOVED_IN] = moved_in;
 	totals.counters[LEDGER_CONNECTIONS_MOVED_OUT] = moved_out;
-	totals.closed[CLOSE_WORKER_LOST] += ledger_open(&totals);
+	int64_t open = (int64_t)ledger_open(&totals);
+	if (open > 0)
+		totals.closed[CLOSE_WORKER_LOST] += (uint64_t)open;
 
 	struct ledger_block *retired = &ledger->retired[load(&block->owner) - 1];
 	for (int i = 0; i < LEDGER_COUNTER_COUNT; i++)

@@ -173,13 +173,15 @@ is_still_coming(struct listener *listener)
 	return listener->heard && listener->empty_turns++ < EMPTY_TURNS_MAX;
 }
 
-/* At most a full queue: others may go on coming. */
-static void
+/* At most a full queue: others may go on coming. False when some may still wait, for
+ * want of descriptors. */
+static bool
 take_who_waits(struct listener *listener)
 {
 	uint32_t most = listener->config->backlog + 1;
 	while (most-- > 0 && accept_one(listener))
 		;
+	return !listener->worker->accept_paused;
 }
 
 /* Looks again and again until each listener that empties was quiet for one whole turn.
@@ -195,11 +197,10 @@ on_emptying(evutil_socket_t fd, short what, void *argument)
 		struct listener *listener = &worker->listeners[i];
 		if (!listener->emptying || listener->fd < 0)
 			continue;
-		if (is_still_coming(listener)) {
+		if (is_still_coming(listener) || !take_who_waits(listener)) {
 			listener->heard = false;
 			again = true;
 		} else {
-			take_who_waits(listener);
 			listener_close(listener);
 		}
 	}
@@ -216,7 +217,7 @@ acceptor_start(struct worker *worker, const struct worker_socket *sockets, size_
 	evtimer_assign(&worker->emptying_timer, worker->base, on_emptying, worker);
 	take_spare(worker);
 	worker->listeners = calloc(count, sizeof(*worker->listeners));
-	if (worker->listeners == NULL || admission_start(worker) < 0)
+	if (worker->listeners == NULL)
 		return -1;
 	worker->listener_count = count;
 	for (size_t i = 0; i < count; i++) {
@@ -230,6 +231,8 @@ acceptor_start(struct worker *worker, const struct worker_socket *sockets, size_
 		event_assign(&listener->event, worker->base, listener->fd,
 		    EV_READ | EV_PERSIST, on_acceptable, listener);
 	}
+	if (admission_start(worker) < 0)
+		return -1;
 	for (size_t i = 0; i < count; i++) {
 		struct listener *listener = &worker->listeners[i];
 		listener->address.length = sizeof(listener->address.storage);
@@ -262,8 +265,10 @@ acceptor_empty_once(struct worker *worker, unsigned which)
 		struct listener *listener = &worker->listeners[i];
 		if (listener->fd < 0 || which != listener->number)
 			continue;
-		take_who_waits(listener);
-		listener_close(listener);
+		if (take_who_waits(listener))
+			listener_close(listener);
+		else
+			acceptor_empty(worker, which);
 	}
 }
 

@@ -148,37 +148,56 @@ batch_is_whole(const struct handover_batch *batch, size_t length, size_t fd_coun
 	    length == handover_batch_bytes(batch->count) && fd_count == wanted;
 }
 
-/* All of a batch or nothing. */
+/* What was made of a batch that stays the giver's. */
 static void
+drop(struct connection **made, uint32_t count, const int *fds, size_t fd_count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		connection_forget(made[i]);
+	for (size_t i = 0; i < fd_count; i++)
+		close(fds[i]);
+}
+
+/* Says what became of the batch. Also true when there is nobody any more to hear it;
+ * not when the giver lives and cannot have heard it. */
+static bool
+answer(const struct taker *taker, uint32_t verb, uint32_t count)
+{
+	const struct handover_note note = { .verb = verb, .count = count };
+	if (handover_send(taker->fd, &note, sizeof(note), NULL, 0) == 0)
+		return true;
+	log_debug("the giver does not hear what was taken: %s", strerror(errno));
+	return errno == EPIPE || errno == ECONNRESET;
+}
+
+/* All of a batch or nothing. False when the hand-over must end. */
+static bool
 on_batch(struct taker *taker, const struct handover_batch *batch, size_t length,
     const int *fds, size_t fd_count)
 {
 	struct connection *made[HANDOVER_BATCH_MAX];
 	uint32_t count = 0;
-	struct handover_note note = { .verb = HANDOVER_REFUSED };
 	bool whole = batch_is_whole(batch, length, fd_count);
 	int state_fd = whole && batch->state_bytes > 0 ? fds[fd_count - 1] : -1;
 	if (whole)
 		count = install(taker, batch, fds, state_fd, made);
-	if (whole && count == batch->count) {
-		note = (struct handover_note){ .verb = HANDOVER_TAKEN, .count = count };
-		if (state_fd >= 0)
-			close(state_fd);
-	} else {
+	if (!whole || count < batch->count) {
 		log_warnx("%zu connections cannot be taken over", fd_count);
-		for (uint32_t i = 0; i < count; i++)
-			connection_forget(made[i]);
-		for (size_t i = 0; i < fd_count; i++)
-			close(fds[i]);
-		count = 0;
+		drop(made, count, fds, fd_count);
+		return answer(taker, HANDOVER_REFUSED, 0);
 	}
-	/* From here on they are ours, whether or not the giver can still hear it. */
-	if (handover_send(taker->fd, &note, sizeof(note), NULL, 0) < 0)
-		log_debug("the giver does not hear what was taken");
+	/* Once the giver can hear it, or is gone, they are ours. */
+	if (!answer(taker, HANDOVER_TAKEN, count)) {
+		drop(made, count, fds, fd_count);
+		return false;
+	}
+	if (state_fd >= 0)
+		close(state_fd);
 	taker->undone += count;
 	for (uint32_t i = 0; i < count; i++)
 		connection_resume(made[i]);
 	leave_check(taker->worker);
+	return true;
 }
 
 static void
@@ -201,7 +220,8 @@ on_packet(evutil_socket_t fd, short what, void *argument)
 		on_hello(taker, &packet.hello, (size_t)n);
 		break;
 	case HANDOVER_BATCH:
-		on_batch(taker, &packet.batch, (size_t)n, fds, fd_count);
+		if (!on_batch(taker, &packet.batch, (size_t)n, fds, fd_count))
+			finish(taker);
 		break;
 	case HANDOVER_DONE:
 		book(taker);
