@@ -319,13 +319,15 @@ print_what_is_missing(const struct result *result, FILE *file)
 
 	fputs("  FAILED:", file);
 	if (c->first < c->requested)
-		fprintf(file, " %s of %s connections could not be made",
+		fprintf(file, " %s of %s connections were not made",
 		    count(c->requested - c->first, number), count(c->requested, all));
 	else if (result_failed(c) > 0)
 		fprintf(file, " %s connection attempts failed",
 		    count(result_failed(c), number));
 	else if (m->sent == m->verified && c->lost > 0)
 		fprintf(file, " %s connections were lost", count(c->lost, number));
+	else if (m->sent == 0)
+		fputs(" no message was sent", file);
 	else if (m->sent == m->verified)
 		fputs(" the ledgers differ", file);
 	if (m->sent > m->verified)

@@ -98,6 +98,8 @@ result_adds_up(const struct result_messages *messages)
 	    messages->in_flight;
 }
 
+/* Also of a run that somebody ended early: what was asked for and never tried is not
+ * all right. */
 static bool
 something_is_missing(const struct result *result)
 {
@@ -105,8 +107,8 @@ something_is_missing(const struct result *result)
 		result->messages.in_flight + result->warmup.in_flight +
 		result_failed(&result->connections) + result->connections.lost >
 	    0 ||
-	    (!result->interrupted &&
-		result->connections.first < result->connections.requested);
+	    result->connections.first < result->connections.requested ||
+	    result->messages.sent == 0;
 }
 
 int

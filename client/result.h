@@ -186,7 +186,8 @@ int result_merge(struct result *into, const struct result *from, char *error)
     __attribute__((warn_unused_result));
 
 /* The exit status that tells it: the worst of 2 (wrong bytes), 1 (messages or
- * connections lost), 99 (a threshold failed), 3 (--strict and not to be trusted), 0. */
+ * connections lost or never made, no message sent at all), 99 (a threshold failed), 3
+ * (--strict and not to be trusted), 0. */
 int result_exit_status(const struct result *result);
 
 /* A figure as a whole number: 0 for NAN and what is negative, RESULT_FIGURE_MAX at

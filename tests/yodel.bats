@@ -231,6 +231,30 @@ says() # EXPRESSION
 	grep -q interrupted load.out
 }
 
+@test "a run that is ended while it connects, or before its start, has tested nothing" {
+	start_liar full
+	spawn load "$YODEL" -c 5 --connect-timeout 60s --json result.json "127.0.0.1:$LIAR_PORT"
+	local load=$SPAWNED status=0
+	calling() { [ "$(ss -Htn state syn-sent "( dport = :$LIAR_PORT )" | wc -l)" -ge 4 ]; }
+	wait_until calling
+	kill -TERM "$load"
+	wait "$load" || status=$?
+	[ $status = 1 ]
+	says 'r["interrupted"] and c["first"] == 0 and c["requested"] == 5 and m["sent"] == 0'
+	grep -q 'FAILED: 5 of 5 connections were not made' load.out
+	end_spawned
+	start_yodeld --listen 127.0.0.1:0=upper
+	spawn load "$YODEL" -c 20 -d 10s --start-at +60s --json result.json "127.0.0.1:$PORT"
+	load=$SPAWNED status=0
+	loaded() { [ "$(ss -Htn state established "( dport = :$PORT )" | wc -l)" -ge 20 ]; }
+	wait_until loaded
+	kill -TERM "$load"
+	wait "$load" || status=$?
+	[ $status = 1 ]
+	says 'c["first"] == 20 and m["sent"] == 0'
+	grep -q 'FAILED: no message was sent' load.out
+}
+
 @test "a generator process that dies is reported, and what it had in flight is lost" {
 	start_liar silent
 	spawn load "$YODEL" -c 20 -w 2 -n 1 --timeout 3s --json result.json "127.0.0.1:$LIAR_PORT"

@@ -18,6 +18,7 @@ in the order of acceptance):
   late         the answer comes after --time seconds
   silent       all connections: accepted, never answered
   refuse       all connections: nothing listens on the port
+  full         all connections: the accept queue is full, nothing comes of connecting
   stall        all connections: the server stands still --time seconds every --period
 """
 import argparse
@@ -152,9 +153,16 @@ async def serve(options):
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", 0))
-    print(listener.getsockname()[1], flush=True)
+    if options.lie != "full":
+        print(listener.getsockname()[1], flush=True)
     if options.lie == "refuse":
         await asyncio.Event().wait()
+    if options.lie == "full":
+        listener.listen(0)
+        waiting = socket.create_connection(listener.getsockname())
+        print(listener.getsockname()[1], flush=True)
+        await asyncio.Event().wait()
+        waiting.close()
     server = Server(options)
     await asyncio.get_running_loop().create_server(
         lambda: Connection(server), sock=listener, backlog=4096
@@ -166,7 +174,7 @@ async def serve(options):
 
 def main():
     options = parse_arguments()
-    lies = ["none", "silent", "refuse", "stall"]
+    lies = ["none", "silent", "refuse", "full", "stall"]
     if options.lie not in lies and not hasattr(Connection, "lie_" + options.lie):
         sys.exit(f'liar.py: found "{options.lie}", wanted one of those in --help')
     try:
