@@ -11,6 +11,20 @@ at_rank(const struct histogram *histogram, double rank)
 	    histogram, rank < 0x1p64 ? (uint64_t)rank : UINT64_MAX);
 }
 
+uint64_t
+confidence_needs(double percentile)
+{
+	double p = percentile / 100, q = 1 - p, root, above;
+
+	if (p <= 0 || q <= 0)
+		return 0;
+	/* n p - 1.96 sqrt(n p q) = 1, for sqrt(n); n p + 1.96 sqrt(n p q) = n, for n */
+	root = (NORMAL_95 * sqrt(p * q) + sqrt(NORMAL_95 * NORMAL_95 * p * q + 4 * p)) /
+	    (2 * p);
+	above = NORMAL_95 * NORMAL_95 * p / q;
+	return (uint64_t)floor(fmax(root * root, above)) + 1;
+}
+
 struct confidence
 confidence_of(const struct histogram *histogram, double percentile, double effective)
 {
@@ -24,7 +38,7 @@ confidence_of(const struct histogram *histogram, double percentile, double effec
 	if (effective < 1)
 		return found;
 	half = NORMAL_95 * sqrt(p * (1 - p) / effective);
-	if (p - half <= 0 || p + half >= 1)
+	if (effective * (p - half) < 1 || p + half >= 1)
 		return found;
 	found.known = true;
 	found.low = at_rank(histogram, floor(count * (p - half)));

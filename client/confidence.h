@@ -25,4 +25,8 @@ struct confidence {
 struct confidence confidence_of(
     const struct histogram *histogram, double percentile, double effective);
 
+/* The least number of independent values from which a percentile is known; 0 when none
+ * suffices (of 0 and of 100). */
+uint64_t confidence_needs(double percentile);
+
 #endif

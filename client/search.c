@@ -1,5 +1,6 @@
 #include "client/search.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <sysexits.h>
 
@@ -15,8 +16,10 @@ struct search {
 	struct plan plan; /* of the next step */
 	struct threshold threshold;
 	FILE *out;
-	double good; /* the highest rate that held; 0: none yet */
-	double bad;  /* the lowest that did not; 0: none yet */
+	double least; /* the lowest rate that a step is long enough to judge */
+	double good;  /* the highest rate that held; 0: none yet */
+	double bad;   /* the lowest that did not; 0: none yet */
+	bool interrupted;
 	struct result best;
 	bool has_best;
 };
@@ -31,6 +34,8 @@ refusal(const struct search *search, const struct result *result)
 	if (result_lost(&result->messages) > 0 ||
 	    result_failed(&result->connections) > 0)
 		return "losses";
+	if (!outcome.known)
+		return "too few values to know";
 	if (!outcome.holds)
 		return "does not hold";
 	if (result->trust.verdict == RESULT_INVALID)
@@ -66,8 +71,8 @@ step(struct search *search, double rate)
 		return status;
 	const char *why = refusal(search, &result);
 	show(search, &result, why);
-	bool interrupted = result.interrupted;
-	if (why == NULL && !interrupted) {
+	search->interrupted = result.interrupted;
+	if (why == NULL && !search->interrupted) {
 		if (search->has_best)
 			result_finish(&search->best);
 		search->best = result;
@@ -77,7 +82,21 @@ step(struct search *search, double rate)
 		result_finish(&result);
 		search->bad = rate;
 	}
-	return interrupted ? EX_TEMPFAIL : 0;
+	return 0;
+}
+
+/* A step below this rate sends too few messages for the figure to be known. Random
+ * arrivals may be fewer than are due at the mean. */
+static double
+least_rate(const struct search *search)
+{
+	const struct plan *plan = &search->plan;
+	double needed = (double)threshold_needs(&search->threshold), rate;
+
+	if (plan->arrivals == PLAN_POISSON)
+		needed += 4 * sqrt(needed);
+	rate = ceil(needed / ((double)plan->duration_ns / 1e9)) + 1;
+	return rate * plan->connections / plan->rank_connections;
 }
 
 static double
@@ -86,14 +105,15 @@ next_rate(const struct search *search)
 	if (search->bad == 0)
 		return search->good * 2;
 	if (search->good == 0)
-		return search->bad / 2;
+		return fmax(search->bad / 2, search->least);
 	return (search->good + search->bad) / 2;
 }
 
 static bool
 is_found(const struct search *search)
 {
-	return search->good >= LAST_RATE || (search->bad > 0 && search->bad < 1) ||
+	return search->interrupted || search->good >= LAST_RATE ||
+	    (search->bad > 0 && search->bad <= search->least) ||
 	    (search->good > 0 && search->bad > 0 &&
 		search->bad / search->good < PRECISION);
 }
@@ -101,13 +121,17 @@ is_found(const struct search *search)
 static int
 finish(struct search *search)
 {
+	const char *early = search->interrupted ? " (interrupted)" : "";
+
 	if (!search->has_best) {
-		fprintf(search->out, "search: %s holds at no rate\n",
-		    search->threshold.text);
+		fprintf(search->out,
+		    "search: %s holds at no rate from %.0f/s on; a longer --duration "
+		    "judges lower ones%s\n",
+		    search->threshold.text, search->least, early);
 		return EXIT_THRESHOLD;
 	}
-	fprintf(search->out, "search: %s holds up to %.0f/s\n", search->threshold.text,
-	    search->good);
+	fprintf(search->out, "search: %s holds up to %.0f/s%s\n",
+	    search->threshold.text, search->good, early);
 	int status = trial_report(&search->plan, &search->best);
 	result_finish(&search->best);
 	return status;
@@ -126,13 +150,15 @@ search_run(const struct plan *plan)
 		fprintf(stderr, "yodel: --search: %s\n", error);
 		return EX_USAGE;
 	}
-	double rate = plan->rate_all;
+	search.least = least_rate(&search);
+	double rate = fmax(plan->rate_all, search.least);
 	for (int i = 0; i < STEPS_MAX && !is_found(&search); i++) {
 		int status = step(&search, rate);
-		if (status == EX_TEMPFAIL)
-			break;
-		if (status != 0)
+		if (status != 0) {
+			if (search.has_best)
+				result_finish(&search.best);
 			return status;
+		}
 		rate = next_rate(&search);
 	}
 	return finish(&search);

@@ -11,6 +11,8 @@
 #include "client/confidence.h"
 #include "client/result.h"
 
+#define FEWEST 30 /* values that any figure of a rate is taken from */
+
 static const struct {
 	const char *name;
 	enum threshold_figure figure;
@@ -43,7 +45,7 @@ parse_percentile(const char *digits, double *ret)
 	value = strtod(digits, &end);
 	if (*end != '\0')
 		return -1;
-	if (strchr(digits, '.') == NULL && strcmp(digits, "100") != 0)
+	if (strchr(digits, '.') == NULL && *digits == '9')
 		while (value >= 100)
 			value /= 10;
 	if (value > 100)
@@ -228,13 +230,24 @@ threshold_judge(const struct threshold *threshold, const struct result *result)
 	outcome.holds = compare(threshold->op, outcome.value, threshold->limit);
 	if (is_latency(threshold->figure) && histogram_count(latency) == 0)
 		outcome.holds = outcome.known = false;
-	if (threshold->figure == THRESHOLD_PERCENTILE)
+	else if (threshold->figure == THRESHOLD_PERCENTILE &&
+	    confidence_needs(threshold->percentile) > 0)
 		outcome.known = confidence_of(latency, threshold->percentile,
 		    threshold->histogram == TALLY_RESPONSE
 			? result_effective_count(result)
 			: 0)
 				    .known;
 	return outcome;
+}
+
+uint64_t
+threshold_needs(const struct threshold *threshold)
+{
+	uint64_t needed = 0;
+
+	if (threshold->figure == THRESHOLD_PERCENTILE)
+		needed = confidence_needs(threshold->percentile);
+	return needed > FEWEST ? needed : FEWEST;
 }
 
 const char *

@@ -16,6 +16,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define THRESHOLD_TEXT_MAX 64
 
@@ -58,6 +59,9 @@ int threshold_parse(const char *text, struct threshold *ret, char *error,
 struct result;
 struct threshold_outcome threshold_judge(
     const struct threshold *threshold, const struct result *result);
+
+/* From how many values on a sample can tell whether it holds, and at least 30. */
+uint64_t threshold_needs(const struct threshold *threshold);
 
 /* A value of this threshold for people ("4.2 ms", "0.01%", "12,345/s") into
  * buffer[THRESHOLD_TEXT_MAX], returned. */

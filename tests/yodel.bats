@@ -313,6 +313,18 @@ says() # EXPRESSION
 	[[ $output = *"holds at no rate"* ]]
 }
 
+@test "a search judges no rate from too few messages to know the percentile" {
+	start_yodeld --workers 1 --listen 127.0.0.1:0=upper
+	# From 3,838 values on p99.9 is known: a step of 0.4 s holds them at 9,600/s and more.
+	run -99 "$YODEL" -c 4 -R 100 -d 400ms --search 'p99.9<0.1us' "127.0.0.1:$PORT"
+	[ "$(grep -c '/s asked' <<<"$output")" = 1 ]
+	[[ $output =~ " "9[56][0-9][0-9]"/s asked" && $output = *"a longer --duration"* ]]
+	# The rate that it ends with was held by as many messages as its percentile needs.
+	run -0 "$YODEL" -c 4 -R 100 -d 400ms --json result.json --search 'p50<100ms' "127.0.0.1:$PORT"
+	says 'm["verified"] >= 8 and r["latency"]["response"]["intervals95"]["p50"]'
+	[[ $output = *"p50<100ms holds up to "* ]]
+}
+
 @test "the server's ledger and ours agree, also over churn, and a stranger is seen" {
 	start_yodeld --workers 2 --listen 127.0.0.1:0=upper --set "admin.socket=$PWD/control.sock"
 	call -c 20 -d 500ms --size 1:2000 -p 4 --ledger "unix:$PWD/control.sock" "127.0.0.1:$PORT"

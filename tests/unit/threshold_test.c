@@ -104,6 +104,8 @@ without_a_value_no_latency_holds(void **state)
 	(void)state;
 	assert_false(judge("service.p99<1h", &result).holds);
 	assert_false(judge("service.max<1h", &result).known);
+	assert_false(judge("service.p99<1h", &result).known);
+	assert_true(judge("p100<1h", &result).known);
 	result_finish(&result);
 }
 
@@ -116,6 +118,7 @@ a_threshold_that_is_none_says_what_was_wanted(void **state)
 		{ "p99", "wanted METRIC<LIMIT" },
 		{ "", "wanted METRIC<LIMIT" },
 		{ "p1.2.3<1ms", "found metric \"p1.2.3\"" },
+		{ "p1000<1ms", "found metric \"p1000\"" },
 		{ "p<1ms", "found metric \"p\"" },
 		{ "median<1ms", "found metric \"median\"" },
 		{ "service.lost<1", "found metric \"service.lost\"" },
@@ -168,6 +171,28 @@ a_percentile_is_known_when_both_ranks_lie_in_the_sample(void **state)
 	result_finish(&result);
 }
 
+static void
+a_percentile_is_known_from_as_many_values_as_it_needs(void **state)
+{
+	static const double percentiles[] = { 0.5, 10, 50, 75, 90, 99, 99.9, 99.99 };
+
+	(void)state;
+	assert_true(confidence_needs(99) == 381);
+	assert_true(confidence_needs(100) == 0 && confidence_needs(0) == 0);
+	for (size_t i = 0; i < sizeof(percentiles) / sizeof(percentiles[0]); i++) {
+		struct result result = { .interrupted = false };
+		uint64_t needed = confidence_needs(percentiles[i]);
+		assert_int_equal(result_init(&result), 0);
+		struct histogram *h = result.latency[TALLY_RESPONSE];
+
+		histogram_record_many(h, 1000, needed - 1);
+		assert_false(confidence_of(h, percentiles[i], 0).known);
+		histogram_record(h, 1000);
+		assert_true(confidence_of(h, percentiles[i], 0).known);
+		result_finish(&result);
+	}
+}
+
 int
 main(void)
 {
@@ -179,6 +204,7 @@ main(void)
 		cmocka_unit_test(a_value_is_shown_in_the_unit_of_its_limit),
 		cmocka_unit_test(
 		    a_percentile_is_known_when_both_ranks_lie_in_the_sample),
+		cmocka_unit_test(a_percentile_is_known_from_as_many_values_as_it_needs),
 	};
 
 	return cmocka_run_group_tests_name("threshold", tests, NULL, NULL);
