@@ -86,7 +86,7 @@ static const struct flag flags[] = {
 	    "of the open loop: constant or poisson (constant)", plan_arrivals_names },
 	{ "interval", 0, "T", FLAG_DURATION, AT(interval_ns), 3,
 	    "each connection sends one message every T", NULL },
-	{ "connect-rate", 0, "N[/s]", FLAG_RATE, AT(connect_rate), 3,
+	{ "connect-rate", 0, "N[/s]", FLAG_RATE, AT(connect_rate_all), 3,
 	    "connections begun a second (as fast as they go)", NULL },
 	{ "ramp", 0, "T", FLAG_DURATION, AT(ramp_ns), 3,
 	    "begin the connections evenly over T, the load running", NULL },

@@ -274,7 +274,7 @@ check_rank(struct plan *plan, char *error)
 		return refuse(error, "fewer connections than ranks");
 	double share = (double)plan->rank_connections / plan->connections;
 	plan->rate = plan->rate_all * share;
-	plan->connect_rate *= share;
+	plan->connect_rate = plan->connect_rate_all * share;
 	return 0;
 }
 

@@ -104,6 +104,7 @@ struct plan {
 	uint64_t interval_ns;
 	double
 	    connect_rate; /* connections a second of this rank; 0: as fast as they go */
+	double connect_rate_all; /* the same of all ranks, as asked for */
 	uint64_t
 	    ramp_ns; /* connections begin evenly over this time, the load running */
 	uint64_t warmup_ns; /* at the start, not in the figures */

@@ -8,11 +8,12 @@
 #include "lib/units.h"
 
 #include "client/confidence.h"
+#include "client/report_connections.h"
 #include "client/result_ledger.h"
 
 #define LEDGER_LINE_MAX 256
 
-#define LABEL "  %-12s "
+#define LABEL REPORT_TEXT_LABEL
 #define MISMATCHES_SHOWN 8
 #define NOT_KNOWN "?"
 
@@ -52,45 +53,6 @@ print_head(const struct result *result, FILE *file)
 		fprintf(file, ", %s", plan->load);
 	fprintf(file, "\n" LABEL "%s; framing %s, expect %s\n", "", plan->message,
 	    plan->framing, plan->expect);
-}
-
-static void
-print_failures(const struct result *result, FILE *file)
-{
-	const struct result_connections *c = &result->connections;
-	char number[UNITS_TEXT_MAX];
-	const char *before = " (";
-
-	fprintf(file, ", %s failed", count(result_failed(c), number));
-	for (int i = 0; i < TALLY_CONNECT_FAILURE_COUNT; i++) {
-		if (c->failed[i] == 0)
-			continue;
-		fprintf(file, "%s%s %s", before, count(c->failed[i], number),
-		    tally_connect_failure_names[i]);
-		before = ", ";
-	}
-	if (*before == ',')
-		fputc(')', file);
-}
-
-static void
-print_connections(const struct result *result, FILE *file)
-{
-	const struct result_connections *c = &result->connections;
-	char number[UNITS_TEXT_MAX], rate[UNITS_TEXT_MAX];
-
-	fprintf(
-	    file, LABEL "%s established", "connections", count(c->established, number));
-	if (c->established > 0 && result->connections_per_s >= 1)
-		fprintf(file, " (%s/s)",
-		    count(result_whole(result->connections_per_s), rate));
-	print_failures(result, file);
-	if (c->lost > 0)
-		fprintf(file, ", %s lost (%s of them reset)", count(c->lost, number),
-		    count(c->reset, rate));
-	if (c->reconnects > 0)
-		fprintf(file, ", %s reconnects", count(c->reconnects, number));
-	fputc('\n', file);
 }
 
 static void
@@ -370,7 +332,7 @@ void
 report_text(const struct result *result, FILE *file)
 {
 	print_head(result, file);
-	print_connections(result, file);
+	report_connections(result, file);
 	print_messages("messages", &result->messages, file);
 	if (result->warmup.sent > 0)
 		print_messages("warm-up", &result->warmup, file);

@@ -49,7 +49,12 @@ result_finish(struct result *result)
 		free(result->ranks[i].verdict);
 		free(result->ranks[i].reasons);
 	}
+	for (size_t i = 0; i < result->target_count; i++) {
+		free(result->targets[i].name);
+		free(result->targets[i].last_error);
+	}
 	trust_clear(&result->trust);
+	free(result->targets);
 	free(result->ranks);
 	free(result->mismatches);
 	free(result->processes);

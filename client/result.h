@@ -75,6 +75,22 @@ struct result_connections {
 	uint64_t first; /* sockets that were ever established */
 };
 
+/* One of the targets. */
+struct result_target {
+	char *name;
+	uint64_t established;
+	uint64_t failed[TALLY_CONNECT_FAILURE_COUNT];
+	char *last_error; /* of the last failure; may be empty */
+};
+
+/* Local ports, which connections and those in TIME_WAIT hold. 0: not looked at. */
+struct result_ports {
+	uint64_t available; /* to each of our source addresses and targets, summed */
+	uint64_t held_max;  /* by our open connections, and in TIME_WAIT since */
+	uint64_t time_wait_before; /* in the network namespace: before the run */
+	uint64_t time_wait_max;    /* ... and the most during it */
+};
+
 struct result_messages {
 	uint64_t sent, verified, wrong;
 	uint64_t lost[TALLY_LOSS_COUNT];
@@ -138,6 +154,9 @@ struct result {
 	double elapsed_s;       /* of the measured part */
 	bool interrupted;
 	struct result_connections connections;
+	struct result_target *targets;
+	size_t target_count;
+	struct result_ports ports;
 	struct result_messages messages, warmup;
 	uint64_t messages_due, messages_late, oldest_lost_ns;
 	uint64_t bytes_sent, bytes_received, bytes_surplus;

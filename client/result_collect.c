@@ -8,6 +8,8 @@
 #include <time.h>
 
 #include "client/result.h"
+#include "client/result_target.h"
+#include "client/source.h"
 #include "client/watch.h"
 
 #define MESSAGE_TEXT_MAX 256
@@ -69,7 +71,7 @@ collect_plan(const struct plan *plan, struct result_plan *ret)
 #undef X
 	ret->seed = plan->seed;
 	ret->rate = plan->rate_all;
-	ret->connect_rate = plan->connect_rate;
+	ret->connect_rate = plan->connect_rate_all;
 #define X(name) ret->name = plan->name;
 	RESULT_PLAN_FLAGS(X)
 #undef X
@@ -236,6 +238,20 @@ collect_host(const struct watch *watch, struct result_host *ret)
 	return 0;
 }
 
+static void
+collect_ports(
+    const struct plan *plan, const struct watch *watch, struct result_ports *ret)
+{
+	uint64_t sources = plan->source_count > 0 ? plan->source_count : 1;
+
+	if (watch == NULL)
+		return;
+	ret->available = source_ports() * sources * plan->target_count;
+	ret->held_max = watch->ports_held_max;
+	ret->time_wait_before = watch->time_wait_before;
+	ret->time_wait_max = watch->time_wait_max;
+}
+
 static int
 collect_seconds(const struct watch *watch, struct result *ret)
 {
@@ -285,7 +301,10 @@ collect_all(const struct plan *plan, const struct tallies *tallies,
 	for (uint32_t i = 0; i < tallies->count; i++)
 		if (collect_tally(tallies_at(tallies, i), ret) != 0)
 			return -1;
+	if (result_target_collect(plan, tallies, ret) != 0)
+		return -1;
 	collect_times(plan, tallies, watch, ret);
+	collect_ports(plan, watch, &ret->ports);
 	if (ledger != NULL && (ret->ledger = strdup(ledger)) == NULL)
 		return -1;
 	if (collect_host(watch, &ret->host) != 0 || collect_seconds(watch, ret) != 0 ||

@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "client/result.h"
+#include "client/result_target.h"
 
 #define NS_PER_S 1e9
 
@@ -168,6 +169,16 @@ add_connections(struct result_connections *to, const struct result_connections *
 		to->failed[i] += from->failed[i];
 }
 
+/* Each machine has its ports; ranks of one share its TIME_WAIT, then counted twice. */
+static void
+add_ports(struct result_ports *to, const struct result_ports *from)
+{
+	to->available += from->available;
+	to->held_max += from->held_max;
+	to->time_wait_before += from->time_wait_before;
+	to->time_wait_max += from->time_wait_max;
+}
+
 static void
 add_host(struct result_host *to, const struct result_host *from)
 {
@@ -259,7 +270,7 @@ static int
 add_times(struct result *into, const struct result *from)
 {
 	double offset =
-	    ((double)from->started_at_ns - (double)into->started_at_ns) / NS_PER_S;
+	    (double)(int64_t)(from->started_at_ns - into->started_at_ns) / NS_PER_S;
 	double end = fmax(into->elapsed_s, offset + from->elapsed_s);
 
 	if (offset < 0) {
@@ -304,6 +315,7 @@ add_figures(struct result *into, const struct result *from)
 	add_messages(&into->messages, &from->messages);
 	add_messages(&into->warmup, &from->warmup);
 	add_host(&into->host, &from->host);
+	add_ports(&into->ports, &from->ports);
 	into->messages_due += from->messages_due;
 	into->messages_late += from->messages_late;
 	into->bytes_sent += from->bytes_sent;
@@ -339,7 +351,8 @@ result_merge(struct result *into, const struct result *from, char *error)
 		if (histogram_add(into->latency[i], from->latency[i]) != 0)
 			return fail(error, "its histograms are of another resolution");
 	add_figures(into, from);
-	if (add_lists(into, from) != 0 || add_times(into, from) != 0)
+	if (result_target_merge(into, from) != 0 || add_lists(into, from) != 0 ||
+	    add_times(into, from) != 0)
 		return fail(error, "out of memory");
 	/* Each one's ledger told of one server: the sum would count it several times.
 	 */

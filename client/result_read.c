@@ -187,6 +187,18 @@ read_host(struct json_reader *reader, const json_t *from, struct result_host *re
 	ret->listen_drops = json_reader_count(reader, from, where, "listen_drops");
 }
 
+static void
+read_ports(struct json_reader *reader, const json_t *from, struct result_ports *ret)
+{
+	static const char where[] = "ports";
+
+	ret->available = json_reader_count(reader, from, where, "available");
+	ret->held_max = json_reader_count(reader, from, where, "held_max");
+	ret->time_wait_before =
+	    json_reader_count(reader, from, where, "time_wait_before");
+	ret->time_wait_max = json_reader_count(reader, from, where, "time_wait_max");
+}
+
 /* "2026-01-02T03:04:05.000000006Z" */
 static uint64_t
 read_time(struct json_reader *reader, const json_t *from, const char *key)
@@ -258,6 +270,7 @@ read_result(struct json_reader *reader, const json_t *root, struct result *ret)
 	    &ret->trust);
 	read_host(reader, json_reader_member(reader, root, "", "host", JSON_OBJECT),
 	    &ret->host);
+	read_ports(reader, json_object_get(root, "ports"), &ret->ports);
 	if (json_is_object(ledger))
 		ret->ledger = json_dumps(ledger, JSON_COMPACT);
 }

@@ -75,6 +75,21 @@ read_process(struct json_reader *reader, const json_t *from, struct result_proce
 	ret->died = json_reader_flag(reader, from, where, "died");
 }
 
+static void
+read_target(struct json_reader *reader, const json_t *from, struct result_target *ret)
+{
+	static const char where[] = "targets";
+	const json_t *failed =
+	    json_reader_member(reader, from, where, "failed", JSON_OBJECT);
+
+	ret->name = json_reader_text(reader, from, where, "name");
+	ret->established = json_reader_count(reader, from, where, "established");
+	for (int i = 0; tally_connect_failure_names[i] != NULL; i++)
+		ret->failed[i] = json_reader_count(
+		    reader, failed, "targets.failed", tally_connect_failure_names[i]);
+	ret->last_error = json_reader_text(reader, from, where, "last_error");
+}
+
 static uint64_t
 known(struct json_reader *reader, const json_t *from, const char *key)
 {
@@ -148,6 +163,9 @@ read_rank(struct json_reader *reader, const json_t *from, struct result_rank *re
 void
 result_read_rows(struct json_reader *reader, const json_t *root, struct result *ret)
 {
+	/* Earlier versions wrote no targets. */
+	if (json_object_get(root, "targets") != NULL)
+		READ_ARRAY("targets", targets, target_count, read_target);
 	READ_ARRAY("mismatches", mismatches, mismatch_count, read_mismatch);
 	READ_ARRAY("thresholds", thresholds, threshold_count, read_threshold);
 	READ_ARRAY("processes", processes, process_count, read_process);

@@ -8,7 +8,7 @@
 #include "client/json_reader.h"
 #include "client/result.h"
 
-/* mismatches, thresholds, processes, seconds and ranks of the root; what was read
+/* targets, mismatches, thresholds, processes, seconds and ranks; what was read
  * before an error is owned by *ret all the same. */
 void result_read_rows(
     struct json_reader *reader, const json_t *root, struct result *ret);

@@ -113,6 +113,23 @@ connections_of(const struct result_connections *c)
 }
 
 static json_t *
+target_of(const struct result_target *t)
+{
+	return json_pack("{so sI so so}", "name", text_of(t->name), "established",
+	    N(t->established), "failed",
+	    counts_of(tally_connect_failure_names, t->failed), "last_error",
+	    text_of(t->last_error));
+}
+
+static json_t *
+ports_of(const struct result_ports *p)
+{
+	return json_pack("{sI sI sI sI}", "available", N(p->available), "held_max",
+	    N(p->held_max), "time_wait_before", N(p->time_wait_before), "time_wait_max",
+	    N(p->time_wait_max));
+}
+
+static json_t *
 messages_of(const struct result_messages *m)
 {
 	return json_pack("{sI sI sI so sI}", "sent", N(m->sent), "verified",
@@ -283,6 +300,7 @@ host_of(const struct result_host *host)
 			status |= json_array_append_new(to, make(&items[i]));          \
 		return whole(to, status);                                              \
 	}
+ARRAY_OF(targets_of, struct result_target, target_of)
 ARRAY_OF(mismatches_of, struct tally_mismatch, mismatch_of)
 ARRAY_OF(thresholds_of, struct threshold_outcome, threshold_of)
 ARRAY_OF(processes_of, struct result_process, process_of)
@@ -327,6 +345,10 @@ result_of(const struct result *result)
 		processes_of(result->processes, result->process_count), "seconds",
 		seconds_of(result->seconds, result->second_count), "ranks",
 		ranks_of(result->ranks, result->rank_count)));
+	status |= json_object_update_new(root,
+	    json_pack("{so so}", "targets",
+		targets_of(result->targets, result->target_count), "ports",
+		ports_of(&result->ports)));
 	if (result->ledger != NULL)
 		status |= json_object_set_new(
 		    root, "ledger", json_loads(result->ledger, 0, NULL));

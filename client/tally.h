@@ -94,7 +94,7 @@ struct tally_messages {
 struct tally_target {
 	tally_count established;
 	tally_count failed[TALLY_CONNECT_FAILURE_COUNT];
-	_Atomic int last_errno; /* of the last TALLY_CONNECT_OTHER or UNREACHABLE */
+	_Atomic int last_errno; /* of the last failure; 0: none */
 };
 
 /* One of the first wrong answers. Complete before `mismatches` counts it. */

@@ -22,6 +22,8 @@
 #define LAG_PART 0.10
 #define LAG_SUSPECT_NS 1e6
 #define LAG_INVALID_NS 10e6
+/* The kernel gives out the ports of one parity first; then it has to search. */
+#define PORTS_SUSPECT 0.5
 #define RETRANSMITS_SUSPECT 0.001 /* of the messages */
 
 void
@@ -159,6 +161,23 @@ judge_connections(struct result *result)
 }
 
 static int
+judge_ports(struct result *result)
+{
+	const struct result_ports *ports = &result->ports;
+	char held[UNITS_TEXT_MAX], all[UNITS_TEXT_MAX];
+
+	if (ports->available == 0 ||
+	    (double)ports->held_max <= PORTS_SUSPECT * (double)ports->available)
+		return 0;
+	return trust_add(&result->trust, RESULT_SUSPECT,
+	    "%s of %s local ports were held at one time: connect times hold the search "
+	    "for a free one; more source addresses (--source-ip) or --close rst are "
+	    "needed",
+	    units_show_count(ports->held_max, held),
+	    units_show_count(ports->available, all));
+}
+
+static int
 judge_kernel(struct result *result)
 {
 	const struct result_host *host = &result->host;
@@ -237,7 +256,7 @@ judge_load(struct result *result)
 	    (is_paced(result) &&
 		judge_lag(result, TALLY_SEND_LAG, "messages were sent late") != 0))
 		return -1;
-	return judge_kernel(result);
+	return judge_kernel(result) != 0 ? -1 : judge_ports(result);
 }
 
 int

@@ -34,8 +34,10 @@ struct watch {
 	struct result_second last; /* the sums at sampled_ns, for the next difference */
 	struct histogram *before[TALLY_HISTOGRAM_COUNT]; /* all processes, sampled_ns */
 	struct histogram *now, *between;
-	struct watch_kernel kernel; /* at watch_start */
-	bool interrupted;           /* set by the caller: Ctrl-C ended the run */
+	struct watch_kernel kernel;               /* at watch_start */
+	uint64_t time_wait_before, time_wait_max; /* sockets, of this namespace */
+	uint64_t ports_held_max; /* open connections, and TIME_WAIT since the start */
+	bool interrupted;        /* set by the caller: Ctrl-C ended the run */
 };
 
 /* 0, or -1 with errno; the .hlog of the plan is opened here ("-" is stdout). The plan

@@ -68,6 +68,16 @@ says() # EXPRESSION
 	[[ $output = *"127.0.0.1:$LIAR_PORT: Connection refused"* ]]
 }
 
+@test "of many sockets the target that failed is named, with what and why" {
+	start_liar refuse
+	start_yodeld --listen 127.0.0.1:0=upper
+	call -c 40 "127.0.0.1:$PORT" "127.0.0.1:$LIAR_PORT"
+	[ "$status" = 1 ]
+	says '[t["established"] for t in r["targets"]] == [20, 0]'
+	says 'r["targets"][1]["failed"]["refused"] == 20 and not r["targets"][0]["last_error"]'
+	[[ $output = *"127.0.0.1:$LIAR_PORT: 20 failed (20 refused): Connection refused"* ]]
+}
+
 @test "a name with two addresses is called at the one that answers" {
 	start_yodeld --listen 127.0.0.1:0=upper
 	call "localhost:$PORT"
@@ -198,6 +208,12 @@ says() # EXPRESSION
 	call -c 10 -n 50 --messages-per-connection 5 --close rst "127.0.0.1:$PORT"
 	[ "$status" = 0 ]
 	says 'm["verified"] == 500 and c["established"] == 100'
+	# We closed first: each port stays in TIME_WAIT, unless it was reset.
+	call -c 10 -n 50 --messages-per-connection 1 "127.0.0.1:$PORT"
+	[ "$status" = 0 ]
+	says 'r["ports"]["held_max"] >= 490 and r["ports"]["available"] > 1000'
+	says 'r["ports"]["time_wait_max"] >= 490'
+	[[ $output =~ "ports "[^$'\n']*" held at most; in TIME_WAIT on this machine " ]]
 	call -c 10 -d 1s --lifetime 200ms "127.0.0.1:$PORT"
 	[ "$status" = 0 ]
 	says '30 <= c["reconnects"] <= 60 and m["wrong"] == 0'

@@ -170,6 +170,18 @@ packets_that_were_lost_and_queues_that_overflowed_are_told(void **state)
 }
 
 static void
+ports_that_run_short_are_told(void **state)
+{
+	struct result *result = *state;
+
+	result->ports.available = 28232;
+	result->ports.held_max = 14116;
+	expect(result, RESULT_VALID, NULL);
+	result->ports.held_max = 14117;
+	expect(result, RESULT_SUSPECT, "14,117 of 28,232 local ports");
+}
+
+static void
 values_beyond_an_hour_are_told(void **state)
 {
 	struct result *result = *state;
@@ -192,6 +204,7 @@ main(void)
 		RUN(a_loop_that_wakes_up_late_counts_unless_it_was_seen_a_few_times_only),
 		RUN(connections_that_are_missing_count_against_it),
 		RUN(packets_that_were_lost_and_queues_that_overflowed_are_told),
+		RUN(ports_that_run_short_are_told),
 		RUN(values_beyond_an_hour_are_told),
 #undef RUN
 	};
