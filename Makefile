@@ -164,6 +164,8 @@ install-server: all
 	install -D -m 644 -t $(DESTDIR)$(SYSUSERSDIR) packaging/sysusers.d/yodel.conf
 	install -D -m 644 -t $(DESTDIR)$(DOCDIR)/examples conf/examples/*.json \
 		packaging/systemd/*.conf
+	install -D -m 644 -t $(DESTDIR)$(DOCDIR)/examples/prometheus \
+		packaging/prometheus/*.yml packaging/prometheus/*.json
 	@$(call install_pages,$(SERVER_PAGES))
 
 install-client: all

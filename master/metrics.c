@@ -146,6 +146,14 @@ write_workers(FILE *out, const struct master *master, const struct view *view)
 			    PREFIX "worker_restarts_total{worker=\"%u\"} %" PRIu64 "\n",
 			    i, master->slots[i].restarts);
 	}
+	begin(out, "worker_failures", "gauge",
+	    "deaths in a row; from the third on the worker gets no new connections "
+	    "until one serves again");
+	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
+		if (view->is_shown[i])
+			fprintf(out, PREFIX "worker_failures{worker=\"%u\"} %u\n", i,
+			    master->slots[i].failures);
+	}
 }
 
 /* --- the kernel ---------------------------------------------------------------------

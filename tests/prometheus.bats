@@ -1,0 +1,112 @@
+#!/usr/bin/env bats
+# A real Prometheus scrapes a real yodeld, with the rules that are shipped, and the
+# dashboard asks it for what is there.
+
+load lib/helpers
+
+SHIPPED=$BATS_TEST_DIRNAME/../packaging/prometheus
+CHECK=$BATS_TEST_DIRNAME/check-expressions
+
+setup()
+{
+	cd "$BATS_TEST_TMPDIR" || return 1
+	command -v prometheus promtool >/dev/null || skip "no Prometheus here"
+}
+
+# A yodeld with two workers and the Prometheus that scrapes it, as shipped but for the time
+# between scrapes. Sets QUERIES, the address of the latter.
+start_both()
+{
+	start_yodeld --workers 2 --listen 127.0.0.1:0=echo --set admin.address=127.0.0.1:0 \
+		--set "admin.socket=$PWD/door"
+	local target
+	target=$(sed -nE 's|.*admin: http://([^ ]*) .*|\1|p' "$YODELD_LOG")
+	cp "$SHIPPED/yodeld.rules.yml" .
+	sed "s/: 15s/: 1s/; s/127\.0\.0\.1:9601/$target/" "$SHIPPED/prometheus.yml" >prometheus.yml
+	spawn prometheus prometheus --config.file=prometheus.yml --storage.tsdb.path=tsdb \
+		--web.listen-address=127.0.0.1:0
+	wait_until grep -q 'ready to receive web requests' prometheus.log
+	QUERIES=http://$(sed -nE 's/.*msg="Listening on" address=([^ ]*).*/\1/p' prometheus.log)
+	wait_until answers 'up{job="yodeld"}' 1
+}
+
+query() # EXPRESSION: the values, a line each
+{
+	promtool query instant "$QUERIES" "$1" | sed -E 's/.*=> ([^ ]*) @.*/\1/'
+}
+
+answers() # EXPRESSION VALUE
+{
+	[ "$(query "$1")" = "$2" ]
+}
+
+@test "the rules, their tests and the configuration are what promtool wants" {
+	run -0 promtool check config "$SHIPPED/prometheus.yml"
+	run -0 promtool test rules "$SHIPPED/yodeld.rules.test.yml"
+}
+
+@test "each alert has a test in which it fires" {
+	local alert
+	while read -r alert; do
+		grep -A3 -- "- alertname: $alert$" "$SHIPPED/yodeld.rules.test.yml" |
+			grep -q exp_alerts || {
+			echo "$alert never fires"
+			return 1
+		}
+	done < <(sed -n 's/.*- alert: //p' "$SHIPPED/yodeld.rules.yml")
+}
+
+@test "what a Prometheus knows is what was sent" {
+	start_both
+	run -0 "$YODEL" -q -c 100 -n 30 --size 50 "127.0.0.1:$PORT"
+	wait_until answers 'sum(yodeld_messages_received_total)' 3000
+	wait_until answers 'sum(yodeld_bytes_sent_total)' 150000
+	wait_until answers 'sum(yodeld_connections_closed_total{reason="peer_closed"})' 100
+	[ "$(query 'sum(yodeld_connections_open)')" = 0 ]
+	[ "$(query 'yodeld_workers_serving')" = 2 ]
+	[ "$(query 'count(yodeld_messages_received_total)')" = 2 ]
+}
+
+@test "the dashboard and the rules ask for nothing that is not there" {
+	start_both
+	spawn load "$YODEL" -q -c 20 -d 1m --interval 100ms --messages-per-connection 5 "127.0.0.1:$PORT"
+	all_is_there()
+	{
+		"$CHECK" "$QUERIES" "$SHIPPED/yodeld.dashboard.json" >expressions
+	}
+	wait_until all_is_there || { cat expressions; false; }
+	# A name that is wrong would have been seen.
+	sed 's/yodeld_workers_serving/yodeld_worker_serving/; s/{{reason}}/{{cause}}/' \
+		"$SHIPPED/yodeld.dashboard.json" >wrong.json
+	run -1 "$CHECK" "$QUERIES" wrong.json
+	[[ $output = *'there is no yodeld_worker_serving'*'has no label cause'* ]]
+}
+
+@test "the panels of the dashboard neither share a number nor a place" {
+	python3 - "$SHIPPED/yodeld.dashboard.json" <<-'END'
+		import json, sys
+		panels = json.load(open(sys.argv[1]))["panels"]
+		assert len({p["id"] for p in panels}) == len(panels)
+		taken = set()
+		for panel in panels:
+		    at = panel["gridPos"]
+		    cells = {(x, y) for x in range(at["x"], at["x"] + at["w"])
+		             for y in range(at["y"], at["y"] + at["h"])}
+		    assert at["x"] + at["w"] <= 24 and not cells & taken, panel["title"]
+		    taken |= cells
+	END
+}
+
+@test "a worker in a crash loop and a reload that fails are alerts of a real Prometheus" {
+	start_both
+	local worker
+	crash_loop_is_seen()
+	{
+		worker=$(worker_pids | head -1)
+		[ -z "$worker" ] || kill -KILL "$worker"
+		[ -n "$(query 'ALERTS{alertname="YodeldWorkerCrashLoop", alertstate="firing"}')" ]
+	}
+	wait_until crash_loop_is_seen
+	run -1 "$BUILD/yodelctl" -s door scale 0
+	wait_until answers 'ALERTS{alertname="YodeldChangeFailed", alertstate="pending"}' 1
+}
