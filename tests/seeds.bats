@@ -100,6 +100,12 @@ ask()
 	"$CALLER" stream "127.0.0.1:${PORTS[1]}" --bytes 300000 --reply upper
 }
 
+@test "a peer that reads nothing before its half-close still gets all of it" {
+	start_yodeld --workers 1 --listen 127.0.0.1:0=echo
+	"$CALLER" stream "127.0.0.1:$PORT" --bytes 300000 --read-late
+	"$CALLER" stream "127.0.0.1:$PORT" --bytes 900000 --read-late
+}
+
 @test "300,000 bytes in one piece through socat come back before the end" {
 	start_yodeld --listen 127.0.0.1:0=echo
 	head -c 300000 /dev/urandom >sent

@@ -35,8 +35,13 @@ def parse_address(text):
     return host.strip("[]"), int(port)
 
 
-def connect(address):
-    peer = socket.create_connection(parse_address(address), timeout=PATIENCE)
+def connect(address, receive_buffer=None):
+    host, port = parse_address(address)
+    peer = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    peer.settimeout(PATIENCE)
+    if receive_buffer:  # before the window is told to the other side
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    peer.connect((host, port))
     peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return peer
 
@@ -112,13 +117,15 @@ def send_in_segments(peer, data, segment, seed):
 
 def stream(options):
     sent, expected = make_conversation(options)
-    with connect(options.address) as peer:
+    with connect(options.address, 4096 if options.read_late else None) as peer:
         writer = threading.Thread(
             target=send_in_segments,
             args=(peer, sent, options.segment, options.seed),
             daemon=True,
         )
         writer.start()
+        if options.read_late:
+            writer.join()
         received = receive_all(peer)
         writer.join()
     if received != expected:
@@ -136,9 +143,7 @@ def stream(options):
 
 
 def never_read(options):
-    peer = socket.socket()
-    peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    peer.connect(parse_address(options.address))
+    peer = connect(options.address, 4096)
     peer.settimeout(1)
     total = 0
     try:
@@ -246,6 +251,9 @@ def parse_arguments():
     command.add_argument("--framing", default="stream")
     command.add_argument("--reply", default="echo")
     command.add_argument("--seed", type=int, default=1)
+    command.add_argument(
+        "--read-late", action="store_true", help="nothing before the half-close"
+    )
     add("never-read", never_read)
     command = add("hold", hold)
     command.add_argument("count", type=int)
