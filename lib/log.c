@@ -44,6 +44,9 @@ log_set_name(const char *program, const char *role)
 {
 	snprintf(state.program, sizeof(state.program), "%s", program);
 	snprintf(state.role, sizeof(state.role), "%s", role);
+	/* What a child inherits of it is its parent's to tell. */
+	state.unwritten = 0;
+	state.is_failing = false;
 }
 
 void
@@ -213,6 +216,19 @@ put_line(int fd, enum log_level level, char *line, size_t length)
 	return -1;
 }
 
+/* Without stdio, which asks for more of the system than a confined process may. */
+static void
+tell_failure(int error)
+{
+	char text[LINE_MAX_BYTES];
+	int n = snprintf(text, sizeof(text),
+	    "%s[%d]: the log file %s cannot be written: %s\n", state.program,
+	    (int)getpid(), state.path, strerror(error));
+	size_t length = n < (int)sizeof(text) ? (size_t)n : sizeof(text);
+	if (write(STDERR_FILENO, text, length) < 0)
+		errno = 0; /* nobody is there to be told */
+}
+
 static void
 write_line(enum log_level level, const char *message)
 {
@@ -239,9 +255,7 @@ write_line(enum log_level level, const char *message)
 	state.is_failing = true;
 	/* Once for each time that it begins, and to where it can be seen. */
 	if (is_first && state.fd != STDERR_FILENO)
-		dprintf(STDERR_FILENO,
-		    "%s[%d]: the log file %s cannot be written: %s\n", state.program,
-		    (int)getpid(), state.path, strerror(errno));
+		tell_failure(errno);
 }
 
 /* Tells how many lines were lost, once there is room again. */
