@@ -23,12 +23,13 @@ struct endpoint {
 	char *name;             /* the address as configured; owned */
 	struct address address; /* as bound: the port is known */
 	int listener; /* its number in the configuration; -1: not in it (any more) */
-	int next_listener; /* its number in the one that a turnover brings; -1: not in
-			      it */
-	bool is_new;       /* bound for the configuration to come */
-	bool is_passed;    /* made by the service manager (activation.c) */
-	uint32_t passed;   /* so many sockets it passed: each must be served */
-	bool is_stored;    /* the service manager keeps it over a restart */
+	int next_listener;   /* its number in the one that a turnover brings; -1: not in
+				it */
+	int former_listener; /* removed: its number in the configuration before */
+	bool is_new;         /* bound for the configuration to come */
+	bool is_passed;      /* made by the service manager (activation.c) */
+	uint32_t passed;     /* so many sockets it passed: each must be served */
+	bool is_stored;      /* the service manager keeps it over a restart */
 	int fds[LEDGER_SLOTS]; /* by slot; -1: none */
 	/* The group as the kernel has it: slots by index (group.c). */
 	uint16_t group[LEDGER_SLOTS];

@@ -10,6 +10,7 @@
 #include "master/upgrade.h"
 
 #define INTERVAL_MS 250
+#define INTERVAL_NS (INTERVAL_MS * NS_PER_MS)
 
 /* A worker whose loop stands still gets its share of new connections like any other: it
  * is told to dump core, then killed, and replaced like any that dies. Returns whether
@@ -41,6 +42,23 @@ watch_process(struct process *process, uint64_t now_ns)
 	return false;
 }
 
+/* Time in which the master did not look (a frozen container, a stopped process) is no
+ * worker's fault: they may have stood still together. */
+static void
+forgive_absence(struct master *master, uint64_t now_ns)
+{
+	uint64_t since_ns = now_ns - master->looked_ns;
+	bool was_absent = since_ns > 3 * INTERVAL_NS;
+	master->looked_ns = now_ns;
+	for (struct process *p = master->processes; was_absent && p != NULL;
+	     p = p->next) {
+		p->beat_ns +=
+		    since_ns < now_ns - p->beat_ns ? since_ns : now_ns - p->beat_ns;
+		if (p->abort_ns != 0)
+			p->abort_ns = now_ns;
+	}
+}
+
 static void
 on_turn(evutil_socket_t fd, short what, void *argument)
 {
@@ -51,6 +69,7 @@ on_turn(evutil_socket_t fd, short what, void *argument)
 	bool is_overdue =
 	    master->stop_deadline_ns != 0 && now_ns >= master->stop_deadline_ns;
 	bool all_beat = true;
+	forgive_absence(master, now_ns);
 	for (struct process *p = master->processes; p != NULL; p = p->next) {
 		if (p->is_gone)
 			continue;
@@ -69,6 +88,7 @@ int
 heartbeat_start(struct master *master)
 {
 	struct timeval interval = { .tv_usec = INTERVAL_MS * 1000 };
+	master->looked_ns = master_now_ns();
 	event_assign(
 	    &master->watch_timer, master->base, -1, EV_PERSIST, on_turn, master);
 	return event_add(&master->watch_timer, &interval);

@@ -64,18 +64,21 @@ empty_for_good(const struct process *process)
 
 /* The queues of listeners that the new configuration has not are emptied, too. */
 static void
-empty_removed(const struct process *process)
+empty_removed(struct process *process)
 {
 	const struct master *master = process->master;
+	bool knows_them = process->config_number + 1 == master->config_number;
 	for (const struct endpoint *e = master->endpoints; e != NULL; e = e->next) {
-		if (e->listener < 0 && e->next_listener >= 0)
-			process_tell(
-			    process, CHANNEL_EMPTY, (uint32_t)e->next_listener, 0);
+		if (!knows_them || e->former_listener < 0)
+			continue;
+		process->emptied |= UINT64_C(1) << e->former_listener;
+		process_tell(process, CHANNEL_EMPTY, (uint32_t)e->former_listener, 0);
 	}
 }
 
 /* A generation that cannot end (peers of a removed listener that never close) does not
- * pile up: of those that leave a slot, the oldest beyond the cap ends now. */
+ * pile up: of those that leave a slot and have nothing to hand over, the oldest beyond
+ * the cap ends now. */
 static void
 cap_leaving(const struct process *newest)
 {
@@ -83,7 +86,9 @@ cap_leaving(const struct process *newest)
 	uint32_t count = 0;
 	for (const struct process *p = newest->master->processes; p != NULL;
 	     p = p->next) {
-		if (p->slot != newest->slot || !p->is_leaving || p->is_gone)
+		bool only_drains = p->is_leaving && p->is_retired && !p->is_gone &&
+		    !p->wants_taker && !move_is_giving(p);
+		if (p->slot != newest->slot || !only_drains)
 			continue;
 		count++;
 		oldest = p; /* the list is newest first */
@@ -103,17 +108,70 @@ leaving_start(struct process *process, enum leaving_kind kind)
 	process->is_leaving = true;
 	/* Also one that has not been heard yet: it may have accepted already. */
 	process->moves = kind != LEAVING_FOR_GOOD;
-	if (kind == LEAVING_SOCKETS_STAY)
-		empty_removed(process);
-	else if (kind == LEAVING_FOR_GOOD)
+	if (kind == LEAVING_FOR_GOOD)
 		empty_for_good(process);
 	else
+		empty_removed(process);
+	if (kind == LEAVING_EMPTY_ALL)
 		process_tell(process, CHANNEL_EMPTY, CHANNEL_ALL, 0);
 	process_tell(
 	    process, CHANNEL_LEAVE, process->moves, master->config.timeouts.drain_ns);
 	if (process->moves)
 		find_one(process);
 	cap_leaving(process);
+}
+
+void
+leaving_cede(const struct process *heir)
+{
+	for (const struct process *p = heir->master->processes; p != NULL;
+	     p = p->next) {
+		if (p != heir && p->slot == heir->slot && p->is_leaving &&
+		    !p->is_retired && !p->is_gone)
+			process_tell(p, CHANNEL_CEDE, 0, p->emptied);
+	}
+}
+
+static void
+start_caretaker(struct master *master, const struct config *config, uint32_t slot,
+    enum leaving_kind kind)
+{
+	struct process *caretaker =
+	    process_start(master, config, master->generation, slot);
+	if (caretaker != NULL)
+		leaving_start(caretaker, kind);
+	else
+		log_warn("cannot fork worker %u", slot);
+}
+
+void
+leaving_attend(struct master *master)
+{
+	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
+		const struct slot *slot = &master->slots[i];
+		if (slot->process == NULL && slot->state != SLOT_EMPTY)
+			start_caretaker(master, &master->config, i, LEAVING_FOR_GOOD);
+	}
+}
+
+void
+leaving_replace(const struct process *dead)
+{
+	struct master *master = dead->master;
+	bool has_time =
+	    master->stop_deadline_ns == 0 || master_now_ns() < master->stop_deadline_ns;
+	/* One that cannot even start is not worth another try. */
+	if (!dead->is_ready)
+		return;
+	if (master->phase == MASTER_STOPPING) {
+		if (master->stops_in_order && has_time)
+			start_caretaker(
+			    master, &master->config, dead->slot, LEAVING_FOR_GOOD);
+		return;
+	}
+	if (dead->emptied != 0 && dead->config_number + 1 == master->config_number)
+		start_caretaker(
+		    master, &master->former, dead->slot, LEAVING_SOCKETS_STAY);
 }
 
 /* --- sockets that nobody serves -----------------------------------------------------
@@ -136,9 +194,9 @@ close_slots(struct master *master)
 {
 	for (uint32_t i = master->slot_count; i < LEDGER_SLOTS; i++) {
 		struct slot *slot = &master->slots[i];
-		bool has_worker = slot->process != NULL && !slot->process->is_retired;
-		if (slot->master == NULL || slot->successor != NULL || has_worker ||
-		    is_being_emptied(master, (int)i))
+		bool is_retired = slot->process != NULL && slot->process->is_retired;
+		if ((slot->state != SLOT_EMPTY && !is_retired) ||
+		    slot->successor != NULL || is_being_emptied(master, (int)i))
 			continue;
 		for (struct endpoint *e = master->endpoints; e != NULL; e = e->next)
 			endpoint_close_slot(e, i);

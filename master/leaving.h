@@ -19,6 +19,14 @@ enum leaving_kind {
 
 /* Asks a worker to leave. Its connections move to another one unless it is for good. */
 void leaving_start(struct process *process, enum leaving_kind kind);
+/* Who leaves the slot of `heir`, which serves now, need not empty its queues any more.
+ */
+void leaving_cede(const struct process *heir);
+/* One that may have been emptying queues is gone: another one goes on, if no slot will.
+ */
+void leaving_replace(const struct process *dead);
+/* The server stops in order: the queues of slots without worker are emptied, too. */
+void leaving_attend(struct master *master);
 /* Finds somebody for those who have connections to give and nobody to take them. */
 void leaving_find_takers(struct master *master);
 /* Closes the sockets that nobody serves any more. */

@@ -36,6 +36,8 @@ struct process {
 	pid_t pid;
 	uint32_t slot;
 	uint32_t generation;
+	uint32_t config_number; /* of the configuration that it serves */
+	uint64_t emptied; /* bits of its listeners that are removed and being emptied */
 	bool is_ready;    /* it has said READY */
 	bool is_leaving;  /* its end was asked for */
 	bool moves;       /* its connections are handed over when it leaves */
@@ -140,6 +142,8 @@ struct master {
 	struct config_sources sources;
 	int verbose;
 	struct config config;
+	uint32_t config_number; /* counts configurations that came into force */
+	struct config former;   /* the one before: for who still empties its queues */
 	uint32_t generation;
 	struct event_base *base;
 	struct ledger *ledger;
@@ -157,9 +161,11 @@ struct master {
 	struct admin *admin;    /* doors for operators (admin.c) */
 	uint64_t started_ns;
 	uint64_t stop_deadline_ns;
+	bool stops_in_order;
 	bool is_scaling;      /* a change of size has not concluded */
 	uint64_t notified_ns; /* the last status line */
 	uint64_t watchdog_ns; /* the last beat for the service manager */
+	uint64_t looked_ns;   /* the last look at the workers */
 	struct event watch_timer;
 	struct event signals[MASTER_SIGNALS];
 };

@@ -104,15 +104,35 @@ process_inherit(struct master *master, pid_t pid, uint32_t slot, int channel_fd,
 	return process;
 }
 
-/* The sockets of a slot, for the configuration that is, or for the one to come. */
+/* The number of an endpoint's listener in a configuration: the one in force, the one
+ * before (which has those alone that were removed since) or the one to come. */
+static int
+number_in(const struct master *master, const struct config *config,
+    const struct endpoint *endpoint)
+{
+	if (config == &master->config)
+		return endpoint->listener;
+	if (config == &master->former)
+		return endpoint->former_listener;
+	return endpoint->next_listener;
+}
+
+static uint32_t
+number_of(const struct master *master, const struct config *config)
+{
+	if (config == &master->former)
+		return master->config_number - 1;
+	return master->config_number + (config == &master->config ? 0 : 1);
+}
+
+/* The sockets of a slot, for a configuration. */
 static size_t
 gather_sockets(const struct master *master, const struct config *config, uint32_t slot,
     struct worker_socket *ret)
 {
 	size_t count = 0;
-	bool is_next = config != &master->config;
 	for (const struct endpoint *e = master->endpoints; e != NULL; e = e->next) {
-		int listener = is_next ? e->next_listener : e->listener;
+		int listener = number_in(master, config, e);
 		if (listener >= 0 && e->fds[slot] >= 0)
 			ret[count++] = (struct worker_socket){ .fd = e->fds[slot],
 				.listener = (uint32_t)listener };
@@ -170,6 +190,7 @@ process_start(struct master *master, const struct config *config, uint32_t gener
 		return NULL;
 	}
 	process->generation = generation;
+	process->config_number = number_of(master, config);
 	int rc = fork_into(process, config, channel[1]);
 	int saved = errno;
 	close(channel[1]);

@@ -9,8 +9,8 @@
 
 #include "master/master.h"
 
-/* Forks a worker of the given generation and configuration for a slot. NULL with errno.
- */
+/* Forks a worker of the given generation and configuration (the one in force, the one
+ * before or the one to come) for a slot. NULL with errno. */
 struct process *process_start(struct master *master, const struct config *config,
     uint32_t generation, uint32_t slot) __attribute__((warn_unused_result));
 

@@ -198,6 +198,7 @@ finish(struct master *master)
 	if (master->base != NULL)
 		event_base_free(master->base);
 	config_finish(&master->config);
+	config_finish(&master->former);
 	free(master);
 }
 

@@ -76,7 +76,8 @@ static void
 back_off(struct slot *slot)
 {
 	uint64_t ms = backoff_ms(slot->failures);
-	slot->state = SLOT_BACKING_OFF;
+	if (slot->state != SLOT_DRAINING)
+		slot->state = SLOT_BACKING_OFF;
 	slot->process = NULL;
 	if (ms > 0)
 		log_warnx("worker %u: failure %u in a row, next try in %llu ms",
@@ -98,7 +99,8 @@ spawn(struct slot *slot)
 	slot->process = process_start(
 	    master, &master->config, master->generation, slot_number(slot));
 	if (slot->process != NULL) {
-		slot->state = SLOT_STARTING;
+		if (slot->state != SLOT_DRAINING)
+			slot->state = SLOT_STARTING;
 		return;
 	}
 	log_warn("cannot fork worker %u", slot_number(slot));
@@ -131,6 +133,16 @@ slot_fill(struct master *master, uint32_t number)
 {
 	struct slot *slot = &master->slots[number];
 	prepare(master, slot);
+	slot->state = SLOT_EMPTY;
+	spawn(slot);
+}
+
+void
+slot_empty(struct master *master, uint32_t number)
+{
+	struct slot *slot = &master->slots[number];
+	prepare(master, slot);
+	slot->state = SLOT_DRAINING;
 	spawn(slot);
 }
 
@@ -145,6 +157,8 @@ slot_install(struct process *process)
 		slot->state = SLOT_DRAINING;
 	else
 		slot->state = process->is_ready ? SLOT_SERVING : SLOT_STARTING;
+	if (slot->state == SLOT_SERVING)
+		leaving_cede(process);
 }
 
 void
@@ -160,12 +174,11 @@ void
 slot_leave(struct slot *slot)
 {
 	event_del(&slot->retry_timer);
-	if (slot->process == NULL) {
-		slot->state = SLOT_EMPTY;
-		return;
-	}
 	slot->state = SLOT_DRAINING;
-	leaving_start(slot->process, LEAVING_EMPTY_ALL);
+	if (slot->process != NULL)
+		leaving_start(slot->process, LEAVING_EMPTY_ALL);
+	else
+		spawn(slot);
 }
 
 /* --- ready --------------------------------------------------------------------------
@@ -200,6 +213,7 @@ slot_on_ready(struct process *process)
 		return;
 	}
 	slot->state = SLOT_SERVING;
+	leaving_cede(process);
 	slot_steer(master);
 	if (master->phase == MASTER_RUNNING)
 		log_info(
@@ -231,12 +245,6 @@ static void
 on_died(struct slot *slot, const struct process *process)
 {
 	struct master *master = slot->master;
-	if (slot->state == SLOT_DRAINING) {
-		spawn(slot);
-		if (slot->process != NULL)
-			slot->state = SLOT_DRAINING;
-		return;
-	}
 	if (process->is_ready && master_now_ns() - process->started_ns >= QUIET_NS)
 		slot->failures = 0;
 	slot->failures++;
@@ -273,4 +281,6 @@ slot_on_gone(struct process *process, int status)
 		else
 			slot->state = SLOT_EMPTY;
 	}
+	if (!process->is_retired)
+		leaving_replace(process);
 }

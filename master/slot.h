@@ -5,14 +5,14 @@
  *   EMPTY        STARTING   -             -                 -         -         -
  *   STARTING     -          SERVING       BACKING_OFF (1)   -         DRAINING  -
  *   SERVING      -          -             BACKING_OFF (1)   -         DRAINING  -
- *   BACKING_OFF  -          -             -                 STARTING  EMPTY     -
- *   DRAINING     STARTING   DRAINING (2)  DRAINING (3)      -         -         EMPTY
+ *   BACKING_OFF  -          -             -                 STARTING  DRAINING  -
+ *   DRAINING     STARTING   DRAINING (2)  DRAINING (3)      DRAINING  -         EMPTY
  *
  *   `died` is any end that was not asked for, `left` one that was; "-" cannot happen.
  *   (1) the first death after a quiet time is followed by `retry` at once; from the
  * third in a row on the slot gets no new connections until it serves again (2) a
- * caretaker: told to empty the queue and to leave (3) a caretaker is put in, for
- * somebody may still wait in the queue
+ * caretaker: told to empty the queue and to leave (3) a caretaker is put in, after the
+ * same delay as any other, for somebody may still wait in the queue
  *
  * A successor (of the next generation) is no state of the slot: it serves beside the
  * slot's worker until the turnover puts it in its place.
@@ -28,6 +28,8 @@
 void slot_fill(struct master *master, uint32_t number);
 /* The slot is the process's: a successor that takes over, or an inherited worker. */
 void slot_install(struct process *process);
+/* Puts in a caretaker: for an empty slot that has sockets, and is to have none. */
+void slot_empty(struct master *master, uint32_t number);
 /* Starts to retire the slot. */
 void slot_leave(struct slot *slot);
 

@@ -24,6 +24,11 @@ enter_stopping(struct master *master, uint64_t limit_ns)
 	    limit_ns == 0 ? 0 : master_now_ns() + limit_ns + STOP_GRACE_NS;
 	slot_stop_retries(master);
 	notify_stopping(master);
+}
+
+static void
+end_if_alone(struct master *master)
+{
 	if (process_count(master) == 0)
 		event_base_loopbreak(master->base);
 }
@@ -38,6 +43,7 @@ stop_in_order(struct master *master)
 	log_info("stopping: draining %llu connections",
 	    (unsigned long long)ledger_open_in_all(&totals));
 	enter_stopping(master, master->config.timeouts.drain_ns);
+	master->stops_in_order = true;
 	for (struct endpoint *e = master->endpoints; e != NULL; e = e->next) {
 		if (!e->is_stored)
 			endpoint_turn_away(e);
@@ -46,6 +52,8 @@ stop_in_order(struct master *master)
 		if (!p->is_gone)
 			leaving_start(p, LEAVING_FOR_GOOD);
 	}
+	leaving_attend(master);
+	end_if_alone(master);
 }
 
 void
@@ -54,5 +62,7 @@ stop_now(struct master *master)
 	enter_stopping(master, NS_PER_MS);
 	for (struct process *p = master->processes; p != NULL; p = p->next)
 		p->is_leaving = true;
+	master->stops_in_order = false;
 	process_tell_all(master, CHANNEL_STOP, 0);
+	end_if_alone(master);
 }

@@ -209,6 +209,8 @@ begin(struct master *master, bool is_upgrade)
 		fail_to_begin(master, is_upgrade, error);
 		return -1;
 	}
+	/* Nobody begins with a slot that is not served yet. */
+	slot_steer(master);
 	turnover->is_active = true;
 	turnover->is_upgrade = is_upgrade;
 	turnover->failures = 0;
@@ -266,7 +268,8 @@ adopt_endpoints(struct master *master)
 		int old = e->listener;
 		e->is_new = false;
 		e->listener = e->next_listener;
-		e->next_listener = e->listener < 0 ? old : -1;
+		e->next_listener = -1;
+		e->former_listener = e->listener < 0 ? old : -1;
 		if (e->listener < 0) {
 			endpoint_turn_away(e);
 			continue;
@@ -301,8 +304,10 @@ commit(struct master *master)
 {
 	struct turnover *turnover = &master->turnover;
 	uint32_t old_count = master->slot_count;
-	config_finish(&master->config);
+	config_finish(&master->former);
+	master->former = master->config;
 	master->config = turnover->config;
+	master->config_number++;
 	master->slot_count = turnover->slot_count;
 	turnover->is_active = false;
 	adopt_endpoints(master);
@@ -333,6 +338,16 @@ turnover_on_ready(struct master *master)
 	commit(master);
 }
 
+/* Somebody may have come to the sockets of slots that now will not be. */
+static void
+empty_new_slots(struct master *master)
+{
+	for (uint32_t i = master->slot_count; i < master->turnover.slot_count; i++) {
+		if (master->slots[i].state == SLOT_EMPTY)
+			slot_empty(master, i);
+	}
+}
+
 /* A successor that already serves has connections: they move to those who stay. */
 void
 turnover_abort(struct master *master, const char *reason)
@@ -347,6 +362,7 @@ turnover_abort(struct master *master, const char *reason)
 		if (successor != NULL)
 			leaving_start(successor, LEAVING_SOCKETS_STAY);
 	}
+	empty_new_slots(master);
 	unplan_endpoints(master);
 	admin_unplan(master);
 	logging_restore(master);

@@ -6,7 +6,8 @@
  * the master's.
  *
  *   worker -> master   READY, RETIRED, GAVE, TOOK
- *   master -> worker   EMPTY, LEAVE, GIVE, TAKE, STOP, LOG_LEVEL, LOG_REOPEN
+ *   master -> worker   EMPTY, LEAVE, GIVE, TAKE, STOP, CEDE, LOG_LEVEL,
+ *                      LOG_REOPEN
  */
 #ifndef PROTO_CHANNEL_H
 #define PROTO_CHANNEL_H
@@ -32,6 +33,8 @@ enum channel_verb {
 	CHANNEL_LOG_LEVEL,  /* argument: enum log_level */
 	CHANNEL_LOG_REOPEN, /* the log is the descriptor from now on; none: stderr stays
 			     */
+	CHANNEL_CEDE, /* somebody else serves our sockets: what is being emptied closes
+		       * now, but the listeners whose bits are in value */
 };
 
 #define CHANNEL_ALL UINT32_MAX

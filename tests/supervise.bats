@@ -253,7 +253,6 @@ one_listener()
 	spawn fresh "$CALLER" burst --patience 60 "127.0.0.1:$PORT" 200
 	kill_newcomers 1 "$keep"
 	all_were_answered fresh 200
-	run ! logged 'worker 1 serves'
 	all_were_answered waiting 100
 	wait_until logged 'worker 1 serves'
 	run -0 "$CALLER" burst "127.0.0.1:$PORT" 100
@@ -308,8 +307,8 @@ one_listener()
 	start_yodeld -c yodeld.json
 	local workers
 	workers=$(worker_pids)
-	kill -STOP "$YODELD_PID"
 	stop_workers
+	kill -STOP "$YODELD_PID"
 	sleep 1.2 # the time itself is what is tested
 	kill -CONT "$YODELD_PID"
 	sleep 0.05
@@ -507,3 +506,114 @@ one_listener()
 	end_load churn lasting
 	never_reconnected lasting.json
 }
+@test "they are answered too when the worker that was to do it is killed" {
+	PORT=$(free_port) OTHER=$(free_port)
+	two_listeners
+	start_yodeld -c yodeld.json
+	local old
+	old=$(worker_pids)
+	stop_workers
+	queue_up waiting 200 "$OTHER"
+	one_listener
+	reload
+	# shellcheck disable=SC2086 # ids are words
+	kill -KILL $old
+	all_were_answered waiting 200
+	wait_until logged "no longer listening on 127.0.0.1:$OTHER"
+}
+
+@test "quick changes of size, one upon the other, lose nobody" {
+	write_config '"workers": 2'
+	start_yodeld -c yodeld.json
+	start_load churn -c 8 --messages-per-connection 3 "127.0.0.1:$PORT"
+	start_load lasting -c 50 -p 4 "127.0.0.1:$PORT"
+	for _ in 1 2 3 4; do
+		change TTIN 'scale: 3 workers serve'
+		change TTOU 'scale: 2 workers serve'
+		change TTOU 'scale: 1 worker serves'
+		change TTIN 'scale: 2 workers serve'
+	done
+	settles_at 2
+	end_load churn lasting
+	never_reconnected lasting.json
+}
+
+@test "a worker that empties a queue and dies again and again is not forked without end" {
+	write_config '"workers": 2'
+	start_yodeld -c yodeld.json
+	local keep
+	keep=$(worker_pids | head -n 1)
+	stop_workers
+	queue_up waiting 100
+	kill -CONT "$keep"
+	kill -TTOU "$YODELD_PID"
+	local start=${EPOCHREALTIME/./}
+	kill_newcomers 6 "$keep"
+	# 100 + 200 + 400 + 800 ms, less a quarter
+	[ $((${EPOCHREALTIME/./} - start)) -ge 1100000 ]
+	all_were_answered waiting 100
+	settles_at 1
+}
+
+@test "a reload that grows and then fails resets nobody who came meanwhile" {
+	write_config '"workers": 1'
+	YODELD_RUN='setpriv --bounding-set=-setuid' start_yodeld -c yodeld.json
+	start_load churn -c 8 --messages-per-connection 3 "127.0.0.1:$PORT"
+	for _ in 1 2 3 4 5; do
+		write_config '"workers": 16, "user": "nobody"'
+		change HUP 'reload failed, generation [0-9]+ goes on: its workers die before they serve'
+		settles_at 1
+	done
+	end_load churn
+}
+
+@test "TERM answers those who wait for a worker that died, too" {
+	write_config '"workers": 2'
+	start_yodeld -c yodeld.json
+	stop_workers
+	queue_up waiting 200
+	kill -TERM "$YODELD_PID"
+	# shellcheck disable=SC2046 # ids are words
+	kill -KILL $(worker_pids)
+	all_were_answered waiting 200
+	wait "$YODELD_PID"
+}
+
+@test "a full disk under the log is told once, and serving goes on" {
+	on_small_disk use_up_the_disk
+}
+
+# on_small_disk COMMAND - with the folder disk, that has room for 64 KiB.
+on_small_disk()
+{
+	mkdir disk
+	mount -t tmpfs -o size=64k,mode=755 tmpfs disk
+	"$@" || {
+		umount -l disk
+		return 1
+	}
+	umount -l disk
+}
+
+use_up_the_disk()
+{
+	PORT=$(free_port)
+	spawn yodeld "$YODELD" --workers 2 --listen "127.0.0.1:$PORT" \
+		--set log.file="$PWD/disk/yodeld.log" --set log.level=debug --set admin.socket=
+	YODELD_PID=$SPAWNED YODELD_LOG=$PWD/disk/yodeld.log
+	wait_until logged ': ready: ' || return 1
+	start_load churn -c 8 --messages-per-connection 3 "127.0.0.1:$PORT" || return 1
+	wait_until grep -q 'log file .*/yodeld.log cannot be written: No space left' yodeld.log || return 1
+	local before
+	before=$(worker_pids)
+	[ "$("$CALLER" burst "127.0.0.1:$PORT" 200)" = \
+		"answered 200, refused 0, reset 0, closed 0, silent 0" ] || return 1
+	end_load churn || return 1
+	# Once by each process at most, not for each of the thousands of lines.
+	[ "$(grep -c 'cannot be written' yodeld.log)" -le 3 ] || return 1
+	[ "$(worker_pids)" = "$before" ] || return 1
+	: >disk/yodeld.log
+	"$CALLER" burst "127.0.0.1:$PORT" 20 >/dev/null
+	wait_until logged ': [0-9]+ log lines could not be written$'
+}
+

@@ -284,6 +284,16 @@ acceptor_empty_alone(struct worker *worker)
 }
 
 void
+acceptor_cede(struct worker *worker, uint64_t except)
+{
+	for (size_t i = 0; i < worker->listener_count; i++) {
+		struct listener *listener = &worker->listeners[i];
+		if ((except >> listener->number & 1) == 0)
+			listener_close(listener);
+	}
+}
+
+void
 acceptor_leave(struct worker *worker)
 {
 	for (size_t i = 0; i < worker->listener_count; i++) {

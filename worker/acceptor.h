@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct worker;
 struct worker_socket;
@@ -27,6 +28,9 @@ void acceptor_empty_once(struct worker *worker, unsigned listener);
 /* All close once nobody has come for a while, and nobody new comes: for when there is
  * no master that could see to that. */
 void acceptor_empty_alone(struct worker *worker);
+
+/* All listeners close at once, but those whose bit is set. */
+void acceptor_cede(struct worker *worker, uint64_t except);
 
 /* Closes the listeners that are not being emptied: somebody else serves their queues.
  */

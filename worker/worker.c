@@ -111,6 +111,10 @@ on_message(struct worker *worker, const struct channel_message *message, int des
 	case CHANNEL_STOP:
 		leave_now(worker);
 		break;
+	case CHANNEL_CEDE:
+		acceptor_cede(worker, message->value);
+		leave_check(worker);
+		break;
 	case CHANNEL_LOG_LEVEL:
 		log_set_level((enum log_level)message->argument);
 		break;
