@@ -194,6 +194,7 @@ def hold(options):
 
 def burst(options):
     outcome = {"answered": 0, "refused": 0, "reset": 0, "closed": 0, "silent": 0}
+    kept = []  # a socket that nothing refers to is closed
     selector = selectors.DefaultSelector()
     for number in range(options.count):
         peer = socket.socket()
@@ -216,9 +217,13 @@ def burst(options):
                 result = "reset"
             outcome[result] += 1
             selector.unregister(key.fileobj)
-            if not options.keep or result != "answered":
+            if options.keep and result == "answered":
+                kept.append(key.fileobj)
+            else:
                 key.fileobj.close()
     outcome["silent"] = len(selector.get_map())
+    if options.keep:
+        time.sleep(max(0, deadline - time.monotonic()))
     print(", ".join(f"{name} {count}" for name, count in outcome.items()), flush=True)
 
 
@@ -260,7 +265,7 @@ def parse_arguments():
     command = add("burst", burst)
     command.add_argument("count", type=int)
     command.add_argument("--patience", type=float, default=10, help="seconds")
-    command.add_argument("--keep", action="store_true", help="leave answered ones open")
+    command.add_argument("--keep", action="store_true", help="to the end of --patience")
     command = add("reset", reset)
     command.add_argument("--bytes", type=int, default=1000)
     return parser.parse_args()
