@@ -85,7 +85,7 @@ validate() # SCHEMA FILE...: by python3-jsonschema; comments are taken away befo
 	refuses '{ "limits": { "max_message": "64kb" } }' \
 		':1:30: "limits.max_message" is "64kb"; a size from 1 to 1G (as "64k") was wanted'
 	refuses '{ "limits": { "max_pending": "1" } }' \
-		':1:30: "limits.max_pending" is "1"; a size from 1k to 4G (as "64k") was wanted'
+		':1:30: "limits.max_pending" is "1"; a size from 1k to 1G (as "64k") was wanted'
 	refuses '{ "limits": { "max_connections": 0 } }' \
 		':1:34: "limits.max_connections" is 0; a count from 1 to 100M (as "10k") or "auto" was wanted'
 	refuses '{ "timeouts": { "drain": 30 } }' \
