@@ -140,11 +140,11 @@ raised(uint8_t c)
 static void
 test_only_the_26_ASCII_letters_are_raised_at_any_length_and_place(void **state)
 {
-	uint8_t from[300], to[300];
+	uint8_t from[600], to[600];
 
 	(void)state;
 	for (size_t start = 0; start < 40; start++) {
-		for (size_t length = 0; length <= 256; length++) {
+		for (size_t length = 0; length < sizeof(from) - 40; length++) {
 			for (size_t i = 0; i < sizeof(from); i++)
 				from[i] = (uint8_t)(i * 7 + length);
 			memset(to, '#', sizeof(to));
