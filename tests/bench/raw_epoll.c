@@ -54,6 +54,7 @@ listen_on(const char *address, int port)
 	if (fd < 0 || inet_pton(AF_INET, address, &name.sin_addr) != 1)
 		die(address);
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)); /* inherited */
 	if (bind(fd, (struct sockaddr *)&name, sizeof(name)) < 0 ||
 	    listen(fd, BACKLOG) < 0)
 		die("bind, listen");
@@ -75,13 +76,10 @@ watch(int epoll_fd, int fd)
 static void
 take_one(int epoll_fd, int listener)
 {
-	int one = 1;
 	int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
 
-	if (fd < 0)
-		return;
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	watch(epoll_fd, fd);
+	if (fd >= 0)
+		watch(epoll_fd, fd);
 }
 
 static void

@@ -1,0 +1,223 @@
+"""bench.py - what the benchmarks share: servers, loads, their CPU time, the machine.
+
+Rates on one machine move by half, CPU time for each message by a few per cent. So compared
+is CPU, with server and client pinned to one core (crossing cores doubles the cost), in
+slices that alternate over connections that stay: what disturbs one disturbs the other. A
+figure is the median of its slices, a ratio the median of the ratios of neighbours.
+
+Processes are ended by their ids; all load goes to the loopback.
+"""
+import os
+import pathlib
+import platform
+import re
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+TESTS = pathlib.Path(__file__).resolve().parent.parent
+BUILD = TESTS.parent / os.environ.get("B", "build")
+CORE = os.cpu_count() - 1
+
+
+def wait_for(what, condition, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        if time.monotonic() > deadline:
+            sys.exit(f"bench: not within {seconds} s: {what}")
+        time.sleep(0.02)
+    return found
+
+
+def family(pid):
+    """A process and all that it has started."""
+    found = [pid]
+    for one in found:
+        try:
+            tasks = os.listdir(f"/proc/{one}/task")
+        except FileNotFoundError:
+            continue
+        for task in tasks:
+            try:
+                children = pathlib.Path(f"/proc/{one}/task/{task}/children").read_text()
+            except FileNotFoundError:
+                continue
+            found += [int(child) for child in children.split()]
+    return found
+
+
+def cpu_ns(pids):
+    """CPU time, user and kernel, of all threads, by the scheduler's own clock."""
+    total = 0
+    for pid in pids:
+        try:
+            tasks = os.listdir(f"/proc/{pid}/task")
+        except FileNotFoundError:
+            continue
+        for task in tasks:
+            try:
+                text = pathlib.Path(f"/proc/{pid}/task/{task}/schedstat").read_text()
+            except FileNotFoundError:
+                continue
+            total += int(text.split()[0])
+    return total
+
+
+def private_dirty(pid):
+    text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return int(re.search(r"Private_Dirty:\s+(\d+) kB", text)[1]) * 1024
+
+
+class Server:
+    """A server, pinned to `core` unless that is None; `port` is known or found in its
+    output by a pattern. It is there when `ready` is in its output, or the port answers."""
+
+    def __init__(self, name, command, port, ready=None, core=CORE, folder=None):
+        self.name = name
+        self.log = tempfile.TemporaryFile(mode="w+")
+        pin = [] if core is None else ["taskset", "-c", str(core)]
+        self.process = subprocess.Popen(
+            pin + [str(word) for word in command], stdout=self.log, stderr=self.log,
+            cwd=folder,
+        )
+        found = port if isinstance(port, int) else wait_for(name, lambda: self.search(port))
+        self.port = found if isinstance(found, int) else int(found[1])
+        if ready:
+            wait_for(name, lambda: self.search(ready))
+        elif isinstance(port, int):
+            wait_for(name, self.answers)
+
+    def answers(self):
+        self.search("")  # it may have ended
+        probe = subprocess.run(["bash", "-c", f": </dev/tcp/127.0.0.1/{self.port}"],
+                               stderr=subprocess.DEVNULL)
+        return probe.returncode == 0
+
+    def search(self, pattern):
+        self.log.seek(0)
+        text = self.log.read()
+        if self.process.poll() is not None:
+            sys.exit(f"bench: {self.name} ended: {text}")
+        return re.search(pattern, text, re.M)
+
+    def pids(self):
+        return family(self.process.pid)
+
+    def worker(self):
+        """The process that serves: the first child, or the only process."""
+        pids = self.pids()
+        return pids[1] if len(pids) > 1 else pids[0]
+
+    def stop(self):
+        self.process.send_signal(signal.SIGINT)
+        try:
+            self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def start_raw(name="raw_epoll", build=BUILD, core=CORE):
+    return Server(name, [build / "bench" / name], r"^(\d+)$", core=core)
+
+
+def start_yodeld(reply="echo", *options, build=BUILD, core=CORE, workers=1, name="yodeld"):
+    command = [build / "yodeld", "-w", workers, "--listen", f"127.0.0.1:0={reply}"]
+    command += ["--set", "admin.socket=", *options]
+    return Server(name, command, r"listening on [^ ]*:(\d+) ", ready=r": ready: ", core=core)
+
+
+class Load:
+    """round_trips on a server: connections that stay, run in slices."""
+
+    def __init__(self, server, connections=50, size=64, core=CORE, options=(), probe=True):
+        self.server = server
+        command = ["taskset", "-c", str(core), BUILD / "bench/round_trips"]
+        command += ["-c", str(connections), "-b", str(size), *map(str, options)]
+        self.process = subprocess.Popen(command + [str(server.port)], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, text=True)
+        if self.process.stdout.readline() != "ready\n":
+            sys.exit(f"bench: {server.name}: no {connections} connections")
+        if probe:
+            self.run(0.05)  # the first messages warm up
+
+    def run(self, seconds):
+        """One slice: messages, seconds, microseconds of CPU for each message."""
+        pids = self.server.pids()
+        before = cpu_ns(pids)
+        self.process.stdin.write(f"{seconds}\n")
+        self.process.stdin.flush()
+        words = self.process.stdout.readline().split()
+        if len(words) != 5:
+            sys.exit(f"bench: {self.server.name}: the load ended")
+        used = cpu_ns(pids) - before
+        messages = int(words[0])
+        return {
+            "us": used / 1e3 / messages,
+            "client_us": int(words[2]) / 1e3 / messages,
+            "messages": messages,
+            "messages_per_s": messages / float(words[1]),
+            "p50_us": int(words[3]) / 1e3,
+            "p99_us": int(words[4]) / 1e3,
+        }
+
+    def stop(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def alternate(loads, rounds, seconds):
+    """Slices of each load in turn: {name: [slice]}."""
+    slices = {name: [] for name in loads}
+    for number in range(rounds):
+        for name in sorted(loads, reverse=number % 2 == 1):
+            slices[name].append(loads[name].run(seconds))
+    return slices
+
+
+def ratio_of(slices, name, base, key="us"):
+    """The median of the ratios of neighbours, and its spread."""
+    ratios = sorted(a[key] / b[key] for a, b in zip(slices[name], slices[base]))
+    quarter = len(ratios) // 4
+    return {
+        "ratio": statistics.median(ratios),
+        "low": ratios[quarter],
+        "high": ratios[-1 - quarter],
+    }
+
+
+def median(rows, key):
+    return statistics.median(row[key] for row in rows)
+
+
+def sysctl(name):
+    try:
+        return pathlib.Path("/proc/sys", name.replace(".", "/")).read_text().strip()
+    except OSError:
+        return "not known"
+
+
+def machine():
+    cpu = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
+    return {
+        "kernel": platform.release(),
+        "cpu": cpu[1] if cpu else platform.machine(),
+        "cpus": os.cpu_count(),
+        "congestion_control": sysctl("net.ipv4.tcp_congestion_control"),
+        "load": os.getloadavg()[0],
+    }
+
+
+def describe(host):
+    return (f"{host['cpu']}, {host['cpus']} CPUs, Linux {host['kernel']}, "
+            f"{host['congestion_control']}, load average {host['load']:.1f}")
+
+
+def write(name, text):
+    folder = BUILD / "bench"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text(text)
+    return folder / name
