@@ -114,6 +114,10 @@ fuzzers: $(FUZZERS)
 demo: all ## see it work: a server, the two-socket test, 10,000 sockets
 	@tests/demo
 
+.PHONY: soak
+soak: all ## the proof that nothing is lost, in its long form
+	@BUILD=$B tests/soak
+
 .PHONY: bench
 bench: all $(BENCHES) ## cost of a message beside a raw epoll server, as JSON and Markdown
 	@tests/bench/run
