@@ -210,8 +210,10 @@ one_listener()
 	old=$(worker_pids)
 	stop_workers
 	queue_up waiting 400
-	for _ in 1 2 3; do
+	local serving
+	for serving in 3 2 1; do # one at a time: two waiting signals are one
 		kill -TTOU "$YODELD_PID"
+		wait_until grep -q "scale: $serving worker" "$YODELD_LOG"
 	done
 	# shellcheck disable=SC2086 # ids are words
 	kill -KILL $old
