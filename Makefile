@@ -119,9 +119,8 @@ soak: all ## the proof that nothing is lost, in its long form
 	@BUILD=$B tests/soak
 
 .PHONY: bench
-bench: all $(BENCHES) ## cost of a message beside a raw epoll server, as JSON and Markdown
-	@tests/bench/run
-	@tests/bench/client
+bench: all $(BENCHES) ## what it costs beside raw programs and peers (QUICK=1: two minutes)
+	@tests/bench/run $(if $(QUICK),--quick)
 
 .PHONY: instructions
 instructions: all $(BENCHES) ## user-mode instructions for each message, by function
