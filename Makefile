@@ -122,6 +122,10 @@ soak: all ## the proof that nothing is lost, in its long form
 bench: all $(BENCHES) ## what it costs beside raw programs and peers (QUICK=1: two minutes)
 	@tests/bench/run $(if $(QUICK),--quick)
 
+.PHONY: bench-million
+bench-million: all $(BENCHES) ## a million connections at a time (CONNECTIONS=100000: fewer)
+	@tests/bench/million $(CONNECTIONS)
+
 .PHONY: instructions
 instructions: all $(BENCHES) ## user-mode instructions for each message, by function
 	@tests/bench/instructions --top 15
