@@ -176,6 +176,8 @@ ledger_retire(struct ledger *ledger, struct ledger_block *block, uint64_t moved_
 	if (open > 0)
 		totals.closed[CLOSE_WORKER_LOST] += (uint64_t)open;
 
+	totals.counters[LEDGER_ACCEPTS_CUT_SHORT] += load(&block->accepting);
+
 	struct ledger_block *retired = &ledger->retired[load(&block->owner) - 1];
 	for (int i = 0; i < LEDGER_COUNTER_COUNT; i++)
 		atomic_fetch_add(&retired->counters[i], totals.counters[i]);

@@ -23,6 +23,7 @@
 #define PROTO_LEDGER_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "proto/close_reason.h"
@@ -45,7 +46,10 @@
 	X(BYTES_DROPPED, "bytes_dropped", "bytes",                                     \
 	    "bytes of reply still owed when a connection closed")                      \
 	X(ACCEPT_PAUSES, "accept_pauses", "pauses",                                    \
-	    "times that accepting stopped for want of descriptors or memory")
+	    "times that accepting stopped for want of descriptors or memory")          \
+	X(ACCEPTS_CUT_SHORT, "accepts_cut_short", "accepts",                           \
+	    "workers that died inside accept(2): each may have taken one connection "  \
+	    "that no other count holds")
 
 enum ledger_counter {
 #define X(id, name, unit, help) LEDGER_##id,
@@ -59,10 +63,10 @@ const char *ledger_counter_unit(enum ledger_counter counter);
 const char *ledger_counter_help(enum ledger_counter counter);
 
 #define LEDGER_MAGIC 0x796f6465
-#define LEDGER_LAYOUT 1
+#define LEDGER_LAYOUT 2
 #define LEDGER_SLOTS 256
 #define LEDGER_BLOCKS 768
-#define LEDGER_COUNTERS_MAX 29
+#define LEDGER_COUNTERS_MAX 28
 #define LEDGER_REASONS_MAX 32
 
 /* 512 bytes, so that no two writers meet in a cache line or in a pair of them. */
@@ -71,8 +75,9 @@ struct ledger_block {
 	_Atomic uint64_t closed[LEDGER_REASONS_MAX]; /* by enum close_reason */
 	_Atomic uint64_t
 	    open; /* the worker's own count, for limits; no part of the sums */
-	_Atomic uint64_t beats; /* added to by the worker's loop while it turns */
-	_Atomic uint64_t owner; /* slot + 1, 0: free; the master's */
+	_Atomic uint64_t accepting; /* 1 inside accept(2) and until its count */
+	_Atomic uint64_t beats;     /* added to by the worker's loop while it turns */
+	_Atomic uint64_t owner;     /* slot + 1, 0: free; the master's */
 };
 
 struct ledger {
@@ -153,6 +158,14 @@ static inline void
 ledger_set_open(struct ledger_block *block, uint64_t open)
 {
 	atomic_store_explicit(&block->open, open, memory_order_relaxed);
+}
+
+/* Around accept(2) and the count of what it took: a worker that dies in between leaves
+ * a trace. */
+static inline void
+ledger_set_accepting(struct ledger_block *block, bool is_accepting)
+{
+	atomic_store_explicit(&block->accepting, is_accepting, memory_order_release);
 }
 
 static inline void
