@@ -30,6 +30,22 @@ caller_is_through(const struct generator *generator, const struct caller *caller
 }
 
 bool
+caller_is_worn(const struct generator *generator, const struct caller *caller)
+{
+	uint64_t most = generator->plan->messages_per_connection;
+
+	return caller->expires || (most > 0 && caller->on_connection >= most);
+}
+
+bool
+caller_has_business(const struct generator *generator, const struct caller *caller)
+{
+	if (caller_is_through(generator, caller))
+		return false;
+	return !generator->is_stopped || (caller->due > 0 && !generator->is_dropping);
+}
+
+bool
 caller_schedule(
     struct generator *generator, struct caller *caller, uint64_t intended_ns)
 {
@@ -37,8 +53,10 @@ caller_schedule(
 
 	if (messages > 0 && caller->scheduled >= messages)
 		return false;
-	if (flight_push(&generator->flights, &caller->queue, intended_ns) != 0)
+	if (flight_push(&generator->flights, &caller->queue, intended_ns) != 0) {
+		generator->has_failed = true;
 		return false;
+	}
 	caller->due++;
 	caller->scheduled++;
 	if (generator->plan->load >= PLAN_INTERVAL &&
@@ -106,10 +124,8 @@ caller_advance(struct generator *generator, struct caller *caller)
 	}
 	if (caller->in_flight > 0 || caller->send.at > 0)
 		return;
-	bool worn = caller->expires ||
-	    (plan->messages_per_connection > 0 &&
-		caller->on_connection >= plan->messages_per_connection);
-	if (through || worn || generator->is_stopped)
+	if (caller_is_worn(generator, caller) ||
+	    !caller_has_business(generator, caller))
 		hangup(generator, caller);
 }
 
@@ -128,6 +144,15 @@ caller_on_event(struct generator *generator, struct caller *caller, uint32_t eve
 		hear(generator, caller,
 		    (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0);
 	caller_advance(generator, caller);
+}
+
+void
+caller_on_ready(struct generator *generator, struct caller *caller)
+{
+	/* The connection that had work left over may be gone, and the next one called.
+	 */
+	if (caller->state != CALLER_CONNECTING)
+		caller_on_event(generator, caller, EPOLLIN | EPOLLOUT | EPOLLRDHUP);
 }
 
 static void

@@ -34,13 +34,13 @@ struct caller {
 	struct cursor send;           /* the message that is, or is next, written */
 	struct verify_stream answers; /* the answer that is, or is next, read */
 	struct flight_queue queue;
-	uint64_t scheduled; /* messages ever made due */
-	uint64_t since_ns;  /* dialled, established, or shut: by state */
+	uint64_t scheduled;     /* messages ever made due */
+	uint64_t on_connection; /* messages begun on this connection */
+	uint64_t since_ns;      /* dialled, established, or shut: by state */
 	int fd;
-	uint32_t in_flight;     /* begun to be written, not answered */
-	uint32_t due;           /* their time has come, not begun */
-	uint32_t active_at;     /* place in the generator's list of open callers */
-	uint32_t on_connection; /* messages begun on this connection */
+	uint32_t in_flight;  /* begun to be written, not answered */
+	uint32_t due;        /* their time has come, not begun */
+	uint32_t active_at;  /* place in the generator's list of open callers */
 	uint32_t next_ready; /* the generator's list of callers with work left over */
 	uint8_t state;       /* enum caller_state */
 	uint8_t address;     /* of the target's addresses */
@@ -65,6 +65,9 @@ void caller_advance(struct generator *generator, struct caller *caller);
 void caller_on_event(
     struct generator *generator, struct caller *caller, uint32_t events);
 
+/* Its turn has come to go on with work left over. */
+void caller_on_ready(struct generator *generator, struct caller *caller);
+
 /* Its timer has run out. */
 void caller_on_timer(struct generator *generator, struct caller *caller);
 
@@ -73,5 +76,13 @@ void caller_set_timer(struct generator *generator, struct caller *caller);
 
 /* Nothing is left to send. */
 bool caller_is_through(const struct generator *generator, const struct caller *caller);
+
+/* This connection has had its messages or its time: the next one is wanted. */
+bool caller_is_worn(const struct generator *generator, const struct caller *caller);
+
+/* It sends, or may come to send: it is not through, and the run goes on or waits for
+ * what was due before its end. */
+bool caller_has_business(
+    const struct generator *generator, const struct caller *caller);
 
 #endif

@@ -251,6 +251,8 @@ step_start(struct conductor *conductor)
 			return;
 	if (plan->start_at_ns > start + offset)
 		start = plan->start_at_ns - offset;
+	else if (plan->start_at_ns > 0)
+		conductor->outcome.late_ns = start + offset - plan->start_at_ns;
 	conductor->board->started_at_ns = start + offset;
 	atomic_store_explicit(&conductor->board->start_ns, start, memory_order_release);
 	wake_all(conductor);
@@ -271,8 +273,7 @@ step_round(struct conductor *conductor)
 	    least <=
 		atomic_load_explicit(&conductor->board->round, memory_order_relaxed))
 		return;
-	atomic_store_explicit(
-	    &conductor->board->round, (uint32_t)least, memory_order_release);
+	atomic_store_explicit(&conductor->board->round, least, memory_order_release);
 	wake_all(conductor);
 }
 

@@ -26,6 +26,7 @@ struct conductor_args {
 struct conductor_outcome {
 	bool interrupted; /* a signal ended the run */
 	uint32_t died;    /* generator processes that did not finish */
+	uint64_t late_ns; /* the load began so long after --start-at */
 };
 
 /* Runs it to its end. 0, or -1 with errno when it could not begin. */

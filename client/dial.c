@@ -136,7 +136,7 @@ establish(struct generator *generator, struct caller *caller)
 	generator_activate(generator, caller);
 	caller_set_timer(generator, caller);
 	transcript_connected(generator, caller);
-	if (generator->is_running)
+	if (generator->is_running || generator->is_stopped)
 		caller_advance(generator, caller);
 }
 

@@ -21,6 +21,8 @@ static int
 grow(struct flights *flights)
 {
 	uint32_t room = flights->room > 0 ? flights->room * 2 : FIRST_ROOM;
+	if (room <= flights->room)
+		return -1;
 	struct flight *records =
 	    realloc(flights->records, (size_t)room * sizeof(struct flight));
 

@@ -64,10 +64,13 @@ generator_put_dial(struct generator *generator, struct caller *caller)
 	generator->connecting++;
 }
 
-static struct caller *
-next_dial(struct generator *generator)
+struct caller *
+generator_next_dial(struct generator *generator)
 {
 	struct dial_queue *queue = &generator->dials;
+
+	if (queue->count == 0)
+		return NULL;
 	uint32_t index = queue->entries[queue->head];
 
 	queue->head = (queue->head + 1) % generator->count;
@@ -88,7 +91,9 @@ run_dials(struct generator *generator)
 	for (int i = 0; i < DIALS_MAX && dial_is_due(generator); i++) {
 		if (generator->dial_pace.gap_ns > 0)
 			pace_take(&generator->dial_pace);
-		dial(generator, next_dial(generator));
+		if (generator->dial_pace.taken == generator->count)
+			rhythm_end_ramp(generator);
+		dial(generator, generator_next_dial(generator));
 	}
 }
 
@@ -102,7 +107,7 @@ run_ready(struct generator *generator)
 		struct caller *caller = &generator->callers[index];
 		index = caller->next_ready;
 		caller->is_ready = false;
-		caller_on_event(generator, caller, EPOLLIN | EPOLLOUT | EPOLLRDHUP);
+		caller_on_ready(generator, caller);
 	}
 }
 
@@ -202,6 +207,10 @@ loop(struct generator *generator)
 	struct epoll_event events[EVENTS_MAX];
 
 	while (!rhythm_is_over(generator)) {
+		if (generator->has_failed) {
+			errno = ENOMEM;
+			return -1;
+		}
 		uint64_t wake = next_wake(generator);
 		int n = wait_events(generator, wake, events);
 		if (n < 0 && errno != EINTR)
@@ -301,7 +310,8 @@ generator_run(const struct generator_args *args)
 		init_callers(&generator);
 		rhythm_begin(&generator, args->process);
 		rc = loop(&generator);
-		rhythm_finish(&generator);
+		if (rc == 0)
+			rhythm_finish(&generator);
 	}
 	release(&generator);
 	return rc;

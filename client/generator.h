@@ -55,7 +55,9 @@ struct generator {
 	uint64_t drain_ns;   /* what is unanswered then is lost */
 	uint64_t sample_ns;  /* when the cost is looked at next */
 	bool is_running;     /* between the start and the end */
-	bool is_stopped;     /* after it */
+	bool is_stopped;     /* after it: nothing more becomes due */
+	bool is_dropping;    /* what is due and not sent is not sent any more */
+	bool has_failed;     /* out of memory: it cannot go on */
 
 	struct dial_queue dials;
 	struct pace dial_pace;
@@ -135,5 +137,8 @@ void generator_put_ready(struct generator *generator, struct caller *caller);
 
 /* The caller waits for its turn to dial. */
 void generator_put_dial(struct generator *generator, struct caller *caller);
+
+/* Takes out of the queue whose turn it is to dial; NULL when nobody waits. */
+struct caller *generator_next_dial(struct generator *generator);
 
 #endif

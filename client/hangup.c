@@ -57,7 +57,7 @@ void
 hangup_next(
     struct generator *generator, struct caller *caller, bool again, uint64_t delay_ns)
 {
-	if (again && !generator->is_stopped && !caller_is_through(generator, caller)) {
+	if (again && caller_has_business(generator, caller)) {
 		caller->state = CALLER_WAITING;
 		if (delay_ns > 0)
 			wheel_set(&generator->wheel, generator_index(generator, caller),
@@ -133,7 +133,8 @@ hangup_lose(struct generator *generator, struct caller *caller, enum tally_loss 
 	lose_messages(generator, caller, loss);
 	close_socket(generator, caller);
 	rewind_streams(generator, caller);
-	if (generator->plan->load != PLAN_OPEN)
+	/* What a schedule made due stays due. */
+	if (generator->plan->load < PLAN_INTERVAL)
 		drop_due(generator, caller);
 	hangup_next(generator, caller, generator->plan->reconnect, 0);
 }

@@ -46,7 +46,8 @@ on_end(struct generator *generator, struct caller *caller)
 		return;
 	}
 	if (caller->in_flight > 0 ||
-	    !(caller_is_through(generator, caller) || generator->is_stopped)) {
+	    (caller_has_business(generator, caller) &&
+		!caller_is_worn(generator, caller))) {
 		hangup_lose(generator, caller, TALLY_LOST_CLOSED);
 		return;
 	}
@@ -77,14 +78,36 @@ may_read(const struct generator *generator)
 	return slow < GENERATOR_BUFFER ? slow : GENERATOR_BUFFER;
 }
 
+/* A read that is verified. */
+static ssize_t
+hear_once(struct generator *generator, struct caller *caller, size_t most)
+{
+	ssize_t n = recv(caller->fd, generator->received, most, 0);
+
+	generator->now_ns = generator_clock();
+	if (n <= 0)
+		return n;
+	tally_add(&generator->tally->bytes_received, (uint64_t)n);
+	transcript_received(generator, caller, generator->received, (size_t)n);
+	take(generator, caller, generator->received, (size_t)n);
+	return n;
+}
+
+void
+hear_rest(struct generator *generator, struct caller *caller)
+{
+	while (hear_once(generator, caller, GENERATOR_BUFFER) > 0)
+		;
+	hangup_lose(generator, caller, TALLY_LOST_RESET);
+}
+
 void
 hear(struct generator *generator, struct caller *caller, bool to_the_end)
 {
 	size_t most = may_read(generator);
 
 	for (int i = 0; i < READS_MAX; i++) {
-		ssize_t n = recv(caller->fd, generator->received, most, 0);
-		generator->now_ns = generator_clock();
+		ssize_t n = hear_once(generator, caller, most);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0) {
@@ -95,9 +118,6 @@ hear(struct generator *generator, struct caller *caller, bool to_the_end)
 			on_end(generator, caller);
 			return;
 		}
-		tally_add(&generator->tally->bytes_received, (uint64_t)n);
-		transcript_received(generator, caller, generator->received, (size_t)n);
-		take(generator, caller, generator->received, (size_t)n);
 		if (generator->plan->slow_read > 0 && caller->state == CALLER_OPEN) {
 			caller->is_paused = true;
 			caller_set_timer(generator, caller);

@@ -12,4 +12,8 @@
  * or lose the connection. */
 void hear(struct generator *generator, struct caller *caller, bool to_the_end);
 
+/* Sending has failed: what came before that is still read, then the connection is lost.
+ */
+void hear_rest(struct generator *generator, struct caller *caller);
+
 #endif

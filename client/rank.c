@@ -8,6 +8,7 @@
 
 #include "lib/units.h"
 
+#define OWN_RANKS "YODEL_RANKS"
 #define SECOND_NS UINT64_C(1000000000)
 
 /* Where a scheduler says it. */
@@ -15,11 +16,11 @@ static const struct {
 	const char *rank;
 	const char *ranks;
 } environments[] = {
-	{ "YODEL_RANK", "YODEL_RANKS" },
+	{ "YODEL_RANK", OWN_RANKS },
 	{ "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE" },
 	{ "PMI_RANK", "PMI_SIZE" },
 	{ "SLURM_PROCID", "SLURM_NTASKS" },
-	{ "JOB_COMPLETION_INDEX", "YODEL_RANKS" },
+	{ "JOB_COMPLETION_INDEX", OWN_RANKS },
 };
 
 static int
@@ -57,6 +58,16 @@ from_environment(
 	for (size_t i = 0; i < sizeof(environments) / sizeof(environments[0]); i++) {
 		const char *rank = getenv(environments[i].rank);
 		const char *ranks = getenv(environments[i].ranks);
+		if (rank != NULL && ranks == NULL &&
+		    strcmp(environments[i].ranks, OWN_RANKS) == 0) {
+			/* Each of them would take itself for the only one. */
+			snprintf(error, error_size,
+			    "%s=%s without " OWN_RANKS
+			    " in the environment; set it to the number of ranks (or "
+			    "give --rank)",
+			    environments[i].rank, rank);
+			return -1;
+		}
 		if (rank == NULL || ranks == NULL)
 			continue;
 		if (parse_pair(rank, rank + strlen(rank), ranks, ret_rank, ret_ranks) ==

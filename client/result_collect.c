@@ -113,7 +113,7 @@ collect_process(const struct tally *tally, struct result *ret)
 {
 	struct result_process *process = &ret->processes[ret->process_count++];
 	uint64_t started = tally_get(&tally->started_ns);
-	uint64_t finished = tally_get(&tally->finished_ns);
+	uint64_t stopped = tally_get(&tally->stopped_ns);
 
 	process->process = tally->process;
 	process->pid = (uint64_t)atomic_load(&tally->pid);
@@ -124,11 +124,11 @@ collect_process(const struct tally *tally, struct result *ret)
 	process->cpu_sys_s = (double)tally_get(&tally->cpu_system_ns) / 1e9;
 	process->loop_lag_max_ns = tally_get(&tally->loop_lag_max_ns);
 	process->died = atomic_load(&tally->phase) == TALLY_DIED;
-	if (finished == 0)
-		finished = monotonic_ns();
-	if (started != 0 && finished > started)
+	if (stopped == 0)
+		stopped = monotonic_ns();
+	if (started != 0 && stopped > started)
 		process->cpu_share = (process->cpu_user_s + process->cpu_sys_s) /
-		    ((double)(finished - started) / 1e9);
+		    ((double)(stopped - started) / 1e9);
 	ret->host.cpu_user_s += process->cpu_user_s;
 	ret->host.cpu_sys_s += process->cpu_sys_s;
 	ret->host.retransmits += tally_get(&tally->retransmits);
@@ -180,21 +180,40 @@ collect_tally(const struct tally *tally, struct result *ret)
 
 /* The measured part ends with the last message sent or answered, not with the patience
  * for those that never were. */
-static void
-collect_times(const struct plan *plan, const struct tallies *tallies,
-    const struct watch *watch, struct result *ret)
+static uint64_t
+end_of(const struct plan *plan, const struct tallies *tallies)
 {
-	uint64_t start = atomic_load(&tallies->board->start_ns), end = 0, connected = 0;
+	uint64_t last_stop = 0, last_answer = 0;
+	bool runs = false;
 
 	for (uint32_t i = 0; i < tallies->count; i++) {
 		const struct tally *tally = tallies_at(tallies, i);
 		uint64_t stopped = tally_get(&tally->stopped_ns);
 		uint64_t answered = tally_get(&tally->last_answer_ns);
 
-		if (stopped == 0 && tally_get(&tally->finished_ns) == 0)
-			stopped = monotonic_ns();
-		end = stopped > end ? stopped : end;
-		end = answered > end ? answered : end;
+		runs = runs ||
+		    (stopped == 0 && atomic_load(&tally->phase) < TALLY_FINISHED);
+		last_stop = stopped > last_stop ? stopped : last_stop;
+		last_answer = answered > last_answer ? answered : last_answer;
+	}
+	if (runs)
+		return monotonic_ns();
+	/* Without an end in time it stops when the last loss is certain. */
+	if (last_answer > last_stop || (plan->duration_ns == 0 && last_answer > 0))
+		return last_answer;
+	return last_stop;
+}
+
+static void
+collect_times(const struct plan *plan, const struct tallies *tallies,
+    const struct watch *watch, struct result *ret)
+{
+	uint64_t start = atomic_load(&tallies->board->start_ns), connected = 0;
+	uint64_t end = end_of(plan, tallies);
+
+	for (uint32_t i = 0; i < tallies->count; i++) {
+		const struct tally *tally = tallies_at(tallies, i);
+
 		if (tally_get(&tally->connected_ns) > connected)
 			connected = tally_get(&tally->connected_ns);
 	}

@@ -38,6 +38,19 @@ tell_parent(struct generator *generator)
 		return;
 }
 
+static void
+pace_dials(struct generator *generator, double rate, uint32_t process)
+{
+	generator->dial_pace = (struct pace){ .next_ns = 0 };
+	if (rate > 0)
+		pace_start(&generator->dial_pace,
+		    &(struct pace_args){
+			.start_ns = generator->now_ns,
+			.rate = rate,
+			.phase = (double)process / generator->plan->processes,
+		    });
+}
+
 void
 rhythm_begin(struct generator *generator, uint32_t process)
 {
@@ -52,15 +65,19 @@ rhythm_begin(struct generator *generator, uint32_t process)
 	generator->sample_ns = UINT64_MAX;
 	generator->drain_ns = UINT64_MAX;
 	generator->arrivals.next_ns = PACE_NEVER;
-	generator->dial_pace = (struct pace){ .next_ns = 0 };
-	if (rate > 0)
-		pace_start(&generator->dial_pace,
-		    &(struct pace_args){
-			.start_ns = generator->now_ns,
-			.rate = rate,
-			.phase = (double)process / plan->processes,
-		    });
+	pace_dials(generator, rate, process);
 	set_phase(generator, TALLY_CONNECTING);
+}
+
+void
+rhythm_end_ramp(struct generator *generator)
+{
+	const struct plan *plan = generator->plan;
+	double share = (double)generator->count / plan->rank_connections;
+
+	if (plan->ramp_ns > 0)
+		pace_dials(
+		    generator, plan->connect_rate * share, generator->tally->process);
 }
 
 static void
@@ -156,7 +173,7 @@ rhythm_arrivals(struct generator *generator)
 			return;
 		struct caller *caller = next_caller(generator);
 		pace_take(pace);
-		if (caller->active_at == GENERATOR_NONE ||
+		if (caller->state == CALLER_DONE ||
 		    !caller_schedule(generator, caller, intended))
 			continue;
 		generator->now_ns = generator_clock();
@@ -211,33 +228,71 @@ step_lockstep(struct generator *generator)
 		begin_round(generator, round);
 }
 
-/* Nothing new is begun from now on; what is idle hangs up. */
+/* Messages that came due while nobody was there to send them were due all the same. */
 static void
-stop(struct generator *generator)
+count_missed_arrivals(struct generator *generator)
+{
+	struct pace *pace = &generator->arrivals;
+
+	if (generator->plan->messages > 0)
+		return;
+	while (
+	    pace->next_ns <= generator->now_ns && pace->next_ns < generator->end_ns) {
+		if (pace->next_ns >= generator->measure_ns)
+			tally_add(&generator->tally->messages_due, 1);
+		pace_take(pace);
+	}
+}
+
+/* Whoever has nothing to do any more ends. */
+static void
+settle(struct generator *generator)
+{
+	for (uint32_t i = generator->dials.count; i > 0; i--) {
+		struct caller *caller = generator_next_dial(generator);
+		if (caller_has_business(generator, caller)) {
+			generator->connecting--;
+			generator_put_dial(generator, caller);
+		} else {
+			dial_cancel(generator, caller);
+		}
+	}
+	for (uint32_t i = 0; i < generator->count; i++) {
+		struct caller *caller = &generator->callers[i];
+		if (caller->state == CALLER_OPEN)
+			caller_advance(generator, caller);
+		else if (caller_has_business(generator, caller))
+			continue;
+		else if (caller->state == CALLER_CONNECTING)
+			dial_cancel(generator, caller);
+		else if (caller->state == CALLER_WAITING)
+			hangup_next(generator, caller, false, 0);
+	}
+}
+
+/* Nothing more becomes due. What a schedule made due before the end is still sent,
+ * late, and its answer waited for, as far as the drain goes; not so when somebody ends
+ * it. */
+static void
+stop(struct generator *generator, bool by_request)
 {
 	meter_finish(generator);
+	count_missed_arrivals(generator);
 	generator->is_running = false;
 	generator->is_stopped = true;
+	generator->is_dropping = by_request || generator->plan->load < PLAN_INTERVAL;
 	generator->arrivals.next_ns = PACE_NEVER;
 	generator->drain_ns = generator->now_ns + generator->plan->drain_ns;
 	stamp(&generator->tally->stopped_ns, generator->now_ns);
 	set_phase(generator, TALLY_DRAINING);
-	while (generator->dials.count > 0) {
-		uint32_t at = generator->dials.head;
-		uint32_t index = generator->dials.entries[at];
-		generator->dials.head = (at + 1) % generator->count;
-		generator->dials.count--;
-		dial_cancel(generator, &generator->callers[index]);
-	}
-	for (uint32_t i = 0; i < generator->count; i++) {
-		struct caller *caller = &generator->callers[i];
-		if (caller->state == CALLER_CONNECTING)
-			dial_cancel(generator, caller);
-		else if (caller->state == CALLER_WAITING)
-			hangup_next(generator, caller, false, 0);
-		else
-			caller_advance(generator, caller);
-	}
+	settle(generator);
+}
+
+static void
+drop(struct generator *generator)
+{
+	generator->is_dropping = true;
+	settle(generator);
 }
 
 /* What is unanswered at the end of the drain is lost, with its age. */
@@ -245,11 +300,13 @@ static void
 end_drain(struct generator *generator)
 {
 	generator->drain_ns = UINT64_MAX;
+	generator->is_dropping = true;
 	for (uint32_t i = 0; i < generator->count; i++) {
 		struct caller *caller = &generator->callers[i];
-		if (caller->state == CALLER_OPEN)
+		if (caller->state == CALLER_OPEN && caller->in_flight > 0)
 			hangup_lose(generator, caller, TALLY_LOST_TIMEOUT);
 	}
+	settle(generator);
 }
 
 static void
@@ -285,7 +342,9 @@ rhythm_step(struct generator *generator)
 	    generator->active_count == 0;
 	bool over = generator->now_ns >= generator->end_ns && arrived;
 	if (!generator->is_stopped && (asked > 0 || over || generator->unfinished == 0))
-		stop(generator);
+		stop(generator, asked > 0);
+	if (asked > 0 && !generator->is_dropping)
+		drop(generator);
 	if (generator->is_stopped && generator->now_ns >= generator->drain_ns)
 		end_drain(generator);
 }

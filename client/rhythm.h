@@ -19,6 +19,9 @@ struct generator;
 
 void rhythm_begin(struct generator *generator, uint32_t process);
 
+/* Every connection has been begun: what is dialled from now on, is dialled again. */
+void rhythm_end_ramp(struct generator *generator);
+
 /* Makes due what the schedule says: late ones too, with their intended time. */
 void rhythm_arrivals(struct generator *generator);
 

@@ -7,7 +7,7 @@
 
 #include "client/book.h"
 #include "client/generator.h"
-#include "client/hangup.h"
+#include "client/hear.h"
 #include "client/transcript.h"
 
 #define WRITES_MAX 16 /* in one turn, so that no socket starves the others */
@@ -46,7 +46,7 @@ may_begin(const struct generator *generator, const struct caller *caller)
 	const struct plan *plan = generator->plan;
 	uint32_t n = caller->due;
 
-	if (caller->expires || generator->is_stopped)
+	if (caller->expires || generator->is_dropping)
 		return 0;
 	if (plan->pipeline > 0 && n > plan->pipeline - caller->in_flight)
 		n = plan->pipeline - caller->in_flight;
@@ -112,7 +112,7 @@ send_bytes(struct generator *generator, struct caller *caller, const uint8_t *by
 
 	if (n < 0) {
 		if (errno != EAGAIN && errno != EINTR)
-			hangup_lose(generator, caller, TALLY_LOST_RESET);
+			hear_rest(generator, caller);
 		else if (errno == EINTR)
 			generator_put_ready(generator, caller);
 		return false;

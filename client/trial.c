@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "lib/log.h"
+#include "lib/units.h"
 
 #include "client/conductor.h"
 #include "client/expectation.h"
@@ -53,6 +54,25 @@ on_tick(void *context, uint64_t now_ns)
 	progress_show(&trial->progress, &trial->watch, now_ns);
 }
 
+/* What the result cannot tell by itself. */
+static int
+add_reasons(const struct trial *trial, struct result_trust *trust)
+{
+	const struct conductor_outcome *outcome = &trial->outcome;
+	char late[UNITS_TEXT_MAX];
+
+	if (outcome->died > 0 &&
+	    trust_add(trust, RESULT_INVALID,
+		"%u of %u generator processes did not finish", outcome->died,
+		trial->plan.processes) != 0)
+		return -1;
+	if (outcome->late_ns == 0)
+		return 0;
+	return trust_add(trust, RESULT_SUSPECT,
+	    "the load began %s after --start-at: connecting took longer",
+	    units_show_duration(outcome->late_ns, late));
+}
+
 static int
 collect(struct trial *trial, struct result *ret)
 {
@@ -60,10 +80,7 @@ collect(struct trial *trial, struct result *ret)
 	    0)
 		return say(EX_OSERR, strerror(errno));
 	ret->interrupted = trial->outcome.interrupted;
-	if (trial->outcome.died == 0 ||
-	    trust_add(&ret->trust, RESULT_INVALID,
-		"%u of %u generator processes did not finish", trial->outcome.died,
-		trial->plan.processes) == 0)
+	if (add_reasons(trial, &ret->trust) == 0)
 		return 0;
 	result_finish(ret);
 	return say(EX_OSERR, strerror(ENOMEM));

@@ -169,6 +169,16 @@ a_rank_is_read_from_the_scheduler(void **state)
 	assert_int_equal(rank_parse(NULL, &rank, &ranks, error, sizeof(error)), 0);
 	assert_int_equal(ranks, 1);
 	unsetenv("SLURM_NTASKS");
+	/* An index without its number of ranks: each would take itself for the only one.
+	 */
+	setenv("JOB_COMPLETION_INDEX", "2", 1);
+	assert_int_equal(rank_parse(NULL, &rank, &ranks, error, sizeof(error)), -1);
+	assert_non_null(strstr(error, "JOB_COMPLETION_INDEX=2 without YODEL_RANKS"));
+	setenv("YODEL_RANKS", "5", 1);
+	assert_int_equal(rank_parse(NULL, &rank, &ranks, error, sizeof(error)), 0);
+	assert_true(rank == 2 && ranks == 5);
+	unsetenv("JOB_COMPLETION_INDEX");
+	unsetenv("YODEL_RANKS");
 }
 
 static void

@@ -109,6 +109,8 @@ messages_that_were_due_and_not_sent_count_against_it(void **state)
 {
 	struct result *result = *state;
 
+	result->messages_due = 10001;
+	expect(result, RESULT_SUSPECT, "in no percentile");
 	result->messages_due = 10200;
 	expect(result, RESULT_SUSPECT, "10,200 messages were due, 10,000 were sent");
 	result->messages_due = 12000;
