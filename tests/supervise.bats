@@ -26,12 +26,6 @@ runs_file() # FILE
 	[ "$(stat -Lc %i "/proc/$YODELD_PID/exe")" = "$(stat -c %i "$1")" ]
 }
 
-stop_workers()
-{
-	# shellcheck disable=SC2046 # ids are words
-	kill -STOP $(worker_pids)
-}
-
 status_of_master() # KEY
 {
 	sed -n "s/^$1:[[:space:]]*//p" "/proc/$YODELD_PID/status"

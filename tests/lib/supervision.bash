@@ -112,6 +112,12 @@ count_workers_is() # N
 	[ "$(worker_pids | wc -l)" = "$1" ]
 }
 
+stop_workers()
+{
+	# shellcheck disable=SC2046 # ids are words
+	kill -STOP $(worker_pids)
+}
+
 settles_at() # N - workers, and nobody who leaves beside them
 {
 	wait_until count_workers_is "$1"

@@ -1,0 +1,252 @@
+#!/usr/bin/env bats
+# What the service manager hears of yodeld, to the letter, and the sockets that it passes.
+
+# shellcheck disable=SC2030,SC2031 # each test has its own PORT
+load lib/helpers
+load lib/supervision
+
+MANAGER=$BATS_TEST_DIRNAME/lib/manager.py
+
+# A service manager that listens: from here on yodeld finds it. What it hears: manager.out.
+start_manager()
+{
+	spawn manager "$MANAGER" listen "$PWD/notify"
+	wait_until test -S notify
+	export NOTIFY_SOCKET=$PWD/notify
+}
+
+heard() # REGEX of a whole datagram
+{
+	grep -qxE -- "$1" manager.out
+}
+
+times_heard() # REGEX
+{
+	grep -cxE -- "$1" manager.out || :
+}
+
+# activated_yodeld SOCKETS ARG... - with so many passed sockets on PORT
+activated_yodeld()
+{
+	PORT=${PORT:-$(free_port)}
+	local sockets=$1
+	shift
+	YODELD_RUN="$MANAGER activate $PORT $sockets --" start_yodeld \
+		--listen "127.0.0.1:$PORT" --set admin.socket= "$@"
+}
+
+answers_all() # N
+{
+	[ "$("$CALLER" burst "127.0.0.1:$PORT" "$1")" = \
+		"answered $1, refused 0, reset 0, closed 0, silent 0" ]
+}
+
+@test "READY comes once, when all workers serve, with the status in numbers" {
+	start_manager
+	write_config '"workers": 3'
+	start_yodeld -c yodeld.json
+	wait_until heard 'READY=1\|STATUS=generation 1: 3 of 3 workers serve 0 connections, 0 messages so far'
+	[ "$(times_heard 'READY=1.*')" = 1 ]
+}
+
+@test "the status says how many connections and messages there are" {
+	start_manager
+	write_config '"workers": 2'
+	start_yodeld -c yodeld.json
+	spawn held "$CALLER" hold "127.0.0.1:$PORT" 7
+	wait_until grep -q 'holding 7' held.out
+	kill -USR1 "$(<held.pid)"
+	wait_until heard 'STATUS=generation 1: 2 of 2 workers serve 7 connections, 7 messages so far'
+}
+
+# Microseconds of CLOCK_MONOTONIC, as the kernel gives them.
+monotonic_us()
+{
+	python3 -c 'import time; print(time.monotonic_ns() // 1000)'
+}
+
+@test "a reload is RELOADING with the time of it, then READY; a failed one, too" {
+	start_manager
+	write_config '"workers": 2'
+	start_yodeld -c yodeld.json
+	local before after told
+	for keys in '"workers": 2' '"colour": 1'; do
+		write_config "$keys"
+		before=$(monotonic_us)
+		change HUP ': reload(: generation [0-9]+ serves| failed,)'
+		after=$(monotonic_us)
+		wait_until grep -q RELOADING manager.out
+		told=$(sed -nE 's/^RELOADING=1\|MONOTONIC_USEC=([0-9]+)\|STATUS=.*/\1/p' manager.out)
+		[ "$(wc -w <<<"$told")" = 1 ]
+		[ "$told" -ge "$before" ] && [ "$told" -le "$after" ]
+		ready_follows()
+		{
+			sed -n '/^RELOADING/,$p' manager.out | grep -q '^READY=1|STATUS=generation '
+		}
+		wait_until ready_follows
+		settles_at 2
+		: >manager.out
+	done
+}
+
+@test "an upgrade is RELOADING, then READY, under the same process id" {
+	start_manager
+	write_config '"workers": 2'
+	start_yodeld -c yodeld.json
+	: >manager.out
+	change USR2 ': upgrade: generation 2 serves'
+	wait_until heard 'READY=1\|STATUS=generation 2: 2 of 2 workers serve .*'
+	heard 'RELOADING=1\|MONOTONIC_USEC=[0-9]+\|STATUS=generation 1: .*'
+	run ! grep -q MAINPID manager.out
+}
+
+@test "STOPPING comes before the connections are drained" {
+	start_manager
+	write_config '"workers": 1, "timeouts": { "drain": "2s", "drain_quiet": "1h" }'
+	start_yodeld -c yodeld.json
+	spawn held "$CALLER" hold "127.0.0.1:$PORT" 1
+	wait_until grep -q 'holding 1' held.out
+	kill -TERM "$YODELD_PID"
+	wait_until heard 'STOPPING=1\|STATUS=generation 1: .*'
+	run ! has_ended "$YODELD_PID"
+	wait_until has_ended "$YODELD_PID"
+}
+
+@test "a slot that backs off is in the status" {
+	start_manager
+	write_config '"workers": 2'
+	start_yodeld -c yodeld.json
+	local keep
+	keep=$(worker_pids | head -n 1)
+	kill_newcomers 5 "$keep"
+	wait_until heard 'STATUS=generation 1: 1 of 2 workers serve [0-9]+ connections, [0-9]+ messages so far; 1 backing off'
+	wait_until heard 'STATUS=generation 1: 2 of 2 workers serve [0-9]+ connections, [0-9]+ messages so far'
+}
+
+@test "WATCHDOG comes while the loops of all workers turn, and only then" {
+	start_manager
+	export WATCHDOG_USEC=3000000
+	write_config '"workers": 2, "timeouts": { "hung": "0s" }'
+	start_yodeld -c yodeld.json
+	wait_until heard WATCHDOG=1
+	local victim count
+	victim=$(worker_pids | tail -n 1)
+	kill -STOP "$victim"
+	is_silent() # over 2 s, in which one was due
+	{
+		count=$(times_heard WATCHDOG=1)
+		sleep 2
+		[ "$(times_heard WATCHDOG=1)" = "$count" ]
+	}
+	wait_until is_silent
+	is_silent
+	kill -CONT "$victim"
+	has_come_again()
+	{
+		[ "$(times_heard WATCHDOG=1)" -gt "$count" ]
+	}
+	wait_until has_come_again
+	unset WATCHDOG_USEC
+}
+
+@test "the sockets are stored by name, and forgotten when their listener is removed" {
+	start_manager
+	export FDSTORE=64
+	PORT=$(free_port) OTHER=$(free_port)
+	printf '{ "workers": 3, "listeners": [ { "address": "127.0.0.1:%s" }, { "address": "127.0.0.1:%s" } ] }' \
+		"$PORT" "$OTHER" >yodeld.json
+	start_yodeld -c yodeld.json --set admin.socket=
+	wait_until heard "FDSTORE=1\|FDNAME=yodeld-127.0.0.1_$PORT \+3"
+	wait_until heard "FDSTORE=1\|FDNAME=yodeld-127.0.0.1_$OTHER \+3"
+	printf '{ "workers": 3, "listeners": [ { "address": "127.0.0.1:%s" } ] }' "$PORT" >yodeld.json
+	reload
+	wait_until heard "FDSTOREREMOVE=1\|FDNAME=yodeld-127.0.0.1_$OTHER"
+	run ! heard "FDSTOREREMOVE=1\|FDNAME=yodeld-127.0.0.1_$PORT"
+	unset FDSTORE
+}
+
+@test "a killed yodeld that finds its stored sockets again has lost nobody in their queues" {
+	PORT=$(free_port)
+	"$MANAGER" activate "$PORT" 2 -- "$(command -v sleep)" 60 3>&- &
+	local holder=$!
+	echo $holder >>spawned
+	wait_until queue_holds 0
+	spawn waiting "$CALLER" burst --patience 60 "127.0.0.1:$PORT" 100
+	wait_until queue_holds 100
+	cat >pass.py <<-'PASS'
+		import os, sys, ctypes
+		libc = ctypes.CDLL(None)
+		pidfd = os.pidfd_open(int(sys.argv[1]))
+		for i in range(2):
+		    fd = libc.syscall(438, pidfd, 3 + i, 0)  # pidfd_getfd(2)
+		    os.dup2(fd, 100 + i)
+		for i in range(2):
+		    os.dup2(100 + i, 3 + i, inheritable=True)
+		os.environ.update(LISTEN_FDS="2", LISTEN_PID=str(os.getpid()))
+		os.execv(sys.argv[2], sys.argv[2:])
+	PASS
+	YODELD_RUN="python3 pass.py $holder" start_yodeld --workers 2 \
+		--listen "127.0.0.1:$PORT" --set admin.socket=
+	all_were_answered waiting 100
+	# Killed with a hundred more in the queues, and started anew.
+	stop_workers
+	queue_up more 100
+	# shellcheck disable=SC2046 # ids are words
+	kill -KILL "$YODELD_PID" $(worker_pids)
+	YODELD_RUN="python3 pass.py $holder" start_yodeld --workers 3 \
+		--listen "127.0.0.1:$PORT" --set admin.socket=
+	all_were_answered more 100
+}
+
+@test "one passed socket is served by all workers" {
+	activated_yodeld 1 --workers 3
+	answers_all 200
+	[ "$(ss -Hltn "sport = :$PORT" | wc -l)" = 1 ]
+}
+
+@test "as many passed sockets as workers: each is served" {
+	activated_yodeld 3 --workers 3
+	answers_all 200
+	[ "$(ss -Hltn "sport = :$PORT" | wc -l)" = 3 ]
+}
+
+@test "more passed sockets than workers: each is served" {
+	activated_yodeld 5 --workers 2
+	answers_all 400
+	[ "$(ss -Hltn "sport = :$PORT" | wc -l)" = 5 ]
+}
+
+@test "passed sockets are made non-blocking" {
+	activated_yodeld 2 --workers 2
+	local fd
+	for fd in 3 4; do
+		[ $((0$(sed -n 's/^flags:[[:space:]]*//p' "/proc/$YODELD_PID/fdinfo/$fd") & 04000)) != 0 ]
+	done
+}
+
+@test "with fewer passed sockets than workers, a shrink loses nobody" {
+	activated_yodeld 1 --workers 4 --set timeouts.drain=5s
+	start_load churn -c 8 --messages-per-connection 3 "127.0.0.1:$PORT"
+	start_load lasting -c 50 -p 4 "127.0.0.1:$PORT"
+	change TTOU 'scale: 3 workers serve'
+	change TTOU 'scale: 2 workers serve'
+	change TTIN 'scale: 3 workers serve'
+	change TTOU 'scale: 2 workers serve'
+	settles_at 2
+	end_load churn lasting
+	never_reconnected lasting.json
+}
+
+@test "no slot of a passed socket can be retired, also after an upgrade" {
+	start_manager
+	export FDSTORE=64
+	activated_yodeld 3 --workers 3
+	change TTOU 'scale refused: 2 workers; from 3 to [0-9]+ were wanted'
+	change USR2 ': upgrade: generation 2 serves'
+	settles_at 3
+	change TTOU 'scale refused: 2 workers; from 3 to [0-9]+ were wanted'
+	answers_all 200
+	# They are the service manager's own: it need not keep them for us.
+	run ! grep -q 'FDSTORE=1' manager.out
+	unset FDSTORE
+}
