@@ -44,7 +44,8 @@ raise_descriptor_limit(void)
 		    (unsigned long long)limit.rlim_cur);
 }
 
-/* What root may and the master needs: ports below 1024, workers that become another
+/* What root may and the master needs: ports below 1024, filters that keep new connections
+ * from a queue that is being emptied (newer kernels), workers that become another
  * user and are signalled, and the folders of others for log, control socket and
  * configuration. */
 static int
@@ -53,7 +54,8 @@ limit_privileges(void)
 	const uint64_t needed = CAPABILITY(CAP_NET_BIND_SERVICE) |
 	    CAPABILITY(CAP_SETUID) | CAPABILITY(CAP_SETGID) | CAPABILITY(CAP_SETPCAP) |
 	    CAPABILITY(CAP_KILL) | CAPABILITY(CAP_DAC_OVERRIDE) |
-	    CAPABILITY(CAP_CHOWN) | CAPABILITY(CAP_FOWNER);
+	    CAPABILITY(CAP_CHOWN) | CAPABILITY(CAP_FOWNER) |
+	    CAPABILITY(CAP_NET_ADMIN);
 	if (capabilities_bound(needed) == 0 && capabilities_keep(needed) == 0)
 		return 0;
 	log_error("cannot give up what root may");
@@ -233,6 +235,7 @@ program_path(void)
 int
 master_run(const struct config_sources *sources, int verbose, char **argv)
 {
+	log_set_name("yodeld", "");
 	struct master *master = calloc(1, sizeof(*master));
 	if (master == NULL)
 		fatal(EX_OSERR, "cannot start");
@@ -248,7 +251,6 @@ master_run(const struct config_sources *sources, int verbose, char **argv)
 		finish(master);
 		return EX_CONFIG;
 	}
-	log_set_name("yodeld", "");
 	int status = EX_OSERR;
 	if (start(master, is_heir) == 0) {
 		event_base_dispatch(master->base);
