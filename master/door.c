@@ -24,6 +24,7 @@
 const char *const door_kind_names[] = { "socket", "address" };
 
 struct door {
+	struct door *next; /* in doors */
 	enum door_kind kind;
 	char *name;
 	door_server serve;
@@ -37,6 +38,9 @@ struct door {
 	struct event sweep_timer;
 	struct file_id file; /* of the socket file, as we made it */
 };
+
+/* All that are bound: evhttp keeps a listener's argument for itself. */
+static struct door *doors;
 
 /* --- coming in ----------------------------------------------------------------------
  */
@@ -112,8 +116,10 @@ on_sweep(evutil_socket_t fd, short what, void *argument)
 static void
 on_accept_error(struct evconnlistener *listener, void *argument)
 {
-	(void)listener;
-	struct door *door = argument;
+	(void)argument;
+	struct door *door = doors;
+	while (evhttp_bound_socket_get_listener(door->bound) != listener)
+		door = door->next;
 	if (!door->is_paused)
 		log_warn("admin: cannot accept on %s", door->name);
 	pause_door(door);
@@ -153,6 +159,8 @@ start_http(struct door *door, struct event_base *base, int fd)
 		evconnlistener_free(listener);
 		return -1;
 	}
+	door->next = doors;
+	doors = door;
 	evconnlistener_set_error_cb(listener, on_accept_error);
 	return 0;
 }
@@ -205,6 +213,10 @@ door_close(struct door *door)
 {
 	if (door->bound == NULL)
 		return;
+	struct door **at = &doors;
+	while (*at != door)
+		at = &(*at)->next;
+	*at = door->next;
 	evhttp_del_accept_socket(door->http, door->bound);
 	door->bound = NULL;
 	if (door->kind == DOOR_SOCKET)
