@@ -74,11 +74,15 @@ create(struct master *master, uint32_t slot, int channel_fd, struct ledger_block
 	process->channel_fd = channel_fd;
 	process->block = block;
 	process->started_ns = process->beat_ns = master_now_ns();
-	process->next = master->processes;
-	master->processes = process;
 	event_assign(&process->channel_event, master->base, channel_fd,
 	    EV_READ | EV_PERSIST, on_channel, process);
-	event_add(&process->channel_event, NULL);
+	if (event_add(&process->channel_event, NULL) < 0) {
+		free(process);
+		errno = ENOMEM;
+		return NULL;
+	}
+	process->next = master->processes;
+	master->processes = process;
 	return process;
 }
 

@@ -90,6 +90,7 @@ int
 signals_start(struct master *master)
 {
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a log that may grow no further */
 	for (size_t i = 0; i < ROWS; i++) {
 		evsignal_assign(&master->signals[i], master->base, rows[i].number,
 		    on_signal, master);

@@ -87,7 +87,8 @@ back_off(struct slot *slot)
 		    slot_number(slot));
 	struct timeval delay = { .tv_sec = (time_t)(ms / 1000),
 		.tv_usec = (suseconds_t)(ms % 1000 * 1000) };
-	event_add(&slot->retry_timer, &delay);
+	if (event_add(&slot->retry_timer, &delay) < 0)
+		event_active(&slot->retry_timer, EV_TIMEOUT, 0);
 	slot_steer(slot->master);
 	notify_status(slot->master);
 }

@@ -36,6 +36,7 @@ admit(struct listener *listener, int fd, const struct address *peer)
 {
 	struct worker *worker = listener->worker;
 	listener->heard = true;
+	ledger_count(worker->block, LEDGER_CONNECTIONS_ACCEPTED, 1);
 	enum close_reason reason = admission_judge(listener, fd, peer);
 	if (reason == CLOSE_REASON_COUNT)
 		connection_open(listener, fd, peer);
@@ -93,7 +94,8 @@ pause_accepting(struct worker *worker)
 	event_add(&worker->accept_resume, &pause_time);
 }
 
-static void
+/* True when the next in the queue may do better. */
+static bool
 on_accept_failed(struct listener *listener)
 {
 	int error = errno;
@@ -103,32 +105,27 @@ on_accept_failed(struct listener *listener)
 		refuse_with_spare(listener);
 		errno = error;
 		pause_accepting(listener->worker);
-		break;
+		return false;
 	case ENOMEM:
 	case ENOBUFS:
 		pause_accepting(listener->worker);
-		break;
-	default: /* nobody there any more, or an error of that connection alone */
-		break;
+		return false;
+	case EAGAIN:
+		return false;
+	default: /* an error of that connection alone (accept(2)) */
+		return true;
 	}
 }
 
-/* False when there was nobody. */
+/* False when there was nobody, or nobody can be accepted now. */
 static bool
 accept_one(struct listener *listener)
 {
 	struct address peer = { .length = sizeof(peer.storage) };
-	struct ledger_block *block = listener->worker->block;
-	ledger_set_accepting(block, true);
 	int fd = accept4(listener->fd, (struct sockaddr *)&peer.storage, &peer.length,
 	    SOCK_NONBLOCK | SOCK_CLOEXEC);
-	if (fd >= 0)
-		ledger_count(block, LEDGER_CONNECTIONS_ACCEPTED, 1);
-	ledger_set_accepting(block, false);
-	if (fd < 0) {
-		on_accept_failed(listener);
-		return false;
-	}
+	if (fd < 0)
+		return on_accept_failed(listener);
 	admit(listener, fd, &peer);
 	return true;
 }
@@ -148,13 +145,17 @@ on_resume(evutil_socket_t fd, short what, void *argument)
 	(void)fd;
 	(void)what;
 	struct worker *worker = argument;
+	bool all_watched = true;
 	worker->accept_paused = false;
 	if (worker->spare_fd < 0)
 		take_spare(worker);
 	for (size_t i = 0; i < worker->listener_count; i++) {
-		if (worker->listeners[i].fd >= 0)
-			event_add(&worker->listeners[i].event, NULL);
+		struct listener *listener = &worker->listeners[i];
+		if (listener->fd >= 0 && event_add(&listener->event, NULL) < 0)
+			all_watched = false;
 	}
+	if (!all_watched)
+		event_add(&worker->accept_resume, &pause_time);
 }
 
 static void
@@ -221,8 +222,11 @@ acceptor_start(struct worker *worker, const struct worker_socket *sockets, size_
 	evtimer_assign(&worker->emptying_timer, worker->base, on_emptying, worker);
 	take_spare(worker);
 	worker->listeners = calloc(count, sizeof(*worker->listeners));
-	if (worker->listeners == NULL)
+	/* The loop has room for timers from now on: later none can fail. */
+	if (worker->listeners == NULL ||
+	    event_add(&worker->accept_resume, &pause_time) < 0)
 		return -1;
+	event_del(&worker->accept_resume);
 	worker->listener_count = count;
 	for (size_t i = 0; i < count; i++) {
 		struct listener *listener = &worker->listeners[i];

@@ -349,6 +349,8 @@ giver_start(struct worker *worker, int fd, uint32_t id, uint64_t what)
 		worker->awaits_taker = false;
 	event_assign(
 	    &giver->event, worker->base, fd, EV_READ | EV_PERSIST, on_packet, giver);
-	event_add(&giver->event, NULL);
-	say_hello(giver);
+	if (event_add(&giver->event, NULL) == 0)
+		say_hello(giver);
+	else
+		end(giver);
 }

@@ -251,7 +251,8 @@ taker_start(struct worker *worker, int fd, uint32_t id)
 	taker->id = id;
 	event_assign(
 	    &taker->event, worker->base, fd, EV_READ | EV_PERSIST, on_packet, taker);
-	event_add(&taker->event, NULL);
+	if (event_add(&taker->event, NULL) < 0)
+		finish(taker);
 }
 
 void
