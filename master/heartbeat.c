@@ -16,7 +16,7 @@
  * is told to dump core, then killed, and replaced like any that dies. Returns whether
  * the loop has turned lately. */
 static bool
-watch_process(struct process *process, uint64_t now_ns)
+watch_process(struct process *process, uint64_t now_ns, uint64_t watchdog_ns)
 {
 	uint64_t limit_ns = process->master->config.timeouts.hung_ns;
 	uint64_t beats =
@@ -26,14 +26,15 @@ watch_process(struct process *process, uint64_t now_ns)
 		process->beat_ns = now_ns;
 		return true;
 	}
-	if (limit_ns == 0 || now_ns - process->beat_ns < limit_ns)
-		return true;
+	uint64_t silent_ns = now_ns - process->beat_ns;
+	if (limit_ns == 0 || silent_ns < limit_ns)
+		return watchdog_ns == 0 || silent_ns < watchdog_ns;
 	if (process->abort_ns == 0) {
 		log_errorx(
 		    "worker %u (process %d) is hung: no turn of its loop for %llu "
 		    "ms; aborting it",
 		    process->slot, (int)process->pid,
-		    (unsigned long long)((now_ns - process->beat_ns) / NS_PER_MS));
+		    (unsigned long long)(silent_ns / NS_PER_MS));
 		process->abort_ns = now_ns;
 		kill(process->pid, SIGABRT);
 	} else if (now_ns - process->abort_ns >= STOP_GRACE_NS) {
@@ -69,13 +70,14 @@ on_turn(evutil_socket_t fd, short what, void *argument)
 	bool is_overdue =
 	    master->stop_deadline_ns != 0 && now_ns >= master->stop_deadline_ns;
 	bool all_beat = true;
+	uint64_t watchdog_ns = notify_watchdog_ns();
 	forgive_absence(master, now_ns);
 	for (struct process *p = master->processes; p != NULL; p = p->next) {
 		if (p->is_gone)
 			continue;
 		if (is_overdue)
 			kill(p->pid, SIGKILL);
-		else if (!watch_process(p, now_ns))
+		else if (!watch_process(p, now_ns, watchdog_ns))
 			all_beat = false;
 	}
 	log_tell_left_out();

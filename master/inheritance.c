@@ -64,7 +64,8 @@ keep_all_open(const struct master *master, bool over_exec)
 static void
 write_endpoint(FILE *out, const struct endpoint *endpoint)
 {
-	fprintf(out, "endpoint %d %d %u %s\n", endpoint->listener, endpoint->is_passed,
+	fprintf(out, "endpoint %d %d %u %d %u %s\n", endpoint->listener,
+	    endpoint->is_passed, endpoint->passed, endpoint->is_stored,
 	    address_port(&endpoint->address), endpoint->name);
 	for (uint32_t i = 0; i < endpoint->group_count; i++) {
 		uint32_t slot = endpoint->group[i];
@@ -194,11 +195,12 @@ read_config(struct master *master, int fd)
 static int
 read_endpoint(struct master *master, const char *line)
 {
-	int listener, is_passed, at = 0;
-	unsigned port;
+	int listener, is_passed, is_stored, at = 0;
+	unsigned passed, port;
 	char error[CONFIG_ERROR_MAX];
 	struct address address;
-	if (sscanf(line, "%d %d %u %n", &listener, &is_passed, &port, &at) < 3 ||
+	if (sscanf(line, "%d %d %u %d %u %n", &listener, &is_passed, &passed,
+		&is_stored, &port, &at) < 5 ||
 	    at == 0 || address_parse(line + at, &address, error, sizeof(error)) < 0)
 		return -1;
 	struct endpoint *endpoint = endpoint_create(line + at, &address);
@@ -207,6 +209,8 @@ read_endpoint(struct master *master, const char *line)
 	address_set_port(&endpoint->address, (uint16_t)port);
 	endpoint->listener = listener;
 	endpoint->is_passed = is_passed != 0;
+	endpoint->is_stored = is_stored != 0;
+	endpoint->passed = passed;
 	/* Steered or not, the next look decides it anew. */
 	endpoint->is_steered = true;
 	struct endpoint **end = &master->endpoints;

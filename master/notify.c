@@ -73,15 +73,21 @@ notify_status(struct master *master)
 	send_state(master, "");
 }
 
+uint64_t
+notify_watchdog_ns(void)
+{
+	uint64_t watchdog_us = 0;
+	return sd_watchdog_enabled(0, &watchdog_us) > 0 ? watchdog_us * 1000 : 0;
+}
+
 void
 notify_turn(struct master *master, uint64_t now_ns, bool all_beat)
 {
-	uint64_t watchdog_us = 0;
-	bool has_watchdog = sd_watchdog_enabled(0, &watchdog_us) > 0;
+	uint64_t watchdog_ns = notify_watchdog_ns();
 	/* Twice in its time, as sd_watchdog_enabled(3) recommends; this look comes
 	 * often. */
-	if (has_watchdog && all_beat &&
-	    now_ns - master->watchdog_ns >= watchdog_us * 1000 / 2) {
+	if (watchdog_ns != 0 && all_beat &&
+	    now_ns - master->watchdog_ns >= watchdog_ns / 2) {
 		master->watchdog_ns = now_ns;
 		sd_notify(0, "WATCHDOG=1");
 	}

@@ -16,6 +16,9 @@ void notify_reloading(struct master *master);
 void notify_stopping(struct master *master);
 /* The status line, when something that it says has changed. */
 void notify_status(struct master *master);
+/* How long a worker's loop may stand still while the service manager is told that all
+ * is well: the time of its watchdog; 0: there is none. */
+uint64_t notify_watchdog_ns(void);
 /* From the regular look: the watchdog when it is due, and the status now and then. */
 void notify_turn(struct master *master, uint64_t now_ns, bool all_beat);
 

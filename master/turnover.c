@@ -200,6 +200,8 @@ begin(struct master *master, bool is_upgrade)
 {
 	struct turnover *turnover = &master->turnover;
 	char error[CONFIG_ERROR_MAX];
+	/* Also when it fails at once: the manager has asked, and waits for both. */
+	notify_reloading(master);
 	if (config_load(&master->sources, &turnover->config, error) < 0) {
 		fail_to_begin(master, is_upgrade, error);
 		return -1;
@@ -217,7 +219,6 @@ begin(struct master *master, bool is_upgrade)
 	turnover->generation = ++master->generation;
 	turnover->slot_count = turnover->config.workers;
 	turnover->started_ns = master_now_ns();
-	notify_reloading(master);
 	for (uint32_t i = 0; i < turnover->slot_count; i++) {
 		if (start_successor(master, i) < 0) {
 			turnover_abort(master, "no process can be forked");

@@ -36,7 +36,6 @@ admit(struct listener *listener, int fd, const struct address *peer)
 {
 	struct worker *worker = listener->worker;
 	listener->heard = true;
-	ledger_count(worker->block, LEDGER_CONNECTIONS_ACCEPTED, 1);
 	enum close_reason reason = admission_judge(listener, fd, peer);
 	if (reason == CLOSE_REASON_COUNT)
 		connection_open(listener, fd, peer);
@@ -122,8 +121,13 @@ static bool
 accept_one(struct listener *listener)
 {
 	struct address peer = { .length = sizeof(peer.storage) };
+	struct ledger_block *block = listener->worker->block;
+	ledger_set_accepting(block, true);
 	int fd = accept4(listener->fd, (struct sockaddr *)&peer.storage, &peer.length,
 	    SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd >= 0)
+		ledger_count(block, LEDGER_CONNECTIONS_ACCEPTED, 1);
+	ledger_set_accepting(block, false);
 	if (fd < 0)
 		return on_accept_failed(listener);
 	admit(listener, fd, &peer);

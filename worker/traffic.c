@@ -141,6 +141,17 @@ on_peer_closed(struct connection *connection)
 		connection_finish(connection, CLOSE_PEER_CLOSED);
 }
 
+/* What is stuck grows to limits.max_pending, and not by a whole read beyond it. */
+static size_t
+bytes_to_read(const struct connection *connection)
+{
+	if (connection->output == NULL)
+		return WORKER_INPUT_BYTES;
+	uint64_t room = connection->listener->worker->config->limits.max_pending + 1 -
+	    connection_stuck_bytes(connection);
+	return room < WORKER_INPUT_BYTES ? (size_t)room : WORKER_INPUT_BYTES;
+}
+
 /* Reads what is there, in bounds. A read that does not fill the buffer has emptied the
  * socket (epoll(7)), unless the peer's end waits behind. Its half-close is told
  * (is_closed); of its reset libevent tells no more than that there is something to
@@ -150,7 +161,8 @@ on_readable(struct connection *connection, int fd, bool is_closed)
 {
 	struct worker *worker = connection->listener->worker;
 	for (int i = 0; i < READS_PER_WAKEUP; i++) {
-		ssize_t n = recv(fd, worker->input, WORKER_INPUT_BYTES, 0);
+		size_t wanted = bytes_to_read(connection);
+		ssize_t n = recv(fd, worker->input, wanted, 0);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0) {
@@ -167,8 +179,7 @@ on_readable(struct connection *connection, int fd, bool is_closed)
 		bool is_sent;
 		if (!respond_fresh(connection, worker->input, (size_t)n, &is_sent))
 			return;
-		bool may_have_more =
-		    (n == WORKER_INPUT_BYTES || is_closed || !is_sent) &&
+		bool may_have_more = ((size_t)n == wanted || is_closed || !is_sent) &&
 		    connection->phase == CONNECTION_SERVING &&
 		    !connection->reading_paused;
 		if (!may_have_more)
