@@ -91,10 +91,16 @@ $(BENCHES): $B/bench/%: tests/bench/%.c
 	@mkdir -p $(@D)
 	$(call say,LINK)$(CC) $(CPPFLAGS) $(all_cflags) $(LDFLAGS) -o $@ $<
 
+# Preloaded into yodeld by tests/faults.bats; never built with a sanitizer itself.
+$B/faults.so: tests/lib/faults.c
+	@mkdir -p $(@D)
+	$(call say,LINK)$(CC) -std=gnu11 -D_GNU_SOURCE $(WARNINGS) -O1 -g -fPIC -shared \
+		$(if $(SANITIZE),-DWITHOUT_MALLOC) -o $@ $< -ldl
+
 export B CC SANITIZE
 export HEADER_FLAGS := -std=gnu11 $(WARNINGS) $(CPPFLAGS)
 .PHONY: check
-check: all $(UNIT_TESTS) $(HELPERS) $(REPLAYS) ## run all tests and checks (KINDS="unit bats corpus static")
+check: all $(UNIT_TESTS) $(HELPERS) $(REPLAYS) $B/faults.so ## run all tests and checks (KINDS="unit bats corpus static")
 	@tests/run-checks $(KINDS)
 
 .PHONY: unit

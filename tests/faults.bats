@@ -1,0 +1,216 @@
+#!/usr/bin/env bats
+# Bad luck: calls that fail, each in its turn (lib/faults.c), a log that cannot be written,
+# signals and clocks. Nothing crashes, nothing leaks, the ledger balances.
+
+load lib/helpers
+
+CTL=$BUILD/yodelctl
+FAULTS_SO=$BUILD/faults.so
+
+# start_unlucky FAULTS WHERE [ARG...]
+start_unlucky()
+{
+	local faults=$1 where=$2
+	shift 2
+	printf '#!/bin/sh\nexec env LD_PRELOAD="%s" FAULTS="%s" FAULTS_IN=%s ASAN_OPTIONS="%s" "$@"\n' \
+		"$FAULTS_SO" "$faults" "$where" "verify_asan_link_order=0:$ASAN_OPTIONS" >unlucky
+	chmod +x unlucky
+	YODELD_RUN=./unlucky start_yodeld -w 1 --listen 127.0.0.1:0=upper \
+		--set 'listeners[0].framing=line' --set admin.socket="$PWD/control.sock" "$@"
+}
+
+totals() # EXPRESSION over t, the totals
+{
+	"$CTL" -s control.sock --json stats | python3 -c '
+import json, sys
+t = json.load(sys.stdin)["totals"]
+sys.exit(not eval(sys.argv[1]))' "$1"
+}
+
+# Connections that come and go, beside some that hardly read; some may be lost, no answer
+# may be wrong.
+load_it()
+{
+	local status=0
+	spawn attack "$BATS_TEST_DIRNAME/lib/attacker.py" sip 20 "$PORT"
+	"$YODEL" -c 40 -d 1s --messages-per-connection 40 --timeout 3s -w 1 --size 1:5000 -p 8 \
+		--framing line --expect upper -q --json load.json "127.0.0.1:$PORT" || status=$?
+	kill -TERM "$(<attack.pid)"
+	[ $status -le 1 ]
+	python3 -c '
+import json
+m = json.load(open("load.json"))["messages"]
+assert m["wrong"] == 0 and m["verified"] > 100, m
+assert m["sent"] == m["verified"] + sum(m["lost"].values()) + m["in_flight"], m
+print("#", m["verified"], "verified,", sum(m["lost"].values()), "lost")' >&3
+}
+
+said_at_the_end() # PROCESS
+{
+	grep "^faults: $1:" "$YODELD_LOG" | tail -n 1
+}
+
+blocks_of() # PROCESS
+{
+	said_at_the_end "$1" | sed -E 's/.* (-?[0-9]+) blocks$/\1/'
+}
+
+# One run that is loaded, with what it must keep; how it ended is in the log.
+run_loaded() # FAULTS WHERE
+{
+	local worker descriptors
+	start_unlucky "$1" "$2"
+	worker=$(worker_pids)
+	descriptors=$(open_descriptors "$worker")
+	load_it
+	wait_until totals 't["connections_open"] == 0'
+	totals 't["connections_accepted"] == sum(t["connections_closed"].values())'
+	[ "$(worker_pids)" = "$worker" ]
+	all_closed()
+	{
+		[ "$(open_descriptors "$worker")" = "$descriptors" ]
+	}
+	wait_until all_closed
+	stop_yodeld TERM
+	echo "# $1: $(said_at_the_end parent)" >&3
+}
+
+had_faults() # CALL
+{
+	said_at_the_end parent | grep -qE " [1-9][0-9]* $1,"
+}
+
+@test "whichever call fails at the start, it serves, or ends with its status and a word" {
+	local calls=(mmap fork memfd_create epoll_ctl malloc:2)
+	! has_sanitizer || unset 'calls[4]'
+	export ASAN_OPTIONS=verify_asan_link_order=0:$ASAN_OPTIONS
+	"$BATS_TEST_DIRNAME/lib/fault_sweep.py" "$YODELD" "$FAULTS_SO" "${calls[@]}" >&3
+}
+
+@test "calls that fail again and again in a worker cost connections, and nothing else" {
+	local fault blocks
+	run_loaded "" serving
+	blocks=$(blocks_of child)
+	for fault in recv/101 send/103 accept4/7 epoll_ctl/11 malloc/3; do
+		! { has_sanitizer && [ "${fault%/*}" = malloc ]; } || continue
+		run_loaded $fault serving
+		had_faults "${fault%/*}"
+		[ "$(blocks_of child)" -le "$blocks" ]
+	done
+}
+
+@test "reloads among failing calls: each succeeds or is given up, and all goes on" {
+	local where number
+	start_unlucky "malloc/29 epoll_ctl/13 memfd_create/2 recv/997" serving
+	spawn load "$YODEL" -c 50 -d 3s --framing line --size 1:5000 -p 8 --expect upper \
+		--timeout 3s -w 1 --json load.json -q "127.0.0.1:$PORT"
+	concluded() # NUMBER
+	{
+		[ "$(grep -cE 'reload: generation|reload (failed|refused)' "$YODELD_LOG")" -ge "$1" ]
+	}
+	for number in 1 2 3 4; do
+		kill -HUP "$YODELD_PID"
+		wait_until concluded $number
+	done
+	wait "$(<load.pid)" || [ $? = 1 ]
+	wait_until totals 't["connections_open"] == 0'
+	totals 't["connections_accepted"] == sum(t["connections_closed"].values())'
+	totals 't["connections_closed"]["worker_lost"] == 0'
+	stop_yodeld TERM
+	python3 -c '
+import json
+m = json.load(open("load.json"))["messages"]
+assert m["wrong"] == 0 and m["verified"] > 100, m'
+	echo "# $(said_at_the_end parent)" >&3
+}
+
+@test "calls that fail in the master, with workers that die: it keeps the service up" {
+	export FAULTS_ONCE=$PWD/now
+	start_unlucky "fork=1 epoll_ctl=1 malloc=20" parent
+	touch now
+	kill -KILL "$(worker_pids)"
+	failed_twice()
+	{
+		[ "$(grep -c 'cannot fork worker 0' "$YODELD_LOG")" -ge 2 ]
+	}
+	wait_until failed_twice
+	serves()
+	{
+		run "$CALLER" ask "127.0.0.1:$PORT" 'hello\n'
+		[ "$output" = "'HELLO\\n'" ]
+	}
+	wait_until serves
+	rm now
+	totals 't["connections_accepted"] == t["connections_open"] + sum(t["connections_closed"].values())'
+	stop_yodeld TERM
+	had_faults fork
+	had_faults epoll_ctl
+}
+
+@test "a log that can grow no further stops nothing" {
+	start_yodeld -w 1 --listen 127.0.0.1:0=upper --set log.level=debug \
+		--set "log.file=$PWD/full.log" --set log.console_level=info
+	local pid
+	for pid in "$YODELD_PID" $(worker_pids); do
+		prlimit --pid "$pid" --fsize="$(($(stat -c %s full.log) + 100))"
+	done
+	"$YODEL" -c 20 -n 20 --expect upper -q "127.0.0.1:$PORT"
+	kill -USR1 "$YODELD_PID"
+	"$YODEL" -c 20 -n 20 --expect upper -q "127.0.0.1:$PORT"
+	stop_yodeld TERM
+	[ "$(stat -c %s full.log)" -lt 2000 ]
+}
+
+@test "a log whose reader is gone stops nothing: SIGPIPE ends nobody" {
+	mkfifo pipe
+	spawn reader head -n 2 pipe
+	printf '#!/bin/sh\nexec "$@" 2>pipe\n' >into_pipe
+	chmod +x into_pipe
+	spawn yodeld ./into_pipe "$YODELD" -w 1 --listen 127.0.0.1:0=upper \
+		--set log.level=debug --set admin.socket=
+	wait_until has_ended "$(<reader.pid)"
+	local address
+	address=$(sed -nE 's/.*listening on ([^ ]*) \(.*/\1/p' reader.out)
+	"$YODEL" -c 20 -n 20 --expect upper -q "$address"
+	"$CALLER" reset "$address"
+	"$YODEL" -c 20 -n 20 --expect upper -q "$address"
+	kill -TERM "$(<yodeld.pid)"
+	wait "$(<yodeld.pid)"
+}
+
+@test "workers that are stopped and continued all the time lose nothing" {
+	start_yodeld -w 2 --listen 127.0.0.1:0=upper
+	local workers
+	workers=$(worker_pids)
+	cat >storm.sh <<-'END'
+		while :; do
+			kill -STOP "$@"
+			kill -CONT "$@"
+			sleep 0.001
+		done
+	END
+	# shellcheck disable=SC2086 # ids are words
+	spawn storm bash storm.sh $workers
+	"$YODEL" -c 50 -d 1s --expect upper -q "127.0.0.1:$PORT"
+	kill "$(<storm.pid)"
+	[ "$(worker_pids)" = "$workers" ]
+}
+
+@test "a time of day that jumps by an hour, fore and back, moves no timeout" {
+	# Lines of JSON ask for the time of day; the first lines are read here, as text.
+	printf '{ "log": { "format": "text", "level": "debug" } }' >conf.json
+	start_unlucky clock_gettime/2 everywhere --set timeouts.idle=1s -c conf.json
+	sed -i s/text/json/ conf.json
+	kill -HUP "$YODELD_PID"
+	wait_until grep -q 'generation 2 serves' "$YODELD_LOG"
+	spawn quiet "$CALLER" hold "127.0.0.1:$PORT" 3
+	"$YODEL" -c 10 -d 500ms --interval 50ms --framing line --expect upper -q "127.0.0.1:$PORT"
+	run ! grep -q 'closed: idle' "$YODELD_LOG"
+	three_idle()
+	{
+		[ "$(grep -c 'closed: idle' "$YODELD_LOG")" = 3 ]
+	}
+	wait_until -t 5 three_idle
+	stop_yodeld TERM
+	had_faults clock_gettime
+}
