@@ -151,9 +151,19 @@ DATADIR ?= $(PREFIX)/share
 DOCDIR ?= $(DATADIR)/doc/yodel
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
+FIREWALLDDIR ?= $(PREFIX)/lib/firewalld/services
 at_home = sed -e 's|/usr/sbin/|$(SBINDIR)/|' -e 's|/usr/bin/|$(BINDIR)/|' \
 	-e 's|/etc/yodel/|$(SYSCONFDIR)/|' $(1) >$(DESTDIR)$(2)/$(notdir $(1)) && \
 	chmod 644 $(DESTDIR)$(2)/$(notdir $(1))
+# Completions are made of what the programs' --help says.
+completions = for program in $(1); do \
+	for way in bash:bash-completion/completions/ zsh:zsh/site-functions/_ \
+			fish:fish/vendor_completions.d/; do \
+		place=$(DESTDIR)$(DATADIR)/$${way\#\#*:}$$program; shell=$${way%%:*}; \
+		[ $$shell != fish ] || place=$$place.fish; \
+		mkdir -p $${place%/*} && \
+		packaging/completions/generate $$shell $B/$$program >$$place || exit; \
+	done; done
 # Manual pages: their section is where they end. $(1): pages
 install_pages = for page in $(1); do \
 	install -D -m 644 -t $(DESTDIR)$(DATADIR)/man/man$${page\#\#*.} $$page || exit; done
@@ -175,16 +185,20 @@ install-server: all
 	$(call at_home,packaging/systemd/yodeld.service,$(UNITDIR))
 	$(call at_home,packaging/systemd/yodeld.socket,$(UNITDIR))
 	install -D -m 644 -t $(DESTDIR)$(SYSUSERSDIR) packaging/sysusers.d/yodel.conf
+	install -D -m 644 -t $(DESTDIR)$(FIREWALLDDIR) packaging/firewall/firewalld/yodeld.xml
 	install -D -m 644 -t $(DESTDIR)$(DOCDIR)/examples conf/examples/*.json \
-		packaging/systemd/*.conf
+		packaging/systemd/*.conf packaging/sysctl.d/*.conf packaging/apparmor/* \
+		packaging/container/Containerfile packaging/kubernetes/*.yaml
 	install -D -m 644 -t $(DESTDIR)$(DOCDIR)/examples/prometheus \
 		packaging/prometheus/*.yml packaging/prometheus/*.json
 	@$(call install_pages,$(SERVER_PAGES))
+	@$(call completions,yodeld yodelctl)
 
 install-client: all
 	install -D -m 755 -t $(DESTDIR)$(BINDIR) $B/yodel
 	install -D -m 644 -t $(DESTDIR)$(DATADIR)/yodel client/result.schema.json
 	@$(call install_pages,$(CLIENT_PAGES))
+	@$(call completions,yodel)
 
 .PHONY: dist
 dist: ## build/yodel-VERSION.tar.gz of what is committed

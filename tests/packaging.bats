@@ -1,0 +1,158 @@
+#!/usr/bin/env bats
+# What is shipped beside the programs, looked at by the tools that will read it. That the
+# packages hold what they promise is shown by packaging/acceptance.
+
+load lib/helpers
+TOP=$BATS_TEST_DIRNAME/..
+PACKAGING=$TOP/packaging
+
+needs()
+{
+	command -v "$1" >/dev/null || skip "no $1 here"
+}
+
+long_options() # PROGRAM
+{
+	"$BUILD/$1" --help | grep -oE '^ +(-.,)? *--[a-z-]+' | grep -oE -- '--[a-z-]+'
+}
+
+@test "the unit's sandbox comes to at most 1.2" {
+	needs systemd-analyze
+	systemd-analyze security --offline=true --threshold=12 "$PACKAGING/systemd/yodeld.service"
+}
+
+@test "a drop-in changes what the unit has, and nothing else" {
+	needs systemd-analyze
+	mkdir -p units/yodeld.service.d
+	cp "$PACKAGING"/systemd/yodeld.{service,socket} units
+	cp "$PACKAGING"/systemd/*.conf units/yodeld.service.d
+	# The programs are not installed here.
+	sed -i "s|/usr/[a-z]*/yodel|$BUILD/yodel|" units/yodeld.service
+	run systemd-analyze verify --man=no "$PWD"/units/yodeld.{service,socket}
+	[ "$status" = 0 ]
+	run ! grep yodeld <<<"$output"
+}
+
+@test "an installation holds the programs, the unit that starts them, and the rest" {
+	make -s -C "$TOP" install B="${BUILD#"$(cd "$TOP" && pwd)"/}" DESTDIR="$PWD/root" \
+		PREFIX=/usr >install.log 2>&1 || { cat install.log; false; }
+	[ -x root/usr/sbin/yodeld ] && [ -x root/usr/bin/yodelctl ] && [ -x root/usr/bin/yodel ]
+	grep -q '^ExecStart=/usr/sbin/yodeld ' root/usr/lib/systemd/system/yodeld.service
+	[ -e root/usr/share/man/man8/yodeld.8 ] && [ -e root/usr/share/man/man1/yodel.1 ]
+	[ -e root/usr/share/man/man5/yodeld.json.5 ] && [ -e root/usr/share/man/man1/yodelctl.1 ]
+	cmp root/etc/yodel/yodeld.json "$TOP/conf/yodeld.json"
+	[ "$(readlink root/etc/yodel/yodeld.schema.json)" = /usr/share/yodel/yodeld.schema.json ]
+	[ -e root/usr/share/doc/yodel/examples/echo.json ]
+
+	echo '{}' >root/etc/yodel/yodeld.json
+	make -s -C "$TOP" install B="${BUILD#"$(cd "$TOP" && pwd)"/}" DESTDIR="$PWD/root" \
+		PREFIX=/usr >install.log 2>&1
+	[ "$(cat root/etc/yodel/yodeld.json)" = '{}' ]
+}
+
+@test "the man page of yodel has every option, and mandoc finds no fault in it" {
+	needs mandoc
+	# A page that is named need not be installed here.
+	mandoc -T lint -W warning "$TOP/client/yodel.1"
+	mandoc -T ascii "$TOP/client/yodel.1" | col -b >page
+	for option in $(long_options yodel); do
+		grep -qE -- "$option( |,|$)" page || { echo "$option is not in the page"; false; }
+	done
+}
+
+complete_in_bash() # PROGRAM WORD...: the words that are offered for the last one
+{
+	bash -c '
+		source "$1"
+		name=$2
+		shift
+		COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+		compopt() { :; }
+		"_$name"
+		printf "%s\n" "${COMPREPLY[@]}"' bash "$1.bash" "$@"
+}
+
+@test "bash completes every option, the values of some, and commands" {
+	for program in yodel yodeld yodelctl; do
+		"$PACKAGING/completions/generate" bash "$BUILD/$program" >$program.bash
+		complete_in_bash $program --help >/dev/null
+		complete_in_bash $program -- | sort >offered
+		long_options $program | grep -v usage | sort >there
+		diff <(grep -v usage offered) there
+	done
+	[ "$(complete_in_bash yodel --framing = l | paste -s -d ' ')" = "line length32" ]
+	[ "$(complete_in_bash yodel merge --str)" = --strict ]
+	[ "$(complete_in_bash yodelctl rel)" = reload ]
+	[ "$(complete_in_bash yodelctl log w)" = warn ]
+}
+
+@test "zsh and fish read their completions" {
+	needs zsh
+	needs fish
+	for program in yodel yodeld yodelctl; do
+		for shell in zsh fish; do
+			"$PACKAGING/completions/generate" $shell "$BUILD/$program" >$program.$shell
+			$shell -n $program.$shell
+			for option in $(long_options $program); do
+				grep -qE -- "(--|-l )${option#--}\b" $program.$shell
+			done
+		done
+	done
+	fish -c "source yodelctl.fish; complete -C 'yodelctl re'" | grep '^reload'
+	fish -c "source yodel.fish; complete -C 'yodel --framing l'" | grep length32
+}
+
+@test "the AppArmor profile compiles" {
+	needs apparmor_parser
+	apparmor_parser --skip-kernel-load --skip-cache "$PACKAGING/apparmor/usr.sbin.yodeld"
+}
+
+@test "firewall, container and cluster files are well formed and agree on the port" {
+	python3 - "$PACKAGING" <<-'PYTHON'
+		import configparser, sys, xml.dom.minidom, yaml
+		top = sys.argv[1]
+		port = xml.dom.minidom.parse(top + "/firewall/firewalld/yodeld.xml").getElementsByTagName("port")[0]
+		assert (port.getAttribute("port"), port.getAttribute("protocol")) == ("10000", "tcp")
+		ufw = configparser.ConfigParser()
+		ufw.read(top + "/firewall/ufw/yodel-server")
+		assert ufw["yodeld"]["ports"] == "10000/tcp" and ufw["yodeld"]["title"]
+		pods = {}
+		for name in "yodeld", "yodel":
+		    for item in yaml.safe_load_all(open(f"{top}/kubernetes/{name}.yaml")):
+		        pods[item["kind"]] = item["spec"]
+		server = pods["Deployment"]["template"]["spec"]
+		job = pods["Job"]["template"]["spec"]
+		for spec in server, job:
+		    assert spec["securityContext"]["runAsNonRoot"]
+		ports = {p["name"]: p["containerPort"] for p in server["containers"][0]["ports"]}
+		assert ports["message"] == pods["Service"]["ports"][0]["port"] == 10000
+		env = {e["name"]: e["value"] for e in job["containers"][0]["env"]}
+		assert int(env["YODEL_RANKS"]) == pods["Job"]["completions"] == pods["Job"]["parallelism"]
+		container = open(top + "/container/Containerfile").read()
+		assert "USER 10000" in container and "HEALTHCHECK" in container
+	PYTHON
+}
+
+@test "what the container and the pods run is a command line that the programs take" {
+	"$YODELD" --check --listen '*:10000=upper' --set 'admin.address=*:9100'
+	run "$YODEL" -q --json - -c 40 -R 200 -d 100ms --warmup 50ms --connect-timeout 1s 127.0.0.1:1
+	[ "$status" = 1 ]
+}
+
+@test "every setting of the sysctl example is one that Linux has" {
+	grep -oE '^[a-z0-9._-]+' "$PACKAGING"/sysctl.d/*.conf | while read -r key; do
+		[ -e "/proc/sys/${key//.//}" ] || { echo "$key"; false; }
+	done
+}
+
+@test "the packages build with what make deps installs" {
+	local packages
+	packages=$(sed -n "/^apt_build='/,/'\$/p" "$TOP/tests/install-deps" | tr -d "'\n")
+	for package in ${packages#*=}; do
+		case $package in
+		gcc | make | libc6-dev) ;; # of every build
+		*) grep -qE "^ $package," "$PACKAGING/debian/control" ||
+			{ echo "$package is not in debian/control"; false; } ;;
+		esac
+	done
+}
