@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
-# soak.bats - the short form of tests/soak; `make soak` is the long one.
+# soak.bats - the short form of tests/soak; make soak is the long one.
+# run-checks: alone
 
 load lib/helpers
 
