@@ -1,4 +1,6 @@
 #!/usr/bin/env bats
+# run-checks: alone
+#
 # What an operator can tune for speed: congestion control, balance, spinning.
 
 load lib/helpers

@@ -48,7 +48,6 @@ class Server:
         self.options = options
         self.accepted = 0
         self.swapping = []  # (protocol, answer) of the first of two
-        self.started = time.monotonic()
 
     def answer_to(self, data):
         if self.options.reply == "upper":
@@ -57,10 +56,13 @@ class Server:
         return data + self.options.suffix.encode()
 
     async def stall(self):
-        """Blocks the whole loop on purpose, at the start of every period."""
+        """Blocks the whole loop on purpose, at the end of every period."""
+        due = time.monotonic()
         while True:
-            await asyncio.sleep(self.options.period - self.options.time)
-            time.sleep(self.options.time)
+            due += self.options.period
+            await asyncio.sleep(due - self.options.time - time.monotonic())
+            # until it is due, not for a time: what began late is no longer for it
+            time.sleep(max(0, due - time.monotonic()))
 
 
 class Connection(asyncio.Protocol):
