@@ -44,9 +44,9 @@ raise_descriptor_limit(void)
 		    (unsigned long long)limit.rlim_cur);
 }
 
-/* What root may and the master needs: ports below 1024, filters that keep new connections
- * from a queue that is being emptied (newer kernels), workers that become another
- * user and are signalled, and the folders of others for log, control socket and
+/* What root may and the master needs: ports below 1024, filters that keep new
+ * connections from a queue that is being emptied (newer kernels), workers that become
+ * another user and are signalled, and the folders of others for log, control socket and
  * configuration. */
 static int
 limit_privileges(void)
@@ -54,8 +54,7 @@ limit_privileges(void)
 	const uint64_t needed = CAPABILITY(CAP_NET_BIND_SERVICE) |
 	    CAPABILITY(CAP_SETUID) | CAPABILITY(CAP_SETGID) | CAPABILITY(CAP_SETPCAP) |
 	    CAPABILITY(CAP_KILL) | CAPABILITY(CAP_DAC_OVERRIDE) |
-	    CAPABILITY(CAP_CHOWN) | CAPABILITY(CAP_FOWNER) |
-	    CAPABILITY(CAP_NET_ADMIN);
+	    CAPABILITY(CAP_CHOWN) | CAPABILITY(CAP_FOWNER) | CAPABILITY(CAP_NET_ADMIN);
 	if (capabilities_bound(needed) == 0 && capabilities_keep(needed) == 0)
 		return 0;
 	log_error("cannot give up what root may");
