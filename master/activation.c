@@ -11,6 +11,9 @@
 
 #include "lib/log.h"
 
+#define NAME_START "yodeld-"
+#define NAME_BYTES 128
+
 static int
 make_nonblocking(int fd)
 {
@@ -28,15 +31,21 @@ find_listener(const struct config *config, const struct address *address)
 	return -1;
 }
 
-/* An endpoint of the listener with room in a slot; a new one when all are full. */
+/* An endpoint of the listener with room in a slot, the wanted one if it can be; a new
+ * one when all are full. */
 static struct endpoint *
-endpoint_with_room(struct master *master, int listener, uint32_t *ret_slot)
+endpoint_with_room(struct master *master, int listener, bool is_passed, uint32_t *slot)
 {
 	const struct listener_config *config = &master->config.listeners[listener];
+	uint32_t wanted = *slot;
 	for (struct endpoint *e = master->endpoints; e != NULL; e = e->next) {
-		if (e->listener != listener || e->group_count >= master->slot_count)
+		if (e->listener != listener || e->is_passed != is_passed ||
+		    e->group_count >= master->slot_count)
 			continue;
-		*ret_slot = e->group_count;
+		if (wanted < master->slot_count && e->fds[wanted] < 0)
+			return e;
+		for (*slot = 0; e->fds[*slot] >= 0;)
+			++*slot;
 		return e;
 	}
 	struct endpoint *endpoint =
@@ -44,15 +53,30 @@ endpoint_with_room(struct master *master, int listener, uint32_t *ret_slot)
 	if (endpoint == NULL)
 		return NULL;
 	endpoint->listener = listener;
-	endpoint->is_passed = endpoint->is_stored = true;
+	endpoint->is_passed = is_passed;
+	endpoint->is_order_unknown = true;
 	endpoint->next = master->endpoints;
 	master->endpoints = endpoint;
-	*ret_slot = 0;
+	if (wanted >= master->slot_count)
+		*slot = 0;
 	return endpoint;
 }
 
+/* A socket that we had stored ourselves carries the slot in its name; one that a unit
+ * passes is its own. */
+static bool
+is_ours(const char *name, uint32_t *ret_slot)
+{
+	const char *dot = strrchr(name, '.');
+	*ret_slot = 0;
+	if (strncmp(name, NAME_START, strlen(NAME_START)) != 0 || dot == NULL)
+		return false;
+	*ret_slot = (uint32_t)strtoul(dot + 1, NULL, 10);
+	return true;
+}
+
 static int
-take_one(struct master *master, int fd)
+take_one(struct master *master, int fd, const char *name)
 {
 	struct address address = { .length = sizeof(address.storage) };
 	char text[ADDRESS_TEXT_MAX];
@@ -70,33 +94,34 @@ take_one(struct master *master, int fd)
 		return 0;
 	}
 	uint32_t slot;
-	struct endpoint *endpoint = endpoint_with_room(master, listener, &slot);
+	bool is_passed = !is_ours(name, &slot);
+	struct endpoint *endpoint =
+	    endpoint_with_room(master, listener, is_passed, &slot);
 	if (endpoint == NULL || make_nonblocking(fd) < 0) {
 		log_error(
 		    "cannot take the passed socket %s", address_format(&address, text));
 		return -1;
 	}
 	endpoint_put(endpoint, slot, fd);
-	endpoint->passed = endpoint->group_count;
+	endpoint->is_stored[slot] = true;
+	endpoint->passed += is_passed;
 	return 0;
 }
 
-/* Slots without a socket of their own share those of the others. */
+/* Slots without a socket get one: of their own, or shared with others. */
 static int
 share_out(struct master *master)
 {
+	char error[CONFIG_ERROR_MAX];
 	for (struct endpoint *e = master->endpoints; e != NULL; e = e->next) {
-		uint32_t passed = e->group_count;
-		for (uint32_t i = passed; i < master->slot_count; i++) {
-			int fd = fcntl(e->fds[i % passed], F_DUPFD_CLOEXEC, 0);
-			if (fd < 0) {
-				log_error("cannot share the passed socket %s", e->name);
-				return -1;
-			}
-			endpoint_put(e, i, fd);
+		const struct listener_config *config =
+		    &master->config.listeners[e->listener];
+		if (endpoint_grow(e, config, master->slot_count, error) < 0) {
+			log_errorx("%s", error);
+			return -1;
 		}
 		endpoint_welcome(e);
-		endpoint_adjust(e, &master->config.listeners[e->listener]);
+		endpoint_adjust(e, config);
 	}
 	return 0;
 }
@@ -104,24 +129,27 @@ share_out(struct master *master)
 int
 activation_take(struct master *master)
 {
-	int count = sd_listen_fds(1);
+	char **names = NULL;
+	int rc = 0, count = sd_listen_fds_with_names(1, &names);
 	if (count < 0) {
 		errno = -count;
 		log_error("the passed sockets cannot be read");
 		return -1;
 	}
 	for (int i = 0; i < count; i++) {
-		if (take_one(master, SD_LISTEN_FDS_START + i) < 0)
-			return -1;
+		if (rc == 0)
+			rc = take_one(master, SD_LISTEN_FDS_START + i, names[i]);
+		free(names[i]);
 	}
-	return count > 0 ? share_out(master) : 0;
+	free(names);
+	return rc == 0 && count > 0 ? share_out(master) : rc;
 }
 
 /* FDNAME= allows no colon. */
 static void
-format_name(const struct endpoint *endpoint, char *text, size_t size)
+format_name(const struct endpoint *endpoint, uint32_t slot, char *text, size_t size)
 {
-	snprintf(text, size, "yodeld-%s", endpoint->name);
+	snprintf(text, size, NAME_START "%s.%u", endpoint->name, slot);
 	for (char *c = text; *c != '\0'; c++) {
 		if (*c == ':')
 			*c = '_';
@@ -137,27 +165,32 @@ activation_store(struct master *master)
 	if (getenv("NOTIFY_SOCKET") == NULL || (limit != NULL && atoi(limit) == 0))
 		return;
 	for (struct endpoint *e = master->endpoints; e != NULL; e = e->next) {
-		if (e->is_stored || e->listener < 0)
-			continue;
-		char name[96], state[128];
-		int fds[LEDGER_SLOTS];
-		unsigned count = 0;
-		for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
-			if (e->fds[i] >= 0)
-				fds[count++] = e->fds[i];
+		for (uint32_t i = 0; e->listener >= 0 && i < master->slot_count; i++) {
+			char name[NAME_BYTES], state[NAME_BYTES + 32];
+			if (e->fds[i] < 0 || e->is_stored[i])
+				continue;
+			format_name(e, i, name, sizeof(name));
+			snprintf(state, sizeof(state), "FDSTORE=1\nFDNAME=%s", name);
+			e->is_stored[i] =
+			    sd_pid_notify_with_fds(0, 0, state, &e->fds[i], 1) > 0;
 		}
-		format_name(e, name, sizeof(name));
-		snprintf(state, sizeof(state), "FDSTORE=1\nFDNAME=%s", name);
-		e->is_stored = sd_pid_notify_with_fds(0, 0, state, fds, count) > 0;
 	}
 }
 
 void
-activation_forget(const struct endpoint *endpoint)
+activation_forget_slot(struct endpoint *endpoint, uint32_t slot)
 {
-	if (!endpoint->is_stored || endpoint->is_passed)
+	if (!endpoint->is_stored[slot] || endpoint->is_passed)
 		return;
-	char name[96];
-	format_name(endpoint, name, sizeof(name));
+	char name[NAME_BYTES];
+	format_name(endpoint, slot, name, sizeof(name));
 	sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", name);
+	endpoint->is_stored[slot] = false;
+}
+
+void
+activation_forget(struct endpoint *endpoint)
+{
+	for (uint32_t i = 0; i < LEDGER_SLOTS; i++)
+		activation_forget_slot(endpoint, i);
 }

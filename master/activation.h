@@ -3,9 +3,10 @@
  * those of a .socket unit, and those that yodeld gave it to keep over a restart or a
  * crash (FDSTORE), with everybody who waits in their queues.
  *
- * Every passed socket is served. Where there are more of them for an address than
- * workers, some workers serve several; where there are fewer, several workers share
- * one.
+ * Every socket is served. What it kept for us is ours again, each in its slot, and can
+ * be retired like any other; what a unit passes stays the unit's. Where there are more
+ * of them for an address than workers, some workers serve several; where there are
+ * fewer, several workers share one.
  */
 #ifndef MASTER_ACTIVATION_H
 #define MASTER_ACTIVATION_H
@@ -18,7 +19,9 @@ int activation_take(struct master *master) __attribute__((warn_unused_result));
 
 /* Gives the service manager every socket that it does not keep yet. */
 void activation_store(struct master *master);
-/* It forgets the sockets of an endpoint. */
-void activation_forget(const struct endpoint *endpoint);
+/* It forgets them, or one: as soon as they are to be emptied, for as long as it keeps
+ * one open the kernel lets callers wait there. */
+void activation_forget(struct endpoint *endpoint);
+void activation_forget_slot(struct endpoint *endpoint, uint32_t slot);
 
 #endif

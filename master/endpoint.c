@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,6 +94,25 @@ open_slot(struct endpoint *endpoint, const struct listener_config *config,
 	return -1;
 }
 
+/* The service manager's sockets may not be in a group that one more could join: a slot
+ * beyond them shares one. */
+static int
+share_slot(struct endpoint *endpoint, uint32_t slot, char *error)
+{
+	int fd = fcntl(endpoint->fds[slot % endpoint->passed], F_DUPFD_CLOEXEC, 0);
+	if (fd < 0) {
+		int saved = errno;
+		snprintf(error, CONFIG_ERROR_MAX,
+		    "cannot share the passed socket %s: %s", endpoint->name,
+		    strerror(saved));
+		errno = saved;
+		return -1;
+	}
+	endpoint_put(endpoint, slot, fd);
+	endpoint->is_stored[slot] = true;
+	return 0;
+}
+
 struct endpoint *
 endpoint_create(const char *name, const struct address *address)
 {
@@ -140,7 +160,11 @@ endpoint_grow(struct endpoint *endpoint, const struct listener_config *config,
     uint32_t slots, char *error)
 {
 	for (uint32_t i = 0; i < slots; i++) {
-		if (endpoint->fds[i] < 0 && open_slot(endpoint, config, i, error) < 0)
+		if (endpoint->fds[i] >= 0)
+			continue;
+		int rc = endpoint->is_passed ? share_slot(endpoint, i, error)
+					     : open_slot(endpoint, config, i, error);
+		if (rc < 0)
 			return -1;
 	}
 	return 0;
@@ -185,6 +209,7 @@ endpoint_close_slot(struct endpoint *endpoint, uint32_t slot)
 		return;
 	close(endpoint->fds[slot]);
 	endpoint->fds[slot] = -1;
+	endpoint->is_stored[slot] = false;
 	/* As reuseport_detach_sock() does: the last one moves into the gap. */
 	for (uint32_t i = 0; i < endpoint->group_count; i++) {
 		if (endpoint->group[i] == slot) {
@@ -213,6 +238,22 @@ endpoint_turn_away(const struct endpoint *endpoint)
 			log_debug(
 			    "%s: new connections are not turned away", endpoint->name);
 	}
+}
+
+void
+endpoint_turn_away_slot(const struct endpoint *endpoint, uint32_t slot)
+{
+	bool is_shared = endpoint->is_passed && slot >= endpoint->passed;
+	if (endpoint->fds[slot] >= 0 && !is_shared &&
+	    listening_turn_away(endpoint->fds[slot]) < 0)
+		log_debug("%s: new connections are not turned away", endpoint->name);
+}
+
+void
+endpoint_welcome_slot(const struct endpoint *endpoint, uint32_t slot)
+{
+	if (endpoint->fds[slot] >= 0)
+		listening_welcome(endpoint->fds[slot]);
 }
 
 void

@@ -29,8 +29,9 @@ struct endpoint {
 	bool is_new;         /* bound for the configuration to come */
 	bool is_passed;      /* made by the service manager (activation.c) */
 	uint32_t passed;     /* so many sockets it passed: each must be served */
-	bool is_stored;      /* the service manager keeps it over a restart */
-	int fds[LEDGER_SLOTS]; /* by slot; -1: none */
+	bool is_order_unknown; /* of its group: the sockets were made elsewhere */
+	bool is_stored[LEDGER_SLOTS]; /* the service manager keeps it over a restart */
+	int fds[LEDGER_SLOTS];        /* by slot; -1: none */
 	/* The group as the kernel has it: slots by index (group.c). */
 	uint16_t group[LEDGER_SLOTS];
 	uint32_t group_count;
@@ -63,7 +64,10 @@ void endpoint_destroy(struct endpoint *endpoint);
  * under way end as usual. For before its queues are emptied. endpoint_welcome undoes
  * it. */
 void endpoint_turn_away(const struct endpoint *endpoint);
+/* The same for one slot's alone; nothing where others share it. */
+void endpoint_turn_away_slot(const struct endpoint *endpoint, uint32_t slot);
 void endpoint_welcome(const struct endpoint *endpoint);
+void endpoint_welcome_slot(const struct endpoint *endpoint, uint32_t slot);
 
 uint32_t endpoint_sockets(const struct endpoint *endpoint);
 

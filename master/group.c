@@ -82,7 +82,7 @@ group_steer(struct endpoint *endpoint, const bool *takes_new, bool by_cpu)
 {
 	static const bool all[LEDGER_SLOTS] = { [0 ... LEDGER_SLOTS - 1] = true };
 	uint32_t indexes[LEDGER_SLOTS];
-	if (endpoint->group_count == 0)
+	if (endpoint->group_count == 0 || endpoint->is_order_unknown)
 		return;
 	uint32_t count = list_takers(endpoint, takes_new, indexes);
 	if (count == 0)

@@ -20,6 +20,8 @@
 
 #include "master/endpoint.h"
 
+/* Where the order of the group is not known nothing is steered: a slot that is to get
+ * no new connections then turns them away (endpoint.h), and they come back. */
 /* New connections go to the slots with takes_new[slot] alone, or to all when that is
  * every one of them (or none): by CPU, or by hash. */
 void group_steer(struct endpoint *endpoint, const bool *takes_new, bool by_cpu);

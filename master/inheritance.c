@@ -65,11 +65,12 @@ static void
 write_endpoint(FILE *out, const struct endpoint *endpoint)
 {
 	fprintf(out, "endpoint %d %d %u %d %u %s\n", endpoint->listener,
-	    endpoint->is_passed, endpoint->passed, endpoint->is_stored,
+	    endpoint->is_passed, endpoint->passed, endpoint->is_order_unknown,
 	    address_port(&endpoint->address), endpoint->name);
 	for (uint32_t i = 0; i < endpoint->group_count; i++) {
 		uint32_t slot = endpoint->group[i];
-		fprintf(out, "socket %u %d\n", slot, endpoint->fds[slot]);
+		fprintf(out, "socket %u %d %d\n", slot, endpoint->fds[slot],
+		    endpoint->is_stored[slot]);
 	}
 }
 
@@ -195,12 +196,12 @@ read_config(struct master *master, int fd)
 static int
 read_endpoint(struct master *master, const char *line)
 {
-	int listener, is_passed, is_stored, at = 0;
+	int listener, is_passed, is_order_unknown, at = 0;
 	unsigned passed, port;
 	char error[CONFIG_ERROR_MAX];
 	struct address address;
 	if (sscanf(line, "%d %d %u %d %u %n", &listener, &is_passed, &passed,
-		&is_stored, &port, &at) < 5 ||
+		&is_order_unknown, &port, &at) < 5 ||
 	    at == 0 || address_parse(line + at, &address, error, sizeof(error)) < 0)
 		return -1;
 	struct endpoint *endpoint = endpoint_create(line + at, &address);
@@ -209,7 +210,7 @@ read_endpoint(struct master *master, const char *line)
 	address_set_port(&endpoint->address, (uint16_t)port);
 	endpoint->listener = listener;
 	endpoint->is_passed = is_passed != 0;
-	endpoint->is_stored = is_stored != 0;
+	endpoint->is_order_unknown = is_order_unknown != 0;
 	endpoint->passed = passed;
 	/* Steered or not, the next look decides it anew. */
 	endpoint->is_steered = true;
@@ -224,14 +225,15 @@ static int
 read_socket(struct master *master, const char *line)
 {
 	unsigned slot;
-	int fd;
+	int fd, is_stored;
 	struct endpoint *endpoint = master->endpoints;
-	if (sscanf(line, "%u %d", &slot, &fd) != 2 || endpoint == NULL ||
+	if (sscanf(line, "%u %d %d", &slot, &fd, &is_stored) != 3 || endpoint == NULL ||
 	    slot >= LEDGER_SLOTS)
 		return -1;
 	while (endpoint->next != NULL)
 		endpoint = endpoint->next;
 	endpoint_put(endpoint, slot, fd);
+	endpoint->is_stored[slot] = is_stored != 0;
 	return 0;
 }
 

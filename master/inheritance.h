@@ -14,8 +14,8 @@
  *   outcome NUMBER GOOD TEXT                of the last change
  *   door KIND FD NAME                       for operators (door.h)
  *   waiter FD                               who hears how the upgrade ends
- *   endpoint LISTENER IS-PASSED PASSED IS-STORED PORT NAME
- *   socket SLOT FD                          of the endpoint above, in the group's order
+ *   endpoint LISTENER IS-PASSED PASSED ORDER-UNKNOWN PORT NAME
+ *   socket SLOT FD STORED            of the endpoint above, in the group's order
  *   slot NUMBER FAILURES RESTARTS
  *   process PID SLOT GENERATION CHANNEL BLOCK READY LEAVING RETIRED MOVED_IN MOVED_OUT
  */

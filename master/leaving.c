@@ -58,7 +58,7 @@ empty_for_good(const struct process *process)
 	     e = e->next) {
 		if (e->listener >= 0)
 			process_tell(process, CHANNEL_EMPTY, (uint32_t)e->listener,
-			    e->is_stored);
+			    e->is_stored[process->slot]);
 	}
 }
 
@@ -217,7 +217,6 @@ close_removed(struct master *master)
 		}
 		log_info("no longer listening on %s", endpoint->name);
 		*at = endpoint->next;
-		activation_forget(endpoint);
 		endpoint_destroy(endpoint);
 	}
 }

@@ -7,6 +7,7 @@
 
 #include "lib/log.h"
 
+#include "master/activation.h"
 #include "master/capacity.h"
 #include "master/group.h"
 #include "master/leaving.h"
@@ -127,6 +128,10 @@ prepare(struct master *master, struct slot *slot)
 	slot->master = master;
 	slot->failures = 0;
 	evtimer_assign(&slot->retry_timer, master->base, on_retry, slot);
+	for (struct endpoint *e = master->endpoints; e != NULL; e = e->next) {
+		if (e->is_order_unknown && e->listener >= 0)
+			endpoint_welcome_slot(e, slot_number(slot));
+	}
 }
 
 void
@@ -171,11 +176,24 @@ slot_stop_retries(struct master *master)
 	}
 }
 
+/* From now on nobody begins with them, and nobody else keeps them open. */
+static void
+retire_sockets(const struct slot *slot)
+{
+	uint32_t number = slot_number(slot);
+	for (struct endpoint *e = slot->master->endpoints; e != NULL; e = e->next) {
+		activation_forget_slot(e, number);
+		if (e->is_order_unknown)
+			endpoint_turn_away_slot(e, number);
+	}
+}
+
 void
 slot_leave(struct slot *slot)
 {
 	event_del(&slot->retry_timer);
 	slot->state = SLOT_DRAINING;
+	retire_sockets(slot);
 	if (slot->process != NULL)
 		leaving_start(slot->process, LEAVING_EMPTY_ALL);
 	else

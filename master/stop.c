@@ -45,8 +45,10 @@ stop_in_order(struct master *master)
 	enter_stopping(master, master->config.timeouts.drain_ns);
 	master->stops_in_order = true;
 	for (struct endpoint *e = master->endpoints; e != NULL; e = e->next) {
-		if (!e->is_stored)
-			endpoint_turn_away(e);
+		for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
+			if (!e->is_stored[i])
+				endpoint_turn_away_slot(e, i);
+		}
 	}
 	for (struct process *p = master->processes; p != NULL; p = p->next) {
 		if (!p->is_gone)

@@ -6,6 +6,7 @@
 
 #include "lib/log.h"
 
+#include "master/activation.h"
 #include "master/admin.h"
 #include "master/leaving.h"
 #include "master/logging.h"
@@ -273,6 +274,7 @@ adopt_endpoints(struct master *master)
 		e->former_listener = e->listener < 0 ? old : -1;
 		if (e->listener < 0) {
 			endpoint_turn_away(e);
+			activation_forget(e);
 			continue;
 		}
 		if (old < 0)

@@ -149,53 +149,97 @@ monotonic_us()
 	unset WATCHDOG_USEC
 }
 
-@test "the sockets are stored by name, and forgotten when their listener is removed" {
-	start_manager
+# managed_yodeld KEYS - under a service manager that keeps its sockets, and starts it again.
+managed_yodeld()
+{
 	export FDSTORE=64
-	PORT=$(free_port) OTHER=$(free_port)
-	printf '{ "workers": 3, "listeners": [ { "address": "127.0.0.1:%s" }, { "address": "127.0.0.1:%s" } ] }' \
-		"$PORT" "$OTHER" >yodeld.json
-	start_yodeld -c yodeld.json --set admin.socket=
-	wait_until heard "FDSTORE=1\|FDNAME=yodeld-127.0.0.1_$PORT \+3"
-	wait_until heard "FDSTORE=1\|FDNAME=yodeld-127.0.0.1_$OTHER \+3"
-	printf '{ "workers": 3, "listeners": [ { "address": "127.0.0.1:%s" } ] }' "$PORT" >yodeld.json
-	reload
-	wait_until heard "FDSTOREREMOVE=1\|FDNAME=yodeld-127.0.0.1_$OTHER"
-	run ! heard "FDSTOREREMOVE=1\|FDNAME=yodeld-127.0.0.1_$PORT"
-	unset FDSTORE
+	write_config "$1"
+	spawn yodeld "$MANAGER" manage "$PWD/notify" -- "$YODELD" -c yodeld.json
+	# shellcheck disable=SC2034 # for the helpers
+	YODELD_LOG=$BATS_TEST_TMPDIR/yodeld.log
+	wait_until yodeld_is_ready
+	YODELD_PID=$(sed -n 's/^started //p' yodeld.out)
 }
 
-@test "a killed yodeld that finds its stored sockets again has lost nobody in their queues" {
-	PORT=$(free_port)
-	"$MANAGER" activate "$PORT" 2 -- "$(command -v sleep)" 60 3>&- &
-	local holder=$!
-	echo $holder >>spawned
-	wait_until queue_holds 0
-	spawn waiting "$CALLER" burst --patience 60 "127.0.0.1:$PORT" 100
-	wait_until queue_holds 100
-	cat >pass.py <<-'PASS'
-		import os, sys, ctypes
-		libc = ctypes.CDLL(None)
-		pidfd = os.pidfd_open(int(sys.argv[1]))
-		for i in range(2):
-		    fd = libc.syscall(438, pidfd, 3 + i, 0)  # pidfd_getfd(2)
-		    os.dup2(fd, 100 + i)
-		for i in range(2):
-		    os.dup2(100 + i, 3 + i, inheritable=True)
-		os.environ.update(LISTEN_FDS="2", LISTEN_PID=str(os.getpid()))
-		os.execv(sys.argv[2], sys.argv[2:])
-	PASS
-	YODELD_RUN="python3 pass.py $holder" start_yodeld --workers 2 \
-		--listen "127.0.0.1:$PORT" --set admin.socket=
-	all_were_answered waiting 100
-	# Killed with a hundred more in the queues, and started anew.
+told() # REGEX of a whole datagram
+{
+	grep -qxE -- "$1" yodeld.out
+}
+
+is_stored() # SLOT...
+{
+	local slot
+	for slot; do
+		told "FDSTORE=1\|FDNAME=yodeld-127.0.0.1_$PORT.$slot \+1" || return 1
+	done
+}
+
+@test "each socket is stored under its slot, and forgotten when the listener is removed" {
+	OTHER=$(free_port)
+	managed_yodeld '"workers": 3'
+	wait_until is_stored 0 1 2
+	local first=$PORT
+	PORT=$OTHER
+	write_config '"workers": 3'
+	reload
+	wait_until is_stored 0 1 2
+	for slot in 0 1 2; do
+		wait_until told "FDSTOREREMOVE=1\|FDNAME=yodeld-127.0.0.1_$first.$slot"
+	done
+	no_one_listens()
+	{
+		[ "$(ss -Hltn "sport = :$1" | wc -l)" = 0 ]
+	}
+	wait_until no_one_listens "$first"
+	kill -TERM "$(<yodeld.pid)"
+	wait "$(<yodeld.pid)"
+}
+
+@test "a slot that is retired is forgotten, so that nobody waits in a socket that none serves" {
+	managed_yodeld '"workers": 4'
+	wait_until is_stored 0 1 2 3
+	start_load churn -c 8 --messages-per-connection 3 "127.0.0.1:$PORT"
+	change TTOU 'scale: 3 workers serve'
+	change TTOU 'scale: 2 workers serve'
+	settles_at 2
+	wait_until told "FDSTOREREMOVE=1\|FDNAME=yodeld-127.0.0.1_$PORT.2"
+	end_load churn
+	answers_all 300
+	[ "$(ss -Hltn "sport = :$PORT" | wc -l)" = 2 ]
+	# A new one is stored like the first ones.
+	: >yodeld.out
+	change TTIN 'scale: 3 workers serve'
+	wait_until is_stored 2
+	answers_all 300
+	kill -TERM "$(<yodeld.pid)"
+	wait "$(<yodeld.pid)"
+}
+
+@test "a killed yodeld finds its sockets again, each in its slot, and has lost nobody in them" {
+	managed_yodeld '"workers": 3'
+	wait_until is_stored 0 1 2
 	stop_workers
-	queue_up more 100
+	queue_up waiting 300
 	# shellcheck disable=SC2046 # ids are words
 	kill -KILL "$YODELD_PID" $(worker_pids)
-	YODELD_RUN="python3 pass.py $holder" start_yodeld --workers 3 \
-		--listen "127.0.0.1:$PORT" --set admin.socket=
-	all_were_answered more 100
+	all_were_answered waiting 300
+	YODELD_PID=$(sed -n 's/^started //p' yodeld.out | tail -n 1)
+	# And the slots are as good as new ones: they come and go, and nobody notices.
+	start_load churn -c 8 --messages-per-connection 3 "127.0.0.1:$PORT"
+	start_load lasting -c 50 -p 4 "127.0.0.1:$PORT"
+	change TTOU 'scale: 2 workers serve'
+	settles_at 2
+	write_config '"workers": 5'
+	reload
+	write_config '"workers": 1'
+	reload
+	settles_at 1
+	end_load churn lasting
+	never_reconnected lasting.json
+	answers_all 300
+	[ "$(ss -Hltn "sport = :$PORT" | wc -l)" = 1 ]
+	kill -TERM "$(<yodeld.pid)"
+	wait "$(<yodeld.pid)"
 }
 
 @test "one passed socket is served by all workers" {
@@ -230,6 +274,7 @@ monotonic_us()
 	start_load lasting -c 50 -p 4 "127.0.0.1:$PORT"
 	change TTOU 'scale: 3 workers serve'
 	change TTOU 'scale: 2 workers serve'
+	settles_at 2
 	change TTIN 'scale: 3 workers serve'
 	change TTOU 'scale: 2 workers serve'
 	settles_at 2
