@@ -170,26 +170,24 @@ reply_is_bytewise(const struct reply *reply)
 	    reply->text_length == 0;
 }
 
-typedef uint8_t block __attribute__((vector_size(32)));
-typedef int8_t signed_block __attribute__((vector_size(32)));
+/* Moves 'a' to 'z' to the top of the signed numbers, where one comparison of whole
+ * vectors tells them apart. */
+enum { TO_TOP = INT8_MAX - 'z', BELOW_TOP = INT8_MAX - 26 };
 
-/* Blocks in vector instructions, of whatever size the processor has; `from` and `to`
- * may be the same. */
-static inline __attribute__((always_inline)) void
-raise_bytes(const uint8_t *from, size_t length, uint8_t *to)
+typedef uint8_t bytes16 __attribute__((vector_size(16)));
+typedef int8_t signed16 __attribute__((vector_size(16)));
+
+/* `from` and `to` may be the same. */
+static inline void
+raise_short(const uint8_t *from, size_t length, uint8_t *to)
 {
-	/* Moves 'a' to 'z' to the top of the signed numbers, where one comparison
-	 * tells. */
-	enum { TO_TOP = INT8_MAX - 'z', LETTERS = 26 };
 	size_t at = 0;
-#pragma GCC unroll 4
-	for (; at + sizeof(block) <= length; at += sizeof(block)) {
-		block bytes;
-		memcpy(&bytes, from + at, sizeof(block));
-		block is_lower =
-		    (block)((signed_block)(bytes + TO_TOP) > (INT8_MAX - LETTERS));
+	for (; at + sizeof(bytes16) <= length; at += sizeof(bytes16)) {
+		bytes16 bytes;
+		memcpy(&bytes, from + at, sizeof(bytes));
+		bytes16 is_lower = (bytes16)((signed16)(bytes + TO_TOP) > BELOW_TOP);
 		bytes ^= is_lower & 0x20;
-		memcpy(to + at, &bytes, sizeof(block));
+		memcpy(to + at, &bytes, sizeof(bytes));
 	}
 	for (; at < length; at++) {
 		uint8_t is_lower = (uint8_t)(from[at] - 'a') < 26;
@@ -198,11 +196,24 @@ raise_bytes(const uint8_t *from, size_t length, uint8_t *to)
 }
 
 #ifdef __x86_64__
-/* The same where the processor has vectors of that size. */
+typedef uint8_t bytes32 __attribute__((vector_size(32)));
+typedef int8_t signed32 __attribute__((vector_size(32)));
+
+/* The same with vectors twice as long, which not every processor has; elsewhere the
+ * compiler would make single bytes of them. */
 __attribute__((target("avx2"))) static void
 raise_long(const uint8_t *from, size_t length, uint8_t *to)
 {
-	raise_bytes(from, length, to);
+	size_t at = 0;
+#pragma GCC unroll 4
+	for (; at + sizeof(bytes32) <= length; at += sizeof(bytes32)) {
+		bytes32 bytes;
+		memcpy(&bytes, from + at, sizeof(bytes));
+		bytes32 is_lower = (bytes32)((signed32)(bytes + TO_TOP) > BELOW_TOP);
+		bytes ^= is_lower & 0x20;
+		memcpy(to + at, &bytes, sizeof(bytes));
+	}
+	raise_short(from + at, length - at, to + at);
 }
 #endif
 
@@ -216,5 +227,5 @@ reply_raise(const uint8_t *from, size_t length, uint8_t *to)
 		return;
 	}
 #endif
-	raise_bytes(from, length, to);
+	raise_short(from, length, to);
 }
