@@ -132,6 +132,12 @@ bench: all $(BENCHES) ## what it costs beside raw programs and peers (QUICK=1: t
 bench-million: all $(BENCHES) ## a million connections at a time (CONNECTIONS=100000: fewer)
 	@tests/bench/million $(CONNECTIONS)
 
+.PHONY: bench-methods bench-compare
+bench-methods: all $(BENCHES) ## select, poll, epoll and others beside idle connections
+	@tests/bench/methods
+bench-compare: all $(BENCHES) ## beside another revision, pair by pair: BASE=REVISION
+	@tests/bench/compare $(or $(BASE),$(error BASE=REVISION was wanted))
+
 .PHONY: instructions
 instructions: all $(BENCHES) ## user-mode instructions for each message, by function
 	@tests/bench/instructions --top 15
