@@ -1,0 +1,193 @@
+/*
+ * move_test.c - the accounts of a hand-over, whoever dies on the way, and at what
+ * point.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka needs those above */
+#include <sys/mman.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "proto/channel.h"
+
+#include "master/move.h"
+#include "master/process.h"
+
+#define HELD 10 /* connections that the giver has accepted */
+
+struct scene {
+	struct master *master;
+	struct process *giver, *taker;
+	struct ledger_block *giver_block, *taker_block;
+	int worker_ends[2];
+};
+
+static struct process *
+add_worker(struct scene *scene, uint32_t slot, struct ledger_block **ret_block)
+{
+	int channel[2];
+	assert_int_equal(channel_open(channel), 0);
+	scene->worker_ends[slot] = channel[1];
+	*ret_block = ledger_claim(scene->master->ledger, slot);
+	struct process *process = process_inherit(
+	    scene->master, (pid_t)(1000 + slot), slot, channel[0], *ret_block);
+	assert_non_null(process);
+	process->is_ready = true;
+	return process;
+}
+
+static int
+set_scene(void **state)
+{
+	struct scene *scene = calloc(1, sizeof(*scene));
+	assert_non_null(scene);
+	scene->master = calloc(1, sizeof(*scene->master));
+	assert_non_null(scene->master);
+	scene->master->base = event_base_new();
+	scene->master->ledger = ledger_create(&scene->master->ledger_fd);
+	assert_non_null(scene->master->ledger);
+	scene->giver = add_worker(scene, 0, &scene->giver_block);
+	scene->taker = add_worker(scene, 1, &scene->taker_block);
+	scene->giver->is_leaving = true;
+	ledger_count(scene->giver_block, LEDGER_CONNECTIONS_ACCEPTED, HELD);
+	move_start(scene->giver, scene->taker);
+	*state = scene;
+	return 0;
+}
+
+static int
+clear_scene(void **state)
+{
+	struct scene *scene = *state;
+	close(scene->worker_ends[0]);
+	close(scene->worker_ends[1]);
+	event_base_free(scene->master->base);
+	munmap(scene->master->ledger, sizeof(*scene->master->ledger));
+	close(scene->master->ledger_fd);
+	free(scene->master);
+	free(scene);
+	return 0;
+}
+
+static void
+die(struct process *process)
+{
+	process->is_gone = true;
+	move_on_gone(process);
+}
+
+/* What slot `slot` has lost, now that both are buried; all that was moved is booked on
+ * both sides. */
+static void
+assert_lost(const struct scene *scene, uint64_t by_giver, uint64_t by_taker)
+{
+	struct ledger_totals giver, taker;
+	assert_null(scene->master->moves);
+	assert_null(scene->master->processes);
+	ledger_sum_slot(scene->master->ledger, 0, &giver);
+	ledger_sum_slot(scene->master->ledger, 1, &taker);
+	assert_int_equal(giver.counters[LEDGER_CONNECTIONS_MOVED_OUT],
+	    taker.counters[LEDGER_CONNECTIONS_MOVED_IN]);
+	assert_int_equal(giver.closed[CLOSE_WORKER_LOST], by_giver);
+	assert_int_equal(taker.closed[CLOSE_WORKER_LOST], by_taker);
+}
+
+static void
+test_what_both_say_is_booked(void **state)
+{
+	struct scene *scene = *state;
+	ledger_count(scene->giver_block, LEDGER_CONNECTIONS_MOVED_OUT, HELD);
+	ledger_count(scene->taker_block, LEDGER_CONNECTIONS_MOVED_IN, HELD);
+	move_on_gave(scene->giver, 1, HELD);
+	move_on_took(scene->taker, 1, HELD);
+	die(scene->giver);
+	die(scene->taker);
+	assert_lost(scene, 0, HELD);
+}
+
+static void
+test_a_giver_that_dies_before_it_booked_what_was_taken_has_not_lost_it(void **state)
+{
+	struct scene *scene = *state;
+	ledger_count(scene->taker_block, LEDGER_CONNECTIONS_MOVED_IN, 4);
+	die(scene->giver);
+	assert_non_null(scene->master->moves);
+	move_on_took(scene->taker, 1, 4);
+	die(scene->taker);
+	assert_lost(scene, HELD - 4, 4);
+}
+
+static void
+test_a_taker_that_dies_before_it_booked_what_it_took_has_lost_it(void **state)
+{
+	struct scene *scene = *state;
+	ledger_count(scene->giver_block, LEDGER_CONNECTIONS_MOVED_OUT, 4);
+	die(scene->taker);
+	assert_non_null(scene->master->moves);
+	move_on_gave(scene->giver, 1, 4);
+	scene->giver->wants_taker = false;
+	die(scene->giver);
+	assert_lost(scene, HELD - 4, 4);
+}
+
+static void
+test_where_both_die_silently_what_the_giver_booked_counts(void **state)
+{
+	struct scene *scene = *state;
+	ledger_count(scene->giver_block, LEDGER_CONNECTIONS_MOVED_OUT, 3);
+	ledger_count(scene->taker_block, LEDGER_CONNECTIONS_MOVED_IN, 2);
+	die(scene->taker);
+	die(scene->giver);
+	assert_lost(scene, HELD - 3, 3);
+}
+
+static void
+test_two_hand_overs_of_one_giver_are_kept_apart(void **state)
+{
+	struct scene *scene = *state;
+	ledger_count(scene->giver_block, LEDGER_CONNECTIONS_MOVED_OUT, 4);
+	ledger_count(scene->taker_block, LEDGER_CONNECTIONS_MOVED_IN, 4);
+	move_on_gave(scene->giver, 1, 4);
+	move_on_took(scene->taker, 1, 4);
+	move_start(scene->giver, scene->taker);
+	ledger_count(scene->giver_block, LEDGER_CONNECTIONS_MOVED_OUT, 2);
+	die(scene->giver);
+	die(scene->taker);
+	assert_lost(scene, HELD - 6, 6);
+}
+
+static void
+test_what_strangers_say_of_a_hand_over_is_not_heard(void **state)
+{
+	struct scene *scene = *state;
+	move_on_gave(scene->taker, 1, 7);
+	move_on_took(scene->giver, 1, 7);
+	move_on_gave(scene->giver, 2, 7);
+	assert_false(scene->master->moves->has_gave);
+	assert_false(scene->master->moves->has_took);
+	assert_true(move_is_giving(scene->giver));
+	die(scene->giver);
+	die(scene->taker);
+	assert_lost(scene, HELD, 0);
+}
+
+int
+main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_scene, clear_scene)
+	const struct CMUnitTest tests[] = {
+		TEST(test_what_both_say_is_booked),
+		TEST(
+		    test_a_giver_that_dies_before_it_booked_what_was_taken_has_not_lost_it),
+		TEST(test_a_taker_that_dies_before_it_booked_what_it_took_has_lost_it),
+		TEST(test_where_both_die_silently_what_the_giver_booked_counts),
+		TEST(test_two_hand_overs_of_one_giver_are_kept_apart),
+		TEST(test_what_strangers_say_of_a_hand_over_is_not_heard),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
