@@ -4,23 +4,25 @@
 
 #include <unistd.h>
 
+#include <linux/tcp.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 
 #include "client/book.h"
 #include "client/generator.h"
 #include "client/transcript.h"
 
-/* What the kernel had to send twice. */
+/* What the kernel had to send twice. What the peer then said it had already was only
+ * late: a busy machine is no loss. */
 static void
 count_retransmits(struct generator *generator, int fd)
 {
-	struct tcp_info info;
+	struct tcp_info info = { .tcpi_dsack_dups = 0 };
 	socklen_t length = sizeof(info);
 
 	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0 &&
-	    info.tcpi_total_retrans > 0)
-		tally_add(&generator->tally->retransmits, info.tcpi_total_retrans);
+	    info.tcpi_total_retrans > info.tcpi_dsack_dups)
+		tally_add(&generator->tally->retransmits,
+		    info.tcpi_total_retrans - info.tcpi_dsack_dups);
 }
 
 static void

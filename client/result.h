@@ -134,7 +134,7 @@ struct result_host {
 	uint64_t cpus;                /* allowed to us */
 	double cpu_user_s, cpu_sys_s; /* of the generators */
 	uint64_t memory_bytes;        /* resident, of the largest generator */
-	uint64_t retransmits;         /* of our connections */
+	uint64_t retransmits;         /* of our connections, those needed */
 	uint64_t host_retransmits;    /* of the network namespace, meanwhile */
 	uint64_t listen_overflows, listen_drops;
 };

@@ -166,7 +166,7 @@ struct tally {
 	tally_count context_switches; /* involuntary */
 	tally_count loops;
 	tally_count loop_lag_max_ns;
-	tally_count retransmits; /* TCP_INFO, of connections closed */
+	tally_count retransmits; /* TCP_INFO, of connections closed: those needed */
 
 	_Atomic uint32_t mismatches; /* entries of the array that are complete */
 	struct tally_mismatch mismatch[TALLY_MISMATCHES_MAX];
