@@ -174,5 +174,7 @@ struct master {
 int master_run(const struct config_sources *sources, int verbose, char **argv);
 
 uint64_t master_now_ns(void);
+/* Milliseconds since then. */
+double master_elapsed_ms(uint64_t since_ns);
 
 #endif

@@ -31,6 +31,12 @@ master_now_ns(void)
 	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
+double
+master_elapsed_ms(uint64_t since_ns)
+{
+	return (double)(master_now_ns() - since_ns) / (double)NS_PER_MS;
+}
+
 /* As many descriptors as the system lets us have: each worker inherits the limit. */
 static void
 raise_descriptor_limit(void)

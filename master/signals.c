@@ -9,6 +9,7 @@
 
 #include "master/master.h"
 #include "master/process.h"
+#include "master/scale.h"
 #include "master/stop.h"
 #include "master/turnover.h"
 #include "master/upgrade.h"
@@ -29,13 +30,13 @@ reload(struct master *master)
 static void
 one_more(struct master *master)
 {
-	turnover_scale(master, master->slot_count + 1);
+	scale_workers(master, master->slot_count + 1);
 }
 
 static void
 one_less(struct master *master)
 {
-	turnover_scale(master, master->slot_count - 1);
+	scale_workers(master, master->slot_count - 1);
 }
 
 /* A worker may open no file: it gets the new one from us. */

@@ -13,6 +13,7 @@
 #include "master/leaving.h"
 #include "master/notify.h"
 #include "master/process.h"
+#include "master/scale.h"
 #include "master/stop.h"
 #include "master/turnover.h"
 
@@ -240,7 +241,7 @@ slot_on_ready(struct process *process)
 	else if (master->phase == MASTER_STARTING)
 		tell_ready(master);
 	leaving_find_takers(master);
-	turnover_check_scale(master);
+	scale_check(master);
 	notify_status(master);
 }
 

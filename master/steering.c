@@ -18,6 +18,7 @@
 #include "master/balance.h"
 #include "master/process.h"
 #include "master/reply_http.h"
+#include "master/scale.h"
 #include "master/stats.h"
 #include "master/stop.h"
 #include "master/turnover.h"
@@ -235,7 +236,7 @@ post_scale(const struct visit *visit)
 	if (length == 0 || length > 6 || digits[length] != '\0')
 		refuse(visit, "workers=N, a number of workers");
 	else if (wait_for(visit->master, visit->door, visit->request, change_scale))
-		turnover_scale(visit->master, (uint32_t)strtoul(digits, NULL, 10));
+		scale_workers(visit->master, (uint32_t)strtoul(digits, NULL, 10));
 }
 
 static void

@@ -2,13 +2,12 @@
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "lib/log.h"
 
-#include "master/activation.h"
 #include "master/admin.h"
 #include "master/leaving.h"
+#include "master/lineup.h"
 #include "master/logging.h"
 #include "master/notify.h"
 #include "master/process.h"
@@ -43,123 +42,11 @@ name_of(const struct turnover *turnover)
 	return turnover->is_upgrade ? "upgrade" : "reload";
 }
 
-static double
-elapsed_ms(const struct turnover *turnover)
-{
-	return (double)(master_now_ns() - turnover->started_ns) / (double)NS_PER_MS;
-}
-
-/* A passed socket stays open at the service manager: with fewer workers than those,
- * some queue would have nobody. */
-static uint32_t
-least_workers(const struct master *master)
-{
-	uint32_t least = 1;
-	for (const struct endpoint *e = master->endpoints; e != NULL; e = e->next) {
-		if (e->listener >= 0 && e->passed > least)
-			least = e->passed;
-	}
-	return least;
-}
-
-/* --- endpoints of the configuration to come ------------------------------------------
- */
-
-static void
-forget_next(struct master *master)
-{
-	for (struct endpoint *e = master->endpoints; e != NULL; e = e->next)
-		e->next_listener = -1;
-}
-
-/* Undoes plan_endpoints: what was bound for the new configuration alone is closed. */
-static void
-unplan_endpoints(struct master *master)
-{
-	struct endpoint **at = &master->endpoints;
-	while (*at != NULL) {
-		struct endpoint *endpoint = *at;
-		if (endpoint->is_new) {
-			*at = endpoint->next;
-			endpoint_destroy(endpoint);
-			continue;
-		}
-		for (uint32_t i = master->slot_count; i < LEDGER_SLOTS; i++) {
-			if (master->slots[i].state == SLOT_EMPTY)
-				endpoint_close_slot(endpoint, i);
-		}
-		at = &endpoint->next;
-	}
-	forget_next(master);
-}
-
-/* Every endpoint of this name that serves now will serve the new listener; there are
- * several where the service manager passed more sockets than there are workers. */
-static bool
-keep_endpoints(
-    struct master *master, const struct listener_config *config, int listener)
-{
-	const struct endpoint *first = NULL;
-	for (struct endpoint *e = master->endpoints; e != NULL; e = e->next) {
-		bool is_same =
-		    e->next_listener < 0 && strcmp(e->name, config->address_text) == 0;
-		if (!is_same || (first != NULL && first->listener != e->listener))
-			continue;
-		first = e;
-		e->next_listener = listener;
-	}
-	return first != NULL;
-}
-
-static int
-plan_endpoint(
-    struct master *master, const struct config *config, int number, char *error)
-{
-	const struct listener_config *listener = &config->listeners[number];
-	if (keep_endpoints(master, listener, number)) {
-		if (endpoint_try(listener, error) < 0)
-			return -1;
-		for (struct endpoint *e = master->endpoints; e != NULL; e = e->next) {
-			if (e->next_listener == number &&
-			    endpoint_grow(e, listener, config->workers, error) < 0)
-				return -1;
-		}
-		return 0;
-	}
-	struct endpoint *endpoint = endpoint_open(listener, config->workers, error);
-	if (endpoint == NULL)
-		return -1;
-	endpoint->is_new = true;
-	endpoint->next_listener = number;
-	endpoint->next = master->endpoints;
-	master->endpoints = endpoint;
-	return 0;
-}
-
-static int
-plan_endpoints(struct master *master, const struct config *config, char *error)
-{
-	forget_next(master);
-	if (config->workers < least_workers(master)) {
-		snprintf(error, CONFIG_ERROR_MAX,
-		    "%u workers are too few for the %u sockets that were passed",
-		    config->workers, least_workers(master));
-		return -1;
-	}
-	for (size_t i = 0; i < config->listener_count; i++) {
-		if (plan_endpoint(master, config, (int)i, error) < 0) {
-			unplan_endpoints(master);
-			return -1;
-		}
-	}
-	return 0;
-}
-
 /* Opens everything that the configuration has and the old one had not, or nothing. */
 static int
 plan(struct master *master, const struct config *config, char *error)
 {
-	if (plan_endpoints(master, config, error) < 0)
+	if (lineup_plan(master, config, error) < 0)
 		return -1;
 	if (admin_plan(master, config, error) == 0) {
 		/* The new workers inherit the new log. */
@@ -167,7 +54,7 @@ plan(struct master *master, const struct config *config, char *error)
 			return 0;
 		admin_unplan(master);
 	}
-	unplan_endpoints(master);
+	lineup_unplan(master);
 	return -1;
 }
 
@@ -229,8 +116,8 @@ begin(struct master *master, bool is_upgrade)
 	return 0;
 }
 
-static bool
-can_begin(struct master *master, const char *name)
+bool
+turnover_can_begin(struct master *master, const char *name)
 {
 	if (master->phase == MASTER_RUNNING)
 		return true;
@@ -242,7 +129,7 @@ can_begin(struct master *master, const char *name)
 int
 turnover_reload(struct master *master)
 {
-	if (!can_begin(master, "reload"))
+	if (!turnover_can_begin(master, "reload"))
 		return -1;
 	if (master->turnover.is_active) {
 		log_info("reload: follows the one under way");
@@ -260,28 +147,6 @@ turnover_upgrade(struct master *master)
 
 /* --- end -----------------------------------------------------------------------------
  */
-
-/* The endpoints are those of the new configuration now; those that only the old one had
- * are emptied by the workers that leave (leaving.c). */
-static void
-adopt_endpoints(struct master *master)
-{
-	for (struct endpoint *e = master->endpoints; e != NULL; e = e->next) {
-		int old = e->listener;
-		e->is_new = false;
-		e->listener = e->next_listener;
-		e->next_listener = -1;
-		e->former_listener = e->listener < 0 ? old : -1;
-		if (e->listener < 0) {
-			endpoint_turn_away(e);
-			activation_forget(e);
-			continue;
-		}
-		if (old < 0)
-			endpoint_welcome(e);
-		endpoint_adjust(e, &master->config.listeners[e->listener]);
-	}
-}
 
 /* Puts each successor into its slot; those that served until now begin to leave. */
 static void
@@ -313,13 +178,14 @@ commit(struct master *master)
 	master->config_number++;
 	master->slot_count = turnover->slot_count;
 	turnover->is_active = false;
-	adopt_endpoints(master);
+	lineup_adopt(master);
 	admin_commit(master);
 	take_slots(master, old_count);
 	turnover_conclude(master, true,
 	    "%s: generation %u serves with %u worker%s after %.1f ms",
 	    name_of(turnover), turnover->generation, master->slot_count,
-	    master->slot_count == 1 ? "" : "s", elapsed_ms(turnover));
+	    master->slot_count == 1 ? "" : "s",
+	    master_elapsed_ms(turnover->started_ns));
 	if (turnover->is_upgrade)
 		upgrade_done(master);
 	leaving_check(master);
@@ -366,7 +232,7 @@ turnover_abort(struct master *master, const char *reason)
 			leaving_start(successor, LEAVING_SOCKETS_STAY);
 	}
 	empty_new_slots(master);
-	unplan_endpoints(master);
+	lineup_unplan(master);
 	admin_unplan(master);
 	logging_restore(master);
 	config_finish(&turnover->config);
@@ -384,78 +250,4 @@ turnover_on_died(struct master *master, uint32_t slot)
 		return;
 	if (++turnover->failures >= FAILURES_MAX || start_successor(master, slot) < 0)
 		turnover_abort(master, "its workers die before they serve");
-}
-
-/* --- more, fewer ---------------------------------------------------------------------
- */
-
-static int
-grow(struct master *master, uint32_t count)
-{
-	char error[CONFIG_ERROR_MAX];
-	for (struct endpoint *e = master->endpoints; e != NULL; e = e->next) {
-		if (e->listener >= 0 &&
-		    endpoint_grow(
-			e, &master->config.listeners[e->listener], count, error) < 0) {
-			leaving_check(master);
-			turnover_conclude(master, false, "scale failed: %s", error);
-			return -1;
-		}
-	}
-	uint32_t old = master->slot_count;
-	master->slot_count = count;
-	for (uint32_t i = old; i < count; i++)
-		slot_fill(master, i);
-	slot_steer(master);
-	return 0;
-}
-
-static void
-shrink(struct master *master, uint32_t count)
-{
-	uint32_t old = master->slot_count;
-	master->slot_count = count;
-	slot_steer(master);
-	for (uint32_t i = count; i < old; i++)
-		slot_leave(&master->slots[i]);
-	leaving_check(master);
-}
-
-int
-turnover_scale(struct master *master, uint32_t count)
-{
-	if (!can_begin(master, "scale"))
-		return -1;
-	if (master->turnover.is_active) {
-		turnover_conclude(master, false, "scale refused: a %s is under way",
-		    name_of(&master->turnover));
-		return -1;
-	}
-	if (count < least_workers(master) || count > CONFIG_WORKERS_MAX) {
-		turnover_conclude(master, false,
-		    "scale refused: %u workers; from %u to %d were wanted", count,
-		    least_workers(master), CONFIG_WORKERS_MAX);
-		return -1;
-	}
-	uint32_t old = master->slot_count;
-	master->turnover.started_ns = master_now_ns();
-	if (count > old && grow(master, count) < 0)
-		return -1;
-	if (count < old)
-		shrink(master, count);
-	master->config.workers = count;
-	master->is_scaling = true;
-	turnover_check_scale(master);
-	return 0;
-}
-
-void
-turnover_check_scale(struct master *master)
-{
-	if (!master->is_scaling || slot_serving(master) < master->slot_count)
-		return;
-	master->is_scaling = false;
-	turnover_conclude(master, true, "scale: %u worker%s serve%s after %.1f ms",
-	    master->slot_count, master->slot_count == 1 ? "" : "s",
-	    master->slot_count == 1 ? "s" : "", elapsed_ms(&master->turnover));
 }

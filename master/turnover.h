@@ -1,10 +1,10 @@
 /*
- * turnover.h - a new generation takes the place of the old one: reload, upgrade; and
- * more or fewer workers of the same one.
+ * turnover.h - a new generation takes the place of the old one: reload, upgrade.
  *
- *   reload   check the file whole -> bind what is new -> fork a successor for each slot
- *            on the same sockets -> all serve -> they take the slots -> the old ones
- * hand their connections over and leave
+ *   the file is checked whole, what is new is bound (lineup.h)
+ *     -> a successor is forked for each slot, on the same sockets
+ *     -> all of them serve: they take the slots
+ *     -> the old ones hand their connections over and leave (leaving.h)
  *
  * Until every successor serves, nothing that was is touched: when the file is bad, an
  * address is taken or successors keep dying, the old configuration and the old workers
@@ -24,8 +24,8 @@ int turnover_reload(struct master *master);
 /* The same after an exec: the program has changed. On failure the outcome is as well
  * the reason to go back. */
 int turnover_upgrade(struct master *master);
-/* Makes it `count` workers. 0, or -1 with the reason in the outcome. */
-int turnover_scale(struct master *master, uint32_t count);
+/* Whether the server is in a state to be changed; if not, that is the outcome. */
+bool turnover_can_begin(struct master *master, const char *name);
 
 /* Records how a change ended, logs it, tells the service manager. */
 void turnover_conclude(struct master *master, bool is_good, const char *format, ...)
@@ -33,8 +33,6 @@ void turnover_conclude(struct master *master, bool is_good, const char *format, 
 
 void turnover_on_ready(struct master *master);
 void turnover_on_died(struct master *master, uint32_t slot);
-/* Ends a change of size when every slot serves. */
-void turnover_check_scale(struct master *master);
 /* Gives a turnover up: what had been started leaves again. */
 void turnover_abort(struct master *master, const char *reason);
 

@@ -1,0 +1,128 @@
+#include "master/lineup.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "master/activation.h"
+
+/* A passed socket stays open at the service manager: with fewer workers than those,
+ * some queue would have nobody. */
+uint32_t
+lineup_least_workers(const struct master *master)
+{
+	uint32_t least = 1;
+	for (const struct endpoint *e = master->endpoints; e != NULL; e = e->next) {
+		if (e->listener >= 0 && e->passed > least)
+			least = e->passed;
+	}
+	return least;
+}
+
+static void
+forget_next(struct master *master)
+{
+	for (struct endpoint *e = master->endpoints; e != NULL; e = e->next)
+		e->next_listener = -1;
+}
+
+void
+lineup_unplan(struct master *master)
+{
+	struct endpoint **at = &master->endpoints;
+	while (*at != NULL) {
+		struct endpoint *endpoint = *at;
+		if (endpoint->is_new) {
+			*at = endpoint->next;
+			endpoint_destroy(endpoint);
+			continue;
+		}
+		for (uint32_t i = master->slot_count; i < LEDGER_SLOTS; i++) {
+			if (master->slots[i].state == SLOT_EMPTY)
+				endpoint_close_slot(endpoint, i);
+		}
+		at = &endpoint->next;
+	}
+	forget_next(master);
+}
+
+/* Every endpoint of this name that serves now will serve the new listener; there are
+ * several where the service manager passed more sockets than there are workers. */
+static bool
+keep_endpoints(
+    struct master *master, const struct listener_config *config, int listener)
+{
+	const struct endpoint *first = NULL;
+	for (struct endpoint *e = master->endpoints; e != NULL; e = e->next) {
+		bool is_same =
+		    e->next_listener < 0 && strcmp(e->name, config->address_text) == 0;
+		if (!is_same || (first != NULL && first->listener != e->listener))
+			continue;
+		first = e;
+		e->next_listener = listener;
+	}
+	return first != NULL;
+}
+
+static int
+plan_endpoint(
+    struct master *master, const struct config *config, int number, char *error)
+{
+	const struct listener_config *listener = &config->listeners[number];
+	if (keep_endpoints(master, listener, number)) {
+		if (endpoint_try(listener, error) < 0)
+			return -1;
+		for (struct endpoint *e = master->endpoints; e != NULL; e = e->next) {
+			if (e->next_listener == number &&
+			    endpoint_grow(e, listener, config->workers, error) < 0)
+				return -1;
+		}
+		return 0;
+	}
+	struct endpoint *endpoint = endpoint_open(listener, config->workers, error);
+	if (endpoint == NULL)
+		return -1;
+	endpoint->is_new = true;
+	endpoint->next_listener = number;
+	endpoint->next = master->endpoints;
+	master->endpoints = endpoint;
+	return 0;
+}
+
+int
+lineup_plan(struct master *master, const struct config *config, char *error)
+{
+	forget_next(master);
+	if (config->workers < lineup_least_workers(master)) {
+		snprintf(error, CONFIG_ERROR_MAX,
+		    "%u workers are too few for the %u sockets that were passed",
+		    config->workers, lineup_least_workers(master));
+		return -1;
+	}
+	for (size_t i = 0; i < config->listener_count; i++) {
+		if (plan_endpoint(master, config, (int)i, error) < 0) {
+			lineup_unplan(master);
+			return -1;
+		}
+	}
+	return 0;
+}
+
+void
+lineup_adopt(struct master *master)
+{
+	for (struct endpoint *e = master->endpoints; e != NULL; e = e->next) {
+		int old = e->listener;
+		e->is_new = false;
+		e->listener = e->next_listener;
+		e->next_listener = -1;
+		e->former_listener = e->listener < 0 ? old : -1;
+		if (e->listener < 0) {
+			endpoint_turn_away(e);
+			activation_forget(e);
+			continue;
+		}
+		if (old < 0)
+			endpoint_welcome(e);
+		endpoint_adjust(e, &master->config.listeners[e->listener]);
+	}
+}
