@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/framing.h"
+
 #include "client/result.h"
 
 #define N(value) ((json_int_t)(value))
@@ -52,6 +54,13 @@ result_ledger_read(
 			snprintf(error, error_size,
 			    "/stats: totals.%s; a count was wanted", counts[i].key);
 	}
+	const json_t *closed = json_object_get(totals, "connections_closed");
+	if (rc == 0 && read_count(closed, "worker_lost", &out.worker_lost) != 0) {
+		snprintf(error, error_size,
+		    "/stats: totals.connections_closed.worker_lost; a count was "
+		    "wanted");
+		rc = -1;
+	}
 	json_decref(root);
 	if (rc == 0)
 		*ret = out;
@@ -68,12 +77,40 @@ missing(uint64_t a, uint64_t b, uint64_t *ret_more)
 
 /* What a run's two ledgers say of each other. */
 struct placed {
-	uint64_t never_accepted, others;
+	uint64_t never_accepted, cut, others;
+	uint64_t messages_not_read, strange_messages;
+	uint64_t answers_not_arrived, strange_answers;
 	uint64_t not_read, strange_received;
 	uint64_t not_arrived, strange_sent;
 	uint64_t dropped;
 	bool holds;
 };
+
+/* Messages that both sides see alike: none in a stream. */
+static bool
+place_messages(
+    const struct result *result, const struct result_ledger *server, struct placed *ret)
+{
+	const struct result_messages *m = &result->messages, *w = &result->warmup;
+	uint64_t lost = result_lost(m) + result_lost(w) + m->in_flight + w->in_flight;
+	uint64_t answered = m->verified + m->wrong + w->verified + w->wrong;
+
+	if (strcmp(result->plan.framing, framing_names[FRAMING_STREAM]) == 0 ||
+	    strcmp(result->plan.expect, "none") == 0 ||
+	    strcmp(result->plan.expect, "discard") == 0)
+		return true;
+	ret->messages_not_read = missing(
+	    m->sent + w->sent, server->messages_received, &ret->strange_messages);
+	ret->answers_not_arrived =
+	    missing(server->replies_sent, answered, &ret->strange_answers);
+	/* Read and answered, and not counted any more: what a killed worker did last.
+	 */
+	if (server->worker_lost > 0)
+		ret->strange_answers = 0;
+	return ret->strange_messages == 0 && ret->strange_answers == 0 &&
+	    (ret->messages_not_read <= lost || server->worker_lost > 0) &&
+	    ret->answers_not_arrived <= lost;
+}
 
 static void
 place(
@@ -93,8 +130,12 @@ place(
 	ret->not_arrived =
 	    missing(server->bytes_sent, result->bytes_received, &ret->strange_sent);
 	ret->dropped = server->bytes_dropped;
+	ret->cut = result->connections.lost < server->worker_lost
+	    ? result->connections.lost
+	    : server->worker_lost;
+	bool messages_hold = place_messages(result, server, ret);
 	bool explained = lost > 0 || ret->never_accepted > 0 || unheard;
-	ret->holds = ret->others == 0 && ret->strange_received == 0 &&
+	ret->holds = messages_hold && ret->others == 0 && ret->strange_received == 0 &&
 	    ret->strange_sent == 0 && (ret->not_read == 0 || explained) &&
 	    (ret->not_arrived == 0 || explained) &&
 	    (ret->never_accepted == 0 || lost > 0 || unheard);
@@ -106,7 +147,7 @@ encode(const struct result *result, const struct result_ledger *server,
 {
 	return json_pack(
 	    "{s:b, s:{s:I, s:I, s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I, s:I},"
-	    " s:{s:I, s:I, s:I, s:I, s:I}, s:{s:I, s:I}}",
+	    " s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I}}",
 	    "holds", placed->holds, "server", "connections_accepted",
 	    N(server->connections_accepted), "messages_received",
 	    N(server->messages_received), "replies_sent", N(server->replies_sent),
@@ -117,9 +158,12 @@ encode(const struct result *result, const struct result_ledger *server,
 	    "bytes_sent", N(result->bytes_sent), "bytes_received",
 	    N(result->bytes_received), "placed", "connections_failed",
 	    N(result_failed(&result->connections)), "connections_never_accepted",
-	    N(placed->never_accepted), "bytes_not_read", N(placed->not_read),
+	    N(placed->never_accepted), "connections_cut", N(placed->cut),
+	    "messages_not_read", N(placed->messages_not_read), "answers_not_arrived",
+	    N(placed->answers_not_arrived), "bytes_not_read", N(placed->not_read),
 	    "bytes_not_arrived", N(placed->not_arrived), "bytes_dropped",
-	    N(placed->dropped), "unplaced", "connections", N(placed->others), "bytes",
+	    N(placed->dropped), "unplaced", "connections", N(placed->others),
+	    "messages", N(placed->strange_messages + placed->strange_answers), "bytes",
 	    N(placed->strange_received + placed->strange_sent));
 }
 
@@ -136,8 +180,9 @@ result_ledger_reconcile(struct result *result, const struct result_ledger *befor
 		.bytes_received = after->bytes_received - before->bytes_received,
 		.bytes_sent = after->bytes_sent - before->bytes_sent,
 		.bytes_dropped = after->bytes_dropped - before->bytes_dropped,
+		.worker_lost = after->worker_lost - before->worker_lost,
 	};
-	struct placed placed;
+	struct placed placed = { .holds = false };
 
 	place(result, &server, &placed);
 	json_t *json = encode(result, &server, &placed);

@@ -6,13 +6,18 @@
  * placed:
  *
  *   connections  never_accepted      we were connected, it was never told: in its queue
+ *                cut                 it accepted them, and a worker died with them
  *                others              it accepted more than we ever called
+ *   messages     not_read            we sent them, it never read them whole
+ *                not_arrived         it answered them, we never read the answers
  *   bytes        not_read            we sent them, it never read them
  *                not_arrived         it sent them, we never read them
  *                dropped             it owed them when the connection ended
  *
- * Bytes may be missing only where we lost connections or messages. What no loss of ours
- * explains is unplaced, and a failure of the run.
+ * Bytes may be missing only where we lost connections or messages, and no more messages
+ * than we lost (framing stream has no messages that both sides see alike). What no loss
+ * of ours explains is unplaced, and a failure of the run. A worker that is killed may
+ * leave the last it did uncounted: then fewer may be in its ledger than in ours.
  */
 #ifndef CLIENT_RESULT_LEDGER_H
 #define CLIENT_RESULT_LEDGER_H
@@ -28,6 +33,7 @@ struct result_ledger {
 	uint64_t connections_accepted, connections_open;
 	uint64_t messages_received, replies_sent;
 	uint64_t bytes_received, bytes_sent, bytes_dropped;
+	uint64_t worker_lost; /* of the closed connections */
 };
 
 /* Reads the text of /stats. 0, or -1 with one line in error. */

@@ -13,7 +13,8 @@
 static const char stats[] = "{ \"totals\": { \"connections_accepted\": 7,"
 			    " \"connections_open\": 1, \"messages_received\": 30,"
 			    " \"replies_sent\": 30, \"bytes_received\": 600,"
-			    " \"bytes_sent\": 600, \"bytes_dropped\": 0 } }";
+			    " \"bytes_sent\": 600, \"bytes_dropped\": 0,"
+			    " \"connections_closed\": { \"worker_lost\": 3 } } }";
 
 /* A run of five connections that sent and got 500 bytes, and lost `lost` messages. */
 static void
@@ -21,6 +22,7 @@ describe(struct result *result, uint64_t lost)
 {
 	assert_int_equal(result_init(result), 0);
 	result->plan.expect = strdup("auto");
+	result->plan.framing = strdup("stream");
 	result->connections.requested = result->connections.attempted = 5;
 	result->connections.established = result->connections.first = 5;
 	result->bytes_sent = result->bytes_received = 500;
@@ -57,6 +59,7 @@ the_totals_of_stats_are_read_and_their_lack_is_named(void **state)
 	assert_int_equal(result_ledger_read(stats, &ledger, error, sizeof(error)), 0);
 	assert_int_equal(ledger.connections_accepted, 7);
 	assert_int_equal(ledger.bytes_sent, 600);
+	assert_int_equal(ledger.worker_lost, 3);
 	assert_int_equal(
 	    result_ledger_read("{\"totals\":{}}", &ledger, error, sizeof(error)), -1);
 	assert_non_null(strstr(error, "totals.connections_accepted"));
@@ -132,6 +135,49 @@ a_connection_that_was_given_up_may_have_been_accepted(void **state)
 	assert_true(holds(&result, &server));
 }
 
+/* The same run with framed messages, `lost` of its 25 lost. */
+static bool
+framed_holds(uint64_t lost, uint64_t received, uint64_t replies, uint64_t worker_lost)
+{
+	struct result_ledger server = same;
+	struct result result;
+
+	server.messages_received = received;
+	server.replies_sent = replies;
+	server.worker_lost = worker_lost;
+	describe(&result, lost);
+	free(result.plan.framing);
+	result.plan.framing = strdup("length32");
+	return holds(&result, &server);
+}
+
+static void
+framed_messages_are_reconciled_one_by_one(void **state)
+{
+	(void)state;
+	assert_true(framed_holds(0, 25, 25, 0));
+	assert_false(framed_holds(0, 24, 25, 0));
+	assert_false(framed_holds(0, 26, 25, 0));
+	assert_false(framed_holds(0, 25, 24, 0));
+	assert_false(framed_holds(0, 25, 26, 0));
+	/* Two were lost: before it read them, or after it answered; a third was not. */
+	assert_true(framed_holds(2, 23, 23, 0));
+	assert_true(framed_holds(2, 25, 25, 0));
+	assert_false(framed_holds(2, 22, 22, 0));
+	assert_false(framed_holds(2, 25, 26, 0));
+}
+
+static void
+a_killed_worker_may_not_have_counted_the_last_it_did(void **state)
+{
+	(void)state;
+	assert_false(framed_holds(2, 22, 22, 0));
+	assert_true(framed_holds(2, 22, 22, 1));
+	/* But it counts nothing that did not happen. */
+	assert_false(framed_holds(2, 26, 25, 1));
+	assert_false(framed_holds(2, 25, 26, 1));
+}
+
 int
 main(void)
 {
@@ -141,6 +187,8 @@ main(void)
 		cmocka_unit_test(what_our_losses_explain_is_placed),
 		cmocka_unit_test(what_no_loss_explains_is_a_failure),
 		cmocka_unit_test(a_connection_that_was_given_up_may_have_been_accepted),
+		cmocka_unit_test(framed_messages_are_reconciled_one_by_one),
+		cmocka_unit_test(a_killed_worker_may_not_have_counted_the_last_it_did),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
