@@ -38,7 +38,7 @@ gather(const struct master *master, struct loads *ret)
 		const struct slot *slot = &master->slots[i];
 		if (slot->state != SLOT_SERVING)
 			continue;
-		uint64_t open = atomic_load(&slot->process->block->open);
+		uint64_t open = atomic_load(&slot->process->books->own.open);
 		ret->rows[ret->count++] =
 		    (struct load){ .process = slot->process, .open = open };
 		ret->open += open;

@@ -20,7 +20,7 @@ watch_process(struct process *process, uint64_t now_ns, uint64_t watchdog_ns)
 {
 	uint64_t limit_ns = process->master->config.timeouts.hung_ns;
 	uint64_t beats =
-	    atomic_load_explicit(&process->block->beats, memory_order_relaxed);
+	    atomic_load_explicit(&process->books->own.beats, memory_order_relaxed);
 	if (beats != process->beats) {
 		process->beats = beats;
 		process->beat_ns = now_ns;

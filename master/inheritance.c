@@ -94,7 +94,7 @@ write_process(FILE *out, const struct process *p)
 {
 	fprintf(out, "process %d %u %u %d %td %d %d %d %" PRIu64 " %" PRIu64 "\n",
 	    (int)p->pid, p->slot, p->generation, p->channel_fd,
-	    p->block - p->master->ledger->live, p->is_ready, p->is_leaving,
+	    p->books - p->master->ledger->live, p->is_ready, p->is_leaving,
 	    p->is_retired, p->moved_in, p->moved_out);
 }
 
@@ -276,16 +276,16 @@ static int
 read_process(struct master *master, const char *line)
 {
 	int pid, channel_fd, is_ready, is_leaving, is_retired;
-	unsigned slot, generation, block;
+	unsigned slot, generation, books;
 	uint64_t moved_in, moved_out;
 	if (master->ledger == NULL ||
 	    sscanf(line, "%d %u %u %d %u %d %d %d %" SCNu64 " %" SCNu64, &pid, &slot,
-		&generation, &channel_fd, &block, &is_ready, &is_leaving, &is_retired,
+		&generation, &channel_fd, &books, &is_ready, &is_leaving, &is_retired,
 		&moved_in, &moved_out) != 10 ||
-	    slot >= LEDGER_SLOTS || block >= LEDGER_BLOCKS)
+	    slot >= LEDGER_SLOTS || books >= LEDGER_BOOKS)
 		return -1;
 	struct process *process = process_inherit(
-	    master, pid, slot, channel_fd, &master->ledger->live[block]);
+	    master, pid, slot, channel_fd, &master->ledger->live[books]);
 	if (process == NULL)
 		return -1;
 	process->generation = generation;

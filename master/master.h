@@ -46,7 +46,7 @@ struct process {
 	bool wants_taker; /* the one that took from it died */
 	int channel_fd;
 	struct event channel_event;
-	struct ledger_block *block;
+	struct ledger_books *books;
 	uint64_t moved_in, moved_out; /* in settled moves */
 	uint64_t started_ns;          /* CLOCK_MONOTONIC, as all times here */
 	uint64_t beats;               /* last seen */

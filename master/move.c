@@ -16,9 +16,9 @@
 static uint64_t
 booked_out(const struct process *process)
 {
-	return atomic_load_explicit(
-	    &process->block->counters[LEDGER_CONNECTIONS_MOVED_OUT],
-	    memory_order_relaxed);
+	struct ledger_totals totals = { 0 };
+	ledger_add_books(&totals, process->master->ledger, process->books);
+	return totals.counters[LEDGER_CONNECTIONS_MOVED_OUT];
 }
 
 /* How many connections have changed hands, by the best witness. */

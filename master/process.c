@@ -62,9 +62,9 @@ on_channel(evutil_socket_t fd, short what, void *argument)
 }
 
 static struct process *
-create(struct master *master, uint32_t slot, int channel_fd, struct ledger_block *block)
+create(struct master *master, uint32_t slot, int channel_fd, struct ledger_books *books)
 {
-	struct process *process = block == NULL ? NULL : calloc(1, sizeof(*process));
+	struct process *process = books == NULL ? NULL : calloc(1, sizeof(*process));
 	if (process == NULL) {
 		errno = ENOMEM;
 		return NULL;
@@ -72,7 +72,7 @@ create(struct master *master, uint32_t slot, int channel_fd, struct ledger_block
 	process->master = master;
 	process->slot = slot;
 	process->channel_fd = channel_fd;
-	process->block = block;
+	process->books = books;
 	process->started_ns = process->beat_ns = master_now_ns();
 	event_assign(&process->channel_event, master->base, channel_fd,
 	    EV_READ | EV_PERSIST, on_channel, process);
@@ -100,9 +100,9 @@ destroy(struct process *process)
 
 struct process *
 process_inherit(struct master *master, pid_t pid, uint32_t slot, int channel_fd,
-    struct ledger_block *block)
+    struct ledger_books *books)
 {
-	struct process *process = create(master, slot, channel_fd, block);
+	struct process *process = create(master, slot, channel_fd, books);
 	if (process != NULL)
 		process->pid = pid;
 	return process;
@@ -135,11 +135,14 @@ gather_sockets(const struct master *master, const struct config *config, uint32_
     struct worker_socket *ret)
 {
 	size_t count = 0;
+	char address[ADDRESS_TEXT_MAX];
 	for (const struct endpoint *e = master->endpoints; e != NULL; e = e->next) {
 		int listener = number_in(master, config, e);
 		if (listener >= 0 && e->fds[slot] >= 0)
 			ret[count++] = (struct worker_socket){ .fd = e->fds[slot],
-				.listener = (uint32_t)listener };
+				.listener = (uint32_t)listener,
+				.booked = ledger_listener(master->ledger,
+				    address_format(&e->address, address)) };
 	}
 	return count;
 }
@@ -169,7 +172,7 @@ fork_into(struct process *process, const struct config *config, int channel_fd)
 		.sockets = sockets,
 		.socket_count = gather_sockets(master, config, process->slot, sockets),
 		.ledger = master->ledger,
-		.block = process->block,
+		.books = process->books,
 	};
 	process->pid = spawn_worker(&args);
 	free(sockets);
@@ -183,13 +186,13 @@ process_start(struct master *master, const struct config *config, uint32_t gener
 	int channel[2];
 	if (channel_open(channel) < 0)
 		return NULL;
-	struct ledger_block *block = ledger_claim(master->ledger, slot);
-	struct process *process = create(master, slot, channel[0], block);
+	struct ledger_books *books = ledger_claim(master->ledger, slot);
+	struct process *process = create(master, slot, channel[0], books);
 	if (process == NULL) {
 		close(channel[0]);
 		close(channel[1]);
-		if (block != NULL)
-			ledger_retire(master->ledger, block, 0, 0);
+		if (books != NULL)
+			ledger_retire(master->ledger, books, 0, 0);
 		errno = ENOMEM;
 		return NULL;
 	}
@@ -200,7 +203,7 @@ process_start(struct master *master, const struct config *config, uint32_t gener
 	close(channel[1]);
 	if (rc == 0)
 		return process;
-	ledger_retire(master->ledger, block, 0, 0);
+	ledger_retire(master->ledger, books, 0, 0);
 	destroy(process);
 	errno = saved;
 	return NULL;
@@ -229,7 +232,7 @@ process_tell_all(const struct master *master, uint32_t verb, uint32_t argument)
 void
 process_bury(struct process *process)
 {
-	ledger_retire(process->master->ledger, process->block, process->moved_in,
+	ledger_retire(process->master->ledger, process->books, process->moved_in,
 	    process->moved_out);
 	destroy(process);
 }

@@ -14,17 +14,21 @@ number(uint64_t value)
 	return json_integer((json_int_t)value);
 }
 
-/* The counters of a sum, with `open` among them. */
+/* The counters of a sum, with `open` among them; all, or those of listeners. */
 static void
-add_counters(json_t *object, const struct ledger_totals *totals, uint64_t open)
+add_counters(
+    json_t *object, const struct ledger_totals *totals, uint64_t open, bool all)
 {
 	json_t *closed = json_object();
 	for (int i = 0; i < CLOSE_REASON_COUNT; i++)
 		json_object_set_new(closed, close_reason_name((enum close_reason)i),
 		    number(totals->closed[i]));
 	for (int i = 0; i < LEDGER_COUNTER_COUNT; i++) {
-		json_object_set_new(object, ledger_counter_name((enum ledger_counter)i),
-		    number(totals->counters[i]));
+		enum ledger_counter counter = (enum ledger_counter)i;
+		if (!all && !ledger_counter_is_of_listeners(counter))
+			continue;
+		json_object_set_new(
+		    object, ledger_counter_name(counter), number(totals->counters[i]));
 		if (i != LEDGER_CONNECTIONS_ACCEPTED)
 			continue;
 		json_object_set_new(object, "connections_open", number(open));
@@ -38,7 +42,7 @@ make_totals(const struct master *master)
 	struct ledger_totals totals;
 	ledger_sum(master->ledger, &totals);
 	json_t *object = json_object();
-	add_counters(object, &totals, ledger_open_in_all(&totals));
+	add_counters(object, &totals, ledger_open_in_all(&totals), true);
 	return object;
 }
 
@@ -66,7 +70,7 @@ make_worker(const struct master *master, uint32_t i)
 	json_object_set_new(object, "failures", number(slot->failures));
 	struct ledger_totals totals;
 	ledger_sum_slot(master->ledger, i, &totals);
-	add_counters(object, &totals, stats_open_in_slot(&totals));
+	add_counters(object, &totals, stats_open_in_slot(&totals), true);
 	return object;
 }
 
@@ -84,10 +88,10 @@ make_workers(const struct master *master)
 /* --- listeners ----------------------------------------------------------------------
  */
 
-static json_t *
-make_sockets(const struct endpoint *endpoint, struct kernel_queue *ret_sum)
+static void
+add_sockets(
+    json_t *array, const struct endpoint *endpoint, struct kernel_queue *ret_sum)
 {
-	json_t *array = json_array();
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
 		struct kernel_queue queue;
 		if (endpoint->fds[i] < 0 ||
@@ -100,22 +104,33 @@ make_sockets(const struct endpoint *endpoint, struct kernel_queue *ret_sum)
 			(json_int_t)queue.depth, "queue_limit",
 			(json_int_t)queue.limit));
 	}
-	return array;
 }
 
+/* Several endpoints are one listener where the service manager passed more sockets than
+ * there are workers. */
 static json_t *
-make_listener(const struct master *master, const struct endpoint *endpoint)
+make_listener(const struct master *master, int number)
 {
-	const struct listener_config *config =
-	    &master->config.listeners[endpoint->listener];
-	char address[ADDRESS_TEXT_MAX];
+	const struct listener_config *config = &master->config.listeners[number];
+	char address[ADDRESS_TEXT_MAX] = "";
 	struct kernel_queue sum = { 0 };
-	json_t *sockets = make_sockets(endpoint, &sum);
-	return json_pack("{s:s, s:s, s:s, s:I, s:I, s:o}", "address",
-	    address_format(&endpoint->address, address), "reply", config->reply_text,
-	    "framing", framing_names[config->framing], "queue_depth",
-	    (json_int_t)sum.depth, "queue_limit", (json_int_t)sum.limit, "sockets",
-	    sockets);
+	json_t *sockets = json_array();
+	for (const struct endpoint *e = master->endpoints; e != NULL; e = e->next) {
+		if (e->listener != number)
+			continue;
+		address_format(&e->address, address);
+		add_sockets(sockets, e, &sum);
+	}
+	json_t *object = json_pack("{s:s, s:s, s:s, s:I, s:I, s:o}", "address", address,
+	    "reply", config->reply_text, "framing", framing_names[config->framing],
+	    "queue_depth", (json_int_t)sum.depth, "queue_limit", (json_int_t)sum.limit,
+	    "sockets", sockets);
+	uint32_t booked = ledger_listener(master->ledger, address);
+	struct ledger_totals totals;
+	ledger_sum_listener(master->ledger, booked, &totals);
+	add_counters(
+	    object, &totals, ledger_open_of_listener(master->ledger, booked), false);
+	return object;
 }
 
 /* In the order of the configuration. */
@@ -123,13 +138,8 @@ static json_t *
 make_listeners(const struct master *master)
 {
 	json_t *array = json_array();
-	for (size_t i = 0; i < master->config.listener_count; i++) {
-		for (const struct endpoint *e = master->endpoints; e != NULL;
-		     e = e->next) {
-			if (e->listener == (int)i)
-				json_array_append_new(array, make_listener(master, e));
-		}
-	}
+	for (size_t i = 0; i < master->config.listener_count; i++)
+		json_array_append_new(array, make_listener(master, (int)i));
 	return array;
 }
 

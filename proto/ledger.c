@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -11,6 +12,8 @@ _Static_assert(
     (int)LEDGER_COUNTER_COUNT <= LEDGER_COUNTERS_MAX, "no room for a counter");
 _Static_assert((int)CLOSE_REASON_COUNT <= LEDGER_REASONS_MAX, "no room for a reason");
 _Static_assert(sizeof(struct ledger_block) == 512, "the layout of a block is fixed");
+
+static const char others[] = "others";
 
 static const struct {
 	const char *name;
@@ -38,6 +41,14 @@ const char *
 ledger_counter_help(enum ledger_counter counter)
 {
 	return rows[counter].help;
+}
+
+bool
+ledger_counter_is_of_listeners(enum ledger_counter counter)
+{
+	return counter != LEDGER_CONNECTIONS_MOVED_IN &&
+	    counter != LEDGER_CONNECTIONS_MOVED_OUT &&
+	    counter != LEDGER_ACCEPT_PAUSES && counter != LEDGER_ACCEPTS_CUT_SHORT;
 }
 
 static struct ledger *
@@ -114,20 +125,48 @@ ledger_add_block(struct ledger_totals *totals, const struct ledger_block *block)
 	add_counters(totals, block);
 }
 
+typedef void (*adder)(struct ledger_totals *totals, const struct ledger_block *block);
+
+static void
+add_all_of(struct ledger_totals *totals, const struct ledger *ledger,
+    const struct ledger_books *books, adder add)
+{
+	add(totals, &books->own);
+	for (uint32_t i = 0; i < ledger->listener_count; i++)
+		add(totals, &books->of[i]);
+}
+
+void
+ledger_add_books(struct ledger_totals *totals, const struct ledger *ledger,
+    const struct ledger_books *books)
+{
+	add_all_of(totals, ledger, books, add_ends);
+	add_all_of(totals, ledger, books, add_counters);
+}
+
+static uint32_t
+live_end(const struct ledger *ledger)
+{
+	return atomic_load_explicit(&ledger->live_end, memory_order_relaxed);
+}
+
+static void
+add_everything(struct ledger_totals *totals, const struct ledger *ledger, adder add)
+{
+	for (int i = 0; i < LEDGER_SLOTS; i++)
+		add(totals, &ledger->retired[i]);
+	for (uint32_t i = 0; i < live_end(ledger); i++)
+		add_all_of(totals, ledger, &ledger->live[i], add);
+}
+
+/* All ends before all beginnings: a connection may have begun in one block and ended in
+ * another one. */
 void
 ledger_sum(const struct ledger *ledger, struct ledger_totals *ret)
 {
 	memset(ret, 0, sizeof(*ret));
-	/* All ends before all beginnings: a connection may have begun in one block and
-	 * ended in another one. */
-	for (int i = 0; i < LEDGER_SLOTS; i++)
-		add_ends(ret, &ledger->retired[i]);
-	for (int i = 0; i < LEDGER_BLOCKS; i++)
-		add_ends(ret, &ledger->live[i]);
-	for (int i = 0; i < LEDGER_SLOTS; i++)
-		add_counters(ret, &ledger->retired[i]);
-	for (int i = 0; i < LEDGER_BLOCKS; i++)
-		add_counters(ret, &ledger->live[i]);
+	add_everything(ret, ledger, add_ends);
+	add_everything(ret, ledger, add_counters);
 }
 
 void
@@ -135,10 +174,23 @@ ledger_sum_slot(const struct ledger *ledger, uint32_t slot, struct ledger_totals
 {
 	memset(ret, 0, sizeof(*ret));
 	ledger_add_block(ret, &ledger->retired[slot]);
-	for (int i = 0; i < LEDGER_BLOCKS; i++) {
-		if (load(&ledger->live[i].owner) == slot + 1)
-			ledger_add_block(ret, &ledger->live[i]);
+	for (uint32_t i = 0; i < live_end(ledger); i++) {
+		if (load(&ledger->live[i].own.owner) == slot + 1)
+			ledger_add_books(ret, ledger, &ledger->live[i]);
 	}
+}
+
+void
+ledger_sum_listener(
+    const struct ledger *ledger, uint32_t listener, struct ledger_totals *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	add_ends(ret, &ledger->retired_of[listener]);
+	for (uint32_t i = 0; i < live_end(ledger); i++)
+		add_ends(ret, &ledger->live[i].of[listener]);
+	add_counters(ret, &ledger->retired_of[listener]);
+	for (uint32_t i = 0; i < live_end(ledger); i++)
+		add_counters(ret, &ledger->live[i].of[listener]);
 }
 
 uint64_t
@@ -164,49 +216,125 @@ ledger_open_in_all(const struct ledger_totals *totals)
 	return totals->counters[LEDGER_CONNECTIONS_ACCEPTED] - ledger_closed(totals);
 }
 
-void
-ledger_retire(struct ledger *ledger, struct ledger_block *block, uint64_t moved_in,
-    uint64_t moved_out)
+/* --- books --------------------------------------------------------------------------
+ */
+
+uint32_t
+ledger_listener(struct ledger *ledger, const char *address)
+{
+	uint32_t i = 0, last = LEDGER_LISTENERS - 1;
+	while (i < ledger->listener_count && strcmp(ledger->listeners[i], address) != 0)
+		i++;
+	if (i < ledger->listener_count)
+		return i;
+	if (i > last)
+		return last;
+	snprintf(
+	    ledger->listeners[i], LEDGER_NAME_MAX, "%s", i < last ? address : others);
+	ledger->listener_count++;
+	return i;
+}
+
+static void
+add_to_retired(struct ledger_block *retired, const struct ledger_totals *totals)
+{
+	for (int i = 0; i < LEDGER_COUNTER_COUNT; i++)
+		atomic_fetch_add(&retired->counters[i], totals->counters[i]);
+	for (int i = 0; i < CLOSE_REASON_COUNT; i++)
+		atomic_fetch_add(&retired->closed[i], totals->closed[i]);
+}
+
+/* Connections of a listener that a dead worker held, by its own counts. */
+static uint64_t
+held_by_count(const struct ledger_block *block)
 {
 	struct ledger_totals totals = { 0 };
 	ledger_add_block(&totals, block);
+	int64_t held = (int64_t)ledger_open(&totals);
+	return held < 0 ? 0 : (uint64_t)held;
+}
+
+/* The same by its gauge: also those that it had taken over and not yet counted. */
+static uint64_t
+held_by_gauge(const struct ledger_block *block)
+{
+	return load(&block->open);
+}
+
+/* Finds listeners for the connections that are lost. */
+static void
+share_out(uint64_t lost, const struct ledger *ledger, const struct ledger_books *books,
+    uint64_t *ret)
+{
+	uint64_t (*const held[])(
+	    const struct ledger_block *) = { held_by_count, held_by_gauge };
+	for (int pass = 0; pass < 2; pass++) {
+		for (uint32_t i = 0; i < ledger->listener_count; i++) {
+			uint64_t n = held[pass](&books->of[i]);
+			n = n > ret[i] ? n - ret[i] : 0;
+			n = n < lost ? n : lost;
+			ret[i] += n;
+			lost -= n;
+		}
+	}
+}
+
+void
+ledger_retire(struct ledger *ledger, struct ledger_books *books, uint64_t moved_in,
+    uint64_t moved_out)
+{
+	struct ledger_totals totals = { 0 };
+	uint64_t lost[LEDGER_LISTENERS] = { 0 };
+	ledger_add_books(&totals, ledger, books);
 	totals.counters[LEDGER_CONNECTIONS_MOVED_IN] = moved_in;
 	totals.counters[LEDGER_CONNECTIONS_MOVED_OUT] = moved_out;
-	int64_t open = (int64_t)ledger_open(&totals);
-	if (open > 0)
-		totals.closed[CLOSE_WORKER_LOST] += (uint64_t)open;
+	totals.counters[LEDGER_ACCEPTS_CUT_SHORT] += load(&books->own.accepting);
+	int64_t difference = (int64_t)ledger_open(&totals);
+	uint64_t open = difference > 0 ? (uint64_t)difference : 0;
+	totals.closed[CLOSE_WORKER_LOST] += open;
+	add_to_retired(&ledger->retired[load(&books->own.owner) - 1], &totals);
 
-	totals.counters[LEDGER_ACCEPTS_CUT_SHORT] += load(&block->accepting);
-
-	struct ledger_block *retired = &ledger->retired[load(&block->owner) - 1];
-	for (int i = 0; i < LEDGER_COUNTER_COUNT; i++)
-		atomic_fetch_add(&retired->counters[i], totals.counters[i]);
-	for (int i = 0; i < CLOSE_REASON_COUNT; i++)
-		atomic_fetch_add(&retired->closed[i], totals.closed[i]);
-	memset(block, 0, sizeof(*block));
+	share_out(open, ledger, books, lost);
+	for (uint32_t i = 0; i < ledger->listener_count; i++) {
+		totals = (struct ledger_totals){ 0 };
+		ledger_add_block(&totals, &books->of[i]);
+		totals.closed[CLOSE_WORKER_LOST] += lost[i];
+		add_to_retired(&ledger->retired_of[i], &totals);
+		memset(&books->of[i], 0, sizeof(books->of[i]));
+	}
+	memset(&books->own, 0, sizeof(books->own));
 }
 
 uint64_t
 ledger_open_now(const struct ledger *ledger)
 {
 	uint64_t sum = 0;
-	uint32_t end = atomic_load_explicit(&ledger->live_end, memory_order_relaxed);
+	uint32_t end = live_end(ledger);
 	for (uint32_t i = 0; i < end; i++)
-		sum += load(&ledger->live[i].open);
+		sum += load(&ledger->live[i].own.open);
 	return sum;
 }
 
-struct ledger_block *
+uint64_t
+ledger_open_of_listener(const struct ledger *ledger, uint32_t listener)
+{
+	uint64_t sum = 0;
+	for (uint32_t i = 0; i < live_end(ledger); i++)
+		sum += load(&ledger->live[i].of[listener].open);
+	return sum;
+}
+
+struct ledger_books *
 ledger_claim(struct ledger *ledger, uint32_t slot)
 {
-	for (uint32_t i = 0; i < LEDGER_BLOCKS; i++) {
-		struct ledger_block *block = &ledger->live[i];
-		if (load(&block->owner) != 0)
+	for (uint32_t i = 0; i < LEDGER_BOOKS; i++) {
+		struct ledger_books *books = &ledger->live[i];
+		if (load(&books->own.owner) != 0)
 			continue;
-		atomic_store(&block->owner, slot + 1);
-		if (i >= atomic_load(&ledger->live_end))
+		atomic_store(&books->own.owner, slot + 1);
+		if (i >= live_end(ledger))
 			atomic_store(&ledger->live_end, i + 1);
-		return block;
+		return books;
 	}
 	return NULL;
 }

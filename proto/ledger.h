@@ -2,20 +2,26 @@
  * ledger.h - the count of everything, in memory that the master shares with its workers
  * before the first fork and hands on over an upgrade.
  *
- *   +--------+-------------------------+-----------------------------------------+
- *   | header | retired[slot]           | live[block]                             |
- *   +--------+-------------------------+-----------------------------------------+
- *              written by the master     each written by one worker process only
+ *   +--------+-------------------+-----------------------+---------------------+
+ *   | header | retired[slot]     | retired_of[listener]  | live[books]         |
+ *   +--------+-------------------+-----------------------+---------------------+
+ *              written by the master                       each written by one
+ *                                                          worker process only
  *
- * A worker process owns one live block while it lives. When it is gone the master
- * closes its books: what it held open becomes `worker_lost`, everything is added to the
- * retired block of the slot, and the live block is free again. A counter is only ever
- * added to by its one writer, so a reader needs no lock and a SIGKILL leaves nothing
- * half-written:
+ * A worker process owns one of the live books while it lives: a block for itself, and
+ * one for each listener, into which everything goes that belongs to a connection. So
+ * one addition counts for the worker and for the listener. When the worker is gone the
+ * master closes its books: what it held open becomes `worker_lost`, everything is added
+ * to the retired block of the slot and to those of the listeners, and the books are
+ * free again. A counter is only ever added to by its one writer, so a reader needs no
+ * lock and a SIGKILL leaves nothing half-written:
  *
  *   connections_open = accepted + moved_in - moved_out - sum(closed)
  *
  * holds at each moment, because open is not stored but is that difference.
+ *
+ * A listener is known by its address, and keeps its number here as long as the ledger
+ * exists, whatever reloads make of it.
  * Layout rule: counters are added at the end (LEDGER_LAYOUT says whether two programs
  * fit).
  */
@@ -61,11 +67,16 @@ enum ledger_counter {
 const char *ledger_counter_name(enum ledger_counter counter);
 const char *ledger_counter_unit(enum ledger_counter counter);
 const char *ledger_counter_help(enum ledger_counter counter);
+/* False: it is one of workers alone, and says nothing of a listener. */
+bool ledger_counter_is_of_listeners(enum ledger_counter counter);
 
 #define LEDGER_MAGIC 0x796f6465
-#define LEDGER_LAYOUT 2
+#define LEDGER_LAYOUT 3
 #define LEDGER_SLOTS 256
-#define LEDGER_BLOCKS 768
+#define LEDGER_BOOKS 768
+/* Addresses; the last one stands for all that come when there is no other. */
+#define LEDGER_LISTENERS 128
+#define LEDGER_NAME_MAX 64
 #define LEDGER_COUNTERS_MAX 28
 #define LEDGER_REASONS_MAX 32
 
@@ -73,19 +84,28 @@ const char *ledger_counter_help(enum ledger_counter counter);
 struct ledger_block {
 	_Alignas(128) _Atomic uint64_t counters[LEDGER_COUNTERS_MAX];
 	_Atomic uint64_t closed[LEDGER_REASONS_MAX]; /* by enum close_reason */
-	_Atomic uint64_t
-	    open; /* the worker's own count, for limits; no part of the sums */
+	_Atomic uint64_t open;                       /* held now; no part of the sums */
 	_Atomic uint64_t accepting; /* 1 inside accept(2) and until its count */
 	_Atomic uint64_t beats;     /* added to by the worker's loop while it turns */
 	_Atomic uint64_t owner;     /* slot + 1, 0: free; the master's */
 };
 
+/* Of one worker process. */
+struct ledger_books {
+	struct ledger_block own; /* what belongs to no listener; open: of all of them */
+	struct ledger_block
+	    of[LEDGER_LISTENERS]; /* by listener; open and counts alone */
+};
+
 struct ledger {
 	uint32_t magic;
 	uint32_t layout;
-	_Atomic uint32_t live_end; /* no block from here on is in use; the master's */
+	_Atomic uint32_t live_end; /* no books from here on are in use; the master's */
+	uint32_t listener_count;   /* that have a name; the master's */
+	char listeners[LEDGER_LISTENERS][LEDGER_NAME_MAX];
 	struct ledger_block retired[LEDGER_SLOTS];
-	struct ledger_block live[LEDGER_BLOCKS];
+	struct ledger_block retired_of[LEDGER_LISTENERS];
+	struct ledger_books live[LEDGER_BOOKS];
 };
 
 /* A sum of blocks: plain numbers. */
@@ -101,20 +121,33 @@ struct ledger *ledger_create(int *ret_fd) __attribute__((warn_unused_result));
  */
 struct ledger *ledger_attach(int fd) __attribute__((warn_unused_result));
 
+/* The number of the listener at an address; it gets one if it has none. Only the master
+ * calls this. */
+uint32_t ledger_listener(struct ledger *ledger, const char *address);
+
 /* Closes the books of a worker that is gone. moved_in and moved_out are what the other
  * ends of its hand-overs say, and stand in the place of its own counts, for it may have
  * died between moving a connection and counting it. What it held open beyond that is
- * booked as worker_lost; the block is free again. Only the master calls this. */
-void ledger_retire(struct ledger *ledger, struct ledger_block *block, uint64_t moved_in,
+ * booked as worker_lost; the books are free again. Only the master calls this.
+ * Which listener a connection belonged to that was on its way meanwhile can only be
+ * guessed: the sum of all listeners is right. */
+void ledger_retire(struct ledger *ledger, struct ledger_books *books, uint64_t moved_in,
     uint64_t moved_out);
 
 void ledger_add_block(struct ledger_totals *totals, const struct ledger_block *block);
+/* All blocks of one worker. */
+void ledger_add_books(struct ledger_totals *totals, const struct ledger *ledger,
+    const struct ledger_books *books);
 /* The sum of everything, retired and live. */
 void ledger_sum(const struct ledger *ledger, struct ledger_totals *ret);
-/* The sum for one slot: what is retired there, and the live blocks that carry its
+/* The sum for one slot: what is retired there, and the live books that carry its
  * number. */
 void ledger_sum_slot(
     const struct ledger *ledger, uint32_t slot, struct ledger_totals *ret);
+/* The sum for one listener. Connections move between workers, not between listeners:
+ * MOVED_IN and MOVED_OUT say nothing. */
+void ledger_sum_listener(
+    const struct ledger *ledger, uint32_t listener, struct ledger_totals *ret);
 uint64_t ledger_closed(const struct ledger_totals *totals);
 /* Of one worker or slot: what it took over counts, what it handed on does not. */
 uint64_t ledger_open(const struct ledger_totals *totals);
@@ -124,10 +157,13 @@ uint64_t ledger_open_in_all(const struct ledger_totals *totals);
 /* Connections that all workers hold now, from their own gauges: cheap, and never more
  * than one connection for each worker off. */
 uint64_t ledger_open_now(const struct ledger *ledger);
+/* The same of one listener; a connection on its way between two workers counts twice.
+ */
+uint64_t ledger_open_of_listener(const struct ledger *ledger, uint32_t listener);
 
-/* A free live block for a worker of `slot`, or NULL when all are taken; ledger_retire
- * gives it back. Only the master calls these two. */
-struct ledger_block *ledger_claim(struct ledger *ledger, uint32_t slot);
+/* Free live books for a worker of `slot`, or NULL when all are taken; ledger_retire
+ * gives them back. Only the master calls these two. */
+struct ledger_books *ledger_claim(struct ledger *ledger, uint32_t slot);
 
 /* The one writer's way to count. The order is kept: who sees a connection's end has
  * seen its beginning. */
@@ -154,10 +190,12 @@ ledger_count_closed(struct ledger_block *block, enum close_reason reason)
 	    c, atomic_load_explicit(c, memory_order_relaxed) + 1, memory_order_release);
 }
 
+/* One connection more, or one less (-1). */
 static inline void
-ledger_set_open(struct ledger_block *block, uint64_t open)
+ledger_add_open(struct ledger_block *block, int64_t n)
 {
-	atomic_store_explicit(&block->open, open, memory_order_relaxed);
+	uint64_t open = atomic_load_explicit(&block->open, memory_order_relaxed);
+	atomic_store_explicit(&block->open, open + (uint64_t)n, memory_order_relaxed);
 }
 
 /* Around accept(2) and the count of what it took: a worker that dies in between leaves

@@ -147,6 +147,35 @@ print(s["version"] != "", s["generation"], s["uptime_s"] > 0, t["connections_acc
 	[ "$(ask GET /healthz)" = $'200\nok' ]
 }
 
+@test "counts are told by listener, and outlive kills, reloads and upgrades" {
+	start_with_doors --listen 127.0.0.1:0=echo --listen '[::1]:0=upper'
+	counts_by_listener()
+	{
+		stat_of '[(l["connections_accepted"], l["connections_open"], l["messages_received"],
+			l["bytes_sent"], l["connections_closed"]["worker_lost"]) for l in s["listeners"]]'
+	}
+	"$YODEL" -q -c 10 -n 3 --size 20 "127.0.0.1:$PORT"
+	"$YODEL" -q -c 4 -n 5 --size 50 "[::1]:${PORTS[1]}"
+	[ "$(counts_by_listener)" = '[(10, 0, 30, 600, 0), (4, 0, 20, 1000, 0)]' ]
+	spawn hold "$CALLER" hold "127.0.0.1:$PORT" 3
+	spawn hold6 "$CALLER" hold "::1:${PORTS[1]}" 2
+	counts_are()
+	{
+		[ "$(counts_by_listener)" = "$1" ]
+	}
+	wait_until counts_are '[(13, 3, 30, 600, 0), (6, 2, 20, 1000, 0)]'
+	ctl reload
+	ctl upgrade
+	wait_until counts_are '[(13, 3, 30, 600, 0), (6, 2, 20, 1000, 0)]'
+	local pid
+	for pid in $(worker_pids); do kill -KILL "$pid"; done
+	wait_until counts_are '[(13, 0, 30, 600, 3), (6, 0, 20, 1000, 2)]'
+	ask GET /metrics >metrics
+	grep -q "^yodeld_listener_messages_received_total{listener=\"127.0.0.1:$PORT\"} 30$" metrics
+	grep -q "^yodeld_listener_connections_closed_total{listener=\"\[::1\]:${PORTS[1]}\",reason=\"worker_lost\"} 2$" metrics
+	grep -q "^yodeld_listener_connections_open{listener=\"127.0.0.1:$PORT\"} 0$" metrics
+}
+
 # --- doors ----------------------------------------------------------------------------
 
 @test "TCP reads and does not steer" {

@@ -34,13 +34,12 @@ static const struct timeval quiet_time = { .tv_usec = EMPTY_QUIET_MS * 1000 };
 static void
 admit(struct listener *listener, int fd, const struct address *peer)
 {
-	struct worker *worker = listener->worker;
 	listener->heard = true;
 	enum close_reason reason = admission_judge(listener, fd, peer);
 	if (reason == CLOSE_REASON_COUNT)
 		connection_open(listener, fd, peer);
 	else
-		admission_refuse(worker, fd, peer, reason);
+		admission_refuse(listener, fd, peer, reason);
 }
 
 /* Another name of a descriptor that is there: the worker may open no file. */
@@ -63,8 +62,8 @@ refuse_with_spare(struct listener *listener)
 	int fd = accept4(
 	    listener->fd, (struct sockaddr *)&peer.storage, &peer.length, SOCK_CLOEXEC);
 	if (fd >= 0) {
-		ledger_count(worker->block, LEDGER_CONNECTIONS_ACCEPTED, 1);
-		admission_refuse(worker, fd, &peer, CLOSE_DESCRIPTOR_LIMIT);
+		ledger_count(listener->block, LEDGER_CONNECTIONS_ACCEPTED, 1);
+		admission_refuse(listener, fd, &peer, CLOSE_DESCRIPTOR_LIMIT);
 	}
 	take_spare(worker);
 }
@@ -85,7 +84,7 @@ tell_pause(struct worker *worker)
 static void
 pause_accepting(struct worker *worker)
 {
-	ledger_count(worker->block, LEDGER_ACCEPT_PAUSES, 1);
+	ledger_count(&worker->books->own, LEDGER_ACCEPT_PAUSES, 1);
 	tell_pause(worker);
 	worker->accept_paused = true;
 	for (size_t i = 0; i < worker->listener_count; i++)
@@ -121,13 +120,13 @@ static bool
 accept_one(struct listener *listener)
 {
 	struct address peer = { .length = sizeof(peer.storage) };
-	struct ledger_block *block = listener->worker->block;
-	ledger_set_accepting(block, true);
+	struct ledger_block *own = &listener->worker->books->own;
+	ledger_set_accepting(own, true);
 	int fd = accept4(listener->fd, (struct sockaddr *)&peer.storage, &peer.length,
 	    SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd >= 0)
-		ledger_count(block, LEDGER_CONNECTIONS_ACCEPTED, 1);
-	ledger_set_accepting(block, false);
+		ledger_count(listener->block, LEDGER_CONNECTIONS_ACCEPTED, 1);
+	ledger_set_accepting(own, false);
 	if (fd < 0)
 		return on_accept_failed(listener);
 	admit(listener, fd, &peer);
@@ -237,6 +236,7 @@ acceptor_start(struct worker *worker, const struct worker_socket *sockets, size_
 		listener->worker = worker;
 		listener->number = sockets[i].listener;
 		listener->config = &worker->config->listeners[listener->number];
+		listener->block = &worker->books->of[sockets[i].booked];
 		listener->is_bytewise = listener->config->framing == FRAMING_STREAM &&
 		    reply_is_bytewise(&listener->config->reply);
 		listener->fd = sockets[i].fd;

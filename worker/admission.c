@@ -112,14 +112,14 @@ admission_judge(const struct listener *listener, int fd, const struct address *p
 }
 
 void
-admission_refuse(
-    struct worker *worker, int fd, const struct address *peer, enum close_reason reason)
+admission_refuse(const struct listener *listener, int fd, const struct address *peer,
+    enum close_reason reason)
 {
 	char text[ADDRESS_TEXT_MAX];
 	if (log_get_level() >= LOG_LEVEL_DEBUG)
 		log_debug("connection %s closed: %s", address_format(peer, text),
 		    close_reason_name(reason));
-	ledger_count_closed(worker->block, reason);
+	ledger_count_closed(listener->block, reason);
 	const struct linger reset = { .l_onoff = 1 };
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
 	close(fd);

@@ -25,7 +25,7 @@ enum close_reason admission_judge(const struct listener *listener, int fd,
 
 /* Counts the reason and resets the connection: no state of it stays, here or in the
  * kernel. */
-void admission_refuse(struct worker *worker, int fd, const struct address *peer,
-    enum close_reason reason);
+void admission_refuse(const struct listener *listener, int fd,
+    const struct address *peer, enum close_reason reason);
 
 #endif

@@ -78,9 +78,9 @@ connection_close(struct connection *connection, enum close_reason reason)
 		log_debug("connection %s closed: %s",
 		    peer_format(&connection->peer, text), close_reason_name(reason));
 	}
-	ledger_count(
-	    worker->block, LEDGER_BYTES_DROPPED, connection_stuck_bytes(connection));
-	ledger_count_closed(worker->block, reason);
+	struct ledger_block *block = connection->listener->block;
+	ledger_count(block, LEDGER_BYTES_DROPPED, connection_stuck_bytes(connection));
+	ledger_count_closed(block, reason);
 	if (connection->phase == CONNECTION_LINGERING)
 		worker->lingering--;
 	int fd = connection_fd(connection);
@@ -98,8 +98,10 @@ connection_forget(struct connection *connection)
 		    &connection->peer);
 	output_destroy(connection);
 	buffer_release(&connection->input);
+	struct ledger_block *block = connection->listener->block;
 	pool_give(&worker->pool, connection);
-	ledger_set_open(worker->block, worker->pool.count);
+	ledger_add_open(block, -1);
+	ledger_add_open(&worker->books->own, -1);
 }
 
 bool
@@ -140,7 +142,8 @@ create(struct listener *listener, int fd)
 		return NULL;
 	connection->listener = listener;
 	connection->active_ms = worker->now_ms;
-	ledger_set_open(worker->block, worker->pool.count);
+	ledger_add_open(listener->block, 1);
+	ledger_add_open(&worker->books->own, 1);
 	event_assign(&connection->event, worker->base, fd, wanted_events(connection),
 	    traffic_on_event, connection);
 	return connection;
@@ -161,7 +164,7 @@ connection_open(struct listener *listener, int fd, const struct address *peer)
 {
 	struct connection *connection = create(listener, fd);
 	if (connection == NULL) {
-		ledger_count_closed(listener->worker->block, CLOSE_NO_MEMORY);
+		ledger_count_closed(listener->block, CLOSE_NO_MEMORY);
 		close(fd);
 		return;
 	}
@@ -196,8 +199,7 @@ void
 connection_give_away(struct connection *connection)
 {
 	int fd = connection_fd(connection);
-	ledger_count(
-	    connection->listener->worker->block, LEDGER_CONNECTIONS_MOVED_OUT, 1);
+	ledger_count(connection->listener->block, LEDGER_CONNECTIONS_MOVED_OUT, 1);
 	connection_forget(connection);
 	close(fd);
 }

@@ -1,6 +1,5 @@
 #include "worker/loop.h"
 
-#include <stdatomic.h>
 #include <time.h>
 
 #include "worker/state.h"
@@ -17,11 +16,13 @@ monotonic_ns(void)
 static uint64_t
 traffic(const struct worker *worker)
 {
-	const struct ledger_block *block = worker->block;
-	return atomic_load_explicit(
-		   &block->counters[LEDGER_BYTES_RECEIVED], memory_order_relaxed) +
-	    atomic_load_explicit(
-		&block->counters[LEDGER_CONNECTIONS_ACCEPTED], memory_order_relaxed);
+	uint64_t sum = 0;
+	for (size_t i = 0; i < worker->listener_count; i++) {
+		const struct ledger_block *block = worker->listeners[i].block;
+		sum += ledger_read(block, LEDGER_BYTES_RECEIVED) +
+		    ledger_read(block, LEDGER_CONNECTIONS_ACCEPTED);
+	}
+	return sum;
 }
 
 static void

@@ -33,7 +33,8 @@ batch_flush(struct batch *batch)
 {
 	if (batch->length == 0) {
 		/* Replies of no bytes (`fixed=`) need no sending. */
-		ledger_count(batch->worker->block, LEDGER_REPLIES_SENT, batch->replies);
+		ledger_count(batch->connection->listener->block, LEDGER_REPLIES_SENT,
+		    batch->replies);
 		batch->replies = 0;
 		return true;
 	}
@@ -77,7 +78,7 @@ respond_one(struct batch *batch, const uint8_t *message, const struct frame *fra
 {
 	const struct listener_config *config = batch->connection->listener->config;
 	const struct reply *reply = &config->reply;
-	ledger_count(batch->worker->block, LEDGER_MESSAGES_RECEIVED, 1);
+	ledger_count(batch->connection->listener->block, LEDGER_MESSAGES_RECEIVED, 1);
 	if (reply->kind == REPLY_DISCARD)
 		return true;
 	struct frame answer =
@@ -130,8 +131,7 @@ respond_bytewise(struct connection *connection, uint8_t *data, size_t length)
 	const struct listener_config *config = connection->listener->config;
 	uint64_t messages =
 	    length <= config->max_message ? 1 : (length - 1) / config->max_message + 1;
-	ledger_count(
-	    connection->listener->worker->block, LEDGER_MESSAGES_RECEIVED, messages);
+	ledger_count(connection->listener->block, LEDGER_MESSAGES_RECEIVED, messages);
 	if (config->reply.kind == REPLY_UPPER)
 		reply_raise(data, length, data);
 	return traffic_send(connection, data, length, messages);

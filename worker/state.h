@@ -32,14 +32,15 @@ struct output;
 struct listener {
 	struct worker *worker;
 	const struct listener_config *config;
-	size_t number;          /* in the configuration */
-	struct event event;     /* readable: somebody waits in the accept queue */
-	int fd;                 /* -1 once closed */
-	struct address address; /* what it is bound to */
-	bool is_bytewise;       /* framing and reply work on each byte alone */
-	bool emptying;          /* closes when nobody came for a while */
-	bool heard;             /* somebody came since the emptying timer last looked */
-	unsigned empty_turns;   /* that the emptying timer looked */
+	struct ledger_block *block; /* of the worker's books: counts of connections */
+	size_t number;              /* in the configuration */
+	struct event event;         /* readable: somebody waits in the accept queue */
+	int fd;                     /* -1 once closed */
+	struct address address;     /* what it is bound to */
+	bool is_bytewise;           /* framing and reply work on each byte alone */
+	bool emptying;              /* closes when nobody came for a while */
+	bool heard;           /* somebody came since the emptying timer last looked */
+	unsigned empty_turns; /* that the emptying timer looked */
 };
 
 struct worker {
@@ -49,7 +50,7 @@ struct worker {
 	struct event_base *base;
 	short edge_events; /* EV_ET | EV_CLOSED where the method knows them, else 0 */
 	const struct ledger *ledger;
-	struct ledger_block *block;
+	struct ledger_books *books;
 
 	struct listener *listeners;
 	size_t listener_count;

@@ -88,7 +88,7 @@ on_sweep(evutil_socket_t fd, short what, void *argument)
 	uint64_t turns;
 	if (read(fd, &turns, sizeof(turns)) < 0)
 		return;
-	ledger_beat(worker->block);
+	ledger_beat(&worker->books->own);
 	log_tell_left_out();
 	worker->now_ms = monotonic_ms();
 	sweep_stuck(worker);

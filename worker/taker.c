@@ -20,17 +20,23 @@ struct taker {
 	struct event event;
 	int fd;
 	uint32_t id;
-	uint32_t undone; /* taken, DONE has not come */
-	uint64_t taken;  /* booked */
-	struct listener *listeners[HANDOVER_LISTENERS_MAX]; /* by the giver's number */
+	uint64_t taken; /* booked */
+	/* By the giver's number: */
+	struct listener *listeners[HANDOVER_LISTENERS_MAX];
+	uint32_t undone[HANDOVER_LISTENERS_MAX]; /* taken, DONE has not come */
 };
 
 static void
 book(struct taker *taker)
 {
-	ledger_count(taker->worker->block, LEDGER_CONNECTIONS_MOVED_IN, taker->undone);
-	taker->taken += taker->undone;
-	taker->undone = 0;
+	for (int i = 0; i < HANDOVER_LISTENERS_MAX; i++) {
+		if (taker->undone[i] == 0)
+			continue;
+		ledger_count(taker->listeners[i]->block, LEDGER_CONNECTIONS_MOVED_IN,
+		    taker->undone[i]);
+		taker->taken += taker->undone[i];
+		taker->undone[i] = 0;
+	}
 }
 
 static void
@@ -193,9 +199,10 @@ on_batch(struct taker *taker, const struct handover_batch *batch, size_t length,
 	}
 	if (state_fd >= 0)
 		close(state_fd);
-	taker->undone += count;
-	for (uint32_t i = 0; i < count; i++)
+	for (uint32_t i = 0; i < count; i++) {
+		taker->undone[batch->records[i].listener]++;
 		connection_resume(made[i]);
+	}
 	leave_check(taker->worker);
 	return true;
 }

@@ -39,17 +39,17 @@ static inline ssize_t
 send_some(
     struct connection *connection, const uint8_t *data, size_t length, size_t owed)
 {
-	struct worker *worker = connection->listener->worker;
+	struct ledger_block *block = connection->listener->block;
 	ssize_t n = send(connection_fd(connection), data, length, MSG_NOSIGNAL);
 	if (n < 0) {
 		if (errno == EAGAIN || errno == EINTR)
 			return 0;
 		enum close_reason reason = reason_of_errno();
-		ledger_count(worker->block, LEDGER_BYTES_DROPPED, owed);
+		ledger_count(block, LEDGER_BYTES_DROPPED, owed);
 		connection_close(connection, reason);
 		return -1;
 	}
-	ledger_count(worker->block, LEDGER_BYTES_SENT, (uint64_t)n);
+	ledger_count(block, LEDGER_BYTES_SENT, (uint64_t)n);
 	return n;
 }
 
@@ -57,13 +57,13 @@ bool
 traffic_send(
     struct connection *connection, const uint8_t *data, size_t length, uint64_t replies)
 {
-	struct worker *worker = connection->listener->worker;
+	struct ledger_block *block = connection->listener->block;
 	if (connection->output == NULL) {
 		ssize_t n = send_some(connection, data, length, length);
 		if (n < 0)
 			return false;
 		if ((size_t)n == length) {
-			ledger_count(worker->block, LEDGER_REPLIES_SENT, replies);
+			ledger_count(block, LEDGER_REPLIES_SENT, replies);
 			return true;
 		}
 		data += n;
@@ -71,7 +71,7 @@ traffic_send(
 	}
 	if ((connection->output == NULL && output_create(connection) == NULL) ||
 	    buffer_append(&connection->output->bytes, data, length) < 0) {
-		ledger_count(worker->block, LEDGER_BYTES_DROPPED, length);
+		ledger_count(block, LEDGER_BYTES_DROPPED, length);
 		connection_close(connection, CLOSE_NO_MEMORY);
 		return false;
 	}
@@ -121,7 +121,7 @@ respond_fresh(
 	*ret_is_sent = true;
 	if (connection->listener->is_bytewise)
 		return respond_bytewise(connection, data, length);
-	const struct ledger_block *block = connection->listener->worker->block;
+	const struct ledger_block *block = connection->listener->block;
 	uint64_t sent = ledger_read(block, LEDGER_BYTES_SENT);
 	if (!respond_and_keep(connection, data, length))
 		return false;
@@ -175,7 +175,8 @@ on_readable(struct connection *connection, int fd, bool is_closed)
 			return;
 		}
 		connection->active_ms = worker->now_ms;
-		ledger_count(worker->block, LEDGER_BYTES_RECEIVED, (uint64_t)n);
+		ledger_count(
+		    connection->listener->block, LEDGER_BYTES_RECEIVED, (uint64_t)n);
 		bool is_sent;
 		if (!respond_fresh(connection, worker->input, (size_t)n, &is_sent))
 			return;
@@ -202,7 +203,8 @@ on_lingering(struct connection *connection)
 	ssize_t n =
 	    recv(connection_fd(connection), worker->input, WORKER_INPUT_BYTES, 0);
 	if (n > 0)
-		ledger_count(worker->block, LEDGER_BYTES_RECEIVED, (uint64_t)n);
+		ledger_count(
+		    connection->listener->block, LEDGER_BYTES_RECEIVED, (uint64_t)n);
 	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
 		connection_close(connection, connection->reason);
 }
@@ -213,7 +215,7 @@ on_lingering(struct connection *connection)
 static bool
 on_unstuck(struct connection *connection)
 {
-	ledger_count(connection->listener->worker->block, LEDGER_REPLIES_SENT,
+	ledger_count(connection->listener->block, LEDGER_REPLIES_SENT,
 	    connection->output->replies);
 	output_destroy(connection);
 	if (connection->phase == CONNECTION_FINISHING)

@@ -201,7 +201,7 @@ worker_run(const struct worker_args *args)
 		.slot = args->slot,
 		.generation = args->generation,
 		.ledger = args->ledger,
-		.block = args->block,
+		.books = args->books,
 		.channel_fd = args->channel_fd,
 		.spare_fd = -1,
 	};

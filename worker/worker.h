@@ -16,6 +16,7 @@
 struct worker_socket {
 	int fd;            /* owned by the worker; non-blocking */
 	uint32_t listener; /* number in config->listeners */
+	uint32_t booked;   /* number in the ledger */
 };
 
 struct worker_args {
@@ -26,7 +27,7 @@ struct worker_args {
 	const struct worker_socket *sockets; /* at least one for each listener */
 	size_t socket_count;
 	const struct ledger *ledger; /* for what all workers hold together */
-	struct ledger_block *block;  /* this worker's own */
+	struct ledger_books *books;  /* this worker's own */
 };
 
 /* Runs one event loop until the master says that it is over (or is gone). Returns the

@@ -36,6 +36,7 @@ struct one_worker {
 	struct worker worker;
 	struct ledger *ledger;
 	int ledger_fd;
+	uint32_t listener_number; /* in the ledger */
 };
 
 /* What the fixture itself needs must work. */
@@ -63,7 +64,8 @@ one_worker_start(struct one_worker *w, const char *reply, enum framing framing,
 	must(w->ledger != NULL);
 	w->worker.config = &w->config;
 	w->worker.ledger = w->ledger;
-	w->worker.block = ledger_claim(w->ledger, 0);
+	w->worker.books = ledger_claim(w->ledger, 0);
+	w->listener_number = ledger_listener(w->ledger, "the listener");
 	w->worker.base = event_base_new();
 	w->worker.input = malloc(WORKER_INPUT_BYTES);
 	w->worker.batch_capacity = WORKER_INPUT_BYTES;
@@ -75,6 +77,7 @@ one_worker_start(struct one_worker *w, const char *reply, enum framing framing,
 	w->listener = (struct listener){
 		.worker = &w->worker,
 		.config = &w->listener_config,
+		.block = &w->worker.books->of[w->listener_number],
 		.fd = -1,
 		.is_bytewise = w->listener_config.framing == FRAMING_STREAM &&
 		    reply_is_bytewise(&w->listener_config.reply),
@@ -112,7 +115,7 @@ one_worker_serve(struct one_worker *w, int fd)
 
 	in->sin_family = AF_INET;
 	in->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	ledger_count(w->worker.block, LEDGER_CONNECTIONS_ACCEPTED, 1);
+	ledger_count(w->listener.block, LEDGER_CONNECTIONS_ACCEPTED, 1);
 	connection_open(&w->listener, fd, &peer);
 }
 
@@ -199,26 +202,28 @@ one_worker_clock_ms(void)
 static inline uint64_t
 one_worker_progress(const struct one_worker *w)
 {
-	const struct ledger_block *block = w->worker.block;
+	struct ledger_totals totals = { 0 };
 	uint64_t sum = w->worker.lingering;
 
+	ledger_add_books(&totals, w->ledger, w->worker.books);
 	for (int i = 0; i < LEDGER_COUNTER_COUNT; i++)
-		sum += atomic_load(&block->counters[i]);
-	for (int i = 0; i < CLOSE_REASON_COUNT; i++)
-		sum += atomic_load(&block->closed[i]);
-	return sum;
+		sum += totals.counters[i];
+	return sum + ledger_closed(&totals);
 }
 
 static inline uint64_t
 one_worker_count(const struct one_worker *w, enum ledger_counter counter)
 {
-	return atomic_load(&w->worker.block->counters[counter]);
+	struct ledger_totals totals = { 0 };
+
+	ledger_add_books(&totals, w->ledger, w->worker.books);
+	return totals.counters[counter];
 }
 
 static inline uint64_t
 one_worker_closed(const struct one_worker *w, enum close_reason reason)
 {
-	return atomic_load(&w->worker.block->closed[reason]);
+	return atomic_load(&w->listener.block->closed[reason]);
 }
 
 /* What came = open + closed + what went, and open is what the pool holds. */
@@ -227,9 +232,11 @@ one_worker_adds_up(const struct one_worker *w)
 {
 	struct ledger_totals totals = { 0 };
 
-	ledger_add_block(&totals, w->worker.block);
+	ledger_add_books(&totals, w->ledger, w->worker.books);
 	return ledger_open(&totals) == w->worker.pool.count &&
-	    atomic_load(&w->worker.block->open) == w->worker.pool.count &&
+	    atomic_load(&w->worker.books->own.open) == w->worker.pool.count &&
+	    ledger_open_of_listener(w->ledger, w->listener_number) ==
+	    w->worker.pool.count &&
 	    totals.counters[LEDGER_CONNECTIONS_ACCEPTED] +
 		totals.counters[LEDGER_CONNECTIONS_MOVED_IN] ==
 	    w->worker.pool.count + ledger_closed(&totals) +

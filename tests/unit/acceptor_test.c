@@ -136,7 +136,7 @@ test_beyond_max_connections_of_all_workers_one_is_refused(void **state)
 	start(&f);
 	f.w.config.limits.max_connections = 5;
 	/* Another worker holds two. */
-	ledger_set_open(ledger_claim(f.w.ledger, 1), 2);
+	ledger_add_open(&ledger_claim(f.w.ledger, 1)->own, 2);
 	come(&f, 0, 5);
 	assert_true(one_worker_until(&f.w, accepted(&f) == 6));
 	assert_int_equal(f.w.worker.pool.count, 3);
@@ -146,7 +146,7 @@ test_beyond_max_connections_of_all_workers_one_is_refused(void **state)
 	come(&f, 6, 7);
 	assert_true(one_worker_until(&f.w, accepted(&f) == 8));
 	assert_int_equal(f.w.worker.pool.count, 3);
-	ledger_set_open(&f.w.ledger->live[1], 0);
+	ledger_add_open(&f.w.ledger->live[1].own, -2);
 	finish(&f);
 }
 

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -25,6 +26,7 @@ open_ledger(struct fixture *f)
 {
 	f->ledger = ledger_create(&f->fd);
 	assert_non_null(f->ledger);
+	assert_int_equal(ledger_listener(f->ledger, "a listener"), 0);
 }
 
 static void
@@ -34,13 +36,13 @@ close_ledger(struct fixture *f)
 	close(f->fd);
 }
 
-static struct ledger_block *
+static struct ledger_books *
 claim(struct fixture *f, uint32_t slot)
 {
-	struct ledger_block *block = ledger_claim(f->ledger, slot);
+	struct ledger_books *books = ledger_claim(f->ledger, slot);
 
-	assert_non_null(block);
-	return block;
+	assert_non_null(books);
+	return books;
 }
 
 static void
@@ -91,11 +93,11 @@ test_a_connection_is_open_until_its_reason_is_booked(void **state)
 
 	(void)state;
 	open_ledger(&f);
-	struct ledger_block *block = claim(&f, 3);
+	struct ledger_books *books = claim(&f, 3);
 	assert_sum(&f, 0, 0, 0);
-	ledger_count(block, LEDGER_CONNECTIONS_ACCEPTED, 2);
+	ledger_count(&books->of[0], LEDGER_CONNECTIONS_ACCEPTED, 2);
 	assert_sum(&f, 2, 2, 0);
-	ledger_count_closed(block, CLOSE_RESET);
+	ledger_count_closed(&books->of[0], CLOSE_RESET);
 	assert_sum(&f, 2, 1, 0);
 	close_ledger(&f);
 }
@@ -107,20 +109,20 @@ test_what_a_dead_worker_held_open_is_booked_as_worker_lost(void **state)
 
 	(void)state;
 	open_ledger(&f);
-	struct ledger_block *block = claim(&f, 3);
-	ledger_count(block, LEDGER_CONNECTIONS_ACCEPTED, 10);
-	ledger_count(block, LEDGER_MESSAGES_RECEIVED, 70);
+	struct ledger_books *books = claim(&f, 3);
+	ledger_count(&books->of[0], LEDGER_CONNECTIONS_ACCEPTED, 10);
+	ledger_count(&books->of[0], LEDGER_MESSAGES_RECEIVED, 70);
 	for (int i = 0; i < 4; i++)
-		ledger_count_closed(block, CLOSE_PEER_CLOSED);
-	ledger_set_open(block, 6);
-	ledger_retire(f.ledger, block, 0, 0);
+		ledger_count_closed(&books->of[0], CLOSE_PEER_CLOSED);
+	ledger_add_open(&books->own, 6);
+	ledger_retire(f.ledger, books, 0, 0);
 	assert_sum(&f, 10, 0, 6);
 	assert_int_equal(ledger_open_now(f.ledger), 0);
 
 	/* The replacement in the slot begins at nothing; the slot does not. */
-	struct ledger_block *next = claim(&f, 3);
-	ledger_count(next, LEDGER_CONNECTIONS_ACCEPTED, 1);
-	ledger_count(next, LEDGER_MESSAGES_RECEIVED, 1);
+	struct ledger_books *next = claim(&f, 3);
+	ledger_count(&next->of[0], LEDGER_CONNECTIONS_ACCEPTED, 1);
+	ledger_count(&next->of[0], LEDGER_MESSAGES_RECEIVED, 1);
 	assert_sum(&f, 11, 1, 6);
 	struct ledger_totals slot;
 	ledger_sum_slot(f.ledger, 3, &slot);
@@ -137,15 +139,15 @@ test_connections_that_moved_are_lost_by_nobody(void **state)
 
 	(void)state;
 	open_ledger(&f);
-	struct ledger_block *from = claim(&f, 0), *to = claim(&f, 1);
-	ledger_count(from, LEDGER_CONNECTIONS_ACCEPTED, 5);
+	struct ledger_books *from = claim(&f, 0), *to = claim(&f, 1);
+	ledger_count(&from->of[0], LEDGER_CONNECTIONS_ACCEPTED, 5);
 	/* Three arrived, and the old worker died when it had booked one of them. */
-	ledger_count(from, LEDGER_CONNECTIONS_MOVED_OUT, 1);
-	ledger_count(to, LEDGER_CONNECTIONS_MOVED_IN, 3);
+	ledger_count(&from->of[0], LEDGER_CONNECTIONS_MOVED_OUT, 1);
+	ledger_count(&to->of[0], LEDGER_CONNECTIONS_MOVED_IN, 3);
 	ledger_retire(f.ledger, from, 0, 3);
 	assert_sum(&f, 5, 3, 2);
 	/* The new one dies in turn, one of them closed. */
-	ledger_count_closed(to, CLOSE_PEER_CLOSED);
+	ledger_count_closed(&to->of[0], CLOSE_PEER_CLOSED);
 	ledger_retire(f.ledger, to, 3, 0);
 	assert_sum(&f, 5, 0, 4);
 	struct ledger_totals totals;
@@ -163,9 +165,9 @@ test_a_connection_on_its_way_is_open_for_the_whole_server(void **state)
 
 	(void)state;
 	open_ledger(&f);
-	struct ledger_block *from = claim(&f, 0);
-	ledger_count(from, LEDGER_CONNECTIONS_ACCEPTED, 5);
-	ledger_count(from, LEDGER_CONNECTIONS_MOVED_OUT, 1);
+	struct ledger_books *from = claim(&f, 0);
+	ledger_count(&from->of[0], LEDGER_CONNECTIONS_ACCEPTED, 5);
+	ledger_count(&from->of[0], LEDGER_CONNECTIONS_MOVED_OUT, 1);
 	ledger_sum(f.ledger, &totals);
 	assert_int_equal(ledger_open(&totals), 4);
 	assert_int_equal(ledger_open_in_all(&totals), 5);
@@ -173,23 +175,23 @@ test_a_connection_on_its_way_is_open_for_the_whole_server(void **state)
 }
 
 static void
-test_each_worker_gets_a_block_of_its_own_until_there_is_none(void **state)
+test_each_worker_gets_books_of_its_own_until_there_is_none(void **state)
 {
 	struct fixture f;
 
 	(void)state;
 	open_ledger(&f);
-	struct ledger_block *last = NULL;
-	for (uint32_t i = 0; i < LEDGER_BLOCKS; i++) {
-		struct ledger_block *block = claim(&f, i % LEDGER_SLOTS);
-		assert_ptr_not_equal(block, last);
-		assert_int_equal((uintptr_t)block % 128, 0);
-		assert_int_equal(atomic_load(&block->owner), i % LEDGER_SLOTS + 1);
-		ledger_set_open(block, 2);
-		last = block;
+	struct ledger_books *last = NULL;
+	for (uint32_t i = 0; i < LEDGER_BOOKS; i++) {
+		struct ledger_books *books = claim(&f, i % LEDGER_SLOTS);
+		assert_ptr_not_equal(books, last);
+		assert_int_equal((uintptr_t)books % 128, 0);
+		assert_int_equal(atomic_load(&books->own.owner), i % LEDGER_SLOTS + 1);
+		ledger_add_open(&books->own, 2);
+		last = books;
 	}
 	assert_null(ledger_claim(f.ledger, 0));
-	assert_int_equal(ledger_open_now(f.ledger), 2 * LEDGER_BLOCKS);
+	assert_int_equal(ledger_open_now(f.ledger), 2 * LEDGER_BOOKS);
 	ledger_retire(f.ledger, last, 0, 0);
 	assert_ptr_equal(ledger_claim(f.ledger, 9), last);
 	close_ledger(&f);
@@ -202,13 +204,13 @@ test_the_books_of_a_worker_killed_at_any_moment_can_be_closed(void **state)
 
 	(void)state;
 	open_ledger(&f);
-	struct ledger_block *block = claim(&f, 0);
+	struct ledger_books *books = claim(&f, 0);
 	pid_t pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {
 		for (;;) {
-			ledger_count(block, LEDGER_CONNECTIONS_ACCEPTED, 1);
-			ledger_count_closed(block, CLOSE_PEER_CLOSED);
+			ledger_count(&books->of[0], LEDGER_CONNECTIONS_ACCEPTED, 1);
+			ledger_count_closed(&books->of[0], CLOSE_PEER_CLOSED);
 		}
 	}
 	/* Meanwhile: a reader never finds more ends than beginnings. */
@@ -221,7 +223,7 @@ test_the_books_of_a_worker_killed_at_any_moment_can_be_closed(void **state)
 	}
 	kill(pid, SIGKILL);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
-	ledger_retire(f.ledger, block, 0, 0);
+	ledger_retire(f.ledger, books, 0, 0);
 	struct ledger_totals totals;
 	ledger_sum(f.ledger, &totals);
 	assert_true(totals.counters[LEDGER_CONNECTIONS_ACCEPTED] >= accepted);
@@ -237,15 +239,15 @@ test_another_program_image_finds_the_same_ledger(void **state)
 
 	(void)state;
 	open_ledger(&f);
-	struct ledger_block *block = claim(&f, 7);
+	struct ledger_books *books = claim(&f, 7);
 	struct ledger *same = ledger_attach(f.fd);
 	assert_non_null(same);
-	ledger_count(block, LEDGER_CONNECTIONS_ACCEPTED, 4);
-	ledger_beat(block);
+	ledger_count(&books->of[0], LEDGER_CONNECTIONS_ACCEPTED, 4);
+	ledger_beat(&books->own);
 	struct ledger_totals totals;
 	ledger_sum_slot(same, 7, &totals);
 	assert_int_equal(totals.counters[LEDGER_CONNECTIONS_ACCEPTED], 4);
-	assert_int_equal(atomic_load(&same->live[0].beats), 1);
+	assert_int_equal(atomic_load(&same->live[0].own.beats), 1);
 	munmap(same, sizeof(*same));
 	close_ledger(&f);
 }
@@ -275,6 +277,109 @@ test_memory_that_is_no_ledger_of_this_layout_is_refused(void **state)
 	assert_int_equal(errno, EBADF);
 }
 
+/* --- listeners ----------------------------------------------------------------------
+ */
+
+static void
+assert_listener(struct fixture *f, uint32_t listener, uint64_t accepted, uint64_t open,
+    uint64_t lost)
+{
+	struct ledger_totals totals;
+
+	ledger_sum_listener(f->ledger, listener, &totals);
+	assert_int_equal(totals.counters[LEDGER_CONNECTIONS_ACCEPTED], accepted);
+	assert_int_equal(totals.closed[CLOSE_WORKER_LOST], lost);
+	assert_int_equal(ledger_open_of_listener(f->ledger, listener), open);
+}
+
+static void
+test_a_listener_keeps_its_number_and_its_counts(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	open_ledger(&f);
+	uint32_t other = ledger_listener(f.ledger, "127.0.0.1:7");
+	assert_int_equal(other, 1);
+	for (uint32_t slot = 0; slot < 3; slot++) {
+		struct ledger_books *books = claim(&f, slot);
+		ledger_count(&books->of[other], LEDGER_CONNECTIONS_ACCEPTED, 2);
+		ledger_add_open(&books->of[other], 2);
+		if (slot != 1)
+			ledger_retire(f.ledger, books, 0, 0);
+	}
+	assert_int_equal(ledger_listener(f.ledger, "[::1]:7"), 2);
+	assert_int_equal(ledger_listener(f.ledger, "127.0.0.1:7"), other);
+	assert_listener(&f, 0, 0, 0, 0);
+	assert_listener(&f, other, 6, 2, 4);
+	assert_sum(&f, 6, 2, 4);
+	close_ledger(&f);
+}
+
+static void
+test_listeners_for_which_there_is_no_room_are_one(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	open_ledger(&f);
+	for (uint32_t i = 1; i < LEDGER_LISTENERS + 10; i++) {
+		char name[LEDGER_NAME_MAX];
+		uint32_t last = LEDGER_LISTENERS - 1;
+		snprintf(name, sizeof(name), "127.0.0.1:%u", i);
+		assert_int_equal(ledger_listener(f.ledger, name), i < last ? i : last);
+	}
+	assert_string_equal(f.ledger->listeners[LEDGER_LISTENERS - 1], "others");
+	struct ledger_books *books = claim(&f, 0);
+	ledger_count(&books->of[LEDGER_LISTENERS - 1], LEDGER_CONNECTIONS_ACCEPTED, 1);
+	assert_sum(&f, 1, 1, 0);
+	close_ledger(&f);
+}
+
+static void
+test_what_a_dead_worker_held_is_lost_for_its_listener(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	open_ledger(&f);
+	uint32_t other = ledger_listener(f.ledger, "127.0.0.1:7");
+	struct ledger_books *books = claim(&f, 0);
+	ledger_count(&books->of[0], LEDGER_CONNECTIONS_ACCEPTED, 5);
+	ledger_count(&books->of[other], LEDGER_CONNECTIONS_ACCEPTED, 3);
+	ledger_count_closed(&books->of[other], CLOSE_RESET);
+	/* It died before its gauges had all of that. */
+	ledger_add_open(&books->of[0], 4);
+	ledger_add_open(&books->of[other], 3);
+	ledger_retire(f.ledger, books, 0, 0);
+	assert_listener(&f, 0, 5, 0, 5);
+	assert_listener(&f, other, 3, 0, 2);
+	close_ledger(&f);
+}
+
+static void
+test_what_died_on_its_way_is_lost_for_the_listener_that_held_it(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	open_ledger(&f);
+	uint32_t other = ledger_listener(f.ledger, "127.0.0.1:7");
+	struct ledger_books *from = claim(&f, 0), *to = claim(&f, 1);
+	ledger_count(&from->of[other], LEDGER_CONNECTIONS_ACCEPTED, 5);
+	ledger_add_open(&from->of[other], 5);
+	/* Two arrived, which the one who took them has not counted when it dies; the
+	 * other has three left, of which it counts five. */
+	ledger_add_open(&to->of[other], 2);
+	ledger_retire(f.ledger, to, 2, 0);
+	assert_listener(&f, other, 5, 5, 2);
+	ledger_retire(f.ledger, from, 0, 2);
+	assert_listener(&f, other, 5, 0, 5);
+	assert_listener(&f, 0, 0, 0, 0);
+	assert_sum(&f, 5, 0, 5);
+	close_ledger(&f);
+}
+
 int
 main(void)
 {
@@ -287,10 +392,15 @@ main(void)
 		cmocka_unit_test(
 		    test_a_connection_on_its_way_is_open_for_the_whole_server),
 		cmocka_unit_test(
-		    test_each_worker_gets_a_block_of_its_own_until_there_is_none),
+		    test_each_worker_gets_books_of_its_own_until_there_is_none),
 		cmocka_unit_test(
 		    test_the_books_of_a_worker_killed_at_any_moment_can_be_closed),
 		cmocka_unit_test(test_another_program_image_finds_the_same_ledger),
+		cmocka_unit_test(test_a_listener_keeps_its_number_and_its_counts),
+		cmocka_unit_test(test_listeners_for_which_there_is_no_room_are_one),
+		cmocka_unit_test(test_what_a_dead_worker_held_is_lost_for_its_listener),
+		cmocka_unit_test(
+		    test_what_died_on_its_way_is_lost_for_the_listener_that_held_it),
 		cmocka_unit_test(
 		    test_memory_that_is_no_ledger_of_this_layout_is_refused),
 	};

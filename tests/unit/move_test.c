@@ -33,9 +33,11 @@ add_worker(struct scene *scene, uint32_t slot, struct ledger_block **ret_block)
 	int channel[2];
 	assert_int_equal(channel_open(channel), 0);
 	scene->worker_ends[slot] = channel[1];
-	*ret_block = ledger_claim(scene->master->ledger, slot);
+	struct ledger_books *books = ledger_claim(scene->master->ledger, slot);
+	assert_non_null(books);
+	*ret_block = &books->of[ledger_listener(scene->master->ledger, "a listener")];
 	struct process *process = process_inherit(
-	    scene->master, (pid_t)(1000 + slot), slot, channel[0], *ret_block);
+	    scene->master, (pid_t)(1000 + slot), slot, channel[0], books);
 	assert_non_null(process);
 	process->is_ready = true;
 	return process;

@@ -321,7 +321,7 @@ test_the_loop_beats_often_enough_for_who_watches_it(void **state)
 	uint64_t since_ms = one_worker_clock_ms();
 	while (one_worker_clock_ms() - since_ms < 800)
 		one_worker_turn(&w);
-	assert_in_range(atomic_load(&w.worker.block->beats), 2, 16);
+	assert_in_range(atomic_load(&w.worker.books->own.beats), 2, 16);
 	sweep_stop(&w.worker);
 	one_worker_finish(&w);
 }
