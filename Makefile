@@ -132,6 +132,10 @@ bench: all $(BENCHES) ## what it costs beside raw programs and peers (QUICK=1: t
 bench-million: all $(BENCHES) ## a million connections at a time (CONNECTIONS=100000: fewer)
 	@tests/bench/million $(CONNECTIONS)
 
+.PHONY: bench-moves
+bench-moves: all ## what a reload costs that moves 100,000 connections (CONNECTIONS=20000: fewer)
+	@tests/bench/moves $(CONNECTIONS)
+
 .PHONY: bench-methods bench-compare
 bench-methods: all $(BENCHES) ## select, poll, epoll and others beside idle connections
 	@tests/bench/methods
