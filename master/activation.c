@@ -86,15 +86,18 @@ take_one(struct master *master, int fd, const char *name)
 		close(fd);
 		return 0;
 	}
+	uint32_t slot;
+	bool is_passed = !is_ours(name, &slot);
 	int listener = find_listener(&master->config, &address);
 	if (listener < 0) {
 		log_warnx("no listener is configured for the passed socket %s: closed",
 		    address_format(&address, text));
+		/* Or it would stay open there, and callers wait for nobody. */
+		if (!is_passed)
+			sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", name);
 		close(fd);
 		return 0;
 	}
-	uint32_t slot;
-	bool is_passed = !is_ours(name, &slot);
 	struct endpoint *endpoint =
 	    endpoint_with_room(master, listener, is_passed, &slot);
 	if (endpoint == NULL || make_nonblocking(fd) < 0) {
