@@ -198,7 +198,8 @@ install-server: all
 	install -D -m 644 -t $(DESTDIR)$(FIREWALLDDIR) packaging/firewall/firewalld/yodeld.xml
 	install -D -m 644 -t $(DESTDIR)$(DOCDIR)/examples conf/examples/*.json \
 		packaging/systemd/*.conf packaging/sysctl.d/*.conf packaging/apparmor/* \
-		packaging/container/Containerfile packaging/kubernetes/*.yaml
+		packaging/container/Containerfile packaging/kubernetes/*.yaml \
+		packaging/slurm/yodel.sbatch
 	install -D -m 644 -t $(DESTDIR)$(DOCDIR)/examples/prometheus \
 		packaging/prometheus/*.yml packaging/prometheus/*.json
 	@$(call install_pages,$(SERVER_PAGES))
