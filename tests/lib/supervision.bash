@@ -144,6 +144,25 @@ all_were_answered() # NAME N
 	}
 }
 
+# only_the_dead_lost_some NAME N - each of the callers is answered, but those whom a worker
+# had accepted that was killed then: by the server's own ledger, at the socket "door".
+only_the_dead_lost_some()
+{
+	wait "$(<"$1.pid")"
+	python3 - "$(<"$1.out")" "$2" <<-'END'
+		import json, re, socket, sys
+		with socket.socket(socket.AF_UNIX) as peer:
+		    peer.connect("door")
+		    peer.sendall(b"GET /stats HTTP/1.0\r\n\r\n")
+		    answer = b"".join(iter(lambda: peer.recv(65536), b""))
+		totals = json.loads(answer.partition(b"\r\n\r\n")[2])["totals"]
+		held = totals["connections_closed"]["worker_lost"] + totals["accepts_cut_short"]
+		answered, refused, reset, closed, silent = map(int, re.findall(r"\d+", sys.argv[1]))
+		if answered + reset != int(sys.argv[2]) or reset > held:
+		    sys.exit(f"{sys.argv[1]}; {held} were held by killed workers")
+	END
+}
+
 # kill_newcomers COUNT KEEP... - kills whatever worker appears beside those, so often.
 kill_newcomers()
 {
