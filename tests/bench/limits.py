@@ -51,8 +51,10 @@ def never_reading(rounds, seconds):
     try:
         for name, server in servers.items():
             loads[name] = bench.Load(server, 50, options=["-l"])
-        # The worker's own buffer is touched before, by a message that fills it.
-        bench.Load(servers["stuck"], 1, 64 * 1024).stop()
+        # The worker's own buffer is touched before, by messages that fill it.
+        filling = bench.Load(servers["stuck"], 1, 64 * 1024)
+        filling.run(0.5)
+        filling.stop()
         before = bench.private_dirty(servers["stuck"].worker())
         stuck = subprocess.Popen(
             [bench.TESTS / "lib/caller.py", "never-read",
