@@ -22,7 +22,14 @@ CPPFLAGS += -I. -D_GNU_SOURCE -DYODEL_VERSION='"$(VERSION)"' \
 CFLAGS ?= -O2 -g
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 \
 	-Wvla -Wpointer-arith -Wwrite-strings -Wundef $(if $(WERROR),-Werror)
-HARDENING := -fPIE -fstack-protector-strong
+HARDENING := -fPIE -fstack-protector-strong -fstack-clash-protection
+# The C library's own checks, as many as it and the compiler know. They want an optimizer;
+# sanitizers have checks of their own.
+ifneq ($(if $(SANITIZE),,$(filter -O1 -O2 -O3 -Os,$(CFLAGS))),)
+FORTIFY := $(shell echo '\#include <stdio.h>' | $(CC) -O2 -D_FORTIFY_SOURCE=3 -Werror -E - \
+	>/dev/null 2>&1 && echo 3 || echo 2)
+HARDENING += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=$(FORTIFY)
+endif
 sanitize_flags := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
 all_cflags := -std=gnu11 $(WARNINGS) $(HARDENING) $(CFLAGS) $(sanitize_flags)
 LDFLAGS += -pie -Wl,--as-needed -Wl,-z,relro,-z,now

@@ -62,7 +62,7 @@ log_line_text(const struct log_event *event, char *line, size_t size)
 		at = snprintf(line, size, "%s[%d]%s%s: ", event->program, (int)getpid(),
 		    event->role[0] != '\0' ? " " : "", event->role);
 	int n = snprintf(line + at, size - (size_t)at - 1, "%s", event->message);
-	size_t end = (size_t)(at + n);
+	size_t end = (size_t)at + (size_t)n;
 	if (end > size - 2)
 		end = size - 2;
 	hide_control_bytes(line + at, end - (size_t)at);

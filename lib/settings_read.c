@@ -96,7 +96,7 @@ read_string(struct settings_reader *reader, const struct setting *row, void *bas
     const json_t *json, const struct settings_place *place)
 {
 	char **field = (char **)(void *)((char *)base + row->offset);
-	char *text;
+	char *text = NULL;
 
 	if (json_is_string(json) && *json_string_value(json) == '\0' &&
 	    row->flags & SETTING_REQUIRED)

@@ -76,7 +76,7 @@ unevenness(const struct master *master)
 	struct loads loads;
 	gather(master, &loads);
 	const struct load *fullest = find_fullest(&loads);
-	if (loads.open == 0)
+	if (fullest == NULL || loads.open == 0)
 		return 1;
 	return (double)fullest->open * loads.count / (double)loads.open;
 }

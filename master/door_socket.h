@@ -21,8 +21,8 @@ struct file_id {
  * error[error_size]. The file of a Unix socket has mode 0660. */
 int door_socket_open(const char *path, int backlog, char *error, size_t error_size)
     __attribute__((warn_unused_result));
-int door_socket_open_tcp(const char *address, int backlog, char *error,
-    size_t error_size) __attribute__((warn_unused_result));
+int door_socket_open_tcp(const char *text, int backlog, char *error, size_t error_size)
+    __attribute__((warn_unused_result));
 
 /* 0, or -1 with errno. NULL is the process's own group. */
 int door_socket_set_group(const char *path, const char *group)

@@ -22,7 +22,7 @@ handover_send(int fd, const void *packet, size_t length, const int *fds, size_t 
 		memset(&control, 0, sizeof(control));
 		header.msg_control = control.bytes;
 		header.msg_controllen = CMSG_SPACE(count * sizeof(int));
-		struct cmsghdr *c = CMSG_FIRSTHDR(&header);
+		struct cmsghdr *c = &control.align;
 		c->cmsg_level = SOL_SOCKET;
 		c->cmsg_type = SCM_RIGHTS;
 		c->cmsg_len = CMSG_LEN(count * sizeof(int));

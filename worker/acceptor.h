@@ -22,9 +22,9 @@ int acceptor_start(struct worker *worker, const struct worker_socket *sockets,
 /* The listener (or all of them: CHANNEL_ALL) closes once nobody has come for a while:
  * for when its socket gets no new arrivals any more, and nobody in its queue may be
  * lost. */
-void acceptor_empty(struct worker *worker, unsigned listener);
+void acceptor_empty(struct worker *worker, unsigned which);
 /* The listener closes as soon as nobody waits: for when its queue outlives us. */
-void acceptor_empty_once(struct worker *worker, unsigned listener);
+void acceptor_empty_once(struct worker *worker, unsigned which);
 /* All close once nobody has come for a while, and nobody new comes: for when there is
  * no master that could see to that. */
 void acceptor_empty_alone(struct worker *worker);
