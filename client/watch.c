@@ -83,12 +83,18 @@ read_time_wait(void)
 static void
 look_at_ports(struct watch *watch)
 {
-	uint64_t waiting = read_time_wait(), held = 0;
+	uint64_t waiting = read_time_wait(), held = 0, made = 0;
 
-	for (uint32_t i = 0; i < watch->tallies->count; i++)
-		held += tally_get(&tallies_at(watch->tallies, i)->connections_open);
+	for (uint32_t i = 0; i < watch->tallies->count; i++) {
+		const struct tally *tally = tallies_at(watch->tallies, i);
+
+		held += tally_get(&tally->connections_open);
+		made += tally_get(&tally->connections_established);
+	}
 	if (waiting > watch->time_wait_before)
 		held += waiting - watch->time_wait_before;
+	/* One that just ends is in both for a moment; others' connections wait, too. */
+	held = held < made ? held : made;
 	if (held > watch->ports_held_max)
 		watch->ports_held_max = held;
 	if (waiting > watch->time_wait_max)
