@@ -100,3 +100,18 @@ group_steer(struct endpoint *endpoint, const bool *takes_new, bool by_cpu)
 	if (rc < 0)
 		log_warn("%s: new connections are not steered", endpoint->name);
 }
+
+void
+group_hold(struct endpoint *endpoint)
+{
+	uint32_t indexes[LEDGER_SLOTS];
+	if (endpoint->group_count == 0 || endpoint->is_order_unknown ||
+	    endpoint->is_steered)
+		return;
+	for (uint32_t i = 0; i < endpoint->group_count; i++)
+		indexes[i] = i;
+	int fd = endpoint->fds[endpoint->group[0]];
+	if (attach(fd, indexes, endpoint->group_count, false) < 0)
+		log_warn("%s: new connections are not steered", endpoint->name);
+	endpoint->is_steered = true;
+}

@@ -26,4 +26,8 @@
  * every one of them (or none): by CPU, or by hash. */
 void group_steer(struct endpoint *endpoint, const bool *takes_new, bool by_cpu);
 
+/* For before sockets are added: those that come are given nothing until group_steer
+ * says otherwise, so that they can be closed again with nobody in their queues. */
+void group_hold(struct endpoint *endpoint);
+
 #endif

@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "master/activation.h"
+#include "master/group.h"
+#include "master/slot.h"
 
 /* A passed socket stays open at the service manager: with fewer workers than those,
  * some queue would have nobody. */
@@ -43,6 +45,7 @@ lineup_unplan(struct master *master)
 		at = &endpoint->next;
 	}
 	forget_next(master);
+	slot_steer(master);
 }
 
 /* Every endpoint of this name that serves now will serve the new listener; there are
@@ -72,8 +75,10 @@ plan_endpoint(
 		if (endpoint_try(listener, error) < 0)
 			return -1;
 		for (struct endpoint *e = master->endpoints; e != NULL; e = e->next) {
-			if (e->next_listener == number &&
-			    endpoint_grow(e, listener, config->workers, error) < 0)
+			if (e->next_listener != number)
+				continue;
+			group_hold(e);
+			if (endpoint_grow(e, listener, config->workers, error) < 0)
 				return -1;
 		}
 		return 0;

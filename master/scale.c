@@ -1,5 +1,6 @@
 #include "master/scale.h"
 
+#include "master/group.h"
 #include "master/leaving.h"
 #include "master/lineup.h"
 #include "master/slot.h"
@@ -10,8 +11,10 @@ grow(struct master *master, uint32_t count)
 {
 	char error[CONFIG_ERROR_MAX];
 	for (struct endpoint *e = master->endpoints; e != NULL; e = e->next) {
-		if (e->listener >= 0 &&
-		    endpoint_grow(
+		if (e->listener < 0)
+			continue;
+		group_hold(e);
+		if (endpoint_grow(
 			e, &master->config.listeners[e->listener], count, error) < 0) {
 			leaving_check(master);
 			turnover_conclude(master, false, "scale failed: %s", error);

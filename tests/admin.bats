@@ -205,7 +205,7 @@ print(s["version"] != "", s["generation"], s["uptime_s"] > 0, t["connections_acc
 @test "HEAD is answered without a body, and the next request on the connection is heard" {
 	start_with_doors --listen 127.0.0.1:0=echo
 	printf 'HEAD /stats HTTP/1.1\r\nHost: x\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n' |
-		socat -t 5 - "UNIX-CONNECT:$DOOR" | tr -d '\r' >answer
+		socat -t 5 - "UNIX-CONNECT:$DOOR,shut-none" | tr -d '\r' >answer
 	[ "$(grep -c '^HTTP/1.1 200 OK' answer)" = 2 ]
 	grep -qE '^Content-Length: [0-9]{3,}$' answer
 	[ "$(sed -n '/^$/,$p' answer | sed -n 2p)" = 'HTTP/1.1 200 OK' ]
