@@ -139,17 +139,21 @@ check_tcp(struct check *check)
 	    pages * 2);
 }
 
+/* The table may be there while no rule fills it: where nothing at all is tracked now,
+ * this run is hardly the first, and it is told instead of refused. */
 static void
 check_conntrack(struct check *check)
 {
-	uint64_t needed = check->facts->conntrack_used + check->plan->rank_connections;
+	uint64_t used = check->facts->conntrack_used;
+	uint64_t needed = used + check->plan->rank_connections;
 
 	if (check->facts->conntrack_max > 0 && needed > check->facts->conntrack_max)
-		tell(check, true,
+		tell(check, used > 0,
 		    "%" PRIu64
-		    " connections would be tracked, nf_conntrack_max is %" PRIu64
+		    " connections would be tracked%s, nf_conntrack_max is %" PRIu64
 		    "; mend with: sysctl -w net.netfilter.nf_conntrack_max=%" PRIu64,
-		    needed, check->facts->conntrack_max, needed + needed / 4);
+		    needed, used > 0 ? "" : " (none is now)",
+		    check->facts->conntrack_max, needed + needed / 4);
 }
 
 /* The server may be slower to accept than this is to call. */

@@ -104,6 +104,19 @@ each_thing_that_is_missing_is_named_with_its_remedy(void **state)
 }
 
 static void
+a_table_of_connections_that_holds_none_warns_and_does_not_refuse(void **state)
+{
+	struct preflight_facts facts = enough;
+	struct said said;
+
+	(void)state;
+	facts.conntrack_max = 10000;
+	assert_int_equal(check(20000, "10.0.0.1:7", &facts, &said), 0);
+	assert_int_equal(said.warnings, 1);
+	assert_non_null(strstr(said.text, "(none is now)"));
+}
+
+static void
 a_short_accept_queue_warns_and_does_not_refuse(void **state)
 {
 	struct preflight_facts facts = enough;
@@ -159,6 +172,8 @@ main(void)
 		cmocka_unit_test(a_machine_with_enough_of_all_refuses_nothing),
 		cmocka_unit_test(what_is_not_known_is_not_held_against_the_run),
 		cmocka_unit_test(each_thing_that_is_missing_is_named_with_its_remedy),
+		cmocka_unit_test(
+		    a_table_of_connections_that_holds_none_warns_and_does_not_refuse),
 		cmocka_unit_test(a_short_accept_queue_warns_and_does_not_refuse),
 		cmocka_unit_test(churn_that_eats_the_ports_is_warned_of),
 		cmocka_unit_test(the_facts_of_this_machine_can_be_read),
