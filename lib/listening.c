@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 
 #include <stdint.h>
+#include <string.h>
 
 #include <linux/filter.h>
 
@@ -19,8 +20,10 @@ listening_turn_away(int fd)
 		BPF_STMT(BPF_RET | BPF_K, 0),
 		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
 	};
-	struct sock_fprog program = { .len = sizeof(code) / sizeof(code[0]),
-		.filter = code };
+	struct sock_fprog program;
+	memset(&program, 0, sizeof(program)); /* it has holes, and valgrind sees them */
+	program.len = sizeof(code) / sizeof(code[0]);
+	program.filter = code;
 	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program));
 }
 

@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 
 #include <errno.h>
+#include <string.h>
 
 #include <linux/filter.h>
 
@@ -63,7 +64,10 @@ attach(int fd, const uint32_t *indexes, uint32_t count, bool by_cpu)
 	uint16_t length = HEAD + 1;
 	if (!are_in_order(indexes, count))
 		length = HEAD + write_table(code + HEAD, indexes, count);
-	struct sock_fprog program = { .len = length, .filter = code };
+	struct sock_fprog program;
+	memset(&program, 0, sizeof(program)); /* it has holes, and valgrind sees them */
+	program.len = length;
+	program.filter = code;
 	return setsockopt(
 	    fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof(program));
 }
