@@ -37,16 +37,18 @@ static struct {
 	const int errors[ERRORS_MAX]; /* 0 at the end */
 	unsigned long every, only;    /* 0: not asked for */
 } calls[] = {
-	[ACCEPT4] = { "accept4",
-	    { ECONNABORTED, EMFILE, ENFILE, ENOMEM, EINTR, EPROTO, ENOBUFS } },
-	[EPOLL_CTL] = { "epoll_ctl", { ENOMEM, ENOSPC } },
-	[FORK] = { "fork", { EAGAIN, ENOMEM } },
-	[MALLOC] = { "malloc", { ENOMEM } },
-	[MEMFD_CREATE] = { "memfd_create", { EMFILE, ENOMEM } },
-	[MMAP] = { "mmap", { ENOMEM } },
-	[RECV] = { "recv", { ECONNRESET, EINTR, ENOMEM, ETIMEDOUT } },
-	[SEND] = { "send", { EPIPE, EINTR, ECONNRESET, ENOBUFS, EHOSTUNREACH } },
-	[CLOCK] = { "clock_gettime", { EINVAL } },
+	[ACCEPT4] = { .name = "accept4",
+	    .errors = { ECONNABORTED, EMFILE, ENFILE, ENOMEM, EINTR, EPROTO,
+		ENOBUFS } },
+	[EPOLL_CTL] = { .name = "epoll_ctl", .errors = { ENOMEM, ENOSPC } },
+	[FORK] = { .name = "fork", .errors = { EAGAIN, ENOMEM } },
+	[MALLOC] = { .name = "malloc", .errors = { ENOMEM } },
+	[MEMFD_CREATE] = { .name = "memfd_create", .errors = { EMFILE, ENOMEM } },
+	[MMAP] = { .name = "mmap", .errors = { ENOMEM } },
+	[RECV] = { .name = "recv", .errors = { ECONNRESET, EINTR, ENOMEM, ETIMEDOUT } },
+	[SEND] = { .name = "send",
+	    .errors = { EPIPE, EINTR, ECONNRESET, ENOBUFS, EHOSTUNREACH } },
+	[CLOCK] = { .name = "clock_gettime", .errors = { EINVAL } },
 };
 
 #define CALLS (sizeof(calls) / sizeof(calls[0]))
