@@ -107,7 +107,7 @@ start_load()
 	start_balanced 8 hash
 	local count
 	for count in 10 100 1000; do
-		start_load $count 2
+		start_load $count 6 # also a slow build has all open well before the end
 		control rebalance
 		all_even $count
 		wait "$(<load.pid)"
