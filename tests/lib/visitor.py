@@ -14,6 +14,7 @@
 
 DOOR is the path of a Unix socket, or HOST:PORT.
 """
+import fcntl
 import json
 import os
 import pty
@@ -25,6 +26,7 @@ import sys
 import termios
 import time
 
+TIOCGPTN = 0x80045430  # the terminal's number (ioctl_tty(2)); not in termios
 PATIENCE = 20  # seconds, for any single wait
 UNREACHED = (ConnectionError, FileNotFoundError)
 
@@ -142,22 +144,18 @@ def terminal(key, *command):
     pid, fd = pty.fork()
     if pid == 0:
         os.execvp(command[0], command)
+    # Open here too, or the terminal's state is gone with the command.
+    number = fcntl.ioctl(fd, TIOCGPTN, bytes(4))
+    os.open(f"/dev/pts/{int.from_bytes(number, sys.byteorder)}", os.O_RDWR | os.O_NOCTTY)
     before = termios.tcgetattr(fd)
     shown = read_terminal(fd, lambda text: b"SLOT" in text)
     if len(key) == 1:
         os.write(fd, key.encode())
     elif key != "nothing":
         os.kill(pid, getattr(signal, key))
-    # The terminal's state is gone with the last who has it open: ask in time.
     shown += read_terminal(fd, lambda text: b"\x1b[?1049l" in text)
-    deadline = time.monotonic() + PATIENCE
-    restored = False
-    while not restored and time.monotonic() < deadline:
-        try:
-            restored = termios.tcgetattr(fd) == before
-        except termios.error:
-            break
     _, status = os.waitpid(pid, 0)
+    restored = termios.tcgetattr(fd) == before
     shows_cursor = shown.rindex(b"\x1b[?25h") > shown.rindex(b"\x1b[?25l")
     print("restored" if restored and shows_cursor else "not restored")
     if os.WIFSIGNALED(status):
