@@ -28,7 +28,7 @@
 const char *const slot_state_names[] = { "empty", "starting", "serving", "draining",
 	"backing_off" };
 
-uint32_t
+static uint32_t
 slot_number(const struct slot *slot)
 {
 	return (uint32_t)(slot - slot->master->slots);

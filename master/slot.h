@@ -40,7 +40,6 @@ void slot_on_gone(struct process *process, int status);
 void slot_steer(struct master *master);
 
 uint32_t slot_serving(const struct master *master);
-uint32_t slot_number(const struct slot *slot);
 void slot_stop_retries(struct master *master);
 
 #endif
