@@ -109,8 +109,8 @@ start_yodeld_at() # KEYS
 # The line of the README: each host is one rank, and all begin at one time.
 call_from_all() # [ARG...]
 {
-	# shellcheck disable=SC2086 # words are meant
-	parallel --will-cite --ssh "$PWD/into" -S 1/host0,1/host1,1/host2 -j 1 --workdir "$PWD" \
+	# Without $SHELL it guesses one for the far side, and a wrong guess runs nothing at all.
+	SHELL=/bin/bash parallel --will-cite --ssh "$PWD/into" -S 1/host0,1/host1,1/host2 -j 1 --workdir "$PWD" \
 		"$YODEL" -q --rank '{}/3' --start-at "@$((EPOCHSECONDS + 6))" --json '{}.json' \
 		"$@" "$SERVER:$PORT" ::: 0 1 2
 }
