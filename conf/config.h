@@ -122,7 +122,7 @@ void config_finish(struct config *config);
 /* The effective configuration as JSON that loads back to the same; heap, owned by the
  * caller; NULL when out of memory. */
 char *config_print(const struct config *config);
-/* The JSON Schema (draft 2020-12 subset) of the file, heap, owned by the caller. */
+/* The JSON Schema (draft 7) of the file, heap, owned by the caller. */
 char *config_print_schema(void);
 
 #endif

@@ -97,8 +97,9 @@ void settings_finish(const struct settings *settings, void *base);
 
 /* The values as JSON that reads back to the same; heap, NULL when out of memory. */
 char *settings_write_values(const struct settings *settings, const void *base);
-/* A JSON Schema (2020-12) that accepts what settings_read_text accepts, but for
- * comments, bounds of numbers with a unit, and checks that no pattern can make; heap.
+/* A JSON Schema (draft 7, which all editors read) that accepts what settings_read_text
+ * accepts, but for comments, bounds of numbers with a unit, and checks that no pattern
+ * can make; heap.
  */
 char *settings_write_schema(const struct settings *settings);
 

@@ -297,7 +297,7 @@ settings_write_schema(const struct settings *settings)
 {
 	json_t *body = schema_object(settings);
 	json_t *schema = json_pack("{s:s, s:s}", "$schema",
-	    "https://json-schema.org/draft/2020-12/schema", "title", settings->title);
+	    "http://json-schema.org/draft-07/schema#", "title", settings->title);
 
 	if (body == NULL || json_object_update(schema, body) != 0) {
 		json_decref(schema);

@@ -26,17 +26,9 @@ refused()
 	fi
 }
 
-validate() # SCHEMA FILE...: by python3-jsonschema; comments are taken away before
+validate() # SCHEMA FILE...
 {
-	/usr/bin/python3 - "$@" <<-'END'
-		import json, re, sys
-		import jsonschema
-		schema = json.load(open(sys.argv[1]))
-		jsonschema.Draft202012Validator.check_schema(schema)
-		for name in sys.argv[2:]:
-		    text = re.sub(r"(?m)^\s*(//|#).*$", "", open(name).read())
-		    jsonschema.Draft202012Validator(schema).validate(json.loads(text))
-	END
+	node "$BATS_TEST_DIRNAME/lib/check_schema.js" "$@"
 }
 
 @test "what is no JSON is refused with line, column and what was wanted" {
@@ -212,7 +204,7 @@ validate() # SCHEMA FILE...: by python3-jsonschema; comments are taken away befo
 		run "$YODELD" --check -c x.json
 		[ "$status" = 78 ]
 		run validate "$CONF/yodeld.schema.json" x.json
-		if [[ "$output" != *ValidationError* ]]; then
+		if [[ "$output" != "x.json: not valid: "* ]]; then
 			echo "the schema accepts $text"
 			return 1
 		fi

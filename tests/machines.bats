@@ -28,7 +28,7 @@ merged_says() # EXPRESSION
 # What holds of any merged result: it is the sum of its parts, count by count.
 merged_exactly()
 {
-	/usr/bin/python3 "$BATS_TEST_DIRNAME/lib/check_result.py" all.json [0-9]*.json
+	node "$BATS_TEST_DIRNAME/lib/check_result.js" all.json [0-9]*.json
 	merged_says 'all(r[a][b] == sum(p[a][b] for p in parts) for a, b in (
 		("messages", "sent"), ("messages", "verified"), ("messages", "due"),
 		("connections", "requested"), ("connections", "established"),
