@@ -92,6 +92,10 @@ $(FUZZERS): $B/libfuzzer/%: $B/obj/tests/fuzz/%_fuzz.o $B/yodel.a
 	@mkdir -p $(@D)
 	$(call say,LINK)$(CC) $(all_cflags) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(all_libs)
 
+# It asks for changes, and none is made.
+CHANGES := turnover_reload scale_workers upgrade_start balance_now stop_in_order
+$B/fuzz/control $B/libfuzzer/control: LDFLAGS += $(CHANGES:%=-Wl,--wrap=%)
+
 # Raw programs that the benchmarks compare with: tests/bench/NAME.c, each by itself.
 BENCHES := $(patsubst tests/bench/%.c,$B/bench/%,$(wildcard tests/bench/*.c))
 $(BENCHES): $B/bench/%: tests/bench/%.c

@@ -1,0 +1,227 @@
+/*
+ * What operators send: bytes on a door (master/door.h), through its HTTP server to the
+ * routes that read and steer. The first byte says which door it is, how the change that
+ * is asked for ends, and how the visitor leaves; the second how the bytes are cut.
+ *
+ * The changes themselves are not made: this is linked with --wrap for each of them.
+ * Nothing but a POST on the Unix socket may ask for one, and when the visitor is gone
+ * nobody waits and nobody is inside.
+ */
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+
+#include "master/admin.h"
+#include "master/steering.h"
+
+#define HEADER_BYTES 2
+#define WORKERS_MOST 999999
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int __wrap_turnover_reload(struct master *master);
+int __wrap_scale_workers(struct master *master, uint32_t count);
+void __wrap_upgrade_start(struct master *master);
+int __wrap_balance_now(struct master *master);
+void __wrap_stop_in_order(struct master *master);
+
+static struct master master;
+static struct sockaddr_un names[DOOR_KINDS];
+static socklen_t name_lengths[DOOR_KINDS];
+static const char *change; /* that was asked for last; NULL: none */
+static unsigned changes;
+
+static void
+must(bool is_so)
+{
+	if (!is_so)
+		abort();
+}
+
+/* --- the changes --------------------------------------------------------------------
+ */
+
+static int
+note_change(const char *name)
+{
+	change = name;
+	changes++;
+	return 0;
+}
+
+int
+__wrap_turnover_reload(struct master *of)
+{
+	must(of == &master);
+	return note_change("reload");
+}
+
+int
+__wrap_scale_workers(struct master *of, uint32_t count)
+{
+	must(of == &master && count <= WORKERS_MOST);
+	return note_change("scale");
+}
+
+void
+__wrap_upgrade_start(struct master *of)
+{
+	must(of == &master);
+	note_change("upgrade");
+}
+
+int
+__wrap_balance_now(struct master *of)
+{
+	must(of == &master);
+	return note_change("rebalance");
+}
+
+void
+__wrap_stop_in_order(struct master *of)
+{
+	must(of == &master);
+	note_change("stop");
+}
+
+/* --- the master ---------------------------------------------------------------------
+ */
+
+/* A listening socket without a file, whose name the kernel chooses. */
+static void
+open_door(enum door_kind kind)
+{
+	const struct sockaddr_un any = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	name_lengths[kind] = sizeof(names[kind]);
+	must(fd >= 0 &&
+	    bind(fd, (const struct sockaddr *)&any, sizeof(sa_family_t)) == 0);
+	must(listen(fd, 8) == 0);
+	must(
+	    getsockname(fd, (struct sockaddr *)&names[kind], &name_lengths[kind]) == 0);
+	must(admin_inherit(&master, kind, "/nowhere/control.sock", fd) == 0);
+}
+
+static void
+start_master(void)
+{
+	static const char *const listen[] = { "127.0.0.1:0", NULL };
+	const struct config_sources sources = { .listen = listen };
+	char error[CONFIG_ERROR_MAX];
+
+	signal(SIGPIPE, SIG_IGN); /* as yodeld does */
+	must(config_load(&sources, &master.config, error) == 0);
+	master.phase = MASTER_RUNNING;
+	master.base = event_base_new();
+	master.ledger = ledger_create(&master.ledger_fd);
+	master.slot_count = 2;
+	must(master.base != NULL && master.ledger != NULL);
+	must(admin_create(&master) == 0);
+	open_door(DOOR_SOCKET);
+	open_door(DOOR_ADDRESS);
+}
+
+static void
+turn(int turns)
+{
+	while (turns-- > 0)
+		must(event_base_loop(master.base, EVLOOP_ONCE | EVLOOP_NONBLOCK) >= 0);
+}
+
+static void
+end_changes(bool is_good)
+{
+	for (int i = 0; change != NULL && i < 100; i++) {
+		master.outcome.is_good = is_good;
+		master.outcome.number++;
+		snprintf(master.outcome.text, sizeof(master.outcome.text),
+		    "%s: it is over", change);
+		change = NULL;
+		steering_on_outcome(&master);
+		turn(4);
+	}
+}
+
+/* --- the visitor --------------------------------------------------------------------
+ */
+
+/* What comes back begins as an answer does. */
+static void
+hear(int fd, bool *heard)
+{
+	char piece[4096];
+	ssize_t n;
+
+	while ((n = recv(fd, piece, sizeof(piece), MSG_DONTWAIT)) > 0) {
+		must(*heard || (n >= 5 && memcmp(piece, "HTTP/", 5) == 0));
+		*heard = true;
+	}
+}
+
+static void
+say(int fd, const uint8_t *data, size_t size, size_t step, bool *heard)
+{
+	while (size > 0) {
+		size_t length = step < size ? step : size;
+		ssize_t n = send(fd, data, length, MSG_NOSIGNAL | MSG_DONTWAIT);
+		turn(3);
+		hear(fd, heard);
+		if (n <= 0)
+			return;
+		data += n;
+		size -= (size_t)n;
+	}
+}
+
+static void
+leave(int fd, enum door_kind kind)
+{
+	struct door *door = (struct door *)admin_door(&master, kind);
+
+	close(fd);
+	for (int i = 0; i < 100 && door_hold(door) > 0; i++)
+		turn(1);
+	must(door_hold(door) == 0 && master.waiters == NULL);
+	door_release(door);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	if (size < HEADER_BYTES)
+		return 0;
+	if (master.base == NULL)
+		start_master();
+	uint8_t how = data[0];
+	enum door_kind kind = how & 1 ? DOOR_ADDRESS : DOOR_SOCKET;
+	size_t step = data[1] == 0 ? size : data[1];
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool heard = false;
+
+	change = NULL;
+	changes = 0;
+	log_set_level(LOG_LEVEL_ERROR);
+	must(connect(fd, (struct sockaddr *)&names[kind], name_lengths[kind]) == 0);
+	turn(2);
+	say(fd, data + HEADER_BYTES, size - HEADER_BYTES, step, &heard);
+	if (how & 2)
+		shutdown(fd, SHUT_WR);
+	turn(2);
+	if (how & 4)
+		shutdown(fd, SHUT_RDWR);
+	end_changes((how & 8) != 0);
+	hear(fd, &heard);
+	leave(fd, kind);
+	must(changes == 0 || kind == DOOR_SOCKET);
+	must(changes == 0 || memmem(data, size, "POST ", 5) != NULL);
+	return 0;
+}
