@@ -111,14 +111,24 @@ read_bytes(int fd, struct buffer **buffer, size_t length)
 	return 0;
 }
 
+/* What a giver in its right mind says: nothing else is believed. */
+static bool
+record_is_sane(const struct taker *taker, const struct handover_record *record)
+{
+	bool owes = record->phase == CONNECTION_FINISHING && record->output_bytes > 0;
+	return record->listener < HANDOVER_LISTENERS_MAX &&
+	    taker->listeners[record->listener] != NULL &&
+	    (record->phase == CONNECTION_SERVING || owes) &&
+	    record->reason < CLOSE_REASON_COUNT &&
+	    record->searched <= record->input_bytes;
+}
+
 /* Makes one connection of a record and its bytes; not served yet. */
 static struct connection *
 install_one(
     struct taker *taker, const struct handover_record *record, int fd, int state_fd)
 {
-	if (record->listener >= HANDOVER_LISTENERS_MAX ||
-	    taker->listeners[record->listener] == NULL ||
-	    fd >= taker->worker->descriptor_end)
+	if (!record_is_sane(taker, record) || fd >= taker->worker->descriptor_end)
 		return NULL;
 	struct connection *connection =
 	    connection_adopt(taker->listeners[record->listener], fd, record);
@@ -149,9 +159,21 @@ install(struct taker *taker, const struct handover_batch *batch, const int *fds,
 static bool
 batch_is_whole(const struct handover_batch *batch, size_t length, size_t fd_count)
 {
-	size_t wanted = batch->count + (batch->state_bytes > 0 ? 1 : 0);
+	size_t wanted = batch->count + (batch->state_bytes > 0 ? 1U : 0U);
 	return batch->count <= HANDOVER_BATCH_MAX &&
 	    length == handover_batch_bytes(batch->count) && fd_count == wanted;
+}
+
+/* The memory file holds what the records say, so that no number alone makes memory. */
+static bool
+state_is_whole(const struct handover_batch *batch, int state_fd)
+{
+	uint64_t bytes = 0;
+	for (uint32_t i = 0; i < batch->count; i++)
+		bytes += (uint64_t)batch->records[i].input_bytes +
+		    batch->records[i].output_bytes;
+	return bytes == batch->state_bytes &&
+	    (state_fd < 0 || lseek(state_fd, 0, SEEK_END) == (off_t)bytes);
 }
 
 /* What was made of a batch that stays the giver's. */
@@ -185,7 +207,7 @@ on_batch(struct taker *taker, const struct handover_batch *batch, size_t length,
 	uint32_t count = 0;
 	bool whole = batch_is_whole(batch, length, fd_count);
 	int state_fd = whole && batch->state_bytes > 0 ? fds[fd_count - 1] : -1;
-	if (whole)
+	if (whole && state_is_whole(batch, state_fd))
 		count = install(taker, batch, fds, state_fd, made);
 	if (!whole || count < batch->count) {
 		log_warnx("%zu connections cannot be taken over", fd_count);
@@ -219,9 +241,12 @@ on_packet(evutil_socket_t fd, short what, void *argument)
 	if (n < 0 && errno == EAGAIN)
 		return;
 	if (n <= 0 || packet.verb == HANDOVER_END) {
+		drop(NULL, 0, fds, fd_count);
 		finish(taker);
 		return;
 	}
+	if (packet.verb != HANDOVER_BATCH)
+		drop(NULL, 0, fds, fd_count);
 	switch ((enum handover_verb)packet.verb) {
 	case HANDOVER_HELLO:
 		on_hello(taker, &packet.hello, (size_t)n);
