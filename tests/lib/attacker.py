@@ -13,8 +13,11 @@ and for as long as they are let.
   bytes       COUNT connections that send single bytes, each in a segment of its own
 
 With several ports the connections take turns. A connection that the server ends is opened
-anew. Prints "attacking" when all are there, and at TERM how much was done.
+anew. Those that hold many do so in several processes, each from an address of its own:
+neither the descriptors of one process nor the ports of one address bound them. Prints
+"attacking" when all are there, and at TERM how much was done.
 """
+import mmap
 import os
 import random
 import resource
@@ -27,7 +30,10 @@ import time
 RESET = struct.pack("ii", 1, 0)
 LINES = (b"x" * 1023 + b"\n") * 64
 NOISE = random.Random(1)
+PROCESS_MOST = 5000  # connections
+IP_BIND_ADDRESS_NO_PORT = 24
 done = {"connections": 0, "sent": 0}
+source = ""  # an address; empty: the kernel's choice
 
 
 def open_one(port, buffer=0):
@@ -37,6 +43,9 @@ def open_one(port, buffer=0):
     peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if buffer:
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+    if source:
+        peer.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
+        peer.bind((source, 0))
     peer.connect_ex(("127.0.0.1", port))
     done["connections"] += 1
     return peer
@@ -64,16 +73,63 @@ def drain_some(peer, limit=65536):
         return False
 
 
+def divide(count):
+    """In each of several processes: how many connections it holds, and what says that they
+    are there. The first one stays behind, waits for the others and tells for all."""
+    global source
+    processes = -(-count // PROCESS_MOST)
+    shares = [(count + number) // processes for number in range(processes)]
+    if processes == 1:
+        return count, lambda: print("attacking", flush=True)
+    read_end, write_end = os.pipe()
+    tallies = mmap.mmap(-1, 16 * len(shares))
+    pids = []
+    for number, share in enumerate(shares):
+        pid = os.fork()
+        if pid == 0:
+            source = f"127.0.1.{number + 1}"
+            NOISE.seed(number)
+            signal.signal(signal.SIGTERM, lambda *_: leave_tally(tallies, number))
+            return share, lambda: os.write(write_end, b"x")
+        pids.append(pid)
+
+    def tell_all(*_):
+        for pid in pids:
+            os.kill(pid, signal.SIGTERM)
+        for pid in pids:
+            os.waitpid(pid, 0)
+        for number in range(len(pids)):
+            connections, sent = struct.unpack_from("QQ", tallies, 16 * number)
+            done["connections"] += connections
+            done["sent"] += sent
+        tell()
+
+    signal.signal(signal.SIGTERM, tell_all)
+    os.close(write_end)
+    there = 0
+    while there < len(pids):
+        there += len(os.read(read_end, len(pids))) or sys.exit("an attacker has ended")
+    print("attacking", flush=True)
+    while True:
+        signal.pause()
+
+
+def leave_tally(tallies, number):
+    struct.pack_into("QQ", tallies, 16 * number, done["connections"], done["sent"])
+    os._exit(0)
+
+
 def hold(count, ports, step, buffer=0, pause=0.02, share=1.0):
     """COUNT connections; step(peer) for a share of them in turn, False: open it anew."""
+    count, announce = divide(count)
     peers = []
     for number in range(count):
         peers.append((open_one(ports[number % len(ports)], buffer), ports[number % len(ports)]))
         if number % 100 == 99:
             time.sleep(0.005)
-    for number, (peer, port) in enumerate(peers):
+    for peer, _ in peers:
         step(peer)
-    print("attacking", flush=True)
+    announce()
     while True:
         for number in NOISE.sample(range(count), max(1, int(count * share))):
             peer, port = peers[number]
