@@ -9,7 +9,7 @@ load lib/helpers
 ATTACKER=$BATS_TEST_DIRNAME/lib/attacker.py
 CTL=$BUILD/yodelctl
 # What the allocators of two workers may keep.
-KEPT_KIB=6144
+KEPT_KIB=3072
 ! has_sanitizer || KEPT_KIB=16384
 
 # stream, line, length32: PORTS[0], [1], [2]

@@ -1,6 +1,5 @@
 #include "worker/pool.h"
 
-#include <malloc.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +7,6 @@
 #include "worker/connection.h"
 
 #define SLAB_PLACES 64
-#define CROWD 1024 /* connections that are worth a look at the whole heap */
 
 struct slab {
 	uint64_t used; /* bit i: place i */
@@ -84,8 +82,7 @@ pool_take(struct pool *pool)
 	slab->used |= UINT64_C(1) << place;
 	if (slab->used == UINT64_MAX)
 		unlink_with_room(pool, slab);
-	if (++pool->count > pool->high)
-		pool->high = pool->count;
+	pool->count++;
 	struct connection *connection = &slab->places[place];
 	memset(connection, 0, sizeof(*connection));
 	connection->place = (uint8_t)place;
@@ -103,17 +100,6 @@ pool_give(struct pool *pool, struct connection *connection)
 	bool only_room = pool->with_room == slab && slab->next_with_room == NULL;
 	if (slab->used == 0 && !only_room)
 		slab_destroy(pool, slab);
-}
-
-void
-pool_tidy(struct pool *pool)
-{
-	if (pool->high < CROWD || pool->count > pool->high / 4)
-		return;
-	pool->high = pool->count;
-#ifdef __GLIBC__
-	malloc_trim(0);
-#endif
 }
 
 void

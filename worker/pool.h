@@ -2,8 +2,7 @@
  * pool.h - memory of connections, in slabs of 64, so that the sweep and the drain walk
  * through memory in order and a connection pays no allocator's header.
  *
- * A slab that becomes empty is given back unless it is the only one with room; after a
- * crowd has gone, the allocator gives its memory back, too (pool_tidy).
+ * A slab that becomes empty is given back unless it is the only one with room.
  */
 #ifndef WORKER_POOL_H
 #define WORKER_POOL_H
@@ -19,7 +18,6 @@ struct pool {
 	struct slab *all;       /* every slab, newest first */
 	struct slab *with_room; /* those with a free place */
 	size_t count;           /* connections in use */
-	size_t high; /* the most in use since the last pool_tidy that did it */
 };
 
 /* A zeroed connection, or NULL with ENOMEM. */
@@ -27,10 +25,6 @@ struct connection *pool_take(struct pool *pool);
 void pool_give(struct pool *pool, struct connection *connection);
 /* Frees all memory; no connection may be in use. */
 void pool_finish(struct pool *pool);
-
-/* For now and then: when there were many connections and most have gone, what they held
- * goes back to the system. */
-void pool_tidy(struct pool *pool);
 
 /* Calls visit for each connection in use until it returns false. visit may give its own
  * connection back, and take none. */

@@ -18,6 +18,7 @@
 #include <event2/event_struct.h>
 
 #include "lib/address.h"
+#include "lib/heap.h"
 
 #include "proto/ledger.h"
 
@@ -65,6 +66,7 @@ struct worker {
 
 	struct visitors *visitors; /* NULL: no listener limits single addresses */
 	struct pool pool;
+	struct heap heap;
 	struct output *stuck; /* every output that waits for its peer to read */
 	size_t lingering;     /* connections in that phase */
 	uint32_t now_ms; /* CLOCK_MONOTONIC at the last sweep: the clock of timeouts */

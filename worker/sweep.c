@@ -96,7 +96,7 @@ on_sweep(evutil_socket_t fd, short what, void *argument)
 	    worker->config->timeouts.idle_ns != 0;
 	if (all)
 		pool_visit(&worker->pool, sweep_connection, worker);
-	pool_tidy(&worker->pool);
+	heap_tidy(&worker->heap, worker->now_ms);
 	leave_check(worker);
 }
 
