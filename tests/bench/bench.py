@@ -79,10 +79,12 @@ class Server:
         self.name = name
         self.log = tempfile.TemporaryFile(mode="w+")
         pin = [] if core is None else ["taskset", "-c", str(core)]
-        self.process = subprocess.Popen(
-            pin + [str(word) for word in command], stdout=self.log, stderr=self.log,
-            cwd=folder,
-        )
+        # It appends through a description of its own: where we read moves no line of it.
+        with open(f"/proc/self/fd/{self.log.fileno()}", "a") as output:
+            self.process = subprocess.Popen(
+                pin + [str(word) for word in command], stdout=output, stderr=output,
+                cwd=folder,
+            )
         found = port if isinstance(port, int) else wait_for(name, lambda: self.search(port))
         self.port = found if isinstance(found, int) else int(found[1])
         if ready:
