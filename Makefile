@@ -224,9 +224,7 @@ install-client: all
 
 .PHONY: dist
 dist: ## build/yodel-VERSION.tar.gz of what is committed
-	@mkdir -p build
-	git archive --prefix=yodel-$(VERSION)/ -o build/yodel-$(VERSION).tar.gz HEAD
-	@echo build/yodel-$(VERSION).tar.gz
+	@packaging/make-dist $(VERSION)
 
 .PHONY: deb rpm
 deb: ## Debian packages of what is committed, in build/deb/
