@@ -147,6 +147,10 @@ bench-million: all $(BENCHES) ## a million connections at a time (CONNECTIONS=10
 bench-moves: all ## what a reload costs that moves 100,000 connections (CONNECTIONS=20000: fewer)
 	@tests/bench/moves $(CONNECTIONS)
 
+.PHONY: bench-balance
+bench-balance: all $(BENCHES) ## what balance: cpu is worth beside the kernel's hash
+	@tests/bench/balance
+
 .PHONY: bench-methods bench-compare
 bench-methods: all $(BENCHES) ## select, poll, epoll and others beside idle connections
 	@tests/bench/methods

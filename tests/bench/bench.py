@@ -150,11 +150,8 @@ class Load:
         """One slice: messages, seconds, microseconds of CPU for each message."""
         pids = self.server.pids()
         before = cpu_ns(pids)
-        self.process.stdin.write(f"{seconds}\n")
-        self.process.stdin.flush()
-        words = self.process.stdout.readline().split()
-        if len(words) != 5:
-            sys.exit(f"bench: {self.server.name}: the load ended")
+        self.begin(seconds)
+        words = self.end()
         used = cpu_ns(pids) - before
         messages = int(words[0])
         return {
@@ -165,6 +162,17 @@ class Load:
             "p50_us": int(words[3]) / 1e3,
             "p99_us": int(words[4]) / 1e3,
         }
+
+    def begin(self, seconds):
+        self.process.stdin.write(f"{seconds}\n")
+        self.process.stdin.flush()
+
+    def end(self):
+        """The words of a slice that was begun, as round_trips.c has them."""
+        words = self.process.stdout.readline().split()
+        if len(words) != 5:
+            sys.exit(f"bench: {self.server.name}: the load ended")
+        return words
 
     def stop(self):
         self.process.stdin.close()
