@@ -56,8 +56,8 @@ struct listener_config {
 	struct prefix *deny;  /* wins over allow */
 	char **deny_texts;
 	size_t deny_count;
-	uint32_t max_connections_per_address; /* at each worker; 0: any number */
-	uint32_t accept_rate; /* a second, address and worker; 0: any rate */
+	uint32_t max_connections_per_address; /* 0: any number */
+	uint32_t accept_rate;                 /* a second and address; 0: any rate */
 };
 
 struct config {

@@ -200,8 +200,8 @@ static const struct setting listener_rows[] = {
 	    .check = check_prefix,
 	    .pattern = PREFIX_PATTERN },
 	{ .name = "max_connections_per_address",
-	    .help = "Connections that an address (IPv6: a /64) may have open at each "
-		    "worker; 0 is any number.",
+	    .help = "Connections that an address (IPv6: a /64) may have open here, at "
+		    "all workers together; 0 is any number.",
 	    .type = SETTING_COUNT,
 	    .flags = SETTING_OFF,
 	    LISTENER(max_connections_per_address),
@@ -209,8 +209,8 @@ static const struct setting listener_rows[] = {
 	    .min = 1,
 	    .max = 1000000 },
 	{ .name = "accept_rate",
-	    .help = "New connections a second that each worker accepts from an address "
-		    "(IPv6: a /64); 0 is any number.",
+	    .help = "New connections a second that are accepted from an address (IPv6: "
+		    "a /64), by all workers together; 0 is any number.",
 	    .type = SETTING_COUNT,
 	    .flags = SETTING_OFF,
 	    LISTENER(accept_rate),

@@ -1,6 +1,7 @@
 #include "proto/ledger.h"
 
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 
 #include <errno.h>
@@ -56,7 +57,11 @@ map(int fd)
 {
 	void *memory = mmap(
 	    NULL, sizeof(struct ledger), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	return memory == MAP_FAILED ? NULL : memory;
+	if (memory == MAP_FAILED)
+		return NULL;
+	/* Mostly holes: a worker's core file would fill them. */
+	(void)madvise(memory, sizeof(struct ledger), MADV_DONTDUMP);
+	return memory;
 }
 
 struct ledger *
@@ -69,6 +74,12 @@ ledger_create(int *ret_fd)
 	if (ftruncate(fd, sizeof(struct ledger)) == 0)
 		ledger = map(fd);
 	if (ledger == NULL) {
+		close(fd);
+		return NULL;
+	}
+	struct visits_key *key = &ledger->visits_key;
+	if (getrandom(key, sizeof(*key), 0) != (ssize_t)sizeof(*key)) {
+		munmap(ledger, sizeof(*ledger));
 		close(fd);
 		return NULL;
 	}
@@ -302,6 +313,7 @@ ledger_retire(struct ledger *ledger, struct ledger_books *books, uint64_t moved_
 		add_to_retired(&ledger->retired_of[i], &totals);
 		memset(&books->of[i], 0, sizeof(books->of[i]));
 	}
+	visits_clear(&books->visits);
 	memset(&books->own, 0, sizeof(books->own));
 }
 
@@ -322,6 +334,19 @@ ledger_open_of_listener(const struct ledger *ledger, uint32_t listener)
 	for (uint32_t i = 0; i < live_end(ledger); i++)
 		sum += load(&ledger->live[i].of[listener].open);
 	return sum;
+}
+
+struct visits_count
+ledger_visits_elsewhere(const struct ledger *ledger, const struct ledger_books *own,
+    uint64_t who, uint32_t second)
+{
+	struct visits_count count = { 0 };
+	for (uint32_t i = 0; i < live_end(ledger); i++) {
+		const struct ledger_books *books = &ledger->live[i];
+		if (books != own && load(&books->own.owner) != 0)
+			visits_add(&count, &books->visits, who, second);
+	}
+	return count;
 }
 
 struct ledger_books *

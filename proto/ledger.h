@@ -33,6 +33,7 @@
 #include <stdint.h>
 
 #include "proto/close_reason.h"
+#include "proto/visits.h"
 
 /* X(identifier, name, unit, help); all are counters that never go backwards. */
 #define LEDGER_COUNTERS(X)                                                             \
@@ -71,7 +72,7 @@ const char *ledger_counter_help(enum ledger_counter counter);
 bool ledger_counter_is_of_listeners(enum ledger_counter counter);
 
 #define LEDGER_MAGIC 0x796f6465
-#define LEDGER_LAYOUT 3
+#define LEDGER_LAYOUT 4
 #define LEDGER_SLOTS 256
 #define LEDGER_BOOKS 768
 /* Addresses; the last one stands for all that come when there is no other. */
@@ -95,6 +96,7 @@ struct ledger_books {
 	struct ledger_block own; /* what belongs to no listener; open: of all of them */
 	struct ledger_block
 	    of[LEDGER_LISTENERS]; /* by listener; open and counts alone */
+	struct visits visits;     /* by address, where a listener limits them */
 };
 
 struct ledger {
@@ -102,6 +104,7 @@ struct ledger {
 	uint32_t layout;
 	_Atomic uint32_t live_end; /* no books from here on are in use; the master's */
 	uint32_t listener_count;   /* that have a name; the master's */
+	struct visits_key visits_key;
 	char listeners[LEDGER_LISTENERS][LEDGER_NAME_MAX];
 	struct ledger_block retired[LEDGER_SLOTS];
 	struct ledger_block retired_of[LEDGER_LISTENERS];
@@ -160,6 +163,9 @@ uint64_t ledger_open_now(const struct ledger *ledger);
 /* The same of one listener; a connection on its way between two workers counts twice.
  */
 uint64_t ledger_open_of_listener(const struct ledger *ledger, uint32_t listener);
+/* What all workers but the one of `own` say of an address (visits_who). */
+struct visits_count ledger_visits_elsewhere(const struct ledger *ledger,
+    const struct ledger_books *own, uint64_t who, uint32_t second);
 
 /* Free live books for a worker of `slot`, or NULL when all are taken; ledger_retire
  * gives them back. Only the master calls these two. */

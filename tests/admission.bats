@@ -88,6 +88,111 @@ ask_held() # NAME
 	wait_until is_served_from 127.0.0.1
 }
 
+# Opens connections from one address after the other, one by one, until ten are refused;
+# those that are served are held. For each line of its input, tells how many still are, and
+# opens what may be opened beside them.
+start_crowd() # NAME ADDRESS
+{
+	cat >crowd.py <<-'END'
+		import socket, sys
+		port, address = int(sys.argv[1]), sys.argv[2]
+		def is_served(s, to=None):
+		    try:
+		        to and s.connect(to)
+		        s.sendall(b"hello\n")
+		        return s.recv(100) == b"HELLO\n"
+		    except OSError:
+		        return False
+		held = []
+		while True:
+		    alive = [s for s in held if is_served(s)]
+		    before, held, refused = len(alive), alive, 0
+		    while refused < 10:
+		        s = socket.socket()
+		        s.settimeout(20)
+		        s.bind((address, 0))
+		        if is_served(s, ("127.0.0.1", port)):
+		            held.append(s)
+		        else:
+		            refused += 1
+		    print(before, len(held), flush=True)
+		    sys.stdin.readline() or sys.exit()
+	END
+	mkfifo "$1.in"
+	spawn "$1" sh -c "exec python3 crowd.py $PORT $2 <$1.in"
+	exec 4>"$1.in"
+	wait_until crowd_has_told "$1" 1
+}
+
+crowd_has_told() # NAME TIMES
+{
+	[ "$(wc -l <"$1.out")" -ge "$2" ]
+}
+
+ask_crowd() # NAME
+{
+	local times
+	times=$(wc -l <"$1.out")
+	echo >&4
+	wait_until crowd_has_told "$1" $((times + 1))
+	tail -n 1 "$1.out"
+}
+
+@test "the limits of an address are those of all workers together, through crash, reload and upgrade" {
+	local pid before i
+	start_yodeld_with '"reply": "upper", "framing": "line", "max_connections_per_address": 8' \
+		-w 3 --set admin.socket="$PWD/control.sock"
+	# A load from elsewhere that comes and goes all the while.
+	spawn load "$YODEL" -c 6 -d 20s --lifetime 50ms --source-ip 127.0.0.9 -q "127.0.0.1:$PORT"
+	start_crowd crowd 127.0.0.7
+	[ "$(tail -n 1 crowd.out)" = "0 8" ]
+	for i in 1 2 3; do
+		pid=$(worker_pids | sed -n "${i}p")
+		kill -KILL "$pid"
+		wait_until -t 30 is_replaced "$pid"
+		read -r before held <<<"$(ask_crowd crowd)"
+		echo "# of 8 are left $before, then are $held" >&3
+		[ "$held" = 8 ]
+	done
+	"$BUILD/yodelctl" -s control.sock reload
+	[ "$(ask_crowd crowd)" = "8 8" ]
+	"$BUILD/yodelctl" -s control.sock upgrade
+	[ "$(ask_crowd crowd)" = "8 8" ]
+	exec 4>&-
+	kill "$(<load.pid)"
+	wait_until have_ended "$(<load.pid)" "$(<crowd.pid)"
+	# Nobody is left: everybody starts anew.
+	all_are_gone()
+	{
+		"$BUILD/yodelctl" -s control.sock --json stats |
+			grep -m 1 -q '"connections_open": 0,'
+	}
+	wait_until all_are_gone
+	for i in 7 9; do
+		start_crowd "later$i" "127.0.0.$i"
+		[ "$(tail -n 1 "later$i.out")" = "0 8" ]
+		exec 4>&-
+	done
+}
+
+is_replaced() # PID
+{
+	has_ended "$1" && [ "$(worker_pids | wc -l)" = 3 ] &&
+		"$BUILD/yodelctl" -s control.sock --json stats | grep -c '"state": "serving"' | grep -qx 3
+}
+
+@test "accept_rate is that of all workers together" {
+	start_yodeld_with '"reply": "upper", "accept_rate": 20' -w 4
+	local start=$SECONDS answered
+	run "$CALLER" burst "127.0.0.1:$PORT" 400
+	echo "$output"
+	answered=${output#answered }
+	answered=${answered%%,*}
+	[ "$answered" -ge 20 ]
+	# In each second that it lasted, and what several workers took in one instant.
+	[ "$answered" -le $(((SECONDS - start + 2) * 24)) ]
+}
+
 @test "two listeners of one server cannot be made to answer each other" {
 	start_yodeld -w 1 --listen 127.0.0.1:0=echo --listen 127.0.0.1:0=echo \
 		--set log.level=debug

@@ -21,9 +21,10 @@ admission_start(struct worker *worker)
 		needed = needed || visitors_matter(&config->listeners[i]);
 	if (!needed)
 		return 0;
-	worker->visitors = visitors_create(worker->max_connections < VISITORS_MAX
-		? worker->max_connections
-		: VISITORS_MAX);
+	uint64_t places = worker->max_connections < VISITORS_MAX
+	    ? worker->max_connections
+	    : VISITORS_MAX;
+	worker->visitors = visitors_create(places, worker->ledger, worker->books);
 	return worker->visitors == NULL ? -1 : 0;
 }
 
@@ -91,7 +92,7 @@ judge_address(const struct listener *listener, const struct address *address)
 	peer_set(&peer, address);
 	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
 	uint64_t now_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-	return visitors_judge(listener->worker->visitors, (uint32_t)listener->number,
+	return visitors_judge(listener->worker->visitors, listener_booked(listener),
 	    listener->config, &peer, (uint32_t)now_ms);
 }
 

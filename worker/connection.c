@@ -67,6 +67,28 @@ connection_watch(struct connection *connection)
 	return false;
 }
 
+/* --- who it is from, where that is limited --- */
+
+/* Counts for its address, but for the time that it is suspended: on its way to another
+ * worker it would count in both. */
+static void
+enter(const struct connection *connection)
+{
+	const struct listener *listener = connection->listener;
+	if (visitors_matter(listener->config))
+		visitors_arrive(listener->worker->visitors, listener_booked(listener),
+		    &connection->peer);
+}
+
+static void
+depart(const struct connection *connection)
+{
+	const struct listener *listener = connection->listener;
+	if (visitors_matter(listener->config))
+		visitors_leave(listener->worker->visitors, listener_booked(listener),
+		    &connection->peer);
+}
+
 /* --- the end --- */
 
 void
@@ -93,9 +115,8 @@ connection_forget(struct connection *connection)
 {
 	struct worker *worker = connection->listener->worker;
 	event_del(&connection->event);
-	if (visitors_matter(connection->listener->config))
-		visitors_leave(worker->visitors, (uint32_t)connection->listener->number,
-		    &connection->peer);
+	if (!connection->suspended)
+		depart(connection);
 	output_destroy(connection);
 	buffer_release(&connection->input);
 	struct ledger_block *block = connection->listener->block;
@@ -149,16 +170,6 @@ create(struct listener *listener, int fd)
 	return connection;
 }
 
-/* The peer is known: it counts from now on until connection_forget. */
-static void
-enter(const struct connection *connection)
-{
-	const struct listener *listener = connection->listener;
-	if (visitors_matter(listener->config))
-		visitors_arrive(listener->worker->visitors, (uint32_t)listener->number,
-		    &connection->peer);
-}
-
 void
 connection_open(struct listener *listener, int fd, const struct address *peer)
 {
@@ -179,6 +190,7 @@ connection_open(struct listener *listener, int fd, const struct address *peer)
 void
 connection_suspend(struct connection *connection)
 {
+	depart(connection);
 	connection->suspended = true;
 	event_del(&connection->event);
 }
@@ -187,6 +199,7 @@ void
 connection_resume(struct connection *connection)
 {
 	connection->suspended = false;
+	enter(connection);
 	struct event *event = &connection->event;
 	event_assign(event, connection->listener->worker->base, event_get_fd(event),
 	    (short)(wanted_events(connection) | EV_PERSIST), traffic_on_event,
@@ -220,7 +233,6 @@ connection_adopt(
 	connection->peer.family = record->peer_family;
 	connection->peer.port = record->peer_port;
 	memcpy(connection->peer.bytes, record->peer, sizeof(record->peer));
-	enter(connection);
 	if (record->output_bytes == 0)
 		return connection;
 	if (output_create(connection) == NULL) {

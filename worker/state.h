@@ -90,4 +90,11 @@ struct worker {
 
 #define WORKER_INPUT_BYTES (64 * 1024)
 
+/* The listener's number in the ledger: the same in every worker, over reloads too. */
+static inline uint32_t
+listener_booked(const struct listener *listener)
+{
+	return (uint32_t)(listener->block - listener->worker->books->of);
+}
+
 #endif

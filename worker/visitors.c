@@ -27,6 +27,8 @@ struct visitor {
 };
 
 struct visitors {
+	const struct ledger *ledger; /* of all workers; NULL: this one is alone */
+	struct ledger_books *books;
 	uint64_t factor, addend; /* of the hash; nobody outside knows them */
 	unsigned shift;
 	uint32_t *chains;
@@ -36,7 +38,7 @@ struct visitors {
 };
 
 struct visitors *
-visitors_create(size_t places)
+visitors_create(size_t places, const struct ledger *ledger, struct ledger_books *books)
 {
 	uint64_t secrets[2];
 	if (getrandom(secrets, sizeof(secrets), 0) != (ssize_t)sizeof(secrets))
@@ -47,6 +49,8 @@ visitors_create(size_t places)
 	unsigned bits = 1;
 	while ((UINT64_C(1) << bits) < places)
 		bits++;
+	visitors->ledger = ledger;
+	visitors->books = books;
 	visitors->factor = secrets[0] | 1;
 	visitors->addend = secrets[1];
 	visitors->shift = 64 - bits;
@@ -172,6 +176,48 @@ find_or_add(struct visitors *visitors, const struct name *name)
 	return at;
 }
 
+/* --- what the workers tell each other --- */
+
+static uint64_t
+who_of(const struct visitors *visitors, const struct name *name)
+{
+	return visits_who(&visitors->ledger->visits_key, name->network, name->scope);
+}
+
+static void
+tell_connections(const struct visitors *visitors, const struct visitor *visitor)
+{
+	if (visitors->ledger != NULL)
+		visits_set(&visitors->books->visits, who_of(visitors, &visitor->name),
+		    visitor->connections);
+}
+
+static void
+tell_accept(const struct visitors *visitors, const struct name *name, uint32_t second)
+{
+	if (visitors->ledger != NULL)
+		visits_accept(&visitors->books->visits, who_of(visitors, name), second);
+}
+
+static struct visits_count
+ask_others(const struct visitors *visitors, const struct name *name, uint32_t second)
+{
+	if (visitors->ledger == NULL)
+		return (struct visits_count){ 0 };
+	return ledger_visits_elsewhere(
+	    visitors->ledger, visitors->books, who_of(visitors, name), second);
+}
+
+static uint64_t
+own_accepts(const struct visitors *visitors, const struct name *name, uint32_t second)
+{
+	struct visits_count count = { 0 };
+	if (visitors->ledger != NULL)
+		visits_add(
+		    &count, &visitors->books->visits, who_of(visitors, name), second);
+	return count.accepts;
+}
+
 /* --- what one may do --- */
 
 /* A second's worth of tokens can be saved up; each connection takes one. */
@@ -204,12 +250,17 @@ visitors_judge(struct visitors *visitors, uint32_t listener,
 		quiet_remove(visitors, at);
 		quiet_add(visitors, at);
 	}
-	if (config->accept_rate != 0 &&
-	    !take_token(visitor, config->accept_rate, now_ms))
-		return CLOSE_ACCEPT_RATE;
 	uint32_t most = config->max_connections_per_address;
-	return most != 0 && visitor->connections >= most ? CLOSE_ADDRESS_LIMIT
-							 : CLOSE_REASON_COUNT;
+	uint32_t rate = config->accept_rate, second = now_ms / 1000;
+	struct visits_count others = ask_others(visitors, &name, second);
+	uint64_t accepts = others.accepts + own_accepts(visitors, &name, second);
+	if (rate != 0 && (accepts >= rate || !take_token(visitor, rate, now_ms)))
+		return CLOSE_ACCEPT_RATE;
+	if (rate != 0)
+		tell_accept(visitors, &name, second);
+	return most != 0 && visitor->connections + others.connections >= most
+	    ? CLOSE_ADDRESS_LIMIT
+	    : CLOSE_REASON_COUNT;
 }
 
 void
@@ -217,8 +268,11 @@ visitors_arrive(struct visitors *visitors, uint32_t listener, const struct peer 
 {
 	struct name name = name_of(listener, peer);
 	uint32_t at = find_or_add(visitors, &name);
-	if (at != NOBODY && visitors->all[at].connections++ == 0)
+	if (at == NOBODY)
+		return;
+	if (visitors->all[at].connections++ == 0)
 		quiet_remove(visitors, at);
+	tell_connections(visitors, &visitors->all[at]);
 }
 
 void
@@ -226,7 +280,9 @@ visitors_leave(struct visitors *visitors, uint32_t listener, const struct peer *
 {
 	struct name name = name_of(listener, peer);
 	uint32_t at = find(visitors, &name);
-	if (at != NOBODY && visitors->all[at].connections != 0 &&
-	    --visitors->all[at].connections == 0)
+	if (at == NOBODY || visitors->all[at].connections == 0)
+		return;
+	if (--visitors->all[at].connections == 0)
 		quiet_add(visitors, at);
+	tell_connections(visitors, &visitors->all[at]);
 }

@@ -6,9 +6,11 @@
  * given at least; RFC 6177): whoever has one of a /64 has all of them. An IPv4-mapped
  * one counts as IPv4.
  *
- * A worker counts for itself. The table has a fixed number of places and never grows:
- * an address without open connections is forgotten when its place is needed, the one
- * that was quiet for longest first. Who finds no place is not let in.
+ * The table has a fixed number of places and never grows: an address without open
+ * connections is forgotten when its place is needed, the one that was quiet for longest
+ * first. Who finds no place is not let in. What the workers tell each other of it
+ * (proto/visits.h) makes the limits those of all workers together; what several accept
+ * in the same instant may be over it by one for each.
  */
 #ifndef WORKER_VISITORS_H
 #define WORKER_VISITORS_H
@@ -18,19 +20,22 @@
 #include <stdint.h>
 
 #include "proto/close_reason.h"
+#include "proto/ledger.h"
 
 #include "conf/config.h"
 #include "worker/peer.h"
 
 struct visitors;
 
-/* A table of `places` addresses. NULL with errno. */
-struct visitors *visitors_create(size_t places);
+/* A table of `places` addresses, for the worker of these books; without them it counts
+ * for itself. NULL with errno. */
+struct visitors *visitors_create(
+    size_t places, const struct ledger *ledger, struct ledger_books *books);
 void visitors_destroy(struct visitors *visitors);
 
 /* May the peer open one more connection at this time? Takes one of its accept_rate.
- * CLOSE_REASON_COUNT, or the reason to refuse it. `listener` is the number of `config`;
- * a listener without such limits lets everybody in. */
+ * CLOSE_REASON_COUNT, or the reason to refuse it. `listener` is its number in the
+ * ledger; a listener without such limits lets everybody in. */
 enum close_reason visitors_judge(struct visitors *visitors, uint32_t listener,
     const struct listener_config *config, const struct peer *peer, uint32_t now_ms)
     __attribute__((warn_unused_result));

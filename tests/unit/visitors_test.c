@@ -3,11 +3,13 @@
 #include <stddef.h>
 #include <stdint.h>
 /* cmocka needs those above */
+#include <sys/mman.h>
 #include <sys/socket.h>
 
 #include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "lib/address.h"
 
@@ -66,7 +68,7 @@ static void
 test_an_address_has_as_many_connections_as_it_may(void **state)
 {
 	const struct listener_config config = { .max_connections_per_address = 2 };
-	struct visitors *visitors = visitors_create(10);
+	struct visitors *visitors = visitors_create(10, NULL, NULL);
 
 	(void)state;
 	arrive(visitors, "10.0.0.1:1");
@@ -84,7 +86,7 @@ static void
 test_listeners_count_each_for_itself(void **state)
 {
 	const struct listener_config config = { .max_connections_per_address = 1 };
-	struct visitors *visitors = visitors_create(10);
+	struct visitors *visitors = visitors_create(10, NULL, NULL);
 	struct peer who = peer("10.0.0.1:1");
 
 	(void)state;
@@ -99,7 +101,7 @@ static void
 test_a_network_of_64_bits_is_one_address(void **state)
 {
 	const struct listener_config config = { .max_connections_per_address = 1 };
-	struct visitors *visitors = visitors_create(10);
+	struct visitors *visitors = visitors_create(10, NULL, NULL);
 
 	(void)state;
 	arrive(visitors, "[2001:db8:0:1::1]:1");
@@ -113,7 +115,7 @@ static void
 test_a_mapped_address_counts_as_ipv4(void **state)
 {
 	const struct listener_config config = { .max_connections_per_address = 1 };
-	struct visitors *visitors = visitors_create(10);
+	struct visitors *visitors = visitors_create(10, NULL, NULL);
 
 	(void)state;
 	arrive(visitors, "[::ffff:10.0.0.1]:1");
@@ -127,7 +129,7 @@ static void
 test_the_rate_allows_a_seconds_worth_at_once_and_then_its_pace(void **state)
 {
 	const struct listener_config config = { .accept_rate = 10 };
-	struct visitors *visitors = visitors_create(10);
+	struct visitors *visitors = visitors_create(10, NULL, NULL);
 	unsigned welcome = 0;
 
 	(void)state;
@@ -148,7 +150,7 @@ static void
 test_the_rate_holds_when_the_clock_comes_round(void **state)
 {
 	const struct listener_config config = { .accept_rate = 1 };
-	struct visitors *visitors = visitors_create(10);
+	struct visitors *visitors = visitors_create(10, NULL, NULL);
 
 	(void)state;
 	assert_int_equal(
@@ -164,7 +166,7 @@ test_the_highest_limits_do_not_overflow(void **state)
 {
 	const struct listener_config config = { .accept_rate = 1000000,
 		.max_connections_per_address = 1000000 };
-	struct visitors *visitors = visitors_create(10);
+	struct visitors *visitors = visitors_create(10, NULL, NULL);
 
 	(void)state;
 	assert_int_equal(judge(visitors, &config, "10.0.0.1:1", 0), WELCOME);
@@ -187,7 +189,7 @@ static void
 test_a_full_table_forgets_who_was_quiet_longest(void **state)
 {
 	const struct listener_config config = { .accept_rate = 1 };
-	struct visitors *visitors = visitors_create(100);
+	struct visitors *visitors = visitors_create(100, NULL, NULL);
 	char text[32];
 
 	(void)state;
@@ -207,7 +209,7 @@ static void
 test_who_has_connections_is_never_forgotten(void **state)
 {
 	const struct listener_config config = { .max_connections_per_address = 1 };
-	struct visitors *visitors = visitors_create(100);
+	struct visitors *visitors = visitors_create(100, NULL, NULL);
 	char text[32];
 
 	(void)state;
@@ -234,7 +236,7 @@ test_long_and_mixed_visits_are_counted_right(void **state)
 {
 	enum { ADDRESSES = 300, STEPS = 200000, MOST = 5 };
 	const struct listener_config config = { .max_connections_per_address = MOST };
-	struct visitors *visitors = visitors_create(ADDRESSES);
+	struct visitors *visitors = visitors_create(ADDRESSES, NULL, NULL);
 	unsigned open[ADDRESSES] = { 0 }, seed = 1;
 	char text[32];
 
@@ -257,6 +259,122 @@ test_long_and_mixed_visits_are_counted_right(void **state)
 	visitors_destroy(visitors);
 }
 
+/* --- several workers --- */
+
+struct crew {
+	struct ledger *ledger;
+	int fd;
+	struct ledger_books *books[2];
+	struct visitors *visitors[2];
+};
+
+static void
+start_crew(struct crew *crew)
+{
+	crew->ledger = ledger_create(&crew->fd);
+	assert_non_null(crew->ledger);
+	for (uint32_t i = 0; i < 2; i++) {
+		crew->books[i] = ledger_claim(crew->ledger, i);
+		crew->visitors[i] = visitors_create(1000, crew->ledger, crew->books[i]);
+		assert_non_null(crew->visitors[i]);
+	}
+}
+
+static void
+finish_crew(struct crew *crew)
+{
+	for (int i = 0; i < 2; i++)
+		visitors_destroy(crew->visitors[i]);
+	munmap(crew->ledger, sizeof(*crew->ledger));
+	close(crew->fd);
+}
+
+static void
+test_the_limit_is_that_of_all_workers_together(void **state)
+{
+	const struct listener_config config = { .max_connections_per_address = 3 };
+	struct crew crew;
+
+	(void)state;
+	start_crew(&crew);
+	arrive(crew.visitors[0], "10.0.0.1:1");
+	arrive(crew.visitors[1], "10.0.0.1:2");
+	assert_int_equal(judge(crew.visitors[0], &config, "10.0.0.1:3", 0), WELCOME);
+	arrive(crew.visitors[0], "10.0.0.1:3");
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(judge(crew.visitors[i], &config, "10.0.0.1:4", 0),
+		    CLOSE_ADDRESS_LIMIT);
+		assert_int_equal(
+		    judge(crew.visitors[i], &config, "10.0.0.2:4", 0), WELCOME);
+	}
+	leave(crew.visitors[1], "10.0.0.1:2");
+	assert_int_equal(judge(crew.visitors[0], &config, "10.0.0.1:4", 0), WELCOME);
+	assert_int_equal(judge(crew.visitors[1], &config, "10.0.0.1:4", 0), WELCOME);
+	finish_crew(&crew);
+}
+
+static void
+test_what_a_dead_worker_held_counts_no_more(void **state)
+{
+	const struct listener_config config = { .max_connections_per_address = 2 };
+	struct crew crew;
+
+	(void)state;
+	start_crew(&crew);
+	arrive(crew.visitors[0], "10.0.0.1:1");
+	arrive(crew.visitors[1], "10.0.0.1:2");
+	assert_int_equal(
+	    judge(crew.visitors[1], &config, "10.0.0.1:3", 0), CLOSE_ADDRESS_LIMIT);
+	ledger_retire(crew.ledger, crew.books[0], 0, 0);
+	assert_int_equal(judge(crew.visitors[1], &config, "10.0.0.1:3", 0), WELCOME);
+	/* Nor for who gets its books. */
+	assert_ptr_equal(ledger_claim(crew.ledger, 0), crew.books[0]);
+	assert_int_equal(judge(crew.visitors[1], &config, "10.0.0.1:3", 0), WELCOME);
+	finish_crew(&crew);
+}
+
+static void
+test_the_rate_is_that_of_all_workers_together(void **state)
+{
+	const struct listener_config config = { .accept_rate = 10 };
+	struct crew crew;
+	unsigned welcome = 0;
+
+	(void)state;
+	start_crew(&crew);
+	for (uint32_t now_ms = 5000; now_ms < 15000; now_ms++)
+		welcome += judge(crew.visitors[now_ms % 2], &config, "10.0.0.1:1",
+			       now_ms) == WELCOME;
+	assert_int_equal(welcome, 100);
+	finish_crew(&crew);
+}
+
+/* Whoever finds no place among the others is still counted by its own worker. */
+static void
+test_many_addresses_are_counted_by_all(void **state)
+{
+	enum { ADDRESSES = 1000 };
+	const struct listener_config config = { .max_connections_per_address = 1 };
+	struct crew crew;
+	char text[32];
+
+	(void)state;
+	start_crew(&crew);
+	for (int i = 0; i < ADDRESSES; i++) {
+		number_text(text, i);
+		arrive(crew.visitors[i % 2], text);
+	}
+	for (int i = 0; i < ADDRESSES; i++) {
+		number_text(text, i);
+		assert_int_equal(
+		    judge(crew.visitors[i % 2], &config, text, 0), CLOSE_ADDRESS_LIMIT);
+		leave(crew.visitors[i % 2], text);
+		assert_int_equal(
+		    judge(crew.visitors[(i + 1) % 2], &config, text, 0), WELCOME);
+	}
+	finish_crew(&crew);
+}
+
 int
 main(void)
 {
@@ -273,6 +391,10 @@ main(void)
 		cmocka_unit_test(test_a_full_table_forgets_who_was_quiet_longest),
 		cmocka_unit_test(test_who_has_connections_is_never_forgotten),
 		cmocka_unit_test(test_long_and_mixed_visits_are_counted_right),
+		cmocka_unit_test(test_the_limit_is_that_of_all_workers_together),
+		cmocka_unit_test(test_what_a_dead_worker_held_counts_no_more),
+		cmocka_unit_test(test_the_rate_is_that_of_all_workers_together),
+		cmocka_unit_test(test_many_addresses_are_counted_by_all),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

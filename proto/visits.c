@@ -1,0 +1,105 @@
+#include "proto/visits.h"
+
+#include <sys/mman.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+_Static_assert(sizeof(struct visits_bucket) == 128, "a bucket is two cache lines");
+_Static_assert(sizeof(struct visits) % VISITS_PAGE == 0, "a table is whole pages");
+
+static uint64_t
+load(const _Atomic uint64_t *word)
+{
+	return atomic_load_explicit(word, memory_order_relaxed);
+}
+
+static void
+store(_Atomic uint64_t *word, uint64_t value)
+{
+	atomic_store_explicit(word, value, memory_order_release);
+}
+
+/* Each step can be undone, so that no two networks become one. */
+uint64_t
+visits_who(const struct visits_key *key, uint64_t network, uint32_t scope)
+{
+	uint64_t who = (network ^ key->words[0]) * (key->words[1] | 1);
+	who = ((who ^ who >> 32) + scope) * (key->words[2] | 1);
+	who = (who ^ who >> 29) * (key->words[3] | 1);
+	return who == 0 ? 1 : who;
+}
+
+static size_t
+bucket_of(uint64_t who)
+{
+	return who >> (64 - VISITS_BUCKET_BITS);
+}
+
+/* The place of the one, or one that is not held, the longest unused first; NULL. */
+static struct visits_place *
+place(struct visits *own, uint64_t who)
+{
+	struct visits_place *ways = own->buckets[bucket_of(who)].ways, *best = NULL;
+	for (int i = 0; i < VISITS_WAYS; i++) {
+		if (load(&ways[i].who) == who)
+			return &ways[i];
+		bool is_older =
+		    best == NULL || load(&ways[i].accepts) < load(&best->accepts);
+		if (load(&ways[i].connections) == 0 && is_older)
+			best = &ways[i];
+	}
+	if (best == NULL)
+		return NULL;
+	store(&own->is_used, 1);
+	store(&best->who, 0);
+	store(&best->accepts, 0);
+	store(&best->who, who);
+	return best;
+}
+
+void
+visits_set(struct visits *own, uint64_t who, uint32_t connections)
+{
+	struct visits_place *visit = place(own, who);
+	if (visit != NULL)
+		store(&visit->connections, connections);
+}
+
+void
+visits_accept(struct visits *own, uint64_t who, uint32_t second)
+{
+	struct visits_place *visit = place(own, who);
+	if (visit == NULL)
+		return;
+	uint64_t accepts = load(&visit->accepts);
+	uint64_t first = (uint64_t)second << 32 | 1;
+	store(&visit->accepts, accepts >> 32 == second ? accepts + 1 : first);
+}
+
+void
+visits_add(struct visits_count *count, const struct visits *visits, uint64_t who,
+    uint32_t second)
+{
+	if (load(&visits->is_used) == 0)
+		return;
+	const struct visits_place *ways = visits->buckets[bucket_of(who)].ways;
+	for (int i = 0; i < VISITS_WAYS; i++) {
+		if (load(&ways[i].who) != who)
+			continue;
+		uint64_t accepts = load(&ways[i].accepts);
+		count->connections += load(&ways[i].connections);
+		count->accepts += accepts >> 32 == second ? (uint32_t)accepts : 0;
+		return;
+	}
+}
+
+void
+visits_clear(struct visits *visits)
+{
+	if (load(&visits->is_used) == 0)
+		return;
+	if (madvise(visits, sizeof(*visits), MADV_REMOVE) < 0)
+		memset(visits, 0, sizeof(*visits));
+}
