@@ -75,9 +75,9 @@ HELPERS := $B/tests/stillborn $B/tests/stranger $B/tests/foreign
 $(HELPERS): $B/tests/%: $B/obj/master/main.o $B/obj/tests/lib/%.o $B/yodel.a
 	@mkdir -p $(@D)
 	$(call say,LINK)$(CC) $(all_cflags) $(LDFLAGS) -o $@ $^ $(all_libs)
-$B/obj/tests/lib/foreign.o: master/inheritance.c
+$B/obj/tests/lib/foreign.o: master/inheritance_read.c
 	@mkdir -p $(@D)
-	$(call say,CC)sed 's/inheritance 1/inheritance 7/' $< | $(CC) $(CPPFLAGS) $(all_cflags) -c -o $@ -xc -
+	$(call say,CC)$(CC) $(CPPFLAGS) '-DINHERITANCE_FORM="7"' $(all_cflags) -c -o $@ $<
 $B/tests/stranger: LDFLAGS += -Wl,--wrap=ledger_attach
 
 # Fuzz targets: tests/fuzz/NAME_fuzz.c, its corpus in tests/fuzz/corpus/NAME/. Linked with

@@ -98,6 +98,23 @@ load_listen(const char *text, struct listener_config *listener, char *error)
 	return rc;
 }
 
+static int
+note_listens(const char *const *listen, struct config *config, char *error)
+{
+	char name[64];
+
+	for (size_t i = 0; i < config->listener_count; i++) {
+		snprintf(name, sizeof name, "listeners[%zu].address", i);
+		int rc = config_set_origin(config, name, "--listen");
+		snprintf(name, sizeof name, "listeners[%zu].reply", i);
+		if (rc == 0 && strchr(listen[i], '=') != NULL)
+			rc = config_set_origin(config, name, "--listen");
+		if (rc != 0)
+			return fail(error, "--listen", "out of memory");
+	}
+	return 0;
+}
+
 /* The listeners of the command line take the place of all others. */
 static int
 load_listens(const char *const *listen, struct config *config, char *error)
@@ -121,12 +138,13 @@ load_listens(const char *const *listen, struct config *config, char *error)
 	if (listeners == NULL)
 		return fail(error, "--listen", "out of memory");
 	settings_finish(&config_table, &replaced);
+	settings_origin_forget(&config_table, config, "listeners");
 	config->listeners = listeners;
 	for (config->listener_count = 0; rc == 0 && config->listener_count < count;
 	     config->listener_count++)
 		rc = load_listen(listen[config->listener_count],
 		    &listeners[config->listener_count], error);
-	return rc;
+	return rc != 0 ? rc : note_listens(listen, config, error);
 }
 
 static int
@@ -267,6 +285,39 @@ char *
 config_print(const struct config *config)
 {
 	return settings_write_values(&config_table, config);
+}
+
+char *
+config_print_origins(const struct config *config)
+{
+	char *values = config_print(config), *whole = NULL;
+	char *origins = settings_write_origins(&config_table, config);
+
+	if (values != NULL && origins != NULL &&
+	    asprintf(&whole, "{\"config\": %s,\n\"origins\": %s}", values, origins) < 0)
+		whole = NULL;
+	free(values);
+	free(origins);
+	return whole;
+}
+
+int
+config_set_origin(struct config *config, const char *name, const char *source)
+{
+	return settings_origin_set(&config_table, config, name, source);
+}
+
+void
+config_forget_origins(struct config *config)
+{
+	settings_origin_forget(&config_table, config, "");
+}
+
+void
+config_visit_origins(
+    const struct config *config, settings_origin_visitor visit, void *arg)
+{
+	settings_origin_visit(&config_table, config, visit, arg);
 }
 
 char *

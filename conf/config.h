@@ -14,6 +14,7 @@
 
 #include "lib/address.h"
 #include "lib/log.h"
+#include "lib/settings.h"
 
 #include "proto/framing.h"
 #include "proto/reply.h"
@@ -97,6 +98,7 @@ struct config {
 		char *group;   /* of the socket; NULL: the process's own */
 		char *address; /* NULL: none */
 	} admin;
+	struct settings_origins origins; /* where the values come from */
 };
 
 /* What the command line adds to, or puts in the place of, the file; a later member
@@ -122,6 +124,17 @@ void config_finish(struct config *config);
 /* The effective configuration as JSON that loads back to the same; heap, owned by the
  * caller; NULL when out of memory. */
 char *config_print(const struct config *config);
+/* The same, and where each value came from: {"config": ..., "origins": {KEY: SOURCE}}.
+ * SOURCE is "default", the path of the file, "--set", "--listen", "--workers", or who
+ * has changed the value since. */
+char *config_print_origins(const struct config *config);
+/* A value has been changed by somebody. 0, or -1 with errno. */
+int config_set_origin(struct config *config, const char *name, const char *source)
+    __attribute__((warn_unused_result));
+void config_forget_origins(struct config *config);
+/* Calls visit for each value that is no default. */
+void config_visit_origins(
+    const struct config *config, settings_origin_visitor visit, void *arg);
 /* The JSON Schema (draft 7) of the file, heap, owned by the caller. */
 char *config_print_schema(void);
 

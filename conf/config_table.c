@@ -383,6 +383,7 @@ static const struct setting rows[] = {
 	{ .name = NULL },
 };
 
-const struct settings config_table = {
-	.title = "Configuration of yodeld", .rows = rows, .size = sizeof(struct config)
-};
+const struct settings config_table = { .title = "Configuration of yodeld",
+	.rows = rows,
+	.size = sizeof(struct config),
+	.origins_offset = offsetof(struct config, origins) };

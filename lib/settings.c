@@ -196,4 +196,5 @@ settings_finish(const struct settings *settings, void *base)
 {
 	for (const struct setting *row = settings->rows; row->name != NULL; row++)
 		finish_row(row, base);
+	settings_origin_finish(settings, base);
 }

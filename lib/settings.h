@@ -19,6 +19,8 @@
  *   OBJECTS         an array of structs, heap, and a size_t with their number
  *   ANNOTATION      nothing: a string that is accepted and ignored, as "$schema"
  *
+ * The root's struct may hold as well where each value came from (settings_origin_...).
+ *
  * An error is one line: where (file, line and column; or the option), the key's path,
  * what was found and what was wanted.
  */
@@ -70,7 +72,18 @@ struct setting {
 struct settings {
 	const char *title;
 	const struct setting *rows;
-	size_t size; /* of the struct that the rows fill */
+	size_t size;           /* of the struct that the rows fill */
+	size_t origins_offset; /* of a struct settings_origins in it; 0: it has none */
+};
+
+/* Where the values come from that are no defaults; all zero to begin with. The table
+ * that is read with must have its offset; tables of items have none. */
+struct settings_origins {
+	struct settings_origin {
+		char *name;   /* "limits.max_message", "listeners[0].reply" */
+		char *source; /* as given to the function that has read it */
+	} * rows;
+	size_t count;
 };
 
 #define SETTING_FIELD(type, member)                                                    \
@@ -97,6 +110,24 @@ void settings_finish(const struct settings *settings, void *base);
 
 /* The values as JSON that reads back to the same; heap, NULL when out of memory. */
 char *settings_write_values(const struct settings *settings, const void *base);
+/* The source of each value by its full name, as JSON; a default's is "default". */
+char *settings_write_origins(const struct settings *settings, const void *base);
+
+/* Says where a value comes from that was not read here. 0, or -1 with errno. */
+int settings_origin_set(const struct settings *settings, void *base, const char *name,
+    const char *source) __attribute__((warn_unused_result));
+/* The source of a value; NULL: it is the default. */
+const char *settings_origin_of(
+    const struct settings *settings, const void *base, const char *name);
+/* Forgets those of a list's items; with "" all. */
+void settings_origin_forget(
+    const struct settings *settings, void *base, const char *list);
+typedef void (*settings_origin_visitor)(
+    const char *name, const char *source, void *arg);
+void settings_origin_visit(const struct settings *settings, const void *base,
+    settings_origin_visitor visit, void *arg);
+void settings_origin_finish(const struct settings *settings, void *base);
+
 /* A JSON Schema (draft 7, which all editors read) that accepts what settings_read_text
  * accepts, but for comments, bounds of numbers with a unit, and checks that no pattern
  * can make; heap.

@@ -14,8 +14,8 @@
 #define SIBLING_LENGTH 64
 
 /* "listeners[0].reply". The root alone is "". Returns the length. */
-static size_t
-format_place(const struct settings_place *place, char *out, size_t size)
+size_t
+settings_place_format(const struct settings_place *place, char *out, size_t size)
 {
 	char key[FOUND_LENGTH];
 	int n;
@@ -24,7 +24,7 @@ format_place(const struct settings_place *place, char *out, size_t size)
 		out[0] = '\0';
 		return 0;
 	}
-	size_t used = format_place(place->parent, out, size);
+	size_t used = settings_place_format(place->parent, out, size);
 	if (place->key == NULL)
 		n = snprintf(out + used, size - used, "[%zu]", place->index);
 	else
@@ -144,7 +144,7 @@ settings_error_value(struct settings_reader *reader, const struct settings_place
 {
 	char path[PATH_LENGTH], text[FOUND_LENGTH + 2];
 
-	format_place(place, path, sizeof path);
+	settings_place_format(place, path, sizeof path);
 	return settings_error_at(reader, value_offset(reader, place),
 	    "\"%s\" is %s; %s was wanted", path, describe(found, text), wanted);
 }
@@ -164,7 +164,7 @@ settings_error_check(struct settings_reader *reader, const struct settings_place
 {
 	char path[PATH_LENGTH];
 
-	format_place(place, path, sizeof path);
+	settings_place_format(place, path, sizeof path);
 	return settings_error_at(
 	    reader, value_offset(reader, place), "\"%s\": %s", path, problem);
 }
@@ -176,7 +176,7 @@ settings_error_missing(
 	struct settings_place missing = { place, key, 0 };
 	char path[PATH_LENGTH];
 
-	format_place(&missing, path, sizeof path);
+	settings_place_format(&missing, path, sizeof path);
 	return settings_error_at(
 	    reader, value_offset(reader, place), "\"%s\" is missing", path);
 }
@@ -239,7 +239,7 @@ settings_error_key(struct settings_reader *reader, const struct settings_target 
 	struct settings_place meant = { .parent = place->parent };
 	struct leaf leaf = { .key = place->key };
 
-	format_place(place, path, sizeof path);
+	settings_place_format(place, path, sizeof path);
 	if (settings_find(target->settings, place->key) !=
 	    NULL) /* "limits.max_message" */
 		return settings_error_at(reader, key_offset(reader, place),
@@ -247,7 +247,7 @@ settings_error_key(struct settings_reader *reader, const struct settings_target 
 		    path);
 	meant.key = nearest_sibling(target, place->key, name);
 	if (meant.key != NULL)
-		format_place(&meant, leaf.found, sizeof leaf.found);
+		settings_place_format(&meant, leaf.found, sizeof leaf.found);
 	else
 		settings_walk(reader->settings, match_leaf, &leaf);
 	if (leaf.found[0] != '\0')

@@ -94,7 +94,8 @@ settings_override(const struct settings *settings, void *base, const char *sourc
 	struct settings_reader reader = { .settings = settings,
 		.source = source,
 		.error = error,
-		.error_size = error_size };
+		.error_size = error_size,
+		.base = base };
 	struct settings_target target = { settings, base, "" };
 	const char *equals = strchr(override, '=');
 	char key[KEY_LENGTH];

@@ -175,7 +175,7 @@ read_list(struct settings_reader *reader, const struct setting *row, void *base,
 }
 
 static int
-read_value(struct settings_reader *reader, const struct setting *row, void *base,
+read_kind(struct settings_reader *reader, const struct setting *row, void *base,
     const json_t *json, const struct settings_place *place)
 {
 	switch (row->type) {
@@ -198,6 +198,27 @@ read_value(struct settings_reader *reader, const struct setting *row, void *base
 	default:
 		return read_number(reader, row, base, json, place);
 	}
+}
+
+/* Reads the value of a row and notes where it came from. Of a list of objects that is
+ * noted for what stands in it. */
+static int
+read_value(struct settings_reader *reader, const struct setting *row, void *base,
+    const json_t *json, const struct settings_place *place)
+{
+	char name[SETTINGS_PLACE_MAX];
+
+	settings_place_format(place, name, sizeof name);
+	if (row->type == SETTING_OBJECTS && reader->base != NULL)
+		settings_origin_forget(reader->settings, reader->base, name);
+	if (read_kind(reader, row, base, json, place) != 0)
+		return -1;
+	if (reader->base == NULL || row->type == SETTING_OBJECTS ||
+	    row->type == SETTING_ANNOTATION ||
+	    settings_origin_set(reader->settings, reader->base, name, reader->source) ==
+		0)
+		return 0;
+	return settings_error_memory(reader);
 }
 
 static int
@@ -272,7 +293,7 @@ settings_read_text(const struct settings *settings, void *base, const char *sour
 {
 	char *blanked = malloc(length + 1);
 	struct settings_reader reader = { settings, source, text, blanked, length,
-		error, error_size };
+		error, error_size, base };
 	size_t at;
 	int rc;
 

@@ -20,6 +20,7 @@ struct settings_reader {
 	size_t length;
 	char *error;
 	size_t error_size;
+	void *base; /* of the whole, where origins are kept; NULL: they are not */
 };
 
 /* A value's place in the text, as a list from the leaf to the root. */
@@ -29,6 +30,11 @@ struct settings_place {
 	const char *key; /* NULL: an item of a list, or the root */
 	size_t index;
 };
+
+#define SETTINGS_PLACE_MAX 256
+/* "listeners[0].address", into out[size]; its length. */
+size_t settings_place_format(
+    const struct settings_place *place, char *out, size_t size);
 
 /* What the rows of one object are read with. */
 struct settings_target {

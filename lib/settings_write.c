@@ -7,6 +7,7 @@
 #include "lib/units.h"
 
 #define GROUP_LENGTH 64
+#define NAME_LENGTH 256
 
 static json_t *write_object(const struct settings *settings, const void *base);
 
@@ -131,6 +132,49 @@ char *
 settings_write_values(const struct settings *settings, const void *base)
 {
 	return dump(write_object(settings, base));
+}
+
+static const char *
+source_of(const struct settings *settings, const void *base, const char *name)
+{
+	const char *source = settings_origin_of(settings, base, name);
+
+	return source != NULL ? source : "default";
+}
+
+/* The names of the items' values, "listeners[0].reply". */
+static void
+write_origins_of_items(json_t *object, const struct settings *settings,
+    const void *base, const struct setting *list)
+{
+	char name[NAME_LENGTH];
+	size_t count;
+
+	memcpy(&count, (const char *)base + list->count_offset, sizeof count);
+	for (size_t i = 0; i < count; i++) {
+		const struct setting *row = list->items->rows;
+		for (; row->name != NULL; row++) {
+			snprintf(
+			    name, sizeof name, "%s[%zu].%s", list->name, i, row->name);
+			json_object_set_new(
+			    object, name, json_string(source_of(settings, base, name)));
+		}
+	}
+}
+
+char *
+settings_write_origins(const struct settings *settings, const void *base)
+{
+	json_t *object = json_object();
+
+	for (const struct setting *row = settings->rows; row->name != NULL; row++) {
+		if (row->type == SETTING_OBJECTS)
+			write_origins_of_items(object, settings, base, row);
+		else if (row->type != SETTING_ANNOTATION)
+			json_object_set_new(object, row->name,
+			    json_string(source_of(settings, base, row->name)));
+	}
+	return dump(object);
 }
 
 static json_t *schema_object(const struct settings *settings);

@@ -13,6 +13,7 @@
 #include "master/slot.h"
 #include "master/stats.h"
 #include "master/steering.h"
+#include "master/waiting.h"
 
 /* A door that a reload has closed still serves who is inside, until this is over. */
 #define FAREWELL_S 2
@@ -52,7 +53,8 @@ get_metrics(const struct master *master, struct evhttp_request *request)
 static void
 get_config(const struct master *master, struct evhttp_request *request)
 {
-	reply_http(request, HTTP_OK, REPLY_HTTP_JSON, config_print(&master->config));
+	reply_http(
+	    request, HTTP_OK, REPLY_HTTP_JSON, config_print_origins(&master->config));
 }
 
 /* That this is answered is what it says. */
@@ -153,7 +155,7 @@ admin_destroy(struct master *master)
 	struct admin *admin = master->admin;
 	if (admin == NULL)
 		return;
-	steering_finish(master);
+	waiting_finish(master);
 	admin_unplan(master);
 	on_farewell(-1, 0, admin);
 	event_del(&admin->farewell_timer);
@@ -266,13 +268,15 @@ admin_hold(struct master *master)
 {
 	struct admin *admin = master->admin;
 	size_t inside = 0;
-	if (admin->held_since_ns == 0)
+	if (admin->held_since_ns == 0) {
 		admin->held_since_ns = master_now_ns();
+		waiting_hurry(master);
+	}
 	for (int i = 0; i < DOOR_KINDS; i++) {
 		if (admin->doors[i] != NULL)
 			inside += door_hold(admin->doors[i]);
 	}
-	return inside <= steering_list(master, NULL, 0) ||
+	return inside <= waiting_list(master, NULL, 0) ||
 	    master_now_ns() - admin->held_since_ns >= HOLD_NS;
 }
 

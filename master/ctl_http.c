@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define ANSWER_MAX (16 << 20) /* bytes; no answer of yodeld's is as long */
@@ -15,31 +16,66 @@
 static int
 fail(const char *socket_path, const char *what, char *error)
 {
+	int saved = errno;
 	snprintf(error, CTL_ERROR_MAX, "%s: %s", socket_path, what);
+	errno = saved;
 	return -1;
+}
+
+static double
+now_s(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* What is left of the time is that of the next step; at least a moment, for 0 is for
+ * ever. */
+static void
+set_patience(int fd, double deadline_s)
+{
+	double left_s = deadline_s - now_s();
+	if (left_s < 0.001)
+		left_s = 0.001;
+	const struct timeval patience = { .tv_sec = (time_t)left_s,
+		.tv_usec = (suseconds_t)((left_s - (double)(time_t)left_s) * 1e6) };
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+}
+
+/* Of a step that failed: out of time, or what errno says. */
+static int
+fail_step(const char *path, const char *prefix, char *error)
+{
+	char what[128];
+	if (errno == EAGAIN)
+		errno = ETIMEDOUT;
+	snprintf(what, sizeof(what), "%s%s", prefix,
+	    errno == ETIMEDOUT ? "no answer within the time" : strerror(errno));
+	return fail(path, what, error);
 }
 
 /* A connected socket, or -1 with the error. */
 static int
-reach(const char *path, int patience_s, char *error)
+reach(const char *path, double deadline_s, char *error)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	const struct timeval patience = { .tv_sec = patience_s };
-	if (strlen(path) >= sizeof(address.sun_path))
+	if (strlen(path) >= sizeof(address.sun_path)) {
+		errno = ENAMETOOLONG;
 		return fail(path, "no path of a socket is as long", error);
+	}
 	memcpy(address.sun_path, path, strlen(path));
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return fail(path, strerror(errno), error);
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+	set_patience(fd, deadline_s);
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
 		return fd;
 	int saved = errno;
 	close(fd);
-	char what[128];
-	snprintf(what, sizeof(what), "no yodeld answers there: %s", strerror(saved));
-	return fail(path, what, error);
+	errno = saved;
+	return fail_step(path, "no yodeld answers there: ", error);
 }
 
 static int
@@ -55,7 +91,7 @@ ask(int fd, const char *method, const char *target)
 
 /* Everything up to the end of file; heap with a NUL behind it, or NULL with errno. */
 static char *
-read_all(int fd, size_t *ret_length)
+read_all(int fd, double deadline_s, size_t *ret_length)
 {
 	size_t size = 65536, length = 0;
 	char *text = malloc(size);
@@ -63,6 +99,7 @@ read_all(int fd, size_t *ret_length)
 	while (
 	    text != NULL && (n = recv(fd, text + length, size - length - 1, 0)) > 0) {
 		length += (size_t)n;
+		set_patience(fd, deadline_s);
 		if (length + 1 < size)
 			continue;
 		char *longer = size >= ANSWER_MAX ? NULL : realloc(text, size *= 2);
@@ -101,24 +138,25 @@ read_answer(const char *text, size_t length, struct ctl_answer *ret)
 }
 
 int
-ctl_http_ask(const char *socket, const char *method, const char *target, int patience_s,
-    struct ctl_answer *ret, char *error)
+ctl_http_ask(const char *socket, const char *method, const char *target,
+    double patience_s, struct ctl_answer *ret, char *error)
 {
-	int fd = reach(socket, patience_s, error);
+	double deadline_s = now_s() + patience_s;
+	int fd = reach(socket, deadline_s, error);
 	if (fd < 0)
 		return -1;
 	size_t length = 0;
 	char *text = NULL;
 	if (ask(fd, method, target) == 0)
-		text = read_all(fd, &length);
+		text = read_all(fd, deadline_s, &length);
 	int saved = errno;
 	close(fd);
+	errno = saved;
 	if (text == NULL)
-		return fail(socket,
-		    saved == EAGAIN ? "no answer within the time" : strerror(saved),
-		    error);
+		return fail_step(socket, "", error);
 	int rc = read_answer(text, length, ret);
 	free(text);
+	errno = EPROTO;
 	return rc == 0 ? 0 : fail(socket, "the answer broke off", error);
 }
 

@@ -13,10 +13,10 @@ struct ctl_answer {
 
 #define CTL_ERROR_MAX 256
 
-/* Blocks until the answer is there, at most `patience_s` for each step. 0, or -1 with
- * one line in error[CTL_ERROR_MAX]: nobody answers there. */
+/* Blocks until the answer is there, at most `patience_s`. 0, or -1 with one line in
+ * error[CTL_ERROR_MAX]: nobody answers there (errno ETIMEDOUT: not within the time). */
 int ctl_http_ask(const char *socket, const char *method, const char *target,
-    int patience_s, struct ctl_answer *ret, char *error)
+    double patience_s, struct ctl_answer *ret, char *error)
     __attribute__((warn_unused_result));
 void ctl_http_finish(struct ctl_answer *answer);
 

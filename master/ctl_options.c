@@ -6,8 +6,10 @@
 #include <sysexits.h>
 
 #define DEFAULT_SOCKET "/run/yodel/control.sock"
-#define INTERVAL_MIN_S 0.05
+#define SECONDS_MIN 0.05
 #define INTERVAL_MAX_S 3600
+#define TIMEOUT_S 180 /* the server gives a change without outcome up before */
+#define TIMEOUT_MAX_S 1e6
 
 static const struct argp_option rows[] = {
 	{ "socket", 's', "PATH", 0,
@@ -15,6 +17,10 @@ static const struct argp_option rows[] = {
 	{ "json", 'j', NULL, 0, "Print what the server answers, as JSON", 1 },
 	{ "frames", 'n', "N", 0, "top: end after so many views", 2 },
 	{ "interval", 'i', "SECONDS", 0, "top: time between views (1)", 2 },
+	{ "no-wait", 'N', NULL, 0,
+	    "reload, scale, upgrade, stop: do not wait for the workers that leave", 3 },
+	{ "timeout", 't', "SECONDS", 0,
+	    "Commands that steer: how long to wait for the outcome (180)", 3 },
 	{ "help", 'h', NULL, 0, "Print this and exit", -1 },
 	{ "version", 'V', NULL, 0, "Print the version and exit", -1 },
 	{ 0 },
@@ -39,13 +45,12 @@ parse_frames(const char *text)
 }
 
 static double
-parse_interval(const char *text)
+parse_seconds(const char *option, const char *text, double max, const char *wanted)
 {
 	char *end;
 	double seconds = strtod(text, &end);
-	if (end == text || *end != '\0' || !(seconds >= INTERVAL_MIN_S) ||
-	    seconds > INTERVAL_MAX_S)
-		complain("--interval", text, "seconds from 0.05 to 3600");
+	if (end == text || *end != '\0' || !(seconds >= SECONDS_MIN) || seconds > max)
+		complain(option, text, wanted);
 	return seconds;
 }
 
@@ -77,7 +82,15 @@ on_option(int key, char *argument, struct argp_state *state)
 		options->frames = parse_frames(argument);
 		break;
 	case 'i':
-		options->interval_s = parse_interval(argument);
+		options->interval_s = parse_seconds("--interval", argument,
+		    INTERVAL_MAX_S, "seconds from 0.05 to 3600");
+		break;
+	case 'N':
+		options->no_wait = true;
+		break;
+	case 't':
+		options->timeout_s = parse_seconds("--timeout", argument, TIMEOUT_MAX_S,
+		    "seconds from 0.05 to 1000000");
 		break;
 	case 'h':
 		argp_state_help(state, stdout, ARGP_HELP_STD_HELP);
@@ -110,7 +123,8 @@ ctl_options_parse(int argc, char **argv, struct ctl_options *ret)
 		    "  config       the effective configuration\n"
 		    "  top          a live view; q ends it\n"
 		    "\n"
-		    "Commands that steer; each waits for the outcome:\n"
+		    "Commands that steer; each waits for the outcome, and for the "
+		    "workers that leave:\n"
 		    "  reload       a new generation with the file as it is now\n"
 		    "  scale N      so many workers\n"
 		    "  rebalance    open connections spread evenly over the workers\n"
@@ -119,12 +133,14 @@ ctl_options_parse(int argc, char **argv, struct ctl_options *ret)
 		    "  log LEVEL    error, warn, info or debug, until a reload\n"
 		    "\n"
 		    "Exit status: 0 done, 1 failed (the reason is on stderr), 64 bad "
-		    "usage, 69 no server answers.",
+		    "usage, 69 no server answers, 75 not over within --timeout.",
 	};
 	static char program[] = "yodelctl";
 	if (argc > 0)
 		argv[0] = program;
 	argp_err_exit_status = EX_USAGE;
-	*ret = (struct ctl_options){ .socket = DEFAULT_SOCKET, .interval_s = 1 };
+	*ret = (struct ctl_options){
+		.socket = DEFAULT_SOCKET, .interval_s = 1, .timeout_s = TIMEOUT_S
+	};
 	argp_parse(&parser, argc, argv, ARGP_NO_HELP, NULL, ret);
 }

@@ -13,6 +13,8 @@ struct ctl_options {
 	const char *argument; /* NULL: none was given */
 	unsigned frames;      /* of top; 0: until it is ended */
 	double interval_s;    /* between them */
+	bool no_wait;         /* for those whom a change sends away */
+	double timeout_s;     /* for the outcome of a change */
 };
 
 /* Ends the process with 64 when the line is not understood. */

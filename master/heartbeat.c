@@ -8,6 +8,7 @@
 #include "master/notify.h"
 #include "master/stop.h"
 #include "master/upgrade.h"
+#include "master/waiting.h"
 
 #define INTERVAL_MS 250
 #define INTERVAL_NS (INTERVAL_MS * NS_PER_MS)
@@ -83,6 +84,7 @@ on_turn(evutil_socket_t fd, short what, void *argument)
 	log_tell_left_out();
 	upgrade_turn(master);
 	balance_turn(master);
+	waiting_turn(master);
 	notify_turn(master, now_ns, all_beat);
 }
 

@@ -11,9 +11,10 @@
  *   program FD                              the image that left this (O_PATH)
  *   ledger FD
  *   config FD                               the effective configuration, as JSON
+ *   origin KEY SOURCE                       of a value that is no default
  *   outcome NUMBER GOOD TEXT                of the last change
  *   door KIND FD NAME                       for operators (door.h)
- *   waiter FD                               who hears how the upgrade ends
+ *   waiter FD UNTIL-END                     who hears how the upgrade ends
  *   endpoint LISTENER IS-PASSED PASSED ORDER-UNKNOWN PORT NAME
  *   socket SLOT FD STORED            of the endpoint above, in the group's order
  *   slot NUMBER FAILURES RESTARTS
@@ -26,6 +27,10 @@
 
 #include "master/master.h"
 
+#ifndef INHERITANCE_FORM
+#define INHERITANCE_FORM "1"
+#endif
+#define INHERITANCE_FIRST_LINE "yodeld-inheritance " INHERITANCE_FORM "\n"
 #define INHERITANCE_VARIABLE "YODELD_INHERITANCE" /* holds the memory file's number */
 
 struct inheritance {
@@ -41,6 +46,10 @@ int inheritance_write(const struct master *master, struct inheritance *inheritan
     __attribute__((warn_unused_result));
 void inheritance_withdraw(
     const struct master *master, const struct inheritance *inheritance);
+
+/* Every descriptor of the master that the next image needs stays open over an exec, or
+ * does not. */
+void inheritance_keep_open(const struct master *master, bool over_exec);
 
 /* Reads it into a fresh master: configuration, ledger, endpoints, slots, processes. 0,
  * or -1 with the reason logged and every descriptor as it was left; the program's is

@@ -5,6 +5,7 @@
 #include "proto/channel.h"
 
 #include "master/activation.h"
+#include "master/departure.h"
 #include "master/move.h"
 #include "master/notify.h"
 #include "master/process.h"
@@ -106,6 +107,7 @@ leaving_start(struct process *process, enum leaving_kind kind)
 {
 	struct master *master = process->master;
 	process->is_leaving = true;
+	departure_add(process);
 	/* Also one that has not been heard yet: it may have accepted already. */
 	process->moves = kind != LEAVING_FOR_GOOD;
 	if (kind == LEAVING_FOR_GOOD)

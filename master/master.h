@@ -27,6 +27,7 @@
 #define NS_PER_MS UINT64_C(1000000)
 
 struct admin;
+struct departure;
 struct master;
 struct waiter;
 
@@ -44,13 +45,16 @@ struct process {
 	bool is_retired;  /* leaving, and its listeners are closed */
 	bool is_gone;     /* waited for; its books close when its moves are settled */
 	bool wants_taker; /* the one that took from it died */
+	bool has_died;    /* gone, and not by itself */
 	int channel_fd;
 	struct event channel_event;
 	struct ledger_books *books;
 	uint64_t moved_in, moved_out; /* in settled moves */
-	uint64_t started_ns;          /* CLOCK_MONOTONIC, as all times here */
-	uint64_t beats;               /* last seen */
-	uint64_t beat_ns;             /* when they last changed */
+	struct departure *departure;  /* the change that sends it away; NULL: none */
+	uint64_t closed_before, moved_out_before; /* that: connections */
+	uint64_t started_ns; /* CLOCK_MONOTONIC, as all times here */
+	uint64_t beats;      /* last seen */
+	uint64_t beat_ns;    /* when they last changed */
 	uint64_t abort_ns; /* when it was told to abort for being hung; 0: it was not */
 };
 
@@ -157,11 +161,13 @@ struct master {
 	struct turnover turnover;
 	struct rebalance rebalance;
 	struct outcome outcome;
-	struct waiter *waiters; /* for the outcome of a change (steering.c) */
-	struct admin *admin;    /* doors for operators (admin.c) */
+	struct waiter *waiters;       /* for the outcome of a change (waiting.c) */
+	struct departure *departures; /* whom changes send away; the open one first */
+	struct admin *admin;          /* doors for operators (admin.c) */
 	uint64_t started_ns;
 	uint64_t stop_deadline_ns;
 	bool stops_in_order;
+	bool has_ended;       /* the loop has */
 	bool is_scaling;      /* a change of size has not concluded */
 	uint64_t notified_ns; /* the last status line */
 	uint64_t watchdog_ns; /* the last beat for the service manager */

@@ -12,6 +12,7 @@
 
 #include "proto/channel.h"
 
+#include "master/departure.h"
 #include "master/leaving.h"
 #include "master/move.h"
 #include "master/slot.h"
@@ -232,6 +233,7 @@ process_tell_all(const struct master *master, uint32_t verb, uint32_t argument)
 void
 process_bury(struct process *process)
 {
+	departure_on_buried(process);
 	ledger_retire(process->master->ledger, process->books, process->moved_in,
 	    process->moved_out);
 	destroy(process);
@@ -244,6 +246,7 @@ on_gone(struct process *process, int status)
 	/* What it said before it ended counts. */
 	on_channel(process->channel_fd, EV_READ, process);
 	process->is_gone = true;
+	process->has_died = !WIFEXITED(status);
 	slot_on_gone(process, status);
 	move_on_gone(process);
 	leaving_check(master);

@@ -48,6 +48,6 @@ void
 reply_http_refuse(const struct master *master, struct evhttp_request *request, int code,
     const char *why)
 {
-	reply_http(
-	    request, code, REPLY_HTTP_JSON, stats_write_outcome(master, false, why));
+	reply_http(request, code, REPLY_HTTP_JSON,
+	    stats_write_outcome(master, false, why, NULL));
 }

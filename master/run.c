@@ -21,6 +21,7 @@
 #include "master/master.h"
 #include "master/signals.h"
 #include "master/slot.h"
+#include "master/turnover.h"
 #include "master/upgrade.h"
 
 uint64_t
@@ -210,11 +211,12 @@ finish(struct master *master)
 }
 
 static void
-tell_totals(const struct master *master)
+tell_totals(struct master *master)
 {
 	struct ledger_totals totals;
 	ledger_sum(master->ledger, &totals);
-	log_info("stopped: %llu connections, %llu messages, %llu replies",
+	turnover_conclude(master, true,
+	    "stopped: %llu connections, %llu messages, %llu replies",
 	    (unsigned long long)totals.counters[LEDGER_CONNECTIONS_ACCEPTED],
 	    (unsigned long long)totals.counters[LEDGER_MESSAGES_RECEIVED],
 	    (unsigned long long)totals.counters[LEDGER_REPLIES_SENT]);
@@ -260,6 +262,7 @@ master_run(const struct config_sources *sources, int verbose, char **argv)
 	if (start(master, is_heir) == 0) {
 		event_base_dispatch(master->base);
 		signals_stop(master);
+		master->has_ended = true;
 		tell_totals(master);
 		status = master->exit_status;
 	}

@@ -1,5 +1,8 @@
 #include "master/scale.h"
 
+#include "lib/log.h"
+
+#include "master/departure.h"
 #include "master/group.h"
 #include "master/leaving.h"
 #include "master/lineup.h"
@@ -60,9 +63,12 @@ scale_workers(struct master *master, uint32_t count)
 	master->turnover.started_ns = master_now_ns();
 	if (count > old && grow(master, count) < 0)
 		return -1;
+	departure_begin(master, "scale", master->turnover.started_ns);
 	if (count < old)
 		shrink(master, count);
 	master->config.workers = count;
+	if (config_set_origin(&master->config, "workers", "scale") < 0)
+		log_warn("where the number of workers came from is not noted");
 	master->is_scaling = true;
 	scale_check(master);
 	return 0;

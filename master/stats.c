@@ -3,6 +3,7 @@
 #include <jansson.h>
 #include <unistd.h>
 
+#include "master/departure.h"
 #include "master/kernel.h"
 #include "master/slot.h"
 
@@ -208,11 +209,32 @@ stats_write_workers(const struct master *master)
 	return write_and_free(json_pack("{s:o}", "workers", make_workers(master)));
 }
 
-char *
-stats_write_outcome(const struct master *master, bool is_good, const char *text)
+static json_t *
+make_departure(const struct departure *departure)
 {
-	return write_and_free(json_pack("{s:b, s:s, s:I, s:I, s:I, s:I}", "ok", is_good,
+	return json_pack("{s:b, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "is_over",
+	    departure->ended_ns != 0, "ms", departure_ms(departure), "workers",
+	    (json_int_t)departure->workers, "workers_gone", (json_int_t)departure->gone,
+	    "workers_died", (json_int_t)departure->died, "connections_handed_over",
+	    (json_int_t)departure->moved, "connections_drained",
+	    (json_int_t)departure->drained, "connections_forced",
+	    (json_int_t)departure->forced, "connections_lost",
+	    (json_int_t)departure->lost);
+}
+
+char *
+stats_write_outcome(const struct master *master, bool is_good, const char *text,
+    const struct departure *departure)
+{
+	json_t *object = json_pack("{s:b, s:s, s:I, s:I, s:I, s:I}", "ok", is_good,
 	    "text", text, "generation", (json_int_t)master->generation, "pid",
 	    (json_int_t)getpid(), "workers", (json_int_t)master->slot_count, "serving",
-	    (json_int_t)slot_serving(master)));
+	    (json_int_t)slot_serving(master));
+	if (object != NULL && departure != NULL) {
+		uint64_t served_ns = departure->served_ns - departure->started_ns;
+		json_object_set_new(object, "outcome_ms",
+		    json_real((double)served_ns / (double)NS_PER_MS));
+		json_object_set_new(object, "left", make_departure(departure));
+	}
+	return write_and_free(object);
 }

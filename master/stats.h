@@ -12,11 +12,15 @@
 
 #include "master/master.h"
 
+struct departure;
+
 /* Heap, owned by the caller; NULL when out of memory. */
 char *stats_write(const struct master *master);
 char *stats_write_workers(const struct master *master);
-/* How the last change ended, and whom it left: {ok, text, generation, ...}. */
-char *stats_write_outcome(const struct master *master, bool is_good, const char *text);
+/* How a change ended: {ok, text, generation, ...}, and if it sends workers away, how
+ * that went (NULL: it does not). */
+char *stats_write_outcome(const struct master *master, bool is_good, const char *text,
+    const struct departure *departure);
 
 /* Connections that the workers of one slot hold. While one is on its way between two
  * workers its end may be booked before its arrival is: that is none. */

@@ -1,14 +1,9 @@
 #include "master/steering.h"
 
-#include <sys/socket.h>
-
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include <event2/bufferevent.h>
 #include <event2/keyvalq_struct.h>
 
 #include "lib/log.h"
@@ -23,177 +18,7 @@
 #include "master/stop.h"
 #include "master/turnover.h"
 #include "master/upgrade.h"
-
-/* Whoever waits for a change to end. */
-struct waiter {
-	struct waiter *next;
-	struct master *master;
-	const char *change; /* the first word of the outcome that it waits for */
-	bool is_behind;     /* another reload is under way before its own */
-	struct evhttp_request *request; /* NULL: inherited, its connection is fd */
-	int fd;
-	struct event timer;
-};
-
-static const char change_reload[] = "reload";
-static const char change_scale[] = "scale";
-static const char change_upgrade[] = "upgrade";
-static const char change_rebalance[] = "rebalance";
-
-/* --- those who wait -----------------------------------------------------------------
- */
-
-static void
-forget(struct waiter *waiter)
-{
-	struct waiter **at = &waiter->master->waiters;
-	while (*at != waiter)
-		at = &(*at)->next;
-	*at = waiter->next;
-	event_del(&waiter->timer);
-	if (waiter->request != NULL) {
-		struct evhttp_connection *connection =
-		    evhttp_request_get_connection(waiter->request);
-		evhttp_connection_set_closecb(connection, NULL, NULL);
-	} else {
-		close(waiter->fd);
-	}
-	free(waiter);
-}
-
-/* What evhttp would have written: the loop that had the request is gone. */
-static void
-answer_inherited(int fd, bool is_good, const char *text)
-{
-	char whole[8 * CONFIG_ERROR_MAX];
-	int n = snprintf(whole, sizeof(whole),
-	    "HTTP/1.1 %s\r\nContent-Type: " REPLY_HTTP_JSON "\r\nConnection: close\r\n"
-	    "Content-Length: %zu\r\n\r\n%s\n",
-	    is_good ? "200 OK" : "409 Conflict", strlen(text) + 1, text);
-	if (n >= (int)sizeof(whole) || send(fd, whole, (size_t)n, MSG_NOSIGNAL) != n)
-		log_warn("admin: the outcome of the upgrade does not reach who asked");
-}
-
-static void
-answer(struct waiter *waiter, int code, const char *text)
-{
-	bool is_good = code == HTTP_OK;
-	char *body = stats_write_outcome(waiter->master, is_good, text);
-	struct evhttp_request *request = waiter->request;
-	if (request == NULL && body != NULL) {
-		answer_inherited(waiter->fd, is_good, body);
-		free(body);
-	}
-	forget(waiter);
-	if (request != NULL)
-		reply_http(request, code, REPLY_HTTP_JSON, body);
-}
-
-static void
-on_patience_over(evutil_socket_t fd, short what, void *argument)
-{
-	(void)fd;
-	(void)what;
-	struct waiter *waiter = argument;
-	char text[64];
-	snprintf(text, sizeof(text), "the %s is not over after %d s", waiter->change,
-	    STEERING_WAIT_S);
-	answer(waiter, 504, text);
-}
-
-/* libevent frees the request after this. */
-static void
-on_closed(struct evhttp_connection *connection, void *argument)
-{
-	(void)connection;
-	forget(argument);
-}
-
-static struct waiter *
-add(struct master *master, const char *change)
-{
-	const struct timeval patience = { .tv_sec = STEERING_WAIT_S };
-	struct waiter *waiter = calloc(1, sizeof(*waiter));
-	if (waiter == NULL)
-		return NULL;
-	waiter->master = master;
-	waiter->change = change;
-	evtimer_assign(&waiter->timer, master->base, on_patience_over, waiter);
-	evtimer_add(&waiter->timer, &patience);
-	struct waiter **end = &master->waiters;
-	while (*end != NULL)
-		end = &(*end)->next;
-	*end = waiter;
-	return waiter;
-}
-
-static bool
-wait_for(struct master *master, struct door *door, struct evhttp_request *request,
-    const char *change)
-{
-	struct waiter *waiter = add(master, change);
-	if (waiter == NULL) {
-		reply_http(request, HTTP_SERVUNAVAIL, REPLY_HTTP_JSON, NULL);
-		return false;
-	}
-	struct evhttp_connection *connection = evhttp_request_get_connection(request);
-	waiter->request = request;
-	waiter->fd = bufferevent_getfd(evhttp_connection_get_bufferevent(connection));
-	waiter->is_behind = change == change_reload && master->turnover.is_active;
-	evhttp_connection_set_closecb(connection, on_closed, waiter);
-	door_grant(door, request, STEERING_WAIT_S + DOOR_PATIENCE_S);
-	return true;
-}
-
-void
-steering_on_outcome(struct master *master)
-{
-	const struct outcome *outcome = &master->outcome;
-	struct waiter *next;
-	for (struct waiter *waiter = master->waiters; waiter != NULL; waiter = next) {
-		next = waiter->next;
-		if (strncmp(outcome->text, waiter->change, strlen(waiter->change)) != 0)
-			continue;
-		/* A reload that fails takes the one that was to follow along. */
-		if (waiter->is_behind && outcome->is_good && master->turnover.again) {
-			waiter->is_behind = false;
-			continue;
-		}
-		answer(
-		    waiter, outcome->is_good ? HTTP_OK : HTTP_CONFLICT, outcome->text);
-	}
-}
-
-void
-steering_finish(struct master *master)
-{
-	while (master->waiters != NULL)
-		answer(master->waiters, HTTP_SERVUNAVAIL, "the server has stopped");
-}
-
-size_t
-steering_list(const struct master *master, int *ret, size_t max)
-{
-	size_t count = 0;
-	for (const struct waiter *w = master->waiters; w != NULL; w = w->next) {
-		if (w->change != change_upgrade)
-			continue;
-		if (count < max)
-			ret[count] = w->fd;
-		count++;
-	}
-	return count;
-}
-
-int
-steering_inherit(struct master *master, int fd)
-{
-	struct waiter *waiter = add(master, change_upgrade);
-	if (waiter == NULL)
-		return -1;
-	waiter->fd = fd;
-	return 0;
-}
+#include "master/waiting.h"
 
 /* --- what can be asked for ----------------------------------------------------------
  */
@@ -203,6 +28,7 @@ struct visit {
 	struct door *door;
 	struct evhttp_request *request;
 	const char *argument; /* of the query; NULL: none */
+	bool until_end;       /* not only until the change serves */
 };
 
 static void
@@ -218,13 +44,20 @@ static void
 accept_now(const struct visit *visit, const char *text)
 {
 	reply_http(visit->request, HTTP_OK, REPLY_HTTP_JSON,
-	    stats_write_outcome(visit->master, true, text));
+	    stats_write_outcome(visit->master, true, text, NULL));
+}
+
+static bool
+wait_for(const struct visit *visit, const char *change)
+{
+	return waiting_add(
+	    visit->master, visit->door, visit->request, change, visit->until_end);
 }
 
 static void
 post_reload(const struct visit *visit)
 {
-	if (wait_for(visit->master, visit->door, visit->request, change_reload))
+	if (wait_for(visit, waiting_reload))
 		turnover_reload(visit->master);
 }
 
@@ -235,28 +68,31 @@ post_scale(const struct visit *visit)
 	size_t length = strspn(digits, "0123456789");
 	if (length == 0 || length > 6 || digits[length] != '\0')
 		refuse(visit, "workers=N, a number of workers");
-	else if (wait_for(visit->master, visit->door, visit->request, change_scale))
+	else if (wait_for(visit, waiting_scale))
 		scale_workers(visit->master, (uint32_t)strtoul(digits, NULL, 10));
 }
 
 static void
 post_upgrade(const struct visit *visit)
 {
-	if (wait_for(visit->master, visit->door, visit->request, change_upgrade))
+	if (wait_for(visit, waiting_upgrade))
 		upgrade_start(visit->master);
 }
 
 static void
 post_rebalance(const struct visit *visit)
 {
-	if (wait_for(visit->master, visit->door, visit->request, change_rebalance))
+	if (wait_for(visit, waiting_rebalance))
 		balance_now(visit->master);
 }
 
 static void
 post_stop(const struct visit *visit)
 {
-	accept_now(visit, "stopping: the server drains and ends");
+	if (!visit->until_end)
+		accept_now(visit, "stopping: the server drains and ends");
+	else if (!wait_for(visit, waiting_stop))
+		return;
 	stop_in_order(visit->master);
 }
 
@@ -292,6 +128,18 @@ static const struct {
 
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
 
+/* False when it was refused. */
+static bool
+read_wait(struct visit *visit, const char *wait)
+{
+	visit->until_end = wait == NULL || strcmp(wait, "end") == 0;
+	if (visit->until_end || strcmp(wait, "outcome") == 0)
+		return true;
+	visit->argument = wait;
+	refuse(visit, "wait=outcome or wait=end");
+	return false;
+}
+
 static void
 serve(size_t row, struct visit *visit, const struct evhttp_uri *uri)
 {
@@ -310,7 +158,8 @@ serve(size_t row, struct visit *visit, const struct evhttp_uri *uri)
 	bool has_query = text != NULL && evhttp_parse_query_str(text, &query) == 0;
 	if (has_query && rows[row].key != NULL)
 		visit->argument = evhttp_find_header(&query, rows[row].key);
-	rows[row].post(visit);
+	if (read_wait(visit, has_query ? evhttp_find_header(&query, "wait") : NULL))
+		rows[row].post(visit);
 	if (has_query)
 		evhttp_clear_headers(&query);
 }

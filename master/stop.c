@@ -5,11 +5,13 @@
 #include "proto/channel.h"
 
 #include "master/admin.h"
+#include "master/departure.h"
 #include "master/leaving.h"
 #include "master/notify.h"
 #include "master/process.h"
 #include "master/slot.h"
 #include "master/turnover.h"
+#include "master/waiting.h"
 
 static void
 enter_stopping(struct master *master, uint64_t limit_ns)
@@ -17,6 +19,11 @@ enter_stopping(struct master *master, uint64_t limit_ns)
 	if (master->turnover.is_active) {
 		master->turnover.is_upgrade = false;
 		turnover_abort(master, "the server stops");
+	}
+	if (master->phase != MASTER_STOPPING) {
+		waiting_hurry(master);
+		departure_forget_all(master);
+		departure_begin(master, "stop", master_now_ns());
 	}
 	master->phase = MASTER_STOPPING;
 	admin_release(master);
@@ -62,8 +69,10 @@ void
 stop_now(struct master *master)
 {
 	enter_stopping(master, NS_PER_MS);
-	for (struct process *p = master->processes; p != NULL; p = p->next)
+	for (struct process *p = master->processes; p != NULL; p = p->next) {
 		p->is_leaving = true;
+		departure_add(p);
+	}
 	master->stops_in_order = false;
 	process_tell_all(master, CHANNEL_STOP, 0);
 	end_if_alone(master);

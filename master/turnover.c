@@ -6,14 +6,15 @@
 #include "lib/log.h"
 
 #include "master/admin.h"
+#include "master/departure.h"
 #include "master/leaving.h"
 #include "master/lineup.h"
 #include "master/logging.h"
 #include "master/notify.h"
 #include "master/process.h"
 #include "master/slot.h"
-#include "master/steering.h"
 #include "master/upgrade.h"
+#include "master/waiting.h"
 
 /* Successors that may die before they serve until the turnover is given up. */
 #define FAILURES_MAX 3
@@ -33,7 +34,10 @@ turnover_conclude(struct master *master, bool is_good, const char *format, ...)
 	else
 		log_errorx("%s", outcome->text);
 	notify_ready(master);
-	steering_on_outcome(master);
+	struct departure *departure = departure_seal(master);
+	waiting_on_outcome(master, departure);
+	if (departure != NULL)
+		departure_settle(master, departure);
 }
 
 static const char *
@@ -180,6 +184,7 @@ commit(struct master *master)
 	turnover->is_active = false;
 	lineup_adopt(master);
 	admin_commit(master);
+	departure_begin(master, name_of(turnover), turnover->started_ns);
 	take_slots(master, old_count);
 	turnover_conclude(master, true,
 	    "%s: generation %u serves with %u worker%s after %.1f ms",

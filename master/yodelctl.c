@@ -1,20 +1,21 @@
 /*
  * yodelctl - asks and steers a running yodeld.
  */
+#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
 #include <time.h>
 
+#include "master/ctl_config.h"
 #include "master/ctl_http.h"
 #include "master/ctl_json.h"
 #include "master/ctl_options.h"
 #include "master/ctl_show.h"
 #include "master/ctl_top.h"
 
-#define LOOK_S 10    /* patience for what is answered at once */
-#define CHANGE_S 180 /* and for a change; the server gives up before */
+#define LOOK_S 10 /* patience for what is answered at once */
 #define GONE_POLL_MS 50
 
 enum { FAILED = 1 };
@@ -73,7 +74,7 @@ look(const struct ctl_options *options, const char *target, shower shows)
 	int status;
 	if (answer.status != 200)
 		status = say_refusal(&answer);
-	else if (options->is_json || shows == NULL)
+	else if (options->is_json)
 		status = print_whole(answer.body);
 	else
 		status = show(&answer, shows);
@@ -102,7 +103,7 @@ workers(const struct ctl_options *options)
 static int
 config(const struct ctl_options *options)
 {
-	return look(options, "/config", NULL);
+	return look(options, "/config", ctl_config_show);
 }
 
 /* --- steering -----------------------------------------------------------------------
@@ -124,12 +125,29 @@ tell_outcome(const struct ctl_options *options, const struct ctl_answer *answer)
 }
 
 static int
+say_late(const struct ctl_options *options, const char *how)
+{
+	fprintf(stderr, "yodelctl: %s: not over after %g s; %s\n", options->command,
+	    options->timeout_s, how);
+	return EX_TEMPFAIL;
+}
+
+static int
 steer(const struct ctl_options *options, const char *target)
 {
-	char error[CTL_ERROR_MAX];
+	char error[CTL_ERROR_MAX], whole[128];
 	struct ctl_answer answer;
-	if (ctl_http_ask(options->socket, "POST", target, CHANGE_S, &answer, error) < 0)
+	snprintf(whole, sizeof(whole), "%s%s%s", target,
+	    !options->no_wait                 ? ""
+		: strchr(target, '?') == NULL ? "?"
+					      : "&",
+	    options->no_wait ? "wait=outcome" : "");
+	if (ctl_http_ask(options->socket, "POST", whole, options->timeout_s, &answer,
+		error) < 0) {
+		if (errno == ETIMEDOUT)
+			return say_late(options, "the server goes on with it");
 		return say(EX_UNAVAILABLE, error);
+	}
 	int rc = tell_outcome(options, &answer);
 	ctl_http_finish(&answer);
 	return rc;
@@ -183,13 +201,22 @@ log_level(const struct ctl_options *options)
 	return steer_with(options, "/log?level=");
 }
 
-/* The process that answers there now; 0: none. */
+static double
+now_s(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* The process that answers there now, which may be asked for so long; 0: none. */
 static uint64_t
-who_answers(const struct ctl_options *options)
+who_answers(const struct ctl_options *options, double patience_s)
 {
 	char error[CTL_ERROR_MAX];
 	struct ctl_answer answer;
-	if (ctl_http_ask(options->socket, "GET", "/stats", LOOK_S, &answer, error) < 0)
+	if (ctl_http_ask(options->socket, "GET", "/stats", patience_s, &answer, error) <
+	    0)
 		return 0;
 	json_t *body = json_loads(answer.body, 0, NULL);
 	uint64_t pid = ctl_json_number(body, "pid");
@@ -198,14 +225,19 @@ who_answers(const struct ctl_options *options)
 	return pid;
 }
 
+/* Its last word comes before the server's end. */
 static int
 stop(const struct ctl_options *options)
 {
 	const struct timespec pause = { .tv_nsec = GONE_POLL_MS * 1000000L };
-	uint64_t pid = who_answers(options);
+	double deadline_s = now_s() + options->timeout_s, left_s;
+	uint64_t pid = options->no_wait ? 0 : who_answers(options, LOOK_S);
 	int rc = steer(options, "/stop");
-	while (rc == EX_OK && pid != 0 && who_answers(options) == pid)
+	while (rc == EX_OK && pid != 0 && (left_s = deadline_s - now_s()) > 0 &&
+	    who_answers(options, left_s) == pid)
 		nanosleep(&pause, NULL);
+	if (rc == EX_OK && pid != 0 && now_s() >= deadline_s)
+		return say_late(options, "the server has not ended yet");
 	return rc;
 }
 
@@ -216,18 +248,19 @@ static const struct {
 	const char *name;
 	const char *wants; /* its argument; NULL: none */
 	int (*run)(const struct ctl_options *options);
+	bool sends_away; /* workers: one may not want to wait for them */
 } rows[] = {
-	{ "status", NULL, status },
-	{ "stats", NULL, stats },
-	{ "workers", NULL, workers },
-	{ "config", NULL, config },
-	{ "top", NULL, ctl_top },
-	{ "reload", NULL, reload },
-	{ "scale", "a number of workers", scale },
-	{ "rebalance", NULL, rebalance },
-	{ "upgrade", NULL, upgrade },
-	{ "stop", NULL, stop },
-	{ "log", "a level: error, warn, info or debug", log_level },
+	{ "status", NULL, status, false },
+	{ "stats", NULL, stats, false },
+	{ "workers", NULL, workers, false },
+	{ "config", NULL, config, false },
+	{ "top", NULL, ctl_top, false },
+	{ "reload", NULL, reload, true },
+	{ "scale", "a number of workers", scale, true },
+	{ "rebalance", NULL, rebalance, false },
+	{ "upgrade", NULL, upgrade, true },
+	{ "stop", NULL, stop, true },
+	{ "log", "a level: error, warn, info or debug", log_level, false },
 };
 
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
@@ -255,6 +288,13 @@ main(int argc, char **argv)
 	for (size_t i = 0; options.command != NULL && i < ROWS; i++) {
 		if (strcmp(rows[i].name, options.command) != 0)
 			continue;
+		if (options.no_wait && !rows[i].sends_away) {
+			fprintf(stderr,
+			    "yodelctl: %s: sends no workers away; wanted without "
+			    "--no-wait\n",
+			    options.command);
+			return EX_USAGE;
+		}
 		if ((rows[i].wants == NULL) == (options.argument == NULL))
 			return rows[i].run(&options);
 		fprintf(stderr, "yodelctl: %s: found \"%s\", wanted %s\n",

@@ -76,7 +76,7 @@ print(s["version"] != "", s["generation"], s["uptime_s"] > 0, t["connections_acc
 		run ask GET /workers "$door"
 		[[ $output = 200*'"slot": 1'* ]]
 		run ask GET /config "$door"
-		[[ $output = 200*'"workers": 2'* ]]
+		[[ $output = 200*'"workers": 2'*'"workers": "--workers"'* ]]
 		run ask GET /metrics "$door"
 		[[ $output = 200*'yodeld_workers_serving 2'* ]]
 	done
@@ -313,6 +313,76 @@ print(s["version"] != "", s["generation"], s["uptime_s"] > 0, t["connections_acc
 	[ "$(stat_of 'len([w for w in s["workers"] if w["state"] == "serving"])')" = 3 ]
 }
 
+# A key of an answer that is JSON on stdin, as in: value_of 's["ok"]'.
+value_of()
+{
+	python3 -c "import json, sys; s = json.load(sys.stdin); print($1)"
+}
+
+left='[s["left"][k] for k in ("is_over", "workers", "workers_died", "connections_handed_over",
+	"connections_drained", "connections_forced", "connections_lost")]'
+
+@test "a reload, a shrink and an upgrade tell what became of workers and connections" {
+	start_with_file
+	spawn hold "$CALLER" hold "127.0.0.1:$PORT" 40
+	wait_until grep -q 'holding 40' hold.out
+	run -0 ctl --json reload
+	[ "$(value_of 's["ok"], s["generation"], s["serving"]' <<<"$output")" = 'True 2 2' ]
+	[ "$(value_of "$left" <<<"$output")" = '[True, 2, 0, 40, 0, 0, 0]' ]
+	[ "$(value_of '0 < s["outcome_ms"] <= s["left"]["ms"]' <<<"$output")" = True ]
+	run -0 ctl upgrade
+	[[ $output = 'upgrade: generation 3 serves with 2 workers after '*' ms; 2 workers left within '*' ms: 40 connections handed over, 0 drained, 0 forced' ]]
+	run -0 ctl --json scale 1
+	[ "$(value_of 's["left"]["workers"], s["left"]["connections_forced"]' <<<"$output")" = '1 0' ]
+	[ "$(value_of 's["left"]["connections_handed_over"] > 0' <<<"$output")" = True ]
+	[ "$(stat_of 's["totals"]["connections_open"]')" = 40 ]
+}
+
+# Its listener is gone from the file: nobody can take its connections over.
+start_with_a_drain() # DRAIN
+{
+	write_file 2 ", \"timeouts\": { \"drain\": \"$1\", \"drain_quiet\": \"1h\" }"
+	start_with_doors_of_file
+	spawn hold "$CALLER" hold "127.0.0.1:$PORT" 5
+	wait_until grep -q 'holding 5' hold.out
+	sed -i 's/"reply": "upper"/"reply": "echo"/; s/127.0.0.1:0", "reply/[::1]:0", "reply/' server.json
+}
+
+@test "connections that are cut at timeouts.drain are told by the reload that waited" {
+	start_with_a_drain 700ms
+	run -0 ctl --json reload
+	[ "$(value_of "$left" <<<"$output")" = '[True, 2, 0, 0, 0, 5, 0]' ]
+	[ "$(value_of 's["outcome_ms"] < 700 <= s["left"]["ms"]' <<<"$output")" = True ]
+	grep -q ': reload: 2 workers left within .*, 5 forced$' "$YODELD_LOG"
+}
+
+@test "with --no-wait a reload is over when it serves, and the drain goes on" {
+	start_with_a_drain 1h
+	run -0 ctl --no-wait reload
+	[[ $output = 'reload: generation 2 serves with 2 workers'*'; 2 of 2 workers still leave after '* ]]
+	# The next one waits for those alone whom it sends away.
+	run -0 ctl reload
+	[[ $output = 'reload: generation 3 serves'*'; 2 workers left within '* ]]
+	run -64 ctl --no-wait status
+	[[ $output = *'sends no workers away'* ]]
+}
+
+@test "who waits for a drain is told how far it is when a stop or an upgrade comes between" {
+	start_with_a_drain 1h
+	spawn first "$YODELCTL" -s "$DOOR" reload
+	local first=$SPAWNED
+	wait_until grep -q 'reload: generation 2 serves' "$YODELD_LOG"
+	ctl --no-wait upgrade
+	wait "$first"
+	grep -q '^reload: generation 2 serves.*; 2 of 2 workers still leave after' first.out
+	spawn stop "$YODELCTL" -s "$DOOR" --json stop
+	local stop=$SPAWNED
+	wait_until grep -q ': stopping: draining' "$YODELD_LOG"
+	kill -INT "$YODELD_PID"
+	wait "$stop"
+	[ "$(value_of 's["text"].startswith("stopped: 5 connections, "), s["left"]["connections_forced"]' <stop.out)" = 'True 5' ]
+}
+
 @test "reloads asked for at the same time are all answered" {
 	start_with_file
 	local i pids=()
@@ -357,6 +427,20 @@ print(s["version"] != "", s["generation"], s["uptime_s"] > 0, t["connections_acc
 	wait_until -t 2 has_ended "$YODELD_PID"
 	wait "$YODELD_PID"
 	[ ! -e "$DOOR" ]
+}
+
+@test "stop waits no longer than it is told, says so, and the drain goes on" {
+	start_with_doors --listen 127.0.0.1:0=echo --set timeouts.drain_quiet=1h --set timeouts.drain=0s
+	spawn hold "$CALLER" hold "127.0.0.1:$PORT" 1
+	wait_until grep -q 'holding 1' hold.out
+	run -75 ctl --timeout 0.3 stop
+	[ "$output" = 'yodelctl: stop: not over after 0.3 s; the server goes on with it' ]
+	[ "$(ask GET /readyz)" = $'503\ndraining' ]
+	# A server that stands still keeps nobody either.
+	kill -STOP "$YODELD_PID"
+	run -75 ctl -t 0.3 reload
+	run -75 ctl -t 0.3 scale 2
+	kill -CONT "$YODELD_PID"
 }
 
 @test "the level of the log changes at once, in the workers too" {
@@ -421,6 +505,36 @@ print(s["version"] != "", s["generation"], s["uptime_s"] > 0, t["connections_acc
 	for command in status stats workers config; do
 		ctl --json $command | python3 -m json.tool >/dev/null
 	done
+}
+
+@test "the configuration in force says where each value came from, and loads as it is" {
+	write_file 2 ', "limits": { "max_pending": "2M" }'
+	start_yodeld -c server.json --set limits.max_message=32k --set 'listeners[0].allow=["127.0.0.0/8"]' \
+		--workers 3
+	DOOR=$BATS_TEST_TMPDIR/door
+	origins='[s["origins"][k] for k in ("workers", "limits.max_message", "limits.max_pending",
+		"timeouts.idle", "listeners[0].reply", "listeners[0].allow", "listeners[0].framing")]'
+	[ "$(ctl --json config | value_of "$origins")" = \
+		"['--workers', '--set', 'server.json', 'default', 'server.json', '--set', 'default']" ]
+	[ "$(ctl --json config | value_of 's["config"]["workers"], s["config"]["limits"]["max_message"]')" = "3 32k" ]
+	ctl config >again.json
+	grep -q '"max_pending": "2M" // server.json' again.json
+	"$YODELD" -c again.json --check
+	[ "$("$YODELD" -c again.json --print-config)" = "$("$YODELD" -c server.json --print-config \
+		--set limits.max_message=32k --set 'listeners[0].allow=["127.0.0.0/8"]' --workers 3)" ]
+	ctl scale 1
+	[ "$(ctl --json config | value_of 's["config"]["workers"], s["origins"]["workers"]')" = "1 scale" ]
+	# An upgrade reads file and command line anew.
+	ctl upgrade
+	[ "$(ctl --json config | value_of 's["config"]["workers"], s["origins"]["workers"]')" = "3 --workers" ]
+}
+
+@test "listeners of the command line are told as such" {
+	write_file 2
+	DOOR=$BATS_TEST_TMPDIR/door
+	start_yodeld -c server.json --listen 127.0.0.1:0=echo --listen 127.0.0.1:0
+	[ "$(ctl --json config | value_of '[s["origins"][f"listeners[{i}].{k}"] for i in (0, 1) for k in ("address", "reply")]')" = \
+		"['--listen', '--listen', '--listen', 'default']" ]
 }
 
 @test "yodelctl top: views one after the other where there is no terminal" {

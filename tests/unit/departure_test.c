@@ -1,0 +1,155 @@
+/*
+ * departure_test.c - what becomes of workers that a change sends away, and of each of
+ * their connections.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka needs those above */
+#include <sys/mman.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "proto/channel.h"
+
+#include "master/departure.h"
+#include "master/process.h"
+
+static struct master *
+create_master(void)
+{
+	struct master *master = calloc(1, sizeof(*master));
+	assert_non_null(master);
+	master->base = event_base_new();
+	master->ledger = ledger_create(&master->ledger_fd);
+	assert_non_null(master->ledger);
+	return master;
+}
+
+static void
+destroy_master(struct master *master)
+{
+	departure_forget_all(master);
+	while (master->processes != NULL)
+		process_bury(master->processes);
+	event_base_free(master->base);
+	munmap(master->ledger, sizeof(*master->ledger));
+	close(master->ledger_fd);
+	free(master);
+}
+
+/* A worker that has accepted ten connections, of which two have ended. */
+static struct process *
+add_worker(struct master *master, uint32_t slot)
+{
+	int channel[2];
+	assert_int_equal(channel_open(channel), 0);
+	close(channel[1]);
+	struct ledger_books *books = ledger_claim(master->ledger, slot);
+	struct process *process =
+	    process_inherit(master, (pid_t)(1000 + slot), slot, channel[0], books);
+	assert_non_null(process);
+	ledger_count(&books->own, LEDGER_CONNECTIONS_ACCEPTED, 10);
+	ledger_count_closed(&books->own, CLOSE_PEER_CLOSED);
+	ledger_count_closed(&books->own, CLOSE_RESET);
+	return process;
+}
+
+static void
+conclude(struct master *master, const char *text)
+{
+	snprintf(master->outcome.text, sizeof(master->outcome.text), "%s", text);
+	master->outcome.is_good = true;
+}
+
+static void
+test_each_connection_is_counted_once(void **state)
+{
+	struct master *master = create_master();
+	(void)state;
+	departure_begin(master, "reload", master_now_ns());
+	struct process *process = add_worker(master, 0), *dead = add_worker(master, 1);
+	departure_add(process);
+	departure_add(process);
+	departure_add(dead);
+	conclude(master, "reload: generation 2 serves");
+	struct departure *departure = departure_seal(master);
+	assert_non_null(departure);
+	departure_settle(master, departure);
+	assert_int_equal(departure->workers, 2);
+	/* Of the eight that were open: three, two, one; and two are left. */
+	process->moved_out = 3;
+	ledger_count(&process->books->own, LEDGER_CONNECTIONS_MOVED_OUT, 3);
+	ledger_count_closed(&process->books->own, CLOSE_DRAINED);
+	ledger_count_closed(&process->books->own, CLOSE_PEER_CLOSED);
+	ledger_count_closed(&process->books->own, CLOSE_DRAIN_TIMEOUT);
+	process->has_died = true;
+	process_bury(process);
+	assert_int_equal(departure->gone, 1);
+	assert_int_equal(departure->moved, 3);
+	assert_int_equal(departure->drained, 2);
+	assert_int_equal(departure->forced, 1);
+	assert_int_equal(departure->lost, 2);
+	char text[CONFIG_ERROR_MAX];
+	assert_non_null(strstr(departure_describe(departure, text, sizeof(text)),
+	    "1 of 2 workers still leaves after "));
+	assert_non_null(strstr(text,
+	    ": 3 connections handed over, 2 drained, 1 forced, 2 lost with 1 that "
+	    "died"));
+	process_bury(dead);
+	assert_null(master->departures);
+	destroy_master(master);
+}
+
+static void
+test_who_leaves_for_another_reason_does_not_count(void **state)
+{
+	struct master *master = create_master();
+	(void)state;
+	departure_add(add_worker(master, 0));
+	assert_null(master->departures);
+	departure_begin(master, "scale", master_now_ns());
+	struct process *process = add_worker(master, 1);
+	departure_add(process);
+	/* The outcome of something else leaves it open. */
+	conclude(master, "rebalance: nothing to do");
+	assert_null(departure_seal(master));
+	departure_add(add_worker(master, 2));
+	conclude(master, "scale: 1 worker serves");
+	struct departure *departure = departure_seal(master);
+	assert_non_null(departure);
+	departure_add(add_worker(master, 3));
+	assert_int_equal(departure->workers, 2);
+	/* Who has been forgotten is not looked for when he goes. */
+	departure_forget_all(master);
+	process_bury(process);
+	destroy_master(master);
+}
+
+static void
+test_with_nobody_to_leave_it_is_over_at_once(void **state)
+{
+	struct master *master = create_master();
+	(void)state;
+	departure_begin(master, "scale", master_now_ns());
+	conclude(master, "scale: 4 workers serve");
+	departure_settle(master, departure_seal(master));
+	assert_null(master->departures);
+	destroy_master(master);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_each_connection_is_counted_once),
+		cmocka_unit_test(test_who_leaves_for_another_reason_does_not_count),
+		cmocka_unit_test(test_with_nobody_to_leave_it_is_over_at_once),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
