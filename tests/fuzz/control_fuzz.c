@@ -20,7 +20,7 @@
 #include "lib/log.h"
 
 #include "master/admin.h"
-#include "master/steering.h"
+#include "master/waiting.h"
 
 #define HEADER_BYTES 2
 #define WORKERS_MOST 999999
@@ -146,7 +146,7 @@ end_changes(bool is_good)
 		snprintf(master.outcome.text, sizeof(master.outcome.text),
 		    "%s: it is over", change);
 		change = NULL;
-		steering_on_outcome(&master);
+		waiting_on_outcome(&master, NULL);
 		turn(4);
 	}
 }
