@@ -77,22 +77,33 @@ show_closed(FILE *out, const json_t *closed)
 }
 
 static void
+show_listener(FILE *out, const json_t *listener)
+{
+	char texts[5][UNITS_TEXT_MAX], queue[2 * UNITS_TEXT_MAX + 4];
+	snprintf(queue, sizeof(queue), "%s of %s",
+	    units_show_count(ctl_json_number(listener, "queue_depth"), texts[0]),
+	    units_show_count(ctl_json_number(listener, "queue_limit"), texts[1]));
+	fprintf(out, "%-24s %10s %12s %14s %16s %10s  %s, %s\n",
+	    ctl_json_text(listener, "address"),
+	    units_show_count(ctl_json_number(listener, "connections_open"), texts[2]),
+	    units_show_count(
+		ctl_json_number(listener, "connections_accepted"), texts[3]),
+	    units_show_count(ctl_json_number(listener, "messages_received"), texts[4]),
+	    queue, units_show_count(ctl_json_number(listener, "queue_drops"), texts[0]),
+	    ctl_json_text(listener, "reply"), ctl_json_text(listener, "framing"));
+}
+
+/* A queue is what waits in it now, of what may; dropped is what found it full. */
+static void
 show_listeners(FILE *out, const json_t *listeners)
 {
 	size_t i;
 	json_t *listener;
-	fprintf(
-	    out, "\n%-28s %-10s %18s  %s\n", "LISTENER", "FRAMING", "QUEUE", "REPLY");
+	fprintf(out, "\n%-24s %10s %12s %14s %16s %10s  %s\n", "LISTENER", "OPEN",
+	    "ACCEPTED", "MESSAGES", "QUEUE", "DROPPED", "REPLY");
 	json_array_foreach((json_t *)listeners, i, listener)
 	{
-		char queue[2 * UNITS_TEXT_MAX];
-		snprintf(queue, sizeof(queue), "%llu of %llu",
-		    (unsigned long long)ctl_json_number(listener, "queue_depth"),
-		    (unsigned long long)ctl_json_number(listener, "queue_limit"));
-		fprintf(out, "%-28s %-10s %18s  %s\n",
-		    ctl_json_text(listener, "address"),
-		    ctl_json_text(listener, "framing"), queue,
-		    ctl_json_text(listener, "reply"));
+		show_listener(out, listener);
 	}
 }
 

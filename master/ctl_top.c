@@ -171,21 +171,44 @@ show_workers(const struct view *view)
 	}
 }
 
-static void
-show_queues(const struct view *view)
+static const json_t *
+listener_of(const json_t *stats, const char *address)
 {
 	size_t i;
 	json_t *listener;
-	fprintf(view->out, "\n%-28s %12s %12s\n", "LISTENER", "WAITING", "OF");
+	json_array_foreach(json_object_get(stats, "listeners"), i, listener)
+	{
+		if (strcmp(ctl_json_text(listener, "address"), address) == 0)
+			return listener;
+	}
+	return NULL;
+}
+
+static void
+show_listener(const struct view *view, const json_t *now, const json_t *before)
+{
+	char texts[6][UNITS_TEXT_MAX];
+	fprintf(view->out, "%-24s %9s %9s %11s %9s %9s %9s\n",
+	    ctl_json_text(now, "address"),
+	    units_show_count(ctl_json_number(now, "connections_open"), texts[0]),
+	    units_show_count(rate(view, now, before, "connections_accepted"), texts[1]),
+	    units_show_count(rate(view, now, before, "messages_received"), texts[2]),
+	    units_show_count(ctl_json_number(now, "queue_depth"), texts[3]),
+	    units_show_count(ctl_json_number(now, "queue_limit"), texts[4]),
+	    units_show_count(rate(view, now, before, "queue_drops"), texts[5]));
+}
+
+static void
+show_listeners(const struct view *view)
+{
+	size_t i;
+	json_t *listener;
+	fprintf(view->out, "\n%-24s %9s %9s %11s %9s %9s %9s\n", "LISTENER", "OPEN",
+	    "NEW/S", "MESSAGES/S", "WAITING", "OF", "DROPPED/S");
 	json_array_foreach(json_object_get(view->now, "listeners"), i, listener)
 	{
-		char texts[2][UNITS_TEXT_MAX];
-		fprintf(view->out, "%-28s %12s %12s\n",
-		    ctl_json_text(listener, "address"),
-		    units_show_count(
-			ctl_json_number(listener, "queue_depth"), texts[0]),
-		    units_show_count(
-			ctl_json_number(listener, "queue_limit"), texts[1]));
+		show_listener(view, listener,
+		    listener_of(view->before, ctl_json_text(listener, "address")));
 	}
 }
 
@@ -205,7 +228,7 @@ format_view(const struct sample *now, const struct sample *before)
 	show_totals(&view);
 	show_losses(&view);
 	show_workers(&view);
-	show_queues(&view);
+	show_listeners(&view);
 	if (fclose(view.out) == 0)
 		return text;
 	free(text);

@@ -15,6 +15,8 @@
 #include "lib/listening.h"
 #include "lib/log.h"
 
+#include "master/kernel.h"
+
 static int
 set_option(int fd, int level, int option, int value)
 {
@@ -207,6 +209,7 @@ endpoint_close_slot(struct endpoint *endpoint, uint32_t slot)
 {
 	if (endpoint->fds[slot] < 0)
 		return;
+	endpoint->drops_closed += kernel_read_drops(endpoint->fds[slot]);
 	close(endpoint->fds[slot]);
 	endpoint->fds[slot] = -1;
 	endpoint->is_stored[slot] = false;
@@ -272,4 +275,15 @@ endpoint_sockets(const struct endpoint *endpoint)
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++)
 		count += endpoint->fds[i] >= 0;
 	return count;
+}
+
+uint64_t
+endpoint_drops(const struct endpoint *endpoint)
+{
+	uint64_t drops = endpoint->drops_closed;
+	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
+		if (endpoint->fds[i] >= 0)
+			drops += kernel_read_drops(endpoint->fds[i]);
+	}
+	return drops;
 }

@@ -35,7 +35,8 @@ struct endpoint {
 	/* The group as the kernel has it: slots by index (group.c). */
 	uint16_t group[LEDGER_SLOTS];
 	uint32_t group_count;
-	bool is_steered; /* a program picks among the group's sockets */
+	uint64_t drops_closed; /* of its sockets that are closed (kernel.h) */
+	bool is_steered;       /* a program picks among the group's sockets */
 };
 
 /* Binds sockets for slots [0, slots) of a listener. NULL with one line in
@@ -70,5 +71,7 @@ void endpoint_welcome(const struct endpoint *endpoint);
 void endpoint_welcome_slot(const struct endpoint *endpoint, uint32_t slot);
 
 uint32_t endpoint_sockets(const struct endpoint *endpoint);
+/* What the kernel has dropped on all of its sockets (kernel.h). */
+uint64_t endpoint_drops(const struct endpoint *endpoint);
 
 #endif

@@ -65,6 +65,7 @@ write_endpoint(FILE *out, const struct endpoint *endpoint)
 	fprintf(out, "endpoint %d %d %u %d %u %s\n", endpoint->listener,
 	    endpoint->is_passed, endpoint->passed, endpoint->is_order_unknown,
 	    address_port(&endpoint->address), endpoint->name);
+	fprintf(out, "drops %" PRIu64 "\n", endpoint->drops_closed);
 	for (uint32_t i = 0; i < endpoint->group_count; i++) {
 		uint32_t slot = endpoint->group[i];
 		fprintf(out, "socket %u %d %d\n", slot, endpoint->fds[slot],

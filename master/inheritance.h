@@ -16,6 +16,7 @@
  *   door KIND FD NAME                       for operators (door.h)
  *   waiter FD UNTIL-END                     who hears how the upgrade ends
  *   endpoint LISTENER IS-PASSED PASSED ORDER-UNKNOWN PORT NAME
+ *   drops N                                 of its closed sockets
  *   socket SLOT FD STORED            of the endpoint above, in the group's order
  *   slot NUMBER FAILURES RESTARTS
  *   process PID SLOT GENERATION CHANNEL BLOCK READY LEAVING RETIRED MOVED_IN MOVED_OUT

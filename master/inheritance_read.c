@@ -57,17 +57,35 @@ read_endpoint(struct master *master, const char *line)
 	return 0;
 }
 
+/* The endpoint that was read last; NULL: none. */
+static struct endpoint *
+last_endpoint(const struct master *master)
+{
+	struct endpoint *endpoint = master->endpoints;
+	while (endpoint != NULL && endpoint->next != NULL)
+		endpoint = endpoint->next;
+	return endpoint;
+}
+
+static int
+read_drops(struct master *master, const char *line)
+{
+	struct endpoint *endpoint = last_endpoint(master);
+	if (endpoint == NULL)
+		return -1;
+	endpoint->drops_closed = strtoull(line, NULL, 10);
+	return 0;
+}
+
 static int
 read_socket(struct master *master, const char *line)
 {
 	unsigned slot;
 	int fd, is_stored;
-	struct endpoint *endpoint = master->endpoints;
+	struct endpoint *endpoint = last_endpoint(master);
 	if (sscanf(line, "%u %d %d", &slot, &fd, &is_stored) != 3 || endpoint == NULL ||
 	    slot >= LEDGER_SLOTS)
 		return -1;
-	while (endpoint->next != NULL)
-		endpoint = endpoint->next;
 	endpoint_put(endpoint, slot, fd);
 	endpoint->is_stored[slot] = is_stored != 0;
 	return 0;
@@ -195,6 +213,8 @@ read_line(struct master *master, char *line, struct inheritance *ret)
 		return read_waiter(master, value);
 	else if (strcmp(line, "endpoint") == 0)
 		return read_endpoint(master, value);
+	else if (strcmp(line, "drops") == 0)
+		return read_drops(master, value);
 	else if (strcmp(line, "socket") == 0)
 		return read_socket(master, value);
 	else if (strcmp(line, "slot") == 0)

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
@@ -21,6 +22,18 @@ kernel_read_queue(int fd, struct kernel_queue *ret)
 	ret->depth = info.tcpi_unacked;
 	ret->limit = info.tcpi_sacked;
 	return 0;
+}
+
+/* sk_drops, which a listening socket counts beside ListenDrops (net/ipv4/tcp_input.c,
+ * tcp_listendrop). */
+uint64_t
+kernel_read_drops(int fd)
+{
+	uint32_t memory[SK_MEMINFO_VARS] = { 0 };
+	socklen_t length = sizeof(memory);
+	if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, memory, &length) < 0)
+		return 0;
+	return memory[SK_MEMINFO_DROPS];
 }
 
 static void

@@ -17,6 +17,10 @@ struct kernel_queue {
 /* 0, or -1 with errno. */
 int kernel_read_queue(int fd, struct kernel_queue *ret)
     __attribute__((warn_unused_result));
+/* What a listening socket has dropped since it was made: connections that met its full
+ * queue, SYNs that it did not take. Of this socket alone; 0 where the kernel does not
+ * say. */
+uint64_t kernel_read_drops(int fd);
 
 /* Of the whole network namespace, since it exists (/proc/self/net/netstat, TcpExt).
  * Overflows are connections that met a full queue; drops are those and all others that

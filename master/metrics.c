@@ -119,6 +119,33 @@ write_backlogs(FILE *out, const struct master *master)
 	}
 }
 
+static uint64_t
+drops_of(const struct master *master, int listener)
+{
+	uint64_t drops = 0;
+	for (const struct endpoint *e = master->endpoints; e != NULL; e = e->next)
+		drops += e->listener == listener ? endpoint_drops(e) : 0;
+	return drops;
+}
+
+static void
+write_drops(FILE *out, const struct master *master)
+{
+	metrics_begin(out, "accept_queue_drops_total", "counter",
+	    "connections that the kernel dropped at the listener, for its queue was "
+	    "full "
+	    "or it is being emptied");
+	for (const struct endpoint *e = master->endpoints; e != NULL; e = e->next) {
+		char address[ADDRESS_TEXT_MAX];
+		if (is_first_of_listener(master, e))
+			fprintf(out,
+			    METRICS_PREFIX
+			    "accept_queue_drops_total{listener=\"%s\"} %" PRIu64 "\n",
+			    address_format(&e->address, address),
+			    drops_of(master, e->listener));
+	}
+}
+
 static void
 write_kernel(FILE *out, const struct master *master)
 {
@@ -130,6 +157,7 @@ write_kernel(FILE *out, const struct master *master)
 	metrics_begin(out, "accept_queue_limit_connections", "gauge",
 	    "connections that may wait to be accepted");
 	write_queues(out, master, "accept_queue_limit_connections", true);
+	write_drops(out, master);
 	write_backlogs(out, master);
 	metrics_total(out, "kernel_listen_overflows_total",
 	    "connections that met a full accept queue, of the whole network namespace",

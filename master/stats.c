@@ -115,16 +115,19 @@ make_listener(const struct master *master, int number)
 	const struct listener_config *config = &master->config.listeners[number];
 	char address[ADDRESS_TEXT_MAX] = "";
 	struct kernel_queue sum = { 0 };
+	uint64_t drops = 0;
 	json_t *sockets = json_array();
 	for (const struct endpoint *e = master->endpoints; e != NULL; e = e->next) {
 		if (e->listener != number)
 			continue;
 		address_format(&e->address, address);
 		add_sockets(sockets, e, &sum);
+		drops += endpoint_drops(e);
 	}
-	json_t *object = json_pack("{s:s, s:s, s:s, s:I, s:I, s:o}", "address", address,
-	    "reply", config->reply_text, "framing", framing_names[config->framing],
-	    "queue_depth", (json_int_t)sum.depth, "queue_limit", (json_int_t)sum.limit,
+	json_t *object = json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:o}", "address",
+	    address, "reply", config->reply_text, "framing",
+	    framing_names[config->framing], "queue_depth", (json_int_t)sum.depth,
+	    "queue_limit", (json_int_t)sum.limit, "queue_drops", (json_int_t)drops,
 	    "sockets", sockets);
 	uint32_t booked = ledger_listener(master->ledger, address);
 	struct ledger_totals totals;

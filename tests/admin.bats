@@ -97,6 +97,39 @@ print(s["version"] != "", s["generation"], s["uptime_s"] > 0, t["connections_acc
 	kill -CONT "$worker"
 }
 
+@test "who meets a full queue is counted at his listener, over a change of size and an upgrade" {
+	cat >server.json <<-END
+		{ "listeners": [ { "address": "127.0.0.1:0", "backlog": 3 }, { "address": "[::1]:0" } ],
+		  "workers": 2, "admin": { "socket": "$BATS_TEST_TMPDIR/door" } }
+	END
+	start_with_doors_of_file
+	local worker workers
+	workers=$(worker_pids)
+	for worker in $workers; do kill -STOP "$worker"; done
+	spawn waiting "$CALLER" burst --patience 60 "127.0.0.1:$PORT" 60
+	drops_of_listeners()
+	{
+		stat_of '*[l["queue_drops"] for l in s["listeners"]]'
+	}
+	some_are_dropped()
+	{
+		local drops
+		drops=$(drops_of_listeners)
+		[ "${drops% *}" -gt 0 ] && [ "${drops#* }" = 0 ]
+	}
+	wait_until some_are_dropped
+	for worker in $workers; do kill -CONT "$worker"; done
+	wait "$(<waiting.pid)"
+	local before after
+	before=$(drops_of_listeners)
+	ctl scale 1
+	ctl upgrade
+	after=$(drops_of_listeners)
+	[ "${after% *}" -ge "${before% *}" ]
+	ask GET /metrics | grep -qx "yodeld_accept_queue_drops_total{listener=\"127.0.0.1:$PORT\"} ${after% *}"
+	[[ $(ctl stats | tr -d ,) = *' DROPPED '*"127.0.0.1:$PORT "*' 60 '*" ${after% *}  upper stream"* ]]
+}
+
 @test "the metrics are what promtool wants" {
 	command -v promtool || skip "no promtool here"
 	start_with_doors --listen 127.0.0.1:0=echo --listen '[::1]:0=upper'
@@ -541,6 +574,8 @@ start_with_a_drain() # DRAIN
 	start_with_doors --listen 127.0.0.1:0=echo
 	run -0 ctl top -n 3 -i 0.1
 	[ "$(grep -c '^yodeld ' <<<"$output")" = 3 ]
+	[ "$(grep -cE '^LISTENER +OPEN +NEW/S +MESSAGES/S +WAITING +OF +DROPPED/S$' <<<"$output")" = 3 ]
+	[ "$(grep -cE "^127.0.0.1:$PORT +0 +0 +0 +0 +[0-9,]+ +0$" <<<"$output")" = 3 ]
 	[[ $output != *$'\e'* ]]
 }
 
