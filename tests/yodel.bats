@@ -387,9 +387,9 @@ says() # EXPRESSION
 
 @test "a ledger that cannot be read is said before the run" {
 	start_yodeld --listen 127.0.0.1:0=upper
-	run --separate-stderr "$YODEL" --ledger unix:/nonexistent "127.0.0.1:$PORT"
+	run --separate-stderr "$YODEL" --ledger "unix:$PWD/nobody" "127.0.0.1:$PORT"
 	[ "$status" = 69 ]
-	[[ $stderr = *"unix:/nonexistent: No such file"* && -z $output ]]
+	[[ $stderr = *"unix:$PWD/nobody: No such file"* && -z $output ]]
 }
 
 @test "yodel calibrate says what the client can do here" {
