@@ -199,7 +199,8 @@ assert m["wrong"] == 0 and m["verified"] > 100, m'
 @test "a time of day that jumps by an hour, fore and back, moves no timeout" {
 	# Lines of JSON ask for the time of day; the first lines are read here, as text.
 	printf '{ "log": { "format": "text", "level": "debug" } }' >conf.json
-	start_unlucky clock_gettime/2 everywhere --set timeouts.idle=1s -c conf.json
+	start_unlucky clock_gettime/2 everywhere --set timeouts.idle=1s --set timeouts.hung=5s \
+		-c conf.json
 	sed -i s/text/json/ conf.json
 	kill -HUP "$YODELD_PID"
 	wait_until grep -q 'generation 2 serves' "$YODELD_LOG"
@@ -211,6 +212,33 @@ assert m["wrong"] == 0 and m["verified"] > 100, m'
 		[ "$(grep -c 'closed: idle' "$YODELD_LOG")" = 3 ]
 	}
 	wait_until -t 5 three_idle
+	run ! grep -qE 'hung|killed|signal' "$YODELD_LOG"
 	stop_yodeld TERM
 	had_faults clock_gettime
+	# Each line is whole, with a time that is the day's or an hour off.
+	python3 - "$YODELD_LOG" <<-'END'
+		import datetime, json, sys
+		off = []
+		for line in open(sys.argv[1]):
+		    if line.startswith("{"):
+		        at = datetime.datetime.fromisoformat(json.loads(line)["time"].replace("Z", "+00:00"))
+		        now = datetime.datetime.now(datetime.timezone.utc)
+		        off.append(round((at - now).total_seconds() / 3600))
+		assert set(off) == {-1, 0, 1}, off
+	END
+}
+
+@test "a time of day that jumps by an hour is in no figure of a run" {
+	start_yodeld -w 1 --listen 127.0.0.1:0=upper
+	ASAN_OPTIONS=verify_asan_link_order=0 LD_PRELOAD=$FAULTS_SO FAULTS=clock_gettime/1 \
+		"$YODEL" -c 10 -d 1s -R 200 --warmup 200ms --connect-rate 100 --expect upper -q \
+		--json run.json "127.0.0.1:$PORT" 2>run.err
+	grep -qE '^faults: parent:.* [1-9][0-9]* clock_gettime,' run.err
+	python3 -c '
+import json
+r = json.load(open("run.json"))
+assert 1 <= r["elapsed_s"] < 60, r["elapsed_s"]
+assert r["messages"]["verified"] > 0 and r["messages"]["in_flight"] == 0, r["messages"]
+longest = max(h["max_ns"] for h in r["latency"].values())
+assert longest < 60e9, r["latency"]'
 }

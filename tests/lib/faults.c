@@ -8,7 +8,8 @@
  *   FAULTS_ONCE=PATH             in the first process only once there is such a file
  *
  * The errors of a call take turns (the table below). A failing send may also take but
- * one byte; a failing clock_gettime is the time of day an hour off, fore or back.
+ * one byte; a failing clock_gettime is the time of day an hour off, fore or back, also
+ * for gettimeofday and time.
  * Parent and children count together. Each says at its end how many faults there have
  * been and, where the allocator is ours, how many blocks of its memory are in use:
  *
@@ -17,6 +18,7 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -191,14 +193,42 @@ send(int fd, const void *data, size_t length, int flags)
 	return counts->failed[SEND] % 3 == 0 ? real(fd, data, 1, flags) : -1;
 }
 
+/* Seconds that the time of day is off. */
+static time_t
+jump(void)
+{
+	if (!fails(CLOCK))
+		return 0;
+	return counts->failed[CLOCK] % 2 == 0 ? 3600 : -3600;
+}
+
 int
 clock_gettime(clockid_t clock, struct timespec *now)
 {
 	REAL(clock_gettime);
 	int rc = real(clock, now);
-	if (clock == CLOCK_REALTIME && fails(CLOCK))
-		now->tv_sec += counts->failed[CLOCK] % 2 == 0 ? 3600 : -3600;
+	if (clock == CLOCK_REALTIME)
+		now->tv_sec += jump();
 	return rc;
+}
+
+int
+gettimeofday(struct timeval *restrict now, void *restrict zone)
+{
+	REAL(gettimeofday);
+	int rc = real(now, zone);
+	now->tv_sec += jump();
+	return rc;
+}
+
+time_t
+time(time_t *ret)
+{
+	REAL(time);
+	time_t now = real(NULL) + jump();
+	if (ret != NULL)
+		*ret = now;
+	return now;
 }
 
 /* --- the allocator: not where a sanitizer has its own --- */
