@@ -19,6 +19,7 @@
 #include "master/heartbeat.h"
 #include "master/logging.h"
 #include "master/master.h"
+#include "master/reserve.h"
 #include "master/signals.h"
 #include "master/slot.h"
 #include "master/turnover.h"
@@ -243,6 +244,7 @@ int
 master_run(const struct config_sources *sources, int verbose, char **argv)
 {
 	log_set_name("yodeld", "");
+	reserve_start();
 	struct master *master = calloc(1, sizeof(*master));
 	if (master == NULL)
 		fatal(EX_OSERR, "cannot start");

@@ -147,6 +147,31 @@ assert m["wrong"] == 0 and m["verified"] > 100, m'
 	had_faults epoll_ctl
 }
 
+@test "calls that fail in the master, among requests, reloads and more workers: it stays" {
+	local fault pid request
+	for fault in malloc/3 malloc/7 malloc/31 malloc/97 malloc/331 epoll_ctl/2 accept4/2; do
+		! { has_sanitizer && [ "${fault%/*}" = malloc ]; } || continue
+		FAULTS_ONCE=$PWD/now start_unlucky "$fault" parent
+		pid=$YODELD_PID
+		touch now
+		# Whatever each of them comes to.
+		for _ in 1 2 3; do
+			for request in stats config workers "scale 2" reload "log info" "scale 1"; do
+				# shellcheck disable=SC2086 # words are meant
+				timeout 2 "$CTL" -s control.sock $request >>said 2>&1 || :
+			done
+		done
+		rm now
+		[ "$(<yodeld.pid)" = "$pid" ]
+		"$CTL" -s control.sock reload
+		run "$CALLER" ask "127.0.0.1:$PORT" 'hello\n'
+		[ "$output" = "'HELLO\n'" ]
+		stop_yodeld TERM
+		said_at_the_end parent | sed "s|^|# $fault: |" >&3
+		run ! grep -E 'Segmentation|signal [0-9]|Sanitizer' "$YODELD_LOG"
+	done
+}
+
 @test "a log that can grow no further stops nothing" {
 	start_yodeld -w 1 --listen 127.0.0.1:0=upper --set log.level=debug \
 		--set "log.file=$PWD/full.log" --set log.console_level=info
