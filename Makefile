@@ -71,7 +71,7 @@ $(UNIT_TESTS): $B/tests/%: $B/obj/tests/unit/%.o $B/yodel.a
 	$(call say,LINK)$(CC) $(all_cflags) $(LDFLAGS) -o $@ $^ $(all_libs) -lcmocka
 
 # Programs that the bats tests use beside the real ones.
-HELPERS := $B/tests/stillborn $B/tests/stranger $B/tests/foreign
+HELPERS := $B/tests/stillborn $B/tests/stranger $B/tests/foreign $B/tests/sulker
 $(HELPERS): $B/tests/%: $B/obj/master/main.o $B/obj/tests/lib/%.o $B/yodel.a
 	@mkdir -p $(@D)
 	$(call say,LINK)$(CC) $(all_cflags) $(LDFLAGS) -o $@ $^ $(all_libs)
@@ -79,6 +79,7 @@ $B/obj/tests/lib/foreign.o: master/inheritance_read.c
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) $(CPPFLAGS) '-DINHERITANCE_FORM="7"' $(all_cflags) -c -o $@ $<
 $B/tests/stranger: LDFLAGS += -Wl,--wrap=ledger_attach
+$B/tests/sulker: LDFLAGS += -Wl,--wrap=worker_run
 
 # Fuzz targets: tests/fuzz/NAME_fuzz.c, its corpus in tests/fuzz/corpus/NAME/. Linked with
 # replay.c they are a regression test, linked with libFuzzer they look for more.

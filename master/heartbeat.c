@@ -11,7 +11,31 @@
 #include "master/waiting.h"
 
 #define INTERVAL_MS 250
+/* A worker that has not come up by then is hung, if timeouts.hung is not shorter. */
+#define START_LIMIT_NS (15 * NS_PER_S)
 #define INTERVAL_NS (INTERVAL_MS * NS_PER_MS)
+
+/* How long it may be silent; 0: for ever. */
+static uint64_t
+limit_of(const struct process *process)
+{
+	uint64_t limit_ns = process->master->config.timeouts.hung_ns;
+	if (!process->is_ready && limit_ns > START_LIMIT_NS)
+		return START_LIMIT_NS;
+	return limit_ns;
+}
+
+static void
+abort_process(struct process *process, uint64_t now_ns, uint64_t silent_ns)
+{
+	log_errorx("worker %u (process %d) is hung: no turn of its loop for %llu ms%s; "
+		   "aborting it",
+	    process->slot, (int)process->pid,
+	    (unsigned long long)(silent_ns / NS_PER_MS),
+	    process->is_ready ? "" : " since it was started");
+	process->abort_ns = now_ns;
+	kill(process->pid, SIGABRT);
+}
 
 /* A worker whose loop stands still gets its share of new connections like any other: it
  * is told to dump core, then killed, and replaced like any that dies. Returns whether
@@ -19,7 +43,7 @@
 static bool
 watch_process(struct process *process, uint64_t now_ns, uint64_t watchdog_ns)
 {
-	uint64_t limit_ns = process->master->config.timeouts.hung_ns;
+	uint64_t limit_ns = limit_of(process);
 	uint64_t beats =
 	    atomic_load_explicit(&process->books->own.beats, memory_order_relaxed);
 	if (beats != process->beats) {
@@ -30,17 +54,10 @@ watch_process(struct process *process, uint64_t now_ns, uint64_t watchdog_ns)
 	uint64_t silent_ns = now_ns - process->beat_ns;
 	if (limit_ns == 0 || silent_ns < limit_ns)
 		return watchdog_ns == 0 || silent_ns < watchdog_ns;
-	if (process->abort_ns == 0) {
-		log_errorx(
-		    "worker %u (process %d) is hung: no turn of its loop for %llu "
-		    "ms; aborting it",
-		    process->slot, (int)process->pid,
-		    (unsigned long long)(silent_ns / NS_PER_MS));
-		process->abort_ns = now_ns;
-		kill(process->pid, SIGABRT);
-	} else if (now_ns - process->abort_ns >= STOP_GRACE_NS) {
+	if (process->abort_ns == 0)
+		abort_process(process, now_ns, silent_ns);
+	else if (now_ns - process->abort_ns >= STOP_GRACE_NS)
 		kill(process->pid, SIGKILL);
-	}
 	return false;
 }
 

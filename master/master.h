@@ -140,9 +140,11 @@ struct master {
 	enum upgrade_wanted upgrade_wanted;
 	struct event exec_timer; /* on the way to an exec: signals wait for the heir */
 	bool is_exec_due;
-	int exec_turns;  /* of the loop until then */
-	pid_t check_pid; /* the new program's check; 0: none runs */
-	int check_fd;    /* what it says */
+	int exec_turns;     /* of the loop until then */
+	pid_t check_pid;    /* the new program's check; 0: none runs */
+	int check_fd;       /* what it says */
+	uint64_t check_ns;  /* when it began */
+	bool check_is_late; /* and has been killed for that */
 	struct config_sources sources;
 	int verbose;
 	struct config config;

@@ -77,9 +77,19 @@ scale_workers(struct master *master, uint32_t count)
 void
 scale_check(struct master *master)
 {
-	if (!master->is_scaling || slot_serving(master) < master->slot_count)
+	uint32_t serving = slot_serving(master), given_up = slot_given_up(master);
+	if (!master->is_scaling || serving + given_up < master->slot_count)
 		return;
 	master->is_scaling = false;
+	if (given_up > 0) {
+		turnover_conclude(master, false,
+		    "scale failed: %u of %u workers serve after %.1f ms, the others "
+		    "are "
+		    "in a crash loop",
+		    serving, master->slot_count,
+		    master_elapsed_ms(master->turnover.started_ns));
+		return;
+	}
 	turnover_conclude(master, true, "scale: %u worker%s serve%s after %.1f ms",
 	    master->slot_count, master->slot_count == 1 ? "" : "s",
 	    master->slot_count == 1 ? "s" : "",

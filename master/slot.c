@@ -2,6 +2,7 @@
 
 #include <sys/wait.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <sysexits.h>
 
@@ -43,15 +44,29 @@ slot_serving(const struct master *master)
 	return count;
 }
 
+/* It has had its chance, and more than one. */
+static bool
+is_in_crash_loop(const struct slot *slot)
+{
+	return slot->state != SLOT_SERVING && slot->failures >= CRASH_LOOP;
+}
+
+uint32_t
+slot_given_up(const struct master *master)
+{
+	uint32_t count = 0;
+	for (uint32_t i = 0; i < master->slot_count; i++)
+		count += is_in_crash_loop(&master->slots[i]);
+	return count;
+}
+
 void
 slot_steer(struct master *master)
 {
 	bool takes_new[LEDGER_SLOTS];
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
 		const struct slot *slot = &master->slots[i];
-		bool is_failing =
-		    slot->failures >= CRASH_LOOP && slot->state != SLOT_SERVING;
-		takes_new[i] = i < master->slot_count && !is_failing;
+		takes_new[i] = i < master->slot_count && !is_in_crash_loop(slot);
 	}
 	const struct listener_config *listeners = master->config.listeners;
 	for (struct endpoint *e = master->endpoints; e != NULL; e = e->next) {
@@ -74,6 +89,25 @@ backoff_ms(uint32_t failures)
 	return ms * 3 / 4 + (uint64_t)random() % (ms / 2 + 1);
 }
 
+/* The start is over when each slot serves, or is in a crash loop and some other serves:
+ * a server that serves can be reloaded, and says what it lacks. */
+static void
+tell_ready(struct master *master)
+{
+	uint32_t serving = slot_serving(master), given_up = slot_given_up(master);
+	char of[32] = "";
+	if (serving == 0 || serving + given_up < master->slot_count)
+		return;
+	master->phase = MASTER_RUNNING;
+	if (given_up > 0)
+		snprintf(of, sizeof(of), "%u of ", serving);
+	log_info("ready: %s%u worker%s, %zu listener%s", of, master->slot_count,
+	    master->slot_count == 1 ? "" : "s", master->config.listener_count,
+	    master->config.listener_count == 1 ? "" : "s");
+	capacity_tell(master);
+	notify_ready(master);
+}
+
 static void
 back_off(struct slot *slot)
 {
@@ -92,6 +126,9 @@ back_off(struct slot *slot)
 	if (event_add(&slot->retry_timer, &delay) < 0)
 		event_active(&slot->retry_timer, EV_TIMEOUT, 0);
 	slot_steer(slot->master);
+	if (slot->master->phase == MASTER_STARTING)
+		tell_ready(slot->master);
+	scale_check(slot->master);
 	notify_status(slot->master);
 }
 
@@ -204,19 +241,6 @@ slot_leave(struct slot *slot)
 /* --- ready --------------------------------------------------------------------------
  */
 
-static void
-tell_ready(struct master *master)
-{
-	if (slot_serving(master) < master->slot_count)
-		return;
-	master->phase = MASTER_RUNNING;
-	log_info("ready: %u worker%s, %zu listener%s", master->slot_count,
-	    master->slot_count == 1 ? "" : "s", master->config.listener_count,
-	    master->config.listener_count == 1 ? "" : "s");
-	capacity_tell(master);
-	notify_ready(master);
-}
-
 void
 slot_on_ready(struct process *process)
 {
@@ -255,7 +279,8 @@ start_has_failed(const struct master *master)
 	if (master->phase != MASTER_STARTING)
 		return false;
 	for (uint32_t i = 0; i < master->slot_count; i++) {
-		if (master->slots[i].state != SLOT_BACKING_OFF)
+		const struct slot *slot = &master->slots[i];
+		if (slot->state != SLOT_BACKING_OFF && !is_in_crash_loop(slot))
 			return false;
 	}
 	return true;

@@ -40,6 +40,8 @@ void slot_on_gone(struct process *process, int status);
 void slot_steer(struct master *master);
 
 uint32_t slot_serving(const struct master *master);
+/* Slots that are in a crash loop. */
+uint32_t slot_given_up(const struct master *master);
 void slot_stop_retries(struct master *master);
 
 #endif

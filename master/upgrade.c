@@ -20,6 +20,8 @@
 #include "master/turnover.h"
 
 #define ARGUMENTS_MAX 256
+/* A check takes milliseconds; one that hangs would put off all that come after it. */
+#define CHECK_LIMIT_S 10
 
 /* --- exec ---------------------------------------------------------------------------
  */
@@ -122,8 +124,11 @@ start_check(struct master *master)
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	close(fds[1]);
 	master->check_fd = fds[0];
+	master->check_ns = master_now_ns();
+	master->check_is_late = false;
 	if (master->check_pid < 0) {
 		close(fds[0]);
+		master->check_pid = 0;
 		turnover_conclude(
 		    master, false, "upgrade failed: no process can be forked");
 	}
@@ -146,7 +151,9 @@ upgrade_on_child(struct master *master, pid_t pid, int status)
 		upgrade_turn(master);
 		return;
 	}
-	if (text[0] == '\0')
+	if (master->check_is_late)
+		snprintf(text, sizeof(text), "not over after %d s", CHECK_LIMIT_S);
+	else if (text[0] == '\0')
 		process_describe_end(status, text, sizeof(text));
 	turnover_conclude(master, false,
 	    "upgrade refused, this program goes on: %s --check failed: %s",
@@ -247,9 +254,20 @@ prepare_exec(struct master *master)
 	evtimer_add(&master->exec_timer, &at_once);
 }
 
+static void
+bound_check(struct master *master)
+{
+	if (master->check_pid <= 0 || master->check_is_late ||
+	    master_now_ns() - master->check_ns < CHECK_LIMIT_S * NS_PER_S)
+		return;
+	master->check_is_late = true;
+	kill(master->check_pid, SIGKILL);
+}
+
 void
 upgrade_turn(struct master *master)
 {
+	bound_check(master);
 	if (master->upgrade_wanted == UPGRADE_NONE || must_wait(master))
 		return;
 	if (master->upgrade_wanted != UPGRADE_FORTH) {

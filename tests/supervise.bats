@@ -280,6 +280,43 @@ one_listener()
 	[[ $output = *'no worker came up: giving up'* ]]
 }
 
+@test "a worker that does not come up keeps nobody waiting: the others serve, and it is told" {
+	local sulks
+	for sulks in die hang; do
+		echo $sulks >SULK
+		write_config '"workers": 2, "timeouts": { "hung": "500ms" }'
+		YODELD=$BUILD/tests/sulker start_yodeld -c yodeld.json --set "admin.socket=$PWD/door"
+		logged ': ready: 1 of 2 workers, 1 listener'
+		logged 'worker 1 is in a crash loop'
+		if [ $sulks = hang ]; then
+			logged 'worker 1 .* is hung: .* since it was started; aborting it'
+		fi
+		run -0 "$CALLER" burst "127.0.0.1:$PORT" 50
+		[ "$output" = "answered 50, refused 0, reset 0, closed 0, silent 0" ]
+		[[ $("$BUILD/yodelctl" -s door status) = *'1 of 2 workers serve'* ]]
+		[[ $("$BUILD/yodelctl" -s door workers) = *backing_off* ]] ||
+			[[ $("$BUILD/yodelctl" -s door workers) = *starting* ]]
+		# It can be changed all the same, and what mends it makes it whole.
+		rm SULK
+		"$BUILD/yodelctl" -s door reload
+		[[ $("$BUILD/yodelctl" -s door status) = *'2 of 2 workers serve'* ]]
+		stop_yodeld TERM
+	done
+}
+
+@test "a change of size whose new worker does not come up fails aloud, and blocks nothing" {
+	write_config '"workers": 1'
+	YODELD=$BUILD/tests/sulker start_yodeld -c yodeld.json --set "admin.socket=$PWD/door"
+	echo die >SULK
+	run -1 "$BUILD/yodelctl" -s door scale 2
+	[[ $output = 'yodelctl: scale failed: 1 of 2 workers serve after '*', the others are in a crash loop'* ]]
+	run -0 "$CALLER" burst "127.0.0.1:$PORT" 50
+	run -0 "$BUILD/yodelctl" -s door scale 1
+	rm SULK
+	run -0 "$BUILD/yodelctl" -s door upgrade
+	run -0 "$BUILD/yodelctl" -s door scale 2
+}
+
 @test "a hung worker is reported, killed and replaced" {
 	write_config '"workers": 2, "timeouts": { "hung": "1s" }'
 	start_yodeld -c yodeld.json
@@ -373,6 +410,11 @@ one_listener()
 	chmod +x crashing
 	replace_binary crashing
 	change USR2 'upgrade refused, this program goes on: .*: signal 11'
+	# One that hangs is ended, and the next one gets its turn.
+	printf '#!/bin/sh\nexec sleep 1000\n' >hanging
+	chmod +x hanging
+	replace_binary hanging
+	change USR2 'upgrade refused, this program goes on: .*--check failed: not over after 10 s'
 	[ "$(worker_pids)" = "$before" ]
 	replace_binary "$YODELD"
 	change USR2 'upgrade: generation 2 serves'
