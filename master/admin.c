@@ -190,7 +190,8 @@ plan_door(struct master *master, const struct config *config, enum door_kind kin
 	const struct door *open = admin->doors[kind];
 	if (name == NULL)
 		return 0;
-	admin->keeps[kind] = open != NULL && strcmp(door_name(open), name) == 0;
+	admin->keeps[kind] =
+	    open != NULL && strcmp(door_name(open), name) == 0 && door_is_there(open);
 	if (admin->keeps[kind])
 		return 0;
 	const struct door_args args = args_for(master, kind, name);

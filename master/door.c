@@ -259,6 +259,17 @@ door_release(struct door *door)
 /* --- what it is ---------------------------------------------------------------------
  */
 
+bool
+door_is_there(const struct door *door)
+{
+	struct file_id now;
+	if (door->kind != DOOR_SOCKET)
+		return true;
+	door_socket_identify(door->name, &now);
+	return now.inode != 0 && now.inode == door->file.inode &&
+	    now.device == door->file.device;
+}
+
 enum door_kind
 door_kind(const struct door *door)
 {

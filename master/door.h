@@ -56,6 +56,8 @@ void door_destroy(struct door *door);
 unsigned door_hold(struct door *door);
 void door_release(struct door *door);
 
+/* False when the socket file is gone, or is another's: nobody new finds the door. */
+bool door_is_there(const struct door *door);
 enum door_kind door_kind(const struct door *door);
 const char *door_name(const struct door *door);
 void *door_owner(const struct door *door);

@@ -39,17 +39,18 @@ fill_address(const char *path, struct sockaddr_un *ret)
 	memcpy(ret->sun_path, path, strnlen(path, sizeof(ret->sun_path) - 1));
 }
 
-/* A full queue is an answer as well: somebody listens. */
-static bool
-is_answered(const struct sockaddr_un *address)
+/* What a call at the door says: 0, somebody is there (a full queue is an answer as
+ * well); ECONNREFUSED, nobody listens; anything else, it does not tell. */
+static int
+call_at(const struct sockaddr_un *address)
 {
 	int fd = new_socket(AF_UNIX);
 	if (fd < 0)
-		return true;
+		return errno;
 	int rc = connect(fd, (const struct sockaddr *)address, sizeof(*address));
-	bool has_answered = rc == 0 || errno == EAGAIN;
+	int reason = rc == 0 || errno == EAGAIN ? 0 : errno;
 	close(fd);
-	return has_answered;
+	return reason;
 }
 
 /* Makes room for the file. 0, or -1 with the error. */
@@ -65,12 +66,16 @@ remove_stale(
 		    "admin: %s is there and is no socket; it stays", path);
 		return -1;
 	}
-	if (is_answered(address)) {
+	errno = call_at(address);
+	if (errno == 0) {
 		snprintf(error, error_size,
 		    "admin: another server answers on %s; a path of its own was wanted",
 		    path);
 		return -1;
 	}
+	if (errno != ECONNREFUSED)
+		return fail(
+		    -1, "tell whether somebody answers on", path, error, error_size);
 	return unlink(path) == 0 ? 0 : fail(-1, "replace", path, error, error_size);
 }
 

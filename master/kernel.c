@@ -64,7 +64,9 @@ take_pair(struct kernel_losses *losses, char *names, char *values)
 void
 kernel_read_losses(struct kernel_losses *ret)
 {
-	*ret = (struct kernel_losses){ 0 };
+	/* Counters do not go back when the file cannot be opened for once. */
+	static struct kernel_losses last;
+	*ret = last;
 	FILE *in = fopen("/proc/self/net/netstat", "re");
 	if (in == NULL)
 		return;
@@ -78,6 +80,7 @@ kernel_read_losses(struct kernel_losses *ret)
 	free(names);
 	free(values);
 	fclose(in);
+	last = *ret;
 }
 
 uint64_t

@@ -271,6 +271,93 @@ print(s["version"] != "", s["generation"], s["uptime_s"] > 0, t["connections_acc
 	ctl status
 }
 
+@test "mode and group of the socket outlive kills, reloads and upgrades" {
+	local gid=12345
+	[ "$(id -u)" = 0 ] || gid=$(id -g)
+	chgrp "$gid" .
+	chmod g+s . # what the service manager may have done
+	write_file 2
+	start_with_doors_of_file
+	local group
+	group=$(stat -c %g "$DOOR")
+	[ "$(stat -c '%a %g' "$DOOR")" = "660 $(id -g)" ]
+	ctl reload
+	ctl upgrade
+	[ "$(stat -c '%a %g' "$DOOR")" = "660 $group" ]
+	kill -KILL "$YODELD_PID"
+	wait_until has_ended "$YODELD_PID"
+	start_with_doors_of_file
+	[ "$(stat -c '%a %g' "$DOOR")" = "660 $group" ]
+	ctl upgrade
+	stop_yodeld TERM
+	[ ! -e "$DOOR" ]
+}
+
+@test "a socket that nobody can call is not taken for a stale one" {
+	[ "$(id -u)" = 0 ] || skip "only root can become somebody who may not"
+	# Where everybody may come, and remove what lies there.
+	local open
+	open=$(mktemp -d /tmp/yodel-door.XXXXXX)
+	chmod 0777 "$open"
+	cp "$YODELD" "$open/yodeld"
+	DOOR=$open/door
+	start_yodeld --workers 1 --listen 127.0.0.1:0 --set "admin.socket=$DOOR"
+	run setpriv --reuid=65534 --regid=65534 --clear-groups "$open/yodeld" --workers 1 \
+		--listen 127.0.0.1:0 --set "admin.socket=$DOOR"
+	local complaint=$output
+	[ "$status" = 71 ]
+	run -0 ctl status
+	stop_yodeld INT
+	rm -r "$open"
+	[[ $complaint = *"cannot tell whether somebody answers on $DOOR: Permission denied"* ]]
+}
+
+@test "a socket file that somebody has removed is made anew by a reload" {
+	start_with_file
+	rm "$DOOR"
+	run -69 ctl status
+	kill -HUP "$YODELD_PID"
+	wait_until ctl status
+	[ "$(stat -c %a "$DOOR")" = 660 ]
+	run -0 ctl reload
+	# The door that was lost takes nothing along when it is closed.
+	door_is_alone()
+	{
+		[ "$(grep -c "$DOOR\$" /proc/net/unix)" = 1 ]
+	}
+	wait_until door_is_alone
+	ctl status
+	stop_yodeld TERM
+	[ ! -e "$DOOR" ]
+}
+
+@test "a master without a spare descriptor says so, keeps serving, and goes on when there are some" {
+	start_with_file
+	local limit worker
+	limit=$(prlimit --pid "$YODELD_PID" --nofile --noheadings --output HARD | tr -d ' ')
+	prlimit --pid "$YODELD_PID" --nofile=3:"$limit"
+	run -75 ctl --timeout 0.5 reload
+	grep -q "admin: cannot accept on $DOOR: Too many open files" "$YODELD_LOG"
+	kill -HUP "$YODELD_PID"
+	wait_until grep -q 'reload failed, the old configuration stays: server.json: Too many open files' "$YODELD_LOG"
+	kill -USR2 "$YODELD_PID"
+	wait_until grep -q 'upgrade failed: Too many open files' "$YODELD_LOG"
+	"$YODEL" -q "127.0.0.1:$PORT"
+	worker=$(worker_pids | head -1)
+	kill -KILL "$worker"
+	wait_until grep -qE 'cannot fork worker [01]: Too many open files' "$YODELD_LOG"
+	prlimit --pid "$YODELD_PID" --nofile="$limit:$limit"
+	two_serve()
+	{
+		[[ $(ctl status) = *'2 of 2 workers serve'* ]]
+	}
+	wait_until two_serve
+	[ "$(wc -l <"$YODELD_LOG")" -lt 60 ]
+	ctl reload
+	ctl upgrade
+	"$YODEL" -q "127.0.0.1:$PORT"
+}
+
 @test "a file that is no socket stays, and the server does not start" {
 	echo precious >door
 	run -71 "$YODELD" --listen 127.0.0.1:0=echo --set "admin.socket=$PWD/door"
