@@ -74,8 +74,9 @@ capacity_tell(const struct master *master)
 {
 	struct capacity capacity;
 	capacity_read(master, &capacity);
-	log_info("will hold %llu connections (%u workers, %llu descriptors each)",
+	log_info("will hold %llu connections (%u worker%s, %llu descriptors each)",
 	    (unsigned long long)capacity.connections, master->slot_count,
+	    master->slot_count == 1 ? "" : "s",
 	    (unsigned long long)capacity.descriptors);
 	uint64_t asked = master->config.limits.max_connections;
 	if (asked > capacity.connections)

@@ -50,6 +50,12 @@ stat_of()
 	ask GET /stats | sed 1d | python3 -c "import json, sys; s = json.load(sys.stdin); print($1)"
 }
 
+# Nobody is inside: of the sockets with that name there is only the one that listens.
+door_is_alone()
+{
+	[ "$(grep -c "$DOOR\$" /proc/net/unix)" = 1 ]
+}
+
 ctl()
 {
 	"$YODELCTL" -s "$DOOR" "$@"
@@ -321,10 +327,6 @@ print(s["version"] != "", s["generation"], s["uptime_s"] > 0, t["connections_acc
 	[ "$(stat -c %a "$DOOR")" = 660 ]
 	run -0 ctl reload
 	# The door that was lost takes nothing along when it is closed.
-	door_is_alone()
-	{
-		[ "$(grep -c "$DOOR\$" /proc/net/unix)" = 1 ]
-	}
 	wait_until door_is_alone
 	ctl status
 	stop_yodeld TERM
@@ -485,6 +487,17 @@ start_with_a_drain() # DRAIN
 	[[ $output = 'reload: generation 3 serves'*'; 2 workers left within '* ]]
 	run -64 ctl --no-wait status
 	[[ $output = *'sends no workers away'* ]]
+}
+
+@test "who asked and left without the answer takes no place at the door" {
+	start_with_a_drain 1h
+	run -75 ctl --timeout 0.3 reload
+	[ "$output" = 'yodelctl: reload: not over after 0.3 s; the server goes on with it' ]
+	wait_until door_is_alone
+	# Half-closed is not gone: that visitor still wants to hear.
+	write_file 1
+	printf 'POST /reload HTTP/1.0\r\n\r\n' | socat -t 20 - "UNIX-CONNECT:$DOOR" >answer
+	grep -q 'reload: generation 3 serves with 1 worker ' answer
 }
 
 @test "who waits for a drain is told how far it is when a stop or an upgrade comes between" {
