@@ -53,14 +53,17 @@ look_again_soon(struct door *door)
 		evtimer_add(&door->sweep_timer, &interval);
 }
 
+/* What cannot be watched now is tried again. */
 static void
 listen_or_not(struct door *door)
 {
 	struct evconnlistener *listener = evhttp_bound_socket_get_listener(door->bound);
 	if (door->is_paused || door->is_held)
 		evconnlistener_disable(listener);
-	else
-		evconnlistener_enable(listener);
+	else if (evconnlistener_enable(listener) < 0) {
+		door->is_paused = true;
+		look_again_soon(door);
+	}
 }
 
 static void
@@ -150,8 +153,8 @@ start_http(struct door *door, struct event_base *base, int fd)
 	evhttp_set_default_content_type(door->http, NULL);
 	evhttp_set_gencb(door->http, on_request, door);
 	evhttp_set_bevcb(door->http, on_arrival, door);
-	struct evconnlistener *listener = evconnlistener_new(
-	    base, NULL, NULL, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
+	struct evconnlistener *listener = evconnlistener_new(base, NULL, NULL,
+	    LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_DISABLED, 0, fd);
 	if (listener == NULL)
 		return -1;
 	door->bound = evhttp_bind_listener(door->http, listener);
@@ -162,6 +165,7 @@ start_http(struct door *door, struct event_base *base, int fd)
 	door->next = doors;
 	doors = door;
 	evconnlistener_set_error_cb(listener, on_accept_error);
+	listen_or_not(door);
 	return 0;
 }
 
