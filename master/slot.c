@@ -10,6 +10,7 @@
 
 #include "master/activation.h"
 #include "master/capacity.h"
+#include "master/departure.h"
 #include "master/group.h"
 #include "master/leaving.h"
 #include "master/notify.h"
@@ -232,10 +233,13 @@ slot_leave(struct slot *slot)
 	event_del(&slot->retry_timer);
 	slot->state = SLOT_DRAINING;
 	retire_sockets(slot);
-	if (slot->process != NULL)
+	if (slot->process != NULL) {
 		leaving_start(slot->process, LEAVING_EMPTY_ALL);
-	else
-		spawn(slot);
+		return;
+	}
+	spawn(slot);
+	if (slot->process != NULL)
+		departure_add(slot->process);
 }
 
 /* --- ready --------------------------------------------------------------------------
