@@ -111,6 +111,18 @@ take_one(struct master *master, int fd, const char *name)
 	return 0;
 }
 
+/* What we stored belongs into its slot, which there may be no worker for any more. */
+static void
+make_room(struct master *master, int count, char *const *names)
+{
+	for (int i = 0; i < count; i++) {
+		uint32_t slot;
+		if (is_ours(names[i], &slot) && slot < CONFIG_WORKERS_MAX &&
+		    slot >= master->slot_count)
+			master->slot_count = slot + 1;
+	}
+}
+
 /* Slots without a socket get one: of their own, or shared with others. */
 static int
 share_out(struct master *master)
@@ -139,6 +151,7 @@ activation_take(struct master *master)
 		log_error("the passed sockets cannot be read");
 		return -1;
 	}
+	make_room(master, count, names);
 	for (int i = 0; i < count; i++) {
 		if (rc == 0)
 			rc = take_one(master, SD_LISTEN_FDS_START + i, names[i]);

@@ -4,17 +4,18 @@
  * crash (FDSTORE), with everybody who waits in their queues.
  *
  * Every socket is served. What it kept for us is ours again, each in its slot, and can
- * be retired like any other; what a unit passes stays the unit's. Where there are more
- * of them for an address than workers, some workers serve several; where there are
- * fewer, several workers share one.
+ * be retired like any other: with more of them than workers yodeld begins with a worker
+ * for each, and retires the surplus when all serve (slot.c). What a unit passes stays
+ * the unit's. Where there are more of those for an address than workers, some workers
+ * serve several; where there are fewer, several workers share one.
  */
 #ifndef MASTER_ACTIVATION_H
 #define MASTER_ACTIVATION_H
 
 #include "master/master.h"
 
-/* Makes endpoints of the passed sockets that belong to configured listeners; closes the
- * others, and says so. 0, or -1 with the reason logged. */
+/* Makes endpoints of the passed sockets that belong to configured listeners, and slots
+ * for all that were ours; closes the others aloud. 0, or -1 with the reason logged. */
 int activation_take(struct master *master) __attribute__((warn_unused_result));
 
 /* Gives the service manager every socket that it does not keep yet. */

@@ -107,6 +107,9 @@ tell_ready(struct master *master)
 	    master->config.listener_count == 1 ? "" : "s");
 	capacity_tell(master);
 	notify_ready(master);
+	/* Begun with the sockets of more: emptied, then closed (activation.h). */
+	if (master->slot_count > master->config.workers)
+		scale_workers(master, master->config.workers);
 }
 
 static void

@@ -242,6 +242,55 @@ is_stored() # SLOT...
 	wait "$(<yodeld.pid)"
 }
 
+# crashed_with KEYS - killed with callers in its queues, and started with another file.
+crashed_with()
+{
+	stop_workers
+	queue_up waiting 300
+	write_config "$1"
+	: >yodeld.out
+	# shellcheck disable=SC2046 # ids are words
+	kill -KILL "$YODELD_PID" $(worker_pids)
+	all_were_answered waiting 300
+	YODELD_PID=$(sed -n 's/^started //p' yodeld.out | tail -n 1)
+}
+
+has_sockets() # NUMBER
+{
+	[ "$(ss -Hltn "sport = :$PORT" | wc -l)" = "$1" ]
+}
+
+@test "with fewer workers at a restart, the sockets of the others are emptied and closed" {
+	managed_yodeld '"workers": 6'
+	wait_until is_stored 0 1 2 3 4 5
+	crashed_with '"workers": 2'
+	wait_until has_sockets 2
+	# Under the names by which they were stored, or the manager held them open.
+	for slot in 2 3 4 5; do
+		wait_until told "FDSTOREREMOVE=1\|FDNAME=yodeld-127.0.0.1_$PORT.$slot"
+	done
+	settles_at 2
+	answers_all 300
+	# What is left can be retired, and found again, like any other.
+	change TTOU 'scale: 1 worker serves'
+	wait_until has_sockets 1
+	answers_all 300
+	kill -TERM "$(<yodeld.pid)"
+	wait "$(<yodeld.pid)"
+}
+
+@test "with more workers at a restart, each has a socket, and nobody is lost" {
+	managed_yodeld '"workers": 2'
+	wait_until is_stored 0 1
+	crashed_with '"workers": 5'
+	wait_until has_sockets 5
+	wait_until is_stored 2 3 4
+	settles_at 5
+	answers_all 300
+	kill -TERM "$(<yodeld.pid)"
+	wait "$(<yodeld.pid)"
+}
+
 @test "one passed socket is served by all workers" {
 	activated_yodeld 1 --workers 3
 	answers_all 200
