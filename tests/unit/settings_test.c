@@ -59,7 +59,7 @@ static const struct setting door_rows[] = {
 	    .max = 200 },
 	{ .name = NULL },
 };
-static const struct settings door_table = { "Door", door_rows, sizeof(struct door) };
+static const struct settings door_table = { "Door", door_rows, sizeof(struct door), 0 };
 
 #define HOUSE(member) SETTING_FIELD(struct house, member)
 static const struct setting house_rows[] = {
@@ -131,8 +131,8 @@ static const struct setting house_rows[] = {
 	    .items = &door_table },
 	{ .name = NULL },
 };
-static const struct settings house_table = { "House", house_rows,
-	sizeof(struct house) };
+static const struct settings house_table = { "House", house_rows, sizeof(struct house),
+	0 };
 
 static struct house
 defaults(void)
