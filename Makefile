@@ -175,6 +175,7 @@ BINDIR ?= $(PREFIX)/bin
 SBINDIR ?= $(PREFIX)/sbin
 DATADIR ?= $(PREFIX)/share
 DOCDIR ?= $(DATADIR)/doc/yodel
+CLIENT_DOCDIR ?= $(DOCDIR)
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 FIREWALLDDIR ?= $(PREFIX)/lib/firewalld/services
@@ -214,8 +215,7 @@ install-server: all
 	install -D -m 644 -t $(DESTDIR)$(FIREWALLDDIR) packaging/firewall/firewalld/yodeld.xml
 	install -D -m 644 -t $(DESTDIR)$(DOCDIR)/examples conf/examples/*.json \
 		packaging/systemd/*.conf packaging/sysctl.d/*.conf packaging/apparmor/* \
-		packaging/container/Containerfile packaging/kubernetes/*.yaml \
-		packaging/slurm/yodel.sbatch
+		packaging/container/Containerfile packaging/kubernetes/yodeld.yaml
 	install -D -m 644 -t $(DESTDIR)$(DOCDIR)/examples/prometheus \
 		packaging/prometheus/*.yml packaging/prometheus/*.json
 	@$(call install_pages,$(SERVER_PAGES))
@@ -224,6 +224,8 @@ install-server: all
 install-client: all
 	install -D -m 755 -t $(DESTDIR)$(BINDIR) $B/yodel
 	install -D -m 644 -t $(DESTDIR)$(DATADIR)/yodel client/result.schema.json
+	install -D -m 644 -t $(DESTDIR)$(CLIENT_DOCDIR)/examples packaging/slurm/yodel.sbatch \
+		packaging/kubernetes/yodel.yaml
 	@$(call install_pages,$(CLIENT_PAGES))
 	@$(call completions,yodel)
 

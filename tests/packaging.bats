@@ -43,6 +43,7 @@ long_options() # PROGRAM
 	cmp root/etc/yodel/yodeld.json "$TOP/conf/yodeld.json"
 	[ "$(readlink root/etc/yodel/yodeld.schema.json)" = /usr/share/yodel/yodeld.schema.json ]
 	[ -e root/usr/share/doc/yodel/examples/echo.json ]
+	[ -e root/usr/share/doc/yodel/examples/yodel.sbatch ]
 
 	echo '{}' >root/etc/yodel/yodeld.json
 	make -s -C "$TOP" install B="${BUILD#"$(cd "$TOP" && pwd)"/}" DESTDIR="$PWD/root" \
@@ -133,6 +134,18 @@ complete_in_bash() # PROGRAM WORD...: the words that are offered for the last on
 	PYTHON
 }
 
+@test "the API of Kubernetes knows every key of the manifests, and no others" {
+	local check=$BATS_TEST_DIRNAME/lib/check_manifests.py
+	/usr/bin/python3 -c 'import kubernetes' || skip "no python3-kubernetes here"
+	/usr/bin/python3 "$check" "$PACKAGING"/kubernetes/*.yaml
+	sed 's/replicas:/replcas:/' "$PACKAGING/kubernetes/yodeld.yaml" >key.yaml
+	sed 's/completions: 4/completions: "4"/' "$PACKAGING/kubernetes/yodel.yaml" >type.yaml
+	for file in key.yaml type.yaml; do
+		run -1 /usr/bin/python3 "$check" $file
+		[[ $output == "$file: the API knows no such "* ]]
+	done
+}
+
 @test "what the container and the pods run is a command line that the programs take" {
 	"$YODELD" --check --listen '*:10000=upper' --set 'admin.address=*:9100'
 	run "$YODEL" -q --json - -c 40 -R 200 -d 100ms --warmup 50ms --connect-timeout 1s 127.0.0.1:1
@@ -140,6 +153,8 @@ complete_in_bash() # PROGRAM WORD...: the words that are offered for the last on
 }
 
 @test "every setting of the sysctl example is one that Linux has" {
+	sysctl --dry-run -p "$PACKAGING"/sysctl.d/*.conf >taken
+	[ "$(wc -l <taken)" = "$(grep -c '^[a-z]' "$PACKAGING"/sysctl.d/*.conf)" ]
 	grep -oE '^[a-z0-9._-]+' "$PACKAGING"/sysctl.d/*.conf | while read -r key; do
 		[ -e "/proc/sys/${key//.//}" ] || { echo "$key"; false; }
 	done
