@@ -2,6 +2,7 @@
 
 #include <argp.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
@@ -350,5 +351,9 @@ flags_parse(int argc, char **argv, struct plan *plan)
 			.doc = flags[i].help,
 			.group = group };
 	}
-	argp_parse(&argp, argc, argv, 0, NULL, plan);
+	int error = argp_parse(&argp, argc, argv, 0, NULL, plan);
+	if (error != 0) {
+		fprintf(stderr, "yodel: the options: %s\n", strerror(error));
+		exit(EX_OSERR);
+	}
 }

@@ -3,6 +3,7 @@
 #include <argp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sysexits.h>
 
 #define DEFAULT_SOCKET "/run/yodel/control.sock"
@@ -142,5 +143,9 @@ ctl_options_parse(int argc, char **argv, struct ctl_options *ret)
 	*ret = (struct ctl_options){
 		.socket = DEFAULT_SOCKET, .interval_s = 1, .timeout_s = TIMEOUT_S
 	};
-	argp_parse(&parser, argc, argv, ARGP_NO_HELP, NULL, ret);
+	int error = argp_parse(&parser, argc, argv, ARGP_NO_HELP, NULL, ret);
+	if (error != 0) {
+		fprintf(stderr, "yodelctl: the options: %s\n", strerror(error));
+		exit(EX_OSERR);
+	}
 }

@@ -107,7 +107,12 @@ options_parse(int argc, char **argv, struct options *ret)
 		argv[0] = program;
 	argp_err_exit_status = EX_USAGE;
 	*ret = (struct options){ .action = ACTION_RUN };
-	argp_parse(&parser, argc, argv, ARGP_NO_HELP, NULL, ret);
+	int error = argp_parse(&parser, argc, argv, ARGP_NO_HELP, NULL, ret);
+	/* Without memory nothing was read: that is no start with the defaults. */
+	if (error != 0) {
+		fprintf(stderr, "yodeld: the options: %s\n", strerror(error));
+		exit(EX_OSERR);
+	}
 	ret->sources.set = ret->set;
 	ret->sources.listen = ret->listen;
 	if (ret->sources.file == NULL &&

@@ -87,6 +87,17 @@ had_faults() # CALL
 	"$BATS_TEST_DIRNAME/lib/fault_sweep.py" "$YODELD" "$FAULTS_SO" "${calls[@]}" >&3
 }
 
+@test "without memory for the options no program runs on without them" {
+	local program
+	for program in "yodeld --check" "yodelctl status" "yodel 127.0.0.1:1"; do
+		! has_sanitizer || continue # its allocator is its own
+		# shellcheck disable=SC2086 # words are meant
+		run timeout 10 env LD_PRELOAD="$FAULTS_SO" FAULTS=malloc=1 "$BUILD"/$program
+		[ "$status" = 71 ]
+		[[ $output = "${program%% *}: the options: Cannot allocate memory"* ]]
+	done
+}
+
 @test "calls that fail again and again in a worker cost connections, and nothing else" {
 	local fault blocks
 	run_loaded "" serving
