@@ -141,13 +141,16 @@ def read_terminal(fd, until):
 
 
 def terminal(key, *command):
+    seen, look = os.pipe()
     pid, fd = pty.fork()
     if pid == 0:
+        os.read(seen, 1)  # not before it is known how the terminal was
         os.execvp(command[0], command)
     # Open here too, or the terminal's state is gone with the command.
     number = fcntl.ioctl(fd, TIOCGPTN, bytes(4))
     os.open(f"/dev/pts/{int.from_bytes(number, sys.byteorder)}", os.O_RDWR | os.O_NOCTTY)
     before = termios.tcgetattr(fd)
+    os.write(look, b".")
     shown = read_terminal(fd, lambda text: b"SLOT" in text)
     if len(key) == 1:
         os.write(fd, key.encode())
