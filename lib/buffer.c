@@ -5,6 +5,11 @@
 #include <string.h>
 
 #define FIRST_CAPACITY 1024
+/* Between them no capacity is chosen: from 128 KiB on glibc maps a block by itself
+ * (mallopt(3)), which takes the pages that are touched, grows without a copy and leaves
+ * no hole in the heap. */
+#define HEAP_CAPACITY_MAX (32 * 1024)
+#define MAPPED_CAPACITY_MIN (256 * 1024)
 #define CAPACITY_MAX (SIZE_MAX / 8) /* below it, doubling never overflows */
 
 int
@@ -28,6 +33,8 @@ buffer_reserve(struct buffer **buffer, size_t more)
 	size_t capacity = b == NULL ? FIRST_CAPACITY : b->capacity;
 	while (capacity < length + more)
 		capacity *= 2;
+	if (capacity > HEAP_CAPACITY_MAX && capacity < MAPPED_CAPACITY_MIN)
+		capacity = MAPPED_CAPACITY_MIN;
 	/* Large blocks grow without a second one beside them where the allocator can
 	 * move their pages (mremap(2)). */
 	struct buffer *larger = realloc(b, sizeof(*larger) + capacity);

@@ -127,6 +127,23 @@ test_reserved_room_is_there_to_be_written(void **state)
 	buffer_release(&buffer);
 }
 
+static void
+test_what_outgrows_the_heap_gets_a_mapping_of_its_own(void **state)
+{
+	struct buffer *buffer = NULL;
+	char piece[1000];
+
+	(void)state;
+	memset(piece, 'x', sizeof(piece));
+	for (int i = 0; i < 1000; i++) {
+		assert_int_equal(buffer_append(&buffer, piece, sizeof(piece)), 0);
+		assert_true(
+		    buffer->capacity <= 32 * 1024 || buffer->capacity >= 256 * 1024);
+	}
+	assert_int_equal(buffer_length(buffer), 1000 * sizeof(piece));
+	buffer_release(&buffer);
+}
+
 int
 main(void)
 {
@@ -138,6 +155,7 @@ main(void)
 		cmocka_unit_test(
 		    test_room_that_no_memory_can_hold_is_refused_and_the_bytes_stay),
 		cmocka_unit_test(test_reserved_room_is_there_to_be_written),
+		cmocka_unit_test(test_what_outgrows_the_heap_gets_a_mapping_of_its_own),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
