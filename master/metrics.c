@@ -133,8 +133,7 @@ write_drops(FILE *out, const struct master *master)
 {
 	metrics_begin(out, "accept_queue_drops_total", "counter",
 	    "connections that the kernel dropped at the listener, for its queue was "
-	    "full "
-	    "or it is being emptied");
+	    "full or it is being emptied");
 	for (const struct endpoint *e = master->endpoints; e != NULL; e = e->next) {
 		char address[ADDRESS_TEXT_MAX];
 		if (is_first_of_listener(master, e))
