@@ -460,22 +460,23 @@ left='[s["left"][k] for k in ("is_over", "workers", "workers_died", "connections
 	[ "$(stat_of 's["totals"]["connections_open"]')" = 40 ]
 }
 
-# Its listener is gone from the file: nobody can take its connections over.
+# Its listener is gone from the file: nobody can take its connections over. So many that
+# each worker has some.
 start_with_a_drain() # DRAIN
 {
 	write_file 2 ", \"timeouts\": { \"drain\": \"$1\", \"drain_quiet\": \"1h\" }"
 	start_with_doors_of_file
-	spawn hold "$CALLER" hold "127.0.0.1:$PORT" 5
-	wait_until grep -q 'holding 5' hold.out
+	spawn hold "$CALLER" hold "127.0.0.1:$PORT" 40
+	wait_until grep -q 'holding 40' hold.out
 	sed -i 's/"reply": "upper"/"reply": "echo"/; s/127.0.0.1:0", "reply/[::1]:0", "reply/' server.json
 }
 
 @test "connections that are cut at timeouts.drain are told by the reload that waited" {
 	start_with_a_drain 700ms
 	run -0 ctl --json reload
-	[ "$(value_of "$left" <<<"$output")" = '[True, 2, 0, 0, 0, 5, 0]' ]
+	[ "$(value_of "$left" <<<"$output")" = '[True, 2, 0, 0, 0, 40, 0]' ]
 	[ "$(value_of 's["outcome_ms"] < 700 <= s["left"]["ms"]' <<<"$output")" = True ]
-	grep -q ': reload: 2 workers left within .*, 5 forced$' "$YODELD_LOG"
+	grep -q ': reload: 2 workers left within .*, 40 forced$' "$YODELD_LOG"
 }
 
 @test "with --no-wait a reload is over when it serves, and the drain goes on" {
@@ -513,7 +514,7 @@ start_with_a_drain() # DRAIN
 	wait_until grep -q ': stopping: draining' "$YODELD_LOG"
 	kill -INT "$YODELD_PID"
 	wait "$stop"
-	[ "$(value_of 's["text"].startswith("stopped: 5 connections, "), s["left"]["connections_forced"]' <stop.out)" = 'True 5' ]
+	[ "$(value_of 's["text"].startswith("stopped: 40 connections, "), s["left"]["connections_forced"]' <stop.out)" = 'True 40' ]
 }
 
 @test "reloads asked for at the same time are all answered" {
