@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/printable.h"
+
 #include "conf/config_table.h"
 
 #define FILE_MAX (1 << 20) /* bytes; what is longer is no configuration */
@@ -264,6 +266,7 @@ config_load(const struct config_sources *sources, struct config *ret, char *erro
 	    load_overrides(sources, &config, error) != 0 ||
 	    derive(sources, &config, error) != 0) {
 		config_finish(&config);
+		printable_make(error); /* one line, and JSON can hold it */
 		return -1;
 	}
 	*ret = config;

@@ -5,19 +5,25 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/printable.h"
+
 /* Appends text as the inside of a JSON string; stops when full. */
 static size_t
 append_json_text(char *line, size_t at, size_t size, const char *text)
 {
-	for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
-		if (at + 8 > size)
-			break;
-		if (*c == '"' || *c == '\\')
-			at += (size_t)sprintf(line + at, "\\%c", *c);
-		else if (*c < 0x20)
-			at += (size_t)sprintf(line + at, "\\u%04x", *c);
+	while (*text != '\0' && at + 8 <= size) {
+		unsigned char c = (unsigned char)*text;
+		size_t length = printable_length(text);
+		if (c == '"' || c == '\\')
+			line[at++] = '\\';
+		if (length > 0)
+			memcpy(line + at, text, length);
+		else if (c < 0x80)
+			at += (size_t)sprintf(line + at, "\\u%04x", c);
 		else
-			line[at++] = (char)*c;
+			line[at++] = '?'; /* no UTF-8: JSON cannot hold it */
+		at += length;
+		text += length > 0 ? length : 1;
 	}
 	return at;
 }
@@ -44,16 +50,6 @@ log_line_json(const struct log_event *event, char *line, size_t size)
 	return at + 3;
 }
 
-/* One event is one line: what a file name or a value brings along cannot make two. */
-static void
-hide_control_bytes(char *text, size_t length)
-{
-	for (size_t i = 0; i < length; i++) {
-		if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
-			text[i] = '?';
-	}
-}
-
 size_t
 log_line_text(const struct log_event *event, char *line, size_t size)
 {
@@ -65,7 +61,9 @@ log_line_text(const struct log_event *event, char *line, size_t size)
 	size_t end = (size_t)at + (size_t)n;
 	if (end > size - 2)
 		end = size - 2;
-	hide_control_bytes(line + at, end - (size_t)at);
+	/* One event is one line, whatever a file name or a value brings along. */
+	line[end] = '\0';
+	printable_make(line + at);
 	line[end] = '\n';
 	return end + 1;
 }

@@ -1,10 +1,10 @@
-#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "lib/escape.h"
 #include "lib/jsonc.h"
+#include "lib/printable.h"
 #include "lib/settings_reader.h"
 #include "lib/suggest.h"
 
@@ -99,9 +99,7 @@ settings_error_at(
 		    arguments);
 		va_end(arguments);
 	}
-	for (char *c = reader->error; *c != '\0'; c++)
-		if (iscntrl((unsigned char)*c))
-			*c = ' ';
+	printable_make(reader->error);
 	return -1;
 }
 

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/printable.h"
 #include "lib/settings.h"
 
 static struct settings_origins *
@@ -48,6 +49,7 @@ add(struct settings_origins *origins, const char *name, const char *source)
 		errno = ENOMEM;
 		return -1;
 	}
+	printable_make(row.source); /* a path may be any bytes; this goes into JSON */
 	rows[origins->count++] = row;
 	return 0;
 }
@@ -67,7 +69,7 @@ settings_origin_set(
 	if (copy == NULL)
 		return -1;
 	free(row->source);
-	row->source = copy;
+	row->source = printable_make(copy);
 	return 0;
 }
 

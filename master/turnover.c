@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "lib/log.h"
+#include "lib/printable.h"
 
 #include "master/admin.h"
 #include "master/departure.h"
@@ -27,6 +28,7 @@ turnover_conclude(struct master *master, bool is_good, const char *format, ...)
 	va_start(arguments, format);
 	vsnprintf(outcome->text, sizeof(outcome->text), format, arguments);
 	va_end(arguments);
+	printable_make(outcome->text);
 	outcome->number++;
 	outcome->is_good = is_good;
 	if (is_good)

@@ -435,6 +435,25 @@ print(s["version"] != "", s["generation"], s["uptime_s"] > 0, t["connections_acc
 	[ "$(stat_of 'len([w for w in s["workers"] if w["state"] == "serving"])')" = 3 ]
 }
 
+@test "a file whose name is no text fails aloud as any other, on one line, and is told as an origin" {
+	local name=$'se\xffr\nver.json'
+	write_file 1 ', "log": { "format": "json", "file": "'"$BATS_TEST_TMPDIR"'/json.log" }'
+	mv server.json "$name"
+	DOOR=$BATS_TEST_TMPDIR/door
+	spawn yodeld "$YODELD" -c "$name"
+	wait_until ctl status
+	run -0 ctl config
+	[[ $output = *'"workers": 1, // se?r?ver.json'* ]]
+	echo '{' >"$name"
+	run -78 "$YODELD" -c "$name" --check
+	[ "${#lines[@]}" = 1 ]
+	[[ $output = 'yodeld: se?r?ver.json:2:1: '* ]]
+	run -1 ctl reload
+	[[ $output = *"${lines[0]#yodeld: }" && $output = *'se?r?ver.json:2:1: '* ]]
+	[[ $(stat_of 's["last_change"]["text"]') = *'se?r?ver.json:2:1: '* ]]
+	python3 -c 'import json; [json.loads(line) for line in open("json.log", encoding="utf-8")]'
+}
+
 # A key of an answer that is JSON on stdin, as in: value_of 's["ok"]'.
 value_of()
 {

@@ -144,6 +144,20 @@ test_a_JSON_line_parses_whatever_the_message_holds(void **state)
 }
 
 static void
+test_a_JSON_line_holds_bytes_that_are_no_text_as_question_marks(void **state)
+{
+	struct fixture *f = *state;
+
+	log_set_format(LOG_FORMAT_JSON);
+	log_warnx("%s", "a\xff\xc3 \x7f \xe2\x82\xac");
+	json_t *line = json_loads(read_file(f, f->path), 0, NULL);
+	assert_non_null(line);
+	assert_string_equal(json_string_value(json_object_get(line, "message")),
+	    "a?? \x7f \xe2\x82\xac");
+	json_decref(line);
+}
+
+static void
 test_a_message_that_is_too_long_is_cut_and_stays_one_line(void **state)
 {
 	struct fixture *f = *state;
@@ -279,6 +293,8 @@ main(void)
 		LOG_TEST(test_what_is_below_the_level_is_not_written),
 		LOG_TEST(test_warn_and_error_add_the_text_of_errno_and_keep_it),
 		LOG_TEST(test_a_JSON_line_parses_whatever_the_message_holds),
+		LOG_TEST(
+		    test_a_JSON_line_holds_bytes_that_are_no_text_as_question_marks),
 		LOG_TEST(test_a_message_that_is_too_long_is_cut_and_stays_one_line),
 		LOG_TEST(test_a_value_with_a_newline_in_it_makes_no_second_line),
 		LOG_TEST(test_after_a_rotation_the_lines_go_to_the_new_file),

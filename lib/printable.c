@@ -1,0 +1,53 @@
+#include "lib/printable.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* By the number of bytes: the bits that mark the first, and the least code. */
+static const struct {
+	unsigned char mask, mark;
+	uint32_t least;
+} rows[] = {
+	[1] = { 0x80, 0x00, 0x20 },
+	[2] = { 0xe0, 0xc0, 0xa0 }, /* U+0080 to U+009F are controls */
+	[3] = { 0xf0, 0xe0, 0x800 },
+	[4] = { 0xf8, 0xf0, 0x10000 },
+};
+
+static bool
+is_shown(uint32_t code, size_t length)
+{
+	bool is_surrogate = code >= 0xd800 && code <= 0xdfff;
+	return code >= rows[length].least && code <= 0x10ffff && code != 0x7f &&
+	    !is_surrogate;
+}
+
+size_t
+printable_length(const char *text)
+{
+	const unsigned char *bytes = (const unsigned char *)text;
+	for (size_t length = 1; length <= 4; length++) {
+		if ((bytes[0] & rows[length].mask) != rows[length].mark)
+			continue;
+		uint32_t code = bytes[0] & (unsigned char)~rows[length].mask;
+		for (size_t i = 1; i < length; i++) {
+			if ((bytes[i] & 0xc0) != 0x80)
+				return 0;
+			code = code << 6 | (bytes[i] & 0x3f);
+		}
+		return is_shown(code, length) ? length : 0;
+	}
+	return 0;
+}
+
+char *
+printable_make(char *text)
+{
+	for (char *at = text; *at != '\0';) {
+		size_t length = printable_length(at);
+		if (length == 0)
+			*at = '?';
+		at += length == 0 ? 1 : length;
+	}
+	return text;
+}

@@ -1,0 +1,18 @@
+/*
+ * printable.h - text from outside, made fit for one line of a log, a terminal or JSON.
+ */
+#ifndef LIB_PRINTABLE_H
+#define LIB_PRINTABLE_H
+
+#include <stddef.h>
+
+/* Bytes of the character that `text` begins with, if it is one of UTF-8 (RFC 3629) that
+ * a terminal shows and does not obey; 0 for a control character, for what is no UTF-8,
+ * and at the end of the text. */
+size_t printable_length(const char *text);
+
+/* Puts a '?' in the place of each byte that belongs to no such character. Returns text.
+ */
+char *printable_make(char *text);
+
+#endif

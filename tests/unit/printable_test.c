@@ -1,0 +1,63 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka needs those above */
+#include <cmocka.h>
+#include <string.h>
+
+#include "lib/printable.h"
+
+static void
+expect(const char *text, const char *wanted)
+{
+	char copy[64];
+
+	strcpy(copy, text);
+	assert_ptr_equal(printable_make(copy), copy);
+	assert_string_equal(copy, wanted);
+}
+
+static void
+test_what_can_be_shown_stays(void **state)
+{
+	(void)state;
+	expect("", "");
+	expect("a b~", "a b~");
+	expect("\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80",
+	    "\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80");
+}
+
+static void
+test_controls_become_question_marks(void **state)
+{
+	(void)state;
+	expect("a\nb\tc\x1b[31m\x7f", "a?b?c?[31m?");
+	expect("\xc2\x9b", "??"); /* CSI, as one character */
+}
+
+static void
+test_what_is_no_UTF_8_becomes_question_marks(void **state)
+{
+	(void)state;
+	expect("x\xff\xfey", "x??y");
+	expect("\x80", "?");
+	expect("\xc0\xaf", "??");           /* longer than need be */
+	expect("\xe0\x80\xaf", "???");      /* the same */
+	expect("\xed\xa0\x80", "???");      /* half of a pair */
+	expect("\xf4\x90\x80\x80", "????"); /* behind the last */
+	expect("\xe2\x82", "??");           /* cut off */
+	expect("\xe2\x82z", "??z");
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_what_can_be_shown_stays),
+		cmocka_unit_test(test_controls_become_question_marks),
+		cmocka_unit_test(test_what_is_no_UTF_8_becomes_question_marks),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
