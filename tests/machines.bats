@@ -192,6 +192,9 @@ print(*(s.getsockname()[1] for s in pair))')
 		NodeName=$host NodeAddr=127.0.0.1 CPUs=4 State=UNKNOWN
 		PartitionName=test Nodes=ALL Default=YES State=UP
 	END
+	# Nothing here uses cgroups, and yet slurmd would end where none are mounted: left to
+	# itself it looks there for their version. ("disabled" is unknown before 23.02.)
+	echo CgroupPlugin=cgroup/v1 >cgroup.conf
 	export SLURM_CONF=$PWD/slurm.conf
 	spawn slurmctld slurmctld -D
 	spawn slurmd slurmd -D
