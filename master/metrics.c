@@ -209,10 +209,13 @@ write_server(FILE *out, const struct master *master)
 	    "when the server began, in seconds since 1970; an upgrade is no beginning");
 	fprintf(out, METRICS_PREFIX "start_time_seconds %.3f\n", start_time_s(master));
 	metrics_gauge(out, "generation",
-	    "of the configuration and program; each reload tried makes one",
+	    "of the configuration and program that serve; each reload that succeeds "
+	    "makes one",
 	    master->generation);
 	metrics_total(out, "changes_total",
-	    "reloads, upgrades and changes of size that have ended, well or not",
+	    "reloads, upgrades, changes of size and rebalances that have ended, well "
+	    "or "
+	    "not",
 	    master->outcome.number);
 	metrics_gauge(out, "last_change_success",
 	    "1 unless the last of them has failed",

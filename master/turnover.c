@@ -110,7 +110,7 @@ begin(struct master *master, bool is_upgrade)
 	turnover->is_active = true;
 	turnover->is_upgrade = is_upgrade;
 	turnover->failures = 0;
-	turnover->generation = ++master->generation;
+	turnover->generation = master->generation + 1;
 	turnover->slot_count = turnover->config.workers;
 	turnover->started_ns = master_now_ns();
 	for (uint32_t i = 0; i < turnover->slot_count; i++) {
@@ -182,6 +182,7 @@ commit(struct master *master)
 	master->former = master->config;
 	master->config = turnover->config;
 	master->config_number++;
+	master->generation = turnover->generation;
 	master->slot_count = turnover->slot_count;
 	turnover->is_active = false;
 	lineup_adopt(master);
@@ -244,7 +245,7 @@ turnover_abort(struct master *master, const char *reason)
 	logging_restore(master);
 	config_finish(&turnover->config);
 	turnover_conclude(master, false, "%s failed, generation %u goes on: %s",
-	    was_upgrade ? "upgrade" : "reload", turnover->generation - 1, reason);
+	    was_upgrade ? "upgrade" : "reload", master->generation, reason);
 	if (was_upgrade)
 		upgrade_go_back(master);
 }

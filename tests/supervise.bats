@@ -597,14 +597,22 @@ one_listener()
 
 @test "a reload that grows and then fails resets nobody who came meanwhile" {
 	write_config '"workers": 1'
-	YODELD_RUN='setpriv --bounding-set=-setuid' start_yodeld -c yodeld.json
+	YODELD_RUN='setpriv --bounding-set=-setuid' start_yodeld -c yodeld.json \
+		--set admin.socket="$PWD/door"
 	start_load churn -c 8 --messages-per-connection 3 "127.0.0.1:$PORT"
 	for _ in 1 2 3 4 5; do
 		write_config '"workers": 16, "user": "nobody"'
-		change HUP 'reload failed, generation [0-9]+ goes on: its workers die before they serve'
+		change HUP 'reload failed, generation 1 goes on: its workers die before they serve'
 		settles_at 1
 	done
 	end_load churn
+	# Who replaces a worker of the generation that goes on is of that generation.
+	kill -KILL "$(worker_pids)"
+	wait_until logged 'worker 0 serves'
+	[[ $("$BUILD/yodelctl" -s door status) = *': generation 1, '*'1 of 1 workers serve'* ]]
+	"$BUILD/yodelctl" -s door workers | grep -Eqx ' +0 +[0-9]+ serving +1 .*'
+	write_config '"workers": 1'
+	change HUP 'reload: generation 2 serves with 1 worker '
 }
 
 @test "TERM answers those who wait for a worker that died, too" {
