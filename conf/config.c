@@ -160,7 +160,10 @@ load_overrides(const struct config_sources *sources, struct config *config, char
 		if (settings_override(&config_table, config, "--set", *set, error,
 			CONFIG_ERROR_MAX) != 0)
 			return -1;
-	return 0;
+	if (!sources->is_verbose)
+		return 0;
+	return override(
+	    &config_table, config, "--verbose", "log.level", "debug", error);
 }
 
 static uint32_t

@@ -102,13 +102,14 @@ struct config {
 };
 
 /* What the command line adds to, or puts in the place of, the file; a later member
- * wins, but for `set`, which wins over all. */
+ * wins, but for `set`, which wins over all but is_verbose. */
 struct config_sources {
 	const char *file;       /* NULL: built-in default */
 	const char *const *set; /* "KEY=VALUE", dotted keys, NULL at the end; or NULL */
 	const char *const
 	    *listen;         /* "ADDRESS[=REPLY]", replaces all listeners; or NULL */
 	const char *workers; /* "N" or "auto"; or NULL */
+	bool is_verbose;     /* log.level is debug */
 };
 
 #define CONFIG_ERROR_MAX 512
@@ -125,8 +126,8 @@ void config_finish(struct config *config);
  * caller; NULL when out of memory. */
 char *config_print(const struct config *config);
 /* The same, and where each value came from: {"config": ..., "origins": {KEY: SOURCE}}.
- * SOURCE is "default", the path of the file, "--set", "--listen", "--workers", or who
- * has changed the value since. */
+ * SOURCE is "default", the path of the file, "--set", "--listen", "--workers",
+ * "--verbose", or who has changed the value since. */
 char *config_print_origins(const struct config *config);
 /* A value has been changed by somebody. 0, or -1 with errno. */
 int config_set_origin(struct config *config, const char *name, const char *source)

@@ -6,8 +6,12 @@
 
 #include "lib/log.h"
 
+#include "proto/channel.h"
+
+#include "master/process.h"
+
 int
-logging_apply(const struct config *config, int verbose, char *error)
+logging_apply(const struct config *config, char *error)
 {
 	int rc = config->log.syslog ? log_open_syslog(LOG_SYSLOG_PATH)
 				    : log_open(config->log.file);
@@ -17,7 +21,7 @@ logging_apply(const struct config *config, int verbose, char *error)
 		    strerror(errno));
 		return -1;
 	}
-	log_set_level(verbose > 0 ? LOG_LEVEL_DEBUG : config->log.level);
+	log_set_level(config->log.level);
 	log_set_format(config->log.format);
 	log_set_console(config->log.console);
 	return 0;
@@ -27,6 +31,28 @@ void
 logging_restore(const struct master *master)
 {
 	char error[CONFIG_ERROR_MAX];
-	if (logging_apply(&master->config, master->verbose, error) < 0)
+	if (logging_apply(&master->config, error) < 0)
 		log_warnx("the new log stays: %s", error);
+}
+
+static void
+note_level(struct config *config, enum log_level level)
+{
+	config->log.level = level;
+	if (config_set_origin(config, "log.level", "log") < 0)
+		log_warn("where the level of the log came from is not noted");
+}
+
+void
+logging_set_level(struct master *master, enum log_level level)
+{
+	/* Told by the one of the two levels that tells more. */
+	if (level > log_get_level())
+		log_set_level(level);
+	log_info("log: level %s", log_level_names[level]);
+	log_set_level(level);
+	process_tell_all(master, CHANNEL_LOG_LEVEL, level);
+	note_level(&master->config, level);
+	if (master->turnover.is_active)
+		note_level(&master->turnover.config, level);
 }

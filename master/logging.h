@@ -8,9 +8,11 @@
 
 /* Destination, level and format. 0, or -1 with one line in error[CONFIG_ERROR_MAX] and
  * the log as it was. */
-int logging_apply(const struct config *config, int verbose, char *error)
+int logging_apply(const struct config *config, char *error)
     __attribute__((warn_unused_result));
 /* Back to what master->config says, for a configuration that was given up. */
 void logging_restore(const struct master *master);
+/* From now on until a reload, in the master and its workers. */
+void logging_set_level(struct master *master, enum log_level level);
 
 #endif

@@ -65,7 +65,7 @@ main(int argc, char **argv)
 	int status = EX_SOFTWARE;
 	switch (options.action) {
 	case ACTION_RUN:
-		status = master_run(&options.sources, options.verbose, argv);
+		status = master_run(&options.sources, argv);
 		break;
 	case ACTION_CHECK:
 		status = check(&options.sources);

@@ -146,7 +146,6 @@ struct master {
 	uint64_t check_ns;  /* when it began */
 	bool check_is_late; /* and has been killed for that */
 	struct config_sources sources;
-	int verbose;
 	struct config config;
 	uint32_t config_number; /* counts configurations that came into force */
 	struct config former;   /* the one before: for who still empties its queues */
@@ -179,7 +178,7 @@ struct master {
 };
 
 /* Runs yodeld until it is stopped. Returns the exit status (sysexits). */
-int master_run(const struct config_sources *sources, int verbose, char **argv);
+int master_run(const struct config_sources *sources, char **argv);
 
 uint64_t master_now_ns(void);
 /* Milliseconds since then. */

@@ -72,7 +72,7 @@ on_option(int key, char *argument, struct argp_state *state)
 		options->action = ACTION_PRINT_SCHEMA;
 		break;
 	case 'v':
-		options->verbose++;
+		options->sources.is_verbose = true;
 		break;
 	case 'h':
 		argp_state_help(state, stdout, ARGP_HELP_STD_HELP);

@@ -10,7 +10,6 @@ enum action { ACTION_RUN, ACTION_CHECK, ACTION_PRINT_CONFIG, ACTION_PRINT_SCHEMA
 
 struct options {
 	enum action action;
-	int verbose; /* how many -v */
 	struct config_sources sources;
 	const char **set;    /* behind sources.set; heap */
 	const char **listen; /* behind sources.listen; heap */

@@ -117,11 +117,11 @@ tell_endpoints(const struct master *master, int listener)
 }
 
 static int
-open_log(const struct config *config, int verbose)
+open_log(const struct config *config)
 {
 	char error[CONFIG_ERROR_MAX];
 	log_detect_journal();
-	if (logging_apply(config, verbose, error) == 0)
+	if (logging_apply(config, error) == 0)
 		return 0;
 	log_errorx("%s", error);
 	return -1;
@@ -162,7 +162,7 @@ open_doors(struct master *master)
 static int
 start(struct master *master, bool is_heir)
 {
-	if (!is_heir && open_log(&master->config, master->verbose) < 0)
+	if (!is_heir && open_log(&master->config) < 0)
 		return -1;
 	raise_descriptor_limit();
 	if (limit_privileges() < 0)
@@ -172,9 +172,7 @@ start(struct master *master, bool is_heir)
 		log_error("cannot start");
 		return -1;
 	}
-	if (is_heir &&
-	    (upgrade_inherit(master) < 0 ||
-		open_log(&master->config, master->verbose) < 0))
+	if (is_heir && (upgrade_inherit(master) < 0 || open_log(&master->config) < 0))
 		return -1;
 	if (!is_heir && (open_doors(master) < 0 || begin(master) < 0))
 		return -1;
@@ -241,7 +239,7 @@ program_path(void)
 }
 
 int
-master_run(const struct config_sources *sources, int verbose, char **argv)
+master_run(const struct config_sources *sources, char **argv)
 {
 	log_set_name("yodeld", "");
 	reserve_start();
@@ -250,7 +248,6 @@ master_run(const struct config_sources *sources, int verbose, char **argv)
 		fatal(EX_OSERR, "cannot start");
 	bool is_heir = upgrade_is_heir();
 	master->sources = *sources;
-	master->verbose = verbose;
 	master->argv = argv;
 	master->program = program_path();
 	master->former_program_fd = -1;

@@ -8,10 +8,8 @@
 
 #include "lib/log.h"
 
-#include "proto/channel.h"
-
 #include "master/balance.h"
-#include "master/process.h"
+#include "master/logging.h"
 #include "master/reply_http.h"
 #include "master/scale.h"
 #include "master/stats.h"
@@ -103,8 +101,7 @@ post_log(const struct visit *visit)
 	     i++) {
 		if (strcmp(log_level_names[i], visit->argument) != 0)
 			continue;
-		log_set_level((enum log_level)i);
-		process_tell_all(visit->master, CHANNEL_LOG_LEVEL, i);
+		logging_set_level(visit->master, (enum log_level)i);
 		char text[64];
 		snprintf(text, sizeof(text), "log: level %s", log_level_names[i]);
 		accept_now(visit, text);

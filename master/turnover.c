@@ -56,7 +56,7 @@ plan(struct master *master, const struct config *config, char *error)
 		return -1;
 	if (admin_plan(master, config, error) == 0) {
 		/* The new workers inherit the new log. */
-		if (logging_apply(config, master->verbose, error) == 0)
+		if (logging_apply(config, error) == 0)
 			return 0;
 		admin_unplan(master);
 	}

@@ -606,6 +606,31 @@ start_with_a_drain() # DRAIN
 	wait_until grep -q 'worker .*peer_closed' "$YODELD_LOG"
 }
 
+@test "a changed level of the log is told in the log and in the configuration, until a reload" {
+	start_with_file
+	run -0 ctl log warn
+	grep -q ': log: level warn$' "$YODELD_LOG"
+	[[ $(ctl config) = *'"level": "warn", // log'* ]]
+	# What fails changes nothing.
+	write_file 2 ', "log": { "file": "/none/log.txt" }'
+	run -1 ctl reload
+	[[ $(ctl config) = *'"level": "warn", // log'* ]]
+	run -0 ctl rebalance
+	run ! grep -q ': rebalance: ' "$YODELD_LOG"
+	run -0 ctl log info
+	grep -q ': log: level info$' "$YODELD_LOG"
+	write_file 2
+	run -0 ctl reload
+	[[ $(ctl config) = *'"level": "info", // default'* ]]
+}
+
+@test "-v is told as the source of the level of the log" {
+	run -0 "$YODELD" --verbose --set log.level=error --print-config
+	[[ $output = *'"level": "debug"'* ]]
+	start_with_doors --listen 127.0.0.1:0 --verbose
+	[[ $(ctl config) = *'"level": "debug", // --verbose'* ]]
+}
+
 @test "a reload takes the log elsewhere, workers and all; errors stay on the console too" {
 	start_with_file
 	write_file 2 ", \"log\": { \"file\": \"$PWD/log.txt\", \"level\": \"debug\" }"
@@ -721,6 +746,15 @@ start_with_a_drain() # DRAIN
 }
 
 # --- manuals --------------------------------------------------------------------------
+
+@test "no quotation in a manual stands inside another one" {
+	local manual root=$BATS_TEST_DIRNAME/..
+	for manual in "$root"/{master/yodeld.8,master/yodelctl.1,conf/yodeld.json.5,client/yodel.1}; do
+		mandoc -Tutf8 "$manual" | col -b | tr '\n' ' ' >shown
+		grep -q 'EXAMPLES' shown
+		run ! grep -o '‘[^’]*‘' shown
+	done
+}
 
 @test "the manuals name every option and every command" {
 	local source=$BATS_TEST_DIRNAME/../master option command
