@@ -2,6 +2,8 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <string.h>
 
 /* By the number of bytes: the bits that mark the first, and the least code. */
 static const struct {
@@ -50,4 +52,40 @@ printable_make(char *text)
 		at += length == 0 ? 1 : length;
 	}
 	return text;
+}
+
+/* The escape of one byte, into out[7]. Returns its length. */
+static size_t
+escape_byte(char byte, char *out)
+{
+	static const char bytes[] = "\b\t\n\f\r", letters[] = "btnfr";
+	const char *at = memchr(bytes, byte, sizeof(bytes) - 1);
+	if (at != NULL)
+		return (size_t)sprintf(out, "\\%c", letters[at - bytes]);
+	return (size_t)sprintf(out, "\\u%04x", (unsigned char)byte);
+}
+
+char *
+printable_escape(const char *text, char *out, size_t out_size)
+{
+	size_t used = 0, fits = 0; /* fits: with "..." behind it */
+	while (*text != '\0') {
+		char escape[7];
+		size_t length = printable_length(text);
+		size_t taken = length > 0 ? length : 1;
+		const char *shown = length > 0 ? text : escape;
+		if (length == 0)
+			length = escape_byte(*text, escape);
+		if (used + length >= out_size) {
+			memcpy(out + fits, "...", 4);
+			return out;
+		}
+		memcpy(out + used, shown, length);
+		used += length;
+		text += taken;
+		if (used + sizeof("...") <= out_size)
+			fits = used;
+	}
+	out[used] = '\0';
+	return out;
 }

@@ -1,5 +1,8 @@
 #include "master/ctl_json.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 uint64_t
 ctl_json_number(const json_t *object, const char *key)
 {
@@ -11,6 +14,15 @@ ctl_json_text(const json_t *object, const char *key)
 {
 	const char *text = json_string_value(json_object_get(object, key));
 	return text == NULL ? "" : text;
+}
+
+const char *
+ctl_json_show(const json_t *object, const char *key, char *text)
+{
+	if (!json_is_integer(json_object_get(object, key)))
+		return "-";
+	snprintf(text, CTL_JSON_TEXT_MAX, "%" PRIu64, ctl_json_number(object, key));
+	return text;
 }
 
 uint64_t

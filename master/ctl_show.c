@@ -2,20 +2,40 @@
 
 #include <string.h>
 
+#include "lib/printable.h"
 #include "lib/units.h"
 
 #include "master/ctl_json.h"
 
-static size_t
-count_serving(const json_t *workers)
+#define ADDRESS_WIDTH 24
+#define REPLY_MAX 48
+
+/* Of those that are wanted: who only leaves is none of them. */
+static void
+count_workers(const json_t *workers, size_t *ret_serving, size_t *ret_all)
 {
-	size_t serving = 0, i;
+	size_t i;
 	json_t *worker;
+	*ret_serving = *ret_all = 0;
 	json_array_foreach((json_t *)workers, i, worker)
 	{
-		serving += strcmp(ctl_json_text(worker, "state"), "serving") == 0;
+		const char *state = ctl_json_text(worker, "state");
+		*ret_serving += strcmp(state, "serving") == 0;
+		*ret_all += strcmp(state, "draining") != 0;
 	}
-	return serving;
+}
+
+int
+ctl_show_address_width(const json_t *listeners)
+{
+	size_t width = ADDRESS_WIDTH, i;
+	json_t *listener;
+	json_array_foreach((json_t *)listeners, i, listener)
+	{
+		size_t length = strlen(ctl_json_text(listener, "address"));
+		width = length > width ? length : width;
+	}
+	return (int)width;
 }
 
 static uint64_t
@@ -27,16 +47,16 @@ uptime_ns(const json_t *stats)
 void
 ctl_show_status(FILE *out, const json_t *stats)
 {
-	const json_t *workers = json_object_get(stats, "workers");
+	size_t serving, workers;
 	const json_t *totals = json_object_get(stats, "totals");
 	const json_t *change = json_object_get(stats, "last_change");
 	char text[UNITS_TEXT_MAX];
+	count_workers(json_object_get(stats, "workers"), &serving, &workers);
 	fprintf(out, "yodeld %s, process %d, is %s: generation %d, up %s\n",
 	    ctl_json_text(stats, "version"), (int)ctl_json_number(stats, "pid"),
 	    ctl_json_text(stats, "state"), (int)ctl_json_number(stats, "generation"),
 	    units_show_duration(uptime_ns(stats), text));
-	fprintf(out, "%zu of %zu workers serve %s connections", count_serving(workers),
-	    json_array_size(workers),
+	fprintf(out, "%zu of %zu workers serve %s connections", serving, workers,
 	    units_show_count(ctl_json_number(totals, "connections_open"), text));
 	fprintf(out, ", %s messages so far\n",
 	    units_show_count(ctl_json_number(totals, "messages_received"), text));
@@ -77,20 +97,21 @@ show_closed(FILE *out, const json_t *closed)
 }
 
 static void
-show_listener(FILE *out, const json_t *listener)
+show_listener(FILE *out, const json_t *listener, int width)
 {
-	char texts[5][UNITS_TEXT_MAX], queue[2 * UNITS_TEXT_MAX + 4];
+	char texts[5][UNITS_TEXT_MAX], queue[2 * UNITS_TEXT_MAX + 4], reply[REPLY_MAX];
 	snprintf(queue, sizeof(queue), "%s of %s",
 	    units_show_count(ctl_json_number(listener, "queue_depth"), texts[0]),
 	    units_show_count(ctl_json_number(listener, "queue_limit"), texts[1]));
-	fprintf(out, "%-24s %10s %12s %14s %16s %10s  %s, %s\n",
+	fprintf(out, "%-*s %10s %12s %14s %16s %10s  %s, %s\n", width,
 	    ctl_json_text(listener, "address"),
 	    units_show_count(ctl_json_number(listener, "connections_open"), texts[2]),
 	    units_show_count(
 		ctl_json_number(listener, "connections_accepted"), texts[3]),
 	    units_show_count(ctl_json_number(listener, "messages_received"), texts[4]),
 	    queue, units_show_count(ctl_json_number(listener, "queue_drops"), texts[0]),
-	    ctl_json_text(listener, "reply"), ctl_json_text(listener, "framing"));
+	    printable_escape(ctl_json_text(listener, "reply"), reply, sizeof(reply)),
+	    ctl_json_text(listener, "framing"));
 }
 
 /* A queue is what waits in it now, of what may; dropped is what found it full. */
@@ -99,11 +120,12 @@ show_listeners(FILE *out, const json_t *listeners)
 {
 	size_t i;
 	json_t *listener;
-	fprintf(out, "\n%-24s %10s %12s %14s %16s %10s  %s\n", "LISTENER", "OPEN",
+	int width = ctl_show_address_width(listeners);
+	fprintf(out, "\n%-*s %10s %12s %14s %16s %10s  %s\n", width, "LISTENER", "OPEN",
 	    "ACCEPTED", "MESSAGES", "QUEUE", "DROPPED", "REPLY");
 	json_array_foreach((json_t *)listeners, i, listener)
 	{
-		show_listener(out, listener);
+		show_listener(out, listener, width);
 	}
 }
 
@@ -142,13 +164,14 @@ ctl_show_workers(FILE *out, const json_t *stats)
 	    "STATE", "GEN", "RESTARTS", "OPEN", "ACCEPTED", "MESSAGES", "LOST");
 	json_array_foreach(json_object_get(stats, "workers"), i, worker)
 	{
-		char texts[4][UNITS_TEXT_MAX];
+		char texts[4][UNITS_TEXT_MAX], numbers[3][CTL_JSON_TEXT_MAX];
 		const json_t *closed = json_object_get(worker, "connections_closed");
-		fprintf(out, "%4d %8d %-11s %5d %8d %10s %12s %14s %10s\n",
+		fprintf(out, "%4d %8s %-11s %5s %8s %10s %12s %14s %10s\n",
 		    (int)ctl_json_number(worker, "slot"),
-		    (int)ctl_json_number(worker, "pid"), ctl_json_text(worker, "state"),
-		    (int)ctl_json_number(worker, "generation"),
-		    (int)ctl_json_number(worker, "restarts"),
+		    ctl_json_show(worker, "pid", numbers[0]),
+		    ctl_json_text(worker, "state"),
+		    ctl_json_show(worker, "generation", numbers[1]),
+		    ctl_json_show(worker, "restarts", numbers[2]),
 		    units_show_count(
 			ctl_json_number(worker, "connections_open"), texts[0]),
 		    units_show_count(

@@ -7,6 +7,9 @@
 #include <jansson.h>
 #include <stdio.h>
 
+/* The column that holds the longest address of these listeners. */
+int ctl_show_address_width(const json_t *listeners);
+
 void ctl_show_status(FILE *out, const json_t *stats);
 void ctl_show_stats(FILE *out, const json_t *stats);
 void ctl_show_workers(FILE *out, const json_t *stats);

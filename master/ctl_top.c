@@ -12,6 +12,7 @@
 
 #include "master/ctl_http.h"
 #include "master/ctl_json.h"
+#include "master/ctl_show.h"
 #include "master/ctl_terminal.h"
 
 #define PATIENCE_S 10
@@ -108,7 +109,7 @@ show_losses(const struct view *view)
 	const char *reason;
 	json_t *value;
 	char text[UNITS_TEXT_MAX];
-	fprintf(view->out, "closed:");
+	fprintf(view->out, "closed:%s", ctl_json_sum(closed) == 0 ? "  none" : "");
 	json_object_foreach((json_t *)closed, reason, value)
 	{
 		if (json_integer_value(value) > 0)
@@ -130,11 +131,10 @@ show_losses(const struct view *view)
 static void
 show_worker(const struct view *view, const json_t *now, const json_t *before)
 {
-	char texts[6][UNITS_TEXT_MAX];
-	fprintf(view->out,
-	    "%4" PRIu64 " %8" PRIu64 " %-11s %5" PRIu64 " %8s %9s %9s %11s %10s %10s\n",
-	    ctl_json_number(now, "slot"), ctl_json_number(now, "pid"),
-	    ctl_json_text(now, "state"), ctl_json_number(now, "generation"),
+	char texts[6][UNITS_TEXT_MAX], numbers[2][CTL_JSON_TEXT_MAX];
+	fprintf(view->out, "%4" PRIu64 " %8s %-11s %5s %8s %9s %9s %11s %10s %10s\n",
+	    ctl_json_number(now, "slot"), ctl_json_show(now, "pid", numbers[0]),
+	    ctl_json_text(now, "state"), ctl_json_show(now, "generation", numbers[1]),
 	    units_show_count(ctl_json_number(now, "restarts"), texts[0]),
 	    units_show_count(ctl_json_number(now, "connections_open"), texts[1]),
 	    units_show_count(rate(view, now, before, "connections_accepted"), texts[2]),
@@ -185,10 +185,11 @@ listener_of(const json_t *stats, const char *address)
 }
 
 static void
-show_listener(const struct view *view, const json_t *now, const json_t *before)
+show_listener(
+    const struct view *view, const json_t *now, const json_t *before, int width)
 {
 	char texts[6][UNITS_TEXT_MAX];
-	fprintf(view->out, "%-24s %9s %9s %11s %9s %9s %9s\n",
+	fprintf(view->out, "%-*s %9s %9s %11s %9s %9s %9s\n", width,
 	    ctl_json_text(now, "address"),
 	    units_show_count(ctl_json_number(now, "connections_open"), texts[0]),
 	    units_show_count(rate(view, now, before, "connections_accepted"), texts[1]),
@@ -203,12 +204,14 @@ show_listeners(const struct view *view)
 {
 	size_t i;
 	json_t *listener;
-	fprintf(view->out, "\n%-24s %9s %9s %11s %9s %9s %9s\n", "LISTENER", "OPEN",
-	    "NEW/S", "MESSAGES/S", "WAITING", "OF", "DROPPED/S");
+	int width = ctl_show_address_width(json_object_get(view->now, "listeners"));
+	fprintf(view->out, "\n%-*s %9s %9s %11s %9s %9s %9s\n", width, "LISTENER",
+	    "OPEN", "NEW/S", "MESSAGES/S", "WAITING", "OF", "DROPPED/S");
 	json_array_foreach(json_object_get(view->now, "listeners"), i, listener)
 	{
 		show_listener(view, listener,
-		    listener_of(view->before, ctl_json_text(listener, "address")));
+		    listener_of(view->before, ctl_json_text(listener, "address")),
+		    width);
 	}
 }
 

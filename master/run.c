@@ -13,6 +13,7 @@
 
 #include "lib/capabilities.h"
 #include "lib/log.h"
+#include "lib/printable.h"
 
 #include "master/activation.h"
 #include "master/admin.h"
@@ -106,11 +107,12 @@ tell_endpoints(const struct master *master, int listener)
 {
 	const struct listener_config *config = &master->config.listeners[listener];
 	for (const struct endpoint *e = master->endpoints; e != NULL; e = e->next) {
-		char text[ADDRESS_TEXT_MAX];
+		char text[ADDRESS_TEXT_MAX], reply[128];
 		uint32_t sockets = endpoint_sockets(e);
 		if (e->listener == listener)
 			log_info("listening on %s (%s, %s, %u socket%s)",
-			    address_format(&e->address, text), config->reply_text,
+			    address_format(&e->address, text),
+			    printable_escape(config->reply_text, reply, sizeof(reply)),
 			    framing_names[config->framing], sockets,
 			    sockets == 1 ? "" : "s");
 	}

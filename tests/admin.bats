@@ -683,6 +683,15 @@ start_with_a_drain() # DRAIN
 	for command in status stats workers config; do
 		ctl --json $command | python3 -m json.tool >/dev/null
 	done
+	# Who only leaves is none of the workers that are wanted.
+	ctl --no-wait scale 1
+	[[ $(ctl status) = *'1 of 1 workers serve'* ]]
+}
+
+@test "a reply with control characters is one line of a table and of the log, as a file would say it" {
+	start_with_doors --listen '127.0.0.1:0=echo,suffix=\n\u001b[7m'
+	grep -qF ':'"$PORT"' (echo,suffix=\n\u001b[7m, stream, ' "$YODELD_LOG"
+	[ "$(ctl stats | grep -cE "^127.0.0.1:$PORT +.* echo,suffix=.n.u001b.7m, stream\$")" = 1 ]
 }
 
 @test "the configuration in force says where each value came from, and loads as it is" {

@@ -280,6 +280,11 @@ one_listener()
 	[[ $output = *'no worker came up: giving up'* ]]
 }
 
+shows_no_process_of_worker_1()
+{
+	"$BUILD/yodelctl" -s door workers | grep -E '^ +1 +- backing_off +- '
+}
+
 @test "a worker that does not come up keeps nobody waiting: the others serve, and it is told" {
 	local sulks
 	for sulks in die hang; do
@@ -296,6 +301,7 @@ one_listener()
 		[[ $("$BUILD/yodelctl" -s door status) = *'1 of 2 workers serve'* ]]
 		[[ $("$BUILD/yodelctl" -s door workers) = *backing_off* ]] ||
 			[[ $("$BUILD/yodelctl" -s door workers) = *starting* ]]
+		wait_until shows_no_process_of_worker_1
 		# It can be changed all the same, and what mends it makes it whole.
 		rm SULK
 		"$BUILD/yodelctl" -s door reload

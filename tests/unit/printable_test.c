@@ -50,6 +50,35 @@ test_what_is_no_UTF_8_becomes_question_marks(void **state)
 	expect("\xe2\x82z", "??z");
 }
 
+static void
+expect_escaped(const char *text, size_t size, const char *wanted)
+{
+	char out[64];
+
+	assert_ptr_equal(printable_escape(text, out, size), out);
+	assert_string_equal(out, wanted);
+}
+
+static void
+test_an_escape_shows_what_a_file_would_say(void **state)
+{
+	(void)state;
+	expect_escaped("", 64, "");
+	expect_escaped("a\n\t\r\b\f\x1b\xff", 64, "a\\n\\t\\r\\b\\f\\u001b\\u00ff");
+	expect_escaped("\"\\ \xe2\x82\xac", 64, "\"\\ \xe2\x82\xac");
+}
+
+static void
+test_what_does_not_fit_is_cut_between_characters(void **state)
+{
+	(void)state;
+	expect_escaped("1234567", 8, "1234567");
+	expect_escaped("12345678", 8, "1234...");
+	expect_escaped("123\n5678", 8, "123...");
+	expect_escaped("123\xc3\xa9\xc3\xa9\xc3\xa9", 8, "123...");
+	expect_escaped("\x1b[0m", 4, "...");
+}
+
 int
 main(void)
 {
@@ -57,6 +86,8 @@ main(void)
 		cmocka_unit_test(test_what_can_be_shown_stays),
 		cmocka_unit_test(test_controls_become_question_marks),
 		cmocka_unit_test(test_what_is_no_UTF_8_becomes_question_marks),
+		cmocka_unit_test(test_an_escape_shows_what_a_file_would_say),
+		cmocka_unit_test(test_what_does_not_fit_is_cut_between_characters),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
