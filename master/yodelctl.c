@@ -3,10 +3,13 @@
  */
 #include <errno.h>
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
 #include <time.h>
+
+#include "lib/log.h"
 
 #include "master/ctl_config.h"
 #include "master/ctl_http.h"
@@ -17,6 +20,7 @@
 
 #define LOOK_S 10 /* patience for what is answered at once */
 #define GONE_POLL_MS 50
+#define NUMBER_MAX_DIGITS 6
 
 enum { FAILED = 1 };
 
@@ -153,20 +157,11 @@ steer(const struct ctl_options *options, const char *target)
 	return rc;
 }
 
-/* An argument as part of a target: digits and letters, all that there is to say. */
+/* With an argument that has been looked at: it needs no escapes in a target. */
 static int
 steer_with(const struct ctl_options *options, const char *target)
 {
 	char whole[128];
-	if (strspn(options->argument,
-		"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") !=
-		strlen(options->argument) ||
-	    strlen(options->argument) > 32) {
-		fprintf(stderr, "yodelctl: %s: found \"%.64s\", wanted a %s\n",
-		    options->command, options->argument,
-		    strcmp(options->command, "log") == 0 ? "level" : "number");
-		return EX_USAGE;
-	}
 	snprintf(whole, sizeof(whole), "%s%s", target, options->argument);
 	return steer(options, whole);
 }
@@ -244,23 +239,42 @@ stop(const struct ctl_options *options)
 /* --- commands -----------------------------------------------------------------------
  */
 
+/* Whether it can be anything is the server's to say. */
+static bool
+is_number(const char *text)
+{
+	size_t length = strspn(text, "0123456789");
+	return length > 0 && length <= NUMBER_MAX_DIGITS && text[length] == '\0';
+}
+
+static bool
+is_level(const char *text)
+{
+	for (const char *const *name = log_level_names; *name != NULL; name++) {
+		if (strcmp(*name, text) == 0)
+			return true;
+	}
+	return false;
+}
+
 static const struct {
 	const char *name;
 	const char *wants; /* its argument; NULL: none */
+	bool (*is_wanted)(const char *argument);
 	int (*run)(const struct ctl_options *options);
 	bool sends_away; /* workers: one may not want to wait for them */
 } rows[] = {
-	{ "status", NULL, status, false },
-	{ "stats", NULL, stats, false },
-	{ "workers", NULL, workers, false },
-	{ "config", NULL, config, false },
-	{ "top", NULL, ctl_top, false },
-	{ "reload", NULL, reload, true },
-	{ "scale", "a number of workers", scale, true },
-	{ "rebalance", NULL, rebalance, false },
-	{ "upgrade", NULL, upgrade, true },
-	{ "stop", NULL, stop, true },
-	{ "log", "a level: error, warn, info or debug", log_level, false },
+	{ "status", NULL, NULL, status, false },
+	{ "stats", NULL, NULL, stats, false },
+	{ "workers", NULL, NULL, workers, false },
+	{ "config", NULL, NULL, config, false },
+	{ "top", NULL, NULL, ctl_top, false },
+	{ "reload", NULL, NULL, reload, true },
+	{ "scale", "a number of workers", is_number, scale, true },
+	{ "rebalance", NULL, NULL, rebalance, false },
+	{ "upgrade", NULL, NULL, upgrade, true },
+	{ "stop", NULL, NULL, stop, true },
+	{ "log", "a level: error, warn, info or debug", is_level, log_level, false },
 };
 
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
@@ -280,27 +294,40 @@ complain(const struct ctl_options *options)
 	return EX_USAGE;
 }
 
+/* A flag that means nothing to the command was meant for another one. */
+static int
+complain_of_flag(const struct ctl_options *options, const char *flag, const char *why)
+{
+	fprintf(stderr, "yodelctl: %s: %s; wanted without %s\n", options->command, why,
+	    flag);
+	return EX_USAGE;
+}
+
+static int
+run(size_t row, const struct ctl_options *options)
+{
+	const char *argument = options->argument;
+	if (options->no_wait && !rows[row].sends_away)
+		return complain_of_flag(options, "--no-wait", "sends no workers away");
+	if (options->is_json && rows[row].run == ctl_top)
+		return complain_of_flag(options, "--json", "has no JSON (stats has)");
+	if (rows[row].wants == NULL ? argument == NULL
+				    : argument != NULL && rows[row].is_wanted(argument))
+		return rows[row].run(options);
+	fprintf(stderr, "yodelctl: %s: found \"%.64s\", wanted %s\n", options->command,
+	    argument == NULL ? "" : argument,
+	    rows[row].wants == NULL ? "no argument" : rows[row].wants);
+	return EX_USAGE;
+}
+
 int
 main(int argc, char **argv)
 {
 	struct ctl_options options;
 	ctl_options_parse(argc, argv, &options);
 	for (size_t i = 0; options.command != NULL && i < ROWS; i++) {
-		if (strcmp(rows[i].name, options.command) != 0)
-			continue;
-		if (options.no_wait && !rows[i].sends_away) {
-			fprintf(stderr,
-			    "yodelctl: %s: sends no workers away; wanted without "
-			    "--no-wait\n",
-			    options.command);
-			return EX_USAGE;
-		}
-		if ((rows[i].wants == NULL) == (options.argument == NULL))
-			return rows[i].run(&options);
-		fprintf(stderr, "yodelctl: %s: found \"%s\", wanted %s\n",
-		    options.command, options.argument == NULL ? "" : options.argument,
-		    rows[i].wants == NULL ? "no argument" : rows[i].wants);
-		return EX_USAGE;
+		if (strcmp(rows[i].name, options.command) == 0)
+			return run(i, &options);
 	}
 	return complain(&options);
 }

@@ -556,7 +556,7 @@ start_with_a_drain() # DRAIN
 	run -1 ctl scale 0
 	[[ $output = *'from 1 to 256 were wanted' ]]
 	run -1 ctl scale 257
-	run -1 ctl scale x
+	run -64 ctl scale x
 	[[ $output = *'found "x", wanted'* ]]
 }
 
@@ -663,6 +663,13 @@ start_with_a_drain() # DRAIN
 	run -64 ctl status more
 	run -64 ctl status more still
 	run -64 ctl log 'a b'
+	run -64 ctl log loud
+	[ "$output" = 'yodelctl: log: found "loud", wanted a level: error, warn, info or debug' ]
+	run -64 ctl scale 2x
+	[ "$output" = 'yodelctl: scale: found "2x", wanted a number of workers' ]
+	run -64 ctl scale 1000000
+	run -64 ctl --json top
+	[ "$output" = 'yodelctl: top: has no JSON (stats has); wanted without --json' ]
 	run -64 ctl top -n x
 	run -64 ctl top -i 0
 	run -0 "$YODELCTL" --help
