@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "client/arrivals.h"
 #include "client/dial.h"
 #include "client/hangup.h"
 #include "client/meter.h"
@@ -157,7 +158,7 @@ on_events(struct generator *generator, const struct epoll_event *events, int n)
 		else
 			caller_on_event(
 			    generator, &generator->callers[index], events[i].events);
-		rhythm_arrivals(generator);
+		arrivals_run(generator);
 	}
 }
 
@@ -218,7 +219,7 @@ loop(struct generator *generator)
 		if (n > 0)
 			generator->seen_ns = generator->now_ns;
 		meter_turn(generator, wake, n);
-		rhythm_arrivals(generator);
+		arrivals_run(generator);
 		if (n > 0)
 			on_events(generator, events, n);
 		run_timers(generator);

@@ -2,12 +2,11 @@
 
 #include <unistd.h>
 
+#include "client/arrivals.h"
 #include "client/dial.h"
 #include "client/generator.h"
 #include "client/hangup.h"
 #include "client/meter.h"
-
-#define ARRIVALS_MAX 64 /* made due at once, so that answers are read between */
 
 static enum tally_phase
 phase_of(const struct generator *generator)
@@ -80,27 +79,6 @@ rhythm_end_ramp(struct generator *generator)
 		    generator, plan->connect_rate * share, generator->tally->process);
 }
 
-static void
-start_arrivals(struct generator *generator, uint64_t start_ns)
-{
-	const struct plan *plan = generator->plan;
-	double share = (double)generator->count / plan->rank_connections;
-	double rate = plan->rate * share;
-
-	if (plan->load == PLAN_INTERVAL)
-		rate = (double)generator->count * 1e9 / (double)plan->interval_ns;
-	else if (plan->load != PLAN_OPEN)
-		return;
-	pace_start(&generator->arrivals,
-	    &(struct pace_args){
-		.start_ns = start_ns,
-		.rate = rate,
-		.phase = ((double)generator->tally->process + 0.5) / plan->processes,
-		.poisson = plan->arrivals == PLAN_POISSON,
-		.seed = plan->seed + generator->first,
-	    });
-}
-
 /* Lifetimes begin with the load, the first ones at all ages, so that the connections do
  * not all end together. */
 static void
@@ -128,7 +106,7 @@ start(struct generator *generator, uint64_t start_ns)
 	stamp(&generator->tally->started_ns, start_ns);
 	set_phase(generator, TALLY_RUNNING);
 	meter_start(generator);
-	start_arrivals(generator, start_ns);
+	arrivals_start(generator, start_ns);
 	if (plan->lifetime_ns > 0)
 		stagger_lifetimes(generator);
 	if (plan->load != PLAN_CLOSED)
@@ -138,46 +116,6 @@ start(struct generator *generator, uint64_t start_ns)
 		uint32_t index = generator->active[i - 1];
 		generator->now_ns = generator_clock();
 		caller_advance(generator, &generator->callers[index]);
-	}
-}
-
-/* The caller whose turn it is; NULL when none is open. */
-static struct caller *
-next_caller(struct generator *generator)
-{
-	if (generator->plan->load == PLAN_INTERVAL) {
-		uint32_t index = generator->arrival_at++ % generator->count;
-		return &generator->callers[index];
-	}
-	uint32_t at = generator->arrival_at++;
-	if (generator->plan->arrivals == PLAN_POISSON)
-		at = pace_pick(&generator->arrivals, generator->active_count);
-	else if (at >= generator->active_count)
-		generator->arrival_at = 1 + (at = 0);
-	return &generator->callers[generator->active[at]];
-}
-
-void
-rhythm_arrivals(struct generator *generator)
-{
-	struct pace *pace = &generator->arrivals;
-
-	for (int i = 0; i < ARRIVALS_MAX && pace->next_ns <= generator->now_ns; i++) {
-		uint64_t intended = pace->next_ns;
-		if (intended >= generator->end_ns) {
-			pace->next_ns = PACE_NEVER;
-			return;
-		}
-		/* With nobody to send it, it stays due: late is sent late. */
-		if (generator->plan->load == PLAN_OPEN && generator->active_count == 0)
-			return;
-		struct caller *caller = next_caller(generator);
-		pace_take(pace);
-		if (caller->state == CALLER_DONE ||
-		    !caller_schedule(generator, caller, intended))
-			continue;
-		generator->now_ns = generator_clock();
-		caller_advance(generator, caller);
 	}
 }
 
@@ -228,22 +166,6 @@ step_lockstep(struct generator *generator)
 		begin_round(generator, round);
 }
 
-/* Messages that came due while nobody was there to send them were due all the same. */
-static void
-count_missed_arrivals(struct generator *generator)
-{
-	struct pace *pace = &generator->arrivals;
-
-	if (generator->plan->messages > 0)
-		return;
-	while (
-	    pace->next_ns <= generator->now_ns && pace->next_ns < generator->end_ns) {
-		if (pace->next_ns >= generator->measure_ns)
-			tally_add(&generator->tally->messages_due, 1);
-		pace_take(pace);
-	}
-}
-
 /* Whoever has nothing to do any more ends. */
 static void
 settle(struct generator *generator)
@@ -277,7 +199,7 @@ static void
 stop(struct generator *generator, bool by_request)
 {
 	meter_finish(generator);
-	count_missed_arrivals(generator);
+	arrivals_count_missed(generator);
 	generator->is_running = false;
 	generator->is_stopped = true;
 	generator->is_dropping = by_request || generator->plan->load < PLAN_INTERVAL;
@@ -309,14 +231,23 @@ end_drain(struct generator *generator)
 	settle(generator);
 }
 
+/* A ramp's connections begin while the load runs; but a round of lockstep is of all. */
+static bool
+may_start(const struct generator *generator)
+{
+	const struct plan *plan = generator->plan;
+
+	return generator->connecting == 0 ||
+	    (plan->ramp_ns > 0 && plan->load != PLAN_LOCKSTEP);
+}
+
 static void
 step_start(struct generator *generator)
 {
 	uint64_t start_ns =
 	    atomic_load_explicit(&generator->board->start_ns, memory_order_acquire);
 
-	if (phase_of(generator) == TALLY_CONNECTING &&
-	    (generator->connecting == 0 || generator->plan->ramp_ns > 0)) {
+	if (phase_of(generator) == TALLY_CONNECTING && may_start(generator)) {
 		set_phase(generator, TALLY_WAITING);
 		tell_parent(generator);
 	}

@@ -6,7 +6,7 @@
  *   waiting     the parent names the common start when all processes are here
  *   running     closed: an answer makes the next message due (client/caller.c)
  *               lockstep: the round of the board does
- *               interval, open: the schedule of arrivals does
+ *               interval, open: the schedule does (client/arrivals.h)
  *   draining    nothing new is begun, answers are waited for
  */
 #ifndef CLIENT_RHYTHM_H
@@ -22,13 +22,10 @@ void rhythm_begin(struct generator *generator, uint32_t process);
 /* Every connection has been begun: what is dialled from now on, is dialled again. */
 void rhythm_end_ramp(struct generator *generator);
 
-/* Makes due what the schedule says: late ones too, with their intended time. */
-void rhythm_arrivals(struct generator *generator);
-
 /* Looks whether a phase or a round is over. */
 void rhythm_step(struct generator *generator);
 
-/* When rhythm_step or rhythm_arrivals must be called next; UINT64_MAX: never. */
+/* When rhythm_step or arrivals_run must be called next; UINT64_MAX: never. */
 uint64_t rhythm_next(const struct generator *generator);
 
 bool rhythm_is_over(const struct generator *generator);

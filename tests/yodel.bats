@@ -6,7 +6,7 @@ load lib/helpers
 # Runs yodel; its result is in result.json.
 call() # [ARG...]
 {
-	run --separate-stderr "$YODEL" --json result.json "$@"
+	run --separate-stderr timeout 60 "$YODEL" --json result.json "$@"
 	echo "$output"
 	# shellcheck disable=SC2154 # set by run
 	echo "$stderr"
@@ -345,6 +345,13 @@ says() # EXPRESSION
 	call -c 10 -d 1s --ramp 500ms --messages-per-connection 5 --connect-rate 40 "127.0.0.1:$PORT"
 	[ "$status" = 0 ]
 	says '20 <= c["established"] <= 45'
+}
+
+@test "in lockstep the first round waits for the last connection of a ramp" {
+	start_yodeld --listen 127.0.0.1:0=upper
+	call -c 40 -n 4 --ramp 500ms "127.0.0.1:$PORT"
+	[ "$status" = 0 ]
+	says 'm["verified"] == 160 and c["established"] == 40'
 }
 
 @test "a search finds a rate that holds" {
