@@ -89,9 +89,10 @@ caller_set_timer(struct generator *generator, struct caller *caller)
 			    plan->timeout_ns;
 			deadline = other < deadline ? other : deadline;
 		}
-		other = generator->now_ns + HEAR_SLOW_NS;
-		if (caller->is_paused && other < deadline)
-			deadline = other;
+		if (caller->is_paused) {
+			other = hear_again(plan->slow_read, generator->now_ns);
+			deadline = other < deadline ? other : deadline;
+		}
 		break;
 	case CALLER_WAITING:
 	case CALLER_DONE:

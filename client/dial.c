@@ -11,10 +11,11 @@
 
 #include "client/generator.h"
 #include "client/hangup.h"
+#include "client/hear.h"
 #include "client/source.h"
 #include "client/transcript.h"
 
-#define SLOW_BUFFER 4096 /* a slow reader holds little back */
+#define SLOW_BUFFER 4096 /* at least; a slow reader holds little back */
 #define FIRST_DELAY_NS UINT64_C(10000000)
 #define LAST_DELAY_DOUBLINGS 6
 
@@ -140,13 +141,22 @@ establish(struct generator *generator, struct caller *caller)
 		caller_advance(generator, caller);
 }
 
+/* The peer is to feel a slow reader at once; what is read at once must find room. */
+static void
+keep_small(int fd, size_t share)
+{
+	int bytes = share > SLOW_BUFFER / 4 ? (int)share * 4 : SLOW_BUFFER;
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
+}
+
 static int
 open_socket(const struct generator *generator, const struct address *address,
     uint64_t connection)
 {
 	const struct plan *plan = generator->plan;
 	struct address source;
-	int on = 1, small = SLOW_BUFFER;
+	int on = 1;
 	int fd = socket(
 	    address->storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
@@ -154,7 +164,7 @@ open_socket(const struct generator *generator, const struct address *address,
 		return -1;
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	if (plan->slow_read > 0)
-		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+		keep_small(fd, hear_share(plan->slow_read));
 	if (source_of(plan, (uint32_t)connection, &source) &&
 	    source_bind(fd, &source) != 0) {
 		int error = errno;

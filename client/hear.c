@@ -9,7 +9,8 @@
 #include "client/hangup.h"
 #include "client/transcript.h"
 
-#define READS_MAX 4 /* in one turn, so that no socket starves the others */
+#define READS_MAX 4    /* in one turn, so that no socket starves the others */
+#define SLOW_TICKS 100 /* reads a second of a slow reader, when it reads that much */
 
 /* Verifies what came. */
 static void
@@ -67,15 +68,31 @@ on_read_error(struct generator *generator, struct caller *caller)
 		hangup_lose(generator, caller, TALLY_LOST_RESET);
 }
 
+size_t
+hear_share(uint64_t bytes_per_s)
+{
+	uint64_t bytes = bytes_per_s / SLOW_TICKS;
+
+	if (bytes == 0)
+		return 1;
+	return bytes < GENERATOR_BUFFER ? bytes : GENERATOR_BUFFER;
+}
+
+uint64_t
+hear_again(uint64_t bytes_per_s, uint64_t now_ns)
+{
+	double share = (double)hear_share(bytes_per_s);
+	uint64_t every_ns = (uint64_t)(share * 1e9 / (double)bytes_per_s);
+
+	return (now_ns / every_ns + 1) * every_ns;
+}
+
 static size_t
 may_read(const struct generator *generator)
 {
 	uint64_t slow = generator->plan->slow_read;
 
-	if (slow == 0)
-		return GENERATOR_BUFFER;
-	slow = slow / HEAR_SLOW_TICKS > 0 ? slow / HEAR_SLOW_TICKS : 1;
-	return slow < GENERATOR_BUFFER ? slow : GENERATOR_BUFFER;
+	return slow == 0 ? GENERATOR_BUFFER : hear_share(slow);
 }
 
 /* A read that is verified. */

@@ -2,10 +2,17 @@
 #ifndef CLIENT_HEAR_H
 #define CLIENT_HEAR_H
 
+#include <stddef.h>
+#include <stdint.h>
+
 #include "client/caller.h"
 
-#define HEAR_SLOW_TICKS 100 /* in a second, --slow-read: a share is read in each */
-#define HEAR_SLOW_NS UINT64_C(10000000)
+/* --slow-read: so many bytes are read at once. */
+size_t hear_share(uint64_t bytes_per_s);
+
+/* ... and when the next ones are: at the multiples of a time, so that no lag adds up.
+ */
+uint64_t hear_again(uint64_t bytes_per_s, uint64_t now_ns);
 
 /* Reads what is there. A short read is the end of it; but when the peer has closed, the
  * end itself must be read (`to_the_end`): the edge that told of it comes once. May end

@@ -16,6 +16,7 @@
 
 #define MS UINT64_C(1000000)
 #define CONNECTIONS_PER_PROCESS 16 /* fewer are not worth another process */
+#define SLOW_READ_MAX (32u << 20)  /* bytes a second; more is not slow */
 #define SEARCH_FIRST_RATE 1000     /* messages a second */
 #define TRANSCRIPT_SOCKETS 8
 #define TRANSCRIPT_MESSAGES 100
@@ -244,6 +245,9 @@ check_rhythm(struct plan *plan, char *error)
 		return refuse(error,
 		    "--half-close needs --messages: it shuts the sending "
 		    "side after the last one");
+	if (plan->slow_read > SLOW_READ_MAX)
+		return refuse(
+		    error, "--slow-read; up to 32M bytes a second was wanted");
 	if (plan->timeout_ns == 0 || plan->connect_timeout_ns == 0)
 		return refuse(error, "a timeout of 0 would end every message at once");
 	if (plan->drain_ns == 0)

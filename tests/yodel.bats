@@ -134,6 +134,9 @@ says() # EXPRESSION
 	call -c 2 -n 2 --size 20k --slow-read 100k "127.0.0.1:$PORT"
 	[ "$status" = 0 ]
 	says 'm["verified"] == 4 and t["service"]["min_ns"] > 100e6'
+	# A byte now and then is what was asked for, too: 50 in a second, and as many at the end.
+	call -c 1 -d 1s --drain 1ms --size 20k --slow-read 50 "127.0.0.1:$PORT"
+	says '0 < r["bytes"]["received"] <= 50 * (r["elapsed_s"] + 1)'
 }
 
 @test "nothing owed, nothing awaited: discard and none" {
