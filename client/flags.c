@@ -11,9 +11,11 @@
 
 enum flag_kind {
 	FLAG_COUNT,    /* uint64_t */
+	FLAG_NUMBER,   /* uint64_t, from 1 */
 	FLAG_COUNT32,  /* uint32_t */
 	FLAG_SIZE,     /* uint64_t, bytes */
 	FLAG_DURATION, /* uint64_t, ns */
+	FLAG_SPAN,     /* uint64_t, ns, above 0 */
 	FLAG_RATE,     /* double, "N" or "N/s" */
 	FLAG_TEXT,     /* const char * */
 	FLAG_LIST,     /* struct plan_list */
@@ -53,9 +55,9 @@ static const struct flag flags[] = {
 	{ "workers", 'w', "N|auto", FLAG_WORKERS, AT(processes), 1,
 	    "generator processes (auto: the CPUs, and as many as the descriptor limit "
 	    "makes necessary)", NULL },
-	{ "messages", 'n', "N", FLAG_COUNT, AT(messages), 1,
+	{ "messages", 'n', "N", FLAG_NUMBER, AT(messages), 1,
 	    "messages on each connection (one pass through the sequence)", NULL },
-	{ "duration", 'd', "T", FLAG_DURATION, AT(duration_ns), 1,
+	{ "duration", 'd', "T", FLAG_SPAN, AT(duration_ns), 1,
 	    "run for a time", NULL },
 
 	{ "message", 'm', "TEXT", FLAG_LIST, AT(texts), 2,
@@ -85,7 +87,7 @@ static const struct flag flags[] = {
 	    NULL },
 	{ "arrivals", 0, "NAME", FLAG_NAME, AT(arrivals), 3,
 	    "of the open loop: constant or poisson (constant)", plan_arrivals_names },
-	{ "interval", 0, "T", FLAG_DURATION, AT(interval_ns), 3,
+	{ "interval", 0, "T", FLAG_SPAN, AT(interval_ns), 3,
 	    "each connection sends one message every T", NULL },
 	{ "connect-rate", 0, "N[/s]", FLAG_RATE, AT(connect_rate_all), 3,
 	    "connections begun a second (as fast as they go)", NULL },
@@ -190,6 +192,23 @@ bad_value(const struct flag *flag, const char *text, const char *wanted,
 }
 
 static void
+set_measure(const struct flag *flag, uint64_t *field, const char *text,
+    int (*parse_text)(const char *, uint64_t *), struct argp_state *state)
+{
+	static const char *const wanted[] = {
+		[FLAG_COUNT] = "a count, as in 50 or 10k",
+		[FLAG_NUMBER] = "a count from 1, as in 50 or 10k",
+		[FLAG_SIZE] = "a size, as in 512 or 64k",
+		[FLAG_DURATION] = "a time, as in 250ms or 30s",
+		[FLAG_SPAN] = "a time above 0, as in 250ms or 30s",
+	};
+	bool above_0 = flag->kind == FLAG_NUMBER || flag->kind == FLAG_SPAN;
+
+	if (parse_text(text, field) != 0 || (above_0 && *field == 0))
+		bad_value(flag, text, wanted[flag->kind], state);
+}
+
+static void
 set_count32(const struct flag *flag, uint32_t *field, const char *text,
     struct argp_state *state)
 {
@@ -264,19 +283,18 @@ set_flag(
 
 	switch (flag->kind) {
 	case FLAG_COUNT:
-		if (units_parse_count(text, field) != 0)
-			bad_value(flag, text, "a count, as in 50 or 10k", state);
+	case FLAG_NUMBER:
+		set_measure(flag, field, text, units_parse_count, state);
 		break;
 	case FLAG_COUNT32:
 		set_count32(flag, field, text, state);
 		break;
 	case FLAG_SIZE:
-		if (units_parse_size(text, field) != 0)
-			bad_value(flag, text, "a size, as in 512 or 64k", state);
+		set_measure(flag, field, text, units_parse_size, state);
 		break;
 	case FLAG_DURATION:
-		if (units_parse_duration(text, field) != 0)
-			bad_value(flag, text, "a time, as in 250ms or 30s", state);
+	case FLAG_SPAN:
+		set_measure(flag, field, text, units_parse_duration, state);
 		break;
 	case FLAG_RATE:
 		set_rate(flag, field, text, state);

@@ -42,6 +42,7 @@ plan_init(struct plan *plan)
 		.seed = 1,
 		.timeout_ns = 10000 * MS,
 		.connect_timeout_ns = 5000 * MS,
+		.drain_ns = PLAN_DRAIN_AUTO,
 		.ranks = 1,
 	};
 }
@@ -250,7 +251,7 @@ check_rhythm(struct plan *plan, char *error)
 		    error, "--slow-read; up to 32M bytes a second was wanted");
 	if (plan->timeout_ns == 0 || plan->connect_timeout_ns == 0)
 		return refuse(error, "a timeout of 0 would end every message at once");
-	if (plan->drain_ns == 0)
+	if (plan->drain_ns == PLAN_DRAIN_AUTO)
 		plan->drain_ns = plan->timeout_ns;
 	plan->reconnect = !plan->no_reconnect && plan->duration_ns > 0;
 	return 0;

@@ -24,6 +24,7 @@
 #define PLAN_CONNECTIONS_MAX 4000000
 #define PLAN_MESSAGE_MAX (1u << 30) /* bytes of payload of one message */
 #define PLAN_ERROR_MAX 512
+#define PLAN_DRAIN_AUTO UINT64_MAX /* the patience for an answer */
 
 /* The shape of the load. */
 enum plan_load {
@@ -108,7 +109,8 @@ struct plan {
 	uint64_t
 	    ramp_ns; /* connections begin evenly over this time, the load running */
 	uint64_t warmup_ns; /* at the start, not in the figures */
-	uint64_t drain_ns;  /* at the end, answers are waited for at most this long */
+	uint64_t drain_ns;  /* at the end, answers are waited for at most this long: 0
+			       is not at all */
 	uint64_t spin_ns;   /* the first and the last of a wait are spun, not slept */
 
 	/* churn and odd clients */

@@ -39,6 +39,10 @@ says() # EXPRESSION
 	done <<-'END'
 		-c 0 127.0.0.1:7
 		-c ten 127.0.0.1:7
+		-n 0 127.0.0.1:7
+		-d 0s 127.0.0.1:7
+		--interval 0s 127.0.0.1:7
+		--slow-read 1G 127.0.0.1:7
 		-d 10 127.0.0.1:7
 		-R 0 127.0.0.1:7
 		--framing words 127.0.0.1:7
@@ -175,6 +179,10 @@ says() # EXPRESSION
 	call -c 4 -R 40 -d 500ms --drain 300ms --timeout 10s "127.0.0.1:$LIAR_PORT"
 	[ "$status" = 1 ]
 	says 'm["sent"] == 20 and m["lost"]["timeout"] == 20 and t["age"]["max_ns"] > 500e6'
+	# Without a drain nothing is waited for: not for the patience of a minute either.
+	call -c 4 -R 40 -d 500ms --drain 0s --timeout 1m "127.0.0.1:$LIAR_PORT"
+	[ "$status" = 1 ]
+	says 'm["lost"]["timeout"] >= 1 and t["age"]["max_ns"] < 30e9'
 }
 
 @test "what is due and waits behind an answer is sent late, in the drain at the latest" {
