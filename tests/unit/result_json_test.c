@@ -1,0 +1,139 @@
+#include <stdio.h>
+
+#include "tests/lib/ended_run.h"
+
+static char *
+json_of(const struct result *result)
+{
+	char *text = NULL;
+	size_t size = 0;
+	FILE *file = open_memstream(&text, &size);
+
+	assert_non_null(file);
+	assert_int_equal(result_write_json(result, file), 0);
+	assert_int_equal(fclose(file), 0);
+	return text;
+}
+
+static struct result
+read_back(char *text)
+{
+	char error[RESULT_ERROR_MAX] = "";
+	FILE *file = fmemopen(text, strlen(text), "r");
+	struct result result;
+
+	assert_non_null(file);
+	if (result_read_json(file, &result, error) != 0)
+		fail_msg("%s", error);
+	fclose(file);
+	return result;
+}
+
+static void
+a_mismatch_is_kept_with_its_windows(void **state)
+{
+	struct run *run = *state;
+	struct tally *tally = tallies_at(&run->tallies, 0);
+	struct result result, back;
+	char *text;
+
+	tally->mismatch[0] = (struct tally_mismatch){ .connection = 3,
+		.message = 2,
+		.offset = 41,
+		.expected_length = 3,
+		.got_length = 0,
+		.expected = { 0x00, 0xff, 0x41 },
+		.looks_like = "a gap" };
+	atomic_store(&tally->mismatches, 1);
+	result = collect(run);
+	assert_int_equal(result_exit_status(&result), 2);
+	text = json_of(&result);
+	assert_non_null(strstr(text, "\"expected\": \"00ff41\""));
+	back = read_back(text);
+	assert_int_equal(back.mismatch_count, 1);
+	assert_memory_equal(
+	    back.mismatches, result.mismatches, sizeof(back.mismatches[0]));
+	free(text);
+	result_finish(&result);
+	result_finish(&back);
+}
+
+static void
+a_result_comes_back_from_its_json_unchanged(void **state)
+{
+	struct run *run = *state;
+	static const char *items[] = { "p99<5ms", "lost<=0.1%" };
+	struct result result, back;
+	char *first, *second;
+
+	run->plan.thresholds.items = items;
+	run->plan.thresholds.count = 2;
+	run->plan.seed = UINT64_MAX - 1;
+	result = collect(run);
+	result.second_count = 1;
+	result.seconds = calloc(1, sizeof(result.seconds[0]));
+	assert_non_null(result.seconds);
+	result.seconds[0].p50_ns = UINT64_MAX;
+	result.seconds[0].length_s = 0.25;
+	result.ledger = strdup("{\"a\":[1,2]}");
+	first = json_of(&result);
+	back = read_back(first);
+	second = json_of(&back);
+	assert_string_equal(first, second);
+	assert_true(histogram_max(back.latency[TALLY_RESPONSE]) == 1000000);
+	assert_true(back.started_at_ns == result.started_at_ns);
+	assert_true(back.plan.seed == UINT64_MAX - 1);
+	assert_non_null(
+	    strstr(first, "\"started_at\": \"2023-11-14T22:13:20.123456789Z\""));
+	free(first);
+	free(second);
+	result_finish(&result);
+	result_finish(&back);
+}
+
+static void
+what_is_not_a_result_is_refused_by_line_or_path(void **state)
+{
+	static const struct {
+		const char *text, *error;
+	} bad[] = {
+		{ "", "line 1, column 0: '[' or '{' expected near end of file" },
+		{ "{\n\"a\": }", "line 2, column 6: unexpected token near '}'" },
+		{ "[]", "schema: found \"nothing\", wanted \"yodel.result/1\"" },
+		{ "{\"schema\": \"yodel.result/9\"}",
+		    "schema: found \"yodel.result/9\", wanted \"yodel.result/1\"" },
+		{ "{\"schema\": \"yodel.result/1\"}", "latency: not found" },
+		{ "{\"schema\": \"yodel.result/1\", \"latency\": {}, \"plan\": "
+		  "{\"targets\": [], \"connections\": \"2\"}}",
+		    "plan.connections: wanted a whole number" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		char error[RESULT_ERROR_MAX] = "";
+		char *copy = strdup(*bad[i].text != '\0' ? bad[i].text : " ");
+		FILE *file = fmemopen(copy, strlen(copy), "r");
+		struct result result;
+
+		assert_non_null(file);
+		assert_int_equal(result_read_json(file, &result, error), -1);
+		if (i > 0)
+			assert_string_equal(error, bad[i].error);
+		fclose(file);
+		free(copy);
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define RUN(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+		RUN(a_mismatch_is_kept_with_its_windows),
+		RUN(a_result_comes_back_from_its_json_unchanged),
+		RUN(what_is_not_a_result_is_refused_by_line_or_path),
+#undef RUN
+	};
+
+	return cmocka_run_group_tests_name("result_json", tests, NULL, NULL);
+}
