@@ -277,6 +277,7 @@ print_what_is_missing(const struct result *result, FILE *file)
 {
 	const struct result_messages *m = &result->messages;
 	const struct result_connections *c = &result->connections;
+	double all_sent = (double)(m->sent + result->warmup.sent);
 	char number[UNITS_TEXT_MAX], all[UNITS_TEXT_MAX];
 
 	fputs("  FAILED:", file);
@@ -289,7 +290,12 @@ print_what_is_missing(const struct result *result, FILE *file)
 	else if (m->sent == m->verified && c->lost > 0)
 		fprintf(file, " %s connections were lost", count(c->lost, number));
 	else if (m->sent == 0)
-		fputs(" no message was sent", file);
+		fputs(result->warmup.sent > 0 ? " no message was sent after the warm-up"
+					      : " no message was sent",
+		    file);
+	else if (m->sent == m->verified && all_sent < result_asked(result))
+		fprintf(file, " %s of %s messages were sent", count(m->sent, number),
+		    count(result_whole(result_asked(result)), all));
 	else if (m->sent == m->verified)
 		fputs(" the ledgers differ", file);
 	if (m->sent > m->verified)

@@ -103,6 +103,21 @@ result_adds_up(const struct result_messages *messages)
 	    messages->in_flight;
 }
 
+double
+result_asked(const struct result *result)
+{
+	if (result->plan.duration_ns > 0)
+		return 0;
+	return (double)result->plan.messages * (double)result->plan.rank_connections;
+}
+
+static bool
+is_cut_short(const struct result *result)
+{
+	return (double)(result->messages.sent + result->warmup.sent) <
+	    result_asked(result);
+}
+
 /* Also of a run that somebody ended early: what was asked for and never tried is not
  * all right. */
 static bool
@@ -113,7 +128,7 @@ something_is_missing(const struct result *result)
 		result_failed(&result->connections) + result->connections.lost >
 	    0 ||
 	    result->connections.first < result->connections.requested ||
-	    result->messages.sent == 0;
+	    result->messages.sent == 0 || is_cut_short(result);
 }
 
 int

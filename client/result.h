@@ -222,6 +222,10 @@ result_whole(double figure)
 
 uint64_t result_lost(const struct result_messages *messages);
 uint64_t result_failed(const struct result_connections *connections);
+/* The messages that the plan has in number, of all connections; 0 when it is a time
+ * that bounds it. A double: the product may be beyond 64 bits. */
+double result_asked(const struct result *result);
+
 bool result_adds_up(const struct result_messages *messages);
 
 /* Of values that come second by second, neighbours are alike: how many independent ones

@@ -270,6 +270,19 @@ says() # EXPRESSION
 	grep -q interrupted load.out
 }
 
+@test "a run of so many messages that is ended before the last one is not ok" {
+	start_yodeld --listen 127.0.0.1:0=upper
+	spawn load "$YODEL" -c 4 -n 1M --json result.json "127.0.0.1:$PORT"
+	loaded() { [ "$(ss -Htn state established "( dport = :$PORT )" | wc -l)" -ge 4 ]; }
+	wait_until loaded
+	local status=0
+	kill -TERM "$SPAWNED"
+	wait "$SPAWNED" || status=$?
+	[ $status = 1 ]
+	says 'm["sent"] == m["verified"] < 4e6 and r["interrupted"]'
+	grep -q 'FAILED: ' load.out
+}
+
 @test "a run that is ended while it connects, or before its start, has tested nothing" {
 	start_liar full
 	spawn load "$YODEL" -c 5 --connect-timeout 60s --json result.json "127.0.0.1:$LIAR_PORT"

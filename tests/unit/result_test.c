@@ -120,6 +120,25 @@ a_connection_that_was_never_established_is_no_success(void **state)
 }
 
 static void
+messages_that_were_asked_for_and_never_sent_are_no_success(void **state)
+{
+	struct run *run = *state;
+	struct result result;
+
+	run->plan.messages = 201;
+	result = collect(run);
+	assert_true(result_asked(&result) == 2010);
+	assert_int_equal(result_exit_status(&result), 1);
+	result_finish(&result);
+	/* Where the time ends a run, the number is only a bound. */
+	run->plan.duration_ns = 2 * SECOND;
+	result = collect(run);
+	assert_true(result_asked(&result) == 0);
+	assert_int_equal(result_exit_status(&result), 0);
+	result_finish(&result);
+}
+
+static void
 a_reader_of_the_report_sees_the_equation_and_what_is_not_known(void **state)
 {
 	struct run *run = *state;
@@ -199,6 +218,7 @@ main(void)
 		RUN(the_worst_of_all_outcomes_is_the_exit_status),
 		RUN(an_equation_that_does_not_hold_is_no_success),
 		RUN(a_connection_that_was_never_established_is_no_success),
+		RUN(messages_that_were_asked_for_and_never_sent_are_no_success),
 		RUN(a_reader_of_the_report_sees_the_equation_and_what_is_not_known),
 		RUN(seconds_that_differ_more_than_chance_allows_are_worth_fewer_values),
 		RUN(each_second_holds_what_came_since_the_last),
