@@ -30,7 +30,7 @@ static const struct {
 int
 main(int argc, char **argv)
 {
-	log_set_name("yodel", "");
+	log_set_name("yodel", NULL);
 	for (size_t i = 0; argc > 1 && i < sizeof(commands) / sizeof(commands[0]); i++)
 		if (strcmp(argv[1], commands[i].name) == 0)
 			return commands[i].main(argc - 1, argv + 1);

@@ -96,8 +96,10 @@ parse(struct merge *merge, int argc, char **argv)
 			return EX_USAGE;
 		}
 	}
-	if (optind < argc)
-		return -1;
+	if (optind < argc) {
+		status = outputs_check(&merge->outputs);
+		return status == 0 ? -1 : status;
+	}
 	fputs(
 	    "yodel merge: found no RESULT, wanted at least one, see --help\n", stderr);
 	return EX_USAGE;

@@ -1,9 +1,14 @@
 #include "client/outputs.h"
 
+#include <sys/stat.h>
+
 #include <errno.h>
+#include <libgen.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #include "lib/histogram_codec.h"
 
@@ -57,21 +62,73 @@ is_stdout(const char *path)
 	return path != NULL && strcmp(path, "-") == 0;
 }
 
+/* 0, or an errno: the file is there and can be written, or its folder can. */
+static int
+why_not(const char *path)
+{
+	struct stat stats;
+	char folder[PATH_MAX];
+	size_t length = strlen(path);
+
+	if (stat(path, &stats) == 0) {
+		if (S_ISDIR(stats.st_mode))
+			return EISDIR;
+		return access(path, W_OK) == 0 ? 0 : errno;
+	}
+	if (errno != ENOENT)
+		return errno;
+	if (length >= sizeof(folder))
+		return ENAMETOOLONG;
+	if (length > 0 && path[length - 1] == '/')
+		return EISDIR;
+	return access(dirname(strcpy(folder, path)), W_OK | X_OK) == 0 ? 0 : errno;
+}
+
+int
+outputs_check(const struct outputs *outputs)
+{
+	const char *const paths[] = { outputs->json, outputs->hgrm, outputs->html,
+		outputs->hlog };
+	int on_stdout = 0;
+
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+		int error = 0;
+
+		if (is_stdout(paths[i]))
+			on_stdout++;
+		else if (paths[i] != NULL)
+			error = why_not(paths[i]);
+		if (error == 0)
+			continue;
+		fprintf(stderr, "yodel: %s: %s\n", paths[i], strerror(error));
+		return EX_OSERR;
+	}
+	if (on_stdout < 2)
+		return 0;
+	fputs("yodel: only one file can go to stdout\n", stderr);
+	return EX_USAGE;
+}
+
+static int
+write_text(const struct result *result, FILE *file)
+{
+	report_text(result, file);
+	if (fflush(file) == 0 && !ferror(file))
+		return 0;
+	fprintf(stderr, "yodel: the report: %s\n", strerror(errno));
+	return EX_OSERR;
+}
+
 int
 outputs_write(const struct outputs *outputs, const struct result *result)
 {
-	bool taken = outputs->stdout_taken || is_stdout(outputs->json) ||
-	    is_stdout(outputs->hgrm) || is_stdout(outputs->html);
+	bool taken = is_stdout(outputs->json) || is_stdout(outputs->hgrm) ||
+	    is_stdout(outputs->html) || is_stdout(outputs->hlog);
 	int status = write_one(outputs->json, result_write_json, result);
 
 	status |= write_one(outputs->hgrm, write_hgrm, result);
 	status |= write_one(outputs->html, report_html, result);
-	if (!outputs->quiet) {
-		FILE *file = taken ? stderr : stdout;
-
-		report_text(result, file);
-		if (fflush(file) != 0)
-			status |= EX_OSERR;
-	}
+	if (!outputs->quiet)
+		status |= write_text(result, taken ? stderr : stdout);
 	return status;
 }

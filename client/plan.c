@@ -329,12 +329,23 @@ check_search(struct plan *plan, char *error)
 	return 0;
 }
 
+static bool
+is_stdout(const char *path)
+{
+	return path != NULL && strcmp(path, "-") == 0;
+}
+
 static int
 check_outputs(struct plan *plan, char *error)
 {
 	char why[256];
 	struct threshold threshold;
 
+	plan->stdout_taken = is_stdout(plan->json) || is_stdout(plan->hgrm) ||
+	    is_stdout(plan->hlog) || is_stdout(plan->html);
+	if (plan->stdout_taken && plan->transcript)
+		return refuse(
+		    error, "--transcript and a file cannot both go to stdout");
 	for (uint32_t i = 0; i < plan->thresholds.count; i++) {
 		if (threshold_parse(
 			plan->thresholds.items[i], &threshold, why, sizeof(why)) == 0)
@@ -377,7 +388,7 @@ plan_complete(struct plan *plan, uint32_t pass)
 	if (plan->load == PLAN_LOCKSTEP &&
 	    plan->rank_connections <= TRANSCRIPT_SOCKETS && plan->messages > 0 &&
 	    plan->messages <= TRANSCRIPT_MESSAGES && !plan->payload && !plan->quiet &&
-	    (plan->json == NULL || strcmp(plan->json, "-") != 0))
+	    !plan->stdout_taken)
 		plan->transcript = true;
 	/* The lines of two processes would mix. */
 	if (plan->transcript && plan->rank_connections <= TRANSCRIPT_SOCKETS &&

@@ -147,6 +147,7 @@ struct plan {
 	bool strict;     /* an untrusted measurement is exit status 3 */
 	bool transcript; /* print what each socket sends and receives */
 	bool skip_preflight;
+	bool stdout_taken; /* by one of the files above */
 
 	/* one of several machines */
 	const char *rank_text; /* "I/N" as given; NULL: the environment, else 0/1 */

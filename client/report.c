@@ -57,7 +57,8 @@ parse(struct outputs *outputs, int argc, char **argv)
 	}
 	if (outputs->html == NULL && outputs->hgrm == NULL && outputs->quiet)
 		outputs->html = "-";
-	return -1;
+	int status = outputs_check(outputs);
+	return status == 0 ? -1 : status;
 }
 
 int

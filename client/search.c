@@ -142,9 +142,9 @@ search_run(const struct plan *plan)
 {
 	static struct search search; /* a plan is large */
 	char error[PLAN_ERROR_MAX];
-	bool taken = plan->json != NULL && plan->json[0] == '-';
 
-	search = (struct search){ .plan = *plan, .out = taken ? stderr : stdout };
+	search = (struct search){ .plan = *plan,
+		.out = plan->stdout_taken ? stderr : stdout };
 	if (threshold_parse(plan->search, &search.threshold, error, sizeof(error)) !=
 	    0) {
 		fprintf(stderr, "yodel: --search: %s\n", error);

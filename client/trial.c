@@ -38,6 +38,10 @@ struct trial {
 	struct conductor_outcome outcome;
 };
 
+/* The .hlog of the last trial could not be written to its end. What was measured is
+ * reported all the same. */
+static bool log_is_cut;
+
 static int
 say(int status, const char *error)
 {
@@ -107,21 +111,32 @@ perform(struct trial *trial, struct result *ret)
 	return collect(trial, ret);
 }
 
+/* Of errno, and of the file that it is about; NULL: of none. */
+static int
+say_file(const char *path)
+{
+	if (path == NULL)
+		return say(EX_OSERR, strerror(errno));
+	log_error("%s", path);
+	return EX_OSERR;
+}
+
 static int
 with_memory(struct trial *trial, struct result *ret)
 {
-	if (tallies_open(&trial->tallies, trial->plan.processes) != 0)
+	const struct plan *plan = &trial->plan;
+
+	if (tallies_open(&trial->tallies, plan->processes) != 0)
 		return say(EX_OSERR, strerror(errno));
-	if (watch_start(&trial->watch, &trial->plan, &trial->tallies) != 0) {
+	if (watch_start(&trial->watch, plan, &trial->tallies) != 0) {
 		tallies_close(&trial->tallies);
-		return say(EX_OSERR, strerror(errno));
+		return say_file(plan->hlog);
 	}
-	progress_init(&trial->progress, &trial->plan);
+	progress_init(&trial->progress, plan);
 	int status = perform(trial, ret);
-	if (watch_finish(&trial->watch) != 0 && status == 0) {
-		result_finish(ret);
-		status = say(EX_OSERR, strerror(errno));
-	}
+	log_is_cut = watch_finish(&trial->watch) != 0;
+	if (log_is_cut)
+		say_file(plan->hlog);
 	tallies_close(&trial->tallies);
 	return status;
 }
@@ -168,18 +183,24 @@ trial_run(const struct plan *plan, struct result *ret)
 	return with_messages(&trial, ret);
 }
 
-int
-trial_report(const struct plan *plan, const struct result *result)
+static struct outputs
+outputs_of(const struct plan *plan)
 {
-	struct outputs outputs = {
+	return (struct outputs){
 		.json = plan->json,
 		.hgrm = plan->hgrm,
 		.html = plan->html,
+		.hlog = plan->hlog,
 		.quiet = plan->quiet,
-		.stdout_taken = plan->hlog != NULL && strcmp(plan->hlog, "-") == 0,
 	};
+}
 
-	if (outputs_write(&outputs, result) != 0)
+int
+trial_report(const struct plan *plan, const struct result *result)
+{
+	struct outputs outputs = outputs_of(plan);
+
+	if (outputs_write(&outputs, result) != 0 || log_is_cut)
 		return EX_OSERR;
 	return result_exit_status(result);
 }
@@ -248,9 +269,10 @@ trial_main(int argc, char **argv)
 	plan_init(&plan);
 	flags_parse(argc, argv, &plan);
 	int status = plan_check(&plan, error);
+	struct outputs outputs = outputs_of(&plan);
 	if (status != 0)
 		say(status, error);
-	else
+	else if ((status = outputs_check(&outputs)) == 0)
 		status = plan.search != NULL ? search_run(&plan) : run_once(&plan);
 	plan_finish(&plan);
 	return status;

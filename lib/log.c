@@ -28,6 +28,7 @@ const char *const log_format_names[] = { "text", "json", NULL };
 static struct {
 	char program[32];
 	char role[32];
+	bool is_command; /* named without its process */
 	enum log_level level;
 	enum log_format format;
 	int fd;
@@ -43,7 +44,8 @@ void
 log_set_name(const char *program, const char *role)
 {
 	snprintf(state.program, sizeof(state.program), "%s", program);
-	snprintf(state.role, sizeof(state.role), "%s", role);
+	snprintf(state.role, sizeof(state.role), "%s", role != NULL ? role : "");
+	state.is_command = role == NULL;
 	/* What a child inherits of it is its parent's to tell. */
 	state.unwritten = 0;
 	state.is_failing = false;
@@ -237,6 +239,7 @@ write_line(enum log_level level, const char *message)
 	size_t size = sizeof(room) - PREFIX_MAX_BYTES;
 	const struct log_event event = { .program = state.program,
 		.role = state.role,
+		.is_command = state.is_command,
 		.level = level,
 		.message = message };
 	size_t length = state.format == LOG_FORMAT_JSON

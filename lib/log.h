@@ -22,8 +22,8 @@ enum log_console {
 };
 
 /* What stands before each message: "yodeld[123] worker 2: " for log_set_name("yodeld",
- * "worker 2"), "yodeld[123]: " for an empty role. Both are copied. Until then: nothing.
- */
+ * "worker 2"), "yodeld[123]: " for an empty role, "yodel: ", as of a command, for NULL.
+ * Both are copied. Until then: nothing. */
 void log_set_name(const char *program, const char *role);
 void log_set_level(enum log_level level);
 enum log_level log_get_level(void);

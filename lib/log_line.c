@@ -54,7 +54,9 @@ size_t
 log_line_text(const struct log_event *event, char *line, size_t size)
 {
 	int at = 0;
-	if (event->program[0] != '\0')
+	if (event->is_command)
+		at = snprintf(line, size, "%s: ", event->program);
+	else if (event->program[0] != '\0')
 		at = snprintf(line, size, "%s[%d]%s%s: ", event->program, (int)getpid(),
 		    event->role[0] != '\0' ? " " : "", event->role);
 	int n = snprintf(line + at, size - (size_t)at - 1, "%s", event->message);

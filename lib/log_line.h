@@ -4,12 +4,14 @@
 #ifndef LIB_LOG_LINE_H
 #define LIB_LOG_LINE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "lib/log.h"
 
 struct log_event {
 	const char *program, *role; /* either may be "" */
+	bool is_command;            /* a line of text has no process id */
 	enum log_level level;
 	const char *message;
 };

@@ -244,4 +244,34 @@ assert b"\r\x1b[K" in seen[last:seen.index(b"asked")], seen'
 	[[ $stderr == *"nowhere/run.json: No such file or directory"* ]]
 	run -71 --separate-stderr "$YODEL" -q --html /dev/full "127.0.0.1:$PORT"
 	[[ $stderr == *"/dev/full: No space left on device"* ]]
+	into_full() { "$YODEL" "$@" >/dev/full; }
+	run -71 --separate-stderr into_full -c 9 "127.0.0.1:$PORT"
+	[[ $stderr == "yodel: the report: No space left on device" ]]
+	# The rest of what was measured is not thrown away with the log.
+	run -71 --separate-stderr "$YODEL" -d 200ms --hlog /dev/full --json kept.json "127.0.0.1:$PORT"
+	[[ $stderr == *"yodel: /dev/full: No space left on device"* ]]
+	[[ $output == *"every byte verified"* ]]
+	grep -q '"verdict"' kept.json
+}
+
+@test "a file that could not be written is refused before the run" {
+	start_liar none
+	mkdir folder
+	for path in nowhere/run folder nowhere/; do
+		run -71 --separate-stderr timeout 30 "$YODEL" -d 1h --json $path "127.0.0.1:$LIAR_PORT"
+		[[ $stderr == "yodel: $path: "* ]]
+		[ -z "$output" ]
+	done
+	[ "$(ls -A folder)" = "" ]
+}
+
+@test "one file goes to stdout, and nothing else with it" {
+	start_yodeld --listen 127.0.0.1:0=upper
+	run -64 --separate-stderr "$YODEL" --json - --html - "127.0.0.1:$PORT"
+	[[ $stderr == *"only one file can go to stdout"* ]]
+	run -64 "$YODEL" --json - --transcript "127.0.0.1:$PORT"
+	run -0 --separate-stderr "$YODEL" --html - "127.0.0.1:$PORT"
+	[[ $output == "<!doctype html>"* && $output != *"connected to"* ]]
+	run -0 --separate-stderr "$YODEL" --hgrm - "127.0.0.1:$PORT"
+	[[ $output == *Value*Percentile* && $output != *"connected to"* ]]
 }

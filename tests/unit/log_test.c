@@ -78,8 +78,11 @@ test_a_line_names_the_program_its_process_and_its_role(void **state)
 	log_info("from the %s", "master");
 	log_set_name("yodeld", "worker 2");
 	log_warnx("number %d", 7);
+	log_set_name("yodel", NULL);
+	log_errorx("of a command");
 	snprintf(wanted, sizeof(wanted),
-	    "plain\nyodeld[%d]: from the master\nyodeld[%d] worker 2: number 7\n",
+	    "plain\nyodeld[%d]: from the master\nyodeld[%d] worker 2: number 7\n"
+	    "yodel: of a command\n",
 	    (int)getpid(), (int)getpid());
 	assert_string_equal(read_file(f, f->path), wanted);
 }
