@@ -1,8 +1,11 @@
 #include "client/search.h"
 
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <sysexits.h>
+
+#include "lib/units.h"
 
 #include "client/threshold.h"
 #include "client/trial.h"
@@ -10,16 +13,18 @@
 #define LAST_RATE 1e8
 #define PRECISION 1.05
 #define STEPS_MAX 40
+#define EXIT_WRONG 2
 #define EXIT_THRESHOLD 99
 
 struct search {
 	struct plan plan; /* of the next step */
 	struct threshold threshold;
-	FILE *out;
+	FILE *out;    /* NULL: quiet */
 	double least; /* the lowest rate that a step is long enough to judge */
 	double good;  /* the highest rate that held; 0: none yet */
 	double bad;   /* the lowest that did not; 0: none yet */
 	bool interrupted;
+	bool is_pointless; /* wrong bytes, or nobody there: no rate mends that */
 	struct result best;
 	bool has_best;
 };
@@ -43,18 +48,41 @@ refusal(const struct search *search, const struct result *result)
 	return NULL;
 }
 
+static void __attribute__((format(printf, 2, 3)))
+say(const struct search *search, const char *format, ...)
+{
+	va_list arguments;
+
+	if (search->out == NULL)
+		return;
+	va_start(arguments, format);
+	fputs("search: ", search->out);
+	vfprintf(search->out, format, arguments);
+	fflush(search->out);
+	va_end(arguments);
+}
+
 static void
 show(struct search *search, const struct result *result, const char *why)
 {
 	struct threshold_outcome outcome = threshold_judge(&search->threshold, result);
-	char value[THRESHOLD_TEXT_MAX];
+	char value[THRESHOLD_TEXT_MAX], asked[UNITS_TEXT_MAX], got[UNITS_TEXT_MAX];
 
-	fprintf(search->out,
-	    "search: %12.0f/s asked, %12.0f/s achieved, %s: %s (%s, %s)\n",
-	    search->plan.rate_all, result->messages_per_s, search->threshold.text,
+	say(search, "%11s/s asked, %11s/s achieved, %s: %s (%s, %s)\n",
+	    units_show_count(result_whole(search->plan.rate_all), asked),
+	    units_show_count(result_whole(result->messages_per_s), got),
+	    search->threshold.text,
 	    threshold_format(&search->threshold, outcome.value, value),
 	    why == NULL ? "holds" : why, result_verdict_names[result->trust.verdict]);
-	fflush(search->out);
+}
+
+static void
+take_best(struct search *search, const struct result *result)
+{
+	if (search->has_best)
+		result_finish(&search->best);
+	search->best = *result;
+	search->has_best = true;
 }
 
 /* One run. 0, or an exit status that ends the search. */
@@ -72,11 +100,13 @@ step(struct search *search, double rate)
 	const char *why = refusal(search, &result);
 	show(search, &result, why);
 	search->interrupted = result.interrupted;
-	if (why == NULL && !search->interrupted) {
-		if (search->has_best)
-			result_finish(&search->best);
-		search->best = result;
-		search->has_best = true;
+	search->is_pointless = !search->interrupted &&
+	    (result_exit_status(&result) == EXIT_WRONG ||
+		result.connections.established == 0);
+	if (search->is_pointless) {
+		take_best(search, &result);
+	} else if (why == NULL && !search->interrupted) {
+		take_best(search, &result);
 		search->good = rate;
 	} else {
 		result_finish(&result);
@@ -112,8 +142,9 @@ next_rate(const struct search *search)
 static bool
 is_found(const struct search *search)
 {
-	return search->interrupted || search->good >= LAST_RATE ||
-	    (search->bad > 0 && search->bad <= search->least) ||
+	return search->interrupted || search->is_pointless ||
+	    search->good >= LAST_RATE ||
+	    (search->bad > 0 && search->bad <= search->least * PRECISION) ||
 	    (search->good > 0 && search->bad > 0 &&
 		search->bad / search->good < PRECISION);
 }
@@ -122,16 +153,22 @@ static int
 finish(struct search *search)
 {
 	const char *early = search->interrupted ? " (interrupted)" : "";
+	char rate[UNITS_TEXT_MAX];
 
 	if (!search->has_best) {
-		fprintf(search->out,
-		    "search: %s holds at no rate from %.0f/s on; a longer --duration "
-		    "judges lower ones%s\n",
-		    search->threshold.text, search->least, early);
+		say(search,
+		    "%s holds at no rate from %s/s on; a longer --duration judges "
+		    "lower "
+		    "ones%s\n",
+		    search->threshold.text,
+		    units_show_count(result_whole(search->least), rate), early);
 		return EXIT_THRESHOLD;
 	}
-	fprintf(search->out, "search: %s holds up to %.0f/s%s\n",
-	    search->threshold.text, search->good, early);
+	if (search->is_pointless)
+		say(search, "given up: no rate mends that; its report:\n");
+	else
+		say(search, "%s holds up to %s/s%s\n", search->threshold.text,
+		    units_show_count(result_whole(search->good), rate), early);
 	int status = trial_report(&search->plan, &search->best);
 	result_finish(&search->best);
 	return status;
@@ -145,6 +182,8 @@ search_run(const struct plan *plan)
 
 	search = (struct search){ .plan = *plan,
 		.out = plan->stdout_taken ? stderr : stdout };
+	if (plan->quiet)
+		search.out = NULL;
 	if (threshold_parse(plan->search, &search.threshold, error, sizeof(error)) !=
 	    0) {
 		fprintf(stderr, "yodel: --search: %s\n", error);

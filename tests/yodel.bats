@@ -53,6 +53,10 @@ says() # EXPRESSION
 		127.0.0.1
 		-R 10 --interval 1s 127.0.0.1:7
 		--search p99<1ms 127.0.0.1:7
+		-d 1s --search p99>1ms 127.0.0.1:7
+		-d 1s --search rate>10k 127.0.0.1:7
+		-d 1s --search p99<1ms --hlog log 127.0.0.1:7
+		-d 1s --search p99<1ms --ledger 127.0.0.1:7 127.0.0.1:7
 		nobody.invalid:7
 	END
 }
@@ -390,11 +394,28 @@ says() # EXPRESSION
 	# From 3,838 values on p99.9 is known: a step of 0.4 s holds them at 9,600/s and more.
 	run -99 "$YODEL" -c 4 -R 100 -d 400ms --search 'p99.9<0.1us' "127.0.0.1:$PORT"
 	[ "$(grep -c '/s asked' <<<"$output")" = 1 ]
-	[[ $output =~ " "9[56][0-9][0-9]"/s asked" && $output = *"a longer --duration"* ]]
+	[[ $output =~ " "9,[56][0-9][0-9]"/s asked" && $output = *"a longer --duration"* ]]
 	# The rate that it ends with was held by as many messages as its percentile needs.
 	run -0 "$YODEL" -c 4 -R 100 -d 400ms --json result.json --search 'p50<100ms' "127.0.0.1:$PORT"
 	says 'm["verified"] >= 8 and r["latency"]["response"]["intervals95"]["p50"]'
 	[[ $output = *"p50<100ms holds up to "* ]]
+}
+
+@test "a search ends where no rate can mend what is found, and is silent when asked to" {
+	start_liar extra --message 3
+	call -c 1 -R 200 -d 300ms --search 'p50<1s' --expect upper "127.0.0.1:$LIAR_PORT"
+	[ "$status" = 2 ]
+	[ "$(grep -c '/s asked' <<<"$output")" = 1 ]
+	[[ $output = *"wrong bytes"* ]]
+	end_spawned
+	rm liar.out
+	start_liar refuse
+	call -c 2 -R 200 -d 300ms --search 'p50<1s' "127.0.0.1:$LIAR_PORT"
+	[ "$status" = 1 ]
+	[ "$(grep -c '/s asked' <<<"$output")" = 1 ]
+	call -q -c 2 -R 200 -d 300ms --search 'p50<1s' "127.0.0.1:$LIAR_PORT"
+	[ "$status" = 1 ]
+	[ -z "$output$stderr" ]
 }
 
 @test "the server's ledger and ours agree, also over churn, and a stranger is seen" {
