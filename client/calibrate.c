@@ -19,6 +19,14 @@
 #define PACED_NS UINT64_C(1000000000)
 #define PACED_RATE 2000.0
 
+static const char usage[] =
+    "Usage: yodel calibrate\n"
+    "Tells what this client can do here at most: the rate of a closed loop and the CPU "
+    "of a\n"
+    "message, and how exactly it paces, against a peer of its own that only echoes.\n"
+    "\n"
+    "  -h, --help                 print this and exit\n";
+
 /* A plan against the peer, before its check. */
 static void
 describe(struct plan *plan, const char *target)
@@ -28,6 +36,8 @@ describe(struct plan *plan, const char *target)
 	plan->size_text = "64";
 	plan->expect_text = "echo";
 	plan->quiet = true;
+	/* Of this machine, whatever part of a load it has as one of several. */
+	plan->rank_text = "0/1";
 	plan->progress = PLAN_PROGRESS_NEVER;
 	if (plan_list_add(&plan->target_texts, target) != 0)
 		fatalx(EX_OSERR, "out of memory");
@@ -138,9 +148,15 @@ calibrate_main(int argc, char **argv)
 	char target[32];
 	uint16_t port;
 
-	(void)argv;
+	if (argc == 2 &&
+	    (strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "--help") == 0)) {
+		fputs(usage, stdout);
+		return 0;
+	}
 	if (argc > 1) {
-		fprintf(stderr, "usage: yodel calibrate\n");
+		fprintf(stderr,
+		    "yodel calibrate: found \"%s\", wanted no argument, see --help\n",
+		    argv[1]);
 		return EX_USAGE;
 	}
 	limits_raise();

@@ -15,24 +15,29 @@
 
 const char *argp_program_version = "yodel " YODEL_VERSION;
 
-static const struct {
+static struct {
 	const char *name;
+	char whole[24]; /* stands before what getopt has to say */
 	int (*main)(int argc, char **argv);
 } commands[] = {
-	{ "run", trial_main },
-	{ "talk", talk_main },
-	{ "merge", merge_main },
-	{ "compare", compare_main },
-	{ "report", report_main },
-	{ "calibrate", calibrate_main },
+	{ "run", "yodel run", trial_main },
+	{ "talk", "yodel talk", talk_main },
+	{ "merge", "yodel merge", merge_main },
+	{ "compare", "yodel compare", compare_main },
+	{ "report", "yodel report", report_main },
+	{ "calibrate", "yodel calibrate", calibrate_main },
 };
 
 int
 main(int argc, char **argv)
 {
 	log_set_name("yodel", NULL);
-	for (size_t i = 0; argc > 1 && i < sizeof(commands) / sizeof(commands[0]); i++)
-		if (strcmp(argv[1], commands[i].name) == 0)
-			return commands[i].main(argc - 1, argv + 1);
+	for (size_t i = 0; argc > 1 && i < sizeof(commands) / sizeof(commands[0]);
+	     i++) {
+		if (strcmp(argv[1], commands[i].name) != 0)
+			continue;
+		argv[1] = commands[i].whole;
+		return commands[i].main(argc - 1, argv + 1);
+	}
 	return trial_main(argc, argv);
 }

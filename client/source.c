@@ -76,6 +76,23 @@ prefix_host(const struct prefix *prefix, uint32_t index, struct address *ret)
 	}
 }
 
+/* The target that nobody of this family can call; NULL: there is none. */
+static const char *
+out_of_reach(const struct plan *plan, int family)
+{
+	for (uint32_t i = 0; i < plan->target_count; i++) {
+		const struct plan_target *target = &plan->targets[i];
+		bool found = false;
+
+		for (uint32_t a = 0; a < target->address_count; a++)
+			found =
+			    found || target->addresses[a].storage.ss_family == family;
+		if (!found)
+			return target->text;
+	}
+	return NULL;
+}
+
 static int
 check_given(struct plan *plan, char *error)
 {
@@ -86,6 +103,14 @@ check_given(struct plan *plan, char *error)
 			plan->source_texts.items[i], &prefix, why, sizeof(why)) != 0) {
 			snprintf(error, PLAN_ERROR_MAX, "--source-ip %s: %s",
 			    plan->source_texts.items[i], why);
+			return -1;
+		}
+		const char *target = out_of_reach(plan, prefix.family);
+		if (target != NULL) {
+			snprintf(error, PLAN_ERROR_MAX,
+			    "--source-ip %s: the target %s has no address of that "
+			    "family",
+			    plan->source_texts.items[i], target);
 			return -1;
 		}
 		plan->source_count += prefix_hosts(&prefix);

@@ -92,8 +92,8 @@ static int
 parse_limit(const char *text, struct threshold *ret)
 {
 	size_t length = strlen(text);
+	char *end, count[UNITS_TEXT_MAX];
 	uint64_t number;
-	char *end;
 
 	if (is_latency(ret->figure)) {
 		if (units_parse_duration(text, &number) != 0)
@@ -108,7 +108,12 @@ parse_limit(const char *text, struct threshold *ret)
 		    ? 0
 		    : -1;
 	}
-	if (units_parse_count(text, &number) != 0)
+	/* "10k/s" is how a rate is shown, and what --rate takes. */
+	if (ret->figure == THRESHOLD_RATE && length > 2 && length < sizeof(count) &&
+	    strcmp(text + length - 2, "/s") == 0)
+		length -= 2;
+	snprintf(count, sizeof(count), "%.*s", (int)length, text);
+	if (length >= sizeof(count) || units_parse_count(count, &number) != 0)
 		return -1;
 	ret->limit = (double)number;
 	return 0;

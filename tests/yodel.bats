@@ -58,6 +58,8 @@ says() # EXPRESSION
 		-d 1s --search p99<1ms --hlog log 127.0.0.1:7
 		-d 1s --search p99<1ms --ledger 127.0.0.1:7 127.0.0.1:7
 		nobody.invalid:7
+		--source-ip 127.0.0.2 [::1]:7
+		--threshold rate>1k/m 127.0.0.1:7
 	END
 }
 
@@ -447,4 +449,10 @@ says() # EXPRESSION
 @test "yodel calibrate says what the client can do here" {
 	run -0 "$YODEL" calibrate
 	[[ $output = *"messages/s verified with 1 process"* && $output = *"at the median"* ]]
+	# It is of this machine, also in a job whose ranks are not known.
+	JOB_COMPLETION_INDEX=3 run -0 "$YODEL" calibrate
+	run -0 "$YODEL" calibrate --help
+	[[ $output = "Usage: yodel calibrate"* ]]
+	run -64 --separate-stderr "$YODEL" compare --bogus
+	[[ $stderr = "yodel compare: "* ]]
 }

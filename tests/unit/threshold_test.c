@@ -57,6 +57,7 @@ a_percentile_may_be_written_with_or_without_its_point(void **state)
 	assert_true(parse("p5<1s").percentile == 5);
 	assert_true(parse("p100<1s").percentile == 100);
 	assert_true(parse("p99<1500us").limit == 1.5e6);
+	assert_true(parse("rate>10k/s").limit == 10000);
 	assert_int_equal(parse("service.p99<=1ms").histogram, TALLY_SERVICE);
 	assert_int_equal(parse("service.p99<=1ms").op, THRESHOLD_LE);
 }
