@@ -21,7 +21,9 @@
 
 static struct {
 	volatile sig_atomic_t is_taken;
-	bool has_keys; /* standard input is the terminal as well */
+	bool has_keys;                    /* standard input is the terminal as well */
+	bool is_mute;                     /* and has come to its end */
+	volatile sig_atomic_t is_changed; /* since it was drawn */
 	struct termios before;
 } state;
 
@@ -82,22 +84,49 @@ on_signal(int number)
 	/* Only SIGTSTP comes to here, with the continuation. */
 	signal(number, on_signal);
 	take();
+	state.is_changed = 1;
 	errno = saved;
+}
+
+static void
+on_resized(int number)
+{
+	(void)number;
+	state.is_changed = 1;
 }
 
 /* --- for the view -------------------------------------------------------------------
  */
+
+/* It comes while a key is waited for, and at no other time. */
+static void
+watch_size(void)
+{
+	sigset_t resized;
+	sigemptyset(&resized);
+	sigaddset(&resized, SIGWINCH);
+	sigprocmask(SIG_BLOCK, &resized, NULL);
+	signal(SIGWINCH, on_resized);
+}
+
+static bool
+can_place_its_cursor(void)
+{
+	const char *term = getenv("TERM");
+	return term != NULL && term[0] != '\0' && strcmp(term, "dumb") != 0;
+}
 
 bool
 ctl_terminal_enter(void)
 {
 	static const int ends[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, SIGTSTP,
 		SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL, SIGALRM, SIGXCPU };
-	if (!isatty(STDOUT_FILENO))
+	if (!isatty(STDOUT_FILENO) || !can_place_its_cursor())
 		return false;
 	state.has_keys = tcgetattr(STDIN_FILENO, &state.before) == 0;
 	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
 		signal(ends[i], on_signal);
+	watch_size();
 	atexit(give_back);
 	take();
 	return true;
@@ -146,9 +175,19 @@ int
 ctl_terminal_wait_key(double seconds)
 {
 	struct pollfd in = { .fd = STDIN_FILENO, .events = POLLIN };
+	const struct timespec patience = { .tv_sec = (time_t)seconds,
+		.tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9) };
+	sigset_t none;
 	char key = 0;
-	int n = poll(&in, state.has_keys, (int)(seconds * 1000));
-	if (n > 0 && read(STDIN_FILENO, &key, 1) != 1)
+	sigemptyset(&none);
+	int n = ppoll(&in, state.has_keys && !state.is_mute, &patience, &none);
+	if (state.is_changed) {
+		state.is_changed = 0;
+		return CTL_TERMINAL_REDRAW;
+	}
+	if (n > 0 && read(STDIN_FILENO, &key, 1) != 1) {
+		state.is_mute = true;
 		key = 0;
+	}
 	return key;
 }

@@ -242,22 +242,42 @@ format_view(const struct sample *now, const struct sample *before)
  */
 
 static void
-show(const struct sample *now, const struct sample *before, bool is_terminal)
+show(const char *text, bool is_terminal)
 {
-	char *text = format_view(now, before);
 	if (text != NULL && is_terminal)
 		ctl_terminal_draw(text);
 	else if (text != NULL)
 		printf("%s\n", text);
 	fflush(stdout);
-	free(text);
 }
 
+/* Until the next view is due. Other keys than the one that ends it, and a terminal that
+ * changes, do not bring it nearer: rates over a moment say nothing. */
 static bool
-pause_or_quit(double seconds)
+pause_or_quit(double seconds, const char *text, bool is_terminal)
 {
-	int key = ctl_terminal_wait_key(seconds);
-	return key == 'q' || key == 'Q';
+	double deadline_s = now_s() + seconds, left_s;
+	while ((left_s = deadline_s - now_s()) > 0) {
+		int key = ctl_terminal_wait_key(left_s);
+		if (key == 'q' || key == 'Q')
+			return true;
+		if (key == CTL_TERMINAL_REDRAW && is_terminal)
+			show(text, is_terminal);
+	}
+	return false;
+}
+
+/* Shows what is now, and waits. False when that was the last view. */
+static bool
+show_and_pause(const struct ctl_options *options, const struct sample *now,
+    const struct sample *before, bool is_terminal, bool is_last)
+{
+	char *text = format_view(now, before);
+	show(text, is_terminal);
+	bool goes_on =
+	    !is_last && !pause_or_quit(options->interval_s, text, is_terminal);
+	free(text);
+	return goes_on;
 }
 
 int
@@ -271,15 +291,14 @@ ctl_top(const struct ctl_options *options)
 	}
 	bool is_terminal = ctl_terminal_enter();
 	int rc = 0;
-	for (unsigned frame = 1;; frame++) {
-		show(&now, &before, is_terminal);
+	for (unsigned frame = 1; rc == 0; frame++) {
+		bool goes_on = show_and_pause(
+		    options, &now, &before, is_terminal, frame == options->frames);
 		json_decref(before.stats);
 		before = now;
-		if (frame == options->frames || pause_or_quit(options->interval_s))
+		if (!goes_on)
 			break;
 		rc = take_sample(options, &now, error);
-		if (rc < 0)
-			break;
 	}
 	json_decref(before.stats);
 	ctl_terminal_leave();

@@ -750,6 +750,19 @@ start_with_a_drain() # DRAIN
 	[ "$("$VISITOR" terminal nothing "$YODELCTL" -s "$DOOR" top -n 2 -i 0.1)" = $'restored\n0' ]
 }
 
+@test "yodelctl top: another size is drawn at once, a key that means nothing hurries nothing" {
+	start_with_doors --listen 127.0.0.1:0=echo
+	[ "$("$VISITOR" views aXq "$YODELCTL" -s "$DOOR" top -n 2 -i 1000)" = 1 ]
+	[ "$("$VISITOR" views resize "$YODELCTL" -s "$DOOR" top -i 1000)" = 2 ]
+}
+
+@test "yodelctl top: a terminal that can only print gets views one after the other" {
+	start_with_doors --listen 127.0.0.1:0=echo
+	run -0 "$VISITOR" dumb "$YODELCTL" -s "$DOOR" top -n 2 -i 0.1
+	[ "$(grep -c '^yodeld ' <<<"$output")" = 2 ]
+	[[ $output = *'closed:  none'* && $output != *$'\e'* ]]
+}
+
 @test "yodelctl top: a server that ends is told, with 69" {
 	start_with_doors --listen 127.0.0.1:0=echo
 	spawn top "$YODELCTL" -s "$DOOR" top -i 0.1
@@ -766,9 +779,14 @@ start_with_a_drain() # DRAIN
 @test "no quotation in a manual stands inside another one" {
 	local manual root=$BATS_TEST_DIRNAME/..
 	for manual in "$root"/{master/yodeld.8,master/yodelctl.1,conf/yodeld.json.5,client/yodel.1}; do
-		mandoc -Tutf8 "$manual" | col -b | tr '\n' ' ' >shown
-		grep -q 'EXAMPLES' shown
-		run ! grep -o '‘[^’]*‘' shown
+		mandoc -Tutf8 "$manual" >shown
+		python3 - <<-'END'
+			import re
+			text = re.sub(".\b", "", open("shown", encoding="utf-8").read())
+			assert "EXAMPLES" in text
+			found = re.findall("\u2018[^\u2019]*\u2018.{,20}", text)
+			assert not found, found
+		END
 	done
 }
 

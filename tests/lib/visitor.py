@@ -11,6 +11,10 @@
                            something, KEY is typed (one character) or sent (SIGNAL), or
                            "nothing". Prints "restored" when the terminal is then as it
                            was before, and how the command ended
+  views ACT COMMAND...     the same, but prints how many views were drawn. ACT is typed,
+                           or "resize": another size, and "q" when it was drawn anew
+  dumb COMMAND...          runs a command on a terminal that can only print, and prints
+                           what it has shown
 
 DOOR is the path of a Unix socket, or HOST:PORT.
 """
@@ -22,6 +26,7 @@ import re
 import select
 import signal
 import socket
+import struct
 import sys
 import termios
 import time
@@ -140,10 +145,40 @@ def read_terminal(fd, until):
     return shown
 
 
+def drawn(shown):
+    return shown.count(b"\x1b[H")
+
+
+def views(act, *command):
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.environ["TERM"] = "xterm"
+        os.execvp(command[0], command)
+    shown = read_terminal(fd, lambda text: b"SLOT" in text)
+    if act == "resize":
+        fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("4H", 50, 132, 0, 0))
+        shown += read_terminal(fd, lambda text: drawn(text) > 0)
+        act = "q"
+    os.write(fd, act.encode())
+    shown += read_terminal(fd, lambda text: b"\x1b[?1049l" in text)
+    os.waitpid(pid, 0)
+    print(drawn(shown))
+
+
+def dumb(*command):
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.environ["TERM"] = "dumb"
+        os.execvp(command[0], command)
+    print(read_terminal(fd, lambda text: False).decode())
+    os.waitpid(pid, 0)
+
+
 def terminal(key, *command):
     seen, look = os.pipe()
     pid, fd = pty.fork()
     if pid == 0:
+        os.environ["TERM"] = "xterm"
         os.read(seen, 1)  # not before it is known how the terminal was
         os.execvp(command[0], command)
     # Open here too, or the terminal's state is gone with the command.
@@ -176,6 +211,11 @@ def print_answer(door, method, target):
     print(body, end="")
 
 
-{"ask": print_answer, "watch": watch, "drip": drip, "terminal": terminal}[sys.argv[1]](
-    *sys.argv[2:]
-)
+{
+    "ask": print_answer,
+    "watch": watch,
+    "drip": drip,
+    "terminal": terminal,
+    "views": views,
+    "dumb": dumb,
+}[sys.argv[1]](*sys.argv[2:])
