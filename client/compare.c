@@ -78,6 +78,12 @@ show_times(const char *name, double base, double new, enum difference difference
 	return show(name, before, after, base, new, difference);
 }
 
+static const char *
+percentile_text(struct confidence found, char *buffer)
+{
+	return found.known ? units_show_duration(found.value, buffer) : "?";
+}
+
 static enum difference
 compare_percentile(const struct result *base, const struct result *new,
     enum tally_histogram which, double percentile)
@@ -88,14 +94,16 @@ compare_percentile(const struct result *base, const struct result *new,
 	struct confidence n = confidence_of(
 	    new->latency[which], percentile, main ? result_effective_count(new) : 0);
 	enum difference difference = NOT_KNOWN;
-	char name[32];
+	char name[32], before[UNITS_TEXT_MAX], after[UNITS_TEXT_MAX];
 
 	snprintf(
 	    name, sizeof(name), "%s p%g", tally_histogram_names[which], percentile);
 	if (b.known && n.known)
 		difference = judge((double)b.value, (double)n.value,
 		    b.high < n.low || n.high < b.low, false);
-	return show_times(name, (double)b.value, (double)n.value, difference);
+	/* What one of them does not know has not changed by anything. */
+	return show(name, percentile_text(b, before), percentile_text(n, after),
+	    b.known && n.known ? (double)b.value : 0, (double)n.value, difference);
 }
 
 static struct estimate

@@ -25,6 +25,14 @@ confidence_needs(double percentile)
 	return (uint64_t)floor(fmax(root * root, above)) + 1;
 }
 
+bool
+confidence_is_known(double percentile, uint64_t count)
+{
+	uint64_t needed = confidence_needs(percentile);
+
+	return needed > 0 && count >= needed;
+}
+
 struct confidence
 confidence_of(const struct histogram *histogram, double percentile, double effective)
 {

@@ -29,4 +29,8 @@ struct confidence confidence_of(
  * suffices (of 0 and of 100). */
 uint64_t confidence_needs(double percentile);
 
+/* Whether `count` values, taken as independent, are enough: where the histogram itself
+ * is not there any more. */
+bool confidence_is_known(double percentile, uint64_t count);
+
 #endif

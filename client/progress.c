@@ -73,6 +73,18 @@ format_left(const struct plan *plan, const struct moment *now, uint64_t now_ns,
 		snprintf(out, size, ", %.0f s left", ceil(left));
 }
 
+/* Of the last second; one that holds too few values to know it says so. */
+static void
+format_p99(const struct result_second *last, char *out)
+{
+	if (last->count == 0)
+		return;
+	if (last->p99_ns == UINT64_MAX)
+		strcpy(out, "?");
+	else
+		units_show_duration(last->p99_ns, out);
+}
+
 static void
 format_running(const struct progress *progress, const struct watch *watch,
     const struct moment *now, uint64_t now_ns, char *out, size_t size)
@@ -83,8 +95,8 @@ format_running(const struct progress *progress, const struct watch *watch,
 	char left[48], open[UNITS_TEXT_MAX], speed[UNITS_TEXT_MAX],
 	    p99[UNITS_TEXT_MAX] = "-", errors[UNITS_TEXT_MAX];
 
-	if (watch->count > 0 && watch->rows[watch->count - 1].count > 0)
-		units_show_duration(watch->rows[watch->count - 1].p99_ns, p99);
+	if (watch->count > 0)
+		format_p99(&watch->rows[watch->count - 1], p99);
 	format_left(watch->plan, now, now_ns, rate, left, sizeof(left));
 	snprintf(out, size,
 	    "%.0f s: %s connections, %s messages/s, p99 %s, %s errors%s",

@@ -11,6 +11,8 @@
 #include "client/confidence.h"
 #include "client/report_charts.h"
 
+#define TOO_FEW "<td class=\"dim\" title=\"too few values\">?</td>"
+
 /* clang-format off */
 static const char style[] =
     ":root{color-scheme:light dark;--fg:#1b1f24;--dim:#5c6670;--bg:#fff;--box:#f5f7f9;"
@@ -109,8 +111,9 @@ static void
 write_cards(const struct result *result, FILE *file)
 {
 	const struct histogram *response = result->latency[TALLY_RESPONSE];
-	struct confidence p99 =
-	    confidence_of(response, 99, result_effective_count(result));
+	double effective = result_effective_count(result);
+	struct confidence p50 = confidence_of(response, 50, effective);
+	struct confidence p99 = confidence_of(response, 99, effective);
 	char text[UNITS_TEXT_MAX];
 
 	fputs("<div class=\"cards\">\n", file);
@@ -120,10 +123,7 @@ write_cards(const struct result *result, FILE *file)
 	card(file, units_show_count(result_lost(&result->messages), text), "lost");
 	card(file, units_show_count(result_whole(result->messages_per_s), text),
 	    "messages a second");
-	card(file,
-	    histogram_count(response) > 0
-		? units_show_duration(histogram_percentile(response, 50), text)
-		: "-",
+	card(file, p50.known ? units_show_duration(p50.value, text) : "not known",
 	    "response, p50");
 	card(file, p99.known ? units_show_duration(p99.value, text) : "not known",
 	    "response, p99");
@@ -170,8 +170,7 @@ write_latency_row(const struct result *result, enum tally_histogram which, FILE 
 		char low[UNITS_TEXT_MAX], high[UNITS_TEXT_MAX];
 
 		if (!c.known) {
-			fputs(
-			    "<td class=\"dim\" title=\"too few values\">?</td>", file);
+			fputs(TOO_FEW, file);
 			continue;
 		}
 		fprintf(file, "<td title=\"95 %%: %s to %s\">%s</td>",
@@ -263,17 +262,24 @@ write_ranks(const struct result *result, FILE *file)
 	    file);
 	for (size_t i = 0; i < result->rank_count; i++) {
 		const struct result_rank *r = &result->ranks[i];
-		const uint64_t times[] = { r->p50_ns, r->p99_ns, r->p999_ns,
-			r->max_ns };
+		const struct {
+			double percentile;
+			uint64_t ns;
+		} times[] = { { 50, r->p50_ns }, { 99, r->p99_ns },
+			{ 99.9, r->p999_ns } };
 
 		fprintf(file, "<tr><td>%" PRIu64 "</td><td>", r->rank);
 		chart_text(file, r->hostname);
 		fprintf(file, "</td><td>%s</td>",
 		    units_show_count(r->messages.verified, text));
 		for (size_t t = 0; t < sizeof(times) / sizeof(times[0]); t++)
-			fprintf(
-			    file, "<td>%s</td>", units_show_duration(times[t], text));
-		fputs("<td>", file);
+			if (confidence_is_known(
+				times[t].percentile, r->messages.verified))
+				fprintf(file, "<td>%s</td>",
+				    units_show_duration(times[t].ns, text));
+			else
+				fputs(TOO_FEW, file);
+		fprintf(file, "<td>%s</td><td>", units_show_duration(r->max_ns, text));
 		chart_text(file, r->verdict);
 		fputs("</td></tr>\n", file);
 	}
@@ -287,7 +293,9 @@ write_plan(const struct result *result, FILE *file)
 	char text[UNITS_TEXT_MAX];
 
 	fputs("<h2>Plan</h2>\n<table class=\"left\" id=\"plan\">\n", file);
-	row(file, "seed", units_show_count(plan->seed, text));
+	/* As --seed takes it. */
+	snprintf(text, sizeof(text), "%" PRIu64, plan->seed);
+	row(file, "seed", text);
 #define X(name) row(file, #name, plan->name);
 	RESULT_PLAN_TEXTS(X)
 #undef X

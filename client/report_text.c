@@ -236,11 +236,21 @@ print_thresholds(const struct result *result, FILE *file)
 	}
 }
 
+static const char *
+of_rank(
+    const struct result_rank *rank, double percentile, uint64_t value_ns, char *buffer)
+{
+	return confidence_is_known(percentile, rank->messages.verified)
+	    ? units_show_duration(value_ns, buffer)
+	    : NOT_KNOWN;
+}
+
 static void
 print_ranks(const struct result *result, FILE *file)
 {
 	char sent[UNITS_TEXT_MAX], p50[UNITS_TEXT_MAX], p99[UNITS_TEXT_MAX],
 	    p999[UNITS_TEXT_MAX], max[UNITS_TEXT_MAX];
+	bool all_known = true;
 
 	if (result->rank_count == 0)
 		return;
@@ -249,13 +259,17 @@ print_ranks(const struct result *result, FILE *file)
 	for (size_t i = 0; i < result->rank_count; i++) {
 		const struct result_rank *rank = &result->ranks[i];
 
+		all_known =
+		    all_known && confidence_is_known(99.9, rank->messages.verified);
 		fprintf(file, "  %-12" PRIu64 " %-20.20s%14s%10s%10s%10s%10s\n",
 		    rank->rank, rank->hostname, count(rank->messages.verified, sent),
-		    units_show_duration(rank->p50_ns, p50),
-		    units_show_duration(rank->p99_ns, p99),
-		    units_show_duration(rank->p999_ns, p999),
+		    of_rank(rank, 50, rank->p50_ns, p50),
+		    of_rank(rank, 99, rank->p99_ns, p99),
+		    of_rank(rank, 99.9, rank->p999_ns, p999),
 		    units_show_duration(rank->max_ns, max));
 	}
+	if (!all_known)
+		fprintf(file, LABEL "%s: too few values to know\n", "", NOT_KNOWN);
 }
 
 static void

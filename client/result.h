@@ -106,7 +106,8 @@ struct result_process {
 	bool died;
 };
 
-/* What one second (or so) held; null percentiles (merged results) are UINT64_MAX. */
+/* What one second (or so) held. A percentile is UINT64_MAX, null in JSON, where it is
+ * not known: the second held too few values, or is merged of several. */
 struct result_second {
 	double at_s; /* since the start, of its beginning */
 	double length_s;

@@ -249,7 +249,7 @@ process_of(const struct result_process *p)
 	    N(p->loop_lag_max_ns), "died", (int)p->died);
 }
 
-/* A percentile that is not known (of merged seconds) is null. */
+/* A percentile that is not known is null. */
 static json_t *
 known(uint64_t number)
 {

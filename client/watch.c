@@ -7,6 +7,8 @@
 
 #include "lib/histogram_codec.h"
 
+#include "client/confidence.h"
+
 #define SECOND_NS UINT64_C(1000000000)
 #define SHORTEST_ROW_NS (SECOND_NS / 20) /* of the rest at the end */
 
@@ -185,14 +187,23 @@ difference(struct watch *watch, enum tally_histogram which)
 	watch->before[which] = now;
 }
 
+/* UINT64_MAX where one second holds too few to tell. */
+static uint64_t
+percentile_of(const struct histogram *response, double percentile)
+{
+	struct confidence found = confidence_of(response, percentile, 0);
+
+	return found.known ? found.value : UINT64_MAX;
+}
+
 static void
 fill_latency(struct result_second *row, const struct histogram *response)
 {
 	row->count = histogram_count(response);
 	row->mean_ns = histogram_mean(response);
-	row->p50_ns = histogram_percentile(response, 50);
-	row->p90_ns = histogram_percentile(response, 90);
-	row->p99_ns = histogram_percentile(response, 99);
+	row->p50_ns = percentile_of(response, 50);
+	row->p90_ns = percentile_of(response, 90);
+	row->p99_ns = percentile_of(response, 99);
 	row->max_ns = histogram_max(response);
 }
 

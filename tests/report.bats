@@ -198,6 +198,20 @@ assert b"\r\x1b[K" in seen[last:seen.index(b"asked")], seen'
 	run -99 "$YODEL" merge -q --threshold 'p50<1us' zero.json one.json
 }
 
+@test "what a rank, a second or one of two results has too few values for is not shown" {
+	start_yodeld --listen 127.0.0.1:0=upper
+	run_to zero -c 4 -n 5 -m hello --rank 0/2
+	run_to one -c 4 -n 5 -m hello --rank 1/2
+	run -0 "$YODEL" merge --html all.html zero.json one.json
+	# Ten values each: the median of a rank is known, its p99 and p99.9 are not.
+	[ "$(grep -cE '^ +[01] .* 10 +[0-9.]+ [num]?s +\? +\? +[0-9.]+ [num]?s$' <<<"$output")" = 2 ]
+	[ "$(sed -n '/Each rank/,/<\/table>/p' all.html | grep -o '>?</td>' | wc -l)" = 4 ]
+	run -0 "$YODEL" compare zero.json one.json
+	[[ $output =~ "response p99 "\ +\?\ +\?\ +-\ +"not known" ]]
+	run_to slow -c 4 -d 1200ms -R 20 -m hello
+	[ "$(of_result slow.json 'r["seconds"][0]["p99_ns"]')" = None ]
+}
+
 @test "a rank that is missing or there twice is no measurement" {
 	start_yodeld --listen 127.0.0.1:0=upper
 	run_to zero -c 4 -n 2 -m hi --rank 0/2

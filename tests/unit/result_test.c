@@ -195,15 +195,19 @@ each_second_holds_what_came_since_the_last(void **state)
 	assert_int_equal(watch_start(&watch, &run->plan, &run->tallies), 0);
 	assert_false(watch_tick(&watch, 5 * SECOND + SECOND / 2));
 	assert_true(watch_tick(&watch, 6 * SECOND));
-	set(&tally->messages.sent, 1007);
-	histogram_record_many(tally->histograms[TALLY_RESPONSE], 77000, 7);
+	set(&tally->messages.sent, 1008);
+	histogram_record_many(tally->histograms[TALLY_RESPONSE], 77000, 8);
 	assert_false(watch_tick(&watch, 7 * SECOND - 1));
 	assert_true(watch_tick(&watch, 7 * SECOND));
 	watch_stop(&watch, 7 * SECOND + SECOND / 2);
 	assert_int_equal(watch.count, 3);
 	assert_true(watch.rows[0].sent == 2000 && watch.rows[0].count == 2000);
-	assert_true(watch.rows[1].sent == 7 && watch.rows[1].count == 7);
+	assert_true(watch.rows[1].sent == 8 && watch.rows[1].count == 8);
 	assert_true(watch.rows[1].p50_ns / 1000 == 77);
+	/* Eight values know their middle, and no more. */
+	assert_true(watch.rows[0].p99_ns / 1000 == 990);
+	assert_true(watch.rows[1].p90_ns == UINT64_MAX);
+	assert_true(watch.rows[1].p99_ns == UINT64_MAX);
 	assert_true(watch.rows[2].sent == 0 && watch.rows[2].length_s == 0.5);
 	assert_int_equal(watch_finish(&watch), 0);
 }
