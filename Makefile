@@ -96,6 +96,12 @@ $(FUZZERS): $B/libfuzzer/%: $B/obj/tests/fuzz/%_fuzz.o $B/yodel.a
 # It asks for changes, and none is made.
 CHANGES := turnover_reload scale_workers upgrade_start balance_now stop_in_order
 $B/fuzz/control $B/libfuzzer/control: LDFLAGS += $(CHANGES:%=-Wl,--wrap=%)
+# Its workers are no processes.
+PUPPETS := spawn_worker waitpid kill
+$B/fuzz/channel $B/libfuzzer/channel: LDFLAGS += $(PUPPETS:%=-Wl,--wrap=%)
+# It finds descriptors and processes that are none of its own.
+LEFT := getpid waitid log_error log_errorx door_socket_remove
+$B/fuzz/inheritance $B/libfuzzer/inheritance: LDFLAGS += $(LEFT:%=-Wl,--wrap=%)
 
 # Raw programs that the benchmarks compare with: tests/bench/NAME.c, each by itself.
 BENCHES := $(patsubst tests/bench/%.c,$B/bench/%,$(wildcard tests/bench/*.c))

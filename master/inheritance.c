@@ -33,8 +33,10 @@ keep_open(int fd, bool over_exec)
 		log_warn("descriptor %d does not survive", fd);
 }
 
-void
-inheritance_keep_open(const struct master *master, bool over_exec)
+/* Every descriptor of the master that the next image needs stays open over an exec, or
+ * does not. */
+static void
+keep_all_open(const struct master *master, bool over_exec)
 {
 	keep_open(master->ledger_fd, over_exec);
 	for (int i = 0; i < DOOR_KINDS; i++) {
@@ -106,7 +108,7 @@ write_origin(const char *name, const char *source, void *out)
 static void
 write_all(FILE *out, const struct master *master, const struct inheritance *inheritance)
 {
-	fprintf(out, INHERITANCE_FIRST_LINE "pid %d\npurpose %s\nreason %s\n",
+	fprintf(out, INHERITANCE_FIRST_LINE "\npid %d\npurpose %s\nreason %s\n",
 	    (int)getpid(), inheritance->is_back ? "back" : "upgrade",
 	    inheritance->reason);
 	fprintf(out, "generation %u\nstarted %" PRIu64 "\nslots %u\nmoves %u\n",
@@ -173,14 +175,14 @@ inheritance_write(const struct master *master, struct inheritance *inheritance)
 		return -1;
 	}
 	keep_open(inheritance->program_fd, true);
-	inheritance_keep_open(master, true);
+	keep_all_open(master, true);
 	return fd;
 }
 
 void
 inheritance_withdraw(const struct master *master, const struct inheritance *inheritance)
 {
-	inheritance_keep_open(master, false);
+	keep_all_open(master, false);
 	keep_open(inheritance->program_fd, false);
 	close(inheritance->config_fd);
 }

@@ -17,9 +17,13 @@
  *   waiter FD UNTIL-END                     who hears how the upgrade ends
  *   endpoint LISTENER IS-PASSED PASSED ORDER-UNKNOWN PORT NAME
  *   drops N                                 of its closed sockets
- *   socket SLOT FD STORED            of the endpoint above, in the group's order
+ *   socket SLOT FD STORED                   of the endpoint above, in the group's order
  *   slot NUMBER FAILURES RESTARTS
- *   process PID SLOT GENERATION CHANNEL BLOCK READY LEAVING RETIRED MOVED_IN MOVED_OUT
+ *   process PID SLOT GENERATION CHANNEL BOOKS READY LEAVING RETIRED MOVED_IN MOVED_OUT
+ *                                           the most recent first
+ *
+ * Up to `outcome` (but for `origin`) every line stands there once, in this order; who
+ * gives it back unread puts another purpose and reason at its end.
  */
 #ifndef MASTER_INHERITANCE_H
 #define MASTER_INHERITANCE_H
@@ -31,7 +35,7 @@
 #ifndef INHERITANCE_FORM
 #define INHERITANCE_FORM "1"
 #endif
-#define INHERITANCE_FIRST_LINE "yodeld-inheritance " INHERITANCE_FORM "\n"
+#define INHERITANCE_FIRST_LINE "yodeld-inheritance " INHERITANCE_FORM
 #define INHERITANCE_VARIABLE "YODELD_INHERITANCE" /* holds the memory file's number */
 
 struct inheritance {
@@ -48,11 +52,9 @@ int inheritance_write(const struct master *master, struct inheritance *inheritan
 void inheritance_withdraw(
     const struct master *master, const struct inheritance *inheritance);
 
-/* Every descriptor of the master that the next image needs stays open over an exec, or
- * does not. */
-void inheritance_keep_open(const struct master *master, bool over_exec);
-
-/* Reads it into a fresh master: configuration, ledger, endpoints, slots, processes. 0,
+/* Reads it into a fresh master: configuration, ledger, endpoints, slots, processes.
+ * Nothing is believed that cannot be: numbers out of their bounds, descriptors that are
+ * not there, of another kind or named twice, processes that are no children of ours. 0,
  * or -1 with the reason logged and every descriptor as it was left; the program's is
  * known then, if its line could be read. fd is closed. */
 int inheritance_read(struct master *master, int fd, struct inheritance *ret)

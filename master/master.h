@@ -180,6 +180,9 @@ struct master {
 /* Runs yodeld until it is stopped. Returns the exit status (sysexits). */
 int master_run(const struct config_sources *sources, char **argv);
 
+/* Closes and frees all that it holds, and itself. */
+void master_finish(struct master *master);
+
 uint64_t master_now_ns(void);
 /* Milliseconds since then. */
 double master_elapsed_ms(uint64_t since_ns);

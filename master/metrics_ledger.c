@@ -21,10 +21,10 @@ metrics_ledger_look(const struct master *master, struct metrics_ledger *ret)
 	memset(ret, 0, sizeof(*ret));
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++)
 		ledger_add_block(&ret->workers[i], &ledger->retired[i]);
-	for (uint32_t i = 0; i < atomic_load(&ledger->live_end); i++) {
+	for (uint32_t i = 0; i < ledger_live_end(ledger); i++) {
 		const struct ledger_books *books = &ledger->live[i];
 		uint64_t owner = atomic_load(&books->own.owner);
-		if (owner > 0)
+		if (owner > 0 && owner <= LEDGER_SLOTS)
 			ledger_add_books(&ret->workers[owner - 1], ledger, books);
 	}
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
@@ -33,7 +33,7 @@ metrics_ledger_look(const struct master *master, struct metrics_ledger *ret)
 		    slot->state != SLOT_EMPTY || slot->restarts > 0 ||
 		    has_counted(&ret->workers[i]);
 	}
-	for (uint32_t i = 0; i < ledger->listener_count; i++)
+	for (uint32_t i = 0; i < ledger_listener_count(ledger); i++)
 		ledger_sum_listener(ledger, i, &ret->listeners[i]);
 }
 
@@ -107,7 +107,7 @@ write_by_listener(
 {
 	for (int c = 0; c < LEDGER_COUNTER_COUNT; c++) {
 		enum ledger_counter counter = (enum ledger_counter)c;
-		char name[64], help[256];
+		char name[64], help[256], address[LEDGER_NAME_MAX];
 		if (!ledger_counter_is_of_listeners(counter))
 			continue;
 		snprintf(name, sizeof(name), "listener_%s_total",
@@ -115,9 +115,10 @@ write_by_listener(
 		snprintf(help, sizeof(help), "by listener: %s",
 		    ledger_counter_help(counter));
 		metrics_begin(out, name, "counter", help);
-		for (uint32_t i = 0; i < ledger->listener_count; i++)
+		for (uint32_t i = 0; i < ledger_listener_count(ledger); i++)
 			fprintf(out, METRICS_PREFIX "%s{listener=\"%s\"} %" PRIu64 "\n",
-			    name, ledger->listeners[i], view->listeners[i].counters[c]);
+			    name, ledger_listener_name(ledger, i, address),
+			    view->listeners[i].counters[c]);
 	}
 }
 
@@ -125,15 +126,16 @@ static void
 write_closed_by_listener(
     FILE *out, const struct ledger *ledger, const struct metrics_ledger *view)
 {
+	char address[LEDGER_NAME_MAX];
 	metrics_begin(out, "listener_connections_closed_total", "counter",
 	    "by listener: connections that have ended, by the reason of their end");
-	for (uint32_t i = 0; i < ledger->listener_count; i++) {
+	for (uint32_t i = 0; i < ledger_listener_count(ledger); i++) {
 		for (int r = 0; r < CLOSE_REASON_COUNT; r++)
 			fprintf(out,
 			    METRICS_PREFIX
 			    "listener_connections_closed_total{listener=\"%s\","
 			    "reason=\"%s\"} %" PRIu64 "\n",
-			    ledger->listeners[i],
+			    ledger_listener_name(ledger, i, address),
 			    close_reason_name((enum close_reason)r),
 			    view->listeners[i].closed[r]);
 	}
@@ -142,13 +144,15 @@ write_closed_by_listener(
 static void
 write_open_by_listener(FILE *out, const struct ledger *ledger)
 {
+	char address[LEDGER_NAME_MAX];
 	metrics_begin(out, "listener_connections_open", "gauge",
 	    "by listener: connections that are open now");
-	for (uint32_t i = 0; i < ledger->listener_count; i++)
+	for (uint32_t i = 0; i < ledger_listener_count(ledger); i++)
 		fprintf(out,
 		    METRICS_PREFIX "listener_connections_open{listener=\"%s\"} %" PRIu64
 				   "\n",
-		    ledger->listeners[i], ledger_open_of_listener(ledger, i));
+		    ledger_listener_name(ledger, i, address),
+		    ledger_open_of_listener(ledger, i));
 }
 
 void

@@ -3,6 +3,8 @@
 #include <sys/wait.h>
 
 #include <errno.h>
+#include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,15 +21,23 @@
 #include "master/spawn.h"
 #include "master/upgrade.h"
 
+/* One that never stops talking does not keep the master from the others. */
+#define MESSAGES_AT_ONCE 64
+
+/* A worker says what fits its state, or nothing that counts. */
 static void
 on_message(struct process *process, const struct channel_message *message)
 {
 	switch ((enum channel_verb)message->verb) {
 	case CHANNEL_READY:
+		if (process->is_ready)
+			break;
 		process->is_ready = true;
 		slot_on_ready(process);
 		break;
 	case CHANNEL_RETIRED:
+		if (!process->is_leaving)
+			break;
 		process->is_retired = true;
 		leaving_check(process->master);
 		break;
@@ -44,26 +54,43 @@ on_message(struct process *process, const struct channel_message *message)
 	}
 }
 
-static void
-on_channel(evutil_socket_t fd, short what, void *argument)
+/* At most so many messages. As channel_receive; 1: there may be more. */
+static int
+hear(struct process *process, int most)
 {
-	(void)what;
-	struct process *process = argument;
 	struct channel_message message;
-	int descriptor, rc;
-	while ((rc = channel_receive(fd, &message, &descriptor)) > 0) {
+	int descriptor, rc = 1;
+	while (most-- > 0 &&
+	    (rc = channel_receive(process->channel_fd, &message, &descriptor)) > 0) {
 		if (descriptor >= 0)
 			close(descriptor);
 		on_message(process, &message);
 	}
-	/* At the end of file there is nothing to hear any more; SIGCHLD tells the rest.
-	 */
-	if (rc == 0 || errno != EAGAIN)
-		event_del(&process->channel_event);
+	return rc;
 }
 
+/* At the end of file there is nothing to hear any more; SIGCHLD tells the rest. */
+static void
+on_channel(evutil_socket_t fd, short what, void *argument)
+{
+	(void)fd;
+	(void)what;
+	struct process *process = argument;
+	int rc = hear(process, MESSAGES_AT_ONCE);
+	if (rc > 0 || (rc < 0 && errno == EAGAIN))
+		return;
+	event_del(&process->channel_event);
+	if (rc == 0)
+		return;
+	log_errorx("worker %u (process %d) says what is no message: killing it",
+	    process->slot, (int)process->pid);
+	kill(process->pid, SIGKILL);
+}
+
+/* At that place in the list. */
 static struct process *
-create(struct master *master, uint32_t slot, int channel_fd, struct ledger_books *books)
+create(struct process **at, struct master *master, uint32_t slot, int channel_fd,
+    struct ledger_books *books)
 {
 	struct process *process = books == NULL ? NULL : calloc(1, sizeof(*process));
 	if (process == NULL) {
@@ -82,8 +109,8 @@ create(struct master *master, uint32_t slot, int channel_fd, struct ledger_books
 		errno = ENOMEM;
 		return NULL;
 	}
-	process->next = master->processes;
-	master->processes = process;
+	process->next = *at;
+	*at = process;
 	return process;
 }
 
@@ -103,7 +130,10 @@ struct process *
 process_inherit(struct master *master, pid_t pid, uint32_t slot, int channel_fd,
     struct ledger_books *books)
 {
-	struct process *process = create(master, slot, channel_fd, books);
+	struct process **end = &master->processes;
+	while (*end != NULL)
+		end = &(*end)->next;
+	struct process *process = create(end, master, slot, channel_fd, books);
 	if (process != NULL)
 		process->pid = pid;
 	return process;
@@ -188,12 +218,13 @@ process_start(struct master *master, const struct config *config, uint32_t gener
 	if (channel_open(channel) < 0)
 		return NULL;
 	struct ledger_books *books = ledger_claim(master->ledger, slot);
-	struct process *process = create(master, slot, channel[0], books);
+	struct process *process =
+	    create(&master->processes, master, slot, channel[0], books);
 	if (process == NULL) {
 		close(channel[0]);
 		close(channel[1]);
 		if (books != NULL)
-			ledger_retire(master->ledger, books, 0, 0);
+			ledger_retire(master->ledger, books, slot, 0, 0);
 		errno = ENOMEM;
 		return NULL;
 	}
@@ -204,7 +235,7 @@ process_start(struct master *master, const struct config *config, uint32_t gener
 	close(channel[1]);
 	if (rc == 0)
 		return process;
-	ledger_retire(master->ledger, books, 0, 0);
+	ledger_retire(master->ledger, books, slot, 0, 0);
 	destroy(process);
 	errno = saved;
 	return NULL;
@@ -234,8 +265,8 @@ void
 process_bury(struct process *process)
 {
 	departure_on_buried(process);
-	ledger_retire(process->master->ledger, process->books, process->moved_in,
-	    process->moved_out);
+	ledger_retire(process->master->ledger, process->books, process->slot,
+	    process->moved_in, process->moved_out);
 	destroy(process);
 }
 
@@ -244,7 +275,8 @@ on_gone(struct process *process, int status)
 {
 	struct master *master = process->master;
 	/* What it said before it ended counts. */
-	on_channel(process->channel_fd, EV_READ, process);
+	(void)hear(process, INT_MAX);
+	event_del(&process->channel_event);
 	process->is_gone = true;
 	process->has_died = !WIFEXITED(status);
 	slot_on_gone(process, status);
@@ -278,6 +310,13 @@ process_describe_end(int status, char *text, size_t size)
 		    strsignal(WTERMSIG(status)));
 	else
 		snprintf(text, size, "exit status %d", WEXITSTATUS(status));
+}
+
+void
+process_forget_all(struct master *master)
+{
+	while (master->processes != NULL)
+		destroy(master->processes);
 }
 
 uint32_t

@@ -14,7 +14,8 @@
 struct process *process_start(struct master *master, const struct config *config,
     uint32_t generation, uint32_t slot) __attribute__((warn_unused_result));
 
-/* A process that this program image inherited. NULL with ENOMEM. */
+/* A process that this program image inherited, the most recent one first. NULL with
+ * ENOMEM. */
 struct process *process_inherit(struct master *master, pid_t pid, uint32_t slot,
     int channel_fd, struct ledger_books *books) __attribute__((warn_unused_result));
 
@@ -29,6 +30,9 @@ void process_reap(struct master *master);
 /* Closes the books of a process that is gone and has no unsettled move, and forgets it.
  */
 void process_bury(struct process *process);
+
+/* Forgets those that live: whoever has them next closes their books. */
+void process_forget_all(struct master *master);
 
 /* How a child ended, of its wait status. */
 void process_describe_end(int status, char *text, size_t size);

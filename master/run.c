@@ -20,6 +20,7 @@
 #include "master/heartbeat.h"
 #include "master/logging.h"
 #include "master/master.h"
+#include "master/process.h"
 #include "master/reserve.h"
 #include "master/signals.h"
 #include "master/slot.h"
@@ -191,10 +192,11 @@ start(struct master *master, bool is_heir)
 	return 0;
 }
 
-static void
-finish(struct master *master)
+void
+master_finish(struct master *master)
 {
 	admin_destroy(master);
+	process_forget_all(master);
 	while (master->endpoints != NULL) {
 		struct endpoint *endpoint = master->endpoints;
 		master->endpoints = endpoint->next;
@@ -256,7 +258,7 @@ master_run(const struct config_sources *sources, char **argv)
 	char error[CONFIG_ERROR_MAX];
 	if (!is_heir && config_load(sources, &master->config, error) < 0) {
 		fprintf(stderr, "yodeld: %s\n", error);
-		finish(master);
+		master_finish(master);
 		return EX_CONFIG;
 	}
 	int status = EX_OSERR;
@@ -267,6 +269,6 @@ master_run(const struct config_sources *sources, char **argv)
 		tell_totals(master);
 		status = master->exit_status;
 	}
-	finish(master);
+	master_finish(master);
 	return status;
 }

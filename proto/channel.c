@@ -51,7 +51,8 @@ channel_receive(int channel_fd, struct channel_message *ret, int *ret_fd)
 		.msg_iov = &part,
 		.msg_iovlen = 1,
 		.msg_control = control.bytes,
-		.msg_controllen = sizeof(control.bytes),
+		/* Its padding would have room for a second one. */
+		.msg_controllen = CMSG_LEN(sizeof(int)),
 	};
 	ssize_t n;
 	do
@@ -63,7 +64,7 @@ channel_receive(int channel_fd, struct channel_message *ret, int *ret_fd)
 		return errno == ECONNRESET ? 0 : -1;
 	int fd = -1;
 	struct cmsghdr *c = CMSG_FIRSTHDR(&header);
-	if (c != NULL && c->cmsg_type == SCM_RIGHTS)
+	if (c != NULL && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
 		memcpy(&fd, CMSG_DATA(c), sizeof(fd));
 	if (n != (ssize_t)sizeof(message) || (header.msg_flags & MSG_TRUNC)) {
 		if (fd >= 0)

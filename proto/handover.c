@@ -44,7 +44,8 @@ handover_receive(int fd, union handover_packet *ret, int *ret_fds, size_t *ret_c
 		.msg_iov = &part,
 		.msg_iovlen = 1,
 		.msg_control = control.bytes,
-		.msg_controllen = sizeof(control.bytes),
+		/* Its padding would have room for one more. */
+		.msg_controllen = CMSG_LEN((HANDOVER_BATCH_MAX + 1) * sizeof(int)),
 	};
 	*ret_count = 0;
 	ssize_t n;
@@ -56,7 +57,7 @@ handover_receive(int fd, union handover_packet *ret, int *ret_fds, size_t *ret_c
 	if (n <= 0)
 		return n;
 	struct cmsghdr *c = CMSG_FIRSTHDR(&header);
-	if (c != NULL && c->cmsg_type == SCM_RIGHTS) {
+	if (c != NULL && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
 		*ret_count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
 		memcpy(ret_fds, CMSG_DATA(c), *ret_count * sizeof(int));
 	}

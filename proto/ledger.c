@@ -138,12 +138,33 @@ ledger_add_block(struct ledger_totals *totals, const struct ledger_block *block)
 
 typedef void (*adder)(struct ledger_totals *totals, const struct ledger_block *block);
 
+uint32_t
+ledger_listener_count(const struct ledger *ledger)
+{
+	uint32_t count =
+	    atomic_load_explicit(&ledger->listener_count, memory_order_acquire);
+	return count < LEDGER_LISTENERS ? count : LEDGER_LISTENERS;
+}
+
+const char *
+ledger_listener_name(
+    const struct ledger *ledger, uint32_t listener, char name[LEDGER_NAME_MAX])
+{
+	memcpy(name, ledger->listeners[listener], LEDGER_NAME_MAX);
+	name[LEDGER_NAME_MAX - 1] = '\0';
+	for (char *c = name; *c != '\0'; c++) {
+		if (*c <= ' ' || *c > '~' || *c == '"' || *c == '\\')
+			*c = '?';
+	}
+	return name;
+}
+
 static void
 add_all_of(struct ledger_totals *totals, const struct ledger *ledger,
     const struct ledger_books *books, adder add)
 {
 	add(totals, &books->own);
-	for (uint32_t i = 0; i < ledger->listener_count; i++)
+	for (uint32_t i = 0; i < ledger_listener_count(ledger); i++)
 		add(totals, &books->of[i]);
 }
 
@@ -155,10 +176,11 @@ ledger_add_books(struct ledger_totals *totals, const struct ledger *ledger,
 	add_all_of(totals, ledger, books, add_counters);
 }
 
-static uint32_t
-live_end(const struct ledger *ledger)
+uint32_t
+ledger_live_end(const struct ledger *ledger)
 {
-	return atomic_load_explicit(&ledger->live_end, memory_order_relaxed);
+	uint32_t end = atomic_load_explicit(&ledger->live_end, memory_order_relaxed);
+	return end < LEDGER_BOOKS ? end : LEDGER_BOOKS;
 }
 
 static void
@@ -166,7 +188,7 @@ add_everything(struct ledger_totals *totals, const struct ledger *ledger, adder 
 {
 	for (int i = 0; i < LEDGER_SLOTS; i++)
 		add(totals, &ledger->retired[i]);
-	for (uint32_t i = 0; i < live_end(ledger); i++)
+	for (uint32_t i = 0; i < ledger_live_end(ledger); i++)
 		add_all_of(totals, ledger, &ledger->live[i], add);
 }
 
@@ -185,7 +207,7 @@ ledger_sum_slot(const struct ledger *ledger, uint32_t slot, struct ledger_totals
 {
 	memset(ret, 0, sizeof(*ret));
 	ledger_add_block(ret, &ledger->retired[slot]);
-	for (uint32_t i = 0; i < live_end(ledger); i++) {
+	for (uint32_t i = 0; i < ledger_live_end(ledger); i++) {
 		if (load(&ledger->live[i].own.owner) == slot + 1)
 			ledger_add_books(ret, ledger, &ledger->live[i]);
 	}
@@ -197,10 +219,10 @@ ledger_sum_listener(
 {
 	memset(ret, 0, sizeof(*ret));
 	add_ends(ret, &ledger->retired_of[listener]);
-	for (uint32_t i = 0; i < live_end(ledger); i++)
+	for (uint32_t i = 0; i < ledger_live_end(ledger); i++)
 		add_ends(ret, &ledger->live[i].of[listener]);
 	add_counters(ret, &ledger->retired_of[listener]);
-	for (uint32_t i = 0; i < live_end(ledger); i++)
+	for (uint32_t i = 0; i < ledger_live_end(ledger); i++)
 		add_counters(ret, &ledger->live[i].of[listener]);
 }
 
@@ -234,15 +256,17 @@ uint32_t
 ledger_listener(struct ledger *ledger, const char *address)
 {
 	uint32_t i = 0, last = LEDGER_LISTENERS - 1;
-	while (i < ledger->listener_count && strcmp(ledger->listeners[i], address) != 0)
+	uint32_t count = ledger_listener_count(ledger);
+	while (
+	    i < count && strncmp(ledger->listeners[i], address, LEDGER_NAME_MAX) != 0)
 		i++;
-	if (i < ledger->listener_count)
+	if (i < count)
 		return i;
 	if (i > last)
 		return last;
 	snprintf(
 	    ledger->listeners[i], LEDGER_NAME_MAX, "%s", i < last ? address : others);
-	ledger->listener_count++;
+	atomic_store(&ledger->listener_count, i + 1);
 	return i;
 }
 
@@ -280,7 +304,7 @@ share_out(uint64_t lost, const struct ledger *ledger, const struct ledger_books 
 	uint64_t (*const held[])(
 	    const struct ledger_block *) = { held_by_count, held_by_gauge };
 	for (int pass = 0; pass < 2; pass++) {
-		for (uint32_t i = 0; i < ledger->listener_count; i++) {
+		for (uint32_t i = 0; i < ledger_listener_count(ledger); i++) {
 			uint64_t n = held[pass](&books->of[i]);
 			n = n > ret[i] ? n - ret[i] : 0;
 			n = n < lost ? n : lost;
@@ -291,8 +315,8 @@ share_out(uint64_t lost, const struct ledger *ledger, const struct ledger_books 
 }
 
 void
-ledger_retire(struct ledger *ledger, struct ledger_books *books, uint64_t moved_in,
-    uint64_t moved_out)
+ledger_retire(struct ledger *ledger, struct ledger_books *books, uint32_t slot,
+    uint64_t moved_in, uint64_t moved_out)
 {
 	struct ledger_totals totals = { 0 };
 	uint64_t lost[LEDGER_LISTENERS] = { 0 };
@@ -303,10 +327,10 @@ ledger_retire(struct ledger *ledger, struct ledger_books *books, uint64_t moved_
 	int64_t difference = (int64_t)ledger_open(&totals);
 	uint64_t open = difference > 0 ? (uint64_t)difference : 0;
 	totals.closed[CLOSE_WORKER_LOST] += open;
-	add_to_retired(&ledger->retired[load(&books->own.owner) - 1], &totals);
+	add_to_retired(&ledger->retired[slot], &totals);
 
 	share_out(open, ledger, books, lost);
-	for (uint32_t i = 0; i < ledger->listener_count; i++) {
+	for (uint32_t i = 0; i < ledger_listener_count(ledger); i++) {
 		totals = (struct ledger_totals){ 0 };
 		ledger_add_block(&totals, &books->of[i]);
 		totals.closed[CLOSE_WORKER_LOST] += lost[i];
@@ -321,7 +345,7 @@ uint64_t
 ledger_open_now(const struct ledger *ledger)
 {
 	uint64_t sum = 0;
-	uint32_t end = live_end(ledger);
+	uint32_t end = ledger_live_end(ledger);
 	for (uint32_t i = 0; i < end; i++)
 		sum += load(&ledger->live[i].own.open);
 	return sum;
@@ -331,7 +355,7 @@ uint64_t
 ledger_open_of_listener(const struct ledger *ledger, uint32_t listener)
 {
 	uint64_t sum = 0;
-	for (uint32_t i = 0; i < live_end(ledger); i++)
+	for (uint32_t i = 0; i < ledger_live_end(ledger); i++)
 		sum += load(&ledger->live[i].of[listener].open);
 	return sum;
 }
@@ -341,7 +365,7 @@ ledger_visits_elsewhere(const struct ledger *ledger, const struct ledger_books *
     uint64_t who, uint32_t second)
 {
 	struct visits_count count = { 0 };
-	for (uint32_t i = 0; i < live_end(ledger); i++) {
+	for (uint32_t i = 0; i < ledger_live_end(ledger); i++) {
 		const struct ledger_books *books = &ledger->live[i];
 		if (books != own && load(&books->own.owner) != 0)
 			visits_add(&count, &books->visits, who, second);
@@ -357,7 +381,7 @@ ledger_claim(struct ledger *ledger, uint32_t slot)
 		if (load(&books->own.owner) != 0)
 			continue;
 		atomic_store(&books->own.owner, slot + 1);
-		if (i >= live_end(ledger))
+		if (i >= ledger_live_end(ledger))
 			atomic_store(&ledger->live_end, i + 1);
 		return books;
 	}

@@ -20,6 +20,10 @@
  *
  * holds at each moment, because open is not stored but is that difference.
  *
+ * All processes can write all of it, and one that was taken over can make any of it
+ * untrue: whoever reads numbers here uses them as counts and, where they are numbers of
+ * places, within the bounds of this struct.
+ *
  * A listener is known by its address, and keeps its number here as long as the ledger
  * exists, whatever reloads make of it.
  * Layout rule: counters are added at the end (LEDGER_LAYOUT says whether two programs
@@ -103,7 +107,8 @@ struct ledger {
 	uint32_t magic;
 	uint32_t layout;
 	_Atomic uint32_t live_end; /* no books from here on are in use; the master's */
-	uint32_t listener_count;   /* that have a name; the master's */
+	_Atomic uint32_t listener_count; /* that have a name; the master's: read it with
+					  * ledger_listener_count */
 	struct visits_key visits_key;
 	char listeners[LEDGER_LISTENERS][LEDGER_NAME_MAX];
 	struct ledger_block retired[LEDGER_SLOTS];
@@ -127,15 +132,22 @@ struct ledger *ledger_attach(int fd) __attribute__((warn_unused_result));
 /* The number of the listener at an address; it gets one if it has none. Only the master
  * calls this. */
 uint32_t ledger_listener(struct ledger *ledger, const char *address);
+/* Listeners that have a name. */
+uint32_t ledger_listener_count(const struct ledger *ledger);
+/* The name of one: printable characters but quotes and backslashes, in name. */
+const char *ledger_listener_name(
+    const struct ledger *ledger, uint32_t listener, char name[LEDGER_NAME_MAX]);
+/* Books that may be in use are the first so many. */
+uint32_t ledger_live_end(const struct ledger *ledger);
 
-/* Closes the books of a worker that is gone. moved_in and moved_out are what the other
- * ends of its hand-overs say, and stand in the place of its own counts, for it may have
- * died between moving a connection and counting it. What it held open beyond that is
- * booked as worker_lost; the books are free again. Only the master calls this.
- * Which listener a connection belonged to that was on its way meanwhile can only be
- * guessed: the sum of all listeners is right. */
-void ledger_retire(struct ledger *ledger, struct ledger_books *books, uint64_t moved_in,
-    uint64_t moved_out);
+/* Closes the books of a worker of `slot` that is gone. moved_in and moved_out are what
+ * the other ends of its hand-overs say, and stand in the place of its own counts, for
+ * it may have died between moving a connection and counting it. What it held open
+ * beyond that is booked as worker_lost; the books are free again. Only the master calls
+ * this. Which listener a connection belonged to that was on its way meanwhile can only
+ * be guessed: the sum of all listeners is right. */
+void ledger_retire(struct ledger *ledger, struct ledger_books *books, uint32_t slot,
+    uint64_t moved_in, uint64_t moved_out);
 
 void ledger_add_block(struct ledger_totals *totals, const struct ledger_block *block);
 /* All blocks of one worker. */

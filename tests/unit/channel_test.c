@@ -176,6 +176,43 @@ test_a_packet_that_is_too_short_or_too_long_is_no_message(void **state)
 	check_refused(sizeof(struct channel_message) + 1);
 }
 
+static void
+test_of_several_descriptors_no_second_one_comes_in(void **state)
+{
+	enum { SENT = 2 };
+	union {
+		char bytes[CMSG_SPACE(SENT * sizeof(int))];
+		struct cmsghdr align;
+	} control = { 0 };
+	struct iovec part = { .iov_base = (void *)(uintptr_t)&leave,
+		.iov_len = sizeof(leave) };
+	struct msghdr header = { .msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
+		.msg_controllen = sizeof(control.bytes) };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&header);
+	struct channel_message got;
+	int fds[2], pipes[2], fd = -1;
+	char byte;
+
+	(void)state;
+	open_pair(fds);
+	assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(SENT * sizeof(int));
+	memcpy(CMSG_DATA(c), (int[SENT]){ pipes[1], pipes[1] }, SENT * sizeof(int));
+	assert_int_equal(sendmsg(fds[0], &header, 0), (ssize_t)sizeof(leave));
+	close(pipes[1]);
+	assert_int_equal(channel_receive(fds[1], &got, &fd), 1);
+	assert_true(fd >= 0);
+	close(fd);
+	/* The last end that writes is closed. */
+	assert_int_equal(read(pipes[0], &byte, 1), 0);
+	close(pipes[0]);
+	close_pair(fds);
+}
+
 int
 main(void)
 {
@@ -191,6 +228,7 @@ main(void)
 		    test_a_side_that_does_not_read_fills_the_channel_and_nothing_waits),
 		cmocka_unit_test(
 		    test_a_packet_that_is_too_short_or_too_long_is_no_message),
+		cmocka_unit_test(test_of_several_descriptors_no_second_one_comes_in),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -45,6 +45,16 @@ claim(struct fixture *f, uint32_t slot)
 	return books;
 }
 
+/* Its slot is the one that claimed it. */
+static void
+retire(struct fixture *f, struct ledger_books *books, uint64_t moved_in,
+    uint64_t moved_out)
+{
+	uint32_t slot = (uint32_t)atomic_load(&books->own.owner) - 1;
+
+	ledger_retire(f->ledger, books, slot, moved_in, moved_out);
+}
+
 static void
 assert_sum(struct fixture *f, uint64_t accepted, uint64_t open, uint64_t lost)
 {
@@ -115,7 +125,7 @@ test_what_a_dead_worker_held_open_is_booked_as_worker_lost(void **state)
 	for (int i = 0; i < 4; i++)
 		ledger_count_closed(&books->of[0], CLOSE_PEER_CLOSED);
 	ledger_add_open(&books->own, 6);
-	ledger_retire(f.ledger, books, 0, 0);
+	retire(&f, books, 0, 0);
 	assert_sum(&f, 10, 0, 6);
 	assert_int_equal(ledger_open_now(f.ledger), 0);
 
@@ -144,11 +154,11 @@ test_connections_that_moved_are_lost_by_nobody(void **state)
 	/* Three arrived, and the old worker died when it had booked one of them. */
 	ledger_count(&from->of[0], LEDGER_CONNECTIONS_MOVED_OUT, 1);
 	ledger_count(&to->of[0], LEDGER_CONNECTIONS_MOVED_IN, 3);
-	ledger_retire(f.ledger, from, 0, 3);
+	retire(&f, from, 0, 3);
 	assert_sum(&f, 5, 3, 2);
 	/* The new one dies in turn, one of them closed. */
 	ledger_count_closed(&to->of[0], CLOSE_PEER_CLOSED);
-	ledger_retire(f.ledger, to, 3, 0);
+	retire(&f, to, 3, 0);
 	assert_sum(&f, 5, 0, 4);
 	struct ledger_totals totals;
 	ledger_sum(f.ledger, &totals);
@@ -192,7 +202,7 @@ test_each_worker_gets_books_of_its_own_until_there_is_none(void **state)
 	}
 	assert_null(ledger_claim(f.ledger, 0));
 	assert_int_equal(ledger_open_now(f.ledger), 2 * LEDGER_BOOKS);
-	ledger_retire(f.ledger, last, 0, 0);
+	retire(&f, last, 0, 0);
 	assert_ptr_equal(ledger_claim(f.ledger, 9), last);
 	close_ledger(&f);
 }
@@ -223,7 +233,7 @@ test_the_books_of_a_worker_killed_at_any_moment_can_be_closed(void **state)
 	}
 	kill(pid, SIGKILL);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
-	ledger_retire(f.ledger, books, 0, 0);
+	retire(&f, books, 0, 0);
 	struct ledger_totals totals;
 	ledger_sum(f.ledger, &totals);
 	assert_true(totals.counters[LEDGER_CONNECTIONS_ACCEPTED] >= accepted);
@@ -306,7 +316,7 @@ test_a_listener_keeps_its_number_and_its_counts(void **state)
 		ledger_count(&books->of[other], LEDGER_CONNECTIONS_ACCEPTED, 2);
 		ledger_add_open(&books->of[other], 2);
 		if (slot != 1)
-			ledger_retire(f.ledger, books, 0, 0);
+			retire(&f, books, 0, 0);
 	}
 	assert_int_equal(ledger_listener(f.ledger, "[::1]:7"), 2);
 	assert_int_equal(ledger_listener(f.ledger, "127.0.0.1:7"), other);
@@ -337,6 +347,32 @@ test_listeners_for_which_there_is_no_room_are_one(void **state)
 }
 
 static void
+test_what_cannot_be_in_shared_memory_leads_nowhere(void **state)
+{
+	struct fixture f;
+	struct ledger_totals totals;
+	char name[LEDGER_NAME_MAX];
+
+	(void)state;
+	open_ledger(&f);
+	struct ledger_books *books = claim(&f, 3);
+	ledger_count(&books->of[0], LEDGER_CONNECTIONS_ACCEPTED, 5);
+	atomic_store(&f.ledger->live_end, UINT32_MAX);
+	atomic_store(&f.ledger->listener_count, UINT32_MAX);
+	atomic_store(&books->own.owner, 1 << 20);
+	memset(f.ledger->listeners, '"', sizeof(f.ledger->listeners));
+	assert_int_equal(ledger_live_end(f.ledger), LEDGER_BOOKS);
+	assert_int_equal(ledger_listener_count(f.ledger), LEDGER_LISTENERS);
+	assert_int_equal(ledger_listener(f.ledger, "[::1]:7"), LEDGER_LISTENERS - 1);
+	ledger_listener_name(f.ledger, 5, name);
+	assert_int_equal(strspn(name, "?"), LEDGER_NAME_MAX - 1);
+	ledger_retire(f.ledger, books, 3, 0, 0);
+	ledger_sum_slot(f.ledger, 3, &totals);
+	assert_int_equal(totals.closed[CLOSE_WORKER_LOST], 5);
+	close_ledger(&f);
+}
+
+static void
 test_what_a_dead_worker_held_is_lost_for_its_listener(void **state)
 {
 	struct fixture f;
@@ -351,7 +387,7 @@ test_what_a_dead_worker_held_is_lost_for_its_listener(void **state)
 	/* It died before its gauges had all of that. */
 	ledger_add_open(&books->of[0], 4);
 	ledger_add_open(&books->of[other], 3);
-	ledger_retire(f.ledger, books, 0, 0);
+	retire(&f, books, 0, 0);
 	assert_listener(&f, 0, 5, 0, 5);
 	assert_listener(&f, other, 3, 0, 2);
 	close_ledger(&f);
@@ -371,9 +407,9 @@ test_what_died_on_its_way_is_lost_for_the_listener_that_held_it(void **state)
 	/* Two arrived, which the one who took them has not counted when it dies; the
 	 * other has three left, of which it counts five. */
 	ledger_add_open(&to->of[other], 2);
-	ledger_retire(f.ledger, to, 2, 0);
+	retire(&f, to, 2, 0);
 	assert_listener(&f, other, 5, 5, 2);
-	ledger_retire(f.ledger, from, 0, 2);
+	retire(&f, from, 0, 2);
 	assert_listener(&f, other, 5, 0, 5);
 	assert_listener(&f, 0, 0, 0, 0);
 	assert_sum(&f, 5, 0, 5);
@@ -398,6 +434,7 @@ main(void)
 		cmocka_unit_test(test_another_program_image_finds_the_same_ledger),
 		cmocka_unit_test(test_a_listener_keeps_its_number_and_its_counts),
 		cmocka_unit_test(test_listeners_for_which_there_is_no_room_are_one),
+		cmocka_unit_test(test_what_cannot_be_in_shared_memory_leads_nowhere),
 		cmocka_unit_test(test_what_a_dead_worker_held_is_lost_for_its_listener),
 		cmocka_unit_test(
 		    test_what_died_on_its_way_is_lost_for_the_listener_that_held_it),

@@ -325,7 +325,7 @@ test_what_a_dead_worker_held_counts_no_more(void **state)
 	arrive(crew.visitors[1], "10.0.0.1:2");
 	assert_int_equal(
 	    judge(crew.visitors[1], &config, "10.0.0.1:3", 0), CLOSE_ADDRESS_LIMIT);
-	ledger_retire(crew.ledger, crew.books[0], 0, 0);
+	ledger_retire(crew.ledger, crew.books[0], 0, 0, 0);
 	assert_int_equal(judge(crew.visitors[1], &config, "10.0.0.1:3", 0), WELCOME);
 	/* Nor for who gets its books. */
 	assert_ptr_equal(ledger_claim(crew.ledger, 0), crew.books[0]);

@@ -1,0 +1,258 @@
+#include "master/inheritance_rows.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+
+#include "master/admin.h"
+#include "master/waiting.h"
+
+/* --- the whole ----------------------------------------------------------------------
+ */
+
+static int
+read_pid(struct inheritance_reader *reader, char *line)
+{
+	(void)reader;
+	int64_t pid;
+	return inheritance_take_one(line, getpid(), getpid(), &pid);
+}
+
+static int
+read_purpose(struct inheritance_reader *reader, char *line)
+{
+	reader->ret->is_back = strcmp(line, "back") == 0;
+	return reader->ret->is_back || strcmp(line, "upgrade") == 0 ? 0 : -1;
+}
+
+static int
+read_reason(struct inheritance_reader *reader, char *line)
+{
+	snprintf(reader->ret->reason, sizeof(reader->ret->reason), "%s", line);
+	return 0;
+}
+
+static int
+read_generation(struct inheritance_reader *reader, char *line)
+{
+	int64_t generation;
+	if (inheritance_take_one(line, 1, UINT32_MAX, &generation) < 0)
+		return -1;
+	reader->master->generation = (uint32_t)generation;
+	return 0;
+}
+
+static int
+read_started(struct inheritance_reader *reader, char *line)
+{
+	int64_t started_ns;
+	if (inheritance_take_one(line, 0, (int64_t)master_now_ns(), &started_ns) < 0)
+		return -1;
+	reader->master->started_ns = (uint64_t)started_ns;
+	return 0;
+}
+
+static int
+read_slots(struct inheritance_reader *reader, char *line)
+{
+	int64_t count;
+	if (inheritance_take_one(line, 1, LEDGER_SLOTS, &count) < 0)
+		return -1;
+	reader->master->slot_count = (uint32_t)count;
+	return 0;
+}
+
+static int
+read_moves(struct inheritance_reader *reader, char *line)
+{
+	int64_t id;
+	if (inheritance_take_one(line, 0, UINT32_MAX, &id) < 0)
+		return -1;
+	reader->master->last_move_id = (uint32_t)id;
+	return 0;
+}
+
+static int
+read_program(struct inheritance_reader *reader, char *line)
+{
+	return inheritance_take_fd(
+	    &reader->claims, line, INHERITANCE_FILE, &reader->ret->program_fd);
+}
+
+static int
+read_ledger(struct inheritance_reader *reader, char *line)
+{
+	struct master *master = reader->master;
+	if (inheritance_take_fd(
+		&reader->claims, line, INHERITANCE_FILE, &master->ledger_fd) < 0)
+		return -1;
+	master->ledger = ledger_attach(master->ledger_fd);
+	if (master->ledger != NULL)
+		return 0;
+	log_error("inheritance: its ledger cannot be used");
+	return -1;
+}
+
+static int
+read_config(struct inheritance_reader *reader, char *line)
+{
+	struct inheritance *ret = reader->ret;
+	if (inheritance_take_fd(
+		&reader->claims, line, INHERITANCE_FILE, &ret->config_fd) < 0)
+		return -1;
+	char path[32], error[CONFIG_ERROR_MAX];
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", ret->config_fd);
+	const struct config_sources sources = { .file = path };
+	if (config_load(&sources, &reader->master->config, error) < 0) {
+		log_errorx("inheritance: its configuration does not load: %s", error);
+		return -1;
+	}
+	/* They have lines of their own. */
+	config_forget_origins(&reader->master->config);
+	return 0;
+}
+
+static int
+read_origin(struct inheritance_reader *reader, char *line)
+{
+	char *source = strchr(line, ' ');
+	if (source == NULL || source == line)
+		return -1;
+	*source++ = '\0';
+	return config_set_origin(&reader->master->config, line, source);
+}
+
+static int
+read_outcome(struct inheritance_reader *reader, char *line)
+{
+	static const struct inheritance_number wanted[] = { INHERITANCE_COUNT,
+		INHERITANCE_FLAG };
+	struct outcome *outcome = &reader->master->outcome;
+	int64_t n[2];
+	const char *text = inheritance_take(line, wanted, 2, n);
+	if (text == NULL)
+		return -1;
+	outcome->number = (uint64_t)n[0];
+	outcome->is_good = n[1] != 0;
+	snprintf(outcome->text, sizeof(outcome->text), "%s", text);
+	return 0;
+}
+
+/* --- operators ----------------------------------------------------------------------
+ */
+
+static int
+read_door(struct inheritance_reader *reader, char *line)
+{
+	static const struct inheritance_number wanted[] = { { 0, DOOR_KINDS - 1 },
+		INHERITANCE_FD };
+	int64_t n[2];
+	const char *name = inheritance_take(line, wanted, 2, n);
+	if (name == NULL || *name == '\0')
+		return -1;
+	enum door_kind kind = (enum door_kind)n[0];
+	if (admin_door(reader->master, kind) != NULL ||
+	    inheritance_claim(&reader->claims, INHERITANCE_LISTENER, (int)n[1]) < 0)
+		return -1;
+	return admin_inherit(reader->master, kind, name, (int)n[1]);
+}
+
+static int
+read_waiter(struct inheritance_reader *reader, char *line)
+{
+	static const struct inheritance_number wanted[] = { INHERITANCE_FD,
+		INHERITANCE_FLAG };
+	int64_t n[2];
+	if (inheritance_take_all(line, wanted, 2, n) < 0 ||
+	    inheritance_claim(&reader->claims, INHERITANCE_CONNECTION, (int)n[0]) < 0)
+		return -1;
+	const struct waiting_row row = { .fd = (int)n[0], .until_end = n[1] != 0 };
+	return waiting_inherit(reader->master, &row);
+}
+
+/* --- lines --------------------------------------------------------------------------
+ */
+
+/* In the order in which they are written: each may rely on what must stand before it.
+ */
+static const struct row {
+	const char *name;
+	int (*read)(struct inheritance_reader *reader, char *line);
+	enum {
+		ONCE,
+		AGAIN,
+		MANY
+	} times; /* AGAIN: a later line counts; MANY: or none */
+} rows[] = {
+	{ "pid", read_pid, ONCE },
+	{ "purpose", read_purpose, AGAIN },
+	{ "reason", read_reason, AGAIN },
+	{ "generation", read_generation, ONCE },
+	{ "started", read_started, ONCE },
+	{ "slots", read_slots, ONCE },
+	{ "moves", read_moves, ONCE },
+	{ "program", read_program, ONCE },
+	{ "ledger", read_ledger, ONCE },
+	{ "config", read_config, ONCE },
+	{ "origin", read_origin, MANY },
+	{ "outcome", read_outcome, ONCE },
+	{ "door", read_door, MANY },
+	{ "waiter", read_waiter, MANY },
+	{ "endpoint", inheritance_read_endpoint, MANY },
+	{ "drops", inheritance_read_drops, MANY },
+	{ "socket", inheritance_read_socket, MANY },
+	{ "slot", inheritance_read_slot, MANY },
+	{ "process", inheritance_read_process, MANY },
+};
+
+#define ROWS (sizeof(rows) / sizeof(rows[0]))
+
+static const struct row *
+find_row(const char *line, size_t length)
+{
+	for (size_t i = 0; i < ROWS; i++) {
+		if (strlen(rows[i].name) == length &&
+		    memcmp(rows[i].name, line, length) == 0)
+			return &rows[i];
+	}
+	return NULL;
+}
+
+/* The first row before `end` that there must be, and was not; NULL: none. */
+static const struct row *
+find_missing(const struct inheritance_reader *reader, const struct row *end)
+{
+	for (const struct row *row = rows; row < end; row++) {
+		if (row->times != MANY && !(reader->seen & UINT32_C(1) << (row - rows)))
+			return row;
+	}
+	return NULL;
+}
+
+int
+inheritance_rows_read(struct inheritance_reader *reader, const char *line)
+{
+	size_t name_length = strcspn(line, " ");
+	const struct row *row = find_row(line, name_length);
+	if (row == NULL || line[name_length] == '\0')
+		return -1;
+	uint32_t bit = UINT32_C(1) << (row - rows);
+	if ((row->times == ONCE && (reader->seen & bit)) ||
+	    find_missing(reader, row) != NULL)
+		return -1;
+	char *values = strdup(line + name_length + 1);
+	int rc = values == NULL ? -1 : row->read(reader, values);
+	free(values);
+	reader->seen |= bit;
+	return rc;
+}
+
+const char *
+inheritance_rows_missing(const struct inheritance_reader *reader)
+{
+	const struct row *missing = find_missing(reader, rows + ROWS);
+	return missing == NULL ? NULL : missing->name;
+}

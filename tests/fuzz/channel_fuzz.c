@@ -1,0 +1,504 @@
+/*
+ * What workers that were taken over may do to the master: say anything on their
+ * channels, with any descriptors, at any time, write anything into the ledger that all
+ * share, and end. The first byte is the number of workers, the rest is what happens:
+ *
+ *   0  a packet of any bytes       1  a message, of any verb
+ *   2  what is asked for is done   3  eight bytes of the ledger change
+ *   4  one ends                    5  an operator: reload, scale, rebalance, stop
+ *   6  the loop turns              7  no worker can be forked for a while
+ *
+ * There are no processes: this is linked with --wrap for what makes and ends them. Only
+ * workers of ours are ever killed. After each step every slot has the worker that its
+ * state says, and each hand-over has two ends that are known. In the end all are gone
+ * and their books closed, and no descriptor is left over (the sanitizer looks for
+ * memory).
+ */
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+
+#include "proto/channel.h"
+#include "proto/handover.h"
+
+#include "master/admin.h"
+#include "master/balance.h"
+#include "master/lineup.h"
+#include "master/metrics.h"
+#include "master/process.h"
+#include "master/scale.h"
+#include "master/slot.h"
+#include "master/spawn.h"
+#include "master/stats.h"
+#include "master/stop.h"
+#include "master/turnover.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+pid_t __wrap_spawn_worker(const struct worker_args *args);
+pid_t __wrap_waitpid(pid_t pid, int *status, int options);
+int __wrap_kill(pid_t pid, int number);
+
+#define WORKERS_MOST 6
+#define PUPPETS 64 /* in one input */
+#define FIRST_PID 1000
+#define CONFIGS 3
+
+/* A worker: its end of the channel, and whether it lives. */
+static struct puppet {
+	int fd; /* -1: closed */
+	bool lives, has_ended;
+	int status;
+} puppets[PUPPETS];
+static int puppet_count;
+static unsigned forks_to_fail;
+static struct master *master;
+static char config_paths[CONFIGS][64];
+
+struct input {
+	const uint8_t *data;
+	size_t left;
+};
+
+static void
+must(bool is_so)
+{
+	if (!is_so)
+		abort();
+}
+
+static uint8_t
+next_byte(struct input *input)
+{
+	if (input->left == 0)
+		return 0;
+	input->left--;
+	return *input->data++;
+}
+
+static uint64_t
+next_bytes(struct input *input, int count)
+{
+	uint64_t value = 0;
+
+	while (count-- > 0)
+		value = value << 8 | next_byte(input);
+	return value;
+}
+
+/* --- processes ----------------------------------------------------------------------
+ */
+
+pid_t
+__wrap_spawn_worker(const struct worker_args *args)
+{
+	if (forks_to_fail > 0 || puppet_count == PUPPETS) {
+		forks_to_fail -= forks_to_fail > 0;
+		errno = EAGAIN;
+		return -1;
+	}
+	must(args->slot < LEDGER_SLOTS && args->books != NULL);
+	for (size_t i = 0; i < args->socket_count; i++)
+		must(fcntl(args->sockets[i].fd, F_GETFD) >= 0);
+	struct puppet *puppet = &puppets[puppet_count];
+	*puppet = (struct puppet){ .lives = true };
+	puppet->fd = fcntl(args->channel_fd, F_DUPFD_CLOEXEC, 0);
+	must(puppet->fd >= 0);
+	return FIRST_PID + puppet_count++;
+}
+
+static void
+end_puppet(struct puppet *puppet, int status)
+{
+	if (!puppet->lives)
+		return;
+	puppet->lives = false;
+	puppet->has_ended = true;
+	puppet->status = status;
+	if (puppet->fd >= 0)
+		close(puppet->fd);
+	puppet->fd = -1;
+}
+
+pid_t
+__wrap_waitpid(pid_t pid, int *status, int options)
+{
+	must(pid == -1 && options == WNOHANG);
+	for (int i = 0; i < puppet_count; i++) {
+		if (!puppets[i].has_ended)
+			continue;
+		puppets[i].has_ended = false;
+		*status = puppets[i].status;
+		return FIRST_PID + i;
+	}
+	return 0;
+}
+
+int
+__wrap_kill(pid_t pid, int number)
+{
+	must(pid >= FIRST_PID && pid < FIRST_PID + puppet_count);
+	end_puppet(&puppets[pid - FIRST_PID], number);
+	return 0;
+}
+
+/* --- what a worker does -------------------------------------------------------------
+ */
+
+/* The last ones are the most interesting. */
+static struct puppet *
+choose(struct input *input)
+{
+	int back = next_byte(input) % 8;
+
+	return back < puppet_count ? &puppets[puppet_count - 1 - back] : NULL;
+}
+
+static void
+say(const struct puppet *puppet, const void *packet, size_t length, unsigned count)
+{
+	int fds[3] = { STDERR_FILENO, STDERR_FILENO, STDERR_FILENO };
+
+	if (puppet == NULL || puppet->fd < 0)
+		return;
+	if (handover_send(puppet->fd, packet, length, fds, count) < 0)
+		must(errno == EAGAIN || errno == EPIPE || errno == ECONNRESET);
+}
+
+static void
+say_anything(struct input *input)
+{
+	const struct puppet *puppet = choose(input);
+	uint8_t packet[64] = { 0 }, shape = next_byte(input);
+
+	for (int i = 0; i < (shape & 63); i++)
+		packet[i] = next_byte(input);
+	say(puppet, packet, shape & 63, shape >> 6);
+}
+
+static void
+say_message(struct input *input)
+{
+	const struct puppet *puppet = choose(input);
+	uint8_t verb = next_byte(input), shape = next_byte(input);
+	struct channel_message message = { .verb = verb & 31, .argument = shape & 31 };
+
+	message.value = next_bytes(input, shape & 128 ? 8 : 1);
+	say(puppet, &message, sizeof(message), verb >> 6);
+}
+
+static void
+answer(struct puppet *puppet, const struct channel_message *asked, uint8_t how)
+{
+	struct channel_message message = { .argument = asked->argument };
+
+	switch ((enum channel_verb)asked->verb) {
+	case CHANNEL_LEAVE:
+		message.verb = CHANNEL_RETIRED;
+		break;
+	case CHANNEL_GIVE:
+		message =
+		    (struct channel_message){ CHANNEL_GAVE, asked->argument, how & 15 };
+		break;
+	case CHANNEL_TAKE:
+		message =
+		    (struct channel_message){ CHANNEL_TOOK, asked->argument, how & 15 };
+		break;
+	case CHANNEL_STOP:
+		end_puppet(puppet, 0);
+		return;
+	default:
+		return;
+	}
+	say(puppet, &message, sizeof(message), 0);
+}
+
+/* Says that it serves, then does what it has been told so far. */
+static void
+obey(struct input *input)
+{
+	static const struct channel_message ready = { .verb = CHANNEL_READY };
+	struct puppet *puppet = choose(input);
+	uint8_t how = next_byte(input);
+	struct channel_message asked;
+	int fd;
+
+	say(puppet, &ready, sizeof(ready), 0);
+	while (puppet != NULL && puppet->fd >= 0 &&
+	    channel_receive(puppet->fd, &asked, &fd) > 0) {
+		if (fd >= 0)
+			close(fd);
+		answer(puppet, &asked, how);
+	}
+	if (how & 128 && puppet != NULL)
+		end_puppet(puppet, 0);
+}
+
+/* Bytes of the head, of a block of its own books or of another's, or of what is
+ * retired. */
+static void
+scribble(struct input *input)
+{
+	struct ledger *ledger = master->ledger;
+	uint8_t where = next_byte(input);
+	size_t at = next_bytes(input, 2) * 8;
+	uint8_t *base = (uint8_t *)ledger;
+	uint64_t value = next_bytes(input, where & 128 ? 8 : 1);
+	size_t most = offsetof(struct ledger, retired);
+
+	if (where & 1) {
+		base = (uint8_t *)&ledger->live[(where >> 1) % 8];
+		most = 2 * sizeof(struct ledger_block);
+	} else if (where & 2) {
+		base = (uint8_t *)&ledger->retired[(where >> 2) % 8];
+		most = sizeof(struct ledger_block);
+	}
+	memcpy(base + at % most / 8 * 8, &value, sizeof(value));
+}
+
+/* --- the master's side --------------------------------------------------------------
+ */
+
+static void
+turn(void)
+{
+	for (int i = 0; i < 2; i++)
+		must(event_base_loop(master->base, EVLOOP_ONCE | EVLOOP_NONBLOCK) >= 0);
+	process_reap(master);
+}
+
+static void
+tell(void)
+{
+	char *stats = stats_write(master), *metrics = metrics_write(master);
+
+	must(stats != NULL && metrics != NULL);
+	must(strchr(stats, '\033') == NULL && strchr(metrics, '\033') == NULL);
+	free(stats);
+	free(metrics);
+}
+
+static void
+steer(struct input *input)
+{
+	uint8_t what = next_byte(input);
+
+	switch (what % 8) {
+	case 0:
+	case 1:
+	case 2:
+		master->sources.file = config_paths[what % CONFIGS];
+		(void)turnover_reload(master);
+		break;
+	case 3:
+		(void)scale_workers(master, what / 8 % (WORKERS_MOST + 1));
+		break;
+	case 4:
+		(void)balance_now(master);
+		break;
+	case 5:
+		balance_turn(master);
+		break;
+	case 6:
+		tell();
+		break;
+	default:
+		if (what > 240)
+			stop_in_order(master);
+		break;
+	}
+}
+
+static bool
+is_known(const struct process *wanted)
+{
+	const struct process *p = master->processes;
+
+	while (p != NULL && p != wanted)
+		p = p->next;
+	return p != NULL;
+}
+
+static void
+check_slot(const struct slot *slot)
+{
+	must(slot->process == NULL ||
+	    (is_known(slot->process) && !slot->process->is_gone));
+	must(slot->successor == NULL ||
+	    (is_known(slot->successor) && master->turnover.is_active));
+	must(slot->state != SLOT_SERVING ||
+	    (slot->process != NULL && slot->process->is_ready));
+	must(slot->state != SLOT_STARTING || slot->process != NULL);
+	must((slot->state != SLOT_EMPTY && slot->state != SLOT_BACKING_OFF) ||
+	    slot->process == NULL);
+}
+
+static void
+check(void)
+{
+	uint32_t some = 0;
+
+	for (uint32_t i = 0; i < WORKERS_MOST; i++)
+		check_slot(&master->slots[i]);
+	for (const struct move *m = master->moves; m != NULL; m = m->next) {
+		must(is_known(m->giver) && is_known(m->taker) && m->giver != m->taker);
+		some += m->what != 0;
+	}
+	must(master->rebalance.under_way == some);
+	for (const struct endpoint *e = master->endpoints; e != NULL; e = e->next) {
+		must(endpoint_sockets(e) == e->group_count);
+		for (uint32_t i = 0; e->listener >= 0 && i < master->slot_count; i++)
+			must(e->fds[i] >= 0);
+	}
+}
+
+static void
+make_configs(void)
+{
+	static const char *const texts[CONFIGS] = {
+		"{\"workers\": 2, \"log\": {\"level\": \"error\"}, \"listeners\": "
+		"[{\"address\": \"127.0.0.1:0\"}], \"admin\": {\"socket\": \"\"}}",
+		"{\"workers\": 3, \"log\": {\"level\": \"error\"}, \"listeners\": "
+		"[{\"address\": \"127.0.0.1:0\", \"balance\": \"move\"}, {\"address\": "
+		"\"127.0.0.2:0\"}], \"admin\": {\"socket\": \"\"}}",
+		"{\"workers\": 0}",
+	};
+
+	signal(SIGPIPE, SIG_IGN); /* as yodeld does */
+	for (int i = 0; i < CONFIGS; i++) {
+		int fd = memfd_create("config", MFD_CLOEXEC);
+		must(fd >= 0 && write(fd, texts[i], strlen(texts[i])) > 0);
+		snprintf(
+		    config_paths[i], sizeof(config_paths[i]), "/proc/self/fd/%d", fd);
+	}
+}
+
+static void
+open_endpoints(void)
+{
+	char error[CONFIG_ERROR_MAX];
+
+	for (size_t i = 0; i < master->config.listener_count; i++) {
+		struct endpoint *endpoint = endpoint_open(
+		    &master->config.listeners[i], master->slot_count, error);
+		must(endpoint != NULL);
+		endpoint->listener = (int)i;
+		endpoint->next = master->endpoints;
+		master->endpoints = endpoint;
+	}
+}
+
+static void
+start(uint8_t how)
+{
+	const struct config_sources sources = { .file = config_paths[how & 1] };
+	char error[CONFIG_ERROR_MAX];
+
+	puppet_count = 0;
+	forks_to_fail = 0;
+	master = calloc(1, sizeof(*master));
+	must(master != NULL && config_load(&sources, &master->config, error) == 0);
+	master->sources = sources;
+	master->former_program_fd = -1;
+	master->generation = 1;
+	master->config.workers = master->slot_count = how / 2 % WORKERS_MOST + 1;
+	master->base = event_base_new();
+	master->ledger = ledger_create(&master->ledger_fd);
+	must(master->base != NULL && master->ledger != NULL);
+	must(admin_create(master) == 0);
+	open_endpoints();
+	for (uint32_t i = 0; i < master->slot_count; i++)
+		slot_fill(master, i);
+}
+
+/* Nobody is left: the last books are closed with the last hand-over. */
+static void
+finish(void)
+{
+	stop_now(master);
+	for (int i = 0; i < puppet_count; i++)
+		end_puppet(&puppets[i], SIGKILL);
+	process_reap(master);
+	must(master->processes == NULL && master->moves == NULL);
+	tell();
+	master_finish(master);
+}
+
+static uint64_t
+open_descriptors(void)
+{
+	uint64_t open = 0;
+
+	for (int i = 0; i < 64; i++)
+		open |= (uint64_t)(fcntl(i, F_GETFD) >= 0) << i;
+	return open;
+}
+
+static void
+step(struct input *input)
+{
+	struct puppet *puppet;
+
+	switch (next_byte(input) % 8) {
+	case 0:
+		say_anything(input);
+		break;
+	case 1:
+		say_message(input);
+		break;
+	case 2:
+		obey(input);
+		break;
+	case 3:
+		scribble(input);
+		break;
+	case 4:
+		puppet = choose(input);
+		if (puppet != NULL)
+			end_puppet(puppet, next_byte(input) & 1 ? SIGSEGV : 0);
+		break;
+	case 5:
+		steer(input);
+		break;
+	case 6:
+		turn();
+		break;
+	default:
+		forks_to_fail = next_byte(input) % 4;
+		break;
+	}
+	if (input->left % 2 == 0)
+		turn();
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	if (size == 0)
+		return 0;
+	if (config_paths[0][0] == '\0')
+		make_configs();
+	struct input input = { .data = data + 1, .left = size - 1 };
+	uint64_t open = open_descriptors();
+
+	log_set_level(LOG_LEVEL_ERROR);
+	start(data[0]);
+	while (input.left > 0 && puppet_count < PUPPETS) {
+		step(&input);
+		check();
+	}
+	finish();
+	must(open_descriptors() == open);
+	return 0;
+}
