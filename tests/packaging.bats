@@ -108,6 +108,13 @@ complete_in_bash() # PROGRAM WORD...: the words that are offered for the last on
 	apparmor_parser --skip-kernel-load --skip-cache "$PACKAGING/apparmor/usr.sbin.yodeld"
 }
 
+@test "the AppArmor profile leaves a master that is root what it keeps for itself, and no more" {
+	local kept allowed
+	kept=$(sed -n '/^limit_privileges/,/^}/p' "$TOP/master/run.c" | grep -oE 'CAP_[A-Z_]+' | sort)
+	allowed=$(sed -n 's/^  capability \(.*\),$/CAP_\U\1/p' "$PACKAGING/apparmor/usr.sbin.yodeld" | sort)
+	[ -n "$kept" ] && [ "$kept" = "$allowed" ]
+}
+
 @test "firewall, container and cluster files are well formed and agree on the port" {
 	python3 - "$PACKAGING" <<-'PYTHON'
 		import configparser, sys, xml.dom.minidom, yaml
