@@ -1,5 +1,6 @@
 #include "client/trust.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,9 @@
 #define LAG_INVALID_NS 10e6
 /* The kernel gives out the ports of one parity first; then it has to search. */
 #define PORTS_SUSPECT 0.5
+/* Ranks may begin apart by so much of the longest. */
+#define APART_SUSPECT 0.10
+#define APART_INVALID 0.50
 #define RETRANSMITS_SUSPECT 0.001 /* of the messages */
 
 void
@@ -224,6 +228,26 @@ judge_counts(struct result *result)
 	return 0;
 }
 
+/* Ranks that ran one after the other were no load together. */
+static int
+judge_overlap(struct result *result)
+{
+	char all[UNITS_TEXT_MAX], each[UNITS_TEXT_MAX];
+	double longest = 0, apart;
+
+	for (size_t i = 0; i < result->rank_count; i++)
+		longest = fmax(longest, result->ranks[i].elapsed_s);
+	apart = longest > 0 ? result->elapsed_s / longest - 1 : 0;
+	if (result->plan.duration_ns == 0 || apart < APART_SUSPECT)
+		return 0;
+	return trust_add(&result->trust,
+	    apart < APART_INVALID ? RESULT_SUSPECT : RESULT_INVALID,
+	    "the ranks did not run at the same time: %s from the first to the last, %s "
+	    "for the longest of them (--start-at begins them together)",
+	    units_show_duration(result_whole(result->elapsed_s * 1e9), all),
+	    units_show_duration(result_whole(longest * 1e9), each));
+}
+
 /* The parts of a merged result had loads and CPUs of their own and were judged by them:
  * the worst of their verdicts counts. */
 static int
@@ -242,10 +266,11 @@ judge_ranks(struct result *result)
 				rank->verdict, rank->reasons) != 0)
 				return -1;
 	}
-	if (result->rank_count < result->plan.ranks)
-		return trust_add(trust, RESULT_INVALID, "%zu of %llu ranks are there",
-		    result->rank_count, (unsigned long long)result->plan.ranks);
-	return 0;
+	if (result->rank_count < result->plan.ranks &&
+	    trust_add(trust, RESULT_INVALID, "%zu of %llu ranks are there",
+		result->rank_count, (unsigned long long)result->plan.ranks) != 0)
+		return -1;
+	return judge_overlap(result);
 }
 
 static int

@@ -196,6 +196,9 @@ assert b"\r\x1b[K" in seen[last:seen.index(b"asked")], seen'
 	[ "$(of_result back.json 'r["latency"]["response"]["hdr"]')" = \
 		"$(of_result all.json 'r["latency"]["response"]["hdr"]')" ]
 	run -99 "$YODEL" merge -q --threshold 'p50<1us' zero.json one.json
+	# They ran one after the other: no load of 1,000 a second was ever there.
+	[ "$(of_result all.json 'r["trust"]["verdict"]')" = invalid ]
+	grep -q 'the ranks did not run at the same time' all.json
 }
 
 @test "what a rank, a second or one of two results has too few values for is not shown" {

@@ -192,6 +192,33 @@ values_beyond_an_hour_are_told(void **state)
 	expect(result, RESULT_SUSPECT, "values over an hour, 1 of them");
 }
 
+static void
+ranks_that_ran_one_after_the_other_were_no_load_together(void **state)
+{
+	struct result *result = *state;
+	struct result_rank ranks[2] = { { .rank = 0 }, { .rank = 1 } };
+
+	for (int i = 0; i < 2; i++) {
+		ranks[i].verdict = (char[]){ "valid" };
+		ranks[i].hostname = ranks[i].reasons = (char[]){ "" };
+		ranks[i].elapsed_s = 10;
+	}
+	result->plan.ranks = result->rank_count = 2;
+	result->plan.duration_ns = 10000 * MS;
+	result->ranks = ranks;
+	result->elapsed_s = 10.5;
+	expect(result, RESULT_VALID, NULL);
+	result->elapsed_s = 12;
+	expect(result, RESULT_SUSPECT, "did not run at the same time: 12 s from");
+	result->elapsed_s = 21;
+	expect(result, RESULT_INVALID, "21 s from the first to the last, 10 s for");
+	/* Of so many messages each one has its own time. */
+	result->plan.duration_ns = 0;
+	expect(result, RESULT_VALID, NULL);
+	result->ranks = NULL;
+	result->rank_count = 0;
+}
+
 int
 main(void)
 {
@@ -208,6 +235,7 @@ main(void)
 		RUN(packets_that_were_lost_and_queues_that_overflowed_are_told),
 		RUN(ports_that_run_short_are_told),
 		RUN(values_beyond_an_hour_are_told),
+		RUN(ranks_that_ran_one_after_the_other_were_no_load_together),
 #undef RUN
 	};
 
