@@ -20,7 +20,7 @@ arrivals_start(struct generator *generator, uint64_t start_ns)
 	    &(struct pace_args){
 		.start_ns = start_ns,
 		.rate = rate,
-		.phase = ((double)generator->tally->process + 0.5) / plan->processes,
+		.phase = plan_phase(plan, generator->tally->process),
 		.poisson = plan->arrivals == PLAN_POISSON,
 		.seed = plan->seed + generator->first,
 	    });

@@ -84,6 +84,14 @@ plan_share(const struct plan *plan, uint32_t process, uint32_t *ret_first)
 	return each + (process < more ? 1 : 0);
 }
 
+double
+plan_phase(const struct plan *plan, uint32_t process)
+{
+	double within = ((double)plan->rank + 0.5) / (double)plan->ranks;
+
+	return ((double)process + within) / (double)plan->processes;
+}
+
 static int
 refuse(char *error, const char *text)
 {

@@ -179,4 +179,8 @@ int plan_list_add(struct plan_list *list, const char *text)
  * the first in all ranks. */
 uint32_t plan_share(const struct plan *plan, uint32_t process, uint32_t *ret_first);
 
+/* Where in the gap between two of its own arrivals the middle of that process's turn
+ * is, 0 to 1: the processes of all ranks come one after the other, evenly. */
+double plan_phase(const struct plan *plan, uint32_t process);
+
 #endif

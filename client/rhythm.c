@@ -46,7 +46,7 @@ pace_dials(struct generator *generator, double rate, uint32_t process)
 		    &(struct pace_args){
 			.start_ns = generator->now_ns,
 			.rate = rate,
-			.phase = (double)process / generator->plan->processes,
+			.phase = plan_phase(generator->plan, process),
 		    });
 }
 

@@ -298,6 +298,26 @@ each_rank_calls_from_addresses_of_its_own(void **state)
 		assert_true(seen[last]);
 }
 
+static void
+the_processes_of_all_ranks_send_one_after_the_other(void **state)
+{
+	struct plan plan = { .ranks = 1, .processes = 2 };
+	bool taken[12] = { false };
+
+	(void)state;
+	assert_true(plan_phase(&plan, 0) == 0.25 && plan_phase(&plan, 1) == 0.75);
+	plan.ranks = 3;
+	plan.processes = 4;
+	for (plan.rank = 0; plan.rank < 3; plan.rank++)
+		for (uint32_t process = 0; process < 4; process++) {
+			double turn = plan_phase(&plan, process) * 12 - 0.5;
+			int at = (int)(turn + 0.1);
+			assert_true(turn > at - 1e-9 && turn < at + 1e-9);
+			assert_false(taken[at]);
+			taken[at] = true;
+		}
+}
+
 int
 main(void)
 {
@@ -306,6 +326,7 @@ main(void)
 		cmocka_unit_test(flags_say_the_shape_of_the_load),
 		cmocka_unit_test(what_cannot_work_is_refused_and_says_why),
 		cmocka_unit_test(ranks_and_processes_share_every_connection_once),
+		cmocka_unit_test(the_processes_of_all_ranks_send_one_after_the_other),
 		cmocka_unit_test(a_rank_is_read_from_the_scheduler),
 		cmocka_unit_test(a_start_is_read_in_every_form),
 		cmocka_unit_test(each_rank_calls_from_addresses_of_its_own),
