@@ -259,15 +259,22 @@ loopback_gets_more_source_addresses_when_ports_run_short(void **state)
 	assert_string_equal(address_format(&source, text), "127.1.0.1:0");
 	plan_finish(&plan);
 	assert_int_equal(PLAN_OF(&plan, error, "-c", "20", "--source-ip", "10.0.0.0/29",
-			     "--source-ip", "::1", "127.0.0.1:7"),
+			     "--source-ip", "10.1.0.1", "127.0.0.1:7"),
 	    0);
 	assert_int_equal(plan.source_count, 7);
 	assert_true(source_of(&plan, 5, &source));
 	assert_string_equal(address_format(&source, text), "10.0.0.6:0");
 	assert_true(source_of(&plan, 6, &source));
-	assert_string_equal(address_format(&source, text), "[::1]:0");
+	assert_string_equal(address_format(&source, text), "10.1.0.1:0");
 	assert_true(source_of(&plan, 7, &source));
 	assert_string_equal(address_format(&source, text), "10.0.0.1:0");
+	plan_finish(&plan);
+	assert_int_equal(PLAN_OF(&plan, error, "--source-ip", "::2", "[::1]:7"), 0);
+	assert_true(source_of(&plan, 0, &source));
+	assert_string_equal(address_format(&source, text), "[::2]:0");
+	plan_finish(&plan);
+	assert_int_equal(
+	    PLAN_OF(&plan, error, "--source-ip", "::2", "127.0.0.1:7"), 64);
 	plan_finish(&plan);
 }
 
