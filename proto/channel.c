@@ -58,14 +58,15 @@ channel_receive(int channel_fd, struct channel_message *ret, int *ret_fd)
 	do
 		n = recvmsg(channel_fd, &header, MSG_CMSG_CLOEXEC);
 	while (n < 0 && errno == EINTR);
-	if (n == 0)
-		return 0;
 	if (n < 0)
 		return errno == ECONNRESET ? 0 : -1;
 	int fd = -1;
 	struct cmsghdr *c = CMSG_FIRSTHDR(&header);
 	if (c != NULL && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
 		memcpy(&fd, CMSG_DATA(c), sizeof(fd));
+	/* An empty packet is no end: nothing comes along with that. */
+	if (n == 0 && fd < 0)
+		return 0;
 	if (n != (ssize_t)sizeof(message) || (header.msg_flags & MSG_TRUNC)) {
 		if (fd >= 0)
 			close(fd);

@@ -54,13 +54,16 @@ handover_receive(int fd, union handover_packet *ret, int *ret_fds, size_t *ret_c
 	while (n < 0 && errno == EINTR);
 	if (n < 0 && errno == ECONNRESET)
 		return 0;
-	if (n <= 0)
+	if (n < 0)
 		return n;
 	struct cmsghdr *c = CMSG_FIRSTHDR(&header);
 	if (c != NULL && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
 		*ret_count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
 		memcpy(ret_fds, CMSG_DATA(c), *ret_count * sizeof(int));
 	}
+	/* An empty packet is no end: nothing comes along with that. */
+	if (n == 0 && *ret_count == 0)
+		return 0;
 	if ((size_t)n < sizeof(struct handover_note)) {
 		errno = EPROTO;
 		return -1;

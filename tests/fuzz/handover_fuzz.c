@@ -104,8 +104,8 @@ say_anything(struct talk *talk, int fd)
 
 	for (size_t i = 0; i < count; i++)
 		fds[i] = any_socket(true);
-	/* An empty packet would be the end of the file. */
-	if (length == 0)
+	/* An empty packet alone would be the end of the file. */
+	if (length == 0 && count == 0)
 		packet[length++] = 0;
 	send_to(fd, packet, length, fds, count);
 }

@@ -172,6 +172,7 @@ static void
 test_a_packet_that_is_too_short_or_too_long_is_no_message(void **state)
 {
 	(void)state;
+	check_refused(0);
 	check_refused(sizeof(struct channel_message) - 1);
 	check_refused(sizeof(struct channel_message) + 1);
 }

@@ -382,6 +382,49 @@ test_a_giver_that_dies_after_it_gave_has_given(void **state)
 	finish(&f);
 }
 
+static void
+test_more_descriptors_than_fit_do_not_come_in(void **state)
+{
+	enum { SENT = HANDOVER_BATCH_MAX + 2 };
+	static const struct handover_note note = { .verb = HANDOVER_END };
+	union handover_packet packet;
+	int pair[2], sent[SENT], got[SENT] = { [SENT - 1] = -77 };
+	size_t count;
+
+	(void)state;
+	must(channel_open(pair) == 0);
+	for (int i = 0; i < SENT; i++)
+		sent[i] = pair[0];
+	must(handover_send(pair[0], &note, sizeof(note), sent, SENT) == 0);
+	assert_int_equal(handover_receive(pair[1], &packet, got, &count), sizeof(note));
+	assert_int_equal(count, HANDOVER_BATCH_MAX + 1);
+	assert_int_equal(got[SENT - 1], -77);
+	for (size_t i = 0; i < count; i++)
+		close(got[i]);
+	close(pair[0]);
+	/* All that came in are closed: nobody is there any more. */
+	assert_int_equal(handover_receive(pair[1], &packet, got, &count), 0);
+	close(pair[1]);
+}
+
+static void
+test_an_empty_packet_with_a_descriptor_is_no_end(void **state)
+{
+	union handover_packet packet;
+	int pair[2], got[HANDOVER_BATCH_MAX + 1];
+	size_t count;
+
+	(void)state;
+	must(channel_open(pair) == 0);
+	must(handover_send(pair[0], "", 0, &pair[0], 1) == 0);
+	assert_int_equal(handover_receive(pair[1], &packet, got, &count), -1);
+	assert_int_equal(errno, EPROTO);
+	assert_int_equal(count, 1);
+	close(got[0]);
+	close(pair[0]);
+	close(pair[1]);
+}
+
 int
 main(void)
 {
@@ -398,6 +441,8 @@ main(void)
 		cmocka_unit_test(
 		    test_a_taker_that_dies_before_it_took_leaves_them_where_they_were),
 		cmocka_unit_test(test_a_giver_that_dies_after_it_gave_has_given),
+		cmocka_unit_test(test_more_descriptors_than_fit_do_not_come_in),
+		cmocka_unit_test(test_an_empty_packet_with_a_descriptor_is_no_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
