@@ -214,6 +214,14 @@ feed_skip(struct verify *verify, uint64_t connection, struct verify_stream *stre
 	return n;
 }
 
+static void
+finish_answer(struct verify *verify, uint64_t connection, struct verify_stream *stream,
+    enum verify_result *ret)
+{
+	*ret = stream->wrong ? VERIFY_WRONG : VERIFY_RIGHT;
+	next_answer(verify, connection, stream);
+}
+
 /* length32: the header is taken as it came, and when it says another length
  * than the expected one, so much is thrown away. */
 static size_t
@@ -228,8 +236,13 @@ feed_header(struct verify *verify, uint64_t connection, struct verify_stream *st
 		cursor->at++;
 	}
 	uint32_t want = cursor->length - FRAMING_HEADER_MAX;
-	if (cursor->at < FRAMING_HEADER_MAX || stream->header == want)
+	if (cursor->at < FRAMING_HEADER_MAX)
 		return n;
+	if (stream->header == want) {
+		if (want == 0)
+			finish_answer(verify, connection, stream, ret);
+		return n;
+	}
 	struct suspect_case where =
 	    mismatch_case(verify, connection, stream, owed, data + n, length - n);
 	struct suspect found = { .kind = SUSPECT_UNKNOWN };
@@ -255,14 +268,6 @@ feed_header(struct verify *verify, uint64_t connection, struct verify_stream *st
 	if (stream->skip == 0)
 		feed_skip(verify, connection, stream, 0, ret);
 	return n;
-}
-
-static void
-finish_answer(struct verify *verify, uint64_t connection, struct verify_stream *stream,
-    enum verify_result *ret)
-{
-	*ret = stream->wrong ? VERIFY_WRONG : VERIFY_RIGHT;
-	next_answer(verify, connection, stream);
 }
 
 static size_t

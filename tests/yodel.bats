@@ -149,6 +149,13 @@ says() # EXPRESSION
 	says '0 < r["bytes"]["received"] <= 50 * (r["elapsed_s"] + 1)'
 }
 
+@test "an empty message of length32 is answered by an empty one, and that is all" {
+	start_yodeld_with '"reply": "upper", "framing": "length32"'
+	call --framing length32 -m '' -m x -n 5 "127.0.0.1:$PORT"
+	[ "$status" = 0 ]
+	says 'm["verified"] == 10 and t["response"]["max_ns"] < 10e9'
+}
+
 @test "nothing owed, nothing awaited: discard and none" {
 	start_yodeld --listen 127.0.0.1:0=discard --listen 127.0.0.1:0=echo
 	call -c 4 -n 100 --expect discard "127.0.0.1:${PORTS[0]}"

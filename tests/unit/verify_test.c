@@ -336,6 +336,25 @@ a_connection_that_ends_inside_an_answer_is_noted(void **state)
 	tear_down(&scene);
 }
 
+static void
+an_empty_answer_is_there_when_its_header_is(void **state)
+{
+	static const uint8_t empty[4 * MESSAGES];
+	struct scene scene;
+
+	(void)state;
+	for (size_t segment = 1; segment <= 4; segment++) {
+		set_up(&scene, FRAMING_LENGTH32, "fixed=", 0);
+		for (uint32_t i = 1; i <= MESSAGES; i++) {
+			feed(&scene, empty, 4, segment);
+			assert_int_equal(scene.right, i);
+		}
+		feed(&scene, empty, 4, segment);
+		assert_int_equal(tally_get(&scene.tally->bytes_surplus), 4);
+		tear_down(&scene);
+	}
+}
+
 int
 main(void)
 {
@@ -351,6 +370,7 @@ main(void)
 		cmocka_unit_test(an_answer_cut_short_in_its_frame_spoils_no_other),
 		cmocka_unit_test(strange_bytes_are_none_of_what_was_sent),
 		cmocka_unit_test(a_connection_that_ends_inside_an_answer_is_noted),
+		cmocka_unit_test(an_empty_answer_is_there_when_its_header_is),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
