@@ -27,7 +27,8 @@
 /* Ranks may begin apart by so much of the longest. */
 #define APART_SUSPECT 0.10
 #define APART_INVALID 0.50
-#define RETRANSMITS_SUSPECT 0.001 /* of the messages */
+#define CONNECT_RETRY_NS UINT64_C(900000000) /* a SYN is sent again after a second */
+#define RETRANSMITS_SUSPECT 0.001            /* of the messages */
 
 void
 trust_clear(struct result_trust *trust)
@@ -181,6 +182,16 @@ judge_ports(struct result *result)
 	    units_show_count(ports->available, all));
 }
 
+/* The counter is of all that listens here. What it took from this run shows in a call
+ * that failed or was made again after a second, or in what had to be sent again. */
+static bool
+may_have_been_dropped(const struct result *result)
+{
+	return result->host.retransmits > 0 ||
+	    result_failed(&result->connections) > 0 ||
+	    histogram_max(result->latency[TALLY_CONNECT]) >= CONNECT_RETRY_NS;
+}
+
 static int
 judge_kernel(struct result *result)
 {
@@ -194,7 +205,7 @@ judge_kernel(struct result *result)
 		"%s segments of these connections were sent again: packets were lost",
 		units_show_count(host->retransmits, text)) != 0)
 		return -1;
-	if (host->listen_overflows > 0 &&
+	if (host->listen_overflows > 0 && may_have_been_dropped(result) &&
 	    trust_add(&result->trust, RESULT_SUSPECT,
 		"an accept queue on this machine overflowed %s times: connect times "
 		"hold "
