@@ -60,7 +60,7 @@ book_lost(struct generator *generator, const struct flight *flight, bool wrong,
 	tally_add(wrong ? &messages->wrong : &messages->lost[loss], 1);
 	tally_add(&messages->in_flight, (uint64_t)-1);
 	generator->in_flight--;
-	if (wrong)
+	if (wrong || flight->intended_ns < generator->measure_ns)
 		return;
 	generator_record(generator, TALLY_AGE, age);
 	if (age > tally_get(&generator->tally->oldest_lost_ns))

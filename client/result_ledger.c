@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/units.h"
+
 #include "proto/framing.h"
 
 #include "client/result.h"
@@ -206,10 +208,29 @@ result_ledger_holds(const struct result *result)
 	return holds;
 }
 
-static long long
+static uint64_t
 number_of(const json_t *json, const char *group, const char *key)
 {
-	return json_integer_value(json_object_get(json_object_get(json, group), key));
+	return (uint64_t)json_integer_value(
+	    json_object_get(json_object_get(json, group), key));
+}
+
+/* "5 of 6 connections"; the server may have accepted what was called off here. */
+static void
+describe_connections(const json_t *json, char *out, size_t size)
+{
+	uint64_t theirs = number_of(json, "server", "connections_accepted");
+	uint64_t ours = number_of(json, "client", "connections_established");
+	uint64_t strange = number_of(json, "unplaced", "connections");
+	char all[UNITS_TEXT_MAX], own[UNITS_TEXT_MAX], off[UNITS_TEXT_MAX];
+
+	units_show_count(theirs, all);
+	units_show_count(ours, own);
+	if (theirs <= ours || strange > 0)
+		snprintf(out, size, "%s of %s connections", all, own);
+	else
+		snprintf(out, size, "%s connections, %s and %s that were called off",
+		    all, own, units_show_count(theirs - ours, off));
 }
 
 void
@@ -217,22 +238,21 @@ result_ledger_describe(const struct result *result, char *out, size_t size)
 {
 	json_t *json =
 	    result->ledger == NULL ? NULL : json_loads(result->ledger, 0, NULL);
+	char connections[3 * UNITS_TEXT_MAX], read[UNITS_TEXT_MAX],
+	    sent[UNITS_TEXT_MAX], came[UNITS_TEXT_MAX], answered[UNITS_TEXT_MAX];
 
 	out[0] = '\0';
 	if (json == NULL)
 		return;
-	int n = snprintf(out, size,
-	    "server accepted %lld of %lld connections, read %lld of %lld bytes; "
-	    "%lld of its %lld came",
-	    number_of(json, "server", "connections_accepted"),
-	    number_of(json, "client", "connections_established"),
-	    number_of(json, "server", "bytes_received"),
-	    number_of(json, "client", "bytes_sent"),
-	    number_of(json, "client", "bytes_received"),
-	    number_of(json, "server", "bytes_sent"));
-	if (n > 0 && (size_t)n < size)
-		snprintf(out + n, size - (size_t)n, ": %s",
-		    result_ledger_holds(result) ? "the ledgers agree"
-						: "a difference CANNOT BE PLACED");
+	describe_connections(json, connections, sizeof(connections));
+	snprintf(out, size,
+	    "server accepted %s, read %s of %s bytes; %s of its %s came: %s",
+	    connections,
+	    units_show_count(number_of(json, "server", "bytes_received"), read),
+	    units_show_count(number_of(json, "client", "bytes_sent"), sent),
+	    units_show_count(number_of(json, "client", "bytes_received"), came),
+	    units_show_count(number_of(json, "server", "bytes_sent"), answered),
+	    result_ledger_holds(result) ? "the ledgers agree"
+					: "a difference CANNOT BE PLACED");
 	json_decref(json);
 }

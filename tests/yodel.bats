@@ -196,6 +196,10 @@ says() # EXPRESSION
 	call -c 4 -R 40 -d 500ms --drain 0s --timeout 1m "127.0.0.1:$LIAR_PORT"
 	[ "$status" = 1 ]
 	says 'm["lost"]["timeout"] >= 1 and t["age"]["max_ns"] < 30e9'
+	# What the warm-up lost is told as that, and is in no figure of the rest.
+	call -c 4 -R 40 -d 500ms --warmup 500ms --timeout 300ms "127.0.0.1:$LIAR_PORT"
+	[ "$status" = 1 ]
+	says 'sum(r["warmup"]["lost"].values()) > 0 and t["age"]["count"] == lost'
 }
 
 @test "what is due and waits behind an answer is sent late, in the drain at the latest" {

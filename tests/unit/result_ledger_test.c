@@ -178,12 +178,40 @@ a_killed_worker_may_not_have_counted_the_last_it_did(void **state)
 	assert_false(framed_holds(2, 25, 26, 1));
 }
 
+static void
+a_line_says_what_both_have_counted(void **state)
+{
+	static const struct result_ledger nothing = { .connections_open = 0 };
+	struct result_ledger server = same;
+	struct result result;
+	char line[256];
+
+	(void)state;
+	describe(&result, 0);
+	result.bytes_sent = result.bytes_received = 1234567;
+	result.connections.attempted = 8;
+	server.bytes_sent = server.bytes_received = 1234567;
+	assert_int_equal(result_ledger_reconcile(&result, &nothing, &server), 0);
+	result_ledger_describe(&result, line, sizeof(line));
+	assert_string_equal(line,
+	    "server accepted 5 of 5 connections, read 1,234,567 of 1,234,567 bytes; "
+	    "1,234,567 of its 1,234,567 came: the ledgers agree");
+	/* Accepted, and called off here before that was known. */
+	server.connections_accepted = 7;
+	assert_int_equal(result_ledger_reconcile(&result, &nothing, &server), 0);
+	result_ledger_describe(&result, line, sizeof(line));
+	assert_non_null(strstr(
+	    line, "server accepted 7 connections, 5 and 2 that were called off, read"));
+	result_finish(&result);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_totals_of_stats_are_read_and_their_lack_is_named),
 		cmocka_unit_test(two_ledgers_that_say_the_same_agree),
+		cmocka_unit_test(a_line_says_what_both_have_counted),
 		cmocka_unit_test(what_our_losses_explain_is_placed),
 		cmocka_unit_test(what_no_loss_explains_is_a_failure),
 		cmocka_unit_test(a_connection_that_was_given_up_may_have_been_accepted),
