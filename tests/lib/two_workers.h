@@ -1,0 +1,116 @@
+/*
+ * two_workers.h - a worker that gives its connections to another one.
+ * For cmocka programs.
+ */
+#ifndef TESTS_TWO_WORKERS_H
+#define TESTS_TWO_WORKERS_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka needs those above */
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/channel.h"
+
+#include "tests/lib/conversation.h"
+#include "tests/lib/specification.h"
+#include "worker/giver.h"
+#include "worker/leave.h"
+#include "worker/taker.h"
+
+#define MAX_MESSAGE 100
+#define MANY 300
+
+/* Two workers in one process, the first of which gives its connections to the second.
+ */
+struct fixture {
+	struct one_worker giver, taker;
+	int giver_channel, taker_channel; /* the master's ends */
+};
+
+static inline void
+start_one(struct one_worker *w, int *ret_channel, const char *reply,
+    enum framing framing, uint64_t max_pending)
+{
+	int fds[2];
+
+	one_worker_start(w, reply, framing, MAX_MESSAGE, max_pending);
+	w->listener_config.address_text = (char *)"127.0.0.1:10000";
+	w->listener.is_bytewise =
+	    framing == FRAMING_STREAM && reply_is_bytewise(&w->listener_config.reply);
+	w->worker.listeners = &w->listener;
+	w->worker.listener_count = 1;
+	w->worker.max_connections = MANY;
+	w->worker.descriptor_end = 100000;
+	must(channel_open(fds) == 0);
+	w->worker.channel_fd = fds[0];
+	*ret_channel = fds[1];
+}
+
+static inline void
+start(struct fixture *f, const char *reply, enum framing framing, uint64_t max_pending)
+{
+	memset(f, 0, sizeof(*f));
+	start_one(&f->giver, &f->giver_channel, reply, framing, max_pending);
+	start_one(&f->taker, &f->taker_channel, reply, framing, max_pending);
+}
+
+static inline void
+finish(struct fixture *f)
+{
+	assert_null(f->giver.worker.giver);
+	assert_null(f->taker.worker.takers);
+	assert_true(one_worker_adds_up(&f->giver));
+	assert_true(one_worker_adds_up(&f->taker));
+	close(f->giver.worker.channel_fd);
+	close(f->taker.worker.channel_fd);
+	close(f->giver_channel);
+	close(f->taker_channel);
+	one_worker_finish(&f->giver);
+	one_worker_finish(&f->taker);
+}
+
+static inline void
+turn_both(struct fixture *f)
+{
+	one_worker_turn(&f->giver);
+	one_worker_turn(&f->taker);
+}
+
+static inline void
+hand_over(struct fixture *f)
+{
+	int fds[2];
+
+	must(channel_open(fds) == 0);
+	giver_start(&f->giver.worker, fds[0], 7, 0);
+	taker_start(&f->taker.worker, fds[1], 8);
+	for (int i = 0; i < 1000 && f->taker.worker.takers != NULL; i++)
+		turn_both(f);
+}
+
+/* What the master is told: `verb` for hand-over `number`, of so many connections. */
+static inline void
+assert_told(int channel_fd, enum channel_verb verb, uint32_t number, uint64_t moved)
+{
+	struct channel_message message;
+	int fd;
+
+	assert_int_equal(channel_receive(channel_fd, &message, &fd), 1);
+	assert_int_equal(message.verb, verb);
+	assert_int_equal(message.argument, number);
+	assert_int_equal(message.value, moved);
+}
+
+static inline uint64_t
+count(const struct fixture *f, enum ledger_counter counter)
+{
+	return one_worker_count(&f->giver, counter) +
+	    one_worker_count(&f->taker, counter);
+}
+
+#endif

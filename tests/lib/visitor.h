@@ -1,0 +1,69 @@
+/*
+ * visitor.h - who comes, whether he may, and who leaves again. For cmocka programs.
+ */
+#ifndef TESTS_VISITOR_H
+#define TESTS_VISITOR_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka needs those above */
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "lib/address.h"
+
+#include "worker/visitors.h"
+
+#define WELCOME CLOSE_REASON_COUNT
+
+static inline struct peer
+peer(const char *text)
+{
+	struct address address;
+	struct peer ret;
+	char error[128];
+
+	assert_int_equal(address_parse(text, &address, error, sizeof(error)), 0);
+	peer_set(&ret, &address);
+	return ret;
+}
+
+static inline enum close_reason
+judge(struct visitors *visitors, const struct listener_config *config, const char *text,
+    uint32_t now_ms)
+{
+	struct peer who = peer(text);
+
+	return visitors_judge(visitors, 0, config, &who, now_ms);
+}
+
+static inline void
+arrive(struct visitors *visitors, const char *text)
+{
+	struct peer who = peer(text);
+
+	visitors_arrive(visitors, 0, &who);
+}
+
+static inline void
+leave(struct visitors *visitors, const char *text)
+{
+	struct peer who = peer(text);
+
+	visitors_leave(visitors, 0, &who);
+}
+
+static inline void
+number_text(char *text, int i)
+{
+	snprintf(text, 32, "10.%d.%d.%d:1", i >> 16 & 255, i >> 8 & 255, i & 255);
+}
+
+#endif
