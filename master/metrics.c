@@ -102,21 +102,10 @@ write_queues(FILE *out, const struct master *master, const char *name, bool limi
 	}
 }
 
-static void
-write_backlogs(FILE *out, const struct master *master)
+static uint64_t
+backlog_of(const struct master *master, int listener)
 {
-	metrics_begin(out, "accept_queue_wanted_connections", "gauge",
-	    "the backlog that was asked for; the kernel gives net.core.somaxconn at "
-	    "most");
-	for (const struct endpoint *e = master->endpoints; e != NULL; e = e->next) {
-		char address[ADDRESS_TEXT_MAX];
-		if (is_first_of_listener(master, e))
-			fprintf(out,
-			    METRICS_PREFIX
-			    "accept_queue_wanted_connections{listener=\"%s\"} %u\n",
-			    address_format(&e->address, address),
-			    master->config.listeners[e->listener].backlog);
-	}
+	return master->config.listeners[listener].backlog;
 }
 
 static uint64_t
@@ -129,19 +118,15 @@ drops_of(const struct master *master, int listener)
 }
 
 static void
-write_drops(FILE *out, const struct master *master)
+write_of_listeners(FILE *out, const struct master *master, const char *name,
+    uint64_t (*figure)(const struct master *master, int listener))
 {
-	metrics_begin(out, "accept_queue_drops_total", "counter",
-	    "connections that the kernel dropped at the listener, for its queue was "
-	    "full or it is being emptied");
 	for (const struct endpoint *e = master->endpoints; e != NULL; e = e->next) {
 		char address[ADDRESS_TEXT_MAX];
 		if (is_first_of_listener(master, e))
-			fprintf(out,
-			    METRICS_PREFIX
-			    "accept_queue_drops_total{listener=\"%s\"} %" PRIu64 "\n",
-			    address_format(&e->address, address),
-			    drops_of(master, e->listener));
+			fprintf(out, METRICS_PREFIX "%s{listener=\"%s\"} %" PRIu64 "\n",
+			    name, address_format(&e->address, address),
+			    figure(master, e->listener));
 	}
 }
 
@@ -156,8 +141,14 @@ write_kernel(FILE *out, const struct master *master)
 	metrics_begin(out, "accept_queue_limit_connections", "gauge",
 	    "connections that may wait to be accepted");
 	write_queues(out, master, "accept_queue_limit_connections", true);
-	write_drops(out, master);
-	write_backlogs(out, master);
+	metrics_begin(out, "accept_queue_drops_total", "counter",
+	    "connections that the kernel dropped at the listener, for its queue was "
+	    "full or it is being emptied");
+	write_of_listeners(out, master, "accept_queue_drops_total", drops_of);
+	metrics_begin(out, "accept_queue_wanted_connections", "gauge",
+	    "the backlog that was asked for; the kernel gives net.core.somaxconn at "
+	    "most");
+	write_of_listeners(out, master, "accept_queue_wanted_connections", backlog_of);
 	metrics_total(out, "kernel_listen_overflows_total",
 	    "connections that met a full accept queue, of the whole network namespace",
 	    losses.listen_overflows);
