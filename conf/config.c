@@ -217,44 +217,57 @@ derive_listener(
 	    listener->deny_texts, listener->deny_count, &listener->deny, error);
 }
 
+/* Where a value that is no default came from. */
+static const char *
+source_of(const struct config *config, const char *name)
+{
+	const char *source = settings_origin_of(&config_table, config, name);
+
+	return source != NULL ? source : "configuration";
+}
+
 static int
-check_distinct(const struct config *config, const char *source, char *error)
+fail_twice(const struct config *config, size_t second, size_t first, char *error)
+{
+	char name[64];
+
+	snprintf(name, sizeof name, "listeners[%zu].address", second);
+	snprintf(error, CONFIG_ERROR_MAX,
+	    "%s: \"%s\" is \"%s\", as \"listeners[%zu].address\" is; an address of its "
+	    "own was wanted",
+	    source_of(config, name), name, config->listeners[second].address_text,
+	    first);
+	return -1;
+}
+
+static int
+check_distinct(const struct config *config, char *error)
 {
 	for (size_t i = 0; i < config->listener_count; i++) {
 		const struct listener_config *listener = &config->listeners[i];
 		for (size_t j = 0; j < i && address_port(&listener->address) != 0;
 		     j++) {
-			if (!address_equal(
+			if (address_equal(
 				&config->listeners[j].address, &listener->address))
-				continue;
-			snprintf(error, CONFIG_ERROR_MAX,
-			    "%s: \"listeners[%zu].address\" is \"%s\", as "
-			    "\"listeners[%zu].address\" is; an address of its own was "
-			    "wanted",
-			    source, i, listener->address_text, j);
-			return -1;
+				return fail_twice(config, i, j, error);
 		}
 	}
 	return 0;
 }
 
 static int
-derive(const struct config_sources *sources, struct config *config, char *error)
+derive(struct config *config, char *error)
 {
-	const char *source = sources->file != NULL ? sources->file : "configuration";
-
-	if (sources->listen != NULL && sources->listen[0] != NULL)
-		source = "--listen";
 	if (config->workers == 0)
 		config->workers = allowed_cpus();
 	for (size_t i = 0; i < config->listener_count; i++)
 		if (derive_listener(&config->listeners[i], config, error) != 0)
 			return -1;
 	if (config->log.syslog && config->log.file != NULL)
-		return fail(error, source,
+		return fail(error, source_of(config, "log.syslog"),
 		    "\"log.syslog\" is true and \"log.file\" is set; one of both was "
 		    "wanted");
-	return check_distinct(config, source, error);
+	return check_distinct(config, error);
 }
 
 int
@@ -267,7 +280,7 @@ config_load(const struct config_sources *sources, struct config *ret, char *erro
 	    load_file(sources->file, &config, error) != 0 ||
 	    load_listens(sources->listen, &config, error) != 0 ||
 	    load_overrides(sources, &config, error) != 0 ||
-	    derive(sources, &config, error) != 0) {
+	    derive(&config, error) != 0) {
 		config_finish(&config);
 		printable_make(error); /* one line, and JSON can hold it */
 		return -1;

@@ -162,6 +162,11 @@ validate() # SCHEMA FILE...
 		--listen 127.0.0.1:1=lower
 	refused 'yodeld: --listen: "listeners[1].address" is "127.0.0.1:1", as "listeners[0].address" is; an address of its own was wanted' \
 		--listen 127.0.0.1:1 --listen 127.0.0.1:1=echo
+	# What is wrong together only: the one that brought the second is named.
+	refused 'yodeld: --set: "listeners[1].address" is "127.0.0.1:1", as "listeners[0].address" is; an address of its own was wanted' \
+		--listen 127.0.0.1:1 --listen 127.0.0.1:2 --set 'listeners[1].address=127.0.0.1:1'
+	refused 'yodeld: --set: "log.syslog" is true and "log.file" is set; one of both was wanted' \
+		--listen 127.0.0.1:1 --set log.file=/x --set log.syslog=true
 }
 
 @test "--set wins over the file and --listen replaces its listeners" {
