@@ -205,7 +205,7 @@ CLIENT_PAGES := $(wildcard client/*.1)
 
 .PHONY: install install-server install-client
 install: install-server install-client ## install below $(DESTDIR)$(PREFIX)
-	install -D -m 644 -t $(DESTDIR)$(DOCDIR) README.md CHANGELOG.md LICENSE
+	install -D -m 644 -t $(DESTDIR)$(DOCDIR) README.md CHANGELOG.md SECURITY.md LICENSE
 
 install-server: all
 	install -D -m 755 -t $(DESTDIR)$(SBINDIR) $B/yodeld

@@ -42,7 +42,7 @@ long_options() # PROGRAM
 	[ -e root/usr/share/man/man5/yodeld.json.5 ] && [ -e root/usr/share/man/man1/yodelctl.1 ]
 	cmp root/etc/yodel/yodeld.json "$TOP/conf/yodeld.json"
 	[ "$(readlink root/etc/yodel/yodeld.schema.json)" = /usr/share/yodel/yodeld.schema.json ]
-	[ -e root/usr/share/doc/yodel/examples/echo.json ]
+	[ -e root/usr/share/doc/yodel/examples/echo.json ] && [ -e root/usr/share/doc/yodel/SECURITY.md ]
 	[ -e root/usr/share/doc/yodel/examples/yodel.sbatch ]
 
 	echo '{}' >root/etc/yodel/yodeld.json
