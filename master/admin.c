@@ -103,8 +103,8 @@ serve_reading(const struct master *master, struct evhttp_request *request)
 		if (strcmp(rows[i].path, path) != 0)
 			continue;
 		if (evhttp_request_get_command(request) == EVHTTP_REQ_POST)
-			reply_http_refuse(
-			    master, request, HTTP_BADMETHOD, "GET was wanted");
+			reply_http_refuse_method(
+			    master, request, "GET, HEAD", "GET was wanted");
 		else
 			rows[i].get(master, request);
 		return true;

@@ -51,3 +51,11 @@ reply_http_refuse(const struct master *master, struct evhttp_request *request, i
 	reply_http(request, code, REPLY_HTTP_JSON,
 	    stats_write_outcome(master, false, why, NULL));
 }
+
+void
+reply_http_refuse_method(const struct master *master, struct evhttp_request *request,
+    const char *allow, const char *why)
+{
+	evhttp_add_header(evhttp_request_get_output_headers(request), "Allow", allow);
+	reply_http_refuse(master, request, HTTP_BADMETHOD, why);
+}

@@ -19,5 +19,9 @@ void reply_http(struct evhttp_request *request, int code, const char *type, char
 /* A JSON object {ok, text, ...} that says no. */
 void reply_http_refuse(const struct master *master, struct evhttp_request *request,
     int code, const char *why);
+/* The same for a method that is not among those that `allow` lists (RFC 9110, 15.5.6).
+ */
+void reply_http_refuse_method(const struct master *master,
+    struct evhttp_request *request, const char *allow, const char *why);
 
 #endif

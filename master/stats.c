@@ -216,11 +216,11 @@ static json_t *
 make_departure(const struct departure *departure)
 {
 	return json_pack("{s:b, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "is_over",
-	    departure->ended_ns != 0, "ms", departure_ms(departure), "workers",
-	    (json_int_t)departure->workers, "workers_gone", (json_int_t)departure->gone,
-	    "workers_died", (json_int_t)departure->died, "connections_handed_over",
-	    (json_int_t)departure->moved, "connections_drained",
-	    (json_int_t)departure->drained, "connections_forced",
+	    departure->gone == departure->workers, "ms", departure_ms(departure),
+	    "workers", (json_int_t)departure->workers, "workers_gone",
+	    (json_int_t)departure->gone, "workers_died", (json_int_t)departure->died,
+	    "connections_handed_over", (json_int_t)departure->moved,
+	    "connections_drained", (json_int_t)departure->drained, "connections_forced",
 	    (json_int_t)departure->forced, "connections_lost",
 	    (json_int_t)departure->lost);
 }

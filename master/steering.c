@@ -148,8 +148,8 @@ serve(size_t row, struct visit *visit, const struct evhttp_uri *uri)
 		return;
 	}
 	if (evhttp_request_get_command(visit->request) != EVHTTP_REQ_POST) {
-		reply_http_refuse(
-		    visit->master, visit->request, HTTP_BADMETHOD, "POST was wanted");
+		reply_http_refuse_method(
+		    visit->master, visit->request, "POST", "POST was wanted");
 		return;
 	}
 	bool has_query = text != NULL && evhttp_parse_query_str(text, &query) == 0;

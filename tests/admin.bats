@@ -235,6 +235,15 @@ print(s["version"] != "", s["generation"], s["uptime_s"] > 0, t["connections_acc
 	[[ $output = 405* ]]
 	run ask GET /reload
 	[[ $output = 405* ]]
+	python3 - "$DOOR" <<-'END'
+		import socket, sys
+		for request, allowed in (("POST /stats", "GET, HEAD"), ("GET /reload", "POST")):
+		    with socket.socket(socket.AF_UNIX) as peer:
+		        peer.connect(sys.argv[1])
+		        peer.sendall(f"{request} HTTP/1.0\r\nContent-Length: 0\r\n\r\n".encode())
+		        answer = peer.makefile("rb").read().decode()
+		        assert f"\r\nAllow: {allowed}\r\n" in answer, answer
+	END
 	run ask POST '/scale?workers=many'
 	[[ $output = 400*'found \"many\", wanted'* ]]
 	run ask POST '/log?level=loud'
@@ -496,6 +505,12 @@ start_with_a_drain() # DRAIN
 	[ "$(value_of "$left" <<<"$output")" = '[True, 2, 0, 0, 0, 40, 0]' ]
 	[ "$(value_of 's["outcome_ms"] < 700 <= s["left"]["ms"]' <<<"$output")" = True ]
 	grep -q ': reload: 2 workers left within .*, 40 forced$' "$YODELD_LOG"
+}
+
+@test "a change that sends nobody away is over as soon as its outcome is known" {
+	start_with_doors --listen 127.0.0.1:0=echo
+	[ "$(ask POST '/scale?workers=2&wait=outcome' | sed 1d | value_of "$left")" = \
+		"[True, 0, 0, 0, 0, 0, 0]" ]
 }
 
 @test "with --no-wait a reload is over when it serves, and the drain goes on" {
