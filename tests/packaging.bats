@@ -84,6 +84,10 @@ complete_in_bash() # PROGRAM WORD...: the words that are offered for the last on
 	[ "$(complete_in_bash yodel --framing = l | paste -s -d ' ')" = "line length32" ]
 	[ "$(complete_in_bash yodel merge --str)" = --strict ]
 	[ "$(complete_in_bash yodelctl rel)" = reload ]
+	[ "$(complete_in_bash yodelctl -s /x rel)" = reload ]
+	[ "$(complete_in_bash yodelctl -j rel)" = reload ]
+	[ "$(complete_in_bash yodelctl -t rel)" = '' ]
+	[ "$(complete_in_bash yodelctl stop rel)" = '' ]
 	[ "$(complete_in_bash yodelctl log w)" = warn ]
 }
 
