@@ -238,7 +238,7 @@ result_ledger_describe(const struct result *result, char *out, size_t size)
 {
 	json_t *json =
 	    result->ledger == NULL ? NULL : json_loads(result->ledger, 0, NULL);
-	char connections[3 * UNITS_TEXT_MAX], read[UNITS_TEXT_MAX],
+	char connections[4 * UNITS_TEXT_MAX], read[UNITS_TEXT_MAX],
 	    sent[UNITS_TEXT_MAX], came[UNITS_TEXT_MAX], answered[UNITS_TEXT_MAX];
 
 	out[0] = '\0';
