@@ -166,6 +166,22 @@ print_intervals(const struct result *result, FILE *file)
 		fputc('\n', file);
 }
 
+/* Many values can be few: one second after the other is like the one before. */
+static void
+print_not_known(const struct result *result, FILE *file)
+{
+	uint64_t values = histogram_count(result->latency[TALLY_RESPONSE]);
+	double effective = result_effective_count(result);
+	char all[UNITS_TEXT_MAX], worth[UNITS_TEXT_MAX];
+
+	fprintf(file, LABEL "%s: too few values to know", "", NOT_KNOWN);
+	if (effective < (double)values / 2)
+		fprintf(file,
+		    "; the seconds differ so much that the %s responses are worth %s",
+		    count(values, all), count(result_whole(effective), worth));
+	fputc('\n', file);
+}
+
 static void
 print_latencies(const struct result *result, FILE *file)
 {
@@ -182,7 +198,7 @@ print_latencies(const struct result *result, FILE *file)
 		    print_latency(result, (enum tally_histogram)i, file) && all_known;
 	print_intervals(result, file);
 	if (!all_known)
-		fprintf(file, LABEL "%s: too few values to know\n", "", NOT_KNOWN);
+		print_not_known(result, file);
 }
 
 static void

@@ -2,6 +2,7 @@
 #include <sys/utsname.h>
 
 #include <errno.h>
+#include <math.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -204,6 +205,20 @@ end_of(const struct plan *plan, const struct tallies *tallies)
 	return last_stop;
 }
 
+/* How long connections were made: until all were there; those that come anew are made
+ * while the load runs, and not while its start was waited for. */
+static double
+calling_s(const struct result *result, uint64_t began, uint64_t connected,
+    uint64_t start, uint64_t end)
+{
+	uint64_t time = connected > began ? connected - began : 0;
+	uint64_t from = start > connected ? start : connected;
+
+	if (result->connections.reconnects > 0 && end > from)
+		time += end - from;
+	return time > 0 ? (double)time / 1e9 : INFINITY;
+}
+
 static void
 collect_times(const struct plan *plan, const struct tallies *tallies,
     const struct watch *watch, struct result *ret)
@@ -222,11 +237,11 @@ collect_times(const struct plan *plan, const struct tallies *tallies,
 		ret->elapsed_s = (double)(end - start - plan->warmup_ns) / 1e9;
 	if (ret->elapsed_s > 0)
 		ret->messages_per_s = (double)ret->messages.verified / ret->elapsed_s;
-	if (ret->connections.reconnects > 0 || connected == 0)
+	if (connected == 0)
 		connected = end;
-	if (watch != NULL && connected > watch->began_ns)
+	if (watch != NULL)
 		ret->connections_per_s = (double)ret->connections.established /
-		    ((double)(connected - watch->began_ns) / 1e9);
+		    calling_s(ret, watch->began_ns, connected, start, end);
 }
 
 static int

@@ -378,6 +378,13 @@ says() # EXPRESSION
 	says 'any("after --start-at" in why for why in r["trust"]["reasons"])'
 }
 
+@test "the rate of connections that come anew is not of the time before the start" {
+	start_yodeld --listen 127.0.0.1:0=upper
+	call -c 4 -d 1s --messages-per-connection 5 --start-at +3s "127.0.0.1:$PORT"
+	[ "$status" = 0 ]
+	says 'r["rates"]["connections_per_s"] > 0.4 * c["established"] / r["elapsed_s"]'
+}
+
 @test "a ramp begins the connections evenly, and does not hold back those that come anew" {
 	start_yodeld --listen 127.0.0.1:0=upper
 	call -c 10 -d 1s --ramp 500ms --messages-per-connection 5 "127.0.0.1:$PORT"

@@ -168,6 +168,9 @@ seconds_that_differ_more_than_chance_allows_are_worth_fewer_values(void **state)
 {
 	struct result result = collect(*state);
 	double all = result_effective_count(&result);
+	char *text = NULL;
+	size_t size = 0;
+	FILE *file = open_memstream(&text, &size);
 
 	assert_true(all == 2000);
 	result.second_count = 20;
@@ -182,6 +185,12 @@ seconds_that_differ_more_than_chance_allows_are_worth_fewer_values(void **state)
 		result.seconds[i].mean_ns = i < 10 ? 250000 : 750000;
 	assert_true(result_effective_count(&result) < 100);
 	assert_true(result_effective_count(&result) >= 20);
+	report_text(&result, file);
+	fclose(file);
+	assert_non_null(strstr(text,
+	    "?: too few values to know; the seconds differ so "
+	    "much that the 2,000 responses are worth "));
+	free(text);
 	result_finish(&result);
 }
 
