@@ -95,37 +95,44 @@ ledger_balances()
 	END
 }
 
-# A load of so many connections, all of it verified at its end: start_load COUNT SECONDS
-start_load()
+# A load of so many connections until end_load, all of it verified at its end.
+start_load() # COUNT
 {
-	spawn load "$YODEL" -q -w 1 -c "$1" -d "$2s" --size 1:5000 -p 4 --expect echo \
+	spawn load "$YODEL" -q -w 1 -c "$1" -d 300s --size 1:5000 -p 4 --expect echo \
 		--json result.json "127.0.0.1:$PORT"
-	wait_until are_open "$1"
+	wait_until -t 60 are_open "$1"
+}
+
+end_load()
+{
+	kill -TERM "$(<load.pid)"
+	wait "$(<load.pid)"
 }
 
 @test "rebalance evens out 10, 100 and 1,000 connections on 8 workers, and no byte is lost" {
 	start_balanced 8 hash
 	local count
 	for count in 10 100 1000; do
-		start_load $count 6 # also a slow build has all open well before the end
+		start_load $count
 		control rebalance
 		all_even $count
-		wait "$(<load.pid)"
+		end_load
+		wait_until are_open 0
 	done
 	wait_until ledger_balances
 }
 
 @test "balance move: what stays open is evened out without being asked for" {
 	start_balanced 4 move
-	start_load 200 4
+	start_load 200
 	evenly() # one in 32 is left alone
 	{
 		spread | python3 -c 'import sys
 open_now = [int(n) for n in sys.stdin.read().split()]
-sys.exit(max(open_now) - min(open_now) > 2)'
+sys.exit(sum(open_now) != 200 or max(open_now) - min(open_now) > 2)'
 	}
 	wait_until evenly
-	wait "$(<load.pid)"
+	end_load
 	wait_until ledger_balances
 }
 
@@ -136,10 +143,11 @@ sys.exit(max(open_now) - min(open_now) > 2)'
 			{ "address": "127.0.0.2:0", "reply": "echo", "balance": "move" } ] }
 	END
 	start_yodeld -c two.json -w 4 --set admin.socket="$BATS_TEST_TMPDIR/control.sock"
-	start_load 101 2
+	start_load 101
 	local before
 	before=$(spread)
-	wait "$(<load.pid)"
+	sleep 2 # the time itself is what is tested
+	end_load
 	wait_until ledger_balances
 	echo "$before" # by hash, hardly ever even
 	grep -q '"connections_moved_in": 0' stats.json
@@ -147,7 +155,7 @@ sys.exit(max(open_now) - min(open_now) > 2)'
 
 @test "rebalancing through reloads, resizes and an upgrade loses nothing" {
 	start_balanced 4 move
-	start_load 300 6
+	start_load 300
 	spawn operator bash -c "
 		for i in 1 2 3 4 5 6 7 8; do
 			'$CTL' -s control.sock rebalance || echo refused
@@ -158,8 +166,13 @@ sys.exit(max(open_now) - min(open_now) > 2)'
 	control scale 3
 	control reload
 	wait "$(<operator.pid)"
-	wait "$(<load.pid)"
+	end_load
 	wait_until ledger_balances
+}
+
+both_serve()
+{
+	[ "$(control --json workers | grep -c '"state": "serving"')" = 2 ]
 }
 
 @test "a worker that dies while it is given connections takes none of them along" {
@@ -183,6 +196,7 @@ print(*[w["pid"] for w in json.load(sys.stdin)["workers"]])')
 	wait_until gives
 	kill -KILL "$taker"
 	wait "$(<operator.pid)"
+	wait_until both_serve
 	wait_until is_spread 100 0
 	control rebalance
 	is_spread 50 50

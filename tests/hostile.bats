@@ -93,14 +93,14 @@ withstands() # MODE COUNT PORT...
 	quiet=$p99 descriptors=$(descriptors_of_all) resident=$(resident_of_all)
 	# shellcheck disable=SC2086 # words are meant
 	spawn attack ${NETWORK-} "$ATTACKER" "$@"
-	wait_until grep -q attacking attack.out
-	wait_until are_in "${HELD-0}"
+	wait_until -t 60 grep -q attacking attack.out
+	wait_until -t 60 are_in "${HELD-0}"
 	well_behaved attacked 1500ms
 	are_in "${HELD-0}"
 	most=$(resident_of_all)
 	kill -TERM "$(<attack.pid)"
 	wait "$(<attack.pid)"
-	wait_until descriptors_are "$descriptors"
+	wait_until -t 60 descriptors_are "$descriptors"
 	wait_until memory_is "$resident"
 	echo "# $1: p99 $quiet us quiet, $p99 us under attack ($(tail -n 1 attack.out));" \
 		"memory $resident, $most, then $(resident_of_all) KiB" >&3
@@ -138,7 +138,7 @@ withstands() # MODE COUNT PORT...
 
 @test "a flood of half-open connections" {
 	[ "$(id -u)" = 0 ] || skip "raw sockets and a network of one's own need root"
-	spawn network unshare -n sleep 60
+	spawn network unshare -n sleep 600
 	NETWORK="nsenter -n -t $(<network.pid)"
 	is_own_network()
 	{

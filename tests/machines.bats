@@ -163,19 +163,18 @@ sys.exit(json.load(sys.stdin)["totals"]["messages_received"] < 400)'
 # Slurm of one node on this machine, as this user, with nothing of the system's.
 start_slurm()
 {
-	local host
+	local host control node
 	command -v slurmctld >/dev/null || skip "no Slurm"
 	[ "$(id -u)" = 0 ] || skip "a slurmd of one's own needs root"
 	host=$(hostname -s)
 	mkdir state spool
-	read -r CONTROL NODE < <(python3 -c 'import socket
-pair = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
-print(*(s.getsockname()[1] for s in pair))')
+	control=$(free_port)
+	node=$(free_port)
 	cat >slurm.conf <<-END
 		ClusterName=yodel
 		SlurmctldHost=$host(127.0.0.1)
-		SlurmctldPort=$CONTROL
-		SlurmdPort=$NODE
+		SlurmctldPort=$control
+		SlurmdPort=$node
 		SlurmUser=root
 		AuthType=auth/none
 		CredType=cred/none
@@ -205,12 +204,14 @@ print(*(s.getsockname()[1] for s in pair))')
 @test "the batch script of Slurm: four tasks are four ranks, merged" {
 	start_slurm
 	start_yodeld --listen 127.0.0.1:0=upper
-	export PATH=$BUILD:$PATH RESULTS=$PWD LEAD=2
+	export PATH=$BUILD:$PATH RESULTS=$PWD LEAD=6
 	sbatch --ntasks=4 --ntasks-per-node=4 --nodes=1 -o job.out "$PACKAGING/slurm/yodel.sbatch" \
 		-c 30 -R 400 -d 1s --size 64 "127.0.0.1:$PORT"
-	wait_until -t 60 grep -q 'trust ' job.out
+	no_job_is_left() { [ -z "$(squeue -h)" ]; }
+	wait_until -t 120 no_job_is_left
 	cat job.out
-	wait_until test -s all.html
+	grep -q 'trust ' job.out
+	[ -s all.html ]
 	merged_exactly
 	merged_says '[p["plan"]["rank"] for p in parts] == [0, 1, 2, 3]'
 	merged_says '[p["connections"]["requested"] for p in parts] == [8, 8, 7, 7]'

@@ -102,14 +102,14 @@ monotonic_us()
 
 @test "STOPPING comes before the connections are drained" {
 	start_manager
-	write_config '"workers": 1, "timeouts": { "drain": "2s", "drain_quiet": "1h" }'
+	write_config '"workers": 1, "timeouts": { "drain": "1h", "drain_quiet": "1h" }'
 	start_yodeld -c yodeld.json
 	spawn held "$CALLER" hold "127.0.0.1:$PORT" 1
 	wait_until grep -q 'holding 1' held.out
 	kill -TERM "$YODELD_PID"
 	wait_until heard 'STOPPING=1\|STATUS=generation 1: .*'
 	run ! has_ended "$YODELD_PID"
-	wait_until has_ended "$YODELD_PID"
+	stop_yodeld INT
 }
 
 @test "a slot that backs off is in the status" {
@@ -203,9 +203,9 @@ is_stored() # SLOT...
 	change TTOU 'scale: 2 workers serve'
 	settles_at 2
 	wait_until told "FDSTOREREMOVE=1\|FDNAME=yodeld-127.0.0.1_$PORT.2"
+	wait_until has_sockets 2
 	end_load churn
 	answers_all 300
-	[ "$(ss -Hltn "sport = :$PORT" | wc -l)" = 2 ]
 	# A new one is stored like the first ones.
 	: >yodeld.out
 	change TTIN 'scale: 3 workers serve'
@@ -236,8 +236,8 @@ is_stored() # SLOT...
 	settles_at 1
 	end_load churn lasting
 	never_reconnected lasting.json
+	wait_until has_sockets 1
 	answers_all 300
-	[ "$(ss -Hltn "sport = :$PORT" | wc -l)" = 1 ]
 	kill -TERM "$(<yodeld.pid)"
 	wait "$(<yodeld.pid)"
 }
@@ -253,11 +253,6 @@ crashed_with()
 	kill -KILL "$YODELD_PID" $(worker_pids)
 	all_were_answered waiting 300
 	YODELD_PID=$(sed -n 's/^started //p' yodeld.out | tail -n 1)
-}
-
-has_sockets() # NUMBER
-{
-	[ "$(ss -Hltn "sport = :$PORT" | wc -l)" = "$1" ]
 }
 
 @test "with fewer workers at a restart, the sockets of the others are emptied and closed" {

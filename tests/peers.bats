@@ -73,9 +73,9 @@ is_refused()
 }
 
 @test "a quiet connection is closed after timeouts.idle, a busy one is not" {
-	start_yodeld -w 1 --listen 127.0.0.1:0=upper --set log.level=debug --set timeouts.idle=1s
+	start_yodeld -w 1 --listen 127.0.0.1:0=upper --set log.level=debug --set timeouts.idle=2s
 	hold quiet 3
-	spawn busy "$YODEL" -c 2 -d 3s --interval 200ms -q "127.0.0.1:$PORT"
+	spawn busy "$YODEL" -c 2 -d 5s --interval 200ms -q "127.0.0.1:$PORT"
 	three_idle()
 	{
 		[ "$(grep -cE 'closed: idle' "$YODELD_LOG")" = 3 ]
@@ -138,7 +138,7 @@ is_refused()
 @test "more peers than descriptors: those beyond are refused, and served when there is room" {
 	YODELD_RUN="prlimit --nofile=64:64" start_yodeld -w 1 --listen 127.0.0.1:0=upper
 	hold early 20
-	run "$CALLER" burst "127.0.0.1:$PORT" 200 --patience 3 --keep
+	run "$CALLER" burst "127.0.0.1:$PORT" 200 --patience 5 --keep
 	echo "$output"
 	[[ $output = "answered "*", silent 0" ]]
 	[[ $output != "answered 200,"* ]]
@@ -185,7 +185,7 @@ is_refused()
 	[ $((served + closed)) = 1100 ]
 	[ "$served" -gt 950 ]
 	[ "$served" -lt 1024 ]
-	closed_for method_limit
+	wait_until closed_for method_limit
 	[ "$(worker_pids)" = "$worker" ]
 	kill "$(<many.pid)"
 	wait_until is_served

@@ -25,7 +25,7 @@ start_both()
 	sed "s/: 15s/: 1s/; s/127\.0\.0\.1:9601/$target/" "$SHIPPED/prometheus.yml" >prometheus.yml
 	spawn prometheus prometheus --config.file=prometheus.yml --storage.tsdb.path=tsdb \
 		--web.listen-address=127.0.0.1:0
-	wait_until grep -q 'ready to receive web requests' prometheus.log
+	wait_until -t 60 grep -q 'ready to receive web requests' prometheus.log
 	QUERIES=http://$(sed -nE 's/.*msg="Listening on" address=([^ ]*).*/\1/p' prometheus.log)
 	wait_until answers 'up{job="yodeld"}' 1
 }
@@ -69,12 +69,12 @@ answers() # EXPRESSION VALUE
 
 @test "the dashboard and the rules ask for nothing that is not there" {
 	start_both
-	spawn load "$YODEL" -q -c 20 -d 1m --interval 100ms --messages-per-connection 5 "127.0.0.1:$PORT"
+	spawn load "$YODEL" -q -c 20 -d 5m --interval 100ms --messages-per-connection 5 "127.0.0.1:$PORT"
 	all_is_there()
 	{
 		"$CHECK" "$QUERIES" "$SHIPPED/yodeld.dashboard.json" >expressions
 	}
-	wait_until all_is_there || { cat expressions; false; }
+	wait_until -t 60 all_is_there || { cat expressions; false; }
 	# A name that is wrong would have been seen.
 	sed 's/yodeld_workers_serving/yodeld_worker_serving/; s/{{reason}}/{{cause}}/' \
 		"$SHIPPED/yodeld.dashboard.json" >wrong.json
@@ -106,7 +106,7 @@ answers() # EXPRESSION VALUE
 		[ -z "$worker" ] || kill -KILL "$worker"
 		[ -n "$(query 'ALERTS{alertname="YodeldWorkerCrashLoop", alertstate="firing"}')" ]
 	}
-	wait_until crash_loop_is_seen
+	wait_until -t 60 crash_loop_is_seen
 	run -1 "$BUILD/yodelctl" -s door scale 0
 	wait_until answers 'ALERTS{alertname="YodeldChangeFailed", alertstate="pending"}' 1
 }

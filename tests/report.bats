@@ -62,7 +62,7 @@ run_to() # NAME ARG... - a quiet run against yodeld, its result in NAME.json
 	run -0 python3 "$BATS_TEST_DIRNAME/lib/check_histograms.py" run.json run.hgrm run.hlog
 	[[ $output == *" compared" ]]
 	# The JavaScript implementation too, where its registry can be reached.
-	npm install --silent --no-audit --no-fund --ignore-scripts --cache "$PWD/cache" \
+	timeout 60 npm install --silent --no-audit --no-fund --ignore-scripts --cache "$PWD/cache" \
 		--fetch-retries 0 "hdr-histogram-js@$HDR_JS" >npm.log 2>&1 || return 0
 	NODE_PATH=$PWD/node_modules run -0 node "$BATS_TEST_DIRNAME/lib/check_histograms.js" \
 		run.json run.hgrm run.hlog
@@ -153,7 +153,7 @@ run_to() # NAME ARG... - a quiet run against yodeld, its result in NAME.json
 		import os, pty, sys
 		pid, fd = pty.fork()
 		if pid == 0:
-		    os.execv(sys.argv[1], [sys.argv[1], "-c", "4", "-R", "500", "-d", "1500ms",
+		    os.execv(sys.argv[1], [sys.argv[1], "-c", "4", "-R", "500", "-d", "3s",
 		                           "-m", "hello", sys.argv[2]])
 		seen = b""
 		while True:
@@ -231,8 +231,9 @@ assert b"\r\x1b[K" in seen[last:seen.index(b"asked")], seen'
 @test "a result compared with itself differs by nothing, and a slower server is worse" {
 	start_yodeld --listen 127.0.0.1:0=upper
 	run_to fast -c 4 -d 1s -m hello
-	start_liar stall --time 0.02 --period 0.04
-	"$YODEL" -q --json slow.json -c 4 -d 1s -m hello "127.0.0.1:$LIAR_PORT"
+	# Slower by more than a busy machine makes it.
+	start_liar lag --time 0.1
+	"$YODEL" -q --json slow.json -c 4 -d 2s -m hello "127.0.0.1:$LIAR_PORT"
 	run -0 "$YODEL" compare --fail-worse fast.json fast.json
 	[[ $output == *"nothing is worse by more than noise"* ]]
 	run -99 "$YODEL" compare --fail-worse fast.json slow.json

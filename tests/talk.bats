@@ -95,10 +95,10 @@ start_answerer() # MODE; sets ANSWERER_PORT
 }
 
 @test "a refused connection names the address and why" {
-	start_answerer leave
-	end_spawned
-	run -1 --separate-stderr "$YODEL" talk "127.0.0.1:$ANSWERER_PORT" </dev/null
-	[ "$stderr" = "yodel talk: 127.0.0.1:$ANSWERER_PORT: Connection refused" ]
+	local address
+	address=127.0.0.1:$(free_port)
+	run -1 --separate-stderr "$YODEL" talk "$address" </dev/null
+	[ "$stderr" = "yodel talk: $address: Connection refused" ]
 }
 
 @test "bad usage is one line and 64" {

@@ -7,7 +7,7 @@ load lib/helpers
 # yodel against the liar; its exit status is in $status, its result in result.json.
 call_liar() # [ARG...]
 {
-	run --separate-stderr "$YODEL" --json result.json --timeout 1s "$@" \
+	run --separate-stderr "$YODEL" --json result.json --timeout 10s "$@" \
 		"127.0.0.1:$LIAR_PORT"
 	echo "$output"
 	# shellcheck disable=SC2154 # set by run
@@ -53,7 +53,7 @@ result_says() # EXPRESSION
 
 @test "an answer that never comes is lost by timeout" {
 	start_liar drop --connection 0 --message 1
-	call_liar -c 2 -n 3
+	call_liar -c 2 -n 3 --timeout 3s
 	[ "$status" = 1 ]
 	result_says 'lost["timeout"] >= 1 and m["wrong"] == 0 and m["verified"] >= 4'
 }
@@ -107,7 +107,7 @@ result_says() # EXPRESSION
 
 @test "a late answer is verified when there is patience, and lost when there is none" {
 	start_liar late --time 0.5
-	call_liar -c 2 -n 3 --timeout 5s
+	call_liar -c 2 -n 3
 	[ "$status" = 0 ]
 	result_says 'result["latency"]["service"]["max_ns"] >= 500e6'
 	end_spawned
@@ -130,7 +130,7 @@ result_says() # EXPRESSION
 @test "a server that accepts and says nothing is timed out, and the other target is served" {
 	start_liar silent
 	start_yodeld --listen 127.0.0.1:0=upper
-	call_liar -c 10 -n 3 "127.0.0.1:$PORT"
+	call_liar -c 10 -n 3 --timeout 3s "127.0.0.1:$PORT"
 	[ "$status" = 1 ]
 	result_says 'lost["timeout"] == 5 and m["verified"] == 15'
 }

@@ -264,7 +264,7 @@ def parse_arguments():
     command.add_argument("count", type=int)
     command = add("burst", burst)
     command.add_argument("count", type=int)
-    command.add_argument("--patience", type=float, default=10, help="seconds")
+    command.add_argument("--patience", type=float, default=60, help="seconds")
     command.add_argument("--keep", action="store_true", help="to the end of --patience")
     command = add("reset", reset)
     command.add_argument("--bytes", type=int, default=1000)

@@ -158,6 +158,33 @@ stop_yodeld()
 	return $status
 }
 
+# A port of 127.0.0.1 that nobody has, for who must know it beforehand or use it again. It is
+# none of those that the kernel gives to who connects or asks for port 0, or another test
+# would have it by then; and another process tries others first.
+free_port()
+{
+	python3 - <<-'END'
+		import os, socket
+		low = 32768
+		try:
+		    low = int(open("/proc/sys/net/ipv4/ip_local_port_range").read().split()[0])
+		except OSError:
+		    pass
+		span = low - 10000 if low > 12000 else 20000
+		for at in range(span):
+		    port = 10001 + (os.getpid() + 97 * at) % (span - 1)
+		    with socket.socket() as s:
+		        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+		        try:
+		            s.bind(("127.0.0.1", port))
+		            s.listen()
+		        except OSError:
+		            continue
+		    print(port)
+		    break
+	END
+}
+
 # start_liar ARG... - a server that lies (lib/liar.py); sets LIAR_PORT.
 start_liar()
 {

@@ -19,6 +19,7 @@ in the order of acceptance):
   silent       all connections: accepted, never answered
   refuse       all connections: nothing listens on the port
   full         all connections: the accept queue is full, nothing comes of connecting
+  lag          all connections: each answer comes after --time seconds
   stall        all connections: the server stands still --time seconds every --period
 """
 import argparse
@@ -95,7 +96,9 @@ class Connection(asyncio.Protocol):
         lie = self.server.options.lie
         if lie == "silent":
             return
-        if lie in ("none", "stall") or not self.lies_now():
+        if lie == "lag":
+            self.lie_late(answer)
+        elif lie in ("none", "stall") or not self.lies_now():
             self.send(answer)
         else:
             getattr(self, "lie_" + lie)(answer)
@@ -176,7 +179,7 @@ async def serve(options):
 
 def main():
     options = parse_arguments()
-    lies = ["none", "silent", "refuse", "full", "stall"]
+    lies = ["none", "silent", "refuse", "full", "lag", "stall"]
     if options.lie not in lies and not hasattr(Connection, "lie_" + options.lie):
         sys.exit(f'liar.py: found "{options.lie}", wanted one of those in --help')
     try:

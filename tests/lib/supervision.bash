@@ -8,7 +8,7 @@ start_load()
 {
 	local name=$1
 	shift
-	spawn "$name" "$YODEL" -w 1 -d 120s -q --json "$name.json" "$@"
+	spawn "$name" "$YODEL" -w 1 -d 300s -q --progress always --json "$name.json" "$@"
 	wait_until_load_runs "$name"
 }
 
@@ -25,11 +25,19 @@ wait_until_load_runs() # NAME
 	wait_until load_has_sockets "$1"
 }
 
+# It is more than a beginning: what it has told of itself, a line each second.
+load_was_real() # NAME
+{
+	sed -nE 's/.* ([0-9,]+) messages\/s.*/\1/p' "$1.log" | tr -d , |
+		awk '{ sum += $1 } END { exit sum < 1000 }'
+}
+
 # end_load NAME... - in order, and it must have noticed nothing: every connection made,
 # every message answered, every byte right.
 end_load()
 {
 	local name
+	for name; do wait_until load_was_real "$name"; done
 	for name; do kill -TERM "$(<"$name.pid")"; done
 	for name; do
 		wait "$(<"$name.pid")" || { cat "$name.log" "$YODELD_LOG" >&2; }
@@ -62,11 +70,6 @@ never_reconnected() # FILE
 		c = json.load(open(sys.argv[1]))["connections"]
 		assert c["established"] == c["requested"], c
 	END
-}
-
-free_port()
-{
-	python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
 
 # write_config KEYS - the file yodeld.json with these keys beside its one listener, on PORT
@@ -123,6 +126,11 @@ settles_at() # N - workers, and nobody who leaves beside them
 	wait_until count_workers_is "$1"
 }
 
+has_sockets() # NUMBER - of them listen on PORT
+{
+	[ "$(ss -Hltn "sport = :$PORT" | wc -l)" = "$1" ]
+}
+
 queue_holds() # N [PORT] - connections wait to be accepted
 {
 	[ "$(ss -Hltn "sport = :${2:-$PORT}" | awk '{ n += $2 } END { print n + 0 }')" = "$1" ]
@@ -172,6 +180,8 @@ kill_newcomers()
 		children=$(children_of "$YODELD_PID")
 		for pid in $children; do
 			[[ " $* " = *" $pid "* ]] && continue
+			# Who waits to be collected is still among them: once is enough.
+			has_ended "$pid" && continue
 			kill -KILL "$pid" 2>/dev/null || continue
 			wait_until has_ended "$pid"
 			count=$((count - 1))
