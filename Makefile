@@ -99,6 +99,8 @@ $B/fuzz/control $B/libfuzzer/control: LDFLAGS += $(CHANGES:%=-Wl,--wrap=%)
 # Its workers are no processes.
 PUPPETS := spawn_worker waitpid kill
 $B/fuzz/channel $B/libfuzzer/channel: LDFLAGS += $(PUPPETS:%=-Wl,--wrap=%)
+# It calls nobody.
+$B/fuzz/stats $B/libfuzzer/stats: LDFLAGS += -Wl,--wrap=connect
 # It finds descriptors and processes that are none of its own.
 LEFT := getpid waitid log_error log_errorx door_socket_remove
 $B/fuzz/inheritance $B/libfuzzer/inheritance: LDFLAGS += $(LEFT:%=-Wl,--wrap=%)

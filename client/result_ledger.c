@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/printable.h"
 #include "lib/units.h"
 
 #include "proto/framing.h"
@@ -47,7 +48,8 @@ result_ledger_read(
 	int rc = 0;
 
 	if (root == NULL) {
-		snprintf(error, error_size, "/stats is no JSON: %s", why.text);
+		snprintf(error, error_size, "/stats is no JSON: %s",
+		    printable_make(why.text));
 		return -1;
 	}
 	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]) && rc == 0; i++) {
@@ -167,6 +169,19 @@ encode(const struct result *result, const struct result_ledger *server,
 	    N(placed->dropped), "unplaced", "connections", N(placed->others),
 	    "messages", N(placed->strange_messages + placed->strange_answers), "bytes",
 	    N(placed->strange_received + placed->strange_sent));
+}
+
+bool
+result_ledger_follows(
+    const struct result_ledger *after, const struct result_ledger *before)
+{
+	return after->connections_accepted >= before->connections_accepted &&
+	    after->messages_received >= before->messages_received &&
+	    after->replies_sent >= before->replies_sent &&
+	    after->bytes_received >= before->bytes_received &&
+	    after->bytes_sent >= before->bytes_sent &&
+	    after->bytes_dropped >= before->bytes_dropped &&
+	    after->worker_lost >= before->worker_lost;
 }
 
 int

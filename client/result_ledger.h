@@ -40,7 +40,12 @@ struct result_ledger {
 int result_ledger_read(const char *text, struct result_ledger *ret, char *error,
     size_t error_size) __attribute__((warn_unused_result));
 
-/* Puts the reconciliation into result->ledger. 0, or -1 when out of memory. */
+/* No counter went back: what was read after may be of the same server. */
+bool result_ledger_follows(
+    const struct result_ledger *after, const struct result_ledger *before);
+
+/* Of an `after` that follows. Puts the reconciliation into result->ledger. 0, or -1
+ * when out of memory. */
 int result_ledger_reconcile(struct result *result, const struct result_ledger *before,
     const struct result_ledger *after) __attribute__((warn_unused_result));
 

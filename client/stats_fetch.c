@@ -1,7 +1,6 @@
 #include "client/stats_fetch.h"
 
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <sys/un.h>
 
 #include <errno.h>
@@ -12,6 +11,7 @@
 #include <unistd.h>
 
 #include "lib/address.h"
+#include "lib/http_ask.h"
 #include "lib/tcp_connect.h"
 
 #define PATIENCE_S 5
@@ -67,54 +67,26 @@ connect_url(const char *url, const char **ret_path, char *error, size_t error_si
 	return fd;
 }
 
-/* All that comes until the end (text, which holds no NUL); NULL with errno. */
-static char *
-read_all(int fd)
-{
-	FILE *file = fdopen(dup(fd), "r");
-	char *text = NULL;
-	size_t room = 0;
-
-	if (file == NULL)
-		return NULL;
-	errno = ENODATA;
-	if (getdelim(&text, &room, '\0', file) < 0 || ferror(file)) {
-		free(text);
-		text = NULL;
-	}
-	int error = errno;
-	fclose(file);
-	errno = error;
-	return text;
-}
-
 static char *
 ask(int fd, const char *path, char *error, size_t error_size)
 {
 	char request[REQUEST_MAX];
-	struct timeval patience = { .tv_sec = PATIENCE_S };
-	int n = snprintf(request, sizeof(request),
-	    "GET %.400s HTTP/1.0\r\nHost: yodeld\r\nConnection: close\r\n\r\n", path);
+	struct http_answer answer;
 
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	char *answer = NULL;
-	if (send(fd, request, (size_t)n, MSG_NOSIGNAL) == n)
-		answer = read_all(fd);
-	if (answer == NULL) {
-		snprintf(error, error_size, "%s", strerror(errno));
+	snprintf(request, sizeof(request),
+	    "GET %.400s HTTP/1.0\r\nHost: yodeld\r\nConnection: close\r\n\r\n", path);
+	if (http_ask(fd, request, http_now_s() + PATIENCE_S, &answer) != 0) {
+		snprintf(error, error_size, "%s",
+		    errno == EPROTO ? "the answer is no HTTP, or broke off"
+				    : strerror(errno));
 		return NULL;
 	}
-	char *body = strstr(answer, "\r\n\r\n");
-	if (strncmp(answer, "HTTP/1.", 7) != 0 || strncmp(answer + 8, " 200", 4) != 0 ||
-	    body == NULL) {
-		snprintf(error, error_size,
-		    "found \"%.*s\", HTTP status 200 was wanted",
-		    (int)strcspn(answer, "\r\n") % 80, answer);
-		free(answer);
-		return NULL;
-	}
-	memmove(answer, body + 4, strlen(body + 4) + 1);
-	return answer;
+	if (answer.status == 200)
+		return answer.body;
+	snprintf(
+	    error, error_size, "found HTTP status %d, 200 was wanted", answer.status);
+	free(answer.body);
+	return NULL;
 }
 
 char *

@@ -235,6 +235,10 @@ reconcile(
 	struct result_ledger after;
 	int status = read_ledger(plan, before->connections_open, &after);
 
+	if (status == 0 && !result_ledger_follows(&after, before))
+		return say(EX_UNAVAILABLE,
+		    "--ledger: the counters went back: the server that answers now is "
+		    "not the one from before the run");
 	if (status == 0 && result_ledger_reconcile(result, before, &after) != 0)
 		status = say(EX_OSERR, strerror(ENOMEM));
 	return status;

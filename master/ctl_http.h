@@ -4,20 +4,14 @@
 #ifndef MASTER_CTL_HTTP_H
 #define MASTER_CTL_HTTP_H
 
-#include <stddef.h>
-
-struct ctl_answer {
-	int status; /* of HTTP */
-	char *body; /* heap, with a NUL at its end; owned by the caller */
-};
+#include "lib/http_ask.h"
 
 #define CTL_ERROR_MAX 256
 
 /* Blocks until the answer is there, at most `patience_s`. 0, or -1 with one line in
  * error[CTL_ERROR_MAX]: nobody answers there (errno ETIMEDOUT: not within the time). */
 int ctl_http_ask(const char *socket, const char *method, const char *target,
-    double patience_s, struct ctl_answer *ret, char *error)
+    double patience_s, struct http_answer *ret, char *error)
     __attribute__((warn_unused_result));
-void ctl_http_finish(struct ctl_answer *answer);
 
 #endif

@@ -3,10 +3,26 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "lib/printable.h"
+
 uint64_t
 ctl_json_number(const json_t *object, const char *key)
 {
 	return (uint64_t)json_integer_value(json_object_get(object, key));
+}
+
+uint64_t
+ctl_json_whole(double number)
+{
+	if (!(number > 0))
+		return 0;
+	return number < (double)INT64_MAX ? (uint64_t)(number + 0.5) : INT64_MAX;
+}
+
+uint64_t
+ctl_json_duration_ns(const json_t *object, const char *key)
+{
+	return ctl_json_whole(json_number_value(json_object_get(object, key)) * 1e9);
 }
 
 const char *
@@ -36,4 +52,15 @@ ctl_json_sum(const json_t *object)
 		sum += (uint64_t)json_integer_value(value);
 	}
 	return sum;
+}
+
+void
+ctl_json_make_plain(char *text)
+{
+	for (char *at = text; *at != '\0';) {
+		size_t length = *at == '\n' ? 1 : printable_length(at);
+		if (length == 0)
+			*at = '?';
+		at += length == 0 ? 1 : length;
+	}
 }

@@ -14,7 +14,16 @@ const char *ctl_json_text(const json_t *object, const char *key);
  */
 #define CTL_JSON_TEXT_MAX 24
 const char *ctl_json_show(const json_t *object, const char *key, char *text);
+/* Seconds as nanoseconds. */
+uint64_t ctl_json_duration_ns(const json_t *object, const char *key);
 /* The sum of all numbers in an object. */
 uint64_t ctl_json_sum(const json_t *object);
+
+/* A number as the nearest count that there is. */
+uint64_t ctl_json_whole(double number);
+
+/* Makes what an answer says fit for a terminal: control characters but newlines become
+ * question marks. */
+void ctl_json_make_plain(char *text);
 
 #endif

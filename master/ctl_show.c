@@ -1,5 +1,6 @@
 #include "master/ctl_show.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/printable.h"
@@ -38,12 +39,6 @@ ctl_show_address_width(const json_t *listeners)
 	return (int)width;
 }
 
-static uint64_t
-uptime_ns(const json_t *stats)
-{
-	return (uint64_t)(json_real_value(json_object_get(stats, "uptime_s")) * 1e9);
-}
-
 void
 ctl_show_status(FILE *out, const json_t *stats)
 {
@@ -55,7 +50,7 @@ ctl_show_status(FILE *out, const json_t *stats)
 	fprintf(out, "yodeld %s, process %d, is %s: generation %d, up %s\n",
 	    ctl_json_text(stats, "version"), (int)ctl_json_number(stats, "pid"),
 	    ctl_json_text(stats, "state"), (int)ctl_json_number(stats, "generation"),
-	    units_show_duration(uptime_ns(stats), text));
+	    units_show_duration(ctl_json_duration_ns(stats, "uptime_s"), text));
 	fprintf(out, "%zu of %zu workers serve %s connections", serving, workers,
 	    units_show_count(ctl_json_number(totals, "connections_open"), text));
 	fprintf(out, ", %s messages so far\n",
@@ -180,4 +175,24 @@ ctl_show_workers(FILE *out, const json_t *stats)
 			ctl_json_number(worker, "messages_received"), texts[2]),
 		    units_show_count(ctl_json_number(closed, "worker_lost"), texts[3]));
 	}
+}
+
+/* --- any of them --------------------------------------------------------------------
+ */
+
+char *
+ctl_show_plain(ctl_shower shows, const json_t *answer)
+{
+	char *text = NULL;
+	size_t length;
+	FILE *out = open_memstream(&text, &length);
+	if (out == NULL)
+		return NULL;
+	shows(out, answer);
+	if (fclose(out) != 0) {
+		free(text);
+		return NULL;
+	}
+	ctl_json_make_plain(text);
+	return text;
 }

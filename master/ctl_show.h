@@ -14,4 +14,9 @@ void ctl_show_status(FILE *out, const json_t *stats);
 void ctl_show_stats(FILE *out, const json_t *stats);
 void ctl_show_workers(FILE *out, const json_t *stats);
 
+/* All that one of these (or of ctl_config.h) shows, fit for a terminal. Heap; NULL when
+ * out of memory. */
+typedef void (*ctl_shower)(FILE *out, const json_t *answer);
+char *ctl_show_plain(ctl_shower shows, const json_t *answer);
+
 #endif

@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 #include <time.h>
@@ -31,16 +32,26 @@ say(int status, const char *text)
 	return status;
 }
 
-/* What the server says about why not, from the body of its answer. */
-static int
-say_refusal(const struct ctl_answer *answer)
+/* What the server says in words: heap; NULL when out of memory. */
+static char *
+read_text(const struct http_answer *answer)
 {
 	json_t *body = json_loads(answer->body, 0, NULL);
-	const char *text = ctl_json_text(body, "text");
-	char status[64];
-	snprintf(status, sizeof(status), "HTTP status %d", answer->status);
-	say(FAILED, text[0] != '\0' ? text : status);
+	char *text = strdup(ctl_json_text(body, "text"));
 	json_decref(body);
+	if (text != NULL)
+		ctl_json_make_plain(text);
+	return text;
+}
+
+/* What the server says about why not, from the body of its answer. */
+static int
+say_refusal(const struct http_answer *answer)
+{
+	char *text = read_text(answer), status[64];
+	snprintf(status, sizeof(status), "HTTP status %d", answer->status);
+	say(FAILED, text != NULL && text[0] != '\0' ? text : status);
+	free(text);
 	return FAILED;
 }
 
@@ -55,24 +66,24 @@ print_whole(const char *text)
 /* --- looking ------------------------------------------------------------------------
  */
 
-typedef void (*shower)(FILE *out, const json_t *stats);
-
 static int
-show(const struct ctl_answer *answer, shower shows)
+show(const struct http_answer *answer, ctl_shower shows)
 {
 	json_t *stats = json_loads(answer->body, 0, NULL);
 	if (stats == NULL)
 		return say(FAILED, "the answer is no JSON");
-	shows(stdout, stats);
+	char *text = ctl_show_plain(shows, stats);
 	json_decref(stats);
-	return print_whole("");
+	int status = text == NULL ? say(EX_OSERR, "out of memory") : print_whole(text);
+	free(text);
+	return status;
 }
 
 static int
-look(const struct ctl_options *options, const char *target, shower shows)
+look(const struct ctl_options *options, const char *target, ctl_shower shows)
 {
 	char error[CTL_ERROR_MAX];
-	struct ctl_answer answer;
+	struct http_answer answer;
 	if (ctl_http_ask(options->socket, "GET", target, LOOK_S, &answer, error) < 0)
 		return say(EX_UNAVAILABLE, error);
 	int status;
@@ -82,7 +93,7 @@ look(const struct ctl_options *options, const char *target, shower shows)
 		status = print_whole(answer.body);
 	else
 		status = show(&answer, shows);
-	ctl_http_finish(&answer);
+	free(answer.body);
 	return status;
 }
 
@@ -114,7 +125,7 @@ config(const struct ctl_options *options)
  */
 
 static int
-tell_outcome(const struct ctl_options *options, const struct ctl_answer *answer)
+tell_outcome(const struct ctl_options *options, const struct http_answer *answer)
 {
 	if (options->is_json)
 		print_whole(answer->body);
@@ -122,9 +133,9 @@ tell_outcome(const struct ctl_options *options, const struct ctl_answer *answer)
 		return say_refusal(answer);
 	if (options->is_json)
 		return EX_OK;
-	json_t *body = json_loads(answer->body, 0, NULL);
-	printf("%s\n", ctl_json_text(body, "text"));
-	json_decref(body);
+	char *text = read_text(answer);
+	printf("%s\n", text == NULL ? "" : text);
+	free(text);
 	return print_whole("");
 }
 
@@ -140,7 +151,7 @@ static int
 steer(const struct ctl_options *options, const char *target)
 {
 	char error[CTL_ERROR_MAX], whole[128];
-	struct ctl_answer answer;
+	struct http_answer answer;
 	snprintf(whole, sizeof(whole), "%s%s%s", target,
 	    !options->no_wait                 ? ""
 		: strchr(target, '?') == NULL ? "?"
@@ -153,7 +164,7 @@ steer(const struct ctl_options *options, const char *target)
 		return say(EX_UNAVAILABLE, error);
 	}
 	int rc = tell_outcome(options, &answer);
-	ctl_http_finish(&answer);
+	free(answer.body);
 	return rc;
 }
 
@@ -196,27 +207,19 @@ log_level(const struct ctl_options *options)
 	return steer_with(options, "/log?level=");
 }
 
-static double
-now_s(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
 /* The process that answers there now, which may be asked for so long; 0: none. */
 static uint64_t
 who_answers(const struct ctl_options *options, double patience_s)
 {
 	char error[CTL_ERROR_MAX];
-	struct ctl_answer answer;
+	struct http_answer answer;
 	if (ctl_http_ask(options->socket, "GET", "/stats", patience_s, &answer, error) <
 	    0)
 		return 0;
 	json_t *body = json_loads(answer.body, 0, NULL);
 	uint64_t pid = ctl_json_number(body, "pid");
 	json_decref(body);
-	ctl_http_finish(&answer);
+	free(answer.body);
 	return pid;
 }
 
@@ -225,13 +228,13 @@ static int
 stop(const struct ctl_options *options)
 {
 	const struct timespec pause = { .tv_nsec = GONE_POLL_MS * 1000000L };
-	double deadline_s = now_s() + options->timeout_s, left_s;
+	double deadline_s = http_now_s() + options->timeout_s, left_s;
 	uint64_t pid = options->no_wait ? 0 : who_answers(options, LOOK_S);
 	int rc = steer(options, "/stop");
-	while (rc == EX_OK && pid != 0 && (left_s = deadline_s - now_s()) > 0 &&
+	while (rc == EX_OK && pid != 0 && (left_s = deadline_s - http_now_s()) > 0 &&
 	    who_answers(options, left_s) == pid)
 		nanosleep(&pause, NULL);
-	if (rc == EX_OK && pid != 0 && now_s() >= deadline_s)
+	if (rc == EX_OK && pid != 0 && http_now_s() >= deadline_s)
 		return say_late(options, "the server has not ended yet");
 	return rc;
 }

@@ -1,0 +1,106 @@
+#include "lib/http_ask.h"
+
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define FIRST_BYTES 65536
+
+double
+http_now_s(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* At least a moment, for 0 is for ever. */
+void
+http_set_deadline(int fd, double deadline_s)
+{
+	double left_s = deadline_s - http_now_s();
+	if (left_s < 0.001)
+		left_s = 0.001;
+	const struct timeval patience = { .tv_sec = (time_t)left_s,
+		.tv_usec = (suseconds_t)((left_s - (double)(time_t)left_s) * 1e6) };
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+}
+
+/* Heap with a NUL behind it, or NULL with errno. */
+static char *
+read_all(int fd, double deadline_s, size_t *ret_length)
+{
+	size_t size = FIRST_BYTES, length = 0;
+	char *text = malloc(size);
+	ssize_t n = -1;
+	while (
+	    text != NULL && (n = recv(fd, text + length, size - length - 1, 0)) > 0) {
+		length += (size_t)n;
+		http_set_deadline(fd, deadline_s);
+		if (length + 1 < size)
+			continue;
+		char *longer =
+		    size >= HTTP_ANSWER_MAX ? NULL : realloc(text, size *= 2);
+		if (longer == NULL)
+			break;
+		text = longer;
+	}
+	if (n == 0) {
+		text[length] = '\0';
+		*ret_length = length;
+		return text;
+	}
+	if (n > 0)
+		errno = EMSGSIZE;
+	free(text);
+	return NULL;
+}
+
+/* The body in an answer that is whole; NULL when it is none. Where no length is
+ * promised it is what came. */
+static const char *
+find_body(const char *text, size_t length, int *ret_status)
+{
+	static const char field[] = "\r\nContent-Length:";
+	const char *end = strstr(text, "\r\n\r\n");
+	if (strlen(text) != length || end == NULL ||
+	    sscanf(text, "HTTP/1.%*1[01] %3d", ret_status) != 1)
+		return NULL;
+	const char *body = end + strlen("\r\n\r\n");
+	const char *promise = strcasestr(text, field);
+	if (promise == NULL || promise > end)
+		return body;
+	size_t promised = strtoul(promise + strlen(field), NULL, 10);
+	return length - (size_t)(body - text) == promised ? body : NULL;
+}
+
+int
+http_ask(int fd, const char *request, double deadline_s, struct http_answer *ret)
+{
+	size_t request_length = strlen(request), length = 0;
+	char *text = NULL;
+	http_set_deadline(fd, deadline_s);
+	if (send(fd, request, request_length, MSG_NOSIGNAL) == (ssize_t)request_length)
+		text = read_all(fd, deadline_s, &length);
+	if (text == NULL) {
+		if (errno == EAGAIN)
+			errno = ETIMEDOUT;
+		return -1;
+	}
+	int status;
+	const char *body = find_body(text, length, &status);
+	if (body == NULL) {
+		free(text);
+		errno = EPROTO;
+		return -1;
+	}
+	memmove(text, body, strlen(body) + 1);
+	*ret = (struct http_answer){ .status = status, .body = text };
+	return 0;
+}

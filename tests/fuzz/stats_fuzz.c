@@ -1,0 +1,227 @@
+/*
+ * The answers of a server, as yodelctl and yodel read them. The first byte says what
+ * the rest is: bit 0 a body alone, to which a head is put (so that the JSON is
+ * reached), else all that the server sends; bit 1 that it stays silent then and does
+ * not close. Two bodies are divided by a NUL: what was said before, and after.
+ *
+ * The sockets are pairs whose far end has said it all: this is linked with --wrap for
+ * connect. What is shown has no control characters, errors are one line, and two
+ * ledgers that follow each other are reconciled.
+ */
+#include <sys/socket.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client/result.h"
+#include "client/result_ledger.h"
+#include "client/stats_fetch.h"
+#include "master/ctl_config.h"
+#include "master/ctl_http.h"
+#include "master/ctl_show.h"
+#include "master/ctl_view.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int __wrap_connect(int fd, const struct sockaddr *address, socklen_t length);
+
+#define ERROR_MAX 512
+
+static int far_end = -1;
+static const uint8_t *words; /* what the server says */
+static size_t word_count;
+static bool has_head, stays;
+
+static void
+must(bool is_so)
+{
+	if (!is_so)
+		abort();
+}
+
+/* --- the server ---------------------------------------------------------------------
+ */
+
+static void
+put(const void *bytes, size_t length)
+{
+	while (length > 0) {
+		ssize_t n = send(far_end, bytes, length, MSG_NOSIGNAL);
+		must(n > 0);
+		bytes = (const uint8_t *)bytes + n;
+		length -= (size_t)n;
+	}
+}
+
+int
+__wrap_connect(int fd, const struct sockaddr *address, socklen_t length)
+{
+	char head[128];
+	int fds[2];
+
+	(void)address;
+	(void)length;
+	must(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0);
+	must(dup2(fds[0], fd) == fd);
+	close(fds[0]);
+	far_end = fds[1];
+	snprintf(head, sizeof(head), "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n",
+	    word_count);
+	if (has_head)
+		put(head, strlen(head));
+	put(words, word_count);
+	if (!stays)
+		must(shutdown(far_end, SHUT_WR) == 0);
+	return 0;
+}
+
+static void
+hang_up(void)
+{
+	if (far_end >= 0)
+		close(far_end);
+	far_end = -1;
+}
+
+/* --- what is made of it -------------------------------------------------------------
+ */
+
+static void
+check_plain(const char *text, bool is_one_line)
+{
+	must(text[0] != '\0' || !is_one_line);
+	for (const char *c = text; *c != '\0'; c++)
+		must((unsigned char)*c >= ' ' || (*c == '\n' && !is_one_line));
+	must(strstr(text, "\302\233") == NULL && strchr(text, '\177') == NULL);
+}
+
+static json_t *
+ask_as_yodelctl(void)
+{
+	char error[CTL_ERROR_MAX] = "";
+	struct http_answer answer;
+
+	int rc = ctl_http_ask(
+	    "/nowhere", "GET", "/stats", stays ? 0.001 : 10, &answer, error);
+	hang_up();
+	if (rc != 0) {
+		check_plain(error, true);
+		return NULL;
+	}
+	json_t *json = json_loads(answer.body, 0, NULL);
+	free(answer.body);
+	return json;
+}
+
+static char *
+ask_as_yodel(void)
+{
+	char error[ERROR_MAX] = "";
+	char *body = stats_fetch("unix:/nowhere", error, sizeof(error));
+
+	hang_up();
+	if (body == NULL)
+		check_plain(error, true);
+	return body;
+}
+
+static void
+show_all(const json_t *now, const json_t *before)
+{
+	static const ctl_shower showers[] = { ctl_show_status, ctl_show_stats,
+		ctl_show_workers, ctl_config_show };
+	static const double elapsed_s[] = { 1, 1e-9, 0 };
+
+	for (size_t i = 0; i < sizeof(showers) / sizeof(showers[0]); i++) {
+		char *text = ctl_show_plain(showers[i], now);
+		must(text != NULL);
+		check_plain(text, false);
+		free(text);
+	}
+	for (size_t i = 0; i < sizeof(elapsed_s) / sizeof(elapsed_s[0]); i++) {
+		char *text = ctl_view_format(now, before, elapsed_s[i]);
+		must(text != NULL);
+		check_plain(text, false);
+		free(text);
+	}
+}
+
+static bool
+read_ledger(const char *body, struct result_ledger *ret)
+{
+	char error[ERROR_MAX] = "";
+	bool is_read =
+	    body != NULL && result_ledger_read(body, ret, error, sizeof(error)) == 0;
+
+	if (body != NULL && !is_read)
+		check_plain(error, true);
+	return is_read;
+}
+
+static void
+reconcile(const struct result_ledger *before, const struct result_ledger *after)
+{
+	char text[ERROR_MAX];
+	struct result result = { .ledger = NULL };
+
+	result.plan.framing = strdup("line");
+	result.plan.expect = strdup("echo");
+	must(result_ledger_reconcile(&result, before, after) == 0);
+	result_ledger_describe(&result, text, sizeof(text));
+	check_plain(text, true);
+	/* We have called nobody: who has accepted somebody has other callers. */
+	must(after->connections_accepted == before->connections_accepted ||
+	    !result_ledger_holds(&result));
+	free(result.ledger);
+	free(result.plan.framing);
+	free(result.plan.expect);
+}
+
+static int
+next_descriptor(void)
+{
+	int fd = dup(STDERR_FILENO);
+
+	close(fd);
+	return fd;
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	if (size == 0)
+		return 0;
+	struct result_ledger ledgers[2];
+	json_t *said[2] = { NULL, NULL };
+	bool is_read[2];
+	int next = next_descriptor();
+	const uint8_t *end = data + size, *at = data + 1;
+	const uint8_t *middle = memchr(at, '\0', size - 1);
+
+	has_head = data[0] & 1;
+	/* To wait takes time. */
+	stays = (data[0] & 2) && size < 64;
+	for (int i = 0; i < 2; i++) {
+		words = at;
+		word_count = (size_t)((middle == NULL || i == 1 ? end : middle) - at);
+		if (middle != NULL && i == 0)
+			at = middle + 1;
+		said[i] = ask_as_yodelctl();
+		char *body = stays ? NULL : ask_as_yodel();
+		is_read[i] = read_ledger(body, &ledgers[i]);
+		free(body);
+	}
+	if (said[1] != NULL)
+		show_all(said[1], said[0]);
+	if (is_read[0] && is_read[1] && result_ledger_follows(&ledgers[1], &ledgers[0]))
+		reconcile(&ledgers[0], &ledgers[1]);
+	json_decref(said[0]);
+	json_decref(said[1]);
+	must(next_descriptor() == next);
+	return 0;
+}
