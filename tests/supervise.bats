@@ -590,18 +590,22 @@ shows_no_process_of_worker_1()
 
 @test "a worker that empties a queue and dies again and again is not forked without end" {
 	write_config '"workers": 2'
-	start_yodeld -c yodeld.json --set admin.socket="$PWD/door"
-	local keep
+	YODELD=$BUILD/tests/sulker start_yodeld -c yodeld.json
+	local keep victim
 	keep=$(worker_pids | head -n 1)
+	victim=$(worker_pids | tail -n 1)
 	stop_workers
 	queue_up waiting 100
 	kill -CONT "$keep"
-	kill -TTOU "$YODELD_PID"
+	change TTOU 'scale: 1 worker serves'
+	echo die >SULK
 	local start=${EPOCHREALTIME/./}
-	kill_newcomers 6 "$keep"
+	kill -KILL "$victim"
+	wait_until logged 'worker 1: failure 6 in a row'
 	# 100 + 200 + 400 + 800 ms, less a quarter
 	[ $((${EPOCHREALTIME/./} - start)) -ge 1100000 ]
-	only_the_dead_lost_some waiting 100
+	rm SULK
+	all_were_answered waiting 100
 	settles_at 1
 }
 

@@ -174,9 +174,10 @@ only_the_dead_lost_some()
 # kill_newcomers COUNT KEEP... - kills whatever worker appears beside those, so often.
 kill_newcomers()
 {
-	local count=$1 pid children
+	local count=$1 pid children deadline=$((SECONDS + 60))
 	shift
 	while [ "$count" -gt 0 ]; do
+		[ $SECONDS -lt $deadline ] || return 1
 		children=$(children_of "$YODELD_PID")
 		for pid in $children; do
 			[[ " $* " = *" $pid "* ]] && continue
