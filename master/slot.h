@@ -8,11 +8,15 @@
  *   BACKING_OFF  -          -             -                 STARTING  DRAINING  -
  *   DRAINING     STARTING   DRAINING (2)  DRAINING (3)      DRAINING  -         EMPTY
  *
- *   `died` is any end that was not asked for, `left` one that was; "-" cannot happen.
- *   (1) the first death after a quiet time is followed by `retry` at once; from the
- * third in a row on the slot gets no new connections until it serves again (2) a
- * caretaker: told to empty the queue and to leave (3) a caretaker is put in, after the
- * same delay as any other, for somebody may still wait in the queue
+ * `died` is any end that was not asked for, `left` one that was; "-" cannot happen.
+ *
+ * (1) The first death after a quiet time is followed by `retry` at once; from the third
+ * in a row on the slot gets no new connections until it serves again.
+ *
+ * (2) A caretaker: told to empty the queue and to leave.
+ *
+ * (3) A caretaker is put in, after the same delay as any other, for somebody may still
+ * wait in the queue.
  *
  * A successor (of the next generation) is no state of the slot: it serves beside the
  * slot's worker until the turnover puts it in its place.
