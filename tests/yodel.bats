@@ -274,15 +274,17 @@ says() # EXPRESSION
 	[ "$(grep -oE '^127.0.[34].[0-9]+' <<<"$output" | sort -u | wc -l)" = 3 ]
 }
 
+# Each connection has sent something that has come.
+each_of_20_has_sent()
+{
+	[ "$(ss -Htni state established "( dport = :$PORT )" | grep -c bytes_acked)" -ge 20 ]
+}
+
 @test "Ctrl-C ends the run in order, and the report is still there" {
 	start_yodeld --listen 127.0.0.1:0=upper
 	# bash lets what it starts in the background ignore INT: TERM is the same to yodel.
 	spawn load "$YODEL" -c 20 -d 60s --json result.json "127.0.0.1:$PORT"
-	loaded() # each connection has sent something that has come
-	{
-		[ "$(ss -Htni state established "( dport = :$PORT )" | grep -c bytes_acked)" -ge 20 ]
-	}
-	wait_until loaded
+	wait_until each_of_20_has_sent
 	local status=0
 	kill -TERM "$SPAWNED"
 	wait "$SPAWNED" || status=$?
