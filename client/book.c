@@ -35,6 +35,7 @@ book_answered(struct generator *generator, struct caller *caller, bool right)
 	    generator_messages(generator, flight.intended_ns);
 
 	caller->in_flight--;
+	caller->failures = 0;
 	generator->in_flight--;
 	tally_add(right ? &messages->verified : &messages->wrong, 1);
 	tally_add(&messages->in_flight, (uint64_t)-1);

@@ -44,7 +44,7 @@ struct caller {
 	uint32_t next_ready; /* the generator's list of callers with work left over */
 	uint8_t state;       /* enum caller_state */
 	uint8_t address;     /* of the target's addresses */
-	uint8_t failures;    /* to connect, one after the other */
+	uint8_t failures;    /* calls that brought no answer, one after the other */
 	bool is_ready;       /* in that list */
 	bool was_established;
 	bool is_shut;   /* our sending side */

@@ -63,13 +63,15 @@ count_failure(struct generator *generator, const struct caller *caller, int erro
 	atomic_store_explicit(&target->last_errno, error, memory_order_relaxed);
 }
 
-static uint64_t
-delay_of(const struct caller *caller)
+uint64_t
+dial_delay(struct caller *caller)
 {
 	uint32_t doublings = caller->failures < LAST_DELAY_DOUBLINGS
 	    ? caller->failures
 	    : LAST_DELAY_DOUBLINGS;
 
+	if (caller->failures < UINT8_MAX)
+		caller->failures++;
 	return FIRST_DELAY_NS << doublings;
 }
 
@@ -86,10 +88,7 @@ fail(struct generator *generator, struct caller *caller, int error)
 	transcript_failed(generator, caller, target->text, error);
 	count_failure(generator, caller, error);
 	bool again = caller->was_established && generator->plan->reconnect;
-	uint64_t delay = delay_of(caller);
-	if (caller->failures < UINT8_MAX)
-		caller->failures++;
-	hangup_next(generator, caller, again, delay);
+	hangup_next(generator, caller, again, dial_delay(caller));
 }
 
 /* A name may have several addresses: the next one is tried before it has failed. */
@@ -131,7 +130,6 @@ establish(struct generator *generator, struct caller *caller)
 	caller->was_established = true;
 	caller->state = CALLER_OPEN;
 	caller->since_ns = generator->now_ns;
-	caller->failures = 0;
 	caller->on_connection = 0;
 	caller->is_shut = caller->expires = caller->is_paused = false;
 	generator_activate(generator, caller);

@@ -13,6 +13,10 @@ void dial_on_event(struct generator *generator, struct caller *caller);
 /* No answer within --connect-timeout. */
 void dial_on_timeout(struct generator *generator, struct caller *caller);
 
+/* How long to wait before the next call, after one that brought no answer: longer with
+ * each. */
+uint64_t dial_delay(struct caller *caller);
+
 /* Given up before there was an outcome: the run ends. */
 void dial_cancel(struct generator *generator, struct caller *caller);
 

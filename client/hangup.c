@@ -8,8 +8,11 @@
 #include <netinet/in.h>
 
 #include "client/book.h"
+#include "client/dial.h"
 #include "client/generator.h"
 #include "client/transcript.h"
+
+#define BRIEF_NS UINT64_C(1000000000)
 
 /* What the kernel had to send twice. What the peer then said it had already was only
  * late: a busy machine is no loss. */
@@ -122,10 +125,26 @@ lose_messages(struct generator *generator, struct caller *caller, enum tally_los
 	}
 }
 
+/* Called again at once, but for who takes calls and soon ends them, one after the
+ * other, without an answer. */
+static uint64_t
+delay_after(const struct generator *generator, struct caller *caller)
+{
+	uint64_t age = generator->now_ns - caller->since_ns;
+
+	if (age >= BRIEF_NS)
+		caller->failures = 0;
+	if (caller->failures > 0)
+		return dial_delay(caller);
+	caller->failures = 1;
+	return 0;
+}
+
 void
 hangup_lose(struct generator *generator, struct caller *caller, enum tally_loss loss)
 {
 	struct tally *tally = generator->tally;
+	uint64_t delay = delay_after(generator, caller);
 
 	transcript_lost(generator, caller, loss);
 	generator_deactivate(generator, caller);
@@ -138,5 +157,5 @@ hangup_lose(struct generator *generator, struct caller *caller, enum tally_loss 
 	/* What a schedule made due stays due. */
 	if (generator->plan->load < PLAN_INTERVAL)
 		drop_due(generator, caller);
-	hangup_next(generator, caller, generator->plan->reconnect, 0);
+	hangup_next(generator, caller, generator->plan->reconnect, delay);
 }

@@ -104,8 +104,10 @@ perform(struct trial *trial, struct result *ret)
 		.context = trial,
 	};
 
-	if (conductor_run(&args, &trial->outcome) != 0)
-		return say(EX_OSERR, strerror(errno));
+	if (conductor_run(&args, &trial->outcome) != 0) {
+		log_error("the generator processes cannot be started");
+		return EX_OSERR;
+	}
 	watch_stop(&trial->watch, generator_clock());
 	progress_clear(&trial->progress);
 	trial->watch.interrupted = trial->outcome.interrupted;

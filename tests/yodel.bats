@@ -238,6 +238,13 @@ says() # EXPRESSION
 	done
 }
 
+@test "who takes calls and ends them without an answer is not stormed with calls" {
+	start_liar leave
+	call -c 4 -R 20 -d 1s "127.0.0.1:$LIAR_PORT"
+	[ "$status" = 1 ]
+	says 'm["verified"] == 0 and lost == m["sent"] > 0 and 4 < c["established"] < 200'
+}
+
 @test "connections come and go, by FIN and by RST, and nothing is lost" {
 	start_yodeld --listen 127.0.0.1:0=upper
 	call -c 10 -n 50 --messages-per-connection 5 "127.0.0.1:$PORT"
@@ -296,8 +303,8 @@ each_of_20_has_sent()
 @test "a run of so many messages that is ended before the last one is not ok" {
 	start_yodeld --listen 127.0.0.1:0=upper
 	spawn load "$YODEL" -c 4 -n 1M --json result.json "127.0.0.1:$PORT"
-	loaded() { [ "$(ss -Htn state established "( dport = :$PORT )" | wc -l)" -ge 4 ]; }
-	wait_until loaded
+	is_working() { [ "$(ss -Htn state established "( dport = :$PORT )" | wc -l)" -ge 4 ]; }
+	wait_until is_working
 	local status=0
 	kill -TERM "$SPAWNED"
 	wait "$SPAWNED" || status=$?

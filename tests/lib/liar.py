@@ -17,6 +17,7 @@ in the order of acceptance):
   reset        the connection is reset in place of the answer
   late         the answer comes after --time seconds
   silent       all connections: accepted, never answered
+  leave        all connections: accepted and closed at once
   refuse       all connections: nothing listens on the port
   full         all connections: the accept queue is full, nothing comes of connecting
   lag          all connections: each answer comes after --time seconds
@@ -79,6 +80,8 @@ class Connection(asyncio.Protocol):
         )
         self.number = self.server.accepted
         self.server.accepted += 1
+        if self.server.options.lie == "leave":
+            self.transport.close()
 
     def eof_received(self):
         # True keeps the transport open until the late answer is sent
@@ -179,7 +182,7 @@ async def serve(options):
 
 def main():
     options = parse_arguments()
-    lies = ["none", "silent", "refuse", "full", "lag", "stall"]
+    lies = ["none", "silent", "leave", "refuse", "full", "lag", "stall"]
     if options.lie not in lies and not hasattr(Connection, "lie_" + options.lie):
         sys.exit(f'liar.py: found "{options.lie}", wanted one of those in --help')
     try:
