@@ -71,7 +71,8 @@ $(UNIT_TESTS): $B/tests/%: $B/obj/tests/unit/%.o $B/yodel.a
 	$(call say,LINK)$(CC) $(all_cflags) $(LDFLAGS) -o $@ $^ $(all_libs) -lcmocka
 
 # Programs that the bats tests use beside the real ones.
-HELPERS := $B/tests/stillborn $B/tests/stranger $B/tests/foreign $B/tests/sulker
+HELPERS := $B/tests/stillborn $B/tests/stranger $B/tests/foreign $B/tests/sulker \
+	$B/tests/clumsy
 $(HELPERS): $B/tests/%: $B/obj/master/main.o $B/obj/tests/lib/%.o $B/yodel.a
 	@mkdir -p $(@D)
 	$(call say,LINK)$(CC) $(all_cflags) $(LDFLAGS) -o $@ $^ $(all_libs)
@@ -80,6 +81,7 @@ $B/obj/tests/lib/foreign.o: master/inheritance_read.c
 	$(call say,CC)$(CC) $(CPPFLAGS) '-DINHERITANCE_FORM="7"' $(all_cflags) -c -o $@ $<
 $B/tests/stranger: LDFLAGS += -Wl,--wrap=ledger_attach
 $B/tests/sulker: LDFLAGS += -Wl,--wrap=worker_run
+$B/tests/clumsy: LDFLAGS += -Wl,--wrap=signals_start
 
 # Fuzz targets: tests/fuzz/NAME_fuzz.c, its corpus in tests/fuzz/corpus/NAME/. Linked with
 # replay.c they are a regression test, linked with libFuzzer they look for more.
@@ -102,7 +104,7 @@ $B/fuzz/channel $B/libfuzzer/channel: LDFLAGS += $(PUPPETS:%=-Wl,--wrap=%)
 # It calls nobody.
 $B/fuzz/stats $B/libfuzzer/stats: LDFLAGS += -Wl,--wrap=connect
 # It finds descriptors and processes that are none of its own.
-LEFT := getpid waitid log_error log_errorx door_socket_remove
+LEFT := getpid waitid kill log_error log_errorx door_socket_remove
 $B/fuzz/inheritance $B/libfuzzer/inheritance: LDFLAGS += $(LEFT:%=-Wl,--wrap=%)
 
 # Raw programs that the benchmarks compare with: tests/bench/NAME.c, each by itself.

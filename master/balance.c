@@ -5,6 +5,7 @@
 #include "proto/channel.h"
 
 #include "master/move.h"
+#include "master/rehearsal.h"
 #include "master/turnover.h"
 
 /* Connections of one hand-over: few enough that the counts are looked at often. */
@@ -87,7 +88,7 @@ static bool
 may_move(const struct master *master)
 {
 	return master->phase == MASTER_RUNNING && !master->turnover.is_active &&
-	    !master->is_scaling && master->check_pid <= 0 &&
+	    !master->is_scaling && !rehearsal_is_under_way(master) &&
 	    master->upgrade_wanted == UPGRADE_NONE;
 }
 

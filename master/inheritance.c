@@ -105,12 +105,19 @@ write_origin(const char *name, const char *source, void *out)
 	fprintf(out, "origin %s %s\n", name, source);
 }
 
+static const char *
+purpose_of(const struct inheritance *inheritance)
+{
+	if (inheritance->is_rehearsal)
+		return "rehearsal";
+	return inheritance->is_back ? "back" : "upgrade";
+}
+
 static void
 write_all(FILE *out, const struct master *master, const struct inheritance *inheritance)
 {
 	fprintf(out, INHERITANCE_FIRST_LINE "\npid %d\npurpose %s\nreason %s\n",
-	    (int)getpid(), inheritance->is_back ? "back" : "upgrade",
-	    inheritance->reason);
+	    (int)getpid(), purpose_of(inheritance), inheritance->reason);
 	fprintf(out, "generation %u\nstarted %" PRIu64 "\nslots %u\nmoves %u\n",
 	    master->generation, master->started_ns, master->slot_count,
 	    master->last_move_id);

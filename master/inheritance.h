@@ -5,7 +5,7 @@
  *
  *   yodeld-inheritance 1
  *   pid 4711                                must be ours: exec keeps it
- *   purpose upgrade|back
+ *   purpose upgrade|back|rehearsal
  *   reason TEXT                             of going back
  *   generation N / started NS / slots N / moves N
  *   program FD                              the image that left this (O_PATH)
@@ -21,6 +21,9 @@
  *   slot NUMBER FAILURES RESTARTS
  *   process PID SLOT GENERATION CHANNEL BOOKS READY LEAVING RETIRED MOVED_IN MOVED_OUT
  *                                           the most recent first
+ *
+ * An alarm(2) is set: whoever gets this and does not serve within some seconds is ended
+ * by the kernel.
  *
  * Up to `outcome` (but for `origin`) every line stands there once, in this order; who
  * gives it back unread puts another purpose and reason at its end.
@@ -39,9 +42,10 @@
 #define INHERITANCE_VARIABLE "YODELD_INHERITANCE" /* holds the memory file's number */
 
 struct inheritance {
-	bool is_back; /* to the image that was before, else an upgrade */
+	bool is_back;      /* to the image that was before */
+	bool is_rehearsal; /* for a child of whoever wrote it, else an upgrade */
 	int program_fd;
-	int config_fd; /* its configuration; -1 once that is read */
+	int config_fd; /* its configuration */
 	char reason[CONFIG_ERROR_MAX];
 };
 
@@ -52,11 +56,16 @@ int inheritance_write(const struct master *master, struct inheritance *inheritan
 void inheritance_withdraw(
     const struct master *master, const struct inheritance *inheritance);
 
+/* Who left it, and what for: those lines alone. -1 as the program's descriptor: that is
+ * not known. */
+void inheritance_peek(int fd, struct inheritance *ret);
+
 /* Reads it into a fresh master: configuration, ledger, endpoints, slots, processes.
  * Nothing is believed that cannot be: numbers out of their bounds, descriptors that are
  * not there, of another kind or named twice, processes that are no children of ours. 0,
- * or -1 with the reason logged and every descriptor as it was left; the program's is
- * known then, if its line could be read. fd is closed. */
+ * or -1 with the reason logged and every descriptor as it was left. Nothing that is
+ * shared is changed: it can have been read in vain. fd is closed, the configuration's
+ * is for the caller to close. */
 int inheritance_read(struct master *master, int fd, struct inheritance *ret)
     __attribute__((warn_unused_result));
 

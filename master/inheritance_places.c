@@ -1,6 +1,8 @@
 #include <sys/wait.h>
 
+#include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdlib.h>
 
 #include "master/inheritance_rows.h"
@@ -96,24 +98,27 @@ inheritance_read_slot(struct inheritance_reader *reader, char *line)
 	return 0;
 }
 
-/* A child of ours, though it may have ended. */
+/* A child of ours, though it may have ended; in a rehearsal it is our parent's. */
 static bool
-is_child(pid_t pid)
+is_child(pid_t pid, bool is_rehearsal)
 {
 	siginfo_t info;
+	if (is_rehearsal)
+		return kill(pid, 0) == 0 || errno == EPERM;
 	return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
 }
 
 /* Nobody else is that process, or writes into those books. */
 static bool
-is_one_of_its_own(
-    const struct master *master, pid_t pid, const struct ledger_books *books)
+is_one_of_its_own(const struct inheritance_reader *reader, pid_t pid,
+    const struct ledger_books *books)
 {
+	const struct master *master = reader->master;
 	for (const struct process *p = master->processes; p != NULL; p = p->next) {
 		if (p->pid == pid || p->books == books)
 			return false;
 	}
-	return is_child(pid);
+	return is_child(pid, reader->ret->is_rehearsal);
 }
 
 /* Of several that leave a slot which is to go the most recent one, which comes first,
@@ -127,7 +132,7 @@ place(struct process *process)
 		return 0;
 	if (!is_free || (!process->is_leaving && process->slot >= master->slot_count))
 		return -1;
-	slot_install(process);
+	slot_inherit(process);
 	return 0;
 }
 
@@ -156,7 +161,7 @@ inheritance_read_process(struct inheritance_reader *reader, char *line)
 	if (inheritance_take_all(line, wanted, NUMBERS, n) < 0)
 		return -1;
 	struct ledger_books *books = &master->ledger->live[n[BOOKS]];
-	if (!is_one_of_its_own(master, (pid_t)n[PID], books) ||
+	if (!is_one_of_its_own(reader, (pid_t)n[PID], books) ||
 	    atomic_load(&books->own.owner) != (uint64_t)n[NUMBER] + 1 ||
 	    inheritance_claim(&reader->claims, INHERITANCE_CHANNEL, (int)n[CHANNEL]) <
 		0)

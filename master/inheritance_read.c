@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,15 +18,6 @@ read_or_tell(struct inheritance_reader *reader, const char *line)
 	return rc;
 }
 
-/* Whatever the rest means: this line says whom to give it back to. */
-static void
-find_program(const char *line, struct inheritance *ret)
-{
-	int fd;
-	if (sscanf(line, "program %d", &fd) == 1)
-		ret->program_fd = fd;
-}
-
 /* The next line without its end; -1 at the end of all, or where something else than
  * text begins. */
 static int
@@ -37,6 +29,27 @@ next_line(FILE *in, char **line, size_t *room)
 		return -1;
 	(*line)[length - 1] = '\0';
 	return 0;
+}
+
+void
+inheritance_peek(int fd, struct inheritance *ret)
+{
+	char *line = NULL;
+	size_t room = 0;
+	*ret = (struct inheritance){ .program_fd = -1, .config_fd = -1 };
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	FILE *in = copy < 0 ? NULL : fdopen(copy, "r");
+	if (in == NULL || fseek(in, 0, SEEK_SET) < 0)
+		return;
+	while (next_line(in, &line, &room) == 0) {
+		int program_fd;
+		if (sscanf(line, "program %d", &program_fd) == 1)
+			ret->program_fd = program_fd;
+		else if (strncmp(line, "purpose ", strlen("purpose ")) == 0)
+			ret->is_back = strcmp(line, "purpose back") == 0;
+	}
+	free(line);
+	fclose(in);
 }
 
 static int
@@ -51,12 +64,8 @@ read_lines(struct inheritance_reader *reader, FILE *in)
 		log_errorx("inheritance: its form is another one: %s", line);
 		rc = -1;
 	}
-	while (next_line(in, &line, &room) == 0) {
-		if (rc == 0)
-			rc = read_or_tell(reader, line);
-		else
-			find_program(line, reader->ret);
-	}
+	while (rc == 0 && next_line(in, &line, &room) == 0)
+		rc = read_or_tell(reader, line);
 	free(line);
 	if (rc == 0 && !feof(in)) {
 		log_errorx("inheritance: it breaks off");
@@ -109,9 +118,5 @@ inheritance_read(struct master *master, int fd, struct inheritance *ret)
 		fclose(in);
 	else
 		close(fd);
-	if (rc == 0) {
-		close(ret->config_fd);
-		ret->config_fd = -1;
-	}
 	return rc;
 }

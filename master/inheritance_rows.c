@@ -24,8 +24,11 @@ read_pid(struct inheritance_reader *reader, char *line)
 static int
 read_purpose(struct inheritance_reader *reader, char *line)
 {
-	reader->ret->is_back = strcmp(line, "back") == 0;
-	return reader->ret->is_back || strcmp(line, "upgrade") == 0 ? 0 : -1;
+	struct inheritance *ret = reader->ret;
+	ret->is_back = strcmp(line, "back") == 0;
+	ret->is_rehearsal = strcmp(line, "rehearsal") == 0;
+	return ret->is_back || ret->is_rehearsal || strcmp(line, "upgrade") == 0 ? 0
+										 : -1;
 }
 
 static int

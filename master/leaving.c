@@ -11,6 +11,7 @@
 #include "master/process.h"
 #include "master/slot.h"
 #include "master/turnover.h"
+#include "master/upgrade.h"
 
 /* Workers that may be leaving one slot at a time. */
 #define LEAVING_MAX 3
@@ -200,8 +201,11 @@ close_slots(struct master *master)
 		if ((slot->state != SLOT_EMPTY && !is_retired) ||
 		    slot->successor != NULL || is_being_emptied(master, (int)i))
 			continue;
-		for (struct endpoint *e = master->endpoints; e != NULL; e = e->next)
+		for (struct endpoint *e = master->endpoints; e != NULL; e = e->next) {
+			if (e->fds[i] >= 0)
+				upgrade_put_off(master);
 			endpoint_close_slot(e, i);
+		}
 	}
 }
 
@@ -217,6 +221,7 @@ close_removed(struct master *master)
 			at = &endpoint->next;
 			continue;
 		}
+		upgrade_put_off(master);
 		log_info("no longer listening on %s", endpoint->name);
 		*at = endpoint->next;
 		endpoint_destroy(endpoint);

@@ -1,13 +1,17 @@
 /*
  * yodeld - a pre-fork TCP message server.
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #include "conf/config.h"
+#include "master/heir.h"
 #include "master/master.h"
 #include "master/options.h"
+#include "master/rehearsal.h"
 
 static int
 load(const struct config_sources *sources, struct config *ret)
@@ -28,6 +32,9 @@ check(const struct config_sources *sources)
 	config_finish(&config);
 	printf("%s: the configuration is good\n",
 	    sources->file != NULL ? sources->file : "built-in default");
+	int inheritance_fd = rehearsal_fd();
+	if (inheritance_fd >= 0)
+		master_rehearse(inheritance_fd);
 	return EX_OK;
 }
 
@@ -57,10 +64,24 @@ print_config(const struct config_sources *sources)
 	return print(text);
 }
 
+/* What is opened must not get the number of a stream that was closed. */
+static void
+hold_standard_streams(void)
+{
+	int fd;
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int
 main(int argc, char **argv)
 {
 	struct options options;
+	heir_guard(argv);
+	hold_standard_streams();
 	options_parse(argc, argv, &options);
 	int status = EX_SOFTWARE;
 	switch (options.action) {

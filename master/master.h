@@ -14,6 +14,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 #include <event2/event.h>
 #include <event2/event_struct.h>
@@ -119,10 +120,27 @@ struct outcome {
 	char text[CONFIG_ERROR_MAX]; /* begins with the name of the change */
 };
 
+/* A file, as far as one can tell without reading it. */
+struct rehearsed_file {
+	dev_t device;
+	ino_t inode; /* 0: there is none */
+	off_t size;
+	struct timespec modified;
+};
+
+/* The program on disk as a child, before it takes over (rehearsal.c). */
+struct rehearsal {
+	pid_t pid;             /* 0: none is under way */
+	int said_fd, error_fd; /* its standard output and error */
+	uint64_t began_ns;
+	bool is_late; /* and has been killed for that */
+	struct rehearsed_file file;
+};
+
 enum upgrade_wanted {
 	UPGRADE_NONE,
-	UPGRADE_FORTH,   /* the check is to be run */
-	UPGRADE_CHECKED, /* and was good: the exec is next */
+	UPGRADE_FORTH,     /* the rehearsal is to begin */
+	UPGRADE_REHEARSED, /* and was good: the exec is next */
 	UPGRADE_BACK,
 };
 
@@ -136,15 +154,11 @@ struct master {
 	char **argv;           /* as it was started, for the upgrade */
 	const char *program;   /* path of the binary */
 	int former_program_fd; /* the image that left us its inheritance; -1: none */
-	bool is_heir;          /* and the upgrade is not concluded */
 	enum upgrade_wanted upgrade_wanted;
+	struct rehearsal rehearsal;
 	struct event exec_timer; /* on the way to an exec: signals wait for the heir */
 	bool is_exec_due;
-	int exec_turns;     /* of the loop until then */
-	pid_t check_pid;    /* the new program's check; 0: none runs */
-	int check_fd;       /* what it says */
-	uint64_t check_ns;  /* when it began */
-	bool check_is_late; /* and has been killed for that */
+	int exec_turns; /* of the loop until then */
 	struct config_sources sources;
 	struct config config;
 	uint32_t config_number; /* counts configurations that came into force */
@@ -179,6 +193,9 @@ struct master {
 
 /* Runs yodeld until it is stopped. Returns the exit status (sysexits). */
 int master_run(const struct config_sources *sources, char **argv);
+/* Does that as far as nobody can notice it, with what lies at that descriptor
+ * (rehearsal.h), and ends the process. */
+void master_rehearse(int inheritance_fd) __attribute__((noreturn));
 
 /* Closes and frees all that it holds, and itself. */
 void master_finish(struct master *master);

@@ -18,14 +18,16 @@
 #include "master/activation.h"
 #include "master/admin.h"
 #include "master/heartbeat.h"
+#include "master/heir.h"
+#include "master/inheritance.h"
 #include "master/logging.h"
 #include "master/master.h"
 #include "master/process.h"
+#include "master/rehearsal.h"
 #include "master/reserve.h"
 #include "master/signals.h"
 #include "master/slot.h"
 #include "master/turnover.h"
-#include "master/upgrade.h"
 
 uint64_t
 master_now_ns(void)
@@ -162,33 +164,49 @@ open_doors(struct master *master)
 	return 0;
 }
 
+/* What this process is, before it is anybody's. */
 static int
-start(struct master *master, bool is_heir)
+prepare(struct master *master)
 {
-	if (!is_heir && open_log(&master->config) < 0)
-		return -1;
 	raise_descriptor_limit();
 	if (limit_privileges() < 0)
 		return -1;
 	master->base = event_base_new();
-	if (master->base == NULL || admin_create(master) < 0) {
-		log_error("cannot start");
-		return -1;
-	}
-	if (is_heir && (upgrade_inherit(master) < 0 || open_log(&master->config) < 0))
-		return -1;
-	if (!is_heir && (open_doors(master) < 0 || begin(master) < 0))
-		return -1;
-	if (signals_start(master) < 0 || heartbeat_start(master) < 0) {
-		log_error("cannot start");
-		return -1;
-	}
-	if (is_heir) {
-		upgrade_resume(master);
+	if (master->base != NULL && admin_create(master) == 0)
 		return 0;
-	}
+	log_error("cannot start");
+	return -1;
+}
+
+static int
+attend(struct master *master)
+{
+	if (signals_start(master) == 0 && heartbeat_start(master) == 0)
+		return 0;
+	log_error("cannot start");
+	return -1;
+}
+
+static int
+start_anew(struct master *master)
+{
+	if (open_log(&master->config) < 0 || prepare(master) < 0 ||
+	    open_doors(master) < 0 || begin(master) < 0 || attend(master) < 0)
+		return -1;
 	for (uint32_t i = 0; i < master->slot_count; i++)
 		slot_fill(master, i);
+	return 0;
+}
+
+static int
+start_as_heir(struct master *master)
+{
+	if (prepare(master) < 0 || heir_read(master) < 0 ||
+	    open_log(&master->config) < 0 || attend(master) < 0) {
+		heir_give_back();
+		return -1;
+	}
+	heir_resume(master);
 	return 0;
 }
 
@@ -250,7 +268,7 @@ master_run(const struct config_sources *sources, char **argv)
 	struct master *master = calloc(1, sizeof(*master));
 	if (master == NULL)
 		fatal(EX_OSERR, "cannot start");
-	bool is_heir = upgrade_is_heir();
+	bool is_heir = heir_is();
 	master->sources = *sources;
 	master->argv = argv;
 	master->program = program_path();
@@ -262,7 +280,7 @@ master_run(const struct config_sources *sources, char **argv)
 		return EX_CONFIG;
 	}
 	int status = EX_OSERR;
-	if (start(master, is_heir) == 0) {
+	if ((is_heir ? start_as_heir(master) : start_anew(master)) == 0) {
 		event_base_dispatch(master->base);
 		signals_stop(master);
 		master->has_ended = true;
@@ -271,4 +289,21 @@ master_run(const struct config_sources *sources, char **argv)
 	}
 	master_finish(master);
 	return status;
+}
+
+/* Without a farewell: what master_finish() closes and removes is somebody else's. */
+void
+master_rehearse(int inheritance_fd)
+{
+	struct inheritance inheritance;
+	struct master *master = calloc(1, sizeof(*master));
+	log_set_level(LOG_LEVEL_ERROR);
+	if (master == NULL)
+		_exit(EX_OSERR);
+	master->former_program_fd = -1;
+	if (prepare(master) < 0 ||
+	    inheritance_read(master, inheritance_fd, &inheritance) < 0 ||
+	    attend(master) < 0 || rehearsal_tell() < 0)
+		_exit(EX_OSERR);
+	_exit(EX_OK);
 }

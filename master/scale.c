@@ -8,6 +8,7 @@
 #include "master/lineup.h"
 #include "master/slot.h"
 #include "master/turnover.h"
+#include "master/upgrade.h"
 
 static int
 grow(struct master *master, uint32_t count)
@@ -59,6 +60,7 @@ scale_workers(struct master *master, uint32_t count)
 		    lineup_least_workers(master), CONFIG_WORKERS_MAX);
 		return -1;
 	}
+	upgrade_put_off(master);
 	uint32_t old = master->slot_count;
 	master->turnover.started_ns = master_now_ns();
 	if (count > old && grow(master, count) < 0)

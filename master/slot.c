@@ -170,7 +170,13 @@ prepare(struct master *master, struct slot *slot)
 	slot->master = master;
 	slot->failures = 0;
 	evtimer_assign(&slot->retry_timer, master->base, on_retry, slot);
-	for (struct endpoint *e = master->endpoints; e != NULL; e = e->next) {
+}
+
+/* Its sockets, if they had been left. */
+static void
+welcome(const struct slot *slot)
+{
+	for (struct endpoint *e = slot->master->endpoints; e != NULL; e = e->next) {
 		if (e->is_order_unknown && e->listener >= 0)
 			endpoint_welcome_slot(e, slot_number(slot));
 	}
@@ -181,6 +187,7 @@ slot_fill(struct master *master, uint32_t number)
 {
 	struct slot *slot = &master->slots[number];
 	prepare(master, slot);
+	welcome(slot);
 	slot->state = SLOT_EMPTY;
 	spawn(slot);
 }
@@ -190,12 +197,13 @@ slot_empty(struct master *master, uint32_t number)
 {
 	struct slot *slot = &master->slots[number];
 	prepare(master, slot);
+	welcome(slot);
 	slot->state = SLOT_DRAINING;
 	spawn(slot);
 }
 
 void
-slot_install(struct process *process)
+slot_inherit(struct process *process)
 {
 	struct slot *slot = &process->master->slots[process->slot];
 	prepare(process->master, slot);
@@ -205,6 +213,14 @@ slot_install(struct process *process)
 		slot->state = SLOT_DRAINING;
 	else
 		slot->state = process->is_ready ? SLOT_SERVING : SLOT_STARTING;
+}
+
+void
+slot_install(struct process *process)
+{
+	const struct slot *slot = &process->master->slots[process->slot];
+	slot_inherit(process);
+	welcome(slot);
 	if (slot->state == SLOT_SERVING)
 		leaving_cede(process);
 }

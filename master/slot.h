@@ -30,8 +30,10 @@
 
 /* Puts a worker into an empty slot. */
 void slot_fill(struct master *master, uint32_t number);
-/* The slot is the process's: a successor that takes over, or an inherited worker. */
+/* The slot is the process's: a successor that takes over. */
 void slot_install(struct process *process);
+/* The same for an inherited worker, which has it already: nobody is told. */
+void slot_inherit(struct process *process);
 /* Puts in a caretaker: for an empty slot that has sockets, and is to have none. */
 void slot_empty(struct master *master, uint32_t number);
 /* Starts to retire the slot. */

@@ -11,6 +11,7 @@
 #include "master/process.h"
 #include "master/slot.h"
 #include "master/turnover.h"
+#include "master/upgrade.h"
 #include "master/waiting.h"
 
 static void
@@ -26,6 +27,7 @@ enter_stopping(struct master *master, uint64_t limit_ns)
 		departure_begin(master, "stop", master_now_ns());
 	}
 	master->phase = MASTER_STOPPING;
+	upgrade_forget(master);
 	admin_release(master);
 	master->stop_deadline_ns =
 	    limit_ns == 0 ? 0 : master_now_ns() + limit_ns + STOP_GRACE_NS;

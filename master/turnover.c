@@ -94,6 +94,7 @@ begin(struct master *master, bool is_upgrade)
 {
 	struct turnover *turnover = &master->turnover;
 	char error[CONFIG_ERROR_MAX];
+	upgrade_put_off(master);
 	/* Also when it fails at once: the manager has asked, and waits for both. */
 	notify_reloading(master);
 	if (config_load(&master->sources, &turnover->config, error) < 0) {

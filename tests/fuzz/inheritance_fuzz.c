@@ -37,6 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 pid_t __wrap_getpid(void);
 int __wrap_waitid(idtype_t kind, id_t id, siginfo_t *info, int options);
+int __wrap_kill(pid_t pid, int number);
 void __wrap_log_error(const char *format, ...);
 void __wrap_log_errorx(const char *format, ...);
 void __wrap_door_socket_remove(const char *path, const void *file);
@@ -80,6 +81,13 @@ __wrap_waitid(idtype_t kind, id_t id, siginfo_t *info, int options)
 	(void)info;
 	must(kind == P_PID && (options & WNOHANG) && (options & WNOWAIT));
 	return id >= 1000 && id < 1004 ? 0 : -1;
+}
+
+int
+__wrap_kill(pid_t pid, int number)
+{
+	(void)number;
+	return pid >= 1000 && pid < 1004 ? 0 : -1;
 }
 
 void
@@ -294,6 +302,8 @@ check_round_trip(struct master *master, struct inheritance *first, uint8_t confi
 	master = start_master();
 	must(inheritance_read(master, fd, &second) == 0);
 	must(second.is_back == first->is_back);
+	must(second.is_rehearsal == first->is_rehearsal);
+	close(second.config_fd);
 	fd = write_on(master, &second);
 	again = text_of(fd);
 	must(strcmp(text, again) == 0);
@@ -328,7 +338,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	reasons = 0;
 	if (inheritance_read(master, make_file(data + 1, size - 1), &inheritance) ==
 	    0) {
-		must(inheritance.program_fd >= FIRST && inheritance.config_fd == -1);
+		must(inheritance.program_fd >= FIRST && inheritance.config_fd >= FIRST);
 		check_places(master);
 		check_told(master);
 		check_round_trip(master, &inheritance, data[0]);

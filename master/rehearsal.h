@@ -1,0 +1,50 @@
+/*
+ * rehearsal.h - the program on disk is tried out before it takes over: a child, beside
+ * the program that serves, becomes it with a copy of the very inheritance.
+ *
+ *   NEW --check, YODELD_REHEARSAL in its environment: the inheritance's memory file
+ *     -> it loads the configuration, reads the inheritance, sets itself up
+ *     -> up to where it would act: it changes nothing that is shared (no connection is
+ *        accepted, no socket or file changed, nobody told anything)
+ *     -> its last line on stdout: that it has rehearsed, and what; status 0
+ *
+ * Only that line is a yes. Another program knows nothing of it, and neither does a
+ * yodeld without a rehearsal: for that, --check is a check and harmless.
+ *
+ * The child holds copies of all listening sockets: none may be closed while it lives
+ * (who came to it then would wait for nobody), so it is given up first.
+ */
+#ifndef MASTER_REHEARSAL_H
+#define MASTER_REHEARSAL_H
+
+#include <sys/types.h>
+
+#include "master/master.h"
+
+#define REHEARSAL_VARIABLE "YODELD_REHEARSAL"
+
+/* --- by the program that serves -----------------------------------------------------
+ */
+
+/* 0, or -1 with errno. SIGCHLD tells its end. */
+int rehearsal_start(struct master *master) __attribute__((warn_unused_result));
+bool rehearsal_is_under_way(const struct master *master);
+/* It has ended with this status. True when the program can take over; else the reason
+ * is in reason[size]. */
+bool rehearsal_judge(struct master *master, int status, char *reason, size_t size);
+/* From the regular look: one that takes too long is ended. */
+void rehearsal_bound(struct master *master);
+/* Ends it at once. Returns whether there was one. */
+bool rehearsal_give_up(struct master *master);
+/* The program on the disk is the one that has rehearsed. */
+bool rehearsal_holds(const struct master *master);
+
+/* --- by the program that rehearses --------------------------------------------------
+ */
+
+/* The descriptor of the inheritance; -1: this is no rehearsal. */
+int rehearsal_fd(void);
+/* Says that all went well. 0, or -1 when that cannot be said. */
+int rehearsal_tell(void) __attribute__((warn_unused_result));
+
+#endif

@@ -1,0 +1,46 @@
+/*
+ * clumsy.c - a yodeld that passes --check and fails as it sets itself up, with all of
+ * its inheritance read: in the rehearsal or when it takes over, whichever the file
+ * CLUMSY in its directory names, in the way that the file names: "rehearsal crash",
+ * "heir exit", "heir fail", or "heir hang" for as long as the file is there. Linked
+ * with
+ * --wrap=signals_start.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "master/heir.h"
+#include "master/rehearsal.h"
+#include "master/signals.h"
+
+int __real_signals_start(struct master *master);
+int __wrap_signals_start(struct master *master);
+
+int
+__wrap_signals_start(struct master *master)
+{
+	char where[16] = "", how[16] = "";
+	const char *here = rehearsal_fd() >= 0 ? "rehearsal" : heir_is() ? "heir" : "-";
+	FILE *in = fopen("CLUMSY", "re");
+	if (in != NULL && fscanf(in, "%15s %15s", where, how) != 2)
+		where[0] = '\0';
+	if (in != NULL)
+		fclose(in);
+	if (strcmp(where, here) != 0)
+		return __real_signals_start(master);
+	if (strcmp(how, "crash") == 0)
+		raise(SIGSEGV);
+	if (strcmp(how, "hang") == 0) {
+		while (access("CLUMSY", F_OK) == 0)
+			usleep(10000);
+		return __real_signals_start(master);
+	}
+	if (strcmp(how, "exit") == 0)
+		exit(0);
+	errno = ENOMEM;
+	return -1;
+}

@@ -1,0 +1,367 @@
+#!/usr/bin/env bats
+# Another program takes over while callers use the server: a good one, whom nobody notices,
+# and bad ones, after which the former program goes on.
+
+# shellcheck disable=SC2030,SC2031 # each test has its own PORT
+load lib/helpers
+load lib/supervision
+
+# A binary of its own that can be replaced on the disk.
+start_own_copy() # ARG...
+{
+	mkdir -p bin
+	cp "$YODELD" bin/yodeld
+	YODELD=$PWD/bin/yodeld start_yodeld "$@"
+}
+
+# Puts a program where the running one came from, as a package manager does.
+replace_binary() # FILE
+{
+	cp "$1" bin/new
+	mv bin/new bin/yodeld
+}
+
+runs_file() # FILE
+{
+	[ "$(stat -Lc %i "/proc/$YODELD_PID/exe")" = "$(stat -c %i "$1")" ]
+}
+
+# A shell script there: LINE...
+replace_with_script()
+{
+	printf '%s\n' '#!/bin/sh' "$@" >script
+	chmod +x script
+	replace_binary script
+}
+
+REFUSED='upgrade refused, this program goes on: .*/bin/yodeld --check failed'
+BACK='upgrade failed, the former program goes on: the new one'
+
+# The child in which the new program rehearses.
+rehearsal_pid()
+{
+	comm -13 <(sort <<<"$1") <(worker_pids | sort)
+}
+
+rehearsal_is_under_way() # WORKERS
+{
+	local pid
+	pid=$(rehearsal_pid "$1")
+	# It has become the new program, and holds the sockets.
+	[ -n "$pid" ] && ! [ "/proc/$pid/exe" -ef "/proc/$YODELD_PID/exe" ]
+}
+
+# The one load that there was is in the server's ledger, to the last byte.
+ledger_holds() # FILE
+{
+	python3 -c 'import json, sys
+ledger = json.load(open(sys.argv[1]))["ledger"]
+sys.exit(0 if ledger["holds"] else str(ledger))' "$1"
+}
+
+@test "an upgrade runs the binary on the disk under the same id, and no peer notices" {
+	write_config '"workers": 2'
+	start_own_copy -c yodeld.json
+	start_load churn -c 8 --messages-per-connection 3 "127.0.0.1:$PORT"
+	start_load lasting -c 50 -p 4 --size 100:3000 "127.0.0.1:$PORT"
+	local before
+	before=$(worker_pids)
+	for generation in 2 3 4; do
+		replace_binary "$YODELD"
+		change USR2 "upgrade: generation $generation serves with 2 workers"
+		runs_file bin/yodeld
+	done
+	settles_at 2
+	[ -z "$(comm -12 <(sort <<<"$before") <(worker_pids | sort))" ]
+	reload
+	change TTIN 'scale: 3 workers serve'
+	change TTOU 'scale: 2 workers serve'
+	settles_at 2
+	end_load churn lasting
+	never_reconnected lasting.json
+}
+
+@test "an upgrade to a broken binary leaves the old one serving and says why" {
+	write_config '"workers": 2'
+	start_own_copy -c yodeld.json
+	start_load churn -c 8 --messages-per-connection 3 "127.0.0.1:$PORT"
+	local before
+	before=$(worker_pids)
+	cp "$YODELD" dull
+	chmod -x dull
+	replace_binary dull
+	change USR2 'upgrade refused, this program goes on: .*: cannot run it: Permission denied'
+	printf '#!/bin/sh\necho "I do not like this file" >&2; exit 78\n' >picky
+	chmod +x picky
+	replace_binary picky
+	change USR2 'upgrade refused, this program goes on: .*: I do not like this file'
+	# shellcheck disable=SC2016 # for that shell
+	printf '#!/bin/sh\nkill -SEGV $$\n' >crashing
+	chmod +x crashing
+	replace_binary crashing
+	change USR2 'upgrade refused, this program goes on: .*: signal 11'
+	[ "$(worker_pids)" = "$before" ]
+	replace_binary "$YODELD"
+	change USR2 'upgrade: generation 2 serves'
+	settles_at 2
+	end_load churn
+}
+
+@test "an upgrade whose workers die before they serve goes back to the old program" {
+	write_config '"workers": 2'
+	start_own_copy -c yodeld.json
+	start_load churn -c 8 --messages-per-connection 3 "127.0.0.1:$PORT"
+	start_load lasting -c 50 -p 4 "127.0.0.1:$PORT"
+	cp bin/yodeld good
+	for _ in 1 2; do
+		local old
+		old=$(stat -c %i bin/yodeld)
+		replace_binary "$BUILD/tests/stillborn"
+		change USR2 'the former program goes on'
+		wait_until logged 'upgrade failed, .*its workers die before they serve'
+		former_runs()
+		{
+			[ "$(stat -Lc %i "/proc/$YODELD_PID/exe")" = "$1" ]
+		}
+		wait_until former_runs "$old"
+		[ "$(times_logged 'cannot be run')" = 0 ]
+		settles_at 2
+		# And the next good one works.
+		replace_binary good
+		change USR2 'upgrade: generation [0-9]+ serves with 2 workers'
+		runs_file bin/yodeld
+	done
+	settles_at 2
+	end_load churn lasting
+	never_reconnected lasting.json
+}
+
+@test "a program that ends well without having rehearsed is refused, whatever it says" {
+	write_config '"workers": 2'
+	start_own_copy -c yodeld.json --set "admin.socket=$PWD/door"
+	start_load churn -c 8 --messages-per-connection 3 --ledger "unix:$PWD/door" "127.0.0.1:$PORT"
+	local before
+	before=$(worker_pids)
+	replace_binary "$(type -P true)"
+	change USR2 "$REFUSED: it ends well, but it is no yodeld that has rehearsed"
+	replace_with_script 'exit 0'
+	change USR2 "$REFUSED: it ends well, but it is no yodeld that has rehearsed"
+	# A check alone, as of a yodeld that knows no rehearsal; and one that speaks by rote.
+	replace_with_script 'unset YODELD_REHEARSAL' "exec $YODELD \"\$@\""
+	change USR2 "$REFUSED: it ends well, but it is no yodeld that has rehearsed"
+	replace_with_script "$YODELD \"\$@\"" \
+		'echo "yodeld 0.1.0 has rehearsed inheritance 1 as process 1"'
+	change USR2 "$REFUSED: it ends well, but it is no yodeld that has rehearsed"
+	[ "$(worker_pids)" = "$before" ]
+	# A wrapper that becomes yodeld is one.
+	replace_with_script 'echo wrapped' "exec $YODELD \"\$@\""
+	change USR2 'upgrade: generation 2 serves with 2 workers'
+	runs_file "$YODELD"
+	settles_at 2
+	end_load churn
+	ledger_holds churn.json
+}
+
+@test "a program that fails in its rehearsal is refused with its reason" {
+	write_config '"workers": 2'
+	start_own_copy -c yodeld.json
+	start_load churn -c 8 --messages-per-connection 3 "127.0.0.1:$PORT"
+	start_load lasting -c 50 -p 4 "127.0.0.1:$PORT"
+	local before
+	before=$(worker_pids)
+	# One that the form of the inheritance is foreign to, one that the ledger's is.
+	replace_binary "$BUILD/tests/foreign"
+	change USR2 "$REFUSED: inheritance: its form is another one"
+	replace_binary "$BUILD/tests/stranger"
+	change USR2 "$REFUSED: inheritance: its ledger cannot be used"
+	replace_binary "$BUILD/tests/clumsy"
+	echo 'rehearsal crash' >CLUMSY
+	change USR2 "$REFUSED: signal 11"
+	echo 'rehearsal exit' >CLUMSY
+	change USR2 "$REFUSED: it ends well, but"
+	echo 'rehearsal fail' >CLUMSY
+	change USR2 "$REFUSED: cannot start: Cannot allocate memory"
+	[ "$(worker_pids)" = "$before" ]
+	rm CLUMSY
+	change USR2 'upgrade: generation 2 serves with 2 workers'
+	runs_file bin/yodeld
+	settles_at 2
+	end_load churn lasting
+	never_reconnected lasting.json
+}
+
+@test "a program that hangs in its rehearsal is ended, with all that it has started" {
+	write_config '"workers": 2'
+	start_own_copy -c yodeld.json
+	start_load churn -c 8 --messages-per-connection 3 "127.0.0.1:$PORT"
+	local before
+	before=$(worker_pids)
+	replace_with_script "sleep 1000 & echo \$! >$PWD/sleeper" 'wait'
+	change USR2 "$REFUSED: not over after 10 s"
+	wait_until has_ended "$(<sleeper)"
+	# Also what one that is done leaves behind would keep the sockets open.
+	replace_with_script "if [ \"\$1\" = --check ]; then sleep 1000 & echo \$! >$PWD/sleeper; fi" \
+		"exec $YODELD \"\$@\""
+	change USR2 'upgrade: generation 2 serves with 2 workers'
+	wait_until has_ended "$(<sleeper)"
+	settles_at 2
+	[ -z "$(comm -12 <(sort <<<"$before") <(worker_pids | sort))" ]
+	end_load churn
+}
+
+@test "a change of size during a rehearsal loses nobody, and the upgrade follows" {
+	write_config '"workers": 3'
+	start_own_copy -c yodeld.json
+	start_load churn -c 8 --messages-per-connection 3 "127.0.0.1:$PORT"
+	local before
+	before=$(worker_pids)
+	replace_binary "$BUILD/tests/clumsy"
+	echo 'rehearsal hang' >CLUMSY
+	kill -USR2 "$YODELD_PID"
+	wait_until rehearsal_is_under_way "$before"
+	change TTOU 'scale: 2 workers serve'
+	logged 'upgrade: the rehearsal begins anew'
+	# The socket that was left is nowhere open any more.
+	two_sockets()
+	{
+		[ "$(ss -Hltn "sport = :$PORT" | wc -l)" = 2 ]
+	}
+	wait_until two_sockets
+	run -0 "$CALLER" burst "127.0.0.1:$PORT" 200
+	[ "$output" = "answered 200, refused 0, reset 0, closed 0, silent 0" ]
+	wait_until rehearsal_is_under_way "$before"
+	# So it is with a reload.
+	reload
+	rm CLUMSY
+	wait_until logged 'upgrade: generation 3 serves with 3 workers'
+	runs_file bin/yodeld
+	settles_at 3
+	end_load churn
+}
+
+@test "a program that was replaced while it rehearsed does not take over unseen" {
+	write_config '"workers": 2'
+	start_own_copy -c yodeld.json
+	local before
+	before=$(worker_pids)
+	replace_binary "$BUILD/tests/clumsy"
+	echo 'rehearsal hang' >CLUMSY
+	kill -USR2 "$YODELD_PID"
+	wait_until rehearsal_is_under_way "$before"
+	replace_with_script 'exit 0'
+	rm CLUMSY
+	wait_until logged "$REFUSED: it ends well, but"
+	logged 'bin/yodeld is another file now'
+	[ "$(worker_pids)" = "$before" ]
+	"$YODEL" -q "127.0.0.1:$PORT"
+}
+
+@test "a rehearsal ends with the server, stopped or killed" {
+	local signal before child
+	for signal in TERM KILL; do
+		PORT=
+		write_config '"workers": 2'
+		start_own_copy -c yodeld.json
+		before=$(worker_pids)
+		cp bin/yodeld good
+		replace_binary "$BUILD/tests/clumsy"
+		echo 'rehearsal hang' >CLUMSY
+		kill -USR2 "$YODELD_PID"
+		wait_until rehearsal_is_under_way "$before"
+		child=$(rehearsal_pid "$before")
+		kill -$signal "$YODELD_PID"
+		wait_until has_ended "$YODELD_PID"
+		# shellcheck disable=SC2086 # ids are words
+		wait_until have_ended "$child" $before
+	done
+}
+
+@test "a program that fails only when it takes over goes back to the former one" {
+	write_config '"workers": 2'
+	start_own_copy -c yodeld.json --set "admin.socket=$PWD/door"
+	start_load lasting -c 50 -p 4 --ledger "unix:$PWD/door" "127.0.0.1:$PORT"
+	local before
+	before=$(worker_pids)
+	replace_binary "$BUILD/tests/clumsy"
+	heir_fails() # HOW REASON
+	{
+		echo "heir $1" >CLUMSY
+		run -1 "$BUILD/yodelctl" -s door upgrade
+		[[ $output = "yodelctl: $BACK $2"* ]]
+		[ "$(worker_pids)" = "$before" ]
+		! runs_file bin/yodeld
+	}
+	heir_fails crash 'crashed as it set itself up'
+	heir_fails exit 'ended as it set itself up'
+	heir_fails fail 'cannot set itself up'
+	heir_fails hang 'was not ready in time'
+	[ "$(times_logged 'cannot be run')" = 0 ]
+	rm CLUMSY
+	local descriptors
+	descriptors=$(open_descriptors "$YODELD_PID")
+	"$BUILD/yodelctl" -s door upgrade
+	runs_file bin/yodeld
+	settles_at 2
+	[ "$(open_descriptors "$YODELD_PID")" -le "$descriptors" ]
+	end_load lasting
+	never_reconnected lasting.json
+	ledger_holds lasting.json
+}
+
+@test "what never becomes a yodeld again is ended aloud, and its workers answer and leave" {
+	write_config '"workers": 2'
+	start_own_copy -c yodeld.json
+	local before status=0
+	before=$(worker_pids)
+	# It rehearses honestly.
+	replace_with_script "[ \"\$1\" != --check ] || exec $YODELD \"\$@\"" 'exec sleep 1000'
+	kill -USR2 "$YODELD_PID"
+	wait_until logged 'bin/yodeld takes over'
+	wait "$YODELD_PID" || status=$?
+	[ $status = $((128 + $(kill -l ALRM))) ]
+	# shellcheck disable=SC2086 # ids are words
+	wait_until have_ended $before
+	# And the address is free.
+	start_yodeld -c yodeld.json
+}
+
+@test "an upgrade and a reload asked for together both happen, one after the other" {
+	write_config '"workers": 2'
+	start_own_copy -c yodeld.json
+	start_load churn -c 8 --messages-per-connection 3 "127.0.0.1:$PORT"
+	start_load lasting -c 50 -p 4 "127.0.0.1:$PORT"
+	local n
+	for n in 1 2 3 4 5; do
+		kill -USR2 "$YODELD_PID"
+		kill -HUP "$YODELD_PID"
+		kill -TTIN "$YODELD_PID"
+		done_both()
+		{
+			[ "$(times_logged ': upgrade: generation [0-9]+ serves')" = "$1" ] &&
+				[ "$(times_logged ': reload: generation [0-9]+ serves')" = "$1" ]
+		}
+		wait_until done_both "$n"
+		reload_is_over()
+		{
+			count_workers_is "$(ss -Hltn "sport = :$PORT" | wc -l)"
+		}
+		wait_until reload_is_over
+	done
+	end_load churn lasting
+	never_reconnected lasting.json
+}
+
+@test "TERM after USR2 stops the server, however far the upgrade has come" {
+	local delay
+	for delay in 0 0.002 0.005 0.01 0.02; do
+		PORT=
+		write_config '"workers": 2'
+		start_own_copy -c yodeld.json
+		kill -USR2 "$YODELD_PID"
+		sleep $delay
+		kill -TERM "$YODELD_PID"
+		wait_until has_ended "$YODELD_PID"
+		wait "$YODELD_PID"
+	done
+}
+
