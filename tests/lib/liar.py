@@ -21,7 +21,9 @@ in the order of acceptance):
   refuse       all connections: nothing listens on the port
   full         all connections: the accept queue is full, nothing comes of connecting
   lag          all connections: each answer comes after --time seconds
-  stall        all connections: the server stands still --time seconds every --period
+  stall        all connections: the server stands still --time seconds every --period,
+               and prints "BEGIN END", in seconds of the day's clock, of each time that
+               it has really answered nobody, whatever kept it
 """
 import argparse
 import asyncio
@@ -29,6 +31,8 @@ import socket
 import struct
 import sys
 import time
+
+SHORTEST_PAUSE = 0.02  # seconds
 
 
 def parse_arguments():
@@ -50,6 +54,7 @@ class Server:
         self.options = options
         self.accepted = 0
         self.swapping = []  # (protocol, answer) of the first of two
+        self.answered_at = None
 
     def answer_to(self, data):
         if self.options.reply == "upper":
@@ -63,8 +68,16 @@ class Server:
         while True:
             due += self.options.period
             await asyncio.sleep(due - self.options.time - time.monotonic())
+            self.answered_at = self.answered_at or time.time()
             # until it is due, not for a time: what began late is no longer for it
             time.sleep(max(0, due - time.monotonic()))
+
+
+    def note_pause(self):
+        now = time.time()
+        if self.answered_at and now - self.answered_at > SHORTEST_PAUSE:
+            print(f"{self.answered_at:.6f} {now:.6f}", flush=True)
+        self.answered_at = now
 
 
 class Connection(asyncio.Protocol):
@@ -99,6 +112,8 @@ class Connection(asyncio.Protocol):
         lie = self.server.options.lie
         if lie == "silent":
             return
+        if lie == "stall":
+            self.server.note_pause()
         if lie == "lag":
             self.lie_late(answer)
         elif lie in ("none", "stall") or not self.lies_now():
