@@ -221,6 +221,10 @@ check_rank(struct plan *plan, char *error)
 	plan->rank_first = plan->rank * each + (plan->rank < more ? plan->rank : more);
 	if (plan->connections < plan->ranks)
 		return refuse(error, "fewer connections than ranks");
+	if (plan->search != NULL && plan->ranks > 1)
+		return refuse(error,
+		    "--search is of one machine: the ranks would each find another "
+		    "rate; --rank 0/1 makes it so");
 	double share = (double)plan->rank_connections / plan->connections;
 	plan->rate = plan->rate_all * share;
 	plan->connect_rate = plan->connect_rate_all * share;

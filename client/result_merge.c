@@ -115,18 +115,36 @@ add_ranks(struct result *into, const struct result *from)
 	return 0;
 }
 
+/* The first part of the plan in which the two are not of one load; NULL: they are. */
 static const char *
-same_load(const struct result_plan *a, const struct result_plan *b)
+difference_of(const struct result_plan *a, const struct result_plan *b)
 {
-	if (strcmp(a->load, b->load) != 0 || strcmp(a->framing, b->framing) != 0 ||
-	    strcmp(a->message, b->message) != 0 || strcmp(a->expect, b->expect) != 0 ||
-	    a->rate != b->rate || a->interval_ns != b->interval_ns ||
-	    a->pipeline != b->pipeline || a->duration_ns != b->duration_ns ||
-	    a->messages != b->messages)
-		return "its plan is not that of the first one";
-	if (a->ranks != b->ranks)
-		return "it is of another number of ranks than the first one";
-	return NULL;
+#define TEXT(name)                                                                     \
+	if (strcmp(a->name, b->name) != 0)                                             \
+		return #name;
+#define NUMBER(name)                                                                   \
+	if (a->name != b->name)                                                        \
+		return #name;
+	TEXT(load)
+	TEXT(message)
+	TEXT(expect)
+	TEXT(framing)
+	TEXT(arrivals)
+	TEXT(close)
+	NUMBER(ranks)
+	NUMBER(rate)
+	NUMBER(connect_rate)
+	NUMBER(interval_ns)
+	NUMBER(pipeline)
+	NUMBER(duration_ns)
+	NUMBER(warmup_ns)
+	NUMBER(messages)
+	NUMBER(messages_per_connection)
+	NUMBER(lifetime_ns)
+#undef TEXT
+#undef NUMBER
+	/* Of a whole that has ranks each is told the sum. */
+	return a->ranks > 1 && a->connections != b->connections ? "connections" : NULL;
 }
 
 static int
@@ -339,10 +357,14 @@ result_merge_start(struct result *result)
 int
 result_merge(struct result *into, const struct result *from, char *error)
 {
-	const char *difference = same_load(&into->plan, &from->plan);
+	const char *difference = difference_of(&into->plan, &from->plan);
 
-	if (difference != NULL)
-		return fail(error, difference);
+	if (difference != NULL) {
+		snprintf(error, RESULT_ERROR_MAX,
+		    "its plan is not that of the first one: \"%s\" differs",
+		    difference);
+		return -1;
+	}
 	if (result_merge_start(into) != 0 || add_ranks(into, from) != 0)
 		return fail(error, "out of memory");
 	if (check_ranks(into, error) != 0)

@@ -225,7 +225,10 @@ assert b"\r\x1b[K" in seen[last:seen.index(b"asked")], seen'
 	run -65 --separate-stderr "$YODEL" merge zero.json zero.json
 	[ "$stderr" = "yodel merge: zero.json: rank 0 is there twice" ]
 	run -65 --separate-stderr "$YODEL" merge zero.json single.json
-	[[ $stderr == *"another number of ranks"* ]]
+	[[ $stderr == *'"ranks" differs' ]]
+	run_to wider -c 12 -n 2 -m hi --rank 1/2
+	run -65 --separate-stderr "$YODEL" merge zero.json wider.json
+	[[ $stderr == *'wider.json: its plan is not that of the first one: "connections" differs' ]]
 }
 
 @test "a result compared with itself differs by nothing, and a slower server is worse" {

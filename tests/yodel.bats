@@ -56,6 +56,7 @@ says() # EXPRESSION
 		-d 1s --search p99>1ms 127.0.0.1:7
 		-d 1s --search rate>10k 127.0.0.1:7
 		-d 1s --search p99<1ms --hlog log 127.0.0.1:7
+		-d 1s --search p99<1ms --rank 0/2 127.0.0.1:7
 		-d 1s --search p99<1ms --ledger 127.0.0.1:7 127.0.0.1:7
 		nobody.invalid:7
 		--source-ip 127.0.0.2 [::1]:7
