@@ -1,5 +1,8 @@
 #include "client/progress.h"
 
+#include <sys/ioctl.h>
+
+#include <limits.h>
 #include <math.h>
 #include <string.h>
 #include <unistd.h>
@@ -64,7 +67,10 @@ format_left(const struct plan *plan, const struct moment *now, uint64_t now_ns,
 	if (plan->duration_ns > 0) {
 		uint64_t end = now->start_ns + plan->warmup_ns + plan->duration_ns;
 
-		left = end > now_ns ? (double)(end - now_ns) / 1e9 : 0;
+		if (now_ns >= end)
+			snprintf(out, size, ", draining");
+		else
+			left = (double)(end - now_ns) / 1e9;
 	} else if (rate > 0) {
 		total = (double)plan->messages * plan->rank_connections;
 		left = fmax(0, (total - (double)now->answered) / rate);
@@ -111,11 +117,37 @@ format_connecting(const struct watch *watch, const struct moment *now, uint64_t 
 {
 	char made[UNITS_TEXT_MAX], all[UNITS_TEXT_MAX], failed[UNITS_TEXT_MAX];
 
+	if (now->start_ns > now_ns) {
+		snprintf(out, size, "%s of %s connections, the load begins in %.0f s",
+		    units_show_count(now->established, made),
+		    units_show_count(watch->plan->rank_connections, all),
+		    ceil((double)(now->start_ns - now_ns) / 1e9));
+		return;
+	}
 	snprintf(out, size, "%.0f s: connecting, %s of %s connections, %s failed",
 	    (double)(now_ns - watch->began_ns) / 1e9,
 	    units_show_count(now->established, made),
 	    units_show_count(watch->plan->rank_connections, all),
 	    units_show_count(now->failed, failed));
+}
+
+/* A line that is wider than the terminal would not be refreshed, but repeated. */
+static void
+put_line(const struct progress *progress, const char *line)
+{
+	struct winsize window = { .ws_col = 0 };
+	int width = INT_MAX;
+
+	if (!progress->terminal) {
+		fprintf(progress->file, "%s\n", line);
+		fflush(progress->file);
+		return;
+	}
+	if (ioctl(fileno(progress->file), TIOCGWINSZ, &window) == 0 &&
+	    window.ws_col > 1)
+		width = window.ws_col - 1;
+	fprintf(progress->file, "\r%.*s\033[K", width, line);
+	fflush(progress->file);
 }
 
 void
@@ -136,11 +168,7 @@ progress_show(struct progress *progress, const struct watch *watch, uint64_t now
 		format_connecting(watch, &now, now_ns, line, sizeof(line));
 	else
 		format_running(progress, watch, &now, now_ns, line, sizeof(line));
-	if (progress->terminal)
-		fprintf(progress->file, "\r%s\033[K", line);
-	else
-		fprintf(progress->file, "%s\n", line);
-	fflush(progress->file);
+	put_line(progress, line);
 	progress->shown = progress->terminal;
 	progress->last_ns = now_ns;
 	progress->last_done = now.answered;

@@ -173,6 +173,32 @@ last = seen.rindex(b" messages/s, p99")
 assert b"\r\x1b[K" in seen[last:seen.index(b"asked")], seen'
 }
 
+@test "progress is no wider than its terminal, and says what is waited for" {
+	start_liar silent
+	python3 - "$YODEL" "127.0.0.1:$LIAR_PORT" <<-'END' >seen
+		import fcntl, os, pty, struct, sys, termios
+		pid, fd = pty.fork()
+		if pid == 0:
+		    fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("4H", 24, 40, 0, 0))
+		    os.execv(sys.argv[1], [sys.argv[1], "-c", "4", "-d", "500ms", "--drain", "2s",
+		                           "--start-at", "+2s", sys.argv[2]])
+		seen = b""
+		while True:
+		    try:
+		        data = os.read(fd, 4096)
+		    except OSError:
+		        break
+		    seen += data
+		os.waitpid(pid, 0)
+		lines = [part.split(b"\r")[-1] for part in seen.split(b"\033[K")[:-1]]
+		assert max(map(len, lines)) == 39, lines
+		sys.stdout.buffer.write(seen)
+	END
+	grep -q 'the load begins' seen
+	run -1 --separate-stderr "$YODEL" -q -c 4 -d 200ms --drain 3s --progress always "127.0.0.1:$LIAR_PORT"
+	[[ $stderr == *", draining"* ]]
+}
+
 @test "two ranks merge into the sum of their counts, with each one's own percentiles" {
 	start_yodeld --listen 127.0.0.1:0=upper
 	run_to zero -c 10 -R 1000 -d 1s --rank 0/2
