@@ -1,10 +1,12 @@
 #include "client/result_ledger.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/json_whole.h"
 #include "lib/printable.h"
 #include "lib/units.h"
 
@@ -43,10 +45,14 @@ result_ledger_read(
 		{ "bytes_dropped", &out.bytes_dropped },
 	};
 	json_error_t why;
-	json_t *root = json_loads(text, 0, &why);
+	json_t *root = json_whole_load(text, strlen(text), 0, &why);
 	const json_t *totals = json_object_get(root, "totals");
 	int rc = 0;
 
+	if (root == NULL && errno == ENOMEM) {
+		snprintf(error, error_size, "/stats: out of memory");
+		return -1;
+	}
 	if (root == NULL) {
 		snprintf(error, error_size, "/stats is no JSON: %s",
 		    printable_make(why.text));

@@ -1,8 +1,10 @@
+#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/json_whole.h"
 #include "lib/jsonc.h"
 #include "lib/settings_reader.h"
 #include "lib/units.h"
@@ -275,10 +277,11 @@ read_blanked(struct settings_reader *reader, void *base)
 	struct settings_target target = { reader->settings, base, "" };
 	json_error_t error;
 
-	json_t *json =
-	    json_loadb(reader->text, reader->length, JSON_REJECT_DUPLICATES, &error);
+	json_t *json = json_whole_load(
+	    reader->text, reader->length, JSON_REJECT_DUPLICATES, &error);
 	if (json == NULL)
-		return settings_error_syntax(reader, &error);
+		return errno == ENOMEM ? settings_error_memory(reader)
+				       : settings_error_syntax(reader, &error);
 	int rc = json_is_object(json)
 	    ? read_object(reader, &target, json, NULL)
 	    : settings_error_at(
@@ -313,16 +316,17 @@ settings_read_text(const struct settings *settings, void *base, const char *sour
 	return rc;
 }
 
-/* A value as it is written on a command line or in the table, as JSON. */
+/* A value as it is written on a command line or in the table, as JSON; NULL with errno
+ * (ENOMEM, or 0: no UTF-8). */
 static json_t *
 value_of(const struct setting *row, const char *text)
 {
-	json_t *json = NULL;
-
-	if (row->type == SETTING_BOOL || row->type == SETTING_INTEGER ||
-	    row->type == SETTING_STRINGS || row->type == SETTING_OBJECTS)
-		json = json_loads(text, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
-	return json != NULL ? json : json_string(text);
+	if (row->type != SETTING_BOOL && row->type != SETTING_INTEGER &&
+	    row->type != SETTING_STRINGS && row->type != SETTING_OBJECTS)
+		return json_whole_string(text);
+	json_t *json = json_whole_load(
+	    text, strlen(text), JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
+	return json != NULL || errno == ENOMEM ? json : json_whole_string(text);
 }
 
 int
@@ -331,6 +335,8 @@ settings_read_row(struct settings_reader *reader, const struct setting *row, voi
 {
 	json_t *json = value_of(row, text);
 
+	if (json == NULL && errno == ENOMEM)
+		return settings_error_memory(reader);
 	if (json == NULL)
 		return settings_error_at(reader, SETTINGS_NOWHERE,
 		    "\"%s\" is no UTF-8; text was wanted", row->name);

@@ -1,9 +1,20 @@
 #include "master/ctl_json.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
+#include "lib/json_whole.h"
 #include "lib/printable.h"
+
+json_t *
+ctl_json_load(const char *text, const char **ret_why)
+{
+	json_t *json = json_whole_load(text, strlen(text), 0, NULL);
+	*ret_why = errno == ENOMEM ? "out of memory" : "the answer is no JSON";
+	return json;
+}
 
 uint64_t
 ctl_json_number(const json_t *object, const char *key)

@@ -8,6 +8,9 @@
 #include <jansson.h>
 #include <stdint.h>
 
+/* An answer, or NULL with why not in *ret_why: it is no JSON, or out of memory. */
+json_t *ctl_json_load(const char *text, const char **ret_why);
+
 uint64_t ctl_json_number(const json_t *object, const char *key);
 const char *ctl_json_text(const json_t *object, const char *key);
 /* The number as text, "-" where there is none; into text[CTL_JSON_TEXT_MAX], returned.

@@ -6,6 +6,7 @@
 #include <sysexits.h>
 
 #include "master/ctl_http.h"
+#include "master/ctl_json.h"
 #include "master/ctl_show.h"
 #include "master/ctl_terminal.h"
 #include "master/ctl_view.h"
@@ -22,15 +23,16 @@ static int
 take_sample(const struct ctl_options *options, struct sample *ret, char *error)
 {
 	struct http_answer answer;
+	const char *why;
 	if (ctl_http_ask(options->socket, "GET", "/stats", PATIENCE_S, &answer, error) <
 	    0)
 		return -1;
-	ret->stats = json_loads(answer.body, 0, NULL);
+	ret->stats = ctl_json_load(answer.body, &why);
 	ret->at_s = http_now_s();
 	free(answer.body);
 	if (ret->stats != NULL)
 		return 0;
-	snprintf(error, CTL_ERROR_MAX, "the answer is no JSON");
+	snprintf(error, CTL_ERROR_MAX, "%s", why);
 	return -1;
 }
 

@@ -1,7 +1,11 @@
 #include "master/stats.h"
 
 #include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
+
+#include "lib/printable.h"
 
 #include "master/departure.h"
 #include "master/kernel.h"
@@ -15,25 +19,55 @@ number(uint64_t value)
 	return json_integer((json_int_t)value);
 }
 
+/* Puts a member into an object (owned), which becomes NULL where memory is short: an
+ * answer is whole, or none. */
+static void
+put(json_t **object, const char *key, json_t *value)
+{
+	if (json_object_set_new(*object, key, value) == 0)
+		return;
+	json_decref(*object);
+	*object = NULL;
+}
+
+/* The same of an array. */
+static void
+append(json_t **array, json_t *value)
+{
+	if (json_array_append_new(*array, value) == 0)
+		return;
+	json_decref(*array);
+	*array = NULL;
+}
+
+/* A text that may hold what somebody else has said, in any bytes. */
+static json_t *
+words(const char *text)
+{
+	char *copy = strdup(text);
+	json_t *value = copy == NULL ? NULL : json_string(printable_make(copy));
+	free(copy);
+	return value;
+}
+
 /* The counters of a sum, with `open` among them; all, or those of listeners. */
 static void
 add_counters(
-    json_t *object, const struct ledger_totals *totals, uint64_t open, bool all)
+    json_t **object, const struct ledger_totals *totals, uint64_t open, bool all)
 {
 	json_t *closed = json_object();
 	for (int i = 0; i < CLOSE_REASON_COUNT; i++)
-		json_object_set_new(closed, close_reason_name((enum close_reason)i),
+		put(&closed, close_reason_name((enum close_reason)i),
 		    number(totals->closed[i]));
 	for (int i = 0; i < LEDGER_COUNTER_COUNT; i++) {
 		enum ledger_counter counter = (enum ledger_counter)i;
 		if (!all && !ledger_counter_is_of_listeners(counter))
 			continue;
-		json_object_set_new(
-		    object, ledger_counter_name(counter), number(totals->counters[i]));
+		put(object, ledger_counter_name(counter), number(totals->counters[i]));
 		if (i != LEDGER_CONNECTIONS_ACCEPTED)
 			continue;
-		json_object_set_new(object, "connections_open", number(open));
-		json_object_set_new(object, "connections_closed", closed);
+		put(object, "connections_open", number(open));
+		put(object, "connections_closed", closed);
 	}
 }
 
@@ -43,7 +77,7 @@ make_totals(const struct master *master)
 	struct ledger_totals totals;
 	ledger_sum(master->ledger, &totals);
 	json_t *object = json_object();
-	add_counters(object, &totals, ledger_open_in_all(&totals), true);
+	add_counters(&object, &totals, ledger_open_in_all(&totals), true);
 	return object;
 }
 
@@ -60,18 +94,17 @@ make_worker(const struct master *master, uint32_t i)
 	const struct slot *slot = &master->slots[i];
 	const struct process *process = slot->process;
 	json_t *object = json_object();
-	json_object_set_new(object, "slot", number(i));
-	json_object_set_new(object, "pid",
+	put(&object, "slot", number(i));
+	put(&object, "pid",
 	    process != NULL ? number((uint64_t)process->pid) : json_null());
-	json_object_set_new(
-	    object, "state", json_string(slot_state_names[slot->state]));
-	json_object_set_new(object, "generation",
+	put(&object, "state", json_string(slot_state_names[slot->state]));
+	put(&object, "generation",
 	    process != NULL ? number(process->generation) : json_null());
-	json_object_set_new(object, "restarts", number(slot->restarts));
-	json_object_set_new(object, "failures", number(slot->failures));
+	put(&object, "restarts", number(slot->restarts));
+	put(&object, "failures", number(slot->failures));
 	struct ledger_totals totals;
 	ledger_sum_slot(master->ledger, i, &totals);
-	add_counters(object, &totals, stats_open_in_slot(&totals), true);
+	add_counters(&object, &totals, stats_open_in_slot(&totals), true);
 	return object;
 }
 
@@ -81,7 +114,7 @@ make_workers(const struct master *master)
 	json_t *array = json_array();
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
 		if (i < master->slot_count || master->slots[i].state != SLOT_EMPTY)
-			json_array_append_new(array, make_worker(master, i));
+			append(&array, make_worker(master, i));
 	}
 	return array;
 }
@@ -91,7 +124,7 @@ make_workers(const struct master *master)
 
 static void
 add_sockets(
-    json_t *array, const struct endpoint *endpoint, struct kernel_queue *ret_sum)
+    json_t **array, const struct endpoint *endpoint, struct kernel_queue *ret_sum)
 {
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
 		struct kernel_queue queue;
@@ -100,7 +133,7 @@ add_sockets(
 			continue;
 		ret_sum->depth += queue.depth;
 		ret_sum->limit += queue.limit;
-		json_array_append_new(array,
+		append(array,
 		    json_pack("{s:I, s:I, s:I}", "slot", (json_int_t)i, "queue_depth",
 			(json_int_t)queue.depth, "queue_limit",
 			(json_int_t)queue.limit));
@@ -121,7 +154,7 @@ make_listener(const struct master *master, int number)
 		if (e->listener != number)
 			continue;
 		address_format(&e->address, address);
-		add_sockets(sockets, e, &sum);
+		add_sockets(&sockets, e, &sum);
 		drops += endpoint_drops(e);
 	}
 	json_t *object = json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:o}", "address",
@@ -133,7 +166,7 @@ make_listener(const struct master *master, int number)
 	struct ledger_totals totals;
 	ledger_sum_listener(master->ledger, booked, &totals);
 	add_counters(
-	    object, &totals, ledger_open_of_listener(master->ledger, booked), false);
+	    &object, &totals, ledger_open_of_listener(master->ledger, booked), false);
 	return object;
 }
 
@@ -143,7 +176,7 @@ make_listeners(const struct master *master)
 {
 	json_t *array = json_array();
 	for (size_t i = 0; i < master->config.listener_count; i++)
-		json_array_append_new(array, make_listener(master, (int)i));
+		append(&array, make_listener(master, (int)i));
 	return array;
 }
 
@@ -179,8 +212,8 @@ phase_name(const struct master *master)
 static json_t *
 make_change(const struct outcome *outcome)
 {
-	return json_pack("{s:I, s:b, s:s}", "number", (json_int_t)outcome->number, "ok",
-	    outcome->number == 0 || outcome->is_good, "text", outcome->text);
+	return json_pack("{s:I, s:b, s:o}", "number", (json_int_t)outcome->number, "ok",
+	    outcome->number == 0 || outcome->is_good, "text", words(outcome->text));
 }
 
 static double
@@ -198,11 +231,11 @@ stats_write(const struct master *master)
 	    "generation", (json_int_t)master->generation, "uptime_s", uptime_s(master));
 	if (object == NULL)
 		return NULL;
-	json_object_set_new(object, "last_change", make_change(&master->outcome));
-	json_object_set_new(object, "totals", make_totals(master));
-	json_object_set_new(object, "workers", make_workers(master));
-	json_object_set_new(object, "listeners", make_listeners(master));
-	json_object_set_new(object, "kernel", make_kernel());
+	put(&object, "last_change", make_change(&master->outcome));
+	put(&object, "totals", make_totals(master));
+	put(&object, "workers", make_workers(master));
+	put(&object, "listeners", make_listeners(master));
+	put(&object, "kernel", make_kernel());
 	return write_and_free(object);
 }
 
@@ -229,15 +262,15 @@ char *
 stats_write_outcome(const struct master *master, bool is_good, const char *text,
     const struct departure *departure)
 {
-	json_t *object = json_pack("{s:b, s:s, s:I, s:I, s:I, s:I}", "ok", is_good,
-	    "text", text, "generation", (json_int_t)master->generation, "pid",
+	json_t *object = json_pack("{s:b, s:o, s:I, s:I, s:I, s:I}", "ok", is_good,
+	    "text", words(text), "generation", (json_int_t)master->generation, "pid",
 	    (json_int_t)getpid(), "workers", (json_int_t)master->slot_count, "serving",
 	    (json_int_t)slot_serving(master));
 	if (object != NULL && departure != NULL) {
 		uint64_t served_ns = departure->served_ns - departure->started_ns;
-		json_object_set_new(object, "outcome_ms",
+		put(&object, "outcome_ms",
 		    json_real((double)served_ns / (double)NS_PER_MS));
-		json_object_set_new(object, "left", make_departure(departure));
+		put(&object, "left", make_departure(departure));
 	}
 	return write_and_free(object);
 }

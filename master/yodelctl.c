@@ -69,9 +69,10 @@ print_whole(const char *text)
 static int
 show(const struct http_answer *answer, ctl_shower shows)
 {
-	json_t *stats = json_loads(answer->body, 0, NULL);
+	const char *why;
+	json_t *stats = ctl_json_load(answer->body, &why);
 	if (stats == NULL)
-		return say(FAILED, "the answer is no JSON");
+		return say(FAILED, why);
 	char *text = ctl_show_plain(shows, stats);
 	json_decref(stats);
 	int status = text == NULL ? say(EX_OSERR, "out of memory") : print_whole(text);

@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
-"""fault_sweep.py YODELD FAULTS.SO CALL[:STEP]... - starts yodeld again and again, and lets
-the first, second, third ... of these calls fail (or each STEPth of them), one in each run,
-until a run is over before its turn comes.
+"""fault_sweep.py [--reload] YODELD FAULTS.SO CALL[:STEP]... - starts yodeld again and again,
+and lets the first, second, third ... of these calls fail (or each STEPth of them), one in
+each run, until a run is over before its turn comes.
 
 Each start must either serve (one message is asked, then the end is asked for, which must be
 0) or end by itself with status 71 or 78 and an error on stderr; nobody may be killed by a
-signal, and nobody may hang. Prints a line for each call: how many of its runs served."""
+signal, and nobody may hang. With --reload the calls that fail are the master's in a reload,
+which either succeeds or is given up for want of memory; the next one succeeds. Prints a line
+for each call: how many of its runs served (whose reload succeeded)."""
 import concurrent.futures
+import json
 import os
 import re
 import signal
@@ -17,6 +20,21 @@ import tempfile
 import time
 
 PATIENCE = 30
+
+
+# The reload of a sweep makes the first the second.
+LISTENER = {"address": "127.0.0.1:0", "reply": "upper"}
+BEFORE = {"workers": 1, "listeners": [LISTENER], "admin": {"socket": ""}}
+AFTER = {
+    "workers": 2,
+    "listeners": [
+        dict(LISTENER, nodelay=False, allow=["127.0.0.0/8", "::1"], deny=["10.0.0.0/8"]),
+        {"address": "127.0.0.2:0", "reply": "fixed=\\u00e4", "framing": "line",
+         "max_message": "1k", "max_connections_per_address": 7, "balance": "move"},
+    ],
+    "timeouts": {"idle": "5m", "drain": "1s"},
+    "log": {"level": "debug"},
+}
 
 
 class Failed(Exception):
@@ -57,19 +75,62 @@ def ask(port):
     raise Failed("no answer")
 
 
-def run_once(yodeld, library, call, number):
+def wait_for_reload(server, log, number):
+    """The text of the outcome of reload `number`, from 1."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        outcomes = re.findall(r"reload(?:: generation| failed| refused).*", read_all(log))
+        if len(outcomes) >= number:
+            return outcomes[number - 1]
+        if server.poll() is not None:
+            raise Failed("gone in a reload")
+        time.sleep(0.005)
+    raise Failed("a reload without outcome")
+
+
+def write_config(folder, config):
+    with open(os.path.join(folder, "yodeld.json"), "w", encoding="utf-8") as file:
+        json.dump(config, file)
+
+
+def reload_once(server, log, folder):
+    """Whether the reload succeeded in which a call fails."""
+    once = os.path.join(folder, "now")
+    after = dict(AFTER, admin={"socket": os.path.join(folder, "s"), "address": "127.0.0.1:0"})
+    write_config(folder, after)
+    with open(once, "w", encoding="utf-8"):
+        server.send_signal(signal.SIGHUP)
+        text = wait_for_reload(server, log, 1)
+    os.unlink(once)
+    is_good = text.startswith("reload: generation")
+    if not is_good and not re.search(r"memory|forked|[Cc]annot", text):
+        raise Failed(f"a reason that is none: {text}")
+    server.send_signal(signal.SIGHUP)
+    if not wait_for_reload(server, log, 2).startswith("reload: generation"):
+        raise Failed("the next reload fails, too")
+    return is_good
+
+
+def run_once(yodeld, library, call, number, reloads):
     """(faults that happened, whether it served)"""
     environment = dict(os.environ, LD_PRELOAD=library, FAULTS=f"{call}={number}")
     # libseccomp 2.5 without memory crashes, or makes a filter that is too narrow.
     seccomp = "off" if call == "malloc" else "on"
-    with tempfile.TemporaryFile() as log:
+    with tempfile.TemporaryFile() as log, tempfile.TemporaryDirectory() as folder:
+        arguments = ["-w", "1", "-l", "127.0.0.1:0=upper", "--set", "admin.socket="]
+        if reloads:
+            write_config(folder, BEFORE)
+            environment |= {"FAULTS_IN": "parent", "FAULTS_ONCE": os.path.join(folder, "now")}
+            arguments = ["-c", "yodeld.json"]
         server = subprocess.Popen(
-            [yodeld, "-w", "1", "-l", "127.0.0.1:0=upper", "--set", "admin.socket=",
-             "--set", f"security.seccomp={seccomp}"],
-            env=environment, stderr=log, stdin=subprocess.DEVNULL)
+            [yodeld, *arguments, "--set", f"security.seccomp={seccomp}"],
+            env=environment, stderr=log, stdin=subprocess.DEVNULL, cwd=folder)
         try:
             port = wait_for_ready(server, log)
+            is_good = port is not None
             if port is not None:
+                if reloads:
+                    is_good = reload_once(server, log, folder)
                 ask(port)
                 server.send_signal(signal.SIGTERM)
             status = server.wait(PATIENCE)
@@ -84,18 +145,20 @@ def run_once(yodeld, library, call, number):
             server.kill()
             sys.exit(f"{call} number {number}: {error}\n{read_all(log)}")
         happened = max(map(int, re.findall(rf"(\d+) {call},", text)), default=1)
-        return happened, port is not None
+        return happened, is_good
 
 
 def main():
-    yodeld, library, *names = sys.argv[1:]
+    reloads = sys.argv[1] == "--reload"
+    yodeld, library = map(os.path.abspath, sys.argv[1 + reloads:3 + reloads])
+    names = sys.argv[3 + reloads:]
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         for call in names:
             call, _, step = call.partition(":")
             served = runs = 0
             number, step = 1, int(step or 1)
             while True:
-                batch = [pool.submit(run_once, yodeld, library, call, number + i * step)
+                batch = [pool.submit(run_once, yodeld, library, call, number + i * step, reloads)
                          for i in (0, 1)]
                 results = [future.result() for future in batch]
                 number += 2 * step
@@ -103,7 +166,7 @@ def main():
                 served += sum(is_served for _, is_served in results)
                 if not any(happened for happened, _ in results):
                     break
-            print(f"# {call}: {runs} starts, {served} served")
+            print(f"# {call}: {runs} starts, {served} served{' and reloaded' if reloads else ''}")
 
 
 main()
