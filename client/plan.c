@@ -193,8 +193,10 @@ check_rhythm(struct plan *plan, char *error)
 	if (plan->slow_read > SLOW_READ_MAX)
 		return refuse(
 		    error, "--slow-read; up to 32M bytes a second was wanted");
-	if (plan->timeout_ns == 0 || plan->connect_timeout_ns == 0)
-		return refuse(error, "a timeout of 0 would end every message at once");
+	if (plan->timeout_ns < MS || plan->connect_timeout_ns < MS)
+		return refuse(error,
+		    "--timeout and --connect-timeout are looked at every millisecond; "
+		    "1ms or more was wanted");
 	if (plan->drain_ns == PLAN_DRAIN_AUTO)
 		plan->drain_ns = plan->timeout_ns;
 	plan->reconnect = !plan->no_reconnect && plan->duration_ns > 0;

@@ -209,11 +209,9 @@ write_thresholds(const struct result *result, FILE *file)
 
 		fputs("<tr><td><code>", file);
 		chart_text(file, t->threshold.text);
-		fprintf(file,
-		    "</code></td><td class=\"%s\">%s</td><td>%s%s</td></tr>\n",
+		fprintf(file, "</code></td><td class=\"%s\">%s</td><td>%s</td></tr>\n",
 		    t->holds ? "good" : "bad", t->holds ? "holds" : "failed",
-		    threshold_format(&t->threshold, t->value, value),
-		    t->known ? "" : ", from too few values to know");
+		    threshold_describe(t, value));
 	}
 	fputs("</table>\n", file);
 }

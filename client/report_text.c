@@ -245,10 +245,9 @@ print_thresholds(const struct result *result, FILE *file)
 	for (size_t i = 0; i < result->threshold_count; i++) {
 		const struct threshold_outcome *t = &result->thresholds[i];
 
-		fprintf(file, LABEL "%s %s: %s%s\n", i == 0 ? "thresholds" : "",
+		fprintf(file, LABEL "%s %s: %s\n", i == 0 ? "thresholds" : "",
 		    t->threshold.text, t->holds ? "holds" : "FAILED",
-		    threshold_format(&t->threshold, t->value, value),
-		    t->known ? "" : ", from too few values to know");
+		    threshold_describe(t, value));
 	}
 }
 
@@ -344,9 +343,11 @@ print_outcome(const struct result *result, FILE *file)
 	fputc('\n', file);
 	switch (result_exit_status(result)) {
 	case 0:
-		fprintf(file, "  ok: %s messages on %s connections, %s\n",
+		fprintf(file, "  ok: %s message%s on %s connection%s, %s\n",
 		    count(result->messages.verified, number),
+		    result->messages.verified == 1 ? "" : "s",
 		    count(result->connections.requested, all),
+		    result->connections.requested == 1 ? "" : "s",
 		    strcmp(result->plan.expect, "none") == 0 ? "none looked at"
 							     : "every byte verified");
 		break;

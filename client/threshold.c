@@ -271,3 +271,18 @@ threshold_format(const struct threshold *threshold, double value, char *buffer)
 		    threshold->figure == THRESHOLD_RATE ? "/s" : "");
 	return buffer;
 }
+
+const char *
+threshold_describe(const struct threshold_outcome *outcome, char *buffer)
+{
+	char value[THRESHOLD_TEXT_MAX];
+	bool empty = !outcome->known && !outcome->holds && !(outcome->value > 0);
+
+	if (empty)
+		snprintf(buffer, THRESHOLD_TEXT_MAX, "there are no values");
+	else
+		snprintf(buffer, THRESHOLD_TEXT_MAX, "%.32s%s",
+		    threshold_format(&outcome->threshold, outcome->value, value),
+		    outcome->known ? "" : ", from too few values to know");
+	return buffer;
+}

@@ -68,4 +68,7 @@ uint64_t threshold_needs(const struct threshold *threshold);
 const char *threshold_format(
     const struct threshold *threshold, double value, char *buffer);
 
+/* What was found, with what it is worth, as a person reads it; as above. */
+const char *threshold_describe(const struct threshold_outcome *outcome, char *buffer);
+
 #endif

@@ -119,6 +119,11 @@ run_to() # NAME ARG... - a quiet run against yodeld, its result in NAME.json
 	[ "$(of_result run.json '[t["holds"] for t in r["thresholds"]]')" = "[True, False]" ]
 	run -64 --separate-stderr "$YODEL" --threshold 'p99=5ms' "127.0.0.1:$PORT"
 	[[ $stderr == *"wanted METRIC<LIMIT"* ]]
+	run -99 "$YODEL" -c 1 -n 1 --threshold 'p99<9s' --threshold 'send_lag.p50<1s' "127.0.0.1:$PORT"
+	[[ $output == *"p99<9s holds: "*", from too few values to know"* ]]
+	[[ $output == *"send_lag.p50<1s FAILED: there are no values"* ]]
+	run -0 "$YODEL" -c 1 -n 1 "127.0.0.1:$PORT"
+	[[ $output == *"ok: 1 message on 1 connection, every"* ]]
 }
 
 @test "the text report holds the equation and marks what a few values cannot tell" {

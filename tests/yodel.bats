@@ -43,6 +43,8 @@ says() # EXPRESSION
 		-d 0s 127.0.0.1:7
 		--interval 0s 127.0.0.1:7
 		--slow-read 1G 127.0.0.1:7
+		--timeout 900us 127.0.0.1:7
+		--connect-timeout 0 127.0.0.1:7
 		-d 10 127.0.0.1:7
 		-R 0 127.0.0.1:7
 		--framing words 127.0.0.1:7
