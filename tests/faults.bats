@@ -90,8 +90,8 @@ had_faults() # CALL
 @test "whichever call fails in a reload, it is made, or given up for that, and the next is made" {
 	local calls=(mmap fork memfd_create epoll_ctl malloc:13)
 	! has_sanitizer || unset 'calls[4]'
-	export ASAN_OPTIONS=verify_asan_link_order=0:$ASAN_OPTIONS
-	"$BATS_TEST_DIRNAME/lib/fault_sweep.py" --reload "$YODELD" "$FAULTS_SO" "${calls[@]}" >&3
+	ASAN_OPTIONS=verify_asan_link_order=0:${ASAN_OPTIONS-} "$BATS_TEST_DIRNAME/lib/fault_sweep.py" \
+		--reload "$YODELD" "$FAULTS_SO" "${calls[@]}" >&3
 }
 
 @test "without memory for the options no program runs on without them" {
