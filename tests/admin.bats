@@ -676,7 +676,7 @@ start_with_a_drain() # DRAIN
 	write_file 2 ', "log": { "file": "/none/log.txt" }'
 	run -1 ctl reload
 	[[ $output = *'cannot open the log /none/log.txt: No such file or directory'* ]]
-	tail -1 log.txt | grep -q 'cannot open the log /none/log.txt'
+	grep -q 'cannot open the log /none/log.txt' log.txt
 }
 
 # --- yodelctl -------------------------------------------------------------------------

@@ -222,11 +222,7 @@ sys.exit(0 if ledger["holds"] else str(ledger))' "$1"
 	change TTOU 'scale: 2 workers serve'
 	logged 'upgrade: the rehearsal begins anew'
 	# The socket that was left is nowhere open any more.
-	two_sockets()
-	{
-		[ "$(ss -Hltn "sport = :$PORT" | wc -l)" = 2 ]
-	}
-	wait_until two_sockets
+	wait_until has_sockets 2
 	run -0 "$CALLER" burst "127.0.0.1:$PORT" 200
 	[ "$output" = "answered 200, refused 0, reset 0, closed 0, silent 0" ]
 	wait_until rehearsal_is_under_way "$before"
@@ -302,7 +298,8 @@ sys.exit(0 if ledger["holds"] else str(ledger))' "$1"
 	"$BUILD/yodelctl" -s door upgrade
 	runs_file bin/yodeld
 	settles_at 2
-	[ "$(open_descriptors "$YODELD_PID")" -le "$descriptors" ]
+	as_many_descriptors() { [ "$(open_descriptors "$YODELD_PID")" -le "$descriptors" ]; }
+	wait_until as_many_descriptors
 	end_load lasting
 	never_reconnected lasting.json
 	ledger_holds lasting.json
