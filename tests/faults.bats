@@ -80,18 +80,21 @@ had_faults() # CALL
 	said_at_the_end parent | grep -qE " [1-9][0-9]* $1,"
 }
 
-@test "whichever call fails at the start, it serves, or ends with its status and a word" {
-	local calls=(mmap fork memfd_create epoll_ctl malloc:2)
+sweep() # STEP of malloc, [ARG...]
+{
+	local calls=(mmap fork memfd_create epoll_ctl "malloc:$1")
+	shift
 	! has_sanitizer || unset 'calls[4]'
-	export ASAN_OPTIONS=verify_asan_link_order=0:$ASAN_OPTIONS
-	"$BATS_TEST_DIRNAME/lib/fault_sweep.py" "$YODELD" "$FAULTS_SO" "${calls[@]}" >&3
+	env ASAN_OPTIONS="verify_asan_link_order=0:$ASAN_OPTIONS" \
+		"$BATS_TEST_DIRNAME/lib/fault_sweep.py" "$@" "$YODELD" "$FAULTS_SO" "${calls[@]}" >&3
+}
+
+@test "whichever call fails at the start, it serves, or ends with its status and a word" {
+	sweep 2
 }
 
 @test "whichever call fails in a reload, it is made, or given up for that, and the next is made" {
-	local calls=(mmap fork memfd_create epoll_ctl malloc:13)
-	! has_sanitizer || unset 'calls[4]'
-	ASAN_OPTIONS=verify_asan_link_order=0:${ASAN_OPTIONS-} "$BATS_TEST_DIRNAME/lib/fault_sweep.py" \
-		--reload "$YODELD" "$FAULTS_SO" "${calls[@]}" >&3
+	sweep 13 --reload
 }
 
 @test "without memory for the options no program runs on without them" {
