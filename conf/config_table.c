@@ -343,7 +343,9 @@ static const struct setting rows[] = {
 	    .initial = "text",
 	    .names = log_format_names },
 	{ .name = "log.file",
-	    .help = "Absolute path of the log file; empty is stderr.",
+	    .help = "Absolute path of the log file, whose lines begin with time and "
+		    "level; empty is "
+		    "stderr.",
 	    .type = SETTING_STRING,
 	    CONFIG(log.file),
 	    .check = check_path,

@@ -182,6 +182,20 @@ log_adopt(int fd)
 	replace_sink(fd, state.path, state.is_syslog);
 }
 
+/* Nobody else says it in a file of text; UTC, as in JSON (RFC 3339). */
+static size_t
+format_file_prefix(enum log_level level, char *prefix)
+{
+	struct timespec now;
+	struct tm tm;
+	char when[24];
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &tm);
+	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &tm);
+	return (size_t)snprintf(prefix, PREFIX_MAX_BYTES, "%s.%03ldZ %s ", when,
+	    now.tv_nsec / 1000000, log_level_names[level]);
+}
+
 /* What a sink wants before the line: its priority, and for syslog the date (RFC 3164).
  */
 static size_t
@@ -193,7 +207,9 @@ format_prefix(int fd, enum log_level level, char *prefix)
 					 : (size_t)snprintf(prefix, PREFIX_MAX_BYTES,
 					       "<%d>", severities[level]);
 	if (!state.is_syslog)
-		return 0;
+		return state.format == LOG_FORMAT_JSON
+		    ? 0
+		    : format_file_prefix(level, prefix);
 	time_t now = time(NULL);
 	struct tm tm;
 	char when[24];

@@ -33,7 +33,8 @@ extern const char *const log_console_names[]; /* by enum log_console, NULL at th
 extern const char *const log_level_names[];   /* by enum log_level, NULL at the end */
 extern const char *const log_format_names[];  /* by enum log_format, NULL at the end */
 
-/* Lines go to the end of the file at `path` from now on, or to stderr for NULL. 0, or
+/* Lines go to the end of the file at `path` from now on, or to stderr for NULL; in a
+ * file those of text begin with time and level: "2026-11-21T05:24:07.301Z warn ". 0, or
  * -1 with errno and everything as it was. log_reopen opens the same path again (after a
  * rotation); a line that cannot be written (ENOSPC) is counted, and the count is told
  * when the next one can be. */

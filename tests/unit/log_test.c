@@ -17,6 +17,8 @@
 
 #include "lib/log.h"
 
+#include "tests/lib/log_lines.h"
+
 #define FILE_BYTES 16384
 
 struct fixture {
@@ -67,6 +69,13 @@ read_file(struct fixture *f, const char *path)
 	return f->text;
 }
 
+static const char *
+read_lines(struct fixture *f, const char *path)
+{
+	read_file(f, path);
+	return log_lines_strip(f->text);
+}
+
 static void
 test_a_line_names_the_program_its_process_and_its_role(void **state)
 {
@@ -84,7 +93,7 @@ test_a_line_names_the_program_its_process_and_its_role(void **state)
 	    "plain\nyodeld[%d]: from the master\nyodeld[%d] worker 2: number 7\n"
 	    "yodel: of a command\n",
 	    (int)getpid(), (int)getpid());
-	assert_string_equal(read_file(f, f->path), wanted);
+	assert_string_equal(read_lines(f, f->path), wanted);
 }
 
 static void
@@ -101,7 +110,7 @@ test_what_is_below_the_level_is_not_written(void **state)
 	log_warn("no");
 	log_warnx("no");
 	log_errorx("error");
-	assert_string_equal(read_file(f, f->path), "debug\nerror\n");
+	assert_string_equal(read_lines(f, f->path), "debug\nerror\n");
 }
 
 static void
@@ -116,7 +125,7 @@ test_warn_and_error_add_the_text_of_errno_and_keep_it(void **state)
 	log_error("third");
 	log_errorx("fourth");
 	assert_int_equal(errno, ENOENT);
-	assert_string_equal(read_file(f, f->path),
+	assert_string_equal(read_lines(f, f->path),
 	    "first: No such file or directory\nsecond\n"
 	    "third: No such file or directory\nfourth\n");
 }
@@ -206,8 +215,8 @@ test_after_a_rotation_the_lines_go_to_the_new_file(void **state)
 	log_info("meanwhile");
 	assert_int_equal(log_reopen(), 0);
 	log_info("after");
-	assert_string_equal(read_file(f, f->path), "after\n");
-	assert_string_equal(read_file(f, f->moved), "before\nmeanwhile\n");
+	assert_string_equal(read_lines(f, f->path), "after\n");
+	assert_string_equal(read_lines(f, f->moved), "before\nmeanwhile\n");
 	struct stat status;
 	assert_int_equal(fstat(log_fd(), &status), 0);
 	assert_int_equal(status.st_mode & 0777 & ~0640U, 0);
@@ -221,7 +230,7 @@ test_a_file_that_cannot_be_opened_leaves_the_log_as_it_was(void **state)
 	assert_int_equal(log_open("/no/such/folder/log"), -1);
 	assert_int_equal(errno, ENOENT);
 	log_info("still here");
-	assert_string_equal(read_file(f, f->path), "still here\n");
+	assert_string_equal(read_lines(f, f->path), "still here\n");
 }
 
 static void
@@ -237,7 +246,7 @@ test_lines_that_found_no_room_are_counted_and_told(void **state)
 	log_info("found");
 	log_info("found");
 	assert_string_equal(
-	    read_file(f, f->path), "3 log lines could not be written\nfound\nfound\n");
+	    read_lines(f, f->path), "3 log lines could not be written\nfound\nfound\n");
 }
 
 static void
