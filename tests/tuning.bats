@@ -81,8 +81,9 @@ sleeps() # PID
 		end_spawned
 	done
 	echo "slept ${slept[*]} times in 100 messages"
-	[ "${slept[0]}" -gt 50 ]
-	[ "${slept[1]}" -lt 25 ]
+	# On a busy machine a message may be there before the worker has lain down.
+	[ "${slept[1]}" -lt 20 ]
+	[ $((slept[0] - slept[1])) -gt 25 ]
 	start_yodeld -w 1 --listen 127.0.0.1:0=echo --set events.spin=200ms
 	worker=$(worker_pids)
 	"$CALLER" ask "127.0.0.1:$PORT" x
