@@ -39,9 +39,8 @@ inheritance_peek(int fd, struct inheritance *ret)
 	*ret = (struct inheritance){ .program_fd = -1, .config_fd = -1 };
 	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	FILE *in = copy < 0 ? NULL : fdopen(copy, "r");
-	if (in == NULL || fseek(in, 0, SEEK_SET) < 0)
-		return;
-	while (next_line(in, &line, &room) == 0) {
+	bool is_open = in != NULL && fseek(in, 0, SEEK_SET) == 0;
+	while (is_open && next_line(in, &line, &room) == 0) {
 		int program_fd;
 		if (sscanf(line, "program %d", &program_fd) == 1)
 			ret->program_fd = program_fd;
@@ -49,7 +48,10 @@ inheritance_peek(int fd, struct inheritance *ret)
 			ret->is_back = strcmp(line, "purpose back") == 0;
 	}
 	free(line);
-	fclose(in);
+	if (in != NULL)
+		fclose(in);
+	else if (copy >= 0)
+		close(copy);
 }
 
 static int

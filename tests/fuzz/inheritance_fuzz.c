@@ -11,7 +11,7 @@
  * and finds itself to be process 4711. What is refused is refused with a reason, every
  * descriptor as it was left. What is taken is whole: it can be told, and what is
  * written of it reads as the same. In the end no descriptor is left over (the sanitizer
- * looks for memory).
+ * looks for memory). Who only peeks sees the same program and purpose.
  */
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -325,7 +325,7 @@ check_left(void)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct inheritance inheritance;
+	struct inheritance inheritance, peeked;
 
 	if (size == 0)
 		return 0;
@@ -336,8 +336,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	lay_out(data[0]);
 	struct master *master = start_master();
 	reasons = 0;
-	if (inheritance_read(master, make_file(data + 1, size - 1), &inheritance) ==
-	    0) {
+	int fd = make_file(data + 1, size - 1);
+	inheritance_peek(fd, &peeked);
+	if (inheritance_read(master, fd, &inheritance) == 0) {
+		must(peeked.program_fd == inheritance.program_fd &&
+		    peeked.is_back == inheritance.is_back);
 		must(inheritance.program_fd >= FIRST && inheritance.config_fd >= FIRST);
 		check_places(master);
 		check_told(master);
