@@ -28,7 +28,7 @@ static const char style[] =
     "table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}"
     "th,td{padding:4px 10px 4px 0;text-align:right;border-bottom:1px solid var(--line)}"
     "th{font-weight:600;color:var(--dim)}th:first-child,td:first-child{text-align:left}"
-    ".left td,.left th{text-align:left}.scroll{overflow-x:auto}\n"
+    ".left td,.left th{text-align:left}.scroll{overflow-x:auto}.scroll td{white-space:nowrap}\n"
     ".cards{display:flex;flex-wrap:wrap;gap:10px;margin:16px 0}.card{flex:1 1 130px;"
     "background:var(--box);border-radius:8px;padding:10px 14px}"
     ".card b{display:block;font-size:20px;font-variant-numeric:tabular-nums}"
