@@ -16,7 +16,6 @@
 
 #include "client/dial.h"
 #include "client/generator.h"
-#include "client/hear.h"
 #include "client/rhythm.h"
 
 #define MESSAGE "hello"
@@ -369,21 +368,6 @@ rounds_of_lockstep_go_on_beyond_32_bits(void **state)
 	assert_true(tally_get(&g->tally->messages.verified) == 2);
 }
 
-static void
-a_slow_reader_reads_what_was_asked_a_second(void **state)
-{
-	static const uint64_t rates[] = { 1, 10, 99, 100, 150, 10240, 512000, 2 << 20,
-		32 << 20 };
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(rates) / sizeof(rates[0]); i++) {
-		uint64_t now = 12345, bytes = 0, end = 10 * UINT64_C(1000000000);
-		while ((now = hear_again(rates[i], now + 500000)) <= end)
-			bytes += hear_share(rates[i]);
-		assert_in_range(bytes, rates[i] * 10 * 95 / 100, rates[i] * 10 + 10);
-	}
-}
-
 int
 main(void)
 {
@@ -396,7 +380,6 @@ main(void)
 		RUN(an_answer_and_the_end_in_one_event_are_both_seen),
 		RUN(rounds_of_lockstep_go_on_beyond_32_bits),
 #undef RUN
-		cmocka_unit_test(a_slow_reader_reads_what_was_asked_a_second),
 	};
 
 	return cmocka_run_group_tests_name("caller", tests, NULL, NULL);

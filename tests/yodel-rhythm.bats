@@ -1,0 +1,136 @@
+#!/usr/bin/env bats
+# The rhythms of yodel's load: what is sent when, how connections come and go.
+
+load lib/helpers
+load lib/calling
+
+@test "lockstep goes round by round over several processes" {
+	start_yodeld --listen 127.0.0.1:0=upper
+	call -c 64 -w 4 -n 200 --lockstep "127.0.0.1:$PORT"
+	[ "$status" = 0 ]
+	says 'm["verified"] == 12800'
+}
+
+@test "the open loop sends what is due, at the rate asked for, and warm-up is apart" {
+	start_yodeld --listen 127.0.0.1:0=upper
+	call -c 20 -R 2k -d 1s --warmup 300ms --size 64 "127.0.0.1:$PORT"
+	[ "$status" = 0 ]
+	says 'm["sent"] == 2000 and m["verified"] == 2000 and t["send_lag"]["count"] == 2000'
+	call -c 20 -R 2k -d 1s --arrivals poisson --size 64 "127.0.0.1:$PORT"
+	[ "$status" = 0 ]
+	says '1800 < m["sent"] < 2200'
+	call -c 20 --interval 100ms -n 5 --size 64 "127.0.0.1:$PORT"
+	[ "$status" = 0 ]
+	says 'm["sent"] == 100 and r["elapsed_s"] > 0.4'
+}
+
+@test "what is unanswered at the end of the drain is lost, with its age" {
+	start_liar silent
+	call -c 4 -R 40 -d 500ms --drain 300ms --timeout 10s "127.0.0.1:$LIAR_PORT"
+	[ "$status" = 1 ]
+	says 'm["sent"] == 20 and m["lost"]["timeout"] == 20 and t["age"]["max_ns"] > 500e6'
+	# Without a drain nothing is waited for: not for the patience of a minute either.
+	call -c 4 -R 40 -d 500ms --drain 0s --timeout 1m "127.0.0.1:$LIAR_PORT"
+	[ "$status" = 1 ]
+	says 'm["lost"]["timeout"] >= 1 and t["age"]["max_ns"] < 30e9'
+	# What the warm-up lost is told as that, and is in no figure of the rest.
+	call -c 4 -R 40 -d 500ms --warmup 500ms --timeout 300ms "127.0.0.1:$LIAR_PORT"
+	[ "$status" = 1 ]
+	says 'sum(r["warmup"]["lost"].values()) > 0 and t["age"]["count"] == lost'
+}
+
+@test "what is due and waits behind an answer is sent late, in the drain at the latest" {
+	start_liar late --time 0.4
+	# Of 5 messages each that are due within half a second, the last waits for a drain.
+	call -c 4 -R 40 -p 1 -d 500ms --size 64 --timeout 5s "127.0.0.1:$LIAR_PORT"
+	[ "$status" = 0 ]
+	says 'm["due"] == m["sent"] == m["verified"] == 20 and r["trust"]["verdict"] != "invalid"'
+	says 't["response"]["max_ns"] > 380e6 and t["response"]["count"] == 20'
+	# Not all of it in a short one: that is told, and what was sent adds up.
+	end_spawned
+	rm liar.out
+	start_liar silent
+	call -c 4 -R 40 -p 1 -d 500ms --drain 200ms --timeout 5s "127.0.0.1:$LIAR_PORT"
+	[ "$status" = 1 ]
+	says 'm["due"] == 20 and m["sent"] == 4 and m["lost"]["timeout"] == 4'
+	says 'any("20 messages were due, 4 were sent" in why for why in r["trust"]["reasons"])'
+}
+
+@test "what is due while the server is away is due all the same" {
+	local how status address
+	address=127.0.0.1:$(free_port) # it is asked for again
+	start_yodeld --listen "$address=upper"
+	for how in "-R 200" "--interval 20ms"; do
+		# shellcheck disable=SC2086 # words are meant
+		spawn load "$YODEL" -q -c 4 $how -d 4s --drain 200ms --json result.json "127.0.0.1:$PORT"
+		local load=$SPAWNED
+		four_call() { [ "$(ss -Htn state established "( dport = :$PORT )" | wc -l)" -ge 4 ]; }
+		wait_until four_call
+		stop_yodeld
+		status=0
+		wait "$load" || status=$?
+		[ $status = 1 ]
+		says '796 <= m["due"] <= 800 and m["sent"] < 750 and r["trust"]["verdict"] == "invalid"'
+		start_yodeld --listen "$address=upper"
+	done
+}
+
+@test "who takes calls and ends them without an answer is not stormed with calls" {
+	start_liar leave
+	call -c 4 -R 20 -d 1s "127.0.0.1:$LIAR_PORT"
+	[ "$status" = 1 ]
+	says 'm["verified"] == 0 and lost == m["sent"] > 0 and 4 < c["established"] < 200'
+}
+
+@test "connections come and go, by FIN and by RST, and nothing is lost" {
+	start_yodeld --listen 127.0.0.1:0=upper
+	call -c 10 -n 50 --messages-per-connection 5 "127.0.0.1:$PORT"
+	[ "$status" = 0 ]
+	says 'm["verified"] == 500 and c["established"] == 100 and c["reconnects"] == 90'
+	says 't["close"]["count"] == 100 and t["connect"]["count"] == 100'
+	call -c 10 -n 50 --messages-per-connection 5 --close rst "127.0.0.1:$PORT"
+	[ "$status" = 0 ]
+	says 'm["verified"] == 500 and c["established"] == 100'
+	# We closed first: each port stays in TIME_WAIT, unless it was reset, or the machine's
+	# table of them was full before (tcp_max_tw_buckets).
+	call -c 10 -n 50 --messages-per-connection 1 "127.0.0.1:$PORT"
+	[ "$status" = 0 ]
+	says 'r["ports"]["held_max"] >= 490 or r["ports"]["time_wait_before"] > 50000'
+	says 'r["ports"]["available"] > 1000 and r["ports"]["time_wait_max"] >= 490'
+	[[ $output =~ "ports "[^$'\n']*" held at most; in TIME_WAIT on this machine " ]]
+	call -c 10 -d 1s --lifetime 200ms "127.0.0.1:$PORT"
+	[ "$status" = 0 ]
+	says '10 <= c["reconnects"] <= 60 and m["wrong"] == 0'
+}
+
+@test "connections are begun at the rate asked for" {
+	start_yodeld --listen 127.0.0.1:0=upper
+	call -c 50 -n 1 --connect-rate 100 "127.0.0.1:$PORT"
+	[ "$status" = 0 ]
+	# Never faster; how much slower is the machine's load.
+	says '20 < r["rates"]["connections_per_s"] < 125'
+}
+
+@test "the rate of connections that come anew is not of the time before the start" {
+	start_yodeld --listen 127.0.0.1:0=upper
+	call -c 4 -d 1s --messages-per-connection 5 --start-at +3s "127.0.0.1:$PORT"
+	[ "$status" = 0 ]
+	says 'r["rates"]["connections_per_s"] > 0.4 * c["established"] / r["elapsed_s"]'
+}
+
+@test "a ramp begins the connections evenly, and does not hold back those that come anew" {
+	start_yodeld --listen 127.0.0.1:0=upper
+	call -c 10 -d 2s --ramp 500ms --messages-per-connection 5 "127.0.0.1:$PORT"
+	[ "$status" = 0 ]
+	says 'c["reconnects"] > 60' # 20 a second would be the ramp's
+	call -c 10 -d 1s --ramp 500ms --messages-per-connection 5 --connect-rate 40 "127.0.0.1:$PORT"
+	[ "$status" = 0 ]
+	says '20 <= c["established"] <= 45'
+}
+
+@test "in lockstep the first round waits for the last connection of a ramp" {
+	start_yodeld --listen 127.0.0.1:0=upper
+	call -c 40 -n 4 --ramp 500ms "127.0.0.1:$PORT"
+	[ "$status" = 0 ]
+	says 'm["verified"] == 160 and c["established"] == 40'
+}
