@@ -126,8 +126,8 @@ def drip(door, count):
             return
 
 
-def read_terminal(fd, until):
-    shown = b""
+def read_terminal(fd, until, shown=b""):
+    """What has come after `shown`, and that: all of it may have come at once."""
     deadline = time.monotonic() + PATIENCE
     while not until(shown):
         ready, _, _ = select.select([fd], [], [], 0.1)
@@ -157,10 +157,10 @@ def views(act, *command):
     shown = read_terminal(fd, lambda text: b"SLOT" in text)
     if act == "resize":
         fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("4H", 50, 132, 0, 0))
-        shown += read_terminal(fd, lambda text: drawn(text) > 0)
+        shown = read_terminal(fd, lambda text: drawn(text) > 1, shown)
         act = "q"
     os.write(fd, act.encode())
-    shown += read_terminal(fd, lambda text: b"\x1b[?1049l" in text)
+    shown = read_terminal(fd, lambda text: b"\x1b[?1049l" in text, shown)
     os.waitpid(pid, 0)
     print(drawn(shown))
 
@@ -191,7 +191,7 @@ def terminal(key, *command):
         os.write(fd, key.encode())
     elif key != "nothing":
         os.kill(pid, getattr(signal, key))
-    shown += read_terminal(fd, lambda text: b"\x1b[?1049l" in text)
+    shown = read_terminal(fd, lambda text: b"\x1b[?1049l" in text, shown)
     _, status = os.waitpid(pid, 0)
     restored = termios.tcgetattr(fd) == before
     shows_cursor = shown.rindex(b"\x1b[?25h") > shown.rindex(b"\x1b[?25l")
