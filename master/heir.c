@@ -17,17 +17,11 @@
 #include "master/slot.h"
 #include "master/turnover.h"
 
-/* Behind these words in the inheritance its lines say what a later one overrules. */
-#define GIVEN_BACK                                                                     \
-	"purpose back\nreason upgrade failed, the former program goes on: the new "    \
-	"one "
-
 static struct {
-	bool is_open; /* there is somebody to go back to, and nothing has been done yet
-		       */
-	int fd;       /* the inheritance */
+	bool is_open;   /* there is somebody to go back to, and we have not acted yet */
+	int fd;         /* the inheritance */
 	int program_fd; /* who left it */
-	int *left;      /* what is open for us: reading closes it on exec */
+	int *left;      /* what is open for us: reading has it closed on exec */
 	size_t left_count;
 	char **argv;
 	struct inheritance inheritance; /* as it was read */
@@ -40,7 +34,10 @@ static struct {
 static void
 go_back(const char *why)
 {
-	static const char start[] = GIVEN_BACK;
+	/* A later line counts. */
+	static const char start[] =
+	    "purpose back\n"
+	    "reason upgrade failed, the former program goes on: the new one ";
 	if (!former.is_open)
 		return;
 	former.is_open = false;

@@ -2,12 +2,14 @@
  * heir.h - this program image was exec'd by another one, which left it everything
  * (inheritance.h).
  *
- *   heir_guard     the first thing of all: whatever ends this image from here on, a
- *                  crash, an exit, HEIR_LIMIT_S gone by, execs the former one, which
- * gets its inheritance back as it was heir_read      reads it; nothing that is shared
- * is changed yet heir_resume    from here on it acts: what it was left has become its
- * own, and an end is the end; HEIR_LIMIT_S gone by are one, too, until this is over,
- * for a service manager to start it again
+ *   heir_guard    the first thing of all: whatever ends this image from here on, a
+ *                 crash, an exit, HEIR_LIMIT_S gone by, execs the former one, which
+ *                 gets its inheritance back as it was
+ *   heir_read     reads it; nothing that is shared is changed yet
+ *   heir_resume   from here on it acts: what it was left has become its own, an end
+ *                 is the end, and so are HEIR_LIMIT_S gone by until this is over. A
+ *                 service manager starts it again. (Process 1 of a container is
+ *                 spared by the kernel, and hangs.)
  *
  * Once the loop turns the master is watched like any other (notify.h); workers that do
  * not come up then are a failed turnover, after which it goes back (upgrade.h).
