@@ -1,17 +1,25 @@
 #include "master/door_socket.h"
 
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
+#include <libgen.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/address.h"
+
+/* Two seconds in all: others hold it for as long as it takes to open a socket. */
+#define HOLD_RETRIES 100
+#define HOLD_RETRY_NS 20000000
 
 static int
 fail(int fd, const char *step, const char *name, char *error, size_t error_size)
@@ -79,8 +87,30 @@ remove_stale(
 	return unlink(path) == 0 ? 0 : fail(-1, "replace", path, error, error_size);
 }
 
-int
-door_socket_open(const char *path, int backlog, char *error, size_t error_size)
+/* Two that find the same file stale at the same instant would remove each other's: its
+ * directory is held meanwhile, which leaves nothing behind. A directory that cannot be
+ * held, or that somebody does not let go of, keeps nobody from starting. The
+ * descriptor, to be closed; -1: without. */
+static int
+hold_directory(const char *path)
+{
+	char copy[sizeof(((struct sockaddr_un *)NULL)->sun_path) + 1];
+	snprintf(copy, sizeof(copy), "%s", path);
+	int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	const struct timespec pause = { .tv_nsec = HOLD_RETRY_NS };
+	for (int i = 0; fd >= 0 && i < HOLD_RETRIES; i++) {
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+			return fd;
+		nanosleep(&pause, NULL);
+	}
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+/* In the place of a file that nobody answers on. */
+static int
+open_in_place(const char *path, int backlog, char *error, size_t error_size)
 {
 	struct sockaddr_un address;
 	fill_address(path, &address);
@@ -100,6 +130,16 @@ door_socket_open(const char *path, int backlog, char *error, size_t error_size)
 		unlink(path);
 		return -1;
 	}
+	return fd;
+}
+
+int
+door_socket_open(const char *path, int backlog, char *error, size_t error_size)
+{
+	int directory_fd = hold_directory(path);
+	int fd = open_in_place(path, backlog, error, error_size);
+	if (directory_fd >= 0)
+		close(directory_fd);
 	return fd;
 }
 

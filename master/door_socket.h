@@ -3,7 +3,8 @@
  * Unix socket.
  *
  * The file outlives a process that was killed. So one that is there is asked: when
- * nobody answers it is replaced, when somebody does another server has it.
+ * nobody answers it is replaced, when somebody does another server has it. Of several
+ * that ask at the same time one gets it.
  */
 #ifndef MASTER_DOOR_SOCKET_H
 #define MASTER_DOOR_SOCKET_H

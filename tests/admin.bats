@@ -292,6 +292,39 @@ print(s["version"] != "", s["generation"], s["uptime_s"] > 0, t["connections_acc
 	ctl status
 }
 
+@test "of servers that start at the same instant on a stale socket file one gets it" {
+	local door=$BATS_TEST_TMPDIR/door name status expected
+	for _ in 1 2 3 4 5; do
+		rm -f "$door"
+		python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])' "$door"
+		exec 9>gate
+		flock 9
+		start_at_the_gate()
+		{
+			exec 9>&-
+			flock -s gate true
+			exec "$YODELD" --listen 127.0.0.1:0=echo --workers 1 --set "admin.socket=$door"
+		}
+		for name in a b c d; do spawn $name start_at_the_gate; done
+		exec 9>&-
+		one_serves_alone()
+		{
+			[ "$(cat [a-d].log | grep -c ': ready: ')" = 1 ] &&
+				[ "$(cat [a-d].log | grep -c "another server answers on $door")" = 3 ]
+		}
+		wait_until one_serves_alone
+		for name in a b c d; do
+			expected=71 status=0
+			if grep -q ': ready: ' $name.log; then
+				expected=0
+				kill -INT "$(<$name.pid)"
+			fi
+			wait "$(<$name.pid)" || status=$?
+			[ $status = $expected ]
+		done
+	done
+}
+
 @test "mode and group of the socket outlive kills, reloads and upgrades" {
 	local gid=12345
 	[ "$(id -u)" = 0 ] || gid=$(id -g)
