@@ -104,7 +104,7 @@ $B/fuzz/channel $B/libfuzzer/channel: LDFLAGS += $(PUPPETS:%=-Wl,--wrap=%)
 # It calls nobody.
 $B/fuzz/stats $B/libfuzzer/stats: LDFLAGS += -Wl,--wrap=connect
 # It finds descriptors and processes that are none of its own.
-LEFT := getpid waitid kill log_error log_errorx door_socket_remove
+LEFT := getpid waitid log_error log_errorx door_socket_remove
 $B/fuzz/inheritance $B/libfuzzer/inheritance: LDFLAGS += $(LEFT:%=-Wl,--wrap=%)
 
 # Raw programs that the benchmarks compare with: tests/bench/NAME.c, each by itself.

@@ -1,8 +1,6 @@
 #include <sys/wait.h>
 
-#include <errno.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdlib.h>
 
 #include "master/inheritance_rows.h"
@@ -98,27 +96,28 @@ inheritance_read_slot(struct inheritance_reader *reader, char *line)
 	return 0;
 }
 
-/* A child of ours, though it may have ended; in a rehearsal it is our parent's. */
+/* A child of ours, though it may have ended. */
 static bool
-is_child(pid_t pid, bool is_rehearsal)
+is_child(pid_t pid)
 {
 	siginfo_t info;
-	if (is_rehearsal)
-		return kill(pid, 0) == 0 || errno == EPERM;
 	return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
 }
 
 /* Nobody else is that process, or writes into those books. */
 static bool
-is_one_of_its_own(const struct inheritance_reader *reader, pid_t pid,
+is_one_of_its_own(const struct inheritance_reader *reader, pid_t pid, uint32_t slot,
     const struct ledger_books *books)
 {
-	const struct master *master = reader->master;
-	for (const struct process *p = master->processes; p != NULL; p = p->next) {
+	for (const struct process *p = reader->master->processes; p != NULL;
+	     p = p->next) {
 		if (p->pid == pid || p->books == books)
 			return false;
 	}
-	return is_child(pid, reader->ret->is_rehearsal);
+	/* Whose child it is may have waited for it meanwhile, and closed its books. */
+	if (reader->ret->is_rehearsal)
+		return true;
+	return is_child(pid) && atomic_load(&books->own.owner) == slot + 1;
 }
 
 /* Of several that leave a slot which is to go the most recent one, which comes first,
@@ -161,8 +160,7 @@ inheritance_read_process(struct inheritance_reader *reader, char *line)
 	if (inheritance_take_all(line, wanted, NUMBERS, n) < 0)
 		return -1;
 	struct ledger_books *books = &master->ledger->live[n[BOOKS]];
-	if (!is_one_of_its_own(reader, (pid_t)n[PID], books) ||
-	    atomic_load(&books->own.owner) != (uint64_t)n[NUMBER] + 1 ||
+	if (!is_one_of_its_own(reader, (pid_t)n[PID], (uint32_t)n[NUMBER], books) ||
 	    inheritance_claim(&reader->claims, INHERITANCE_CHANNEL, (int)n[CHANNEL]) <
 		0)
 		return -1;

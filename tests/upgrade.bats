@@ -176,7 +176,7 @@ sys.exit(0 if ledger["holds"] else str(ledger))' "$1"
 	change USR2 "$REFUSED: inheritance: its ledger cannot be used"
 	replace_binary "$BUILD/tests/clumsy"
 	echo 'rehearsal crash' >CLUMSY
-	change USR2 "$REFUSED: signal 11"
+	change USR2 "$REFUSED: (signal 11|AddressSanitizer)"
 	echo 'rehearsal exit' >CLUMSY
 	change USR2 "$REFUSED: it ends well, but"
 	echo 'rehearsal fail' >CLUMSY
@@ -233,6 +233,22 @@ sys.exit(0 if ledger["holds"] else str(ledger))' "$1"
 	runs_file bin/yodeld
 	settles_at 3
 	end_load churn
+}
+
+@test "a worker that dies during a rehearsal is no reason to refuse" {
+	write_config '"workers": 2'
+	start_own_copy -c yodeld.json
+	local before
+	before=$(worker_pids)
+	touch LATE
+	replace_with_script "while [ -e $PWD/LATE ]; do sleep 0.02; done" "exec $YODELD \"\$@\""
+	kill -USR2 "$YODELD_PID"
+	wait_until rehearsal_is_under_way "$before"
+	kill -KILL "$(head -1 <<<"$before")"
+	wait_until logged 'worker [01] serves'
+	rm LATE
+	wait_until logged 'upgrade: generation 2 serves with 2 workers'
+	run ! logged 'upgrade refused'
 }
 
 @test "a program that was replaced while it rehearsed does not take over unseen" {
