@@ -79,7 +79,7 @@ load lib/calling
 	start_liar leave
 	call -c 4 -R 20 -d 1s "127.0.0.1:$LIAR_PORT"
 	[ "$status" = 1 ]
-	says 'm["verified"] == 0 and lost == m["sent"] > 0 and 4 < c["established"] < 200'
+	says 'm["verified"] == 0 and lost == m["sent"] > 0 and c["established"] < 200'
 }
 
 @test "connections come and go, by FIN and by RST, and nothing is lost" {
@@ -113,9 +113,9 @@ load lib/calling
 
 @test "the rate of connections that come anew is not of the time before the start" {
 	start_yodeld --listen 127.0.0.1:0=upper
-	call -c 4 -d 1s --messages-per-connection 5 --start-at +3s "127.0.0.1:$PORT"
+	call -c 4 -d 1s --messages-per-connection 5 --start-at +5s "127.0.0.1:$PORT"
 	[ "$status" = 0 ]
-	says 'r["rates"]["connections_per_s"] > 0.4 * c["established"] / r["elapsed_s"]'
+	says 'r["rates"]["connections_per_s"] > 0.25 * c["established"] / r["elapsed_s"]'
 }
 
 @test "a ramp begins the connections evenly, and does not hold back those that come anew" {
