@@ -192,14 +192,14 @@ test_without_descriptors_one_is_refused_and_the_others_wait(void **state)
 	struct rlimit was = forbid_descriptors();
 	uint64_t since_ms = one_worker_clock_ms();
 	int turns = 0;
-	while (one_worker_clock_ms() - since_ms < 350) {
+	while (one_worker_clock_ms() - since_ms < 350 || turns <= 20) {
 		one_worker_turn(&f.w);
 		usleep(1000);
 		turns++;
 	}
 	/* One for each pause of 100 ms, and not one for each turn. */
 	uint64_t refused = one_worker_closed(&f.w, CLOSE_DESCRIPTOR_LIMIT);
-	assert_in_range(refused, 1, 4);
+	assert_in_range(refused, 1, (one_worker_clock_ms() - since_ms) / 100 + 1);
 	assert_int_equal(accepted(&f), refused);
 	assert_int_equal(one_worker_count(&f.w, LEDGER_ACCEPT_PAUSES), refused);
 	assert_true(turns > 20);
@@ -264,12 +264,12 @@ test_a_listener_that_is_emptied_closes_when_nobody_has_come_for_a_while(void **s
 	acceptor_empty(&f.w.worker, 0);
 	uint64_t since_ms = one_worker_clock_ms();
 	/* One who comes late puts the end off. */
-	while (one_worker_clock_ms() - since_ms < 150)
+	while (one_worker_clock_ms() - since_ms < 50)
 		one_worker_turn(&f.w);
 	come(&f, 10, 10);
 	assert_false(acceptor_is_closed(&f.w.worker));
 	assert_true(one_worker_until(&f.w, acceptor_is_closed(&f.w.worker)));
-	assert_in_range(one_worker_clock_ms() - since_ms, 350, 5000);
+	assert_in_range(one_worker_clock_ms() - since_ms, 240, 5000);
 	assert_int_equal(accepted(&f), 11);
 	assert_int_equal(f.w.worker.pool.count, 11);
 	finish(&f);

@@ -191,28 +191,28 @@ test_a_peer_that_takes_nothing_is_closed_after_stalled_write_and_not_before(
 
 	(void)state;
 	one_worker_start(&w, "echo", FRAMING_STREAM, 64 * 1024, MAX_PENDING);
-	w.config.timeouts.stalled_write_ns = 300 * MS;
+	w.config.timeouts.stalled_write_ns = 1300 * MS; /* a busy machine stops us */
 	must(sweep_start(&w.worker) == 0);
 	open_unix_pair(fds, 16 * 1024);
 	one_worker_serve(&w, fds[1]);
 	flood(&w, fds[0], NULL);
 	/* Each bit that it takes puts the end off. */
+	uint64_t since_ms = one_worker_clock_ms();
 	for (int i = 0; i < 3; i++) {
-		uint64_t since_ms = one_worker_clock_ms();
 		uint64_t sent = one_worker_count(&w, LEDGER_BYTES_SENT);
-		while (one_worker_clock_ms() - since_ms < 200)
+		while (one_worker_clock_ms() - since_ms < 500)
 			one_worker_turn(&w);
 		assert_int_equal(w.worker.pool.count, 1);
+		since_ms = one_worker_clock_ms();
 		listen_to(fds[0], 64 * 1024, &w);
 		assert_true(one_worker_until(
 		    &w, one_worker_count(&w, LEDGER_BYTES_SENT) > sent));
 	}
 	uint64_t received = one_worker_count(&w, LEDGER_BYTES_RECEIVED);
 	flood(&w, fds[0], NULL);
-	uint64_t since_ms = one_worker_clock_ms();
 	uint64_t owed = stuck_bytes(&w);
 	assert_true(one_worker_until(&w, w.worker.pool.count == 0));
-	assert_in_range(one_worker_clock_ms() - since_ms, 200, 5000);
+	assert_in_range(one_worker_clock_ms() - since_ms, 1200, 9000);
 	assert_int_equal(one_worker_closed(&w, CLOSE_STALLED_WRITE), 1);
 	assert_int_equal(one_worker_count(&w, LEDGER_BYTES_DROPPED), owed);
 	assert_true(one_worker_count(&w, LEDGER_BYTES_RECEIVED) >= received);
@@ -265,9 +265,9 @@ test_a_drain_closes_nothing_that_was_not_quiet_for_drain_quiet(void **state)
 	uint64_t since_ms = one_worker_clock_ms();
 	while (one_worker_clock_ms() - since_ms < 900)
 		one_worker_turn(&w);
+	since_ms = one_worker_clock_ms();
 	assert_int_equal(send(fds[0], "x", 1, 0), 1);
 	assert_true(one_worker_until(&w, recv(fds[0], block, 1, 0) == 1));
-	since_ms = one_worker_clock_ms();
 	sweep_hurry(&w.worker);
 	assert_true(one_worker_until(&w, w.worker.pool.count == 0));
 	assert_in_range(one_worker_clock_ms() - since_ms, 250, 5000);
