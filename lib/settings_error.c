@@ -279,6 +279,27 @@ character_before(const struct settings_reader *reader, size_t offset)
 	return offset > 0 ? reader->text[offset - 1] : '\0';
 }
 
+/* What jansson's words mean to who writes a configuration; NULL: they stay. */
+static const char *
+wanted_instead(const char *text)
+{
+	static const struct {
+		const char *begins, *wanted;
+	} rows[] = {
+		{ "'}' expected", "a comma or \"}\"" },
+		{ "']' expected", "a comma or \"]\"" },
+		{ "string or '}' expected", "a key in double quotes or \"}\"" },
+		{ "':' expected", "a colon" },
+		{ "'[' or '{' expected", "an object, { ... }," },
+		{ "end of file expected", "the end of the file" },
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (strncmp(text, rows[i].begins, strlen(rows[i].begins)) == 0)
+			return rows[i].wanted;
+	}
+	return NULL;
+}
+
 int
 settings_error_syntax(struct settings_reader *reader, const json_error_t *error)
 {
@@ -307,10 +328,10 @@ settings_error_syntax(struct settings_reader *reader, const json_error_t *error)
 	if ((token == '}' || token == ']') && character_before(reader, offset) == ',')
 		return settings_error_at(
 		    reader, offset, "a comma before \"%c\"; none was wanted", token);
-	if (strncmp(error->text, "'}' exp", 7) == 0 ||
-	    strncmp(error->text, "']' exp", 7) == 0)
-		return settings_error_at(reader, offset,
-		    "no JSON: %.64s was found; a comma or \"%c\" was wanted",
-		    near != NULL ? near + 6 : "the end", error->text[1]);
-	return settings_error_at(reader, offset, "no JSON: %s", error->text);
+	const char *wanted = wanted_instead(error->text);
+	if (wanted == NULL)
+		return settings_error_at(reader, offset, "no JSON: %s", error->text);
+	return settings_error_at(reader, offset,
+	    "no JSON: %.64s was found; %s was wanted",
+	    near != NULL ? near + 6 : "the end", wanted);
 }

@@ -41,8 +41,8 @@ validate() # SCHEMA FILE...
 	refuses '{ "workers": 2' \
 		':1:15: the file ends inside a value; its closing bracket was wanted'
 	refuses '{ "workers": two }' ":1:14: no JSON: invalid token near 'two'"
-	refuses '{ workers: 2 }' ":1:3: no JSON: string or '}' expected near 'workers'"
-	refuses '{} {}' ":1:4: no JSON: end of file expected near '{'"
+	refuses '{ workers: 2 }' ":1:3: no JSON: 'workers' was found; a key in double quotes or \"}\" was wanted"
+	refuses '{} {}' ":1:4: no JSON: '{' was found; the end of the file was wanted"
 	refuses '{ } /* open' ':1:5: a comment that is not closed; "*/" was wanted'
 	refuses '{ "user": "a\\u0000" }' ':1:11: a string that holds \u0000; text was wanted'
 	refuses '{ /* \n */ # x\n "workers": 0 }' \

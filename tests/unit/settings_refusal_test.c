@@ -135,9 +135,15 @@ test_what_is_no_JSON_is_refused_with_line_and_column(void **state)
 	check_refused("{\"rooms\": 1",
 	    "f:1:12: the file ends inside a value; its closing bracket was wanted");
 	check_refused("{\"rooms\": yes}", "f:1:11: no JSON: invalid token near 'yes'");
+	check_refused("{rooms: 1}",
+	    "f:1:2: no JSON: 'rooms' was found; a key in double quotes or \"}\" was "
+	    "wanted");
+	check_refused("\"x\"",
+	    "f:1:1: no JSON: '\"x\"' was found; an object, { ... }, was wanted");
 	check_refused(
-	    "{rooms: 1}", "f:1:2: no JSON: string or '}' expected near 'rooms'");
-	check_refused("{} x", "f:1:4: no JSON: end of file expected near 'x'");
+	    "{\"rooms\" 1}", "f:1:10: no JSON: '1' was found; a colon was wanted");
+	check_refused(
+	    "{} x", "f:1:4: no JSON: 'x' was found; the end of the file was wanted");
 	check_refused("{\"owner\": \"A\\u0000\"}",
 	    "f:1:11: a string that holds \\u0000; text was wanted");
 	check_refused(
