@@ -25,6 +25,9 @@ static int
 read_purpose(struct inheritance_reader *reader, char *line)
 {
 	struct inheritance *ret = reader->ret;
+	/* Nobody takes over with what was read for a rehearsal, which trusts more. */
+	if (ret->is_rehearsal)
+		return -1;
 	ret->is_back = strcmp(line, "back") == 0;
 	ret->is_rehearsal = strcmp(line, "rehearsal") == 0;
 	return ret->is_back || ret->is_rehearsal || strcmp(line, "upgrade") == 0 ? 0
