@@ -90,10 +90,12 @@ REPLAYS := $(FUZZ:%=$B/fuzz/%)
 FUZZERS := $(FUZZ:%=$B/libfuzzer/%)
 $(REPLAYS): $B/fuzz/%: $B/obj/tests/fuzz/%_fuzz.o $B/obj/tests/fuzz/replay.o $B/yodel.a
 	@mkdir -p $(@D)
-	$(call say,LINK)$(CC) $(all_cflags) $(LDFLAGS) -o $@ $^ $(all_libs)
+	$(call say,LINK)$(CC) $(all_cflags) $(LDFLAGS) -o $@ $(filter %.o,$^) $B/yodel.a \
+		$(all_libs)
 $(FUZZERS): $B/libfuzzer/%: $B/obj/tests/fuzz/%_fuzz.o $B/yodel.a
 	@mkdir -p $(@D)
-	$(call say,LINK)$(CC) $(all_cflags) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(all_libs)
+	$(call say,LINK)$(CC) $(all_cflags) -fsanitize=fuzzer $(LDFLAGS) -o $@ \
+		$(filter %.o,$^) $B/yodel.a $(all_libs)
 
 # It asks for changes, and none is made.
 CHANGES := turnover_reload scale_workers upgrade_start balance_now stop_in_order
@@ -101,6 +103,7 @@ $B/fuzz/control $B/libfuzzer/control: LDFLAGS += $(CHANGES:%=-Wl,--wrap=%)
 # Its workers are no processes.
 PUPPETS := spawn_worker waitpid kill
 $B/fuzz/channel $B/libfuzzer/channel: LDFLAGS += $(PUPPETS:%=-Wl,--wrap=%)
+$B/fuzz/channel $B/libfuzzer/channel: $B/obj/tests/fuzz/puppets.o
 # It calls nobody.
 $B/fuzz/stats $B/libfuzzer/stats: LDFLAGS += -Wl,--wrap=connect
 # It finds descriptors and processes that are none of its own.

@@ -8,18 +8,13 @@
  *   4  one ends                    5  an operator: reload, scale, rebalance, stop
  *   6  the loop turns              7  no worker can be forked for a while
  *
- * There are no processes: this is linked with --wrap for what makes and ends them. Only
- * workers of ours are ever killed. After each step every slot has the worker that its
- * state says, and each hand-over has two ends that are known. In the end all are gone
- * and their books closed, and no descriptor is left over (the sanitizer looks for
- * memory).
+ * There are no processes (puppets.h). Only workers of ours are ever killed. After each
+ * step every slot has the worker that its state says, and each hand-over has two ends
+ * that are known. In the end all are gone and their books closed, and no descriptor is
+ * left over (the sanitizer looks for memory).
  */
 #include <sys/mman.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
 
-#include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -29,9 +24,6 @@
 
 #include "lib/log.h"
 
-#include "proto/channel.h"
-#include "proto/handover.h"
-
 #include "master/admin.h"
 #include "master/balance.h"
 #include "master/lineup.h"
@@ -39,211 +31,20 @@
 #include "master/process.h"
 #include "master/scale.h"
 #include "master/slot.h"
-#include "master/spawn.h"
 #include "master/stats.h"
 #include "master/stop.h"
 #include "master/turnover.h"
+#include "tests/fuzz/descriptors.h"
+#include "tests/fuzz/puppets.h"
+#include "tests/lib/must.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-pid_t __wrap_spawn_worker(const struct worker_args *args);
-pid_t __wrap_waitpid(pid_t pid, int *status, int options);
-int __wrap_kill(pid_t pid, int number);
-
 #define WORKERS_MOST 6
-#define PUPPETS 64 /* in one input */
-#define FIRST_PID 1000
 #define CONFIGS 3
 
-/* A worker: its end of the channel, and whether it lives. */
-static struct puppet {
-	int fd; /* -1: closed */
-	bool lives, has_ended;
-	int status;
-} puppets[PUPPETS];
-static int puppet_count;
-static unsigned forks_to_fail;
 static struct master *master;
 static char config_paths[CONFIGS][64];
-
-struct input {
-	const uint8_t *data;
-	size_t left;
-};
-
-static void
-must(bool is_so)
-{
-	if (!is_so)
-		abort();
-}
-
-static uint8_t
-next_byte(struct input *input)
-{
-	if (input->left == 0)
-		return 0;
-	input->left--;
-	return *input->data++;
-}
-
-static uint64_t
-next_bytes(struct input *input, int count)
-{
-	uint64_t value = 0;
-
-	while (count-- > 0)
-		value = value << 8 | next_byte(input);
-	return value;
-}
-
-/* --- processes ----------------------------------------------------------------------
- */
-
-pid_t
-__wrap_spawn_worker(const struct worker_args *args)
-{
-	if (forks_to_fail > 0 || puppet_count == PUPPETS) {
-		forks_to_fail -= forks_to_fail > 0;
-		errno = EAGAIN;
-		return -1;
-	}
-	must(args->slot < LEDGER_SLOTS && args->books != NULL);
-	for (size_t i = 0; i < args->socket_count; i++)
-		must(fcntl(args->sockets[i].fd, F_GETFD) >= 0);
-	struct puppet *puppet = &puppets[puppet_count];
-	*puppet = (struct puppet){ .lives = true };
-	puppet->fd = fcntl(args->channel_fd, F_DUPFD_CLOEXEC, 0);
-	must(puppet->fd >= 0);
-	return FIRST_PID + puppet_count++;
-}
-
-static void
-end_puppet(struct puppet *puppet, int status)
-{
-	if (!puppet->lives)
-		return;
-	puppet->lives = false;
-	puppet->has_ended = true;
-	puppet->status = status;
-	if (puppet->fd >= 0)
-		close(puppet->fd);
-	puppet->fd = -1;
-}
-
-pid_t
-__wrap_waitpid(pid_t pid, int *status, int options)
-{
-	must(pid == -1 && options == WNOHANG);
-	for (int i = 0; i < puppet_count; i++) {
-		if (!puppets[i].has_ended)
-			continue;
-		puppets[i].has_ended = false;
-		*status = puppets[i].status;
-		return FIRST_PID + i;
-	}
-	return 0;
-}
-
-int
-__wrap_kill(pid_t pid, int number)
-{
-	must(pid >= FIRST_PID && pid < FIRST_PID + puppet_count);
-	end_puppet(&puppets[pid - FIRST_PID], number);
-	return 0;
-}
-
-/* --- what a worker does -------------------------------------------------------------
- */
-
-/* The last ones are the most interesting. */
-static struct puppet *
-choose(struct input *input)
-{
-	int back = next_byte(input) % 8;
-
-	return back < puppet_count ? &puppets[puppet_count - 1 - back] : NULL;
-}
-
-static void
-say(const struct puppet *puppet, const void *packet, size_t length, unsigned count)
-{
-	int fds[3] = { STDERR_FILENO, STDERR_FILENO, STDERR_FILENO };
-
-	if (puppet == NULL || puppet->fd < 0)
-		return;
-	if (handover_send(puppet->fd, packet, length, fds, count) < 0)
-		must(errno == EAGAIN || errno == EPIPE || errno == ECONNRESET);
-}
-
-static void
-say_anything(struct input *input)
-{
-	const struct puppet *puppet = choose(input);
-	uint8_t packet[64] = { 0 }, shape = next_byte(input);
-
-	for (int i = 0; i < (shape & 63); i++)
-		packet[i] = next_byte(input);
-	say(puppet, packet, shape & 63, shape >> 6);
-}
-
-static void
-say_message(struct input *input)
-{
-	const struct puppet *puppet = choose(input);
-	uint8_t verb = next_byte(input), shape = next_byte(input);
-	struct channel_message message = { .verb = verb & 31, .argument = shape & 31 };
-
-	message.value = next_bytes(input, shape & 128 ? 8 : 1);
-	say(puppet, &message, sizeof(message), verb >> 6);
-}
-
-static void
-answer(struct puppet *puppet, const struct channel_message *asked, uint8_t how)
-{
-	struct channel_message message = { .argument = asked->argument };
-
-	switch ((enum channel_verb)asked->verb) {
-	case CHANNEL_LEAVE:
-		message.verb = CHANNEL_RETIRED;
-		break;
-	case CHANNEL_GIVE:
-		message =
-		    (struct channel_message){ CHANNEL_GAVE, asked->argument, how & 15 };
-		break;
-	case CHANNEL_TAKE:
-		message =
-		    (struct channel_message){ CHANNEL_TOOK, asked->argument, how & 15 };
-		break;
-	case CHANNEL_STOP:
-		end_puppet(puppet, 0);
-		return;
-	default:
-		return;
-	}
-	say(puppet, &message, sizeof(message), 0);
-}
-
-/* Says that it serves, then does what it has been told so far. */
-static void
-obey(struct input *input)
-{
-	static const struct channel_message ready = { .verb = CHANNEL_READY };
-	struct puppet *puppet = choose(input);
-	uint8_t how = next_byte(input);
-	struct channel_message asked;
-	int fd;
-
-	say(puppet, &ready, sizeof(ready), 0);
-	while (puppet != NULL && puppet->fd >= 0 &&
-	    channel_receive(puppet->fd, &asked, &fd) > 0) {
-		if (fd >= 0)
-			close(fd);
-		answer(puppet, &asked, how);
-	}
-	if (how & 128 && puppet != NULL)
-		end_puppet(puppet, 0);
-}
 
 /* Bytes of the head, of a block of its own books or of another's, or of what is
  * retired. */
@@ -252,9 +53,9 @@ scribble(struct input *input)
 {
 	struct ledger *ledger = master->ledger;
 	uint8_t where = next_byte(input);
-	size_t at = next_bytes(input, 2) * 8;
+	size_t at = next_number(input, 2) * 8;
 	uint8_t *base = (uint8_t *)ledger;
-	uint64_t value = next_bytes(input, where & 128 ? 8 : 1);
+	uint64_t value = next_number(input, where & 128 ? 8 : 1);
 	size_t most = offsetof(struct ledger, retired);
 
 	if (where & 1) {
@@ -405,8 +206,7 @@ start(uint8_t how)
 	const struct config_sources sources = { .file = config_paths[how & 1] };
 	char error[CONFIG_ERROR_MAX];
 
-	puppet_count = 0;
-	forks_to_fail = 0;
+	puppets_start();
 	master = calloc(1, sizeof(*master));
 	must(master != NULL && config_load(&sources, &master->config, error) == 0);
 	master->sources = sources;
@@ -427,46 +227,31 @@ static void
 finish(void)
 {
 	stop_now(master);
-	for (int i = 0; i < puppet_count; i++)
-		end_puppet(&puppets[i], SIGKILL);
+	puppets_end();
 	process_reap(master);
 	must(master->processes == NULL && master->moves == NULL);
 	tell();
 	master_finish(master);
 }
 
-static uint64_t
-open_descriptors(void)
-{
-	uint64_t open = 0;
-
-	for (int i = 0; i < 64; i++)
-		open |= (uint64_t)(fcntl(i, F_GETFD) >= 0) << i;
-	return open;
-}
-
 static void
 step(struct input *input)
 {
-	struct puppet *puppet;
-
 	switch (next_byte(input) % 8) {
 	case 0:
-		say_anything(input);
+		puppets_say_anything(input);
 		break;
 	case 1:
-		say_message(input);
+		puppets_say_message(input);
 		break;
 	case 2:
-		obey(input);
+		puppets_obey(input);
 		break;
 	case 3:
 		scribble(input);
 		break;
 	case 4:
-		puppet = choose(input);
-		if (puppet != NULL)
-			end_puppet(puppet, next_byte(input) & 1 ? SIGSEGV : 0);
+		puppets_end_one(input);
 		break;
 	case 5:
 		steer(input);
@@ -475,7 +260,7 @@ step(struct input *input)
 		turn();
 		break;
 	default:
-		forks_to_fail = next_byte(input) % 4;
+		puppets_fail_forks(next_byte(input) % 4);
 		break;
 	}
 	if (input->left % 2 == 0)
@@ -494,7 +279,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	log_set_level(LOG_LEVEL_ERROR);
 	start(data[0]);
-	while (input.left > 0 && puppet_count < PUPPETS) {
+	while (input.left > 0 && puppets_count() < PUPPETS) {
 		step(&input);
 		check();
 	}

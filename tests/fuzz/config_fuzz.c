@@ -16,6 +16,8 @@
 
 #define OVERRIDES_MAX 8
 
+#include "tests/lib/must.h"
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* A file in memory with this text; its path goes into path[64]. */
@@ -24,8 +26,7 @@ make_file(const void *text, size_t size, char *path)
 {
 	int fd = memfd_create("config", MFD_CLOEXEC);
 
-	if (fd < 0 || write(fd, text, size) != (ssize_t)size)
-		abort();
+	must(fd >= 0 && write(fd, text, size) == (ssize_t)size);
 	snprintf(path, 64, "/proc/self/fd/%d", fd);
 	return fd;
 }
@@ -37,14 +38,12 @@ check_round_trip(const struct config *config)
 	char path[64], error[CONFIG_ERROR_MAX];
 	struct config loaded;
 
-	if (text == NULL)
-		abort();
+	must(text != NULL);
 	int fd = make_file(text, strlen(text), path);
-	if (config_load(&(struct config_sources){ .file = path }, &loaded, error) != 0)
-		abort();
+	must(
+	    config_load(&(struct config_sources){ .file = path }, &loaded, error) == 0);
 	again = config_print(&loaded);
-	if (again == NULL || strcmp(text, again) != 0)
-		abort();
+	must(again != NULL && strcmp(text, again) == 0);
 	config_finish(&loaded);
 	close(fd);
 	free(again);
@@ -92,8 +91,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (config_load(&sources, &config, error) == 0) {
 		check_round_trip(&config);
 		config_finish(&config);
-	} else if (error[0] == '\0' || strchr(error, '\n') != NULL) {
-		abort();
+	} else {
+		must(error[0] != '\0' && strchr(error, '\n') == NULL);
 	}
 	close(fd);
 	free(text);

@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/fuzz/descriptors.h"
 #include "tests/lib/one_worker.h"
 #include "tests/lib/specification.h"
 
@@ -191,15 +192,6 @@ check_peer(struct peer_end *peer)
 	free(wanted.bytes);
 }
 
-static int
-next_descriptor(void)
-{
-	int fd = dup(STDERR_FILENO);
-
-	close(fd);
-	return fd;
-}
-
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -207,7 +199,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	struct peer_end peer = { .reply = &spec_replies[data[1] % SPEC_REPLIES],
 		.phrase = data };
-	int next = next_descriptor(), fds[2];
+	uint64_t open = open_descriptors();
+	int fds[2];
 
 	one_worker_start(&peer.w, peer.reply->text, (enum framing)(data[0] % 3),
 	    (uint64_t)data[2] + 1, (uint64_t)data[3] * 64);
@@ -224,6 +217,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	one_worker_finish(&peer.w);
 	free(peer.said.bytes);
 	free(peer.heard.bytes);
-	must(next_descriptor() == next);
+	must(open_descriptors() == open);
 	return 0;
 }

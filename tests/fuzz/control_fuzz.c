@@ -13,7 +13,6 @@
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -21,6 +20,7 @@
 
 #include "master/admin.h"
 #include "master/waiting.h"
+#include "tests/lib/must.h"
 
 #define HEADER_BYTES 2
 #define WORKERS_MOST 999999
@@ -38,13 +38,6 @@ static struct sockaddr_un names[DOOR_KINDS];
 static socklen_t name_lengths[DOOR_KINDS];
 static const char *change; /* that was asked for last; NULL: none */
 static unsigned changes;
-
-static void
-must(bool is_so)
-{
-	if (!is_so)
-		abort();
-}
 
 /* --- the changes --------------------------------------------------------------------
  */

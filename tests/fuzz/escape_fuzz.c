@@ -9,6 +9,8 @@
 
 #include "lib/escape.h"
 
+#include "tests/lib/must.h"
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void
@@ -17,11 +19,9 @@ check_decode(const uint8_t *data, size_t size)
 	char *out = malloc(size > 0 ? size : 1);
 	size_t at = SIZE_MAX;
 
-	if (out == NULL)
-		abort();
+	must(out != NULL);
 	long n = escape_decode((const char *)data, size, out, &at);
-	if (n > (long)size || (n < 0 && (at >= size || data[at] != '\\')))
-		abort();
+	must(n >= 0 ? n <= (long)size : at < size && data[at] == '\\');
 	free(out);
 }
 
@@ -31,17 +31,15 @@ check_encode(const uint8_t *data, size_t size, size_t room)
 	char *out = malloc(room);
 	size_t at;
 
-	if (out == NULL)
-		abort();
+	must(out != NULL);
 	escape_encode(data, size, out, room);
 	size_t length = strlen(out);
 	for (size_t i = 0; i < length; i++)
-		if (out[i] < 0x20 || out[i] > 0x7e)
-			abort();
-	if (room == 4 * size + 1 &&
-	    (escape_decode(out, length, out, &at) != (long)size ||
-		(size > 0 && memcmp(out, data, size) != 0)))
-		abort();
+		must(out[i] >= 0x20 && out[i] <= 0x7e);
+	if (room == 4 * size + 1) {
+		must(escape_decode(out, length, out, &at) == (long)size);
+		must(size == 0 || memcmp(out, data, size) == 0);
+	}
 	free(out);
 }
 

@@ -11,18 +11,12 @@
 
 #include "proto/framing.h"
 
+#include "tests/lib/must.h"
 #include "tests/lib/specification.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define HEADER_BYTES 4
-
-static void
-check(bool is_so)
-{
-	if (!is_so)
-		abort();
-}
 
 struct reader {
 	enum framing framing;
@@ -38,8 +32,8 @@ take(struct reader *reader, const uint8_t *message, const struct frame *frame)
 	struct frame answer = framing_answer(reader->framing, frame, frame->payload);
 	uint8_t *out = malloc(frame_length(&answer) + 1);
 
-	check(out != NULL && frame->payload <= reader->max_message);
-	check(frame->header + frame->trailer <= FRAMING_OVERHEAD_MAX);
+	must(out != NULL && frame->payload <= reader->max_message);
+	must(frame->header + frame->trailer <= FRAMING_OVERHEAD_MAX);
 	memcpy(out + answer.header, message + frame->header, frame->payload);
 	framing_write(reader->framing, &answer, out);
 	spec_put(&reader->got, out, frame_length(&answer));
@@ -57,12 +51,12 @@ read_on(struct reader *reader, const uint8_t *data, size_t length)
 		uint8_t *copy = malloc(left + (left == 0));
 		struct frame frame;
 
-		check(copy != NULL);
+		must(copy != NULL);
 		memcpy(copy, data + reader->used, left);
 		enum frame_status status = framing_next(reader->framing, copy, left,
 		    reader->searched, reader->max_message, &frame);
 		if (status == FRAME_WHOLE) {
-			check(frame_length(&frame) > 0 && frame_length(&frame) <= left);
+			must(frame_length(&frame) > 0 && frame_length(&frame) <= left);
 			take(reader, copy, &frame);
 			reader->used += frame_length(&frame);
 		}
@@ -84,7 +78,7 @@ read_end(struct reader *reader, const uint8_t *data, size_t length)
 		reader->got.end = SPEC_TOO_LONG;
 	} else if (framing_last(reader->framing, data + reader->used, left, &frame) ==
 	    FRAME_WHOLE) {
-		check(frame_length(&frame) == left);
+		must(frame_length(&frame) == left);
 		take(reader, data + reader->used, &frame);
 	} else if (left > 0) {
 		reader->got.end = SPEC_TRUNCATED;
@@ -111,10 +105,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	read_end(&reader, data, size);
 	struct spec_answer wanted = spec_answer(
 	    &spec_replies[0], reader.framing, reader.max_message, data, size);
-	check(reader.got.length == wanted.length && reader.got.end == wanted.end);
-	check(wanted.length == 0 ||
+	must(reader.got.length == wanted.length && reader.got.end == wanted.end);
+	must(wanted.length == 0 ||
 	    memcmp(reader.got.bytes, wanted.bytes, wanted.length) == 0);
-	check(
+	must(
 	    reader.framing == FRAMING_STREAM || reader.got.messages == wanted.messages);
 	free(reader.got.bytes);
 	free(wanted.bytes);

@@ -15,7 +15,6 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "lib/log.h"
@@ -23,6 +22,8 @@
 #include "proto/channel.h"
 #include "proto/handover.h"
 
+#include "tests/fuzz/descriptors.h"
+#include "tests/fuzz/input.h"
 #include "tests/lib/one_worker.h"
 #include "worker/giver.h"
 #include "worker/taker.h"
@@ -39,27 +40,17 @@ struct talk {
 	struct one_worker w;
 	int master_fd;          /* the far end of the channel */
 	int to_taker, to_giver; /* -1 once closed */
-	const uint8_t *data;
-	size_t left;
+	struct input input;
 };
-
-static uint8_t
-next_byte(struct talk *talk)
-{
-	if (talk->left == 0)
-		return 0;
-	talk->left--;
-	return *talk->data++;
-}
 
 static size_t
 next_bytes(struct talk *talk, void *out, size_t most)
 {
-	size_t length = most < talk->left ? most : talk->left;
+	size_t length = most < talk->input.left ? most : talk->input.left;
 
-	memcpy(out, talk->data, length);
-	talk->data += length;
-	talk->left -= length;
+	memcpy(out, talk->input.data, length);
+	talk->input.data += length;
+	talk->input.left -= length;
 	return length;
 }
 
@@ -97,7 +88,7 @@ static void
 say_anything(struct talk *talk, int fd)
 {
 	uint8_t packet[256];
-	uint8_t shape = next_byte(talk);
+	uint8_t shape = next_byte(&talk->input);
 	int fds[3];
 	size_t count = shape >> 6;
 	size_t length = next_bytes(talk, packet, shape & 63);
@@ -114,8 +105,8 @@ static void
 say_hello(struct talk *talk)
 {
 	struct handover_hello hello = { .verb = HANDOVER_HELLO,
-		.version = HANDOVER_VERSION + (next_byte(talk) == 255),
-		.count = next_byte(talk) };
+		.version = HANDOVER_VERSION + (next_byte(&talk->input) == 255),
+		.count = next_byte(&talk->input) };
 
 	for (uint32_t i = 0; i < HANDOVER_LISTENERS_MAX; i++) {
 		hello.listeners[i].framing = talk->w.listener_config.framing;
@@ -127,8 +118,9 @@ say_hello(struct talk *talk)
 static void
 say_note(struct talk *talk, int fd)
 {
-	struct handover_note note = { .verb = next_byte(talk) % (HANDOVER_END + 2U),
-		.count = next_byte(talk) };
+	struct handover_note note = { .verb =
+					  next_byte(&talk->input) % (HANDOVER_END + 2U),
+		.count = next_byte(&talk->input) };
 
 	note.mask = note.count & 128 ? UINT64_MAX : note.count;
 	send_to(fd, &note, sizeof(note), NULL, 0);
@@ -157,13 +149,13 @@ static void
 say_batch(struct talk *talk)
 {
 	static struct handover_batch batch;
-	uint8_t shape = next_byte(talk), state[255];
+	uint8_t shape = next_byte(&talk->input), state[255];
 	int fds[BATCH_MOST + 1];
 	size_t count = 0;
 
 	batch.verb = HANDOVER_BATCH;
 	batch.count = shape % (BATCH_MOST + 1);
-	batch.state_bytes = shape & 16 ? next_byte(talk) : 0;
+	batch.state_bytes = shape & 16 ? next_byte(&talk->input) : 0;
 	for (uint32_t i = 0; i < batch.count; i++) {
 		fill_record(talk, &batch.records[i]);
 		fds[count++] = any_socket((shape & 32) != 0);
@@ -190,7 +182,7 @@ leave(int *fd)
 static void
 act(struct talk *talk)
 {
-	switch (next_byte(talk) % 8) {
+	switch (next_byte(&talk->input) % 8) {
 	case 0:
 		say_anything(talk, talk->to_taker);
 		break;
@@ -216,7 +208,7 @@ act(struct talk *talk)
 		leave(&talk->to_giver);
 		break;
 	}
-	if (talk->left % 3 == 0)
+	if (talk->input.left % 3 == 0)
 		turn(talk);
 }
 
@@ -245,28 +237,17 @@ start(struct talk *talk, enum framing framing, int connections)
 	giver_start(&w->worker, fds[1], 2, 0);
 }
 
-/* Bit i: descriptor i is open. */
-static uint64_t
-open_descriptors(void)
-{
-	uint64_t open = 0;
-
-	for (int i = 0; i < 64; i++)
-		open |= (uint64_t)(fcntl(i, F_GETFD) >= 0) << i;
-	return open;
-}
-
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	if (size < HEADER_BYTES)
 		return 0;
-	struct talk talk = { .data = data + HEADER_BYTES, .left = size - HEADER_BYTES };
+	struct talk talk = { .input = { data + HEADER_BYTES, size - HEADER_BYTES } };
 	uint64_t open = open_descriptors();
 
 	log_set_level(LOG_LEVEL_ERROR);
 	start(&talk, (enum framing)(data[0] % 3), data[1] % (OPEN_MOST + 1));
-	while (talk.left > 0)
+	while (talk.input.left > 0)
 		act(&talk);
 	leave(&talk.to_taker);
 	leave(&talk.to_giver);

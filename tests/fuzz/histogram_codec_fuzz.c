@@ -13,6 +13,8 @@
 #include "lib/histogram.h"
 #include "lib/histogram_codec.h"
 
+#include "tests/lib/must.h"
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static char *
@@ -22,8 +24,8 @@ text_of_plain(const uint8_t *plain, size_t size)
 	uint8_t *packed = malloc(8 + length);
 	char *text;
 
-	if (packed == NULL || compress2(packed + 8, &length, plain, size, 1) != Z_OK)
-		abort();
+	must(packed != NULL);
+	must(compress2(packed + 8, &length, plain, size, 1) == Z_OK);
 	memcpy(packed, "\x1c\x84\x93\x14", 4);
 	for (int i = 0; i < 4; i++)
 		packed[4 + i] = (uint8_t)(length >> (24 - 8 * i));
@@ -40,10 +42,9 @@ check_round_trip(const struct histogram *h)
 	struct histogram *back =
 	    text == NULL ? NULL : histogram_codec_decode(text, &error);
 
-	if (back == NULL || !histogram_same_config(h, back) ||
-	    memcmp(h->counts, back->counts,
-		(size_t)h->counts_length * sizeof(h->counts[0])) != 0)
-		abort();
+	must(back != NULL && histogram_same_config(h, back));
+	must(memcmp(h->counts, back->counts,
+		 (size_t)h->counts_length * sizeof(h->counts[0])) == 0);
 	free(back);
 	free(text);
 }

@@ -32,6 +32,8 @@
 #include "master/inheritance.h"
 #include "master/metrics.h"
 #include "master/stats.h"
+#include "tests/fuzz/descriptors.h"
+#include "tests/lib/must.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -57,13 +59,6 @@ enum {
 
 static int originals[LEFT], configs[CONFIGS], far_ends[LEFT];
 static unsigned reasons;
-
-static void
-must(bool is_so)
-{
-	if (!is_so)
-		abort();
-}
 
 /* --- what is not there --------------------------------------------------------------
  */
@@ -199,16 +194,6 @@ clear_away(void)
 		    recv(far_ends[i], heard, sizeof(heard), MSG_DONTWAIT) > 0)
 			;
 	}
-}
-
-static uint64_t
-open_descriptors(void)
-{
-	uint64_t open = 0;
-
-	for (int i = 0; i < OURS; i++)
-		open |= (uint64_t)(fcntl(i, F_GETFD) >= 0) << i;
-	return open;
 }
 
 /* --- reading ------------------------------------------------------------------------

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "client/message_escape.h"
+#include "tests/lib/must.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -16,9 +17,8 @@ check_message(const struct message_text *text, uint64_t connection, uint64_t mes
 	size_t length = message_escape_length(text, connection, message);
 	uint8_t *out = malloc(length + 1);
 
-	if (out == NULL || length > message_escape_longest(text) ||
-	    message_escape_write(text, connection, message, out) != length)
-		abort();
+	must(out != NULL && length <= message_escape_longest(text));
+	must(message_escape_write(text, connection, message, out) == length);
 	free(out);
 }
 
@@ -30,14 +30,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (message_escape_parse(
 		(const char *)data, size, &text, error, sizeof(error)) != 0) {
-		if (error[0] == '\0')
-			abort();
+		must(error[0] != '\0');
 		return 0;
 	}
 	check_message(&text, 0, 0);
 	check_message(&text, 4294967295U, UINT64_MAX);
-	if (!text.varies && text.length != message_escape_longest(&text))
-		abort();
+	must(text.varies || text.length == message_escape_longest(&text));
 	message_escape_finish(&text);
 	return 0;
 }

@@ -10,14 +10,9 @@
 
 #include "proto/reply.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tests/lib/must.h"
 
-static void
-check(int is_so)
-{
-	if (!is_so)
-		abort();
-}
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void
 check_round_trip(const struct reply *reply)
@@ -25,10 +20,10 @@ check_round_trip(const struct reply *reply)
 	char error[256], *text = reply_format(reply);
 	struct reply back;
 
-	check(text != NULL && strchr(text, '\n') == NULL);
-	check(reply_parse(text, &back, error, sizeof(error)) == 0);
-	check(back.kind == reply->kind && back.text_length == reply->text_length);
-	check(back.text_length == 0 ||
+	must(text != NULL && strchr(text, '\n') == NULL);
+	must(reply_parse(text, &back, error, sizeof(error)) == 0);
+	must(back.kind == reply->kind && back.text_length == reply->text_length);
+	must(back.text_length == 0 ||
 	    memcmp(back.text, reply->text, back.text_length) == 0);
 	reply_finish(&back);
 	free(text);
@@ -41,12 +36,12 @@ check_answer(const struct reply *reply, const uint8_t *payload, size_t length)
 	/* Exactly this much room, and the payload's own memory when that is enough. */
 	uint8_t *out = malloc(wanted + 1), *same = malloc(wanted + length + 1);
 
-	check(out != NULL && same != NULL);
-	check(reply_make(reply, payload, length, out) == wanted);
+	must(out != NULL && same != NULL);
+	must(reply_make(reply, payload, length, out) == wanted);
 	memcpy(same, payload, length);
-	check(reply_make(reply, same, length, same) == wanted);
-	check(memcmp(out, same, wanted) == 0);
-	check(!reply_is_bytewise(reply) || wanted == length);
+	must(reply_make(reply, same, length, same) == wanted);
+	must(memcmp(out, same, wanted) == 0);
+	must(!reply_is_bytewise(reply) || wanted == length);
 	free(out);
 	free(same);
 }
@@ -57,13 +52,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	char *spec = strndup((const char *)data, size), error[256] = "";
 	struct reply reply;
 
-	check(spec != NULL);
+	must(spec != NULL);
 	if (reply_parse(spec, &reply, error, sizeof(error)) == 0) {
 		check_round_trip(&reply);
 		check_answer(&reply, data, size);
 		reply_finish(&reply);
 	} else {
-		check(error[0] != '\0' && strchr(error, '\n') == NULL);
+		must(error[0] != '\0' && strchr(error, '\n') == NULL);
 	}
 	free(spec);
 	return 0;

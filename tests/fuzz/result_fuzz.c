@@ -11,6 +11,7 @@
 #include "client/report_html.h"
 #include "client/report_text.h"
 #include "client/result.h"
+#include "tests/lib/must.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -21,8 +22,7 @@ read_text(const void *text, size_t size, struct result *ret)
 	FILE *file = fmemopen((void *)(uintptr_t)text, size, "r");
 	int status;
 
-	if (file == NULL)
-		abort();
+	must(file != NULL);
 	status = result_read_json(file, ret, error);
 	fclose(file);
 	return status;
@@ -34,8 +34,7 @@ write_text(const struct result *result, size_t *ret_size)
 	char *text = NULL;
 	FILE *file = open_memstream(&text, ret_size);
 
-	if (file == NULL || result_write_json(result, file) != 0)
-		abort();
+	must(file != NULL && result_write_json(result, file) == 0);
 	fclose(file);
 	return text;
 }
@@ -47,11 +46,9 @@ check_round_trip(const struct result *result)
 	char *text = write_text(result, &size), *again;
 	struct result back;
 
-	if (read_text(text, size, &back) != 0)
-		abort();
+	must(read_text(text, size, &back) == 0);
 	again = write_text(&back, &size_again);
-	if (size != size_again || memcmp(text, again, size) != 0)
-		abort();
+	must(size == size_again && memcmp(text, again, size) == 0);
 	result_finish(&back);
 	free(again);
 	free(text);
@@ -62,11 +59,9 @@ tell(const struct result *result)
 {
 	FILE *nowhere = fopen("/dev/null", "w");
 
-	if (nowhere == NULL)
-		abort();
+	must(nowhere != NULL);
 	report_text(result, nowhere);
-	if (report_html(result, nowhere) != 0)
-		abort();
+	must(report_html(result, nowhere) == 0);
 	fclose(nowhere);
 }
 
@@ -79,11 +74,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size == 0 || read_text(data, size, &result) != 0)
 		return 0;
 	check_round_trip(&result);
-	if (read_text(data, size, &other) != 0)
-		abort();
+	must(read_text(data, size, &other) == 0);
 	if (result_merge(&result, &other, error) == 0) {
-		if (result_judge(&result) != 0)
-			abort();
+		must(result_judge(&result) == 0);
 		check_round_trip(&result);
 	}
 	result_finish(&result);

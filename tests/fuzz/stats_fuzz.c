@@ -11,7 +11,6 @@
 #include <sys/socket.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -25,6 +24,8 @@
 #include "master/ctl_http.h"
 #include "master/ctl_show.h"
 #include "master/ctl_view.h"
+#include "tests/fuzz/descriptors.h"
+#include "tests/lib/must.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -36,13 +37,6 @@ static int far_end = -1;
 static const uint8_t *words; /* what the server says */
 static size_t word_count;
 static bool has_head, stays;
-
-static void
-must(bool is_so)
-{
-	if (!is_so)
-		abort();
-}
 
 /* --- the server ---------------------------------------------------------------------
  */
@@ -182,15 +176,6 @@ reconcile(const struct result_ledger *before, const struct result_ledger *after)
 	free(result.plan.expect);
 }
 
-static int
-next_descriptor(void)
-{
-	int fd = dup(STDERR_FILENO);
-
-	close(fd);
-	return fd;
-}
-
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -199,7 +184,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct result_ledger ledgers[2];
 	json_t *said[2] = { NULL, NULL };
 	bool is_read[2];
-	int next = next_descriptor();
+	uint64_t open = open_descriptors();
 	const uint8_t *end = data + size, *at = data + 1;
 	const uint8_t *middle = memchr(at, '\0', size - 1);
 
@@ -222,6 +207,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		reconcile(&ledgers[0], &ledgers[1]);
 	json_decref(said[0]);
 	json_decref(said[1]);
-	must(next_descriptor() == next);
+	must(open_descriptors() == open);
 	return 0;
 }

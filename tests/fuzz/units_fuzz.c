@@ -4,10 +4,11 @@
  */
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "lib/units.h"
+
+#include "tests/lib/must.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -26,8 +27,7 @@ check_round_trip(const struct kind *kind, uint64_t value)
 	char buffer[UNITS_TEXT_MAX];
 	uint64_t back;
 
-	if (kind->parse(kind->format(value, buffer), &back) != 0 || back != value)
-		abort();
+	must(kind->parse(kind->format(value, buffer), &back) == 0 && back == value);
 }
 
 static void
@@ -35,10 +35,9 @@ check_shown(uint64_t value)
 {
 	char buffer[UNITS_TEXT_MAX];
 
-	if (strlen(units_show_size(value, buffer)) > 12 ||
-	    strlen(units_show_duration(value, buffer)) > 16 ||
-	    strlen(units_show_count(value, buffer)) > 26)
-		abort();
+	must(strlen(units_show_size(value, buffer)) <= 12);
+	must(strlen(units_show_duration(value, buffer)) <= 16);
+	must(strlen(units_show_count(value, buffer)) <= 26);
 }
 
 int

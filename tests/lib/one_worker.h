@@ -5,7 +5,6 @@
 #ifndef TESTS_ONE_WORKER_H
 #define TESTS_ONE_WORKER_H
 
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 
@@ -25,6 +24,7 @@
 #include "proto/ledger.h"
 #include "proto/reply.h"
 
+#include "tests/lib/must.h"
 #include "worker/connection.h"
 #include "worker/state.h"
 #include "worker/sweep.h"
@@ -38,14 +38,6 @@ struct one_worker {
 	int ledger_fd;
 	uint32_t listener_number; /* in the ledger */
 };
-
-/* What the fixture itself needs must work. */
-static inline void
-must(bool is_so)
-{
-	if (!is_so)
-		abort();
-}
 
 static inline void
 one_worker_start(struct one_worker *w, const char *reply, enum framing framing,
