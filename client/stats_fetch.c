@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "lib/address.h"
-#include "lib/http_ask.h"
+#include "lib/http.h"
 #include "lib/tcp_connect.h"
 
 #define PATIENCE_S 5

@@ -4,7 +4,7 @@
 #ifndef MASTER_CTL_HTTP_H
 #define MASTER_CTL_HTTP_H
 
-#include "lib/http_ask.h"
+#include "lib/http.h"
 
 #define CTL_ERROR_MAX 256
 

@@ -1,4 +1,4 @@
-#include "lib/http_ask.h"
+#include "lib/http.h"
 
 #include <sys/socket.h>
 #include <sys/time.h>

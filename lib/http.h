@@ -1,10 +1,10 @@
 /*
- * http_ask.h - one request over a connected stream socket, and its answer: HTTP/1.0 or
+ * http.h - one request over a connected stream socket, and its answer: HTTP/1.0 or
  * 1.1 (RFC 9112) where the other end closes when it has answered. No chunks: who asks
  * as HTTP/1.0 gets none.
  */
-#ifndef LIB_HTTP_ASK_H
-#define LIB_HTTP_ASK_H
+#ifndef LIB_HTTP_H
+#define LIB_HTTP_H
 
 #include <stddef.h>
 
