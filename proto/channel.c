@@ -55,11 +55,13 @@ channel_receive(int channel_fd, struct channel_message *ret, int *ret_fd)
 		.msg_controllen = CMSG_LEN(sizeof(int)),
 	};
 	ssize_t n;
+	/* ECONNRESET: the other side has ended and left something unread. That is told
+	 * once, before what it has said and its end. */
 	do
 		n = recvmsg(channel_fd, &header, MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
+	while (n < 0 && (errno == EINTR || errno == ECONNRESET));
 	if (n < 0)
-		return errno == ECONNRESET ? 0 : -1;
+		return -1;
 	int fd = -1;
 	struct cmsghdr *c = CMSG_FIRSTHDR(&header);
 	if (c != NULL && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)

@@ -49,11 +49,11 @@ handover_receive(int fd, union handover_packet *ret, int *ret_fds, size_t *ret_c
 	};
 	*ret_count = 0;
 	ssize_t n;
+	/* ECONNRESET: the other side has ended and left something unread. That is told
+	 * once, before what it has said and its end. */
 	do
 		n = recvmsg(fd, &header, MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
-	if (n < 0 && errno == ECONNRESET)
-		return 0;
+	while (n < 0 && (errno == EINTR || errno == ECONNRESET));
 	if (n < 0)
 		return n;
 	struct cmsghdr *c = CMSG_FIRSTHDR(&header);

@@ -55,6 +55,25 @@ test_a_message_arrives_as_it_was_sent(void **state)
 	close_pair(fds);
 }
 
+/* The kernel tells first that some message was not read. */
+static void
+test_what_was_said_before_the_end_is_heard_whatever_the_other_side_left_unread(
+    void **state)
+{
+	struct channel_message got;
+	int fds[2], fd;
+
+	(void)state;
+	open_pair(fds);
+	assert_int_equal(channel_send(fds[0], &leave, -1), 0);
+	assert_int_equal(channel_send(fds[1], &leave, -1), 0);
+	close(fds[1]);
+	assert_int_equal(channel_receive(fds[0], &got, &fd), 1);
+	assert_int_equal(got.verb, CHANNEL_LEAVE);
+	assert_int_equal(channel_receive(fds[0], &got, &fd), 0);
+	close(fds[0]);
+}
+
 static void
 test_a_descriptor_comes_along_and_stays_open_on_this_side(void **state)
 {
@@ -219,6 +238,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_message_arrives_as_it_was_sent),
+		cmocka_unit_test(
+		    test_what_was_said_before_the_end_is_heard_whatever_the_other_side_left_unread),
 		cmocka_unit_test(
 		    test_a_descriptor_comes_along_and_stays_open_on_this_side),
 		cmocka_unit_test(
