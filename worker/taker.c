@@ -115,12 +115,24 @@ read_bytes(int fd, struct buffer **buffer, size_t length)
 static bool
 record_is_sane(const struct taker *taker, const struct handover_record *record)
 {
-	bool owes = record->phase == CONNECTION_FINISHING && record->output_bytes > 0;
+	bool owes = record->output_bytes > 0;
 	return record->listener < HANDOVER_LISTENERS_MAX &&
 	    taker->listeners[record->listener] != NULL &&
-	    (record->phase == CONNECTION_SERVING || owes) &&
+	    (record->phase == CONNECTION_SERVING ||
+		(record->phase == CONNECTION_FINISHING && owes)) &&
+	    (record->reading_paused == 0 || owes) &&
 	    record->reason < CLOSE_REASON_COUNT &&
 	    record->searched <= record->input_bytes;
+}
+
+static int
+read_state(struct connection *connection, const struct handover_record *record, int fd)
+{
+	if (read_bytes(fd, &connection->input, record->input_bytes) < 0)
+		return -1;
+	return connection->output == NULL
+	    ? 0
+	    : read_bytes(fd, &connection->output->bytes, record->output_bytes);
 }
 
 /* Makes one connection of a record and its bytes; not served yet. */
@@ -134,13 +146,14 @@ install_one(
 	    connection_adopt(taker->listeners[record->listener], fd, record);
 	if (connection == NULL)
 		return NULL;
-	if (read_bytes(state_fd, &connection->input, record->input_bytes) == 0 &&
-	    (connection->output == NULL ||
-		read_bytes(
-		    state_fd, &connection->output->bytes, record->output_bytes) == 0))
-		return connection;
-	connection_forget(connection);
-	return NULL;
+	if (read_state(connection, record, state_fd) < 0) {
+		connection_forget(connection);
+		return NULL;
+	}
+	/* The giver's limit may have been another one. */
+	if (connection_is_stuffed(connection))
+		connection->reading_paused = true;
+	return connection;
 }
 
 static uint32_t

@@ -143,6 +143,62 @@ test_a_connection_on_its_way_out_after_a_mistake_ends_over_there_as_it_would_her
 	finish(&f);
 }
 
+/* Lets the peer say everything, then hear everything. */
+static void
+say_and_hear_the_rest(struct fixture *f, int fd, const char *data, size_t length,
+    size_t said, struct heard *heard)
+{
+	uint64_t end_ms = one_worker_clock_ms() + 10000;
+
+	while (!heard->is_over && one_worker_clock_ms() < end_ms) {
+		ssize_t n = send(fd, data + said, length - said, MSG_NOSIGNAL);
+		said += n > 0 ? (size_t)n : 0;
+		if (said == length)
+			shutdown(fd, SHUT_WR);
+		turn_both(f);
+		hear(heard, fd, 500);
+	}
+	assert_true(heard->is_over);
+}
+
+/* A reload may change limits.max_pending. */
+static void
+test_a_connection_that_owes_more_than_it_may_over_there_is_answered_to_the_end(
+    void **state)
+{
+	enum { LINES = 2000, LINE_BYTES = 20, ALL = LINES * LINE_BYTES };
+	static char data[ALL + 1];
+	struct move c = { .data = data };
+	struct heard heard = { 0 };
+	struct fixture f;
+	int fds[2];
+
+	(void)state;
+	for (int i = 0; i < LINES; i++)
+		snprintf(data + i * LINE_BYTES, LINE_BYTES + 1, "line %014d\n", i);
+	start(&f, "upper", FRAMING_LINE, 1 << 20);
+	f.taker.config.limits.max_pending = 1024;
+	open_unix_pair(fds, 4608);
+	one_worker_serve(&f.giver, fds[1]);
+	say_first(&f, &c, ALL - 500, fds[0], &heard);
+	assert_true(buffer_length(f.giver.worker.stuck->bytes) > 2048);
+	hand_over(&f);
+	/* It reads no more before the half of that is gone. */
+	size_t owed = buffer_length(f.taker.worker.stuck->bytes);
+	assert_int_equal(send(fds[0], data + ALL - 500, 490, 0), 490);
+	for (int i = 0; i < 5; i++)
+		turn_both(&f);
+	assert_int_equal(count(&f, LEDGER_BYTES_RECEIVED), ALL - 500);
+	assert_true(buffer_length(f.taker.worker.stuck->bytes) <= owed);
+	say_and_hear_the_rest(&f, fds[0], data, ALL, ALL - 10, &heard);
+	turn_both(&f);
+	assert_int_equal(heard.length, ALL);
+	assert_int_equal(count(&f, LEDGER_REPLIES_SENT), LINES);
+	free(heard.bytes);
+	close(fds[0]);
+	finish(&f);
+}
+
 static void
 test_all_connections_move_and_are_booked_on_both_sides(void **state)
 {
@@ -186,6 +242,8 @@ main(void)
 		    test_a_connection_moves_with_the_replies_that_wait_for_its_peer),
 		cmocka_unit_test(
 		    test_a_connection_on_its_way_out_after_a_mistake_ends_over_there_as_it_would_here),
+		cmocka_unit_test(
+		    test_a_connection_that_owes_more_than_it_may_over_there_is_answered_to_the_end),
 		cmocka_unit_test(
 		    test_all_connections_move_and_are_booked_on_both_sides),
 	};
