@@ -19,8 +19,10 @@
  *
  * Until TAKEN has come, the connections are the giver's: when the taker dies it serves
  * them on. Once the taker has sent TAKEN they are the taker's, whatever happens to the
- * giver: end of file without DONE counts as DONE. So no connection is ever without an
- * owner, and none has two.
+ * giver: end of file without DONE counts as DONE. A giver that must end with a batch on
+ * its way (a deadline, a stop) says END and then hears no more (shutdown(2)): TAKEN was
+ * sent before that, or it cannot be sent, and END tells the taker that this is not the
+ * giver's death. So no connection is ever without an owner, and none has two.
  */
 #ifndef PROTO_HANDOVER_H
 #define PROTO_HANDOVER_H

@@ -1,6 +1,6 @@
 #include "worker/giver.h"
 
-#include <sys/mman.h>
+#include <sys/socket.h>
 
 #include <errno.h>
 #include <stdio.h>
@@ -16,6 +16,7 @@
 #include "worker/acceptor.h"
 #include "worker/connection.h"
 #include "worker/leave.h"
+#include "worker/parcel.h"
 #include "worker/state.h"
 
 /* A batch stops growing when its unsent bytes reach this. */
@@ -36,12 +37,6 @@ struct giver {
 	struct connection *on_way[HANDOVER_BATCH_MAX];
 };
 
-static uint32_t
-listener_number(const struct connection *connection)
-{
-	return (uint32_t)connection->listener->number;
-}
-
 static bool
 can_move(const struct giver *giver, const struct connection *connection)
 {
@@ -49,7 +44,7 @@ can_move(const struct giver *giver, const struct connection *connection)
 	    connection->listener->config->balance != BALANCE_MOVE)
 		return false;
 	return connection->phase != CONNECTION_LINGERING &&
-	    (giver->mask >> listener_number(connection) & 1) != 0;
+	    (giver->mask >> connection->listener->number & 1) != 0;
 }
 
 bool
@@ -84,101 +79,49 @@ say_hello(struct giver *giver)
 		log_debug("the taker does not hear us");
 }
 
+static void
+say(const struct giver *giver, enum handover_verb verb, uint32_t count)
+{
+	const struct handover_note note = { .verb = verb, .count = count };
+	if (handover_send(giver->fd, &note, sizeof(note), NULL, 0) < 0)
+		log_debug("the taker does not hear us");
+}
+
+/* A packet of the taker's: its length, 0 or -1 as handover_receive says. */
+static ssize_t
+hear(const struct giver *giver, struct handover_note *ret)
+{
+	union handover_packet packet;
+	int fds[HANDOVER_BATCH_MAX + 1];
+	size_t count;
+	ssize_t n = handover_receive(giver->fd, &packet, fds, &count);
+	for (size_t i = 0; i < count; i++)
+		close(fds[i]);
+	if (n > 0)
+		*ret = packet.note;
+	return n;
+}
+
 /* --- one batch ----------------------------------------------------------------------
  */
 
-struct packing {
+struct collecting {
 	struct giver *giver;
-	struct handover_batch *batch;
-	int *fds;
+	uint64_t state_bytes;
 };
 
-static void
-fill_record(struct handover_record *record, const struct connection *connection)
-{
-	const struct output *output = connection->output;
-	*record = (struct handover_record){
-		.listener = listener_number(connection),
-		.input_bytes = (uint32_t)buffer_length(connection->input),
-		.output_bytes =
-		    output == NULL ? 0 : (uint32_t)buffer_length(output->bytes),
-		.searched = connection->searched,
-		.replies = output == NULL ? 0 : output->replies,
-		.idle_ms = connection->listener->worker->now_ms - connection->active_ms,
-		.phase = connection->phase,
-		.reason = connection->reason,
-		.peer_family = connection->peer.family,
-		.reading_paused = connection->reading_paused,
-		.peer_port = connection->peer.port,
-	};
-	memcpy(record->peer, connection->peer.bytes, sizeof(record->peer));
-}
-
 static bool
-pack(struct connection *connection, void *argument)
+collect(struct connection *connection, void *argument)
 {
-	struct packing *packing = argument;
-	struct giver *giver = packing->giver;
-	struct handover_batch *batch = packing->batch;
+	struct collecting *collecting = argument;
+	struct giver *giver = collecting->giver;
 	if (!can_move(giver, connection))
 		return true;
-	struct handover_record *record = &batch->records[batch->count];
-	fill_record(record, connection);
-	packing->fds[batch->count] = connection_fd(connection);
-	giver->on_way[batch->count++] = connection;
-	batch->state_bytes += record->input_bytes + record->output_bytes;
-	return batch->count < HANDOVER_BATCH_MAX && batch->count < giver->room &&
-	    batch->state_bytes < STATE_BYTES_MAX;
-}
-
-static int
-write_bytes(int fd, const struct buffer *buffer)
-{
-	size_t done = 0, length = buffer_length(buffer);
-	while (done < length) {
-		ssize_t n =
-		    write(fd, buffer->data + buffer->start + done, length - done);
-		if (n < 0)
-			return -1;
-		done += (size_t)n;
-	}
-	return 0;
-}
-
-/* The bytes that go along, in a memory file; -1 with errno. */
-static int
-write_state(const struct giver *giver, uint32_t count)
-{
-	int fd = memfd_create("yodeld-handover", MFD_CLOEXEC);
-	if (fd < 0)
-		return -1;
-	for (uint32_t i = 0; i < count; i++) {
-		const struct connection *c = giver->on_way[i];
-		if (write_bytes(fd, c->input) < 0 ||
-		    (c->output != NULL && write_bytes(fd, c->output->bytes) < 0)) {
-			close(fd);
-			return -1;
-		}
-	}
-	return fd;
-}
-
-static int
-send_batch(const struct giver *giver, const struct handover_batch *batch, int *fds)
-{
-	size_t fd_count = batch->count;
-	int state_fd = -1;
-	if (batch->state_bytes > 0) {
-		state_fd = write_state(giver, batch->count);
-		if (state_fd < 0)
-			return -1;
-		fds[fd_count++] = state_fd;
-	}
-	int rc = handover_send(
-	    giver->fd, batch, handover_batch_bytes(batch->count), fds, fd_count);
-	if (state_fd >= 0)
-		close(state_fd);
-	return rc;
+	giver->on_way[giver->on_way_count++] = connection;
+	collecting->state_bytes += parcel_state_bytes(connection);
+	return giver->on_way_count < HANDOVER_BATCH_MAX &&
+	    giver->on_way_count < giver->room &&
+	    collecting->state_bytes < STATE_BYTES_MAX;
 }
 
 /* --- the end ------------------------------------------------------------------------
@@ -195,12 +138,46 @@ take_back(struct giver *giver)
 }
 
 static void
+tell_master(const struct worker *worker, uint32_t id, uint64_t moved)
+{
+	const struct channel_message gave = {
+		.verb = CHANNEL_GAVE, .argument = id, .value = moved
+	};
+	if (channel_send(worker->channel_fd, &gave, -1) < 0)
+		log_debug("the master does not hear what was given");
+}
+
+/* They are the taker's. */
+static void
+give_away(struct giver *giver)
+{
+	for (uint32_t i = 0; i < giver->on_way_count; i++)
+		connection_give_away(giver->on_way[i]);
+	giver->moved += giver->on_way_count;
+	giver->room -= giver->on_way_count;
+	giver->on_way_count = 0;
+}
+
+/* From now on the taker cannot take what is on its way; it may have said already that
+ * it did. */
+static void
+recall(struct giver *giver)
+{
+	struct handover_note note;
+	if (giver->on_way_count == 0)
+		return;
+	say(giver, HANDOVER_END, 0);
+	shutdown(giver->fd, SHUT_RD);
+	while (hear(giver, &note) > 0) {
+		if (note.verb == HANDOVER_TAKEN)
+			give_away(giver);
+	}
+}
+
+static void
 finish(struct giver *giver, bool taker_is_alive)
 {
 	struct worker *worker = giver->worker;
-	struct channel_message gave = {
-		.verb = CHANNEL_GAVE, .argument = giver->id, .value = giver->moved
-	};
 	worker->giver = NULL;
 	/* A dead taker is followed by another: what can move waits for it. Who gave
 	 * only some may have been told to leave meanwhile, and its taker comes. */
@@ -209,16 +186,17 @@ finish(struct giver *giver, bool taker_is_alive)
 	take_back(giver);
 	event_del(&giver->event);
 	close(giver->fd);
-	if (channel_send(worker->channel_fd, &gave, -1) < 0)
-		log_debug("the master does not hear what was given");
+	tell_master(worker, giver->id, giver->moved);
 	free(giver);
 }
 
 void
 giver_stop(struct worker *worker)
 {
-	if (worker->giver != NULL)
-		finish(worker->giver, true);
+	if (worker->giver == NULL)
+		return;
+	recall(worker->giver);
+	finish(worker->giver, true);
 }
 
 /* Nothing more can move, and nobody new comes. */
@@ -226,9 +204,7 @@ static void
 end(struct giver *giver)
 {
 	struct worker *worker = giver->worker;
-	struct handover_note note = { .verb = HANDOVER_END };
-	if (handover_send(giver->fd, &note, sizeof(note), NULL, 0) < 0)
-		log_debug("the taker does not hear the end");
+	say(giver, HANDOVER_END, 0);
 	finish(giver, true);
 	leave_check(worker);
 }
@@ -239,25 +215,22 @@ end(struct giver *giver)
 static void
 give_batch(struct giver *giver)
 {
-	static struct handover_batch batch;
-	int fds[HANDOVER_BATCH_MAX + 1];
 	struct worker *worker = giver->worker;
-	struct packing packing = { .giver = giver, .batch = &batch, .fds = fds };
-	batch = (struct handover_batch){ .verb = HANDOVER_BATCH };
+	struct collecting collecting = { .giver = giver };
 	if (giver->room > 0)
-		pool_visit(&worker->pool, pack, &packing);
-	if (batch.count == 0) {
+		pool_visit(&worker->pool, collect, &collecting);
+	if (giver->on_way_count == 0) {
 		bool more_may_come = giver->limit == 0 &&
 		    (!acceptor_is_closed(worker) || worker->takers != NULL);
 		if (!more_may_come || giver->room == 0)
 			end(giver);
 		return;
 	}
-	for (uint32_t i = 0; i < batch.count; i++)
+	for (uint32_t i = 0; i < giver->on_way_count; i++)
 		connection_suspend(giver->on_way[i]);
-	giver->on_way_count = batch.count;
-	if (send_batch(giver, &batch, fds) < 0) {
-		log_warn("%u connections stay: they cannot be sent", batch.count);
+	if (parcel_send(giver->fd, giver->on_way, giver->on_way_count) < 0) {
+		log_warn(
+		    "%u connections stay: they cannot be sent", giver->on_way_count);
 		giver->room = 0;
 		take_back(giver);
 		end(giver);
@@ -275,15 +248,25 @@ giver_continue(struct worker *worker)
 static void
 on_taken(struct giver *giver)
 {
-	struct handover_note done = { .verb = HANDOVER_DONE,
-		.count = giver->on_way_count };
-	for (uint32_t i = 0; i < giver->on_way_count; i++)
-		connection_give_away(giver->on_way[i]);
-	giver->moved += giver->on_way_count;
-	giver->room -= giver->on_way_count;
-	giver->on_way_count = 0;
-	if (handover_send(giver->fd, &done, sizeof(done), NULL, 0) < 0)
-		log_debug("the taker does not hear that it is done");
+	uint32_t count = giver->on_way_count;
+	if (count == 0)
+		return;
+	give_away(giver);
+	say(giver, HANDOVER_DONE, count);
+	give_batch(giver);
+}
+
+static void
+on_room(struct giver *giver, const struct handover_note *note)
+{
+	/* Said once: a batch may be on its way. */
+	if (giver->has_room)
+		return;
+	giver->has_room = true;
+	giver->room = note->count;
+	if (giver->limit != 0 && giver->limit < giver->room)
+		giver->room = giver->limit;
+	giver->mask = note->mask;
 	give_batch(giver);
 }
 
@@ -292,12 +275,7 @@ on_note(struct giver *giver, const struct handover_note *note)
 {
 	switch ((enum handover_verb)note->verb) {
 	case HANDOVER_ROOM:
-		giver->has_room = true;
-		giver->room = note->count;
-		if (giver->limit != 0 && giver->limit < giver->room)
-			giver->room = giver->limit;
-		giver->mask = note->mask;
-		give_batch(giver);
+		on_room(giver, note);
 		break;
 	case HANDOVER_TAKEN:
 		on_taken(giver);
@@ -313,18 +291,26 @@ on_note(struct giver *giver, const struct handover_note *note)
 static void
 on_packet(evutil_socket_t fd, short what, void *argument)
 {
+	(void)fd;
 	(void)what;
 	struct giver *giver = argument;
-	union handover_packet packet;
-	int fds[HANDOVER_BATCH_MAX + 1];
-	size_t count;
-	ssize_t n = handover_receive(fd, &packet, fds, &count);
-	for (size_t i = 0; i < count; i++)
-		close(fds[i]);
+	struct handover_note note;
+	ssize_t n = hear(giver, &note);
 	if (n > 0)
-		on_note(giver, &packet.note);
+		on_note(giver, &note);
 	else if (n == 0 || errno != EAGAIN)
 		finish(giver, false);
+}
+
+/* No other one comes: who leaves drains what it has. */
+static void
+refuse(struct worker *worker, int fd, uint32_t id, uint64_t what)
+{
+	log_warnx("a hand-over cannot start");
+	close(fd);
+	if ((uint32_t)what == 0)
+		worker->awaits_taker = false;
+	tell_master(worker, id, 0);
 }
 
 void
@@ -332,11 +318,7 @@ giver_start(struct worker *worker, int fd, uint32_t id, uint64_t what)
 {
 	struct giver *giver = worker->giver == NULL ? calloc(1, sizeof(*giver)) : NULL;
 	if (giver == NULL) {
-		log_warnx("a hand-over cannot start");
-		close(fd);
-		struct channel_message gave = { .verb = CHANNEL_GAVE, .argument = id };
-		if (channel_send(worker->channel_fd, &gave, -1) < 0)
-			log_debug("the master does not hear what was given");
+		refuse(worker, fd, id, what);
 		return;
 	}
 	giver->worker = worker;

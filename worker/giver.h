@@ -28,7 +28,8 @@ void giver_continue(struct worker *worker);
 /* True when the connection may yet move: a drain leaves it alone. */
 bool giver_wants(const struct worker *worker, const struct connection *connection);
 
-/* Forgets the hand-over; connections on their way are the giver's again. */
+/* Ends the hand-over at once: what is on its way stays here, but for what the taker has
+ * said that it took. */
 void giver_stop(struct worker *worker);
 
 #endif

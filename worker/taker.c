@@ -40,15 +40,21 @@ book(struct taker *taker)
 }
 
 static void
+tell_master(const struct worker *worker, uint32_t id, uint64_t taken)
+{
+	const struct channel_message took = {
+		.verb = CHANNEL_TOOK, .argument = id, .value = taken
+	};
+	if (channel_send(worker->channel_fd, &took, -1) < 0)
+		log_debug("the master does not hear what was taken");
+}
+
+static void
 finish(struct taker *taker)
 {
 	struct worker *worker = taker->worker;
 	book(taker);
-	struct channel_message took = {
-		.verb = CHANNEL_TOOK, .argument = taker->id, .value = taker->taken
-	};
-	if (channel_send(worker->channel_fd, &took, -1) < 0)
-		log_debug("the master does not hear what was taken");
+	tell_master(worker, taker->id, taker->taken);
 	struct taker **at = &worker->takers;
 	while (*at != taker)
 		at = &(*at)->next;
@@ -199,6 +205,18 @@ drop(struct connection **made, uint32_t count, const int *fds, size_t fd_count)
 		close(fds[i]);
 }
 
+/* There is nobody any more to hear us; a giver that only does not want to says so. */
+static bool
+giver_is_gone(const struct taker *taker)
+{
+	union handover_packet packet;
+	int fds[HANDOVER_BATCH_MAX + 1];
+	size_t fd_count;
+	ssize_t n = handover_receive(taker->fd, &packet, fds, &fd_count);
+	drop(NULL, 0, fds, fd_count);
+	return n == 0;
+}
+
 /* Says what became of the batch. Also true when there is nobody any more to hear it;
  * not when the giver lives and cannot have heard it. */
 static bool
@@ -208,7 +226,7 @@ answer(const struct taker *taker, uint32_t verb, uint32_t count)
 	if (handover_send(taker->fd, &note, sizeof(note), NULL, 0) == 0)
 		return true;
 	log_debug("the giver does not hear what was taken: %s", strerror(errno));
-	return errno == EPIPE || errno == ECONNRESET;
+	return (errno == EPIPE || errno == ECONNRESET) && giver_is_gone(taker);
 }
 
 /* All of a batch or nothing. False when the hand-over must end. */
@@ -277,16 +295,31 @@ on_packet(evutil_socket_t fd, short what, void *argument)
 	}
 }
 
+/* Who only hears the end waits for another taker, and the master knows of none. */
+static void
+refuse(struct worker *worker, int fd, uint32_t id)
+{
+	const struct handover_note refused = { .verb = HANDOVER_REFUSED };
+	log_warnx("a hand-over cannot start");
+	if (handover_send(fd, &refused, sizeof(refused), NULL, 0) < 0)
+		log_debug("the giver does not hear that nothing is taken");
+	close(fd);
+	tell_master(worker, id, 0);
+}
+
 void
 taker_start(struct worker *worker, int fd, uint32_t id)
 {
 	struct taker *taker = calloc(1, sizeof(*taker));
 	if (taker == NULL) {
-		log_warnx("a hand-over cannot start");
-		close(fd);
-		struct channel_message took = { .verb = CHANNEL_TOOK, .argument = id };
-		if (channel_send(worker->channel_fd, &took, -1) < 0)
-			log_debug("the master does not hear what was taken");
+		refuse(worker, fd, id);
+		return;
+	}
+	event_assign(
+	    &taker->event, worker->base, fd, EV_READ | EV_PERSIST, on_packet, taker);
+	if (event_add(&taker->event, NULL) < 0) {
+		free(taker);
+		refuse(worker, fd, id);
 		return;
 	}
 	taker->next = worker->takers;
@@ -294,10 +327,6 @@ taker_start(struct worker *worker, int fd, uint32_t id)
 	taker->worker = worker;
 	taker->fd = fd;
 	taker->id = id;
-	event_assign(
-	    &taker->event, worker->base, fd, EV_READ | EV_PERSIST, on_packet, taker);
-	if (event_add(&taker->event, NULL) < 0)
-		finish(taker);
 }
 
 void

@@ -101,6 +101,38 @@ test_a_giver_that_dies_after_it_gave_has_given(void **state)
 }
 
 static void
+test_a_taker_that_says_twice_how_much_room_it_has_strands_nobody(void **state)
+{
+	struct handover_note room = { .verb = HANDOVER_ROOM, .count = 10, .mask = 1 };
+	struct fixture f;
+	int fds[3][2], handover[2];
+	char answer[8];
+
+	(void)state;
+	start(&f, "upper", FRAMING_STREAM, 1024);
+	for (int i = 0; i < 3; i++) {
+		open_unix_pair(fds[i], 0);
+		one_worker_serve(&f.giver, fds[i][1]);
+	}
+	must(channel_open(handover) == 0);
+	giver_start(&f.giver.worker, handover[0], 7, 0);
+	must(handover_send(handover[1], &room, sizeof(room), NULL, 0) == 0);
+	one_worker_turn(&f.giver);
+	room.count = 1;
+	must(handover_send(handover[1], &room, sizeof(room), NULL, 0) == 0);
+	one_worker_turn(&f.giver);
+	close(handover[1]);
+	assert_true(one_worker_until(&f.giver, f.giver.worker.giver == NULL));
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(send(fds[i][0], "hello", 5, 0), 5);
+		assert_true(
+		    one_worker_until(&f.giver, recv(fds[i][0], answer, 8, 0) == 5));
+		close(fds[i][0]);
+	}
+	finish(&f);
+}
+
+static void
 test_more_descriptors_than_fit_do_not_come_in(void **state)
 {
 	enum { SENT = HANDOVER_BATCH_MAX + 2 };
@@ -151,6 +183,8 @@ main(void)
 		cmocka_unit_test(
 		    test_a_taker_that_dies_before_it_took_leaves_them_where_they_were),
 		cmocka_unit_test(test_a_giver_that_dies_after_it_gave_has_given),
+		cmocka_unit_test(
+		    test_a_taker_that_says_twice_how_much_room_it_has_strands_nobody),
 		cmocka_unit_test(test_more_descriptors_than_fit_do_not_come_in),
 		cmocka_unit_test(test_an_empty_packet_with_a_descriptor_is_no_end),
 	};

@@ -1,0 +1,94 @@
+#include "worker/parcel.h"
+
+#include <sys/mman.h>
+
+#include <string.h>
+#include <unistd.h>
+
+#include "proto/handover.h"
+
+#include "worker/connection.h"
+#include "worker/state.h"
+
+uint64_t
+parcel_state_bytes(const struct connection *connection)
+{
+	return (uint64_t)buffer_length(connection->input) +
+	    connection_stuck_bytes(connection);
+}
+
+static void
+fill_record(struct handover_record *record, const struct connection *connection)
+{
+	const struct output *output = connection->output;
+	*record = (struct handover_record){
+		.listener = (uint32_t)connection->listener->number,
+		.input_bytes = (uint32_t)buffer_length(connection->input),
+		.output_bytes = (uint32_t)connection_stuck_bytes(connection),
+		.searched = connection->searched,
+		.replies = output == NULL ? 0 : output->replies,
+		.idle_ms = connection->listener->worker->now_ms - connection->active_ms,
+		.phase = connection->phase,
+		.reason = connection->reason,
+		.peer_family = connection->peer.family,
+		.reading_paused = connection->reading_paused,
+		.peer_port = connection->peer.port,
+	};
+	memcpy(record->peer, connection->peer.bytes, sizeof(record->peer));
+}
+
+static int
+write_bytes(int fd, const struct buffer *buffer)
+{
+	size_t done = 0, length = buffer_length(buffer);
+	while (done < length) {
+		ssize_t n =
+		    write(fd, buffer->data + buffer->start + done, length - done);
+		if (n < 0)
+			return -1;
+		done += (size_t)n;
+	}
+	return 0;
+}
+
+/* The bytes that go along, in a memory file; -1 with errno. */
+static int
+write_state(struct connection *const *connections, uint32_t count)
+{
+	int fd = memfd_create("yodeld-handover", MFD_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	for (uint32_t i = 0; i < count; i++) {
+		const struct connection *c = connections[i];
+		if (write_bytes(fd, c->input) < 0 ||
+		    (c->output != NULL && write_bytes(fd, c->output->bytes) < 0)) {
+			close(fd);
+			return -1;
+		}
+	}
+	return fd;
+}
+
+int
+parcel_send(int fd, struct connection *const *connections, uint32_t count)
+{
+	struct handover_batch batch = { .verb = HANDOVER_BATCH, .count = count };
+	int fds[HANDOVER_BATCH_MAX + 1];
+	size_t fd_count = count;
+	int state_fd = -1;
+	for (uint32_t i = 0; i < count; i++) {
+		fill_record(&batch.records[i], connections[i]);
+		batch.state_bytes += parcel_state_bytes(connections[i]);
+		fds[i] = connection_fd(connections[i]);
+	}
+	if (batch.state_bytes > 0) {
+		state_fd = write_state(connections, count);
+		if (state_fd < 0)
+			return -1;
+		fds[fd_count++] = state_fd;
+	}
+	int rc = handover_send(fd, &batch, handover_batch_bytes(count), fds, fd_count);
+	if (state_fd >= 0)
+		close(state_fd);
+	return rc;
+}
