@@ -97,3 +97,16 @@ scale_check(struct master *master)
 	    master->slot_count == 1 ? "s" : "",
 	    master_elapsed_ms(master->turnover.started_ns));
 }
+
+void
+scale_on_reloaded(struct master *master)
+{
+	uint32_t wanted = master->former.workers, count = master->slot_count;
+	if (!master->is_scaling)
+		return;
+	master->is_scaling = false;
+	turnover_conclude(master, count == wanted,
+	    "scale%s: a reload came meanwhile, %u worker%s serve%s",
+	    count == wanted ? "" : " failed", count, count == 1 ? "" : "s",
+	    count == 1 ? "s" : "");
+}

@@ -12,5 +12,7 @@
 int scale_workers(struct master *master, uint32_t count);
 /* Concludes a change of size when every slot serves. */
 void scale_check(struct master *master);
+/* The same when a reload has brought its own number of workers meanwhile. */
+void scale_on_reloaded(struct master *master);
 
 #endif

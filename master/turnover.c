@@ -13,6 +13,7 @@
 #include "master/logging.h"
 #include "master/notify.h"
 #include "master/process.h"
+#include "master/scale.h"
 #include "master/slot.h"
 #include "master/upgrade.h"
 #include "master/waiting.h"
@@ -195,6 +196,7 @@ commit(struct master *master)
 	    name_of(turnover), turnover->generation, master->slot_count,
 	    master->slot_count == 1 ? "" : "s",
 	    master_elapsed_ms(turnover->started_ns));
+	scale_on_reloaded(master);
 	if (turnover->is_upgrade)
 		upgrade_done(master);
 	leaving_check(master);
