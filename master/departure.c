@@ -8,9 +8,9 @@
 
 #include "master/waiting.h"
 
-/* The one that is open is the first, and has no outcome yet. */
-static struct departure *
-find_open(const struct master *master)
+/* It is the first, and has no outcome yet. */
+struct departure *
+departure_open(const struct master *master)
 {
 	struct departure *first = master->departures;
 	return first != NULL && first->served_ns == 0 ? first : NULL;
@@ -19,7 +19,7 @@ find_open(const struct master *master)
 void
 departure_begin(struct master *master, const char *change, uint64_t started_ns)
 {
-	struct departure *departure = find_open(master);
+	struct departure *departure = departure_open(master);
 	if (departure == NULL) {
 		departure = calloc(1, sizeof(*departure));
 		if (departure == NULL)
@@ -41,7 +41,7 @@ read_books(const struct process *process, struct ledger_totals *ret)
 void
 departure_add(struct process *process)
 {
-	struct departure *departure = find_open(process->master);
+	struct departure *departure = departure_open(process->master);
 	struct ledger_totals totals;
 	if (departure == NULL || process->departure != NULL)
 		return;
@@ -50,6 +50,50 @@ departure_add(struct process *process)
 	process->closed_before = ledger_closed(&totals);
 	process->moved_out_before = process->moved_out;
 	departure->workers++;
+}
+
+uint32_t
+departure_workers(const struct departure *departure)
+{
+	return departure->workers + departure->awaited;
+}
+
+void
+departure_join(struct process *process, struct departure *departure)
+{
+	if (departure == NULL)
+		return;
+	process->departure = departure;
+	departure->workers++;
+}
+
+void
+departure_await(struct slot *slot, struct departure *departure)
+{
+	slot->departure = departure;
+	if (departure != NULL)
+		departure->awaited++;
+}
+
+void
+departure_follow(struct slot *slot)
+{
+	if (slot->departure == NULL)
+		return;
+	slot->departure->awaited--;
+	departure_join(slot->process, slot->departure);
+	slot->departure = NULL;
+}
+
+void
+departure_let_go(struct slot *slot)
+{
+	struct departure *departure = slot->departure;
+	if (departure == NULL)
+		return;
+	slot->departure = NULL;
+	departure->awaited--;
+	departure_settle(slot->master, departure);
 }
 
 static void
@@ -66,7 +110,7 @@ void
 departure_settle(struct master *master, struct departure *departure)
 {
 	char text[CONFIG_ERROR_MAX];
-	if (departure->served_ns == 0 || departure->gone < departure->workers)
+	if (departure->served_ns == 0 || departure->gone < departure_workers(departure))
 		return;
 	departure->ended_ns = master_now_ns();
 	if (departure->workers > 0)
@@ -79,7 +123,7 @@ departure_settle(struct master *master, struct departure *departure)
 struct departure *
 departure_seal(struct master *master)
 {
-	struct departure *departure = find_open(master);
+	struct departure *departure = departure_open(master);
 	const char *text = master->outcome.text;
 	if (departure == NULL ||
 	    strncmp(text, departure->change, strlen(departure->change)) != 0)
@@ -118,6 +162,8 @@ departure_forget_all(struct master *master)
 {
 	for (struct process *p = master->processes; p != NULL; p = p->next)
 		p->departure = NULL;
+	for (uint32_t i = 0; i < LEDGER_SLOTS; i++)
+		master->slots[i].departure = NULL;
 	while (master->departures != NULL)
 		forget(master->departures, master);
 }
@@ -142,6 +188,8 @@ ending(uint64_t count)
 const char *
 departure_describe(const struct departure *departure, char *text, size_t size)
 {
+	uint32_t all = departure_workers(departure);
+	uint32_t left = all - departure->gone;
 	int n;
 	if (departure->ended_ns != 0)
 		n = snprintf(text, size, "%u worker%s left within %.1f ms",
@@ -149,11 +197,8 @@ departure_describe(const struct departure *departure, char *text, size_t size)
 		    departure_ms(departure));
 	else
 		n = snprintf(text, size,
-		    "%u of %u worker%s still leave%s after %.1f ms",
-		    departure->workers - departure->gone, departure->workers,
-		    ending(departure->workers),
-		    departure->workers - departure->gone == 1 ? "s" : "",
-		    departure_ms(departure));
+		    "%u of %u worker%s still leave%s after %.1f ms", left, all,
+		    ending(all), left == 1 ? "s" : "", departure_ms(departure));
 	n += snprintf(text + n, size - (size_t)n,
 	    ": %llu connection%s handed over, %llu drained, %llu forced",
 	    (unsigned long long)departure->moved, ending(departure->moved),

@@ -26,6 +26,7 @@ struct departure {
 	uint64_t served_ns;  /* its outcome was known; 0: it is not yet */
 	uint64_t ended_ns;   /* all are gone; 0: not yet */
 	uint32_t workers, gone, died;
+	uint32_t awaited; /* those who have yet to be forked (departure_await) */
 	uint64_t moved, drained, forced, lost; /* connections */
 };
 
@@ -34,6 +35,17 @@ void departure_begin(struct master *master, const char *change, uint64_t started
 /* A worker is told to leave now. Does nothing when none is open, or it belongs to one.
  */
 void departure_add(struct process *process);
+/* The one that is open; NULL: none. */
+struct departure *departure_open(const struct master *master);
+/* Who goes on in the place of one that died belongs to what that one belonged to (NULL:
+ * nothing). */
+void departure_join(struct process *process, struct departure *departure);
+/* The same for who is still to be put into the slot: it is waited for. */
+void departure_await(struct slot *slot, struct departure *departure);
+/* There it is: slot->process. */
+void departure_follow(struct slot *slot);
+/* Nobody will come. */
+void departure_let_go(struct slot *slot);
 /* master->outcome has just come: if it is that of the change which is open, nobody more
  * belongs to it, and it is returned, to be settled; else NULL. */
 struct departure *departure_seal(struct master *master);
@@ -44,6 +56,8 @@ void departure_on_buried(struct process *process);
 /* Forgets all of them and who belongs to them: nobody waits for one any more. */
 void departure_forget_all(struct master *master);
 
+/* All that belong to it, there or awaited. */
+uint32_t departure_workers(const struct departure *departure);
 /* How it went, or goes, in one line: into text[size], which is returned. */
 const char *departure_describe(
     const struct departure *departure, char *text, size_t size);

@@ -135,16 +135,19 @@ leaving_cede(const struct process *heir)
 	}
 }
 
+/* `dead` is whom it replaces; NULL: nobody. */
 static void
 start_caretaker(struct master *master, const struct config *config, uint32_t slot,
-    enum leaving_kind kind)
+    enum leaving_kind kind, const struct process *dead)
 {
 	struct process *caretaker =
 	    process_start(master, config, master->generation, slot);
-	if (caretaker != NULL)
-		leaving_start(caretaker, kind);
-	else
+	if (caretaker == NULL) {
 		log_warn("cannot fork worker %u", slot);
+		return;
+	}
+	departure_join(caretaker, dead == NULL ? NULL : dead->departure);
+	leaving_start(caretaker, kind);
 }
 
 void
@@ -153,7 +156,8 @@ leaving_attend(struct master *master)
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
 		const struct slot *slot = &master->slots[i];
 		if (slot->process == NULL && slot->state != SLOT_EMPTY)
-			start_caretaker(master, &master->config, i, LEAVING_FOR_GOOD);
+			start_caretaker(
+			    master, &master->config, i, LEAVING_FOR_GOOD, NULL);
 	}
 }
 
@@ -168,13 +172,13 @@ leaving_replace(const struct process *dead)
 		return;
 	if (master->phase == MASTER_STOPPING) {
 		if (master->stops_in_order && has_time)
-			start_caretaker(
-			    master, &master->config, dead->slot, LEAVING_FOR_GOOD);
+			start_caretaker(master, &master->config, dead->slot,
+			    LEAVING_FOR_GOOD, dead);
 		return;
 	}
 	if (dead->emptied != 0 && dead->config_number + 1 == master->config_number)
 		start_caretaker(
-		    master, &master->former, dead->slot, LEAVING_SOCKETS_STAY);
+		    master, &master->former, dead->slot, LEAVING_SOCKETS_STAY, dead);
 }
 
 /* --- sockets that nobody serves -----------------------------------------------------

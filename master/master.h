@@ -76,6 +76,7 @@ struct slot {
 	uint32_t failures;         /* deaths in a row */
 	uint64_t restarts;
 	struct event retry_timer;
+	struct departure *departure; /* that its next caretaker belongs to; or NULL */
 };
 
 /* A hand-over, until both ends have said how it ended, or are gone. */

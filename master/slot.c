@@ -143,8 +143,12 @@ spawn(struct slot *slot)
 	slot->process = process_start(
 	    master, &master->config, master->generation, slot_number(slot));
 	if (slot->process != NULL) {
-		if (slot->state != SLOT_DRAINING)
+		if (slot->state != SLOT_DRAINING) {
 			slot->state = SLOT_STARTING;
+			return;
+		}
+		departure_follow(slot);
+		leaving_start(slot->process, LEAVING_EMPTY_ALL);
 		return;
 	}
 	log_warn("cannot fork worker %u", slot_number(slot));
@@ -167,6 +171,7 @@ prepare(struct master *master, struct slot *slot)
 {
 	if (slot->master != NULL)
 		event_del(&slot->retry_timer);
+	departure_let_go(slot);
 	slot->master = master;
 	slot->failures = 0;
 	evtimer_assign(&slot->retry_timer, master->base, on_retry, slot);
@@ -189,16 +194,6 @@ slot_fill(struct master *master, uint32_t number)
 	prepare(master, slot);
 	welcome(slot);
 	slot->state = SLOT_EMPTY;
-	spawn(slot);
-}
-
-void
-slot_empty(struct master *master, uint32_t number)
-{
-	struct slot *slot = &master->slots[number];
-	prepare(master, slot);
-	welcome(slot);
-	slot->state = SLOT_DRAINING;
 	spawn(slot);
 }
 
@@ -256,9 +251,18 @@ slot_leave(struct slot *slot)
 		leaving_start(slot->process, LEAVING_EMPTY_ALL);
 		return;
 	}
+	departure_await(slot, departure_open(slot->master));
 	spawn(slot);
-	if (slot->process != NULL)
-		departure_add(slot->process);
+}
+
+void
+slot_empty(struct master *master, uint32_t number)
+{
+	struct slot *slot = &master->slots[number];
+	prepare(master, slot);
+	slot->state = SLOT_DRAINING;
+	retire_sockets(slot);
+	spawn(slot);
 }
 
 /* --- ready --------------------------------------------------------------------------
@@ -273,12 +277,8 @@ slot_on_ready(struct process *process)
 		turnover_on_ready(master);
 		return;
 	}
-	if (slot->process != process)
+	if (slot->process != process || slot->state == SLOT_DRAINING)
 		return;
-	if (slot->state == SLOT_DRAINING) {
-		leaving_start(process, LEAVING_EMPTY_ALL);
-		return;
-	}
 	slot->state = SLOT_SERVING;
 	leaving_cede(process);
 	slot_steer(master);
@@ -324,14 +324,23 @@ on_died(struct slot *slot, const struct process *process)
 	stop_now(master);
 }
 
+/* A slot that is being emptied needs somebody until its queue is empty. */
+static bool
+needs_another(const struct slot *slot, const struct process *process, bool asked_for)
+{
+	if (slot->process != process || slot->master->phase == MASTER_STOPPING)
+		return false;
+	return slot->state == SLOT_DRAINING ? !process->is_retired : !asked_for;
+}
+
 void
 slot_on_gone(struct process *process, int status)
 {
 	struct master *master = process->master;
 	struct slot *slot = &master->slots[process->slot];
 	bool asked_for = process->is_leaving && WIFEXITED(status);
-	bool is_stopping = master->phase == MASTER_STOPPING;
-	if (!asked_for && !is_stopping) {
+	bool is_missed = needs_another(slot, process, asked_for);
+	if (is_missed || (!asked_for && master->phase != MASTER_STOPPING)) {
 		char text[64];
 		process_describe_end(status, text, sizeof(text));
 		log_warnx("worker %u (process %d) died: %s", process->slot,
@@ -341,13 +350,13 @@ slot_on_gone(struct process *process, int status)
 		slot->successor = NULL;
 		turnover_on_died(master, process->slot);
 	} else if (slot->process == process) {
-		bool needs_another =
-		    slot->state == SLOT_DRAINING ? !process->is_retired : !asked_for;
 		slot->process = NULL;
-		if (needs_another && !is_stopping)
+		if (is_missed) {
+			departure_await(slot, process->departure);
 			on_died(slot, process);
-		else
+		} else {
 			slot->state = SLOT_EMPTY;
+		}
 	}
 	if (!process->is_retired)
 		leaving_replace(process);

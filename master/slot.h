@@ -13,7 +13,7 @@
  * (1) The first death after a quiet time is followed by `retry` at once; from the third
  * in a row on the slot gets no new connections until it serves again.
  *
- * (2) A caretaker: told to empty the queue and to leave.
+ * (2) A caretaker: it was told to empty the queue and to leave when it was forked.
  *
  * (3) A caretaker is put in, after the same delay as any other, for somebody may still
  * wait in the queue.

@@ -249,8 +249,9 @@ static json_t *
 make_departure(const struct departure *departure)
 {
 	return json_pack("{s:b, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "is_over",
-	    departure->gone == departure->workers, "ms", departure_ms(departure),
-	    "workers", (json_int_t)departure->workers, "workers_gone",
+	    departure->gone == departure_workers(departure), "ms",
+	    departure_ms(departure), "workers",
+	    (json_int_t)departure_workers(departure), "workers_gone",
 	    (json_int_t)departure->gone, "workers_died", (json_int_t)departure->died,
 	    "connections_handed_over", (json_int_t)departure->moved,
 	    "connections_drained", (json_int_t)departure->drained, "connections_forced",

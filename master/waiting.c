@@ -97,11 +97,10 @@ answer(struct waiter *waiter, int code, const char *text,
 static void
 answer_departure(struct waiter *waiter, const struct departure *departure)
 {
-	char text[TEXT_MAX], left[CONFIG_ERROR_MAX];
-	snprintf(text, sizeof(text), "%s%s%s", departure->text,
-	    departure->workers > 0 ? "; " : "",
-	    departure->workers > 0 ? departure_describe(departure, left, sizeof(left))
-				   : "");
+	char text[TEXT_MAX], left[CONFIG_ERROR_MAX] = "";
+	bool has_workers = departure_workers(departure) > 0;
+	snprintf(text, sizeof(text), "%s%s%s", departure->text, has_workers ? "; " : "",
+	    has_workers ? departure_describe(departure, left, sizeof(left)) : "");
 	answer(waiter, departure->is_good ? HTTP_OK : HTTP_CONFLICT, text, departure);
 }
 

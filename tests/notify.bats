@@ -255,6 +255,45 @@ crashed_with()
 	YODELD_PID=$(sed -n 's/^started //p' yodeld.out | tail -n 1)
 }
 
+@test "a reload that grows and then fails after a restart resets nobody who comes meanwhile" {
+	printf '%s\n' '#!/bin/sh' "exec setpriv --bounding-set=-setuid $YODELD \"\$@\"" >unprivileged
+	chmod +x unprivileged
+	YODELD=$PWD/unprivileged managed_yodeld '"workers": 1'
+	wait_until is_stored 0
+	kill -KILL "$YODELD_PID" "$(worker_pids)"
+	started_again()
+	{
+		[ "$(times_logged ': ready: ')" = 2 ]
+	}
+	wait_until started_again
+	YODELD_PID=$(sed -n 's/^started //p' yodeld.out | tail -n 1)
+	local keep
+	keep=$(worker_pids)
+	write_config '"workers": 16, "user": "nobody"'
+	change HUP 'reload failed, generation 1 goes on: its workers die before they serve'
+	# Nobody empties the sockets of the others any more, and they are still open.
+	kill -STOP "$YODELD_PID"
+	only_one_lives()
+	{
+		local pid
+		for pid in $(worker_pids); do
+			[ "$pid" = "$keep" ] || has_ended "$pid" || return 1
+		done
+	}
+	wait_until only_one_lives
+	spawn late "$CALLER" burst --patience 60 "127.0.0.1:$PORT" 300
+	all_have_called()
+	{
+		[ "$(ss -Htan "dport = :$PORT" | wc -l)" -ge 300 ]
+	}
+	wait_until all_have_called
+	kill -CONT "$YODELD_PID"
+	all_were_answered late 300
+	settles_at 1
+	kill -TERM "$(<yodeld.pid)"
+	wait "$(<yodeld.pid)"
+}
+
 @test "with fewer workers at a restart, the sockets of the others are emptied and closed" {
 	managed_yodeld '"workers": 6'
 	wait_until is_stored 0 1 2 3 4 5

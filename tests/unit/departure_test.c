@@ -143,11 +143,81 @@ test_with_nobody_to_leave_it_is_over_at_once(void **state)
 	destroy_master(master);
 }
 
+static struct departure *
+seal_scale(struct master *master)
+{
+	conclude(master, "scale: 1 worker serves");
+	struct departure *departure = departure_seal(master);
+	assert_non_null(departure);
+	departure_settle(master, departure);
+	return departure;
+}
+
+static void
+test_who_goes_on_for_a_dead_one_is_waited_for(void **state)
+{
+	struct master *master = create_master();
+	struct slot *slot = &master->slots[1];
+	char text[CONFIG_ERROR_MAX];
+	(void)state;
+	slot->master = master;
+	departure_begin(master, "scale", master_now_ns());
+	struct process *dead = add_worker(master, 1);
+	departure_add(dead);
+	const struct departure *departure = seal_scale(master);
+	departure_await(slot, dead->departure);
+	process_bury(dead);
+	assert_ptr_equal(master->departures, departure);
+	assert_int_equal(departure->gone, 1);
+	assert_non_null(strstr(departure_describe(departure, text, sizeof(text)),
+	    "1 of 2 workers still leaves after "));
+	slot->process = add_worker(master, 1);
+	departure_follow(slot);
+	assert_null(slot->departure);
+	assert_int_equal(departure_workers(departure), 2);
+	/* And who goes on for that one. */
+	struct process *third = add_worker(master, 1);
+	departure_join(third, slot->process->departure);
+	process_bury(slot->process);
+	assert_ptr_equal(master->departures, departure);
+	/* What ended there is all its own: it began for that. */
+	uint64_t drained = departure->drained;
+	process_bury(third);
+	assert_int_equal(drained, 2);
+	assert_null(master->departures);
+	destroy_master(master);
+}
+
+static void
+test_nobody_is_waited_for_who_will_not_come(void **state)
+{
+	struct master *master = create_master();
+	struct slot *slot = &master->slots[1];
+	(void)state;
+	slot->master = master;
+	departure_let_go(slot);
+	departure_begin(master, "scale", master_now_ns());
+	departure_await(slot, departure_open(master));
+	assert_ptr_equal(seal_scale(master), master->departures);
+	departure_let_go(slot);
+	assert_null(slot->departure);
+	assert_null(master->departures);
+	/* Nor who has been forgotten. */
+	departure_begin(master, "scale", master_now_ns());
+	departure_await(slot, departure_open(master));
+	departure_forget_all(master);
+	assert_null(slot->departure);
+	departure_join(add_worker(master, 1), NULL);
+	destroy_master(master);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_each_connection_is_counted_once),
+		cmocka_unit_test(test_who_goes_on_for_a_dead_one_is_waited_for),
+		cmocka_unit_test(test_nobody_is_waited_for_who_will_not_come),
 		cmocka_unit_test(test_who_leaves_for_another_reason_does_not_count),
 		cmocka_unit_test(test_with_nobody_to_leave_it_is_over_at_once),
 	};
