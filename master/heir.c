@@ -159,6 +159,31 @@ take_on(struct master *master)
 	}
 }
 
+static bool
+has_sockets(const struct master *master, uint32_t slot)
+{
+	for (const struct endpoint *e = master->endpoints; e != NULL; e = e->next) {
+		if (e->listener >= 0 && e->fds[slot] >= 0)
+			return true;
+	}
+	return false;
+}
+
+/* A slot without worker that is to have one gets it, and one that is to be emptied
+ * somebody who does that: the former program was waiting to try again. */
+static void
+fill_slots(struct master *master)
+{
+	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
+		if (master->slots[i].process != NULL)
+			continue;
+		if (i < master->slot_count)
+			slot_fill(master, i);
+		else if (has_sockets(master, i))
+			slot_empty(master, i);
+	}
+}
+
 void
 heir_resume(struct master *master)
 {
@@ -166,10 +191,7 @@ heir_resume(struct master *master)
 	take_on(master);
 	signals_let_in();
 	process_reap(master);
-	for (uint32_t i = 0; i < master->slot_count; i++) {
-		if (master->slots[i].process == NULL)
-			slot_fill(master, i);
-	}
+	fill_slots(master);
 	slot_steer(master);
 	leaving_find_takers(master);
 	if (!former.inheritance.is_back)

@@ -174,6 +174,6 @@ inheritance_read_process(struct inheritance_reader *reader, char *line)
 	process->is_retired = n[RETIRED] != 0;
 	process->moved_in = (uint64_t)n[IN];
 	process->moved_out = (uint64_t)n[OUT];
-	process->wants_taker = process->is_leaving && process->is_ready;
+	process->wants_taker = process->is_leaving;
 	return place(process);
 }

@@ -1,7 +1,7 @@
 /*
  * sulker.c - a yodeld whose worker 1 does not come up as long as there is a file SULK
- * in its directory: it dies, or with "hang" in the file it hangs. For tests of the
- * start; linked with --wrap=worker_run.
+ * in its directory: it dies, or with "hang" in the file it hangs, or with "late" it
+ * waits until the file is gone. For tests of the start; linked with --wrap=worker_run.
  */
 #include <stdio.h>
 #include <string.h>
@@ -25,5 +25,9 @@ __wrap_worker_run(const struct worker_args *args)
 	fclose(in);
 	while (strncmp(word, "hang", 4) == 0)
 		pause();
-	return EX_SOFTWARE;
+	if (strncmp(word, "late", 4) != 0)
+		return EX_SOFTWARE;
+	while (access("SULK", F_OK) == 0)
+		usleep(5000);
+	return __real_worker_run(args);
 }

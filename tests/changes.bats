@@ -1,0 +1,132 @@
+#!/usr/bin/env bats
+# Changes that meet: one is asked for while another is under way, and workers die, or come
+# up late, in the middle of one (lib/sulker.c: worker 1 sulks as long as there is a SULK).
+
+# shellcheck disable=SC2030,SC2031 # each test has its own PORT
+load lib/helpers
+load lib/supervision
+
+CTL=$BUILD/yodelctl
+
+# A copy of the program whose worker 1 sulks, that can be replaced on the disk.
+start_sulker()
+{
+	mkdir -p bin
+	cp "$BUILD/tests/sulker" bin/yodeld
+	YODELD=$PWD/bin/yodeld start_yodeld -c yodeld.json --set "admin.socket=$PWD/door"
+}
+
+# Of two workers the second is told to leave with callers in its queue, and dies; who comes
+# in its place to empty the queue sulks.
+retire_worker_1() # HOW
+{
+	local keep victim
+	keep=$(worker_pids | head -n 1)
+	victim=$(worker_pids | tail -n 1)
+	stop_workers
+	queue_up waiting 100
+	kill -CONT "$keep"
+	change TTOU 'scale: 1 worker serves'
+	echo "$1" >SULK
+	kill -KILL "$victim"
+	wait_until logged "worker 1 \(process $victim\) died: signal 9"
+}
+
+@test "a server that grows again before its last worker could leave has no worker too many" {
+	write_config '"workers": 2'
+	start_sulker
+	retire_worker_1 late
+	wait_until count_workers_is 2
+	kill -TTIN "$YODELD_PID"
+	wait_until count_workers_is 3
+	rm SULK
+	wait_until logged 'scale: 2 workers serve'
+	all_were_answered waiting 100
+	settles_at 2
+	reload
+	settles_at 2
+}
+
+@test "who asked for a change waits for those, too, who go on for a worker that died" {
+	write_config '"workers": 2'
+	start_sulker
+	local victim
+	victim=$(worker_pids | tail -n 1)
+	stop_workers
+	queue_up waiting 100
+	kill -CONT "$(worker_pids | head -n 1)"
+	echo late >SULK
+	spawn scale "$CTL" -s door scale 1
+	wait_until logged 'scale: 1 worker serves'
+	kill -KILL "$victim"
+	wait_until logged "worker 1 \(process $victim\) died: signal 9"
+	# It has died, and somebody else is there.
+	wait_until count_workers_is 2
+	run ! logged 'scale: [0-9]+ workers? left'
+	rm SULK
+	all_were_answered waiting 100
+	wait "$(<scale.pid)"
+	[[ $(<scale.out) = *'; 2 workers left within '*', 0 lost with 1 that died' ]]
+}
+
+@test "an upgrade waits for who has just come to empty a queue" {
+	write_config '"workers": 2'
+	start_sulker
+	retire_worker_1 die
+	wait_until logged 'worker 1: failure 5 in a row'
+	touch WAIT
+	printf '%s\n' '#!/bin/sh' "while [ -e $PWD/WAIT ]; do sleep 0.02; done" \
+		"exec $BUILD/tests/sulker \"\$@\"" >script
+	chmod +x script
+	mv script bin/yodeld
+	kill -USR2 "$YODELD_PID"
+	# The rehearsal is under way, and then the one of the queue, who does not come up yet.
+	wait_until count_workers_is 2
+	echo late >SULK
+	wait_until count_workers_is 3
+	rm WAIT
+	rehearsal_is_over()
+	{
+		count_workers_is 2
+	}
+	wait_until rehearsal_is_over
+	run ! logged 'takes over'
+	rm SULK
+	wait_until logged ': upgrade: generation 2 serves'
+	all_were_answered waiting 100
+	settles_at 2
+}
+
+@test "those who wait for a worker that is not there yet are answered after an upgrade" {
+	write_config '"workers": 2'
+	start_sulker
+	retire_worker_1 die
+	wait_until logged 'worker 1: failure 6 in a row'
+	write_config '"workers": 1'
+	change USR2 ': upgrade: generation 2 serves with 1 worker'
+	rm SULK
+	all_were_answered waiting 100
+	settles_at 1
+}
+
+@test "a change of size that a reload overtakes has an outcome, and blocks nothing" {
+	write_config '"workers": 1'
+	start_sulker
+	echo late >SULK
+	spawn scale "$CTL" -s door scale 2
+	wait_until count_workers_is 2
+	reload
+	has_its_outcome()
+	{
+		has_ended "$(<scale.pid)"
+	}
+	wait_until has_its_outcome
+	rm SULK
+	local status=0
+	wait "$(<scale.pid)" || status=$?
+	[ $status = 1 ]
+	[[ $(<scale.log) = 'yodelctl: scale failed: a reload came meanwhile, 1 worker serves'* ]]
+	run -0 "$CTL" -s door rebalance
+	run -0 "$CTL" -s door upgrade
+	settles_at 1
+}
