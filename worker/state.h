@@ -69,8 +69,9 @@ struct worker {
 	struct heap heap;
 	struct output *stuck; /* every output that waits for its peer to read */
 	size_t lingering;     /* connections in that phase */
-	uint32_t now_ms; /* CLOCK_MONOTONIC at the last sweep: the clock of timeouts */
-	uint32_t sweep_ms; /* time between sweeps */
+	uint32_t now_ms;      /* the clock of timeouts, moved by each sweep (sweep.c) */
+	uint32_t swept_ms;    /* CLOCK_MONOTONIC at the last one */
+	uint32_t sweep_ms;    /* time between sweeps */
 	struct event sweep_timer;
 
 	uint8_t *input; /* what a read brought; used up before the callback returns */

@@ -34,6 +34,17 @@ is_over(const struct worker *worker, uint32_t stamp_ms, uint64_t timeout_ns)
 	return elapsed_ms >= timeout_ns / NS_PER_MS + worker->sweep_ms;
 }
 
+/* By a sweep at the most: what happened in a turn that came late may bear the stamp of
+ * the sweep before, and while the loop stood still nobody was silent. */
+static void
+advance_clock(struct worker *worker)
+{
+	uint32_t now_ms = monotonic_ms();
+	uint32_t elapsed_ms = now_ms - worker->swept_ms;
+	worker->swept_ms = now_ms;
+	worker->now_ms += elapsed_ms < worker->sweep_ms ? elapsed_ms : worker->sweep_ms;
+}
+
 static void
 sweep_stuck(struct worker *worker)
 {
@@ -90,7 +101,7 @@ on_sweep(evutil_socket_t fd, short what, void *argument)
 		return;
 	ledger_beat(&worker->books->own);
 	log_tell_left_out();
-	worker->now_ms = monotonic_ms();
+	advance_clock(worker);
 	sweep_stuck(worker);
 	bool all = worker->draining || worker->lingering > 0 ||
 	    worker->config->timeouts.idle_ns != 0;
@@ -132,7 +143,7 @@ sweep_start(struct worker *worker)
 	int fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
 	if (fd < 0)
 		return -1;
-	worker->now_ms = monotonic_ms();
+	worker->now_ms = worker->swept_ms = monotonic_ms();
 	event_assign(&worker->sweep_timer, worker->base, fd, EV_READ | EV_PERSIST,
 	    on_sweep, worker);
 	if (event_add(&worker->sweep_timer, NULL) < 0) {

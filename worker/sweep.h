@@ -3,7 +3,8 @@
  * writers, peers that linger. One timer for all, because a timer for each connection
  * would cost more than the message it guards.
  *
- * A timeout is never early, and at most two sweeps late.
+ * A timeout is never early, and at most two sweeps late; time in which the loop stood
+ * still (a stopped process, a frozen container) counts as one sweep.
  */
 #ifndef WORKER_SWEEP_H
 #define WORKER_SWEEP_H
