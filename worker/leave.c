@@ -14,7 +14,9 @@ static bool
 close_for(struct connection *connection, void *argument)
 {
 	const enum close_reason *reason = argument;
-	connection_close(connection, *reason);
+	/* Why one lingers is why it ends. */
+	connection_close(connection,
+	    connection->phase == CONNECTION_LINGERING ? connection->reason : *reason);
 	return true;
 }
 

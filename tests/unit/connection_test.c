@@ -11,6 +11,7 @@
 
 #include "tests/lib/conversation.h"
 #include "tests/lib/specification.h"
+#include "worker/leave.h"
 
 #define MAX_MESSAGE 100
 #define INPUT_BYTES 30000
@@ -253,10 +254,42 @@ test_a_long_reply_leaves_the_worker_no_larger_than_it_was(void **state)
 	one_worker_finish(&w);
 }
 
+static void
+on_no_timer(evutil_socket_t fd, short what, void *argument)
+{
+	(void)fd;
+	(void)what;
+	(void)argument;
+}
+
+static void
+test_a_mistake_stays_the_reason_of_an_end_that_a_stop_hastens(void **state)
+{
+	static const char line[MAX_MESSAGE + 1] = { 'x' };
+	struct one_worker w;
+	int fds[2];
+
+	(void)state;
+	one_worker_start(&w, "echo", FRAMING_LINE, MAX_MESSAGE, 1024);
+	evtimer_assign(&w.worker.accept_resume, w.worker.base, on_no_timer, NULL);
+	evtimer_assign(&w.worker.emptying_timer, w.worker.base, on_no_timer, NULL);
+	open_tcp_pair(fds, 0);
+	one_worker_serve(&w, fds[1]);
+	assert_int_equal(send(fds[0], line, sizeof(line), 0), sizeof(line));
+	assert_true(one_worker_until(&w, w.worker.lingering == 1));
+	leave_now(&w.worker);
+	assert_int_equal(w.worker.pool.count, 0);
+	assert_int_equal(one_worker_closed(&w, CLOSE_MESSAGE_TOO_LONG), 1);
+	close(fds[0]);
+	one_worker_finish(&w);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(
+		    test_a_mistake_stays_the_reason_of_an_end_that_a_stop_hastens),
 		cmocka_unit_test(
 		    test_every_reply_in_every_framing_is_exact_however_it_is_segmented),
 		cmocka_unit_test(
