@@ -89,7 +89,7 @@ bool ledger_counter_is_of_listeners(enum ledger_counter counter);
 struct ledger_block {
 	_Alignas(128) _Atomic uint64_t counters[LEDGER_COUNTERS_MAX];
 	_Atomic uint64_t closed[LEDGER_REASONS_MAX]; /* by enum close_reason */
-	_Atomic uint64_t open;                       /* held now; no part of the sums */
+	_Atomic uint64_t open;      /* held, or served, now; no part of the sums */
 	_Atomic uint64_t accepting; /* 1 inside accept(2) and until its count */
 	_Atomic uint64_t beats;     /* added to by the worker's loop while it turns */
 	_Atomic uint64_t owner;     /* slot + 1, 0: free; the master's */
@@ -97,7 +97,7 @@ struct ledger_block {
 
 /* Of one worker process. */
 struct ledger_books {
-	struct ledger_block own; /* what belongs to no listener; open: of all of them */
+	struct ledger_block own; /* what belongs to no listener; open: all it serves */
 	struct ledger_block
 	    of[LEDGER_LISTENERS]; /* by listener; open and counts alone */
 	struct visits visits;     /* by address, where a listener limits them */
@@ -169,8 +169,9 @@ uint64_t ledger_open(const struct ledger_totals *totals);
 /* Of the whole server: exact also while connections are on their way between workers.
  */
 uint64_t ledger_open_in_all(const struct ledger_totals *totals);
-/* Connections that all workers hold now, from their own gauges: cheap, and never more
- * than one connection for each worker off. */
+/* Connections that all workers serve now, from their own gauges: cheap, and at most one
+ * connection for each worker off; those on their way between two workers, a batch of
+ * each hand-over, count in neither. */
 uint64_t ledger_open_now(const struct ledger *ledger);
 /* The same of one listener; a connection on its way between two workers counts twice.
  */

@@ -67,14 +67,16 @@ connection_watch(struct connection *connection)
 	return false;
 }
 
-/* --- who it is from, where that is limited --- */
+/* --- what is limited over all workers --- */
 
-/* Counts for its address, but for the time that it is suspended: on its way to another
- * worker it would count in both. */
+/* Counts against limits.max_connections, and for its address where that is limited, but
+ * for the time that it is suspended: on its way to another worker it would count in
+ * both. */
 static void
 enter(const struct connection *connection)
 {
 	const struct listener *listener = connection->listener;
+	ledger_add_open(&listener->worker->books->own, 1);
 	if (visitors_matter(listener->config))
 		visitors_arrive(listener->worker->visitors, listener_booked(listener),
 		    &connection->peer);
@@ -84,6 +86,7 @@ static void
 depart(const struct connection *connection)
 {
 	const struct listener *listener = connection->listener;
+	ledger_add_open(&listener->worker->books->own, -1);
 	if (visitors_matter(listener->config))
 		visitors_leave(listener->worker->visitors, listener_booked(listener),
 		    &connection->peer);
@@ -122,7 +125,6 @@ connection_forget(struct connection *connection)
 	struct ledger_block *block = connection->listener->block;
 	pool_give(&worker->pool, connection);
 	ledger_add_open(block, -1);
-	ledger_add_open(&worker->books->own, -1);
 }
 
 bool
@@ -164,7 +166,6 @@ create(struct listener *listener, int fd)
 	connection->listener = listener;
 	connection->active_ms = worker->now_ms;
 	ledger_add_open(listener->block, 1);
-	ledger_add_open(&worker->books->own, 1);
 	event_assign(&connection->event, worker->base, fd, wanted_events(connection),
 	    traffic_on_event, connection);
 	return connection;

@@ -232,6 +232,36 @@ test_all_connections_move_and_are_booked_on_both_sides(void **state)
 	finish(&f);
 }
 
+static uint64_t
+open_now(const struct fixture *f)
+{
+	return ledger_open_now(f->giver.ledger) + ledger_open_now(f->taker.ledger);
+}
+
+/* Or limits.max_connections would keep others out. */
+static void
+test_a_connection_on_its_way_is_never_counted_in_both_workers(void **state)
+{
+	struct fixture f;
+	int fds[2], handover[2];
+
+	(void)state;
+	start(&f, "upper", FRAMING_STREAM, 1024);
+	open_unix_pair(fds, 0);
+	one_worker_serve(&f.giver, fds[1]);
+	assert_int_equal(open_now(&f), 1);
+	must(channel_open(handover) == 0);
+	giver_start(&f.giver.worker, handover[0], 7, 0);
+	taker_start(&f.taker.worker, handover[1], 8);
+	for (int i = 0; i < 1000 && f.taker.worker.takers != NULL; i++) {
+		one_worker_turn(i % 2 == 0 ? &f.giver : &f.taker);
+		assert_in_range(open_now(&f), 0, 1);
+	}
+	assert_int_equal(ledger_open_now(f.taker.ledger), 1);
+	close(fds[0]);
+	finish(&f);
+}
+
 int
 main(void)
 {
@@ -244,6 +274,8 @@ main(void)
 		    test_a_connection_on_its_way_out_after_a_mistake_ends_over_there_as_it_would_here),
 		cmocka_unit_test(
 		    test_a_connection_that_owes_more_than_it_may_over_there_is_answered_to_the_end),
+		cmocka_unit_test(
+		    test_a_connection_on_its_way_is_never_counted_in_both_workers),
 		cmocka_unit_test(
 		    test_all_connections_move_and_are_booked_on_both_sides),
 	};
