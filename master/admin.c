@@ -298,13 +298,12 @@ admin_door(const struct master *master, enum door_kind kind)
 	return master->admin == NULL ? NULL : master->admin->doors[kind];
 }
 
-int
+struct door *
 admin_inherit(struct master *master, enum door_kind kind, const char *name, int fd)
 {
 	const struct door_args args = args_for(master, kind, name);
 	struct door *door = door_inherit(&args, fd);
-	if (door == NULL)
-		return -1;
-	master->admin->doors[kind] = door;
-	return 0;
+	if (door != NULL)
+		master->admin->doors[kind] = door;
+	return door;
 }

@@ -39,8 +39,8 @@ void admin_release(struct master *master);
 
 /* The open doors, for the next program image; NULL: none. */
 const struct door *admin_door(const struct master *master, enum door_kind kind);
-/* A door that this image inherited. */
-int admin_inherit(struct master *master, enum door_kind kind, const char *name, int fd)
-    __attribute__((warn_unused_result));
+/* A door that this image inherited. NULL with errno. */
+struct door *admin_inherit(struct master *master, enum door_kind kind, const char *name,
+    int fd) __attribute__((warn_unused_result));
 
 #endif

@@ -181,8 +181,6 @@ door_inherit(const struct door_args *args, int fd)
 	evtimer_assign(&door->sweep_timer, args->base, on_sweep, door);
 	event_assign(&door->greet_event, args->base, -1, 0, on_greet, door);
 	door->name = strdup(args->name);
-	if (door->kind == DOOR_SOCKET)
-		door_socket_identify(args->name, &door->file);
 	if (door->name != NULL && start_http(door, args->base, fd) == 0)
 		return door;
 	door_destroy(door);
@@ -199,11 +197,26 @@ door_open(const struct door_args *args, char *error, size_t error_size)
 	if (fd < 0)
 		return NULL;
 	struct door *door = door_inherit(args, fd);
-	if (door != NULL)
+	if (door != NULL) {
+		if (door->kind == DOOR_SOCKET)
+			door_socket_identify(args->name, &door->file);
 		return door;
+	}
 	snprintf(error, error_size, "out of memory");
 	close(fd);
 	return NULL;
+}
+
+void
+door_set_file(struct door *door, const struct file_id *file)
+{
+	door->file = *file;
+}
+
+const struct file_id *
+door_file(const struct door *door)
+{
+	return &door->file;
 }
 
 int

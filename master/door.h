@@ -27,6 +27,7 @@ extern const char *const door_kind_names[]; /* by enum door_kind */
 #define DOOR_BODY_MAX 4096    /* bytes */
 
 struct door;
+struct file_id;
 typedef void (*door_server)(struct evhttp_request *request, struct door *door);
 
 struct door_args {
@@ -41,9 +42,14 @@ struct door_args {
  * answered is an error. NULL with one line in error[error_size]. */
 struct door *door_open(const struct door_args *args, char *error, size_t error_size)
     __attribute__((warn_unused_result));
-/* The same with a socket that listens already (owned from then on). NULL with errno. */
+/* The same with a socket that listens already (owned from then on). Its file is not
+ * known yet. NULL with errno. */
 struct door *door_inherit(const struct door_args *args, int fd)
     __attribute__((warn_unused_result));
+/* The socket file that is the door's: what lies at its path by now may be another's,
+ * and is not removed. */
+void door_set_file(struct door *door, const struct file_id *file);
+const struct file_id *door_file(const struct door *door);
 /* Gives the socket file to a group (NULL: the process's own). 0, or -1 with errno. */
 int door_set_group(const struct door *door, const char *group)
     __attribute__((warn_unused_result));

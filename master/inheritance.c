@@ -13,6 +13,7 @@
 #include "lib/log.h"
 
 #include "master/admin.h"
+#include "master/door_socket.h"
 #include "master/process.h"
 #include "master/slot.h"
 #include "master/waiting.h"
@@ -80,9 +81,12 @@ write_doors(FILE *out, const struct master *master)
 {
 	for (int i = 0; i < DOOR_KINDS; i++) {
 		const struct door *door = admin_door(master, (enum door_kind)i);
-		if (door != NULL)
-			fprintf(
-			    out, "door %d %d %s\n", i, door_fd(door), door_name(door));
+		if (door == NULL)
+			continue;
+		const struct file_id *file = door_file(door);
+		fprintf(out, "door %d %d %s\nfile %" PRId64 " %" PRId64 "\n", i,
+		    door_fd(door), door_name(door), (int64_t)file->device,
+		    (int64_t)file->inode);
 	}
 	struct waiting_row waiters[WAITERS_MAX];
 	size_t waiter_count = list_waiters(master, waiters);

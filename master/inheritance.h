@@ -14,6 +14,7 @@
  *   origin KEY SOURCE                       of a value that is no default
  *   outcome NUMBER GOOD TEXT                of the last change
  *   door KIND FD NAME                       for operators (door.h)
+ *   file DEVICE INODE                       of the door above, as it made it
  *   waiter FD UNTIL-END                     who hears how the upgrade ends
  *   endpoint LISTENER IS-PASSED PASSED ORDER-UNKNOWN PORT NAME
  *   drops N                                 of its closed sockets

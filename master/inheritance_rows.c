@@ -8,6 +8,7 @@
 #include "lib/log.h"
 
 #include "master/admin.h"
+#include "master/door_socket.h"
 #include "master/waiting.h"
 
 /* --- the whole ----------------------------------------------------------------------
@@ -163,7 +164,21 @@ read_door(struct inheritance_reader *reader, char *line)
 	if (admin_door(reader->master, kind) != NULL ||
 	    inheritance_claim(&reader->claims, INHERITANCE_LISTENER, (int)n[1]) < 0)
 		return -1;
-	return admin_inherit(reader->master, kind, name, (int)n[1]);
+	reader->door = admin_inherit(reader->master, kind, name, (int)n[1]);
+	return reader->door != NULL ? 0 : -1;
+}
+
+static int
+read_file(struct inheritance_reader *reader, char *line)
+{
+	static const struct inheritance_number wanted[] = { { INT64_MIN, INT64_MAX },
+		{ INT64_MIN, INT64_MAX } };
+	int64_t n[2];
+	if (reader->door == NULL || inheritance_take_all(line, wanted, 2, n) < 0)
+		return -1;
+	const struct file_id file = { .device = (dev_t)n[0], .inode = (ino_t)n[1] };
+	door_set_file(reader->door, &file);
+	return 0;
 }
 
 static int
@@ -206,6 +221,7 @@ static const struct row {
 	{ "origin", read_origin, MANY },
 	{ "outcome", read_outcome, ONCE },
 	{ "door", read_door, MANY },
+	{ "file", read_file, MANY },
 	{ "waiter", read_waiter, MANY },
 	{ "endpoint", inheritance_read_endpoint, MANY },
 	{ "drops", inheritance_read_drops, MANY },

@@ -12,7 +12,8 @@ struct inheritance_reader {
 	struct master *master;
 	struct inheritance *ret;
 	struct inheritance_claims claims;
-	struct endpoint *endpoint; /* the last one; NULL: none yet */
+	struct door *door;         /* the last one; NULL: none yet */
+	struct endpoint *endpoint; /* likewise */
 	uint32_t seen;             /* bits of the rows */
 };
 

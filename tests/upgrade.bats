@@ -338,6 +338,28 @@ sys.exit(0 if ledger["holds"] else str(ledger))' "$1"
 	start_yodeld -c yodeld.json
 }
 
+@test "a socket file that is another server's by now outlives an heir, too" {
+	write_config '"workers": 1'
+	start_own_copy -c yodeld.json --set "admin.socket=$PWD/door"
+	rm door
+	spawn other "$YODELD" -w 1 -l 127.0.0.1:0 --set "admin.socket=$PWD/door"
+	wait_until grep -q ': ready: ' other.log
+	change USR2 'upgrade failed, .*: admin: another server answers on .*/door'
+	wait_until logged 'the former program goes on'
+	stop_yodeld TERM
+	"$BUILD/yodelctl" -s door status
+}
+
+@test "an upgraded server removes its own socket file" {
+	write_config '"workers": 1'
+	start_own_copy -c yodeld.json --set "admin.socket=$PWD/door"
+	change USR2 'upgrade: generation 2 serves with 1 worker'
+	change USR2 'upgrade: generation 3 serves with 1 worker'
+	"$BUILD/yodelctl" -s door reload
+	stop_yodeld TERM
+	[ ! -e door ]
+}
+
 @test "an upgrade and a reload asked for together both happen, one after the other" {
 	write_config '"workers": 2'
 	start_own_copy -c yodeld.json

@@ -101,7 +101,7 @@ open_door(enum door_kind kind)
 	must(listen(fd, 8) == 0);
 	must(
 	    getsockname(fd, (struct sockaddr *)&names[kind], &name_lengths[kind]) == 0);
-	must(admin_inherit(&master, kind, "/nowhere/control.sock", fd) == 0);
+	must(admin_inherit(&master, kind, "/nowhere/control.sock", fd) != NULL);
 }
 
 static void
