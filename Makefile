@@ -69,7 +69,9 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,$B/tests/%,$(wildcard tests/unit/*_test.
 $(UNIT_TESTS): $B/tests/%: $B/obj/tests/unit/%.o $B/yodel.a
 	@mkdir -p $(@D)
 	$(call say,LINK)$(CC) $(all_cflags) $(LDFLAGS) -o $@ $^ $(all_libs) -lcmocka
+# Their allocations fail on demand.
 $B/tests/handover_memory_test: LDFLAGS += -Wl,--wrap=calloc
+$B/tests/json_whole_test: LDFLAGS += -Wl,--wrap=malloc,--wrap=reallocarray
 
 # Programs that the bats tests use beside the real ones.
 HELPERS := $B/tests/stillborn $B/tests/stranger $B/tests/foreign $B/tests/sulker \

@@ -218,13 +218,20 @@ result_ledger_reconcile(struct result *result, const struct result_ledger *befor
 	return 0;
 }
 
+static json_t *
+read_own(const struct result *result)
+{
+	return json_whole_load(result->ledger, strlen(result->ledger), 0, NULL);
+}
+
+/* What cannot be read for want of memory is no proof. */
 bool
 result_ledger_holds(const struct result *result)
 {
 	if (result->ledger == NULL)
 		return true;
-	json_t *json = json_loads(result->ledger, 0, NULL);
-	bool holds = !json_is_false(json_object_get(json, "holds"));
+	json_t *json = read_own(result);
+	bool holds = json != NULL && !json_is_false(json_object_get(json, "holds"));
 	json_decref(json);
 	return holds;
 }
@@ -257,8 +264,7 @@ describe_connections(const json_t *json, char *out, size_t size)
 void
 result_ledger_describe(const struct result *result, char *out, size_t size)
 {
-	json_t *json =
-	    result->ledger == NULL ? NULL : json_loads(result->ledger, 0, NULL);
+	json_t *json = result->ledger == NULL ? NULL : read_own(result);
 	char connections[4 * UNITS_TEXT_MAX], read[UNITS_TEXT_MAX],
 	    sent[UNITS_TEXT_MAX], came[UNITS_TEXT_MAX], answered[UNITS_TEXT_MAX];
 

@@ -10,6 +10,7 @@
 #include <sysexits.h>
 #include <time.h>
 
+#include "lib/json_whole.h"
 #include "lib/log.h"
 
 #include "master/ctl_config.h"
@@ -36,7 +37,7 @@ say(int status, const char *text)
 static char *
 read_text(const struct http_answer *answer)
 {
-	json_t *body = json_loads(answer->body, 0, NULL);
+	json_t *body = json_whole_load(answer->body, strlen(answer->body), 0, NULL);
 	char *text = strdup(ctl_json_text(body, "text"));
 	json_decref(body);
 	if (text != NULL)
@@ -217,7 +218,7 @@ who_answers(const struct ctl_options *options, double patience_s)
 	if (ctl_http_ask(options->socket, "GET", "/stats", patience_s, &answer, error) <
 	    0)
 		return 0;
-	json_t *body = json_loads(answer.body, 0, NULL);
+	json_t *body = json_whole_load(answer.body, strlen(answer.body), 0, NULL);
 	uint64_t pid = ctl_json_number(body, "pid");
 	json_decref(body);
 	free(answer.body);
