@@ -1,16 +1,16 @@
 #include "client/compare.h"
 
 #include <getopt.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <string.h>
 #include <sysexits.h>
 
 #include "lib/units.h"
 
 #include "client/confidence.h"
-#include "client/result.h"
+#include "client/result_fields.h"
 #include "client/result_file.h"
 
 #define NORMAL_95 1.96
@@ -196,25 +196,36 @@ compare_share(
 		   b, n, difference) == WORSE;
 }
 
+/* As a person reads it, into buffer[64]. */
+static const char *
+value_of(const struct record_field *field, const struct result_plan *plan, char *buffer)
+{
+	switch (field->kind) {
+	case RECORD_TEXT:
+		return *RECORD_AT(field, plan, char *const);
+	case RECORD_REAL:
+		snprintf(buffer, 64, "%g", *RECORD_AT(field, plan, const double));
+		return buffer;
+	case RECORD_FLAG:
+		return *RECORD_AT(field, plan, const bool) ? "yes" : "no";
+	default:
+		snprintf(
+		    buffer, 64, "%" PRIu64, *RECORD_AT(field, plan, const uint64_t));
+		return buffer;
+	}
+}
+
+/* Another server, or another seed, is what one compares. */
 static void
 warn_about_plans(const struct result_plan *base, const struct result_plan *new)
 {
-#define X(name)                                                                        \
-	if (strcmp(base->name, new->name) != 0)                                        \
-		printf("  the plans differ: " #name " %s, %s\n", base->name, new->name);
-	RESULT_PLAN_TEXTS(X)
-#undef X
-#define X(name)                                                                        \
-	if (base->name != new->name)                                                   \
-		printf("  the plans differ: " #name " %llu, %llu\n",                   \
-		    (unsigned long long)base->name, (unsigned long long)new->name);
-	RESULT_PLAN_COUNTS(X)
-#undef X
-#define X(name)                                                                        \
-	if (base->name != new->name)                                                   \
-		printf("  the plans differ: " #name " %g, %g\n", base->name, new->name);
-	RESULT_PLAN_REALS(X)
-#undef X
+	char before[64], after[64];
+
+	for (const struct record_field *f = result_plan_fields; f->name != NULL; f++)
+		if (f->kind != RECORD_TEXTS && f->kind != RECORD_WORD &&
+		    !record_same(f, base, new))
+			printf("  the plans differ: %s %s, %s\n", f->name,
+			    value_of(f, base, before), value_of(f, new, after));
 }
 
 /* True when something is worse by more than noise. */

@@ -2,7 +2,6 @@
 
 #include <inttypes.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "lib/units.h"
@@ -10,6 +9,7 @@
 #include "client/chart.h"
 #include "client/confidence.h"
 #include "client/report_charts.h"
+#include "client/result_fields.h"
 
 #define TOO_FEW "<td class=\"dim\" title=\"too few values\">?</td>"
 
@@ -284,36 +284,47 @@ write_ranks(const struct result *result, FILE *file)
 	fputs("</table></div>\n", file);
 }
 
+/* What was asked for: nothing for what was not. */
+static const char *
+plan_value(
+    const struct record_field *field, const struct result_plan *plan, char *buffer)
+{
+	const uint64_t *count = RECORD_AT(field, plan, const uint64_t);
+	const double *real = RECORD_AT(field, plan, const double);
+
+	switch (field->kind) {
+	case RECORD_TEXT:
+		return *RECORD_AT(field, plan, char *const);
+	case RECORD_WORD: /* as --seed takes it */
+		snprintf(buffer, UNITS_TEXT_MAX, "%" PRIu64, *count);
+		return buffer;
+	case RECORD_COUNT:
+		if (*count == 0)
+			return NULL;
+		return strstr(field->name, "_ns") != NULL
+		    ? units_show_duration(*count, buffer)
+		    : units_show_count(*count, buffer);
+	case RECORD_REAL:
+		return *real > 0 ? units_show_count(result_whole(*real), buffer) : NULL;
+	case RECORD_FLAG:
+		return *RECORD_AT(field, plan, const bool) ? "yes" : NULL;
+	default:
+		return NULL;
+	}
+}
+
 static void
 write_plan(const struct result *result, FILE *file)
 {
-	const struct result_plan *plan = &result->plan;
 	char text[UNITS_TEXT_MAX];
 
 	fputs("<h2>Plan</h2>\n<table class=\"left\" id=\"plan\">\n", file);
-	/* As --seed takes it. */
-	snprintf(text, sizeof(text), "%" PRIu64, plan->seed);
-	row(file, "seed", text);
-#define X(name) row(file, #name, plan->name);
-	RESULT_PLAN_TEXTS(X)
-#undef X
-#define X(name)                                                                        \
-	if (plan->name != 0 && strstr(#name, "_ns") != NULL)                           \
-		row(file, #name, units_show_duration(plan->name, text));               \
-	else if (plan->name != 0)                                                      \
-		row(file, #name, units_show_count(plan->name, text));
-	RESULT_PLAN_COUNTS(X)
-#undef X
-#define X(name)                                                                        \
-	if (plan->name > 0)                                                            \
-		row(file, #name, units_show_count(result_whole(plan->name), text));
-	RESULT_PLAN_REALS(X)
-#undef X
-#define X(name)                                                                        \
-	if (plan->name)                                                                \
-		row(file, #name, "yes");
-	RESULT_PLAN_FLAGS(X)
-#undef X
+	for (const struct record_field *f = result_plan_fields; f->name != NULL; f++) {
+		const char *value = plan_value(f, &result->plan, text);
+
+		if (value != NULL)
+			row(file, f->name, value);
+	}
 	fputs("</table>\n", file);
 }
 

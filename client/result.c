@@ -1,10 +1,10 @@
 #include "client/result.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/result_fields.h"
 #include "client/result_ledger.h"
 #include "client/trust.h"
 
@@ -27,41 +27,23 @@ result_init(struct result *result)
 }
 
 static void
-finish_plan(struct result_plan *plan)
+finish_list(const struct result_list *list, const struct result *result)
 {
-	for (size_t i = 0; i < plan->target_count; i++)
-		free(plan->targets[i]);
-	free(plan->targets);
-#define X(name) free(plan->name);
-	RESULT_PLAN_TEXTS(X)
-#undef X
+	for (size_t i = 0;
+	     list->row == RESULT_RECORD && i < *result_list_count(list, result); i++)
+		record_finish(list->fields, result_list_at(list, result, i));
+	free(*result_list_items(list, result));
 }
 
 void
 result_finish(struct result *result)
 {
-	finish_plan(&result->plan);
+	record_finish(result_fields, result);
+	for (const struct result_list *list = result_lists; list->name != NULL; list++)
+		finish_list(list, result);
 	for (int i = 0; i < TALLY_HISTOGRAM_COUNT; i++)
 		free(result->latency[i]);
-	for (size_t i = 0; i < result->rank_count; i++) {
-		free(result->ranks[i].hostname);
-		free(result->ranks[i].started_at);
-		free(result->ranks[i].verdict);
-		free(result->ranks[i].reasons);
-	}
-	for (size_t i = 0; i < result->target_count; i++) {
-		free(result->targets[i].name);
-		free(result->targets[i].last_error);
-	}
 	trust_clear(&result->trust);
-	free(result->targets);
-	free(result->ranks);
-	free(result->mismatches);
-	free(result->processes);
-	free(result->seconds);
-	free(result->thresholds);
-	free(result->host.hostname);
-	free(result->host.kernel);
 	free(result->ledger);
 	memset(result, 0, sizeof(*result));
 }

@@ -29,37 +29,40 @@
 #define RESULT_ERROR_MAX 256
 #define RESULT_FIGURE_MAX 1e18 /* of any figure that is no count */
 
-/* What was asked for. The names are the keys of "plan". */
+/* What was asked for. The names are the keys of "plan", and beside each one stands what
+ * ranks make of it: their own value (that of the first), the sum or the most. */
 /* clang-format off */
 #define RESULT_PLAN_TEXTS(X)                                                           \
-	X(load)    /* plan_load_names */                                               \
-	X(message) /* what is sent, in words */                                        \
-	X(expect) X(framing) X(arrivals) X(close)
+	X(load, OWN)    /* plan_load_names */                                          \
+	X(message, OWN) /* what is sent, in words */                                   \
+	X(expect, OWN) X(framing, OWN) X(arrivals, OWN) X(close, OWN)
 #define RESULT_PLAN_COUNTS(X)                                                          \
-	X(connections) /* in all ranks */                                              \
-	X(rank_connections)                                                            \
-	X(processes) X(messages) X(pipeline) X(source_count) X(slow_read)      \
-	X(messages_per_connection) X(duration_ns) X(interval_ns) X(ramp_ns)            \
-	X(warmup_ns) X(drain_ns) X(spin_ns) X(timeout_ns) X(connect_timeout_ns)        \
-	X(lifetime_ns) X(rank) X(ranks)
-#define RESULT_PLAN_REALS(X) X(rate) X(connect_rate)
-#define RESULT_PLAN_FLAGS(X) X(reconnect) X(dribble) X(half_close) X(strict)
+	X(connections, OWN) /* in all ranks: a whole that has none is the sum */       \
+	X(rank_connections, SUM)                                                       \
+	X(processes, SUM) X(messages, OWN) X(pipeline, OWN) X(source_count, OWN)       \
+	X(slow_read, OWN) X(messages_per_connection, OWN) X(duration_ns, OWN)          \
+	X(interval_ns, OWN) X(ramp_ns, OWN) X(warmup_ns, OWN) X(drain_ns, OWN)         \
+	X(spin_ns, OWN) X(timeout_ns, OWN) X(connect_timeout_ns, OWN)                  \
+	X(lifetime_ns, OWN) X(rank, OWN) X(ranks, OWN)
+#define RESULT_PLAN_REALS(X) X(rate, OWN) X(connect_rate, OWN)
+#define RESULT_PLAN_FLAGS(X)                                                           \
+	X(reconnect, OWN) X(dribble, OWN) X(half_close, OWN) X(strict, MOST)
 /* clang-format on */
 
 struct result_plan {
 	char **targets;
 	size_t target_count;
 	uint64_t seed; /* all 64 bits: a signed number in JSON */
-#define X(name) char *name;
+#define X(name, how) char *name;
 	RESULT_PLAN_TEXTS(X)
 #undef X
-#define X(name) uint64_t name;
+#define X(name, how) uint64_t name;
 	RESULT_PLAN_COUNTS(X)
 #undef X
-#define X(name) double name; /* a second, in all ranks; 0: not asked for */
+#define X(name, how) double name; /* a second, in all ranks; 0: not asked for */
 	RESULT_PLAN_REALS(X)
 #undef X
-#define X(name) bool name;
+#define X(name, how) bool name;
 	RESULT_PLAN_FLAGS(X)
 #undef X
 };

@@ -67,16 +67,16 @@ collect_plan(const struct plan *plan, struct result_plan *ret)
 	ret->framing = strdup(framing_names[plan->framing]);
 	ret->arrivals = strdup(plan_arrivals_names[plan->arrivals]);
 	ret->close = strdup(plan_close_names[plan->close]);
-#define X(name) ret->name = (uint64_t)plan->name;
+#define X(name, how) ret->name = (uint64_t)plan->name;
 	RESULT_PLAN_COUNTS(X)
 #undef X
 	ret->seed = plan->seed;
 	ret->rate = plan->rate_all;
 	ret->connect_rate = plan->connect_rate_all;
-#define X(name) ret->name = plan->name;
+#define X(name, how) ret->name = plan->name;
 	RESULT_PLAN_FLAGS(X)
 #undef X
-#define X(name)                                                                        \
+#define X(name, how)                                                                   \
 	if (ret->name == NULL)                                                         \
 		return -1;
 	RESULT_PLAN_TEXTS(X)

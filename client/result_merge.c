@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "client/result.h"
+#include "client/result_fields.h"
 #include "client/result_target.h"
 
 #define NS_PER_S 1e9
@@ -83,14 +84,7 @@ static int
 copy_rank(const struct result_rank *from, struct result_rank *ret)
 {
 	*ret = *from;
-	ret->hostname = strdup(from->hostname);
-	ret->started_at = strdup(from->started_at);
-	ret->verdict = strdup(from->verdict);
-	ret->reasons = strdup(from->reasons);
-	return ret->hostname != NULL && ret->started_at != NULL &&
-		ret->verdict != NULL && ret->reasons != NULL
-	    ? 0
-	    : -1;
+	return record_own(result_rank_fields, ret);
 }
 
 /* Appends the ranks of `from`, or itself as one. */
@@ -162,55 +156,6 @@ check_ranks(const struct result *into, char *error)
 	return 0;
 }
 
-static void
-add_messages(struct result_messages *to, const struct result_messages *from)
-{
-	to->sent += from->sent;
-	to->verified += from->verified;
-	to->wrong += from->wrong;
-	to->in_flight += from->in_flight;
-	for (int i = 0; i < TALLY_LOSS_COUNT; i++)
-		to->lost[i] += from->lost[i];
-}
-
-static void
-add_connections(struct result_connections *to, const struct result_connections *from)
-{
-	to->requested += from->requested;
-	to->attempted += from->attempted;
-	to->established += from->established;
-	to->reconnects += from->reconnects;
-	to->lost += from->lost;
-	to->reset += from->reset;
-	to->first += from->first;
-	for (int i = 0; i < TALLY_CONNECT_FAILURE_COUNT; i++)
-		to->failed[i] += from->failed[i];
-}
-
-/* Each machine has its ports; ranks of one share its TIME_WAIT, then counted twice. */
-static void
-add_ports(struct result_ports *to, const struct result_ports *from)
-{
-	to->available += from->available;
-	to->held_max += from->held_max;
-	to->time_wait_before += from->time_wait_before;
-	to->time_wait_max += from->time_wait_max;
-}
-
-static void
-add_host(struct result_host *to, const struct result_host *from)
-{
-	to->cpus += from->cpus;
-	to->cpu_user_s += from->cpu_user_s;
-	to->cpu_sys_s += from->cpu_sys_s;
-	if (from->memory_bytes > to->memory_bytes)
-		to->memory_bytes = from->memory_bytes;
-	to->retransmits += from->retransmits;
-	to->host_retransmits += from->host_retransmits;
-	to->listen_overflows += from->listen_overflows;
-	to->listen_drops += from->listen_drops;
-}
-
 /* A second of one rank into one of another that it shares. */
 static void
 add_second(struct result_second *to, const struct result_second *from)
@@ -226,16 +171,8 @@ add_second(struct result_second *to, const struct result_second *from)
 		to->p50_ns = to->count == 0 ? from->p50_ns : UINT64_MAX;
 		to->p90_ns = to->count == 0 ? from->p90_ns : UINT64_MAX;
 		to->p99_ns = to->count == 0 ? from->p99_ns : UINT64_MAX;
-		if (from->max_ns > to->max_ns)
-			to->max_ns = from->max_ns;
 	}
-	to->count += from->count;
-	to->connections_open += from->connections_open;
-	to->sent += from->sent;
-	to->verified += from->verified;
-	to->wrong += from->wrong;
-	to->lost += from->lost;
-	to->length_s = fmax(to->length_s, from->length_s);
+	record_add(result_second_fields, to, from);
 }
 
 /* The one that begins within half a second of `at`; NULL for none. *from is where to
@@ -300,8 +237,6 @@ add_times(struct result *into, const struct result *from)
 	}
 	into->elapsed_s = end;
 	into->messages_per_s = end > 0 ? (double)into->messages.verified / end : 0;
-	into->connections_per_s += from->connections_per_s;
-	into->interrupted = into->interrupted || from->interrupted;
 	return add_seconds(into, from, offset);
 }
 
@@ -324,28 +259,6 @@ add_lists(struct result *into, const struct result *from)
 	for (size_t i = 0; i < from->mismatch_count; i++)
 		mismatches[into->mismatch_count++] = from->mismatches[i];
 	return 0;
-}
-
-static void
-add_figures(struct result *into, const struct result *from)
-{
-	add_connections(&into->connections, &from->connections);
-	add_messages(&into->messages, &from->messages);
-	add_messages(&into->warmup, &from->warmup);
-	add_host(&into->host, &from->host);
-	add_ports(&into->ports, &from->ports);
-	into->messages_due += from->messages_due;
-	into->messages_late += from->messages_late;
-	into->bytes_sent += from->bytes_sent;
-	into->bytes_received += from->bytes_received;
-	into->bytes_surplus += from->bytes_surplus;
-	if (from->oldest_lost_ns > into->oldest_lost_ns)
-		into->oldest_lost_ns = from->oldest_lost_ns;
-	into->plan.rank_connections += from->plan.rank_connections;
-	if (into->plan.ranks <= 1)
-		into->plan.connections += from->plan.connections;
-	into->plan.processes += from->plan.processes;
-	into->plan.strict = into->plan.strict || from->plan.strict;
 }
 
 int
@@ -372,7 +285,9 @@ result_merge(struct result *into, const struct result *from, char *error)
 	for (int i = 0; i < TALLY_HISTOGRAM_COUNT; i++)
 		if (histogram_add(into->latency[i], from->latency[i]) != 0)
 			return fail(error, "its histograms are of another resolution");
-	add_figures(into, from);
+	record_add(result_fields, into, from);
+	if (into->plan.ranks <= 1)
+		into->plan.connections += from->plan.connections;
 	if (result_target_merge(into, from) != 0 || add_lists(into, from) != 0 ||
 	    add_times(into, from) != 0)
 		return fail(error, "out of memory");

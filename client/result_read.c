@@ -5,89 +5,22 @@
 #include <errno.h>
 #include <jansson.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "lib/histogram_codec.h"
+#include "lib/json_whole.h"
 
 #include "client/json_reader.h"
 #include "client/result.h"
-#include "client/result_read_rows.h"
-#include "client/trust.h"
+#include "client/result_fields.h"
 
-static void
-read_plan(struct json_reader *reader, const json_t *from, struct result_plan *plan)
-{
-	const json_t *targets =
-	    json_reader_member(reader, from, "plan", "targets", JSON_ARRAY);
-	const json_t *target;
-	size_t i;
+#define SECONDS_MAX 18446744072 /* of the nanoseconds that 64 bits hold */
 
-	plan->targets =
-	    json_reader_room(reader, targets, "plan.targets", sizeof(char *));
-	json_array_foreach(targets, i, target)
-	{
-		if (!json_is_string(target))
-			json_reader_fail(reader, "plan", "targets", "wanted strings");
-		else if (plan->targets != NULL &&
-		    (plan->targets[plan->target_count] =
-			    strdup(json_string_value(target))) != NULL)
-			plan->target_count++;
-	}
-#define X(name) plan->name = json_reader_text(reader, from, "plan", #name);
-	RESULT_PLAN_TEXTS(X)
-#undef X
-	plan->seed = json_reader_word(reader, from, "plan", "seed");
-#define X(name) plan->name = json_reader_count(reader, from, "plan", #name);
-	RESULT_PLAN_COUNTS(X)
-#undef X
-#define X(name) plan->name = json_reader_real(reader, from, "plan", #name);
-	RESULT_PLAN_REALS(X)
-#undef X
-#define X(name) plan->name = json_reader_flag(reader, from, "plan", #name);
-	RESULT_PLAN_FLAGS(X)
-#undef X
-}
-
-static void
-read_counts(struct json_reader *reader, const json_t *from, const char *where,
-    const char *const *names, uint64_t *ret)
-{
-	for (int i = 0; names[i] != NULL; i++)
-		ret[i] = json_reader_count(reader, from, where, names[i]);
-}
-
-static void
-read_connections(
-    struct json_reader *reader, const json_t *from, struct result_connections *ret)
-{
-	static const char where[] = "connections";
-
-	ret->requested = json_reader_count(reader, from, where, "requested");
-	ret->attempted = json_reader_count(reader, from, where, "attempted");
-	ret->established = json_reader_count(reader, from, where, "established");
-	ret->reconnects = json_reader_count(reader, from, where, "reconnects");
-	ret->lost = json_reader_count(reader, from, where, "lost");
-	ret->reset = json_reader_count(reader, from, where, "reset");
-	ret->first = json_reader_count(reader, from, where, "first");
-	read_counts(reader,
-	    json_reader_member(reader, from, where, "failed", JSON_OBJECT),
-	    "connections.failed", tally_connect_failure_names, ret->failed);
-}
-
-void
-result_read_messages(struct json_reader *reader, const json_t *from, const char *where,
-    struct result_messages *ret)
-{
-	ret->sent = json_reader_count(reader, from, where, "sent");
-	ret->verified = json_reader_count(reader, from, where, "verified");
-	ret->wrong = json_reader_count(reader, from, where, "wrong");
-	ret->in_flight = json_reader_count(reader, from, where, "in_flight");
-	read_counts(reader,
-	    json_reader_member(reader, from, where, "lost", JSON_OBJECT), where,
-	    tally_loss_names, ret->lost);
-}
+/* --- what is there once -------------------------------------------------------------
+ */
 
 /* The text keeps counts; the exact ends stand beside it. */
 static void
@@ -134,8 +67,6 @@ read_latency(struct json_reader *reader, const json_t *from, const char *name,
 	free(h);
 }
 
-#define SECONDS_MAX 18446744072 /* of the nanoseconds that 64 bits hold */
-
 static int
 verdict_of(const char *name)
 {
@@ -149,54 +80,14 @@ static void
 read_trust(struct json_reader *reader, const json_t *from, struct result_trust *ret)
 {
 	char *verdict = json_reader_text(reader, from, "trust", "verdict");
-	const json_t *reasons =
-	    json_reader_member(reader, from, "trust", "reasons", JSON_ARRAY);
-	const json_t *reason;
-	size_t i;
 
-	json_array_foreach(reasons, i, reason)
-	{
-		if (!json_is_string(reason) ||
-		    trust_add(ret, RESULT_VALID, "%s", json_string_value(reason)) != 0)
-			json_reader_fail(reader, "trust", "reasons", "wanted strings");
-	}
+	record_read(result_trust_fields, reader, from, "trust", ret);
 	if (verdict == NULL || verdict_of(verdict) < 0)
 		json_reader_fail(
 		    reader, "trust", "verdict", "wanted valid, suspect or invalid");
 	else
 		ret->verdict = (enum result_verdict)verdict_of(verdict);
 	free(verdict);
-}
-
-static void
-read_host(struct json_reader *reader, const json_t *from, struct result_host *ret)
-{
-	static const char where[] = "host";
-
-	ret->hostname = json_reader_text(reader, from, where, "hostname");
-	ret->kernel = json_reader_text(reader, from, where, "kernel");
-	ret->cpus = json_reader_count(reader, from, where, "cpus");
-	ret->cpu_user_s = json_reader_real(reader, from, where, "cpu_user_s");
-	ret->cpu_sys_s = json_reader_real(reader, from, where, "cpu_sys_s");
-	ret->memory_bytes = json_reader_count(reader, from, where, "memory_bytes");
-	ret->retransmits = json_reader_count(reader, from, where, "retransmits");
-	ret->host_retransmits =
-	    json_reader_count(reader, from, where, "host_retransmits");
-	ret->listen_overflows =
-	    json_reader_count(reader, from, where, "listen_overflows");
-	ret->listen_drops = json_reader_count(reader, from, where, "listen_drops");
-}
-
-static void
-read_ports(struct json_reader *reader, const json_t *from, struct result_ports *ret)
-{
-	static const char where[] = "ports";
-
-	ret->available = json_reader_count(reader, from, where, "available");
-	ret->held_max = json_reader_count(reader, from, where, "held_max");
-	ret->time_wait_before =
-	    json_reader_count(reader, from, where, "time_wait_before");
-	ret->time_wait_max = json_reader_count(reader, from, where, "time_wait_max");
 }
 
 /* "2026-01-02T03:04:05.000000006Z" */
@@ -219,31 +110,112 @@ read_time(struct json_reader *reader, const json_t *from, const char *key)
 	return (uint64_t)seconds * 1000000000u + (uint64_t)llround(fraction * 1e9);
 }
 
-static void
-read_figures(struct json_reader *reader, const json_t *root, struct result *ret)
-{
-	const json_t *messages =
-	    json_reader_member(reader, root, "", "messages", JSON_OBJECT);
-	const json_t *bytes =
-	    json_reader_member(reader, root, "", "bytes", JSON_OBJECT);
-	const json_t *rates =
-	    json_reader_member(reader, root, "", "rates", JSON_OBJECT);
+/* --- rows ---------------------------------------------------------------------------
+ */
 
-	result_read_messages(reader, messages, "messages", &ret->messages);
-	ret->messages_due = json_reader_count(reader, messages, "messages", "due");
-	ret->messages_late = json_reader_count(reader, messages, "messages", "late");
-	ret->oldest_lost_ns =
-	    json_reader_count(reader, messages, "messages", "oldest_lost_ns");
-	result_read_messages(reader,
-	    json_reader_member(reader, root, "", "warmup", JSON_OBJECT), "warmup",
-	    &ret->warmup);
-	ret->bytes_sent = json_reader_count(reader, bytes, "bytes", "sent");
-	ret->bytes_received = json_reader_count(reader, bytes, "bytes", "received");
-	ret->bytes_surplus = json_reader_count(reader, bytes, "bytes", "surplus");
-	ret->messages_per_s =
-	    json_reader_real(reader, rates, "rates", "messages_per_s");
-	ret->connections_per_s =
-	    json_reader_real(reader, rates, "rates", "connections_per_s");
+static uint32_t
+read_hex(const char *from, uint8_t *to)
+{
+	uint32_t length = 0;
+	unsigned int byte;
+
+	while (length < TALLY_WINDOW_MAX && strlen(from) >= 2 &&
+	    sscanf(from, "%2x", &byte) == 1) {
+		to[length++] = (uint8_t)byte;
+		from += 2;
+	}
+	return length;
+}
+
+static void
+read_mismatch(
+    struct json_reader *reader, const json_t *from, struct tally_mismatch *ret)
+{
+	static const char where[] = "mismatches";
+	char *looks = json_reader_text(reader, from, where, "looks_like");
+	char *expected = json_reader_text(reader, from, where, "expected");
+	char *got = json_reader_text(reader, from, where, "got");
+
+	ret->connection = json_reader_count(reader, from, where, "connection");
+	ret->message = json_reader_count(reader, from, where, "message");
+	ret->offset = json_reader_count(reader, from, where, "offset");
+	ret->answer_offset = json_reader_count(reader, from, where, "answer_offset");
+	if (!reader->failed) {
+		snprintf(ret->looks_like, sizeof(ret->looks_like), "%s", looks);
+		ret->expected_length = read_hex(expected, ret->expected);
+		ret->got_length = read_hex(got, ret->got);
+	}
+	free(looks);
+	free(expected);
+	free(got);
+}
+
+static void
+read_threshold(
+    struct json_reader *reader, const json_t *from, struct threshold_outcome *ret)
+{
+	char *given = json_reader_text(reader, from, "thresholds", "threshold");
+	char error[RESULT_ERROR_MAX];
+
+	if (given != NULL &&
+	    threshold_parse(given, &ret->threshold, error, sizeof(error)) != 0)
+		json_reader_fail(reader, "", "thresholds", error);
+	ret->value = json_reader_real_or_null(reader, from, "thresholds", "value");
+	ret->holds = json_reader_flag(reader, from, "thresholds", "holds");
+	ret->known = json_reader_flag(reader, from, "thresholds", "known");
+	free(given);
+}
+
+static void
+read_row(const struct result_list *list, struct json_reader *reader, const json_t *from,
+    void *row)
+{
+	switch (list->row) {
+	case RESULT_RECORD:
+		record_read(list->fields, reader, from, list->name, row);
+		break;
+	case RESULT_MISMATCH:
+		read_mismatch(reader, from, row);
+		break;
+	case RESULT_THRESHOLD:
+		read_threshold(reader, from, row);
+		break;
+	}
+}
+
+/* Their number is right at any time: result_finish frees what was read. */
+static void
+read_list(const struct result_list *list, struct json_reader *reader,
+    const json_t *root, struct result *ret)
+{
+	const json_t *array, *one;
+	size_t i;
+
+	if (list->optional && json_object_get(root, list->name) == NULL)
+		return;
+	array = json_reader_member(reader, root, "", list->name, JSON_ARRAY);
+	*result_list_items(list, ret) =
+	    json_reader_room(reader, array, list->name, list->row_bytes);
+	json_array_foreach(array, i, one)
+	{
+		if (reader->failed)
+			break;
+		*result_list_count(list, ret) = i + 1;
+		read_row(list, reader, one, result_list_at(list, ret, i));
+	}
+}
+
+/* --- the whole ----------------------------------------------------------------------
+ */
+
+static void
+read_ledger(struct json_reader *reader, const json_t *ledger, struct result *ret)
+{
+	if (!json_is_object(ledger))
+		return;
+	ret->ledger = json_dumps(ledger, JSON_COMPACT);
+	if (ret->ledger == NULL)
+		json_reader_fail(reader, "", "ledger", "out of memory");
 }
 
 static void
@@ -251,50 +223,50 @@ read_result(struct json_reader *reader, const json_t *root, struct result *ret)
 {
 	const json_t *latency =
 	    json_reader_member(reader, root, "", "latency", JSON_OBJECT);
-	const json_t *ledger = json_object_get(root, "ledger");
 
-	read_plan(reader, json_reader_member(reader, root, "", "plan", JSON_OBJECT),
-	    &ret->plan);
+	record_read(result_fields, reader, root, "", ret);
 	ret->started_at_ns = read_time(reader, root, "started_at");
-	ret->elapsed_s = json_reader_real(reader, root, "", "elapsed_s");
-	ret->interrupted = json_reader_flag(reader, root, "", "interrupted");
-	read_connections(reader,
-	    json_reader_member(reader, root, "", "connections", JSON_OBJECT),
-	    &ret->connections);
-	read_figures(reader, root, ret);
 	for (int i = 0; i < TALLY_HISTOGRAM_COUNT; i++)
 		read_latency(
 		    reader, latency, tally_histogram_names[i], ret->latency[i]);
-	result_read_rows(reader, root, ret);
+	for (const struct result_list *list = result_lists; list->name != NULL; list++)
+		read_list(list, reader, root, ret);
 	read_trust(reader, json_reader_member(reader, root, "", "trust", JSON_OBJECT),
 	    &ret->trust);
-	read_host(reader, json_reader_member(reader, root, "", "host", JSON_OBJECT),
-	    &ret->host);
-	read_ports(reader, json_object_get(root, "ports"), &ret->ports);
-	if (json_is_object(ledger))
-		ret->ledger = json_dumps(ledger, JSON_COMPACT);
+	read_ledger(reader, json_object_get(root, "ledger"), ret);
+}
+
+/* NULL with the error: no JSON, or of another schema. */
+static json_t *
+read_root(FILE *file, char *error)
+{
+	json_error_t parse;
+	json_t *root = json_whole_load_file(file, JSON_REJECT_DUPLICATES, &parse);
+	const char *schema = json_string_value(json_object_get(root, "schema"));
+
+	if (root == NULL && errno == ENOMEM) {
+		snprintf(error, RESULT_ERROR_MAX, "out of memory");
+	} else if (root == NULL) {
+		snprintf(error, RESULT_ERROR_MAX, "line %d, column %d: %s", parse.line,
+		    parse.column, parse.text);
+	} else if (schema == NULL || strcmp(schema, RESULT_SCHEMA) != 0) {
+		snprintf(error, RESULT_ERROR_MAX,
+		    "schema: found \"%.64s\", wanted \"%s\"",
+		    schema == NULL ? "nothing" : schema, RESULT_SCHEMA);
+		json_decref(root);
+		root = NULL;
+	}
+	return root;
 }
 
 int
 result_read_json(FILE *file, struct result *ret, char *error)
 {
 	struct json_reader reader = { .error = error, .error_size = RESULT_ERROR_MAX };
-	json_error_t parse;
-	json_t *root = json_loadf(file, JSON_REJECT_DUPLICATES, &parse);
-	const char *schema = json_string_value(json_object_get(root, "schema"));
+	json_t *root = read_root(file, error);
 
-	if (root == NULL) {
-		snprintf(error, RESULT_ERROR_MAX, "line %d, column %d: %s", parse.line,
-		    parse.column, parse.text);
+	if (root == NULL)
 		return -1;
-	}
-	if (schema == NULL || strcmp(schema, RESULT_SCHEMA) != 0) {
-		snprintf(error, RESULT_ERROR_MAX,
-		    "schema: found \"%.64s\", wanted \"%s\"",
-		    schema == NULL ? "nothing" : schema, RESULT_SCHEMA);
-		json_decref(root);
-		return -1;
-	}
 	if (result_init(ret) != 0)
 		json_reader_fail(&reader, "", "", "out of memory");
 	else

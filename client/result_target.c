@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/result_fields.h"
+
 /* One more, named, with nothing counted. NULL when out of memory. */
 static struct result_target *
 append(struct result *result, const char *name)
@@ -85,9 +87,7 @@ result_target_merge(struct result *into, const struct result *from)
 
 		if (target == NULL)
 			return -1;
-		target->established += other->established;
-		for (int f = 0; f < TALLY_CONNECT_FAILURE_COUNT; f++)
-			target->failed[f] += other->failed[f];
+		record_add(result_target_fields, target, other);
 		if (other->last_error[0] != '\0' &&
 		    set_error(target, other->last_error) != 0)
 			return -1;

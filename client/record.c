@@ -1,0 +1,348 @@
+#include "client/record.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/json_whole.h"
+
+#define PATH_MAX_BYTES 128
+
+static size_t *
+count_of(const struct record_field *field, const void *record)
+{
+	return (size_t *)((uintptr_t)record + field->count_offset);
+}
+
+/* --- writing ------------------------------------------------------------------------
+ */
+
+static json_t *
+write_real(double number)
+{
+	return isfinite(number) ? json_real(number) : json_null();
+}
+
+json_t *
+record_text(const char *text)
+{
+	if (text == NULL)
+		return json_null();
+	json_t *value = json_whole_string(text);
+	return value != NULL || errno == ENOMEM ? value : json_string("?");
+}
+
+static json_t *
+write_texts(char *const *texts, size_t count)
+{
+	json_t *to = json_array();
+	int status = to == NULL ? -1 : 0;
+
+	for (size_t i = 0; status == 0 && i < count; i++)
+		status = json_array_append_new(to, record_text(texts[i]));
+	if (status == 0)
+		return to;
+	json_decref(to);
+	return NULL;
+}
+
+static json_t *
+write_counts(const char *const *names, const uint64_t *counts)
+{
+	json_t *to = json_object();
+	int status = to == NULL ? -1 : 0;
+
+	for (size_t i = 0; status == 0 && names[i] != NULL; i++)
+		status = json_object_set_new(
+		    to, names[i], json_integer((json_int_t)counts[i]));
+	if (status == 0)
+		return to;
+	json_decref(to);
+	return NULL;
+}
+
+static json_t *
+write_field(const struct record_field *field, const void *record)
+{
+	const uint64_t *count = RECORD_AT(field, record, const uint64_t);
+
+	switch (field->kind) {
+	case RECORD_COUNT:
+	case RECORD_WORD:
+		return json_integer((json_int_t)*count);
+	case RECORD_KNOWN:
+		return *count == UINT64_MAX ? json_null()
+					    : json_integer((json_int_t)*count);
+	case RECORD_REAL:
+	case RECORD_MAYBE:
+		return write_real(*RECORD_AT(field, record, const double));
+	case RECORD_FLAG:
+		return json_boolean(*RECORD_AT(field, record, const bool));
+	case RECORD_TEXT:
+		return record_text(*RECORD_AT(field, record, char *const));
+	case RECORD_TEXTS:
+		return write_texts(
+		    *RECORD_AT(field, record, char **const), *count_of(field, record));
+	case RECORD_COUNTS:
+		return write_counts(field->names, count);
+	case RECORD_PART:
+		return record_write(field->part, count);
+	}
+	return NULL;
+}
+
+json_t *
+record_write(const struct record_field *fields, const void *record)
+{
+	json_t *to = json_object();
+	int status = to == NULL ? -1 : 0;
+
+	for (; status == 0 && fields->name != NULL; fields++)
+		status =
+		    json_object_set_new(to, fields->name, write_field(fields, record));
+	if (status == 0)
+		return to;
+	json_decref(to);
+	return NULL;
+}
+
+/* --- reading ------------------------------------------------------------------------
+ */
+
+static void
+read_texts(const struct record_field *field, struct json_reader *reader,
+    const json_t *from, const char *where, void *record)
+{
+	const json_t *array =
+	    json_reader_member(reader, from, where, field->name, JSON_ARRAY);
+	char **texts = json_reader_room(reader, array, field->name, sizeof(*texts));
+	size_t *count = count_of(field, record), i;
+	const json_t *one;
+
+	*RECORD_AT(field, record, char **) = texts;
+	*count = 0;
+	json_array_foreach(array, i, one)
+	{
+		if (texts == NULL)
+			break;
+		if (!json_is_string(one))
+			json_reader_fail(reader, where, field->name, "wanted strings");
+		else if ((texts[*count] = strdup(json_string_value(one))) != NULL)
+			++*count;
+		else
+			json_reader_fail(reader, where, field->name, "out of memory");
+	}
+}
+
+static const char *
+path_of(const char *where, const char *name, char *path)
+{
+	snprintf(
+	    path, PATH_MAX_BYTES, "%s%s%s", where, *where != '\0' ? "." : "", name);
+	return path;
+}
+
+static void
+read_counts(const struct record_field *field, struct json_reader *reader,
+    const json_t *from, const char *where, uint64_t *ret)
+{
+	const json_t *counts =
+	    json_reader_member(reader, from, where, field->name, JSON_OBJECT);
+	char path[PATH_MAX_BYTES];
+
+	path_of(where, field->name, path);
+	for (size_t i = 0; field->names[i] != NULL; i++)
+		ret[i] = json_reader_count(reader, counts, path, field->names[i]);
+}
+
+static void
+read_part(const struct record_field *field, struct json_reader *reader,
+    const json_t *from, const char *where, void *part)
+{
+	char path[PATH_MAX_BYTES];
+
+	if (field->optional && json_object_get(from, field->name) == NULL)
+		return;
+	record_read(field->part, reader,
+	    json_reader_member(reader, from, where, field->name, JSON_OBJECT),
+	    path_of(where, field->name, path), part);
+}
+
+static void
+read_field(const struct record_field *field, struct json_reader *reader,
+    const json_t *from, const char *where, void *record)
+{
+	uint64_t *count = RECORD_AT(field, record, uint64_t);
+	double *real = RECORD_AT(field, record, double);
+
+	switch (field->kind) {
+	case RECORD_COUNT:
+		*count = json_reader_count(reader, from, where, field->name);
+		break;
+	case RECORD_KNOWN:
+		*count = json_is_null(json_object_get(from, field->name))
+		    ? UINT64_MAX
+		    : json_reader_count(reader, from, where, field->name);
+		break;
+	case RECORD_WORD:
+		*count = json_reader_word(reader, from, where, field->name);
+		break;
+	case RECORD_REAL:
+		*real = json_reader_real(reader, from, where, field->name);
+		break;
+	case RECORD_MAYBE:
+		*real = json_reader_real_or_null(reader, from, where, field->name);
+		break;
+	case RECORD_FLAG:
+		*RECORD_AT(field, record, bool) =
+		    json_reader_flag(reader, from, where, field->name);
+		break;
+	case RECORD_TEXT:
+		*RECORD_AT(field, record, char *) =
+		    json_reader_text(reader, from, where, field->name);
+		break;
+	case RECORD_TEXTS:
+		read_texts(field, reader, from, where, record);
+		break;
+	case RECORD_COUNTS:
+		read_counts(field, reader, from, where, count);
+		break;
+	case RECORD_PART:
+		read_part(field, reader, from, where, count);
+		break;
+	}
+}
+
+void
+record_read(const struct record_field *fields, struct json_reader *reader,
+    const json_t *from, const char *where, void *record)
+{
+	for (; fields->name != NULL; fields++)
+		read_field(fields, reader, from, where, record);
+}
+
+/* --- in memory ----------------------------------------------------------------------
+ */
+
+static void
+add_count(enum record_sum how, uint64_t *to, uint64_t from)
+{
+	if (how == RECORD_SUM)
+		*to += from;
+	else if (how == RECORD_MOST && from > *to)
+		*to = from;
+}
+
+static void
+add_real(enum record_sum how, double *to, double from)
+{
+	if (how == RECORD_SUM)
+		*to += from;
+	else if (how == RECORD_MOST)
+		*to = fmax(*to, from);
+}
+
+static void
+add_field(const struct record_field *field, void *to, const void *from)
+{
+	switch (field->kind) {
+	case RECORD_COUNT:
+		add_count(field->sum, RECORD_AT(field, to, uint64_t),
+		    *RECORD_AT(field, from, const uint64_t));
+		break;
+	case RECORD_REAL:
+		add_real(field->sum, RECORD_AT(field, to, double),
+		    *RECORD_AT(field, from, const double));
+		break;
+	case RECORD_FLAG:
+		if (field->sum == RECORD_MOST && *RECORD_AT(field, from, const bool))
+			*RECORD_AT(field, to, bool) = true;
+		break;
+	case RECORD_COUNTS:
+		for (size_t i = 0; field->names[i] != NULL; i++)
+			add_count(field->sum, RECORD_AT(field, to, uint64_t) + i,
+			    RECORD_AT(field, from, const uint64_t)[i]);
+		break;
+	case RECORD_PART:
+		record_add(field->part, RECORD_AT(field, to, char),
+		    RECORD_AT(field, from, const char));
+		break;
+	case RECORD_KNOWN:
+	case RECORD_WORD:
+	case RECORD_MAYBE:
+	case RECORD_TEXT:
+	case RECORD_TEXTS:
+		break;
+	}
+}
+
+void
+record_add(const struct record_field *fields, void *to, const void *from)
+{
+	for (; fields->name != NULL; fields++)
+		add_field(fields, to, from);
+}
+
+int
+record_own(const struct record_field *fields, void *copy)
+{
+	int status = 0;
+
+	for (; fields->name != NULL; fields++) {
+		if (fields->kind == RECORD_PART &&
+		    record_own(fields->part, RECORD_AT(fields, copy, char)) != 0)
+			status = -1;
+		if (fields->kind != RECORD_TEXT)
+			continue;
+		char **text = RECORD_AT(fields, copy, char *);
+		*text = strdup(*text != NULL ? *text : "");
+		if (*text == NULL)
+			status = -1;
+	}
+	return status;
+}
+
+static void
+finish_texts(const struct record_field *field, void *record)
+{
+	char **texts = *RECORD_AT(field, record, char **);
+
+	for (size_t i = 0; i < *count_of(field, record); i++)
+		free(texts[i]);
+	free(texts);
+}
+
+void
+record_finish(const struct record_field *fields, void *record)
+{
+	for (; fields->name != NULL; fields++) {
+		if (fields->kind == RECORD_TEXT)
+			free(*RECORD_AT(fields, record, char *));
+		else if (fields->kind == RECORD_TEXTS)
+			finish_texts(fields, record);
+		else if (fields->kind == RECORD_PART)
+			record_finish(fields->part, RECORD_AT(fields, record, char));
+	}
+}
+
+bool
+record_same(const struct record_field *field, const void *record, const void *other)
+{
+	switch (field->kind) {
+	case RECORD_TEXT:
+		return strcmp(*RECORD_AT(field, record, char *const),
+			   *RECORD_AT(field, other, char *const)) == 0;
+	case RECORD_FLAG:
+		return *RECORD_AT(field, record, const bool) ==
+		    *RECORD_AT(field, other, const bool);
+	case RECORD_REAL:
+	case RECORD_MAYBE:
+		return *RECORD_AT(field, record, const double) ==
+		    *RECORD_AT(field, other, const double);
+	default:
+		return *RECORD_AT(field, record, const uint64_t) ==
+		    *RECORD_AT(field, other, const uint64_t);
+	}
+}

@@ -1,0 +1,222 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka needs those above */
+#include <cmocka.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/record.h"
+
+static const char *const colours[] = { "red", "green", NULL };
+
+struct wheel {
+	uint64_t turns[2];
+	bool is_flat;
+};
+static const struct record_field wheel_fields[] = {
+	{ .name = "turns",
+	    .kind = RECORD_COUNTS,
+	    .sum = RECORD_SUM,
+	    .offset = offsetof(struct wheel, turns),
+	    .names = colours },
+	RECORD(struct wheel, is_flat, RECORD_MOST),
+	{ .name = NULL },
+};
+
+struct cart {
+	uint64_t load, highest, known, seed;
+	double speed, maybe;
+	char *owner;
+	char **towns;
+	size_t town_count;
+	struct wheel front, spare;
+};
+static const struct record_field cart_fields[] = {
+	RECORD(struct cart, load, RECORD_SUM),
+	RECORD_AS("most", struct cart, highest, RECORD_MOST),
+	RECORD_OF(struct cart, known, RECORD_OWN, RECORD_KNOWN),
+	RECORD_OF(struct cart, seed, RECORD_OWN, RECORD_WORD),
+	RECORD(struct cart, speed, RECORD_MOST),
+	RECORD_OF(struct cart, maybe, RECORD_OWN, RECORD_MAYBE),
+	RECORD(struct cart, owner, RECORD_OWN),
+	{ .name = "towns",
+	    .kind = RECORD_TEXTS,
+	    .offset = offsetof(struct cart, towns),
+	    .count_offset = offsetof(struct cart, town_count) },
+	{ .name = "front",
+	    .kind = RECORD_PART,
+	    .offset = offsetof(struct cart, front),
+	    .part = wheel_fields },
+	{ .name = "spare",
+	    .kind = RECORD_PART,
+	    .optional = true,
+	    .offset = offsetof(struct cart, spare),
+	    .part = wheel_fields },
+	{ .name = NULL },
+};
+
+static char *
+json_of(const struct cart *cart)
+{
+	json_t *json = record_write(cart_fields, cart);
+	char *text = json_dumps(json, JSON_COMPACT);
+
+	assert_non_null(text);
+	json_decref(json);
+	return text;
+}
+
+/* *ret may be finished in any case. */
+static bool
+read_cart(const char *text, struct cart *ret, char *error)
+{
+	struct json_reader reader = { .error = error, .error_size = 128 };
+	json_t *json = json_loads(text, 0, NULL);
+
+	assert_non_null(json);
+	memset(ret, 0, sizeof(*ret));
+	record_read(cart_fields, &reader, json, "cart", ret);
+	json_decref(json);
+	return !reader.failed;
+}
+
+static void
+each_kind_comes_back_as_it_was_written(void **state)
+{
+	char *towns[] = { (char *)"Here", (char *)"There" }, error[128] = "", *again;
+	struct cart cart = { .load = 3,
+		.known = UINT64_MAX,
+		.seed = UINT64_MAX - 1,
+		.speed = 1.5,
+		.maybe = NAN,
+		.owner = (char *)"Ann",
+		.towns = towns,
+		.town_count = 2,
+		.front = { .turns = { 7, 8 }, .is_flat = true } };
+	struct cart back;
+	char *text = json_of(&cart);
+
+	(void)state;
+	assert_string_equal(text,
+	    "{\"load\":3,\"most\":0,\"known\":null,\"seed\":-2,\"speed\":1.5,"
+	    "\"maybe\":null,\"owner\":\"Ann\",\"towns\":[\"Here\",\"There\"],"
+	    "\"front\":{\"turns\":{\"red\":7,\"green\":8},\"is_flat\":true},"
+	    "\"spare\":{\"turns\":{\"red\":0,\"green\":0},\"is_flat\":false}}");
+	assert_true(read_cart(text, &back, error));
+	assert_true(back.known == UINT64_MAX && back.seed == cart.seed);
+	assert_true(isnan(back.maybe));
+	again = json_of(&back);
+	assert_string_equal(again, text);
+	record_finish(cart_fields, &back);
+	free(again);
+	free(text);
+}
+
+static void
+text_that_is_none_is_a_question_mark(void **state)
+{
+	struct cart cart = { .owner = (char *)"\xff" };
+	char *text = json_of(&cart);
+
+	(void)state;
+	assert_non_null(strstr(text, "\"owner\":\"?\""));
+	free(text);
+	cart.owner = NULL;
+	text = json_of(&cart);
+	assert_non_null(strstr(text, "\"owner\":null"));
+	free(text);
+}
+
+static void
+what_is_wrong_is_named_by_its_path(void **state)
+{
+	static const struct {
+		const char *text, *error; /* NULL: none */
+	} cases[] = {
+		{ "{\"towns\":[],\"front\":{\"turns\":{}}}", NULL },
+		{ "{\"towns\":[],\"front\":{\"turns\":{\"green\":true}}}",
+		    "cart.front.turns.green: wanted a whole number" },
+		{ "{\"towns\":[],\"front\":{}}", "cart.front.turns: not found" },
+		{ "{\"towns\":[]}", "cart.front: not found" },
+		{ "{\"towns\":[],\"front\":{\"turns\":{}},\"spare\":1}",
+		    "cart.spare: wanted an object" },
+		{ "{\"towns\":[\"a\",1]}", "cart.towns: wanted strings" },
+		{ "{\"owner\":1}", "cart.owner: wanted a string" },
+		{ "{\"load\":-1}", "cart.load: wanted a number of at least 0" },
+		{ "{\"speed\":null}", "cart.speed: wanted a number" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char error[128] = "";
+		struct cart cart;
+		bool is_read = read_cart(cases[i].text, &cart, error);
+
+		assert_int_equal(is_read, cases[i].error == NULL);
+		assert_string_equal(error, is_read ? "" : cases[i].error);
+		record_finish(cart_fields, &cart);
+	}
+}
+
+static void
+two_are_added_member_by_member(void **state)
+{
+	struct cart cart = { .load = 3, .highest = 9, .speed = 1, .seed = 5 };
+	const struct cart other = { .load = 4,
+		.highest = 7,
+		.speed = 2,
+		.seed = 6,
+		.front = { .turns = { 1, 2 }, .is_flat = true } };
+
+	(void)state;
+	cart.front.turns[1] = 40;
+	record_add(cart_fields, &cart, &other);
+	record_add(cart_fields, &cart, &(struct cart){ .speed = 0.5 });
+	assert_int_equal(cart.load, 7);
+	assert_int_equal(cart.highest, 9);
+	assert_true(cart.speed == 2);
+	assert_int_equal(cart.seed, 5);
+	assert_int_equal(cart.front.turns[0], 1);
+	assert_int_equal(cart.front.turns[1], 42);
+	assert_true(cart.front.is_flat);
+	assert_false(cart.spare.is_flat);
+}
+
+static void
+a_copy_owns_its_texts(void **state)
+{
+	static const struct record_field fields[] = {
+		RECORD(struct cart, owner, RECORD_OWN),
+		{ .name = NULL },
+	};
+	char owner[] = "Ann";
+	struct cart cart = { .owner = owner }, copy = cart, nobody = { .owner = NULL };
+
+	(void)state;
+	assert_int_equal(record_own(fields, &copy), 0);
+	assert_int_equal(record_own(fields, &nobody), 0);
+	assert_true(record_same(&fields[0], &cart, &copy));
+	owner[0] = 'U';
+	assert_string_equal(copy.owner, "Ann");
+	assert_string_equal(nobody.owner, "");
+	assert_false(record_same(&fields[0], &cart, &copy));
+	record_finish(fields, &copy);
+	record_finish(fields, &nobody);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(each_kind_comes_back_as_it_was_written),
+		cmocka_unit_test(text_that_is_none_is_a_question_mark),
+		cmocka_unit_test(what_is_wrong_is_named_by_its_path),
+		cmocka_unit_test(two_are_added_member_by_member),
+		cmocka_unit_test(a_copy_owns_its_texts),
+	};
+
+	return cmocka_run_group_tests_name("record", tests, NULL, NULL);
+}
