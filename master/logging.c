@@ -4,11 +4,29 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <event2/event.h>
+
 #include "lib/log.h"
 
 #include "proto/channel.h"
 
 #include "master/process.h"
+
+static void
+on_library_line(int severity, const char *message)
+{
+	if (severity >= EVENT_LOG_WARN)
+		log_warnx("libevent: %s", message);
+	else
+		log_debug("libevent: %s", message);
+}
+
+void
+logging_start(void)
+{
+	log_set_name("yodeld", "");
+	event_set_log_callback(on_library_line);
+}
 
 int
 logging_apply(const struct config *config, char *error)

@@ -263,7 +263,7 @@ program_path(void)
 int
 master_run(const struct config_sources *sources, char **argv)
 {
-	log_set_name("yodeld", "");
+	logging_start();
 	reserve_start();
 	struct master *master = calloc(1, sizeof(*master));
 	if (master == NULL)

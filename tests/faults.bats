@@ -193,6 +193,14 @@ assert m["wrong"] == 0 and m["verified"] > 100, m'
 	done
 }
 
+@test "what the event loop complains of is a line of the log, like any other" {
+	start_unlucky epoll_ctl/3 serving
+	"$YODEL" -c 20 -n 5 -w 1 --framing line --expect upper -q "127.0.0.1:$PORT" || [ $? = 1 ]
+	wait_until grep -q '^yodeld.* worker 0: libevent: ' "$YODELD_LOG"
+	stop_yodeld TERM
+	run ! grep -vE '^yodeld\[|^faults: ' "$YODELD_LOG"
+}
+
 @test "a log that can grow no further stops nothing" {
 	start_yodeld -w 1 --listen 127.0.0.1:0=upper --set log.level=debug \
 		--set "log.file=$PWD/full.log" --set log.console_level=info
