@@ -153,7 +153,8 @@ bytes_to_read(const struct connection *connection)
 }
 
 /* Reads what is there, in bounds. A read that does not fill the buffer has emptied the
- * socket (epoll(7)), unless the peer's end waits behind. Its half-close is told
+ * socket (epoll(7)), unless the peer's end waits behind, or TCP's urgent mark, to look
+ * for which would cost each message a second read. Its half-close is told
  * (is_closed); of its reset libevent tells no more than that there is something to
  * read: a send finds it, and where nothing is sent the next read must. */
 static void
