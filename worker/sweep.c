@@ -11,6 +11,7 @@
 #include "worker/giver.h"
 #include "worker/leave.h"
 #include "worker/state.h"
+#include "worker/traffic.h"
 
 #define NS_PER_MS UINT64_C(1000000)
 #define SWEEP_MIN_MS 50
@@ -45,18 +46,29 @@ advance_clock(struct worker *worker)
 	worker->now_ms += elapsed_ms < worker->sweep_ms ? elapsed_ms : worker->sweep_ms;
 }
 
+static bool
+is_stalled(const struct connection *connection)
+{
+	const struct worker *worker = connection->listener->worker;
+	const struct output *output = connection->output;
+	return output != NULL && !connection->suspended &&
+	    is_over(
+		worker, output->moved_ms, worker->config->timeouts.stalled_write_ns);
+}
+
+/* The kernel asks for more only when a third of its buffer is free, which takes a slow
+ * peer long: who is offered some then may be seen to have moved. */
 static void
 sweep_stuck(struct worker *worker)
 {
-	uint64_t timeout_ns = worker->config->timeouts.stalled_write_ns;
-	if (timeout_ns == 0)
+	if (worker->config->timeouts.stalled_write_ns == 0)
 		return;
 	struct output *next;
 	for (struct output *output = worker->stuck; output != NULL; output = next) {
+		struct connection *owner = output->owner;
 		next = output->next;
-		if (!output->owner->suspended &&
-		    is_over(worker, output->moved_ms, timeout_ns))
-			connection_close(output->owner, CLOSE_STALLED_WRITE);
+		if (is_stalled(owner) && traffic_push(owner) && is_stalled(owner))
+			connection_close(owner, CLOSE_STALLED_WRITE);
 	}
 }
 

@@ -4,7 +4,8 @@
  * would cost more than the message it guards.
  *
  * A timeout is never early, and at most two sweeps late; time in which the loop stood
- * still (a stopped process, a frozen container) counts as one sweep.
+ * still (a stopped process, a frozen container) counts as one sweep. A stalled writer's
+ * begins anew when there is room in the socket that the kernel had not yet told of.
  */
 #ifndef WORKER_SWEEP_H
 #define WORKER_SWEEP_H

@@ -224,8 +224,8 @@ on_unstuck(struct connection *connection)
 	return true;
 }
 
-static bool
-on_writable(struct connection *connection)
+bool
+traffic_push(struct connection *connection)
 {
 	struct worker *worker = connection->listener->worker;
 	struct output *output = connection->output;
@@ -257,7 +257,8 @@ traffic_on_event(evutil_socket_t fd, short what, void *argument)
 		on_lingering(connection);
 		return;
 	}
-	if ((what & EV_WRITE) && connection->output != NULL && !on_writable(connection))
+	if ((what & EV_WRITE) && connection->output != NULL &&
+	    !traffic_push(connection))
 		return;
 	if ((what & (EV_READ | EV_CLOSED)) && connection->phase == CONNECTION_SERVING &&
 	    !connection->reading_paused)

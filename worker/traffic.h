@@ -15,6 +15,10 @@ struct connection;
 bool traffic_send(struct connection *connection, const uint8_t *data, size_t length,
     uint64_t replies) __attribute__((warn_unused_result));
 
+/* Offers the kernel what waits in the output, whether or not it has asked for more.
+ * False when the connection was closed over it. */
+bool traffic_push(struct connection *connection) __attribute__((warn_unused_result));
+
 /* The callback of a connection's event; the argument is the connection. */
 void traffic_on_event(int fd, short what, void *argument);
 

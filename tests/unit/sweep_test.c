@@ -49,6 +49,33 @@ test_a_peer_that_takes_nothing_is_closed_after_stalled_write_and_not_before(
 	one_worker_finish(&w);
 }
 
+/* The kernel calls a socket writable when a third of its buffer is free, which on
+ * loopback may be a megabyte. */
+static void
+test_a_peer_that_takes_little_at_a_time_is_not_stalled(void **state)
+{
+	enum { ROUNDS = 12, ROUND_BYTES = 128 * 1024 };
+	struct one_worker w;
+	int fds[2];
+
+	(void)state;
+	one_worker_start(&w, "echo", FRAMING_STREAM, 64 * 1024, MAX_PENDING);
+	w.config.timeouts.stalled_write_ns = 1300 * MS;
+	must(sweep_start(&w.worker) == 0);
+	open_tcp_pair(fds, 0);
+	one_worker_serve(&w, fds[1]);
+	flood(&w, fds[0], NULL);
+	uint64_t since_ms = one_worker_clock_ms();
+	for (int i = 1; i <= ROUNDS && w.worker.pool.count == 1; i++) {
+		listen_to(fds[0], ROUND_BYTES, &w);
+		while (one_worker_clock_ms() - since_ms < 250U * (unsigned)i)
+			one_worker_turn(&w);
+	}
+	assert_int_equal(w.worker.pool.count, 1);
+	close(fds[0]);
+	one_worker_finish(&w);
+}
+
 static void
 test_a_silent_connection_is_closed_after_idle_and_not_before(void **state)
 {
@@ -209,6 +236,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(
 		    test_a_peer_that_takes_nothing_is_closed_after_stalled_write_and_not_before),
+		cmocka_unit_test(
+		    test_a_peer_that_takes_little_at_a_time_is_not_stalled),
 		cmocka_unit_test(
 		    test_a_silent_connection_is_closed_after_idle_and_not_before),
 		cmocka_unit_test(
