@@ -6,8 +6,8 @@
 
 #include "master/master.h"
 
-/* The name of the program in its lines; those of libevent are lines of the log, too, here
- * and in what is forked. */
+/* The name of the program in its lines; those of libevent are lines of the log, too,
+ * here and in what is forked. */
 void logging_start(void);
 /* Destination, level and format. 0, or -1 with one line in error[CONFIG_ERROR_MAX] and
  * the log as it was. */
