@@ -156,6 +156,7 @@ struct master {
 	const char *program;   /* path of the binary */
 	int former_program_fd; /* the image that left us its inheritance; -1: none */
 	enum upgrade_wanted upgrade_wanted;
+	char back_reason[CONFIG_ERROR_MAX]; /* of UPGRADE_BACK */
 	struct rehearsal rehearsal;
 	struct event exec_timer; /* on the way to an exec: signals wait for the heir */
 	bool is_exec_due;

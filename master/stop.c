@@ -17,10 +17,8 @@
 static void
 enter_stopping(struct master *master, uint64_t limit_ns)
 {
-	if (master->turnover.is_active) {
-		master->turnover.is_upgrade = false;
+	if (master->turnover.is_active)
 		turnover_abort(master, "the server stops");
-	}
 	if (master->phase != MASTER_STOPPING) {
 		waiting_hurry(master);
 		departure_forget_all(master);

@@ -233,7 +233,7 @@ void
 turnover_abort(struct master *master, const char *reason)
 {
 	struct turnover *turnover = &master->turnover;
-	bool was_upgrade = turnover->is_upgrade;
+	bool was_upgrade = turnover->is_upgrade, had_another = turnover->again;
 	turnover->is_active = false;
 	turnover->again = false;
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
@@ -249,8 +249,14 @@ turnover_abort(struct master *master, const char *reason)
 	config_finish(&turnover->config);
 	turnover_conclude(master, false, "%s failed, generation %u goes on: %s",
 	    was_upgrade ? "upgrade" : "reload", master->generation, reason);
-	if (was_upgrade)
-		upgrade_go_back(master);
+	if (!was_upgrade)
+		return;
+	upgrade_go_back(master);
+	if (had_another)
+		turnover_conclude(master, false,
+		    "reload failed, generation %u goes on: the upgrade before it "
+		    "failed",
+		    master->generation);
 }
 
 void

@@ -33,7 +33,8 @@ void turnover_conclude(struct master *master, bool is_good, const char *format, 
 
 void turnover_on_ready(struct master *master);
 void turnover_on_died(struct master *master, uint32_t slot);
-/* Gives a turnover up: what had been started leaves again. */
+/* Gives a turnover up: what had been started leaves again. A reload that was to follow
+ * has failed with it. */
 void turnover_abort(struct master *master, const char *reason);
 
 #endif

@@ -71,7 +71,7 @@ exec_back(struct master *master)
 	struct inheritance inheritance = { .is_back = true,
 		.program_fd = master->former_program_fd };
 	snprintf(
-	    inheritance.reason, sizeof(inheritance.reason), "%s", master->outcome.text);
+	    inheritance.reason, sizeof(inheritance.reason), "%s", master->back_reason);
 	log_warnx("upgrade: the former program goes on");
 	become(master, master->former_program_fd, NULL, &inheritance);
 	log_error("the former program cannot be run: this one goes on");
@@ -143,6 +143,8 @@ upgrade_go_back(struct master *master)
 		return;
 	/* Not from here: the books of the worker whose death this is are still open. */
 	master->upgrade_wanted = UPGRADE_BACK;
+	snprintf(master->back_reason, sizeof(master->back_reason), "%s",
+	    master->outcome.text);
 }
 
 void

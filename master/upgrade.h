@@ -19,7 +19,8 @@
 
 /* Begins as soon as nothing else is under way. */
 void upgrade_start(struct master *master);
-/* The program before this one goes on, soon. Does nothing when there is none. */
+/* The program before this one goes on, soon: the last outcome is the reason. Does
+ * nothing when there is none. */
 void upgrade_go_back(struct master *master);
 /* The new program serves: there is no way back. */
 void upgrade_done(struct master *master);

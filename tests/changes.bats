@@ -109,6 +109,62 @@ retire_worker_1() # HOW
 	settles_at 1
 }
 
+@test "a reload that was to follow an upgrade that fails has its outcome, too" {
+	write_config '"workers": 2'
+	start_sulker
+	local before
+	before=$(worker_pids)
+	echo late >SULK
+	spawn upgrade "$CTL" -s door upgrade
+	wait_until count_workers_is 4
+	# The doors let nobody in until the new program has taken over.
+	spawn reload "$CTL" -s door reload
+	wait_until logged 'takes over'
+	follows()
+	{
+		logged 'reload: follows the one under way'
+	}
+	wait_until follows
+	echo die >SULK
+	local late
+	late=$(comm -13 <(sort <<<"$before") <(worker_pids | sort))
+	# shellcheck disable=SC2086 # ids are words
+	kill -KILL $late
+	local status=0
+	wait "$(<upgrade.pid)" || status=$?
+	[ $status = 1 ]
+	status=0
+	wait "$(<reload.pid)" || status=$?
+	[ $status = 1 ]
+	local why='failed, generation 1 goes on:'
+	[ "$(<upgrade.log)" = "yodelctl: upgrade $why its workers die before they serve" ]
+	[ "$(<reload.log)" = "yodelctl: reload $why the upgrade before it failed" ]
+	told_twice()
+	{
+		[ "$(times_logged ": upgrade $why its workers die before they serve")" = 2 ]
+	}
+	wait_until told_twice
+	rm SULK
+	"$CTL" -s door upgrade
+	settles_at 2
+}
+
+@test "an upgrade that is cut short by TERM is told as what it was" {
+	write_config '"workers": 2'
+	start_sulker
+	echo late >SULK
+	spawn upgrade "$CTL" -s door upgrade
+	wait_until count_workers_is 4
+	wait_until logged 'takes over'
+	kill -TERM "$YODELD_PID"
+	local status=0
+	wait "$(<upgrade.pid)" || status=$?
+	[ $status = 1 ]
+	[ "$(<upgrade.log)" = "yodelctl: upgrade failed, generation 1 goes on: the server stops" ]
+	rm SULK
+	wait "$YODELD_PID"
+}
+
 @test "a change of size that a reload overtakes has an outcome, and blocks nothing" {
 	write_config '"workers": 1'
 	start_sulker
