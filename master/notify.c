@@ -63,7 +63,12 @@ notify_reloading(struct master *master)
 void
 notify_stopping(struct master *master)
 {
-	send_state(master, "STOPPING=1\n");
+	char state[64] = "STOPPING=1\n";
+	uint64_t end_ns = master->stop_deadline_ns, now_ns = master_now_ns();
+	if (end_ns > now_ns)
+		snprintf(state, sizeof(state), "STOPPING=1\nEXTEND_TIMEOUT_USEC=%llu\n",
+		    (unsigned long long)((end_ns - now_ns + NS_PER_S) / 1000));
+	send_state(master, state);
 }
 
 void

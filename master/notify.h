@@ -13,6 +13,8 @@
 
 void notify_ready(struct master *master);
 void notify_reloading(struct master *master);
+/* With the time that it takes at most, where that is known: the service manager waits
+ * for it if its own patience is less (EXTEND_TIMEOUT_USEC). */
 void notify_stopping(struct master *master);
 /* The status line, when something that it says has changed. */
 void notify_status(struct master *master);

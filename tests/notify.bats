@@ -107,9 +107,19 @@ monotonic_us()
 	spawn held "$CALLER" hold "127.0.0.1:$PORT" 1
 	wait_until grep -q 'holding 1' held.out
 	kill -TERM "$YODELD_PID"
-	wait_until heard 'STOPPING=1\|STATUS=generation 1: .*'
+	wait_until grep -q STOPPING manager.out
 	run ! has_ended "$YODELD_PID"
+	# Who drains for longer than the manager would wait says so: an hour and some seconds.
+	heard 'STOPPING=1\|EXTEND_TIMEOUT_USEC=360[0-9]{7}\|STATUS=generation 1: .*'
 	stop_yodeld INT
+}
+
+@test "a stop without a limit of its own leaves the limit to the service manager" {
+	start_manager
+	write_config '"workers": 1, "timeouts": { "drain": "0s" }'
+	start_yodeld -c yodeld.json
+	stop_yodeld TERM
+	wait_until heard 'STOPPING=1\|STATUS=generation 1: .*'
 }
 
 @test "a slot that backs off is in the status" {
