@@ -137,6 +137,14 @@ back_off(struct slot *slot)
 }
 
 static void
+give_up_start(struct master *master)
+{
+	log_errorx("no worker came up: giving up");
+	master->exit_status = EX_OSERR;
+	stop_now(master);
+}
+
+static void
 spawn(struct slot *slot)
 {
 	struct master *master = slot->master;
@@ -154,6 +162,10 @@ spawn(struct slot *slot)
 	log_warn("cannot fork worker %u", slot_number(slot));
 	slot->failures++;
 	back_off(slot);
+	/* Want of processes or memory may pass: not at once. */
+	if (master->phase == MASTER_STARTING &&
+	    slot_given_up(master) == master->slot_count)
+		give_up_start(master);
 }
 
 static void
@@ -317,11 +329,8 @@ on_died(struct slot *slot, const struct process *process)
 		slot->failures = 0;
 	slot->failures++;
 	back_off(slot);
-	if (!start_has_failed(master))
-		return;
-	log_errorx("no worker came up: giving up");
-	master->exit_status = EX_OSERR;
-	stop_now(master);
+	if (start_has_failed(master))
+		give_up_start(master);
 }
 
 /* A slot that is being emptied needs somebody until its queue is empty. */

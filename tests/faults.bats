@@ -93,6 +93,18 @@ sweep() # STEP of malloc, [ARG...]
 	sweep 2
 }
 
+@test "when no worker can be forked at the start, the exit status is 71 and the reason is told" {
+	run -71 timeout 20 env LD_PRELOAD="$FAULTS_SO" FAULTS=fork/1 FAULTS_IN=parent \
+		ASAN_OPTIONS="verify_asan_link_order=0:$ASAN_OPTIONS" \
+		"$YODELD" -w 2 --listen 127.0.0.1:0 --set admin.socket=
+	[[ $output = *'cannot fork worker 0: '*'cannot fork worker 1: '*'no worker came up: giving up'* ]]
+	# One that passes is outlived.
+	YODELD_RUN="env LD_PRELOAD=$FAULTS_SO FAULTS=fork=1 FAULTS_IN=parent \
+		ASAN_OPTIONS=verify_asan_link_order=0:$ASAN_OPTIONS" \
+		start_yodeld -w 1 --listen 127.0.0.1:0 --set admin.socket=
+	stop_yodeld TERM
+}
+
 @test "whichever call fails in a reload, it is made, or given up for that, and the next is made" {
 	sweep 13 --reload
 }
