@@ -154,6 +154,13 @@ proceed(struct master *master)
 		conclude(master);
 }
 
+void
+balance_break_off(struct master *master)
+{
+	if (master->rebalance.is_asked_for)
+		conclude(master);
+}
+
 int
 balance_now(struct master *master)
 {

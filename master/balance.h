@@ -16,6 +16,8 @@
  * outcome that tells of its end begins with "rebalance". */
 int balance_now(struct master *master);
 
+/* Another program is about to take over: what was asked for ends as it is. */
+void balance_break_off(struct master *master);
 /* The regular look. */
 void balance_turn(struct master *master);
 /* A hand-over that move_some began is over. */

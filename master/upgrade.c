@@ -11,6 +11,7 @@
 #include "lib/log.h"
 
 #include "master/admin.h"
+#include "master/balance.h"
 #include "master/heir.h"
 #include "master/inheritance.h"
 #include "master/rehearsal.h"
@@ -221,6 +222,7 @@ upgrade_turn(struct master *master)
 	if (master->upgrade_wanted == UPGRADE_NONE || must_wait(master))
 		return;
 	if (master->upgrade_wanted != UPGRADE_FORTH) {
+		balance_break_off(master);
 		if (admin_hold(master))
 			prepare_exec(master);
 		return;

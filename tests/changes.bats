@@ -149,6 +149,32 @@ retire_worker_1() # HOW
 	settles_at 2
 }
 
+@test "a rebalancing that an upgrade overtakes has its outcome" {
+	write_config '"workers": 1'
+	start_sulker
+	spawn held "$CALLER" hold "127.0.0.1:$PORT" 40
+	wait_until grep -q 'holding 40' held.out
+	local full taker descriptors
+	full=$(worker_pids)
+	"$CTL" -s door scale 2
+	taker=$(worker_pids | grep -v "$full")
+	descriptors=$(open_descriptors "$taker")
+	kill -STOP "$full"
+	spawn rebalance "$CTL" -s door rebalance
+	# It has heard that it is to take some.
+	is_under_way()
+	{
+		[ "$(open_descriptors "$taker")" -gt "$descriptors" ]
+	}
+	wait_until is_under_way
+	kill -USR2 "$YODELD_PID"
+	kill -CONT "$full"
+	wait_until logged ': upgrade: generation 2 serves'
+	wait "$(<rebalance.pid)"
+	[[ $(<rebalance.out) = 'rebalance: 20 connections moved, '* ]]
+	kill -USR1 "$(<held.pid)"
+}
+
 @test "an upgrade that is cut short by TERM is told as what it was" {
 	write_config '"workers": 2'
 	start_sulker
