@@ -1,0 +1,40 @@
+#!/usr/bin/env bats
+# The manuals say what the programs take.
+
+load lib/helpers
+
+YODELCTL=$BUILD/yodelctl
+
+@test "no quotation in a manual stands inside another one" {
+	local manual root=$BATS_TEST_DIRNAME/..
+	for manual in "$root"/{master/yodeld.8,master/yodelctl.1,conf/yodeld.json.5,client/yodel.1}; do
+		mandoc -Tutf8 "$manual" >shown
+		python3 - <<-'END'
+			import re
+			text = re.sub(".\b", "", open("shown", encoding="utf-8").read())
+			assert "EXAMPLES" in text
+			found = re.findall("\u2018[^\u2019]*\u2018.{,20}", text)
+			assert not found, found
+		END
+	done
+}
+
+@test "the manuals name every option and every command" {
+	local source=$BATS_TEST_DIRNAME/../master option command
+	for option in $("$YODELD" --help | grep -oE -- '--[a-z-]+' | sort -u); do
+		grep -qE -- "Fl -${option#--}( |$)" "$source/yodeld.8" || {
+			echo "yodeld.8: no $option"
+			return 1
+		}
+	done
+	for option in $("$YODELCTL" --help | grep -oE -- '--[a-z-]+' | sort -u); do
+		grep -qE -- "Fl -${option#--}( |$)" "$source/yodelctl.1"
+	done
+	run -64 "$YODELCTL"
+	for command in ${output##*wanted one of}; do
+		grep -qE "^\.It Cm $command( |$)" "$source/yodelctl.1" || {
+			echo "yodelctl.1: no $command"
+			return 1
+		}
+	done
+}

@@ -1,0 +1,99 @@
+#!/usr/bin/env bats
+# yodelctl: what it prints, its live view, its exit status.
+# shellcheck disable=SC2030,SC2031 # DOOR is of one test
+
+load lib/helpers
+load lib/doors
+
+@test "yodelctl: 64 for bad usage, 69 when nobody answers, each with one line" {
+	DOOR=$PWD/none
+	run -69 ctl status
+	[[ $output = "yodelctl: $DOOR: no yodeld answers there: No such file or directory" ]]
+	run -64 ctl
+	run -64 ctl nonsense
+	[[ $output = *'unknown command "nonsense"; wanted one of status'* ]]
+	run -64 ctl scale
+	run -64 ctl status more
+	run -64 ctl status more still
+	run -64 ctl log 'a b'
+	run -64 ctl log loud
+	[ "$output" = 'yodelctl: log: found "loud", wanted a level: error, warn, info or debug' ]
+	run -64 ctl scale 2x
+	[ "$output" = 'yodelctl: scale: found "2x", wanted a number of workers' ]
+	run -64 ctl scale 1000000
+	run -64 ctl --json top
+	[ "$output" = 'yodelctl: top: has no JSON (stats has); wanted without --json' ]
+	run -64 ctl top -n x
+	run -64 ctl top -i 0
+	run -0 "$YODELCTL" --help
+	[[ $output = *'Commands that steer'* ]]
+	run -0 "$YODELCTL" --version
+}
+
+@test "yodelctl: tables for people, JSON for programs" {
+	start_with_doors --listen 127.0.0.1:0=echo
+	"$YODEL" -q -c 1234 "127.0.0.1:$PORT"
+	run ctl status
+	[[ $output = *"process $YODELD_PID, is running: generation 1"*'2 of 2 workers serve'* ]]
+	run ctl stats
+	[[ $output = *'connections_accepted'*' 1,234'*'messages_received'*' 3,702'*"127.0.0.1:$PORT"* ]]
+	run ctl workers
+	[ "$(grep -c ' serving ' <<<"$output")" = 2 ]
+	local command
+	for command in status stats workers config; do
+		ctl --json $command | python3 -m json.tool >/dev/null
+	done
+	# Who only leaves is none of the workers that are wanted.
+	ctl --no-wait scale 1
+	[[ $(ctl status) = *'1 of 1 workers serve'* ]]
+}
+
+@test "a reply with control characters is one line of a table and of the log, as a file would say it" {
+	start_with_doors --listen '127.0.0.1:0=echo,suffix=\n\u001b[7m'
+	grep -qF ':'"$PORT"' (echo,suffix=\n\u001b[7m, stream, ' "$YODELD_LOG"
+	[ "$(ctl stats | grep -cE "^127.0.0.1:$PORT +.* echo,suffix=.n.u001b.7m, stream\$")" = 1 ]
+}
+
+@test "yodelctl top: views one after the other where there is no terminal" {
+	start_with_doors --listen 127.0.0.1:0=echo
+	run -0 ctl top -n 3 -i 0.1
+	[ "$(grep -c '^yodeld ' <<<"$output")" = 3 ]
+	[ "$(grep -cE '^LISTENER +OPEN +NEW/S +MESSAGES/S +WAITING +OF +DROPPED/S$' <<<"$output")" = 3 ]
+	[ "$(grep -cE "^127.0.0.1:$PORT +0 +0 +0 +0 +[0-9,]+ +0$" <<<"$output")" = 3 ]
+	[[ $output != *$'\e'* ]]
+}
+
+@test "yodelctl top: the terminal is as it was, whatever ends it" {
+	start_with_doors --listen 127.0.0.1:0=echo
+	local key
+	[ "$("$VISITOR" terminal q "$YODELCTL" -s "$DOOR" top)" = $'restored\n0' ]
+	for key in SIGINT SIGTERM SIGHUP SIGQUIT SIGABRT; do
+		[ "$("$VISITOR" terminal $key "$YODELCTL" -s "$DOOR" top)" = $'restored\n'$key ]
+	done
+	[ "$("$VISITOR" terminal nothing "$YODELCTL" -s "$DOOR" top -n 2 -i 0.1)" = $'restored\n0' ]
+}
+
+@test "yodelctl top: another size is drawn at once, a key that means nothing hurries nothing" {
+	start_with_doors --listen 127.0.0.1:0=echo
+	[ "$("$VISITOR" views aXq "$YODELCTL" -s "$DOOR" top -n 2 -i 1000)" = 1 ]
+	[ "$("$VISITOR" views resize "$YODELCTL" -s "$DOOR" top -i 1000)" = 2 ]
+}
+
+@test "yodelctl top: a terminal that can only print gets views one after the other" {
+	start_with_doors --listen 127.0.0.1:0=echo
+	run -0 "$VISITOR" dumb "$YODELCTL" -s "$DOOR" top -n 2 -i 0.1
+	[ "$(grep -c '^yodeld ' <<<"$output")" = 2 ]
+	[[ $output = *'closed:  none'* && $output != *$'\e'* ]]
+}
+
+@test "yodelctl top: a server that ends is told, with 69" {
+	start_with_doors --listen 127.0.0.1:0=echo
+	spawn top "$YODELCTL" -s "$DOOR" top -i 0.1
+	local top=$SPAWNED status=0
+	wait_until grep -q SLOT top.out
+	stop_yodeld INT
+	wait "$top" || status=$?
+	[ $status = 69 ]
+	# It may end before a view or in the middle of an answer.
+	[ "$(grep -c "^yodelctl: $DOOR: ." top.log)" = 1 ]
+}
