@@ -71,6 +71,7 @@ $(UNIT_TESTS): $B/tests/%: $B/obj/tests/unit/%.o $B/yodel.a
 	$(call say,LINK)$(CC) $(all_cflags) $(LDFLAGS) -o $@ $^ $(all_libs) -lcmocka
 # Their allocations fail on demand.
 $B/tests/handover_memory_test: LDFLAGS += -Wl,--wrap=calloc
+$B/tests/network_error_test: LDFLAGS += -Wl,--wrap=recv -Wl,--wrap=send
 $B/tests/json_whole_test: LDFLAGS += -Wl,--wrap=malloc,--wrap=reallocarray
 
 # Programs that the bats tests use beside the real ones.

@@ -20,8 +20,14 @@ reason_of_errno(void)
 	case EPIPE:
 		return CLOSE_RESET;
 	case ETIMEDOUT:
+	/* Or what the network said last (icmp(7)). */
 	case EHOSTUNREACH:
 	case ENETUNREACH:
+	case ECONNREFUSED:
+	case EHOSTDOWN:
+	case ENETDOWN:
+	case ENONET:
+	case ENOPROTOOPT:
 		return CLOSE_UNREACHABLE;
 	case ENOMEM:
 	case ENOBUFS:

@@ -1,0 +1,100 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka needs those above */
+#include <cmocka.h>
+#include <errno.h>
+
+#include "tests/lib/one_worker.h"
+
+/* The linker puts them in the place of recv and send (Makefile). */
+ssize_t __real_recv(int fd, void *data, size_t length, int flags);
+ssize_t __wrap_recv(int fd, void *data, size_t length, int flags);
+ssize_t __real_send(int fd, const void *data, size_t length, int flags);
+ssize_t __wrap_send(int fd, const void *data, size_t length, int flags);
+
+static int recv_error, send_error; /* of the server's next call; 0: none */
+static int server_fd;
+
+ssize_t
+__wrap_recv(int fd, void *data, size_t length, int flags)
+{
+	if (fd != server_fd || recv_error == 0)
+		return __real_recv(fd, data, length, flags);
+	errno = recv_error;
+	return -1;
+}
+
+ssize_t
+__wrap_send(int fd, const void *data, size_t length, int flags)
+{
+	if (fd != server_fd || send_error == 0)
+		return __real_send(fd, data, length, flags);
+	errno = send_error;
+	return -1;
+}
+
+static void
+check(int on_recv, int on_send, enum close_reason reason)
+{
+	struct one_worker w;
+	int fds[2];
+
+	one_worker_start(&w, "echo", FRAMING_STREAM, 100, 1024);
+	open_tcp_pair(fds, 0);
+	one_worker_serve(&w, fds[1]);
+	server_fd = fds[1];
+	assert_int_equal(__real_send(fds[0], "hello", 5, 0), 5);
+	recv_error = on_recv;
+	send_error = on_send;
+	assert_true(one_worker_until(&w, w.worker.pool.count == 0));
+	recv_error = send_error = 0;
+	assert_int_equal(one_worker_closed(&w, reason), 1);
+	assert_int_equal(
+	    one_worker_count(&w, LEDGER_BYTES_DROPPED), on_send != 0 ? 5 : 0);
+	assert_true(one_worker_adds_up(&w));
+	close(fds[0]);
+	one_worker_finish(&w);
+}
+
+/* Where the kernel gives up on a peer its error is the last that the network told of
+ * (icmp(7)): a firewall that rejects, for one, is "connection refused". */
+static void
+test_each_error_of_a_socket_has_its_reason(void **state)
+{
+	static const struct {
+		int error;
+		enum close_reason reason;
+	} rows[] = {
+		{ ECONNRESET, CLOSE_RESET },
+		{ EPIPE, CLOSE_RESET },
+		{ ETIMEDOUT, CLOSE_UNREACHABLE },
+		{ EHOSTUNREACH, CLOSE_UNREACHABLE },
+		{ ENETUNREACH, CLOSE_UNREACHABLE },
+		{ ECONNREFUSED, CLOSE_UNREACHABLE },
+		{ EHOSTDOWN, CLOSE_UNREACHABLE },
+		{ ENETDOWN, CLOSE_UNREACHABLE },
+		{ ENONET, CLOSE_UNREACHABLE },
+		{ ENOPROTOOPT, CLOSE_UNREACHABLE },
+		{ ENOMEM, CLOSE_NO_MEMORY },
+		{ ENOBUFS, CLOSE_NO_MEMORY },
+		{ EIO, CLOSE_SYSTEM_ERROR },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		check(rows[i].error, 0, rows[i].reason);
+		check(0, rows[i].error, rows[i].reason);
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_each_error_of_a_socket_has_its_reason),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
