@@ -116,10 +116,15 @@ void
 admission_refuse(const struct listener *listener, int fd, const struct address *peer,
     enum close_reason reason)
 {
-	char text[ADDRESS_TEXT_MAX];
-	if (log_get_level() >= LOG_LEVEL_DEBUG)
-		log_debug("connection %s closed: %s", address_format(peer, text),
+	if (log_get_level() >= LOG_LEVEL_DEBUG) {
+		char text[ADDRESS_TEXT_MAX];
+		struct peer who;
+		/* Without the interface of a link-local one, whose name a worker may
+		 * not ask for. */
+		peer_set(&who, peer);
+		log_debug("connection %s closed: %s", peer_format(&who, text),
 		    close_reason_name(reason));
+	}
 	ledger_count_closed(listener->block, reason);
 	const struct linger reset = { .l_onoff = 1 };
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));

@@ -26,7 +26,9 @@
 
 #include "proto/channel.h"
 
+#include "worker/admission.h"
 #include "worker/sandbox.h"
+#include "worker/state.h"
 
 #define SUCCEEDED 0
 #define FAILED 1
@@ -244,6 +246,23 @@ a_listener_lets_nobody_begin(void)
 	return listening_turn_away(old_socket) == 0;
 }
 
+/* One of the own network has an address with an interface. */
+static bool
+a_neighbour_is_refused_and_logged(void)
+{
+	struct ledger_block block = { .owner = 1 };
+	struct listener listener = { .block = &block };
+	struct address peer = { .length = sizeof(struct sockaddr_in6) };
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&peer.storage;
+
+	log_set_level(LOG_LEVEL_DEBUG);
+	in6->sin6_family = AF_INET6;
+	in6->sin6_scope_id = 1;
+	inet_pton(AF_INET6, "fe80::1", &in6->sin6_addr);
+	admission_refuse(&listener, old_socket, &peer, CLOSE_DENIED);
+	return atomic_load(&block.closed[CLOSE_DENIED]) == 1;
+}
+
 static void
 test_what_a_worker_needs_works(void **state)
 {
@@ -252,6 +271,7 @@ test_what_a_worker_needs_works(void **state)
 	assert_true(works(SECCOMP_ON, a_log_line_is_written));
 	assert_true(works(SECCOMP_ON, a_descriptor_is_passed));
 	assert_true(works(SECCOMP_ON, a_listener_lets_nobody_begin));
+	assert_true(works(SECCOMP_ON, a_neighbour_is_refused_and_logged));
 }
 
 static bool
