@@ -48,22 +48,41 @@ lineup_unplan(struct master *master)
 	slot_steer(master);
 }
 
-/* Every endpoint of this name that serves now will serve the new listener; there are
- * several where the service manager passed more sockets than there are workers. */
+static bool
+is_free(const struct endpoint *endpoint, const struct listener_config *config)
+{
+	return endpoint->next_listener < 0 &&
+	    strcmp(endpoint->name, config->address_text) == 0;
+}
+
+/* An endpoint of the first listener of this name that is not kept yet, of one that is
+ * leaving at last; there are several where the kernel chose the ports. */
+static const struct endpoint *
+find_kept(const struct master *master, const struct listener_config *config)
+{
+	const struct endpoint *kept = NULL;
+	for (const struct endpoint *e = master->endpoints; e != NULL; e = e->next) {
+		if (is_free(e, config) &&
+		    (kept == NULL || (unsigned)e->listener < (unsigned)kept->listener))
+			kept = e;
+	}
+	return kept;
+}
+
+/* Every endpoint of the listener that is kept will serve the new one; there are several
+ * where the service manager passed more sockets than there are workers. */
 static bool
 keep_endpoints(
     struct master *master, const struct listener_config *config, int listener)
 {
-	const struct endpoint *first = NULL;
+	const struct endpoint *kept = find_kept(master, config);
+	if (kept == NULL)
+		return false;
 	for (struct endpoint *e = master->endpoints; e != NULL; e = e->next) {
-		bool is_same =
-		    e->next_listener < 0 && strcmp(e->name, config->address_text) == 0;
-		if (!is_same || (first != NULL && first->listener != e->listener))
-			continue;
-		first = e;
-		e->next_listener = listener;
+		if (is_free(e, config) && e->listener == kept->listener)
+			e->next_listener = listener;
 	}
-	return first != NULL;
+	return true;
 }
 
 static int

@@ -52,8 +52,8 @@ struct handover_hello {
 	uint32_t version;
 	uint32_t count;
 	struct {
-		uint32_t framing; /* enum framing */
-		char name[HANDOVER_NAME_MAX];
+		uint32_t framing;             /* enum framing */
+		char name[HANDOVER_NAME_MAX]; /* the address that it is bound to */
 	} listeners[HANDOVER_LISTENERS_MAX];
 };
 

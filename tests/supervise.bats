@@ -34,6 +34,31 @@ load lib/supervision
 	grep -qx 'served 300 of 300, closed 0' quiet.out
 }
 
+@test "listeners whose ports the kernel chose keep them, and their connections, over reloads" {
+	printf '{ "workers": 1, "listeners": [ { "address": "127.0.0.1:0", "reply": "echo" },
+		{ "address": "127.0.0.1:0", "reply": "upper" } ] }' >yodeld.json
+	start_yodeld -c yodeld.json
+	local ports former latter next
+	mapfile -t ports < <(sed -nE 's/.*listening on 127.0.0.1:([0-9]+) .*/\1/p' "$YODELD_LOG")
+	answers() # DESCRIPTOR ANSWER
+	{
+		local answer
+		printf 'Message\n' >&"$1"
+		read -r -t 10 answer <&"$1"
+		[ "$answer" = "$2" ]
+	}
+	exec {former}<>"/dev/tcp/127.0.0.1/${ports[0]}" {latter}<>"/dev/tcp/127.0.0.1/${ports[1]}"
+	for _ in 1 2 3; do
+		answers "$former" Message
+		answers "$latter" MESSAGE
+		exec {next}<>"/dev/tcp/127.0.0.1/${ports[0]}"
+		answers "$next" Message
+		exec {next}>&-
+		reload
+	done
+	exec {former}>&- {latter}>&-
+}
+
 @test "a bad file, and another, leave everything as it is, and the next good one works" {
 	write_config '"workers": 2'
 	start_yodeld -c yodeld.json

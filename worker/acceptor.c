@@ -253,6 +253,7 @@ acceptor_start(struct worker *worker, const struct worker_socket *sockets, size_
 			(struct sockaddr *)&listener->address.storage,
 			&listener->address.length) < 0)
 			return -1;
+		address_format(&listener->address, listener->name);
 	}
 	return 0;
 }

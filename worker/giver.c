@@ -65,15 +65,15 @@ giver_is_giving_all(const struct worker *worker)
 static void
 say_hello(struct giver *giver)
 {
-	const struct config *config = giver->worker->config;
+	const struct worker *worker = giver->worker;
 	struct handover_hello hello = { .verb = HANDOVER_HELLO,
 		.version = HANDOVER_VERSION,
-		.count = (uint32_t)config->listener_count };
-	for (size_t i = 0; i < config->listener_count; i++) {
-		const struct listener_config *listener = &config->listeners[i];
-		hello.listeners[i].framing = listener->framing;
-		snprintf(hello.listeners[i].name, HANDOVER_NAME_MAX, "%s",
-		    listener->address_text);
+		.count = (uint32_t)worker->config->listener_count };
+	for (size_t i = 0; i < worker->listener_count; i++) {
+		const struct listener *listener = &worker->listeners[i];
+		hello.listeners[listener->number].framing = listener->config->framing;
+		snprintf(hello.listeners[listener->number].name, HANDOVER_NAME_MAX,
+		    "%s", listener->name);
 	}
 	if (handover_send(giver->fd, &hello, sizeof(hello), NULL, 0) < 0)
 		log_debug("the taker does not hear us");

@@ -33,13 +33,14 @@ struct output;
 struct listener {
 	struct worker *worker;
 	const struct listener_config *config;
-	struct ledger_block *block; /* of the worker's books: counts of connections */
-	size_t number;              /* in the configuration */
-	struct event event;         /* readable: somebody waits in the accept queue */
-	int fd;                     /* -1 once closed */
-	struct address address;     /* what it is bound to */
-	bool is_bytewise;           /* framing and reply work on each byte alone */
-	bool emptying;              /* closes when nobody came for a while */
+	struct ledger_block *block;  /* of the worker's books: counts of connections */
+	size_t number;               /* in the configuration */
+	struct event event;          /* readable: somebody waits in the accept queue */
+	int fd;                      /* -1 once closed */
+	struct address address;      /* what it is bound to */
+	char name[ADDRESS_TEXT_MAX]; /* the same as text: who it is at a hand-over */
+	bool is_bytewise;            /* framing and reply work on each byte alone */
+	bool emptying;               /* closes when nobody came for a while */
 	bool heard;           /* somebody came since the emptying timer last looked */
 	unsigned empty_turns; /* that the emptying timer looked */
 };

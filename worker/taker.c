@@ -65,14 +65,13 @@ finish(struct taker *taker)
 	leave_check(worker);
 }
 
-/* Our listener of the same name and framing, or NULL. */
+/* Our listener of the same address and framing, or NULL. */
 static struct listener *
 match_listener(struct worker *worker, const char *name, uint32_t framing)
 {
 	for (size_t i = 0; i < worker->listener_count; i++) {
 		struct listener *listener = &worker->listeners[i];
-		if (strncmp(listener->config->address_text, name, HANDOVER_NAME_MAX) ==
-			0 &&
+		if (strncmp(listener->name, name, HANDOVER_NAME_MAX) == 0 &&
 		    listener->config->framing == framing)
 			return listener;
 	}

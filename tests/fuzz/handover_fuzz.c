@@ -219,7 +219,7 @@ start(struct talk *talk, enum framing framing, int connections)
 	int fds[2];
 
 	one_worker_start(w, "echo", framing, 64, 64);
-	w->listener_config.address_text = (char *)NAME;
+	strcpy(w->listener.name, NAME);
 	w->worker.listeners = &w->listener;
 	w->worker.listener_count = 1;
 	w->worker.max_connections = 100;

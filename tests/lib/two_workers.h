@@ -39,7 +39,7 @@ start_one(struct one_worker *w, int *ret_channel, const char *reply,
 	int fds[2];
 
 	one_worker_start(w, reply, framing, MAX_MESSAGE, max_pending);
-	w->listener_config.address_text = (char *)"127.0.0.1:10000";
+	strcpy(w->listener.name, "127.0.0.1:10000");
 	w->listener.is_bytewise =
 	    framing == FRAMING_STREAM && reply_is_bytewise(&w->listener_config.reply);
 	w->worker.listeners = &w->listener;

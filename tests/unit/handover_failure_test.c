@@ -17,7 +17,7 @@ test_what_has_no_room_or_no_listener_over_there_stays(void **state)
 		else if (i == 1)
 			f.taker.listener_config.framing = FRAMING_LINE;
 		else
-			f.taker.listener_config.address_text = (char *)"[::1]:1";
+			strcpy(f.taker.listener.name, "[::1]:1");
 		hand_over(&f);
 		assert_int_equal(f.taker.worker.pool.count, 0);
 		assert_told(f.giver_channel, CHANNEL_GAVE, 7, 0);
