@@ -27,6 +27,21 @@ forget_next(struct master *master)
 		e->next_listener = -1;
 }
 
+/* What was added to slots that are none. Nobody has come to it where the group was held
+ * (group.h); elsewhere it is emptied first. */
+static void
+close_added(struct master *master, struct endpoint *endpoint)
+{
+	for (uint32_t i = master->slot_count; i < LEDGER_SLOTS; i++) {
+		if (endpoint->fds[i] < 0 || master->slots[i].state != SLOT_EMPTY)
+			continue;
+		if (endpoint->is_order_unknown)
+			slot_empty(master, i);
+		else
+			endpoint_close_slot(endpoint, i);
+	}
+}
+
 void
 lineup_unplan(struct master *master)
 {
@@ -38,10 +53,7 @@ lineup_unplan(struct master *master)
 			endpoint_destroy(endpoint);
 			continue;
 		}
-		for (uint32_t i = master->slot_count; i < LEDGER_SLOTS; i++) {
-			if (master->slots[i].state == SLOT_EMPTY)
-				endpoint_close_slot(endpoint, i);
-		}
+		close_added(master, endpoint);
 		at = &endpoint->next;
 	}
 	forget_next(master);

@@ -13,7 +13,8 @@
  * or -1 with one line in error[CONFIG_ERROR_MAX] and everything as it was. */
 int lineup_plan(struct master *master, const struct config *config, char *error)
     __attribute__((warn_unused_result));
-/* Closes what was bound for the configuration to come alone. */
+/* Closes what was bound for the configuration to come alone, or for a change of size
+ * that failed. */
 void lineup_unplan(struct master *master);
 /* The endpoints are those of the new configuration (master->config) now; those that
  * only the old one had get no new connections, and are emptied by the workers that

@@ -20,7 +20,7 @@ grow(struct master *master, uint32_t count)
 		group_hold(e);
 		if (endpoint_grow(
 			e, &master->config.listeners[e->listener], count, error) < 0) {
-			leaving_check(master);
+			lineup_unplan(master);
 			turnover_conclude(master, false, "scale failed: %s", error);
 			return -1;
 		}

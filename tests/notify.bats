@@ -304,6 +304,30 @@ crashed_with()
 	wait "$(<yodeld.pid)"
 }
 
+@test "reloads that fail at an address that is taken reset nobody after a restart" {
+	managed_yodeld '"workers": 1'
+	wait_until is_stored 0
+	kill -KILL "$YODELD_PID" "$(worker_pids)"
+	started_again()
+	{
+		[ "$(times_logged ': ready: ')" = 2 ]
+	}
+	wait_until started_again
+	YODELD_PID=$(sed -n 's/^started //p' yodeld.out | tail -n 1)
+	start_liar none
+	printf '{ "listeners": [ { "address": "127.0.0.1:%s" }, { "address": "127.0.0.1:%s" } ],
+		"admin": { "socket": "" }, "workers": 32 }' "$PORT" "$LIAR_PORT" >yodeld.json
+	start_load churn -c 8 --messages-per-connection 1 "127.0.0.1:$PORT"
+	for _ in {1..40}; do
+		change HUP 'reload failed, the old configuration stays: cannot bind'
+	done
+	end_load churn
+	settles_at 1
+	wait_until has_sockets 1
+	kill -TERM "$(<yodeld.pid)"
+	wait "$(<yodeld.pid)"
+}
+
 @test "with fewer workers at a restart, the sockets of the others are emptied and closed" {
 	managed_yodeld '"workers": 6'
 	wait_until is_stored 0 1 2 3 4 5
