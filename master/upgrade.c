@@ -219,8 +219,12 @@ void
 upgrade_turn(struct master *master)
 {
 	rehearsal_bound(master);
-	if (master->upgrade_wanted == UPGRADE_NONE || must_wait(master))
+	if (master->upgrade_wanted == UPGRADE_NONE)
 		return;
+	if (must_wait(master)) {
+		admin_release(master);
+		return;
+	}
 	if (master->upgrade_wanted != UPGRADE_FORTH) {
 		balance_break_off(master);
 		if (admin_hold(master))

@@ -149,6 +149,27 @@ retire_worker_1() # HOW
 	settles_at 2
 }
 
+@test "operators are let in while an upgrade waits for a reload that came before its exec" {
+	write_config '"workers": 2'
+	start_sulker
+	# Somebody who says nothing: the exec waits for him for a second.
+	spawn visitor python3 -c 'import socket, time
+peer = socket.socket(socket.AF_UNIX)
+peer.connect("door")
+print("inside", flush=True)
+time.sleep(60)'
+	wait_until grep -q inside visitor.out
+	echo late >SULK
+	kill -USR2 "$YODELD_PID"
+	sleep 0.4 # into that second, mostly; in any order both are to be made
+	kill -HUP "$YODELD_PID"
+	wait_until count_workers_is 4
+	run -0 timeout 10 "$CTL" -s door status
+	rm SULK
+	wait_until logged ': upgrade: generation [23] serves'
+	wait_until logged ': reload: generation [23] serves'
+}
+
 @test "a rebalancing that an upgrade overtakes has its outcome" {
 	write_config '"workers": 1'
 	start_sulker
