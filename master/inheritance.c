@@ -15,6 +15,7 @@
 #include "master/admin.h"
 #include "master/door_socket.h"
 #include "master/process.h"
+#include "master/program.h"
 #include "master/slot.h"
 #include "master/waiting.h"
 
@@ -127,6 +128,9 @@ write_all(FILE *out, const struct master *master, const struct inheritance *inhe
 	    master->last_move_id);
 	fprintf(out, "program %d\nledger %d\nconfig %d\n", inheritance->program_fd,
 	    master->ledger_fd, inheritance->config_fd);
+	/* A line is a line. */
+	if (program_path()[0] == '/' && strchr(program_path(), '\n') == NULL)
+		fprintf(out, "path %s\n", program_path());
 	config_visit_origins(&master->config, write_origin, out);
 	fprintf(out, "outcome %" PRIu64 " %d %s\n", master->outcome.number,
 	    master->outcome.is_good, master->outcome.text);

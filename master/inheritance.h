@@ -11,6 +11,7 @@
  *   program FD                              the image that left this (O_PATH)
  *   ledger FD
  *   config FD                               the effective configuration, as JSON
+ *   path PATH                               of the program (program.h)
  *   origin KEY SOURCE                       of a value that is no default
  *   outcome NUMBER GOOD TEXT                of the last change
  *   door KIND FD NAME                       for operators (door.h)
@@ -26,8 +27,8 @@
  * An alarm(2) is set: whoever gets this and does not serve within some seconds is ended
  * by the kernel.
  *
- * Up to `outcome` (but for `origin`) every line stands there once, in this order; who
- * gives it back unread puts another purpose and reason at its end.
+ * Up to `outcome` (but for `path` and `origin`) every line stands there once, in this
+ * order; who gives it back unread puts another purpose and reason at its end.
  */
 #ifndef MASTER_INHERITANCE_H
 #define MASTER_INHERITANCE_H

@@ -9,6 +9,7 @@
 
 #include "master/admin.h"
 #include "master/door_socket.h"
+#include "master/program.h"
 #include "master/waiting.h"
 
 /* --- the whole ----------------------------------------------------------------------
@@ -123,6 +124,16 @@ read_config(struct inheritance_reader *reader, char *line)
 }
 
 static int
+read_path(struct inheritance_reader *reader, char *line)
+{
+	(void)reader;
+	if (line[0] != '/')
+		return -1;
+	program_set_path(line);
+	return 0;
+}
+
+static int
 read_origin(struct inheritance_reader *reader, char *line)
 {
 	char *source = strchr(line, ' ');
@@ -218,6 +229,7 @@ static const struct row {
 	{ "program", read_program, ONCE },
 	{ "ledger", read_ledger, ONCE },
 	{ "config", read_config, ONCE },
+	{ "path", read_path, MANY },
 	{ "origin", read_origin, MANY },
 	{ "outcome", read_outcome, ONCE },
 	{ "door", read_door, MANY },

@@ -11,6 +11,7 @@
 #include "master/heir.h"
 #include "master/master.h"
 #include "master/options.h"
+#include "master/program.h"
 #include "master/rehearsal.h"
 
 static int
@@ -81,6 +82,7 @@ main(int argc, char **argv)
 {
 	struct options options;
 	heir_guard(argv);
+	program_find(argc > 0 ? argv[0] : NULL);
 	hold_standard_streams();
 	options_parse(argc, argv, &options);
 	int status = EX_SOFTWARE;

@@ -153,7 +153,6 @@ struct master {
 	enum master_phase phase;
 	int exit_status;
 	char **argv;           /* as it was started, for the upgrade */
-	const char *program;   /* path of the binary */
 	int former_program_fd; /* the image that left us its inheritance; -1: none */
 	enum upgrade_wanted upgrade_wanted;
 	char back_reason[CONFIG_ERROR_MAX]; /* of UPGRADE_BACK */

@@ -14,6 +14,7 @@
 
 #include "master/inheritance.h"
 #include "master/process.h"
+#include "master/program.h"
 #include "master/signals.h"
 
 /* It takes milliseconds; one that hangs would put off all that come after it. */
@@ -71,7 +72,7 @@ become(const struct master *master, const int *output, pid_t parent)
 	dup2(output[1], STDERR_FILENO);
 	char **arguments = arguments_for(master);
 	if (arguments != NULL && give_inheritance(master) == 0)
-		execv(master->program, arguments);
+		execv(program_path(), arguments);
 	dprintf(STDERR_FILENO, "cannot run it: %s", strerror(errno));
 	_exit(127);
 }
@@ -132,7 +133,7 @@ rehearsal_start(struct master *master)
 		.error_fd = error[0],
 		.began_ns = master_now_ns(),
 	};
-	note_file(master->program, &rehearsal->file);
+	note_file(program_path(), &rehearsal->file);
 	const int output[2] = { said[1], error[1] };
 	pid_t pid = fork_child(master, output);
 	int saved = errno;
@@ -199,7 +200,7 @@ rehearsal_holds(const struct master *master)
 {
 	const struct rehearsed_file *then = &master->rehearsal.file;
 	struct rehearsed_file now;
-	note_file(master->program, &now);
+	note_file(program_path(), &now);
 	return now.inode != 0 && now.inode == then->inode &&
 	    now.device == then->device && now.size == then->size &&
 	    now.modified.tv_sec == then->modified.tv_sec &&

@@ -1,10 +1,8 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
@@ -243,23 +241,6 @@ tell_totals(struct master *master)
 	    (unsigned long long)totals.counters[LEDGER_REPLIES_SENT]);
 }
 
-/* The path that an upgrade executes: what is there then, not what runs now. */
-static const char *
-program_path(void)
-{
-	static char path[PATH_MAX];
-	static const char suffix[] = " (deleted)";
-	const size_t suffix_length = sizeof(suffix) - 1;
-	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
-	size_t length = n > 0 ? (size_t)n : 0;
-	path[length] = '\0';
-	/* A program that an upgrade went back to is no longer on the disk. */
-	if (length > suffix_length &&
-	    strcmp(path + length - suffix_length, suffix) == 0)
-		path[length - suffix_length] = '\0';
-	return path;
-}
-
 int
 master_run(const struct config_sources *sources, char **argv)
 {
@@ -271,7 +252,6 @@ master_run(const struct config_sources *sources, char **argv)
 	bool is_heir = heir_is();
 	master->sources = *sources;
 	master->argv = argv;
-	master->program = program_path();
 	master->former_program_fd = -1;
 	char error[CONFIG_ERROR_MAX];
 	if (!is_heir && config_load(sources, &master->config, error) < 0) {

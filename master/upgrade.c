@@ -14,6 +14,7 @@
 #include "master/balance.h"
 #include "master/heir.h"
 #include "master/inheritance.h"
+#include "master/program.h"
 #include "master/rehearsal.h"
 #include "master/signals.h"
 #include "master/turnover.h"
@@ -50,12 +51,12 @@ exec_new(struct master *master)
 	struct inheritance inheritance = {
 		.program_fd = open("/proc/self/exe", O_PATH | O_CLOEXEC),
 	};
-	log_info("upgrade: %s takes over", master->program);
+	log_info("upgrade: %s takes over", program_path());
 	if (inheritance.program_fd >= 0) {
 		/* It goes on over the exec (heir.h). */
 		signal(SIGALRM, SIG_DFL);
 		alarm(HEIR_LIMIT_S);
-		become(master, -1, master->program, &inheritance);
+		become(master, -1, program_path(), &inheritance);
 		int saved = errno;
 		alarm(0);
 		close(inheritance.program_fd);
@@ -63,7 +64,7 @@ exec_new(struct master *master)
 	}
 	admin_release(master);
 	turnover_conclude(master, false, "upgrade failed: cannot run %s: %s",
-	    master->program, strerror(errno));
+	    program_path(), strerror(errno));
 }
 
 static void
@@ -93,7 +94,7 @@ upgrade_on_child(struct master *master, pid_t pid, int status)
 	if (!rehearsal_judge(master, status, reason, sizeof(reason))) {
 		turnover_conclude(master, false,
 		    "upgrade refused, this program goes on: %s --check failed: %s",
-		    master->program, reason);
+		    program_path(), reason);
 		return;
 	}
 	/* Something else may have begun meanwhile, or the server stops. */
@@ -171,7 +172,7 @@ look_at_file(struct master *master)
 {
 	if (master->upgrade_wanted != UPGRADE_REHEARSED || rehearsal_holds(master))
 		return;
-	log_info("upgrade: %s is another file now", master->program);
+	log_info("upgrade: %s is another file now", program_path());
 	master->upgrade_wanted = UPGRADE_FORTH;
 }
 

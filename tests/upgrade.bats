@@ -360,6 +360,35 @@ sys.exit(0 if ledger["holds"] else str(ledger))' "$1"
 	[ ! -e door ]
 }
 
+@test "after a way back the next upgrade runs what lies where the server was started from" {
+	write_config '"workers": 1'
+	start_own_copy -c yodeld.json
+	mv bin/yodeld bin/yodeld.old
+	cp "$BUILD/tests/stillborn" bin/yodeld
+	change USR2 'the former program goes on'
+	wait_until runs_file bin/yodeld.old
+	wait_until logged 'upgrade failed, generation 1 goes on'
+	replace_binary "$BUILD/yodeld"
+	change USR2 'upgrade: generation 2 serves'
+	runs_file bin/yodeld
+}
+
+@test "an upgrade follows the link by which the server was started" {
+	write_config '"workers": 1'
+	mkdir -p releases/1 releases/2
+	cp "$YODELD" releases/1/yodeld
+	cp "$YODELD" releases/2/yodeld
+	ln -s releases/1 current
+	YODELD=current/yodeld start_yodeld -c yodeld.json
+	local release
+	for release in 2 1; do
+		ln -sfn releases/$release current
+		change USR2 ': upgrade: generation [0-9]+ serves'
+		runs_file releases/$release/yodeld
+	done
+	stop_yodeld TERM
+}
+
 @test "an upgrade and a reload asked for together both happen, one after the other" {
 	write_config '"workers": 2'
 	start_own_copy -c yodeld.json
