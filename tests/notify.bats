@@ -252,6 +252,19 @@ is_stored() # SLOT...
 	wait "$(<yodeld.pid)"
 }
 
+started_twice()
+{
+	[ "$(times_logged ': ready: ')" = 2 ]
+}
+
+# The server, with its one worker: its manager starts it again.
+kill_and_find_again()
+{
+	kill -KILL "$YODELD_PID" "$(worker_pids)"
+	wait_until started_twice
+	YODELD_PID=$(sed -n 's/^started //p' yodeld.out | tail -n 1)
+}
+
 # crashed_with KEYS - killed with callers in its queues, and started with another file.
 crashed_with()
 {
@@ -270,13 +283,7 @@ crashed_with()
 	chmod +x unprivileged
 	YODELD=$PWD/unprivileged managed_yodeld '"workers": 1'
 	wait_until is_stored 0
-	kill -KILL "$YODELD_PID" "$(worker_pids)"
-	started_again()
-	{
-		[ "$(times_logged ': ready: ')" = 2 ]
-	}
-	wait_until started_again
-	YODELD_PID=$(sed -n 's/^started //p' yodeld.out | tail -n 1)
+	kill_and_find_again
 	local keep
 	keep=$(worker_pids)
 	write_config '"workers": 16, "user": "nobody"'
@@ -307,13 +314,7 @@ crashed_with()
 @test "reloads that fail at an address that is taken reset nobody after a restart" {
 	managed_yodeld '"workers": 1'
 	wait_until is_stored 0
-	kill -KILL "$YODELD_PID" "$(worker_pids)"
-	started_again()
-	{
-		[ "$(times_logged ': ready: ')" = 2 ]
-	}
-	wait_until started_again
-	YODELD_PID=$(sed -n 's/^started //p' yodeld.out | tail -n 1)
+	kill_and_find_again
 	start_liar none
 	printf '{ "listeners": [ { "address": "127.0.0.1:%s" }, { "address": "127.0.0.1:%s" } ],
 		"admin": { "socket": "" }, "workers": 32 }' "$PORT" "$LIAR_PORT" >yodeld.json
