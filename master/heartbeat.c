@@ -5,6 +5,7 @@
 #include "lib/log.h"
 
 #include "master/balance.h"
+#include "master/leaving.h"
 #include "master/notify.h"
 #include "master/stop.h"
 #include "master/upgrade.h"
@@ -99,6 +100,7 @@ on_turn(evutil_socket_t fd, short what, void *argument)
 			all_beat = false;
 	}
 	log_tell_left_out();
+	leaving_find_takers(master);
 	upgrade_turn(master);
 	balance_turn(master);
 	waiting_turn(master);

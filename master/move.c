@@ -2,6 +2,7 @@
 
 #include <sys/socket.h>
 
+#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -149,13 +150,19 @@ move_is_giving(const struct process *process)
 	return false;
 }
 
-static int
+/* False when too many descriptors of all processes are on their way just now (unix(7));
+ * one that cannot be told for another reason is dying, and its death settles the move.
+ */
+static bool
 tell_end(const struct process *process, uint32_t verb, const struct move *move, int fd)
 {
 	const struct channel_message message = {
 		.verb = verb, .argument = move->id, .value = move->what
 	};
-	return channel_send(process->channel_fd, &message, fd);
+	if (channel_send(process->channel_fd, &message, fd) == 0)
+		return true;
+	log_debug("worker %u does not hear message %u", process->slot, verb);
+	return errno != ETOOMANYREFS;
 }
 
 int
@@ -175,15 +182,20 @@ move_some(struct process *giver, struct process *taker, uint64_t what)
 		.giver = giver,
 		.taker = taker,
 		.what = what };
-	master->moves = move;
-	/* One that cannot be told is dying, and its death settles the move. */
-	if (tell_end(taker, CHANNEL_TAKE, move, fds[0]) < 0)
-		log_debug("worker %u does not hear that it is to take", taker->slot);
-	if (tell_end(giver, CHANNEL_GIVE, move, fds[1]) < 0)
-		log_debug("worker %u does not hear that it is to give", giver->slot);
+	bool is_begun = tell_end(taker, CHANNEL_TAKE, move, fds[0]);
+	if (is_begun) {
+		master->moves = move;
+		/* The taker hears the end at once, and says so. */
+		move->has_gave = !tell_end(giver, CHANNEL_GIVE, move, fds[1]);
+		if (what == 0)
+			giver->wants_taker = move->has_gave;
+	} else {
+		free(move);
+	}
 	close(fds[0]);
 	close(fds[1]);
-	return 0;
+	errno = ETOOMANYREFS;
+	return is_begun ? 0 : -1;
 }
 
 void
@@ -191,6 +203,10 @@ move_start(struct process *giver, struct process *taker)
 {
 	giver->wants_taker = false;
 	if (move_some(giver, taker, 0) == 0)
+		return;
+	/* leaving_find_takers tries again. */
+	giver->wants_taker = errno == ETOOMANYREFS;
+	if (giver->wants_taker)
 		return;
 	log_warn("worker %u cannot hand its connections over", giver->slot);
 	process_tell(giver, CHANNEL_LEAVE, 0, 0);

@@ -34,6 +34,21 @@ load lib/supervision
 	grep -qx 'served 300 of 300, closed 0' quiet.out
 }
 
+# The kernel bounds what all of them together have on its way by what one may open.
+@test "a reload of many workers with few descriptors each moves every connection" {
+	write_config '"workers": 16'
+	YODELD_RUN="prlimit --nofile=200" start_yodeld -c yodeld.json
+	spawn quiet "$CALLER" hold "127.0.0.1:$PORT" 1400
+	wait_until grep -q 'holding 1400' quiet.out
+	reload
+	settles_at 16
+	reload
+	settles_at 16
+	kill -USR1 "$(<quiet.pid)"
+	wait_until grep -q served quiet.out
+	grep -qx 'served 1400 of 1400, closed 0' quiet.out
+}
+
 @test "listeners whose ports the kernel chose keep them, and their connections, over reloads" {
 	printf '{ "workers": 1, "listeners": [ { "address": "127.0.0.1:0", "reply": "echo" },
 		{ "address": "127.0.0.1:0", "reply": "upper" } ] }' >yodeld.json

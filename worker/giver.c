@@ -21,10 +21,17 @@
 
 /* A batch stops growing when its unsent bytes reach this. */
 #define STATE_BYTES_MAX (4 * 1024 * 1024)
+/* One that cannot be sent is tried again: the kernel lets a user's processes have no
+ * more descriptors on their way, all together, than one of them may open (unix(7),
+ * ETOOMANYREFS), and other givers fill that. */
+#define RETRY_MS 20
+#define RETRIES_MAX 250
 
 struct giver {
 	struct worker *worker;
 	struct event event;
+	struct event retry;
+	unsigned failures; /* to send, one after the other */
 	int fd;
 	uint32_t id;
 	bool has_room; /* ROOM has come */
@@ -185,6 +192,7 @@ finish(struct giver *giver, bool taker_is_alive)
 		worker->awaits_taker = !taker_is_alive;
 	take_back(giver);
 	event_del(&giver->event);
+	event_del(&giver->retry);
 	close(giver->fd);
 	tell_master(worker, giver->id, giver->moved);
 	free(giver);
@@ -212,6 +220,22 @@ end(struct giver *giver)
 /* --- the course ---------------------------------------------------------------------
  */
 
+/* errno says why. */
+static void
+on_unsent(struct giver *giver)
+{
+	static const struct timeval retry_time = { .tv_usec = RETRY_MS * 1000 };
+	bool is_over = giver->failures++ == RETRIES_MAX;
+	if (is_over)
+		log_warn(
+		    "%u connections stay: they cannot be sent", giver->on_way_count);
+	take_back(giver);
+	if (!is_over && event_add(&giver->retry, &retry_time) == 0)
+		return;
+	giver->room = 0;
+	end(giver);
+}
+
 static void
 give_batch(struct giver *giver)
 {
@@ -228,13 +252,18 @@ give_batch(struct giver *giver)
 	}
 	for (uint32_t i = 0; i < giver->on_way_count; i++)
 		connection_suspend(giver->on_way[i]);
-	if (parcel_send(giver->fd, giver->on_way, giver->on_way_count) < 0) {
-		log_warn(
-		    "%u connections stay: they cannot be sent", giver->on_way_count);
-		giver->room = 0;
-		take_back(giver);
-		end(giver);
-	}
+	if (parcel_send(giver->fd, giver->on_way, giver->on_way_count) == 0)
+		giver->failures = 0;
+	else
+		on_unsent(giver);
+}
+
+static void
+on_retry(evutil_socket_t fd, short what, void *argument)
+{
+	(void)fd;
+	(void)what;
+	give_batch(argument);
 }
 
 void
@@ -329,6 +358,7 @@ giver_start(struct worker *worker, int fd, uint32_t id, uint64_t what)
 	worker->giver = giver;
 	if (giver->limit == 0)
 		worker->awaits_taker = false;
+	evtimer_assign(&giver->retry, worker->base, on_retry, giver);
 	event_assign(
 	    &giver->event, worker->base, fd, EV_READ | EV_PERSIST, on_packet, giver);
 	if (event_add(&giver->event, NULL) == 0)

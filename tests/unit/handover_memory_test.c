@@ -1,4 +1,5 @@
 #include "tests/lib/two_workers.h"
+#include "worker/parcel.h"
 
 /* The linker puts it in the place of calloc (Makefile). */
 void *__real_calloc(size_t count, size_t size);
@@ -13,6 +14,22 @@ __wrap_calloc(size_t count, size_t size)
 		return __real_calloc(count, size);
 	errno = ENOMEM;
 	return NULL;
+}
+
+/* The same for a batch that the kernel does not take now. */
+int __real_parcel_send(int fd, struct connection *const *connections, uint32_t count);
+int __wrap_parcel_send(int fd, struct connection *const *connections, uint32_t count);
+
+static unsigned refusals;
+
+int
+__wrap_parcel_send(int fd, struct connection *const *connections, uint32_t count)
+{
+	if (refusals == 0)
+		return __real_parcel_send(fd, connections, count);
+	refusals--;
+	errno = ETOOMANYREFS;
+	return -1;
 }
 
 /* A leaving worker with one connection, which waits for a hand-over. Returns the peer's
@@ -78,6 +95,34 @@ test_a_worker_without_memory_to_give_drains(void **state)
 	finish_draining(&f, peer);
 }
 
+static void
+test_a_batch_that_the_kernel_does_not_take_now_is_sent_later(void **state)
+{
+	struct fixture f;
+	int handover[2];
+	char answer[8];
+
+	(void)state;
+	int peer = start_leaving(&f, handover);
+	refusals = 3;
+	giver_start(&f.giver.worker, handover[0], 7, 0);
+	taker_start(&f.taker.worker, handover[1], 8);
+	/* It is served here meanwhile. */
+	assert_true(
+	    one_worker_until(&f.giver, (one_worker_turn(&f.taker), refusals < 3)));
+	assert_int_equal(send(peer, "hello", 5, 0), 5);
+	assert_true(one_worker_until(
+	    &f.giver, (one_worker_turn(&f.taker), recv(peer, answer, 8, 0) == 5)));
+	assert_true(one_worker_until(
+	    &f.giver, (one_worker_turn(&f.taker), f.taker.worker.takers == NULL)));
+	assert_int_equal(refusals, 0);
+	assert_int_equal(f.taker.worker.pool.count, 1);
+	assert_told(f.giver_channel, CHANNEL_GAVE, 7, 1);
+	assert_told(f.taker_channel, CHANNEL_TOOK, 8, 1);
+	close(peer);
+	finish(&f);
+}
+
 int
 main(void)
 {
@@ -85,6 +130,8 @@ main(void)
 		cmocka_unit_test(
 		    test_a_worker_without_memory_to_take_leaves_nobody_waiting_for_it),
 		cmocka_unit_test(test_a_worker_without_memory_to_give_drains),
+		cmocka_unit_test(
+		    test_a_batch_that_the_kernel_does_not_take_now_is_sent_later),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

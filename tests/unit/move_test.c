@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 
 #include <cmocka.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -17,6 +18,21 @@
 
 #include "master/move.h"
 #include "master/process.h"
+
+/* The linker puts it in the place of channel_send (Makefile). */
+int __real_channel_send(int fd, const struct channel_message *message, int descriptor);
+int __wrap_channel_send(int fd, const struct channel_message *message, int descriptor);
+
+static uint32_t refused; /* a verb; 0: none */
+
+int
+__wrap_channel_send(int fd, const struct channel_message *message, int descriptor)
+{
+	if (message->verb != refused)
+		return __real_channel_send(fd, message, descriptor);
+	errno = ETOOMANYREFS;
+	return -1;
+}
 
 #define HELD 10 /* connections that the giver has accepted */
 
@@ -163,6 +179,34 @@ test_two_hand_overs_of_one_giver_are_kept_apart(void **state)
 	assert_lost(scene, HELD - 6, 6);
 }
 
+/* It drained, or waited for its deadline. */
+static void
+test_who_cannot_be_told_now_for_want_of_descriptors_gives_later(void **state)
+{
+	struct scene *scene = *state;
+	move_on_gave(scene->giver, 1, 0);
+	move_on_took(scene->taker, 1, 0);
+	refused = CHANNEL_TAKE;
+	move_start(scene->giver, scene->taker);
+	assert_null(scene->master->moves);
+	assert_true(scene->giver->wants_taker);
+	refused = CHANNEL_GIVE;
+	move_start(scene->giver, scene->taker);
+	assert_true(scene->giver->wants_taker);
+	assert_false(move_is_giving(scene->giver));
+	move_on_took(scene->taker, 3, 0);
+	assert_null(scene->master->moves);
+	assert_true(scene->giver->wants_taker);
+	refused = 0;
+	move_start(scene->giver, scene->taker);
+	assert_false(scene->giver->wants_taker);
+	move_on_gave(scene->giver, 4, HELD);
+	move_on_took(scene->taker, 4, HELD);
+	die(scene->giver);
+	die(scene->taker);
+	assert_lost(scene, 0, HELD);
+}
+
 static void
 test_what_strangers_say_of_a_hand_over_is_not_heard(void **state)
 {
@@ -189,6 +233,7 @@ main(void)
 		TEST(test_a_taker_that_dies_before_it_booked_what_it_took_has_lost_it),
 		TEST(test_where_both_die_silently_what_the_giver_booked_counts),
 		TEST(test_two_hand_overs_of_one_giver_are_kept_apart),
+		TEST(test_who_cannot_be_told_now_for_want_of_descriptors_gives_later),
 		TEST(test_what_strangers_say_of_a_hand_over_is_not_heard),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
