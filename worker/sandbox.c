@@ -102,6 +102,9 @@ static const int calls[] = {
 	SCMP_SYS(_newselect), SCMP_SYS(pselect6), SCMP_SYS(clock_gettime),
 	SCMP_SYS(gettimeofday), SCMP_SYS(time), SCMP_SYS(restart_syscall),
 	SCMP_SYS(timerfd_settime),
+	/* the same where time had 32 bits */
+	SCMP_SYS(clock_gettime64), SCMP_SYS(ppoll_time64), SCMP_SYS(pselect6_time64),
+	SCMP_SYS(timerfd_settime64), SCMP_SYS(futex_time64),
 	/* connections; sendto reaches nobody else, for there is no new socket */
 	SCMP_SYS(accept4), SCMP_SYS(recvfrom), SCMP_SYS(recv), SCMP_SYS(sendto),
 	SCMP_SYS(send), SCMP_SYS(shutdown), SCMP_SYS(close), SCMP_SYS(getsockname),
