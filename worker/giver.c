@@ -36,10 +36,11 @@ struct giver {
 	uint32_t id;
 	bool has_room; /* ROOM has come */
 	uint32_t room;
-	uint32_t limit;    /* connections; 0: all, and those that still come */
-	bool only_movable; /* of listeners that are balanced by moving */
-	uint64_t mask;     /* listeners that the taker serves */
-	uint64_t moved;    /* connections */
+	uint32_t limit;     /* connections; 0: all, and those that still come */
+	uint32_t batch_max; /* connections in one: less once some were refused */
+	bool only_movable;  /* of listeners that are balanced by moving */
+	uint64_t mask;      /* listeners that the taker serves */
+	uint64_t moved;     /* connections */
 	uint32_t on_way_count;
 	struct connection *on_way[HANDOVER_BATCH_MAX];
 };
@@ -126,7 +127,7 @@ collect(struct connection *connection, void *argument)
 		return true;
 	giver->on_way[giver->on_way_count++] = connection;
 	collecting->state_bytes += parcel_state_bytes(connection);
-	return giver->on_way_count < HANDOVER_BATCH_MAX &&
+	return giver->on_way_count < giver->batch_max &&
 	    giver->on_way_count < giver->room &&
 	    collecting->state_bytes < STATE_BYTES_MAX;
 }
@@ -299,6 +300,20 @@ on_room(struct giver *giver, const struct handover_note *note)
 	give_batch(giver);
 }
 
+/* All of a batch or nothing is taken: of a smaller one perhaps all. */
+static void
+on_refused(struct giver *giver)
+{
+	giver->batch_max = giver->on_way_count / 2;
+	take_back(giver);
+	if (giver->batch_max > 0) {
+		give_batch(giver);
+		return;
+	}
+	giver->room = 0;
+	end(giver);
+}
+
 static void
 on_note(struct giver *giver, const struct handover_note *note)
 {
@@ -310,9 +325,7 @@ on_note(struct giver *giver, const struct handover_note *note)
 		on_taken(giver);
 		break;
 	default: /* REFUSED */
-		giver->room = 0;
-		take_back(giver);
-		end(giver);
+		on_refused(giver);
 		break;
 	}
 }
@@ -354,6 +367,7 @@ giver_start(struct worker *worker, int fd, uint32_t id, uint64_t what)
 	giver->fd = fd;
 	giver->id = id;
 	giver->limit = (uint32_t)what;
+	giver->batch_max = HANDOVER_BATCH_MAX;
 	giver->only_movable = (what & CHANNEL_GIVE_MOVABLE) != 0;
 	worker->giver = giver;
 	if (giver->limit == 0)

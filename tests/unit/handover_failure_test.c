@@ -30,6 +30,33 @@ test_what_has_no_room_or_no_listener_over_there_stays(void **state)
 	}
 }
 
+/* As where the taker's event method can watch so many descriptors and no more. Here
+ * those that have moved leave theirs to the next. */
+static void
+test_a_batch_that_does_not_fit_over_there_moves_in_parts(void **state)
+{
+	enum { FITTING = 100 };
+	static int fds[MANY][2];
+	struct fixture f;
+
+	(void)state;
+	start(&f, "upper", FRAMING_STREAM, 1024);
+	for (int i = 0; i < MANY; i++) {
+		open_unix_pair(fds[i], 0);
+		one_worker_serve(&f.giver, fds[i][1]);
+	}
+	/* Two are the hand-over's. */
+	f.taker.worker.descriptor_end = fds[MANY - 1][1] + 1 + 2 + FITTING;
+	hand_over(&f);
+	assert_int_equal(f.taker.worker.pool.count, MANY);
+	assert_told(f.giver_channel, CHANNEL_GAVE, 7, MANY);
+	assert_told(f.taker_channel, CHANNEL_TOOK, 8, MANY);
+	for (int i = 0; i < MANY; i++)
+		close(fds[i][0]);
+	assert_true(one_worker_until(&f.taker, f.taker.worker.pool.count == 0));
+	finish(&f);
+}
+
 static void
 test_a_taker_that_dies_before_it_took_leaves_them_where_they_were(void **state)
 {
@@ -180,6 +207,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_what_has_no_room_or_no_listener_over_there_stays),
+		cmocka_unit_test(
+		    test_a_batch_that_does_not_fit_over_there_moves_in_parts),
 		cmocka_unit_test(
 		    test_a_taker_that_dies_before_it_took_leaves_them_where_they_were),
 		cmocka_unit_test(test_a_giver_that_dies_after_it_gave_has_given),
