@@ -64,17 +64,38 @@ empty_for_good(const struct process *process)
 	}
 }
 
-/* The queues of listeners that the new configuration has not are emptied, too. */
+/* Bits of its listeners that the configuration in force has not any more. */
+static uint64_t
+removed_of(const struct process *process)
+{
+	const struct master *master = process->master;
+	uint64_t removed = 0;
+	if (process->config_number + 1 != master->config_number)
+		return 0;
+	for (const struct endpoint *e = master->endpoints; e != NULL; e = e->next) {
+		if (e->former_listener >= 0)
+			removed |= UINT64_C(1) << e->former_listener;
+	}
+	return removed;
+}
+
+/* Their queues are emptied, too. */
 static void
 empty_removed(struct process *process)
 {
-	const struct master *master = process->master;
-	bool knows_them = process->config_number + 1 == master->config_number;
-	for (const struct endpoint *e = master->endpoints; e != NULL; e = e->next) {
-		if (!knows_them || e->former_listener < 0)
-			continue;
-		process->emptied |= UINT64_C(1) << e->former_listener;
-		process_tell(process, CHANNEL_EMPTY, (uint32_t)e->former_listener, 0);
+	process->emptied = removed_of(process);
+	for (uint32_t i = 0; i < CONFIG_LISTENERS_MAX; i++) {
+		if (process->emptied >> i & 1)
+			process_tell(process, CHANNEL_EMPTY, i, 0);
+	}
+}
+
+void
+leaving_on_removed(struct master *master)
+{
+	for (struct process *p = master->processes; p != NULL; p = p->next) {
+		if (p->empties_all && !p->is_retired && !p->is_gone)
+			p->emptied |= removed_of(p);
 	}
 }
 
@@ -115,7 +136,8 @@ leaving_start(struct process *process, enum leaving_kind kind)
 		empty_for_good(process);
 	else
 		empty_removed(process);
-	if (kind == LEAVING_EMPTY_ALL)
+	process->empties_all = kind == LEAVING_EMPTY_ALL;
+	if (process->empties_all)
 		process_tell(process, CHANNEL_EMPTY, CHANNEL_ALL, 0);
 	process_tell(
 	    process, CHANNEL_LEAVE, process->moves, master->config.timeouts.drain_ns);

@@ -22,6 +22,9 @@ void leaving_start(struct process *process, enum leaving_kind kind);
 /* Who leaves the slot of `heir`, which serves now, need not empty its queues any more.
  */
 void leaving_cede(const struct process *heir);
+/* Listeners have been removed: nobody else serves them, so that who was emptying all
+ * queues of its slot goes on with theirs, whoever has the slot. */
+void leaving_on_removed(struct master *master);
 /* One that may have been emptying queues is gone: another one goes on, if no slot will.
  */
 void leaving_replace(const struct process *dead);

@@ -40,6 +40,7 @@ struct process {
 	uint32_t generation;
 	uint32_t config_number; /* of the configuration that it serves */
 	uint64_t emptied; /* bits of its listeners that are removed and being emptied */
+	bool empties_all; /* and the queues of the others, too: its slot goes */
 	bool is_ready;    /* it has said READY */
 	bool is_leaving;  /* its end was asked for */
 	bool moves;       /* its connections are handed over when it leaves */

@@ -188,6 +188,7 @@ commit(struct master *master)
 	master->slot_count = turnover->slot_count;
 	turnover->is_active = false;
 	lineup_adopt(master);
+	leaving_on_removed(master);
 	admin_commit(master);
 	departure_begin(master, name_of(turnover), turnover->started_ns);
 	take_slots(master, old_count);

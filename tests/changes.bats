@@ -196,6 +196,37 @@ time.sleep(60)'
 	kill -USR1 "$(<held.pid)"
 }
 
+@test "who waits at a removed listener is answered when its worker left before that, too" {
+	local old how n=0
+	PORT=$(free_port) OTHER=$(free_port)
+	printf '{ "workers": 2, "listeners": [ { "address": "127.0.0.1:%s" }, { "address": "127.0.0.1:%s" } ] }' \
+		"$PORT" "$OTHER" >two.json
+	printf '{ "workers": 2, "listeners": [ { "address": "127.0.0.1:%s" } ] }' "$PORT" >one.json
+	cp two.json yodeld.json
+	start_yodeld -c yodeld.json --set admin.socket=
+	for how in CONT KILL; do
+		old=$(worker_pids)
+		stop_workers
+		queue_up waiting 200 "$OTHER"
+		change TTOU 'scale: 1 worker serves'
+		cp one.json yodeld.json
+		reload
+		# shellcheck disable=SC2086 # ids are words
+		kill -$how $old
+		all_were_answered waiting 200
+		n=$((n + 1))
+		is_closed()
+		{
+			[ "$(times_logged "no longer listening on 127.0.0.1:$OTHER")" = "$1" ]
+		}
+		wait_until is_closed $n
+		settles_at 2
+		cp two.json yodeld.json
+		reload
+		settles_at 2
+	done
+}
+
 @test "an upgrade that is cut short by TERM is told as what it was" {
 	write_config '"workers": 2'
 	start_sulker
