@@ -227,6 +227,23 @@ time.sleep(60)'
 	done
 }
 
+@test "a stop gives those who drain for a former configuration no more time than the others" {
+	PORT=$(free_port) OTHER=$(free_port)
+	printf '{ "workers": 1, "listeners": [ { "address": "127.0.0.1:%s" }, { "address": "127.0.0.1:%s" } ],
+		"timeouts": { "drain": "1h", "drain_quiet": "1h" } }' "$PORT" "$OTHER" >yodeld.json
+	start_yodeld -c yodeld.json --set "admin.socket=$PWD/door"
+	spawn held "$CALLER" hold "127.0.0.1:$OTHER" 5
+	wait_until grep -q 'holding 5' held.out
+	local drain
+	for drain in 1h 1s; do
+		write_config "\"workers\": 1, \"timeouts\": { \"drain\": \"$drain\", \"drain_quiet\": \"1h\" }"
+		reload
+	done
+	run -0 "$CTL" -s door stop
+	[[ $output = *' workers left within '*' ms: 0 connections handed over, 0 drained, 5 forced' ]]
+	wait "$YODELD_PID"
+}
+
 @test "an upgrade that is cut short by TERM is told as what it was" {
 	write_config '"workers": 2'
 	start_sulker

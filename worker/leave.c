@@ -1,5 +1,7 @@
 #include "worker/leave.h"
 
+#include <time.h>
+
 #include "lib/log.h"
 
 #include "proto/channel.h"
@@ -9,6 +11,8 @@
 #include "worker/giver.h"
 #include "worker/state.h"
 #include "worker/sweep.h"
+
+#define NS_PER_S UINT64_C(1000000000)
 
 static bool
 close_for(struct connection *connection, void *argument)
@@ -41,21 +45,37 @@ on_deadline(evutil_socket_t fd, short what, void *argument)
 	leave_check(worker);
 }
 
+/* The earliest end that was asked for counts. */
+static void
+set_deadline(struct worker *worker, uint64_t deadline_ns)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	uint64_t end_ns =
+	    (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec + deadline_ns;
+	if (deadline_ns == 0 ||
+	    (worker->leave_end_ns != 0 && worker->leave_end_ns <= end_ns))
+		return;
+	worker->leave_end_ns = end_ns;
+	if (!event_initialized(&worker->leave_timer))
+		evtimer_assign(&worker->leave_timer, worker->base, on_deadline, worker);
+	const struct timeval time = { .tv_sec = (time_t)(deadline_ns / NS_PER_S),
+		.tv_usec = (suseconds_t)(deadline_ns % NS_PER_S / 1000) };
+	event_add(&worker->leave_timer, &time);
+}
+
 void
 leave_start(struct worker *worker, bool moves, uint64_t deadline_ns)
 {
 	worker->awaits_taker = moves && !giver_is_giving_all(worker);
-	if (worker->leaving)
+	if (worker->leaving) {
+		set_deadline(worker, deadline_ns);
 		return;
+	}
 	worker->leaving = true;
 	acceptor_leave(worker);
 	sweep_hurry(worker);
-	evtimer_assign(&worker->leave_timer, worker->base, on_deadline, worker);
-	if (deadline_ns != 0) {
-		struct timeval time = { .tv_sec = (time_t)(deadline_ns / 1000000000),
-			.tv_usec = (suseconds_t)(deadline_ns % 1000000000 / 1000) };
-		event_add(&worker->leave_timer, &time);
-	}
+	set_deadline(worker, deadline_ns);
 	leave_check(worker);
 }
 

@@ -15,7 +15,8 @@
 struct worker;
 
 /* With `moves`, a hand-over will come for the open connections: they are served until
- * it has taken them; the rest is drained. deadline_ns: from now; 0: no limit. */
+ * it has taken them; the rest is drained. deadline_ns: from now; 0: no limit. Asked for
+ * again, the earliest limit counts. */
 void leave_start(struct worker *worker, bool moves, uint64_t deadline_ns);
 void leave_now(struct worker *worker);
 /* Ends the loop when there is nothing left to do. */

@@ -88,6 +88,7 @@ struct worker {
 	bool awaits_taker;    /* a hand-over will come (again) */
 	struct taker *takers; /* hand-overs that bring us some */
 	struct event leave_timer;
+	uint64_t leave_end_ns; /* CLOCK_MONOTONIC: when it runs out; 0: never */
 };
 
 #define WORKER_INPUT_BYTES (64 * 1024)
