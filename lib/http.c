@@ -32,6 +32,42 @@ http_set_deadline(int fd, double deadline_s)
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 }
 
+/* A process that is stopped and continued meanwhile hears EINTR (signal(7)), and asks
+ * again in the time that is left. */
+static ssize_t
+send_some(int fd, const char *data, size_t length, double deadline_s)
+{
+	ssize_t n;
+	do {
+		http_set_deadline(fd, deadline_s);
+		n = send(fd, data, length, MSG_NOSIGNAL);
+	} while (n < 0 && errno == EINTR);
+	return n;
+}
+
+static ssize_t
+receive_some(int fd, char *data, size_t length, double deadline_s)
+{
+	ssize_t n;
+	do {
+		http_set_deadline(fd, deadline_s);
+		n = recv(fd, data, length, 0);
+	} while (n < 0 && errno == EINTR);
+	return n;
+}
+
+static int
+send_all(int fd, const char *data, size_t length, double deadline_s)
+{
+	for (size_t sent = 0; sent < length;) {
+		ssize_t n = send_some(fd, data + sent, length - sent, deadline_s);
+		if (n < 0)
+			return -1;
+		sent += (size_t)n;
+	}
+	return 0;
+}
+
 /* Heap with a NUL behind it, or NULL with errno. */
 static char *
 read_all(int fd, double deadline_s, size_t *ret_length)
@@ -39,10 +75,9 @@ read_all(int fd, double deadline_s, size_t *ret_length)
 	size_t size = FIRST_BYTES, length = 0;
 	char *text = malloc(size);
 	ssize_t n = -1;
-	while (
-	    text != NULL && (n = recv(fd, text + length, size - length - 1, 0)) > 0) {
+	while (text != NULL &&
+	    (n = receive_some(fd, text + length, size - length - 1, deadline_s)) > 0) {
 		length += (size_t)n;
-		http_set_deadline(fd, deadline_s);
 		if (length + 1 < size)
 			continue;
 		char *longer =
@@ -83,10 +118,9 @@ find_body(const char *text, size_t length, int *ret_status)
 int
 http_ask(int fd, const char *request, double deadline_s, struct http_answer *ret)
 {
-	size_t request_length = strlen(request), length = 0;
+	size_t length = 0;
 	char *text = NULL;
-	http_set_deadline(fd, deadline_s);
-	if (send(fd, request, request_length, MSG_NOSIGNAL) == (ssize_t)request_length)
+	if (send_all(fd, request, strlen(request), deadline_s) == 0)
 		text = read_all(fd, deadline_s, &length);
 	if (text == NULL) {
 		if (errno == EAGAIN)

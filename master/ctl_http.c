@@ -44,8 +44,12 @@ reach(const char *path, double deadline_s, char *error)
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return fail(path, strerror(errno), error);
-	http_set_deadline(fd, deadline_s);
-	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
+	int rc;
+	do {
+		http_set_deadline(fd, deadline_s);
+		rc = connect(fd, (struct sockaddr *)&address, sizeof(address));
+	} while (rc < 0 && errno == EINTR);
+	if (rc == 0)
 		return fd;
 	int saved = errno;
 	close(fd);

@@ -30,6 +30,26 @@ load lib/doors
 	run -0 "$YODELCTL" --version
 }
 
+@test "yodelctl: who stops it and goes on with it gets the answer" {
+	start_with_doors --listen 127.0.0.1:0=echo
+	kill -STOP "$YODELD_PID"
+	spawn asking "$YODELCTL" -s "$DOOR" --json stats
+	local pid
+	pid=$(<asking.pid)
+	is_in_state() # STATE
+	{
+		[[ $(</proc/"$pid"/stat) = *') '"$1"' '* ]]
+	}
+	wait_until is_in_state S
+	kill -STOP "$pid"
+	wait_until is_in_state T
+	kill -CONT "$pid"
+	wait_until is_in_state S
+	kill -CONT "$YODELD_PID"
+	wait "$pid"
+	grep -q connections_accepted asking.out
+}
+
 @test "yodelctl: tables for people, JSON for programs" {
 	start_with_doors --listen 127.0.0.1:0=echo
 	"$YODEL" -q -c 1234 "127.0.0.1:$PORT"
