@@ -243,7 +243,14 @@ histogram_value_at(const struct histogram *histogram, int32_t index)
 bool
 histogram_next(const struct histogram *histogram, struct histogram_cursor *cursor)
 {
-	for (; cursor->next < histogram->counts_length; cursor->next++) {
+	uint64_t min = load(&histogram->min), max = load(&histogram->max);
+
+	/* As histogram_add: only what can hold a count. */
+	if (cursor->end == 0 && min <= max) {
+		cursor->next = histogram_index(histogram, min);
+		cursor->end = histogram_index(histogram, max) + 1;
+	}
+	for (; cursor->next < cursor->end; cursor->next++) {
 		uint64_t count = load(&histogram->counts[cursor->next]);
 
 		if (count == 0)

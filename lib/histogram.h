@@ -141,7 +141,7 @@ uint64_t histogram_value_at(const struct histogram *histogram, int32_t index);
  *	struct histogram_cursor cursor = { 0 };
  *	while (histogram_next(histogram, &cursor)) ... */
 struct histogram_cursor {
-	int32_t next;        /* index to look at next */
+	int32_t next, end;   /* index to look at next; where to stop */
 	int32_t index;       /* of the present one */
 	uint64_t value;      /* lowest equivalent value of it */
 	uint64_t count;      /* in it */

@@ -141,6 +141,20 @@ read_config(const uint8_t *header, struct histogram_config *ret)
 	return NULL;
 }
 
+/* The minimum and the maximum are what the counts say of them. */
+static void
+put_count(struct histogram *h, int32_t index, uint64_t count)
+{
+	uint64_t value = histogram_value_at(h, index);
+
+	h->counts[index] = count;
+	if (count == 0)
+		return;
+	if (h->min == UINT64_MAX)
+		h->min = value;
+	h->max = histogram_highest_equivalent(h, value);
+}
+
 static const char *
 read_counts(struct histogram *h, const uint8_t *in, size_t length)
 {
@@ -164,22 +178,9 @@ read_counts(struct histogram *h, const uint8_t *in, size_t length)
 			return "more counts than the configuration has";
 		if (__builtin_add_overflow(h->total, (uint64_t)count, &h->total))
 			return "the counts do not fit 64 bits";
-		h->counts[index++] = (uint64_t)count;
+		put_count(h, index++, (uint64_t)count);
 	}
 	return NULL;
-}
-
-/* What the counts say of the minimum and the maximum. */
-static void
-set_bounds(struct histogram *h)
-{
-	struct histogram_cursor cursor = { 0 };
-
-	while (histogram_next(h, &cursor)) {
-		if (h->min == UINT64_MAX)
-			h->min = cursor.value;
-		h->max = histogram_highest_equivalent(h, cursor.value);
-	}
 }
 
 /* Exactly `room` bytes of the stream into out: 0, else -1. */
@@ -232,7 +233,6 @@ read_stream(z_stream *stream, struct histogram **ret)
 		free(h);
 		return error;
 	}
-	set_bounds(h);
 	*ret = h;
 	return NULL;
 }
