@@ -14,7 +14,7 @@ at_rank(const struct histogram *histogram, double rank)
 uint64_t
 confidence_needs(double percentile)
 {
-	double p = percentile / 100, q = 1 - p, root, above;
+	double p = percentile / 100, q = 1 - p, root, above, needed;
 
 	if (p <= 0 || q <= 0)
 		return 0;
@@ -22,7 +22,8 @@ confidence_needs(double percentile)
 	root = (NORMAL_95 * sqrt(p * q) + sqrt(NORMAL_95 * NORMAL_95 * p * q + 4 * p)) /
 	    (2 * p);
 	above = NORMAL_95 * NORMAL_95 * p / q;
-	return (uint64_t)floor(fmax(root * root, above)) + 1;
+	needed = floor(fmax(root * root, above));
+	return needed < 0x1p63 ? (uint64_t)needed + 1 : UINT64_MAX;
 }
 
 bool

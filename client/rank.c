@@ -10,6 +10,7 @@
 
 #define OWN_RANKS "YODEL_RANKS"
 #define SECOND_NS UINT64_C(1000000000)
+#define LATEST_NS (10 * SECOND_NS * SECOND_NS) /* in 2286; 64 bits hold it */
 
 /* Where a scheduler says it. */
 static const struct {
@@ -131,7 +132,7 @@ parse_date(const char *text, uint64_t *ret_ns)
 		return -1;
 	when.tm_isdst = -1;
 	time_t at = *end == 'Z' ? timegm(&when) : mktime(&when);
-	if (at < 0)
+	if (at < 0 || (uint64_t)at > LATEST_NS / SECOND_NS)
 		return -1;
 	*ret_ns = (uint64_t)at * SECOND_NS;
 	return 0;
@@ -146,7 +147,7 @@ parse_epoch(const char *text, uint64_t *ret_ns)
 	errno = 0;
 	double seconds = strtod(text, &end);
 	if (errno != 0 || end == text || *end != '\0' || !(seconds > 0) ||
-	    seconds > 1e10)
+	    seconds > (double)(LATEST_NS / SECOND_NS))
 		return -1;
 	*ret_ns = (uint64_t)(seconds * 1e9);
 	return 0;
@@ -161,6 +162,8 @@ rank_parse_start(
 
 	if (text[0] == '+') {
 		rc = units_parse_duration(text + 1, &later);
+		if (later > LATEST_NS - now_ns)
+			rc = -1;
 		ns = now_ns + later;
 	} else if (text[0] == '@') {
 		rc = parse_epoch(text + 1, &ns);

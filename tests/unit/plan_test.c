@@ -204,6 +204,20 @@ a_start_is_read_in_every_form(void **state)
 }
 
 static void
+a_start_after_2286_is_refused(void **state)
+{
+	static const char *const starts[] = { "+5000000h", "@10000000001",
+		"2287-01-01T00:00:00Z", "9999-12-31T23:59:59Z" };
+	uint64_t now = UINT64_C(1700000000) * 1000000000, at;
+	char error[256];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++)
+		assert_int_equal(
+		    rank_parse_start(starts[i], now, &at, error, sizeof(error)), -1);
+}
+
+static void
 constant_arrivals_do_not_drift(void **state)
 {
 	struct pace pace;
@@ -336,6 +350,7 @@ main(void)
 		cmocka_unit_test(the_processes_of_all_ranks_send_one_after_the_other),
 		cmocka_unit_test(a_rank_is_read_from_the_scheduler),
 		cmocka_unit_test(a_start_is_read_in_every_form),
+		cmocka_unit_test(a_start_after_2286_is_refused),
 		cmocka_unit_test(each_rank_calls_from_addresses_of_its_own),
 		cmocka_unit_test(constant_arrivals_do_not_drift),
 		cmocka_unit_test(

@@ -180,6 +180,7 @@ a_percentile_is_known_from_as_many_values_as_it_needs(void **state)
 	(void)state;
 	assert_true(confidence_needs(99) == 381);
 	assert_true(confidence_needs(100) == 0 && confidence_needs(0) == 0);
+	assert_true(confidence_needs(1e-20) == UINT64_MAX);
 	for (size_t i = 0; i < sizeof(percentiles) / sizeof(percentiles[0]); i++) {
 		struct result result = { .interrupted = false };
 		uint64_t needed = confidence_needs(percentiles[i]);

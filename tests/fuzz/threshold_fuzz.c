@@ -1,0 +1,65 @@
+/*
+ * Thresholds. What is read keeps its text, holds or not for each value that it can be
+ * held against, and is told as text that fits; what is refused must give an error.
+ */
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/threshold.h"
+#include "tests/lib/must.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void
+check_told(const struct threshold *threshold, double value)
+{
+	const struct threshold_outcome outcomes[] = {
+		{ .threshold = *threshold, .value = value },
+		{ .threshold = *threshold,
+		    .value = value,
+		    .holds = true,
+		    .known = true },
+	};
+	char buffer[THRESHOLD_TEXT_MAX];
+
+	must(strlen(threshold_format(threshold, value, buffer)) < sizeof(buffer));
+	for (size_t i = 0; i < sizeof(outcomes) / sizeof(outcomes[0]); i++)
+		must(strlen(threshold_describe(&outcomes[i], buffer)) < sizeof(buffer));
+}
+
+static void
+check(const char *text, const struct threshold *threshold)
+{
+	struct threshold again;
+	char error[512];
+
+	must(strcmp(threshold->text, text) == 0);
+	must(threshold_parse(threshold->text, &again, error, sizeof(error)) == 0);
+	must(again.figure == threshold->figure && again.op == threshold->op);
+	must(again.limit == threshold->limit && again.share == threshold->share);
+	must(threshold->limit >= 0 && isfinite(threshold->limit));
+	must(!threshold->share || threshold->limit <= 1);
+	must(threshold_needs(threshold) >= 30);
+	check_told(threshold, 0);
+	check_told(threshold, threshold->limit);
+	check_told(threshold, 1e18);
+	check_told(threshold, NAN);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	char *text = strndup((const char *)data, size), error[512] = "";
+	struct threshold threshold;
+
+	must(text != NULL);
+	if (threshold_parse(text, &threshold, error, sizeof(error)) == 0)
+		check(text, &threshold);
+	else
+		must(error[0] != '\0');
+	free(text);
+	return 0;
+}
