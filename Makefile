@@ -102,6 +102,10 @@ $(FUZZERS): $B/libfuzzer/%: $B/obj/tests/fuzz/%_fuzz.o $B/yodel.a
 	$(call say,LINK)$(CC) $(all_cflags) -fsanitize=fuzzer $(LDFLAGS) -o $@ \
 		$(filter %.o,$^) $B/yodel.a $(all_libs)
 
+# What they read is JSON, and shall be some when it has been changed.
+JSON_TARGETS := config result stats
+$(JSON_TARGETS:%=$B/libfuzzer/%): $B/obj/tests/fuzz/json_mutator.o
+
 # It asks for changes, and none is made.
 CHANGES := turnover_reload scale_workers upgrade_start balance_now stop_in_order
 $B/fuzz/control $B/libfuzzer/control: LDFLAGS += $(CHANGES:%=-Wl,--wrap=%)

@@ -1,11 +1,16 @@
 /*
- * Addresses and prefixes. What is read must be written as what reads to an equal one,
- * and what is refused must give an error that fits.
+ * Addresses and prefixes. What is read must be written as what reads to an equal one, a
+ * prefix contains the address that it is written with, and what is refused must give an
+ * error that fits.
  */
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <netinet/in.h>
 
 #include "lib/address.h"
 
@@ -28,11 +33,31 @@ check_address(const char *text)
 	must(address_equal(&address, &again));
 }
 
+/* "ADDRESS/BITS". A mapped one is IPv4, also where a prefix of IPv6 is shorter than
+ * what all of them begin with. */
+static void
+check_own_address(const char *text, const struct prefix *prefix)
+{
+	size_t length = strcspn(text, "/");
+	bool is_v6 = memchr(text, ':', length) != NULL;
+	char own[ADDRESS_TEXT_MAX], error[64];
+	struct address address;
+
+	snprintf(own, sizeof own, "%s%.*s%s:1", is_v6 ? "[" : "", (int)length, text,
+	    is_v6 ? "]" : "");
+	must(address_parse(own, &address, error, sizeof error) == 0);
+	bool is_mapped = address.storage.ss_family == AF_INET6 &&
+	    IN6_IS_ADDR_V4MAPPED(
+		&((const struct sockaddr_in6 *)&address.storage)->sin6_addr);
+	must(prefix_contains(prefix, &address) !=
+	    (is_mapped && prefix->family == AF_INET6));
+}
+
 static void
 check_prefix(const char *text)
 {
 	struct prefix prefix;
-	struct address inside;
+	struct address strange;
 	char error[64] = "";
 
 	if (prefix_parse(text, &prefix, error, sizeof error) != 0) {
@@ -40,8 +65,9 @@ check_prefix(const char *text)
 		return;
 	}
 	must(prefix.bits <= (prefix.family == AF_INET ? 32 : 128));
-	must(address_parse("[2001:db8::1]:1", &inside, error, sizeof error) == 0);
-	must(prefix.family == AF_INET6 || !prefix_contains(&prefix, &inside));
+	check_own_address(text, &prefix);
+	must(address_parse("[2001:db8::1]:1", &strange, error, sizeof error) == 0);
+	must(prefix.family == AF_INET6 || !prefix_contains(&prefix, &strange));
 }
 
 int

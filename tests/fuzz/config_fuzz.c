@@ -1,7 +1,8 @@
 /*
  * The configuration, from the text of a file to the struct. Lines at the front that
- * start with "@" are --set overrides, the rest is the file. What is loaded must print
- * as what loads to the same; what is refused must give one line.
+ * start with "@" are --set overrides, those with "+" are --listen, the rest is the
+ * file. What is loaded must print as what loads to the same; what is refused must give
+ * one line.
  */
 #include <sys/mman.h>
 
@@ -14,7 +15,7 @@
 
 #include "conf/config.h"
 
-#define OVERRIDES_MAX 8
+#define OPTIONS_MAX 8
 
 #include "tests/lib/must.h"
 
@@ -50,32 +51,38 @@ check_round_trip(const struct config *config)
 	free(text);
 }
 
-/* Takes the overrides off the front of text. Returns what follows. */
-static char *
-take_overrides(char *text, const char **overrides)
-{
-	size_t count = 0;
+/* The options of the command line. */
+struct options {
+	const char *set[OPTIONS_MAX + 1], *listen[OPTIONS_MAX + 1];
+	size_t set_count, listen_count;
+};
 
-	while (*text == '@' && count < OVERRIDES_MAX) {
+/* Takes the options off the front of text. Returns what follows. */
+static char *
+take_options(char *text, struct options *ret)
+{
+	memset(ret, 0, sizeof *ret);
+	while (*text == '@' || *text == '+') {
+		size_t *count = *text == '@' ? &ret->set_count : &ret->listen_count;
+		const char **options = *text == '@' ? ret->set : ret->listen;
 		char *end = strchr(text, '\n');
-		overrides[count++] = text + 1;
-		if (end == NULL) {
-			text += strlen(text);
+
+		if (*count == OPTIONS_MAX)
 			break;
-		}
+		options[(*count)++] = text + 1;
+		if (end == NULL)
+			return text + strlen(text);
 		*end = '\0';
 		text = end + 1;
 	}
-	overrides[count] = NULL;
 	return text;
 }
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	const char *overrides[OVERRIDES_MAX + 1];
 	char path[64], error[CONFIG_ERROR_MAX] = "";
-	struct config_sources sources = { .file = path, .set = overrides };
+	struct options options;
 	struct config config;
 	char *text = malloc(size + 1);
 
@@ -84,10 +91,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size > 0)
 		memcpy(text, data, size);
 	text[size] = '\0';
-	char *rest = take_overrides(text, overrides);
+	char *rest = take_options(text, &options);
 	int fd = make_file(rest, size - (size_t)(rest - text), path);
-	if (rest == text + size)
-		sources.file = NULL;
+	struct config_sources sources = { .file = rest == text + size ? NULL : path,
+		.set = options.set,
+		.listen = options.listen_count > 0 ? options.listen : NULL };
 	if (config_load(&sources, &config, error) == 0) {
 		check_round_trip(&config);
 		config_finish(&config);

@@ -1,6 +1,7 @@
 /*
- * The reader of results. What it takes can be judged, merged, told in every form, and
- * comes back from its own JSON unchanged.
+ * The reader of results: one, or two that are divided by a NUL. What it takes can be
+ * judged, merged with the other one or itself, told in every form, and comes back from
+ * its own JSON unchanged.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -18,12 +19,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static int
 read_text(const void *text, size_t size, struct result *ret)
 {
-	char error[RESULT_ERROR_MAX];
+	char error[RESULT_ERROR_MAX] = "";
 	FILE *file = fmemopen((void *)(uintptr_t)text, size, "r");
 	int status;
 
 	must(file != NULL);
 	status = result_read_json(file, ret, error);
+	must(status == 0 || error[0] != '\0');
 	fclose(file);
 	return status;
 }
@@ -65,22 +67,43 @@ tell(const struct result *result)
 	fclose(nowhere);
 }
 
+/* Both are finished. */
+static void
+merge(struct result *into, struct result *from)
+{
+	char error[RESULT_ERROR_MAX] = "";
+
+	if (result_merge(into, from, error) == 0) {
+		must(result_judge(into) == 0);
+		check_round_trip(into);
+		tell(into);
+	} else {
+		must(error[0] != '\0');
+	}
+	result_finish(into);
+	result_finish(from);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	char error[RESULT_ERROR_MAX];
+	const uint8_t *middle = memchr(data, '\0', size), *second = data;
+	size_t first_size = size, second_size = size;
 	struct result result, other;
 
-	if (size == 0 || read_text(data, size, &result) != 0)
+	if (middle != NULL) {
+		first_size = (size_t)(middle - data);
+		second = middle + 1;
+		second_size = size - first_size - 1;
+	}
+	if (first_size == 0 || second_size == 0 ||
+	    read_text(data, first_size, &result) != 0)
 		return 0;
 	check_round_trip(&result);
-	must(read_text(data, size, &other) == 0);
-	if (result_merge(&result, &other, error) == 0) {
-		must(result_judge(&result) == 0);
-		check_round_trip(&result);
-	}
-	result_finish(&result);
-	tell(&other);
-	result_finish(&other);
+	tell(&result);
+	if (read_text(second, second_size, &other) == 0)
+		merge(&result, &other);
+	else
+		result_finish(&result);
 	return 0;
 }
