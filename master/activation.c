@@ -161,11 +161,14 @@ activation_take(struct master *master)
 	return rc == 0 && count > 0 ? share_out(master) : rc;
 }
 
-/* FDNAME= allows no colon. */
+/* The same however the configuration spells the address, or what was stored under one
+ * name could not be removed under another. FDNAME= allows no colon. */
 static void
 format_name(const struct endpoint *endpoint, uint32_t slot, char *text, size_t size)
 {
-	snprintf(text, size, NAME_START "%s.%u", endpoint->name, slot);
+	char address[ADDRESS_TEXT_MAX];
+	snprintf(text, size, NAME_START "%s.%u",
+	    address_format(&endpoint->address, address), slot);
 	for (char *c = text; *c != '\0'; c++) {
 		if (*c == ':')
 			*c = '_';

@@ -6,6 +6,7 @@
 
 #include <event2/event_struct.h>
 
+#include "lib/address.h"
 #include "lib/log.h"
 
 #include "master/metrics.h"
@@ -181,6 +182,19 @@ args_for(struct master *master, enum door_kind kind, const char *name)
 		.owner = master };
 }
 
+/* As the kernel would have it. */
+static bool
+is_same_place(enum door_kind kind, const char *a, const char *b)
+{
+	struct address one, other;
+	char error[CONFIG_ERROR_MAX];
+	if (kind != DOOR_ADDRESS)
+		return strcmp(a, b) == 0;
+	return address_parse(a, &one, error, sizeof(error)) == 0 &&
+	    address_parse(b, &other, error, sizeof(error)) == 0 &&
+	    address_equal(&one, &other);
+}
+
 static int
 plan_door(struct master *master, const struct config *config, enum door_kind kind,
     char *error)
@@ -190,8 +204,8 @@ plan_door(struct master *master, const struct config *config, enum door_kind kin
 	const struct door *open = admin->doors[kind];
 	if (name == NULL)
 		return 0;
-	admin->keeps[kind] =
-	    open != NULL && strcmp(door_name(open), name) == 0 && door_is_there(open);
+	admin->keeps[kind] = open != NULL &&
+	    is_same_place(kind, door_name(open), name) && door_is_there(open);
 	if (admin->keeps[kind])
 		return 0;
 	const struct door_args args = args_for(master, kind, name);

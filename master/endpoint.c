@@ -126,7 +126,7 @@ endpoint_create(const char *name, const struct address *address)
 		free(endpoint);
 		return NULL;
 	}
-	endpoint->address = *address;
+	endpoint->configured = endpoint->address = *address;
 	endpoint->listener = endpoint->next_listener = endpoint->former_listener = -1;
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++)
 		endpoint->fds[i] = -1;

@@ -20,8 +20,9 @@
 
 struct endpoint {
 	struct endpoint *next;
-	char *name;             /* the address as configured; owned */
-	struct address address; /* as bound: the port is known */
+	char *name;                /* the address as configured; owned */
+	struct address configured; /* the same */
+	struct address address;    /* as bound: the port is known */
 	int listener; /* its number in the configuration; -1: not in it (any more) */
 	int next_listener;   /* its number in the one that a turnover brings; -1: not in
 				it */

@@ -1,7 +1,6 @@
 #include "master/lineup.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #include "master/activation.h"
 #include "master/group.h"
@@ -60,15 +59,16 @@ lineup_unplan(struct master *master)
 	slot_steer(master);
 }
 
+/* However the address is spelled. */
 static bool
 is_free(const struct endpoint *endpoint, const struct listener_config *config)
 {
 	return endpoint->next_listener < 0 &&
-	    strcmp(endpoint->name, config->address_text) == 0;
+	    address_equal(&endpoint->configured, &config->address);
 }
 
-/* An endpoint of the first listener of this name that is not kept yet, of one that is
- * leaving at last; there are several where the kernel chose the ports. */
+/* An endpoint of the first listener of this address that is not kept yet, of one that
+ * is leaving at last; there are several where the kernel chose the ports. */
 static const struct endpoint *
 find_kept(const struct master *master, const struct listener_config *config)
 {

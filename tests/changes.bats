@@ -244,6 +244,28 @@ time.sleep(60)'
 	wait "$YODELD_PID"
 }
 
+@test "an address that is spelled otherwise is the same one" {
+	local port admin any
+	port=$(free_port) admin=$(free_port)
+	write_spelled() # WILDCARD
+	{
+		printf '{ "workers": 2, "listeners": [ { "address": "%s" } ], "admin": { "address": "%s" } }' \
+			"$1:$port" "$1:$admin" >yodeld.json
+	}
+	write_spelled ''
+	start_yodeld -c yodeld.json --set "admin.socket=$PWD/door"
+	spawn held "$CALLER" hold "127.0.0.1:$port" 40
+	wait_until grep -q 'holding 40' held.out
+	for any in '*' 0.0.0.0; do
+		write_spelled "$any"
+		run -0 "$CTL" -s door reload
+		[[ $output = *': 40 connections handed over, 0 drained, 0 forced' ]]
+	done
+	kill -USR1 "$(<held.pid)"
+	wait_until grep -q 'served 40 of 40, closed 0' held.out
+	[ "$(times_logged 'no longer listening|admin: http')" = 1 ]
+}
+
 @test "an upgrade that is cut short by TERM is told as what it was" {
 	write_config '"workers": 2'
 	start_sulker

@@ -348,6 +348,28 @@ crashed_with()
 	wait "$(<yodeld.pid)"
 }
 
+@test "what was stored is forgotten, too, when the configuration spells its address otherwise" {
+	PORT=$(free_port)
+	write_config() # WILDCARD
+	{
+		printf '{ "workers": 2, "listeners": [ { "address": "%s" } ], "admin": { "socket": "" } }' \
+			"$1:$PORT" >yodeld.json
+	}
+	managed_yodeld ''
+	wait_until told "FDSTORE=1\|FDNAME=yodeld-0.0.0.0_$PORT.1 \+1"
+	write_config '*'
+	# shellcheck disable=SC2046 # ids are words
+	kill -KILL "$YODELD_PID" $(worker_pids)
+	wait_until started_twice
+	YODELD_PID=$(sed -n 's/^started //p' yodeld.out | tail -n 1)
+	change TTOU 'scale: 1 worker serves'
+	wait_until told "FDSTOREREMOVE=1\|FDNAME=yodeld-0.0.0.0_$PORT.1"
+	wait_until has_sockets 1
+	answers_all 100
+	kill -TERM "$(<yodeld.pid)"
+	wait "$(<yodeld.pid)"
+}
+
 @test "with more workers at a restart, each has a socket, and nobody is lost" {
 	managed_yodeld '"workers": 2'
 	wait_until is_stored 0 1
