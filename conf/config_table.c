@@ -226,11 +226,11 @@ const struct settings config_listener_table = { .title = "listener",
 
 #define CONFIG(member) SETTING_FIELD(struct config, member)
 
-#define TIMEOUT(key, member, text, help_text)                                          \
+#define TIMEOUT(key, member, text, least, help_text)                                   \
 	{                                                                              \
 		.name = "timeouts." key, .help = help_text, .type = SETTING_DURATION,  \
 		.flags = SETTING_OFF, CONFIG(timeouts.member), .initial = text,        \
-		.min = MILLISECOND, .max = 1000 * HOUR                                 \
+		.min = (least), .max = 1000 * HOUR                                     \
 	}
 
 static const struct setting rows[] = {
@@ -311,16 +311,17 @@ static const struct setting rows[] = {
 	    .initial = "1M",
 	    .min = KILO,
 	    .max = GIGA },
-	TIMEOUT("idle", idle_ns, "0s",
+	TIMEOUT("idle", idle_ns, "0s", MILLISECOND,
 	    "Close a connection on which nothing came this long."),
-	TIMEOUT("stalled_write", stalled_write_ns, "30s",
+	TIMEOUT("stalled_write", stalled_write_ns, "30s", MILLISECOND,
 	    "Close a connection whose peer has taken nothing of its replies this "
 	    "long."),
-	TIMEOUT("drain", drain_ns, "30s",
+	TIMEOUT("drain", drain_ns, "30s", MILLISECOND,
 	    "How long a stop in order waits for the open connections."),
-	TIMEOUT("drain_quiet", drain_quiet_ns, "250ms",
+	TIMEOUT("drain_quiet", drain_quiet_ns, "250ms", MILLISECOND,
 	    "While draining, close a connection that is quiet this long."),
-	TIMEOUT("hung", hung_ns, "30s",
+	/* Some beats of a worker's (sweep.c), and looks of the master's. */
+	TIMEOUT("hung", hung_ns, "30s", 500 * MILLISECOND,
 	    "Replace a worker whose loop stands still this long."),
 	{ .name = "security.seccomp",
 	    .help = "What becomes of a worker that makes a system call which its loop "

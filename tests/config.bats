@@ -84,6 +84,8 @@ validate() # SCHEMA FILE...
 		':1:26: "timeouts.drain" is 30; a duration from 1ms to 1000h (as "30s"; 0 is off) was wanted'
 	refuses '{ "timeouts": { "idle": "-1s" } }' \
 		':1:25: "timeouts.idle" is "-1s"; a duration from 1ms to 1000h (as "30s"; 0 is off) was wanted'
+	refuses '{ "timeouts": { "hung": "499ms" } }' \
+		':1:25: "timeouts.hung" is "499ms"; a duration from 0.5s to 1000h (as "30s"; 0 is off) was wanted'
 	refuses '{ "cpu_affinity": "yes" }' ':1:19: "cpu_affinity" is "yes"; true or false was wanted'
 	refuses '{ "events": { "method": "kqueue" } }' \
 		':1:25: "events.method" is "kqueue"; "auto", "epoll", "poll" or "select" was wanted'
