@@ -82,8 +82,8 @@ judge(const struct worker *worker, const struct connection *connection)
 		return is_over(worker, active_ms, LINGER_MS * NS_PER_MS)
 		    ? connection->reason
 		    : CLOSE_REASON_COUNT;
-	if (worker->draining && connection_is_settled(connection) &&
-	    !giver_wants(worker, connection) &&
+	if (worker->draining && config->timeouts.drain_quiet_ns != 0 &&
+	    connection_is_settled(connection) && !giver_wants(worker, connection) &&
 	    is_over(worker, active_ms, config->timeouts.drain_quiet_ns))
 		return CLOSE_DRAINED;
 	if (config->timeouts.idle_ns != 0 && connection->output == NULL &&

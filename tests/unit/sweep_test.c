@@ -132,6 +132,29 @@ test_a_drain_closes_nothing_that_was_not_quiet_for_drain_quiet(void **state)
 }
 
 static void
+test_a_drain_without_drain_quiet_leaves_the_end_to_the_peers(void **state)
+{
+	struct one_worker w;
+	int fds[2];
+
+	(void)state;
+	one_worker_start(&w, "echo", FRAMING_STREAM, 64 * 1024, MAX_PENDING);
+	w.config.timeouts.hung_ns = 800 * MS; /* a sweep of 100 ms */
+	must(sweep_start(&w.worker) == 0);
+	open_tcp_pair(fds, 0);
+	one_worker_serve(&w, fds[1]);
+	sweep_hurry(&w.worker);
+	uint64_t since_ms = one_worker_clock_ms();
+	while (one_worker_clock_ms() - since_ms < 1000)
+		one_worker_turn(&w);
+	assert_int_equal(w.worker.pool.count, 1);
+	close(fds[0]);
+	assert_true(one_worker_until(&w, w.worker.pool.count == 0));
+	assert_int_equal(one_worker_closed(&w, CLOSE_PEER_CLOSED), 1);
+	one_worker_finish(&w);
+}
+
+static void
 test_a_drain_waits_for_half_a_message_and_for_what_is_owed(void **state)
 {
 	struct one_worker w;
@@ -139,6 +162,7 @@ test_a_drain_waits_for_half_a_message_and_for_what_is_owed(void **state)
 
 	(void)state;
 	one_worker_start(&w, "echo", FRAMING_LINE, 64 * 1024, MAX_PENDING);
+	w.config.timeouts.drain_quiet_ns = 50 * MS;
 	memset(block, '\n', sizeof(block));
 	must(sweep_start(&w.worker) == 0);
 	open_tcp_pair(half, 0);
@@ -242,6 +266,8 @@ main(void)
 		    test_a_silent_connection_is_closed_after_idle_and_not_before),
 		cmocka_unit_test(
 		    test_a_drain_closes_nothing_that_was_not_quiet_for_drain_quiet),
+		cmocka_unit_test(
+		    test_a_drain_without_drain_quiet_leaves_the_end_to_the_peers),
 		cmocka_unit_test(
 		    test_a_drain_waits_for_half_a_message_and_for_what_is_owed),
 		cmocka_unit_test(
