@@ -259,12 +259,15 @@ give_batch(struct giver *giver)
 		on_unsent(giver);
 }
 
+/* A batch may have gone meanwhile (giver_continue). */
 static void
 on_retry(evutil_socket_t fd, short what, void *argument)
 {
 	(void)fd;
 	(void)what;
-	give_batch(argument);
+	struct giver *giver = argument;
+	if (giver->on_way_count == 0)
+		give_batch(giver);
 }
 
 void

@@ -20,13 +20,15 @@ __wrap_calloc(size_t count, size_t size)
 int __real_parcel_send(int fd, struct connection *const *connections, uint32_t count);
 int __wrap_parcel_send(int fd, struct connection *const *connections, uint32_t count);
 
-static unsigned refusals;
+static unsigned refusals, sent;
 
 int
 __wrap_parcel_send(int fd, struct connection *const *connections, uint32_t count)
 {
-	if (refusals == 0)
+	if (refusals == 0) {
+		sent++;
 		return __real_parcel_send(fd, connections, count);
+	}
 	refusals--;
 	errno = ETOOMANYREFS;
 	return -1;
@@ -123,6 +125,34 @@ test_a_batch_that_the_kernel_does_not_take_now_is_sent_later(void **state)
 	finish(&f);
 }
 
+static void
+test_a_batch_that_went_before_its_turn_does_not_go_again(void **state)
+{
+	struct fixture f;
+	int handover[2];
+
+	(void)state;
+	int peer = start_leaving(&f, handover);
+	refusals = 1;
+	sent = 0;
+	giver_start(&f.giver.worker, handover[0], 7, 0);
+	taker_start(&f.taker.worker, handover[1], 8);
+	assert_true(
+	    one_worker_until(&f.giver, (one_worker_turn(&f.taker), refusals == 0)));
+	/* The giver looks for other reasons, too (leave.c). */
+	giver_continue(&f.giver.worker);
+	assert_int_equal(sent, 1);
+	uint64_t later_ms = one_worker_clock_ms() + 100;
+	assert_true(one_worker_until(&f.giver, one_worker_clock_ms() > later_ms));
+	assert_int_equal(sent, 1);
+	assert_true(one_worker_until(
+	    &f.giver, (one_worker_turn(&f.taker), f.taker.worker.takers == NULL)));
+	assert_told(f.giver_channel, CHANNEL_GAVE, 7, 1);
+	assert_told(f.taker_channel, CHANNEL_TOOK, 8, 1);
+	close(peer);
+	finish(&f);
+}
+
 int
 main(void)
 {
@@ -132,6 +162,8 @@ main(void)
 		cmocka_unit_test(test_a_worker_without_memory_to_give_drains),
 		cmocka_unit_test(
 		    test_a_batch_that_the_kernel_does_not_take_now_is_sent_later),
+		cmocka_unit_test(
+		    test_a_batch_that_went_before_its_turn_does_not_go_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
