@@ -154,9 +154,7 @@ calibrate_main(int argc, char **argv)
 		return 0;
 	}
 	if (argc > 1) {
-		fprintf(stderr,
-		    "yodel calibrate: found \"%s\", wanted no argument, see --help\n",
-		    argv[1]);
+		log_errorx("found \"%s\", wanted no argument, see --help", argv[1]);
 		return EX_USAGE;
 	}
 	limits_raise();

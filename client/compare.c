@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <sysexits.h>
 
+#include "lib/log.h"
 #include "lib/units.h"
 
 #include "client/confidence.h"
@@ -279,13 +280,13 @@ compare_main(int argc, char **argv)
 		fail_worse = true;
 	}
 	if (optind + 2 != argc) {
-		fputs("yodel compare: wanted BASE and NEW, see --help\n", stderr);
+		log_errorx("wanted BASE and NEW, see --help");
 		return EX_USAGE;
 	}
-	status = result_file_load("compare", argv[optind], &base);
+	status = result_file_load(argv[optind], &base);
 	if (status != 0)
 		return status;
-	status = result_file_load("compare", argv[optind + 1], &new);
+	status = result_file_load(argv[optind + 1], &new);
 	if (status != 0) {
 		result_finish(&base);
 		return status;

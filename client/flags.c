@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "lib/log.h"
 #include "lib/units.h"
 
 enum flag_kind {
@@ -183,17 +184,23 @@ static const char doc[] =
     "Exit status: 0 all verified, 1 messages or connections lost, 2 wrong bytes, 3 not "
     "to be trusted (--strict), 64 usage, 71 system, 99 a threshold failed.";
 
-static void
-bad_value(const struct flag *flag, const char *text, const char *wanted,
-    struct argp_state *state)
+static _Noreturn void
+bad_value(const struct flag *flag, const char *text, const char *wanted)
 {
-	argp_failure(
-	    state, EX_USAGE, 0, "--%s \"%s\"; %s was wanted", flag->name, text, wanted);
+	log_errorx("--%s \"%s\"; %s was wanted", flag->name, text, wanted);
+	exit(EX_USAGE);
+}
+
+static _Noreturn void
+out_of_memory(void)
+{
+	log_errorx("out of memory");
+	exit(EX_OSERR);
 }
 
 static void
 set_measure(const struct flag *flag, uint64_t *field, const char *text,
-    int (*parse_text)(const char *, uint64_t *), struct argp_state *state)
+    int (*parse_text)(const char *, uint64_t *))
 {
 	static const char *const wanted[] = {
 		[FLAG_COUNT] = "a count, as in 50 or 10k",
@@ -205,24 +212,22 @@ set_measure(const struct flag *flag, uint64_t *field, const char *text,
 	bool above_0 = flag->kind == FLAG_NUMBER || flag->kind == FLAG_SPAN;
 
 	if (parse_text(text, field) != 0 || (above_0 && *field == 0))
-		bad_value(flag, text, wanted[flag->kind], state);
+		bad_value(flag, text, wanted[flag->kind]);
 }
 
 static void
-set_count32(const struct flag *flag, uint32_t *field, const char *text,
-    struct argp_state *state)
+set_count32(const struct flag *flag, uint32_t *field, const char *text)
 {
 	uint64_t count = 0;
 
 	if (units_parse_count(text, &count) != 0 || count > UINT32_MAX || count == 0)
-		bad_value(flag, text, "a count from 1, as in 50 or 10k", state);
+		bad_value(flag, text, "a count from 1, as in 50 or 10k");
 	*field = (uint32_t)count;
 }
 
 /* "20k", "20k/s" */
 static void
-set_rate(
-    const struct flag *flag, double *field, const char *text, struct argp_state *state)
+set_rate(const struct flag *flag, double *field, const char *text)
 {
 	char number[UNITS_TEXT_MAX];
 	size_t n = strlen(text);
@@ -242,13 +247,12 @@ set_rate(
 		value = (double)count;
 	}
 	if (!(value > 0) || value > 1e9)
-		bad_value(flag, text, "a rate, as in 500 or 20k/s", state);
+		bad_value(flag, text, "a rate, as in 500 or 20k/s");
 	*field = value;
 }
 
 static void
-set_name(
-    const struct flag *flag, void *field, const char *text, struct argp_state *state)
+set_name(const struct flag *flag, void *field, const char *text)
 {
 	char wanted[128] = "";
 
@@ -263,57 +267,55 @@ set_name(
 			    sizeof(wanted) - strlen(wanted) - 1);
 		strncat(wanted, flag->names[i], sizeof(wanted) - strlen(wanted) - 1);
 	}
-	bad_value(flag, text, wanted, state);
+	bad_value(flag, text, wanted);
 }
 
 static void
-set_workers(struct plan *plan, const struct flag *flag, const char *text,
-    struct argp_state *state)
+set_workers(struct plan *plan, const struct flag *flag, const char *text)
 {
 	plan->processes_auto = strcmp(text, "auto") == 0;
 	if (!plan->processes_auto)
-		set_count32(flag, &plan->processes, text, state);
+		set_count32(flag, &plan->processes, text);
 }
 
 static void
-set_flag(
-    struct plan *plan, const struct flag *flag, char *text, struct argp_state *state)
+set_flag(struct plan *plan, const struct flag *flag, char *text)
 {
 	void *field = (char *)plan + flag->offset;
 
 	switch (flag->kind) {
 	case FLAG_COUNT:
 	case FLAG_NUMBER:
-		set_measure(flag, field, text, units_parse_count, state);
+		set_measure(flag, field, text, units_parse_count);
 		break;
 	case FLAG_COUNT32:
-		set_count32(flag, field, text, state);
+		set_count32(flag, field, text);
 		break;
 	case FLAG_SIZE:
-		set_measure(flag, field, text, units_parse_size, state);
+		set_measure(flag, field, text, units_parse_size);
 		break;
 	case FLAG_DURATION:
 	case FLAG_SPAN:
-		set_measure(flag, field, text, units_parse_duration, state);
+		set_measure(flag, field, text, units_parse_duration);
 		break;
 	case FLAG_RATE:
-		set_rate(flag, field, text, state);
+		set_rate(flag, field, text);
 		break;
 	case FLAG_TEXT:
 		memcpy(field, &text, sizeof(text));
 		break;
 	case FLAG_LIST:
 		if (plan_list_add(field, text) != 0)
-			argp_failure(state, EX_OSERR, 0, "out of memory");
+			out_of_memory();
 		break;
 	case FLAG_SET:
 		*(bool *)field = true;
 		break;
 	case FLAG_NAME:
-		set_name(flag, field, text, state);
+		set_name(flag, field, text);
 		break;
 	case FLAG_WORKERS:
-		set_workers(plan, flag, text, state);
+		set_workers(plan, flag, text);
 		break;
 	}
 }
@@ -331,13 +333,13 @@ parse(int key, char *argument, struct argp_state *state)
 
 	if (key == ARGP_KEY_ARG) {
 		if (plan_list_add(&plan->target_texts, argument) != 0)
-			argp_failure(state, EX_OSERR, 0, "out of memory");
+			out_of_memory();
 		return 0;
 	}
 	for (size_t i = 0; i < FLAG_COUNT_OF; i++) {
 		if (key != key_of(i))
 			continue;
-		set_flag(plan, &flags[i], argument, state);
+		set_flag(plan, &flags[i], argument);
 		return 0;
 	}
 	return ARGP_ERR_UNKNOWN;
@@ -371,7 +373,7 @@ flags_parse(int argc, char **argv, struct plan *plan)
 	}
 	int error = argp_parse(&argp, argc, argv, 0, NULL, plan);
 	if (error != 0) {
-		fprintf(stderr, "yodel: the options: %s\n", strerror(error));
+		log_errorx("the options: %s", strerror(error));
 		exit(EX_OSERR);
 	}
 }

@@ -17,7 +17,7 @@ const char *argp_program_version = "yodel " YODEL_VERSION;
 
 static struct {
 	const char *name;
-	char whole[24]; /* stands before what getopt has to say */
+	char whole[24]; /* stands before what it and getopt have to say */
 	int (*main)(int argc, char **argv);
 } commands[] = {
 	{ "run", "yodel run", trial_main },
@@ -37,6 +37,7 @@ main(int argc, char **argv)
 		if (strcmp(argv[1], commands[i].name) != 0)
 			continue;
 		argv[1] = commands[i].whole;
+		log_set_name(commands[i].whole, NULL);
 		return commands[i].main(argc - 1, argv + 1);
 	}
 	return trial_main(argc, argv);

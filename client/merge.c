@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <sysexits.h>
 
+#include "lib/log.h"
+
 #include "client/outputs.h"
 #include "client/result.h"
 #include "client/result_file.h"
@@ -44,7 +46,7 @@ add_threshold(struct merge *merge, const char *text)
 	merge->thresholds = more;
 	if (threshold_parse(text, &more[merge->threshold_count].threshold, error,
 		sizeof(error)) != 0) {
-		fprintf(stderr, "yodel merge: %s\n", error);
+		log_errorx("%s", error);
 		return EX_USAGE;
 	}
 	merge->threshold_count++;
@@ -100,8 +102,7 @@ parse(struct merge *merge, int argc, char **argv)
 		status = outputs_check(&merge->outputs);
 		return status == 0 ? -1 : status;
 	}
-	fputs(
-	    "yodel merge: found no RESULT, wanted at least one, see --help\n", stderr);
+	log_errorx("found no RESULT, wanted at least one, see --help");
 	return EX_USAGE;
 }
 
@@ -126,7 +127,7 @@ static int
 merge_all(char *const *paths, struct result *ret)
 {
 	char error[RESULT_ERROR_MAX];
-	int status = result_file_load("merge", paths[0], ret);
+	int status = result_file_load(paths[0], ret);
 
 	if (status != 0)
 		return status;
@@ -135,11 +136,11 @@ merge_all(char *const *paths, struct result *ret)
 	for (int i = 1; status == 0 && paths[i] != NULL; i++) {
 		struct result next;
 
-		status = result_file_load("merge", paths[i], &next);
+		status = result_file_load(paths[i], &next);
 		if (status != 0)
 			break;
 		if (result_merge(ret, &next, error) != 0) {
-			fprintf(stderr, "yodel merge: %s: %s\n", paths[i], error);
+			log_errorx("%s: %s", paths[i], error);
 			status = EX_DATAERR;
 		}
 		result_finish(&next);

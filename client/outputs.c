@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "lib/histogram_codec.h"
+#include "lib/log.h"
 
 #include "client/report_html.h"
 #include "client/report_text.h"
@@ -52,7 +53,7 @@ write_one(const char *path, write_function *write, const struct result *result)
 {
 	if (path == NULL || write_to(path, write, result) == 0)
 		return 0;
-	fprintf(stderr, "yodel: %s: %s\n", path, strerror(errno));
+	log_error("%s", path);
 	return EX_OSERR;
 }
 
@@ -100,12 +101,12 @@ outputs_check(const struct outputs *outputs)
 			error = why_not(paths[i]);
 		if (error == 0)
 			continue;
-		fprintf(stderr, "yodel: %s: %s\n", paths[i], strerror(error));
+		log_errorx("%s: %s", paths[i], strerror(error));
 		return EX_OSERR;
 	}
 	if (on_stdout < 2)
 		return 0;
-	fputs("yodel: only one file can go to stdout\n", stderr);
+	log_errorx("only one file can go to stdout");
 	return EX_USAGE;
 }
 
@@ -115,7 +116,7 @@ write_text(const struct result *result, FILE *file)
 	report_text(result, file);
 	if (fflush(file) == 0 && !ferror(file))
 		return 0;
-	fprintf(stderr, "yodel: the report: %s\n", strerror(errno));
+	log_error("the report");
 	return EX_OSERR;
 }
 

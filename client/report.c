@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <sysexits.h>
 
+#include "lib/log.h"
+
 #include "client/outputs.h"
 #include "client/result.h"
 #include "client/result_file.h"
@@ -52,7 +54,7 @@ parse(struct outputs *outputs, int argc, char **argv)
 		}
 	}
 	if (optind + 1 != argc) {
-		fputs("yodel report: wanted one RESULT, see --help\n", stderr);
+		log_errorx("wanted one RESULT, see --help");
 		return EX_USAGE;
 	}
 	if (outputs->html == NULL && outputs->hgrm == NULL && outputs->quiet)
@@ -70,7 +72,7 @@ report_main(int argc, char **argv)
 
 	if (status >= 0)
 		return status;
-	status = result_file_load("report", argv[optind], &result);
+	status = result_file_load(argv[optind], &result);
 	if (status != 0)
 		return status;
 	status = outputs_write(&outputs, &result);

@@ -1,18 +1,19 @@
 #include "client/result_file.h"
 
-#include <errno.h>
 #include <string.h>
 #include <sysexits.h>
 
+#include "lib/log.h"
+
 int
-result_file_load(const char *command, const char *path, struct result *ret)
+result_file_load(const char *path, struct result *ret)
 {
 	FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
 	char error[RESULT_ERROR_MAX];
 	int status;
 
 	if (file == NULL) {
-		fprintf(stderr, "yodel %s: %s: %s\n", command, path, strerror(errno));
+		log_error("%s", path);
 		return EX_NOINPUT;
 	}
 	status = result_read_json(file, ret, error);
@@ -20,6 +21,6 @@ result_file_load(const char *command, const char *path, struct result *ret)
 		fclose(file);
 	if (status == 0)
 		return 0;
-	fprintf(stderr, "yodel %s: %s: %s\n", command, path, error);
+	log_errorx("%s: %s", path, error);
 	return EX_DATAERR;
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <sysexits.h>
 
+#include "lib/log.h"
 #include "lib/units.h"
 
 #include "client/threshold.h"
@@ -186,7 +187,7 @@ search_run(const struct plan *plan)
 		search.out = NULL;
 	if (threshold_parse(plan->search, &search.threshold, error, sizeof(error)) !=
 	    0) {
-		fprintf(stderr, "yodel: --search: %s\n", error);
+		log_errorx("--search: %s", error);
 		return EX_USAGE;
 	}
 	search.least = least_rate(&search);

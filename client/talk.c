@@ -18,6 +18,7 @@
 #include "lib/address.h"
 #include "lib/buffer.h"
 #include "lib/escape.h"
+#include "lib/log.h"
 #include "lib/tcp_connect.h"
 #include "lib/units.h"
 
@@ -64,8 +65,7 @@ static const char usage[] =
 static int
 misuse(const char *what, const char *found, const char *wanted)
 {
-	fprintf(
-	    stderr, "yodel talk: %s: found \"%s\", wanted %s\n", what, found, wanted);
+	log_errorx("%s: found \"%s\", wanted %s", what, found, wanted);
 	return EX_USAGE;
 }
 
@@ -128,15 +128,14 @@ connect_any(struct talk *talk)
 	    talk->target, addresses, ADDRESSES_MAX, error, sizeof(error));
 
 	if (count < 0) {
-		fprintf(stderr, "yodel talk: %s\n", error);
+		log_errorx("%s", error);
 		return EX_USAGE;
 	}
 	for (int i = 0; i < count; i++) {
 		talk->fd = tcp_connect(&addresses[i], talk->connect_timeout_ns);
 		if (talk->fd >= 0)
 			return 0;
-		fprintf(stderr, "yodel talk: %s: %s\n",
-		    address_format(&addresses[i], name), strerror(errno));
+		log_error("%s", address_format(&addresses[i], name));
 	}
 	return EXIT_LOST;
 }
@@ -247,8 +246,7 @@ print_messages(struct talk *talk)
 	}
 	if (status != FRAME_TOO_LONG)
 		return 0;
-	fprintf(stderr, "yodel talk: an answer of over %u bytes: not length32?\n",
-	    MESSAGE_MAX);
+	log_errorx("an answer of over %u bytes: not length32?", MESSAGE_MAX);
 	return -1;
 }
 
@@ -257,12 +255,12 @@ static int
 on_end(const struct talk *talk)
 {
 	if (buffer_length(talk->answer) > 0) {
-		fputs("yodel talk: the peer closed within an answer\n", stderr);
+		log_errorx("the peer closed within an answer");
 		return EXIT_LOST;
 	}
 	if (talk->shut)
 		return 0;
-	fputs("yodel talk: the peer closed the connection\n", stderr);
+	log_errorx("the peer closed the connection");
 	return EXIT_LOST;
 }
 
@@ -275,7 +273,7 @@ on_readable(struct talk *talk)
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return -1;
 	if (n < 0) {
-		fprintf(stderr, "yodel talk: %s: %s\n", talk->target, strerror(errno));
+		log_error("%s", talk->target);
 		return EXIT_LOST;
 	}
 	if (n == 0)
@@ -304,8 +302,7 @@ on_writable(struct talk *talk)
 		if (n < 0 && errno == EAGAIN)
 			return -1;
 		if (n < 0) {
-			fprintf(stderr, "yodel talk: %s: %s\n", talk->target,
-			    strerror(errno));
+			log_error("%s", talk->target);
 			return EXIT_LOST;
 		}
 		buffer_consume(&talk->out, (size_t)n);
@@ -361,7 +358,7 @@ talk_main(int argc, char **argv)
 		status = step(&talk);
 	while (status < 0);
 	if (status == EX_OSERR)
-		fprintf(stderr, "yodel talk: %s\n", strerror(errno));
+		log_errorx("%s", strerror(errno));
 	if (talk.prompt && !talk.at_line_start)
 		putchar('\n');
 	close(talk.fd);

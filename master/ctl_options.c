@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "lib/log.h"
+
 #define DEFAULT_SOCKET "/run/yodel/control.sock"
 #define SECONDS_MIN 0.05
 #define INTERVAL_MAX_S 3600
@@ -30,8 +32,7 @@ static const struct argp_option rows[] = {
 static void __attribute__((noreturn))
 complain(const char *option, const char *found, const char *wanted)
 {
-	fprintf(
-	    stderr, "yodelctl: %s: found \"%s\", wanted %s\n", option, found, wanted);
+	log_errorx("%s: found \"%s\", wanted %s", option, found, wanted);
 	exit(EX_USAGE);
 }
 
@@ -63,7 +64,7 @@ take_word(struct ctl_options *options, char *word)
 	} else if (options->argument == NULL) {
 		options->argument = word;
 	} else {
-		fprintf(stderr, "yodelctl: \"%s\" is one argument too many\n", word);
+		log_errorx("\"%s\" is one argument too many", word);
 		exit(EX_USAGE);
 	}
 }
@@ -145,7 +146,7 @@ ctl_options_parse(int argc, char **argv, struct ctl_options *ret)
 	};
 	int error = argp_parse(&parser, argc, argv, ARGP_NO_HELP, NULL, ret);
 	if (error != 0) {
-		fprintf(stderr, "yodelctl: the options: %s\n", strerror(error));
+		log_errorx("the options: %s", strerror(error));
 		exit(EX_OSERR);
 	}
 }

@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <sysexits.h>
 
+#include "lib/http.h"
+#include "lib/log.h"
+
 #include "master/ctl_http.h"
 #include "master/ctl_json.h"
 #include "master/ctl_show.h"
@@ -85,7 +88,7 @@ ctl_top(const struct ctl_options *options)
 	struct sample before = { .stats = NULL }, now;
 	char error[CTL_ERROR_MAX];
 	if (take_sample(options, &now, error) < 0) {
-		fprintf(stderr, "yodelctl: %s\n", error);
+		log_errorx("%s", error);
 		return EX_UNAVAILABLE;
 	}
 	bool is_terminal = ctl_terminal_enter();
@@ -102,6 +105,6 @@ ctl_top(const struct ctl_options *options)
 	json_decref(before.stats);
 	ctl_terminal_leave();
 	if (rc < 0)
-		fprintf(stderr, "yodelctl: %s\n", error);
+		log_errorx("%s", error);
 	return rc < 0 ? EX_UNAVAILABLE : EX_OK;
 }

@@ -7,6 +7,8 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "lib/log.h"
+
 #include "conf/config.h"
 #include "master/heir.h"
 #include "master/master.h"
@@ -84,6 +86,7 @@ main(int argc, char **argv)
 	heir_guard(argv);
 	program_find(argc > 0 ? argv[0] : NULL);
 	hold_standard_streams();
+	log_set_name("yodeld", NULL); /* until it is a server's */
 	options_parse(argc, argv, &options);
 	int status = EX_SOFTWARE;
 	switch (options.action) {

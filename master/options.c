@@ -7,6 +7,8 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "lib/log.h"
+
 enum { OPTION_PRINT_CONFIG = 256, OPTION_PRINT_SCHEMA, OPTION_SET };
 
 static const struct argp_option rows[] = {
@@ -81,9 +83,7 @@ on_option(int key, char *argument, struct argp_state *state)
 		printf("yodeld %s\n", YODEL_VERSION);
 		exit(EX_OK);
 	case ARGP_KEY_ARG:
-		fprintf(stderr,
-		    "yodeld: \"%s\" is one argument too many; options alone were "
-		    "wanted\n",
+		log_errorx("\"%s\" is one argument too many; options alone were wanted",
 		    argument);
 		exit(EX_USAGE);
 	default:
@@ -110,7 +110,7 @@ options_parse(int argc, char **argv, struct options *ret)
 	int error = argp_parse(&parser, argc, argv, ARGP_NO_HELP, NULL, ret);
 	/* Without memory nothing was read: that is no start with the defaults. */
 	if (error != 0) {
-		fprintf(stderr, "yodeld: the options: %s\n", strerror(error));
+		log_errorx("the options: %s", strerror(error));
 		exit(EX_OSERR);
 	}
 	ret->sources.set = ret->set;

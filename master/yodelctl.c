@@ -29,7 +29,7 @@ enum { FAILED = 1 };
 static int
 say(int status, const char *text)
 {
-	fprintf(stderr, "yodelctl: %s\n", text);
+	log_errorx("%s", text);
 	return status;
 }
 
@@ -287,15 +287,15 @@ static const struct {
 static int
 complain(const struct ctl_options *options)
 {
-	fprintf(stderr, "yodelctl: ");
+	char names[256] = "";
+	for (size_t i = 0, at = 0; i < ROWS && at < sizeof(names); i++)
+		at += (size_t)snprintf(
+		    names + at, sizeof(names) - at, " %s", rows[i].name);
 	if (options->command == NULL)
-		fprintf(stderr, "no command; wanted one of");
+		log_errorx("no command; wanted one of%s", names);
 	else
-		fprintf(
-		    stderr, "unknown command \"%s\"; wanted one of", options->command);
-	for (size_t i = 0; i < ROWS; i++)
-		fprintf(stderr, " %s", rows[i].name);
-	fprintf(stderr, "\n");
+		log_errorx("unknown command \"%.64s\"; wanted one of%s",
+		    options->command, names);
 	return EX_USAGE;
 }
 
@@ -303,8 +303,7 @@ complain(const struct ctl_options *options)
 static int
 complain_of_flag(const struct ctl_options *options, const char *flag, const char *why)
 {
-	fprintf(stderr, "yodelctl: %s: %s; wanted without %s\n", options->command, why,
-	    flag);
+	log_errorx("%s: %s; wanted without %s", options->command, why, flag);
 	return EX_USAGE;
 }
 
@@ -319,7 +318,7 @@ run(size_t row, const struct ctl_options *options)
 	if (rows[row].wants == NULL ? argument == NULL
 				    : argument != NULL && rows[row].is_wanted(argument))
 		return rows[row].run(options);
-	fprintf(stderr, "yodelctl: %s: found \"%.64s\", wanted %s\n", options->command,
+	log_errorx("%s: found \"%.64s\", wanted %s", options->command,
 	    argument == NULL ? "" : argument,
 	    rows[row].wants == NULL ? "no argument" : rows[row].wants);
 	return EX_USAGE;
@@ -329,6 +328,7 @@ int
 main(int argc, char **argv)
 {
 	struct ctl_options options;
+	log_set_name("yodelctl", NULL);
 	ctl_options_parse(argc, argv, &options);
 	for (size_t i = 0; options.command != NULL && i < ROWS; i++) {
 		if (strcmp(rows[i].name, options.command) == 0)
