@@ -312,7 +312,8 @@ static const struct setting rows[] = {
 	    .min = KILO,
 	    .max = GIGA },
 	TIMEOUT("idle", idle_ns, "0s", MILLISECOND,
-	    "Close a connection on which nothing came this long."),
+	    "Close a connection on which nothing came this long since its last "
+	    "reply."),
 	TIMEOUT("stalled_write", stalled_write_ns, "30s", MILLISECOND,
 	    "Close a connection whose peer has taken nothing of its replies this "
 	    "long."),

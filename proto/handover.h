@@ -72,7 +72,7 @@ struct handover_record {
 	uint32_t output_bytes;
 	uint32_t searched; /* bytes of the input known to hold no whole line */
 	uint64_t replies;  /* in the output */
-	uint32_t idle_ms;  /* since something last came */
+	uint32_t idle_ms;  /* since something last came, or had gone */
 	uint8_t phase;     /* enum connection_phase */
 	uint8_t reason;    /* enum close_reason */
 	uint8_t peer_family;

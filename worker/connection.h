@@ -43,7 +43,8 @@ struct connection {
 	struct buffer *input;  /* bytes of messages not yet answered; NULL: none */
 	struct output *output; /* NULL: nothing is stuck */
 	uint32_t searched;     /* bytes of input known to hold no whole line */
-	uint32_t active_ms;    /* when something last came (worker->now_ms) */
+	uint32_t active_ms;    /* when something last came, or the last reply that had
+				* to wait had gone (worker->now_ms) */
 	struct peer peer;
 	uint8_t place;       /* in its slab (pool.c) */
 	uint8_t phase;       /* enum connection_phase */

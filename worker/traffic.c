@@ -218,10 +218,11 @@ on_lingering(struct connection *connection)
 
 /* --- events --- */
 
-/* The last waiting reply has gone. */
+/* The last waiting reply has gone: until now the peer was not idle. */
 static bool
 on_unstuck(struct connection *connection)
 {
+	connection->active_ms = connection->listener->worker->now_ms;
 	ledger_count(connection->listener->block, LEDGER_REPLIES_SENT,
 	    connection->output->replies);
 	output_destroy(connection);

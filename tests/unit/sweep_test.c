@@ -104,6 +104,39 @@ test_a_silent_connection_is_closed_after_idle_and_not_before(void **state)
 }
 
 static void
+test_a_peer_that_was_busy_with_its_replies_was_not_idle(void **state)
+{
+	enum { ALL = sizeof(block) };
+	struct one_worker w;
+	int fds[2];
+
+	(void)state;
+	one_worker_start(&w, "echo", FRAMING_STREAM, 64 * 1024, MAX_PENDING);
+	w.config.timeouts.idle_ns = 1300 * MS;
+	must(sweep_start(&w.worker) == 0);
+	open_unix_pair(fds, 16 * 1024);
+	one_worker_serve(&w, fds[1]);
+	for (size_t said = 0; said < ALL;) {
+		ssize_t n = send(fds[0], block, ALL - said, MSG_NOSIGNAL);
+		said += n > 0 ? (size_t)n : 0;
+		one_worker_turn(&w);
+	}
+	assert_true(
+	    one_worker_until(&w, one_worker_count(&w, LEDGER_BYTES_RECEIVED) == ALL));
+	uint64_t since_ms = one_worker_clock_ms();
+	while (one_worker_clock_ms() - since_ms < 2000)
+		one_worker_turn(&w);
+	assert_int_equal(w.worker.pool.count, 1);
+	listen_to(fds[0], ALL, &w);
+	since_ms = one_worker_clock_ms();
+	assert_true(one_worker_until(&w, w.worker.pool.count == 0));
+	assert_in_range(one_worker_clock_ms() - since_ms, 1200, 9000);
+	assert_int_equal(one_worker_closed(&w, CLOSE_IDLE), 1);
+	close(fds[0]);
+	one_worker_finish(&w);
+}
+
+static void
 test_a_drain_closes_nothing_that_was_not_quiet_for_drain_quiet(void **state)
 {
 	struct one_worker w;
@@ -264,6 +297,8 @@ main(void)
 		    test_a_peer_that_takes_little_at_a_time_is_not_stalled),
 		cmocka_unit_test(
 		    test_a_silent_connection_is_closed_after_idle_and_not_before),
+		cmocka_unit_test(
+		    test_a_peer_that_was_busy_with_its_replies_was_not_idle),
 		cmocka_unit_test(
 		    test_a_drain_closes_nothing_that_was_not_quiet_for_drain_quiet),
 		cmocka_unit_test(
