@@ -229,8 +229,8 @@ record_read(const struct record_field *fields, struct json_reader *reader,
 static void
 add_count(enum record_sum how, uint64_t *to, uint64_t from)
 {
-	if (how == RECORD_SUM)
-		*to += from;
+	if (how == RECORD_SUM && __builtin_add_overflow(*to, from, to))
+		*to = UINT64_MAX;
 	else if (how == RECORD_MOST && from > *to)
 		*to = from;
 }
@@ -283,6 +283,52 @@ record_add(const struct record_field *fields, void *to, const void *from)
 {
 	for (; fields->name != NULL; fields++)
 		add_field(fields, to, from);
+}
+
+static bool
+real_fits(double real)
+{
+	return real == 0 || (real >= JSON_READER_MIN && real <= JSON_READER_MAX);
+}
+
+static bool
+fits(const struct record_field *field, const void *record)
+{
+	const uint64_t *counts = RECORD_AT(field, record, const uint64_t);
+	const double *real = RECORD_AT(field, record, const double);
+
+	switch (field->kind) {
+	case RECORD_COUNT:
+		return *counts <= INT64_MAX;
+	case RECORD_KNOWN:
+		return *counts <= INT64_MAX || *counts == UINT64_MAX;
+	case RECORD_REAL:
+		return real_fits(*real);
+	case RECORD_MAYBE:
+		return real_fits(*real) || !isfinite(*real);
+	case RECORD_COUNTS:
+		for (size_t i = 0; field->names[i] != NULL; i++)
+			if (counts[i] > INT64_MAX)
+				return false;
+		return true;
+	case RECORD_PART:
+		return record_fits(field->part, counts);
+	case RECORD_WORD:
+	case RECORD_FLAG:
+	case RECORD_TEXT:
+	case RECORD_TEXTS:
+		return true;
+	}
+	return false;
+}
+
+bool
+record_fits(const struct record_field *fields, const void *record)
+{
+	for (; fields->name != NULL; fields++)
+		if (!fits(fields, record))
+			return false;
+	return true;
 }
 
 int

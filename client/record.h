@@ -87,8 +87,12 @@ json_t *record_text(const char *text) __attribute__((warn_unused_result));
 void record_read(const struct record_field *fields, struct json_reader *reader,
     const json_t *from, const char *where, void *record);
 
-/* Adds each member as its sum says. */
+/* Adds each member as its sum says. What 64 bits do not hold stays their highest value.
+ */
 void record_add(const struct record_field *fields, void *to, const void *from);
+
+/* Whether record_read takes each number that record_write writes, as it is. */
+bool record_fits(const struct record_field *fields, const void *record);
 
 /* Gives the copy of a struct texts of its own (it has no RECORD_TEXTS). 0, or -1 with
  * errno ENOMEM: what could not be copied is NULL. */

@@ -261,6 +261,25 @@ add_lists(struct result *into, const struct result *from)
 	return 0;
 }
 
+/* Sums of what a file may say need not be what a file may say. */
+static bool
+fits(const struct result *result)
+{
+	if (!record_fits(result_fields, result))
+		return false;
+	for (const struct result_list *list = result_lists; list->name != NULL; list++)
+		for (size_t i = 0;
+		     list->row == RESULT_RECORD && i < *result_list_count(list, result);
+		     i++)
+			if (!record_fits(list->fields, result_list_at(list, result, i)))
+				return false;
+	for (int i = 0; i < TALLY_HISTOGRAM_COUNT; i++)
+		if (histogram_count(result->latency[i]) > INT64_MAX ||
+		    histogram_dropped(result->latency[i]) > INT64_MAX)
+			return false;
+	return true;
+}
+
 int
 result_merge_start(struct result *result)
 {
@@ -291,6 +310,9 @@ result_merge(struct result *into, const struct result *from, char *error)
 	if (result_target_merge(into, from) != 0 || add_lists(into, from) != 0 ||
 	    add_times(into, from) != 0)
 		return fail(error, "out of memory");
+	if (!fits(into))
+		return fail(
+		    error, "its figures added to the others are beyond 63 bits");
 	/* Each one's ledger told of one server: the sum would count it several times.
 	 */
 	free(into->ledger);

@@ -176,8 +176,9 @@ read_counts(struct histogram *h, const uint8_t *in, size_t length)
 		}
 		if (index >= h->counts_length)
 			return "more counts than the configuration has";
-		if (__builtin_add_overflow(h->total, (uint64_t)count, &h->total))
-			return "the counts do not fit 64 bits";
+		h->total += (uint64_t)count;
+		if (h->total > INT64_MAX)
+			return "the counts do not fit 63 bits";
 		put_count(h, index++, (uint64_t)count);
 	}
 	return NULL;

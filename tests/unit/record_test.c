@@ -186,6 +186,27 @@ two_are_added_member_by_member(void **state)
 }
 
 static void
+a_sum_that_does_not_fit_is_seen(void **state)
+{
+	struct cart cart = { .load = INT64_MAX }, wheels = { .load = 0 };
+
+	(void)state;
+	cart.known = UINT64_MAX;
+	cart.seed = UINT64_MAX;
+	cart.maybe = NAN;
+	assert_true(record_fits(cart_fields, &cart));
+	record_add(cart_fields, &cart, &(struct cart){ .load = 1 });
+	assert_false(record_fits(cart_fields, &cart));
+	cart.load = UINT64_MAX;
+	record_add(cart_fields, &cart, &(struct cart){ .load = 2 });
+	assert_true(cart.load == UINT64_MAX);
+	wheels.spare.turns[1] = (uint64_t)INT64_MAX + 1;
+	assert_false(record_fits(cart_fields, &wheels));
+	assert_false(record_fits(cart_fields, &(struct cart){ .speed = INFINITY }));
+	assert_false(record_fits(cart_fields, &(struct cart){ .speed = -1 }));
+}
+
+static void
 a_copy_owns_its_texts(void **state)
 {
 	static const struct record_field fields[] = {
@@ -215,6 +236,7 @@ main(void)
 		cmocka_unit_test(text_that_is_none_is_a_question_mark),
 		cmocka_unit_test(what_is_wrong_is_named_by_its_path),
 		cmocka_unit_test(two_are_added_member_by_member),
+		cmocka_unit_test(a_sum_that_does_not_fit_is_seen),
 		cmocka_unit_test(a_copy_owns_its_texts),
 	};
 
