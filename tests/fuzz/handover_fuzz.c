@@ -40,6 +40,8 @@ struct talk {
 	struct one_worker w;
 	int master_fd;          /* the far end of the channel */
 	int to_taker, to_giver; /* -1 once closed */
+	int peers[OPEN_MOST];   /* of its connections */
+	int peer_count;
 	struct input input;
 };
 
@@ -212,6 +214,20 @@ act(struct talk *talk)
 		turn(talk);
 }
 
+/* Peers that wait: silent, within a message, and for a part of their answers. */
+static void
+open_peer(struct talk *talk)
+{
+	static const char *const said[] = { "", "hel", "hello\nagain\nand" };
+	const char *text = said[talk->peer_count % 3];
+	int fds[2];
+
+	open_unix_pair(fds, 0);
+	must(send(fds[0], text, strlen(text), MSG_NOSIGNAL) == (ssize_t)strlen(text));
+	one_worker_serve(&talk->w, fds[1]);
+	talk->peers[talk->peer_count++] = fds[0];
+}
+
 static void
 start(struct talk *talk, enum framing framing, int connections)
 {
@@ -228,7 +244,7 @@ start(struct talk *talk, enum framing framing, int connections)
 	w->worker.channel_fd = fds[0];
 	talk->master_fd = fds[1];
 	while (connections-- > 0)
-		one_worker_serve(w, any_socket(connections & 1));
+		open_peer(talk);
 	must(channel_open(fds) == 0);
 	talk->to_taker = fds[0];
 	taker_start(&w->worker, fds[1], 1);
@@ -251,6 +267,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		act(&talk);
 	leave(&talk.to_taker);
 	leave(&talk.to_giver);
+	for (int i = 0; i < talk.peer_count; i++)
+		close(talk.peers[i]);
 	while (talk.w.worker.takers != NULL || talk.w.worker.giver != NULL)
 		one_worker_turn(&talk.w);
 	turn(&talk);
