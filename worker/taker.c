@@ -240,7 +240,8 @@ on_batch(struct taker *taker, const struct handover_batch *batch, size_t length,
 	if (whole && state_is_whole(batch, state_fd))
 		count = install(taker, batch, fds, state_fd, made);
 	if (!whole || count < batch->count) {
-		log_warnx("%zu connections cannot be taken over", fd_count);
+		log_warnx("%u of %u connections can be taken over: none is", count,
+		    batch->count);
 		drop(made, count, fds, fd_count);
 		return answer(taker, HANDOVER_REFUSED, 0);
 	}
