@@ -190,8 +190,9 @@ heir_resume(struct master *master)
 	close_way_back();
 	take_on(master);
 	signals_let_in();
-	process_reap(master);
+	/* First: with the first death that is heard what nobody empties is closed. */
 	fill_slots(master);
+	process_reap(master);
 	slot_steer(master);
 	leaving_find_takers(master);
 	if (!former.inheritance.is_back)

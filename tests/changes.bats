@@ -282,6 +282,31 @@ time.sleep(60)'
 	wait "$YODELD_PID"
 }
 
+@test "so they are when another worker dies while the program changes" {
+	write_config '"workers": 2'
+	start_sulker
+	local keep
+	keep=$(worker_pids | head -n 1)
+	retire_worker_1 die
+	wait_until logged 'worker 1: failure 6 in a row'
+	write_config '"workers": 1'
+	mkfifo gate
+	# Without a child of its own: it would wait for the worker, too.
+	printf '%s\n' '#!/bin/sh' "[ \"\$1\" = --check ] || read -r _ <$PWD/gate" \
+		"exec $BUILD/tests/sulker \"\$@\"" >script
+	chmod +x script
+	mv script bin/yodeld
+	kill -USR2 "$YODELD_PID"
+	wait_until logged 'takes over'
+	kill -KILL "$keep"
+	wait_until has_ended "$keep"
+	echo >gate
+	wait_until logged ': upgrade: generation 2 serves with 1 worker'
+	rm SULK
+	all_were_answered waiting 100
+	settles_at 1
+}
+
 @test "a change of size that a reload overtakes has an outcome, and blocks nothing" {
 	write_config '"workers": 1'
 	start_sulker
