@@ -222,6 +222,18 @@ read_text(int fd, char *text, size_t size)
 	return length;
 }
 
+/* The first line, without the name that stands before it. */
+static void
+read_reason(int fd, char *reason, size_t size)
+{
+	static const char name[] = "yodeld: ";
+	const size_t name_length = sizeof(name) - 1;
+	read_text(fd, reason, size);
+	reason[strcspn(reason, "\n")] = '\0';
+	if (strncmp(reason, name, name_length) == 0)
+		memmove(reason, reason + name_length, strlen(reason + name_length) + 1);
+}
+
 /* Whatever a wrapper has said before. */
 static bool
 ends_with_verdict(const char *said, size_t length, pid_t pid)
@@ -237,8 +249,7 @@ rehearsal_judge(struct master *master, int status, char *reason, size_t size)
 	struct rehearsal *rehearsal = &master->rehearsal;
 	char said[SAID_MAX];
 	size_t length = read_text(rehearsal->said_fd, said, sizeof(said));
-	read_text(rehearsal->error_fd, reason, size);
-	reason[strcspn(reason, "\n")] = '\0';
+	read_reason(rehearsal->error_fd, reason, size);
 	pid_t pid = rehearsal->pid;
 	bool is_late = rehearsal->is_late;
 	kill(-pid, SIGKILL); /* what it may have left behind */
