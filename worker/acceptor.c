@@ -42,6 +42,22 @@ admit(struct listener *listener, int fd, const struct address *peer)
 		admission_refuse(listener, fd, peer, reason);
 }
 
+/* The next in the queue, counted; -1 with errno. A worker that dies in between leaves a
+ * trace in the ledger. */
+static int
+take_next(const struct listener *listener, int flags, struct address *ret_peer)
+{
+	struct ledger_block *own = &listener->worker->books->own;
+	*ret_peer = (struct address){ .length = sizeof(ret_peer->storage) };
+	ledger_set_accepting(own, true);
+	int fd = accept4(listener->fd, (struct sockaddr *)&ret_peer->storage,
+	    &ret_peer->length, flags | SOCK_CLOEXEC);
+	if (fd >= 0)
+		ledger_count(listener->block, LEDGER_CONNECTIONS_ACCEPTED, 1);
+	ledger_set_accepting(own, false);
+	return fd;
+}
+
 /* Another name of a descriptor that is there: the worker may open no file. */
 static void
 take_spare(struct worker *worker)
@@ -57,14 +73,11 @@ refuse_with_spare(struct listener *listener)
 	struct worker *worker = listener->worker;
 	if (worker->spare_fd < 0)
 		return;
-	struct address peer = { .length = sizeof(peer.storage) };
+	struct address peer;
 	close(worker->spare_fd);
-	int fd = accept4(
-	    listener->fd, (struct sockaddr *)&peer.storage, &peer.length, SOCK_CLOEXEC);
-	if (fd >= 0) {
-		ledger_count(listener->block, LEDGER_CONNECTIONS_ACCEPTED, 1);
+	int fd = take_next(listener, 0, &peer);
+	if (fd >= 0)
 		admission_refuse(listener, fd, &peer, CLOSE_DESCRIPTOR_LIMIT);
-	}
 	take_spare(worker);
 }
 
@@ -119,14 +132,8 @@ on_accept_failed(struct listener *listener)
 static bool
 accept_one(struct listener *listener)
 {
-	struct address peer = { .length = sizeof(peer.storage) };
-	struct ledger_block *own = &listener->worker->books->own;
-	ledger_set_accepting(own, true);
-	int fd = accept4(listener->fd, (struct sockaddr *)&peer.storage, &peer.length,
-	    SOCK_NONBLOCK | SOCK_CLOEXEC);
-	if (fd >= 0)
-		ledger_count(listener->block, LEDGER_CONNECTIONS_ACCEPTED, 1);
-	ledger_set_accepting(own, false);
+	struct address peer;
+	int fd = take_next(listener, SOCK_NONBLOCK, &peer);
 	if (fd < 0)
 		return on_accept_failed(listener);
 	admit(listener, fd, &peer);
