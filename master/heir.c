@@ -192,6 +192,7 @@ heir_resume(struct master *master)
 	signals_let_in();
 	/* First: with the first death that is heard what nobody empties is closed. */
 	fill_slots(master);
+	process_reap_lost(master);
 	process_reap(master);
 	slot_steer(master);
 	leaving_find_takers(master);

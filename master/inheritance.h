@@ -64,10 +64,10 @@ void inheritance_peek(int fd, struct inheritance *ret);
 
 /* Reads it into a fresh master: configuration, ledger, endpoints, slots, processes.
  * Nothing is believed that cannot be: numbers out of their bounds, descriptors that are
- * not there, of another kind or named twice, processes that are no children of ours. 0,
- * or -1 with the reason logged and every descriptor as it was left. Nothing that is
- * shared is changed: it can have been read in vain. fd is closed, the configuration's
- * is for the caller to close. */
+ * not there, of another kind or named twice. A process that is no child of ours is a
+ * lost one (process.h). 0, or -1 with the reason logged and every descriptor as it was
+ * left. Nothing that is shared is changed: it can have been read in vain. fd is closed,
+ * the configuration's is for the caller to close. */
 int inheritance_read(struct master *master, int fd, struct inheritance *ret)
     __attribute__((warn_unused_result));
 

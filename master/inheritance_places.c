@@ -96,7 +96,8 @@ inheritance_read_slot(struct inheritance_reader *reader, char *line)
 	return 0;
 }
 
-/* A child of ours, though it may have ended. */
+/* Though it may have ended. What else ran as this process since the inheritance was
+ * written, a shell say, may have waited for it. */
 static bool
 is_child(pid_t pid)
 {
@@ -117,7 +118,7 @@ is_one_of_its_own(const struct inheritance_reader *reader, pid_t pid, uint32_t s
 	/* Whose child it is may have waited for it meanwhile, and closed its books. */
 	if (reader->ret->is_rehearsal)
 		return true;
-	return is_child(pid) && atomic_load(&books->own.owner) == slot + 1;
+	return atomic_load(&books->own.owner) == slot + 1;
 }
 
 /* Of several that leave a slot which is to go the most recent one, which comes first,
@@ -169,6 +170,7 @@ inheritance_read_process(struct inheritance_reader *reader, char *line)
 	if (process == NULL)
 		return -1;
 	process->generation = (uint32_t)n[GENERATION];
+	process->is_lost = !reader->ret->is_rehearsal && !is_child(process->pid);
 	process->is_ready = n[READY] != 0;
 	process->is_leaving = n[LEAVING] != 0;
 	process->is_retired = n[RETIRED] != 0;

@@ -303,6 +303,24 @@ process_reap(struct master *master)
 }
 
 void
+process_reap_lost(struct master *master)
+{
+	struct process *p = master->processes;
+	while (p != NULL) {
+		if (!p->is_lost) {
+			p = p->next;
+			continue;
+		}
+		p->is_lost = false;
+		log_warnx("worker %u (process %d) has ended, nobody knows how", p->slot,
+		    (int)p->pid);
+		on_gone(p, 0);
+		/* It may have taken its neighbours along. */
+		p = master->processes;
+	}
+}
+
+void
 process_describe_end(int status, char *text, size_t size)
 {
 	if (WIFSIGNALED(status))

@@ -27,6 +27,9 @@ void process_tell_all(const struct master *master, uint32_t verb, uint32_t argum
 /* Collects every child that has ended. */
 void process_reap(struct master *master);
 
+/* Of the inherited ones, those that nobody will hear of. */
+void process_reap_lost(struct master *master);
+
 /* Closes the books of a process that is gone and has no unsettled move, and forgets it.
  */
 void process_bury(struct process *process);

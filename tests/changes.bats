@@ -307,6 +307,33 @@ time.sleep(60)'
 	settles_at 1
 }
 
+@test "a worker whose end a wrapper has waited for is replaced after the upgrade" {
+	write_config '"workers": 2'
+	start_sulker
+	local victim
+	victim=$(worker_pids | head -n 1)
+	touch WAIT
+	# A shell waits for every child, also for those that it has not started.
+	printf '%s\n' '#!/bin/sh' "[ \"\$1\" = --check ] ||" \
+		"while [ -e $PWD/WAIT ]; do sleep 0.02; done" \
+		"exec $BUILD/tests/sulker \"\$@\"" >script
+	chmod +x script
+	mv script bin/yodeld
+	kill -USR2 "$YODELD_PID"
+	wait_until logged 'takes over'
+	kill -KILL "$victim"
+	is_nowhere()
+	{
+		! test -e "/proc/$victim"
+	}
+	wait_until is_nowhere
+	rm WAIT
+	wait_until logged ': upgrade: generation 2 serves with 2 workers'
+	settles_at 2
+	logged "worker 0 \(process $victim\) has ended"
+	run -0 "$CALLER" burst "127.0.0.1:$PORT" 50
+}
+
 @test "a change of size that a reload overtakes has an outcome, and blocks nothing" {
 	write_config '"workers": 1'
 	start_sulker
