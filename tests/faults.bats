@@ -210,7 +210,7 @@ assert m["wrong"] == 0 and m["verified"] > 100, m'
 	"$YODEL" -c 20 -n 5 -w 1 --framing line --expect upper -q "127.0.0.1:$PORT" || [ $? = 1 ]
 	wait_until grep -q '^yodeld.* worker 0: libevent: ' "$YODELD_LOG"
 	stop_yodeld TERM
-	run ! grep -vE '^yodeld\[|^faults: ' "$YODELD_LOG"
+	run ! grep '^\[' "$YODELD_LOG"
 }
 
 @test "a log that can grow no further stops nothing" {
