@@ -178,7 +178,7 @@ time.sleep(60)'
 	local full taker descriptors
 	full=$(worker_pids)
 	"$CTL" -s door scale 2
-	taker=$(worker_pids | grep -v "$full")
+	taker=$(worker_pids | grep -vx "$full")
 	descriptors=$(open_descriptors "$taker")
 	kill -STOP "$full"
 	spawn rebalance "$CTL" -s door rebalance
