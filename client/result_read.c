@@ -26,7 +26,7 @@
 static void
 set_ends(struct histogram *h, uint64_t min, uint64_t max, uint64_t dropped)
 {
-	if (histogram_count(h) == 0)
+	if (histogram_count(h) == 0 || min > max)
 		return;
 	if (histogram_lowest_equivalent(h, min) ==
 	    histogram_lowest_equivalent(h, h->min))
