@@ -13,7 +13,7 @@
 static size_t *
 count_of(const struct record_field *field, const void *record)
 {
-	return (size_t *)((uintptr_t)record + field->count_offset);
+	return (size_t *)(void *)((char *)record + field->count_offset);
 }
 
 /* --- writing ------------------------------------------------------------------------

@@ -73,7 +73,8 @@ struct record_field {
 	}
 
 /* Where a member is, as a pointer to what its kind says. */
-#define RECORD_AT(field, record, type) ((type *)((uintptr_t)(record) + (field)->offset))
+#define RECORD_AT(field, record, type)                                                 \
+	((type *)(void *)((char *)(record) + (field)->offset))
 
 /* A new reference, or NULL when out of memory. */
 json_t *record_write(const struct record_field *fields, const void *record)

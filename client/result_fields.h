@@ -39,13 +39,13 @@ extern const struct result_list result_lists[];
 static inline void **
 result_list_items(const struct result_list *list, const struct result *result)
 {
-	return (void **)((uintptr_t)result + list->items);
+	return (void **)(void *)((char *)result + list->items);
 }
 
 static inline size_t *
 result_list_count(const struct result_list *list, const struct result *result)
 {
-	return (size_t *)((uintptr_t)result + list->count);
+	return (size_t *)(void *)((char *)result + list->count);
 }
 
 static inline void *
