@@ -173,7 +173,7 @@ inheritance_read_process(struct inheritance_reader *reader, char *line)
 	process->is_lost = !reader->ret->is_rehearsal && !is_child(process->pid);
 	process->is_ready = n[READY] != 0;
 	process->is_leaving = n[LEAVING] != 0;
-	process->is_retired = n[RETIRED] != 0;
+	process->is_retired = process->is_shut = n[RETIRED] != 0;
 	process->moved_in = (uint64_t)n[IN];
 	process->moved_out = (uint64_t)n[OUT];
 	process->wants_taker = process->is_leaving;

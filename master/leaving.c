@@ -218,19 +218,44 @@ is_being_emptied(const struct master *master, int slot)
 	return false;
 }
 
+/* Somebody may wait in a socket of an empty slot: a change that has failed had added it
+ * after the slot's last worker left, to a group that could not be held (group.h). */
+static bool
+may_have_come(const struct master *master, uint32_t slot)
+{
+	for (const struct endpoint *e = master->endpoints; e != NULL; e = e->next) {
+		if (e->fds[slot] >= 0 && e->is_order_unknown)
+			return true;
+	}
+	return false;
+}
+
+static void
+close_slot(struct master *master, uint32_t slot)
+{
+	for (struct endpoint *e = master->endpoints; e != NULL; e = e->next) {
+		if (e->fds[slot] >= 0)
+			upgrade_put_off(master);
+		endpoint_close_slot(e, slot);
+	}
+}
+
 static void
 close_slots(struct master *master)
 {
 	for (uint32_t i = master->slot_count; i < LEDGER_SLOTS; i++) {
 		struct slot *slot = &master->slots[i];
-		bool is_retired = slot->process != NULL && slot->process->is_retired;
-		if ((slot->state != SLOT_EMPTY && !is_retired) ||
-		    slot->successor != NULL || is_being_emptied(master, (int)i))
+		struct process *last = slot->process;
+		bool has_emptied = last != NULL && last->is_retired && !last->is_shut;
+		if (slot->successor != NULL || is_being_emptied(master, (int)i))
 			continue;
-		for (struct endpoint *e = master->endpoints; e != NULL; e = e->next) {
-			if (e->fds[i] >= 0)
-				upgrade_put_off(master);
-			endpoint_close_slot(e, i);
+		if (has_emptied) {
+			close_slot(master, i);
+			last->is_shut = true;
+		} else if (slot->state == SLOT_EMPTY && may_have_come(master, i)) {
+			slot_empty(master, i);
+		} else if (slot->state == SLOT_EMPTY) {
+			close_slot(master, i);
 		}
 	}
 }

@@ -45,6 +45,7 @@ struct process {
 	bool is_leaving;  /* its end was asked for */
 	bool moves;       /* its connections are handed over when it leaves */
 	bool is_retired;  /* leaving, and its listeners are closed */
+	bool is_shut;     /* retired, and so are the sockets of a slot that goes */
 	bool is_lost;     /* inherited, and somebody else has waited for it */
 	bool is_gone;     /* waited for; its books close when its moves are settled */
 	bool wants_taker; /* the one that took from it died */
