@@ -19,6 +19,15 @@ count_of(const struct record_field *field, const void *record)
 /* --- writing ------------------------------------------------------------------------
  */
 
+json_t *
+record_whole(json_t *value, int status)
+{
+	if (value != NULL && status == 0)
+		return value;
+	json_decref(value);
+	return NULL;
+}
+
 static json_t *
 write_real(double number)
 {
@@ -38,29 +47,23 @@ static json_t *
 write_texts(char *const *texts, size_t count)
 {
 	json_t *to = json_array();
-	int status = to == NULL ? -1 : 0;
+	int status = 0;
 
 	for (size_t i = 0; status == 0 && i < count; i++)
 		status = json_array_append_new(to, record_text(texts[i]));
-	if (status == 0)
-		return to;
-	json_decref(to);
-	return NULL;
+	return record_whole(to, status);
 }
 
 static json_t *
 write_counts(const char *const *names, const uint64_t *counts)
 {
 	json_t *to = json_object();
-	int status = to == NULL ? -1 : 0;
+	int status = 0;
 
 	for (size_t i = 0; status == 0 && names[i] != NULL; i++)
 		status = json_object_set_new(
 		    to, names[i], json_integer((json_int_t)counts[i]));
-	if (status == 0)
-		return to;
-	json_decref(to);
-	return NULL;
+	return record_whole(to, status);
 }
 
 static json_t *
@@ -97,15 +100,12 @@ json_t *
 record_write(const struct record_field *fields, const void *record)
 {
 	json_t *to = json_object();
-	int status = to == NULL ? -1 : 0;
+	int status = 0;
 
 	for (; status == 0 && fields->name != NULL; fields++)
 		status =
 		    json_object_set_new(to, fields->name, write_field(fields, record));
-	if (status == 0)
-		return to;
-	json_decref(to);
-	return NULL;
+	return record_whole(to, status);
 }
 
 /* --- reading ------------------------------------------------------------------------

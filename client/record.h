@@ -80,6 +80,10 @@ struct record_field {
 json_t *record_write(const struct record_field *fields, const void *record)
     __attribute__((warn_unused_result));
 
+/* The value; NULL when it could not be made, or setting something in it failed
+ * (status), and then it is given back. */
+json_t *record_whole(json_t *value, int status) __attribute__((warn_unused_result));
+
 /* As RECORD_TEXT is written: what came from outside need not be UTF-8, and is "?". */
 json_t *record_text(const char *text) __attribute__((warn_unused_result));
 

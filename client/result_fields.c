@@ -4,11 +4,12 @@
 	{                                                                              \
 		.name = NULL                                                           \
 	}
-#define COUNTS(type, member, keys)                                                     \
+#define COUNTS_AS(key, type, member, keys)                                             \
 	{                                                                              \
-		.name = #member, .offset = offsetof(type, member),                     \
+		.name = (key), .offset = offsetof(type, member),                       \
 		.kind = RECORD_COUNTS, .sum = RECORD_SUM, .names = (keys)              \
 	}
+#define COUNTS(type, member, keys) COUNTS_AS(#member, type, member, keys)
 #define PART(key, type, member, fields)                                                \
 	{                                                                              \
 		.name = (key), .offset = offsetof(type, member), .kind = RECORD_PART,  \
@@ -43,13 +44,15 @@ static const struct record_field connections_fields[] = {
 	END,
 };
 
-#define MESSAGES struct result_messages
+/* `at` is where they are in the type: `messages.`, or nothing. */
+#define MESSAGE_FIELDS(type, at)                                                       \
+	RECORD_AS("sent", type, at sent, RECORD_SUM),                                  \
+	    RECORD_AS("verified", type, at verified, RECORD_SUM),                      \
+	    RECORD_AS("wrong", type, at wrong, RECORD_SUM),                            \
+	    COUNTS_AS("lost", type, at lost, tally_loss_names),                        \
+	    RECORD_AS("in_flight", type, at in_flight, RECORD_SUM)
 const struct record_field result_messages_fields[] = {
-	RECORD(MESSAGES, sent, RECORD_SUM),
-	RECORD(MESSAGES, verified, RECORD_SUM),
-	RECORD(MESSAGES, wrong, RECORD_SUM),
-	COUNTS(MESSAGES, lost, tally_loss_names),
-	RECORD(MESSAGES, in_flight, RECORD_SUM),
+	MESSAGE_FIELDS(struct result_messages, ),
 	END,
 };
 
@@ -93,15 +96,7 @@ const struct record_field result_trust_fields[] = {
 #define RESULT struct result
 /* The measured messages, with what goes beyond their equation. */
 static const struct record_field measured_fields[] = {
-	RECORD_AS("sent", RESULT, messages.sent, RECORD_SUM),
-	RECORD_AS("verified", RESULT, messages.verified, RECORD_SUM),
-	RECORD_AS("wrong", RESULT, messages.wrong, RECORD_SUM),
-	{ .name = "lost",
-	    .kind = RECORD_COUNTS,
-	    .sum = RECORD_SUM,
-	    .offset = offsetof(RESULT, messages.lost),
-	    .names = tally_loss_names },
-	RECORD_AS("in_flight", RESULT, messages.in_flight, RECORD_SUM),
+	MESSAGE_FIELDS(RESULT, messages.),
 	RECORD_AS("due", RESULT, messages_due, RECORD_SUM),
 	RECORD_AS("late", RESULT, messages_late, RECORD_SUM),
 	RECORD(RESULT, oldest_lost_ns, RECORD_MOST),

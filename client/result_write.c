@@ -50,16 +50,6 @@ time_of(uint64_t ns)
 	return json_string(text);
 }
 
-/* The object, or NULL when one of its members could not be set. */
-static json_t *
-whole(json_t *value, int status)
-{
-	if (status == 0)
-		return value;
-	json_decref(value);
-	return NULL;
-}
-
 static json_t *
 intervals_of(const struct histogram *h, double effective)
 {
@@ -75,7 +65,7 @@ intervals_of(const struct histogram *h, double effective)
 			? json_pack("{sI sI}", "low_ns", N(c.low), "high_ns", N(c.high))
 			: json_null());
 	}
-	return whole(to, status);
+	return record_whole(to, status);
 }
 
 static json_t *
@@ -101,7 +91,7 @@ latency_of(const struct histogram *h, double effective)
 		N(histogram_dropped(h)), "effective_count", effective, "intervals95",
 		intervals_of(h, effective), "hdr", text));
 	free(text);
-	return whole(to, status);
+	return record_whole(to, status);
 }
 
 static json_t *
@@ -118,7 +108,7 @@ latencies_of(const struct result *result)
 		status |= json_object_set_new(
 		    to, tally_histogram_names[i], latency_of(h, effective));
 	}
-	return whole(to, status);
+	return record_whole(to, status);
 }
 
 static const char *
@@ -155,7 +145,7 @@ trust_of(const struct result_trust *trust)
 {
 	json_t *to = record_write(result_trust_fields, trust);
 
-	return whole(to,
+	return record_whole(to,
 	    json_object_set_new(
 		to, "verdict", json_string(result_verdict_names[trust->verdict])));
 }
@@ -184,7 +174,7 @@ list_of(const struct result_list *list, const struct result *result)
 	for (size_t i = 0; i < count; i++)
 		status |= json_array_append_new(
 		    to, row_of(list, result_list_at(list, result, i)));
-	return whole(to, status);
+	return record_whole(to, status);
 }
 
 static json_t *
@@ -202,7 +192,7 @@ result_of(const struct result *result)
 	if (result->ledger != NULL)
 		status |= json_object_set_new(root, "ledger",
 		    json_whole_load(result->ledger, strlen(result->ledger), 0, NULL));
-	return whole(root, status);
+	return record_whole(root, status);
 }
 
 int
