@@ -145,6 +145,10 @@ load lib/calling
 	[ "$status" = 0 ]
 	call -c 4 -n 10 --expect discard "127.0.0.1:${PORTS[1]}"
 	[ "$status" = 2 ]
+	# What comes back while a message is still on its way out answers nothing either.
+	call -c 1 -n 3 --size 20M --expect discard "127.0.0.1:${PORTS[1]}"
+	[ "$status" = 2 ]
+	says 'm["sent"] == m["verified"] == 3 and not r["processes"][0]["died"]'
 }
 
 @test "source addresses are used in turn" {
