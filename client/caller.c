@@ -67,11 +67,21 @@ caller_schedule(
 	return true;
 }
 
+/* Since when the oldest message waits for its answer, or for the peer to take it; 0:
+ * none does. */
+static uint64_t
+waits_since(const struct generator *generator, const struct caller *caller)
+{
+	return caller->queue.head == FLIGHT_NONE
+	    ? 0
+	    : flight_at(&generator->flights, caller->queue.head)->written_ns;
+}
+
 void
 caller_set_timer(struct generator *generator, struct caller *caller)
 {
 	const struct plan *plan = generator->plan;
-	uint64_t deadline = WHEEL_NEVER, other;
+	uint64_t deadline = WHEEL_NEVER, other, since;
 
 	switch ((enum caller_state)caller->state) {
 	case CALLER_CONNECTING:
@@ -83,12 +93,9 @@ caller_set_timer(struct generator *generator, struct caller *caller)
 	case CALLER_OPEN:
 		if (plan->lifetime_ns > 0 && generator->is_running && !caller->expires)
 			deadline = caller->since_ns + plan->lifetime_ns;
-		if (caller->in_flight > 0) {
-			other = flight_at(&generator->flights, caller->queue.head)
-				    ->written_ns +
-			    plan->timeout_ns;
-			deadline = other < deadline ? other : deadline;
-		}
+		since = waits_since(generator, caller);
+		if (since != 0 && since + plan->timeout_ns < deadline)
+			deadline = since + plan->timeout_ns;
 		if (caller->is_paused) {
 			other = hear_again(plan->slow_read, generator->now_ns);
 			deadline = other < deadline ? other : deadline;
@@ -160,11 +167,9 @@ static void
 on_open_timer(struct generator *generator, struct caller *caller)
 {
 	const struct plan *plan = generator->plan;
+	uint64_t since = waits_since(generator, caller);
 
-	if (caller->in_flight > 0 &&
-	    flight_at(&generator->flights, caller->queue.head)->written_ns +
-		    plan->timeout_ns <=
-		generator->now_ns) {
+	if (since != 0 && since + plan->timeout_ns <= generator->now_ns) {
 		hangup_lose(generator, caller, TALLY_LOST_TIMEOUT);
 		return;
 	}

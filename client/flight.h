@@ -14,9 +14,9 @@
 
 struct flight {
 	uint64_t intended_ns; /* when it should have been sent */
-	uint64_t
-	    written_ns; /* when its first byte was given to the kernel; 0: not yet */
-	uint32_t next;  /* of the queue, or of the free records */
+	uint64_t written_ns;  /* when its first byte was given to the kernel, or was
+				 refused by it with nothing else in flight; 0: not yet */
+	uint32_t next;        /* of the queue, or of the free records */
 };
 
 struct flights {

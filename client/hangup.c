@@ -39,13 +39,15 @@ close_socket(struct generator *generator, struct caller *caller)
 
 /* The next connection starts between two messages. */
 static void
-rewind_streams(struct generator *generator, struct caller *caller)
+begin_anew(struct generator *generator, struct caller *caller)
 {
 	uint64_t connection = generator_connection(generator, caller);
 	uint64_t next = caller->send.message + (caller->send.at > 0 ? 1 : 0);
 
 	sequence_seek(generator->sequence, connection, &caller->send, next);
 	caller->answers = (struct verify_stream){ .cursor = caller->send };
+	if (caller->due > 0) /* whoever refused it is gone */
+		flight_at(&generator->flights, caller->queue.head)->written_ns = 0;
 }
 
 static void
@@ -85,7 +87,7 @@ hangup_finish(struct generator *generator, struct caller *caller, bool ended)
 		generator_record(
 		    generator, TALLY_CLOSE, generator->now_ns - caller->since_ns);
 	close_socket(generator, caller);
-	rewind_streams(generator, caller);
+	begin_anew(generator, caller);
 	hangup_next(generator, caller, true, 0);
 }
 
@@ -153,7 +155,7 @@ hangup_lose(struct generator *generator, struct caller *caller, enum tally_loss 
 		tally_add(&tally->connections_reset, 1);
 	lose_messages(generator, caller, loss);
 	close_socket(generator, caller);
-	rewind_streams(generator, caller);
+	begin_anew(generator, caller);
 	/* What a schedule made due stays due. */
 	if (generator->plan->load < PLAN_INTERVAL)
 		drop_due(generator, caller);

@@ -103,6 +103,19 @@ top_up(struct generator *generator, struct caller *caller)
 			return;
 }
 
+/* With nothing in flight no answer can be late: how long the peer takes nothing is
+ * timed instead. */
+static void
+note_refusal(struct generator *generator, struct caller *caller)
+{
+	struct flight *oldest = flight_at(&generator->flights, caller->queue.head);
+
+	if (oldest->written_ns != 0)
+		return;
+	oldest->written_ns = generator->now_ns;
+	caller_set_timer(generator, caller);
+}
+
 /* True when the kernel took all of it. */
 static bool
 send_bytes(struct generator *generator, struct caller *caller, const uint8_t *bytes,
@@ -111,10 +124,12 @@ send_bytes(struct generator *generator, struct caller *caller, const uint8_t *by
 	ssize_t n = send(caller->fd, bytes, length, MSG_NOSIGNAL);
 
 	if (n < 0) {
-		if (errno != EAGAIN && errno != EINTR)
-			hear_rest(generator, caller);
-		else if (errno == EINTR)
+		if (errno == EINTR)
 			generator_put_ready(generator, caller);
+		else if (errno == EAGAIN)
+			note_refusal(generator, caller);
+		else
+			hear_rest(generator, caller);
 		return false;
 	}
 	transcript_sent(generator, caller, bytes, (size_t)n);

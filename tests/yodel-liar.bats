@@ -105,6 +105,17 @@ result_says() # EXPRESSION
 	result_says 'lost["reset"] >= 1 and lost["closed"] == 0'
 }
 
+@test "a server that takes nothing is timed out, though nothing is in flight" {
+	start_liar deaf
+	for load in "-n 1G" "-n 1G --lockstep" "-d 1h --no-reconnect" "-d 1h -R 1M --no-reconnect"; do
+		# shellcheck disable=SC2086 # words are meant
+		run --separate-stderr timeout 60 "$YODEL" --json result.json --expect none --size 1 \
+			--timeout 500ms -c 1 -p 1 $load "127.0.0.1:$LIAR_PORT"
+		[ "$status" = 1 ]
+		result_says 'm["verified"] == m["sent"] > 0 and c["lost"] == 1'
+	done
+}
+
 @test "a late answer is verified when there is patience, and lost when there is none" {
 	start_liar late --time 0.5
 	call_liar -c 2 -n 3

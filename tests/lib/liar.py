@@ -17,6 +17,7 @@ in the order of acceptance):
   reset        the connection is reset in place of the answer
   late         the answer comes after --time seconds
   silent       all connections: accepted, never answered
+  deaf         all connections: accepted, never read
   leave        all connections: accepted and closed at once
   refuse       all connections: nothing listens on the port
   full         all connections: the accept queue is full, nothing comes of connecting
@@ -95,6 +96,8 @@ class Connection(asyncio.Protocol):
         self.server.accepted += 1
         if self.server.options.lie == "leave":
             self.transport.close()
+        if self.server.options.lie == "deaf":
+            self.transport.pause_reading()
 
     def eof_received(self):
         # True keeps the transport open until the late answer is sent
@@ -197,7 +200,7 @@ async def serve(options):
 
 def main():
     options = parse_arguments()
-    lies = ["none", "silent", "leave", "refuse", "full", "lag", "stall"]
+    lies = ["none", "silent", "deaf", "leave", "refuse", "full", "lag", "stall"]
     if options.lie not in lies and not hasattr(Connection, "lie_" + options.lie):
         sys.exit(f'liar.py: found "{options.lie}", wanted one of those in --help')
     try:
