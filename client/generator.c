@@ -59,6 +59,9 @@ generator_put_dial(struct generator *generator, struct caller *caller)
 	struct dial_queue *queue = &generator->dials;
 	uint32_t at = (queue->head + queue->count) % generator->count;
 
+	/* While nobody wanted to dial, no turns were saved up. */
+	if (queue->count == 0 && generator->dial_pace.gap_ns > 0)
+		pace_resume(&generator->dial_pace, generator->now_ns);
 	caller->state = CALLER_WAITING;
 	queue->entries[at] = generator_index(generator, caller);
 	queue->count++;

@@ -4,6 +4,8 @@
 
 #include "client/payload.h"
 
+#define LONGEST_GAP_NS 1e17 /* three years: many times it still fits 64 bits */
+
 static uint64_t
 draw(struct pace *pace)
 {
@@ -36,12 +38,21 @@ pace_start(struct pace *pace, const struct pace_args *args)
 {
 	*pace = (struct pace){
 		.base_ns = args->start_ns,
-		.gap_ns = 1e9 / args->rate,
+		.gap_ns = fmin(1e9 / args->rate, LONGEST_GAP_NS),
 		.phase = args->phase,
 		.poisson = args->poisson,
 		.random = payload_mix(args->seed + 1),
 	};
 	schedule(pace);
+}
+
+void
+pace_resume(struct pace *pace, uint64_t now_ns)
+{
+	if (pace->next_ns >= now_ns)
+		return;
+	pace->base_ns += now_ns - pace->next_ns;
+	pace->next_ns = now_ns;
 }
 
 void

@@ -36,6 +36,9 @@ void pace_start(struct pace *pace, const struct pace_args *args);
 /* The arrival at next_ns is taken; next_ns becomes that of the one after it. */
 void pace_take(struct pace *pace);
 
+/* What came due by now is not made up for: the next arrival is due now. */
+void pace_resume(struct pace *pace, uint64_t now_ns);
+
 /* A number from the same generator, 0 .. bound - 1: which connection an arrival takes.
  */
 uint32_t pace_pick(struct pace *pace, uint32_t bound);

@@ -1,0 +1,86 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka needs those above */
+#include <cmocka.h>
+
+#include "client/generator.h"
+#include "client/pace.h"
+
+#define SECOND UINT64_C(1000000000)
+
+static void
+arrivals_are_made_up_for_and_no_error_adds_up(void **state)
+{
+	struct pace pace;
+
+	(void)state;
+	pace_start(&pace,
+	    &(struct pace_args){ .start_ns = 7 * SECOND, .rate = 3, .phase = 0.5 });
+	for (int i = 0; i < 3 * 86400; i++)
+		pace_take(&pace);
+	assert_in_range(pace.next_ns, (7 + 86400) * SECOND + SECOND / 6,
+	    (7 + 86400) * SECOND + SECOND / 6 + 1);
+}
+
+static void
+a_rate_that_is_next_to_nothing_makes_nothing_due(void **state)
+{
+	static const double rates[] = { 1e-8, 1e-12, 1e-300 };
+	struct pace pace;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rates) / sizeof(rates[0]); i++)
+		for (int poisson = 0; poisson < 2; poisson++) {
+			pace_start(&pace,
+			    &(struct pace_args){ .start_ns = SECOND,
+				.rate = rates[i],
+				.phase = 0.5,
+				.poisson = poisson });
+			for (int n = 0; n < 10; n++) {
+				uint64_t before = pace.next_ns;
+
+				assert_true(before > 86400 * SECOND);
+				pace_take(&pace);
+				assert_true(pace.next_ns > before);
+			}
+		}
+}
+
+/* Two callers that want to dial again after a minute in which nobody did. */
+static void
+dials_that_nobody_wanted_are_not_made_up_for(void **state)
+{
+	struct caller callers[2];
+	uint32_t entries[2];
+	struct generator g = { .callers = callers,
+		.dials.entries = entries,
+		.count = 2,
+		.now_ns = 60 * SECOND };
+
+	(void)state;
+	caller_init(&callers[0]);
+	caller_init(&callers[1]);
+	pace_start(&g.dial_pace, &(struct pace_args){ .start_ns = SECOND, .rate = 10 });
+	generator_put_dial(&g, &callers[0]);
+	assert_true(g.dial_pace.next_ns == 60 * SECOND);
+	pace_take(&g.dial_pace);
+	assert_true(g.dial_pace.next_ns == 60 * SECOND + SECOND / 10);
+	/* But where one waits already, what is late is late. */
+	g.now_ns = 70 * SECOND;
+	generator_put_dial(&g, &callers[1]);
+	assert_true(g.dial_pace.next_ns == 60 * SECOND + SECOND / 10);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(arrivals_are_made_up_for_and_no_error_adds_up),
+		cmocka_unit_test(a_rate_that_is_next_to_nothing_makes_nothing_due),
+		cmocka_unit_test(dials_that_nobody_wanted_are_not_made_up_for),
+	};
+
+	return cmocka_run_group_tests_name("pace", tests, NULL, NULL);
+}
