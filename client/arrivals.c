@@ -26,20 +26,30 @@ arrivals_start(struct generator *generator, uint64_t start_ns)
 	    });
 }
 
-/* The caller whose turn it is; NULL when none is open. */
+/* The caller whose turn it is. */
 static struct caller *
 next_caller(struct generator *generator)
 {
-	if (generator->plan->load == PLAN_INTERVAL) {
-		uint32_t index = generator->arrival_at++ % generator->count;
-		return &generator->callers[index];
-	}
 	uint32_t at = generator->arrival_at++;
+
+	if (generator->plan->load == PLAN_INTERVAL) {
+		if (generator->arrival_at == generator->count)
+			generator->arrival_at = 0;
+		return &generator->callers[at];
+	}
 	if (generator->plan->arrivals == PLAN_POISSON)
 		at = pace_pick(&generator->arrivals, generator->active_count);
 	else if (at >= generator->active_count)
 		generator->arrival_at = 1 + (at = 0);
 	return &generator->callers[generator->active[at]];
+}
+
+/* Nothing is due on a connection that has no more to send, or that a ramp has not begun
+ * yet. */
+static bool
+takes_messages(const struct caller *caller)
+{
+	return caller->state != CALLER_DONE && caller->has_called;
 }
 
 void
@@ -58,7 +68,7 @@ arrivals_run(struct generator *generator)
 			return;
 		struct caller *caller = next_caller(generator);
 		pace_take(pace);
-		if (caller->state == CALLER_DONE ||
+		if (!takes_messages(caller) ||
 		    !caller_schedule(generator, caller, intended))
 			continue;
 		generator->now_ns = generator_clock();

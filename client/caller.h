@@ -46,6 +46,7 @@ struct caller {
 	uint8_t address;     /* of the target's addresses */
 	uint8_t failures;    /* calls that brought no answer, one after the other */
 	bool is_ready;       /* in that list */
+	bool has_called;     /* ever begun to dial */
 	bool was_established;
 	bool is_shut;   /* our sending side */
 	bool expires;   /* its lifetime is over: nothing new is begun */

@@ -201,6 +201,7 @@ dial(struct generator *generator, struct caller *caller)
 	caller->state = CALLER_CONNECTING;
 	if (caller->address == 0)
 		tally_add(&generator->tally->connections_attempted, 1);
+	caller->has_called = true;
 	if (begin(generator, caller) != 0) {
 		fail_address(generator, caller, errno);
 		return;

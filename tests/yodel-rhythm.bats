@@ -128,6 +128,14 @@ load lib/calling
 	says '20 <= c["established"] <= 45'
 }
 
+@test "nothing is due on a connection that a ramp has not begun" {
+	start_yodeld --listen 127.0.0.1:0=upper
+	call -c 10 -d 2s --interval 100ms --ramp 2s "127.0.0.1:$PORT"
+	[ "$status" = 0 ]
+	# 20 on each of those that are there from the start, and none of the last.
+	says '0 < m["due"] == m["sent"] <= 150'
+}
+
 @test "in lockstep the first round waits for the last connection of a ramp" {
 	start_yodeld --listen 127.0.0.1:0=upper
 	call -c 40 -n 4 --ramp 500ms "127.0.0.1:$PORT"
