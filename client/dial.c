@@ -107,6 +107,7 @@ fail_address(struct generator *generator, struct caller *caller, int error)
 		close(caller->fd);
 	caller->fd = -1;
 	caller->address++;
+	caller->calls_on = true;
 	generator->connecting--;
 	generator_put_dial(generator, caller);
 }
@@ -199,8 +200,9 @@ void
 dial(struct generator *generator, struct caller *caller)
 {
 	caller->state = CALLER_CONNECTING;
-	if (caller->address == 0)
+	if (!caller->calls_on)
 		tally_add(&generator->tally->connections_attempted, 1);
+	caller->calls_on = false;
 	caller->has_called = true;
 	if (begin(generator, caller) != 0) {
 		fail_address(generator, caller, errno);

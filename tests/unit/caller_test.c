@@ -1,240 +1,5 @@
-#include <sys/epoll.h>
-#include <sys/socket.h>
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-/* cmocka needs some of those above */
-#include <cmocka.h>
-
-#include <arpa/inet.h>
-#include <netinet/in.h>
-
-#include "client/dial.h"
-#include "client/generator.h"
-#include "client/rhythm.h"
-
-#define MESSAGE "hello"
-#define ANSWER "HELLO"
-#define PATIENCE_MS 2000
-
-/* A generator with one caller, whose loop the test turns by hand, and its peer. */
-struct rig {
-	struct plan plan;
-	struct sequence sequence;
-	struct expectation expectation;
-	struct tallies tallies;
-	struct generator generator;
-	struct caller caller;
-	uint32_t active[1], dials[1];
-	int listener;
-	int peer; /* accepted; -1: closed by the test */
-};
-
-static void
-listen_at(struct rig *rig, int backlog)
-{
-	struct sockaddr_in *address = (void *)&rig->plan.targets[0].addresses[0];
-	socklen_t length = sizeof(*address);
-
-	address->sin_family = AF_INET;
-	address->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	rig->listener = socket(AF_INET, SOCK_STREAM, 0);
-	assert_int_equal(bind(rig->listener, (void *)address, length), 0);
-	assert_int_equal(listen(rig->listener, backlog), 0);
-	assert_int_equal(getsockname(rig->listener, (void *)address, &length), 0);
-	rig->plan.targets[0].addresses[0].length = length;
-	rig->plan.targets[0].address_count = rig->plan.target_count = 1;
-	rig->plan.targets[0].text = "peer";
-}
-
-static void
-fill_plan(struct plan *plan)
-{
-	static const char *texts[] = { MESSAGE };
-	char error[PLAN_ERROR_MAX];
-
-	plan_init(plan);
-	plan->connections = plan->rank_connections = plan->processes = 1;
-	plan->texts = (struct plan_list){ texts, 1 };
-	plan->expect = PLAN_EXPECT_REPLY;
-	plan->load = PLAN_OPEN;
-	plan->pipeline = 8;
-	plan->reconnect = true;
-	assert_int_equal(reply_parse("upper", &plan->reply, error, PLAN_ERROR_MAX), 0);
-}
-
-static void
-fill_generator(struct rig *rig)
-{
-	struct generator *g = &rig->generator;
-
-	*g = (struct generator){
-		.plan = &rig->plan,
-		.sequence = &rig->sequence,
-		.expectation = &rig->expectation,
-		.tally = tallies_at(&rig->tallies, 0),
-		.board = rig->tallies.board,
-		.callers = &rig->caller,
-		.active = rig->active,
-		.dials.entries = rig->dials,
-		.count = 1,
-		.unfinished = 1,
-		.epoll_fd = epoll_create1(0),
-		.parent_fd = -1,
-		.ready = GENERATOR_NONE,
-		.now_ns = generator_clock(),
-		.end_ns = UINT64_MAX,
-		.arrivals.next_ns = PACE_NEVER,
-		.is_running = true,
-		.received = malloc(GENERATOR_BUFFER),
-		.outgoing = malloc(GENERATOR_BUFFER),
-	};
-	assert_int_equal(wheel_init(&g->wheel, 1, g->now_ns), 0);
-	assert_int_equal(
-	    verify_init(&g->verify, &rig->expectation, &g->board->expect, g->tally, 1),
-	    0);
-	flights_init(&g->flights);
-	caller_init(&rig->caller);
-}
-
-static int
-set_up(void **state)
-{
-	struct rig *rig = calloc(1, sizeof(*rig));
-	char error[PLAN_ERROR_MAX];
-
-	assert_non_null(rig);
-	fill_plan(&rig->plan);
-	listen_at(rig, 8);
-	assert_int_equal(sequence_open(&rig->plan, &rig->sequence, error), 0);
-	assert_int_equal(
-	    expectation_open(&rig->plan, &rig->sequence, &rig->expectation), 0);
-	assert_int_equal(tallies_open(&rig->tallies, 1), 0);
-	fill_generator(rig);
-	rig->peer = -1;
-	*state = rig;
-	return 0;
-}
-
-/* At any time, and so at the end of each test. */
-static void
-it_adds_up(const struct rig *rig)
-{
-	const struct tally_messages *m = &rig->generator.tally->messages;
-
-	assert_true(tally_get(&m->sent) ==
-	    tally_get(&m->verified) + tally_get(&m->wrong) + tally_lost(m) +
-		tally_get(&m->in_flight));
-	assert_true(tally_get(&m->in_flight) == rig->generator.in_flight);
-	assert_true(rig->caller.in_flight == rig->generator.in_flight);
-}
-
-static int
-tear_down(void **state)
-{
-	struct rig *rig = *state;
-
-	it_adds_up(rig);
-	if (rig->caller.fd >= 0)
-		close(rig->caller.fd);
-	if (rig->peer >= 0)
-		close(rig->peer);
-	close(rig->listener);
-	close(rig->generator.epoll_fd);
-	verify_finish(&rig->generator.verify);
-	wheel_finish(&rig->generator.wheel);
-	flights_finish(&rig->generator.flights);
-	free(rig->generator.received);
-	free(rig->generator.outgoing);
-	tallies_close(&rig->tallies);
-	expectation_close(&rig->expectation);
-	sequence_close(&rig->sequence);
-	reply_finish(&rig->plan.reply);
-	free(rig);
-	return 0;
-}
-
-/* Waits for something to happen to the caller's socket, and tells the caller. */
-static void
-turn(struct rig *rig)
-{
-	struct epoll_event event;
-
-	assert_int_equal(
-	    epoll_wait(rig->generator.epoll_fd, &event, 1, PATIENCE_MS), 1);
-	rig->generator.now_ns = generator_clock();
-	caller_on_event(&rig->generator, &rig->caller, event.events);
-	it_adds_up(rig);
-}
-
-static void
-call(struct rig *rig)
-{
-	generator_put_dial(&rig->generator, &rig->caller);
-	dial(&rig->generator, generator_next_dial(&rig->generator));
-}
-
-static void
-connect_both(struct rig *rig)
-{
-	call(rig);
-	rig->peer = accept(rig->listener, NULL, NULL);
-	assert_true(rig->peer >= 0);
-	turn(rig);
-	assert_int_equal(rig->caller.state, CALLER_OPEN);
-}
-
-static void
-send_messages(struct rig *rig, int count)
-{
-	rig->generator.now_ns = generator_clock();
-	for (int i = 0; i < count; i++)
-		assert_true(caller_schedule(
-		    &rig->generator, &rig->caller, rig->generator.now_ns));
-	caller_advance(&rig->generator, &rig->caller);
-	it_adds_up(rig);
-}
-
-static void
-peer_reads(struct rig *rig, size_t length)
-{
-	char bytes[64];
-
-	assert_int_equal(recv(rig->peer, bytes, length, MSG_WAITALL), (int)length);
-}
-
-static void
-peer_answers(struct rig *rig, int count)
-{
-	for (int i = 0; i < count; i++)
-		assert_int_equal(
-		    send(rig->peer, ANSWER, strlen(ANSWER), 0), (int)strlen(ANSWER));
-}
-
-static void
-peer_closes(struct rig *rig)
-{
-	close(rig->peer);
-	rig->peer = -1;
-}
-
-/* Until the peer's end, or what it sent, is in our socket. */
-static void
-wait_for_the_reset(const struct rig *rig)
-{
-	struct epoll_event event = { .events = 0 };
-	int fd = epoll_create1(0), n = 0;
-
-	assert_int_equal(epoll_ctl(fd, EPOLL_CTL_ADD, rig->caller.fd, &event), 0);
-	n = epoll_wait(fd, &event, 1, PATIENCE_MS); /* HUP and ERR always come */
-	assert_int_equal(n, 1);
-	close(fd);
-}
+#include "client/hangup.h"
+#include "tests/lib/one_caller.h"
 
 static void
 a_turn_left_over_from_a_lost_connection_makes_no_new_one(void **state)
@@ -368,6 +133,48 @@ rounds_of_lockstep_go_on_beyond_32_bits(void **state)
 	assert_true(tally_get(&g->tally->messages.verified) == 2);
 }
 
+/* Dials what waits for it and turns the loop, until the caller is open. */
+static void
+get_through(struct rig *rig)
+{
+	while (rig->caller.state != CALLER_OPEN) {
+		struct caller *caller = generator_next_dial(&rig->generator);
+
+		if (caller != NULL)
+			dial(&rig->generator, caller);
+		else
+			turn(rig);
+	}
+}
+
+static void
+a_call_to_a_name_is_one_attempt_whatever_its_addresses(void **state)
+{
+	struct rig *rig = *state;
+	struct plan_target *target = &rig->plan.targets[0];
+	const struct tally *tally = rig->generator.tally;
+	struct sockaddr_in *mute = (void *)&target->addresses[0].storage;
+	socklen_t length = sizeof(*mute);
+	int bound = socket(AF_INET, SOCK_STREAM, 0);
+
+	/* Nobody listens at the first one. */
+	target->addresses[1] = target->addresses[0];
+	target->address_count = 2;
+	mute->sin_port = 0;
+	assert_int_equal(bind(bound, (void *)mute, length), 0);
+	assert_int_equal(getsockname(bound, (void *)mute, &length), 0);
+	for (uint64_t calls = 1; calls <= 3; calls++) {
+		generator_put_dial(&rig->generator, &rig->caller);
+		get_through(rig);
+		assert_true(tally_get(&tally->connections_attempted) == calls);
+		assert_true(tally_get(&tally->connections_established) == calls);
+		rig->plan.reconnect = false;
+		hangup_lose(&rig->generator, &rig->caller, TALLY_LOST_RESET);
+		rig->generator.unfinished++;
+	}
+	close(bound);
+}
+
 int
 main(void)
 {
@@ -378,6 +185,7 @@ main(void)
 		RUN(a_peer_that_closes_after_the_last_answer_of_a_connection_has_lost_nothing),
 		RUN(a_peer_that_closes_too_early_has_lost_what_was_in_flight),
 		RUN(an_answer_and_the_end_in_one_event_are_both_seen),
+		RUN(a_call_to_a_name_is_one_attempt_whatever_its_addresses),
 		RUN(rounds_of_lockstep_go_on_beyond_32_bits),
 #undef RUN
 	};
