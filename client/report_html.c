@@ -9,7 +9,9 @@
 #include "client/chart.h"
 #include "client/confidence.h"
 #include "client/report_charts.h"
+#include "client/report_outcome.h"
 #include "client/result_fields.h"
+#include "client/result_ledger.h"
 
 #define TOO_FEW "<td class=\"dim\" title=\"too few values\">?</td>"
 
@@ -150,6 +152,30 @@ write_trust(const struct result *result, FILE *file)
 		fputs("</li>\n", file);
 	}
 	fputs(trust->reason_count > 0 ? "</ul></div>\n" : "</div>\n", file);
+}
+
+static void
+write_outcome(const struct result *result, FILE *file)
+{
+	char line[REPORT_OUTCOME_MAX];
+
+	fprintf(file, "<p class=\"verdict %s\" id=\"outcome\">",
+	    result_exit_status(result) == 0 ? "good" : "bad");
+	chart_text(file, report_outcome(result, line));
+	fputs("</p>\n", file);
+}
+
+static void
+write_ledger(const struct result *result, FILE *file)
+{
+	char line[RESULT_LEDGER_LINE_MAX];
+
+	result_ledger_describe(result, line, sizeof(line));
+	if (line[0] == '\0')
+		return;
+	fputs("<p id=\"ledger\">Ledger: ", file);
+	chart_text(file, line);
+	fputs("</p>\n", file);
 }
 
 static void
@@ -351,7 +377,9 @@ int
 report_html(const struct result *result, FILE *file)
 {
 	write_head(result, file);
+	write_outcome(result, file);
 	write_trust(result, file);
+	write_ledger(result, file);
 	write_cards(result, file);
 	write_thresholds(result, file);
 	write_latencies(result, file);

@@ -9,9 +9,8 @@
 
 #include "client/confidence.h"
 #include "client/report_connections.h"
+#include "client/report_outcome.h"
 #include "client/result_ledger.h"
-
-#define LEDGER_LINE_MAX 256
 
 #define LABEL REPORT_TEXT_LABEL
 #define MISMATCHES_SHOWN 8
@@ -295,79 +294,17 @@ print_trust(const struct result *result, FILE *file)
 	fprintf(file, "\n" LABEL "%s\n", "trust", result_verdict_names[trust->verdict]);
 	for (size_t i = 0; i < trust->reason_count; i++)
 		fprintf(file, LABEL "- %s\n", "", trust->reasons[i]);
-	char ledger[LEDGER_LINE_MAX];
+	char ledger[RESULT_LEDGER_LINE_MAX];
 	result_ledger_describe(result, ledger, sizeof(ledger));
 	if (ledger[0] != '\0')
 		fprintf(file, LABEL "%s\n", "ledger", ledger);
 }
 
-static void
-print_what_is_missing(const struct result *result, FILE *file)
-{
-	const struct result_messages *m = &result->messages;
-	const struct result_connections *c = &result->connections;
-	double all_sent = (double)(m->sent + result->warmup.sent);
-	char number[UNITS_TEXT_MAX], all[UNITS_TEXT_MAX];
-
-	fputs("  FAILED:", file);
-	if (c->first < c->requested)
-		fprintf(file, " %s of %s connections were not made",
-		    count(c->requested - c->first, number), count(c->requested, all));
-	else if (result_failed(c) > 0)
-		fprintf(file, " %s connection attempts failed",
-		    count(result_failed(c), number));
-	else if (m->sent == m->verified && c->lost > 0)
-		fprintf(file, " %s connections were lost", count(c->lost, number));
-	else if (m->sent == 0)
-		fputs(result->warmup.sent > 0 ? " no message was sent after the warm-up"
-					      : " no message was sent",
-		    file);
-	else if (m->sent == m->verified && all_sent < result_asked(result))
-		fprintf(file, " %s of %s messages were sent", count(m->sent, number),
-		    count(result_whole(result_asked(result)), all));
-	else if (m->sent == m->verified)
-		fputs(" the ledgers differ", file);
-	if (m->sent > m->verified)
-		fprintf(file, "%s %s of %s messages were not answered",
-		    c->first < c->requested || result_failed(c) > 0 ? "," : "",
-		    count(m->sent - m->verified, number), count(m->sent, all));
-	fputc('\n', file);
-}
-
-/* The exit status in words: what somebody who reads one line reads. */
-static void
-print_outcome(const struct result *result, FILE *file)
-{
-	char number[UNITS_TEXT_MAX], all[UNITS_TEXT_MAX];
-
-	fputc('\n', file);
-	switch (result_exit_status(result)) {
-	case 0:
-		fprintf(file, "  ok: %s message%s on %s connection%s, %s\n",
-		    count(result->messages.verified, number),
-		    result->messages.verified == 1 ? "" : "s",
-		    count(result->connections.requested, all),
-		    result->connections.requested == 1 ? "" : "s",
-		    strcmp(result->plan.expect, "none") == 0 ? "none looked at"
-							     : "every byte verified");
-		break;
-	case 1:
-		print_what_is_missing(result, file);
-		break;
-	case 2:
-		fputs("  FAILED: wrong bytes came back\n", file);
-		break;
-	case 3:
-		fputs("  FAILED: not to be trusted (--strict)\n", file);
-		break;
-	default:
-		fputs("  FAILED: a threshold does not hold\n", file);
-	}
-}
-
 void
 report_text(const struct result *result, FILE *file)
 {
+	char outcome[REPORT_OUTCOME_MAX];
+
 	print_head(result, file);
 	report_connections(result, file);
 	print_messages("messages", &result->messages, file);
@@ -380,5 +317,5 @@ report_text(const struct result *result, FILE *file)
 	print_mismatches(result, file);
 	print_thresholds(result, file);
 	print_trust(result, file);
-	print_outcome(result, file);
+	fprintf(file, "\n  %s\n", report_outcome(result, outcome));
 }

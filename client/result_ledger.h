@@ -53,7 +53,10 @@ int result_ledger_reconcile(struct result *result, const struct result_ledger *b
  */
 bool result_ledger_holds(const struct result *result);
 
-/* One line about it into out; "" without a ledger. */
+#define RESULT_LEDGER_LINE_MAX 512
+
+/* One line about it into out[RESULT_LEDGER_LINE_MAX]: what each side has counted, and
+ * which way what is missing got lost; "" without a ledger. */
 void result_ledger_describe(const struct result *result, char *out, size_t size);
 
 #endif

@@ -205,6 +205,64 @@ a_line_says_what_both_have_counted(void **state)
 	result_finish(&result);
 }
 
+/* The line about a run of which `lost` of 25 framed messages were lost. */
+static void
+describe_framed(uint64_t lost, const struct result_ledger *server, char *line)
+{
+	static const struct result_ledger nothing = { .connections_open = 0 };
+	struct result result;
+
+	describe(&result, lost);
+	free(result.plan.framing);
+	result.plan.framing = strdup("line");
+	assert_int_equal(result_ledger_reconcile(&result, &nothing, server), 0);
+	result_ledger_describe(&result, line, RESULT_LEDGER_LINE_MAX);
+	result_finish(&result);
+}
+
+static void
+a_line_says_which_way_it_got_lost(void **state)
+{
+	struct result_ledger server = same;
+	char line[RESULT_LEDGER_LINE_MAX];
+
+	(void)state;
+	server.messages_received = server.replies_sent = 24;
+	server.bytes_received = 480;
+	server.bytes_sent = 520;
+	describe_framed(2, &server, line);
+	assert_non_null(strstr(line,
+	    "came: 20 bytes (1 message) never reached it, 20 bytes (1 message) of its "
+	    "answers never came; the losses account for that"));
+	describe_framed(0, &server, line);
+	assert_non_null(strstr(line,
+	    "20 bytes (1 message) never reached it, 20 bytes of its answers never "
+	    "came: a difference CANNOT BE PLACED"));
+}
+
+static void
+a_line_says_what_came_from_nowhere(void **state)
+{
+	struct result_ledger server = same;
+	char line[RESULT_LEDGER_LINE_MAX];
+
+	(void)state;
+	server.messages_received = server.replies_sent = 25;
+	server.bytes_received = 501;
+	describe_framed(0, &server, line);
+	assert_non_null(strstr(
+	    line, "1 byte reached it without being sent here: a difference CANNOT"));
+	assert_null(strstr(line, "several servers"));
+	/* Half of it was answered by another one. */
+	server = same;
+	server.connections_accepted = 2;
+	server.bytes_received = server.bytes_sent = 200;
+	describe_framed(0, &server, line);
+	assert_non_null(strstr(line, ": 3 connections never reached it, 300 bytes "));
+	assert_non_null(strstr(line, "300 bytes came without being sent by it: "));
+	assert_non_null(strstr(line, "(is it one of several servers?)"));
+}
+
 int
 main(void)
 {
@@ -212,6 +270,8 @@ main(void)
 		cmocka_unit_test(the_totals_of_stats_are_read_and_their_lack_is_named),
 		cmocka_unit_test(two_ledgers_that_say_the_same_agree),
 		cmocka_unit_test(a_line_says_what_both_have_counted),
+		cmocka_unit_test(a_line_says_which_way_it_got_lost),
+		cmocka_unit_test(a_line_says_what_came_from_nowhere),
 		cmocka_unit_test(what_our_losses_explain_is_placed),
 		cmocka_unit_test(what_no_loss_explains_is_a_failure),
 		cmocka_unit_test(a_connection_that_was_given_up_may_have_been_accepted),

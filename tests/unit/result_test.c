@@ -1,5 +1,7 @@
 #include <stdio.h>
 
+#include "client/report_html.h"
+#include "client/report_outcome.h"
 #include "client/report_text.h"
 #include "client/trust.h"
 #include "client/watch.h"
@@ -124,17 +126,73 @@ messages_that_were_asked_for_and_never_sent_are_no_success(void **state)
 {
 	struct run *run = *state;
 	struct result result;
+	char outcome[REPORT_OUTCOME_MAX];
 
 	run->plan.messages = 201;
 	result = collect(run);
 	assert_true(result_asked(&result) == 2010);
 	assert_int_equal(result_exit_status(&result), 1);
+	assert_string_equal(report_outcome(&result, outcome),
+	    "FAILED: 10 of 2,010 messages were not sent");
 	result_finish(&result);
 	/* Where the time ends a run, the number is only a bound. */
 	run->plan.duration_ns = 2 * SECOND;
 	result = collect(run);
 	assert_true(result_asked(&result) == 0);
 	assert_int_equal(result_exit_status(&result), 0);
+	result_finish(&result);
+}
+
+/* Whoever reads one line must not take one of the losses for all. */
+static void
+the_outcome_names_all_that_is_missing_and_wrong(void **state)
+{
+	struct run *run = *state;
+	struct tally *tally = tallies_at(&run->tallies, 0);
+	struct result result;
+	char outcome[REPORT_OUTCOME_MAX];
+
+	run->plan.messages = 201;
+	set(&tally->messages.verified, 999);
+	set(&tally->messages.lost[TALLY_LOST_CLOSED], 1);
+	set(&tally->connections_lost, 3);
+	result = collect(run);
+	assert_string_equal(report_outcome(&result, outcome),
+	    "FAILED: 3 connections were lost, 1 of 2,000 messages was not answered, 10 "
+	    "of 2,010 messages were not sent");
+	result_finish(&result);
+	set(&tally->messages.verified, 997);
+	set(&tally->messages.wrong, 2);
+	set(&tally->bytes_surplus, 64);
+	set(&tally->connections_lost, 0);
+	result = collect(run);
+	assert_string_equal(report_outcome(&result, outcome),
+	    "FAILED: wrong bytes came back: 2 of 2,000 messages were answered wrongly, "
+	    "64 bytes were never asked for; 1 of 2,000 messages was not answered, 10 "
+	    "of "
+	    "2,010 messages were not sent");
+	result_finish(&result);
+}
+
+static void
+a_page_says_how_the_run_ended(void **state)
+{
+	struct run *run = *state;
+	struct tally *tally = tallies_at(&run->tallies, 0);
+	struct result result;
+	char *text = NULL;
+	size_t size = 0;
+	FILE *file = open_memstream(&text, &size);
+
+	set(&tally->messages.verified, 990);
+	set(&tally->messages.lost[TALLY_LOST_TIMEOUT], 10);
+	result = collect(run);
+	assert_int_equal(report_html(&result, file), 0);
+	fclose(file);
+	assert_non_null(strstr(text,
+	    "<p class=\"verdict bad\" id=\"outcome\">FAILED: 10 of 2,000 messages were "
+	    "not answered</p>"));
+	free(text);
 	result_finish(&result);
 }
 
@@ -232,6 +290,8 @@ main(void)
 		RUN(an_equation_that_does_not_hold_is_no_success),
 		RUN(a_connection_that_was_never_established_is_no_success),
 		RUN(messages_that_were_asked_for_and_never_sent_are_no_success),
+		RUN(the_outcome_names_all_that_is_missing_and_wrong),
+		RUN(a_page_says_how_the_run_ended),
 		RUN(a_reader_of_the_report_sees_the_equation_and_what_is_not_known),
 		RUN(seconds_that_differ_more_than_chance_allows_are_worth_fewer_values),
 		RUN(each_second_holds_what_came_since_the_last),
