@@ -154,7 +154,7 @@ calibrate_main(int argc, char **argv)
 		return 0;
 	}
 	if (argc > 1) {
-		log_errorx("found \"%s\", wanted no argument, see --help", argv[1]);
+		log_errorx("\"%s\" is one argument too many (see --help)", argv[1]);
 		return EX_USAGE;
 	}
 	limits_raise();

@@ -8,6 +8,7 @@
 #include <sysexits.h>
 
 #include "lib/log.h"
+#include "lib/option_error.h"
 #include "lib/units.h"
 
 #include "client/confidence.h"
@@ -270,17 +271,19 @@ compare_main(int argc, char **argv)
 	int option, status;
 
 	optind = 0; /* the caller has parsed, too */
-	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
 		if (option == 'h') {
 			fputs(usage, stdout);
 			return 0;
 		}
-		if (option != OPTION_FAIL_WORSE)
+		if (option != OPTION_FAIL_WORSE) {
+			option_error_log(option, argv, options);
 			return EX_USAGE;
+		}
 		fail_worse = true;
 	}
 	if (optind + 2 != argc) {
-		log_errorx("wanted BASE and NEW, see --help");
+		log_errorx("BASE and NEW were wanted (see --help)");
 		return EX_USAGE;
 	}
 	status = result_file_load(argv[optind], &base);

@@ -8,6 +8,7 @@
 #include <sysexits.h>
 
 #include "lib/log.h"
+#include "lib/option_error.h"
 #include "lib/units.h"
 
 enum flag_kind {
@@ -167,22 +168,21 @@ static const char doc[] =
     "Other forms: yodel talk, merge, compare, report, calibrate; each has --help."
     "\v"
     "Examples:\n"
-    "  yodel localhost:10000                    the two-socket test, with a "
-    "transcript\n"
-    "  yodel -c 10k localhost:10000             the same on 10,000 sockets\n"
+    "  yodel localhost:10000\n"
+    "      the two-socket test, with a transcript\n"
+    "  yodel -c 10k localhost:10000\n"
+    "      the same on 10,000 sockets\n"
     "  yodel -c 50 -d 10s --size 64 localhost:10000\n"
-    "                                           closed loop, 64 bytes, for ten "
-    "seconds\n"
+    "      closed loop, 64 bytes, for ten seconds\n"
     "  yodel -c 1k -R 20k -d 30s --warmup 5s --threshold 'p99<5ms' localhost:10000\n"
-    "                                           open loop, judged\n"
-    "  yodel -c 100 -d 10s --messages-per-connection 10 --json out.json 10.0.0.1:7 "
-    "10.0.0.2:7\n"
-    "                                           two targets, connecting anew all the "
-    "time\n"
+    "      open loop, judged\n"
+    "  yodel -c 100 -d 10s --messages-per-connection 10 10.0.0.1:7 10.0.0.2:7\n"
+    "      two targets, connecting anew all the time\n"
     "\n"
-    "Counts: k, M are 1000-based. Sizes: k, M, G are 1024-based. Times: us ms s m h.\n"
-    "Exit status: 0 all verified, 1 messages or connections lost, 2 wrong bytes, 3 not "
-    "to be trusted (--strict), 64 usage, 71 system, 99 a threshold failed.";
+    "A count takes k and M (1000), a size k, M and G (1024), a time us ms s m h.\n"
+    "Exit status: 0 all verified, 1 messages or connections lost, 2 wrong bytes,\n"
+    "3 not to be trusted (--strict), 64 usage, 69 no --ledger, 71 system,\n"
+    "99 a threshold failed.";
 
 static _Noreturn void
 bad_value(const struct flag *flag, const char *text, const char *wanted)
@@ -331,6 +331,12 @@ parse(int key, char *argument, struct argp_state *state)
 {
 	struct plan *plan = state->input;
 
+	if (key == 'h')
+		argp_state_help(state, stdout, ARGP_HELP_STD_HELP);
+	if (key == 'V') {
+		puts("yodel " YODEL_VERSION);
+		exit(EX_OK);
+	}
 	if (key == ARGP_KEY_ARG) {
 		if (plan_list_add(&plan->target_texts, argument) != 0)
 			out_of_memory();
@@ -348,7 +354,7 @@ parse(int key, char *argument, struct argp_state *state)
 void
 flags_parse(int argc, char **argv, struct plan *plan)
 {
-	struct argp_option options[FLAG_COUNT_OF + GROUP_COUNT + 1] = { { .name =
+	struct argp_option options[FLAG_COUNT_OF + GROUP_COUNT + 3] = { { .name =
 									      NULL } };
 	struct argp argp = {
 		.options = options,
@@ -371,7 +377,16 @@ flags_parse(int argc, char **argv, struct plan *plan)
 			.doc = flags[i].help,
 			.group = group };
 	}
-	int error = argp_parse(&argp, argc, argv, 0, NULL, plan);
+	options[n++] = (struct argp_option){
+		.name = "help", .key = 'h', .doc = "print this and exit", .group = -1
+	};
+	options[n++] = (struct argp_option){ .name = "version",
+		.key = 'V',
+		.doc = "print the version and exit",
+		.group = -1 };
+	if (option_error_find(argc, argv, options) != 0)
+		exit(EX_USAGE);
+	int error = argp_parse(&argp, argc, argv, ARGP_NO_HELP, NULL, plan);
 	if (error != 0) {
 		log_errorx("the options: %s", strerror(error));
 		exit(EX_OSERR);

@@ -1,10 +1,11 @@
 /* yodel: calls, sends, verifies, reports. What it does is named by the first word. */
-#include <argp.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sysexits.h>
 
 #include "lib/log.h"
+#include "lib/suggest.h"
 
 #include "client/calibrate.h"
 #include "client/compare.h"
@@ -12,8 +13,6 @@
 #include "client/report.h"
 #include "client/talk.h"
 #include "client/trial.h"
-
-const char *argp_program_version = "yodel " YODEL_VERSION;
 
 static struct {
 	const char *name;
@@ -28,6 +27,17 @@ static struct {
 	{ "calibrate", "yodel calibrate", calibrate_main },
 };
 
+/* A target has a port; a single word without one may be a form that was mistyped. */
+static const char *
+meant(const char *word)
+{
+	const char *names[sizeof(commands) / sizeof(commands[0]) + 1] = { NULL };
+
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		names[i] = commands[i].name;
+	return strchr(word, ':') == NULL ? suggest_nearest(word, names) : NULL;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -40,5 +50,9 @@ main(int argc, char **argv)
 		log_set_name(commands[i].whole, NULL);
 		return commands[i].main(argc - 1, argv + 1);
 	}
-	return trial_main(argc, argv);
+	const char *name = argc > 1 ? meant(argv[1]) : NULL;
+	if (name == NULL)
+		return trial_main(argc, argv);
+	log_errorx("unknown command \"%s\"; did you mean \"%s\"?", argv[1], name);
+	return EX_USAGE;
 }

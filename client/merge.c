@@ -6,6 +6,7 @@
 #include <sysexits.h>
 
 #include "lib/log.h"
+#include "lib/option_error.h"
 
 #include "client/outputs.h"
 #include "client/result.h"
@@ -70,7 +71,7 @@ parse(struct merge *merge, int argc, char **argv)
 	int option, status = 0;
 
 	optind = 0; /* the caller has parsed, too */
-	while ((option = getopt_long(argc, argv, "o:qh", options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, ":o:qh", options, NULL)) != -1) {
 		switch (option) {
 		case 'o':
 			merge->outputs.json = optarg;
@@ -95,6 +96,7 @@ parse(struct merge *merge, int argc, char **argv)
 			fputs(usage, stdout);
 			return 0;
 		default:
+			option_error_log(option, argv, options);
 			return EX_USAGE;
 		}
 	}
@@ -102,7 +104,7 @@ parse(struct merge *merge, int argc, char **argv)
 		status = outputs_check(&merge->outputs);
 		return status == 0 ? -1 : status;
 	}
-	log_errorx("found no RESULT, wanted at least one, see --help");
+	log_errorx("one RESULT or more was wanted (see --help)");
 	return EX_USAGE;
 }
 

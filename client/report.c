@@ -6,6 +6,7 @@
 #include <sysexits.h>
 
 #include "lib/log.h"
+#include "lib/option_error.h"
 
 #include "client/outputs.h"
 #include "client/result.h"
@@ -35,7 +36,7 @@ parse(struct outputs *outputs, int argc, char **argv)
 	int option;
 
 	optind = 0; /* the caller has parsed, too */
-	while ((option = getopt_long(argc, argv, "o:th", options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, ":o:th", options, NULL)) != -1) {
 		switch (option) {
 		case 'o':
 			outputs->html = optarg;
@@ -50,11 +51,12 @@ parse(struct outputs *outputs, int argc, char **argv)
 			fputs(usage, stdout);
 			return 0;
 		default:
+			option_error_log(option, argv, options);
 			return EX_USAGE;
 		}
 	}
 	if (optind + 1 != argc) {
-		log_errorx("wanted one RESULT, see --help");
+		log_errorx("one RESULT was wanted (see --help)");
 		return EX_USAGE;
 	}
 	if (outputs->html == NULL && outputs->hgrm == NULL && outputs->quiet)

@@ -19,6 +19,7 @@
 #include "lib/buffer.h"
 #include "lib/escape.h"
 #include "lib/log.h"
+#include "lib/option_error.h"
 #include "lib/tcp_connect.h"
 #include "lib/units.h"
 
@@ -65,7 +66,7 @@ static const char usage[] =
 static int
 misuse(const char *what, const char *found, const char *wanted)
 {
-	log_errorx("%s: found \"%s\", wanted %s", what, found, wanted);
+	log_errorx("%s \"%s\"; %s was wanted", what, found, wanted);
 	return EX_USAGE;
 }
 
@@ -85,7 +86,7 @@ parse(struct talk *talk, int argc, char **argv)
 	int option;
 
 	optind = 0; /* the caller has parsed, too */
-	while ((option = getopt_long(argc, argv, "f:neh", options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, ":f:neh", options, NULL)) != -1) {
 		switch (option) {
 		case 'f':
 			if (framing_parse(optarg, &talk->framing) != 0)
@@ -108,12 +109,14 @@ parse(struct talk *talk, int argc, char **argv)
 			fputs(usage, stdout);
 			return 0;
 		default:
+			option_error_log(option, argv, options);
 			return EX_USAGE;
 		}
 	}
-	if (optind + 1 != argc)
-		return misuse("HOST:PORT", optind == argc ? "" : argv[optind + 1],
-		    "one of it, see --help");
+	if (optind + 1 != argc) {
+		log_errorx("one HOST:PORT was wanted (see --help)");
+		return EX_USAGE;
+	}
 	talk->target = argv[optind];
 	talk->strip = talk->strip || talk->framing == FRAMING_LENGTH32;
 	return -1;

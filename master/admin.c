@@ -114,6 +114,15 @@ serve_reading(const struct master *master, struct evhttp_request *request)
 }
 
 static void
+refuse_path(const struct master *master, struct evhttp_request *request)
+{
+	char why[128] = "nothing is here; wanted one of";
+	for (size_t i = 0, at = strlen(why); i < ROWS && at < sizeof(why); i++)
+		at += (size_t)snprintf(why + at, sizeof(why) - at, " %s", rows[i].path);
+	reply_http_refuse(master, request, HTTP_NOTFOUND, why);
+}
+
+static void
 on_request(struct evhttp_request *request, struct door *door)
 {
 	struct master *master = door_owner(door);
@@ -121,7 +130,7 @@ on_request(struct evhttp_request *request, struct door *door)
 		reply_http_refuse(master, request, HTTP_BADREQUEST, "no address");
 	else if (!serve_reading(master, request) &&
 	    !steering_serve(master, door, request))
-		reply_http_refuse(master, request, HTTP_NOTFOUND, "nothing is here");
+		refuse_path(master, request);
 }
 
 /* --- doors --------------------------------------------------------------------------

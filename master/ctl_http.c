@@ -31,6 +31,20 @@ fail_step(const char *path, const char *prefix, char *error)
 	return fail(path, what, error);
 }
 
+static int
+fail_to_reach(const char *path, char *error)
+{
+	if (errno == EACCES)
+		return fail(path,
+		    "Permission denied; its mode and admin.group say who may", error);
+	if (errno == ENOENT)
+		return fail(path,
+		    "no yodeld answers there: no such file; the admin.socket of one "
+		    "that runs was wanted (-s)",
+		    error);
+	return fail_step(path, "no yodeld answers there: ", error);
+}
+
 /* A connected socket, or -1 with the error. */
 static int
 reach(const char *path, double deadline_s, char *error)
@@ -54,7 +68,7 @@ reach(const char *path, double deadline_s, char *error)
 	int saved = errno;
 	close(fd);
 	errno = saved;
-	return fail_step(path, "no yodeld answers there: ", error);
+	return fail_to_reach(path, error);
 }
 
 int

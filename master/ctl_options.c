@@ -7,6 +7,7 @@
 #include <sysexits.h>
 
 #include "lib/log.h"
+#include "lib/option_error.h"
 
 #define DEFAULT_SOCKET "/run/yodel/control.sock"
 #define SECONDS_MIN 0.05
@@ -140,7 +141,8 @@ ctl_options_parse(int argc, char **argv, struct ctl_options *ret)
 	static char program[] = "yodelctl";
 	if (argc > 0)
 		argv[0] = program;
-	argp_err_exit_status = EX_USAGE;
+	if (option_error_find(argc, argv, rows) != 0)
+		exit(EX_USAGE);
 	*ret = (struct ctl_options){
 		.socket = DEFAULT_SOCKET, .interval_s = 1, .timeout_s = TIMEOUT_S
 	};

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "lib/log.h"
+#include "lib/option_error.h"
 
 enum { OPTION_PRINT_CONFIG = 256, OPTION_PRINT_SCHEMA, OPTION_SET };
 
@@ -105,7 +106,8 @@ options_parse(int argc, char **argv, struct options *ret)
 	static char program[] = "yodeld";
 	if (argc > 0)
 		argv[0] = program;
-	argp_err_exit_status = EX_USAGE;
+	if (option_error_find(argc, argv, rows) != 0)
+		exit(EX_USAGE);
 	*ret = (struct options){ .action = ACTION_RUN };
 	int error = argp_parse(&parser, argc, argv, ARGP_NO_HELP, NULL, ret);
 	/* Without memory nothing was read: that is no start with the defaults. */

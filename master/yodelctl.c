@@ -12,6 +12,7 @@
 
 #include "lib/json_whole.h"
 #include "lib/log.h"
+#include "lib/suggest.h"
 
 #include "master/ctl_config.h"
 #include "master/ctl_http.h"
@@ -288,11 +289,20 @@ static int
 complain(const struct ctl_options *options)
 {
 	char names[256] = "";
-	for (size_t i = 0, at = 0; i < ROWS && at < sizeof(names); i++)
-		at += (size_t)snprintf(
-		    names + at, sizeof(names) - at, " %s", rows[i].name);
+	const char *known[ROWS + 1] = { NULL }, *meant = NULL;
+	for (size_t i = 0, at = 0; i < ROWS; i++) {
+		known[i] = rows[i].name;
+		if (at < sizeof(names))
+			at += (size_t)snprintf(
+			    names + at, sizeof(names) - at, " %s", rows[i].name);
+	}
+	if (options->command != NULL)
+		meant = suggest_nearest(options->command, known);
 	if (options->command == NULL)
 		log_errorx("no command; wanted one of%s", names);
+	else if (meant != NULL)
+		log_errorx("unknown command \"%.64s\"; did you mean \"%s\"?",
+		    options->command, meant);
 	else
 		log_errorx("unknown command \"%.64s\"; wanted one of%s",
 		    options->command, names);

@@ -78,8 +78,7 @@ complete_in_bash() # PROGRAM WORD...: the words that are offered for the last on
 		"$PACKAGING/completions/generate" bash "$BUILD/$program" >$program.bash
 		complete_in_bash $program --help >/dev/null
 		complete_in_bash $program -- | sort >offered
-		long_options $program | grep -v usage | sort >there
-		diff <(grep -v usage offered) there
+		diff offered <(long_options $program | sort)
 	done
 	[ "$(complete_in_bash yodel --framing = l | paste -s -d ' ')" = "line length32" ]
 	[ "$(complete_in_bash yodel merge --str)" = --strict ]

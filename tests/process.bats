@@ -161,10 +161,18 @@ sockets_of() # PID
 }
 
 @test "bad usage is 64, with one line that says what was wanted" {
-	run -64 "$YODELD" --no-such-flag
-	run -64 "$YODELD" --listen
-	run -64 "$YODELD" unexpected
-	[[ $output = *unexpected* ]]
+	refused() # LINE OPTION...
+	{
+		run -64 "$YODELD" "${@:2}"
+		[ "$output" = "yodeld: $1" ] || { echo "$output"; false; }
+	}
+	refused 'unknown option "--no-such-flag" (see --help)' --no-such-flag
+	refused 'unknown option "--lisen"; did you mean "--listen"?' --lisen=127.0.0.1:0
+	refused 'unknown option "-x" (see --help)' -vx
+	refused '"--print" could be any of --print-config, --print-schema' --print
+	refused '--listen: an argument was wanted' -v -l
+	refused '--check: no argument was wanted' --check=yes
+	refused '"unexpected" is one argument too many; options alone were wanted' unexpected
 }
 
 @test "a bad configuration is 78, and nothing is opened" {

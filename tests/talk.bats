@@ -103,10 +103,12 @@ start_answerer() # MODE; sets ANSWERER_PORT
 
 @test "bad usage is one line and 64" {
 	run -64 --separate-stderr "$YODEL" talk
-	[ "$stderr" = 'yodel talk: HOST:PORT: found "", wanted one of it, see --help' ]
+	[ "$stderr" = 'yodel talk: one HOST:PORT was wanted (see --help)' ]
 	run -64 --separate-stderr "$YODEL" talk --framing lines 127.0.0.1:1
 	[ "$stderr" = \
-		'yodel talk: --framing: found "lines", wanted stream, line or length32' ]
+		'yodel talk: --framing "lines"; stream, line or length32 was wanted' ]
+	run -64 --separate-stderr "$YODEL" talk --frmaing line 127.0.0.1:1
+	[ "$stderr" = 'yodel talk: unknown option "--frmaing"; did you mean "--framing"?' ]
 	run -64 "$YODEL" talk --connect-timeout soon 127.0.0.1:1
 }
 

@@ -11,6 +11,7 @@ load lib/calling
 		run --separate-stderr "$YODEL" $line
 		echo "$line: $status $stderr"
 		[ "$status" = 64 ]
+		[ "$(wc -l <<<"$stderr")" = 1 ]
 		[ -n "$stderr" ]
 		[ -z "$output" ]
 	done <<-'END'
@@ -40,13 +41,24 @@ load lib/calling
 		nobody.invalid:7
 		--source-ip 127.0.0.2 [::1]:7
 		--threshold rate>1k/m 127.0.0.1:7
+		--json
+		tlak 127.0.0.1:7
+		merge --strct 0.json
+		compare --fail-worst 0.json 1.json
+		report -x 0.json
+		calibrate --quick
 	END
+	run -64 "$YODEL" --conections 3 127.0.0.1:7
+	[ "$output" = 'yodel: unknown option "--conections"; did you mean "--connections"?' ]
+	run -64 "$YODEL" tlak 127.0.0.1:7
+	[ "$output" = 'yodel: unknown command "tlak"; did you mean "talk"?' ]
 }
 
 @test "the help shows its groups and five examples" {
-	run -0 "$YODEL" --help
+	run -0 "$YODEL" -h
 	[[ $output = *"How many:"* && $output = *"Rhythm:"* && $output = *"Examples:"* ]]
-	[ "$(grep -c '^  yodel .*:' <<<"$output")" -ge 4 ]
+	[ "$(grep -c '^  yodel .*:' <<<"$output")" = 5 ]
+	if grep -E '^.{80}' <<<"$output"; then false; fi
 	run -0 "$YODEL" --version
 	[[ $output = "yodel "* ]]
 }

@@ -8,10 +8,15 @@ load lib/doors
 @test "yodelctl: 64 for bad usage, 69 when nobody answers, each with one line" {
 	DOOR=$PWD/none
 	run -69 ctl status
-	[[ $output = "yodelctl: $DOOR: no yodeld answers there: No such file or directory" ]]
+	[[ $output = "yodelctl: $DOOR: no yodeld answers there: no such file; the admin.socket of"* ]]
+	[ "${#lines[@]}" = 1 ]
 	run -64 ctl
 	run -64 ctl nonsense
 	[[ $output = *'unknown command "nonsense"; wanted one of status'* ]]
+	run -64 ctl statu
+	[ "$output" = 'yodelctl: unknown command "statu"; did you mean "status"?' ]
+	run -64 ctl --jsn stats
+	[ "$output" = 'yodelctl: unknown option "--jsn"; did you mean "--json"?' ]
 	run -64 ctl scale
 	run -64 ctl status more
 	run -64 ctl status more still
