@@ -37,6 +37,7 @@ struct caller {
 	uint64_t scheduled;     /* messages ever made due */
 	uint64_t on_connection; /* messages begun on this connection */
 	uint64_t since_ns;      /* dialled, established, or shut: by state */
+	uint64_t heard_ns;      /* the last byte came, or the connection */
 	int fd;
 	uint32_t in_flight;  /* begun to be written, not answered */
 	uint32_t due;        /* their time has come, not begun */

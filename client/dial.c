@@ -130,7 +130,7 @@ establish(struct generator *generator, struct caller *caller)
 	    1);
 	caller->was_established = true;
 	caller->state = CALLER_OPEN;
-	caller->since_ns = generator->now_ns;
+	caller->since_ns = caller->heard_ns = generator->now_ns;
 	caller->on_connection = 0;
 	caller->is_shut = caller->expires = caller->is_paused = false;
 	generator_activate(generator, caller);

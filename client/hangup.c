@@ -10,6 +10,7 @@
 #include "client/book.h"
 #include "client/dial.h"
 #include "client/generator.h"
+#include "client/loss.h"
 #include "client/transcript.h"
 
 #define BRIEF_NS UINT64_C(1000000000)
@@ -116,9 +117,7 @@ hangup(struct generator *generator, struct caller *caller)
 static void
 lose_messages(struct generator *generator, struct caller *caller, enum tally_loss loss)
 {
-	uint64_t connection = generator_connection(generator, caller);
-	bool wrong = verify_end(&generator->verify, connection, &caller->answers,
-	    loss == TALLY_LOST_CLOSED && caller->in_flight > 0);
+	bool wrong = caller->answers.wrong;
 
 	for (; caller->in_flight > 0; caller->in_flight--) {
 		struct flight flight = flight_pop(&generator->flights, &caller->queue);
@@ -153,6 +152,7 @@ hangup_lose(struct generator *generator, struct caller *caller, enum tally_loss 
 	tally_add(&tally->connections_lost, 1);
 	if (loss == TALLY_LOST_RESET)
 		tally_add(&tally->connections_reset, 1);
+	loss_note(generator, caller, loss);
 	lose_messages(generator, caller, loss);
 	close_socket(generator, caller);
 	begin_anew(generator, caller);

@@ -106,6 +106,7 @@ hear_once(struct generator *generator, struct caller *caller, size_t most)
 	generator->now_ns = generator_clock();
 	if (n <= 0)
 		return n;
+	caller->heard_ns = generator->now_ns;
 	tally_add(&generator->tally->bytes_received, (uint64_t)n);
 	transcript_received(generator, caller, generator->received, (size_t)n);
 	take(generator, caller, generator->received, (size_t)n);

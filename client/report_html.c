@@ -9,6 +9,7 @@
 #include "client/chart.h"
 #include "client/confidence.h"
 #include "client/report_charts.h"
+#include "client/report_evidence.h"
 #include "client/report_outcome.h"
 #include "client/result_fields.h"
 #include "client/result_ledger.h"
@@ -243,36 +244,6 @@ write_thresholds(const struct result *result, FILE *file)
 }
 
 static void
-write_window(const char *label, const uint8_t *data, uint32_t length, FILE *file)
-{
-	fprintf(file, "<br>%s <code>", label);
-	for (uint32_t i = 0; i < length; i++)
-		fprintf(file, "%02x ", data[i]);
-	fputs("</code>", file);
-}
-
-static void
-write_mismatches(const struct result *result, FILE *file)
-{
-	if (result->mismatch_count == 0)
-		return;
-	fputs("<h2>The first wrong answers</h2>\n", file);
-	for (size_t i = 0; i < result->mismatch_count; i++) {
-		const struct tally_mismatch *m = &result->mismatches[i];
-
-		fprintf(file,
-		    "<p>connection %" PRIu64 ", message %" PRIu64 ", offset %" PRIu64
-		    ": <b>",
-		    m->connection, m->message, m->offset);
-		chart_text(file, m->looks_like);
-		fputs("</b>", file);
-		write_window("expected", m->expected, m->expected_length, file);
-		write_window("got", m->got, m->got_length, file);
-		fputs("</p>\n", file);
-	}
-}
-
-static void
 write_ranks(const struct result *result, FILE *file)
 {
 	char text[UNITS_TEXT_MAX];
@@ -386,7 +357,7 @@ report_html(const struct result *result, FILE *file)
 	report_charts_percentiles(result, file);
 	report_charts_seconds(result, file);
 	report_charts_losses(result, file);
-	write_mismatches(result, file);
+	report_evidence(result, file);
 	write_ranks(result, file);
 	write_plan(result, file);
 	write_host(result, file);

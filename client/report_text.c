@@ -11,9 +11,11 @@
 #include "client/report_connections.h"
 #include "client/report_outcome.h"
 #include "client/result_ledger.h"
+#include "client/result_lost.h"
 
 #define LABEL REPORT_TEXT_LABEL
 #define MISMATCHES_SHOWN 8
+#define LOST_SHOWN 8
 #define NOT_KNOWN "?"
 
 static const double percentiles[] = { 50, 90, 99, 99.9, 99.99 };
@@ -235,6 +237,26 @@ print_mismatches(const struct result *result, FILE *file)
 }
 
 static void
+print_lost_connections(const struct result *result, FILE *file)
+{
+	char line[RESULT_LOST_TEXT_MAX];
+
+	if (result->lost_connection_count == 0)
+		return;
+	fprintf(file, "\n  the first lost connections\n");
+	for (size_t i = 0; i < result->lost_connection_count && i < LOST_SHOWN; i++) {
+		const struct result_lost_connection *lost =
+		    &result->lost_connections[i];
+
+		fprintf(file, "  %s\n", result_lost_which(lost, line));
+		fprintf(file, "    %s\n", result_lost_what(lost, line));
+	}
+	if (result->lost_connection_count > LOST_SHOWN)
+		fprintf(file, "  ... %zu more are in the JSON\n",
+		    result->lost_connection_count - LOST_SHOWN);
+}
+
+static void
 print_thresholds(const struct result *result, FILE *file)
 {
 	char value[THRESHOLD_TEXT_MAX];
@@ -314,6 +336,7 @@ report_text(const struct result *result, FILE *file)
 	print_rates(result, file);
 	print_latencies(result, file);
 	print_ranks(result, file);
+	print_lost_connections(result, file);
 	print_mismatches(result, file);
 	print_thresholds(result, file);
 	print_trust(result, file);

@@ -26,6 +26,7 @@
 
 #define RESULT_SCHEMA "yodel.result/1"
 #define RESULT_MISMATCHES_MAX 64
+#define RESULT_LOST_MAX 64
 #define RESULT_ERROR_MAX 256
 #define RESULT_FIGURE_MAX 1e18 /* of any figure that is no count */
 
@@ -84,6 +85,16 @@ struct result_target {
 	uint64_t established;
 	uint64_t failed[TALLY_CONNECT_FAILURE_COUNT];
 	char *last_error; /* of the last failure; may be empty */
+};
+
+/* One of the first that were lost. */
+struct result_lost_connection {
+	uint64_t connection;  /* in all ranks, from 0 */
+	char *at;             /* as started_at */
+	char *why;            /* tally_loss_names */
+	char *local, *remote; /* addresses with their ports */
+	uint64_t messages, message, answer_bytes, answer_length; /* as in the tally */
+	uint64_t unacknowledged, waited_ns, silent_ns;
 };
 
 /* Local ports, which connections and those in TIME_WAIT hold. 0: not looked at. */
@@ -166,6 +177,8 @@ struct result {
 	uint64_t bytes_sent, bytes_received, bytes_surplus;
 	double messages_per_s, connections_per_s;
 	struct histogram *latency[TALLY_HISTOGRAM_COUNT];
+	struct result_lost_connection *lost_connections;
+	size_t lost_connection_count;
 	struct tally_mismatch *mismatches;
 	size_t mismatch_count;
 	struct result_process *processes;

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "client/result.h"
+#include "client/result_lost.h"
 #include "client/result_target.h"
 #include "client/source.h"
 #include "client/watch.h"
@@ -335,7 +336,8 @@ collect_all(const struct plan *plan, const struct tallies *tallies,
 	for (uint32_t i = 0; i < tallies->count; i++)
 		if (collect_tally(tallies_at(tallies, i), ret) != 0)
 			return -1;
-	if (result_target_collect(plan, tallies, ret) != 0)
+	if (result_target_collect(plan, tallies, ret) != 0 ||
+	    result_lost_collect(tallies, ret) != 0)
 		return -1;
 	collect_times(plan, tallies, watch, ret);
 	collect_ports(plan, watch, &ret->ports);

@@ -151,6 +151,23 @@ const struct record_field result_target_fields[] = {
 	END,
 };
 
+#define LOST struct result_lost_connection
+const struct record_field result_lost_connection_fields[] = {
+	RECORD(LOST, connection, RECORD_OWN),
+	RECORD(LOST, at, RECORD_OWN),
+	RECORD(LOST, why, RECORD_OWN),
+	RECORD(LOST, local, RECORD_OWN),
+	RECORD(LOST, remote, RECORD_OWN),
+	RECORD(LOST, messages, RECORD_OWN),
+	RECORD(LOST, message, RECORD_OWN),
+	RECORD(LOST, answer_bytes, RECORD_OWN),
+	RECORD(LOST, answer_length, RECORD_OWN),
+	RECORD(LOST, unacknowledged, RECORD_OWN),
+	RECORD(LOST, waited_ns, RECORD_OWN),
+	RECORD(LOST, silent_ns, RECORD_OWN),
+	END,
+};
+
 #define PROCESS struct result_process
 static const struct record_field process_fields[] = {
 	RECORD(PROCESS, process, RECORD_OWN),
@@ -211,6 +228,8 @@ const struct record_field result_rank_fields[] = {
 	}
 const struct result_list result_lists[] = {
 	LIST(targets, target_count, .fields = result_target_fields, .optional = true),
+	LIST(lost_connections, lost_connection_count,
+	    .fields = result_lost_connection_fields, .optional = true),
 	LIST(mismatches, mismatch_count, .row = RESULT_MISMATCH),
 	LIST(thresholds, threshold_count, .row = RESULT_THRESHOLD),
 	LIST(processes, process_count, .fields = process_fields),

@@ -18,6 +18,7 @@ extern const struct record_field result_fields[];
 extern const struct record_field result_plan_fields[];
 extern const struct record_field result_messages_fields[];
 extern const struct record_field result_target_fields[];
+extern const struct record_field result_lost_connection_fields[];
 extern const struct record_field result_second_fields[];
 extern const struct record_field result_rank_fields[];
 extern const struct record_field result_trust_fields[]; /* without its verdict */

@@ -5,6 +5,7 @@
 
 #include "client/result.h"
 #include "client/result_fields.h"
+#include "client/result_lost.h"
 #include "client/result_target.h"
 
 #define NS_PER_S 1e9
@@ -307,7 +308,8 @@ result_merge(struct result *into, const struct result *from, char *error)
 	record_add(result_fields, into, from);
 	if (into->plan.ranks <= 1)
 		into->plan.connections += from->plan.connections;
-	if (result_target_merge(into, from) != 0 || add_lists(into, from) != 0 ||
+	if (result_target_merge(into, from) != 0 ||
+	    result_lost_merge(into, from) != 0 || add_lists(into, from) != 0 ||
 	    add_times(into, from) != 0)
 		return fail(error, "out of memory");
 	if (!fits(into))

@@ -21,11 +21,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/address.h"
 #include "lib/histogram.h"
 
 #include "client/plan.h"
 
 #define TALLY_MISMATCHES_MAX 16 /* the first ones, of each process */
+#define TALLY_LOST_MAX 16       /* likewise, of lost connections */
 #define TALLY_WINDOW_MAX 32     /* bytes shown of what was expected and of what came */
 #define TALLY_LOOKS_MAX 96
 #define TALLY_LINE 64 /* bytes of a cache line */
@@ -110,6 +112,21 @@ struct tally_mismatch {
 	char looks_like[TALLY_LOOKS_MAX];
 };
 
+/* One of the first lost connections. Complete before `lost_connections` counts it. */
+struct tally_lost_connection {
+	uint64_t connection; /* in all ranks, from 0 */
+	uint64_t at_ns;      /* CLOCK_MONOTONIC */
+	enum tally_loss why;
+	uint64_t messages;       /* lost with it */
+	uint64_t message;        /* the first of them */
+	uint64_t answer_bytes;   /* that had come of the answer to it, ... */
+	uint64_t answer_length;  /* ...of so many */
+	uint64_t unacknowledged; /* bytes that the peer's kernel never confirmed */
+	uint64_t waited_ns;      /* since the first one was written */
+	uint64_t silent_ns;      /* since the last byte came, or the connection */
+	char local[ADDRESS_TEXT_MAX], remote[ADDRESS_TEXT_MAX];
+};
+
 enum tally_phase {
 	TALLY_STARTING,   /* not yet in its loop */
 	TALLY_CONNECTING, /* before the common start */
@@ -170,6 +187,8 @@ struct tally {
 
 	_Atomic uint32_t mismatches; /* entries of the array that are complete */
 	struct tally_mismatch mismatch[TALLY_MISMATCHES_MAX];
+	_Atomic uint32_t lost_connections; /* the same */
+	struct tally_lost_connection lost_connection[TALLY_LOST_MAX];
 	struct tally_target targets[PLAN_TARGETS_MAX];
 
 	struct histogram *histograms[TALLY_HISTOGRAM_COUNT]; /* in the shared memory */

@@ -356,17 +356,15 @@ verify_surplus(struct verify *verify, uint64_t connection, struct verify_stream 
 	mismatch_note(verify, &where, &found);
 }
 
-bool
-verify_end(struct verify *verify, uint64_t connection, struct verify_stream *stream,
-    bool closed)
+uint32_t
+verify_progress(const struct verify *verify, uint64_t connection,
+    const struct verify_stream *stream, uint32_t *ret_length)
 {
-	bool wrong = stream->wrong;
+	const struct cursor *cursor = &stream->cursor;
 
-	if (closed && !wrong && stream->cursor.at > 0) {
-		struct suspect_case where =
-		    mismatch_case(verify, connection, stream, 1, NULL, 0);
-		struct suspect truncated = { .kind = SUSPECT_TRUNCATED };
-		mismatch_note(verify, &where, &truncated);
-	}
-	return wrong;
+	*ret_length = cursor->length;
+	if (cursor->length == 0)
+		*ret_length = expectation_length(
+		    verify->expectation, connection, cursor->message);
+	return cursor->at;
 }

@@ -70,9 +70,9 @@ size_t verify_feed(struct verify *verify, uint64_t connection,
 void verify_surplus(struct verify *verify, uint64_t connection,
     struct verify_stream *stream, const uint8_t *data, size_t length);
 
-/* The stream ended, or was given up. True when the answer that was coming is wrong; a
- * part of a right one is noted as truncated when the peer closed. */
-bool verify_end(struct verify *verify, uint64_t connection,
-    struct verify_stream *stream, bool closed);
+/* Bytes that have come of the answer that is coming, and *ret_length how many it has.
+ */
+uint32_t verify_progress(const struct verify *verify, uint64_t connection,
+    const struct verify_stream *stream, uint32_t *ret_length);
 
 #endif

@@ -32,7 +32,10 @@ run_to() # NAME ARG... - a quiet run against yodeld, its result in NAME.json
 	run_to paced -c 5 --interval 20ms -d 500ms --size 10:100 --seed 18446744073709551615
 	run -2 run_to wrong -c 2 -n 3 --expect echo
 	run -1 "$YODEL" -q --json refused.json -c 2 -n 1 127.0.0.1:1
-	check_result seeds.json open.json paced.json wrong.json refused.json
+	start_liar close
+	run -1 "$YODEL" -q --json lost.json -c 2 -n 3 "127.0.0.1:$LIAR_PORT"
+	check_result seeds.json open.json paced.json wrong.json refused.json lost.json
+	[ "$(of_result lost.json 'r["lost_connections"][0]["why"]')" = closed ]
 	[ "$(of_result wrong.json 'len(r["mismatches"]) > 0')" = True ]
 	[ "$(of_result refused.json 'r["connections"]["failed"]["refused"]')" = 2 ]
 	[ "$(of_result open.json 'r["warmup"]["verified"] > 0')" = True ]

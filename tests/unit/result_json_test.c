@@ -1,5 +1,6 @@
 #include <stdio.h>
 
+#include "client/result_lost.h"
 #include "tests/lib/ended_run.h"
 
 static char *
@@ -53,6 +54,61 @@ a_mismatch_is_kept_with_its_windows(void **state)
 	assert_int_equal(back.mismatch_count, 1);
 	assert_memory_equal(
 	    back.mismatches, result.mismatches, sizeof(back.mismatches[0]));
+	free(text);
+	result_finish(&result);
+	result_finish(&back);
+}
+
+static void
+note(struct tally *tally, const struct tally_lost_connection *lost)
+{
+	uint32_t n = atomic_load(&tally->lost_connections);
+
+	tally->lost_connection[n] = *lost;
+	atomic_store(&tally->lost_connections, n + 1);
+}
+
+static void
+lost_connections_are_kept_and_told_in_the_order_of_time(void **state)
+{
+	struct run *run = *state;
+	struct result result, back;
+	char *text, line[RESULT_LOST_TEXT_MAX];
+
+	note(tallies_at(&run->tallies, 0),
+	    &(struct tally_lost_connection){ .connection = 3,
+		.at_ns = 7 * SECOND,
+		.why = TALLY_LOST_TIMEOUT,
+		.messages = 8,
+		.message = 16,
+		.answer_bytes = 2,
+		.answer_length = 64,
+		.unacknowledged = 512,
+		.waited_ns = SECOND,
+		.silent_ns = 4 * SECOND,
+		.local = "10.0.0.1:40000",
+		.remote = "10.0.0.2:80" });
+	note(tallies_at(&run->tallies, 1),
+	    &(struct tally_lost_connection){ .connection = 5,
+		.at_ns = 6 * SECOND,
+		.why = TALLY_LOST_CLOSED,
+		.silent_ns = SECOND,
+		.local = "10.0.0.1:40001",
+		.remote = "10.0.0.2:80" });
+	result = collect(run);
+	text = json_of(&result);
+	back = read_back(text);
+	assert_int_equal(back.lost_connection_count, 2);
+	assert_int_equal(back.lost_connections[0].connection, 5);
+	assert_string_equal(result_lost_what(&back.lost_connections[0], line),
+	    "lost: no message; nothing heard for 1 s; all that was sent is "
+	    "acknowledged");
+	assert_non_null(strstr(result_lost_which(&back.lost_connections[1], line),
+	    "connection 3, 10.0.0.1:40000 to 10.0.0.2:80: timeout at "));
+	assert_string_equal(result_lost_what(&back.lost_connections[1], line),
+	    "lost: messages 16 to 23, the first waited 1 s, 2 of 64 bytes of its "
+	    "answer "
+	    "came; nothing heard for 4 s; 512 bytes never acknowledged");
 	free(text);
 	result_finish(&result);
 	result_finish(&back);
@@ -129,6 +185,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define RUN(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+		RUN(lost_connections_are_kept_and_told_in_the_order_of_time),
 		RUN(a_mismatch_is_kept_with_its_windows),
 		RUN(a_result_comes_back_from_its_json_unchanged),
 		RUN(what_is_not_a_result_is_refused_by_line_or_path),

@@ -1,0 +1,181 @@
+#include "client/result_lost.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "lib/units.h"
+
+#include "client/result_fields.h"
+
+#define NS_PER_S UINT64_C(1000000000)
+
+static uint64_t
+clock_ns(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+/* A time of CLOCK_MONOTONIC by the day's clock: "2026-01-02T03:04:05.678Z". */
+static char *
+time_text(uint64_t at_ns)
+{
+	uint64_t day_ns = clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_MONOTONIC) + at_ns;
+	time_t seconds = (time_t)(day_ns / NS_PER_S);
+	char whole[32] = "", text[64];
+	struct tm parts;
+
+	if (gmtime_r(&seconds, &parts) != NULL)
+		strftime(whole, sizeof(whole), "%Y-%m-%dT%H:%M:%S", &parts);
+	snprintf(text, sizeof(text), "%s.%03uZ", whole,
+	    (unsigned int)(day_ns % NS_PER_S / 1000000));
+	return strdup(text);
+}
+
+/* Room for `more` of them. */
+static int
+make_room(struct result *result, size_t more)
+{
+	struct result_lost_connection *rows = reallocarray(result->lost_connections,
+	    result->lost_connection_count + more + 1, sizeof(*rows));
+
+	if (rows == NULL)
+		return -1;
+	result->lost_connections = rows;
+	return 0;
+}
+
+static int
+collect_one(
+    const struct tally_lost_connection *from, struct result_lost_connection *ret)
+{
+	*ret = (struct result_lost_connection){
+		.connection = from->connection,
+		.at = time_text(from->at_ns),
+		.why = strdup(tally_loss_names[from->why]),
+		.local = strdup(from->local),
+		.remote = strdup(from->remote),
+		.messages = from->messages,
+		.message = from->message,
+		.answer_bytes = from->answer_bytes,
+		.answer_length = from->answer_length,
+		.unacknowledged = from->unacknowledged,
+		.waited_ns = from->waited_ns,
+		.silent_ns = from->silent_ns,
+	};
+	return ret->at != NULL && ret->why != NULL && ret->local != NULL &&
+		ret->remote != NULL
+	    ? 0
+	    : -1;
+}
+
+static int
+by_time(const void *a, const void *b)
+{
+	const struct result_lost_connection *x = a, *y = b;
+
+	return strcmp(x->at, y->at);
+}
+
+static void
+sort(struct result *result)
+{
+	if (result->lost_connection_count > 1)
+		qsort(result->lost_connections, result->lost_connection_count,
+		    sizeof(result->lost_connections[0]), by_time);
+}
+
+static int
+collect_tally(const struct tally *tally, struct result *ret)
+{
+	uint32_t count =
+	    atomic_load_explicit(&tally->lost_connections, memory_order_acquire);
+
+	if (count > TALLY_LOST_MAX)
+		count = TALLY_LOST_MAX;
+	if (count > RESULT_LOST_MAX - ret->lost_connection_count)
+		count = (uint32_t)(RESULT_LOST_MAX - ret->lost_connection_count);
+	if (make_room(ret, count) != 0)
+		return -1;
+	for (uint32_t i = 0; i < count; i++)
+		if (collect_one(&tally->lost_connection[i],
+			&ret->lost_connections[ret->lost_connection_count++]) != 0)
+			return -1;
+	return 0;
+}
+
+int
+result_lost_collect(const struct tallies *tallies, struct result *ret)
+{
+	for (uint32_t i = 0; i < tallies->count; i++)
+		if (collect_tally(tallies_at(tallies, i), ret) != 0)
+			return -1;
+	sort(ret);
+	return 0;
+}
+
+int
+result_lost_merge(struct result *into, const struct result *from)
+{
+	if (make_room(into, from->lost_connection_count) != 0)
+		return -1;
+	for (size_t i = 0; i < from->lost_connection_count; i++) {
+		struct result_lost_connection *row =
+		    &into->lost_connections[into->lost_connection_count++];
+
+		*row = from->lost_connections[i];
+		if (record_own(result_lost_connection_fields, row) != 0)
+			return -1;
+	}
+	sort(into);
+	return 0;
+}
+
+const char *
+result_lost_which(const struct result_lost_connection *lost, char *out)
+{
+	snprintf(out, RESULT_LOST_TEXT_MAX,
+	    "connection %llu, %.64s to %.64s: %.16s at %.32s",
+	    (unsigned long long)lost->connection, lost->local, lost->remote, lost->why,
+	    lost->at);
+	return out;
+}
+
+/* "messages 16 to 23, the first waited 1 s, 0 of 64 bytes of its answer came" */
+static void
+describe_messages(const struct result_lost_connection *lost, char *out, size_t size)
+{
+	char last[64] = "", first[UNITS_TEXT_MAX], number[UNITS_TEXT_MAX],
+	     came[UNITS_TEXT_MAX], length[UNITS_TEXT_MAX], time[UNITS_TEXT_MAX];
+
+	if (lost->messages > 1)
+		snprintf(last, sizeof(last), " to %s, the first",
+		    units_show_count(lost->message + lost->messages - 1, number));
+	snprintf(out, size,
+	    "message%s %s%s waited %s, %s of %s bytes of its answer came",
+	    lost->messages > 1 ? "s" : "", units_show_count(lost->message, first), last,
+	    units_show_duration(lost->waited_ns, time),
+	    units_show_count(lost->answer_bytes, came),
+	    units_show_count(lost->answer_length, length));
+}
+
+const char *
+result_lost_what(const struct result_lost_connection *lost, char *out)
+{
+	char number[UNITS_TEXT_MAX], time[UNITS_TEXT_MAX], messages[256] = "no message";
+
+	if (lost->messages > 0)
+		describe_messages(lost, messages, sizeof(messages));
+	snprintf(number, sizeof(number), "all");
+	if (lost->unacknowledged > 0)
+		units_show_count(lost->unacknowledged, number);
+	snprintf(out, RESULT_LOST_TEXT_MAX, "lost: %s; nothing heard for %s; %s%s",
+	    messages, units_show_duration(lost->silent_ns, time), number,
+	    lost->unacknowledged == 0       ? " that was sent is acknowledged"
+		: lost->unacknowledged == 1 ? " byte never acknowledged"
+					    : " bytes never acknowledged");
+	return out;
+}
