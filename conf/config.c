@@ -267,6 +267,9 @@ derive(struct config *config, char *error)
 		return fail(error, source_of(config, "log.syslog"),
 		    "\"log.syslog\" is true and \"log.file\" is set; one of both was "
 		    "wanted");
+	if (config->group != NULL && config->user == NULL)
+		return fail(error, source_of(config, "group"),
+		    "\"group\" is set and \"user\" is not; both were wanted");
 	return check_distinct(config, error);
 }
 

@@ -278,12 +278,13 @@ static const struct setting rows[] = {
 	    .initial = "false" },
 	{ .name = "user",
 	    .help =
-		"The user that workers run as; empty is the one that started yodeld.",
+		"The user that workers of a yodeld that root starts run as; empty is "
+		"the one that started it.",
 	    .type = SETTING_STRING,
 	    CONFIG(user),
 	    .check = check_user },
 	{ .name = "group",
-	    .help = "The group that workers run as; empty is the user's.",
+	    .help = "The group that workers run as, with user; empty is that user's.",
 	    .type = SETTING_STRING,
 	    CONFIG(group),
 	    .check = check_group },
@@ -377,7 +378,7 @@ static const struct setting rows[] = {
 	    CONFIG(admin.group),
 	    .check = check_group },
 	{ .name = "admin.address",
-	    .help = "TCP address for reading metrics over HTTP, as \"127.0.0.1:9100\"; "
+	    .help = "TCP address for reading metrics over HTTP, as \"127.0.0.1:9601\"; "
 		    "empty is "
 		    "none.",
 	    .type = SETTING_STRING,

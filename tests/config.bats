@@ -169,6 +169,8 @@ validate() # SCHEMA FILE...
 		--listen 127.0.0.1:1 --listen 127.0.0.1:2 --set 'listeners[1].address=127.0.0.1:1'
 	refused 'yodeld: --set: "log.syslog" is true and "log.file" is set; one of both was wanted' \
 		--listen 127.0.0.1:1 --set log.file=/x --set log.syslog=true
+	refused 'yodeld: --set: "group" is set and "user" is not; both were wanted' \
+		--listen 127.0.0.1:1 --set "group=$(id -gn 0)"
 }
 
 @test "--set wins over the file and --listen replaces its listeners" {

@@ -157,7 +157,7 @@ complete_in_bash() # PROGRAM WORD...: the words that are offered for the last on
 }
 
 @test "what the container and the pods run is a command line that the programs take" {
-	"$YODELD" --check --listen '*:10000=upper' --set 'admin.address=*:9100'
+	"$YODELD" --check --listen '*:10000=upper' --set 'admin.address=*:9601'
 	run "$YODEL" -q --json - -c 40 -R 200 -d 100ms --warmup 50ms --connect-timeout 1s 127.0.0.1:1
 	[ "$status" = 1 ]
 }

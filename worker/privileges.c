@@ -49,6 +49,16 @@ become(const char *user, const char *group)
 	return 0;
 }
 
+void
+privileges_tell(const char *user)
+{
+	const struct passwd *entry = user != NULL ? getpwnam(user) : NULL;
+	if (entry == NULL || geteuid() == 0 || entry->pw_uid == geteuid())
+		return;
+	log_warnx("the workers stay user %u: only root can become \"%s\" (user)",
+	    (unsigned)geteuid(), user);
+}
+
 int
 privileges_drop(const char *user, const char *group)
 {

@@ -194,6 +194,8 @@ worker_run(const struct worker_args *args)
 	log_set_name("yodeld", role);
 	if (args->config->cpu_affinity)
 		pin_to_cpu(args->slot);
+	if (args->slot == 0) /* says it for all */
+		privileges_tell(args->config->user);
 	if (privileges_drop(args->config->user, args->config->group) < 0)
 		return EX_OSERR;
 	struct worker worker = {

@@ -124,7 +124,7 @@ test_a_whole_file_is_loaded(void **state)
 	    "  \"limits\": { \"max_connections\": \"10k\", \"max_message\": \"2k\" },\n"
 	    "  \"log\": { \"level\": \"debug\", \"format\": \"json\", \"file\": \"/x\" "
 	    "},\n"
-	    "  \"admin\": { \"socket\": \"/run/x\", \"address\": \"127.0.0.1:9100\" "
+	    "  \"admin\": { \"socket\": \"/run/x\", \"address\": \"127.0.0.1:9601\" "
 	    "},\n"
 	    "  \"user\": \"root\" }");
 	struct listener_config *listener = config.listeners;

@@ -68,14 +68,19 @@ static void
 put_setting(const char *name, const struct setting *row, void *out)
 {
 	char wanted[SETTINGS_WANTED_MAX], text[SETTINGS_WANTED_MAX + 256];
+	/* As it would stand in the file. */
+	bool is_text = row->type != SETTING_BOOL &&
+	    (row->type != SETTING_INTEGER || strcmp(row->initial, "auto") == 0);
+	const char *quote = is_text ? "\"" : "";
 	if (row->type == SETTING_OBJECTS || row->type == SETTING_ANNOTATION)
 		snprintf(text, sizeof(text), "%s", row->help);
 	else if (row->initial == NULL)
 		snprintf(text, sizeof(text), "%s Wants %s.", row->help,
 		    settings_wanted(row, wanted));
 	else
-		snprintf(text, sizeof(text), "%s Wants %s; the default is \"%s\".",
-		    row->help, settings_wanted(row, wanted), row->initial);
+		snprintf(text, sizeof(text), "%s Wants %s; the default is %s%s%s.",
+		    row->help, settings_wanted(row, wanted), quote, row->initial,
+		    quote);
 	fprintf(out, ".It Va %s\n", name);
 	put_text(out, text);
 }

@@ -3,7 +3,9 @@
 #include <stddef.h>
 #include <stdint.h>
 /* cmocka needs those above */
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <cmocka.h>
@@ -116,6 +118,41 @@ stays_who_it_is(void)
 	    has_no_power();
 }
 
+/* What is said of a worker that should be this user. */
+static size_t
+length_of_warning(const char *user)
+{
+	int fd = memfd_create("log", 0);
+	char path[64];
+	struct stat now;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (fd < 0 || log_open(path) < 0)
+		_exit(2);
+	privileges_tell(user);
+	if (fstat(fd, &now) < 0)
+		_exit(2);
+	return (size_t)now.st_size;
+}
+
+static bool
+says_whom_it_cannot_become(void)
+{
+	if (geteuid() == 0 &&
+	    (length_of_warning("nobody") > 0 || setuid(getpwnam("nobody")->pw_uid) < 0))
+		return false;
+	const struct passwd *self = getpwuid(geteuid());
+	return length_of_warning("root") > 0 && length_of_warning(NULL) == 0 &&
+	    (self == NULL || length_of_warning(self->pw_name) == 0);
+}
+
+static void
+test_without_root_it_is_said_that_a_user_stays(void **state)
+{
+	(void)state;
+	assert_true(in_child(says_whom_it_cannot_become));
+}
+
 static void
 test_without_a_user_only_the_powers_go(void **state)
 {
@@ -152,6 +189,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_without_root_it_is_said_that_a_user_stays),
 		cmocka_unit_test(test_without_a_user_only_the_powers_go),
 		cmocka_unit_test(test_root_is_given_up_for_good),
 		cmocka_unit_test(test_the_group_may_be_another_than_the_users),
