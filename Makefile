@@ -201,7 +201,8 @@ CLIENT_DOCDIR ?= $(DOCDIR)
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 FIREWALLDDIR ?= $(PREFIX)/lib/firewalld/services
-at_home = sed -e 's|/usr/sbin/|$(SBINDIR)/|' -e 's|/usr/bin/|$(BINDIR)/|' \
+at_home = mkdir -p $(DESTDIR)$(2) && sed -e 's|/usr/sbin/|$(SBINDIR)/|' \
+	-e 's|/usr/bin/|$(BINDIR)/|' -e 's|/usr/share/|$(DATADIR)/|' \
 	-e 's|/etc/yodel/|$(SYSCONFDIR)/|' $(1) >$(DESTDIR)$(2)/$(notdir $(1)) && \
 	chmod 644 $(DESTDIR)$(2)/$(notdir $(1))
 # Completions are made of what the programs' --help says.
@@ -214,8 +215,7 @@ completions = for program in $(1); do \
 		packaging/completions/generate $$shell $B/$$program >$$place || exit; \
 	done; done
 # Manual pages: their section is where they end. $(1): pages
-install_pages = for page in $(1); do \
-	install -D -m 644 -t $(DESTDIR)$(DATADIR)/man/man$${page\#\#*.} $$page || exit; done
+install_pages = $(foreach page,$(1),$(call at_home,$(page),$(DATADIR)/man/man$(subst .,,$(suffix $(page)))) &&) :
 SERVER_PAGES := $(wildcard master/*.[18] conf/*.5)
 CLIENT_PAGES := $(wildcard client/*.1)
 
@@ -227,7 +227,7 @@ install-server: all
 	install -D -m 755 -t $(DESTDIR)$(SBINDIR) $B/yodeld
 	install -D -m 755 -t $(DESTDIR)$(BINDIR) $B/yodelctl
 	install -D -m 644 -t $(DESTDIR)$(DATADIR)/yodel conf/yodeld.schema.json
-	install -d $(DESTDIR)$(SYSCONFDIR) $(DESTDIR)$(UNITDIR)
+	install -d $(DESTDIR)$(SYSCONFDIR)
 	[ -e $(DESTDIR)$(SYSCONFDIR)/yodeld.json ] || \
 		install -m 644 conf/yodeld.json $(DESTDIR)$(SYSCONFDIR)/
 	ln -sf $(DATADIR)/yodel/yodeld.schema.json $(DESTDIR)$(SYSCONFDIR)/

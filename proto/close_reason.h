@@ -11,13 +11,15 @@
 	X(RESET, "reset", "the peer reset the connection")                             \
 	X(UNREACHABLE, "unreachable", "the network gave up on the peer")               \
 	X(IDLE, "idle", "nothing came for timeouts.idle")                              \
-	X(STALLED_WRITE, "stalled_write", "the peer read nothing for stalled_write")   \
+	X(STALLED_WRITE, "stalled_write",                                              \
+	    "the peer read nothing for timeouts.stalled_write")                        \
 	X(MESSAGE_TOO_LONG, "message_too_long", "a message was over max_message")      \
 	X(TRUNCATED_MESSAGE, "truncated_message", "the peer closed inside a message")  \
 	X(DENIED, "denied", "the listener's allow or deny list refuses the peer")      \
-	X(MAX_CONNECTIONS, "max_connections", "limits.max_connections were open")      \
+	X(MAX_CONNECTIONS, "max_connections",                                          \
+	    "as many as limits.max_connections were open")                             \
 	X(DESCRIPTOR_LIMIT, "descriptor_limit", "the process had no descriptor left")  \
-	X(METHOD_LIMIT, "method_limit", "events.method cannot watch the descriptor")   \
+	X(METHOD_LIMIT, "method_limit", "the method of events.method cannot watch it") \
 	X(NO_MEMORY, "no_memory", "no memory for what the connection needed")          \
 	X(SYSTEM_ERROR, "system_error", "a system call on the connection failed")      \
 	X(DRAINED, "drained", "quiet while the worker drained")                        \
@@ -25,7 +27,7 @@
 	X(STOPPED, "stopped", "the server was stopped at once")                        \
 	X(WORKER_LOST, "worker_lost", "the worker that held it died")                  \
 	X(ADDRESS_LIMIT, "address_limit",                                              \
-	    "the listener's max_connections_per_address were open")                    \
+	    "as many as the listener's max_connections_per_address were open")         \
 	X(ACCEPT_RATE, "accept_rate",                                                  \
 	    "the peer's address came faster than the listener's accept_rate")          \
 	X(OWN_LISTENER, "own_listener",                                                \

@@ -38,3 +38,20 @@ YODELCTL=$BUILD/yodelctl
 		}
 	done
 }
+
+@test "each log line that the manual explains is one that yodeld writes" {
+	python3 - "$BATS_TEST_DIRNAME/.." <<-'END'
+		import glob, re, sys
+		text = "".join(open(f).read() for d in ("master", "worker")
+		               for f in sorted(glob.glob(f"{sys.argv[1]}/{d}/*.c")))
+		text = re.sub(r'"\s*\n\s*"', "", text) # one string in several lines
+		formats = [f for f in re.findall(r'"((?:[^"\\\n]|\\.)*)"', text) if len(f) > 15]
+		shapes = [".*".join(map(re.escape, re.split("%[a-z0-9.]+", f))) for f in formats]
+		page = open(f"{sys.argv[1]}/master/yodeld.8").read()
+		page = page[page.index(".Sh DIAGNOSTICS"):page.index(".Sh SEE ALSO")]
+		lines = re.findall(r'^\.It Li "(.*)"$', page, re.M)
+		assert len(lines) > 5
+		for line in lines:
+		    assert any(re.fullmatch(s + "(: .*)?", line) for s in shapes), line
+	END
+}
