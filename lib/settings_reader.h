@@ -1,5 +1,5 @@
 /*
- * settings_error.h - what is wrong in a file of settings, where, and what was wanted:
+ * settings_reader.h - what is wrong in a file of settings, where, and what was wanted:
  * the inner side of lib/settings.h, for the code that reads.
  *
  * All return -1, so that a reader ends in `return settings_error_...`.
