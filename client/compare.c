@@ -11,12 +11,13 @@
 #include "lib/option_error.h"
 #include "lib/units.h"
 
-#include "client/confidence.h"
+#include "client/noise.h"
 #include "client/result_fields.h"
 #include "client/result_file.h"
 
 #define NORMAL_95 1.96
 #define SECONDS_MIN 5 /* for a test over the seconds */
+#define CERTAIN 2     /* so many times more is more than any noise of seconds */
 #define EXIT_WORSE 99
 
 static const char usage[] =
@@ -31,10 +32,18 @@ enum difference { NOT_KNOWN, NOISE, BETTER, WORSE };
 
 static const char *const words[] = { "not known", "within noise", "better", "WORSE" };
 
-/* A mean with its standard error. */
+/* A mean with half its 95 % interval. */
 struct estimate {
-	double mean, error;
+	double mean, half;
 	bool known;
+};
+
+/* The two results, and how much the seconds of each differ. */
+struct pair {
+	const struct result *base, *new;
+	struct noise base_noise, new_noise;
+	bool steady_unknown; /* something was left open for want of seconds */
+	bool rare_unknown;   /* ... of losses */
 };
 
 static enum difference
@@ -51,8 +60,7 @@ welch(struct estimate base, struct estimate new, bool more_is_better)
 	if (!base.known || !new.known)
 		return NOT_KNOWN;
 	return judge(base.mean, new.mean,
-	    fabs(new.mean - base.mean) > NORMAL_95 * hypot(base.error, new.error),
-	    more_is_better);
+	    fabs(new.mean - base.mean) > hypot(base.half, new.half), more_is_better);
 }
 
 /* One line: what, base, new, the change in percent, the verdict. */
@@ -86,56 +94,79 @@ percentile_text(struct confidence found, char *buffer)
 	return found.known ? units_show_duration(found.value, buffer) : "?";
 }
 
+/* Connections that are all made at the start are one look at the machine, and so is a
+ * run of a few seconds: only what differs by far is then known to differ. */
 static enum difference
-compare_percentile(const struct result *base, const struct result *new,
-    enum tally_histogram which, double percentile)
+unless_brief(struct pair *pair, enum tally_histogram which, double base, double new,
+    enum difference difference)
 {
-	bool main = which == TALLY_RESPONSE;
-	struct confidence b = confidence_of(
-	    base->latency[which], percentile, main ? result_effective_count(base) : 0);
-	struct confidence n = confidence_of(
-	    new->latency[which], percentile, main ? result_effective_count(new) : 0);
+	bool seen = pair->base_noise.known && pair->new_noise.known;
+
+	if (which == TALLY_CONNECT)
+		seen = seen && pair->base->connections.reconnects > 0 &&
+		    pair->new->connections.reconnects > 0;
+	if (seen || difference == NOT_KNOWN || difference == NOISE ||
+	    fmax(base, new) >= CERTAIN * fmin(base, new))
+		return difference;
+	pair->steady_unknown = true;
+	return NOT_KNOWN;
+}
+
+static enum difference
+compare_percentile(struct pair *pair, enum tally_histogram which, double percentile)
+{
+	struct confidence b =
+	    noise_interval(pair->base, &pair->base_noise, which, percentile);
+	struct confidence n =
+	    noise_interval(pair->new, &pair->new_noise, which, percentile);
+	double before = (double)b.value, after = (double)n.value;
 	enum difference difference = NOT_KNOWN;
-	char name[32], before[UNITS_TEXT_MAX], after[UNITS_TEXT_MAX];
+	char name[32], base[UNITS_TEXT_MAX], new[UNITS_TEXT_MAX];
 
 	snprintf(
 	    name, sizeof(name), "%s p%g", tally_histogram_names[which], percentile);
 	if (b.known && n.known)
-		difference = judge((double)b.value, (double)n.value,
-		    b.high < n.low || n.high < b.low, false);
+		difference = unless_brief(pair, which, before, after,
+		    judge(before, after, b.high < n.low || n.high < b.low, false));
 	/* What one of them does not know has not changed by anything. */
-	return show(name, percentile_text(b, before), percentile_text(n, after),
-	    b.known && n.known ? (double)b.value : 0, (double)n.value, difference);
+	return show(name, percentile_text(b, base), percentile_text(n, new),
+	    b.known && n.known ? before : 0, after, difference);
 }
 
 static struct estimate
-mean_of(const struct result *result, enum tally_histogram which)
+mean_of(
+    const struct result *result, const struct noise *noise, enum tally_histogram which)
 {
 	const struct histogram *h = result->latency[which];
 	double count = which == TALLY_RESPONSE ? result_effective_count(result)
 					       : (double)histogram_count(h);
+	struct estimate estimate = { .mean = histogram_mean(h), .known = count >= 30 };
 
-	return (struct estimate){ .mean = histogram_mean(h),
-		.error = count > 0 ? histogram_stddev(h) / sqrt(count) : 0,
-		.known = count >= 30 };
+	if (count > 0)
+		estimate.half = NORMAL_95 * histogram_stddev(h) / sqrt(count);
+	if (noise->known)
+		estimate.half = fmax(estimate.half, noise->mean * estimate.mean);
+	return estimate;
 }
 
 static bool
-compare_latency(
-    const struct result *base, const struct result *new, enum tally_histogram which)
+compare_latency(struct pair *pair, enum tally_histogram which)
 {
 	static const double percentiles[] = { 50, 90, 99, 99.9 };
-	struct estimate b = mean_of(base, which), n = mean_of(new, which);
+	struct estimate b = mean_of(pair->base, &pair->base_noise, which);
+	struct estimate n = mean_of(pair->new, &pair->new_noise, which);
 	bool worse = false;
 	char name[32];
 
-	if (histogram_count(base->latency[which]) == 0 ||
-	    histogram_count(new->latency[which]) == 0)
+	if (histogram_count(pair->base->latency[which]) == 0 ||
+	    histogram_count(pair->new->latency[which]) == 0)
 		return false;
 	snprintf(name, sizeof(name), "%s mean", tally_histogram_names[which]);
-	worse |= show_times(name, b.mean, n.mean, welch(b, n, false)) == WORSE;
+	worse |=
+	    show_times(name, b.mean, n.mean,
+		unless_brief(pair, which, b.mean, n.mean, welch(b, n, false))) == WORSE;
 	for (size_t i = 0; i < sizeof(percentiles) / sizeof(percentiles[0]); i++)
-		worse |= compare_percentile(base, new, which, percentiles[i]) == WORSE;
+		worse |= compare_percentile(pair, which, percentiles[i]) == WORSE;
 	return worse;
 }
 
@@ -158,7 +189,7 @@ rate_of(const struct result *result)
 	}
 	if (count < SECONDS_MIN)
 		return estimate;
-	estimate.error =
+	estimate.half = noise_student(count - 1) *
 	    sqrt(fmax(0, squares / count - sum / count * sum / count) / (count - 1));
 	estimate.known = true;
 	return estimate;
@@ -177,9 +208,8 @@ compare_rate(const struct result *base, const struct result *new)
 }
 
 /* Two proportions, pooled. Below five events the normal form says nothing. */
-static bool
-compare_share(
-    const char *name, uint64_t base, uint64_t base_all, uint64_t new, uint64_t new_all)
+static enum difference
+judge_share(uint64_t base, uint64_t base_all, uint64_t new, uint64_t new_all)
 {
 	double b = (double)base / fmax(1, (double)base_all);
 	double n = (double)new / fmax(1, (double)new_all);
@@ -187,15 +217,57 @@ compare_share(
 	double pooled = ((double)base + (double)new) / fmax(1, all);
 	double error = sqrt(pooled * (1 - pooled) *
 	    (1 / fmax(1, (double)base_all) + 1 / fmax(1, (double)new_all)));
-	enum difference difference = NOT_KNOWN;
-	char before[UNITS_TEXT_MAX], after[UNITS_TEXT_MAX];
 
 	if (base == 0 && new == 0)
-		difference = NOISE;
-	else if (base + new >= 5)
-		difference = judge(b, n, fabs(n - b) > NORMAL_95 * error, false);
+		return NOISE;
+	if (base + new < 5)
+		return NOT_KNOWN;
+	return judge(b, n, fabs(n - b) > NORMAL_95 * error, false);
+}
+
+static bool
+show_share(struct pair *pair, const char *name, uint64_t base, uint64_t base_all,
+    uint64_t new, uint64_t new_all, enum difference difference)
+{
+	char before[UNITS_TEXT_MAX], after[UNITS_TEXT_MAX];
+
+	pair->rare_unknown = pair->rare_unknown || difference == NOT_KNOWN;
 	return show(name, units_show_count(base, before), units_show_count(new, after),
-		   b, n, difference) == WORSE;
+		   (double)base / fmax(1, (double)base_all),
+		   (double)new / fmax(1, (double)new_all), difference) == WORSE;
+}
+
+/* There is no chance in wrong bytes: one where there was none is a fault. */
+static enum difference
+judge_wrong(uint64_t base, uint64_t base_all, uint64_t new, uint64_t new_all)
+{
+	if (base == 0 || new == 0)
+		return judge((double)base, (double)new, base != new, false);
+	return judge_share(base, base_all, new, new_all);
+}
+
+static bool
+compare_losses(struct pair *pair)
+{
+	const struct result *b = pair->base, *n = pair->new;
+	const struct result_messages *bm = &b->messages, *nm = &n->messages;
+	const struct result_connections *bc = &b->connections, *nc = &n->connections;
+	bool worse = false;
+
+#define SHARE(name, judge, base, base_all, new, new_all)                               \
+	worse |= show_share(pair, name, base, base_all, new, new_all,                  \
+	    judge(base, base_all, new, new_all))
+	SHARE(
+	    "lost", judge_share, result_lost(bm), bm->sent, result_lost(nm), nm->sent);
+	SHARE("wrong", judge_wrong, bm->wrong, bm->sent, nm->wrong, nm->sent);
+	SHARE("surplus bytes", judge_wrong, b->bytes_surplus, b->bytes_received,
+	    n->bytes_surplus, n->bytes_received);
+	SHARE("connections lost", judge_share, bc->lost, bc->established, nc->lost,
+	    nc->established);
+	SHARE("failed to connect", judge_share, result_failed(bc), bc->attempted,
+	    result_failed(nc), nc->attempted);
+#undef SHARE
+	return worse;
 }
 
 /* As a person reads it, into buffer[64]. */
@@ -230,30 +302,49 @@ warn_about_plans(const struct result_plan *base, const struct result_plan *new)
 			    value_of(f, base, before), value_of(f, new, after));
 }
 
+static void
+conclude(const struct pair *pair, bool worse)
+{
+	if (pair->steady_unknown)
+		puts("  not known: what differs by less than twice, of runs under 5 "
+		     "seconds, or of connections that were all made at once");
+	if (pair->base->trust.verdict == RESULT_INVALID ||
+	    pair->new->trust.verdict == RESULT_INVALID)
+		printf("  %s is no measurement of what was asked for: see its trust\n",
+		    pair->new->trust.verdict == RESULT_INVALID ? "new" : "base");
+	if (worse)
+		puts("  new is WORSE in what is marked, by more than noise (95 %)");
+	else if (pair->rare_unknown)
+		puts("  nothing is known to be worse by more than noise (95 %): what "
+		     "was "
+		     "lost is too little to tell");
+	else
+		puts("  nothing is worse by more than noise (95 %)");
+}
+
 /* True when something is worse by more than noise. */
 static bool
 compare(const struct result *base, const struct result *new)
 {
+	struct pair pair = {
+		.base = base,
+		.new = new,
+		.base_noise = noise_of(base),
+		.new_noise = noise_of(new),
+	};
 	bool worse = false;
 
 	printf("  %-18s %14s %14s %10s\n", "", "base", "new", "change");
 	worse |= compare_rate(base, new);
-	worse |= compare_share("lost", result_lost(&base->messages),
-	    base->messages.sent, result_lost(&new->messages), new->messages.sent);
-	worse |= compare_share("wrong", base->messages.wrong, base->messages.sent,
-	    new->messages.wrong, new->messages.sent);
-	worse |= compare_share("failed to connect", result_failed(&base->connections),
-	    base->connections.attempted, result_failed(&new->connections),
-	    new->connections.attempted);
-	worse |= compare_latency(base, new, TALLY_RESPONSE);
-	worse |= compare_latency(base, new, TALLY_SERVICE);
-	worse |= compare_latency(base, new, TALLY_CONNECT);
+	worse |= compare_losses(&pair);
+	worse |= compare_latency(&pair, TALLY_RESPONSE);
+	worse |= compare_latency(&pair, TALLY_SERVICE);
+	worse |= compare_latency(&pair, TALLY_CONNECT);
 	printf("  %-18s %14s %14s\n\n", "trust",
 	    result_verdict_names[base->trust.verdict],
 	    result_verdict_names[new->trust.verdict]);
 	warn_about_plans(&base->plan, &new->plan);
-	puts(worse ? "  new is WORSE in what is marked, by more than noise (95 %)"
-		   : "  nothing is worse by more than noise (95 %)");
+	conclude(&pair, worse);
 	return worse;
 }
 

@@ -279,6 +279,24 @@ assert b"\r\x1b[K" in seen[last:seen.index(b"asked")], seen'
 	[[ $output =~ "service mean"[^$'\n']*better ]]
 }
 
+@test "one wrong answer where there was none is worse, and a loss too rare to tell is said so" {
+	start_liar none
+	"$YODEL" -q --json good.json -c 2 -n 3 --size 64 "127.0.0.1:$LIAR_PORT"
+	end_spawned
+	rm liar.out
+	start_liar alter
+	run -2 "$YODEL" -q --json wrong.json -c 2 -n 3 --size 64 "127.0.0.1:$LIAR_PORT"
+	run -99 "$YODEL" compare --fail-worse good.json wrong.json
+	[[ $output =~ "wrong "\ +0\ +1\ +-\ +WORSE ]]
+	end_spawned
+	rm liar.out
+	start_liar close
+	run -1 "$YODEL" -q --json lost.json -c 2 -n 3 --size 64 "127.0.0.1:$LIAR_PORT"
+	run -0 "$YODEL" compare good.json lost.json
+	[[ $output =~ "connections lost "\ +0\ +1\ +-\ +"not known" ]]
+	[[ $output != *"nothing is worse"* ]]
+}
+
 @test "a file that is no result is refused by its name and place" {
 	printf '{\n "schema": "yodel.result/1",\n oops }' >broken.json
 	echo '{"schema": "other"}' >other.json
