@@ -5,6 +5,7 @@
 #include <sysexits.h>
 
 #include "lib/log.h"
+#include "lib/streams.h"
 #include "lib/suggest.h"
 
 #include "client/calibrate.h"
@@ -41,6 +42,7 @@ meant(const char *word)
 int
 main(int argc, char **argv)
 {
+	streams_hold();
 	log_set_name("yodel", NULL);
 	for (size_t i = 0; argc > 1 && i < sizeof(commands) / sizeof(commands[0]);
 	     i++) {

@@ -1,13 +1,12 @@
 /*
  * yodeld - a pre-fork TCP message server.
  */
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sysexits.h>
-#include <unistd.h>
 
 #include "lib/log.h"
+#include "lib/streams.h"
 
 #include "conf/config.h"
 #include "master/heir.h"
@@ -67,25 +66,13 @@ print_config(const struct config_sources *sources)
 	return print(text);
 }
 
-/* What is opened must not get the number of a stream that was closed. */
-static void
-hold_standard_streams(void)
-{
-	int fd;
-	do
-		fd = open("/dev/null", O_RDWR);
-	while (fd >= 0 && fd <= STDERR_FILENO);
-	if (fd >= 0)
-		close(fd);
-}
-
 int
 main(int argc, char **argv)
 {
 	struct options options;
 	heir_guard(argv);
 	program_find(argc > 0 ? argv[0] : NULL);
-	hold_standard_streams();
+	streams_hold();
 	log_set_name("yodeld", NULL); /* until it is a server's */
 	options_parse(argc, argv, &options);
 	int status = EX_SOFTWARE;

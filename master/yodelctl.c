@@ -12,6 +12,7 @@
 
 #include "lib/json_whole.h"
 #include "lib/log.h"
+#include "lib/streams.h"
 #include "lib/suggest.h"
 
 #include "master/ctl_config.h"
@@ -338,6 +339,7 @@ int
 main(int argc, char **argv)
 {
 	struct ctl_options options;
+	streams_hold();
 	log_set_name("yodelctl", NULL);
 	ctl_options_parse(argc, argv, &options);
 	for (size_t i = 0; options.command != NULL && i < ROWS; i++) {

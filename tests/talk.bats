@@ -23,6 +23,18 @@ start_answerer() # MODE; sets ANSWERER_PORT
 	[ "$output" = $'ONE\nTWO' ]
 }
 
+@test "without an input there is nothing to send, and without an output it fails" {
+	start_yodeld --listen 127.0.0.1:0=upper
+	without_stdin() { timeout 20 "$YODEL" talk "127.0.0.1:$PORT" <&-; }
+	run -0 without_stdin
+	without_stdout() { echo one | timeout 20 "$YODEL" talk "127.0.0.1:$PORT" >&-; }
+	run -71 without_stdout
+	# What yodel opens does not become its stdout.
+	without_all() { timeout 20 "$YODEL" --json result.json "127.0.0.1:$PORT" <&- >&- 2>&-; }
+	run -71 without_all
+	python3 -m json.tool result.json
+}
+
 @test "an answer that comes after the end of the input is still read" {
 	start_answerer tail
 	run -0 "$YODEL" talk "127.0.0.1:$ANSWERER_PORT" < <(printf 'abc\ndef\n')
