@@ -45,21 +45,37 @@ prefix_hosts(const struct prefix *prefix)
 	uint32_t width = prefix->family == AF_INET ? 32 : 128;
 	uint32_t bits = width - prefix->bits;
 
-	if (bits >= 16)
+	if (bits > 16)
 		return SOURCE_ADDRESSES_MAX;
 	uint32_t all = UINT32_C(1) << bits;
 	/* Network and broadcast address of an IPv4 network are no hosts. */
 	return prefix->family == AF_INET && bits >= 2 ? all - 2 : all;
 }
 
+/* "10.0.0.7/24", as interfaces are shown, is the network of that address. */
+static void
+network_of(const struct prefix *prefix, uint8_t *out)
+{
+	for (int i = 0; i < 16; i++) {
+		int kept = prefix->bits - 8 * i;
+		uint8_t mask = kept >= 8 ? 0xff
+		    : kept > 0           ? (uint8_t)(0xff00 >> kept)
+					 : 0;
+		out[i] = prefix->bytes[i] & mask;
+	}
+}
+
 static void
 prefix_host(const struct prefix *prefix, uint32_t index, struct address *ret)
 {
+	uint8_t network[16];
+
+	network_of(prefix, network);
 	*ret = (struct address){ .length = 0 };
 	if (prefix->family == AF_INET) {
 		struct sockaddr_in *in = (void *)&ret->storage;
 		uint32_t base;
-		memcpy(&base, prefix->bytes, 4);
+		memcpy(&base, network, 4);
 		index += prefix->bits <= 30 ? 1 : 0;
 		in->sin_family = AF_INET;
 		in->sin_addr.s_addr = htonl(ntohl(base) + index);
@@ -67,7 +83,7 @@ prefix_host(const struct prefix *prefix, uint32_t index, struct address *ret)
 	} else {
 		struct sockaddr_in6 *in = (void *)&ret->storage;
 		in->sin6_family = AF_INET6;
-		memcpy(&in->sin6_addr, prefix->bytes, 16);
+		memcpy(&in->sin6_addr, network, 16);
 		for (int i = 15; index > 0; i--, index >>= 8) {
 			index += in->sin6_addr.s6_addr[i];
 			in->sin6_addr.s6_addr[i] = (uint8_t)index;

@@ -11,17 +11,41 @@
 #define SECOND UINT64_C(1000000000)
 
 static void
-arrivals_are_made_up_for_and_no_error_adds_up(void **state)
+constant_arrivals_do_not_drift(void **state)
 {
 	struct pace pace;
 
 	(void)state;
-	pace_start(&pace,
-	    &(struct pace_args){ .start_ns = 7 * SECOND, .rate = 3, .phase = 0.5 });
-	for (int i = 0; i < 3 * 86400; i++)
+	pace_start(
+	    &pace, &(struct pace_args){ .start_ns = 1000, .rate = 3000, .phase = 0.5 });
+	for (int i = 0; i < 3000000; i++)
 		pace_take(&pace);
-	assert_in_range(pace.next_ns, (7 + 86400) * SECOND + SECOND / 6,
-	    (7 + 86400) * SECOND + SECOND / 6 + 1);
+	/* 1,000 s later, and half a gap */
+	assert_in_range(pace.next_ns, 1000 + UINT64_C(1000000000000) + 166665,
+	    1000 + UINT64_C(1000000000000) + 166668);
+}
+
+static void
+poisson_arrivals_have_the_mean_and_the_spread_of_poisson(void **state)
+{
+	struct pace pace;
+	double sum = 0, squares = 0;
+	uint64_t before = 0;
+	const int n = 200000;
+
+	(void)state;
+	pace_start(
+	    &pace, &(struct pace_args){ .rate = 1000, .poisson = true, .seed = 5 });
+	for (int i = 0; i < n; i++) {
+		double gap = (double)(pace.next_ns - before) / 1e6;
+		before = pace.next_ns;
+		sum += gap;
+		squares += gap * gap;
+		pace_take(&pace);
+	}
+	double mean = sum / n, variance = squares / n - mean * mean;
+	assert_in_range((int)(mean * 1000), 980, 1020);
+	assert_in_range((int)(variance * 1000), 960, 1040);
 }
 
 static void
@@ -77,7 +101,9 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(arrivals_are_made_up_for_and_no_error_adds_up),
+		cmocka_unit_test(constant_arrivals_do_not_drift),
+		cmocka_unit_test(
+		    poisson_arrivals_have_the_mean_and_the_spread_of_poisson),
 		cmocka_unit_test(a_rate_that_is_next_to_nothing_makes_nothing_due),
 		cmocka_unit_test(dials_that_nobody_wanted_are_not_made_up_for),
 	};

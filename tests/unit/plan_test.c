@@ -9,7 +9,6 @@
 #include <cmocka.h>
 
 #include "client/flags.h"
-#include "client/pace.h"
 #include "client/plan.h"
 #include "client/rank.h"
 #include "client/source.h"
@@ -218,44 +217,6 @@ a_start_after_2286_is_refused(void **state)
 }
 
 static void
-constant_arrivals_do_not_drift(void **state)
-{
-	struct pace pace;
-
-	(void)state;
-	pace_start(
-	    &pace, &(struct pace_args){ .start_ns = 1000, .rate = 3000, .phase = 0.5 });
-	for (int i = 0; i < 3000000; i++)
-		pace_take(&pace);
-	/* 1,000 s later, and half a gap */
-	assert_in_range(pace.next_ns, 1000 + UINT64_C(1000000000000) + 166665,
-	    1000 + UINT64_C(1000000000000) + 166668);
-}
-
-static void
-poisson_arrivals_have_the_mean_and_the_spread_of_poisson(void **state)
-{
-	struct pace pace;
-	double sum = 0, squares = 0;
-	uint64_t before = 0;
-	const int n = 200000;
-
-	(void)state;
-	pace_start(
-	    &pace, &(struct pace_args){ .rate = 1000, .poisson = true, .seed = 5 });
-	for (int i = 0; i < n; i++) {
-		double gap = (double)(pace.next_ns - before) / 1e6;
-		before = pace.next_ns;
-		sum += gap;
-		squares += gap * gap;
-		pace_take(&pace);
-	}
-	double mean = sum / n, variance = squares / n - mean * mean;
-	assert_in_range((int)(mean * 1000), 980, 1020);
-	assert_in_range((int)(variance * 1000), 960, 1040);
-}
-
-static void
 loopback_gets_more_source_addresses_when_ports_run_short(void **state)
 {
 	struct plan plan;
@@ -290,6 +251,41 @@ loopback_gets_more_source_addresses_when_ports_run_short(void **state)
 	assert_int_equal(
 	    PLAN_OF(&plan, error, "--source-ip", "::2", "127.0.0.1:7"), 64);
 	plan_finish(&plan);
+}
+
+static void
+source_addresses_stay_in_their_network(void **state)
+{
+	static const struct {
+		const char *prefix, *first, *last;
+		uint32_t count;
+	} rows[] = {
+		{ "10.0.0.9/29", "10.0.0.9:0", "10.0.0.14:0", 6 },
+		{ "10.0.3.7/24", "10.0.3.1:0", "10.0.3.254:0", 254 },
+		{ "10.1.0.0/16", "10.1.0.1:0", "10.1.255.254:0", 65534 },
+		{ "10.2.3.4/8", "10.0.0.1:0", "10.1.0.0:0", 65536 },
+		{ "10.0.0.5/31", "10.0.0.4:0", "10.0.0.5:0", 2 },
+		{ "2001:db8::5/126", "[2001:db8::4]:0", "[2001:db8::7]:0", 4 },
+		{ "2001:db8::5/112", "[2001:db8::]:0", "[2001:db8::ffff]:0", 65536 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct plan plan;
+		struct address source;
+		char error[PLAN_ERROR_MAX], text[ADDRESS_TEXT_MAX];
+
+		assert_int_equal(
+		    PLAN_OF(&plan, error, "--source-ip", rows[i].prefix,
+			strchr(rows[i].prefix, ':') ? "[::1]:7" : "127.0.0.1:7"),
+		    0);
+		assert_int_equal(plan.source_count, rows[i].count);
+		assert_true(source_of(&plan, 0, &source));
+		assert_string_equal(address_format(&source, text), rows[i].first);
+		assert_true(source_of(&plan, rows[i].count - 1, &source));
+		assert_string_equal(address_format(&source, text), rows[i].last);
+		plan_finish(&plan);
+	}
 }
 
 static void
@@ -351,10 +347,8 @@ main(void)
 		cmocka_unit_test(a_rank_is_read_from_the_scheduler),
 		cmocka_unit_test(a_start_is_read_in_every_form),
 		cmocka_unit_test(a_start_after_2286_is_refused),
+		cmocka_unit_test(source_addresses_stay_in_their_network),
 		cmocka_unit_test(each_rank_calls_from_addresses_of_its_own),
-		cmocka_unit_test(constant_arrivals_do_not_drift),
-		cmocka_unit_test(
-		    poisson_arrivals_have_the_mean_and_the_spread_of_poisson),
 		cmocka_unit_test(
 		    loopback_gets_more_source_addresses_when_ports_run_short),
 	};
