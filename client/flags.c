@@ -11,7 +11,11 @@
 #include "lib/option_error.h"
 #include "lib/units.h"
 
+/* Of counts, sizes and times (36 years): sums of some fit 64 bits, and JSON. */
+#define MEASURE_MAX (UINT64_C(1) << 60)
+
 enum flag_kind {
+	FLAG_WORD,     /* uint64_t, any */
 	FLAG_COUNT,    /* uint64_t */
 	FLAG_NUMBER,   /* uint64_t, from 1 */
 	FLAG_COUNT32,  /* uint32_t */
@@ -76,7 +80,7 @@ static const struct flag flags[] = {
 	    NULL },
 	{ "framing", 0, "NAME", FLAG_NAME, AT(framing), 2,
 	    "stream, line or length32 (stream)", framing_names },
-	{ "seed", 0, "N", FLAG_COUNT, AT(seed), 2,
+	{ "seed", 0, "N", FLAG_WORD, AT(seed), 2,
 	    "of the payload and of random arrivals (1)", NULL },
 
 	{ "lockstep", 0, NULL, FLAG_SET, AT(lockstep), 3,
@@ -203,6 +207,7 @@ set_measure(const struct flag *flag, uint64_t *field, const char *text,
     int (*parse_text)(const char *, uint64_t *))
 {
 	static const char *const wanted[] = {
+		[FLAG_WORD] = "a count, as in 50 or 10k",
 		[FLAG_COUNT] = "a count, as in 50 or 10k",
 		[FLAG_NUMBER] = "a count from 1, as in 50 or 10k",
 		[FLAG_SIZE] = "a size, as in 512 or 64k",
@@ -210,9 +215,12 @@ set_measure(const struct flag *flag, uint64_t *field, const char *text,
 		[FLAG_SPAN] = "a time above 0, as in 250ms or 30s",
 	};
 	bool above_0 = flag->kind == FLAG_NUMBER || flag->kind == FLAG_SPAN;
+	bool is_time = flag->kind == FLAG_DURATION || flag->kind == FLAG_SPAN;
 
 	if (parse_text(text, field) != 0 || (above_0 && *field == 0))
 		bad_value(flag, text, wanted[flag->kind]);
+	if (flag->kind != FLAG_WORD && *field > MEASURE_MAX)
+		bad_value(flag, text, is_time ? "at most 36 years" : "at most 2^60");
 }
 
 static void
@@ -284,6 +292,7 @@ set_flag(struct plan *plan, const struct flag *flag, char *text)
 	void *field = (char *)plan + flag->offset;
 
 	switch (flag->kind) {
+	case FLAG_WORD:
 	case FLAG_COUNT:
 	case FLAG_NUMBER:
 		set_measure(flag, field, text, units_parse_count);

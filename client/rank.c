@@ -116,6 +116,7 @@ parse_clock(const char *text, uint64_t now_ns, uint64_t *ret_ns)
 	time_t at = mktime(&when);
 	if (at <= now) {
 		when.tm_mday++;
+		when.tm_isdst = -1; /* mktime has said that of today */
 		at = mktime(&when);
 	}
 	*ret_ns = (uint64_t)at * SECOND_NS;

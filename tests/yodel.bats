@@ -23,6 +23,8 @@ load lib/calling
 		--slow-read 1G 127.0.0.1:7
 		--timeout 900us 127.0.0.1:7
 		--connect-timeout 0 127.0.0.1:7
+		--timeout 3000000h 127.0.0.1:7
+		-n 2000000000G 127.0.0.1:7
 		-d 10 127.0.0.1:7
 		-R 0 127.0.0.1:7
 		--framing words 127.0.0.1:7

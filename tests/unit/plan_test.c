@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 /* cmocka needs some of those above */
 #include <cmocka.h>
 
@@ -203,6 +204,30 @@ a_start_is_read_in_every_form(void **state)
 }
 
 static void
+a_start_tomorrow_is_at_that_hour_though_the_clock_changes_in_between(void **state)
+{
+	static const uint64_t rows[][2] = {
+		{ 1774724400, 1774778400 }, /* to summer time in the night */
+		{ 1792864800, 1792926000 }, /* and back */
+	};
+	char error[256];
+
+	(void)state;
+	setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3", 1);
+	tzset();
+	for (size_t i = 0; i < 2; i++) {
+		uint64_t at;
+
+		assert_int_equal(rank_parse_start("12:00:00", rows[i][0] * 1000000000,
+				     &at, error, sizeof(error)),
+		    0);
+		assert_true(at == rows[i][1] * 1000000000);
+	}
+	unsetenv("TZ");
+	tzset();
+}
+
+static void
 a_start_after_2286_is_refused(void **state)
 {
 	static const char *const starts[] = { "+5000000h", "@10000000001",
@@ -346,6 +371,8 @@ main(void)
 		cmocka_unit_test(the_processes_of_all_ranks_send_one_after_the_other),
 		cmocka_unit_test(a_rank_is_read_from_the_scheduler),
 		cmocka_unit_test(a_start_is_read_in_every_form),
+		cmocka_unit_test(
+		    a_start_tomorrow_is_at_that_hour_though_the_clock_changes_in_between),
 		cmocka_unit_test(a_start_after_2286_is_refused),
 		cmocka_unit_test(source_addresses_stay_in_their_network),
 		cmocka_unit_test(each_rank_calls_from_addresses_of_its_own),
