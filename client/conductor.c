@@ -19,6 +19,7 @@
 #include "client/generator.h"
 
 #define TICK_MS 50
+#define KILL_AT 3                        /* the signal that asks a third time */
 #define START_DELAY_NS UINT64_C(2000000) /* so that all have seen it when it comes */
 
 struct conductor {
@@ -211,17 +212,28 @@ reap(struct conductor *conductor)
 	}
 }
 
+/* Somebody wants the end: in order, then at once, then of those who do neither. */
+static void
+ask_to_stop(struct conductor *conductor)
+{
+	conductor->outcome.interrupted = true;
+	if (atomic_fetch_add(&conductor->board->stop, 1) + 1 < KILL_AT) {
+		wake_all(conductor);
+		return;
+	}
+	for (uint32_t i = 0; i < conductor->count; i++)
+		if (conductor->pids[i] != 0)
+			kill(conductor->pids[i], SIGKILL);
+}
+
 static void
 read_signals(struct conductor *conductor)
 {
 	struct signalfd_siginfo info;
 
 	while (read(conductor->signal_fd, &info, sizeof(info)) == sizeof(info)) {
-		if (info.ssi_signo == SIGCHLD)
-			continue;
-		conductor->outcome.interrupted = true;
-		atomic_fetch_add(&conductor->board->stop, 1);
-		wake_all(conductor);
+		if (info.ssi_signo != SIGCHLD)
+			ask_to_stop(conductor);
 	}
 	reap(conductor);
 }

@@ -199,7 +199,7 @@ struct board {
 	_Alignas(TALLY_LINE) _Atomic uint64_t
 	    start_ns;           /* CLOCK_MONOTONIC; 0: not yet known */
 	_Atomic uint64_t round; /* lockstep: the message that is to be sent now */
-	_Atomic uint32_t stop;  /* 1: send no more, drain; 2: end now */
+	_Atomic uint32_t stop;  /* 1: send no more, drain; 2 and more: end now */
 	_Atomic uint32_t
 	    expect; /* --expect auto: 0 not told yet, else 1 + enum reply_kind */
 	uint64_t started_at_ns; /* CLOCK_REALTIME at start_ns */

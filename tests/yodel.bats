@@ -246,6 +246,25 @@ each_of_20_has_sent()
 	says 'm["sent"] == 20 and m["lost"]["closed"] == 10 and m["lost"]["timeout"] == 10'
 }
 
+@test "who asks three times gets the end, whatever a generator process does" {
+	start_yodeld --listen 127.0.0.1:0=upper
+	spawn load "$YODEL" -q -c 20 -w 2 -d 1h --interval 100ms --json result.json "127.0.0.1:$PORT"
+	local load=$SPAWNED children status=0
+	wait_until each_of_20_has_sent
+	# shellcheck disable=SC2207 # ids are words
+	children=($(children_of "$load"))
+	kill -STOP "${children[0]}"
+	has_left() { has_ended "${children[1]}"; }
+	kill -TERM "$load"
+	wait_until has_left # the first signal was read
+	kill -TERM "$load"
+	asks_to_end() { kill -TERM "$load" 2>/dev/null; has_ended "$load"; }
+	wait_until asks_to_end
+	wait "$load" || status=$?
+	[ $status = 1 ]
+	says 'r["interrupted"] and sum(p["died"] for p in r["processes"]) == 1'
+}
+
 @test "more connections than one process may open get more processes" {
 	start_yodeld --workers 1 --listen 127.0.0.1:0=upper
 	run --separate-stderr prlimit --nofile=100:100 "$YODEL" -c 300 -n 2 \
