@@ -18,6 +18,7 @@
 #define CLOSED_NS UINT64_C(1000000000)
 #define PACED_NS UINT64_C(1000000000)
 #define PACED_RATE 2000.0
+#define EXIT_LOST 1 /* or never tried */
 
 static const char usage[] =
     "Usage: yodel calibrate\n"
@@ -86,6 +87,18 @@ show_paced(const struct result *result, const char *how)
 	    result->elapsed_s > 0 ? cpu / result->elapsed_s * 100 : 0.0);
 }
 
+/* Its exit status; Ctrl-C ends what comes after it, too. */
+static int
+finish(struct result *result)
+{
+	int status = result_exit_status(result);
+
+	if (status == 0 && result->interrupted)
+		status = EXIT_LOST;
+	result_finish(result);
+	return status;
+}
+
 static int
 closed_loop(struct plan *plan, const char *target, uint32_t processes)
 {
@@ -99,9 +112,7 @@ closed_loop(struct plan *plan, const char *target, uint32_t processes)
 	if (status != 0)
 		return status;
 	show_closed(&result, (uint32_t)result.plan.processes);
-	status = result_exit_status(&result);
-	result_finish(&result);
-	return status;
+	return finish(&result);
 }
 
 static int
@@ -119,9 +130,7 @@ paced(struct plan *plan, const char *target, uint64_t spin_ns, const char *how)
 	if (status != 0)
 		return status;
 	show_paced(&result, how);
-	status = result_exit_status(&result);
-	result_finish(&result);
-	return status;
+	return finish(&result);
 }
 
 static int

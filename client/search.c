@@ -14,6 +14,7 @@
 #define LAST_RATE 1e8
 #define PRECISION 1.05
 #define STEPS_MAX 40
+#define EXIT_LOST 1 /* or never tried */
 #define EXIT_WRONG 2
 #define EXIT_THRESHOLD 99
 
@@ -153,23 +154,26 @@ is_found(const struct search *search)
 static int
 finish(struct search *search)
 {
-	const char *early = search->interrupted ? " (interrupted)" : "";
 	char rate[UNITS_TEXT_MAX];
 
+	if (!search->has_best && search->interrupted) {
+		say(search, "interrupted before a rate was found\n");
+		return EXIT_LOST;
+	}
 	if (!search->has_best) {
 		say(search,
 		    "%s holds at no rate from %s/s on; a longer --duration judges "
-		    "lower "
-		    "ones%s\n",
+		    "lower ones\n",
 		    search->threshold.text,
-		    units_show_count(result_whole(search->least), rate), early);
+		    units_show_count(result_whole(search->least), rate));
 		return EXIT_THRESHOLD;
 	}
 	if (search->is_pointless)
 		say(search, "given up: no rate mends that; its report:\n");
 	else
-		say(search, "%s holds up to %s/s%s\n", search->threshold.text,
-		    units_show_count(result_whole(search->good), rate), early);
+		say(search, "%s holds %s %s/s\n", search->threshold.text,
+		    search->interrupted ? "(interrupted) at" : "up to",
+		    units_show_count(result_whole(search->good), rate));
 	int status = trial_report(&search->plan, &search->best);
 	result_finish(&search->best);
 	return status;

@@ -11,7 +11,8 @@
 #include "client/plan.h"
 
 /* Prints a line for each step and the report of the best. Returns the exit status: that
- * of the best step, 99 when the threshold holds at no rate. */
+ * of the best step, 99 when the threshold holds at no rate, 1 when the search was
+ * interrupted before it had found one. */
 int search_run(const struct plan *plan);
 
 #endif

@@ -320,6 +320,36 @@ each_of_20_has_sent()
 	[[ $output = *"p50<100ms holds up to "* ]]
 }
 
+@test "a search or a calibration that is interrupted says no more than it has found" {
+	start_liar lag --time 0.1
+	spawn search "$YODEL" -c 4 -R 100 -d 1h --search 'p50<1us' "127.0.0.1:$LIAR_PORT"
+	local search=$SPAWNED status=0
+	all_4_are_there() { [ "$(ss -Htn state established "( dport = :$LIAR_PORT )" | wc -l)" = 4 ]; }
+	wait_until all_4_are_there
+	kill -TERM "$search"
+	wait "$search" || status=$?
+	[ $status = 1 ]
+	grep -q 'interrupted before a rate was found' search.out
+	spawn calibration "$YODEL" calibrate
+	local calibration=$SPAWNED children
+	hold_a_generator()
+	{
+		# shellcheck disable=SC2207 # ids are words: its peer, a generator
+		children=($(children_of "$calibration"))
+		[ ${#children[@]} = 2 ] && kill -STOP "${children[1]}" &&
+			grep -q '^State:.T' "/proc/${children[1]}/status"
+	}
+	wait_until hold_a_generator
+	figures() { grep -c '^closed loop\|^pacing' calibration.out || :; }
+	local before
+	before=$(figures) status=0
+	kill -TERM "$calibration"
+	kill -CONT "${children[1]}"
+	wait "$calibration" || status=$?
+	[ $status = 1 ]
+	[ "$(figures)" = $((before + 1)) ]
+}
+
 @test "a search ends where no rate can mend what is found, and is silent when asked to" {
 	start_liar extra --message 3
 	call -c 1 -R 200 -d 300ms --search 'p50<1s' --expect upper "127.0.0.1:$LIAR_PORT"
