@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/printable.h"
+
 void
 json_reader_fail(
     struct json_reader *reader, const char *where, const char *key, const char *what)
@@ -99,7 +101,7 @@ json_reader_text(
 	copy = strdup(json_is_string(value) ? json_string_value(value) : "");
 	if (copy == NULL)
 		json_reader_fail(reader, where, key, "out of memory");
-	return copy;
+	return copy != NULL ? printable_make(copy) : NULL;
 }
 
 void *

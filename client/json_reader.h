@@ -45,7 +45,8 @@ double json_reader_real_or_null(
 bool json_reader_flag(
     struct json_reader *reader, const json_t *from, const char *where, const char *key);
 
-/* Heap, owned by the caller; NULL after an error of memory. null is "". */
+/* Heap, owned by the caller; NULL after an error of memory. null is "". What a terminal
+ * would obey is a '?' (lib/printable.h): a file may come from anybody. */
 char *json_reader_text(
     struct json_reader *reader, const json_t *from, const char *where, const char *key);
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lib/json_whole.h"
+#include "lib/printable.h"
 
 #define PATH_MAX_BYTES 128
 
@@ -130,7 +131,7 @@ read_texts(const struct record_field *field, struct json_reader *reader,
 		if (!json_is_string(one))
 			json_reader_fail(reader, where, field->name, "wanted strings");
 		else if ((texts[*count] = strdup(json_string_value(one))) != NULL)
-			++*count;
+			printable_make(texts[(*count)++]);
 		else
 			json_reader_fail(reader, where, field->name, "out of memory");
 	}

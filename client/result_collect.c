@@ -8,6 +8,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "lib/printable.h"
+
 #include "client/result.h"
 #include "client/result_lost.h"
 #include "client/result_target.h"
@@ -15,6 +17,7 @@
 #include "client/watch.h"
 
 #define MESSAGE_TEXT_MAX 256
+#define SHOWN_TEXT_MAX 200 /* of what was given on the command line */
 
 static uint64_t
 monotonic_ns(void)
@@ -29,7 +32,7 @@ monotonic_ns(void)
 static char *
 message_text(const struct plan *plan)
 {
-	char text[MESSAGE_TEXT_MAX];
+	char text[MESSAGE_TEXT_MAX], shown[SHOWN_TEXT_MAX];
 
 	if (plan->payload && plan->size_min == plan->size_max)
 		snprintf(text, sizeof(text), "seeded payload of %llu bytes",
@@ -39,14 +42,17 @@ message_text(const struct plan *plan)
 		    (unsigned long long)plan->size_min,
 		    (unsigned long long)plan->size_max);
 	else if (plan->file != NULL)
-		snprintf(text, sizeof(text), "file %s", plan->file);
+		snprintf(text, sizeof(text), "file %s",
+		    printable_escape(plan->file, shown, sizeof(shown)));
 	else if (plan->texts.count == 0)
 		snprintf(text, sizeof(text), "the three default messages");
 	else if (plan->texts.count == 1)
-		snprintf(text, sizeof(text), "\"%.200s\"", plan->texts.items[0]);
+		snprintf(text, sizeof(text), "\"%s\"",
+		    printable_escape(plan->texts.items[0], shown, sizeof(shown)));
 	else
-		snprintf(text, sizeof(text), "%u messages, \"%.160s\" first",
-		    plan->texts.count, plan->texts.items[0]);
+		snprintf(text, sizeof(text), "%u messages, \"%s\" first",
+		    plan->texts.count,
+		    printable_escape(plan->texts.items[0], shown, sizeof(shown)));
 	return strdup(text);
 }
 

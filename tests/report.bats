@@ -115,6 +115,27 @@ run_to() # NAME ARG... - a quiet run against yodeld, its result in NAME.json
 	grep -qF '&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;' run.html
 }
 
+@test "what others named is only text on a terminal, too" {
+	local message
+	start_yodeld --listen 127.0.0.1:0=echo
+	# Cut where a character ends, and shown as an escape where a terminal would obey.
+	message=x$(printf 'é%.0s' {1..150})
+	run_to run -m "$message"
+	python3 -c 'import json, sys; m = json.load(open("run.json"))["plan"]["message"]
+assert len(m) < 120 and m.startswith("\"xéé") and m.endswith("é...\""), m'
+	run -0 "$YODEL" --json run.json -m $'a\nb\e[31mc' "127.0.0.1:$PORT"
+	[[ $output = *'"a\nb\u001b[31mc"'* && $output != *$'\e'* ]]
+	python3 - <<-'END'
+		import json
+		r = json.load(open("run.json"))
+		r["host"]["hostname"] = "\x1b[31mred"
+		r["plan"]["targets"] = ["\x9b31mblue"]
+		json.dump(r, open("run.json", "w"))
+	END
+	run "$YODEL" merge run.json run.json
+	[[ $output = *"?[31mred"* && $output = *"??31mblue"* && $output != *$'\e'* ]]
+}
+
 @test "a threshold that fails is exit status 99, and one that holds is not" {
 	start_yodeld --listen 127.0.0.1:0=upper
 	run -0 run_to run -c 2 -n 200 -m hello --threshold 'p50<1s' --threshold 'lost<=0'
