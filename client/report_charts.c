@@ -10,6 +10,7 @@
 
 #define POINTS_MAX 512
 #define NINES_MAX 6 /* to 99.9999 % */
+#define SHORTEST_S 0.05
 
 /* The lines of the percentile chart; their place is their colour. */
 static const enum tally_histogram drawn[] = { TALLY_RESPONSE, TALLY_SERVICE,
@@ -144,19 +145,28 @@ mark_seconds(const struct chart *chart)
 	}
 }
 
-/* A figure of a group of neighbouring seconds. */
+/* A figure of a group of neighbouring seconds; NAN for none. */
 typedef double figure_function(const struct result_second *second);
+
+/* What came in the last moment is no rate. */
+static double
+a_second(const struct result_second *s, uint64_t count)
+{
+	if (s->at_s > 0 && s->length_s < SHORTEST_S)
+		return NAN;
+	return s->length_s > 0 ? (double)count / s->length_s : 0;
+}
 
 static double
 rate_of(const struct result_second *s)
 {
-	return s->length_s > 0 ? (double)s->verified / s->length_s : 0;
+	return a_second(s, s->verified);
 }
 
 static double
 lost_of(const struct result_second *s)
 {
-	return s->length_s > 0 ? (double)(s->lost + s->wrong) / s->length_s : 0;
+	return a_second(s, s->lost + s->wrong);
 }
 
 static double

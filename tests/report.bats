@@ -72,6 +72,14 @@ run_to() # NAME ARG... - a quiet run against yodeld, its result in NAME.json
 	[[ $output == *" compared" ]]
 }
 
+@test "what is answered in the last moment is in the seconds and in the log" {
+	start_liar lag --time 0.03
+	"$YODEL" -q -c 50 -d 1s --close rst --json run.json --hlog run.hlog --hgrm run.hgrm \
+		"127.0.0.1:$LIAR_PORT"
+	[ "$(of_result run.json 'sum(s["verified"] for s in r["seconds"]) == r["messages"]["verified"]')" = True ]
+	run -0 python3 "$BATS_TEST_DIRNAME/lib/check_histograms.py" run.json run.hgrm run.hlog
+}
+
 @test "a page made of the JSON is the page that the run wrote" {
 	start_yodeld --listen 127.0.0.1:0=upper
 	run_to run -c 10 -R 1000 -d 2200ms --html run.html --threshold 'p99.9<1s'
