@@ -195,30 +195,25 @@ bad_value(const struct flag *flag, const char *text, const char *wanted)
 	exit(EX_USAGE);
 }
 
-static _Noreturn void
-out_of_memory(void)
-{
-	log_errorx("out of memory");
-	exit(EX_OSERR);
-}
-
 static void
-set_measure(const struct flag *flag, uint64_t *field, const char *text,
-    int (*parse_text)(const char *, uint64_t *))
+set_measure(const struct flag *flag, uint64_t *field, const char *text)
 {
-	static const char *const wanted[] = {
-		[FLAG_WORD] = "a count, as in 50 or 10k",
-		[FLAG_COUNT] = "a count, as in 50 or 10k",
-		[FLAG_NUMBER] = "a count from 1, as in 50 or 10k",
-		[FLAG_SIZE] = "a size, as in 512 or 64k",
-		[FLAG_DURATION] = "a time, as in 250ms or 30s",
-		[FLAG_SPAN] = "a time above 0, as in 250ms or 30s",
-	};
-	bool above_0 = flag->kind == FLAG_NUMBER || flag->kind == FLAG_SPAN;
 	bool is_time = flag->kind == FLAG_DURATION || flag->kind == FLAG_SPAN;
+	bool above_0 = flag->kind == FLAG_NUMBER || flag->kind == FLAG_SPAN;
+	const char *wanted = "a count, as in 50 or 10k";
+	int (*parse_text)(const char *, uint64_t *) = units_parse_count;
 
-	if (parse_text(text, field) != 0 || (above_0 && *field == 0))
-		bad_value(flag, text, wanted[flag->kind]);
+	if (is_time) {
+		wanted = "a time, as in 250ms or 30s";
+		parse_text = units_parse_duration;
+	} else if (flag->kind == FLAG_SIZE) {
+		wanted = "a size, as in 512 or 64k";
+		parse_text = units_parse_size;
+	}
+	if (parse_text(text, field) != 0)
+		bad_value(flag, text, wanted);
+	if (above_0 && *field == 0)
+		bad_value(flag, text, "more than 0");
 	if (flag->kind != FLAG_WORD && *field > MEASURE_MAX)
 		bad_value(flag, text, is_time ? "at most 36 years" : "at most 2^60");
 }
@@ -295,17 +290,13 @@ set_flag(struct plan *plan, const struct flag *flag, char *text)
 	case FLAG_WORD:
 	case FLAG_COUNT:
 	case FLAG_NUMBER:
-		set_measure(flag, field, text, units_parse_count);
+	case FLAG_SIZE:
+	case FLAG_DURATION:
+	case FLAG_SPAN:
+		set_measure(flag, field, text);
 		break;
 	case FLAG_COUNT32:
 		set_count32(flag, field, text);
-		break;
-	case FLAG_SIZE:
-		set_measure(flag, field, text, units_parse_size);
-		break;
-	case FLAG_DURATION:
-	case FLAG_SPAN:
-		set_measure(flag, field, text, units_parse_duration);
 		break;
 	case FLAG_RATE:
 		set_rate(flag, field, text);
@@ -315,7 +306,7 @@ set_flag(struct plan *plan, const struct flag *flag, char *text)
 		break;
 	case FLAG_LIST:
 		if (plan_list_add(field, text) != 0)
-			out_of_memory();
+			fatalx(EX_OSERR, "out of memory");
 		break;
 	case FLAG_SET:
 		*(bool *)field = true;
@@ -348,7 +339,7 @@ parse(int key, char *argument, struct argp_state *state)
 	}
 	if (key == ARGP_KEY_ARG) {
 		if (plan_list_add(&plan->target_texts, argument) != 0)
-			out_of_memory();
+			fatalx(EX_OSERR, "out of memory");
 		return 0;
 	}
 	for (size_t i = 0; i < FLAG_COUNT_OF; i++) {

@@ -1,0 +1,83 @@
+#!/usr/bin/env bats
+# Runs that look for something by themselves: --search and yodel calibrate.
+# shellcheck disable=SC2154 # run sets output and stderr
+
+load lib/helpers
+load lib/calling
+
+@test "a search finds a rate that holds" {
+	start_yodeld --workers 1 --listen 127.0.0.1:0=upper
+	run -0 "$YODEL" -c 4 -R 500 -d 200ms --search 'p50<0.1us' "127.0.0.1:$PORT" ||
+		[ "$status" = 99 ]
+	[[ $output = *"holds at no rate"* ]]
+}
+
+@test "a search judges no rate from too few messages to know the percentile" {
+	start_yodeld --workers 1 --listen 127.0.0.1:0=upper
+	# From 3,838 values on p99.9 is known: a step of 0.4 s holds them at 9,600/s and more.
+	run -99 "$YODEL" -c 4 -R 100 -d 400ms --search 'p99.9<0.1us' "127.0.0.1:$PORT"
+	[ "$(grep -c '/s asked' <<<"$output")" = 1 ]
+	[[ $output =~ " "9,[56][0-9][0-9]"/s asked" && $output = *"a longer --duration"* ]]
+	# The rate that it ends with was held by as many messages as its percentile needs.
+	run -0 "$YODEL" -c 4 -R 100 -d 400ms --json result.json --search 'p50<100ms' "127.0.0.1:$PORT"
+	says 'm["verified"] >= 8 and r["latency"]["response"]["intervals95"]["p50"]'
+	[[ $output = *"p50<100ms holds up to "* ]]
+}
+
+@test "a search or a calibration that is interrupted says no more than it has found" {
+	start_liar lag --time 0.1
+	spawn search "$YODEL" -c 4 -R 100 -d 1h --search 'p50<1us' "127.0.0.1:$LIAR_PORT"
+	local search=$SPAWNED status=0
+	all_4_are_there() { [ "$(ss -Htn state established "( dport = :$LIAR_PORT )" | wc -l)" = 4 ]; }
+	wait_until all_4_are_there
+	kill -TERM "$search"
+	wait "$search" || status=$?
+	[ $status = 1 ]
+	grep -q 'interrupted before a rate was found' search.out
+	spawn calibration "$YODEL" calibrate
+	local calibration=$SPAWNED children
+	hold_a_generator()
+	{
+		# shellcheck disable=SC2207 # ids are words: its peer, a generator
+		children=($(children_of "$calibration"))
+		[ ${#children[@]} = 2 ] && kill -STOP "${children[1]}" &&
+			grep -q '^State:.T' "/proc/${children[1]}/status"
+	}
+	wait_until hold_a_generator
+	figures() { grep -c '^closed loop\|^pacing' calibration.out || :; }
+	local before
+	before=$(figures) status=0
+	kill -TERM "$calibration"
+	kill -CONT "${children[1]}"
+	wait "$calibration" || status=$?
+	[ $status = 1 ]
+	[ "$(figures)" = $((before + 1)) ]
+}
+
+@test "a search ends where no rate can mend what is found, and is silent when asked to" {
+	start_liar extra --message 3
+	call -c 1 -R 200 -d 300ms --search 'p50<1s' --expect upper "127.0.0.1:$LIAR_PORT"
+	[ "$status" = 2 ]
+	[ "$(grep -c '/s asked' <<<"$output")" = 1 ]
+	[[ $output = *"wrong bytes"* ]]
+	end_spawned
+	rm liar.out
+	start_liar refuse
+	call -c 2 -R 200 -d 300ms --search 'p50<1s' "127.0.0.1:$LIAR_PORT"
+	[ "$status" = 1 ]
+	[ "$(grep -c '/s asked' <<<"$output")" = 1 ]
+	call -q -c 2 -R 200 -d 300ms --search 'p50<1s' "127.0.0.1:$LIAR_PORT"
+	[ "$status" = 1 ]
+	[ -z "$output$stderr" ]
+}
+
+@test "yodel calibrate says what the client can do here" {
+	run -0 "$YODEL" calibrate
+	[[ $output = *"messages/s verified with 1 process"* && $output = *"at the median"* ]]
+	# It is of this machine, also in a job whose ranks are not known.
+	JOB_COMPLETION_INDEX=3 run -0 "$YODEL" calibrate
+	run -0 "$YODEL" calibrate --help
+	[[ $output = "Usage: yodel calibrate"* ]]
+	run -64 --separate-stderr "$YODEL" compare --bogus
+	[[ $stderr = "yodel compare: "* ]]
+}
