@@ -319,7 +319,8 @@ static const struct setting rows[] = {
 	    "Close a connection whose peer has taken nothing of its replies this "
 	    "long."),
 	TIMEOUT("drain", drain_ns, "30s", MILLISECOND,
-	    "How long a stop in order waits for the open connections."),
+	    "How long a worker that leaves, at a stop or a change, waits for its "
+	    "connections; 0 is as long as they last."),
 	TIMEOUT("drain_quiet", drain_quiet_ns, "250ms", MILLISECOND,
 	    "While draining, close a connection that is quiet this long."),
 	/* Some beats of a worker's (sweep.c), and looks of the master's. */
