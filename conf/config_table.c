@@ -116,7 +116,9 @@ check_socket_path(const char *text, char *error, size_t error_size)
 
 static const struct setting listener_rows[] = {
 	{ .name = "address",
-	    .help = "Where to listen: \"127.0.0.1:10000\", \"[::1]:8001\", \"*:80\".",
+	    .help =
+		"Where to listen: \"127.0.0.1:10000\", \"[::1]:8001\", \"*:80\" (all "
+		"of IPv4), \"[::]:80\" (all of IPv6).",
 	    .type = SETTING_STRING,
 	    .flags = SETTING_REQUIRED,
 	    LISTENER(address_text),

@@ -124,7 +124,7 @@ settings_wanted(const struct setting *row, char *buffer)
 	case SETTING_ANNOTATION:
 		return strcpy(buffer, "a string");
 	case SETTING_STRINGS:
-		wanted_list(row, "strings", buffer);
+		wanted_list(row, "strings (as [\"a\", \"b\"])", buffer);
 		break;
 	case SETTING_OBJECTS:
 		wanted_list(row, "objects", buffer);

@@ -135,7 +135,7 @@ validate() # SCHEMA FILE...
 	refuses '{ "listeners": [ { "address": "127.0.0.1:1", "congestion": "new reno" } ] }' \
 		':1:60: "listeners[0].congestion": "new reno" is no name of a congestion control; up to 15 letters, digits, "_" and "-" were wanted'
 	refuses '{ "listeners": [ { "address": "127.0.0.1:1", "allow": "::1" } ] }' \
-		':1:55: "listeners[0].allow" is "::1"; a list of 0 to 1024 strings was wanted'
+		':1:55: "listeners[0].allow" is "::1"; a list of 0 to 1024 strings (as ["a", "b"]) was wanted'
 	refuses '{ "listeners": [ { "address": "*:1" },\n { "address": "*:2", "allow": [ "10.0.0.0/40" ] } ] }' \
 		':2:33: "listeners[1].allow[0]": "10.0.0.0/40": "40" is no prefix length; a number from 0 to 32 was wanted'
 	refuses '{ "listeners": [ { "address": "127.0.0.1:1" }, { "address": "127.0.0.1:1" } ] }' \

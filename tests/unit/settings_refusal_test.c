@@ -31,7 +31,8 @@ test_a_value_of_the_wrong_kind_is_refused_with_what_was_wanted(void **state)
 	    "f:1:11: \"owner\" is an empty list; a string was "
 	    "wanted");
 	check_refused("{\"guests\": \"Bob\"}",
-	    "f:1:12: \"guests\" is \"Bob\"; a list of 0 to 3 strings was wanted");
+	    "f:1:12: \"guests\" is \"Bob\"; a list of 0 to 3 strings (as [\"a\", "
+	    "\"b\"]) was wanted");
 	check_refused("{\"walls\": {\"paint\": \"red\"}}",
 	    "f:1:21: \"walls.paint\" is \"red\"; an object was wanted");
 	check_refused("{\"$note\": 1}", "f:1:11: \"$note\" is 1; a string was wanted");
@@ -59,7 +60,8 @@ test_a_value_out_of_bounds_is_refused(void **state)
 	check_refused("{\"doors\": []}",
 	    "f:1:11: \"doors\" is an empty list; a list of 1 to 4 objects was wanted");
 	check_refused("{\"guests\": [\"A\", \"B\", \"C\", \"D\"]}",
-	    "f:1:12: \"guests\" is a list of 4; a list of 0 to 3 strings was wanted");
+	    "f:1:12: \"guests\" is a list of 4; a list of 0 to 3 strings (as [\"a\", "
+	    "\"b\"]) was wanted");
 }
 
 static void

@@ -161,7 +161,7 @@ test_a_walk_names_every_row_and_what_it_accepts(void **state)
 	    "walls.paint.colour: \"red\", \"green\" or \"blue\"\n"
 	    "cooling: a duration from 1ms to 1m (as \"30s\"; 0 is off)\n"
 	    "owner: a string\n"
-	    "guests: a list of 0 to 3 strings\n"
+	    "guests: a list of 0 to 3 strings (as [\"a\", \"b\"])\n"
 	    "doors: a list of 1 to 4 objects\n"
 	    "doors[].name: a string\n"
 	    "doors[].width: a whole number from 50 to 200\n");
