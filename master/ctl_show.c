@@ -9,6 +9,7 @@
 #include "master/ctl_json.h"
 
 #define ADDRESS_WIDTH 24
+#define WORKER_COLUMNS " %7s %-11s %4s %8s %8s %11s %13s %6s\n" /* 80 in all */
 #define REPLY_MAX 48
 
 /* Of those that are wanted: who only leaves is none of them. */
@@ -155,14 +156,13 @@ ctl_show_workers(FILE *out, const json_t *stats)
 {
 	size_t i;
 	json_t *worker;
-	fprintf(out, "%4s %8s %-11s %5s %8s %10s %12s %14s %10s\n", "SLOT", "PID",
-	    "STATE", "GEN", "RESTARTS", "OPEN", "ACCEPTED", "MESSAGES", "LOST");
+	fprintf(out, "%4s" WORKER_COLUMNS, "SLOT", "PID", "STATE", "GEN", "RESTARTS",
+	    "OPEN", "ACCEPTED", "MESSAGES", "LOST");
 	json_array_foreach(json_object_get(stats, "workers"), i, worker)
 	{
 		char texts[4][UNITS_TEXT_MAX], numbers[3][CTL_JSON_TEXT_MAX];
 		const json_t *closed = json_object_get(worker, "connections_closed");
-		fprintf(out, "%4d %8s %-11s %5s %8s %10s %12s %14s %10s\n",
-		    (int)ctl_json_number(worker, "slot"),
+		fprintf(out, "%4d" WORKER_COLUMNS, (int)ctl_json_number(worker, "slot"),
 		    ctl_json_show(worker, "pid", numbers[0]),
 		    ctl_json_text(worker, "state"),
 		    ctl_json_show(worker, "generation", numbers[1]),

@@ -10,6 +10,10 @@
 #include "master/ctl_json.h"
 #include "master/ctl_show.h"
 
+/* Behind the slot or the address; most rows fit a terminal of 80 columns. */
+#define WORKER_COLUMNS " %7s %-11s %4s %8s %7s %6s %10s %7s %7s\n"
+#define LISTENER_COLUMNS " %8s %7s %10s %7s %7s %9s\n"
+
 /* Two moments, and what a counter did between them, each second. */
 struct view {
 	FILE *out;
@@ -91,9 +95,9 @@ static void
 show_worker(const struct view *view, const json_t *now, const json_t *before)
 {
 	char texts[6][UNITS_TEXT_MAX], numbers[2][CTL_JSON_TEXT_MAX];
-	fprintf(view->out, "%4" PRIu64 " %8s %-11s %5s %8s %9s %9s %11s %10s %10s\n",
-	    ctl_json_number(now, "slot"), ctl_json_show(now, "pid", numbers[0]),
-	    ctl_json_text(now, "state"), ctl_json_show(now, "generation", numbers[1]),
+	fprintf(view->out, "%4" PRIu64 WORKER_COLUMNS, ctl_json_number(now, "slot"),
+	    ctl_json_show(now, "pid", numbers[0]), ctl_json_text(now, "state"),
+	    ctl_json_show(now, "generation", numbers[1]),
 	    units_show_count(ctl_json_number(now, "restarts"), texts[0]),
 	    units_show_count(ctl_json_number(now, "connections_open"), texts[1]),
 	    units_show_count(rate(view, now, before, "connections_accepted"), texts[2]),
@@ -120,9 +124,8 @@ show_workers(const struct view *view)
 {
 	size_t i;
 	json_t *worker;
-	fprintf(view->out, "\n%4s %8s %-11s %5s %8s %9s %9s %11s %10s %10s\n", "SLOT",
-	    "PID", "STATE", "GEN", "RESTARTS", "OPEN", "NEW/S", "MESSAGES/S", "IN/S",
-	    "OUT/S");
+	fprintf(view->out, "\n%4s" WORKER_COLUMNS, "SLOT", "PID", "STATE", "GEN",
+	    "RESTARTS", "OPEN", "NEW/S", "MESSAGES/S", "IN/S", "OUT/S");
 	json_array_foreach(json_object_get(view->now, "workers"), i, worker)
 	{
 		show_worker(view, worker,
@@ -148,7 +151,7 @@ show_listener(
     const struct view *view, const json_t *now, const json_t *before, int width)
 {
 	char texts[6][UNITS_TEXT_MAX];
-	fprintf(view->out, "%-*s %9s %9s %11s %9s %9s %9s\n", width,
+	fprintf(view->out, "%-*s" LISTENER_COLUMNS, width,
 	    ctl_json_text(now, "address"),
 	    units_show_count(ctl_json_number(now, "connections_open"), texts[0]),
 	    units_show_count(rate(view, now, before, "connections_accepted"), texts[1]),
@@ -164,8 +167,8 @@ show_listeners(const struct view *view)
 	size_t i;
 	json_t *listener;
 	int width = ctl_show_address_width(json_object_get(view->now, "listeners"));
-	fprintf(view->out, "\n%-*s %9s %9s %11s %9s %9s %9s\n", width, "LISTENER",
-	    "OPEN", "NEW/S", "MESSAGES/S", "WAITING", "OF", "DROPPED/S");
+	fprintf(view->out, "\n%-*s" LISTENER_COLUMNS, width, "LISTENER", "OPEN",
+	    "NEW/S", "MESSAGES/S", "WAITING", "OF", "DROPPED/S");
 	json_array_foreach(json_object_get(view->now, "listeners"), i, listener)
 	{
 		show_listener(view, listener,

@@ -86,6 +86,10 @@ load lib/doors
 	[ "$(grep -cE '^LISTENER +OPEN +NEW/S +MESSAGES/S +WAITING +OF +DROPPED/S$' <<<"$output")" = 3 ]
 	[ "$(grep -cE "^127.0.0.1:$PORT +0 +0 +0 +0 +[0-9,]+ +0$" <<<"$output")" = 3 ]
 	[[ $output != *$'\e'* ]]
+	# A terminal of 80 columns cuts off no column, that of what was dropped least of all.
+	{ echo "$output" && ctl workers; } | awk '
+		/^SLOT|^LISTENER| serving |^127/ { rows++; if (length > 80) exit 1 }
+		END { exit rows < 15 }'
 }
 
 @test "yodelctl top: the terminal is as it was, whatever ends it" {
