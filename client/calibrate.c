@@ -22,9 +22,9 @@
 
 static const char usage[] =
     "Usage: yodel calibrate\n"
-    "Tells what this client can do here at most: the rate of a closed loop and the CPU "
-    "of a\n"
-    "message, and how exactly it paces, against a peer of its own that only echoes.\n"
+    "Tells what this client can do here at most: the rate of a closed loop and the\n"
+    "CPU of a message, and how exactly it paces, against a peer of its own that only\n"
+    "echoes.\n"
     "\n"
     "  -h, --help                 print this and exit\n";
 

@@ -22,7 +22,7 @@
 
 static const char usage[] =
     "Usage: yodel compare [OPTION...] BASE NEW\n"
-    "Shows two JSON results side by side, and whether a difference is more than "
+    "Shows two JSON results side by side, and whether a difference is more than\n"
     "noise.\n"
     "\n"
     "      --fail-worse           exit 99 when a figure is worse by more than noise\n"

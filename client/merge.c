@@ -16,9 +16,8 @@ enum { OPTION_HGRM = 256, OPTION_HTML, OPTION_STRICT, OPTION_THRESHOLD };
 
 static const char usage[] =
     "Usage: yodel merge [OPTION...] RESULT...\n"
-    "Adds the JSON results of several machines, count by count. Thresholds are judged "
-    "on\n"
-    "the merged histogram; each rank's own percentiles stand beside it.\n"
+    "Adds the JSON results of several machines, count by count. Thresholds are\n"
+    "judged on the merged histogram; each rank's own percentiles stand beside it.\n"
     "\n"
     "  -o, --output=FILE          the merged result, as JSON (- is stdout)\n"
     "      --hgrm=FILE            the merged response latencies, as percentiles\n"

@@ -60,7 +60,10 @@ load lib/calling
 	run -0 "$YODEL" -h
 	[[ $output = *"How many:"* && $output = *"Rhythm:"* && $output = *"Examples:"* ]]
 	[ "$(grep -c '^  yodel .*:' <<<"$output")" = 5 ]
-	if grep -E '^.{80}' <<<"$output"; then false; fi
+	local form
+	for form in run talk merge compare report calibrate; do
+		if "$YODEL" $form --help | grep -E '^.{81}'; then false; fi
+	done
 	run -0 "$YODEL" --version
 	[[ $output = "yodel "* ]]
 }
