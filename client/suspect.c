@@ -3,8 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define TELLING 4 /* fewer bytes than this that agree tell nothing */
-
 size_t
 suspect_run(const struct suspect_case *where, uint64_t connection, struct cursor from,
     uint32_t messages, uint8_t *out, size_t length)
@@ -41,7 +39,7 @@ agrees(const struct suspect_case *where, uint64_t connection, struct cursor from
 	uint8_t run[SUSPECT_WINDOW];
 	size_t want = where->length < sizeof(run) ? where->length : sizeof(run);
 	size_t n = suspect_run(where, connection, from, messages, run, want);
-	bool telling = n >= TELLING ||
+	bool telling = n >= SUSPECT_TELLING ||
 	    (n > 0 && from.at == 0 &&
 		n == expectation_length(where->expectation, connection, from.message));
 
@@ -59,7 +57,7 @@ is_altered(const struct suspect_case *where)
 
 	for (size_t i = 0; i < n; i++)
 		different += run[i] != where->got[i];
-	return n > 0 && different <= (n < TELLING ? 1 : 1 + n / 8);
+	return n > 0 && different <= (n < SUSPECT_TELLING ? 1 : 1 + n / 8);
 }
 
 /* True when the answer to another message starts with the same payload as the one at
@@ -128,11 +126,9 @@ find_gap(const struct suspect_case *where, struct suspect *ret)
 	    where, where->connection, *where->cursor, where->owed, run, sizeof(run));
 	size_t window = where->length < SUSPECT_WINDOW ? where->length : SUSPECT_WINDOW;
 
-	if (where->expectation->sequence->framing != FRAMING_STREAM)
-		return false;
-	for (size_t gap = 1; gap + TELLING <= n; gap++) {
+	for (size_t gap = 1; gap + SUSPECT_TELLING <= n; gap++) {
 		size_t most = n - gap < window ? n - gap : window;
-		if (most < TELLING || memcmp(run + gap, where->got, most) != 0)
+		if (most < SUSPECT_TELLING || memcmp(run + gap, where->got, most) != 0)
 			continue;
 		ret->kind = SUSPECT_GAP;
 		ret->bytes = gap;
@@ -199,8 +195,8 @@ suspect_describe(const struct suspect *suspect, char *out, size_t size)
 		break;
 	case SUSPECT_MISSING:
 	case SUSPECT_GAP:
-		snprintf(out, size, "a gap of %llu bytes",
-		    (unsigned long long)suspect->bytes);
+		snprintf(out, size, "a gap of %llu byte%s",
+		    (unsigned long long)suspect->bytes, suspect->bytes == 1 ? "" : "s");
 		break;
 	case SUSPECT_CONNECTION:
 		snprintf(out, size, "another connection's data (connection %llu)",
@@ -208,6 +204,9 @@ suspect_describe(const struct suspect *suspect, char *out, size_t size)
 		break;
 	case SUSPECT_TRUNCATED:
 		snprintf(out, size, "a truncated answer");
+		break;
+	case SUSPECT_LONGER:
+		snprintf(out, size, "a longer answer");
 		break;
 	case SUSPECT_UNKNOWN:
 		snprintf(out, size, "none of what was sent");

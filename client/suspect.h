@@ -18,6 +18,7 @@ enum suspect_kind {
 	SUSPECT_GAP,        /* `bytes` bytes left out */
 	SUSPECT_CONNECTION, /* what connection `connection` should get here */
 	SUSPECT_TRUNCATED,
+	SUSPECT_LONGER, /* length32: so says its header */
 };
 
 struct suspect {
@@ -41,6 +42,7 @@ struct suspect_case {
 	uint8_t *scratch;
 };
 
+#define SUSPECT_TELLING 4   /* fewer bytes than this that agree tell nothing */
 #define SUSPECT_WINDOW 64   /* bytes that are compared at most */
 #define SUSPECT_MESSAGES 64 /* messages looked at, before and behind */
 

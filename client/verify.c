@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "client/mismatch.h"
+#include "client/recover.h"
 
 int
 verify_init(struct verify *verify, const struct expectation *expectation,
@@ -94,95 +95,6 @@ compare(struct verify *verify, uint64_t connection, const struct cursor *cursor,
 	return right;
 }
 
-static void
-count_surplus(struct verify *verify, size_t length)
-{
-	if (verify->tally != NULL)
-		tally_add(&verify->tally->bytes_surplus, length);
-}
-
-static void
-next_answer(struct verify *verify, uint64_t connection, struct verify_stream *stream)
-{
-	sequence_seek(verify->expectation->sequence, connection, &stream->cursor,
-	    stream->cursor.message + 1);
-	stream->wrong = stream->free_end = false;
-	stream->header = 0;
-}
-
-/* Answers that will never come are wrong one after the other; the place behind the gap
- * is then where the stream stands. */
-static enum verify_result
-pass_gap(struct verify *verify, uint64_t connection, struct verify_stream *stream)
-{
-	next_answer(verify, connection, stream);
-	if (--stream->gap == 0) {
-		stream->cursor.at = stream->gap_at;
-		stream->wrong = stream->gap_wrong;
-		stream->gap_at = 0;
-		stream->gap_wrong = false;
-	}
-	return VERIFY_WRONG;
-}
-
-/* The stream goes on `bytes` further on, perhaps in a later answer. */
-static void
-jump(struct verify *verify, uint64_t connection, struct verify_stream *stream,
-    uint64_t bytes)
-{
-	struct cursor to = stream->cursor;
-	uint64_t at = to.at + bytes;
-
-	while (at >= to.length) {
-		at -= to.length;
-		sequence_seek(
-		    verify->expectation->sequence, connection, &to, to.message + 1);
-		to.length =
-		    expectation_length(verify->expectation, connection, to.message);
-		stream->gap++;
-	}
-	if (stream->gap == 0)
-		stream->cursor.at = (uint32_t)at;
-	else
-		stream->gap_at = (uint32_t)at;
-	stream->gap_wrong = stream->gap > 0 && at > 0;
-}
-
-/* The first wrong byte of an answer is data[0]. Decides where the stream goes on. */
-static void
-on_difference(struct verify *verify, uint64_t connection, struct verify_stream *stream,
-    uint32_t owed, const uint8_t *data, size_t length)
-{
-	enum framing framing = verify->expectation->sequence->framing;
-	struct suspect_case where =
-	    mismatch_case(verify, connection, stream, owed, data, length);
-	struct suspect found = mismatch_inspect(verify, &where);
-
-	if (framing == FRAMING_LINE && found.kind == SUSPECT_UNKNOWN && data[0] == '\n')
-		found.kind = SUSPECT_TRUNCATED;
-	mismatch_note(verify, &where, &found);
-	switch (found.kind) {
-	case SUSPECT_DUPLICATE:
-		stream->skip =
-		    expectation_length(verify->expectation, connection, found.message);
-		stream->skip -= stream->cursor.at;
-		count_surplus(verify, stream->cursor.at);
-		stream->cursor.at = stream->header = 0;
-		return;
-	case SUSPECT_MISSING:
-		stream->gap = (uint32_t)(found.message - stream->cursor.message);
-		stream->gap_at = stream->cursor.at;
-		return;
-	case SUSPECT_GAP:
-		stream->wrong = true;
-		jump(verify, connection, stream, found.bytes);
-		return;
-	default:
-		stream->wrong = true;
-		stream->free_end = framing == FRAMING_LINE;
-	}
-}
-
 /* A wrong line goes to its own end. */
 static size_t
 feed_line_end(struct verify *verify, uint64_t connection, struct verify_stream *stream,
@@ -192,7 +104,7 @@ feed_line_end(struct verify *verify, uint64_t connection, struct verify_stream *
 
 	if (end == NULL)
 		return length;
-	next_answer(verify, connection, stream);
+	recover_next(verify, connection, stream);
 	*ret = VERIFY_WRONG;
 	return (size_t)(end - data) + 1;
 }
@@ -205,10 +117,10 @@ feed_skip(struct verify *verify, uint64_t connection, struct verify_stream *stre
 
 	stream->skip -= (uint32_t)n;
 	if (!stream->skip_ends) {
-		count_surplus(verify, n);
+		recover_surplus(verify, n);
 	} else if (stream->skip == 0) {
 		stream->skip_ends = false;
-		next_answer(verify, connection, stream);
+		recover_next(verify, connection, stream);
 		*ret = VERIFY_WRONG;
 	}
 	return n;
@@ -219,7 +131,7 @@ finish_answer(struct verify *verify, uint64_t connection, struct verify_stream *
     enum verify_result *ret)
 {
 	*ret = stream->wrong ? VERIFY_WRONG : VERIFY_RIGHT;
-	next_answer(verify, connection, stream);
+	recover_next(verify, connection, stream);
 }
 
 /* length32: the header is taken as it came, and when it says another length
@@ -229,13 +141,13 @@ feed_header(struct verify *verify, uint64_t connection, struct verify_stream *st
     uint32_t owed, const uint8_t *data, size_t length, enum verify_result *ret)
 {
 	struct cursor *cursor = &stream->cursor;
+	uint32_t want = cursor->length - FRAMING_HEADER_MAX;
 	size_t n = 0;
 
 	while (n < length && cursor->at < FRAMING_HEADER_MAX) {
 		stream->header = stream->header << 8 | data[n++];
 		cursor->at++;
 	}
-	uint32_t want = cursor->length - FRAMING_HEADER_MAX;
 	if (cursor->at < FRAMING_HEADER_MAX)
 		return n;
 	if (stream->header == want) {
@@ -243,30 +155,8 @@ feed_header(struct verify *verify, uint64_t connection, struct verify_stream *st
 			finish_answer(verify, connection, stream, ret);
 		return n;
 	}
-	struct suspect_case where =
-	    mismatch_case(verify, connection, stream, owed, data + n, length - n);
-	struct suspect found = { .kind = SUSPECT_UNKNOWN };
-	if (length - n > 0)
-		found = mismatch_inspect(verify, &where);
-	if (stream->header < want && found.kind <= SUSPECT_ALTERED)
-		found.kind = SUSPECT_TRUNCATED;
-	mismatch_note(verify, &where, &found);
-	stream->skip = stream->header;
-	if (found.kind == SUSPECT_DUPLICATE) {
-		count_surplus(verify, FRAMING_HEADER_MAX);
-		cursor->at = 0;
-		stream->header = 0;
-		return n;
-	}
-	if (found.kind == SUSPECT_MISSING) {
-		stream->skip = 0;
-		stream->gap = (uint32_t)(found.message - cursor->message);
-		stream->gap_at = FRAMING_HEADER_MAX;
-		return n;
-	}
-	stream->wrong = stream->skip_ends = true;
-	if (stream->skip == 0)
-		feed_skip(verify, connection, stream, 0, ret);
+	*ret = recover_behind_header(
+	    verify, connection, stream, owed, data + n, length - n);
 	return n;
 }
 
@@ -283,7 +173,7 @@ feed_bytes(struct verify *verify, uint64_t connection, struct verify_stream *str
 		right = compare(verify, connection, cursor, data, n);
 	cursor->at += (uint32_t)right;
 	if (right < n)
-		on_difference(
+		recover_here(
 		    verify, connection, stream, owed, data + right, length - right);
 	else if (cursor->at == cursor->length)
 		finish_answer(verify, connection, stream, ret);
@@ -301,7 +191,7 @@ verify_feed(struct verify *verify, uint64_t connection, struct verify_stream *st
 	while (*ret == VERIFY_MORE) {
 		struct cursor *cursor = &stream->cursor;
 		if (stream->gap > 0) {
-			*ret = pass_gap(verify, connection, stream);
+			*ret = recover_pass_gap(verify, connection, stream);
 			break;
 		}
 		if (cursor->length == 0)
@@ -336,7 +226,7 @@ verify_surplus(struct verify *verify, uint64_t connection, struct verify_stream 
 
 	/* The rest of a duplicate that is already noted. */
 	stream->skip -= (uint32_t)expected;
-	count_surplus(verify, length);
+	recover_surplus(verify, length);
 	if (expected == length)
 		return;
 	where.got += expected;

@@ -9,7 +9,8 @@
  *   a duplicate of message M                     the duplicate is thrown away (surplus)
  *   a gap of N bytes                             behind the gap; what it held is wrong
  *
- * In framing line and length32 a wrong answer ends where its own frame ends.
+ * In framing line and length32 an answer that looks like nothing of this, or shorter or
+ * longer than it should be, ends where its own frame ends: the server made it so.
  */
 #ifndef CLIENT_VERIFY_H
 #define CLIENT_VERIFY_H

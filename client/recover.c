@@ -1,0 +1,219 @@
+#include "client/recover.h"
+
+#include <string.h>
+
+#include "client/mismatch.h"
+
+void
+recover_surplus(struct verify *verify, size_t length)
+{
+	if (verify->tally != NULL)
+		tally_add(&verify->tally->bytes_surplus, length);
+}
+
+void
+recover_next(struct verify *verify, uint64_t connection, struct verify_stream *stream)
+{
+	sequence_seek(verify->expectation->sequence, connection, &stream->cursor,
+	    stream->cursor.message + 1);
+	stream->wrong = stream->free_end = false;
+	stream->header = 0;
+}
+
+/* Behind the gap. Of a header that it has cut what is missing is taken as right. */
+static void
+land(struct verify *verify, uint64_t connection, struct verify_stream *stream)
+{
+	struct cursor *cursor = &stream->cursor;
+	uint32_t at = stream->gap_at;
+
+	if (verify->expectation->sequence->framing == FRAMING_LENGTH32 && at > 0 &&
+	    at < FRAMING_HEADER_MAX)
+		stream->header = (expectation_length(verify->expectation, connection,
+				      cursor->message) -
+				     FRAMING_HEADER_MAX) >>
+		    8 * (FRAMING_HEADER_MAX - at);
+	cursor->at = at;
+}
+
+enum verify_result
+recover_pass_gap(
+    struct verify *verify, uint64_t connection, struct verify_stream *stream)
+{
+	recover_next(verify, connection, stream);
+	if (--stream->gap == 0) {
+		land(verify, connection, stream);
+		stream->wrong = stream->gap_wrong;
+		stream->gap_at = 0;
+		stream->gap_wrong = false;
+	}
+	return VERIFY_WRONG;
+}
+
+/* The stream goes on `bytes` further on, perhaps in a later answer. */
+static void
+jump(struct verify *verify, uint64_t connection, struct verify_stream *stream,
+    uint64_t bytes)
+{
+	struct cursor to = stream->cursor;
+	uint64_t at = to.at + bytes;
+
+	while (at >= to.length) {
+		at -= to.length;
+		sequence_seek(
+		    verify->expectation->sequence, connection, &to, to.message + 1);
+		to.length =
+		    expectation_length(verify->expectation, connection, to.message);
+		stream->gap++;
+	}
+	if (stream->gap == 0)
+		stream->cursor.at = (uint32_t)at;
+	else
+		stream->gap_at = (uint32_t)at;
+	stream->gap_wrong = stream->gap > 0 && at > 0;
+}
+
+/* A gap that ends in the same answer. */
+static bool
+is_within(const struct verify_stream *stream, const struct suspect *found)
+{
+	return found->kind == SUSPECT_GAP &&
+	    stream->cursor.at + found->bytes < stream->cursor.length;
+}
+
+void
+recover_here(struct verify *verify, uint64_t connection, struct verify_stream *stream,
+    uint32_t owed, const uint8_t *data, size_t length)
+{
+	enum framing framing = verify->expectation->sequence->framing;
+	struct suspect_case where =
+	    mismatch_case(verify, connection, stream, owed, data, length);
+	struct suspect found = mismatch_inspect(verify, &where);
+
+	if (framing == FRAMING_LINE && data[0] == '\n' &&
+	    (found.kind == SUSPECT_UNKNOWN || is_within(stream, &found)))
+		found.kind = SUSPECT_TRUNCATED;
+	mismatch_note(verify, &where, &found);
+	switch (found.kind) {
+	case SUSPECT_DUPLICATE:
+		stream->skip =
+		    expectation_length(verify->expectation, connection, found.message);
+		stream->skip -= stream->cursor.at;
+		recover_surplus(verify, stream->cursor.at);
+		stream->cursor.at = stream->header = 0;
+		return;
+	case SUSPECT_MISSING:
+		stream->gap = (uint32_t)(found.message - stream->cursor.message);
+		stream->gap_at = stream->cursor.at;
+		return;
+	case SUSPECT_GAP:
+		stream->wrong = true;
+		jump(verify, connection, stream, found.bytes);
+		return;
+	default:
+		stream->wrong = true;
+		stream->free_end = framing == FRAMING_LINE &&
+		    (found.kind != SUSPECT_ALTERED || length < SUSPECT_TELLING);
+	}
+}
+
+/* The length alone was altered on the way: what is behind the expected one is the next
+ * answer, or the length is so far off that nothing of that has come. A server that says
+ * a little more sends as much. */
+static bool
+is_altered_length(struct verify *verify, uint64_t connection,
+    const struct verify_stream *stream, uint32_t owed, const uint8_t *data,
+    size_t length)
+{
+	uint32_t want = stream->cursor.length - FRAMING_HEADER_MAX;
+	struct suspect_case where =
+	    mismatch_case(verify, connection, stream, owed, data, length);
+	struct cursor next = stream->cursor;
+	uint8_t run[FRAMING_HEADER_MAX + 1];
+
+	if (length < want + sizeof(run) || owed < 2)
+		return stream->header > length && stream->header > want + UINT8_MAX;
+	sequence_seek(
+	    verify->expectation->sequence, connection, &next, next.message + 1);
+	size_t n = suspect_run(&where, connection, next, 1, run, sizeof(run));
+	return memcmp(run, data + want, n) == 0;
+}
+
+/* A header that says another length than the expected one; data[length] has come behind
+ * it. What it looks like: another answer, or else this one, header and all, with bytes
+ * altered or left out. Noted from the first wrong byte of the header on. */
+static struct suspect
+suspect_header(struct verify *verify, uint64_t connection, struct verify_stream *stream,
+    uint32_t owed, const uint8_t *data, size_t length)
+{
+	uint32_t want = stream->cursor.length - FRAMING_HEADER_MAX, wrong = 0;
+	struct suspect_case where =
+	    mismatch_case(verify, connection, stream, owed, data, length);
+	struct suspect found = { .kind = SUSPECT_UNKNOWN };
+	struct verify_stream whole = *stream;
+	uint8_t raw[SUSPECT_WINDOW];
+	size_t more = sizeof(raw) - FRAMING_HEADER_MAX;
+
+	if (length > 0)
+		found = mismatch_inspect(verify, &where);
+	more = length < more ? length : more;
+	for (int i = 0; i < FRAMING_HEADER_MAX; i++)
+		raw[i] = (uint8_t)(stream->header >> 8 * (FRAMING_HEADER_MAX - 1 - i));
+	if (more > 0)
+		memcpy(raw + FRAMING_HEADER_MAX, data, more);
+	whole.cursor.at = 0;
+	where = mismatch_case(
+	    verify, connection, &whole, owed, raw, FRAMING_HEADER_MAX + more);
+	if (found.kind <= SUSPECT_ALTERED) {
+		found = mismatch_inspect(verify, &where);
+		if (found.kind <= SUSPECT_ALTERED &&
+		    !is_altered_length(verify, connection, stream, owed, data, length))
+			found.kind =
+			    stream->header < want ? SUSPECT_TRUNCATED : SUSPECT_LONGER;
+	}
+	while ((stream->header ^ want) >> 8 * (FRAMING_HEADER_MAX - 1 - wrong) == 0)
+		wrong++;
+	whole.cursor.at = wrong;
+	where.got += wrong;
+	where.length -= wrong;
+	mismatch_note(verify, &where, &found);
+	return found;
+}
+
+enum verify_result
+recover_behind_header(struct verify *verify, uint64_t connection,
+    struct verify_stream *stream, uint32_t owed, const uint8_t *data, size_t length)
+{
+	struct cursor *cursor = &stream->cursor;
+	struct suspect found =
+	    suspect_header(verify, connection, stream, owed, data, length);
+
+	switch (found.kind) {
+	case SUSPECT_DUPLICATE:
+		recover_surplus(verify, FRAMING_HEADER_MAX);
+		stream->skip = stream->header;
+		cursor->at = 0;
+		stream->header = 0;
+		return VERIFY_MORE;
+	case SUSPECT_MISSING:
+		stream->gap = (uint32_t)(found.message - cursor->message);
+		stream->gap_at = FRAMING_HEADER_MAX;
+		return VERIFY_MORE;
+	case SUSPECT_GAP:
+		stream->wrong = true;
+		cursor->at = 0;
+		jump(verify, connection, stream, found.bytes + FRAMING_HEADER_MAX);
+		return VERIFY_MORE;
+	case SUSPECT_ALTERED:
+		stream->wrong = true;
+		return VERIFY_MORE;
+	default:
+		stream->wrong = true;
+		stream->skip = stream->header;
+		stream->skip_ends = stream->skip > 0;
+	}
+	if (stream->skip > 0)
+		return VERIFY_MORE;
+	recover_next(verify, connection, stream);
+	return VERIFY_WRONG;
+}

@@ -1,0 +1,153 @@
+#include "tests/lib/one_stream.h"
+
+/* Feeds all answers but `gap` bytes from `at` on. */
+static void
+feed_but(struct scene *scene, size_t at, size_t gap, size_t segment)
+{
+	uint8_t data[STREAM_MAX];
+	size_t n = answers(scene, REPLY_ECHO, 4, 0, MESSAGES, data);
+
+	memmove(data + at, data + at + gap, n - at - gap);
+	feed(scene, data, n - gap, segment);
+}
+
+/* That it is told as one gap at `at`, of which `damaged` answers are wrong. */
+static void
+assert_one_gap(struct scene *scene, size_t at, size_t gap, uint32_t damaged)
+{
+	char words[TALLY_LOOKS_MAX];
+
+	snprintf(words, sizeof(words), "a gap of %zu byte%s", gap, gap == 1 ? "" : "s");
+	assert_int_equal(scene->tally->mismatches, 1);
+	assert_string_equal(looks(scene), words);
+	assert_int_equal(scene->tally->mismatch[0].offset, at);
+	assert_int_equal(scene->wrong, damaged);
+	assert_int_equal(scene->right, MESSAGES - damaged);
+	assert_true(scene->tally->bytes_surplus == 0);
+}
+
+static void
+bytes_left_out_are_one_gap_in_every_framing(void **state)
+{
+	static const struct {
+		enum framing framing;
+		size_t at, gap;
+		uint32_t damaged;
+	} cases[] = {
+		/* In an answer; up to its end and beyond; one answer and parts of two.
+		 */
+		{ FRAMING_STREAM, 50, 10, 1 },
+		{ FRAMING_STREAM, 50, 100, 3 },
+		{ FRAMING_LINE, 50, 10, 1 },
+		{ FRAMING_LINE, 50, 15, 1 },
+		{ FRAMING_LINE, 50, 20, 2 },
+		{ FRAMING_LINE, 50, 100, 3 },
+		{ FRAMING_LENGTH32, 50, 10, 1 },
+		{ FRAMING_LENGTH32, 50, 18, 1 },
+		{ FRAMING_LENGTH32, 50, 40, 2 },
+		/* Into a header, and from within one. */
+		{ FRAMING_LENGTH32, 50, 20, 2 },
+		{ FRAMING_LENGTH32, 71, 1, 1 },
+		{ FRAMING_LENGTH32, 71, 30, 1 },
+		{ FRAMING_LENGTH32, 71, 80, 2 },
+	};
+	struct scene scene;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		set_up(&scene, cases[i].framing, "echo", 64);
+		feed_but(&scene, cases[i].at, cases[i].gap, STREAM_MAX);
+		assert_one_gap(&scene, cases[i].at, cases[i].gap, cases[i].damaged);
+		tear_down(&scene);
+	}
+}
+
+/* Expected and come are what differs, not the payload behind it. */
+static void
+a_header_that_was_altered_is_shown_itself(void **state)
+{
+	uint8_t data[STREAM_MAX];
+	struct scene scene;
+
+	(void)state;
+	for (size_t i = 0; i < 4; i++) {
+		set_up(&scene, FRAMING_LENGTH32, "echo", 64);
+		size_t n = answers(&scene, REPLY_ECHO, 4, 0, MESSAGES, data);
+		data[68 + i] ^= 0x81;
+		feed(&scene, data, n, STREAM_MAX);
+		assert_int_equal(scene.tally->mismatches, 1);
+		assert_string_equal(looks(&scene), "an altered byte");
+		const struct tally_mismatch *m = &scene.tally->mismatch[0];
+		assert_int_equal(m->offset, 68 + i);
+		assert_int_equal(m->answer_offset, i);
+		assert_int_equal(m->expected[0] ^ m->got[0], 0x81);
+		/* The others came, and are right. */
+		assert_int_equal(scene.wrong, 1);
+		assert_int_equal(scene.right, MESSAGES - 1);
+		tear_down(&scene);
+	}
+}
+
+/* What a server says is longer is longer: a suffix is thrown away with its frame. */
+static void
+a_longer_frame_is_taken_whole(void **state)
+{
+	uint8_t data[STREAM_MAX], longer[STREAM_MAX];
+	struct scene scene;
+	size_t out = 0;
+
+	(void)state;
+	set_up(&scene, FRAMING_LENGTH32, "echo", 64);
+	size_t n = answers(&scene, REPLY_ECHO, 4, 0, MESSAGES, data);
+	for (size_t i = 0; i < n; i += 68) {
+		memcpy(longer + out, data + i, 68);
+		longer[out + 3] += 3;
+		memcpy(longer + out + 68, "_SB", 3);
+		out += 71;
+	}
+	feed(&scene, longer, out, STREAM_MAX);
+	assert_int_equal(scene.wrong, MESSAGES);
+	assert_int_equal(scene.tally->mismatches, MESSAGES);
+	assert_string_equal(looks(&scene), "a longer answer");
+	assert_true(scene.tally->bytes_surplus == 0);
+	tear_down(&scene);
+}
+
+/* On the way, not by the server: a line more or less is no answer more or less. */
+static void
+an_end_of_a_line_that_was_altered_is_one_wrong_answer(void **state)
+{
+	static const struct {
+		size_t at;
+		uint8_t becomes;
+	} cases[] = { { 64, 'x' }, { 129, 'x' }, { 30, '\n' }, { 95, '\n' } };
+	uint8_t data[STREAM_MAX];
+	struct scene scene;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		set_up(&scene, FRAMING_LINE, "echo", 64);
+		size_t n = answers(&scene, REPLY_ECHO, 4, 0, MESSAGES, data);
+		data[cases[i].at] = cases[i].becomes;
+		feed(&scene, data, n, STREAM_MAX);
+		assert_int_equal(scene.tally->mismatches, 1);
+		assert_string_equal(looks(&scene), "an altered byte");
+		assert_int_equal(scene.tally->mismatch[0].offset, cases[i].at);
+		assert_int_equal(scene.wrong, 1);
+		assert_int_equal(scene.right, MESSAGES - 1);
+		tear_down(&scene);
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(bytes_left_out_are_one_gap_in_every_framing),
+		cmocka_unit_test(a_header_that_was_altered_is_shown_itself),
+		cmocka_unit_test(an_end_of_a_line_that_was_altered_is_one_wrong_answer),
+		cmocka_unit_test(a_longer_frame_is_taken_whole),
+	};
+
+	return cmocka_run_group_tests_name("recover", tests, NULL, NULL);
+}
