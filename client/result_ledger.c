@@ -96,13 +96,22 @@ struct placed {
 	bool holds;
 };
 
+/* Messages that nobody has answered, those of the warm-up with them. */
+static uint64_t
+unanswered(const struct result *result)
+{
+	const struct result_messages *m = &result->messages, *w = &result->warmup;
+
+	return result_lost(m) + result_lost(w) + m->in_flight + w->in_flight;
+}
+
 /* Messages that both sides see alike: none in a stream. */
 static bool
 place_messages(
     const struct result *result, const struct result_ledger *server, struct placed *ret)
 {
 	const struct result_messages *m = &result->messages, *w = &result->warmup;
-	uint64_t lost = result_lost(m) + result_lost(w) + m->in_flight + w->in_flight;
+	uint64_t lost = unanswered(result);
 	uint64_t answered = m->verified + m->wrong + w->verified + w->wrong;
 
 	if (strcmp(result->plan.framing, framing_names[FRAMING_STREAM]) == 0 ||
@@ -129,8 +138,7 @@ place(
 	uint64_t ours = result->connections.established, more;
 	/* Some of these may have been accepted all the same. */
 	uint64_t begun = result->connections.attempted - ours;
-	uint64_t lost = result_lost(&result->messages) + result_lost(&result->warmup) +
-	    result->connections.lost + result->messages.in_flight;
+	uint64_t lost = unanswered(result) + result->connections.lost;
 	bool unheard = strcmp(result->plan.expect, "none") == 0;
 
 	ret->never_accepted = missing(ours, server->connections_accepted, &more);

@@ -15,13 +15,15 @@
 #include "lib/tcp_connect.h"
 
 #define PATIENCE_S 5
+#define ADDRESSES_MAX 4 /* of a name, each called in turn */
 #define REQUEST_MAX 512
 
+/* A full queue is waited for. */
 static int
-connect_unix(const char *path)
+connect_unix(const char *path, double deadline_s)
 {
 	struct sockaddr_un to = { .sun_family = AF_UNIX };
-	int fd;
+	int fd, rc;
 
 	if (strlen(path) >= sizeof(to.sun_path)) {
 		errno = ENAMETOOLONG;
@@ -31,20 +33,42 @@ connect_unix(const char *path)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -1;
-	if (connect(fd, (const struct sockaddr *)&to, sizeof(to)) == 0)
+	do {
+		http_set_deadline(fd, deadline_s);
+		rc = connect(fd, (const struct sockaddr *)&to, sizeof(to));
+	} while (rc != 0 && errno == EINTR);
+	if (rc == 0)
 		return fd;
-	int error = errno;
+	int error = errno == EAGAIN ? ETIMEDOUT : errno;
 	close(fd);
 	errno = error;
 	return -1;
 }
 
+/* The first address that answers, or -1 with errno. */
+static int
+connect_any(const struct address *addresses, int count, double deadline_s)
+{
+	int fd = -1;
+
+	errno = ETIMEDOUT;
+	for (int i = 0; fd < 0 && i < count; i++) {
+		double left_s = deadline_s - http_now_s();
+
+		if (left_s <= 0)
+			break;
+		fd = tcp_connect(&addresses[i], (uint64_t)(left_s * 1e9) + 1);
+	}
+	return fd;
+}
+
 /* HOST:PORT up to the path, which *ret_path becomes. */
 static int
-connect_url(const char *url, const char **ret_path, char *error, size_t error_size)
+connect_url(const char *url, double deadline_s, const char **ret_path, char *error,
+    size_t error_size)
 {
 	char host[256];
-	struct address address;
+	struct address addresses[ADDRESSES_MAX];
 
 	if (strncmp(url, "http://", 7) == 0)
 		url += 7;
@@ -57,9 +81,10 @@ connect_url(const char *url, const char **ret_path, char *error, size_t error_si
 	host[n] = '\0';
 	if (url[n] == '/' && url[n + 1] != '\0')
 		*ret_path = url + n;
-	if (address_resolve(host, &address, 1, error, error_size) < 1)
+	int count = address_resolve(host, addresses, ADDRESSES_MAX, error, error_size);
+	if (count < 1)
 		return -1;
-	int fd = tcp_connect(&address, PATIENCE_S * UINT64_C(1000000000));
+	int fd = connect_any(addresses, count, deadline_s);
 	if (fd < 0)
 		snprintf(error, error_size, "%s", strerror(errno));
 	else
@@ -68,14 +93,14 @@ connect_url(const char *url, const char **ret_path, char *error, size_t error_si
 }
 
 static char *
-ask(int fd, const char *path, char *error, size_t error_size)
+ask(int fd, const char *path, double deadline_s, char *error, size_t error_size)
 {
 	char request[REQUEST_MAX];
 	struct http_answer answer;
 
 	snprintf(request, sizeof(request),
 	    "GET %.400s HTTP/1.0\r\nHost: yodeld\r\nConnection: close\r\n\r\n", path);
-	if (http_ask(fd, request, http_now_s() + PATIENCE_S, &answer) != 0) {
+	if (http_ask(fd, request, deadline_s, &answer) != 0) {
 		snprintf(error, error_size, "%s",
 		    errno == EPROTO ? "the answer is no HTTP, or broke off"
 				    : strerror(errno));
@@ -93,16 +118,17 @@ char *
 stats_fetch(const char *where, char *error, size_t error_size)
 {
 	const char *path = "/stats";
+	double deadline_s = http_now_s() + PATIENCE_S;
 	char why[256];
 	int fd;
 
 	if (strncmp(where, "unix:", 5) == 0) {
-		fd = connect_unix(where + 5);
+		fd = connect_unix(where + 5, deadline_s);
 		snprintf(why, sizeof(why), "%s", strerror(errno));
 	} else {
-		fd = connect_url(where, &path, why, sizeof(why));
+		fd = connect_url(where, deadline_s, &path, why, sizeof(why));
 	}
-	char *body = fd < 0 ? NULL : ask(fd, path, why, sizeof(why));
+	char *body = fd < 0 ? NULL : ask(fd, path, deadline_s, why, sizeof(why));
 	if (fd >= 0)
 		close(fd);
 	if (body == NULL)

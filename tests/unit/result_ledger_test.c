@@ -96,6 +96,10 @@ what_our_losses_explain_is_placed(void **state)
 	server.bytes_sent = 520;
 	describe(&result, 1);
 	assert_true(holds(&result, &server));
+	/* Ended at once, within the warm-up. */
+	describe(&result, 0);
+	result.warmup.sent = result.warmup.in_flight = 1;
+	assert_true(holds(&result, &server));
 	server = same;
 	server.connections_accepted = 4;
 	describe(&result, 1);
