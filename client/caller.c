@@ -169,7 +169,7 @@ on_open_timer(struct generator *generator, struct caller *caller)
 	const struct plan *plan = generator->plan;
 	uint64_t since = waits_since(generator, caller);
 
-	if (since != 0 && since + plan->timeout_ns <= generator->now_ns) {
+	if (since != 0 && since + plan->timeout_ns <= generator->heard_ns) {
 		hangup_lose(generator, caller, TALLY_LOST_TIMEOUT);
 		return;
 	}

@@ -115,12 +115,29 @@ run_ready(struct generator *generator)
 	}
 }
 
+/* What had come when a look began has been handled when the look did not return all
+ * that it could, or when so many have been returned that each socket had its turn
+ * (epoll_wait(2) serves them one after the other). */
+static void
+note_heard(struct generator *generator, uint64_t looked_ns, int n)
+{
+	if (generator->swept == 0)
+		generator->sweep_ns = looked_ns;
+	generator->swept += (uint32_t)n;
+	if (n == EVENTS_MAX && generator->swept <= generator->count)
+		return;
+	generator->heard_ns = generator->sweep_ns;
+	generator->swept = 0;
+}
+
+/* Only what had not come by then is late: whoever stood still (stopped, or for want of
+ * a CPU) finds answers that came in time, and hears them first. */
 static void
 run_timers(struct generator *generator)
 {
 	uint32_t timer;
 
-	while (wheel_expire(&generator->wheel, generator->now_ns, &timer))
+	while (wheel_expire(&generator->wheel, generator->heard_ns, &timer))
 		caller_on_timer(generator, &generator->callers[timer]);
 }
 
@@ -215,7 +232,7 @@ loop(struct generator *generator)
 			errno = ENOMEM;
 			return -1;
 		}
-		uint64_t wake = next_wake(generator);
+		uint64_t wake = next_wake(generator), looked_ns = generator->now_ns;
 		int n = wait_events(generator, wake, events);
 		if (n < 0 && errno != EINTR)
 			return -1;
@@ -225,6 +242,8 @@ loop(struct generator *generator)
 		arrivals_run(generator);
 		if (n > 0)
 			on_events(generator, events, n);
+		if (n >= 0)
+			note_heard(generator, looked_ns, n);
 		run_timers(generator);
 		run_ready(generator);
 		run_dials(generator);

@@ -50,6 +50,9 @@ struct generator {
 
 	uint64_t now_ns;
 	uint64_t seen_ns;    /* when something last happened */
+	uint64_t heard_ns;   /* all that had come by then is handled */
+	uint64_t sweep_ns;   /* the same, when each socket has had its turn... */
+	uint32_t swept;      /* ...of which so many had one; 0: all */
 	uint64_t measure_ns; /* messages due from then on are in the figures */
 	uint64_t end_ns;     /* nothing is due from then on */
 	uint64_t drain_ns;   /* what is unanswered then is lost */

@@ -276,7 +276,7 @@ rhythm_step(struct generator *generator)
 		stop(generator, asked > 0);
 	if (asked > 0 && !generator->is_dropping)
 		drop(generator);
-	if (generator->is_stopped && generator->now_ns >= generator->drain_ns)
+	if (generator->is_stopped && generator->heard_ns >= generator->drain_ns)
 		end_drain(generator);
 }
 

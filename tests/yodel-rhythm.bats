@@ -56,6 +56,29 @@ load lib/calling
 	says 'any("20 messages were due, 4 were sent" in why for why in r["trust"]["reasons"])'
 }
 
+@test "whoever stood still finds the answers that came in time" {
+	start_yodeld --listen 127.0.0.1:0=upper
+	spawn load "$YODEL" -q -c 600 -w 1 -d 1h --timeout 2s --json result.json "127.0.0.1:$PORT"
+	local load=$SPAWNED generator status=0 since
+	each_has_sent() { [ "$(ss -Htni state established "( dport = :$PORT )" | grep -c bytes_acked)" -ge 600 ]; }
+	wait_until each_has_sent
+	generator=$(children_of "$load")
+	# shellcheck disable=SC2086 # one word, with blanks around
+	kill -STOP $generator
+	since=$SECONDS
+	# All but the one that it was just busy with have an answer that waits.
+	are_answered() { [ "$(ss -Htn state established "( dport = :$PORT )" | awk '$1 > 0' | wc -l)" -ge 599 ]; }
+	wait_until are_answered
+	patience_is_over() { [ $((SECONDS - since)) -gt 3 ]; }
+	wait_until patience_is_over
+	kill -TERM "$load" # it will send no more
+	# shellcheck disable=SC2086
+	kill -CONT $generator
+	wait "$load" || status=$?
+	[ $status = 0 ]
+	says 'lost == 0 and c["lost"] == 0 and t["response"]["max_ns"] > 2e9'
+}
+
 @test "what is due while the server is away is due all the same" {
 	local how status address
 	address=127.0.0.1:$(free_port) # it is asked for again
