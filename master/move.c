@@ -194,8 +194,10 @@ move_some(struct process *giver, struct process *taker, uint64_t what)
 	}
 	close(fds[0]);
 	close(fds[1]);
+	if (is_begun)
+		return 0;
 	errno = ETOOMANYREFS;
-	return is_begun ? 0 : -1;
+	return -1;
 }
 
 void

@@ -18,10 +18,9 @@ static const char others[] = "others";
 
 static const struct {
 	const char *name;
-	const char *unit;
 	const char *help;
 } rows[LEDGER_COUNTER_COUNT] = {
-#define X(id, name, unit, help) { name, unit, help },
+#define X(id, name, help) { name, help },
 	LEDGER_COUNTERS(X)
 #undef X
 };
@@ -30,12 +29,6 @@ const char *
 ledger_counter_name(enum ledger_counter counter)
 {
 	return rows[counter].name;
-}
-
-const char *
-ledger_counter_unit(enum ledger_counter counter)
-{
-	return rows[counter].unit;
 }
 
 const char *

@@ -39,38 +39,37 @@
 #include "proto/close_reason.h"
 #include "proto/visits.h"
 
-/* X(identifier, name, unit, help); all are counters that never go backwards. */
+/* X(identifier, name, help); all are counters that never go backwards. */
 #define LEDGER_COUNTERS(X)                                                             \
-	X(CONNECTIONS_ACCEPTED, "connections_accepted", "connections",                 \
+	X(CONNECTIONS_ACCEPTED, "connections_accepted",                                \
 	    "connections taken from the accept queues")                                \
-	X(CONNECTIONS_MOVED_IN, "connections_moved_in", "connections",                 \
+	X(CONNECTIONS_MOVED_IN, "connections_moved_in",                                \
 	    "open connections taken over from another worker")                         \
-	X(CONNECTIONS_MOVED_OUT, "connections_moved_out", "connections",               \
+	X(CONNECTIONS_MOVED_OUT, "connections_moved_out",                              \
 	    "open connections handed to another worker")                               \
-	X(MESSAGES_RECEIVED, "messages_received", "messages", "messages read whole")   \
-	X(REPLIES_SENT, "replies_sent", "replies",                                     \
+	X(MESSAGES_RECEIVED, "messages_received", "messages read whole")               \
+	X(REPLIES_SENT, "replies_sent",                                                \
 	    "replies handed to the kernel whole; those that waited together are "      \
 	    "booked "                                                                  \
 	    "when the last byte of the last one left")                                 \
-	X(BYTES_RECEIVED, "bytes_received", "bytes", "bytes read from peers")          \
-	X(BYTES_SENT, "bytes_sent", "bytes", "bytes handed to the kernel for peers")   \
-	X(BYTES_DROPPED, "bytes_dropped", "bytes",                                     \
+	X(BYTES_RECEIVED, "bytes_received", "bytes read from peers")                   \
+	X(BYTES_SENT, "bytes_sent", "bytes handed to the kernel for peers")            \
+	X(BYTES_DROPPED, "bytes_dropped",                                              \
 	    "bytes of reply still owed when a connection closed")                      \
-	X(ACCEPT_PAUSES, "accept_pauses", "pauses",                                    \
+	X(ACCEPT_PAUSES, "accept_pauses",                                              \
 	    "times that accepting stopped for want of descriptors or memory")          \
-	X(ACCEPTS_CUT_SHORT, "accepts_cut_short", "accepts",                           \
+	X(ACCEPTS_CUT_SHORT, "accepts_cut_short",                                      \
 	    "workers that died inside accept(2): each may have taken one connection "  \
 	    "that no other count holds")
 
 enum ledger_counter {
-#define X(id, name, unit, help) LEDGER_##id,
+#define X(id, name, help) LEDGER_##id,
 	LEDGER_COUNTERS(X)
 #undef X
 	    LEDGER_COUNTER_COUNT
 };
 
 const char *ledger_counter_name(enum ledger_counter counter);
-const char *ledger_counter_unit(enum ledger_counter counter);
 const char *ledger_counter_help(enum ledger_counter counter);
 /* False: it is one of workers alone, and says nothing of a listener. */
 bool ledger_counter_is_of_listeners(enum ledger_counter counter);

@@ -107,23 +107,6 @@ reply_finish(struct reply *reply)
 	*reply = (struct reply){ .kind = REPLY_DISCARD };
 }
 
-char *
-reply_format(const struct reply *reply)
-{
-	static const char *const starts[] = { "echo", "upper", "fixed=", "discard" };
-	const char *middle =
-	    reply->kind != REPLY_FIXED && reply->text_length > 0 ? ",suffix=" : "";
-	size_t text_size =
-	    reply->text_length * 6 + 8; /* \uXXXX is the longest escape */
-	char *out = malloc(32 + text_size);
-	if (out == NULL)
-		return NULL;
-	int n = sprintf(out, "%s%s", starts[reply->kind], middle);
-	if (reply->text_length > 0)
-		escape_encode(reply->text, reply->text_length, out + n, text_size);
-	return out;
-}
-
 size_t
 reply_length(const struct reply *reply, size_t length)
 {

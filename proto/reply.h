@@ -33,10 +33,6 @@ int reply_parse(const char *spec, struct reply *ret, char *error, size_t error_s
     __attribute__((warn_unused_result));
 void reply_finish(struct reply *reply);
 
-/* The spec as text that parses back, heap, owned by the caller; NULL when out of
- * memory. */
-char *reply_format(const struct reply *reply);
-
 /* Bytes of the reply to a payload of `length` bytes. */
 size_t reply_length(const struct reply *reply, size_t length);
 

@@ -107,30 +107,6 @@ test_a_text_may_have_4096_bytes_and_not_one_more(void **state)
 	check_refused(spec, "reply text of 4097 bytes; at most 4096 were wanted");
 }
 
-static void
-test_a_reply_as_text_parses_back_to_the_same_reply(void **state)
-{
-	static const char *const specs[] = { "echo", "upper", "discard",
-		"fixed=", "fixed=my server", "upper,suffix=_SB",
-		"echo,suffix=\\n\\u0000\\\\", "fixed=\\xff\\x80" };
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(specs) / sizeof(specs[0]); i++) {
-		struct reply reply = parse(specs[i]);
-		char *text = reply_format(&reply);
-		assert_non_null(text);
-		struct reply back = parse(text);
-
-		assert_int_equal(back.kind, reply.kind);
-		assert_int_equal(back.text_length, reply.text_length);
-		if (reply.text_length > 0)
-			assert_memory_equal(back.text, reply.text, reply.text_length);
-		free(text);
-		reply_finish(&reply);
-		reply_finish(&back);
-	}
-}
-
 static uint8_t
 raised(uint8_t c)
 {
@@ -198,7 +174,6 @@ main(void)
 		cmocka_unit_test(test_the_text_of_a_reply_is_decoded_as_in_JSON),
 		cmocka_unit_test(test_what_is_no_reply_is_refused_with_what_was_wanted),
 		cmocka_unit_test(test_a_text_may_have_4096_bytes_and_not_one_more),
-		cmocka_unit_test(test_a_reply_as_text_parses_back_to_the_same_reply),
 		cmocka_unit_test(
 		    test_only_the_26_ASCII_letters_are_raised_at_any_length_and_place),
 		cmocka_unit_test(test_a_reply_may_be_written_over_its_message),
