@@ -187,6 +187,7 @@ static void
 print_latencies(const struct result *result, FILE *file)
 {
 	bool all_known = true, any = false;
+	char lost[UNITS_TEXT_MAX];
 
 	for (int i = 0; i < TALLY_HISTOGRAM_COUNT; i++)
 		any = any || histogram_count(result->latency[i]) > 0;
@@ -198,6 +199,9 @@ print_latencies(const struct result *result, FILE *file)
 		all_known =
 		    print_latency(result, (enum tally_histogram)i, file) && all_known;
 	print_intervals(result, file);
+	if (result_lost(&result->messages) > 0)
+		fprintf(file, LABEL "the %s lost messages are in age alone\n", "",
+		    count(result_lost(&result->messages), lost));
 	if (!all_known)
 		print_not_known(result, file);
 }

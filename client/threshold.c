@@ -178,6 +178,25 @@ of_all(const struct threshold *threshold, uint64_t part, uint64_t all)
 	return all == 0 ? 0 : (double)part / (double)all;
 }
 
+/* What never was answered, of the two that measure answers, took longer than any other:
+ * infinitely. */
+static double
+percentile_of_all(
+    const struct threshold *threshold, const struct result *result, double percentile)
+{
+	const struct histogram *latency = result->latency[threshold->histogram];
+	double count = (double)histogram_count(latency), lost = 0;
+
+	if (threshold->histogram == TALLY_RESPONSE ||
+	    threshold->histogram == TALLY_SERVICE)
+		lost = (double)result_lost(&result->messages);
+	if (count > 0 && lost > 0)
+		percentile *= (count + lost) / count;
+	if (percentile > 100)
+		return INFINITY;
+	return (double)histogram_percentile(latency, percentile);
+}
+
 static double
 value_of(const struct threshold *threshold, const struct result *result)
 {
@@ -185,13 +204,13 @@ value_of(const struct threshold *threshold, const struct result *result)
 
 	switch (threshold->figure) {
 	case THRESHOLD_PERCENTILE:
-		return (double)histogram_percentile(latency, threshold->percentile);
+		return percentile_of_all(threshold, result, threshold->percentile);
 	case THRESHOLD_MEAN:
 		return histogram_mean(latency);
 	case THRESHOLD_MIN:
 		return (double)histogram_min(latency);
 	case THRESHOLD_MAX:
-		return (double)histogram_max(latency);
+		return percentile_of_all(threshold, result, 100);
 	case THRESHOLD_STDDEV:
 		return histogram_stddev(latency);
 	case THRESHOLD_LOST:
@@ -235,7 +254,7 @@ threshold_judge(const struct threshold *threshold, const struct result *result)
 	outcome.holds = compare(threshold->op, outcome.value, threshold->limit);
 	if (is_latency(threshold->figure) && histogram_count(latency) == 0)
 		outcome.holds = outcome.known = false;
-	else if (threshold->figure == THRESHOLD_PERCENTILE &&
+	else if (isfinite(outcome.value) && threshold->figure == THRESHOLD_PERCENTILE &&
 	    confidence_needs(threshold->percentile) > 0)
 		outcome.known = confidence_of(latency, threshold->percentile,
 		    threshold->histogram == TALLY_RESPONSE
@@ -260,7 +279,9 @@ threshold_format(const struct threshold *threshold, double value, char *buffer)
 {
 	char text[UNITS_TEXT_MAX];
 
-	if (is_latency(threshold->figure))
+	if (!isfinite(value))
+		snprintf(buffer, THRESHOLD_TEXT_MAX, "no answer");
+	else if (is_latency(threshold->figure))
 		snprintf(buffer, THRESHOLD_TEXT_MAX, "%s",
 		    units_show_duration(result_whole(value), text));
 	else if (threshold->share)
@@ -280,6 +301,9 @@ threshold_describe(const struct threshold_outcome *outcome, char *buffer)
 
 	if (empty)
 		snprintf(buffer, THRESHOLD_TEXT_MAX, "there are no values");
+	else if (!isfinite(outcome->value))
+		snprintf(buffer, THRESHOLD_TEXT_MAX,
+		    "no answer: what is lost took longer than any");
 	else
 		snprintf(buffer, THRESHOLD_TEXT_MAX, "%.32s%s",
 		    threshold_format(&outcome->threshold, outcome->value, value),

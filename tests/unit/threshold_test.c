@@ -5,6 +5,7 @@
 #include <string.h>
 /* cmocka needs some of those above */
 #include <cmocka.h>
+#include <math.h>
 
 #include "client/confidence.h"
 #include "client/result.h"
@@ -71,8 +72,8 @@ each_figure_is_judged_in_its_own_unit(void **state)
 	} cases[] = {
 		{ "p99<1ms", true },
 		{ "p99<900us", false },
-		{ "max<=998us", true },
-		{ "max<998us", false },
+		{ "connect.max<=5us", true },
+		{ "connect.max<5us", false },
 		{ "min>=1us", true },
 		{ "mean<501us", true },
 		{ "mean>501us", false },
@@ -106,7 +107,38 @@ without_a_value_no_latency_holds(void **state)
 	assert_false(judge("service.p99<1h", &result).holds);
 	assert_false(judge("service.max<1h", &result).known);
 	assert_false(judge("service.p99<1h", &result).known);
-	assert_true(judge("p100<1h", &result).known);
+	assert_true(judge("connect.p100<1h", &result).known);
+	result_finish(&result);
+}
+
+/* 10 of 1,000 lost is what a p99 may leave out; 11 are not. */
+static void
+what_is_lost_took_longer_than_any(void **state)
+{
+	struct result result = sample();
+	struct threshold_outcome outcome;
+	char buffer[THRESHOLD_TEXT_MAX];
+
+	(void)state;
+	result.messages.lost[TALLY_LOST_RESET] = 0;
+	assert_true(judge("max<=998us", &result).holds);
+	assert_false(judge("max<998us", &result).holds);
+	histogram_reset(result.latency[TALLY_RESPONSE]);
+	histogram_record_many(result.latency[TALLY_RESPONSE], 5000, 990);
+	result.messages.lost[TALLY_LOST_RESET] = 4;
+	result.messages.lost[TALLY_LOST_TIMEOUT] = 6;
+	assert_true(judge("p99<=5us", &result).holds);
+	assert_false(judge("max<1h", &result).holds);
+	result.messages.lost[TALLY_LOST_TIMEOUT] = 7;
+	outcome = judge("p99<1h", &result);
+	assert_false(outcome.holds);
+	assert_true(outcome.known);
+	assert_string_equal(threshold_describe(&outcome, buffer),
+	    "no answer: what is lost took longer than any");
+	assert_true(judge("p90<=5us", &result).holds);
+	assert_true(judge("p99>1h", &result).holds);
+	/* Who never was connected is told elsewhere. */
+	assert_true(judge("connect.max<1h", &result).holds);
 	result_finish(&result);
 }
 
@@ -202,6 +234,7 @@ main(void)
 		cmocka_unit_test(a_percentile_may_be_written_with_or_without_its_point),
 		cmocka_unit_test(each_figure_is_judged_in_its_own_unit),
 		cmocka_unit_test(without_a_value_no_latency_holds),
+		cmocka_unit_test(what_is_lost_took_longer_than_any),
 		cmocka_unit_test(a_threshold_that_is_none_says_what_was_wanted),
 		cmocka_unit_test(a_value_is_shown_in_the_unit_of_its_limit),
 		cmocka_unit_test(
