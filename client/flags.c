@@ -158,7 +158,8 @@ static const struct flag flags[] = {
 	    "the I-th (from 0) of N machines (also read from the scheduler's environment)",
 	    NULL },
 	{ "start-at", 0, "TIME", FLAG_TEXT, AT(start_at_text), 7,
-	    "the common start: +10s, HH:MM:SS, YYYY-MM-DDTHH:MM:SSZ or @SECONDS", NULL },
+	    "the common start: +10s, HH:MM:SS (the next one), YYYY-MM-DDTHH:MM:SSZ or "
+	    "@SECONDS", NULL },
 };
 /* clang-format on */
 

@@ -54,6 +54,10 @@ split(const char *text, struct parts *ret, char *error, size_t error_size)
 		host++;
 		length -= 2;
 	}
+	if (strstr(text, "://") != NULL) {
+		snprintf(error, error_size, "\"%s\" is a URL; " WANTED, text);
+		return -1;
+	}
 	if (!bracketed && memchr(text, ':', length) != NULL) {
 		snprintf(error, error_size,
 		    "\"%s\": an IPv6 address stands in brackets; %s", text,

@@ -68,6 +68,9 @@ test_what_is_no_address_is_refused_with_what_was_wanted(void **state)
 	check_refused("[::1]",
 	    "\"[::1]\" has no port; \"address:port\" or \"[IPv6 "
 	    "address]:port\" was wanted");
+	check_refused("http://127.0.0.1:80",
+	    "\"http://127.0.0.1:80\" is a URL; \"address:port\" or "
+	    "\"[IPv6 address]:port\" was wanted");
 	check_refused("::1:80",
 	    "\"::1:80\": an IPv6 address stands in brackets; "
 	    "\"[address]:port\" was wanted");
