@@ -13,6 +13,7 @@
 #include "client/plan_messages.h"
 #include "client/rank.h"
 #include "client/source.h"
+#include "client/stats_fetch.h"
 #include "client/threshold.h"
 
 #define MS UINT64_C(1000000)
@@ -286,6 +287,17 @@ check_search(struct plan *plan, char *error)
 	return 0;
 }
 
+static int
+check_ledger(struct plan *plan, char *error)
+{
+	if (plan->ledger == NULL || stats_fetch_takes(plan->ledger))
+		return 0;
+	snprintf(error, PLAN_ERROR_MAX,
+	    "--ledger \"%.128s\"; http://HOST:PORT or unix:PATH was wanted",
+	    plan->ledger);
+	return EX_USAGE;
+}
+
 static bool
 is_stdout(const char *path)
 {
@@ -323,6 +335,7 @@ plan_check(struct plan *plan, char *error)
 		check_rhythm,
 		check_rank,
 		check_processes,
+		check_ledger,
 		check_outputs,
 	};
 

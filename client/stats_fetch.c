@@ -19,6 +19,17 @@
 #define REQUEST_MAX 512
 
 /* A full queue is waited for. */
+bool
+stats_fetch_takes(const char *where)
+{
+	if (strncmp(where, "unix:", 5) == 0)
+		return where[5] != '\0';
+	if (strncmp(where, "http://", 7) == 0)
+		where += 7;
+	const char *colon = memchr(where, ':', strcspn(where, "/"));
+	return colon != NULL && colon[1] != '/';
+}
+
 static int
 connect_unix(const char *path, double deadline_s)
 {

@@ -2,7 +2,11 @@
 #ifndef CLIENT_STATS_FETCH_H
 #define CLIENT_STATS_FETCH_H
 
+#include <stdbool.h>
 #include <stddef.h>
+
+/* Whether `where` has the form of what stats_fetch() asks. */
+bool stats_fetch_takes(const char *where);
 
 /* where is "unix:PATH", or "http://HOST:PORT[/PATH]", or "HOST:PORT". Waits five
  * seconds at most. The body, heap, owned by the caller; or NULL with one line in error.

@@ -44,6 +44,9 @@ load lib/calling
 		--source-ip 127.0.0.2 [::1]:7
 		--threshold rate>1k/m 127.0.0.1:7
 		--json
+		--ledger stats 127.0.0.1:7
+		--ledger https://127.0.0.1:9601 127.0.0.1:7
+		--ledger unix: 127.0.0.1:7
 		tlak 127.0.0.1:7
 		merge --strct 0.json
 		compare --fail-worst 0.json 1.json
