@@ -100,6 +100,18 @@ check_ports(struct check *check)
 }
 
 static void
+check_sources(struct check *check)
+{
+	const char *source = check->facts->foreign_source;
+
+	if (source[0] != '\0')
+		tell(check, true,
+		    "%.*s is no address of this machine; one of its own was wanted "
+		    "(--source-ip), mend with: ip address add",
+		    (int)(strrchr(source, ':') - source), source);
+}
+
+static void
 check_memory(struct check *check)
 {
 	uint64_t needed = ends(check->plan) * KERNEL_BYTES +
@@ -208,6 +220,7 @@ preflight_check(const struct plan *plan, const struct preflight_facts *facts,
 
 	check_files(&check);
 	check_ports(&check);
+	check_sources(&check);
 	check_memory(&check);
 	check_tcp(&check);
 	check_conntrack(&check);
@@ -259,8 +272,9 @@ read_word(const char *path, const char *line_start, const char *word)
 }
 
 void
-preflight_read(struct preflight_facts *ret)
+preflight_read(const struct plan *plan, struct preflight_facts *ret)
 {
+	struct address foreign;
 	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), low, middle, high, unused;
 
 	*ret = (struct preflight_facts){ .ports = source_ports() };
@@ -274,6 +288,8 @@ preflight_read(struct preflight_facts *ret)
 	ret->conntrack_max = read_number("/proc/sys/net/netfilter/nf_conntrack_max");
 	ret->conntrack_used = read_number("/proc/sys/net/netfilter/nf_conntrack_count");
 	ret->somaxconn = read_number("/proc/sys/net/core/somaxconn");
+	if (source_find_foreign(plan, &foreign))
+		address_format(&foreign, ret->foreign_source);
 }
 
 static void
@@ -291,7 +307,7 @@ preflight(const struct plan *plan)
 {
 	struct preflight_facts facts;
 
-	preflight_read(&facts);
+	preflight_read(plan, &facts);
 	if (preflight_check(plan, &facts, log_line, NULL) == 0)
 		return 0;
 	log_errorx("preflight: refused; --skip-preflight tries all the same");

@@ -25,6 +25,8 @@ struct preflight_facts {
 	uint64_t conntrack_max; /* nf_conntrack_max */
 	uint64_t conntrack_used;
 	uint64_t somaxconn; /* matters when the server is on this machine */
+	/* One of --source-ip that the machine has not got, with any port; "": none. */
+	char foreign_source[ADDRESS_TEXT_MAX];
 };
 
 #define PREFLIGHT_LINE_MAX 384
@@ -34,7 +36,7 @@ struct preflight_facts {
 int preflight_check(const struct plan *plan, const struct preflight_facts *facts,
     void (*say)(void *context, bool refuses, const char *line), void *context);
 
-void preflight_read(struct preflight_facts *ret);
+void preflight_read(const struct plan *plan, struct preflight_facts *ret);
 
 /* Reads, checks, logs. 0, or -1 when something is missing. */
 int preflight(const struct plan *plan) __attribute__((warn_unused_result));

@@ -2,8 +2,10 @@
 
 #include <sys/socket.h>
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -13,6 +15,7 @@
  * looks among the others: with more than half of them taken a connect() costs
  * milliseconds. */
 #define PORTS_USED 0.4
+#define FOREIGN_LOOKS 256 /* addresses that are tried before the run */
 
 uint32_t
 source_ports(void)
@@ -212,4 +215,36 @@ source_bind(int fd, const struct address *source)
 	if (setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on)) != 0)
 		return -1;
 	return bind(fd, (const struct sockaddr *)&source->storage, source->length);
+}
+
+static bool
+is_foreign(const struct address *source)
+{
+	int fd = socket(source->storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return false;
+	bool foreign = source_bind(fd, source) != 0 && errno == EADDRNOTAVAIL;
+	close(fd);
+	return foreign;
+}
+
+bool
+source_find_foreign(const struct plan *plan, struct address *ret)
+{
+	uint32_t connection = 0;
+
+	for (uint32_t i = 0; i < FOREIGN_LOOKS && i < plan->source_count; i++) {
+		struct address source;
+
+		if (connection >= plan->rank_connections ||
+		    !source_of(plan, connection, &source))
+			return false;
+		if (is_foreign(&source)) {
+			*ret = source;
+			return true;
+		}
+		connection += plan->target_count;
+	}
+	return false;
 }

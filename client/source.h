@@ -28,6 +28,10 @@ int source_check(struct plan *plan, char *error) __attribute__((warn_unused_resu
 /* The address that a connection calls from; false when the kernel may choose. */
 bool source_of(const struct plan *plan, uint32_t connection, struct address *ret);
 
+/* The first one in use that the machine has not got; false when it has all, or of more
+ * than some hundred those. */
+bool source_find_foreign(const struct plan *plan, struct address *ret);
+
 /* Binds the socket to it. 0, or -1 with errno. */
 int source_bind(int fd, const struct address *source)
     __attribute__((warn_unused_result));

@@ -286,6 +286,12 @@ each_of_20_has_sent()
 	[[ $stderr = *"--source-ip"* && $stderr = *"ip_local_port_range"* ]]
 }
 
+@test "a source address that the machine has not got is refused, and the run is not begun" {
+	[ "$(</proc/sys/net/ipv4/ip_nonlocal_bind)" = 0 ] || return 0 # all are its own
+	run -71 --separate-stderr "$YODEL" -c 4 --source-ip 127.0.0.1 --source-ip 192.0.2.1 127.0.0.1:7
+	[[ $stderr = *"preflight: 192.0.2.1 is no address of this machine"* && -z $output ]]
+}
+
 @test "ranks share the connections, and their payloads are different" {
 	start_yodeld --listen 127.0.0.1:0=upper
 	call -c 10 -n 3 --size 64 --rank 1/3 "127.0.0.1:$PORT"

@@ -87,6 +87,11 @@ each_thing_that_is_missing_is_named_with_its_remedy(void **state)
 	assert_non_null(strstr(said.text, "--source-ip"));
 
 	facts = enough;
+	strcpy(facts.foreign_source, "192.0.2.1:0");
+	assert_int_equal(check(1, "10.0.0.1:7", &facts, &said), 1);
+	assert_non_null(strstr(said.text, "192.0.2.1 is no address of this machine"));
+
+	facts = enough;
 	facts.memory_bytes = 10 << 20;
 	assert_int_equal(check(20000, "10.0.0.1:7", &facts, &said), 1);
 	assert_non_null(strstr(said.text, "memory"));
@@ -157,10 +162,13 @@ churn_that_eats_the_ports_is_warned_of(void **state)
 static void
 the_facts_of_this_machine_can_be_read(void **state)
 {
+	static struct plan plan;
 	struct preflight_facts facts;
 
 	(void)state;
-	preflight_read(&facts);
+	plan_init(&plan);
+	preflight_read(&plan, &facts);
+	assert_string_equal(facts.foreign_source, "");
 	assert_true(facts.ports > 1000);
 	assert_true(facts.memory_bytes > 1 << 20);
 }
