@@ -69,6 +69,7 @@ plan_finish(struct plan *plan)
 	free(plan->texts.items);
 	free(plan->source_texts.items);
 	free(plan->thresholds.items);
+	free(plan->ledgers.items);
 	if (plan->expect == PLAN_EXPECT_REPLY)
 		reply_finish(&plan->reply);
 	*plan = (struct plan){ .connections = 0 };
@@ -277,7 +278,7 @@ check_search(struct plan *plan, char *error)
 		return refuse(error,
 		    "--search looks for the highest rate; what stays below a limit "
 		    "was wanted, as in p99<1ms");
-	if (plan->ledger != NULL || plan->hlog != NULL)
+	if (plan->ledgers.count > 0 || plan->hlog != NULL)
 		return refuse(error,
 		    "--search runs many times; --ledger and --hlog are of one run");
 	if (plan->duration_ns == 0)
@@ -288,14 +289,19 @@ check_search(struct plan *plan, char *error)
 }
 
 static int
-check_ledger(struct plan *plan, char *error)
+check_ledgers(struct plan *plan, char *error)
 {
-	if (plan->ledger == NULL || stats_fetch_takes(plan->ledger))
-		return 0;
-	snprintf(error, PLAN_ERROR_MAX,
-	    "--ledger \"%.128s\"; http://HOST:PORT or unix:PATH was wanted",
-	    plan->ledger);
-	return EX_USAGE;
+	for (uint32_t i = 0; i < plan->ledgers.count; i++) {
+		const char *ledger = plan->ledgers.items[i];
+
+		if (stats_fetch_takes(ledger))
+			continue;
+		snprintf(error, PLAN_ERROR_MAX,
+		    "--ledger \"%.128s\"; http://HOST:PORT or unix:PATH was wanted",
+		    ledger);
+		return EX_USAGE;
+	}
+	return 0;
 }
 
 static bool
@@ -335,7 +341,7 @@ plan_check(struct plan *plan, char *error)
 		check_rhythm,
 		check_rank,
 		check_processes,
-		check_ledger,
+		check_ledgers,
 		check_outputs,
 	};
 

@@ -137,7 +137,7 @@ struct plan {
 	/* judgement and output */
 	struct plan_list thresholds; /* as given: "p99<5ms" */
 	const char *search;          /* "p99<1ms"; NULL: none */
-	const char *ledger;          /* URL or unix:PATH; NULL: none */
+	struct plan_list ledgers;    /* each a URL or unix:PATH */
 	const char *json; /* file, "-" is stdout; NULL: none. The same below. */
 	const char *hgrm;
 	const char *hlog;

@@ -176,6 +176,11 @@ write_ledger(const struct result *result, FILE *file)
 		return;
 	fputs("<p id=\"ledger\">Ledger: ", file);
 	chart_text(file, line);
+	for (size_t i = 0; result_ledger_describe_server(result, i, line, sizeof(line));
+	     i++) {
+		fputs("<br>\n", file);
+		chart_text(file, line);
+	}
 	fputs("</p>\n", file);
 }
 

@@ -324,6 +324,9 @@ print_trust(const struct result *result, FILE *file)
 	result_ledger_describe(result, ledger, sizeof(ledger));
 	if (ledger[0] != '\0')
 		fprintf(file, LABEL "%s\n", "ledger", ledger);
+	for (size_t i = 0;
+	     result_ledger_describe_server(result, i, ledger, sizeof(ledger)); i++)
+		fprintf(file, LABEL "- %s\n", "", ledger);
 }
 
 void

@@ -8,10 +8,10 @@
 
 #include "lib/json_whole.h"
 #include "lib/printable.h"
-#include "lib/units.h"
 
 #include "proto/framing.h"
 
+#include "client/record.h"
 #include "client/result.h"
 
 #define N(value) ((json_int_t)(value))
@@ -198,11 +198,11 @@ result_ledger_follows(
 	    after->worker_lost >= before->worker_lost;
 }
 
-int
-result_ledger_reconcile(struct result *result, const struct result_ledger *before,
-    const struct result_ledger *after)
+/* What was counted from `before` to `after`. */
+static struct result_ledger
+between(const struct result_ledger *before, const struct result_ledger *after)
 {
-	struct result_ledger server = {
+	return (struct result_ledger){
 		.connections_accepted =
 		    after->connections_accepted - before->connections_accepted,
 		.messages_received =
@@ -213,17 +213,77 @@ result_ledger_reconcile(struct result *result, const struct result_ledger *befor
 		.bytes_dropped = after->bytes_dropped - before->bytes_dropped,
 		.worker_lost = after->worker_lost - before->worker_lost,
 	};
-	struct placed placed = { .holds = false };
+}
 
-	place(result, &server, &placed);
-	json_t *json = encode(result, &server, &placed);
-	char *text = json == NULL ? NULL : json_dumps(json, JSON_COMPACT);
+static void
+add(struct result_ledger *to, const struct result_ledger *from)
+{
+	to->connections_accepted += from->connections_accepted;
+	to->messages_received += from->messages_received;
+	to->replies_sent += from->replies_sent;
+	to->bytes_received += from->bytes_received;
+	to->bytes_sent += from->bytes_sent;
+	to->bytes_dropped += from->bytes_dropped;
+	to->worker_lost += from->worker_lost;
+}
+
+/* `each` is an array that says what each server had, taken over; NULL: it is one. */
+static int
+reconcile(struct result *result, const struct result_ledger *server, json_t *each)
+{
+	struct placed placed = { .holds = false };
+	int status = 0;
+
+	place(result, server, &placed);
+	json_t *json = encode(result, server, &placed);
+	if (each != NULL)
+		status = json_object_set_new(json, "servers", each);
+	char *text =
+	    json == NULL || status != 0 ? NULL : json_dumps(json, JSON_COMPACT);
 	json_decref(json);
 	if (text == NULL)
 		return -1;
 	free(result->ledger);
 	result->ledger = text;
 	return 0;
+}
+
+int
+result_ledger_reconcile(struct result *result, const struct result_ledger *before,
+    const struct result_ledger *after)
+{
+	struct result_ledger server = between(before, after);
+
+	return reconcile(result, &server, NULL);
+}
+
+int
+result_ledger_reconcile_all(
+    struct result *result, const struct result_ledger_server *servers, size_t count)
+{
+	struct result_ledger sum = { .connections_open = 0 };
+	json_t *each = count > 1 ? json_array() : NULL;
+	int status = count > 1 && each == NULL ? -1 : 0;
+
+	if (count == 0)
+		return 0;
+	for (size_t i = 0; i < count; i++) {
+		struct result_ledger own =
+		    between(&servers[i].before, &servers[i].after);
+
+		add(&sum, &own);
+		if (each != NULL)
+			status |= json_array_append_new(each,
+			    json_pack("{s:o, s:I, s:I, s:I}", "where",
+				record_text(servers[i].where), "connections_accepted",
+				N(own.connections_accepted), "bytes_received",
+				N(own.bytes_received), "bytes_sent",
+				N(own.bytes_sent)));
+	}
+	if (status == 0)
+		return reconcile(result, &sum, each);
+	json_decref(each);
+	return -1;
 }
 
 static json_t *
@@ -242,109 +302,4 @@ result_ledger_holds(const struct result *result)
 	bool holds = json != NULL && !json_is_false(json_object_get(json, "holds"));
 	json_decref(json);
 	return holds;
-}
-
-static uint64_t
-number_of(const json_t *json, const char *group, const char *key)
-{
-	return (uint64_t)json_integer_value(
-	    json_object_get(json_object_get(json, group), key));
-}
-
-/* "5 of 6 connections"; the server may have accepted what was called off here. */
-static void
-describe_connections(const json_t *json, char *out, size_t size)
-{
-	uint64_t theirs = number_of(json, "server", "connections_accepted");
-	uint64_t ours = number_of(json, "client", "connections_established");
-	uint64_t strange = number_of(json, "unplaced", "connections");
-	char all[UNITS_TEXT_MAX], own[UNITS_TEXT_MAX], off[UNITS_TEXT_MAX];
-
-	units_show_count(theirs, all);
-	units_show_count(ours, own);
-	if (theirs <= ours || strange > 0)
-		snprintf(out, size, "%s of %s connections", all, own);
-	else
-		snprintf(out, size, "%s connections, %s and %s that were called off",
-		    all, own, units_show_count(theirs - ours, off));
-}
-
-/* ", 64 bytes (2 messages) never reached it"; nothing for none. */
-static void
-add_part(FILE *line, bool *any, uint64_t bytes, uint64_t messages, const char *what)
-{
-	char number[UNITS_TEXT_MAX], each[UNITS_TEXT_MAX];
-
-	if (bytes == 0)
-		return;
-	fprintf(line, "%s%s byte%s ", *any ? ", " : "", units_show_count(bytes, number),
-	    bytes == 1 ? "" : "s");
-	if (messages > 0)
-		fprintf(line, "(%s message%s) ", units_show_count(messages, each),
-		    messages == 1 ? "" : "s");
-	fputs(what, line);
-	*any = true;
-}
-
-static uint64_t
-more(uint64_t a, uint64_t b)
-{
-	return a > b ? a - b : 0;
-}
-
-/* Which way it got lost, or came from nowhere, and whether this side's counts account
- * for it. */
-static void
-describe_difference(const json_t *json, bool holds, FILE *line)
-{
-	uint64_t sent = number_of(json, "client", "bytes_sent");
-	uint64_t came = number_of(json, "client", "bytes_received");
-	uint64_t read = number_of(json, "server", "bytes_received");
-	uint64_t answered = number_of(json, "server", "bytes_sent");
-	uint64_t never = number_of(json, "placed", "connections_never_accepted");
-	char number[UNITS_TEXT_MAX];
-	bool any = never > 0;
-
-	if (never > 0)
-		fprintf(line, "%s connection%s never reached it",
-		    units_show_count(never, number), never == 1 ? "" : "s");
-	add_part(line, &any, more(sent, read),
-	    number_of(json, "placed", "messages_not_read"), "never reached it");
-	add_part(line, &any, more(answered, came),
-	    number_of(json, "placed", "answers_not_arrived"),
-	    "of its answers never came");
-	add_part(line, &any, more(read, sent), 0, "reached it without being sent here");
-	add_part(line, &any, more(came, answered), 0, "came without being sent by it");
-	if (holds)
-		fputs(
-		    any ? "; the losses account for that" : "the ledgers agree", line);
-	else
-		fprintf(line, "%sa difference CANNOT BE PLACED", any ? ": " : "");
-	if (!holds && came > answered && never > 0)
-		fputs(" (is it one of several servers?)", line);
-}
-
-void
-result_ledger_describe(const struct result *result, char *out, size_t size)
-{
-	json_t *json = result->ledger == NULL ? NULL : read_own(result);
-	FILE *line = json == NULL ? NULL : fmemopen(out, size, "w");
-	char connections[4 * UNITS_TEXT_MAX], read[UNITS_TEXT_MAX],
-	    sent[UNITS_TEXT_MAX], came[UNITS_TEXT_MAX], answered[UNITS_TEXT_MAX];
-
-	out[0] = '\0';
-	if (line == NULL) {
-		json_decref(json);
-		return;
-	}
-	describe_connections(json, connections, sizeof(connections));
-	fprintf(line,
-	    "server accepted %s, read %s of %s bytes; %s of its %s came: ", connections,
-	    units_show_count(number_of(json, "server", "bytes_received"), read),
-	    units_show_count(number_of(json, "client", "bytes_sent"), sent),
-	    units_show_count(number_of(json, "client", "bytes_received"), came),
-	    units_show_count(number_of(json, "server", "bytes_sent"), answered));
-	describe_difference(json, result_ledger_holds(result), line);
-	fclose(line);
-	json_decref(json);
 }

@@ -49,6 +49,18 @@ bool result_ledger_follows(
 int result_ledger_reconcile(struct result *result, const struct result_ledger *before,
     const struct result_ledger *after) __attribute__((warn_unused_result));
 
+/* One of the servers, all of which follow. */
+struct result_ledger_server {
+	const char *where; /* as --ledger names it */
+	struct result_ledger before, after;
+};
+
+/* The same with the sum of them; of several it keeps what each one had. Nothing for
+ * none. */
+int result_ledger_reconcile_all(
+    struct result *result, const struct result_ledger_server *servers, size_t count)
+    __attribute__((warn_unused_result));
+
 /* False when the ledger of this result holds something unplaced; true without a ledger.
  */
 bool result_ledger_holds(const struct result *result);
@@ -58,5 +70,10 @@ bool result_ledger_holds(const struct result *result);
 /* One line about it into out[RESULT_LEDGER_LINE_MAX]: what each side has counted, and
  * which way what is missing got lost; "" without a ledger. */
 void result_ledger_describe(const struct result *result, char *out, size_t size);
+
+/* One line about the `index`th of several servers, as above. False when there is none.
+ */
+bool result_ledger_describe_server(
+    const struct result *result, size_t index, char *out, size_t size);
 
 #endif

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
-#include <unistd.h>
 
 #include "lib/log.h"
 #include "lib/units.h"
@@ -13,19 +12,15 @@
 #include "client/expectation.h"
 #include "client/flags.h"
 #include "client/generator.h"
+#include "client/ledgers.h"
 #include "client/limits.h"
 #include "client/outputs.h"
 #include "client/preflight.h"
 #include "client/progress.h"
-#include "client/result_ledger.h"
 #include "client/search.h"
 #include "client/sequence.h"
-#include "client/stats_fetch.h"
 #include "client/trust.h"
 #include "client/watch.h"
-
-#define LEDGER_TRIES 40 /* to find the server quiet after the run */
-#define LEDGER_PAUSE_US 50000
 
 /* What lives as long as a run. */
 struct trial {
@@ -208,59 +203,21 @@ trial_report(const struct plan *plan, const struct result *result)
 	return result_exit_status(result);
 }
 
-/* The server's counters; `quiet_at` waits a little until no more than so many
- * connections are open there, as it learns of our ends after us. */
-static int
-read_ledger(const struct plan *plan, uint64_t quiet_at, struct result_ledger *ret)
-{
-	char error[PLAN_ERROR_MAX];
-
-	for (int i = 0; i < LEDGER_TRIES; i++) {
-		char *text = stats_fetch(plan->ledger, error, sizeof(error));
-		if (text == NULL)
-			return say(EX_UNAVAILABLE, error);
-		int rc = result_ledger_read(text, ret, error, sizeof(error));
-		free(text);
-		if (rc != 0)
-			return say(EX_UNAVAILABLE, error);
-		if (ret->connections_open <= quiet_at)
-			break;
-		usleep(LEDGER_PAUSE_US);
-	}
-	return 0;
-}
-
-static int
-reconcile(
-    const struct plan *plan, const struct result_ledger *before, struct result *result)
-{
-	struct result_ledger after;
-	int status = read_ledger(plan, before->connections_open, &after);
-
-	if (status == 0 && !result_ledger_follows(&after, before))
-		return say(EX_UNAVAILABLE,
-		    "--ledger: the counters went back: the server that answers now is "
-		    "not the one from before the run");
-	if (status == 0 && result_ledger_reconcile(result, before, &after) != 0)
-		status = say(EX_OSERR, strerror(ENOMEM));
-	return status;
-}
-
 static int
 run_once(const struct plan *plan)
 {
+	struct result_ledger_server *servers = NULL;
 	struct result result;
-	struct result_ledger before;
-	int status = 0, ledger = 0;
+	int ledger, status = ledgers_open(plan, &servers);
 
-	if (plan->ledger != NULL)
-		status = read_ledger(plan, UINT64_MAX, &before);
 	if (status == 0)
 		status = trial_run(plan, &result);
-	if (status != 0)
+	if (status != 0) {
+		free(servers);
 		return status;
-	if (plan->ledger != NULL)
-		ledger = reconcile(plan, &before, &result);
+	}
+	ledger = ledgers_reconcile(plan, servers, &result);
+	free(servers);
 	status = trial_report(plan, &result);
 	result_finish(&result);
 	return status != 0 ? status : ledger;

@@ -332,6 +332,23 @@ each_of_20_has_sent()
 	says 'not r["ledger"]["holds"] and r["ledger"]["unplaced"]["connections"] == 2'
 }
 
+@test "the ledgers of several servers behind one address add up" {
+	start_yodeld --workers 1 --listen 127.0.0.1:0=upper --set "admin.socket=$PWD/one.sock"
+	spawn other "$YODELD" --workers 1 --listen 127.0.0.1:0=upper --set "admin.socket=$PWD/two.sock"
+	wait_until grep -q ': ready: ' other.log
+	local other
+	other=$(sed -nE 's/.*listening on .*:([0-9]+) \(.*/\1/p' other.log)
+	call -c 6 -n 5 --size 64 --ledger "unix:$PWD/one.sock" --ledger "unix:$PWD/two.sock" \
+		"127.0.0.1:$PORT" "127.0.0.1:$other"
+	[ "$status" = 0 ]
+	says '[s["connections_accepted"] for s in r["ledger"]["servers"]] == [3, 3]'
+	says 'r["ledger"]["holds"] and r["ledger"]["server"]["bytes_received"] == 6 * 5 * 64'
+	[[ $output = *"servers accepted 6 of 6 connections"*"- unix:$PWD/two.sock: 3 connections, 960"* ]]
+	call -c 6 -n 5 --size 64 --ledger "unix:$PWD/one.sock" "127.0.0.1:$PORT" "127.0.0.1:$other"
+	[ "$status" = 1 ]
+	[[ $output = *"is it one of several servers?"* ]]
+}
+
 @test "a ledger that cannot be read is said before the run" {
 	start_yodeld --listen 127.0.0.1:0=upper
 	run --separate-stderr "$YODEL" --ledger "unix:$PWD/nobody" "127.0.0.1:$PORT"

@@ -264,7 +264,42 @@ a_line_says_what_came_from_nowhere(void **state)
 	describe_framed(0, &server, line);
 	assert_non_null(strstr(line, ": 3 connections never reached it, 300 bytes "));
 	assert_non_null(strstr(line, "300 bytes came without being sent by it: "));
-	assert_non_null(strstr(line, "(is it one of several servers?)"));
+	assert_non_null(strstr(line, "(is it one of several servers? each "));
+}
+
+static void
+the_ledgers_of_several_servers_are_summed_and_told(void **state)
+{
+	static const struct result_ledger_server servers[] = {
+		{ .where = "unix:one",
+		    .before = { .connections_accepted = 7 },
+		    .after = { .connections_accepted = 9,
+			.bytes_received = 200,
+			.bytes_sent = 200 } },
+		{ .where = "http://two",
+		    .after = { .connections_accepted = 3,
+			.bytes_received = 300,
+			.bytes_sent = 300 } },
+	};
+	struct result result;
+	char line[RESULT_LEDGER_LINE_MAX];
+
+	(void)state;
+	describe(&result, 0);
+	assert_int_equal(result_ledger_reconcile_all(&result, servers, 2), 0);
+	assert_true(result_ledger_holds(&result));
+	result_ledger_describe(&result, line, sizeof(line));
+	assert_string_equal(line,
+	    "servers accepted 5 of 5 connections, read 500 of 500 bytes; 500 of their "
+	    "500 came: the ledgers agree");
+	assert_true(result_ledger_describe_server(&result, 1, line, sizeof(line)));
+	assert_string_equal(line, "http://two: 3 connections, 300 bytes read");
+	assert_false(result_ledger_describe_server(&result, 2, line, sizeof(line)));
+	/* Either alone is no account of it. */
+	assert_int_equal(result_ledger_reconcile_all(&result, servers, 1), 0);
+	assert_false(result_ledger_holds(&result));
+	assert_false(result_ledger_describe_server(&result, 0, line, sizeof(line)));
+	result_finish(&result);
 }
 
 int
@@ -276,6 +311,7 @@ main(void)
 		cmocka_unit_test(a_line_says_what_both_have_counted),
 		cmocka_unit_test(a_line_says_which_way_it_got_lost),
 		cmocka_unit_test(a_line_says_what_came_from_nowhere),
+		cmocka_unit_test(the_ledgers_of_several_servers_are_summed_and_told),
 		cmocka_unit_test(what_our_losses_explain_is_placed),
 		cmocka_unit_test(what_no_loss_explains_is_a_failure),
 		cmocka_unit_test(a_connection_that_was_given_up_may_have_been_accepted),
