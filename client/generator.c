@@ -63,6 +63,8 @@ generator_put_dial(struct generator *generator, struct caller *caller)
 	if (queue->count == 0 && generator->dial_pace.gap_ns > 0)
 		pace_resume(&generator->dial_pace, generator->now_ns);
 	caller->state = CALLER_WAITING;
+	/* One that ran out here would put it into the queue once more. */
+	wheel_clear(&generator->wheel, generator_index(generator, caller));
 	queue->entries[at] = generator_index(generator, caller);
 	queue->count++;
 	generator->connecting++;

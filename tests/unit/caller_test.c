@@ -175,6 +175,23 @@ a_call_to_a_name_is_one_attempt_whatever_its_addresses(void **state)
 	close(bound);
 }
 
+static void
+whoever_waits_for_its_turn_to_dial_has_no_timer_left(void **state)
+{
+	struct rig *rig = *state;
+	struct generator *g = &rig->generator;
+
+	connect_both(rig);
+	send_messages(rig, 1);
+	assert_true(wheel_deadline(&g->wheel, 0) != WHEEL_NEVER);
+	peer_reads(rig, strlen(MESSAGE));
+	peer_closes(rig);
+	while (rig->caller.state != CALLER_WAITING)
+		turn(rig);
+	assert_int_equal(g->dials.count, 1);
+	assert_true(wheel_deadline(&g->wheel, 0) == WHEEL_NEVER);
+}
+
 int
 main(void)
 {
@@ -186,6 +203,7 @@ main(void)
 		RUN(a_peer_that_closes_too_early_has_lost_what_was_in_flight),
 		RUN(an_answer_and_the_end_in_one_event_are_both_seen),
 		RUN(a_call_to_a_name_is_one_attempt_whatever_its_addresses),
+		RUN(whoever_waits_for_its_turn_to_dial_has_no_timer_left),
 		RUN(rounds_of_lockstep_go_on_beyond_32_bits),
 #undef RUN
 	};

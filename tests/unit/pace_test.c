@@ -84,6 +84,7 @@ dials_that_nobody_wanted_are_not_made_up_for(void **state)
 		.now_ns = 60 * SECOND };
 
 	(void)state;
+	assert_int_equal(wheel_init(&g.wheel, 2, g.now_ns), 0);
 	caller_init(&callers[0]);
 	caller_init(&callers[1]);
 	pace_start(&g.dial_pace, &(struct pace_args){ .start_ns = SECOND, .rate = 10 });
@@ -95,6 +96,7 @@ dials_that_nobody_wanted_are_not_made_up_for(void **state)
 	g.now_ns = 70 * SECOND;
 	generator_put_dial(&g, &callers[1]);
 	assert_true(g.dial_pace.next_ns == 60 * SECOND + SECOND / 10);
+	wheel_finish(&g.wheel);
 }
 
 int
