@@ -48,7 +48,6 @@ struct caller {
 	uint8_t failures;    /* calls that brought no answer, one after the other */
 	bool is_ready;       /* in that list */
 	bool has_called;     /* ever begun to dial */
-	bool calls_on;       /* dials the next address of the same call */
 	bool was_established;
 	bool is_shut;   /* our sending side */
 	bool expires;   /* its lifetime is over: nothing new is begun */

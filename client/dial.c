@@ -91,27 +91,6 @@ fail(struct generator *generator, struct caller *caller, int error)
 	hangup_next(generator, caller, again, dial_delay(caller));
 }
 
-/* A name may have several addresses: the next one is tried before it has failed. */
-static void
-fail_address(struct generator *generator, struct caller *caller, int error)
-{
-	struct tally_target *unused;
-	const struct plan_target *target = target_of(generator, caller, &unused);
-
-	if (caller->address + 1U >= target->address_count) {
-		caller->address = 0;
-		fail(generator, caller, error);
-		return;
-	}
-	if (caller->fd >= 0)
-		close(caller->fd);
-	caller->fd = -1;
-	caller->address++;
-	caller->calls_on = true;
-	generator->connecting--;
-	generator_put_dial(generator, caller);
-}
-
 static void
 establish(struct generator *generator, struct caller *caller)
 {
@@ -196,19 +175,43 @@ begin(struct generator *generator, struct caller *caller)
 	return epoll_ctl(generator->epoll_fd, EPOLL_CTL_ADD, caller->fd, &event);
 }
 
+static void fail_address(struct generator *generator, struct caller *caller, int error);
+
+static void
+call_address(struct generator *generator, struct caller *caller)
+{
+	if (begin(generator, caller) != 0)
+		fail_address(generator, caller, errno);
+	else
+		caller_set_timer(generator, caller);
+}
+
+/* A name may have several addresses: the next one is called before it has failed. */
+static void
+fail_address(struct generator *generator, struct caller *caller, int error)
+{
+	struct tally_target *unused;
+	const struct plan_target *target = target_of(generator, caller, &unused);
+
+	if (caller->address + 1U >= target->address_count) {
+		caller->address = 0;
+		fail(generator, caller, error);
+		return;
+	}
+	if (caller->fd >= 0)
+		close(caller->fd);
+	caller->fd = -1;
+	caller->address++;
+	call_address(generator, caller);
+}
+
 void
 dial(struct generator *generator, struct caller *caller)
 {
 	caller->state = CALLER_CONNECTING;
-	if (!caller->calls_on)
-		tally_add(&generator->tally->connections_attempted, 1);
-	caller->calls_on = false;
 	caller->has_called = true;
-	if (begin(generator, caller) != 0) {
-		fail_address(generator, caller, errno);
-		return;
-	}
-	caller_set_timer(generator, caller);
+	tally_add(&generator->tally->connections_attempted, 1);
+	call_address(generator, caller);
 }
 
 void
