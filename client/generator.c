@@ -53,15 +53,21 @@ generator_put_ready(struct generator *generator, struct caller *caller)
 	generator->ready = generator_index(generator, caller);
 }
 
+/* While nobody wanted to dial. */
+static void
+save_no_turns(struct generator *generator)
+{
+	if (generator->dials.count == 0 && generator->dial_pace.gap_ns > 0)
+		pace_resume(&generator->dial_pace, generator->now_ns);
+}
+
 void
 generator_put_dial(struct generator *generator, struct caller *caller)
 {
 	struct dial_queue *queue = &generator->dials;
 	uint32_t at = (queue->head + queue->count) % generator->count;
 
-	/* While nobody wanted to dial, no turns were saved up. */
-	if (queue->count == 0 && generator->dial_pace.gap_ns > 0)
-		pace_resume(&generator->dial_pace, generator->now_ns);
+	save_no_turns(generator);
 	caller->state = CALLER_WAITING;
 	/* One that ran out here would put it into the queue once more. */
 	wheel_clear(&generator->wheel, generator_index(generator, caller));
@@ -91,14 +97,32 @@ dial_is_due(const struct generator *generator)
 	    generator->dial_pace.next_ns <= generator->now_ns;
 }
 
+static bool
+ramp_is_due(const struct generator *generator)
+{
+	return generator->ramped < generator->count &&
+	    generator->ramp.next_ns <= generator->now_ns;
+}
+
+static void
+take_turn(struct generator *generator)
+{
+	if (generator->dial_pace.gap_ns > 0)
+		pace_take(&generator->dial_pace);
+}
+
+/* A ramp has no queue: who comes anew meanwhile does not wait behind all of it. */
 static void
 run_dials(struct generator *generator)
 {
+	for (int i = 0; i < DIALS_MAX && ramp_is_due(generator); i++) {
+		save_no_turns(generator);
+		take_turn(generator);
+		pace_take(&generator->ramp);
+		dial(generator, &generator->callers[generator->ramped++]);
+	}
 	for (int i = 0; i < DIALS_MAX && dial_is_due(generator); i++) {
-		if (generator->dial_pace.gap_ns > 0)
-			pace_take(&generator->dial_pace);
-		if (generator->dial_pace.taken == generator->count)
-			rhythm_end_ramp(generator);
+		take_turn(generator);
 		dial(generator, generator_next_dial(generator));
 	}
 }
@@ -150,6 +174,7 @@ next_wake(const struct generator *generator)
 	uint64_t wake = wheel_next(&generator->wheel);
 	uint64_t others[] = {
 		generator->dials.count > 0 ? generator->dial_pace.next_ns : wake,
+		generator->ramped < generator->count ? generator->ramp.next_ns : wake,
 		rhythm_next(generator),
 		generator->sample_ns,
 	};
@@ -303,10 +328,15 @@ release(struct generator *generator)
 static void
 init_callers(struct generator *generator)
 {
+	bool ramps = generator->plan->ramp_ns > 0;
+
 	generator->unfinished = generator->count;
+	generator->ramped = ramps ? 0 : generator->count;
+	generator->connecting = ramps ? generator->count : 0;
 	for (uint32_t i = 0; i < generator->count; i++) {
 		caller_init(&generator->callers[i]);
-		generator_put_dial(generator, &generator->callers[i]);
+		if (!ramps)
+			generator_put_dial(generator, &generator->callers[i]);
 	}
 }
 
@@ -333,7 +363,7 @@ generator_run(const struct generator_args *args)
 	prctl(PR_SET_TIMERSLACK, 1UL);
 	if (open_loop(&generator) == 0 && allocate(&generator) == 0) {
 		init_callers(&generator);
-		rhythm_begin(&generator, args->process);
+		rhythm_begin(&generator);
 		rc = loop(&generator);
 		if (rc == 0)
 			rhythm_finish(&generator);

@@ -63,7 +63,9 @@ struct generator {
 	bool has_failed;     /* out of memory: it cannot go on */
 
 	struct dial_queue dials;
-	struct pace dial_pace;
+	struct pace dial_pace; /* of those in the queue */
+	struct pace ramp;      /* of those that --ramp has not begun yet: */
+	uint32_t ramped;       /* the first of them */
 	struct pace arrivals;
 	uint32_t arrival_at; /* the caller that takes the next arrival */
 

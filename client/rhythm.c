@@ -38,45 +38,34 @@ tell_parent(struct generator *generator)
 }
 
 static void
-pace_dials(struct generator *generator, double rate, uint32_t process)
+pace_calls(const struct generator *generator, struct pace *pace, double rate)
 {
-	generator->dial_pace = (struct pace){ .next_ns = 0 };
+	*pace = (struct pace){ .next_ns = 0 };
 	if (rate > 0)
-		pace_start(&generator->dial_pace,
+		pace_start(pace,
 		    &(struct pace_args){
 			.start_ns = generator->now_ns,
 			.rate = rate,
-			.phase = plan_phase(generator->plan, process),
+			.phase = plan_phase(generator->plan, generator->tally->process),
 		    });
 }
 
 void
-rhythm_begin(struct generator *generator, uint32_t process)
+rhythm_begin(struct generator *generator)
 {
 	const struct plan *plan = generator->plan;
 	double share = (double)generator->count / plan->rank_connections;
-	double rate = plan->connect_rate * share;
 
-	if (plan->ramp_ns > 0)
-		rate = (double)generator->count * 1e9 / (double)plan->ramp_ns;
 	generator->measure_ns = UINT64_MAX;
 	generator->end_ns = UINT64_MAX;
 	generator->sample_ns = UINT64_MAX;
 	generator->drain_ns = UINT64_MAX;
 	generator->arrivals.next_ns = PACE_NEVER;
-	pace_dials(generator, rate, process);
-	set_phase(generator, TALLY_CONNECTING);
-}
-
-void
-rhythm_end_ramp(struct generator *generator)
-{
-	const struct plan *plan = generator->plan;
-	double share = (double)generator->count / plan->rank_connections;
-
+	pace_calls(generator, &generator->dial_pace, plan->connect_rate * share);
 	if (plan->ramp_ns > 0)
-		pace_dials(
-		    generator, plan->connect_rate * share, generator->tally->process);
+		pace_calls(generator, &generator->ramp,
+		    (double)generator->count * 1e9 / (double)plan->ramp_ns);
+	set_phase(generator, TALLY_CONNECTING);
 }
 
 /* Lifetimes begin with the load, the first ones at all ages, so that the connections do
@@ -166,6 +155,15 @@ step_lockstep(struct generator *generator)
 		begin_round(generator, round);
 }
 
+/* It waits for the end of a pause, or for its turn in the ramp. */
+static void
+give_up(struct generator *generator, struct caller *caller)
+{
+	if (!caller->has_called)
+		generator->connecting--;
+	hangup_next(generator, caller, false, 0);
+}
+
 /* Whoever has nothing to do any more ends. */
 static void
 settle(struct generator *generator)
@@ -188,7 +186,7 @@ settle(struct generator *generator)
 		else if (caller->state == CALLER_CONNECTING)
 			dial_cancel(generator, caller);
 		else if (caller->state == CALLER_WAITING)
-			hangup_next(generator, caller, false, 0);
+			give_up(generator, caller);
 	}
 }
 
@@ -204,6 +202,7 @@ stop(struct generator *generator, bool by_request)
 	generator->is_stopped = true;
 	generator->is_dropping = by_request || generator->plan->load < PLAN_INTERVAL;
 	generator->arrivals.next_ns = PACE_NEVER;
+	generator->ramped = generator->count;
 	generator->drain_ns = generator->now_ns + generator->plan->drain_ns;
 	stamp(&generator->tally->stopped_ns, generator->now_ns);
 	set_phase(generator, TALLY_DRAINING);

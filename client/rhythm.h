@@ -17,10 +17,7 @@
 
 struct generator;
 
-void rhythm_begin(struct generator *generator, uint32_t process);
-
-/* Every connection has been begun: what is dialled from now on, is dialled again. */
-void rhythm_end_ramp(struct generator *generator);
+void rhythm_begin(struct generator *generator);
 
 /* Looks whether a phase or a round is over. */
 void rhythm_step(struct generator *generator);

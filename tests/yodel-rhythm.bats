@@ -149,6 +149,9 @@ load lib/calling
 	call -c 10 -d 1s --ramp 500ms --messages-per-connection 5 --connect-rate 40 "127.0.0.1:$PORT"
 	[ "$status" = 0 ]
 	says '20 <= c["established"] <= 45'
+	# Nor while it lasts: with all waiting for its end nobody would send what is due.
+	call -c 10 -d 1500ms --ramp 3s --messages-per-connection 5 -R 200 "127.0.0.1:$PORT"
+	says 'c["reconnects"] >= 30 and m["verified"] == m["due"] >= 290'
 }
 
 @test "nothing is due on a connection that a ramp has not begun" {
