@@ -123,6 +123,14 @@ open_in_place(const char *path, int backlog, char *error, size_t error_size)
 	mode_t before = umask(0777);
 	int rc = bind(fd, (const struct sockaddr *)&address, sizeof(address));
 	umask(before);
+	if (rc < 0 && errno == ENOENT) {
+		close(fd);
+		snprintf(error, error_size,
+		    "admin: %s: there is no such folder; make it, or set another "
+		    "admin.socket",
+		    path);
+		return -1;
+	}
 	if (rc < 0)
 		return fail(fd, "bind", path, error, error_size);
 	if (chmod(path, 0660) < 0 || listen(fd, backlog) < 0) {

@@ -155,6 +155,11 @@ sockets_of() # PID
 	[[ $output = *"127.0.0.1:$LIAR_PORT"*"in use"* ]]
 }
 
+@test "a control socket whose folder is not there fails with 71 and says what to do" {
+	run -71 "$YODELD" --listen 127.0.0.1:0 --set "admin.socket=$PWD/none/door"
+	[[ $output = *"admin: $PWD/none/door: there is no such folder; make it, or set another admin.socket" ]]
+}
+
 @test "an address that is not ours fails with 71 and says which" {
 	run -71 "$YODELD" --listen 192.0.2.1:10000=upper
 	[[ $output = *192.0.2.1:10000* ]]
