@@ -76,6 +76,23 @@ bind_and_listen(struct endpoint *endpoint, const struct listener_config *config,
 	return getsockname(fd, address, &length);
 }
 
+/* What the reasons of some steps want. */
+static const char *
+remedy(int reason)
+{
+	switch (reason) {
+	case EACCES: /* bind */
+		return "; below net.ipv4.ip_unprivileged_port_start "
+		       "CAP_NET_BIND_SERVICE is wanted";
+	case ENOENT: /* the congestion control */
+		return "; one of net.ipv4.tcp_available_congestion_control was wanted";
+	case EPERM:
+		return "; one of net.ipv4.tcp_allowed_congestion_control was wanted";
+	default:
+		return "";
+	}
+}
+
 static int
 open_slot(struct endpoint *endpoint, const struct listener_config *config,
     uint32_t slot, char *error)
@@ -88,8 +105,8 @@ open_slot(struct endpoint *endpoint, const struct listener_config *config,
 		return 0;
 	}
 	int saved = errno;
-	snprintf(error, CONFIG_ERROR_MAX, "cannot %s %s: %s", step, endpoint->name,
-	    strerror(saved));
+	snprintf(error, CONFIG_ERROR_MAX, "cannot %s %s: %s%s", step, endpoint->name,
+	    strerror(saved), remedy(saved));
 	if (fd >= 0)
 		close(fd);
 	errno = saved;

@@ -56,7 +56,7 @@ congestion_in_use()
 
 @test "a congestion control that the kernel has not ends the start with 71, a reload with the old one" {
 	run -71 "$YODELD" -l 127.0.0.1:0=echo --set 'listeners[0].congestion=valley'
-	[[ $output = *"cannot set the congestion control of 127.0.0.1:0"*"No such file"* ]]
+	[[ $output = *"cannot set the congestion control of 127.0.0.1:0"*"No such file"*"tcp_available_congestion_control was wanted" ]]
 	start_yodeld_with '"reply": "echo"'
 	sed -i 's/"reply"/"congestion": "valley", &/' listener.json
 	kill -HUP "$YODELD_PID"
