@@ -18,7 +18,8 @@
 	X(DENIED, "denied", "the listener's allow or deny list refuses the peer")      \
 	X(MAX_CONNECTIONS, "max_connections",                                          \
 	    "as many as limits.max_connections were open")                             \
-	X(DESCRIPTOR_LIMIT, "descriptor_limit", "the process had no descriptor left")  \
+	X(DESCRIPTOR_LIMIT, "descriptor_limit",                                        \
+	    "the worker had no descriptor left for it")                                \
 	X(METHOD_LIMIT, "method_limit", "the method of events.method cannot watch it") \
 	X(NO_MEMORY, "no_memory", "no memory for what the connection needed")          \
 	X(SYSTEM_ERROR, "system_error", "a system call on the connection failed")      \

@@ -121,6 +121,7 @@ is_refused()
 	[ "$output" = "served 5 of 5, closed 0" ]
 	is_refused
 	wait_until closed_for max_connections
+	wait_until log_has 'new connections are refused: as many as limits.max_connections are open'
 	ask_held five
 	[ "$output" = "served 5 of 5, closed 0" ]
 	kill "$(<five.pid)"
@@ -136,7 +137,8 @@ is_refused()
 }
 
 @test "more peers than descriptors: those beyond are refused, and served when there is room" {
-	YODELD_RUN="prlimit --nofile=64:64" start_yodeld -w 1 --listen 127.0.0.1:0=upper
+	YODELD_RUN="prlimit --nofile=64:64" start_yodeld -w 1 --listen 127.0.0.1:0=upper \
+		--set log.level=debug
 	hold early 20
 	run "$CALLER" burst "127.0.0.1:$PORT" 200 --patience 5 --keep
 	echo "$output"
@@ -146,6 +148,11 @@ is_refused()
 	ask_held early
 	[ "$output" = "served 20 of 20, closed 0" ]
 	wait_until is_served
+	# No setting of limits did that, and it is said now and then, not 160 times.
+	closed_for descriptor_limit
+	run ! closed_for max_connections
+	run -0 grep -c 'new connections are refused: .* has no descriptor for more' "$YODELD_LOG"
+	[ "$output" -lt 10 ]
 }
 
 @test "out of descriptors: no spin, the open connections are served on, and it recovers" {

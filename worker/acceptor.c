@@ -31,15 +31,44 @@
 static const struct timeval pause_time = { .tv_usec = PAUSE_MS * 1000 };
 static const struct timeval quiet_time = { .tv_usec = EMPTY_QUIET_MS * 1000 };
 
+/* A server at its limit refuses or pauses again and again while others come and go: it
+ * says so now and then. */
+static bool
+is_to_be_told(const struct worker *worker, struct told *told)
+{
+	if (told->is_told && worker->now_ms - told->at_ms < TELL_AGAIN_MS)
+		return false;
+	*told = (struct told){ .is_told = true, .at_ms = worker->now_ms };
+	return true;
+}
+
+static void
+tell_full(struct worker *worker, enum close_reason reason)
+{
+	if (reason != CLOSE_MAX_CONNECTIONS && reason != CLOSE_DESCRIPTOR_LIMIT)
+		return;
+	if (!is_to_be_told(worker, &worker->full_told))
+		return;
+	if (reason == CLOSE_MAX_CONNECTIONS)
+		log_warnx("new connections are refused: as many as "
+			  "limits.max_connections are open");
+	else
+		log_warnx("new connections are refused: with %zu open this worker has "
+			  "no descriptor for more",
+		    worker->pool.count);
+}
+
 static void
 admit(struct listener *listener, int fd, const struct address *peer)
 {
 	listener->heard = true;
 	enum close_reason reason = admission_judge(listener, fd, peer);
-	if (reason == CLOSE_REASON_COUNT)
+	if (reason == CLOSE_REASON_COUNT) {
 		connection_open(listener, fd, peer);
-	else
-		admission_refuse(listener, fd, peer, reason);
+		return;
+	}
+	tell_full(listener->worker, reason);
+	admission_refuse(listener, fd, peer, reason);
 }
 
 /* The next in the queue, counted; -1 with errno. A worker that dies in between leaves a
@@ -81,24 +110,14 @@ refuse_with_spare(struct listener *listener)
 	take_spare(worker);
 }
 
-/* A server at its limit pauses again and again while others come and go. */
-static void
-tell_pause(struct worker *worker)
-{
-	if (worker->pause_told &&
-	    worker->now_ms - worker->pause_told_ms < TELL_AGAIN_MS)
-		return;
-	log_warn("accepting pauses with %zu connections open", worker->pool.count);
-	worker->pause_told = true;
-	worker->pause_told_ms = worker->now_ms;
-}
-
 /* errno says why. */
 static void
 pause_accepting(struct worker *worker)
 {
 	ledger_count(&worker->books->own, LEDGER_ACCEPT_PAUSES, 1);
-	tell_pause(worker);
+	if (is_to_be_told(worker, &worker->pause_told))
+		log_warn(
+		    "accepting pauses with %zu connections open", worker->pool.count);
 	worker->accept_paused = true;
 	for (size_t i = 0; i < worker->listener_count; i++)
 		event_del(&worker->listeners[i].event);

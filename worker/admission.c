@@ -76,12 +76,12 @@ is_own_listener(const struct worker *worker, int fd, const struct address *peer)
 	return false;
 }
 
+/* All workers have as many as the configuration allows. */
 static bool
 is_full(const struct worker *worker)
 {
 	uint64_t limit = worker->config->limits.max_connections;
-	return worker->pool.count >= worker->max_connections ||
-	    (limit != 0 && ledger_open_now(worker->ledger) >= limit);
+	return limit != 0 && ledger_open_now(worker->ledger) >= limit;
 }
 
 static enum close_reason
@@ -108,6 +108,8 @@ admission_judge(const struct listener *listener, int fd, const struct address *p
 		return CLOSE_METHOD_LIMIT;
 	if (is_full(worker))
 		return CLOSE_MAX_CONNECTIONS;
+	if (worker->pool.count >= worker->max_connections)
+		return CLOSE_DESCRIPTOR_LIMIT;
 	return visitors_matter(listener->config) ? judge_address(listener, peer)
 						 : CLOSE_REASON_COUNT;
 }

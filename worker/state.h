@@ -45,6 +45,12 @@ struct listener {
 	unsigned empty_turns; /* that the emptying timer looked */
 };
 
+/* What the log has been told, and when. */
+struct told {
+	bool is_told;
+	uint32_t at_ms;
+};
+
 struct worker {
 	const struct config *config;
 	uint32_t slot;
@@ -60,8 +66,7 @@ struct worker {
 	int descriptor_end;       /* descriptors below this one can be watched */
 	int spare_fd; /* given up to refuse cleanly when there is no other */
 	bool accept_paused;
-	bool pause_told; /* in the log, at pause_told_ms */
-	uint32_t pause_told_ms;
+	struct told pause_told, full_told;
 	struct event accept_resume;
 	struct event emptying_timer;
 
