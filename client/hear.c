@@ -22,6 +22,7 @@ take(struct generator *generator, struct caller *caller, const uint8_t *data,
 
 	if (generator->plan->expect == PLAN_EXPECT_NONE)
 		return;
+	verify->fd = caller->fd;
 	while (length > 0 || caller->answers.gap > 0) {
 		enum verify_result result;
 		/* Nothing is owed to a message that still goes out to one who is to

@@ -1,15 +1,13 @@
 #include "client/loss.h"
 
 #include <sys/ioctl.h>
-#include <sys/socket.h>
-
-#include <stdio.h>
 
 #include <linux/sockios.h>
 
 #include "lib/address.h"
 
 #include "client/generator.h"
+#include "client/sighting.h"
 
 /* What the peer's kernel has not confirmed: of that it may have had nothing. Our FIN
  * counts as a byte. */
@@ -31,13 +29,9 @@ note_addresses(const struct generator *generator, const struct caller *caller,
 	uint64_t connection = generator_connection(generator, caller);
 	const struct plan_target *target =
 	    &plan->targets[connection % plan->target_count];
-	struct address own = { .length = sizeof(own.storage) };
 
 	address_format(&target->addresses[caller->address], out->remote);
-	if (getsockname(caller->fd, (struct sockaddr *)&own.storage, &own.length) == 0)
-		address_format(&own, out->local);
-	else
-		snprintf(out->local, sizeof(out->local), "?");
+	sighting_local(caller->fd, out->local);
 }
 
 static void

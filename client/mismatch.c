@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "client/sighting.h"
+
 #define SEARCHES_MAX 64 /* a flood of wrong answers must not stop the load */
 
 enum reply_kind
@@ -63,6 +65,8 @@ mismatch_note(struct verify *verify, const struct suspect_case *where,
 		out->expected_length = (uint32_t)suspect_run(where, where->connection,
 		    *where->cursor, where->owed, out->expected, TALLY_WINDOW_MAX);
 	suspect_describe(suspect, out->looks_like, sizeof(out->looks_like));
+	sighting_now(out->at);
+	sighting_local(verify->fd, out->local);
 	atomic_store_explicit(&tally->mismatches, n + 1, memory_order_release);
 }
 

@@ -25,8 +25,12 @@ write_mismatches(const struct result *result, FILE *file)
 
 		fprintf(file,
 		    "<p>connection %" PRIu64 ", message %" PRIu64 ", offset %" PRIu64
-		    ": <b>",
+		    ", ",
 		    m->connection, m->message, m->offset);
+		chart_text(file, m->local);
+		fputs(" at ", file);
+		chart_text(file, m->at);
+		fputs(": <b>", file);
 		chart_text(file, m->looks_like);
 		fputs("</b>", file);
 		write_window("expected", m->expected, m->expected_length, file);

@@ -228,9 +228,9 @@ print_mismatches(const struct result *result, FILE *file)
 		const struct tally_mismatch *m = &result->mismatches[i];
 
 		fprintf(file,
-		    "  connection %" PRIu64 ", message %" PRIu64 ", offset %" PRIu64
-		    "%s%s\n",
-		    m->connection, m->message, m->offset,
+		    "  connection %" PRIu64 ", %s, message %" PRIu64 ", offset %" PRIu64
+		    " at %s%s%s\n",
+		    m->connection, m->local, m->message, m->offset, m->at,
 		    m->looks_like[0] != '\0' ? ": looks like " : "", m->looks_like);
 		print_window("expected", m->expected, m->expected_length, file);
 		print_window("got", m->got, m->got_length, file);

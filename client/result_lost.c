@@ -2,38 +2,14 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "lib/units.h"
 
 #include "client/result_fields.h"
+#include "client/sighting.h"
 
-#define NS_PER_S UINT64_C(1000000000)
-
-static uint64_t
-clock_ns(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
-}
-
-/* A time of CLOCK_MONOTONIC by the day's clock: "2026-01-02T03:04:05.678Z". */
-static char *
-time_text(uint64_t at_ns)
-{
-	uint64_t day_ns = clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_MONOTONIC) + at_ns;
-	time_t seconds = (time_t)(day_ns / NS_PER_S);
-	char whole[32] = "", text[64];
-	struct tm parts;
-
-	if (gmtime_r(&seconds, &parts) != NULL)
-		strftime(whole, sizeof(whole), "%Y-%m-%dT%H:%M:%S", &parts);
-	snprintf(text, sizeof(text), "%s.%03uZ", whole,
-	    (unsigned int)(day_ns % NS_PER_S / 1000000));
-	return strdup(text);
-}
+#define NOT_YET_NS                                                                     \
+	UINT64_C(200000000) /* an acknowledgement may wait, or be sent again */
 
 /* Room for `more` of them. */
 static int
@@ -52,9 +28,11 @@ static int
 collect_one(
     const struct tally_lost_connection *from, struct result_lost_connection *ret)
 {
+	char time[SIGHTING_TIME_MAX];
+
 	*ret = (struct result_lost_connection){
 		.connection = from->connection,
-		.at = time_text(from->at_ns),
+		.at = strdup(sighting_time(from->at_ns, time)),
 		.why = strdup(tally_loss_names[from->why]),
 		.local = strdup(from->local),
 		.remote = strdup(from->remote),
@@ -174,8 +152,8 @@ result_lost_what(const struct result_lost_connection *lost, char *out)
 		units_show_count(lost->unacknowledged, number);
 	snprintf(out, RESULT_LOST_TEXT_MAX, "lost: %s; nothing heard for %s; %s%s",
 	    messages, units_show_duration(lost->silent_ns, time), number,
-	    lost->unacknowledged == 0       ? " that was sent is acknowledged"
-		: lost->unacknowledged == 1 ? " byte never acknowledged"
-					    : " bytes never acknowledged");
+	    lost->unacknowledged == 0          ? " that was sent is acknowledged"
+		: lost->waited_ns < NOT_YET_NS ? " bytes sent, not yet acknowledged"
+					       : " bytes sent, never acknowledged");
 	return out;
 }

@@ -135,6 +135,8 @@ read_mismatch(
 	char *looks = json_reader_text(reader, from, where, "looks_like");
 	char *expected = json_reader_text(reader, from, where, "expected");
 	char *got = json_reader_text(reader, from, where, "got");
+	char *at = json_reader_text(reader, from, where, "at");
+	char *local = json_reader_text(reader, from, where, "local");
 
 	ret->connection = json_reader_count(reader, from, where, "connection");
 	ret->message = json_reader_count(reader, from, where, "message");
@@ -142,12 +144,16 @@ read_mismatch(
 	ret->answer_offset = json_reader_count(reader, from, where, "answer_offset");
 	if (!reader->failed) {
 		snprintf(ret->looks_like, sizeof(ret->looks_like), "%s", looks);
+		snprintf(ret->at, sizeof(ret->at), "%s", at);
+		snprintf(ret->local, sizeof(ret->local), "%s", local);
 		ret->expected_length = read_hex(expected, ret->expected);
 		ret->got_length = read_hex(got, ret->got);
 	}
 	free(looks);
 	free(expected);
 	free(got);
+	free(at);
+	free(local);
 }
 
 static void

@@ -125,11 +125,12 @@ mismatch_of(const struct tally_mismatch *m)
 {
 	char expected[2 * TALLY_WINDOW_MAX + 1], got[2 * TALLY_WINDOW_MAX + 1];
 
-	return json_pack("{sI sI sI sI ss ss so}", "connection", N(m->connection),
+	return json_pack("{sI sI sI sI ss ss so so so}", "connection", N(m->connection),
 	    "offset", N(m->offset), "message", N(m->message), "answer_offset",
 	    N(m->answer_offset), "expected",
 	    hex(m->expected, m->expected_length, expected), "got",
-	    hex(m->got, m->got_length, got), "looks_like", record_text(m->looks_like));
+	    hex(m->got, m->got_length, got), "looks_like", record_text(m->looks_like),
+	    "at", record_text(m->at), "local", record_text(m->local));
 }
 
 static json_t *

@@ -25,6 +25,7 @@
 #include "lib/histogram.h"
 
 #include "client/plan.h"
+#include "client/sighting.h"
 
 #define TALLY_MISMATCHES_MAX 16 /* the first ones, of each process */
 #define TALLY_LOST_MAX 16       /* likewise, of lost connections */
@@ -110,6 +111,8 @@ struct tally_mismatch {
 	uint8_t expected[TALLY_WINDOW_MAX];
 	uint8_t got[TALLY_WINDOW_MAX];
 	char looks_like[TALLY_LOOKS_MAX];
+	char at[SIGHTING_TIME_MAX]; /* by the day's clock */
+	char local[ADDRESS_TEXT_MAX];
 };
 
 /* One of the first lost connections. Complete before `lost_connections` counts it. */

@@ -9,6 +9,7 @@
 #include "lib/escape.h"
 
 #include "client/generator.h"
+#include "client/sighting.h"
 
 #define TEXT_MAX 512 /* of what was sent or received, on one line */
 
@@ -18,23 +19,12 @@ is_silent(const struct generator *generator)
 	return !generator->plan->transcript;
 }
 
-/* The socket's own address. */
-static const char *
-name_of(const struct caller *caller, char *buffer)
-{
-	struct address own = { .length = sizeof(own.storage) };
-
-	if (getsockname(caller->fd, (struct sockaddr *)&own.storage, &own.length) != 0)
-		return "(no address)";
-	return address_format(&own, buffer);
-}
-
 static void
 say(const struct caller *caller, const char *what, const uint8_t *data, size_t length)
 {
 	char name[ADDRESS_TEXT_MAX], text[TEXT_MAX];
 
-	printf("%s: %s \"%s\"\n", name_of(caller, name), what,
+	printf("%s: %s \"%s\"\n", sighting_local(caller->fd, name), what,
 	    escape_encode(data, length, text, sizeof(text)));
 	fflush(stdout);
 }
@@ -50,7 +40,7 @@ transcript_connected(const struct generator *generator, const struct caller *cal
 	if (getpeername(
 		caller->fd, (struct sockaddr *)&remote.storage, &remote.length) != 0)
 		return;
-	printf("%s: connected to %s\n", name_of(caller, name),
+	printf("%s: connected to %s\n", sighting_local(caller->fd, name),
 	    address_format(&remote, peer));
 	fflush(stdout);
 }
@@ -96,7 +86,7 @@ transcript_lost(const struct generator *generator, const struct caller *caller,
 
 	if (is_silent(generator))
 		return;
-	printf("%s: %s\n", name_of(caller, name), words[loss]);
+	printf("%s: %s\n", sighting_local(caller->fd, name), words[loss]);
 	fflush(stdout);
 }
 
@@ -107,6 +97,6 @@ transcript_closing(const struct generator *generator, const struct caller *calle
 
 	if (is_silent(generator))
 		return;
-	printf("%s: closing\n", name_of(caller, name));
+	printf("%s: closing\n", sighting_local(caller->fd, name));
 	fflush(stdout);
 }

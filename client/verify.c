@@ -17,6 +17,7 @@ verify_init(struct verify *verify, const struct expectation *expectation,
 		.told = told,
 		.tally = tally,
 		.connections = connections,
+		.fd = -1,
 		.scratch = malloc(longest > 4096 ? longest : 4096),
 		.expected = malloc(VERIFY_STEP),
 	};

@@ -49,8 +49,9 @@ struct verify {
 	struct tally *tally;    /* for mismatches and surplus; NULL: not kept */
 	uint32_t connections; /* in all ranks, to look for the owner of strange data */
 	uint32_t searches;    /* such searches made: they are bounded */
-	uint8_t *scratch;     /* as long as the longest message, or a page */
-	uint8_t *expected;    /* VERIFY_STEP bytes */
+	int fd;            /* of the connection that is looked at, to name its port */
+	uint8_t *scratch;  /* as long as the longest message, or a page */
+	uint8_t *expected; /* VERIFY_STEP bytes */
 };
 #define VERIFY_STEP 65536
 

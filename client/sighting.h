@@ -1,0 +1,22 @@
+/* sighting.h - where and when something was seen, as logs and captures name it. */
+#ifndef CLIENT_SIGHTING_H
+#define CLIENT_SIGHTING_H
+
+#include <stdint.h>
+
+#include "lib/address.h"
+
+#define SIGHTING_TIME_MAX 64
+
+/* A time of CLOCK_MONOTONIC by the day's clock, "2026-01-02T03:04:05.678Z", into
+ * out[SIGHTING_TIME_MAX], returned. */
+const char *sighting_time(uint64_t at_ns, char *out);
+
+/* The present time, the same. */
+const char *sighting_now(char *out);
+
+/* A socket's own address and port, "(no address)" where it has none, into
+ * out[ADDRESS_TEXT_MAX], returned. */
+const char *sighting_local(int fd, char *out);
+
+#endif
