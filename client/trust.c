@@ -20,6 +20,9 @@
 #define CONNECTIONS_INVALID 0.90
 /* Lag of our own is noise beside the answer's time below this part of it. */
 #define LAG_PART 0.10
+/* A stall of whole seconds is hidden when the percentiles are below this part of it. */
+#define STALL_PART 0.5
+#define WHOLE_S 0.5 /* the last row may be a short rest */
 #define LAG_SUSPECT_NS 1e6
 #define LAG_INVALID_NS 10e6
 /* The kernel gives out the ports of one parity first; then it has to search. */
@@ -284,10 +287,56 @@ judge_ranks(struct result *result)
 	return judge_overlap(result);
 }
 
+/* The longest row of whole seconds that answered nothing on open connections: how long,
+ * and *ret_from when it began. */
+static double
+longest_silence(const struct result *result, double *ret_from)
+{
+	double longest = 0, now = 0;
+
+	for (size_t i = 0; i < result->second_count; i++) {
+		const struct result_second *second = &result->seconds[i];
+
+		if (second->verified + second->wrong > 0 ||
+		    second->connections_open == 0 || second->length_s < WHOLE_S) {
+			now = 0;
+			continue;
+		}
+		now += second->length_s;
+		if (now > longest) {
+			longest = now;
+			*ret_from = second->at_s + second->length_s - now;
+		}
+	}
+	return longest;
+}
+
+/* While nothing is answered a closed loop sends nothing: of a stall that a rate would
+ * have met a thousand times it knows one message for each connection. */
+static int
+judge_silence(struct result *result)
+{
+	const struct histogram *response = result->latency[TALLY_RESPONSE];
+	double p99 = (double)histogram_percentile(response, 99), from = 0;
+	double silent_ns = longest_silence(result, &from) * 1e9;
+	char text[UNITS_TEXT_MAX], when[UNITS_TEXT_MAX];
+
+	if (is_paced(result) || histogram_count(response) == 0 ||
+	    p99 > silent_ns * STALL_PART)
+		return 0;
+	return trust_add(&result->trust, RESULT_SUSPECT,
+	    "nothing was answered for at least %s, %s after the start: a closed loop "
+	    "sends "
+	    "nothing meanwhile, and the percentiles hardly show it (--rate does)",
+	    units_show_duration(result_whole(silent_ns), text),
+	    units_show_duration(result_whole(from * 1e9), when));
+}
+
 static int
 judge_load(struct result *result)
 {
 	if (judge_cpu(result) != 0 || judge_rate(result) != 0 ||
+	    judge_silence(result) != 0 ||
 	    judge_lag(result, TALLY_LOOP_LAG, "the generator woke up late") != 0 ||
 	    (is_paced(result) &&
 		judge_lag(result, TALLY_SEND_LAG, "messages were sent late") != 0))

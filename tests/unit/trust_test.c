@@ -222,12 +222,43 @@ ranks_that_ran_one_after_the_other_were_no_load_together(void **state)
 	result->rank_count = 0;
 }
 
+static void
+a_stall_that_a_closed_loop_hides_is_told(void **state)
+{
+	struct result *result = *state;
+
+	result->plan.rate = 0;
+	result->messages_due = 0;
+	result->second_count = 10;
+	result->seconds = calloc(10, sizeof(result->seconds[0]));
+	assert_non_null(result->seconds);
+	for (size_t i = 0; i < 10; i++)
+		result->seconds[i] = (struct result_second){ .at_s = (double)i,
+			.length_s = 1,
+			.connections_open = 50,
+			.verified = i == 4 || i == 5 ? 0 : 1250 };
+	expect(result, RESULT_SUSPECT,
+	    "nothing was answered for at least 2 s, 4 s after the");
+	/* An open loop shows it, and so does a server that is always that slow. */
+	result->plan.rate = 1000;
+	expect(result, RESULT_VALID, NULL);
+	result->plan.rate = 0;
+	histogram_record_many(result->latency[TALLY_RESPONSE], 1500 * MS, 1000);
+	expect(result, RESULT_VALID, NULL);
+	/* Without a connection there is nothing to answer: that is told elsewhere. */
+	histogram_reset(result->latency[TALLY_RESPONSE]);
+	histogram_record_many(result->latency[TALLY_RESPONSE], MS / 5, 10000);
+	result->seconds[4].connections_open = result->seconds[5].connections_open = 0;
+	expect(result, RESULT_VALID, NULL);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define RUN(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 		RUN(a_run_that_did_as_asked_is_valid),
+		RUN(a_stall_that_a_closed_loop_hides_is_told),
 		RUN(a_busy_generator_is_suspect_and_a_saturated_one_invalid),
 		RUN(the_cpu_of_a_short_run_or_of_a_spinning_one_means_nothing),
 		RUN(a_generator_that_died_makes_it_invalid),
