@@ -385,9 +385,10 @@ flags_parse(int argc, char **argv, struct plan *plan)
 		.key = 'V',
 		.doc = "print the version and exit",
 		.group = -1 };
-	if (option_error_find(argc, argv, options) != 0)
-		exit(EX_USAGE);
-	int error = argp_parse(&argp, argc, argv, ARGP_NO_HELP, NULL, plan);
+	int error = option_error_find(argc, argv, options);
+	if (error != EX_OK)
+		exit(error);
+	error = argp_parse(&argp, argc, argv, ARGP_NO_HELP, NULL, plan);
 	if (error != 0) {
 		log_errorx("the options: %s", strerror(error));
 		exit(EX_OSERR);

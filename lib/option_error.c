@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 
 #include "lib/log.h"
 #include "lib/suggest.h"
@@ -115,11 +116,26 @@ translate(
 	}
 }
 
+static int
+find(int argc, char **argv, const char *letters, const struct option *options)
+{
+	int option;
+
+	optind = 0; /* from the beginning */
+	do
+		option = getopt_long(argc, argv, letters, options, NULL);
+	while (option != -1 && option != ':' && option != '?');
+	if (option == -1)
+		return EX_OK;
+	option_error_log(option, argv, options);
+	return EX_USAGE;
+}
+
 int
 option_error_find(int argc, char **argv, const struct argp_option *rows)
 {
 	size_t count = 0;
-	int option = -1;
+	int status = EX_OSERR;
 
 	while (rows[count].name != NULL || rows[count].doc != NULL)
 		count++;
@@ -127,14 +143,11 @@ option_error_find(int argc, char **argv, const struct argp_option *rows)
 	char *letters = calloc(2 * count + 2, 1);
 	if (options != NULL && letters != NULL) {
 		translate(rows, count, options, letters);
-		optind = 0; /* from the beginning */
-		do
-			option = getopt_long(argc, argv, letters, options, NULL);
-		while (option != -1 && option != ':' && option != '?');
-		if (option != -1)
-			option_error_log(option, argv, options);
+		status = find(argc, argv, letters, options);
+	} else {
+		log_error("the options");
 	}
 	free(letters);
 	free(options);
-	return option == -1 ? 0 : -1;
+	return status;
 }

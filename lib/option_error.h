@@ -13,8 +13,8 @@
 void option_error_log(int refused, char **argv, const struct option *options);
 
 /* For argp_parse(), which says less, and more often two lines: looks through the
- * options before it, and puts those first in argv as it does. 0, or -1 when one was
- * refused and logged. Without memory it has nothing to say. */
+ * options before it, and puts those first in argv as it does. 0, or what to exit with
+ * (64: bad usage, 71: no memory), logged. */
 int option_error_find(int argc, char **argv, const struct argp_option *rows)
     __attribute__((warn_unused_result));
 

@@ -141,12 +141,13 @@ ctl_options_parse(int argc, char **argv, struct ctl_options *ret)
 	static char program[] = "yodelctl";
 	if (argc > 0)
 		argv[0] = program;
-	if (option_error_find(argc, argv, rows) != 0)
-		exit(EX_USAGE);
+	int error = option_error_find(argc, argv, rows);
+	if (error != EX_OK)
+		exit(error);
 	*ret = (struct ctl_options){
 		.socket = DEFAULT_SOCKET, .interval_s = 1, .timeout_s = TIMEOUT_S
 	};
-	int error = argp_parse(&parser, argc, argv, ARGP_NO_HELP, NULL, ret);
+	error = argp_parse(&parser, argc, argv, ARGP_NO_HELP, NULL, ret);
 	if (error != 0) {
 		log_errorx("the options: %s", strerror(error));
 		exit(EX_OSERR);

@@ -106,10 +106,11 @@ options_parse(int argc, char **argv, struct options *ret)
 	static char program[] = "yodeld";
 	if (argc > 0)
 		argv[0] = program;
-	if (option_error_find(argc, argv, rows) != 0)
-		exit(EX_USAGE);
+	int error = option_error_find(argc, argv, rows);
+	if (error != EX_OK)
+		exit(error);
 	*ret = (struct options){ .action = ACTION_RUN };
-	int error = argp_parse(&parser, argc, argv, ARGP_NO_HELP, NULL, ret);
+	error = argp_parse(&parser, argc, argv, ARGP_NO_HELP, NULL, ret);
 	/* Without memory nothing was read: that is no start with the defaults. */
 	if (error != 0) {
 		log_errorx("the options: %s", strerror(error));
