@@ -135,10 +135,16 @@ connect_any(struct talk *talk)
 		log_errorx("%s", error);
 		return EX_USAGE;
 	}
+	int errors[ADDRESSES_MAX];
 	for (int i = 0; i < count; i++) {
 		talk->fd = tcp_connect(&addresses[i], talk->connect_timeout_ns);
 		if (talk->fd >= 0)
 			return 0;
+		errors[i] = errno;
+	}
+	/* That one of several does not answer is nothing to complain of. */
+	for (int i = 0; i < count; i++) {
+		errno = errors[i];
 		log_error("%s", address_format(&addresses[i], name));
 	}
 	return EXIT_LOST;

@@ -113,6 +113,12 @@ start_answerer() # MODE; sets ANSWERER_PORT
 	[ "$stderr" = "yodel talk: $address: Connection refused" ]
 }
 
+@test "of a name with two addresses the one that answers is no complaint" {
+	start_yodeld --listen 127.0.0.1:0=upper
+	run -0 --separate-stderr "$YODEL" talk "localhost:$PORT" < <(echo one)
+	[ "$output" = ONE ] && [ -z "$stderr" ]
+}
+
 @test "bad usage is one line and 64" {
 	run -64 --separate-stderr "$YODEL" talk
 	[ "$stderr" = 'yodel talk: one HOST:PORT was wanted (see --help)' ]
