@@ -81,7 +81,10 @@ add_missing(struct line *line, const struct result *result)
 	add_share(line, unanswered(m), m->sent, "messages", "not answered");
 	add_share(
 	    line, unanswered(w), w->sent, "messages of the warm-up", "not answered");
-	if (sent < asked)
+	if (result->messages_due > m->sent && !result->interrupted)
+		add_share(line, result->messages_due - m->sent, result->messages_due,
+		    "messages that were due", "not sent");
+	else if (sent < asked)
 		add_share(line, asked - sent, asked, "messages", "not sent");
 	else if (m->sent == 0)
 		add(line,

@@ -178,18 +178,32 @@ of_all(const struct threshold *threshold, uint64_t part, uint64_t all)
 	return all == 0 ? 0 : (double)part / (double)all;
 }
 
-/* What never was answered, of the two that measure answers, took longer than any other:
- * infinitely. */
+/* Messages without an answer, of the two that measure answers; response counts from
+ * when they were due, sent or not. */
+static double
+never_answered(const struct threshold *threshold, const struct result *result)
+{
+	const struct result_messages *m = &result->messages;
+	double lost = (double)result_lost(m);
+
+	if (threshold->histogram == TALLY_RESPONSE && !result->interrupted &&
+	    result->messages_due > m->sent)
+		lost += (double)(result->messages_due - m->sent);
+	return threshold->histogram == TALLY_RESPONSE ||
+		threshold->histogram == TALLY_SERVICE
+	    ? lost
+	    : 0;
+}
+
+/* What never was answered took longer than any other: infinitely. */
 static double
 percentile_of_all(
     const struct threshold *threshold, const struct result *result, double percentile)
 {
 	const struct histogram *latency = result->latency[threshold->histogram];
-	double count = (double)histogram_count(latency), lost = 0;
+	double count = (double)histogram_count(latency);
+	double lost = never_answered(threshold, result);
 
-	if (threshold->histogram == TALLY_RESPONSE ||
-	    threshold->histogram == TALLY_SERVICE)
-		lost = (double)result_lost(&result->messages);
 	if (count > 0 && lost > 0)
 		percentile *= (count + lost) / count;
 	if (percentile > 100)
@@ -303,7 +317,7 @@ threshold_describe(const struct threshold_outcome *outcome, char *buffer)
 		snprintf(buffer, THRESHOLD_TEXT_MAX, "there are no values");
 	else if (!isfinite(outcome->value))
 		snprintf(buffer, THRESHOLD_TEXT_MAX,
-		    "no answer: what is lost took longer than any");
+		    "no answer: what has none took longer than any");
 	else
 		snprintf(buffer, THRESHOLD_TEXT_MAX, "%.32s%s",
 		    threshold_format(&outcome->threshold, outcome->value, value),

@@ -8,7 +8,8 @@
  *   figure    = "mean" | "min" | "max" | "stddev" | "p" number
  *
  * p99.9 and p999 are the same. Of response and service, lost messages count among the
- * percentiles and the maximum as longer than any. The limit of a latency is a duration
+ * percentiles and the maximum as longer than any, of response also those that were due
+ * and not sent. The limit of a latency is a duration
  * (5ms); of lost, wrong (messages) and failed (connections) a count or a share of what
  * was sent or asked for (0.1%); of rate, messages verified a second, a count (10k).
  */

@@ -161,6 +161,20 @@ the_outcome_names_all_that_is_missing_and_wrong(void **state)
 	    "FAILED: 3 connections were lost, 1 of 2,000 messages was not answered, 10 "
 	    "of 2,010 messages were not sent");
 	result_finish(&result);
+	run->plan.messages = 0;
+	run->plan.duration_ns = 2 * SECOND;
+	set(&tally->messages_due, 1300);
+	set(&tallies_at(&run->tallies, 1)->messages_due, 1000);
+	result = collect(run);
+	assert_string_equal(report_outcome(&result, outcome),
+	    "FAILED: 3 connections were lost, 1 of 2,000 messages was not answered, "
+	    "300 "
+	    "of 2,300 messages that were due were not sent");
+	result_finish(&result);
+	run->plan.messages = 201;
+	run->plan.duration_ns = 0;
+	set(&tally->messages_due, 0);
+	set(&tallies_at(&run->tallies, 1)->messages_due, 0);
 	set(&tally->messages.verified, 997);
 	set(&tally->messages.wrong, 2);
 	set(&tally->bytes_surplus, 64);

@@ -134,9 +134,19 @@ what_is_lost_took_longer_than_any(void **state)
 	assert_false(outcome.holds);
 	assert_true(outcome.known);
 	assert_string_equal(threshold_describe(&outcome, buffer),
-	    "no answer: what is lost took longer than any");
+	    "no answer: what has none took longer than any");
 	assert_true(judge("p90<=5us", &result).holds);
 	assert_true(judge("p99>1h", &result).holds);
+	/* What was due and could not be sent waited, too: in response alone. */
+	result.messages.lost[TALLY_LOST_RESET] = 0;
+	result.messages.lost[TALLY_LOST_TIMEOUT] = 0;
+	histogram_record_many(result.latency[TALLY_SERVICE], 5000, 990);
+	result.messages.sent = 990;
+	result.messages_due = 1001;
+	assert_false(judge("p99<1h", &result).holds);
+	assert_true(judge("service.p99<1h", &result).holds);
+	result.interrupted = true;
+	assert_true(judge("p99<1h", &result).holds);
 	/* Who never was connected is told elsewhere. */
 	assert_true(judge("connect.max<1h", &result).holds);
 	result_finish(&result);
