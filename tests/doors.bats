@@ -201,7 +201,7 @@ load lib/doors
 	start_with_file
 	sed -i "s|$BATS_TEST_TMPDIR/door|$BATS_TEST_TMPDIR/none/door|" server.json
 	run -1 ctl reload
-	[[ $output = *'none/door: No such file or directory'* ]]
+	[[ $output = *'none/door: there is no such folder'* ]]
 	[ "$(stat_of 's["generation"]')" = 1 ]
 	sed -i "s|/none/door|/moved|" server.json
 	ctl reload

@@ -97,7 +97,8 @@ class Connection(asyncio.Protocol):
         if self.server.options.lie == "leave":
             self.transport.close()
         if self.server.options.lie == "deaf":
-            self.transport.pause_reading()
+            # soon: before Python 3.12 the reader is added after this, paused or not
+            asyncio.get_running_loop().call_soon(transport.pause_reading)
 
     def eof_received(self):
         # True keeps the transport open until the late answer is sent
