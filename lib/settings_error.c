@@ -1,4 +1,5 @@
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -185,8 +186,25 @@ settings_error_memory(struct settings_reader *reader)
 	return settings_error_at(reader, SETTINGS_NOWHERE, "out of memory");
 }
 
-/* A row whose last key is `key`, wherever it stands: "idle" was to be "timeouts.idle".
- */
+static bool
+is_separator(char letter)
+{
+	return letter == '.' || letter == '_' || letter == '-';
+}
+
+/* "log_level" is "log.level", "stalled-write" is "stalled_write". */
+static bool
+is_same_name(const char *a, const char *b)
+{
+	while (*a != '\0' && (*a == *b || (is_separator(*a) && is_separator(*b)))) {
+		a++;
+		b++;
+	}
+	return *a == *b;
+}
+
+/* A row whose name or last key is `key`, wherever it stands: "idle" was to be
+ * "timeouts.idle". */
 struct leaf {
 	const char *key;
 	char found[PATH_LENGTH];
@@ -199,7 +217,8 @@ match_leaf(const char *name, const struct setting *row, void *arg)
 	const char *point = strrchr(row->name, '.');
 
 	if (leaf->found[0] == '\0' &&
-	    strcmp(point != NULL ? point + 1 : row->name, leaf->key) == 0)
+	    (is_same_name(row->name, leaf->key) ||
+		(point != NULL && is_same_name(point + 1, leaf->key))))
 		snprintf(leaf->found, sizeof leaf->found, "%s", name);
 }
 

@@ -56,6 +56,7 @@ validate() # SCHEMA FILE...
 	refuses '{ "listeners": [ { "adress": "127.0.0.1:1" } ] }' \
 		':1:20: unknown key "listeners[0].adress"; did you mean "listeners[0].address"?'
 	refuses '{ "idle": "3s" }' ':1:3: unknown key "idle"; did you mean "timeouts.idle"?'
+	refuses '{ "log_level": "warn" }' ':1:3: unknown key "log_level"; did you mean "log.level"?'
 	refuses '{ "backlog": 1 }' ':1:3: unknown key "backlog"; did you mean "listeners[].backlog"?'
 	refuses '{ "timeout": {} }' ':1:3: unknown key "timeout"; did you mean "timeouts"?'
 	refuses '{ "limits.max_message": "1k" }' \
