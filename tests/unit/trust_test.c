@@ -200,10 +200,11 @@ ranks_that_ran_one_after_the_other_were_no_load_together(void **state)
 {
 	struct result *result = *state;
 	struct result_rank ranks[2] = { { .rank = 0 }, { .rank = 1 } };
+	char valid[] = "valid", nothing[] = "";
 
 	for (int i = 0; i < 2; i++) {
-		ranks[i].verdict = (char[]){ "valid" };
-		ranks[i].hostname = ranks[i].reasons = (char[]){ "" };
+		ranks[i].verdict = valid;
+		ranks[i].hostname = ranks[i].reasons = nothing;
 		ranks[i].elapsed_s = 10;
 	}
 	result->plan.ranks = result->rank_count = 2;
