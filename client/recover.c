@@ -110,6 +110,12 @@ recover_here(struct verify *verify, uint64_t connection, struct verify_stream *s
 		stream->wrong = true;
 		jump(verify, connection, stream, found.bytes);
 		return;
+	case SUSPECT_INSERTED:
+	case SUSPECT_REPEATED:
+		/* Between two answers it hurts neither. */
+		stream->wrong = stream->cursor.at > 0;
+		stream->skip = (uint32_t)found.bytes;
+		return;
 	default:
 		stream->wrong = true;
 		stream->free_end = framing == FRAMING_LINE &&
@@ -164,8 +170,10 @@ suspect_header(struct verify *verify, uint64_t connection, struct verify_stream 
 	whole.cursor.at = 0;
 	where = mismatch_case(
 	    verify, connection, &whole, owed, raw, FRAMING_HEADER_MAX + more);
-	if (found.kind <= SUSPECT_ALTERED) {
+	if (found.kind <= SUSPECT_ALTERED || found.kind == SUSPECT_REPEATED) {
 		found = mismatch_inspect(verify, &where);
+		if (found.kind == SUSPECT_REPEATED && found.bytes < FRAMING_HEADER_MAX)
+			found.kind = SUSPECT_UNKNOWN; /* it has taken more already */
 		if (found.kind <= SUSPECT_ALTERED &&
 		    !is_altered_length(verify, connection, stream, owed, data, length))
 			found.kind =
@@ -206,6 +214,11 @@ recover_behind_header(struct verify *verify, uint64_t connection,
 		return VERIFY_MORE;
 	case SUSPECT_ALTERED:
 		stream->wrong = true;
+		return VERIFY_MORE;
+	case SUSPECT_REPEATED:
+		recover_surplus(verify, FRAMING_HEADER_MAX);
+		stream->skip = (uint32_t)found.bytes - FRAMING_HEADER_MAX;
+		cursor->at = stream->header = 0;
 		return VERIFY_MORE;
 	default:
 		stream->wrong = true;

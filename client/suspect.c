@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define INSERTION_TELLING 16 /* bytes behind it that must be right */
+
 size_t
 suspect_run(const struct suspect_case *where, uint64_t connection, struct cursor from,
     uint32_t messages, uint8_t *out, size_t length)
@@ -137,6 +139,55 @@ find_gap(const struct suspect_case *where, struct suspect *ret)
 	return false;
 }
 
+/* The cursor `bytes` further back; false when that is far. */
+static bool
+step_back(const struct suspect_case *where, uint64_t bytes, struct cursor *ret)
+{
+	struct cursor from = *where->cursor;
+
+	for (int i = 0; bytes > from.at; i++) {
+		if (i == SUSPECT_MESSAGES || from.message == 0)
+			return false;
+		bytes -= from.at;
+		sequence_seek(where->expectation->sequence, where->connection, &from,
+		    from.message - 1);
+		from.at = from.length = expectation_length(
+		    where->expectation, where->connection, from.message);
+	}
+	from.at -= (uint32_t)bytes;
+	*ret = from;
+	return true;
+}
+
+/* Bytes too many, behind which the stream goes on. A server that frames its answers may
+ * make them longer; what it has said already it does not say again. */
+static bool
+find_insertion(const struct suspect_case *where, struct suspect *ret)
+{
+	uint8_t run[SUSPECT_WINDOW];
+	struct cursor before;
+	size_t n = suspect_run(where, where->connection, *where->cursor, where->owed,
+	    run, INSERTION_TELLING);
+	const uint8_t *on = n < INSERTION_TELLING || where->length < 2
+	    ? NULL
+	    : memmem(where->got + 1, where->length - 1, run, n);
+
+	if (on == NULL)
+		return false;
+	ret->bytes = (uint64_t)(on - where->got);
+	ret->kind = SUSPECT_INSERTED;
+	if (step_back(where, ret->bytes, &before)) {
+		size_t part = ret->bytes < sizeof(run) ? ret->bytes : sizeof(run);
+
+		n = suspect_run(
+		    where, where->connection, before, SUSPECT_MESSAGES + 1, run, part);
+		if (n == part && memcmp(run, where->got, n) == 0)
+			ret->kind = SUSPECT_REPEATED;
+	}
+	return ret->kind == SUSPECT_REPEATED ||
+	    where->expectation->sequence->framing == FRAMING_STREAM;
+}
+
 /* What another connection should get at this place. */
 static bool
 find_connection(const struct suspect_case *where, struct suspect *ret)
@@ -177,8 +228,11 @@ suspect_find(const struct suspect_case *where)
 
 	if (is_altered(where))
 		found.kind = SUSPECT_ALTERED;
-	else if (!find_message(where, &found) && !find_gap(where, &found))
+	else if (!find_message(where, &found) && !find_gap(where, &found) &&
+	    !find_insertion(where, &found)) {
+		found = (struct suspect){ .kind = SUSPECT_UNKNOWN };
 		find_connection(where, &found);
+	}
 	return found;
 }
 
@@ -196,6 +250,14 @@ suspect_describe(const struct suspect *suspect, char *out, size_t size)
 	case SUSPECT_MISSING:
 	case SUSPECT_GAP:
 		snprintf(out, size, "a gap of %llu byte%s",
+		    (unsigned long long)suspect->bytes, suspect->bytes == 1 ? "" : "s");
+		break;
+	case SUSPECT_INSERTED:
+		snprintf(out, size, "%llu byte%s inserted",
+		    (unsigned long long)suspect->bytes, suspect->bytes == 1 ? "" : "s");
+		break;
+	case SUSPECT_REPEATED:
+		snprintf(out, size, "the last %llu byte%s once more",
 		    (unsigned long long)suspect->bytes, suspect->bytes == 1 ? "" : "s");
 		break;
 	case SUSPECT_CONNECTION:

@@ -16,6 +16,8 @@ enum suspect_kind {
 	SUSPECT_DUPLICATE,  /* the answer to `message` once more */
 	SUSPECT_MISSING,    /* the answer to `message`, those between never came */
 	SUSPECT_GAP,        /* `bytes` bytes left out */
+	SUSPECT_INSERTED,   /* `bytes` bytes too many */
+	SUSPECT_REPEATED,   /* ... which are those that came before */
 	SUSPECT_CONNECTION, /* what connection `connection` should get here */
 	SUSPECT_TRUNCATED,
 	SUSPECT_LONGER, /* length32: so says its header */

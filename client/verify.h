@@ -8,6 +8,7 @@
  *   an altered byte, another connection's data   at the same place
  *   a duplicate of message M                     the duplicate is thrown away (surplus)
  *   a gap of N bytes                             behind the gap; what it held is wrong
+ *   N bytes inserted, or repeated                behind them (surplus)
  *
  * In framing line and length32 an answer that looks like nothing of this, or shorter or
  * longer than it should be, ends where its own frame ends: the server made it so.

@@ -62,6 +62,57 @@ bytes_left_out_are_one_gap_in_every_framing(void **state)
 	}
 }
 
+/* Feeds all answers, with `many` bytes more at `at`: those before it, or some. */
+static void
+feed_more(struct scene *scene, size_t at, size_t many, bool again)
+{
+	uint8_t data[STREAM_MAX];
+	size_t n = answers(scene, REPLY_ECHO, 4, 0, MESSAGES, data);
+
+	memmove(data + at + many, data + at, n - at);
+	if (again)
+		memcpy(data + at, data + at - many, many);
+	else
+		memset(data + at, '#', many);
+	feed(scene, data, n + many, STREAM_MAX);
+}
+
+static void
+bytes_too_many_are_told_once_and_skipped(void **state)
+{
+	static const struct {
+		enum framing framing;
+		size_t at, many;
+		bool again;
+		uint32_t damaged;
+		const char *looks;
+	} cases[] = {
+		{ FRAMING_STREAM, 70, 10, false, 1, "10 bytes inserted" },
+		{ FRAMING_STREAM, 64, 3, false, 0, "3 bytes inserted" },
+		{ FRAMING_STREAM, 70, 1, false, 1, "1 byte inserted" },
+		{ FRAMING_STREAM, 150, 100, true, 1, "the last 100 bytes once more" },
+		{ FRAMING_STREAM, 150, 20, true, 1, "the last 20 bytes once more" },
+		{ FRAMING_LINE, 150, 100, true, 1, "the last 100 bytes once more" },
+		{ FRAMING_LENGTH32, 150, 100, true, 1, "the last 100 bytes once more" },
+		{ FRAMING_LENGTH32, 150, 10, true, 1, "the last 10 bytes once more" },
+		{ FRAMING_LENGTH32, 136, 30, true, 0, "the last 30 bytes once more" },
+	};
+	struct scene scene;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		set_up(&scene, cases[i].framing, "echo", 64);
+		feed_more(&scene, cases[i].at, cases[i].many, cases[i].again);
+		assert_int_equal(scene.tally->mismatches, 1);
+		assert_string_equal(looks(&scene), cases[i].looks);
+		assert_int_equal(scene.tally->mismatch[0].offset, cases[i].at);
+		assert_int_equal(scene.tally->bytes_surplus, cases[i].many);
+		assert_int_equal(scene.wrong, cases[i].damaged);
+		assert_int_equal(scene.right, MESSAGES - cases[i].damaged);
+		tear_down(&scene);
+	}
+}
+
 /* Expected and come are what differs, not the payload behind it. */
 static void
 a_header_that_was_altered_is_shown_itself(void **state)
@@ -144,6 +195,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bytes_left_out_are_one_gap_in_every_framing),
+		cmocka_unit_test(bytes_too_many_are_told_once_and_skipped),
 		cmocka_unit_test(a_header_that_was_altered_is_shown_itself),
 		cmocka_unit_test(an_end_of_a_line_that_was_altered_is_one_wrong_answer),
 		cmocka_unit_test(a_longer_frame_is_taken_whole),
