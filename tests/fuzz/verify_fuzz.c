@@ -1,0 +1,243 @@
+/*
+ * The verification of answers. The first bytes choose the framing, the reply, the
+ * messages and how they are segmented; each group after them changes the stream of true
+ * answers: bytes altered, left out, put in, repeated, or another connection's. However
+ * it is cut: what is true is right, the beginning of what is true is nothing else, and
+ * what is untrue is told.
+ */
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/suspect.h"
+#include "client/verify.h"
+#include "tests/fuzz/input.h"
+#include "tests/lib/must.h"
+
+#define CONNECTIONS 3
+#define OWN 1
+#define STREAM_MAX 4096
+#define CHANGES_MAX 6
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+struct bytes {
+	uint8_t data[2 * STREAM_MAX];
+	size_t length;
+};
+
+struct scene {
+	struct plan plan;
+	struct sequence sequence;
+	struct expectation expectation;
+	struct verify verify;
+	struct tally *tally;
+	_Atomic uint32_t told;
+	struct verify_stream stream;
+	uint32_t messages, owed, right, wrong;
+};
+
+static void
+choose(struct scene *scene, struct input *input)
+{
+	static const char *const replies[] = { "auto", "echo", "upper",
+		"upper,suffix=_S", "fixed=12345", "fixed=" };
+	static const char *texts[] = { "", "a", "same", "same beginning", "SAME" };
+	const char *expect = replies[next_byte(input) % 6];
+	struct plan *plan = &scene->plan;
+	uint8_t what = next_byte(input);
+	char error[PLAN_ERROR_MAX];
+
+	plan_init(plan);
+	plan->framing = (enum framing)(next_byte(input) % 3);
+	plan->payload = what % 2 == 0;
+	plan->size_min = 1 + next_byte(input) % 100;
+	plan->size_max = plan->size_min + next_byte(input) % 100;
+	bool empty_fits = plan->framing != FRAMING_STREAM;
+	plan->texts = (struct plan_list){ .items = empty_fits ? texts : texts + 1,
+		.count = empty_fits ? 5 : 4 };
+	if (strcmp(expect, "auto") != 0) {
+		plan->expect = PLAN_EXPECT_REPLY;
+		must(reply_parse(expect, &plan->reply, error, sizeof(error)) == 0);
+	}
+	scene->messages = scene->owed = 1 + next_byte(input) % 12;
+}
+
+static void
+open_scene(struct scene *scene)
+{
+	char error[PLAN_ERROR_MAX];
+
+	must(sequence_open(&scene->plan, &scene->sequence, error) == 0);
+	must(
+	    expectation_open(&scene->plan, &scene->sequence, &scene->expectation) == 0);
+	scene->tally = aligned_alloc(TALLY_LINE, sizeof(struct tally));
+	must(scene->tally != NULL);
+	memset(scene->tally, 0, sizeof(struct tally));
+	must(verify_init(&scene->verify, &scene->expectation, &scene->told,
+		 scene->tally, CONNECTIONS) == 0);
+}
+
+static void
+close_scene(struct scene *scene)
+{
+	verify_finish(&scene->verify);
+	expectation_close(&scene->expectation);
+	sequence_close(&scene->sequence);
+	reply_finish(&scene->plan.reply);
+	free(scene->tally);
+}
+
+/* The true answers to all messages. */
+static void
+answer(
+    struct scene *scene, enum reply_kind kind, uint64_t connection, struct bytes *ret)
+{
+	struct cursor start = { 0 };
+	struct suspect_case where = { .expectation = &scene->expectation,
+		.reply = kind,
+		.scratch = scene->verify.scratch };
+
+	ret->length = suspect_run(
+	    &where, connection, start, scene->messages, ret->data, STREAM_MAX);
+}
+
+static void
+replace(struct bytes *bytes, size_t at, size_t gone, const uint8_t *with, size_t length)
+{
+	uint8_t copy[STREAM_MAX];
+
+	if (at > bytes->length)
+		at = bytes->length;
+	if (gone > bytes->length - at)
+		gone = bytes->length - at;
+	if (length > sizeof(bytes->data) - (bytes->length - gone))
+		return;
+	memcpy(copy, with, length); /* it may be a part of the same */
+	memmove(bytes->data + at + length, bytes->data + at + gone,
+	    bytes->length - at - gone);
+	memcpy(bytes->data + at, copy, length);
+	bytes->length += length - gone;
+}
+
+static void
+change(struct bytes *bytes, const struct bytes *others, struct input *input)
+{
+	uint8_t how = next_byte(input);
+	size_t at = next_number(input, 2) % (bytes->length + 1);
+	size_t length = next_byte(input), there = next_number(input, 2);
+	uint8_t byte = next_byte(input);
+
+	switch (how % 5) {
+	case 0:
+		replace(bytes, at, 1, &byte, 1);
+		break;
+	case 1:
+		replace(bytes, at, length, &byte, 0);
+		break;
+	case 2:
+		replace(bytes, at, 0, &byte, 1);
+		break;
+	case 3:
+		there %= bytes->length + 1;
+		if (length > bytes->length - there)
+			length = bytes->length - there;
+		replace(bytes, at, 0, bytes->data + there, length);
+		break;
+	default:
+		if (at < others->length && length > others->length - at)
+			length = others->length - at;
+		if (at < others->length)
+			replace(bytes, at, length, others->data + at, length);
+	}
+}
+
+/* As client/hear.c does it; each segment ends where its memory does. */
+static void
+feed(struct scene *scene, const uint8_t *from, size_t length)
+{
+	uint8_t *segment = malloc(length > 0 ? length : 1), *data = segment;
+
+	must(segment != NULL);
+	memcpy(segment, from, length);
+	while (length > 0 || scene->stream.gap > 0) {
+		enum verify_result result = VERIFY_MORE;
+		if (scene->owed == 0 || scene->expectation.none) {
+			verify_surplus(
+			    &scene->verify, OWN, &scene->stream, data, length);
+			break;
+		}
+		size_t n = verify_feed(&scene->verify, OWN, &scene->stream, scene->owed,
+		    data, length, &result);
+		must(n <= length && (n > 0 || result != VERIFY_MORE));
+		data += n;
+		length -= n;
+		if (result == VERIFY_MORE)
+			continue;
+		scene->owed--;
+		scene->right += result == VERIFY_RIGHT;
+		scene->wrong += result == VERIFY_WRONG;
+	}
+	free(segment);
+}
+
+/* How far the two are the same. */
+static size_t
+shared(const struct bytes *a, const struct bytes *b)
+{
+	size_t n = 0;
+
+	while (n < a->length && n < b->length && a->data[n] == b->data[n])
+		n++;
+	return n;
+}
+
+static void
+check(const struct scene *scene, const struct bytes *came, const struct bytes *truth,
+    const struct bytes *other_truth)
+{
+	const struct tally *tally = scene->tally;
+	size_t same = shared(came, truth), other = shared(came, other_truth);
+	bool told =
+	    scene->wrong > 0 || tally->mismatches > 0 || tally->bytes_surplus > 0;
+
+	if (scene->plan.expect == PLAN_EXPECT_AUTO && other > same)
+		same = other;
+	must(scene->right + scene->wrong + scene->owed == scene->messages);
+	must(!told || same < came->length);
+	/* What is not told yet is in an answer that is not whole. */
+	must(told || scene->expectation.none ||
+	    expectation_offset(&scene->expectation, &scene->stream.cursor) <= same);
+	if (same == came->length && same == truth->length && !scene->expectation.none)
+		must(scene->right == scene->messages);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct bytes truth, other_truth, others, came;
+	struct input input = { data, size };
+	struct scene scene = { .right = 0 };
+
+	choose(&scene, &input);
+	open_scene(&scene);
+	enum reply_kind kind = scene.plan.reply.kind, other = REPLY_UPPER;
+	if (scene.plan.expect == PLAN_EXPECT_AUTO) {
+		kind = next_byte(&input) % 2 == 0 ? REPLY_ECHO : REPLY_UPPER;
+		other = kind == REPLY_ECHO ? REPLY_UPPER : REPLY_ECHO;
+	}
+	size_t segment = 1 + next_number(&input, 2) % STREAM_MAX;
+	answer(&scene, kind, OWN, &truth);
+	answer(&scene, other, OWN, &other_truth);
+	answer(&scene, kind, OWN + 1, &others);
+	came = truth;
+	for (int i = 0; i < CHANGES_MAX && input.left > 0; i++)
+		change(&came, &others, &input);
+	for (size_t at = 0; at < came.length; at += segment)
+		feed(&scene, came.data + at,
+		    came.length - at < segment ? came.length - at : segment);
+	check(&scene, &came, &truth, &other_truth);
+	close_scene(&scene);
+	return 0;
+}
