@@ -60,8 +60,8 @@ load lib/calling
 	start_yodeld --listen 127.0.0.1:0=upper
 	spawn load "$YODEL" -q -c 600 -w 1 -d 1h --timeout 2s --json result.json "127.0.0.1:$PORT"
 	local load=$SPAWNED generator status=0 since
-	each_has_sent() { [ "$(ss -Htni state established "( dport = :$PORT )" | grep -c bytes_acked)" -ge 600 ]; }
-	wait_until each_has_sent
+	each_is_answered() { [ "$(ss -Htni state established "( dport = :$PORT )" | grep -c bytes_received)" -ge 600 ]; }
+	wait_until each_is_answered
 	generator=$(children_of "$load")
 	# shellcheck disable=SC2086 # one word, with blanks around
 	kill -STOP $generator

@@ -241,7 +241,7 @@ each_of_20_is_answered()
 	in_flight()
 	{
 		local sent
-		sent=$(ss -Htni state established "( dport = :$LIAR_PORT )" | grep -c bytes_acked)
+		sent=$(ss -Htni state established "( dport = :$LIAR_PORT )" | grep -c bytes_sent:)
 		[ "$sent" -ge 20 ]
 	}
 	wait_until in_flight
