@@ -83,12 +83,19 @@ show(const struct http_answer *answer, ctl_shower shows)
 	return status;
 }
 
+static double
+look_s(const struct ctl_options *options)
+{
+	return options->timeout_s < LOOK_S ? options->timeout_s : LOOK_S;
+}
+
 static int
 look(const struct ctl_options *options, const char *target, ctl_shower shows)
 {
 	char error[CTL_ERROR_MAX];
 	struct http_answer answer;
-	if (ctl_http_ask(options->socket, "GET", target, LOOK_S, &answer, error) < 0)
+	if (ctl_http_ask(
+		options->socket, "GET", target, look_s(options), &answer, error) < 0)
 		return say(EX_UNAVAILABLE, error);
 	int status;
 	if (answer.status != 200)
@@ -233,7 +240,7 @@ stop(const struct ctl_options *options)
 {
 	const struct timespec pause = { .tv_nsec = GONE_POLL_MS * 1000000L };
 	double deadline_s = http_now_s() + options->timeout_s, left_s;
-	uint64_t pid = options->no_wait ? 0 : who_answers(options, LOOK_S);
+	uint64_t pid = options->no_wait ? 0 : who_answers(options, look_s(options));
 	int rc = steer(options, "/stop");
 	while (rc == EX_OK && pid != 0 && (left_s = deadline_s - http_now_s()) > 0 &&
 	    who_answers(options, left_s) == pid)

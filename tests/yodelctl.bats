@@ -35,6 +35,15 @@ load lib/doors
 	run -0 "$YODELCTL" --version
 }
 
+@test "yodelctl waits no longer than --timeout, also for a server that lets nobody in" {
+	spawn full python3 -c 'import socket, time
+s, c = socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX)
+s.bind("full"); s.listen(0); c.connect("full"); print("full", flush=True); time.sleep(120)'
+	wait_until grep -q full full.out
+	run -69 timeout 8 "$BUILD/yodelctl" -s "$PWD/full" --timeout 0.2 status
+	[ "$output" = "yodelctl: $PWD/full: no yodeld answers there: no answer within the time" ]
+}
+
 @test "yodelctl: who stops it and goes on with it gets the answer" {
 	start_with_doors --listen 127.0.0.1:0=echo
 	kill -STOP "$YODELD_PID"
