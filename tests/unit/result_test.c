@@ -182,25 +182,30 @@ the_outcome_names_all_that_is_missing_and_wrong(void **state)
 	result = collect(run);
 	assert_string_equal(report_outcome(&result, outcome),
 	    "FAILED: wrong bytes came back: 2 of 2,000 messages were answered wrongly, "
-	    "64 bytes were never asked for; 1 of 2,000 messages was not answered, 10 "
-	    "of "
-	    "2,010 messages were not sent");
+	    "64 bytes were never asked for; 1 of 2,000 messages was not answered, "
+	    "10 of 2,010 messages were not sent");
 	result_finish(&result);
+}
+
+/* Of 2,000 messages ten were never answered. */
+static struct result
+collect_with_ten_lost(struct run *run)
+{
+	struct tally *tally = tallies_at(&run->tallies, 0);
+
+	set(&tally->messages.verified, 990);
+	set(&tally->messages.lost[TALLY_LOST_TIMEOUT], 10);
+	return collect(run);
 }
 
 static void
 a_page_says_how_the_run_ended(void **state)
 {
-	struct run *run = *state;
-	struct tally *tally = tallies_at(&run->tallies, 0);
-	struct result result;
+	struct result result = collect_with_ten_lost(*state);
 	char *text = NULL;
 	size_t size = 0;
 	FILE *file = open_memstream(&text, &size);
 
-	set(&tally->messages.verified, 990);
-	set(&tally->messages.lost[TALLY_LOST_TIMEOUT], 10);
-	result = collect(run);
 	assert_int_equal(report_html(&result, file), 0);
 	fclose(file);
 	assert_non_null(strstr(text,
@@ -213,16 +218,11 @@ a_page_says_how_the_run_ended(void **state)
 static void
 a_reader_of_the_report_sees_the_equation_and_what_is_not_known(void **state)
 {
-	struct run *run = *state;
-	struct tally *tally = tallies_at(&run->tallies, 0);
-	struct result result;
+	struct result result = collect_with_ten_lost(*state);
 	char *text = NULL;
 	size_t size = 0;
 	FILE *file = open_memstream(&text, &size);
 
-	set(&tally->messages.verified, 990);
-	set(&tally->messages.lost[TALLY_LOST_TIMEOUT], 10);
-	result = collect(run);
 	report_text(&result, file);
 	fclose(file);
 	assert_non_null(strstr(text,
