@@ -181,7 +181,7 @@ rate_of(const struct result *result)
 		const struct result_second *s = &result->seconds[i];
 		double rate = s->length_s > 0 ? (double)s->verified / s->length_s : 0;
 
-		if (s->length_s < 0.5)
+		if (!result_second_is_whole(s))
 			continue;
 		count++;
 		sum += rate;

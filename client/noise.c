@@ -7,7 +7,6 @@
 #define NORMAL_95 1.96
 #define SECONDS_MIN 5
 #define ALIKE_MAX 0.8
-#define WHOLE_S 0.5 /* the last one may be a short rest */
 
 double
 noise_student(double degrees)
@@ -53,7 +52,8 @@ take_batches(const struct result *result,
 		const struct result_second *second = &result->seconds[i];
 		double value = figure(second);
 
-		if (second->length_s < WHOLE_S || second->count == 0 || isnan(value))
+		if (!result_second_is_whole(second) || second->count == 0 ||
+		    isnan(value))
 			continue;
 		values[count++] = value;
 		sum += value;

@@ -226,6 +226,13 @@ int result_merge(struct result *into, const struct result *from, char *error)
  * (--strict and not to be trusted), 0. */
 int result_exit_status(const struct result *result);
 
+/* The last second of a run may be a short rest. */
+static inline bool
+result_second_is_whole(const struct result_second *second)
+{
+	return second->length_s >= 0.5;
+}
+
 /* A figure as a whole number: 0 for NAN and what is negative, RESULT_FIGURE_MAX at
  * most. */
 static inline uint64_t

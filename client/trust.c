@@ -22,7 +22,6 @@
 #define LAG_PART 0.10
 /* A stall of whole seconds is hidden when the percentiles are below this part of it. */
 #define STALL_PART 0.5
-#define WHOLE_S 0.5 /* the last row may be a short rest */
 #define LAG_SUSPECT_NS 1e6
 #define LAG_INVALID_NS 10e6
 /* The kernel gives out the ports of one parity first; then it has to search. */
@@ -298,7 +297,7 @@ longest_silence(const struct result *result, double *ret_from)
 		const struct result_second *second = &result->seconds[i];
 
 		if (second->verified + second->wrong > 0 ||
-		    second->connections_open == 0 || second->length_s < WHOLE_S) {
+		    second->connections_open == 0 || !result_second_is_whole(second)) {
 			now = 0;
 			continue;
 		}
