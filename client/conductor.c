@@ -31,7 +31,7 @@ struct conductor {
 	pid_t *pids; /* 0: gone */
 	int *wake_fds;
 	int event_fd;  /* the processes write it */
-	int signal_fd; /* INT, TERM, CHLD */
+	int signal_fd; /* INT, TERM, HUP, CHLD */
 	sigset_t former;
 };
 
@@ -63,6 +63,15 @@ close_fds(struct conductor *conductor)
 		close(conductor->signal_fd);
 }
 
+/* nohup(1) has it ignored. */
+static bool
+is_ignored(int signal)
+{
+	struct sigaction now;
+
+	return sigaction(signal, NULL, &now) == 0 && now.sa_handler == SIG_IGN;
+}
+
 static int
 open_signals(struct conductor *conductor)
 {
@@ -72,6 +81,8 @@ open_signals(struct conductor *conductor)
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGCHLD);
+	if (!is_ignored(SIGHUP))
+		sigaddset(&set, SIGHUP); /* it would come in spite of nohup */
 	sigprocmask(SIG_BLOCK, &set, &conductor->former);
 	conductor->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	return conductor->signal_fd < 0 ? -1 : 0;
@@ -116,6 +127,7 @@ child(struct conductor *conductor, uint32_t process, pid_t parent)
 		_exit(EX_OSERR);
 	signal(SIGINT, SIG_IGN);
 	signal(SIGTERM, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
 	sigprocmask(SIG_SETMASK, &conductor->former, NULL);
 	close(conductor->signal_fd);
@@ -226,13 +238,25 @@ ask_to_stop(struct conductor *conductor)
 			kill(conductor->pids[i], SIGKILL);
 }
 
+/* A terminal that goes away says so twice (the kernel and the shell): no hurry. What is
+ * left to do, it shall not end. */
+static void
+on_hangup(struct conductor *conductor)
+{
+	if (!conductor->outcome.interrupted)
+		ask_to_stop(conductor);
+	signal(SIGHUP, SIG_IGN);
+}
+
 static void
 read_signals(struct conductor *conductor)
 {
 	struct signalfd_siginfo info;
 
 	while (read(conductor->signal_fd, &info, sizeof(info)) == sizeof(info)) {
-		if (info.ssi_signo != SIGCHLD)
+		if (info.ssi_signo == SIGHUP)
+			on_hangup(conductor);
+		else if (info.ssi_signo != SIGCHLD)
 			ask_to_stop(conductor);
 	}
 	reap(conductor);

@@ -98,6 +98,7 @@ peer_echo_start(uint16_t *ret_port)
 	if (pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		signal(SIGINT, SIG_IGN);
+		signal(SIGHUP, SIG_IGN);
 		if (getppid() == parent)
 			serve(listener);
 		_exit(0);

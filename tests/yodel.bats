@@ -197,6 +197,41 @@ each_of_20_is_answered()
 	grep -q interrupted load.out
 }
 
+@test "a terminal that goes away ends the run in order, and takes no result with it" {
+	start_yodeld --listen 127.0.0.1:0=upper
+	# At the third line of progress or after it; who is told twice (kernel, shell) hurries no more.
+	run -0 python3 - "$YODEL" -c 20 -d 60s --json result.json "127.0.0.1:$PORT" <<-'END'
+		import os, pty, signal, sys
+		pid, terminal = pty.fork()
+		if pid == 0:
+		    os.execv(sys.argv[1], sys.argv[1:])
+		seen = b""
+		while seen.count(b" messages/s, ") < 3:
+		    seen += os.read(terminal, 1024)
+		os.close(terminal)
+		try:
+		    os.kill(pid, signal.SIGHUP)
+		except ProcessLookupError:
+		    pass
+		print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+	END
+	[ "$output" = 71 ] # the report cannot be written
+	says 'm["sent"] == m["verified"] > 0 and r["interrupted"] and r["elapsed_s"] < 30'
+}
+
+@test "a run under nohup outlives its terminal" {
+	start_yodeld --listen 127.0.0.1:0=upper
+	trap '' HUP
+	spawn load "$YODEL" -q -c 20 -n 200 --interval 10ms --json result.json "127.0.0.1:$PORT"
+	trap - HUP
+	local status=0
+	wait_until each_of_20_is_answered
+	kill -HUP "$SPAWNED"
+	wait "$SPAWNED" || status=$?
+	[ $status = 0 ]
+	says 'm["verified"] == 4000 and not r["interrupted"]'
+}
+
 @test "a run of so many messages that is ended before the last one is not ok" {
 	start_yodeld --listen 127.0.0.1:0=upper
 	spawn load "$YODEL" -c 4 -n 1M --json result.json "127.0.0.1:$PORT"
