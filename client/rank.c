@@ -11,6 +11,7 @@
 #define OWN_RANKS "YODEL_RANKS"
 #define SECOND_NS UINT64_C(1000000000)
 #define LATEST_NS (10 * SECOND_NS * SECOND_NS) /* in 2286; 64 bits hold it */
+#define LATE_MAX_S 3600
 
 /* Where a scheduler says it. */
 static const struct {
@@ -100,7 +101,7 @@ rank_parse(const char *text, uint32_t *ret_rank, uint32_t *ret_ranks, char *erro
 	return -1;
 }
 
-/* HH:MM:SS: today, or tomorrow when that is over. */
+/* HH:MM:SS: today, also for those who come late; tomorrow when that is long over. */
 static int
 parse_clock(const char *text, uint64_t now_ns, uint64_t *ret_ns)
 {
@@ -114,7 +115,7 @@ parse_clock(const char *text, uint64_t now_ns, uint64_t *ret_ns)
 		return -1;
 	when.tm_isdst = -1;
 	time_t at = mktime(&when);
-	if (at <= now) {
+	if (at <= now - LATE_MAX_S) {
 		when.tm_mday++;
 		when.tm_isdst = -1; /* mktime has said that of today */
 		at = mktime(&when);

@@ -200,7 +200,38 @@ a_start_is_read_in_every_form(void **state)
 	assert_true(at == now + UINT64_C(10000000000));
 	assert_int_equal(
 	    rank_parse_start("00:00:00", now, &at, error, sizeof(error)), 0);
-	assert_true(at > now && at <= now + UINT64_C(90000) * 1000000000);
+	assert_true(at > now - UINT64_C(3600) * 1000000000 &&
+	    at <= now + UINT64_C(90000) * 1000000000);
+}
+
+static void
+a_start_that_is_just_over_is_not_tomorrow(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t at;
+	} rows[] = {
+		/* now: 22:13:20 */
+		{ "22:13:19", 1699999999 },
+		{ "22:13:20", 1700000000 },
+		{ "22:13:21", 1700000001 },
+		{ "21:13:21", 1699996401 },
+		{ "21:13:20", 1699996400 + 86400 },
+		{ "00:00:00", 1700006400 },
+	};
+	uint64_t now = UINT64_C(1700000000) * 1000000000, at;
+	char error[256];
+
+	(void)state;
+	setenv("TZ", "UTC", 1);
+	tzset();
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		assert_int_equal(
+		    rank_parse_start(rows[i].text, now, &at, error, sizeof(error)), 0);
+		assert_true(at == rows[i].at * 1000000000);
+	}
+	unsetenv("TZ");
+	tzset();
 }
 
 static void
@@ -371,6 +402,7 @@ main(void)
 		cmocka_unit_test(the_processes_of_all_ranks_send_one_after_the_other),
 		cmocka_unit_test(a_rank_is_read_from_the_scheduler),
 		cmocka_unit_test(a_start_is_read_in_every_form),
+		cmocka_unit_test(a_start_that_is_just_over_is_not_tomorrow),
 		cmocka_unit_test(
 		    a_start_tomorrow_is_at_that_hour_though_the_clock_changes_in_between),
 		cmocka_unit_test(a_start_after_2286_is_refused),
