@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include "lib/escape.h"
@@ -94,7 +95,8 @@ message_escape_parse(const char *text, size_t length, struct message_text *ret,
 
 	if (out.bytes == NULL || out.pieces == NULL) {
 		snprintf(error, error_size, "out of memory");
-		goto fail;
+		message_escape_finish(&out);
+		return EX_OSERR;
 	}
 	while (at < length) {
 		size_t name = find_name(text, length, at);
@@ -113,7 +115,7 @@ message_escape_parse(const char *text, size_t length, struct message_text *ret,
 	return 0;
 fail:
 	message_escape_finish(&out);
-	return -1;
+	return EX_USAGE;
 }
 
 void

@@ -37,7 +37,8 @@ struct message_text {
 	bool varies; /* some piece is a number */
 };
 
-/* 0, or -1 with one line in error. On 0 the caller calls message_escape_finish. */
+/* 0, or a status (sysexits.h: EX_USAGE, EX_OSERR) with one line in error. On 0 the
+ * caller calls message_escape_finish. */
 int message_escape_parse(const char *text, size_t length, struct message_text *ret,
     char *error, size_t error_size) __attribute__((warn_unused_result));
 void message_escape_finish(struct message_text *text);

@@ -1,5 +1,6 @@
 #include "client/preflight.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -229,18 +230,29 @@ preflight_check(const struct plan *plan, const struct preflight_facts *facts,
 	return check.refused;
 }
 
+/* The first bytes of a file of /proc, nothing of one that is not there. (A stream that
+ * gets no memory for its buffer reads wrong numbers out of sysctls.) */
+static void
+read_file(const char *path, char *text, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, size - 1);
+
+	text[n > 0 ? n : 0] = '\0';
+	if (fd >= 0)
+		close(fd);
+}
+
 /* The numbers of a file of /proc; those that are not there stay 0. */
 static void
 read_numbers(const char *path, uint64_t *a, uint64_t *b, uint64_t *c)
 {
-	FILE *file = fopen(path, "re");
+	char text[256];
 
 	*a = *b = *c = 0;
-	if (file == NULL)
-		return;
-	if (fscanf(file, "%" SCNu64 " %" SCNu64 " %" SCNu64, a, b, c) < 1)
+	read_file(path, text, sizeof(text));
+	if (sscanf(text, "%" SCNu64 " %" SCNu64 " %" SCNu64, a, b, c) < 1)
 		*a = 0;
-	fclose(file);
 }
 
 static uint64_t
@@ -256,18 +268,14 @@ read_number(const char *path)
 static uint64_t
 read_word(const char *path, const char *line_start, const char *word)
 {
-	FILE *file = fopen(path, "re");
-	char line[256];
+	char text[4096];
 	uint64_t found = 0;
 
-	while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
-		const char *at = strstr(line, word);
-		if (strncmp(line, line_start, strlen(line_start)) == 0 && at != NULL &&
-		    sscanf(at + strlen(word), "%" SCNu64, &found) == 1)
-			break;
-	}
-	if (file != NULL)
-		fclose(file);
+	read_file(path, text, sizeof(text));
+	const char *line = strstr(text, line_start);
+	const char *at = line != NULL ? strstr(line, word) : NULL;
+	if (at == NULL || sscanf(at + strlen(word), "%" SCNu64, &found) != 1)
+		return 0;
 	return found;
 }
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 
 #include "client/payload.h"
 
@@ -12,6 +13,13 @@ static const char *const seed_texts[] = {
 	"It will be sent ",
 	"in parts.",
 };
+
+static int
+no_memory(char *error)
+{
+	snprintf(error, PLAN_ERROR_MAX, "out of memory");
+	return EX_OSERR;
+}
 
 /* A text as it stands, without escapes. */
 static int
@@ -51,7 +59,7 @@ check_text(const struct message_text *text, enum framing framing, char *error)
 		snprintf(error, PLAN_ERROR_MAX, "a message is longer than 1G");
 	else
 		return 0;
-	return -1;
+	return EX_USAGE;
 }
 
 static int
@@ -60,28 +68,36 @@ add_text(struct sequence *sequence, const char *text, size_t length,
 {
 	struct message_text *texts = realloc(
 	    sequence->texts, (sequence->count + 1) * sizeof(struct message_text));
+	int rc = 0;
 
-	if (texts == NULL) {
-		snprintf(error, PLAN_ERROR_MAX, "out of memory");
-		return -1;
-	}
+	if (texts == NULL)
+		return no_memory(error);
 	sequence->texts = texts;
 	struct message_text *out = &texts[sequence->count];
-	if (plan->escapes) {
-		if (message_escape_parse(text, length, out, error, PLAN_ERROR_MAX) != 0)
-			return -1;
-	} else if (plain_text(text, length, out) != 0) {
-		snprintf(error, PLAN_ERROR_MAX, "out of memory");
-		return -1;
-	}
+	if (plan->escapes)
+		rc = message_escape_parse(text, length, out, error, PLAN_ERROR_MAX);
+	else if (plain_text(text, length, out) != 0)
+		rc = no_memory(error);
+	if (rc != 0)
+		return rc;
 	sequence->count++;
-	if (check_text(out, sequence->framing, error) != 0)
-		return -1;
+	rc = check_text(out, sequence->framing, error);
+	if (rc != 0)
+		return rc;
 	size_t longest = message_escape_longest(out);
 	if (longest > sequence->longest)
 		sequence->longest = (uint32_t)longest;
 	sequence->varies |= out->varies;
 	return 0;
+}
+
+static int
+unreadable(const struct plan *plan, char *error)
+{
+	int status = errno == ENOMEM ? EX_OSERR : EX_USAGE;
+
+	snprintf(error, PLAN_ERROR_MAX, "%s: %s", plan->file, strerror(errno));
+	return status;
 }
 
 /* Each line of the file is a message, its end is not part of it. */
@@ -94,22 +110,19 @@ read_file(struct sequence *sequence, const struct plan *plan, char *error)
 	ssize_t n;
 	int rc = 0;
 
-	if (file == NULL) {
-		snprintf(error, PLAN_ERROR_MAX, "%s: %s", plan->file, strerror(errno));
-		return -1;
-	}
+	if (file == NULL)
+		return unreadable(plan, error);
 	while (rc == 0 && (n = getline(&line, &size, file)) >= 0) {
 		if (n > 0 && line[n - 1] == '\n')
 			n--;
 		rc = add_text(sequence, line, (size_t)n, plan, error);
 	}
-	if (rc == 0 && ferror(file)) {
-		snprintf(error, PLAN_ERROR_MAX, "%s: %s", plan->file, strerror(errno));
-		rc = -1;
+	if (rc == 0 && !feof(file)) { /* without memory ferror is silent */
+		rc = unreadable(plan, error);
 	} else if (rc == 0 && sequence->count == 0) {
 		snprintf(error, PLAN_ERROR_MAX,
 		    "%s: no message in it; one for each line was wanted", plan->file);
-		rc = -1;
+		rc = EX_USAGE;
 	}
 	free(line);
 	fclose(file);
@@ -174,17 +187,14 @@ sequence_open(const struct plan *plan, struct sequence *ret, char *error)
 		*ret = out;
 		return 0;
 	}
-	if (read_texts(&out, plan, error) != 0)
-		goto fail;
-	if (make_wires(&out) != 0) {
-		snprintf(error, PLAN_ERROR_MAX, "out of memory");
-		goto fail;
-	}
-	*ret = out;
-	return 0;
-fail:
-	sequence_close(&out);
-	return -1;
+	int rc = read_texts(&out, plan, error);
+	if (rc == 0 && make_wires(&out) != 0)
+		rc = no_memory(error);
+	if (rc == 0)
+		*ret = out;
+	else
+		sequence_close(&out);
+	return rc;
 }
 
 void

@@ -35,8 +35,9 @@ struct sequence {
 	uint64_t seed, size_min, size_max;
 };
 
-/* Reads and checks what the plan asks for. 0, or -1 with one line in
- * error[PLAN_ERROR_MAX]. On 0 the caller calls sequence_close. */
+/* Reads and checks what the plan asks for. 0, or a status (sysexits.h: EX_USAGE,
+ * EX_OSERR) with one line in error[PLAN_ERROR_MAX]. On 0 the caller calls
+ * sequence_close. */
 int sequence_open(const struct plan *plan, struct sequence *ret, char *error)
     __attribute__((warn_unused_result));
 void sequence_close(struct sequence *sequence);

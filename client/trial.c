@@ -157,10 +157,11 @@ with_messages(struct trial *trial, struct result *ret)
 {
 	char error[PLAN_ERROR_MAX];
 
-	if (sequence_open(&trial->plan, &trial->sequence, error) != 0)
-		return say(EX_USAGE, error);
+	int status = sequence_open(&trial->plan, &trial->sequence, error);
+	if (status != 0)
+		return say(status, error);
 	plan_complete(&trial->plan, trial->sequence.count);
-	int status = check_machine(trial);
+	status = check_machine(trial);
 	if (status == 0 &&
 	    expectation_open(&trial->plan, &trial->sequence, &trial->expectation) != 0)
 		status = say(EX_OSERR, strerror(ENOMEM));

@@ -120,6 +120,28 @@ sweep() # STEP of malloc, [ARG...]
 	done
 }
 
+@test "whichever allocation of yodel fails, its run is whole, or ends with 71 and a word" {
+	has_sanitizer && return # its allocator is its own
+	local turn=0 status=0 faults=1
+	start_yodeld -w 1 --listen 127.0.0.1:0=upper
+	printf '%s\n' 'one\tand' '\{connection} of' '\{message}' >messages
+	while [ "$faults" = 1 ]; do
+		turn=$((turn + 1))
+		rm -f r.json r.hgrm
+		status=0
+		timeout 30 env LD_PRELOAD="$FAULTS_SO" FAULTS=malloc=$turn FAULTS_IN=parent \
+			"$YODEL" -q --escapes --file messages -c 3 -n 3 --framing line --threshold 'p50<9s' \
+			--hgrm r.hgrm "127.0.0.1:$PORT" 2>errors || status=$?
+		faults=$(sed -n 's/^faults: parent: .* \([0-9]*\) malloc.*/\1/p' errors)
+		case $status in
+		0) grep -q 'Total count *= *9\]' r.hgrm ;;
+		71) [ "$(grep -c '^yodel: ' errors)" = 1 ] ;;
+		*) false ;;
+		esac || { echo "allocation $turn: $status, $(cat errors)" && false; }
+	done
+	[ $turn -gt 40 ]
+}
+
 @test "calls that fail again and again in a worker cost connections, and nothing else" {
 	local fault blocks
 	run_loaded "" serving

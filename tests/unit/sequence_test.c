@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 #include <unistd.h>
 /* cmocka needs some of those above */
 #include <cmocka.h>
@@ -210,7 +211,7 @@ an_escape_that_is_none_is_refused_with_its_text(void **state)
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		assert_int_equal(message_escape_parse(bad[i], strlen(bad[i]), &text,
 				     error, sizeof(error)),
-		    -1);
+		    EX_USAGE);
 		assert_non_null(strchr(error, '\\'));
 	}
 }
@@ -221,7 +222,7 @@ refuse(struct plan *plan, const char *what)
 	struct sequence sequence;
 	char error[PLAN_ERROR_MAX] = "";
 
-	assert_int_equal(sequence_open(plan, &sequence, error), -1);
+	assert_int_equal(sequence_open(plan, &sequence, error), EX_USAGE);
 	if (strstr(error, what) == NULL)
 		fail_msg("\"%s\" does not say \"%s\"", error, what);
 	plan_finish(plan);
