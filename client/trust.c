@@ -241,6 +241,27 @@ judge_counts(struct result *result)
 	return 0;
 }
 
+/* A stream has no messages: where one arrives in two pieces, or two in one, a server
+ * that adds a text to what it has read is right, and its answers look wrong. */
+static int
+judge_stream(struct result *result)
+{
+	const struct result_plan *plan = &result->plan;
+
+	if (plan->framing == NULL || strcmp(plan->framing, "stream") != 0 ||
+	    plan->expect == NULL ||
+	    (strstr(plan->expect, ",suffix=") == NULL &&
+		strncmp(plan->expect, "fixed=", strlen("fixed=")) != 0) ||
+	    result->messages.wrong + result_lost(&result->messages) +
+		    result->bytes_surplus ==
+		0)
+		return 0;
+	return trust_add(&result->trust, RESULT_SUSPECT,
+	    "in framing stream a suffix or fixed text comes once for each read of the "
+	    "server, not for each message: what is wrong or lost may be that "
+	    "(--framing line or length32 tells messages apart)");
+}
+
 /* Ranks that ran one after the other were no load together. */
 static int
 judge_overlap(struct result *result)
@@ -350,5 +371,5 @@ trust_judge(struct result *result)
 	if ((result->rank_count > 0 ? judge_ranks(result) : judge_load(result)) != 0 ||
 	    judge_connections(result) != 0 || judge_counts(result) != 0)
 		return -1;
-	return 0;
+	return judge_stream(result);
 }

@@ -253,6 +253,34 @@ a_stall_that_a_closed_loop_hides_is_told(void **state)
 	expect(result, RESULT_VALID, NULL);
 }
 
+static void
+pieces_of_a_stream_may_each_have_got_the_text_of_an_answer(void **state)
+{
+	static const struct {
+		const char *framing, *expect;
+		uint64_t wrong;
+		bool is_told;
+	} rows[] = {
+		{ "stream", "upper,suffix=!", 1, true },
+		{ "stream", "fixed=ok", 1, true },
+		{ "stream", "upper,suffix=!", 0, false },
+		{ "stream", "upper", 1, false },
+		{ "line", "upper,suffix=!", 1, false },
+	};
+	struct result *result = *state;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		free(result->plan.framing);
+		free(result->plan.expect);
+		result->plan.framing = strdup(rows[i].framing);
+		result->plan.expect = strdup(rows[i].expect);
+		result->messages.wrong = rows[i].wrong;
+		result->messages.verified = 10000 - rows[i].wrong;
+		expect(result, rows[i].is_told ? RESULT_SUSPECT : RESULT_VALID,
+		    rows[i].is_told ? "each read of the server" : NULL);
+	}
+}
+
 int
 main(void)
 {
@@ -269,6 +297,7 @@ main(void)
 		RUN(connections_that_are_missing_count_against_it),
 		RUN(packets_that_were_lost_and_queues_that_overflowed_are_told),
 		RUN(ports_that_run_short_are_told),
+		RUN(pieces_of_a_stream_may_each_have_got_the_text_of_an_answer),
 		RUN(values_beyond_an_hour_are_told),
 		RUN(ranks_that_ran_one_after_the_other_were_no_load_together),
 #undef RUN
