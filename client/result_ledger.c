@@ -71,6 +71,13 @@ result_ledger_read(
 		    "wanted");
 		rc = -1;
 	}
+	const json_t *kernel = json_object_get(root, "kernel");
+	if (rc == 0 && kernel != NULL &&
+	    read_count(kernel, "retransmits", &out.retransmits) != 0) {
+		snprintf(error, error_size,
+		    "/stats: kernel.retransmits; a count was wanted");
+		rc = -1;
+	}
 	json_decref(root);
 	if (rc == 0)
 		*ret = out;
@@ -164,24 +171,25 @@ encode(const struct result *result, const struct result_ledger *server,
     const struct placed *placed)
 {
 	return json_pack(
-	    "{s:b, s:{s:I, s:I, s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I, s:I},"
+	    "{s:b, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I, s:I},"
 	    " s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I}}",
 	    "holds", placed->holds, "server", "connections_accepted",
 	    N(server->connections_accepted), "messages_received",
 	    N(server->messages_received), "replies_sent", N(server->replies_sent),
 	    "bytes_received", N(server->bytes_received), "bytes_sent",
-	    N(server->bytes_sent), "bytes_dropped", N(server->bytes_dropped), "client",
-	    "connections_established", N(result->connections.established),
-	    "messages_sent", N(result->messages.sent + result->warmup.sent),
-	    "bytes_sent", N(result->bytes_sent), "bytes_received",
-	    N(result->bytes_received), "placed", "connections_failed",
-	    N(result_failed(&result->connections)), "connections_never_accepted",
-	    N(placed->never_accepted), "connections_cut", N(placed->cut),
-	    "messages_not_read", N(placed->messages_not_read), "answers_not_arrived",
-	    N(placed->answers_not_arrived), "bytes_not_read", N(placed->not_read),
-	    "bytes_not_arrived", N(placed->not_arrived), "bytes_dropped",
-	    N(placed->dropped), "unplaced", "connections", N(placed->others),
-	    "messages", N(placed->strange_messages + placed->strange_answers), "bytes",
+	    N(server->bytes_sent), "bytes_dropped", N(server->bytes_dropped),
+	    "retransmits", N(server->retransmits), "client", "connections_established",
+	    N(result->connections.established), "messages_sent",
+	    N(result->messages.sent + result->warmup.sent), "bytes_sent",
+	    N(result->bytes_sent), "bytes_received", N(result->bytes_received),
+	    "placed", "connections_failed", N(result_failed(&result->connections)),
+	    "connections_never_accepted", N(placed->never_accepted), "connections_cut",
+	    N(placed->cut), "messages_not_read", N(placed->messages_not_read),
+	    "answers_not_arrived", N(placed->answers_not_arrived), "bytes_not_read",
+	    N(placed->not_read), "bytes_not_arrived", N(placed->not_arrived),
+	    "bytes_dropped", N(placed->dropped), "unplaced", "connections",
+	    N(placed->others), "messages",
+	    N(placed->strange_messages + placed->strange_answers), "bytes",
 	    N(placed->strange_received + placed->strange_sent));
 }
 
@@ -195,7 +203,8 @@ result_ledger_follows(
 	    after->bytes_received >= before->bytes_received &&
 	    after->bytes_sent >= before->bytes_sent &&
 	    after->bytes_dropped >= before->bytes_dropped &&
-	    after->worker_lost >= before->worker_lost;
+	    after->worker_lost >= before->worker_lost &&
+	    after->retransmits >= before->retransmits;
 }
 
 /* What was counted from `before` to `after`. */
@@ -212,6 +221,7 @@ between(const struct result_ledger *before, const struct result_ledger *after)
 		.bytes_sent = after->bytes_sent - before->bytes_sent,
 		.bytes_dropped = after->bytes_dropped - before->bytes_dropped,
 		.worker_lost = after->worker_lost - before->worker_lost,
+		.retransmits = after->retransmits - before->retransmits,
 	};
 }
 
@@ -225,6 +235,7 @@ add(struct result_ledger *to, const struct result_ledger *from)
 	to->bytes_sent += from->bytes_sent;
 	to->bytes_dropped += from->bytes_dropped;
 	to->worker_lost += from->worker_lost;
+	to->retransmits += from->retransmits;
 }
 
 /* `each` is an array that says what each server had, taken over; NULL: it is one. */

@@ -28,12 +28,14 @@
 
 struct result;
 
-/* totals of /stats */
+/* totals of /stats, and what its kernel sent again: of its whole network namespace, so
+ * that it tells loss on the way back, and whose it is no better (0: not known) */
 struct result_ledger {
 	uint64_t connections_accepted, connections_open;
 	uint64_t messages_received, replies_sent;
 	uint64_t bytes_received, bytes_sent, bytes_dropped;
 	uint64_t worker_lost; /* of the closed connections */
+	uint64_t retransmits;
 };
 
 /* Reads the text of /stats. 0, or -1 with one line in error. */

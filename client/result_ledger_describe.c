@@ -118,6 +118,11 @@ result_ledger_describe(const struct result *result, char *out, size_t size)
 	    several ? "their" : "its",
 	    units_show_count(number_of(json, "server", "bytes_sent"), answered));
 	describe_difference(json, result_ledger_holds(result), line);
+	uint64_t again = number_of(json, "server", "retransmits");
+	if (again > 0)
+		fprintf(line, "; %s sent %s segment%s again",
+		    several ? "their hosts" : "its host", units_show_count(again, sent),
+		    again == 1 ? "" : "s");
 	fclose(line);
 	json_decref(json);
 }

@@ -39,12 +39,18 @@ kernel_read_drops(int fd)
 static void
 take(struct kernel_losses *losses, const char *name, const char *value)
 {
-	if (strcmp(name, "ListenOverflows") == 0)
-		losses->listen_overflows = strtoull(value, NULL, 10);
-	else if (strcmp(name, "ListenDrops") == 0)
-		losses->listen_drops = strtoull(value, NULL, 10);
-	else if (strcmp(name, "SyncookiesSent") == 0)
-		losses->syncookies_sent = strtoull(value, NULL, 10);
+	const struct {
+		const char *name;
+		uint64_t *to;
+	} wanted[] = {
+		{ "ListenOverflows", &losses->listen_overflows },
+		{ "ListenDrops", &losses->listen_drops },
+		{ "SyncookiesSent", &losses->syncookies_sent },
+		{ "RetransSegs", &losses->retransmits },
+	};
+	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
+		if (strcmp(name, wanted[i].name) == 0)
+			*wanted[i].to = strtoull(value, NULL, 10);
 }
 
 /* Two lines belong together: names, and their values in the same order. */
@@ -61,26 +67,32 @@ take_pair(struct kernel_losses *losses, char *names, char *values)
 	}
 }
 
-void
-kernel_read_losses(struct kernel_losses *ret)
+static void
+read_section(const char *path, const char *section, struct kernel_losses *ret)
 {
-	/* Counters do not go back when the file cannot be opened for once. */
-	static struct kernel_losses last;
-	*ret = last;
-	FILE *in = fopen("/proc/self/net/netstat", "re");
+	FILE *in = fopen(path, "re");
 	if (in == NULL)
 		return;
 	char *names = NULL, *values = NULL;
 	size_t names_size = 0, values_size = 0;
 	while (getline(&names, &names_size, in) > 0 &&
 	    getline(&values, &values_size, in) > 0) {
-		if (strncmp(names, "TcpExt:", strlen("TcpExt:")) == 0)
+		if (strncmp(names, section, strlen(section)) == 0)
 			take_pair(ret, names, values);
 	}
 	free(names);
 	free(values);
 	fclose(in);
-	last = *ret;
+}
+
+void
+kernel_read_losses(struct kernel_losses *ret)
+{
+	/* Counters do not go back when a file cannot be opened for once. */
+	static struct kernel_losses last;
+	read_section("/proc/self/net/netstat", "TcpExt:", &last);
+	read_section("/proc/self/net/snmp", "Tcp:", &last);
+	*ret = last;
 }
 
 uint64_t

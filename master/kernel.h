@@ -1,6 +1,7 @@
 /*
  * kernel.h - what the kernel knows and a server does not see by itself: how full each
- * accept queue is, and how many connections were lost before anybody could accept them.
+ * accept queue is, how many connections were lost before anybody could accept them, and
+ * what had to be sent again.
  */
 #ifndef MASTER_KERNEL_H
 #define MASTER_KERNEL_H
@@ -22,13 +23,15 @@ int kernel_read_queue(int fd, struct kernel_queue *ret)
  * say. */
 uint64_t kernel_read_drops(int fd);
 
-/* Of the whole network namespace, since it exists (/proc/self/net/netstat, TcpExt).
- * Overflows are connections that met a full queue; drops are those and all others that
- * a listener could not take (no memory, ...). What cannot be read is 0. */
+/* Of the whole network namespace, since it exists (/proc/self/net/netstat, TcpExt, and
+ * snmp, Tcp). Overflows are connections that met a full queue; drops are those and all
+ * others that a listener could not take (no memory, ...); retransmits are segments
+ * (tcpRetransSegs, RFC 4022). What cannot be read is 0. */
 struct kernel_losses {
 	uint64_t listen_overflows;
 	uint64_t listen_drops;
 	uint64_t syncookies_sent;
+	uint64_t retransmits;
 };
 void kernel_read_losses(struct kernel_losses *ret);
 

@@ -158,6 +158,9 @@ write_kernel(FILE *out, const struct master *master)
 	    losses.listen_drops);
 	metrics_total(out, "kernel_syncookies_sent_total",
 	    "SYN cookies sent, of the whole network namespace", losses.syncookies_sent);
+	metrics_total(out, "kernel_retransmits_total",
+	    "TCP segments sent again, of the whole network namespace",
+	    losses.retransmits);
 }
 
 static void

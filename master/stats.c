@@ -185,10 +185,11 @@ make_kernel(void)
 {
 	struct kernel_losses losses;
 	kernel_read_losses(&losses);
-	return json_pack("{s:I, s:I, s:I}", "listen_overflows",
+	return json_pack("{s:I, s:I, s:I, s:I}", "listen_overflows",
 	    (json_int_t)losses.listen_overflows, "listen_drops",
 	    (json_int_t)losses.listen_drops, "syncookies_sent",
-	    (json_int_t)losses.syncookies_sent);
+	    (json_int_t)losses.syncookies_sent, "retransmits",
+	    (json_int_t)losses.retransmits);
 }
 
 /* --- whole --------------------------------------------------------------------------

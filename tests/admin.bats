@@ -25,14 +25,16 @@ print(s["version"] != "", s["generation"], s["uptime_s"] > 0, t["connections_acc
     t["messages_received"], [x["slot"] for x in w], w[0]["state"], w[0]["restarts"],
     sum(x["messages_received"] for x in w), [x["reply"] for x in s["listeners"]],
     s["listeners"][0]["address"].startswith("127.0.0.1:"),
-    s["listeners"][0]["queue_limit"] > 0, sorted(s["kernel"])[0])')" = \
-			"True 1 True 10 30 [0, 1] serving 0 30 ['echo', 'upper'] True True listen_drops" ]
+    s["listeners"][0]["queue_limit"] > 0, *sorted(s["kernel"]))')" = \
+			"True 1 True 10 30 [0, 1] serving 0 30 ['echo', 'upper'] True True \
+listen_drops listen_overflows retransmits syncookies_sent" ]
 		run ask GET /workers "$door"
 		[[ $output = 200*'"slot": 1'* ]]
 		run ask GET /config "$door"
 		[[ $output = 200*'"workers": 2'*'"workers": "--workers"'* ]]
 		run ask GET /metrics "$door"
 		[[ $output = 200*'yodeld_workers_serving 2'* ]]
+		[[ $output = *$'\nyodeld_kernel_retransmits_total '[0-9]* ]]
 	done
 }
 

@@ -134,17 +134,18 @@ call_from_all() # [ARG...]
 	run -99 "$YODEL" merge -q --threshold 'p99<1us' 0.json 1.json 2.json
 }
 
+four_hundred_are_read()
+{
+	"$BUILD/yodelctl" -s control.sock --json stats |
+		python3 -c 'import json, sys
+sys.exit(json.load(sys.stdin)["totals"]["messages_received"] < 400)'
+}
+
 @test "packets that are lost on the way from one host are found in its figures" {
 	start_network
 	call_from_all -c 30 -R 600 -d 4s --framing line --size 64 &
 	local calls=$!
-	four_hundred()
-	{
-		"$BUILD/yodelctl" -s control.sock --json stats |
-			python3 -c 'import json, sys
-sys.exit(json.load(sys.stdin)["totals"]["messages_received"] < 400)'
-	}
-	wait_until four_hundred
+	wait_until four_hundred_are_read
 	# For half a second it sends to an address that nobody has on that wire.
 	on host1 ip neigh replace 10.7.1.1 lladdr 02:00:00:00:00:01 dev wire nud permanent
 	sleep 0.5
@@ -158,6 +159,22 @@ sys.exit(json.load(sys.stdin)["totals"]["messages_received"] < 400)'
 		{"host0": False, "host1": True, "host2": False}'
 	merged_says 'next(k["max_ns"] for k in r["ranks"] if k["hostname"] == "host1") > 400e6'
 	[[ $output = *"(host1) is "*"were sent again: packets were lost"* ]]
+}
+
+@test "packets that are lost on the way back are found in the ledger of the server" {
+	start_network
+	spawn load on host1 "$YODEL" -c 30 -R 600 -d 3s --framing line --size 64 --json 1.json \
+		--ledger "unix:$PWD/control.sock" "$SERVER:$PORT"
+	local load=$SPAWNED again
+	wait_until four_hundred_are_read
+	on server ip neigh replace 10.7.1.2 lladdr 02:00:00:00:00:01 dev wire1 nud permanent
+	sleep 0.5
+	on server ip neigh del 10.7.1.2 dev wire1
+	wait "$load"
+	again=$(python3 -c 'import json
+print(json.load(open("1.json"))["ledger"]["server"]["retransmits"])')
+	[ "$again" -gt 5 ]
+	grep -q "the ledgers agree; its host sent $again segments again" load.out
 }
 
 # Slurm of one node on this machine, as this user, with nothing of the system's.

@@ -14,7 +14,8 @@ static const char stats[] = "{ \"totals\": { \"connections_accepted\": 7,"
 			    " \"connections_open\": 1, \"messages_received\": 30,"
 			    " \"replies_sent\": 30, \"bytes_received\": 600,"
 			    " \"bytes_sent\": 600, \"bytes_dropped\": 0,"
-			    " \"connections_closed\": { \"worker_lost\": 3 } } }";
+			    " \"connections_closed\": { \"worker_lost\": 3 } },"
+			    " \"kernel\": { \"retransmits\": 9 } }";
 
 /* A run of five connections that sent and got 500 bytes, and lost `lost` messages. */
 static void
@@ -60,6 +61,7 @@ the_totals_of_stats_are_read_and_their_lack_is_named(void **state)
 	assert_int_equal(ledger.connections_accepted, 7);
 	assert_int_equal(ledger.bytes_sent, 600);
 	assert_int_equal(ledger.worker_lost, 3);
+	assert_int_equal(ledger.retransmits, 9);
 	assert_int_equal(
 	    result_ledger_read("{\"totals\":{}}", &ledger, error, sizeof(error)), -1);
 	assert_non_null(strstr(error, "totals.connections_accepted"));
@@ -71,7 +73,7 @@ static void
 two_ledgers_that_say_the_same_agree(void **state)
 {
 	struct result result;
-	char line[256];
+	char line[RESULT_LEDGER_LINE_MAX];
 
 	(void)state;
 	describe(&result, 0);
@@ -188,7 +190,7 @@ a_line_says_what_both_have_counted(void **state)
 	static const struct result_ledger nothing = { .connections_open = 0 };
 	struct result_ledger server = same;
 	struct result result;
-	char line[256];
+	char line[RESULT_LEDGER_LINE_MAX];
 
 	(void)state;
 	describe(&result, 0);
@@ -206,6 +208,13 @@ a_line_says_what_both_have_counted(void **state)
 	result_ledger_describe(&result, line, sizeof(line));
 	assert_non_null(strstr(
 	    line, "server accepted 7 connections, 5 and 2 that were called off, read"));
+	assert_null(strstr(line, "again"));
+	/* Some of it more than once. */
+	server.retransmits = 1234;
+	assert_int_equal(result_ledger_reconcile(&result, &nothing, &server), 0);
+	result_ledger_describe(&result, line, sizeof(line));
+	assert_non_null(
+	    strstr(line, ": the ledgers agree; its host sent 1,234 segments again"));
 	result_finish(&result);
 }
 
