@@ -257,8 +257,9 @@ settings_error_key(struct settings_reader *reader, const struct settings_target 
 	struct leaf leaf = { .key = place->key };
 
 	settings_place_format(place, path, sizeof path);
-	if (settings_find(target->settings, place->key) !=
-	    NULL) /* "limits.max_message" */
+	/* "limits.max_message" */
+	if (target->group[0] == '\0' &&
+	    settings_find(target->settings, place->key) != NULL)
 		return settings_error_at(reader, key_offset(reader, place),
 		    "unknown key \"%s\"; an object for each part of it was wanted",
 		    path);

@@ -87,6 +87,12 @@ test_an_unknown_key_is_refused_with_the_nearest_known_one(void **state)
 	check_refused("{\"walls.area\": 1}",
 	    "f:1:2: unknown key \"walls.area\"; an object for each part of it was "
 	    "wanted");
+	/* It is one where it does not stand. */
+	check_refused("{\"walls\": {\"rooms\": 1}}",
+	    "f:1:12: unknown key \"walls.rooms\"; did you mean \"rooms\"?");
+	check_refused("{\"walls\": {\"walls.area\": 1}}",
+	    "f:1:12: unknown key \"walls.walls.area\"; did you mean "
+	    "\"walls.area\"?");
 }
 
 static void
@@ -186,6 +192,8 @@ test_an_override_that_is_wrong_is_refused(void **state)
 	    "--set: unknown key \"walls.brick\"; did you mean \"walls.bricks\"?");
 	override_to(&house, "walls.pain.colour=red",
 	    "--set: unknown key \"walls.pain\"; did you mean \"walls.paint\"?");
+	override_to(&house, "walls.rooms=1",
+	    "--set: unknown key \"walls.rooms\"; did you mean \"rooms\"?");
 	override_to(&house, "walls.paint=red",
 	    "--set: \"walls.paint\" is an object; one of its keys was wanted, as "
 	    "\"walls.paint.KEY=VALUE\"");
