@@ -138,17 +138,21 @@ ctl_terminal_leave(void)
 	give_back();
 }
 
+/* What was there is erased before a line is written: behind one as wide as the terminal
+ * the cursor stays on its last column, which would go too. */
 static void
 draw_lines(FILE *out, const char *text, unsigned rows, unsigned columns)
 {
-	for (unsigned row = 0; *text != '\0' && row < rows; row++) {
+	unsigned row = 0;
+	for (; *text != '\0' && row < rows; row++) {
 		size_t length = strcspn(text, "\n");
 		size_t shown = length < columns ? length : columns;
-		fprintf(out, "%.*s" CLEAR_LINE, (int)shown, text);
+		fprintf(out, "%s" CLEAR_LINE "%.*s", row > 0 ? "\r\n" : "", (int)shown,
+		    text);
 		text += length + (text[length] == '\n');
-		if (*text != '\0' && row + 1 < rows)
-			fputs("\r\n", out);
 	}
+	if (row < rows)
+		fputs("\r\n" CLEAR_BELOW, out);
 }
 
 void
@@ -165,7 +169,6 @@ ctl_terminal_draw(const char *text)
 		return;
 	fputs(HOME, out);
 	draw_lines(out, text, size.ws_row, size.ws_col);
-	fputs(CLEAR_BELOW, out);
 	if (fclose(out) == 0)
 		put(frame, length);
 	free(frame);

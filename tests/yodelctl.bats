@@ -117,6 +117,15 @@ s.bind("full"); s.listen(0); c.connect("full"); print("full", flush=True); time.
 	[ "$("$VISITOR" views resize "$YODELCTL" -s "$DOOR" top -i 1000)" = 2 ]
 }
 
+@test "yodelctl top: a row as wide as the terminal keeps its last column" {
+	start_with_doors --listen 127.0.0.1:0=echo
+	run -0 "$VISITOR" full_rows "$YODELCTL" -s "$DOOR" top -n 1
+	local full erased
+	read -r full erased <<<"$output"
+	[ "$full" -ge 3 ] # workers and their head
+	[ "$erased" = 0 ]
+}
+
 @test "yodelctl top: a terminal that can only print gets views one after the other" {
 	start_with_doors --listen 127.0.0.1:0=echo
 	run -0 "$VISITOR" dumb "$YODELCTL" -s "$DOOR" top -n 2 -i 0.1

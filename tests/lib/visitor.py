@@ -165,6 +165,19 @@ def views(act, *command):
     print(drawn(shown))
 
 
+def full_rows(*command):
+    """How many rows of the first view fill the terminal, and how many lose their last
+    column: the cursor stays on it, so erasing from there to the end erases it too."""
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.environ["TERM"] = "xterm"
+        os.execvp(command[0], command)
+    shown = read_terminal(fd, lambda text: b"\x1b[?1049l" in text)
+    os.waitpid(pid, 0)
+    print(len(re.findall(rb"(?<=[\nHK])[^\x1b\r\n]{80}(?=[\x1b\r])", shown)), end=" ")
+    print(len(re.findall(rb"(?<=[\nHK])[^\x1b\r\n]{80}\x1b\[0?[KJ]", shown)))
+
+
 def dumb(*command):
     pid, fd = pty.fork()
     if pid == 0:
@@ -218,4 +231,5 @@ def print_answer(door, method, target):
     "terminal": terminal,
     "views": views,
     "dumb": dumb,
+    "full_rows": full_rows,
 }[sys.argv[1]](*sys.argv[2:])
