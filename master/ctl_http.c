@@ -12,7 +12,7 @@ static int
 fail(const char *socket_path, const char *what, char *error)
 {
 	int saved = errno;
-	snprintf(error, CTL_ERROR_MAX, "%s: %s", socket_path, what);
+	snprintf(error, CTL_ERROR_MAX, "%.120s: %s", socket_path, what);
 	errno = saved;
 	return -1;
 }
@@ -42,7 +42,9 @@ fail_to_reach(const char *path, char *error)
 		    "no yodeld answers there: no such file; the admin.socket of one "
 		    "that runs was wanted (-s)",
 		    error);
-	return fail_step(path, "no yodeld answers there: ", error);
+	fail_step(path, "no yodeld answers there: ", error);
+	errno = ENOTCONN; /* also when time ran out: nothing was asked for yet */
+	return -1;
 }
 
 /* A connected socket, or -1 with the error. */

@@ -9,7 +9,8 @@
 #define CTL_ERROR_MAX 256
 
 /* Blocks until the answer is there, at most `patience_s`. 0, or -1 with one line in
- * error[CTL_ERROR_MAX]: nobody answers there (errno ETIMEDOUT: not within the time). */
+ * error[CTL_ERROR_MAX]: nobody answers there (errno ETIMEDOUT: who was asked does not
+ * answer within the time). */
 int ctl_http_ask(const char *socket, const char *method, const char *target,
     double patience_s, struct http_answer *ret, char *error)
     __attribute__((warn_unused_result));

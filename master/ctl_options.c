@@ -14,6 +14,7 @@
 #define INTERVAL_MAX_S 3600
 #define TIMEOUT_S 180 /* the server gives a change without outcome up before */
 #define TIMEOUT_MAX_S 1e6
+#define LOOK_S 10
 
 static const struct argp_option rows[] = {
 	{ "socket", 's', "PATH", 0,
@@ -108,6 +109,12 @@ on_option(int key, char *argument, struct argp_state *state)
 		return ARGP_ERR_UNKNOWN;
 	}
 	return 0;
+}
+
+double
+ctl_options_look_s(const struct ctl_options *options)
+{
+	return options->timeout_s < LOOK_S ? options->timeout_s : LOOK_S;
 }
 
 void

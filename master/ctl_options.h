@@ -17,6 +17,9 @@ struct ctl_options {
 	double timeout_s;     /* for the outcome of a change */
 };
 
+/* How long to wait for what is answered at once. */
+double ctl_options_look_s(const struct ctl_options *options);
+
 /* Ends the process with 64 when the line is not understood. */
 void ctl_options_parse(int argc, char **argv, struct ctl_options *ret);
 

@@ -14,7 +14,7 @@
 #include "master/ctl_terminal.h"
 #include "master/ctl_view.h"
 
-#define PATIENCE_S 10
+enum { FAILED = 1 };
 
 /* What the server said at one moment. */
 struct sample {
@@ -22,34 +22,48 @@ struct sample {
 	double at_s;
 };
 
+/* 0, or what to exit with, and why. */
 static int
 take_sample(const struct ctl_options *options, struct sample *ret, char *error)
 {
 	struct http_answer answer;
 	const char *why;
-	if (ctl_http_ask(options->socket, "GET", "/stats", PATIENCE_S, &answer, error) <
-	    0)
-		return -1;
+	if (ctl_http_ask(options->socket, "GET", "/stats", ctl_options_look_s(options),
+		&answer, error) < 0)
+		return EX_UNAVAILABLE;
+	if (answer.status != 200) {
+		snprintf(error, CTL_ERROR_MAX, "HTTP status %d", answer.status);
+		free(answer.body);
+		return FAILED;
+	}
 	ret->stats = ctl_json_load(answer.body, &why);
 	ret->at_s = http_now_s();
 	free(answer.body);
 	if (ret->stats != NULL)
-		return 0;
+		return EX_OK;
 	snprintf(error, CTL_ERROR_MAX, "%s", why);
-	return -1;
+	return FAILED;
 }
 
 /* --- again and again ----------------------------------------------------------------
  */
 
-static void
-show(const char *text, bool is_terminal)
+/* 0, or what to exit with, and why. */
+static int
+show(const char *text, bool is_terminal, char *error)
 {
-	if (text != NULL && is_terminal)
+	if (text == NULL) {
+		snprintf(error, CTL_ERROR_MAX, "out of memory");
+		return EX_OSERR;
+	}
+	if (is_terminal) {
 		ctl_terminal_draw(text);
-	else if (text != NULL)
-		printf("%s\n", text);
-	fflush(stdout);
+		return EX_OK;
+	}
+	if (printf("%s\n", text) >= 0 && fflush(stdout) == 0)
+		return EX_OK;
+	snprintf(error, CTL_ERROR_MAX, "standard output cannot be written");
+	return FAILED;
 }
 
 /* Until the next view is due. Other keys than the one that ends it, and a terminal that
@@ -63,23 +77,9 @@ pause_or_quit(double seconds, const char *text, bool is_terminal)
 		if (key == 'q' || key == 'Q')
 			return true;
 		if (key == CTL_TERMINAL_REDRAW && is_terminal)
-			show(text, is_terminal);
+			ctl_terminal_draw(text);
 	}
 	return false;
-}
-
-/* Shows what is now, and waits. False when that was the last view. */
-static bool
-show_and_pause(const struct ctl_options *options, const struct sample *now,
-    const struct sample *before, bool is_terminal, bool is_last)
-{
-	char *text =
-	    ctl_view_format(now->stats, before->stats, now->at_s - before->at_s);
-	show(text, is_terminal);
-	bool goes_on =
-	    !is_last && !pause_or_quit(options->interval_s, text, is_terminal);
-	free(text);
-	return goes_on;
 }
 
 int
@@ -87,24 +87,23 @@ ctl_top(const struct ctl_options *options)
 {
 	struct sample before = { .stats = NULL }, now;
 	char error[CTL_ERROR_MAX];
-	if (take_sample(options, &now, error) < 0) {
-		log_errorx("%s", error);
-		return EX_UNAVAILABLE;
-	}
-	bool is_terminal = ctl_terminal_enter();
-	int rc = 0;
-	for (unsigned frame = 1; rc == 0; frame++) {
-		bool goes_on = show_and_pause(
-		    options, &now, &before, is_terminal, frame == options->frames);
+	int rc = take_sample(options, &now, error);
+	bool is_terminal = rc == EX_OK && ctl_terminal_enter(), goes_on = true;
+	for (unsigned view = 1; rc == EX_OK && goes_on; view++) {
+		char *text =
+		    ctl_view_format(now.stats, before.stats, now.at_s - before.at_s);
+		rc = show(text, is_terminal, error);
+		goes_on = rc == EX_OK && view != options->frames &&
+		    !pause_or_quit(options->interval_s, text, is_terminal);
+		free(text);
 		json_decref(before.stats);
 		before = now;
-		if (!goes_on)
-			break;
-		rc = take_sample(options, &now, error);
+		if (goes_on)
+			rc = take_sample(options, &now, error);
 	}
 	json_decref(before.stats);
 	ctl_terminal_leave();
-	if (rc < 0)
+	if (rc != EX_OK)
 		log_errorx("%s", error);
-	return rc < 0 ? EX_UNAVAILABLE : EX_OK;
+	return rc;
 }

@@ -22,7 +22,6 @@
 #include "master/ctl_show.h"
 #include "master/ctl_top.h"
 
-#define LOOK_S 10 /* patience for what is answered at once */
 #define GONE_POLL_MS 50
 #define NUMBER_MAX_DIGITS 6
 
@@ -83,19 +82,13 @@ show(const struct http_answer *answer, ctl_shower shows)
 	return status;
 }
 
-static double
-look_s(const struct ctl_options *options)
-{
-	return options->timeout_s < LOOK_S ? options->timeout_s : LOOK_S;
-}
-
 static int
 look(const struct ctl_options *options, const char *target, ctl_shower shows)
 {
 	char error[CTL_ERROR_MAX];
 	struct http_answer answer;
-	if (ctl_http_ask(
-		options->socket, "GET", target, look_s(options), &answer, error) < 0)
+	if (ctl_http_ask(options->socket, "GET", target, ctl_options_look_s(options),
+		&answer, error) < 0)
 		return say(EX_UNAVAILABLE, error);
 	int status;
 	if (answer.status != 200)
@@ -138,12 +131,11 @@ config(const struct ctl_options *options)
 static int
 tell_outcome(const struct ctl_options *options, const struct http_answer *answer)
 {
-	if (options->is_json)
-		print_whole(answer->body);
+	int printed = options->is_json ? print_whole(answer->body) : EX_OK;
 	if (answer->status != 200)
 		return say_refusal(answer);
 	if (options->is_json)
-		return EX_OK;
+		return printed;
 	char *text = read_text(answer);
 	printf("%s\n", text == NULL ? "" : text);
 	free(text);
@@ -240,7 +232,8 @@ stop(const struct ctl_options *options)
 {
 	const struct timespec pause = { .tv_nsec = GONE_POLL_MS * 1000000L };
 	double deadline_s = http_now_s() + options->timeout_s, left_s;
-	uint64_t pid = options->no_wait ? 0 : who_answers(options, look_s(options));
+	uint64_t pid =
+	    options->no_wait ? 0 : who_answers(options, ctl_options_look_s(options));
 	int rc = steer(options, "/stop");
 	while (rc == EX_OK && pid != 0 && (left_s = deadline_s - http_now_s()) > 0 &&
 	    who_answers(options, left_s) == pid)

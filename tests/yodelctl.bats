@@ -10,6 +10,9 @@ load lib/doors
 	run -69 ctl status
 	[[ $output = "yodelctl: $DOOR: no yodeld answers there: no such file; the admin.socket of"* ]]
 	[ "${#lines[@]}" = 1 ]
+	DOOR=$PWD/$(printf '%0300d' 0)
+	run -69 ctl status
+	[[ $output = "yodelctl: $PWD/0000"*': no path of a socket is as long' ]]
 	run -64 ctl
 	run -64 ctl nonsense
 	[[ $output = *'unknown command "nonsense"; wanted one of status'* ]]
@@ -40,8 +43,29 @@ load lib/doors
 s, c = socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX)
 s.bind("full"); s.listen(0); c.connect("full"); print("full", flush=True); time.sleep(120)'
 	wait_until grep -q full full.out
-	run -69 timeout 8 "$BUILD/yodelctl" -s "$PWD/full" --timeout 0.2 status
+	local command
+	for command in status top; do
+		run -69 timeout 8 "$BUILD/yodelctl" -s "$PWD/full" --timeout 0.2 $command
+		[ "$output" = "yodelctl: $PWD/full: no yodeld answers there: no answer within the time" ]
+	done
+	# What was never asked for does not go on.
+	run -69 timeout 8 "$BUILD/yodelctl" -s "$PWD/full" --timeout 0.2 reload
 	[ "$output" = "yodelctl: $PWD/full: no yodeld answers there: no answer within the time" ]
+}
+
+@test "yodelctl: what cannot be written to standard output has failed" {
+	start_with_doors --listen 127.0.0.1:0=echo
+	local command
+	for command in status '--json stats' 'top -n 1' 'log info' '--json log info'; do
+		# shellcheck disable=SC2086 # words
+		run -1 ctl_to_full $command
+		[ "$output" = 'yodelctl: standard output cannot be written' ]
+	done
+}
+
+ctl_to_full() # COMMAND...
+{
+	ctl "$@" >/dev/full
 }
 
 @test "yodelctl: who stops it and goes on with it gets the answer" {
@@ -131,6 +155,23 @@ s.bind("full"); s.listen(0); c.connect("full"); print("full", flush=True); time.
 	run -0 "$VISITOR" dumb "$YODELCTL" -s "$DOOR" top -n 2 -i 0.1
 	[ "$(grep -c '^yodeld ' <<<"$output")" = 2 ]
 	[[ $output = *'closed:  none'* && $output != *$'\e'* ]]
+}
+
+@test "yodelctl: an answer that is none is not shown as a server with nothing" {
+	spawn sick python3 -c 'import socket
+s = socket.socket(socket.AF_UNIX)
+s.bind("sick"); s.listen(); print("sick", flush=True)
+while True:
+    c = s.accept()[0]
+    c.recv(4096)
+    c.sendall(b"HTTP/1.1 500 Sick\r\n\r\n{}")
+    c.close()'
+	wait_until grep -q sick sick.out
+	local command
+	for command in status top; do
+		run -1 "$YODELCTL" -s "$PWD/sick" $command
+		[ "$output" = 'yodelctl: HTTP status 500' ]
+	done
 }
 
 @test "yodelctl top: a server that ends is told, with 69" {
