@@ -71,6 +71,7 @@ $(UNIT_TESTS): $B/tests/%: $B/obj/tests/unit/%.o $B/yodel.a
 	$(call say,LINK)$(CC) $(all_cflags) $(LDFLAGS) -o $@ $^ $(all_libs) -lcmocka
 # Their allocations fail on demand.
 $B/tests/handover_memory_test: LDFLAGS += -Wl,--wrap=calloc -Wl,--wrap=parcel_send
+$B/tests/http_test: LDFLAGS += -Wl,--wrap=recv,--wrap=__recv_chk
 $B/tests/move_test: LDFLAGS += -Wl,--wrap=channel_send
 $B/tests/network_error_test: LDFLAGS += -Wl,--wrap=recv -Wl,--wrap=send
 $B/tests/json_whole_test: LDFLAGS += -Wl,--wrap=malloc,--wrap=reallocarray

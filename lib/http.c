@@ -10,6 +10,7 @@
 #include <time.h>
 
 #define FIRST_BYTES 65536
+#define LATE_READS 64 /* for an answer that came in time, and was not read in time */
 
 double
 http_now_s(void)
@@ -72,14 +73,20 @@ send_all(int fd, const char *data, size_t length, double deadline_s)
 static char *
 read_all(int fd, double deadline_s, size_t *ret_length)
 {
-	size_t size = FIRST_BYTES, length = 0;
+	size_t size = FIRST_BYTES, length = 0, late = 0;
 	char *text = malloc(size);
 	ssize_t n = -1;
 	while (text != NULL &&
 	    (n = receive_some(fd, text + length, size - length - 1, deadline_s)) > 0) {
 		length += (size_t)n;
+		late += http_now_s() >= deadline_s;
+		if (late > LATE_READS) {
+			errno = ETIMEDOUT;
+			break;
+		}
 		if (length + 1 < size)
 			continue;
+		errno = EMSGSIZE;
 		char *longer =
 		    size >= HTTP_ANSWER_MAX ? NULL : realloc(text, size *= 2);
 		if (longer == NULL)
@@ -91,9 +98,9 @@ read_all(int fd, double deadline_s, size_t *ret_length)
 		*ret_length = length;
 		return text;
 	}
-	if (n > 0)
-		errno = EMSGSIZE;
+	int saved = errno;
 	free(text);
+	errno = saved;
 	return NULL;
 }
 
