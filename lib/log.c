@@ -49,6 +49,7 @@ log_set_name(const char *program, const char *role)
 	/* What a child inherits of it is its parent's to tell. */
 	state.unwritten = 0;
 	state.is_failing = false;
+	log_flood_forget();
 }
 
 void
@@ -322,11 +323,11 @@ log_line(enum log_level level, int error, const char *format, va_list arguments)
 	int saved = errno;
 	if (level != LOG_LEVEL_DEBUG) {
 		log_tell_left_out();
+		errno = saved;
 		if (!log_flood_admits(format, now_ns()))
 			return;
 	}
 	char message[LINE_MAX_BYTES];
-	errno = saved;
 	int n = vsnprintf(message, sizeof(message), format, arguments);
 	if (error != 0 && n >= 0 && n < (int)sizeof(message))
 		snprintf(

@@ -1,6 +1,7 @@
 #include "lib/log_flood.h"
 
 #include <stddef.h>
+#include <string.h>
 
 #define KINDS 64
 
@@ -49,4 +50,10 @@ log_flood_take(uint64_t now_ns, const char **ret_kind)
 		return left_out;
 	}
 	return 0;
+}
+
+void
+log_flood_forget(void)
+{
+	memset(rows, 0, sizeof(rows));
 }

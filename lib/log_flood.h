@@ -20,4 +20,7 @@ bool log_flood_admits(const char *kind, uint64_t now_ns);
  * kind; 0: there are none (any more). */
 unsigned long log_flood_take(uint64_t now_ns, const char **ret_kind);
 
+/* All that is counted. */
+void log_flood_forget(void);
+
 #endif

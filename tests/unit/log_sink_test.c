@@ -8,10 +8,12 @@
 #include <sys/un.h>
 
 #include <cmocka.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/log.h"
@@ -285,6 +287,44 @@ test_a_flood_is_cut_but_not_at_debug(void **state)
 	assert_int_equal(lines, 3 * LOG_FLOOD_LINES);
 }
 
+static uint64_t
+now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
+static void
+test_what_a_child_inherits_of_a_flood_is_its_parent_s_to_tell(void **state)
+{
+	const char *kind;
+
+	(void)state;
+	for (int i = 0; i < 2 * LOG_FLOOD_LINES; i++)
+		log_warnx("the parent's");
+	log_set_name("", "as a child does");
+	assert_int_equal(log_flood_take(now_ns() + LOG_FLOOD_WINDOW_NS, &kind), 0);
+}
+
+static void
+test_a_line_that_is_left_out_keeps_errno_too(void **state)
+{
+	(void)state;
+	static const char told[] = "told", left_out[] = "left out";
+
+	assert_int_equal(log_open("/dev/full"), 0);
+	/* A count whose time has come, told when a line comes that is left out. */
+	for (int i = 0; i <= LOG_FLOOD_LINES; i++)
+		log_flood_admits(told, now_ns() - LOG_FLOOD_WINDOW_NS);
+	for (int i = 0; i <= LOG_FLOOD_LINES; i++)
+		log_flood_admits(left_out, now_ns());
+	errno = ENOTTY;
+	log_warnx(left_out);
+	assert_int_equal(errno, ENOTTY);
+}
+
 #define SINK_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int
@@ -306,6 +346,9 @@ main(void)
 		cmocka_unit_test(test_lines_that_come_slowly_are_never_left_out),
 		cmocka_unit_test(test_more_kinds_than_are_remembered_are_all_written),
 		SINK_TEST(test_a_flood_is_cut_but_not_at_debug),
+		SINK_TEST(
+		    test_what_a_child_inherits_of_a_flood_is_its_parent_s_to_tell),
+		SINK_TEST(test_a_line_that_is_left_out_keeps_errno_too),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
