@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -199,6 +200,16 @@ inflate_some(z_stream *stream, uint8_t *out, size_t room)
 	    : -1;
 }
 
+/* Nothing follows, for which there would be room at `more`, and the checksum holds. */
+static bool
+ends_here(z_stream *stream, uint8_t *more)
+{
+	stream->next_out = more;
+	stream->avail_out = 1;
+	return inflate(stream, Z_SYNC_FLUSH) == Z_STREAM_END &&
+	    stream->avail_out == 1 && stream->avail_in == 0;
+}
+
 /* The size is bounded by the configuration before anything of it is believed. */
 static const char *
 read_stream(z_stream *stream, struct histogram **ret)
@@ -229,6 +240,8 @@ read_stream(z_stream *stream, struct histogram **ret)
 		error = "out of memory";
 	else
 		error = read_counts(h, payload, length);
+	if (error == NULL && !ends_here(stream, payload + length))
+		error = "the zlib stream is damaged, or goes on behind the counts";
 	free(payload);
 	if (error != NULL) {
 		free(h);

@@ -164,6 +164,37 @@ what_is_no_histogram_is_refused_with_its_reason(void **state)
 	}
 }
 
+/* One in a thousand passes the checksum of zlib (RFC 1950), which is a weak one. */
+static void
+a_text_of_which_a_bit_has_changed_is_hardly_ever_another_histogram(void **state)
+{
+	struct histogram *h = histogram_create(&hour_ns);
+	const char *error;
+	size_t length, others = 0;
+
+	(void)state;
+	for (uint64_t i = 0; i < 300; i++)
+		histogram_record(h, 30000 + i * i * 7);
+	char *text = histogram_codec_encode(h);
+	uint8_t *packed = base64_decode(text, &length);
+	assert_non_null(packed);
+	for (size_t bit = 0; bit < 8 * length; bit++) {
+		packed[bit / 8] ^= (uint8_t)(1 << bit % 8);
+		char *changed = base64_encode(packed, length);
+		struct histogram *back = histogram_codec_decode(changed, &error);
+		others += back != NULL &&
+		    memcmp(h->counts, back->counts,
+			(size_t)h->counts_length * sizeof(h->counts[0])) != 0;
+		free(back);
+		free(changed);
+		packed[bit / 8] ^= (uint8_t)(1 << bit % 8);
+	}
+	assert_true(others < 8 * length / 50);
+	free(packed);
+	free(text);
+	free(h);
+}
+
 static char *
 hgrm_of(const struct histogram *h)
 {
@@ -244,6 +275,8 @@ main(void)
 		cmocka_unit_test(a_text_of_the_java_implementation_is_read),
 		cmocka_unit_test(any_histogram_comes_back_count_by_count),
 		cmocka_unit_test(what_is_no_histogram_is_refused_with_its_reason),
+		cmocka_unit_test(
+		    a_text_of_which_a_bit_has_changed_is_hardly_ever_another_histogram),
 		cmocka_unit_test(
 		    a_percentile_distribution_is_that_of_the_c_implementation),
 		cmocka_unit_test(
