@@ -193,7 +193,7 @@ deps: ## install what build and tests need (ONLY=build: the build alone)
 format: ## lay out the C sources with clang-format
 	clang-format -i $(SOURCES) $(HEADERS) $(wildcard tests/unit/*.[ch] tests/fuzz/*.[ch] tests/bench/*.[ch])
 
-# Where things go. An existing configuration is never touched.
+# Where things go. An existing configuration is never touched, nor the mode of a folder.
 BINDIR ?= $(PREFIX)/bin
 SBINDIR ?= $(PREFIX)/sbin
 DATADIR ?= $(PREFIX)/share
@@ -202,7 +202,8 @@ CLIENT_DOCDIR ?= $(DOCDIR)
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 FIREWALLDDIR ?= $(PREFIX)/lib/firewalld/services
-at_home = mkdir -p $(DESTDIR)$(2) && sed -e 's|/usr/sbin/|$(SBINDIR)/|' \
+folder = { [ -d $(1) ] || install -d $(1); }
+at_home = $(call folder,$(DESTDIR)$(2)) && sed -e 's|/usr/sbin/|$(SBINDIR)/|' \
 	-e 's|/usr/bin/|$(BINDIR)/|' -e 's|/usr/share/|$(DATADIR)/|' \
 	-e 's|/etc/yodel/|$(SYSCONFDIR)/|' $(1) >$(DESTDIR)$(2)/$(notdir $(1)) && \
 	chmod 644 $(DESTDIR)$(2)/$(notdir $(1))
@@ -212,8 +213,9 @@ completions = for program in $(1); do \
 			fish:fish/vendor_completions.d/; do \
 		place=$(DESTDIR)$(DATADIR)/$${way\#\#*:}$$program; shell=$${way%%:*}; \
 		[ $$shell != fish ] || place=$$place.fish; \
-		mkdir -p $${place%/*} && \
-		packaging/completions/generate $$shell $B/$$program >$$place || exit; \
+		$(call folder,$${place%/*}) && \
+		packaging/completions/generate $$shell $B/$$program >$$place && \
+		chmod 644 $$place || exit; \
 	done; done
 # Manual pages: their section is where they end. $(1): pages
 install_pages = $(foreach page,$(1),$(call at_home,$(page),$(DATADIR)/man/man$(subst .,,$(suffix $(page)))) &&) :
@@ -228,7 +230,7 @@ install-server: all
 	install -D -m 755 -t $(DESTDIR)$(SBINDIR) $B/yodeld
 	install -D -m 755 -t $(DESTDIR)$(BINDIR) $B/yodelctl
 	install -D -m 644 -t $(DESTDIR)$(DATADIR)/yodel conf/yodeld.schema.json
-	install -d $(DESTDIR)$(SYSCONFDIR)
+	$(call folder,$(DESTDIR)$(SYSCONFDIR))
 	[ -e $(DESTDIR)$(SYSCONFDIR)/yodeld.json ] || \
 		install -m 644 conf/yodeld.json $(DESTDIR)$(SYSCONFDIR)/
 	ln -sf $(DATADIR)/yodel/yodeld.schema.json $(DESTDIR)$(SYSCONFDIR)/
@@ -237,8 +239,9 @@ install-server: all
 	install -D -m 644 -t $(DESTDIR)$(SYSUSERSDIR) packaging/sysusers.d/yodel.conf
 	install -D -m 644 -t $(DESTDIR)$(FIREWALLDDIR) packaging/firewall/firewalld/yodeld.xml
 	install -D -m 644 -t $(DESTDIR)$(DOCDIR)/examples conf/examples/*.json \
-		packaging/systemd/*.conf packaging/sysctl.d/*.conf packaging/apparmor/* \
+		packaging/systemd/*.conf packaging/sysctl.d/*.conf \
 		packaging/container/Containerfile packaging/kubernetes/yodeld.yaml
+	$(call at_home,packaging/apparmor/usr.sbin.yodeld,$(DOCDIR)/examples)
 	install -D -m 644 -t $(DESTDIR)$(DOCDIR)/examples/prometheus \
 		packaging/prometheus/*.yml packaging/prometheus/*.json
 	@$(call install_pages,$(SERVER_PAGES))

@@ -46,9 +46,21 @@ long_options() # PROGRAM
 	[ -e root/usr/share/doc/yodel/examples/yodel.sbatch ]
 
 	echo '{}' >root/etc/yodel/yodeld.json
+	chmod 2750 root/etc/yodel root/usr/share/man/man1
 	make -s -C "$TOP" install B="${BUILD#"$(cd "$TOP" && pwd)"/}" DESTDIR="$PWD/root" \
 		PREFIX=/usr >install.log 2>&1
 	[ "$(cat root/etc/yodel/yodeld.json)" = '{}' ]
+	[ "$(stat -c %a root/etc/yodel root/usr/share/man/man1 | uniq)" = 2750 ]
+}
+
+@test "an installation elsewhere names its own places, and all may read it, whatever the umask" {
+	(umask 077 && make -s -C "$TOP" install B="${BUILD#"$(cd "$TOP" && pwd)"/}" \
+		DESTDIR="$PWD/root" PREFIX=/opt/yodel >install.log 2>&1) || { cat install.log; false; }
+	grep -qx 'profile yodeld /opt/yodel/sbin/yodeld .*' \
+		root/opt/yodel/share/doc/yodel/examples/usr.sbin.yodeld
+	# What is inside a container is that one's.
+	[ "$(grep -rlE --exclude=Containerfile '/usr/(s?bin|share)/yodel' root)" = '' ]
+	[ "$(find root -type f ! -perm -444)$(find root/* -type d ! -perm -555)" = '' ]
 }
 
 @test "the man page of yodel has every option, and mandoc finds no fault in it" {
