@@ -17,7 +17,7 @@ B := build$(if $(flavour),/$(patsubst -%,%,$(flavour)))
 
 PACKAGES := libevent_core libevent_extra jansson zlib libsystemd libseccomp
 PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
-CPPFLAGS += -I. -D_GNU_SOURCE -DYODEL_VERSION='"$(VERSION)"' \
+override CPPFLAGS += -I. -D_GNU_SOURCE -DYODEL_VERSION='"$(VERSION)"' \
 	-DYODEL_SYSCONFDIR='"$(SYSCONFDIR)"' $(PKG_CFLAGS)
 CFLAGS ?= -O2 -g
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 \
@@ -32,7 +32,7 @@ HARDENING += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=$(FORTIFY)
 endif
 sanitize_flags := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
 all_cflags := -std=gnu11 $(WARNINGS) $(HARDENING) $(CFLAGS) $(sanitize_flags)
-LDFLAGS += -pie -Wl,--as-needed -Wl,-z,relro,-z,now
+override LDFLAGS += -pie -Wl,--as-needed -Wl,-z,relro,-z,now
 all_libs := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lm -lpthread
 
 # Commands are shown by what they make, or in full: make V=1.
@@ -70,11 +70,11 @@ $(UNIT_TESTS): $B/tests/%: $B/obj/tests/unit/%.o $B/yodel.a
 	@mkdir -p $(@D)
 	$(call say,LINK)$(CC) $(all_cflags) $(LDFLAGS) -o $@ $^ $(all_libs) -lcmocka
 # Their allocations fail on demand.
-$B/tests/handover_memory_test: LDFLAGS += -Wl,--wrap=calloc -Wl,--wrap=parcel_send
-$B/tests/http_test: LDFLAGS += -Wl,--wrap=recv,--wrap=__recv_chk
-$B/tests/move_test: LDFLAGS += -Wl,--wrap=channel_send
-$B/tests/network_error_test: LDFLAGS += -Wl,--wrap=recv -Wl,--wrap=send
-$B/tests/json_whole_test: LDFLAGS += -Wl,--wrap=malloc,--wrap=reallocarray
+$B/tests/handover_memory_test: override LDFLAGS += -Wl,--wrap=calloc -Wl,--wrap=parcel_send
+$B/tests/http_test: override LDFLAGS += -Wl,--wrap=recv,--wrap=__recv_chk
+$B/tests/move_test: override LDFLAGS += -Wl,--wrap=channel_send
+$B/tests/network_error_test: override LDFLAGS += -Wl,--wrap=recv -Wl,--wrap=send
+$B/tests/json_whole_test: override LDFLAGS += -Wl,--wrap=malloc,--wrap=reallocarray
 
 # Programs that the bats tests use beside the real ones.
 HELPERS := $B/tests/stillborn $B/tests/stranger $B/tests/foreign $B/tests/sulker \
@@ -85,9 +85,9 @@ $(HELPERS): $B/tests/%: $B/obj/master/main.o $B/obj/tests/lib/%.o $B/yodel.a
 $B/obj/tests/lib/foreign.o: master/inheritance_read.c
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) $(CPPFLAGS) '-DINHERITANCE_FORM="7"' $(all_cflags) -c -o $@ $<
-$B/tests/stranger: LDFLAGS += -Wl,--wrap=ledger_attach
-$B/tests/sulker: LDFLAGS += -Wl,--wrap=worker_run
-$B/tests/clumsy: LDFLAGS += -Wl,--wrap=signals_start
+$B/tests/stranger: override LDFLAGS += -Wl,--wrap=ledger_attach
+$B/tests/sulker: override LDFLAGS += -Wl,--wrap=worker_run
+$B/tests/clumsy: override LDFLAGS += -Wl,--wrap=signals_start
 
 # Fuzz targets: tests/fuzz/NAME_fuzz.c, its corpus in tests/fuzz/corpus/NAME/. Linked with
 # replay.c they are a regression test, linked with libFuzzer they look for more.
@@ -109,16 +109,16 @@ $(JSON_TARGETS:%=$B/libfuzzer/%): $B/obj/tests/fuzz/json_mutator.o
 
 # It asks for changes, and none is made.
 CHANGES := turnover_reload scale_workers upgrade_start balance_now stop_in_order
-$B/fuzz/control $B/libfuzzer/control: LDFLAGS += $(CHANGES:%=-Wl,--wrap=%)
+$B/fuzz/control $B/libfuzzer/control: override LDFLAGS += $(CHANGES:%=-Wl,--wrap=%)
 # Its workers are no processes.
 PUPPETS := spawn_worker waitpid kill
-$B/fuzz/channel $B/libfuzzer/channel: LDFLAGS += $(PUPPETS:%=-Wl,--wrap=%)
+$B/fuzz/channel $B/libfuzzer/channel: override LDFLAGS += $(PUPPETS:%=-Wl,--wrap=%)
 $B/fuzz/channel $B/libfuzzer/channel: $B/obj/tests/fuzz/puppets.o
 # It calls nobody.
-$B/fuzz/stats $B/libfuzzer/stats: LDFLAGS += -Wl,--wrap=connect
+$B/fuzz/stats $B/libfuzzer/stats: override LDFLAGS += -Wl,--wrap=connect
 # It finds descriptors and processes that are none of its own.
 LEFT := getpid waitid log_error log_errorx door_socket_remove
-$B/fuzz/inheritance $B/libfuzzer/inheritance: LDFLAGS += $(LEFT:%=-Wl,--wrap=%)
+$B/fuzz/inheritance $B/libfuzzer/inheritance: override LDFLAGS += $(LEFT:%=-Wl,--wrap=%)
 
 # Raw programs that the benchmarks compare with: tests/bench/NAME.c, each by itself.
 BENCHES := $(patsubst tests/bench/%.c,$B/bench/%,$(wildcard tests/bench/*.c))
