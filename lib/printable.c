@@ -54,7 +54,14 @@ printable_make(char *text)
 	return text;
 }
 
-/* The escape of one byte, into out[7]. Returns its length. */
+/* The bytes that make one escape: U+0080 to U+009F are two of UTF-8. */
+static size_t
+escaped_length(const char *text)
+{
+	return (unsigned char)text[0] == 0xc2 && (text[1] & 0xe0) == 0x80 ? 2 : 1;
+}
+
+/* The escape of one byte, or of the last of two, into out[7]. Returns its length. */
 static size_t
 escape_byte(char byte, char *out)
 {
@@ -72,10 +79,10 @@ printable_escape(const char *text, char *out, size_t out_size)
 	while (*text != '\0') {
 		char escape[7];
 		size_t length = printable_length(text);
-		size_t taken = length > 0 ? length : 1;
+		size_t taken = length > 0 ? length : escaped_length(text);
 		const char *shown = length > 0 ? text : escape;
 		if (length == 0)
-			length = escape_byte(*text, escape);
+			length = escape_byte(text[taken - 1], escape);
 		if (used + length >= out_size) {
 			memcpy(out + fits, "...", 4);
 			return out;

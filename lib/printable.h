@@ -15,9 +15,9 @@ size_t printable_length(const char *text);
  */
 char *printable_make(char *text);
 
-/* The same text with an escape of JSON in the place of each such byte, in at most
- * out_size - 1 bytes and a NUL; what does not fit ends in "...". Returns out; out_size
- * is at least 4. */
+/* The same text with an escape of JSON in the place of each control character, and of
+ * each byte that is no UTF-8, in at most out_size - 1 bytes and a NUL; what does not
+ * fit ends in "...". Returns out; out_size is at least 4. */
 char *printable_escape(const char *text, char *out, size_t out_size);
 
 #endif

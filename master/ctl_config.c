@@ -1,6 +1,9 @@
 #include "master/ctl_config.h"
 
 #include <stdlib.h>
+#include <string.h>
+
+#include "lib/printable.h"
 
 #include "master/ctl_json.h"
 
@@ -15,6 +18,18 @@ struct writer {
 static void write_value(const struct writer *writer, const json_t *value,
     const char *name, int depth, const char *end);
 
+/* JSON, which may hold control characters, so that a terminal obeys none: each becomes
+ * an escape that means the same. */
+static void
+write_plain(FILE *out, const char *json)
+{
+	enum { LONGEST = 6 }; /* \u009b */
+	size_t size = LONGEST * strlen(json) + sizeof("...");
+	char *plain = malloc(size);
+	fputs(plain == NULL ? "null" : printable_escape(json, plain, size), out);
+	free(plain);
+}
+
 /* A value on one line, and where it came from. */
 static void
 write_leaf(
@@ -22,7 +37,8 @@ write_leaf(
 {
 	const char *origin = ctl_json_text(writer->origins, name);
 	char *text = json_dumps(value, JSON_ENCODE_ANY);
-	fprintf(writer->out, "%s%s", text == NULL ? "null" : text, end);
+	write_plain(writer->out, text == NULL ? "null" : text);
+	fputs(end, writer->out);
 	if (origin[0] != '\0')
 		fprintf(writer->out, " // %s", origin);
 	fputc('\n', writer->out);

@@ -166,20 +166,23 @@ listen_drops listen_overflows retransmits syncookies_sent" ]
 }
 
 @test "the configuration in force says where each value came from, and loads as it is" {
+	local options=(--set limits.max_message=32k --set 'listeners[0].allow=["127.0.0.0/8"]' --workers 3)
+	# Control characters, of which a terminal gets none.
+	options+=(--set $'listeners[0].reply=echo,suffix=\n\x7f\xc2\x9bé')
 	write_file 2 ', "limits": { "max_pending": "2M" }'
-	start_yodeld -c server.json --set limits.max_message=32k --set 'listeners[0].allow=["127.0.0.0/8"]' \
-		--workers 3
+	start_yodeld -c server.json "${options[@]}"
 	DOOR=$BATS_TEST_TMPDIR/door
 	origins='[s["origins"][k] for k in ("workers", "limits.max_message", "limits.max_pending",
 		"timeouts.idle", "listeners[0].reply", "listeners[0].allow", "listeners[0].framing")]'
 	[ "$(ctl --json config | value_of "$origins")" = \
-		"['--workers', '--set', 'server.json', 'default', 'server.json', '--set', 'default']" ]
+		"['--workers', '--set', 'server.json', 'default', '--set', '--set', 'default']" ]
 	[ "$(ctl --json config | value_of 's["config"]["workers"], s["config"]["limits"]["max_message"]')" = "3 32k" ]
 	ctl config >again.json
 	grep -q '"max_pending": "2M" // server.json' again.json
 	"$YODELD" -c again.json --check
-	[ "$("$YODELD" -c again.json --print-config)" = "$("$YODELD" -c server.json --print-config \
-		--set limits.max_message=32k --set 'listeners[0].allow=["127.0.0.0/8"]' --workers 3)" ]
+	grep -qF '"reply": "echo,suffix=\n\u007f\u009bé", // --set' again.json
+	[ "$("$YODELD" -c again.json --print-config)" = \
+		"$("$YODELD" -c server.json --print-config "${options[@]}")" ]
 	ctl scale 1
 	[ "$(ctl --json config | value_of 's["config"]["workers"], s["origins"]["workers"]')" = "1 scale" ]
 	# An upgrade reads file and command line anew.

@@ -65,6 +65,8 @@ test_an_escape_shows_what_a_file_would_say(void **state)
 	(void)state;
 	expect_escaped("", 64, "");
 	expect_escaped("a\n\t\r\b\f\x1b\xff", 64, "a\\n\\t\\r\\b\\f\\u001b\\u00ff");
+	/* U+009B is a control character, of two bytes. */
+	expect_escaped("\x7f\xc2\x9b|\xc2", 64, "\\u007f\\u009b|\\u00c2");
 	expect_escaped("\"\\ \xe2\x82\xac", 64, "\"\\ \xe2\x82\xac");
 }
 
