@@ -91,7 +91,7 @@ recover_here(struct verify *verify, uint64_t connection, struct verify_stream *s
 	struct suspect found = mismatch_inspect(verify, &where);
 
 	if (framing == FRAMING_LINE && data[0] == '\n' &&
-	    (found.kind == SUSPECT_UNKNOWN || is_within(stream, &found)))
+	    (found.kind <= SUSPECT_UNSEARCHED || is_within(stream, &found)))
 		found.kind = SUSPECT_TRUNCATED;
 	mismatch_note(verify, &where, &found);
 	switch (found.kind) {

@@ -188,11 +188,15 @@ find_insertion(const struct suspect_case *where, struct suspect *ret)
 	    where->expectation->sequence->framing == FRAMING_STREAM;
 }
 
-/* What another connection should get at this place. */
+/* What another connection should get at this place. Where its messages have lengths of
+ * their own they are walked through, which among many connections takes long. */
 static bool
 find_connection(const struct suspect_case *where, struct suspect *ret)
 {
 	const struct sequence *sequence = where->expectation->sequence;
+	bool walks =
+	    sequence->texts != NULL || sequence->size_min != sequence->size_max;
+	uint64_t steps = SUSPECT_STEPS + (walks ? where->cursor->message : 0);
 
 	if (!sequence->varies)
 		return false;
@@ -200,11 +204,13 @@ find_connection(const struct suspect_case *where, struct suspect *ret)
 		struct cursor there = *where->cursor;
 		if (other == where->connection)
 			continue;
-		if (sequence->texts != NULL ||
-		    sequence->size_min != sequence->size_max) {
+		if (steps > *where->steps_left) {
+			ret->kind = SUSPECT_UNSEARCHED;
+			return false;
+		}
+		*where->steps_left -= steps;
+		if (walks) {
 			there = (struct cursor){ .at = where->cursor->at };
-			if (where->cursor->message > 4 * SUSPECT_MESSAGES)
-				return false;
 			sequence_seek(sequence, other, &there, where->cursor->message);
 			there.at = where->cursor->at;
 			there.length = expectation_length(
@@ -272,6 +278,9 @@ suspect_describe(const struct suspect *suspect, char *out, size_t size)
 		break;
 	case SUSPECT_UNKNOWN:
 		snprintf(out, size, "none of what was sent");
+		break;
+	case SUSPECT_UNSEARCHED:
+		snprintf(out, size, "none of what was looked at");
 		break;
 	}
 }

@@ -12,6 +12,7 @@
 
 enum suspect_kind {
 	SUSPECT_UNKNOWN,
+	SUSPECT_UNSEARCHED, /* the same, but not all that was sent was looked at */
 	SUSPECT_ALTERED,    /* the same but for a byte or a few */
 	SUSPECT_DUPLICATE,  /* the answer to `message` once more */
 	SUSPECT_MISSING,    /* the answer to `message`, those between never came */
@@ -39,6 +40,7 @@ struct suspect_case {
 	uint32_t owed;        /* unanswered messages, with the one at the cursor */
 	uint32_t header;      /* length32: the header that came with it */
 	uint32_t connections; /* others to look at; 0: none */
+	uint64_t *steps_left; /* ... at this expense, counted down (SUSPECT_STEPS) */
 	const uint8_t *got;   /* from the first wrong byte */
 	size_t length;
 	uint8_t *scratch;
@@ -47,6 +49,7 @@ struct suspect_case {
 #define SUSPECT_TELLING 4   /* fewer bytes than this that agree tell nothing */
 #define SUSPECT_WINDOW 64   /* bytes that are compared at most */
 #define SUSPECT_MESSAGES 64 /* messages looked at, before and behind */
+#define SUSPECT_STEPS 8     /* one comparison; to pass a message is one step */
 
 struct suspect suspect_find(const struct suspect_case *where);
 

@@ -49,7 +49,8 @@ struct verify {
 	_Atomic uint32_t *told; /* struct board: expect */
 	struct tally *tally;    /* for mismatches and surplus; NULL: not kept */
 	uint32_t connections; /* in all ranks, to look for the owner of strange data */
-	uint32_t searches;    /* such searches made: they are bounded */
+	uint64_t steps_left;  /* ... which is bounded: see suspect.h */
+	uint64_t searches;    /* for what wrong bytes look like: bounded, too */
 	int fd;            /* of the connection that is looked at, to name its port */
 	uint8_t *scratch;  /* as long as the longest message, or a page */
 	uint8_t *expected; /* VERIFY_STEP bytes */

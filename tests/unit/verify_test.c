@@ -1,3 +1,4 @@
+#include "client/suspect.h"
 #include "tests/lib/one_stream.h"
 
 static void
@@ -202,6 +203,56 @@ strange_bytes_are_none_of_what_was_sent(void **state)
 }
 
 static void
+a_search_that_was_cut_short_says_so(void **state)
+{
+	uint8_t data[STREAM_MAX];
+	struct scene scene;
+
+	(void)state;
+	set_up(&scene, FRAMING_STREAM, "echo", 50);
+	scene.verify.steps_left = 13 * SUSPECT_STEPS; /* itself is not looked at */
+	size_t n = answers(&scene, REPLY_ECHO, 14, 0, 1, data);
+	feed(&scene, data, n, n);
+	assert_string_equal(looks(&scene), "none of what was looked at");
+	tear_down(&scene);
+	set_up(&scene, FRAMING_STREAM, "echo", 50);
+	scene.verify.steps_left = 14 * SUSPECT_STEPS;
+	feed(&scene, data, n, n);
+	assert_string_equal(looks(&scene), "another connection's data (connection 14)");
+	tear_down(&scene);
+}
+
+/* The wrong answers of a stream with a gap in it, after so many searches and right
+ * ones. */
+static uint32_t
+wrong_of_a_gap(uint64_t searches, uint64_t right)
+{
+	uint8_t data[STREAM_MAX];
+	struct scene scene;
+
+	set_up(&scene, FRAMING_STREAM, "echo", 50);
+	size_t n = answers(&scene, REPLY_ECHO, 4, 0, MESSAGES, data);
+	memmove(data + 110, data + 120, n - 120);
+	scene.verify.searches = searches;
+	tally_add(&scene.tally->messages.verified, right);
+	feed(&scene, data, n - 10, n);
+	uint32_t wrong = (uint32_t)scene.wrong;
+	tear_down(&scene);
+	return wrong;
+}
+
+static void
+a_flood_is_looked_into_no_more_and_a_few_always(void **state)
+{
+	(void)state;
+	assert_int_equal(wrong_of_a_gap(63, 0), 1);
+	assert_in_range(wrong_of_a_gap(64, 0), 2, MESSAGES);
+	assert_int_equal(wrong_of_a_gap(64, 64), 1);
+	assert_in_range(wrong_of_a_gap(1064, 63999), 2, MESSAGES);
+	assert_int_equal(wrong_of_a_gap(1064, 64064), 1);
+}
+
+static void
 how_far_an_answer_has_come_is_known(void **state)
 {
 	uint8_t data[STREAM_MAX];
@@ -254,6 +305,8 @@ main(void)
 		cmocka_unit_test(the_data_of_another_connection_is_named),
 		cmocka_unit_test(an_answer_cut_short_in_its_frame_spoils_no_other),
 		cmocka_unit_test(strange_bytes_are_none_of_what_was_sent),
+		cmocka_unit_test(a_search_that_was_cut_short_says_so),
+		cmocka_unit_test(a_flood_is_looked_into_no_more_and_a_few_always),
 		cmocka_unit_test(how_far_an_answer_has_come_is_known),
 		cmocka_unit_test(an_empty_answer_is_there_when_its_header_is),
 	};
