@@ -12,12 +12,16 @@
 
 #include "conf/config_table.h"
 
+#define WHERE_LENGTH 192
 #define FILE_MAX (1 << 20) /* bytes; what is longer is no configuration */
 
 static int
 fail(char *error, const char *where, const char *what)
 {
-	snprintf(error, CONFIG_ERROR_MAX, "%s: %s", where, what);
+	char shown[WHERE_LENGTH];
+
+	snprintf(error, CONFIG_ERROR_MAX, "%s: %s",
+	    printable_end(where, shown, sizeof shown), what);
 	return -1;
 }
 
@@ -229,14 +233,14 @@ source_of(const struct config *config, const char *name)
 static int
 fail_twice(const struct config *config, size_t second, size_t first, char *error)
 {
-	char name[64];
+	char name[64], shown[WHERE_LENGTH];
 
 	snprintf(name, sizeof name, "listeners[%zu].address", second);
 	snprintf(error, CONFIG_ERROR_MAX,
 	    "%s: \"%s\" is \"%s\", as \"listeners[%zu].address\" is; an address of its "
 	    "own was wanted",
-	    source_of(config, name), name, config->listeners[second].address_text,
-	    first);
+	    printable_end(source_of(config, name), shown, sizeof shown), name,
+	    config->listeners[second].address_text, first);
 	return -1;
 }
 

@@ -96,3 +96,16 @@ printable_escape(const char *text, char *out, size_t out_size)
 	out[used] = '\0';
 	return out;
 }
+
+char *
+printable_end(const char *text, char *out, size_t out_size)
+{
+	static const char dots[] = "...";
+	size_t length = strlen(text);
+	if (length < out_size)
+		return memcpy(out, text, length + 1);
+	size_t kept = out_size - sizeof(dots);
+	memcpy(out, dots, sizeof(dots) - 1);
+	memcpy(out + sizeof(dots) - 1, text + length - kept, kept + 1);
+	return out;
+}

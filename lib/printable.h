@@ -20,4 +20,8 @@ char *printable_make(char *text);
  * fit ends in "...". Returns out; out_size is at least 4. */
 char *printable_escape(const char *text, char *out, size_t out_size);
 
+/* The text, or "..." and the end of it that fits out_size - 1 bytes: of a path the part
+ * that tells it from others. Returns out; out_size is at least 4. */
+char *printable_end(const char *text, char *out, size_t out_size);
+
 #endif

@@ -10,6 +10,7 @@
 #include "lib/suggest.h"
 
 #define PATH_LENGTH 192
+#define SOURCE_LENGTH 192
 #define FOUND_LENGTH 80
 #define SIBLINGS_MAX 64
 #define SIBLING_LENGTH 64
@@ -82,17 +83,19 @@ int
 settings_error_at(
     struct settings_reader *reader, size_t offset, const char *format, ...)
 {
+	char source[SOURCE_LENGTH];
 	unsigned line, column;
 	va_list arguments;
 	int n;
 
+	printable_end(reader->source, source, sizeof source);
 	if (offset != SETTINGS_NOWHERE) {
 		jsonc_position(
 		    reader->original, reader->length, offset, &line, &column);
-		n = snprintf(reader->error, reader->error_size,
-		    "%s:%u:%u: ", reader->source, line, column);
+		n = snprintf(reader->error, reader->error_size, "%s:%u:%u: ", source,
+		    line, column);
 	} else {
-		n = snprintf(reader->error, reader->error_size, "%s: ", reader->source);
+		n = snprintf(reader->error, reader->error_size, "%s: ", source);
 	}
 	if ((size_t)n < reader->error_size) {
 		va_start(arguments, format);

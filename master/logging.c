@@ -7,6 +7,7 @@
 #include <event2/event.h>
 
 #include "lib/log.h"
+#include "lib/printable.h"
 
 #include "proto/channel.h"
 
@@ -34,9 +35,13 @@ logging_apply(const struct config *config, char *error)
 	int rc = config->log.syslog ? log_open_syslog(LOG_SYSLOG_PATH)
 				    : log_open(config->log.file);
 	if (rc < 0) {
-		snprintf(error, CONFIG_ERROR_MAX, "cannot open the log %s: %s",
-		    config->log.syslog ? "of the system" : config->log.file,
-		    strerror(errno));
+		int saved = errno;
+		char shown[192];
+		const char *which = config->log.syslog
+		    ? "of the system"
+		    : printable_end(config->log.file, shown, sizeof(shown));
+		snprintf(error, CONFIG_ERROR_MAX, "cannot open the log %s: %s", which,
+		    strerror(saved));
 		return -1;
 	}
 	log_set_level(config->log.level);

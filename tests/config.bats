@@ -64,6 +64,19 @@ validate() # SCHEMA FILE...
 	refuses '{ "colour": "red" }' ':1:3: unknown key "colour"'
 }
 
+@test "what is wrong is said however long the path of the file" {
+	local folder
+	folder=$PWD/$(printf '%0200d/%0200d/%0200d' 1 2 3)
+	mkdir -p "$folder"
+	echo '{ "colour": "red" }' >"$folder/server.json"
+	run -78 "$YODELD" --check -c "$folder/server.json"
+	[[ $output = 'yodeld: ...0'*'03/server.json:1:3: unknown key "colour"' ]]
+	run -78 "$YODELD" --check -c "$folder/none"
+	[[ $output = 'yodeld: ...0'*'03/none: No such file or directory' ]]
+	run -71 "$YODELD" --listen 127.0.0.1:0 --set "log.file=$folder/none/log"
+	[[ $output = *': cannot open the log ...0'*'03/none/log: No such file or directory' ]]
+}
+
 @test "a key that stands twice is refused" {
 	refuses '{ "workers": 1,\n  "workers": 2 }' ':2:3: the key "workers" stands here twice'
 }

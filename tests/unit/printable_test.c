@@ -81,6 +81,18 @@ test_what_does_not_fit_is_cut_between_characters(void **state)
 	expect_escaped("\x1b[0m", 4, "...");
 }
 
+static void
+test_of_a_long_text_the_end_is_kept(void **state)
+{
+	char out[8];
+
+	(void)state;
+	assert_string_equal(printable_end("", out, sizeof(out)), "");
+	assert_string_equal(printable_end("1234567", out, sizeof(out)), "1234567");
+	assert_string_equal(printable_end("12345678", out, sizeof(out)), "...5678");
+	assert_string_equal(printable_end("1234", out, 4), "...");
+}
+
 int
 main(void)
 {
@@ -90,6 +102,7 @@ main(void)
 		cmocka_unit_test(test_what_is_no_UTF_8_becomes_question_marks),
 		cmocka_unit_test(test_an_escape_shows_what_a_file_would_say),
 		cmocka_unit_test(test_what_does_not_fit_is_cut_between_characters),
+		cmocka_unit_test(test_of_a_long_text_the_end_is_kept),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
