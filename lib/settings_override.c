@@ -1,3 +1,4 @@
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,7 +52,7 @@ set_in_item(struct settings_reader *reader, const struct settings_target *target
 	if (row->type != SETTING_OBJECTS)
 		return settings_error_at(
 		    reader, SETTINGS_NOWHERE, "\"%s\" is no list of objects", key);
-	if (end == bracket + 1 || strncmp(end, "].", 2) != 0)
+	if (!isdigit((unsigned char)bracket[1]) || strncmp(end, "].", 2) != 0)
 		return settings_error_at(reader, SETTINGS_NOWHERE,
 		    "\"%s[%s\" is no key; one as \"%s[0].%s\" was wanted", key,
 		    bracket + 1, key, row->items->rows[0].name);

@@ -201,6 +201,8 @@ test_an_override_that_is_wrong_is_refused(void **state)
 	    "--set: \"doors[1]\" is not there; the list has 1, counted from 0");
 	override_to(&house, "doors[0]=x",
 	    "--set: \"doors[0]\" is no key; one as \"doors[0].name\" was wanted");
+	override_to(&house, "doors[-1].name=x",
+	    "--set: \"doors[-1].name\" is no key; one as \"doors[0].name\" was wanted");
 	override_to(&house, "doors[0].wide=1",
 	    "--set: unknown key \"doors[0].wide\"; did you mean \"doors[0].width\"?");
 	override_to(&house, "rooms[0].x=1", "--set: \"rooms\" is no list of objects");
