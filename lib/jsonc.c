@@ -14,6 +14,19 @@ blank(char *text, size_t from, size_t to)
 			text[from] = ' ';
 }
 
+static bool
+starts_with(const char *text, size_t length, size_t at, const char *word)
+{
+	size_t n = strlen(word);
+	return at + n <= length && memcmp(text + at, word, n) == 0;
+}
+
+static size_t
+mark_length(const char *text, size_t length)
+{
+	return starts_with(text, length, 0, "\xef\xbb\xbf") ? 3 : 0;
+}
+
 /* Past the string that starts at `at`; a string never crosses a line. */
 static size_t
 skip_string(const char *text, size_t length, size_t at)
@@ -22,13 +35,6 @@ skip_string(const char *text, size_t length, size_t at)
 		if (text[at] == '\\' && at + 1 < length)
 			at++;
 	return at < length ? at + 1 : length;
-}
-
-static bool
-starts_with(const char *text, size_t length, size_t at, const char *word)
-{
-	size_t n = strlen(word);
-	return at + n <= length && memcmp(text + at, word, n) == 0;
 }
 
 /* Past the comment that starts at `at`, or 0 when it is never closed. */
@@ -50,8 +56,7 @@ jsonc_blank_comments(char *text, size_t length, size_t *ret_at)
 {
 	size_t at = 0;
 
-	if (starts_with(text, length, 0, "\xef\xbb\xbf"))
-		blank(text, 0, 3);
+	blank(text, 0, mark_length(text, length));
 	while (at < length) {
 		if (text[at] == '"') {
 			at = skip_string(text, length, at);
@@ -77,7 +82,7 @@ jsonc_position(const char *text, size_t length, size_t offset, unsigned *ret_lin
 {
 	unsigned line = 1, column = 1;
 
-	for (size_t at = 0; at < offset && at < length; at++) {
+	for (size_t at = mark_length(text, length); at < offset && at < length; at++) {
 		if (text[at] == '\n') {
 			line++;
 			column = 1;

@@ -16,7 +16,8 @@
 int jsonc_blank_comments(char *text, size_t length, size_t *ret_at)
     __attribute__((warn_unused_result));
 
-/* Line and column, both from 1, of an offset; a column is one character of UTF-8. */
+/* Line and column, both from 1, of an offset; a column is one character of UTF-8; a
+ * byte order mark is none. */
 void jsonc_position(const char *text, size_t length, size_t offset, unsigned *ret_line,
     unsigned *ret_column);
 

@@ -81,6 +81,7 @@ test_lines_and_columns_count_from_1_and_in_characters(void **state)
 	check_position("ab\ncd", 3, 2, 1);
 	check_position("\xc3\xa9\xe2\x82\xac x", 6, 1, 4);
 	check_position("ab", 99, 1, 3);
+	check_position("\xef\xbb\xbf{ab\n", 4, 1, 2);
 }
 
 static const char document[] = "{ \"a\": {\"b\": [1, [2, 3], {\"c\": \"}],\"}]},\n"
