@@ -84,7 +84,8 @@ $(HELPERS): $B/tests/%: $B/obj/master/main.o $B/obj/tests/lib/%.o $B/yodel.a
 	$(call say,LINK)$(CC) $(all_cflags) $(LDFLAGS) -o $@ $^ $(all_libs)
 $B/obj/tests/lib/foreign.o: master/inheritance_read.c
 	@mkdir -p $(@D)
-	$(call say,CC)$(CC) $(CPPFLAGS) '-DINHERITANCE_FORM="7"' $(all_cflags) -c -o $@ $<
+	$(call say,CC)$(CC) $(CPPFLAGS) '-DINHERITANCE_FORM="7"' $(all_cflags) \
+		-MMD -MP -c -o $@ $<
 $B/tests/stranger: override LDFLAGS += -Wl,--wrap=ledger_attach
 $B/tests/sulker: override LDFLAGS += -Wl,--wrap=worker_run
 $B/tests/clumsy: override LDFLAGS += -Wl,--wrap=signals_start
