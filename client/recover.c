@@ -172,8 +172,6 @@ suspect_header(struct verify *verify, uint64_t connection, struct verify_stream 
 	    verify, connection, &whole, owed, raw, FRAMING_HEADER_MAX + more);
 	if (found.kind <= SUSPECT_ALTERED || found.kind == SUSPECT_REPEATED) {
 		found = mismatch_inspect(verify, &where);
-		if (found.kind == SUSPECT_REPEATED && found.bytes < FRAMING_HEADER_MAX)
-			found.kind = SUSPECT_UNKNOWN; /* it has taken more already */
 		if (found.kind <= SUSPECT_ALTERED &&
 		    !is_altered_length(verify, connection, stream, owed, data, length))
 			found.kind =
@@ -186,6 +184,19 @@ suspect_header(struct verify *verify, uint64_t connection, struct verify_stream 
 	where.length -= wrong;
 	mismatch_note(verify, &where, &found);
 	return found;
+}
+
+/* The header that came, and what is left of those bytes behind it, is thrown away. When
+ * they are fewer, its end is the beginning of the true one, and goes on to be read. */
+static void
+pass_repeated(struct verify *verify, struct verify_stream *stream, uint64_t bytes)
+{
+	uint32_t in_header =
+	    bytes < FRAMING_HEADER_MAX ? (uint32_t)bytes : FRAMING_HEADER_MAX;
+
+	recover_surplus(verify, in_header);
+	stream->skip = (uint32_t)bytes - in_header;
+	stream->cursor.at = FRAMING_HEADER_MAX - in_header;
 }
 
 enum verify_result
@@ -216,9 +227,7 @@ recover_behind_header(struct verify *verify, uint64_t connection,
 		stream->wrong = true;
 		return VERIFY_MORE;
 	case SUSPECT_REPEATED:
-		recover_surplus(verify, FRAMING_HEADER_MAX);
-		stream->skip = (uint32_t)found.bytes - FRAMING_HEADER_MAX;
-		cursor->at = stream->header = 0;
+		pass_repeated(verify, stream, found.bytes);
 		return VERIFY_MORE;
 	default:
 		stream->wrong = true;

@@ -92,10 +92,16 @@ bytes_too_many_are_told_once_and_skipped(void **state)
 		{ FRAMING_STREAM, 70, 1, false, 1, "1 byte inserted" },
 		{ FRAMING_STREAM, 150, 100, true, 1, "the last 100 bytes once more" },
 		{ FRAMING_STREAM, 150, 20, true, 1, "the last 20 bytes once more" },
+		/* Exactly those that the answer begins with. */
+		{ FRAMING_STREAM, 74, 10, true, 1, "the last 10 bytes once more" },
+		{ FRAMING_STREAM, 10, 10, true, 1, "the last 10 bytes once more" },
 		{ FRAMING_LINE, 150, 100, true, 1, "the last 100 bytes once more" },
 		{ FRAMING_LENGTH32, 150, 100, true, 1, "the last 100 bytes once more" },
 		{ FRAMING_LENGTH32, 150, 10, true, 1, "the last 10 bytes once more" },
 		{ FRAMING_LENGTH32, 136, 30, true, 0, "the last 30 bytes once more" },
+		/* Less than a header, in front of one. */
+		{ FRAMING_LENGTH32, 136, 2, true, 0, "the last 2 bytes once more" },
+		{ FRAMING_LENGTH32, 136, 3, true, 0, "the last 3 bytes once more" },
 	};
 	struct scene scene;
 
@@ -156,11 +162,90 @@ a_longer_frame_is_taken_whole(void **state)
 		memcpy(longer + out + 68, "_SB", 3);
 		out += 71;
 	}
-	feed(&scene, longer, out, STREAM_MAX);
-	assert_int_equal(scene.wrong, MESSAGES);
-	assert_int_equal(scene.tally->mismatches, MESSAGES);
-	assert_string_equal(looks(&scene), "a longer answer");
-	assert_true(scene.tally->bytes_surplus == 0);
+	tear_down(&scene);
+	/* Whole, or when hardly more than its header has come. */
+	for (size_t segment = STREAM_MAX; segment > 4; segment = segment > 5 ? 5 : 0) {
+		set_up(&scene, FRAMING_LENGTH32, "echo", 64);
+		feed(&scene, longer, out, segment);
+		assert_int_equal(scene.wrong, MESSAGES);
+		assert_int_equal(scene.tally->mismatches, MESSAGES);
+		assert_string_equal(looks(&scene), "a longer answer");
+		assert_true(scene.tally->bytes_surplus == 0);
+		tear_down(&scene);
+	}
+}
+
+static void
+a_frame_with_nothing_in_it_spoils_no_other(void **state)
+{
+	uint8_t data[STREAM_MAX];
+	struct scene scene;
+
+	(void)state;
+	for (size_t segment = STREAM_MAX; segment > 0; segment /= 64) {
+		set_up(&scene, FRAMING_LENGTH32, "echo", 64);
+		size_t n = answers(&scene, REPLY_ECHO, 4, 0, 2, data);
+		memset(data + n, 0, 4);
+		n += 4;
+		n += answers(&scene, REPLY_ECHO, 4, 3, MESSAGES, data + n);
+		feed(&scene, data, n, segment);
+		assert_int_equal(scene.tally->mismatches, 1);
+		assert_int_equal(scene.wrong, 1);
+		assert_int_equal(scene.right, MESSAGES - 1);
+		tear_down(&scene);
+	}
+}
+
+/* The length that it says is far beyond what there is: the payload is as it was. */
+static void
+a_length_that_was_altered_is_seen_before_the_payload_has_come(void **state)
+{
+	uint8_t data[STREAM_MAX];
+	struct scene scene;
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		set_up(&scene, FRAMING_LENGTH32, "echo", 64);
+		size_t n = answers(&scene, REPLY_ECHO, 4, 0, MESSAGES, data);
+		data[68 + i] ^= 0x81;
+		feed(&scene, data, n, 72);
+		assert_string_equal(looks(&scene), "an altered byte");
+		assert_int_equal(scene.wrong, 1);
+		assert_int_equal(scene.right, MESSAGES - 1);
+		tear_down(&scene);
+	}
+}
+
+/* It is no gap, though it has the look of one: the server has ended it. */
+static void
+a_line_that_ends_early_is_truncated(void **state)
+{
+	struct scene scene;
+
+	(void)state;
+	set_up(&scene, FRAMING_LINE, "echo", 64);
+	feed_but(&scene, 50, 14, STREAM_MAX);
+	assert_string_equal(looks(&scene), "a truncated answer");
+	assert_int_equal(scene.wrong, 1);
+	assert_int_equal(scene.right, MESSAGES - 1);
+	tear_down(&scene);
+}
+
+static void
+a_longer_line_spoils_no_other_though_its_bytes_come_one_by_one(void **state)
+{
+	uint8_t data[STREAM_MAX];
+	struct scene scene;
+
+	(void)state;
+	set_up(&scene, FRAMING_LINE, "echo", 64);
+	size_t n = answers(&scene, REPLY_ECHO, 4, 0, MESSAGES, data);
+	memmove(data + 2 * 65, data + 2 * 65 - 1, n - (2 * 65 - 1));
+	data[2 * 65 - 1] = '!';
+	feed(&scene, data, n + 1, 1);
+	assert_int_equal(scene.tally->mismatches, 1);
+	assert_int_equal(scene.wrong, 1);
+	assert_int_equal(scene.right, MESSAGES - 1);
 	tear_down(&scene);
 }
 
@@ -199,6 +284,12 @@ main(void)
 		cmocka_unit_test(a_header_that_was_altered_is_shown_itself),
 		cmocka_unit_test(an_end_of_a_line_that_was_altered_is_one_wrong_answer),
 		cmocka_unit_test(a_longer_frame_is_taken_whole),
+		cmocka_unit_test(a_frame_with_nothing_in_it_spoils_no_other),
+		cmocka_unit_test(
+		    a_length_that_was_altered_is_seen_before_the_payload_has_come),
+		cmocka_unit_test(a_line_that_ends_early_is_truncated),
+		cmocka_unit_test(
+		    a_longer_line_spoils_no_other_though_its_bytes_come_one_by_one),
 	};
 
 	return cmocka_run_group_tests_name("recover", tests, NULL, NULL);
