@@ -35,15 +35,17 @@ struct scene {
 };
 
 static void
-set_up(struct scene *scene, enum framing framing, const char *expect, uint64_t size)
+set_up_sizes(struct scene *scene, enum framing framing, const char *expect,
+    uint64_t size_min, uint64_t size_max)
 {
 	char error[PLAN_ERROR_MAX];
 
 	memset(scene, 0, sizeof(*scene));
 	plan_init(&scene->plan);
 	scene->plan.framing = framing;
-	scene->plan.payload = size > 0;
-	scene->plan.size_min = scene->plan.size_max = size;
+	scene->plan.payload = size_max > 0;
+	scene->plan.size_min = size_min;
+	scene->plan.size_max = size_max;
 	if (strcmp(expect, "auto") != 0) {
 		scene->plan.expect = PLAN_EXPECT_REPLY;
 		assert_int_equal(
@@ -59,6 +61,13 @@ set_up(struct scene *scene, enum framing framing, const char *expect, uint64_t s
 	    0);
 	scene->connection = 4;
 	scene->owed = MESSAGES;
+}
+
+/* Messages of one size; 0: the default texts. */
+static void
+set_up(struct scene *scene, enum framing framing, const char *expect, uint64_t size)
+{
+	set_up_sizes(scene, framing, expect, size, size);
 }
 
 static void
