@@ -1,0 +1,341 @@
+#include <stdio.h>
+
+#include "tests/lib/ended_run.h"
+
+/* What rank `rank` of two found. */
+static struct result
+collect_rank(struct run *run, uint32_t rank)
+{
+	run->plan.ranks = 2;
+	run->plan.rank = rank;
+	return collect(run);
+}
+
+static void
+merge(struct result *into, const struct result *from)
+{
+	char error[RESULT_ERROR_MAX] = "";
+
+	if (result_merge(into, from, error) != 0)
+		fail_msg("%s", error);
+}
+
+static void
+assert_refused(struct result *into, const struct result *from, const char *wanted)
+{
+	char error[RESULT_ERROR_MAX] = "";
+
+	assert_int_equal(result_merge(into, from, error), -1);
+	assert_string_equal(error, wanted);
+}
+
+static void
+two_ranks_are_the_sum_of_both(void **state)
+{
+	struct result a = collect_rank(*state, 0), b = collect_rank(*state, 1);
+
+	a.ledger = strdup("{}");
+	histogram_record(b.latency[TALLY_RESPONSE], 5000000);
+	merge(&a, &b);
+	assert_true(a.messages.sent == 4000 && a.messages.verified == 4000);
+	assert_true(histogram_count(a.latency[TALLY_RESPONSE]) == 4001);
+	assert_int_equal(a.process_count, 4);
+	/* The plan tells of all ranks already. */
+	assert_true(a.plan.connections == 10);
+	assert_int_equal(a.rank_count, 2);
+	assert_int_equal(a.ranks[0].rank, 0);
+	assert_int_equal(a.ranks[1].rank, 1);
+	assert_true(a.ranks[0].max_ns == 1000000 && a.ranks[1].max_ns == 5000000);
+	assert_true(a.ranks[1].messages.sent == 2000);
+	/* Each one's told of the whole server. */
+	assert_null(a.ledger);
+	result_finish(&a);
+	result_finish(&b);
+}
+
+static void
+results_that_are_no_ranks_have_connections_of_their_own(void **state)
+{
+	struct result a = collect(*state), b = collect(*state), c = collect(*state);
+
+	b.plan.connections = 7;
+	merge(&a, &b);
+	assert_true(a.plan.connections == 17);
+	assert_int_equal(a.rank_count, 2);
+	/* What was merged before keeps its parts. */
+	merge(&c, &a);
+	assert_true(c.plan.connections == 27);
+	assert_int_equal(c.rank_count, 3);
+	result_finish(&a);
+	assert_string_equal(c.ranks[2].verdict, "valid");
+	result_finish(&b);
+	result_finish(&c);
+}
+
+static void
+a_rank_that_is_there_twice_is_refused(void **state)
+{
+	struct result a = collect_rank(*state, 1), b = collect_rank(*state, 1);
+
+	assert_refused(&a, &b, "rank 1 is there twice");
+	result_finish(&a);
+	result_finish(&b);
+}
+
+#define ASSERT_NAMED(name)                                                             \
+	do {                                                                           \
+		assert_refused(&a, &b,                                                 \
+		    "its plan is not that of the first one: \"" #name "\" differs");   \
+	} while (0)
+#define CHECK_TEXT(name)                                                               \
+	do {                                                                           \
+		char other[] = "another", *was = b.plan.name;                          \
+		b.plan.name = other;                                                   \
+		ASSERT_NAMED(name);                                                    \
+		b.plan.name = was;                                                     \
+	} while (0);
+#define CHECK_NUMBER(name)                                                             \
+	do {                                                                           \
+		b.plan.name += 1;                                                      \
+		ASSERT_NAMED(name);                                                    \
+		b.plan.name -= 1;                                                      \
+	} while (0);
+
+static void
+another_load_is_refused_with_what_differs(void **state)
+{
+	struct result a = collect_rank(*state, 0), b = collect_rank(*state, 1);
+
+	CHECK_TEXT(load)
+	CHECK_TEXT(message)
+	CHECK_TEXT(expect)
+	CHECK_TEXT(framing)
+	CHECK_TEXT(arrivals)
+	CHECK_TEXT(close)
+	CHECK_NUMBER(ranks)
+	CHECK_NUMBER(rate)
+	CHECK_NUMBER(connect_rate)
+	CHECK_NUMBER(interval_ns)
+	CHECK_NUMBER(pipeline)
+	CHECK_NUMBER(duration_ns)
+	CHECK_NUMBER(warmup_ns)
+	CHECK_NUMBER(messages)
+	CHECK_NUMBER(messages_per_connection)
+	CHECK_NUMBER(lifetime_ns)
+	CHECK_NUMBER(connections)
+	/* Nothing has been added meanwhile. */
+	merge(&a, &b);
+	assert_true(a.messages.sent == 4000);
+	result_finish(&a);
+	result_finish(&b);
+}
+
+static void
+set_seconds(struct result *result, const struct result_second *seconds, size_t count)
+{
+	free(result->seconds);
+	result->seconds = calloc(count, sizeof(*seconds));
+	assert_non_null(result->seconds);
+	memcpy(result->seconds, seconds, count * sizeof(*seconds));
+	result->second_count = count;
+}
+
+/* A second of so many answers of so many ns each. */
+static struct result_second
+second_of(double at_s, uint64_t count, uint64_t ns)
+{
+	return (struct result_second){ .at_s = at_s,
+		.length_s = 1,
+		.sent = count,
+		.verified = count,
+		.count = count,
+		.mean_ns = (double)ns,
+		.p50_ns = ns,
+		.p90_ns = ns,
+		.p99_ns = ns,
+		.max_ns = ns };
+}
+
+/* Two runs of two seconds, the second one 1.25 seconds later; in any order. */
+static void
+check_seconds(struct run *run, bool later_first)
+{
+	struct result early = collect_rank(run, 0), late = collect_rank(run, 1);
+	struct result *into = later_first ? &late : &early;
+	const struct result_second first[] = { second_of(0, 10, 100),
+		second_of(1, 30, 100) };
+	const struct result_second other[] = { second_of(0, 10, 200),
+		second_of(1, 5, 300) };
+
+	late.started_at_ns = early.started_at_ns + SECOND * 5 / 4;
+	early.elapsed_s = late.elapsed_s = 2;
+	set_seconds(&early, first, 2);
+	set_seconds(&late, other, 2);
+	merge(into, later_first ? &early : &late);
+	assert_true(into->elapsed_s == 3.25);
+	assert_true(into->messages_per_s == 4000 / 3.25);
+	assert_true(into->started_at_ns == 1700000000 * SECOND + 123456789);
+	assert_int_equal(into->second_count, 3);
+	const struct result_second *s = into->seconds;
+	assert_true(s[0].at_s == 0 && s[0].count == 10 && s[0].p50_ns == 100);
+	/* Within half a second it is the same one, and as long; the middle of two is
+	 * not known. */
+	assert_true(s[1].at_s == (later_first ? 1.25 : 1) && s[1].length_s == 1);
+	assert_true(s[1].count == 40 && s[1].verified == 40 && s[1].max_ns == 200);
+	assert_true(s[1].mean_ns == 125);
+	assert_true(s[1].p50_ns == UINT64_MAX && s[1].p99_ns == UINT64_MAX);
+	assert_true(s[2].at_s == 2.25 && s[2].count == 5 && s[2].p90_ns == 300);
+	result_finish(&early);
+	result_finish(&late);
+}
+
+static void
+seconds_are_added_by_the_clock(void **state)
+{
+	check_seconds(*state, false);
+	check_seconds(*state, true);
+}
+
+static void
+a_second_that_one_rank_alone_answered_in_keeps_its_figures(void **state)
+{
+	struct result a = collect_rank(*state, 0), b = collect_rank(*state, 1);
+	const struct result_second of_a[] = { second_of(0, 0, 0), second_of(1, 7, 500),
+		second_of(2, 1, 100) };
+	const struct result_second of_b[] = { second_of(0, 9, 700), second_of(1, 0, 0),
+		second_of(2.6, 1, 100) };
+
+	set_seconds(&a, of_a, 3);
+	set_seconds(&b, of_b, 3);
+	merge(&a, &b);
+	assert_int_equal(a.second_count, 4);
+	assert_true(a.seconds[0].mean_ns == 700 && a.seconds[0].p50_ns == 700);
+	assert_true(a.seconds[0].p90_ns == 700 && a.seconds[0].p99_ns == 700);
+	assert_true(a.seconds[1].mean_ns == 500 && a.seconds[1].p99_ns == 500);
+	result_finish(&a);
+	result_finish(&b);
+}
+
+static void
+sums_beyond_63_bits_are_refused(void **state)
+{
+	static const char error[] =
+	    "its figures added to the others are beyond 63 bits";
+	struct result a = collect_rank(*state, 0), b = collect_rank(*state, 1);
+
+	a.bytes_sent = b.bytes_sent = (uint64_t)INT64_MAX / 2 + 1;
+	assert_refused(&a, &b, error);
+	result_finish(&a);
+	a = collect_rank(*state, 0);
+	b.bytes_sent = 0;
+	histogram_record_many(a.latency[TALLY_CLOSE], 5, INT64_MAX);
+	histogram_record_many(b.latency[TALLY_CLOSE], 5, 1);
+	assert_refused(&a, &b, error);
+	result_finish(&a);
+	a = collect_rank(*state, 0);
+	histogram_reset(b.latency[TALLY_CLOSE]);
+	a.targets[0].established = b.targets[0].established = INT64_MAX;
+	assert_refused(&a, &b, error);
+	result_finish(&a);
+	result_finish(&b);
+}
+
+static void
+add_target(struct result *result, const char *name, uint64_t established)
+{
+	result->targets = reallocarray(
+	    result->targets, result->target_count + 1, sizeof(*result->targets));
+	assert_non_null(result->targets);
+	result->targets[result->target_count++] =
+	    (struct result_target){ .name = strdup(name),
+		    .established = established,
+		    .last_error = strdup("") };
+}
+
+static void
+targets_are_added_by_their_names(void **state)
+{
+	struct result a = collect_rank(*state, 0), b = collect_rank(*state, 1);
+
+	a.targets[0].established = 3;
+	add_target(&a, "one:1", 10);
+	add_target(&b, "two:2", 20);
+	b.targets[0].established = 4;
+	b.targets[0].failed[TALLY_CONNECT_RESET] = 6;
+	free(b.targets[0].last_error);
+	b.targets[0].last_error = strdup("Connection reset by peer");
+	merge(&a, &b);
+	result_finish(&b);
+	assert_int_equal(a.target_count, 3);
+	assert_int_equal(a.targets[0].established, 7);
+	assert_int_equal(a.targets[0].failed[TALLY_CONNECT_RESET], 6);
+	assert_string_equal(a.targets[0].last_error, "Connection reset by peer");
+	assert_string_equal(a.targets[1].name, "one:1");
+	assert_int_equal(a.targets[1].established, 10);
+	assert_string_equal(a.targets[2].name, "two:2");
+	assert_int_equal(a.targets[2].established, 20);
+	/* One that had no error takes none away. */
+	b = collect_rank(*state, 5);
+	merge(&a, &b);
+	assert_string_equal(a.targets[0].last_error, "Connection reset by peer");
+	result_finish(&b);
+	result_finish(&a);
+}
+
+static void
+add_lost(struct result *result, uint64_t connection, const char *at)
+{
+	result->lost_connections = calloc(1, sizeof(*result->lost_connections));
+	assert_non_null(result->lost_connections);
+	result->lost_connection_count = 1;
+	result->lost_connections[0] =
+	    (struct result_lost_connection){ .connection = connection,
+		    .at = strdup(at),
+		    .why = strdup("reset"),
+		    .local = strdup("a:1"),
+		    .remote = strdup("b:2") };
+}
+
+static void
+what_was_wrong_and_who_was_lost_is_listed_of_both(void **state)
+{
+	struct result a = collect_rank(*state, 0), b = collect_rank(*state, 1);
+
+	free(a.lost_connections);
+	free(b.lost_connections);
+	add_lost(&a, 3, "2026-01-01T00:00:09.000Z");
+	add_lost(&b, 8, "2026-01-01T00:00:01.000Z");
+	b.mismatches = reallocarray(b.mismatches, 1, sizeof(*b.mismatches));
+	assert_non_null(b.mismatches);
+	b.mismatches[0] = (struct tally_mismatch){ .connection = 6 };
+	b.mismatch_count = 1;
+	merge(&a, &b);
+	result_finish(&b);
+	assert_int_equal(a.mismatch_count, 1);
+	assert_int_equal(a.mismatches[0].connection, 6);
+	assert_int_equal(a.lost_connection_count, 2);
+	assert_int_equal(a.lost_connections[0].connection, 8);
+	assert_string_equal(a.lost_connections[0].remote, "b:2");
+	assert_int_equal(a.lost_connections[1].connection, 3);
+	result_finish(&a);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define RUN(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+		RUN(two_ranks_are_the_sum_of_both),
+		RUN(results_that_are_no_ranks_have_connections_of_their_own),
+		RUN(a_rank_that_is_there_twice_is_refused),
+		RUN(another_load_is_refused_with_what_differs),
+		RUN(seconds_are_added_by_the_clock),
+		RUN(a_second_that_one_rank_alone_answered_in_keeps_its_figures),
+		RUN(sums_beyond_63_bits_are_refused),
+		RUN(targets_are_added_by_their_names),
+		RUN(what_was_wrong_and_who_was_lost_is_listed_of_both),
+#undef RUN
+	};
+
+	return cmocka_run_group_tests_name("result_merge", tests, NULL, NULL);
+}
