@@ -127,6 +127,98 @@ a_run_of_few_seconds_does_not_know_how_they_differ(void **state)
 	result_finish(&result);
 }
 
+static void
+five_whole_seconds_with_answers_know_and_nothing_else_counts(void **state)
+{
+	static const uint64_t us[] = { 80, 82, 84, 86, 88, 90, 92 };
+	struct result five = run_of(us, 5), more = run_of(us, 7);
+
+	(void)state;
+	assert_true(noise_of(&five).known);
+	/* A rest of a second, and one without an answer. */
+	more.seconds[5].length_s = 0.4;
+	more.seconds[6].count = 0;
+	more.seconds[6].mean_ns = 0;
+	assert_true(noise_of(&more).mean == noise_of(&five).mean);
+	more.seconds[0].count = 0;
+	assert_false(noise_of(&more).known);
+	result_finish(&five);
+	result_finish(&more);
+}
+
+/* Of a percentile of one value: by how much of it its interval goes down. */
+static double
+part_below(const struct noise *noise, enum tally_histogram which, double percentile,
+    uint64_t service_us, uint64_t response_us)
+{
+	struct result result;
+	struct confidence c;
+
+	assert_int_equal(result_init(&result), 0);
+	histogram_record_many(result.latency[TALLY_SERVICE], service_us * US, 100000);
+	histogram_record_many(result.latency[TALLY_RESPONSE], response_us * US, 100000);
+	c = noise_interval(&result, noise, which, percentile);
+	result_finish(&result);
+	assert_true(c.known && c.high >= c.value);
+	return ((double)c.value - (double)c.low) / (double)c.value;
+}
+
+static bool
+is_about(double value, double wanted)
+{
+	return fabs(value - wanted) < 0.002;
+}
+
+static void
+each_percentile_is_as_noisy_as_the_nearest_that_the_seconds_know(void **state)
+{
+	struct noise noise = {
+		.mean = 0.5, .p50 = 0.1, .p90 = 0.2, .p99 = 0.4, .known = true
+	};
+
+	(void)state;
+	assert_true(is_about(part_below(&noise, TALLY_RESPONSE, 10, 50, 50), 0.1));
+	assert_true(is_about(part_below(&noise, TALLY_RESPONSE, 50, 50, 50), 0.1));
+	assert_true(is_about(part_below(&noise, TALLY_RESPONSE, 75, 50, 50), 0.2));
+	assert_true(is_about(part_below(&noise, TALLY_RESPONSE, 90, 50, 50), 0.2));
+	assert_true(is_about(part_below(&noise, TALLY_RESPONSE, 99, 50, 50), 0.4));
+	noise.p99 = NAN;
+	assert_true(is_about(part_below(&noise, TALLY_RESPONSE, 99, 50, 50), 0.2));
+	noise.p90 = NAN;
+	assert_true(is_about(part_below(&noise, TALLY_RESPONSE, 90, 50, 50), 0.5));
+}
+
+static void
+what_disturbs_the_response_disturbs_the_service_by_as_much_time(void **state)
+{
+	const struct noise noise = { .p50 = 0.1, .known = true };
+
+	(void)state;
+	assert_true(is_about(part_below(&noise, TALLY_SERVICE, 50, 100, 150), 0.15));
+	assert_true(is_about(part_below(&noise, TALLY_SERVICE, 50, 100, 900), 0.2));
+	assert_true(is_about(part_below(&noise, TALLY_SERVICE, 50, 100, 80), 0.1));
+}
+
+/* The seconds may be as one: that of each value's own chance stays. */
+static void
+an_interval_is_never_narrower_than_that_of_the_values(void **state)
+{
+	const struct noise none = { .known = true }, unknown = { .p50 = 1 };
+	struct confidence plain, c;
+	struct result result;
+
+	(void)state;
+	assert_int_equal(result_init(&result), 0);
+	for (uint64_t v = 1; v <= 1000; v++)
+		histogram_record(result.latency[TALLY_SERVICE], v * US);
+	plain = confidence_of(result.latency[TALLY_SERVICE], 50, 0);
+	c = noise_interval(&result, &none, TALLY_SERVICE, 50);
+	assert_true(c.low == plain.low && c.high == plain.high);
+	c = noise_interval(&result, &unknown, TALLY_SERVICE, 50);
+	assert_true(c.low == plain.low && c.high == plain.high);
+	result_finish(&result);
+}
+
 int
 main(void)
 {
@@ -138,6 +230,13 @@ main(void)
 		cmocka_unit_test(
 		    seconds_that_drift_are_worth_less_than_those_that_jump),
 		cmocka_unit_test(a_run_of_few_seconds_does_not_know_how_they_differ),
+		cmocka_unit_test(
+		    five_whole_seconds_with_answers_know_and_nothing_else_counts),
+		cmocka_unit_test(
+		    each_percentile_is_as_noisy_as_the_nearest_that_the_seconds_know),
+		cmocka_unit_test(
+		    what_disturbs_the_response_disturbs_the_service_by_as_much_time),
+		cmocka_unit_test(an_interval_is_never_narrower_than_that_of_the_values),
 	};
 
 	return cmocka_run_group_tests_name("noise", tests, NULL, NULL);

@@ -72,6 +72,66 @@ a_rate_that_is_next_to_nothing_makes_nothing_due(void **state)
 		}
 }
 
+/* The same run again, and another one with another seed. */
+static void
+a_seed_makes_its_own_arrivals(void **state)
+{
+	const struct pace_args args = { .rate = 1000, .poisson = true, .seed = 5 };
+	struct pace_args other = args;
+	struct pace a, b, c;
+	int alike = 0;
+
+	(void)state;
+	other.seed = 6;
+	pace_start(&a, &args);
+	pace_start(&b, &args);
+	pace_start(&c, &other);
+	for (int i = 0; i < 100; i++) {
+		assert_true(a.next_ns == b.next_ns);
+		alike += a.next_ns == c.next_ns;
+		pace_take(&a);
+		pace_take(&b);
+		pace_take(&c);
+	}
+	assert_int_equal(alike, 0);
+}
+
+static void
+each_connection_is_picked_as_often_as_any_other(void **state)
+{
+	enum { BOUND = 7, PICKS = 70000 };
+	int picked[BOUND] = { 0 };
+	struct pace pace;
+
+	(void)state;
+	pace_start(&pace, &(struct pace_args){ .rate = 1000, .seed = 5 });
+	for (int i = 0; i < PICKS; i++) {
+		uint32_t which = pace_pick(&pace, BOUND);
+		assert_in_range(which, 0, BOUND - 1);
+		picked[which]++;
+	}
+	for (int i = 0; i < BOUND; i++)
+		assert_in_range(picked[i], 9500, 10500);
+	assert_int_equal(pace_pick(&pace, 1), 0);
+}
+
+static void
+a_schedule_that_is_resumed_goes_on_from_now(void **state)
+{
+	struct pace pace;
+
+	(void)state;
+	pace_start(&pace, &(struct pace_args){ .start_ns = SECOND, .rate = 10 });
+	for (int i = 0; i < 5; i++)
+		pace_take(&pace);
+	pace_resume(&pace, SECOND);
+	assert_true(pace.next_ns == SECOND + SECOND / 2);
+	pace_resume(&pace, 9 * SECOND);
+	assert_true(pace.next_ns == 9 * SECOND);
+	pace_take(&pace);
+	assert_true(pace.next_ns == 9 * SECOND + SECOND / 10);
+}
+
 /* Two callers that want to dial again after a minute in which nobody did. */
 static void
 dials_that_nobody_wanted_are_not_made_up_for(void **state)
@@ -107,6 +167,9 @@ main(void)
 		cmocka_unit_test(
 		    poisson_arrivals_have_the_mean_and_the_spread_of_poisson),
 		cmocka_unit_test(a_rate_that_is_next_to_nothing_makes_nothing_due),
+		cmocka_unit_test(a_seed_makes_its_own_arrivals),
+		cmocka_unit_test(each_connection_is_picked_as_often_as_any_other),
+		cmocka_unit_test(a_schedule_that_is_resumed_goes_on_from_now),
 		cmocka_unit_test(dials_that_nobody_wanted_are_not_made_up_for),
 	};
 

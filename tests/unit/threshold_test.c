@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 /* cmocka needs some of those above */
 #include <cmocka.h>
@@ -99,6 +100,39 @@ each_figure_is_judged_in_its_own_unit(void **state)
 }
 
 static void
+wrong_and_failed_are_counts_or_shares_of_what_was_sent_and_tried(void **state)
+{
+	static const struct {
+		const char *text;
+		bool holds;
+	} cases[] = {
+		{ "wrong<=5", true },
+		{ "wrong<5", false },
+		{ "wrong<0.6%", true },
+		{ "wrong<0.4%", false },
+		{ "failed<=4", true },
+		{ "failed<4", false },
+		{ "failed<0.5%", true },
+		{ "failed<0.3%", false },
+		{ "rate>12345", false },
+		{ "rate>=12345", true },
+	};
+	struct result result = sample();
+
+	(void)state;
+	result.messages.wrong = 5;
+	result.messages.verified = 500;
+	result.connections.requested = 500;
+	result.connections.attempted = 1000;
+	result.connections.failed[TALLY_CONNECT_REFUSED] = 1;
+	result.connections.failed[TALLY_CONNECT_TIMEOUT] = 3;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		if (judge(cases[i].text, &result).holds != cases[i].holds)
+			fail_msg("%s", cases[i].text);
+	result_finish(&result);
+}
+
+static void
 without_a_value_no_latency_holds(void **state)
 {
 	struct result result = sample();
@@ -133,6 +167,9 @@ what_is_lost_took_longer_than_any(void **state)
 	outcome = judge("p99<1h", &result);
 	assert_false(outcome.holds);
 	assert_true(outcome.known);
+	histogram_record_many(result.latency[TALLY_SERVICE], 5000, 990);
+	assert_false(judge("service.p99<1h", &result).holds);
+	assert_false(judge("service.max<1h", &result).holds);
 	assert_string_equal(threshold_describe(&outcome, buffer),
 	    "no answer: what has none took longer than any");
 	assert_true(judge("p90<=5us", &result).holds);
@@ -140,7 +177,6 @@ what_is_lost_took_longer_than_any(void **state)
 	/* What was due and could not be sent waited, too: in response alone. */
 	result.messages.lost[TALLY_LOST_RESET] = 0;
 	result.messages.lost[TALLY_LOST_TIMEOUT] = 0;
-	histogram_record_many(result.latency[TALLY_SERVICE], 5000, 990);
 	result.messages.sent = 990;
 	result.messages_due = 1001;
 	assert_false(judge("p99<1h", &result).holds);
@@ -168,6 +204,7 @@ a_threshold_that_is_none_says_what_was_wanted(void **state)
 		{ "p99<5", "found \"5\", wanted a duration" },
 		{ "p99<", "found \"\", wanted a duration" },
 		{ "rate>5ms", "found \"5ms\", wanted messages a second" },
+		{ "lost<-1%", "found \"-1%\", wanted a count or a share" },
 		{ "lost<200%", "found \"200%\", wanted a count or a share" },
 		{ "lost==0", "wanted METRIC<LIMIT" },
 	};
@@ -214,6 +251,40 @@ a_percentile_is_known_when_both_ranks_lie_in_the_sample(void **state)
 	result_finish(&result);
 }
 
+/* The seconds differ as much as the values do: they are worth 20 values. */
+static void
+values_of_seconds_that_differ_are_too_few_to_know_a_threshold(void **state)
+{
+	struct result result = sample();
+
+	(void)state;
+	assert_true(judge("p99<1h", &result).known);
+	result.second_count = 20;
+	result.seconds = calloc(20, sizeof(result.seconds[0]));
+	assert_non_null(result.seconds);
+	for (size_t i = 0; i < 20; i++) {
+		result.seconds[i].count = 50;
+		result.seconds[i].mean_ns = i < 10 ? 250000 : 750000;
+	}
+	assert_false(judge("p99<1h", &result).known);
+	/* Of connections they say nothing. */
+	histogram_record_many(result.latency[TALLY_CONNECT], 5000, 998);
+	assert_true(judge("connect.p99<1h", &result).known);
+	result_finish(&result);
+}
+
+static void
+a_threshold_needs_what_its_percentile_needs_and_some_at_least(void **state)
+{
+	struct threshold p99 = parse("p99<1s"), p50 = parse("p50<1s");
+	struct threshold max = parse("max<1s");
+
+	(void)state;
+	assert_true(threshold_needs(&p99) == 381);
+	assert_true(threshold_needs(&p50) == 30);
+	assert_true(threshold_needs(&max) == 30);
+}
+
 static void
 a_percentile_is_known_from_as_many_values_as_it_needs(void **state)
 {
@@ -243,12 +314,18 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_percentile_may_be_written_with_or_without_its_point),
 		cmocka_unit_test(each_figure_is_judged_in_its_own_unit),
+		cmocka_unit_test(
+		    wrong_and_failed_are_counts_or_shares_of_what_was_sent_and_tried),
 		cmocka_unit_test(without_a_value_no_latency_holds),
 		cmocka_unit_test(what_is_lost_took_longer_than_any),
 		cmocka_unit_test(a_threshold_that_is_none_says_what_was_wanted),
 		cmocka_unit_test(a_value_is_shown_in_the_unit_of_its_limit),
 		cmocka_unit_test(
 		    a_percentile_is_known_when_both_ranks_lie_in_the_sample),
+		cmocka_unit_test(
+		    values_of_seconds_that_differ_are_too_few_to_know_a_threshold),
+		cmocka_unit_test(
+		    a_threshold_needs_what_its_percentile_needs_and_some_at_least),
 		cmocka_unit_test(a_percentile_is_known_from_as_many_values_as_it_needs),
 	};
 

@@ -83,6 +83,21 @@ a_busy_generator_is_suspect_and_a_saturated_one_invalid(void **state)
 }
 
 static void
+the_busiest_of_all_generators_counts(void **state)
+{
+	struct result *result = *state;
+
+	result->processes =
+	    reallocarray(result->processes, 3, sizeof(result->processes[0]));
+	assert_non_null(result->processes);
+	result->process_count = 3;
+	for (size_t i = 0; i < 3; i++)
+		result->processes[i] = (struct result_process){ .process = i,
+			.cpu_share = i == 1 ? 0.85 : 0.3 };
+	expect(result, RESULT_SUSPECT, "generator 1 used 85 % of a CPU");
+}
+
+static void
 the_cpu_of_a_short_run_or_of_a_spinning_one_means_nothing(void **state)
 {
 	struct result *result = *state;
@@ -111,6 +126,14 @@ messages_that_were_due_and_not_sent_count_against_it(void **state)
 
 	result->messages_due = 10001;
 	expect(result, RESULT_SUSPECT, "in no percentile");
+	/* A schedule of each connection's own is one, too. */
+	result->plan.rate = 0;
+	result->plan.interval_ns = 50 * MS;
+	expect(result, RESULT_SUSPECT, "in no percentile");
+	result->messages_due = 10520;
+	expect(result, RESULT_SUSPECT, "(95.1 %)");
+	result->messages_due = 10540;
+	expect(result, RESULT_INVALID, "(94.9 %)");
 	result->messages_due = 10200;
 	expect(result, RESULT_SUSPECT, "10,200 messages were due, 10,000 were sent");
 	result->messages_due = 12000;
@@ -124,12 +147,24 @@ lag_counts_when_it_is_of_weight_against_the_answers(void **state)
 {
 	struct result *result = *state;
 
+	/* A tenth of the answers' time is no weight below a millisecond. */
+	histogram_record_many(result->latency[TALLY_SEND_LAG], 990 * MS / 1000, 500);
+	expect(result, RESULT_VALID, NULL);
 	histogram_record_many(result->latency[TALLY_SEND_LAG], 3 * MS, 500);
 	expect(result, RESULT_SUSPECT, "messages were sent late: 3 ms at p99");
+	histogram_record_many(result->latency[TALLY_SEND_LAG], 9 * MS, 900);
+	expect(result, RESULT_SUSPECT, "messages were sent late: 9 ms at p99");
+	histogram_record_many(result->latency[TALLY_SEND_LAG], 11 * MS, 900);
+	expect(result, RESULT_INVALID, "messages were sent late: 11 ms at p99");
 	histogram_record_many(result->latency[TALLY_SEND_LAG], 30 * MS, 900);
 	expect(result, RESULT_INVALID, "messages were sent late: 30 ms at p99");
 	/* Answers of a second: 30 ms of our own are noise in them. */
 	histogram_record_many(result->latency[TALLY_RESPONSE], 1000 * MS, 900);
+	expect(result, RESULT_VALID, NULL);
+	/* Without a schedule nothing is late. */
+	histogram_reset(result->latency[TALLY_RESPONSE]);
+	histogram_record_many(result->latency[TALLY_RESPONSE], MS / 5, 10000);
+	result->plan.rate = 0;
 	expect(result, RESULT_VALID, NULL);
 }
 
@@ -153,8 +188,10 @@ connections_that_are_missing_count_against_it(void **state)
 
 	result->connections.first = 49;
 	expect(result, RESULT_SUSPECT, "50 connections were asked for, 49 established");
-	result->connections.first = 20;
-	expect(result, RESULT_INVALID, "20 established");
+	result->connections.first = 45;
+	expect(result, RESULT_SUSPECT, "45 established");
+	result->connections.first = 44;
+	expect(result, RESULT_INVALID, "44 established");
 }
 
 static void
@@ -172,6 +209,18 @@ packets_that_were_lost_and_queues_that_overflowed_are_told(void **state)
 	expect(result, RESULT_VALID, NULL);
 	histogram_record(result->latency[TALLY_CONNECT], 1010 * MS);
 	expect(result, RESULT_SUSPECT, "overflowed");
+	histogram_reset(result->latency[TALLY_CONNECT]);
+	result->connections.failed[TALLY_CONNECT_TIMEOUT] = 1;
+	expect(result, RESULT_SUSPECT, "overflowed");
+	result->connections.failed[TALLY_CONNECT_TIMEOUT] = 0;
+	result->host.retransmits = 1;
+	expect(result, RESULT_SUSPECT, "overflowed");
+	/* A single packet is no finding in a run of few messages. */
+	result->host.listen_overflows = 0;
+	result->messages.sent = result->messages.verified = result->messages_due = 100;
+	expect(result, RESULT_VALID, NULL);
+	result->host.retransmits = 2;
+	expect(result, RESULT_SUSPECT, "2 segments");
 }
 
 static void
@@ -224,6 +273,30 @@ ranks_that_ran_one_after_the_other_were_no_load_together(void **state)
 }
 
 static void
+the_worst_verdict_of_the_ranks_is_that_of_the_whole(void **state)
+{
+	struct result *result = *state;
+	char valid[] = "valid", suspect[] = "suspect", invalid[] = "invalid";
+	char host[] = "one", nothing[] = "", reason[] = "because";
+	struct result_rank ranks[2] = {
+		{ .verdict = valid, .hostname = host, .reasons = nothing },
+		{ .rank = 1, .verdict = invalid, .hostname = host, .reasons = reason },
+	};
+
+	result->plan.ranks = result->rank_count = 2;
+	result->ranks = ranks;
+	expect(result, RESULT_INVALID, "rank 1 (one) is invalid: because");
+	ranks[1].verdict = suspect;
+	expect(result, RESULT_SUSPECT, "rank 1 (one) is suspect: because");
+	ranks[1].verdict = valid;
+	expect(result, RESULT_VALID, NULL);
+	result->plan.ranks = 3;
+	expect(result, RESULT_INVALID, "2 of 3 ranks are there");
+	result->ranks = NULL;
+	result->rank_count = 0;
+}
+
+static void
 a_stall_that_a_closed_loop_hides_is_told(void **state)
 {
 	struct result *result = *state;
@@ -251,6 +324,18 @@ a_stall_that_a_closed_loop_hides_is_told(void **state)
 	histogram_record_many(result->latency[TALLY_RESPONSE], MS / 5, 10000);
 	result->seconds[4].connections_open = result->seconds[5].connections_open = 0;
 	expect(result, RESULT_VALID, NULL);
+	/* A wrong answer is one, and a rest of a second says nothing. */
+	result->seconds[4].connections_open = 50;
+	result->seconds[4].wrong = 1;
+	expect(result, RESULT_VALID, NULL);
+	result->seconds[9] = (struct result_second){
+		.at_s = 9, .length_s = 0.4, .connections_open = 50
+	};
+	expect(result, RESULT_VALID, NULL);
+	/* That nothing was answered at all is told elsewhere. */
+	histogram_reset(result->latency[TALLY_RESPONSE]);
+	result->seconds[4].wrong = 0;
+	expect(result, RESULT_VALID, NULL);
 }
 
 static void
@@ -258,14 +343,16 @@ pieces_of_a_stream_may_each_have_got_the_text_of_an_answer(void **state)
 {
 	static const struct {
 		const char *framing, *expect;
-		uint64_t wrong;
+		uint64_t wrong, lost, surplus;
 		bool is_told;
 	} rows[] = {
-		{ "stream", "upper,suffix=!", 1, true },
-		{ "stream", "fixed=ok", 1, true },
-		{ "stream", "upper,suffix=!", 0, false },
-		{ "stream", "upper", 1, false },
-		{ "line", "upper,suffix=!", 1, false },
+		{ "stream", "upper,suffix=!", 1, 0, 0, true },
+		{ "stream", "fixed=ok", 1, 0, 0, true },
+		{ "stream", "fixed=ok", 0, 1, 0, true },
+		{ "stream", "fixed=ok", 0, 0, 1, true },
+		{ "stream", "upper,suffix=!", 0, 0, 0, false },
+		{ "stream", "upper", 1, 0, 0, false },
+		{ "line", "upper,suffix=!", 1, 0, 0, false },
 	};
 	struct result *result = *state;
 
@@ -275,7 +362,9 @@ pieces_of_a_stream_may_each_have_got_the_text_of_an_answer(void **state)
 		result->plan.framing = strdup(rows[i].framing);
 		result->plan.expect = strdup(rows[i].expect);
 		result->messages.wrong = rows[i].wrong;
-		result->messages.verified = 10000 - rows[i].wrong;
+		result->messages.lost[TALLY_LOST_TIMEOUT] = rows[i].lost;
+		result->bytes_surplus = rows[i].surplus;
+		result->messages.verified = 10000 - rows[i].wrong - rows[i].lost;
 		expect(result, rows[i].is_told ? RESULT_SUSPECT : RESULT_VALID,
 		    rows[i].is_told ? "each read of the server" : NULL);
 	}
@@ -289,6 +378,7 @@ main(void)
 		RUN(a_run_that_did_as_asked_is_valid),
 		RUN(a_stall_that_a_closed_loop_hides_is_told),
 		RUN(a_busy_generator_is_suspect_and_a_saturated_one_invalid),
+		RUN(the_busiest_of_all_generators_counts),
 		RUN(the_cpu_of_a_short_run_or_of_a_spinning_one_means_nothing),
 		RUN(a_generator_that_died_makes_it_invalid),
 		RUN(messages_that_were_due_and_not_sent_count_against_it),
@@ -300,6 +390,7 @@ main(void)
 		RUN(pieces_of_a_stream_may_each_have_got_the_text_of_an_answer),
 		RUN(values_beyond_an_hour_are_told),
 		RUN(ranks_that_ran_one_after_the_other_were_no_load_together),
+		RUN(the_worst_verdict_of_the_ranks_is_that_of_the_whole),
 #undef RUN
 	};
 
