@@ -164,6 +164,98 @@ what_is_no_histogram_is_refused_with_its_reason(void **state)
 	}
 }
 
+/* A count of which the ninth byte needs all its bits. */
+static void
+the_highest_count_of_all_comes_back(void **state)
+{
+	static const uint64_t counts[] = { (UINT64_C(1) << 55) - 1, UINT64_C(1) << 55,
+		(UINT64_C(1) << 62) + 1, INT64_MAX };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+		struct histogram *h = histogram_create(&hour_us), *back;
+		char *text;
+
+		assert_non_null(h);
+		histogram_record_many(h, 5, counts[i]);
+		text = histogram_codec_encode(h);
+		back = decode(text);
+		assert_true(histogram_count(back) == counts[i]);
+		assert_true(back->counts[5] == counts[i]);
+		free(text);
+		free(back);
+		free(h);
+	}
+}
+
+/* A text of this header's offset and payload, of which at most 80 bytes are there, and
+ * `more` bytes behind the stream. */
+static char *
+craft(uint8_t offset, const uint8_t *payload, size_t length, size_t more)
+{
+	uint8_t plain[128] = { 0x1c, 0x84, 0x93, 0x13, 0, (uint8_t)(length >> 16),
+		(uint8_t)(length >> 8), (uint8_t)length, 0, 0, 0, offset, 0, 0, 0, 3, 0,
+		0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0xd6, 0x93, 0xa4, 0, 0x3f, 0xf0 };
+	uint8_t packed[256] = { 0x1c, 0x84, 0x93, 0x14 };
+	uLongf packed_length = sizeof(packed) - 16;
+
+	memcpy(plain + 40, payload, length < 80 ? length : 80);
+	assert_int_equal(compress(packed + 8, &packed_length, plain,
+			     40 + (length < 80 ? length : 80)),
+	    Z_OK);
+	packed[7] = (uint8_t)(packed_length + more);
+	return base64_encode(packed, 8 + packed_length + more);
+}
+
+static void
+assert_crafted(char *text, const char *wanted_error)
+{
+	const char *error = NULL;
+	struct histogram *h = histogram_codec_decode(text, &error);
+
+	if (wanted_error == NULL) {
+		assert_non_null(h);
+	} else {
+		assert_null(h);
+		assert_string_equal(error, wanted_error);
+	}
+	free(h);
+	free(text);
+}
+
+static void
+what_a_text_may_not_say_is_named(void **state)
+{
+	/* 23,552 counts: as many zeros, one less and a count, and a zero too many. */
+	static const uint8_t one[] = { 2 }, all[] = { 0xff, 0xef, 0x02 },
+			     last[] = { 0xfd, 0xef, 0x02, 2 },
+			     beyond[] = { 0xff, 0xef, 0x02, 2 },
+			     too_many[] = { 0x81, 0xf0, 0x02 }, cut[] = { 0x80 },
+			     zeros[80];
+	/* Twice 2^62. */
+	static const uint8_t sum[] = { 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80,
+		0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80 };
+	static const char more_counts[] = "more counts than the configuration has";
+
+	(void)state;
+	assert_crafted(craft(0, one, sizeof(one), 0), NULL);
+	assert_crafted(craft(1, one, sizeof(one), 0),
+	    "a normalizing index offset is not supported");
+	assert_crafted(craft(0, one, sizeof(one), 1),
+	    "the zlib stream is damaged, or goes on behind the counts");
+	assert_crafted(craft(0, all, sizeof(all), 0), NULL);
+	assert_crafted(craft(0, last, sizeof(last), 0), NULL);
+	assert_crafted(craft(0, beyond, sizeof(beyond), 0), more_counts);
+	assert_crafted(craft(0, too_many, sizeof(too_many), 0), more_counts);
+	assert_crafted(craft(0, cut, sizeof(cut), 0), "the counts end within a number");
+	assert_crafted(craft(0, sum, sizeof(sum), 0), "the counts do not fit 63 bits");
+	/* So much that it would not be looked at. */
+	assert_crafted(craft(0, zeros, 0xffffff, 0),
+	    "its payload is longer than its configuration can be");
+	assert_crafted(craft(0, zeros, 200000, 0),
+	    "the zlib stream is damaged or ends in the counts");
+}
+
 /* One in a thousand passes the checksum of zlib (RFC 1950), which is a weak one. */
 static void
 a_text_of_which_a_bit_has_changed_is_hardly_ever_another_histogram(void **state)
@@ -275,6 +367,8 @@ main(void)
 		cmocka_unit_test(a_text_of_the_java_implementation_is_read),
 		cmocka_unit_test(any_histogram_comes_back_count_by_count),
 		cmocka_unit_test(what_is_no_histogram_is_refused_with_its_reason),
+		cmocka_unit_test(the_highest_count_of_all_comes_back),
+		cmocka_unit_test(what_a_text_may_not_say_is_named),
 		cmocka_unit_test(
 		    a_text_of_which_a_bit_has_changed_is_hardly_ever_another_histogram),
 		cmocka_unit_test(

@@ -160,6 +160,43 @@ adding_is_the_same_as_recording_in_one(void **state)
 }
 
 static void
+adding_what_is_less_and_what_is_more_moves_both_ends(void **state)
+{
+	struct histogram *h = make(&hour_ns), *other = make(&hour_ns);
+
+	(void)state;
+	histogram_record(h, 500);
+	histogram_record(other, 20);
+	histogram_record(other, 7000);
+	assert_int_equal(histogram_add(h, other), 0);
+	assert_true(histogram_min(h) == 20 && histogram_max(h) == 7000);
+	assert_int_equal(histogram_add(other, h), 0);
+	assert_true(histogram_min(other) == 20 && histogram_max(other) == 7000);
+	free(h);
+	free(other);
+}
+
+static void
+an_emptied_one_and_one_in_zeroed_memory_are_as_a_new_one(void **state)
+{
+	size_t size = histogram_size(&hour_ns);
+	struct histogram *new = make(&hour_ns), *emptied = make(&hour_ns);
+	void *zeros = calloc(1, size);
+
+	(void)state;
+	assert_non_null(zeros);
+	histogram_record(emptied, 5);
+	histogram_record(emptied, UINT64_MAX);
+	histogram_reset(emptied);
+	assert_memory_equal(emptied, new, size);
+	assert_ptr_equal(histogram_init_zeroed(zeros, &hour_ns), zeros);
+	assert_memory_equal(zeros, new, size);
+	free(new);
+	free(emptied);
+	free(zeros);
+}
+
+static void
 adding_another_configuration_is_refused(void **state)
 {
 	struct histogram *a = make(&hour_ns), *b = make(&hour_us);
@@ -190,8 +227,15 @@ the_difference_of_two_moments_is_what_came_between(void **state)
 	assert_true(histogram_lowest_equivalent(now, 123456) == histogram_min(between));
 	assert_true(
 	    histogram_highest_equivalent(now, 123456) == histogram_max(between));
+	assert_true(histogram_dropped(between) == 0);
 	assert_int_equal(histogram_subtract(between, now, now), 0);
 	assert_true(histogram_count(between) == 0 && histogram_max(between) == 0);
+	/* The highest of all is known as it is. */
+	histogram_record(now, 1000000);
+	histogram_record_many(now, UINT64_MAX, 4);
+	assert_int_equal(histogram_subtract(between, now, before), 0);
+	assert_true(histogram_max(between) == 1000000);
+	assert_true(histogram_dropped(between) == 4);
 	free(now);
 	free(before);
 	free(between);
@@ -224,6 +268,9 @@ main(void)
 		cmocka_unit_test(ninety_nine_point_nine_of_a_thousand_is_the_999th),
 		cmocka_unit_test(a_value_over_the_highest_is_dropped_and_counted),
 		cmocka_unit_test(adding_is_the_same_as_recording_in_one),
+		cmocka_unit_test(adding_what_is_less_and_what_is_more_moves_both_ends),
+		cmocka_unit_test(
+		    an_emptied_one_and_one_in_zeroed_memory_are_as_a_new_one),
 		cmocka_unit_test(adding_another_configuration_is_refused),
 		cmocka_unit_test(the_difference_of_two_moments_is_what_came_between),
 		cmocka_unit_test(a_configuration_that_is_none_is_refused),
