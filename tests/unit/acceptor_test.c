@@ -164,6 +164,60 @@ test_a_descriptor_that_the_method_cannot_watch_is_refused(void **state)
 	finish(&f);
 }
 
+static void
+test_the_first_descriptor_that_the_method_cannot_watch_is_refused(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	start(&f);
+	come(&f, 0, 1);
+	int next = dup(STDERR_FILENO);
+	close(next);
+	f.w.worker.descriptor_end = next + 1;
+	assert_true(one_worker_until(&f.w, accepted(&f) == 2));
+	assert_int_equal(f.w.worker.pool.count, 1);
+	assert_int_equal(one_worker_closed(&f.w, CLOSE_METHOD_LIMIT), 1);
+	finish(&f);
+}
+
+static void
+test_beyond_what_the_worker_may_hold_one_is_refused(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	start(&f);
+	log_set_level(LOG_LEVEL_ERROR);
+	f.w.worker.max_connections = 2;
+	come(&f, 0, 3);
+	assert_true(one_worker_until(&f.w, accepted(&f) == 4));
+	assert_int_equal(f.w.worker.pool.count, 2);
+	assert_int_equal(one_worker_closed(&f.w, CLOSE_DESCRIPTOR_LIMIT), 2);
+	log_set_level(LOG_LEVEL_INFO);
+	finish(&f);
+}
+
+static void
+test_the_deny_list_holds_whatever_is_allowed(void **state)
+{
+	static struct prefix all, here;
+	struct fixture f;
+	char error[128];
+
+	(void)state;
+	assert_int_equal(prefix_parse("127.0.0.0/8", &all, error, 128), 0);
+	assert_int_equal(prefix_parse("127.0.0.1", &here, error, 128), 0);
+	start(&f);
+	f.w.listener_config.allow = &all;
+	f.w.listener_config.allow_count = 1;
+	f.w.listener_config.deny = &here;
+	f.w.listener_config.deny_count = 1;
+	come(&f, 0, 0);
+	assert_true(one_worker_until(&f.w, one_worker_closed(&f.w, CLOSE_DENIED) == 1));
+	finish(&f);
+}
+
 /* Lets the process open no more descriptors; returns the limit as it was. */
 static struct rlimit
 forbid_descriptors(void)
@@ -210,6 +264,29 @@ test_without_descriptors_one_is_refused_and_the_others_wait(void **state)
 	assert_true(one_worker_until(
 	    &f.w, one_worker_count(&f.w, LEDGER_BYTES_SENT) == 6 - refused));
 	assert_int_equal(recv(f.clients[5], &answer, 1, 0), 1);
+	assert_true(f.w.worker.spare_fd >= 0);
+	finish(&f);
+}
+
+/* Another process may have been faster to take it. */
+static void
+test_a_spare_descriptor_that_was_lost_is_taken_again(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	start(&f);
+	close(f.w.worker.spare_fd);
+	f.w.worker.spare_fd = -1;
+	come(&f, 0, 1);
+	log_set_level(LOG_LEVEL_ERROR);
+	struct rlimit was = forbid_descriptors();
+	assert_true(
+	    one_worker_until(&f.w, one_worker_count(&f.w, LEDGER_ACCEPT_PAUSES) == 1));
+	assert_int_equal(accepted(&f), 0);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+	log_set_level(LOG_LEVEL_INFO);
+	assert_true(one_worker_until(&f.w, f.w.worker.pool.count == 2));
 	assert_true(f.w.worker.spare_fd >= 0);
 	finish(&f);
 }
@@ -301,6 +378,11 @@ main(void)
 		    test_beyond_max_connections_of_all_workers_one_is_refused),
 		cmocka_unit_test(
 		    test_a_descriptor_that_the_method_cannot_watch_is_refused),
+		cmocka_unit_test(
+		    test_the_first_descriptor_that_the_method_cannot_watch_is_refused),
+		cmocka_unit_test(test_beyond_what_the_worker_may_hold_one_is_refused),
+		cmocka_unit_test(test_the_deny_list_holds_whatever_is_allowed),
+		cmocka_unit_test(test_a_spare_descriptor_that_was_lost_is_taken_again),
 		cmocka_unit_test(
 		    test_without_descriptors_one_is_refused_and_the_others_wait),
 		cmocka_unit_test(

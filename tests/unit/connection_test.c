@@ -200,6 +200,40 @@ test_what_waits_when_the_peer_half_closes_is_still_sent(void **state)
 	one_worker_finish(&w);
 }
 
+/* Where a read is the message, a longer one is several. */
+static void
+test_a_read_of_a_stream_is_as_many_messages_as_max_message_makes_of_it(void **state)
+{
+	static const struct {
+		size_t length;
+		uint64_t messages;
+	} rows[] = { { 1, 1 }, { MAX_MESSAGE, 1 }, { MAX_MESSAGE + 1, 2 },
+		{ 2 * MAX_MESSAGE, 2 }, { 2 * MAX_MESSAGE + 1, 3 } };
+	static const uint8_t data[3 * MAX_MESSAGE];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		size_t length = rows[i].length;
+		struct heard heard = { 0 };
+		struct one_worker w;
+		int fds[2];
+
+		one_worker_start(&w, "echo", FRAMING_STREAM, MAX_MESSAGE, 1024);
+		open_unix_pair(fds, 0);
+		one_worker_serve(&w, fds[1]);
+		assert_int_equal(send(fds[0], data, length, 0), (ssize_t)length);
+		assert_true(one_worker_until(
+		    &w, (hear(&heard, fds[0], length), heard.length == length)));
+		assert_int_equal(
+		    one_worker_count(&w, LEDGER_MESSAGES_RECEIVED), rows[i].messages);
+		assert_int_equal(
+		    one_worker_count(&w, LEDGER_REPLIES_SENT), rows[i].messages);
+		free(heard.bytes);
+		close(fds[0]);
+		one_worker_finish(&w);
+	}
+}
+
 static void
 test_a_connection_between_messages_holds_nothing_but_itself(void **state)
 {
@@ -296,6 +330,8 @@ main(void)
 		    test_every_reply_in_every_framing_is_exact_under_back_pressure),
 		cmocka_unit_test(
 		    test_what_waits_when_the_peer_half_closes_is_still_sent),
+		cmocka_unit_test(
+		    test_a_read_of_a_stream_is_as_many_messages_as_max_message_makes_of_it),
 		cmocka_unit_test(
 		    test_a_connection_between_messages_holds_nothing_but_itself),
 		cmocka_unit_test(

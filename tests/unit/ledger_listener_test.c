@@ -129,6 +129,29 @@ test_what_died_on_its_way_is_lost_for_the_listener_that_held_it(void **state)
 	close_ledger(&f);
 }
 
+/* Three were lost: two that a listener counts, and one on its way to another. */
+static void
+test_no_connection_is_lost_twice_for_the_listener_that_counts_it(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	open_ledger(&f);
+	uint32_t other = ledger_listener(f.ledger, "127.0.0.1:7");
+	struct ledger_books *from = claim(&f, 0), *to = claim(&f, 1);
+	ledger_count(&from->of[other], LEDGER_CONNECTIONS_ACCEPTED, 1);
+	ledger_add_open(&from->of[other], 1);
+	ledger_count(&to->of[0], LEDGER_CONNECTIONS_ACCEPTED, 2);
+	ledger_add_open(&to->of[0], 2);
+	ledger_add_open(&to->of[other], 1);
+	retire(&f, to, 1, 0);
+	assert_listener(&f, 0, 2, 0, 2);
+	retire(&f, from, 0, 1);
+	assert_listener(&f, other, 1, 0, 1);
+	assert_sum(&f, 3, 0, 3);
+	close_ledger(&f);
+}
+
 int
 main(void)
 {
@@ -139,6 +162,8 @@ main(void)
 		cmocka_unit_test(test_what_a_dead_worker_held_is_lost_for_its_listener),
 		cmocka_unit_test(
 		    test_what_died_on_its_way_is_lost_for_the_listener_that_held_it),
+		cmocka_unit_test(
+		    test_no_connection_is_lost_twice_for_the_listener_that_counts_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -135,6 +135,43 @@ test_each_worker_gets_books_of_its_own_until_there_is_none(void **state)
 	close_ledger(&f);
 }
 
+/* Books behind those that are given out again are still read. */
+static void
+test_who_gets_the_books_of_another_hides_nobody(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	open_ledger(&f);
+	struct ledger_books *first = claim(&f, 0), *second = claim(&f, 1);
+	ledger_count(&second->of[0], LEDGER_CONNECTIONS_ACCEPTED, 4);
+	ledger_add_open(&second->own, 4);
+	retire(&f, first, 0, 0);
+	assert_ptr_equal(claim(&f, 0), first);
+	assert_sum(&f, 4, 4, 0);
+	assert_int_equal(ledger_open_now(f.ledger), 4);
+	close_ledger(&f);
+}
+
+static void
+test_who_died_inside_accept_leaves_a_trace(void **state)
+{
+	struct fixture f;
+	struct ledger_totals totals;
+
+	(void)state;
+	open_ledger(&f);
+	for (int i = 0; i < 2; i++) {
+		struct ledger_books *books = claim(&f, 0);
+		ledger_set_accepting(&books->own, true);
+		ledger_set_accepting(&books->own, i == 0);
+		retire(&f, books, 0, 0);
+	}
+	ledger_sum(f.ledger, &totals);
+	assert_int_equal(totals.counters[LEDGER_ACCEPTS_CUT_SHORT], 1);
+	close_ledger(&f);
+}
+
 static void
 test_the_books_of_a_worker_killed_at_any_moment_can_be_closed(void **state)
 {
@@ -228,6 +265,8 @@ main(void)
 		    test_a_connection_on_its_way_is_open_for_the_whole_server),
 		cmocka_unit_test(
 		    test_each_worker_gets_books_of_its_own_until_there_is_none),
+		cmocka_unit_test(test_who_gets_the_books_of_another_hides_nobody),
+		cmocka_unit_test(test_who_died_inside_accept_leaves_a_trace),
 		cmocka_unit_test(
 		    test_the_books_of_a_worker_killed_at_any_moment_can_be_closed),
 		cmocka_unit_test(test_another_program_image_finds_the_same_ledger),

@@ -29,6 +29,7 @@ check_too_long(enum framing framing, const char *good, size_t good_length,
 	assert_int_equal(
 	    send(fds[0], bad, bad_length, MSG_NOSIGNAL), (ssize_t)bad_length);
 	assert_true(one_worker_until(&w, w.worker.lingering == 1));
+	assert_null(one_worker_connection(&w)->input);
 	/* It goes on talking: no reset may overtake what it was answered. */
 	for (int i = 0; i < 100; i++) {
 		assert_true(send(fds[0], more, sizeof(more), MSG_NOSIGNAL) > 0);
@@ -107,6 +108,37 @@ test_half_a_length32_message_is_told_apart_from_an_orderly_end(void **state)
 		close(fds[0]);
 		one_worker_finish(&w);
 	}
+}
+
+/* The mistake is the reason, though all that was owed had to be sent first. */
+static void
+test_half_a_message_is_told_apart_when_replies_wait_too(void **state)
+{
+	static uint8_t data[30000 + 2];
+	struct heard heard = { 0 };
+	struct one_worker w;
+	int fds[2];
+
+	(void)state;
+	/* Messages of no bytes, and half a header. */
+	one_worker_start(
+	    &w, "fixed=a long answer", FRAMING_LENGTH32, MAX_MESSAGE, 1 << 20);
+	open_unix_pair(fds, 4096);
+	setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &(int){ 1 << 20 }, sizeof(int));
+	one_worker_serve(&w, fds[1]);
+	assert_int_equal(send(fds[0], data, sizeof(data), 0), sizeof(data));
+	assert_int_equal(shutdown(fds[0], SHUT_WR), 0);
+	assert_true(one_worker_until(
+	    &w, one_worker_count(&w, LEDGER_BYTES_RECEIVED) == sizeof(data)));
+	for (int i = 0; i < 10; i++)
+		one_worker_turn(&w);
+	assert_non_null(w.worker.stuck);
+	assert_true(one_worker_until(&w, (hear(&heard, fds[0], 3000), heard.is_over)));
+	assert_int_equal(heard.length, 7500 * (4 + strlen("a long answer")));
+	check_books(&w, sizeof(data), &heard, CLOSE_TRUNCATED_MESSAGE);
+	free(heard.bytes);
+	close(fds[0]);
+	one_worker_finish(&w);
 }
 
 static void
@@ -205,6 +237,8 @@ main(void)
 		    test_who_lingers_after_a_mistake_is_closed_after_two_seconds),
 		cmocka_unit_test(
 		    test_half_a_length32_message_is_told_apart_from_an_orderly_end),
+		cmocka_unit_test(
+		    test_half_a_message_is_told_apart_when_replies_wait_too),
 		cmocka_unit_test(test_a_reset_is_counted_with_what_was_still_owed),
 		cmocka_unit_test(
 		    test_a_reset_right_behind_what_needs_no_answer_is_seen),

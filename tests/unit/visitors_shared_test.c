@@ -1,3 +1,5 @@
+#include <string.h>
+
 #include "tests/lib/visitor.h"
 
 /* --- several workers --- */
@@ -116,6 +118,53 @@ test_many_addresses_are_counted_by_all(void **state)
 	finish_crew(&crew);
 }
 
+/* --- the table that the others read --- */
+
+static struct visits_count
+count_of(const struct visits *visits, uint64_t who, uint32_t second)
+{
+	struct visits_count count = { 0 };
+
+	visits_add(&count, visits, who, second);
+	return count;
+}
+
+static void
+test_a_bucket_that_is_full_gives_up_who_is_gone_for_longest(void **state)
+{
+	struct visits *visits = aligned_alloc(VISITS_PAGE, sizeof(*visits));
+
+	(void)state;
+	assert_non_null(visits);
+	memset(visits, 0, sizeof(*visits));
+	/* All of one bucket. The first one is still here. */
+	for (uint32_t who = 1; who <= VISITS_WAYS; who++)
+		visits_accept(visits, who, 70 + who);
+	visits_set(visits, 1, 3);
+	visits_accept(visits, 9, 80);
+	assert_int_equal(count_of(visits, 1, 71).accepts, 1);
+	assert_int_equal(count_of(visits, 1, 71).connections, 3);
+	assert_int_equal(count_of(visits, 2, 72).accepts, 0);
+	for (uint32_t who = 3; who <= VISITS_WAYS; who++)
+		assert_int_equal(count_of(visits, who, 70 + who).accepts, 1);
+	assert_int_equal(count_of(visits, 9, 80).accepts, 1);
+	/* Nobody counts for who had the place before. */
+	visits_accept(visits, 3, 80);
+	visits_accept(visits, 4, 80);
+	visits_accept(visits, 5, 80);
+	visits_accept(visits, 10, 80);
+	assert_int_equal(count_of(visits, 10, 80).accepts, 1);
+	/* Nor is who is here given up. */
+	for (uint32_t who = 1; who <= 10; who++)
+		if (count_of(visits, who, 80).accepts > 0)
+			visits_set(visits, who, 1);
+	visits_accept(visits, 11, 81);
+	visits_set(visits, 11, 1);
+	assert_int_equal(count_of(visits, 11, 81).accepts, 0);
+	assert_int_equal(count_of(visits, 11, 81).connections, 0);
+	free(visits);
+}
+
 int
 main(void)
 {
@@ -124,6 +173,8 @@ main(void)
 		cmocka_unit_test(test_what_a_dead_worker_held_counts_no_more),
 		cmocka_unit_test(test_the_rate_is_that_of_all_workers_together),
 		cmocka_unit_test(test_many_addresses_are_counted_by_all),
+		cmocka_unit_test(
+		    test_a_bucket_that_is_full_gives_up_who_is_gone_for_longest),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -54,6 +54,9 @@ test_a_network_of_64_bits_is_one_address(void **state)
 	assert_int_equal(judge(visitors, &config, "[2001:db8:0:1:ffff::2]:1", 0),
 	    CLOSE_ADDRESS_LIMIT);
 	assert_int_equal(judge(visitors, &config, "[2001:db8:0:2::1]:1", 0), WELCOME);
+	/* The same bytes are another name in the other family. */
+	arrive(visitors, "10.0.0.1:1");
+	assert_int_equal(judge(visitors, &config, "[a00:1::1]:1", 0), WELCOME);
 	visitors_destroy(visitors);
 }
 
@@ -170,6 +173,57 @@ test_who_has_connections_is_never_forgotten(void **state)
 	visitors_destroy(visitors);
 }
 
+/* One that came from another worker, and found no place. */
+static void
+test_who_had_no_place_leaves_without_a_trace(void **state)
+{
+	const struct listener_config config = { .max_connections_per_address = 1 };
+	struct visitors *visitors = visitors_create(1, NULL, NULL);
+
+	(void)state;
+	arrive(visitors, "10.0.0.1:1");
+	arrive(visitors, "10.0.0.2:1");
+	leave(visitors, "10.0.0.1:1");
+	assert_int_equal(judge(visitors, &config, "10.0.0.2:2", 0), WELCOME);
+	leave(visitors, "10.0.0.2:1");
+	assert_int_equal(judge(visitors, &config, "10.0.0.2:2", 0), WELCOME);
+	visitors_destroy(visitors);
+}
+
+/* Of 500 who come and go 40 are there; there are 50 places. */
+static void
+test_who_is_forgotten_takes_nobody_with_him(void **state)
+{
+	enum { PLACES = 50, PRESENT = 40, ADDRESSES = 500, STEPS = 20000 };
+	const struct listener_config config = { .max_connections_per_address = 1 };
+	struct visitors *visitors = visitors_create(PLACES, NULL, NULL);
+	int present[PRESENT];
+	bool is_here[ADDRESSES] = { false };
+	unsigned seed = 2;
+	char text[32];
+
+	(void)state;
+	for (int i = 0; i < PRESENT; i++)
+		present[i] = -1;
+	for (int step = 0; step < STEPS; step++) {
+		int who = rand_r(&seed) % ADDRESSES, *place = &present[step % PRESENT];
+		number_text(text, who);
+		assert_int_equal(judge(visitors, &config, text, 0),
+		    is_here[who] ? CLOSE_ADDRESS_LIMIT : WELCOME);
+		if (is_here[who])
+			continue;
+		arrive(visitors, text);
+		is_here[who] = true;
+		if (*place >= 0) {
+			number_text(text, *place);
+			leave(visitors, text);
+			is_here[*place] = false;
+		}
+		*place = who;
+	}
+	visitors_destroy(visitors);
+}
+
 /* Against an array that counts plainly. */
 static void
 test_long_and_mixed_visits_are_counted_right(void **state)
@@ -214,6 +268,8 @@ main(void)
 		cmocka_unit_test(test_the_highest_limits_do_not_overflow),
 		cmocka_unit_test(test_a_full_table_forgets_who_was_quiet_longest),
 		cmocka_unit_test(test_who_has_connections_is_never_forgotten),
+		cmocka_unit_test(test_who_had_no_place_leaves_without_a_trace),
+		cmocka_unit_test(test_who_is_forgotten_takes_nobody_with_him),
 		cmocka_unit_test(test_long_and_mixed_visits_are_counted_right),
 	};
 
