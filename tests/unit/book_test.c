@@ -1,0 +1,386 @@
+#include "client/book.h"
+#include "client/hangup.h"
+#include "tests/lib/one_caller.h"
+
+#define MS UINT64_C(1000000)
+#define SECOND (1000 * MS)
+
+static const struct histogram *
+histogram_of(const struct rig *rig, enum tally_histogram which)
+{
+	return rig->generator.tally->histograms[which];
+}
+
+/* A message that was due so long ago. */
+static void
+send_late(struct rig *rig, uint64_t late_ns)
+{
+	struct generator *g = &rig->generator;
+
+	g->now_ns = generator_clock();
+	assert_true(caller_schedule(g, &rig->caller, g->now_ns - late_ns));
+	caller_advance(g, &rig->caller);
+}
+
+static void
+lose(struct rig *rig, enum tally_loss loss)
+{
+	rig->generator.now_ns = generator_clock();
+	hangup_lose(&rig->generator, &rig->caller, loss);
+	close(rig->peer);
+	rig->peer = -1;
+}
+
+static void
+an_answer_is_timed_from_when_it_was_due_and_from_when_it_was_written(void **state)
+{
+	struct rig *rig = *state;
+	const struct tally *tally = rig->generator.tally;
+
+	connect_both(rig);
+	send_late(rig, MS);
+	assert_true(tally_get(&tally->messages_late) == 0);
+	send_late(rig, MS + 1);
+	assert_true(tally_get(&tally->messages_late) == 1);
+	assert_true(histogram_max(histogram_of(rig, TALLY_SEND_LAG)) == MS + 1);
+	assert_true(tally_get(&tally->messages_due) == 2);
+	peer_reads(rig, 2 * strlen(MESSAGE));
+	peer_answers(rig, 2);
+	while (rig->caller.in_flight > 0)
+		turn(rig);
+	assert_true(histogram_count(histogram_of(rig, TALLY_RESPONSE)) == 2);
+	assert_true(histogram_max(histogram_of(rig, TALLY_RESPONSE)) >=
+	    histogram_max(histogram_of(rig, TALLY_SERVICE)) + MS);
+}
+
+static void
+the_warm_up_is_in_no_figure(void **state)
+{
+	struct rig *rig = *state;
+	const struct tally *tally = rig->generator.tally;
+
+	connect_both(rig);
+	rig->generator.measure_ns = UINT64_MAX;
+	send_late(rig, 5 * MS);
+	peer_reads(rig, strlen(MESSAGE));
+	peer_answers(rig, 1);
+	turn(rig);
+	send_late(rig, 5 * MS);
+	lose(rig, TALLY_LOST_RESET);
+	assert_true(tally_get(&tally->warmup.sent) == 2);
+	assert_true(tally_get(&tally->warmup.verified) == 1);
+	assert_true(tally_get(&tally->warmup.lost[TALLY_LOST_RESET]) == 1);
+	assert_true(tally_get(&tally->warmup.in_flight) == 0);
+	assert_true(tally_get(&tally->messages.sent) == 0);
+	assert_true(tally_get(&tally->messages_due) == 0);
+	assert_true(tally_get(&tally->messages_late) == 0);
+	assert_true(tally_get(&tally->oldest_lost_ns) == 0);
+	assert_true(histogram_count(histogram_of(rig, TALLY_RESPONSE)) == 0);
+	assert_true(histogram_count(histogram_of(rig, TALLY_SEND_LAG)) == 0);
+	assert_true(histogram_count(histogram_of(rig, TALLY_AGE)) == 0);
+}
+
+static void
+a_wrong_answer_is_in_no_latency(void **state)
+{
+	struct rig *rig = *state;
+
+	connect_both(rig);
+	send_messages(rig, 1);
+	peer_reads(rig, strlen(MESSAGE));
+	assert_int_equal(send(rig->peer, "HELLX", 5, 0), 5);
+	while (rig->caller.in_flight > 0)
+		turn(rig);
+	assert_true(tally_get(&rig->generator.tally->messages.wrong) == 1);
+	assert_true(histogram_count(histogram_of(rig, TALLY_RESPONSE)) == 0);
+	assert_true(histogram_count(histogram_of(rig, TALLY_SERVICE)) == 0);
+}
+
+static void
+of_what_was_lost_an_answer_that_began_wrong_is_wrong(void **state)
+{
+	struct rig *rig = *state;
+	const struct tally *tally = rig->generator.tally;
+
+	connect_both(rig);
+	send_messages(rig, 3);
+	peer_reads(rig, 3 * strlen(MESSAGE));
+	assert_int_equal(send(rig->peer, "X", 1, 0), 1);
+	peer_closes(rig);
+	while (rig->caller.state == CALLER_OPEN)
+		turn(rig);
+	assert_true(tally_get(&tally->messages.wrong) == 1);
+	assert_true(tally_get(&tally->messages.lost[TALLY_LOST_CLOSED]) == 2);
+	assert_true(tally_get(&tally->connections_open) == 0);
+}
+
+static void
+the_oldest_of_all_that_was_lost_is_told(void **state)
+{
+	struct rig *rig = *state;
+
+	connect_both(rig);
+	send_late(rig, 50 * MS);
+	send_late(rig, 10 * MS);
+	lose(rig, TALLY_LOST_RESET);
+	assert_true(histogram_count(histogram_of(rig, TALLY_AGE)) == 2);
+	assert_true(tally_get(&rig->generator.tally->oldest_lost_ns) >= 50 * MS);
+}
+
+static void
+the_next_connection_begins_behind_a_message_that_was_cut(void **state)
+{
+	struct rig *rig = *state;
+
+	rig->plan.dribble = true;
+	connect_both(rig);
+	send_messages(rig, 1);
+	assert_int_equal(rig->caller.send.at, 1);
+	lose(rig, TALLY_LOST_RESET);
+	assert_int_equal(rig->caller.send.message, 1);
+	assert_int_equal(rig->caller.send.at, 0);
+	assert_int_equal(rig->caller.answers.cursor.message, 1);
+}
+
+/* Makes two due that are not sent, of which one was refused, and loses the socket. */
+static void
+lose_two_due(struct rig *rig)
+{
+	struct generator *g = &rig->generator;
+
+	connect_both(rig);
+	for (int i = 0; i < 2; i++)
+		assert_true(caller_schedule(g, &rig->caller, g->now_ns));
+	flight_at(&g->flights, rig->caller.queue.head)->written_ns = g->now_ns;
+	lose(rig, TALLY_LOST_RESET);
+}
+
+static void
+what_a_schedule_made_due_stays_due_for_the_next_connection(void **state)
+{
+	struct rig *rig = *state;
+
+	lose_two_due(rig);
+	assert_int_equal(rig->caller.due, 2);
+	assert_int_equal(rig->caller.scheduled, 2);
+	const struct flight *first =
+	    flight_at(&rig->generator.flights, rig->caller.queue.head);
+	assert_true(first->written_ns == 0);
+}
+
+static void
+what_a_closed_loop_made_due_is_made_due_anew(void **state)
+{
+	struct rig *rig = *state;
+
+	rig->plan.load = PLAN_CLOSED;
+	rig->generator.is_running = false;
+	lose_two_due(rig);
+	assert_int_equal(rig->caller.due, 0);
+	assert_int_equal(rig->caller.scheduled, 0);
+}
+
+/* How long it waits before it calls again, when it has lasted so long. */
+static uint64_t
+delay_after_loss(struct rig *rig, uint64_t age_ns)
+{
+	struct generator *g = &rig->generator;
+
+	connect_both(rig);
+	g->now_ns = rig->caller.since_ns + age_ns;
+	hangup_lose(g, &rig->caller, TALLY_LOST_RESET);
+	peer_closes(rig);
+	assert_int_equal(rig->caller.state, CALLER_WAITING);
+	if (g->dials.count > 0) {
+		generator_next_dial(g);
+		return 0;
+	}
+	return wheel_deadline(&g->wheel, 0) - g->now_ns;
+}
+
+static void
+who_is_lost_soon_and_again_waits_longer_and_longer(void **state)
+{
+	struct rig *rig = *state;
+
+	assert_int_equal(delay_after_loss(rig, 0), 0);
+	assert_int_equal(delay_after_loss(rig, 0), 20 * MS);
+	assert_int_equal(delay_after_loss(rig, 0), 40 * MS);
+	/* Not who has lasted, or was answered. */
+	assert_int_equal(delay_after_loss(rig, SECOND - 1), 80 * MS);
+	assert_int_equal(delay_after_loss(rig, SECOND), 0);
+	assert_int_equal(delay_after_loss(rig, 0), 20 * MS);
+	connect_both(rig);
+	send_messages(rig, 1);
+	peer_reads(rig, strlen(MESSAGE));
+	peer_answers(rig, 1);
+	turn(rig);
+	lose(rig, TALLY_LOST_RESET);
+	assert_int_equal(rig->generator.dials.count, 1);
+}
+
+static void
+the_next_connection_knows_nothing_of_the_last(void **state)
+{
+	struct rig *rig = *state;
+	const struct tally *tally = rig->generator.tally;
+
+	connect_both(rig);
+	lose(rig, TALLY_LOST_RESET);
+	rig->caller.on_connection = 5;
+	rig->caller.expires = rig->caller.is_shut = rig->caller.is_paused = true;
+	rig->caller.heard_ns = 7;
+	generator_next_dial(&rig->generator);
+	connect_both(rig);
+	assert_int_equal(rig->caller.on_connection, 0);
+	assert_false(rig->caller.expires || rig->caller.is_shut);
+	assert_false(rig->caller.is_paused);
+	assert_true(rig->caller.heard_ns == rig->caller.since_ns);
+	assert_true(tally_get(&tally->connections_established) == 2);
+	assert_true(tally_get(&tally->connections_first) == 1);
+	assert_true(tally_get(&tally->reconnects) == 1);
+	assert_true(tally_get(&tally->connections_open) == 1);
+}
+
+static void
+a_lost_connection_is_noted_with_its_silence_and_only_the_first_are(void **state)
+{
+	struct rig *rig = *state;
+	const struct tally *tally = rig->generator.tally;
+
+	for (int i = 0; i < TALLY_LOST_MAX + 2; i++) {
+		connect_both(rig);
+		rig->generator.now_ns = generator_clock();
+		rig->caller.heard_ns = rig->generator.now_ns - 3 * MS;
+		rig->caller.since_ns = rig->generator.now_ns - 5 * MS;
+		hangup_lose(&rig->generator, &rig->caller, TALLY_LOST_RESET);
+		peer_closes(rig);
+		generator_next_dial(&rig->generator);
+	}
+	assert_int_equal(tally->lost_connections, TALLY_LOST_MAX);
+	assert_true(tally->lost_connection[0].silent_ns == 3 * MS);
+	assert_true(tally_get(&tally->connections_lost) == TALLY_LOST_MAX + 2);
+	assert_true(tally_get(&tally->connections_reset) == TALLY_LOST_MAX + 2);
+}
+
+static void
+no_more_are_in_flight_than_the_pipeline_holds(void **state)
+{
+	struct rig *rig = *state;
+
+	connect_both(rig);
+	send_messages(rig, 6);
+	send_messages(rig, 6);
+	assert_int_equal(rig->caller.in_flight, 8);
+	assert_int_equal(rig->caller.due, 4);
+}
+
+static void
+the_timer_is_set_to_what_comes_first(void **state)
+{
+	struct rig *rig = *state;
+	struct generator *g = &rig->generator;
+
+	connect_both(rig);
+	send_messages(rig, 1);
+	uint64_t written_ns = g->now_ns, since_ns = rig->caller.since_ns;
+	rig->plan.timeout_ns = 10 * SECOND;
+	caller_set_timer(g, &rig->caller);
+	assert_true(wheel_deadline(&g->wheel, 0) == written_ns + 10 * SECOND);
+	rig->plan.lifetime_ns = SECOND;
+	caller_set_timer(g, &rig->caller);
+	assert_true(wheel_deadline(&g->wheel, 0) == since_ns + SECOND);
+}
+
+static void
+only_what_had_not_come_by_then_is_late(void **state)
+{
+	struct rig *rig = *state;
+	struct generator *g = &rig->generator;
+
+	connect_both(rig);
+	send_messages(rig, 1);
+	uint64_t late_ns = g->now_ns + rig->plan.timeout_ns;
+	g->now_ns = late_ns + SECOND;
+	g->heard_ns = late_ns - 1;
+	caller_on_timer(g, &rig->caller);
+	assert_int_equal(rig->caller.state, CALLER_OPEN);
+	g->heard_ns = late_ns;
+	caller_on_timer(g, &rig->caller);
+	assert_int_equal(rig->caller.state, CALLER_WAITING);
+	assert_true(tally_get(&g->tally->messages.lost[TALLY_LOST_TIMEOUT]) == 1);
+}
+
+/* It takes nothing: timed from its first refusal on, however often it is asked. */
+static void
+who_takes_nothing_is_late_from_the_first_refusal_on(void **state)
+{
+	static const uint8_t junk[65536];
+	struct rig *rig = *state;
+	struct generator *g = &rig->generator;
+
+	connect_both(rig);
+	while (send(rig->caller.fd, junk, sizeof(junk), MSG_DONTWAIT) > 0)
+		;
+	send_late(rig, 0);
+	uint64_t refused_ns = g->now_ns;
+	assert_int_equal(rig->caller.in_flight, 0);
+	g->now_ns += SECOND;
+	caller_advance(g, &rig->caller);
+	const struct flight *first = flight_at(&g->flights, rig->caller.queue.head);
+	assert_true(first->written_ns == refused_ns);
+	assert_true(wheel_deadline(&g->wheel, 0) == refused_ns + rig->plan.timeout_ns);
+}
+
+static void
+a_call_that_failed_at_each_address_begins_at_the_first_again(void **state)
+{
+	struct rig *rig = *state;
+	struct plan_target *target = &rig->plan.targets[0];
+	const struct tally *tally = rig->generator.tally;
+	struct sockaddr_in *mute = (void *)&target->addresses[0].storage;
+	socklen_t length = sizeof(*mute);
+	int bound = socket(AF_INET, SOCK_STREAM, 0);
+
+	/* Nobody listens there. */
+	mute->sin_port = 0;
+	assert_int_equal(bind(bound, (void *)mute, length), 0);
+	assert_int_equal(getsockname(bound, (void *)mute, &length), 0);
+	target->addresses[1] = target->addresses[0];
+	target->address_count = 2;
+	call(rig);
+	while (rig->caller.state == CALLER_CONNECTING)
+		turn(rig);
+	assert_int_equal(rig->caller.state, CALLER_DONE);
+	assert_int_equal(rig->caller.address, 0);
+	assert_true(tally_get(&tally->connections_attempted) == 1);
+	assert_true(tally_get(&tally->connections_failed[TALLY_CONNECT_REFUSED]) == 1);
+	close(bound);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define RUN(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+		RUN(an_answer_is_timed_from_when_it_was_due_and_from_when_it_was_written),
+		RUN(the_warm_up_is_in_no_figure),
+		RUN(a_wrong_answer_is_in_no_latency),
+		RUN(of_what_was_lost_an_answer_that_began_wrong_is_wrong),
+		RUN(the_oldest_of_all_that_was_lost_is_told),
+		RUN(the_next_connection_begins_behind_a_message_that_was_cut),
+		RUN(what_a_schedule_made_due_stays_due_for_the_next_connection),
+		RUN(what_a_closed_loop_made_due_is_made_due_anew),
+		RUN(who_is_lost_soon_and_again_waits_longer_and_longer),
+		RUN(the_next_connection_knows_nothing_of_the_last),
+		RUN(a_lost_connection_is_noted_with_its_silence_and_only_the_first_are),
+		RUN(no_more_are_in_flight_than_the_pipeline_holds),
+		RUN(the_timer_is_set_to_what_comes_first),
+		RUN(only_what_had_not_come_by_then_is_late),
+		RUN(who_takes_nothing_is_late_from_the_first_refusal_on),
+		RUN(a_call_that_failed_at_each_address_begins_at_the_first_again),
+#undef RUN
+	};
+
+	return cmocka_run_group_tests_name("book", tests, NULL, NULL);
+}
