@@ -318,10 +318,14 @@ who_takes_nothing_is_late_from_the_first_refusal_on(void **state)
 	static const uint8_t junk[65536];
 	struct rig *rig = *state;
 	struct generator *g = &rig->generator;
+	int full[2];
 
 	connect_both(rig);
-	while (send(rig->caller.fd, junk, sizeof(junk), MSG_DONTWAIT) > 0)
+	/* One that stays full: what waits in TCP may be taken a moment later. */
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, full), 0);
+	while (send(full[0], junk, sizeof(junk), 0) > 0)
 		;
+	assert_int_equal(dup2(full[0], rig->caller.fd), rig->caller.fd);
 	send_late(rig, 0);
 	uint64_t refused_ns = g->now_ns;
 	assert_int_equal(rig->caller.in_flight, 0);
@@ -330,6 +334,8 @@ who_takes_nothing_is_late_from_the_first_refusal_on(void **state)
 	const struct flight *first = flight_at(&g->flights, rig->caller.queue.head);
 	assert_true(first->written_ns == refused_ns);
 	assert_true(wheel_deadline(&g->wheel, 0) == refused_ns + rig->plan.timeout_ns);
+	close(full[0]);
+	close(full[1]);
 }
 
 static void
