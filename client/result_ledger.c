@@ -193,49 +193,37 @@ encode(const struct result *result, const struct result_ledger *server,
 	    N(placed->strange_received + placed->strange_sent));
 }
 
+/* Those that only grow. */
+#define LEDGER_COUNTERS(X)                                                             \
+	X(connections_accepted)                                                        \
+	X(messages_received)                                                           \
+	X(replies_sent)                                                                \
+	X(bytes_received) X(bytes_sent) X(bytes_dropped) X(worker_lost) X(retransmits)
+
 bool
 result_ledger_follows(
     const struct result_ledger *after, const struct result_ledger *before)
 {
-	return after->connections_accepted >= before->connections_accepted &&
-	    after->messages_received >= before->messages_received &&
-	    after->replies_sent >= before->replies_sent &&
-	    after->bytes_received >= before->bytes_received &&
-	    after->bytes_sent >= before->bytes_sent &&
-	    after->bytes_dropped >= before->bytes_dropped &&
-	    after->worker_lost >= before->worker_lost &&
-	    after->retransmits >= before->retransmits;
+#define X(name) &&after->name >= before->name
+	return true LEDGER_COUNTERS(X);
+#undef X
 }
 
 /* What was counted from `before` to `after`. */
 static struct result_ledger
 between(const struct result_ledger *before, const struct result_ledger *after)
 {
-	return (struct result_ledger){
-		.connections_accepted =
-		    after->connections_accepted - before->connections_accepted,
-		.messages_received =
-		    after->messages_received - before->messages_received,
-		.replies_sent = after->replies_sent - before->replies_sent,
-		.bytes_received = after->bytes_received - before->bytes_received,
-		.bytes_sent = after->bytes_sent - before->bytes_sent,
-		.bytes_dropped = after->bytes_dropped - before->bytes_dropped,
-		.worker_lost = after->worker_lost - before->worker_lost,
-		.retransmits = after->retransmits - before->retransmits,
-	};
+#define X(name) .name = after->name - before->name,
+	return (struct result_ledger){ LEDGER_COUNTERS(X) };
+#undef X
 }
 
 static void
 add(struct result_ledger *to, const struct result_ledger *from)
 {
-	to->connections_accepted += from->connections_accepted;
-	to->messages_received += from->messages_received;
-	to->replies_sent += from->replies_sent;
-	to->bytes_received += from->bytes_received;
-	to->bytes_sent += from->bytes_sent;
-	to->bytes_dropped += from->bytes_dropped;
-	to->worker_lost += from->worker_lost;
-	to->retransmits += from->retransmits;
+#define X(name) to->name += from->name;
+	LEDGER_COUNTERS(X)
+#undef X
 }
 
 /* `each` is an array that says what each server had, taken over; NULL: it is one. */

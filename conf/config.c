@@ -12,13 +12,12 @@
 
 #include "conf/config_table.h"
 
-#define WHERE_LENGTH 192
 #define FILE_MAX (1 << 20) /* bytes; what is longer is no configuration */
 
 static int
 fail(char *error, const char *where, const char *what)
 {
-	char shown[WHERE_LENGTH];
+	char shown[PRINTABLE_END_MAX];
 
 	snprintf(error, CONFIG_ERROR_MAX, "%s: %s",
 	    printable_end(where, shown, sizeof shown), what);
@@ -233,7 +232,7 @@ source_of(const struct config *config, const char *name)
 static int
 fail_twice(const struct config *config, size_t second, size_t first, char *error)
 {
-	char name[64], shown[WHERE_LENGTH];
+	char name[64], shown[PRINTABLE_END_MAX];
 
 	snprintf(name, sizeof name, "listeners[%zu].address", second);
 	snprintf(error, CONFIG_ERROR_MAX,

@@ -20,6 +20,8 @@ char *printable_make(char *text);
  * fit ends in "...". Returns out; out_size is at least 4. */
 char *printable_escape(const char *text, char *out, size_t out_size);
 
+#define PRINTABLE_END_MAX 192 /* bytes for a path in a line that says more */
+
 /* The text, or "..." and the end of it that fits out_size - 1 bytes: of a path the part
  * that tells it from others. Returns out; out_size is at least 4. */
 char *printable_end(const char *text, char *out, size_t out_size);

@@ -10,7 +10,6 @@
 #include "lib/suggest.h"
 
 #define PATH_LENGTH 192
-#define SOURCE_LENGTH 192
 #define FOUND_LENGTH 80
 #define SIBLINGS_MAX 64
 #define SIBLING_LENGTH 64
@@ -83,7 +82,7 @@ int
 settings_error_at(
     struct settings_reader *reader, size_t offset, const char *format, ...)
 {
-	char source[SOURCE_LENGTH];
+	char source[PRINTABLE_END_MAX];
 	unsigned line, column;
 	va_list arguments;
 	int n;

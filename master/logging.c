@@ -36,7 +36,7 @@ logging_apply(const struct config *config, char *error)
 				    : log_open(config->log.file);
 	if (rc < 0) {
 		int saved = errno;
-		char shown[192];
+		char shown[PRINTABLE_END_MAX];
 		const char *which = config->log.syslog
 		    ? "of the system"
 		    : printable_end(config->log.file, shown, sizeof(shown));

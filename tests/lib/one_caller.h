@@ -229,6 +229,14 @@ peer_closes(struct rig *rig)
 	rig->peer = -1;
 }
 
+static inline void
+peer_closes_and_is_heard(struct rig *rig)
+{
+	peer_closes(rig);
+	while (rig->caller.state == CALLER_OPEN)
+		turn(rig);
+}
+
 /* Until the peer's end, or what it sent, is in our socket. */
 static inline void
 wait_for_the_reset(const struct rig *rig)

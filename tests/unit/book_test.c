@@ -27,8 +27,7 @@ lose(struct rig *rig, enum tally_loss loss)
 {
 	rig->generator.now_ns = generator_clock();
 	hangup_lose(&rig->generator, &rig->caller, loss);
-	close(rig->peer);
-	rig->peer = -1;
+	peer_closes(rig);
 }
 
 static void
@@ -106,9 +105,7 @@ of_what_was_lost_an_answer_that_began_wrong_is_wrong(void **state)
 	send_messages(rig, 3);
 	peer_reads(rig, 3 * strlen(MESSAGE));
 	assert_int_equal(send(rig->peer, "X", 1, 0), 1);
-	peer_closes(rig);
-	while (rig->caller.state == CALLER_OPEN)
-		turn(rig);
+	peer_closes_and_is_heard(rig);
 	assert_true(tally_get(&tally->messages.wrong) == 1);
 	assert_true(tally_get(&tally->messages.lost[TALLY_LOST_CLOSED]) == 2);
 	assert_true(tally_get(&tally->connections_open) == 0);

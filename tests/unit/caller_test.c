@@ -78,9 +78,7 @@ a_peer_that_closes_too_early_has_lost_what_was_in_flight(void **state)
 	send_messages(rig, 3);
 	peer_reads(rig, 3 * strlen(MESSAGE));
 	peer_answers(rig, 1);
-	peer_closes(rig);
-	while (rig->caller.state == CALLER_OPEN)
-		turn(rig);
+	peer_closes_and_is_heard(rig);
 	assert_true(tally_get(&tally->messages.verified) == 1);
 	assert_true(tally_get(&tally->messages.lost[TALLY_LOST_CLOSED]) == 2);
 	assert_true(tally_get(&tally->connections_lost) == 1);

@@ -49,10 +49,7 @@ what_comes_behind_a_duplicate_is_told_by_itself(void **state)
 	struct scene scene;
 
 	(void)state;
-	set_up(&scene, FRAMING_STREAM, "echo", 50);
-	scene.owed = 2;
-	size_t n = answers(&scene, REPLY_ECHO, 4, 0, 2, data);
-	feed(&scene, data, n, n);
+	size_t n = set_up_answered(&scene, data);
 	feed(&scene, data + 50, 20, 20);
 	memset(data + 100, '#', 5);
 	feed(&scene, data + 70, 35, 35);
@@ -77,10 +74,7 @@ a_duplicate_with_more_behind_it_in_one_read_leaves_nothing_to_skip(void **state)
 	struct scene scene;
 
 	(void)state;
-	set_up(&scene, FRAMING_STREAM, "echo", 50);
-	scene.owed = 2;
-	size_t n = answers(&scene, REPLY_ECHO, 4, 0, 2, data);
-	feed(&scene, data, n, n);
+	size_t n = set_up_answered(&scene, data);
 	memset(data + 100, '#', 5);
 	feed(&scene, data + 50, 55, 55);
 	scene.owed = 1;

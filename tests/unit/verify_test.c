@@ -99,10 +99,7 @@ a_duplicate_with_nothing_owed_is_surplus(void **state)
 	struct scene scene;
 
 	(void)state;
-	set_up(&scene, FRAMING_STREAM, "echo", 50);
-	scene.owed = 2;
-	size_t n = answers(&scene, REPLY_ECHO, 4, 0, 2, data);
-	feed(&scene, data, n, n);
+	size_t n = set_up_answered(&scene, data);
 	feed(&scene, data + n / 2, n / 2, 20);
 	assert_int_equal(scene.right, 2);
 	assert_int_equal(scene.tally->bytes_surplus, n / 2);
