@@ -1,6 +1,5 @@
 #include "client/preflight.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -10,6 +9,7 @@
 #include <netinet/in.h>
 
 #include "lib/log.h"
+#include "lib/proc.h"
 #include "lib/units.h"
 
 #include "client/source.h"
@@ -230,19 +230,6 @@ preflight_check(const struct plan *plan, const struct preflight_facts *facts,
 	return check.refused;
 }
 
-/* The first bytes of a file of /proc, nothing of one that is not there. (A stream that
- * gets no memory for its buffer reads wrong numbers out of sysctls.) */
-static void
-read_file(const char *path, char *text, size_t size)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : read(fd, text, size - 1);
-
-	text[n > 0 ? n : 0] = '\0';
-	if (fd >= 0)
-		close(fd);
-}
-
 /* The numbers of a file of /proc; those that are not there stay 0. */
 static void
 read_numbers(const char *path, uint64_t *a, uint64_t *b, uint64_t *c)
@@ -250,33 +237,9 @@ read_numbers(const char *path, uint64_t *a, uint64_t *b, uint64_t *c)
 	char text[256];
 
 	*a = *b = *c = 0;
-	read_file(path, text, sizeof(text));
+	proc_read(path, text, sizeof(text));
 	if (sscanf(text, "%" SCNu64 " %" SCNu64 " %" SCNu64, a, b, c) < 1)
 		*a = 0;
-}
-
-static uint64_t
-read_number(const char *path)
-{
-	uint64_t number, unused;
-
-	read_numbers(path, &number, &unused, &unused);
-	return number;
-}
-
-/* The number behind a word: "MemAvailable: 123 kB", "TCP: inuse 5 ... mem 3". */
-static uint64_t
-read_word(const char *path, const char *line_start, const char *word)
-{
-	char text[4096];
-	uint64_t found = 0;
-
-	read_file(path, text, sizeof(text));
-	const char *line = strstr(text, line_start);
-	const char *at = line != NULL ? strstr(line, word) : NULL;
-	if (at == NULL || sscanf(at + strlen(word), "%" SCNu64, &found) != 1)
-		return 0;
-	return found;
 }
 
 void
@@ -286,16 +249,16 @@ preflight_read(const struct plan *plan, struct preflight_facts *ret)
 	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), low, middle, high, unused;
 
 	*ret = (struct preflight_facts){ .ports = source_ports() };
-	ret->files_max = read_number("/proc/sys/fs/file-max");
+	ret->files_max = proc_number("/proc/sys/fs/file-max");
 	read_numbers("/proc/sys/fs/file-nr", &ret->files_used, &unused, &unused);
 	ret->memory_bytes =
-	    read_word("/proc/meminfo", "MemAvailable:", "MemAvailable:") * 1024;
+	    proc_word("/proc/meminfo", "MemAvailable:", "MemAvailable:") * 1024;
 	read_numbers("/proc/sys/net/ipv4/tcp_mem", &low, &middle, &high);
 	ret->tcp_bytes = high * page;
-	ret->tcp_used = read_word("/proc/self/net/sockstat", "TCP:", " mem ") * page;
-	ret->conntrack_max = read_number("/proc/sys/net/netfilter/nf_conntrack_max");
-	ret->conntrack_used = read_number("/proc/sys/net/netfilter/nf_conntrack_count");
-	ret->somaxconn = read_number("/proc/sys/net/core/somaxconn");
+	ret->tcp_used = proc_word("/proc/self/net/sockstat", "TCP:", " mem ") * page;
+	ret->conntrack_max = proc_number("/proc/sys/net/netfilter/nf_conntrack_max");
+	ret->conntrack_used = proc_number("/proc/sys/net/netfilter/nf_conntrack_count");
+	ret->somaxconn = proc_number("/proc/sys/net/core/somaxconn");
 	if (source_find_foreign(plan, &foreign))
 		address_format(&foreign, ret->foreign_source);
 }

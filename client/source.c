@@ -10,6 +10,8 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 
+#include "lib/proc.h"
+
 #define LOOPBACK_FIRST UINT32_C(0x7f010001) /* 127.1.0.1 */
 /* The kernel looks among the ports of one parity first, one after the other, before it
  * looks among the others: with more than half of them taken a connect() costs
@@ -20,15 +22,13 @@
 uint32_t
 source_ports(void)
 {
-	FILE *file = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
-	unsigned from = 32768, to = 60999;
+	unsigned from, to;
+	char text[64];
 
-	if (file != NULL) {
-		if (fscanf(file, "%u %u", &from, &to) != 2 || to < from) {
-			from = 32768;
-			to = 60999;
-		}
-		fclose(file);
+	proc_read("/proc/sys/net/ipv4/ip_local_port_range", text, sizeof(text));
+	if (sscanf(text, "%u %u", &from, &to) != 2 || to < from) {
+		from = 32768;
+		to = 60999;
 	}
 	return to - from + 1;
 }

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "lib/histogram_codec.h"
+#include "lib/proc.h"
 
 #include "client/confidence.h"
 
@@ -23,69 +24,29 @@ static const struct {
 	{ TALLY_CONNECT, "connect" },
 };
 
-/* "Name: a b c\nName: 1 2 3" of /proc/net/snmp and netstat: the value below `name`. */
-static uint64_t
-proc_value(const char *path, const char *section, const char *name)
-{
-	char names[8192], values[8192];
-	uint64_t found = 0;
-	FILE *file = fopen(path, "re");
-
-	if (file == NULL)
-		return 0;
-	while (found == 0 && fgets(names, sizeof(names), file) != NULL &&
-	    fgets(values, sizeof(values), file) != NULL) {
-		char *rest_n, *rest_v, *n, *v;
-
-		if (strncmp(names, section, strlen(section)) != 0)
-			continue;
-		n = strtok_r(names, " \n", &rest_n);
-		v = strtok_r(values, " \n", &rest_v);
-		while (n != NULL && v != NULL && strcmp(n, name) != 0) {
-			n = strtok_r(NULL, " \n", &rest_n);
-			v = strtok_r(NULL, " \n", &rest_v);
-		}
-		if (n != NULL && v != NULL)
-			found = strtoull(v, NULL, 10);
-	}
-	fclose(file);
-	return found;
-}
-
 void
 watch_read_kernel(struct watch_kernel *ret)
 {
-	ret->retransmits = proc_value("/proc/self/net/snmp", "Tcp:", "RetransSegs");
-	ret->listen_overflows =
-	    proc_value("/proc/self/net/netstat", "TcpExt:", "ListenOverflows");
-	ret->listen_drops =
-	    proc_value("/proc/self/net/netstat", "TcpExt:", "ListenDrops");
+	*ret = (struct watch_kernel){ .retransmits = 0 };
+	proc_counter("/proc/self/net/snmp", "Tcp:", "RetransSegs", &ret->retransmits);
+	proc_counter("/proc/self/net/netstat", "TcpExt:", "ListenOverflows",
+	    &ret->listen_overflows);
+	proc_counter(
+	    "/proc/self/net/netstat", "TcpExt:", "ListenDrops", &ret->listen_drops);
 }
 
-/* "TCP: inuse 5 orphan 0 tw 12 alloc 7 mem 3" of this network namespace: tw. */
+/* Of this network namespace. */
 static uint64_t
-read_time_wait(void)
+time_wait(void)
 {
-	FILE *file = fopen("/proc/self/net/sockstat", "re");
-	char line[256];
-	uint64_t found = 0;
-
-	while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
-		const char *at = strstr(line, " tw ");
-
-		if (strncmp(line, "TCP:", 4) == 0 && at != NULL)
-			found = strtoull(at + 4, NULL, 10);
-	}
-	if (file != NULL)
-		fclose(file);
-	return found;
+	return proc_word("/proc/self/net/sockstat", "TCP:", " tw ");
 }
 
 /* Ports are taken back after a minute: what matters is the most at one time. */
 static void
 look_at_ports(struct watch *watch)
 {
-	uint64_t waiting = read_time_wait(), held = 0, made = 0;
+	uint64_t waiting = time_wait(), held = 0, made = 0;
 
 	for (uint32_t i = 0; i < watch->tallies->count; i++) {
 		const struct tally *tally = tallies_at(watch->tallies, i);
@@ -131,7 +92,7 @@ watch_start(struct watch *watch, const struct plan *plan, const struct tallies *
 	watch->plan = plan;
 	watch->tallies = tallies;
 	watch_read_kernel(&watch->kernel);
-	watch->time_wait_before = watch->time_wait_max = read_time_wait();
+	watch->time_wait_before = watch->time_wait_max = time_wait();
 	watch->now = histogram_create(&tally_histogram_config);
 	watch->between = histogram_create(&tally_histogram_config);
 	if (watch->now == NULL || watch->between == NULL)

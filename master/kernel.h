@@ -35,7 +35,4 @@ struct kernel_losses {
 };
 void kernel_read_losses(struct kernel_losses *ret);
 
-/* A number in a file of /proc; 0 when it cannot be read. */
-uint64_t kernel_read_number(const char *path);
-
 #endif
