@@ -48,7 +48,8 @@ find_line(char *text, const char *section)
 {
 	while (text != NULL && strncmp(text, section, strlen(section)) != 0) {
 		text = strchr(text, '\n');
-		text += text != NULL;
+		if (text != NULL)
+			text++;
 	}
 	return text;
 }
