@@ -38,10 +38,10 @@ all_libs := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lm -lpthread
 # Commands are shown by what they make, or in full: make V=1.
 say = $(if $(V),,@printf '  %-4s %s\n' $(1) $@;)
 
-FOLDERS := lib proto conf worker master client
-SOURCES := $(sort $(wildcard $(addsuffix /*.c,$(FOLDERS))))
-HEADERS := $(sort $(wildcard $(addsuffix /*.h,$(FOLDERS))))
-# Each program is its main.c and what it calls of everything else.
+FOLDERS := $(wildcard lib net http proto conf worker master ctl client)
+SOURCES := $(sort $(shell find $(FOLDERS) -name '*.c'))
+HEADERS := $(sort $(shell find $(FOLDERS) -name '*.h'))
+# A program is linked from its main file and the archive of everything else.
 MAINS := master/main.c master/yodelctl.c client/main.c
 PARTS := $(filter-out $(MAINS),$(SOURCES))
 PARTS_O := $(PARTS:%.c=$B/obj/%.o)
@@ -133,7 +133,7 @@ $B/faults.so: tests/lib/faults.c
 	$(call say,LINK)$(CC) -std=gnu11 -D_GNU_SOURCE $(WARNINGS) -O1 -g -fPIC -shared \
 		$(if $(SANITIZE),-DWITHOUT_MALLOC) -o $@ $< -ldl
 
-export B CC SANITIZE
+export B CC SANITIZE SOURCES HEADERS
 export HEADER_FLAGS := -std=gnu11 $(WARNINGS) $(CPPFLAGS)
 .PHONY: check
 check: all $(UNIT_TESTS) $(HELPERS) $(REPLAYS) $B/faults.so ## run all tests and checks (KINDS="unit bats corpus static")
@@ -220,7 +220,7 @@ completions = for program in $(1); do \
 	done; done
 # Manual pages: their section is where they end. $(1): pages
 install_pages = $(foreach page,$(1),$(call at_home,$(page),$(DATADIR)/man/man$(subst .,,$(suffix $(page)))) &&) :
-SERVER_PAGES := $(wildcard master/*.[18] conf/*.5)
+SERVER_PAGES := $(wildcard master/*.8 conf/*.5 master/*.1 ctl/*.1)
 CLIENT_PAGES := $(wildcard client/*.1)
 
 .PHONY: install install-server install-client

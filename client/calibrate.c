@@ -65,8 +65,7 @@ show_closed(const struct result *result, uint32_t processes)
 	uint64_t messages = result->messages.verified;
 
 	printf(
-	    "closed loop  %9.0f messages/s verified with %u process%s, %.2f us CPU for "
-	    "each\n",
+	    "closed loop  %9.0f messages/s verified with %u process%s, %.2f us CPU for each\n",
 	    result->messages_per_s, processes, processes > 1 ? "es" : "",
 	    messages > 0 ? cpu * 1e6 / (double)messages : 0.0);
 }
@@ -78,9 +77,8 @@ show_paced(const struct result *result, const char *how)
 	char p50[UNITS_TEXT_MAX], p99[UNITS_TEXT_MAX], max[UNITS_TEXT_MAX];
 	double cpu = result->host.cpu_user_s + result->host.cpu_sys_s;
 
-	printf("pacing       %s after the intended time at the median, %s at p99, %s "
-	       "at most "
-	       "(%s, %.0f %% of a CPU)\n",
+	printf(
+	    "pacing       %s after the intended time at the median, %s at p99, %s at most (%s, %.0f %% of a CPU)\n",
 	    units_show_duration(histogram_percentile(lag, 50), p50),
 	    units_show_duration(histogram_percentile(lag, 99), p99),
 	    units_show_duration(histogram_max(lag), max), how,
@@ -139,9 +137,8 @@ calibrate(const char *target)
 	static struct plan plan; /* large */
 	int status;
 
-	printf("What this client can do here at most: %d connections, %d bytes, a peer "
-	       "that "
-	       "only echoes, both on this machine.\n",
+	printf(
+	    "What this client can do here at most: %d connections, %d bytes, a peer that only echoes, both on this machine.\n",
 	    CONNECTIONS, MESSAGE_BYTES);
 	fflush(stdout);
 	if ((status = closed_loop(&plan, target, 1)) != 0 ||

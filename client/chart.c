@@ -79,8 +79,7 @@ chart_mark_x(const struct chart *chart, double value, const char *label)
 	double x = to_x(chart, value);
 
 	fprintf(chart->file,
-	    "<path class=\"grid\" d=\"M%.1f %.1fV%.1f\"/>"
-	    "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">",
+	    "<path class=\"grid\" d=\"M%.1f %.1fV%.1f\"/><text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">",
 	    x, TOP, CHART_HEIGHT - BOTTOM, x, CHART_HEIGHT - BOTTOM + 17);
 	chart_text(chart->file, label);
 	fputs("</text>\n", chart->file);
@@ -92,8 +91,7 @@ chart_mark_y(const struct chart *chart, double value, const char *label)
 	double y = to_y(chart, value);
 
 	fprintf(chart->file,
-	    "<path class=\"grid\" d=\"M%.1f %.1fH%.1f\"/>"
-	    "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">",
+	    "<path class=\"grid\" d=\"M%.1f %.1fH%.1f\"/><text x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">",
 	    LEFT, y, CHART_WIDTH - RIGHT, LEFT - 8, y + 4);
 	chart_text(chart->file, label);
 	fputs("</text>\n", chart->file);

@@ -306,8 +306,8 @@ static void
 conclude(const struct pair *pair, bool worse)
 {
 	if (pair->steady_unknown)
-		puts("  not known: what differs by less than twice, of runs under 5 "
-		     "seconds, or of connections that were all made at once");
+		puts(
+		    "  not known: what differs by less than twice, of runs under 5 seconds, or of connections that were all made at once");
 	if (pair->base->trust.verdict == RESULT_INVALID ||
 	    pair->new->trust.verdict == RESULT_INVALID)
 		printf("  %s is no measurement of what was asked for: see its trust\n",
@@ -315,9 +315,8 @@ conclude(const struct pair *pair, bool worse)
 	if (worse)
 		puts("  new is WORSE in what is marked, by more than noise (95 %)");
 	else if (pair->rare_unknown)
-		puts("  nothing is known to be worse by more than noise (95 %): what "
-		     "was "
-		     "lost is too little to tell");
+		puts(
+		    "  nothing is known to be worse by more than noise (95 %): what was lost is too little to tell");
 	else
 		puts("  nothing is worse by more than noise (95 %)");
 }

@@ -59,8 +59,7 @@ static const struct flag flags[] = {
 	{ "connections", 'c', "N", FLAG_COUNT32, AT(connections), 1,
 	    "sockets (2)", NULL },
 	{ "workers", 'w', "N|auto", FLAG_WORKERS, AT(processes), 1,
-	    "generator processes (auto: the CPUs, and as many as the descriptor limit "
-	    "makes necessary)", NULL },
+	    "generator processes (auto: the CPUs, and as many as the descriptor limit makes necessary)", NULL },
 	{ "messages", 'n', "N", FLAG_NUMBER, AT(messages), 1,
 	    "messages on each connection (one pass through the sequence)", NULL },
 	{ "duration", 'd', "T", FLAG_SPAN, AT(duration_ns), 1,
@@ -75,8 +74,7 @@ static const struct flag flags[] = {
 	{ "escapes", 'e', NULL, FLAG_SET, AT(escapes), 2,
 	    "C escapes and \\{connection}, \\{message}, \\{pid} in messages", NULL },
 	{ "expect", 0, "REPLY", FLAG_TEXT, AT(expect_text), 2,
-	    "what must come back: auto, none, echo, upper, upper,suffix=TEXT, fixed=TEXT, "
-	    "discard (auto: echo or upper, told by the first answer, then held for all)",
+	    "what must come back: auto, none, echo, upper, upper,suffix=TEXT, fixed=TEXT, discard (auto: echo or upper, told by the first answer, then held for all)",
 	    NULL },
 	{ "framing", 0, "NAME", FLAG_NAME, AT(framing), 2,
 	    "stream, line or length32 (stream)", framing_names },
@@ -84,8 +82,7 @@ static const struct flag flags[] = {
 	    "of the payload and of random arrivals (1)", NULL },
 
 	{ "lockstep", 0, NULL, FLAG_SET, AT(lockstep), 3,
-	    "every socket sends message i, every answer is read, then i + 1 (the default "
-	    "with no -d, -R, -p)", NULL },
+	    "every socket sends message i, every answer is read, then i + 1 (the default with no -d, -R, -p)", NULL },
 	{ "pipeline", 'p', "N", FLAG_COUNT32, AT(pipeline), 3,
 	    "messages in flight on a connection (1)", NULL },
 	{ "rate", 'R', "N[/s]", FLAG_RATE, AT(rate_all), 3,
@@ -121,8 +118,7 @@ static const struct flag flags[] = {
 	{ "half-close", 0, NULL, FLAG_SET, AT(half_close), 4,
 	    "shut the sending side after the last message", NULL },
 	{ "source-ip", 0, "ADDR[/BITS]", FLAG_LIST, AT(source_texts), 4,
-	    "call from these addresses (repeatable; automatic on loopback when ports run "
-	    "short)", NULL },
+	    "call from these addresses (repeatable; automatic on loopback when ports run short)", NULL },
 
 	{ "timeout", 0, "T", FLAG_DURATION, AT(timeout_ns), 5,
 	    "for an answer (10s)", NULL },
@@ -158,8 +154,7 @@ static const struct flag flags[] = {
 	    "the I-th (from 0) of N machines (also read from the scheduler's environment)",
 	    NULL },
 	{ "start-at", 0, "TIME", FLAG_TEXT, AT(start_at_text), 7,
-	    "the common start: +10s, HH:MM:SS (the next one), YYYY-MM-DDTHH:MM:SSZ or "
-	    "@SECONDS", NULL },
+	    "the common start: +10s, HH:MM:SS (the next one), YYYY-MM-DDTHH:MM:SSZ or @SECONDS", NULL },
 };
 /* clang-format on */
 
@@ -168,11 +163,8 @@ static const struct flag flags[] = {
 #define LONG_KEY 0x100 /* of flags without a letter: this and their index */
 
 static const char doc[] =
-    "Calls HOST:PORT on many sockets, sends messages, reads every answer and verifies "
-    "every byte. With no options: two sockets, three messages, and what was said.\n"
-    "Other forms: yodel talk, merge, compare, report, calibrate; each has --help."
-    "\v"
-    "Examples:\n"
+    "Calls HOST:PORT on many sockets, sends messages, reads every answer and verifies every byte. With no options: two sockets, three messages, and what was said.\n"
+    "Other forms: yodel talk, merge, compare, report, calibrate; each has --help.\vExamples:\n"
     "  yodel localhost:10000\n"
     "      the two-socket test, with a transcript\n"
     "  yodel -c 10k localhost:10000\n"

@@ -85,8 +85,7 @@ ledgers_reconcile(const struct plan *plan, struct result_ledger_server *servers,
 			return status;
 		if (!result_ledger_follows(&server->after, &server->before)) {
 			log_errorx(
-			    "--ledger %s: the counters went back: the server "
-			    "that answers now is not the one from before the run",
+			    "--ledger %s: the counters went back: the server that answers now is not the one from before the run",
 			    server->where);
 			return EX_UNAVAILABLE;
 		}

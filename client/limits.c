@@ -33,8 +33,7 @@ limits_fit(struct plan *plan, char *error)
 		return 0;
 	}
 	snprintf(error, PLAN_ERROR_MAX,
-	    "%u connections need more descriptors than %d processes with %llu each may "
-	    "open; raise the limit with: ulimit -Hn 1048576",
+	    "%u connections need more descriptors than %d processes with %llu each may open; raise the limit with: ulimit -Hn 1048576",
 	    plan->rank_connections, PLAN_PROCESSES_MAX,
 	    (unsigned long long)limit.rlim_cur);
 	return -1;

@@ -75,9 +75,7 @@ add_name(struct message_text *out, const char *text, size_t length, char *error,
 		return n + 3;
 	}
 	snprintf(error, error_size,
-	    "\"%.*s\" is no name in a message; \\{connection}, \\{message} or \\{pid} "
-	    "was "
-	    "wanted",
+	    "\"%.*s\" is no name in a message; \\{connection}, \\{message} or \\{pid} was wanted",
 	    (int)(length < 16 ? length : 16), text);
 	return 0;
 }

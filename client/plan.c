@@ -154,9 +154,7 @@ check_load(struct plan *plan, char *error)
 		return refuse(error, "--rate and --interval cannot be given together");
 	if (plan->lockstep && (bounded || plan->pipeline > 1 || has_churn(plan)))
 		return refuse(error,
-		    "--lockstep sends one message at a time on all "
-		    "sockets; --rate, --interval, --pipeline and "
-		    "reconnecting cannot be given with it");
+		    "--lockstep sends one message at a time on all sockets; --rate, --interval, --pipeline and reconnecting cannot be given with it");
 	if (plan->rate_all > 0)
 		plan->load = PLAN_OPEN;
 	else if (plan->interval_ns > 0)
@@ -171,9 +169,7 @@ check_load(struct plan *plan, char *error)
 	if (is_one_at_a_time(plan)) {
 		if (plan->pipeline > 1)
 			return refuse(error,
-			    "with this reply in --framing stream the answers of two "
-			    "messages cannot be told apart; --pipeline needs line or "
-			    "length32");
+			    "with this reply in --framing stream the answers of two messages cannot be told apart; --pipeline needs line or length32");
 		plan->pipeline = 1;
 	}
 	if (plan->pipeline == 0 && !bounded)
@@ -190,15 +186,13 @@ check_rhythm(struct plan *plan, char *error)
 		return rc;
 	if (plan->half_close && plan->messages == 0 && plan->duration_ns > 0)
 		return refuse(error,
-		    "--half-close needs --messages: it shuts the sending "
-		    "side after the last one");
+		    "--half-close needs --messages: it shuts the sending side after the last one");
 	if (plan->slow_read > SLOW_READ_MAX)
 		return refuse(
 		    error, "--slow-read; up to 32M bytes a second was wanted");
 	if (plan->timeout_ns < MS || plan->connect_timeout_ns < MS)
 		return refuse(error,
-		    "--timeout and --connect-timeout are looked at every millisecond; "
-		    "1ms or more was wanted");
+		    "--timeout and --connect-timeout are looked at every millisecond; 1ms or more was wanted");
 	if (plan->drain_ns == PLAN_DRAIN_AUTO)
 		plan->drain_ns = plan->timeout_ns;
 	plan->reconnect = !plan->no_reconnect && plan->duration_ns > 0;
@@ -227,8 +221,7 @@ check_rank(struct plan *plan, char *error)
 		return refuse(error, "fewer connections than ranks");
 	if (plan->search != NULL && plan->ranks > 1)
 		return refuse(error,
-		    "--search is of one machine: the ranks would each find another "
-		    "rate; --rank 0/1 makes it so");
+		    "--search is of one machine: the ranks would each find another rate; --rank 0/1 makes it so");
 	double share = (double)plan->rank_connections / plan->connections;
 	plan->rate = plan->rate_all * share;
 	plan->connect_rate = plan->connect_rate_all * share;
@@ -276,8 +269,7 @@ check_search(struct plan *plan, char *error)
 	}
 	if (threshold.op == THRESHOLD_GT || threshold.op == THRESHOLD_GE)
 		return refuse(error,
-		    "--search looks for the highest rate; what stays below a limit "
-		    "was wanted, as in p99<1ms");
+		    "--search looks for the highest rate; what stays below a limit was wanted, as in p99<1ms");
 	if (plan->ledgers.count > 0 || plan->hlog != NULL)
 		return refuse(error,
 		    "--search runs many times; --ledger and --hlog are of one run");

@@ -24,8 +24,7 @@ check_size(struct plan *plan, char *error)
 		return 0;
 	if (plan->texts.count > 0 || plan->file != NULL)
 		return refuse(error,
-		    "--size makes the messages; --message and --file "
-		    "cannot be given with it");
+		    "--size makes the messages; --message and --file cannot be given with it");
 	size_t n = strcspn(text, ":");
 	if (n < sizeof(first)) {
 		memcpy(first, text, n);

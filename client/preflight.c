@@ -73,8 +73,8 @@ check_files(struct check *check)
 	if (facts->files_max > 0 && needed > facts->files_max)
 		tell(check, true,
 		    "%" PRIu64
-		    " descriptors are needed on this machine, fs.file-max is "
-		    "%" PRIu64 "; mend with: sysctl -w fs.file-max=%" PRIu64,
+		    " descriptors are needed on this machine, fs.file-max is %" PRIu64
+		    "; mend with: sysctl -w fs.file-max=%" PRIu64,
 		    needed, facts->files_max, needed + needed / 4);
 }
 
@@ -93,8 +93,7 @@ check_ports(struct check *check)
 	    "%u connections need as many ports, %" PRIu64
 	    " source address%s with %" PRIu64 " ports to %u target%s have %" PRIu64
 	    "; mend with: --source-ip (%" PRIu64
-	    " addresses), more targets, or sysctl -w "
-	    "net.ipv4.ip_local_port_range=\"1024 65535\"",
+	    " addresses), more targets, or sysctl -w net.ipv4.ip_local_port_range=\"1024 65535\"",
 	    plan->rank_connections, sources, sources > 1 ? "es" : "",
 	    check->facts->ports, plan->target_count, plan->target_count > 1 ? "s" : "",
 	    room, missing);
@@ -107,8 +106,7 @@ check_sources(struct check *check)
 
 	if (source[0] != '\0')
 		tell(check, true,
-		    "%.*s is no address of this machine; one of its own was wanted "
-		    "(--source-ip), mend with: ip address add",
+		    "%.*s is no address of this machine; one of its own was wanted (--source-ip), mend with: ip address add",
 		    (int)(strrchr(source, ':') - source), source);
 }
 
@@ -122,9 +120,7 @@ check_memory(struct check *check)
 	if (check->facts->memory_bytes == 0 || needed <= check->facts->memory_bytes)
 		return;
 	tell(check, true,
-	    "%u connections need about %s of memory, %s are available; mend with: "
-	    "fewer "
-	    "--connections, or more machines (--rank)",
+	    "%u connections need about %s of memory, %s are available; mend with: fewer --connections, or more machines (--rank)",
 	    check->plan->rank_connections, units_show_size(needed, need),
 	    units_show_size(check->facts->memory_bytes, have));
 }
@@ -145,8 +141,8 @@ check_tcp(struct check *check)
 		return;
 	uint64_t pages = needed / page;
 	tell(check, true,
-	    "%s may be in the queues of TCP at once, net.ipv4.tcp_mem allows %s; mend "
-	    "with: sysctl -w net.ipv4.tcp_mem=\"%" PRIu64 " %" PRIu64 " %" PRIu64 "\"",
+	    "%s may be in the queues of TCP at once, net.ipv4.tcp_mem allows %s; mend with: sysctl -w net.ipv4.tcp_mem=\"%" PRIu64
+	    " %" PRIu64 " %" PRIu64 "\"",
 	    units_show_size(needed, need),
 	    units_show_size(check->facts->tcp_bytes, have), pages, pages * 3 / 2,
 	    pages * 2);
@@ -181,9 +177,7 @@ check_backlog(struct check *check)
 	    is_local(plan))
 		tell(check, false,
 		    "an accept queue holds %" PRIu64
-		    " connections (net.core.somaxconn), "
-		    "%u call at once: some may wait a second for a retry; mend with: "
-		    "--connect-rate, or sysctl -w net.core.somaxconn=4096",
+		    " connections (net.core.somaxconn), %u call at once: some may wait a second for a retry; mend with: --connect-rate, or sysctl -w net.core.somaxconn=4096",
 		    queue, plan->rank_connections);
 }
 
@@ -201,10 +195,8 @@ check_time_wait(struct check *check)
 	if (churns && plan->close == PLAN_CLOSE_FIN && room > 0 && !is_local(plan) &&
 	    waiting > (double)room)
 		tell(check, false,
-		    "%.0f connections a second leave %.0f ports in TIME_WAIT, there "
-		    "are "
-		    "%" PRIu64 "; mend with: --close rst, --source-ip, or sysctl -w "
-		    "net.ipv4.tcp_tw_reuse=1",
+		    "%.0f connections a second leave %.0f ports in TIME_WAIT, there are %" PRIu64
+		    "; mend with: --close rst, --source-ip, or sysctl -w net.ipv4.tcp_tw_reuse=1",
 		    plan->connect_rate, waiting, room);
 }
 

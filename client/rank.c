@@ -65,8 +65,7 @@ from_environment(
 			/* Each of them would take itself for the only one. */
 			snprintf(error, error_size,
 			    "%s=%s without " OWN_RANKS
-			    " in the environment; set it to the number of ranks (or "
-			    "give --rank)",
+			    " in the environment; set it to the number of ranks (or give --rank)",
 			    environments[i].rank, rank);
 			return -1;
 		}
@@ -76,8 +75,7 @@ from_environment(
 		    0)
 			return 0;
 		snprintf(error, error_size,
-		    "%s=%s with %s=%s in the environment; a rank below the number of "
-		    "ranks was wanted",
+		    "%s=%s with %s=%s in the environment; a rank below the number of ranks was wanted",
 		    environments[i].rank, rank, environments[i].ranks, ranks);
 		return -1;
 	}
@@ -176,9 +174,7 @@ rank_parse_start(
 	}
 	if (rc != 0) {
 		snprintf(error, error_size,
-		    "--start-at \"%s\"; +10s, HH:MM:SS, YYYY-MM-DDTHH:MM:SSZ or "
-		    "@SECONDS "
-		    "was wanted",
+		    "--start-at \"%s\"; +10s, HH:MM:SS, YYYY-MM-DDTHH:MM:SSZ or @SECONDS was wanted",
 		    text);
 		return -1;
 	}

@@ -128,8 +128,7 @@ report_charts_percentiles(const struct result *result, FILE *file)
 		draw_percentiles(&chart, result, i - 1);
 	chart_close(&chart);
 	fputs(
-	    "<p class=\"dim\">The shade is the 95 % interval of the response; dots are "
-	    "percentiles that the sample cannot support.</p>\n",
+	    "<p class=\"dim\">The shade is the 95 % interval of the response; dots are percentiles that the sample cannot support.</p>\n",
 	    file);
 }
 
@@ -271,8 +270,7 @@ report_charts_seconds(const struct result *result, FILE *file)
 	draw_seconds(&chart, result, "Response over time", times, 4, true);
 	if (result->rank_count > 1)
 		fputs(
-		    "<p class=\"dim\">Percentiles of several ranks do not merge: where "
-		    "they shared a second, only the maximum is shown.</p>\n",
+		    "<p class=\"dim\">Percentiles of several ranks do not merge: where they shared a second, only the maximum is shown.</p>\n",
 		    file);
 }
 
@@ -285,8 +283,7 @@ write_bar(
 	if (count == 0)
 		return;
 	fprintf(file,
-	    "<tr><td>%s%s</td><td>%s</td><td style=\"width:50%%\"><span class=\"bar\" "
-	    "style=\"width:%.1f%%\"></span></td></tr>\n",
+	    "<tr><td>%s%s</td><td>%s</td><td style=\"width:50%%\"><span class=\"bar\" style=\"width:%.1f%%\"></span></td></tr>\n",
 	    what, reason, units_show_count(count, number),
 	    100 * fmin(1, (double)count / fmax(1, (double)all)));
 }
@@ -302,9 +299,7 @@ report_charts_losses(const struct result *result, FILE *file)
 	    lost[UNITS_TEXT_MAX], in_flight[UNITS_TEXT_MAX];
 
 	fprintf(file,
-	    "<h2>Messages</h2>\n<p id=\"equation\"><b>%s</b> sent %s <b>%s</b> "
-	    "verified + "
-	    "<b>%s</b> wrong + <b>%s</b> lost + <b>%s</b> in flight</p>\n",
+	    "<h2>Messages</h2>\n<p id=\"equation\"><b>%s</b> sent %s <b>%s</b> verified + <b>%s</b> wrong + <b>%s</b> lost + <b>%s</b> in flight</p>\n",
 	    units_show_count(m->sent, sent), result_adds_up(m) ? "=" : "is not",
 	    units_show_count(m->verified, verified), units_show_count(m->wrong, wrong),
 	    units_show_count(result_lost(m), lost),

@@ -110,8 +110,7 @@ print_ports(const struct result *result, FILE *file)
 		return;
 	fprintf(file,
 	    LABEL
-	    "%s of %s held at most; in TIME_WAIT on this machine %s before, %s at "
-	    "most\n",
+	    "%s of %s held at most; in TIME_WAIT on this machine %s before, %s at most\n",
 	    "ports", count(ports->held_max, held), count(ports->available, all),
 	    count(ports->time_wait_before, before), count(ports->time_wait_max, most));
 }

@@ -18,43 +18,18 @@
 
 /* clang-format off */
 static const char style[] =
-    ":root{color-scheme:light dark;--fg:#1b1f24;--dim:#5c6670;--bg:#fff;--box:#f5f7f9;"
-    "--line:#d9dee3;--good:#1a7f4b;--warn:#9a6700;--bad:#c02b2b;"
-    "--c0:#0072b2;--c1:#009e73;--c2:#d98200;--c3:#b2559a;--c4:#6b7280}\n"
-    "@media(prefers-color-scheme:dark){:root{--fg:#e6e9ec;--dim:#9aa4ae;--bg:#14171a;"
-    "--box:#1d2125;--line:#343b42;--good:#4cc38a;--warn:#e0a93b;--bad:#ff7a7a;"
-    "--c0:#56b4e9;--c1:#2fcc9b;--c2:#ffb347;--c3:#e08fca;--c4:#9aa4ae}}\n"
-    "*{box-sizing:border-box}body{margin:0 auto;max-width:920px;padding:24px 20px 48px;"
-    "background:var(--bg);color:var(--fg);font:15px/1.5 system-ui,sans-serif}\n"
-    "h1{font-size:22px;margin:0 0 4px}h2{font-size:16px;margin:32px 0 8px}"
-    "p{margin:4px 0 8px}.dim{color:var(--dim)}\n"
-    "table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}"
-    "th,td{padding:4px 10px 4px 0;text-align:right;border-bottom:1px solid var(--line)}"
-    "th{font-weight:600;color:var(--dim)}th:first-child,td:first-child{text-align:left}"
-    ".left td,.left th{text-align:left}.scroll{overflow-x:auto}.scroll td{white-space:nowrap}\n"
-    ".cards{display:flex;flex-wrap:wrap;gap:10px;margin:16px 0}.card{flex:1 1 130px;"
-    "background:var(--box);border-radius:8px;padding:10px 14px}"
-    ".card b{display:block;font-size:20px;font-variant-numeric:tabular-nums}"
-    ".card span{color:var(--dim);font-size:13px}\n"
-    ".verdict{border-left:5px solid;border-radius:6px;background:var(--box);"
-    "padding:10px 14px;margin:14px 0}.verdict ul{margin:4px 0 0;padding-left:20px}"
-    ".good{color:var(--good)}.warn{color:var(--warn)}.bad{color:var(--bad)}"
-    ".verdict li{color:var(--fg)}\n"
-    "svg{width:100%;height:auto;display:block;overflow:visible}"
-    "svg text{fill:var(--dim);font-size:12px}.grid{stroke:var(--line);stroke-width:1}"
-    ".axis{fill:none;stroke:var(--dim);stroke-width:1}"
-    ".line{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round}"
-    ".dashed{stroke-dasharray:2 5}.band{opacity:.18}\n"
-    ".line.s0{stroke:var(--c0)}.line.s1{stroke:var(--c1)}.line.s2{stroke:var(--c2)}"
-    ".line.s3{stroke:var(--c3)}.line.s4{stroke:var(--c4)}.band.s0{fill:var(--c0)}\n"
-    ".key{display:flex;flex-wrap:wrap;gap:4px 18px;font-size:13px;color:var(--dim)}"
-    ".key i{display:inline-block;width:18px;height:3px;border-radius:2px;"
-    "vertical-align:middle;margin-right:6px}.key .s0{background:var(--c0)}"
-    ".key .s1{background:var(--c1)}.key .s2{background:var(--c2)}"
-    ".key .s3{background:var(--c3)}.key .s4{background:var(--c4)}\n"
+    ":root{color-scheme:light dark;--fg:#1b1f24;--dim:#5c6670;--bg:#fff;--box:#f5f7f9;--line:#d9dee3;--good:#1a7f4b;--warn:#9a6700;--bad:#c02b2b;--c0:#0072b2;--c1:#009e73;--c2:#d98200;--c3:#b2559a;--c4:#6b7280}\n"
+    "@media(prefers-color-scheme:dark){:root{--fg:#e6e9ec;--dim:#9aa4ae;--bg:#14171a;--box:#1d2125;--line:#343b42;--good:#4cc38a;--warn:#e0a93b;--bad:#ff7a7a;--c0:#56b4e9;--c1:#2fcc9b;--c2:#ffb347;--c3:#e08fca;--c4:#9aa4ae}}\n"
+    "*{box-sizing:border-box}body{margin:0 auto;max-width:920px;padding:24px 20px 48px;background:var(--bg);color:var(--fg);font:15px/1.5 system-ui,sans-serif}\n"
+    "h1{font-size:22px;margin:0 0 4px}h2{font-size:16px;margin:32px 0 8px}p{margin:4px 0 8px}.dim{color:var(--dim)}\n"
+    "table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}th,td{padding:4px 10px 4px 0;text-align:right;border-bottom:1px solid var(--line)}th{font-weight:600;color:var(--dim)}th:first-child,td:first-child{text-align:left}.left td,.left th{text-align:left}.scroll{overflow-x:auto}.scroll td{white-space:nowrap}\n"
+    ".cards{display:flex;flex-wrap:wrap;gap:10px;margin:16px 0}.card{flex:1 1 130px;background:var(--box);border-radius:8px;padding:10px 14px}.card b{display:block;font-size:20px;font-variant-numeric:tabular-nums}.card span{color:var(--dim);font-size:13px}\n"
+    ".verdict{border-left:5px solid;border-radius:6px;background:var(--box);padding:10px 14px;margin:14px 0}.verdict ul{margin:4px 0 0;padding-left:20px}.good{color:var(--good)}.warn{color:var(--warn)}.bad{color:var(--bad)}.verdict li{color:var(--fg)}\n"
+    "svg{width:100%;height:auto;display:block;overflow:visible}svg text{fill:var(--dim);font-size:12px}.grid{stroke:var(--line);stroke-width:1}.axis{fill:none;stroke:var(--dim);stroke-width:1}.line{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round}.dashed{stroke-dasharray:2 5}.band{opacity:.18}\n"
+    ".line.s0{stroke:var(--c0)}.line.s1{stroke:var(--c1)}.line.s2{stroke:var(--c2)}.line.s3{stroke:var(--c3)}.line.s4{stroke:var(--c4)}.band.s0{fill:var(--c0)}\n"
+    ".key{display:flex;flex-wrap:wrap;gap:4px 18px;font-size:13px;color:var(--dim)}.key i{display:inline-block;width:18px;height:3px;border-radius:2px;vertical-align:middle;margin-right:6px}.key .s0{background:var(--c0)}.key .s1{background:var(--c1)}.key .s2{background:var(--c2)}.key .s3{background:var(--c3)}.key .s4{background:var(--c4)}\n"
     ".loss .line.s1{stroke:var(--bad)}.loss .key .s1{background:var(--bad)}\n"
-    ".bar{display:inline-block;height:10px;border-radius:3px;background:var(--bad)}"
-    "code{font:13px ui-monospace,monospace;white-space:pre-wrap;word-break:break-all}\n";
+    ".bar{display:inline-block;height:10px;border-radius:3px;background:var(--bad)}code{font:13px ui-monospace,monospace;white-space:pre-wrap;word-break:break-all}\n";
 /* clang-format on */
 
 static const double percentiles[] = { 50, 90, 99, 99.9, 99.99 };
@@ -216,15 +191,13 @@ write_latency_row(const struct result *result, enum tally_histogram which, FILE 
 static void
 write_latencies(const struct result *result, FILE *file)
 {
-	fputs("<h2>Latency</h2>\n<div class=\"scroll\"><table><tr><th></th><th>min</th>"
-	      "<th>mean</th><th>p50</th><th>p90</th><th>p99</th><th>p99.9</th>"
-	      "<th>p99.99</th><th>max</th><th>count</th></tr>\n",
+	fputs(
+	    "<h2>Latency</h2>\n<div class=\"scroll\"><table><tr><th></th><th>min</th><th>mean</th><th>p50</th><th>p90</th><th>p99</th><th>p99.9</th><th>p99.99</th><th>max</th><th>count</th></tr>\n",
 	    file);
 	for (int i = 0; i < TALLY_HISTOGRAM_COUNT; i++)
 		write_latency_row(result, (enum tally_histogram)i, file);
-	fputs("</table></div>\n<p class=\"dim\">response counts from the intended send "
-	      "time, service from the write. ? is a percentile that the sample cannot "
-	      "support; a figure's 95 % interval shows where the pointer rests.</p>\n",
+	fputs(
+	    "</table></div>\n<p class=\"dim\">response counts from the intended send time, service from the write. ? is a percentile that the sample cannot support; a figure's 95 % interval shows where the pointer rests.</p>\n",
 	    file);
 }
 
@@ -256,9 +229,7 @@ write_ranks(const struct result *result, FILE *file)
 	if (result->rank_count == 0)
 		return;
 	fputs(
-	    "<h2>Each rank by itself</h2>\n<div class=\"scroll\"><table><tr><th>rank"
-	    "</th><th>host</th><th>verified</th><th>p50</th><th>p99</th><th>p99.9</th>"
-	    "<th>max</th><th>trust</th></tr>\n",
+	    "<h2>Each rank by itself</h2>\n<div class=\"scroll\"><table><tr><th>rank</th><th>host</th><th>verified</th><th>p50</th><th>p99</th><th>p99.9</th><th>max</th><th>trust</th></tr>\n",
 	    file);
 	for (size_t i = 0; i < result->rank_count; i++) {
 		const struct result_rank *r = &result->ranks[i];

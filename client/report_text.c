@@ -105,8 +105,7 @@ print_rates(const struct result *result, FILE *file)
 	    result->interrupted ? " (interrupted)" : "");
 	if (result->messages_due > 0)
 		fprintf(file,
-		    LABEL "%s messages were due, %s sent, %s of them over 1 ms "
-			  "late\n",
+		    LABEL "%s messages were due, %s sent, %s of them over 1 ms late\n",
 		    "schedule", count(result->messages_due, due),
 		    count(result->messages.sent, out),
 		    count(result->messages_late, late));

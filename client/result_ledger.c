@@ -67,8 +67,7 @@ result_ledger_read(
 	const json_t *closed = json_object_get(totals, "connections_closed");
 	if (rc == 0 && read_count(closed, "worker_lost", &out.worker_lost) != 0) {
 		snprintf(error, error_size,
-		    "/stats: totals.connections_closed.worker_lost; a count was "
-		    "wanted");
+		    "/stats: totals.connections_closed.worker_lost; a count was wanted");
 		rc = -1;
 	}
 	const json_t *kernel = json_object_get(root, "kernel");
@@ -171,8 +170,7 @@ encode(const struct result *result, const struct result_ledger *server,
     const struct placed *placed)
 {
 	return json_pack(
-	    "{s:b, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I, s:I},"
-	    " s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I}}",
+	    "{s:b, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I}}",
 	    "holds", placed->holds, "server", "connections_accepted",
 	    N(server->connections_accepted), "messages_received",
 	    N(server->messages_received), "replies_sent", N(server->replies_sent),

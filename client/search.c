@@ -162,8 +162,7 @@ finish(struct search *search)
 	}
 	if (!search->has_best) {
 		say(search,
-		    "%s holds at no rate from %s/s on; a longer --duration judges "
-		    "lower ones\n",
+		    "%s holds at no rate from %s/s on; a longer --duration judges lower ones\n",
 		    search->threshold.text,
 		    units_show_count(result_whole(search->least), rate));
 		return EXIT_THRESHOLD;

@@ -48,13 +48,11 @@ check_text(const struct message_text *text, enum framing framing, char *error)
 {
 	if (text->length == 0 && !text->varies && framing == FRAMING_STREAM)
 		snprintf(error, PLAN_ERROR_MAX,
-		    "a message is empty; in --framing stream at least one byte was "
-		    "wanted");
+		    "a message is empty; in --framing stream at least one byte was wanted");
 	else if (framing == FRAMING_LINE && text->length > 0 &&
 	    memchr(text->bytes, '\n', text->length) != NULL)
 		snprintf(error, PLAN_ERROR_MAX,
-		    "a message holds a line end; --framing line adds it and wants none "
-		    "inside");
+		    "a message holds a line end; --framing line adds it and wants none inside");
 	else if (message_escape_longest(text) > PLAN_MESSAGE_MAX)
 		snprintf(error, PLAN_ERROR_MAX, "a message is longer than 1G");
 	else

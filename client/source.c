@@ -127,8 +127,7 @@ check_given(struct plan *plan, char *error)
 		const char *target = out_of_reach(plan, prefix.family);
 		if (target != NULL) {
 			snprintf(error, PLAN_ERROR_MAX,
-			    "--source-ip %s: the target %s has no address of that "
-			    "family",
+			    "--source-ip %s: the target %s has no address of that family",
 			    plan->source_texts.items[i], target);
 			return -1;
 		}

@@ -139,8 +139,7 @@ threshold_parse(const char *text, struct threshold *ret, char *error, size_t err
 
 	if (*at == '\0' || strlen(text) >= sizeof(found.text)) {
 		snprintf(error, error_size,
-		    "threshold \"%.64s\": wanted METRIC<LIMIT or METRIC>LIMIT, as in "
-		    "p99<5ms",
+		    "threshold \"%.64s\": wanted METRIC<LIMIT or METRIC>LIMIT, as in p99<5ms",
 		    text);
 		return -1;
 	}
@@ -148,11 +147,7 @@ threshold_parse(const char *text, struct threshold *ret, char *error, size_t err
 	snprintf(name, sizeof(name), "%.*s", (int)length, text);
 	if (parse_metric(name, &found) != 0) {
 		snprintf(error, error_size,
-		    "threshold \"%s\": found metric \"%s\", wanted p50 p99 p99.9 ... "
-		    "mean "
-		    "min max stddev (of response, or service.p99 ...), lost, wrong, "
-		    "failed "
-		    "or rate",
+		    "threshold \"%s\": found metric \"%s\", wanted p50 p99 p99.9 ... mean min max stddev (of response, or service.p99 ...), lost, wrong, failed or rate",
 		    text, name);
 		return -1;
 	}

@@ -68,8 +68,7 @@ add_reasons(const struct trial *trial, struct result_trust *trust)
 	if (outcome->late_ns == 0)
 		return 0;
 	return trust_add(trust, RESULT_SUSPECT,
-	    "the load began %s after --start-at: that was over before all were "
-	    "connected",
+	    "the load began %s after --start-at: that was over before all were connected",
 	    units_show_duration(outcome->late_ns, late));
 }
 

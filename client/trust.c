@@ -96,16 +96,12 @@ judge_cpu(struct result *result)
 		return busiest->cpu_share < CPU_INVALID
 		    ? 0
 		    : trust_add(trust, RESULT_SUSPECT,
-			  "generator %llu used %.0f %% of a CPU: the client may be "
-			  "what limits "
-			  "the rate",
+			  "generator %llu used %.0f %% of a CPU: the client may be what limits the rate",
 			  (unsigned long long)busiest->process,
 			  100 * busiest->cpu_share);
 	return trust_add(trust,
 	    busiest->cpu_share < CPU_INVALID ? RESULT_SUSPECT : RESULT_INVALID,
-	    "generator %llu used %.0f %% of a CPU, wanted below %.0f %%: more "
-	    "generators "
-	    "(-w) or CPUs are needed",
+	    "generator %llu used %.0f %% of a CPU, wanted below %.0f %%: more generators (-w) or CPUs are needed",
 	    (unsigned long long)busiest->process, 100 * busiest->cpu_share,
 	    100 * CPU_SUSPECT);
 }
@@ -144,8 +140,7 @@ judge_rate(struct result *result)
 	part = (double)result->messages.sent / (double)result->messages_due;
 	return trust_add(&result->trust,
 	    part < RATE_INVALID ? RESULT_INVALID : RESULT_SUSPECT,
-	    "%s messages were due, %s were sent (%.1f %%): the others would have taken "
-	    "longest, and are in no percentile",
+	    "%s messages were due, %s were sent (%.1f %%): the others would have taken longest, and are in no percentile",
 	    units_show_count(result->messages_due, asked),
 	    units_show_count(result->messages.sent, got), 100 * part);
 }
@@ -177,9 +172,7 @@ judge_ports(struct result *result)
 	    (double)ports->held_max <= PORTS_SUSPECT * (double)ports->available)
 		return 0;
 	return trust_add(&result->trust, RESULT_SUSPECT,
-	    "%s of %s local ports were held at one time: connect times hold the search "
-	    "for a free one; more source addresses (--source-ip) or --close rst are "
-	    "needed",
+	    "%s of %s local ports were held at one time: connect times hold the search for a free one; more source addresses (--source-ip) or --close rst are needed",
 	    units_show_count(ports->held_max, held),
 	    units_show_count(ports->available, all));
 }
@@ -209,9 +202,7 @@ judge_kernel(struct result *result)
 		return -1;
 	if (host->listen_overflows > 0 && may_have_been_dropped(result) &&
 	    trust_add(&result->trust, RESULT_SUSPECT,
-		"an accept queue on this machine overflowed %s times: connect times "
-		"hold "
-		"retries",
+		"an accept queue on this machine overflowed %s times: connect times hold retries",
 		units_show_count(host->listen_overflows, text)) != 0)
 		return -1;
 	return 0;
@@ -257,9 +248,7 @@ judge_stream(struct result *result)
 		0)
 		return 0;
 	return trust_add(&result->trust, RESULT_SUSPECT,
-	    "in framing stream a suffix or fixed text comes once for each read of the "
-	    "server, not for each message: what is wrong or lost may be that "
-	    "(--framing line or length32 tells messages apart)");
+	    "in framing stream a suffix or fixed text comes once for each read of the server, not for each message: what is wrong or lost may be that (--framing line or length32 tells messages apart)");
 }
 
 /* Ranks that ran one after the other were no load together. */
@@ -276,8 +265,7 @@ judge_overlap(struct result *result)
 		return 0;
 	return trust_add(&result->trust,
 	    apart < APART_INVALID ? RESULT_SUSPECT : RESULT_INVALID,
-	    "the ranks did not run at the same time: %s from the first to the last, %s "
-	    "for the longest of them (--start-at begins them together)",
+	    "the ranks did not run at the same time: %s from the first to the last, %s for the longest of them (--start-at begins them together)",
 	    units_show_duration(result_whole(result->elapsed_s * 1e9), all),
 	    units_show_duration(result_whole(longest * 1e9), each));
 }
@@ -345,9 +333,7 @@ judge_silence(struct result *result)
 	    p99 > silent_ns * STALL_PART)
 		return 0;
 	return trust_add(&result->trust, RESULT_SUSPECT,
-	    "nothing was answered for at least %s, %s after the start: a closed loop "
-	    "sends "
-	    "nothing meanwhile, and the percentiles hardly show it (--rate does)",
+	    "nothing was answered for at least %s, %s after the start: a closed loop sends nothing meanwhile, and the percentiles hardly show it (--rate does)",
 	    units_show_duration(result_whole(silent_ns), text),
 	    units_show_duration(result_whole(from * 1e9), when));
 }

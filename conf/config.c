@@ -236,8 +236,7 @@ fail_twice(const struct config *config, size_t second, size_t first, char *error
 
 	snprintf(name, sizeof name, "listeners[%zu].address", second);
 	snprintf(error, CONFIG_ERROR_MAX,
-	    "%s: \"%s\" is \"%s\", as \"listeners[%zu].address\" is; an address of its "
-	    "own was wanted",
+	    "%s: \"%s\" is \"%s\", as \"listeners[%zu].address\" is; an address of its own was wanted",
 	    printable_end(source_of(config, name), shown, sizeof shown), name,
 	    config->listeners[second].address_text, first);
 	return -1;
@@ -268,8 +267,7 @@ derive(struct config *config, char *error)
 			return -1;
 	if (config->log.syslog && config->log.file != NULL)
 		return fail(error, source_of(config, "log.syslog"),
-		    "\"log.syslog\" is true and \"log.file\" is set; one of both was "
-		    "wanted");
+		    "\"log.syslog\" is true and \"log.file\" is set; one of both was wanted");
 	if (config->group != NULL && config->user == NULL)
 		return fail(error, source_of(config, "group"),
 		    "\"group\" is set and \"user\" is not; both were wanted");

@@ -62,8 +62,7 @@ check_congestion(const char *text, char *error, size_t error_size)
 	if (length <= LONGEST && text[length] == '\0')
 		return 0;
 	snprintf(error, error_size,
-	    "\"%.64s\" is no name of a congestion control; up to %d letters, digits, "
-	    "\"_\" and \"-\" were wanted",
+	    "\"%.64s\" is no name of a congestion control; up to %d letters, digits, \"_\" and \"-\" were wanted",
 	    text, LONGEST);
 	return -1;
 }
@@ -106,8 +105,7 @@ check_socket_path(const char *text, char *error, size_t error_size)
 	if (strlen(text) <= longest)
 		return 0;
 	snprintf(error, error_size,
-	    "a path of %zu bytes; at most %zu, the room of a socket's address, were "
-	    "wanted",
+	    "a path of %zu bytes; at most %zu, the room of a socket's address, were wanted",
 	    strlen(text), longest);
 	return -1;
 }
@@ -117,17 +115,15 @@ check_socket_path(const char *text, char *error, size_t error_size)
 static const struct setting listener_rows[] = {
 	{ .name = "address",
 	    .help =
-		"Where to listen: \"127.0.0.1:10000\", \"[::1]:8001\", \"*:80\" (all "
-		"of IPv4), \"[::]:80\" (all of IPv6).",
+		"Where to listen: \"127.0.0.1:10000\", \"[::1]:8001\", \"*:80\" (all of IPv4), \"[::]:80\" (all of IPv6).",
 	    .type = SETTING_STRING,
 	    .flags = SETTING_REQUIRED,
 	    LISTENER(address_text),
 	    .check = check_address,
 	    .pattern = ADDRESS_PATTERN },
 	{ .name = "reply",
-	    .help = "What a message is answered with: echo or upper (with "
-		    "\",suffix=TEXT\" if "
-		    "wanted), fixed=TEXT, or discard.",
+	    .help =
+		"What a message is answered with: echo or upper (with \",suffix=TEXT\" if wanted), fixed=TEXT, or discard.",
 	    .type = SETTING_STRING,
 	    .flags = SETTING_REQUIRED,
 	    LISTENER(reply_text),
@@ -136,8 +132,7 @@ static const struct setting listener_rows[] = {
 	    .pattern = REPLY_PATTERN },
 	{ .name = "framing",
 	    .help =
-		"What one message is: each read (stream), up to a newline (line), or a "
-		"4-byte length and as many bytes (length32).",
+		"What one message is: each read (stream), up to a newline (line), or a 4-byte length and as many bytes (length32).",
 	    .type = SETTING_ENUM,
 	    LISTENER(framing),
 	    .initial = "stream",
@@ -151,9 +146,8 @@ static const struct setting listener_rows[] = {
 	    .min = 1,
 	    .max = GIGA },
 	{ .name = "backlog",
-	    .help = "Connections that may wait in the accept queue of each worker; the "
-		    "kernel "
-		    "bounds it with net.core.somaxconn.",
+	    .help =
+		"Connections that may wait in the accept queue of each worker; the kernel bounds it with net.core.somaxconn.",
 	    .type = SETTING_INTEGER,
 	    LISTENER(backlog),
 	    .initial = "4096",
@@ -165,27 +159,22 @@ static const struct setting listener_rows[] = {
 	    LISTENER(nodelay),
 	    .initial = "true" },
 	{ .name = "balance",
-	    .help = "Which worker gets a connection: the kernel's choice by hash "
-		    "(hash); the "
-		    "worker with the number of the CPU that it arrives on, for pinned "
-		    "workers "
-		    "(cpu; wrong where all clients sit on one CPU); by hash, and the "
-		    "master "
-		    "evens out what stays open (move).",
+	    .help =
+		"Which worker gets a connection: the kernel's choice by hash (hash); the worker with the number of the CPU that it arrives on, for pinned workers (cpu; wrong where all clients sit on one CPU); by hash, and the master evens out what stays open (move).",
 	    .type = SETTING_ENUM,
 	    LISTENER(balance),
 	    .initial = "hash",
 	    .names = balance_names },
 	{ .name = "congestion",
-	    .help = "Congestion control of its connections, as \"reno\"; empty is the "
-		    "system's default.",
+	    .help =
+		"Congestion control of its connections, as \"reno\"; empty is the system's default.",
 	    .type = SETTING_STRING,
 	    LISTENER(congestion),
 	    .check = check_congestion,
 	    .pattern = "^[0-9A-Za-z_-]{1,15}$" },
 	{ .name = "allow",
-	    .help = "Address prefixes that may connect, as \"10.0.0.0/8\"; empty is "
-		    "everybody.",
+	    .help =
+		"Address prefixes that may connect, as \"10.0.0.0/8\"; empty is everybody.",
 	    .type = SETTING_STRINGS,
 	    LISTENER(allow_texts),
 	    .count_offset = offsetof(struct listener_config, allow_count),
@@ -202,8 +191,8 @@ static const struct setting listener_rows[] = {
 	    .check = check_prefix,
 	    .pattern = PREFIX_PATTERN },
 	{ .name = "max_connections_per_address",
-	    .help = "Connections that an address (IPv6: a /64) may have open here, at "
-		    "all workers together; 0 is any number.",
+	    .help =
+		"Connections that an address (IPv6: a /64) may have open here, at all workers together; 0 is any number.",
 	    .type = SETTING_COUNT,
 	    .flags = SETTING_OFF,
 	    LISTENER(max_connections_per_address),
@@ -211,8 +200,8 @@ static const struct setting listener_rows[] = {
 	    .min = 1,
 	    .max = 1000000 },
 	{ .name = "accept_rate",
-	    .help = "New connections a second that are accepted from an address (IPv6: "
-		    "a /64), by all workers together; 0 is any number.",
+	    .help =
+		"New connections a second that are accepted from an address (IPv6: a /64), by all workers together; 0 is any number.",
 	    .type = SETTING_COUNT,
 	    .flags = SETTING_OFF,
 	    LISTENER(accept_rate),
@@ -264,9 +253,8 @@ static const struct setting rows[] = {
 	    .initial = "auto",
 	    .names = event_method_names },
 	{ .name = "events.spin",
-	    .help = "How long a worker looks for more before it sleeps, after the last "
-		    "that "
-		    "came: a shorter latency for a busy CPU, from 50us or so on.",
+	    .help =
+		"How long a worker looks for more before it sleeps, after the last that came: a shorter latency for a busy CPU, from 50us or so on.",
 	    .type = SETTING_DURATION,
 	    .flags = SETTING_OFF,
 	    CONFIG(spin_ns),
@@ -280,8 +268,7 @@ static const struct setting rows[] = {
 	    .initial = "false" },
 	{ .name = "user",
 	    .help =
-		"The user that workers of a yodeld that root starts run as; empty is "
-		"the one that started it.",
+		"The user that workers of a yodeld that root starts run as; empty is the one that started it.",
 	    .type = SETTING_STRING,
 	    CONFIG(user),
 	    .check = check_user },
@@ -315,23 +302,19 @@ static const struct setting rows[] = {
 	    .min = KILO,
 	    .max = GIGA },
 	TIMEOUT("idle", idle_ns, "0s", MILLISECOND,
-	    "Close a connection on which nothing came this long since its last "
-	    "reply."),
+	    "Close a connection on which nothing came this long since its last reply."),
 	TIMEOUT("stalled_write", stalled_write_ns, "30s", MILLISECOND,
-	    "Close a connection whose peer has taken nothing of its replies this "
-	    "long."),
+	    "Close a connection whose peer has taken nothing of its replies this long."),
 	TIMEOUT("drain", drain_ns, "30s", MILLISECOND,
-	    "How long a worker that leaves, at a stop or a change, waits for its "
-	    "connections; 0 is as long as they last."),
+	    "How long a worker that leaves, at a stop or a change, waits for its connections; 0 is as long as they last."),
 	TIMEOUT("drain_quiet", drain_quiet_ns, "250ms", MILLISECOND,
 	    "While draining, close a connection that is quiet this long."),
 	/* Some beats of a worker's (sweep.c), and looks of the master's. */
 	TIMEOUT("hung", hung_ns, "30s", 500 * MILLISECOND,
 	    "Replace a worker whose loop stands still this long."),
 	{ .name = "security.seccomp",
-	    .help = "What becomes of a worker that makes a system call which its loop "
-		    "does not need: it is killed (on), that is written to the kernel's "
-		    "log (log), or nothing (off).",
+	    .help =
+		"What becomes of a worker that makes a system call which its loop does not need: it is killed (on), that is written to the kernel's log (log), or nothing (off).",
 	    .type = SETTING_ENUM,
 	    CONFIG(security.seccomp),
 	    .initial = "on",
@@ -349,9 +332,8 @@ static const struct setting rows[] = {
 	    .initial = "text",
 	    .names = log_format_names },
 	{ .name = "log.file",
-	    .help = "Absolute path of the log file, whose lines begin with time and "
-		    "level; empty is "
-		    "stderr.",
+	    .help =
+		"Absolute path of the log file, whose lines begin with time and level; empty is stderr.",
 	    .type = SETTING_STRING,
 	    CONFIG(log.file),
 	    .check = check_path,
@@ -362,15 +344,15 @@ static const struct setting rows[] = {
 	    CONFIG(log.syslog),
 	    .initial = "false" },
 	{ .name = "log.console_level",
-	    .help = "The least that stderr gets as well when the log is a file or "
-		    "syslog.",
+	    .help =
+		"The least that stderr gets as well when the log is a file or syslog.",
 	    .type = SETTING_ENUM,
 	    CONFIG(log.console),
 	    .initial = "error",
 	    .names = log_console_names },
 	{ .name = "admin.socket",
-	    .help = "Absolute path of the Unix socket that yodelctl talks to; empty is "
-		    "none.",
+	    .help =
+		"Absolute path of the Unix socket that yodelctl talks to; empty is none.",
 	    .type = SETTING_STRING,
 	    CONFIG(admin.socket),
 	    .check = check_socket_path,
@@ -381,9 +363,8 @@ static const struct setting rows[] = {
 	    CONFIG(admin.group),
 	    .check = check_group },
 	{ .name = "admin.address",
-	    .help = "TCP address for reading metrics over HTTP, as \"127.0.0.1:9601\"; "
-		    "empty is "
-		    "none.",
+	    .help =
+		"TCP address for reading metrics over HTTP, as \"127.0.0.1:9601\"; empty is none.",
 	    .type = SETTING_STRING,
 	    CONFIG(admin.address),
 	    .check = check_address,

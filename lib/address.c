@@ -298,15 +298,13 @@ prefix_parse(const char *text, struct prefix *ret, char *error, size_t error_siz
 	unsigned bits = prefix.family == AF_INET6 ? 128 : 32;
 	if (inet_pton(prefix.family, host, prefix.bytes) != 1) {
 		snprintf(error, error_size,
-		    "\"%s\" is no address; one as \"10.0.0.0/8\" or \"2001:db8::/32\" "
-		    "was wanted",
+		    "\"%s\" is no address; one as \"10.0.0.0/8\" or \"2001:db8::/32\" was wanted",
 		    text);
 		return -1;
 	}
 	if (slash != NULL && parse_number(slash + 1, bits, &bits) != 0) {
 		snprintf(error, error_size,
-		    "\"%s\": \"%s\" is no prefix length; a number from 0 to %u was "
-		    "wanted",
+		    "\"%s\": \"%s\" is no prefix length; a number from 0 to %u was wanted",
 		    text, slash + 1, bits);
 		return -1;
 	}

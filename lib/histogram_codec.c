@@ -329,8 +329,7 @@ histogram_codec_write_hlog_head(FILE *file, double start)
 	fprintf(file,
 	    "#[Histogram log format version 1.3]\n"
 	    "#[StartTime: %.3f (seconds since epoch), %s]\n"
-	    "\"StartTimestamp\",\"Interval_Length\",\"Interval_Max\","
-	    "\"Interval_Compressed_Histogram\"\n",
+	    "\"StartTimestamp\",\"Interval_Length\",\"Interval_Max\",\"Interval_Compressed_Histogram\"\n",
 	    start, date);
 }
 

@@ -82,8 +82,7 @@ set_key(struct settings_reader *reader, const struct settings_target *target, ch
 		return set_in_item(reader, target, key, bracket, text);
 	if (settings_is_group(target->settings, key))
 		return settings_error_at(reader, SETTINGS_NOWHERE,
-		    "\"%s\" is an object; one of its keys was wanted, as "
-		    "\"%s.KEY=VALUE\"",
+		    "\"%s\" is an object; one of its keys was wanted, as \"%s.KEY=VALUE\"",
 		    key, key);
 	return refuse_dotted(reader, target, key, parent);
 }

@@ -139,8 +139,7 @@ conclude(struct master *master)
 	struct rebalance *rebalance = &master->rebalance;
 	rebalance->is_asked_for = false;
 	turnover_conclude(master, true,
-	    "rebalance: %llu connections moved, fullest worker / mean %.2f -> %.2f "
-	    "after %.1f ms",
+	    "rebalance: %llu connections moved, fullest worker / mean %.2f -> %.2f after %.1f ms",
 	    (unsigned long long)rebalance->moved, rebalance->before, unevenness(master),
 	    (double)(master_now_ns() - rebalance->started_ns) / (double)NS_PER_MS);
 }

@@ -59,8 +59,8 @@ warn_of_backlogs(const struct master *master, uint64_t somaxconn)
 	for (size_t i = 0; i < master->config.listener_count; i++) {
 		const struct listener_config *config = &master->config.listeners[i];
 		if (somaxconn != 0 && config->backlog > somaxconn)
-			log_warnx("%s: a backlog of %u was asked for, the kernel gives "
-				  "%llu (net.core.somaxconn)",
+			log_warnx(
+			    "%s: a backlog of %u was asked for, the kernel gives %llu (net.core.somaxconn)",
 			    config->address_text, config->backlog,
 			    (unsigned long long)somaxconn);
 	}
@@ -77,14 +77,14 @@ capacity_tell(const struct master *master)
 	    (unsigned long long)capacity.descriptors);
 	uint64_t asked = master->config.limits.max_connections;
 	if (asked > capacity.connections)
-		log_warnx("limits.max_connections is %llu, the descriptors are enough "
-			  "for %llu",
+		log_warnx(
+		    "limits.max_connections is %llu, the descriptors are enough for %llu",
 		    (unsigned long long)asked,
 		    (unsigned long long)capacity.connections);
 	uint64_t memory = capacity.connections * CONNECTION_BYTES;
 	if (capacity.tcp_memory_bytes != 0 && memory > capacity.tcp_memory_bytes)
-		log_warnx("the kernel's memory for TCP (net.ipv4.tcp_mem) is %llu MiB; "
-			  "so many connections take %llu MiB when idle",
+		log_warnx(
+		    "the kernel's memory for TCP (net.ipv4.tcp_mem) is %llu MiB; so many connections take %llu MiB when idle",
 		    (unsigned long long)(capacity.tcp_memory_bytes >> 20),
 		    (unsigned long long)(memory >> 20));
 	warn_of_backlogs(master, capacity.somaxconn);

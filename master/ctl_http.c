@@ -39,8 +39,7 @@ fail_to_reach(const char *path, char *error)
 		    "Permission denied; its mode and admin.group say who may", error);
 	if (errno == ENOENT)
 		return fail(path,
-		    "no yodeld answers there: no such file; the admin.socket of one "
-		    "that runs was wanted (-s)",
+		    "no yodeld answers there: no such file; the admin.socket of one that runs was wanted (-s)",
 		    error);
 	fail_step(path, "no yodeld answers there: ", error);
 	errno = ENOTCONN; /* also when time ran out: nothing was asked for yet */

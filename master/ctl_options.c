@@ -125,16 +125,14 @@ ctl_options_parse(int argc, char **argv, struct ctl_options *ret)
 		.parser = on_option,
 		.args_doc = "COMMAND",
 		.doc =
-		    "Asks and steers a running yodeld.\v"
-		    "Commands that look:\n"
+		    "Asks and steers a running yodeld.\vCommands that look:\n"
 		    "  status       one glance\n"
 		    "  stats        all counters, listeners, what the kernel lost\n"
 		    "  workers      a line for each worker\n"
 		    "  config       the effective configuration\n"
 		    "  top          a live view; q ends it\n"
 		    "\n"
-		    "Commands that steer; each waits for the outcome, and for the "
-		    "workers that leave:\n"
+		    "Commands that steer; each waits for the outcome, and for the workers that leave:\n"
 		    "  reload       a new generation with the file as it is now\n"
 		    "  scale N      so many workers\n"
 		    "  rebalance    open connections spread evenly over the workers\n"
@@ -142,8 +140,7 @@ ctl_options_parse(int argc, char **argv, struct ctl_options *ret)
 		    "  stop         drain, and end\n"
 		    "  log LEVEL    error, warn, info or debug, until a reload\n"
 		    "\n"
-		    "Exit status: 0 done, 1 failed (the reason is on stderr), 64 bad "
-		    "usage, 69 no server answers, 75 not over within --timeout.",
+		    "Exit status: 0 done, 1 failed (the reason is on stderr), 64 bad usage, 69 no server answers, 75 not over within --timeout.",
 	};
 	static char program[] = "yodelctl";
 	if (argc > 0)

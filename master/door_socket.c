@@ -126,8 +126,7 @@ open_in_place(const char *path, int backlog, char *error, size_t error_size)
 	if (rc < 0 && errno == ENOENT) {
 		close(fd);
 		snprintf(error, error_size,
-		    "admin: %s: there is no such folder; make it, or set another "
-		    "admin.socket",
+		    "admin: %s: there is no such folder; make it, or set another admin.socket",
 		    path);
 		return -1;
 	}

@@ -82,8 +82,7 @@ remedy(int reason)
 {
 	switch (reason) {
 	case EACCES: /* bind */
-		return "; below net.ipv4.ip_unprivileged_port_start "
-		       "CAP_NET_BIND_SERVICE is wanted";
+		return "; below net.ipv4.ip_unprivileged_port_start CAP_NET_BIND_SERVICE is wanted";
 	case ENOENT: /* the congestion control */
 		return "; one of net.ipv4.tcp_available_congestion_control was wanted";
 	case EPERM:

@@ -29,8 +29,8 @@ limit_of(const struct process *process)
 static void
 abort_process(struct process *process, uint64_t now_ns, uint64_t silent_ns)
 {
-	log_errorx("worker %u (process %d) is hung: no turn of its loop for %llu ms%s; "
-		   "aborting it",
+	log_errorx(
+	    "worker %u (process %d) is hung: no turn of its loop for %llu ms%s; aborting it",
 	    process->slot, (int)process->pid,
 	    (unsigned long long)(silent_ns / NS_PER_MS),
 	    process->is_ready ? "" : " since it was started");

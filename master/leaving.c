@@ -118,8 +118,8 @@ cap_leaving(const struct process *newest)
 	}
 	if (count <= LEAVING_MAX)
 		return;
-	log_warnx("worker %u (process %d) of generation %u ends before it has drained: "
-		  "%u more recent ones are leaving",
+	log_warnx(
+	    "worker %u (process %d) of generation %u ends before it has drained: %u more recent ones are leaving",
 	    oldest->slot, (int)oldest->pid, oldest->generation, count - 1);
 	process_tell(oldest, CHANNEL_STOP, 0, 0);
 }

@@ -9,6 +9,7 @@
 #include "lib/streams.h"
 
 #include "conf/config.h"
+
 #include "master/heir.h"
 #include "master/master.h"
 #include "master/options.h"

@@ -22,6 +22,7 @@
 #include "proto/ledger.h"
 
 #include "conf/config.h"
+
 #include "master/endpoint.h"
 
 #define NS_PER_S UINT64_C(1000000000)

@@ -39,8 +39,7 @@ write_workers(FILE *out, const struct master *master, const struct metrics_ledge
 			    i, master->slots[i].restarts);
 	}
 	metrics_begin(out, "worker_failures", "gauge",
-	    "deaths in a row; from the third on the worker gets no new connections "
-	    "until one serves again");
+	    "deaths in a row; from the third on the worker gets no new connections until one serves again");
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
 		if (view->is_shown[i])
 			fprintf(out,
@@ -142,19 +141,16 @@ write_kernel(FILE *out, const struct master *master)
 	    "connections that may wait to be accepted");
 	write_queues(out, master, "accept_queue_limit_connections", true);
 	metrics_begin(out, "accept_queue_drops_total", "counter",
-	    "connections that the kernel dropped at the listener, for its queue was "
-	    "full or it is being emptied");
+	    "connections that the kernel dropped at the listener, for its queue was full or it is being emptied");
 	write_of_listeners(out, master, "accept_queue_drops_total", drops_of);
 	metrics_begin(out, "accept_queue_wanted_connections", "gauge",
-	    "the backlog that was asked for; the kernel gives net.core.somaxconn at "
-	    "most");
+	    "the backlog that was asked for; the kernel gives net.core.somaxconn at most");
 	write_of_listeners(out, master, "accept_queue_wanted_connections", backlog_of);
 	metrics_total(out, "kernel_listen_overflows_total",
 	    "connections that met a full accept queue, of the whole network namespace",
 	    losses.listen_overflows);
 	metrics_total(out, "kernel_listen_drops_total",
-	    "connections that a listener could not take for whatever reason, of the "
-	    "whole network namespace",
+	    "connections that a listener could not take for whatever reason, of the whole network namespace",
 	    losses.listen_drops);
 	metrics_total(out, "kernel_syncookies_sent_total",
 	    "SYN cookies sent, of the whole network namespace", losses.syncookies_sent);
@@ -203,13 +199,10 @@ write_server(FILE *out, const struct master *master)
 	    "when the server began, in seconds since 1970; an upgrade is no beginning");
 	fprintf(out, METRICS_PREFIX "start_time_seconds %.3f\n", start_time_s(master));
 	metrics_gauge(out, "generation",
-	    "of the configuration and program that serve; each reload that succeeds "
-	    "makes one",
+	    "of the configuration and program that serve; each reload that succeeds makes one",
 	    master->generation);
 	metrics_total(out, "changes_total",
-	    "reloads, upgrades, changes of size and rebalances that have ended, well "
-	    "or "
-	    "not",
+	    "reloads, upgrades, changes of size and rebalances that have ended, well or not",
 	    master->outcome.number);
 	metrics_gauge(out, "last_change_success",
 	    "1 unless the last of them has failed",

@@ -66,8 +66,8 @@ write_closed_by_worker(FILE *out, const struct metrics_ledger *view)
 		for (int r = 0; view->is_shown[i] && r < CLOSE_REASON_COUNT; r++)
 			fprintf(out,
 			    METRICS_PREFIX
-			    "connections_closed_total{worker=\"%u\",reason=\"%s\"} "
-			    "%" PRIu64 "\n",
+			    "connections_closed_total{worker=\"%u\",reason=\"%s\"} %" PRIu64
+			    "\n",
 			    i, close_reason_name((enum close_reason)r),
 			    view->workers[i].closed[r]);
 	}
@@ -93,8 +93,7 @@ write_open_by_worker(
 		}
 	}
 	metrics_gauge(out, "connections_imbalance_ratio",
-	    "open connections of the worker that has most over the mean of all; 1 is "
-	    "even",
+	    "open connections of the worker that has most over the mean of all; 1 is even",
 	    sum == 0 ? 1 : (double)most * master->slot_count / (double)sum);
 }
 
@@ -133,8 +132,8 @@ write_closed_by_listener(
 		for (int r = 0; r < CLOSE_REASON_COUNT; r++)
 			fprintf(out,
 			    METRICS_PREFIX
-			    "listener_connections_closed_total{listener=\"%s\","
-			    "reason=\"%s\"} %" PRIu64 "\n",
+			    "listener_connections_closed_total{listener=\"%s\",reason=\"%s\"} %" PRIu64
+			    "\n",
 			    ledger_listener_name(ledger, i, address),
 			    close_reason_name((enum close_reason)r),
 			    view->listeners[i].closed[r]);

@@ -25,8 +25,7 @@ format_status(const struct master *master, char *text, size_t size)
 	ledger_sum(master->ledger, &totals);
 	uint32_t failing = backing_off(master);
 	int n = snprintf(text, size,
-	    "generation %u: %u of %u workers serve %llu connections, %llu messages so "
-	    "far",
+	    "generation %u: %u of %u workers serve %llu connections, %llu messages so far",
 	    master->generation, slot_serving(master), master->slot_count,
 	    (unsigned long long)ledger_open_in_all(&totals),
 	    (unsigned long long)totals.counters[LEDGER_MESSAGES_RECEIVED]);

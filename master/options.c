@@ -99,9 +99,8 @@ options_parse(int argc, char **argv, struct options *ret)
 	static const struct argp parser = {
 		.options = rows,
 		.parser = on_option,
-		.doc = "A pre-fork TCP message server: what comes is answered, and "
-		       "nothing "
-		       "is lost.",
+		.doc =
+		    "A pre-fork TCP message server: what comes is answered, and nothing is lost.",
 	};
 	static char program[] = "yodeld";
 	if (argc > 0)

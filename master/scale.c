@@ -85,9 +85,7 @@ scale_check(struct master *master)
 	master->is_scaling = false;
 	if (given_up > 0) {
 		turnover_conclude(master, false,
-		    "scale failed: %u of %u workers serve after %.1f ms, the others "
-		    "are "
-		    "in a crash loop",
+		    "scale failed: %u of %u workers serve after %.1f ms, the others are in a crash loop",
 		    serving, master->slot_count,
 		    master_elapsed_ms(master->turnover.started_ns));
 		return;

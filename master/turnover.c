@@ -255,8 +255,7 @@ turnover_abort(struct master *master, const char *reason)
 	upgrade_go_back(master);
 	if (had_another)
 		turnover_conclude(master, false,
-		    "reload failed, generation %u goes on: the upgrade before it "
-		    "failed",
+		    "reload failed, generation %u goes on: the upgrade before it failed",
 		    master->generation);
 }
 

@@ -50,11 +50,11 @@ tell_full(struct worker *worker, enum close_reason reason)
 	if (!is_to_be_told(worker, &worker->full_told))
 		return;
 	if (reason == CLOSE_MAX_CONNECTIONS)
-		log_warnx("new connections are refused: as many as "
-			  "limits.max_connections are open");
+		log_warnx(
+		    "new connections are refused: as many as limits.max_connections are open");
 	else
-		log_warnx("new connections are refused: with %zu open this worker has "
-			  "no descriptor for more",
+		log_warnx(
+		    "new connections are refused: with %zu open this worker has no descriptor for more",
 		    worker->pool.count);
 }
 

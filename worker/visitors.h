@@ -23,6 +23,7 @@
 #include "proto/ledger.h"
 
 #include "conf/config.h"
+
 #include "worker/peer.h"
 
 struct visitors;

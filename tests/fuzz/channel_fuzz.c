@@ -168,11 +168,8 @@ static void
 make_configs(void)
 {
 	static const char *const texts[CONFIGS] = {
-		"{\"workers\": 2, \"log\": {\"level\": \"error\"}, \"listeners\": "
-		"[{\"address\": \"127.0.0.1:0\"}], \"admin\": {\"socket\": \"\"}}",
-		"{\"workers\": 3, \"log\": {\"level\": \"error\"}, \"listeners\": "
-		"[{\"address\": \"127.0.0.1:0\", \"balance\": \"move\"}, {\"address\": "
-		"\"127.0.0.2:0\"}], \"admin\": {\"socket\": \"\"}}",
+		"{\"workers\": 2, \"log\": {\"level\": \"error\"}, \"listeners\": [{\"address\": \"127.0.0.1:0\"}], \"admin\": {\"socket\": \"\"}}",
+		"{\"workers\": 3, \"log\": {\"level\": \"error\"}, \"listeners\": [{\"address\": \"127.0.0.1:0\", \"balance\": \"move\"}, {\"address\": \"127.0.0.2:0\"}], \"admin\": {\"socket\": \"\"}}",
 		"{\"workers\": 0}",
 	};
 

@@ -149,10 +149,7 @@ make_all(void)
 {
 	static const char *const texts[CONFIGS] = {
 		"{\"workers\": 2, \"listeners\": [{\"address\": \"127.0.0.1:10000\"}]}",
-		"{\"workers\": 1, \"listeners\": [{\"address\": \"127.0.0.1:1\", "
-		"\"reply\": \"echo\", \"balance\": \"cpu\"}, {\"address\": "
-		"\"[::1]:2\"}], \"admin\": {\"socket\": \"/nowhere/s\", \"address\": "
-		"\"127.0.0.1:3\"}}",
+		"{\"workers\": 1, \"listeners\": [{\"address\": \"127.0.0.1:1\", \"reply\": \"echo\", \"balance\": \"cpu\"}, {\"address\": \"[::1]:2\"}], \"admin\": {\"socket\": \"/nowhere/s\", \"address\": \"127.0.0.1:3\"}}",
 		"{\"workers\": 3, \"listeners\": []}",
 		"{\"workers\": \"many\"}",
 	};

@@ -24,8 +24,7 @@ log_lines_strip(char *text)
 
 	assert_int_equal(
 	    regcomp(&prefix,
-		"^20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-6][0-9][.]"
-		"[0-9]{3}Z (error|warn|info|debug) ",
+		"^20[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-6][0-9][.][0-9]{3}Z (error|warn|info|debug) ",
 		REG_EXTENDED),
 	    0);
 	for (const char *line = text; *line != '\0';) {

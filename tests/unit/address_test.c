@@ -60,39 +60,27 @@ test_what_is_no_address_is_refused_with_what_was_wanted(void **state)
 {
 	(void)state;
 	check_refused("127.0.0.1",
-	    "\"127.0.0.1\" has no port; \"address:port\" or "
-	    "\"[IPv6 address]:port\" was wanted");
+	    "\"127.0.0.1\" has no port; \"address:port\" or \"[IPv6 address]:port\" was wanted");
 	check_refused("",
-	    "\"\" has no port; \"address:port\" or \"[IPv6 address]:port\" was "
-	    "wanted");
+	    "\"\" has no port; \"address:port\" or \"[IPv6 address]:port\" was wanted");
 	check_refused("[::1]",
-	    "\"[::1]\" has no port; \"address:port\" or \"[IPv6 "
-	    "address]:port\" was wanted");
+	    "\"[::1]\" has no port; \"address:port\" or \"[IPv6 address]:port\" was wanted");
 	check_refused("http://127.0.0.1:80",
-	    "\"http://127.0.0.1:80\" is a URL; \"address:port\" or "
-	    "\"[IPv6 address]:port\" was wanted");
+	    "\"http://127.0.0.1:80\" is a URL; \"address:port\" or \"[IPv6 address]:port\" was wanted");
 	check_refused("::1:80",
-	    "\"::1:80\": an IPv6 address stands in brackets; "
-	    "\"[address]:port\" was wanted");
+	    "\"::1:80\": an IPv6 address stands in brackets; \"[address]:port\" was wanted");
 	check_refused("127.0.0.1:65536",
-	    "\"127.0.0.1:65536\": \"65536\" is no port; a number "
-	    "from 0 to 65535 was wanted");
+	    "\"127.0.0.1:65536\": \"65536\" is no port; a number from 0 to 65535 was wanted");
 	check_refused("127.0.0.1:",
-	    "\"127.0.0.1:\": \"\" is no port; a number from 0 to 65535 "
-	    "was wanted");
+	    "\"127.0.0.1:\": \"\" is no port; a number from 0 to 65535 was wanted");
 	check_refused("127.0.0.1:+80",
-	    "\"127.0.0.1:+80\": \"+80\" is no port; a number from "
-	    "0 to 65535 was wanted");
+	    "\"127.0.0.1:+80\": \"+80\" is no port; a number from 0 to 65535 was wanted");
 	check_refused("127.1:80",
-	    "\"127.1:80\": \"127.1\" is no IPv4 address; "
-	    "\"address:port\" or \"[IPv6 address]:port\" was wanted");
+	    "\"127.1:80\": \"127.1\" is no IPv4 address; \"address:port\" or \"[IPv6 address]:port\" was wanted");
 	check_refused("localhost:80",
-	    "\"localhost:80\": \"localhost\" is no IPv4 address; \"address:port\" or "
-	    "\"[IPv6 "
-	    "address]:port\" was wanted");
+	    "\"localhost:80\": \"localhost\" is no IPv4 address; \"address:port\" or \"[IPv6 address]:port\" was wanted");
 	check_refused("[127.0.0.1]:80",
-	    "\"[127.0.0.1]:80\": \"127.0.0.1\" is no IPv6 address; \"address:port\" or "
-	    "\"[IPv6 address]:port\" was wanted");
+	    "\"[127.0.0.1]:80\": \"127.0.0.1\" is no IPv6 address; \"address:port\" or \"[IPv6 address]:port\" was wanted");
 }
 
 static void
@@ -107,8 +95,7 @@ test_a_text_of_any_length_is_refused_in_one_short_line(void **state)
 	memcpy(text + sizeof text - 4, ":80", 4);
 	assert_int_equal(address_parse(text, &address, error, sizeof error), -1);
 	assert_string_equal(error,
-	    "the host of \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa..."
-	    "\" is too long");
+	    "the host of \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa...\" is too long");
 }
 
 static void
@@ -206,20 +193,15 @@ test_what_is_no_prefix_is_refused(void **state)
 {
 	(void)state;
 	check_prefix_refused("10.0.0.0/33",
-	    "\"10.0.0.0/33\": \"33\" is no prefix length; a "
-	    "number from 0 to 32 was wanted");
+	    "\"10.0.0.0/33\": \"33\" is no prefix length; a number from 0 to 32 was wanted");
 	check_prefix_refused("::/129",
-	    "\"::/129\": \"129\" is no prefix length; a number from "
-	    "0 to 128 was wanted");
+	    "\"::/129\": \"129\" is no prefix length; a number from 0 to 128 was wanted");
 	check_prefix_refused("::/",
-	    "\"::/\": \"\" is no prefix length; a number from 0 to 128 "
-	    "was wanted");
+	    "\"::/\": \"\" is no prefix length; a number from 0 to 128 was wanted");
 	check_prefix_refused("10/8",
-	    "\"10/8\" is no address; one as \"10.0.0.0/8\" or "
-	    "\"2001:db8::/32\" was wanted");
+	    "\"10/8\" is no address; one as \"10.0.0.0/8\" or \"2001:db8::/32\" was wanted");
 	check_prefix_refused("",
-	    "\"\" is no address; one as \"10.0.0.0/8\" or "
-	    "\"2001:db8::/32\" was wanted");
+	    "\"\" is no address; one as \"10.0.0.0/8\" or \"2001:db8::/32\" was wanted");
 }
 
 int

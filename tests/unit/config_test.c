@@ -122,10 +122,8 @@ test_a_whole_file_is_loaded(void **state)
 	    "  { \"address\": \"*:0\" }, { \"address\": \"*:0\" } ],\n"
 	    "  \"events\": { \"method\": \"poll\" }, \"cpu_affinity\": true,\n"
 	    "  \"limits\": { \"max_connections\": \"10k\", \"max_message\": \"2k\" },\n"
-	    "  \"log\": { \"level\": \"debug\", \"format\": \"json\", \"file\": \"/x\" "
-	    "},\n"
-	    "  \"admin\": { \"socket\": \"/run/x\", \"address\": \"127.0.0.1:9601\" "
-	    "},\n"
+	    "  \"log\": { \"level\": \"debug\", \"format\": \"json\", \"file\": \"/x\" },\n"
+	    "  \"admin\": { \"socket\": \"/run/x\", \"address\": \"127.0.0.1:9601\" },\n"
 	    "  \"user\": \"root\" }");
 	struct listener_config *listener = config.listeners;
 
@@ -183,15 +181,10 @@ test_two_listeners_with_one_address_are_refused(void **state)
 
 	(void)state;
 	check_text_refused(
-	    "{\"listeners\": [{\"address\": \"[::1]:80\"},"
-	    "{\"address\": \"127.0.0.1:80\"}, {\"address\": \"[0::1]:80\"}]}",
-	    ": \"listeners[2].address\" is \"[0::1]:80\", as \"listeners[0].address\" "
-	    "is; an "
-	    "address of its own was wanted");
+	    "{\"listeners\": [{\"address\": \"[::1]:80\"},{\"address\": \"127.0.0.1:80\"}, {\"address\": \"[0::1]:80\"}]}",
+	    ": \"listeners[2].address\" is \"[0::1]:80\", as \"listeners[0].address\" is; an address of its own was wanted");
 	check_refused(&(struct config_sources){ .listen = listen }, "--listen",
-	    ": \"listeners[1].address\" is \"0.0.0.0:80\", as \"listeners[0].address\" "
-	    "is; an "
-	    "address of its own was wanted");
+	    ": \"listeners[1].address\" is \"0.0.0.0:80\", as \"listeners[0].address\" is; an address of its own was wanted");
 }
 
 static void
@@ -227,12 +220,9 @@ test_texts_of_the_command_line_are_checked_like_those_of_the_file(void **state)
 	check_refused(&(struct config_sources){ .workers = "0" }, "--workers",
 	    ": \"workers\" is 0; a whole number from 1 to 256 or \"auto\" was wanted");
 	check_refused(&(struct config_sources){ .listen = bad_address }, "--listen",
-	    ": \"address\": \"localhost\" has no port; \"address:port\" or \"[IPv6 "
-	    "address]:port\" was wanted");
+	    ": \"address\": \"localhost\" has no port; \"address:port\" or \"[IPv6 address]:port\" was wanted");
 	check_refused(&(struct config_sources){ .listen = bad_reply }, "--listen",
-	    ": \"reply\": \"lower\" is no reply; echo, upper, fixed=TEXT or discard "
-	    "was "
-	    "wanted");
+	    ": \"reply\": \"lower\" is no reply; echo, upper, fixed=TEXT or discard was wanted");
 }
 
 static void
@@ -256,10 +246,7 @@ static void
 test_what_is_printed_loads_back_to_the_same(void **state)
 {
 	struct config config = load_text(
-	    "{\"workers\": 3, \"listeners\": [{\"address\": \"*:1\", \"max_message\": "
-	    "77,"
-	    "\"reply\": \"fixed=\\\\n\\u00e9\\\"\", \"allow\": [\"::1/128\"]}],"
-	    "\"timeouts\": {\"idle\": \"90s\"}}");
+	    "{\"workers\": 3, \"listeners\": [{\"address\": \"*:1\", \"max_message\": 77,\"reply\": \"fixed=\\\\n\\u00e9\\\"\", \"allow\": [\"::1/128\"]}],\"timeouts\": {\"idle\": \"90s\"}}");
 	char *text = config_print(&config);
 	assert_non_null(text);
 	struct config again = load_text(text);

@@ -99,8 +99,7 @@ test_each_connection_is_counted_once(void **state)
 	assert_non_null(strstr(departure_describe(departure, text, sizeof(text)),
 	    "1 of 2 workers still leaves after "));
 	assert_non_null(strstr(text,
-	    ": 3 connections handed over, 2 drained, 1 forced, 2 lost with 1 that "
-	    "died"));
+	    ": 3 connections handed over, 2 drained, 1 forced, 2 lost with 1 that died"));
 	process_bury(dead);
 	assert_null(master->departures);
 	destroy_master(master);

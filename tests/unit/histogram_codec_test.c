@@ -346,10 +346,8 @@ an_interval_log_has_its_head_and_a_line_for_each_interval(void **state)
 	assert_int_equal(fclose(file), 0);
 	assert_non_null(strstr(text,
 	    "#[Histogram log format version 1.3]\n"
-	    "#[StartTime: 1700000000.250 (seconds since epoch), "
-	    "Tue Nov 14 22:13:20 UTC 2023]\n"
-	    "\"StartTimestamp\",\"Interval_Length\","
-	    "\"Interval_Max\",\"Interval_Compressed_Histogram\"\n"
+	    "#[StartTime: 1700000000.250 (seconds since epoch), Tue Nov 14 22:13:20 UTC 2023]\n"
+	    "\"StartTimestamp\",\"Interval_Length\",\"Interval_Max\",\"Interval_Compressed_Histogram\"\n"
 	    "0.500,1.000,0.001,HIST"));
 	assert_non_null(strstr(text, "\nTag=service,0.500,1.000,0.001,HIST"));
 	free(text);

@@ -101,10 +101,7 @@ each_kind_comes_back_as_it_was_written(void **state)
 
 	(void)state;
 	assert_string_equal(text,
-	    "{\"load\":3,\"most\":0,\"known\":null,\"seed\":-2,\"speed\":1.5,"
-	    "\"maybe\":null,\"owner\":\"Ann\",\"towns\":[\"Here\",\"There\"],"
-	    "\"front\":{\"turns\":{\"red\":7,\"green\":8},\"is_flat\":true},"
-	    "\"spare\":{\"turns\":{\"red\":0,\"green\":0},\"is_flat\":false}}");
+	    "{\"load\":3,\"most\":0,\"known\":null,\"seed\":-2,\"speed\":1.5,\"maybe\":null,\"owner\":\"Ann\",\"towns\":[\"Here\",\"There\"],\"front\":{\"turns\":{\"red\":7,\"green\":8},\"is_flat\":true},\"spare\":{\"turns\":{\"red\":0,\"green\":0},\"is_flat\":false}}");
 	assert_true(read_cart(text, &back, error));
 	assert_true(back.known == UINT64_MAX && back.seed == cart.seed);
 	assert_true(isnan(back.maybe));

@@ -103,14 +103,11 @@ lost_connections_are_kept_and_told_in_the_order_of_time(void **state)
 	assert_int_equal(back.lost_connection_count, 2);
 	assert_int_equal(back.lost_connections[0].connection, 5);
 	assert_string_equal(result_lost_what(&back.lost_connections[0], line),
-	    "lost: no message; nothing heard for 1 s; all that was sent is "
-	    "acknowledged");
+	    "lost: no message; nothing heard for 1 s; all that was sent is acknowledged");
 	assert_non_null(strstr(result_lost_which(&back.lost_connections[1], line),
 	    "connection 3, 10.0.0.1:40000 to 10.0.0.2:80: timeout at "));
 	assert_string_equal(result_lost_what(&back.lost_connections[1], line),
-	    "lost: messages 16 to 23, the first waited 1 s, 2 of 64 bytes of its "
-	    "answer "
-	    "came; nothing heard for 4 s; 512 bytes sent, never acknowledged");
+	    "lost: messages 16 to 23, the first waited 1 s, 2 of 64 bytes of its answer came; nothing heard for 4 s; 512 bytes sent, never acknowledged");
 	/* A reset may be faster than the acknowledgement of what it ends. */
 	back.lost_connections[1].waited_ns = 1000000;
 	assert_non_null(strstr(result_lost_what(&back.lost_connections[1], line),
@@ -165,8 +162,7 @@ what_is_not_a_result_is_refused_by_line_or_path(void **state)
 		{ "{\"schema\": \"yodel.result/9\"}",
 		    "schema: found \"yodel.result/9\", wanted \"yodel.result/1\"" },
 		{ "{\"schema\": \"yodel.result/1\"}", "latency: not found" },
-		{ "{\"schema\": \"yodel.result/1\", \"latency\": {}, \"plan\": "
-		  "{\"targets\": [], \"connections\": \"2\"}}",
+		{ "{\"schema\": \"yodel.result/1\", \"latency\": {}, \"plan\": {\"targets\": [], \"connections\": \"2\"}}",
 		    "plan.connections: wanted a whole number" },
 	};
 

@@ -10,12 +10,8 @@
 #include "client/result.h"
 #include "client/result_ledger.h"
 
-static const char stats[] = "{ \"totals\": { \"connections_accepted\": 7,"
-			    " \"connections_open\": 1, \"messages_received\": 30,"
-			    " \"replies_sent\": 30, \"bytes_received\": 600,"
-			    " \"bytes_sent\": 600, \"bytes_dropped\": 0,"
-			    " \"connections_closed\": { \"worker_lost\": 3 } },"
-			    " \"kernel\": { \"retransmits\": 9 } }";
+static const char stats[] =
+    "{ \"totals\": { \"connections_accepted\": 7, \"connections_open\": 1, \"messages_received\": 30, \"replies_sent\": 30, \"bytes_received\": 600, \"bytes_sent\": 600, \"bytes_dropped\": 0, \"connections_closed\": { \"worker_lost\": 3 } }, \"kernel\": { \"retransmits\": 9 } }";
 
 /* A run of five connections that sent and got 500 bytes, and lost `lost` messages. */
 static void
@@ -200,8 +196,7 @@ a_line_says_what_both_have_counted(void **state)
 	assert_int_equal(result_ledger_reconcile(&result, &nothing, &server), 0);
 	result_ledger_describe(&result, line, sizeof(line));
 	assert_string_equal(line,
-	    "server accepted 5 of 5 connections, read 1,234,567 of 1,234,567 bytes; "
-	    "1,234,567 of its 1,234,567 came: the ledgers agree");
+	    "server accepted 5 of 5 connections, read 1,234,567 of 1,234,567 bytes; 1,234,567 of its 1,234,567 came: the ledgers agree");
 	/* Accepted, and called off here before that was known. */
 	server.connections_accepted = 7;
 	assert_int_equal(result_ledger_reconcile(&result, &nothing, &server), 0);
@@ -245,12 +240,10 @@ a_line_says_which_way_it_got_lost(void **state)
 	server.bytes_sent = 520;
 	describe_framed(2, &server, line);
 	assert_non_null(strstr(line,
-	    "came: 20 bytes (1 message) never reached it, 20 bytes (1 message) of its "
-	    "answers never came; the losses account for that"));
+	    "came: 20 bytes (1 message) never reached it, 20 bytes (1 message) of its answers never came; the losses account for that"));
 	describe_framed(0, &server, line);
 	assert_non_null(strstr(line,
-	    "20 bytes (1 message) never reached it, 20 bytes of its answers never "
-	    "came: a difference CANNOT BE PLACED"));
+	    "20 bytes (1 message) never reached it, 20 bytes of its answers never came: a difference CANNOT BE PLACED"));
 }
 
 static void
@@ -299,8 +292,7 @@ the_ledgers_of_several_servers_are_summed_and_told(void **state)
 	assert_true(result_ledger_holds(&result));
 	result_ledger_describe(&result, line, sizeof(line));
 	assert_string_equal(line,
-	    "servers accepted 5 of 5 connections, read 500 of 500 bytes; 500 of their "
-	    "500 came: the ledgers agree");
+	    "servers accepted 5 of 5 connections, read 500 of 500 bytes; 500 of their 500 came: the ledgers agree");
 	assert_true(result_ledger_describe_server(&result, 1, line, sizeof(line)));
 	assert_string_equal(line, "http://two: 3 connections, 300 bytes read");
 	assert_false(result_ledger_describe_server(&result, 2, line, sizeof(line)));

@@ -158,8 +158,7 @@ the_outcome_names_all_that_is_missing_and_wrong(void **state)
 	set(&tally->connections_lost, 3);
 	result = collect(run);
 	assert_string_equal(report_outcome(&result, outcome),
-	    "FAILED: 3 connections were lost, 1 of 2,000 messages was not answered, 10 "
-	    "of 2,010 messages were not sent");
+	    "FAILED: 3 connections were lost, 1 of 2,000 messages was not answered, 10 of 2,010 messages were not sent");
 	result_finish(&result);
 	run->plan.messages = 0;
 	run->plan.duration_ns = 2 * SECOND;
@@ -167,9 +166,7 @@ the_outcome_names_all_that_is_missing_and_wrong(void **state)
 	set(&tallies_at(&run->tallies, 1)->messages_due, 1000);
 	result = collect(run);
 	assert_string_equal(report_outcome(&result, outcome),
-	    "FAILED: 3 connections were lost, 1 of 2,000 messages was not answered, "
-	    "300 "
-	    "of 2,300 messages that were due were not sent");
+	    "FAILED: 3 connections were lost, 1 of 2,000 messages was not answered, 300 of 2,300 messages that were due were not sent");
 	result_finish(&result);
 	run->plan.messages = 201;
 	run->plan.duration_ns = 0;
@@ -181,9 +178,7 @@ the_outcome_names_all_that_is_missing_and_wrong(void **state)
 	set(&tally->connections_lost, 0);
 	result = collect(run);
 	assert_string_equal(report_outcome(&result, outcome),
-	    "FAILED: wrong bytes came back: 2 of 2,000 messages were answered wrongly, "
-	    "64 bytes were never asked for; 1 of 2,000 messages was not answered, "
-	    "10 of 2,010 messages were not sent");
+	    "FAILED: wrong bytes came back: 2 of 2,000 messages were answered wrongly, 64 bytes were never asked for; 1 of 2,000 messages was not answered, 10 of 2,010 messages were not sent");
 	result_finish(&result);
 }
 
@@ -209,8 +204,7 @@ a_page_says_how_the_run_ended(void **state)
 	assert_int_equal(report_html(&result, file), 0);
 	fclose(file);
 	assert_non_null(strstr(text,
-	    "<p class=\"verdict bad\" id=\"outcome\">FAILED: 10 of 2,000 messages were "
-	    "not answered</p>"));
+	    "<p class=\"verdict bad\" id=\"outcome\">FAILED: 10 of 2,000 messages were not answered</p>"));
 	free(text);
 	result_finish(&result);
 }
@@ -225,9 +219,8 @@ a_reader_of_the_report_sees_the_equation_and_what_is_not_known(void **state)
 
 	report_text(&result, file);
 	fclose(file);
-	assert_non_null(strstr(text,
-	    "2,000 sent = 1,990 verified + 0 wrong + 10 lost + "
-	    "0 in flight"));
+	assert_non_null(strstr(
+	    text, "2,000 sent = 1,990 verified + 0 wrong + 10 lost + 0 in flight"));
 	assert_non_null(strstr(text, "10 timeout"));
 	assert_non_null(strstr(text, "?: too few values to know"));
 	assert_non_null(strstr(text, "FAILED: 10 of 2,000 messages were not answered"));
@@ -260,8 +253,7 @@ seconds_that_differ_more_than_chance_allows_are_worth_fewer_values(void **state)
 	report_text(&result, file);
 	fclose(file);
 	assert_non_null(strstr(text,
-	    "?: too few values to know; the seconds differ so "
-	    "much that the 2,000 responses are worth "));
+	    "?: too few values to know; the seconds differ so much that the 2,000 responses are worth "));
 	free(text);
 	result_finish(&result);
 }

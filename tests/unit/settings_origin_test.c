@@ -129,8 +129,7 @@ test_a_list_that_is_replaced_takes_its_origins_along(void **state)
 	struct house house = { 0 };
 	(void)state;
 	read_text(&house, "a.json",
-	    "{\"rooms\": 4, \"doors\": [{\"name\": \"front\", \"width\": 2}, "
-	    "{\"name\": \"back\"}]}");
+	    "{\"rooms\": 4, \"doors\": [{\"name\": \"front\", \"width\": 2}, {\"name\": \"back\"}]}");
 	assert_origin(&house, "doors[0].width", "a.json");
 	assert_origin(&house, "doors[1].name", "a.json");
 	assert_origin(&house, "doors[1].width", NULL);

@@ -7,32 +7,21 @@ test_a_value_of_the_wrong_kind_is_refused_with_what_was_wanted(void **state)
 	check_refused(
 	    "{\"heated\": 1}", "f:1:12: \"heated\" is 1; true or false was wanted");
 	check_refused("{\n\t\"rooms\": 2.5}",
-	    "f:2:11: \"rooms\" is 2.5; a whole number from 1 to 9 or \"auto\" was "
-	    "wanted");
+	    "f:2:11: \"rooms\" is 2.5; a whole number from 1 to 9 or \"auto\" was wanted");
 	check_refused("{\"rooms\": \"2\"}",
-	    "f:1:11: \"rooms\" is \"2\"; a whole number from 1 to 9 or \"auto\" was "
-	    "wanted");
+	    "f:1:11: \"rooms\" is \"2\"; a whole number from 1 to 9 or \"auto\" was wanted");
 	check_refused("{\"walls\": {\"area\": \"big\"}}",
-	    "f:1:20: \"walls.area\" is \"big\"; a size from 1 to 1M (as \"64k\") was "
-	    "wanted");
+	    "f:1:20: \"walls.area\" is \"big\"; a size from 1 to 1M (as \"64k\") was wanted");
 	check_refused("{\"walls\": {\"bricks\": true}}",
-	    "f:1:22: \"walls.bricks\" is true; a count from 100 to 1M (as \"10k\"; 0 "
-	    "is off) "
-	    "was wanted");
+	    "f:1:22: \"walls.bricks\" is true; a count from 100 to 1M (as \"10k\"; 0 is off) was wanted");
 	check_refused("{\"cooling\": 30}",
-	    "f:1:13: \"cooling\" is 30; a duration from 1ms to 1m (as \"30s\"; 0 is "
-	    "off) was "
-	    "wanted");
+	    "f:1:13: \"cooling\" is 30; a duration from 1ms to 1m (as \"30s\"; 0 is off) was wanted");
 	check_refused("{\"walls\": {\"paint\": {\"colour\": \"pink\"}}}",
-	    "f:1:32: \"walls.paint.colour\" is \"pink\"; \"red\", \"green\" or "
-	    "\"blue\" was "
-	    "wanted");
+	    "f:1:32: \"walls.paint.colour\" is \"pink\"; \"red\", \"green\" or \"blue\" was wanted");
 	check_refused("{\"owner\": []}",
-	    "f:1:11: \"owner\" is an empty list; a string was "
-	    "wanted");
+	    "f:1:11: \"owner\" is an empty list; a string was wanted");
 	check_refused("{\"guests\": \"Bob\"}",
-	    "f:1:12: \"guests\" is \"Bob\"; a list of 0 to 3 strings (as [\"a\", "
-	    "\"b\"]) was wanted");
+	    "f:1:12: \"guests\" is \"Bob\"; a list of 0 to 3 strings (as [\"a\", \"b\"]) was wanted");
 	check_refused("{\"walls\": {\"paint\": \"red\"}}",
 	    "f:1:21: \"walls.paint\" is \"red\"; an object was wanted");
 	check_refused("{\"$note\": 1}", "f:1:11: \"$note\" is 1; a string was wanted");
@@ -45,37 +34,29 @@ test_a_value_out_of_bounds_is_refused(void **state)
 {
 	(void)state;
 	check_refused("{\"rooms\": 0}",
-	    "f:1:11: \"rooms\" is 0; a whole number from 1 to 9 or \"auto\" was "
-	    "wanted");
+	    "f:1:11: \"rooms\" is 0; a whole number from 1 to 9 or \"auto\" was wanted");
 	check_refused("{\"rooms\": -1}",
-	    "f:1:11: \"rooms\" is -1; a whole number from 1 to 9 or \"auto\" was "
-	    "wanted");
+	    "f:1:11: \"rooms\" is -1; a whole number from 1 to 9 or \"auto\" was wanted");
 	check_refused("{\"walls\": {\"area\": \"1025k\"}}",
-	    "f:1:20: \"walls.area\" is \"1025k\"; a size from 1 to 1M (as \"64k\") was "
-	    "wanted");
+	    "f:1:20: \"walls.area\" is \"1025k\"; a size from 1 to 1M (as \"64k\") was wanted");
 	check_refused("{\"cooling\": \"999us\"}",
-	    "f:1:13: \"cooling\" is \"999us\"; a duration from 1ms to 1m (as \"30s\"; "
-	    "0 is "
-	    "off) was wanted");
+	    "f:1:13: \"cooling\" is \"999us\"; a duration from 1ms to 1m (as \"30s\"; 0 is off) was wanted");
 	check_refused("{\"doors\": []}",
 	    "f:1:11: \"doors\" is an empty list; a list of 1 to 4 objects was wanted");
 	check_refused("{\"guests\": [\"A\", \"B\", \"C\", \"D\"]}",
-	    "f:1:12: \"guests\" is a list of 4; a list of 0 to 3 strings (as [\"a\", "
-	    "\"b\"]) was wanted");
+	    "f:1:12: \"guests\" is a list of 4; a list of 0 to 3 strings (as [\"a\", \"b\"]) was wanted");
 }
 
 static void
 test_an_unknown_key_is_refused_with_the_nearest_known_one(void **state)
 {
 	(void)state;
-	check_refused("{\"romms\": 1}",
-	    "f:1:2: unknown key \"romms\"; did you mean "
-	    "\"rooms\"?");
+	check_refused(
+	    "{\"romms\": 1}", "f:1:2: unknown key \"romms\"; did you mean \"rooms\"?");
 	check_refused("{\"walls\":\n  {\"brick\": 1}}",
 	    "f:2:4: unknown key \"walls.brick\"; did you mean \"walls.bricks\"?");
-	check_refused("{\"wals\": {}}",
-	    "f:1:2: unknown key \"wals\"; did you mean "
-	    "\"walls\"?");
+	check_refused(
+	    "{\"wals\": {}}", "f:1:2: unknown key \"wals\"; did you mean \"walls\"?");
 	check_refused("{\"doors\": [{\"nam\": \"x\"}]}",
 	    "f:1:13: unknown key \"doors[0].nam\"; did you mean \"doors[0].name\"?");
 	check_refused("{\"colour\": \"red\"}",
@@ -85,14 +66,12 @@ test_an_unknown_key_is_refused_with_the_nearest_known_one(void **state)
 	check_refused("{\"telephone\": 1}", "f:1:2: unknown key \"telephone\"");
 	check_refused("{\"\": 1}", "f:1:2: unknown key \"\"");
 	check_refused("{\"walls.area\": 1}",
-	    "f:1:2: unknown key \"walls.area\"; an object for each part of it was "
-	    "wanted");
+	    "f:1:2: unknown key \"walls.area\"; an object for each part of it was wanted");
 	/* It is one where it does not stand. */
 	check_refused("{\"walls\": {\"rooms\": 1}}",
 	    "f:1:12: unknown key \"walls.rooms\"; did you mean \"rooms\"?");
 	check_refused("{\"walls\": {\"walls.area\": 1}}",
-	    "f:1:12: unknown key \"walls.walls.area\"; did you mean "
-	    "\"walls.area\"?");
+	    "f:1:12: unknown key \"walls.walls.area\"; did you mean \"walls.area\"?");
 }
 
 static void
@@ -144,8 +123,7 @@ test_what_is_no_JSON_is_refused_with_line_and_column(void **state)
 	    "f:1:12: the file ends inside a value; its closing bracket was wanted");
 	check_refused("{\"rooms\": yes}", "f:1:11: no JSON: invalid token near 'yes'");
 	check_refused("{rooms: 1}",
-	    "f:1:2: no JSON: 'rooms' was found; a key in double quotes or \"}\" was "
-	    "wanted");
+	    "f:1:2: no JSON: 'rooms' was found; a key in double quotes or \"}\" was wanted");
 	check_refused("\"x\"",
 	    "f:1:1: no JSON: '\"x\"' was found; an object, { ... }, was wanted");
 	check_refused(
@@ -184,8 +162,7 @@ test_an_override_that_is_wrong_is_refused(void **state)
 	(void)state;
 	override_to(&house, "rooms", "--set: \"rooms\"; KEY=VALUE was wanted");
 	override_to(&house, "rooms=many",
-	    "--set: \"rooms\" is \"many\"; a whole number from 1 to 9 or \"auto\" was "
-	    "wanted");
+	    "--set: \"rooms\" is \"many\"; a whole number from 1 to 9 or \"auto\" was wanted");
 	override_to(
 	    &house, "romms=1", "--set: unknown key \"romms\"; did you mean \"rooms\"?");
 	override_to(&house, "walls.brick=1",
@@ -195,8 +172,7 @@ test_an_override_that_is_wrong_is_refused(void **state)
 	override_to(&house, "walls.rooms=1",
 	    "--set: unknown key \"walls.rooms\"; did you mean \"rooms\"?");
 	override_to(&house, "walls.paint=red",
-	    "--set: \"walls.paint\" is an object; one of its keys was wanted, as "
-	    "\"walls.paint.KEY=VALUE\"");
+	    "--set: \"walls.paint\" is an object; one of its keys was wanted, as \"walls.paint.KEY=VALUE\"");
 	override_to(&house, "doors[1].name=x",
 	    "--set: \"doors[1]\" is not there; the list has 1, counted from 0");
 	override_to(&house, "doors[0]=x",

@@ -53,9 +53,8 @@ test_every_type_is_read_from_a_file_with_comments(void **state)
 static void
 test_auto_0_and_the_bounds_themselves_are_accepted(void **state)
 {
-	struct house house =
-	    read_house("{\"rooms\": \"auto\", \"cooling\": 0, \"walls\":"
-		       "{\"area\": \"1M\", \"bricks\": 0}}");
+	struct house house = read_house(
+	    "{\"rooms\": \"auto\", \"cooling\": 0, \"walls\":{\"area\": \"1M\", \"bricks\": 0}}");
 
 	(void)state;
 	assert_int_equal(house.rooms, 0);
@@ -95,10 +94,8 @@ test_an_override_sets_one_value_and_wins_over_the_file(void **state)
 static void
 test_what_is_written_reads_back_to_the_same(void **state)
 {
-	struct house house = read_house("{\"owner\": \"A \\\"quoted\\\" \\u00e9\", "
-					"\"guests\": [\"B\"], \"rooms\": 4,"
-					"\"walls\": {\"area\": 1537, \"paint\": "
-					"{\"colour\": \"red\"}}, \"cooling\": 0}");
+	struct house house = read_house(
+	    "{\"owner\": \"A \\\"quoted\\\" \\u00e9\", \"guests\": [\"B\"], \"rooms\": 4,\"walls\": {\"area\": 1537, \"paint\": {\"colour\": \"red\"}}, \"cooling\": 0}");
 	char *text = settings_write_values(&house_table, &house);
 	assert_non_null(text);
 	struct house again = read_house(text);
