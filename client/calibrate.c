@@ -40,7 +40,7 @@ describe(struct plan *plan, const char *target)
 	/* Of this machine, whatever part of a load it has as one of several. */
 	plan->rank_text = "0/1";
 	plan->progress = PLAN_PROGRESS_NEVER;
-	if (plan_list_add(&plan->target_texts, target) != 0)
+	if (plan_list_add(&plan->target_texts, target) < 0)
 		fatalx(EX_OSERR, "out of memory");
 }
 

@@ -53,7 +53,7 @@ caller_schedule(
 
 	if (messages > 0 && caller->scheduled >= messages)
 		return false;
-	if (flight_push(&generator->flights, &caller->queue, intended_ns) != 0) {
+	if (flight_push(&generator->flights, &caller->queue, intended_ns) < 0) {
 		generator->has_failed = true;
 		return false;
 	}

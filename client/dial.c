@@ -144,7 +144,7 @@ open_socket(const struct generator *generator, const struct address *address,
 	if (plan->slow_read > 0)
 		keep_small(fd, hear_share(plan->slow_read));
 	if (source_of(plan, (uint32_t)connection, &source) &&
-	    source_bind(fd, &source) != 0) {
+	    source_bind(fd, &source) < 0) {
 		int error = errno;
 		close(fd);
 		errno = error;
@@ -170,7 +170,7 @@ begin(struct generator *generator, struct caller *caller)
 		return -1;
 	generator->now_ns = caller->since_ns = generator_clock();
 	const struct sockaddr *to = (const void *)&address->storage;
-	if (connect(caller->fd, to, address->length) != 0 && errno != EINPROGRESS)
+	if (connect(caller->fd, to, address->length) < 0 && errno != EINPROGRESS)
 		return -1;
 	return epoll_ctl(generator->epoll_fd, EPOLL_CTL_ADD, caller->fd, &event);
 }
@@ -180,7 +180,7 @@ static void fail_address(struct generator *generator, struct caller *caller, int
 static void
 call_address(struct generator *generator, struct caller *caller)
 {
-	if (begin(generator, caller) != 0)
+	if (begin(generator, caller) < 0)
 		fail_address(generator, caller, errno);
 	else
 		caller_set_timer(generator, caller);
@@ -220,7 +220,7 @@ dial_on_event(struct generator *generator, struct caller *caller)
 	int error = 0;
 	socklen_t length = sizeof(error);
 
-	if (getsockopt(caller->fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0)
+	if (getsockopt(caller->fd, SOL_SOCKET, SO_ERROR, &error, &length) < 0)
 		error = errno;
 	if (error != 0)
 		fail_address(generator, caller, error);

@@ -52,7 +52,7 @@ expectation_open(
 	    (out.reply != NULL && out.reply->kind == REPLY_FIXED &&
 		out.reply->text_length == 0 && sequence->framing == FRAMING_STREAM);
 	if (out.reply != NULL && !out.none && sequence->texts != NULL &&
-	    make_wires(&out) != 0) {
+	    make_wires(&out) < 0) {
 		expectation_close(&out);
 		return -1;
 	}

@@ -298,7 +298,7 @@ set_flag(struct plan *plan, const struct flag *flag, char *text)
 		memcpy(field, &text, sizeof(text));
 		break;
 	case FLAG_LIST:
-		if (plan_list_add(field, text) != 0)
+		if (plan_list_add(field, text) < 0)
 			fatalx(EX_OSERR, "out of memory");
 		break;
 	case FLAG_SET:
@@ -331,7 +331,7 @@ parse(int key, char *argument, struct argp_state *state)
 		exit(EX_OK);
 	}
 	if (key == ARGP_KEY_ARG) {
-		if (plan_list_add(&plan->target_texts, argument) != 0)
+		if (plan_list_add(&plan->target_texts, argument) < 0)
 			fatalx(EX_OSERR, "out of memory");
 		return 0;
 	}

@@ -41,7 +41,7 @@ flight_push(struct flights *flights, struct flight_queue *queue, uint64_t intend
 	if (index != FLIGHT_NONE) {
 		flights->free = flights->records[index].next;
 	} else {
-		if (flights->count == flights->room && grow(flights) != 0)
+		if (flights->count == flights->room && grow(flights) < 0)
 			return -1;
 		index = flights->count++;
 	}

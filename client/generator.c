@@ -304,7 +304,7 @@ allocate(struct generator *generator)
 	if (generator->callers == NULL || generator->active == NULL ||
 	    generator->dials.entries == NULL || generator->received == NULL ||
 	    generator->outgoing == NULL ||
-	    wheel_init(&generator->wheel, count, generator->now_ns) != 0)
+	    wheel_init(&generator->wheel, count, generator->now_ns) < 0)
 		return -1;
 	return verify_init(&generator->verify, generator->expectation,
 	    &generator->board->expect, generator->tally, generator->plan->connections);

@@ -90,7 +90,7 @@ ledgers_reconcile(const struct plan *plan, struct result_ledger_server *servers,
 			return EX_UNAVAILABLE;
 		}
 	}
-	if (result_ledger_reconcile_all(result, servers, plan->ledgers.count) != 0)
+	if (result_ledger_reconcile_all(result, servers, plan->ledgers.count) < 0)
 		return without_memory();
 	return 0;
 }

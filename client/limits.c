@@ -11,7 +11,7 @@ limits_raise(void)
 {
 	struct rlimit limit;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max)
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == limit.rlim_max)
 		return;
 	limit.rlim_cur = limit.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &limit);
@@ -22,7 +22,7 @@ limits_fit(struct plan *plan, char *error)
 {
 	struct rlimit limit;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return 0;
 	for (uint32_t n = plan->processes; n <= PLAN_PROCESSES_MAX; n++) {
 		uint64_t each = (plan->rank_connections + n - 1) / n;

@@ -16,7 +16,7 @@ unacknowledged(const struct caller *caller)
 {
 	int bytes = 0;
 
-	if (ioctl(caller->fd, SIOCOUTQ, &bytes) != 0 || bytes <= 0)
+	if (ioctl(caller->fd, SIOCOUTQ, &bytes) < 0 || bytes <= 0)
 		return 0;
 	return (uint64_t)bytes - (caller->is_shut ? 1 : 0);
 }

@@ -45,7 +45,7 @@ add_threshold(struct merge *merge, const char *text)
 		return EX_OSERR;
 	merge->thresholds = more;
 	if (threshold_parse(text, &more[merge->threshold_count].threshold, error,
-		sizeof(error)) != 0) {
+		sizeof(error)) < 0) {
 		log_errorx("%s", error);
 		return EX_USAGE;
 	}
@@ -140,7 +140,7 @@ merge_all(char *const *paths, struct result *ret)
 		status = result_file_load(paths[i], &next);
 		if (status != 0)
 			break;
-		if (result_merge(ret, &next, error) != 0) {
+		if (result_merge(ret, &next, error) < 0) {
 			log_errorx("%s: %s", paths[i], error);
 			status = EX_DATAERR;
 		}
@@ -163,7 +163,7 @@ merge_main(int argc, char **argv)
 	status = merge_all(argv + optind, &result);
 	if (status != 0)
 		goto out;
-	if (take_thresholds(&merge, &result) != 0 ||
+	if (take_thresholds(&merge, &result) < 0 ||
 	    outputs_write(&merge.outputs, &result) != 0)
 		status = EX_OSERR;
 	else

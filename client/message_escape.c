@@ -98,7 +98,7 @@ message_escape_parse(const char *text, size_t length, struct message_text *ret,
 	}
 	while (at < length) {
 		size_t name = find_name(text, length, at);
-		if (add_literal(&out, text + at, name - at, error, error_size) != 0)
+		if (add_literal(&out, text + at, name - at, error, error_size) < 0)
 			goto fail;
 		at = name;
 		if (name == length)

@@ -29,7 +29,7 @@ sample(struct generator *generator)
 	struct tally *tally = generator->tally;
 	struct rusage now;
 
-	if (getrusage(RUSAGE_SELF, &now) != 0)
+	if (getrusage(RUSAGE_SELF, &now) < 0)
 		return;
 	store(&tally->cpu_user_ns, since(&now.ru_utime, &at_start.ru_utime));
 	store(&tally->cpu_system_ns, since(&now.ru_stime, &at_start.ru_stime));

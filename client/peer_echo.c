@@ -39,7 +39,7 @@ take(int epoll_fd, int listener)
 	if (event.data.fd < 0)
 		return;
 	setsockopt(event.data.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, event.data.fd, &event) != 0)
+	if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, event.data.fd, &event) < 0)
 		close(event.data.fd);
 }
 
@@ -50,7 +50,7 @@ serve(int listener)
 	struct epoll_event event = { .events = EPOLLIN, .data.fd = listener };
 	int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 
-	if (epoll_fd < 0 || epoll_ctl(epoll_fd, EPOLL_CTL_ADD, listener, &event) != 0)
+	if (epoll_fd < 0 || epoll_ctl(epoll_fd, EPOLL_CTL_ADD, listener, &event) < 0)
 		return;
 	for (;;) {
 		int n = epoll_wait(epoll_fd, events, EVENTS_MAX, -1);
@@ -75,9 +75,9 @@ open_listener(uint16_t *ret_port)
 
 	if (fd < 0)
 		return -1;
-	if (bind(fd, (struct sockaddr *)&own, sizeof(own)) != 0 ||
-	    listen(fd, BACKLOG) != 0 ||
-	    getsockname(fd, (struct sockaddr *)&own, &length) != 0) {
+	if (bind(fd, (struct sockaddr *)&own, sizeof(own)) < 0 ||
+	    listen(fd, BACKLOG) < 0 ||
+	    getsockname(fd, (struct sockaddr *)&own, &length) < 0) {
 		int error = errno;
 		close(fd);
 		errno = error;

@@ -205,13 +205,13 @@ check_rank(struct plan *plan, char *error)
 	struct timespec now;
 
 	if (rank_parse(
-		plan->rank_text, &plan->rank, &plan->ranks, error, PLAN_ERROR_MAX) != 0)
+		plan->rank_text, &plan->rank, &plan->ranks, error, PLAN_ERROR_MAX) < 0)
 		return EX_USAGE;
 	clock_gettime(CLOCK_REALTIME, &now);
 	if (plan->start_at_text != NULL &&
 	    rank_parse_start(plan->start_at_text,
 		(uint64_t)now.tv_sec * 1000 * MS + (uint64_t)now.tv_nsec,
-		&plan->start_at_ns, error, PLAN_ERROR_MAX) != 0)
+		&plan->start_at_ns, error, PLAN_ERROR_MAX) < 0)
 		return EX_USAGE;
 	uint32_t each = plan->connections / plan->ranks;
 	uint32_t more = plan->connections % plan->ranks;
@@ -233,7 +233,7 @@ cpus(void)
 {
 	cpu_set_t set;
 
-	if (sched_getaffinity(0, sizeof(set), &set) != 0)
+	if (sched_getaffinity(0, sizeof(set), &set) < 0)
 		return 1;
 	return (uint32_t)CPU_COUNT(&set);
 }
@@ -263,7 +263,7 @@ check_search(struct plan *plan, char *error)
 
 	if (plan->search == NULL)
 		return 0;
-	if (threshold_parse(plan->search, &threshold, why, sizeof(why)) != 0) {
+	if (threshold_parse(plan->search, &threshold, why, sizeof(why)) < 0) {
 		snprintf(error, PLAN_ERROR_MAX, "--search: %s", why);
 		return EX_USAGE;
 	}
@@ -344,7 +344,7 @@ plan_check(struct plan *plan, char *error)
 		if (rc != 0)
 			return rc;
 	}
-	return source_check(plan, error) != 0 ? EX_USAGE : 0;
+	return source_check(plan, error) < 0 ? EX_USAGE : 0;
 }
 
 void

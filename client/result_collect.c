@@ -180,7 +180,7 @@ collect_tally(const struct tally *tally, struct result *ret)
 	if (oldest > ret->oldest_lost_ns)
 		ret->oldest_lost_ns = oldest;
 	for (int i = 0; i < TALLY_HISTOGRAM_COUNT; i++)
-		if (histogram_add(ret->latency[i], tally->histograms[i]) != 0)
+		if (histogram_add(ret->latency[i], tally->histograms[i]) < 0)
 			return -1;
 	collect_process(tally, ret);
 	return collect_mismatches(tally, ret);
@@ -321,7 +321,7 @@ collect_thresholds(const struct plan *plan, struct result *ret)
 		return -1;
 	for (uint32_t i = 0; i < plan->thresholds.count; i++) {
 		if (threshold_parse(plan->thresholds.items[i],
-			&ret->thresholds[i].threshold, error, sizeof(error)) != 0) {
+			&ret->thresholds[i].threshold, error, sizeof(error)) < 0) {
 			errno = EINVAL;
 			return -1;
 		}
@@ -334,23 +334,23 @@ static int
 collect_all(const struct plan *plan, const struct tallies *tallies,
     const struct watch *watch, const char *ledger, struct result *ret)
 {
-	if (collect_plan(plan, &ret->plan) != 0)
+	if (collect_plan(plan, &ret->plan) < 0)
 		return -1;
 	ret->processes = calloc(tallies->count, sizeof(ret->processes[0]));
 	if (ret->processes == NULL)
 		return -1;
 	for (uint32_t i = 0; i < tallies->count; i++)
-		if (collect_tally(tallies_at(tallies, i), ret) != 0)
+		if (collect_tally(tallies_at(tallies, i), ret) < 0)
 			return -1;
-	if (result_target_collect(plan, tallies, ret) != 0 ||
-	    result_lost_collect(tallies, ret) != 0)
+	if (result_target_collect(plan, tallies, ret) < 0 ||
+	    result_lost_collect(tallies, ret) < 0)
 		return -1;
 	collect_times(plan, tallies, watch, ret);
 	collect_ports(plan, watch, &ret->ports);
 	if (ledger != NULL && (ret->ledger = strdup(ledger)) == NULL)
 		return -1;
-	if (collect_host(watch, &ret->host) != 0 || collect_seconds(watch, ret) != 0 ||
-	    collect_thresholds(plan, ret) != 0)
+	if (collect_host(watch, &ret->host) < 0 || collect_seconds(watch, ret) < 0 ||
+	    collect_thresholds(plan, ret) < 0)
 		return -1;
 	return result_judge(ret);
 }
@@ -359,9 +359,9 @@ int
 result_collect(const struct plan *plan, const struct tallies *tallies,
     const struct watch *watch, const char *ledger, struct result *ret)
 {
-	if (result_init(ret) != 0)
+	if (result_init(ret) < 0)
 		return -1;
-	if (collect_all(plan, tallies, watch, ledger, ret) != 0) {
+	if (collect_all(plan, tallies, watch, ledger, ret) < 0) {
 		result_finish(ret);
 		return -1;
 	}

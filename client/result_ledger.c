@@ -65,14 +65,14 @@ result_ledger_read(
 			    "/stats: totals.%s; a count was wanted", counts[i].key);
 	}
 	const json_t *closed = json_object_get(totals, "connections_closed");
-	if (rc == 0 && read_count(closed, "worker_lost", &out.worker_lost) != 0) {
+	if (rc == 0 && read_count(closed, "worker_lost", &out.worker_lost) < 0) {
 		snprintf(error, error_size,
 		    "/stats: totals.connections_closed.worker_lost; a count was wanted");
 		rc = -1;
 	}
 	const json_t *kernel = json_object_get(root, "kernel");
 	if (rc == 0 && kernel != NULL &&
-	    read_count(kernel, "retransmits", &out.retransmits) != 0) {
+	    read_count(kernel, "retransmits", &out.retransmits) < 0) {
 		snprintf(error, error_size,
 		    "/stats: kernel.retransmits; a count was wanted");
 		rc = -1;

@@ -76,7 +76,7 @@ collect_tally(const struct tally *tally, struct result *ret)
 		count = TALLY_LOST_MAX;
 	if (count > RESULT_LOST_MAX - ret->lost_connection_count)
 		count = (uint32_t)(RESULT_LOST_MAX - ret->lost_connection_count);
-	if (make_room(ret, count) != 0)
+	if (make_room(ret, count) < 0)
 		return -1;
 	for (uint32_t i = 0; i < count; i++)
 		if (collect_one(&tally->lost_connection[i],
@@ -89,7 +89,7 @@ int
 result_lost_collect(const struct tallies *tallies, struct result *ret)
 {
 	for (uint32_t i = 0; i < tallies->count; i++)
-		if (collect_tally(tallies_at(tallies, i), ret) != 0)
+		if (collect_tally(tallies_at(tallies, i), ret) < 0)
 			return -1;
 	sort(ret);
 	return 0;
@@ -98,7 +98,7 @@ result_lost_collect(const struct tallies *tallies, struct result *ret)
 int
 result_lost_merge(struct result *into, const struct result *from)
 {
-	if (make_room(into, from->lost_connection_count) != 0)
+	if (make_room(into, from->lost_connection_count) < 0)
 		return -1;
 	for (size_t i = 0; i < from->lost_connection_count; i++) {
 		struct result_lost_connection *row =

@@ -298,19 +298,18 @@ result_merge(struct result *into, const struct result *from, char *error)
 		    difference);
 		return -1;
 	}
-	if (result_merge_start(into) != 0 || add_ranks(into, from) != 0)
+	if (result_merge_start(into) != 0 || add_ranks(into, from) < 0)
 		return fail(error, "out of memory");
-	if (check_ranks(into, error) != 0)
+	if (check_ranks(into, error) < 0)
 		return -1;
 	for (int i = 0; i < TALLY_HISTOGRAM_COUNT; i++)
-		if (histogram_add(into->latency[i], from->latency[i]) != 0)
+		if (histogram_add(into->latency[i], from->latency[i]) < 0)
 			return fail(error, "its histograms are of another resolution");
 	record_add(result_fields, into, from);
 	if (into->plan.ranks <= 1)
 		into->plan.connections += from->plan.connections;
-	if (result_target_merge(into, from) != 0 ||
-	    result_lost_merge(into, from) != 0 || add_lists(into, from) != 0 ||
-	    add_times(into, from) != 0)
+	if (result_target_merge(into, from) < 0 || result_lost_merge(into, from) < 0 ||
+	    add_lists(into, from) < 0 || add_times(into, from) < 0)
 		return fail(error, "out of memory");
 	if (!fits(into))
 		return fail(

@@ -61,7 +61,7 @@ read_latency(struct json_reader *reader, const json_t *from, const char *name,
 	set_ends(h, json_reader_count(reader, one, name, "min_ns"),
 	    json_reader_count(reader, one, name, "max_ns"),
 	    json_reader_count(reader, one, name, "dropped"));
-	if (histogram_add(into, h) != 0)
+	if (histogram_add(into, h) < 0)
 		json_reader_fail(
 		    reader, name, "hdr", "wanted a histogram of 1 ns to 1 h, 3 digits");
 	free(h);
@@ -164,7 +164,7 @@ read_threshold(
 	char error[RESULT_ERROR_MAX];
 
 	if (given != NULL &&
-	    threshold_parse(given, &ret->threshold, error, sizeof(error)) != 0)
+	    threshold_parse(given, &ret->threshold, error, sizeof(error)) < 0)
 		json_reader_fail(reader, "", "thresholds", error);
 	ret->value = json_reader_real_or_null(reader, from, "thresholds", "value");
 	ret->holds = json_reader_flag(reader, from, "thresholds", "holds");
@@ -273,7 +273,7 @@ result_read_json(FILE *file, struct result *ret, char *error)
 
 	if (root == NULL)
 		return -1;
-	if (result_init(ret) != 0)
+	if (result_init(ret) < 0)
 		json_reader_fail(&reader, "", "", "out of memory");
 	else
 		read_result(&reader, root, ret);

@@ -89,7 +89,7 @@ result_target_merge(struct result *into, const struct result *from)
 			return -1;
 		record_add(result_target_fields, target, other);
 		if (other->last_error[0] != '\0' &&
-		    set_error(target, other->last_error) != 0)
+		    set_error(target, other->last_error) < 0)
 			return -1;
 	}
 	return 0;

@@ -207,7 +207,7 @@ result_write_json(const struct result *result, FILE *file)
 		return -1;
 	}
 	status = json_dumpf(root, file, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
-	if (status == 0 && (fputc('\n', file) == EOF || fflush(file) != 0))
+	if (status == 0 && (fputc('\n', file) == EOF || fflush(file) < 0))
 		status = -1;
 	json_decref(root);
 	return status;

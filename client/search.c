@@ -188,7 +188,7 @@ search_run(const struct plan *plan)
 		.out = plan->stdout_taken ? stderr : stdout };
 	if (plan->quiet)
 		search.out = NULL;
-	if (threshold_parse(plan->search, &search.threshold, error, sizeof(error)) !=
+	if (threshold_parse(plan->search, &search.threshold, error, sizeof(error)) <
 	    0) {
 		log_errorx("--search: %s", error);
 		return EX_USAGE;

@@ -74,7 +74,7 @@ add_text(struct sequence *sequence, const char *text, size_t length,
 	struct message_text *out = &texts[sequence->count];
 	if (plan->escapes)
 		rc = message_escape_parse(text, length, out, error, PLAN_ERROR_MAX);
-	else if (plain_text(text, length, out) != 0)
+	else if (plain_text(text, length, out) < 0)
 		rc = no_memory(error);
 	if (rc != 0)
 		return rc;
@@ -186,7 +186,7 @@ sequence_open(const struct plan *plan, struct sequence *ret, char *error)
 		return 0;
 	}
 	int rc = read_texts(&out, plan, error);
-	if (rc == 0 && make_wires(&out) != 0)
+	if (rc == 0 && make_wires(&out) < 0)
 		rc = no_memory(error);
 	if (rc == 0)
 		*ret = out;

@@ -119,7 +119,7 @@ check_given(struct plan *plan, char *error)
 		struct prefix prefix;
 		char why[256];
 		if (prefix_parse(
-			plan->source_texts.items[i], &prefix, why, sizeof(why)) != 0) {
+			plan->source_texts.items[i], &prefix, why, sizeof(why)) < 0) {
 			snprintf(error, PLAN_ERROR_MAX, "--source-ip %s: %s",
 			    plan->source_texts.items[i], why);
 			return -1;
@@ -169,7 +169,7 @@ int
 source_check(struct plan *plan, char *error)
 {
 	plan->source_count = plan->source_first = 0;
-	if (count_sources(plan, error) != 0)
+	if (count_sources(plan, error) < 0)
 		return -1;
 	take_share(plan);
 	return 0;
@@ -194,7 +194,7 @@ source_of(const struct plan *plan, uint32_t connection, struct address *ret)
 		struct prefix prefix;
 		char why[256];
 		if (prefix_parse(
-			plan->source_texts.items[i], &prefix, why, sizeof(why)) != 0)
+			plan->source_texts.items[i], &prefix, why, sizeof(why)) < 0)
 			return false;
 		uint32_t hosts = prefix_hosts(&prefix);
 		if (index < hosts) {
@@ -211,7 +211,7 @@ source_bind(int fd, const struct address *source)
 {
 	int on = 1;
 
-	if (setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on)) != 0)
+	if (setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on)) < 0)
 		return -1;
 	return bind(fd, (const struct sockaddr *)&source->storage, source->length);
 }
@@ -223,7 +223,7 @@ is_foreign(const struct address *source)
 
 	if (fd < 0)
 		return false;
-	bool foreign = source_bind(fd, source) != 0 && errno == EADDRNOTAVAIL;
+	bool foreign = source_bind(fd, source) < 0 && errno == EADDRNOTAVAIL;
 	close(fd);
 	return foreign;
 }

@@ -111,7 +111,7 @@ ask(int fd, const char *path, double deadline_s, char *error, size_t error_size)
 
 	snprintf(request, sizeof(request),
 	    "GET %.400s HTTP/1.0\r\nHost: yodeld\r\nConnection: close\r\n\r\n", path);
-	if (http_ask(fd, request, deadline_s, &answer) != 0) {
+	if (http_ask(fd, request, deadline_s, &answer) < 0) {
 		snprintf(error, error_size, "%s",
 		    errno == EPROTO ? "the answer is no HTTP, or broke off"
 				    : strerror(errno));

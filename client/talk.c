@@ -90,7 +90,7 @@ parse(struct talk *talk, int argc, char **argv)
 	while ((option = getopt_long(argc, argv, ":f:neh", options, NULL)) != -1) {
 		switch (option) {
 		case 'f':
-			if (framing_parse(optarg, &talk->framing) != 0)
+			if (framing_parse(optarg, &talk->framing) < 0)
 				return misuse(
 				    "--framing", optarg, "stream, line or length32");
 			break;
@@ -181,7 +181,7 @@ queue_line(struct talk *talk, uint8_t *line, size_t length)
 	if (talk->framing != FRAMING_LENGTH32)
 		return buffer_append(&talk->out, line, (size_t)decoded);
 	frame = framing_outline(talk->framing, (size_t)decoded);
-	if (buffer_reserve(&talk->out, frame_length(&frame)) != 0)
+	if (buffer_reserve(&talk->out, frame_length(&frame)) < 0)
 		return -1;
 	memcpy(talk->out->data + talk->out->end + frame.header, line, (size_t)decoded);
 	framing_write(talk->framing, &frame, talk->out->data + talk->out->end);
@@ -201,7 +201,7 @@ take_lines(struct talk *talk)
 			return 0;
 		if (end != NULL)
 			length = (size_t)(end - line) + 1;
-		if (queue_line(talk, line, length) != 0)
+		if (queue_line(talk, line, length) < 0)
 			return -1;
 		buffer_consume(&talk->typed, length);
 	}
@@ -218,9 +218,9 @@ on_input(struct talk *talk)
 		return 0;
 	if (n <= 0)
 		talk->input_ended = true;
-	else if (buffer_append(&talk->typed, chunk, (size_t)n) != 0)
+	else if (buffer_append(&talk->typed, chunk, (size_t)n) < 0)
 		return -1;
-	if (take_lines(talk) != 0)
+	if (take_lines(talk) < 0)
 		return -1;
 	if (buffer_length(talk->out) == 0)
 		show_prompt(talk); /* an empty line, with -n, sends nothing */
@@ -290,11 +290,11 @@ on_readable(struct talk *talk)
 		return on_end(talk);
 	if (talk->framing != FRAMING_LENGTH32)
 		print(talk, chunk, (size_t)n);
-	else if (buffer_append(&talk->answer, chunk, (size_t)n) != 0)
+	else if (buffer_append(&talk->answer, chunk, (size_t)n) < 0)
 		return EX_OSERR;
-	else if (print_messages(talk) != 0)
+	else if (print_messages(talk) < 0)
 		return EXIT_LOST;
-	if (fflush(stdout) != 0)
+	if (fflush(stdout) < 0)
 		return EX_OSERR;
 	show_prompt(talk);
 	return -1;
@@ -342,7 +342,7 @@ step(struct talk *talk)
 		return errno == EINTR ? -1 : EX_OSERR;
 	if (wait[1].revents & (POLLIN | POLLHUP | POLLERR))
 		status = on_readable(talk);
-	if (status < 0 && wait[0].revents != 0 && on_input(talk) != 0)
+	if (status < 0 && wait[0].revents != 0 && on_input(talk) < 0)
 		status = EX_OSERR;
 	return status;
 }

@@ -62,7 +62,7 @@ parse_figure(const char *name, struct threshold *ret)
 			ret->figure = figures[i].figure;
 			return 0;
 		}
-	if (name[0] != 'p' || parse_percentile(name + 1, &ret->percentile) != 0)
+	if (name[0] != 'p' || parse_percentile(name + 1, &ret->percentile) < 0)
 		return -1;
 	ret->figure = THRESHOLD_PERCENTILE;
 	return 0;
@@ -145,7 +145,7 @@ threshold_parse(const char *text, struct threshold *ret, char *error, size_t err
 	}
 	snprintf(found.text, sizeof(found.text), "%s", text);
 	snprintf(name, sizeof(name), "%.*s", (int)length, text);
-	if (parse_metric(name, &found) != 0) {
+	if (parse_metric(name, &found) < 0) {
 		snprintf(error, error_size,
 		    "threshold \"%s\": found metric \"%s\", wanted p50 p99 p99.9 ... mean min max stddev (of response, or service.p99 ...), lost, wrong, failed or rate",
 		    text, name);

@@ -38,7 +38,7 @@ transcript_connected(const struct generator *generator, const struct caller *cal
 	if (is_silent(generator))
 		return;
 	if (getpeername(
-		caller->fd, (struct sockaddr *)&remote.storage, &remote.length) != 0)
+		caller->fd, (struct sockaddr *)&remote.storage, &remote.length) < 0)
 		return;
 	printf("%s: connected to %s\n", sighting_local(caller->fd, name),
 	    address_format(&remote, peer));

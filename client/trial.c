@@ -63,7 +63,7 @@ add_reasons(const struct trial *trial, struct result_trust *trust)
 	if (outcome->died > 0 &&
 	    trust_add(trust, RESULT_INVALID,
 		"%u of %u generator processes did not finish", outcome->died,
-		trial->plan.processes) != 0)
+		trial->plan.processes) < 0)
 		return -1;
 	if (outcome->late_ns == 0)
 		return 0;
@@ -75,8 +75,7 @@ add_reasons(const struct trial *trial, struct result_trust *trust)
 static int
 collect(struct trial *trial, struct result *ret)
 {
-	if (result_collect(&trial->plan, &trial->tallies, &trial->watch, NULL, ret) !=
-	    0)
+	if (result_collect(&trial->plan, &trial->tallies, &trial->watch, NULL, ret) < 0)
 		return say(EX_OSERR, strerror(errno));
 	ret->interrupted = trial->outcome.interrupted;
 	if (add_reasons(trial, &ret->trust) == 0)
@@ -123,9 +122,9 @@ with_memory(struct trial *trial, struct result *ret)
 {
 	const struct plan *plan = &trial->plan;
 
-	if (tallies_open(&trial->tallies, plan->processes) != 0)
+	if (tallies_open(&trial->tallies, plan->processes) < 0)
 		return say(EX_OSERR, strerror(errno));
-	if (watch_start(&trial->watch, plan, &trial->tallies) != 0) {
+	if (watch_start(&trial->watch, plan, &trial->tallies) < 0) {
 		tallies_close(&trial->tallies);
 		return say_file(plan->hlog);
 	}
@@ -144,11 +143,11 @@ check_machine(struct trial *trial)
 {
 	char error[PLAN_ERROR_MAX];
 
-	if (limits_fit(&trial->plan, error) != 0)
+	if (limits_fit(&trial->plan, error) < 0)
 		return say(EX_OSERR, error);
 	if (trial->plan.skip_preflight)
 		return 0;
-	return preflight(&trial->plan) != 0 ? EX_OSERR : 0;
+	return preflight(&trial->plan) < 0 ? EX_OSERR : 0;
 }
 
 static int
@@ -162,7 +161,7 @@ with_messages(struct trial *trial, struct result *ret)
 	plan_complete(&trial->plan, trial->sequence.count);
 	status = check_machine(trial);
 	if (status == 0 &&
-	    expectation_open(&trial->plan, &trial->sequence, &trial->expectation) != 0)
+	    expectation_open(&trial->plan, &trial->sequence, &trial->expectation) < 0)
 		status = say(EX_OSERR, strerror(ENOMEM));
 	if (status == 0) {
 		status = with_memory(trial, ret);

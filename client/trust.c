@@ -84,7 +84,7 @@ judge_cpu(struct result *result)
 		if (process->died &&
 		    trust_add(trust, RESULT_INVALID,
 			"generator %llu died before the end",
-			(unsigned long long)process->process) != 0)
+			(unsigned long long)process->process) < 0)
 			return -1;
 		if (busiest == NULL || process->cpu_share > busiest->cpu_share)
 			busiest = process;
@@ -198,12 +198,12 @@ judge_kernel(struct result *result)
 		RETRANSMITS_SUSPECT * (double)result->messages.sent &&
 	    trust_add(&result->trust, RESULT_SUSPECT,
 		"%s segments of these connections were sent again: packets were lost",
-		units_show_count(host->retransmits, text)) != 0)
+		units_show_count(host->retransmits, text)) < 0)
 		return -1;
 	if (host->listen_overflows > 0 && may_have_been_dropped(result) &&
 	    trust_add(&result->trust, RESULT_SUSPECT,
 		"an accept queue on this machine overflowed %s times: connect times hold retries",
-		units_show_count(host->listen_overflows, text)) != 0)
+		units_show_count(host->listen_overflows, text)) < 0)
 		return -1;
 	return 0;
 }
@@ -219,15 +219,15 @@ judge_counts(struct result *result)
 	if (dropped > 0 &&
 	    trust_add(&result->trust, RESULT_SUSPECT,
 		"values over an hour, %s of them, are in no figure",
-		units_show_count(dropped, text)) != 0)
+		units_show_count(dropped, text)) < 0)
 		return -1;
 	if (!result_adds_up(&result->messages) &&
 	    trust_add(&result->trust, RESULT_INVALID,
-		"sent is not verified + wrong + lost + in flight") != 0)
+		"sent is not verified + wrong + lost + in flight") < 0)
 		return -1;
 	if (result->interrupted &&
 	    trust_add(&result->trust, RESULT_SUSPECT,
-		"the run was interrupted: it is shorter than asked for") != 0)
+		"the run was interrupted: it is shorter than asked for") < 0)
 		return -1;
 	return 0;
 }
@@ -285,12 +285,12 @@ judge_ranks(struct result *result)
 			    trust_add(trust, (enum result_verdict)v,
 				"rank %llu (%s) is %s: %s",
 				(unsigned long long)rank->rank, rank->hostname,
-				rank->verdict, rank->reasons) != 0)
+				rank->verdict, rank->reasons) < 0)
 				return -1;
 	}
 	if (result->rank_count < result->plan.ranks &&
 	    trust_add(trust, RESULT_INVALID, "%zu of %llu ranks are there",
-		result->rank_count, (unsigned long long)result->plan.ranks) != 0)
+		result->rank_count, (unsigned long long)result->plan.ranks) < 0)
 		return -1;
 	return judge_overlap(result);
 }
@@ -342,12 +342,12 @@ static int
 judge_load(struct result *result)
 {
 	if (judge_cpu(result) != 0 || judge_rate(result) != 0 ||
-	    judge_silence(result) != 0 ||
+	    judge_silence(result) < 0 ||
 	    judge_lag(result, TALLY_LOOP_LAG, "the generator woke up late") != 0 ||
 	    (is_paced(result) &&
 		judge_lag(result, TALLY_SEND_LAG, "messages were sent late") != 0))
 		return -1;
-	return judge_kernel(result) != 0 ? -1 : judge_ports(result);
+	return judge_kernel(result) < 0 ? -1 : judge_ports(result);
 }
 
 int
@@ -355,7 +355,7 @@ trust_judge(struct result *result)
 {
 	trust_clear(&result->trust);
 	if ((result->rank_count > 0 ? judge_ranks(result) : judge_load(result)) != 0 ||
-	    judge_connections(result) != 0 || judge_counts(result) != 0)
+	    judge_connections(result) != 0 || judge_counts(result) < 0)
 		return -1;
 	return judge_stream(result);
 }

@@ -179,7 +179,7 @@ write_log(struct watch *watch, enum tally_histogram which, const char *tag,
 		    (double)watch->tallies->board->started_at_ns / 1e9 +
 			(double)watch->plan->warmup_ns / 1e9);
 	if (histogram_codec_write_hlog(
-		watch->hlog, tag, row->at_s, row->length_s, watch->between) != 0)
+		watch->hlog, tag, row->at_s, row->length_s, watch->between) < 0)
 		fprintf(watch->hlog, "#[out of memory at %.3f]\n", row->at_s);
 	fflush(watch->hlog);
 }

@@ -20,7 +20,7 @@ fail(char *error, const char *where, const char *what)
 	char shown[PRINTABLE_END_MAX];
 
 	snprintf(error, CONFIG_ERROR_MAX, "%s: %s",
-	    printable_end(where, shown, sizeof shown), what);
+	    printable_end(where, shown, sizeof(shown)), what);
 	return -1;
 }
 
@@ -109,9 +109,9 @@ note_listens(const char *const *listen, struct config *config, char *error)
 	char name[64];
 
 	for (size_t i = 0; i < config->listener_count; i++) {
-		snprintf(name, sizeof name, "listeners[%zu].address", i);
+		snprintf(name, sizeof(name), "listeners[%zu].address", i);
 		int rc = config_set_origin(config, name, "--listen");
-		snprintf(name, sizeof name, "listeners[%zu].reply", i);
+		snprintf(name, sizeof(name), "listeners[%zu].reply", i);
 		if (rc == 0 && strchr(listen[i], '=') != NULL)
 			rc = config_set_origin(config, name, "--listen");
 		if (rc != 0)
@@ -139,7 +139,7 @@ load_listens(const char *const *listen, struct config *config, char *error)
 		    CONFIG_LISTENERS_MAX);
 		return -1;
 	}
-	struct listener_config *listeners = calloc(count, sizeof *listeners);
+	struct listener_config *listeners = calloc(count, sizeof(*listeners));
 	if (listeners == NULL)
 		return fail(error, "--listen", "out of memory");
 	settings_finish(&config_table, &replaced);
@@ -175,7 +175,7 @@ allowed_cpus(void)
 	cpu_set_t allowed;
 	long count;
 
-	if (sched_getaffinity(0, sizeof allowed, &allowed) == 0)
+	if (sched_getaffinity(0, sizeof(allowed), &allowed) == 0)
 		count = CPU_COUNT(&allowed);
 	else /* more CPUs than a cpu_set_t has room for */
 		count = sysconf(_SC_NPROCESSORS_ONLN);
@@ -191,12 +191,12 @@ derive_prefixes(
 {
 	if (count == 0)
 		return 0;
-	*ret_prefixes = calloc(count, sizeof **ret_prefixes);
+	*ret_prefixes = calloc(count, sizeof(**ret_prefixes));
 	if (*ret_prefixes == NULL)
 		return fail(error, "listeners", "out of memory");
 	for (size_t i = 0; i < count; i++)
 		if (prefix_parse(
-			texts[i], &(*ret_prefixes)[i], error, CONFIG_ERROR_MAX) != 0)
+			texts[i], &(*ret_prefixes)[i], error, CONFIG_ERROR_MAX) < 0)
 			return -1;
 	return 0;
 }
@@ -209,12 +209,12 @@ derive_listener(
 	if (listener->max_message == 0)
 		listener->max_message = config->limits.max_message;
 	if (address_parse(listener->address_text, &listener->address, error,
-		CONFIG_ERROR_MAX) != 0 ||
+		CONFIG_ERROR_MAX) < 0 ||
 	    reply_parse(
 		listener->reply_text, &listener->reply, error, CONFIG_ERROR_MAX) != 0)
 		return -1;
 	if (derive_prefixes(listener->allow_texts, listener->allow_count,
-		&listener->allow, error) != 0)
+		&listener->allow, error) < 0)
 		return -1;
 	return derive_prefixes(
 	    listener->deny_texts, listener->deny_count, &listener->deny, error);
@@ -234,10 +234,10 @@ fail_twice(const struct config *config, size_t second, size_t first, char *error
 {
 	char name[64], shown[PRINTABLE_END_MAX];
 
-	snprintf(name, sizeof name, "listeners[%zu].address", second);
+	snprintf(name, sizeof(name), "listeners[%zu].address", second);
 	snprintf(error, CONFIG_ERROR_MAX,
 	    "%s: \"%s\" is \"%s\", as \"listeners[%zu].address\" is; an address of its own was wanted",
-	    printable_end(source_of(config, name), shown, sizeof shown), name,
+	    printable_end(source_of(config, name), shown, sizeof(shown)), name,
 	    config->listeners[second].address_text, first);
 	return -1;
 }
@@ -263,7 +263,7 @@ derive(struct config *config, char *error)
 	if (config->workers == 0)
 		config->workers = allowed_cpus();
 	for (size_t i = 0; i < config->listener_count; i++)
-		if (derive_listener(&config->listeners[i], config, error) != 0)
+		if (derive_listener(&config->listeners[i], config, error) < 0)
 			return -1;
 	if (config->log.syslog && config->log.file != NULL)
 		return fail(error, source_of(config, "log.syslog"),
@@ -279,7 +279,7 @@ config_load(const struct config_sources *sources, struct config *ret, char *erro
 {
 	struct config config = { 0 };
 
-	if (settings_read_defaults(&config_table, &config, error, CONFIG_ERROR_MAX) !=
+	if (settings_read_defaults(&config_table, &config, error, CONFIG_ERROR_MAX) <
 		0 ||
 	    load_file(sources->file, &config, error) != 0 ||
 	    load_listens(sources->listen, &config, error) != 0 ||

@@ -100,7 +100,7 @@ check_socket_path(const char *text, char *error, size_t error_size)
 {
 	const size_t longest = sizeof((struct sockaddr_un *)0)->sun_path - 1;
 
-	if (check_path(text, error, error_size) != 0)
+	if (check_path(text, error, error_size) < 0)
 		return -1;
 	if (strlen(text) <= longest)
 		return 0;

@@ -89,8 +89,8 @@ set_ipv4(const char *host, uint16_t port, struct address *ret)
 
 	if (inet_pton(AF_INET, host, &in.sin_addr) != 1)
 		return -1;
-	*ret = (struct address){ .length = sizeof in };
-	memcpy(&ret->storage, &in, sizeof in);
+	*ret = (struct address){ .length = sizeof(in) };
+	memcpy(&ret->storage, &in, sizeof(in));
 	return 0;
 }
 
@@ -111,8 +111,8 @@ set_ipv6(char *host, uint16_t port, struct address *ret)
 	if (inet_pton(AF_INET6, host, &in6.sin6_addr) != 1)
 		return -1;
 	in6.sin6_scope_id = index;
-	*ret = (struct address){ .length = sizeof in6 };
-	memcpy(&ret->storage, &in6, sizeof in6);
+	*ret = (struct address){ .length = sizeof(in6) };
+	memcpy(&ret->storage, &in6, sizeof(in6));
 	return 0;
 }
 
@@ -121,7 +121,7 @@ set_numeric(const struct parts *parts, struct address *ret)
 {
 	char host[HOST_MAX];
 
-	memcpy(host, parts->host, sizeof host);
+	memcpy(host, parts->host, sizeof(host));
 	if (parts->bracketed)
 		return set_ipv6(host, parts->port, ret);
 	if (host[0] == '\0' || strcmp(host, "*") == 0)
@@ -134,9 +134,9 @@ address_parse(const char *text, struct address *ret, char *error, size_t error_s
 {
 	struct parts parts = { 0 };
 
-	if (split(text, &parts, error, error_size) != 0)
+	if (split(text, &parts, error, error_size) < 0)
 		return -1;
-	if (set_numeric(&parts, ret) != 0) {
+	if (set_numeric(&parts, ret) < 0) {
 		snprintf(error, error_size, "\"%s\": \"%s\" is no %s address; " WANTED,
 		    text, parts.host, parts.bracketed ? "IPv6" : "IPv4");
 		return -1;
@@ -153,7 +153,7 @@ resolve_name(const struct parts *parts, struct address *ret, int max, char *erro
 	char port[8];
 	int count = 0;
 
-	snprintf(port, sizeof port, "%u", (unsigned)parts->port);
+	snprintf(port, sizeof(port), "%u", (unsigned)parts->port);
 	int status = getaddrinfo(
 	    parts->host[0] == '\0' ? NULL : parts->host, port, &hints, &list);
 	if (status != 0) {
@@ -162,7 +162,7 @@ resolve_name(const struct parts *parts, struct address *ret, int max, char *erro
 		return -1;
 	}
 	for (struct addrinfo *at = list; at != NULL && count < max; at = at->ai_next) {
-		if (at->ai_addrlen > sizeof ret->storage)
+		if (at->ai_addrlen > sizeof(ret->storage))
 			continue;
 		ret[count] = (struct address){ .length = at->ai_addrlen };
 		memcpy(&ret[count].storage, at->ai_addr, at->ai_addrlen);
@@ -179,7 +179,7 @@ address_resolve(
 	struct parts parts = { 0 };
 	struct address numeric;
 
-	if (split(text, &parts, error, error_size) != 0)
+	if (split(text, &parts, error, error_size) < 0)
 		return -1;
 	if (parts.host[0] != '\0' && set_numeric(&parts, &numeric) == 0) {
 		if (max > 0)
@@ -201,11 +201,12 @@ format_ipv6(const struct sockaddr_in6 *in6, char *buffer)
 	char name[IF_NAMESIZE];
 	char scope[IF_NAMESIZE + 1] = "";
 
-	inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof host);
+	inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof(host));
 	if (in6->sin6_scope_id != 0) {
 		if (if_indextoname(in6->sin6_scope_id, name) == NULL)
-			snprintf(name, sizeof name, "%u", (unsigned)in6->sin6_scope_id);
-		snprintf(scope, sizeof scope, "%%%s", name);
+			snprintf(
+			    name, sizeof(name), "%u", (unsigned)in6->sin6_scope_id);
+		snprintf(scope, sizeof(scope), "%%%s", name);
 	}
 	snprintf(buffer, ADDRESS_TEXT_MAX, "[%.39s%s]:%u", host, scope,
 	    (unsigned)ntohs(in6->sin6_port));
@@ -223,7 +224,7 @@ address_format(const struct address *address, char *buffer)
 	if (address->storage.ss_family == AF_INET) {
 		const struct sockaddr_in *in =
 		    (const struct sockaddr_in *)&address->storage;
-		inet_ntop(AF_INET, &in->sin_addr, host, sizeof host);
+		inet_ntop(AF_INET, &in->sin_addr, host, sizeof(host));
 		snprintf(buffer, ADDRESS_TEXT_MAX, "%s:%u", host, ntohs(in->sin_port));
 		return buffer;
 	}
@@ -276,7 +277,7 @@ unmap(struct prefix *prefix)
 	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
 
 	if (prefix->family != AF_INET6 || prefix->bits < 96 ||
-	    memcmp(prefix->bytes, mapped, sizeof mapped) != 0)
+	    memcmp(prefix->bytes, mapped, sizeof(mapped)) != 0)
 		return;
 	prefix->family = AF_INET;
 	prefix->bits = (uint8_t)(prefix->bits - 96);
@@ -292,7 +293,7 @@ prefix_parse(const char *text, struct prefix *ret, char *error, size_t error_siz
 	size_t length = slash != NULL ? (size_t)(slash - text) : strlen(text);
 	char host[INET6_ADDRSTRLEN] = "";
 
-	if (length < sizeof host)
+	if (length < sizeof(host))
 		memcpy(host, text, length);
 	prefix.family = strchr(host, ':') != NULL ? AF_INET6 : AF_INET;
 	unsigned bits = prefix.family == AF_INET6 ? 128 : 32;

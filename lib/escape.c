@@ -113,7 +113,7 @@ decode_one(const char *text, size_t length, char **out)
 		*(*out)++ = (char)value;
 		return 3;
 	}
-	const char *letter = memchr(letters, text[0], sizeof letters - 1);
+	const char *letter = memchr(letters, text[0], sizeof(letters) - 1);
 	if (letter == NULL)
 		return 0;
 	*(*out)++ = meanings[letter - letters];
@@ -144,7 +144,8 @@ escape_decode(const char *text, size_t length, char *out, size_t *ret_at)
 static size_t
 encode_one(unsigned char byte, char *out)
 {
-	const char *meaning = memchr(meanings, byte, sizeof meanings - 2); /* not "/" */
+	const char *meaning =
+	    memchr(meanings, byte, sizeof(meanings) - 2); /* not "/" */
 
 	if (meaning != NULL)
 		return (size_t)snprintf(out, 5, "\\%c", letters[meaning - meanings]);

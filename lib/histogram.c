@@ -48,7 +48,7 @@ histogram_size(const struct histogram_config *config)
 {
 	struct histogram form;
 
-	if (shape(config, &form) != 0)
+	if (shape(config, &form) < 0)
 		return 0;
 	return sizeof(form) + (size_t)form.counts_length * sizeof(form.counts[0]);
 }
@@ -59,7 +59,7 @@ histogram_init(void *memory, const struct histogram_config *config)
 	struct histogram form, *histogram = memory;
 
 	memset(&form, 0, sizeof(form));
-	if (shape(config, &form) != 0)
+	if (shape(config, &form) < 0)
 		return NULL;
 	memcpy(histogram, &form, sizeof(form));
 	histogram_reset(histogram);
@@ -72,7 +72,7 @@ histogram_init_zeroed(void *memory, const struct histogram_config *config)
 	struct histogram form, *histogram = memory;
 
 	memset(&form, 0, sizeof(form));
-	if (shape(config, &form) != 0)
+	if (shape(config, &form) < 0)
 		return NULL;
 	form.min = UINT64_MAX;
 	memcpy(histogram, &form, sizeof(form));

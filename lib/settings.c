@@ -36,10 +36,10 @@ walk(const struct settings *settings, const char *prefix, settings_visitor visit
 	char name[NAME_MAX_LENGTH];
 
 	for (const struct setting *row = settings->rows; row->name != NULL; row++) {
-		snprintf(name, sizeof name, "%s%s", prefix, row->name);
+		snprintf(name, sizeof(name), "%s%s", prefix, row->name);
 		visit(name, row, arg);
 		if (row->type == SETTING_OBJECTS) {
-			snprintf(name, sizeof name, "%s%s[].", prefix, row->name);
+			snprintf(name, sizeof(name), "%s%s[].", prefix, row->name);
 			walk(row->items, name, visit, arg);
 		}
 	}
@@ -142,12 +142,12 @@ settings_get(const struct setting *row, const void *base)
 	uint64_t large;
 	uint32_t small;
 
-	if (row->size == sizeof large) {
-		memcpy(&large, field, sizeof large);
+	if (row->size == sizeof(large)) {
+		memcpy(&large, field, sizeof(large));
 		return large;
 	}
-	if (row->size == sizeof small) {
-		memcpy(&small, field, sizeof small);
+	if (row->size == sizeof(small)) {
+		memcpy(&small, field, sizeof(small));
 		return small;
 	}
 	return *(const bool *)field;
@@ -159,10 +159,10 @@ settings_put(const struct setting *row, void *base, uint64_t value)
 	char *field = (char *)base + row->offset;
 	uint32_t small = (uint32_t)value;
 
-	if (row->size == sizeof value)
-		memcpy(field, &value, sizeof value);
-	else if (row->size == sizeof small)
-		memcpy(field, &small, sizeof small);
+	if (row->size == sizeof(value))
+		memcpy(field, &value, sizeof(value));
+	else if (row->size == sizeof(small))
+		memcpy(field, &small, sizeof(small));
 	else
 		*(bool *)field = value != 0;
 }
@@ -177,7 +177,7 @@ finish_row(const struct setting *row, void *base)
 	if (row->type != SETTING_STRING && row->type != SETTING_STRINGS &&
 	    row->type != SETTING_OBJECTS)
 		return;
-	memcpy(&owned, field, sizeof owned);
+	memcpy(&owned, field, sizeof(owned));
 	if (row->type == SETTING_STRINGS)
 		for (size_t i = 0; i < *count; i++)
 			free(((char **)owned)[i]);
@@ -186,7 +186,7 @@ finish_row(const struct setting *row, void *base)
 			settings_finish(
 			    row->items, (char *)owned + i * row->items->size);
 	free(owned);
-	memset(field, 0, sizeof owned);
+	memset(field, 0, sizeof(owned));
 	if (row->type != SETTING_STRING)
 		*count = 0;
 }

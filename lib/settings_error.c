@@ -30,7 +30,7 @@ settings_place_format(const struct settings_place *place, char *out, size_t size
 		n = snprintf(out + used, size - used, "[%zu]", place->index);
 	else
 		n = snprintf(out + used, size - used, "%s%s", used > 0 ? "." : "",
-		    escape_encode(place->key, strlen(place->key), key, sizeof key));
+		    escape_encode(place->key, strlen(place->key), key, sizeof(key)));
 	used += (size_t)n;
 	return used < size ? used : size - 1;
 }
@@ -46,13 +46,13 @@ find_place(const struct settings_reader *reader, const struct settings_place *pl
 		*ret_key = *ret_value = strspn(reader->text, " \t\r\n");
 		return 0;
 	}
-	if (find_place(reader, place->parent, &ignored, &above) != 0)
+	if (find_place(reader, place->parent, &ignored, &above) < 0)
 		return -1;
 	if (place->key != NULL)
 		return jsonc_find_key(reader->text, reader->length, above, place->key,
 		    ret_key, ret_value);
 	if (jsonc_find_item(
-		reader->text, reader->length, above, place->index, ret_value) != 0)
+		reader->text, reader->length, above, place->index, ret_value) < 0)
 		return -1;
 	*ret_key = *ret_value;
 	return 0;
@@ -63,7 +63,7 @@ value_offset(const struct settings_reader *reader, const struct settings_place *
 {
 	size_t key, value;
 
-	if (reader->text == NULL || find_place(reader, place, &key, &value) != 0)
+	if (reader->text == NULL || find_place(reader, place, &key, &value) < 0)
 		return SETTINGS_NOWHERE;
 	return value;
 }
@@ -73,7 +73,7 @@ key_offset(const struct settings_reader *reader, const struct settings_place *pl
 {
 	size_t key, value;
 
-	if (reader->text == NULL || find_place(reader, place, &key, &value) != 0)
+	if (reader->text == NULL || find_place(reader, place, &key, &value) < 0)
 		return SETTINGS_NOWHERE;
 	return key;
 }
@@ -87,7 +87,7 @@ settings_error_at(
 	va_list arguments;
 	int n;
 
-	printable_end(reader->source, source, sizeof source);
+	printable_end(reader->source, source, sizeof(source));
 	if (offset != SETTINGS_NOWHERE) {
 		jsonc_position(
 		    reader->original, reader->length, offset, &line, &column);
@@ -115,7 +115,7 @@ describe(const json_t *json, char *out)
 	switch (json_typeof(json)) {
 	case JSON_STRING:
 		escape_encode(json_string_value(json), json_string_length(json), text,
-		    sizeof text);
+		    sizeof(text));
 		snprintf(out, FOUND_LENGTH + 2, "\"%s\"", text);
 		return out;
 	case JSON_INTEGER:
@@ -145,7 +145,7 @@ settings_error_value(struct settings_reader *reader, const struct settings_place
 {
 	char path[PATH_LENGTH], text[FOUND_LENGTH + 2];
 
-	settings_place_format(place, path, sizeof path);
+	settings_place_format(place, path, sizeof(path));
 	return settings_error_at(reader, value_offset(reader, place),
 	    "\"%s\" is %s; %s was wanted", path, describe(found, text), wanted);
 }
@@ -165,7 +165,7 @@ settings_error_check(struct settings_reader *reader, const struct settings_place
 {
 	char path[PATH_LENGTH];
 
-	settings_place_format(place, path, sizeof path);
+	settings_place_format(place, path, sizeof(path));
 	return settings_error_at(
 	    reader, value_offset(reader, place), "\"%s\": %s", path, problem);
 }
@@ -177,7 +177,7 @@ settings_error_missing(
 	struct settings_place missing = { place, key, 0 };
 	char path[PATH_LENGTH];
 
-	settings_place_format(&missing, path, sizeof path);
+	settings_place_format(&missing, path, sizeof(path));
 	return settings_error_at(
 	    reader, value_offset(reader, place), "\"%s\" is missing", path);
 }
@@ -221,7 +221,7 @@ match_leaf(const char *name, const struct setting *row, void *arg)
 	if (leaf->found[0] == '\0' &&
 	    (is_same_name(row->name, leaf->key) ||
 		(point != NULL && is_same_name(point + 1, leaf->key))))
-		snprintf(leaf->found, sizeof leaf->found, "%s", name);
+		snprintf(leaf->found, sizeof(leaf->found), "%s", name);
 }
 
 /* The nearest among the keys of the same object, into out[SIBLING_LENGTH], or NULL. */
@@ -258,7 +258,7 @@ settings_error_key(struct settings_reader *reader, const struct settings_target 
 	struct settings_place meant = { .parent = place->parent };
 	struct leaf leaf = { .key = place->key };
 
-	settings_place_format(place, path, sizeof path);
+	settings_place_format(place, path, sizeof(path));
 	/* "limits.max_message" */
 	if (target->group[0] == '\0' &&
 	    settings_find(target->settings, place->key) != NULL)
@@ -267,11 +267,11 @@ settings_error_key(struct settings_reader *reader, const struct settings_target 
 		    path);
 	meant.key = nearest_sibling(target, place->key, name);
 	if (meant.key != NULL)
-		settings_place_format(&meant, leaf.found, sizeof leaf.found);
+		settings_place_format(&meant, leaf.found, sizeof(leaf.found));
 	else
 		settings_walk(reader->settings, match_leaf, &leaf);
 	if (leaf.found[0] != '\0')
-		snprintf(hint, sizeof hint, "; did you mean \"%s\"?", leaf.found);
+		snprintf(hint, sizeof(hint), "; did you mean \"%s\"?", leaf.found);
 	return settings_error_at(
 	    reader, key_offset(reader, place), "unknown key \"%s\"%s", path, hint);
 }

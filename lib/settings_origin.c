@@ -38,7 +38,7 @@ static int
 add(struct settings_origins *origins, const char *name, const char *source)
 {
 	struct settings_origin *rows =
-	    realloc(origins->rows, (origins->count + 1) * sizeof *rows);
+	    realloc(origins->rows, (origins->count + 1) * sizeof(*rows));
 	struct settings_origin row = { strdup(name), strdup(source) };
 
 	if (rows != NULL)

@@ -18,17 +18,17 @@ refuse_dotted(struct settings_reader *reader, const struct settings_target *targ
 	char *point;
 
 	while ((point = strchr(place.key, '.')) != NULL) {
-		snprintf(group, sizeof group, "%.*s", (int)(point - key), key);
+		snprintf(group, sizeof(group), "%.*s", (int)(point - key), key);
 		if (!settings_is_group(target->settings, group)) {
 			*point = '\0';
 			break;
 		}
-		snprintf(prefix, sizeof prefix, "%s.", group);
+		snprintf(prefix, sizeof(prefix), "%s.", group);
 		place.key = point + 1;
 		place.parent = &above;
 	}
 	if (prefix[0] != '\0')
-		snprintf(group, sizeof group, "%.*s", (int)strlen(prefix) - 1, prefix);
+		snprintf(group, sizeof(group), "%.*s", (int)strlen(prefix) - 1, prefix);
 	return settings_error_key(reader, &inner, &place);
 }
 
@@ -56,8 +56,8 @@ set_in_item(struct settings_reader *reader, const struct settings_target *target
 		return settings_error_at(reader, SETTINGS_NOWHERE,
 		    "\"%s[%s\" is no key; one as \"%s[0].%s\" was wanted", key,
 		    bracket + 1, key, row->items->rows[0].name);
-	memcpy(&items, (char *)target->base + row->offset, sizeof items);
-	memcpy(&count, (char *)target->base + row->count_offset, sizeof count);
+	memcpy(&items, (char *)target->base + row->offset, sizeof(items));
+	memcpy(&count, (char *)target->base + row->count_offset, sizeof(count));
 	if (index >= count)
 		return settings_error_at(reader, SETTINGS_NOWHERE,
 		    "\"%s[%zu]\" is not there; the list has %zu, counted from 0", key,
@@ -103,7 +103,7 @@ settings_override(const struct settings *settings, void *base, const char *sourc
 	if (equals == NULL)
 		return settings_error_at(&reader, SETTINGS_NOWHERE,
 		    "\"%.80s\"; KEY=VALUE was wanted", override);
-	if ((size_t)(equals - override) >= sizeof key)
+	if ((size_t)(equals - override) >= sizeof(key))
 		return settings_error_at(
 		    &reader, SETTINGS_NOWHERE, "unknown key \"%.40s...\"", override);
 	memcpy(key, override, (size_t)(equals - override));

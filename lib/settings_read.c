@@ -84,7 +84,7 @@ read_text(struct settings_reader *reader, const struct setting *row, const json_
 	if (text == NULL)
 		return settings_error_value(reader, place, json, "a string");
 	if (*text != '\0' && row->check != NULL &&
-	    row->check(text, problem, sizeof problem) != 0)
+	    row->check(text, problem, sizeof(problem)) != 0)
 		return settings_error_check(reader, place, problem);
 	char *copy = *text != '\0' ? strdup(text) : NULL;
 	if (copy == NULL && *text != '\0')
@@ -124,7 +124,7 @@ read_item(struct settings_reader *reader, const struct setting *row, void *item,
 		if (!json_is_object(json))
 			return settings_error_value(reader, place, json, "an object");
 		if (settings_read_defaults(
-			row->items, item, reader->error, reader->error_size) != 0)
+			row->items, item, reader->error, reader->error_size) < 0)
 			return -1;
 		return read_object(reader, &target, json, place);
 	}
@@ -146,7 +146,7 @@ read_list(struct settings_reader *reader, const struct setting *row, void *base,
 		size_t count;
 	} list = { NULL, 0 };
 	struct setting rows[2] = { *row, { .name = NULL } };
-	struct settings owner = { .rows = rows, .size = sizeof list };
+	struct settings owner = { .rows = rows, .size = sizeof(list) };
 	int rc = 0;
 
 	if (!json_is_array(json) || count < row->min ||
@@ -164,9 +164,9 @@ read_list(struct settings_reader *reader, const struct setting *row, void *base,
 		char *field = (char *)base + row->offset;
 		size_t *field_count =
 		    (size_t *)(void *)((char *)base + row->count_offset);
-		memcpy(&old.items, field, sizeof old.items);
+		memcpy(&old.items, field, sizeof(old.items));
 		old.count = *field_count;
-		memcpy(field, &list.items, sizeof list.items);
+		memcpy(field, &list.items, sizeof(list.items));
 		*field_count = list.count;
 		list = old;
 	}
@@ -210,7 +210,7 @@ read_value(struct settings_reader *reader, const struct setting *row, void *base
 {
 	char name[SETTINGS_PLACE_MAX];
 
-	settings_place_format(place, name, sizeof name);
+	settings_place_format(place, name, sizeof(name));
 	if (row->type == SETTING_OBJECTS && reader->base != NULL)
 		settings_origin_forget(reader->settings, reader->base, name);
 	if (read_kind(reader, row, base, json, place) != 0)
@@ -230,8 +230,8 @@ read_member(struct settings_reader *reader, const struct settings_target *target
 	char name[KEY_LENGTH], group[KEY_LENGTH + 1];
 	struct settings_target inner = { target->settings, target->base, group };
 
-	int n = snprintf(name, sizeof name, "%s%s", target->group, place->key);
-	if (n >= (int)sizeof name || strchr(place->key, '.') != NULL)
+	int n = snprintf(name, sizeof(name), "%s%s", target->group, place->key);
+	if (n >= (int)sizeof(name) || strchr(place->key, '.') != NULL)
 		return settings_error_key(reader, target, place);
 	const struct setting *row = settings_find(target->settings, name);
 	if (row != NULL)
@@ -240,7 +240,7 @@ read_member(struct settings_reader *reader, const struct settings_target *target
 		return settings_error_key(reader, target, place);
 	if (!json_is_object(json))
 		return settings_error_value(reader, place, json, "an object");
-	snprintf(group, sizeof group, "%s.", name);
+	snprintf(group, sizeof(group), "%s.", name);
 	return read_object(reader, &inner, json, place);
 }
 
@@ -264,7 +264,7 @@ read_object(struct settings_reader *reader, const struct settings_target *target
 		const char *text;
 		if (!(row->flags & SETTING_REQUIRED))
 			continue;
-		memcpy(&text, (char *)target->base + row->offset, sizeof text);
+		memcpy(&text, (char *)target->base + row->offset, sizeof(text));
 		if (text == NULL)
 			return settings_error_missing(reader, place, row->name);
 	}
@@ -304,7 +304,7 @@ settings_read_text(const struct settings *settings, void *base, const char *sour
 		return settings_error_memory(&reader);
 	memcpy(blanked, text, length);
 	blanked[length] = '\0';
-	if (jsonc_blank_comments(blanked, length, &at) != 0)
+	if (jsonc_blank_comments(blanked, length, &at) < 0)
 		rc = settings_error_at(
 		    &reader, at, "a comment that is not closed; \"*/\" was wanted");
 	else if (blanked[strspn(blanked, " \t\r\n")] == '\0')

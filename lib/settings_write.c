@@ -37,13 +37,13 @@ write_list(const struct setting *row, const void *base)
 	const char *items;
 	size_t count;
 
-	memcpy(&items, (const char *)base + row->offset, sizeof items);
-	memcpy(&count, (const char *)base + row->count_offset, sizeof count);
+	memcpy(&items, (const char *)base + row->offset, sizeof(items));
+	memcpy(&count, (const char *)base + row->count_offset, sizeof(count));
 	for (size_t i = 0; i < count; i++) {
 		json_t *item = row->type == SETTING_OBJECTS
 		    ? write_object(row->items, items + i * row->items->size)
 		    : json_string(((char *const *)(const void *)items)[i]);
-		if (json_array_append_new(list, item) != 0) {
+		if (json_array_append_new(list, item) < 0) {
 			json_decref(list);
 			return NULL;
 		}
@@ -62,7 +62,7 @@ write_value(const struct setting *row, const void *base)
 	case SETTING_ENUM:
 		return json_string(row->names[settings_get(row, base)]);
 	case SETTING_STRING:
-		memcpy(&text, (const char *)base + row->offset, sizeof text);
+		memcpy(&text, (const char *)base + row->offset, sizeof(text));
 		return json_string(text != NULL ? text : "");
 	case SETTING_STRINGS:
 	case SETTING_OBJECTS:
@@ -83,7 +83,7 @@ enter_groups(json_t *root, const char **name, group_maker enter)
 	const char *point;
 
 	while (root != NULL && (point = strchr(*name, '.')) != NULL) {
-		snprintf(key, sizeof key, "%.*s", (int)(point - *name), *name);
+		snprintf(key, sizeof(key), "%.*s", (int)(point - *name), *name);
 		root = enter(root, key);
 		*name = point + 1;
 	}
@@ -110,7 +110,7 @@ write_object(const struct settings *settings, const void *base)
 		if (row->type == SETTING_ANNOTATION)
 			continue;
 		json_t *group = enter_groups(object, &name, enter_object);
-		if (json_object_set_new(group, name, write_value(row, base)) != 0) {
+		if (json_object_set_new(group, name, write_value(row, base)) < 0) {
 			json_decref(object);
 			return NULL;
 		}
@@ -150,12 +150,12 @@ write_origins_of_items(json_t *object, const struct settings *settings,
 	char name[NAME_LENGTH];
 	size_t count;
 
-	memcpy(&count, (const char *)base + list->count_offset, sizeof count);
+	memcpy(&count, (const char *)base + list->count_offset, sizeof(count));
 	for (size_t i = 0; i < count; i++) {
 		const struct setting *row = list->items->rows;
 		for (; row->name != NULL; row++) {
 			snprintf(
-			    name, sizeof name, "%s[%zu].%s", list->name, i, row->name);
+			    name, sizeof(name), "%s[%zu].%s", list->name, i, row->name);
 			json_object_set_new(
 			    object, name, json_string(source_of(settings, base, name)));
 		}
@@ -322,7 +322,7 @@ schema_object(const struct settings *settings)
 	int rc = -1;
 
 	if (base != NULL)
-		rc = settings_read_defaults(settings, base, error, sizeof error);
+		rc = settings_read_defaults(settings, base, error, sizeof(error));
 	for (const struct setting *row = settings->rows; rc == 0 && row->name != NULL;
 	     row++)
 		rc = add_property(object, row, base);

@@ -28,8 +28,7 @@ wait_for(int fd, uint64_t timeout_ns)
 	while (ready < 0 && errno == EINTR);
 	if (ready == 0)
 		error = ETIMEDOUT;
-	else if (ready < 0 ||
-	    getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0)
+	else if (ready < 0 || getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) < 0)
 		error = errno;
 	errno = error;
 	return error == 0 ? 0 : -1;

@@ -143,7 +143,7 @@ format_in(uint64_t value, const struct unit *unit, char *out)
 	int count = 0;
 	uint64_t rest = value % unit->factor;
 
-	while (rest != 0 && count < (int)sizeof digits - 1) {
+	while (rest != 0 && count < (int)sizeof(digits) - 1) {
 		rest *= 10;
 		digits[count++] = (char)('0' + rest / unit->factor);
 		rest %= unit->factor;
@@ -211,7 +211,7 @@ show(uint64_t value, uint64_t step, const char *const *names, char *buffer)
 		names++;
 	}
 	int decimals = number < 9.995 ? 2 : number < 99.95 ? 1 : 0;
-	snprintf(text, sizeof text, "%.*f", decimals, number);
+	snprintf(text, sizeof(text), "%.*f", decimals, number);
 	if (decimals > 0) {
 		char *end = text + strlen(text);
 		while (end[-1] == '0')
@@ -252,7 +252,7 @@ const char *
 units_show_count(uint64_t count, char *buffer)
 {
 	char digits[UNITS_TEXT_MAX];
-	int length = snprintf(digits, sizeof digits, "%" PRIu64, count);
+	int length = snprintf(digits, sizeof(digits), "%" PRIu64, count);
 	char *out = buffer;
 
 	for (int i = 0; i < length; i++) {

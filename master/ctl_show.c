@@ -189,7 +189,7 @@ ctl_show_plain(ctl_shower shows, const json_t *answer)
 	if (out == NULL)
 		return NULL;
 	shows(out, answer);
-	if (fclose(out) != 0) {
+	if (fclose(out) < 0) {
 		free(text);
 		return NULL;
 	}

@@ -193,7 +193,7 @@ ctl_view_format(const json_t *now, const json_t *before, double elapsed_s)
 	show_losses(&view);
 	show_workers(&view);
 	show_listeners(&view);
-	if (fclose(view.out) != 0) {
+	if (fclose(view.out) < 0) {
 		free(text);
 		return NULL;
 	}

@@ -80,7 +80,7 @@ note_what_is_left(void)
 	const struct dirent *entry;
 	while ((entry = readdir(open_ones)) != NULL) {
 		int fd = atoi(entry->d_name);
-		if (fd <= STDERR_FILENO || fcntl(fd, F_GETFD) != 0)
+		if (fd <= STDERR_FILENO || fcntl(fd, F_GETFD) < 0)
 			continue;
 		int *longer =
 		    reallocarray(former.left, former.left_count + 1, sizeof(*longer));

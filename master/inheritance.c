@@ -175,7 +175,7 @@ write_text(int fd, const struct master *master, const struct inheritance *inheri
 	write_all(out, master, inheritance);
 	/* Also what failed before the end: half of a line would be read as a whole. */
 	bool has_failed = ferror(out) != 0;
-	if (fclose(out) != 0)
+	if (fclose(out) < 0)
 		return -1;
 	errno = EIO;
 	return has_failed ? -1 : 0;

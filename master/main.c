@@ -49,7 +49,7 @@ print(char *text)
 		fprintf(stderr, "yodeld: out of memory\n");
 		return EX_OSERR;
 	}
-	int rc = puts(text) < 0 || fflush(stdout) != 0 ? EX_IOERR : EX_OK;
+	int rc = puts(text) < 0 || fflush(stdout) < 0 ? EX_IOERR : EX_OK;
 	if (rc != EX_OK)
 		perror("yodeld: standard output");
 	free(text);

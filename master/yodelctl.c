@@ -60,7 +60,7 @@ say_refusal(const struct http_answer *answer)
 static int
 print_whole(const char *text)
 {
-	if (fputs(text, stdout) < 0 || fflush(stdout) != 0)
+	if (fputs(text, stdout) < 0 || fflush(stdout) < 0)
 		return say(FAILED, "standard output cannot be written");
 	return EX_OK;
 }

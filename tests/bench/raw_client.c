@@ -52,11 +52,11 @@ call(int epoll, unsigned short port)
 	struct epoll_event event = { .events = EPOLLIN };
 	int on = 1, fd = socket(AF_INET, SOCK_STREAM, 0);
 
-	if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof(to)) != 0)
+	if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0)
 		die("connect");
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	event.data.fd = fd;
-	if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) != 0)
+	if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) < 0)
 		die("epoll_ctl");
 	return fd;
 }

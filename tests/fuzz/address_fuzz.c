@@ -24,12 +24,12 @@ check_address(const char *text)
 	struct address address, again;
 	char error[64] = "", buffer[ADDRESS_TEXT_MAX];
 
-	if (address_parse(text, &address, error, sizeof error) != 0) {
+	if (address_parse(text, &address, error, sizeof(error)) < 0) {
 		must(error[0] != '\0');
 		return;
 	}
 	address_format(&address, buffer);
-	must(address_parse(buffer, &again, error, sizeof error) == 0);
+	must(address_parse(buffer, &again, error, sizeof(error)) == 0);
 	must(address_equal(&address, &again));
 }
 
@@ -43,9 +43,9 @@ check_own_address(const char *text, const struct prefix *prefix)
 	char own[ADDRESS_TEXT_MAX], error[64];
 	struct address address;
 
-	snprintf(own, sizeof own, "%s%.*s%s:1", is_v6 ? "[" : "", (int)length, text,
+	snprintf(own, sizeof(own), "%s%.*s%s:1", is_v6 ? "[" : "", (int)length, text,
 	    is_v6 ? "]" : "");
-	must(address_parse(own, &address, error, sizeof error) == 0);
+	must(address_parse(own, &address, error, sizeof(error)) == 0);
 	bool is_mapped = address.storage.ss_family == AF_INET6 &&
 	    IN6_IS_ADDR_V4MAPPED(
 		&((const struct sockaddr_in6 *)&address.storage)->sin6_addr);
@@ -60,13 +60,13 @@ check_prefix(const char *text)
 	struct address strange;
 	char error[64] = "";
 
-	if (prefix_parse(text, &prefix, error, sizeof error) != 0) {
+	if (prefix_parse(text, &prefix, error, sizeof(error)) < 0) {
 		must(error[0] != '\0');
 		return;
 	}
 	must(prefix.bits <= (prefix.family == AF_INET ? 32 : 128));
 	check_own_address(text, &prefix);
-	must(address_parse("[2001:db8::1]:1", &strange, error, sizeof error) == 0);
+	must(address_parse("[2001:db8::1]:1", &strange, error, sizeof(error)) == 0);
 	must(prefix.family == AF_INET6 || !prefix_contains(&prefix, &strange));
 }
 

@@ -61,7 +61,7 @@ struct options {
 static char *
 take_options(char *text, struct options *ret)
 {
-	memset(ret, 0, sizeof *ret);
+	memset(ret, 0, sizeof(*ret));
 	while (*text == '@' || *text == '+') {
 		size_t *count = *text == '@' ? &ret->set_count : &ret->listen_count;
 		const char **options = *text == '@' ? ret->set : ret->listen;

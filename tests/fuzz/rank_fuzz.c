@@ -34,7 +34,7 @@ check_start(const char *text)
 	uint64_t start;
 	char error[256] = "";
 
-	if (rank_parse_start(text, NOW_NS, &start, error, sizeof(error)) != 0) {
+	if (rank_parse_start(text, NOW_NS, &start, error, sizeof(error)) < 0) {
 		must(error[0] != '\0');
 		return;
 	}

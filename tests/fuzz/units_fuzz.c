@@ -45,18 +45,18 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char text[256];
 	uint64_t value = 0;
-	size_t length = size < sizeof text - 1 ? size : sizeof text - 1;
+	size_t length = size < sizeof(text) - 1 ? size : sizeof(text) - 1;
 
 	if (length > 0)
 		memcpy(text, data, length);
 	text[length] = '\0';
-	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
 		if (kinds[i].parse(text, &value) == 0)
 			check_round_trip(&kinds[i], value);
 	value = 0;
 	if (length > 0)
-		memcpy(&value, text, length < sizeof value ? length : sizeof value);
-	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+		memcpy(&value, text, length < sizeof(value) ? length : sizeof(value));
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
 		check_round_trip(&kinds[i], value);
 	check_shown(value);
 	return 0;

@@ -147,7 +147,7 @@ defaults(void)
 	struct house house = { 0 };
 	char error[256] = "";
 
-	if (settings_read_defaults(&house_table, &house, error, sizeof error) != 0)
+	if (settings_read_defaults(&house_table, &house, error, sizeof(error)) < 0)
 		fail_msg("%s", error);
 	return house;
 }
@@ -159,7 +159,7 @@ read_house(const char *text)
 	char error[256] = "";
 
 	if (settings_read_text(&house_table, &house, "f", text, strlen(text), error,
-		sizeof error) != 0)
+		sizeof(error)) != 0)
 		fail_msg("%s", error);
 	return house;
 }
@@ -171,7 +171,7 @@ check_refused(const char *text, const char *expected)
 	char error[256] = "";
 
 	assert_int_equal(settings_read_text(&house_table, &house, "f", text,
-			     strlen(text), error, sizeof error),
+			     strlen(text), error, sizeof(error)),
 	    -1);
 	assert_string_equal(error, expected);
 	settings_finish(&house_table, &house);
@@ -183,7 +183,7 @@ override_to(struct house *house, const char *override, const char *expected)
 	char error[256] = "";
 
 	int rc = settings_override(
-	    &house_table, house, "--set", override, error, sizeof error);
+	    &house_table, house, "--set", override, error, sizeof(error));
 	assert_string_equal(error, expected);
 	assert_int_equal(rc, *expected == '\0' ? 0 : -1);
 }

@@ -16,7 +16,7 @@ parsed(const char *text)
 	struct address address = { 0 };
 	char error[256] = "";
 
-	if (address_parse(text, &address, error, sizeof error) != 0)
+	if (address_parse(text, &address, error, sizeof(error)) < 0)
 		fail_msg("%s", error);
 	return address;
 }
@@ -50,7 +50,7 @@ check_refused(const char *text, const char *expected)
 	struct address address = { .length = 77 };
 	char error[256] = "";
 
-	assert_int_equal(address_parse(text, &address, error, sizeof error), -1);
+	assert_int_equal(address_parse(text, &address, error, sizeof(error)), -1);
 	assert_string_equal(error, expected);
 	assert_int_equal(address.length, 77);
 }
@@ -91,9 +91,9 @@ test_a_text_of_any_length_is_refused_in_one_short_line(void **state)
 	char text[2000];
 
 	(void)state;
-	memset(text, 'a', sizeof text);
-	memcpy(text + sizeof text - 4, ":80", 4);
-	assert_int_equal(address_parse(text, &address, error, sizeof error), -1);
+	memset(text, 'a', sizeof(text));
+	memcpy(text + sizeof(text) - 4, ":80", 4);
+	assert_int_equal(address_parse(text, &address, error, sizeof(error)), -1);
 	assert_string_equal(error,
 	    "the host of \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa...\" is too long");
 }
@@ -106,19 +106,19 @@ test_names_are_resolved_and_numbers_need_no_resolver(void **state)
 
 	(void)state;
 	assert_int_equal(
-	    address_resolve("127.0.0.1:80", found, 4, error, sizeof error), 1);
+	    address_resolve("127.0.0.1:80", found, 4, error, sizeof(error)), 1);
 	assert_int_equal(address_port(&found[0]), 80);
 	assert_true(
-	    address_resolve("localhost:81", found, 4, error, sizeof error) >= 1);
+	    address_resolve("localhost:81", found, 4, error, sizeof(error)) >= 1);
 	assert_int_equal(address_port(&found[0]), 81);
 	assert_int_equal(
-	    address_resolve("localhost:81", found, 1, error, sizeof error), 1);
-	assert_true(address_resolve(":82", found, 4, error, sizeof error) >= 1);
+	    address_resolve("localhost:81", found, 1, error, sizeof(error)), 1);
+	assert_true(address_resolve(":82", found, 4, error, sizeof(error)) >= 1);
 	assert_int_equal(
-	    address_resolve("localhost", found, 4, error, sizeof error), -1);
-	assert_int_equal(address_resolve("[x]:1", found, 4, error, sizeof error), -1);
+	    address_resolve("localhost", found, 4, error, sizeof(error)), -1);
+	assert_int_equal(address_resolve("[x]:1", found, 4, error, sizeof(error)), -1);
 	assert_string_equal(error, "\"[x]:1\": \"x\" is no IPv6 address");
-	assert_int_equal(address_resolve("a..b:1", found, 4, error, sizeof error), -1);
+	assert_int_equal(address_resolve("a..b:1", found, 4, error, sizeof(error)), -1);
 	assert_non_null(strstr(error, "host \"a..b\" cannot be resolved: "));
 }
 
@@ -146,7 +146,7 @@ inside(const char *prefix_text, const char *address_text)
 	struct address address = parsed(address_text);
 	char error[256] = "";
 
-	if (prefix_parse(prefix_text, &prefix, error, sizeof error) != 0)
+	if (prefix_parse(prefix_text, &prefix, error, sizeof(error)) < 0)
 		fail_msg("%s", error);
 	return prefix_contains(&prefix, &address);
 }
@@ -183,7 +183,7 @@ check_prefix_refused(const char *text, const char *expected)
 	struct prefix prefix = { .bits = 77 };
 	char error[256] = "";
 
-	assert_int_equal(prefix_parse(text, &prefix, error, sizeof error), -1);
+	assert_int_equal(prefix_parse(text, &prefix, error, sizeof(error)), -1);
 	assert_string_equal(error, expected);
 	assert_int_equal(prefix.bits, 77);
 }

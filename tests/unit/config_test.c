@@ -47,7 +47,7 @@ load(const struct config_sources *sources)
 	struct config config;
 	char error[CONFIG_ERROR_MAX];
 
-	if (config_load(sources, &config, error) != 0)
+	if (config_load(sources, &config, error) < 0)
 		fail_msg("%s", error);
 	return config;
 }
@@ -67,7 +67,7 @@ check_refused(
 	char error[CONFIG_ERROR_MAX] = "", line[CONFIG_ERROR_MAX];
 
 	assert_int_equal(config_load(sources, &config, error), -1);
-	snprintf(line, sizeof line, "%s%s", source, expected);
+	snprintf(line, sizeof(line), "%s%s", source, expected);
 	assert_string_equal(error, line);
 	assert_int_equal(config.workers, 77);
 }
@@ -106,7 +106,7 @@ test_without_a_file_there_is_one_listener_that_raises(void **state)
 	assert_int_equal(config.log.level, LOG_LEVEL_INFO);
 	assert_null(config.user);
 	assert_null(config.admin.socket);
-	assert_int_equal(sched_getaffinity(0, sizeof allowed, &allowed), 0);
+	assert_int_equal(sched_getaffinity(0, sizeof(allowed), &allowed), 0);
 	assert_int_equal(config.workers, CPU_COUNT(&allowed));
 	config_finish(&config);
 }

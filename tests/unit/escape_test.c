@@ -100,13 +100,13 @@ test_every_byte_is_written_printable_and_decodes_back(void **state)
 {
 	unsigned char bytes[256];
 	char text[256 * 4 + 1];
-	char back[sizeof text];
+	char back[sizeof(text)];
 	size_t at;
 
 	(void)state;
 	for (int i = 0; i < 256; i++)
 		bytes[i] = (unsigned char)(i * 7); /* 7 is odd: every value, mixed */
-	escape_encode(bytes, sizeof bytes, text, sizeof text);
+	escape_encode(bytes, sizeof(bytes), text, sizeof(text));
 	for (const char *c = text; *c != '\0'; c++)
 		assert_true(*c >= 0x20 && *c < 0x7f);
 	assert_int_equal(escape_decode(text, strlen(text), back, &at), 256);
@@ -124,7 +124,7 @@ test_what_does_not_fit_ends_in_three_points(void **state)
 	assert_string_equal(escape_encode("\n\n\n\n\n", 5, out, 10), "\\n\\n\\n...");
 	assert_string_equal(escape_encode("0123456789", 10, out, 3), "..");
 	assert_string_equal(escape_encode("0123456789", 10, out, 1), "");
-	assert_string_equal(escape_encode("", 0, out, sizeof out), "");
+	assert_string_equal(escape_encode("", 0, out, sizeof(out)), "");
 }
 
 static void
@@ -134,7 +134,7 @@ test_a_buffer_of_any_size_is_never_overrun(void **state)
 
 	(void)state;
 	for (size_t size = 1; size < 32; size++) {
-		memset(out, '#', sizeof out);
+		memset(out, '#', sizeof(out));
 		escape_encode("a\nb\xffcdefgh", 10, out, size);
 		assert_true(strlen(out) < size);
 		assert_int_equal(out[size], '#');

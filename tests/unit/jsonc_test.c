@@ -15,7 +15,7 @@ check_blanked(const char *text, const char *expected)
 	char copy[128];
 	size_t at;
 
-	snprintf(copy, sizeof copy, "%s", text);
+	snprintf(copy, sizeof(copy), "%s", text);
 	assert_int_equal(jsonc_blank_comments(copy, strlen(copy), &at), 0);
 	assert_string_equal(copy, expected);
 }

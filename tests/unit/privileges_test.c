@@ -75,7 +75,7 @@ is_nobody_for_ever(void)
 	uid_t uid, euid, suid;
 	gid_t gid, egid, sgid, groups[16];
 
-	if (privileges_drop("nobody", NULL) != 0)
+	if (privileges_drop("nobody", NULL) < 0)
 		return false;
 	if (getresuid(&uid, &euid, &suid) < 0 || getresgid(&gid, &egid, &sgid) < 0)
 		return false;

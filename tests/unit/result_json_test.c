@@ -24,7 +24,7 @@ read_back(char *text)
 	struct result result;
 
 	assert_non_null(file);
-	if (result_read_json(file, &result, error) != 0)
+	if (result_read_json(file, &result, error) < 0)
 		fail_msg("%s", error);
 	fclose(file);
 	return result;

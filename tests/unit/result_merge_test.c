@@ -16,7 +16,7 @@ merge(struct result *into, const struct result *from)
 {
 	char error[RESULT_ERROR_MAX] = "";
 
-	if (result_merge(into, from, error) != 0)
+	if (result_merge(into, from, error) < 0)
 		fail_msg("%s", error);
 }
 

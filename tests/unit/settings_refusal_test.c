@@ -143,13 +143,13 @@ test_an_error_is_one_line_whatever_the_file_holds(void **state)
 	char text[4096], error[64];
 
 	(void)state;
-	memset(text, 'x', sizeof text);
+	memset(text, 'x', sizeof(text));
 	memcpy(text, "{\"a\\nb", 6);
-	memcpy(text + sizeof text - 5, "\":1}", 5);
+	memcpy(text + sizeof(text) - 5, "\":1}", 5);
 	assert_int_equal(settings_read_text(&house_table, &house, "f", text,
-			     strlen(text), error, sizeof error),
+			     strlen(text), error, sizeof(error)),
 	    -1);
-	assert_true(strlen(error) < sizeof error);
+	assert_true(strlen(error) < sizeof(error));
 	assert_null(strchr(error, '\n'));
 	settings_finish(&house_table, &house);
 }

@@ -127,7 +127,7 @@ test_the_schema_holds_every_key_with_its_bounds(void **state)
 
 	(void)state;
 	assert_non_null(schema);
-	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+	for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++)
 		if (strstr(schema, parts[i]) == NULL)
 			fail_msg("no %s in %s", parts[i], schema);
 	free(schema);

@@ -54,9 +54,9 @@ test_words_of_any_length_are_safe(void **state)
 	const char *const known[] = { word, "idle", NULL };
 
 	(void)state;
-	for (size_t i = 0; i < sizeof word - 1; i++)
+	for (size_t i = 0; i < sizeof(word) - 1; i++)
 		word[i] = 'a';
-	word[sizeof word - 1] = '\0';
+	word[sizeof(word) - 1] = '\0';
 	assert_null(suggest_nearest(word, known));
 	assert_string_equal(suggest_nearest("idl", known), "idle");
 }

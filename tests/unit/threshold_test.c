@@ -18,7 +18,7 @@ parse(const char *text)
 	char error[RESULT_ERROR_MAX] = "";
 	struct threshold threshold;
 
-	if (threshold_parse(text, &threshold, error, sizeof(error)) != 0)
+	if (threshold_parse(text, &threshold, error, sizeof(error)) < 0)
 		fail_msg("%s", error);
 	return threshold;
 }

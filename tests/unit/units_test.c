@@ -37,9 +37,9 @@ check_texts(format_function format, const struct row *rows, size_t count)
 }
 
 #define CHECK_VALUES(parse, rows)                                                      \
-	check_values(parse, rows, sizeof(rows) / sizeof *(rows))
+	check_values(parse, rows, sizeof(rows) / sizeof(*(rows)))
 #define CHECK_TEXTS(format, rows)                                                      \
-	check_texts(format, rows, sizeof(rows) / sizeof *(rows))
+	check_texts(format, rows, sizeof(rows) / sizeof(*(rows)))
 
 static void
 test_sizes_are_1024_based(void **state)
