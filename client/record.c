@@ -17,9 +17,6 @@ count_of(const struct record_field *field, const void *record)
 	return (size_t *)(void *)((char *)record + field->count_offset);
 }
 
-/* --- writing ------------------------------------------------------------------------
- */
-
 json_t *
 record_whole(json_t *value, int status)
 {
@@ -108,9 +105,6 @@ record_write(const struct record_field *fields, const void *record)
 		    json_object_set_new(to, fields->name, write_field(fields, record));
 	return record_whole(to, status);
 }
-
-/* --- reading ------------------------------------------------------------------------
- */
 
 static void
 read_texts(const struct record_field *field, struct json_reader *reader,
@@ -223,9 +217,6 @@ record_read(const struct record_field *fields, struct json_reader *reader,
 	for (; fields->name != NULL; fields++)
 		read_field(fields, reader, from, where, record);
 }
-
-/* --- in memory ----------------------------------------------------------------------
- */
 
 static void
 add_count(enum record_sum how, uint64_t *to, uint64_t from)

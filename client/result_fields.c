@@ -16,9 +16,6 @@
 		.part = (fields)                                                       \
 	}
 
-/* --- parts --------------------------------------------------------------------------
- */
-
 #define PLAN struct result_plan
 #define X(name, how) RECORD(PLAN, name, RECORD_##how),
 const struct record_field result_plan_fields[] = {
@@ -90,9 +87,6 @@ const struct record_field result_trust_fields[] = {
 	END,
 };
 
-/* --- the whole ----------------------------------------------------------------------
- */
-
 #define RESULT struct result
 /* The measured messages, with what goes beyond their equation. */
 static const struct record_field measured_fields[] = {
@@ -138,9 +132,6 @@ const struct record_field result_fields[] = {
 	    .part = ports_fields },
 	END,
 };
-
-/* --- rows ---------------------------------------------------------------------------
- */
 
 #define TARGET struct result_target
 const struct record_field result_target_fields[] = {

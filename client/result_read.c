@@ -19,9 +19,6 @@
 
 #define SECONDS_MAX 18446744072 /* of the nanoseconds that 64 bits hold */
 
-/* --- what is there once -------------------------------------------------------------
- */
-
 /* The text keeps counts; the exact ends stand beside it. */
 static void
 set_ends(struct histogram *h, uint64_t min, uint64_t max, uint64_t dropped)
@@ -109,9 +106,6 @@ read_time(struct json_reader *reader, const json_t *from, const char *key)
 	free(given);
 	return (uint64_t)seconds * 1000000000u + (uint64_t)llround(fraction * 1e9);
 }
-
-/* --- rows ---------------------------------------------------------------------------
- */
 
 static uint32_t
 read_hex(const char *from, uint8_t *to)
@@ -210,9 +204,6 @@ read_list(const struct result_list *list, struct json_reader *reader,
 		read_row(list, reader, one, result_list_at(list, ret, i));
 	}
 }
-
-/* --- the whole ----------------------------------------------------------------------
- */
 
 static void
 read_ledger(struct json_reader *reader, const json_t *ledger, struct result *ret)

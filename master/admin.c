@@ -30,9 +30,6 @@ struct admin {
 	uint64_t held_since_ns; /* 0: the doors are not held */
 };
 
-/* --- routes -------------------------------------------------------------------------
- */
-
 static void
 get_stats(const struct master *master, struct evhttp_request *request)
 {
@@ -132,9 +129,6 @@ on_request(struct evhttp_request *request, struct door *door)
 	    !steering_serve(master, door, request))
 		refuse_path(master, request);
 }
-
-/* --- doors --------------------------------------------------------------------------
- */
 
 static void
 on_farewell(evutil_socket_t fd, short what, void *argument)

@@ -62,9 +62,6 @@ ctl_show_status(FILE *out, const json_t *stats)
 		    ctl_json_text(change, "text"));
 }
 
-/* --- stats --------------------------------------------------------------------------
- */
-
 static void
 show_number(FILE *out, const char *name, const json_t *value)
 {
@@ -148,9 +145,6 @@ ctl_show_stats(FILE *out, const json_t *stats)
 	}
 }
 
-/* --- workers ------------------------------------------------------------------------
- */
-
 void
 ctl_show_workers(FILE *out, const json_t *stats)
 {
@@ -176,9 +170,6 @@ ctl_show_workers(FILE *out, const json_t *stats)
 		    units_show_count(ctl_json_number(closed, "worker_lost"), texts[3]));
 	}
 }
-
-/* --- any of them --------------------------------------------------------------------
- */
 
 char *
 ctl_show_plain(ctl_shower shows, const json_t *answer)

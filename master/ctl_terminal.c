@@ -27,9 +27,6 @@ static struct {
 	struct termios before;
 } state;
 
-/* --- taking and giving back: all of it may run in a signal handler ------------------
- */
-
 static void
 put(const char *text, size_t length)
 {
@@ -94,9 +91,6 @@ on_resized(int number)
 	(void)number;
 	state.is_changed = 1;
 }
-
-/* --- for the view -------------------------------------------------------------------
- */
 
 /* It comes while a key is waited for, and at no other time. */
 static void

@@ -45,9 +45,6 @@ take_sample(const struct ctl_options *options, struct sample *ret, char *error)
 	return FAILED;
 }
 
-/* --- again and again ----------------------------------------------------------------
- */
-
 /* 0, or what to exit with, and why. */
 static int
 show(const char *text, bool is_terminal, char *error)

@@ -168,9 +168,6 @@ departure_forget_all(struct master *master)
 		forget(master->departures, master);
 }
 
-/* --- telling ------------------------------------------------------------------------
- */
-
 double
 departure_ms(const struct departure *departure)
 {

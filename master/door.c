@@ -42,9 +42,6 @@ struct door {
 /* All that are bound: evhttp keeps a listener's argument for itself. */
 static struct door *doors;
 
-/* --- coming in ----------------------------------------------------------------------
- */
-
 static void
 look_again_soon(struct door *door)
 {
@@ -135,9 +132,6 @@ on_request(struct evhttp_request *request, void *argument)
 	door_grant(door, request, DOOR_PATIENCE_S);
 	door->serve(request, door);
 }
-
-/* --- open and close -----------------------------------------------------------------
- */
 
 static int
 start_http(struct door *door, struct event_base *base, int fd)
@@ -272,9 +266,6 @@ door_release(struct door *door)
 	if (door->bound != NULL)
 		listen_or_not(door);
 }
-
-/* --- what it is ---------------------------------------------------------------------
- */
 
 bool
 door_is_there(const struct door *door)

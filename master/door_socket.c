@@ -37,9 +37,6 @@ new_socket(int family)
 	return socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 }
 
-/* --- Unix ---------------------------------------------------------------------------
- */
-
 static void
 fill_address(const char *path, struct sockaddr_un *ret)
 {
@@ -186,9 +183,6 @@ door_socket_remove(const char *path, const struct file_id *file)
 	if (now.inode != 0 && now.inode == file->inode && now.device == file->device)
 		unlink(path);
 }
-
-/* --- TCP ----------------------------------------------------------------------------
- */
 
 int
 door_socket_open_tcp(const char *text, int backlog, char *error, size_t error_size)

@@ -27,9 +27,6 @@ static struct {
 	struct inheritance inheritance; /* as it was read */
 } former = { .fd = -1 };
 
-/* --- the way back -------------------------------------------------------------------
- */
-
 /* Every call in here may be made by a signal's handler. */
 static void
 go_back(const char *why)
@@ -130,9 +127,6 @@ heir_give_back(void)
 {
 	go_back("cannot set itself up");
 }
-
-/* --- the heir -----------------------------------------------------------------------
- */
 
 bool
 heir_is(void)

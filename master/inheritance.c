@@ -60,9 +60,6 @@ keep_all_open(const struct master *master, bool over_exec)
 		keep_open(p->channel_fd, over_exec);
 }
 
-/* --- writing ------------------------------------------------------------------------
- */
-
 static void
 write_endpoint(FILE *out, const struct endpoint *endpoint)
 {

@@ -7,9 +7,6 @@
 #include "master/process.h"
 #include "master/slot.h"
 
-/* --- endpoints ----------------------------------------------------------------------
- */
-
 /* What a line says of one; NULL when it cannot be. */
 static struct endpoint *
 make_endpoint(char *line, int64_t listeners)
@@ -78,9 +75,6 @@ inheritance_read_socket(struct inheritance_reader *reader, char *line)
 	endpoint->is_stored[n[0]] = n[2] != 0;
 	return 0;
 }
-
-/* --- workers ------------------------------------------------------------------------
- */
 
 int
 inheritance_read_slot(struct inheritance_reader *reader, char *line)

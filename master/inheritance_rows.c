@@ -12,9 +12,6 @@
 #include "master/program.h"
 #include "master/waiting.h"
 
-/* --- the whole ----------------------------------------------------------------------
- */
-
 static int
 read_pid(struct inheritance_reader *reader, char *line)
 {
@@ -159,9 +156,6 @@ read_outcome(struct inheritance_reader *reader, char *line)
 	return 0;
 }
 
-/* --- operators ----------------------------------------------------------------------
- */
-
 static int
 read_door(struct inheritance_reader *reader, char *line)
 {
@@ -204,9 +198,6 @@ read_waiter(struct inheritance_reader *reader, char *line)
 	const struct waiting_row row = { .fd = (int)n[0], .until_end = n[1] != 0 };
 	return waiting_inherit(reader->master, &row);
 }
-
-/* --- lines --------------------------------------------------------------------------
- */
 
 /* In the order in which they are written: each may rely on what must stand before it.
  */

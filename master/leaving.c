@@ -203,9 +203,6 @@ leaving_replace(const struct process *dead)
 		    master, &master->former, dead->slot, LEAVING_SOCKETS_STAY, dead);
 }
 
-/* --- sockets that nobody serves -----------------------------------------------------
- */
-
 /* Some worker that leaves may still accept from a socket of this slot (-1: of any). */
 static bool
 is_being_emptied(const struct master *master, int slot)

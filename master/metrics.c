@@ -11,9 +11,6 @@
 #include "master/metrics_text.h"
 #include "master/slot.h"
 
-/* --- the workers --------------------------------------------------------------------
- */
-
 static void
 write_workers(FILE *out, const struct master *master, const struct metrics_ledger *view)
 {
@@ -47,9 +44,6 @@ write_workers(FILE *out, const struct master *master, const struct metrics_ledge
 			    master->slots[i].failures);
 	}
 }
-
-/* --- the kernel ---------------------------------------------------------------------
- */
 
 /* Several endpoints have one address where the service manager passed more sockets than
  * there are workers: they are one listener. */
@@ -177,9 +171,6 @@ write_capacity(FILE *out, const struct master *master)
 	    "net.ipv4.tcp_migrate_req: 1 when the queue of a closed socket moves on",
 	    (double)capacity.tcp_migrate_req);
 }
-
-/* --- whole --------------------------------------------------------------------------
- */
 
 static double
 start_time_s(const struct master *master)

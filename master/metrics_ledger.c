@@ -37,9 +37,6 @@ metrics_ledger_look(const struct master *master, struct metrics_ledger *ret)
 		ledger_sum_listener(ledger, i, &ret->listeners[i]);
 }
 
-/* --- by worker ----------------------------------------------------------------------
- */
-
 static void
 write_by_worker(FILE *out, const struct metrics_ledger *view)
 {
@@ -96,9 +93,6 @@ write_open_by_worker(
 	    "open connections of the worker that has most over the mean of all; 1 is even",
 	    sum == 0 ? 1 : (double)most * master->slot_count / (double)sum);
 }
-
-/* --- by listener --------------------------------------------------------------------
- */
 
 static void
 write_by_listener(

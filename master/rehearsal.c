@@ -24,9 +24,6 @@
  * given, whose process it is: nothing that could be said without having read it. */
 #define VERDICT_FORMAT " has rehearsed inheritance " INHERITANCE_FORM " as process %d\n"
 
-/* --- the child ----------------------------------------------------------------------
- */
-
 /* The arguments of the server, and --check as the first. NULL without memory. */
 static char **
 arguments_for(const struct master *master)
@@ -88,9 +85,6 @@ note_file(const char *path, struct rehearsed_file *ret)
 			.size = st.st_size,
 			.modified = st.st_mtim };
 }
-
-/* --- start and end ------------------------------------------------------------------
- */
 
 static void
 close_both(const int *fds)
@@ -207,9 +201,6 @@ rehearsal_holds(const struct master *master)
 	    now.modified.tv_nsec == then->modified.tv_nsec;
 }
 
-/* --- the verdict --------------------------------------------------------------------
- */
-
 static size_t
 read_text(int fd, char *text, size_t size)
 {
@@ -265,9 +256,6 @@ rehearsal_judge(struct master *master, int status, char *reason, size_t size)
 		process_describe_end(status, reason, size);
 	return false;
 }
-
-/* --- by the program that rehearses --------------------------------------------------
- */
 
 int
 rehearsal_fd(void)

@@ -23,9 +23,6 @@
 
 #define REHEARSAL_VARIABLE "YODELD_REHEARSAL"
 
-/* --- by the program that serves -----------------------------------------------------
- */
-
 /* 0, or -1 with errno. SIGCHLD tells its end. */
 int rehearsal_start(struct master *master) __attribute__((warn_unused_result));
 bool rehearsal_is_under_way(const struct master *master);
@@ -38,9 +35,6 @@ void rehearsal_bound(struct master *master);
 bool rehearsal_give_up(struct master *master);
 /* The program on the disk is the one that has rehearsed. */
 bool rehearsal_holds(const struct master *master);
-
-/* --- by the program that rehearses --------------------------------------------------
- */
 
 /* The descriptor of the inheritance; -1: this is no rehearsal. */
 int rehearsal_fd(void);

@@ -108,9 +108,6 @@ signals_stop(struct master *master)
 		event_del(&master->signals[i]);
 }
 
-/* --- over an exec -------------------------------------------------------------------
- */
-
 const int signals_fatal[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGSYS, SIGTRAP,
 	SIGALRM };
 const size_t signals_fatal_count = sizeof(signals_fatal) / sizeof(signals_fatal[0]);

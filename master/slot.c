@@ -277,9 +277,6 @@ slot_empty(struct master *master, uint32_t number)
 	spawn(slot);
 }
 
-/* --- ready --------------------------------------------------------------------------
- */
-
 void
 slot_on_ready(struct process *process)
 {
@@ -303,9 +300,6 @@ slot_on_ready(struct process *process)
 	scale_check(master);
 	notify_status(master);
 }
-
-/* --- gone ---------------------------------------------------------------------------
- */
 
 /* No worker has ever come up: there is nothing to wait for. */
 static bool

@@ -119,9 +119,6 @@ make_workers(const struct master *master)
 	return array;
 }
 
-/* --- listeners ----------------------------------------------------------------------
- */
-
 static void
 add_sockets(
     json_t **array, const struct endpoint *endpoint, struct kernel_queue *ret_sum)
@@ -191,9 +188,6 @@ make_kernel(void)
 	    (json_int_t)losses.syncookies_sent, "retransmits",
 	    (json_int_t)losses.retransmits);
 }
-
-/* --- whole --------------------------------------------------------------------------
- */
 
 static char *
 write_and_free(json_t *value)

@@ -18,9 +18,6 @@
 #include "master/upgrade.h"
 #include "master/waiting.h"
 
-/* --- what can be asked for ----------------------------------------------------------
- */
-
 struct visit {
 	struct master *master;
 	struct door *door;

@@ -65,9 +65,6 @@ plan(struct master *master, const struct config *config, char *error)
 	return -1;
 }
 
-/* --- begin ---------------------------------------------------------------------------
- */
-
 static int
 start_successor(struct master *master, uint32_t number)
 {
@@ -152,9 +149,6 @@ turnover_upgrade(struct master *master)
 {
 	return begin(master, true);
 }
-
-/* --- end -----------------------------------------------------------------------------
- */
 
 /* Puts each successor into its slot; those that served until now begin to leave. */
 static void

@@ -19,9 +19,6 @@
 #include "master/signals.h"
 #include "master/turnover.h"
 
-/* --- exec ---------------------------------------------------------------------------
- */
-
 /* Becomes another program. Comes back only on failure, with errno. Signals are held:
  * what comes meanwhile is for the heir, the death of a child, too. */
 static void
@@ -82,9 +79,6 @@ exec_back(struct master *master)
 	master->former_program_fd = -1;
 }
 
-/* --- the rehearsal ------------------------------------------------------------------
- */
-
 void
 upgrade_on_child(struct master *master, pid_t pid, int status)
 {
@@ -117,9 +111,6 @@ upgrade_forget(struct master *master)
 	rehearsal_give_up(master);
 	master->upgrade_wanted = UPGRADE_NONE;
 }
-
-/* --- what was put off ---------------------------------------------------------------
- */
 
 void
 upgrade_start(struct master *master)

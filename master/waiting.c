@@ -39,9 +39,6 @@ const char waiting_upgrade[] = "upgrade";
 const char waiting_rebalance[] = "rebalance";
 const char waiting_stop[] = "stop";
 
-/* --- answers ------------------------------------------------------------------------
- */
-
 static void
 forget(struct waiter *waiter)
 {
@@ -127,9 +124,6 @@ on_closed(struct evhttp_connection *connection, void *argument)
 	(void)connection;
 	forget(argument);
 }
-
-/* --- who waits ----------------------------------------------------------------------
- */
 
 static void
 set_patience(struct waiter *waiter, unsigned seconds)
@@ -230,9 +224,6 @@ waiting_on_outcome(struct master *master, struct departure *departure)
 	}
 }
 
-/* --- those who leave ----------------------------------------------------------------
- */
-
 void
 waiting_on_departed(struct master *master, const struct departure *departure)
 {
@@ -276,9 +267,6 @@ waiting_finish(struct master *master)
 		    master->waiters, HTTP_SERVUNAVAIL, "the server has stopped", NULL);
 	departure_forget_all(master);
 }
-
-/* --- over an exec -------------------------------------------------------------------
- */
 
 size_t
 waiting_list(const struct master *master, struct waiting_row *ret, size_t max)

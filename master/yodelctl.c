@@ -65,9 +65,6 @@ print_whole(const char *text)
 	return EX_OK;
 }
 
-/* --- looking ------------------------------------------------------------------------
- */
-
 static int
 show(const struct http_answer *answer, ctl_shower shows)
 {
@@ -124,9 +121,6 @@ config(const struct ctl_options *options)
 {
 	return look(options, "/config", ctl_config_show);
 }
-
-/* --- steering -----------------------------------------------------------------------
- */
 
 static int
 tell_outcome(const struct ctl_options *options, const struct http_answer *answer)
@@ -242,9 +236,6 @@ stop(const struct ctl_options *options)
 		return say_late(options, "the server has not ended yet");
 	return rc;
 }
-
-/* --- commands -----------------------------------------------------------------------
- */
 
 /* Whether it can be anything is the server's to say. */
 static bool

@@ -242,9 +242,6 @@ ledger_open_in_all(const struct ledger_totals *totals)
 	return totals->counters[LEDGER_CONNECTIONS_ACCEPTED] - ledger_closed(totals);
 }
 
-/* --- books --------------------------------------------------------------------------
- */
-
 uint32_t
 ledger_listener(struct ledger *ledger, const char *address)
 {

@@ -110,9 +110,6 @@ hear(const struct giver *giver, struct handover_note *ret)
 	return n;
 }
 
-/* --- one batch ----------------------------------------------------------------------
- */
-
 struct collecting {
 	struct giver *giver;
 	uint64_t state_bytes;
@@ -131,9 +128,6 @@ collect(struct connection *connection, void *argument)
 	    giver->on_way_count < giver->room &&
 	    collecting->state_bytes < STATE_BYTES_MAX;
 }
-
-/* --- the end ------------------------------------------------------------------------
- */
 
 /* The connections that were on their way are served here again. */
 static void
@@ -217,9 +211,6 @@ end(struct giver *giver)
 	finish(giver, true);
 	leave_check(worker);
 }
-
-/* --- the course ---------------------------------------------------------------------
- */
 
 /* errno says why. */
 static void

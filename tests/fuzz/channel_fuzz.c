@@ -68,9 +68,6 @@ scribble(struct input *input)
 	memcpy(base + at % most / 8 * 8, &value, sizeof(value));
 }
 
-/* --- the master's side --------------------------------------------------------------
- */
-
 static void
 turn(void)
 {

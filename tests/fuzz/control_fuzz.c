@@ -39,9 +39,6 @@ static socklen_t name_lengths[DOOR_KINDS];
 static const char *change; /* that was asked for last; NULL: none */
 static unsigned changes;
 
-/* --- the changes --------------------------------------------------------------------
- */
-
 static int
 note_change(const char *name)
 {
@@ -84,9 +81,6 @@ __wrap_stop_in_order(struct master *of)
 	must(of == &master);
 	note_change("stop");
 }
-
-/* --- the master ---------------------------------------------------------------------
- */
 
 /* A listening socket without a file, whose name the kernel chooses. */
 static void
@@ -143,9 +137,6 @@ end_changes(bool is_good)
 		turn(4);
 	}
 }
-
-/* --- the visitor --------------------------------------------------------------------
- */
 
 /* What comes back begins as an answer does. */
 static void

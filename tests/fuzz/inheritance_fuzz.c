@@ -60,9 +60,6 @@ enum {
 static int originals[LEFT], configs[CONFIGS], far_ends[LEFT];
 static unsigned reasons;
 
-/* --- what is not there --------------------------------------------------------------
- */
-
 pid_t
 __wrap_getpid(void)
 {
@@ -97,9 +94,6 @@ __wrap_door_socket_remove(const char *path, const void *file)
 	(void)path;
 	(void)file;
 }
-
-/* --- what is left -------------------------------------------------------------------
- */
 
 static int
 make_file(const void *text, size_t size)
@@ -192,9 +186,6 @@ clear_away(void)
 			;
 	}
 }
-
-/* --- reading ------------------------------------------------------------------------
- */
 
 static struct master *
 start_master(void)

@@ -28,9 +28,6 @@ static struct puppet {
 static int puppet_count;
 static unsigned forks_to_fail;
 
-/* --- processes ----------------------------------------------------------------------
- */
-
 pid_t
 __wrap_spawn_worker(const struct worker_args *args)
 {
@@ -83,9 +80,6 @@ __wrap_kill(pid_t pid, int number)
 	end_puppet(&puppets[pid - FIRST_PID], number);
 	return 0;
 }
-
-/* --- what a worker does -------------------------------------------------------------
- */
 
 /* The last ones are the most interesting. */
 static struct puppet *
@@ -184,9 +178,6 @@ puppets_end_one(struct input *input)
 	if (puppet != NULL)
 		end_puppet(puppet, next_byte(input) & 1 ? SIGSEGV : 0);
 }
-
-/* --- all of them --------------------------------------------------------------------
- */
 
 int
 puppets_count(void)

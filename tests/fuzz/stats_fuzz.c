@@ -38,9 +38,6 @@ static const uint8_t *words; /* what the server says */
 static size_t word_count;
 static bool has_head, stays;
 
-/* --- the server ---------------------------------------------------------------------
- */
-
 static void
 put(const void *bytes, size_t length)
 {
@@ -81,9 +78,6 @@ hang_up(void)
 		close(far_end);
 	far_end = -1;
 }
-
-/* --- what is made of it -------------------------------------------------------------
- */
 
 static void
 check_plain(const char *text, bool is_one_line)

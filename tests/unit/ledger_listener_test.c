@@ -1,8 +1,5 @@
 #include "tests/lib/books.h"
 
-/* --- listeners ----------------------------------------------------------------------
- */
-
 static void
 assert_listener(struct fixture *f, uint32_t listener, uint64_t accepted, uint64_t open,
     uint64_t lost)

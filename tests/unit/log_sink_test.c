@@ -224,8 +224,6 @@ test_a_syslog_that_is_not_there_leaves_the_log_as_it_was(void **state)
 	assert_string_equal(read_file(f, f->console), "still here\n");
 }
 
-/* --- floods ---------------------------------------------------------------------- */
-
 static void
 test_a_kind_of_line_is_left_out_when_too_many_come_and_the_count_is_kept(void **state)
 {

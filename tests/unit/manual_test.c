@@ -23,8 +23,6 @@
 #define PAGE_BYTES 131072
 #define WIDTH 78 /* of a source line, as mandoc -Tlint wants it */
 
-/* --- text as mdoc ----------------------------------------------------------------- */
-
 static void
 put_word(FILE *out, const char *word, size_t length, size_t *column)
 {
@@ -116,8 +114,6 @@ put_reasons(FILE *out)
 		put_row(out, close_reason_name((enum close_reason)i),
 		    close_reason_help((enum close_reason)i));
 }
-
-/* --- the pages -------------------------------------------------------------------- */
 
 static char *
 read_page(const char *path)
