@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "lib/histogram.h"
+#include "lib/stats/histogram.h"
 
 struct confidence {
 	bool known;

@@ -101,7 +101,7 @@ json_reader_text(
 	copy = strdup(json_is_string(value) ? json_string_value(value) : "");
 	if (copy == NULL)
 		json_reader_fail(reader, where, key, "out of memory");
-	return copy != NULL ? printable_make(copy) : NULL;
+	return copy != NULL ? printable_sanitize(copy) : NULL;
 }
 
 void *

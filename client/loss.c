@@ -4,7 +4,7 @@
 
 #include <linux/sockios.h>
 
-#include "lib/address.h"
+#include "net/address.h"
 
 #include "client/generator.h"
 #include "client/sighting.h"

@@ -5,7 +5,7 @@
 #include <sysexits.h>
 
 #include "lib/log.h"
-#include "lib/streams.h"
+#include "lib/resources.h"
 #include "lib/suggest.h"
 
 #include "client/calibrate.h"
@@ -42,7 +42,7 @@ meant(const char *word)
 int
 main(int argc, char **argv)
 {
-	streams_hold();
+	resources_reserve_streams();
 	log_set_name("yodel", NULL);
 	for (size_t i = 0; argc > 1 && i < sizeof(commands) / sizeof(commands[0]);
 	     i++) {

@@ -10,8 +10,8 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "lib/histogram_codec.h"
 #include "lib/log.h"
+#include "lib/stats/histogram_codec.h"
 
 #include "client/report_html.h"
 #include "client/report_text.h"

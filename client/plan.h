@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "lib/address.h"
+#include "net/address.h"
 
 #include "proto/framing.h"
 #include "proto/reply.h"

@@ -9,7 +9,7 @@
 #include <netinet/in.h>
 
 #include "lib/log.h"
-#include "lib/proc.h"
+#include "lib/procfs.h"
 #include "lib/units.h"
 
 #include "client/source.h"
@@ -229,7 +229,7 @@ read_numbers(const char *path, uint64_t *a, uint64_t *b, uint64_t *c)
 	char text[256];
 
 	*a = *b = *c = 0;
-	proc_read(path, text, sizeof(text));
+	procfs_read(path, text, sizeof(text));
 	if (sscanf(text, "%" SCNu64 " %" SCNu64 " %" SCNu64, a, b, c) < 1)
 		*a = 0;
 }
@@ -241,16 +241,17 @@ preflight_read(const struct plan *plan, struct preflight_facts *ret)
 	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), low, middle, high, unused;
 
 	*ret = (struct preflight_facts){ .ports = source_ports() };
-	ret->files_max = proc_number("/proc/sys/fs/file-max");
+	ret->files_max = procfs_number("/proc/sys/fs/file-max");
 	read_numbers("/proc/sys/fs/file-nr", &ret->files_used, &unused, &unused);
 	ret->memory_bytes =
-	    proc_word("/proc/meminfo", "MemAvailable:", "MemAvailable:") * 1024;
+	    procfs_word("/proc/meminfo", "MemAvailable:", "MemAvailable:") * 1024;
 	read_numbers("/proc/sys/net/ipv4/tcp_mem", &low, &middle, &high);
 	ret->tcp_bytes = high * page;
-	ret->tcp_used = proc_word("/proc/self/net/sockstat", "TCP:", " mem ") * page;
-	ret->conntrack_max = proc_number("/proc/sys/net/netfilter/nf_conntrack_max");
-	ret->conntrack_used = proc_number("/proc/sys/net/netfilter/nf_conntrack_count");
-	ret->somaxconn = proc_number("/proc/sys/net/core/somaxconn");
+	ret->tcp_used = procfs_word("/proc/self/net/sockstat", "TCP:", " mem ") * page;
+	ret->conntrack_max = procfs_number("/proc/sys/net/netfilter/nf_conntrack_max");
+	ret->conntrack_used =
+	    procfs_number("/proc/sys/net/netfilter/nf_conntrack_count");
+	ret->somaxconn = procfs_number("/proc/sys/net/core/somaxconn");
 	if (source_find_foreign(plan, &foreign))
 		address_format(&foreign, ret->foreign_source);
 }

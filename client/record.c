@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/json_whole.h"
+#include "lib/json/json_load.h"
 #include "lib/printable.h"
 
 #define PATH_MAX_BYTES 128
@@ -37,7 +37,7 @@ record_text(const char *text)
 {
 	if (text == NULL)
 		return json_null();
-	json_t *value = json_whole_string(text);
+	json_t *value = json_load_string(text);
 	return value != NULL || errno == ENOMEM ? value : json_string("?");
 }
 
@@ -125,7 +125,7 @@ read_texts(const struct record_field *field, struct json_reader *reader,
 		if (!json_is_string(one))
 			json_reader_fail(reader, where, field->name, "wanted strings");
 		else if ((texts[*count] = strdup(json_string_value(one))) != NULL)
-			printable_make(texts[(*count)++]);
+			printable_sanitize(texts[(*count)++]);
 		else
 			json_reader_fail(reader, where, field->name, "out of memory");
 	}

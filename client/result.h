@@ -19,7 +19,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "lib/histogram.h"
+#include "lib/stats/histogram.h"
 
 #include "client/tally.h"
 #include "client/threshold.h"

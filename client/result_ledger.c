@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/json_whole.h"
+#include "lib/json/json_load.h"
 #include "lib/printable.h"
 
 #include "proto/framing.h"
@@ -45,7 +45,7 @@ result_ledger_read(
 		{ "bytes_dropped", &out.bytes_dropped },
 	};
 	json_error_t why;
-	json_t *root = json_whole_load(text, strlen(text), 0, &why);
+	json_t *root = json_load_text(text, strlen(text), 0, &why);
 	const json_t *totals = json_object_get(root, "totals");
 	int rc = 0;
 
@@ -55,7 +55,7 @@ result_ledger_read(
 	}
 	if (root == NULL) {
 		snprintf(error, error_size, "/stats is no JSON: %s",
-		    printable_make(why.text));
+		    printable_sanitize(why.text));
 		return -1;
 	}
 	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]) && rc == 0; i++) {
@@ -286,7 +286,7 @@ result_ledger_reconcile_all(
 static json_t *
 read_own(const struct result *result)
 {
-	return json_whole_load(result->ledger, strlen(result->ledger), 0, NULL);
+	return json_load_text(result->ledger, strlen(result->ledger), 0, NULL);
 }
 
 /* What cannot be read for want of memory is no proof. */

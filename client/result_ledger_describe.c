@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lib/json_whole.h"
+#include "lib/json/json_load.h"
 #include "lib/printable.h"
 #include "lib/units.h"
 
@@ -12,7 +12,7 @@
 static json_t *
 read_own(const struct result *result)
 {
-	return json_whole_load(result->ledger, strlen(result->ledger), 0, NULL);
+	return json_load_text(result->ledger, strlen(result->ledger), 0, NULL);
 }
 
 static uint64_t
@@ -147,6 +147,6 @@ result_ledger_describe_server(
 					 json_object_get(server, "bytes_received")),
 			read));
 	json_decref(json);
-	printable_make(out);
+	printable_sanitize(out);
 	return server != NULL;
 }

@@ -10,8 +10,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "lib/histogram_codec.h"
-#include "lib/json_whole.h"
+#include "lib/json/json_load.h"
+#include "lib/stats/histogram_codec.h"
 
 #include "client/json_reader.h"
 #include "client/result.h"
@@ -238,7 +238,7 @@ static json_t *
 read_root(FILE *file, char *error)
 {
 	json_error_t parse;
-	json_t *root = json_whole_load_file(file, JSON_REJECT_DUPLICATES, &parse);
+	json_t *root = json_load_stream(file, JSON_REJECT_DUPLICATES, &parse);
 	const char *schema = json_string_value(json_object_get(root, "schema"));
 
 	if (root == NULL && errno == ENOMEM) {

@@ -13,8 +13,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "lib/histogram_codec.h"
-#include "lib/json_whole.h"
+#include "lib/json/json_load.h"
+#include "lib/stats/histogram_codec.h"
 
 #include "client/confidence.h"
 #include "client/result.h"
@@ -192,7 +192,7 @@ result_of(const struct result *result)
 		status |= json_object_set_new(root, list->name, list_of(list, result));
 	if (result->ledger != NULL)
 		status |= json_object_set_new(root, "ledger",
-		    json_whole_load(result->ledger, strlen(result->ledger), 0, NULL));
+		    json_load_text(result->ledger, strlen(result->ledger), 0, NULL));
 	return record_whole(root, status);
 }
 

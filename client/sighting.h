@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#include "lib/address.h"
+#include "net/address.h"
 
 #define SIGHTING_TIME_MAX 64
 

@@ -10,7 +10,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 
-#include "lib/proc.h"
+#include "lib/procfs.h"
 
 #define LOOPBACK_FIRST UINT32_C(0x7f010001) /* 127.1.0.1 */
 /* The kernel looks among the ports of one parity first, one after the other, before it
@@ -25,7 +25,7 @@ source_ports(void)
 	unsigned from, to;
 	char text[64];
 
-	proc_read("/proc/sys/net/ipv4/ip_local_port_range", text, sizeof(text));
+	procfs_read("/proc/sys/net/ipv4/ip_local_port_range", text, sizeof(text));
 	if (sscanf(text, "%u %u", &from, &to) != 2 || to < from) {
 		from = 32768;
 		to = 60999;

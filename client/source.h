@@ -10,7 +10,7 @@
 
 #include <stdint.h>
 
-#include "lib/address.h"
+#include "net/address.h"
 
 #include "client/plan.h"
 

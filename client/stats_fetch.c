@@ -10,9 +10,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "lib/address.h"
-#include "lib/http.h"
-#include "lib/tcp_connect.h"
+#include "http/http_client.h"
+#include "net/address.h"
+#include "net/connect.h"
 
 #define PATIENCE_S 5
 #define ADDRESSES_MAX 4 /* of a name, each called in turn */
@@ -45,7 +45,7 @@ connect_unix(const char *path, double deadline_s)
 	if (fd < 0)
 		return -1;
 	do {
-		http_set_deadline(fd, deadline_s);
+		http_client_set_deadline(fd, deadline_s);
 		rc = connect(fd, (const struct sockaddr *)&to, sizeof(to));
 	} while (rc != 0 && errno == EINTR);
 	if (rc == 0)
@@ -64,11 +64,11 @@ connect_any(const struct address *addresses, int count, double deadline_s)
 
 	errno = ETIMEDOUT;
 	for (int i = 0; fd < 0 && i < count; i++) {
-		double left_s = deadline_s - http_now_s();
+		double left_s = deadline_s - http_client_now_s();
 
 		if (left_s <= 0)
 			break;
-		fd = tcp_connect(&addresses[i], (uint64_t)(left_s * 1e9) + 1);
+		fd = connect_tcp(&addresses[i], (uint64_t)(left_s * 1e9) + 1);
 	}
 	return fd;
 }
@@ -107,11 +107,11 @@ static char *
 ask(int fd, const char *path, double deadline_s, char *error, size_t error_size)
 {
 	char request[REQUEST_MAX];
-	struct http_answer answer;
+	struct http_client_response answer;
 
 	snprintf(request, sizeof(request),
 	    "GET %.400s HTTP/1.0\r\nHost: yodeld\r\nConnection: close\r\n\r\n", path);
-	if (http_ask(fd, request, deadline_s, &answer) < 0) {
+	if (http_client_request(fd, request, deadline_s, &answer) < 0) {
 		snprintf(error, error_size, "%s",
 		    errno == EPROTO ? "the answer is no HTTP, or broke off"
 				    : strerror(errno));
@@ -129,7 +129,7 @@ char *
 stats_fetch(const char *where, char *error, size_t error_size)
 {
 	const char *path = "/stats";
-	double deadline_s = http_now_s() + PATIENCE_S;
+	double deadline_s = http_client_now_s() + PATIENCE_S;
 	char why[256];
 	int fd;
 

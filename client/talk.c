@@ -15,13 +15,14 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
-#include "lib/address.h"
 #include "lib/buffer.h"
 #include "lib/escape.h"
 #include "lib/log.h"
 #include "lib/option_error.h"
-#include "lib/tcp_connect.h"
 #include "lib/units.h"
+
+#include "net/address.h"
+#include "net/connect.h"
 
 #include "proto/framing.h"
 
@@ -137,7 +138,7 @@ connect_any(struct talk *talk)
 	}
 	int errors[ADDRESSES_MAX];
 	for (int i = 0; i < count; i++) {
-		talk->fd = tcp_connect(&addresses[i], talk->connect_timeout_ns);
+		talk->fd = connect_tcp(&addresses[i], talk->connect_timeout_ns);
 		if (talk->fd >= 0)
 			return 0;
 		errors[i] = errno;

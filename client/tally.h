@@ -21,8 +21,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "lib/address.h"
-#include "lib/histogram.h"
+#include "lib/stats/histogram.h"
+
+#include "net/address.h"
 
 #include "client/plan.h"
 #include "client/sighting.h"

@@ -5,8 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lib/address.h"
 #include "lib/escape.h"
+
+#include "net/address.h"
 
 #include "client/generator.h"
 #include "client/sighting.h"

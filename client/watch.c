@@ -5,8 +5,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "lib/histogram_codec.h"
-#include "lib/proc.h"
+#include "lib/procfs.h"
+#include "lib/stats/histogram_codec.h"
 
 #include "client/confidence.h"
 
@@ -28,10 +28,10 @@ void
 watch_read_kernel(struct watch_kernel *ret)
 {
 	*ret = (struct watch_kernel){ .retransmits = 0 };
-	proc_counter("/proc/self/net/snmp", "Tcp:", "RetransSegs", &ret->retransmits);
-	proc_counter("/proc/self/net/netstat", "TcpExt:", "ListenOverflows",
+	procfs_counter("/proc/self/net/snmp", "Tcp:", "RetransSegs", &ret->retransmits);
+	procfs_counter("/proc/self/net/netstat", "TcpExt:", "ListenOverflows",
 	    &ret->listen_overflows);
-	proc_counter(
+	procfs_counter(
 	    "/proc/self/net/netstat", "TcpExt:", "ListenDrops", &ret->listen_drops);
 }
 
@@ -39,7 +39,7 @@ watch_read_kernel(struct watch_kernel *ret)
 static uint64_t
 time_wait(void)
 {
-	return proc_word("/proc/self/net/sockstat", "TCP:", " tw ");
+	return procfs_word("/proc/self/net/sockstat", "TCP:", " tw ");
 }
 
 /* Ports are taken back after a minute: what matters is the most at one time. */

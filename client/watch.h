@@ -13,7 +13,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "lib/histogram.h"
+#include "lib/stats/histogram.h"
 
 #include "client/result.h"
 #include "client/tally.h"

@@ -17,10 +17,10 @@
 static int
 fail(char *error, const char *where, const char *what)
 {
-	char shown[PRINTABLE_END_MAX];
+	char shown[PRINTABLE_TAIL_MAX];
 
 	snprintf(error, CONFIG_ERROR_MAX, "%s: %s",
-	    printable_end(where, shown, sizeof(shown)), what);
+	    printable_tail(where, shown, sizeof(shown)), what);
 	return -1;
 }
 
@@ -232,12 +232,12 @@ source_of(const struct config *config, const char *name)
 static int
 fail_twice(const struct config *config, size_t second, size_t first, char *error)
 {
-	char name[64], shown[PRINTABLE_END_MAX];
+	char name[64], shown[PRINTABLE_TAIL_MAX];
 
 	snprintf(name, sizeof(name), "listeners[%zu].address", second);
 	snprintf(error, CONFIG_ERROR_MAX,
 	    "%s: \"%s\" is \"%s\", as \"listeners[%zu].address\" is; an address of its own was wanted",
-	    printable_end(source_of(config, name), shown, sizeof(shown)), name,
+	    printable_tail(source_of(config, name), shown, sizeof(shown)), name,
 	    config->listeners[second].address_text, first);
 	return -1;
 }
@@ -286,7 +286,7 @@ config_load(const struct config_sources *sources, struct config *ret, char *erro
 	    load_overrides(sources, &config, error) != 0 ||
 	    derive(&config, error) != 0) {
 		config_finish(&config);
-		printable_make(error); /* one line, and JSON can hold it */
+		printable_sanitize(error); /* one line, and JSON can hold it */
 		return -1;
 	}
 	*ret = config;

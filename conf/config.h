@@ -12,9 +12,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "lib/address.h"
 #include "lib/log.h"
-#include "lib/settings.h"
+#include "lib/settings/settings.h"
+
+#include "net/address.h"
 
 #include "proto/framing.h"
 #include "proto/reply.h"

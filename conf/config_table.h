@@ -5,7 +5,7 @@
 #ifndef CONF_CONFIG_TABLE_H
 #define CONF_CONFIG_TABLE_H
 
-#include "lib/settings.h"
+#include "lib/settings/settings.h"
 
 extern const struct settings config_table;          /* fills struct config */
 extern const struct settings config_listener_table; /* fills struct listener_config */

@@ -12,7 +12,7 @@
 #define SET_BITS 64
 
 int
-capabilities_bound(uint64_t keep)
+capabilities_limit_bounding_set(uint64_t keep)
 {
 	for (int number = 0; number < SET_BITS; number++) {
 		/* EINVAL: the kernel knows no such capability. */
@@ -26,7 +26,7 @@ capabilities_bound(uint64_t keep)
 }
 
 int
-capabilities_keep(uint64_t keep)
+capabilities_limit(uint64_t keep)
 {
 	struct __user_cap_header_struct header = { .version =
 						       _LINUX_CAPABILITY_VERSION_3 };

@@ -12,10 +12,10 @@
 /* No program that this process or a child of it executes gets any but those in `keep`:
  * the bounding set. Nothing changes, and that is no failure, for a process that may not
  * shrink it (CAP_SETPCAP). 0, or -1 with errno. */
-int capabilities_bound(uint64_t keep) __attribute__((warn_unused_result));
+int capabilities_limit_bounding_set(uint64_t keep) __attribute__((warn_unused_result));
 
 /* The process itself, too, has none but those in `keep` that it has now: they are
  * permitted and effective; nothing is inheritable or ambient. 0, or -1 with errno. */
-int capabilities_keep(uint64_t keep) __attribute__((warn_unused_result));
+int capabilities_limit(uint64_t keep) __attribute__((warn_unused_result));
 
 #endif

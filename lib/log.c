@@ -13,8 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "lib/log_flood.h"
-#include "lib/log_line.h"
+#include "lib/log_format.h"
+#include "lib/log_ratelimit.h"
 
 #define LINE_MAX_BYTES 2048
 #define PREFIX_MAX_BYTES 48
@@ -49,7 +49,7 @@ log_set_name(const char *program, const char *role)
 	/* What a child inherits of it is its parent's to tell. */
 	state.unwritten = 0;
 	state.is_failing = false;
-	log_flood_forget();
+	log_ratelimit_reset();
 }
 
 void
@@ -178,7 +178,7 @@ log_fd(void)
 }
 
 void
-log_adopt(int fd)
+log_set_fd(int fd)
 {
 	replace_sink(fd, state.path, state.is_syslog);
 }
@@ -237,7 +237,7 @@ put_line(int fd, enum log_level level, char *line, size_t length)
 
 /* Without stdio, which asks for more of the system than a confined process may. */
 static void
-tell_failure(int error)
+report_failure(int error)
 {
 	char text[LINE_MAX_BYTES];
 	int n = snprintf(text, sizeof(text),
@@ -260,8 +260,8 @@ write_line(enum log_level level, const char *message)
 		.level = level,
 		.message = message };
 	size_t length = state.format == LOG_FORMAT_JSON
-	    ? log_line_json(&event, line, size)
-	    : log_line_text(&event, line, size);
+	    ? log_format_json(&event, line, size)
+	    : log_format_text(&event, line, size);
 	bool is_for_console =
 	    state.fd != STDERR_FILENO && (int)level < (int)state.console;
 	if (is_for_console && put_line(STDERR_FILENO, level, line, length) < 0)
@@ -275,12 +275,12 @@ write_line(enum log_level level, const char *message)
 	state.is_failing = true;
 	/* Once for each time that it begins, and to where it can be seen. */
 	if (is_first && state.fd != STDERR_FILENO)
-		tell_failure(errno);
+		report_failure(errno);
 }
 
 /* Tells how many lines were lost, once there is room again. */
 static void
-tell_unwritten(void)
+report_unwritten(void)
 {
 	unsigned long lost = state.unwritten;
 	if (lost == 0)
@@ -302,12 +302,12 @@ now_ns(void)
 }
 
 void
-log_tell_left_out(void)
+log_report_suppressed(void)
 {
 	const char *kind;
 	unsigned long count;
 	uint64_t now = now_ns();
-	while ((count = log_flood_take(now, &kind)) > 0) {
+	while ((count = log_ratelimit_take_suppressed(now, &kind)) > 0) {
 		char message[256];
 		snprintf(message, sizeof(message),
 		    "%lu more lines like \"%.128s\" were left out", count, kind);
@@ -322,9 +322,9 @@ log_line(enum log_level level, int error, const char *format, va_list arguments)
 		return;
 	int saved = errno;
 	if (level != LOG_LEVEL_DEBUG) {
-		log_tell_left_out();
+		log_report_suppressed();
 		errno = saved;
-		if (!log_flood_admits(format, now_ns()))
+		if (!log_ratelimit_allow(format, now_ns()))
 			return;
 	}
 	char message[LINE_MAX_BYTES];
@@ -332,7 +332,7 @@ log_line(enum log_level level, int error, const char *format, va_list arguments)
 	if (error != 0 && n >= 0 && n < (int)sizeof(message))
 		snprintf(
 		    message + n, sizeof(message) - (size_t)n, ": %s", strerror(error));
-	tell_unwritten();
+	report_unwritten();
 	write_line(level, message);
 	errno = saved;
 }

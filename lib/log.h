@@ -51,12 +51,13 @@ void log_detect_journal(void);
 /* The descriptor that lines go to. */
 int log_fd(void);
 /* Lines go to `fd`, which is owned from now on: for a process that may open no file. */
-void log_adopt(int fd);
+void log_set_fd(int fd);
 
-/* Where one kind of line comes too often (log_flood.h), the rest is counted. This tells
- * the counts whose time has come; call it now and then. Debug lines are never left out.
+/* Where one kind of line comes too often (log_ratelimit.h), the rest is counted. This
+ * tells the counts whose time has come; call it now and then. Debug lines are never
+ * left out.
  */
-void log_tell_left_out(void);
+void log_report_suppressed(void);
 
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_errorx(const char *format, ...) __attribute__((format(printf, 1, 2)));

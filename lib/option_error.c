@@ -23,7 +23,7 @@ name_of(int key, const struct option *options)
 
 /* "--a, --b" of the names that the word is the beginning of; how many. */
 static size_t
-list_meant(const char *word, const struct option *options, char *list, size_t size)
+list_matches(const char *word, const struct option *options, char *list, size_t size)
 {
 	size_t count = 0, at = 0;
 
@@ -63,7 +63,7 @@ log_long(const char *text, const struct option *options)
 	char word[WORD_MAX], list[256];
 
 	snprintf(word, sizeof(word), "%.*s", (int)strcspn(text + 2, "="), text + 2);
-	if (list_meant(word, options, list, sizeof(list)) > 1) {
+	if (list_matches(word, options, list, sizeof(list)) > 1) {
 		log_errorx("\"--%s\" could be any of %s", word, list);
 		return;
 	}
@@ -76,13 +76,13 @@ log_long(const char *text, const struct option *options)
 }
 
 void
-option_error_log(int refused, char **argv, const struct option *options)
+option_error_log(int rejected, char **argv, const struct option *options)
 {
 	const char *name = optopt != 0 ? name_of(optopt, options) : NULL;
 
 	if (name != NULL)
 		log_errorx("--%s: %s was wanted", name,
-		    refused == ':' ? "an argument" : "no argument");
+		    rejected == ':' ? "an argument" : "no argument");
 	else if (optopt != 0)
 		log_errorx("unknown option \"-%c\" (see --help)", optopt);
 	else

@@ -10,7 +10,7 @@
 
 /* Logs what getopt_long() has just refused: it returned ':' or '?'. Its list of letters
  * begins with ':', which keeps it silent and tells the two apart. */
-void option_error_log(int refused, char **argv, const struct option *options);
+void option_error_log(int rejected, char **argv, const struct option *options);
 
 /* For argp_parse(), which says less, and more often two lines: looks through the
  * options before it, and puts those first in argv as it does. 0, or what to exit with

@@ -43,7 +43,7 @@ printable_length(const char *text)
 }
 
 char *
-printable_make(char *text)
+printable_sanitize(char *text)
 {
 	for (char *at = text; *at != '\0';) {
 		size_t length = printable_length(at);
@@ -98,7 +98,7 @@ printable_escape(const char *text, char *out, size_t out_size)
 }
 
 char *
-printable_end(const char *text, char *out, size_t out_size)
+printable_tail(const char *text, char *out, size_t out_size)
 {
 	static const char dots[] = "...";
 	size_t length = strlen(text);

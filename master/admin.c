@@ -6,8 +6,9 @@
 
 #include <event2/event_struct.h>
 
-#include "lib/address.h"
 #include "lib/log.h"
+
+#include "net/address.h"
 
 #include "master/metrics.h"
 #include "master/reply_http.h"

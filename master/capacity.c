@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "lib/log.h"
-#include "lib/proc.h"
+#include "lib/procfs.h"
 
 /* Descriptors of a worker that are no connections, as worker.c keeps them free. */
 #define RESERVED_DESCRIPTORS 32
@@ -21,7 +21,7 @@ read_tcp_memory(void)
 {
 	unsigned long low, pressure, high = 0;
 	char text[96];
-	proc_read(SYSCTL "ipv4/tcp_mem", text, sizeof(text));
+	procfs_read(SYSCTL "ipv4/tcp_mem", text, sizeof(text));
 	if (sscanf(text, "%lu %lu %lu", &low, &pressure, &high) != 3)
 		high = 0;
 	return (uint64_t)high * (uint64_t)sysconf(_SC_PAGESIZE);
@@ -44,9 +44,9 @@ capacity_read(const struct master *master, struct capacity *ret)
 		.descriptors = limit.rlim_cur,
 		.connections =
 		    connections_of_worker(limit.rlim_cur) * master->slot_count,
-		.somaxconn = proc_number(SYSCTL "core/somaxconn"),
+		.somaxconn = procfs_number(SYSCTL "core/somaxconn"),
 		.tcp_memory_bytes = read_tcp_memory(),
-		.tcp_migrate_req = proc_number(SYSCTL "ipv4/tcp_migrate_req"),
+		.tcp_migrate_req = procfs_number(SYSCTL "ipv4/tcp_migrate_req"),
 	};
 	uint64_t asked = master->config.limits.max_connections;
 	if (asked != 0 && asked < ret->connections)

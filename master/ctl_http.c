@@ -61,7 +61,7 @@ reach(const char *path, double deadline_s, char *error)
 		return fail(path, strerror(errno), error);
 	int rc;
 	do {
-		http_set_deadline(fd, deadline_s);
+		http_client_set_deadline(fd, deadline_s);
 		rc = connect(fd, (struct sockaddr *)&address, sizeof(address));
 	} while (rc < 0 && errno == EINTR);
 	if (rc == 0)
@@ -74,9 +74,9 @@ reach(const char *path, double deadline_s, char *error)
 
 int
 ctl_http_ask(const char *socket, const char *method, const char *target,
-    double patience_s, struct http_answer *ret, char *error)
+    double patience_s, struct http_client_response *ret, char *error)
 {
-	double deadline_s = http_now_s() + patience_s;
+	double deadline_s = http_client_now_s() + patience_s;
 	char request[512];
 	int fd = reach(socket, deadline_s, error);
 	if (fd < 0)
@@ -85,7 +85,7 @@ ctl_http_ask(const char *socket, const char *method, const char *target,
 	    "%s %s HTTP/1.1\r\nHost: yodeld\r\nConnection: close\r\n"
 	    "Content-Length: 0\r\n\r\n",
 	    method, target);
-	int rc = http_ask(fd, request, deadline_s, ret);
+	int rc = http_client_request(fd, request, deadline_s, ret);
 	int saved = errno;
 	close(fd);
 	errno = saved;

@@ -4,7 +4,7 @@
 #ifndef MASTER_CTL_HTTP_H
 #define MASTER_CTL_HTTP_H
 
-#include "lib/http.h"
+#include "http/http_client.h"
 
 #define CTL_ERROR_MAX 256
 
@@ -12,7 +12,7 @@
  * error[CTL_ERROR_MAX]: nobody answers there (errno ETIMEDOUT: who was asked does not
  * answer within the time). */
 int ctl_http_ask(const char *socket, const char *method, const char *target,
-    double patience_s, struct http_answer *ret, char *error)
+    double patience_s, struct http_client_response *ret, char *error)
     __attribute__((warn_unused_result));
 
 #endif

@@ -5,13 +5,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lib/json_whole.h"
+#include "lib/json/json_load.h"
 #include "lib/printable.h"
 
 json_t *
 ctl_json_load(const char *text, const char **ret_why)
 {
-	json_t *json = json_whole_load(text, strlen(text), 0, NULL);
+	json_t *json = json_load_text(text, strlen(text), 0, NULL);
 	*ret_why = errno == ENOMEM ? "out of memory" : "the answer is no JSON";
 	return json;
 }

@@ -5,8 +5,9 @@
 #include <stdlib.h>
 #include <sysexits.h>
 
-#include "lib/http.h"
 #include "lib/log.h"
+
+#include "http/http_client.h"
 
 #include "master/ctl_http.h"
 #include "master/ctl_json.h"
@@ -26,7 +27,7 @@ struct sample {
 static int
 take_sample(const struct ctl_options *options, struct sample *ret, char *error)
 {
-	struct http_answer answer;
+	struct http_client_response answer;
 	const char *why;
 	if (ctl_http_ask(options->socket, "GET", "/stats", ctl_options_look_s(options),
 		&answer, error) < 0)
@@ -37,7 +38,7 @@ take_sample(const struct ctl_options *options, struct sample *ret, char *error)
 		return FAILED;
 	}
 	ret->stats = ctl_json_load(answer.body, &why);
-	ret->at_s = http_now_s();
+	ret->at_s = http_client_now_s();
 	free(answer.body);
 	if (ret->stats != NULL)
 		return EX_OK;
@@ -68,8 +69,8 @@ show(const char *text, bool is_terminal, char *error)
 static bool
 pause_or_quit(double seconds, const char *text, bool is_terminal)
 {
-	double deadline_s = http_now_s() + seconds, left_s;
-	while ((left_s = deadline_s - http_now_s()) > 0) {
+	double deadline_s = http_client_now_s() + seconds, left_s;
+	while ((left_s = deadline_s - http_client_now_s()) > 0) {
 		int key = ctl_terminal_wait_key(left_s);
 		if (key == 'q' || key == 'Q')
 			return true;

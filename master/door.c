@@ -12,8 +12,9 @@
 #include <event2/event_struct.h>
 #include <event2/listener.h>
 
-#include "lib/address.h"
 #include "lib/log.h"
+
+#include "net/address.h"
 
 #include "master/door_socket.h"
 #include "master/guests.h"

@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "lib/address.h"
+#include "net/address.h"
 
 /* Two seconds in all: others hold it for as long as it takes to open a socket. */
 #define HOLD_RETRIES 100

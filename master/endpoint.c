@@ -12,8 +12,9 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
-#include "lib/listening.h"
 #include "lib/log.h"
+
+#include "net/listen.h"
 
 #include "master/kernel.h"
 
@@ -253,7 +254,7 @@ void
 endpoint_turn_away(const struct endpoint *endpoint)
 {
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
-		if (endpoint->fds[i] >= 0 && listening_turn_away(endpoint->fds[i]) < 0)
+		if (endpoint->fds[i] >= 0 && listen_block_new(endpoint->fds[i]) < 0)
 			log_debug(
 			    "%s: new connections are not turned away", endpoint->name);
 	}
@@ -264,7 +265,7 @@ endpoint_turn_away_slot(const struct endpoint *endpoint, uint32_t slot)
 {
 	bool is_shared = endpoint->is_passed && slot >= endpoint->passed;
 	if (endpoint->fds[slot] >= 0 && !is_shared &&
-	    listening_turn_away(endpoint->fds[slot]) < 0)
+	    listen_block_new(endpoint->fds[slot]) < 0)
 		log_debug("%s: new connections are not turned away", endpoint->name);
 }
 
@@ -272,7 +273,7 @@ void
 endpoint_welcome_slot(const struct endpoint *endpoint, uint32_t slot)
 {
 	if (endpoint->fds[slot] >= 0)
-		listening_welcome(endpoint->fds[slot]);
+		listen_accept_new(endpoint->fds[slot]);
 }
 
 void
@@ -280,7 +281,7 @@ endpoint_welcome(const struct endpoint *endpoint)
 {
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
 		if (endpoint->fds[i] >= 0)
-			listening_welcome(endpoint->fds[i]);
+			listen_accept_new(endpoint->fds[i]);
 	}
 }
 

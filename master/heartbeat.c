@@ -99,7 +99,7 @@ on_turn(evutil_socket_t fd, short what, void *argument)
 		else if (!watch_process(p, now_ns, watchdog_ns))
 			all_beat = false;
 	}
-	log_tell_left_out();
+	log_report_suppressed();
 	leaving_find_takers(master);
 	upgrade_turn(master);
 	balance_turn(master);

@@ -6,7 +6,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
-#include "lib/proc.h"
+#include "lib/procfs.h"
 
 int
 kernel_read_queue(int fd, struct kernel_queue *ret)
@@ -38,9 +38,9 @@ kernel_read_losses(struct kernel_losses *ret)
 	/* Counters do not go back when a file cannot be opened for once. */
 	static struct kernel_losses last;
 	static const char extended[] = "/proc/self/net/netstat";
-	proc_counter(extended, "TcpExt:", "ListenOverflows", &last.listen_overflows);
-	proc_counter(extended, "TcpExt:", "ListenDrops", &last.listen_drops);
-	proc_counter(extended, "TcpExt:", "SyncookiesSent", &last.syncookies_sent);
-	proc_counter("/proc/self/net/snmp", "Tcp:", "RetransSegs", &last.retransmits);
+	procfs_counter(extended, "TcpExt:", "ListenOverflows", &last.listen_overflows);
+	procfs_counter(extended, "TcpExt:", "ListenDrops", &last.listen_drops);
+	procfs_counter(extended, "TcpExt:", "SyncookiesSent", &last.syncookies_sent);
+	procfs_counter("/proc/self/net/snmp", "Tcp:", "RetransSegs", &last.retransmits);
 	*ret = last;
 }

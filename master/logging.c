@@ -36,10 +36,10 @@ logging_apply(const struct config *config, char *error)
 				    : log_open(config->log.file);
 	if (rc < 0) {
 		int saved = errno;
-		char shown[PRINTABLE_END_MAX];
+		char shown[PRINTABLE_TAIL_MAX];
 		const char *which = config->log.syslog
 		    ? "of the system"
-		    : printable_end(config->log.file, shown, sizeof(shown));
+		    : printable_tail(config->log.file, shown, sizeof(shown));
 		snprintf(error, CONFIG_ERROR_MAX, "cannot open the log %s: %s", which,
 		    strerror(saved));
 		return -1;

@@ -6,7 +6,7 @@
 #include <sysexits.h>
 
 #include "lib/log.h"
-#include "lib/streams.h"
+#include "lib/resources.h"
 
 #include "conf/config.h"
 
@@ -73,7 +73,7 @@ main(int argc, char **argv)
 	struct options options;
 	heir_guard(argv);
 	program_find(argc > 0 ? argv[0] : NULL);
-	streams_hold();
+	resources_reserve_streams();
 	log_set_name("yodeld", NULL); /* until it is a server's */
 	options_parse(argc, argv, &options);
 	int status = EX_SOFTWARE;

@@ -65,7 +65,8 @@ limit_privileges(void)
 	    CAPABILITY(CAP_SETUID) | CAPABILITY(CAP_SETGID) | CAPABILITY(CAP_SETPCAP) |
 	    CAPABILITY(CAP_KILL) | CAPABILITY(CAP_DAC_OVERRIDE) |
 	    CAPABILITY(CAP_CHOWN) | CAPABILITY(CAP_FOWNER) | CAPABILITY(CAP_NET_ADMIN);
-	if (capabilities_bound(needed) == 0 && capabilities_keep(needed) == 0)
+	if (capabilities_limit_bounding_set(needed) == 0 &&
+	    capabilities_limit(needed) == 0)
 		return 0;
 	log_error("cannot give up what root may");
 	return -1;

@@ -45,7 +45,7 @@ static json_t *
 words(const char *text)
 {
 	char *copy = strdup(text);
-	json_t *value = copy == NULL ? NULL : json_string(printable_make(copy));
+	json_t *value = copy == NULL ? NULL : json_string(printable_sanitize(copy));
 	free(copy);
 	return value;
 }

@@ -29,7 +29,7 @@ turnover_conclude(struct master *master, bool is_good, const char *format, ...)
 	va_start(arguments, format);
 	vsnprintf(outcome->text, sizeof(outcome->text), format, arguments);
 	va_end(arguments);
-	printable_make(outcome->text);
+	printable_sanitize(outcome->text);
 	outcome->number++;
 	outcome->is_good = is_good;
 	if (is_good)

@@ -10,9 +10,9 @@
 #include <sysexits.h>
 #include <time.h>
 
-#include "lib/json_whole.h"
+#include "lib/json/json_load.h"
 #include "lib/log.h"
-#include "lib/streams.h"
+#include "lib/resources.h"
 #include "lib/suggest.h"
 
 #include "master/ctl_config.h"
@@ -36,9 +36,9 @@ say(int status, const char *text)
 
 /* What the server says in words: heap; NULL when out of memory. */
 static char *
-read_text(const struct http_answer *answer)
+read_text(const struct http_client_response *answer)
 {
-	json_t *body = json_whole_load(answer->body, strlen(answer->body), 0, NULL);
+	json_t *body = json_load_text(answer->body, strlen(answer->body), 0, NULL);
 	char *text = strdup(ctl_json_text(body, "text"));
 	json_decref(body);
 	if (text != NULL)
@@ -48,7 +48,7 @@ read_text(const struct http_answer *answer)
 
 /* What the server says about why not, from the body of its answer. */
 static int
-say_refusal(const struct http_answer *answer)
+say_refusal(const struct http_client_response *answer)
 {
 	char *text = read_text(answer), status[64];
 	snprintf(status, sizeof(status), "HTTP status %d", answer->status);
@@ -66,7 +66,7 @@ print_whole(const char *text)
 }
 
 static int
-show(const struct http_answer *answer, ctl_shower shows)
+show(const struct http_client_response *answer, ctl_shower shows)
 {
 	const char *why;
 	json_t *stats = ctl_json_load(answer->body, &why);
@@ -83,7 +83,7 @@ static int
 look(const struct ctl_options *options, const char *target, ctl_shower shows)
 {
 	char error[CTL_ERROR_MAX];
-	struct http_answer answer;
+	struct http_client_response answer;
 	if (ctl_http_ask(options->socket, "GET", target, ctl_options_look_s(options),
 		&answer, error) < 0)
 		return say(EX_UNAVAILABLE, error);
@@ -123,7 +123,8 @@ config(const struct ctl_options *options)
 }
 
 static int
-tell_outcome(const struct ctl_options *options, const struct http_answer *answer)
+tell_outcome(
+    const struct ctl_options *options, const struct http_client_response *answer)
 {
 	int printed = options->is_json ? print_whole(answer->body) : EX_OK;
 	if (answer->status != 200)
@@ -148,7 +149,7 @@ static int
 steer(const struct ctl_options *options, const char *target)
 {
 	char error[CTL_ERROR_MAX], whole[128];
-	struct http_answer answer;
+	struct http_client_response answer;
 	snprintf(whole, sizeof(whole), "%s%s%s", target,
 	    !options->no_wait                 ? ""
 		: strchr(target, '?') == NULL ? "?"
@@ -209,11 +210,11 @@ static uint64_t
 who_answers(const struct ctl_options *options, double patience_s)
 {
 	char error[CTL_ERROR_MAX];
-	struct http_answer answer;
+	struct http_client_response answer;
 	if (ctl_http_ask(options->socket, "GET", "/stats", patience_s, &answer, error) <
 	    0)
 		return 0;
-	json_t *body = json_whole_load(answer.body, strlen(answer.body), 0, NULL);
+	json_t *body = json_load_text(answer.body, strlen(answer.body), 0, NULL);
 	uint64_t pid = ctl_json_number(body, "pid");
 	json_decref(body);
 	free(answer.body);
@@ -225,14 +226,15 @@ static int
 stop(const struct ctl_options *options)
 {
 	const struct timespec pause = { .tv_nsec = GONE_POLL_MS * 1000000L };
-	double deadline_s = http_now_s() + options->timeout_s, left_s;
+	double deadline_s = http_client_now_s() + options->timeout_s, left_s;
 	uint64_t pid =
 	    options->no_wait ? 0 : who_answers(options, ctl_options_look_s(options));
 	int rc = steer(options, "/stop");
-	while (rc == EX_OK && pid != 0 && (left_s = deadline_s - http_now_s()) > 0 &&
+	while (rc == EX_OK && pid != 0 &&
+	    (left_s = deadline_s - http_client_now_s()) > 0 &&
 	    who_answers(options, left_s) == pid)
 		nanosleep(&pause, NULL);
-	if (rc == EX_OK && pid != 0 && http_now_s() >= deadline_s)
+	if (rc == EX_OK && pid != 0 && http_client_now_s() >= deadline_s)
 		return say_late(options, "the server has not ended yet");
 	return rc;
 }
@@ -330,7 +332,7 @@ int
 main(int argc, char **argv)
 {
 	struct ctl_options options;
-	streams_hold();
+	resources_reserve_streams();
 	log_set_name("yodelctl", NULL);
 	ctl_options_parse(argc, argv, &options);
 	for (size_t i = 0; options.command != NULL && i < ROWS; i++) {

@@ -158,7 +158,7 @@ add_all_of(struct ledger_totals *totals, const struct ledger *ledger,
 {
 	add(totals, &books->own);
 	for (uint32_t i = 0; i < ledger_listener_count(ledger); i++)
-		add(totals, &books->of[i]);
+		add(totals, &books->by_listener[i]);
 }
 
 void
@@ -213,10 +213,10 @@ ledger_sum_listener(
 	memset(ret, 0, sizeof(*ret));
 	add_ends(ret, &ledger->retired_of[listener]);
 	for (uint32_t i = 0; i < ledger_live_end(ledger); i++)
-		add_ends(ret, &ledger->live[i].of[listener]);
+		add_ends(ret, &ledger->live[i].by_listener[listener]);
 	add_counters(ret, &ledger->retired_of[listener]);
 	for (uint32_t i = 0; i < ledger_live_end(ledger); i++)
-		add_counters(ret, &ledger->live[i].of[listener]);
+		add_counters(ret, &ledger->live[i].by_listener[listener]);
 }
 
 uint64_t
@@ -295,7 +295,7 @@ share_out(uint64_t lost, const struct ledger *ledger, const struct ledger_books 
 	    const struct ledger_block *) = { held_by_count, held_by_gauge };
 	for (int pass = 0; pass < 2; pass++) {
 		for (uint32_t i = 0; i < ledger_listener_count(ledger); i++) {
-			uint64_t n = held[pass](&books->of[i]);
+			uint64_t n = held[pass](&books->by_listener[i]);
 			n = n > ret[i] ? n - ret[i] : 0;
 			n = n < lost ? n : lost;
 			ret[i] += n;
@@ -322,10 +322,10 @@ ledger_retire(struct ledger *ledger, struct ledger_books *books, uint32_t slot,
 	share_out(open, ledger, books, lost);
 	for (uint32_t i = 0; i < ledger_listener_count(ledger); i++) {
 		totals = (struct ledger_totals){ 0 };
-		ledger_add_block(&totals, &books->of[i]);
+		ledger_add_block(&totals, &books->by_listener[i]);
 		totals.closed[CLOSE_WORKER_LOST] += lost[i];
 		add_to_retired(&ledger->retired_of[i], &totals);
-		memset(&books->of[i], 0, sizeof(books->of[i]));
+		memset(&books->by_listener[i], 0, sizeof(books->by_listener[i]));
 	}
 	visits_clear(&books->visits);
 	memset(&books->own, 0, sizeof(books->own));
@@ -346,19 +346,19 @@ ledger_open_of_listener(const struct ledger *ledger, uint32_t listener)
 {
 	uint64_t sum = 0;
 	for (uint32_t i = 0; i < ledger_live_end(ledger); i++)
-		sum += load(&ledger->live[i].of[listener].open);
+		sum += load(&ledger->live[i].by_listener[listener].open);
 	return sum;
 }
 
 struct visits_count
 ledger_visits_elsewhere(const struct ledger *ledger, const struct ledger_books *own,
-    uint64_t who, uint32_t second)
+    uint64_t address_id, uint32_t second)
 {
 	struct visits_count count = { 0 };
 	for (uint32_t i = 0; i < ledger_live_end(ledger); i++) {
 		const struct ledger_books *books = &ledger->live[i];
 		if (books != own && load(&books->own.owner) != 0)
-			visits_add(&count, &books->visits, who, second);
+			visits_add(&count, &books->visits, address_id, second);
 	}
 	return count;
 }

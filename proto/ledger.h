@@ -98,8 +98,8 @@ struct ledger_block {
 struct ledger_books {
 	struct ledger_block own; /* what belongs to no listener; open: all it serves */
 	struct ledger_block
-	    of[LEDGER_LISTENERS]; /* by listener; open and counts alone */
-	struct visits visits;     /* by address, where a listener limits them */
+	    by_listener[LEDGER_LISTENERS]; /* by listener; open and counts alone */
+	struct visits visits; /* by address, where a listener limits them */
 };
 
 struct ledger {
@@ -177,7 +177,7 @@ uint64_t ledger_open_now(const struct ledger *ledger);
 uint64_t ledger_open_of_listener(const struct ledger *ledger, uint32_t listener);
 /* What all workers but the one of `own` say of an address (visits_who). */
 struct visits_count ledger_visits_elsewhere(const struct ledger *ledger,
-    const struct ledger_books *own, uint64_t who, uint32_t second);
+    const struct ledger_books *own, uint64_t address_id, uint32_t second);
 
 /* Free live books for a worker of `slot`, or NULL when all are taken; ledger_retire
  * gives them back. Only the master calls these two. */

@@ -47,7 +47,7 @@ set_text(const char *text, struct reply *reply, char *error, size_t error_size)
 
 /* The text after `word` when spec starts with it, else NULL. */
 static const char *
-after(const char *spec, const char *word)
+skip_prefix(const char *spec, const char *word)
 {
 	size_t length = strlen(word);
 	return strncmp(spec, word, length) == 0 ? spec + length : NULL;
@@ -59,7 +59,7 @@ parse_bytewise(const char *spec, const char *rest, struct reply *reply, char *er
 {
 	if (*rest == '\0')
 		return 0;
-	const char *suffix = after(rest, ",suffix=");
+	const char *suffix = skip_prefix(rest, ",suffix=");
 	if (suffix != NULL)
 		return set_text(suffix, reply, error, error_size);
 	char found[FOUND_LENGTH];
@@ -76,12 +76,12 @@ reply_parse(const char *spec, struct reply *ret, char *error, size_t error_size)
 	struct reply reply = { .kind = REPLY_ECHO };
 	const char *rest;
 	int rc = 0;
-	if ((rest = after(spec, "echo")) != NULL) {
+	if ((rest = skip_prefix(spec, "echo")) != NULL) {
 		rc = parse_bytewise(spec, rest, &reply, error, error_size);
-	} else if ((rest = after(spec, "upper")) != NULL) {
+	} else if ((rest = skip_prefix(spec, "upper")) != NULL) {
 		reply.kind = REPLY_UPPER;
 		rc = parse_bytewise(spec, rest, &reply, error, error_size);
-	} else if ((rest = after(spec, "fixed=")) != NULL) {
+	} else if ((rest = skip_prefix(spec, "fixed=")) != NULL) {
 		reply.kind = REPLY_FIXED;
 		rc = set_text(rest, &reply, error, error_size);
 	} else if (strcmp(spec, "discard") == 0) {

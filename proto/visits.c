@@ -25,25 +25,26 @@ store(_Atomic uint64_t *word, uint64_t value)
 uint64_t
 visits_who(const struct visits_key *key, uint64_t network, uint32_t scope)
 {
-	uint64_t who = (network ^ key->words[0]) * (key->words[1] | 1);
-	who = ((who ^ who >> 32) + scope) * (key->words[2] | 1);
-	who = (who ^ who >> 29) * (key->words[3] | 1);
-	return who == 0 ? 1 : who;
+	uint64_t address_id = (network ^ key->words[0]) * (key->words[1] | 1);
+	address_id = ((address_id ^ address_id >> 32) + scope) * (key->words[2] | 1);
+	address_id = (address_id ^ address_id >> 29) * (key->words[3] | 1);
+	return address_id == 0 ? 1 : address_id;
 }
 
 static size_t
-bucket_of(uint64_t who)
+bucket_of(uint64_t address_id)
 {
-	return who >> (64 - VISITS_BUCKET_BITS);
+	return address_id >> (64 - VISITS_BUCKET_BITS);
 }
 
 /* The place of the one, or one that is not held, the longest unused first; NULL. */
 static struct visits_place *
-place(struct visits *own, uint64_t who)
+find_or_claim(struct visits *own, uint64_t address_id)
 {
-	struct visits_place *ways = own->buckets[bucket_of(who)].ways, *best = NULL;
+	struct visits_place *ways = own->buckets[bucket_of(address_id)].ways,
+			    *best = NULL;
 	for (int i = 0; i < VISITS_WAYS; i++) {
-		if (load(&ways[i].who) == who)
+		if (load(&ways[i].address_id) == address_id)
 			return &ways[i];
 		bool is_older =
 		    best == NULL || load(&ways[i].accepts) < load(&best->accepts);
@@ -53,40 +54,40 @@ place(struct visits *own, uint64_t who)
 	if (best == NULL)
 		return NULL;
 	store(&own->is_used, 1);
-	store(&best->who, 0);
+	store(&best->address_id, 0);
 	store(&best->accepts, 0);
-	store(&best->who, who);
+	store(&best->address_id, address_id);
 	return best;
 }
 
 void
-visits_set(struct visits *own, uint64_t who, uint32_t connections)
+visits_set(struct visits *own, uint64_t address_id, uint32_t connections)
 {
-	struct visits_place *visit = place(own, who);
-	if (visit != NULL)
-		store(&visit->connections, connections);
+	struct visits_place *entry = find_or_claim(own, address_id);
+	if (entry != NULL)
+		store(&entry->connections, connections);
 }
 
 void
-visits_accept(struct visits *own, uint64_t who, uint32_t second)
+visits_accept(struct visits *own, uint64_t address_id, uint32_t second)
 {
-	struct visits_place *visit = place(own, who);
-	if (visit == NULL)
+	struct visits_place *entry = find_or_claim(own, address_id);
+	if (entry == NULL)
 		return;
-	uint64_t accepts = load(&visit->accepts);
+	uint64_t accepts = load(&entry->accepts);
 	uint64_t first = (uint64_t)second << 32 | 1;
-	store(&visit->accepts, accepts >> 32 == second ? accepts + 1 : first);
+	store(&entry->accepts, accepts >> 32 == second ? accepts + 1 : first);
 }
 
 void
-visits_add(struct visits_count *count, const struct visits *visits, uint64_t who,
+visits_add(struct visits_count *count, const struct visits *visits, uint64_t address_id,
     uint32_t second)
 {
 	if (load(&visits->is_used) == 0)
 		return;
-	const struct visits_place *ways = visits->buckets[bucket_of(who)].ways;
+	const struct visits_place *ways = visits->buckets[bucket_of(address_id)].ways;
 	for (int i = 0; i < VISITS_WAYS; i++) {
-		if (load(&ways[i].who) != who)
+		if (load(&ways[i].address_id) != address_id)
 			continue;
 		uint64_t accepts = load(&ways[i].accepts);
 		count->connections += load(&ways[i].connections);

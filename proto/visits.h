@@ -21,8 +21,8 @@
 #define VISITS_BUCKET_BITS 12
 
 struct visits_place {
-	_Atomic uint64_t who;     /* 0: nobody */
-	_Atomic uint64_t accepts; /* second << 32 | connections accepted in it */
+	_Atomic uint64_t address_id; /* 0: nobody */
+	_Atomic uint64_t accepts;    /* second << 32 | connections accepted in it */
 	_Atomic uint64_t connections;
 };
 
@@ -49,12 +49,12 @@ struct visits_count {
 uint64_t visits_who(const struct visits_key *key, uint64_t network, uint32_t scope);
 
 /* The one writer: has so many connections now; has had one more accepted. */
-void visits_set(struct visits *own, uint64_t who, uint32_t connections);
-void visits_accept(struct visits *own, uint64_t who, uint32_t second);
+void visits_set(struct visits *own, uint64_t address_id, uint32_t connections);
+void visits_accept(struct visits *own, uint64_t address_id, uint32_t second);
 
 /* Adds what a table says. */
-void visits_add(struct visits_count *count, const struct visits *visits, uint64_t who,
-    uint32_t second);
+void visits_add(struct visits_count *count, const struct visits *visits,
+    uint64_t address_id, uint32_t second);
 
 /* Its writer is gone. Gives the memory back. */
 void visits_clear(struct visits *visits);

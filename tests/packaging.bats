@@ -66,7 +66,7 @@ long_options() # PROGRAM
 @test "flags of make's command line are added to those that the build needs" {
 	make -n -B -C "$TOP" CC=gcc SANITIZE= V=1 CPPFLAGS=-DMINE LDFLAGS=-Wl,-O1 build/yodel \
 		build/tests/move_test >commands
-	grep -E ' -c -o build/obj/lib/heap.o ' commands | grep -E ' -I\. ' | grep -qF -- ' -DMINE '
+	grep -E ' -c -o build/obj/lib/heap_trim.o ' commands | grep -E ' -I\. ' | grep -qF -- ' -DMINE '
 	grep -E ' -o build/yodel ' commands | grep -F -- ' -pie ' | grep -qF -- ' -Wl,-O1 '
 	grep -E ' -o build/tests/move_test ' commands | grep -qF -- ' -Wl,--wrap=channel_send'
 }

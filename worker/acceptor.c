@@ -9,8 +9,9 @@
 
 #include <netinet/in.h>
 
-#include "lib/listening.h"
 #include "lib/log.h"
+
+#include "net/listen.h"
 
 #include "proto/channel.h"
 
@@ -34,11 +35,11 @@ static const struct timeval quiet_time = { .tv_usec = EMPTY_QUIET_MS * 1000 };
 /* A server at its limit refuses or pauses again and again while others come and go: it
  * says so now and then. */
 static bool
-is_to_be_told(const struct worker *worker, struct told *told)
+is_to_be_told(const struct worker *worker, struct log_state *log_state)
 {
-	if (told->is_told && worker->now_ms - told->at_ms < TELL_AGAIN_MS)
+	if (log_state->is_told && worker->now_ms - log_state->at_ms < TELL_AGAIN_MS)
 		return false;
-	*told = (struct told){ .is_told = true, .at_ms = worker->now_ms };
+	*log_state = (struct log_state){ .is_told = true, .at_ms = worker->now_ms };
 	return true;
 }
 
@@ -212,8 +213,8 @@ is_still_coming(struct listener *listener)
 static bool
 take_who_waits(struct listener *listener)
 {
-	uint32_t most = listener->config->backlog + 1;
-	while (most-- > 0 && accept_one(listener))
+	uint32_t limit = listener->config->backlog + 1;
+	while (limit-- > 0 && accept_one(listener))
 		;
 	return !listener->worker->accept_paused;
 }
@@ -262,7 +263,7 @@ acceptor_start(struct worker *worker, const struct worker_socket *sockets, size_
 		listener->worker = worker;
 		listener->number = sockets[i].listener;
 		listener->config = &worker->config->listeners[listener->number];
-		listener->block = &worker->books->of[sockets[i].booked];
+		listener->block = &worker->books->by_listener[sockets[i].booked];
 		listener->is_bytewise = listener->config->framing == FRAMING_STREAM &&
 		    reply_is_bytewise(&listener->config->reply);
 		listener->fd = sockets[i].fd;
@@ -316,7 +317,7 @@ acceptor_empty_alone(struct worker *worker)
 {
 	for (size_t i = 0; i < worker->listener_count; i++) {
 		int fd = worker->listeners[i].fd;
-		if (fd >= 0 && listening_turn_away(fd) < 0)
+		if (fd >= 0 && listen_block_new(fd) < 0)
 			log_debug("new connections are not turned away");
 	}
 	acceptor_empty(worker, CHANNEL_ALL);

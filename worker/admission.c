@@ -38,7 +38,7 @@ admission_stop(struct worker *worker)
 /* --- judgement --- */
 
 static bool
-holds(const struct prefix *prefixes, size_t count, const struct address *peer)
+contains(const struct prefix *prefixes, size_t count, const struct address *peer)
 {
 	for (size_t i = 0; i < count; i++) {
 		if (prefix_contains(&prefixes[i], peer))
@@ -50,9 +50,9 @@ holds(const struct prefix *prefixes, size_t count, const struct address *peer)
 static bool
 is_allowed(const struct listener_config *config, const struct address *peer)
 {
-	return !holds(config->deny, config->deny_count, peer) &&
+	return !contains(config->deny, config->deny_count, peer) &&
 	    (config->allow_count == 0 ||
-		holds(config->allow, config->allow_count, peer));
+		contains(config->allow, config->allow_count, peer));
 }
 
 /* The peer has the address of a listener, or its port and the address that this

@@ -6,7 +6,7 @@
 #ifndef WORKER_ADMISSION_H
 #define WORKER_ADMISSION_H
 
-#include "lib/address.h"
+#include "net/address.h"
 
 #include "proto/close_reason.h"
 

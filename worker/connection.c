@@ -73,7 +73,7 @@ connection_watch(struct connection *connection)
  * for the time that it is suspended: on its way to another worker it would count in
  * both. */
 static void
-enter(const struct connection *connection)
+count_in(const struct connection *connection)
 {
 	const struct listener *listener = connection->listener;
 	ledger_add_open(&listener->worker->books->own, 1);
@@ -181,7 +181,7 @@ connection_open(struct listener *listener, int fd, const struct address *peer)
 		return;
 	}
 	peer_set(&connection->peer, peer);
-	enter(connection);
+	count_in(connection);
 	if (event_add(&connection->event, NULL) < 0)
 		connection_close(connection, CLOSE_SYSTEM_ERROR);
 }
@@ -200,7 +200,7 @@ void
 connection_resume(struct connection *connection)
 {
 	connection->suspended = false;
-	enter(connection);
+	count_in(connection);
 	struct event *event = &connection->event;
 	event_assign(event, connection->listener->worker->base, event_get_fd(event),
 	    (short)(wanted_events(connection) | EV_PERSIST), traffic_on_event,

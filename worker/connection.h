@@ -19,8 +19,9 @@
 
 #include <event2/event_struct.h>
 
-#include "lib/address.h"
 #include "lib/buffer.h"
+
+#include "net/address.h"
 
 #include "proto/close_reason.h"
 #include "proto/handover.h"

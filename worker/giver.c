@@ -35,7 +35,7 @@ struct giver {
 	int fd;
 	uint32_t id;
 	bool has_room; /* ROOM has come */
-	uint32_t room;
+	uint32_t capacity;
 	uint32_t limit;     /* connections; 0: all, and those that still come */
 	uint32_t batch_max; /* connections in one: less once some were refused */
 	bool only_movable;  /* of listeners that are balanced by moving */
@@ -61,7 +61,7 @@ giver_wants(const struct worker *worker, const struct connection *connection)
 	const struct giver *giver = worker->giver;
 	if (giver == NULL || giver->limit != 0)
 		return worker->awaits_taker;
-	return !giver->has_room || (giver->room > 0 && can_move(giver, connection));
+	return !giver->has_room || (giver->capacity > 0 && can_move(giver, connection));
 }
 
 bool
@@ -88,7 +88,7 @@ say_hello(struct giver *giver)
 }
 
 static void
-say(const struct giver *giver, enum handover_verb verb, uint32_t count)
+send_note(const struct giver *giver, enum handover_verb verb, uint32_t count)
 {
 	const struct handover_note note = { .verb = verb, .count = count };
 	if (handover_send(giver->fd, &note, sizeof(note), NULL, 0) < 0)
@@ -125,7 +125,7 @@ collect(struct connection *connection, void *argument)
 	giver->on_way[giver->on_way_count++] = connection;
 	collecting->state_bytes += parcel_state_bytes(connection);
 	return giver->on_way_count < giver->batch_max &&
-	    giver->on_way_count < giver->room &&
+	    giver->on_way_count < giver->capacity &&
 	    collecting->state_bytes < STATE_BYTES_MAX;
 }
 
@@ -156,7 +156,7 @@ give_away(struct giver *giver)
 	for (uint32_t i = 0; i < giver->on_way_count; i++)
 		connection_give_away(giver->on_way[i]);
 	giver->moved += giver->on_way_count;
-	giver->room -= giver->on_way_count;
+	giver->capacity -= giver->on_way_count;
 	giver->on_way_count = 0;
 }
 
@@ -168,7 +168,7 @@ recall(struct giver *giver)
 	struct handover_note note;
 	if (giver->on_way_count == 0)
 		return;
-	say(giver, HANDOVER_END, 0);
+	send_note(giver, HANDOVER_END, 0);
 	shutdown(giver->fd, SHUT_RD);
 	while (hear(giver, &note) > 0) {
 		if (note.verb == HANDOVER_TAKEN)
@@ -207,7 +207,7 @@ static void
 end(struct giver *giver)
 {
 	struct worker *worker = giver->worker;
-	say(giver, HANDOVER_END, 0);
+	send_note(giver, HANDOVER_END, 0);
 	finish(giver, true);
 	leave_check(worker);
 }
@@ -224,7 +224,7 @@ on_unsent(struct giver *giver)
 	take_back(giver);
 	if (!is_over && event_add(&giver->retry, &retry_time) == 0)
 		return;
-	giver->room = 0;
+	giver->capacity = 0;
 	end(giver);
 }
 
@@ -233,12 +233,12 @@ give_batch(struct giver *giver)
 {
 	struct worker *worker = giver->worker;
 	struct collecting collecting = { .giver = giver };
-	if (giver->room > 0)
+	if (giver->capacity > 0)
 		pool_visit(&worker->pool, collect, &collecting);
 	if (giver->on_way_count == 0) {
 		bool more_may_come = giver->limit == 0 &&
 		    (!acceptor_is_closed(worker) || worker->takers != NULL);
-		if (!more_may_come || giver->room == 0)
+		if (!more_may_come || giver->capacity == 0)
 			end(giver);
 		return;
 	}
@@ -276,7 +276,7 @@ on_taken(struct giver *giver)
 	if (count == 0)
 		return;
 	give_away(giver);
-	say(giver, HANDOVER_DONE, count);
+	send_note(giver, HANDOVER_DONE, count);
 	give_batch(giver);
 }
 
@@ -287,9 +287,9 @@ on_room(struct giver *giver, const struct handover_note *note)
 	if (giver->has_room)
 		return;
 	giver->has_room = true;
-	giver->room = note->count;
-	if (giver->limit != 0 && giver->limit < giver->room)
-		giver->room = giver->limit;
+	giver->capacity = note->count;
+	if (giver->limit != 0 && giver->limit < giver->capacity)
+		giver->capacity = giver->limit;
 	giver->mask = note->mask;
 	give_batch(giver);
 }
@@ -304,7 +304,7 @@ on_refused(struct giver *giver)
 		give_batch(giver);
 		return;
 	}
-	giver->room = 0;
+	giver->capacity = 0;
 	end(giver);
 }
 

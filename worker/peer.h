@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 
-#include "lib/address.h"
+#include "net/address.h"
 
 struct peer {
 	uint8_t bytes[16]; /* IPv4 in the first four */

@@ -37,7 +37,7 @@ become(const char *user, const char *group)
 	gid_t gid = entry->pw_gid;
 	if (group != NULL && find_group(group, &gid) < 0)
 		return -1;
-	if (capabilities_bound(0) < 0 || initgroups(user, gid) < 0 ||
+	if (capabilities_limit_bounding_set(0) < 0 || initgroups(user, gid) < 0 ||
 	    setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0) {
 		log_error("cannot become user \"%s\"", user);
 		return -1;
@@ -65,7 +65,7 @@ privileges_drop(const char *user, const char *group)
 	bool may_become = user != NULL && geteuid() == 0;
 	if (may_become && become(user, group) < 0)
 		return -1;
-	if (capabilities_bound(0) == 0 && capabilities_keep(0) == 0 &&
+	if (capabilities_limit_bounding_set(0) == 0 && capabilities_limit(0) == 0 &&
 	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0)
 		return 0;
 	log_error("cannot give up what root may");

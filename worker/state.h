@@ -17,8 +17,9 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 
-#include "lib/address.h"
-#include "lib/heap.h"
+#include "lib/heap_trim.h"
+
+#include "net/address.h"
 
 #include "proto/ledger.h"
 
@@ -47,7 +48,7 @@ struct listener {
 };
 
 /* What the log has been told, and when. */
-struct told {
+struct log_state {
 	bool is_told;
 	uint32_t at_ms;
 };
@@ -67,13 +68,13 @@ struct worker {
 	int descriptor_end;       /* descriptors below this one can be watched */
 	int spare_fd; /* given up to refuse cleanly when there is no other */
 	bool accept_paused;
-	struct told pause_told, full_told;
+	struct log_state pause_told, full_told;
 	struct event accept_resume;
 	struct event emptying_timer;
 
 	struct visitors *visitors; /* NULL: no listener limits single addresses */
 	struct pool pool;
-	struct heap heap;
+	struct heap_trim heap_trim;
 	struct output *stuck; /* every output that waits for its peer to read */
 	size_t lingering;     /* connections in that phase */
 	uint32_t now_ms;      /* the clock of timeouts, moved by each sweep (sweep.c) */
@@ -103,7 +104,7 @@ struct worker {
 static inline uint32_t
 listener_booked(const struct listener *listener)
 {
-	return (uint32_t)(listener->block - listener->worker->books->of);
+	return (uint32_t)(listener->block - listener->worker->books->by_listener);
 }
 
 #endif

@@ -29,7 +29,7 @@ monotonic_ms(void)
 
 /* The stamp of the last activity may be older than the activity by one sweep. */
 static bool
-is_over(const struct worker *worker, uint32_t stamp_ms, uint64_t timeout_ns)
+has_expired(const struct worker *worker, uint32_t stamp_ms, uint64_t timeout_ns)
 {
 	uint64_t elapsed_ms = (uint32_t)(worker->now_ms - stamp_ms);
 	return elapsed_ms >= timeout_ns / NS_PER_MS + worker->sweep_ms;
@@ -52,7 +52,7 @@ is_stalled(const struct connection *connection)
 	const struct worker *worker = connection->listener->worker;
 	const struct output *output = connection->output;
 	return output != NULL && !connection->suspended &&
-	    is_over(
+	    has_expired(
 		worker, output->moved_ms, worker->config->timeouts.stalled_write_ns);
 }
 
@@ -79,15 +79,15 @@ judge(const struct worker *worker, const struct connection *connection)
 	const struct config *config = worker->config;
 	uint32_t active_ms = connection->active_ms;
 	if (connection->phase == CONNECTION_LINGERING)
-		return is_over(worker, active_ms, LINGER_MS * NS_PER_MS)
+		return has_expired(worker, active_ms, LINGER_MS * NS_PER_MS)
 		    ? connection->reason
 		    : CLOSE_REASON_COUNT;
 	if (worker->draining && config->timeouts.drain_quiet_ns != 0 &&
 	    connection_is_settled(connection) && !giver_wants(worker, connection) &&
-	    is_over(worker, active_ms, config->timeouts.drain_quiet_ns))
+	    has_expired(worker, active_ms, config->timeouts.drain_quiet_ns))
 		return CLOSE_DRAINED;
 	if (config->timeouts.idle_ns != 0 && connection->output == NULL &&
-	    is_over(worker, active_ms, config->timeouts.idle_ns))
+	    has_expired(worker, active_ms, config->timeouts.idle_ns))
 		return CLOSE_IDLE;
 	return CLOSE_REASON_COUNT;
 }
@@ -112,14 +112,14 @@ on_sweep(evutil_socket_t fd, short what, void *argument)
 	if (read(fd, &turns, sizeof(turns)) < 0)
 		return;
 	ledger_beat(&worker->books->own);
-	log_tell_left_out();
+	log_report_suppressed();
 	advance_clock(worker);
 	sweep_stuck(worker);
 	bool all = worker->draining || worker->lingering > 0 ||
 	    worker->config->timeouts.idle_ns != 0;
 	if (all)
 		pool_visit(&worker->pool, sweep_connection, worker);
-	heap_tidy(&worker->heap, worker->now_ms);
+	heap_trim_check(&worker->heap_trim, worker->now_ms);
 	leave_check(worker);
 }
 

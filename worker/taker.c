@@ -20,7 +20,7 @@ struct taker {
 	struct event event;
 	int fd;
 	uint32_t id;
-	uint64_t taken; /* booked */
+	uint64_t received; /* booked */
 	/* By the giver's number: */
 	struct listener *listeners[HANDOVER_LISTENERS_MAX];
 	uint32_t undone[HANDOVER_LISTENERS_MAX]; /* taken, DONE has not come */
@@ -34,18 +34,18 @@ book(struct taker *taker)
 			continue;
 		ledger_count(taker->listeners[i]->block, LEDGER_CONNECTIONS_MOVED_IN,
 		    taker->undone[i]);
-		taker->taken += taker->undone[i];
+		taker->received += taker->undone[i];
 		taker->undone[i] = 0;
 	}
 }
 
 static void
-tell_master(const struct worker *worker, uint32_t id, uint64_t taken)
+tell_master(const struct worker *worker, uint32_t id, uint64_t received)
 {
-	const struct channel_message took = {
-		.verb = CHANNEL_TOOK, .argument = id, .value = taken
+	const struct channel_message received_message = {
+		.verb = CHANNEL_TOOK, .argument = id, .value = received
 	};
-	if (channel_send(worker->channel_fd, &took, -1) < 0)
+	if (channel_send(worker->channel_fd, &received_message, -1) < 0)
 		log_debug("the master does not hear what was taken");
 }
 
@@ -54,7 +54,7 @@ finish(struct taker *taker)
 {
 	struct worker *worker = taker->worker;
 	book(taker);
-	tell_master(worker, taker->id, taker->taken);
+	tell_master(worker, taker->id, taker->received);
 	struct taker **at = &worker->takers;
 	while (*at != taker)
 		at = &(*at)->next;
@@ -82,18 +82,19 @@ static void
 on_hello(struct taker *taker, const struct handover_hello *hello, size_t length)
 {
 	struct worker *worker = taker->worker;
-	struct handover_note room = { .verb = HANDOVER_ROOM };
+	struct handover_note capacity = { .verb = HANDOVER_ROOM };
 	bool fits = length == sizeof(*hello) && hello->version == HANDOVER_VERSION;
 	for (uint32_t i = 0; fits && i < hello->count && i < HANDOVER_LISTENERS_MAX;
 	     i++) {
 		taker->listeners[i] = match_listener(
 		    worker, hello->listeners[i].name, hello->listeners[i].framing);
 		if (taker->listeners[i] != NULL)
-			room.mask |= UINT64_C(1) << i;
+			capacity.mask |= UINT64_C(1) << i;
 	}
 	if (worker->max_connections > worker->pool.count)
-		room.count = (uint32_t)(worker->max_connections - worker->pool.count);
-	if (handover_send(taker->fd, &room, sizeof(room), NULL, 0) < 0)
+		capacity.count =
+		    (uint32_t)(worker->max_connections - worker->pool.count);
+	if (handover_send(taker->fd, &capacity, sizeof(capacity), NULL, 0) < 0)
 		log_debug("the giver does not hear us");
 }
 
@@ -177,9 +178,9 @@ install(struct taker *taker, const struct handover_batch *batch, const int *fds,
 static bool
 batch_is_whole(const struct handover_batch *batch, size_t length, size_t fd_count)
 {
-	size_t wanted = batch->count + (batch->state_bytes > 0 ? 1U : 0U);
+	size_t expected = batch->count + (batch->state_bytes > 0 ? 1U : 0U);
 	return batch->count <= HANDOVER_BATCH_MAX &&
-	    length == handover_batch_bytes(batch->count) && fd_count == wanted;
+	    length == handover_batch_bytes(batch->count) && fd_count == expected;
 }
 
 /* The memory file holds what the records say, so that no number alone makes memory. */
@@ -196,10 +197,10 @@ state_is_whole(const struct handover_batch *batch, int state_fd)
 
 /* What was made of a batch that stays the giver's. */
 static void
-drop(struct connection **made, uint32_t count, const int *fds, size_t fd_count)
+drop(struct connection **installed, uint32_t count, const int *fds, size_t fd_count)
 {
 	for (uint32_t i = 0; i < count; i++)
-		connection_forget(made[i]);
+		connection_forget(installed[i]);
 	for (size_t i = 0; i < fd_count; i++)
 		close(fds[i]);
 }
@@ -219,7 +220,7 @@ giver_is_gone(const struct taker *taker)
 /* Says what became of the batch. Also true when there is nobody any more to hear it;
  * not when the giver lives and cannot have heard it. */
 static bool
-answer(const struct taker *taker, uint32_t verb, uint32_t count)
+send_answer(const struct taker *taker, uint32_t verb, uint32_t count)
 {
 	const struct handover_note note = { .verb = verb, .count = count };
 	if (handover_send(taker->fd, &note, sizeof(note), NULL, 0) == 0)
@@ -233,28 +234,28 @@ static bool
 on_batch(struct taker *taker, const struct handover_batch *batch, size_t length,
     const int *fds, size_t fd_count)
 {
-	struct connection *made[HANDOVER_BATCH_MAX];
+	struct connection *installed[HANDOVER_BATCH_MAX];
 	uint32_t count = 0;
 	bool whole = batch_is_whole(batch, length, fd_count);
 	int state_fd = whole && batch->state_bytes > 0 ? fds[fd_count - 1] : -1;
 	if (whole && state_is_whole(batch, state_fd))
-		count = install(taker, batch, fds, state_fd, made);
+		count = install(taker, batch, fds, state_fd, installed);
 	if (!whole || count < batch->count) {
 		log_warnx("%u of %u connections can be taken over: none is", count,
 		    batch->count);
-		drop(made, count, fds, fd_count);
-		return answer(taker, HANDOVER_REFUSED, 0);
+		drop(installed, count, fds, fd_count);
+		return send_answer(taker, HANDOVER_REFUSED, 0);
 	}
 	/* Once the giver can hear it, or is gone, they are ours. */
-	if (!answer(taker, HANDOVER_TAKEN, count)) {
-		drop(made, count, fds, fd_count);
+	if (!send_answer(taker, HANDOVER_TAKEN, count)) {
+		drop(installed, count, fds, fd_count);
 		return false;
 	}
 	if (state_fd >= 0)
 		close(state_fd);
 	for (uint32_t i = 0; i < count; i++) {
 		taker->undone[batch->records[i].listener]++;
-		connection_resume(made[i]);
+		connection_resume(installed[i]);
 	}
 	leave_check(taker->worker);
 	return true;
@@ -299,9 +300,9 @@ on_packet(evutil_socket_t fd, short what, void *argument)
 static void
 refuse(struct worker *worker, int fd, uint32_t id)
 {
-	const struct handover_note refused = { .verb = HANDOVER_REFUSED };
+	const struct handover_note rejected = { .verb = HANDOVER_REFUSED };
 	log_warnx("a hand-over cannot start");
-	if (handover_send(fd, &refused, sizeof(refused), NULL, 0) < 0)
+	if (handover_send(fd, &rejected, sizeof(rejected), NULL, 0) < 0)
 		log_debug("the giver does not hear that nothing is taken");
 	close(fd);
 	tell_master(worker, id, 0);

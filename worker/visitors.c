@@ -12,13 +12,13 @@
 #define ALL_TOKENS UINT32_MAX /* as many as may be saved up */
 
 /* Who it is. */
-struct name {
+struct key {
 	uint64_t network; /* an IPv4 address, or the first half of an IPv6 one */
 	uint32_t scope;   /* listener * 2 + (1: IPv6) */
 };
 
 struct visitor {
-	struct name name;
+	struct key key;
 	uint32_t connections;
 	uint32_t tokens;       /* of WHOLE_TOKEN: what is left of accept_rate... */
 	uint32_t filled_ms;    /* ...at this time */
@@ -74,40 +74,40 @@ visitors_destroy(struct visitors *visitors)
 	free(visitors);
 }
 
-static struct name
-name_of(uint32_t listener, const struct peer *peer)
+static struct key
+key_of(uint32_t listener, const struct peer *peer)
 {
 	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
-	struct name name = { .scope = listener * 2 };
+	struct key key = { .scope = listener * 2 };
 	const uint8_t *ipv4 = peer->bytes;
 	if (peer->family == AF_INET6 &&
 	    memcmp(peer->bytes, mapped, sizeof(mapped)) == 0)
 		ipv4 = peer->bytes + sizeof(mapped);
 	if (peer->family == AF_INET6 && ipv4 == peer->bytes) {
-		memcpy(&name.network, peer->bytes, sizeof(name.network));
-		name.scope++;
+		memcpy(&key.network, peer->bytes, sizeof(key.network));
+		key.scope++;
 	} else {
-		memcpy(&name.network, ipv4, 4);
+		memcpy(&key.network, ipv4, 4);
 	}
-	return name;
+	return key;
 }
 
 /* Multiply and shift by secret numbers: nobody can choose addresses that collide. */
 static uint32_t *
-chain_of(struct visitors *visitors, const struct name *name)
+chain_of(struct visitors *visitors, const struct key *key)
 {
-	uint64_t folded = name->network ^ (name->network >> 32) * visitors->addend;
-	uint64_t hash = (folded + name->scope) * visitors->factor + visitors->addend;
+	uint64_t folded = key->network ^ (key->network >> 32) * visitors->addend;
+	uint64_t hash = (folded + key->scope) * visitors->factor + visitors->addend;
 	return &visitors->chains[hash >> visitors->shift];
 }
 
 static uint32_t
-find(struct visitors *visitors, const struct name *name)
+find(struct visitors *visitors, const struct key *key)
 {
-	uint32_t at = *chain_of(visitors, name);
+	uint32_t at = *chain_of(visitors, key);
 	while (at != NOBODY &&
-	    (visitors->all[at].name.network != name->network ||
-		visitors->all[at].name.scope != name->scope))
+	    (visitors->all[at].key.network != key->network ||
+		visitors->all[at].key.scope != key->scope))
 		at = visitors->all[at].next;
 	return at;
 }
@@ -150,7 +150,7 @@ forget_oldest(struct visitors *visitors)
 	if (at == NOBODY)
 		return NOBODY;
 	quiet_remove(visitors, at);
-	uint32_t *link = chain_of(visitors, &visitors->all[at].name);
+	uint32_t *link = chain_of(visitors, &visitors->all[at].key);
 	while (*link != at)
 		link = &visitors->all[*link].next;
 	*link = visitors->all[at].next;
@@ -159,18 +159,18 @@ forget_oldest(struct visitors *visitors)
 
 /* The place of the one of that name, who may be new; NOBODY when there is none. */
 static uint32_t
-find_or_add(struct visitors *visitors, const struct name *name)
+find_or_add(struct visitors *visitors, const struct key *key)
 {
-	uint32_t at = find(visitors, name);
+	uint32_t at = find(visitors, key);
 	if (at != NOBODY)
 		return at;
 	at = visitors->used < visitors->places ? ++visitors->used
 					       : forget_oldest(visitors);
 	if (at == NOBODY)
 		return NOBODY;
-	uint32_t *chain = chain_of(visitors, name);
+	uint32_t *chain = chain_of(visitors, key);
 	visitors->all[at] =
-	    (struct visitor){ .name = *name, .tokens = ALL_TOKENS, .next = *chain };
+	    (struct visitor){ .key = *key, .tokens = ALL_TOKENS, .next = *chain };
 	*chain = at;
 	quiet_add(visitors, at);
 	return at;
@@ -179,42 +179,42 @@ find_or_add(struct visitors *visitors, const struct name *name)
 /* --- what the workers tell each other --- */
 
 static uint64_t
-who_of(const struct visitors *visitors, const struct name *name)
+who_of(const struct visitors *visitors, const struct key *key)
 {
-	return visits_who(&visitors->ledger->visits_key, name->network, name->scope);
+	return visits_who(&visitors->ledger->visits_key, key->network, key->scope);
 }
 
 static void
 tell_connections(const struct visitors *visitors, const struct visitor *visitor)
 {
 	if (visitors->ledger != NULL)
-		visits_set(&visitors->books->visits, who_of(visitors, &visitor->name),
+		visits_set(&visitors->books->visits, who_of(visitors, &visitor->key),
 		    visitor->connections);
 }
 
 static void
-tell_accept(const struct visitors *visitors, const struct name *name, uint32_t second)
+tell_accept(const struct visitors *visitors, const struct key *key, uint32_t second)
 {
 	if (visitors->ledger != NULL)
-		visits_accept(&visitors->books->visits, who_of(visitors, name), second);
+		visits_accept(&visitors->books->visits, who_of(visitors, key), second);
 }
 
 static struct visits_count
-ask_others(const struct visitors *visitors, const struct name *name, uint32_t second)
+ask_others(const struct visitors *visitors, const struct key *key, uint32_t second)
 {
 	if (visitors->ledger == NULL)
 		return (struct visits_count){ 0 };
 	return ledger_visits_elsewhere(
-	    visitors->ledger, visitors->books, who_of(visitors, name), second);
+	    visitors->ledger, visitors->books, who_of(visitors, key), second);
 }
 
 static uint64_t
-own_accepts(const struct visitors *visitors, const struct name *name, uint32_t second)
+own_accepts(const struct visitors *visitors, const struct key *key, uint32_t second)
 {
 	struct visits_count count = { 0 };
 	if (visitors->ledger != NULL)
 		visits_add(
-		    &count, &visitors->books->visits, who_of(visitors, name), second);
+		    &count, &visitors->books->visits, who_of(visitors, key), second);
 	return count.accepts;
 }
 
@@ -224,11 +224,11 @@ own_accepts(const struct visitors *visitors, const struct name *name, uint32_t s
 static bool
 take_token(struct visitor *visitor, uint32_t rate, uint32_t now_ms)
 {
-	uint64_t most = (uint64_t)rate * WHOLE_TOKEN;
+	uint64_t limit = (uint64_t)rate * WHOLE_TOKEN;
 	uint64_t gained = (uint64_t)(uint32_t)(now_ms - visitor->filled_ms) * rate;
 	uint64_t tokens = visitor->tokens + gained;
-	if (tokens > most || visitor->tokens == ALL_TOKENS)
-		tokens = most;
+	if (tokens > limit || visitor->tokens == ALL_TOKENS)
+		tokens = limit;
 	bool is_enough = tokens >= WHOLE_TOKEN;
 	visitor->tokens = (uint32_t)(is_enough ? tokens - WHOLE_TOKEN : tokens);
 	visitor->filled_ms = now_ms;
@@ -241,8 +241,8 @@ visitors_judge(struct visitors *visitors, uint32_t listener,
 {
 	if (!visitors_matter(config))
 		return CLOSE_REASON_COUNT;
-	struct name name = name_of(listener, peer);
-	uint32_t at = find_or_add(visitors, &name);
+	struct key key = key_of(listener, peer);
+	uint32_t at = find_or_add(visitors, &key);
 	if (at == NOBODY)
 		return CLOSE_ADDRESS_LIMIT;
 	struct visitor *visitor = &visitors->all[at];
@@ -250,15 +250,15 @@ visitors_judge(struct visitors *visitors, uint32_t listener,
 		quiet_remove(visitors, at);
 		quiet_add(visitors, at);
 	}
-	uint32_t most = config->max_connections_per_address;
+	uint32_t limit = config->max_connections_per_address;
 	uint32_t rate = config->accept_rate, second = now_ms / 1000;
-	struct visits_count others = ask_others(visitors, &name, second);
-	uint64_t accepts = others.accepts + own_accepts(visitors, &name, second);
+	struct visits_count others = ask_others(visitors, &key, second);
+	uint64_t accepts = others.accepts + own_accepts(visitors, &key, second);
 	if (rate != 0 && (accepts >= rate || !take_token(visitor, rate, now_ms)))
 		return CLOSE_ACCEPT_RATE;
 	if (rate != 0)
-		tell_accept(visitors, &name, second);
-	return most != 0 && visitor->connections + others.connections >= most
+		tell_accept(visitors, &key, second);
+	return limit != 0 && visitor->connections + others.connections >= limit
 	    ? CLOSE_ADDRESS_LIMIT
 	    : CLOSE_REASON_COUNT;
 }
@@ -266,8 +266,8 @@ visitors_judge(struct visitors *visitors, uint32_t listener,
 void
 visitors_arrive(struct visitors *visitors, uint32_t listener, const struct peer *peer)
 {
-	struct name name = name_of(listener, peer);
-	uint32_t at = find_or_add(visitors, &name);
+	struct key key = key_of(listener, peer);
+	uint32_t at = find_or_add(visitors, &key);
 	if (at == NOBODY)
 		return;
 	if (visitors->all[at].connections++ == 0)
@@ -278,8 +278,8 @@ visitors_arrive(struct visitors *visitors, uint32_t listener, const struct peer 
 void
 visitors_leave(struct visitors *visitors, uint32_t listener, const struct peer *peer)
 {
-	struct name name = name_of(listener, peer);
-	uint32_t at = find(visitors, &name);
+	struct key key = key_of(listener, peer);
+	uint32_t at = find(visitors, &key);
 	if (at == NOBODY || visitors->all[at].connections == 0)
 		return;
 	if (--visitors->all[at].connections == 0)

@@ -120,7 +120,7 @@ on_message(struct worker *worker, const struct channel_message *message, int des
 		break;
 	case CHANNEL_LOG_REOPEN:
 		if (descriptor >= 0)
-			log_adopt(descriptor);
+			log_set_fd(descriptor);
 		return;
 	default:
 		log_warnx("message %u of the master is not known", message->verb);

@@ -12,7 +12,7 @@
 
 #include <netinet/in.h>
 
-#include "lib/address.h"
+#include "net/address.h"
 
 #include "tests/lib/must.h"
 

@@ -9,9 +9,9 @@
 #include <string.h>
 #include <zlib.h>
 
-#include "lib/base64.h"
-#include "lib/histogram.h"
-#include "lib/histogram_codec.h"
+#include "lib/stats/base64.h"
+#include "lib/stats/histogram.h"
+#include "lib/stats/histogram_codec.h"
 
 #include "tests/lib/must.h"
 

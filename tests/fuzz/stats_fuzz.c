@@ -92,7 +92,7 @@ static json_t *
 ask_as_yodelctl(void)
 {
 	char error[CTL_ERROR_MAX] = "";
-	struct http_answer answer;
+	struct http_client_response answer;
 
 	int rc = ctl_http_ask(
 	    "/nowhere", "GET", "/stats", stays ? 0.001 : 10, &answer, error);

@@ -15,7 +15,7 @@
 /* cmocka needs those above */
 #include <cmocka.h>
 
-#include "lib/settings.h"
+#include "lib/settings/settings.h"
 
 /* A table with a row of each type. */
 

@@ -69,7 +69,7 @@ one_worker_start(struct one_worker *w, const char *reply, enum framing framing,
 	w->listener = (struct listener){
 		.worker = &w->worker,
 		.config = &w->listener_config,
-		.block = &w->worker.books->of[w->listener_number],
+		.block = &w->worker.books->by_listener[w->listener_number],
 		.fd = -1,
 		.is_bytewise = w->listener_config.framing == FRAMING_STREAM &&
 		    reply_is_bytewise(&w->listener_config.reply),

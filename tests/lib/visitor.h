@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "lib/address.h"
+#include "net/address.h"
 
 #include "worker/visitors.h"
 

@@ -8,7 +8,7 @@
 
 #include <netinet/in.h>
 
-#include "lib/address.h"
+#include "net/address.h"
 
 static struct address
 parsed(const char *text)

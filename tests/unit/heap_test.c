@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "lib/heap.h"
+#include "lib/heap_trim.h"
 
 #define BLOCKS 8000
 #define BLOCK_BYTES 1000
@@ -63,40 +63,40 @@ empty(void)
 static void
 what_stays_free_goes_back_to_the_system(void **state)
 {
-	struct heap heap = { 0 };
+	struct heap_trim heap_trim = { 0 };
 
 	(void)state;
 	fill();
-	heap_tidy(&heap, 5000);
+	heap_trim_check(&heap_trim, 5000);
 	size_t full = resident();
 	empty();
-	heap_tidy(&heap, 7000);
-	assert_true(heap_tidy(&heap, 9000));
+	heap_trim_check(&heap_trim, 7000);
+	assert_true(heap_trim_check(&heap_trim, 9000));
 	assert_true(resident() + 5 * MIB < full);
 	/* What went already is no reason to try again. */
-	assert_false(heap_tidy(&heap, 11000));
-	assert_false(heap_tidy(&heap, 13000));
+	assert_false(heap_trim_check(&heap_trim, 11000));
+	assert_false(heap_trim_check(&heap_trim, 13000));
 	/* Until it was used again. */
 	fill();
-	assert_false(heap_tidy(&heap, 13500));
+	assert_false(heap_trim_check(&heap_trim, 13500));
 	empty();
-	assert_false(heap_tidy(&heap, 15000));
-	assert_true(heap_tidy(&heap, 17000));
+	assert_false(heap_trim_check(&heap_trim, 15000));
+	assert_true(heap_trim_check(&heap_trim, 17000));
 }
 
 static void
 what_is_used_again_soon_stays(void **state)
 {
-	struct heap heap = { 0 };
+	struct heap_trim heap_trim = { 0 };
 
 	(void)state;
 	fill();
-	heap_tidy(&heap, 5000);
+	heap_trim_check(&heap_trim, 5000);
 	for (uint32_t now_ms = 6000; now_ms < 20000; now_ms += 1000) {
 		empty();
-		assert_false(heap_tidy(&heap, now_ms));
+		assert_false(heap_trim_check(&heap_trim, now_ms));
 		fill();
-		assert_false(heap_tidy(&heap, now_ms + 500));
+		assert_false(heap_trim_check(&heap_trim, now_ms + 500));
 	}
 	empty();
 }

@@ -9,9 +9,9 @@
 /* cmocka needs some of those above */
 #include <cmocka.h>
 
-#include "lib/base64.h"
-#include "lib/histogram.h"
-#include "lib/histogram_codec.h"
+#include "lib/stats/base64.h"
+#include "lib/stats/histogram.h"
+#include "lib/stats/histogram_codec.h"
 
 /* {1,1,2,1000} of lowest 1, highest 3,600,000,000, 3 digits, by the Java
  * implementation. */

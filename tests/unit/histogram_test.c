@@ -8,7 +8,7 @@
 /* cmocka needs some of those above */
 #include <cmocka.h>
 
-#include "lib/histogram.h"
+#include "lib/stats/histogram.h"
 
 static const struct histogram_config hour_us = { 1, 3600000000, 3 };
 static const struct histogram_config hour_ns = { 1, 3600000000000, 3 };

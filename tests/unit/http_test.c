@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "lib/http.h"
+#include "http/http_client.h"
 
 #define REQUEST "GET / HTTP/1.0\r\n\r\n"
 #define LONG_S 60
@@ -72,18 +72,20 @@ close_pair(void **state)
 
 /* What is answered before it is asked. */
 static int
-ask(struct fixture *f, const char *answer, double patience_s, struct http_answer *ret)
+ask(struct fixture *f, const char *answer, double patience_s,
+    struct http_client_response *ret)
 {
 	assert_int_equal(
 	    write(f->theirs, answer, strlen(answer)), (ssize_t)strlen(answer));
 	shutdown(f->theirs, SHUT_WR);
-	return http_ask(f->mine, REQUEST, http_now_s() + patience_s, ret);
+	return http_client_request(
+	    f->mine, REQUEST, http_client_now_s() + patience_s, ret);
 }
 
 static void
 test_an_answer_has_a_status_and_a_body(void **state)
 {
-	struct http_answer answer;
+	struct http_client_response answer;
 
 	assert_int_equal(ask(*state, "HTTP/1.1 409 No\r\ncontent-length: 3\r\n\r\nbad",
 			     LONG_S, &answer),
@@ -96,7 +98,7 @@ test_an_answer_has_a_status_and_a_body(void **state)
 static void
 test_an_answer_that_breaks_off_is_none(void **state)
 {
-	struct http_answer answer;
+	struct http_client_response answer;
 
 	assert_int_equal(ask(*state, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbad",
 			     LONG_S, &answer),
@@ -107,7 +109,7 @@ test_an_answer_that_breaks_off_is_none(void **state)
 static void
 test_what_has_come_before_the_deadline_is_read_after_it(void **state)
 {
-	struct http_answer answer;
+	struct http_client_response answer;
 
 	assert_int_equal(ask(*state, "HTTP/1.1 200 OK\r\n\r\nlate", -1, &answer), 0);
 	assert_string_equal(answer.body, "late");
@@ -118,10 +120,11 @@ static void
 test_a_byte_now_and_then_does_not_move_the_deadline(void **state)
 {
 	struct fixture *f = *state;
-	struct http_answer answer;
+	struct http_client_response answer;
 
 	drips = true;
-	int rc = http_ask(f->mine, REQUEST, http_now_s() + 0.05, &answer);
+	int rc =
+	    http_client_request(f->mine, REQUEST, http_client_now_s() + 0.05, &answer);
 	int error = errno;
 	drips = false;
 	assert_int_equal(rc, -1);

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/json_whole.h"
+#include "lib/json/json_load.h"
 
 /* Strings that are longer than a first buffer of jansson's, with escapes all over. */
 #define ESCAPES "\\n\\t\\u00e9\\\\\\\"\\n\\t\\u00e9\\\\\\\"\\n\\t\\u00e9\\\\\\\""
@@ -44,7 +44,7 @@ __wrap_reallocarray(void *block, size_t count, size_t size)
 static json_t *
 load_text(void)
 {
-	return json_whole_load(text, sizeof(text) - 1, JSON_REJECT_DUPLICATES, NULL);
+	return json_load_text(text, sizeof(text) - 1, JSON_REJECT_DUPLICATES, NULL);
 }
 
 static json_t *
@@ -53,7 +53,7 @@ load_file(void)
 	FILE *file = fmemopen((char *)(uintptr_t)text, sizeof(text) - 1, "r");
 
 	assert_non_null(file);
-	json_t *json = json_whole_load_file(file, 0, NULL);
+	json_t *json = json_load_stream(file, 0, NULL);
 	int error = errno;
 	fclose(file);
 	errno = error;
@@ -63,7 +63,7 @@ load_file(void)
 static json_t *
 load_string(void)
 {
-	return json_whole_string("any text");
+	return json_load_string("any text");
 }
 
 /* Each allocation fails in turn, until there are no more: what is read then is all. */
@@ -104,11 +104,11 @@ no_json_is_no_lack_of_memory(void **state)
 
 	(void)state;
 	errno = ENOMEM;
-	assert_null(json_whole_load("{\n\"a\": }", 8, 0, &error));
+	assert_null(json_load_text("{\n\"a\": }", 8, 0, &error));
 	assert_int_equal(errno, 0);
 	assert_int_equal(error.line, 2);
 	errno = ENOMEM;
-	assert_null(json_whole_string("\xff"));
+	assert_null(json_load_string("\xff"));
 	assert_int_equal(errno, 0);
 }
 

@@ -7,7 +7,7 @@
 /* cmocka needs those above */
 #include <cmocka.h>
 
-#include "lib/jsonc.h"
+#include "lib/json/json_comments.h"
 
 static void
 check_blanked(const char *text, const char *expected)
@@ -16,7 +16,7 @@ check_blanked(const char *text, const char *expected)
 	size_t at;
 
 	snprintf(copy, sizeof(copy), "%s", text);
-	assert_int_equal(jsonc_blank_comments(copy, strlen(copy), &at), 0);
+	assert_int_equal(json_comments_blank(copy, strlen(copy), &at), 0);
 	assert_string_equal(copy, expected);
 }
 
@@ -58,7 +58,7 @@ test_a_comment_that_is_never_closed_is_refused_at_its_start(void **state)
 	size_t at = 77;
 
 	(void)state;
-	assert_int_equal(jsonc_blank_comments(text, strlen(text), &at), -1);
+	assert_int_equal(json_comments_blank(text, strlen(text), &at), -1);
 	assert_int_equal(at, 4);
 }
 
@@ -67,7 +67,7 @@ check_position(const char *text, size_t offset, unsigned line, unsigned column)
 {
 	unsigned found_line, found_column;
 
-	jsonc_position(text, strlen(text), offset, &found_line, &found_column);
+	json_comments_position(text, strlen(text), offset, &found_line, &found_column);
 	assert_int_equal(found_line, line);
 	assert_int_equal(found_column, column);
 }
@@ -92,8 +92,9 @@ value_of(size_t object, const char *key)
 {
 	size_t name, value;
 
-	assert_int_equal(
-	    jsonc_find_key(document, strlen(document), object, key, &name, &value), 0);
+	assert_int_equal(json_comments_find_key(
+			     document, strlen(document), object, key, &name, &value),
+	    0);
 	return value;
 }
 
@@ -106,10 +107,10 @@ test_a_value_is_found_by_its_keys_and_its_place_in_a_list(void **state)
 	(void)state;
 	assert_memory_equal(document + list, "[1,", 3);
 	assert_int_equal(
-	    jsonc_find_item(document, strlen(document), list, 0, &item), 0);
+	    json_comments_find_item(document, strlen(document), list, 0, &item), 0);
 	assert_memory_equal(document + item, "1,", 2);
 	assert_int_equal(
-	    jsonc_find_item(document, strlen(document), list, 2, &item), 0);
+	    json_comments_find_item(document, strlen(document), list, 2, &item), 0);
 	assert_memory_equal(document + value_of(item, "c"), "\"}],\"", 5);
 	assert_memory_equal(document + value_of(0, "de"), "true", 4);
 	assert_memory_equal(document + value_of(0, ""), "null", 4);
@@ -122,13 +123,15 @@ test_what_is_not_there_is_not_found(void **state)
 	size_t list = value_of(value_of(0, "a"), "b");
 
 	(void)state;
-	assert_int_equal(jsonc_find_key(document, length, 0, "b", &name, &value), -1);
 	assert_int_equal(
-	    jsonc_find_key(document, length, list, "c", &name, &value), -1);
-	assert_int_equal(jsonc_find_item(document, length, list, 3, &value), -1);
-	assert_int_equal(jsonc_find_item(document, length, 0, 0, &value), -1);
-	assert_int_equal(jsonc_find_item("[]", 2, 0, 0, &value), -1);
-	assert_int_equal(jsonc_find_key("{}", 2, 0, "a", &name, &value), -1);
+	    json_comments_find_key(document, length, 0, "b", &name, &value), -1);
+	assert_int_equal(
+	    json_comments_find_key(document, length, list, "c", &name, &value), -1);
+	assert_int_equal(
+	    json_comments_find_item(document, length, list, 3, &value), -1);
+	assert_int_equal(json_comments_find_item(document, length, 0, 0, &value), -1);
+	assert_int_equal(json_comments_find_item("[]", 2, 0, 0, &value), -1);
+	assert_int_equal(json_comments_find_key("{}", 2, 0, "a", &name, &value), -1);
 }
 
 static void
@@ -139,8 +142,10 @@ test_text_cut_anywhere_is_safe(void **state)
 	(void)state;
 	for (size_t length = 0; length < strlen(document) - 8; length++) {
 		assert_int_equal(
-		    jsonc_find_key(document, length, 0, "zz", &name, &value), -1);
-		assert_int_equal(jsonc_find_item(document, length, 13, 3, &value), -1);
+		    json_comments_find_key(document, length, 0, "zz", &name, &value),
+		    -1);
+		assert_int_equal(
+		    json_comments_find_item(document, length, 13, 3, &value), -1);
 	}
 }
 

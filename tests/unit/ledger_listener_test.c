@@ -23,8 +23,9 @@ test_a_listener_keeps_its_number_and_its_counts(void **state)
 	assert_int_equal(other, 1);
 	for (uint32_t slot = 0; slot < 3; slot++) {
 		struct ledger_books *books = claim(&f, slot);
-		ledger_count(&books->of[other], LEDGER_CONNECTIONS_ACCEPTED, 2);
-		ledger_add_open(&books->of[other], 2);
+		ledger_count(
+		    &books->by_listener[other], LEDGER_CONNECTIONS_ACCEPTED, 2);
+		ledger_add_open(&books->by_listener[other], 2);
 		if (slot != 1)
 			retire(&f, books, 0, 0);
 	}
@@ -51,7 +52,8 @@ test_listeners_for_which_there_is_no_room_are_one(void **state)
 	}
 	assert_string_equal(f.ledger->listeners[LEDGER_LISTENERS - 1], "others");
 	struct ledger_books *books = claim(&f, 0);
-	ledger_count(&books->of[LEDGER_LISTENERS - 1], LEDGER_CONNECTIONS_ACCEPTED, 1);
+	ledger_count(
+	    &books->by_listener[LEDGER_LISTENERS - 1], LEDGER_CONNECTIONS_ACCEPTED, 1);
 	assert_sum(&f, 1, 1, 0);
 	close_ledger(&f);
 }
@@ -66,7 +68,7 @@ test_what_cannot_be_in_shared_memory_leads_nowhere(void **state)
 	(void)state;
 	open_ledger(&f);
 	struct ledger_books *books = claim(&f, 3);
-	ledger_count(&books->of[0], LEDGER_CONNECTIONS_ACCEPTED, 5);
+	ledger_count(&books->by_listener[0], LEDGER_CONNECTIONS_ACCEPTED, 5);
 	atomic_store(&f.ledger->live_end, UINT32_MAX);
 	atomic_store(&f.ledger->listener_count, UINT32_MAX);
 	atomic_store(&books->own.owner, 1 << 20);
@@ -91,12 +93,12 @@ test_what_a_dead_worker_held_is_lost_for_its_listener(void **state)
 	open_ledger(&f);
 	uint32_t other = ledger_listener(f.ledger, "127.0.0.1:7");
 	struct ledger_books *books = claim(&f, 0);
-	ledger_count(&books->of[0], LEDGER_CONNECTIONS_ACCEPTED, 5);
-	ledger_count(&books->of[other], LEDGER_CONNECTIONS_ACCEPTED, 3);
-	ledger_count_closed(&books->of[other], CLOSE_RESET);
+	ledger_count(&books->by_listener[0], LEDGER_CONNECTIONS_ACCEPTED, 5);
+	ledger_count(&books->by_listener[other], LEDGER_CONNECTIONS_ACCEPTED, 3);
+	ledger_count_closed(&books->by_listener[other], CLOSE_RESET);
 	/* It died before its gauges had all of that. */
-	ledger_add_open(&books->of[0], 4);
-	ledger_add_open(&books->of[other], 3);
+	ledger_add_open(&books->by_listener[0], 4);
+	ledger_add_open(&books->by_listener[other], 3);
 	retire(&f, books, 0, 0);
 	assert_listener(&f, 0, 5, 0, 5);
 	assert_listener(&f, other, 3, 0, 2);
@@ -112,11 +114,11 @@ test_what_died_on_its_way_is_lost_for_the_listener_that_held_it(void **state)
 	open_ledger(&f);
 	uint32_t other = ledger_listener(f.ledger, "127.0.0.1:7");
 	struct ledger_books *from = claim(&f, 0), *to = claim(&f, 1);
-	ledger_count(&from->of[other], LEDGER_CONNECTIONS_ACCEPTED, 5);
-	ledger_add_open(&from->of[other], 5);
+	ledger_count(&from->by_listener[other], LEDGER_CONNECTIONS_ACCEPTED, 5);
+	ledger_add_open(&from->by_listener[other], 5);
 	/* Two arrived, which the one who took them has not counted when it dies; the
 	 * other has three left, of which it counts five. */
-	ledger_add_open(&to->of[other], 2);
+	ledger_add_open(&to->by_listener[other], 2);
 	retire(&f, to, 2, 0);
 	assert_listener(&f, other, 5, 5, 2);
 	retire(&f, from, 0, 2);
@@ -136,11 +138,11 @@ test_no_connection_is_lost_twice_for_the_listener_that_counts_it(void **state)
 	open_ledger(&f);
 	uint32_t other = ledger_listener(f.ledger, "127.0.0.1:7");
 	struct ledger_books *from = claim(&f, 0), *to = claim(&f, 1);
-	ledger_count(&from->of[other], LEDGER_CONNECTIONS_ACCEPTED, 1);
-	ledger_add_open(&from->of[other], 1);
-	ledger_count(&to->of[0], LEDGER_CONNECTIONS_ACCEPTED, 2);
-	ledger_add_open(&to->of[0], 2);
-	ledger_add_open(&to->of[other], 1);
+	ledger_count(&from->by_listener[other], LEDGER_CONNECTIONS_ACCEPTED, 1);
+	ledger_add_open(&from->by_listener[other], 1);
+	ledger_count(&to->by_listener[0], LEDGER_CONNECTIONS_ACCEPTED, 2);
+	ledger_add_open(&to->by_listener[0], 2);
+	ledger_add_open(&to->by_listener[other], 1);
 	retire(&f, to, 1, 0);
 	assert_listener(&f, 0, 2, 0, 2);
 	retire(&f, from, 0, 1);

@@ -33,9 +33,9 @@ test_a_connection_is_open_until_its_reason_is_booked(void **state)
 	open_ledger(&f);
 	struct ledger_books *books = claim(&f, 3);
 	assert_sum(&f, 0, 0, 0);
-	ledger_count(&books->of[0], LEDGER_CONNECTIONS_ACCEPTED, 2);
+	ledger_count(&books->by_listener[0], LEDGER_CONNECTIONS_ACCEPTED, 2);
 	assert_sum(&f, 2, 2, 0);
-	ledger_count_closed(&books->of[0], CLOSE_RESET);
+	ledger_count_closed(&books->by_listener[0], CLOSE_RESET);
 	assert_sum(&f, 2, 1, 0);
 	close_ledger(&f);
 }
@@ -48,10 +48,10 @@ test_what_a_dead_worker_held_open_is_booked_as_worker_lost(void **state)
 	(void)state;
 	open_ledger(&f);
 	struct ledger_books *books = claim(&f, 3);
-	ledger_count(&books->of[0], LEDGER_CONNECTIONS_ACCEPTED, 10);
-	ledger_count(&books->of[0], LEDGER_MESSAGES_RECEIVED, 70);
+	ledger_count(&books->by_listener[0], LEDGER_CONNECTIONS_ACCEPTED, 10);
+	ledger_count(&books->by_listener[0], LEDGER_MESSAGES_RECEIVED, 70);
 	for (int i = 0; i < 4; i++)
-		ledger_count_closed(&books->of[0], CLOSE_PEER_CLOSED);
+		ledger_count_closed(&books->by_listener[0], CLOSE_PEER_CLOSED);
 	ledger_add_open(&books->own, 6);
 	retire(&f, books, 0, 0);
 	assert_sum(&f, 10, 0, 6);
@@ -59,8 +59,8 @@ test_what_a_dead_worker_held_open_is_booked_as_worker_lost(void **state)
 
 	/* The replacement in the slot begins at nothing; the slot does not. */
 	struct ledger_books *next = claim(&f, 3);
-	ledger_count(&next->of[0], LEDGER_CONNECTIONS_ACCEPTED, 1);
-	ledger_count(&next->of[0], LEDGER_MESSAGES_RECEIVED, 1);
+	ledger_count(&next->by_listener[0], LEDGER_CONNECTIONS_ACCEPTED, 1);
+	ledger_count(&next->by_listener[0], LEDGER_MESSAGES_RECEIVED, 1);
 	assert_sum(&f, 11, 1, 6);
 	struct ledger_totals slot;
 	ledger_sum_slot(f.ledger, 3, &slot);
@@ -78,14 +78,14 @@ test_connections_that_moved_are_lost_by_nobody(void **state)
 	(void)state;
 	open_ledger(&f);
 	struct ledger_books *from = claim(&f, 0), *to = claim(&f, 1);
-	ledger_count(&from->of[0], LEDGER_CONNECTIONS_ACCEPTED, 5);
+	ledger_count(&from->by_listener[0], LEDGER_CONNECTIONS_ACCEPTED, 5);
 	/* Three arrived, and the old worker died when it had booked one of them. */
-	ledger_count(&from->of[0], LEDGER_CONNECTIONS_MOVED_OUT, 1);
-	ledger_count(&to->of[0], LEDGER_CONNECTIONS_MOVED_IN, 3);
+	ledger_count(&from->by_listener[0], LEDGER_CONNECTIONS_MOVED_OUT, 1);
+	ledger_count(&to->by_listener[0], LEDGER_CONNECTIONS_MOVED_IN, 3);
 	retire(&f, from, 0, 3);
 	assert_sum(&f, 5, 3, 2);
 	/* The new one dies in turn, one of them closed. */
-	ledger_count_closed(&to->of[0], CLOSE_PEER_CLOSED);
+	ledger_count_closed(&to->by_listener[0], CLOSE_PEER_CLOSED);
 	retire(&f, to, 3, 0);
 	assert_sum(&f, 5, 0, 4);
 	struct ledger_totals totals;
@@ -104,8 +104,8 @@ test_a_connection_on_its_way_is_open_for_the_whole_server(void **state)
 	(void)state;
 	open_ledger(&f);
 	struct ledger_books *from = claim(&f, 0);
-	ledger_count(&from->of[0], LEDGER_CONNECTIONS_ACCEPTED, 5);
-	ledger_count(&from->of[0], LEDGER_CONNECTIONS_MOVED_OUT, 1);
+	ledger_count(&from->by_listener[0], LEDGER_CONNECTIONS_ACCEPTED, 5);
+	ledger_count(&from->by_listener[0], LEDGER_CONNECTIONS_MOVED_OUT, 1);
 	ledger_sum(f.ledger, &totals);
 	assert_int_equal(ledger_open(&totals), 4);
 	assert_int_equal(ledger_open_in_all(&totals), 5);
@@ -144,7 +144,7 @@ test_who_gets_the_books_of_another_hides_nobody(void **state)
 	(void)state;
 	open_ledger(&f);
 	struct ledger_books *first = claim(&f, 0), *second = claim(&f, 1);
-	ledger_count(&second->of[0], LEDGER_CONNECTIONS_ACCEPTED, 4);
+	ledger_count(&second->by_listener[0], LEDGER_CONNECTIONS_ACCEPTED, 4);
 	ledger_add_open(&second->own, 4);
 	retire(&f, first, 0, 0);
 	assert_ptr_equal(claim(&f, 0), first);
@@ -184,8 +184,9 @@ test_the_books_of_a_worker_killed_at_any_moment_can_be_closed(void **state)
 	assert_true(pid >= 0);
 	if (pid == 0) {
 		for (;;) {
-			ledger_count(&books->of[0], LEDGER_CONNECTIONS_ACCEPTED, 1);
-			ledger_count_closed(&books->of[0], CLOSE_PEER_CLOSED);
+			ledger_count(
+			    &books->by_listener[0], LEDGER_CONNECTIONS_ACCEPTED, 1);
+			ledger_count_closed(&books->by_listener[0], CLOSE_PEER_CLOSED);
 		}
 	}
 	/* Meanwhile: a reader never finds more ends than beginnings. */
@@ -217,7 +218,7 @@ test_another_program_image_finds_the_same_ledger(void **state)
 	struct ledger_books *books = claim(&f, 7);
 	struct ledger *same = ledger_attach(f.fd);
 	assert_non_null(same);
-	ledger_count(&books->of[0], LEDGER_CONNECTIONS_ACCEPTED, 4);
+	ledger_count(&books->by_listener[0], LEDGER_CONNECTIONS_ACCEPTED, 4);
 	ledger_beat(&books->own);
 	struct ledger_totals totals;
 	ledger_sum_slot(same, 7, &totals);

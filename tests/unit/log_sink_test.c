@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "lib/log.h"
-#include "lib/log_flood.h"
+#include "lib/log_ratelimit.h"
 
 #include "tests/lib/log_lines.h"
 
@@ -230,19 +230,19 @@ test_a_kind_of_line_is_left_out_when_too_many_come_and_the_count_is_kept(void **
 	(void)state;
 	static const char kind[] = "kind %d", other[] = "other %d";
 	const char *told = NULL;
-	uint64_t now_ns = 1000 * LOG_FLOOD_WINDOW_NS;
+	uint64_t now_ns = 1000 * LOG_RATELIMIT_WINDOW_NS;
 
-	for (int i = 0; i < LOG_FLOOD_LINES; i++)
-		assert_true(log_flood_admits(kind, now_ns));
+	for (int i = 0; i < LOG_RATELIMIT_LINES; i++)
+		assert_true(log_ratelimit_allow(kind, now_ns));
 	for (int i = 0; i < 7; i++)
-		assert_false(log_flood_admits(kind, now_ns + 1));
-	assert_true(log_flood_admits(other, now_ns + 1));
-	assert_int_equal(log_flood_take(now_ns + 1, &told), 0);
-	now_ns += LOG_FLOOD_WINDOW_NS;
-	assert_int_equal(log_flood_take(now_ns, &told), 7);
+		assert_false(log_ratelimit_allow(kind, now_ns + 1));
+	assert_true(log_ratelimit_allow(other, now_ns + 1));
+	assert_int_equal(log_ratelimit_take_suppressed(now_ns + 1, &told), 0);
+	now_ns += LOG_RATELIMIT_WINDOW_NS;
+	assert_int_equal(log_ratelimit_take_suppressed(now_ns, &told), 7);
 	assert_ptr_equal(told, kind);
-	assert_int_equal(log_flood_take(now_ns, &told), 0);
-	assert_true(log_flood_admits(kind, now_ns));
+	assert_int_equal(log_ratelimit_take_suppressed(now_ns, &told), 0);
+	assert_true(log_ratelimit_allow(kind, now_ns));
 }
 
 static void
@@ -250,11 +250,11 @@ test_lines_that_come_slowly_are_never_left_out(void **state)
 {
 	(void)state;
 	static const char kind[] = "slow";
-	uint64_t now_ns = 5000 * LOG_FLOOD_WINDOW_NS;
+	uint64_t now_ns = 5000 * LOG_RATELIMIT_WINDOW_NS;
 
-	for (int i = 0; i < 10 * LOG_FLOOD_LINES; i++) {
-		assert_true(log_flood_admits(kind, now_ns));
-		now_ns += 2 * LOG_FLOOD_WINDOW_NS / LOG_FLOOD_LINES;
+	for (int i = 0; i < 10 * LOG_RATELIMIT_LINES; i++) {
+		assert_true(log_ratelimit_allow(kind, now_ns));
+		now_ns += 2 * LOG_RATELIMIT_WINDOW_NS / LOG_RATELIMIT_LINES;
 	}
 }
 
@@ -263,10 +263,10 @@ test_more_kinds_than_are_remembered_are_all_written(void **state)
 {
 	(void)state;
 	static const char kinds[500];
-	uint64_t now_ns = 90000 * LOG_FLOOD_WINDOW_NS;
+	uint64_t now_ns = 90000 * LOG_RATELIMIT_WINDOW_NS;
 
 	for (size_t i = 0; i < sizeof(kinds); i++)
-		assert_true(log_flood_admits(&kinds[i], now_ns + i));
+		assert_true(log_ratelimit_allow(&kinds[i], now_ns + i));
 }
 
 static void
@@ -276,13 +276,13 @@ test_a_flood_is_cut_but_not_at_debug(void **state)
 	size_t lines = 0;
 
 	log_set_level(LOG_LEVEL_DEBUG);
-	for (int i = 0; i < 2 * LOG_FLOOD_LINES; i++) {
+	for (int i = 0; i < 2 * LOG_RATELIMIT_LINES; i++) {
 		log_info("flood");
 		log_debug("detail");
 	}
 	for (const char *c = read_file(f, f->console); *c != '\0'; c++)
 		lines += *c == '\n';
-	assert_int_equal(lines, 3 * LOG_FLOOD_LINES);
+	assert_int_equal(lines, 3 * LOG_RATELIMIT_LINES);
 }
 
 static uint64_t
@@ -300,10 +300,12 @@ test_what_a_child_inherits_of_a_flood_is_its_parent_s_to_tell(void **state)
 	const char *kind;
 
 	(void)state;
-	for (int i = 0; i < 2 * LOG_FLOOD_LINES; i++)
+	for (int i = 0; i < 2 * LOG_RATELIMIT_LINES; i++)
 		log_warnx("the parent's");
 	log_set_name("", "as a child does");
-	assert_int_equal(log_flood_take(now_ns() + LOG_FLOOD_WINDOW_NS, &kind), 0);
+	assert_int_equal(
+	    log_ratelimit_take_suppressed(now_ns() + LOG_RATELIMIT_WINDOW_NS, &kind),
+	    0);
 }
 
 static void
@@ -314,10 +316,10 @@ test_a_line_that_is_left_out_keeps_errno_too(void **state)
 
 	assert_int_equal(log_open("/dev/full"), 0);
 	/* A count whose time has come, told when a line comes that is left out. */
-	for (int i = 0; i <= LOG_FLOOD_LINES; i++)
-		log_flood_admits(told, now_ns() - LOG_FLOOD_WINDOW_NS);
-	for (int i = 0; i <= LOG_FLOOD_LINES; i++)
-		log_flood_admits(left_out, now_ns());
+	for (int i = 0; i <= LOG_RATELIMIT_LINES; i++)
+		log_ratelimit_allow(told, now_ns() - LOG_RATELIMIT_WINDOW_NS);
+	for (int i = 0; i <= LOG_RATELIMIT_LINES; i++)
+		log_ratelimit_allow(left_out, now_ns());
 	errno = ENOTTY;
 	log_warnx(left_out);
 	assert_int_equal(errno, ENOTTY);

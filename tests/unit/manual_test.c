@@ -65,7 +65,7 @@ put_text(FILE *out, const char *text)
 static void
 put_setting(const char *name, const struct setting *row, void *out)
 {
-	char wanted[SETTINGS_WANTED_MAX], text[SETTINGS_WANTED_MAX + 256];
+	char wanted[SETTINGS_EXPECTED_MAX], text[SETTINGS_EXPECTED_MAX + 256];
 	/* As it would stand in the file. */
 	bool is_text = row->type != SETTING_BOOL &&
 	    (row->type != SETTING_INTEGER || strcmp(row->initial, "auto") == 0);
@@ -74,10 +74,10 @@ put_setting(const char *name, const struct setting *row, void *out)
 		snprintf(text, sizeof(text), "%s", row->help);
 	else if (row->initial == NULL)
 		snprintf(text, sizeof(text), "%s Wants %s.", row->help,
-		    settings_wanted(row, wanted));
+		    settings_expected(row, wanted));
 	else
 		snprintf(text, sizeof(text), "%s Wants %s; the default is %s%s%s.",
-		    row->help, settings_wanted(row, wanted), quote, row->initial,
+		    row->help, settings_expected(row, wanted), quote, row->initial,
 		    quote);
 	fprintf(out, ".It Va %s\n", name);
 	put_text(out, text);

@@ -51,7 +51,8 @@ add_worker(struct scene *scene, uint32_t slot, struct ledger_block **ret_block)
 	scene->worker_ends[slot] = channel[1];
 	struct ledger_books *books = ledger_claim(scene->master->ledger, slot);
 	assert_non_null(books);
-	*ret_block = &books->of[ledger_listener(scene->master->ledger, "a listener")];
+	*ret_block =
+	    &books->by_listener[ledger_listener(scene->master->ledger, "a listener")];
 	struct process *process = process_inherit(
 	    scene->master, (pid_t)(1000 + slot), slot, channel[0], books);
 	assert_non_null(process);

@@ -14,7 +14,7 @@ expect(const char *text, const char *wanted)
 	char copy[64];
 
 	strcpy(copy, text);
-	assert_ptr_equal(printable_make(copy), copy);
+	assert_ptr_equal(printable_sanitize(copy), copy);
 	assert_string_equal(copy, wanted);
 }
 
@@ -87,10 +87,10 @@ test_of_a_long_text_the_end_is_kept(void **state)
 	char out[8];
 
 	(void)state;
-	assert_string_equal(printable_end("", out, sizeof(out)), "");
-	assert_string_equal(printable_end("1234567", out, sizeof(out)), "1234567");
-	assert_string_equal(printable_end("12345678", out, sizeof(out)), "...5678");
-	assert_string_equal(printable_end("1234", out, 4), "...");
+	assert_string_equal(printable_tail("", out, sizeof(out)), "");
+	assert_string_equal(printable_tail("1234567", out, sizeof(out)), "1234567");
+	assert_string_equal(printable_tail("12345678", out, sizeof(out)), "...5678");
+	assert_string_equal(printable_tail("1234", out, 4), "...");
 }
 
 int

@@ -8,7 +8,7 @@
 /* cmocka needs some of those above */
 #include <cmocka.h>
 
-#include "lib/proc.h"
+#include "lib/procfs.h"
 
 static const char text[] = "Ip: A B\nIp: 7 8\nTcp: One Two Three\nTcp: 11 22 33\nTcp";
 
@@ -38,11 +38,11 @@ a_counter_is_below_its_name_in_its_section(void **state)
 	uint64_t value = 5;
 
 	(void)state;
-	proc_counter(path, "Tcp:", "One", &value);
+	procfs_counter(path, "Tcp:", "One", &value);
 	assert_int_equal(value, 11);
-	proc_counter(path, "Tcp:", "Three", &value);
+	procfs_counter(path, "Tcp:", "Three", &value);
 	assert_int_equal(value, 33);
-	proc_counter(path, "Ip:", "B", &value);
+	procfs_counter(path, "Ip:", "B", &value);
 	assert_int_equal(value, 8);
 }
 
@@ -52,22 +52,22 @@ what_is_not_there_leaves_the_value_as_it_is(void **state)
 	uint64_t value = 5;
 
 	(void)state;
-	proc_counter(path, "Tcp:", "B", &value);
-	proc_counter(path, "Udp:", "A", &value);
-	proc_counter("/none", "Tcp:", "One", &value);
+	procfs_counter(path, "Tcp:", "B", &value);
+	procfs_counter(path, "Udp:", "A", &value);
+	procfs_counter("/none", "Tcp:", "One", &value);
 	assert_int_equal(value, 5);
-	assert_int_equal(proc_number("/none"), 0);
-	assert_int_equal(proc_word("/none", "Tcp:", "One "), 0);
-	assert_int_equal(proc_word(path, "Udp:", "One "), 0);
-	assert_int_equal(proc_word(path, "Tcp:", " Four "), 0);
+	assert_int_equal(procfs_number("/none"), 0);
+	assert_int_equal(procfs_word("/none", "Tcp:", "One "), 0);
+	assert_int_equal(procfs_word(path, "Udp:", "One "), 0);
+	assert_int_equal(procfs_word(path, "Tcp:", " Four "), 0);
 }
 
 static void
 a_word_is_looked_for_from_its_line_on(void **state)
 {
 	(void)state;
-	assert_int_equal(proc_word(path, "Ip: 7", " 7 "), 8);
-	assert_int_equal(proc_word(path, "Tcp: 1", " 11 "), 22);
+	assert_int_equal(procfs_word(path, "Ip: 7", " 7 "), 8);
+	assert_int_equal(procfs_word(path, "Tcp: 1", " 11 "), 22);
 }
 
 static void
@@ -76,11 +76,11 @@ no_more_is_read_than_there_is_room_for(void **state)
 	char some[6];
 
 	(void)state;
-	proc_read(path, some, sizeof(some));
+	procfs_read(path, some, sizeof(some));
 	assert_string_equal(some, "Ip: A");
-	proc_read("/none", some, sizeof(some));
+	procfs_read("/none", some, sizeof(some));
 	assert_string_equal(some, "");
-	assert_true(proc_number("/proc/sys/fs/file-max") > 0);
+	assert_true(procfs_number("/proc/sys/fs/file-max") > 0);
 }
 
 int

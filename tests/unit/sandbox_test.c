@@ -21,8 +21,9 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 
-#include "lib/listening.h"
 #include "lib/log.h"
+
+#include "net/listen.h"
 
 #include "proto/channel.h"
 
@@ -243,7 +244,7 @@ a_descriptor_is_passed(void)
 static bool
 a_listener_lets_nobody_begin(void)
 {
-	return listening_turn_away(old_socket) == 0;
+	return listen_block_new(old_socket) == 0;
 }
 
 /* One of the own network has an address with an interface. */

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/settings.h"
+#include "lib/settings/settings.h"
 
 struct door {
 	char *name;

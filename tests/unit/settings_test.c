@@ -136,10 +136,10 @@ test_the_schema_holds_every_key_with_its_bounds(void **state)
 static void
 add_name(const char *name, const struct setting *row, void *arg)
 {
-	char wanted[SETTINGS_WANTED_MAX];
+	char wanted[SETTINGS_EXPECTED_MAX];
 	char *out = arg;
 
-	sprintf(out + strlen(out), "%s: %s\n", name, settings_wanted(row, wanted));
+	sprintf(out + strlen(out), "%s: %s\n", name, settings_expected(row, wanted));
 }
 
 static void

@@ -1,0 +1,129 @@
+#include "lib/json/json_load.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdlib.h>
+
+struct source {
+	json_t *(*read)(const struct source *source);
+	const char *text;
+	size_t length;
+	FILE *file;
+	size_t flags;
+	json_error_t *error;
+};
+
+/* What jansson has allocated since the reading began. */
+static struct {
+	void **blocks;
+	size_t count, capacity;
+	jmp_buf out; /* where an allocation that fails leads to */
+	json_malloc_t previous_malloc;
+	json_free_t previous_free;
+} allocations;
+
+static void *
+allocate(size_t size)
+{
+	if (allocations.count == allocations.capacity) {
+		size_t capacity = allocations.capacity * 2 + 64;
+		void **blocks =
+		    reallocarray(allocations.blocks, capacity, sizeof(*blocks));
+		if (blocks == NULL)
+			longjmp(allocations.out, 1);
+		allocations.blocks = blocks;
+		allocations.capacity = capacity;
+	}
+	void *block = malloc(size > 0 ? size : 1);
+	if (block == NULL)
+		longjmp(allocations.out, 1);
+	allocations.blocks[allocations.count++] = block;
+	return block;
+}
+
+/* Mostly one of the last. */
+static void
+release(void *block)
+{
+	for (size_t i = allocations.count; block != NULL && i-- > 0;)
+		if (allocations.blocks[i] == block) {
+			allocations.blocks[i] = allocations.blocks[--allocations.count];
+			break;
+		}
+	free(block);
+}
+
+static void
+begin(void)
+{
+	json_get_alloc_funcs(&allocations.previous_malloc, &allocations.previous_free);
+	json_set_alloc_funcs(allocate, release);
+	allocations.count = 0;
+}
+
+static void
+end(void)
+{
+	json_set_alloc_funcs(allocations.previous_malloc, allocations.previous_free);
+	free(allocations.blocks);
+	allocations.blocks = NULL;
+	allocations.count = allocations.capacity = 0;
+}
+
+static json_t *
+load(const struct source *source)
+{
+	begin();
+	if (setjmp(allocations.out) != 0) {
+		while (allocations.count > 0)
+			free(allocations.blocks[--allocations.count]);
+		end();
+		errno = ENOMEM;
+		return NULL;
+	}
+	json_t *json = source->read(source);
+	end();
+	errno = 0;
+	return json;
+}
+
+static json_t *
+read_text(const struct source *source)
+{
+	return json_loadb(source->text, source->length, source->flags, source->error);
+}
+
+json_t *
+json_load_text(const char *text, size_t length, size_t flags, json_error_t *error)
+{
+	return load(&(struct source){ .read = read_text,
+	    .text = text,
+	    .length = length,
+	    .flags = flags,
+	    .error = error });
+}
+
+static json_t *
+read_file(const struct source *source)
+{
+	return json_loadf(source->file, source->flags, source->error);
+}
+
+json_t *
+json_load_stream(FILE *file, size_t flags, json_error_t *error)
+{
+	return load(&(struct source){
+	    .read = read_file, .file = file, .flags = flags, .error = error });
+}
+
+static json_t *
+read_string(const struct source *source)
+{
+	return json_string(source->text);
+}
+
+json_t *
+json_load_string(const char *text)
+{
+	return load(&(struct source){ .read = read_string, .text = text });
+}

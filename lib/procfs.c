@@ -1,0 +1,77 @@
+#include "lib/procfs.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define COUNTERS_MAX 32768
+
+void
+procfs_read(const char *path, char *text, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	size_t length = 0;
+	ssize_t n;
+
+	while (fd >= 0 && length < size - 1 &&
+	    (n = read(fd, text + length, size - 1 - length)) > 0)
+		length += (size_t)n;
+	text[length] = '\0';
+	if (fd >= 0)
+		close(fd);
+}
+
+uint64_t
+procfs_number(const char *path)
+{
+	char text[64];
+
+	procfs_read(path, text, sizeof(text));
+	return strtoull(text, NULL, 10);
+}
+
+uint64_t
+procfs_word(const char *path, const char *line_start, const char *word)
+{
+	char text[4096];
+
+	procfs_read(path, text, sizeof(text));
+	const char *line = strstr(text, line_start);
+	const char *at = line != NULL ? strstr(line, word) : NULL;
+	return at != NULL ? strtoull(at + strlen(word), NULL, 10) : 0;
+}
+
+/* The line that begins with the section, at or behind `text`; NULL without one. */
+static char *
+find_line(char *text, const char *section)
+{
+	while (text != NULL && strncmp(text, section, strlen(section)) != 0) {
+		text = strchr(text, '\n');
+		if (text != NULL)
+			text++;
+	}
+	return text;
+}
+
+void
+procfs_counter(const char *path, const char *section, const char *name, uint64_t *ret)
+{
+	char text[COUNTERS_MAX], *rest_of_names, *rest_of_values;
+
+	procfs_read(path, text, sizeof(text));
+	char *names = find_line(text, section);
+	char *values = names != NULL ? strchr(names, '\n') : NULL;
+	if (values == NULL)
+		return;
+	*values++ = '\0';
+	values[strcspn(values, "\n")] = '\0';
+	names = strtok_r(names, " ", &rest_of_names);
+	values = strtok_r(values, " ", &rest_of_values);
+	while (names != NULL && values != NULL && strcmp(names, name) != 0) {
+		names = strtok_r(NULL, " ", &rest_of_names);
+		values = strtok_r(NULL, " ", &rest_of_values);
+	}
+	if (names != NULL && values != NULL)
+		*ret = strtoull(values, NULL, 10);
+}

@@ -1,0 +1,332 @@
+#include "lib/stats/histogram.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define HIGHEST_MAX ((int64_t)1 << 62)
+
+static int
+shape(const struct histogram_config *config, struct histogram *ret)
+{
+	int magnitude = 0, unit;
+	int64_t largest = 2, limit;
+	int32_t buckets = 1;
+
+	if (config->lowest < 1 || config->highest > HIGHEST_MAX ||
+	    config->lowest > config->highest / 2 || config->significant_digits < 1 ||
+	    config->significant_digits > 5) {
+		errno = EINVAL;
+		return -1;
+	}
+	for (int i = 0; i < config->significant_digits; i++)
+		largest *= 10;
+	while (((int64_t)1 << magnitude) < largest)
+		magnitude++;
+	unit = 63 - __builtin_clzll((uint64_t)config->lowest);
+	if (unit + magnitude > 61) {
+		errno = EINVAL;
+		return -1;
+	}
+	for (limit = (int64_t)1 << (magnitude + unit); limit <= config->highest;
+	     limit <<= 1) {
+		buckets++;
+		if (limit > INT64_MAX / 2)
+			break;
+	}
+	ret->config = *config;
+	ret->unit_magnitude = unit;
+	ret->half_magnitude = magnitude - 1;
+	ret->sub_bucket_mask = (((int64_t)1 << magnitude) - 1) << unit;
+	ret->counts_length = (buckets + 1) * (1 << ret->half_magnitude);
+	return 0;
+}
+
+size_t
+histogram_size(const struct histogram_config *config)
+{
+	struct histogram form;
+
+	if (shape(config, &form) < 0)
+		return 0;
+	return sizeof(form) + (size_t)form.counts_length * sizeof(form.counts[0]);
+}
+
+struct histogram *
+histogram_init(void *memory, const struct histogram_config *config)
+{
+	struct histogram form, *histogram = memory;
+
+	memset(&form, 0, sizeof(form));
+	if (shape(config, &form) < 0)
+		return NULL;
+	memcpy(histogram, &form, sizeof(form));
+	histogram_reset(histogram);
+	return histogram;
+}
+
+struct histogram *
+histogram_init_zeroed(void *memory, const struct histogram_config *config)
+{
+	struct histogram form, *histogram = memory;
+
+	memset(&form, 0, sizeof(form));
+	if (shape(config, &form) < 0)
+		return NULL;
+	form.min = UINT64_MAX;
+	memcpy(histogram, &form, sizeof(form));
+	return histogram;
+}
+
+struct histogram *
+histogram_create(const struct histogram_config *config)
+{
+	size_t size = histogram_size(config);
+	void *memory = size == 0 ? NULL : malloc(size);
+
+	return memory == NULL ? NULL : histogram_init(memory, config);
+}
+
+void
+histogram_reset(struct histogram *histogram)
+{
+	histogram->dropped = 0;
+	histogram->total = 0;
+	histogram->max = 0;
+	histogram->min = UINT64_MAX;
+	memset(histogram->counts, 0,
+	    (size_t)histogram->counts_length * sizeof(histogram->counts[0]));
+}
+
+bool
+histogram_same_config(const struct histogram *a, const struct histogram *b)
+{
+	return a->config.lowest == b->config.lowest &&
+	    a->config.highest == b->config.highest &&
+	    a->config.significant_digits == b->config.significant_digits;
+}
+
+static uint64_t
+load(const uint64_t *word)
+{
+	return __atomic_load_n(word, __ATOMIC_RELAXED);
+}
+
+int
+histogram_add(struct histogram *to, const struct histogram *from)
+{
+	uint64_t max = load(&from->max), min = load(&from->min), total = 0;
+
+	if (!histogram_same_config(to, from)) {
+		errno = EINVAL;
+		return -1;
+	}
+	/* Only what can hold a count: the rest of the memory may never have been
+	 * touched. */
+	int32_t last = min > max ? -1 : histogram_index(from, max);
+	for (int32_t i = last < 0 ? 0 : histogram_index(from, min); i <= last; i++) {
+		uint64_t count = load(&from->counts[i]);
+
+		if (count == 0)
+			continue;
+		histogram_bump(&to->counts[i], count);
+		total += count;
+	}
+	/* The sum of what was read, not `total` of a writer that goes on. */
+	histogram_bump(&to->total, total);
+	histogram_bump(&to->dropped, load(&from->dropped));
+	if (max > to->max)
+		__atomic_store_n(&to->max, max, __ATOMIC_RELAXED);
+	if (min < to->min)
+		__atomic_store_n(&to->min, min, __ATOMIC_RELAXED);
+	return 0;
+}
+
+int
+histogram_subtract(
+    struct histogram *into, const struct histogram *now, const struct histogram *before)
+{
+	int32_t first = -1, last = -1;
+
+	if (!histogram_same_config(into, now) || !histogram_same_config(into, before)) {
+		errno = EINVAL;
+		return -1;
+	}
+	into->total = 0;
+	into->dropped = load(&now->dropped) - load(&before->dropped);
+	for (int32_t i = 0; i < now->counts_length; i++) {
+		uint64_t count = load(&now->counts[i]) - load(&before->counts[i]);
+
+		into->counts[i] = count;
+		into->total += count;
+		if (count == 0)
+			continue;
+		if (first < 0)
+			first = i;
+		last = i;
+	}
+	into->min = first < 0 ? UINT64_MAX : histogram_value_at(now, first);
+	into->max = 0;
+	if (last >= 0) {
+		uint64_t top =
+		    histogram_highest_equivalent(now, histogram_value_at(now, last));
+
+		into->max = top < load(&now->max) ? top : load(&now->max);
+	}
+	return 0;
+}
+
+uint64_t
+histogram_count(const struct histogram *histogram)
+{
+	return load(&histogram->total);
+}
+
+uint64_t
+histogram_dropped(const struct histogram *histogram)
+{
+	return load(&histogram->dropped);
+}
+
+uint64_t
+histogram_min(const struct histogram *histogram)
+{
+	uint64_t min = load(&histogram->min);
+
+	return min == UINT64_MAX ? 0 : min;
+}
+
+uint64_t
+histogram_max(const struct histogram *histogram)
+{
+	return load(&histogram->max);
+}
+
+static int
+bucket_of(const struct histogram *histogram, uint64_t value)
+{
+	return 63 - __builtin_clzll(value | (uint64_t)histogram->sub_bucket_mask) -
+	    histogram->unit_magnitude - histogram->half_magnitude;
+}
+
+uint64_t
+histogram_lowest_equivalent(const struct histogram *histogram, uint64_t value)
+{
+	int shift = bucket_of(histogram, value) + histogram->unit_magnitude;
+
+	return value >> shift << shift;
+}
+
+uint64_t
+histogram_highest_equivalent(const struct histogram *histogram, uint64_t value)
+{
+	int shift = bucket_of(histogram, value) + histogram->unit_magnitude;
+
+	return (value >> shift << shift) + ((uint64_t)1 << shift) - 1;
+}
+
+uint64_t
+histogram_value_at(const struct histogram *histogram, int32_t index)
+{
+	int half = histogram->half_magnitude;
+	int bucket = (index >> half) - 1;
+	int32_t sub = (index & ((1 << half) - 1)) + (1 << half);
+
+	if (bucket < 0) {
+		sub -= 1 << half;
+		bucket = 0;
+	}
+	return (uint64_t)sub << (bucket + histogram->unit_magnitude);
+}
+
+bool
+histogram_next(const struct histogram *histogram, struct histogram_cursor *cursor)
+{
+	uint64_t min = load(&histogram->min), max = load(&histogram->max);
+
+	/* As histogram_add: only what can hold a count. */
+	if (cursor->end == 0 && min <= max) {
+		cursor->next = histogram_index(histogram, min);
+		cursor->end = histogram_index(histogram, max) + 1;
+	}
+	for (; cursor->next < cursor->end; cursor->next++) {
+		uint64_t count = load(&histogram->counts[cursor->next]);
+
+		if (count == 0)
+			continue;
+		cursor->index = cursor->next++;
+		cursor->value = histogram_value_at(histogram, cursor->index);
+		cursor->count = count;
+		cursor->cumulative += count;
+		return true;
+	}
+	return false;
+}
+
+/* The middle of the values that share an index, as the other implementations take it.
+ */
+static double
+middle(const struct histogram *histogram, uint64_t value)
+{
+	uint64_t high = histogram_highest_equivalent(histogram, value);
+
+	return (double)(value + (high - value + 1) / 2);
+}
+
+double
+histogram_mean(const struct histogram *histogram)
+{
+	struct histogram_cursor cursor = { 0 };
+	double sum = 0;
+
+	while (histogram_next(histogram, &cursor))
+		sum += middle(histogram, cursor.value) * (double)cursor.count;
+	return cursor.cumulative == 0 ? 0 : sum / (double)cursor.cumulative;
+}
+
+double
+histogram_stddev(const struct histogram *histogram)
+{
+	struct histogram_cursor cursor = { 0 };
+	double mean = histogram_mean(histogram), sum = 0;
+
+	while (histogram_next(histogram, &cursor)) {
+		double off = middle(histogram, cursor.value) - mean;
+
+		sum += off * off * (double)cursor.count;
+	}
+	return cursor.cumulative == 0 ? 0 : sqrt(sum / (double)cursor.cumulative);
+}
+
+uint64_t
+histogram_at_rank(const struct histogram *histogram, uint64_t rank)
+{
+	struct histogram_cursor cursor = { 0 };
+	uint64_t max = histogram_max(histogram), value = 0;
+
+	if (rank == 0)
+		rank = 1;
+	while (histogram_next(histogram, &cursor)) {
+		value = histogram_highest_equivalent(histogram, cursor.value);
+		if (cursor.cumulative >= rank)
+			break;
+	}
+	return value < max ? value : max;
+}
+
+uint64_t
+histogram_percentile(const struct histogram *histogram, double percentile)
+{
+	double count = (double)histogram_count(histogram);
+	double rank;
+
+	if (percentile >= 100)
+		return histogram_max(histogram);
+	if (percentile < 0)
+		percentile = 0;
+	/* 99.9 % of 1000 is 999, not the 999.0000000001 that doubles make of it. */
+	rank = ceil(nextafter(percentile, 0) / 100 * count);
+	return histogram_at_rank(
+	    histogram, rank < 0x1p64 ? (uint64_t)rank : UINT64_MAX);
+}

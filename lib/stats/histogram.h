@@ -1,0 +1,152 @@
+/*
+ * histogram.h - an HdrHistogram in the caller's memory, so that it can live in shared
+ * memory.
+ *
+ * Values from `lowest` to `highest` are counted with a relative error of at most
+ * 10^-significant_digits. One writer; others may read at any time (relaxed: a reader
+ * sees counts that are each correct and together at most a few records apart). Two
+ * histograms of the same configuration add count by count, exactly.
+ *
+ * Indexing as in the Java and C implementations (github.com/HdrHistogram), so that the
+ * encodings of lib/stats/histogram_codec.h are the same bytes.
+ */
+#ifndef LIB_STATS_HISTOGRAM_H
+#define LIB_STATS_HISTOGRAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct histogram_config {
+	int64_t lowest;         /* the smallest value told from 0; at least 1 */
+	int64_t highest;        /* at least 2 * lowest, at most 2^62 */
+	int significant_digits; /* 1 to 5 */
+};
+
+/* The fields are for the inline functions here and for the codec: others use functions.
+ */
+struct histogram {
+	struct histogram_config config;
+	int32_t unit_magnitude;
+	int32_t half_magnitude; /* log2 of half the sub-buckets */
+	int64_t sub_bucket_mask;
+	int32_t counts_length;
+	uint64_t dropped; /* values over `highest`: in no count */
+	uint64_t total;   /* values counted */
+	uint64_t max;     /* 0 when empty */
+	uint64_t min;     /* UINT64_MAX when empty */
+	uint64_t counts[];
+};
+
+/* Bytes of memory that a histogram needs (a multiple of 8), or 0 with errno EINVAL for
+ * a configuration that is none. */
+size_t histogram_size(const struct histogram_config *config);
+
+/* Makes an empty histogram in memory[histogram_size], aligned for uint64_t. NULL with
+ * errno EINVAL for a configuration that is none. Nothing to free but the memory. */
+struct histogram *histogram_init(void *memory, const struct histogram_config *config);
+
+/* The same in memory that is zero already (fresh from mmap): pages that hold nothing
+ * but counts stay untouched. */
+struct histogram *histogram_init_zeroed(
+    void *memory, const struct histogram_config *config);
+
+/* The same on the heap; the caller frees it. NULL with errno. */
+struct histogram *histogram_create(const struct histogram_config *config)
+    __attribute__((warn_unused_result));
+
+/* Empties it; the configuration stays. */
+void histogram_reset(struct histogram *histogram);
+
+static inline int32_t
+histogram_index(const struct histogram *histogram, uint64_t value)
+{
+	int half = histogram->half_magnitude;
+	int unit = histogram->unit_magnitude;
+	int bucket = 63 -
+	    __builtin_clzll(value | (uint64_t)histogram->sub_bucket_mask) - unit - half;
+	int32_t sub = (int32_t)(value >> (bucket + unit));
+
+	return (
+	    int32_t)(((uint32_t)(bucket + 1) << half) + (uint32_t)sub - (1U << half));
+}
+
+/* One writer adds to a word that others read. */
+static inline void
+histogram_bump(uint64_t *word, uint64_t count)
+{
+	__atomic_store_n(
+	    word, __atomic_load_n(word, __ATOMIC_RELAXED) + count, __ATOMIC_RELAXED);
+}
+
+/* Counts `value` `count` times. A value over `highest` is counted as dropped and is
+ * part of no figure but that. */
+static inline void
+histogram_record_many(struct histogram *histogram, uint64_t value, uint64_t count)
+{
+	if (__builtin_expect(value > (uint64_t)histogram->config.highest, 0)) {
+		histogram_bump(&histogram->dropped, count);
+		return;
+	}
+	histogram_bump(&histogram->counts[histogram_index(histogram, value)], count);
+	histogram_bump(&histogram->total, count);
+	if (value > histogram->max)
+		__atomic_store_n(&histogram->max, value, __ATOMIC_RELAXED);
+	if (value < histogram->min)
+		__atomic_store_n(&histogram->min, value, __ATOMIC_RELAXED);
+}
+
+static inline void
+histogram_record(struct histogram *histogram, uint64_t value)
+{
+	histogram_record_many(histogram, value, 1);
+}
+
+bool histogram_same_config(const struct histogram *a, const struct histogram *b);
+
+/* Adds all that `from` holds, exactly. 0, or -1 with errno EINVAL when they are not of
+ * the same configuration (*to is then untouched). */
+int histogram_add(struct histogram *to, const struct histogram *from)
+    __attribute__((warn_unused_result));
+
+/* into = now - before, where `before` is an earlier copy of `now`: what was recorded in
+ * between. min and max of the difference are those of its counts (rounded to the
+ * resolution). The three are of one configuration, else -1 with errno EINVAL. */
+int histogram_subtract(struct histogram *into, const struct histogram *now,
+    const struct histogram *before) __attribute__((warn_unused_result));
+
+uint64_t histogram_count(const struct histogram *histogram);
+uint64_t histogram_dropped(const struct histogram *histogram);
+uint64_t histogram_min(const struct histogram *histogram); /* 0 when empty */
+uint64_t histogram_max(const struct histogram *histogram); /* 0 when empty */
+double histogram_mean(const struct histogram *histogram);  /* 0 when empty */
+double histogram_stddev(const struct histogram *histogram);
+
+/* The value that `percentile` (0 to 100) percent of the values do not exceed: the
+ * highest value equivalent to the one at that rank, at most max. 0 when empty. */
+uint64_t histogram_percentile(const struct histogram *histogram, double percentile);
+
+/* The value at a rank, 1 to count (clamped), by the same rule. */
+uint64_t histogram_at_rank(const struct histogram *histogram, uint64_t rank);
+
+/* The values that share an index: from `lowest` to `highest` equivalent. */
+uint64_t histogram_lowest_equivalent(const struct histogram *histogram, uint64_t value);
+uint64_t histogram_highest_equivalent(
+    const struct histogram *histogram, uint64_t value);
+
+/* The lowest value that has this index. */
+uint64_t histogram_value_at(const struct histogram *histogram, int32_t index);
+
+/* Walks the indexes that hold a count, from the lowest value up:
+ *	struct histogram_cursor cursor = { 0 };
+ *	while (histogram_next(histogram, &cursor)) ... */
+struct histogram_cursor {
+	int32_t next, end;   /* index to look at next; where to stop */
+	int32_t index;       /* of the present one */
+	uint64_t value;      /* lowest equivalent value of it */
+	uint64_t count;      /* in it */
+	uint64_t cumulative; /* in it and in all before it */
+};
+bool histogram_next(const struct histogram *histogram, struct histogram_cursor *cursor);
+
+#endif

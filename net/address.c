@@ -1,0 +1,344 @@
+#include "net/address.h"
+
+#include <ctype.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <arpa/inet.h>
+#include <net/if.h>
+#include <netinet/in.h>
+
+#define HOST_MAX 256
+#define EXPECTED "\"address:port\" or \"[IPv6 address]:port\" was wanted"
+
+/* "host:port" in its parts. */
+struct parts {
+	char host[HOST_MAX]; /* without brackets */
+	bool bracketed;
+	uint16_t port;
+};
+
+static int
+parse_number(const char *text, unsigned max, unsigned *ret)
+{
+	unsigned value = 0;
+
+	if (*text == '\0' || strlen(text) > 5)
+		return -1;
+	for (; *text != '\0'; text++) {
+		if (!isdigit((unsigned char)*text))
+			return -1;
+		value = value * 10 + (unsigned)(*text - '0');
+	}
+	if (value > max)
+		return -1;
+	*ret = value;
+	return 0;
+}
+
+static int
+split(const char *text, struct parts *ret, char *error, size_t error_size)
+{
+	const char *colon = strrchr(text, ':');
+	const char *host = text;
+	unsigned port;
+
+	if (colon == NULL || (text[0] == '[' && colon > text && colon[-1] != ']')) {
+		snprintf(error, error_size, "\"%s\" has no port; " EXPECTED, text);
+		return -1;
+	}
+	size_t length = (size_t)(colon - text);
+	bool bracketed = text[0] == '[';
+	if (bracketed) {
+		host++;
+		length -= 2;
+	}
+	if (strstr(text, "://") != NULL) {
+		snprintf(error, error_size, "\"%s\" is a URL; " EXPECTED, text);
+		return -1;
+	}
+	if (!bracketed && memchr(text, ':', length) != NULL) {
+		snprintf(error, error_size,
+		    "\"%s\": an IPv6 address stands in brackets; %s", text,
+		    "\"[address]:port\" was wanted");
+		return -1;
+	}
+	if (length >= HOST_MAX) {
+		snprintf(
+		    error, error_size, "the host of \"%.40s...\" is too long", text);
+		return -1;
+	}
+	if (parse_number(colon + 1, 65535, &port) != 0) {
+		snprintf(error, error_size,
+		    "\"%s\": \"%s\" is no port; a number from 0 to 65535 was wanted",
+		    text, colon + 1);
+		return -1;
+	}
+	memcpy(ret->host, host, length);
+	ret->host[length] = '\0';
+	ret->bracketed = bracketed;
+	ret->port = (uint16_t)port;
+	return 0;
+}
+
+static int
+set_ipv4(const char *host, uint16_t port, struct address *ret)
+{
+	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(port) };
+
+	if (inet_pton(AF_INET, host, &in.sin_addr) != 1)
+		return -1;
+	*ret = (struct address){ .length = sizeof(in) };
+	memcpy(&ret->storage, &in, sizeof(in));
+	return 0;
+}
+
+/* "fe80::1%eth0" names its interface, by name or by number. */
+static int
+set_ipv6(char *host, uint16_t port, struct address *ret)
+{
+	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
+	char *scope = strchr(host, '%');
+	unsigned index = 0;
+
+	if (scope != NULL) {
+		*scope = '\0';
+		index = if_nametoindex(scope + 1);
+		if (index == 0 && parse_number(scope + 1, 99999, &index) != 0)
+			return -1;
+	}
+	if (inet_pton(AF_INET6, host, &in6.sin6_addr) != 1)
+		return -1;
+	in6.sin6_scope_id = index;
+	*ret = (struct address){ .length = sizeof(in6) };
+	memcpy(&ret->storage, &in6, sizeof(in6));
+	return 0;
+}
+
+static int
+set_numeric(const struct parts *parts, struct address *ret)
+{
+	char host[HOST_MAX];
+
+	memcpy(host, parts->host, sizeof(host));
+	if (parts->bracketed)
+		return set_ipv6(host, parts->port, ret);
+	if (host[0] == '\0' || strcmp(host, "*") == 0)
+		return set_ipv4("0.0.0.0", parts->port, ret);
+	return set_ipv4(host, parts->port, ret);
+}
+
+int
+address_parse(const char *text, struct address *ret, char *error, size_t error_size)
+{
+	struct parts parts = { 0 };
+
+	if (split(text, &parts, error, error_size) < 0)
+		return -1;
+	if (set_numeric(&parts, ret) < 0) {
+		snprintf(error, error_size,
+		    "\"%s\": \"%s\" is no %s address; " EXPECTED, text, parts.host,
+		    parts.bracketed ? "IPv6" : "IPv4");
+		return -1;
+	}
+	return 0;
+}
+
+static int
+resolve_name(const struct parts *parts, struct address *ret, int max, char *error,
+    size_t error_size)
+{
+	struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
+	struct addrinfo *list;
+	char port[8];
+	int count = 0;
+
+	snprintf(port, sizeof(port), "%u", (unsigned)parts->port);
+	int status = getaddrinfo(
+	    parts->host[0] == '\0' ? NULL : parts->host, port, &hints, &list);
+	if (status != 0) {
+		snprintf(error, error_size, "host \"%s\" cannot be resolved: %s",
+		    parts->host, gai_strerror(status));
+		return -1;
+	}
+	for (struct addrinfo *at = list; at != NULL && count < max; at = at->ai_next) {
+		if (at->ai_addrlen > sizeof(ret->storage))
+			continue;
+		ret[count] = (struct address){ .length = at->ai_addrlen };
+		memcpy(&ret[count].storage, at->ai_addr, at->ai_addrlen);
+		count++;
+	}
+	freeaddrinfo(list);
+	return count;
+}
+
+int
+address_resolve(
+    const char *text, struct address *ret, int max, char *error, size_t error_size)
+{
+	struct parts parts = { 0 };
+	struct address numeric;
+
+	if (split(text, &parts, error, error_size) < 0)
+		return -1;
+	if (parts.host[0] != '\0' && set_numeric(&parts, &numeric) == 0) {
+		if (max > 0)
+			ret[0] = numeric;
+		return max > 0;
+	}
+	if (parts.bracketed) {
+		snprintf(error, error_size, "\"%s\": \"%s\" is no IPv6 address", text,
+		    parts.host);
+		return -1;
+	}
+	return resolve_name(&parts, ret, max, error, error_size);
+}
+
+static const char *
+format_ipv6(const struct sockaddr_in6 *in6, char *buffer)
+{
+	char host[INET6_ADDRSTRLEN];
+	char name[IF_NAMESIZE];
+	char scope[IF_NAMESIZE + 1] = "";
+
+	inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof(host));
+	if (in6->sin6_scope_id != 0) {
+		if (if_indextoname(in6->sin6_scope_id, name) == NULL)
+			snprintf(
+			    name, sizeof(name), "%u", (unsigned)in6->sin6_scope_id);
+		snprintf(scope, sizeof(scope), "%%%s", name);
+	}
+	snprintf(buffer, ADDRESS_TEXT_MAX, "[%.39s%s]:%u", host, scope,
+	    (unsigned)ntohs(in6->sin6_port));
+	return buffer;
+}
+
+const char *
+address_format(const struct address *address, char *buffer)
+{
+	char host[INET_ADDRSTRLEN];
+
+	if (address->storage.ss_family == AF_INET6)
+		return format_ipv6(
+		    (const struct sockaddr_in6 *)&address->storage, buffer);
+	if (address->storage.ss_family == AF_INET) {
+		const struct sockaddr_in *in =
+		    (const struct sockaddr_in *)&address->storage;
+		inet_ntop(AF_INET, &in->sin_addr, host, sizeof(host));
+		snprintf(buffer, ADDRESS_TEXT_MAX, "%s:%u", host, ntohs(in->sin_port));
+		return buffer;
+	}
+	return strcpy(buffer, "?");
+}
+
+uint16_t
+address_port(const struct address *address)
+{
+	if (address->storage.ss_family == AF_INET6)
+		return ntohs(
+		    ((const struct sockaddr_in6 *)&address->storage)->sin6_port);
+	if (address->storage.ss_family == AF_INET)
+		return ntohs(((const struct sockaddr_in *)&address->storage)->sin_port);
+	return 0;
+}
+
+void
+address_set_port(struct address *address, uint16_t port)
+{
+	if (address->storage.ss_family == AF_INET6)
+		((struct sockaddr_in6 *)&address->storage)->sin6_port = htons(port);
+	else if (address->storage.ss_family == AF_INET)
+		((struct sockaddr_in *)&address->storage)->sin_port = htons(port);
+}
+
+bool
+address_equal(const struct address *a, const struct address *b)
+{
+	if (a->storage.ss_family != b->storage.ss_family ||
+	    address_port(a) != address_port(b))
+		return false;
+	if (a->storage.ss_family == AF_INET6) {
+		const struct sockaddr_in6 *a6 =
+		    (const struct sockaddr_in6 *)&a->storage;
+		const struct sockaddr_in6 *b6 =
+		    (const struct sockaddr_in6 *)&b->storage;
+		return IN6_ARE_ADDR_EQUAL(&a6->sin6_addr, &b6->sin6_addr) &&
+		    a6->sin6_scope_id == b6->sin6_scope_id;
+	}
+	const struct sockaddr_in *a4 = (const struct sockaddr_in *)&a->storage;
+	const struct sockaddr_in *b4 = (const struct sockaddr_in *)&b->storage;
+	return a4->sin_addr.s_addr == b4->sin_addr.s_addr;
+}
+
+/* ::ffff:10.0.0.0/104 is 10.0.0.0/8. */
+static void
+unmap(struct prefix *prefix)
+{
+	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+
+	if (prefix->family != AF_INET6 || prefix->bits < 96 ||
+	    memcmp(prefix->bytes, mapped, sizeof(mapped)) != 0)
+		return;
+	prefix->family = AF_INET;
+	prefix->bits = (uint8_t)(prefix->bits - 96);
+	memcpy(prefix->bytes, prefix->bytes + 12, 4);
+	memset(prefix->bytes + 4, 0, 12);
+}
+
+int
+prefix_parse(const char *text, struct prefix *ret, char *error, size_t error_size)
+{
+	struct prefix prefix = { 0 };
+	const char *slash = strchr(text, '/');
+	size_t length = slash != NULL ? (size_t)(slash - text) : strlen(text);
+	char host[INET6_ADDRSTRLEN] = "";
+
+	if (length < sizeof(host))
+		memcpy(host, text, length);
+	prefix.family = strchr(host, ':') != NULL ? AF_INET6 : AF_INET;
+	unsigned bits = prefix.family == AF_INET6 ? 128 : 32;
+	if (inet_pton(prefix.family, host, prefix.bytes) != 1) {
+		snprintf(error, error_size,
+		    "\"%s\" is no address; one as \"10.0.0.0/8\" or \"2001:db8::/32\" was wanted",
+		    text);
+		return -1;
+	}
+	if (slash != NULL && parse_number(slash + 1, bits, &bits) != 0) {
+		snprintf(error, error_size,
+		    "\"%s\": \"%s\" is no prefix length; a number from 0 to %u was wanted",
+		    text, slash + 1, bits);
+		return -1;
+	}
+	prefix.bits = (uint8_t)bits;
+	unmap(&prefix);
+	*ret = prefix;
+	return 0;
+}
+
+static bool
+bits_equal(const uint8_t *a, const uint8_t *b, unsigned bits)
+{
+	unsigned mask = 0xff00u >> (bits % 8);
+
+	return memcmp(a, b, bits / 8) == 0 &&
+	    (bits % 8 == 0 || ((a[bits / 8] ^ b[bits / 8]) & mask & 0xff) == 0);
+}
+
+bool
+prefix_contains(const struct prefix *prefix, const struct address *address)
+{
+	struct prefix other = { .family = (uint8_t)address->storage.ss_family };
+
+	if (other.family == AF_INET6) {
+		other.bits = 128;
+		memcpy(other.bytes,
+		    &((const struct sockaddr_in6 *)&address->storage)->sin6_addr, 16);
+		unmap(&other);
+	} else if (other.family == AF_INET) {
+		memcpy(other.bytes,
+		    &((const struct sockaddr_in *)&address->storage)->sin_addr, 4);
+	}
+	return prefix->family == other.family &&
+	    bits_equal(prefix->bytes, other.bytes, prefix->bits);
+}
