@@ -26,12 +26,12 @@ make_wires(struct expectation *expectation)
 		const struct message_text *text = &sequence->texts[i];
 		if (text->varies)
 			continue;
-		struct frame frame = framing_outline(
+		struct frame frame = framing_for_payload(
 		    sequence->framing, reply_length(expectation->reply, text->length));
 		uint8_t *wire = malloc(frame_length(&frame) + 1);
 		if (wire == NULL)
 			return -1;
-		reply_make(
+		reply_write(
 		    expectation->reply, text->bytes, text->length, wire + frame.header);
 		framing_write(sequence->framing, &frame, wire);
 		expectation->wires[i] = wire;
@@ -80,7 +80,7 @@ expectation_length(
 		return 0;
 	size_t payload = reply_length(reply_of(expectation),
 	    sequence_payload_length(sequence, connection, message));
-	struct frame frame = framing_outline(sequence->framing, payload);
+	struct frame frame = framing_for_payload(sequence->framing, payload);
 	return (uint32_t)frame_length(&frame);
 }
 
@@ -138,7 +138,7 @@ expectation_wire(const struct expectation *expectation, enum reply_kind kind,
 		if (wire != NULL)
 			return wire + cursor->at;
 	}
-	struct frame frame = framing_outline(sequence->framing, 0);
+	struct frame frame = framing_for_payload(sequence->framing, 0);
 	frame.payload = cursor->length - frame_length(&frame);
 	struct part part = { cursor->at, cursor->at + *length, out };
 	size_t text = reply->text_length, body = frame.payload - text, from, n;
@@ -146,7 +146,7 @@ expectation_wire(const struct expectation *expectation, enum reply_kind kind,
 	if (n > 0) {
 		sequence_payload(sequence, connection, cursor, from, n, scratch, to);
 		if (kind == REPLY_UPPER)
-			reply_raise(to, n, to);
+			reply_to_upper(to, n, to);
 	}
 	to = overlap(&part, frame.header + body, text, &from, &n);
 	if (n > 0)
@@ -159,7 +159,7 @@ uint64_t
 expectation_offset(const struct expectation *expectation, const struct cursor *cursor)
 {
 	const struct reply *reply = reply_of(expectation);
-	struct frame frame = framing_outline(expectation->sequence->framing, 0);
+	struct frame frame = framing_for_payload(expectation->sequence->framing, 0);
 	uint64_t each = frame_length(&frame) + reply->text_length;
 
 	if (expectation->none)

@@ -138,7 +138,8 @@ make_wires(struct sequence *sequence)
 		const struct message_text *text = &sequence->texts[i];
 		if (text->varies)
 			continue;
-		struct frame frame = framing_outline(sequence->framing, text->length);
+		struct frame frame =
+		    framing_for_payload(sequence->framing, text->length);
 		uint8_t *wire = malloc(frame_length(&frame) + 1);
 		if (wire == NULL)
 			return -1;
@@ -243,7 +244,7 @@ sequence_payload(const struct sequence *sequence, uint64_t connection,
 static uint32_t
 overhead(enum framing framing)
 {
-	struct frame frame = framing_outline(framing, 0);
+	struct frame frame = framing_for_payload(framing, 0);
 
 	return (uint32_t)frame_length(&frame);
 }
@@ -261,7 +262,7 @@ static void
 frame_part(
     enum framing framing, size_t payload, size_t from, size_t length, uint8_t *out)
 {
-	struct frame frame = framing_outline(framing, payload);
+	struct frame frame = framing_for_payload(framing, payload);
 	uint8_t header[FRAMING_HEADER_MAX] = { (uint8_t)(payload >> 24),
 		(uint8_t)(payload >> 16), (uint8_t)(payload >> 8), (uint8_t)payload };
 

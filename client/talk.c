@@ -181,7 +181,7 @@ queue_line(struct talk *talk, uint8_t *line, size_t length)
 		line[decoded++] = '\n';
 	if (talk->framing != FRAMING_LENGTH32)
 		return buffer_append(&talk->out, line, (size_t)decoded);
-	frame = framing_outline(talk->framing, (size_t)decoded);
+	frame = framing_for_payload(talk->framing, (size_t)decoded);
 	if (buffer_reserve(&talk->out, frame_length(&frame)) < 0)
 		return -1;
 	memcpy(talk->out->data + talk->out->end + frame.header, line, (size_t)decoded);

@@ -56,7 +56,7 @@ tell(struct verify *verify, const uint8_t *echo, const uint8_t *data, size_t n)
 
 	for (size_t i = 0; i < n; i++) {
 		uint8_t raised;
-		reply_raise(&echo[i], 1, &raised);
+		reply_to_upper(&echo[i], 1, &raised);
 		if (raised == echo[i])
 			continue;
 		if (data[i] == raised)

@@ -39,7 +39,7 @@ gather(const struct master *master, struct loads *ret)
 		const struct slot *slot = &master->slots[i];
 		if (slot->state != SLOT_SERVING)
 			continue;
-		uint64_t open = atomic_load(&slot->process->books->own.open);
+		uint64_t open = atomic_load(&slot->process->worker_ledger->own.open);
 		ret->rows[ret->count++] =
 		    (struct load){ .process = slot->process, .open = open };
 		ret->open += open;
@@ -120,7 +120,8 @@ start_pass(struct master *master)
 		if (many > BATCH)
 			many = BATCH;
 		if (move_some(from->process, to->process,
-			many | (rebalance->is_asked_for ? 0 : CHANNEL_GIVE_MOVABLE)) <
+			many |
+			    (rebalance->is_asked_for ? 0 : CHANNEL_SEND_MOVABLE_ONLY)) <
 		    0)
 			break;
 		rebalance->under_way++;

@@ -35,7 +35,7 @@ static void
 read_books(const struct process *process, struct ledger_totals *ret)
 {
 	*ret = (struct ledger_totals){ 0 };
-	ledger_add_books(ret, process->master->ledger, process->books);
+	ledger_add_worker(ret, process->master->ledger, process->worker_ledger);
 }
 
 void

@@ -45,10 +45,10 @@ static bool
 watch_process(struct process *process, uint64_t now_ns, uint64_t watchdog_ns)
 {
 	uint64_t limit_ns = limit_of(process);
-	uint64_t beats =
-	    atomic_load_explicit(&process->books->own.beats, memory_order_relaxed);
-	if (beats != process->beats) {
-		process->beats = beats;
+	uint64_t heartbeat_count = atomic_load_explicit(
+	    &process->worker_ledger->own.heartbeat_count, memory_order_relaxed);
+	if (heartbeat_count != process->heartbeat_count) {
+		process->heartbeat_count = heartbeat_count;
 		process->beat_ns = now_ns;
 		return true;
 	}

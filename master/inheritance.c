@@ -97,7 +97,7 @@ write_process(FILE *out, const struct process *p)
 {
 	fprintf(out, "process %d %u %u %d %td %d %d %d %" PRIu64 " %" PRIu64 "\n",
 	    (int)p->pid, p->slot, p->generation, p->channel_fd,
-	    p->books - p->master->ledger->live, p->is_ready, p->is_leaving,
+	    p->worker_ledger - p->master->ledger->live, p->is_ready, p->is_leaving,
 	    p->is_retired, p->moved_in, p->moved_out);
 }
 

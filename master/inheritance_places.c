@@ -102,17 +102,17 @@ is_child(pid_t pid)
 /* Nobody else is that process, or writes into those books. */
 static bool
 is_one_of_its_own(const struct inheritance_reader *reader, pid_t pid, uint32_t slot,
-    const struct ledger_books *books)
+    const struct worker_ledger *worker_ledger)
 {
 	for (const struct process *p = reader->master->processes; p != NULL;
 	     p = p->next) {
-		if (p->pid == pid || p->books == books)
+		if (p->pid == pid || p->worker_ledger == worker_ledger)
 			return false;
 	}
 	/* Whose child it is may have waited for it meanwhile, and closed its books. */
 	if (reader->ret->is_rehearsal)
 		return true;
-	return atomic_load(&books->own.owner) == slot + 1;
+	return atomic_load(&worker_ledger->own.owner) == slot + 1;
 }
 
 /* Of several that leave a slot which is to go the most recent one, which comes first,
@@ -135,7 +135,7 @@ inheritance_read_process(struct inheritance_reader *reader, char *line)
 {
 	static const struct inheritance_number wanted[] = { { 2, INT_MAX },
 		INHERITANCE_SLOT, INHERITANCE_ID, INHERITANCE_FD,
-		{ 0, LEDGER_BOOKS - 1 }, INHERITANCE_FLAG, INHERITANCE_FLAG,
+		{ 0, LEDGER_WORKERS_MAX - 1 }, INHERITANCE_FLAG, INHERITANCE_FLAG,
 		INHERITANCE_FLAG, INHERITANCE_COUNT, INHERITANCE_COUNT };
 	enum {
 		PID,
@@ -154,13 +154,14 @@ inheritance_read_process(struct inheritance_reader *reader, char *line)
 	struct master *master = reader->master;
 	if (inheritance_take_all(line, wanted, NUMBERS, n) < 0)
 		return -1;
-	struct ledger_books *books = &master->ledger->live[n[BOOKS]];
-	if (!is_one_of_its_own(reader, (pid_t)n[PID], (uint32_t)n[NUMBER], books) ||
+	struct worker_ledger *worker_ledger = &master->ledger->live[n[BOOKS]];
+	if (!is_one_of_its_own(
+		reader, (pid_t)n[PID], (uint32_t)n[NUMBER], worker_ledger) ||
 	    inheritance_claim(&reader->claims, INHERITANCE_CHANNEL, (int)n[CHANNEL]) <
 		0)
 		return -1;
 	struct process *process = process_inherit(
-	    master, (pid_t)n[PID], (uint32_t)n[NUMBER], (int)n[CHANNEL], books);
+	    master, (pid_t)n[PID], (uint32_t)n[NUMBER], (int)n[CHANNEL], worker_ledger);
 	if (process == NULL)
 		return -1;
 	process->generation = (uint32_t)n[GENERATION];

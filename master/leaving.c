@@ -59,8 +59,8 @@ empty_for_good(const struct process *process)
 	for (const struct endpoint *e = process->master->endpoints; e != NULL;
 	     e = e->next) {
 		if (e->listener >= 0)
-			process_tell(process, CHANNEL_EMPTY, (uint32_t)e->listener,
-			    e->is_stored[process->slot]);
+			process_tell(process, CHANNEL_DRAIN_QUEUE,
+			    (uint32_t)e->listener, e->is_stored[process->slot]);
 	}
 }
 
@@ -86,7 +86,7 @@ empty_removed(struct process *process)
 	process->emptied = removed_of(process);
 	for (uint32_t i = 0; i < CONFIG_LISTENERS_MAX; i++) {
 		if (process->emptied >> i & 1)
-			process_tell(process, CHANNEL_EMPTY, i, 0);
+			process_tell(process, CHANNEL_DRAIN_QUEUE, i, 0);
 	}
 }
 
@@ -121,7 +121,7 @@ cap_leaving(const struct process *newest)
 	log_warnx(
 	    "worker %u (process %d) of generation %u ends before it has drained: %u more recent ones are leaving",
 	    oldest->slot, (int)oldest->pid, oldest->generation, count - 1);
-	process_tell(oldest, CHANNEL_STOP, 0, 0);
+	process_tell(oldest, CHANNEL_EXIT, 0, 0);
 }
 
 void
@@ -138,9 +138,9 @@ leaving_start(struct process *process, enum leaving_kind kind)
 		empty_removed(process);
 	process->empties_all = kind == LEAVING_EMPTY_ALL;
 	if (process->empties_all)
-		process_tell(process, CHANNEL_EMPTY, CHANNEL_ALL, 0);
+		process_tell(process, CHANNEL_DRAIN_QUEUE, CHANNEL_ALL, 0);
 	process_tell(
-	    process, CHANNEL_LEAVE, process->moves, master->config.timeouts.drain_ns);
+	    process, CHANNEL_DRAIN, process->moves, master->config.timeouts.drain_ns);
 	if (process->moves)
 		find_one(process);
 	cap_leaving(process);
@@ -153,7 +153,7 @@ leaving_cede(const struct process *heir)
 	     p = p->next) {
 		if (p != heir && p->slot == heir->slot && p->is_leaving &&
 		    !p->is_retired && !p->is_gone)
-			process_tell(p, CHANNEL_CEDE, 0, p->emptied);
+			process_tell(p, CHANNEL_QUEUE_TAKEN_OVER, 0, p->emptied);
 	}
 }
 

@@ -53,13 +53,13 @@ struct process {
 	bool has_died;    /* gone, and not by itself */
 	int channel_fd;
 	struct event channel_event;
-	struct ledger_books *books;
+	struct worker_ledger *worker_ledger;
 	uint64_t moved_in, moved_out; /* in settled moves */
 	struct departure *departure;  /* the change that sends it away; NULL: none */
 	uint64_t closed_before, moved_out_before; /* that: connections */
-	uint64_t started_ns; /* CLOCK_MONOTONIC, as all times here */
-	uint64_t beats;      /* last seen */
-	uint64_t beat_ns;    /* when they last changed */
+	uint64_t started_ns;      /* CLOCK_MONOTONIC, as all times here */
+	uint64_t heartbeat_count; /* last seen */
+	uint64_t beat_ns;         /* when they last changed */
 	uint64_t abort_ns; /* when it was told to abort for being hung; 0: it was not */
 };
 
@@ -88,7 +88,7 @@ struct move {
 	struct move *next;
 	uint32_t id;
 	struct process *giver, *taker;
-	uint64_t what; /* the value of CHANNEL_GIVE */
+	uint64_t what; /* the value of CHANNEL_SEND_CONNECTIONS */
 	bool has_gave, has_took;
 	uint64_t gave, took; /* connections */
 };

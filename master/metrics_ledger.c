@@ -22,10 +22,11 @@ metrics_ledger_look(const struct master *master, struct metrics_ledger *ret)
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++)
 		ledger_add_block(&ret->workers[i], &ledger->retired[i]);
 	for (uint32_t i = 0; i < ledger_live_end(ledger); i++) {
-		const struct ledger_books *books = &ledger->live[i];
-		uint64_t owner = atomic_load(&books->own.owner);
+		const struct worker_ledger *worker_ledger = &ledger->live[i];
+		uint64_t owner = atomic_load(&worker_ledger->own.owner);
 		if (owner > 0 && owner <= LEDGER_SLOTS)
-			ledger_add_books(&ret->workers[owner - 1], ledger, books);
+			ledger_add_worker(
+			    &ret->workers[owner - 1], ledger, worker_ledger);
 	}
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
 		const struct slot *slot = &master->slots[i];
@@ -101,7 +102,7 @@ write_by_listener(
 	for (int c = 0; c < LEDGER_COUNTER_COUNT; c++) {
 		enum ledger_counter counter = (enum ledger_counter)c;
 		char name[64], help[256], address[LEDGER_NAME_MAX];
-		if (!ledger_counter_is_of_listeners(counter))
+		if (!ledger_counter_is_per_listener(counter))
 			continue;
 		snprintf(name, sizeof(name), "listener_%s_total",
 		    ledger_counter_name(counter));
@@ -145,7 +146,7 @@ write_open_by_listener(FILE *out, const struct ledger *ledger)
 		    METRICS_PREFIX "listener_connections_open{listener=\"%s\"} %" PRIu64
 				   "\n",
 		    ledger_listener_name(ledger, i, address),
-		    ledger_open_of_listener(ledger, i));
+		    ledger_open_by_listener(ledger, i));
 }
 
 void

@@ -18,7 +18,7 @@ static uint64_t
 booked_out(const struct process *process)
 {
 	struct ledger_totals totals = { 0 };
-	ledger_add_books(&totals, process->master->ledger, process->books);
+	ledger_add_worker(&totals, process->master->ledger, process->worker_ledger);
 	return totals.counters[LEDGER_CONNECTIONS_MOVED_OUT];
 }
 
@@ -182,11 +182,12 @@ move_some(struct process *giver, struct process *taker, uint64_t what)
 		.giver = giver,
 		.taker = taker,
 		.what = what };
-	bool is_begun = tell_end(taker, CHANNEL_TAKE, move, fds[0]);
+	bool is_begun = tell_end(taker, CHANNEL_RECEIVE_CONNECTIONS, move, fds[0]);
 	if (is_begun) {
 		master->moves = move;
 		/* The taker hears the end at once, and says so. */
-		move->has_gave = !tell_end(giver, CHANNEL_GIVE, move, fds[1]);
+		move->has_gave =
+		    !tell_end(giver, CHANNEL_SEND_CONNECTIONS, move, fds[1]);
 		if (what == 0)
 			giver->wants_taker = move->has_gave;
 	} else {
@@ -211,5 +212,5 @@ move_start(struct process *giver, struct process *taker)
 	if (giver->wants_taker)
 		return;
 	log_warn("worker %u cannot hand its connections over", giver->slot);
-	process_tell(giver, CHANNEL_LEAVE, 0, 0);
+	process_tell(giver, CHANNEL_DRAIN, 0, 0);
 }

@@ -1,5 +1,5 @@
 /*
- * move.h - hand-overs of open connections between two workers (proto/handover.h), and
+ * move.h - hand-overs of open connections between two workers (proto/transfer.h), and
  * their accounts: the ledger balances to the last connection, whoever dies on the way.
  *
  * Both ends say at the end how many connections moved. Where one died before it could,
@@ -18,7 +18,7 @@
  * then drains. */
 void move_start(struct process *giver, struct process *taker);
 /* Hands over some of what a serving process holds, which serves on: `what` is the value
- * of CHANNEL_GIVE. 0, or -1 with errno. The end is balance_on_moved. */
+ * of CHANNEL_SEND_CONNECTIONS. 0, or -1 with errno. The end is balance_on_moved. */
 int move_some(struct process *giver, struct process *taker, uint64_t what)
     __attribute__((warn_unused_result));
 

@@ -27,7 +27,7 @@ format_status(const struct master *master, char *text, size_t size)
 	int n = snprintf(text, size,
 	    "generation %u: %u of %u workers serve %llu connections, %llu messages so far",
 	    master->generation, slot_serving(master), master->slot_count,
-	    (unsigned long long)ledger_open_in_all(&totals),
+	    (unsigned long long)ledger_open_total(&totals),
 	    (unsigned long long)totals.counters[LEDGER_MESSAGES_RECEIVED]);
 	if (failing > 0 && n > 0 && (size_t)n < size)
 		snprintf(text + n, size - (size_t)n, "; %u backing off", failing);

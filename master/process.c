@@ -35,16 +35,16 @@ on_message(struct process *process, const struct channel_message *message)
 		process->is_ready = true;
 		slot_on_ready(process);
 		break;
-	case CHANNEL_RETIRED:
+	case CHANNEL_LISTENERS_CLOSED:
 		if (!process->is_leaving)
 			break;
 		process->is_retired = true;
 		leaving_check(process->master);
 		break;
-	case CHANNEL_GAVE:
+	case CHANNEL_SENT:
 		move_on_gave(process, message->argument, message->value);
 		break;
-	case CHANNEL_TOOK:
+	case CHANNEL_RECEIVED:
 		move_on_took(process, message->argument, message->value);
 		break;
 	default:
@@ -90,9 +90,10 @@ on_channel(evutil_socket_t fd, short what, void *argument)
 /* At that place in the list. */
 static struct process *
 create(struct process **at, struct master *master, uint32_t slot, int channel_fd,
-    struct ledger_books *books)
+    struct worker_ledger *worker_ledger)
 {
-	struct process *process = books == NULL ? NULL : calloc(1, sizeof(*process));
+	struct process *process =
+	    worker_ledger == NULL ? NULL : calloc(1, sizeof(*process));
 	if (process == NULL) {
 		errno = ENOMEM;
 		return NULL;
@@ -100,7 +101,7 @@ create(struct process **at, struct master *master, uint32_t slot, int channel_fd
 	process->master = master;
 	process->slot = slot;
 	process->channel_fd = channel_fd;
-	process->books = books;
+	process->worker_ledger = worker_ledger;
 	process->started_ns = process->beat_ns = master_now_ns();
 	event_assign(&process->channel_event, master->base, channel_fd,
 	    EV_READ | EV_PERSIST, on_channel, process);
@@ -128,12 +129,12 @@ destroy(struct process *process)
 
 struct process *
 process_inherit(struct master *master, pid_t pid, uint32_t slot, int channel_fd,
-    struct ledger_books *books)
+    struct worker_ledger *worker_ledger)
 {
 	struct process **end = &master->processes;
 	while (*end != NULL)
 		end = &(*end)->next;
-	struct process *process = create(end, master, slot, channel_fd, books);
+	struct process *process = create(end, master, slot, channel_fd, worker_ledger);
 	if (process != NULL)
 		process->pid = pid;
 	return process;
@@ -172,7 +173,7 @@ gather_sockets(const struct master *master, const struct config *config, uint32_
 		if (listener >= 0 && e->fds[slot] >= 0)
 			ret[count++] = (struct worker_socket){ .fd = e->fds[slot],
 				.listener = (uint32_t)listener,
-				.booked = ledger_listener(master->ledger,
+				.ledger_index = ledger_register_listener(master->ledger,
 				    address_format(&e->address, address)) };
 	}
 	return count;
@@ -203,7 +204,7 @@ fork_into(struct process *process, const struct config *config, int channel_fd)
 		.sockets = sockets,
 		.socket_count = gather_sockets(master, config, process->slot, sockets),
 		.ledger = master->ledger,
-		.books = process->books,
+		.worker_ledger = process->worker_ledger,
 	};
 	process->pid = spawn_worker(&args);
 	free(sockets);
@@ -217,14 +218,14 @@ process_start(struct master *master, const struct config *config, uint32_t gener
 	int channel[2];
 	if (channel_open(channel) < 0)
 		return NULL;
-	struct ledger_books *books = ledger_claim(master->ledger, slot);
+	struct worker_ledger *worker_ledger = ledger_claim(master->ledger, slot);
 	struct process *process =
-	    create(&master->processes, master, slot, channel[0], books);
+	    create(&master->processes, master, slot, channel[0], worker_ledger);
 	if (process == NULL) {
 		close(channel[0]);
 		close(channel[1]);
-		if (books != NULL)
-			ledger_retire(master->ledger, books, slot, 0, 0);
+		if (worker_ledger != NULL)
+			ledger_retire(master->ledger, worker_ledger, slot, 0, 0);
 		errno = ENOMEM;
 		return NULL;
 	}
@@ -235,7 +236,7 @@ process_start(struct master *master, const struct config *config, uint32_t gener
 	close(channel[1]);
 	if (rc == 0)
 		return process;
-	ledger_retire(master->ledger, books, slot, 0, 0);
+	ledger_retire(master->ledger, worker_ledger, slot, 0, 0);
 	destroy(process);
 	errno = saved;
 	return NULL;
@@ -265,7 +266,7 @@ void
 process_bury(struct process *process)
 {
 	departure_on_buried(process);
-	ledger_retire(process->master->ledger, process->books, process->slot,
+	ledger_retire(process->master->ledger, process->worker_ledger, process->slot,
 	    process->moved_in, process->moved_out);
 	destroy(process);
 }

@@ -17,7 +17,8 @@ struct process *process_start(struct master *master, const struct config *config
 /* A process that this program image inherited, the most recent one first. NULL with
  * ENOMEM. */
 struct process *process_inherit(struct master *master, pid_t pid, uint32_t slot,
-    int channel_fd, struct ledger_books *books) __attribute__((warn_unused_result));
+    int channel_fd, struct worker_ledger *worker_ledger)
+    __attribute__((warn_unused_result));
 
 /* Sends a message without descriptor. A worker that does not hear is a dying one. */
 void process_tell(

@@ -61,7 +61,7 @@ add_counters(
 		    number(totals->closed[i]));
 	for (int i = 0; i < LEDGER_COUNTER_COUNT; i++) {
 		enum ledger_counter counter = (enum ledger_counter)i;
-		if (!all && !ledger_counter_is_of_listeners(counter))
+		if (!all && !ledger_counter_is_per_listener(counter))
 			continue;
 		put(object, ledger_counter_name(counter), number(totals->counters[i]));
 		if (i != LEDGER_CONNECTIONS_ACCEPTED)
@@ -77,7 +77,7 @@ make_totals(const struct master *master)
 	struct ledger_totals totals;
 	ledger_sum(master->ledger, &totals);
 	json_t *object = json_object();
-	add_counters(&object, &totals, ledger_open_in_all(&totals), true);
+	add_counters(&object, &totals, ledger_open_total(&totals), true);
 	return object;
 }
 
@@ -159,11 +159,11 @@ make_listener(const struct master *master, int number)
 	    framing_names[config->framing], "queue_depth", (json_int_t)sum.depth,
 	    "queue_limit", (json_int_t)sum.limit, "queue_drops", (json_int_t)drops,
 	    "sockets", sockets);
-	uint32_t booked = ledger_listener(master->ledger, address);
+	uint32_t ledger_index = ledger_register_listener(master->ledger, address);
 	struct ledger_totals totals;
-	ledger_sum_listener(master->ledger, booked, &totals);
-	add_counters(
-	    &object, &totals, ledger_open_of_listener(master->ledger, booked), false);
+	ledger_sum_listener(master->ledger, ledger_index, &totals);
+	add_counters(&object, &totals,
+	    ledger_open_by_listener(master->ledger, ledger_index), false);
 	return object;
 }
 

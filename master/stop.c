@@ -48,7 +48,7 @@ stop_in_order(struct master *master)
 	struct ledger_totals totals;
 	ledger_sum(master->ledger, &totals);
 	log_info("stopping: draining %llu connections",
-	    (unsigned long long)ledger_open_in_all(&totals));
+	    (unsigned long long)ledger_open_total(&totals));
 	enter_stopping(master, master->config.timeouts.drain_ns);
 	master->stops_in_order = true;
 	for (struct endpoint *e = master->endpoints; e != NULL; e = e->next) {
@@ -74,6 +74,6 @@ stop_now(struct master *master)
 		departure_add(p);
 	}
 	master->stops_in_order = false;
-	process_tell_all(master, CHANNEL_STOP, 0);
+	process_tell_all(master, CHANNEL_EXIT, 0);
 	end_if_alone(master);
 }

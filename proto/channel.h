@@ -15,31 +15,36 @@
 #include <stdint.h>
 
 enum channel_verb {
-	CHANNEL_READY = 1, /* the worker serves */
-	CHANNEL_RETIRED, /* leaving, and its listeners are closed (emptied where asked)
-			  */
-	CHANNEL_GAVE, /* hand-over `argument` is over; value: connections that moved out
+	CHANNEL_READY = 1,        /* the worker serves */
+	CHANNEL_LISTENERS_CLOSED, /* leaving, and its listeners are closed (emptied
+				   * where asked)
+				   */
+	CHANNEL_SENT, /* hand-over `argument` is over; value: connections that moved out
 		       */
-	CHANNEL_TOOK, /* the same at the other end; value: connections that moved in */
-	CHANNEL_EMPTY, /* argument: listener or CHANNEL_ALL; accept until quiet, then
-			* close; value 1 (one listener): until nobody waits now */
-	CHANNEL_LEAVE, /* stop accepting, drain, exit; argument 1: a GIVE follows, what
+	CHANNEL_RECEIVED, /* the same at the other end; value: connections that moved in
+			   */
+	CHANNEL_DRAIN_QUEUE, /* argument: listener or CHANNEL_ALL; accept until quiet,
+			      * then close; value 1 (one listener): until nobody waits
+			      * now */
+	CHANNEL_DRAIN, /* stop accepting, drain, exit; argument 1: a GIVE follows, what
 			* can move waits for it; value: ns for all that, 0: no limit */
-	CHANNEL_GIVE, /* give the open connections to the descriptor's other end; value:
-		       * at most so many, and CHANNEL_GIVE_MOVABLE, 0: all */
-	CHANNEL_TAKE, /* take over what comes from the descriptor; argument of both: the
-		       * number of the hand-over */
-	CHANNEL_STOP, /* exit now */
-	CHANNEL_LOG_LEVEL,  /* argument: enum log_level */
+	CHANNEL_SEND_CONNECTIONS, /* give the open connections to the descriptor's other
+				   * end; value: at most so many, and
+				   * CHANNEL_SEND_MOVABLE_ONLY, 0: all */
+	CHANNEL_RECEIVE_CONNECTIONS, /* take over what comes from the descriptor;
+				      * argument of both: the number of the hand-over */
+	CHANNEL_EXIT,                /* exit now */
+	CHANNEL_LOG_LEVEL,           /* argument: enum log_level */
 	CHANNEL_LOG_REOPEN, /* the log is the descriptor from now on; none: stderr stays
 			     */
-	CHANNEL_CEDE, /* somebody else serves our sockets: what is being emptied closes
-		       * now, but the listeners whose bits are in value */
+	CHANNEL_QUEUE_TAKEN_OVER, /* somebody else serves our sockets: what is being
+				   * emptied closes now, but the listeners whose bits
+				   * are in value */
 };
 
 #define CHANNEL_ALL UINT32_MAX
 /* Only of listeners whose balance is to move. */
-#define CHANNEL_GIVE_MOVABLE (UINT64_C(1) << 32)
+#define CHANNEL_SEND_MOVABLE_ONLY (UINT64_C(1) << 32)
 
 struct channel_message {
 	uint32_t verb; /* enum channel_verb */

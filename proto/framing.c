@@ -81,15 +81,15 @@ framing_last(
 }
 
 struct frame
-framing_answer(enum framing framing, const struct frame *like, size_t payload)
+framing_for_reply(enum framing framing, const struct frame *like, size_t payload)
 {
-	struct frame frame = framing_outline(framing, payload);
+	struct frame frame = framing_for_payload(framing, payload);
 	frame.trailer = like->trailer;
 	return frame;
 }
 
 struct frame
-framing_outline(enum framing framing, size_t payload)
+framing_for_payload(enum framing framing, size_t payload)
 {
 	return (struct frame){
 		.header = framing == FRAMING_LENGTH32 ? FRAMING_HEADER_MAX : 0,

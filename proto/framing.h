@@ -56,10 +56,11 @@ enum frame_status framing_last(
     enum framing framing, const uint8_t *data, size_t length, struct frame *ret);
 
 /* The frame around a payload of `payload` bytes that answers (or is sent like) a
- * message with `like`'s trailer; framing_outline makes one for a message of our own. */
-struct frame framing_answer(
+ * message with `like`'s trailer; framing_for_payload makes one for a message of our
+ * own. */
+struct frame framing_for_reply(
     enum framing framing, const struct frame *like, size_t payload);
-struct frame framing_outline(enum framing framing, size_t payload);
+struct frame framing_for_payload(enum framing framing, size_t payload);
 
 /* Writes the header before and the trailer after the payload that stands, or will
  * stand, at out + frame->header. out has room for frame_length bytes. */

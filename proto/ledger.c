@@ -38,7 +38,7 @@ ledger_counter_help(enum ledger_counter counter)
 }
 
 bool
-ledger_counter_is_of_listeners(enum ledger_counter counter)
+ledger_counter_is_per_listener(enum ledger_counter counter)
 {
 	return counter != LEDGER_CONNECTIONS_MOVED_IN &&
 	    counter != LEDGER_CONNECTIONS_MOVED_OUT &&
@@ -70,7 +70,7 @@ ledger_create(int *ret_fd)
 		close(fd);
 		return NULL;
 	}
-	struct visits_key *key = &ledger->visits_key;
+	struct address_usage_key *key = &ledger->address_usage_key;
 	if (getrandom(key, sizeof(*key), 0) != (ssize_t)sizeof(*key)) {
 		munmap(ledger, sizeof(*ledger));
 		close(fd);
@@ -108,7 +108,7 @@ load(const _Atomic uint64_t *counter)
 }
 
 static void
-add_ends(struct ledger_totals *totals, const struct ledger_block *block)
+add_closed(struct ledger_totals *totals, const struct ledger_block *block)
 {
 	for (int i = CLOSE_REASON_COUNT - 1; i >= 0; i--)
 		totals->closed[i] += load(&block->closed[i]);
@@ -125,11 +125,12 @@ add_counters(struct ledger_totals *totals, const struct ledger_block *block)
 void
 ledger_add_block(struct ledger_totals *totals, const struct ledger_block *block)
 {
-	add_ends(totals, block);
+	add_closed(totals, block);
 	add_counters(totals, block);
 }
 
-typedef void (*adder)(struct ledger_totals *totals, const struct ledger_block *block);
+typedef void (*add_block_fn)(
+    struct ledger_totals *totals, const struct ledger_block *block);
 
 uint32_t
 ledger_listener_count(const struct ledger *ledger)
@@ -153,36 +154,37 @@ ledger_listener_name(
 }
 
 static void
-add_all_of(struct ledger_totals *totals, const struct ledger *ledger,
-    const struct ledger_books *books, adder add)
+add_worker(struct ledger_totals *totals, const struct ledger *ledger,
+    const struct worker_ledger *worker_ledger, add_block_fn add)
 {
-	add(totals, &books->own);
+	add(totals, &worker_ledger->own);
 	for (uint32_t i = 0; i < ledger_listener_count(ledger); i++)
-		add(totals, &books->by_listener[i]);
+		add(totals, &worker_ledger->by_listener[i]);
 }
 
 void
-ledger_add_books(struct ledger_totals *totals, const struct ledger *ledger,
-    const struct ledger_books *books)
+ledger_add_worker(struct ledger_totals *totals, const struct ledger *ledger,
+    const struct worker_ledger *worker_ledger)
 {
-	add_all_of(totals, ledger, books, add_ends);
-	add_all_of(totals, ledger, books, add_counters);
+	add_worker(totals, ledger, worker_ledger, add_closed);
+	add_worker(totals, ledger, worker_ledger, add_counters);
 }
 
 uint32_t
 ledger_live_end(const struct ledger *ledger)
 {
 	uint32_t end = atomic_load_explicit(&ledger->live_end, memory_order_relaxed);
-	return end < LEDGER_BOOKS ? end : LEDGER_BOOKS;
+	return end < LEDGER_WORKERS_MAX ? end : LEDGER_WORKERS_MAX;
 }
 
 static void
-add_everything(struct ledger_totals *totals, const struct ledger *ledger, adder add)
+add_everything(
+    struct ledger_totals *totals, const struct ledger *ledger, add_block_fn add)
 {
 	for (int i = 0; i < LEDGER_SLOTS; i++)
 		add(totals, &ledger->retired[i]);
 	for (uint32_t i = 0; i < ledger_live_end(ledger); i++)
-		add_all_of(totals, ledger, &ledger->live[i], add);
+		add_worker(totals, ledger, &ledger->live[i], add);
 }
 
 /* All ends before all beginnings: a connection may have begun in one block and ended in
@@ -191,7 +193,7 @@ void
 ledger_sum(const struct ledger *ledger, struct ledger_totals *ret)
 {
 	memset(ret, 0, sizeof(*ret));
-	add_everything(ret, ledger, add_ends);
+	add_everything(ret, ledger, add_closed);
 	add_everything(ret, ledger, add_counters);
 }
 
@@ -202,7 +204,7 @@ ledger_sum_slot(const struct ledger *ledger, uint32_t slot, struct ledger_totals
 	ledger_add_block(ret, &ledger->retired[slot]);
 	for (uint32_t i = 0; i < ledger_live_end(ledger); i++) {
 		if (load(&ledger->live[i].own.owner) == slot + 1)
-			ledger_add_books(ret, ledger, &ledger->live[i]);
+			ledger_add_worker(ret, ledger, &ledger->live[i]);
 	}
 }
 
@@ -211,10 +213,10 @@ ledger_sum_listener(
     const struct ledger *ledger, uint32_t listener, struct ledger_totals *ret)
 {
 	memset(ret, 0, sizeof(*ret));
-	add_ends(ret, &ledger->retired_of[listener]);
+	add_closed(ret, &ledger->retired_by_listener[listener]);
 	for (uint32_t i = 0; i < ledger_live_end(ledger); i++)
-		add_ends(ret, &ledger->live[i].by_listener[listener]);
-	add_counters(ret, &ledger->retired_of[listener]);
+		add_closed(ret, &ledger->live[i].by_listener[listener]);
+	add_counters(ret, &ledger->retired_by_listener[listener]);
 	for (uint32_t i = 0; i < ledger_live_end(ledger); i++)
 		add_counters(ret, &ledger->live[i].by_listener[listener]);
 }
@@ -237,13 +239,13 @@ ledger_open(const struct ledger_totals *totals)
 }
 
 uint64_t
-ledger_open_in_all(const struct ledger_totals *totals)
+ledger_open_total(const struct ledger_totals *totals)
 {
 	return totals->counters[LEDGER_CONNECTIONS_ACCEPTED] - ledger_closed(totals);
 }
 
 uint32_t
-ledger_listener(struct ledger *ledger, const char *address)
+ledger_register_listener(struct ledger *ledger, const char *address)
 {
 	uint32_t i = 0, last = LEDGER_LISTENERS - 1;
 	uint32_t count = ledger_listener_count(ledger);
@@ -288,14 +290,14 @@ held_by_gauge(const struct ledger_block *block)
 
 /* Finds listeners for the connections that are lost. */
 static void
-share_out(uint64_t lost, const struct ledger *ledger, const struct ledger_books *books,
-    uint64_t *ret)
+distribute_lost(uint64_t lost, const struct ledger *ledger,
+    const struct worker_ledger *worker_ledger, uint64_t *ret)
 {
 	uint64_t (*const held[])(
 	    const struct ledger_block *) = { held_by_count, held_by_gauge };
 	for (int pass = 0; pass < 2; pass++) {
 		for (uint32_t i = 0; i < ledger_listener_count(ledger); i++) {
-			uint64_t n = held[pass](&books->by_listener[i]);
+			uint64_t n = held[pass](&worker_ledger->by_listener[i]);
 			n = n > ret[i] ? n - ret[i] : 0;
 			n = n < lost ? n : lost;
 			ret[i] += n;
@@ -305,30 +307,32 @@ share_out(uint64_t lost, const struct ledger *ledger, const struct ledger_books 
 }
 
 void
-ledger_retire(struct ledger *ledger, struct ledger_books *books, uint32_t slot,
+ledger_retire(struct ledger *ledger, struct worker_ledger *worker_ledger, uint32_t slot,
     uint64_t moved_in, uint64_t moved_out)
 {
 	struct ledger_totals totals = { 0 };
 	uint64_t lost[LEDGER_LISTENERS] = { 0 };
-	ledger_add_books(&totals, ledger, books);
+	ledger_add_worker(&totals, ledger, worker_ledger);
 	totals.counters[LEDGER_CONNECTIONS_MOVED_IN] = moved_in;
 	totals.counters[LEDGER_CONNECTIONS_MOVED_OUT] = moved_out;
-	totals.counters[LEDGER_ACCEPTS_CUT_SHORT] += load(&books->own.accepting);
+	totals.counters[LEDGER_ACCEPTS_CUT_SHORT] +=
+	    load(&worker_ledger->own.accepting);
 	int64_t difference = (int64_t)ledger_open(&totals);
 	uint64_t open = difference > 0 ? (uint64_t)difference : 0;
 	totals.closed[CLOSE_WORKER_LOST] += open;
 	add_to_retired(&ledger->retired[slot], &totals);
 
-	share_out(open, ledger, books, lost);
+	distribute_lost(open, ledger, worker_ledger, lost);
 	for (uint32_t i = 0; i < ledger_listener_count(ledger); i++) {
 		totals = (struct ledger_totals){ 0 };
-		ledger_add_block(&totals, &books->by_listener[i]);
+		ledger_add_block(&totals, &worker_ledger->by_listener[i]);
 		totals.closed[CLOSE_WORKER_LOST] += lost[i];
-		add_to_retired(&ledger->retired_of[i], &totals);
-		memset(&books->by_listener[i], 0, sizeof(books->by_listener[i]));
+		add_to_retired(&ledger->retired_by_listener[i], &totals);
+		memset(&worker_ledger->by_listener[i], 0,
+		    sizeof(worker_ledger->by_listener[i]));
 	}
-	visits_clear(&books->visits);
-	memset(&books->own, 0, sizeof(books->own));
+	address_usage_clear(&worker_ledger->address_usage);
+	memset(&worker_ledger->own, 0, sizeof(worker_ledger->own));
 }
 
 uint64_t
@@ -342,7 +346,7 @@ ledger_open_now(const struct ledger *ledger)
 }
 
 uint64_t
-ledger_open_of_listener(const struct ledger *ledger, uint32_t listener)
+ledger_open_by_listener(const struct ledger *ledger, uint32_t listener)
 {
 	uint64_t sum = 0;
 	for (uint32_t i = 0; i < ledger_live_end(ledger); i++)
@@ -350,30 +354,31 @@ ledger_open_of_listener(const struct ledger *ledger, uint32_t listener)
 	return sum;
 }
 
-struct visits_count
-ledger_visits_elsewhere(const struct ledger *ledger, const struct ledger_books *own,
-    uint64_t address_id, uint32_t second)
+struct address_usage_count
+ledger_address_usage_elsewhere(const struct ledger *ledger,
+    const struct worker_ledger *own, uint64_t address_id, uint32_t second)
 {
-	struct visits_count count = { 0 };
+	struct address_usage_count count = { 0 };
 	for (uint32_t i = 0; i < ledger_live_end(ledger); i++) {
-		const struct ledger_books *books = &ledger->live[i];
-		if (books != own && load(&books->own.owner) != 0)
-			visits_add(&count, &books->visits, address_id, second);
+		const struct worker_ledger *worker_ledger = &ledger->live[i];
+		if (worker_ledger != own && load(&worker_ledger->own.owner) != 0)
+			address_usage_add(
+			    &count, &worker_ledger->address_usage, address_id, second);
 	}
 	return count;
 }
 
-struct ledger_books *
+struct worker_ledger *
 ledger_claim(struct ledger *ledger, uint32_t slot)
 {
-	for (uint32_t i = 0; i < LEDGER_BOOKS; i++) {
-		struct ledger_books *books = &ledger->live[i];
-		if (load(&books->own.owner) != 0)
+	for (uint32_t i = 0; i < LEDGER_WORKERS_MAX; i++) {
+		struct worker_ledger *worker_ledger = &ledger->live[i];
+		if (load(&worker_ledger->own.owner) != 0)
 			continue;
-		atomic_store(&books->own.owner, slot + 1);
+		atomic_store(&worker_ledger->own.owner, slot + 1);
 		if (i >= ledger_live_end(ledger))
 			atomic_store(&ledger->live_end, i + 1);
-		return books;
+		return worker_ledger;
 	}
 	return NULL;
 }

@@ -3,7 +3,7 @@
  * before the first fork and hands on over an upgrade.
  *
  *   +--------+-------------------+-----------------------+---------------------+
- *   | header | retired[slot]     | retired_of[listener]  | live[books]         |
+ *   | header | retired[slot]     | retired_by_listener[listener]  | live[books] |
  *   +--------+-------------------+-----------------------+---------------------+
  *              written by the master                       each written by one
  *                                                          worker process only
@@ -36,8 +36,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "proto/address_usage.h"
 #include "proto/close_reason.h"
-#include "proto/visits.h"
 
 /* X(identifier, name, help); all are counters that never go backwards. */
 #define LEDGER_COUNTERS(X)                                                             \
@@ -72,12 +72,12 @@ enum ledger_counter {
 const char *ledger_counter_name(enum ledger_counter counter);
 const char *ledger_counter_help(enum ledger_counter counter);
 /* False: it is one of workers alone, and says nothing of a listener. */
-bool ledger_counter_is_of_listeners(enum ledger_counter counter);
+bool ledger_counter_is_per_listener(enum ledger_counter counter);
 
 #define LEDGER_MAGIC 0x796f6465
 #define LEDGER_LAYOUT 4
 #define LEDGER_SLOTS 256
-#define LEDGER_BOOKS 768
+#define LEDGER_WORKERS_MAX 768
 /* Addresses; the last one stands for all that come when there is no other. */
 #define LEDGER_LISTENERS 128
 #define LEDGER_NAME_MAX 64
@@ -90,16 +90,18 @@ struct ledger_block {
 	_Atomic uint64_t closed[LEDGER_REASONS_MAX]; /* by enum close_reason */
 	_Atomic uint64_t open;      /* held, or served, now; no part of the sums */
 	_Atomic uint64_t accepting; /* 1 inside accept(2) and until its count */
-	_Atomic uint64_t beats;     /* added to by the worker's loop while it turns */
-	_Atomic uint64_t owner;     /* slot + 1, 0: free; the master's */
+	_Atomic uint64_t
+	    heartbeat_count;    /* added to by the worker's loop while it turns */
+	_Atomic uint64_t owner; /* slot + 1, 0: free; the master's */
 };
 
 /* Of one worker process. */
-struct ledger_books {
+struct worker_ledger {
 	struct ledger_block own; /* what belongs to no listener; open: all it serves */
 	struct ledger_block
 	    by_listener[LEDGER_LISTENERS]; /* by listener; open and counts alone */
-	struct visits visits; /* by address, where a listener limits them */
+	struct address_usage
+	    address_usage; /* by address, where a listener limits them */
 };
 
 struct ledger {
@@ -108,11 +110,11 @@ struct ledger {
 	_Atomic uint32_t live_end; /* no books from here on are in use; the master's */
 	_Atomic uint32_t listener_count; /* that have a name; the master's: read it with
 					  * ledger_listener_count */
-	struct visits_key visits_key;
+	struct address_usage_key address_usage_key;
 	char listeners[LEDGER_LISTENERS][LEDGER_NAME_MAX];
 	struct ledger_block retired[LEDGER_SLOTS];
-	struct ledger_block retired_of[LEDGER_LISTENERS];
-	struct ledger_books live[LEDGER_BOOKS];
+	struct ledger_block retired_by_listener[LEDGER_LISTENERS];
+	struct worker_ledger live[LEDGER_WORKERS_MAX];
 };
 
 /* A sum of blocks: plain numbers. */
@@ -130,7 +132,7 @@ struct ledger *ledger_attach(int fd) __attribute__((warn_unused_result));
 
 /* The number of the listener at an address; it gets one if it has none. Only the master
  * calls this. */
-uint32_t ledger_listener(struct ledger *ledger, const char *address);
+uint32_t ledger_register_listener(struct ledger *ledger, const char *address);
 /* Listeners that have a name. */
 uint32_t ledger_listener_count(const struct ledger *ledger);
 /* The name of one: printable characters but quotes and backslashes, in name. */
@@ -145,13 +147,13 @@ uint32_t ledger_live_end(const struct ledger *ledger);
  * beyond that is booked as worker_lost; the books are free again. Only the master calls
  * this. Which listener a connection belonged to that was on its way meanwhile can only
  * be guessed: the sum of all listeners is right. */
-void ledger_retire(struct ledger *ledger, struct ledger_books *books, uint32_t slot,
-    uint64_t moved_in, uint64_t moved_out);
+void ledger_retire(struct ledger *ledger, struct worker_ledger *worker_ledger,
+    uint32_t slot, uint64_t moved_in, uint64_t moved_out);
 
 void ledger_add_block(struct ledger_totals *totals, const struct ledger_block *block);
 /* All blocks of one worker. */
-void ledger_add_books(struct ledger_totals *totals, const struct ledger *ledger,
-    const struct ledger_books *books);
+void ledger_add_worker(struct ledger_totals *totals, const struct ledger *ledger,
+    const struct worker_ledger *worker_ledger);
 /* The sum of everything, retired and live. */
 void ledger_sum(const struct ledger *ledger, struct ledger_totals *ret);
 /* The sum for one slot: what is retired there, and the live books that carry its
@@ -167,21 +169,21 @@ uint64_t ledger_closed(const struct ledger_totals *totals);
 uint64_t ledger_open(const struct ledger_totals *totals);
 /* Of the whole server: exact also while connections are on their way between workers.
  */
-uint64_t ledger_open_in_all(const struct ledger_totals *totals);
+uint64_t ledger_open_total(const struct ledger_totals *totals);
 /* Connections that all workers serve now, from their own gauges: cheap, and at most one
  * connection for each worker off; those on their way between two workers, a batch of
  * each hand-over, count in neither. */
 uint64_t ledger_open_now(const struct ledger *ledger);
 /* The same of one listener; a connection on its way between two workers counts twice.
  */
-uint64_t ledger_open_of_listener(const struct ledger *ledger, uint32_t listener);
-/* What all workers but the one of `own` say of an address (visits_who). */
-struct visits_count ledger_visits_elsewhere(const struct ledger *ledger,
-    const struct ledger_books *own, uint64_t address_id, uint32_t second);
+uint64_t ledger_open_by_listener(const struct ledger *ledger, uint32_t listener);
+/* What all workers but the one of `own` say of an address (address_usage_id). */
+struct address_usage_count ledger_address_usage_elsewhere(const struct ledger *ledger,
+    const struct worker_ledger *own, uint64_t address_id, uint32_t second);
 
 /* Free live books for a worker of `slot`, or NULL when all are taken; ledger_retire
  * gives them back. Only the master calls these two. */
-struct ledger_books *ledger_claim(struct ledger *ledger, uint32_t slot);
+struct worker_ledger *ledger_claim(struct ledger *ledger, uint32_t slot);
 
 /* The one writer's way to count. The order is kept: who sees a connection's end has
  * seen its beginning. */
@@ -225,9 +227,9 @@ ledger_set_accepting(struct ledger_block *block, bool is_accepting)
 }
 
 static inline void
-ledger_beat(struct ledger_block *block)
+ledger_count_heartbeat(struct ledger_block *block)
 {
-	atomic_fetch_add_explicit(&block->beats, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&block->heartbeat_count, 1, memory_order_relaxed);
 }
 
 #endif

@@ -9,7 +9,7 @@
 #define FOUND_LENGTH 80
 
 static void
-tell_bad_escape(const char *escape, char *error, size_t error_size)
+report_bad_escape(const char *escape, char *error, size_t error_size)
 {
 	enum { SHOWN = 7 };
 	char found[FOUND_LENGTH];
@@ -31,7 +31,7 @@ set_text(const char *text, struct reply *reply, char *error, size_t error_size)
 	}
 	long n = escape_decode(text, length, decoded, &at);
 	if (n < 0)
-		tell_bad_escape(text + at, error, error_size);
+		report_bad_escape(text + at, error, error_size);
 	else if (n > REPLY_TEXT_MAX)
 		snprintf(error, error_size,
 		    "reply text of %ld bytes; at most %d were wanted", n,
@@ -123,7 +123,7 @@ reply_length(const struct reply *reply, size_t length)
 }
 
 size_t
-reply_make(
+reply_write(
     const struct reply *reply, const uint8_t *payload, size_t length, uint8_t *out)
 {
 	size_t at = 0;
@@ -137,7 +137,7 @@ reply_make(
 		at = length;
 		break;
 	case REPLY_UPPER:
-		reply_raise(payload, length, out);
+		reply_to_upper(payload, length, out);
 		at = length;
 		break;
 	}
@@ -162,7 +162,7 @@ typedef int8_t signed16 __attribute__((vector_size(16)));
 
 /* `from` and `to` may be the same. */
 static inline void
-raise_short(const uint8_t *from, size_t length, uint8_t *to)
+upper_short(const uint8_t *from, size_t length, uint8_t *to)
 {
 	size_t at = 0;
 	for (; at + sizeof(bytes16) <= length; at += sizeof(bytes16)) {
@@ -185,7 +185,7 @@ typedef int8_t signed32 __attribute__((vector_size(32)));
 /* The same with vectors twice as long, which not every processor has; elsewhere the
  * compiler would make single bytes of them. */
 __attribute__((target("avx2"))) static void
-raise_long(const uint8_t *from, size_t length, uint8_t *to)
+upper_long(const uint8_t *from, size_t length, uint8_t *to)
 {
 	size_t at = 0;
 #pragma GCC unroll 4
@@ -196,19 +196,19 @@ raise_long(const uint8_t *from, size_t length, uint8_t *to)
 		bytes ^= is_lower & 0x20;
 		memcpy(to + at, &bytes, sizeof(bytes));
 	}
-	raise_short(from + at, length - at, to + at);
+	upper_short(from + at, length - at, to + at);
 }
 #endif
 
 void
-reply_raise(const uint8_t *from, size_t length, uint8_t *to)
+reply_to_upper(const uint8_t *from, size_t length, uint8_t *to)
 {
 #ifdef __x86_64__
 	enum { LONG = 256 }; /* bytes; the look at the processor is worth it */
 	if (length >= LONG && __builtin_cpu_supports("avx2")) {
-		raise_long(from, length, to);
+		upper_long(from, length, to);
 		return;
 	}
 #endif
-	raise_short(from, length, to);
+	upper_short(from, length, to);
 }

@@ -38,7 +38,7 @@ size_t reply_length(const struct reply *reply, size_t length);
 
 /* Writes the reply to payload[length] into out, which has room for reply_length bytes
  * and may be `payload` itself. Returns the bytes written. */
-size_t reply_make(
+size_t reply_write(
     const struct reply *reply, const uint8_t *payload, size_t length, uint8_t *out);
 
 /* True when the reply depends on each byte alone (echo and upper with no suffix), so
@@ -47,6 +47,6 @@ bool reply_is_bytewise(const struct reply *reply);
 
 /* ASCII letters raised, in place or from one place to another; other bytes as they are.
  */
-void reply_raise(const uint8_t *from, size_t length, uint8_t *to);
+void reply_to_upper(const uint8_t *from, size_t length, uint8_t *to);
 
 #endif

@@ -77,7 +77,7 @@ admit(struct listener *listener, int fd, const struct address *peer)
 static int
 take_next(const struct listener *listener, int flags, struct address *ret_peer)
 {
-	struct ledger_block *own = &listener->worker->books->own;
+	struct ledger_block *own = &listener->worker->worker_ledger->own;
 	*ret_peer = (struct address){ .length = sizeof(ret_peer->storage) };
 	ledger_set_accepting(own, true);
 	int fd = accept4(listener->fd, (struct sockaddr *)&ret_peer->storage,
@@ -115,7 +115,7 @@ refuse_with_spare(struct listener *listener)
 static void
 pause_accepting(struct worker *worker)
 {
-	ledger_count(&worker->books->own, LEDGER_ACCEPT_PAUSES, 1);
+	ledger_count(&worker->worker_ledger->own, LEDGER_ACCEPT_PAUSES, 1);
 	if (is_to_be_told(worker, &worker->pause_told))
 		log_warn(
 		    "accepting pauses with %zu connections open", worker->pool.count);
@@ -263,7 +263,8 @@ acceptor_start(struct worker *worker, const struct worker_socket *sockets, size_
 		listener->worker = worker;
 		listener->number = sockets[i].listener;
 		listener->config = &worker->config->listeners[listener->number];
-		listener->block = &worker->books->by_listener[sockets[i].booked];
+		listener->block =
+		    &worker->worker_ledger->by_listener[sockets[i].ledger_index];
 		listener->is_bytewise = listener->config->framing == FRAMING_STREAM &&
 		    reply_is_bytewise(&listener->config->reply);
 		listener->fd = sockets[i].fd;

@@ -21,10 +21,11 @@ admission_start(struct worker *worker)
 		needed = needed || visitors_matter(&config->listeners[i]);
 	if (!needed)
 		return 0;
-	uint64_t places = worker->max_connections < VISITORS_MAX
+	uint64_t capacity = worker->max_connections < VISITORS_MAX
 	    ? worker->max_connections
 	    : VISITORS_MAX;
-	worker->visitors = visitors_create(places, worker->ledger, worker->books);
+	worker->visitors =
+	    visitors_create(capacity, worker->ledger, worker->worker_ledger);
 	return worker->visitors == NULL ? -1 : 0;
 }
 

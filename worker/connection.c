@@ -76,7 +76,7 @@ static void
 count_in(const struct connection *connection)
 {
 	const struct listener *listener = connection->listener;
-	ledger_add_open(&listener->worker->books->own, 1);
+	ledger_add_open(&listener->worker->worker_ledger->own, 1);
 	if (visitors_matter(listener->config))
 		visitors_arrive(listener->worker->visitors, listener_booked(listener),
 		    &connection->peer);
@@ -86,7 +86,7 @@ static void
 depart(const struct connection *connection)
 {
 	const struct listener *listener = connection->listener;
-	ledger_add_open(&listener->worker->books->own, -1);
+	ledger_add_open(&listener->worker->worker_ledger->own, -1);
 	if (visitors_matter(listener->config))
 		visitors_leave(listener->worker->visitors, listener_booked(listener),
 		    &connection->peer);
@@ -220,7 +220,7 @@ connection_give_away(struct connection *connection)
 
 struct connection *
 connection_adopt(
-    struct listener *listener, int fd, const struct handover_record *record)
+    struct listener *listener, int fd, const struct transfer_record *record)
 {
 	struct connection *connection = create(listener, fd);
 	if (connection == NULL)

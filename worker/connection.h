@@ -24,7 +24,7 @@
 #include "net/address.h"
 
 #include "proto/close_reason.h"
-#include "proto/handover.h"
+#include "proto/transfer.h"
 
 #include "worker/output.h"
 #include "worker/peer.h"
@@ -91,7 +91,7 @@ void connection_give_away(struct connection *connection);
 /* One that came from another worker, suspended; its input and output are still empty.
  * NULL with ENOMEM; fd stays the caller's then. */
 struct connection *connection_adopt(
-    struct listener *listener, int fd, const struct handover_record *record);
+    struct listener *listener, int fd, const struct transfer_record *record);
 /* Frees the memory of a connection and leaves its socket open. */
 void connection_forget(struct connection *connection);
 

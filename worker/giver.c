@@ -11,7 +11,7 @@
 #include "lib/log.h"
 
 #include "proto/channel.h"
-#include "proto/handover.h"
+#include "proto/transfer.h"
 
 #include "worker/acceptor.h"
 #include "worker/connection.h"
@@ -27,7 +27,7 @@
 #define RETRY_MS 20
 #define RETRIES_MAX 250
 
-struct giver {
+struct sender {
 	struct worker *worker;
 	struct event event;
 	struct event retry;
@@ -42,67 +42,68 @@ struct giver {
 	uint64_t mask;      /* listeners that the taker serves */
 	uint64_t moved;     /* connections */
 	uint32_t on_way_count;
-	struct connection *on_way[HANDOVER_BATCH_MAX];
+	struct connection *on_way[TRANSFER_BATCH_MAX];
 };
 
 static bool
-can_move(const struct giver *giver, const struct connection *connection)
+can_move(const struct sender *sender, const struct connection *connection)
 {
-	if (giver->only_movable &&
+	if (sender->only_movable &&
 	    connection->listener->config->balance != BALANCE_MOVE)
 		return false;
 	return connection->phase != CONNECTION_LINGERING &&
-	    (giver->mask >> connection->listener->number & 1) != 0;
+	    (sender->mask >> connection->listener->number & 1) != 0;
 }
 
 bool
 giver_wants(const struct worker *worker, const struct connection *connection)
 {
-	const struct giver *giver = worker->giver;
-	if (giver == NULL || giver->limit != 0)
+	const struct sender *sender = worker->sender;
+	if (sender == NULL || sender->limit != 0)
 		return worker->awaits_taker;
-	return !giver->has_room || (giver->capacity > 0 && can_move(giver, connection));
+	return !sender->has_room ||
+	    (sender->capacity > 0 && can_move(sender, connection));
 }
 
 bool
 giver_is_giving_all(const struct worker *worker)
 {
-	return worker->giver != NULL && worker->giver->limit == 0;
+	return worker->sender != NULL && worker->sender->limit == 0;
 }
 
 static void
-say_hello(struct giver *giver)
+say_hello(struct sender *sender)
 {
-	const struct worker *worker = giver->worker;
-	struct handover_hello hello = { .verb = HANDOVER_HELLO,
-		.version = HANDOVER_VERSION,
+	const struct worker *worker = sender->worker;
+	struct transfer_hello hello = { .verb = TRANSFER_HELLO,
+		.version = TRANSFER_VERSION,
 		.count = (uint32_t)worker->config->listener_count };
 	for (size_t i = 0; i < worker->listener_count; i++) {
 		const struct listener *listener = &worker->listeners[i];
 		hello.listeners[listener->number].framing = listener->config->framing;
-		snprintf(hello.listeners[listener->number].name, HANDOVER_NAME_MAX,
+		snprintf(hello.listeners[listener->number].name, TRANSFER_NAME_MAX,
 		    "%s", listener->name);
 	}
-	if (handover_send(giver->fd, &hello, sizeof(hello), NULL, 0) < 0)
+	if (transfer_packet_send(sender->fd, &hello, sizeof(hello), NULL, 0) < 0)
 		log_debug("the taker does not hear us");
 }
 
 static void
-send_note(const struct giver *giver, enum handover_verb verb, uint32_t count)
+send_note(const struct sender *sender, enum transfer_verb verb, uint32_t count)
 {
-	const struct handover_note note = { .verb = verb, .count = count };
-	if (handover_send(giver->fd, &note, sizeof(note), NULL, 0) < 0)
+	const struct transfer_note note = { .verb = verb, .count = count };
+	if (transfer_packet_send(sender->fd, &note, sizeof(note), NULL, 0) < 0)
 		log_debug("the taker does not hear us");
 }
 
-/* A packet of the taker's: its length, 0 or -1 as handover_receive says. */
+/* A packet of the taker's: its length, 0 or -1 as transfer_packet_receive says. */
 static ssize_t
-hear(const struct giver *giver, struct handover_note *ret)
+hear(const struct sender *sender, struct transfer_note *ret)
 {
-	union handover_packet packet;
-	int fds[HANDOVER_BATCH_MAX + 1];
+	union transfer_packet packet;
+	int fds[TRANSFER_BATCH_MAX + 1];
 	size_t count;
-	ssize_t n = handover_receive(giver->fd, &packet, fds, &count);
+	ssize_t n = transfer_packet_receive(sender->fd, &packet, fds, &count);
 	for (size_t i = 0; i < count; i++)
 		close(fds[i]);
 	if (n > 0)
@@ -111,7 +112,7 @@ hear(const struct giver *giver, struct handover_note *ret)
 }
 
 struct collecting {
-	struct giver *giver;
+	struct sender *sender;
 	uint64_t state_bytes;
 };
 
@@ -119,135 +120,135 @@ static bool
 collect(struct connection *connection, void *argument)
 {
 	struct collecting *collecting = argument;
-	struct giver *giver = collecting->giver;
-	if (!can_move(giver, connection))
+	struct sender *sender = collecting->sender;
+	if (!can_move(sender, connection))
 		return true;
-	giver->on_way[giver->on_way_count++] = connection;
+	sender->on_way[sender->on_way_count++] = connection;
 	collecting->state_bytes += parcel_state_bytes(connection);
-	return giver->on_way_count < giver->batch_max &&
-	    giver->on_way_count < giver->capacity &&
+	return sender->on_way_count < sender->batch_max &&
+	    sender->on_way_count < sender->capacity &&
 	    collecting->state_bytes < STATE_BYTES_MAX;
 }
 
 /* The connections that were on their way are served here again. */
 static void
-take_back(struct giver *giver)
+take_back(struct sender *sender)
 {
-	uint32_t count = giver->on_way_count;
-	giver->on_way_count = 0;
+	uint32_t count = sender->on_way_count;
+	sender->on_way_count = 0;
 	for (uint32_t i = 0; i < count; i++)
-		connection_resume(giver->on_way[i]);
+		connection_resume(sender->on_way[i]);
 }
 
 static void
 tell_master(const struct worker *worker, uint32_t id, uint64_t moved)
 {
-	const struct channel_message gave = {
-		.verb = CHANNEL_GAVE, .argument = id, .value = moved
+	const struct channel_message sent_message = {
+		.verb = CHANNEL_SENT, .argument = id, .value = moved
 	};
-	if (channel_send(worker->channel_fd, &gave, -1) < 0)
+	if (channel_send(worker->channel_fd, &sent_message, -1) < 0)
 		log_debug("the master does not hear what was given");
 }
 
 /* They are the taker's. */
 static void
-give_away(struct giver *giver)
+give_away(struct sender *sender)
 {
-	for (uint32_t i = 0; i < giver->on_way_count; i++)
-		connection_give_away(giver->on_way[i]);
-	giver->moved += giver->on_way_count;
-	giver->capacity -= giver->on_way_count;
-	giver->on_way_count = 0;
+	for (uint32_t i = 0; i < sender->on_way_count; i++)
+		connection_give_away(sender->on_way[i]);
+	sender->moved += sender->on_way_count;
+	sender->capacity -= sender->on_way_count;
+	sender->on_way_count = 0;
 }
 
 /* From now on the taker cannot take what is on its way; it may have said already that
  * it did. */
 static void
-recall(struct giver *giver)
+recall(struct sender *sender)
 {
-	struct handover_note note;
-	if (giver->on_way_count == 0)
+	struct transfer_note note;
+	if (sender->on_way_count == 0)
 		return;
-	send_note(giver, HANDOVER_END, 0);
-	shutdown(giver->fd, SHUT_RD);
-	while (hear(giver, &note) > 0) {
-		if (note.verb == HANDOVER_TAKEN)
-			give_away(giver);
+	send_note(sender, TRANSFER_END, 0);
+	shutdown(sender->fd, SHUT_RD);
+	while (hear(sender, &note) > 0) {
+		if (note.verb == TRANSFER_ACCEPTED)
+			give_away(sender);
 	}
 }
 
 static void
-finish(struct giver *giver, bool taker_is_alive)
+finish(struct sender *sender, bool taker_is_alive)
 {
-	struct worker *worker = giver->worker;
-	worker->giver = NULL;
+	struct worker *worker = sender->worker;
+	worker->sender = NULL;
 	/* A dead taker is followed by another: what can move waits for it. Who gave
 	 * only some may have been told to leave meanwhile, and its taker comes. */
-	if (giver->limit == 0)
+	if (sender->limit == 0)
 		worker->awaits_taker = !taker_is_alive;
-	take_back(giver);
-	event_del(&giver->event);
-	event_del(&giver->retry);
-	close(giver->fd);
-	tell_master(worker, giver->id, giver->moved);
-	free(giver);
+	take_back(sender);
+	event_del(&sender->event);
+	event_del(&sender->retry);
+	close(sender->fd);
+	tell_master(worker, sender->id, sender->moved);
+	free(sender);
 }
 
 void
 giver_stop(struct worker *worker)
 {
-	if (worker->giver == NULL)
+	if (worker->sender == NULL)
 		return;
-	recall(worker->giver);
-	finish(worker->giver, true);
+	recall(worker->sender);
+	finish(worker->sender, true);
 }
 
 /* Nothing more can move, and nobody new comes. */
 static void
-end(struct giver *giver)
+end(struct sender *sender)
 {
-	struct worker *worker = giver->worker;
-	send_note(giver, HANDOVER_END, 0);
-	finish(giver, true);
+	struct worker *worker = sender->worker;
+	send_note(sender, TRANSFER_END, 0);
+	finish(sender, true);
 	leave_check(worker);
 }
 
 /* errno says why. */
 static void
-on_unsent(struct giver *giver)
+on_unsent(struct sender *sender)
 {
 	static const struct timeval retry_time = { .tv_usec = RETRY_MS * 1000 };
-	bool is_over = giver->failures++ == RETRIES_MAX;
+	bool is_over = sender->failures++ == RETRIES_MAX;
 	if (is_over)
 		log_warn(
-		    "%u connections stay: they cannot be sent", giver->on_way_count);
-	take_back(giver);
-	if (!is_over && event_add(&giver->retry, &retry_time) == 0)
+		    "%u connections stay: they cannot be sent", sender->on_way_count);
+	take_back(sender);
+	if (!is_over && event_add(&sender->retry, &retry_time) == 0)
 		return;
-	giver->capacity = 0;
-	end(giver);
+	sender->capacity = 0;
+	end(sender);
 }
 
 static void
-give_batch(struct giver *giver)
+give_batch(struct sender *sender)
 {
-	struct worker *worker = giver->worker;
-	struct collecting collecting = { .giver = giver };
-	if (giver->capacity > 0)
+	struct worker *worker = sender->worker;
+	struct collecting collecting = { .sender = sender };
+	if (sender->capacity > 0)
 		pool_visit(&worker->pool, collect, &collecting);
-	if (giver->on_way_count == 0) {
-		bool more_may_come = giver->limit == 0 &&
+	if (sender->on_way_count == 0) {
+		bool more_may_come = sender->limit == 0 &&
 		    (!acceptor_is_closed(worker) || worker->takers != NULL);
-		if (!more_may_come || giver->capacity == 0)
-			end(giver);
+		if (!more_may_come || sender->capacity == 0)
+			end(sender);
 		return;
 	}
-	for (uint32_t i = 0; i < giver->on_way_count; i++)
-		connection_suspend(giver->on_way[i]);
-	if (parcel_send(giver->fd, giver->on_way, giver->on_way_count) == 0)
-		giver->failures = 0;
+	for (uint32_t i = 0; i < sender->on_way_count; i++)
+		connection_suspend(sender->on_way[i]);
+	if (parcel_send(sender->fd, sender->on_way, sender->on_way_count) == 0)
+		sender->failures = 0;
 	else
-		on_unsent(giver);
+		on_unsent(sender);
 }
 
 /* A batch may have gone meanwhile (giver_continue). */
@@ -256,70 +257,70 @@ on_retry(evutil_socket_t fd, short what, void *argument)
 {
 	(void)fd;
 	(void)what;
-	struct giver *giver = argument;
-	if (giver->on_way_count == 0)
-		give_batch(giver);
+	struct sender *sender = argument;
+	if (sender->on_way_count == 0)
+		give_batch(sender);
 }
 
 void
 giver_continue(struct worker *worker)
 {
-	struct giver *giver = worker->giver;
-	if (giver != NULL && giver->has_room && giver->on_way_count == 0)
-		give_batch(giver);
+	struct sender *sender = worker->sender;
+	if (sender != NULL && sender->has_room && sender->on_way_count == 0)
+		give_batch(sender);
 }
 
 static void
-on_taken(struct giver *giver)
+on_taken(struct sender *sender)
 {
-	uint32_t count = giver->on_way_count;
+	uint32_t count = sender->on_way_count;
 	if (count == 0)
 		return;
-	give_away(giver);
-	send_note(giver, HANDOVER_DONE, count);
-	give_batch(giver);
+	give_away(sender);
+	send_note(sender, TRANSFER_COMMITTED, count);
+	give_batch(sender);
 }
 
 static void
-on_room(struct giver *giver, const struct handover_note *note)
+on_room(struct sender *sender, const struct transfer_note *note)
 {
 	/* Said once: a batch may be on its way. */
-	if (giver->has_room)
+	if (sender->has_room)
 		return;
-	giver->has_room = true;
-	giver->capacity = note->count;
-	if (giver->limit != 0 && giver->limit < giver->capacity)
-		giver->capacity = giver->limit;
-	giver->mask = note->mask;
-	give_batch(giver);
+	sender->has_room = true;
+	sender->capacity = note->count;
+	if (sender->limit != 0 && sender->limit < sender->capacity)
+		sender->capacity = sender->limit;
+	sender->mask = note->mask;
+	give_batch(sender);
 }
 
 /* All of a batch or nothing is taken: of a smaller one perhaps all. */
 static void
-on_refused(struct giver *giver)
+on_refused(struct sender *sender)
 {
-	giver->batch_max = giver->on_way_count / 2;
-	take_back(giver);
-	if (giver->batch_max > 0) {
-		give_batch(giver);
+	sender->batch_max = sender->on_way_count / 2;
+	take_back(sender);
+	if (sender->batch_max > 0) {
+		give_batch(sender);
 		return;
 	}
-	giver->capacity = 0;
-	end(giver);
+	sender->capacity = 0;
+	end(sender);
 }
 
 static void
-on_note(struct giver *giver, const struct handover_note *note)
+on_note(struct sender *sender, const struct transfer_note *note)
 {
-	switch ((enum handover_verb)note->verb) {
-	case HANDOVER_ROOM:
-		on_room(giver, note);
+	switch ((enum transfer_verb)note->verb) {
+	case TRANSFER_CAPACITY:
+		on_room(sender, note);
 		break;
-	case HANDOVER_TAKEN:
-		on_taken(giver);
+	case TRANSFER_ACCEPTED:
+		on_taken(sender);
 		break;
 	default: /* REFUSED */
-		on_refused(giver);
+		on_refused(sender);
 		break;
 	}
 }
@@ -329,13 +330,13 @@ on_packet(evutil_socket_t fd, short what, void *argument)
 {
 	(void)fd;
 	(void)what;
-	struct giver *giver = argument;
-	struct handover_note note;
-	ssize_t n = hear(giver, &note);
+	struct sender *sender = argument;
+	struct transfer_note note;
+	ssize_t n = hear(sender, &note);
 	if (n > 0)
-		on_note(giver, &note);
+		on_note(sender, &note);
 	else if (n == 0 || errno != EAGAIN)
-		finish(giver, false);
+		finish(sender, false);
 }
 
 /* No other one comes: who leaves drains what it has. */
@@ -352,25 +353,26 @@ refuse(struct worker *worker, int fd, uint32_t id, uint64_t what)
 void
 giver_start(struct worker *worker, int fd, uint32_t id, uint64_t what)
 {
-	struct giver *giver = worker->giver == NULL ? calloc(1, sizeof(*giver)) : NULL;
-	if (giver == NULL) {
+	struct sender *sender =
+	    worker->sender == NULL ? calloc(1, sizeof(*sender)) : NULL;
+	if (sender == NULL) {
 		refuse(worker, fd, id, what);
 		return;
 	}
-	giver->worker = worker;
-	giver->fd = fd;
-	giver->id = id;
-	giver->limit = (uint32_t)what;
-	giver->batch_max = HANDOVER_BATCH_MAX;
-	giver->only_movable = (what & CHANNEL_GIVE_MOVABLE) != 0;
-	worker->giver = giver;
-	if (giver->limit == 0)
+	sender->worker = worker;
+	sender->fd = fd;
+	sender->id = id;
+	sender->limit = (uint32_t)what;
+	sender->batch_max = TRANSFER_BATCH_MAX;
+	sender->only_movable = (what & CHANNEL_SEND_MOVABLE_ONLY) != 0;
+	worker->sender = sender;
+	if (sender->limit == 0)
 		worker->awaits_taker = false;
-	evtimer_assign(&giver->retry, worker->base, on_retry, giver);
+	evtimer_assign(&sender->retry, worker->base, on_retry, sender);
 	event_assign(
-	    &giver->event, worker->base, fd, EV_READ | EV_PERSIST, on_packet, giver);
-	if (event_add(&giver->event, NULL) == 0)
-		say_hello(giver);
+	    &sender->event, worker->base, fd, EV_READ | EV_PERSIST, on_packet, sender);
+	if (event_add(&sender->event, NULL) == 0)
+		say_hello(sender);
 	else
-		end(giver);
+		end(sender);
 }

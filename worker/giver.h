@@ -1,6 +1,6 @@
 /*
  * giver.h - the worker's side of a hand-over that gives connections away
- * (proto/handover.h).
+ * (proto/transfer.h).
  */
 #ifndef WORKER_GIVER_H
 #define WORKER_GIVER_H
@@ -9,14 +9,14 @@
 #include <stdint.h>
 
 struct connection;
-struct giver;
+struct sender;
 struct worker;
 
 /* Starts to move connections to whoever holds the other end of fd (owned), and goes on
  * until every connection that can move has moved and no more come. `id` is the master's
- * name for the hand-over: CHANNEL_GAVE carries it. `what` is the value of CHANNEL_GIVE:
- * with a count in it the worker serves on, and the hand-over ends when so many have
- * moved, or nothing that is here now can. */
+ * name for the hand-over: CHANNEL_SENT carries it. `what` is the value of
+ * CHANNEL_SEND_CONNECTIONS: with a count in it the worker serves on, and the hand-over
+ * ends when so many have moved, or nothing that is here now can. */
 void giver_start(struct worker *worker, int fd, uint32_t id, uint64_t what);
 
 /* A hand-over of everything is under way. */

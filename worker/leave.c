@@ -68,11 +68,11 @@ void
 leave_start(struct worker *worker, bool moves, uint64_t deadline_ns)
 {
 	worker->awaits_taker = moves && !giver_is_giving_all(worker);
-	if (worker->leaving) {
+	if (worker->is_exiting) {
 		set_deadline(worker, deadline_ns);
 		return;
 	}
-	worker->leaving = true;
+	worker->is_exiting = true;
 	acceptor_leave(worker);
 	sweep_hurry(worker);
 	set_deadline(worker, deadline_ns);
@@ -82,7 +82,7 @@ leave_start(struct worker *worker, bool moves, uint64_t deadline_ns)
 void
 leave_now(struct worker *worker)
 {
-	worker->leaving = true;
+	worker->is_exiting = true;
 	acceptor_stop(worker);
 	close_all(worker, CLOSE_STOPPED);
 	event_base_loopbreak(worker->base);
@@ -91,15 +91,17 @@ leave_now(struct worker *worker)
 void
 leave_check(struct worker *worker)
 {
-	if (!worker->leaving || !acceptor_is_closed(worker))
+	if (!worker->is_exiting || !acceptor_is_closed(worker))
 		return;
 	if (!worker->retired_told) {
 		worker->retired_told = true;
-		struct channel_message retired = { .verb = CHANNEL_RETIRED };
-		if (channel_send(worker->channel_fd, &retired, -1) < 0)
+		struct channel_message listeners_closed = {
+			.verb = CHANNEL_LISTENERS_CLOSED
+		};
+		if (channel_send(worker->channel_fd, &listeners_closed, -1) < 0)
 			log_debug("the master does not hear that we have retired");
 	}
 	giver_continue(worker);
-	if (worker->pool.count == 0 && worker->giver == NULL && worker->takers == NULL)
+	if (worker->pool.count == 0 && worker->sender == NULL && worker->takers == NULL)
 		event_base_loopbreak(worker->base);
 }

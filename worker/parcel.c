@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "proto/handover.h"
+#include "proto/transfer.h"
 
 #include "worker/connection.h"
 #include "worker/state.h"
@@ -18,10 +18,10 @@ parcel_state_bytes(const struct connection *connection)
 }
 
 static void
-fill_record(struct handover_record *record, const struct connection *connection)
+fill_record(struct transfer_record *record, const struct connection *connection)
 {
 	const struct output *output = connection->output;
-	*record = (struct handover_record){
+	*record = (struct transfer_record){
 		.listener = (uint32_t)connection->listener->number,
 		.input_bytes = (uint32_t)buffer_length(connection->input),
 		.output_bytes = (uint32_t)connection_stuck_bytes(connection),
@@ -72,8 +72,8 @@ write_state(struct connection *const *connections, uint32_t count)
 int
 parcel_send(int fd, struct connection *const *connections, uint32_t count)
 {
-	struct handover_batch batch = { .verb = HANDOVER_BATCH, .count = count };
-	int fds[HANDOVER_BATCH_MAX + 1];
+	struct transfer_batch batch = { .verb = TRANSFER_BATCH, .count = count };
+	int fds[TRANSFER_BATCH_MAX + 1];
 	size_t fd_count = count;
 	int state_fd = -1;
 	for (uint32_t i = 0; i < count; i++) {
@@ -87,7 +87,8 @@ parcel_send(int fd, struct connection *const *connections, uint32_t count)
 			return -1;
 		fds[fd_count++] = state_fd;
 	}
-	int rc = handover_send(fd, &batch, handover_batch_bytes(count), fds, fd_count);
+	int rc = transfer_packet_send(
+	    fd, &batch, transfer_batch_bytes(count), fds, fd_count);
 	if (state_fd >= 0)
 		close(state_fd);
 	return rc;

@@ -1,5 +1,5 @@
 /*
- * parcel.h - suspended connections as one batch of a hand-over (proto/handover.h): what
+ * parcel.h - suspended connections as one batch of a hand-over (proto/transfer.h): what
  * giver.c sends and taker.c unpacks.
  */
 #ifndef WORKER_PARCEL_H
@@ -12,7 +12,7 @@ struct connection;
 /* Bytes of unfinished input and unsent output that go along with a connection. */
 uint64_t parcel_state_bytes(const struct connection *connection);
 
-/* Sends at most HANDOVER_BATCH_MAX of them, which stay as they are here. 0, or -1 with
+/* Sends at most TRANSFER_BATCH_MAX of them, which stay as they are here. 0, or -1 with
  * errno and nothing sent. */
 int parcel_send(int fd, struct connection *const *connections, uint32_t count)
     __attribute__((warn_unused_result));

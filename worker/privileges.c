@@ -26,7 +26,7 @@ find_group(const char *name, gid_t *ret)
 }
 
 static int
-become(const char *user, const char *group)
+change_user(const char *user, const char *group)
 {
 	const struct passwd *entry = getpwnam(user);
 	if (entry == NULL) {
@@ -63,7 +63,7 @@ int
 privileges_drop(const char *user, const char *group)
 {
 	bool may_become = user != NULL && geteuid() == 0;
-	if (may_become && become(user, group) < 0)
+	if (may_become && change_user(user, group) < 0)
 		return -1;
 	if (capabilities_limit_bounding_set(0) == 0 && capabilities_limit(0) == 0 &&
 	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0)

@@ -81,12 +81,13 @@ respond_one(struct batch *batch, const uint8_t *message, const struct frame *fra
 	ledger_count(batch->connection->listener->block, LEDGER_MESSAGES_RECEIVED, 1);
 	if (reply->kind == REPLY_DISCARD)
 		return true;
-	struct frame answer =
-	    framing_answer(config->framing, frame, reply_length(reply, frame->payload));
+	struct frame answer = framing_for_reply(
+	    config->framing, frame, reply_length(reply, frame->payload));
 	uint8_t *out = batch_room(batch, frame_length(&answer));
 	if (out == NULL)
 		return false;
-	reply_make(reply, message + frame->header, frame->payload, out + answer.header);
+	reply_write(
+	    reply, message + frame->header, frame->payload, out + answer.header);
 	framing_write(config->framing, &answer, out);
 	batch->length += frame_length(&answer);
 	batch->replies++;
@@ -133,7 +134,7 @@ respond_bytewise(struct connection *connection, uint8_t *data, size_t length)
 	    length <= config->max_message ? 1 : (length - 1) / config->max_message + 1;
 	ledger_count(connection->listener->block, LEDGER_MESSAGES_RECEIVED, messages);
 	if (config->reply.kind == REPLY_UPPER)
-		reply_raise(data, length, data);
+		reply_to_upper(data, length, data);
 	return traffic_send(connection, data, length, messages);
 }
 

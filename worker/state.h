@@ -27,8 +27,8 @@
 
 #include "worker/pool.h"
 
-struct giver;
-struct taker;
+struct sender;
+struct receiver;
 struct visitors;
 struct output;
 
@@ -60,7 +60,7 @@ struct worker {
 	struct event_base *base;
 	short edge_events; /* EV_ET | EV_CLOSED where the method knows them, else 0 */
 	const struct ledger *ledger;
-	struct ledger_books *books;
+	struct worker_ledger *worker_ledger;
 
 	struct listener *listeners;
 	size_t listener_count;
@@ -88,12 +88,12 @@ struct worker {
 
 	struct event channel_event;
 	int channel_fd;
-	bool leaving;  /* no way back */
-	bool draining; /* quiet connections are closed */
+	bool is_exiting; /* no way back */
+	bool draining;   /* quiet connections are closed */
 	bool retired_told;
-	struct giver *giver;  /* the hand-over that gives ours away, or NULL */
-	bool awaits_taker;    /* a hand-over will come (again) */
-	struct taker *takers; /* hand-overs that bring us some */
+	struct sender *sender;   /* the hand-over that gives ours away, or NULL */
+	bool awaits_taker;       /* a hand-over will come (again) */
+	struct receiver *takers; /* hand-overs that bring us some */
 	struct event leave_timer;
 	uint64_t leave_end_ns; /* CLOCK_MONOTONIC: when it runs out; 0: never */
 };
@@ -104,7 +104,8 @@ struct worker {
 static inline uint32_t
 listener_booked(const struct listener *listener)
 {
-	return (uint32_t)(listener->block - listener->worker->books->by_listener);
+	return (
+	    uint32_t)(listener->block - listener->worker->worker_ledger->by_listener);
 }
 
 #endif

@@ -108,10 +108,10 @@ on_sweep(evutil_socket_t fd, short what, void *argument)
 {
 	(void)what;
 	struct worker *worker = argument;
-	uint64_t turns;
-	if (read(fd, &turns, sizeof(turns)) < 0)
+	uint64_t expirations;
+	if (read(fd, &expirations, sizeof(expirations)) < 0)
 		return;
-	ledger_beat(&worker->books->own);
+	ledger_count_heartbeat(&worker->worker_ledger->own);
 	log_report_suppressed();
 	advance_clock(worker);
 	sweep_stuck(worker);

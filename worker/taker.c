@@ -8,34 +8,34 @@
 #include "lib/log.h"
 
 #include "proto/channel.h"
-#include "proto/handover.h"
+#include "proto/transfer.h"
 
 #include "worker/connection.h"
 #include "worker/leave.h"
 #include "worker/state.h"
 
-struct taker {
-	struct taker *next; /* in worker->takers */
+struct receiver {
+	struct receiver *next; /* in worker->takers */
 	struct worker *worker;
 	struct event event;
 	int fd;
 	uint32_t id;
 	uint64_t received; /* booked */
 	/* By the giver's number: */
-	struct listener *listeners[HANDOVER_LISTENERS_MAX];
-	uint32_t undone[HANDOVER_LISTENERS_MAX]; /* taken, DONE has not come */
+	struct listener *listeners[TRANSFER_LISTENERS_MAX];
+	uint32_t uncommitted[TRANSFER_LISTENERS_MAX]; /* taken, DONE has not come */
 };
 
 static void
-book(struct taker *taker)
+book(struct receiver *receiver)
 {
-	for (int i = 0; i < HANDOVER_LISTENERS_MAX; i++) {
-		if (taker->undone[i] == 0)
+	for (int i = 0; i < TRANSFER_LISTENERS_MAX; i++) {
+		if (receiver->uncommitted[i] == 0)
 			continue;
-		ledger_count(taker->listeners[i]->block, LEDGER_CONNECTIONS_MOVED_IN,
-		    taker->undone[i]);
-		taker->received += taker->undone[i];
-		taker->undone[i] = 0;
+		ledger_count(receiver->listeners[i]->block, LEDGER_CONNECTIONS_MOVED_IN,
+		    receiver->uncommitted[i]);
+		receiver->received += receiver->uncommitted[i];
+		receiver->uncommitted[i] = 0;
 	}
 }
 
@@ -43,25 +43,25 @@ static void
 tell_master(const struct worker *worker, uint32_t id, uint64_t received)
 {
 	const struct channel_message received_message = {
-		.verb = CHANNEL_TOOK, .argument = id, .value = received
+		.verb = CHANNEL_RECEIVED, .argument = id, .value = received
 	};
 	if (channel_send(worker->channel_fd, &received_message, -1) < 0)
 		log_debug("the master does not hear what was taken");
 }
 
 static void
-finish(struct taker *taker)
+finish(struct receiver *receiver)
 {
-	struct worker *worker = taker->worker;
-	book(taker);
-	tell_master(worker, taker->id, taker->received);
-	struct taker **at = &worker->takers;
-	while (*at != taker)
+	struct worker *worker = receiver->worker;
+	book(receiver);
+	tell_master(worker, receiver->id, receiver->received);
+	struct receiver **at = &worker->takers;
+	while (*at != receiver)
 		at = &(*at)->next;
-	*at = taker->next;
-	event_del(&taker->event);
-	close(taker->fd);
-	free(taker);
+	*at = receiver->next;
+	event_del(&receiver->event);
+	close(receiver->fd);
+	free(receiver);
 	leave_check(worker);
 }
 
@@ -71,7 +71,7 @@ match_listener(struct worker *worker, const char *name, uint32_t framing)
 {
 	for (size_t i = 0; i < worker->listener_count; i++) {
 		struct listener *listener = &worker->listeners[i];
-		if (strncmp(listener->name, name, HANDOVER_NAME_MAX) == 0 &&
+		if (strncmp(listener->name, name, TRANSFER_NAME_MAX) == 0 &&
 		    listener->config->framing == framing)
 			return listener;
 	}
@@ -79,22 +79,23 @@ match_listener(struct worker *worker, const char *name, uint32_t framing)
 }
 
 static void
-on_hello(struct taker *taker, const struct handover_hello *hello, size_t length)
+on_hello(struct receiver *receiver, const struct transfer_hello *hello, size_t length)
 {
-	struct worker *worker = taker->worker;
-	struct handover_note capacity = { .verb = HANDOVER_ROOM };
-	bool fits = length == sizeof(*hello) && hello->version == HANDOVER_VERSION;
-	for (uint32_t i = 0; fits && i < hello->count && i < HANDOVER_LISTENERS_MAX;
+	struct worker *worker = receiver->worker;
+	struct transfer_note capacity = { .verb = TRANSFER_CAPACITY };
+	bool fits = length == sizeof(*hello) && hello->version == TRANSFER_VERSION;
+	for (uint32_t i = 0; fits && i < hello->count && i < TRANSFER_LISTENERS_MAX;
 	     i++) {
-		taker->listeners[i] = match_listener(
+		receiver->listeners[i] = match_listener(
 		    worker, hello->listeners[i].name, hello->listeners[i].framing);
-		if (taker->listeners[i] != NULL)
+		if (receiver->listeners[i] != NULL)
 			capacity.mask |= UINT64_C(1) << i;
 	}
 	if (worker->max_connections > worker->pool.count)
 		capacity.count =
 		    (uint32_t)(worker->max_connections - worker->pool.count);
-	if (handover_send(taker->fd, &capacity, sizeof(capacity), NULL, 0) < 0)
+	if (transfer_packet_send(receiver->fd, &capacity, sizeof(capacity), NULL, 0) <
+	    0)
 		log_debug("the giver does not hear us");
 }
 
@@ -119,11 +120,11 @@ read_bytes(int fd, struct buffer **buffer, size_t length)
 
 /* What a giver in its right mind says: nothing else is believed. */
 static bool
-record_is_sane(const struct taker *taker, const struct handover_record *record)
+record_is_sane(const struct receiver *receiver, const struct transfer_record *record)
 {
 	bool owes = record->output_bytes > 0;
-	return record->listener < HANDOVER_LISTENERS_MAX &&
-	    taker->listeners[record->listener] != NULL &&
+	return record->listener < TRANSFER_LISTENERS_MAX &&
+	    receiver->listeners[record->listener] != NULL &&
 	    (record->phase == CONNECTION_SERVING ||
 		(record->phase == CONNECTION_FINISHING && owes)) &&
 	    (record->reading_paused == 0 || owes) &&
@@ -132,7 +133,7 @@ record_is_sane(const struct taker *taker, const struct handover_record *record)
 }
 
 static int
-read_state(struct connection *connection, const struct handover_record *record, int fd)
+read_state(struct connection *connection, const struct transfer_record *record, int fd)
 {
 	if (read_bytes(fd, &connection->input, record->input_bytes) < 0)
 		return -1;
@@ -143,13 +144,13 @@ read_state(struct connection *connection, const struct handover_record *record, 
 
 /* Makes one connection of a record and its bytes; not served yet. */
 static struct connection *
-install_one(
-    struct taker *taker, const struct handover_record *record, int fd, int state_fd)
+install_one(struct receiver *receiver, const struct transfer_record *record, int fd,
+    int state_fd)
 {
-	if (!record_is_sane(taker, record) || fd >= taker->worker->descriptor_end)
+	if (!record_is_sane(receiver, record) || fd >= receiver->worker->descriptor_end)
 		return NULL;
 	struct connection *connection =
-	    connection_adopt(taker->listeners[record->listener], fd, record);
+	    connection_adopt(receiver->listeners[record->listener], fd, record);
 	if (connection == NULL)
 		return NULL;
 	if (read_state(connection, record, state_fd) < 0) {
@@ -163,29 +164,30 @@ install_one(
 }
 
 static uint32_t
-install(struct taker *taker, const struct handover_batch *batch, const int *fds,
+install(struct receiver *receiver, const struct transfer_batch *batch, const int *fds,
     int state_fd, struct connection **ret)
 {
 	if (state_fd >= 0 && lseek(state_fd, 0, SEEK_SET) < 0)
 		return 0;
 	uint32_t i = 0;
 	while (i < batch->count &&
-	    (ret[i] = install_one(taker, &batch->records[i], fds[i], state_fd)) != NULL)
+	    (ret[i] = install_one(receiver, &batch->records[i], fds[i], state_fd)) !=
+		NULL)
 		i++;
 	return i;
 }
 
 static bool
-batch_is_whole(const struct handover_batch *batch, size_t length, size_t fd_count)
+batch_is_whole(const struct transfer_batch *batch, size_t length, size_t fd_count)
 {
 	size_t expected = batch->count + (batch->state_bytes > 0 ? 1U : 0U);
-	return batch->count <= HANDOVER_BATCH_MAX &&
-	    length == handover_batch_bytes(batch->count) && fd_count == expected;
+	return batch->count <= TRANSFER_BATCH_MAX &&
+	    length == transfer_batch_bytes(batch->count) && fd_count == expected;
 }
 
 /* The memory file holds what the records say, so that no number alone makes memory. */
 static bool
-state_is_whole(const struct handover_batch *batch, int state_fd)
+state_is_whole(const struct transfer_batch *batch, int state_fd)
 {
 	uint64_t bytes = 0;
 	for (uint32_t i = 0; i < batch->count; i++)
@@ -207,12 +209,12 @@ drop(struct connection **installed, uint32_t count, const int *fds, size_t fd_co
 
 /* There is nobody any more to hear us; a giver that only does not want to says so. */
 static bool
-giver_is_gone(const struct taker *taker)
+giver_is_gone(const struct receiver *receiver)
 {
-	union handover_packet packet;
-	int fds[HANDOVER_BATCH_MAX + 1];
+	union transfer_packet packet;
+	int fds[TRANSFER_BATCH_MAX + 1];
 	size_t fd_count;
-	ssize_t n = handover_receive(taker->fd, &packet, fds, &fd_count);
+	ssize_t n = transfer_packet_receive(receiver->fd, &packet, fds, &fd_count);
 	drop(NULL, 0, fds, fd_count);
 	return n == 0;
 }
@@ -220,44 +222,44 @@ giver_is_gone(const struct taker *taker)
 /* Says what became of the batch. Also true when there is nobody any more to hear it;
  * not when the giver lives and cannot have heard it. */
 static bool
-send_answer(const struct taker *taker, uint32_t verb, uint32_t count)
+send_answer(const struct receiver *receiver, uint32_t verb, uint32_t count)
 {
-	const struct handover_note note = { .verb = verb, .count = count };
-	if (handover_send(taker->fd, &note, sizeof(note), NULL, 0) == 0)
+	const struct transfer_note note = { .verb = verb, .count = count };
+	if (transfer_packet_send(receiver->fd, &note, sizeof(note), NULL, 0) == 0)
 		return true;
 	log_debug("the giver does not hear what was taken: %s", strerror(errno));
-	return (errno == EPIPE || errno == ECONNRESET) && giver_is_gone(taker);
+	return (errno == EPIPE || errno == ECONNRESET) && giver_is_gone(receiver);
 }
 
 /* All of a batch or nothing. False when the hand-over must end. */
 static bool
-on_batch(struct taker *taker, const struct handover_batch *batch, size_t length,
+on_batch(struct receiver *receiver, const struct transfer_batch *batch, size_t length,
     const int *fds, size_t fd_count)
 {
-	struct connection *installed[HANDOVER_BATCH_MAX];
+	struct connection *installed[TRANSFER_BATCH_MAX];
 	uint32_t count = 0;
 	bool whole = batch_is_whole(batch, length, fd_count);
 	int state_fd = whole && batch->state_bytes > 0 ? fds[fd_count - 1] : -1;
 	if (whole && state_is_whole(batch, state_fd))
-		count = install(taker, batch, fds, state_fd, installed);
+		count = install(receiver, batch, fds, state_fd, installed);
 	if (!whole || count < batch->count) {
 		log_warnx("%u of %u connections can be taken over: none is", count,
 		    batch->count);
 		drop(installed, count, fds, fd_count);
-		return send_answer(taker, HANDOVER_REFUSED, 0);
+		return send_answer(receiver, TRANSFER_REJECTED, 0);
 	}
 	/* Once the giver can hear it, or is gone, they are ours. */
-	if (!send_answer(taker, HANDOVER_TAKEN, count)) {
+	if (!send_answer(receiver, TRANSFER_ACCEPTED, count)) {
 		drop(installed, count, fds, fd_count);
 		return false;
 	}
 	if (state_fd >= 0)
 		close(state_fd);
 	for (uint32_t i = 0; i < count; i++) {
-		taker->undone[batch->records[i].listener]++;
+		receiver->uncommitted[batch->records[i].listener]++;
 		connection_resume(installed[i]);
 	}
-	leave_check(taker->worker);
+	leave_check(receiver->worker);
 	return true;
 }
 
@@ -265,30 +267,30 @@ static void
 on_packet(evutil_socket_t fd, short what, void *argument)
 {
 	(void)what;
-	static union handover_packet packet;
-	struct taker *taker = argument;
-	int fds[HANDOVER_BATCH_MAX + 1];
+	static union transfer_packet packet;
+	struct receiver *receiver = argument;
+	int fds[TRANSFER_BATCH_MAX + 1];
 	size_t fd_count;
-	ssize_t n = handover_receive(fd, &packet, fds, &fd_count);
+	ssize_t n = transfer_packet_receive(fd, &packet, fds, &fd_count);
 	if (n < 0 && errno == EAGAIN)
 		return;
-	if (n <= 0 || packet.verb == HANDOVER_END) {
+	if (n <= 0 || packet.verb == TRANSFER_END) {
 		drop(NULL, 0, fds, fd_count);
-		finish(taker);
+		finish(receiver);
 		return;
 	}
-	if (packet.verb != HANDOVER_BATCH)
+	if (packet.verb != TRANSFER_BATCH)
 		drop(NULL, 0, fds, fd_count);
-	switch ((enum handover_verb)packet.verb) {
-	case HANDOVER_HELLO:
-		on_hello(taker, &packet.hello, (size_t)n);
+	switch ((enum transfer_verb)packet.verb) {
+	case TRANSFER_HELLO:
+		on_hello(receiver, &packet.hello, (size_t)n);
 		break;
-	case HANDOVER_BATCH:
-		if (!on_batch(taker, &packet.batch, (size_t)n, fds, fd_count))
-			finish(taker);
+	case TRANSFER_BATCH:
+		if (!on_batch(receiver, &packet.batch, (size_t)n, fds, fd_count))
+			finish(receiver);
 		break;
-	case HANDOVER_DONE:
-		book(taker);
+	case TRANSFER_COMMITTED:
+		book(receiver);
 		break;
 	default:
 		log_warnx("packet %u of a giver is not known", packet.verb);
@@ -300,9 +302,9 @@ on_packet(evutil_socket_t fd, short what, void *argument)
 static void
 refuse(struct worker *worker, int fd, uint32_t id)
 {
-	const struct handover_note rejected = { .verb = HANDOVER_REFUSED };
+	const struct transfer_note rejected = { .verb = TRANSFER_REJECTED };
 	log_warnx("a hand-over cannot start");
-	if (handover_send(fd, &rejected, sizeof(rejected), NULL, 0) < 0)
+	if (transfer_packet_send(fd, &rejected, sizeof(rejected), NULL, 0) < 0)
 		log_debug("the giver does not hear that nothing is taken");
 	close(fd);
 	tell_master(worker, id, 0);
@@ -311,23 +313,23 @@ refuse(struct worker *worker, int fd, uint32_t id)
 void
 taker_start(struct worker *worker, int fd, uint32_t id)
 {
-	struct taker *taker = calloc(1, sizeof(*taker));
-	if (taker == NULL) {
+	struct receiver *receiver = calloc(1, sizeof(*receiver));
+	if (receiver == NULL) {
 		refuse(worker, fd, id);
 		return;
 	}
-	event_assign(
-	    &taker->event, worker->base, fd, EV_READ | EV_PERSIST, on_packet, taker);
-	if (event_add(&taker->event, NULL) < 0) {
-		free(taker);
+	event_assign(&receiver->event, worker->base, fd, EV_READ | EV_PERSIST,
+	    on_packet, receiver);
+	if (event_add(&receiver->event, NULL) < 0) {
+		free(receiver);
 		refuse(worker, fd, id);
 		return;
 	}
-	taker->next = worker->takers;
-	worker->takers = taker;
-	taker->worker = worker;
-	taker->fd = fd;
-	taker->id = id;
+	receiver->next = worker->takers;
+	worker->takers = receiver;
+	receiver->worker = worker;
+	receiver->fd = fd;
+	receiver->id = id;
 }
 
 void

@@ -1,6 +1,6 @@
 /*
  * taker.h - the worker's side of a hand-over that takes connections over
- * (proto/handover.h). A worker can take from several givers at a time.
+ * (proto/transfer.h). A worker can take from several givers at a time.
  */
 #ifndef WORKER_TAKER_H
 #define WORKER_TAKER_H
@@ -10,7 +10,7 @@
 struct worker;
 
 /* Takes what comes from fd (owned) until the giver ends. `id` is the master's name for
- * the hand-over: CHANNEL_TOOK carries it. */
+ * the hand-over: CHANNEL_RECEIVED carries it. */
 void taker_start(struct worker *worker, int fd, uint32_t id);
 
 /* Ends all of them: what has been taken is ours. */

@@ -28,17 +28,18 @@ struct visitor {
 
 struct visitors {
 	const struct ledger *ledger; /* of all workers; NULL: this one is alone */
-	struct ledger_books *books;
+	struct worker_ledger *worker_ledger;
 	uint64_t factor, addend; /* of the hash; nobody outside knows them */
 	unsigned shift;
 	uint32_t *chains;
 	struct visitor *all; /* all[0] is nobody */
-	uint32_t places, used;
+	uint32_t capacity, used;
 	uint32_t oldest, newest; /* without connections */
 };
 
 struct visitors *
-visitors_create(size_t places, const struct ledger *ledger, struct ledger_books *books)
+visitors_create(
+    size_t capacity, const struct ledger *ledger, struct worker_ledger *worker_ledger)
 {
 	uint64_t secrets[2];
 	if (getrandom(secrets, sizeof(secrets), 0) != (ssize_t)sizeof(secrets))
@@ -47,17 +48,17 @@ visitors_create(size_t places, const struct ledger *ledger, struct ledger_books 
 	if (visitors == NULL)
 		return NULL;
 	unsigned bits = 1;
-	while ((UINT64_C(1) << bits) < places)
+	while ((UINT64_C(1) << bits) < capacity)
 		bits++;
 	visitors->ledger = ledger;
-	visitors->books = books;
+	visitors->worker_ledger = worker_ledger;
 	visitors->factor = secrets[0] | 1;
 	visitors->addend = secrets[1];
 	visitors->shift = 64 - bits;
-	visitors->places = (uint32_t)places;
+	visitors->capacity = (uint32_t)capacity;
 	visitors->chains = calloc(UINT64_C(1) << bits, sizeof(*visitors->chains));
 	/* Places that nobody took are no memory yet. */
-	visitors->all = calloc(places + 1, sizeof(*visitors->all));
+	visitors->all = calloc(capacity + 1, sizeof(*visitors->all));
 	if (visitors->chains != NULL && visitors->all != NULL)
 		return visitors;
 	visitors_destroy(visitors);
@@ -164,8 +165,8 @@ find_or_add(struct visitors *visitors, const struct key *key)
 	uint32_t at = find(visitors, key);
 	if (at != NOBODY)
 		return at;
-	at = visitors->used < visitors->places ? ++visitors->used
-					       : forget_oldest(visitors);
+	at = visitors->used < visitors->capacity ? ++visitors->used
+						 : forget_oldest(visitors);
 	if (at == NOBODY)
 		return NOBODY;
 	uint32_t *chain = chain_of(visitors, key);
@@ -181,40 +182,42 @@ find_or_add(struct visitors *visitors, const struct key *key)
 static uint64_t
 who_of(const struct visitors *visitors, const struct key *key)
 {
-	return visits_who(&visitors->ledger->visits_key, key->network, key->scope);
+	return address_usage_id(
+	    &visitors->ledger->address_usage_key, key->network, key->scope);
 }
 
 static void
 tell_connections(const struct visitors *visitors, const struct visitor *visitor)
 {
 	if (visitors->ledger != NULL)
-		visits_set(&visitors->books->visits, who_of(visitors, &visitor->key),
-		    visitor->connections);
+		address_usage_set_connections(&visitors->worker_ledger->address_usage,
+		    who_of(visitors, &visitor->key), visitor->connections);
 }
 
 static void
 tell_accept(const struct visitors *visitors, const struct key *key, uint32_t second)
 {
 	if (visitors->ledger != NULL)
-		visits_accept(&visitors->books->visits, who_of(visitors, key), second);
+		address_usage_count_accept(&visitors->worker_ledger->address_usage,
+		    who_of(visitors, key), second);
 }
 
-static struct visits_count
+static struct address_usage_count
 ask_others(const struct visitors *visitors, const struct key *key, uint32_t second)
 {
 	if (visitors->ledger == NULL)
-		return (struct visits_count){ 0 };
-	return ledger_visits_elsewhere(
-	    visitors->ledger, visitors->books, who_of(visitors, key), second);
+		return (struct address_usage_count){ 0 };
+	return ledger_address_usage_elsewhere(
+	    visitors->ledger, visitors->worker_ledger, who_of(visitors, key), second);
 }
 
 static uint64_t
 own_accepts(const struct visitors *visitors, const struct key *key, uint32_t second)
 {
-	struct visits_count count = { 0 };
+	struct address_usage_count count = { 0 };
 	if (visitors->ledger != NULL)
-		visits_add(
-		    &count, &visitors->books->visits, who_of(visitors, key), second);
+		address_usage_add(&count, &visitors->worker_ledger->address_usage,
+		    who_of(visitors, key), second);
 	return count.accepts;
 }
 
@@ -252,7 +255,7 @@ visitors_judge(struct visitors *visitors, uint32_t listener,
 	}
 	uint32_t limit = config->max_connections_per_address;
 	uint32_t rate = config->accept_rate, second = now_ms / 1000;
-	struct visits_count others = ask_others(visitors, &key, second);
+	struct address_usage_count others = ask_others(visitors, &key, second);
 	uint64_t accepts = others.accepts + own_accepts(visitors, &key, second);
 	if (rate != 0 && (accepts >= rate || !take_token(visitor, rate, now_ms)))
 		return CLOSE_ACCEPT_RATE;

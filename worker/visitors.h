@@ -9,8 +9,8 @@
  * The table has a fixed number of places and never grows: an address without open
  * connections is forgotten when its place is needed, the one that was quiet for longest
  * first. Who finds no place is not let in. What the workers tell each other of it
- * (proto/visits.h) makes the limits those of all workers together; what several accept
- * in the same instant may be over it by one for each.
+ * (proto/address_usage.h) makes the limits those of all workers together; what several
+ * accept in the same instant may be over it by one for each.
  */
 #ifndef WORKER_VISITORS_H
 #define WORKER_VISITORS_H
@@ -31,7 +31,7 @@ struct visitors;
 /* A table of `places` addresses, for the worker of these books; without them it counts
  * for itself. NULL with errno. */
 struct visitors *visitors_create(
-    size_t places, const struct ledger *ledger, struct ledger_books *books);
+    size_t capacity, const struct ledger *ledger, struct worker_ledger *worker_ledger);
 void visitors_destroy(struct visitors *visitors);
 
 /* May the peer open one more connection at this time? Takes one of its accept_rate.

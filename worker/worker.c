@@ -93,25 +93,25 @@ static void
 on_message(struct worker *worker, const struct channel_message *message, int descriptor)
 {
 	switch ((enum channel_verb)message->verb) {
-	case CHANNEL_EMPTY:
+	case CHANNEL_DRAIN_QUEUE:
 		if (message->value != 0)
 			acceptor_empty_once(worker, message->argument);
 		else
 			acceptor_empty(worker, message->argument);
 		break;
-	case CHANNEL_LEAVE:
+	case CHANNEL_DRAIN:
 		leave_start(worker, message->argument != 0, message->value);
 		break;
-	case CHANNEL_GIVE:
+	case CHANNEL_SEND_CONNECTIONS:
 		giver_start(worker, descriptor, message->argument, message->value);
 		return;
-	case CHANNEL_TAKE:
+	case CHANNEL_RECEIVE_CONNECTIONS:
 		taker_start(worker, descriptor, message->argument);
 		return;
-	case CHANNEL_STOP:
+	case CHANNEL_EXIT:
 		leave_now(worker);
 		break;
-	case CHANNEL_CEDE:
+	case CHANNEL_QUEUE_TAKEN_OVER:
 		acceptor_cede(worker, message->value);
 		leave_check(worker);
 		break;
@@ -203,7 +203,7 @@ worker_run(const struct worker_args *args)
 		.slot = args->slot,
 		.generation = args->generation,
 		.ledger = args->ledger,
-		.books = args->books,
+		.worker_ledger = args->worker_ledger,
 		.channel_fd = args->channel_fd,
 		.spare_fd = -1,
 	};

@@ -14,9 +14,9 @@
 
 /* A listening socket of the worker's slot. */
 struct worker_socket {
-	int fd;            /* owned by the worker; non-blocking */
-	uint32_t listener; /* number in config->listeners */
-	uint32_t booked;   /* number in the ledger */
+	int fd;                /* owned by the worker; non-blocking */
+	uint32_t listener;     /* number in config->listeners */
+	uint32_t ledger_index; /* number in the ledger */
 };
 
 struct worker_args {
@@ -26,8 +26,8 @@ struct worker_args {
 	int channel_fd; /* to the master (proto/channel.h); owned */
 	const struct worker_socket *sockets; /* at least one for each listener */
 	size_t socket_count;
-	const struct ledger *ledger; /* for what all workers hold together */
-	struct ledger_books *books;  /* this worker's own */
+	const struct ledger *ledger;         /* for what all workers hold together */
+	struct worker_ledger *worker_ledger; /* this worker's own */
 };
 
 /* Runs one event loop until the master says that it is over (or is gone). Returns the

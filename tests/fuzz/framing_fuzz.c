@@ -29,7 +29,7 @@ struct reader {
 static void
 take(struct reader *reader, const uint8_t *message, const struct frame *frame)
 {
-	struct frame answer = framing_answer(reader->framing, frame, frame->payload);
+	struct frame answer = framing_for_reply(reader->framing, frame, frame->payload);
 	uint8_t *out = malloc(frame_length(&answer) + 1);
 
 	must(out != NULL && frame->payload <= reader->max_message);

@@ -20,7 +20,7 @@
 #include "lib/log.h"
 
 #include "proto/channel.h"
-#include "proto/handover.h"
+#include "proto/transfer.h"
 
 #include "tests/fuzz/descriptors.h"
 #include "tests/fuzz/input.h"
@@ -80,7 +80,7 @@ static void
 send_to(int fd, const void *packet, size_t length, int *fds, size_t count)
 {
 	/* Nobody may hear it: that is one of the cases. */
-	if (fd >= 0 && handover_send(fd, packet, length, fds, count) < 0)
+	if (fd >= 0 && transfer_packet_send(fd, packet, length, fds, count) < 0)
 		must(errno == EPIPE || errno == EAGAIN || errno == ECONNRESET);
 	for (size_t i = 0; i < count; i++)
 		close(fds[i]);
@@ -106,11 +106,11 @@ say_anything(struct talk *talk, int fd)
 static void
 say_hello(struct talk *talk)
 {
-	struct handover_hello hello = { .verb = HANDOVER_HELLO,
-		.version = HANDOVER_VERSION + (next_byte(&talk->input) == 255),
+	struct transfer_hello hello = { .verb = TRANSFER_HELLO,
+		.version = TRANSFER_VERSION + (next_byte(&talk->input) == 255),
 		.count = next_byte(&talk->input) };
 
-	for (uint32_t i = 0; i < HANDOVER_LISTENERS_MAX; i++) {
+	for (uint32_t i = 0; i < TRANSFER_LISTENERS_MAX; i++) {
 		hello.listeners[i].framing = talk->w.listener_config.framing;
 		memcpy(hello.listeners[i].name, NAME, sizeof(NAME));
 	}
@@ -120,8 +120,8 @@ say_hello(struct talk *talk)
 static void
 say_note(struct talk *talk, int fd)
 {
-	struct handover_note note = { .verb =
-					  next_byte(&talk->input) % (HANDOVER_END + 2U),
+	struct transfer_note note = { .verb =
+					  next_byte(&talk->input) % (TRANSFER_END + 2U),
 		.count = next_byte(&talk->input) };
 
 	note.mask = note.count & 128 ? UINT64_MAX : note.count;
@@ -129,12 +129,12 @@ say_note(struct talk *talk, int fd)
 }
 
 static void
-fill_record(struct talk *talk, struct handover_record *record)
+fill_record(struct talk *talk, struct transfer_record *record)
 {
 	uint8_t b[RECORD_BYTES] = { 0 };
 
 	next_bytes(talk, b, sizeof(b));
-	*record = (struct handover_record){ .listener = b[0],
+	*record = (struct transfer_record){ .listener = b[0],
 		.input_bytes = b[1] == 255 ? UINT32_MAX : b[1],
 		.output_bytes = b[2] == 255 ? UINT32_MAX : b[2],
 		.searched = b[3] == 255 ? UINT32_MAX : b[3],
@@ -150,12 +150,12 @@ fill_record(struct talk *talk, struct handover_record *record)
 static void
 say_batch(struct talk *talk)
 {
-	static struct handover_batch batch;
+	static struct transfer_batch batch;
 	uint8_t shape = next_byte(&talk->input), state[255];
 	int fds[BATCH_MOST + 1];
 	size_t count = 0;
 
-	batch.verb = HANDOVER_BATCH;
+	batch.verb = TRANSFER_BATCH;
 	batch.count = shape % (BATCH_MOST + 1);
 	batch.state_bytes = shape & 16 ? next_byte(&talk->input) : 0;
 	for (uint32_t i = 0; i < batch.count; i++) {
@@ -170,7 +170,7 @@ say_batch(struct talk *talk)
 	if (shape & 64)
 		batch.count++;
 	send_to(talk->to_taker, &batch,
-	    handover_batch_bytes(shape & 128 ? 1 : batch.count), fds, count);
+	    transfer_batch_bytes(shape & 128 ? 1 : batch.count), fds, count);
 }
 
 static void
@@ -269,7 +269,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	leave(&talk.to_giver);
 	for (int i = 0; i < talk.peer_count; i++)
 		close(talk.peers[i]);
-	while (talk.w.worker.takers != NULL || talk.w.worker.giver != NULL)
+	while (talk.w.worker.takers != NULL || talk.w.worker.sender != NULL)
 		one_worker_turn(&talk.w);
 	turn(&talk);
 	must(one_worker_adds_up(&talk.w));

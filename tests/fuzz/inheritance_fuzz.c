@@ -210,7 +210,8 @@ check_places(const struct master *master, bool is_rehearsal)
 	for (const struct process *p = master->processes; p != NULL; p = p->next) {
 		must(p->pid > 1 && p->slot < LEDGER_SLOTS && !p->is_gone);
 		must(p->is_leaving || master->slots[p->slot].process == p);
-		must(is_rehearsal || atomic_load(&p->books->own.owner) == p->slot + 1);
+		must(is_rehearsal ||
+		    atomic_load(&p->worker_ledger->own.owner) == p->slot + 1);
 	}
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
 		const struct process *p = master->slots[i].process;

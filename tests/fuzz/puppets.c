@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "proto/channel.h"
-#include "proto/handover.h"
+#include "proto/transfer.h"
 
 #include "master/spawn.h"
 #include "tests/lib/must.h"
@@ -36,7 +36,7 @@ __wrap_spawn_worker(const struct worker_args *args)
 		errno = EAGAIN;
 		return -1;
 	}
-	must(args->slot < LEDGER_SLOTS && args->books != NULL);
+	must(args->slot < LEDGER_SLOTS && args->worker_ledger != NULL);
 	for (size_t i = 0; i < args->socket_count; i++)
 		must(fcntl(args->sockets[i].fd, F_GETFD) >= 0);
 	struct puppet *puppet = &puppets[puppet_count];
@@ -97,7 +97,7 @@ say(const struct puppet *puppet, const void *packet, size_t length, unsigned cou
 
 	if (puppet == NULL || puppet->fd < 0)
 		return;
-	if (handover_send(puppet->fd, packet, length, fds, count) < 0)
+	if (transfer_packet_send(puppet->fd, packet, length, fds, count) < 0)
 		must(errno == EAGAIN || errno == EPIPE || errno == ECONNRESET);
 }
 
@@ -129,18 +129,18 @@ answer(struct puppet *puppet, const struct channel_message *asked, uint8_t how)
 	struct channel_message message = { .argument = asked->argument };
 
 	switch ((enum channel_verb)asked->verb) {
-	case CHANNEL_LEAVE:
-		message.verb = CHANNEL_RETIRED;
+	case CHANNEL_DRAIN:
+		message.verb = CHANNEL_LISTENERS_CLOSED;
 		break;
-	case CHANNEL_GIVE:
+	case CHANNEL_SEND_CONNECTIONS:
 		message =
-		    (struct channel_message){ CHANNEL_GAVE, asked->argument, how & 15 };
+		    (struct channel_message){ CHANNEL_SENT, asked->argument, how & 15 };
 		break;
-	case CHANNEL_TAKE:
-		message =
-		    (struct channel_message){ CHANNEL_TOOK, asked->argument, how & 15 };
+	case CHANNEL_RECEIVE_CONNECTIONS:
+		message = (struct channel_message){ CHANNEL_RECEIVED, asked->argument,
+			how & 15 };
 		break;
-	case CHANNEL_STOP:
+	case CHANNEL_EXIT:
 		end_puppet(puppet, 0);
 		return;
 	default:

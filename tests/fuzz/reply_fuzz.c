@@ -21,9 +21,9 @@ check_answer(const struct reply *reply, const uint8_t *payload, size_t length)
 	uint8_t *out = malloc(wanted + 1), *same = malloc(wanted + length + 1);
 
 	must(out != NULL && same != NULL);
-	must(reply_make(reply, payload, length, out) == wanted);
+	must(reply_write(reply, payload, length, out) == wanted);
 	memcpy(same, payload, length);
-	must(reply_make(reply, same, length, same) == wanted);
+	must(reply_write(reply, same, length, same) == wanted);
 	must(memcmp(out, same, wanted) == 0);
 	must(!reply_is_bytewise(reply) || wanted == length);
 	free(out);

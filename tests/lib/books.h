@@ -32,7 +32,7 @@ open_ledger(struct fixture *f)
 {
 	f->ledger = ledger_create(&f->fd);
 	assert_non_null(f->ledger);
-	assert_int_equal(ledger_listener(f->ledger, "a listener"), 0);
+	assert_int_equal(ledger_register_listener(f->ledger, "a listener"), 0);
 }
 
 static inline void
@@ -42,23 +42,23 @@ close_ledger(struct fixture *f)
 	close(f->fd);
 }
 
-static inline struct ledger_books *
+static inline struct worker_ledger *
 claim(struct fixture *f, uint32_t slot)
 {
-	struct ledger_books *books = ledger_claim(f->ledger, slot);
+	struct worker_ledger *worker_ledger = ledger_claim(f->ledger, slot);
 
-	assert_non_null(books);
-	return books;
+	assert_non_null(worker_ledger);
+	return worker_ledger;
 }
 
 /* Its slot is the one that claimed it. */
 static inline void
-retire(struct fixture *f, struct ledger_books *books, uint64_t moved_in,
+retire(struct fixture *f, struct worker_ledger *worker_ledger, uint64_t moved_in,
     uint64_t moved_out)
 {
-	uint32_t slot = (uint32_t)atomic_load(&books->own.owner) - 1;
+	uint32_t slot = (uint32_t)atomic_load(&worker_ledger->own.owner) - 1;
 
-	ledger_retire(f->ledger, books, slot, moved_in, moved_out);
+	ledger_retire(f->ledger, worker_ledger, slot, moved_in, moved_out);
 }
 
 static inline void

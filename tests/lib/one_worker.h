@@ -56,8 +56,8 @@ one_worker_start(struct one_worker *w, const char *reply, enum framing framing,
 	must(w->ledger != NULL);
 	w->worker.config = &w->config;
 	w->worker.ledger = w->ledger;
-	w->worker.books = ledger_claim(w->ledger, 0);
-	w->listener_number = ledger_listener(w->ledger, "the listener");
+	w->worker.worker_ledger = ledger_claim(w->ledger, 0);
+	w->listener_number = ledger_register_listener(w->ledger, "the listener");
 	w->worker.base = event_base_new();
 	w->worker.input = malloc(WORKER_INPUT_BYTES);
 	w->worker.batch_capacity = WORKER_INPUT_BYTES;
@@ -69,7 +69,7 @@ one_worker_start(struct one_worker *w, const char *reply, enum framing framing,
 	w->listener = (struct listener){
 		.worker = &w->worker,
 		.config = &w->listener_config,
-		.block = &w->worker.books->by_listener[w->listener_number],
+		.block = &w->worker.worker_ledger->by_listener[w->listener_number],
 		.fd = -1,
 		.is_bytewise = w->listener_config.framing == FRAMING_STREAM &&
 		    reply_is_bytewise(&w->listener_config.reply),
@@ -197,7 +197,7 @@ one_worker_progress(const struct one_worker *w)
 	struct ledger_totals totals = { 0 };
 	uint64_t sum = w->worker.lingering;
 
-	ledger_add_books(&totals, w->ledger, w->worker.books);
+	ledger_add_worker(&totals, w->ledger, w->worker.worker_ledger);
 	for (int i = 0; i < LEDGER_COUNTER_COUNT; i++)
 		sum += totals.counters[i];
 	return sum + ledger_closed(&totals);
@@ -208,7 +208,7 @@ one_worker_count(const struct one_worker *w, enum ledger_counter counter)
 {
 	struct ledger_totals totals = { 0 };
 
-	ledger_add_books(&totals, w->ledger, w->worker.books);
+	ledger_add_worker(&totals, w->ledger, w->worker.worker_ledger);
 	return totals.counters[counter];
 }
 
@@ -224,10 +224,10 @@ one_worker_adds_up(const struct one_worker *w)
 {
 	struct ledger_totals totals = { 0 };
 
-	ledger_add_books(&totals, w->ledger, w->worker.books);
+	ledger_add_worker(&totals, w->ledger, w->worker.worker_ledger);
 	return ledger_open(&totals) == w->worker.pool.count &&
-	    atomic_load(&w->worker.books->own.open) == w->worker.pool.count &&
-	    ledger_open_of_listener(w->ledger, w->listener_number) ==
+	    atomic_load(&w->worker.worker_ledger->own.open) == w->worker.pool.count &&
+	    ledger_open_by_listener(w->ledger, w->listener_number) ==
 	    w->worker.pool.count &&
 	    totals.counters[LEDGER_CONNECTIONS_ACCEPTED] +
 		totals.counters[LEDGER_CONNECTIONS_MOVED_IN] ==

@@ -28,7 +28,7 @@
 /* Two workers in one process, the first of which gives its connections to the second.
  */
 struct fixture {
-	struct one_worker giver, taker;
+	struct one_worker sender, receiver;
 	int giver_channel, taker_channel; /* the master's ends */
 };
 
@@ -55,30 +55,30 @@ static inline void
 start(struct fixture *f, const char *reply, enum framing framing, uint64_t max_pending)
 {
 	memset(f, 0, sizeof(*f));
-	start_one(&f->giver, &f->giver_channel, reply, framing, max_pending);
-	start_one(&f->taker, &f->taker_channel, reply, framing, max_pending);
+	start_one(&f->sender, &f->giver_channel, reply, framing, max_pending);
+	start_one(&f->receiver, &f->taker_channel, reply, framing, max_pending);
 }
 
 static inline void
 finish(struct fixture *f)
 {
-	assert_null(f->giver.worker.giver);
-	assert_null(f->taker.worker.takers);
-	assert_true(one_worker_adds_up(&f->giver));
-	assert_true(one_worker_adds_up(&f->taker));
-	close(f->giver.worker.channel_fd);
-	close(f->taker.worker.channel_fd);
+	assert_null(f->sender.worker.sender);
+	assert_null(f->receiver.worker.takers);
+	assert_true(one_worker_adds_up(&f->sender));
+	assert_true(one_worker_adds_up(&f->receiver));
+	close(f->sender.worker.channel_fd);
+	close(f->receiver.worker.channel_fd);
 	close(f->giver_channel);
 	close(f->taker_channel);
-	one_worker_finish(&f->giver);
-	one_worker_finish(&f->taker);
+	one_worker_finish(&f->sender);
+	one_worker_finish(&f->receiver);
 }
 
 static inline void
 turn_both(struct fixture *f)
 {
-	one_worker_turn(&f->giver);
-	one_worker_turn(&f->taker);
+	one_worker_turn(&f->sender);
+	one_worker_turn(&f->receiver);
 }
 
 static inline void
@@ -87,9 +87,9 @@ hand_over(struct fixture *f)
 	int fds[2];
 
 	must(channel_open(fds) == 0);
-	giver_start(&f->giver.worker, fds[0], 7, 0);
-	taker_start(&f->taker.worker, fds[1], 8);
-	for (int i = 0; i < 1000 && f->taker.worker.takers != NULL; i++)
+	giver_start(&f->sender.worker, fds[0], 7, 0);
+	taker_start(&f->receiver.worker, fds[1], 8);
+	for (int i = 0; i < 1000 && f->receiver.worker.takers != NULL; i++)
 		turn_both(f);
 }
 
@@ -109,8 +109,8 @@ assert_told(int channel_fd, enum channel_verb verb, uint32_t number, uint64_t mo
 static inline uint64_t
 count(const struct fixture *f, enum ledger_counter counter)
 {
-	return one_worker_count(&f->giver, counter) +
-	    one_worker_count(&f->taker, counter);
+	return one_worker_count(&f->sender, counter) +
+	    one_worker_count(&f->receiver, counter);
 }
 
 #endif

@@ -14,7 +14,7 @@
 #include "proto/channel.h"
 
 static const struct channel_message leave = {
-	.verb = CHANNEL_LEAVE,
+	.verb = CHANNEL_DRAIN,
 	.argument = CHANNEL_ALL,
 	.value = UINT64_C(30000000000),
 };
@@ -46,7 +46,7 @@ test_a_message_arrives_as_it_was_sent(void **state)
 	open_pair(fds);
 	assert_int_equal(channel_send(fds[0], &leave, -1), 0);
 	assert_int_equal(channel_receive(fds[1], &got, &fd), 1);
-	assert_int_equal(got.verb, CHANNEL_LEAVE);
+	assert_int_equal(got.verb, CHANNEL_DRAIN);
 	assert_int_equal(got.argument, CHANNEL_ALL);
 	assert_int_equal(got.value, leave.value);
 	assert_int_equal(fd, -1);
@@ -69,7 +69,7 @@ test_what_was_said_before_the_end_is_heard_whatever_the_other_side_left_unread(
 	assert_int_equal(channel_send(fds[1], &leave, -1), 0);
 	close(fds[1]);
 	assert_int_equal(channel_receive(fds[0], &got, &fd), 1);
-	assert_int_equal(got.verb, CHANNEL_LEAVE);
+	assert_int_equal(got.verb, CHANNEL_DRAIN);
 	assert_int_equal(channel_receive(fds[0], &got, &fd), 0);
 	close(fds[0]);
 }

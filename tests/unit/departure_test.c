@@ -50,13 +50,13 @@ add_worker(struct master *master, uint32_t slot)
 	int channel[2];
 	assert_int_equal(channel_open(channel), 0);
 	close(channel[1]);
-	struct ledger_books *books = ledger_claim(master->ledger, slot);
-	struct process *process =
-	    process_inherit(master, (pid_t)(1000 + slot), slot, channel[0], books);
+	struct worker_ledger *worker_ledger = ledger_claim(master->ledger, slot);
+	struct process *process = process_inherit(
+	    master, (pid_t)(1000 + slot), slot, channel[0], worker_ledger);
 	assert_non_null(process);
-	ledger_count(&books->own, LEDGER_CONNECTIONS_ACCEPTED, 10);
-	ledger_count_closed(&books->own, CLOSE_PEER_CLOSED);
-	ledger_count_closed(&books->own, CLOSE_RESET);
+	ledger_count(&worker_ledger->own, LEDGER_CONNECTIONS_ACCEPTED, 10);
+	ledger_count_closed(&worker_ledger->own, CLOSE_PEER_CLOSED);
+	ledger_count_closed(&worker_ledger->own, CLOSE_RESET);
 	return process;
 }
 
@@ -84,10 +84,10 @@ test_each_connection_is_counted_once(void **state)
 	assert_int_equal(departure->workers, 2);
 	/* Of the eight that were open: three, two, one; and two are left. */
 	process->moved_out = 3;
-	ledger_count(&process->books->own, LEDGER_CONNECTIONS_MOVED_OUT, 3);
-	ledger_count_closed(&process->books->own, CLOSE_DRAINED);
-	ledger_count_closed(&process->books->own, CLOSE_PEER_CLOSED);
-	ledger_count_closed(&process->books->own, CLOSE_DRAIN_TIMEOUT);
+	ledger_count(&process->worker_ledger->own, LEDGER_CONNECTIONS_MOVED_OUT, 3);
+	ledger_count_closed(&process->worker_ledger->own, CLOSE_DRAINED);
+	ledger_count_closed(&process->worker_ledger->own, CLOSE_PEER_CLOSED);
+	ledger_count_closed(&process->worker_ledger->own, CLOSE_DRAIN_TIMEOUT);
 	process->has_died = true;
 	process_bury(process);
 	assert_int_equal(departure->gone, 1);

@@ -182,23 +182,23 @@ test_an_answer_is_framed_as_its_message_was(void **state)
 	uint8_t out[16];
 
 	(void)state;
-	frame = framing_answer(FRAMING_LINE, &line, 1);
+	frame = framing_for_reply(FRAMING_LINE, &line, 1);
 	assert_frame(&frame, 0, 1, 1);
 	out[0] = '1';
 	framing_write(FRAMING_LINE, &frame, out);
 	assert_memory_equal(out, "1\n", 2);
 
-	frame = framing_answer(FRAMING_LINE, &last_line, 1);
+	frame = framing_for_reply(FRAMING_LINE, &last_line, 1);
 	assert_frame(&frame, 0, 1, 0);
 
-	frame = framing_answer(FRAMING_LENGTH32, &counted, 0x010203);
+	frame = framing_for_reply(FRAMING_LENGTH32, &counted, 0x010203);
 	assert_frame(&frame, 4, 0x010203, 0);
 	framing_write(FRAMING_LENGTH32, &frame, out);
 	assert_memory_equal(out, "\0\1\2\3", 4);
 
-	frame = framing_outline(FRAMING_STREAM, 5);
+	frame = framing_for_payload(FRAMING_STREAM, 5);
 	assert_frame(&frame, 0, 5, 0);
-	frame = framing_outline(FRAMING_LINE, 5);
+	frame = framing_for_payload(FRAMING_LINE, 5);
 	assert_frame(&frame, 0, 5, 1);
 }
 

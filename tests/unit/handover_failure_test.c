@@ -11,19 +11,19 @@ test_what_has_no_room_or_no_listener_over_there_stays(void **state)
 	for (int i = 0; i < 3; i++) {
 		start(&f, "upper", FRAMING_STREAM, 1024);
 		open_unix_pair(fds, 0);
-		one_worker_serve(&f.giver, fds[1]);
+		one_worker_serve(&f.sender, fds[1]);
 		if (i == 0)
-			f.taker.worker.max_connections = 0;
+			f.receiver.worker.max_connections = 0;
 		else if (i == 1)
-			f.taker.listener_config.framing = FRAMING_LINE;
+			f.receiver.listener_config.framing = FRAMING_LINE;
 		else
-			strcpy(f.taker.listener.name, "[::1]:1");
+			strcpy(f.receiver.listener.name, "[::1]:1");
 		hand_over(&f);
-		assert_int_equal(f.taker.worker.pool.count, 0);
-		assert_told(f.giver_channel, CHANNEL_GAVE, 7, 0);
-		assert_told(f.taker_channel, CHANNEL_TOOK, 8, 0);
+		assert_int_equal(f.receiver.worker.pool.count, 0);
+		assert_told(f.giver_channel, CHANNEL_SENT, 7, 0);
+		assert_told(f.taker_channel, CHANNEL_RECEIVED, 8, 0);
 		assert_int_equal(send(fds[0], "hello", 5, 0), 5);
-		one_worker_turn(&f.giver);
+		one_worker_turn(&f.sender);
 		assert_int_equal(recv(fds[0], answer, 8, 0), 5);
 		close(fds[0]);
 		finish(&f);
@@ -43,24 +43,26 @@ test_a_batch_that_does_not_fit_over_there_moves_in_parts(void **state)
 	start(&f, "upper", FRAMING_STREAM, 1024);
 	for (int i = 0; i < MANY; i++) {
 		open_unix_pair(fds[i], 0);
-		one_worker_serve(&f.giver, fds[i][1]);
+		one_worker_serve(&f.sender, fds[i][1]);
 	}
 	/* Two are the hand-over's. */
-	f.taker.worker.descriptor_end = fds[MANY - 1][1] + 1 + 2 + FITTING;
+	f.receiver.worker.descriptor_end = fds[MANY - 1][1] + 1 + 2 + FITTING;
 	hand_over(&f);
-	assert_int_equal(f.taker.worker.pool.count, MANY);
-	assert_told(f.giver_channel, CHANNEL_GAVE, 7, MANY);
-	assert_told(f.taker_channel, CHANNEL_TOOK, 8, MANY);
+	assert_int_equal(f.receiver.worker.pool.count, MANY);
+	assert_told(f.giver_channel, CHANNEL_SENT, 7, MANY);
+	assert_told(f.taker_channel, CHANNEL_RECEIVED, 8, MANY);
 	for (int i = 0; i < MANY; i++)
 		close(fds[i][0]);
-	assert_true(one_worker_until(&f.taker, f.taker.worker.pool.count == 0));
+	assert_true(one_worker_until(&f.receiver, f.receiver.worker.pool.count == 0));
 	finish(&f);
 }
 
 static void
 test_a_taker_that_dies_before_it_took_leaves_them_where_they_were(void **state)
 {
-	struct handover_note room = { .verb = HANDOVER_ROOM, .count = 10, .mask = 1 };
+	struct transfer_note room = {
+		.verb = TRANSFER_CAPACITY, .count = 10, .mask = 1
+	};
 	struct fixture f;
 	int fds[2], handover[2];
 	char answer[8];
@@ -68,20 +70,21 @@ test_a_taker_that_dies_before_it_took_leaves_them_where_they_were(void **state)
 	(void)state;
 	start(&f, "upper", FRAMING_STREAM, 1024);
 	open_unix_pair(fds, 0);
-	one_worker_serve(&f.giver, fds[1]);
+	one_worker_serve(&f.sender, fds[1]);
 	must(channel_open(handover) == 0);
-	giver_start(&f.giver.worker, handover[0], 7, 0);
-	assert_int_equal(handover_send(handover[1], &room, sizeof(room), NULL, 0), 0);
-	one_worker_turn(&f.giver);
+	giver_start(&f.sender.worker, handover[0], 7, 0);
+	assert_int_equal(
+	    transfer_packet_send(handover[1], &room, sizeof(room), NULL, 0), 0);
+	one_worker_turn(&f.sender);
 	/* The batch is on its way: nobody answers. */
 	assert_int_equal(send(fds[0], "hello", 5, 0), 5);
-	one_worker_turn(&f.giver);
+	one_worker_turn(&f.sender);
 	assert_int_equal(recv(fds[0], answer, 8, 0), -1);
 	close(handover[1]);
-	assert_true(one_worker_until(&f.giver, recv(fds[0], answer, 8, 0) == 5));
+	assert_true(one_worker_until(&f.sender, recv(fds[0], answer, 8, 0) == 5));
 	assert_memory_equal(answer, "HELLO", 5);
-	assert_int_equal(one_worker_count(&f.giver, LEDGER_CONNECTIONS_MOVED_OUT), 0);
-	assert_told(f.giver_channel, CHANNEL_GAVE, 7, 0);
+	assert_int_equal(one_worker_count(&f.sender, LEDGER_CONNECTIONS_MOVED_OUT), 0);
+	assert_told(f.giver_channel, CHANNEL_SENT, 7, 0);
 	close(fds[0]);
 	finish(&f);
 }
@@ -90,12 +93,12 @@ static void
 test_a_giver_that_dies_after_it_gave_has_given(void **state)
 {
 	struct fixture f;
-	struct handover_hello hello = {
-		.verb = HANDOVER_HELLO, .version = HANDOVER_VERSION, .count = 1
+	struct transfer_hello hello = {
+		.verb = TRANSFER_HELLO, .version = TRANSFER_VERSION, .count = 1
 	};
-	struct handover_batch batch = { .verb = HANDOVER_BATCH, .count = 1 };
-	union handover_packet packet;
-	int fds[2], handover[2], got[HANDOVER_BATCH_MAX + 1];
+	struct transfer_batch batch = { .verb = TRANSFER_BATCH, .count = 1 };
+	union transfer_packet packet;
+	int fds[2], handover[2], got[TRANSFER_BATCH_MAX + 1];
 	size_t got_count;
 	char answer[8];
 
@@ -103,26 +106,26 @@ test_a_giver_that_dies_after_it_gave_has_given(void **state)
 	start(&f, "upper", FRAMING_STREAM, 1024);
 	open_unix_pair(fds, 0);
 	must(channel_open(handover) == 0);
-	taker_start(&f.taker.worker, handover[1], 8);
+	taker_start(&f.receiver.worker, handover[1], 8);
 	strcpy(hello.listeners[0].name, "127.0.0.1:10000");
-	must(handover_send(handover[0], &hello, sizeof(hello), NULL, 0) == 0);
+	must(transfer_packet_send(handover[0], &hello, sizeof(hello), NULL, 0) == 0);
 	batch.records[0].peer_family = AF_INET;
-	must(handover_send(handover[0], &batch, handover_batch_bytes(1), &fds[1], 1) ==
-	    0);
+	must(transfer_packet_send(
+		 handover[0], &batch, transfer_batch_bytes(1), &fds[1], 1) == 0);
 	close(fds[1]);
 	for (int i = 0; i < 5; i++)
-		one_worker_turn(&f.taker);
-	assert_true(handover_receive(handover[0], &packet, got, &got_count) > 0);
-	assert_int_equal(packet.verb, HANDOVER_ROOM);
-	assert_true(handover_receive(handover[0], &packet, got, &got_count) > 0);
-	assert_int_equal(packet.verb, HANDOVER_TAKEN);
-	assert_int_equal(one_worker_count(&f.taker, LEDGER_CONNECTIONS_MOVED_IN), 0);
+		one_worker_turn(&f.receiver);
+	assert_true(transfer_packet_receive(handover[0], &packet, got, &got_count) > 0);
+	assert_int_equal(packet.verb, TRANSFER_CAPACITY);
+	assert_true(transfer_packet_receive(handover[0], &packet, got, &got_count) > 0);
+	assert_int_equal(packet.verb, TRANSFER_ACCEPTED);
+	assert_int_equal(one_worker_count(&f.receiver, LEDGER_CONNECTIONS_MOVED_IN), 0);
 	close(handover[0]);
 	assert_int_equal(send(fds[0], "hello", 5, 0), 5);
 	for (int i = 0; i < 5; i++)
-		one_worker_turn(&f.taker);
+		one_worker_turn(&f.receiver);
 	assert_int_equal(recv(fds[0], answer, 8, 0), 5);
-	assert_told(f.taker_channel, CHANNEL_TOOK, 8, 1);
+	assert_told(f.taker_channel, CHANNEL_RECEIVED, 8, 1);
 	close(fds[0]);
 	finish(&f);
 }
@@ -130,7 +133,9 @@ test_a_giver_that_dies_after_it_gave_has_given(void **state)
 static void
 test_a_taker_that_says_twice_how_much_room_it_has_strands_nobody(void **state)
 {
-	struct handover_note room = { .verb = HANDOVER_ROOM, .count = 10, .mask = 1 };
+	struct transfer_note room = {
+		.verb = TRANSFER_CAPACITY, .count = 10, .mask = 1
+	};
 	struct fixture f;
 	int fds[3][2], handover[2];
 	char answer[8];
@@ -139,21 +144,21 @@ test_a_taker_that_says_twice_how_much_room_it_has_strands_nobody(void **state)
 	start(&f, "upper", FRAMING_STREAM, 1024);
 	for (int i = 0; i < 3; i++) {
 		open_unix_pair(fds[i], 0);
-		one_worker_serve(&f.giver, fds[i][1]);
+		one_worker_serve(&f.sender, fds[i][1]);
 	}
 	must(channel_open(handover) == 0);
-	giver_start(&f.giver.worker, handover[0], 7, 0);
-	must(handover_send(handover[1], &room, sizeof(room), NULL, 0) == 0);
-	one_worker_turn(&f.giver);
+	giver_start(&f.sender.worker, handover[0], 7, 0);
+	must(transfer_packet_send(handover[1], &room, sizeof(room), NULL, 0) == 0);
+	one_worker_turn(&f.sender);
 	room.count = 1;
-	must(handover_send(handover[1], &room, sizeof(room), NULL, 0) == 0);
-	one_worker_turn(&f.giver);
+	must(transfer_packet_send(handover[1], &room, sizeof(room), NULL, 0) == 0);
+	one_worker_turn(&f.sender);
 	close(handover[1]);
-	assert_true(one_worker_until(&f.giver, f.giver.worker.giver == NULL));
+	assert_true(one_worker_until(&f.sender, f.sender.worker.sender == NULL));
 	for (int i = 0; i < 3; i++) {
 		assert_int_equal(send(fds[i][0], "hello", 5, 0), 5);
 		assert_true(
-		    one_worker_until(&f.giver, recv(fds[i][0], answer, 8, 0) == 5));
+		    one_worker_until(&f.sender, recv(fds[i][0], answer, 8, 0) == 5));
 		close(fds[i][0]);
 	}
 	finish(&f);
@@ -162,9 +167,9 @@ test_a_taker_that_says_twice_how_much_room_it_has_strands_nobody(void **state)
 static void
 test_more_descriptors_than_fit_do_not_come_in(void **state)
 {
-	enum { SENT = HANDOVER_BATCH_MAX + 2 };
-	static const struct handover_note note = { .verb = HANDOVER_END };
-	union handover_packet packet;
+	enum { SENT = TRANSFER_BATCH_MAX + 2 };
+	static const struct transfer_note note = { .verb = TRANSFER_END };
+	union transfer_packet packet;
 	int pair[2], sent[SENT], got[SENT] = { [SENT - 1] = -77 };
 	size_t count;
 
@@ -172,29 +177,30 @@ test_more_descriptors_than_fit_do_not_come_in(void **state)
 	must(channel_open(pair) == 0);
 	for (int i = 0; i < SENT; i++)
 		sent[i] = pair[0];
-	must(handover_send(pair[0], &note, sizeof(note), sent, SENT) == 0);
-	assert_int_equal(handover_receive(pair[1], &packet, got, &count), sizeof(note));
-	assert_int_equal(count, HANDOVER_BATCH_MAX + 1);
+	must(transfer_packet_send(pair[0], &note, sizeof(note), sent, SENT) == 0);
+	assert_int_equal(
+	    transfer_packet_receive(pair[1], &packet, got, &count), sizeof(note));
+	assert_int_equal(count, TRANSFER_BATCH_MAX + 1);
 	assert_int_equal(got[SENT - 1], -77);
 	for (size_t i = 0; i < count; i++)
 		close(got[i]);
 	close(pair[0]);
 	/* All that came in are closed: nobody is there any more. */
-	assert_int_equal(handover_receive(pair[1], &packet, got, &count), 0);
+	assert_int_equal(transfer_packet_receive(pair[1], &packet, got, &count), 0);
 	close(pair[1]);
 }
 
 static void
 test_an_empty_packet_with_a_descriptor_is_no_end(void **state)
 {
-	union handover_packet packet;
-	int pair[2], got[HANDOVER_BATCH_MAX + 1];
+	union transfer_packet packet;
+	int pair[2], got[TRANSFER_BATCH_MAX + 1];
 	size_t count;
 
 	(void)state;
 	must(channel_open(pair) == 0);
-	must(handover_send(pair[0], "", 0, &pair[0], 1) == 0);
-	assert_int_equal(handover_receive(pair[1], &packet, got, &count), -1);
+	must(transfer_packet_send(pair[0], "", 0, &pair[0], 1) == 0);
+	assert_int_equal(transfer_packet_receive(pair[1], &packet, got, &count), -1);
 	assert_int_equal(errno, EPROTO);
 	assert_int_equal(count, 1);
 	close(got[0]);

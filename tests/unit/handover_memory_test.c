@@ -43,9 +43,9 @@ start_leaving(struct fixture *f, int ret_handover[2])
 
 	start(f, "upper", FRAMING_STREAM, 1024);
 	open_unix_pair(fds, 0);
-	one_worker_serve(&f->giver, fds[1]);
-	f->giver.worker.awaits_taker = true;
-	assert_true(giver_wants(&f->giver.worker, one_worker_connection(&f->giver)));
+	one_worker_serve(&f->sender, fds[1]);
+	f->sender.worker.awaits_taker = true;
+	assert_true(giver_wants(&f->sender.worker, one_worker_connection(&f->sender)));
 	must(channel_open(ret_handover) == 0);
 	return fds[0];
 }
@@ -56,11 +56,11 @@ finish_draining(struct fixture *f, int peer)
 {
 	char answer[8];
 
-	assert_false(giver_wants(&f->giver.worker, one_worker_connection(&f->giver)));
+	assert_false(giver_wants(&f->sender.worker, one_worker_connection(&f->sender)));
 	assert_int_equal(send(peer, "hello", 5, 0), 5);
-	assert_true(one_worker_until(&f->giver, recv(peer, answer, 8, 0) == 5));
-	assert_told(f->giver_channel, CHANNEL_GAVE, 7, 0);
-	assert_told(f->taker_channel, CHANNEL_TOOK, 8, 0);
+	assert_true(one_worker_until(&f->sender, recv(peer, answer, 8, 0) == 5));
+	assert_told(f->giver_channel, CHANNEL_SENT, 7, 0);
+	assert_told(f->taker_channel, CHANNEL_RECEIVED, 8, 0);
 	close(peer);
 	finish(f);
 }
@@ -73,11 +73,11 @@ test_a_worker_without_memory_to_take_leaves_nobody_waiting_for_it(void **state)
 
 	(void)state;
 	int peer = start_leaving(&f, handover);
-	giver_start(&f.giver.worker, handover[0], 7, 0);
+	giver_start(&f.sender.worker, handover[0], 7, 0);
 	has_no_memory = true;
-	taker_start(&f.taker.worker, handover[1], 8);
+	taker_start(&f.receiver.worker, handover[1], 8);
 	has_no_memory = false;
-	assert_true(one_worker_until(&f.giver, f.giver.worker.giver == NULL));
+	assert_true(one_worker_until(&f.sender, f.sender.worker.sender == NULL));
 	finish_draining(&f, peer);
 }
 
@@ -89,11 +89,11 @@ test_a_worker_without_memory_to_give_drains(void **state)
 
 	(void)state;
 	int peer = start_leaving(&f, handover);
-	taker_start(&f.taker.worker, handover[1], 8);
+	taker_start(&f.receiver.worker, handover[1], 8);
 	has_no_memory = true;
-	giver_start(&f.giver.worker, handover[0], 7, 0);
+	giver_start(&f.sender.worker, handover[0], 7, 0);
 	has_no_memory = false;
-	assert_true(one_worker_until(&f.taker, f.taker.worker.takers == NULL));
+	assert_true(one_worker_until(&f.receiver, f.receiver.worker.takers == NULL));
 	finish_draining(&f, peer);
 }
 
@@ -107,20 +107,20 @@ test_a_batch_that_the_kernel_does_not_take_now_is_sent_later(void **state)
 	(void)state;
 	int peer = start_leaving(&f, handover);
 	refusals = 3;
-	giver_start(&f.giver.worker, handover[0], 7, 0);
-	taker_start(&f.taker.worker, handover[1], 8);
+	giver_start(&f.sender.worker, handover[0], 7, 0);
+	taker_start(&f.receiver.worker, handover[1], 8);
 	/* It is served here meanwhile. */
 	assert_true(
-	    one_worker_until(&f.giver, (one_worker_turn(&f.taker), refusals < 3)));
+	    one_worker_until(&f.sender, (one_worker_turn(&f.receiver), refusals < 3)));
 	assert_int_equal(send(peer, "hello", 5, 0), 5);
 	assert_true(one_worker_until(
-	    &f.giver, (one_worker_turn(&f.taker), recv(peer, answer, 8, 0) == 5)));
-	assert_true(one_worker_until(
-	    &f.giver, (one_worker_turn(&f.taker), f.taker.worker.takers == NULL)));
+	    &f.sender, (one_worker_turn(&f.receiver), recv(peer, answer, 8, 0) == 5)));
+	assert_true(one_worker_until(&f.sender,
+	    (one_worker_turn(&f.receiver), f.receiver.worker.takers == NULL)));
 	assert_int_equal(refusals, 0);
-	assert_int_equal(f.taker.worker.pool.count, 1);
-	assert_told(f.giver_channel, CHANNEL_GAVE, 7, 1);
-	assert_told(f.taker_channel, CHANNEL_TOOK, 8, 1);
+	assert_int_equal(f.receiver.worker.pool.count, 1);
+	assert_told(f.giver_channel, CHANNEL_SENT, 7, 1);
+	assert_told(f.taker_channel, CHANNEL_RECEIVED, 8, 1);
 	close(peer);
 	finish(&f);
 }
@@ -135,20 +135,20 @@ test_a_batch_that_went_before_its_turn_does_not_go_again(void **state)
 	int peer = start_leaving(&f, handover);
 	refusals = 1;
 	sent = 0;
-	giver_start(&f.giver.worker, handover[0], 7, 0);
-	taker_start(&f.taker.worker, handover[1], 8);
+	giver_start(&f.sender.worker, handover[0], 7, 0);
+	taker_start(&f.receiver.worker, handover[1], 8);
 	assert_true(
-	    one_worker_until(&f.giver, (one_worker_turn(&f.taker), refusals == 0)));
+	    one_worker_until(&f.sender, (one_worker_turn(&f.receiver), refusals == 0)));
 	/* The giver looks for other reasons, too (leave.c). */
-	giver_continue(&f.giver.worker);
+	giver_continue(&f.sender.worker);
 	assert_int_equal(sent, 1);
 	uint64_t later_ms = one_worker_clock_ms() + 100;
-	assert_true(one_worker_until(&f.giver, one_worker_clock_ms() > later_ms));
+	assert_true(one_worker_until(&f.sender, one_worker_clock_ms() > later_ms));
 	assert_int_equal(sent, 1);
-	assert_true(one_worker_until(
-	    &f.giver, (one_worker_turn(&f.taker), f.taker.worker.takers == NULL)));
-	assert_told(f.giver_channel, CHANNEL_GAVE, 7, 1);
-	assert_told(f.taker_channel, CHANNEL_TOOK, 8, 1);
+	assert_true(one_worker_until(&f.sender,
+	    (one_worker_turn(&f.receiver), f.receiver.worker.takers == NULL)));
+	assert_told(f.giver_channel, CHANNEL_SENT, 7, 1);
+	assert_told(f.taker_channel, CHANNEL_RECEIVED, 8, 1);
 	close(peer);
 	finish(&f);
 }

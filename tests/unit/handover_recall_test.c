@@ -5,16 +5,18 @@
 static int
 send_one_off(struct fixture *f, int *ret_far)
 {
-	struct handover_note room = { .verb = HANDOVER_ROOM, .count = 10, .mask = 1 };
+	struct transfer_note room = {
+		.verb = TRANSFER_CAPACITY, .count = 10, .mask = 1
+	};
 	int fds[2], handover[2];
 
 	open_unix_pair(fds, 0);
-	one_worker_serve(&f->giver, fds[1]);
+	one_worker_serve(&f->sender, fds[1]);
 	must(channel_open(handover) == 0);
-	giver_start(&f->giver.worker, handover[0], 7, 0);
-	must(handover_send(handover[1], &room, sizeof(room), NULL, 0) == 0);
+	giver_start(&f->sender.worker, handover[0], 7, 0);
+	must(transfer_packet_send(handover[1], &room, sizeof(room), NULL, 0) == 0);
 	assert_true(
-	    one_worker_until(&f->giver, one_worker_connection(&f->giver)->suspended));
+	    one_worker_until(&f->sender, one_worker_connection(&f->sender)->suspended));
 	*ret_far = handover[1];
 	return fds[0];
 }
@@ -23,19 +25,21 @@ send_one_off(struct fixture *f, int *ret_far)
 static void
 end_giver(struct fixture *f)
 {
-	giver_stop(&f->giver.worker);
-	pool_visit(&f->giver.worker.pool, one_worker_stop_one, NULL);
+	giver_stop(&f->sender.worker);
+	pool_visit(&f->sender.worker.pool, one_worker_stop_one, NULL);
 }
 
 /* Every connection has ended once, in one of the two workers. */
 static void
 assert_ended_once(const struct fixture *f, uint64_t connections)
 {
-	struct ledger_totals giver = { 0 }, taker = { 0 };
+	struct ledger_totals sender = { 0 }, receiver = { 0 };
 
-	ledger_add_books(&giver, f->giver.ledger, f->giver.worker.books);
-	ledger_add_books(&taker, f->taker.ledger, f->taker.worker.books);
-	assert_int_equal(ledger_closed(&giver) + ledger_closed(&taker), connections);
+	ledger_add_worker(&sender, f->sender.ledger, f->sender.worker.worker_ledger);
+	ledger_add_worker(
+	    &receiver, f->receiver.ledger, f->receiver.worker.worker_ledger);
+	assert_int_equal(
+	    ledger_closed(&sender) + ledger_closed(&receiver), connections);
 }
 
 static void
@@ -50,13 +54,13 @@ test_a_giver_that_must_end_keeps_what_the_taker_has_not_taken(void **state)
 	int peer = send_one_off(&f, &far);
 	end_giver(&f);
 	/* Only now it comes to the packets that wait. */
-	taker_start(&f.taker.worker, far, 8);
-	assert_true(one_worker_until(&f.taker, f.taker.worker.takers == NULL));
-	assert_int_equal(f.taker.worker.pool.count, 0);
+	taker_start(&f.receiver.worker, far, 8);
+	assert_true(one_worker_until(&f.receiver, f.receiver.worker.takers == NULL));
+	assert_int_equal(f.receiver.worker.pool.count, 0);
 	assert_int_equal(recv(peer, &byte, 1, 0), 0);
-	assert_told(f.giver_channel, CHANNEL_GAVE, 7, 0);
-	assert_told(f.taker_channel, CHANNEL_TOOK, 8, 0);
-	assert_int_equal(one_worker_closed(&f.giver, CLOSE_STOPPED), 1);
+	assert_told(f.giver_channel, CHANNEL_SENT, 7, 0);
+	assert_told(f.taker_channel, CHANNEL_RECEIVED, 8, 0);
+	assert_int_equal(one_worker_closed(&f.sender, CLOSE_STOPPED), 1);
 	assert_ended_once(&f, 1);
 	close(peer);
 	finish(&f);
@@ -65,17 +69,17 @@ test_a_giver_that_must_end_keeps_what_the_taker_has_not_taken(void **state)
 static void
 test_a_giver_that_must_end_leaves_what_the_taker_has_taken(void **state)
 {
-	struct handover_note taken = { .verb = HANDOVER_TAKEN, .count = 1 };
+	struct transfer_note taken = { .verb = TRANSFER_ACCEPTED, .count = 1 };
 	struct fixture f;
 	int far;
 
 	(void)state;
 	start(&f, "upper", FRAMING_STREAM, 1024);
 	int peer = send_one_off(&f, &far);
-	must(handover_send(far, &taken, sizeof(taken), NULL, 0) == 0);
+	must(transfer_packet_send(far, &taken, sizeof(taken), NULL, 0) == 0);
 	end_giver(&f);
-	assert_told(f.giver_channel, CHANNEL_GAVE, 7, 1);
-	assert_int_equal(one_worker_count(&f.giver, LEDGER_CONNECTIONS_MOVED_OUT), 1);
+	assert_told(f.giver_channel, CHANNEL_SENT, 7, 1);
+	assert_int_equal(one_worker_count(&f.sender, LEDGER_CONNECTIONS_MOVED_OUT), 1);
 	assert_ended_once(&f, 0);
 	close(far);
 	close(peer);

@@ -15,14 +15,14 @@ say_first(
 	for (size_t said = 0; said < length;) {
 		ssize_t n = send(fd, c->data + said, length - said, MSG_NOSIGNAL);
 		said += n > 0 ? (size_t)n : 0;
-		one_worker_turn(&f->giver);
+		one_worker_turn(&f->sender);
 		if (n < 0)
 			hear(heard, fd, 100);
 	}
 	if (c->at > length)
 		shutdown(fd, SHUT_WR);
 	for (int i = 0; i < 5; i++)
-		one_worker_turn(&f->giver);
+		one_worker_turn(&f->sender);
 }
 
 /* One conversation, during which the connection moves. */
@@ -37,10 +37,10 @@ check_move(const struct spec_reply *reply, const struct move *c)
 
 	start(&f, reply->text, FRAMING_LINE, c->max_pending);
 	open_unix_pair(fds, 4608);
-	one_worker_serve(&f.giver, fds[1]);
+	one_worker_serve(&f.sender, fds[1]);
 	say_first(&f, c, before, fds[0], &heard);
 	if (c->waits && reply->keeps_payload)
-		assert_non_null(f.giver.worker.stuck);
+		assert_non_null(f.sender.worker.stuck);
 	hand_over(&f);
 	for (size_t said = before; !heard.is_over;) {
 		ssize_t n = send(fds[0], data + said, length - said, MSG_NOSIGNAL);
@@ -61,8 +61,8 @@ check_move(const struct spec_reply *reply, const struct move *c)
 	assert_int_equal(count(&f, LEDGER_MESSAGES_RECEIVED), wanted.messages);
 	if (!reply->is_discard)
 		assert_int_equal(count(&f, LEDGER_REPLIES_SENT), wanted.messages);
-	assert_int_equal(one_worker_closed(&f.giver, CLOSE_PEER_CLOSED) +
-		one_worker_closed(&f.taker, CLOSE_PEER_CLOSED),
+	assert_int_equal(one_worker_closed(&f.sender, CLOSE_PEER_CLOSED) +
+		one_worker_closed(&f.receiver, CLOSE_PEER_CLOSED),
 	    1);
 	free(wanted.bytes);
 	free(heard.bytes);
@@ -123,21 +123,21 @@ test_a_connection_on_its_way_out_after_a_mistake_ends_over_there_as_it_would_her
 	memset(data + GOOD * 20, 'x', MAX_MESSAGE + 1);
 	start(&f, "echo", FRAMING_LINE, 1 << 20);
 	open_unix_pair(fds, 4608);
-	one_worker_serve(&f.giver, fds[1]);
+	one_worker_serve(&f.sender, fds[1]);
 	say_first(&f, &c, sizeof(data) - 1, fds[0], &heard);
-	assert_non_null(f.giver.worker.stuck);
+	assert_non_null(f.sender.worker.stuck);
 	hand_over(&f);
-	assert_int_equal(f.taker.worker.pool.count, 1);
+	assert_int_equal(f.receiver.worker.pool.count, 1);
 	for (int i = 0; i < 100000 && !heard.is_over; i++) {
 		turn_both(&f);
 		hear(&heard, fds[0], 500);
 	}
 	assert_int_equal(heard.length, GOOD * 20);
 	assert_memory_equal(heard.bytes, data, heard.length);
-	assert_int_equal(f.taker.worker.lingering, 1);
+	assert_int_equal(f.receiver.worker.lingering, 1);
 	close(fds[0]);
 	turn_both(&f);
-	assert_int_equal(one_worker_closed(&f.taker, CLOSE_MESSAGE_TOO_LONG), 1);
+	assert_int_equal(one_worker_closed(&f.receiver, CLOSE_MESSAGE_TOO_LONG), 1);
 	assert_int_equal(count(&f, LEDGER_REPLIES_SENT), GOOD);
 	free(heard.bytes);
 	finish(&f);
@@ -177,19 +177,19 @@ test_a_connection_that_owes_more_than_it_may_over_there_is_answered_to_the_end(
 	for (int i = 0; i < LINES; i++)
 		snprintf(data + i * LINE_BYTES, LINE_BYTES + 1, "line %014d\n", i);
 	start(&f, "upper", FRAMING_LINE, 1 << 20);
-	f.taker.config.limits.max_pending = 1024;
+	f.receiver.config.limits.max_pending = 1024;
 	open_unix_pair(fds, 4608);
-	one_worker_serve(&f.giver, fds[1]);
+	one_worker_serve(&f.sender, fds[1]);
 	say_first(&f, &c, ALL - 500, fds[0], &heard);
-	assert_true(buffer_length(f.giver.worker.stuck->bytes) > 2048);
+	assert_true(buffer_length(f.sender.worker.stuck->bytes) > 2048);
 	hand_over(&f);
 	/* It reads no more before the half of that is gone. */
-	size_t owed = buffer_length(f.taker.worker.stuck->bytes);
+	size_t owed = buffer_length(f.receiver.worker.stuck->bytes);
 	assert_int_equal(send(fds[0], data + ALL - 500, 490, 0), 490);
 	for (int i = 0; i < 5; i++)
 		turn_both(&f);
 	assert_int_equal(count(&f, LEDGER_BYTES_RECEIVED), ALL - 500);
-	assert_true(buffer_length(f.taker.worker.stuck->bytes) <= owed);
+	assert_true(buffer_length(f.receiver.worker.stuck->bytes) <= owed);
 	say_and_hear_the_rest(&f, fds[0], data, ALL, ALL - 10, &heard);
 	turn_both(&f);
 	assert_int_equal(heard.length, ALL);
@@ -210,16 +210,17 @@ test_all_connections_move_and_are_booked_on_both_sides(void **state)
 	start(&f, "upper", FRAMING_STREAM, 1024);
 	for (int i = 0; i < MANY; i++) {
 		open_unix_pair(fds[i], 0);
-		one_worker_serve(&f.giver, fds[i][1]);
+		one_worker_serve(&f.sender, fds[i][1]);
 	}
 	hand_over(&f);
-	assert_int_equal(f.giver.worker.pool.count, 0);
-	assert_int_equal(f.taker.worker.pool.count, MANY);
+	assert_int_equal(f.sender.worker.pool.count, 0);
+	assert_int_equal(f.receiver.worker.pool.count, MANY);
 	assert_int_equal(
-	    one_worker_count(&f.giver, LEDGER_CONNECTIONS_MOVED_OUT), MANY);
-	assert_int_equal(one_worker_count(&f.taker, LEDGER_CONNECTIONS_MOVED_IN), MANY);
-	assert_told(f.giver_channel, CHANNEL_GAVE, 7, MANY);
-	assert_told(f.taker_channel, CHANNEL_TOOK, 8, MANY);
+	    one_worker_count(&f.sender, LEDGER_CONNECTIONS_MOVED_OUT), MANY);
+	assert_int_equal(
+	    one_worker_count(&f.receiver, LEDGER_CONNECTIONS_MOVED_IN), MANY);
+	assert_told(f.giver_channel, CHANNEL_SENT, 7, MANY);
+	assert_told(f.taker_channel, CHANNEL_RECEIVED, 8, MANY);
 	for (int i = 0; i < MANY; i++)
 		assert_int_equal(send(fds[i][0], "hello", 5, 0), 5);
 	for (int i = 0; i < 50; i++)
@@ -235,7 +236,7 @@ test_all_connections_move_and_are_booked_on_both_sides(void **state)
 static uint64_t
 open_now(const struct fixture *f)
 {
-	return ledger_open_now(f->giver.ledger) + ledger_open_now(f->taker.ledger);
+	return ledger_open_now(f->sender.ledger) + ledger_open_now(f->receiver.ledger);
 }
 
 /* Or limits.max_connections would keep others out. */
@@ -248,16 +249,16 @@ test_a_connection_on_its_way_is_never_counted_in_both_workers(void **state)
 	(void)state;
 	start(&f, "upper", FRAMING_STREAM, 1024);
 	open_unix_pair(fds, 0);
-	one_worker_serve(&f.giver, fds[1]);
+	one_worker_serve(&f.sender, fds[1]);
 	assert_int_equal(open_now(&f), 1);
 	must(channel_open(handover) == 0);
-	giver_start(&f.giver.worker, handover[0], 7, 0);
-	taker_start(&f.taker.worker, handover[1], 8);
-	for (int i = 0; i < 1000 && f.taker.worker.takers != NULL; i++) {
-		one_worker_turn(i % 2 == 0 ? &f.giver : &f.taker);
+	giver_start(&f.sender.worker, handover[0], 7, 0);
+	taker_start(&f.receiver.worker, handover[1], 8);
+	for (int i = 0; i < 1000 && f.receiver.worker.takers != NULL; i++) {
+		one_worker_turn(i % 2 == 0 ? &f.sender : &f.receiver);
 		assert_in_range(open_now(&f), 0, 1);
 	}
-	assert_int_equal(ledger_open_now(f.taker.ledger), 1);
+	assert_int_equal(ledger_open_now(f.receiver.ledger), 1);
 	close(fds[0]);
 	finish(&f);
 }

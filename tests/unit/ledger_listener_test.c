@@ -9,7 +9,7 @@ assert_listener(struct fixture *f, uint32_t listener, uint64_t accepted, uint64_
 	ledger_sum_listener(f->ledger, listener, &totals);
 	assert_int_equal(totals.counters[LEDGER_CONNECTIONS_ACCEPTED], accepted);
 	assert_int_equal(totals.closed[CLOSE_WORKER_LOST], lost);
-	assert_int_equal(ledger_open_of_listener(f->ledger, listener), open);
+	assert_int_equal(ledger_open_by_listener(f->ledger, listener), open);
 }
 
 static void
@@ -19,18 +19,18 @@ test_a_listener_keeps_its_number_and_its_counts(void **state)
 
 	(void)state;
 	open_ledger(&f);
-	uint32_t other = ledger_listener(f.ledger, "127.0.0.1:7");
+	uint32_t other = ledger_register_listener(f.ledger, "127.0.0.1:7");
 	assert_int_equal(other, 1);
 	for (uint32_t slot = 0; slot < 3; slot++) {
-		struct ledger_books *books = claim(&f, slot);
+		struct worker_ledger *worker_ledger = claim(&f, slot);
 		ledger_count(
-		    &books->by_listener[other], LEDGER_CONNECTIONS_ACCEPTED, 2);
-		ledger_add_open(&books->by_listener[other], 2);
+		    &worker_ledger->by_listener[other], LEDGER_CONNECTIONS_ACCEPTED, 2);
+		ledger_add_open(&worker_ledger->by_listener[other], 2);
 		if (slot != 1)
-			retire(&f, books, 0, 0);
+			retire(&f, worker_ledger, 0, 0);
 	}
-	assert_int_equal(ledger_listener(f.ledger, "[::1]:7"), 2);
-	assert_int_equal(ledger_listener(f.ledger, "127.0.0.1:7"), other);
+	assert_int_equal(ledger_register_listener(f.ledger, "[::1]:7"), 2);
+	assert_int_equal(ledger_register_listener(f.ledger, "127.0.0.1:7"), other);
 	assert_listener(&f, 0, 0, 0, 0);
 	assert_listener(&f, other, 6, 2, 4);
 	assert_sum(&f, 6, 2, 4);
@@ -48,12 +48,13 @@ test_listeners_for_which_there_is_no_room_are_one(void **state)
 		char name[LEDGER_NAME_MAX];
 		uint32_t last = LEDGER_LISTENERS - 1;
 		snprintf(name, sizeof(name), "127.0.0.1:%u", i);
-		assert_int_equal(ledger_listener(f.ledger, name), i < last ? i : last);
+		assert_int_equal(
+		    ledger_register_listener(f.ledger, name), i < last ? i : last);
 	}
 	assert_string_equal(f.ledger->listeners[LEDGER_LISTENERS - 1], "others");
-	struct ledger_books *books = claim(&f, 0);
-	ledger_count(
-	    &books->by_listener[LEDGER_LISTENERS - 1], LEDGER_CONNECTIONS_ACCEPTED, 1);
+	struct worker_ledger *worker_ledger = claim(&f, 0);
+	ledger_count(&worker_ledger->by_listener[LEDGER_LISTENERS - 1],
+	    LEDGER_CONNECTIONS_ACCEPTED, 1);
 	assert_sum(&f, 1, 1, 0);
 	close_ledger(&f);
 }
@@ -67,18 +68,19 @@ test_what_cannot_be_in_shared_memory_leads_nowhere(void **state)
 
 	(void)state;
 	open_ledger(&f);
-	struct ledger_books *books = claim(&f, 3);
-	ledger_count(&books->by_listener[0], LEDGER_CONNECTIONS_ACCEPTED, 5);
+	struct worker_ledger *worker_ledger = claim(&f, 3);
+	ledger_count(&worker_ledger->by_listener[0], LEDGER_CONNECTIONS_ACCEPTED, 5);
 	atomic_store(&f.ledger->live_end, UINT32_MAX);
 	atomic_store(&f.ledger->listener_count, UINT32_MAX);
-	atomic_store(&books->own.owner, 1 << 20);
+	atomic_store(&worker_ledger->own.owner, 1 << 20);
 	memset(f.ledger->listeners, '"', sizeof(f.ledger->listeners));
-	assert_int_equal(ledger_live_end(f.ledger), LEDGER_BOOKS);
+	assert_int_equal(ledger_live_end(f.ledger), LEDGER_WORKERS_MAX);
 	assert_int_equal(ledger_listener_count(f.ledger), LEDGER_LISTENERS);
-	assert_int_equal(ledger_listener(f.ledger, "[::1]:7"), LEDGER_LISTENERS - 1);
+	assert_int_equal(
+	    ledger_register_listener(f.ledger, "[::1]:7"), LEDGER_LISTENERS - 1);
 	ledger_listener_name(f.ledger, 5, name);
 	assert_int_equal(strspn(name, "?"), LEDGER_NAME_MAX - 1);
-	ledger_retire(f.ledger, books, 3, 0, 0);
+	ledger_retire(f.ledger, worker_ledger, 3, 0, 0);
 	ledger_sum_slot(f.ledger, 3, &totals);
 	assert_int_equal(totals.closed[CLOSE_WORKER_LOST], 5);
 	close_ledger(&f);
@@ -91,15 +93,16 @@ test_what_a_dead_worker_held_is_lost_for_its_listener(void **state)
 
 	(void)state;
 	open_ledger(&f);
-	uint32_t other = ledger_listener(f.ledger, "127.0.0.1:7");
-	struct ledger_books *books = claim(&f, 0);
-	ledger_count(&books->by_listener[0], LEDGER_CONNECTIONS_ACCEPTED, 5);
-	ledger_count(&books->by_listener[other], LEDGER_CONNECTIONS_ACCEPTED, 3);
-	ledger_count_closed(&books->by_listener[other], CLOSE_RESET);
+	uint32_t other = ledger_register_listener(f.ledger, "127.0.0.1:7");
+	struct worker_ledger *worker_ledger = claim(&f, 0);
+	ledger_count(&worker_ledger->by_listener[0], LEDGER_CONNECTIONS_ACCEPTED, 5);
+	ledger_count(
+	    &worker_ledger->by_listener[other], LEDGER_CONNECTIONS_ACCEPTED, 3);
+	ledger_count_closed(&worker_ledger->by_listener[other], CLOSE_RESET);
 	/* It died before its gauges had all of that. */
-	ledger_add_open(&books->by_listener[0], 4);
-	ledger_add_open(&books->by_listener[other], 3);
-	retire(&f, books, 0, 0);
+	ledger_add_open(&worker_ledger->by_listener[0], 4);
+	ledger_add_open(&worker_ledger->by_listener[other], 3);
+	retire(&f, worker_ledger, 0, 0);
 	assert_listener(&f, 0, 5, 0, 5);
 	assert_listener(&f, other, 3, 0, 2);
 	close_ledger(&f);
@@ -112,8 +115,8 @@ test_what_died_on_its_way_is_lost_for_the_listener_that_held_it(void **state)
 
 	(void)state;
 	open_ledger(&f);
-	uint32_t other = ledger_listener(f.ledger, "127.0.0.1:7");
-	struct ledger_books *from = claim(&f, 0), *to = claim(&f, 1);
+	uint32_t other = ledger_register_listener(f.ledger, "127.0.0.1:7");
+	struct worker_ledger *from = claim(&f, 0), *to = claim(&f, 1);
 	ledger_count(&from->by_listener[other], LEDGER_CONNECTIONS_ACCEPTED, 5);
 	ledger_add_open(&from->by_listener[other], 5);
 	/* Two arrived, which the one who took them has not counted when it dies; the
@@ -136,8 +139,8 @@ test_no_connection_is_lost_twice_for_the_listener_that_counts_it(void **state)
 
 	(void)state;
 	open_ledger(&f);
-	uint32_t other = ledger_listener(f.ledger, "127.0.0.1:7");
-	struct ledger_books *from = claim(&f, 0), *to = claim(&f, 1);
+	uint32_t other = ledger_register_listener(f.ledger, "127.0.0.1:7");
+	struct worker_ledger *from = claim(&f, 0), *to = claim(&f, 1);
 	ledger_count(&from->by_listener[other], LEDGER_CONNECTIONS_ACCEPTED, 1);
 	ledger_add_open(&from->by_listener[other], 1);
 	ledger_count(&to->by_listener[0], LEDGER_CONNECTIONS_ACCEPTED, 2);

@@ -31,11 +31,11 @@ test_a_connection_is_open_until_its_reason_is_booked(void **state)
 
 	(void)state;
 	open_ledger(&f);
-	struct ledger_books *books = claim(&f, 3);
+	struct worker_ledger *worker_ledger = claim(&f, 3);
 	assert_sum(&f, 0, 0, 0);
-	ledger_count(&books->by_listener[0], LEDGER_CONNECTIONS_ACCEPTED, 2);
+	ledger_count(&worker_ledger->by_listener[0], LEDGER_CONNECTIONS_ACCEPTED, 2);
 	assert_sum(&f, 2, 2, 0);
-	ledger_count_closed(&books->by_listener[0], CLOSE_RESET);
+	ledger_count_closed(&worker_ledger->by_listener[0], CLOSE_RESET);
 	assert_sum(&f, 2, 1, 0);
 	close_ledger(&f);
 }
@@ -47,18 +47,18 @@ test_what_a_dead_worker_held_open_is_booked_as_worker_lost(void **state)
 
 	(void)state;
 	open_ledger(&f);
-	struct ledger_books *books = claim(&f, 3);
-	ledger_count(&books->by_listener[0], LEDGER_CONNECTIONS_ACCEPTED, 10);
-	ledger_count(&books->by_listener[0], LEDGER_MESSAGES_RECEIVED, 70);
+	struct worker_ledger *worker_ledger = claim(&f, 3);
+	ledger_count(&worker_ledger->by_listener[0], LEDGER_CONNECTIONS_ACCEPTED, 10);
+	ledger_count(&worker_ledger->by_listener[0], LEDGER_MESSAGES_RECEIVED, 70);
 	for (int i = 0; i < 4; i++)
-		ledger_count_closed(&books->by_listener[0], CLOSE_PEER_CLOSED);
-	ledger_add_open(&books->own, 6);
-	retire(&f, books, 0, 0);
+		ledger_count_closed(&worker_ledger->by_listener[0], CLOSE_PEER_CLOSED);
+	ledger_add_open(&worker_ledger->own, 6);
+	retire(&f, worker_ledger, 0, 0);
 	assert_sum(&f, 10, 0, 6);
 	assert_int_equal(ledger_open_now(f.ledger), 0);
 
 	/* The replacement in the slot begins at nothing; the slot does not. */
-	struct ledger_books *next = claim(&f, 3);
+	struct worker_ledger *next = claim(&f, 3);
 	ledger_count(&next->by_listener[0], LEDGER_CONNECTIONS_ACCEPTED, 1);
 	ledger_count(&next->by_listener[0], LEDGER_MESSAGES_RECEIVED, 1);
 	assert_sum(&f, 11, 1, 6);
@@ -77,7 +77,7 @@ test_connections_that_moved_are_lost_by_nobody(void **state)
 
 	(void)state;
 	open_ledger(&f);
-	struct ledger_books *from = claim(&f, 0), *to = claim(&f, 1);
+	struct worker_ledger *from = claim(&f, 0), *to = claim(&f, 1);
 	ledger_count(&from->by_listener[0], LEDGER_CONNECTIONS_ACCEPTED, 5);
 	/* Three arrived, and the old worker died when it had booked one of them. */
 	ledger_count(&from->by_listener[0], LEDGER_CONNECTIONS_MOVED_OUT, 1);
@@ -103,12 +103,12 @@ test_a_connection_on_its_way_is_open_for_the_whole_server(void **state)
 
 	(void)state;
 	open_ledger(&f);
-	struct ledger_books *from = claim(&f, 0);
+	struct worker_ledger *from = claim(&f, 0);
 	ledger_count(&from->by_listener[0], LEDGER_CONNECTIONS_ACCEPTED, 5);
 	ledger_count(&from->by_listener[0], LEDGER_CONNECTIONS_MOVED_OUT, 1);
 	ledger_sum(f.ledger, &totals);
 	assert_int_equal(ledger_open(&totals), 4);
-	assert_int_equal(ledger_open_in_all(&totals), 5);
+	assert_int_equal(ledger_open_total(&totals), 5);
 	close_ledger(&f);
 }
 
@@ -119,17 +119,18 @@ test_each_worker_gets_books_of_its_own_until_there_is_none(void **state)
 
 	(void)state;
 	open_ledger(&f);
-	struct ledger_books *last = NULL;
-	for (uint32_t i = 0; i < LEDGER_BOOKS; i++) {
-		struct ledger_books *books = claim(&f, i % LEDGER_SLOTS);
-		assert_ptr_not_equal(books, last);
-		assert_int_equal((uintptr_t)books % 128, 0);
-		assert_int_equal(atomic_load(&books->own.owner), i % LEDGER_SLOTS + 1);
-		ledger_add_open(&books->own, 2);
-		last = books;
+	struct worker_ledger *last = NULL;
+	for (uint32_t i = 0; i < LEDGER_WORKERS_MAX; i++) {
+		struct worker_ledger *worker_ledger = claim(&f, i % LEDGER_SLOTS);
+		assert_ptr_not_equal(worker_ledger, last);
+		assert_int_equal((uintptr_t)worker_ledger % 128, 0);
+		assert_int_equal(
+		    atomic_load(&worker_ledger->own.owner), i % LEDGER_SLOTS + 1);
+		ledger_add_open(&worker_ledger->own, 2);
+		last = worker_ledger;
 	}
 	assert_null(ledger_claim(f.ledger, 0));
-	assert_int_equal(ledger_open_now(f.ledger), 2 * LEDGER_BOOKS);
+	assert_int_equal(ledger_open_now(f.ledger), 2 * LEDGER_WORKERS_MAX);
 	retire(&f, last, 0, 0);
 	assert_ptr_equal(ledger_claim(f.ledger, 9), last);
 	close_ledger(&f);
@@ -143,7 +144,7 @@ test_who_gets_the_books_of_another_hides_nobody(void **state)
 
 	(void)state;
 	open_ledger(&f);
-	struct ledger_books *first = claim(&f, 0), *second = claim(&f, 1);
+	struct worker_ledger *first = claim(&f, 0), *second = claim(&f, 1);
 	ledger_count(&second->by_listener[0], LEDGER_CONNECTIONS_ACCEPTED, 4);
 	ledger_add_open(&second->own, 4);
 	retire(&f, first, 0, 0);
@@ -162,10 +163,10 @@ test_who_died_inside_accept_leaves_a_trace(void **state)
 	(void)state;
 	open_ledger(&f);
 	for (int i = 0; i < 2; i++) {
-		struct ledger_books *books = claim(&f, 0);
-		ledger_set_accepting(&books->own, true);
-		ledger_set_accepting(&books->own, i == 0);
-		retire(&f, books, 0, 0);
+		struct worker_ledger *worker_ledger = claim(&f, 0);
+		ledger_set_accepting(&worker_ledger->own, true);
+		ledger_set_accepting(&worker_ledger->own, i == 0);
+		retire(&f, worker_ledger, 0, 0);
 	}
 	ledger_sum(f.ledger, &totals);
 	assert_int_equal(totals.counters[LEDGER_ACCEPTS_CUT_SHORT], 1);
@@ -179,14 +180,15 @@ test_the_books_of_a_worker_killed_at_any_moment_can_be_closed(void **state)
 
 	(void)state;
 	open_ledger(&f);
-	struct ledger_books *books = claim(&f, 0);
+	struct worker_ledger *worker_ledger = claim(&f, 0);
 	pid_t pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {
 		for (;;) {
-			ledger_count(
-			    &books->by_listener[0], LEDGER_CONNECTIONS_ACCEPTED, 1);
-			ledger_count_closed(&books->by_listener[0], CLOSE_PEER_CLOSED);
+			ledger_count(&worker_ledger->by_listener[0],
+			    LEDGER_CONNECTIONS_ACCEPTED, 1);
+			ledger_count_closed(
+			    &worker_ledger->by_listener[0], CLOSE_PEER_CLOSED);
 		}
 	}
 	/* Meanwhile: a reader never finds more ends than beginnings. */
@@ -199,7 +201,7 @@ test_the_books_of_a_worker_killed_at_any_moment_can_be_closed(void **state)
 	}
 	kill(pid, SIGKILL);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
-	retire(&f, books, 0, 0);
+	retire(&f, worker_ledger, 0, 0);
 	struct ledger_totals totals;
 	ledger_sum(f.ledger, &totals);
 	assert_true(totals.counters[LEDGER_CONNECTIONS_ACCEPTED] >= accepted);
@@ -215,15 +217,15 @@ test_another_program_image_finds_the_same_ledger(void **state)
 
 	(void)state;
 	open_ledger(&f);
-	struct ledger_books *books = claim(&f, 7);
+	struct worker_ledger *worker_ledger = claim(&f, 7);
 	struct ledger *same = ledger_attach(f.fd);
 	assert_non_null(same);
-	ledger_count(&books->by_listener[0], LEDGER_CONNECTIONS_ACCEPTED, 4);
-	ledger_beat(&books->own);
+	ledger_count(&worker_ledger->by_listener[0], LEDGER_CONNECTIONS_ACCEPTED, 4);
+	ledger_count_heartbeat(&worker_ledger->own);
 	struct ledger_totals totals;
 	ledger_sum_slot(same, 7, &totals);
 	assert_int_equal(totals.counters[LEDGER_CONNECTIONS_ACCEPTED], 4);
-	assert_int_equal(atomic_load(&same->live[0].own.beats), 1);
+	assert_int_equal(atomic_load(&same->live[0].own.heartbeat_count), 1);
 	munmap(same, sizeof(*same));
 	close_ledger(&f);
 }

@@ -49,12 +49,12 @@ add_worker(struct scene *scene, uint32_t slot, struct ledger_block **ret_block)
 	int channel[2];
 	assert_int_equal(channel_open(channel), 0);
 	scene->worker_ends[slot] = channel[1];
-	struct ledger_books *books = ledger_claim(scene->master->ledger, slot);
-	assert_non_null(books);
-	*ret_block =
-	    &books->by_listener[ledger_listener(scene->master->ledger, "a listener")];
+	struct worker_ledger *worker_ledger = ledger_claim(scene->master->ledger, slot);
+	assert_non_null(worker_ledger);
+	*ret_block = &worker_ledger->by_listener[ledger_register_listener(
+	    scene->master->ledger, "a listener")];
 	struct process *process = process_inherit(
-	    scene->master, (pid_t)(1000 + slot), slot, channel[0], books);
+	    scene->master, (pid_t)(1000 + slot), slot, channel[0], worker_ledger);
 	assert_non_null(process);
 	process->is_ready = true;
 	return process;
@@ -187,11 +187,11 @@ test_who_cannot_be_told_now_for_want_of_descriptors_gives_later(void **state)
 	struct scene *scene = *state;
 	move_on_gave(scene->giver, 1, 0);
 	move_on_took(scene->taker, 1, 0);
-	refused = CHANNEL_TAKE;
+	refused = CHANNEL_RECEIVE_CONNECTIONS;
 	move_start(scene->giver, scene->taker);
 	assert_null(scene->master->moves);
 	assert_true(scene->giver->wants_taker);
-	refused = CHANNEL_GIVE;
+	refused = CHANNEL_SEND_CONNECTIONS;
 	move_start(scene->giver, scene->taker);
 	assert_true(scene->giver->wants_taker);
 	assert_false(move_is_giving(scene->giver));

@@ -29,7 +29,7 @@ check_reply(const char *spec, const char *payload, const char *wanted)
 
 	assert_int_equal(reply_length(&reply, length), wanted_length);
 	assert_int_equal(
-	    reply_make(&reply, (const uint8_t *)payload, length, out), wanted_length);
+	    reply_write(&reply, (const uint8_t *)payload, length, out), wanted_length);
 	assert_memory_equal(out, wanted, wanted_length);
 	reply_finish(&reply);
 }
@@ -124,11 +124,11 @@ test_only_the_26_ASCII_letters_are_raised_at_any_length_and_place(void **state)
 			for (size_t i = 0; i < sizeof(from); i++)
 				from[i] = (uint8_t)(i * 7 + length);
 			memset(to, '#', sizeof(to));
-			reply_raise(from + start, length, to);
+			reply_to_upper(from + start, length, to);
 			for (size_t i = 0; i < length; i++)
 				assert_int_equal(to[i], raised(from[start + i]));
 			assert_int_equal(to[length], '#');
-			reply_raise(from + start, length, from + start);
+			reply_to_upper(from + start, length, from + start);
 			assert_memory_equal(from + start, to, length);
 		}
 	}
@@ -142,7 +142,7 @@ test_a_reply_may_be_written_over_its_message(void **state)
 
 	(void)state;
 	assert_int_equal(
-	    reply_make(&reply, (const uint8_t *)data, 12, (uint8_t *)data), 15);
+	    reply_write(&reply, (const uint8_t *)data, 12, (uint8_t *)data), 15);
 	assert_memory_equal(data, "THE MESSAGE._SB", 15);
 	reply_finish(&reply);
 }

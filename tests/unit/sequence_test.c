@@ -246,7 +246,7 @@ messages_that_cannot_be_told_apart_are_refused(void **state)
 	refuse(&plan, "/nonexistent/messages");
 }
 
-/* An answer made whole, and byte by byte, against reply_make. */
+/* An answer made whole, and byte by byte, against reply_write. */
 static void
 check_answer(const char *spec, enum framing framing)
 {
@@ -267,8 +267,9 @@ check_answer(const char *spec, enum framing framing)
 	assert_int_equal(expectation_open(&plan, &sequence, &expectation), 0);
 	sequence_seek(&sequence, 9, &cursor, 3);
 	sequence_payload(&sequence, 9, &cursor, 0, 33, scratch, payload);
-	struct frame frame = framing_outline(framing, reply_length(&plan.reply, 33));
-	reply_make(&plan.reply, payload, 33, want + frame.header);
+	struct frame frame =
+	    framing_for_payload(framing, reply_length(&plan.reply, 33));
+	reply_write(&plan.reply, payload, 33, want + frame.header);
 	framing_write(framing, &frame, want);
 	cursor.length = expectation_length(&expectation, 9, 3);
 	assert_int_equal(cursor.length, frame_length(&frame));

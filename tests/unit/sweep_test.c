@@ -291,8 +291,8 @@ test_the_loop_beats_often_enough_for_who_watches_it(void **state)
 		now_ms += step_ms;
 		awake_ms += step_ms < 50 ? step_ms : 0;
 	}
-	assert_in_range(
-	    atomic_load(&w.worker.books->own.beats), 2, 16 + (now_ms - since_ms) / 50);
+	assert_in_range(atomic_load(&w.worker.worker_ledger->own.heartbeat_count), 2,
+	    16 + (now_ms - since_ms) / 50);
 	sweep_stop(&w.worker);
 	one_worker_finish(&w);
 }

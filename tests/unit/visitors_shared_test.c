@@ -7,7 +7,7 @@
 struct crew {
 	struct ledger *ledger;
 	int fd;
-	struct ledger_books *books[2];
+	struct worker_ledger *worker_ledger[2];
 	struct visitors *visitors[2];
 };
 
@@ -17,8 +17,9 @@ start_crew(struct crew *crew)
 	crew->ledger = ledger_create(&crew->fd);
 	assert_non_null(crew->ledger);
 	for (uint32_t i = 0; i < 2; i++) {
-		crew->books[i] = ledger_claim(crew->ledger, i);
-		crew->visitors[i] = visitors_create(1000, crew->ledger, crew->books[i]);
+		crew->worker_ledger[i] = ledger_claim(crew->ledger, i);
+		crew->visitors[i] =
+		    visitors_create(1000, crew->ledger, crew->worker_ledger[i]);
 		assert_non_null(crew->visitors[i]);
 	}
 }
@@ -68,10 +69,10 @@ test_what_a_dead_worker_held_counts_no_more(void **state)
 	arrive(crew.visitors[1], "10.0.0.1:2");
 	assert_int_equal(
 	    judge(crew.visitors[1], &config, "10.0.0.1:3", 0), CLOSE_ADDRESS_LIMIT);
-	ledger_retire(crew.ledger, crew.books[0], 0, 0, 0);
+	ledger_retire(crew.ledger, crew.worker_ledger[0], 0, 0, 0);
 	assert_int_equal(judge(crew.visitors[1], &config, "10.0.0.1:3", 0), WELCOME);
 	/* Nor for who gets its books. */
-	assert_ptr_equal(ledger_claim(crew.ledger, 0), crew.books[0]);
+	assert_ptr_equal(ledger_claim(crew.ledger, 0), crew.worker_ledger[0]);
 	assert_int_equal(judge(crew.visitors[1], &config, "10.0.0.1:3", 0), WELCOME);
 	finish_crew(&crew);
 }
@@ -120,49 +121,50 @@ test_many_addresses_are_counted_by_all(void **state)
 
 /* --- the table that the others read --- */
 
-static struct visits_count
-count_of(const struct visits *visits, uint64_t who, uint32_t second)
+static struct address_usage_count
+count_of(const struct address_usage *address_usage, uint64_t who, uint32_t second)
 {
-	struct visits_count count = { 0 };
+	struct address_usage_count count = { 0 };
 
-	visits_add(&count, visits, who, second);
+	address_usage_add(&count, address_usage, who, second);
 	return count;
 }
 
 static void
 test_a_bucket_that_is_full_gives_up_who_is_gone_for_longest(void **state)
 {
-	struct visits *visits = aligned_alloc(VISITS_PAGE, sizeof(*visits));
+	struct address_usage *address_usage =
+	    aligned_alloc(ADDRESS_USAGE_PAGE, sizeof(*address_usage));
 
 	(void)state;
-	assert_non_null(visits);
-	memset(visits, 0, sizeof(*visits));
+	assert_non_null(address_usage);
+	memset(address_usage, 0, sizeof(*address_usage));
 	/* All of one bucket. The first one is still here. */
-	for (uint32_t who = 1; who <= VISITS_WAYS; who++)
-		visits_accept(visits, who, 70 + who);
-	visits_set(visits, 1, 3);
-	visits_accept(visits, 9, 80);
-	assert_int_equal(count_of(visits, 1, 71).accepts, 1);
-	assert_int_equal(count_of(visits, 1, 71).connections, 3);
-	assert_int_equal(count_of(visits, 2, 72).accepts, 0);
-	for (uint32_t who = 3; who <= VISITS_WAYS; who++)
-		assert_int_equal(count_of(visits, who, 70 + who).accepts, 1);
-	assert_int_equal(count_of(visits, 9, 80).accepts, 1);
+	for (uint32_t who = 1; who <= ADDRESS_USAGE_WAYS; who++)
+		address_usage_count_accept(address_usage, who, 70 + who);
+	address_usage_set_connections(address_usage, 1, 3);
+	address_usage_count_accept(address_usage, 9, 80);
+	assert_int_equal(count_of(address_usage, 1, 71).accepts, 1);
+	assert_int_equal(count_of(address_usage, 1, 71).connections, 3);
+	assert_int_equal(count_of(address_usage, 2, 72).accepts, 0);
+	for (uint32_t who = 3; who <= ADDRESS_USAGE_WAYS; who++)
+		assert_int_equal(count_of(address_usage, who, 70 + who).accepts, 1);
+	assert_int_equal(count_of(address_usage, 9, 80).accepts, 1);
 	/* Nobody counts for who had the place before. */
-	visits_accept(visits, 3, 80);
-	visits_accept(visits, 4, 80);
-	visits_accept(visits, 5, 80);
-	visits_accept(visits, 10, 80);
-	assert_int_equal(count_of(visits, 10, 80).accepts, 1);
+	address_usage_count_accept(address_usage, 3, 80);
+	address_usage_count_accept(address_usage, 4, 80);
+	address_usage_count_accept(address_usage, 5, 80);
+	address_usage_count_accept(address_usage, 10, 80);
+	assert_int_equal(count_of(address_usage, 10, 80).accepts, 1);
 	/* Nor is who is here given up. */
 	for (uint32_t who = 1; who <= 10; who++)
-		if (count_of(visits, who, 80).accepts > 0)
-			visits_set(visits, who, 1);
-	visits_accept(visits, 11, 81);
-	visits_set(visits, 11, 1);
-	assert_int_equal(count_of(visits, 11, 81).accepts, 0);
-	assert_int_equal(count_of(visits, 11, 81).connections, 0);
-	free(visits);
+		if (count_of(address_usage, who, 80).accepts > 0)
+			address_usage_set_connections(address_usage, who, 1);
+	address_usage_count_accept(address_usage, 11, 81);
+	address_usage_set_connections(address_usage, 11, 1);
+	assert_int_equal(count_of(address_usage, 11, 81).accepts, 0);
+	assert_int_equal(count_of(address_usage, 11, 81).connections, 0);
+	free(address_usage);
 }
 
 int

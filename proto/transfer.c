@@ -1,19 +1,20 @@
-#include "proto/handover.h"
+#include "proto/transfer.h"
 
 #include <sys/socket.h>
 
 #include <errno.h>
 #include <string.h>
 
-_Static_assert(sizeof(struct handover_record) == 56, "the layout of a record is fixed");
+_Static_assert(sizeof(struct transfer_record) == 56, "the layout of a record is fixed");
 
 union control {
-	char bytes[CMSG_SPACE((HANDOVER_BATCH_MAX + 1) * sizeof(int))];
+	char bytes[CMSG_SPACE((TRANSFER_BATCH_MAX + 1) * sizeof(int))];
 	struct cmsghdr align;
 };
 
 int
-handover_send(int fd, const void *packet, size_t length, const int *fds, size_t count)
+transfer_packet_send(
+    int fd, const void *packet, size_t length, const int *fds, size_t count)
 {
 	struct iovec part = { .iov_base = (void *)packet, .iov_len = length };
 	struct msghdr header = { .msg_iov = &part, .msg_iovlen = 1 };
@@ -36,7 +37,8 @@ handover_send(int fd, const void *packet, size_t length, const int *fds, size_t 
 }
 
 ssize_t
-handover_receive(int fd, union handover_packet *ret, int *ret_fds, size_t *ret_count)
+transfer_packet_receive(
+    int fd, union transfer_packet *ret, int *ret_fds, size_t *ret_count)
 {
 	struct iovec part = { .iov_base = ret, .iov_len = sizeof(*ret) };
 	union control control;
@@ -45,7 +47,7 @@ handover_receive(int fd, union handover_packet *ret, int *ret_fds, size_t *ret_c
 		.msg_iovlen = 1,
 		.msg_control = control.bytes,
 		/* Its padding would have room for one more. */
-		.msg_controllen = CMSG_LEN((HANDOVER_BATCH_MAX + 1) * sizeof(int)),
+		.msg_controllen = CMSG_LEN((TRANSFER_BATCH_MAX + 1) * sizeof(int)),
 	};
 	*ret_count = 0;
 	ssize_t n;
@@ -64,7 +66,7 @@ handover_receive(int fd, union handover_packet *ret, int *ret_fds, size_t *ret_c
 	/* An empty packet is no end: nothing comes along with that. */
 	if (n == 0 && *ret_count == 0)
 		return 0;
-	if ((size_t)n < sizeof(struct handover_note)) {
+	if ((size_t)n < sizeof(struct transfer_note)) {
 		errno = EPROTO;
 		return -1;
 	}
@@ -72,8 +74,8 @@ handover_receive(int fd, union handover_packet *ret, int *ret_fds, size_t *ret_c
 }
 
 size_t
-handover_batch_bytes(uint32_t count)
+transfer_batch_bytes(uint32_t count)
 {
-	return offsetof(struct handover_batch, records) +
-	    count * sizeof(struct handover_record);
+	return offsetof(struct transfer_batch, records) +
+	    count * sizeof(struct transfer_record);
 }

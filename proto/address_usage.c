@@ -1,4 +1,4 @@
-#include "proto/visits.h"
+#include "proto/address_usage.h"
 
 #include <sys/mman.h>
 
@@ -6,8 +6,10 @@
 #include <stddef.h>
 #include <string.h>
 
-_Static_assert(sizeof(struct visits_bucket) == 128, "a bucket is two cache lines");
-_Static_assert(sizeof(struct visits) % VISITS_PAGE == 0, "a table is whole pages");
+_Static_assert(
+    sizeof(struct address_usage_bucket) == 128, "a bucket is two cache lines");
+_Static_assert(
+    sizeof(struct address_usage) % ADDRESS_USAGE_PAGE == 0, "a table is whole pages");
 
 static uint64_t
 load(const _Atomic uint64_t *word)
@@ -23,7 +25,7 @@ store(_Atomic uint64_t *word, uint64_t value)
 
 /* Each step can be undone, so that no two networks become one. */
 uint64_t
-visits_who(const struct visits_key *key, uint64_t network, uint32_t scope)
+address_usage_id(const struct address_usage_key *key, uint64_t network, uint32_t scope)
 {
 	uint64_t address_id = (network ^ key->words[0]) * (key->words[1] | 1);
 	address_id = ((address_id ^ address_id >> 32) + scope) * (key->words[2] | 1);
@@ -34,16 +36,16 @@ visits_who(const struct visits_key *key, uint64_t network, uint32_t scope)
 static size_t
 bucket_of(uint64_t address_id)
 {
-	return address_id >> (64 - VISITS_BUCKET_BITS);
+	return address_id >> (64 - ADDRESS_USAGE_BUCKET_BITS);
 }
 
 /* The place of the one, or one that is not held, the longest unused first; NULL. */
-static struct visits_place *
-find_or_claim(struct visits *own, uint64_t address_id)
+static struct address_usage_entry *
+find_or_claim(struct address_usage *own, uint64_t address_id)
 {
-	struct visits_place *ways = own->buckets[bucket_of(address_id)].ways,
-			    *best = NULL;
-	for (int i = 0; i < VISITS_WAYS; i++) {
+	struct address_usage_entry *ways = own->buckets[bucket_of(address_id)].ways,
+				   *best = NULL;
+	for (int i = 0; i < ADDRESS_USAGE_WAYS; i++) {
 		if (load(&ways[i].address_id) == address_id)
 			return &ways[i];
 		bool is_older =
@@ -61,17 +63,19 @@ find_or_claim(struct visits *own, uint64_t address_id)
 }
 
 void
-visits_set(struct visits *own, uint64_t address_id, uint32_t connections)
+address_usage_set_connections(
+    struct address_usage *own, uint64_t address_id, uint32_t connections)
 {
-	struct visits_place *entry = find_or_claim(own, address_id);
+	struct address_usage_entry *entry = find_or_claim(own, address_id);
 	if (entry != NULL)
 		store(&entry->connections, connections);
 }
 
 void
-visits_accept(struct visits *own, uint64_t address_id, uint32_t second)
+address_usage_count_accept(
+    struct address_usage *own, uint64_t address_id, uint32_t second)
 {
-	struct visits_place *entry = find_or_claim(own, address_id);
+	struct address_usage_entry *entry = find_or_claim(own, address_id);
 	if (entry == NULL)
 		return;
 	uint64_t accepts = load(&entry->accepts);
@@ -80,13 +84,14 @@ visits_accept(struct visits *own, uint64_t address_id, uint32_t second)
 }
 
 void
-visits_add(struct visits_count *count, const struct visits *visits, uint64_t address_id,
-    uint32_t second)
+address_usage_add(struct address_usage_count *count,
+    const struct address_usage *address_usage, uint64_t address_id, uint32_t second)
 {
-	if (load(&visits->is_used) == 0)
+	if (load(&address_usage->is_used) == 0)
 		return;
-	const struct visits_place *ways = visits->buckets[bucket_of(address_id)].ways;
-	for (int i = 0; i < VISITS_WAYS; i++) {
+	const struct address_usage_entry *ways =
+	    address_usage->buckets[bucket_of(address_id)].ways;
+	for (int i = 0; i < ADDRESS_USAGE_WAYS; i++) {
 		if (load(&ways[i].address_id) != address_id)
 			continue;
 		uint64_t accepts = load(&ways[i].accepts);
@@ -97,10 +102,10 @@ visits_add(struct visits_count *count, const struct visits *visits, uint64_t add
 }
 
 void
-visits_clear(struct visits *visits)
+address_usage_clear(struct address_usage *address_usage)
 {
-	if (load(&visits->is_used) == 0)
+	if (load(&address_usage->is_used) == 0)
 		return;
-	if (madvise(visits, sizeof(*visits), MADV_REMOVE) < 0)
-		memset(visits, 0, sizeof(*visits));
+	if (madvise(address_usage, sizeof(*address_usage), MADV_REMOVE) < 0)
+		memset(address_usage, 0, sizeof(*address_usage));
 }

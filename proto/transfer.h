@@ -1,5 +1,5 @@
 /*
- * handover.h - how open connections move from one worker (the giver) to another (the
+ * transfer.h - how open connections move from one worker (the giver) to another (the
  * taker), over a SOCK_SEQPACKET pair that the master made: each packet is one of the
  * structs below, a batch carries its sockets as SCM_RIGHTS (unix(7)).
  *
@@ -24,41 +24,41 @@
  * sent before that, or it cannot be sent, and END tells the taker that this is not the
  * giver's death. So no connection is ever without an owner, and none has two.
  */
-#ifndef PROTO_HANDOVER_H
-#define PROTO_HANDOVER_H
+#ifndef PROTO_TRANSFER_H
+#define PROTO_TRANSFER_H
 
 #include <sys/types.h>
 
 #include <stddef.h>
 #include <stdint.h>
 
-#define HANDOVER_VERSION 1
-#define HANDOVER_BATCH_MAX 128 /* below the kernel's SCM_MAX_FD, 253 */
-#define HANDOVER_LISTENERS_MAX 64
-#define HANDOVER_NAME_MAX 72
+#define TRANSFER_VERSION 1
+#define TRANSFER_BATCH_MAX 128 /* below the kernel's SCM_MAX_FD, 253 */
+#define TRANSFER_LISTENERS_MAX 64
+#define TRANSFER_NAME_MAX 72
 
-enum handover_verb {
-	HANDOVER_HELLO = 1,
-	HANDOVER_ROOM,
-	HANDOVER_BATCH,
-	HANDOVER_TAKEN,
-	HANDOVER_REFUSED,
-	HANDOVER_DONE,
-	HANDOVER_END,
+enum transfer_verb {
+	TRANSFER_HELLO = 1,
+	TRANSFER_CAPACITY,
+	TRANSFER_BATCH,
+	TRANSFER_ACCEPTED,
+	TRANSFER_REJECTED,
+	TRANSFER_COMMITTED,
+	TRANSFER_END,
 };
 
-struct handover_hello {
+struct transfer_hello {
 	uint32_t verb;
 	uint32_t version;
 	uint32_t count;
 	struct {
 		uint32_t framing;             /* enum framing */
-		char name[HANDOVER_NAME_MAX]; /* the address that it is bound to */
-	} listeners[HANDOVER_LISTENERS_MAX];
+		char name[TRANSFER_NAME_MAX]; /* the address that it is bound to */
+	} listeners[TRANSFER_LISTENERS_MAX];
 };
 
 /* ROOM, TAKEN, REFUSED, DONE, END */
-struct handover_note {
+struct transfer_note {
 	uint32_t verb;
 	uint32_t count;
 	uint64_t mask; /* ROOM: bit i: listener i can move */
@@ -66,7 +66,7 @@ struct handover_note {
 
 /* One connection. Its bytes, if it has any, stand in the batch's memory file, in the
  * order of the records: first the unfinished input, then the unsent output. */
-struct handover_record {
+struct transfer_record {
 	uint32_t listener; /* the giver's number, as in HELLO */
 	uint32_t input_bytes;
 	uint32_t output_bytes;
@@ -82,34 +82,34 @@ struct handover_record {
 	uint8_t unused[6];
 };
 
-struct handover_batch {
+struct transfer_batch {
 	uint32_t verb;
 	uint32_t count;
 	uint64_t
 	    state_bytes; /* > 0: the last descriptor is a memory file of this size */
-	struct handover_record records[HANDOVER_BATCH_MAX];
+	struct transfer_record records[TRANSFER_BATCH_MAX];
 };
 
-union handover_packet {
+union transfer_packet {
 	uint32_t verb;
-	struct handover_hello hello;
-	struct handover_note note;
-	struct handover_batch batch;
+	struct transfer_hello hello;
+	struct transfer_note note;
+	struct transfer_batch batch;
 };
 
 /* Sends one packet with `count` descriptors, which stay open here. 0, or -1 with errno.
  */
-int handover_send(int fd, const void *packet, size_t length, const int *fds,
+int transfer_packet_send(int fd, const void *packet, size_t length, const int *fds,
     size_t count) __attribute__((warn_unused_result));
 
-/* Receives one packet; at most HANDOVER_BATCH_MAX + 1 descriptors into ret_fds, their
+/* Receives one packet; at most TRANSFER_BATCH_MAX + 1 descriptors into ret_fds, their
  * number into *ret_count (they are the caller's). The packet's length, 0 at end of
  * file, -1 with errno (EAGAIN; EPROTO: too short to be one). Descriptors that did not
  * fit this process are gone: the number tells. */
-ssize_t handover_receive(int fd, union handover_packet *ret, int *ret_fds,
+ssize_t transfer_packet_receive(int fd, union transfer_packet *ret, int *ret_fds,
     size_t *ret_count) __attribute__((warn_unused_result));
 
 /* Bytes of a batch packet with `count` records. */
-size_t handover_batch_bytes(uint32_t count);
+size_t transfer_batch_bytes(uint32_t count);
 
 #endif
