@@ -70,7 +70,7 @@ $(UNIT_TESTS): $B/tests/%: $B/obj/tests/unit/%.o $B/yodel.a
 	@mkdir -p $(@D)
 	$(call say,LINK)$(CC) $(all_cflags) $(LDFLAGS) -o $@ $^ $(all_libs) -lcmocka
 # Their allocations fail on demand.
-$B/tests/handover_memory_test: override LDFLAGS += -Wl,--wrap=calloc -Wl,--wrap=parcel_send
+$B/tests/handover_memory_test: override LDFLAGS += -Wl,--wrap=calloc -Wl,--wrap=transfer_state_send
 $B/tests/http_test: override LDFLAGS += -Wl,--wrap=recv,--wrap=__recv_chk
 $B/tests/move_test: override LDFLAGS += -Wl,--wrap=channel_send
 $B/tests/network_error_test: override LDFLAGS += -Wl,--wrap=recv -Wl,--wrap=send

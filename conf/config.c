@@ -104,7 +104,7 @@ load_listen(const char *text, struct listener_config *listener, char *error)
 }
 
 static int
-note_listens(const char *const *listen, struct config *config, char *error)
+set_listen_origins(const char *const *listen, struct config *config, char *error)
 {
 	char name[64];
 
@@ -149,7 +149,7 @@ load_listens(const char *const *listen, struct config *config, char *error)
 	     config->listener_count++)
 		rc = load_listen(listen[config->listener_count],
 		    &listeners[config->listener_count], error);
-	return rc != 0 ? rc : note_listens(listen, config, error);
+	return rc != 0 ? rc : set_listen_origins(listen, config, error);
 }
 
 static int
@@ -230,7 +230,7 @@ source_of(const struct config *config, const char *name)
 }
 
 static int
-fail_twice(const struct config *config, size_t second, size_t first, char *error)
+fail_duplicate(const struct config *config, size_t second, size_t first, char *error)
 {
 	char name[64], shown[PRINTABLE_TAIL_MAX];
 
@@ -251,7 +251,7 @@ check_distinct(const struct config *config, char *error)
 		     j++) {
 			if (address_equal(
 				&config->listeners[j].address, &listener->address))
-				return fail_twice(config, i, j, error);
+				return fail_duplicate(config, i, j, error);
 		}
 	}
 	return 0;

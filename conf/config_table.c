@@ -309,7 +309,7 @@ static const struct setting rows[] = {
 	    "How long a worker that leaves, at a stop or a change, waits for its connections; 0 is as long as they last."),
 	TIMEOUT("drain_quiet", drain_quiet_ns, "250ms", MILLISECOND,
 	    "While draining, close a connection that is quiet this long."),
-	/* Some beats of a worker's (sweep.c), and looks of the master's. */
+	/* Some beats of a worker's (timeouts.c), and looks of the master's. */
 	TIMEOUT("hung", hung_ns, "30s", 500 * MILLISECOND,
 	    "Replace a worker whose loop stands still this long."),
 	{ .name = "security.seccomp",

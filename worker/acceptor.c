@@ -17,38 +17,40 @@
 
 #include "worker/admission.h"
 #include "worker/connection.h"
-#include "worker/leave.h"
-#include "worker/state.h"
+#include "worker/drain.h"
 #include "worker/worker.h"
+#include "worker/worker_state.h"
 
 #define ACCEPTS_PER_WAKEUP 4
 #define PAUSE_MS 100
-#define TELL_AGAIN_MS 60000
+#define LOG_AGAIN_MS 60000
 /* A listener is empty when nobody came for this long: a handshake that began before the
  * listener stopped getting new ones has ended, or is given up, by then. */
-#define EMPTY_QUIET_MS 200
-#define EMPTY_TURNS_MAX 5
+#define QUEUE_QUIET_MS 200
+#define QUIET_TURNS_MAX 5
 
 static const struct timeval pause_time = { .tv_usec = PAUSE_MS * 1000 };
-static const struct timeval quiet_time = { .tv_usec = EMPTY_QUIET_MS * 1000 };
+static const struct timeval quiet_time = { .tv_usec = QUEUE_QUIET_MS * 1000 };
 
 /* A server at its limit refuses or pauses again and again while others come and go: it
  * says so now and then. */
 static bool
-is_to_be_told(const struct worker *worker, struct log_state *log_state)
+should_log(const struct worker *worker, struct log_state *log_state)
 {
-	if (log_state->is_told && worker->now_ms - log_state->at_ms < TELL_AGAIN_MS)
+	if (log_state->is_logged &&
+	    worker->now_ms - log_state->logged_ms < LOG_AGAIN_MS)
 		return false;
-	*log_state = (struct log_state){ .is_told = true, .at_ms = worker->now_ms };
+	*log_state =
+	    (struct log_state){ .is_logged = true, .logged_ms = worker->now_ms };
 	return true;
 }
 
 static void
-tell_full(struct worker *worker, enum close_reason reason)
+log_full(struct worker *worker, enum close_reason reason)
 {
 	if (reason != CLOSE_MAX_CONNECTIONS && reason != CLOSE_DESCRIPTOR_LIMIT)
 		return;
-	if (!is_to_be_told(worker, &worker->full_told))
+	if (!should_log(worker, &worker->full_log))
 		return;
 	if (reason == CLOSE_MAX_CONNECTIONS)
 		log_warnx(
@@ -56,26 +58,26 @@ tell_full(struct worker *worker, enum close_reason reason)
 	else
 		log_warnx(
 		    "new connections are refused: with %zu open this worker has no descriptor for more",
-		    worker->pool.count);
+		    worker->connection_pool.count);
 }
 
 static void
 admit(struct listener *listener, int fd, const struct address *peer)
 {
-	listener->heard = true;
-	enum close_reason reason = admission_judge(listener, fd, peer);
+	listener->saw_connection = true;
+	enum close_reason reason = admission_check(listener, fd, peer);
 	if (reason == CLOSE_REASON_COUNT) {
 		connection_open(listener, fd, peer);
 		return;
 	}
-	tell_full(listener->worker, reason);
+	log_full(listener->worker, reason);
 	admission_refuse(listener, fd, peer, reason);
 }
 
 /* The next in the queue, counted; -1 with errno. A worker that dies in between leaves a
  * trace in the ledger. */
 static int
-take_next(const struct listener *listener, int flags, struct address *ret_peer)
+accept_next(const struct listener *listener, int flags, struct address *ret_peer)
 {
 	struct ledger_block *own = &listener->worker->worker_ledger->own;
 	*ret_peer = (struct address){ .length = sizeof(ret_peer->storage) };
@@ -90,7 +92,7 @@ take_next(const struct listener *listener, int flags, struct address *ret_peer)
 
 /* Another name of a descriptor that is there: the worker may open no file. */
 static void
-take_spare(struct worker *worker)
+open_spare(struct worker *worker)
 {
 	worker->spare_fd = fcntl(worker->channel_fd, F_DUPFD_CLOEXEC, 0);
 }
@@ -105,10 +107,10 @@ refuse_with_spare(struct listener *listener)
 		return;
 	struct address peer;
 	close(worker->spare_fd);
-	int fd = take_next(listener, 0, &peer);
+	int fd = accept_next(listener, 0, &peer);
 	if (fd >= 0)
 		admission_refuse(listener, fd, &peer, CLOSE_DESCRIPTOR_LIMIT);
-	take_spare(worker);
+	open_spare(worker);
 }
 
 /* errno says why. */
@@ -116,9 +118,9 @@ static void
 pause_accepting(struct worker *worker)
 {
 	ledger_count(&worker->worker_ledger->own, LEDGER_ACCEPT_PAUSES, 1);
-	if (is_to_be_told(worker, &worker->pause_told))
-		log_warn(
-		    "accepting pauses with %zu connections open", worker->pool.count);
+	if (should_log(worker, &worker->pause_log))
+		log_warn("accepting pauses with %zu connections open",
+		    worker->connection_pool.count);
 	worker->accept_paused = true;
 	for (size_t i = 0; i < worker->listener_count; i++)
 		event_del(&worker->listeners[i].event);
@@ -153,7 +155,7 @@ static bool
 accept_one(struct listener *listener)
 {
 	struct address peer;
-	int fd = take_next(listener, SOCK_NONBLOCK, &peer);
+	int fd = accept_next(listener, SOCK_NONBLOCK, &peer);
 	if (fd < 0)
 		return on_accept_failed(listener);
 	admit(listener, fd, &peer);
@@ -178,7 +180,7 @@ on_resume(evutil_socket_t fd, short what, void *argument)
 	bool all_watched = true;
 	worker->accept_paused = false;
 	if (worker->spare_fd < 0)
-		take_spare(worker);
+		open_spare(worker);
 	for (size_t i = 0; i < worker->listener_count; i++) {
 		struct listener *listener = &worker->listeners[i];
 		if (listener->fd >= 0 && event_add(&listener->event, NULL) < 0)
@@ -201,17 +203,17 @@ listener_close(struct listener *listener)
 /* Where the kernel does not turn new ones away for us (it may ask for CAP_NET_ADMIN),
  * they never end: then a few turns must do. */
 static bool
-is_still_coming(struct listener *listener)
+has_new_arrivals(struct listener *listener)
 {
 	if (listener->worker->accept_paused)
 		return true;
-	return listener->heard && listener->empty_turns++ < EMPTY_TURNS_MAX;
+	return listener->saw_connection && listener->quiet_turns++ < QUIET_TURNS_MAX;
 }
 
 /* At most a full queue: others may go on coming. False when some may still wait, for
  * want of descriptors. */
 static bool
-take_who_waits(struct listener *listener)
+accept_waiting(struct listener *listener)
 {
 	uint32_t limit = listener->config->backlog + 1;
 	while (limit-- > 0 && accept_one(listener))
@@ -222,7 +224,7 @@ take_who_waits(struct listener *listener)
 /* Looks again and again until each listener that empties was quiet for one whole turn.
  */
 static void
-on_emptying(evutil_socket_t fd, short what, void *argument)
+on_drain_queue_timer(evutil_socket_t fd, short what, void *argument)
 {
 	(void)fd;
 	(void)what;
@@ -230,27 +232,28 @@ on_emptying(evutil_socket_t fd, short what, void *argument)
 	bool again = false;
 	for (size_t i = 0; i < worker->listener_count; i++) {
 		struct listener *listener = &worker->listeners[i];
-		if (!listener->emptying || listener->fd < 0)
+		if (!listener->draining_queue || listener->fd < 0)
 			continue;
-		if (is_still_coming(listener) || !take_who_waits(listener)) {
-			listener->heard = false;
+		if (has_new_arrivals(listener) || !accept_waiting(listener)) {
+			listener->saw_connection = false;
 			again = true;
 		} else {
 			listener_close(listener);
 		}
 	}
 	if (again)
-		event_add(&worker->emptying_timer, &quiet_time);
+		event_add(&worker->drain_queue_timer, &quiet_time);
 	else
-		leave_check(worker);
+		drain_check(worker);
 }
 
 int
 acceptor_start(struct worker *worker, const struct worker_socket *sockets, size_t count)
 {
 	evtimer_assign(&worker->accept_resume, worker->base, on_resume, worker);
-	evtimer_assign(&worker->emptying_timer, worker->base, on_emptying, worker);
-	take_spare(worker);
+	evtimer_assign(
+	    &worker->drain_queue_timer, worker->base, on_drain_queue_timer, worker);
+	open_spare(worker);
 	worker->listeners = calloc(count, sizeof(*worker->listeners));
 	/* The loop has room for timers from now on: later none can fail. */
 	if (worker->listeners == NULL ||
@@ -287,45 +290,45 @@ acceptor_start(struct worker *worker, const struct worker_socket *sockets, size_
 }
 
 void
-acceptor_empty(struct worker *worker, unsigned which)
+acceptor_drain_queue(struct worker *worker, unsigned which)
 {
 	for (size_t i = 0; i < worker->listener_count; i++) {
 		struct listener *listener = &worker->listeners[i];
 		if (which != CHANNEL_ALL && which != listener->number)
 			continue;
-		listener->emptying = true;
-		listener->heard = true;
+		listener->draining_queue = true;
+		listener->saw_connection = true;
 	}
-	event_add(&worker->emptying_timer, &quiet_time);
+	event_add(&worker->drain_queue_timer, &quiet_time);
 }
 
 void
-acceptor_empty_once(struct worker *worker, unsigned which)
+acceptor_drain_queue_once(struct worker *worker, unsigned which)
 {
 	for (size_t i = 0; i < worker->listener_count; i++) {
 		struct listener *listener = &worker->listeners[i];
 		if (listener->fd < 0 || which != listener->number)
 			continue;
-		if (take_who_waits(listener))
+		if (accept_waiting(listener))
 			listener_close(listener);
 		else
-			acceptor_empty(worker, which);
+			acceptor_drain_queue(worker, which);
 	}
 }
 
 void
-acceptor_empty_alone(struct worker *worker)
+acceptor_drain_without_master(struct worker *worker)
 {
 	for (size_t i = 0; i < worker->listener_count; i++) {
 		int fd = worker->listeners[i].fd;
 		if (fd >= 0 && listen_block_new(fd) < 0)
 			log_debug("new connections are not turned away");
 	}
-	acceptor_empty(worker, CHANNEL_ALL);
+	acceptor_drain_queue(worker, CHANNEL_ALL);
 }
 
 void
-acceptor_cede(struct worker *worker, uint64_t except)
+acceptor_queue_taken_over(struct worker *worker, uint64_t except)
 {
 	for (size_t i = 0; i < worker->listener_count; i++) {
 		struct listener *listener = &worker->listeners[i];
@@ -335,10 +338,10 @@ acceptor_cede(struct worker *worker, uint64_t except)
 }
 
 void
-acceptor_leave(struct worker *worker)
+acceptor_close_listeners(struct worker *worker)
 {
 	for (size_t i = 0; i < worker->listener_count; i++) {
-		if (!worker->listeners[i].emptying)
+		if (!worker->listeners[i].draining_queue)
 			listener_close(&worker->listeners[i]);
 	}
 }
@@ -357,7 +360,7 @@ void
 acceptor_stop(struct worker *worker)
 {
 	event_del(&worker->accept_resume);
-	event_del(&worker->emptying_timer);
+	event_del(&worker->drain_queue_timer);
 	for (size_t i = 0; i < worker->listener_count; i++)
 		listener_close(&worker->listeners[i]);
 	if (worker->spare_fd >= 0)

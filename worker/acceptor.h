@@ -22,19 +22,19 @@ int acceptor_start(struct worker *worker, const struct worker_socket *sockets,
 /* The listener (or all of them: CHANNEL_ALL) closes once nobody has come for a while:
  * for when its socket gets no new arrivals any more, and nobody in its queue may be
  * lost. */
-void acceptor_empty(struct worker *worker, unsigned which);
+void acceptor_drain_queue(struct worker *worker, unsigned which);
 /* The listener closes as soon as nobody waits: for when its queue outlives us. */
-void acceptor_empty_once(struct worker *worker, unsigned which);
+void acceptor_drain_queue_once(struct worker *worker, unsigned which);
 /* All close once nobody has come for a while, and nobody new comes: for when there is
  * no master that could see to that. */
-void acceptor_empty_alone(struct worker *worker);
+void acceptor_drain_without_master(struct worker *worker);
 
 /* All listeners close at once, but those whose bit is set. */
-void acceptor_cede(struct worker *worker, uint64_t except);
+void acceptor_queue_taken_over(struct worker *worker, uint64_t except);
 
 /* Closes the listeners that are not being emptied: somebody else serves their queues.
  */
-void acceptor_leave(struct worker *worker);
+void acceptor_close_listeners(struct worker *worker);
 
 bool acceptor_is_closed(const struct worker *worker);
 void acceptor_stop(struct worker *worker);

@@ -7,10 +7,10 @@
 
 #include "lib/log.h"
 
-#include "worker/state.h"
-#include "worker/visitors.h"
+#include "worker/address_limits.h"
+#include "worker/worker_state.h"
 
-#define VISITORS_MAX (1 << 20)
+#define ADDRESSES_MAX (1 << 20)
 
 int
 admission_start(struct worker *worker)
@@ -18,22 +18,22 @@ admission_start(struct worker *worker)
 	const struct config *config = worker->config;
 	bool needed = false;
 	for (size_t i = 0; i < config->listener_count; i++)
-		needed = needed || visitors_matter(&config->listeners[i]);
+		needed = needed || address_limits_are_set(&config->listeners[i]);
 	if (!needed)
 		return 0;
-	uint64_t capacity = worker->max_connections < VISITORS_MAX
+	uint64_t capacity = worker->max_connections < ADDRESSES_MAX
 	    ? worker->max_connections
-	    : VISITORS_MAX;
-	worker->visitors =
-	    visitors_create(capacity, worker->ledger, worker->worker_ledger);
-	return worker->visitors == NULL ? -1 : 0;
+	    : ADDRESSES_MAX;
+	worker->address_limits =
+	    address_limits_create(capacity, worker->ledger, worker->worker_ledger);
+	return worker->address_limits == NULL ? -1 : 0;
 }
 
 void
 admission_stop(struct worker *worker)
 {
-	visitors_destroy(worker->visitors);
-	worker->visitors = NULL;
+	address_limits_destroy(worker->address_limits);
+	worker->address_limits = NULL;
 }
 
 /* --- judgement --- */
@@ -86,19 +86,19 @@ is_full(const struct worker *worker)
 }
 
 static enum close_reason
-judge_address(const struct listener *listener, const struct address *address)
+check_address(const struct listener *listener, const struct address *address)
 {
 	struct timespec now;
 	struct peer peer;
 	peer_set(&peer, address);
 	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
 	uint64_t now_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-	return visitors_judge(listener->worker->visitors, listener_booked(listener),
-	    listener->config, &peer, (uint32_t)now_ms);
+	return address_limits_check(listener->worker->address_limits,
+	    listener_ledger_index(listener), listener->config, &peer, (uint32_t)now_ms);
 }
 
 enum close_reason
-admission_judge(const struct listener *listener, int fd, const struct address *peer)
+admission_check(const struct listener *listener, int fd, const struct address *peer)
 {
 	const struct worker *worker = listener->worker;
 	if (!is_allowed(listener->config, peer))
@@ -109,10 +109,10 @@ admission_judge(const struct listener *listener, int fd, const struct address *p
 		return CLOSE_METHOD_LIMIT;
 	if (is_full(worker))
 		return CLOSE_MAX_CONNECTIONS;
-	if (worker->pool.count >= worker->max_connections)
+	if (worker->connection_pool.count >= worker->max_connections)
 		return CLOSE_DESCRIPTOR_LIMIT;
-	return visitors_matter(listener->config) ? judge_address(listener, peer)
-						 : CLOSE_REASON_COUNT;
+	return address_limits_are_set(listener->config) ? check_address(listener, peer)
+							: CLOSE_REASON_COUNT;
 }
 
 void

@@ -20,7 +20,7 @@ void admission_stop(struct worker *worker);
 
 /* CLOSE_REASON_COUNT: the peer of the accepted socket may stay. Or the reason to refuse
  * it. */
-enum close_reason admission_judge(const struct listener *listener, int fd,
+enum close_reason admission_check(const struct listener *listener, int fd,
     const struct address *peer) __attribute__((warn_unused_result));
 
 /* Counts the reason and resets the connection: no state of it stays, here or in the

@@ -7,26 +7,26 @@
 
 #include "lib/log.h"
 
-#include "worker/state.h"
-#include "worker/traffic.h"
-#include "worker/visitors.h"
+#include "worker/address_limits.h"
+#include "worker/connection_io.h"
+#include "worker/worker_state.h"
 
 size_t
-connection_stuck_bytes(const struct connection *connection)
+connection_queued_bytes(const struct connection *connection)
 {
 	return connection->output == NULL ? 0
 					  : buffer_length(connection->output->bytes);
 }
 
 bool
-connection_is_stuffed(const struct connection *connection)
+connection_is_over_output_limit(const struct connection *connection)
 {
 	uint64_t limit = connection->listener->worker->config->limits.max_pending;
-	return connection_stuck_bytes(connection) > limit;
+	return connection_queued_bytes(connection) > limit;
 }
 
 bool
-connection_is_settled(const struct connection *connection)
+connection_is_idle(const struct connection *connection)
 {
 	return connection->output == NULL && connection->input == NULL;
 }
@@ -60,7 +60,7 @@ connection_watch(struct connection *connection)
 	int fd = event_get_fd(event);
 	event_del(event);
 	event_assign(event, connection->listener->worker->base, fd, events,
-	    traffic_on_event, connection);
+	    connection_io_on_event, connection);
 	if (event_add(event, NULL) == 0)
 		return true;
 	connection_close(connection, CLOSE_SYSTEM_ERROR);
@@ -77,19 +77,19 @@ count_in(const struct connection *connection)
 {
 	const struct listener *listener = connection->listener;
 	ledger_add_open(&listener->worker->worker_ledger->own, 1);
-	if (visitors_matter(listener->config))
-		visitors_arrive(listener->worker->visitors, listener_booked(listener),
-		    &connection->peer);
+	if (address_limits_are_set(listener->config))
+		address_limits_add(listener->worker->address_limits,
+		    listener_ledger_index(listener), &connection->peer);
 }
 
 static void
-depart(const struct connection *connection)
+count_out(const struct connection *connection)
 {
 	const struct listener *listener = connection->listener;
 	ledger_add_open(&listener->worker->worker_ledger->own, -1);
-	if (visitors_matter(listener->config))
-		visitors_leave(listener->worker->visitors, listener_booked(listener),
-		    &connection->peer);
+	if (address_limits_are_set(listener->config))
+		address_limits_remove(listener->worker->address_limits,
+		    listener_ledger_index(listener), &connection->peer);
 }
 
 /* --- the end --- */
@@ -104,26 +104,26 @@ connection_close(struct connection *connection, enum close_reason reason)
 		    peer_format(&connection->peer, text), close_reason_name(reason));
 	}
 	struct ledger_block *block = connection->listener->block;
-	ledger_count(block, LEDGER_BYTES_DROPPED, connection_stuck_bytes(connection));
+	ledger_count(block, LEDGER_BYTES_DROPPED, connection_queued_bytes(connection));
 	ledger_count_closed(block, reason);
 	if (connection->phase == CONNECTION_LINGERING)
 		worker->lingering--;
 	int fd = connection_fd(connection);
-	connection_forget(connection);
+	connection_free(connection);
 	close(fd);
 }
 
 void
-connection_forget(struct connection *connection)
+connection_free(struct connection *connection)
 {
 	struct worker *worker = connection->listener->worker;
 	event_del(&connection->event);
-	if (!connection->suspended)
-		depart(connection);
+	if (!connection->frozen)
+		count_out(connection);
 	output_destroy(connection);
 	buffer_release(&connection->input);
 	struct ledger_block *block = connection->listener->block;
-	pool_give(&worker->pool, connection);
+	connection_pool_free(&worker->connection_pool, connection);
 	ledger_add_open(block, -1);
 }
 
@@ -160,14 +160,14 @@ static struct connection *
 create(struct listener *listener, int fd)
 {
 	struct worker *worker = listener->worker;
-	struct connection *connection = pool_take(&worker->pool);
+	struct connection *connection = connection_pool_alloc(&worker->connection_pool);
 	if (connection == NULL)
 		return NULL;
 	connection->listener = listener;
 	connection->active_ms = worker->now_ms;
 	ledger_add_open(listener->block, 1);
 	event_assign(&connection->event, worker->base, fd, wanted_events(connection),
-	    traffic_on_event, connection);
+	    connection_io_on_event, connection);
 	return connection;
 }
 
@@ -189,43 +189,43 @@ connection_open(struct listener *listener, int fd, const struct address *peer)
 /* --- hand-over --- */
 
 void
-connection_suspend(struct connection *connection)
+connection_freeze(struct connection *connection)
 {
-	depart(connection);
-	connection->suspended = true;
+	count_out(connection);
+	connection->frozen = true;
 	event_del(&connection->event);
 }
 
 void
 connection_resume(struct connection *connection)
 {
-	connection->suspended = false;
+	connection->frozen = false;
 	count_in(connection);
 	struct event *event = &connection->event;
 	event_assign(event, connection->listener->worker->base, event_get_fd(event),
-	    (short)(wanted_events(connection) | EV_PERSIST), traffic_on_event,
+	    (short)(wanted_events(connection) | EV_PERSIST), connection_io_on_event,
 	    connection);
 	if (event_add(event, NULL) < 0)
 		connection_close(connection, CLOSE_SYSTEM_ERROR);
 }
 
 void
-connection_give_away(struct connection *connection)
+connection_transferred(struct connection *connection)
 {
 	int fd = connection_fd(connection);
 	ledger_count(connection->listener->block, LEDGER_CONNECTIONS_MOVED_OUT, 1);
-	connection_forget(connection);
+	connection_free(connection);
 	close(fd);
 }
 
 struct connection *
-connection_adopt(
+connection_install(
     struct listener *listener, int fd, const struct transfer_record *record)
 {
 	struct connection *connection = create(listener, fd);
 	if (connection == NULL)
 		return NULL;
-	connection->suspended = true;
+	connection->frozen = true;
 	connection->active_ms -= record->idle_ms;
 	connection->searched = record->searched;
 	connection->phase = record->phase;
@@ -237,7 +237,7 @@ connection_adopt(
 	if (record->output_bytes == 0)
 		return connection;
 	if (output_create(connection) == NULL) {
-		connection_forget(connection);
+		connection_free(connection);
 		return NULL;
 	}
 	connection->output->replies = record->replies;

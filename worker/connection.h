@@ -47,11 +47,11 @@ struct connection {
 	uint32_t active_ms;    /* when something last came, or the last reply that had
 				* to wait had gone (worker->now_ms) */
 	struct peer peer;
-	uint8_t place;       /* in its slab (pool.c) */
+	uint8_t place;       /* in its slab (connection_pool.c) */
 	uint8_t phase;       /* enum connection_phase */
 	uint8_t reason;      /* enum close_reason, of a finishing or lingering one */
 	bool reading_paused; /* too much is stuck (limits.max_pending) */
-	bool suspended;      /* on its way to another worker: nobody touches it */
+	bool frozen;         /* on its way to another worker: nobody touches it */
 };
 
 /* Takes over an accepted, non-blocking socket and starts to serve it. Closes it, with
@@ -73,27 +73,27 @@ bool connection_finish(struct connection *connection, enum close_reason reason);
 bool connection_finish_now(struct connection *connection);
 
 /* Bytes of reply that wait for the peer. */
-size_t connection_stuck_bytes(const struct connection *connection);
+size_t connection_queued_bytes(const struct connection *connection);
 
 /* True while replies over limits.max_pending are stuck. */
-bool connection_is_stuffed(const struct connection *connection);
+bool connection_is_over_output_limit(const struct connection *connection);
 
 /* Nothing is owed and no message is half-way. */
-bool connection_is_settled(const struct connection *connection);
+bool connection_is_idle(const struct connection *connection);
 
-/* --- hand-over (giver.c, taker.c) --- */
+/* --- hand-over (transfer_send.c, transfer_receive.c) --- */
 
 /* Nothing is read or written until connection_resume. */
-void connection_suspend(struct connection *connection);
+void connection_freeze(struct connection *connection);
 void connection_resume(struct connection *connection);
 /* Another worker has it: counts it as moved out, closes this process's copy. */
-void connection_give_away(struct connection *connection);
+void connection_transferred(struct connection *connection);
 /* One that came from another worker, suspended; its input and output are still empty.
  * NULL with ENOMEM; fd stays the caller's then. */
-struct connection *connection_adopt(
+struct connection *connection_install(
     struct listener *listener, int fd, const struct transfer_record *record);
 /* Frees the memory of a connection and leaves its socket open. */
-void connection_forget(struct connection *connection);
+void connection_free(struct connection *connection);
 
 static inline int
 connection_fd(const struct connection *connection)

@@ -2,7 +2,7 @@
 
 #include <time.h>
 
-#include "worker/state.h"
+#include "worker/worker_state.h"
 
 static uint64_t
 monotonic_ns(void)

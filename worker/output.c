@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "worker/connection.h"
-#include "worker/state.h"
+#include "worker/worker_state.h"
 
 struct output *
 output_create(struct connection *connection)
@@ -13,11 +13,11 @@ output_create(struct connection *connection)
 	if (output == NULL)
 		return NULL;
 	output->owner = connection;
-	output->moved_ms = worker->now_ms;
-	output->next = worker->stuck;
-	if (worker->stuck != NULL)
-		worker->stuck->previous = output;
-	worker->stuck = output;
+	output->progress_ms = worker->now_ms;
+	output->next = worker->queued_outputs;
+	if (worker->queued_outputs != NULL)
+		worker->queued_outputs->previous = output;
+	worker->queued_outputs = output;
 	connection->output = output;
 	return output;
 }
@@ -31,7 +31,7 @@ output_destroy(struct connection *connection)
 	if (output->previous != NULL)
 		output->previous->next = output->next;
 	else
-		connection->listener->worker->stuck = output->next;
+		connection->listener->worker->queued_outputs = output->next;
 	if (output->next != NULL)
 		output->next->previous = output->previous;
 	buffer_release(&output->bytes);

@@ -16,8 +16,8 @@ struct output {
 	struct output *next, *previous; /* in worker->stuck */
 	struct connection *owner;
 	struct buffer *bytes;
-	uint64_t replies;  /* how many are in there */
-	uint32_t moved_ms; /* when the peer last took some (worker->now_ms) */
+	uint64_t replies;     /* how many are in there */
+	uint32_t progress_ms; /* when the peer last took some (worker->now_ms) */
 };
 
 /* Gives the connection an empty output. NULL with ENOMEM. */

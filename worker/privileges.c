@@ -50,7 +50,7 @@ change_user(const char *user, const char *group)
 }
 
 void
-privileges_tell(const char *user)
+privileges_warn(const char *user)
 {
 	const struct passwd *entry = user != NULL ? getpwnam(user) : NULL;
 	if (entry == NULL || geteuid() == 0 || entry->pw_uid == geteuid())

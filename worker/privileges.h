@@ -12,6 +12,6 @@ int privileges_drop(const char *user, const char *group)
     __attribute__((warn_unused_result));
 /* Warns where `user` is somebody else whom this process cannot become: it stays what it
  * is, which is no root. */
-void privileges_tell(const char *user);
+void privileges_warn(const char *user);
 
 #endif

@@ -17,14 +17,14 @@
 #include "worker/acceptor.h"
 #include "worker/admission.h"
 #include "worker/connection.h"
-#include "worker/giver.h"
-#include "worker/leave.h"
+#include "worker/drain.h"
 #include "worker/loop.h"
 #include "worker/privileges.h"
 #include "worker/sandbox.h"
-#include "worker/state.h"
-#include "worker/sweep.h"
-#include "worker/taker.h"
+#include "worker/timeouts.h"
+#include "worker/transfer_receive.h"
+#include "worker/transfer_send.h"
+#include "worker/worker_state.h"
 
 /* libevent's select back end puts descriptors into sets of this size. */
 #define SELECT_DESCRIPTORS 1024
@@ -95,25 +95,26 @@ on_message(struct worker *worker, const struct channel_message *message, int des
 	switch ((enum channel_verb)message->verb) {
 	case CHANNEL_DRAIN_QUEUE:
 		if (message->value != 0)
-			acceptor_empty_once(worker, message->argument);
+			acceptor_drain_queue_once(worker, message->argument);
 		else
-			acceptor_empty(worker, message->argument);
+			acceptor_drain_queue(worker, message->argument);
 		break;
 	case CHANNEL_DRAIN:
-		leave_start(worker, message->argument != 0, message->value);
+		drain_start(worker, message->argument != 0, message->value);
 		break;
 	case CHANNEL_SEND_CONNECTIONS:
-		giver_start(worker, descriptor, message->argument, message->value);
+		transfer_send_start(
+		    worker, descriptor, message->argument, message->value);
 		return;
 	case CHANNEL_RECEIVE_CONNECTIONS:
-		taker_start(worker, descriptor, message->argument);
+		transfer_receive_start(worker, descriptor, message->argument);
 		return;
 	case CHANNEL_EXIT:
-		leave_now(worker);
+		drain_abort(worker);
 		break;
 	case CHANNEL_QUEUE_TAKEN_OVER:
-		acceptor_cede(worker, message->value);
-		leave_check(worker);
+		acceptor_queue_taken_over(worker, message->value);
+		drain_check(worker);
 		break;
 	case CHANNEL_LOG_LEVEL:
 		log_set_level((enum log_level)message->argument);
@@ -143,8 +144,8 @@ on_channel(evutil_socket_t fd, short what, void *argument)
 		return;
 	event_del(&worker->channel_event);
 	log_warnx("the master is gone: draining");
-	acceptor_empty_alone(worker);
-	leave_start(worker, false, worker->config->timeouts.drain_ns);
+	acceptor_drain_without_master(worker);
+	drain_start(worker, false, worker->config->timeouts.drain_ns);
 }
 
 static int
@@ -160,7 +161,7 @@ start(struct worker *worker, const struct worker_args *args)
 	set_limits(worker);
 	event_assign(&worker->channel_event, worker->base, args->channel_fd,
 	    EV_READ | EV_PERSIST, on_channel, worker);
-	if (event_add(&worker->channel_event, NULL) < 0 || sweep_start(worker) < 0)
+	if (event_add(&worker->channel_event, NULL) < 0 || timeouts_start(worker) < 0)
 		return -1;
 	return acceptor_start(worker, args->sockets, args->socket_count);
 }
@@ -171,17 +172,17 @@ finish(struct worker *worker)
 	if (worker->base != NULL) {
 		if (worker->listeners != NULL) {
 			/* Hand-overs that came when all was over already. */
-			giver_stop(worker);
-			taker_stop_all(worker);
+			transfer_send_stop(worker);
+			transfer_receive_stop_all(worker);
 			acceptor_stop(worker);
-			sweep_stop(worker);
+			timeouts_stop(worker);
 		}
 		event_base_free(worker->base);
 	}
 	free(worker->listeners);
 	free(worker->input);
 	free(worker->batch);
-	pool_finish(&worker->pool);
+	connection_pool_finish(&worker->connection_pool);
 	admission_stop(worker);
 	close(worker->channel_fd);
 }
@@ -195,7 +196,7 @@ worker_run(const struct worker_args *args)
 	if (args->config->cpu_affinity)
 		pin_to_cpu(args->slot);
 	if (args->slot == 0) /* says it for all */
-		privileges_tell(args->config->user);
+		privileges_warn(args->config->user);
 	if (privileges_drop(args->config->user, args->config->group) < 0)
 		return EX_OSERR;
 	struct worker worker = {

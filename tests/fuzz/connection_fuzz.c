@@ -181,8 +181,8 @@ check_peer(struct peer_end *peer)
 	}
 	leave(peer);
 	settle(peer);
-	must(peer->w.worker.pool.count == 0 && one_worker_adds_up(&peer->w));
-	must(peer->w.worker.stuck == NULL && peer->w.worker.lingering == 0);
+	must(peer->w.worker.connection_pool.count == 0 && one_worker_adds_up(&peer->w));
+	must(peer->w.worker.queued_outputs == NULL && peer->w.worker.lingering == 0);
 	struct spec_answer wanted = spec_answer(peer->reply, config->framing,
 	    config->max_message, peer->said.bytes, peer->said.length);
 	if (!has_left)

@@ -25,8 +25,8 @@
 #include "tests/fuzz/descriptors.h"
 #include "tests/fuzz/input.h"
 #include "tests/lib/one_worker.h"
-#include "worker/giver.h"
-#include "worker/taker.h"
+#include "worker/transfer_receive.h"
+#include "worker/transfer_send.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -247,10 +247,10 @@ start(struct talk *talk, enum framing framing, int connections)
 		open_peer(talk);
 	must(channel_open(fds) == 0);
 	talk->to_taker = fds[0];
-	taker_start(&w->worker, fds[1], 1);
+	transfer_receive_start(&w->worker, fds[1], 1);
 	must(channel_open(fds) == 0);
 	talk->to_giver = fds[0];
-	giver_start(&w->worker, fds[1], 2, 0);
+	transfer_send_start(&w->worker, fds[1], 2, 0);
 }
 
 int
@@ -269,7 +269,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	leave(&talk.to_giver);
 	for (int i = 0; i < talk.peer_count; i++)
 		close(talk.peers[i]);
-	while (talk.w.worker.takers != NULL || talk.w.worker.sender != NULL)
+	while (talk.w.worker.receivers != NULL || talk.w.worker.sender != NULL)
 		one_worker_turn(&talk.w);
 	turn(&talk);
 	must(one_worker_adds_up(&talk.w));

@@ -26,8 +26,8 @@
 
 #include "tests/lib/must.h"
 #include "worker/connection.h"
-#include "worker/state.h"
-#include "worker/sweep.h"
+#include "worker/timeouts.h"
+#include "worker/worker_state.h"
 
 struct one_worker {
 	struct config config;
@@ -87,12 +87,12 @@ one_worker_stop_one(struct connection *connection, void *argument)
 static inline void
 one_worker_finish(struct one_worker *w)
 {
-	pool_visit(&w->worker.pool, one_worker_stop_one, NULL);
-	must(w->worker.stuck == NULL && w->worker.lingering == 0);
+	connection_pool_for_each(&w->worker.connection_pool, one_worker_stop_one, NULL);
+	must(w->worker.queued_outputs == NULL && w->worker.lingering == 0);
 	event_base_free(w->worker.base);
 	free(w->worker.input);
 	free(w->worker.batch);
-	pool_finish(&w->worker.pool);
+	connection_pool_finish(&w->worker.connection_pool);
 	reply_finish(&w->listener_config.reply);
 	munmap(w->ledger, sizeof(*w->ledger));
 	close(w->ledger_fd);
@@ -124,7 +124,8 @@ one_worker_connection(struct one_worker *w)
 {
 	struct connection *connection = NULL;
 
-	pool_visit(&w->worker.pool, one_worker_find_any, &connection);
+	connection_pool_for_each(
+	    &w->worker.connection_pool, one_worker_find_any, &connection);
 	return connection;
 }
 
@@ -225,13 +226,14 @@ one_worker_adds_up(const struct one_worker *w)
 	struct ledger_totals totals = { 0 };
 
 	ledger_add_worker(&totals, w->ledger, w->worker.worker_ledger);
-	return ledger_open(&totals) == w->worker.pool.count &&
-	    atomic_load(&w->worker.worker_ledger->own.open) == w->worker.pool.count &&
+	return ledger_open(&totals) == w->worker.connection_pool.count &&
+	    atomic_load(&w->worker.worker_ledger->own.open) ==
+	    w->worker.connection_pool.count &&
 	    ledger_open_by_listener(w->ledger, w->listener_number) ==
-	    w->worker.pool.count &&
+	    w->worker.connection_pool.count &&
 	    totals.counters[LEDGER_CONNECTIONS_ACCEPTED] +
 		totals.counters[LEDGER_CONNECTIONS_MOVED_IN] ==
-	    w->worker.pool.count + ledger_closed(&totals) +
+	    w->worker.connection_pool.count + ledger_closed(&totals) +
 		totals.counters[LEDGER_CONNECTIONS_MOVED_OUT];
 }
 

@@ -15,7 +15,9 @@ static uint8_t block[64 * 1024];
 static inline size_t
 stuck_bytes(const struct one_worker *w)
 {
-	return w->worker.stuck == NULL ? 0 : buffer_length(w->worker.stuck->bytes);
+	return w->worker.queued_outputs == NULL
+	    ? 0
+	    : buffer_length(w->worker.queued_outputs->bytes);
 }
 
 /* Talks without listening until the server reads no more; returns the bytes that went.

@@ -18,9 +18,9 @@
 
 #include "tests/lib/conversation.h"
 #include "tests/lib/specification.h"
-#include "worker/giver.h"
-#include "worker/leave.h"
-#include "worker/taker.h"
+#include "worker/drain.h"
+#include "worker/transfer_receive.h"
+#include "worker/transfer_send.h"
 
 #define MAX_MESSAGE 100
 #define MANY 300
@@ -63,7 +63,7 @@ static inline void
 finish(struct fixture *f)
 {
 	assert_null(f->sender.worker.sender);
-	assert_null(f->receiver.worker.takers);
+	assert_null(f->receiver.worker.receivers);
 	assert_true(one_worker_adds_up(&f->sender));
 	assert_true(one_worker_adds_up(&f->receiver));
 	close(f->sender.worker.channel_fd);
@@ -87,9 +87,9 @@ hand_over(struct fixture *f)
 	int fds[2];
 
 	must(channel_open(fds) == 0);
-	giver_start(&f->sender.worker, fds[0], 7, 0);
-	taker_start(&f->receiver.worker, fds[1], 8);
-	for (int i = 0; i < 1000 && f->receiver.worker.takers != NULL; i++)
+	transfer_send_start(&f->sender.worker, fds[0], 7, 0);
+	transfer_receive_start(&f->receiver.worker, fds[1], 8);
+	for (int i = 0; i < 1000 && f->receiver.worker.receivers != NULL; i++)
 		turn_both(f);
 }
 

@@ -19,7 +19,7 @@
 
 #include "net/address.h"
 
-#include "worker/visitors.h"
+#include "worker/address_limits.h"
 
 #define WELCOME CLOSE_REASON_COUNT
 
@@ -36,28 +36,28 @@ peer(const char *text)
 }
 
 static inline enum close_reason
-judge(struct visitors *visitors, const struct listener_config *config, const char *text,
-    uint32_t now_ms)
+judge(struct address_limits *address_limits, const struct listener_config *config,
+    const char *text, uint32_t now_ms)
 {
 	struct peer who = peer(text);
 
-	return visitors_judge(visitors, 0, config, &who, now_ms);
+	return address_limits_check(address_limits, 0, config, &who, now_ms);
 }
 
 static inline void
-arrive(struct visitors *visitors, const char *text)
+arrive(struct address_limits *address_limits, const char *text)
 {
 	struct peer who = peer(text);
 
-	visitors_arrive(visitors, 0, &who);
+	address_limits_add(address_limits, 0, &who);
 }
 
 static inline void
-leave(struct visitors *visitors, const char *text)
+leave(struct address_limits *address_limits, const char *text)
 {
 	struct peer who = peer(text);
 
-	visitors_leave(visitors, 0, &who);
+	address_limits_remove(address_limits, 0, &who);
 }
 
 static inline void

@@ -123,7 +123,7 @@ test_who_is_not_on_the_allow_list_is_denied(void **state)
 	assert_true(one_worker_until(&f.w, one_worker_closed(&f.w, CLOSE_DENIED) == 3));
 	assert_int_equal(prefix_parse("127.0.0.0/8", &allow[1], error, 128), 0);
 	come(&f, 3, 3);
-	assert_true(one_worker_until(&f.w, f.w.worker.pool.count == 1));
+	assert_true(one_worker_until(&f.w, f.w.worker.connection_pool.count == 1));
 	finish(&f);
 }
 
@@ -139,13 +139,13 @@ test_beyond_max_connections_of_all_workers_one_is_refused(void **state)
 	ledger_add_open(&ledger_claim(f.w.ledger, 1)->own, 2);
 	come(&f, 0, 5);
 	assert_true(one_worker_until(&f.w, accepted(&f) == 6));
-	assert_int_equal(f.w.worker.pool.count, 3);
+	assert_int_equal(f.w.worker.connection_pool.count, 3);
 	assert_int_equal(one_worker_closed(&f.w, CLOSE_MAX_CONNECTIONS), 3);
 	/* Room is there again as soon as one has left. */
 	connection_close(one_worker_connection(&f.w), CLOSE_STOPPED);
 	come(&f, 6, 7);
 	assert_true(one_worker_until(&f.w, accepted(&f) == 8));
-	assert_int_equal(f.w.worker.pool.count, 3);
+	assert_int_equal(f.w.worker.connection_pool.count, 3);
 	ledger_add_open(&f.w.ledger->live[1].own, -2);
 	finish(&f);
 }
@@ -176,7 +176,7 @@ test_the_first_descriptor_that_the_method_cannot_watch_is_refused(void **state)
 	close(next);
 	f.w.worker.descriptor_end = next + 1;
 	assert_true(one_worker_until(&f.w, accepted(&f) == 2));
-	assert_int_equal(f.w.worker.pool.count, 1);
+	assert_int_equal(f.w.worker.connection_pool.count, 1);
 	assert_int_equal(one_worker_closed(&f.w, CLOSE_METHOD_LIMIT), 1);
 	finish(&f);
 }
@@ -192,7 +192,7 @@ test_beyond_what_the_worker_may_hold_one_is_refused(void **state)
 	f.w.worker.max_connections = 2;
 	come(&f, 0, 3);
 	assert_true(one_worker_until(&f.w, accepted(&f) == 4));
-	assert_int_equal(f.w.worker.pool.count, 2);
+	assert_int_equal(f.w.worker.connection_pool.count, 2);
 	assert_int_equal(one_worker_closed(&f.w, CLOSE_DESCRIPTOR_LIMIT), 2);
 	log_set_level(LOG_LEVEL_INFO);
 	finish(&f);
@@ -286,7 +286,7 @@ test_a_spare_descriptor_that_was_lost_is_taken_again(void **state)
 	assert_int_equal(accepted(&f), 0);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
 	log_set_level(LOG_LEVEL_INFO);
-	assert_true(one_worker_until(&f.w, f.w.worker.pool.count == 2));
+	assert_true(one_worker_until(&f.w, f.w.worker.connection_pool.count == 2));
 	assert_true(f.w.worker.spare_fd >= 0);
 	finish(&f);
 }
@@ -338,7 +338,7 @@ test_a_listener_that_is_emptied_closes_when_nobody_has_come_for_a_while(void **s
 	(void)state;
 	start(&f);
 	come(&f, 0, 9);
-	acceptor_empty(&f.w.worker, 0);
+	acceptor_drain_queue(&f.w.worker, 0);
 	uint64_t since_ms = one_worker_clock_ms();
 	/* One who comes late puts the end off. */
 	while (one_worker_clock_ms() - since_ms < 50)
@@ -348,7 +348,7 @@ test_a_listener_that_is_emptied_closes_when_nobody_has_come_for_a_while(void **s
 	assert_true(one_worker_until(&f.w, acceptor_is_closed(&f.w.worker)));
 	assert_in_range(one_worker_clock_ms() - since_ms, 240, 5000);
 	assert_int_equal(accepted(&f), 11);
-	assert_int_equal(f.w.worker.pool.count, 11);
+	assert_int_equal(f.w.worker.connection_pool.count, 11);
 	finish(&f);
 }
 
@@ -359,11 +359,11 @@ test_leaving_closes_at_once_but_for_what_is_being_emptied(void **state)
 
 	(void)state;
 	start(&f);
-	acceptor_empty(&f.w.worker, CHANNEL_ALL);
-	acceptor_leave(&f.w.worker);
+	acceptor_drain_queue(&f.w.worker, CHANNEL_ALL);
+	acceptor_close_listeners(&f.w.worker);
 	assert_false(acceptor_is_closed(&f.w.worker));
-	f.w.worker.listeners[0].emptying = false;
-	acceptor_leave(&f.w.worker);
+	f.w.worker.listeners[0].draining_queue = false;
+	acceptor_close_listeners(&f.w.worker);
 	assert_true(acceptor_is_closed(&f.w.worker));
 	finish(&f);
 }

@@ -11,7 +11,7 @@
 
 #include "tests/lib/conversation.h"
 #include "tests/lib/specification.h"
-#include "worker/leave.h"
+#include "worker/drain.h"
 
 #define MAX_MESSAGE 100
 #define INPUT_BYTES 30000
@@ -190,8 +190,8 @@ test_what_waits_when_the_peer_half_closes_is_still_sent(void **state)
 	    &w, one_worker_count(&w, LEDGER_BYTES_RECEIVED) == length));
 	for (int i = 0; i < 10; i++)
 		one_worker_turn(&w);
-	assert_non_null(w.worker.stuck);
-	assert_int_equal(w.worker.pool.count, 1);
+	assert_non_null(w.worker.queued_outputs);
+	assert_int_equal(w.worker.connection_pool.count, 1);
 	assert_true(one_worker_until(&w, (hear(&heard, fds[0], 3000), heard.is_over)));
 	check_answer(&w, reply, data, length, &heard);
 	check_books(&w, length, &heard, CLOSE_PEER_CLOSED);
@@ -306,13 +306,13 @@ test_a_mistake_stays_the_reason_of_an_end_that_a_stop_hastens(void **state)
 	(void)state;
 	one_worker_start(&w, "echo", FRAMING_LINE, MAX_MESSAGE, 1024);
 	evtimer_assign(&w.worker.accept_resume, w.worker.base, on_no_timer, NULL);
-	evtimer_assign(&w.worker.emptying_timer, w.worker.base, on_no_timer, NULL);
+	evtimer_assign(&w.worker.drain_queue_timer, w.worker.base, on_no_timer, NULL);
 	open_tcp_pair(fds, 0);
 	one_worker_serve(&w, fds[1]);
 	assert_int_equal(send(fds[0], line, sizeof(line), 0), sizeof(line));
 	assert_true(one_worker_until(&w, w.worker.lingering == 1));
-	leave_now(&w.worker);
-	assert_int_equal(w.worker.pool.count, 0);
+	drain_abort(&w.worker);
+	assert_int_equal(w.worker.connection_pool.count, 0);
 	assert_int_equal(one_worker_closed(&w, CLOSE_MESSAGE_TOO_LONG), 1);
 	close(fds[0]);
 	one_worker_finish(&w);

@@ -19,7 +19,7 @@ test_what_has_no_room_or_no_listener_over_there_stays(void **state)
 		else
 			strcpy(f.receiver.listener.name, "[::1]:1");
 		hand_over(&f);
-		assert_int_equal(f.receiver.worker.pool.count, 0);
+		assert_int_equal(f.receiver.worker.connection_pool.count, 0);
 		assert_told(f.giver_channel, CHANNEL_SENT, 7, 0);
 		assert_told(f.taker_channel, CHANNEL_RECEIVED, 8, 0);
 		assert_int_equal(send(fds[0], "hello", 5, 0), 5);
@@ -48,12 +48,13 @@ test_a_batch_that_does_not_fit_over_there_moves_in_parts(void **state)
 	/* Two are the hand-over's. */
 	f.receiver.worker.descriptor_end = fds[MANY - 1][1] + 1 + 2 + FITTING;
 	hand_over(&f);
-	assert_int_equal(f.receiver.worker.pool.count, MANY);
+	assert_int_equal(f.receiver.worker.connection_pool.count, MANY);
 	assert_told(f.giver_channel, CHANNEL_SENT, 7, MANY);
 	assert_told(f.taker_channel, CHANNEL_RECEIVED, 8, MANY);
 	for (int i = 0; i < MANY; i++)
 		close(fds[i][0]);
-	assert_true(one_worker_until(&f.receiver, f.receiver.worker.pool.count == 0));
+	assert_true(one_worker_until(
+	    &f.receiver, f.receiver.worker.connection_pool.count == 0));
 	finish(&f);
 }
 
@@ -72,7 +73,7 @@ test_a_taker_that_dies_before_it_took_leaves_them_where_they_were(void **state)
 	open_unix_pair(fds, 0);
 	one_worker_serve(&f.sender, fds[1]);
 	must(channel_open(handover) == 0);
-	giver_start(&f.sender.worker, handover[0], 7, 0);
+	transfer_send_start(&f.sender.worker, handover[0], 7, 0);
 	assert_int_equal(
 	    transfer_packet_send(handover[1], &room, sizeof(room), NULL, 0), 0);
 	one_worker_turn(&f.sender);
@@ -106,7 +107,7 @@ test_a_giver_that_dies_after_it_gave_has_given(void **state)
 	start(&f, "upper", FRAMING_STREAM, 1024);
 	open_unix_pair(fds, 0);
 	must(channel_open(handover) == 0);
-	taker_start(&f.receiver.worker, handover[1], 8);
+	transfer_receive_start(&f.receiver.worker, handover[1], 8);
 	strcpy(hello.listeners[0].name, "127.0.0.1:10000");
 	must(transfer_packet_send(handover[0], &hello, sizeof(hello), NULL, 0) == 0);
 	batch.records[0].peer_family = AF_INET;
@@ -147,7 +148,7 @@ test_a_taker_that_says_twice_how_much_room_it_has_strands_nobody(void **state)
 		one_worker_serve(&f.sender, fds[i][1]);
 	}
 	must(channel_open(handover) == 0);
-	giver_start(&f.sender.worker, handover[0], 7, 0);
+	transfer_send_start(&f.sender.worker, handover[0], 7, 0);
 	must(transfer_packet_send(handover[1], &room, sizeof(room), NULL, 0) == 0);
 	one_worker_turn(&f.sender);
 	room.count = 1;

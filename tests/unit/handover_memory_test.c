@@ -1,5 +1,5 @@
 #include "tests/lib/two_workers.h"
-#include "worker/parcel.h"
+#include "worker/transfer_state.h"
 
 /* The linker puts it in the place of calloc (Makefile). */
 void *__real_calloc(size_t count, size_t size);
@@ -17,17 +17,20 @@ __wrap_calloc(size_t count, size_t size)
 }
 
 /* The same for a batch that the kernel does not take now. */
-int __real_parcel_send(int fd, struct connection *const *connections, uint32_t count);
-int __wrap_parcel_send(int fd, struct connection *const *connections, uint32_t count);
+int __real_transfer_state_send(
+    int fd, struct connection *const *connections, uint32_t count);
+int __wrap_transfer_state_send(
+    int fd, struct connection *const *connections, uint32_t count);
 
 static unsigned refusals, sent;
 
 int
-__wrap_parcel_send(int fd, struct connection *const *connections, uint32_t count)
+__wrap_transfer_state_send(
+    int fd, struct connection *const *connections, uint32_t count)
 {
 	if (refusals == 0) {
 		sent++;
-		return __real_parcel_send(fd, connections, count);
+		return __real_transfer_state_send(fd, connections, count);
 	}
 	refusals--;
 	errno = ETOOMANYREFS;
@@ -44,8 +47,9 @@ start_leaving(struct fixture *f, int ret_handover[2])
 	start(f, "upper", FRAMING_STREAM, 1024);
 	open_unix_pair(fds, 0);
 	one_worker_serve(&f->sender, fds[1]);
-	f->sender.worker.awaits_taker = true;
-	assert_true(giver_wants(&f->sender.worker, one_worker_connection(&f->sender)));
+	f->sender.worker.awaits_transfer = true;
+	assert_true(transfer_send_may_move(
+	    &f->sender.worker, one_worker_connection(&f->sender)));
 	must(channel_open(ret_handover) == 0);
 	return fds[0];
 }
@@ -56,7 +60,8 @@ finish_draining(struct fixture *f, int peer)
 {
 	char answer[8];
 
-	assert_false(giver_wants(&f->sender.worker, one_worker_connection(&f->sender)));
+	assert_false(transfer_send_may_move(
+	    &f->sender.worker, one_worker_connection(&f->sender)));
 	assert_int_equal(send(peer, "hello", 5, 0), 5);
 	assert_true(one_worker_until(&f->sender, recv(peer, answer, 8, 0) == 5));
 	assert_told(f->giver_channel, CHANNEL_SENT, 7, 0);
@@ -73,9 +78,9 @@ test_a_worker_without_memory_to_take_leaves_nobody_waiting_for_it(void **state)
 
 	(void)state;
 	int peer = start_leaving(&f, handover);
-	giver_start(&f.sender.worker, handover[0], 7, 0);
+	transfer_send_start(&f.sender.worker, handover[0], 7, 0);
 	has_no_memory = true;
-	taker_start(&f.receiver.worker, handover[1], 8);
+	transfer_receive_start(&f.receiver.worker, handover[1], 8);
 	has_no_memory = false;
 	assert_true(one_worker_until(&f.sender, f.sender.worker.sender == NULL));
 	finish_draining(&f, peer);
@@ -89,11 +94,11 @@ test_a_worker_without_memory_to_give_drains(void **state)
 
 	(void)state;
 	int peer = start_leaving(&f, handover);
-	taker_start(&f.receiver.worker, handover[1], 8);
+	transfer_receive_start(&f.receiver.worker, handover[1], 8);
 	has_no_memory = true;
-	giver_start(&f.sender.worker, handover[0], 7, 0);
+	transfer_send_start(&f.sender.worker, handover[0], 7, 0);
 	has_no_memory = false;
-	assert_true(one_worker_until(&f.receiver, f.receiver.worker.takers == NULL));
+	assert_true(one_worker_until(&f.receiver, f.receiver.worker.receivers == NULL));
 	finish_draining(&f, peer);
 }
 
@@ -107,8 +112,8 @@ test_a_batch_that_the_kernel_does_not_take_now_is_sent_later(void **state)
 	(void)state;
 	int peer = start_leaving(&f, handover);
 	refusals = 3;
-	giver_start(&f.sender.worker, handover[0], 7, 0);
-	taker_start(&f.receiver.worker, handover[1], 8);
+	transfer_send_start(&f.sender.worker, handover[0], 7, 0);
+	transfer_receive_start(&f.receiver.worker, handover[1], 8);
 	/* It is served here meanwhile. */
 	assert_true(
 	    one_worker_until(&f.sender, (one_worker_turn(&f.receiver), refusals < 3)));
@@ -116,9 +121,9 @@ test_a_batch_that_the_kernel_does_not_take_now_is_sent_later(void **state)
 	assert_true(one_worker_until(
 	    &f.sender, (one_worker_turn(&f.receiver), recv(peer, answer, 8, 0) == 5)));
 	assert_true(one_worker_until(&f.sender,
-	    (one_worker_turn(&f.receiver), f.receiver.worker.takers == NULL)));
+	    (one_worker_turn(&f.receiver), f.receiver.worker.receivers == NULL)));
 	assert_int_equal(refusals, 0);
-	assert_int_equal(f.receiver.worker.pool.count, 1);
+	assert_int_equal(f.receiver.worker.connection_pool.count, 1);
 	assert_told(f.giver_channel, CHANNEL_SENT, 7, 1);
 	assert_told(f.taker_channel, CHANNEL_RECEIVED, 8, 1);
 	close(peer);
@@ -135,18 +140,18 @@ test_a_batch_that_went_before_its_turn_does_not_go_again(void **state)
 	int peer = start_leaving(&f, handover);
 	refusals = 1;
 	sent = 0;
-	giver_start(&f.sender.worker, handover[0], 7, 0);
-	taker_start(&f.receiver.worker, handover[1], 8);
+	transfer_send_start(&f.sender.worker, handover[0], 7, 0);
+	transfer_receive_start(&f.receiver.worker, handover[1], 8);
 	assert_true(
 	    one_worker_until(&f.sender, (one_worker_turn(&f.receiver), refusals == 0)));
-	/* The giver looks for other reasons, too (leave.c). */
-	giver_continue(&f.sender.worker);
+	/* The giver looks for other reasons, too (drain.c). */
+	transfer_send_continue(&f.sender.worker);
 	assert_int_equal(sent, 1);
 	uint64_t later_ms = one_worker_clock_ms() + 100;
 	assert_true(one_worker_until(&f.sender, one_worker_clock_ms() > later_ms));
 	assert_int_equal(sent, 1);
 	assert_true(one_worker_until(&f.sender,
-	    (one_worker_turn(&f.receiver), f.receiver.worker.takers == NULL)));
+	    (one_worker_turn(&f.receiver), f.receiver.worker.receivers == NULL)));
 	assert_told(f.giver_channel, CHANNEL_SENT, 7, 1);
 	assert_told(f.taker_channel, CHANNEL_RECEIVED, 8, 1);
 	close(peer);

@@ -13,10 +13,10 @@ send_one_off(struct fixture *f, int *ret_far)
 	open_unix_pair(fds, 0);
 	one_worker_serve(&f->sender, fds[1]);
 	must(channel_open(handover) == 0);
-	giver_start(&f->sender.worker, handover[0], 7, 0);
+	transfer_send_start(&f->sender.worker, handover[0], 7, 0);
 	must(transfer_packet_send(handover[1], &room, sizeof(room), NULL, 0) == 0);
 	assert_true(
-	    one_worker_until(&f->sender, one_worker_connection(&f->sender)->suspended));
+	    one_worker_until(&f->sender, one_worker_connection(&f->sender)->frozen));
 	*ret_far = handover[1];
 	return fds[0];
 }
@@ -25,8 +25,9 @@ send_one_off(struct fixture *f, int *ret_far)
 static void
 end_giver(struct fixture *f)
 {
-	giver_stop(&f->sender.worker);
-	pool_visit(&f->sender.worker.pool, one_worker_stop_one, NULL);
+	transfer_send_stop(&f->sender.worker);
+	connection_pool_for_each(
+	    &f->sender.worker.connection_pool, one_worker_stop_one, NULL);
 }
 
 /* Every connection has ended once, in one of the two workers. */
@@ -54,9 +55,9 @@ test_a_giver_that_must_end_keeps_what_the_taker_has_not_taken(void **state)
 	int peer = send_one_off(&f, &far);
 	end_giver(&f);
 	/* Only now it comes to the packets that wait. */
-	taker_start(&f.receiver.worker, far, 8);
-	assert_true(one_worker_until(&f.receiver, f.receiver.worker.takers == NULL));
-	assert_int_equal(f.receiver.worker.pool.count, 0);
+	transfer_receive_start(&f.receiver.worker, far, 8);
+	assert_true(one_worker_until(&f.receiver, f.receiver.worker.receivers == NULL));
+	assert_int_equal(f.receiver.worker.connection_pool.count, 0);
 	assert_int_equal(recv(peer, &byte, 1, 0), 0);
 	assert_told(f.giver_channel, CHANNEL_SENT, 7, 0);
 	assert_told(f.taker_channel, CHANNEL_RECEIVED, 8, 0);

@@ -40,7 +40,7 @@ check_move(const struct spec_reply *reply, const struct move *c)
 	one_worker_serve(&f.sender, fds[1]);
 	say_first(&f, c, before, fds[0], &heard);
 	if (c->waits && reply->keeps_payload)
-		assert_non_null(f.sender.worker.stuck);
+		assert_non_null(f.sender.worker.queued_outputs);
 	hand_over(&f);
 	for (size_t said = before; !heard.is_over;) {
 		ssize_t n = send(fds[0], data + said, length - said, MSG_NOSIGNAL);
@@ -125,9 +125,9 @@ test_a_connection_on_its_way_out_after_a_mistake_ends_over_there_as_it_would_her
 	open_unix_pair(fds, 4608);
 	one_worker_serve(&f.sender, fds[1]);
 	say_first(&f, &c, sizeof(data) - 1, fds[0], &heard);
-	assert_non_null(f.sender.worker.stuck);
+	assert_non_null(f.sender.worker.queued_outputs);
 	hand_over(&f);
-	assert_int_equal(f.receiver.worker.pool.count, 1);
+	assert_int_equal(f.receiver.worker.connection_pool.count, 1);
 	for (int i = 0; i < 100000 && !heard.is_over; i++) {
 		turn_both(&f);
 		hear(&heard, fds[0], 500);
@@ -181,15 +181,15 @@ test_a_connection_that_owes_more_than_it_may_over_there_is_answered_to_the_end(
 	open_unix_pair(fds, 4608);
 	one_worker_serve(&f.sender, fds[1]);
 	say_first(&f, &c, ALL - 500, fds[0], &heard);
-	assert_true(buffer_length(f.sender.worker.stuck->bytes) > 2048);
+	assert_true(buffer_length(f.sender.worker.queued_outputs->bytes) > 2048);
 	hand_over(&f);
 	/* It reads no more before the half of that is gone. */
-	size_t owed = buffer_length(f.receiver.worker.stuck->bytes);
+	size_t owed = buffer_length(f.receiver.worker.queued_outputs->bytes);
 	assert_int_equal(send(fds[0], data + ALL - 500, 490, 0), 490);
 	for (int i = 0; i < 5; i++)
 		turn_both(&f);
 	assert_int_equal(count(&f, LEDGER_BYTES_RECEIVED), ALL - 500);
-	assert_true(buffer_length(f.receiver.worker.stuck->bytes) <= owed);
+	assert_true(buffer_length(f.receiver.worker.queued_outputs->bytes) <= owed);
 	say_and_hear_the_rest(&f, fds[0], data, ALL, ALL - 10, &heard);
 	turn_both(&f);
 	assert_int_equal(heard.length, ALL);
@@ -213,8 +213,8 @@ test_all_connections_move_and_are_booked_on_both_sides(void **state)
 		one_worker_serve(&f.sender, fds[i][1]);
 	}
 	hand_over(&f);
-	assert_int_equal(f.sender.worker.pool.count, 0);
-	assert_int_equal(f.receiver.worker.pool.count, MANY);
+	assert_int_equal(f.sender.worker.connection_pool.count, 0);
+	assert_int_equal(f.receiver.worker.connection_pool.count, MANY);
 	assert_int_equal(
 	    one_worker_count(&f.sender, LEDGER_CONNECTIONS_MOVED_OUT), MANY);
 	assert_int_equal(
@@ -252,9 +252,9 @@ test_a_connection_on_its_way_is_never_counted_in_both_workers(void **state)
 	one_worker_serve(&f.sender, fds[1]);
 	assert_int_equal(open_now(&f), 1);
 	must(channel_open(handover) == 0);
-	giver_start(&f.sender.worker, handover[0], 7, 0);
-	taker_start(&f.receiver.worker, handover[1], 8);
-	for (int i = 0; i < 1000 && f.receiver.worker.takers != NULL; i++) {
+	transfer_send_start(&f.sender.worker, handover[0], 7, 0);
+	transfer_receive_start(&f.receiver.worker, handover[1], 8);
+	for (int i = 0; i < 1000 && f.receiver.worker.receivers != NULL; i++) {
 		one_worker_turn(i % 2 == 0 ? &f.sender : &f.receiver);
 		assert_in_range(open_now(&f), 0, 1);
 	}

@@ -21,7 +21,7 @@ check_too_long(enum framing framing, const char *good, size_t good_length,
 	int fds[2];
 
 	one_worker_start(&w, "echo", framing, 10, 1024);
-	must(sweep_start(&w.worker) == 0);
+	must(timeouts_start(&w.worker) == 0);
 	(is_tcp ? open_tcp_pair : open_unix_pair)(fds, 0);
 	one_worker_serve(&w, fds[1]);
 	assert_int_equal(
@@ -39,9 +39,9 @@ check_too_long(enum framing framing, const char *good, size_t good_length,
 	assert_int_equal(heard.error, 0);
 	assert_int_equal(heard.length, good_length);
 	assert_memory_equal(heard.bytes, good, good_length);
-	assert_int_equal(w.worker.pool.count, 1);
+	assert_int_equal(w.worker.connection_pool.count, 1);
 	close(fds[0]);
-	assert_true(one_worker_until(&w, w.worker.pool.count == 0));
+	assert_true(one_worker_until(&w, w.worker.connection_pool.count == 0));
 	assert_int_equal(one_worker_closed(&w, CLOSE_MESSAGE_TOO_LONG), 1);
 	assert_int_equal(one_worker_count(&w, LEDGER_BYTES_RECEIVED),
 	    good_length + bad_length + 100 * sizeof(more));
@@ -72,13 +72,13 @@ test_who_lingers_after_a_mistake_is_closed_after_two_seconds(void **state)
 	(void)state;
 	one_worker_start(&w, "echo", FRAMING_LINE, 10, 1024);
 	w.config.timeouts.stalled_write_ns = 400 * UINT64_C(1000000);
-	must(sweep_start(&w.worker) == 0);
+	must(timeouts_start(&w.worker) == 0);
 	open_tcp_pair(fds, 0);
 	one_worker_serve(&w, fds[1]);
 	uint64_t since_ms = one_worker_clock_ms();
 	assert_int_equal(send(fds[0], "0123456789a", 11, 0), 11);
 	assert_true(one_worker_until(&w, w.worker.lingering == 1));
-	assert_true(one_worker_until(&w, w.worker.pool.count == 0));
+	assert_true(one_worker_until(&w, w.worker.connection_pool.count == 0));
 	assert_in_range(one_worker_clock_ms() - since_ms, 1990, 6000);
 	assert_int_equal(one_worker_closed(&w, CLOSE_MESSAGE_TOO_LONG), 1);
 	close(fds[0]);
@@ -132,7 +132,7 @@ test_half_a_message_is_told_apart_when_replies_wait_too(void **state)
 	    &w, one_worker_count(&w, LEDGER_BYTES_RECEIVED) == sizeof(data)));
 	for (int i = 0; i < 10; i++)
 		one_worker_turn(&w);
-	assert_non_null(w.worker.stuck);
+	assert_non_null(w.worker.queued_outputs);
 	assert_true(one_worker_until(&w, (hear(&heard, fds[0], 3000), heard.is_over)));
 	assert_int_equal(heard.length, 7500 * (4 + strlen("a long answer")));
 	check_books(&w, sizeof(data), &heard, CLOSE_TRUNCATED_MESSAGE);
@@ -155,18 +155,19 @@ test_a_reset_is_counted_with_what_was_still_owed(void **state)
 	one_worker_serve(&w, fds[1]);
 	size_t said = 0;
 	for (int i = 0; i < 1000 &&
-	     buffer_length(w.worker.stuck == NULL ? NULL : w.worker.stuck->bytes) <
-		 100000;
+	     buffer_length(w.worker.queued_outputs == NULL
+		     ? NULL
+		     : w.worker.queued_outputs->bytes) < 100000;
 	     i++) {
 		ssize_t n = send(fds[0], data, sizeof(data), MSG_NOSIGNAL);
 		said += n > 0 ? (size_t)n : 0;
 		one_worker_turn(&w);
 	}
-	assert_non_null(w.worker.stuck);
+	assert_non_null(w.worker.queued_outputs);
 	assert_int_equal(
 	    setsockopt(fds[0], SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)), 0);
 	close(fds[0]);
-	assert_true(one_worker_until(&w, w.worker.pool.count == 0));
+	assert_true(one_worker_until(&w, w.worker.connection_pool.count == 0));
 	assert_int_equal(one_worker_closed(&w, CLOSE_RESET), 1);
 	assert_true(one_worker_count(&w, LEDGER_BYTES_DROPPED) > 0);
 	assert_int_equal(one_worker_count(&w, LEDGER_BYTES_RECEIVED),
@@ -192,7 +193,7 @@ check_reset_behind(const char *reply, enum framing framing, const char *said)
 	assert_int_equal(
 	    setsockopt(fds[0], SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)), 0);
 	close(fds[0]);
-	assert_true(one_worker_until(&w, w.worker.pool.count == 0));
+	assert_true(one_worker_until(&w, w.worker.connection_pool.count == 0));
 	assert_int_equal(one_worker_closed(&w, CLOSE_RESET), 1);
 	assert_int_equal(one_worker_count(&w, LEDGER_BYTES_RECEIVED), strlen(said));
 	one_worker_finish(&w);
@@ -219,7 +220,7 @@ test_an_answer_that_finds_nobody_is_counted_as_dropped(void **state)
 	one_worker_serve(&w, fds[1]);
 	assert_int_equal(send(fds[0], "hello", 5, 0), 5);
 	close(fds[0]);
-	assert_true(one_worker_until(&w, w.worker.pool.count == 0));
+	assert_true(one_worker_until(&w, w.worker.connection_pool.count == 0));
 	assert_int_equal(one_worker_closed(&w, CLOSE_RESET), 1);
 	assert_int_equal(one_worker_count(&w, LEDGER_BYTES_DROPPED), 5);
 	assert_int_equal(one_worker_count(&w, LEDGER_REPLIES_SENT), 0);

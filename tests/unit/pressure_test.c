@@ -127,7 +127,7 @@ test_what_a_wake_up_leaves_unread_is_read_by_the_next(void **state)
 	assert_true(one_worker_until(
 	    &w, one_worker_count(&w, LEDGER_BYTES_RECEIVED) == (uint64_t)said));
 	close(fds[0]);
-	assert_true(one_worker_until(&w, w.worker.pool.count == 0));
+	assert_true(one_worker_until(&w, w.worker.connection_pool.count == 0));
 	one_worker_finish(&w);
 }
 

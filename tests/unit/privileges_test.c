@@ -129,7 +129,7 @@ length_of_warning(const char *user)
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	if (fd < 0 || log_open(path) < 0)
 		_exit(2);
-	privileges_tell(user);
+	privileges_warn(user);
 	if (fstat(fd, &now) < 0)
 		_exit(2);
 	return (size_t)now.st_size;

@@ -29,7 +29,7 @@
 
 #include "worker/admission.h"
 #include "worker/sandbox.h"
-#include "worker/state.h"
+#include "worker/worker_state.h"
 
 #define SUCCEEDED 0
 #define FAILED 1

@@ -20,7 +20,7 @@ test_a_peer_that_takes_nothing_is_closed_after_stalled_write_and_not_before(
 	(void)state;
 	one_worker_start(&w, "echo", FRAMING_STREAM, 64 * 1024, MAX_PENDING);
 	w.config.timeouts.stalled_write_ns = 1300 * MS; /* a busy machine stops us */
-	must(sweep_start(&w.worker) == 0);
+	must(timeouts_start(&w.worker) == 0);
 	open_unix_pair(fds, 16 * 1024);
 	one_worker_serve(&w, fds[1]);
 	flood(&w, fds[0], NULL);
@@ -30,7 +30,7 @@ test_a_peer_that_takes_nothing_is_closed_after_stalled_write_and_not_before(
 		uint64_t sent = one_worker_count(&w, LEDGER_BYTES_SENT);
 		while (one_worker_clock_ms() - since_ms < 500)
 			one_worker_turn(&w);
-		assert_int_equal(w.worker.pool.count, 1);
+		assert_int_equal(w.worker.connection_pool.count, 1);
 		since_ms = one_worker_clock_ms();
 		listen_to(fds[0], 64 * 1024, &w);
 		assert_true(one_worker_until(
@@ -39,7 +39,7 @@ test_a_peer_that_takes_nothing_is_closed_after_stalled_write_and_not_before(
 	uint64_t received = one_worker_count(&w, LEDGER_BYTES_RECEIVED);
 	flood(&w, fds[0], NULL);
 	uint64_t owed = stuck_bytes(&w);
-	assert_true(one_worker_until(&w, w.worker.pool.count == 0));
+	assert_true(one_worker_until(&w, w.worker.connection_pool.count == 0));
 	assert_in_range(one_worker_clock_ms() - since_ms, 1200, 9000);
 	assert_int_equal(one_worker_closed(&w, CLOSE_STALLED_WRITE), 1);
 	assert_int_equal(one_worker_count(&w, LEDGER_BYTES_DROPPED), owed);
@@ -69,19 +69,19 @@ test_a_peer_that_takes_little_at_a_time_is_not_stalled(void **state)
 	(void)state;
 	one_worker_start(&w, "echo", FRAMING_STREAM, 64 * 1024, MAX_PENDING);
 	w.config.timeouts.stalled_write_ns = 1300 * MS;
-	must(sweep_start(&w.worker) == 0);
+	must(timeouts_start(&w.worker) == 0);
 	open_tcp_pair(fds, 0);
 	one_worker_serve(&w, fds[1]);
 	flood(&w, fds[0], NULL);
 	uint64_t since_ms = one_worker_clock_ms();
-	for (int i = 1; i <= ROUNDS && w.worker.pool.count == 1; i++) {
+	for (int i = 1; i <= ROUNDS && w.worker.connection_pool.count == 1; i++) {
 		size_t left = ROUND_BYTES;
 		assert_true(
 		    one_worker_until(&w, (left -= take(fds[0], left), left == 0)));
 		while (one_worker_clock_ms() - since_ms < 250U * (unsigned)i)
 			one_worker_turn(&w);
 	}
-	assert_int_equal(w.worker.pool.count, 1);
+	assert_int_equal(w.worker.connection_pool.count, 1);
 	close(fds[0]);
 	one_worker_finish(&w);
 }
@@ -95,17 +95,17 @@ test_a_silent_connection_is_closed_after_idle_and_not_before(void **state)
 	(void)state;
 	one_worker_start(&w, "echo", FRAMING_STREAM, 64 * 1024, MAX_PENDING);
 	w.config.timeouts.idle_ns = 1300 * MS; /* a busy machine stops us */
-	must(sweep_start(&w.worker) == 0);
+	must(timeouts_start(&w.worker) == 0);
 	open_tcp_pair(fds, 0);
 	one_worker_serve(&w, fds[1]);
 	uint64_t since_ms = 0;
-	for (int i = 0; i < 4 && w.worker.pool.count == 1; i++) {
+	for (int i = 0; i < 4 && w.worker.connection_pool.count == 1; i++) {
 		since_ms = one_worker_clock_ms();
 		assert_int_equal(send(fds[0], "x", 1, 0), 1);
 		while (one_worker_clock_ms() - since_ms < 500)
 			one_worker_turn(&w);
 	}
-	assert_true(one_worker_until(&w, w.worker.pool.count == 0));
+	assert_true(one_worker_until(&w, w.worker.connection_pool.count == 0));
 	assert_in_range(one_worker_clock_ms() - since_ms, 1300, 9000);
 	assert_int_equal(one_worker_closed(&w, CLOSE_IDLE), 1);
 	assert_true(one_worker_adds_up(&w));
@@ -123,7 +123,7 @@ test_a_peer_that_was_busy_with_its_replies_was_not_idle(void **state)
 	(void)state;
 	one_worker_start(&w, "echo", FRAMING_STREAM, 64 * 1024, MAX_PENDING);
 	w.config.timeouts.idle_ns = 1300 * MS;
-	must(sweep_start(&w.worker) == 0);
+	must(timeouts_start(&w.worker) == 0);
 	open_unix_pair(fds, 16 * 1024);
 	one_worker_serve(&w, fds[1]);
 	for (size_t said = 0; said < ALL;) {
@@ -136,10 +136,10 @@ test_a_peer_that_was_busy_with_its_replies_was_not_idle(void **state)
 	uint64_t since_ms = one_worker_clock_ms();
 	while (one_worker_clock_ms() - since_ms < 2000)
 		one_worker_turn(&w);
-	assert_int_equal(w.worker.pool.count, 1);
+	assert_int_equal(w.worker.connection_pool.count, 1);
 	listen_to(fds[0], ALL, &w);
 	since_ms = one_worker_clock_ms();
-	assert_true(one_worker_until(&w, w.worker.pool.count == 0));
+	assert_true(one_worker_until(&w, w.worker.connection_pool.count == 0));
 	assert_in_range(one_worker_clock_ms() - since_ms, 1200, 9000);
 	assert_int_equal(one_worker_closed(&w, CLOSE_IDLE), 1);
 	close(fds[0]);
@@ -155,7 +155,7 @@ test_a_drain_closes_nothing_that_was_not_quiet_for_drain_quiet(void **state)
 	(void)state;
 	one_worker_start(&w, "echo", FRAMING_STREAM, 64 * 1024, MAX_PENDING);
 	w.config.timeouts.drain_quiet_ns = 250 * MS;
-	must(sweep_start(&w.worker) == 0);
+	must(timeouts_start(&w.worker) == 0);
 	open_tcp_pair(fds, 0);
 	one_worker_serve(&w, fds[1]);
 	/* The clock of timeouts stands still between sweeps: it is nearly a second old.
@@ -166,8 +166,8 @@ test_a_drain_closes_nothing_that_was_not_quiet_for_drain_quiet(void **state)
 	since_ms = one_worker_clock_ms();
 	assert_int_equal(send(fds[0], "x", 1, 0), 1);
 	assert_true(one_worker_until(&w, recv(fds[0], block, 1, 0) == 1));
-	sweep_hurry(&w.worker);
-	assert_true(one_worker_until(&w, w.worker.pool.count == 0));
+	timeouts_shorten(&w.worker);
+	assert_true(one_worker_until(&w, w.worker.connection_pool.count == 0));
 	assert_in_range(one_worker_clock_ms() - since_ms, 250, 5000);
 	assert_int_equal(one_worker_closed(&w, CLOSE_DRAINED), 1);
 	close(fds[0]);
@@ -183,16 +183,16 @@ test_a_drain_without_drain_quiet_leaves_the_end_to_the_peers(void **state)
 	(void)state;
 	one_worker_start(&w, "echo", FRAMING_STREAM, 64 * 1024, MAX_PENDING);
 	w.config.timeouts.hung_ns = 800 * MS; /* a sweep of 100 ms */
-	must(sweep_start(&w.worker) == 0);
+	must(timeouts_start(&w.worker) == 0);
 	open_tcp_pair(fds, 0);
 	one_worker_serve(&w, fds[1]);
-	sweep_hurry(&w.worker);
+	timeouts_shorten(&w.worker);
 	uint64_t since_ms = one_worker_clock_ms();
 	while (one_worker_clock_ms() - since_ms < 1000)
 		one_worker_turn(&w);
-	assert_int_equal(w.worker.pool.count, 1);
+	assert_int_equal(w.worker.connection_pool.count, 1);
 	close(fds[0]);
-	assert_true(one_worker_until(&w, w.worker.pool.count == 0));
+	assert_true(one_worker_until(&w, w.worker.connection_pool.count == 0));
 	assert_int_equal(one_worker_closed(&w, CLOSE_PEER_CLOSED), 1);
 	one_worker_finish(&w);
 }
@@ -207,24 +207,25 @@ test_a_drain_waits_for_half_a_message_and_for_what_is_owed(void **state)
 	one_worker_start(&w, "echo", FRAMING_LINE, 64 * 1024, MAX_PENDING);
 	w.config.timeouts.drain_quiet_ns = 50 * MS;
 	memset(block, '\n', sizeof(block));
-	must(sweep_start(&w.worker) == 0);
+	must(timeouts_start(&w.worker) == 0);
 	open_tcp_pair(half, 0);
 	open_tcp_pair(mute, 0);
 	one_worker_serve(&w, mute[1]);
 	flood(&w, mute[0], NULL);
 	one_worker_serve(&w, half[1]);
 	assert_int_equal(send(half[0], "hal", 3, 0), 3);
-	sweep_hurry(&w.worker);
+	timeouts_shorten(&w.worker);
 	uint64_t since_ms = one_worker_clock_ms();
 	while (one_worker_clock_ms() - since_ms < 1500)
 		one_worker_turn(&w);
-	assert_int_equal(w.worker.pool.count, 2);
+	assert_int_equal(w.worker.connection_pool.count, 2);
 	assert_int_equal(send(half[0], "f\n", 2, 0), 2);
-	assert_true(one_worker_until(&w, w.worker.pool.count == 1));
+	assert_true(one_worker_until(&w, w.worker.connection_pool.count == 1));
 	assert_int_equal(recv(half[0], block, 8, 0), 5);
 	assert_memory_equal(block, "half\n", 5);
-	assert_true(one_worker_until(
-	    &w, (recv(mute[0], block, sizeof(block), 0), w.worker.pool.count == 0)));
+	assert_true(one_worker_until(&w,
+	    (recv(mute[0], block, sizeof(block), 0),
+		w.worker.connection_pool.count == 0)));
 	assert_int_equal(one_worker_closed(&w, CLOSE_DRAINED), 2);
 	close(half[0]);
 	close(mute[0]);
@@ -250,7 +251,7 @@ test_time_in_which_the_worker_stood_still_is_no_silence_of_its_peers(void **stat
 	(void)state;
 	one_worker_start(&w, "echo", FRAMING_STREAM, 64 * 1024, MAX_PENDING);
 	w.config.timeouts.idle_ns = w.config.timeouts.stalled_write_ns = 1300 * MS;
-	must(sweep_start(&w.worker) == 0);
+	must(timeouts_start(&w.worker) == 0);
 	open_unix_pair(reads, 16 * 1024);
 	open_tcp_pair(asks, 0);
 	one_worker_serve(&w, reads[1]);
@@ -264,9 +265,9 @@ test_time_in_which_the_worker_stood_still_is_no_silence_of_its_peers(void **stat
 	assert_true(
 	    one_worker_until(&w, one_worker_count(&w, LEDGER_BYTES_SENT) > sent + 5));
 	assert_true(one_worker_until(&w, recv(asks[0], answer, 8, 0) == 5));
-	assert_int_equal(w.worker.pool.count, 2);
+	assert_int_equal(w.worker.connection_pool.count, 2);
 	/* Silence after that is. */
-	assert_true(one_worker_until(&w, w.worker.pool.count == 0));
+	assert_true(one_worker_until(&w, w.worker.connection_pool.count == 0));
 	assert_int_equal(one_worker_closed(&w, CLOSE_IDLE), 1);
 	assert_int_equal(one_worker_closed(&w, CLOSE_STALLED_WRITE), 1);
 	close(asks[0]);
@@ -282,7 +283,7 @@ test_the_loop_beats_often_enough_for_who_watches_it(void **state)
 	(void)state;
 	one_worker_start(&w, "echo", FRAMING_LINE, 64 * 1024, MAX_PENDING);
 	w.config.timeouts.hung_ns = 800 * MS;
-	must(sweep_start(&w.worker) == 0);
+	must(timeouts_start(&w.worker) == 0);
 	uint64_t since_ms = one_worker_clock_ms(), now_ms = since_ms, awake_ms = 0;
 	/* Time in which another process had our CPU is no time to beat in. */
 	while (awake_ms < 800) {
@@ -293,7 +294,7 @@ test_the_loop_beats_often_enough_for_who_watches_it(void **state)
 	}
 	assert_in_range(atomic_load(&w.worker.worker_ledger->own.heartbeat_count), 2,
 	    16 + (now_ms - since_ms) / 50);
-	sweep_stop(&w.worker);
+	timeouts_stop(&w.worker);
 	one_worker_finish(&w);
 }
 

@@ -8,7 +8,7 @@ struct crew {
 	struct ledger *ledger;
 	int fd;
 	struct worker_ledger *worker_ledger[2];
-	struct visitors *visitors[2];
+	struct address_limits *address_limits[2];
 };
 
 static void
@@ -18,9 +18,9 @@ start_crew(struct crew *crew)
 	assert_non_null(crew->ledger);
 	for (uint32_t i = 0; i < 2; i++) {
 		crew->worker_ledger[i] = ledger_claim(crew->ledger, i);
-		crew->visitors[i] =
-		    visitors_create(1000, crew->ledger, crew->worker_ledger[i]);
-		assert_non_null(crew->visitors[i]);
+		crew->address_limits[i] =
+		    address_limits_create(1000, crew->ledger, crew->worker_ledger[i]);
+		assert_non_null(crew->address_limits[i]);
 	}
 }
 
@@ -28,7 +28,7 @@ static void
 finish_crew(struct crew *crew)
 {
 	for (int i = 0; i < 2; i++)
-		visitors_destroy(crew->visitors[i]);
+		address_limits_destroy(crew->address_limits[i]);
 	munmap(crew->ledger, sizeof(*crew->ledger));
 	close(crew->fd);
 }
@@ -41,19 +41,23 @@ test_the_limit_is_that_of_all_workers_together(void **state)
 
 	(void)state;
 	start_crew(&crew);
-	arrive(crew.visitors[0], "10.0.0.1:1");
-	arrive(crew.visitors[1], "10.0.0.1:2");
-	assert_int_equal(judge(crew.visitors[0], &config, "10.0.0.1:3", 0), WELCOME);
-	arrive(crew.visitors[0], "10.0.0.1:3");
+	arrive(crew.address_limits[0], "10.0.0.1:1");
+	arrive(crew.address_limits[1], "10.0.0.1:2");
+	assert_int_equal(
+	    judge(crew.address_limits[0], &config, "10.0.0.1:3", 0), WELCOME);
+	arrive(crew.address_limits[0], "10.0.0.1:3");
 	for (int i = 0; i < 2; i++) {
-		assert_int_equal(judge(crew.visitors[i], &config, "10.0.0.1:4", 0),
+		assert_int_equal(
+		    judge(crew.address_limits[i], &config, "10.0.0.1:4", 0),
 		    CLOSE_ADDRESS_LIMIT);
 		assert_int_equal(
-		    judge(crew.visitors[i], &config, "10.0.0.2:4", 0), WELCOME);
+		    judge(crew.address_limits[i], &config, "10.0.0.2:4", 0), WELCOME);
 	}
-	leave(crew.visitors[1], "10.0.0.1:2");
-	assert_int_equal(judge(crew.visitors[0], &config, "10.0.0.1:4", 0), WELCOME);
-	assert_int_equal(judge(crew.visitors[1], &config, "10.0.0.1:4", 0), WELCOME);
+	leave(crew.address_limits[1], "10.0.0.1:2");
+	assert_int_equal(
+	    judge(crew.address_limits[0], &config, "10.0.0.1:4", 0), WELCOME);
+	assert_int_equal(
+	    judge(crew.address_limits[1], &config, "10.0.0.1:4", 0), WELCOME);
 	finish_crew(&crew);
 }
 
@@ -65,15 +69,17 @@ test_what_a_dead_worker_held_counts_no_more(void **state)
 
 	(void)state;
 	start_crew(&crew);
-	arrive(crew.visitors[0], "10.0.0.1:1");
-	arrive(crew.visitors[1], "10.0.0.1:2");
-	assert_int_equal(
-	    judge(crew.visitors[1], &config, "10.0.0.1:3", 0), CLOSE_ADDRESS_LIMIT);
+	arrive(crew.address_limits[0], "10.0.0.1:1");
+	arrive(crew.address_limits[1], "10.0.0.1:2");
+	assert_int_equal(judge(crew.address_limits[1], &config, "10.0.0.1:3", 0),
+	    CLOSE_ADDRESS_LIMIT);
 	ledger_retire(crew.ledger, crew.worker_ledger[0], 0, 0, 0);
-	assert_int_equal(judge(crew.visitors[1], &config, "10.0.0.1:3", 0), WELCOME);
+	assert_int_equal(
+	    judge(crew.address_limits[1], &config, "10.0.0.1:3", 0), WELCOME);
 	/* Nor for who gets its books. */
 	assert_ptr_equal(ledger_claim(crew.ledger, 0), crew.worker_ledger[0]);
-	assert_int_equal(judge(crew.visitors[1], &config, "10.0.0.1:3", 0), WELCOME);
+	assert_int_equal(
+	    judge(crew.address_limits[1], &config, "10.0.0.1:3", 0), WELCOME);
 	finish_crew(&crew);
 }
 
@@ -87,7 +93,7 @@ test_the_rate_is_that_of_all_workers_together(void **state)
 	(void)state;
 	start_crew(&crew);
 	for (uint32_t now_ms = 5000; now_ms < 15000; now_ms++)
-		welcome += judge(crew.visitors[now_ms % 2], &config, "10.0.0.1:1",
+		welcome += judge(crew.address_limits[now_ms % 2], &config, "10.0.0.1:1",
 			       now_ms) == WELCOME;
 	assert_int_equal(welcome, 100);
 	finish_crew(&crew);
@@ -106,15 +112,15 @@ test_many_addresses_are_counted_by_all(void **state)
 	start_crew(&crew);
 	for (int i = 0; i < ADDRESSES; i++) {
 		number_text(text, i);
-		arrive(crew.visitors[i % 2], text);
+		arrive(crew.address_limits[i % 2], text);
 	}
 	for (int i = 0; i < ADDRESSES; i++) {
 		number_text(text, i);
+		assert_int_equal(judge(crew.address_limits[i % 2], &config, text, 0),
+		    CLOSE_ADDRESS_LIMIT);
+		leave(crew.address_limits[i % 2], text);
 		assert_int_equal(
-		    judge(crew.visitors[i % 2], &config, text, 0), CLOSE_ADDRESS_LIMIT);
-		leave(crew.visitors[i % 2], text);
-		assert_int_equal(
-		    judge(crew.visitors[(i + 1) % 2], &config, text, 0), WELCOME);
+		    judge(crew.address_limits[(i + 1) % 2], &config, text, 0), WELCOME);
 	}
 	finish_crew(&crew);
 }

@@ -1,14 +1,15 @@
 /*
- * state.h - what one worker process holds, and who may touch it.
+ * worker_state.h - what one worker process holds, and who may touch it.
  *
  *   struct worker     one, in worker.c; everything else hangs on it
  *   struct listener   one for each listening socket; acceptor.c
- *   struct connection one for each open socket; connection.c, memory from pool.c
+ *   struct connection one for each open socket; connection.c, memory from
+ * connection_pool.c
  *
  * There are no threads: every function here runs in the loop of the one process.
  */
-#ifndef WORKER_STATE_H
-#define WORKER_STATE_H
+#ifndef WORKER_WORKER_STATE_H
+#define WORKER_WORKER_STATE_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -25,11 +26,11 @@
 
 #include "conf/config.h"
 
-#include "worker/pool.h"
+#include "worker/connection_pool.h"
 
 struct sender;
 struct receiver;
-struct visitors;
+struct address_limits;
 struct output;
 
 struct listener {
@@ -42,15 +43,15 @@ struct listener {
 	struct address address;      /* what it is bound to */
 	char name[ADDRESS_TEXT_MAX]; /* the same as text: who it is at a hand-over */
 	bool is_bytewise;            /* framing and reply work on each byte alone */
-	bool emptying;               /* closes when nobody came for a while */
-	bool heard;           /* somebody came since the emptying timer last looked */
-	unsigned empty_turns; /* that the emptying timer looked */
+	bool draining_queue;         /* closes when nobody came for a while */
+	bool saw_connection;  /* somebody came since the emptying timer last looked */
+	unsigned quiet_turns; /* that the emptying timer looked */
 };
 
 /* What the log has been told, and when. */
 struct log_state {
-	bool is_told;
-	uint32_t at_ms;
+	bool is_logged;
+	uint32_t logged_ms;
 };
 
 struct worker {
@@ -68,19 +69,21 @@ struct worker {
 	int descriptor_end;       /* descriptors below this one can be watched */
 	int spare_fd; /* given up to refuse cleanly when there is no other */
 	bool accept_paused;
-	struct log_state pause_told, full_told;
+	struct log_state pause_log, full_log;
 	struct event accept_resume;
-	struct event emptying_timer;
+	struct event drain_queue_timer;
 
-	struct visitors *visitors; /* NULL: no listener limits single addresses */
-	struct pool pool;
+	struct address_limits
+	    *address_limits; /* NULL: no listener limits single addresses */
+	struct connection_pool connection_pool;
 	struct heap_trim heap_trim;
-	struct output *stuck; /* every output that waits for its peer to read */
-	size_t lingering;     /* connections in that phase */
-	uint32_t now_ms;      /* the clock of timeouts, moved by each sweep (sweep.c) */
-	uint32_t swept_ms;    /* CLOCK_MONOTONIC at the last one */
-	uint32_t sweep_ms;    /* time between sweeps */
-	struct event sweep_timer;
+	struct output
+	    *queued_outputs; /* every output that waits for its peer to read */
+	size_t lingering;    /* connections in that phase */
+	uint32_t now_ms; /* the clock of timeouts, moved by each sweep (timeouts.c) */
+	uint32_t timeouts_checked_ms;  /* CLOCK_MONOTONIC at the last one */
+	uint32_t timeouts_interval_ms; /* time between sweeps */
+	struct event timeouts_timer;
 
 	uint8_t *input; /* what a read brought; used up before the callback returns */
 	uint8_t *batch; /* replies on their way to the kernel */
@@ -90,19 +93,19 @@ struct worker {
 	int channel_fd;
 	bool is_exiting; /* no way back */
 	bool draining;   /* quiet connections are closed */
-	bool retired_told;
-	struct sender *sender;   /* the hand-over that gives ours away, or NULL */
-	bool awaits_taker;       /* a hand-over will come (again) */
-	struct receiver *takers; /* hand-overs that bring us some */
-	struct event leave_timer;
-	uint64_t leave_end_ns; /* CLOCK_MONOTONIC: when it runs out; 0: never */
+	bool listeners_closed_sent;
+	struct sender *sender;      /* the hand-over that gives ours away, or NULL */
+	bool awaits_transfer;       /* a hand-over will come (again) */
+	struct receiver *receivers; /* hand-overs that bring us some */
+	struct event drain_timer;
+	uint64_t drain_end_ns; /* CLOCK_MONOTONIC: when it runs out; 0: never */
 };
 
 #define WORKER_INPUT_BYTES (64 * 1024)
 
 /* The listener's number in the ledger: the same in every worker, over reloads too. */
 static inline uint32_t
-listener_booked(const struct listener *listener)
+listener_ledger_index(const struct listener *listener)
 {
 	return (
 	    uint32_t)(listener->block - listener->worker->worker_ledger->by_listener);

@@ -1,4 +1,4 @@
-#include "worker/taker.h"
+#include "worker/transfer_receive.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -11,8 +11,8 @@
 #include "proto/transfer.h"
 
 #include "worker/connection.h"
-#include "worker/leave.h"
-#include "worker/state.h"
+#include "worker/drain.h"
+#include "worker/worker_state.h"
 
 struct receiver {
 	struct receiver *next; /* in worker->takers */
@@ -27,7 +27,7 @@ struct receiver {
 };
 
 static void
-book(struct receiver *receiver)
+count_committed(struct receiver *receiver)
 {
 	for (int i = 0; i < TRANSFER_LISTENERS_MAX; i++) {
 		if (receiver->uncommitted[i] == 0)
@@ -40,7 +40,7 @@ book(struct receiver *receiver)
 }
 
 static void
-tell_master(const struct worker *worker, uint32_t id, uint64_t received)
+report_to_master(const struct worker *worker, uint32_t id, uint64_t received)
 {
 	const struct channel_message received_message = {
 		.verb = CHANNEL_RECEIVED, .argument = id, .value = received
@@ -53,16 +53,16 @@ static void
 finish(struct receiver *receiver)
 {
 	struct worker *worker = receiver->worker;
-	book(receiver);
-	tell_master(worker, receiver->id, receiver->received);
-	struct receiver **at = &worker->takers;
+	count_committed(receiver);
+	report_to_master(worker, receiver->id, receiver->received);
+	struct receiver **at = &worker->receivers;
 	while (*at != receiver)
 		at = &(*at)->next;
 	*at = receiver->next;
 	event_del(&receiver->event);
 	close(receiver->fd);
 	free(receiver);
-	leave_check(worker);
+	drain_check(worker);
 }
 
 /* Our listener of the same address and framing, or NULL. */
@@ -91,9 +91,9 @@ on_hello(struct receiver *receiver, const struct transfer_hello *hello, size_t l
 		if (receiver->listeners[i] != NULL)
 			capacity.mask |= UINT64_C(1) << i;
 	}
-	if (worker->max_connections > worker->pool.count)
+	if (worker->max_connections > worker->connection_pool.count)
 		capacity.count =
-		    (uint32_t)(worker->max_connections - worker->pool.count);
+		    (uint32_t)(worker->max_connections - worker->connection_pool.count);
 	if (transfer_packet_send(receiver->fd, &capacity, sizeof(capacity), NULL, 0) <
 	    0)
 		log_debug("the giver does not hear us");
@@ -120,7 +120,7 @@ read_bytes(int fd, struct buffer **buffer, size_t length)
 
 /* What a giver in its right mind says: nothing else is believed. */
 static bool
-record_is_sane(const struct receiver *receiver, const struct transfer_record *record)
+record_is_valid(const struct receiver *receiver, const struct transfer_record *record)
 {
 	bool owes = record->output_bytes > 0;
 	return record->listener < TRANSFER_LISTENERS_MAX &&
@@ -147,18 +147,19 @@ static struct connection *
 install_one(struct receiver *receiver, const struct transfer_record *record, int fd,
     int state_fd)
 {
-	if (!record_is_sane(receiver, record) || fd >= receiver->worker->descriptor_end)
+	if (!record_is_valid(receiver, record) ||
+	    fd >= receiver->worker->descriptor_end)
 		return NULL;
 	struct connection *connection =
-	    connection_adopt(receiver->listeners[record->listener], fd, record);
+	    connection_install(receiver->listeners[record->listener], fd, record);
 	if (connection == NULL)
 		return NULL;
 	if (read_state(connection, record, state_fd) < 0) {
-		connection_forget(connection);
+		connection_free(connection);
 		return NULL;
 	}
 	/* The giver's limit may have been another one. */
-	if (connection_is_stuffed(connection))
+	if (connection_is_over_output_limit(connection))
 		connection->reading_paused = true;
 	return connection;
 }
@@ -178,7 +179,7 @@ install(struct receiver *receiver, const struct transfer_batch *batch, const int
 }
 
 static bool
-batch_is_whole(const struct transfer_batch *batch, size_t length, size_t fd_count)
+batch_is_complete(const struct transfer_batch *batch, size_t length, size_t fd_count)
 {
 	size_t expected = batch->count + (batch->state_bytes > 0 ? 1U : 0U);
 	return batch->count <= TRANSFER_BATCH_MAX &&
@@ -187,7 +188,7 @@ batch_is_whole(const struct transfer_batch *batch, size_t length, size_t fd_coun
 
 /* The memory file holds what the records say, so that no number alone makes memory. */
 static bool
-state_is_whole(const struct transfer_batch *batch, int state_fd)
+state_is_complete(const struct transfer_batch *batch, int state_fd)
 {
 	uint64_t bytes = 0;
 	for (uint32_t i = 0; i < batch->count; i++)
@@ -199,23 +200,23 @@ state_is_whole(const struct transfer_batch *batch, int state_fd)
 
 /* What was made of a batch that stays the giver's. */
 static void
-drop(struct connection **installed, uint32_t count, const int *fds, size_t fd_count)
+discard(struct connection **installed, uint32_t count, const int *fds, size_t fd_count)
 {
 	for (uint32_t i = 0; i < count; i++)
-		connection_forget(installed[i]);
+		connection_free(installed[i]);
 	for (size_t i = 0; i < fd_count; i++)
 		close(fds[i]);
 }
 
 /* There is nobody any more to hear us; a giver that only does not want to says so. */
 static bool
-giver_is_gone(const struct receiver *receiver)
+sender_is_gone(const struct receiver *receiver)
 {
 	union transfer_packet packet;
 	int fds[TRANSFER_BATCH_MAX + 1];
 	size_t fd_count;
 	ssize_t n = transfer_packet_receive(receiver->fd, &packet, fds, &fd_count);
-	drop(NULL, 0, fds, fd_count);
+	discard(NULL, 0, fds, fd_count);
 	return n == 0;
 }
 
@@ -228,7 +229,7 @@ send_answer(const struct receiver *receiver, uint32_t verb, uint32_t count)
 	if (transfer_packet_send(receiver->fd, &note, sizeof(note), NULL, 0) == 0)
 		return true;
 	log_debug("the giver does not hear what was taken: %s", strerror(errno));
-	return (errno == EPIPE || errno == ECONNRESET) && giver_is_gone(receiver);
+	return (errno == EPIPE || errno == ECONNRESET) && sender_is_gone(receiver);
 }
 
 /* All of a batch or nothing. False when the hand-over must end. */
@@ -238,19 +239,19 @@ on_batch(struct receiver *receiver, const struct transfer_batch *batch, size_t l
 {
 	struct connection *installed[TRANSFER_BATCH_MAX];
 	uint32_t count = 0;
-	bool whole = batch_is_whole(batch, length, fd_count);
+	bool whole = batch_is_complete(batch, length, fd_count);
 	int state_fd = whole && batch->state_bytes > 0 ? fds[fd_count - 1] : -1;
-	if (whole && state_is_whole(batch, state_fd))
+	if (whole && state_is_complete(batch, state_fd))
 		count = install(receiver, batch, fds, state_fd, installed);
 	if (!whole || count < batch->count) {
 		log_warnx("%u of %u connections can be taken over: none is", count,
 		    batch->count);
-		drop(installed, count, fds, fd_count);
+		discard(installed, count, fds, fd_count);
 		return send_answer(receiver, TRANSFER_REJECTED, 0);
 	}
 	/* Once the giver can hear it, or is gone, they are ours. */
 	if (!send_answer(receiver, TRANSFER_ACCEPTED, count)) {
-		drop(installed, count, fds, fd_count);
+		discard(installed, count, fds, fd_count);
 		return false;
 	}
 	if (state_fd >= 0)
@@ -259,7 +260,7 @@ on_batch(struct receiver *receiver, const struct transfer_batch *batch, size_t l
 		receiver->uncommitted[batch->records[i].listener]++;
 		connection_resume(installed[i]);
 	}
-	leave_check(receiver->worker);
+	drain_check(receiver->worker);
 	return true;
 }
 
@@ -275,12 +276,12 @@ on_packet(evutil_socket_t fd, short what, void *argument)
 	if (n < 0 && errno == EAGAIN)
 		return;
 	if (n <= 0 || packet.verb == TRANSFER_END) {
-		drop(NULL, 0, fds, fd_count);
+		discard(NULL, 0, fds, fd_count);
 		finish(receiver);
 		return;
 	}
 	if (packet.verb != TRANSFER_BATCH)
-		drop(NULL, 0, fds, fd_count);
+		discard(NULL, 0, fds, fd_count);
 	switch ((enum transfer_verb)packet.verb) {
 	case TRANSFER_HELLO:
 		on_hello(receiver, &packet.hello, (size_t)n);
@@ -290,7 +291,7 @@ on_packet(evutil_socket_t fd, short what, void *argument)
 			finish(receiver);
 		break;
 	case TRANSFER_COMMITTED:
-		book(receiver);
+		count_committed(receiver);
 		break;
 	default:
 		log_warnx("packet %u of a giver is not known", packet.verb);
@@ -300,41 +301,41 @@ on_packet(evutil_socket_t fd, short what, void *argument)
 
 /* Who only hears the end waits for another taker, and the master knows of none. */
 static void
-refuse(struct worker *worker, int fd, uint32_t id)
+reject(struct worker *worker, int fd, uint32_t id)
 {
 	const struct transfer_note rejected = { .verb = TRANSFER_REJECTED };
 	log_warnx("a hand-over cannot start");
 	if (transfer_packet_send(fd, &rejected, sizeof(rejected), NULL, 0) < 0)
 		log_debug("the giver does not hear that nothing is taken");
 	close(fd);
-	tell_master(worker, id, 0);
+	report_to_master(worker, id, 0);
 }
 
 void
-taker_start(struct worker *worker, int fd, uint32_t id)
+transfer_receive_start(struct worker *worker, int fd, uint32_t id)
 {
 	struct receiver *receiver = calloc(1, sizeof(*receiver));
 	if (receiver == NULL) {
-		refuse(worker, fd, id);
+		reject(worker, fd, id);
 		return;
 	}
 	event_assign(&receiver->event, worker->base, fd, EV_READ | EV_PERSIST,
 	    on_packet, receiver);
 	if (event_add(&receiver->event, NULL) < 0) {
 		free(receiver);
-		refuse(worker, fd, id);
+		reject(worker, fd, id);
 		return;
 	}
-	receiver->next = worker->takers;
-	worker->takers = receiver;
+	receiver->next = worker->receivers;
+	worker->receivers = receiver;
 	receiver->worker = worker;
 	receiver->fd = fd;
 	receiver->id = id;
 }
 
 void
-taker_stop_all(struct worker *worker)
+transfer_receive_stop_all(struct worker *worker)
 {
-	while (worker->takers != NULL)
-		finish(worker->takers);
+	while (worker->receivers != NULL)
+		finish(worker->receivers);
 }

@@ -1,4 +1,4 @@
-#include "worker/sweep.h"
+#include "worker/timeouts.h"
 
 #include <sys/timerfd.h>
 
@@ -8,14 +8,14 @@
 #include "lib/log.h"
 
 #include "worker/connection.h"
-#include "worker/giver.h"
-#include "worker/leave.h"
-#include "worker/state.h"
-#include "worker/traffic.h"
+#include "worker/connection_io.h"
+#include "worker/drain.h"
+#include "worker/transfer_send.h"
+#include "worker/worker_state.h"
 
 #define NS_PER_MS UINT64_C(1000000)
-#define SWEEP_MIN_MS 50
-#define SWEEP_MAX_MS 1000
+#define CHECK_INTERVAL_MIN_MS 50
+#define CHECK_INTERVAL_MAX_MS 1000
 #define LINGER_MS 2000
 
 static uint32_t
@@ -32,7 +32,7 @@ static bool
 has_expired(const struct worker *worker, uint32_t stamp_ms, uint64_t timeout_ns)
 {
 	uint64_t elapsed_ms = (uint32_t)(worker->now_ms - stamp_ms);
-	return elapsed_ms >= timeout_ns / NS_PER_MS + worker->sweep_ms;
+	return elapsed_ms >= timeout_ns / NS_PER_MS + worker->timeouts_interval_ms;
 }
 
 /* By a sweep at the most: what happened in a turn that came late may bear the stamp of
@@ -41,9 +41,11 @@ static void
 advance_clock(struct worker *worker)
 {
 	uint32_t now_ms = monotonic_ms();
-	uint32_t elapsed_ms = now_ms - worker->swept_ms;
-	worker->swept_ms = now_ms;
-	worker->now_ms += elapsed_ms < worker->sweep_ms ? elapsed_ms : worker->sweep_ms;
+	uint32_t elapsed_ms = now_ms - worker->timeouts_checked_ms;
+	worker->timeouts_checked_ms = now_ms;
+	worker->now_ms += elapsed_ms < worker->timeouts_interval_ms
+	    ? elapsed_ms
+	    : worker->timeouts_interval_ms;
 }
 
 static bool
@@ -51,30 +53,32 @@ is_stalled(const struct connection *connection)
 {
 	const struct worker *worker = connection->listener->worker;
 	const struct output *output = connection->output;
-	return output != NULL && !connection->suspended &&
+	return output != NULL && !connection->frozen &&
 	    has_expired(
-		worker, output->moved_ms, worker->config->timeouts.stalled_write_ns);
+		worker, output->progress_ms, worker->config->timeouts.stalled_write_ns);
 }
 
 /* The kernel asks for more only when a third of its buffer is free, which takes a slow
  * peer long: who is offered some then may be seen to have moved. */
 static void
-sweep_stuck(struct worker *worker)
+check_stalled_writes(struct worker *worker)
 {
 	if (worker->config->timeouts.stalled_write_ns == 0)
 		return;
 	struct output *next;
-	for (struct output *output = worker->stuck; output != NULL; output = next) {
+	for (struct output *output = worker->queued_outputs; output != NULL;
+	     output = next) {
 		struct connection *owner = output->owner;
 		next = output->next;
-		if (is_stalled(owner) && traffic_push(owner) && is_stalled(owner))
+		if (is_stalled(owner) && connection_io_flush(owner) &&
+		    is_stalled(owner))
 			connection_close(owner, CLOSE_STALLED_WRITE);
 	}
 }
 
 /* The reason to close a connection now, or CLOSE_REASON_COUNT. */
 static enum close_reason
-judge(const struct worker *worker, const struct connection *connection)
+expired_reason(const struct worker *worker, const struct connection *connection)
 {
 	const struct config *config = worker->config;
 	uint32_t active_ms = connection->active_ms;
@@ -83,7 +87,8 @@ judge(const struct worker *worker, const struct connection *connection)
 		    ? connection->reason
 		    : CLOSE_REASON_COUNT;
 	if (worker->draining && config->timeouts.drain_quiet_ns != 0 &&
-	    connection_is_settled(connection) && !giver_wants(worker, connection) &&
+	    connection_is_idle(connection) &&
+	    !transfer_send_may_move(worker, connection) &&
 	    has_expired(worker, active_ms, config->timeouts.drain_quiet_ns))
 		return CLOSE_DRAINED;
 	if (config->timeouts.idle_ns != 0 && connection->output == NULL &&
@@ -93,18 +98,18 @@ judge(const struct worker *worker, const struct connection *connection)
 }
 
 static bool
-sweep_connection(struct connection *connection, void *argument)
+check_connection(struct connection *connection, void *argument)
 {
-	if (connection->suspended)
+	if (connection->frozen)
 		return true;
-	enum close_reason reason = judge(argument, connection);
+	enum close_reason reason = expired_reason(argument, connection);
 	if (reason != CLOSE_REASON_COUNT)
 		connection_close(connection, reason);
 	return true;
 }
 
 static void
-on_sweep(evutil_socket_t fd, short what, void *argument)
+on_timeouts_timer(evutil_socket_t fd, short what, void *argument)
 {
 	(void)what;
 	struct worker *worker = argument;
@@ -114,19 +119,20 @@ on_sweep(evutil_socket_t fd, short what, void *argument)
 	ledger_count_heartbeat(&worker->worker_ledger->own);
 	log_report_suppressed();
 	advance_clock(worker);
-	sweep_stuck(worker);
+	check_stalled_writes(worker);
 	bool all = worker->draining || worker->lingering > 0 ||
 	    worker->config->timeouts.idle_ns != 0;
 	if (all)
-		pool_visit(&worker->pool, sweep_connection, worker);
+		connection_pool_for_each(
+		    &worker->connection_pool, check_connection, worker);
 	heap_trim_check(&worker->heap_trim, worker->now_ms);
-	leave_check(worker);
+	drain_check(worker);
 }
 
 static uint32_t
-sweep_interval_ms(const struct config *config)
+check_interval_ms(const struct config *config)
 {
-	uint64_t shortest_ns = SWEEP_MAX_MS * NS_PER_MS * 8;
+	uint64_t shortest_ns = CHECK_INTERVAL_MAX_MS * NS_PER_MS * 8;
 	/* hung: who watches for it must see several beats in that time. */
 	const uint64_t timeouts_ns[] = { config->timeouts.idle_ns,
 		config->timeouts.stalled_write_ns, config->timeouts.hung_ns };
@@ -135,7 +141,7 @@ sweep_interval_ms(const struct config *config)
 			shortest_ns = timeouts_ns[i];
 	}
 	uint64_t ms = shortest_ns / NS_PER_MS / 8;
-	return ms < SWEEP_MIN_MS ? SWEEP_MIN_MS : (uint32_t)ms;
+	return ms < CHECK_INTERVAL_MIN_MS ? CHECK_INTERVAL_MIN_MS : (uint32_t)ms;
 }
 
 /* A descriptor and no timer of libevent's: with none at all it reads no clock in its
@@ -146,39 +152,40 @@ set_interval(struct worker *worker, uint32_t ms)
 	struct timespec interval = { .tv_sec = ms / 1000,
 		.tv_nsec = (long)(ms % 1000 * NS_PER_MS) };
 	struct itimerspec timer = { .it_interval = interval, .it_value = interval };
-	return timerfd_settime(event_get_fd(&worker->sweep_timer), 0, &timer, NULL);
+	return timerfd_settime(event_get_fd(&worker->timeouts_timer), 0, &timer, NULL);
 }
 
 int
-sweep_start(struct worker *worker)
+timeouts_start(struct worker *worker)
 {
 	int fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
 	if (fd < 0)
 		return -1;
-	worker->now_ms = worker->swept_ms = monotonic_ms();
-	event_assign(&worker->sweep_timer, worker->base, fd, EV_READ | EV_PERSIST,
-	    on_sweep, worker);
-	if (event_add(&worker->sweep_timer, NULL) < 0) {
+	worker->now_ms = worker->timeouts_checked_ms = monotonic_ms();
+	event_assign(&worker->timeouts_timer, worker->base, fd, EV_READ | EV_PERSIST,
+	    on_timeouts_timer, worker);
+	if (event_add(&worker->timeouts_timer, NULL) < 0) {
 		close(fd);
 		return -1;
 	}
-	worker->sweep_ms = sweep_interval_ms(worker->config);
-	return set_interval(worker, worker->sweep_ms);
+	worker->timeouts_interval_ms = check_interval_ms(worker->config);
+	return set_interval(worker, worker->timeouts_interval_ms);
 }
 
 void
-sweep_hurry(struct worker *worker)
+timeouts_shorten(struct worker *worker)
 {
 	worker->draining = true;
-	/* sweep_ms stays: the stamps that connections carry are as coarse as they were.
+	/* timeouts_interval_ms stays: the stamps that connections carry are as coarse
+	 * as they were.
 	 */
-	if (set_interval(worker, SWEEP_MIN_MS) < 0)
+	if (set_interval(worker, CHECK_INTERVAL_MIN_MS) < 0)
 		log_warn("drain: the sweep keeps its pace");
 }
 
 void
-sweep_stop(struct worker *worker)
+timeouts_stop(struct worker *worker)
 {
-	event_del(&worker->sweep_timer);
-	close(event_get_fd(&worker->sweep_timer));
+	event_del(&worker->timeouts_timer);
+	close(event_get_fd(&worker->timeouts_timer));
 }

@@ -1,9 +1,9 @@
 /*
- * giver.h - the worker's side of a hand-over that gives connections away
+ * transfer_send.h - the worker's side of a hand-over that gives connections away
  * (proto/transfer.h).
  */
-#ifndef WORKER_GIVER_H
-#define WORKER_GIVER_H
+#ifndef WORKER_TRANSFER_SEND_H
+#define WORKER_TRANSFER_SEND_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -17,19 +17,20 @@ struct worker;
  * name for the hand-over: CHANNEL_SENT carries it. `what` is the value of
  * CHANNEL_SEND_CONNECTIONS: with a count in it the worker serves on, and the hand-over
  * ends when so many have moved, or nothing that is here now can. */
-void giver_start(struct worker *worker, int fd, uint32_t id, uint64_t what);
+void transfer_send_start(struct worker *worker, int fd, uint32_t id, uint64_t what);
 
 /* A hand-over of everything is under way. */
-bool giver_is_giving_all(const struct worker *worker);
+bool transfer_send_is_sending_all(const struct worker *worker);
 
 /* Moves on: for when there may be new connections to move, or no more listeners. */
-void giver_continue(struct worker *worker);
+void transfer_send_continue(struct worker *worker);
 
 /* True when the connection may yet move: a drain leaves it alone. */
-bool giver_wants(const struct worker *worker, const struct connection *connection);
+bool transfer_send_may_move(
+    const struct worker *worker, const struct connection *connection);
 
 /* Ends the hand-over at once: what is on its way stays here, but for what the taker has
  * said that it took. */
-void giver_stop(struct worker *worker);
+void transfer_send_stop(struct worker *worker);
 
 #endif

@@ -1,13 +1,13 @@
 /*
- * leave.h - how a worker ends: in order, at most as long as the master allows.
+ * drain.h - how a worker ends: in order, at most as long as the master allows.
  *
  *   serving --LEAVE--> leaving: listeners closed (or emptied first), open connections
  *                      handed over, the rest served until quiet --> exit 0
  *   any     --STOP---> everything closed --> exit 0
  *   any     --end of file from the master: as LEAVE, with the configured drain time
  */
-#ifndef WORKER_LEAVE_H
-#define WORKER_LEAVE_H
+#ifndef WORKER_DRAIN_H
+#define WORKER_DRAIN_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -17,9 +17,9 @@ struct worker;
 /* With `moves`, a hand-over will come for the open connections: they are served until
  * it has taken them; the rest is drained. deadline_ns: from now; 0: no limit. Asked for
  * again, the earliest limit counts. */
-void leave_start(struct worker *worker, bool moves, uint64_t deadline_ns);
-void leave_now(struct worker *worker);
+void drain_start(struct worker *worker, bool expects_transfer, uint64_t deadline_ns);
+void drain_abort(struct worker *worker);
 /* Ends the loop when there is nothing left to do. */
-void leave_check(struct worker *worker);
+void drain_check(struct worker *worker);
 
 #endif

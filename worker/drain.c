@@ -1,4 +1,4 @@
-#include "worker/leave.h"
+#include "worker/drain.h"
 
 #include <time.h>
 
@@ -8,9 +8,9 @@
 
 #include "worker/acceptor.h"
 #include "worker/connection.h"
-#include "worker/giver.h"
-#include "worker/state.h"
-#include "worker/sweep.h"
+#include "worker/timeouts.h"
+#include "worker/transfer_send.h"
+#include "worker/worker_state.h"
 
 #define NS_PER_S UINT64_C(1000000000)
 
@@ -27,9 +27,9 @@ close_for(struct connection *connection, void *argument)
 static void
 close_all(struct worker *worker, enum close_reason reason)
 {
-	giver_stop(worker);
-	worker->awaits_taker = false;
-	pool_visit(&worker->pool, close_for, &reason);
+	transfer_send_stop(worker);
+	worker->awaits_transfer = false;
+	connection_pool_for_each(&worker->connection_pool, close_for, &reason);
 }
 
 static void
@@ -39,10 +39,10 @@ on_deadline(evutil_socket_t fd, short what, void *argument)
 	(void)what;
 	struct worker *worker = argument;
 	log_warnx("drain: %zu connections were still busy when the time was over",
-	    worker->pool.count);
+	    worker->connection_pool.count);
 	acceptor_stop(worker);
 	close_all(worker, CLOSE_DRAIN_TIMEOUT);
-	leave_check(worker);
+	drain_check(worker);
 }
 
 /* The earliest end that was asked for counts. */
@@ -54,33 +54,34 @@ set_deadline(struct worker *worker, uint64_t deadline_ns)
 	uint64_t end_ns =
 	    (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec + deadline_ns;
 	if (deadline_ns == 0 ||
-	    (worker->leave_end_ns != 0 && worker->leave_end_ns <= end_ns))
+	    (worker->drain_end_ns != 0 && worker->drain_end_ns <= end_ns))
 		return;
-	worker->leave_end_ns = end_ns;
-	if (!event_initialized(&worker->leave_timer))
-		evtimer_assign(&worker->leave_timer, worker->base, on_deadline, worker);
+	worker->drain_end_ns = end_ns;
+	if (!event_initialized(&worker->drain_timer))
+		evtimer_assign(&worker->drain_timer, worker->base, on_deadline, worker);
 	const struct timeval time = { .tv_sec = (time_t)(deadline_ns / NS_PER_S),
 		.tv_usec = (suseconds_t)(deadline_ns % NS_PER_S / 1000) };
-	event_add(&worker->leave_timer, &time);
+	event_add(&worker->drain_timer, &time);
 }
 
 void
-leave_start(struct worker *worker, bool moves, uint64_t deadline_ns)
+drain_start(struct worker *worker, bool expects_transfer, uint64_t deadline_ns)
 {
-	worker->awaits_taker = moves && !giver_is_giving_all(worker);
+	worker->awaits_transfer =
+	    expects_transfer && !transfer_send_is_sending_all(worker);
 	if (worker->is_exiting) {
 		set_deadline(worker, deadline_ns);
 		return;
 	}
 	worker->is_exiting = true;
-	acceptor_leave(worker);
-	sweep_hurry(worker);
+	acceptor_close_listeners(worker);
+	timeouts_shorten(worker);
 	set_deadline(worker, deadline_ns);
-	leave_check(worker);
+	drain_check(worker);
 }
 
 void
-leave_now(struct worker *worker)
+drain_abort(struct worker *worker)
 {
 	worker->is_exiting = true;
 	acceptor_stop(worker);
@@ -89,19 +90,20 @@ leave_now(struct worker *worker)
 }
 
 void
-leave_check(struct worker *worker)
+drain_check(struct worker *worker)
 {
 	if (!worker->is_exiting || !acceptor_is_closed(worker))
 		return;
-	if (!worker->retired_told) {
-		worker->retired_told = true;
+	if (!worker->listeners_closed_sent) {
+		worker->listeners_closed_sent = true;
 		struct channel_message listeners_closed = {
 			.verb = CHANNEL_LISTENERS_CLOSED
 		};
 		if (channel_send(worker->channel_fd, &listeners_closed, -1) < 0)
 			log_debug("the master does not hear that we have retired");
 	}
-	giver_continue(worker);
-	if (worker->pool.count == 0 && worker->sender == NULL && worker->takers == NULL)
+	transfer_send_continue(worker);
+	if (worker->connection_pool.count == 0 && worker->sender == NULL &&
+	    worker->receivers == NULL)
 		event_base_loopbreak(worker->base);
 }

@@ -1,4 +1,4 @@
-#include "worker/parcel.h"
+#include "worker/transfer_state.h"
 
 #include <sys/mman.h>
 
@@ -8,13 +8,13 @@
 #include "proto/transfer.h"
 
 #include "worker/connection.h"
-#include "worker/state.h"
+#include "worker/worker_state.h"
 
 uint64_t
-parcel_state_bytes(const struct connection *connection)
+transfer_state_bytes(const struct connection *connection)
 {
 	return (uint64_t)buffer_length(connection->input) +
-	    connection_stuck_bytes(connection);
+	    connection_queued_bytes(connection);
 }
 
 static void
@@ -24,7 +24,7 @@ fill_record(struct transfer_record *record, const struct connection *connection)
 	*record = (struct transfer_record){
 		.listener = (uint32_t)connection->listener->number,
 		.input_bytes = (uint32_t)buffer_length(connection->input),
-		.output_bytes = (uint32_t)connection_stuck_bytes(connection),
+		.output_bytes = (uint32_t)connection_queued_bytes(connection),
 		.searched = connection->searched,
 		.replies = output == NULL ? 0 : output->replies,
 		.idle_ms = connection->listener->worker->now_ms - connection->active_ms,
@@ -70,7 +70,7 @@ write_state(struct connection *const *connections, uint32_t count)
 }
 
 int
-parcel_send(int fd, struct connection *const *connections, uint32_t count)
+transfer_state_send(int fd, struct connection *const *connections, uint32_t count)
 {
 	struct transfer_batch batch = { .verb = TRANSFER_BATCH, .count = count };
 	int fds[TRANSFER_BATCH_MAX + 1];
@@ -78,7 +78,7 @@ parcel_send(int fd, struct connection *const *connections, uint32_t count)
 	int state_fd = -1;
 	for (uint32_t i = 0; i < count; i++) {
 		fill_record(&batch.records[i], connections[i]);
-		batch.state_bytes += parcel_state_bytes(connections[i]);
+		batch.state_bytes += transfer_state_bytes(connections[i]);
 		fds[i] = connection_fd(connections[i]);
 	}
 	if (batch.state_bytes > 0) {

@@ -1,11 +1,11 @@
-#include "worker/respond.h"
+#include "worker/responder.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "worker/connection.h"
-#include "worker/state.h"
-#include "worker/traffic.h"
+#include "worker/connection_io.h"
+#include "worker/worker_state.h"
 
 /* What the batch keeps: a longer one exists for its one long reply. */
 #define BATCH_KEPT_BYTES (64 * 1024)
@@ -42,8 +42,8 @@ batch_flush(struct batch *batch)
 	uint64_t replies = batch->replies;
 	batch->length = 0;
 	batch->replies = 0;
-	bool is_open =
-	    traffic_send(batch->connection, batch->worker->batch, length, replies);
+	bool is_open = connection_io_send(
+	    batch->connection, batch->worker->batch, length, replies);
 	if (batch->worker->batch_capacity > BATCH_KEPT_BYTES)
 		shrink(batch->worker);
 	return is_open;
@@ -52,7 +52,7 @@ batch_flush(struct batch *batch)
 /* Room for a reply of `length` bytes behind those in the batch; NULL with the
  * connection closed when there is none to be had. */
 static uint8_t *
-batch_room(struct batch *batch, size_t length)
+batch_reserve(struct batch *batch, size_t length)
 {
 	struct worker *worker = batch->worker;
 	if (worker->batch_capacity - batch->length >= length)
@@ -74,7 +74,7 @@ batch_room(struct batch *batch, size_t length)
 
 /* Puts the reply to one message into the batch. */
 static bool
-respond_one(struct batch *batch, const uint8_t *message, const struct frame *frame)
+answer_one(struct batch *batch, const uint8_t *message, const struct frame *frame)
 {
 	const struct listener_config *config = batch->connection->listener->config;
 	const struct reply *reply = &config->reply;
@@ -83,7 +83,7 @@ respond_one(struct batch *batch, const uint8_t *message, const struct frame *fra
 		return true;
 	struct frame answer = framing_for_reply(
 	    config->framing, frame, reply_length(reply, frame->payload));
-	uint8_t *out = batch_room(batch, frame_length(&answer));
+	uint8_t *out = batch_reserve(batch, frame_length(&answer));
 	if (out == NULL)
 		return false;
 	reply_write(
@@ -96,14 +96,13 @@ respond_one(struct batch *batch, const uint8_t *message, const struct frame *fra
 
 /* One message after the other, until the data or the peer's patience is used up. */
 static bool
-respond_framed(
-    struct batch *batch, const uint8_t *data, size_t length, size_t *ret_used)
+answer_framed(struct batch *batch, const uint8_t *data, size_t length, size_t *ret_used)
 {
 	struct connection *connection = batch->connection;
 	const struct listener_config *config = connection->listener->config;
 	size_t searched = connection->searched, used = 0;
 	connection->searched = 0;
-	while (!connection_is_stuffed(connection)) {
+	while (!connection_is_over_output_limit(connection)) {
 		struct frame frame;
 		enum frame_status status = framing_next(config->framing, data + used,
 		    length - used, searched, config->max_message, &frame);
@@ -117,7 +116,7 @@ respond_framed(
 			*ret_used = length;
 			return connection_finish(connection, CLOSE_MESSAGE_TOO_LONG);
 		}
-		if (!respond_one(batch, data + used, &frame))
+		if (!answer_one(batch, data + used, &frame))
 			return false;
 		used += frame_length(&frame);
 		searched = 0;
@@ -127,7 +126,7 @@ respond_framed(
 }
 
 bool
-respond_bytewise(struct connection *connection, uint8_t *data, size_t length)
+responder_answer_bytewise(struct connection *connection, uint8_t *data, size_t length)
 {
 	const struct listener_config *config = connection->listener->config;
 	uint64_t messages =
@@ -135,22 +134,22 @@ respond_bytewise(struct connection *connection, uint8_t *data, size_t length)
 	ledger_count(connection->listener->block, LEDGER_MESSAGES_RECEIVED, messages);
 	if (config->reply.kind == REPLY_UPPER)
 		reply_to_upper(data, length, data);
-	return traffic_send(connection, data, length, messages);
+	return connection_io_send(connection, data, length, messages);
 }
 
 bool
-respond_messages(
+responder_answer_messages(
     struct connection *connection, const uint8_t *data, size_t length, size_t *ret_used)
 {
 	struct batch batch = {
 		.connection = connection,
 		.worker = connection->listener->worker,
 	};
-	return respond_framed(&batch, data, length, ret_used);
+	return answer_framed(&batch, data, length, ret_used);
 }
 
 bool
-respond_rest(struct connection *connection, const uint8_t *data, size_t length)
+responder_answer_rest(struct connection *connection, const uint8_t *data, size_t length)
 {
 	struct frame frame;
 	if (length == 0)
@@ -162,5 +161,5 @@ respond_rest(struct connection *connection, const uint8_t *data, size_t length)
 		.connection = connection,
 		.worker = connection->listener->worker,
 	};
-	return respond_one(&batch, data, &frame) && batch_flush(&batch);
+	return answer_one(&batch, data, &frame) && batch_flush(&batch);
 }

@@ -1,12 +1,12 @@
-#include "worker/traffic.h"
+#include "worker/connection_io.h"
 
 #include <sys/socket.h>
 
 #include <errno.h>
 
 #include "worker/connection.h"
-#include "worker/respond.h"
-#include "worker/state.h"
+#include "worker/responder.h"
+#include "worker/worker_state.h"
 
 /* A wake-up reads this often at most, so that a flood on one socket starves no other.
  */
@@ -60,7 +60,7 @@ send_some(
 }
 
 bool
-traffic_send(
+connection_io_send(
     struct connection *connection, const uint8_t *data, size_t length, uint64_t replies)
 {
 	struct ledger_block *block = connection->listener->block;
@@ -82,7 +82,7 @@ traffic_send(
 		return false;
 	}
 	connection->output->replies += replies;
-	if (connection_is_stuffed(connection))
+	if (connection_is_over_output_limit(connection))
 		connection->reading_paused = true;
 	return connection_watch(connection);
 }
@@ -91,13 +91,13 @@ traffic_send(
 
 /* Answers what is kept in the input. */
 static bool
-respond_kept(struct connection *connection)
+answer_kept(struct connection *connection)
 {
 	struct buffer *input = connection->input;
 	if (input == NULL)
 		return true;
 	size_t used;
-	if (!respond_messages(
+	if (!responder_answer_messages(
 		connection, input->data + input->start, buffer_length(input), &used))
 		return false;
 	buffer_consume(&connection->input, used);
@@ -106,30 +106,30 @@ respond_kept(struct connection *connection)
 
 /* Answers what came, and keeps what is no whole message or must wait. */
 static bool
-respond_and_keep(struct connection *connection, const uint8_t *data, size_t length)
+answer_and_keep(struct connection *connection, const uint8_t *data, size_t length)
 {
 	size_t used = 0;
 	bool kept = connection->input != NULL;
-	if (!kept && !respond_messages(connection, data, length, &used))
+	if (!kept && !responder_answer_messages(connection, data, length, &used))
 		return false;
 	if (buffer_append(&connection->input, data + used, length - used) < 0) {
 		connection_close(connection, CLOSE_NO_MEMORY);
 		return false;
 	}
-	return !kept || respond_kept(connection);
+	return !kept || answer_kept(connection);
 }
 
 /* *ret_is_sent: something was given to the kernel, or waits for it. */
 static bool
-respond_fresh(
+answer_new(
     struct connection *connection, uint8_t *data, size_t length, bool *ret_is_sent)
 {
 	*ret_is_sent = true;
 	if (connection->listener->is_bytewise)
-		return respond_bytewise(connection, data, length);
+		return responder_answer_bytewise(connection, data, length);
 	const struct ledger_block *block = connection->listener->block;
 	uint64_t sent = ledger_read(block, LEDGER_BYTES_SENT);
-	if (!respond_and_keep(connection, data, length))
+	if (!answer_and_keep(connection, data, length))
 		return false;
 	*ret_is_sent =
 	    connection->output != NULL || ledger_read(block, LEDGER_BYTES_SENT) != sent;
@@ -141,7 +141,8 @@ on_peer_closed(struct connection *connection)
 {
 	struct buffer *input = connection->input;
 	size_t length = buffer_length(input);
-	if (length > 0 && !respond_rest(connection, input->data + input->start, length))
+	if (length > 0 &&
+	    !responder_answer_rest(connection, input->data + input->start, length))
 		return;
 	if (connection->phase == CONNECTION_SERVING)
 		connection_finish(connection, CLOSE_PEER_CLOSED);
@@ -154,7 +155,7 @@ bytes_to_read(const struct connection *connection)
 	if (connection->output == NULL)
 		return WORKER_INPUT_BYTES;
 	uint64_t room = connection->listener->worker->config->limits.max_pending + 1 -
-	    connection_stuck_bytes(connection);
+	    connection_queued_bytes(connection);
 	return room < WORKER_INPUT_BYTES ? (size_t)room : WORKER_INPUT_BYTES;
 }
 
@@ -185,7 +186,7 @@ on_readable(struct connection *connection, int fd, bool is_closed)
 		ledger_count(
 		    connection->listener->block, LEDGER_BYTES_RECEIVED, (uint64_t)n);
 		bool is_sent;
-		if (!respond_fresh(connection, worker->input, (size_t)n, &is_sent))
+		if (!answer_new(connection, worker->input, (size_t)n, &is_sent))
 			return;
 		bool may_have_more = ((size_t)n == wanted || is_closed || !is_sent) &&
 		    connection->phase == CONNECTION_SERVING &&
@@ -220,7 +221,7 @@ on_lingering(struct connection *connection)
 
 /* The last waiting reply has gone: until now the peer was not idle. */
 static bool
-on_unstuck(struct connection *connection)
+on_output_sent(struct connection *connection)
 {
 	connection->active_ms = connection->listener->worker->now_ms;
 	ledger_count(connection->listener->block, LEDGER_REPLIES_SENT,
@@ -232,7 +233,7 @@ on_unstuck(struct connection *connection)
 }
 
 bool
-traffic_push(struct connection *connection)
+connection_io_flush(struct connection *connection)
 {
 	struct worker *worker = connection->listener->worker;
 	struct output *output = connection->output;
@@ -240,24 +241,24 @@ traffic_push(struct connection *connection)
 	    buffer_length(output->bytes), 0);
 	if (n <= 0)
 		return n == 0;
-	output->moved_ms = worker->now_ms;
+	output->progress_ms = worker->now_ms;
 	buffer_consume(&output->bytes, (size_t)n);
-	if (output->bytes == NULL && !on_unstuck(connection))
+	if (output->bytes == NULL && !on_output_sent(connection))
 		return false;
 	if (connection->phase != CONNECTION_SERVING)
 		return true;
 	if (connection->reading_paused &&
-	    connection_stuck_bytes(connection) <=
+	    connection_queued_bytes(connection) <=
 		worker->config->limits.max_pending / 2) {
 		connection->reading_paused = false;
-		if (!respond_kept(connection))
+		if (!answer_kept(connection))
 			return false;
 	}
 	return connection_watch(connection);
 }
 
 void
-traffic_on_event(evutil_socket_t fd, short what, void *argument)
+connection_io_on_event(evutil_socket_t fd, short what, void *argument)
 {
 	struct connection *connection = argument;
 	if (connection->phase == CONNECTION_LINGERING) {
@@ -265,7 +266,7 @@ traffic_on_event(evutil_socket_t fd, short what, void *argument)
 		return;
 	}
 	if ((what & EV_WRITE) && connection->output != NULL &&
-	    !traffic_push(connection))
+	    !connection_io_flush(connection))
 		return;
 	if ((what & (EV_READ | EV_CLOSED)) && connection->phase == CONNECTION_SERVING &&
 	    !connection->reading_paused)
