@@ -42,7 +42,7 @@ FOLDERS := $(wildcard lib net http proto conf worker master ctl client)
 SOURCES := $(sort $(shell find $(FOLDERS) -name '*.c'))
 HEADERS := $(sort $(shell find $(FOLDERS) -name '*.h'))
 # A program is linked from its main file and the archive of everything else.
-MAINS := master/main.c master/yodelctl.c client/main.c
+MAINS := master/main.c ctl/main.c client/main.c
 PARTS := $(filter-out $(MAINS),$(SOURCES))
 PARTS_O := $(PARTS:%.c=$B/obj/%.o)
 PROGRAMS := $B/yodeld $B/yodelctl $B/yodel
@@ -51,7 +51,7 @@ PROGRAMS := $B/yodeld $B/yodelctl $B/yodel
 all: $(PROGRAMS) ## build the programs (CC=clang, SANITIZE=address,undefined, WERROR=1)
 
 $B/yodeld: $B/obj/master/main.o $B/yodel.a
-$B/yodelctl: $B/obj/master/yodelctl.o $B/yodel.a
+$B/yodelctl: $B/obj/ctl/main.o $B/yodel.a
 $B/yodel: $B/obj/client/main.o $B/yodel.a
 $(PROGRAMS):
 	$(call say,LINK)$(CC) $(all_cflags) $(LDFLAGS) -o $@ $^ $(all_libs)
@@ -82,7 +82,7 @@ HELPERS := $B/tests/stillborn $B/tests/stranger $B/tests/foreign $B/tests/sulker
 $(HELPERS): $B/tests/%: $B/obj/master/main.o $B/obj/tests/lib/%.o $B/yodel.a
 	@mkdir -p $(@D)
 	$(call say,LINK)$(CC) $(all_cflags) $(LDFLAGS) -o $@ $^ $(all_libs)
-$B/obj/tests/lib/foreign.o: master/inheritance_read.c
+$B/obj/tests/lib/foreign.o: master/upgrade/state_load.c
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) $(CPPFLAGS) '-DINHERITANCE_FORM="7"' $(all_cflags) \
 		-MMD -MP -c -o $@ $<
@@ -109,7 +109,7 @@ JSON_TARGETS := config result stats
 $(JSON_TARGETS:%=$B/libfuzzer/%): $B/obj/tests/fuzz/json_mutator.o
 
 # It asks for changes, and none is made.
-CHANGES := turnover_reload scale_workers upgrade_start balance_now stop_in_order
+CHANGES := reload_start scale_workers upgrade_start rebalance_start shutdown_in_order
 $B/fuzz/control $B/libfuzzer/control: override LDFLAGS += $(CHANGES:%=-Wl,--wrap=%)
 # Its workers are no processes.
 PUPPETS := spawn_worker waitpid kill
@@ -118,7 +118,7 @@ $B/fuzz/channel $B/libfuzzer/channel: $B/obj/tests/fuzz/puppets.o
 # It calls nobody.
 $B/fuzz/stats $B/libfuzzer/stats: override LDFLAGS += -Wl,--wrap=connect
 # It finds descriptors and processes that are none of its own.
-LEFT := getpid waitid log_error log_errorx door_socket_remove
+LEFT := getpid waitid log_error log_errorx unix_socket_remove
 $B/fuzz/inheritance $B/libfuzzer/inheritance: override LDFLAGS += $(LEFT:%=-Wl,--wrap=%)
 
 # Raw programs that the benchmarks compare with: tests/bench/NAME.c, each by itself.
@@ -220,7 +220,7 @@ completions = for program in $(1); do \
 	done; done
 # Manual pages: their section is where they end. $(1): pages
 install_pages = $(foreach page,$(1),$(call at_home,$(page),$(DATADIR)/man/man$(subst .,,$(suffix $(page)))) &&) :
-SERVER_PAGES := $(wildcard master/*.8 conf/*.5 master/*.1 ctl/*.1)
+SERVER_PAGES := $(wildcard master/*.8 conf/*.5 ctl/*.1)
 CLIENT_PAGES := $(wildcard client/*.1)
 
 .PHONY: install install-server install-client

@@ -36,7 +36,8 @@ extern const char *const seccomp_names[]; /* by enum seccomp_use, NULL at the en
 enum balance {
 	BALANCE_HASH, /* by the kernel's hash of the addresses */
 	BALANCE_CPU,  /* worker i takes who arrives on CPU i */
-	BALANCE_MOVE, /* by hash, and long-lived ones are evened out (master/balance.c)
+	BALANCE_MOVE, /* by hash, and long-lived ones are evened out
+		       * (master/changes/rebalance.c)
 		       */
 };
 extern const char *const balance_names[]; /* by enum balance, NULL at the end */

@@ -10,11 +10,11 @@
 
 #include "conf/config.h"
 
-#include "master/heir.h"
+#include "master/command_line.h"
 #include "master/master.h"
-#include "master/options.h"
-#include "master/program.h"
-#include "master/rehearsal.h"
+#include "master/upgrade/dry_run.h"
+#include "master/upgrade/program_path.h"
+#include "master/upgrade/takeover.h"
 
 static int
 load(const struct config_sources *sources, struct config *ret)
@@ -35,9 +35,9 @@ check(const struct config_sources *sources)
 	config_finish(&config);
 	printf("%s: the configuration is good\n",
 	    sources->file != NULL ? sources->file : "built-in default");
-	int inheritance_fd = rehearsal_fd();
-	if (inheritance_fd >= 0)
-		master_rehearse(inheritance_fd);
+	int state_fd = dry_run_state_fd();
+	if (state_fd >= 0)
+		master_dry_run(state_fd);
 	return EX_OK;
 }
 
@@ -71,11 +71,11 @@ int
 main(int argc, char **argv)
 {
 	struct options options;
-	heir_guard(argv);
-	program_find(argc > 0 ? argv[0] : NULL);
+	takeover_arm_rollback(argv);
+	program_path_find(argc > 0 ? argv[0] : NULL);
 	resources_reserve_streams();
 	log_set_name("yodeld", NULL); /* until it is a server's */
-	options_parse(argc, argv, &options);
+	command_line_parse(argc, argv, &options);
 	int status = EX_SOFTWARE;
 	switch (options.action) {
 	case ACTION_RUN:
@@ -91,6 +91,6 @@ main(int argc, char **argv)
 		status = print(config_print_schema());
 		break;
 	}
-	options_finish(&options);
+	command_line_finish(&options);
 	return status;
 }

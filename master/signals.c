@@ -7,46 +7,46 @@
 
 #include "proto/channel.h"
 
+#include "master/changes/reload.h"
+#include "master/changes/scale.h"
+#include "master/changes/shutdown.h"
 #include "master/master.h"
-#include "master/process.h"
-#include "master/scale.h"
-#include "master/stop.h"
-#include "master/turnover.h"
-#include "master/upgrade.h"
+#include "master/upgrade/upgrade.h"
+#include "master/workers/process.h"
 
 static void
 stop(struct master *master)
 {
 	log_info("stopping now");
-	stop_now(master);
+	shutdown_now(master);
 }
 
 static void
 reload(struct master *master)
 {
-	turnover_reload(master);
+	reload_start(master);
 }
 
 static void
-one_more(struct master *master)
+add_worker(struct master *master)
 {
 	scale_workers(master, master->slot_count + 1);
 }
 
 static void
-one_less(struct master *master)
+remove_worker(struct master *master)
 {
 	scale_workers(master, master->slot_count - 1);
 }
 
 /* A worker may open no file: it gets the new one from us. */
 static void
-pass_log(const struct master *master)
+reopen_worker_logs(const struct master *master)
 {
 	const struct channel_message message = { .verb = CHANNEL_LOG_REOPEN };
 	int fd = log_fd() == STDERR_FILENO ? -1 : log_fd();
 	for (const struct process *p = master->processes; p != NULL; p = p->next) {
-		if (!p->is_gone && channel_send(p->channel_fd, &message, fd) < 0)
+		if (!p->has_exited && channel_send(p->channel_fd, &message, fd) < 0)
 			log_warn("worker %u keeps the old log file", p->slot);
 	}
 }
@@ -56,7 +56,7 @@ reopen_log(struct master *master)
 {
 	if (log_reopen() < 0)
 		log_warn("the log file stays as it was");
-	pass_log(master);
+	reopen_worker_logs(master);
 }
 
 static const struct {
@@ -64,13 +64,13 @@ static const struct {
 	void (*act)(struct master *master);
 } rows[] = {
 	{ SIGHUP, reload },
-	{ SIGTERM, stop_in_order },
+	{ SIGTERM, shutdown_in_order },
 	{ SIGINT, stop },
 	{ SIGQUIT, stop },
 	{ SIGUSR1, reopen_log },
 	{ SIGUSR2, upgrade_start },
-	{ SIGTTIN, one_more },
-	{ SIGTTOU, one_less },
+	{ SIGTTIN, add_worker },
+	{ SIGTTOU, remove_worker },
 	{ SIGCHLD, process_reap },
 };
 
@@ -113,7 +113,7 @@ const int signals_fatal[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGSYS, 
 const size_t signals_fatal_count = sizeof(signals_fatal) / sizeof(signals_fatal[0]);
 
 void
-signals_hold(sigset_t *ret_before)
+signals_block(sigset_t *ret_before)
 {
 	sigset_t held;
 	sigfillset(&held);
@@ -123,7 +123,7 @@ signals_hold(sigset_t *ret_before)
 }
 
 void
-signals_let_in(void)
+signals_unblock(void)
 {
 	sigset_t none;
 	sigemptyset(&none);

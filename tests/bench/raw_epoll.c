@@ -74,7 +74,7 @@ watch(int epoll_fd, int fd)
 }
 
 static void
-take_one(int epoll_fd, int listener)
+take_socket(int epoll_fd, int listener)
 {
 	int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
 
@@ -111,7 +111,7 @@ main(int argc, char **argv)
 
 		for (int i = 0; i < count; i++) {
 			if (events[i].data.fd == listener)
-				take_one(epoll_fd, listener);
+				take_socket(epoll_fd, listener);
 			else
 				answer(events[i].data.fd);
 		}

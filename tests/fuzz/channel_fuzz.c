@@ -24,16 +24,16 @@
 
 #include "lib/log.h"
 
-#include "master/admin.h"
-#include "master/balance.h"
-#include "master/lineup.h"
-#include "master/metrics.h"
-#include "master/process.h"
-#include "master/scale.h"
-#include "master/slot.h"
-#include "master/stats.h"
-#include "master/stop.h"
-#include "master/turnover.h"
+#include "master/admin/metrics.h"
+#include "master/admin/stats.h"
+#include "master/changes/rebalance.h"
+#include "master/changes/reload.h"
+#include "master/changes/scale.h"
+#include "master/changes/shutdown.h"
+#include "master/listeners/admin_listener.h"
+#include "master/listeners/listener_set.h"
+#include "master/workers/process.h"
+#include "master/workers/slot.h"
 #include "tests/fuzz/descriptors.h"
 #include "tests/fuzz/puppets.h"
 #include "tests/lib/must.h"
@@ -79,7 +79,7 @@ turn(void)
 static void
 tell(void)
 {
-	char *stats = stats_write(master), *metrics = metrics_write(master);
+	char *stats = stats_format(master), *metrics = metrics_format(master);
 
 	must(stats != NULL && metrics != NULL);
 	must(strchr(stats, '\033') == NULL && strchr(metrics, '\033') == NULL);
@@ -88,7 +88,7 @@ tell(void)
 }
 
 static void
-steer(struct input *input)
+request_change(struct input *input)
 {
 	uint8_t what = next_byte(input);
 
@@ -97,23 +97,23 @@ steer(struct input *input)
 	case 1:
 	case 2:
 		master->sources.file = config_paths[what % CONFIGS];
-		(void)turnover_reload(master);
+		(void)reload_start(master);
 		break;
 	case 3:
 		(void)scale_workers(master, what / 8 % (WORKERS_MOST + 1));
 		break;
 	case 4:
-		(void)balance_now(master);
+		(void)rebalance_start(master);
 		break;
 	case 5:
-		balance_turn(master);
+		rebalance_check(master);
 		break;
 	case 6:
 		tell();
 		break;
 	default:
 		if (what > 240)
-			stop_in_order(master);
+			shutdown_in_order(master);
 		break;
 	}
 }
@@ -132,9 +132,9 @@ static void
 check_slot(const struct slot *slot)
 {
 	must(slot->process == NULL ||
-	    (is_known(slot->process) && !slot->process->is_gone));
+	    (is_known(slot->process) && !slot->process->has_exited));
 	must(slot->successor == NULL ||
-	    (is_known(slot->successor) && master->turnover.is_active));
+	    (is_known(slot->successor) && master->reload.is_active));
 	must(slot->state != SLOT_SERVING ||
 	    (slot->process != NULL && slot->process->is_ready));
 	must(slot->state != SLOT_STARTING || slot->process != NULL);
@@ -149,14 +149,16 @@ check(void)
 
 	for (uint32_t i = 0; i < WORKERS_MOST; i++)
 		check_slot(&master->slots[i]);
-	for (const struct move *m = master->moves; m != NULL; m = m->next) {
-		must(is_known(m->giver) && is_known(m->taker) && m->giver != m->taker);
+	for (const struct transfer *m = master->transfers; m != NULL; m = m->next) {
+		must(is_known(m->sender) && is_known(m->receiver) &&
+		    m->sender != m->receiver);
 		some += m->what != 0;
 	}
-	must(master->rebalance.under_way == some);
-	for (const struct endpoint *e = master->endpoints; e != NULL; e = e->next) {
-		must(endpoint_sockets(e) == e->group_count);
-		for (uint32_t i = 0; e->listener >= 0 && i < master->slot_count; i++)
+	must(master->rebalance.transfers_in_progress == some);
+	for (const struct listener *e = master->listeners; e != NULL; e = e->next) {
+		must(listener_socket_count(e) == e->reuseport_count);
+		for (uint32_t i = 0; e->config_index >= 0 && i < master->slot_count;
+		     i++)
 			must(e->fds[i] >= 0);
 	}
 }
@@ -180,17 +182,17 @@ make_configs(void)
 }
 
 static void
-open_endpoints(void)
+open_listeners(void)
 {
 	char error[CONFIG_ERROR_MAX];
 
 	for (size_t i = 0; i < master->config.listener_count; i++) {
-		struct endpoint *endpoint = endpoint_open(
+		struct listener *listener = listener_open(
 		    &master->config.listeners[i], master->slot_count, error);
-		must(endpoint != NULL);
-		endpoint->listener = (int)i;
-		endpoint->next = master->endpoints;
-		master->endpoints = endpoint;
+		must(listener != NULL);
+		listener->config_index = (int)i;
+		listener->next = master->listeners;
+		master->listeners = listener;
 	}
 }
 
@@ -204,26 +206,26 @@ start(uint8_t how)
 	master = calloc(1, sizeof(*master));
 	must(master != NULL && config_load(&sources, &master->config, error) == 0);
 	master->sources = sources;
-	master->former_program_fd = -1;
+	master->previous_program_fd = -1;
 	master->generation = 1;
 	master->config.workers = master->slot_count = how / 2 % WORKERS_MOST + 1;
 	master->base = event_base_new();
 	master->ledger = ledger_create(&master->ledger_fd);
 	must(master->base != NULL && master->ledger != NULL);
-	must(admin_create(master) == 0);
-	open_endpoints();
+	must(admin_listener_create(master) == 0);
+	open_listeners();
 	for (uint32_t i = 0; i < master->slot_count; i++)
-		slot_fill(master, i);
+		slot_start(master, i);
 }
 
 /* Nobody is left: the last books are closed with the last hand-over. */
 static void
 finish(void)
 {
-	stop_now(master);
+	shutdown_now(master);
 	puppets_end();
 	process_reap(master);
-	must(master->processes == NULL && master->moves == NULL);
+	must(master->processes == NULL && master->transfers == NULL);
 	tell();
 	master_finish(master);
 }
@@ -248,7 +250,7 @@ step(struct input *input)
 		puppets_end_one(input);
 		break;
 	case 5:
-		steer(input);
+		request_change(input);
 		break;
 	case 6:
 		turn();

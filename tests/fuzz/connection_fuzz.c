@@ -26,7 +26,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define HEADER_BYTES 5
-#define SAID_MAX ((size_t)1 << 20)
+#define OUTPUT_MAX_BYTES ((size_t)1 << 20)
 
 struct peer_end {
 	struct one_worker w;
@@ -45,7 +45,8 @@ say(struct peer_end *peer, const uint8_t *bytes, size_t length)
 	    spec_depends_on_cuts(peer->reply, peer->w.listener_config.framing);
 	uint8_t piece[128];
 
-	if (peer->fd < 0 || peer->has_shut || peer->said.length + length > SAID_MAX)
+	if (peer->fd < 0 || peer->has_shut ||
+	    peer->said.length + length > OUTPUT_MAX_BYTES)
 		return;
 	/* The suffix that shows where a stream was cut is not in the stream. */
 	for (size_t i = 0; i < length; i++)

@@ -1,7 +1,7 @@
 /*
- * What operators send: bytes on a door (master/door.h), through its HTTP server to the
- * routes that read and steer. The first byte says which door it is, how the change that
- * is asked for ends, and how the visitor leaves; the second how the bytes are cut.
+ * What operators send: bytes on a door (http/http_server.h), through its HTTP server to
+ * the routes that read and steer. The first byte says which door it is, how the change
+ * that is asked for ends, and how the visitor leaves; the second how the bytes are cut.
  *
  * The changes themselves are not made: this is linked with --wrap for each of them.
  * Nothing but a POST on the Unix socket may ask for one, and when the visitor is gone
@@ -18,8 +18,8 @@
 
 #include "lib/log.h"
 
-#include "master/admin.h"
-#include "master/waiting.h"
+#include "master/changes/pending_requests.h"
+#include "master/listeners/admin_listener.h"
 #include "tests/lib/must.h"
 
 #define HEADER_BYTES 2
@@ -27,15 +27,15 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-int __wrap_turnover_reload(struct master *master);
+int __wrap_reload_start(struct master *master);
 int __wrap_scale_workers(struct master *master, uint32_t count);
 void __wrap_upgrade_start(struct master *master);
-int __wrap_balance_now(struct master *master);
-void __wrap_stop_in_order(struct master *master);
+int __wrap_rebalance_start(struct master *master);
+void __wrap_shutdown_in_order(struct master *master);
 
 static struct master master;
-static struct sockaddr_un names[DOOR_KINDS];
-static socklen_t name_lengths[DOOR_KINDS];
+static struct sockaddr_un names[HTTP_SERVER_KINDS];
+static socklen_t name_lengths[HTTP_SERVER_KINDS];
 static const char *change; /* that was asked for last; NULL: none */
 static unsigned changes;
 
@@ -48,7 +48,7 @@ note_change(const char *name)
 }
 
 int
-__wrap_turnover_reload(struct master *of)
+__wrap_reload_start(struct master *of)
 {
 	must(of == &master);
 	return note_change("reload");
@@ -69,14 +69,14 @@ __wrap_upgrade_start(struct master *of)
 }
 
 int
-__wrap_balance_now(struct master *of)
+__wrap_rebalance_start(struct master *of)
 {
 	must(of == &master);
 	return note_change("rebalance");
 }
 
 void
-__wrap_stop_in_order(struct master *of)
+__wrap_shutdown_in_order(struct master *of)
 {
 	must(of == &master);
 	note_change("stop");
@@ -84,7 +84,7 @@ __wrap_stop_in_order(struct master *of)
 
 /* A listening socket without a file, whose name the kernel chooses. */
 static void
-open_door(enum door_kind kind)
+open_door(enum http_server_kind kind)
 {
 	const struct sockaddr_un any = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -95,7 +95,8 @@ open_door(enum door_kind kind)
 	must(listen(fd, 8) == 0);
 	must(
 	    getsockname(fd, (struct sockaddr *)&names[kind], &name_lengths[kind]) == 0);
-	must(admin_inherit(&master, kind, "/nowhere/control.sock", fd) != NULL);
+	must(
+	    admin_listener_install(&master, kind, "/nowhere/control.sock", fd) != NULL);
 }
 
 static void
@@ -112,9 +113,9 @@ start_master(void)
 	master.ledger = ledger_create(&master.ledger_fd);
 	master.slot_count = 2;
 	must(master.base != NULL && master.ledger != NULL);
-	must(admin_create(&master) == 0);
-	open_door(DOOR_SOCKET);
-	open_door(DOOR_ADDRESS);
+	must(admin_listener_create(&master) == 0);
+	open_door(HTTP_SERVER_UNIX);
+	open_door(HTTP_SERVER_TCP);
 }
 
 static void
@@ -133,7 +134,7 @@ end_changes(bool is_good)
 		snprintf(master.outcome.text, sizeof(master.outcome.text),
 		    "%s: it is over", change);
 		change = NULL;
-		waiting_on_outcome(&master, NULL);
+		pending_requests_on_outcome(&master, NULL);
 		turn(4);
 	}
 }
@@ -167,15 +168,16 @@ say(int fd, const uint8_t *data, size_t size, size_t step, bool *heard)
 }
 
 static void
-leave(int fd, enum door_kind kind)
+leave(int fd, enum http_server_kind kind)
 {
-	struct door *door = (struct door *)admin_door(&master, kind);
+	struct http_server *http_server =
+	    (struct http_server *)admin_listener_server(&master, kind);
 
 	close(fd);
-	for (int i = 0; i < 100 && door_hold(door) > 0; i++)
+	for (int i = 0; i < 100 && http_server_pause(http_server) > 0; i++)
 		turn(1);
-	must(door_hold(door) == 0 && master.waiters == NULL);
-	door_release(door);
+	must(http_server_pause(http_server) == 0 && master.pending_requests == NULL);
+	http_server_resume(http_server);
 }
 
 int
@@ -186,7 +188,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (master.base == NULL)
 		start_master();
 	uint8_t how = data[0];
-	enum door_kind kind = how & 1 ? DOOR_ADDRESS : DOOR_SOCKET;
+	enum http_server_kind kind = how & 1 ? HTTP_SERVER_TCP : HTTP_SERVER_UNIX;
 	size_t step = data[1] == 0 ? size : data[1];
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	bool heard = false;
@@ -205,7 +207,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	end_changes((how & 8) != 0);
 	hear(fd, &heard);
 	leave(fd, kind);
-	must(changes == 0 || kind == DOOR_SOCKET);
+	must(changes == 0 || kind == HTTP_SERVER_UNIX);
 	must(changes == 0 || memmem(data, size, "POST ", 5) != NULL);
 	return 0;
 }

@@ -1,7 +1,7 @@
 /*
  * What a program image finds after an exec: the text of an inheritance
- * (master/inheritance.h), and descriptors. The first byte chooses the configuration,
- * the rest is the text; it may name
+ * (master/upgrade/state_save.h), and descriptors. The first byte chooses the
+ * configuration, the rest is the text; it may name
  *
  *   100 the program    101 the ledger          102 the configuration
  *   103, 104 doors     105, 106 visitors       107 .. 110 listening sockets
@@ -28,10 +28,10 @@
 
 #include "lib/log.h"
 
-#include "master/admin.h"
-#include "master/inheritance.h"
-#include "master/metrics.h"
-#include "master/stats.h"
+#include "master/admin/metrics.h"
+#include "master/admin/stats.h"
+#include "master/listeners/admin_listener.h"
+#include "master/upgrade/state_save.h"
 #include "tests/fuzz/descriptors.h"
 #include "tests/lib/must.h"
 
@@ -41,7 +41,7 @@ pid_t __wrap_getpid(void);
 int __wrap_waitid(idtype_t kind, id_t id, siginfo_t *info, int options);
 void __wrap_log_error(const char *format, ...);
 void __wrap_log_errorx(const char *format, ...);
-void __wrap_door_socket_remove(const char *path, const void *file);
+void __wrap_unix_socket_remove(const char *path, const void *file);
 
 enum {
 	PROGRAM,
@@ -89,7 +89,7 @@ __wrap_log_errorx(const char *format, ...)
 }
 
 void
-__wrap_door_socket_remove(const char *path, const void *file)
+__wrap_unix_socket_remove(const char *path, const void *file)
 {
 	(void)path;
 	(void)file;
@@ -193,24 +193,24 @@ start_master(void)
 	struct master *master = calloc(1, sizeof(*master));
 
 	must(master != NULL);
-	master->former_program_fd = -1;
+	master->previous_program_fd = -1;
 	master->base = event_base_new();
-	must(master->base != NULL && admin_create(master) == 0);
+	must(master->base != NULL && admin_listener_create(master) == 0);
 	return master;
 }
 
 static void
-check_places(const struct master *master, bool is_rehearsal)
+check_places(const struct master *master, bool is_dry_run)
 {
 	must(master->slot_count >= 1 && master->slot_count <= LEDGER_SLOTS);
-	for (const struct endpoint *e = master->endpoints; e != NULL; e = e->next) {
-		must(e->listener < (int)master->config.listener_count);
-		must(endpoint_sockets(e) == e->group_count);
+	for (const struct listener *e = master->listeners; e != NULL; e = e->next) {
+		must(e->config_index < (int)master->config.listener_count);
+		must(listener_socket_count(e) == e->reuseport_count);
 	}
 	for (const struct process *p = master->processes; p != NULL; p = p->next) {
-		must(p->pid > 1 && p->slot < LEDGER_SLOTS && !p->is_gone);
-		must(p->is_leaving || master->slots[p->slot].process == p);
-		must(is_rehearsal ||
+		must(p->pid > 1 && p->slot < LEDGER_SLOTS && !p->has_exited);
+		must(p->is_draining || master->slots[p->slot].process == p);
+		must(is_dry_run ||
 		    atomic_load(&p->worker_ledger->own.owner) == p->slot + 1);
 	}
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
@@ -222,7 +222,7 @@ check_places(const struct master *master, bool is_rehearsal)
 static void
 check_told(struct master *master)
 {
-	char *stats = stats_write(master), *metrics = metrics_write(master);
+	char *stats = stats_format(master), *metrics = metrics_format(master);
 
 	must(stats != NULL && metrics != NULL);
 	free(stats);
@@ -246,9 +246,9 @@ text_of(int fd)
 }
 
 static int
-write_on(const struct master *master, struct inheritance *inheritance)
+write_on(const struct master *master, struct upgrade_state *upgrade_state)
 {
-	int fd = inheritance_write(master, inheritance);
+	int fd = state_save(master, upgrade_state);
 
 	must(fd >= 0);
 	return fd;
@@ -256,9 +256,9 @@ write_on(const struct master *master, struct inheritance *inheritance)
 
 /* What was taken, left to the next one, and by that one to a third. */
 static void
-check_round_trip(struct master *master, struct inheritance *first, uint8_t config)
+check_round_trip(struct master *master, struct upgrade_state *first, uint8_t config)
 {
-	struct inheritance second;
+	struct upgrade_state second;
 	int fd = write_on(master, first);
 	char *text = text_of(fd), *again;
 
@@ -266,9 +266,9 @@ check_round_trip(struct master *master, struct inheritance *first, uint8_t confi
 	clear_away();
 	lay_out(config);
 	master = start_master();
-	must(inheritance_read(master, fd, &second) == 0);
-	must(second.is_back == first->is_back);
-	must(second.is_rehearsal == first->is_rehearsal);
+	must(state_load(master, fd, &second) == 0);
+	must(second.is_rollback == first->is_rollback);
+	must(second.is_dry_run == first->is_dry_run);
 	close(second.config_fd);
 	fd = write_on(master, &second);
 	again = text_of(fd);
@@ -291,7 +291,7 @@ check_left(void)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct inheritance inheritance, peeked;
+	struct upgrade_state upgrade_state, peeked;
 
 	if (size == 0)
 		return 0;
@@ -303,14 +303,15 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct master *master = start_master();
 	reasons = 0;
 	int fd = make_file(data + 1, size - 1);
-	inheritance_peek(fd, &peeked);
-	if (inheritance_read(master, fd, &inheritance) == 0) {
-		must(peeked.program_fd == inheritance.program_fd &&
-		    peeked.is_back == inheritance.is_back);
-		must(inheritance.program_fd >= FIRST && inheritance.config_fd >= FIRST);
-		check_places(master, inheritance.is_rehearsal);
+	state_load_header(fd, &peeked);
+	if (state_load(master, fd, &upgrade_state) == 0) {
+		must(peeked.program_fd == upgrade_state.program_fd &&
+		    peeked.is_rollback == upgrade_state.is_rollback);
+		must(upgrade_state.program_fd >= FIRST &&
+		    upgrade_state.config_fd >= FIRST);
+		check_places(master, upgrade_state.is_dry_run);
 		check_told(master);
-		check_round_trip(master, &inheritance, data[0]);
+		check_round_trip(master, &upgrade_state, data[0]);
 	} else {
 		check_left();
 		master_finish(master);

@@ -10,7 +10,7 @@
 #include "proto/channel.h"
 #include "proto/transfer.h"
 
-#include "master/spawn.h"
+#include "master/workers/spawn.h"
 #include "tests/lib/must.h"
 
 pid_t __wrap_spawn_worker(const struct worker_args *args);

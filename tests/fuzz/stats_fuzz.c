@@ -20,10 +20,10 @@
 #include "client/result.h"
 #include "client/result_ledger.h"
 #include "client/stats_fetch.h"
-#include "master/ctl_config.h"
-#include "master/ctl_http.h"
-#include "master/ctl_show.h"
-#include "master/ctl_view.h"
+#include "ctl/ctl_config.h"
+#include "ctl/ctl_http.h"
+#include "ctl/ctl_show.h"
+#include "ctl/top_view.h"
 #include "tests/fuzz/descriptors.h"
 #include "tests/lib/must.h"
 
@@ -94,7 +94,7 @@ ask_as_yodelctl(void)
 	char error[CTL_ERROR_MAX] = "";
 	struct http_client_response answer;
 
-	int rc = ctl_http_ask(
+	int rc = ctl_http_request(
 	    "/nowhere", "GET", "/stats", stays ? 0.001 : 10, &answer, error);
 	hang_up();
 	if (rc != 0) {
@@ -121,18 +121,18 @@ ask_as_yodel(void)
 static void
 show_all(const json_t *now, const json_t *before)
 {
-	static const ctl_shower showers[] = { ctl_show_status, ctl_show_stats,
+	static const ctl_show_function showers[] = { ctl_show_status, ctl_show_stats,
 		ctl_show_workers, ctl_config_show };
 	static const double elapsed_s[] = { 1, 1e-9, 0 };
 
 	for (size_t i = 0; i < sizeof(showers) / sizeof(showers[0]); i++) {
-		char *text = ctl_show_plain(showers[i], now);
+		char *text = ctl_show_printable(showers[i], now);
 		must(text != NULL);
 		check_plain(text, false);
 		free(text);
 	}
 	for (size_t i = 0; i < sizeof(elapsed_s) / sizeof(elapsed_s[0]); i++) {
-		char *text = ctl_view_format(now, before, elapsed_s[i]);
+		char *text = top_view_format(now, before, elapsed_s[i]);
 		must(text != NULL);
 		check_plain(text, false);
 		free(text);

@@ -13,9 +13,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "master/heir.h"
-#include "master/rehearsal.h"
 #include "master/signals.h"
+#include "master/upgrade/dry_run.h"
+#include "master/upgrade/takeover.h"
 
 int __real_signals_start(struct master *master);
 int __wrap_signals_start(struct master *master);
@@ -24,7 +24,9 @@ int
 __wrap_signals_start(struct master *master)
 {
 	char where[16] = "", how[16] = "";
-	const char *here = rehearsal_fd() >= 0 ? "rehearsal" : heir_is() ? "heir" : "-";
+	const char *here = dry_run_state_fd() >= 0 ? "rehearsal"
+	    : takeover_is_running()                ? "heir"
+						   : "-";
 	FILE *in = fopen("CLUMSY", "re");
 	if (in != NULL && fscanf(in, "%15s %15s", where, how) != 2)
 		where[0] = '\0';
@@ -35,7 +37,7 @@ __wrap_signals_start(struct master *master)
 	if (strcmp(how, "crash") == 0) {
 		/* A sanitizer would end it in order; who takes over sees to it itself.
 		 */
-		if (!heir_is())
+		if (!takeover_is_running())
 			signal(SIGSEGV, SIG_DFL);
 		raise(SIGSEGV);
 	}

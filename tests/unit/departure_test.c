@@ -17,8 +17,8 @@
 
 #include "proto/channel.h"
 
-#include "master/departure.h"
-#include "master/process.h"
+#include "master/workers/drain_summary.h"
+#include "master/workers/process.h"
 
 static struct master *
 create_master(void)
@@ -34,9 +34,9 @@ create_master(void)
 static void
 destroy_master(struct master *master)
 {
-	departure_forget_all(master);
+	drain_summary_destroy_all(master);
 	while (master->processes != NULL)
-		process_bury(master->processes);
+		process_release(master->processes);
 	event_base_free(master->base);
 	munmap(master->ledger, sizeof(*master->ledger));
 	close(master->ledger_fd);
@@ -51,7 +51,7 @@ add_worker(struct master *master, uint32_t slot)
 	assert_int_equal(channel_open(channel), 0);
 	close(channel[1]);
 	struct worker_ledger *worker_ledger = ledger_claim(master->ledger, slot);
-	struct process *process = process_inherit(
+	struct process *process = process_from_pid(
 	    master, (pid_t)(1000 + slot), slot, channel[0], worker_ledger);
 	assert_non_null(process);
 	ledger_count(&worker_ledger->own, LEDGER_CONNECTIONS_ACCEPTED, 10);
@@ -72,36 +72,36 @@ test_each_connection_is_counted_once(void **state)
 {
 	struct master *master = create_master();
 	(void)state;
-	departure_begin(master, "reload", master_now_ns());
+	drain_summary_open(master, "reload", master_now_ns());
 	struct process *process = add_worker(master, 0), *dead = add_worker(master, 1);
-	departure_add(process);
-	departure_add(process);
-	departure_add(dead);
+	drain_summary_add(process);
+	drain_summary_add(process);
+	drain_summary_add(dead);
 	conclude(master, "reload: generation 2 serves");
-	struct departure *departure = departure_seal(master);
-	assert_non_null(departure);
-	departure_settle(master, departure);
-	assert_int_equal(departure->workers, 2);
+	struct drain_summary *drain_summary = drain_summary_close(master);
+	assert_non_null(drain_summary);
+	drain_summary_finish(master, drain_summary);
+	assert_int_equal(drain_summary->workers, 2);
 	/* Of the eight that were open: three, two, one; and two are left. */
 	process->moved_out = 3;
 	ledger_count(&process->worker_ledger->own, LEDGER_CONNECTIONS_MOVED_OUT, 3);
 	ledger_count_closed(&process->worker_ledger->own, CLOSE_DRAINED);
 	ledger_count_closed(&process->worker_ledger->own, CLOSE_PEER_CLOSED);
 	ledger_count_closed(&process->worker_ledger->own, CLOSE_DRAIN_TIMEOUT);
-	process->has_died = true;
-	process_bury(process);
-	assert_int_equal(departure->gone, 1);
-	assert_int_equal(departure->moved, 3);
-	assert_int_equal(departure->drained, 2);
-	assert_int_equal(departure->forced, 1);
-	assert_int_equal(departure->lost, 2);
+	process->was_killed = true;
+	process_release(process);
+	assert_int_equal(drain_summary->exited_workers, 1);
+	assert_int_equal(drain_summary->moved, 3);
+	assert_int_equal(drain_summary->drained, 2);
+	assert_int_equal(drain_summary->forced, 1);
+	assert_int_equal(drain_summary->lost, 2);
 	char text[CONFIG_ERROR_MAX];
-	assert_non_null(strstr(departure_describe(departure, text, sizeof(text)),
+	assert_non_null(strstr(drain_summary_format(drain_summary, text, sizeof(text)),
 	    "1 of 2 workers still leaves after "));
 	assert_non_null(strstr(text,
 	    ": 3 connections handed over, 2 drained, 1 forced, 2 lost with 1 that died"));
-	process_bury(dead);
-	assert_null(master->departures);
+	process_release(dead);
+	assert_null(master->drain_summaries);
 	destroy_master(master);
 }
 
@@ -110,23 +110,23 @@ test_who_leaves_for_another_reason_does_not_count(void **state)
 {
 	struct master *master = create_master();
 	(void)state;
-	departure_add(add_worker(master, 0));
-	assert_null(master->departures);
-	departure_begin(master, "scale", master_now_ns());
+	drain_summary_add(add_worker(master, 0));
+	assert_null(master->drain_summaries);
+	drain_summary_open(master, "scale", master_now_ns());
 	struct process *process = add_worker(master, 1);
-	departure_add(process);
+	drain_summary_add(process);
 	/* The outcome of something else leaves it open. */
 	conclude(master, "rebalance: nothing to do");
-	assert_null(departure_seal(master));
-	departure_add(add_worker(master, 2));
+	assert_null(drain_summary_close(master));
+	drain_summary_add(add_worker(master, 2));
 	conclude(master, "scale: 1 worker serves");
-	struct departure *departure = departure_seal(master);
-	assert_non_null(departure);
-	departure_add(add_worker(master, 3));
-	assert_int_equal(departure->workers, 2);
+	struct drain_summary *drain_summary = drain_summary_close(master);
+	assert_non_null(drain_summary);
+	drain_summary_add(add_worker(master, 3));
+	assert_int_equal(drain_summary->workers, 2);
 	/* Who has been forgotten is not looked for when he goes. */
-	departure_forget_all(master);
-	process_bury(process);
+	drain_summary_destroy_all(master);
+	process_release(process);
 	destroy_master(master);
 }
 
@@ -135,21 +135,21 @@ test_with_nobody_to_leave_it_is_over_at_once(void **state)
 {
 	struct master *master = create_master();
 	(void)state;
-	departure_begin(master, "scale", master_now_ns());
+	drain_summary_open(master, "scale", master_now_ns());
 	conclude(master, "scale: 4 workers serve");
-	departure_settle(master, departure_seal(master));
-	assert_null(master->departures);
+	drain_summary_finish(master, drain_summary_close(master));
+	assert_null(master->drain_summaries);
 	destroy_master(master);
 }
 
-static struct departure *
+static struct drain_summary *
 seal_scale(struct master *master)
 {
 	conclude(master, "scale: 1 worker serves");
-	struct departure *departure = departure_seal(master);
-	assert_non_null(departure);
-	departure_settle(master, departure);
-	return departure;
+	struct drain_summary *drain_summary = drain_summary_close(master);
+	assert_non_null(drain_summary);
+	drain_summary_finish(master, drain_summary);
+	return drain_summary;
 }
 
 static void
@@ -160,30 +160,30 @@ test_who_goes_on_for_a_dead_one_is_waited_for(void **state)
 	char text[CONFIG_ERROR_MAX];
 	(void)state;
 	slot->master = master;
-	departure_begin(master, "scale", master_now_ns());
+	drain_summary_open(master, "scale", master_now_ns());
 	struct process *dead = add_worker(master, 1);
-	departure_add(dead);
-	const struct departure *departure = seal_scale(master);
-	departure_await(slot, dead->departure);
-	process_bury(dead);
-	assert_ptr_equal(master->departures, departure);
-	assert_int_equal(departure->gone, 1);
-	assert_non_null(strstr(departure_describe(departure, text, sizeof(text)),
+	drain_summary_add(dead);
+	const struct drain_summary *drain_summary = seal_scale(master);
+	drain_summary_expect(slot, dead->drain_summary);
+	process_release(dead);
+	assert_ptr_equal(master->drain_summaries, drain_summary);
+	assert_int_equal(drain_summary->exited_workers, 1);
+	assert_non_null(strstr(drain_summary_format(drain_summary, text, sizeof(text)),
 	    "1 of 2 workers still leaves after "));
 	slot->process = add_worker(master, 1);
-	departure_follow(slot);
-	assert_null(slot->departure);
-	assert_int_equal(departure_workers(departure), 2);
+	drain_summary_attach(slot);
+	assert_null(slot->drain_summary);
+	assert_int_equal(drain_summary_workers(drain_summary), 2);
 	/* And who goes on for that one. */
 	struct process *third = add_worker(master, 1);
-	departure_join(third, slot->process->departure);
-	process_bury(slot->process);
-	assert_ptr_equal(master->departures, departure);
+	drain_summary_inherit(third, slot->process->drain_summary);
+	process_release(slot->process);
+	assert_ptr_equal(master->drain_summaries, drain_summary);
 	/* What ended there is all its own: it began for that. */
-	uint64_t drained = departure->drained;
-	process_bury(third);
+	uint64_t drained = drain_summary->drained;
+	process_release(third);
 	assert_int_equal(drained, 2);
-	assert_null(master->departures);
+	assert_null(master->drain_summaries);
 	destroy_master(master);
 }
 
@@ -194,19 +194,19 @@ test_nobody_is_waited_for_who_will_not_come(void **state)
 	struct slot *slot = &master->slots[1];
 	(void)state;
 	slot->master = master;
-	departure_let_go(slot);
-	departure_begin(master, "scale", master_now_ns());
-	departure_await(slot, departure_open(master));
-	assert_ptr_equal(seal_scale(master), master->departures);
-	departure_let_go(slot);
-	assert_null(slot->departure);
-	assert_null(master->departures);
+	drain_summary_cancel(slot);
+	drain_summary_open(master, "scale", master_now_ns());
+	drain_summary_expect(slot, drain_summary_current(master));
+	assert_ptr_equal(seal_scale(master), master->drain_summaries);
+	drain_summary_cancel(slot);
+	assert_null(slot->drain_summary);
+	assert_null(master->drain_summaries);
 	/* Nor who has been forgotten. */
-	departure_begin(master, "scale", master_now_ns());
-	departure_await(slot, departure_open(master));
-	departure_forget_all(master);
-	assert_null(slot->departure);
-	departure_join(add_worker(master, 1), NULL);
+	drain_summary_open(master, "scale", master_now_ns());
+	drain_summary_expect(slot, drain_summary_current(master));
+	drain_summary_destroy_all(master);
+	assert_null(slot->drain_summary);
+	drain_summary_inherit(add_worker(master, 1), NULL);
 	destroy_master(master);
 }
 

@@ -16,8 +16,8 @@
 
 #include "proto/channel.h"
 
-#include "master/move.h"
-#include "master/process.h"
+#include "master/workers/process.h"
+#include "master/workers/transfers.h"
 
 /* The linker puts it in the place of channel_send (Makefile). */
 int __real_channel_send(int fd, const struct channel_message *message, int descriptor);
@@ -38,7 +38,7 @@ __wrap_channel_send(int fd, const struct channel_message *message, int descripto
 
 struct scene {
 	struct master *master;
-	struct process *giver, *taker;
+	struct process *sender, *receiver;
 	struct ledger_block *giver_block, *taker_block;
 	int worker_ends[2];
 };
@@ -53,7 +53,7 @@ add_worker(struct scene *scene, uint32_t slot, struct ledger_block **ret_block)
 	assert_non_null(worker_ledger);
 	*ret_block = &worker_ledger->by_listener[ledger_register_listener(
 	    scene->master->ledger, "a listener")];
-	struct process *process = process_inherit(
+	struct process *process = process_from_pid(
 	    scene->master, (pid_t)(1000 + slot), slot, channel[0], worker_ledger);
 	assert_non_null(process);
 	process->is_ready = true;
@@ -70,11 +70,11 @@ set_scene(void **state)
 	scene->master->base = event_base_new();
 	scene->master->ledger = ledger_create(&scene->master->ledger_fd);
 	assert_non_null(scene->master->ledger);
-	scene->giver = add_worker(scene, 0, &scene->giver_block);
-	scene->taker = add_worker(scene, 1, &scene->taker_block);
-	scene->giver->is_leaving = true;
+	scene->sender = add_worker(scene, 0, &scene->giver_block);
+	scene->receiver = add_worker(scene, 1, &scene->taker_block);
+	scene->sender->is_draining = true;
 	ledger_count(scene->giver_block, LEDGER_CONNECTIONS_ACCEPTED, HELD);
-	move_start(scene->giver, scene->taker);
+	transfers_start(scene->sender, scene->receiver);
 	*state = scene;
 	return 0;
 }
@@ -96,8 +96,8 @@ clear_scene(void **state)
 static void
 die(struct process *process)
 {
-	process->is_gone = true;
-	move_on_gone(process);
+	process->has_exited = true;
+	transfers_on_exit(process);
 }
 
 /* What slot `slot` has lost, now that both are buried; all that was moved is booked on
@@ -105,15 +105,15 @@ die(struct process *process)
 static void
 assert_lost(const struct scene *scene, uint64_t by_giver, uint64_t by_taker)
 {
-	struct ledger_totals giver, taker;
-	assert_null(scene->master->moves);
+	struct ledger_totals sender, receiver;
+	assert_null(scene->master->transfers);
 	assert_null(scene->master->processes);
-	ledger_sum_slot(scene->master->ledger, 0, &giver);
-	ledger_sum_slot(scene->master->ledger, 1, &taker);
-	assert_int_equal(giver.counters[LEDGER_CONNECTIONS_MOVED_OUT],
-	    taker.counters[LEDGER_CONNECTIONS_MOVED_IN]);
-	assert_int_equal(giver.closed[CLOSE_WORKER_LOST], by_giver);
-	assert_int_equal(taker.closed[CLOSE_WORKER_LOST], by_taker);
+	ledger_sum_slot(scene->master->ledger, 0, &sender);
+	ledger_sum_slot(scene->master->ledger, 1, &receiver);
+	assert_int_equal(sender.counters[LEDGER_CONNECTIONS_MOVED_OUT],
+	    receiver.counters[LEDGER_CONNECTIONS_MOVED_IN]);
+	assert_int_equal(sender.closed[CLOSE_WORKER_LOST], by_giver);
+	assert_int_equal(receiver.closed[CLOSE_WORKER_LOST], by_taker);
 }
 
 static void
@@ -122,10 +122,10 @@ test_what_both_say_is_booked(void **state)
 	struct scene *scene = *state;
 	ledger_count(scene->giver_block, LEDGER_CONNECTIONS_MOVED_OUT, HELD);
 	ledger_count(scene->taker_block, LEDGER_CONNECTIONS_MOVED_IN, HELD);
-	move_on_gave(scene->giver, 1, HELD);
-	move_on_took(scene->taker, 1, HELD);
-	die(scene->giver);
-	die(scene->taker);
+	transfers_on_sent(scene->sender, 1, HELD);
+	transfers_on_received(scene->receiver, 1, HELD);
+	die(scene->sender);
+	die(scene->receiver);
 	assert_lost(scene, 0, HELD);
 }
 
@@ -134,10 +134,10 @@ test_a_giver_that_dies_before_it_booked_what_was_taken_has_not_lost_it(void **st
 {
 	struct scene *scene = *state;
 	ledger_count(scene->taker_block, LEDGER_CONNECTIONS_MOVED_IN, 4);
-	die(scene->giver);
-	assert_non_null(scene->master->moves);
-	move_on_took(scene->taker, 1, 4);
-	die(scene->taker);
+	die(scene->sender);
+	assert_non_null(scene->master->transfers);
+	transfers_on_received(scene->receiver, 1, 4);
+	die(scene->receiver);
 	assert_lost(scene, HELD - 4, 4);
 }
 
@@ -146,11 +146,11 @@ test_a_taker_that_dies_before_it_booked_what_it_took_has_lost_it(void **state)
 {
 	struct scene *scene = *state;
 	ledger_count(scene->giver_block, LEDGER_CONNECTIONS_MOVED_OUT, 4);
-	die(scene->taker);
-	assert_non_null(scene->master->moves);
-	move_on_gave(scene->giver, 1, 4);
-	scene->giver->wants_taker = false;
-	die(scene->giver);
+	die(scene->receiver);
+	assert_non_null(scene->master->transfers);
+	transfers_on_sent(scene->sender, 1, 4);
+	scene->sender->wants_receiver = false;
+	die(scene->sender);
 	assert_lost(scene, HELD - 4, 4);
 }
 
@@ -160,8 +160,8 @@ test_where_both_die_silently_what_the_giver_booked_counts(void **state)
 	struct scene *scene = *state;
 	ledger_count(scene->giver_block, LEDGER_CONNECTIONS_MOVED_OUT, 3);
 	ledger_count(scene->taker_block, LEDGER_CONNECTIONS_MOVED_IN, 2);
-	die(scene->taker);
-	die(scene->giver);
+	die(scene->receiver);
+	die(scene->sender);
 	assert_lost(scene, HELD - 3, 3);
 }
 
@@ -171,12 +171,12 @@ test_two_hand_overs_of_one_giver_are_kept_apart(void **state)
 	struct scene *scene = *state;
 	ledger_count(scene->giver_block, LEDGER_CONNECTIONS_MOVED_OUT, 4);
 	ledger_count(scene->taker_block, LEDGER_CONNECTIONS_MOVED_IN, 4);
-	move_on_gave(scene->giver, 1, 4);
-	move_on_took(scene->taker, 1, 4);
-	move_start(scene->giver, scene->taker);
+	transfers_on_sent(scene->sender, 1, 4);
+	transfers_on_received(scene->receiver, 1, 4);
+	transfers_start(scene->sender, scene->receiver);
 	ledger_count(scene->giver_block, LEDGER_CONNECTIONS_MOVED_OUT, 2);
-	die(scene->giver);
-	die(scene->taker);
+	die(scene->sender);
+	die(scene->receiver);
 	assert_lost(scene, HELD - 6, 6);
 }
 
@@ -185,26 +185,26 @@ static void
 test_who_cannot_be_told_now_for_want_of_descriptors_gives_later(void **state)
 {
 	struct scene *scene = *state;
-	move_on_gave(scene->giver, 1, 0);
-	move_on_took(scene->taker, 1, 0);
+	transfers_on_sent(scene->sender, 1, 0);
+	transfers_on_received(scene->receiver, 1, 0);
 	refused = CHANNEL_RECEIVE_CONNECTIONS;
-	move_start(scene->giver, scene->taker);
-	assert_null(scene->master->moves);
-	assert_true(scene->giver->wants_taker);
+	transfers_start(scene->sender, scene->receiver);
+	assert_null(scene->master->transfers);
+	assert_true(scene->sender->wants_receiver);
 	refused = CHANNEL_SEND_CONNECTIONS;
-	move_start(scene->giver, scene->taker);
-	assert_true(scene->giver->wants_taker);
-	assert_false(move_is_giving(scene->giver));
-	move_on_took(scene->taker, 3, 0);
-	assert_null(scene->master->moves);
-	assert_true(scene->giver->wants_taker);
+	transfers_start(scene->sender, scene->receiver);
+	assert_true(scene->sender->wants_receiver);
+	assert_false(transfers_is_sending(scene->sender));
+	transfers_on_received(scene->receiver, 3, 0);
+	assert_null(scene->master->transfers);
+	assert_true(scene->sender->wants_receiver);
 	refused = 0;
-	move_start(scene->giver, scene->taker);
-	assert_false(scene->giver->wants_taker);
-	move_on_gave(scene->giver, 4, HELD);
-	move_on_took(scene->taker, 4, HELD);
-	die(scene->giver);
-	die(scene->taker);
+	transfers_start(scene->sender, scene->receiver);
+	assert_false(scene->sender->wants_receiver);
+	transfers_on_sent(scene->sender, 4, HELD);
+	transfers_on_received(scene->receiver, 4, HELD);
+	die(scene->sender);
+	die(scene->receiver);
 	assert_lost(scene, 0, HELD);
 }
 
@@ -212,14 +212,14 @@ static void
 test_what_strangers_say_of_a_hand_over_is_not_heard(void **state)
 {
 	struct scene *scene = *state;
-	move_on_gave(scene->taker, 1, 7);
-	move_on_took(scene->giver, 1, 7);
-	move_on_gave(scene->giver, 2, 7);
-	assert_false(scene->master->moves->has_gave);
-	assert_false(scene->master->moves->has_took);
-	assert_true(move_is_giving(scene->giver));
-	die(scene->giver);
-	die(scene->taker);
+	transfers_on_sent(scene->receiver, 1, 7);
+	transfers_on_received(scene->sender, 1, 7);
+	transfers_on_sent(scene->sender, 2, 7);
+	assert_false(scene->master->transfers->has_sent);
+	assert_false(scene->master->transfers->has_received);
+	assert_true(transfers_is_sending(scene->sender));
+	die(scene->sender);
+	die(scene->receiver);
 	assert_lost(scene, HELD, 0);
 }
 

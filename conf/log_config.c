@@ -1,0 +1,81 @@
+#include "conf/log_config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <event2/event.h>
+
+#include "lib/log.h"
+#include "lib/printable.h"
+
+#include "proto/channel.h"
+
+#include "master/workers/process.h"
+
+static void
+on_library_line(int severity, const char *message)
+{
+	if (severity >= EVENT_LOG_WARN)
+		log_warnx("libevent: %s", message);
+	else
+		log_debug("libevent: %s", message);
+}
+
+void
+log_config_start(void)
+{
+	log_set_name("yodeld", "");
+	event_set_log_callback(on_library_line);
+}
+
+int
+log_config_apply(const struct config *config, char *error)
+{
+	int rc = config->log.syslog ? log_open_syslog(LOG_SYSLOG_PATH)
+				    : log_open(config->log.file);
+	if (rc < 0) {
+		int saved = errno;
+		char shown[PRINTABLE_TAIL_MAX];
+		const char *which = config->log.syslog
+		    ? "of the system"
+		    : printable_tail(config->log.file, shown, sizeof(shown));
+		snprintf(error, CONFIG_ERROR_MAX, "cannot open the log %s: %s", which,
+		    strerror(saved));
+		return -1;
+	}
+	log_set_level(config->log.level);
+	log_set_format(config->log.format);
+	log_set_console(config->log.console);
+	return 0;
+}
+
+void
+log_config_restore(const struct master *master)
+{
+	char error[CONFIG_ERROR_MAX];
+	if (log_config_apply(&master->config, error) < 0)
+		log_warnx("the new log stays: %s", error);
+}
+
+static void
+note_level(struct config *config, enum log_level level)
+{
+	config->log.level = level;
+	if (config_set_origin(config, "log.level", "log") < 0)
+		log_warn("where the level of the log came from is not noted");
+}
+
+void
+log_config_set_level(struct master *master, enum log_level level)
+{
+	/* Told by the one of the two levels that tells more. */
+	if (level > log_get_level())
+		log_set_level(level);
+	log_info("log: level %s", log_level_names[level]);
+	log_set_level(level);
+	process_send_all(master, CHANNEL_LOG_LEVEL, level);
+	note_level(&master->config, level);
+	if (master->reload.is_active)
+		note_level(&master->reload.config, level);
+}

@@ -1,0 +1,77 @@
+#include "ctl/ctl_json.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/json/json_load.h"
+#include "lib/printable.h"
+
+json_t *
+ctl_json_load(const char *text, const char **ret_why)
+{
+	json_t *json = json_load_text(text, strlen(text), 0, NULL);
+	*ret_why = errno == ENOMEM ? "out of memory" : "the answer is no JSON";
+	return json;
+}
+
+uint64_t
+ctl_json_number(const json_t *object, const char *key)
+{
+	return (uint64_t)json_integer_value(json_object_get(object, key));
+}
+
+uint64_t
+ctl_json_to_count(double number)
+{
+	if (!(number > 0))
+		return 0;
+	return number < (double)INT64_MAX ? (uint64_t)(number + 0.5) : INT64_MAX;
+}
+
+uint64_t
+ctl_json_duration_ns(const json_t *object, const char *key)
+{
+	return ctl_json_to_count(json_number_value(json_object_get(object, key)) * 1e9);
+}
+
+const char *
+ctl_json_text(const json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+	return text == NULL ? "" : text;
+}
+
+const char *
+ctl_json_format(const json_t *object, const char *key, char *text)
+{
+	if (!json_is_integer(json_object_get(object, key)))
+		return "-";
+	snprintf(text, CTL_JSON_TEXT_MAX, "%" PRIu64, ctl_json_number(object, key));
+	return text;
+}
+
+uint64_t
+ctl_json_sum(const json_t *object)
+{
+	uint64_t sum = 0;
+	const char *key;
+	json_t *value;
+	json_object_foreach((json_t *)object, key, value)
+	{
+		sum += (uint64_t)json_integer_value(value);
+	}
+	return sum;
+}
+
+void
+ctl_json_make_printable(char *text)
+{
+	for (char *at = text; *at != '\0';) {
+		size_t length = *at == '\n' ? 1 : printable_length(at);
+		if (length == 0)
+			*at = '?';
+		at += length == 0 ? 1 : length;
+	}
+}

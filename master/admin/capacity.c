@@ -1,0 +1,91 @@
+#include "master/admin/capacity.h"
+
+#include <sys/resource.h>
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+#include "lib/procfs.h"
+
+/* Descriptors of a worker that are no connections, as worker.c keeps them free. */
+#define RESERVED_DESCRIPTORS 32
+/* What the kernel takes for one end of an idle connection, seen on Linux 6. */
+#define CONNECTION_BYTES 4800
+
+#define SYSCTL "/proc/sys/net/"
+
+/* The third number is the limit, in pages. */
+static uint64_t
+read_tcp_memory(void)
+{
+	unsigned long low, pressure, high = 0;
+	char text[96];
+	procfs_read(SYSCTL "ipv4/tcp_mem", text, sizeof(text));
+	if (sscanf(text, "%lu %lu %lu", &low, &pressure, &high) != 3)
+		high = 0;
+	return (uint64_t)high * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static uint64_t
+connections_of_worker(uint64_t descriptors)
+{
+	return descriptors > 2 * RESERVED_DESCRIPTORS
+	    ? descriptors - RESERVED_DESCRIPTORS
+	    : descriptors / 2;
+}
+
+void
+capacity_read(const struct master *master, struct capacity *ret)
+{
+	struct rlimit limit = { 0 };
+	getrlimit(RLIMIT_NOFILE, &limit);
+	*ret = (struct capacity){
+		.descriptors = limit.rlim_cur,
+		.connections =
+		    connections_of_worker(limit.rlim_cur) * master->slot_count,
+		.somaxconn = procfs_number(SYSCTL "core/somaxconn"),
+		.tcp_memory_bytes = read_tcp_memory(),
+		.tcp_migrate_req = procfs_number(SYSCTL "ipv4/tcp_migrate_req"),
+	};
+	uint64_t asked = master->config.limits.max_connections;
+	if (asked != 0 && asked < ret->connections)
+		ret->connections = asked;
+}
+
+static void
+warn_about_backlogs(const struct master *master, uint64_t somaxconn)
+{
+	for (size_t i = 0; i < master->config.listener_count; i++) {
+		const struct listener_config *config = &master->config.listeners[i];
+		if (somaxconn != 0 && config->backlog > somaxconn)
+			log_warnx(
+			    "%s: a backlog of %u was asked for, the kernel gives %llu (net.core.somaxconn)",
+			    config->address_text, config->backlog,
+			    (unsigned long long)somaxconn);
+	}
+}
+
+void
+capacity_log(const struct master *master)
+{
+	struct capacity capacity;
+	capacity_read(master, &capacity);
+	log_info("will hold %llu connections (%u worker%s, %llu descriptors each)",
+	    (unsigned long long)capacity.connections, master->slot_count,
+	    master->slot_count == 1 ? "" : "s",
+	    (unsigned long long)capacity.descriptors);
+	uint64_t asked = master->config.limits.max_connections;
+	if (asked > capacity.connections)
+		log_warnx(
+		    "limits.max_connections is %llu, the descriptors are enough for %llu",
+		    (unsigned long long)asked,
+		    (unsigned long long)capacity.connections);
+	uint64_t memory = capacity.connections * CONNECTION_BYTES;
+	if (capacity.tcp_memory_bytes != 0 && memory > capacity.tcp_memory_bytes)
+		log_warnx(
+		    "the kernel's memory for TCP (net.ipv4.tcp_mem) is %llu MiB; so many connections take %llu MiB when idle",
+		    (unsigned long long)(capacity.tcp_memory_bytes >> 20),
+		    (unsigned long long)(memory >> 20));
+	warn_about_backlogs(master, capacity.somaxconn);
+}

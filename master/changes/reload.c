@@ -1,0 +1,264 @@
+#include "master/changes/reload.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "lib/log.h"
+#include "lib/printable.h"
+
+#include "conf/log_config.h"
+
+#include "master/changes/pending_requests.h"
+#include "master/changes/scale.h"
+#include "master/changes/service_manager.h"
+#include "master/listeners/admin_listener.h"
+#include "master/listeners/listener_set.h"
+#include "master/upgrade/upgrade.h"
+#include "master/workers/drain_summary.h"
+#include "master/workers/process.h"
+#include "master/workers/slot.h"
+#include "master/workers/worker_drain.h"
+
+/* Successors that may die before they serve until the turnover is given up. */
+#define FAILURES_MAX 3
+
+void
+change_finish(struct master *master, bool is_good, const char *format, ...)
+{
+	struct outcome *outcome = &master->outcome;
+	va_list arguments;
+	va_start(arguments, format);
+	vsnprintf(outcome->text, sizeof(outcome->text), format, arguments);
+	va_end(arguments);
+	printable_sanitize(outcome->text);
+	outcome->number++;
+	outcome->is_good = is_good;
+	if (is_good)
+		log_info("%s", outcome->text);
+	else
+		log_errorx("%s", outcome->text);
+	service_manager_ready(master);
+	struct drain_summary *drain_summary = drain_summary_close(master);
+	pending_requests_on_outcome(master, drain_summary);
+	if (drain_summary != NULL)
+		drain_summary_finish(master, drain_summary);
+}
+
+static const char *
+name_of(const struct reload *reload)
+{
+	return reload->is_upgrade ? "upgrade" : "reload";
+}
+
+/* Opens everything that the configuration has and the old one had not, or nothing. */
+static int
+plan(struct master *master, const struct config *config, char *error)
+{
+	if (listener_set_plan(master, config, error) < 0)
+		return -1;
+	if (admin_listener_plan(master, config, error) == 0) {
+		/* The new workers inherit the new log. */
+		if (log_config_apply(config, error) == 0)
+			return 0;
+		admin_listener_discard(master);
+	}
+	listener_set_discard(master);
+	return -1;
+}
+
+static int
+start_successor(struct master *master, uint32_t number)
+{
+	struct reload *reload = &master->reload;
+	struct slot *slot = &master->slots[number];
+	slot->successor =
+	    process_start(master, &reload->config, reload->generation, number);
+	if (slot->successor != NULL)
+		return 0;
+	log_warn("cannot fork worker %u", number);
+	return -1;
+}
+
+static void
+fail_to_start(struct master *master, bool is_upgrade, const char *error)
+{
+	change_finish(master, false, "%s failed, the old configuration stays: %s",
+	    is_upgrade ? "upgrade" : "reload", error);
+	if (is_upgrade)
+		upgrade_rollback(master);
+}
+
+static int
+begin(struct master *master, bool is_upgrade)
+{
+	struct reload *reload = &master->reload;
+	char error[CONFIG_ERROR_MAX];
+	upgrade_postpone(master);
+	/* Also when it fails at once: the manager has asked, and waits for both. */
+	service_manager_reloading(master);
+	if (config_load(&master->sources, &reload->config, error) < 0) {
+		fail_to_start(master, is_upgrade, error);
+		return -1;
+	}
+	if (plan(master, &reload->config, error) < 0) {
+		config_finish(&reload->config);
+		fail_to_start(master, is_upgrade, error);
+		return -1;
+	}
+	/* Nobody begins with a slot that is not served yet. */
+	reuseport_update(master);
+	reload->is_active = true;
+	reload->is_upgrade = is_upgrade;
+	reload->failures = 0;
+	reload->generation = master->generation + 1;
+	reload->slot_count = reload->config.workers;
+	reload->started_ns = master_now_ns();
+	for (uint32_t i = 0; i < reload->slot_count; i++) {
+		if (start_successor(master, i) < 0) {
+			reload_abort(master, "no process can be forked");
+			return -1;
+		}
+	}
+	return 0;
+}
+
+bool
+change_can_start(struct master *master, const char *name)
+{
+	if (master->phase == MASTER_RUNNING)
+		return true;
+	change_finish(master, false, "%s refused: the server is %s", name,
+	    master->phase == MASTER_STARTING ? "starting" : "stopping");
+	return false;
+}
+
+int
+reload_start(struct master *master)
+{
+	if (!change_can_start(master, "reload"))
+		return -1;
+	if (master->reload.is_active) {
+		log_info("reload: follows the one under way");
+		master->reload.is_repeat_requested = true;
+		return 0;
+	}
+	return begin(master, false);
+}
+
+int
+reload_start_upgrade(struct master *master)
+{
+	return begin(master, true);
+}
+
+/* Puts each successor into its slot; those that served until now begin to leave. */
+static void
+switch_generation(struct master *master, uint32_t old_count)
+{
+	struct process *old[LEDGER_SLOTS] = { NULL };
+	for (uint32_t i = 0; i < master->slot_count; i++) {
+		struct slot *slot = &master->slots[i];
+		old[i] = slot->process;
+		slot_set_process(slot->successor);
+	}
+	reuseport_update(master);
+	for (uint32_t i = 0; i < master->slot_count; i++) {
+		if (old[i] != NULL && !old[i]->is_draining)
+			worker_drain_start(old[i], DRAIN_KEEP_SOCKETS);
+	}
+	for (uint32_t i = master->slot_count; i < old_count; i++)
+		slot_drain(&master->slots[i]);
+}
+
+static void
+commit(struct master *master)
+{
+	struct reload *reload = &master->reload;
+	uint32_t old_count = master->slot_count;
+	config_finish(&master->previous);
+	master->previous = master->config;
+	master->config = reload->config;
+	master->config_number++;
+	master->generation = reload->generation;
+	master->slot_count = reload->slot_count;
+	reload->is_active = false;
+	listener_set_commit(master);
+	worker_drain_on_listeners_removed(master);
+	admin_listener_commit(master);
+	drain_summary_open(master, name_of(reload), reload->started_ns);
+	switch_generation(master, old_count);
+	change_finish(master, true,
+	    "%s: generation %u serves with %u worker%s after %.1f ms", name_of(reload),
+	    reload->generation, master->slot_count, master->slot_count == 1 ? "" : "s",
+	    master_elapsed_ms(reload->started_ns));
+	scale_on_reloaded(master);
+	if (reload->is_upgrade)
+		upgrade_done(master);
+	worker_drain_close_sockets(master);
+	if (reload->is_repeat_requested) {
+		reload->is_repeat_requested = false;
+		reload_start(master);
+	}
+}
+
+void
+reload_on_ready(struct master *master)
+{
+	const struct reload *reload = &master->reload;
+	for (uint32_t i = 0; i < reload->slot_count; i++) {
+		const struct process *successor = master->slots[i].successor;
+		if (successor == NULL || !successor->is_ready)
+			return;
+	}
+	commit(master);
+}
+
+/* Somebody may have come to the sockets of slots that now will not be. */
+static void
+drain_new_slots(struct master *master)
+{
+	for (uint32_t i = master->slot_count; i < master->reload.slot_count; i++) {
+		if (master->slots[i].state == SLOT_EMPTY)
+			slot_drain_queue(master, i);
+	}
+}
+
+/* A successor that already serves has connections: they move to those who stay. */
+void
+reload_abort(struct master *master, const char *reason)
+{
+	struct reload *reload = &master->reload;
+	bool was_upgrade = reload->is_upgrade, had_repeat = reload->is_repeat_requested;
+	reload->is_active = false;
+	reload->is_repeat_requested = false;
+	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
+		struct process *successor = master->slots[i].successor;
+		master->slots[i].successor = NULL;
+		if (successor != NULL)
+			worker_drain_start(successor, DRAIN_KEEP_SOCKETS);
+	}
+	drain_new_slots(master);
+	listener_set_discard(master);
+	admin_listener_discard(master);
+	log_config_restore(master);
+	config_finish(&reload->config);
+	change_finish(master, false, "%s failed, generation %u goes on: %s",
+	    was_upgrade ? "upgrade" : "reload", master->generation, reason);
+	if (!was_upgrade)
+		return;
+	upgrade_rollback(master);
+	if (had_repeat)
+		change_finish(master, false,
+		    "reload failed, generation %u goes on: the upgrade before it failed",
+		    master->generation);
+}
+
+void
+reload_on_successor_exit(struct master *master, uint32_t slot)
+{
+	struct reload *reload = &master->reload;
+	if (!reload->is_active)
+		return;
+	if (++reload->failures >= FAILURES_MAX || start_successor(master, slot) < 0)
+		reload_abort(master, "its workers die before they serve");
+}

@@ -1,0 +1,121 @@
+#include "master/listeners/reuseport.h"
+
+#include <sys/socket.h>
+
+#include <errno.h>
+#include <string.h>
+
+#include <linux/filter.h>
+
+#include "lib/log.h"
+
+/* Take a number modulo the takers, and return the index of that one. */
+enum { HEAD = 2, PER_INDEX = 2 };
+
+/* Indexes of the sockets that take new connections, in the order of their slots: the
+ * i-th is the one of the i-th pinned worker. */
+static uint32_t
+list_selected(
+    const struct listener *listener, const bool *takes_new, uint32_t *ret_indexes)
+{
+	uint32_t index_of[LEDGER_SLOTS], count = 0;
+	for (uint32_t i = 0; i < LEDGER_SLOTS; i++)
+		index_of[i] = UINT32_MAX;
+	for (uint32_t i = 0; i < listener->reuseport_count; i++)
+		index_of[listener->reuseport_slots[i]] = i;
+	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
+		if (takes_new[i] && index_of[i] != UINT32_MAX)
+			ret_indexes[count++] = index_of[i];
+	}
+	return count;
+}
+
+static bool
+are_in_order(const uint32_t *indexes, uint32_t count)
+{
+	uint32_t i = 0;
+	while (i < count && indexes[i] == i)
+		i++;
+	return i == count;
+}
+
+static uint16_t
+write_jump_table(struct sock_filter *code, const uint32_t *indexes, uint32_t count)
+{
+	uint16_t at = 0;
+	for (uint32_t i = 0; i < count; i++) {
+		code[at++] =
+		    (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, i, 0, 1);
+		code[at++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, indexes[i]);
+	}
+	code[at++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, indexes[0]);
+	return at;
+}
+
+static int
+attach(int fd, const uint32_t *indexes, uint32_t count, bool by_cpu)
+{
+	uint32_t number = (uint32_t)SKF_AD_OFF + (by_cpu ? SKF_AD_CPU : SKF_AD_RANDOM);
+	struct sock_filter code[HEAD + LEDGER_SLOTS * PER_INDEX + 1] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, number),
+		BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, count),
+		BPF_STMT(BPF_RET | BPF_A, 0),
+	};
+	uint16_t length = HEAD + 1;
+	if (!are_in_order(indexes, count))
+		length = HEAD + write_jump_table(code + HEAD, indexes, count);
+	struct sock_fprog program;
+	memset(&program, 0, sizeof(program)); /* it has holes, and valgrind sees them */
+	program.len = length;
+	program.filter = code;
+	return setsockopt(
+	    fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof(program));
+}
+
+static int
+detach(int fd)
+{
+	int unused = 0;
+	int rc = setsockopt(
+	    fd, SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, &unused, sizeof(unused));
+	return rc < 0 && errno == ENOENT ? 0 : rc;
+}
+
+void
+reuseport_select(struct listener *listener, const bool *takes_new, bool by_cpu)
+{
+	static const bool all[LEDGER_SLOTS] = { [0 ... LEDGER_SLOTS - 1] = true };
+	uint32_t indexes[LEDGER_SLOTS];
+	if (listener->reuseport_count == 0 || listener->is_order_unknown)
+		return;
+	uint32_t count = list_selected(listener, takes_new, indexes);
+	if (count == 0)
+		count = list_selected(listener, all, indexes);
+	int fd = listener->fds[listener->reuseport_slots[0]];
+	int rc = 0;
+	if (count == listener->reuseport_count && !by_cpu) {
+		if (listener->has_program)
+			rc = detach(fd);
+		listener->has_program = false;
+	} else {
+		rc = attach(fd, indexes, count, by_cpu);
+		listener->has_program = true;
+	}
+	if (rc < 0)
+		log_warn("%s: new connections are not steered", listener->name);
+}
+
+void
+reuseport_freeze(struct listener *listener)
+{
+	uint32_t indexes[LEDGER_SLOTS];
+	if (listener->reuseport_count == 0 || listener->is_order_unknown ||
+	    listener->has_program)
+		return;
+	for (uint32_t i = 0; i < listener->reuseport_count; i++)
+		indexes[i] = i;
+	int fd = listener->fds[listener->reuseport_slots[0]];
+	if (attach(fd, indexes, listener->reuseport_count, false) < 0)
+		log_warn("%s: new connections are not steered", listener->name);
+	listener->has_program = true;
+}

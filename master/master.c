@@ -1,0 +1,293 @@
+#include "master/master.h"
+
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <linux/capability.h>
+
+#include "lib/capabilities.h"
+#include "lib/log.h"
+#include "lib/printable.h"
+
+#include "http/http_reserve.h"
+
+#include "conf/log_config.h"
+
+#include "master/changes/reload.h"
+#include "master/listeners/admin_listener.h"
+#include "master/listeners/socket_activation.h"
+#include "master/signals.h"
+#include "master/supervisor.h"
+#include "master/upgrade/dry_run.h"
+#include "master/upgrade/state_save.h"
+#include "master/upgrade/takeover.h"
+#include "master/workers/process.h"
+#include "master/workers/slot.h"
+
+uint64_t
+master_now_ns(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+double
+master_elapsed_ms(uint64_t since_ns)
+{
+	return (double)(master_now_ns() - since_ns) / (double)NS_PER_MS;
+}
+
+/* As many descriptors as the system lets us have: each worker inherits the limit. */
+static void
+raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == limit.rlim_max)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+		log_warn("the descriptor limit stays at %llu",
+		    (unsigned long long)limit.rlim_cur);
+}
+
+/* What root may and the master needs: ports below 1024, filters that keep new
+ * connections from a queue that is being emptied (newer kernels), workers that become
+ * another user and are signalled, and the folders of others for log, control socket and
+ * configuration. */
+static int
+limit_privileges(void)
+{
+	const uint64_t needed = CAPABILITY(CAP_NET_BIND_SERVICE) |
+	    CAPABILITY(CAP_SETUID) | CAPABILITY(CAP_SETGID) | CAPABILITY(CAP_SETPCAP) |
+	    CAPABILITY(CAP_KILL) | CAPABILITY(CAP_DAC_OVERRIDE) |
+	    CAPABILITY(CAP_CHOWN) | CAPABILITY(CAP_FOWNER) | CAPABILITY(CAP_NET_ADMIN);
+	if (capabilities_limit_bounding_set(needed) == 0 &&
+	    capabilities_limit(needed) == 0)
+		return 0;
+	log_error("cannot give up what root may");
+	return -1;
+}
+
+static bool
+is_from_manager(const struct master *master, int config_index)
+{
+	for (const struct listener *e = master->listeners; e != NULL; e = e->next) {
+		if (e->config_index == config_index)
+			return true;
+	}
+	return false;
+}
+
+static int
+open_listeners(struct master *master)
+{
+	if (socket_activation_take(master) < 0)
+		return -1;
+	for (size_t i = 0; i < master->config.listener_count; i++) {
+		char error[CONFIG_ERROR_MAX];
+		if (is_from_manager(master, (int)i))
+			continue;
+		struct listener *listener = listener_open(
+		    &master->config.listeners[i], master->slot_count, error);
+		if (listener == NULL) {
+			log_errorx("%s", error);
+			return -1;
+		}
+		listener->config_index = (int)i;
+		listener->next = master->listeners;
+		master->listeners = listener;
+	}
+	return 0;
+}
+
+static void
+log_listener(const struct master *master, int config_index)
+{
+	const struct listener_config *config = &master->config.listeners[config_index];
+	for (const struct listener *e = master->listeners; e != NULL; e = e->next) {
+		char text[ADDRESS_TEXT_MAX], reply[128];
+		uint32_t sockets = listener_socket_count(e);
+		if (e->config_index == config_index)
+			log_info("listening on %s (%s, %s, %u socket%s)",
+			    address_format(&e->address, text),
+			    printable_escape(config->reply_text, reply, sizeof(reply)),
+			    framing_names[config->framing], sockets,
+			    sockets == 1 ? "" : "s");
+	}
+}
+
+static int
+open_log(const struct config *config)
+{
+	char error[CONFIG_ERROR_MAX];
+	log_detect_journal();
+	if (log_config_apply(config, error) == 0)
+		return 0;
+	log_errorx("%s", error);
+	return -1;
+}
+
+/* A server that begins: its own ledger, its own sockets. */
+static int
+begin(struct master *master)
+{
+	master->started_ns = master_now_ns();
+	master->generation = 1;
+	master->slot_count = master->config.workers;
+	master->ledger = ledger_create(&master->ledger_fd);
+	if (master->ledger == NULL) {
+		log_error("cannot start");
+		return -1;
+	}
+	if (open_listeners(master) < 0)
+		return -1;
+	for (size_t i = 0; i < master->config.listener_count; i++)
+		log_listener(master, (int)i);
+	return 0;
+}
+
+/* Operators may come in from the first moment on. */
+static int
+open_admin_listeners(struct master *master)
+{
+	char error[CONFIG_ERROR_MAX];
+	if (admin_listener_plan(master, &master->config, error) < 0) {
+		log_errorx("%s", error);
+		return -1;
+	}
+	admin_listener_commit(master);
+	return 0;
+}
+
+/* What this process is, before it is anybody's. */
+static int
+prepare(struct master *master)
+{
+	raise_descriptor_limit();
+	if (limit_privileges() < 0)
+		return -1;
+	master->base = event_base_new();
+	if (master->base != NULL && admin_listener_create(master) == 0)
+		return 0;
+	log_error("cannot start");
+	return -1;
+}
+
+static int
+start_events(struct master *master)
+{
+	if (signals_start(master) == 0 && supervisor_start(master) == 0)
+		return 0;
+	log_error("cannot start");
+	return -1;
+}
+
+static int
+start_fresh(struct master *master)
+{
+	if (open_log(&master->config) < 0 || prepare(master) < 0 ||
+	    open_admin_listeners(master) < 0 || begin(master) < 0 ||
+	    start_events(master) < 0)
+		return -1;
+	for (uint32_t i = 0; i < master->slot_count; i++)
+		slot_start(master, i);
+	return 0;
+}
+
+static int
+start_takeover(struct master *master)
+{
+	if (prepare(master) < 0 || takeover_load(master) < 0 ||
+	    open_log(&master->config) < 0 || start_events(master) < 0) {
+		takeover_rollback();
+		return -1;
+	}
+	takeover_resume(master);
+	return 0;
+}
+
+void
+master_finish(struct master *master)
+{
+	admin_listener_destroy(master);
+	process_forget_all(master);
+	while (master->listeners != NULL) {
+		struct listener *listener = master->listeners;
+		master->listeners = listener->next;
+		listener_destroy(listener);
+	}
+	if (master->ledger != NULL) {
+		munmap(master->ledger, sizeof(*master->ledger));
+		close(master->ledger_fd);
+	}
+	if (master->base != NULL)
+		event_base_free(master->base);
+	config_finish(&master->config);
+	config_finish(&master->previous);
+	free(master);
+}
+
+static void
+log_totals(struct master *master)
+{
+	struct ledger_totals totals;
+	ledger_sum(master->ledger, &totals);
+	change_finish(master, true,
+	    "stopped: %llu connections, %llu messages, %llu replies",
+	    (unsigned long long)totals.counters[LEDGER_CONNECTIONS_ACCEPTED],
+	    (unsigned long long)totals.counters[LEDGER_MESSAGES_RECEIVED],
+	    (unsigned long long)totals.counters[LEDGER_REPLIES_SENT]);
+}
+
+int
+master_run(const struct config_sources *sources, char **argv)
+{
+	log_config_start();
+	http_reserve_start();
+	struct master *master = calloc(1, sizeof(*master));
+	if (master == NULL)
+		fatal(EX_OSERR, "cannot start");
+	bool is_takeover = takeover_is_running();
+	master->sources = *sources;
+	master->argv = argv;
+	master->previous_program_fd = -1;
+	char error[CONFIG_ERROR_MAX];
+	if (!is_takeover && config_load(sources, &master->config, error) < 0) {
+		fprintf(stderr, "yodeld: %s\n", error);
+		master_finish(master);
+		return EX_CONFIG;
+	}
+	int status = EX_OSERR;
+	if ((is_takeover ? start_takeover(master) : start_fresh(master)) == 0) {
+		event_base_dispatch(master->base);
+		signals_stop(master);
+		master->has_ended = true;
+		log_totals(master);
+		status = master->exit_status;
+	}
+	master_finish(master);
+	return status;
+}
+
+/* Without a farewell: what master_finish() closes and removes is somebody else's. */
+void
+master_dry_run(int state_fd)
+{
+	struct upgrade_state upgrade_state;
+	struct master *master = calloc(1, sizeof(*master));
+	log_set_level(LOG_LEVEL_ERROR);
+	if (master == NULL)
+		_exit(EX_OSERR);
+	master->previous_program_fd = -1;
+	if (prepare(master) < 0 || state_load(master, state_fd, &upgrade_state) < 0 ||
+	    start_events(master) < 0 || dry_run_report() < 0)
+		_exit(EX_OSERR);
+	_exit(EX_OK);
+}

@@ -1,0 +1,212 @@
+#include "master/workers/drain_summary.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/log.h"
+
+#include "master/changes/pending_requests.h"
+
+/* It is the first, and has no outcome yet. */
+struct drain_summary *
+drain_summary_current(const struct master *master)
+{
+	struct drain_summary *first = master->drain_summaries;
+	return first != NULL && first->finished_ns == 0 ? first : NULL;
+}
+
+void
+drain_summary_open(struct master *master, const char *change, uint64_t started_ns)
+{
+	struct drain_summary *drain_summary = drain_summary_current(master);
+	if (drain_summary == NULL) {
+		drain_summary = calloc(1, sizeof(*drain_summary));
+		if (drain_summary == NULL)
+			return;
+		drain_summary->next = master->drain_summaries;
+		master->drain_summaries = drain_summary;
+	}
+	drain_summary->change = change;
+	drain_summary->started_ns = started_ns;
+}
+
+static void
+read_worker_ledger(const struct process *process, struct ledger_totals *ret)
+{
+	*ret = (struct ledger_totals){ 0 };
+	ledger_add_worker(ret, process->master->ledger, process->worker_ledger);
+}
+
+void
+drain_summary_add(struct process *process)
+{
+	struct drain_summary *drain_summary = drain_summary_current(process->master);
+	struct ledger_totals totals;
+	if (drain_summary == NULL || process->drain_summary != NULL)
+		return;
+	read_worker_ledger(process, &totals);
+	process->drain_summary = drain_summary;
+	process->closed_before = ledger_closed(&totals);
+	process->moved_out_before = process->moved_out;
+	drain_summary->workers++;
+}
+
+uint32_t
+drain_summary_workers(const struct drain_summary *drain_summary)
+{
+	return drain_summary->workers + drain_summary->expected_workers;
+}
+
+void
+drain_summary_inherit(struct process *process, struct drain_summary *drain_summary)
+{
+	if (drain_summary == NULL)
+		return;
+	process->drain_summary = drain_summary;
+	drain_summary->workers++;
+}
+
+void
+drain_summary_expect(struct slot *slot, struct drain_summary *drain_summary)
+{
+	slot->drain_summary = drain_summary;
+	if (drain_summary != NULL)
+		drain_summary->expected_workers++;
+}
+
+void
+drain_summary_attach(struct slot *slot)
+{
+	if (slot->drain_summary == NULL)
+		return;
+	slot->drain_summary->expected_workers--;
+	drain_summary_inherit(slot->process, slot->drain_summary);
+	slot->drain_summary = NULL;
+}
+
+void
+drain_summary_cancel(struct slot *slot)
+{
+	struct drain_summary *drain_summary = slot->drain_summary;
+	if (drain_summary == NULL)
+		return;
+	slot->drain_summary = NULL;
+	drain_summary->expected_workers--;
+	drain_summary_finish(slot->master, drain_summary);
+}
+
+static void
+forget(struct drain_summary *drain_summary, struct master *master)
+{
+	struct drain_summary **at = &master->drain_summaries;
+	while (*at != drain_summary)
+		at = &(*at)->next;
+	*at = drain_summary->next;
+	free(drain_summary);
+}
+
+void
+drain_summary_finish(struct master *master, struct drain_summary *drain_summary)
+{
+	char text[CONFIG_ERROR_MAX];
+	if (drain_summary->finished_ns == 0 ||
+	    drain_summary->exited_workers < drain_summary_workers(drain_summary))
+		return;
+	drain_summary->ended_ns = master_now_ns();
+	if (drain_summary->workers > 0)
+		log_info("%s: %s", drain_summary->change,
+		    drain_summary_format(drain_summary, text, sizeof(text)));
+	pending_requests_on_drained(master, drain_summary);
+	forget(drain_summary, master);
+}
+
+struct drain_summary *
+drain_summary_close(struct master *master)
+{
+	struct drain_summary *drain_summary = drain_summary_current(master);
+	const char *text = master->outcome.text;
+	if (drain_summary == NULL ||
+	    strncmp(text, drain_summary->change, strlen(drain_summary->change)) != 0)
+		return NULL;
+	drain_summary->finished_ns = master_now_ns();
+	drain_summary->is_good = master->outcome.is_good;
+	snprintf(drain_summary->text, sizeof(drain_summary->text), "%s", text);
+	return drain_summary;
+}
+
+void
+drain_summary_on_process_released(struct process *process)
+{
+	struct drain_summary *drain_summary = process->drain_summary;
+	struct ledger_totals totals;
+	if (drain_summary == NULL)
+		return;
+	read_worker_ledger(process, &totals);
+	totals.counters[LEDGER_CONNECTIONS_MOVED_IN] = process->moved_in;
+	totals.counters[LEDGER_CONNECTIONS_MOVED_OUT] = process->moved_out;
+	int64_t open = (int64_t)ledger_open(&totals);
+	uint64_t forced =
+	    totals.closed[CLOSE_DRAIN_TIMEOUT] + totals.closed[CLOSE_STOPPED];
+	drain_summary->moved += process->moved_out - process->moved_out_before;
+	drain_summary->forced += forced;
+	drain_summary->drained +=
+	    ledger_closed(&totals) - process->closed_before - forced;
+	drain_summary->lost += open > 0 ? (uint64_t)open : 0;
+	drain_summary->died += process->was_killed;
+	drain_summary->exited_workers++;
+	process->drain_summary = NULL;
+	drain_summary_finish(process->master, drain_summary);
+}
+
+void
+drain_summary_destroy_all(struct master *master)
+{
+	for (struct process *p = master->processes; p != NULL; p = p->next)
+		p->drain_summary = NULL;
+	for (uint32_t i = 0; i < LEDGER_SLOTS; i++)
+		master->slots[i].drain_summary = NULL;
+	while (master->drain_summaries != NULL)
+		forget(master->drain_summaries, master);
+}
+
+double
+drain_summary_elapsed_ms(const struct drain_summary *drain_summary)
+{
+	uint64_t end_ns =
+	    drain_summary->ended_ns != 0 ? drain_summary->ended_ns : master_now_ns();
+	return (double)(end_ns - drain_summary->started_ns) / (double)NS_PER_MS;
+}
+
+static const char *
+plural_suffix(uint64_t count)
+{
+	return count == 1 ? "" : "s";
+}
+
+const char *
+drain_summary_format(const struct drain_summary *drain_summary, char *text, size_t size)
+{
+	uint32_t all = drain_summary_workers(drain_summary);
+	uint32_t left = all - drain_summary->exited_workers;
+	int n;
+	if (drain_summary->ended_ns != 0)
+		n = snprintf(text, size, "%u worker%s left within %.1f ms",
+		    drain_summary->workers, plural_suffix(drain_summary->workers),
+		    drain_summary_elapsed_ms(drain_summary));
+	else
+		n = snprintf(text, size,
+		    "%u of %u worker%s still leave%s after %.1f ms", left, all,
+		    plural_suffix(all), left == 1 ? "s" : "",
+		    drain_summary_elapsed_ms(drain_summary));
+	n += snprintf(text + n, size - (size_t)n,
+	    ": %llu connection%s handed over, %llu drained, %llu forced",
+	    (unsigned long long)drain_summary->moved,
+	    plural_suffix(drain_summary->moved),
+	    (unsigned long long)drain_summary->drained,
+	    (unsigned long long)drain_summary->forced);
+	if (drain_summary->died > 0)
+		snprintf(text + n, size - (size_t)n, ", %llu lost with %u that died",
+		    (unsigned long long)drain_summary->lost, drain_summary->died);
+	return text;
+}

@@ -1,0 +1,348 @@
+#include "master/workers/process.h"
+
+#include <sys/wait.h>
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+
+#include "proto/channel.h"
+
+#include "master/upgrade/upgrade.h"
+#include "master/workers/drain_summary.h"
+#include "master/workers/slot.h"
+#include "master/workers/spawn.h"
+#include "master/workers/transfers.h"
+#include "master/workers/worker_drain.h"
+
+/* One that never stops talking does not keep the master from the others. */
+#define MESSAGES_AT_ONCE 64
+
+/* A worker says what fits its state, or nothing that counts. */
+static void
+on_message(struct process *process, const struct channel_message *message)
+{
+	switch ((enum channel_verb)message->verb) {
+	case CHANNEL_READY:
+		if (process->is_ready)
+			break;
+		process->is_ready = true;
+		slot_on_ready(process);
+		break;
+	case CHANNEL_LISTENERS_CLOSED:
+		if (!process->is_draining)
+			break;
+		process->listeners_closed = true;
+		worker_drain_close_sockets(process->master);
+		break;
+	case CHANNEL_SENT:
+		transfers_on_sent(process, message->argument, message->value);
+		break;
+	case CHANNEL_RECEIVED:
+		transfers_on_received(process, message->argument, message->value);
+		break;
+	default:
+		log_warnx("worker %u says %u, which is not known", process->slot,
+		    message->verb);
+		break;
+	}
+}
+
+/* At most so many messages. As channel_receive; 1: there may be more. */
+static int
+receive_messages(struct process *process, int most)
+{
+	struct channel_message message;
+	int descriptor, rc = 1;
+	while (most-- > 0 &&
+	    (rc = channel_receive(process->channel_fd, &message, &descriptor)) > 0) {
+		if (descriptor >= 0)
+			close(descriptor);
+		on_message(process, &message);
+	}
+	return rc;
+}
+
+/* At the end of file there is nothing to hear any more; SIGCHLD tells the rest. */
+static void
+on_channel(evutil_socket_t fd, short what, void *argument)
+{
+	(void)fd;
+	(void)what;
+	struct process *process = argument;
+	int rc = receive_messages(process, MESSAGES_AT_ONCE);
+	if (rc > 0 || (rc < 0 && errno == EAGAIN))
+		return;
+	event_del(&process->channel_event);
+	if (rc == 0)
+		return;
+	log_errorx("worker %u (process %d) says what is no message: killing it",
+	    process->slot, (int)process->pid);
+	kill(process->pid, SIGKILL);
+}
+
+/* At that place in the list. */
+static struct process *
+create(struct process **at, struct master *master, uint32_t slot, int channel_fd,
+    struct worker_ledger *worker_ledger)
+{
+	struct process *process =
+	    worker_ledger == NULL ? NULL : calloc(1, sizeof(*process));
+	if (process == NULL) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	process->master = master;
+	process->slot = slot;
+	process->channel_fd = channel_fd;
+	process->worker_ledger = worker_ledger;
+	process->started_ns = process->heartbeat_ns = master_now_ns();
+	event_assign(&process->channel_event, master->base, channel_fd,
+	    EV_READ | EV_PERSIST, on_channel, process);
+	if (event_add(&process->channel_event, NULL) < 0) {
+		free(process);
+		errno = ENOMEM;
+		return NULL;
+	}
+	process->next = *at;
+	*at = process;
+	return process;
+}
+
+static void
+destroy(struct process *process)
+{
+	struct process **at = &process->master->processes;
+	while (*at != process)
+		at = &(*at)->next;
+	*at = process->next;
+	event_del(&process->channel_event);
+	close(process->channel_fd);
+	free(process);
+}
+
+struct process *
+process_from_pid(struct master *master, pid_t pid, uint32_t slot, int channel_fd,
+    struct worker_ledger *worker_ledger)
+{
+	struct process **end = &master->processes;
+	while (*end != NULL)
+		end = &(*end)->next;
+	struct process *process = create(end, master, slot, channel_fd, worker_ledger);
+	if (process != NULL)
+		process->pid = pid;
+	return process;
+}
+
+/* The number of an endpoint's listener in a configuration: the one in force, the one
+ * before (which has those alone that were removed since) or the one to come. */
+static int
+config_index_in(const struct master *master, const struct config *config,
+    const struct listener *listener)
+{
+	if (config == &master->config)
+		return listener->config_index;
+	if (config == &master->previous)
+		return listener->previous_config_index;
+	return listener->next_config_index;
+}
+
+static uint32_t
+config_number_of(const struct master *master, const struct config *config)
+{
+	if (config == &master->previous)
+		return master->config_number - 1;
+	return master->config_number + (config == &master->config ? 0 : 1);
+}
+
+/* The sockets of a slot, for a configuration. */
+static size_t
+list_sockets(const struct master *master, const struct config *config, uint32_t slot,
+    struct worker_socket *ret)
+{
+	size_t count = 0;
+	char address[ADDRESS_TEXT_MAX];
+	for (const struct listener *e = master->listeners; e != NULL; e = e->next) {
+		int config_index = config_index_in(master, config, e);
+		if (config_index >= 0 && e->fds[slot] >= 0)
+			ret[count++] = (struct worker_socket){ .fd = e->fds[slot],
+				.listener = (uint32_t)config_index,
+				.ledger_index = ledger_register_listener(master->ledger,
+				    address_format(&e->address, address)) };
+	}
+	return count;
+}
+
+static size_t
+count_listeners(const struct master *master)
+{
+	size_t count = 0;
+	for (const struct listener *e = master->listeners; e != NULL; e = e->next)
+		count++;
+	return count;
+}
+
+static int
+fork_worker(struct process *process, const struct config *config, int channel_fd)
+{
+	struct master *master = process->master;
+	struct worker_socket *sockets =
+	    calloc(count_listeners(master), sizeof(*sockets));
+	if (sockets == NULL)
+		return -1;
+	const struct worker_args args = {
+		.config = config,
+		.slot = process->slot,
+		.generation = process->generation,
+		.channel_fd = channel_fd,
+		.sockets = sockets,
+		.socket_count = list_sockets(master, config, process->slot, sockets),
+		.ledger = master->ledger,
+		.worker_ledger = process->worker_ledger,
+	};
+	process->pid = spawn_worker(&args);
+	free(sockets);
+	return process->pid > 0 ? 0 : -1;
+}
+
+struct process *
+process_start(struct master *master, const struct config *config, uint32_t generation,
+    uint32_t slot)
+{
+	int channel[2];
+	if (channel_open(channel) < 0)
+		return NULL;
+	struct worker_ledger *worker_ledger = ledger_claim(master->ledger, slot);
+	struct process *process =
+	    create(&master->processes, master, slot, channel[0], worker_ledger);
+	if (process == NULL) {
+		close(channel[0]);
+		close(channel[1]);
+		if (worker_ledger != NULL)
+			ledger_retire(master->ledger, worker_ledger, slot, 0, 0);
+		errno = ENOMEM;
+		return NULL;
+	}
+	process->generation = generation;
+	process->config_number = config_number_of(master, config);
+	int rc = fork_worker(process, config, channel[1]);
+	int saved = errno;
+	close(channel[1]);
+	if (rc == 0)
+		return process;
+	ledger_retire(master->ledger, worker_ledger, slot, 0, 0);
+	destroy(process);
+	errno = saved;
+	return NULL;
+}
+
+void
+process_send(
+    const struct process *process, uint32_t verb, uint32_t argument, uint64_t value)
+{
+	const struct channel_message message = {
+		.verb = verb, .argument = argument, .value = value
+	};
+	if (channel_send(process->channel_fd, &message, -1) < 0)
+		log_debug("worker %u does not hear message %u", process->slot, verb);
+}
+
+void
+process_send_all(const struct master *master, uint32_t verb, uint32_t argument)
+{
+	for (const struct process *p = master->processes; p != NULL; p = p->next) {
+		if (!p->has_exited)
+			process_send(p, verb, argument, 0);
+	}
+}
+
+void
+process_release(struct process *process)
+{
+	drain_summary_on_process_released(process);
+	ledger_retire(process->master->ledger, process->worker_ledger, process->slot,
+	    process->moved_in, process->moved_out);
+	destroy(process);
+}
+
+static void
+on_process_exit(struct process *process, int status)
+{
+	struct master *master = process->master;
+	/* What it said before it ended counts. */
+	(void)receive_messages(process, INT_MAX);
+	event_del(&process->channel_event);
+	process->has_exited = true;
+	process->was_killed = !WIFEXITED(status);
+	slot_on_exit(process, status);
+	transfers_on_exit(process);
+	worker_drain_close_sockets(master);
+	if (master->phase == MASTER_STOPPING && process_count(master) == 0)
+		event_base_loopbreak(master->base);
+}
+
+void
+process_reap(struct master *master)
+{
+	pid_t pid;
+	int status;
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		struct process *process = master->processes;
+		while (process != NULL && (process->pid != pid || process->has_exited))
+			process = process->next;
+		if (process != NULL)
+			on_process_exit(process, status);
+		else
+			upgrade_on_child(master, pid, status);
+	}
+}
+
+void
+process_reap_unknown(struct master *master)
+{
+	struct process *p = master->processes;
+	while (p != NULL) {
+		if (!p->is_status_unknown) {
+			p = p->next;
+			continue;
+		}
+		p->is_status_unknown = false;
+		log_warnx("worker %u (process %d) has ended, nobody knows how", p->slot,
+		    (int)p->pid);
+		on_process_exit(p, 0);
+		/* It may have taken its neighbours along. */
+		p = master->processes;
+	}
+}
+
+void
+process_format_status(int status, char *text, size_t size)
+{
+	if (WIFSIGNALED(status))
+		snprintf(text, size, "signal %d (%s)", WTERMSIG(status),
+		    strsignal(WTERMSIG(status)));
+	else
+		snprintf(text, size, "exit status %d", WEXITSTATUS(status));
+}
+
+void
+process_forget_all(struct master *master)
+{
+	while (master->processes != NULL)
+		destroy(master->processes);
+}
+
+uint32_t
+process_count(const struct master *master)
+{
+	uint32_t count = 0;
+	for (const struct process *p = master->processes; p != NULL; p = p->next)
+		count += !p->has_exited;
+	return count;
+}

@@ -1,0 +1,116 @@
+#include "master/workers/spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+
+static int
+compare_fds(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+/* Closes everything but the descriptors in keep[count], which may hold -1. */
+static void
+close_others(int *keep, size_t count)
+{
+	qsort(keep, count, sizeof(*keep), compare_fds);
+	unsigned next = 0;
+	for (size_t i = 0; i < count; i++) {
+		if (keep[i] < 0)
+			continue;
+		unsigned fd = (unsigned)keep[i];
+		if (fd > next)
+			close_range(next, fd - 1, 0);
+		next = fd + 1;
+	}
+	close_range(next, ~0U, 0);
+}
+
+static void
+keep_own_descriptors(const struct worker_args *args)
+{
+	enum { OTHERS = 5 };
+	size_t count = args->socket_count;
+	int *keep = malloc((count + OTHERS) * sizeof(*keep));
+	if (keep == NULL)
+		fatal(EX_OSERR, "cannot close what is not ours");
+	for (size_t i = 0; i < count; i++)
+		keep[i] = args->sockets[i].fd;
+	keep[count++] = STDIN_FILENO;
+	keep[count++] = STDOUT_FILENO;
+	keep[count++] = STDERR_FILENO;
+	keep[count++] = log_fd();
+	keep[count++] = args->channel_fd;
+	close_others(keep, count);
+	free(keep);
+}
+
+/* The lowest free number for a descriptor. */
+static int
+lowest(int fd)
+{
+	int lower = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (lower < 0 || lower > fd) {
+		if (lower >= 0)
+			close(lower);
+		return fd;
+	}
+	close(fd);
+	return lower;
+}
+
+/* A master with many slots and listeners has high numbers, which select cannot watch
+ * and tables by descriptor would have to reach. */
+static void
+renumber(struct worker_args *args)
+{
+	struct worker_socket *sockets = malloc(args->socket_count * sizeof(*sockets));
+	if (sockets == NULL)
+		fatal(EX_OSERR, "cannot number what is ours");
+	args->channel_fd = lowest(args->channel_fd);
+	for (size_t i = 0; i < args->socket_count; i++) {
+		sockets[i] = args->sockets[i];
+		sockets[i].fd = lowest(sockets[i].fd);
+	}
+	args->sockets = sockets;
+}
+
+/* A worker is told what to do over its channel alone: what the terminal or the service
+ * manager sends to the whole group is for the master. */
+static void
+set_own_signals(void)
+{
+	static const int ignored[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1,
+		SIGUSR2, SIGTTIN, SIGTTOU, SIGPIPE };
+	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
+		signal(ignored[i], SIG_IGN);
+	signal(SIGCHLD, SIG_DFL);
+}
+
+pid_t
+spawn_worker(const struct worker_args *args)
+{
+	sigset_t all, before;
+	sigfillset(&all);
+	/* No signal may run the master's handlers in the child. */
+	sigprocmask(SIG_SETMASK, &all, &before);
+	pid_t pid = fork();
+	if (pid == 0) {
+		struct worker_args own = *args;
+		keep_own_descriptors(args);
+		renumber(&own);
+		set_own_signals();
+		sigprocmask(SIG_SETMASK, &before, NULL);
+		exit(worker_run(&own));
+	}
+	int saved = errno;
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	errno = saved;
+	return pid;
+}
