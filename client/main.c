@@ -8,29 +8,29 @@
 #include "lib/resources.h"
 #include "lib/suggest.h"
 
-#include "client/calibrate.h"
-#include "client/compare.h"
-#include "client/merge.h"
-#include "client/report.h"
-#include "client/talk.h"
-#include "client/trial.h"
+#include "client/commands/cmd_calibrate.h"
+#include "client/commands/cmd_compare.h"
+#include "client/commands/cmd_merge.h"
+#include "client/commands/cmd_report.h"
+#include "client/commands/cmd_talk.h"
+#include "client/run/run.h"
 
 static struct {
 	const char *name;
 	char whole[24]; /* stands before what it and getopt have to say */
 	int (*main)(int argc, char **argv);
 } commands[] = {
-	{ "run", "yodel run", trial_main },
-	{ "talk", "yodel talk", talk_main },
-	{ "merge", "yodel merge", merge_main },
-	{ "compare", "yodel compare", compare_main },
-	{ "report", "yodel report", report_main },
-	{ "calibrate", "yodel calibrate", calibrate_main },
+	{ "run", "yodel run", run_main },
+	{ "talk", "yodel talk", cmd_talk },
+	{ "merge", "yodel merge", cmd_merge },
+	{ "compare", "yodel compare", cmd_compare },
+	{ "report", "yodel report", cmd_report },
+	{ "calibrate", "yodel calibrate", cmd_calibrate },
 };
 
 /* A target has a port; a single word without one may be a form that was mistyped. */
 static const char *
-meant(const char *word)
+suggested_command(const char *word)
 {
 	const char *names[sizeof(commands) / sizeof(commands[0]) + 1] = { NULL };
 
@@ -52,9 +52,9 @@ main(int argc, char **argv)
 		log_set_name(commands[i].whole, NULL);
 		return commands[i].main(argc - 1, argv + 1);
 	}
-	const char *name = argc > 1 ? meant(argv[1]) : NULL;
+	const char *name = argc > 1 ? suggested_command(argv[1]) : NULL;
 	if (name == NULL)
-		return trial_main(argc, argv);
+		return run_main(argc, argv);
 	log_errorx("unknown command \"%s\"; did you mean \"%s\"?", argv[1], name);
 	return EX_USAGE;
 }

@@ -22,8 +22,9 @@ enum http_server_kind { HTTP_SERVER_UNIX, HTTP_SERVER_TCP, HTTP_SERVER_KINDS };
 extern const char *const http_server_kind_names[]; /* by enum http_server_kind */
 
 #define HTTP_SERVER_CLIENTS_MAX 64 /* at a time; others wait in the kernel's queue */
-#define HTTP_SERVER_TIMEOUT_S 30 /* for each request, from the first byte to the last  \
-				  */
+#define HTTP_SERVER_TIMEOUT_S                                                          \
+	30 /* for each request, from the first byte to the last                        \
+	    */
 #define HTTP_SERVER_HEADERS_MAX_BYTES 8192 /* bytes */
 #define HTTP_SERVER_BODY_MAX_BYTES 4096    /* bytes */
 

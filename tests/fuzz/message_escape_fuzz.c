@@ -6,36 +6,37 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "client/message_escape.h"
+#include "client/messages/message_template.h"
 #include "tests/lib/must.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void
-check_message(const struct message_text *text, uint64_t connection, uint64_t message)
+check_message(
+    const struct message_template *text, uint64_t connection, uint64_t message)
 {
-	size_t length = message_escape_length(text, connection, message);
+	size_t length = message_template_length(text, connection, message);
 	uint8_t *out = malloc(length + 1);
 
-	must(out != NULL && length <= message_escape_longest(text));
-	must(message_escape_write(text, connection, message, out) == length);
+	must(out != NULL && length <= message_template_longest(text));
+	must(message_template_write(text, connection, message, out) == length);
 	free(out);
 }
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct message_text text;
+	struct message_template text;
 	char error[128] = "";
 
-	if (message_escape_parse(
+	if (message_template_parse(
 		(const char *)data, size, &text, error, sizeof(error)) != 0) {
 		must(error[0] != '\0');
 		return 0;
 	}
 	check_message(&text, 0, 0);
 	check_message(&text, 4294967295U, UINT64_MAX);
-	must(text.varies || text.length == message_escape_longest(&text));
-	message_escape_finish(&text);
+	must(text.varies || text.length == message_template_longest(&text));
+	message_template_finish(&text);
 	return 0;
 }

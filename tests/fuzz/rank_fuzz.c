@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/rank.h"
+#include "client/plan/rank.h"
 #include "tests/lib/must.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

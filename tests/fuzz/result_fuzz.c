@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/report_html.h"
-#include "client/report_text.h"
-#include "client/result.h"
+#include "client/report/report_html.h"
+#include "client/report/report_text.h"
+#include "client/result/result.h"
 #include "tests/lib/must.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -74,7 +74,7 @@ merge(struct result *into, struct result *from)
 	char error[RESULT_ERROR_MAX] = "";
 
 	if (result_merge(into, from, error) == 0) {
-		must(result_judge(into) == 0);
+		must(result_evaluate(into) == 0);
 		check_round_trip(into);
 		tell(into);
 	} else {

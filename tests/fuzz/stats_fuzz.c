@@ -17,9 +17,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "client/result.h"
-#include "client/result_ledger.h"
-#include "client/stats_fetch.h"
+#include "http/stats_fetch.h"
+
+#include "client/result/reconcile.h"
+#include "client/result/result.h"
 #include "ctl/ctl_config.h"
 #include "ctl/ctl_http.h"
 #include "ctl/ctl_show.h"
@@ -140,11 +141,11 @@ show_all(const json_t *now, const json_t *before)
 }
 
 static bool
-read_ledger(const char *body, struct result_ledger *ret)
+read_ledger(const char *body, struct server_totals *ret)
 {
 	char error[ERROR_MAX] = "";
 	bool is_read =
-	    body != NULL && result_ledger_read(body, ret, error, sizeof(error)) == 0;
+	    body != NULL && reconcile_read_totals(body, ret, error, sizeof(error)) == 0;
 
 	if (body != NULL && !is_read)
 		check_plain(error, true);
@@ -152,19 +153,19 @@ read_ledger(const char *body, struct result_ledger *ret)
 }
 
 static void
-reconcile(const struct result_ledger *before, const struct result_ledger *after)
+reconcile(const struct server_totals *before, const struct server_totals *after)
 {
 	char text[ERROR_MAX];
 	struct result result = { .ledger = NULL };
 
 	result.plan.framing = strdup("line");
 	result.plan.expect = strdup("echo");
-	must(result_ledger_reconcile(&result, before, after) == 0);
-	result_ledger_describe(&result, text, sizeof(text));
+	must(reconcile_result(&result, before, after) == 0);
+	report_reconciliation(&result, text, sizeof(text));
 	check_plain(text, true);
 	/* We have called nobody: who has accepted somebody has other callers. */
 	must(after->connections_accepted == before->connections_accepted ||
-	    !result_ledger_holds(&result));
+	    !reconcile_is_consistent(&result));
 	free(result.ledger);
 	free(result.plan.framing);
 	free(result.plan.expect);
@@ -175,7 +176,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	if (size == 0)
 		return 0;
-	struct result_ledger ledgers[2];
+	struct server_totals ledgers[2];
 	json_t *said[2] = { NULL, NULL };
 	bool is_read[2];
 	uint64_t open = open_descriptors();
@@ -197,7 +198,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	if (said[1] != NULL)
 		show_all(said[1], said[0]);
-	if (is_read[0] && is_read[1] && result_ledger_follows(&ledgers[1], &ledgers[0]))
+	if (is_read[0] && is_read[1] && reconcile_is_later(&ledgers[1], &ledgers[0]))
 		reconcile(&ledgers[0], &ledgers[1]);
 	json_decref(said[0]);
 	json_decref(said[1]);

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/threshold.h"
+#include "client/plan/threshold.h"
 #include "tests/lib/must.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -20,7 +20,7 @@ check_told(const struct threshold *threshold, double value)
 		{ .threshold = *threshold, .value = value },
 		{ .threshold = *threshold,
 		    .value = value,
-		    .holds = true,
+		    .passed = true,
 		    .known = true },
 	};
 	char buffer[THRESHOLD_TEXT_MAX];
@@ -42,7 +42,7 @@ check(const char *text, const struct threshold *threshold)
 	must(again.limit == threshold->limit && again.share == threshold->share);
 	must(threshold->limit >= 0 && isfinite(threshold->limit));
 	must(!threshold->share || threshold->limit <= 1);
-	must(threshold_needs(threshold) >= 30);
+	must(threshold_count_min(threshold) >= 30);
 	check_told(threshold, 0);
 	check_told(threshold, threshold->limit);
 	check_told(threshold, 1e18);

@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/suspect.h"
-#include "client/verify.h"
+#include "client/verify/diagnosis.h"
+#include "client/verify/verify.h"
 #include "tests/fuzz/input.h"
 #include "tests/lib/must.h"
 
@@ -32,10 +32,10 @@ struct scene {
 	struct sequence sequence;
 	struct expectation expectation;
 	struct verify verify;
-	struct tally *tally;
+	struct counters *counters;
 	_Atomic uint32_t told;
 	struct verify_stream stream;
-	uint32_t messages, owed, right, wrong;
+	uint32_t messages, unanswered, right, wrong;
 };
 
 static void
@@ -61,7 +61,7 @@ choose(struct scene *scene, struct input *input)
 		plan->expect = PLAN_EXPECT_REPLY;
 		must(reply_parse(expect, &plan->reply, error, sizeof(error)) == 0);
 	}
-	scene->messages = scene->owed = 1 + next_byte(input) % 12;
+	scene->messages = scene->unanswered = 1 + next_byte(input) % 12;
 }
 
 static void
@@ -72,11 +72,11 @@ open_scene(struct scene *scene)
 	must(sequence_open(&scene->plan, &scene->sequence, error) == 0);
 	must(
 	    expectation_open(&scene->plan, &scene->sequence, &scene->expectation) == 0);
-	scene->tally = aligned_alloc(TALLY_LINE, sizeof(struct tally));
-	must(scene->tally != NULL);
-	memset(scene->tally, 0, sizeof(struct tally));
+	scene->counters = aligned_alloc(COUNTERS_CACHE_LINE, sizeof(struct counters));
+	must(scene->counters != NULL);
+	memset(scene->counters, 0, sizeof(struct counters));
 	must(verify_init(&scene->verify, &scene->expectation, &scene->told,
-		 scene->tally, CONNECTIONS) == 0);
+		 scene->counters, CONNECTIONS) == 0);
 }
 
 static void
@@ -86,7 +86,7 @@ close_scene(struct scene *scene)
 	expectation_close(&scene->expectation);
 	sequence_close(&scene->sequence);
 	reply_finish(&scene->plan.reply);
-	free(scene->tally);
+	free(scene->counters);
 }
 
 /* The true answers to all messages. */
@@ -95,11 +95,11 @@ answer(
     struct scene *scene, enum reply_kind kind, uint64_t connection, struct bytes *ret)
 {
 	struct cursor start = { 0 };
-	struct suspect_case where = { .expectation = &scene->expectation,
+	struct diagnosis_case where = { .expectation = &scene->expectation,
 		.reply = kind,
 		.scratch = scene->verify.scratch };
 
-	ret->length = suspect_run(
+	ret->length = diagnosis_expected_bytes(
 	    &where, connection, start, scene->messages, ret->data, STREAM_MAX);
 }
 
@@ -153,7 +153,7 @@ change(struct bytes *bytes, const struct bytes *others, struct input *input)
 	}
 }
 
-/* As client/hear.c does it; each segment ends where its memory does. */
+/* As client/load/conn_receive.c does it; each segment ends where its memory does. */
 static void
 feed(struct scene *scene, const uint8_t *from, size_t length)
 {
@@ -163,19 +163,19 @@ feed(struct scene *scene, const uint8_t *from, size_t length)
 	memcpy(segment, from, length);
 	while (length > 0 || scene->stream.gap > 0) {
 		enum verify_result result = VERIFY_MORE;
-		if (scene->owed == 0 || scene->expectation.none) {
-			verify_surplus(
+		if (scene->unanswered == 0 || scene->expectation.none) {
+			verify_unexpected(
 			    &scene->verify, OWN, &scene->stream, data, length);
 			break;
 		}
-		size_t n = verify_feed(&scene->verify, OWN, &scene->stream, scene->owed,
-		    data, length, &result);
+		size_t n = verify_feed(&scene->verify, OWN, &scene->stream,
+		    scene->unanswered, data, length, &result);
 		must(n <= length && (n > 0 || result != VERIFY_MORE));
 		data += n;
 		length -= n;
 		if (result == VERIFY_MORE)
 			continue;
-		scene->owed--;
+		scene->unanswered--;
 		scene->right += result == VERIFY_RIGHT;
 		scene->wrong += result == VERIFY_WRONG;
 	}
@@ -197,14 +197,14 @@ static void
 check(const struct scene *scene, const struct bytes *came, const struct bytes *truth,
     const struct bytes *other_truth)
 {
-	const struct tally *tally = scene->tally;
+	const struct counters *counters = scene->counters;
 	size_t same = shared(came, truth), other = shared(came, other_truth);
-	bool told =
-	    scene->wrong > 0 || tally->mismatches > 0 || tally->bytes_surplus > 0;
+	bool told = scene->wrong > 0 || counters->mismatches > 0 ||
+	    counters->bytes_unexpected > 0;
 
 	if (scene->plan.expect == PLAN_EXPECT_AUTO && other > same)
 		same = other;
-	must(scene->right + scene->wrong + scene->owed == scene->messages);
+	must(scene->right + scene->wrong + scene->unanswered == scene->messages);
 	must(!told || same < came->length);
 	/* What is not told yet is in an answer that is not whole. */
 	must(told || scene->expectation.none ||

@@ -14,46 +14,46 @@
 /* cmocka needs some of those above */
 #include <cmocka.h>
 
-#include "client/result.h"
-#include "client/tally.h"
+#include "client/measure/counters.h"
+#include "client/result/result.h"
 
 #define SECOND UINT64_C(1000000000)
 
 struct run {
 	struct plan plan;
-	struct tallies tallies;
+	struct counters_map counters_map;
 };
 
 static inline void
-set(tally_count *count, uint64_t number)
+set(counters_value *count, uint64_t number)
 {
 	atomic_store(count, number);
 }
 
 static inline void
-fill(struct tally *tally, uint64_t start)
+fill(struct counters *counters, uint64_t start)
 {
-	atomic_store(&tally->phase, TALLY_FINISHED);
-	tally->connections = 5;
-	set(&tally->connections_attempted, 5);
-	set(&tally->connections_established, 5);
-	set(&tally->connections_first, 5);
-	set(&tally->messages.sent, 1000);
-	set(&tally->messages.verified, 1000);
-	set(&tally->bytes_sent, 64000);
-	set(&tally->bytes_received, 64000);
-	set(&tally->connected_ns, start - 1);
-	set(&tally->started_ns, start);
-	set(&tally->last_answer_ns, start + 2 * SECOND);
-	set(&tally->stopped_ns, start + 2 * SECOND - 5);
-	set(&tally->finished_ns, start + 3 * SECOND);
-	set(&tally->cpu_user_ns, SECOND / 2);
+	atomic_store(&counters->phase, PHASE_FINISHED);
+	counters->connections = 5;
+	set(&counters->connections_attempted, 5);
+	set(&counters->connections_established, 5);
+	set(&counters->connections_first, 5);
+	set(&counters->messages.sent, 1000);
+	set(&counters->messages.verified, 1000);
+	set(&counters->bytes_sent, 64000);
+	set(&counters->bytes_received, 64000);
+	set(&counters->connected_ns, start - 1);
+	set(&counters->started_ns, start);
+	set(&counters->last_answer_ns, start + 2 * SECOND);
+	set(&counters->stopped_ns, start + 2 * SECOND - 5);
+	set(&counters->finished_ns, start + 3 * SECOND);
+	set(&counters->cpu_user_ns, SECOND / 2);
 	for (uint64_t v = 1; v <= 1000; v++) {
-		histogram_record(tally->histograms[TALLY_RESPONSE], v * 1000);
-		histogram_record(tally->histograms[TALLY_SERVICE], v * 900);
+		histogram_record(counters->histograms[LATENCY_RESPONSE], v * 1000);
+		histogram_record(counters->histograms[LATENCY_SERVICE], v * 900);
 	}
 	for (int v = 0; v < 5; v++)
-		histogram_record(tally->histograms[TALLY_CONNECT], 50000);
+		histogram_record(counters->histograms[LATENCY_CONNECT], 50000);
 }
 
 static inline int
@@ -69,11 +69,12 @@ set_up(void **state)
 	run->plan.target_count = 1;
 	run->plan.targets[0].text = "127.0.0.1:10000";
 	run->plan.ranks = 1;
-	assert_int_equal(tallies_open(&run->tallies, 2), 0);
-	run->tallies.board->start_ns = 5 * SECOND;
-	run->tallies.board->started_at_ns = 1700000000 * SECOND + 123456789;
-	fill(tallies_at(&run->tallies, 0), 5 * SECOND);
-	fill(tallies_at(&run->tallies, 1), 5 * SECOND);
+	assert_int_equal(counters_map_open(&run->counters_map, 2), 0);
+	run->counters_map.control_block->start_ns = 5 * SECOND;
+	run->counters_map.control_block->started_at_ns =
+	    1700000000 * SECOND + 123456789;
+	fill(counters_map_at(&run->counters_map, 0), 5 * SECOND);
+	fill(counters_map_at(&run->counters_map, 1), 5 * SECOND);
 	*state = run;
 	return 0;
 }
@@ -83,7 +84,7 @@ tear_down(void **state)
 {
 	struct run *run = *state;
 
-	tallies_close(&run->tallies);
+	counters_map_close(&run->counters_map);
 	free(run);
 	return 0;
 }
@@ -94,7 +95,7 @@ collect(struct run *run)
 	struct result result;
 
 	assert_int_equal(
-	    result_collect(&run->plan, &run->tallies, NULL, NULL, &result), 0);
+	    result_collect(&run->plan, &run->counters_map, NULL, NULL, &result), 0);
 	return result;
 }
 

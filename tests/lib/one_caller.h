@@ -21,9 +21,9 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 
-#include "client/dial.h"
-#include "client/generator.h"
-#include "client/rhythm.h"
+#include "client/load/conn_connect.h"
+#include "client/load/generator.h"
+#include "client/load/phases.h"
 
 #define MESSAGE "hello"
 #define ANSWER "HELLO"
@@ -33,10 +33,10 @@ struct rig {
 	struct plan plan;
 	struct sequence sequence;
 	struct expectation expectation;
-	struct tallies tallies;
+	struct counters_map counters_map;
 	struct generator generator;
-	struct caller caller;
-	uint32_t active[1], dials[1];
+	struct conn conn;
+	uint32_t active[1], connect_queue[1];
 	int listener;
 	int peer; /* accepted; -1: closed by the test */
 };
@@ -83,11 +83,11 @@ fill_generator(struct rig *rig)
 		.plan = &rig->plan,
 		.sequence = &rig->sequence,
 		.expectation = &rig->expectation,
-		.tally = tallies_at(&rig->tallies, 0),
-		.board = rig->tallies.board,
-		.callers = &rig->caller,
+		.counters = counters_map_at(&rig->counters_map, 0),
+		.control_block = rig->counters_map.control_block,
+		.conns = &rig->conn,
 		.active = rig->active,
-		.dials.entries = rig->dials,
+		.connect_queue.entries = rig->connect_queue,
 		.count = 1,
 		.unfinished = 1,
 		.epoll_fd = epoll_create1(0),
@@ -95,17 +95,17 @@ fill_generator(struct rig *rig)
 		.ready = GENERATOR_NONE,
 		.now_ns = generator_clock(),
 		.end_ns = UINT64_MAX,
-		.arrivals.next_ns = PACE_NEVER,
+		.arrivals.next_ns = PACER_NEVER,
 		.is_running = true,
 		.received = malloc(GENERATOR_BUFFER),
 		.outgoing = malloc(GENERATOR_BUFFER),
 	};
-	assert_int_equal(wheel_init(&g->wheel, 1, g->now_ns), 0);
-	assert_int_equal(
-	    verify_init(&g->verify, &rig->expectation, &g->board->expect, g->tally, 1),
+	assert_int_equal(timer_wheel_init(&g->timer_wheel, 1, g->now_ns), 0);
+	assert_int_equal(verify_init(&g->verify, &rig->expectation,
+			     &g->control_block->expect, g->counters, 1),
 	    0);
-	flights_init(&g->flights);
-	caller_init(&rig->caller);
+	message_queue_pool_init(&g->message_pool);
+	conn_init(&rig->conn);
 }
 
 static inline int
@@ -120,7 +120,7 @@ set_up(void **state)
 	assert_int_equal(sequence_open(&rig->plan, &rig->sequence, error), 0);
 	assert_int_equal(
 	    expectation_open(&rig->plan, &rig->sequence, &rig->expectation), 0);
-	assert_int_equal(tallies_open(&rig->tallies, 1), 0);
+	assert_int_equal(counters_map_open(&rig->counters_map, 1), 0);
 	fill_generator(rig);
 	rig->peer = -1;
 	*state = rig;
@@ -131,13 +131,13 @@ set_up(void **state)
 static inline void
 it_adds_up(const struct rig *rig)
 {
-	const struct tally_messages *m = &rig->generator.tally->messages;
+	const struct counters_messages *m = &rig->generator.counters->messages;
 
-	assert_true(tally_get(&m->sent) ==
-	    tally_get(&m->verified) + tally_get(&m->wrong) + tally_lost(m) +
-		tally_get(&m->in_flight));
-	assert_true(tally_get(&m->in_flight) == rig->generator.in_flight);
-	assert_true(rig->caller.in_flight == rig->generator.in_flight);
+	assert_true(counters_get(&m->sent) ==
+	    counters_get(&m->verified) + counters_get(&m->wrong) + counters_lost(m) +
+		counters_get(&m->in_flight));
+	assert_true(counters_get(&m->in_flight) == rig->generator.in_flight);
+	assert_true(rig->conn.in_flight == rig->generator.in_flight);
 }
 
 static inline int
@@ -146,18 +146,18 @@ tear_down(void **state)
 	struct rig *rig = *state;
 
 	it_adds_up(rig);
-	if (rig->caller.fd >= 0)
-		close(rig->caller.fd);
+	if (rig->conn.fd >= 0)
+		close(rig->conn.fd);
 	if (rig->peer >= 0)
 		close(rig->peer);
 	close(rig->listener);
 	close(rig->generator.epoll_fd);
 	verify_finish(&rig->generator.verify);
-	wheel_finish(&rig->generator.wheel);
-	flights_finish(&rig->generator.flights);
+	timer_wheel_finish(&rig->generator.timer_wheel);
+	message_queue_pool_finish(&rig->generator.message_pool);
 	free(rig->generator.received);
 	free(rig->generator.outgoing);
-	tallies_close(&rig->tallies);
+	counters_map_close(&rig->counters_map);
 	expectation_close(&rig->expectation);
 	sequence_close(&rig->sequence);
 	reply_finish(&rig->plan.reply);
@@ -174,15 +174,15 @@ turn(struct rig *rig)
 	assert_int_equal(
 	    epoll_wait(rig->generator.epoll_fd, &event, 1, PATIENCE_MS), 1);
 	rig->generator.now_ns = generator_clock();
-	caller_on_event(&rig->generator, &rig->caller, event.events);
+	conn_on_event(&rig->generator, &rig->conn, event.events);
 	it_adds_up(rig);
 }
 
 static inline void
 call(struct rig *rig)
 {
-	generator_put_dial(&rig->generator, &rig->caller);
-	dial(&rig->generator, generator_next_dial(&rig->generator));
+	generator_enqueue_connect(&rig->generator, &rig->conn);
+	conn_connect(&rig->generator, generator_dequeue_connect(&rig->generator));
 }
 
 static inline void
@@ -192,7 +192,7 @@ connect_both(struct rig *rig)
 	rig->peer = accept(rig->listener, NULL, NULL);
 	assert_true(rig->peer >= 0);
 	turn(rig);
-	assert_int_equal(rig->caller.state, CALLER_OPEN);
+	assert_int_equal(rig->conn.state, CONN_OPEN);
 }
 
 static inline void
@@ -200,9 +200,9 @@ send_messages(struct rig *rig, int count)
 {
 	rig->generator.now_ns = generator_clock();
 	for (int i = 0; i < count; i++)
-		assert_true(caller_schedule(
-		    &rig->generator, &rig->caller, rig->generator.now_ns));
-	caller_advance(&rig->generator, &rig->caller);
+		assert_true(
+		    conn_schedule(&rig->generator, &rig->conn, rig->generator.now_ns));
+	conn_advance(&rig->generator, &rig->conn);
 	it_adds_up(rig);
 }
 
@@ -233,7 +233,7 @@ static inline void
 peer_closes_and_is_heard(struct rig *rig)
 {
 	peer_closes(rig);
-	while (rig->caller.state == CALLER_OPEN)
+	while (rig->conn.state == CONN_OPEN)
 		turn(rig);
 }
 
@@ -244,7 +244,7 @@ wait_for_the_reset(const struct rig *rig)
 	struct epoll_event event = { .events = 0 };
 	int fd = epoll_create1(0), n = 0;
 
-	assert_int_equal(epoll_ctl(fd, EPOLL_CTL_ADD, rig->caller.fd, &event), 0);
+	assert_int_equal(epoll_ctl(fd, EPOLL_CTL_ADD, rig->conn.fd, &event), 0);
 	n = epoll_wait(fd, &event, 1, PATIENCE_MS); /* HUP and ERR always come */
 	assert_int_equal(n, 1);
 	close(fd);

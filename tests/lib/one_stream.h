@@ -14,7 +14,7 @@
 /* cmocka needs some of those above */
 #include <cmocka.h>
 
-#include "client/verify.h"
+#include "client/verify/verify.h"
 
 #define CONNECTIONS 20
 #define MESSAGES 6
@@ -26,11 +26,11 @@ struct scene {
 	struct sequence sequence;
 	struct expectation expectation;
 	struct verify verify;
-	struct tally *tally;
+	struct counters *counters;
 	_Atomic uint32_t told;
 	struct verify_stream stream;
 	uint64_t connection;
-	uint32_t owed;
+	uint32_t unanswered;
 	uint32_t right, wrong;
 };
 
@@ -54,13 +54,13 @@ set_up_sizes(struct scene *scene, enum framing framing, const char *expect,
 	assert_int_equal(sequence_open(&scene->plan, &scene->sequence, error), 0);
 	assert_int_equal(
 	    expectation_open(&scene->plan, &scene->sequence, &scene->expectation), 0);
-	scene->tally = aligned_alloc(TALLY_LINE, sizeof(struct tally));
-	memset(scene->tally, 0, sizeof(struct tally));
+	scene->counters = aligned_alloc(COUNTERS_CACHE_LINE, sizeof(struct counters));
+	memset(scene->counters, 0, sizeof(struct counters));
 	assert_int_equal(verify_init(&scene->verify, &scene->expectation, &scene->told,
-			     scene->tally, CONNECTIONS),
+			     scene->counters, CONNECTIONS),
 	    0);
 	scene->connection = 4;
-	scene->owed = MESSAGES;
+	scene->unanswered = MESSAGES;
 }
 
 /* Messages of one size; 0: the default texts. */
@@ -77,7 +77,7 @@ tear_down(struct scene *scene)
 	expectation_close(&scene->expectation);
 	sequence_close(&scene->sequence);
 	plan_finish(&scene->plan);
-	free(scene->tally);
+	free(scene->counters);
 }
 
 /* The true answers to messages from .. end - 1 of a connection. */
@@ -110,16 +110,17 @@ feed(struct scene *scene, const uint8_t *data, size_t length, size_t segment)
 		size_t part = length < segment ? length : segment, at = 0;
 		while (at < part || scene->stream.gap > 0) {
 			enum verify_result result;
-			if (scene->owed == 0) {
-				verify_surplus(&scene->verify, scene->connection,
+			if (scene->unanswered == 0) {
+				verify_unexpected(&scene->verify, scene->connection,
 				    &scene->stream, data + at, part - at);
 				break;
 			}
 			at += verify_feed(&scene->verify, scene->connection,
-			    &scene->stream, scene->owed, data + at, part - at, &result);
+			    &scene->stream, scene->unanswered, data + at, part - at,
+			    &result);
 			if (result == VERIFY_MORE)
 				continue;
-			scene->owed--;
+			scene->unanswered--;
 			scene->right += result == VERIFY_RIGHT;
 			scene->wrong += result == VERIFY_WRONG;
 		}
@@ -134,7 +135,7 @@ static inline size_t
 set_up_answered(struct scene *scene, uint8_t *data)
 {
 	set_up(scene, FRAMING_STREAM, "echo", 50);
-	scene->owed = 2;
+	scene->unanswered = 2;
 	size_t n = answers(scene, REPLY_ECHO, 4, 0, 2, data);
 	feed(scene, data, n, n);
 	return n;
@@ -143,8 +144,8 @@ set_up_answered(struct scene *scene, uint8_t *data)
 static const char *
 looks(const struct scene *scene)
 {
-	return scene->tally->mismatches > 0 ? scene->tally->mismatch[0].looks_like
-					    : "nothing";
+	return scene->counters->mismatches > 0 ? scene->counters->mismatch[0].looks_like
+					       : "nothing";
 }
 
 #endif

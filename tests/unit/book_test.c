@@ -1,14 +1,14 @@
-#include "client/book.h"
-#include "client/hangup.h"
+#include "client/load/accounting.h"
+#include "client/load/conn_close.h"
 #include "tests/lib/one_caller.h"
 
 #define MS UINT64_C(1000000)
 #define SECOND (1000 * MS)
 
 static const struct histogram *
-histogram_of(const struct rig *rig, enum tally_histogram which)
+histogram_of(const struct rig *rig, enum latency_kind which)
 {
-	return rig->generator.tally->histograms[which];
+	return rig->generator.counters->histograms[which];
 }
 
 /* A message that was due so long ago. */
@@ -18,15 +18,15 @@ send_late(struct rig *rig, uint64_t late_ns)
 	struct generator *g = &rig->generator;
 
 	g->now_ns = generator_clock();
-	assert_true(caller_schedule(g, &rig->caller, g->now_ns - late_ns));
-	caller_advance(g, &rig->caller);
+	assert_true(conn_schedule(g, &rig->conn, g->now_ns - late_ns));
+	conn_advance(g, &rig->conn);
 }
 
 static void
-lose(struct rig *rig, enum tally_loss loss)
+lose(struct rig *rig, enum message_loss loss)
 {
 	rig->generator.now_ns = generator_clock();
-	hangup_lose(&rig->generator, &rig->caller, loss);
+	conn_close_lost(&rig->generator, &rig->conn, loss);
 	peer_closes(rig);
 }
 
@@ -34,29 +34,29 @@ static void
 an_answer_is_timed_from_when_it_was_due_and_from_when_it_was_written(void **state)
 {
 	struct rig *rig = *state;
-	const struct tally *tally = rig->generator.tally;
+	const struct counters *counters = rig->generator.counters;
 
 	connect_both(rig);
 	send_late(rig, MS);
-	assert_true(tally_get(&tally->messages_late) == 0);
+	assert_true(counters_get(&counters->messages_late) == 0);
 	send_late(rig, MS + 1);
-	assert_true(tally_get(&tally->messages_late) == 1);
-	assert_true(histogram_max(histogram_of(rig, TALLY_SEND_LAG)) == MS + 1);
-	assert_true(tally_get(&tally->messages_due) == 2);
+	assert_true(counters_get(&counters->messages_late) == 1);
+	assert_true(histogram_max(histogram_of(rig, LATENCY_SEND_LAG)) == MS + 1);
+	assert_true(counters_get(&counters->messages_due) == 2);
 	peer_reads(rig, 2 * strlen(MESSAGE));
 	peer_answers(rig, 2);
-	while (rig->caller.in_flight > 0)
+	while (rig->conn.in_flight > 0)
 		turn(rig);
-	assert_true(histogram_count(histogram_of(rig, TALLY_RESPONSE)) == 2);
-	assert_true(histogram_max(histogram_of(rig, TALLY_RESPONSE)) >=
-	    histogram_max(histogram_of(rig, TALLY_SERVICE)) + MS);
+	assert_true(histogram_count(histogram_of(rig, LATENCY_RESPONSE)) == 2);
+	assert_true(histogram_max(histogram_of(rig, LATENCY_RESPONSE)) >=
+	    histogram_max(histogram_of(rig, LATENCY_SERVICE)) + MS);
 }
 
 static void
 the_warm_up_is_in_no_figure(void **state)
 {
 	struct rig *rig = *state;
-	const struct tally *tally = rig->generator.tally;
+	const struct counters *counters = rig->generator.counters;
 
 	connect_both(rig);
 	rig->generator.measure_ns = UINT64_MAX;
@@ -65,18 +65,18 @@ the_warm_up_is_in_no_figure(void **state)
 	peer_answers(rig, 1);
 	turn(rig);
 	send_late(rig, 5 * MS);
-	lose(rig, TALLY_LOST_RESET);
-	assert_true(tally_get(&tally->warmup.sent) == 2);
-	assert_true(tally_get(&tally->warmup.verified) == 1);
-	assert_true(tally_get(&tally->warmup.lost[TALLY_LOST_RESET]) == 1);
-	assert_true(tally_get(&tally->warmup.in_flight) == 0);
-	assert_true(tally_get(&tally->messages.sent) == 0);
-	assert_true(tally_get(&tally->messages_due) == 0);
-	assert_true(tally_get(&tally->messages_late) == 0);
-	assert_true(tally_get(&tally->oldest_lost_ns) == 0);
-	assert_true(histogram_count(histogram_of(rig, TALLY_RESPONSE)) == 0);
-	assert_true(histogram_count(histogram_of(rig, TALLY_SEND_LAG)) == 0);
-	assert_true(histogram_count(histogram_of(rig, TALLY_AGE)) == 0);
+	lose(rig, MESSAGE_LOSS_RESET);
+	assert_true(counters_get(&counters->warmup.sent) == 2);
+	assert_true(counters_get(&counters->warmup.verified) == 1);
+	assert_true(counters_get(&counters->warmup.lost[MESSAGE_LOSS_RESET]) == 1);
+	assert_true(counters_get(&counters->warmup.in_flight) == 0);
+	assert_true(counters_get(&counters->messages.sent) == 0);
+	assert_true(counters_get(&counters->messages_due) == 0);
+	assert_true(counters_get(&counters->messages_late) == 0);
+	assert_true(counters_get(&counters->oldest_lost_ns) == 0);
+	assert_true(histogram_count(histogram_of(rig, LATENCY_RESPONSE)) == 0);
+	assert_true(histogram_count(histogram_of(rig, LATENCY_SEND_LAG)) == 0);
+	assert_true(histogram_count(histogram_of(rig, LATENCY_AGE)) == 0);
 }
 
 static void
@@ -88,27 +88,27 @@ a_wrong_answer_is_in_no_latency(void **state)
 	send_messages(rig, 1);
 	peer_reads(rig, strlen(MESSAGE));
 	assert_int_equal(send(rig->peer, "HELLX", 5, 0), 5);
-	while (rig->caller.in_flight > 0)
+	while (rig->conn.in_flight > 0)
 		turn(rig);
-	assert_true(tally_get(&rig->generator.tally->messages.wrong) == 1);
-	assert_true(histogram_count(histogram_of(rig, TALLY_RESPONSE)) == 0);
-	assert_true(histogram_count(histogram_of(rig, TALLY_SERVICE)) == 0);
+	assert_true(counters_get(&rig->generator.counters->messages.wrong) == 1);
+	assert_true(histogram_count(histogram_of(rig, LATENCY_RESPONSE)) == 0);
+	assert_true(histogram_count(histogram_of(rig, LATENCY_SERVICE)) == 0);
 }
 
 static void
 of_what_was_lost_an_answer_that_began_wrong_is_wrong(void **state)
 {
 	struct rig *rig = *state;
-	const struct tally *tally = rig->generator.tally;
+	const struct counters *counters = rig->generator.counters;
 
 	connect_both(rig);
 	send_messages(rig, 3);
 	peer_reads(rig, 3 * strlen(MESSAGE));
 	assert_int_equal(send(rig->peer, "X", 1, 0), 1);
 	peer_closes_and_is_heard(rig);
-	assert_true(tally_get(&tally->messages.wrong) == 1);
-	assert_true(tally_get(&tally->messages.lost[TALLY_LOST_CLOSED]) == 2);
-	assert_true(tally_get(&tally->connections_open) == 0);
+	assert_true(counters_get(&counters->messages.wrong) == 1);
+	assert_true(counters_get(&counters->messages.lost[MESSAGE_LOSS_CLOSED]) == 2);
+	assert_true(counters_get(&counters->connections_open) == 0);
 }
 
 static void
@@ -119,9 +119,9 @@ the_oldest_of_all_that_was_lost_is_told(void **state)
 	connect_both(rig);
 	send_late(rig, 50 * MS);
 	send_late(rig, 10 * MS);
-	lose(rig, TALLY_LOST_RESET);
-	assert_true(histogram_count(histogram_of(rig, TALLY_AGE)) == 2);
-	assert_true(tally_get(&rig->generator.tally->oldest_lost_ns) >= 50 * MS);
+	lose(rig, MESSAGE_LOSS_RESET);
+	assert_true(histogram_count(histogram_of(rig, LATENCY_AGE)) == 2);
+	assert_true(counters_get(&rig->generator.counters->oldest_lost_ns) >= 50 * MS);
 }
 
 static void
@@ -132,11 +132,11 @@ the_next_connection_begins_behind_a_message_that_was_cut(void **state)
 	rig->plan.dribble = true;
 	connect_both(rig);
 	send_messages(rig, 1);
-	assert_int_equal(rig->caller.send.at, 1);
-	lose(rig, TALLY_LOST_RESET);
-	assert_int_equal(rig->caller.send.message, 1);
-	assert_int_equal(rig->caller.send.at, 0);
-	assert_int_equal(rig->caller.answers.cursor.message, 1);
+	assert_int_equal(rig->conn.send.at, 1);
+	lose(rig, MESSAGE_LOSS_RESET);
+	assert_int_equal(rig->conn.send.message, 1);
+	assert_int_equal(rig->conn.send.at, 0);
+	assert_int_equal(rig->conn.answers.cursor.message, 1);
 }
 
 /* Makes two due that are not sent, of which one was refused, and loses the socket. */
@@ -147,9 +147,10 @@ lose_two_due(struct rig *rig)
 
 	connect_both(rig);
 	for (int i = 0; i < 2; i++)
-		assert_true(caller_schedule(g, &rig->caller, g->now_ns));
-	flight_at(&g->flights, rig->caller.queue.head)->written_ns = g->now_ns;
-	lose(rig, TALLY_LOST_RESET);
+		assert_true(conn_schedule(g, &rig->conn, g->now_ns));
+	message_queue_at(&g->message_pool, rig->conn.queue.head)->written_ns =
+	    g->now_ns;
+	lose(rig, MESSAGE_LOSS_RESET);
 }
 
 static void
@@ -158,10 +159,10 @@ what_a_schedule_made_due_stays_due_for_the_next_connection(void **state)
 	struct rig *rig = *state;
 
 	lose_two_due(rig);
-	assert_int_equal(rig->caller.due, 2);
-	assert_int_equal(rig->caller.scheduled, 2);
-	const struct flight *first =
-	    flight_at(&rig->generator.flights, rig->caller.queue.head);
+	assert_int_equal(rig->conn.due, 2);
+	assert_int_equal(rig->conn.scheduled, 2);
+	const struct queued_message *first =
+	    message_queue_at(&rig->generator.message_pool, rig->conn.queue.head);
 	assert_true(first->written_ns == 0);
 }
 
@@ -173,8 +174,8 @@ what_a_closed_loop_made_due_is_made_due_anew(void **state)
 	rig->plan.load = PLAN_CLOSED;
 	rig->generator.is_running = false;
 	lose_two_due(rig);
-	assert_int_equal(rig->caller.due, 0);
-	assert_int_equal(rig->caller.scheduled, 0);
+	assert_int_equal(rig->conn.due, 0);
+	assert_int_equal(rig->conn.scheduled, 0);
 }
 
 /* How long it waits before it calls again, when it has lasted so long. */
@@ -184,15 +185,15 @@ delay_after_loss(struct rig *rig, uint64_t age_ns)
 	struct generator *g = &rig->generator;
 
 	connect_both(rig);
-	g->now_ns = rig->caller.since_ns + age_ns;
-	hangup_lose(g, &rig->caller, TALLY_LOST_RESET);
+	g->now_ns = rig->conn.state_since_ns + age_ns;
+	conn_close_lost(g, &rig->conn, MESSAGE_LOSS_RESET);
 	peer_closes(rig);
-	assert_int_equal(rig->caller.state, CALLER_WAITING);
-	if (g->dials.count > 0) {
-		generator_next_dial(g);
+	assert_int_equal(rig->conn.state, CONN_WAITING);
+	if (g->connect_queue.count > 0) {
+		generator_dequeue_connect(g);
 		return 0;
 	}
-	return wheel_deadline(&g->wheel, 0) - g->now_ns;
+	return timer_wheel_deadline(&g->timer_wheel, 0) - g->now_ns;
 }
 
 static void
@@ -212,52 +213,53 @@ who_is_lost_soon_and_again_waits_longer_and_longer(void **state)
 	peer_reads(rig, strlen(MESSAGE));
 	peer_answers(rig, 1);
 	turn(rig);
-	lose(rig, TALLY_LOST_RESET);
-	assert_int_equal(rig->generator.dials.count, 1);
+	lose(rig, MESSAGE_LOSS_RESET);
+	assert_int_equal(rig->generator.connect_queue.count, 1);
 }
 
 static void
 the_next_connection_knows_nothing_of_the_last(void **state)
 {
 	struct rig *rig = *state;
-	const struct tally *tally = rig->generator.tally;
+	const struct counters *counters = rig->generator.counters;
 
 	connect_both(rig);
-	lose(rig, TALLY_LOST_RESET);
-	rig->caller.on_connection = 5;
-	rig->caller.expires = rig->caller.is_shut = rig->caller.is_paused = true;
-	rig->caller.heard_ns = 7;
-	generator_next_dial(&rig->generator);
+	lose(rig, MESSAGE_LOSS_RESET);
+	rig->conn.sent_on_connection = 5;
+	rig->conn.expires = rig->conn.is_write_shut = rig->conn.is_paused = true;
+	rig->conn.received_ns = 7;
+	generator_dequeue_connect(&rig->generator);
 	connect_both(rig);
-	assert_int_equal(rig->caller.on_connection, 0);
-	assert_false(rig->caller.expires || rig->caller.is_shut);
-	assert_false(rig->caller.is_paused);
-	assert_true(rig->caller.heard_ns == rig->caller.since_ns);
-	assert_true(tally_get(&tally->connections_established) == 2);
-	assert_true(tally_get(&tally->connections_first) == 1);
-	assert_true(tally_get(&tally->reconnects) == 1);
-	assert_true(tally_get(&tally->connections_open) == 1);
+	assert_int_equal(rig->conn.sent_on_connection, 0);
+	assert_false(rig->conn.expires || rig->conn.is_write_shut);
+	assert_false(rig->conn.is_paused);
+	assert_true(rig->conn.received_ns == rig->conn.state_since_ns);
+	assert_true(counters_get(&counters->connections_established) == 2);
+	assert_true(counters_get(&counters->connections_first) == 1);
+	assert_true(counters_get(&counters->reconnects) == 1);
+	assert_true(counters_get(&counters->connections_open) == 1);
 }
 
 static void
 a_lost_connection_is_noted_with_its_silence_and_only_the_first_are(void **state)
 {
 	struct rig *rig = *state;
-	const struct tally *tally = rig->generator.tally;
+	const struct counters *counters = rig->generator.counters;
 
-	for (int i = 0; i < TALLY_LOST_MAX + 2; i++) {
+	for (int i = 0; i < COUNTERS_LOST_MAX + 2; i++) {
 		connect_both(rig);
 		rig->generator.now_ns = generator_clock();
-		rig->caller.heard_ns = rig->generator.now_ns - 3 * MS;
-		rig->caller.since_ns = rig->generator.now_ns - 5 * MS;
-		hangup_lose(&rig->generator, &rig->caller, TALLY_LOST_RESET);
+		rig->conn.received_ns = rig->generator.now_ns - 3 * MS;
+		rig->conn.state_since_ns = rig->generator.now_ns - 5 * MS;
+		conn_close_lost(&rig->generator, &rig->conn, MESSAGE_LOSS_RESET);
 		peer_closes(rig);
-		generator_next_dial(&rig->generator);
+		generator_dequeue_connect(&rig->generator);
 	}
-	assert_int_equal(tally->lost_connections, TALLY_LOST_MAX);
-	assert_true(tally->lost_connection[0].silent_ns == 3 * MS);
-	assert_true(tally_get(&tally->connections_lost) == TALLY_LOST_MAX + 2);
-	assert_true(tally_get(&tally->connections_reset) == TALLY_LOST_MAX + 2);
+	assert_int_equal(counters->lost_connections, COUNTERS_LOST_MAX);
+	assert_true(counters->lost_connection[0].silent_ns == 3 * MS);
+	assert_true(counters_get(&counters->connections_lost) == COUNTERS_LOST_MAX + 2);
+	assert_true(
+	    counters_get(&counters->connections_reset) == COUNTERS_LOST_MAX + 2);
 }
 
 static void
@@ -268,8 +270,8 @@ no_more_are_in_flight_than_the_pipeline_holds(void **state)
 	connect_both(rig);
 	send_messages(rig, 6);
 	send_messages(rig, 6);
-	assert_int_equal(rig->caller.in_flight, 8);
-	assert_int_equal(rig->caller.due, 4);
+	assert_int_equal(rig->conn.in_flight, 8);
+	assert_int_equal(rig->conn.due, 4);
 }
 
 static void
@@ -280,13 +282,15 @@ the_timer_is_set_to_what_comes_first(void **state)
 
 	connect_both(rig);
 	send_messages(rig, 1);
-	uint64_t written_ns = g->now_ns, since_ns = rig->caller.since_ns;
+	uint64_t written_ns = g->now_ns, state_since_ns = rig->conn.state_since_ns;
 	rig->plan.timeout_ns = 10 * SECOND;
-	caller_set_timer(g, &rig->caller);
-	assert_true(wheel_deadline(&g->wheel, 0) == written_ns + 10 * SECOND);
+	conn_set_timer(g, &rig->conn);
+	assert_true(
+	    timer_wheel_deadline(&g->timer_wheel, 0) == written_ns + 10 * SECOND);
 	rig->plan.lifetime_ns = SECOND;
-	caller_set_timer(g, &rig->caller);
-	assert_true(wheel_deadline(&g->wheel, 0) == since_ns + SECOND);
+	conn_set_timer(g, &rig->conn);
+	assert_true(
+	    timer_wheel_deadline(&g->timer_wheel, 0) == state_since_ns + SECOND);
 }
 
 static void
@@ -299,13 +303,14 @@ only_what_had_not_come_by_then_is_late(void **state)
 	send_messages(rig, 1);
 	uint64_t late_ns = g->now_ns + rig->plan.timeout_ns;
 	g->now_ns = late_ns + SECOND;
-	g->heard_ns = late_ns - 1;
-	caller_on_timer(g, &rig->caller);
-	assert_int_equal(rig->caller.state, CALLER_OPEN);
-	g->heard_ns = late_ns;
-	caller_on_timer(g, &rig->caller);
-	assert_int_equal(rig->caller.state, CALLER_WAITING);
-	assert_true(tally_get(&g->tally->messages.lost[TALLY_LOST_TIMEOUT]) == 1);
+	g->received_ns = late_ns - 1;
+	conn_on_timer(g, &rig->conn);
+	assert_int_equal(rig->conn.state, CONN_OPEN);
+	g->received_ns = late_ns;
+	conn_on_timer(g, &rig->conn);
+	assert_int_equal(rig->conn.state, CONN_WAITING);
+	assert_true(
+	    counters_get(&g->counters->messages.lost[MESSAGE_LOSS_TIMEOUT]) == 1);
 }
 
 /* It takes nothing: timed from its first refusal on, however often it is asked. */
@@ -322,15 +327,17 @@ who_takes_nothing_is_late_from_the_first_refusal_on(void **state)
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, full), 0);
 	while (send(full[0], junk, sizeof(junk), 0) > 0)
 		;
-	assert_int_equal(dup2(full[0], rig->caller.fd), rig->caller.fd);
+	assert_int_equal(dup2(full[0], rig->conn.fd), rig->conn.fd);
 	send_late(rig, 0);
 	uint64_t refused_ns = g->now_ns;
-	assert_int_equal(rig->caller.in_flight, 0);
+	assert_int_equal(rig->conn.in_flight, 0);
 	g->now_ns += SECOND;
-	caller_advance(g, &rig->caller);
-	const struct flight *first = flight_at(&g->flights, rig->caller.queue.head);
+	conn_advance(g, &rig->conn);
+	const struct queued_message *first =
+	    message_queue_at(&g->message_pool, rig->conn.queue.head);
 	assert_true(first->written_ns == refused_ns);
-	assert_true(wheel_deadline(&g->wheel, 0) == refused_ns + rig->plan.timeout_ns);
+	assert_true(timer_wheel_deadline(&g->timer_wheel, 0) ==
+	    refused_ns + rig->plan.timeout_ns);
 	close(full[0]);
 	close(full[1]);
 }
@@ -340,7 +347,7 @@ a_call_that_failed_at_each_address_begins_at_the_first_again(void **state)
 {
 	struct rig *rig = *state;
 	struct plan_target *target = &rig->plan.targets[0];
-	const struct tally *tally = rig->generator.tally;
+	const struct counters *counters = rig->generator.counters;
 	struct sockaddr_in *mute = (void *)&target->addresses[0].storage;
 	socklen_t length = sizeof(*mute);
 	int bound = socket(AF_INET, SOCK_STREAM, 0);
@@ -352,12 +359,13 @@ a_call_that_failed_at_each_address_begins_at_the_first_again(void **state)
 	target->addresses[1] = target->addresses[0];
 	target->address_count = 2;
 	call(rig);
-	while (rig->caller.state == CALLER_CONNECTING)
+	while (rig->conn.state == CONN_CONNECTING)
 		turn(rig);
-	assert_int_equal(rig->caller.state, CALLER_DONE);
-	assert_int_equal(rig->caller.address, 0);
-	assert_true(tally_get(&tally->connections_attempted) == 1);
-	assert_true(tally_get(&tally->connections_failed[TALLY_CONNECT_REFUSED]) == 1);
+	assert_int_equal(rig->conn.state, CONN_DONE);
+	assert_int_equal(rig->conn.address, 0);
+	assert_true(counters_get(&counters->connections_attempted) == 1);
+	assert_true(
+	    counters_get(&counters->connections_failed[CONNECT_FAILURE_REFUSED]) == 1);
 	close(bound);
 }
 

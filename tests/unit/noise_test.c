@@ -8,7 +8,7 @@
 #include <cmocka.h>
 #include <math.h>
 
-#include "client/noise.h"
+#include "client/result/noise.h"
 
 #define US UINT64_C(1000)
 
@@ -17,7 +17,7 @@ static void
 add_second(struct result *result, uint64_t us)
 {
 	struct result_second *second = &result->seconds[result->second_count++];
-	static const int both[] = { TALLY_RESPONSE, TALLY_SERVICE };
+	static const int both[] = { LATENCY_RESPONSE, LATENCY_SERVICE };
 
 	for (size_t i = 0; i < 2; i++) {
 		histogram_record_many(result->latency[both[i]], us * US, 800);
@@ -45,12 +45,12 @@ run_of(const uint64_t *us, size_t seconds)
 }
 
 static bool
-are_told_apart(const struct result *a, const struct result *b,
-    enum tally_histogram which, double percentile)
+are_told_apart(const struct result *a, const struct result *b, enum latency_kind which,
+    double percentile)
 {
 	struct noise of_a = noise_of(a), of_b = noise_of(b);
-	struct confidence x = noise_interval(a, &of_a, which, percentile);
-	struct confidence y = noise_interval(b, &of_b, which, percentile);
+	struct percentile_interval x = noise_interval(a, &of_a, which, percentile);
+	struct percentile_interval y = noise_interval(b, &of_b, which, percentile);
 
 	assert_true(x.known && y.known);
 	return x.high < y.low || y.high < x.low;
@@ -75,12 +75,12 @@ runs_that_differ_as_their_own_seconds_do_are_not_told_apart(void **state)
 	struct result a = run_of(one, 9), b = run_of(two, 9);
 
 	(void)state;
-	assert_true(histogram_percentile(a.latency[TALLY_SERVICE], 50) <
-	    histogram_percentile(b.latency[TALLY_SERVICE], 50));
-	assert_false(are_told_apart(&a, &b, TALLY_RESPONSE, 50));
-	assert_false(are_told_apart(&a, &b, TALLY_RESPONSE, 90));
-	assert_false(are_told_apart(&a, &b, TALLY_SERVICE, 50));
-	assert_false(are_told_apart(&a, &b, TALLY_SERVICE, 99));
+	assert_true(histogram_percentile(a.latency[LATENCY_SERVICE], 50) <
+	    histogram_percentile(b.latency[LATENCY_SERVICE], 50));
+	assert_false(are_told_apart(&a, &b, LATENCY_RESPONSE, 50));
+	assert_false(are_told_apart(&a, &b, LATENCY_RESPONSE, 90));
+	assert_false(are_told_apart(&a, &b, LATENCY_SERVICE, 50));
+	assert_false(are_told_apart(&a, &b, LATENCY_SERVICE, 99));
 	result_finish(&a);
 	result_finish(&b);
 }
@@ -93,9 +93,9 @@ five_percent_between_steady_runs_are_seen(void **state)
 	struct result a = run_of(one, 8), b = run_of(two, 8);
 
 	(void)state;
-	assert_true(are_told_apart(&a, &b, TALLY_RESPONSE, 50));
-	assert_true(are_told_apart(&a, &b, TALLY_RESPONSE, 90));
-	assert_true(are_told_apart(&a, &b, TALLY_SERVICE, 50));
+	assert_true(are_told_apart(&a, &b, LATENCY_RESPONSE, 50));
+	assert_true(are_told_apart(&a, &b, LATENCY_RESPONSE, 90));
+	assert_true(are_told_apart(&a, &b, LATENCY_SERVICE, 50));
 	result_finish(&a);
 	result_finish(&b);
 }
@@ -148,15 +148,16 @@ five_whole_seconds_with_answers_know_and_nothing_else_counts(void **state)
 
 /* Of a percentile of one value: by how much of it its interval goes down. */
 static double
-part_below(const struct noise *noise, enum tally_histogram which, double percentile,
+part_below(const struct noise *noise, enum latency_kind which, double percentile,
     uint64_t service_us, uint64_t response_us)
 {
 	struct result result;
-	struct confidence c;
+	struct percentile_interval c;
 
 	assert_int_equal(result_init(&result), 0);
-	histogram_record_many(result.latency[TALLY_SERVICE], service_us * US, 100000);
-	histogram_record_many(result.latency[TALLY_RESPONSE], response_us * US, 100000);
+	histogram_record_many(result.latency[LATENCY_SERVICE], service_us * US, 100000);
+	histogram_record_many(
+	    result.latency[LATENCY_RESPONSE], response_us * US, 100000);
 	c = noise_interval(&result, noise, which, percentile);
 	result_finish(&result);
 	assert_true(c.known && c.high >= c.value);
@@ -177,15 +178,15 @@ each_percentile_is_as_noisy_as_the_nearest_that_the_seconds_know(void **state)
 	};
 
 	(void)state;
-	assert_true(is_about(part_below(&noise, TALLY_RESPONSE, 10, 50, 50), 0.1));
-	assert_true(is_about(part_below(&noise, TALLY_RESPONSE, 50, 50, 50), 0.1));
-	assert_true(is_about(part_below(&noise, TALLY_RESPONSE, 75, 50, 50), 0.2));
-	assert_true(is_about(part_below(&noise, TALLY_RESPONSE, 90, 50, 50), 0.2));
-	assert_true(is_about(part_below(&noise, TALLY_RESPONSE, 99, 50, 50), 0.4));
+	assert_true(is_about(part_below(&noise, LATENCY_RESPONSE, 10, 50, 50), 0.1));
+	assert_true(is_about(part_below(&noise, LATENCY_RESPONSE, 50, 50, 50), 0.1));
+	assert_true(is_about(part_below(&noise, LATENCY_RESPONSE, 75, 50, 50), 0.2));
+	assert_true(is_about(part_below(&noise, LATENCY_RESPONSE, 90, 50, 50), 0.2));
+	assert_true(is_about(part_below(&noise, LATENCY_RESPONSE, 99, 50, 50), 0.4));
 	noise.p99 = NAN;
-	assert_true(is_about(part_below(&noise, TALLY_RESPONSE, 99, 50, 50), 0.2));
+	assert_true(is_about(part_below(&noise, LATENCY_RESPONSE, 99, 50, 50), 0.2));
 	noise.p90 = NAN;
-	assert_true(is_about(part_below(&noise, TALLY_RESPONSE, 90, 50, 50), 0.5));
+	assert_true(is_about(part_below(&noise, LATENCY_RESPONSE, 90, 50, 50), 0.5));
 }
 
 static void
@@ -194,9 +195,9 @@ what_disturbs_the_response_disturbs_the_service_by_as_much_time(void **state)
 	const struct noise noise = { .p50 = 0.1, .known = true };
 
 	(void)state;
-	assert_true(is_about(part_below(&noise, TALLY_SERVICE, 50, 100, 150), 0.15));
-	assert_true(is_about(part_below(&noise, TALLY_SERVICE, 50, 100, 900), 0.2));
-	assert_true(is_about(part_below(&noise, TALLY_SERVICE, 50, 100, 80), 0.1));
+	assert_true(is_about(part_below(&noise, LATENCY_SERVICE, 50, 100, 150), 0.15));
+	assert_true(is_about(part_below(&noise, LATENCY_SERVICE, 50, 100, 900), 0.2));
+	assert_true(is_about(part_below(&noise, LATENCY_SERVICE, 50, 100, 80), 0.1));
 }
 
 /* The seconds may be as one: that of each value's own chance stays. */
@@ -204,17 +205,17 @@ static void
 an_interval_is_never_narrower_than_that_of_the_values(void **state)
 {
 	const struct noise none = { .known = true }, unknown = { .p50 = 1 };
-	struct confidence plain, c;
+	struct percentile_interval plain, c;
 	struct result result;
 
 	(void)state;
 	assert_int_equal(result_init(&result), 0);
 	for (uint64_t v = 1; v <= 1000; v++)
-		histogram_record(result.latency[TALLY_SERVICE], v * US);
-	plain = confidence_of(result.latency[TALLY_SERVICE], 50, 0);
-	c = noise_interval(&result, &none, TALLY_SERVICE, 50);
+		histogram_record(result.latency[LATENCY_SERVICE], v * US);
+	plain = percentile_interval_of(result.latency[LATENCY_SERVICE], 50, 0);
+	c = noise_interval(&result, &none, LATENCY_SERVICE, 50);
 	assert_true(c.low == plain.low && c.high == plain.high);
-	c = noise_interval(&result, &unknown, TALLY_SERVICE, 50);
+	c = noise_interval(&result, &unknown, LATENCY_SERVICE, 50);
 	assert_true(c.low == plain.low && c.high == plain.high);
 	result_finish(&result);
 }

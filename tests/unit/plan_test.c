@@ -8,9 +8,9 @@
 /* cmocka needs some of those above */
 #include <cmocka.h>
 
-#include "client/flags.h"
-#include "client/plan.h"
-#include "client/source.h"
+#include "client/plan/plan.h"
+#include "client/plan/plan_options.h"
+#include "client/plan/source_address.h"
 
 /* The plan of a command line, checked; the status of plan_check is returned. */
 static int
@@ -27,7 +27,7 @@ plan_of(struct plan *plan, char *error, const char *const *words)
 	}
 	argv[argc] = NULL;
 	plan_init(plan);
-	flags_parse(argc, argv, plan);
+	plan_options_parse(argc, argv, plan);
 	return plan_check(plan, error);
 }
 
@@ -156,26 +156,26 @@ loopback_gets_more_source_addresses_when_ports_run_short(void **state)
 	(void)state;
 	assert_int_equal(PLAN_OF(&plan, error, "-c", "1k", "127.0.0.1:7"), 0);
 	assert_int_equal(plan.source_count, 0);
-	assert_false(source_of(&plan, 5, &source));
+	assert_false(source_address_of(&plan, 5, &source));
 	plan_finish(&plan);
 	assert_int_equal(PLAN_OF(&plan, error, "-c", "1M", "127.0.0.1:7"), 0);
-	assert_true(plan.source_count >= 1000000 / source_ports());
-	assert_true(source_of(&plan, 0, &source));
+	assert_true(plan.source_count >= 1000000 / source_address_ports());
+	assert_true(source_address_of(&plan, 0, &source));
 	assert_string_equal(address_format(&source, text), "127.1.0.1:0");
 	plan_finish(&plan);
 	assert_int_equal(PLAN_OF(&plan, error, "-c", "20", "--source-ip", "10.0.0.0/29",
 			     "--source-ip", "10.1.0.1", "127.0.0.1:7"),
 	    0);
 	assert_int_equal(plan.source_count, 7);
-	assert_true(source_of(&plan, 5, &source));
+	assert_true(source_address_of(&plan, 5, &source));
 	assert_string_equal(address_format(&source, text), "10.0.0.6:0");
-	assert_true(source_of(&plan, 6, &source));
+	assert_true(source_address_of(&plan, 6, &source));
 	assert_string_equal(address_format(&source, text), "10.1.0.1:0");
-	assert_true(source_of(&plan, 7, &source));
+	assert_true(source_address_of(&plan, 7, &source));
 	assert_string_equal(address_format(&source, text), "10.0.0.1:0");
 	plan_finish(&plan);
 	assert_int_equal(PLAN_OF(&plan, error, "--source-ip", "::2", "[::1]:7"), 0);
-	assert_true(source_of(&plan, 0, &source));
+	assert_true(source_address_of(&plan, 0, &source));
 	assert_string_equal(address_format(&source, text), "[::2]:0");
 	plan_finish(&plan);
 	assert_int_equal(
@@ -210,9 +210,9 @@ source_addresses_stay_in_their_network(void **state)
 			strchr(rows[i].prefix, ':') ? "[::1]:7" : "127.0.0.1:7"),
 		    0);
 		assert_int_equal(plan.source_count, rows[i].count);
-		assert_true(source_of(&plan, 0, &source));
+		assert_true(source_address_of(&plan, 0, &source));
 		assert_string_equal(address_format(&source, text), rows[i].first);
-		assert_true(source_of(&plan, rows[i].count - 1, &source));
+		assert_true(source_address_of(&plan, rows[i].count - 1, &source));
 		assert_string_equal(address_format(&source, text), rows[i].last);
 		plan_finish(&plan);
 	}
@@ -233,7 +233,8 @@ each_rank_calls_from_addresses_of_its_own(void **state)
 				     "--source-ip", "10.0.0.0/29", "127.0.0.1:7"),
 		    0);
 		for (uint32_t i = 0; i < plan.source_count; i++) {
-			assert_true(source_of(&plan, plan.rank_first + i, &source));
+			assert_true(
+			    source_address_of(&plan, plan.rank_first + i, &source));
 			int last = address_format(&source, text)[7] - '0';
 			assert_in_range(last, 1, 6);
 			assert_false(seen[last]);

@@ -7,7 +7,7 @@
 /* cmocka needs some of those above */
 #include <cmocka.h>
 
-#include "client/preflight.h"
+#include "client/plan/preflight.h"
 
 struct said {
 	char text[2048];
@@ -87,7 +87,7 @@ each_thing_that_is_missing_is_named_with_its_remedy(void **state)
 	assert_non_null(strstr(said.text, "--source-ip"));
 
 	facts = enough;
-	strcpy(facts.foreign_source, "192.0.2.1:0");
+	strcpy(facts.nonlocal_source, "192.0.2.1:0");
 	assert_int_equal(check(1, "10.0.0.1:7", &facts, &said), 1);
 	assert_non_null(strstr(said.text, "192.0.2.1 is no address of this machine"));
 
@@ -168,7 +168,7 @@ the_facts_of_this_machine_can_be_read(void **state)
 	(void)state;
 	plan_init(&plan);
 	preflight_read(&plan, &facts);
-	assert_string_equal(facts.foreign_source, "");
+	assert_string_equal(facts.nonlocal_source, "");
 	assert_true(facts.ports > 1000);
 	assert_true(facts.memory_bytes > 1 << 20);
 }

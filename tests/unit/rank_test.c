@@ -8,7 +8,7 @@
 /* cmocka needs some of those above */
 #include <cmocka.h>
 
-#include "client/rank.h"
+#include "client/plan/rank.h"
 
 static void
 a_rank_is_read_from_the_scheduler(void **state)

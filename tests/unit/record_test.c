@@ -8,21 +8,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/record.h"
+#include "lib/json/json_record.h"
 
 static const char *const colours[] = { "red", "green", NULL };
 
-struct wheel {
+struct timer_wheel {
 	uint64_t turns[2];
 	bool is_flat;
 };
-static const struct record_field wheel_fields[] = {
+static const struct json_record_field wheel_fields[] = {
 	{ .name = "turns",
-	    .kind = RECORD_COUNTS,
-	    .sum = RECORD_SUM,
-	    .offset = offsetof(struct wheel, turns),
+	    .kind = JSON_RECORD_COUNTS,
+	    .sum = JSON_RECORD_SUM,
+	    .offset = offsetof(struct timer_wheel, turns),
 	    .names = colours },
-	RECORD(struct wheel, is_flat, RECORD_MOST),
+	JSON_RECORD(struct timer_wheel, is_flat, JSON_RECORD_MOST),
 	{ .name = NULL },
 };
 
@@ -32,26 +32,26 @@ struct cart {
 	char *owner;
 	char **towns;
 	size_t town_count;
-	struct wheel front, spare;
+	struct timer_wheel front, spare;
 };
-static const struct record_field cart_fields[] = {
-	RECORD(struct cart, load, RECORD_SUM),
-	RECORD_AS("most", struct cart, highest, RECORD_MOST),
-	RECORD_OF(struct cart, known, RECORD_OWN, RECORD_KNOWN),
-	RECORD_OF(struct cart, seed, RECORD_OWN, RECORD_WORD),
-	RECORD(struct cart, speed, RECORD_MOST),
-	RECORD_OF(struct cart, maybe, RECORD_OWN, RECORD_MAYBE),
-	RECORD(struct cart, owner, RECORD_OWN),
+static const struct json_record_field cart_fields[] = {
+	JSON_RECORD(struct cart, load, JSON_RECORD_SUM),
+	JSON_RECORD_AS("most", struct cart, highest, JSON_RECORD_MOST),
+	JSON_RECORD_OF(struct cart, known, JSON_RECORD_OWN, JSON_RECORD_COUNT_OR_NULL),
+	JSON_RECORD_OF(struct cart, seed, JSON_RECORD_OWN, JSON_RECORD_WORD),
+	JSON_RECORD(struct cart, speed, JSON_RECORD_MOST),
+	JSON_RECORD_OF(struct cart, maybe, JSON_RECORD_OWN, JSON_RECORD_REAL_OR_NULL),
+	JSON_RECORD(struct cart, owner, JSON_RECORD_OWN),
 	{ .name = "towns",
-	    .kind = RECORD_TEXTS,
+	    .kind = JSON_RECORD_TEXTS,
 	    .offset = offsetof(struct cart, towns),
 	    .count_offset = offsetof(struct cart, town_count) },
 	{ .name = "front",
-	    .kind = RECORD_PART,
+	    .kind = JSON_RECORD_PART,
 	    .offset = offsetof(struct cart, front),
 	    .part = wheel_fields },
 	{ .name = "spare",
-	    .kind = RECORD_PART,
+	    .kind = JSON_RECORD_PART,
 	    .optional = true,
 	    .offset = offsetof(struct cart, spare),
 	    .part = wheel_fields },
@@ -61,7 +61,7 @@ static const struct record_field cart_fields[] = {
 static char *
 json_of(const struct cart *cart)
 {
-	json_t *json = record_write(cart_fields, cart);
+	json_t *json = json_record_write(cart_fields, cart);
 	char *text = json_dumps(json, JSON_COMPACT);
 
 	assert_non_null(text);
@@ -78,7 +78,7 @@ read_cart(const char *text, struct cart *ret, char *error)
 
 	assert_non_null(json);
 	memset(ret, 0, sizeof(*ret));
-	record_read(cart_fields, &reader, json, "cart", ret);
+	json_record_read(cart_fields, &reader, json, "cart", ret);
 	json_decref(json);
 	return !reader.failed;
 }
@@ -107,7 +107,7 @@ each_kind_comes_back_as_it_was_written(void **state)
 	assert_true(isnan(back.maybe));
 	again = json_of(&back);
 	assert_string_equal(again, text);
-	record_finish(cart_fields, &back);
+	json_record_finish(cart_fields, &back);
 	free(again);
 	free(text);
 }
@@ -154,7 +154,7 @@ what_is_wrong_is_named_by_its_path(void **state)
 
 		assert_int_equal(is_read, cases[i].error == NULL);
 		assert_string_equal(error, is_read ? "" : cases[i].error);
-		record_finish(cart_fields, &cart);
+		json_record_finish(cart_fields, &cart);
 	}
 }
 
@@ -170,8 +170,8 @@ two_are_added_member_by_member(void **state)
 
 	(void)state;
 	cart.front.turns[1] = 40;
-	record_add(cart_fields, &cart, &other);
-	record_add(cart_fields, &cart, &(struct cart){ .speed = 0.5 });
+	json_record_add(cart_fields, &cart, &other);
+	json_record_add(cart_fields, &cart, &(struct cart){ .speed = 0.5 });
 	assert_int_equal(cart.load, 7);
 	assert_int_equal(cart.highest, 9);
 	assert_true(cart.speed == 2);
@@ -191,38 +191,39 @@ a_sum_that_does_not_fit_is_seen(void **state)
 	cart.known = UINT64_MAX;
 	cart.seed = UINT64_MAX;
 	cart.maybe = NAN;
-	assert_true(record_fits(cart_fields, &cart));
-	record_add(cart_fields, &cart, &(struct cart){ .load = 1 });
-	assert_false(record_fits(cart_fields, &cart));
+	assert_true(json_record_fits(cart_fields, &cart));
+	json_record_add(cart_fields, &cart, &(struct cart){ .load = 1 });
+	assert_false(json_record_fits(cart_fields, &cart));
 	cart.load = UINT64_MAX;
-	record_add(cart_fields, &cart, &(struct cart){ .load = 2 });
+	json_record_add(cart_fields, &cart, &(struct cart){ .load = 2 });
 	assert_true(cart.load == UINT64_MAX);
 	wheels.spare.turns[1] = (uint64_t)INT64_MAX + 1;
-	assert_false(record_fits(cart_fields, &wheels));
-	assert_false(record_fits(cart_fields, &(struct cart){ .speed = INFINITY }));
-	assert_false(record_fits(cart_fields, &(struct cart){ .speed = -1 }));
+	assert_false(json_record_fits(cart_fields, &wheels));
+	assert_false(
+	    json_record_fits(cart_fields, &(struct cart){ .speed = INFINITY }));
+	assert_false(json_record_fits(cart_fields, &(struct cart){ .speed = -1 }));
 }
 
 static void
 a_copy_owns_its_texts(void **state)
 {
-	static const struct record_field fields[] = {
-		RECORD(struct cart, owner, RECORD_OWN),
+	static const struct json_record_field fields[] = {
+		JSON_RECORD(struct cart, owner, JSON_RECORD_OWN),
 		{ .name = NULL },
 	};
 	char owner[] = "Ann";
 	struct cart cart = { .owner = owner }, copy = cart, nobody = { .owner = NULL };
 
 	(void)state;
-	assert_int_equal(record_own(fields, &copy), 0);
-	assert_int_equal(record_own(fields, &nobody), 0);
-	assert_true(record_same(&fields[0], &cart, &copy));
+	assert_int_equal(json_record_copy_texts(fields, &copy), 0);
+	assert_int_equal(json_record_copy_texts(fields, &nobody), 0);
+	assert_true(json_record_equals(&fields[0], &cart, &copy));
 	owner[0] = 'U';
 	assert_string_equal(copy.owner, "Ann");
 	assert_string_equal(nobody.owner, "");
-	assert_false(record_same(&fields[0], &cart, &copy));
-	record_finish(fields, &copy);
-	record_finish(fields, &nobody);
+	assert_false(json_record_equals(&fields[0], &cart, &copy));
+	json_record_finish(fields, &copy);
+	json_record_finish(fields, &nobody);
 }
 
 int

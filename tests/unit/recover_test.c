@@ -15,15 +15,15 @@ feed_but(struct scene *scene, size_t at, size_t gap, size_t segment)
 static void
 assert_one_gap(struct scene *scene, size_t at, size_t gap, uint32_t damaged)
 {
-	char words[TALLY_LOOKS_MAX];
+	char words[COUNTERS_DIAGNOSIS_MAX];
 
 	snprintf(words, sizeof(words), "a gap of %zu byte%s", gap, gap == 1 ? "" : "s");
-	assert_int_equal(scene->tally->mismatches, 1);
+	assert_int_equal(scene->counters->mismatches, 1);
 	assert_string_equal(looks(scene), words);
-	assert_int_equal(scene->tally->mismatch[0].offset, at);
+	assert_int_equal(scene->counters->mismatch[0].offset, at);
 	assert_int_equal(scene->wrong, damaged);
 	assert_int_equal(scene->right, MESSAGES - damaged);
-	assert_true(scene->tally->bytes_surplus == 0);
+	assert_true(scene->counters->bytes_unexpected == 0);
 }
 
 static void
@@ -109,10 +109,10 @@ bytes_too_many_are_told_once_and_skipped(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		set_up(&scene, cases[i].framing, "echo", 64);
 		feed_more(&scene, cases[i].at, cases[i].many, cases[i].again);
-		assert_int_equal(scene.tally->mismatches, 1);
+		assert_int_equal(scene.counters->mismatches, 1);
 		assert_string_equal(looks(&scene), cases[i].looks);
-		assert_int_equal(scene.tally->mismatch[0].offset, cases[i].at);
-		assert_int_equal(scene.tally->bytes_surplus, cases[i].many);
+		assert_int_equal(scene.counters->mismatch[0].offset, cases[i].at);
+		assert_int_equal(scene.counters->bytes_unexpected, cases[i].many);
 		assert_int_equal(scene.wrong, cases[i].damaged);
 		assert_int_equal(scene.right, MESSAGES - cases[i].damaged);
 		tear_down(&scene);
@@ -132,9 +132,9 @@ a_header_that_was_altered_is_shown_itself(void **state)
 		size_t n = answers(&scene, REPLY_ECHO, 4, 0, MESSAGES, data);
 		data[68 + i] ^= 0x81;
 		feed(&scene, data, n, STREAM_MAX);
-		assert_int_equal(scene.tally->mismatches, 1);
+		assert_int_equal(scene.counters->mismatches, 1);
 		assert_string_equal(looks(&scene), "an altered byte");
-		const struct tally_mismatch *m = &scene.tally->mismatch[0];
+		const struct counters_mismatch *m = &scene.counters->mismatch[0];
 		assert_int_equal(m->offset, 68 + i);
 		assert_int_equal(m->answer_offset, i);
 		assert_int_equal(m->expected[0] ^ m->got[0], 0x81);
@@ -168,9 +168,9 @@ a_longer_frame_is_taken_whole(void **state)
 		set_up(&scene, FRAMING_LENGTH32, "echo", 64);
 		feed(&scene, longer, out, segment);
 		assert_int_equal(scene.wrong, MESSAGES);
-		assert_int_equal(scene.tally->mismatches, MESSAGES);
+		assert_int_equal(scene.counters->mismatches, MESSAGES);
 		assert_string_equal(looks(&scene), "a longer answer");
-		assert_true(scene.tally->bytes_surplus == 0);
+		assert_true(scene.counters->bytes_unexpected == 0);
 		tear_down(&scene);
 	}
 }
@@ -189,7 +189,7 @@ a_frame_with_nothing_in_it_spoils_no_other(void **state)
 		n += 4;
 		n += answers(&scene, REPLY_ECHO, 4, 3, MESSAGES, data + n);
 		feed(&scene, data, n, segment);
-		assert_int_equal(scene.tally->mismatches, 1);
+		assert_int_equal(scene.counters->mismatches, 1);
 		assert_int_equal(scene.wrong, 1);
 		assert_int_equal(scene.right, MESSAGES - 1);
 		tear_down(&scene);
@@ -243,7 +243,7 @@ a_longer_line_spoils_no_other_though_its_bytes_come_one_by_one(void **state)
 	memmove(data + 2 * 65, data + 2 * 65 - 1, n - (2 * 65 - 1));
 	data[2 * 65 - 1] = '!';
 	feed(&scene, data, n + 1, 1);
-	assert_int_equal(scene.tally->mismatches, 1);
+	assert_int_equal(scene.counters->mismatches, 1);
 	assert_int_equal(scene.wrong, 1);
 	assert_int_equal(scene.right, MESSAGES - 1);
 	tear_down(&scene);
@@ -266,9 +266,9 @@ an_end_of_a_line_that_was_altered_is_one_wrong_answer(void **state)
 		size_t n = answers(&scene, REPLY_ECHO, 4, 0, MESSAGES, data);
 		data[cases[i].at] = cases[i].becomes;
 		feed(&scene, data, n, STREAM_MAX);
-		assert_int_equal(scene.tally->mismatches, 1);
+		assert_int_equal(scene.counters->mismatches, 1);
 		assert_string_equal(looks(&scene), "an altered byte");
-		assert_int_equal(scene.tally->mismatch[0].offset, cases[i].at);
+		assert_int_equal(scene.counters->mismatch[0].offset, cases[i].at);
 		assert_int_equal(scene.wrong, 1);
 		assert_int_equal(scene.right, MESSAGES - 1);
 		tear_down(&scene);

@@ -4,33 +4,33 @@ static void
 the_warm_up_is_apart_and_counts_for_the_outcome(void **state)
 {
 	struct run *run = *state;
-	struct tally *tally = tallies_at(&run->tallies, 0);
+	struct counters *counters = counters_map_at(&run->counters_map, 0);
 	struct result result;
 
 	/* What was asked for is both together. */
 	run->plan.messages = 201;
-	set(&tally->warmup.sent, 10);
-	set(&tally->warmup.verified, 10);
+	set(&counters->warmup.sent, 10);
+	set(&counters->warmup.verified, 10);
 	result = collect(run);
 	assert_true(result.warmup.sent == 10 && result.warmup.verified == 10);
 	assert_true(result.messages.sent == 2000);
 	assert_int_equal(result_exit_status(&result), 0);
 	result_finish(&result);
 
-	set(&tally->warmup.verified, 9);
-	set(&tally->warmup.lost[TALLY_LOST_TIMEOUT], 1);
+	set(&counters->warmup.verified, 9);
+	set(&counters->warmup.lost[MESSAGE_LOSS_TIMEOUT], 1);
 	result = collect(run);
 	assert_int_equal(result_exit_status(&result), 1);
 	result_finish(&result);
 
-	set(&tally->warmup.lost[TALLY_LOST_TIMEOUT], 0);
-	set(&tally->warmup.in_flight, 1);
+	set(&counters->warmup.lost[MESSAGE_LOSS_TIMEOUT], 0);
+	set(&counters->warmup.in_flight, 1);
 	result = collect(run);
 	assert_int_equal(result_exit_status(&result), 1);
 	result_finish(&result);
 
-	set(&tally->warmup.in_flight, 0);
-	set(&tally->warmup.wrong, 1);
+	set(&counters->warmup.in_flight, 0);
+	set(&counters->warmup.wrong, 1);
 	result = collect(run);
 	assert_int_equal(result_exit_status(&result), 2);
 	result_finish(&result);
@@ -55,8 +55,8 @@ static void
 each_count_of_a_process_is_in_the_sum(void **state)
 {
 	struct run *run = *state;
-	struct tally *one = tallies_at(&run->tallies, 0);
-	struct tally *other = tallies_at(&run->tallies, 1);
+	struct counters *one = counters_map_at(&run->counters_map, 0);
+	struct counters *other = counters_map_at(&run->counters_map, 1);
 	struct result result;
 
 	set(&one->messages.verified, 995);
@@ -70,8 +70,8 @@ each_count_of_a_process_is_in_the_sum(void **state)
 	set(&one->reconnects, 6);
 	set(&one->targets[0].established, 5);
 	set(&other->targets[0].established, 5);
-	set(&one->targets[0].failed[TALLY_CONNECT_REFUSED], 1);
-	set(&other->targets[0].failed[TALLY_CONNECT_REFUSED], 2);
+	set(&one->targets[0].failed[CONNECT_FAILURE_REFUSED], 1);
+	set(&other->targets[0].failed[CONNECT_FAILURE_REFUSED], 2);
 	result = collect(run);
 	assert_true(result.messages.in_flight == 5);
 	assert_true(result_adds_up(&result.messages));
@@ -79,7 +79,7 @@ each_count_of_a_process_is_in_the_sum(void **state)
 	assert_true(result.connections.lost == 7 && result.connections.reset == 3);
 	assert_true(result.connections.reconnects == 6);
 	assert_true(result.targets[0].established == 10);
-	assert_true(result.targets[0].failed[TALLY_CONNECT_REFUSED] == 3);
+	assert_true(result.targets[0].failed[CONNECT_FAILURE_REFUSED] == 3);
 	result_finish(&result);
 }
 
@@ -89,7 +89,7 @@ a_connection_that_was_lost_is_no_success_though_all_was_answered(void **state)
 	struct run *run = *state;
 	struct result result;
 
-	set(&tallies_at(&run->tallies, 0)->connections_lost, 1);
+	set(&counters_map_at(&run->counters_map, 0)->connections_lost, 1);
 	result = collect(run);
 	assert_int_equal(result_exit_status(&result), 1);
 	result_finish(&result);
@@ -101,21 +101,21 @@ of_many_processes_the_first_64_are_listed(void **state)
 	struct run *run = *state;
 	struct result result;
 
-	tallies_close(&run->tallies);
+	counters_map_close(&run->counters_map);
 	run->plan.processes = 5;
-	assert_int_equal(tallies_open(&run->tallies, 5), 0);
-	run->tallies.board->start_ns = 5 * SECOND;
+	assert_int_equal(counters_map_open(&run->counters_map, 5), 0);
+	run->counters_map.control_block->start_ns = 5 * SECOND;
 	for (uint32_t i = 0; i < 5; i++) {
-		struct tally *tally = tallies_at(&run->tallies, i);
-		fill(tally, 5 * SECOND);
-		tally->mismatch[0].connection = i;
-		atomic_store(&tally->mismatches, TALLY_MISMATCHES_MAX);
-		atomic_store(&tally->lost_connections, TALLY_LOST_MAX);
+		struct counters *counters = counters_map_at(&run->counters_map, i);
+		fill(counters, 5 * SECOND);
+		counters->mismatch[0].connection = i;
+		atomic_store(&counters->mismatches, COUNTERS_MISMATCHES_MAX);
+		atomic_store(&counters->lost_connections, COUNTERS_LOST_MAX);
 	}
 	result = collect(run);
 	assert_int_equal(result.mismatch_count, RESULT_MISMATCHES_MAX);
 	assert_int_equal(result.lost_connection_count, RESULT_LOST_MAX);
-	assert_int_equal(result.mismatches[3 * TALLY_MISMATCHES_MAX].connection, 3);
+	assert_int_equal(result.mismatches[3 * COUNTERS_MISMATCHES_MAX].connection, 3);
 	result_finish(&result);
 }
 

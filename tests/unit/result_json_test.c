@@ -1,6 +1,6 @@
 #include <stdio.h>
 
-#include "client/result_lost.h"
+#include "client/result/result_lost.h"
 #include "tests/lib/ended_run.h"
 
 static char *
@@ -34,11 +34,11 @@ static void
 a_mismatch_is_kept_with_its_windows(void **state)
 {
 	struct run *run = *state;
-	struct tally *tally = tallies_at(&run->tallies, 0);
+	struct counters *counters = counters_map_at(&run->counters_map, 0);
 	struct result result, back;
 	char *text;
 
-	tally->mismatch[0] = (struct tally_mismatch){ .connection = 3,
+	counters->mismatch[0] = (struct counters_mismatch){ .connection = 3,
 		.message = 2,
 		.offset = 41,
 		.expected_length = 3,
@@ -47,7 +47,7 @@ a_mismatch_is_kept_with_its_windows(void **state)
 		.looks_like = "a gap",
 		.at = "2026-01-02T03:04:05.678Z",
 		.local = "10.0.0.1:40000" };
-	atomic_store(&tally->mismatches, 1);
+	atomic_store(&counters->mismatches, 1);
 	result = collect(run);
 	assert_int_equal(result_exit_status(&result), 2);
 	text = json_of(&result);
@@ -62,12 +62,12 @@ a_mismatch_is_kept_with_its_windows(void **state)
 }
 
 static void
-note(struct tally *tally, const struct tally_lost_connection *lost)
+note(struct counters *counters, const struct counters_lost_connection *lost)
 {
-	uint32_t n = atomic_load(&tally->lost_connections);
+	uint32_t n = atomic_load(&counters->lost_connections);
 
-	tally->lost_connection[n] = *lost;
-	atomic_store(&tally->lost_connections, n + 1);
+	counters->lost_connection[n] = *lost;
+	atomic_store(&counters->lost_connections, n + 1);
 }
 
 static void
@@ -77,10 +77,10 @@ lost_connections_are_kept_and_told_in_the_order_of_time(void **state)
 	struct result result, back;
 	char *text, line[RESULT_LOST_TEXT_MAX];
 
-	note(tallies_at(&run->tallies, 0),
-	    &(struct tally_lost_connection){ .connection = 3,
+	note(counters_map_at(&run->counters_map, 0),
+	    &(struct counters_lost_connection){ .connection = 3,
 		.at_ns = 7 * SECOND,
-		.why = TALLY_LOST_TIMEOUT,
+		.why = MESSAGE_LOSS_TIMEOUT,
 		.messages = 8,
 		.message = 16,
 		.answer_bytes = 2,
@@ -90,10 +90,10 @@ lost_connections_are_kept_and_told_in_the_order_of_time(void **state)
 		.silent_ns = 4 * SECOND,
 		.local = "10.0.0.1:40000",
 		.remote = "10.0.0.2:80" });
-	note(tallies_at(&run->tallies, 1),
-	    &(struct tally_lost_connection){ .connection = 5,
+	note(counters_map_at(&run->counters_map, 1),
+	    &(struct counters_lost_connection){ .connection = 5,
 		.at_ns = 6 * SECOND,
-		.why = TALLY_LOST_CLOSED,
+		.why = MESSAGE_LOSS_CLOSED,
 		.silent_ns = SECOND,
 		.local = "10.0.0.1:40001",
 		.remote = "10.0.0.2:80" });
@@ -139,7 +139,7 @@ a_result_comes_back_from_its_json_unchanged(void **state)
 	back = read_back(first);
 	second = json_of(&back);
 	assert_string_equal(first, second);
-	assert_true(histogram_max(back.latency[TALLY_RESPONSE]) == 1000000);
+	assert_true(histogram_max(back.latency[LATENCY_RESPONSE]) == 1000000);
 	assert_true(back.started_at_ns == result.started_at_ns);
 	assert_true(back.plan.seed == UINT64_MAX - 1);
 	assert_non_null(

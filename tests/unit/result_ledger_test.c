@@ -7,8 +7,8 @@
 /* cmocka needs some of those above */
 #include <cmocka.h>
 
-#include "client/result.h"
-#include "client/result_ledger.h"
+#include "client/result/reconcile.h"
+#include "client/result/result.h"
 
 static const char stats[] =
     "{ \"totals\": { \"connections_accepted\": 7, \"connections_open\": 1, \"messages_received\": 30, \"replies_sent\": 30, \"bytes_received\": 600, \"bytes_sent\": 600, \"bytes_dropped\": 0, \"connections_closed\": { \"worker_lost\": 3 } }, \"kernel\": { \"retransmits\": 9 } }";
@@ -24,23 +24,23 @@ describe(struct result *result, uint64_t lost)
 	result->connections.established = result->connections.first = 5;
 	result->bytes_sent = result->bytes_received = 500;
 	result->messages.sent = 25;
-	result->messages.lost[TALLY_LOST_RESET] = lost;
+	result->messages.lost[MESSAGE_LOSS_RESET] = lost;
 	result->messages.verified = 25 - lost;
 }
 
 static bool
-holds(struct result *result, const struct result_ledger *server)
+passed(struct result *result, const struct server_totals *server)
 {
-	static const struct result_ledger nothing = { .connections_open = 0 };
+	static const struct server_totals nothing = { .connections_open = 0 };
 	bool verdict;
 
-	assert_int_equal(result_ledger_reconcile(result, &nothing, server), 0);
-	verdict = result_ledger_holds(result);
+	assert_int_equal(reconcile_result(result, &nothing, server), 0);
+	verdict = reconcile_is_consistent(result);
 	result_finish(result);
 	return verdict;
 }
 
-static const struct result_ledger same = {
+static const struct server_totals same = {
 	.connections_accepted = 5,
 	.bytes_received = 500,
 	.bytes_sent = 500,
@@ -49,65 +49,67 @@ static const struct result_ledger same = {
 static void
 the_totals_of_stats_are_read_and_their_lack_is_named(void **state)
 {
-	struct result_ledger ledger;
+	struct server_totals ledger;
 	char error[256];
 
 	(void)state;
-	assert_int_equal(result_ledger_read(stats, &ledger, error, sizeof(error)), 0);
+	assert_int_equal(
+	    reconcile_read_totals(stats, &ledger, error, sizeof(error)), 0);
 	assert_int_equal(ledger.connections_accepted, 7);
 	assert_int_equal(ledger.bytes_sent, 600);
 	assert_int_equal(ledger.worker_lost, 3);
 	assert_int_equal(ledger.retransmits, 9);
 	assert_int_equal(
-	    result_ledger_read("{\"totals\":{}}", &ledger, error, sizeof(error)), -1);
+	    reconcile_read_totals("{\"totals\":{}}", &ledger, error, sizeof(error)),
+	    -1);
 	assert_non_null(strstr(error, "totals.connections_accepted"));
 	assert_int_equal(
-	    result_ledger_read("nothing", &ledger, error, sizeof(error)), -1);
+	    reconcile_read_totals("nothing", &ledger, error, sizeof(error)), -1);
 }
 
 static void
 two_ledgers_that_say_the_same_agree(void **state)
 {
 	struct result result;
-	char line[RESULT_LEDGER_LINE_MAX];
+	char line[RECONCILE_LINE_MAX];
 
 	(void)state;
 	describe(&result, 0);
-	result_ledger_describe(&result, line, sizeof(line));
+	report_reconciliation(&result, line, sizeof(line));
 	assert_string_equal(line, "");
-	assert_true(result_ledger_holds(&result));
-	assert_true(holds(&result, &same));
+	assert_true(reconcile_is_consistent(&result));
+	assert_true(passed(&result, &same));
 }
 
 static void
 what_our_losses_explain_is_placed(void **state)
 {
-	struct result_ledger server = same;
+	struct server_totals server = same;
 	struct result result;
 
 	(void)state;
 	/* Never read there, never arrived here, never accepted. */
 	server.bytes_received = 480;
 	describe(&result, 1);
-	assert_true(holds(&result, &server));
+	assert_true(passed(&result, &server));
 	server = same;
 	server.bytes_sent = 520;
 	describe(&result, 1);
-	assert_true(holds(&result, &server));
+	assert_true(passed(&result, &server));
 	/* Ended at once, within the warm-up. */
 	describe(&result, 0);
 	result.warmup.sent = result.warmup.in_flight = 1;
-	assert_true(holds(&result, &server));
+	assert_true(passed(&result, &server));
 	server = same;
 	server.connections_accepted = 4;
 	describe(&result, 1);
-	assert_true(holds(&result, &server));
+	assert_true(passed(&result, &server));
 }
 
 static void
 what_no_loss_explains_is_a_failure(void **state)
 {
-	static const struct result_ledger differ[] = {
+	static const struct server_totals differ[] = {
 		{ .connections_accepted = 6, .bytes_received = 500, .bytes_sent = 500 },
 		{ .connections_accepted = 4, .bytes_received = 500, .bytes_sent = 500 },
 		{ .connections_accepted = 5, .bytes_received = 501, .bytes_sent = 500 },
@@ -120,28 +122,28 @@ what_no_loss_explains_is_a_failure(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(differ) / sizeof(differ[0]); i++) {
 		describe(&result, 0);
-		assert_false(holds(&result, &differ[i]));
+		assert_false(passed(&result, &differ[i]));
 	}
 }
 
 static void
 a_connection_that_was_given_up_may_have_been_accepted(void **state)
 {
-	struct result_ledger server = same;
+	struct server_totals server = same;
 	struct result result;
 
 	(void)state;
 	server.connections_accepted = 6;
 	describe(&result, 0);
 	result.connections.attempted = 6;
-	assert_true(holds(&result, &server));
+	assert_true(passed(&result, &server));
 }
 
 /* The same run with framed messages, `lost` of its 25 lost. */
 static bool
 framed_holds(uint64_t lost, uint64_t received, uint64_t replies, uint64_t worker_lost)
 {
-	struct result_ledger server = same;
+	struct server_totals server = same;
 	struct result result;
 
 	server.messages_received = received;
@@ -150,7 +152,7 @@ framed_holds(uint64_t lost, uint64_t received, uint64_t replies, uint64_t worker
 	describe(&result, lost);
 	free(result.plan.framing);
 	result.plan.framing = strdup("length32");
-	return holds(&result, &server);
+	return passed(&result, &server);
 }
 
 static void
@@ -183,31 +185,31 @@ a_killed_worker_may_not_have_counted_the_last_it_did(void **state)
 static void
 a_line_says_what_both_have_counted(void **state)
 {
-	static const struct result_ledger nothing = { .connections_open = 0 };
-	struct result_ledger server = same;
+	static const struct server_totals nothing = { .connections_open = 0 };
+	struct server_totals server = same;
 	struct result result;
-	char line[RESULT_LEDGER_LINE_MAX];
+	char line[RECONCILE_LINE_MAX];
 
 	(void)state;
 	describe(&result, 0);
 	result.bytes_sent = result.bytes_received = 1234567;
 	result.connections.attempted = 8;
 	server.bytes_sent = server.bytes_received = 1234567;
-	assert_int_equal(result_ledger_reconcile(&result, &nothing, &server), 0);
-	result_ledger_describe(&result, line, sizeof(line));
+	assert_int_equal(reconcile_result(&result, &nothing, &server), 0);
+	report_reconciliation(&result, line, sizeof(line));
 	assert_string_equal(line,
 	    "server accepted 5 of 5 connections, read 1,234,567 of 1,234,567 bytes; 1,234,567 of its 1,234,567 came: the ledgers agree");
 	/* Accepted, and called off here before that was known. */
 	server.connections_accepted = 7;
-	assert_int_equal(result_ledger_reconcile(&result, &nothing, &server), 0);
-	result_ledger_describe(&result, line, sizeof(line));
+	assert_int_equal(reconcile_result(&result, &nothing, &server), 0);
+	report_reconciliation(&result, line, sizeof(line));
 	assert_non_null(strstr(
 	    line, "server accepted 7 connections, 5 and 2 that were called off, read"));
 	assert_null(strstr(line, "again"));
 	/* Some of it more than once. */
 	server.retransmits = 1234;
-	assert_int_equal(result_ledger_reconcile(&result, &nothing, &server), 0);
-	result_ledger_describe(&result, line, sizeof(line));
+	assert_int_equal(reconcile_result(&result, &nothing, &server), 0);
+	report_reconciliation(&result, line, sizeof(line));
 	assert_non_null(
 	    strstr(line, ": the ledgers agree; its host sent 1,234 segments again"));
 	result_finish(&result);
@@ -215,24 +217,24 @@ a_line_says_what_both_have_counted(void **state)
 
 /* The line about a run of which `lost` of 25 framed messages were lost. */
 static void
-describe_framed(uint64_t lost, const struct result_ledger *server, char *line)
+describe_framed(uint64_t lost, const struct server_totals *server, char *line)
 {
-	static const struct result_ledger nothing = { .connections_open = 0 };
+	static const struct server_totals nothing = { .connections_open = 0 };
 	struct result result;
 
 	describe(&result, lost);
 	free(result.plan.framing);
 	result.plan.framing = strdup("line");
-	assert_int_equal(result_ledger_reconcile(&result, &nothing, server), 0);
-	result_ledger_describe(&result, line, RESULT_LEDGER_LINE_MAX);
+	assert_int_equal(reconcile_result(&result, &nothing, server), 0);
+	report_reconciliation(&result, line, RECONCILE_LINE_MAX);
 	result_finish(&result);
 }
 
 static void
 a_line_says_which_way_it_got_lost(void **state)
 {
-	struct result_ledger server = same;
-	char line[RESULT_LEDGER_LINE_MAX];
+	struct server_totals server = same;
+	char line[RECONCILE_LINE_MAX];
 
 	(void)state;
 	server.messages_received = server.replies_sent = 24;
@@ -249,8 +251,8 @@ a_line_says_which_way_it_got_lost(void **state)
 static void
 a_line_says_what_came_from_nowhere(void **state)
 {
-	struct result_ledger server = same;
-	char line[RESULT_LEDGER_LINE_MAX];
+	struct server_totals server = same;
+	char line[RECONCILE_LINE_MAX];
 
 	(void)state;
 	server.messages_received = server.replies_sent = 25;
@@ -272,7 +274,7 @@ a_line_says_what_came_from_nowhere(void **state)
 static void
 the_ledgers_of_several_servers_are_summed_and_told(void **state)
 {
-	static const struct result_ledger_server servers[] = {
+	static const struct reconcile_server servers[] = {
 		{ .where = "unix:one",
 		    .before = { .connections_accepted = 7 },
 		    .after = { .connections_accepted = 9,
@@ -284,22 +286,22 @@ the_ledgers_of_several_servers_are_summed_and_told(void **state)
 			.bytes_sent = 300 } },
 	};
 	struct result result;
-	char line[RESULT_LEDGER_LINE_MAX];
+	char line[RECONCILE_LINE_MAX];
 
 	(void)state;
 	describe(&result, 0);
-	assert_int_equal(result_ledger_reconcile_all(&result, servers, 2), 0);
-	assert_true(result_ledger_holds(&result));
-	result_ledger_describe(&result, line, sizeof(line));
+	assert_int_equal(reconcile_result_all(&result, servers, 2), 0);
+	assert_true(reconcile_is_consistent(&result));
+	report_reconciliation(&result, line, sizeof(line));
 	assert_string_equal(line,
 	    "servers accepted 5 of 5 connections, read 500 of 500 bytes; 500 of their 500 came: the ledgers agree");
-	assert_true(result_ledger_describe_server(&result, 1, line, sizeof(line)));
+	assert_true(report_reconciliation_server(&result, 1, line, sizeof(line)));
 	assert_string_equal(line, "http://two: 3 connections, 300 bytes read");
-	assert_false(result_ledger_describe_server(&result, 2, line, sizeof(line)));
+	assert_false(report_reconciliation_server(&result, 2, line, sizeof(line)));
 	/* Either alone is no account of it. */
-	assert_int_equal(result_ledger_reconcile_all(&result, servers, 1), 0);
-	assert_false(result_ledger_holds(&result));
-	assert_false(result_ledger_describe_server(&result, 0, line, sizeof(line)));
+	assert_int_equal(reconcile_result_all(&result, servers, 1), 0);
+	assert_false(reconcile_is_consistent(&result));
+	assert_false(report_reconciliation_server(&result, 0, line, sizeof(line)));
 	result_finish(&result);
 }
 

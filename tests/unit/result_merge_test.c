@@ -35,10 +35,10 @@ two_ranks_are_the_sum_of_both(void **state)
 	struct result a = collect_rank(*state, 0), b = collect_rank(*state, 1);
 
 	a.ledger = strdup("{}");
-	histogram_record(b.latency[TALLY_RESPONSE], 5000000);
+	histogram_record(b.latency[LATENCY_RESPONSE], 5000000);
 	merge(&a, &b);
 	assert_true(a.messages.sent == 4000 && a.messages.verified == 4000);
-	assert_true(histogram_count(a.latency[TALLY_RESPONSE]) == 4001);
+	assert_true(histogram_count(a.latency[LATENCY_RESPONSE]) == 4001);
 	assert_int_equal(a.process_count, 4);
 	/* The plan tells of all ranks already. */
 	assert_true(a.plan.connections == 10);
@@ -228,12 +228,12 @@ sums_beyond_63_bits_are_refused(void **state)
 	result_finish(&a);
 	a = collect_rank(*state, 0);
 	b.bytes_sent = 0;
-	histogram_record_many(a.latency[TALLY_CLOSE], 5, INT64_MAX);
-	histogram_record_many(b.latency[TALLY_CLOSE], 5, 1);
+	histogram_record_many(a.latency[LATENCY_CLOSE], 5, INT64_MAX);
+	histogram_record_many(b.latency[LATENCY_CLOSE], 5, 1);
 	assert_refused(&a, &b, error);
 	result_finish(&a);
 	a = collect_rank(*state, 0);
-	histogram_reset(b.latency[TALLY_CLOSE]);
+	histogram_reset(b.latency[LATENCY_CLOSE]);
 	a.targets[0].established = b.targets[0].established = INT64_MAX;
 	assert_refused(&a, &b, error);
 	result_finish(&a);
@@ -261,14 +261,14 @@ targets_are_added_by_their_names(void **state)
 	add_target(&a, "one:1", 10);
 	add_target(&b, "two:2", 20);
 	b.targets[0].established = 4;
-	b.targets[0].failed[TALLY_CONNECT_RESET] = 6;
+	b.targets[0].failed[CONNECT_FAILURE_RESET] = 6;
 	free(b.targets[0].last_error);
 	b.targets[0].last_error = strdup("Connection reset by peer");
 	merge(&a, &b);
 	result_finish(&b);
 	assert_int_equal(a.target_count, 3);
 	assert_int_equal(a.targets[0].established, 7);
-	assert_int_equal(a.targets[0].failed[TALLY_CONNECT_RESET], 6);
+	assert_int_equal(a.targets[0].failed[CONNECT_FAILURE_RESET], 6);
 	assert_string_equal(a.targets[0].last_error, "Connection reset by peer");
 	assert_string_equal(a.targets[1].name, "one:1");
 	assert_int_equal(a.targets[1].established, 10);
@@ -307,7 +307,7 @@ what_was_wrong_and_who_was_lost_is_listed_of_both(void **state)
 	add_lost(&b, 8, "2026-01-01T00:00:01.000Z");
 	b.mismatches = reallocarray(b.mismatches, 1, sizeof(*b.mismatches));
 	assert_non_null(b.mismatches);
-	b.mismatches[0] = (struct tally_mismatch){ .connection = 6 };
+	b.mismatches[0] = (struct counters_mismatch){ .connection = 6 };
 	b.mismatch_count = 1;
 	merge(&a, &b);
 	result_finish(&b);

@@ -1,10 +1,10 @@
 #include <stdio.h>
 
-#include "client/report_html.h"
-#include "client/report_outcome.h"
-#include "client/report_text.h"
-#include "client/trust.h"
-#include "client/watch.h"
+#include "client/measure/sampler.h"
+#include "client/report/report_html.h"
+#include "client/report/report_summary.h"
+#include "client/report/report_text.h"
+#include "client/result/trust.h"
 #include "tests/lib/ended_run.h"
 
 static void
@@ -16,8 +16,8 @@ what_the_generators_counted_is_added_up(void **state)
 	assert_true(result_adds_up(&result.messages));
 	assert_true(result.connections.requested == 10);
 	assert_true(result.bytes_sent == 128000);
-	assert_true(histogram_count(result.latency[TALLY_RESPONSE]) == 2000);
-	assert_true(histogram_max(result.latency[TALLY_RESPONSE]) == 1000000);
+	assert_true(histogram_count(result.latency[LATENCY_RESPONSE]) == 2000);
+	assert_true(histogram_max(result.latency[LATENCY_RESPONSE]) == 1000000);
 	assert_true(result.elapsed_s > 1.99 && result.elapsed_s < 2.01);
 	assert_true(result.messages_per_s > 995 && result.messages_per_s < 1005);
 	assert_int_equal(result.process_count, 2);
@@ -33,26 +33,26 @@ static void
 the_patience_for_what_was_lost_is_no_part_of_the_time(void **state)
 {
 	struct run *run = *state;
-	struct tally *tally = tallies_at(&run->tallies, 1);
+	struct counters *counters = counters_map_at(&run->counters_map, 1);
 	struct result result;
 
 	/* It stopped when its last message had timed out. */
-	set(&tally->stopped_ns, 15 * SECOND);
-	set(&tally->messages.verified, 999);
-	set(&tally->messages.lost[TALLY_LOST_TIMEOUT], 1);
+	set(&counters->stopped_ns, 15 * SECOND);
+	set(&counters->messages.verified, 999);
+	set(&counters->messages.lost[MESSAGE_LOSS_TIMEOUT], 1);
 	result = collect(run);
 	assert_true(result.elapsed_s == 2);
 	result_finish(&result);
 	/* One that died did not stop. */
-	set(&tally->stopped_ns, 0);
-	set(&tally->finished_ns, 0);
-	atomic_store(&tally->phase, TALLY_DIED);
+	set(&counters->stopped_ns, 0);
+	set(&counters->finished_ns, 0);
+	atomic_store(&counters->phase, PHASE_DIED);
 	result = collect(run);
 	assert_true(result.elapsed_s == 2);
 	result_finish(&result);
 	/* A run with an end in time lasts as long. */
 	run->plan.duration_ns = 4 * SECOND;
-	set(&tally->stopped_ns, 9 * SECOND);
+	set(&counters->stopped_ns, 9 * SECOND);
 	result = collect(run);
 	assert_true(result.elapsed_s == 4);
 	result_finish(&result);
@@ -62,12 +62,12 @@ static void
 the_worst_of_all_outcomes_is_the_exit_status(void **state)
 {
 	struct run *run = *state;
-	struct tally *tally = tallies_at(&run->tallies, 1);
+	struct counters *counters = counters_map_at(&run->counters_map, 1);
 	static const char *items[] = { "p99<1us" };
 	struct result result;
 
 	run->plan.strict = true;
-	atomic_store(&tally->phase, TALLY_DIED);
+	atomic_store(&counters->phase, PHASE_DIED);
 	result = collect(run);
 	assert_int_equal(result.trust.verdict, RESULT_INVALID);
 	assert_int_equal(result_exit_status(&result), 3);
@@ -79,14 +79,14 @@ the_worst_of_all_outcomes_is_the_exit_status(void **state)
 	assert_int_equal(result_exit_status(&result), 99);
 	result_finish(&result);
 
-	set(&tally->messages.verified, 998);
-	set(&tally->messages.lost[TALLY_LOST_RESET], 2);
+	set(&counters->messages.verified, 998);
+	set(&counters->messages.lost[MESSAGE_LOSS_RESET], 2);
 	result = collect(run);
 	assert_int_equal(result_exit_status(&result), 1);
 	result_finish(&result);
 
-	set(&tally->messages.verified, 997);
-	set(&tally->messages.wrong, 1);
+	set(&counters->messages.verified, 997);
+	set(&counters->messages.wrong, 1);
 	result = collect(run);
 	assert_int_equal(result_exit_status(&result), 2);
 	result_finish(&result);
@@ -98,7 +98,7 @@ an_equation_that_does_not_hold_is_no_success(void **state)
 	struct run *run = *state;
 	struct result result;
 
-	set(&tallies_at(&run->tallies, 0)->messages.sent, 1001);
+	set(&counters_map_at(&run->counters_map, 0)->messages.sent, 1001);
 	result = collect(run);
 	assert_false(result_adds_up(&result.messages));
 	assert_int_equal(result_exit_status(&result), 1);
@@ -110,12 +110,12 @@ static void
 a_connection_that_was_never_established_is_no_success(void **state)
 {
 	struct run *run = *state;
-	struct tally *tally = tallies_at(&run->tallies, 0);
+	struct counters *counters = counters_map_at(&run->counters_map, 0);
 	struct result result;
 
-	set(&tally->connections_established, 4);
-	set(&tally->connections_first, 4);
-	set(&tally->connections_failed[TALLY_CONNECT_REFUSED], 1);
+	set(&counters->connections_established, 4);
+	set(&counters->connections_first, 4);
+	set(&counters->connections_failed[CONNECT_FAILURE_REFUSED], 1);
 	result = collect(run);
 	assert_int_equal(result_exit_status(&result), 1);
 	result_finish(&result);
@@ -126,13 +126,13 @@ messages_that_were_asked_for_and_never_sent_are_no_success(void **state)
 {
 	struct run *run = *state;
 	struct result result;
-	char outcome[REPORT_OUTCOME_MAX];
+	char outcome[REPORT_SUMMARY_MAX];
 
 	run->plan.messages = 201;
 	result = collect(run);
 	assert_true(result_asked(&result) == 2010);
 	assert_int_equal(result_exit_status(&result), 1);
-	assert_string_equal(report_outcome(&result, outcome),
+	assert_string_equal(report_summary(&result, outcome),
 	    "FAILED: 10 of 2,010 messages were not sent");
 	result_finish(&result);
 	/* Where the time ends a run, the number is only a bound. */
@@ -148,36 +148,36 @@ static void
 the_outcome_names_all_that_is_missing_and_wrong(void **state)
 {
 	struct run *run = *state;
-	struct tally *tally = tallies_at(&run->tallies, 0);
+	struct counters *counters = counters_map_at(&run->counters_map, 0);
 	struct result result;
-	char outcome[REPORT_OUTCOME_MAX];
+	char outcome[REPORT_SUMMARY_MAX];
 
 	run->plan.messages = 201;
-	set(&tally->messages.verified, 999);
-	set(&tally->messages.lost[TALLY_LOST_CLOSED], 1);
-	set(&tally->connections_lost, 3);
+	set(&counters->messages.verified, 999);
+	set(&counters->messages.lost[MESSAGE_LOSS_CLOSED], 1);
+	set(&counters->connections_lost, 3);
 	result = collect(run);
-	assert_string_equal(report_outcome(&result, outcome),
+	assert_string_equal(report_summary(&result, outcome),
 	    "FAILED: 3 connections were lost, 1 of 2,000 messages was not answered, 10 of 2,010 messages were not sent");
 	result_finish(&result);
 	run->plan.messages = 0;
 	run->plan.duration_ns = 2 * SECOND;
-	set(&tally->messages_due, 1300);
-	set(&tallies_at(&run->tallies, 1)->messages_due, 1000);
+	set(&counters->messages_due, 1300);
+	set(&counters_map_at(&run->counters_map, 1)->messages_due, 1000);
 	result = collect(run);
-	assert_string_equal(report_outcome(&result, outcome),
+	assert_string_equal(report_summary(&result, outcome),
 	    "FAILED: 3 connections were lost, 1 of 2,000 messages was not answered, 300 of 2,300 messages that were due were not sent");
 	result_finish(&result);
 	run->plan.messages = 201;
 	run->plan.duration_ns = 0;
-	set(&tally->messages_due, 0);
-	set(&tallies_at(&run->tallies, 1)->messages_due, 0);
-	set(&tally->messages.verified, 997);
-	set(&tally->messages.wrong, 2);
-	set(&tally->bytes_surplus, 64);
-	set(&tally->connections_lost, 0);
+	set(&counters->messages_due, 0);
+	set(&counters_map_at(&run->counters_map, 1)->messages_due, 0);
+	set(&counters->messages.verified, 997);
+	set(&counters->messages.wrong, 2);
+	set(&counters->bytes_unexpected, 64);
+	set(&counters->connections_lost, 0);
 	result = collect(run);
-	assert_string_equal(report_outcome(&result, outcome),
+	assert_string_equal(report_summary(&result, outcome),
 	    "FAILED: wrong bytes came back: 2 of 2,000 messages were answered wrongly, 64 bytes were never asked for; 1 of 2,000 messages was not answered, 10 of 2,010 messages were not sent");
 	result_finish(&result);
 }
@@ -186,10 +186,10 @@ the_outcome_names_all_that_is_missing_and_wrong(void **state)
 static struct result
 collect_with_ten_lost(struct run *run)
 {
-	struct tally *tally = tallies_at(&run->tallies, 0);
+	struct counters *counters = counters_map_at(&run->counters_map, 0);
 
-	set(&tally->messages.verified, 990);
-	set(&tally->messages.lost[TALLY_LOST_TIMEOUT], 10);
+	set(&counters->messages.verified, 990);
+	set(&counters->messages.lost[MESSAGE_LOSS_TIMEOUT], 10);
 	return collect(run);
 }
 
@@ -262,27 +262,27 @@ static void
 each_second_holds_what_came_since_the_last(void **state)
 {
 	struct run *run = *state;
-	struct tally *tally = tallies_at(&run->tallies, 0);
-	struct watch watch;
+	struct counters *counters = counters_map_at(&run->counters_map, 0);
+	struct sampler sampler;
 
-	assert_int_equal(watch_start(&watch, &run->plan, &run->tallies), 0);
-	assert_false(watch_tick(&watch, 5 * SECOND + SECOND / 2));
-	assert_true(watch_tick(&watch, 6 * SECOND));
-	set(&tally->messages.sent, 1008);
-	histogram_record_many(tally->histograms[TALLY_RESPONSE], 77000, 8);
-	assert_false(watch_tick(&watch, 7 * SECOND - 1));
-	assert_true(watch_tick(&watch, 7 * SECOND));
-	watch_stop(&watch, 7 * SECOND + SECOND / 2);
-	assert_int_equal(watch.count, 3);
-	assert_true(watch.rows[0].sent == 2000 && watch.rows[0].count == 2000);
-	assert_true(watch.rows[1].sent == 8 && watch.rows[1].count == 8);
-	assert_true(watch.rows[1].p50_ns / 1000 == 77);
+	assert_int_equal(sampler_start(&sampler, &run->plan, &run->counters_map), 0);
+	assert_false(sampler_tick(&sampler, 5 * SECOND + SECOND / 2));
+	assert_true(sampler_tick(&sampler, 6 * SECOND));
+	set(&counters->messages.sent, 1008);
+	histogram_record_many(counters->histograms[LATENCY_RESPONSE], 77000, 8);
+	assert_false(sampler_tick(&sampler, 7 * SECOND - 1));
+	assert_true(sampler_tick(&sampler, 7 * SECOND));
+	sampler_stop(&sampler, 7 * SECOND + SECOND / 2);
+	assert_int_equal(sampler.count, 3);
+	assert_true(sampler.rows[0].sent == 2000 && sampler.rows[0].count == 2000);
+	assert_true(sampler.rows[1].sent == 8 && sampler.rows[1].count == 8);
+	assert_true(sampler.rows[1].p50_ns / 1000 == 77);
 	/* Eight values know their middle, and no more. */
-	assert_true(watch.rows[0].p99_ns / 1000 == 990);
-	assert_true(watch.rows[1].p90_ns == UINT64_MAX);
-	assert_true(watch.rows[1].p99_ns == UINT64_MAX);
-	assert_true(watch.rows[2].sent == 0 && watch.rows[2].length_s == 0.5);
-	assert_int_equal(watch_finish(&watch), 0);
+	assert_true(sampler.rows[0].p99_ns / 1000 == 990);
+	assert_true(sampler.rows[1].p90_ns == UINT64_MAX);
+	assert_true(sampler.rows[1].p99_ns == UINT64_MAX);
+	assert_true(sampler.rows[2].sent == 0 && sampler.rows[2].length_s == 0.5);
+	assert_int_equal(sampler_finish(&sampler), 0);
 }
 
 int

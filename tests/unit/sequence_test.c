@@ -10,9 +10,9 @@
 /* cmocka needs some of those above */
 #include <cmocka.h>
 
-#include "client/expectation.h"
-#include "client/payload.h"
-#include "client/sequence.h"
+#include "client/messages/expectation.h"
+#include "client/messages/payload.h"
+#include "client/messages/sequence.h"
 
 static void
 open_plan(struct plan *plan, struct sequence *sequence)
@@ -182,21 +182,22 @@ a_cursor_moves_back_to_where_it_came_from(void **state)
 static void
 names_in_a_message_become_numbers(void **state)
 {
-	struct message_text text;
+	struct message_template text;
 	char error[256], want[64];
 	static const char given[] = "c\\{connection} m\\{message} p\\{pid}\\n\\\\{pid}";
 	uint8_t out[256];
 
 	(void)state;
 	assert_int_equal(
-	    message_escape_parse(given, strlen(given), &text, error, sizeof(error)), 0);
-	size_t n = message_escape_write(&text, 12, 345, out);
+	    message_template_parse(given, strlen(given), &text, error, sizeof(error)),
+	    0);
+	size_t n = message_template_write(&text, 12, 345, out);
 	int m = snprintf(want, sizeof(want), "c12 m345 p%d\n\\{pid}", (int)getpid());
 	assert_int_equal(n, m);
 	assert_memory_equal(out, want, n);
-	assert_int_equal(message_escape_length(&text, 12, 345), n);
-	assert_in_range(n, 1, message_escape_longest(&text));
-	message_escape_finish(&text);
+	assert_int_equal(message_template_length(&text, 12, 345), n);
+	assert_in_range(n, 1, message_template_longest(&text));
+	message_template_finish(&text);
 }
 
 static void
@@ -204,12 +205,12 @@ an_escape_that_is_none_is_refused_with_its_text(void **state)
 {
 	static const char *const bad[] = { "\\q", "\\{connections}", "\\{", "a\\{}",
 		"\\{pid" };
-	struct message_text text;
+	struct message_template text;
 	char error[256];
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		assert_int_equal(message_escape_parse(bad[i], strlen(bad[i]), &text,
+		assert_int_equal(message_template_parse(bad[i], strlen(bad[i]), &text,
 				     error, sizeof(error)),
 		    EX_USAGE);
 		assert_non_null(strchr(error, '\\'));

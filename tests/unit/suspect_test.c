@@ -1,4 +1,4 @@
-#include "client/payload.h"
+#include "client/messages/payload.h"
 #include "tests/lib/one_stream.h"
 
 /* One that is wrong in the place where the two differ tells neither. */
@@ -36,7 +36,7 @@ an_answer_longer_than_what_is_compared_at_once_is_right_to_its_end(void **state)
 	data[WRONG_AT] ^= 1;
 	feed(&scene, data, LONG, LONG);
 	assert_int_equal(scene.wrong, 1);
-	assert_int_equal(scene.tally->mismatch[0].answer_offset, WRONG_AT);
+	assert_int_equal(scene.counters->mismatch[0].answer_offset, WRONG_AT);
 	tear_down(&scene);
 	free(data);
 }
@@ -53,14 +53,14 @@ what_comes_behind_a_duplicate_is_told_by_itself(void **state)
 	feed(&scene, data + 50, 20, 20);
 	memset(data + 100, '#', 5);
 	feed(&scene, data + 70, 35, 35);
-	assert_int_equal(scene.tally->mismatches, 2);
+	assert_int_equal(scene.counters->mismatches, 2);
 	assert_string_equal(looks(&scene), "a duplicate of message 1");
-	const struct tally_mismatch *other = &scene.tally->mismatch[1];
+	const struct counters_mismatch *other = &scene.counters->mismatch[1];
 	assert_int_equal(other->got_length, 5);
 	assert_memory_equal(other->got, "#####", 5);
-	assert_int_equal(scene.tally->bytes_surplus, 55);
+	assert_int_equal(scene.counters->bytes_unexpected, 55);
 	/* And what is owed again is taken from its first byte on. */
-	scene.owed = 1;
+	scene.unanswered = 1;
 	n = answers(&scene, REPLY_ECHO, 4, 2, 3, data);
 	feed(&scene, data, n, n);
 	assert_int_equal(scene.right, 3);
@@ -77,11 +77,11 @@ a_duplicate_with_more_behind_it_in_one_read_leaves_nothing_to_skip(void **state)
 	size_t n = set_up_answered(&scene, data);
 	memset(data + 100, '#', 5);
 	feed(&scene, data + 50, 55, 55);
-	scene.owed = 1;
+	scene.unanswered = 1;
 	n = answers(&scene, REPLY_ECHO, 4, 2, 3, data);
 	feed(&scene, data, n, n);
 	assert_int_equal(scene.right, 3);
-	assert_int_equal(scene.tally->bytes_surplus, 55);
+	assert_int_equal(scene.counters->bytes_unexpected, 55);
 	tear_down(&scene);
 }
 
@@ -100,7 +100,7 @@ a_gap_does_not_spoil_what_is_behind_the_next_one(void **state)
 	memmove(data + 50, data + 70, n - 70);
 	n -= 20;
 	feed(&scene, data, n, n);
-	assert_int_equal(scene.tally->mismatches, 2);
+	assert_int_equal(scene.counters->mismatches, 2);
 	assert_int_equal(scene.wrong, 3);
 	assert_int_equal(scene.right, MESSAGES - 3);
 	tear_down(&scene);
@@ -131,7 +131,7 @@ an_answer_of_another_length_is_a_duplicate_or_behind_a_gap_like_any(void **state
 		n += answers(&scene, REPLY_ECHO, 4, 1, MESSAGES, data + n);
 		feed(&scene, data, n, n);
 		assert_string_equal(looks(&scene), "a duplicate of message 1");
-		assert_int_equal(scene.tally->bytes_surplus, lengths[1]);
+		assert_int_equal(scene.counters->bytes_unexpected, lengths[1]);
 		assert_int_equal(scene.right, MESSAGES);
 		tear_down(&scene);
 
@@ -139,8 +139,8 @@ an_answer_of_another_length_is_a_duplicate_or_behind_a_gap_like_any(void **state
 		n = answers(&scene, REPLY_ECHO, 4, 0, 2, data);
 		n += answers(&scene, REPLY_ECHO, 4, 4, MESSAGES, data + n);
 		feed(&scene, data, n, n);
-		assert_int_equal(scene.tally->mismatches, 1);
-		assert_int_equal(scene.tally->bytes_surplus, 0);
+		assert_int_equal(scene.counters->mismatches, 1);
+		assert_int_equal(scene.counters->bytes_unexpected, 0);
 		assert_int_equal(scene.wrong, 2);
 		assert_int_equal(scene.right, MESSAGES - 2);
 		tear_down(&scene);
@@ -162,7 +162,7 @@ the_first_answer_of_all_can_come_twice(void **state)
 		n += answers(&scene, REPLY_ECHO, 4, 3, MESSAGES, data + n);
 		feed(&scene, data, n, n);
 		assert_string_equal(looks(&scene), "a duplicate of message 0");
-		assert_int_equal(scene.tally->bytes_surplus, each);
+		assert_int_equal(scene.counters->bytes_unexpected, each);
 		assert_int_equal(scene.right, MESSAGES);
 		tear_down(&scene);
 	}

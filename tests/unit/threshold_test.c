@@ -8,9 +8,10 @@
 #include <cmocka.h>
 #include <math.h>
 
-#include "client/confidence.h"
-#include "client/result.h"
-#include "client/threshold.h"
+#include "lib/stats/percentile_interval.h"
+
+#include "client/plan/threshold.h"
+#include "client/result/result.h"
 
 static struct threshold
 parse(const char *text)
@@ -28,7 +29,7 @@ judge(const char *text, const struct result *result)
 {
 	struct threshold threshold = parse(text);
 
-	return threshold_judge(&threshold, result);
+	return threshold_evaluate(&threshold, result);
 }
 
 /* 1,000 messages of 1 to 1,000 us, two lost of them, 12,345 a second. */
@@ -39,11 +40,11 @@ sample(void)
 
 	assert_int_equal(result_init(&result), 0);
 	for (uint64_t v = 1; v <= 998; v++)
-		histogram_record(result.latency[TALLY_RESPONSE], v * 1000);
-	histogram_record(result.latency[TALLY_CONNECT], 5000);
+		histogram_record(result.latency[LATENCY_RESPONSE], v * 1000);
+	histogram_record(result.latency[LATENCY_CONNECT], 5000);
 	result.messages.sent = 1000;
 	result.messages.verified = 998;
-	result.messages.lost[TALLY_LOST_RESET] = 2;
+	result.messages.lost[MESSAGE_LOSS_RESET] = 2;
 	result.messages_per_s = 12345;
 	return result;
 }
@@ -60,7 +61,7 @@ a_percentile_may_be_written_with_or_without_its_point(void **state)
 	assert_true(parse("p100<1s").percentile == 100);
 	assert_true(parse("p99<1500us").limit == 1.5e6);
 	assert_true(parse("rate>10k/s").limit == 10000);
-	assert_int_equal(parse("service.p99<=1ms").histogram, TALLY_SERVICE);
+	assert_int_equal(parse("service.p99<=1ms").histogram, LATENCY_SERVICE);
 	assert_int_equal(parse("service.p99<=1ms").op, THRESHOLD_LE);
 }
 
@@ -69,7 +70,7 @@ each_figure_is_judged_in_its_own_unit(void **state)
 {
 	static const struct {
 		const char *text;
-		bool holds;
+		bool passed;
 	} cases[] = {
 		{ "p99<1ms", true },
 		{ "p99<900us", false },
@@ -94,7 +95,7 @@ each_figure_is_judged_in_its_own_unit(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-		if (judge(cases[i].text, &result).holds != cases[i].holds)
+		if (judge(cases[i].text, &result).passed != cases[i].passed)
 			fail_msg("%s", cases[i].text);
 	result_finish(&result);
 }
@@ -104,7 +105,7 @@ wrong_and_failed_are_counts_or_shares_of_what_was_sent_and_tried(void **state)
 {
 	static const struct {
 		const char *text;
-		bool holds;
+		bool passed;
 	} cases[] = {
 		{ "wrong<=5", true },
 		{ "wrong<5", false },
@@ -124,10 +125,10 @@ wrong_and_failed_are_counts_or_shares_of_what_was_sent_and_tried(void **state)
 	result.messages.verified = 500;
 	result.connections.requested = 500;
 	result.connections.attempted = 1000;
-	result.connections.failed[TALLY_CONNECT_REFUSED] = 1;
-	result.connections.failed[TALLY_CONNECT_TIMEOUT] = 3;
+	result.connections.failed[CONNECT_FAILURE_REFUSED] = 1;
+	result.connections.failed[CONNECT_FAILURE_TIMEOUT] = 3;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-		if (judge(cases[i].text, &result).holds != cases[i].holds)
+		if (judge(cases[i].text, &result).passed != cases[i].passed)
 			fail_msg("%s", cases[i].text);
 	result_finish(&result);
 }
@@ -138,7 +139,7 @@ without_a_value_no_latency_holds(void **state)
 	struct result result = sample();
 
 	(void)state;
-	assert_false(judge("service.p99<1h", &result).holds);
+	assert_false(judge("service.p99<1h", &result).passed);
 	assert_false(judge("service.max<1h", &result).known);
 	assert_false(judge("service.p99<1h", &result).known);
 	assert_true(judge("connect.p100<1h", &result).known);
@@ -154,37 +155,37 @@ what_is_lost_took_longer_than_any(void **state)
 	char buffer[THRESHOLD_TEXT_MAX];
 
 	(void)state;
-	result.messages.lost[TALLY_LOST_RESET] = 0;
-	assert_true(judge("max<=998us", &result).holds);
-	assert_false(judge("max<998us", &result).holds);
-	histogram_reset(result.latency[TALLY_RESPONSE]);
-	histogram_record_many(result.latency[TALLY_RESPONSE], 5000, 990);
-	result.messages.lost[TALLY_LOST_RESET] = 4;
-	result.messages.lost[TALLY_LOST_TIMEOUT] = 6;
-	assert_true(judge("p99<=5us", &result).holds);
-	assert_false(judge("max<1h", &result).holds);
-	result.messages.lost[TALLY_LOST_TIMEOUT] = 7;
+	result.messages.lost[MESSAGE_LOSS_RESET] = 0;
+	assert_true(judge("max<=998us", &result).passed);
+	assert_false(judge("max<998us", &result).passed);
+	histogram_reset(result.latency[LATENCY_RESPONSE]);
+	histogram_record_many(result.latency[LATENCY_RESPONSE], 5000, 990);
+	result.messages.lost[MESSAGE_LOSS_RESET] = 4;
+	result.messages.lost[MESSAGE_LOSS_TIMEOUT] = 6;
+	assert_true(judge("p99<=5us", &result).passed);
+	assert_false(judge("max<1h", &result).passed);
+	result.messages.lost[MESSAGE_LOSS_TIMEOUT] = 7;
 	outcome = judge("p99<1h", &result);
-	assert_false(outcome.holds);
+	assert_false(outcome.passed);
 	assert_true(outcome.known);
-	histogram_record_many(result.latency[TALLY_SERVICE], 5000, 990);
-	assert_false(judge("service.p99<1h", &result).holds);
-	assert_false(judge("service.max<1h", &result).holds);
+	histogram_record_many(result.latency[LATENCY_SERVICE], 5000, 990);
+	assert_false(judge("service.p99<1h", &result).passed);
+	assert_false(judge("service.max<1h", &result).passed);
 	assert_string_equal(threshold_describe(&outcome, buffer),
 	    "no answer: what has none took longer than any");
-	assert_true(judge("p90<=5us", &result).holds);
-	assert_true(judge("p99>1h", &result).holds);
+	assert_true(judge("p90<=5us", &result).passed);
+	assert_true(judge("p99>1h", &result).passed);
 	/* What was due and could not be sent waited, too: in response alone. */
-	result.messages.lost[TALLY_LOST_RESET] = 0;
-	result.messages.lost[TALLY_LOST_TIMEOUT] = 0;
+	result.messages.lost[MESSAGE_LOSS_RESET] = 0;
+	result.messages.lost[MESSAGE_LOSS_TIMEOUT] = 0;
 	result.messages.sent = 990;
 	result.messages_due = 1001;
-	assert_false(judge("p99<1h", &result).holds);
-	assert_true(judge("service.p99<1h", &result).holds);
+	assert_false(judge("p99<1h", &result).passed);
+	assert_true(judge("service.p99<1h", &result).passed);
 	result.interrupted = true;
-	assert_true(judge("p99<1h", &result).holds);
+	assert_true(judge("p99<1h", &result).passed);
 	/* Who never was connected is told elsewhere. */
-	assert_true(judge("connect.max<1h", &result).holds);
+	assert_true(judge("connect.max<1h", &result).passed);
 	result_finish(&result);
 }
 
@@ -235,19 +236,21 @@ static void
 a_percentile_is_known_when_both_ranks_lie_in_the_sample(void **state)
 {
 	struct result result = sample();
-	struct histogram *h = result.latency[TALLY_RESPONSE];
-	struct confidence c = confidence_of(h, 99, 0);
+	struct histogram *h = result.latency[LATENCY_RESPONSE];
+	struct percentile_interval c = percentile_interval_of(h, 99, 0);
 
 	(void)state;
 	/* 998 values: ranks 988.02 -+ 6.16, so the 981st and the 995th. */
 	assert_true(c.known);
 	assert_true(c.low == histogram_highest_equivalent(h, 981000));
 	assert_true(c.high == histogram_highest_equivalent(h, 995000));
-	assert_false(confidence_of(h, 99.9, 0).known);
-	assert_true(confidence_of(h, 99.9, 0).value > 990000);
-	assert_false(confidence_of(h, 99, 300).known);
-	assert_true(confidence_of(h, 50, 300).high > confidence_of(h, 50, 0).high);
-	assert_false(confidence_of(result.latency[TALLY_SERVICE], 50, 0).known);
+	assert_false(percentile_interval_of(h, 99.9, 0).known);
+	assert_true(percentile_interval_of(h, 99.9, 0).value > 990000);
+	assert_false(percentile_interval_of(h, 99, 300).known);
+	assert_true(percentile_interval_of(h, 50, 300).high >
+	    percentile_interval_of(h, 50, 0).high);
+	assert_false(
+	    percentile_interval_of(result.latency[LATENCY_SERVICE], 50, 0).known);
 	result_finish(&result);
 }
 
@@ -268,7 +271,7 @@ values_of_seconds_that_differ_are_too_few_to_know_a_threshold(void **state)
 	}
 	assert_false(judge("p99<1h", &result).known);
 	/* Of connections they say nothing. */
-	histogram_record_many(result.latency[TALLY_CONNECT], 5000, 998);
+	histogram_record_many(result.latency[LATENCY_CONNECT], 5000, 998);
 	assert_true(judge("connect.p99<1h", &result).known);
 	result_finish(&result);
 }
@@ -280,9 +283,9 @@ a_threshold_needs_what_its_percentile_needs_and_some_at_least(void **state)
 	struct threshold max = parse("max<1s");
 
 	(void)state;
-	assert_true(threshold_needs(&p99) == 381);
-	assert_true(threshold_needs(&p50) == 30);
-	assert_true(threshold_needs(&max) == 30);
+	assert_true(threshold_count_min(&p99) == 381);
+	assert_true(threshold_count_min(&p50) == 30);
+	assert_true(threshold_count_min(&max) == 30);
 }
 
 static void
@@ -291,19 +294,20 @@ a_percentile_is_known_from_as_many_values_as_it_needs(void **state)
 	static const double percentiles[] = { 0.5, 10, 50, 75, 90, 99, 99.9, 99.99 };
 
 	(void)state;
-	assert_true(confidence_needs(99) == 381);
-	assert_true(confidence_needs(100) == 0 && confidence_needs(0) == 0);
-	assert_true(confidence_needs(1e-20) == UINT64_MAX);
+	assert_true(percentile_interval_count_min(99) == 381);
+	assert_true(percentile_interval_count_min(100) == 0 &&
+	    percentile_interval_count_min(0) == 0);
+	assert_true(percentile_interval_count_min(1e-20) == UINT64_MAX);
 	for (size_t i = 0; i < sizeof(percentiles) / sizeof(percentiles[0]); i++) {
 		struct result result = { .interrupted = false };
-		uint64_t needed = confidence_needs(percentiles[i]);
+		uint64_t needed = percentile_interval_count_min(percentiles[i]);
 		assert_int_equal(result_init(&result), 0);
-		struct histogram *h = result.latency[TALLY_RESPONSE];
+		struct histogram *h = result.latency[LATENCY_RESPONSE];
 
 		histogram_record_many(h, 1000, needed - 1);
-		assert_false(confidence_of(h, percentiles[i], 0).known);
+		assert_false(percentile_interval_of(h, percentiles[i], 0).known);
 		histogram_record(h, 1000);
-		assert_true(confidence_of(h, percentiles[i], 0).known);
+		assert_true(percentile_interval_of(h, percentiles[i], 0).known);
 		result_finish(&result);
 	}
 }

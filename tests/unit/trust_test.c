@@ -7,8 +7,8 @@
 /* cmocka needs some of those above */
 #include <cmocka.h>
 
-#include "client/result.h"
-#include "client/trust.h"
+#include "client/result/result.h"
+#include "client/result/trust.h"
 
 #define MS UINT64_C(1000000)
 
@@ -26,9 +26,9 @@ set_up(void **state)
 	result->connections.requested = result->connections.first = 50;
 	result->messages.sent = result->messages.verified = 10000;
 	result->messages_due = 10000;
-	histogram_record_many(result->latency[TALLY_RESPONSE], MS / 5, 10000);
-	histogram_record_many(result->latency[TALLY_SEND_LAG], MS / 100, 10000);
-	histogram_record_many(result->latency[TALLY_LOOP_LAG], MS / 100, 10000);
+	histogram_record_many(result->latency[LATENCY_RESPONSE], MS / 5, 10000);
+	histogram_record_many(result->latency[LATENCY_SEND_LAG], MS / 100, 10000);
+	histogram_record_many(result->latency[LATENCY_LOOP_LAG], MS / 100, 10000);
 	result->processes = calloc(1, sizeof(result->processes[0]));
 	assert_non_null(result->processes);
 	result->process_count = 1;
@@ -48,7 +48,7 @@ tear_down(void **state)
 static void
 expect(struct result *result, enum result_verdict verdict, const char *reason)
 {
-	assert_int_equal(trust_judge(result), 0);
+	assert_int_equal(trust_evaluate(result), 0);
 	if (result->trust.verdict != verdict)
 		fail_msg("%s: %s", result_verdict_names[result->trust.verdict],
 		    result->trust.reason_count > 0 ? result->trust.reasons[0] : "");
@@ -148,22 +148,22 @@ lag_counts_when_it_is_of_weight_against_the_answers(void **state)
 	struct result *result = *state;
 
 	/* A tenth of the answers' time is no weight below a millisecond. */
-	histogram_record_many(result->latency[TALLY_SEND_LAG], 990 * MS / 1000, 500);
+	histogram_record_many(result->latency[LATENCY_SEND_LAG], 990 * MS / 1000, 500);
 	expect(result, RESULT_VALID, NULL);
-	histogram_record_many(result->latency[TALLY_SEND_LAG], 3 * MS, 500);
+	histogram_record_many(result->latency[LATENCY_SEND_LAG], 3 * MS, 500);
 	expect(result, RESULT_SUSPECT, "messages were sent late: 3 ms at p99");
-	histogram_record_many(result->latency[TALLY_SEND_LAG], 9 * MS, 900);
+	histogram_record_many(result->latency[LATENCY_SEND_LAG], 9 * MS, 900);
 	expect(result, RESULT_SUSPECT, "messages were sent late: 9 ms at p99");
-	histogram_record_many(result->latency[TALLY_SEND_LAG], 11 * MS, 900);
+	histogram_record_many(result->latency[LATENCY_SEND_LAG], 11 * MS, 900);
 	expect(result, RESULT_INVALID, "messages were sent late: 11 ms at p99");
-	histogram_record_many(result->latency[TALLY_SEND_LAG], 30 * MS, 900);
+	histogram_record_many(result->latency[LATENCY_SEND_LAG], 30 * MS, 900);
 	expect(result, RESULT_INVALID, "messages were sent late: 30 ms at p99");
 	/* Answers of a second: 30 ms of our own are noise in them. */
-	histogram_record_many(result->latency[TALLY_RESPONSE], 1000 * MS, 900);
+	histogram_record_many(result->latency[LATENCY_RESPONSE], 1000 * MS, 900);
 	expect(result, RESULT_VALID, NULL);
 	/* Without a schedule nothing is late. */
-	histogram_reset(result->latency[TALLY_RESPONSE]);
-	histogram_record_many(result->latency[TALLY_RESPONSE], MS / 5, 10000);
+	histogram_reset(result->latency[LATENCY_RESPONSE]);
+	histogram_record_many(result->latency[LATENCY_RESPONSE], MS / 5, 10000);
 	result->plan.rate = 0;
 	expect(result, RESULT_VALID, NULL);
 }
@@ -172,7 +172,7 @@ static void
 a_loop_that_wakes_up_late_counts_unless_it_was_seen_a_few_times_only(void **state)
 {
 	struct result *result = *state;
-	struct histogram *lag = result->latency[TALLY_LOOP_LAG];
+	struct histogram *lag = result->latency[LATENCY_LOOP_LAG];
 
 	histogram_record_many(lag, 5 * MS, 900);
 	expect(result, RESULT_SUSPECT, "the generator woke up late");
@@ -207,12 +207,12 @@ packets_that_were_lost_and_queues_that_overflowed_are_told(void **state)
 	/* Of others that listen on this machine, unless it shows here. */
 	result->host.listen_overflows = 1;
 	expect(result, RESULT_VALID, NULL);
-	histogram_record(result->latency[TALLY_CONNECT], 1010 * MS);
+	histogram_record(result->latency[LATENCY_CONNECT], 1010 * MS);
 	expect(result, RESULT_SUSPECT, "overflowed");
-	histogram_reset(result->latency[TALLY_CONNECT]);
-	result->connections.failed[TALLY_CONNECT_TIMEOUT] = 1;
+	histogram_reset(result->latency[LATENCY_CONNECT]);
+	result->connections.failed[CONNECT_FAILURE_TIMEOUT] = 1;
 	expect(result, RESULT_SUSPECT, "overflowed");
-	result->connections.failed[TALLY_CONNECT_TIMEOUT] = 0;
+	result->connections.failed[CONNECT_FAILURE_TIMEOUT] = 0;
 	result->host.retransmits = 1;
 	expect(result, RESULT_SUSPECT, "overflowed");
 	/* A single packet is no finding in a run of few messages. */
@@ -240,7 +240,7 @@ values_beyond_an_hour_are_told(void **state)
 {
 	struct result *result = *state;
 
-	histogram_record(result->latency[TALLY_SERVICE], 3601 * 1000 * MS);
+	histogram_record(result->latency[LATENCY_SERVICE], 3601 * 1000 * MS);
 	expect(result, RESULT_SUSPECT, "values over an hour, 1 of them");
 }
 
@@ -276,7 +276,7 @@ static void
 the_worst_verdict_of_the_ranks_is_that_of_the_whole(void **state)
 {
 	struct result *result = *state;
-	char valid[] = "valid", suspect[] = "suspect", invalid[] = "invalid";
+	char valid[] = "valid", diagnosis[] = "suspect", invalid[] = "invalid";
 	char host[] = "one", nothing[] = "", reason[] = "because";
 	struct result_rank ranks[2] = {
 		{ .verdict = valid, .hostname = host, .reasons = nothing },
@@ -286,7 +286,7 @@ the_worst_verdict_of_the_ranks_is_that_of_the_whole(void **state)
 	result->plan.ranks = result->rank_count = 2;
 	result->ranks = ranks;
 	expect(result, RESULT_INVALID, "rank 1 (one) is invalid: because");
-	ranks[1].verdict = suspect;
+	ranks[1].verdict = diagnosis;
 	expect(result, RESULT_SUSPECT, "rank 1 (one) is suspect: because");
 	ranks[1].verdict = valid;
 	expect(result, RESULT_VALID, NULL);
@@ -317,11 +317,11 @@ a_stall_that_a_closed_loop_hides_is_told(void **state)
 	result->plan.rate = 1000;
 	expect(result, RESULT_VALID, NULL);
 	result->plan.rate = 0;
-	histogram_record_many(result->latency[TALLY_RESPONSE], 1500 * MS, 1000);
+	histogram_record_many(result->latency[LATENCY_RESPONSE], 1500 * MS, 1000);
 	expect(result, RESULT_VALID, NULL);
 	/* Without a connection there is nothing to answer: that is told elsewhere. */
-	histogram_reset(result->latency[TALLY_RESPONSE]);
-	histogram_record_many(result->latency[TALLY_RESPONSE], MS / 5, 10000);
+	histogram_reset(result->latency[LATENCY_RESPONSE]);
+	histogram_record_many(result->latency[LATENCY_RESPONSE], MS / 5, 10000);
 	result->seconds[4].connections_open = result->seconds[5].connections_open = 0;
 	expect(result, RESULT_VALID, NULL);
 	/* A wrong answer is one, and a rest of a second says nothing. */
@@ -333,7 +333,7 @@ a_stall_that_a_closed_loop_hides_is_told(void **state)
 	};
 	expect(result, RESULT_VALID, NULL);
 	/* That nothing was answered at all is told elsewhere. */
-	histogram_reset(result->latency[TALLY_RESPONSE]);
+	histogram_reset(result->latency[LATENCY_RESPONSE]);
 	result->seconds[4].wrong = 0;
 	expect(result, RESULT_VALID, NULL);
 }
@@ -362,8 +362,8 @@ pieces_of_a_stream_may_each_have_got_the_text_of_an_answer(void **state)
 		result->plan.framing = strdup(rows[i].framing);
 		result->plan.expect = strdup(rows[i].expect);
 		result->messages.wrong = rows[i].wrong;
-		result->messages.lost[TALLY_LOST_TIMEOUT] = rows[i].lost;
-		result->bytes_surplus = rows[i].surplus;
+		result->messages.lost[MESSAGE_LOSS_TIMEOUT] = rows[i].lost;
+		result->bytes_unexpected = rows[i].surplus;
 		result->messages.verified = 10000 - rows[i].wrong - rows[i].lost;
 		expect(result, rows[i].is_told ? RESULT_SUSPECT : RESULT_VALID,
 		    rows[i].is_told ? "each read of the server" : NULL);

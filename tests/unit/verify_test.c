@@ -1,4 +1,4 @@
-#include "client/suspect.h"
+#include "client/verify/diagnosis.h"
 #include "tests/lib/one_stream.h"
 
 static void
@@ -19,7 +19,7 @@ answers_are_right_whatever_the_segments(void **state)
 				feed(&scene, data, n, segment);
 				assert_int_equal(scene.right, MESSAGES);
 				assert_int_equal(scene.wrong, 0);
-				assert_int_equal(scene.tally->mismatches, 0);
+				assert_int_equal(scene.counters->mismatches, 0);
 				tear_down(&scene);
 			}
 }
@@ -62,7 +62,7 @@ an_altered_byte_makes_one_answer_wrong(void **state)
 		assert_int_equal(scene.right, MESSAGES - 1);
 		assert_int_equal(scene.wrong, 1);
 		assert_string_equal(looks(&scene), "an altered byte");
-		const struct tally_mismatch *found = &scene.tally->mismatch[0];
+		const struct counters_mismatch *found = &scene.counters->mismatch[0];
 		assert_int_equal(found->connection, 4);
 		assert_int_equal(found->message, 2);
 		assert_int_equal(found->answer_offset, 17);
@@ -86,7 +86,7 @@ an_answer_that_came_twice_is_surplus_and_spoils_none(void **state)
 		n += answers(&scene, REPLY_ECHO, 4, 1, MESSAGES, data + n);
 		feed(&scene, data, n, n);
 		assert_int_equal(scene.right, MESSAGES);
-		assert_int_equal(scene.tally->bytes_surplus, each);
+		assert_int_equal(scene.counters->bytes_unexpected, each);
 		assert_string_equal(looks(&scene), "a duplicate of message 1");
 		tear_down(&scene);
 	}
@@ -102,8 +102,8 @@ a_duplicate_with_nothing_owed_is_surplus(void **state)
 	size_t n = set_up_answered(&scene, data);
 	feed(&scene, data + n / 2, n / 2, 20);
 	assert_int_equal(scene.right, 2);
-	assert_int_equal(scene.tally->bytes_surplus, n / 2);
-	assert_int_equal(scene.tally->mismatches, 1);
+	assert_int_equal(scene.counters->bytes_unexpected, n / 2);
+	assert_int_equal(scene.counters->mismatches, 1);
 	assert_string_equal(looks(&scene), "a duplicate of message 1");
 	tear_down(&scene);
 }
@@ -207,13 +207,13 @@ a_search_that_was_cut_short_says_so(void **state)
 
 	(void)state;
 	set_up(&scene, FRAMING_STREAM, "echo", 50);
-	scene.verify.steps_left = 13 * SUSPECT_STEPS; /* itself is not looked at */
+	scene.verify.steps_left = 13 * DIAGNOSIS_STEPS; /* itself is not looked at */
 	size_t n = answers(&scene, REPLY_ECHO, 14, 0, 1, data);
 	feed(&scene, data, n, n);
 	assert_string_equal(looks(&scene), "none of what was looked at");
 	tear_down(&scene);
 	set_up(&scene, FRAMING_STREAM, "echo", 50);
-	scene.verify.steps_left = 14 * SUSPECT_STEPS;
+	scene.verify.steps_left = 14 * DIAGNOSIS_STEPS;
 	feed(&scene, data, n, n);
 	assert_string_equal(looks(&scene), "another connection's data (connection 14)");
 	tear_down(&scene);
@@ -231,7 +231,7 @@ wrong_of_a_gap(uint64_t searches, uint64_t right)
 	size_t n = answers(&scene, REPLY_ECHO, 4, 0, MESSAGES, data);
 	memmove(data + 110, data + 120, n - 120);
 	scene.verify.searches = searches;
-	tally_add(&scene.tally->messages.verified, right);
+	counters_add(&scene.counters->messages.verified, right);
 	feed(&scene, data, n - 10, n);
 	uint32_t wrong = (uint32_t)scene.wrong;
 	tear_down(&scene);
@@ -265,7 +265,7 @@ how_far_an_answer_has_come_is_known(void **state)
 	assert_int_equal(verify_progress(&scene.verify, 4, &scene.stream, &length), 30);
 	assert_int_equal(length, 50);
 	/* What has not come is not wrong. */
-	assert_int_equal(atomic_load(&scene.tally->mismatches), 0);
+	assert_int_equal(atomic_load(&scene.counters->mismatches), 0);
 	tear_down(&scene);
 }
 
@@ -283,7 +283,7 @@ an_empty_answer_is_there_when_its_header_is(void **state)
 			assert_int_equal(scene.right, i);
 		}
 		feed(&scene, empty, 4, segment);
-		assert_int_equal(tally_get(&scene.tally->bytes_surplus), 4);
+		assert_int_equal(counters_get(&scene.counters->bytes_unexpected), 4);
 		tear_down(&scene);
 	}
 }

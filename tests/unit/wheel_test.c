@@ -6,31 +6,31 @@
 /* cmocka needs some of those above */
 #include <cmocka.h>
 
-#include "client/flight.h"
-#include "client/payload.h"
-#include "client/wheel.h"
+#include "client/load/message_queue.h"
+#include "client/load/timer_wheel.h"
+#include "client/messages/payload.h"
 
-#define MS WHEEL_TICK_NS
+#define MS TIMER_WHEEL_TICK_NS
 #define TIMERS 1000
 
 static void
 every_timer_fires_once_late_by_at_most_a_tick(void **state)
 {
-	struct wheel wheel;
+	struct timer_wheel timer_wheel;
 	uint64_t now = 123456789, deadlines[TIMERS];
 	uint32_t fired = 0, timer;
 
 	(void)state;
-	assert_int_equal(wheel_init(&wheel, TIMERS, now), 0);
+	assert_int_equal(timer_wheel_init(&timer_wheel, TIMERS, now), 0);
 	for (uint32_t i = 0; i < TIMERS; i++) {
 		/* Up to 10 s: more than two turns of the wheel. */
 		deadlines[i] = now + payload_size(1, 1, i, 0, 10000 * MS);
-		wheel_set(&wheel, i, deadlines[i]);
+		timer_wheel_set(&timer_wheel, i, deadlines[i]);
 	}
-	while (wheel_next(&wheel) != WHEEL_NEVER) {
-		uint64_t next = wheel_next(&wheel);
+	while (timer_wheel_next(&timer_wheel) != TIMER_WHEEL_NEVER) {
+		uint64_t next = timer_wheel_next(&timer_wheel);
 		now = next > now ? next : now;
-		while (wheel_expire(&wheel, now, &timer)) {
+		while (timer_wheel_expire(&timer_wheel, now, &timer)) {
 			assert_true(deadlines[timer] <= now);
 			assert_true(now <= deadlines[timer] + 2 * MS);
 			deadlines[timer] = UINT64_MAX;
@@ -38,112 +38,114 @@ every_timer_fires_once_late_by_at_most_a_tick(void **state)
 		}
 	}
 	assert_int_equal(fired, TIMERS);
-	wheel_finish(&wheel);
+	timer_wheel_finish(&timer_wheel);
 }
 
 static void
 a_cleared_timer_does_not_fire_and_a_moved_one_fires_later(void **state)
 {
-	struct wheel wheel;
+	struct timer_wheel timer_wheel;
 	uint32_t timer;
 
 	(void)state;
-	assert_int_equal(wheel_init(&wheel, 3, 0), 0);
-	wheel_set(&wheel, 0, 5 * MS);
-	wheel_set(&wheel, 1, 5 * MS);
-	wheel_set(&wheel, 2, 5 * MS);
-	wheel_clear(&wheel, 0);
-	wheel_set(&wheel, 1, 9 * MS);
-	assert_true(wheel_deadline(&wheel, 0) == WHEEL_NEVER);
-	assert_true(wheel_deadline(&wheel, 1) == 9 * MS);
-	assert_true(wheel_expire(&wheel, 7 * MS, &timer));
+	assert_int_equal(timer_wheel_init(&timer_wheel, 3, 0), 0);
+	timer_wheel_set(&timer_wheel, 0, 5 * MS);
+	timer_wheel_set(&timer_wheel, 1, 5 * MS);
+	timer_wheel_set(&timer_wheel, 2, 5 * MS);
+	timer_wheel_clear(&timer_wheel, 0);
+	timer_wheel_set(&timer_wheel, 1, 9 * MS);
+	assert_true(timer_wheel_deadline(&timer_wheel, 0) == TIMER_WHEEL_NEVER);
+	assert_true(timer_wheel_deadline(&timer_wheel, 1) == 9 * MS);
+	assert_true(timer_wheel_expire(&timer_wheel, 7 * MS, &timer));
 	assert_int_equal(timer, 2);
-	assert_false(wheel_expire(&wheel, 7 * MS, &timer));
-	assert_true(wheel_expire(&wheel, 11 * MS, &timer));
+	assert_false(timer_wheel_expire(&timer_wheel, 7 * MS, &timer));
+	assert_true(timer_wheel_expire(&timer_wheel, 11 * MS, &timer));
 	assert_int_equal(timer, 1);
-	assert_false(wheel_expire(&wheel, 11 * MS, &timer));
-	assert_true(wheel_next(&wheel) == WHEEL_NEVER);
-	wheel_finish(&wheel);
+	assert_false(timer_wheel_expire(&timer_wheel, 11 * MS, &timer));
+	assert_true(timer_wheel_next(&timer_wheel) == TIMER_WHEEL_NEVER);
+	timer_wheel_finish(&timer_wheel);
 }
 
 static void
 a_deadline_that_is_over_fires_at_the_next_turn_not_at_once_again(void **state)
 {
-	struct wheel wheel;
+	struct timer_wheel timer_wheel;
 	uint32_t timer;
 
 	(void)state;
-	assert_int_equal(wheel_init(&wheel, 1, 100 * MS), 0);
-	assert_false(wheel_expire(&wheel, 200 * MS, &timer));
-	wheel_set(&wheel, 0, 50 * MS);
-	assert_true(wheel_next(&wheel) <= 202 * MS);
-	assert_true(wheel_expire(&wheel, 202 * MS, &timer));
-	assert_false(wheel_expire(&wheel, 202 * MS, &timer));
-	wheel_finish(&wheel);
+	assert_int_equal(timer_wheel_init(&timer_wheel, 1, 100 * MS), 0);
+	assert_false(timer_wheel_expire(&timer_wheel, 200 * MS, &timer));
+	timer_wheel_set(&timer_wheel, 0, 50 * MS);
+	assert_true(timer_wheel_next(&timer_wheel) <= 202 * MS);
+	assert_true(timer_wheel_expire(&timer_wheel, 202 * MS, &timer));
+	assert_false(timer_wheel_expire(&timer_wheel, 202 * MS, &timer));
+	timer_wheel_finish(&timer_wheel);
 }
 
 static void
 a_timer_far_away_does_not_keep_the_loop_awake(void **state)
 {
-	struct wheel wheel;
+	struct timer_wheel timer_wheel;
 	uint64_t now = 0;
 	uint32_t timer, turns = 0;
 
 	(void)state;
-	assert_int_equal(wheel_init(&wheel, 1, now), 0);
-	wheel_set(&wheel, 0, 60000 * MS);
-	while (!wheel_expire(&wheel, now, &timer)) {
-		uint64_t next = wheel_next(&wheel);
+	assert_int_equal(timer_wheel_init(&timer_wheel, 1, now), 0);
+	timer_wheel_set(&timer_wheel, 0, 60000 * MS);
+	while (!timer_wheel_expire(&timer_wheel, now, &timer)) {
+		uint64_t next = timer_wheel_next(&timer_wheel);
 		assert_true(next > now);
 		now = next;
 		turns++;
 	}
-	assert_in_range(turns, 1, 60000 / WHEEL_SLOTS + 2);
-	wheel_finish(&wheel);
+	assert_in_range(turns, 1, 60000 / TIMER_WHEEL_SLOTS + 2);
+	timer_wheel_finish(&timer_wheel);
 }
 
 static void
 a_long_sleep_loses_no_timer(void **state)
 {
-	struct wheel wheel;
+	struct timer_wheel timer_wheel;
 	uint32_t timer, fired = 0;
 
 	(void)state;
-	assert_int_equal(wheel_init(&wheel, TIMERS, 0), 0);
+	assert_int_equal(timer_wheel_init(&timer_wheel, TIMERS, 0), 0);
 	for (uint32_t i = 0; i < TIMERS; i++)
-		wheel_set(&wheel, i, (1 + i * 13) * MS);
-	while (wheel_expire(&wheel, 3600000 * MS, &timer))
+		timer_wheel_set(&timer_wheel, i, (1 + i * 13) * MS);
+	while (timer_wheel_expire(&timer_wheel, 3600000 * MS, &timer))
 		fired++;
 	assert_int_equal(fired, TIMERS);
-	wheel_finish(&wheel);
+	timer_wheel_finish(&timer_wheel);
 }
 
 static void
 flights_leave_a_queue_in_the_order_they_came(void **state)
 {
-	struct flights flights;
-	struct flight_queue queues[2];
+	struct message_pool message_pool;
+	struct message_queue queues[2];
 
 	(void)state;
-	flights_init(&flights);
-	flight_queue_init(&queues[0]);
-	flight_queue_init(&queues[1]);
+	message_queue_pool_init(&message_pool);
+	message_queue_init(&queues[0]);
+	message_queue_init(&queues[1]);
 	for (uint64_t i = 0; i < 500; i++)
-		assert_int_equal(flight_push(&flights, &queues[i % 2], i), 0);
+		assert_int_equal(
+		    message_queue_push(&message_pool, &queues[i % 2], i), 0);
 	assert_int_equal(queues[0].unwritten, queues[0].head);
-	flight_write(&flights, &queues[0], 77);
-	assert_true(flight_at(&flights, queues[0].head)->written_ns == 77);
+	message_queue_mark_written(&message_pool, &queues[0], 77);
+	assert_true(message_queue_at(&message_pool, queues[0].head)->written_ns == 77);
 	for (uint64_t i = 0; i < 500; i++) {
-		struct flight flight = flight_pop(&flights, &queues[i % 2]);
-		assert_true(flight.intended_ns == i);
+		struct queued_message queued_message =
+		    message_queue_pop(&message_pool, &queues[i % 2]);
+		assert_true(queued_message.intended_ns == i);
 	}
-	assert_int_equal(queues[0].head, FLIGHT_NONE);
-	assert_int_equal(queues[0].unwritten, FLIGHT_NONE);
+	assert_int_equal(queues[0].head, MESSAGE_QUEUE_NONE);
+	assert_int_equal(queues[0].unwritten, MESSAGE_QUEUE_NONE);
 	/* What was given back is used again. */
 	for (uint64_t i = 0; i < 500; i++)
-		assert_int_equal(flight_push(&flights, &queues[0], i), 0);
-	assert_int_equal(flights.count, 500);
-	flights_finish(&flights);
+		assert_int_equal(message_queue_push(&message_pool, &queues[0], i), 0);
+	assert_int_equal(message_pool.count, 500);
+	message_queue_pool_finish(&message_pool);
 }
 
 int

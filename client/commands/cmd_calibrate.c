@@ -1,0 +1,176 @@
+#include "client/commands/cmd_calibrate.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "lib/log.h"
+#include "lib/units.h"
+
+#include "client/commands/echo_peer.h"
+#include "client/plan/fd_limits.h"
+#include "client/plan/plan.h"
+#include "client/run/run.h"
+
+#define CONNECTIONS 50
+#define MESSAGE_BYTES 64
+#define CLOSED_NS UINT64_C(1000000000)
+#define PACED_NS UINT64_C(1000000000)
+#define PACED_RATE 2000.0
+#define EXIT_LOST 1 /* or never tried */
+
+static const char usage[] =
+    "Usage: yodel calibrate\n"
+    "Tells what this client can do here at most: the rate of a closed loop and the\n"
+    "CPU of a message, and how exactly it paces, against a peer of its own that only\n"
+    "echoes.\n"
+    "\n"
+    "  -h, --help                 print this and exit\n";
+
+/* A plan against the peer, before its check. */
+static void
+describe(struct plan *plan, const char *target)
+{
+	plan_init(plan);
+	plan->connections = CONNECTIONS;
+	plan->size_text = "64";
+	plan->expect_text = "echo";
+	plan->quiet = true;
+	/* Of this machine, whatever part of a load it has as one of several. */
+	plan->rank_text = "0/1";
+	plan->progress = PLAN_PROGRESS_NEVER;
+	if (plan_list_add(&plan->target_texts, target) < 0)
+		fatalx(EX_OSERR, "out of memory");
+}
+
+static int
+try_plan(struct plan *plan, struct result *ret)
+{
+	char error[PLAN_ERROR_MAX];
+	int status = plan_check(plan, error);
+
+	if (status != 0)
+		log_errorx("%s", error);
+	else
+		status = run_plan(plan, ret);
+	plan_finish(plan);
+	return status;
+}
+
+static void
+show_closed(const struct result *result, uint32_t processes)
+{
+	double cpu = result->host.cpu_user_s + result->host.cpu_sys_s;
+	uint64_t messages = result->messages.verified;
+
+	printf(
+	    "closed loop  %9.0f messages/s verified with %u process%s, %.2f us CPU for each\n",
+	    result->messages_per_s, processes, processes > 1 ? "es" : "",
+	    messages > 0 ? cpu * 1e6 / (double)messages : 0.0);
+}
+
+static void
+show_paced(const struct result *result, const char *how)
+{
+	const struct histogram *lag = result->latency[LATENCY_SEND_LAG];
+	char p50[UNITS_TEXT_MAX], p99[UNITS_TEXT_MAX], max[UNITS_TEXT_MAX];
+	double cpu = result->host.cpu_user_s + result->host.cpu_sys_s;
+
+	printf(
+	    "pacing       %s after the intended time at the median, %s at p99, %s at most (%s, %.0f %% of a CPU)\n",
+	    units_show_duration(histogram_percentile(lag, 50), p50),
+	    units_show_duration(histogram_percentile(lag, 99), p99),
+	    units_show_duration(histogram_max(lag), max), how,
+	    result->elapsed_s > 0 ? cpu / result->elapsed_s * 100 : 0.0);
+}
+
+/* Its exit status; Ctrl-C ends what comes after it, too. */
+static int
+finish(struct result *result)
+{
+	int status = result_exit_status(result);
+
+	if (status == 0 && result->interrupted)
+		status = EXIT_LOST;
+	result_finish(result);
+	return status;
+}
+
+static int
+closed_loop(struct plan *plan, const char *target, uint32_t processes)
+{
+	struct result result;
+
+	describe(plan, target);
+	plan->duration_ns = CLOSED_NS;
+	plan->processes = processes;
+	plan->processes_auto = processes == 0;
+	int status = try_plan(plan, &result);
+	if (status != 0)
+		return status;
+	show_closed(&result, (uint32_t)result.plan.processes);
+	return finish(&result);
+}
+
+static int
+paced(struct plan *plan, const char *target, uint64_t spin_ns, const char *how)
+{
+	struct result result;
+
+	describe(plan, target);
+	plan->duration_ns = PACED_NS;
+	plan->rate_all = PACED_RATE;
+	plan->processes = 1;
+	plan->processes_auto = false;
+	plan->spin_ns = spin_ns;
+	int status = try_plan(plan, &result);
+	if (status != 0)
+		return status;
+	show_paced(&result, how);
+	return finish(&result);
+}
+
+static int
+calibrate(const char *target)
+{
+	static struct plan plan; /* large */
+	int status;
+
+	printf(
+	    "What this client can do here at most: %d connections, %d bytes, a peer that only echoes, both on this machine.\n",
+	    CONNECTIONS, MESSAGE_BYTES);
+	fflush(stdout);
+	if ((status = closed_loop(&plan, target, 1)) != 0 ||
+	    (status = closed_loop(&plan, target, 0)) != 0 ||
+	    (status = paced(&plan, target, 0, "sleeping")) != 0)
+		return status;
+	return paced(&plan, target, UINT64_C(200000), "--spin 200us");
+}
+
+int
+cmd_calibrate(int argc, char **argv)
+{
+	char target[32];
+	uint16_t port;
+
+	if (argc == 2 &&
+	    (strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "--help") == 0)) {
+		fputs(usage, stdout);
+		return 0;
+	}
+	if (argc > 1) {
+		log_errorx("\"%s\" is one argument too many (see --help)", argv[1]);
+		return EX_USAGE;
+	}
+	fd_limits_raise();
+	pid_t peer = echo_peer_start(&port);
+	if (peer < 0) {
+		log_errorx("the peer cannot be started: %s", strerror(errno));
+		return EX_OSERR;
+	}
+	snprintf(target, sizeof(target), "127.0.0.1:%u", port);
+	int status = calibrate(target);
+	echo_peer_stop(peer);
+	return status;
+}

@@ -1,0 +1,392 @@
+#include "client/commands/cmd_compare.h"
+
+#include <getopt.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <sysexits.h>
+
+#include "lib/log.h"
+#include "lib/option_error.h"
+#include "lib/units.h"
+
+#include "client/result/noise.h"
+#include "client/result/result_fields.h"
+#include "client/result/result_file.h"
+
+#define NORMAL_95 1.96
+#define SECONDS_MIN 5 /* for a test over the seconds */
+#define CLEAR_RATIO 2 /* so many times more is more than any noise of seconds */
+#define EXIT_WORSE 99
+
+static const char usage[] =
+    "Usage: yodel compare [OPTION...] BASE NEW\n"
+    "Shows two JSON results side by side, and whether a difference is more than\n"
+    "noise.\n"
+    "\n"
+    "      --fail-worse           exit 99 when a figure is worse by more than noise\n"
+    "  -h, --help                 print this and exit\n";
+
+enum difference { NOT_KNOWN, NOISE, BETTER, WORSE };
+
+static const char *const words[] = { "not known", "within noise", "better", "WORSE" };
+
+/* A mean with half its 95 % interval. */
+struct estimate {
+	double mean, half;
+	bool known;
+};
+
+/* The two results, and how much the seconds of each differ. */
+struct pair {
+	const struct result *base, *new;
+	struct noise base_noise, new_noise;
+	bool run_is_too_short; /* something was left open for want of seconds */
+	bool rare_unknown;     /* ... of losses */
+};
+
+static enum difference
+judge(double base, double new, bool differs, bool more_is_better)
+{
+	if (!differs)
+		return NOISE;
+	return (new > base) == more_is_better ? BETTER : WORSE;
+}
+
+static enum difference
+welch(struct estimate base, struct estimate new, bool more_is_better)
+{
+	if (!base.known || !new.known)
+		return NOT_KNOWN;
+	return judge(base.mean, new.mean,
+	    fabs(new.mean - base.mean) > hypot(base.half, new.half), more_is_better);
+}
+
+/* One line: what, base, new, the change in percent, the verdict. */
+static enum difference
+show(const char *name, const char *base, const char *new, double before, double after,
+    enum difference difference)
+{
+	char change[32] = "-";
+
+	if (before > 0)
+		snprintf(
+		    change, sizeof(change), "%+.1f %%", 100 * (after / before - 1));
+	printf(
+	    "  %-18s %14s %14s %10s  %s\n", name, base, new, change, words[difference]);
+	return difference;
+}
+
+static enum difference
+show_times(const char *name, double base, double new, enum difference difference)
+{
+	char before[UNITS_TEXT_MAX], after[UNITS_TEXT_MAX];
+
+	units_show_duration(result_whole(base), before);
+	units_show_duration(result_whole(new), after);
+	return show(name, before, after, base, new, difference);
+}
+
+static const char *
+percentile_text(struct percentile_interval found, char *buffer)
+{
+	return found.known ? units_show_duration(found.value, buffer) : "?";
+}
+
+/* Connections that are all made at the start are one look at the machine, and so is a
+ * run of a few seconds: only what differs by far is then known to differ. */
+static enum difference
+unless_too_short(struct pair *pair, enum latency_kind which, double base, double new,
+    enum difference difference)
+{
+	bool seen = pair->base_noise.known && pair->new_noise.known;
+
+	if (which == LATENCY_CONNECT)
+		seen = seen && pair->base->connections.reconnects > 0 &&
+		    pair->new->connections.reconnects > 0;
+	if (seen || difference == NOT_KNOWN || difference == NOISE ||
+	    fmax(base, new) >= CLEAR_RATIO * fmin(base, new))
+		return difference;
+	pair->run_is_too_short = true;
+	return NOT_KNOWN;
+}
+
+static enum difference
+compare_percentile(struct pair *pair, enum latency_kind which, double percentile)
+{
+	struct percentile_interval b =
+	    noise_interval(pair->base, &pair->base_noise, which, percentile);
+	struct percentile_interval n =
+	    noise_interval(pair->new, &pair->new_noise, which, percentile);
+	double before = (double)b.value, after = (double)n.value;
+	enum difference difference = NOT_KNOWN;
+	char name[32], base[UNITS_TEXT_MAX], new[UNITS_TEXT_MAX];
+
+	snprintf(
+	    name, sizeof(name), "%s p%g", counters_latency_names[which], percentile);
+	if (b.known && n.known)
+		difference = unless_too_short(pair, which, before, after,
+		    judge(before, after, b.high < n.low || n.high < b.low, false));
+	/* What one of them does not know has not changed by anything. */
+	return show(name, percentile_text(b, base), percentile_text(n, new),
+	    b.known && n.known ? before : 0, after, difference);
+}
+
+static struct estimate
+mean_of(const struct result *result, const struct noise *noise, enum latency_kind which)
+{
+	const struct histogram *h = result->latency[which];
+	double count = which == LATENCY_RESPONSE ? result_effective_count(result)
+						 : (double)histogram_count(h);
+	struct estimate estimate = { .mean = histogram_mean(h), .known = count >= 30 };
+
+	if (count > 0)
+		estimate.half = NORMAL_95 * histogram_stddev(h) / sqrt(count);
+	if (noise->known)
+		estimate.half = fmax(estimate.half, noise->mean * estimate.mean);
+	return estimate;
+}
+
+static bool
+compare_latency(struct pair *pair, enum latency_kind which)
+{
+	static const double percentiles[] = { 50, 90, 99, 99.9 };
+	struct estimate b = mean_of(pair->base, &pair->base_noise, which);
+	struct estimate n = mean_of(pair->new, &pair->new_noise, which);
+	bool worse = false;
+	char name[32];
+
+	if (histogram_count(pair->base->latency[which]) == 0 ||
+	    histogram_count(pair->new->latency[which]) == 0)
+		return false;
+	snprintf(name, sizeof(name), "%s mean", counters_latency_names[which]);
+	worse |= show_times(name, b.mean, n.mean,
+		     unless_too_short(
+			 pair, which, b.mean, n.mean, welch(b, n, false))) == WORSE;
+	for (size_t i = 0; i < sizeof(percentiles) / sizeof(percentiles[0]); i++)
+		worse |= compare_percentile(pair, which, percentiles[i]) == WORSE;
+	return worse;
+}
+
+/* Over whole seconds: the last one may be a short rest. */
+static struct estimate
+rate_of(const struct result *result)
+{
+	double sum = 0, squares = 0, count = 0;
+	struct estimate estimate = { .mean = result->messages_per_s };
+
+	for (size_t i = 0; i < result->second_count; i++) {
+		const struct result_second *s = &result->seconds[i];
+		double rate = s->length_s > 0 ? (double)s->verified / s->length_s : 0;
+
+		if (!result_second_is_whole(s))
+			continue;
+		count++;
+		sum += rate;
+		squares += rate * rate;
+	}
+	if (count < SECONDS_MIN)
+		return estimate;
+	estimate.half = noise_student(count - 1) *
+	    sqrt(fmax(0, squares / count - sum / count * sum / count) / (count - 1));
+	estimate.known = true;
+	return estimate;
+}
+
+static bool
+compare_rate(const struct result *base, const struct result *new)
+{
+	struct estimate b = rate_of(base), n = rate_of(new);
+	char before[UNITS_TEXT_MAX], after[UNITS_TEXT_MAX];
+
+	units_show_count(result_whole(b.mean), before);
+	units_show_count(result_whole(n.mean), after);
+	return show("messages/s", before, after, b.mean, n.mean, welch(b, n, true)) ==
+	    WORSE;
+}
+
+/* Two proportions, pooled. Below five events the normal form says nothing. */
+static enum difference
+judge_share(uint64_t base, uint64_t base_all, uint64_t new, uint64_t new_all)
+{
+	double b = (double)base / fmax(1, (double)base_all);
+	double n = (double)new / fmax(1, (double)new_all);
+	double all = (double)base_all + (double)new_all;
+	double pooled = ((double)base + (double)new) / fmax(1, all);
+	double error = sqrt(pooled * (1 - pooled) *
+	    (1 / fmax(1, (double)base_all) + 1 / fmax(1, (double)new_all)));
+
+	if (base == 0 && new == 0)
+		return NOISE;
+	if (base + new < 5)
+		return NOT_KNOWN;
+	return judge(b, n, fabs(n - b) > NORMAL_95 * error, false);
+}
+
+static bool
+show_share(struct pair *pair, const char *name, uint64_t base, uint64_t base_all,
+    uint64_t new, uint64_t new_all, enum difference difference)
+{
+	char before[UNITS_TEXT_MAX], after[UNITS_TEXT_MAX];
+
+	pair->rare_unknown = pair->rare_unknown || difference == NOT_KNOWN;
+	return show(name, units_show_count(base, before), units_show_count(new, after),
+		   (double)base / fmax(1, (double)base_all),
+		   (double)new / fmax(1, (double)new_all), difference) == WORSE;
+}
+
+/* There is no chance in wrong bytes: one where there was none is a fault. */
+static enum difference
+judge_wrong(uint64_t base, uint64_t base_all, uint64_t new, uint64_t new_all)
+{
+	if (base == 0 || new == 0)
+		return judge((double)base, (double)new, base != new, false);
+	return judge_share(base, base_all, new, new_all);
+}
+
+static bool
+compare_losses(struct pair *pair)
+{
+	const struct result *b = pair->base, *n = pair->new;
+	const struct result_messages *bm = &b->messages, *nm = &n->messages;
+	const struct result_connections *bc = &b->connections, *nc = &n->connections;
+	bool worse = false;
+
+#define SHARE(name, judge, base, base_all, new, new_all)                               \
+	worse |= show_share(pair, name, base, base_all, new, new_all,                  \
+	    judge(base, base_all, new, new_all))
+	SHARE(
+	    "lost", judge_share, result_lost(bm), bm->sent, result_lost(nm), nm->sent);
+	SHARE("wrong", judge_wrong, bm->wrong, bm->sent, nm->wrong, nm->sent);
+	SHARE("surplus bytes", judge_wrong, b->bytes_unexpected, b->bytes_received,
+	    n->bytes_unexpected, n->bytes_received);
+	SHARE("connections lost", judge_share, bc->lost, bc->established, nc->lost,
+	    nc->established);
+	SHARE("failed to connect", judge_share, result_failed(bc), bc->attempted,
+	    result_failed(nc), nc->attempted);
+#undef SHARE
+	return worse;
+}
+
+/* As a person reads it, into buffer[64]. */
+static const char *
+value_of(
+    const struct json_record_field *field, const struct result_plan *plan, char *buffer)
+{
+	switch (field->kind) {
+	case JSON_RECORD_TEXT:
+		return *JSON_RECORD_AT(field, plan, char *const);
+	case JSON_RECORD_REAL:
+		snprintf(buffer, 64, "%g", *JSON_RECORD_AT(field, plan, const double));
+		return buffer;
+	case JSON_RECORD_FLAG:
+		return *JSON_RECORD_AT(field, plan, const bool) ? "yes" : "no";
+	default:
+		snprintf(buffer, 64, "%" PRIu64,
+		    *JSON_RECORD_AT(field, plan, const uint64_t));
+		return buffer;
+	}
+}
+
+/* Another server, or another seed, is what one compares. */
+static void
+warn_about_plans(const struct result_plan *base, const struct result_plan *new)
+{
+	char before[64], after[64];
+
+	for (const struct json_record_field *f = result_plan_fields; f->name != NULL;
+	     f++)
+		if (f->kind != JSON_RECORD_TEXTS && f->kind != JSON_RECORD_WORD &&
+		    !json_record_equals(f, base, new))
+			printf("  the plans differ: %s %s, %s\n", f->name,
+			    value_of(f, base, before), value_of(f, new, after));
+}
+
+static void
+print_conclusion(const struct pair *pair, bool worse)
+{
+	if (pair->run_is_too_short)
+		puts(
+		    "  not known: what differs by less than twice, of runs under 5 seconds, or of connections that were all made at once");
+	if (pair->base->trust.verdict == RESULT_INVALID ||
+	    pair->new->trust.verdict == RESULT_INVALID)
+		printf("  %s is no measurement of what was asked for: see its trust\n",
+		    pair->new->trust.verdict == RESULT_INVALID ? "new" : "base");
+	if (worse)
+		puts("  new is WORSE in what is marked, by more than noise (95 %)");
+	else if (pair->rare_unknown)
+		puts(
+		    "  nothing is known to be worse by more than noise (95 %): what was lost is too little to tell");
+	else
+		puts("  nothing is worse by more than noise (95 %)");
+}
+
+/* True when something is worse by more than noise. */
+static bool
+compare(const struct result *base, const struct result *new)
+{
+	struct pair pair = {
+		.base = base,
+		.new = new,
+		.base_noise = noise_of(base),
+		.new_noise = noise_of(new),
+	};
+	bool worse = false;
+
+	printf("  %-18s %14s %14s %10s\n", "", "base", "new", "change");
+	worse |= compare_rate(base, new);
+	worse |= compare_losses(&pair);
+	worse |= compare_latency(&pair, LATENCY_RESPONSE);
+	worse |= compare_latency(&pair, LATENCY_SERVICE);
+	worse |= compare_latency(&pair, LATENCY_CONNECT);
+	printf("  %-18s %14s %14s\n\n", "trust",
+	    result_verdict_names[base->trust.verdict],
+	    result_verdict_names[new->trust.verdict]);
+	warn_about_plans(&base->plan, &new->plan);
+	print_conclusion(&pair, worse);
+	return worse;
+}
+
+int
+cmd_compare(int argc, char **argv)
+{
+	enum { OPTION_FAIL_WORSE = 256 };
+	static const struct option options[] = {
+		{ "fail-worse", no_argument, NULL, OPTION_FAIL_WORSE },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+	struct result base, new;
+	bool fail_worse = false, worse;
+	int option, status;
+
+	optind = 0; /* the caller has parsed, too */
+	while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
+		if (option == 'h') {
+			fputs(usage, stdout);
+			return 0;
+		}
+		if (option != OPTION_FAIL_WORSE) {
+			option_error_log(option, argv, options);
+			return EX_USAGE;
+		}
+		fail_worse = true;
+	}
+	if (optind + 2 != argc) {
+		log_errorx("BASE and NEW were wanted (see --help)");
+		return EX_USAGE;
+	}
+	status = result_file_load(argv[optind], &base);
+	if (status != 0)
+		return status;
+	status = result_file_load(argv[optind + 1], &new);
+	if (status != 0) {
+		result_finish(&base);
+		return status;
+	}
+	worse = compare(&base, &new);
+	result_finish(&base);
+	result_finish(&new);
+	return worse && fail_worse ? EXIT_WORSE : 0;
+}

@@ -1,0 +1,380 @@
+#include "client/commands/cmd_talk.h"
+
+#include <sys/socket.h>
+
+#include <errno.h>
+#include <getopt.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
+#include "lib/buffer.h"
+#include "lib/escape.h"
+#include "lib/log.h"
+#include "lib/option_error.h"
+#include "lib/units.h"
+
+#include "net/address.h"
+#include "net/connect.h"
+
+#include "proto/framing.h"
+
+#define ADDRESSES_MAX 8
+#define CHUNK 65536
+#define PENDING_MAX (1u << 20)  /* no more is read from stdin while so much waits */
+#define MESSAGE_MAX (64u << 20) /* of a length32 answer */
+#define DEFAULT_CONNECT_NS UINT64_C(5000000000)
+
+enum { EXIT_LOST = 1 };
+
+struct talk {
+	const char *target;
+	enum framing framing;
+	bool escapes;
+	bool strip; /* a line is sent without its end */
+	uint64_t connect_timeout_ns;
+	int fd;
+	bool prompt;        /* somebody sits there */
+	bool at_line_start; /* of the terminal: the prompt needs no line of its own */
+	bool input_ended;   /* nothing more will be sent */
+	bool shut;          /* our side of the connection is closed */
+	struct buffer *input_line; /* not yet a whole line */
+	struct buffer *out;        /* not yet taken by the kernel */
+	struct buffer *answer;     /* not yet a whole message (length32) */
+};
+
+static const char usage[] =
+    "Usage: yodel talk [OPTION...] HOST:PORT\n"
+    "Sends each line and prints what comes back. The end of the input (Ctrl-D) closes\n"
+    "in order: what is still owed is read first.\n"
+    "\n"
+    "  -f, --framing=stream|line|length32\n"
+    "                           how messages are cut (stream)\n"
+    "  -n, --no-newline         send a line without its end (length32 always)\n"
+    "  -e, --escapes            C escapes in the lines: \\n \\t \\xHH ...\n"
+    "      --connect-timeout=TIME\n"
+    "                           give up connecting after this (5s)\n"
+    "  -h, --help               print this and exit\n"
+    "\n"
+    "Exit status: 0 closed in order, 1 not connected or connection lost, 64 usage.\n";
+
+static int
+usage_error(const char *what, const char *found, const char *wanted)
+{
+	log_errorx("%s \"%s\"; %s was wanted", what, found, wanted);
+	return EX_USAGE;
+}
+
+/* -1 to go on, else an exit status. */
+static int
+parse(struct talk *talk, int argc, char **argv)
+{
+	enum { CONNECT_TIMEOUT = 256 };
+	static const struct option options[] = {
+		{ "framing", required_argument, NULL, 'f' },
+		{ "no-newline", no_argument, NULL, 'n' },
+		{ "escapes", no_argument, NULL, 'e' },
+		{ "connect-timeout", required_argument, NULL, CONNECT_TIMEOUT },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+	int option;
+
+	optind = 0; /* the caller has parsed, too */
+	while ((option = getopt_long(argc, argv, ":f:neh", options, NULL)) != -1) {
+		switch (option) {
+		case 'f':
+			if (framing_parse(optarg, &talk->framing) < 0)
+				return usage_error(
+				    "--framing", optarg, "stream, line or length32");
+			break;
+		case 'n':
+			talk->strip = true;
+			break;
+		case 'e':
+			talk->escapes = true;
+			break;
+		case CONNECT_TIMEOUT:
+			if (units_parse_duration(optarg, &talk->connect_timeout_ns) !=
+			    0)
+				return usage_error("--connect-timeout", optarg,
+				    "a duration, as in 5s");
+			break;
+		case 'h':
+			fputs(usage, stdout);
+			return 0;
+		default:
+			option_error_log(option, argv, options);
+			return EX_USAGE;
+		}
+	}
+	if (optind + 1 != argc) {
+		log_errorx("one HOST:PORT was wanted (see --help)");
+		return EX_USAGE;
+	}
+	talk->target = argv[optind];
+	talk->strip = talk->strip || talk->framing == FRAMING_LENGTH32;
+	return -1;
+}
+
+static int
+connect_any(struct talk *talk)
+{
+	struct address addresses[ADDRESSES_MAX];
+	char error[256], name[ADDRESS_TEXT_MAX];
+	int count = address_resolve(
+	    talk->target, addresses, ADDRESSES_MAX, error, sizeof(error));
+
+	if (count < 0) {
+		log_errorx("%s", error);
+		return EX_USAGE;
+	}
+	int errors[ADDRESSES_MAX];
+	for (int i = 0; i < count; i++) {
+		talk->fd = connect_tcp(&addresses[i], talk->connect_timeout_ns);
+		if (talk->fd >= 0)
+			return 0;
+		errors[i] = errno;
+	}
+	/* That one of several does not answer is nothing to complain of. */
+	for (int i = 0; i < count; i++) {
+		errno = errors[i];
+		log_error("%s", address_format(&addresses[i], name));
+	}
+	return EXIT_LOST;
+}
+
+static void
+show_prompt(struct talk *talk)
+{
+	if (!talk->prompt || talk->input_ended)
+		return;
+	fputs(talk->at_line_start ? "> " : "\n> ", stdout);
+	fflush(stdout);
+	talk->at_line_start = true;
+}
+
+/* One line, its end included unless the input ended without. 0, or -1. */
+static int
+queue_line(struct talk *talk, uint8_t *line, size_t length)
+{
+	struct frame frame;
+	bool ends = length > 0 && line[length - 1] == '\n';
+	size_t at = 0;
+	long decoded = (long)length - ends;
+
+	if (talk->escapes)
+		decoded = escape_decode((char *)line, length - ends, (char *)line, &at);
+	if (decoded < 0) {
+		fprintf(
+		    stderr, "yodel talk: byte %zu of the line: not an escape\n", at);
+		return 0;
+	}
+	if (!talk->strip && ends)
+		line[decoded++] = '\n';
+	if (talk->framing != FRAMING_LENGTH32)
+		return buffer_append(&talk->out, line, (size_t)decoded);
+	frame = framing_for_payload(talk->framing, (size_t)decoded);
+	if (buffer_reserve(&talk->out, frame_length(&frame)) < 0)
+		return -1;
+	memcpy(talk->out->data + talk->out->end + frame.header, line, (size_t)decoded);
+	framing_write(talk->framing, &frame, talk->out->data + talk->out->end);
+	talk->out->end += frame_length(&frame);
+	return 0;
+}
+
+static int
+take_lines(struct talk *talk)
+{
+	while (buffer_length(talk->input_line) > 0) {
+		uint8_t *line = talk->input_line->data + talk->input_line->start;
+		size_t length = buffer_length(talk->input_line);
+		const uint8_t *end = memchr(line, '\n', length);
+
+		if (end == NULL && !talk->input_ended)
+			return 0;
+		if (end != NULL)
+			length = (size_t)(end - line) + 1;
+		if (queue_line(talk, line, length) < 0)
+			return -1;
+		buffer_consume(&talk->input_line, length);
+	}
+	return 0;
+}
+
+static int
+on_input(struct talk *talk)
+{
+	uint8_t chunk[CHUNK];
+	ssize_t n = read(STDIN_FILENO, chunk, sizeof(chunk));
+
+	if (n < 0 && (errno == EINTR || errno == EAGAIN))
+		return 0;
+	if (n <= 0)
+		talk->input_ended = true;
+	else if (buffer_append(&talk->input_line, chunk, (size_t)n) < 0)
+		return -1;
+	if (take_lines(talk) < 0)
+		return -1;
+	if (buffer_length(talk->out) == 0)
+		show_prompt(talk); /* an empty line, with -n, sends nothing */
+	return 0;
+}
+
+static void
+print(struct talk *talk, const uint8_t *data, size_t length)
+{
+	if (length == 0)
+		return;
+	fwrite(data, 1, length, stdout);
+	talk->at_line_start = data[length - 1] == '\n';
+}
+
+/* Whole messages, one to a line. 0, or -1 with a line said. */
+static int
+print_messages(struct talk *talk)
+{
+	struct frame frame;
+	enum frame_status status = FRAME_PARTIAL;
+
+	while (buffer_length(talk->answer) > 0) {
+		const uint8_t *data = talk->answer->data + talk->answer->start;
+
+		status = framing_next(talk->framing, data, buffer_length(talk->answer),
+		    0, MESSAGE_MAX, &frame);
+		if (status != FRAME_WHOLE)
+			break;
+		print(talk, data + frame.header, frame.payload);
+		print(talk, (const uint8_t *)"\n", 1);
+		buffer_consume(&talk->answer, frame_length(&frame));
+	}
+	if (status != FRAME_TOO_LONG)
+		return 0;
+	log_errorx("an answer of over %u bytes: not length32?", MESSAGE_MAX);
+	return -1;
+}
+
+/* -1 to go on, else an exit status. */
+static int
+on_end(const struct talk *talk)
+{
+	if (buffer_length(talk->answer) > 0) {
+		log_errorx("the peer closed within an answer");
+		return EXIT_LOST;
+	}
+	if (talk->shut)
+		return 0;
+	log_errorx("the peer closed the connection");
+	return EXIT_LOST;
+}
+
+static int
+on_readable(struct talk *talk)
+{
+	uint8_t chunk[CHUNK];
+	ssize_t n = recv(talk->fd, chunk, sizeof(chunk), 0);
+
+	if (n < 0 && (errno == EINTR || errno == EAGAIN))
+		return -1;
+	if (n < 0) {
+		log_error("%s", talk->target);
+		return EXIT_LOST;
+	}
+	if (n == 0)
+		return on_end(talk);
+	if (talk->framing != FRAMING_LENGTH32)
+		print(talk, chunk, (size_t)n);
+	else if (buffer_append(&talk->answer, chunk, (size_t)n) < 0)
+		return EX_OSERR;
+	else if (print_messages(talk) < 0)
+		return EXIT_LOST;
+	if (fflush(stdout) < 0)
+		return EX_OSERR;
+	show_prompt(talk);
+	return -1;
+}
+
+static int
+on_writable(struct talk *talk)
+{
+	while (buffer_length(talk->out) > 0) {
+		ssize_t n = send(talk->fd, talk->out->data + talk->out->start,
+		    buffer_length(talk->out), MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			return -1;
+		if (n < 0) {
+			log_error("%s", talk->target);
+			return EXIT_LOST;
+		}
+		buffer_consume(&talk->out, (size_t)n);
+	}
+	if (talk->input_ended && !talk->shut) {
+		shutdown(talk->fd, SHUT_WR);
+		talk->shut = true;
+	}
+	return -1;
+}
+
+/* One wait and what came of it: -1 to go on, else an exit status. */
+static int
+step(struct talk *talk)
+{
+	struct pollfd wait[2] = { { .fd = -1, .events = POLLIN },
+		{ .fd = talk->fd, .events = POLLIN } };
+	int status = on_writable(talk);
+
+	if (status >= 0)
+		return status;
+	if (!talk->input_ended && buffer_length(talk->out) < PENDING_MAX)
+		wait[0].fd = STDIN_FILENO;
+	if (buffer_length(talk->out) > 0)
+		wait[1].events |= POLLOUT;
+	if (poll(wait, 2, -1) < 0)
+		return errno == EINTR ? -1 : EX_OSERR;
+	if (wait[1].revents & (POLLIN | POLLHUP | POLLERR))
+		status = on_readable(talk);
+	if (status < 0 && wait[0].revents != 0 && on_input(talk) < 0)
+		status = EX_OSERR;
+	return status;
+}
+
+int
+cmd_talk(int argc, char **argv)
+{
+	struct talk talk = { .fd = -1,
+		.framing = FRAMING_STREAM,
+		.connect_timeout_ns = DEFAULT_CONNECT_NS,
+		.at_line_start = true,
+		.prompt = isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1 };
+	int status = parse(&talk, argc, argv);
+
+	if (status >= 0)
+		return status;
+	status = connect_any(&talk);
+	if (status != 0)
+		return status;
+	setsockopt(talk.fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
+	show_prompt(&talk);
+	do
+		status = step(&talk);
+	while (status < 0);
+	if (status == EX_OSERR)
+		log_errorx("%s", strerror(errno));
+	if (talk.prompt && !talk.at_line_start)
+		putchar('\n');
+	close(talk.fd);
+	buffer_release(&talk.input_line);
+	buffer_release(&talk.out);
+	buffer_release(&talk.answer);
+	return status;
+}

@@ -1,0 +1,69 @@
+#include "client/load/pacer.h"
+
+#include <math.h>
+
+#include "client/messages/payload.h"
+
+#define LONGEST_GAP_NS 1e17 /* three years: many times it still fits 64 bits */
+
+static uint64_t
+draw(struct pacer *pacer)
+{
+	return payload_mix(pacer->random += UINT64_C(0x9e3779b97f4a7c15));
+}
+
+/* An exponential gap; 53 random bits, never 0 under the logarithm. */
+static double
+exponential(struct pacer *pacer)
+{
+	double uniform = ((double)(draw(pacer) >> 11) + 0.5) * 0x1p-53;
+
+	return -log(uniform) * pacer->gap_ns;
+}
+
+static void
+schedule(struct pacer *pacer)
+{
+	if (pacer->poisson) {
+		pacer->at_ns += exponential(pacer);
+		pacer->next_ns = pacer->base_ns + (uint64_t)pacer->at_ns;
+	} else {
+		pacer->next_ns = pacer->base_ns +
+		    (uint64_t)(((double)pacer->taken + pacer->phase) * pacer->gap_ns);
+	}
+}
+
+void
+pacer_start(struct pacer *pacer, const struct pacer_args *args)
+{
+	*pacer = (struct pacer){
+		.base_ns = args->start_ns,
+		.gap_ns = fmin(1e9 / args->rate, LONGEST_GAP_NS),
+		.phase = args->phase,
+		.poisson = args->poisson,
+		.random = payload_mix(args->seed + 1),
+	};
+	schedule(pacer);
+}
+
+void
+pacer_resume(struct pacer *pacer, uint64_t now_ns)
+{
+	if (pacer->next_ns >= now_ns)
+		return;
+	pacer->base_ns += now_ns - pacer->next_ns;
+	pacer->next_ns = now_ns;
+}
+
+void
+pacer_take(struct pacer *pacer)
+{
+	pacer->taken++;
+	schedule(pacer);
+}
+
+uint32_t
+pacer_pick(struct pacer *pacer, uint32_t bound)
+{
+	return (uint32_t)((draw(pacer) >> 32) * bound >> 32);
+}

@@ -1,0 +1,59 @@
+/*
+ * timer_wheel.h - one timer for each connection, by its index, in constant time (a
+ * hashed timing wheel: Varghese, Lauck 1987). The resolution is a millisecond: it
+ * serves timeouts, not the pacing of messages.
+ *
+ * The list of a slot is a ring of 32-bit indexes, its head behind the timers. A timer
+ * that is further away than a turn of the wheel stays in its slot and is looked at once
+ * a turn.
+ */
+#ifndef CLIENT_LOAD_TIMER_WHEEL_H
+#define CLIENT_LOAD_TIMER_WHEEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define TIMER_WHEEL_SLOTS 4096
+#define TIMER_WHEEL_TICK_NS UINT64_C(1000000)
+#define TIMER_WHEEL_NEVER UINT64_MAX
+
+struct timer_wheel_entry {
+	uint64_t deadline_ns; /* TIMER_WHEEL_NEVER: not set */
+	uint32_t next;
+	uint32_t previous;
+};
+
+struct timer_wheel {
+	struct timer_wheel_entry *timers; /* then one head for each slot */
+	uint32_t count;
+	uint64_t tick; /* the first that is not over */
+	uint64_t occupied[TIMER_WHEEL_SLOTS /
+	    64]; /* a bit for each slot that may hold some */
+};
+
+/* 0, or -1 when out of memory. */
+int timer_wheel_init(struct timer_wheel *timer_wheel, uint32_t timers, uint64_t now_ns)
+    __attribute__((warn_unused_result));
+void timer_wheel_finish(struct timer_wheel *timer_wheel);
+
+/* Sets or moves a timer; a deadline that is over fires at the next turn. */
+void timer_wheel_set(
+    struct timer_wheel *timer_wheel, uint32_t timer, uint64_t deadline_ns);
+void timer_wheel_clear(struct timer_wheel *timer_wheel, uint32_t timer);
+
+static inline uint64_t
+timer_wheel_deadline(const struct timer_wheel *timer_wheel, uint32_t timer)
+{
+	return timer_wheel->timers[timer].deadline_ns;
+}
+
+/* Takes out one timer whose deadline is not after now. False when there is none (yet):
+ *	while (timer_wheel_expire(wheel, now, &timer)) ... */
+bool timer_wheel_expire(
+    struct timer_wheel *timer_wheel, uint64_t now_ns, uint32_t *ret_timer);
+
+/* When timer_wheel_expire should be called next at the latest; TIMER_WHEEL_NEVER when
+ * empty. */
+uint64_t timer_wheel_next(const struct timer_wheel *timer_wheel);
+
+#endif

@@ -1,0 +1,296 @@
+#include "client/measure/sampler.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "lib/procfs.h"
+#include "lib/stats/histogram_codec.h"
+#include "lib/stats/percentile_interval.h"
+
+#define SECOND_NS UINT64_C(1000000000)
+#define SHORTEST_ROW_NS (SECOND_NS / 20) /* of a rest in which nothing came */
+
+/* Which histograms the .hlog holds; response carries no tag. */
+static const struct {
+	enum latency_kind which;
+	const char *tag;
+} logged[] = {
+	{ LATENCY_RESPONSE, NULL },
+	{ LATENCY_SERVICE, "service" },
+	{ LATENCY_SEND_LAG, "send_lag" },
+	{ LATENCY_CONNECT, "connect" },
+};
+
+void
+sampler_read_kernel(struct sampler_kernel *ret)
+{
+	*ret = (struct sampler_kernel){ .retransmits = 0 };
+	procfs_counter("/proc/self/net/snmp", "Tcp:", "RetransSegs", &ret->retransmits);
+	procfs_counter("/proc/self/net/netstat", "TcpExt:", "ListenOverflows",
+	    &ret->listen_overflows);
+	procfs_counter(
+	    "/proc/self/net/netstat", "TcpExt:", "ListenDrops", &ret->listen_drops);
+}
+
+/* Of this network namespace. */
+static uint64_t
+time_wait(void)
+{
+	return procfs_word("/proc/self/net/sockstat", "TCP:", " tw ");
+}
+
+/* Ports are taken back after a minute: what matters is the most at one time. */
+static void
+sample_ports(struct sampler *sampler)
+{
+	uint64_t waiting = time_wait(), held = 0, made = 0;
+
+	for (uint32_t i = 0; i < sampler->counters_map->count; i++) {
+		const struct counters *counters =
+		    counters_map_at(sampler->counters_map, i);
+
+		held += counters_get(&counters->connections_open);
+		made += counters_get(&counters->connections_established);
+	}
+	if (waiting > sampler->time_wait_before)
+		held += waiting - sampler->time_wait_before;
+	/* One that just ends is in both for a moment; others' connections wait, too. */
+	held = held < made ? held : made;
+	if (held > sampler->ports_held_max)
+		sampler->ports_held_max = held;
+	if (waiting > sampler->time_wait_max)
+		sampler->time_wait_max = waiting;
+}
+
+static void
+release(struct sampler *sampler)
+{
+	for (int i = 0; i < LATENCY_KIND_COUNT; i++)
+		free(sampler->before[i]);
+	free(sampler->now);
+	free(sampler->between);
+	free(sampler->rows);
+	memset(sampler, 0, sizeof(*sampler));
+}
+
+static FILE *
+open_log(const char *path)
+{
+	return strcmp(path, "-") == 0 ? stdout : fopen(path, "we");
+}
+
+int
+sampler_start(struct sampler *sampler, const struct plan *plan,
+    const struct counters_map *counters_map)
+{
+	struct timespec now;
+
+	memset(sampler, 0, sizeof(*sampler));
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	sampler->began_ns = (uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec;
+	sampler->plan = plan;
+	sampler->counters_map = counters_map;
+	sampler_read_kernel(&sampler->kernel);
+	sampler->time_wait_before = sampler->time_wait_max = time_wait();
+	sampler->now = histogram_create(&counters_latency_config);
+	sampler->between = histogram_create(&counters_latency_config);
+	if (sampler->now == NULL || sampler->between == NULL)
+		goto failed;
+	for (size_t i = 0; i < sizeof(logged) / sizeof(logged[0]); i++) {
+		struct histogram *before = histogram_create(&counters_latency_config);
+
+		if (before == NULL)
+			goto failed;
+		sampler->before[logged[i].which] = before;
+	}
+	if (plan->hlog != NULL && (sampler->hlog = open_log(plan->hlog)) == NULL)
+		goto failed;
+	return 0;
+failed:
+	release(sampler);
+	return -1;
+}
+
+/* The sums of all processes, as a row whose figures are totals. */
+static struct result_second
+sum_now(const struct sampler *sampler)
+{
+	struct result_second sum = { 0 };
+
+	for (uint32_t i = 0; i < sampler->counters_map->count; i++) {
+		const struct counters *counters =
+		    counters_map_at(sampler->counters_map, i);
+
+		sum.connections_open += counters_get(&counters->connections_open);
+		sum.sent += counters_get(&counters->messages.sent);
+		sum.verified += counters_get(&counters->messages.verified);
+		sum.wrong += counters_get(&counters->messages.wrong);
+		sum.lost += counters_lost(&counters->messages);
+	}
+	return sum;
+}
+
+/* watch->between = what histogram `which` took since the last row. */
+static void
+difference(struct sampler *sampler, enum latency_kind which)
+{
+	struct histogram *now = sampler->now;
+	int status = 0;
+
+	histogram_reset(now);
+	for (uint32_t i = 0; i < sampler->counters_map->count; i++)
+		status |= histogram_add(
+		    now, counters_map_at(sampler->counters_map, i)->histograms[which]);
+	status |= histogram_subtract(sampler->between, now, sampler->before[which]);
+	if (status != 0)
+		histogram_reset(sampler->between);
+	sampler->now = sampler->before[which];
+	sampler->before[which] = now;
+}
+
+/* UINT64_MAX where one second holds too few to tell. */
+static uint64_t
+percentile_of(const struct histogram *response, double percentile)
+{
+	struct percentile_interval found =
+	    percentile_interval_of(response, percentile, 0);
+
+	return found.known ? found.value : UINT64_MAX;
+}
+
+static void
+fill_latency(struct result_second *row, const struct histogram *response)
+{
+	row->count = histogram_count(response);
+	row->mean_ns = histogram_mean(response);
+	row->p50_ns = percentile_of(response, 50);
+	row->p90_ns = percentile_of(response, 90);
+	row->p99_ns = percentile_of(response, 99);
+	row->max_ns = histogram_max(response);
+}
+
+static void
+write_log(struct sampler *sampler, enum latency_kind which, const char *tag,
+    const struct result_second *row)
+{
+	if (sampler->hlog == NULL)
+		return;
+	if (sampler->count == 0 && which == LATENCY_RESPONSE)
+		histogram_codec_write_hlog_head(sampler->hlog,
+		    (double)sampler->counters_map->control_block->started_at_ns / 1e9 +
+			(double)sampler->plan->warmup_ns / 1e9);
+	if (histogram_codec_write_hlog(
+		sampler->hlog, tag, row->at_s, row->length_s, sampler->between) < 0)
+		fprintf(sampler->hlog, "#[out of memory at %.3f]\n", row->at_s);
+	fflush(sampler->hlog);
+}
+
+static void
+append_row(struct sampler *sampler, const struct result_second *row)
+{
+	if (sampler->count == sampler->room) {
+		size_t room = sampler->room == 0 ? 64 : 2 * sampler->room;
+		struct result_second *more =
+		    reallocarray(sampler->rows, room, sizeof(*more));
+
+		if (more == NULL)
+			return; /* a chart with a hole, not a run without a report */
+		sampler->rows = more;
+		sampler->room = room;
+	}
+	sampler->rows[sampler->count++] = *row;
+}
+
+static void
+take_row(struct sampler *sampler, uint64_t start_ns, uint64_t now_ns)
+{
+	struct result_second sum = sum_now(sampler), row = sum;
+
+	row.at_s = (double)(sampler->sampled_ns - start_ns) / 1e9;
+	row.length_s = (double)(now_ns - sampler->sampled_ns) / 1e9;
+	row.sent -= sampler->last.sent;
+	row.verified -= sampler->last.verified;
+	row.wrong -= sampler->last.wrong;
+	row.lost -= sampler->last.lost;
+	for (size_t i = 0; i < sizeof(logged) / sizeof(logged[0]); i++) {
+		if (sampler->hlog == NULL && logged[i].which != LATENCY_RESPONSE)
+			continue;
+		difference(sampler, logged[i].which);
+		if (logged[i].which == LATENCY_RESPONSE)
+			fill_latency(&row, sampler->between);
+		write_log(sampler, logged[i].which, logged[i].tag, &row);
+	}
+	append_row(sampler, &row);
+	sampler->last = sum;
+	sampler->sampled_ns = now_ns;
+}
+
+/* When the measured part starts; 0 while that is not known. */
+static uint64_t
+measured_from(const struct sampler *sampler)
+{
+	uint64_t start = atomic_load_explicit(
+	    &sampler->counters_map->control_block->start_ns, memory_order_acquire);
+
+	return start == 0 ? 0 : start + sampler->plan->warmup_ns;
+}
+
+bool
+sampler_tick(struct sampler *sampler, uint64_t now_ns)
+{
+	uint64_t start = measured_from(sampler);
+
+	sample_ports(sampler);
+	if (start == 0 || now_ns < start)
+		return false;
+	if (sampler->sampled_ns == 0)
+		sampler->sampled_ns = start;
+	if (now_ns - sampler->sampled_ns < SECOND_NS)
+		return false;
+	take_row(sampler, start, now_ns);
+	return true;
+}
+
+/* What came in a moment at the end is in a row, too: the rows add up to the whole. */
+static bool
+has_new_counts(const struct sampler *sampler)
+{
+	struct result_second sum = sum_now(sampler);
+	const struct result_second *last = &sampler->last;
+
+	return sum.sent != last->sent || sum.verified != last->verified ||
+	    sum.wrong != last->wrong || sum.lost != last->lost;
+}
+
+void
+sampler_stop(struct sampler *sampler, uint64_t now_ns)
+{
+	uint64_t start = measured_from(sampler);
+
+	sample_ports(sampler);
+	if (start == 0 || now_ns < start)
+		return;
+	if (sampler->sampled_ns == 0)
+		sampler->sampled_ns = start;
+	if (now_ns - sampler->sampled_ns >= SHORTEST_ROW_NS || sampler->count == 0 ||
+	    has_new_counts(sampler))
+		take_row(sampler, start, now_ns);
+}
+
+int
+sampler_finish(struct sampler *sampler)
+{
+	FILE *log = sampler->hlog;
+	int status = 0;
+
+	release(sampler);
+	if (log == NULL)
+		return 0;
+	if (ferror(log))
+		status = -1;
+	if ((log == stdout ? fflush(log) : fclose(log)) != 0)
+		status = -1;
+	return status;
+}

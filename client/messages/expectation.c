@@ -1,0 +1,169 @@
+#include "client/messages/expectation.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/framing.h"
+
+static const struct reply echo = { .kind = REPLY_ECHO };
+
+static const struct reply *
+reply_of(const struct expectation *expectation)
+{
+	return expectation->reply != NULL ? expectation->reply : &echo;
+}
+
+/* Answers to texts that never vary are made once, when the reply is known. */
+static int
+make_wires(struct expectation *expectation)
+{
+	const struct sequence *sequence = expectation->sequence;
+
+	expectation->wires = calloc(sequence->count, sizeof(uint8_t *));
+	if (expectation->wires == NULL)
+		return -1;
+	for (uint32_t i = 0; i < sequence->count; i++) {
+		const struct message_template *text = &sequence->texts[i];
+		if (text->varies)
+			continue;
+		struct frame frame = framing_for_payload(
+		    sequence->framing, reply_length(expectation->reply, text->length));
+		uint8_t *wire = malloc(frame_length(&frame) + 1);
+		if (wire == NULL)
+			return -1;
+		reply_write(
+		    expectation->reply, text->bytes, text->length, wire + frame.header);
+		framing_write(sequence->framing, &frame, wire);
+		expectation->wires[i] = wire;
+	}
+	return 0;
+}
+
+int
+expectation_open(
+    const struct plan *plan, const struct sequence *sequence, struct expectation *ret)
+{
+	struct expectation out = { .sequence = sequence };
+
+	if (plan->expect == PLAN_EXPECT_REPLY)
+		out.reply = &plan->reply;
+	out.none = plan->expect == PLAN_EXPECT_NONE ||
+	    (out.reply != NULL && out.reply->kind == REPLY_DISCARD) ||
+	    (out.reply != NULL && out.reply->kind == REPLY_FIXED &&
+		out.reply->text_length == 0 && sequence->framing == FRAMING_STREAM);
+	if (out.reply != NULL && !out.none && sequence->texts != NULL &&
+	    make_wires(&out) < 0) {
+		expectation_close(&out);
+		return -1;
+	}
+	*ret = out;
+	return 0;
+}
+
+void
+expectation_close(struct expectation *expectation)
+{
+	if (expectation->wires != NULL)
+		for (uint32_t i = 0; i < expectation->sequence->count; i++)
+			free(expectation->wires[i]);
+	free(expectation->wires);
+	expectation->wires = NULL;
+}
+
+uint32_t
+expectation_length(
+    const struct expectation *expectation, uint64_t connection, uint64_t message)
+{
+	const struct sequence *sequence = expectation->sequence;
+
+	if (expectation->none)
+		return 0;
+	size_t payload = reply_length(reply_of(expectation),
+	    sequence_payload_length(sequence, connection, message));
+	struct frame frame = framing_for_payload(sequence->framing, payload);
+	return (uint32_t)frame_length(&frame);
+}
+
+/* A part of an answer, put together from the pieces that it touches. */
+struct part {
+	size_t from; /* of the answer */
+	size_t end;
+	uint8_t *out;
+};
+
+/* What of [begin, begin + length) the part holds: where in the piece, and how much. */
+static uint8_t *
+overlap(const struct part *part, size_t begin, size_t length, size_t *ret_from,
+    size_t *ret_length)
+{
+	size_t from = part->from > begin ? part->from : begin;
+	size_t end = part->end < begin + length ? part->end : begin + length;
+
+	*ret_from = from - begin;
+	*ret_length = end > from ? end - from : 0;
+	return part->out + (from - part->from);
+}
+
+static void
+frame_part(const struct part *part, enum framing framing, const struct frame *frame)
+{
+	size_t payload = frame->payload, from, n;
+	uint8_t header[FRAMING_HEADER_MAX] = { (uint8_t)(payload >> 24),
+		(uint8_t)(payload >> 16), (uint8_t)(payload >> 8), (uint8_t)payload };
+
+	if (framing == FRAMING_STREAM)
+		return;
+	uint8_t *out = overlap(part, 0, frame->header, &from, &n);
+	if (n > 0)
+		memcpy(out, header + from, n);
+	out = overlap(part, frame->header + payload, frame->trailer, &from, &n);
+	if (n > 0)
+		*out = '\n';
+}
+
+const uint8_t *
+expectation_wire(const struct expectation *expectation, enum reply_kind kind,
+    uint64_t connection, const struct cursor *cursor, size_t *length, uint8_t *scratch,
+    uint8_t *out)
+{
+	const struct sequence *sequence = expectation->sequence;
+	const struct reply *reply = reply_of(expectation);
+	uint32_t left = cursor->length - cursor->at;
+
+	if (*length > left)
+		*length = left;
+	if (expectation->wires != NULL) {
+		const uint8_t *wire =
+		    expectation->wires[cursor->message % sequence->count];
+		if (wire != NULL)
+			return wire + cursor->at;
+	}
+	struct frame frame = framing_for_payload(sequence->framing, 0);
+	frame.payload = cursor->length - frame_length(&frame);
+	struct part part = { cursor->at, cursor->at + *length, out };
+	size_t text = reply->text_length, body = frame.payload - text, from, n;
+	uint8_t *to = overlap(&part, frame.header, body, &from, &n);
+	if (n > 0) {
+		sequence_payload(sequence, connection, cursor, from, n, scratch, to);
+		if (kind == REPLY_UPPER)
+			reply_to_upper(to, n, to);
+	}
+	to = overlap(&part, frame.header + body, text, &from, &n);
+	if (n > 0)
+		memcpy(to, reply->text + from, n);
+	frame_part(&part, sequence->framing, &frame);
+	return out;
+}
+
+uint64_t
+expectation_offset(const struct expectation *expectation, const struct cursor *cursor)
+{
+	const struct reply *reply = reply_of(expectation);
+	struct frame frame = framing_for_payload(expectation->sequence->framing, 0);
+	uint64_t each = frame_length(&frame) + reply->text_length;
+
+	if (expectation->none)
+		return 0;
+	return cursor->message * each +
+	    (reply->kind == REPLY_FIXED ? 0 : cursor->offset);
+}

@@ -1,0 +1,35 @@
+/*
+ * payload.h - seeded payload: bytes that are a pure function of (seed, connection,
+ * offset).
+ *
+ * Any byte can be made without those before it, on either side of a stream, and no two
+ * connections carry the same bytes: what comes back on the wrong connection is seen.
+ * A word of 8 bytes is the SplitMix64 finaliser (Steele, Lea, Flood 2014) of a counter.
+ */
+#ifndef CLIENT_MESSAGES_PAYLOAD_H
+#define CLIENT_MESSAGES_PAYLOAD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+static inline uint64_t
+payload_mix(uint64_t x)
+{
+	x ^= x >> 30;
+	x *= UINT64_C(0xbf58476d1ce4e5b9);
+	x ^= x >> 27;
+	x *= UINT64_C(0x94d049bb133111eb);
+	return x ^ (x >> 31);
+}
+
+/* Writes bytes offset .. offset + length - 1 of a connection to out. `printable` keeps
+ * them in 0x40-0x7f (no line end, for --framing line). */
+void payload_fill(uint64_t seed, uint64_t connection, uint64_t offset, bool printable,
+    uint8_t *out, size_t length);
+
+/* A number from min to max, a pure function of (seed, connection, message). */
+uint64_t payload_size(
+    uint64_t seed, uint64_t connection, uint64_t message, uint64_t min, uint64_t max);
+
+#endif

@@ -1,0 +1,317 @@
+#include "client/messages/sequence.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "client/messages/payload.h"
+
+static const char *const seed_texts[] = {
+	"This is the message. ",
+	"It will be sent ",
+	"in parts.",
+};
+
+static int
+no_memory(char *error)
+{
+	snprintf(error, PLAN_ERROR_MAX, "out of memory");
+	return EX_OSERR;
+}
+
+/* A text as it stands, without escapes. */
+static int
+plain_text(const char *text, size_t length, struct message_template *ret)
+{
+	struct message_template out = {
+		.bytes = malloc(length + 1),
+		.pieces = calloc(1, sizeof(struct message_template_piece)),
+		.length = length,
+		.count = 1,
+	};
+
+	if (out.bytes == NULL || out.pieces == NULL) {
+		message_template_finish(&out);
+		return -1;
+	}
+	memcpy(out.bytes, text, length);
+	out.pieces[0] =
+	    (struct message_template_piece){ .kind = MESSAGE_TEMPLATE_LITERAL,
+		    .length = length };
+	*ret = out;
+	return 0;
+}
+
+static int
+check_text(const struct message_template *text, enum framing framing, char *error)
+{
+	if (text->length == 0 && !text->varies && framing == FRAMING_STREAM)
+		snprintf(error, PLAN_ERROR_MAX,
+		    "a message is empty; in --framing stream at least one byte was wanted");
+	else if (framing == FRAMING_LINE && text->length > 0 &&
+	    memchr(text->bytes, '\n', text->length) != NULL)
+		snprintf(error, PLAN_ERROR_MAX,
+		    "a message holds a line end; --framing line adds it and wants none inside");
+	else if (message_template_longest(text) > PLAN_MESSAGE_MAX)
+		snprintf(error, PLAN_ERROR_MAX, "a message is longer than 1G");
+	else
+		return 0;
+	return EX_USAGE;
+}
+
+static int
+add_text(struct sequence *sequence, const char *text, size_t length,
+    const struct plan *plan, char *error)
+{
+	struct message_template *texts = realloc(
+	    sequence->texts, (sequence->count + 1) * sizeof(struct message_template));
+	int rc = 0;
+
+	if (texts == NULL)
+		return no_memory(error);
+	sequence->texts = texts;
+	struct message_template *out = &texts[sequence->count];
+	if (plan->escapes)
+		rc = message_template_parse(text, length, out, error, PLAN_ERROR_MAX);
+	else if (plain_text(text, length, out) < 0)
+		rc = no_memory(error);
+	if (rc != 0)
+		return rc;
+	sequence->count++;
+	rc = check_text(out, sequence->framing, error);
+	if (rc != 0)
+		return rc;
+	size_t longest = message_template_longest(out);
+	if (longest > sequence->longest)
+		sequence->longest = (uint32_t)longest;
+	sequence->varies |= out->varies;
+	return 0;
+}
+
+static int
+unreadable(const struct plan *plan, char *error)
+{
+	int status = errno == ENOMEM ? EX_OSERR : EX_USAGE;
+
+	snprintf(error, PLAN_ERROR_MAX, "%s: %s", plan->file, strerror(errno));
+	return status;
+}
+
+/* Each line of the file is a message, its end is not part of it. */
+static int
+read_file(struct sequence *sequence, const struct plan *plan, char *error)
+{
+	FILE *file = fopen(plan->file, "re");
+	char *line = NULL;
+	size_t size = 0;
+	ssize_t n;
+	int rc = 0;
+
+	if (file == NULL)
+		return unreadable(plan, error);
+	while (rc == 0 && (n = getline(&line, &size, file)) >= 0) {
+		if (n > 0 && line[n - 1] == '\n')
+			n--;
+		rc = add_text(sequence, line, (size_t)n, plan, error);
+	}
+	if (rc == 0 && !feof(file)) { /* without memory ferror is silent */
+		rc = unreadable(plan, error);
+	} else if (rc == 0 && sequence->count == 0) {
+		snprintf(error, PLAN_ERROR_MAX,
+		    "%s: no message in it; one for each line was wanted", plan->file);
+		rc = EX_USAGE;
+	}
+	free(line);
+	fclose(file);
+	return rc;
+}
+
+/* Texts that never vary are framed once. */
+static int
+make_wires(struct sequence *sequence)
+{
+	sequence->wires = calloc(sequence->count, sizeof(uint8_t *));
+	if (sequence->wires == NULL)
+		return -1;
+	for (uint32_t i = 0; i < sequence->count; i++) {
+		const struct message_template *text = &sequence->texts[i];
+		if (text->varies)
+			continue;
+		struct frame frame =
+		    framing_for_payload(sequence->framing, text->length);
+		uint8_t *wire = malloc(frame_length(&frame) + 1);
+		if (wire == NULL)
+			return -1;
+		memcpy(wire + frame.header, text->bytes, text->length);
+		framing_write(sequence->framing, &frame, wire);
+		sequence->wires[i] = wire;
+	}
+	return 0;
+}
+
+static int
+read_texts(struct sequence *sequence, const struct plan *plan, char *error)
+{
+	int rc = 0;
+
+	if (plan->file != NULL)
+		return read_file(sequence, plan, error);
+	if (plan->texts.count == 0) {
+		for (int i = 0; i < 3 && rc == 0; i++)
+			rc = add_text(sequence, seed_texts[i], strlen(seed_texts[i]),
+			    plan, error);
+		return rc;
+	}
+	for (uint32_t i = 0; i < plan->texts.count && rc == 0; i++)
+		rc = add_text(sequence, plan->texts.items[i],
+		    strlen(plan->texts.items[i]), plan, error);
+	return rc;
+}
+
+int
+sequence_open(const struct plan *plan, struct sequence *ret, char *error)
+{
+	struct sequence out = {
+		.framing = plan->framing,
+		.seed = plan->seed,
+		.size_min = plan->size_min,
+		.size_max = plan->size_max,
+	};
+
+	if (plan->payload) {
+		out.count = 1;
+		out.longest = (uint32_t)plan->size_max;
+		out.varies = true;
+		*ret = out;
+		return 0;
+	}
+	int rc = read_texts(&out, plan, error);
+	if (rc == 0 && make_wires(&out) < 0)
+		rc = no_memory(error);
+	if (rc == 0)
+		*ret = out;
+	else
+		sequence_close(&out);
+	return rc;
+}
+
+void
+sequence_close(struct sequence *sequence)
+{
+	for (uint32_t i = 0; i < sequence->count; i++) {
+		if (sequence->texts != NULL)
+			message_template_finish(&sequence->texts[i]);
+		if (sequence->wires != NULL)
+			free(sequence->wires[i]);
+	}
+	free(sequence->texts);
+	free(sequence->wires);
+	*sequence = (struct sequence){ .count = 0 };
+}
+
+uint32_t
+sequence_payload_length(
+    const struct sequence *sequence, uint64_t connection, uint64_t message)
+{
+	if (sequence->texts == NULL)
+		return (uint32_t)payload_size(sequence->seed, connection, message,
+		    sequence->size_min, sequence->size_max);
+	return (uint32_t)message_template_length(
+	    &sequence->texts[message % sequence->count], connection, message);
+}
+
+void
+sequence_payload(const struct sequence *sequence, uint64_t connection,
+    const struct cursor *cursor, size_t from, size_t length, uint8_t *scratch,
+    uint8_t *out)
+{
+	if (sequence->texts == NULL) {
+		payload_fill(sequence->seed, connection, cursor->offset + from,
+		    sequence->framing == FRAMING_LINE, out, length);
+		return;
+	}
+	const struct message_template *text =
+	    &sequence->texts[cursor->message % sequence->count];
+	const uint8_t *bytes = text->bytes;
+	if (text->varies) {
+		message_template_write(text, connection, cursor->message, scratch);
+		bytes = scratch;
+	}
+	memcpy(out, bytes + from, length);
+}
+
+static uint32_t
+overhead(enum framing framing)
+{
+	struct frame frame = framing_for_payload(framing, 0);
+
+	return (uint32_t)frame_length(&frame);
+}
+
+uint32_t
+sequence_wire_length(
+    const struct sequence *sequence, uint64_t connection, uint64_t message)
+{
+	return sequence_payload_length(sequence, connection, message) +
+	    overhead(sequence->framing);
+}
+
+/* Header and trailer are made whole, and the part that is wanted of them is copied. */
+static void
+frame_part(
+    enum framing framing, size_t payload, size_t from, size_t length, uint8_t *out)
+{
+	struct frame frame = framing_for_payload(framing, payload);
+	uint8_t header[FRAMING_HEADER_MAX] = { (uint8_t)(payload >> 24),
+		(uint8_t)(payload >> 16), (uint8_t)(payload >> 8), (uint8_t)payload };
+
+	for (size_t i = from; i < frame.header && i < from + length; i++)
+		out[i - from] = header[i];
+	size_t end = frame.header + payload;
+	if (frame.trailer > 0 && from <= end && end < from + length)
+		out[end - from] = '\n';
+}
+
+const uint8_t *
+sequence_wire(const struct sequence *sequence, uint64_t connection,
+    const struct cursor *cursor, size_t *length, uint8_t *scratch, uint8_t *out)
+{
+	uint32_t left = cursor->length - cursor->at;
+
+	if (*length > left)
+		*length = left;
+	if (sequence->wires != NULL) {
+		const uint8_t *wire =
+		    sequence->wires[cursor->message % sequence->count];
+		if (wire != NULL)
+			return wire + cursor->at;
+	}
+	size_t header = sequence->framing == FRAMING_LENGTH32 ? FRAMING_HEADER_MAX : 0;
+	size_t payload = cursor->length - overhead(sequence->framing);
+	size_t begin = cursor->at > header ? cursor->at : header;
+	size_t end = cursor->at + *length;
+	if (end > header + payload)
+		end = header + payload;
+	if (begin < end)
+		sequence_payload(sequence, connection, cursor, begin - header,
+		    end - begin, scratch, out + (begin - cursor->at));
+	if (sequence->framing != FRAMING_STREAM)
+		frame_part(sequence->framing, payload, cursor->at, *length, out);
+	return out;
+}
+
+void
+sequence_seek(const struct sequence *sequence, uint64_t connection,
+    struct cursor *cursor, uint64_t message)
+{
+	while (cursor->message < message)
+		cursor->offset +=
+		    sequence_payload_length(sequence, connection, cursor->message++);
+	while (cursor->message > message)
+		cursor->offset -=
+		    sequence_payload_length(sequence, connection, --cursor->message);
+	cursor->at = 0;
+	cursor->length = 0;
+}

@@ -1,0 +1,365 @@
+#include "client/plan/plan.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <time.h>
+
+#include "lib/units.h"
+
+#include "http/stats_fetch.h"
+
+#include "client/plan/plan_messages.h"
+#include "client/plan/rank.h"
+#include "client/plan/source_address.h"
+#include "client/plan/threshold.h"
+
+#define MS UINT64_C(1000000)
+#define CONNECTIONS_PER_PROCESS 16 /* fewer are not worth another process */
+#define SLOW_READ_MAX (32u << 20)  /* bytes a second; more is not slow */
+#define SEARCH_FIRST_RATE 1000     /* messages a second */
+#define TRANSCRIPT_SOCKETS 8
+#define TRANSCRIPT_MESSAGES 100
+
+const char *const plan_load_names[] = {
+	"lockstep",
+	"closed",
+	"interval",
+	"open",
+	NULL,
+};
+const char *const plan_arrivals_names[] = { "constant", "poisson", NULL };
+const char *const plan_close_names[] = { "fin", "rst", NULL };
+const char *const plan_progress_names[] = { "auto", "always", "never", NULL };
+
+void
+plan_init(struct plan *plan)
+{
+	*plan = (struct plan){
+		.connections = 2,
+		.processes_auto = true,
+		.expect_text = "auto",
+		.seed = 1,
+		.timeout_ns = 10000 * MS,
+		.connect_timeout_ns = 5000 * MS,
+		.drain_ns = PLAN_DRAIN_AUTO,
+		.ranks = 1,
+	};
+}
+
+int
+plan_list_add(struct plan_list *list, const char *text)
+{
+	const char **items =
+	    realloc(list->items, (list->count + 1) * sizeof(const char *));
+
+	if (items == NULL)
+		return -1;
+	list->items = items;
+	items[list->count++] = text;
+	return 0;
+}
+
+void
+plan_finish(struct plan *plan)
+{
+	free(plan->target_texts.items);
+	free(plan->texts.items);
+	free(plan->source_texts.items);
+	free(plan->thresholds.items);
+	free(plan->ledgers.items);
+	if (plan->expect == PLAN_EXPECT_REPLY)
+		reply_finish(&plan->reply);
+	*plan = (struct plan){ .connections = 0 };
+}
+
+uint32_t
+plan_share(const struct plan *plan, uint32_t process, uint32_t *ret_first)
+{
+	uint32_t each = plan->rank_connections / plan->processes;
+	uint32_t more = plan->rank_connections % plan->processes;
+
+	*ret_first =
+	    plan->rank_first + process * each + (process < more ? process : more);
+	return each + (process < more ? 1 : 0);
+}
+
+double
+plan_phase(const struct plan *plan, uint32_t process)
+{
+	double within = ((double)plan->rank + 0.5) / (double)plan->ranks;
+
+	return ((double)process + within) / (double)plan->processes;
+}
+
+static int
+refuse(char *error, const char *text)
+{
+	snprintf(error, PLAN_ERROR_MAX, "%s", text);
+	return EX_USAGE;
+}
+
+static int
+check_targets(struct plan *plan, char *error)
+{
+	if (plan->target_texts.count == 0)
+		return refuse(error, "no target; HOST:PORT was wanted (see --help)");
+	if (plan->target_texts.count > PLAN_TARGETS_MAX)
+		return refuse(error, "more than 64 targets");
+	for (uint32_t i = 0; i < plan->target_texts.count; i++) {
+		struct plan_target *target = &plan->targets[i];
+		char why[256];
+		target->text = plan->target_texts.items[i];
+		int n = address_resolve(target->text, target->addresses,
+		    PLAN_TARGET_ADDRESSES_MAX, why, sizeof(why));
+		if (n < 0) {
+			snprintf(error, PLAN_ERROR_MAX, "%s", why);
+			return EX_USAGE;
+		}
+		if (address_port(&target->addresses[0]) == 0) {
+			snprintf(error, PLAN_ERROR_MAX,
+			    "target \"%s\" has no port that can be called",
+			    target->text);
+			return EX_USAGE;
+		}
+		target->address_count = (uint32_t)n;
+	}
+	plan->target_count = plan->target_texts.count;
+	return 0;
+}
+
+/* A stream's server answers each read: only a reply of each byte alone does not depend
+ * on where the stream is cut. */
+static bool
+is_one_at_a_time(const struct plan *plan)
+{
+	return plan->framing == FRAMING_STREAM && plan->expect == PLAN_EXPECT_REPLY &&
+	    plan->reply.kind != REPLY_DISCARD && !reply_is_bytewise(&plan->reply);
+}
+
+static bool
+has_churn(const struct plan *plan)
+{
+	return plan->messages_per_connection > 0 || plan->lifetime_ns > 0;
+}
+
+static int
+check_load(struct plan *plan, char *error)
+{
+	bool bounded = plan->rate_all > 0 || plan->interval_ns > 0;
+
+	if (plan->rate_all > 0 && plan->interval_ns > 0)
+		return refuse(error, "--rate and --interval cannot be given together");
+	if (plan->lockstep && (bounded || plan->pipeline > 1 || has_churn(plan)))
+		return refuse(error,
+		    "--lockstep sends one message at a time on all sockets; --rate, --interval, --pipeline and reconnecting cannot be given with it");
+	if (plan->rate_all > 0)
+		plan->load = PLAN_OPEN;
+	else if (plan->interval_ns > 0)
+		plan->load = PLAN_INTERVAL;
+	else if (plan->lockstep ||
+	    (plan->duration_ns == 0 && plan->pipeline == 0 && !has_churn(plan)))
+		plan->load = PLAN_LOCKSTEP;
+	else
+		plan->load = PLAN_CLOSED;
+	if (plan->arrivals == PLAN_POISSON && plan->load != PLAN_OPEN)
+		return refuse(error, "--arrivals poisson needs --rate");
+	if (is_one_at_a_time(plan)) {
+		if (plan->pipeline > 1)
+			return refuse(error,
+			    "with this reply in --framing stream the answers of two messages cannot be told apart; --pipeline needs line or length32");
+		plan->pipeline = 1;
+	}
+	if (plan->pipeline == 0 && !bounded)
+		plan->pipeline = 1;
+	return 0;
+}
+
+static int
+check_timing(struct plan *plan, char *error)
+{
+	int rc = check_load(plan, error);
+
+	if (rc != 0)
+		return rc;
+	if (plan->half_close && plan->messages == 0 && plan->duration_ns > 0)
+		return refuse(error,
+		    "--half-close needs --messages: it shuts the sending side after the last one");
+	if (plan->slow_read > SLOW_READ_MAX)
+		return refuse(
+		    error, "--slow-read; up to 32M bytes a second was wanted");
+	if (plan->timeout_ns < MS || plan->connect_timeout_ns < MS)
+		return refuse(error,
+		    "--timeout and --connect-timeout are looked at every millisecond; 1ms or more was wanted");
+	if (plan->drain_ns == PLAN_DRAIN_AUTO)
+		plan->drain_ns = plan->timeout_ns;
+	plan->reconnect = !plan->no_reconnect && plan->duration_ns > 0;
+	return 0;
+}
+
+static int
+check_rank(struct plan *plan, char *error)
+{
+	struct timespec now;
+
+	if (rank_parse(
+		plan->rank_text, &plan->rank, &plan->ranks, error, PLAN_ERROR_MAX) < 0)
+		return EX_USAGE;
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (plan->start_at_text != NULL &&
+	    rank_parse_start(plan->start_at_text,
+		(uint64_t)now.tv_sec * 1000 * MS + (uint64_t)now.tv_nsec,
+		&plan->start_at_ns, error, PLAN_ERROR_MAX) < 0)
+		return EX_USAGE;
+	uint32_t each = plan->connections / plan->ranks;
+	uint32_t more = plan->connections % plan->ranks;
+	plan->rank_connections = each + (plan->rank < more ? 1 : 0);
+	plan->rank_first = plan->rank * each + (plan->rank < more ? plan->rank : more);
+	if (plan->connections < plan->ranks)
+		return refuse(error, "fewer connections than ranks");
+	if (plan->search != NULL && plan->ranks > 1)
+		return refuse(error,
+		    "--search is of one machine: the ranks would each find another rate; --rank 0/1 makes it so");
+	double share = (double)plan->rank_connections / plan->connections;
+	plan->rate = plan->rate_all * share;
+	plan->connect_rate = plan->connect_rate_all * share;
+	return 0;
+}
+
+static uint32_t
+cpus(void)
+{
+	cpu_set_t set;
+
+	if (sched_getaffinity(0, sizeof(set), &set) < 0)
+		return 1;
+	return (uint32_t)CPU_COUNT(&set);
+}
+
+static int
+check_processes(struct plan *plan, char *error)
+{
+	uint32_t wanted = cpus();
+	uint32_t useful = (plan->rank_connections + CONNECTIONS_PER_PROCESS - 1) /
+	    CONNECTIONS_PER_PROCESS;
+
+	if (plan->processes > PLAN_PROCESSES_MAX)
+		return refuse(error, "more than 1024 generator processes");
+	if (plan->processes_auto)
+		plan->processes = wanted < useful ? wanted : useful;
+	if (plan->processes > plan->rank_connections)
+		plan->processes = plan->rank_connections;
+	return 0;
+}
+
+/* A search is of the open loop: it finds the rate itself. */
+static int
+check_search(struct plan *plan, char *error)
+{
+	char why[256];
+	struct threshold threshold;
+
+	if (plan->search == NULL)
+		return 0;
+	if (threshold_parse(plan->search, &threshold, why, sizeof(why)) < 0) {
+		snprintf(error, PLAN_ERROR_MAX, "--search: %s", why);
+		return EX_USAGE;
+	}
+	if (threshold.op == THRESHOLD_GT || threshold.op == THRESHOLD_GE)
+		return refuse(error,
+		    "--search looks for the highest rate; what stays below a limit was wanted, as in p99<1ms");
+	if (plan->ledgers.count > 0 || plan->hlog != NULL)
+		return refuse(error,
+		    "--search runs many times; --ledger and --hlog are of one run");
+	if (plan->duration_ns == 0)
+		return refuse(error, "--search needs --duration, the length of a step");
+	if (plan->rate_all == 0)
+		plan->rate_all = SEARCH_FIRST_RATE;
+	return 0;
+}
+
+static int
+check_ledgers(struct plan *plan, char *error)
+{
+	for (uint32_t i = 0; i < plan->ledgers.count; i++) {
+		const char *ledger = plan->ledgers.items[i];
+
+		if (stats_fetch_takes(ledger))
+			continue;
+		snprintf(error, PLAN_ERROR_MAX,
+		    "--ledger \"%.128s\"; http://HOST:PORT or unix:PATH was wanted",
+		    ledger);
+		return EX_USAGE;
+	}
+	return 0;
+}
+
+static bool
+is_stdout(const char *path)
+{
+	return path != NULL && strcmp(path, "-") == 0;
+}
+
+static int
+check_outputs(struct plan *plan, char *error)
+{
+	char why[256];
+	struct threshold threshold;
+
+	plan->stdout_taken = is_stdout(plan->json) || is_stdout(plan->hgrm) ||
+	    is_stdout(plan->hlog) || is_stdout(plan->html);
+	if (plan->stdout_taken && plan->transcript)
+		return refuse(
+		    error, "--transcript and a file cannot both go to stdout");
+	for (uint32_t i = 0; i < plan->thresholds.count; i++) {
+		if (threshold_parse(
+			plan->thresholds.items[i], &threshold, why, sizeof(why)) == 0)
+			continue;
+		snprintf(error, PLAN_ERROR_MAX, "--threshold: %s", why);
+		return EX_USAGE;
+	}
+	return 0;
+}
+
+int
+plan_check(struct plan *plan, char *error)
+{
+	static int (*const checks[])(struct plan *, char *) = {
+		check_targets,
+		plan_messages_check,
+		check_search,
+		check_timing,
+		check_rank,
+		check_processes,
+		check_ledgers,
+		check_outputs,
+	};
+
+	if (plan->connections == 0 || plan->connections > PLAN_CONNECTIONS_MAX)
+		return refuse(error, "--connections; from 1 to 4M was wanted");
+	for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
+		int rc = checks[i](plan, error);
+		if (rc != 0)
+			return rc;
+	}
+	return source_address_check(plan, error) < 0 ? EX_USAGE : 0;
+}
+
+void
+plan_complete(struct plan *plan, uint32_t pass)
+{
+	if (plan->messages == 0 && plan->duration_ns == 0)
+		plan->messages = pass;
+	if (plan->load == PLAN_LOCKSTEP &&
+	    plan->rank_connections <= TRANSCRIPT_SOCKETS && plan->messages > 0 &&
+	    plan->messages <= TRANSCRIPT_MESSAGES && !plan->payload && !plan->quiet &&
+	    !plan->stdout_taken)
+		plan->transcript = true;
+	/* The lines of two processes would mix. */
+	if (plan->transcript && plan->rank_connections <= TRANSCRIPT_SOCKETS &&
+	    plan->processes_auto)
+		plan->processes = 1;
+}

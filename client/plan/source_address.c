@@ -1,0 +1,249 @@
+#include "client/plan/source_address.h"
+
+#include <sys/socket.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
+#include "lib/procfs.h"
+
+#define LOOPBACK_FIRST UINT32_C(0x7f010001) /* 127.1.0.1 */
+/* The kernel looks among the ports of one parity first, one after the other, before it
+ * looks among the others: with more than half of them taken a connect() costs
+ * milliseconds. */
+#define PORTS_USED 0.4
+#define NONLOCAL_CHECKS_MAX 256 /* addresses that are tried before the run */
+
+uint32_t
+source_address_ports(void)
+{
+	unsigned from, to;
+	char text[64];
+
+	procfs_read("/proc/sys/net/ipv4/ip_local_port_range", text, sizeof(text));
+	if (sscanf(text, "%u %u", &from, &to) != 2 || to < from) {
+		from = 32768;
+		to = 60999;
+	}
+	return to - from + 1;
+}
+
+static bool
+is_loopback4(const struct address *address)
+{
+	const struct sockaddr_in *in = (const void *)&address->storage;
+
+	return in->sin_family == AF_INET && ntohl(in->sin_addr.s_addr) >> 24 == 127;
+}
+
+/* Hosts of a prefix that may be called from. */
+static uint32_t
+prefix_hosts(const struct prefix *prefix)
+{
+	uint32_t width = prefix->family == AF_INET ? 32 : 128;
+	uint32_t bits = width - prefix->bits;
+
+	if (bits > 16)
+		return SOURCE_ADDRESS_COUNT_MAX;
+	uint32_t all = UINT32_C(1) << bits;
+	/* Network and broadcast address of an IPv4 network are no hosts. */
+	return prefix->family == AF_INET && bits >= 2 ? all - 2 : all;
+}
+
+/* "10.0.0.7/24", as interfaces are shown, is the network of that address. */
+static void
+network_of(const struct prefix *prefix, uint8_t *out)
+{
+	for (int i = 0; i < 16; i++) {
+		int kept = prefix->bits - 8 * i;
+		uint8_t mask = kept >= 8 ? 0xff
+		    : kept > 0           ? (uint8_t)(0xff00 >> kept)
+					 : 0;
+		out[i] = prefix->bytes[i] & mask;
+	}
+}
+
+static void
+prefix_host(const struct prefix *prefix, uint32_t index, struct address *ret)
+{
+	uint8_t network[16];
+
+	network_of(prefix, network);
+	*ret = (struct address){ .length = 0 };
+	if (prefix->family == AF_INET) {
+		struct sockaddr_in *in = (void *)&ret->storage;
+		uint32_t base;
+		memcpy(&base, network, 4);
+		index += prefix->bits <= 30 ? 1 : 0;
+		in->sin_family = AF_INET;
+		in->sin_addr.s_addr = htonl(ntohl(base) + index);
+		ret->length = sizeof(*in);
+	} else {
+		struct sockaddr_in6 *in = (void *)&ret->storage;
+		in->sin6_family = AF_INET6;
+		memcpy(&in->sin6_addr, network, 16);
+		for (int i = 15; index > 0; i--, index >>= 8) {
+			index += in->sin6_addr.s6_addr[i];
+			in->sin6_addr.s6_addr[i] = (uint8_t)index;
+		}
+		ret->length = sizeof(*in);
+	}
+}
+
+/* The target that nobody of this family can call; NULL: there is none. */
+static const char *
+unreachable_target(const struct plan *plan, int family)
+{
+	for (uint32_t i = 0; i < plan->target_count; i++) {
+		const struct plan_target *target = &plan->targets[i];
+		bool found = false;
+
+		for (uint32_t a = 0; a < target->address_count; a++)
+			found =
+			    found || target->addresses[a].storage.ss_family == family;
+		if (!found)
+			return target->text;
+	}
+	return NULL;
+}
+
+static int
+check_given(struct plan *plan, char *error)
+{
+	for (uint32_t i = 0; i < plan->source_texts.count; i++) {
+		struct prefix prefix;
+		char why[256];
+		if (prefix_parse(
+			plan->source_texts.items[i], &prefix, why, sizeof(why)) < 0) {
+			snprintf(error, PLAN_ERROR_MAX, "--source-ip %s: %s",
+			    plan->source_texts.items[i], why);
+			return -1;
+		}
+		const char *target = unreachable_target(plan, prefix.family);
+		if (target != NULL) {
+			snprintf(error, PLAN_ERROR_MAX,
+			    "--source-ip %s: the target %s has no address of that family",
+			    plan->source_texts.items[i], target);
+			return -1;
+		}
+		plan->source_count += prefix_hosts(&prefix);
+	}
+	return 0;
+}
+
+/* Each rank has its own addresses, as long as there is one for each. */
+static void
+take_rank_share(struct plan *plan)
+{
+	uint64_t all = plan->source_count;
+
+	if (all < plan->ranks)
+		return;
+	plan->source_first = (uint32_t)(all * plan->rank / plan->ranks);
+	plan->source_count =
+	    (uint32_t)(all * (plan->rank + 1) / plan->ranks) - plan->source_first;
+}
+
+static int
+count_sources(struct plan *plan, char *error)
+{
+	if (plan->source_texts.count > 0)
+		return check_given(plan, error);
+	for (uint32_t i = 0; i < plan->target_count; i++)
+		if (!is_loopback4(&plan->targets[i].addresses[0]))
+			return 0;
+	double room = PORTS_USED * source_address_ports() * plan->target_count;
+	if (plan->connections <= room)
+		return 0;
+	plan->source_auto = true;
+	plan->source_count = (uint32_t)(plan->connections / room) + 1;
+	return 0;
+}
+
+int
+source_address_check(struct plan *plan, char *error)
+{
+	plan->source_count = plan->source_first = 0;
+	if (count_sources(plan, error) < 0)
+		return -1;
+	take_rank_share(plan);
+	return 0;
+}
+
+bool
+source_address_of(const struct plan *plan, uint32_t connection, struct address *ret)
+{
+	if (plan->source_count == 0)
+		return false;
+	/* Neighbours call different targets: they may share an address. */
+	uint32_t index =
+	    plan->source_first + connection / plan->target_count % plan->source_count;
+	if (plan->source_auto) {
+		struct sockaddr_in *in = (void *)&ret->storage;
+		*ret = (struct address){ .length = sizeof(*in) };
+		in->sin_family = AF_INET;
+		in->sin_addr.s_addr = htonl(LOOPBACK_FIRST + index);
+		return true;
+	}
+	for (uint32_t i = 0; i < plan->source_texts.count; i++) {
+		struct prefix prefix;
+		char why[256];
+		if (prefix_parse(
+			plan->source_texts.items[i], &prefix, why, sizeof(why)) < 0)
+			return false;
+		uint32_t hosts = prefix_hosts(&prefix);
+		if (index < hosts) {
+			prefix_host(&prefix, index, ret);
+			return true;
+		}
+		index -= hosts;
+	}
+	return false;
+}
+
+int
+source_address_bind(int fd, const struct address *source)
+{
+	int on = 1;
+
+	if (setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on)) < 0)
+		return -1;
+	return bind(fd, (const struct sockaddr *)&source->storage, source->length);
+}
+
+static bool
+is_nonlocal(const struct address *source)
+{
+	int fd = socket(source->storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return false;
+	bool nonlocal = source_address_bind(fd, source) < 0 && errno == EADDRNOTAVAIL;
+	close(fd);
+	return nonlocal;
+}
+
+bool
+source_address_find_nonlocal(const struct plan *plan, struct address *ret)
+{
+	uint32_t connection = 0;
+
+	for (uint32_t i = 0; i < NONLOCAL_CHECKS_MAX && i < plan->source_count; i++) {
+		struct address source;
+
+		if (connection >= plan->rank_connections ||
+		    !source_address_of(plan, connection, &source))
+			return false;
+		if (is_nonlocal(&source)) {
+			*ret = source;
+			return true;
+		}
+		connection += plan->target_count;
+	}
+	return false;
+}

@@ -1,0 +1,321 @@
+#include "client/plan/threshold.h"
+
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/stats/percentile_interval.h"
+#include "lib/units.h"
+
+#include "client/result/result.h"
+
+#define FEWEST 30 /* values that any figure of a rate is taken from */
+
+static const struct {
+	const char *name;
+	enum threshold_figure figure;
+} figures[] = {
+	{ "mean", THRESHOLD_MEAN },
+	{ "min", THRESHOLD_MIN },
+	{ "max", THRESHOLD_MAX },
+	{ "stddev", THRESHOLD_STDDEV },
+	{ "lost", THRESHOLD_LOST },
+	{ "wrong", THRESHOLD_WRONG },
+	{ "failed", THRESHOLD_FAILED },
+	{ "rate", THRESHOLD_RATE },
+};
+
+static bool
+is_latency(enum threshold_figure figure)
+{
+	return figure <= THRESHOLD_STDDEV;
+}
+
+/* "99", "99.9", "999" (99.9), "9999" (99.99). */
+static int
+parse_percentile(const char *digits, double *ret)
+{
+	char *end;
+	double value;
+
+	if (strspn(digits, "0123456789.") != strlen(digits) || *digits == '\0')
+		return -1;
+	value = strtod(digits, &end);
+	if (*end != '\0')
+		return -1;
+	if (strchr(digits, '.') == NULL && *digits == '9')
+		while (value >= 100)
+			value /= 10;
+	if (value > 100)
+		return -1;
+	*ret = value;
+	return 0;
+}
+
+static int
+parse_figure(const char *name, struct threshold *ret)
+{
+	for (size_t i = 0; i < sizeof(figures) / sizeof(figures[0]); i++)
+		if (strcmp(name, figures[i].name) == 0) {
+			ret->figure = figures[i].figure;
+			return 0;
+		}
+	if (name[0] != 'p' || parse_percentile(name + 1, &ret->percentile) < 0)
+		return -1;
+	ret->figure = THRESHOLD_PERCENTILE;
+	return 0;
+}
+
+/* "[histogram.]figure": the histogram's name ends at the first dot, when it is one. */
+static int
+parse_metric(const char *name, struct threshold *ret)
+{
+	const char *dot = strchr(name, '.');
+
+	ret->histogram = LATENCY_RESPONSE;
+	for (int i = 0; dot != NULL && i < LATENCY_KIND_COUNT; i++) {
+		const char *known = counters_latency_names[i];
+
+		if (strlen(known) != (size_t)(dot - name) ||
+		    strncmp(name, known, strlen(known)) != 0)
+			continue;
+		ret->histogram = i;
+		return parse_figure(dot + 1, ret) == 0 && is_latency(ret->figure) ? 0
+										  : -1;
+	}
+	return parse_figure(name, ret);
+}
+
+static int
+parse_limit(const char *text, struct threshold *ret)
+{
+	size_t length = strlen(text);
+	char *end, count[UNITS_TEXT_MAX];
+	uint64_t number;
+
+	if (is_latency(ret->figure)) {
+		if (units_parse_duration(text, &number) != 0)
+			return -1;
+		ret->limit = (double)number;
+		return 0;
+	}
+	if (length > 1 && text[length - 1] == '%' && ret->figure != THRESHOLD_RATE) {
+		ret->limit = strtod(text, &end) / 100;
+		ret->share = true;
+		return end == text + length - 1 && ret->limit >= 0 && ret->limit <= 1
+		    ? 0
+		    : -1;
+	}
+	/* "10k/s" is how a rate is shown, and what --rate takes. */
+	if (ret->figure == THRESHOLD_RATE && length > 2 && length < sizeof(count) &&
+	    strcmp(text + length - 2, "/s") == 0)
+		length -= 2;
+	snprintf(count, sizeof(count), "%.*s", (int)length, text);
+	if (length >= sizeof(count) || units_parse_count(count, &number) != 0)
+		return -1;
+	ret->limit = (double)number;
+	return 0;
+}
+
+static const char *
+wanted_limit(const struct threshold *threshold)
+{
+	if (is_latency(threshold->figure))
+		return "a duration (5ms)";
+	if (threshold->figure == THRESHOLD_RATE)
+		return "messages a second (10k)";
+	return "a count or a share (0, 0.1%)";
+}
+
+int
+threshold_parse(const char *text, struct threshold *ret, char *error, size_t error_size)
+{
+	size_t length = strcspn(text, "<>");
+	const char *at = text + length;
+	struct threshold found = { 0 };
+	char name[THRESHOLD_TEXT_MAX];
+
+	if (*at == '\0' || strlen(text) >= sizeof(found.text)) {
+		snprintf(error, error_size,
+		    "threshold \"%.64s\": wanted METRIC<LIMIT or METRIC>LIMIT, as in p99<5ms",
+		    text);
+		return -1;
+	}
+	snprintf(found.text, sizeof(found.text), "%s", text);
+	snprintf(name, sizeof(name), "%.*s", (int)length, text);
+	if (parse_metric(name, &found) < 0) {
+		snprintf(error, error_size,
+		    "threshold \"%s\": found metric \"%s\", wanted p50 p99 p99.9 ... mean min max stddev (of response, or service.p99 ...), lost, wrong, failed or rate",
+		    text, name);
+		return -1;
+	}
+	found.op = *at == '<' ? THRESHOLD_LT : THRESHOLD_GT;
+	if (*++at == '=') {
+		found.op = found.op == THRESHOLD_LT ? THRESHOLD_LE : THRESHOLD_GE;
+		at++;
+	}
+	if (parse_limit(at, &found) != 0) {
+		snprintf(error, error_size, "threshold \"%s\": found \"%s\", wanted %s",
+		    text, at, wanted_limit(&found));
+		return -1;
+	}
+	*ret = found;
+	return 0;
+}
+
+static double
+of_all(const struct threshold *threshold, uint64_t part, uint64_t all)
+{
+	if (!threshold->share)
+		return (double)part;
+	return all == 0 ? 0 : (double)part / (double)all;
+}
+
+/* Messages without an answer, of the two that measure answers; response counts from
+ * when they were due, sent or not. */
+static double
+never_answered(const struct threshold *threshold, const struct result *result)
+{
+	const struct result_messages *m = &result->messages;
+	double lost = (double)result_lost(m);
+
+	if (threshold->histogram == LATENCY_RESPONSE && !result->interrupted &&
+	    result->messages_due > m->sent)
+		lost += (double)(result->messages_due - m->sent);
+	return threshold->histogram == LATENCY_RESPONSE ||
+		threshold->histogram == LATENCY_SERVICE
+	    ? lost
+	    : 0;
+}
+
+/* What never was answered took longer than any other: infinitely. */
+static double
+percentile_of_all(
+    const struct threshold *threshold, const struct result *result, double percentile)
+{
+	const struct histogram *latency = result->latency[threshold->histogram];
+	double count = (double)histogram_count(latency);
+	double lost = never_answered(threshold, result);
+
+	if (count > 0 && lost > 0)
+		percentile *= (count + lost) / count;
+	if (percentile > 100)
+		return INFINITY;
+	return (double)histogram_percentile(latency, percentile);
+}
+
+static double
+value_of(const struct threshold *threshold, const struct result *result)
+{
+	const struct histogram *latency = result->latency[threshold->histogram];
+
+	switch (threshold->figure) {
+	case THRESHOLD_PERCENTILE:
+		return percentile_of_all(threshold, result, threshold->percentile);
+	case THRESHOLD_MEAN:
+		return histogram_mean(latency);
+	case THRESHOLD_MIN:
+		return (double)histogram_min(latency);
+	case THRESHOLD_MAX:
+		return percentile_of_all(threshold, result, 100);
+	case THRESHOLD_STDDEV:
+		return histogram_stddev(latency);
+	case THRESHOLD_LOST:
+		return of_all(
+		    threshold, result_lost(&result->messages), result->messages.sent);
+	case THRESHOLD_WRONG:
+		return of_all(threshold, result->messages.wrong, result->messages.sent);
+	case THRESHOLD_FAILED:
+		return of_all(threshold, result_failed(&result->connections),
+		    result->connections.attempted);
+	case THRESHOLD_RATE:
+		return result->messages_per_s;
+	}
+	return NAN;
+}
+
+static bool
+compare(enum threshold_op op, double value, double limit)
+{
+	switch (op) {
+	case THRESHOLD_LT:
+		return value < limit;
+	case THRESHOLD_LE:
+		return value <= limit;
+	case THRESHOLD_GT:
+		return value > limit;
+	case THRESHOLD_GE:
+		return value >= limit;
+	}
+	return false;
+}
+
+struct threshold_outcome
+threshold_evaluate(const struct threshold *threshold, const struct result *result)
+{
+	const struct histogram *latency = result->latency[threshold->histogram];
+	struct threshold_outcome outcome = { .threshold = *threshold,
+		.value = value_of(threshold, result),
+		.known = true };
+
+	outcome.passed = compare(threshold->op, outcome.value, threshold->limit);
+	if (is_latency(threshold->figure) && histogram_count(latency) == 0)
+		outcome.passed = outcome.known = false;
+	else if (isfinite(outcome.value) && threshold->figure == THRESHOLD_PERCENTILE &&
+	    percentile_interval_count_min(threshold->percentile) > 0)
+		outcome.known = percentile_interval_of(latency, threshold->percentile,
+		    threshold->histogram == LATENCY_RESPONSE
+			? result_effective_count(result)
+			: 0)
+				    .known;
+	return outcome;
+}
+
+uint64_t
+threshold_count_min(const struct threshold *threshold)
+{
+	uint64_t needed = 0;
+
+	if (threshold->figure == THRESHOLD_PERCENTILE)
+		needed = percentile_interval_count_min(threshold->percentile);
+	return needed > FEWEST ? needed : FEWEST;
+}
+
+const char *
+threshold_format(const struct threshold *threshold, double value, char *buffer)
+{
+	char text[UNITS_TEXT_MAX];
+
+	if (!isfinite(value))
+		snprintf(buffer, THRESHOLD_TEXT_MAX, "no answer");
+	else if (is_latency(threshold->figure))
+		snprintf(buffer, THRESHOLD_TEXT_MAX, "%s",
+		    units_show_duration(result_whole(value), text));
+	else if (threshold->share)
+		snprintf(buffer, THRESHOLD_TEXT_MAX, "%.4g%%", 100 * value);
+	else
+		snprintf(buffer, THRESHOLD_TEXT_MAX, "%s%s",
+		    units_show_count(result_whole(value), text),
+		    threshold->figure == THRESHOLD_RATE ? "/s" : "");
+	return buffer;
+}
+
+const char *
+threshold_describe(const struct threshold_outcome *outcome, char *buffer)
+{
+	char value[THRESHOLD_TEXT_MAX];
+	bool empty = !outcome->known && !outcome->passed && !(outcome->value > 0);
+
+	if (empty)
+		snprintf(buffer, THRESHOLD_TEXT_MAX, "there are no values");
+	else if (!isfinite(outcome->value))
+		snprintf(buffer, THRESHOLD_TEXT_MAX,
+		    "no answer: what has none took longer than any");
+	else
+		snprintf(buffer, THRESHOLD_TEXT_MAX, "%.32s%s",
+		    threshold_format(&outcome->threshold, outcome->value, value),
+		    outcome->known ? "" : ", from too few values to know");
+	return buffer;
+}

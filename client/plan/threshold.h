@@ -1,0 +1,76 @@
+/*
+ * threshold.h - what must hold of a result: `p99<5ms`.
+ *
+ *   threshold = metric op limit          op = "<" | "<=" | ">" | ">="
+ *   metric    = [ histogram "." ] figure  histogram: response (unless given), service,
+ *                                         send_lag, connect, close, loop_lag
+ *             | "lost" | "wrong" | "failed" | "rate"
+ *   figure    = "mean" | "min" | "max" | "stddev" | "p" number
+ *
+ * p99.9 and p999 are the same. Of response and service, lost messages count among the
+ * percentiles and the maximum as longer than any, of response also those that were due
+ * and not sent. The limit of a latency is a duration
+ * (5ms); of lost, wrong (messages) and failed (connections) a count or a share of what
+ * was sent or asked for (0.1%); of rate, messages verified a second, a count (10k).
+ */
+#ifndef CLIENT_PLAN_THRESHOLD_H
+#define CLIENT_PLAN_THRESHOLD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define THRESHOLD_TEXT_MAX 64
+
+enum threshold_figure {
+	THRESHOLD_PERCENTILE,
+	THRESHOLD_MEAN,
+	THRESHOLD_MIN,
+	THRESHOLD_MAX,
+	THRESHOLD_STDDEV,
+	THRESHOLD_LOST,
+	THRESHOLD_WRONG,
+	THRESHOLD_FAILED,
+	THRESHOLD_RATE,
+};
+
+enum threshold_op { THRESHOLD_LT, THRESHOLD_LE, THRESHOLD_GT, THRESHOLD_GE };
+
+struct threshold {
+	char text[THRESHOLD_TEXT_MAX]; /* as given */
+	enum threshold_figure figure;
+	int histogram; /* enum latency_kind, of a latency */
+	double percentile;
+	enum threshold_op op;
+	double limit; /* ns, a count, messages a second, or a share of 1 */
+	bool share;
+};
+
+struct threshold_outcome {
+	struct threshold threshold;
+	double value; /* in the unit of the limit */
+	bool passed;
+	bool known; /* false: too few values for this percentile, judged all the same */
+};
+
+/* 0, or -1 with one line in error (what was found, what was wanted). */
+int threshold_parse(const char *text, struct threshold *ret, char *error,
+    size_t error_size) __attribute__((warn_unused_result));
+
+/* A latency without a single value does not hold. */
+struct result;
+struct threshold_outcome threshold_evaluate(
+    const struct threshold *threshold, const struct result *result);
+
+/* From how many values on a sample can tell whether it holds, and at least 30. */
+uint64_t threshold_count_min(const struct threshold *threshold);
+
+/* A value of this threshold for people ("4.2 ms", "0.01%", "12,345/s") into
+ * buffer[THRESHOLD_TEXT_MAX], returned. */
+const char *threshold_format(
+    const struct threshold *threshold, double value, char *buffer);
+
+/* What was found, with what it is worth, as a person reads it; as above. */
+const char *threshold_describe(const struct threshold_outcome *outcome, char *buffer);
+
+#endif

@@ -1,0 +1,166 @@
+#include "client/report/chart.h"
+
+#include <math.h>
+
+#define LEFT 78.0
+#define RIGHT 14.0
+#define TOP 10.0
+#define BOTTOM 26.0
+#define MARKS 5 /* about so many on a linear axis */
+
+void
+chart_text(FILE *file, const char *text)
+{
+	for (; text != NULL && *text != '\0'; text++) {
+		switch (*text) {
+		case '&':
+			fputs("&amp;", file);
+			break;
+		case '<':
+			fputs("&lt;", file);
+			break;
+		case '>':
+			fputs("&gt;", file);
+			break;
+		case '"':
+			fputs("&quot;", file);
+			break;
+		default:
+			fputc(*text, file);
+		}
+	}
+}
+
+/* 0 at the low end of the axis, 1 at the high one; what lies outside is put on the
+ * edge. */
+static double
+part(const struct chart_axis *axis, double value)
+{
+	double at = axis->log
+	    ? log(fmax(value, axis->low) / axis->low) / log(axis->high / axis->low)
+	    : (value - axis->low) / (axis->high - axis->low);
+
+	return fmin(1, fmax(0, at));
+}
+
+static double
+to_x(const struct chart *chart, double value)
+{
+	return LEFT + part(&chart->x, value) * (CHART_WIDTH - LEFT - RIGHT);
+}
+
+static double
+to_y(const struct chart *chart, double value)
+{
+	return CHART_HEIGHT - BOTTOM -
+	    part(&chart->y, value) * (CHART_HEIGHT - TOP - BOTTOM);
+}
+
+void
+chart_open(const struct chart *chart, const char *label)
+{
+	fprintf(chart->file, "<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"",
+	    CHART_WIDTH, CHART_HEIGHT);
+	chart_text(chart->file, label);
+	fputs("\">\n", chart->file);
+}
+
+void
+chart_close(const struct chart *chart)
+{
+	fprintf(chart->file,
+	    "<path class=\"axis\" d=\"M%.1f %.1fV%.1fH%.1f\"/>\n</svg>\n", LEFT, TOP,
+	    CHART_HEIGHT - BOTTOM, CHART_WIDTH - RIGHT);
+}
+
+void
+chart_mark_x(const struct chart *chart, double value, const char *label)
+{
+	double x = to_x(chart, value);
+
+	fprintf(chart->file,
+	    "<path class=\"grid\" d=\"M%.1f %.1fV%.1f\"/><text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">",
+	    x, TOP, CHART_HEIGHT - BOTTOM, x, CHART_HEIGHT - BOTTOM + 17);
+	chart_text(chart->file, label);
+	fputs("</text>\n", chart->file);
+}
+
+void
+chart_mark_y(const struct chart *chart, double value, const char *label)
+{
+	double y = to_y(chart, value);
+
+	fprintf(chart->file,
+	    "<path class=\"grid\" d=\"M%.1f %.1fH%.1f\"/><text x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">",
+	    LEFT, y, CHART_WIDTH - RIGHT, LEFT - 8, y + 4);
+	chart_text(chart->file, label);
+	fputs("</text>\n", chart->file);
+}
+
+void
+chart_line(const struct chart *chart, const struct chart_point *points, size_t count,
+    int series, bool dashed)
+{
+	char command = 'M';
+
+	if (count == 0)
+		return;
+	fprintf(chart->file, "<path class=\"line s%d%s\" d=\"", series,
+	    dashed ? " dashed" : "");
+	for (size_t i = 0; i < count; i++) {
+		if (isnan(points[i].y)) {
+			command = 'M';
+			continue;
+		}
+		fprintf(chart->file, "%c%.1f %.1f", command, to_x(chart, points[i].x),
+		    to_y(chart, points[i].y));
+		command = 'L';
+	}
+	/* A line of one point is seen all the same. */
+	fputs(count == 1 ? "h.1\"/>\n" : "\"/>\n", chart->file);
+}
+
+void
+chart_band(const struct chart *chart, const struct chart_point *low,
+    const struct chart_point *high, size_t count, int series)
+{
+	if (count < 2)
+		return;
+	fprintf(chart->file, "<path class=\"band s%d\" d=\"", series);
+	for (size_t i = 0; i < count; i++)
+		fprintf(chart->file, "%c%.1f %.1f", i == 0 ? 'M' : 'L',
+		    to_x(chart, low[i].x), to_y(chart, low[i].y));
+	for (size_t i = count; i > 0; i--)
+		fprintf(chart->file, "L%.1f %.1f", to_x(chart, high[i - 1].x),
+		    to_y(chart, high[i - 1].y));
+	fputs("Z\"/>\n", chart->file);
+}
+
+double
+chart_step(const struct chart_axis *axis)
+{
+	double rough = (axis->high - axis->low) / MARKS;
+	double power = pow(10, floor(log10(rough))), part_of = rough / power;
+
+	if (axis->log)
+		return 10;
+	return power * (part_of < 1.5 ? 1 : part_of < 3.5 ? 2 : part_of < 7.5 ? 5 : 10);
+}
+
+struct chart_axis
+chart_round(double low, double high, bool log)
+{
+	struct chart_axis axis = { .low = 0, .high = high > 0 ? high : 1, .log = log };
+	double step;
+
+	if (!log) {
+		step = chart_step(&axis);
+		axis.high = step * ceil(axis.high / step - 1e-9);
+		return axis;
+	}
+	axis.low = pow(10, floor(log10(fmax(low, 1))));
+	axis.high = pow(10, ceil(log10(fmax(high, axis.low * 1.01))));
+	if (axis.high <= axis.low)
+		axis.high = axis.low * 10;
+	return axis;
+}

@@ -1,0 +1,135 @@
+#include "client/report/outputs.h"
+
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+#include "lib/stats/histogram_codec.h"
+
+#include "client/report/report_html.h"
+#include "client/report/report_text.h"
+
+#define NS_PER_MS 1e6
+
+typedef int write_function(const struct result *result, FILE *file);
+
+static int
+write_hgrm(const struct result *result, FILE *file)
+{
+	histogram_codec_write_hgrm(file, result->latency[LATENCY_RESPONSE], NS_PER_MS);
+	return 0;
+}
+
+/* 0, or -1 with errno. */
+static int
+write_to(const char *path, write_function *write, const struct result *result)
+{
+	FILE *file = strcmp(path, "-") == 0 ? stdout : fopen(path, "we");
+	int status, error;
+
+	if (file == NULL)
+		return -1;
+	status = write(result, file);
+	if (ferror(file))
+		status = -1;
+	error = errno;
+	if ((file == stdout ? fflush(file) : fclose(file)) != 0 && status == 0) {
+		status = -1;
+		error = errno;
+	}
+	errno = error;
+	return status;
+}
+
+static int
+write_one(const char *path, write_function *write, const struct result *result)
+{
+	if (path == NULL || write_to(path, write, result) == 0)
+		return 0;
+	log_error("%s", path);
+	return EX_OSERR;
+}
+
+static bool
+is_stdout(const char *path)
+{
+	return path != NULL && strcmp(path, "-") == 0;
+}
+
+/* 0, or an errno: the file is there and can be written, or its folder can. */
+static int
+write_error_of(const char *path)
+{
+	struct stat stats;
+	char folder[PATH_MAX];
+	size_t length = strlen(path);
+
+	if (stat(path, &stats) == 0) {
+		if (S_ISDIR(stats.st_mode))
+			return EISDIR;
+		return access(path, W_OK) == 0 ? 0 : errno;
+	}
+	if (errno != ENOENT)
+		return errno;
+	if (length >= sizeof(folder))
+		return ENAMETOOLONG;
+	if (length > 0 && path[length - 1] == '/')
+		return EISDIR;
+	return access(dirname(strcpy(folder, path)), W_OK | X_OK) == 0 ? 0 : errno;
+}
+
+int
+outputs_check(const struct outputs *outputs)
+{
+	const char *const paths[] = { outputs->json, outputs->hgrm, outputs->html,
+		outputs->hlog };
+	int on_stdout = 0;
+
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+		int error = 0;
+
+		if (is_stdout(paths[i]))
+			on_stdout++;
+		else if (paths[i] != NULL)
+			error = write_error_of(paths[i]);
+		if (error == 0)
+			continue;
+		log_errorx("%s: %s", paths[i], strerror(error));
+		return EX_OSERR;
+	}
+	if (on_stdout < 2)
+		return 0;
+	log_errorx("only one file can go to stdout");
+	return EX_USAGE;
+}
+
+static int
+write_text(const struct result *result, FILE *file)
+{
+	report_text(result, file);
+	if (fflush(file) == 0 && !ferror(file))
+		return 0;
+	log_error("the report");
+	return EX_OSERR;
+}
+
+int
+outputs_write(const struct outputs *outputs, const struct result *result)
+{
+	bool taken = is_stdout(outputs->json) || is_stdout(outputs->hgrm) ||
+	    is_stdout(outputs->html) || is_stdout(outputs->hlog);
+	int status = write_one(outputs->json, result_write_json, result);
+
+	status |= write_one(outputs->hgrm, write_hgrm, result);
+	status |= write_one(outputs->html, report_html, result);
+	if (!outputs->quiet)
+		status |= write_text(result, taken ? stderr : stdout);
+	return status;
+}

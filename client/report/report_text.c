@@ -1,0 +1,352 @@
+#include "client/report/report_text.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/stats/percentile_interval.h"
+#include "lib/units.h"
+
+#include "client/report/report_connections.h"
+#include "client/report/report_summary.h"
+#include "client/result/reconcile.h"
+#include "client/result/result_lost.h"
+
+#define LABEL REPORT_TEXT_LABEL
+#define MISMATCHES_SHOWN 8
+#define LOST_SHOWN 8
+#define NOT_KNOWN "?"
+
+static const double percentiles[] = { 50, 90, 99, 99.9, 99.99 };
+#define PERCENTILE_COUNT (sizeof(percentiles) / sizeof(percentiles[0]))
+
+static const char *
+count(uint64_t number, char *buffer)
+{
+	return units_show_count(number, buffer);
+}
+
+static void
+print_head(const struct result *result, FILE *file)
+{
+	const struct result_plan *plan = &result->plan;
+	char number[UNITS_TEXT_MAX], time[UNITS_TEXT_MAX];
+
+	fprintf(file, "\n" LABEL "%s connections to ", "asked",
+	    count(result->connections.requested, number));
+	for (size_t i = 0; i < plan->target_count; i++)
+		fprintf(file, "%s%s", i > 0 ? ", " : "", plan->targets[i]);
+	if (plan->duration_ns > 0)
+		fprintf(
+		    file, ", for %s", units_format_duration(plan->duration_ns, time));
+	else
+		fprintf(file, ", %s messages each", count(plan->messages, number));
+	if (plan->rate > 0)
+		fprintf(file, ", %s messages/s in all (%s)",
+		    count(result_whole(plan->rate), number), plan->arrivals);
+	else if (plan->interval_ns > 0)
+		fprintf(file, ", one message every %s each",
+		    units_format_duration(plan->interval_ns, time));
+	else if (plan->pipeline > 1)
+		fprintf(file, ", %s in flight on each", count(plan->pipeline, number));
+	else
+		fprintf(file, ", %s", plan->load);
+	fprintf(file, "\n" LABEL "%s; framing %s, expect %s\n", "", plan->message,
+	    plan->framing, plan->expect);
+}
+
+static void
+print_messages(const char *label, const struct result_messages *messages, FILE *file)
+{
+	char sent[UNITS_TEXT_MAX], verified[UNITS_TEXT_MAX], wrong[UNITS_TEXT_MAX],
+	    lost[UNITS_TEXT_MAX], in_flight[UNITS_TEXT_MAX];
+
+	fprintf(file,
+	    LABEL "%s sent %s %s verified + %s wrong + %s lost + %s in flight\n", label,
+	    count(messages->sent, sent), result_adds_up(messages) ? "=" : "IS NOT",
+	    count(messages->verified, verified), count(messages->wrong, wrong),
+	    count(result_lost(messages), lost), count(messages->in_flight, in_flight));
+}
+
+static void
+print_lost(const struct result *result, FILE *file)
+{
+	char number[UNITS_TEXT_MAX];
+	const char *before = "";
+
+	if (result_lost(&result->messages) == 0)
+		return;
+	fprintf(file, LABEL, "lost");
+	for (int i = 0; i < MESSAGE_LOSS_COUNT; i++) {
+		if (result->messages.lost[i] == 0)
+			continue;
+		fprintf(file, "%s%s %s", before,
+		    count(result->messages.lost[i], number), counters_loss_names[i]);
+		before = ", ";
+	}
+	if (result->oldest_lost_ns > 0)
+		fprintf(file, "; the oldest waited %s",
+		    units_show_duration(result->oldest_lost_ns, number));
+	fputc('\n', file);
+}
+
+static void
+print_rates(const struct result *result, FILE *file)
+{
+	char rate[UNITS_TEXT_MAX], due[UNITS_TEXT_MAX], late[UNITS_TEXT_MAX],
+	    out[UNITS_TEXT_MAX], in[UNITS_TEXT_MAX], time[UNITS_TEXT_MAX];
+
+	fprintf(file, LABEL "%s messages/s verified, %s sent, %s received, in %s%s\n",
+	    "achieved", count(result_whole(result->messages_per_s), rate),
+	    units_show_size(result->bytes_sent, out),
+	    units_show_size(result->bytes_received, in),
+	    units_show_duration(result_whole(result->elapsed_s * 1e9), time),
+	    result->interrupted ? " (interrupted)" : "");
+	if (result->messages_due > 0)
+		fprintf(file,
+		    LABEL "%s messages were due, %s sent, %s of them over 1 ms late\n",
+		    "schedule", count(result->messages_due, due),
+		    count(result->messages.sent, out),
+		    count(result->messages_late, late));
+	if (result->bytes_unexpected > 0)
+		fprintf(file, LABEL "%s bytes came that nothing had asked for\n",
+		    "surplus", count(result->bytes_unexpected, out));
+}
+
+static bool
+print_latency(const struct result *result, enum latency_kind which, FILE *file)
+{
+	const struct histogram *h = result->latency[which];
+	double effective =
+	    which == LATENCY_RESPONSE ? result_effective_count(result) : 0;
+	char text[UNITS_TEXT_MAX], number[UNITS_TEXT_MAX];
+	bool all_known = true;
+
+	if (histogram_count(h) == 0)
+		return true;
+	fprintf(file, LABEL "%10s", counters_latency_names[which],
+	    units_show_duration(histogram_min(h), text));
+	fprintf(
+	    file, "%10s", units_show_duration(result_whole(histogram_mean(h)), text));
+	for (size_t i = 0; i < PERCENTILE_COUNT; i++) {
+		struct percentile_interval c =
+		    percentile_interval_of(h, percentiles[i], effective);
+
+		all_known = all_known && c.known;
+		fprintf(file, "%10s",
+		    c.known ? units_show_duration(c.value, text) : NOT_KNOWN);
+	}
+	fprintf(file, "%10s%14s\n", units_show_duration(histogram_max(h), text),
+	    count(histogram_count(h), number));
+	return all_known;
+}
+
+/* The interval that a percentile lies in, of the figure that people read first. */
+static void
+print_intervals(const struct result *result, FILE *file)
+{
+	const struct histogram *h = result->latency[LATENCY_RESPONSE];
+	char low[UNITS_TEXT_MAX], high[UNITS_TEXT_MAX];
+	bool first = true;
+
+	for (size_t i = 0; i < PERCENTILE_COUNT; i++) {
+		struct percentile_interval c = percentile_interval_of(
+		    h, percentiles[i], result_effective_count(result));
+
+		if (!c.known || percentiles[i] < 99)
+			continue;
+		if (first)
+			fprintf(file, LABEL "95 %% sure: ", "");
+		else
+			fputs(", ", file);
+		fprintf(file, "p%g %s to %s", percentiles[i],
+		    units_show_duration(c.low, low), units_show_duration(c.high, high));
+		first = false;
+	}
+	if (!first)
+		fputc('\n', file);
+}
+
+/* Many values can be few: one second after the other is like the one before. */
+static void
+print_not_known(const struct result *result, FILE *file)
+{
+	uint64_t values = histogram_count(result->latency[LATENCY_RESPONSE]);
+	double effective = result_effective_count(result);
+	char all[UNITS_TEXT_MAX], worth[UNITS_TEXT_MAX];
+
+	fprintf(file, LABEL "%s: too few values to know", "", NOT_KNOWN);
+	if (effective < (double)values / 2)
+		fprintf(file,
+		    "; the seconds differ so much that the %s responses are worth %s",
+		    count(values, all), count(result_whole(effective), worth));
+	fputc('\n', file);
+}
+
+static void
+print_latencies(const struct result *result, FILE *file)
+{
+	bool all_known = true, any = false;
+	char lost[UNITS_TEXT_MAX];
+
+	for (int i = 0; i < LATENCY_KIND_COUNT; i++)
+		any = any || histogram_count(result->latency[i]) > 0;
+	if (!any)
+		return;
+	fprintf(file, "\n" LABEL "%10s%10s%10s%10s%10s%10s%10s%10s%14s\n", "latency",
+	    "min", "mean", "p50", "p90", "p99", "p99.9", "p99.99", "max", "count");
+	for (int i = 0; i < LATENCY_KIND_COUNT; i++)
+		all_known =
+		    print_latency(result, (enum latency_kind)i, file) && all_known;
+	print_intervals(result, file);
+	if (result_lost(&result->messages) > 0)
+		fprintf(file, LABEL "the %s lost messages are in age alone\n", "",
+		    count(result_lost(&result->messages), lost));
+	if (!all_known)
+		print_not_known(result, file);
+}
+
+static void
+print_window(const char *label, const uint8_t *data, uint32_t length, FILE *file)
+{
+	fprintf(file, "    %-9s", label);
+	for (uint32_t i = 0; i < length; i++)
+		fprintf(file, "%02x ", data[i]);
+	fprintf(file, " |");
+	for (uint32_t i = 0; i < length; i++)
+		fputc(data[i] >= 0x20 && data[i] < 0x7f ? data[i] : '.', file);
+	fprintf(file, "|%s\n", length == 0 ? " nothing" : "");
+}
+
+static void
+print_mismatches(const struct result *result, FILE *file)
+{
+	if (result->mismatch_count == 0)
+		return;
+	fprintf(file, "\n  the first wrong answers\n");
+	for (size_t i = 0; i < result->mismatch_count && i < MISMATCHES_SHOWN; i++) {
+		const struct counters_mismatch *m = &result->mismatches[i];
+
+		fprintf(file,
+		    "  connection %" PRIu64 ", %s, message %" PRIu64 ", offset %" PRIu64
+		    " at %s%s%s\n",
+		    m->connection, m->local, m->message, m->offset, m->at,
+		    m->looks_like[0] != '\0' ? ": looks like " : "", m->looks_like);
+		print_window("expected", m->expected, m->expected_length, file);
+		print_window("got", m->got, m->got_length, file);
+	}
+	if (result->mismatch_count > MISMATCHES_SHOWN)
+		fprintf(file, "  ... %zu more are in the JSON\n",
+		    result->mismatch_count - MISMATCHES_SHOWN);
+}
+
+static void
+print_lost_connections(const struct result *result, FILE *file)
+{
+	char line[RESULT_LOST_TEXT_MAX];
+
+	if (result->lost_connection_count == 0)
+		return;
+	fprintf(file, "\n  the first lost connections\n");
+	for (size_t i = 0; i < result->lost_connection_count && i < LOST_SHOWN; i++) {
+		const struct result_lost_connection *lost =
+		    &result->lost_connections[i];
+
+		fprintf(file, "  %s\n", result_lost_which(lost, line));
+		fprintf(file, "    %s\n", result_lost_what(lost, line));
+	}
+	if (result->lost_connection_count > LOST_SHOWN)
+		fprintf(file, "  ... %zu more are in the JSON\n",
+		    result->lost_connection_count - LOST_SHOWN);
+}
+
+static void
+print_thresholds(const struct result *result, FILE *file)
+{
+	char value[THRESHOLD_TEXT_MAX];
+
+	if (result->threshold_count > 0)
+		fputc('\n', file);
+	for (size_t i = 0; i < result->threshold_count; i++) {
+		const struct threshold_outcome *t = &result->thresholds[i];
+
+		fprintf(file, LABEL "%s %s: %s\n", i == 0 ? "thresholds" : "",
+		    t->threshold.text, t->passed ? "holds" : "FAILED",
+		    threshold_describe(t, value));
+	}
+}
+
+static const char *
+of_rank(
+    const struct result_rank *rank, double percentile, uint64_t value_ns, char *buffer)
+{
+	return percentile_interval_is_known(percentile, rank->messages.verified)
+	    ? units_show_duration(value_ns, buffer)
+	    : NOT_KNOWN;
+}
+
+static void
+print_ranks(const struct result *result, FILE *file)
+{
+	char sent[UNITS_TEXT_MAX], p50[UNITS_TEXT_MAX], p99[UNITS_TEXT_MAX],
+	    p999[UNITS_TEXT_MAX], max[UNITS_TEXT_MAX];
+	bool all_known = true;
+
+	if (result->rank_count == 0)
+		return;
+	fprintf(file, "\n" LABEL "%-20s%14s%10s%10s%10s%10s\n", "rank", "host",
+	    "verified", "p50", "p99", "p99.9", "max");
+	for (size_t i = 0; i < result->rank_count; i++) {
+		const struct result_rank *rank = &result->ranks[i];
+
+		all_known = all_known &&
+		    percentile_interval_is_known(99.9, rank->messages.verified);
+		fprintf(file, "  %-12" PRIu64 " %-20.20s%14s%10s%10s%10s%10s\n",
+		    rank->rank, rank->hostname, count(rank->messages.verified, sent),
+		    of_rank(rank, 50, rank->p50_ns, p50),
+		    of_rank(rank, 99, rank->p99_ns, p99),
+		    of_rank(rank, 99.9, rank->p999_ns, p999),
+		    units_show_duration(rank->max_ns, max));
+	}
+	if (!all_known)
+		fprintf(file, LABEL "%s: too few values to know\n", "", NOT_KNOWN);
+}
+
+static void
+print_trust(const struct result *result, FILE *file)
+{
+	const struct result_trust *trust = &result->trust;
+
+	fprintf(file, "\n" LABEL "%s\n", "trust", result_verdict_names[trust->verdict]);
+	for (size_t i = 0; i < trust->reason_count; i++)
+		fprintf(file, LABEL "- %s\n", "", trust->reasons[i]);
+	char ledger[RECONCILE_LINE_MAX];
+	report_reconciliation(result, ledger, sizeof(ledger));
+	if (ledger[0] != '\0')
+		fprintf(file, LABEL "%s\n", "ledger", ledger);
+	for (size_t i = 0;
+	     report_reconciliation_server(result, i, ledger, sizeof(ledger)); i++)
+		fprintf(file, LABEL "- %s\n", "", ledger);
+}
+
+void
+report_text(const struct result *result, FILE *file)
+{
+	char outcome[REPORT_SUMMARY_MAX];
+
+	print_head(result, file);
+	report_connections(result, file);
+	print_messages("messages", &result->messages, file);
+	if (result->warmup.sent > 0)
+		print_messages("warm-up", &result->warmup, file);
+	print_lost(result, file);
+	print_rates(result, file);
+	print_latencies(result, file);
+	print_ranks(result, file);
+	print_lost_connections(result, file);
+	print_mismatches(result, file);
+	print_thresholds(result, file);
+	print_trust(result, file);
+	fprintf(file, "\n  %s\n", report_summary(result, outcome));
+}

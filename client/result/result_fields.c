@@ -1,0 +1,231 @@
+#include "client/result/result_fields.h"
+
+#define END                                                                            \
+	{                                                                              \
+		.name = NULL                                                           \
+	}
+#define COUNTS_AS(key, type, member, keys)                                             \
+	{                                                                              \
+		.name = (key), .offset = offsetof(type, member),                       \
+		.kind = JSON_RECORD_COUNTS, .sum = JSON_RECORD_SUM, .names = (keys)    \
+	}
+#define COUNTS(type, member, keys) COUNTS_AS(#member, type, member, keys)
+#define PART(key, type, member, fields)                                                \
+	{                                                                              \
+		.name = (key), .offset = offsetof(type, member),                       \
+		.kind = JSON_RECORD_PART, .part = (fields)                             \
+	}
+
+#define PLAN struct result_plan
+#define X(name, how) JSON_RECORD(PLAN, name, JSON_RECORD_##how),
+const struct json_record_field result_plan_fields[] = {
+	{ .name = "targets",
+	    .kind = JSON_RECORD_TEXTS,
+	    .offset = offsetof(PLAN, targets),
+	    .count_offset = offsetof(PLAN, target_count) },
+	RESULT_PLAN_TEXTS(X)
+	    JSON_RECORD_OF(PLAN, seed, JSON_RECORD_OWN, JSON_RECORD_WORD),
+	RESULT_PLAN_COUNTS(X) RESULT_PLAN_REALS(X) RESULT_PLAN_FLAGS(X) END,
+};
+#undef X
+
+#define CONNECTIONS struct result_connections
+static const struct json_record_field connections_fields[] = {
+	JSON_RECORD(CONNECTIONS, requested, JSON_RECORD_SUM),
+	JSON_RECORD(CONNECTIONS, attempted, JSON_RECORD_SUM),
+	JSON_RECORD(CONNECTIONS, established, JSON_RECORD_SUM),
+	COUNTS(CONNECTIONS, failed, counters_connect_failure_names),
+	JSON_RECORD(CONNECTIONS, reconnects, JSON_RECORD_SUM),
+	JSON_RECORD(CONNECTIONS, lost, JSON_RECORD_SUM),
+	JSON_RECORD(CONNECTIONS, reset, JSON_RECORD_SUM),
+	JSON_RECORD(CONNECTIONS, first, JSON_RECORD_SUM),
+	END,
+};
+
+/* `at` is where they are in the type: `messages.`, or nothing. */
+#define MESSAGE_FIELDS(type, at)                                                       \
+	JSON_RECORD_AS("sent", type, at sent, JSON_RECORD_SUM),                        \
+	    JSON_RECORD_AS("verified", type, at verified, JSON_RECORD_SUM),            \
+	    JSON_RECORD_AS("wrong", type, at wrong, JSON_RECORD_SUM),                  \
+	    COUNTS_AS("lost", type, at lost, counters_loss_names),                     \
+	    JSON_RECORD_AS("in_flight", type, at in_flight, JSON_RECORD_SUM)
+const struct json_record_field result_messages_fields[] = {
+	MESSAGE_FIELDS(struct result_messages, ),
+	END,
+};
+
+/* Each machine has its ports; ranks of one share its TIME_WAIT, then counted twice. */
+#define PORTS struct result_ports
+static const struct json_record_field ports_fields[] = {
+	JSON_RECORD(PORTS, available, JSON_RECORD_SUM),
+	JSON_RECORD(PORTS, held_max, JSON_RECORD_SUM),
+	JSON_RECORD(PORTS, time_wait_before, JSON_RECORD_SUM),
+	JSON_RECORD(PORTS, time_wait_max, JSON_RECORD_SUM),
+	END,
+};
+
+#define HOST struct result_host
+static const struct json_record_field host_fields[] = {
+	JSON_RECORD(HOST, hostname, JSON_RECORD_OWN),
+	JSON_RECORD(HOST, kernel, JSON_RECORD_OWN),
+	JSON_RECORD(HOST, cpus, JSON_RECORD_SUM),
+	JSON_RECORD(HOST, cpu_user_s, JSON_RECORD_SUM),
+	JSON_RECORD(HOST, cpu_sys_s, JSON_RECORD_SUM),
+	JSON_RECORD(HOST, memory_bytes, JSON_RECORD_MOST),
+	JSON_RECORD(HOST, retransmits, JSON_RECORD_SUM),
+	JSON_RECORD(HOST, host_retransmits, JSON_RECORD_SUM),
+	JSON_RECORD(HOST, listen_overflows, JSON_RECORD_SUM),
+	JSON_RECORD(HOST, listen_drops, JSON_RECORD_SUM),
+	END,
+};
+
+#define TRUST struct result_trust
+const struct json_record_field result_trust_fields[] = {
+	{ .name = "reasons",
+	    .kind = JSON_RECORD_TEXTS,
+	    .offset = offsetof(TRUST, reasons),
+	    .count_offset = offsetof(TRUST, reason_count) },
+	END,
+};
+
+#define RESULT struct result
+/* The measured messages, with what goes beyond their equation. */
+static const struct json_record_field measured_fields[] = {
+	MESSAGE_FIELDS(RESULT, messages.),
+	JSON_RECORD_AS("due", RESULT, messages_due, JSON_RECORD_SUM),
+	JSON_RECORD_AS("late", RESULT, messages_late, JSON_RECORD_SUM),
+	JSON_RECORD(RESULT, oldest_lost_ns, JSON_RECORD_MOST),
+	END,
+};
+
+static const struct json_record_field bytes_fields[] = {
+	JSON_RECORD_AS("sent", RESULT, bytes_sent, JSON_RECORD_SUM),
+	JSON_RECORD_AS("received", RESULT, bytes_received, JSON_RECORD_SUM),
+	JSON_RECORD_AS("surplus", RESULT, bytes_unexpected, JSON_RECORD_SUM),
+	END,
+};
+
+static const struct json_record_field rates_fields[] = {
+	JSON_RECORD(RESULT, messages_per_s, JSON_RECORD_OWN),
+	JSON_RECORD(RESULT, connections_per_s, JSON_RECORD_SUM),
+	END,
+};
+
+/* A part that is made of members of the whole begins where that does. */
+#define OF_ALL(key, fields)                                                            \
+	{                                                                              \
+		.name = (key), .kind = JSON_RECORD_PART, .part = (fields)              \
+	}
+const struct json_record_field result_fields[] = {
+	PART("plan", RESULT, plan, result_plan_fields),
+	JSON_RECORD(RESULT, elapsed_s, JSON_RECORD_OWN),
+	JSON_RECORD(RESULT, interrupted, JSON_RECORD_MOST),
+	PART("connections", RESULT, connections, connections_fields),
+	OF_ALL("messages", measured_fields),
+	PART("warmup", RESULT, warmup, result_messages_fields),
+	OF_ALL("bytes", bytes_fields),
+	OF_ALL("rates", rates_fields),
+	PART("host", RESULT, host, host_fields),
+	{ .name = "ports",
+	    .kind = JSON_RECORD_PART,
+	    .optional = true,
+	    .offset = offsetof(RESULT, ports),
+	    .part = ports_fields },
+	END,
+};
+
+#define TARGET struct result_target
+const struct json_record_field result_target_fields[] = {
+	JSON_RECORD(TARGET, name, JSON_RECORD_OWN),
+	JSON_RECORD(TARGET, established, JSON_RECORD_SUM),
+	COUNTS(TARGET, failed, counters_connect_failure_names),
+	JSON_RECORD(TARGET, last_error, JSON_RECORD_OWN),
+	END,
+};
+
+#define LOST struct result_lost_connection
+const struct json_record_field result_lost_connection_fields[] = {
+	JSON_RECORD(LOST, connection, JSON_RECORD_OWN),
+	JSON_RECORD(LOST, at, JSON_RECORD_OWN),
+	JSON_RECORD(LOST, why, JSON_RECORD_OWN),
+	JSON_RECORD(LOST, local, JSON_RECORD_OWN),
+	JSON_RECORD(LOST, remote, JSON_RECORD_OWN),
+	JSON_RECORD(LOST, messages, JSON_RECORD_OWN),
+	JSON_RECORD(LOST, message, JSON_RECORD_OWN),
+	JSON_RECORD(LOST, answer_bytes, JSON_RECORD_OWN),
+	JSON_RECORD(LOST, answer_length, JSON_RECORD_OWN),
+	JSON_RECORD(LOST, unacknowledged, JSON_RECORD_OWN),
+	JSON_RECORD(LOST, waited_ns, JSON_RECORD_OWN),
+	JSON_RECORD(LOST, silent_ns, JSON_RECORD_OWN),
+	END,
+};
+
+#define PROCESS struct result_process
+static const struct json_record_field process_fields[] = {
+	JSON_RECORD(PROCESS, process, JSON_RECORD_OWN),
+	JSON_RECORD(PROCESS, pid, JSON_RECORD_OWN),
+	JSON_RECORD(PROCESS, connections, JSON_RECORD_OWN),
+	JSON_RECORD(PROCESS, sent, JSON_RECORD_OWN),
+	JSON_RECORD(PROCESS, verified, JSON_RECORD_OWN),
+	JSON_RECORD(PROCESS, cpu_user_s, JSON_RECORD_OWN),
+	JSON_RECORD(PROCESS, cpu_sys_s, JSON_RECORD_OWN),
+	JSON_RECORD(PROCESS, cpu_share, JSON_RECORD_OWN),
+	JSON_RECORD(PROCESS, loop_lag_max_ns, JSON_RECORD_OWN),
+	JSON_RECORD(PROCESS, died, JSON_RECORD_OWN),
+	END,
+};
+
+#define SECOND struct result_second
+const struct json_record_field result_second_fields[] = {
+	JSON_RECORD(SECOND, at_s, JSON_RECORD_OWN),
+	JSON_RECORD(SECOND, length_s, JSON_RECORD_MOST),
+	JSON_RECORD(SECOND, connections_open, JSON_RECORD_SUM),
+	JSON_RECORD(SECOND, sent, JSON_RECORD_SUM),
+	JSON_RECORD(SECOND, verified, JSON_RECORD_SUM),
+	JSON_RECORD(SECOND, wrong, JSON_RECORD_SUM),
+	JSON_RECORD(SECOND, lost, JSON_RECORD_SUM),
+	JSON_RECORD(SECOND, count, JSON_RECORD_SUM),
+	JSON_RECORD_OF(SECOND, mean_ns, JSON_RECORD_OWN, JSON_RECORD_REAL_OR_NULL),
+	JSON_RECORD_OF(SECOND, p50_ns, JSON_RECORD_OWN, JSON_RECORD_COUNT_OR_NULL),
+	JSON_RECORD_OF(SECOND, p90_ns, JSON_RECORD_OWN, JSON_RECORD_COUNT_OR_NULL),
+	JSON_RECORD_OF(SECOND, p99_ns, JSON_RECORD_OWN, JSON_RECORD_COUNT_OR_NULL),
+	JSON_RECORD(SECOND, max_ns, JSON_RECORD_MOST),
+	END,
+};
+
+#define RANK struct result_rank
+const struct json_record_field result_rank_fields[] = {
+	JSON_RECORD(RANK, rank, JSON_RECORD_OWN),
+	JSON_RECORD(RANK, hostname, JSON_RECORD_OWN),
+	JSON_RECORD(RANK, started_at, JSON_RECORD_OWN),
+	JSON_RECORD(RANK, elapsed_s, JSON_RECORD_OWN),
+	JSON_RECORD(RANK, messages_per_s, JSON_RECORD_OWN),
+	PART("messages", RANK, messages, result_messages_fields),
+	JSON_RECORD(RANK, p50_ns, JSON_RECORD_OWN),
+	JSON_RECORD(RANK, p90_ns, JSON_RECORD_OWN),
+	JSON_RECORD(RANK, p99_ns, JSON_RECORD_OWN),
+	JSON_RECORD(RANK, p999_ns, JSON_RECORD_OWN),
+	JSON_RECORD(RANK, p9999_ns, JSON_RECORD_OWN),
+	JSON_RECORD(RANK, max_ns, JSON_RECORD_OWN),
+	JSON_RECORD(RANK, verdict, JSON_RECORD_OWN),
+	JSON_RECORD(RANK, reasons, JSON_RECORD_OWN),
+	END,
+};
+
+#define LIST(key, number, ...)                                                         \
+	{                                                                              \
+		.name = #key, .items = offsetof(RESULT, key),                          \
+		.count = offsetof(RESULT, number),                                     \
+		.row_bytes = sizeof(*((RESULT *)0)->key), __VA_ARGS__                  \
+	}
+const struct result_list result_lists[] = {
+	LIST(targets, target_count, .fields = result_target_fields, .optional = true),
+	LIST(lost_connections, lost_connection_count,
+	    .fields = result_lost_connection_fields, .optional = true),
+	LIST(mismatches, mismatch_count, .row = RESULT_MISMATCH),
+	LIST(thresholds, threshold_count, .row = RESULT_THRESHOLD),
+	LIST(processes, process_count, .fields = process_fields),
+	LIST(seconds, second_count, .fields = result_second_fields),
+	LIST(ranks, rank_count, .fields = result_rank_fields),
+	END,
+};

@@ -1,0 +1,276 @@
+/*
+ * Reads what client/result/result_write.c writes. What a version before this one did
+ * not write is taken as 0; what is there must be of its kind.
+ */
+#include <errno.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "lib/json/json_load.h"
+#include "lib/json/json_reader.h"
+#include "lib/stats/histogram_codec.h"
+
+#include "client/result/result.h"
+#include "client/result/result_fields.h"
+
+#define SECONDS_MAX 18446744072 /* of the nanoseconds that 64 bits hold */
+
+/* The text keeps counts; the exact ends stand beside it. */
+static void
+set_ends(struct histogram *h, uint64_t min, uint64_t max, uint64_t dropped)
+{
+	if (histogram_count(h) == 0 || min > max)
+		return;
+	if (histogram_lowest_equivalent(h, min) ==
+	    histogram_lowest_equivalent(h, h->min))
+		h->min = min;
+	if (histogram_lowest_equivalent(h, max) ==
+	    histogram_lowest_equivalent(h, h->max))
+		h->max = max;
+	h->dropped = dropped;
+}
+
+static void
+read_latency(struct json_reader *reader, const json_t *from, const char *name,
+    struct histogram *into)
+{
+	const json_t *one =
+	    json_reader_member(reader, from, "latency", name, JSON_OBJECT);
+	const json_t *hdr = json_object_get(one, "hdr");
+	const char *error = "";
+	struct histogram *h;
+
+	if (reader->failed)
+		return;
+	if (!json_is_string(hdr)) {
+		json_reader_fail(reader, name, "hdr", "wanted the text of a histogram");
+		return;
+	}
+	h = histogram_codec_decode(json_string_value(hdr), &error);
+	if (h == NULL) {
+		json_reader_fail(reader, name, "hdr", error);
+		return;
+	}
+	set_ends(h, json_reader_count(reader, one, name, "min_ns"),
+	    json_reader_count(reader, one, name, "max_ns"),
+	    json_reader_count(reader, one, name, "dropped"));
+	if (histogram_add(into, h) < 0)
+		json_reader_fail(
+		    reader, name, "hdr", "wanted a histogram of 1 ns to 1 h, 3 digits");
+	free(h);
+}
+
+static int
+verdict_of(const char *name)
+{
+	for (int i = 0; result_verdict_names[i] != NULL; i++)
+		if (strcmp(name, result_verdict_names[i]) == 0)
+			return i;
+	return -1;
+}
+
+static void
+read_trust(struct json_reader *reader, const json_t *from, struct result_trust *ret)
+{
+	char *verdict = json_reader_text(reader, from, "trust", "verdict");
+
+	json_record_read(result_trust_fields, reader, from, "trust", ret);
+	if (verdict == NULL || verdict_of(verdict) < 0)
+		json_reader_fail(
+		    reader, "trust", "verdict", "wanted valid, suspect or invalid");
+	else
+		ret->verdict = (enum result_verdict)verdict_of(verdict);
+	free(verdict);
+}
+
+/* "2026-01-02T03:04:05.000000006Z" */
+static uint64_t
+read_time(struct json_reader *reader, const json_t *from, const char *key)
+{
+	char *given = json_reader_text(reader, from, "", key);
+	struct tm parts = { 0 };
+	const char *rest =
+	    given == NULL ? NULL : strptime(given, "%Y-%m-%dT%H:%M:%S", &parts);
+	time_t seconds = timegm(&parts);
+	double fraction = rest != NULL && *rest == '.' ? strtod(rest, NULL) : 0;
+
+	if (rest == NULL || seconds < 0 || seconds > SECONDS_MAX || !(fraction < 1)) {
+		json_reader_fail(reader, "", key, "wanted a time of RFC 3339, in UTC");
+		seconds = 0;
+		fraction = 0;
+	}
+	free(given);
+	return (uint64_t)seconds * 1000000000u + (uint64_t)llround(fraction * 1e9);
+}
+
+static uint32_t
+read_hex(const char *from, uint8_t *to)
+{
+	uint32_t length = 0;
+	unsigned int byte;
+
+	while (length < COUNTERS_EXCERPT_MAX && strlen(from) >= 2 &&
+	    sscanf(from, "%2x", &byte) == 1) {
+		to[length++] = (uint8_t)byte;
+		from += 2;
+	}
+	return length;
+}
+
+static void
+read_mismatch(
+    struct json_reader *reader, const json_t *from, struct counters_mismatch *ret)
+{
+	static const char where[] = "mismatches";
+	char *looks = json_reader_text(reader, from, where, "looks_like");
+	char *expected = json_reader_text(reader, from, where, "expected");
+	char *got = json_reader_text(reader, from, where, "got");
+	char *at = json_reader_text(reader, from, where, "at");
+	char *local = json_reader_text(reader, from, where, "local");
+
+	ret->connection = json_reader_count(reader, from, where, "connection");
+	ret->message = json_reader_count(reader, from, where, "message");
+	ret->offset = json_reader_count(reader, from, where, "offset");
+	ret->answer_offset = json_reader_count(reader, from, where, "answer_offset");
+	if (!reader->failed) {
+		snprintf(ret->looks_like, sizeof(ret->looks_like), "%s", looks);
+		snprintf(ret->at, sizeof(ret->at), "%s", at);
+		snprintf(ret->local, sizeof(ret->local), "%s", local);
+		ret->expected_length = read_hex(expected, ret->expected);
+		ret->got_length = read_hex(got, ret->got);
+	}
+	free(looks);
+	free(expected);
+	free(got);
+	free(at);
+	free(local);
+}
+
+static void
+read_threshold(
+    struct json_reader *reader, const json_t *from, struct threshold_outcome *ret)
+{
+	char *given = json_reader_text(reader, from, "thresholds", "threshold");
+	char error[RESULT_ERROR_MAX];
+
+	if (given != NULL &&
+	    threshold_parse(given, &ret->threshold, error, sizeof(error)) < 0)
+		json_reader_fail(reader, "", "thresholds", error);
+	ret->value = json_reader_real_or_null(reader, from, "thresholds", "value");
+	ret->passed = json_reader_flag(reader, from, "thresholds", "holds");
+	ret->known = json_reader_flag(reader, from, "thresholds", "known");
+	free(given);
+}
+
+static void
+read_row(const struct result_list *list, struct json_reader *reader, const json_t *from,
+    void *row)
+{
+	switch (list->row) {
+	case RESULT_RECORD:
+		json_record_read(list->fields, reader, from, list->name, row);
+		break;
+	case RESULT_MISMATCH:
+		read_mismatch(reader, from, row);
+		break;
+	case RESULT_THRESHOLD:
+		read_threshold(reader, from, row);
+		break;
+	}
+}
+
+/* Their number is right at any time: result_finish frees what was read. */
+static void
+read_list(const struct result_list *list, struct json_reader *reader,
+    const json_t *root, struct result *ret)
+{
+	const json_t *array, *one;
+	size_t i;
+
+	if (list->optional && json_object_get(root, list->name) == NULL)
+		return;
+	array = json_reader_member(reader, root, "", list->name, JSON_ARRAY);
+	*result_list_items(list, ret) =
+	    json_reader_room(reader, array, list->name, list->row_bytes);
+	json_array_foreach(array, i, one)
+	{
+		if (reader->failed)
+			break;
+		*result_list_count(list, ret) = i + 1;
+		read_row(list, reader, one, result_list_at(list, ret, i));
+	}
+}
+
+static void
+read_ledger(struct json_reader *reader, const json_t *ledger, struct result *ret)
+{
+	if (!json_is_object(ledger))
+		return;
+	ret->ledger = json_dumps(ledger, JSON_COMPACT);
+	if (ret->ledger == NULL)
+		json_reader_fail(reader, "", "ledger", "out of memory");
+}
+
+static void
+read_result(struct json_reader *reader, const json_t *root, struct result *ret)
+{
+	const json_t *latency =
+	    json_reader_member(reader, root, "", "latency", JSON_OBJECT);
+
+	json_record_read(result_fields, reader, root, "", ret);
+	ret->started_at_ns = read_time(reader, root, "started_at");
+	for (int i = 0; i < LATENCY_KIND_COUNT; i++)
+		read_latency(
+		    reader, latency, counters_latency_names[i], ret->latency[i]);
+	for (const struct result_list *list = result_lists; list->name != NULL; list++)
+		read_list(list, reader, root, ret);
+	read_trust(reader, json_reader_member(reader, root, "", "trust", JSON_OBJECT),
+	    &ret->trust);
+	read_ledger(reader, json_object_get(root, "ledger"), ret);
+}
+
+/* NULL with the error: no JSON, or of another schema. */
+static json_t *
+read_root(FILE *file, char *error)
+{
+	json_error_t parse;
+	json_t *root = json_load_stream(file, JSON_REJECT_DUPLICATES, &parse);
+	const char *schema = json_string_value(json_object_get(root, "schema"));
+
+	if (root == NULL && errno == ENOMEM) {
+		snprintf(error, RESULT_ERROR_MAX, "out of memory");
+	} else if (root == NULL) {
+		snprintf(error, RESULT_ERROR_MAX, "line %d, column %d: %s", parse.line,
+		    parse.column, parse.text);
+	} else if (schema == NULL || strcmp(schema, RESULT_SCHEMA) != 0) {
+		snprintf(error, RESULT_ERROR_MAX,
+		    "schema: found \"%.64s\", wanted \"%s\"",
+		    schema == NULL ? "nothing" : schema, RESULT_SCHEMA);
+		json_decref(root);
+		root = NULL;
+	}
+	return root;
+}
+
+int
+result_read_json(FILE *file, struct result *ret, char *error)
+{
+	struct json_reader reader = { .error = error, .error_size = RESULT_ERROR_MAX };
+	json_t *root = read_root(file, error);
+
+	if (root == NULL)
+		return -1;
+	if (result_init(ret) < 0)
+		json_reader_fail(&reader, "", "", "out of memory");
+	else
+		read_result(&reader, root, ret);
+	json_decref(root);
+	if (!reader.failed)
+		return 0;
+	result_finish(ret);
+	return -1;
+}

@@ -1,0 +1,217 @@
+/*
+ * The JSON of a result. Its schema stands in client/result.schema.json, most of its
+ * keys in client/result/result_fields.c; one that is written by hand here is read by
+ * hand in client/result/result_read.c.
+ *
+ * A value that could not be made is NULL, and whoever takes it passes the failure on:
+ * only the last one is looked at.
+ */
+#include <errno.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "lib/json/json_load.h"
+#include "lib/stats/histogram_codec.h"
+#include "lib/stats/percentile_interval.h"
+
+#include "client/result/result.h"
+#include "client/result/result_fields.h"
+
+#define N(number) ((json_int_t)(number))
+
+static const struct {
+	const char *name;
+	double percentile;
+} known_percentiles[] = { { "p50", 50 }, { "p90", 90 }, { "p99", 99 }, { "p999", 99.9 },
+	{ "p9999", 99.99 } };
+#define PERCENTILES (sizeof(known_percentiles) / sizeof(known_percentiles[0]))
+
+static json_t *
+real(double number)
+{
+	return isfinite(number) ? json_real(number) : json_null();
+}
+
+static json_t *
+time_of(uint64_t ns)
+{
+	time_t seconds = (time_t)(ns / 1000000000);
+	char text[64], whole[32];
+	struct tm parts;
+
+	if (gmtime_r(&seconds, &parts) == NULL)
+		return NULL;
+	strftime(whole, sizeof(whole), "%Y-%m-%dT%H:%M:%S", &parts);
+	snprintf(text, sizeof(text), "%s.%09lluZ", whole,
+	    (unsigned long long)(ns % 1000000000));
+	return json_string(text);
+}
+
+static json_t *
+intervals_of(const struct histogram *h, double effective)
+{
+	json_t *to = json_object();
+	int status = 0;
+
+	for (size_t i = 0; i < PERCENTILES; i++) {
+		struct percentile_interval c = percentile_interval_of(
+		    h, known_percentiles[i].percentile, effective);
+
+		status |= json_object_set_new(to, known_percentiles[i].name,
+		    c.known
+			? json_pack("{sI sI}", "low_ns", N(c.low), "high_ns", N(c.high))
+			: json_null());
+	}
+	return json_record_complete(to, status);
+}
+
+static json_t *
+latency_of(const struct histogram *h, double effective)
+{
+	char *text = histogram_codec_encode(h), key[32];
+	json_t *to;
+	int status = 0;
+
+	if (text == NULL)
+		return NULL;
+	to = json_pack("{sI sI sf sf}", "count", N(histogram_count(h)), "min_ns",
+	    N(histogram_min(h)), "mean_ns", histogram_mean(h), "stddev_ns",
+	    histogram_stddev(h));
+	for (size_t i = 0; i < PERCENTILES; i++) {
+		snprintf(key, sizeof(key), "%s_ns", known_percentiles[i].name);
+		status |= json_object_set_new(to, key,
+		    json_integer(
+			N(histogram_percentile(h, known_percentiles[i].percentile))));
+	}
+	status |= json_object_update_new(to,
+	    json_pack("{sI sI sf so ss}", "max_ns", N(histogram_max(h)), "dropped",
+		N(histogram_dropped(h)), "effective_count", effective, "intervals95",
+		intervals_of(h, effective), "hdr", text));
+	free(text);
+	return json_record_complete(to, status);
+}
+
+static json_t *
+latencies_of(const struct result *result)
+{
+	json_t *to = json_object();
+	int status = 0;
+
+	for (int i = 0; i < LATENCY_KIND_COUNT; i++) {
+		const struct histogram *h = result->latency[i];
+		double effective = i == LATENCY_RESPONSE
+		    ? result_effective_count(result)
+		    : (double)histogram_count(h);
+
+		status |= json_object_set_new(
+		    to, counters_latency_names[i], latency_of(h, effective));
+	}
+	return json_record_complete(to, status);
+}
+
+static const char *
+hex(const uint8_t *data, uint32_t length, char *buffer)
+{
+	buffer[0] = '\0';
+	for (uint32_t i = 0; i < length && i < COUNTERS_EXCERPT_MAX; i++)
+		snprintf(buffer + 2 * (size_t)i, 3, "%02x", data[i]);
+	return buffer;
+}
+
+static json_t *
+mismatch_of(const struct counters_mismatch *m)
+{
+	char expected[2 * COUNTERS_EXCERPT_MAX + 1], got[2 * COUNTERS_EXCERPT_MAX + 1];
+
+	return json_pack("{sI sI sI sI ss ss so so so}", "connection", N(m->connection),
+	    "offset", N(m->offset), "message", N(m->message), "answer_offset",
+	    N(m->answer_offset), "expected",
+	    hex(m->expected, m->expected_length, expected), "got",
+	    hex(m->got, m->got_length, got), "looks_like",
+	    json_record_text(m->looks_like), "at", json_record_text(m->at), "local",
+	    json_record_text(m->local));
+}
+
+static json_t *
+threshold_of(const struct threshold_outcome *t)
+{
+	return json_pack("{ss sb sb so so}", "threshold", t->threshold.text, "holds",
+	    (int)t->passed, "known", (int)t->known, "value", real(t->value), "limit",
+	    real(t->threshold.limit));
+}
+
+static json_t *
+trust_of(const struct result_trust *trust)
+{
+	json_t *to = json_record_write(result_trust_fields, trust);
+
+	return json_record_complete(to,
+	    json_object_set_new(
+		to, "verdict", json_string(result_verdict_names[trust->verdict])));
+}
+
+static json_t *
+row_of(const struct result_list *list, const void *row)
+{
+	switch (list->row) {
+	case RESULT_RECORD:
+		return json_record_write(list->fields, row);
+	case RESULT_MISMATCH:
+		return mismatch_of(row);
+	case RESULT_THRESHOLD:
+		return threshold_of(row);
+	}
+	return NULL;
+}
+
+static json_t *
+list_of(const struct result_list *list, const struct result *result)
+{
+	size_t count = *result_list_count(list, result);
+	json_t *to = json_array();
+	int status = 0;
+
+	for (size_t i = 0; i < count; i++)
+		status |= json_array_append_new(
+		    to, row_of(list, result_list_at(list, result, i)));
+	return json_record_complete(to, status);
+}
+
+static json_t *
+result_of(const struct result *result)
+{
+	json_t *root = json_pack("{ss ss so si}", "schema", RESULT_SCHEMA, "version",
+	    YODEL_VERSION, "started_at", time_of(result->started_at_ns), "exit_status",
+	    result_exit_status(result));
+	int status =
+	    json_object_update_new(root, json_record_write(result_fields, result));
+
+	status |= json_object_set_new(root, "trust", trust_of(&result->trust));
+	status |= json_object_set_new(root, "latency", latencies_of(result));
+	for (const struct result_list *list = result_lists; list->name != NULL; list++)
+		status |= json_object_set_new(root, list->name, list_of(list, result));
+	if (result->ledger != NULL)
+		status |= json_object_set_new(root, "ledger",
+		    json_load_text(result->ledger, strlen(result->ledger), 0, NULL));
+	return json_record_complete(root, status);
+}
+
+int
+result_write_json(const struct result *result, FILE *file)
+{
+	json_t *root = result_of(result);
+	int status;
+
+	if (root == NULL) {
+		errno = ENOMEM;
+		return -1;
+	}
+	status = json_dumpf(root, file, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
+	if (status == 0 && (fputc('\n', file) == EOF || fflush(file) < 0))
+		status = -1;
+	json_decref(root);
+	return status;
+}

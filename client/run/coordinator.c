@@ -1,0 +1,397 @@
+#include "client/run/coordinator.h"
+
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+
+#include "client/load/generator.h"
+
+#define TICK_MS 50
+#define KILL_AT 3                        /* the signal that asks a third time */
+#define START_DELAY_NS UINT64_C(2000000) /* so that all have seen it when it comes */
+
+struct coordinator {
+	const struct coordinator_args *args;
+	struct coordinator_outcome outcome;
+	struct control_block *control_block;
+	uint32_t count;
+	uint32_t alive;
+	pid_t *pids; /* 0: gone */
+	int *wake_fds;
+	int event_fd;  /* the processes write it */
+	int signal_fd; /* INT, TERM, HUP, CHLD */
+	sigset_t previous_mask;
+};
+
+static struct counters *
+counters_of(const struct coordinator *coordinator, uint32_t process)
+{
+	return counters_map_at(coordinator->args->counters_map, process);
+}
+
+static void
+wake_all(const struct coordinator *coordinator)
+{
+	uint64_t one = 1;
+
+	for (uint32_t i = 0; i < coordinator->count; i++)
+		if (write(coordinator->wake_fds[i], &one, sizeof(one)) < 0)
+			log_warn("cannot wake generator process %u", i);
+}
+
+static void
+close_fds(struct coordinator *coordinator)
+{
+	for (uint32_t i = 0; i < coordinator->count; i++)
+		if (coordinator->wake_fds != NULL && coordinator->wake_fds[i] > 0)
+			close(coordinator->wake_fds[i]);
+	if (coordinator->event_fd >= 0)
+		close(coordinator->event_fd);
+	if (coordinator->signal_fd >= 0)
+		close(coordinator->signal_fd);
+}
+
+/* nohup(1) has it ignored. */
+static bool
+is_ignored(int signal)
+{
+	struct sigaction now;
+
+	return sigaction(signal, NULL, &now) == 0 && now.sa_handler == SIG_IGN;
+}
+
+static int
+open_signals(struct coordinator *coordinator)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGCHLD);
+	if (!is_ignored(SIGHUP))
+		sigaddset(&set, SIGHUP); /* it would come in spite of nohup */
+	sigprocmask(SIG_BLOCK, &set, &coordinator->previous_mask);
+	coordinator->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return coordinator->signal_fd < 0 ? -1 : 0;
+}
+
+static int
+prepare(struct coordinator *coordinator)
+{
+	coordinator->pids = calloc(coordinator->count, sizeof(pid_t));
+	coordinator->wake_fds = calloc(coordinator->count, sizeof(int));
+	if (coordinator->pids == NULL || coordinator->wake_fds == NULL)
+		return -1;
+	coordinator->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (coordinator->event_fd < 0)
+		return -1;
+	for (uint32_t i = 0; i < coordinator->count; i++) {
+		coordinator->wake_fds[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		if (coordinator->wake_fds[i] < 0)
+			return -1;
+	}
+	return open_signals(coordinator);
+}
+
+/* In the child. It leaves the terminal's signals to the parent, and ends with it. */
+static void
+child(struct coordinator *coordinator, uint32_t process, pid_t parent)
+{
+	const struct coordinator_args *args = coordinator->args;
+	struct generator_args own = {
+		.plan = args->plan,
+		.sequence = args->sequence,
+		.expectation = args->expectation,
+		.counters = counters_of(coordinator, process),
+		.control_block = coordinator->control_block,
+		.process = process,
+		.wake_fd = coordinator->wake_fds[process],
+		.parent_fd = coordinator->event_fd,
+	};
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(EX_OSERR);
+	signal(SIGINT, SIG_IGN);
+	signal(SIGTERM, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGPIPE, SIG_IGN);
+	sigprocmask(SIG_SETMASK, &coordinator->previous_mask, NULL);
+	close(coordinator->signal_fd);
+	for (uint32_t i = 0; i < coordinator->count; i++)
+		if (i != process)
+			close(coordinator->wake_fds[i]);
+	if (generator_run(&own) != 0) {
+		log_warn("generator process %u", process);
+		_exit(EX_OSERR);
+	}
+	_exit(0);
+}
+
+static int
+spawn(struct coordinator *coordinator)
+{
+	pid_t parent = getpid();
+
+	/* What is buffered is written once, not by every child. */
+	fflush(NULL);
+	for (uint32_t i = 0; i < coordinator->count; i++) {
+		struct counters *counters = counters_of(coordinator, i);
+		counters->connections =
+		    plan_share(coordinator->args->plan, i, &counters->first);
+		pid_t pid = fork();
+		if (pid < 0)
+			return -1;
+		if (pid == 0)
+			child(coordinator, i, parent);
+		coordinator->pids[i] = pid;
+		atomic_store_explicit(&counters->pid, pid, memory_order_relaxed);
+		coordinator->alive++;
+	}
+	return 0;
+}
+
+static void
+count_lost_messages(struct counters_messages *messages)
+{
+	uint64_t lost = counters_get(&messages->in_flight);
+
+	counters_add(&messages->lost[MESSAGE_LOSS_CLOSED], lost);
+	atomic_store_explicit(&messages->in_flight, 0, memory_order_relaxed);
+}
+
+/* What a dead process had open is lost. A message that it had just begun to count is in
+ * flight: sent is the sum again. */
+static void
+account_dead_process(struct coordinator *coordinator, uint32_t process, int status)
+{
+	struct counters *counters = counters_of(coordinator, process);
+	struct counters_messages *both[] = { &counters->messages, &counters->warmup };
+	uint64_t open = counters_get(&counters->connections_open);
+
+	coordinator->outcome.died++;
+	if (WIFSIGNALED(status))
+		log_warnx("generator process %u (pid %d) was killed by signal %d (%s)",
+		    process, (int)coordinator->pids[process], WTERMSIG(status),
+		    strsignal(WTERMSIG(status)));
+	else
+		log_warnx("generator process %u (pid %d) ended with status %d", process,
+		    (int)coordinator->pids[process], WEXITSTATUS(status));
+	for (int i = 0; i < 2; i++) {
+		struct counters_messages *m = both[i];
+		uint64_t settled = counters_get(&m->verified) +
+		    counters_get(&m->wrong) + counters_lost(m);
+		uint64_t sent = counters_get(&m->sent);
+		atomic_store_explicit(&m->in_flight,
+		    sent > settled ? sent - settled : 0, memory_order_relaxed);
+		if (settled > sent)
+			atomic_store_explicit(&m->sent, settled, memory_order_relaxed);
+		count_lost_messages(m);
+	}
+	counters_add(&counters->connections_lost, open);
+	atomic_store_explicit(&counters->connections_open, 0, memory_order_relaxed);
+	atomic_store_explicit(&counters->phase, PHASE_DIED, memory_order_relaxed);
+}
+
+static void
+reap(struct coordinator *coordinator)
+{
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		for (uint32_t i = 0; i < coordinator->count; i++) {
+			if (coordinator->pids[i] != pid)
+				continue;
+			if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+				account_dead_process(coordinator, i, status);
+			coordinator->pids[i] = 0;
+			coordinator->alive--;
+		}
+	}
+}
+
+/* Somebody wants the end: in order, then at once, then of those who do neither. */
+static void
+request_stop(struct coordinator *coordinator)
+{
+	coordinator->outcome.interrupted = true;
+	if (atomic_fetch_add(&coordinator->control_block->stop, 1) + 1 < KILL_AT) {
+		wake_all(coordinator);
+		return;
+	}
+	for (uint32_t i = 0; i < coordinator->count; i++)
+		if (coordinator->pids[i] != 0)
+			kill(coordinator->pids[i], SIGKILL);
+}
+
+/* A terminal that goes away says so twice (the kernel and the shell): no hurry. What is
+ * left to do, it shall not end. */
+static void
+on_sighup(struct coordinator *coordinator)
+{
+	if (!coordinator->outcome.interrupted)
+		request_stop(coordinator);
+	signal(SIGHUP, SIG_IGN);
+}
+
+static void
+read_signals(struct coordinator *coordinator)
+{
+	struct signalfd_siginfo info;
+
+	while (read(coordinator->signal_fd, &info, sizeof(info)) == sizeof(info)) {
+		if (info.ssi_signo == SIGHUP)
+			on_sighup(coordinator);
+		else if (info.ssi_signo != SIGCHLD)
+			request_stop(coordinator);
+	}
+	reap(coordinator);
+}
+
+/* CLOCK_REALTIME - CLOCK_MONOTONIC */
+static uint64_t
+realtime_offset_ns(void)
+{
+	struct timespec real;
+
+	clock_gettime(CLOCK_REALTIME, &real);
+	return (uint64_t)real.tv_sec * 1000000000 + (uint64_t)real.tv_nsec -
+	    generator_clock();
+}
+
+/* When every process waits, the start is named. */
+static void
+step_start(struct coordinator *coordinator)
+{
+	const struct plan *plan = coordinator->args->plan;
+	uint64_t start = generator_clock() + START_DELAY_NS,
+		 offset = realtime_offset_ns();
+
+	for (uint32_t i = 0; i < coordinator->count; i++)
+		if (coordinator->pids[i] != 0 &&
+		    atomic_load_explicit(&counters_of(coordinator, i)->phase,
+			memory_order_acquire) < PHASE_WAITING)
+			return;
+	if (plan->start_at_ns > start + offset)
+		start = plan->start_at_ns - offset;
+	else if (plan->start_at_ns > 0)
+		coordinator->outcome.late_ns = start + offset - plan->start_at_ns;
+	coordinator->control_block->started_at_ns = start + offset;
+	atomic_store_explicit(
+	    &coordinator->control_block->start_ns, start, memory_order_release);
+	wake_all(coordinator);
+}
+
+/* Lockstep: the round is over when it is over in every process. */
+static void
+step_round(struct coordinator *coordinator)
+{
+	uint64_t least = UINT64_MAX;
+
+	for (uint32_t i = 0; i < coordinator->count; i++) {
+		uint64_t done = counters_get(&counters_of(coordinator, i)->rounds_done);
+		if (coordinator->pids[i] != 0 && done < least)
+			least = done;
+	}
+	if (least == UINT64_MAX ||
+	    least <= atomic_load_explicit(
+			 &coordinator->control_block->round, memory_order_relaxed))
+		return;
+	atomic_store_explicit(
+	    &coordinator->control_block->round, least, memory_order_release);
+	wake_all(coordinator);
+}
+
+static void
+step(struct coordinator *coordinator)
+{
+	const struct plan *plan = coordinator->args->plan;
+
+	if (atomic_load_explicit(
+		&coordinator->control_block->start_ns, memory_order_relaxed) == 0)
+		step_start(coordinator);
+	else if (plan->load == PLAN_LOCKSTEP && plan->processes > 1)
+		step_round(coordinator);
+}
+
+static void
+supervise_run(struct coordinator *coordinator)
+{
+	struct pollfd fds[] = {
+		{ .fd = coordinator->signal_fd, .events = POLLIN },
+		{ .fd = coordinator->event_fd, .events = POLLIN },
+	};
+	uint64_t count, tick = 0;
+
+	while (coordinator->alive > 0) {
+		if (poll(fds, 2, TICK_MS) < 0 && errno != EINTR)
+			log_warn("poll");
+		if (fds[0].revents != 0)
+			read_signals(coordinator);
+		if (fds[1].revents != 0 &&
+		    read(coordinator->event_fd, &count, sizeof(count)) < 0 &&
+		    errno != EAGAIN)
+			log_warn("read");
+		step(coordinator);
+		uint64_t now = generator_clock();
+		if (now < tick)
+			continue;
+		tick = now + TICK_MS * UINT64_C(1000000);
+		if (coordinator->args->on_tick != NULL)
+			coordinator->args->on_tick(coordinator->args->context, now);
+	}
+}
+
+/* The processes that were started before one could not be. */
+static void
+stop_all(struct coordinator *coordinator)
+{
+	for (uint32_t i = 0; i < coordinator->count; i++) {
+		if (coordinator->pids == NULL || coordinator->pids[i] == 0)
+			continue;
+		kill(coordinator->pids[i], SIGKILL);
+		waitpid(coordinator->pids[i], NULL, 0);
+	}
+}
+
+int
+coordinator_run(const struct coordinator_args *args, struct coordinator_outcome *ret)
+{
+	struct coordinator coordinator = {
+		.args = args,
+		.control_block = args->counters_map->control_block,
+		.count = args->plan->processes,
+		.event_fd = -1,
+		.signal_fd = -1,
+	};
+	int rc = prepare(&coordinator);
+
+	if (rc == 0 && (rc = spawn(&coordinator)) == 0)
+		supervise_run(&coordinator);
+	else
+		stop_all(&coordinator);
+	int error = errno;
+	if (coordinator.signal_fd >= 0)
+		sigprocmask(SIG_SETMASK, &coordinator.previous_mask, NULL);
+	close_fds(&coordinator);
+	free(coordinator.pids);
+	free(coordinator.wake_fds);
+	errno = error;
+	if (rc == 0)
+		*ret = coordinator.outcome;
+	return rc;
+}

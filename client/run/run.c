@@ -1,0 +1,246 @@
+#include "client/run/run.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "lib/log.h"
+#include "lib/units.h"
+
+#include "client/commands/rate_search.h"
+#include "client/load/generator.h"
+#include "client/measure/progress.h"
+#include "client/measure/sampler.h"
+#include "client/messages/expectation.h"
+#include "client/messages/sequence.h"
+#include "client/plan/fd_limits.h"
+#include "client/plan/plan_options.h"
+#include "client/plan/preflight.h"
+#include "client/report/outputs.h"
+#include "client/result/trust.h"
+#include "client/run/coordinator.h"
+#include "client/run/server_stats.h"
+
+/* What lives as long as a run. */
+struct run_context {
+	struct plan plan; /* a copy: it is completed here */
+	struct sequence sequence;
+	struct expectation expectation;
+	struct counters_map counters_map;
+	struct sampler sampler;
+	struct progress progress;
+	struct coordinator_outcome outcome;
+};
+
+/* The .hlog of the last trial could not be written to its end. What was measured is
+ * reported all the same. */
+static bool hlog_is_truncated;
+
+static int
+fail_with(int status, const char *error)
+{
+	log_errorx("%s", error);
+	return status;
+}
+
+static void
+on_tick(void *context, uint64_t now_ns)
+{
+	struct run_context *run_context = context;
+
+	sampler_tick(&run_context->sampler, now_ns);
+	progress_show(&run_context->progress, &run_context->sampler, now_ns);
+}
+
+/* What the result cannot tell by itself. */
+static int
+add_trust_reasons(const struct run_context *run_context, struct result_trust *trust)
+{
+	const struct coordinator_outcome *outcome = &run_context->outcome;
+	char late[UNITS_TEXT_MAX];
+
+	if (outcome->died > 0 &&
+	    trust_add(trust, RESULT_INVALID,
+		"%u of %u generator processes did not finish", outcome->died,
+		run_context->plan.processes) < 0)
+		return -1;
+	if (outcome->late_ns == 0)
+		return 0;
+	return trust_add(trust, RESULT_SUSPECT,
+	    "the load began %s after --start-at: that was over before all were connected",
+	    units_show_duration(outcome->late_ns, late));
+}
+
+static int
+collect(struct run_context *run_context, struct result *ret)
+{
+	if (result_collect(&run_context->plan, &run_context->counters_map,
+		&run_context->sampler, NULL, ret) < 0)
+		return fail_with(EX_OSERR, strerror(errno));
+	ret->interrupted = run_context->outcome.interrupted;
+	if (add_trust_reasons(run_context, &ret->trust) == 0)
+		return 0;
+	result_finish(ret);
+	return fail_with(EX_OSERR, strerror(ENOMEM));
+}
+
+/* Forks, runs, collects. */
+static int
+run_load(struct run_context *run_context, struct result *ret)
+{
+	struct coordinator_args args = {
+		.plan = &run_context->plan,
+		.sequence = &run_context->sequence,
+		.expectation = &run_context->expectation,
+		.counters_map = &run_context->counters_map,
+		.on_tick = on_tick,
+		.context = run_context,
+	};
+
+	if (coordinator_run(&args, &run_context->outcome) != 0) {
+		log_error("the generator processes cannot be started");
+		return EX_OSERR;
+	}
+	sampler_stop(&run_context->sampler, generator_clock());
+	progress_clear(&run_context->progress);
+	run_context->sampler.interrupted = run_context->outcome.interrupted;
+	return collect(run_context, ret);
+}
+
+/* Of errno, and of the file that it is about; NULL: of none. */
+static int
+log_file_error(const char *path)
+{
+	if (path == NULL)
+		return fail_with(EX_OSERR, strerror(errno));
+	log_error("%s", path);
+	return EX_OSERR;
+}
+
+static int
+run_with_counters(struct run_context *run_context, struct result *ret)
+{
+	const struct plan *plan = &run_context->plan;
+
+	if (counters_map_open(&run_context->counters_map, plan->processes) < 0)
+		return fail_with(EX_OSERR, strerror(errno));
+	if (sampler_start(&run_context->sampler, plan, &run_context->counters_map) <
+	    0) {
+		counters_map_close(&run_context->counters_map);
+		return log_file_error(plan->hlog);
+	}
+	progress_init(&run_context->progress, plan);
+	int status = run_load(run_context, ret);
+	hlog_is_truncated = sampler_finish(&run_context->sampler) != 0;
+	if (hlog_is_truncated)
+		log_file_error(plan->hlog);
+	counters_map_close(&run_context->counters_map);
+	return status;
+}
+
+/* What the run needs of the machine is there, or is named. */
+static int
+check_machine(struct run_context *run_context)
+{
+	char error[PLAN_ERROR_MAX];
+
+	if (fd_limits_fit(&run_context->plan, error) < 0)
+		return fail_with(EX_OSERR, error);
+	if (run_context->plan.skip_preflight)
+		return 0;
+	return preflight_run(&run_context->plan) < 0 ? EX_OSERR : 0;
+}
+
+static int
+run_with_sequence(struct run_context *run_context, struct result *ret)
+{
+	char error[PLAN_ERROR_MAX];
+
+	int status = sequence_open(&run_context->plan, &run_context->sequence, error);
+	if (status != 0)
+		return fail_with(status, error);
+	plan_complete(&run_context->plan, run_context->sequence.count);
+	status = check_machine(run_context);
+	if (status == 0 &&
+	    expectation_open(&run_context->plan, &run_context->sequence,
+		&run_context->expectation) < 0)
+		status = fail_with(EX_OSERR, strerror(ENOMEM));
+	if (status == 0) {
+		status = run_with_counters(run_context, ret);
+		expectation_close(&run_context->expectation);
+	}
+	sequence_close(&run_context->sequence);
+	return status;
+}
+
+int
+run_plan(const struct plan *plan, struct result *ret)
+{
+	static struct run_context
+	    run_context; /* a plan is large; one trial at a time */
+
+	run_context = (struct run_context){ .plan = *plan };
+	return run_with_sequence(&run_context, ret);
+}
+
+static struct outputs
+outputs_of(const struct plan *plan)
+{
+	return (struct outputs){
+		.json = plan->json,
+		.hgrm = plan->hgrm,
+		.html = plan->html,
+		.hlog = plan->hlog,
+		.quiet = plan->quiet,
+	};
+}
+
+int
+run_report(const struct plan *plan, const struct result *result)
+{
+	struct outputs outputs = outputs_of(plan);
+
+	if (outputs_write(&outputs, result) != 0 || hlog_is_truncated)
+		return EX_OSERR;
+	return result_exit_status(result);
+}
+
+static int
+run_once(const struct plan *plan)
+{
+	struct reconcile_server *servers = NULL;
+	struct result result;
+	int ledger, status = server_stats_open(plan, &servers);
+
+	if (status == 0)
+		status = run_plan(plan, &result);
+	if (status != 0) {
+		free(servers);
+		return status;
+	}
+	ledger = server_stats_reconcile(plan, servers, &result);
+	free(servers);
+	status = run_report(plan, &result);
+	result_finish(&result);
+	return status != 0 ? status : ledger;
+}
+
+int
+run_main(int argc, char **argv)
+{
+	static struct plan plan;
+	char error[PLAN_ERROR_MAX];
+
+	fd_limits_raise();
+	plan_init(&plan);
+	plan_options_parse(argc, argv, &plan);
+	int status = plan_check(&plan, error);
+	struct outputs outputs = outputs_of(&plan);
+	if (status != 0)
+		fail_with(status, error);
+	else if ((status = outputs_check(&outputs)) == 0)
+		status = plan.search != NULL ? rate_search_run(&plan) : run_once(&plan);
+	plan_finish(&plan);
+	return status;
+}

@@ -1,0 +1,96 @@
+#include "client/run/server_stats.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "lib/log.h"
+
+#include "http/stats_fetch.h"
+
+#define TRIES 40 /* to find a server quiet after the run */
+#define PAUSE_US 50000
+
+static int
+refuse(const char *error)
+{
+	log_errorx("%s", error);
+	return EX_UNAVAILABLE;
+}
+
+static int
+without_memory(void)
+{
+	log_errorx("%s", strerror(ENOMEM));
+	return EX_OSERR;
+}
+
+/* A server's counters; `quiet_at` waits a little until no more than so many connections
+ * are open there, as it learns of our ends after us. */
+static int
+read_one(const char *where, uint64_t quiet_at, struct server_totals *ret)
+{
+	char error[PLAN_ERROR_MAX];
+
+	for (int i = 0; i < TRIES; i++) {
+		char *text = stats_fetch(where, error, sizeof(error));
+		if (text == NULL)
+			return refuse(error);
+		int rc = reconcile_read_totals(text, ret, error, sizeof(error));
+		free(text);
+		if (rc != 0)
+			return refuse(error);
+		if (ret->connections_open <= quiet_at)
+			break;
+		usleep(PAUSE_US);
+	}
+	return 0;
+}
+
+int
+server_stats_open(const struct plan *plan, struct reconcile_server **ret)
+{
+	struct reconcile_server *servers;
+
+	*ret = NULL;
+	if (plan->ledgers.count == 0)
+		return 0;
+	servers = calloc(plan->ledgers.count, sizeof(*servers));
+	if (servers == NULL)
+		return without_memory();
+	for (uint32_t i = 0; i < plan->ledgers.count; i++) {
+		servers[i].where = plan->ledgers.items[i];
+		int status = read_one(servers[i].where, UINT64_MAX, &servers[i].before);
+		if (status != 0) {
+			free(servers);
+			return status;
+		}
+	}
+	*ret = servers;
+	return 0;
+}
+
+int
+server_stats_reconcile(
+    const struct plan *plan, struct reconcile_server *servers, struct result *result)
+{
+	for (uint32_t i = 0; i < plan->ledgers.count; i++) {
+		struct reconcile_server *server = &servers[i];
+		int status = read_one(
+		    server->where, server->before.connections_open, &server->after);
+
+		if (status != 0)
+			return status;
+		if (!reconcile_is_later(&server->after, &server->before)) {
+			log_errorx(
+			    "--ledger %s: the counters went back: the server that answers now is not the one from before the run",
+			    server->where);
+			return EX_UNAVAILABLE;
+		}
+	}
+	if (reconcile_result_all(result, servers, plan->ledgers.count) < 0)
+		return without_memory();
+	return 0;
+}
