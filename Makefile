@@ -70,25 +70,25 @@ $(UNIT_TESTS): $B/tests/%: $B/obj/tests/unit/%.o $B/yodel.a
 	@mkdir -p $(@D)
 	$(call say,LINK)$(CC) $(all_cflags) $(LDFLAGS) -o $@ $^ $(all_libs) -lcmocka
 # Their allocations fail on demand.
-$B/tests/handover_memory_test: override LDFLAGS += -Wl,--wrap=calloc -Wl,--wrap=transfer_state_send
-$B/tests/http_test: override LDFLAGS += -Wl,--wrap=recv,--wrap=__recv_chk
-$B/tests/move_test: override LDFLAGS += -Wl,--wrap=channel_send
+$B/tests/transfer_memory_test: override LDFLAGS += -Wl,--wrap=calloc -Wl,--wrap=transfer_state_send
+$B/tests/http_client_test: override LDFLAGS += -Wl,--wrap=recv,--wrap=__recv_chk
+$B/tests/transfers_test: override LDFLAGS += -Wl,--wrap=channel_send
 $B/tests/network_error_test: override LDFLAGS += -Wl,--wrap=recv -Wl,--wrap=send
-$B/tests/json_whole_test: override LDFLAGS += -Wl,--wrap=malloc,--wrap=reallocarray
+$B/tests/json_load_test: override LDFLAGS += -Wl,--wrap=malloc,--wrap=reallocarray
 
 # Programs that the bats tests use beside the real ones.
-HELPERS := $B/tests/stillborn $B/tests/stranger $B/tests/foreign $B/tests/sulker \
-	$B/tests/clumsy
+HELPERS := $B/tests/worker_exits_at_start $B/tests/ledger_layout_mismatch $B/tests/state_version_mismatch $B/tests/worker_start_hook \
+	$B/tests/upgrade_fails
 $(HELPERS): $B/tests/%: $B/obj/master/main.o $B/obj/tests/lib/%.o $B/yodel.a
 	@mkdir -p $(@D)
 	$(call say,LINK)$(CC) $(all_cflags) $(LDFLAGS) -o $@ $^ $(all_libs)
-$B/obj/tests/lib/foreign.o: master/upgrade/state_load.c
+$B/obj/tests/lib/state_version_mismatch.o: master/upgrade/state_load.c
 	@mkdir -p $(@D)
-	$(call say,CC)$(CC) $(CPPFLAGS) '-DINHERITANCE_FORM="7"' $(all_cflags) \
+	$(call say,CC)$(CC) $(CPPFLAGS) '-DSTATE_VERSION="7"' $(all_cflags) \
 		-MMD -MP -c -o $@ $<
-$B/tests/stranger: override LDFLAGS += -Wl,--wrap=ledger_attach
-$B/tests/sulker: override LDFLAGS += -Wl,--wrap=worker_run
-$B/tests/clumsy: override LDFLAGS += -Wl,--wrap=signals_start
+$B/tests/ledger_layout_mismatch: override LDFLAGS += -Wl,--wrap=ledger_attach
+$B/tests/worker_start_hook: override LDFLAGS += -Wl,--wrap=worker_run
+$B/tests/upgrade_fails: override LDFLAGS += -Wl,--wrap=signals_start
 
 # Fuzz targets: tests/fuzz/NAME_fuzz.c, its corpus in tests/fuzz/corpus/NAME/. Linked with
 # replay.c they are a regression test, linked with libFuzzer they look for more.
@@ -109,17 +109,17 @@ JSON_TARGETS := config result stats
 $(JSON_TARGETS:%=$B/libfuzzer/%): $B/obj/tests/fuzz/json_mutator.o
 
 # It asks for changes, and none is made.
-CHANGES := reload_start scale_workers upgrade_start rebalance_start shutdown_in_order
-$B/fuzz/control $B/libfuzzer/control: override LDFLAGS += $(CHANGES:%=-Wl,--wrap=%)
+STUBBED_CHANGES := reload_start scale_workers upgrade_start rebalance_start shutdown_in_order
+$B/fuzz/admin $B/libfuzzer/admin: override LDFLAGS += $(STUBBED_CHANGES:%=-Wl,--wrap=%)
 # Its workers are no processes.
-PUPPETS := spawn_worker waitpid kill
-$B/fuzz/channel $B/libfuzzer/channel: override LDFLAGS += $(PUPPETS:%=-Wl,--wrap=%)
-$B/fuzz/channel $B/libfuzzer/channel: $B/obj/tests/fuzz/puppets.o
+FAKED_PROCESS_CALLS := spawn_worker waitpid kill
+$B/fuzz/channel $B/libfuzzer/channel: override LDFLAGS += $(FAKED_PROCESS_CALLS:%=-Wl,--wrap=%)
+$B/fuzz/channel $B/libfuzzer/channel: $B/obj/tests/fuzz/fake_processes.o
 # It calls nobody.
 $B/fuzz/stats $B/libfuzzer/stats: override LDFLAGS += -Wl,--wrap=connect
 # It finds descriptors and processes that are none of its own.
-LEFT := getpid waitid log_error log_errorx unix_socket_remove
-$B/fuzz/inheritance $B/libfuzzer/inheritance: override LDFLAGS += $(LEFT:%=-Wl,--wrap=%)
+FAKED_STATE_CALLS := getpid waitid log_error log_errorx unix_socket_remove
+$B/fuzz/upgrade_state $B/libfuzzer/upgrade_state: override LDFLAGS += $(FAKED_STATE_CALLS:%=-Wl,--wrap=%)
 
 # Raw programs that the benchmarks compare with: tests/bench/NAME.c, each by itself.
 BENCHES := $(patsubst tests/bench/%.c,$B/bench/%,$(wildcard tests/bench/*.c))
@@ -168,9 +168,9 @@ bench: all $(BENCHES) ## what it costs beside raw programs and peers (QUICK=1: t
 bench-million: all $(BENCHES) ## a million connections at a time (CONNECTIONS=100000: fewer)
 	@tests/bench/million $(CONNECTIONS)
 
-.PHONY: bench-moves
-bench-moves: all ## what a reload costs that moves 100,000 connections (CONNECTIONS=20000: fewer)
-	@tests/bench/moves $(CONNECTIONS)
+.PHONY: bench-transfers
+bench-transfers: all ## what a reload costs that moves 100,000 connections (CONNECTIONS=20000: fewer)
+	@tests/bench/transfers $(CONNECTIONS)
 
 .PHONY: bench-balance
 bench-balance: all $(BENCHES) ## what balance: cpu is worth beside the kernel's hash

@@ -1,12 +1,12 @@
 #!/usr/bin/env bats
 # What operators see: stats, metrics, readiness, the configuration in force.
-# shellcheck disable=SC2030,SC2031 # DOOR is of one test
+# shellcheck disable=SC2030,SC2031 # ADMIN is of one test
 
 load lib/helpers
-load lib/doors
+load lib/admin
 
 @test "stats, workers, config and metrics are told on both doors" {
-	start_with_doors --listen 127.0.0.1:0=echo --listen '[::1]:0=upper'
+	start_with_admin --listen 127.0.0.1:0=echo --listen '[::1]:0=upper'
 	"$YODEL" -q -c 10 "127.0.0.1:$PORT"
 	# A worker counts an answer when it is sent: the peer may have it before.
 	thirty_are_answered()
@@ -14,9 +14,9 @@ load lib/doors
 		[ "$(stat_of 's["totals"]["replies_sent"]')" = 30 ]
 	}
 	wait_until thirty_are_answered
-	local door
-	for door in "$DOOR" "$VISITORS"; do
-		[ "$(ask GET /stats "$door" | sed 1d | python3 -c '
+	local admin_socket
+	for admin_socket in "$ADMIN" "$ADMIN_ADDRESS"; do
+		[ "$(ask GET /stats "$admin_socket" | sed 1d | python3 -c '
 import json, sys
 s = json.load(sys.stdin)
 t = s["totals"]
@@ -28,27 +28,27 @@ print(s["version"] != "", s["generation"], s["uptime_s"] > 0, t["connections_acc
     s["listeners"][0]["queue_limit"] > 0, *sorted(s["kernel"]))')" = \
 			"True 1 True 10 30 [0, 1] serving 0 30 ['echo', 'upper'] True True \
 listen_drops listen_overflows retransmits syncookies_sent" ]
-		run ask GET /workers "$door"
+		run ask GET /workers "$admin_socket"
 		[[ $output = 200*'"slot": 1'* ]]
-		run ask GET /config "$door"
+		run ask GET /config "$admin_socket"
 		[[ $output = 200*'"workers": 2'*'"workers": "--workers"'* ]]
-		run ask GET /metrics "$door"
+		run ask GET /metrics "$admin_socket"
 		[[ $output = 200*'yodeld_workers_serving 2'* ]]
 		[[ $output = *$'\nyodeld_kernel_retransmits_total '[0-9]* ]]
 	done
 }
 
 @test "a number in the queue of a worker that stands still is told" {
-	start_with_doors --workers 1 --listen 127.0.0.1:0=echo
+	start_with_admin --workers 1 --listen 127.0.0.1:0=echo
 	local worker
 	worker=$(worker_pids)
 	kill -STOP "$worker"
-	spawn waiting "$CALLER" burst "127.0.0.1:$PORT" 7
-	seven_wait()
+	spawn waiting "$INDEPENDENT_CLIENT" burst "127.0.0.1:$PORT" 7
+	seven_are_queued()
 	{
 		[ "$(stat_of 's["listeners"][0]["queue_depth"]')" = 7 ]
 	}
-	wait_until seven_wait
+	wait_until seven_are_queued
 	ask GET /metrics | grep -q "^yodeld_accept_queue_connections{listener=\"127.0.0.1:$PORT\",worker=\"0\"} 7$"
 	kill -CONT "$worker"
 }
@@ -56,13 +56,13 @@ listen_drops listen_overflows retransmits syncookies_sent" ]
 @test "who meets a full queue is counted at his listener, over a change of size and an upgrade" {
 	cat >server.json <<-END
 		{ "listeners": [ { "address": "127.0.0.1:0", "backlog": 3 }, { "address": "[::1]:0" } ],
-		  "workers": 2, "admin": { "socket": "$BATS_TEST_TMPDIR/door" } }
+		  "workers": 2, "admin": { "socket": "$BATS_TEST_TMPDIR/admin_socket" } }
 	END
-	start_with_doors_of_file
+	start_with_existing_file
 	local worker workers
 	workers=$(worker_pids)
 	for worker in $workers; do kill -STOP "$worker"; done
-	spawn waiting "$CALLER" burst --patience 60 "127.0.0.1:$PORT" 60
+	spawn waiting "$INDEPENDENT_CLIENT" burst --patience 60 "127.0.0.1:$PORT" 60
 	drops_of_listeners()
 	{
 		stat_of '*[l["queue_drops"] for l in s["listeners"]]'
@@ -88,7 +88,7 @@ listen_drops listen_overflows retransmits syncookies_sent" ]
 
 @test "the metrics are what promtool wants" {
 	command -v promtool || skip "no promtool here"
-	start_with_doors --listen 127.0.0.1:0=echo --listen '[::1]:0=upper'
+	start_with_admin --listen 127.0.0.1:0=echo --listen '[::1]:0=upper'
 	"$YODEL" -q -c 10 "127.0.0.1:$PORT"
 	ask GET /metrics | sed 1d >metrics
 	run -0 promtool check metrics < <(cat metrics)
@@ -98,8 +98,8 @@ listen_drops listen_overflows retransmits syncookies_sent" ]
 }
 
 @test "each look adds up and no counter goes back: kills, reload, sizes, upgrade, under load" {
-	start_with_file
-	spawn watch "$VISITOR" watch "$DOOR"
+	start_with_config_file
+	spawn watch "$ADMIN_CLIENT" watch "$ADMIN"
 	local watch=$SPAWNED _
 	spawn load "$YODEL" -q -c 50 -d 300s --messages-per-connection 20 "127.0.0.1:$PORT"
 	is_loaded()
@@ -123,7 +123,7 @@ listen_drops listen_overflows retransmits syncookies_sent" ]
 }
 
 @test "ready only while a worker serves; draining is said" {
-	start_with_doors --listen 127.0.0.1:0=echo --set timeouts.drain_quiet=20s
+	start_with_admin --listen 127.0.0.1:0=echo --set timeouts.drain_quiet=20s
 	[ "$(ask GET /readyz)" = $'200\nready' ]
 	[ "$(ask GET /healthz)" = $'200\nok' ]
 	hold 1
@@ -137,7 +137,7 @@ listen_drops listen_overflows retransmits syncookies_sent" ]
 }
 
 @test "counts are told by listener, and outlive kills, reloads and upgrades" {
-	start_with_doors --listen 127.0.0.1:0=echo --listen '[::1]:0=upper'
+	start_with_admin --listen 127.0.0.1:0=echo --listen '[::1]:0=upper'
 	counts_by_listener()
 	{
 		stat_of '[(l["connections_accepted"], l["connections_open"], l["messages_received"],
@@ -150,8 +150,8 @@ listen_drops listen_overflows retransmits syncookies_sent" ]
 		[ "$(counts_by_listener)" = "$1" ]
 	}
 	wait_until counts_are '[(10, 0, 30, 600, 0), (4, 0, 20, 1000, 0)]'
-	spawn hold "$CALLER" hold "127.0.0.1:$PORT" 3
-	spawn hold6 "$CALLER" hold "::1:${PORTS[1]}" 2
+	spawn hold "$INDEPENDENT_CLIENT" hold "127.0.0.1:$PORT" 3
+	spawn hold6 "$INDEPENDENT_CLIENT" hold "::1:${PORTS[1]}" 2
 	wait_until counts_are '[(13, 3, 30, 600, 0), (6, 2, 20, 1000, 0)]'
 	ctl reload
 	ctl upgrade
@@ -171,7 +171,7 @@ listen_drops listen_overflows retransmits syncookies_sent" ]
 	options+=(--set $'listeners[0].reply=echo,suffix=\n\x7f\xc2\x9bé')
 	write_file 2 ', "limits": { "max_pending": "2M" }'
 	start_yodeld -c server.json "${options[@]}"
-	DOOR=$BATS_TEST_TMPDIR/door
+	ADMIN=$BATS_TEST_TMPDIR/admin_socket
 	origins='[s["origins"][k] for k in ("workers", "limits.max_message", "limits.max_pending",
 		"timeouts.idle", "listeners[0].reply", "listeners[0].allow", "listeners[0].framing")]'
 	[ "$(ctl --json config | value_of "$origins")" = \
@@ -192,7 +192,7 @@ listen_drops listen_overflows retransmits syncookies_sent" ]
 
 @test "listeners of the command line are told as such" {
 	write_file 2
-	DOOR=$BATS_TEST_TMPDIR/door
+	ADMIN=$BATS_TEST_TMPDIR/admin_socket
 	start_yodeld -c server.json --listen 127.0.0.1:0=echo --listen 127.0.0.1:0
 	[ "$(ctl --json config | value_of '[s["origins"][f"listeners[{i}].{k}"] for i in (0, 1) for k in ("address", "reply")]')" = \
 		"['--listen', '--listen', '--listen', 'default']" ]

@@ -27,7 +27,7 @@ is_served_from()
 
 hold() # NAME COUNT
 {
-	spawn "$1" "$CALLER" hold "127.0.0.1:$PORT" "$2"
+	spawn "$1" "$INDEPENDENT_CLIENT" hold "127.0.0.1:$PORT" "$2"
 	wait_until grep -qF "holding $2" "$1.out"
 }
 
@@ -51,7 +51,7 @@ ask_held() # NAME
 
 @test "a refused peer is reset, and nothing of it stays in the kernel" {
 	start_yodeld_with '"reply": "upper", "deny": ["127.0.0.1"]' -w 1 --set log.level=debug
-	run "$CALLER" burst "127.0.0.1:$PORT" 200
+	run "$INDEPENDENT_CLIENT" burst "127.0.0.1:$PORT" 200
 	[ "$output" = "answered 0, refused 0, reset 200, closed 0, silent 0" ]
 	[ -z "$(ss -Htan "sport = :$PORT and state time-wait")" ]
 	closed_for denied 200
@@ -82,7 +82,7 @@ ask_held() # NAME
 @test "an address that comes faster than accept_rate is refused, others are served" {
 	start_yodeld_with '"reply": "upper", "accept_rate": 20' -w 1 --set log.level=debug
 	local start=$SECONDS
-	run "$CALLER" burst "127.0.0.1:$PORT" 200
+	run "$INDEPENDENT_CLIENT" burst "127.0.0.1:$PORT" 200
 	echo "$output"
 	local answered=${output#answered }
 	answered=${answered%%,*}
@@ -97,7 +97,7 @@ ask_held() # NAME
 # Opens connections from one address after the other, one by one, until ten are refused;
 # those that are served are held. For each line of its input, tells how many still are, and
 # opens what may be opened beside them.
-start_crowd() # NAME ADDRESS
+start_clients() # NAME ADDRESS
 {
 	cat >crowd.py <<-'END'
 		import socket, sys
@@ -127,20 +127,20 @@ start_crowd() # NAME ADDRESS
 	mkfifo "$1.in"
 	spawn "$1" sh -c "exec python3 crowd.py $PORT $2 <$1.in"
 	exec 4>"$1.in"
-	wait_until crowd_has_told "$1" 1
+	wait_until attackers_have_reported "$1" 1
 }
 
-crowd_has_told() # NAME TIMES
+attackers_have_reported() # NAME TIMES
 {
 	[ "$(wc -l <"$1.out")" -ge "$2" ]
 }
 
-ask_crowd() # NAME
+query_clients() # NAME
 {
 	local times
 	times=$(wc -l <"$1.out")
 	echo >&4
-	wait_until crowd_has_told "$1" $((times + 1))
+	wait_until attackers_have_reported "$1" $((times + 1))
 	tail -n 1 "$1.out"
 }
 
@@ -150,20 +150,20 @@ ask_crowd() # NAME
 		-w 3 --set admin.socket="$PWD/control.sock"
 	# A load from elsewhere that comes and goes all the while.
 	spawn load "$YODEL" -c 6 -d 300s --lifetime 50ms --source-ip 127.0.0.9 -q "127.0.0.1:$PORT"
-	start_crowd crowd 127.0.0.7
+	start_clients crowd 127.0.0.7
 	[ "$(tail -n 1 crowd.out)" = "0 8" ]
 	for i in 1 2 3; do
 		pid=$(worker_pids | sed -n "${i}p")
 		kill -KILL "$pid"
 		wait_until -t 30 is_replaced "$pid"
-		read -r before held <<<"$(ask_crowd crowd)"
+		read -r before held <<<"$(query_clients crowd)"
 		echo "# of 8 are left $before, then are $held" >&3
 		[ "$held" = 8 ]
 	done
 	"$BUILD/yodelctl" -s control.sock reload
-	[ "$(ask_crowd crowd)" = "8 8" ]
+	[ "$(query_clients crowd)" = "8 8" ]
 	"$BUILD/yodelctl" -s control.sock upgrade
-	[ "$(ask_crowd crowd)" = "8 8" ]
+	[ "$(query_clients crowd)" = "8 8" ]
 	exec 4>&-
 	kill "$(<load.pid)"
 	wait_until have_ended "$(<load.pid)" "$(<crowd.pid)"
@@ -175,7 +175,7 @@ sys.exit(json.load(sys.stdin)["totals"]["connections_open"] != 0)'
 	}
 	wait_until all_are_gone
 	for i in 7 9; do
-		start_crowd "later$i" "127.0.0.$i"
+		start_clients "later$i" "127.0.0.$i"
 		[ "$(tail -n 1 "later$i.out")" = "0 8" ]
 		exec 4>&-
 	done
@@ -190,7 +190,7 @@ is_replaced() # PID
 @test "accept_rate is that of all workers together" {
 	start_yodeld_with '"reply": "upper", "accept_rate": 20' -w 4
 	local start=$SECONDS answered
-	run "$CALLER" burst "127.0.0.1:$PORT" 400
+	run "$INDEPENDENT_CLIENT" burst "127.0.0.1:$PORT" 400
 	echo "$output"
 	answered=${output#answered }
 	answered=${answered%%,*}
@@ -219,7 +219,7 @@ is_replaced() # PID
 	closed_for own_listener
 	is_served_from_echo()
 	{
-		run "$CALLER" ask "127.0.0.1:$PORT" hello
+		run "$INDEPENDENT_CLIENT" ask "127.0.0.1:$PORT" hello
 		[ "$output" = "'hello'" ]
 	}
 	is_served_from_echo

@@ -34,8 +34,8 @@ is_spread() # COUNT...
 	start_balanced 2 cpu --set cpu_affinity=true
 	local cpu
 	for cpu in 0 1; do
-		taskset -c $cpu "$CALLER" ask "127.0.0.1:$PORT" x || continue
-		spawn hold$cpu taskset -c $cpu "$CALLER" hold "127.0.0.1:$PORT" 50
+		taskset -c $cpu "$INDEPENDENT_CLIENT" ask "127.0.0.1:$PORT" x || continue
+		spawn hold$cpu taskset -c $cpu "$INDEPENDENT_CLIENT" hold "127.0.0.1:$PORT" 50
 		wait_until grep -q holding hold$cpu.out
 		if [ $cpu = 0 ]; then
 			wait_until is_spread 50 0
@@ -48,13 +48,13 @@ is_spread() # COUNT...
 @test "balance cpu: a slot that retires gets nobody, and a reload to hash spreads again" {
 	start_balanced 2 cpu
 	control scale 1
-	spawn hold taskset -c "$(($(nproc) - 1))" "$CALLER" hold "127.0.0.1:$PORT" 50
+	spawn hold taskset -c "$(($(nproc) - 1))" "$INDEPENDENT_CLIENT" hold "127.0.0.1:$PORT" 50
 	wait_until grep -q holding hold.out
 	wait_until is_spread 50
 	control scale 2
 	sed -i 's/cpu/hash/' listener.json
 	control reload
-	spawn more taskset -c 0 "$CALLER" hold "127.0.0.1:$PORT" 200
+	spawn more taskset -c 0 "$INDEPENDENT_CLIENT" hold "127.0.0.1:$PORT" 200
 	wait_until grep -q holding more.out
 	is_by_hash()
 	{
@@ -177,7 +177,7 @@ both_serve()
 
 @test "a worker that dies while it is given connections takes none of them along" {
 	start_balanced 2 hash
-	spawn hold "$CALLER" hold "127.0.0.1:$PORT" 100
+	spawn hold "$INDEPENDENT_CLIENT" hold "127.0.0.1:$PORT" 100
 	wait_until grep -q holding hold.out
 	wait_until are_open 100
 	control scale 1

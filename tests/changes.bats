@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # Changes that meet: one is asked for while another is under way, and workers die, or come
-# up late, in the middle of one (lib/sulker.c: worker 1 sulks as long as there is a SULK).
+# up late, in the middle of one (lib/worker_start_hook.c: worker 1 start_hook_mode as long as there is a START_HOOK).
 
 # shellcheck disable=SC2030,SC2031 # each test has its own PORT
 load lib/helpers
@@ -8,124 +8,124 @@ load lib/supervision
 
 CTL=$BUILD/yodelctl
 
-# A copy of the program whose worker 1 sulks, that can be replaced on the disk.
-start_sulker()
+# A copy of the program whose worker 1 start_hook_mode, that can be replaced on the disk.
+start_with_start_hook()
 {
 	mkdir -p bin
-	cp "$BUILD/tests/sulker" bin/yodeld
-	YODELD=$PWD/bin/yodeld start_yodeld -c yodeld.json --set "admin.socket=$PWD/door"
+	cp "$BUILD/tests/worker_start_hook" bin/yodeld
+	YODELD=$PWD/bin/yodeld start_yodeld -c yodeld.json --set "admin.socket=$PWD/admin_socket"
 }
 
 # Of two workers the second is told to leave with callers in its queue, and dies; who comes
-# in its place to empty the queue sulks.
+# in its place to empty the queue start_hook_mode.
 retire_worker_1() # HOW
 {
 	local keep victim
 	keep=$(worker_pids | head -n 1)
 	victim=$(worker_pids | tail -n 1)
 	stop_workers
-	queue_up waiting 100
+	fill_accept_queues waiting 100
 	kill -CONT "$keep"
 	change TTOU 'scale: 1 worker serves'
-	echo "$1" >SULK
+	echo "$1" >START_HOOK
 	kill -KILL "$victim"
 	wait_until logged "worker 1 \(process $victim\) died: signal 9"
 }
 
 @test "a server that grows again before its last worker could leave has no worker too many" {
 	write_config '"workers": 2'
-	start_sulker
+	start_with_start_hook
 	retire_worker_1 late
 	wait_until count_workers_is 2
 	kill -TTIN "$YODELD_PID"
 	wait_until count_workers_is 3
-	rm SULK
+	rm START_HOOK
 	wait_until logged 'scale: 2 workers serve'
-	all_were_answered waiting 100
-	settles_at 2
+	assert_all_answered waiting 100
+	wait_for_worker_count 2
 	reload
-	settles_at 2
+	wait_for_worker_count 2
 }
 
 @test "who asked for a change waits for those, too, who go on for a worker that died" {
 	write_config '"workers": 2'
-	start_sulker
+	start_with_start_hook
 	local victim
 	victim=$(worker_pids | tail -n 1)
 	stop_workers
-	queue_up waiting 100
+	fill_accept_queues waiting 100
 	kill -CONT "$(worker_pids | head -n 1)"
-	echo late >SULK
-	spawn scale "$CTL" -s door scale 1
+	echo late >START_HOOK
+	spawn scale "$CTL" -s admin_socket scale 1
 	wait_until logged 'scale: 1 worker serves'
 	kill -KILL "$victim"
 	wait_until logged "worker 1 \(process $victim\) died: signal 9"
 	# It has died, and somebody else is there.
 	wait_until count_workers_is 2
 	run ! logged 'scale: [0-9]+ workers? left'
-	rm SULK
-	all_were_answered waiting 100
+	rm START_HOOK
+	assert_all_answered waiting 100
 	wait "$(<scale.pid)"
 	[[ $(<scale.out) = *'; 2 workers left within '*', 0 lost with 1 that died' ]]
 }
 
 @test "an upgrade waits for who has just come to empty a queue" {
 	write_config '"workers": 2'
-	start_sulker
+	start_with_start_hook
 	retire_worker_1 die
 	wait_until logged 'worker 1: failure 5 in a row'
 	touch WAIT
 	printf '%s\n' '#!/bin/sh' "while [ -e $PWD/WAIT ]; do sleep 0.02; done" \
-		"exec $BUILD/tests/sulker \"\$@\"" >script
+		"exec $BUILD/tests/worker_start_hook \"\$@\"" >script
 	chmod +x script
 	mv script bin/yodeld
 	kill -USR2 "$YODELD_PID"
 	# The rehearsal is under way, and then the one of the queue, who does not come up yet.
 	wait_until count_workers_is 2
-	echo late >SULK
+	echo late >START_HOOK
 	wait_until count_workers_is 3
 	rm WAIT
-	rehearsal_is_over()
+	dry_run_is_finished()
 	{
 		count_workers_is 2
 	}
-	wait_until rehearsal_is_over
+	wait_until dry_run_is_finished
 	run ! logged 'takes over'
-	rm SULK
+	rm START_HOOK
 	wait_until logged ': upgrade: generation 2 serves'
-	all_were_answered waiting 100
-	settles_at 2
+	assert_all_answered waiting 100
+	wait_for_worker_count 2
 }
 
 @test "those who wait for a worker that is not there yet are answered after an upgrade" {
 	write_config '"workers": 2'
-	start_sulker
+	start_with_start_hook
 	retire_worker_1 die
 	wait_until logged 'worker 1: failure 6 in a row'
 	write_config '"workers": 1'
 	change USR2 ': upgrade: generation 2 serves with 1 worker'
-	rm SULK
-	all_were_answered waiting 100
-	settles_at 1
+	rm START_HOOK
+	assert_all_answered waiting 100
+	wait_for_worker_count 1
 }
 
 @test "a reload that was to follow an upgrade that fails has its outcome, too" {
 	write_config '"workers": 2'
-	start_sulker
+	start_with_start_hook
 	local before
 	before=$(worker_pids)
-	echo late >SULK
-	spawn upgrade "$CTL" -s door upgrade
+	echo late >START_HOOK
+	spawn upgrade "$CTL" -s admin_socket upgrade
 	wait_until count_workers_is 4
 	# The doors let nobody in until the new program has taken over.
-	spawn reload "$CTL" -s door reload
+	spawn reload "$CTL" -s admin_socket reload
 	wait_until logged 'takes over'
 	follows()
 	{
 		logged 'reload: follows the one under way'
 	}
 	wait_until follows
-	echo die >SULK
+	echo die >START_HOOK
 	local late
 	late=$(comm -13 <(sort <<<"$before") <(worker_pids | sort))
 	# shellcheck disable=SC2086 # ids are words
@@ -139,49 +139,49 @@ retire_worker_1() # HOW
 	local why='failed, generation 1 goes on:'
 	[ "$(<upgrade.log)" = "yodelctl: upgrade $why its workers die before they serve" ]
 	[ "$(<reload.log)" = "yodelctl: reload $why the upgrade before it failed" ]
-	told_twice()
+	was_logged_twice()
 	{
 		[ "$(times_logged ": upgrade $why its workers die before they serve")" = 2 ]
 	}
-	wait_until told_twice
-	rm SULK
-	"$CTL" -s door upgrade
-	settles_at 2
+	wait_until was_logged_twice
+	rm START_HOOK
+	"$CTL" -s admin_socket upgrade
+	wait_for_worker_count 2
 }
 
 @test "operators are let in while an upgrade waits for a reload that came before its exec" {
 	write_config '"workers": 2'
-	start_sulker
+	start_with_start_hook
 	# Somebody who says nothing: the exec waits for him for a second.
 	spawn visitor python3 -c 'import socket, time
 peer = socket.socket(socket.AF_UNIX)
-peer.connect("door")
+peer.connect("admin_socket")
 print("inside", flush=True)
 time.sleep(60)'
 	wait_until grep -q inside visitor.out
-	echo late >SULK
+	echo late >START_HOOK
 	kill -USR2 "$YODELD_PID"
 	sleep 0.4 # into that second, mostly; in any order both are to be made
 	kill -HUP "$YODELD_PID"
 	wait_until count_workers_is 4
-	run -0 timeout 10 "$CTL" -s door status
-	rm SULK
+	run -0 timeout 10 "$CTL" -s admin_socket status
+	rm START_HOOK
 	wait_until logged ': upgrade: generation [23] serves'
 	wait_until logged ': reload: generation [23] serves'
 }
 
 @test "a rebalancing that an upgrade overtakes has its outcome" {
 	write_config '"workers": 1'
-	start_sulker
-	spawn held "$CALLER" hold "127.0.0.1:$PORT" 40
+	start_with_start_hook
+	spawn held "$INDEPENDENT_CLIENT" hold "127.0.0.1:$PORT" 40
 	wait_until grep -q 'holding 40' held.out
 	local full taker descriptors
 	full=$(worker_pids)
-	"$CTL" -s door scale 2
+	"$CTL" -s admin_socket scale 2
 	taker=$(worker_pids | grep -vx "$full")
 	descriptors=$(open_descriptors "$taker")
 	kill -STOP "$full"
-	spawn rebalance "$CTL" -s door rebalance
+	spawn rebalance "$CTL" -s admin_socket rebalance
 	# It has heard that it is to take some.
 	is_under_way()
 	{
@@ -207,23 +207,23 @@ time.sleep(60)'
 	for how in CONT KILL; do
 		old=$(worker_pids)
 		stop_workers
-		queue_up waiting 200 "$OTHER"
+		fill_accept_queues waiting 200 "$OTHER"
 		change TTOU 'scale: 1 worker serves'
 		cp one.json yodeld.json
 		reload
 		# shellcheck disable=SC2086 # ids are words
 		kill -$how $old
-		all_were_answered waiting 200
+		assert_all_answered waiting 200
 		n=$((n + 1))
 		is_closed()
 		{
 			[ "$(times_logged "no longer listening on 127.0.0.1:$OTHER")" = "$1" ]
 		}
 		wait_until is_closed $n
-		settles_at 2
+		wait_for_worker_count 2
 		cp two.json yodeld.json
 		reload
-		settles_at 2
+		wait_for_worker_count 2
 	done
 }
 
@@ -231,15 +231,15 @@ time.sleep(60)'
 	PORT=$(free_port) OTHER=$(free_port)
 	printf '{ "workers": 1, "listeners": [ { "address": "127.0.0.1:%s" }, { "address": "127.0.0.1:%s" } ],
 		"timeouts": { "drain": "1h", "drain_quiet": "1h" } }' "$PORT" "$OTHER" >yodeld.json
-	start_yodeld -c yodeld.json --set "admin.socket=$PWD/door"
-	spawn held "$CALLER" hold "127.0.0.1:$OTHER" 5
+	start_yodeld -c yodeld.json --set "admin.socket=$PWD/admin_socket"
+	spawn held "$INDEPENDENT_CLIENT" hold "127.0.0.1:$OTHER" 5
 	wait_until grep -q 'holding 5' held.out
 	local drain
 	for drain in 1h 1s; do
 		write_config "\"workers\": 1, \"timeouts\": { \"drain\": \"$drain\", \"drain_quiet\": \"1h\" }"
 		reload
 	done
-	run -0 "$CTL" -s door stop
+	run -0 "$CTL" -s admin_socket stop
 	[[ $output = *' workers left within '*' ms: 0 connections handed over, 0 drained, 5 forced' ]]
 	wait "$YODELD_PID"
 }
@@ -253,12 +253,12 @@ time.sleep(60)'
 			"$1:$port" "$1:$admin" >yodeld.json
 	}
 	write_spelled ''
-	start_yodeld -c yodeld.json --set "admin.socket=$PWD/door"
-	spawn held "$CALLER" hold "127.0.0.1:$port" 40
+	start_yodeld -c yodeld.json --set "admin.socket=$PWD/admin_socket"
+	spawn held "$INDEPENDENT_CLIENT" hold "127.0.0.1:$port" 40
 	wait_until grep -q 'holding 40' held.out
 	for any in '*' 0.0.0.0; do
 		write_spelled "$any"
-		run -0 "$CTL" -s door reload
+		run -0 "$CTL" -s admin_socket reload
 		[[ $output = *': 40 connections handed over, 0 drained, 0 forced' ]]
 	done
 	kill -USR1 "$(<held.pid)"
@@ -268,9 +268,9 @@ time.sleep(60)'
 
 @test "an upgrade that is cut short by TERM is told as what it was" {
 	write_config '"workers": 2'
-	start_sulker
-	echo late >SULK
-	spawn upgrade "$CTL" -s door upgrade
+	start_with_start_hook
+	echo late >START_HOOK
+	spawn upgrade "$CTL" -s admin_socket upgrade
 	wait_until count_workers_is 4
 	wait_until logged 'takes over'
 	kill -TERM "$YODELD_PID"
@@ -278,13 +278,13 @@ time.sleep(60)'
 	wait "$(<upgrade.pid)" || status=$?
 	[ $status = 1 ]
 	[ "$(<upgrade.log)" = "yodelctl: upgrade failed, generation 1 goes on: the server stops" ]
-	rm SULK
+	rm START_HOOK
 	wait "$YODELD_PID"
 }
 
 @test "so they are when another worker dies while the program changes" {
 	write_config '"workers": 2'
-	start_sulker
+	start_with_start_hook
 	local keep
 	keep=$(worker_pids | head -n 1)
 	retire_worker_1 die
@@ -293,7 +293,7 @@ time.sleep(60)'
 	mkfifo gate
 	# Without a child of its own: it would wait for the worker, too.
 	printf '%s\n' '#!/bin/sh' "[ \"\$1\" = --check ] || read -r _ <$PWD/gate" \
-		"exec $BUILD/tests/sulker \"\$@\"" >script
+		"exec $BUILD/tests/worker_start_hook \"\$@\"" >script
 	chmod +x script
 	mv script bin/yodeld
 	kill -USR2 "$YODELD_PID"
@@ -302,21 +302,21 @@ time.sleep(60)'
 	wait_until has_ended "$keep"
 	echo >gate
 	wait_until logged ': upgrade: generation 2 serves with 1 worker'
-	rm SULK
-	all_were_answered waiting 100
-	settles_at 1
+	rm START_HOOK
+	assert_all_answered waiting 100
+	wait_for_worker_count 1
 }
 
 @test "a worker whose end a wrapper has waited for is replaced after the upgrade" {
 	write_config '"workers": 2'
-	start_sulker
+	start_with_start_hook
 	local victim
 	victim=$(worker_pids | head -n 1)
 	touch WAIT
 	# A shell waits for every child, also for those that it has not started.
 	printf '%s\n' '#!/bin/sh' "[ \"\$1\" = --check ] ||" \
 		"while [ -e $PWD/WAIT ]; do sleep 0.02; done" \
-		"exec $BUILD/tests/sulker \"\$@\"" >script
+		"exec $BUILD/tests/worker_start_hook \"\$@\"" >script
 	chmod +x script
 	mv script bin/yodeld
 	kill -USR2 "$YODELD_PID"
@@ -329,16 +329,16 @@ time.sleep(60)'
 	wait_until is_nowhere
 	rm WAIT
 	wait_until logged ': upgrade: generation 2 serves with 2 workers'
-	settles_at 2
+	wait_for_worker_count 2
 	logged "worker 0 \(process $victim\) has ended"
-	run -0 "$CALLER" burst "127.0.0.1:$PORT" 50
+	run -0 "$INDEPENDENT_CLIENT" burst "127.0.0.1:$PORT" 50
 }
 
 @test "a change of size that a reload overtakes has an outcome, and blocks nothing" {
 	write_config '"workers": 1'
-	start_sulker
-	echo late >SULK
-	spawn scale "$CTL" -s door scale 2
+	start_with_start_hook
+	echo late >START_HOOK
+	spawn scale "$CTL" -s admin_socket scale 2
 	wait_until count_workers_is 2
 	reload
 	has_its_outcome()
@@ -346,12 +346,12 @@ time.sleep(60)'
 		has_ended "$(<scale.pid)"
 	}
 	wait_until has_its_outcome
-	rm SULK
+	rm START_HOOK
 	local status=0
 	wait "$(<scale.pid)" || status=$?
 	[ $status = 1 ]
 	[[ $(<scale.log) = 'yodelctl: scale failed: a reload came meanwhile, 1 worker serves'* ]]
-	run -0 "$CTL" -s door rebalance
-	run -0 "$CTL" -s door upgrade
-	settles_at 1
+	run -0 "$CTL" -s admin_socket rebalance
+	run -0 "$CTL" -s admin_socket upgrade
+	wait_for_worker_count 1
 }

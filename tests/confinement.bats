@@ -21,7 +21,7 @@ all_have() # KEY VALUE
 
 answers()
 {
-	run "$CALLER" ask "127.0.0.1:$PORT" hello
+	run "$INDEPENDENT_CLIENT" ask "127.0.0.1:$PORT" hello
 	[ "$output" = "'HELLO'" ]
 }
 
@@ -79,7 +79,7 @@ answers()
 	wait_until test -e yodeld.log
 	told_by_a_worker()
 	{
-		"$CALLER" ask "127.0.0.1:$PORT" hello
+		"$INDEPENDENT_CLIENT" ask "127.0.0.1:$PORT" hello
 		grep -qE 'worker [01]: connection .* closed: peer_closed' yodeld.log
 	}
 	wait_until told_by_a_worker

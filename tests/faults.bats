@@ -7,8 +7,8 @@ load lib/helpers
 CTL=$BUILD/yodelctl
 FAULTS_SO=$BUILD/faults.so
 
-# start_unlucky FAULTS WHERE [ARG...]
-start_unlucky()
+# start_with_faults FAULTS WHERE [ARG...]
+start_with_faults()
 {
 	local faults=$1 where=$2
 	shift 2
@@ -59,7 +59,7 @@ blocks_of() # PROCESS
 run_loaded() # FAULTS WHERE
 {
 	local worker descriptors
-	start_unlucky "$1" "$2"
+	start_with_faults "$1" "$2"
 	worker=$(worker_pids)
 	descriptors=$(open_descriptors "$worker")
 	load_it
@@ -156,7 +156,7 @@ sweep() # STEP of malloc, [ARG...]
 
 @test "reloads among failing calls: each succeeds or is given up, and all goes on" {
 	local where number
-	start_unlucky "malloc/29 epoll_ctl/13 memfd_create/2 recv/997" serving
+	start_with_faults "malloc/29 epoll_ctl/13 memfd_create/2 recv/997" serving
 	spawn load "$YODEL" -c 50 -d 3s --framing line --size 1:5000 -p 8 --expect upper \
 		--timeout 3s -w 1 --json load.json -q "127.0.0.1:$PORT"
 	concluded() # NUMBER
@@ -181,7 +181,7 @@ assert m["wrong"] == 0 and m["verified"] > 100, m'
 
 @test "calls that fail in the master, with workers that die: it keeps the service up" {
 	export FAULTS_ONCE=$PWD/now
-	start_unlucky "fork=1 epoll_ctl=1 malloc=20" parent
+	start_with_faults "fork=1 epoll_ctl=1 malloc=20" parent
 	touch now
 	kill -KILL "$(worker_pids)"
 	failed_twice()
@@ -191,7 +191,7 @@ assert m["wrong"] == 0 and m["verified"] > 100, m'
 	wait_until failed_twice
 	serves()
 	{
-		run "$CALLER" ask "127.0.0.1:$PORT" 'hello\n'
+		run "$INDEPENDENT_CLIENT" ask "127.0.0.1:$PORT" 'hello\n'
 		[ "$output" = "'HELLO\\n'" ]
 	}
 	wait_until serves
@@ -206,7 +206,7 @@ assert m["wrong"] == 0 and m["verified"] > 100, m'
 	local fault pid request
 	for fault in malloc/3 malloc/7 malloc/31 malloc/97 malloc/331 epoll_ctl/2 accept4/2; do
 		! { has_sanitizer && [ "${fault%/*}" = malloc ]; } || continue
-		FAULTS_ONCE=$PWD/now start_unlucky "$fault" parent
+		FAULTS_ONCE=$PWD/now start_with_faults "$fault" parent
 		pid=$YODELD_PID
 		touch now
 		# Whatever each of them comes to.
@@ -219,7 +219,7 @@ assert m["wrong"] == 0 and m["verified"] > 100, m'
 		rm now
 		[ "$(<yodeld.pid)" = "$pid" ]
 		"$CTL" -s control.sock reload
-		run "$CALLER" ask "127.0.0.1:$PORT" 'hello\n'
+		run "$INDEPENDENT_CLIENT" ask "127.0.0.1:$PORT" 'hello\n'
 		[ "$output" = "'HELLO\n'" ]
 		stop_yodeld TERM
 		said_at_the_end parent | sed "s|^|# $fault: |" >&3
@@ -228,7 +228,7 @@ assert m["wrong"] == 0 and m["verified"] > 100, m'
 }
 
 @test "what the event loop complains of is a line of the log, like any other" {
-	start_unlucky epoll_ctl/3 serving
+	start_with_faults epoll_ctl/3 serving
 	"$YODEL" -c 20 -n 5 -w 1 --framing line --expect upper -q "127.0.0.1:$PORT" || [ $? = 1 ]
 	wait_until grep -q '^yodeld.* worker 0: libevent: ' "$YODELD_LOG"
 	stop_yodeld TERM
@@ -260,7 +260,7 @@ assert m["wrong"] == 0 and m["verified"] > 100, m'
 	local address
 	address=$(sed -nE 's/.*listening on ([^ ]*) \(.*/\1/p' reader.out)
 	"$YODEL" -c 20 -n 20 --expect upper -q "$address"
-	"$CALLER" reset "$address"
+	"$INDEPENDENT_CLIENT" reset "$address"
 	"$YODEL" -c 20 -n 20 --expect upper -q "$address"
 	kill -TERM "$(<yodeld.pid)"
 	wait "$(<yodeld.pid)"
@@ -287,13 +287,13 @@ assert m["wrong"] == 0 and m["verified"] > 100, m'
 @test "a time of day that jumps by an hour, fore and back, moves no timeout" {
 	# Lines of JSON ask for the time of day; the first lines are read here, as text.
 	printf '{ "log": { "format": "text", "level": "debug" } }' >conf.json
-	start_unlucky clock_gettime/2 everywhere --set timeouts.idle=3s --set timeouts.hung=5s \
+	start_with_faults clock_gettime/2 everywhere --set timeouts.idle=3s --set timeouts.hung=5s \
 		-c conf.json
 	sed -i s/text/json/ conf.json
 	kill -HUP "$YODELD_PID"
 	wait_until grep -q 'generation 2 serves' "$YODELD_LOG"
 	local start=$SECONDS
-	spawn quiet "$CALLER" hold "127.0.0.1:$PORT" 3
+	spawn quiet "$INDEPENDENT_CLIENT" hold "127.0.0.1:$PORT" 3
 	"$YODEL" -c 10 -d 500ms --interval 50ms --framing line --expect upper -q "127.0.0.1:$PORT"
 	run grep -q 'closed: idle' "$YODELD_LOG"
 	[ "$status" = 1 ] || [ $((SECONDS - start)) -ge 3 ]

@@ -37,7 +37,7 @@ activated_yodeld()
 
 answers_all() # N
 {
-	[ "$("$CALLER" burst "127.0.0.1:$PORT" "$1")" = \
+	[ "$("$INDEPENDENT_CLIENT" burst "127.0.0.1:$PORT" "$1")" = \
 		"answered $1, refused 0, reset 0, closed 0, silent 0" ]
 }
 
@@ -53,7 +53,7 @@ answers_all() # N
 	start_manager
 	write_config '"workers": 2'
 	start_yodeld -c yodeld.json
-	spawn held "$CALLER" hold "127.0.0.1:$PORT" 7
+	spawn held "$INDEPENDENT_CLIENT" hold "127.0.0.1:$PORT" 7
 	wait_until grep -q 'holding 7' held.out
 	kill -USR1 "$(<held.pid)"
 	wait_until heard 'STATUS=generation 1: 2 of 2 workers serve 7 connections, 7 messages so far'
@@ -84,7 +84,7 @@ monotonic_us()
 			sed -n '/^RELOADING/,$p' manager.out | grep -q '^READY=1|STATUS=generation '
 		}
 		wait_until ready_follows
-		settles_at 2
+		wait_for_worker_count 2
 		: >manager.out
 	done
 }
@@ -104,7 +104,7 @@ monotonic_us()
 	start_manager
 	write_config '"workers": 1, "timeouts": { "drain": "1h", "drain_quiet": "1h" }'
 	start_yodeld -c yodeld.json
-	spawn held "$CALLER" hold "127.0.0.1:$PORT" 1
+	spawn held "$INDEPENDENT_CLIENT" hold "127.0.0.1:$PORT" 1
 	wait_until grep -q 'holding 1' held.out
 	kill -TERM "$YODELD_PID"
 	wait_until grep -q STOPPING manager.out
@@ -128,7 +128,7 @@ monotonic_us()
 	start_yodeld -c yodeld.json
 	local keep
 	keep=$(worker_pids | head -n 1)
-	kill_newcomers 5 "$keep"
+	kill_new_workers 5 "$keep"
 	wait_until heard 'STATUS=generation 1: 1 of 2 workers serve [0-9]+ connections, [0-9]+ messages so far; 1 backing off'
 	wait_until heard 'STATUS=generation 1: 2 of 2 workers serve [0-9]+ connections, [0-9]+ messages so far'
 }
@@ -151,11 +151,11 @@ monotonic_us()
 	wait_until is_silent
 	is_silent
 	kill -CONT "$victim"
-	has_come_again()
+	was_repeated()
 	{
 		[ "$(times_heard WATCHDOG=1)" -gt "$count" ]
 	}
-	wait_until has_come_again
+	wait_until was_repeated
 	unset WATCHDOG_USEC
 }
 
@@ -196,11 +196,11 @@ is_stored() # SLOT...
 	for slot in 0 1 2; do
 		wait_until told "FDSTOREREMOVE=1\|FDNAME=yodeld-127.0.0.1_$first.$slot"
 	done
-	no_one_listens()
+	port_is_free()
 	{
 		[ "$(ss -Hltn "sport = :$1" | wc -l)" = 0 ]
 	}
-	wait_until no_one_listens "$first"
+	wait_until port_is_free "$first"
 	kill -TERM "$(<yodeld.pid)"
 	wait "$(<yodeld.pid)"
 }
@@ -211,7 +211,7 @@ is_stored() # SLOT...
 	start_load churn -c 8 --messages-per-connection 3 "127.0.0.1:$PORT"
 	change TTOU 'scale: 3 workers serve'
 	change TTOU 'scale: 2 workers serve'
-	settles_at 2
+	wait_for_worker_count 2
 	wait_until told "FDSTOREREMOVE=1\|FDNAME=yodeld-127.0.0.1_$PORT.2"
 	wait_until has_sockets 2
 	end_load churn
@@ -229,21 +229,21 @@ is_stored() # SLOT...
 	managed_yodeld '"workers": 3'
 	wait_until is_stored 0 1 2
 	stop_workers
-	queue_up waiting 300
+	fill_accept_queues waiting 300
 	# shellcheck disable=SC2046 # ids are words
 	kill -KILL "$YODELD_PID" $(worker_pids)
-	all_were_answered waiting 300
+	assert_all_answered waiting 300
 	YODELD_PID=$(sed -n 's/^started //p' yodeld.out | tail -n 1)
 	# And the slots are as good as new ones: they come and go, and nobody notices.
 	start_load churn -c 8 --messages-per-connection 3 "127.0.0.1:$PORT"
 	start_load lasting -c 50 -p 4 "127.0.0.1:$PORT"
 	change TTOU 'scale: 2 workers serve'
-	settles_at 2
+	wait_for_worker_count 2
 	write_config '"workers": 5'
 	reload
 	write_config '"workers": 1'
 	reload
-	settles_at 1
+	wait_for_worker_count 1
 	end_load churn lasting
 	never_reconnected lasting.json
 	wait_until has_sockets 1
@@ -269,12 +269,12 @@ kill_and_find_again()
 crashed_with()
 {
 	stop_workers
-	queue_up waiting 300
+	fill_accept_queues waiting 300
 	write_config "$1"
 	: >yodeld.out
 	# shellcheck disable=SC2046 # ids are words
 	kill -KILL "$YODELD_PID" $(worker_pids)
-	all_were_answered waiting 300
+	assert_all_answered waiting 300
 	YODELD_PID=$(sed -n 's/^started //p' yodeld.out | tail -n 1)
 }
 
@@ -290,23 +290,23 @@ crashed_with()
 	change HUP 'reload failed, generation 1 goes on: its workers die before they serve'
 	# Nobody empties the sockets of the others any more, and they are still open.
 	kill -STOP "$YODELD_PID"
-	only_one_lives()
+	only_one_is_running()
 	{
 		local pid
 		for pid in $(worker_pids); do
 			[ "$pid" = "$keep" ] || has_ended "$pid" || return 1
 		done
 	}
-	wait_until only_one_lives
-	spawn late "$CALLER" burst --patience 60 "127.0.0.1:$PORT" 300
-	all_have_called()
+	wait_until only_one_is_running
+	spawn late "$INDEPENDENT_CLIENT" burst --patience 60 "127.0.0.1:$PORT" 300
+	all_are_connected()
 	{
 		[ "$(ss -Htan "dport = :$PORT" | wc -l)" -ge 300 ]
 	}
-	wait_until all_have_called
+	wait_until all_are_connected
 	kill -CONT "$YODELD_PID"
-	all_were_answered late 300
-	settles_at 1
+	assert_all_answered late 300
+	wait_for_worker_count 1
 	kill -TERM "$(<yodeld.pid)"
 	wait "$(<yodeld.pid)"
 }
@@ -315,15 +315,15 @@ crashed_with()
 	managed_yodeld '"workers": 1'
 	wait_until is_stored 0
 	kill_and_find_again
-	start_liar none
+	start_faulty_server none
 	printf '{ "listeners": [ { "address": "127.0.0.1:%s" }, { "address": "127.0.0.1:%s" } ],
-		"admin": { "socket": "" }, "workers": 32 }' "$PORT" "$LIAR_PORT" >yodeld.json
+		"admin": { "socket": "" }, "workers": 32 }' "$PORT" "$FAULTY_SERVER_PORT" >yodeld.json
 	start_load churn -c 8 --messages-per-connection 1 "127.0.0.1:$PORT"
 	for _ in {1..40}; do
 		change HUP 'reload failed, the old configuration stays: cannot bind'
 	done
 	end_load churn
-	settles_at 1
+	wait_for_worker_count 1
 	wait_until has_sockets 1
 	kill -TERM "$(<yodeld.pid)"
 	wait "$(<yodeld.pid)"
@@ -338,7 +338,7 @@ crashed_with()
 	for slot in 2 3 4 5; do
 		wait_until told "FDSTOREREMOVE=1\|FDNAME=yodeld-127.0.0.1_$PORT.$slot"
 	done
-	settles_at 2
+	wait_for_worker_count 2
 	answers_all 300
 	# What is left can be retired, and found again, like any other.
 	change TTOU 'scale: 1 worker serves'
@@ -376,7 +376,7 @@ crashed_with()
 	crashed_with '"workers": 5'
 	wait_until has_sockets 5
 	wait_until is_stored 2 3 4
-	settles_at 5
+	wait_for_worker_count 5
 	answers_all 300
 	kill -TERM "$(<yodeld.pid)"
 	wait "$(<yodeld.pid)"
@@ -414,10 +414,10 @@ crashed_with()
 	start_load lasting -c 50 -p 4 "127.0.0.1:$PORT"
 	change TTOU 'scale: 3 workers serve'
 	change TTOU 'scale: 2 workers serve'
-	settles_at 2
+	wait_for_worker_count 2
 	change TTIN 'scale: 3 workers serve'
 	change TTOU 'scale: 2 workers serve'
-	settles_at 2
+	wait_for_worker_count 2
 	end_load churn lasting
 	never_reconnected lasting.json
 }
@@ -428,7 +428,7 @@ crashed_with()
 	activated_yodeld 3 --workers 3
 	change TTOU 'scale refused: 2 workers; from 3 to [0-9]+ were wanted'
 	change USR2 ': upgrade: generation 2 serves'
-	settles_at 3
+	wait_for_worker_count 3
 	change TTOU 'scale refused: 2 workers; from 3 to [0-9]+ were wanted'
 	answers_all 200
 	# They are the service manager's own: it need not keep them for us.

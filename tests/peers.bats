@@ -20,7 +20,7 @@ caller_says() # NAME TEXT
 
 hold() # NAME COUNT
 {
-	spawn "$1" "$CALLER" hold "127.0.0.1:$PORT" "$2"
+	spawn "$1" "$INDEPENDENT_CLIENT" hold "127.0.0.1:$PORT" "$2"
 	wait_until caller_says "$1" "holding $2"
 }
 
@@ -37,7 +37,7 @@ ask_held() # NAME
 
 is_served()
 {
-	run "$CALLER" ask "127.0.0.1:$PORT" hello
+	run "$INDEPENDENT_CLIENT" ask "127.0.0.1:$PORT" hello
 	[ "$output" = "'HELLO'" ]
 }
 
@@ -53,7 +53,7 @@ is_refused()
 	worker=$(worker_pids)
 	is_served
 	before=$(resident_kib "$worker")
-	spawn stuck "$CALLER" never-read "127.0.0.1:$PORT"
+	spawn stuck "$INDEPENDENT_CLIENT" never-read "127.0.0.1:$PORT"
 	wait_until caller_says stuck "blocked after"
 	is_served
 	grown=$(($(resident_kib "$worker") - before))
@@ -140,7 +140,7 @@ is_refused()
 	YODELD_RUN="prlimit --nofile=64:64" start_yodeld -w 1 --listen 127.0.0.1:0=upper \
 		--set log.level=debug
 	hold early 20
-	run "$CALLER" burst "127.0.0.1:$PORT" 200 --patience 5 --keep
+	run "$INDEPENDENT_CLIENT" burst "127.0.0.1:$PORT" 200 --patience 5 --keep
 	echo "$output"
 	[[ $output = "answered "*", silent 0" ]]
 	[[ $output != "answered 200,"* ]]
@@ -165,7 +165,7 @@ is_refused()
 	# Under the feet of the running worker, which reckoned with more.
 	prlimit --pid "$worker" --nofile="$(($(open_descriptors "$worker") + 5))"
 	before=$(cpu_ticks "$worker")
-	spawn late "$CALLER" burst "127.0.0.1:$PORT" 100 --patience 3 --keep
+	spawn late "$INDEPENDENT_CLIENT" burst "127.0.0.1:$PORT" 100 --patience 3 --keep
 	wait_until log_has 'accepting pauses.*Too many open files'
 	ask_held early
 	[ "$output" = "served 20 of 20, closed 0" ]
@@ -202,7 +202,7 @@ is_refused()
 	local method
 	for method in poll select epoll; do
 		start_yodeld --listen 127.0.0.1:0=echo --set events.method=$method
-		"$CALLER" stream "127.0.0.1:$PORT"
+		"$INDEPENDENT_CLIENT" stream "127.0.0.1:$PORT"
 		stop_yodeld
 	done
 }
@@ -210,7 +210,7 @@ is_refused()
 @test "a reset by the peer is no error of the server's" {
 	start_yodeld -w 1 --listen 127.0.0.1:0=upper --set log.level=debug
 	for _ in $(seq 20); do
-		"$CALLER" reset "127.0.0.1:$PORT"
+		"$INDEPENDENT_CLIENT" reset "127.0.0.1:$PORT"
 	done
 	wait_until closed_for reset
 	is_served
@@ -219,13 +219,13 @@ is_refused()
 
 @test "a burst of 2,000 connections is answered, each one" {
 	start_yodeld --workers 2 --listen 127.0.0.1:0=upper
-	run "$CALLER" burst "127.0.0.1:$PORT" 2000
+	run "$INDEPENDENT_CLIENT" burst "127.0.0.1:$PORT" 2000
 	[ "$output" = "answered 2000, refused 0, reset 0, closed 0, silent 0" ]
 }
 
 @test "IPv6 is served as IPv4 is" {
 	start_yodeld --listen '[::1]:0=upper'
-	run "$CALLER" ask "[::1]:$PORT" hello
+	run "$INDEPENDENT_CLIENT" ask "[::1]:$PORT" hello
 	[ "$output" = "'HELLO'" ]
-	"$CALLER" stream "[::1]:$PORT" --reply upper
+	"$INDEPENDENT_CLIENT" stream "[::1]:$PORT" --reply upper
 }

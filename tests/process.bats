@@ -42,7 +42,7 @@ sockets_of() # PID
 			[ -z "$(comm -12 <(sort <<<"$old") <(sort <<<"$new"))" ]
 	}
 	wait_until replaced
-	run "$CALLER" burst "127.0.0.1:$PORT" 200
+	run "$INDEPENDENT_CLIENT" burst "127.0.0.1:$PORT" 200
 	[ "$output" = "answered 200, refused 0, reset 0, closed 0, silent 0" ]
 	[ "$(grep -cE 'worker .*(killed|signal 9)' "$YODELD_LOG")" -ge 2 ]
 }
@@ -52,7 +52,7 @@ sockets_of() # PID
 	local worker
 	worker=$(worker_pids)
 	kill -STOP "$worker"
-	spawn waiting "$CALLER" burst "127.0.0.1:$PORT" 400
+	spawn waiting "$INDEPENDENT_CLIENT" burst "127.0.0.1:$PORT" 400
 	queue_holds_400() # ss shows an accept queue as the listener's receive queue
 	{
 		[ "$(ss -Hltn "sport = :$PORT" | awk '{ n += $2 } END { print n }')" = 400 ]
@@ -102,7 +102,7 @@ sockets_of() # PID
 @test "TERM drains: a message that is on its way is answered, and the exit status is 0" {
 	start_yodeld --workers 2 --listen 127.0.0.1:0=upper --set timeouts.drain=10s
 	spawn load "$YODEL" -c 20 -n 2000 -q --json result.json "127.0.0.1:$PORT"
-	"$CALLER" ask "127.0.0.1:$PORT" a
+	"$INDEPENDENT_CLIENT" ask "127.0.0.1:$PORT" a
 	stop_yodeld TERM
 	wait "$(<load.pid)" || :
 	python3 - <<-'END'
@@ -114,7 +114,7 @@ sockets_of() # PID
 
 @test "TERM does not wait for a quiet connection for longer than it drains" {
 	start_yodeld --workers 1 --listen 127.0.0.1:0=upper --set timeouts.drain=1s
-	spawn quiet "$CALLER" hold "127.0.0.1:$PORT" 5
+	spawn quiet "$INDEPENDENT_CLIENT" hold "127.0.0.1:$PORT" 5
 	wait_until grep -q holding quiet.out
 	local before=$SECONDS
 	stop_yodeld TERM
@@ -125,7 +125,7 @@ sockets_of() # PID
 	local signal
 	for signal in INT QUIT; do
 		start_yodeld --workers 2 --listen 127.0.0.1:0=upper --set timeouts.drain=60s
-		spawn quiet "$CALLER" hold "127.0.0.1:$PORT" 5
+		spawn quiet "$INDEPENDENT_CLIENT" hold "127.0.0.1:$PORT" 5
 		wait_until grep -q holding quiet.out
 		local before=$SECONDS
 		stop_yodeld $signal
@@ -146,18 +146,18 @@ sockets_of() # PID
 	start_yodeld --workers 2 --listen 127.0.0.1:0=upper
 	run -71 "$YODELD" --listen "127.0.0.1:$PORT=upper"
 	[[ $output = *"127.0.0.1:$PORT"*"in use"* ]]
-	run -0 "$CALLER" burst "127.0.0.1:$PORT" 100
+	run -0 "$INDEPENDENT_CLIENT" burst "127.0.0.1:$PORT" 100
 }
 
 @test "a port that another program has fails with 71 and says why" {
-	start_liar none
-	run -71 "$YODELD" --listen "127.0.0.1:$LIAR_PORT=upper"
-	[[ $output = *"127.0.0.1:$LIAR_PORT"*"in use"* ]]
+	start_faulty_server none
+	run -71 "$YODELD" --listen "127.0.0.1:$FAULTY_SERVER_PORT=upper"
+	[[ $output = *"127.0.0.1:$FAULTY_SERVER_PORT"*"in use"* ]]
 }
 
 @test "a control socket whose folder is not there fails with 71 and says what to do" {
-	run -71 "$YODELD" --listen 127.0.0.1:0 --set "admin.socket=$PWD/none/door"
-	[[ $output = *"admin: $PWD/none/door: there is no such folder; make it, or set another admin.socket" ]]
+	run -71 "$YODELD" --listen 127.0.0.1:0 --set "admin.socket=$PWD/none/admin_socket"
+	[[ $output = *"admin: $PWD/none/admin_socket: there is no such folder; make it, or set another admin.socket" ]]
 }
 
 @test "an address that is not ours fails with 71 and says which" {

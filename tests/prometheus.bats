@@ -18,7 +18,7 @@ setup()
 start_both()
 {
 	start_yodeld --workers 2 --listen 127.0.0.1:0=echo --set admin.address=127.0.0.1:0 \
-		--set "admin.socket=$PWD/door"
+		--set "admin.socket=$PWD/admin_socket"
 	local target
 	target=$(sed -nE 's|.*admin: http://([^ ]*) .*|\1|p' "$YODELD_LOG")
 	cp "$SHIPPED/yodeld.rules.yml" .
@@ -107,6 +107,6 @@ answers() # EXPRESSION VALUE
 		[ -n "$(query 'ALERTS{alertname="YodeldWorkerCrashLoop", alertstate="firing"}')" ]
 	}
 	wait_until -t 60 crash_loop_is_seen
-	run -1 "$BUILD/yodelctl" -s door scale 0
+	run -1 "$BUILD/yodelctl" -s admin_socket scale 0
 	wait_until answers 'ALERTS{alertname="YodeldChangeFailed", alertstate="pending"}' 1
 }

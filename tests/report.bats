@@ -32,8 +32,8 @@ run_to() # NAME ARG... - a quiet run against yodeld, its result in NAME.json
 	run_to paced -c 5 --interval 20ms -d 500ms --size 10:100 --seed 18446744073709551615
 	run -2 run_to wrong -c 2 -n 3 --expect echo
 	run -1 "$YODEL" -q --json refused.json -c 2 -n 1 127.0.0.1:1
-	start_liar close
-	run -1 "$YODEL" -q --json lost.json -c 2 -n 3 "127.0.0.1:$LIAR_PORT"
+	start_faulty_server close
+	run -1 "$YODEL" -q --json lost.json -c 2 -n 3 "127.0.0.1:$FAULTY_SERVER_PORT"
 	check_result seeds.json open.json paced.json wrong.json refused.json lost.json
 	[ "$(of_result lost.json 'r["lost_connections"][0]["why"]')" = closed ]
 	[ "$(of_result wrong.json 'len(r["mismatches"]) > 0')" = True ]
@@ -73,9 +73,9 @@ run_to() # NAME ARG... - a quiet run against yodeld, its result in NAME.json
 }
 
 @test "what is answered in the last moment is in the seconds and in the log" {
-	start_liar lag --time 0.03
+	start_faulty_server lag --time 0.03
 	"$YODEL" -q -c 50 -d 1s --close rst --json run.json --hlog run.hlog --hgrm run.hgrm \
-		"127.0.0.1:$LIAR_PORT"
+		"127.0.0.1:$FAULTY_SERVER_PORT"
 	[ "$(of_result run.json 'sum(s["verified"] for s in r["seconds"]) == r["messages"]["verified"]')" = True ]
 	run -0 python3 "$BATS_TEST_DIRNAME/lib/check_histograms.py" run.json run.hgrm run.hlog
 }
@@ -211,8 +211,8 @@ assert b"\r\x1b[K" in seen[last:seen.index(b"asked")], seen'
 }
 
 @test "progress is no wider than its terminal, and says what is waited for" {
-	start_liar silent
-	python3 - "$YODEL" "127.0.0.1:$LIAR_PORT" <<-'END' >seen
+	start_faulty_server silent
+	python3 - "$YODEL" "127.0.0.1:$FAULTY_SERVER_PORT" <<-'END' >seen
 		import fcntl, os, pty, struct, sys, termios
 		pid, fd = pty.fork()
 		if pid == 0:
@@ -232,7 +232,7 @@ assert b"\r\x1b[K" in seen[last:seen.index(b"asked")], seen'
 		sys.stdout.buffer.write(seen)
 	END
 	grep -q 'the load begins' seen
-	run -1 --separate-stderr "$YODEL" -q -c 4 -d 200ms --drain 3s --progress always "127.0.0.1:$LIAR_PORT"
+	run -1 --separate-stderr "$YODEL" -q -c 4 -d 200ms --drain 3s --progress always "127.0.0.1:$FAULTY_SERVER_PORT"
 	[[ $stderr == *", draining"* ]]
 }
 
@@ -298,8 +298,8 @@ assert b"\r\x1b[K" in seen[last:seen.index(b"asked")], seen'
 	start_yodeld --listen 127.0.0.1:0=upper
 	run_to fast -c 4 -d 1s -m hello
 	# Slower by more than a busy machine makes it.
-	start_liar lag --time 0.1
-	"$YODEL" -q --json slow.json -c 4 -d 2s -m hello "127.0.0.1:$LIAR_PORT"
+	start_faulty_server lag --time 0.1
+	"$YODEL" -q --json slow.json -c 4 -d 2s -m hello "127.0.0.1:$FAULTY_SERVER_PORT"
 	run -0 "$YODEL" compare --fail-worse fast.json fast.json
 	[[ $output == *"nothing is worse by more than noise"* ]]
 	run -99 "$YODEL" compare --fail-worse fast.json slow.json
@@ -309,18 +309,18 @@ assert b"\r\x1b[K" in seen[last:seen.index(b"asked")], seen'
 }
 
 @test "one wrong answer where there was none is worse, and a loss too rare to tell is said so" {
-	start_liar none
-	"$YODEL" -q --json good.json -c 2 -n 3 --size 64 "127.0.0.1:$LIAR_PORT"
+	start_faulty_server none
+	"$YODEL" -q --json good.json -c 2 -n 3 --size 64 "127.0.0.1:$FAULTY_SERVER_PORT"
 	end_spawned
-	rm liar.out
-	start_liar alter
-	run -2 "$YODEL" -q --json wrong.json -c 2 -n 3 --size 64 "127.0.0.1:$LIAR_PORT"
+	rm faulty_server.out
+	start_faulty_server alter
+	run -2 "$YODEL" -q --json wrong.json -c 2 -n 3 --size 64 "127.0.0.1:$FAULTY_SERVER_PORT"
 	run -99 "$YODEL" compare --fail-worse good.json wrong.json
 	[[ $output =~ "wrong "\ +0\ +1\ +-\ +WORSE ]]
 	end_spawned
-	rm liar.out
-	start_liar close
-	run -1 "$YODEL" -q --json lost.json -c 2 -n 3 --size 64 "127.0.0.1:$LIAR_PORT"
+	rm faulty_server.out
+	start_faulty_server close
+	run -1 "$YODEL" -q --json lost.json -c 2 -n 3 --size 64 "127.0.0.1:$FAULTY_SERVER_PORT"
 	run -0 "$YODEL" compare good.json lost.json
 	[[ $output =~ "connections lost "\ +0\ +1\ +-\ +"not known" ]]
 	[[ $output != *"nothing is worse"* ]]
@@ -357,10 +357,10 @@ assert b"\r\x1b[K" in seen[last:seen.index(b"asked")], seen'
 }
 
 @test "a file that could not be written is refused before the run" {
-	start_liar none
+	start_faulty_server none
 	mkdir folder
 	for path in nowhere/run folder nowhere/; do
-		run -71 --separate-stderr timeout 30 "$YODEL" -d 1h --json $path "127.0.0.1:$LIAR_PORT"
+		run -71 --separate-stderr timeout 30 "$YODEL" -d 1h --json $path "127.0.0.1:$FAULTY_SERVER_PORT"
 		[[ $stderr == "yodel: $path: "* ]]
 		[ -z "$output" ]
 	done

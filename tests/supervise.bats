@@ -16,7 +16,7 @@ load lib/supervision
 	for _ in 1 2 3 4 5; do
 		reload
 	done
-	settles_at 2
+	wait_for_worker_count 2
 	[ -z "$(comm -12 <(sort <<<"$before") <(worker_pids | sort))" ]
 	end_load churn lasting
 	never_reconnected lasting.json
@@ -25,10 +25,10 @@ load lib/supervision
 @test "connections that lie idle over a reload are served after it" {
 	write_config '"workers": 2'
 	start_yodeld -c yodeld.json
-	spawn quiet "$CALLER" hold "127.0.0.1:$PORT" 300
+	spawn quiet "$INDEPENDENT_CLIENT" hold "127.0.0.1:$PORT" 300
 	wait_until grep -q 'holding 300' quiet.out
 	reload
-	settles_at 2
+	wait_for_worker_count 2
 	kill -USR1 "$(<quiet.pid)"
 	wait_until grep -q served quiet.out
 	grep -qx 'served 300 of 300, closed 0' quiet.out
@@ -38,12 +38,12 @@ load lib/supervision
 @test "a reload of many workers with few descriptors each moves every connection" {
 	write_config '"workers": 16'
 	YODELD_RUN="prlimit --nofile=200" start_yodeld -c yodeld.json
-	spawn quiet "$CALLER" hold "127.0.0.1:$PORT" 1400
+	spawn quiet "$INDEPENDENT_CLIENT" hold "127.0.0.1:$PORT" 1400
 	wait_until grep -q 'holding 1400' quiet.out
 	reload
-	settles_at 16
+	wait_for_worker_count 16
 	reload
-	settles_at 16
+	wait_for_worker_count 16
 	kill -USR1 "$(<quiet.pid)"
 	wait_until grep -q served quiet.out
 	grep -qx 'served 1400 of 1400, closed 0' quiet.out
@@ -87,18 +87,18 @@ load lib/supervision
 	done
 	write_config '"workers": 3'
 	reload
-	settles_at 3
+	wait_for_worker_count 3
 	end_load churn
 }
 
 @test "an address that is taken makes the reload fail, and the old configuration stays" {
 	write_config '"workers": 2'
 	start_yodeld -c yodeld.json
-	start_liar none
+	start_faulty_server none
 	printf '{ "workers": 4, "listeners": [ { "address": "127.0.0.1:%s" }, { "address": "127.0.0.1:%s" } ] }' \
-		"$PORT" "$LIAR_PORT" >yodeld.json
+		"$PORT" "$FAULTY_SERVER_PORT" >yodeld.json
 	start_load churn -c 8 --messages-per-connection 3 "127.0.0.1:$PORT"
-	change HUP ": reload failed, the old configuration stays: cannot bind 127.0.0.1:$LIAR_PORT: Address already in use"
+	change HUP ": reload failed, the old configuration stays: cannot bind 127.0.0.1:$FAULTY_SERVER_PORT: Address already in use"
 	count_workers_is 2
 	# What had been bound for it is gone again.
 	wait_until has_sockets 2
@@ -125,11 +125,11 @@ one_listener()
 	for _ in 1 2; do
 		two_listeners
 		reload
-		run -0 "$CALLER" burst "127.0.0.1:$OTHER" 50
+		run -0 "$INDEPENDENT_CLIENT" burst "127.0.0.1:$OTHER" 50
 		[ "$output" = "answered 50, refused 0, reset 0, closed 0, silent 0" ]
 		one_listener
 		change HUP "no longer listening on 127.0.0.1:$OTHER"
-		run "$CALLER" burst "127.0.0.1:$OTHER" 5
+		run "$INDEPENDENT_CLIENT" burst "127.0.0.1:$OTHER" 5
 		[ "$output" = "answered 0, refused 5, reset 0, closed 0, silent 0" ]
 	done
 	# Removed and added again before its queue is empty.
@@ -139,7 +139,7 @@ one_listener()
 	reload
 	two_listeners
 	reload
-	run "$CALLER" burst "127.0.0.1:$OTHER" 50
+	run "$INDEPENDENT_CLIENT" burst "127.0.0.1:$OTHER" 50
 	[ "$output" = "answered 50, refused 0, reset 0, closed 0, silent 0" ]
 	end_load churn
 }
@@ -151,12 +151,12 @@ one_listener()
 	local old
 	old=$(worker_pids)
 	stop_workers
-	queue_up waiting 200 "$OTHER"
+	fill_accept_queues waiting 200 "$OTHER"
 	one_listener
 	reload
 	# shellcheck disable=SC2086 # ids are words
 	kill -CONT $old
-	all_were_answered waiting 200
+	assert_all_answered waiting 200
 	wait_until logged "no longer listening on 127.0.0.1:$OTHER"
 }
 
@@ -164,14 +164,14 @@ one_listener()
 	PORT=$(free_port) OTHER=$(free_port)
 	two_listeners
 	start_yodeld -c yodeld.json
-	"$CALLER" hold "127.0.0.1:$OTHER" 1 >/dev/null &
+	"$INDEPENDENT_CLIENT" hold "127.0.0.1:$OTHER" 1 >/dev/null &
 	local held=$!
 	echo $held >>spawned
-	spawn asked "$CALLER" ask "127.0.0.1:$OTHER" a
+	spawn asked "$INDEPENDENT_CLIENT" ask "127.0.0.1:$OTHER" a
 	wait "$(<asked.pid)"
 	one_listener
 	reload
-	settles_at 2
+	wait_for_worker_count 2
 	wait_until logged "no longer listening on 127.0.0.1:$OTHER"
 }
 
@@ -182,15 +182,15 @@ one_listener()
 	start_load lasting -c 50 -p 4 "127.0.0.1:$PORT"
 	change TTIN 'scale: 3 workers serve'
 	change TTIN 'scale: 4 workers serve'
-	settles_at 4
+	wait_for_worker_count 4
 	change TTOU 'scale: 3 workers serve'
-	settles_at 3
+	wait_for_worker_count 3
 	write_config '"workers": 6'
 	reload
-	settles_at 6
+	wait_for_worker_count 6
 	write_config '"workers": 1'
 	reload
-	settles_at 1
+	wait_for_worker_count 1
 	wait_until has_sockets 1
 	change TTOU 'scale refused: 0 workers'
 	end_load churn lasting
@@ -203,13 +203,13 @@ one_listener()
 	local old
 	old=$(worker_pids)
 	stop_workers
-	queue_up waiting 400
+	fill_accept_queues waiting 400
 	write_config '"workers": 1'
 	reload
 	# shellcheck disable=SC2086 # ids are words
 	kill -CONT $old
-	all_were_answered waiting 400
-	settles_at 1
+	assert_all_answered waiting 400
+	wait_for_worker_count 1
 }
 
 @test "a shrink with 400 connections in the queues loses none when its workers are killed" {
@@ -218,7 +218,7 @@ one_listener()
 	local old
 	old=$(worker_pids)
 	stop_workers
-	queue_up waiting 400
+	fill_accept_queues waiting 400
 	local serving
 	for serving in 3 2 1; do # one at a time: two waiting signals are one
 		kill -TTOU "$YODELD_PID"
@@ -226,8 +226,8 @@ one_listener()
 	done
 	# shellcheck disable=SC2086 # ids are words
 	kill -KILL $old
-	all_were_answered waiting 400
-	settles_at 1
+	assert_all_answered waiting 400
+	wait_for_worker_count 1
 }
 
 @test "a worker killed with 400 connections in its queue loses none of them" {
@@ -235,24 +235,24 @@ one_listener()
 	start_yodeld -c yodeld.json
 	for _ in 1 2 3; do
 		stop_workers
-		queue_up waiting 400
+		fill_accept_queues waiting 400
 		# shellcheck disable=SC2046 # ids are words
 		kill -KILL $(worker_pids)
-		all_were_answered waiting 400
+		assert_all_answered waiting 400
 	done
 }
 
 @test "a crash loop backs off, says so, gets no new connections, keeps its queue, recovers" {
 	write_config '"workers": 2'
-	start_yodeld -c yodeld.json --set admin.socket="$PWD/door"
+	start_yodeld -c yodeld.json --set admin.socket="$PWD/admin_socket"
 	local keep victim
 	keep=$(worker_pids | head -n 1)
 	victim=$(worker_pids | tail -n 1)
 	stop_workers
-	queue_up waiting 100
+	fill_accept_queues waiting 100
 	kill -CONT "$keep"
 	kill -KILL "$victim"
-	kill_newcomers 4 "$keep"
+	kill_new_workers 4 "$keep"
 	wait_until logged 'worker 1: failure 4 in a row, next try in [0-9]+ ms'
 	wait_until logged 'worker 1 is in a crash loop: no new connections for it'
 	local first last
@@ -261,31 +261,31 @@ one_listener()
 	[ "$first" -ge 75 ] && [ "$first" -le 125 ]
 	[ "$last" -ge 300 ] && [ "$last" -le 500 ]
 	# Nobody new waits for the slot, and those who did are served when it is back.
-	spawn fresh "$CALLER" burst "127.0.0.1:$PORT" 200
-	all_were_answered fresh 200
-	kill_newcomers 1 "$keep"
-	only_the_dead_lost_some waiting 100
+	spawn fresh "$INDEPENDENT_CLIENT" burst "127.0.0.1:$PORT" 200
+	assert_all_answered fresh 200
+	kill_new_workers 1 "$keep"
+	only_killed_workers_lost_connections waiting 100
 	wait_until logged 'worker 1 serves'
-	run -0 "$CALLER" burst "127.0.0.1:$PORT" 100
+	run -0 "$INDEPENDENT_CLIENT" burst "127.0.0.1:$PORT" 100
 	[ "$output" = "answered 100, refused 0, reset 0, closed 0, silent 0" ]
 	[ "$(times_logged 'worker 1 is in a crash loop')" = 1 ]
 }
 
 @test "a slot that is retired while it backs off loses nobody who waits in its queue" {
 	write_config '"workers": 2'
-	start_yodeld -c yodeld.json --set admin.socket="$PWD/door"
+	start_yodeld -c yodeld.json --set admin.socket="$PWD/admin_socket"
 	local keep victim
 	keep=$(worker_pids | head -n 1)
 	victim=$(worker_pids | tail -n 1)
 	stop_workers
-	queue_up waiting 100
+	fill_accept_queues waiting 100
 	kill -CONT "$keep"
 	kill -KILL "$victim"
-	kill_newcomers 4 "$keep"
+	kill_new_workers 4 "$keep"
 	wait_until logged 'worker 1: failure 5 in a row'
 	change TTOU 'scale: 1 worker serves'
-	only_the_dead_lost_some waiting 100
-	settles_at 1
+	only_killed_workers_lost_connections waiting 100
+	wait_for_worker_count 1
 }
 
 @test "when no worker comes up at the start, the exit status is 71 and the reason is told" {
@@ -297,46 +297,46 @@ one_listener()
 
 shows_no_process_of_worker_1()
 {
-	"$BUILD/yodelctl" -s door workers | grep -E '^ +1 +- backing_off +- '
+	"$BUILD/yodelctl" -s admin_socket workers | grep -E '^ +1 +- backing_off +- '
 }
 
 @test "a worker that does not come up keeps nobody waiting: the others serve, and it is told" {
-	local sulks
-	for sulks in die hang; do
-		echo $sulks >SULK
+	local start_hook_mode
+	for start_hook_mode in die hang; do
+		echo $start_hook_mode >START_HOOK
 		write_config '"workers": 2, "timeouts": { "hung": "500ms" }'
-		YODELD=$BUILD/tests/sulker start_yodeld -c yodeld.json --set "admin.socket=$PWD/door"
+		YODELD=$BUILD/tests/worker_start_hook start_yodeld -c yodeld.json --set "admin.socket=$PWD/admin_socket"
 		logged ': ready: 1 of 2 workers, 1 listener'
 		logged 'worker 1 is in a crash loop'
-		if [ $sulks = hang ]; then
+		if [ $start_hook_mode = hang ]; then
 			logged 'worker 1 .* is hung: .* since it was started; aborting it'
 		fi
-		run -0 "$CALLER" burst "127.0.0.1:$PORT" 50
+		run -0 "$INDEPENDENT_CLIENT" burst "127.0.0.1:$PORT" 50
 		[ "$output" = "answered 50, refused 0, reset 0, closed 0, silent 0" ]
-		[[ $("$BUILD/yodelctl" -s door status) = *'1 of 2 workers serve'* ]]
-		"$BUILD/yodelctl" -s door workers | grep -qE 'backing_off|starting'
+		[[ $("$BUILD/yodelctl" -s admin_socket status) = *'1 of 2 workers serve'* ]]
+		"$BUILD/yodelctl" -s admin_socket workers | grep -qE 'backing_off|starting'
 		wait_until shows_no_process_of_worker_1
 		# It can be changed all the same, and what mends it makes it whole.
-		rm SULK
-		"$BUILD/yodelctl" -s door reload
-		[[ $("$BUILD/yodelctl" -s door status) = *'2 of 2 workers serve'* ]]
+		rm START_HOOK
+		"$BUILD/yodelctl" -s admin_socket reload
+		[[ $("$BUILD/yodelctl" -s admin_socket status) = *'2 of 2 workers serve'* ]]
 		stop_yodeld TERM
 	done
 }
 
 @test "a change of size whose new worker does not come up fails aloud, and blocks nothing" {
 	write_config '"workers": 1'
-	YODELD=$BUILD/tests/sulker start_yodeld -c yodeld.json --set "admin.socket=$PWD/door"
-	echo die >SULK
-	run -1 "$BUILD/yodelctl" -s door scale 2
+	YODELD=$BUILD/tests/worker_start_hook start_yodeld -c yodeld.json --set "admin.socket=$PWD/admin_socket"
+	echo die >START_HOOK
+	run -1 "$BUILD/yodelctl" -s admin_socket scale 2
 	[[ $output = 'yodelctl: scale failed: 1 of 2 workers serve after '*', the others are in a crash loop'* ]]
-	run -0 "$CALLER" burst "127.0.0.1:$PORT" 50
-	rm SULK
+	run -0 "$INDEPENDENT_CLIENT" burst "127.0.0.1:$PORT" 50
+	rm START_HOOK
 	# The slot had nobody: who empties its queue leaves, and is waited for.
-	run -0 "$BUILD/yodelctl" -s door scale 1
+	run -0 "$BUILD/yodelctl" -s admin_socket scale 1
 	[[ $output = 'scale: 1 worker serves after '*'; 1 worker left within '*' ms: 0 connections'* ]]
-	run -0 "$BUILD/yodelctl" -s door upgrade
-	run -0 "$BUILD/yodelctl" -s door scale 2
+	run -0 "$BUILD/yodelctl" -s admin_socket upgrade
+	run -0 "$BUILD/yodelctl" -s admin_socket scale 2
 }
 
 @test "a hung worker is reported, killed and replaced" {
@@ -347,13 +347,13 @@ shows_no_process_of_worker_1()
 	kill -STOP "$victim"
 	queue_up_some()
 	{
-		"$CALLER" burst --patience 60 "127.0.0.1:$PORT" 100
+		"$INDEPENDENT_CLIENT" burst --patience 60 "127.0.0.1:$PORT" 100
 	}
 	spawn waiting queue_up_some
 	wait_until logged "worker 1 \(process $victim\) is hung: no turn of its loop for [0-9]+ ms"
 	wait_until logged 'worker 1 serves'
 	has_ended "$victim"
-	all_were_answered waiting 100
+	assert_all_answered waiting 100
 	[ "$(times_logged 'is hung')" = 1 ]
 }
 
@@ -369,7 +369,7 @@ shows_no_process_of_worker_1()
 	sleep 0.05
 	# shellcheck disable=SC2086 # ids are words
 	kill -CONT $workers
-	run -0 "$CALLER" burst "127.0.0.1:$PORT" 100
+	run -0 "$INDEPENDENT_CLIENT" burst "127.0.0.1:$PORT" 100
 	sleep 1.2
 	[ "$(worker_pids)" = "$workers" ]
 	run ! logged 'is hung'
@@ -386,7 +386,7 @@ shows_no_process_of_worker_1()
 	wait "$(<load.pid)"
 	# shellcheck disable=SC2086 # ids are words
 	wait_until have_ended $workers
-	noticed_nothing result.json
+	check_load_result result.json
 	# And the address is free.
 	start_yodeld -c yodeld.json
 }
@@ -395,11 +395,11 @@ shows_no_process_of_worker_1()
 	write_config '"workers": 2'
 	start_yodeld -c yodeld.json
 	stop_workers
-	queue_up waiting 200
+	fill_accept_queues waiting 200
 	kill -TERM "$YODELD_PID"
 	# shellcheck disable=SC2046 # ids are words
 	kill -CONT $(worker_pids)
-	all_were_answered waiting 200
+	assert_all_answered waiting 200
 	wait "$YODELD_PID"
 }
 
@@ -416,14 +416,14 @@ shows_no_process_of_worker_1()
 	for n in {1..20}; do
 		write_config "\"workers\": $((n % 3 + 1))"
 		reload
-		settles_at $((n % 3 + 1))
+		wait_for_worker_count $((n % 3 + 1))
 		[ $((n % 3)) = 1 ] || continue
 		: "${descriptors:=$(open_descriptors "$YODELD_PID")}"
 		: "${memory:=$(resident_kib "$YODELD_PID")}"
 	done
 	write_config '"workers": 2'
 	reload
-	settles_at 2
+	wait_for_worker_count 2
 	wait_until has_descriptors_of_before
 	[ $(($(resident_kib "$YODELD_PID") - memory)) -lt 512 ]
 	# shellcheck disable=SC2046 # ids are words
@@ -438,12 +438,12 @@ shows_no_process_of_worker_1()
 	local old
 	old=$(worker_pids)
 	stop_workers
-	queue_up waiting 200 "$OTHER"
+	fill_accept_queues waiting 200 "$OTHER"
 	one_listener
 	reload
 	# shellcheck disable=SC2086 # ids are words
 	kill -KILL $old
-	all_were_answered waiting 200
+	assert_all_answered waiting 200
 	wait_until logged "no longer listening on 127.0.0.1:$OTHER"
 }
 
@@ -458,48 +458,48 @@ shows_no_process_of_worker_1()
 		change TTOU 'scale: 1 worker serves'
 		change TTIN 'scale: 2 workers serve'
 	done
-	settles_at 2
+	wait_for_worker_count 2
 	end_load churn lasting
 	never_reconnected lasting.json
 }
 
 @test "a worker that empties a queue and dies again and again is not forked without end" {
 	write_config '"workers": 2'
-	YODELD=$BUILD/tests/sulker start_yodeld -c yodeld.json
+	YODELD=$BUILD/tests/worker_start_hook start_yodeld -c yodeld.json
 	local keep victim
 	keep=$(worker_pids | head -n 1)
 	victim=$(worker_pids | tail -n 1)
 	stop_workers
-	queue_up waiting 100
+	fill_accept_queues waiting 100
 	kill -CONT "$keep"
 	change TTOU 'scale: 1 worker serves'
-	echo die >SULK
+	echo die >START_HOOK
 	local start=${EPOCHREALTIME/./}
 	kill -KILL "$victim"
 	wait_until logged 'worker 1: failure 6 in a row'
 	# 100 + 200 + 400 + 800 ms, less a quarter
 	[ $((${EPOCHREALTIME/./} - start)) -ge 1100000 ]
-	rm SULK
-	all_were_answered waiting 100
-	settles_at 1
+	rm START_HOOK
+	assert_all_answered waiting 100
+	wait_for_worker_count 1
 }
 
 @test "a reload that grows and then fails resets nobody who came meanwhile" {
 	write_config '"workers": 1'
 	YODELD_RUN='setpriv --bounding-set=-setuid' start_yodeld -c yodeld.json \
-		--set admin.socket="$PWD/door"
+		--set admin.socket="$PWD/admin_socket"
 	start_load churn -c 8 --messages-per-connection 3 "127.0.0.1:$PORT"
 	for _ in 1 2 3 4 5; do
 		write_config '"workers": 16, "user": "nobody"'
 		change HUP 'reload failed, generation 1 goes on: its workers die before they serve'
-		settles_at 1
+		wait_for_worker_count 1
 	done
 	end_load churn
 	# Who replaces a worker of the generation that goes on is of that generation.
 	kill -KILL "$(worker_pids)"
 	wait_until logged 'worker 0 serves'
-	[[ $("$BUILD/yodelctl" -s door status) = *': generation 1, '*'1 of 1 workers serve'* ]]
-	"$BUILD/yodelctl" -s door workers | grep -Eqx ' +0 +[0-9]+ serving +1 .*'
+	[[ $("$BUILD/yodelctl" -s admin_socket status) = *': generation 1, '*'1 of 1 workers serve'* ]]
+	"$BUILD/yodelctl" -s admin_socket workers | grep -Eqx ' +0 +[0-9]+ serving +1 .*'
 	write_config '"workers": 1'
 	change HUP 'reload: generation 2 serves with 1 worker '
 }
@@ -508,11 +508,11 @@ shows_no_process_of_worker_1()
 	write_config '"workers": 2'
 	start_yodeld -c yodeld.json
 	stop_workers
-	queue_up waiting 200
+	fill_accept_queues waiting 200
 	kill -TERM "$YODELD_PID"
 	# shellcheck disable=SC2046 # ids are words
 	kill -KILL $(worker_pids)
-	all_were_answered waiting 200
+	assert_all_answered waiting 200
 	wait "$YODELD_PID"
 }
 
@@ -543,14 +543,14 @@ use_up_the_disk()
 	wait_until grep -q 'log file .*/yodeld.log cannot be written: No space left' yodeld.log || return 1
 	local before
 	before=$(worker_pids)
-	[ "$("$CALLER" burst "127.0.0.1:$PORT" 200)" = \
+	[ "$("$INDEPENDENT_CLIENT" burst "127.0.0.1:$PORT" 200)" = \
 		"answered 200, refused 0, reset 0, closed 0, silent 0" ] || return 1
 	end_load churn || return 1
 	# Once by each process at most, not for each of the thousands of lines.
 	[ "$(grep -c 'cannot be written' yodeld.log)" -le 3 ] || return 1
 	[ "$(worker_pids)" = "$before" ] || return 1
 	: >disk/yodeld.log
-	"$CALLER" burst "127.0.0.1:$PORT" 20 >/dev/null
+	"$INDEPENDENT_CLIENT" burst "127.0.0.1:$PORT" 20 >/dev/null
 	wait_until logged ': [0-9]+ log lines could not be written$'
 }
 

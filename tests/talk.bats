@@ -4,11 +4,11 @@
 
 load lib/helpers
 
-start_answerer() # MODE; sets ANSWERER_PORT
+start_scripted_server() # MODE; sets SCRIPTED_SERVER_PORT
 {
-	spawn answerer "$BATS_TEST_DIRNAME/lib/answerer.py" "$1"
-	wait_until test -s answerer.out
-	ANSWERER_PORT=$(<answerer.out)
+	spawn scripted_server "$BATS_TEST_DIRNAME/lib/scripted_server.py" "$1"
+	wait_until test -s scripted_server.out
+	SCRIPTED_SERVER_PORT=$(<scripted_server.out)
 }
 
 @test "each line of a pipe is sent and each answer printed" {
@@ -36,8 +36,8 @@ start_answerer() # MODE; sets ANSWERER_PORT
 }
 
 @test "an answer that comes after the end of the input is still read" {
-	start_answerer tail
-	run -0 "$YODEL" talk "127.0.0.1:$ANSWERER_PORT" < <(printf 'abc\ndef\n')
+	start_scripted_server tail
+	run -0 "$YODEL" talk "127.0.0.1:$SCRIPTED_SERVER_PORT" < <(printf 'abc\ndef\n')
 	[ "$output" = "8 bytes" ]
 }
 
@@ -50,8 +50,8 @@ start_answerer() # MODE; sets ANSWERER_PORT
 }
 
 @test "an answer is printed as its bytes come" {
-	start_answerer slow
-	run -0 "$YODEL" talk "127.0.0.1:$ANSWERER_PORT" < <(printf 'byte by byte\n')
+	start_scripted_server slow
+	run -0 "$YODEL" talk "127.0.0.1:$SCRIPTED_SERVER_PORT" < <(printf 'byte by byte\n')
 	[ "$output" = "BYTE BY BYTE" ]
 }
 
@@ -80,9 +80,9 @@ start_answerer() # MODE; sets ANSWERER_PORT
 }
 
 @test "a peer that leaves early is told and is a failure" {
-	start_answerer leave
+	start_scripted_server leave
 	mkfifo typed
-	spawn talk bash -c 'exec "$0" talk "127.0.0.1:$1" <typed' "$YODEL" "$ANSWERER_PORT"
+	spawn talk bash -c 'exec "$0" talk "127.0.0.1:$1" <typed' "$YODEL" "$SCRIPTED_SERVER_PORT"
 	exec 7>typed
 	echo hello >&7
 	status=0
@@ -94,14 +94,14 @@ start_answerer() # MODE; sets ANSWERER_PORT
 }
 
 @test "a reset is told and is a failure" {
-	start_answerer reset
-	run -1 --separate-stderr "$YODEL" talk "127.0.0.1:$ANSWERER_PORT" < <(printf 'a\n')
+	start_scripted_server reset
+	run -1 --separate-stderr "$YODEL" talk "127.0.0.1:$SCRIPTED_SERVER_PORT" < <(printf 'a\n')
 	[[ $stderr == *"Connection reset by peer"* ]]
 }
 
 @test "a message cut by the peer is told and is a failure" {
-	start_answerer partial
-	run -1 --separate-stderr "$YODEL" talk -f length32 "127.0.0.1:$ANSWERER_PORT" \
+	start_scripted_server partial
+	run -1 --separate-stderr "$YODEL" talk -f length32 "127.0.0.1:$SCRIPTED_SERVER_PORT" \
 		< <(printf 'a\n')
 	[[ $stderr == *"the peer closed within an answer"* ]]
 }

@@ -7,7 +7,7 @@ load lib/helpers
 
 hold() # COUNT
 {
-	spawn hold "$CALLER" hold "127.0.0.1:$PORT" "$1"
+	spawn hold "$INDEPENDENT_CLIENT" hold "127.0.0.1:$PORT" "$1"
 	wait_until grep -q holding hold.out
 }
 
@@ -40,8 +40,8 @@ congestion_in_use()
 		kill -HUP "$YODELD_PID"
 		has_changed()
 		{
-			"$CALLER" ask "127.0.0.1:$PORT" x
-			spawn hold "$CALLER" hold "127.0.0.1:$PORT" 1
+			"$INDEPENDENT_CLIENT" ask "127.0.0.1:$PORT" x
+			spawn hold "$INDEPENDENT_CLIENT" hold "127.0.0.1:$PORT" 1
 			wait_until grep -q holding hold.out
 			local found
 			found=$(congestion_in_use)
@@ -61,7 +61,7 @@ congestion_in_use()
 	sed -i 's/"reply"/"congestion": "valley", &/' listener.json
 	kill -HUP "$YODELD_PID"
 	wait_until grep -q 'reload failed, the old configuration stays: cannot set the congestion control of 127.0.0.1:0 to valley: No such file or directory' "$YODELD_LOG"
-	"$CALLER" ask "127.0.0.1:$PORT" x
+	"$INDEPENDENT_CLIENT" ask "127.0.0.1:$PORT" x
 }
 
 # How often a process has gone to sleep by itself.
@@ -86,7 +86,7 @@ sleeps() # PID
 	[ $((slept[0] - slept[1])) -gt 25 ]
 	start_yodeld -w 1 --listen 127.0.0.1:0=echo --set events.spin=200ms
 	worker=$(worker_pids)
-	"$CALLER" ask "127.0.0.1:$PORT" x
+	"$INDEPENDENT_CLIENT" ask "127.0.0.1:$PORT" x
 	no_cpu_in_a_second()
 	{
 		local ticks

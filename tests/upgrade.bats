@@ -35,18 +35,18 @@ replace_with_script()
 }
 
 REFUSED='upgrade refused, this program goes on: .*/bin/yodeld --check failed'
-BACK='upgrade failed, the former program goes on: the new one'
+RETURNED='upgrade failed, the former program goes on: the new one'
 
 # The child in which the new program rehearses.
-rehearsal_pid()
+dry_run_pid()
 {
 	comm -13 <(sort <<<"$1") <(worker_pids | sort)
 }
 
-rehearsal_is_under_way() # WORKERS
+dry_run_is_in_progress() # WORKERS
 {
 	local pid
-	pid=$(rehearsal_pid "$1")
+	pid=$(dry_run_pid "$1")
 	# It has become the new program, and holds the sockets.
 	[ -n "$pid" ] && ! [ "/proc/$pid/exe" -ef "/proc/$YODELD_PID/exe" ]
 }
@@ -71,12 +71,12 @@ sys.exit(0 if ledger["holds"] else str(ledger))' "$1"
 		change USR2 "upgrade: generation $generation serves with 2 workers"
 		runs_file bin/yodeld
 	done
-	settles_at 2
+	wait_for_worker_count 2
 	[ -z "$(comm -12 <(sort <<<"$before") <(worker_pids | sort))" ]
 	reload
 	change TTIN 'scale: 3 workers serve'
 	change TTOU 'scale: 2 workers serve'
-	settles_at 2
+	wait_for_worker_count 2
 	end_load churn lasting
 	never_reconnected lasting.json
 }
@@ -103,7 +103,7 @@ sys.exit(0 if ledger["holds"] else str(ledger))' "$1"
 	[ "$(worker_pids)" = "$before" ]
 	replace_binary "$YODELD"
 	change USR2 'upgrade: generation 2 serves'
-	settles_at 2
+	wait_for_worker_count 2
 	end_load churn
 }
 
@@ -116,30 +116,30 @@ sys.exit(0 if ledger["holds"] else str(ledger))' "$1"
 	for _ in 1 2; do
 		local old
 		old=$(stat -c %i bin/yodeld)
-		replace_binary "$BUILD/tests/stillborn"
+		replace_binary "$BUILD/tests/worker_exits_at_start"
 		change USR2 'the former program goes on'
 		wait_until logged 'upgrade failed, .*its workers die before they serve'
-		former_runs()
+		previous_runs()
 		{
 			[ "$(stat -Lc %i "/proc/$YODELD_PID/exe")" = "$1" ]
 		}
-		wait_until former_runs "$old"
+		wait_until previous_runs "$old"
 		[ "$(times_logged 'cannot be run')" = 0 ]
-		settles_at 2
+		wait_for_worker_count 2
 		# And the next good one works.
 		replace_binary good
 		change USR2 'upgrade: generation [0-9]+ serves with 2 workers'
 		runs_file bin/yodeld
 	done
-	settles_at 2
+	wait_for_worker_count 2
 	end_load churn lasting
 	never_reconnected lasting.json
 }
 
 @test "a program that ends well without having rehearsed is refused, whatever it says" {
 	write_config '"workers": 2'
-	start_own_copy -c yodeld.json --set "admin.socket=$PWD/door"
-	start_load churn -c 8 --messages-per-connection 3 --ledger "unix:$PWD/door" "127.0.0.1:$PORT"
+	start_own_copy -c yodeld.json --set "admin.socket=$PWD/admin_socket"
+	start_load churn -c 8 --messages-per-connection 3 --ledger "unix:$PWD/admin_socket" "127.0.0.1:$PORT"
 	local before
 	before=$(worker_pids)
 	replace_binary "$(type -P true)"
@@ -157,7 +157,7 @@ sys.exit(0 if ledger["holds"] else str(ledger))' "$1"
 	replace_with_script 'echo wrapped' "exec $YODELD \"\$@\""
 	change USR2 'upgrade: generation 2 serves with 2 workers'
 	runs_file "$YODELD"
-	settles_at 2
+	wait_for_worker_count 2
 	end_load churn
 	ledger_holds churn.json
 }
@@ -170,22 +170,22 @@ sys.exit(0 if ledger["holds"] else str(ledger))' "$1"
 	local before
 	before=$(worker_pids)
 	# One that the form of the inheritance is foreign to, one that the ledger's is.
-	replace_binary "$BUILD/tests/foreign"
+	replace_binary "$BUILD/tests/state_version_mismatch"
 	change USR2 "$REFUSED: inheritance: its form is another one"
-	replace_binary "$BUILD/tests/stranger"
+	replace_binary "$BUILD/tests/ledger_layout_mismatch"
 	change USR2 "$REFUSED: inheritance: its ledger cannot be used"
-	replace_binary "$BUILD/tests/clumsy"
-	echo 'rehearsal crash' >CLUMSY
+	replace_binary "$BUILD/tests/upgrade_fails"
+	echo 'dry_run crash' >UPGRADE_FAILS
 	change USR2 "$REFUSED: (signal 11|AddressSanitizer)"
-	echo 'rehearsal exit' >CLUMSY
+	echo 'dry_run exit' >UPGRADE_FAILS
 	change USR2 "$REFUSED: it ends well, but"
-	echo 'rehearsal fail' >CLUMSY
+	echo 'dry_run fail' >UPGRADE_FAILS
 	change USR2 "$REFUSED: cannot start: Cannot allocate memory"
 	[ "$(worker_pids)" = "$before" ]
-	rm CLUMSY
+	rm UPGRADE_FAILS
 	change USR2 'upgrade: generation 2 serves with 2 workers'
 	runs_file bin/yodeld
-	settles_at 2
+	wait_for_worker_count 2
 	end_load churn lasting
 	never_reconnected lasting.json
 }
@@ -204,7 +204,7 @@ sys.exit(0 if ledger["holds"] else str(ledger))' "$1"
 		"exec $YODELD \"\$@\""
 	change USR2 'upgrade: generation 2 serves with 2 workers'
 	wait_until has_ended "$(<sleeper)"
-	settles_at 2
+	wait_for_worker_count 2
 	[ -z "$(comm -12 <(sort <<<"$before") <(worker_pids | sort))" ]
 	end_load churn
 }
@@ -215,23 +215,23 @@ sys.exit(0 if ledger["holds"] else str(ledger))' "$1"
 	start_load churn -c 8 --messages-per-connection 3 "127.0.0.1:$PORT"
 	local before
 	before=$(worker_pids)
-	replace_binary "$BUILD/tests/clumsy"
-	echo 'rehearsal hang' >CLUMSY
+	replace_binary "$BUILD/tests/upgrade_fails"
+	echo 'dry_run hang' >UPGRADE_FAILS
 	kill -USR2 "$YODELD_PID"
-	wait_until rehearsal_is_under_way "$before"
+	wait_until dry_run_is_in_progress "$before"
 	change TTOU 'scale: 2 workers serve'
 	logged 'upgrade: the rehearsal begins anew'
 	# The socket that was left is nowhere open any more.
 	wait_until has_sockets 2
-	run -0 "$CALLER" burst "127.0.0.1:$PORT" 200
+	run -0 "$INDEPENDENT_CLIENT" burst "127.0.0.1:$PORT" 200
 	[ "$output" = "answered 200, refused 0, reset 0, closed 0, silent 0" ]
-	wait_until rehearsal_is_under_way "$before"
+	wait_until dry_run_is_in_progress "$before"
 	# So it is with a reload.
 	reload
-	rm CLUMSY
+	rm UPGRADE_FAILS
 	wait_until logged 'upgrade: generation 3 serves with 3 workers'
 	runs_file bin/yodeld
-	settles_at 3
+	wait_for_worker_count 3
 	end_load churn
 }
 
@@ -243,7 +243,7 @@ sys.exit(0 if ledger["holds"] else str(ledger))' "$1"
 	touch LATE
 	replace_with_script "while [ -e $PWD/LATE ]; do sleep 0.02; done" "exec $YODELD \"\$@\""
 	kill -USR2 "$YODELD_PID"
-	wait_until rehearsal_is_under_way "$before"
+	wait_until dry_run_is_in_progress "$before"
 	kill -KILL "$(head -1 <<<"$before")"
 	wait_until logged 'worker [01] serves'
 	rm LATE
@@ -256,12 +256,12 @@ sys.exit(0 if ledger["holds"] else str(ledger))' "$1"
 	start_own_copy -c yodeld.json
 	local before
 	before=$(worker_pids)
-	replace_binary "$BUILD/tests/clumsy"
-	echo 'rehearsal hang' >CLUMSY
+	replace_binary "$BUILD/tests/upgrade_fails"
+	echo 'dry_run hang' >UPGRADE_FAILS
 	kill -USR2 "$YODELD_PID"
-	wait_until rehearsal_is_under_way "$before"
+	wait_until dry_run_is_in_progress "$before"
 	replace_with_script 'exit 0'
-	rm CLUMSY
+	rm UPGRADE_FAILS
 	wait_until logged "$REFUSED: it ends well, but"
 	logged 'bin/yodeld is another file now'
 	[ "$(worker_pids)" = "$before" ]
@@ -276,11 +276,11 @@ sys.exit(0 if ledger["holds"] else str(ledger))' "$1"
 		start_own_copy -c yodeld.json
 		before=$(worker_pids)
 		cp bin/yodeld good
-		replace_binary "$BUILD/tests/clumsy"
-		echo 'rehearsal hang' >CLUMSY
+		replace_binary "$BUILD/tests/upgrade_fails"
+		echo 'dry_run hang' >UPGRADE_FAILS
 		kill -USR2 "$YODELD_PID"
-		wait_until rehearsal_is_under_way "$before"
-		child=$(rehearsal_pid "$before")
+		wait_until dry_run_is_in_progress "$before"
+		child=$(dry_run_pid "$before")
 		kill -$signal "$YODELD_PID"
 		wait_until has_ended "$YODELD_PID"
 		# shellcheck disable=SC2086 # ids are words
@@ -290,30 +290,30 @@ sys.exit(0 if ledger["holds"] else str(ledger))' "$1"
 
 @test "a program that fails only when it takes over goes back to the former one" {
 	write_config '"workers": 2'
-	start_own_copy -c yodeld.json --set "admin.socket=$PWD/door"
-	start_load lasting -c 50 -p 4 --ledger "unix:$PWD/door" "127.0.0.1:$PORT"
+	start_own_copy -c yodeld.json --set "admin.socket=$PWD/admin_socket"
+	start_load lasting -c 50 -p 4 --ledger "unix:$PWD/admin_socket" "127.0.0.1:$PORT"
 	local before
 	before=$(worker_pids)
-	replace_binary "$BUILD/tests/clumsy"
-	heir_fails() # HOW REASON
+	replace_binary "$BUILD/tests/upgrade_fails"
+	takeover_fails() # HOW REASON
 	{
-		echo "heir $1" >CLUMSY
-		run -1 "$BUILD/yodelctl" -s door upgrade
-		[[ $output = "yodelctl: $BACK $2"* ]]
+		echo "takeover $1" >UPGRADE_FAILS
+		run -1 "$BUILD/yodelctl" -s admin_socket upgrade
+		[[ $output = "yodelctl: $RETURNED $2"* ]]
 		[ "$(worker_pids)" = "$before" ]
 		! runs_file bin/yodeld
 	}
-	heir_fails crash 'crashed as it set itself up'
-	heir_fails exit 'ended as it set itself up'
-	heir_fails fail 'cannot set itself up'
-	heir_fails hang 'was not ready in time'
+	takeover_fails crash 'crashed as it set itself up'
+	takeover_fails exit 'ended as it set itself up'
+	takeover_fails fail 'cannot set itself up'
+	takeover_fails hang 'was not ready in time'
 	[ "$(times_logged 'cannot be run')" = 0 ]
-	rm CLUMSY
+	rm UPGRADE_FAILS
 	local descriptors
 	descriptors=$(open_descriptors "$YODELD_PID")
-	"$BUILD/yodelctl" -s door upgrade
+	"$BUILD/yodelctl" -s admin_socket upgrade
 	runs_file bin/yodeld
-	settles_at 2
+	wait_for_worker_count 2
 	as_many_descriptors() { [ "$(open_descriptors "$YODELD_PID")" -le "$descriptors" ]; }
 	wait_until as_many_descriptors
 	end_load lasting
@@ -340,31 +340,31 @@ sys.exit(0 if ledger["holds"] else str(ledger))' "$1"
 
 @test "a socket file that is another server's by now outlives an heir, too" {
 	write_config '"workers": 1'
-	start_own_copy -c yodeld.json --set "admin.socket=$PWD/door"
-	rm door
-	spawn other "$YODELD" -w 1 -l 127.0.0.1:0 --set "admin.socket=$PWD/door"
+	start_own_copy -c yodeld.json --set "admin.socket=$PWD/admin_socket"
+	rm admin_socket
+	spawn other "$YODELD" -w 1 -l 127.0.0.1:0 --set "admin.socket=$PWD/admin_socket"
 	wait_until grep -q ': ready: ' other.log
-	change USR2 'upgrade failed, .*: admin: another server answers on .*/door'
+	change USR2 'upgrade failed, .*: admin: another server answers on .*/admin_socket'
 	wait_until logged 'the former program goes on'
 	stop_yodeld TERM
-	"$BUILD/yodelctl" -s door status
+	"$BUILD/yodelctl" -s admin_socket status
 }
 
 @test "an upgraded server removes its own socket file" {
 	write_config '"workers": 1'
-	start_own_copy -c yodeld.json --set "admin.socket=$PWD/door"
+	start_own_copy -c yodeld.json --set "admin.socket=$PWD/admin_socket"
 	change USR2 'upgrade: generation 2 serves with 1 worker'
 	change USR2 'upgrade: generation 3 serves with 1 worker'
-	"$BUILD/yodelctl" -s door reload
+	"$BUILD/yodelctl" -s admin_socket reload
 	stop_yodeld TERM
-	[ ! -e door ]
+	[ ! -e admin_socket ]
 }
 
 @test "after a way back the next upgrade runs what lies where the server was started from" {
 	write_config '"workers": 1'
 	start_own_copy -c yodeld.json
 	mv bin/yodeld bin/yodeld.old
-	cp "$BUILD/tests/stillborn" bin/yodeld
+	cp "$BUILD/tests/worker_exits_at_start" bin/yodeld
 	change USR2 'the former program goes on'
 	wait_until runs_file bin/yodeld.old
 	wait_until logged 'upgrade failed, generation 1 goes on'

@@ -3,7 +3,7 @@
 # shellcheck disable=SC2154 # run sets output and stderr
 
 load lib/helpers
-load lib/calling
+load lib/client
 
 @test "a search finds a rate that holds" {
 	start_yodeld --workers 1 --listen 127.0.0.1:0=upper
@@ -20,15 +20,15 @@ load lib/calling
 	[[ $output =~ " "9,[56][0-9][0-9]"/s asked" && $output = *"a longer --duration"* ]]
 	# The rate that it ends with was held by as many messages as its percentile needs.
 	run -0 "$YODEL" -c 4 -R 100 -d 400ms --json result.json --search 'p50<100ms' "127.0.0.1:$PORT"
-	says 'm["verified"] >= 8 and r["latency"]["response"]["intervals95"]["p50"]'
+	result_matches 'm["verified"] >= 8 and r["latency"]["response"]["intervals95"]["p50"]'
 	[[ $output = *"p50<100ms holds up to "* ]]
 }
 
 @test "a search or a calibration that is interrupted says no more than it has found" {
-	start_liar lag --time 0.1
-	spawn search "$YODEL" -c 4 -R 100 -d 1h --search 'p50<1us' "127.0.0.1:$LIAR_PORT"
+	start_faulty_server lag --time 0.1
+	spawn search "$YODEL" -c 4 -R 100 -d 1h --search 'p50<1us' "127.0.0.1:$FAULTY_SERVER_PORT"
 	local search=$SPAWNED status=0
-	all_4_are_there() { [ "$(ss -Htn state established "( dport = :$LIAR_PORT )" | wc -l)" = 4 ]; }
+	all_4_are_there() { [ "$(ss -Htn state established "( dport = :$FAULTY_SERVER_PORT )" | wc -l)" = 4 ]; }
 	wait_until all_4_are_there
 	kill -TERM "$search"
 	wait "$search" || status=$?
@@ -55,18 +55,18 @@ load lib/calling
 }
 
 @test "a search ends where no rate can mend what is found, and is silent when asked to" {
-	start_liar extra --message 3
-	call -c 1 -R 200 -d 300ms --search 'p50<1s' --expect upper "127.0.0.1:$LIAR_PORT"
+	start_faulty_server extra --message 3
+	run_yodel -c 1 -R 200 -d 300ms --search 'p50<1s' --expect upper "127.0.0.1:$FAULTY_SERVER_PORT"
 	[ "$status" = 2 ]
 	[ "$(grep -c '/s asked' <<<"$output")" = 1 ]
 	[[ $output = *"wrong bytes"* ]]
 	end_spawned
-	rm liar.out
-	start_liar refuse
-	call -c 2 -R 200 -d 300ms --search 'p50<1s' "127.0.0.1:$LIAR_PORT"
+	rm faulty_server.out
+	start_faulty_server refuse
+	run_yodel -c 2 -R 200 -d 300ms --search 'p50<1s' "127.0.0.1:$FAULTY_SERVER_PORT"
 	[ "$status" = 1 ]
 	[ "$(grep -c '/s asked' <<<"$output")" = 1 ]
-	call -q -c 2 -R 200 -d 300ms --search 'p50<1s' "127.0.0.1:$LIAR_PORT"
+	run_yodel -q -c 2 -R 200 -d 300ms --search 'p50<1s' "127.0.0.1:$FAULTY_SERVER_PORT"
 	[ "$status" = 1 ]
 	[ -z "$output$stderr" ]
 }

@@ -2,7 +2,7 @@
 # yodel itself: its command line, the shapes of its load, how it begins and ends.
 
 load lib/helpers
-load lib/calling
+load lib/client
 
 @test "a command line that is none is refused with 64 and one line" {
 	local line
@@ -72,108 +72,108 @@ load lib/calling
 }
 
 @test "nobody there: refused, counted, named, exit status 1" {
-	start_liar refuse
-	call -c 5 "127.0.0.1:$LIAR_PORT"
+	start_faulty_server refuse
+	run_yodel -c 5 "127.0.0.1:$FAULTY_SERVER_PORT"
 	[ "$status" = 1 ]
-	says 'c["failed"]["refused"] == 5 and c["established"] == 0 and m["sent"] == 0'
-	[[ $output = *"127.0.0.1:$LIAR_PORT: Connection refused"* ]]
+	result_matches 'c["failed"]["refused"] == 5 and c["established"] == 0 and m["sent"] == 0'
+	[[ $output = *"127.0.0.1:$FAULTY_SERVER_PORT: Connection refused"* ]]
 }
 
 @test "of many sockets the target that failed is named, with what and why" {
-	start_liar refuse
+	start_faulty_server refuse
 	start_yodeld --listen 127.0.0.1:0=upper
-	call -c 40 "127.0.0.1:$PORT" "127.0.0.1:$LIAR_PORT"
+	run_yodel -c 40 "127.0.0.1:$PORT" "127.0.0.1:$FAULTY_SERVER_PORT"
 	[ "$status" = 1 ]
-	says '[t["established"] for t in r["targets"]] == [20, 0]'
-	says 'r["targets"][1]["failed"]["refused"] == 20 and not r["targets"][0]["last_error"]'
-	[[ $output = *"127.0.0.1:$LIAR_PORT: 20 failed (20 refused): Connection refused"* ]]
+	result_matches '[t["established"] for t in r["targets"]] == [20, 0]'
+	result_matches 'r["targets"][1]["failed"]["refused"] == 20 and not r["targets"][0]["last_error"]'
+	[[ $output = *"127.0.0.1:$FAULTY_SERVER_PORT: 20 failed (20 refused): Connection refused"* ]]
 }
 
 @test "a name with two addresses is called at the one that answers" {
 	start_yodeld --listen 127.0.0.1:0=upper
-	call "localhost:$PORT"
+	run_yodel "localhost:$PORT"
 	[ "$status" = 0 ]
-	says 'm["verified"] == 6 and c["established"] == 2'
+	result_matches 'm["verified"] == 6 and c["established"] == 2'
 }
 
 @test "IPv6 and several targets share the connections" {
 	start_yodeld --listen 127.0.0.1:0=upper --listen '[::1]:0=upper'
-	call -c 10 "127.0.0.1:${PORTS[0]}" "[::1]:${PORTS[1]}"
+	run_yodel -c 10 "127.0.0.1:${PORTS[0]}" "[::1]:${PORTS[1]}"
 	[ "$status" = 0 ]
-	says 'm["verified"] == 30 and c["established"] == 10'
+	result_matches 'm["verified"] == 30 and c["established"] == 10'
 }
 
 @test "messages of the command line and of a file, with escapes and names" {
 	start_yodeld --listen 127.0.0.1:0=echo
-	call -c 3 -e -m 'c\{connection} m\{message}\n' -m '\x41\t' --transcript "127.0.0.1:$PORT"
+	run_yodel -c 3 -e -m 'c\{connection} m\{message}\n' -m '\x41\t' --transcript "127.0.0.1:$PORT"
 	[ "$status" = 0 ]
 	[[ $output = *'received "c2 m0\n"'* && $output = *'received "A\t"'* ]]
 	printf 'one\ntwo words\n' >messages
-	call -c 2 -f messages --framing stream --transcript "127.0.0.1:$PORT"
+	run_yodel -c 2 -f messages --framing stream --transcript "127.0.0.1:$PORT"
 	[ "$status" = 0 ]
 	[[ $output = *'received "two words"'* ]]
-	says 'm["verified"] == 4'
+	result_matches 'm["verified"] == 4'
 }
 
 @test "every framing, pipelined, with payloads of many sizes, in two processes" {
 	start_yodeld_with '"reply": "echo", "framing": "line"'
-	call -c 20 -n 50 -p 8 -w 2 --framing line --size 1:2000 "127.0.0.1:$PORT"
+	run_yodel -c 20 -n 50 -p 8 -w 2 --framing line --size 1:2000 "127.0.0.1:$PORT"
 	[ "$status" = 0 ]
-	says 'm["verified"] == 1000'
+	result_matches 'm["verified"] == 1000'
 	end_spawned
 	start_yodeld_with '"reply": "upper,suffix=_SB", "framing": "length32"'
-	call -c 20 -n 50 -p 8 -w 2 --framing length32 --size 1:2000 \
+	run_yodel -c 20 -n 50 -p 8 -w 2 --framing length32 --size 1:2000 \
 		--expect upper,suffix=_SB "127.0.0.1:$PORT"
 	[ "$status" = 0 ]
-	says 'm["verified"] == 1000'
+	result_matches 'm["verified"] == 1000'
 	end_spawned
 	start_yodeld --listen 127.0.0.1:0=upper
-	call -c 20 -n 50 -p 8 -w 2 --size 1:100k "127.0.0.1:$PORT"
+	run_yodel -c 20 -n 50 -p 8 -w 2 --size 1:100k "127.0.0.1:$PORT"
 	[ "$status" = 0 ]
-	says 'm["verified"] == 1000'
+	result_matches 'm["verified"] == 1000'
 }
 
 @test "a byte at a time, a slow reader and a half-closing one are all verified" {
 	start_yodeld --listen 127.0.0.1:0=upper
-	call -c 3 -n 4 --dribble "127.0.0.1:$PORT"
+	run_yodel -c 3 -n 4 --dribble "127.0.0.1:$PORT"
 	[ "$status" = 0 ]
-	says 'm["verified"] == 12'
-	call -c 3 -n 4 -p 4 --half-close "127.0.0.1:$PORT"
+	result_matches 'm["verified"] == 12'
+	run_yodel -c 3 -n 4 -p 4 --half-close "127.0.0.1:$PORT"
 	[ "$status" = 0 ]
-	says 'm["verified"] == 12'
-	call -c 2 -n 2 --size 20k --slow-read 100k "127.0.0.1:$PORT"
+	result_matches 'm["verified"] == 12'
+	run_yodel -c 2 -n 2 --size 20k --slow-read 100k "127.0.0.1:$PORT"
 	[ "$status" = 0 ]
-	says 'm["verified"] == 4 and t["service"]["min_ns"] > 100e6'
+	result_matches 'm["verified"] == 4 and t["service"]["min_ns"] > 100e6'
 	# A byte now and then is what was asked for, too: 50 in a second, and as many at the end.
-	call -c 1 -d 1s --drain 1ms --size 20k --slow-read 50 "127.0.0.1:$PORT"
-	says '0 < r["bytes"]["received"] <= 50 * (r["elapsed_s"] + 1)'
+	run_yodel -c 1 -d 1s --drain 1ms --size 20k --slow-read 50 "127.0.0.1:$PORT"
+	result_matches '0 < r["bytes"]["received"] <= 50 * (r["elapsed_s"] + 1)'
 }
 
 @test "an empty message of length32 is answered by an empty one, and that is all" {
 	start_yodeld_with '"reply": "upper", "framing": "length32"'
-	call --framing length32 -m '' -m x -n 5 "127.0.0.1:$PORT"
+	run_yodel --framing length32 -m '' -m x -n 5 "127.0.0.1:$PORT"
 	[ "$status" = 0 ]
-	says 'm["verified"] == 10 and t["response"]["max_ns"] < 10e9'
+	result_matches 'm["verified"] == 10 and t["response"]["max_ns"] < 10e9'
 }
 
 @test "nothing owed, nothing awaited: discard and none" {
 	start_yodeld --listen 127.0.0.1:0=discard --listen 127.0.0.1:0=echo
-	call -c 4 -n 100 --expect discard "127.0.0.1:${PORTS[0]}"
+	run_yodel -c 4 -n 100 --expect discard "127.0.0.1:${PORTS[0]}"
 	[ "$status" = 0 ]
-	says 'm["verified"] == 400 and r["bytes"]["received"] == 0'
-	call -c 4 -n 10 --expect none "127.0.0.1:${PORTS[1]}"
+	result_matches 'm["verified"] == 400 and r["bytes"]["received"] == 0'
+	run_yodel -c 4 -n 10 --expect none "127.0.0.1:${PORTS[1]}"
 	[ "$status" = 0 ]
-	call -c 4 -n 10 --expect discard "127.0.0.1:${PORTS[1]}"
+	run_yodel -c 4 -n 10 --expect discard "127.0.0.1:${PORTS[1]}"
 	[ "$status" = 2 ]
 	# What comes back while a message is still on its way out answers nothing either.
-	call -c 1 -n 3 --size 20M --expect discard "127.0.0.1:${PORTS[1]}"
+	run_yodel -c 1 -n 3 --size 20M --expect discard "127.0.0.1:${PORTS[1]}"
 	[ "$status" = 2 ]
-	says 'm["sent"] == m["verified"] == 3 and not r["processes"][0]["died"]'
+	result_matches 'm["sent"] == m["verified"] == 3 and not r["processes"][0]["died"]'
 }
 
 @test "source addresses are used in turn" {
 	start_yodeld --listen 127.0.0.1:0=upper
-	call -c 6 -n 1 --source-ip 127.0.3.0/30 --source-ip 127.0.4.1 --transcript "127.0.0.1:$PORT"
+	run_yodel -c 6 -n 1 --source-ip 127.0.3.0/30 --source-ip 127.0.4.1 --transcript "127.0.0.1:$PORT"
 	[ "$status" = 0 ]
 	[ "$(grep -oE '^127.0.[34].[0-9]+' <<<"$output" | sort -u | wc -l)" = 3 ]
 }
@@ -193,7 +193,7 @@ each_of_20_is_answered()
 	kill -TERM "$SPAWNED"
 	wait "$SPAWNED" || status=$?
 	[ $status = 0 ]
-	says 'm["sent"] == m["verified"] > 0 and r["elapsed_s"] < 30'
+	result_matches 'm["sent"] == m["verified"] > 0 and r["elapsed_s"] < 30'
 	grep -q interrupted load.out
 }
 
@@ -216,7 +216,7 @@ each_of_20_is_answered()
 		print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 	END
 	[ "$output" = 71 ] # the report cannot be written
-	says 'm["sent"] == m["verified"] > 0 and r["interrupted"] and r["elapsed_s"] < 30'
+	result_matches 'm["sent"] == m["verified"] > 0 and r["interrupted"] and r["elapsed_s"] < 30'
 }
 
 @test "a run under nohup outlives its terminal" {
@@ -229,7 +229,7 @@ each_of_20_is_answered()
 	kill -HUP "$SPAWNED"
 	wait "$SPAWNED" || status=$?
 	[ $status = 0 ]
-	says 'm["verified"] == 4000 and not r["interrupted"]'
+	result_matches 'm["verified"] == 4000 and not r["interrupted"]'
 }
 
 @test "a run of so many messages that is ended before the last one is not ok" {
@@ -241,20 +241,20 @@ each_of_20_is_answered()
 	kill -TERM "$SPAWNED"
 	wait "$SPAWNED" || status=$?
 	[ $status = 1 ]
-	says 'm["sent"] == m["verified"] < 4e6 and r["interrupted"]'
+	result_matches 'm["sent"] == m["verified"] < 4e6 and r["interrupted"]'
 	grep -q 'FAILED: ' load.out
 }
 
 @test "a run that is ended while it connects, or before its start, has tested nothing" {
-	start_liar full
-	spawn load "$YODEL" -c 5 --connect-timeout 60s --json result.json "127.0.0.1:$LIAR_PORT"
+	start_faulty_server full
+	spawn load "$YODEL" -c 5 --connect-timeout 60s --json result.json "127.0.0.1:$FAULTY_SERVER_PORT"
 	local load=$SPAWNED status=0
-	calling() { [ "$(ss -Htn state syn-sent "( dport = :$LIAR_PORT )" | wc -l)" -ge 4 ]; }
+	calling() { [ "$(ss -Htn state syn-sent "( dport = :$FAULTY_SERVER_PORT )" | wc -l)" -ge 4 ]; }
 	wait_until calling
 	kill -TERM "$load"
 	wait "$load" || status=$?
 	[ $status = 1 ]
-	says 'r["interrupted"] and c["first"] == 0 and c["requested"] == 5 and m["sent"] == 0'
+	result_matches 'r["interrupted"] and c["first"] == 0 and c["requested"] == 5 and m["sent"] == 0'
 	grep -q 'FAILED: 5 of 5 connections were not made' load.out
 	end_spawned
 	start_yodeld --listen 127.0.0.1:0=upper
@@ -265,18 +265,18 @@ each_of_20_is_answered()
 	kill -TERM "$load"
 	wait "$load" || status=$?
 	[ $status = 1 ]
-	says 'c["first"] == 20 and m["sent"] == 0'
+	result_matches 'c["first"] == 20 and m["sent"] == 0'
 	grep -q 'FAILED: no message was sent' load.out
 }
 
 @test "a generator process that dies is reported, and what it had in flight is lost" {
-	start_liar silent
-	spawn load "$YODEL" -c 20 -w 2 -n 1 --timeout 6s --json result.json "127.0.0.1:$LIAR_PORT"
+	start_faulty_server silent
+	spawn load "$YODEL" -c 20 -w 2 -n 1 --timeout 6s --json result.json "127.0.0.1:$FAULTY_SERVER_PORT"
 	local load=$SPAWNED status=0
 	in_flight()
 	{
 		local sent
-		sent=$(ss -Htni state established "( dport = :$LIAR_PORT )" | grep -c bytes_sent:)
+		sent=$(ss -Htni state established "( dport = :$FAULTY_SERVER_PORT )" | grep -c bytes_sent:)
 		[ "$sent" -ge 20 ]
 	}
 	wait_until in_flight
@@ -284,7 +284,7 @@ each_of_20_is_answered()
 	wait "$load" || status=$?
 	[ $status = 1 ]
 	grep -q 'killed by signal 9' load.log
-	says 'm["sent"] == 20 and m["lost"]["closed"] == 10 and m["lost"]["timeout"] == 10'
+	result_matches 'm["sent"] == 20 and m["lost"]["closed"] == 10 and m["lost"]["timeout"] == 10'
 }
 
 @test "who asks three times gets the end, whatever a generator process does" {
@@ -303,7 +303,7 @@ each_of_20_is_answered()
 	wait_until asks_to_end
 	wait "$load" || status=$?
 	[ $status = 1 ]
-	says 'r["interrupted"] and sum(p["died"] for p in r["processes"]) == 1'
+	result_matches 'r["interrupted"] and sum(p["died"] for p in r["processes"]) == 1'
 }
 
 @test "more connections than one process may open get more processes" {
@@ -312,7 +312,7 @@ each_of_20_is_answered()
 		--json result.json "127.0.0.1:$PORT"
 	echo "$output $stderr"
 	[ "$status" = 0 ]
-	says 'm["verified"] == 600 and r["plan"]["processes"] >= 5'
+	result_matches 'm["verified"] == 600 and r["plan"]["processes"] >= 5'
 }
 
 @test "more connections than there are ports are refused with the remedy" {
@@ -329,42 +329,42 @@ each_of_20_is_answered()
 
 @test "ranks share the connections, and their payloads are different" {
 	start_yodeld --listen 127.0.0.1:0=upper
-	call -c 10 -n 3 --size 64 --rank 1/3 "127.0.0.1:$PORT"
+	run_yodel -c 10 -n 3 --size 64 --rank 1/3 "127.0.0.1:$PORT"
 	[ "$status" = 0 ]
-	says 'c["requested"] == 3 and m["verified"] == 9'
-	SLURM_PROCID=0 SLURM_NTASKS=3 call -c 10 -n 3 --size 64 "127.0.0.1:$PORT"
+	result_matches 'c["requested"] == 3 and m["verified"] == 9'
+	SLURM_PROCID=0 SLURM_NTASKS=3 run_yodel -c 10 -n 3 --size 64 "127.0.0.1:$PORT"
 	[ "$status" = 0 ]
-	says 'c["requested"] == 4 and m["verified"] == 12'
+	result_matches 'c["requested"] == 4 and m["verified"] == 12'
 }
 
 @test "a start in the future is waited for" {
 	start_yodeld --listen 127.0.0.1:0=upper
 	local before=${EPOCHREALTIME/./}
-	call -c 2 -n 1 --start-at +2s "127.0.0.1:$PORT"
+	run_yodel -c 2 -n 1 --start-at +2s "127.0.0.1:$PORT"
 	[ "$status" = 0 ]
 	[ $((${EPOCHREALTIME/./} - before)) -gt 1900000 ]
-	says 'not any("--start-at" in why for why in r["trust"]["reasons"])'
-	call -c 2 -n 1 --start-at "@${EPOCHSECONDS}" "127.0.0.1:$PORT"
-	says 'any("after --start-at" in why for why in r["trust"]["reasons"])'
+	result_matches 'not any("--start-at" in why for why in r["trust"]["reasons"])'
+	run_yodel -c 2 -n 1 --start-at "@${EPOCHSECONDS}" "127.0.0.1:$PORT"
+	result_matches 'any("after --start-at" in why for why in r["trust"]["reasons"])'
 }
 
 @test "the server's ledger and ours agree, also over churn, and a stranger is seen" {
 	start_yodeld --workers 2 --listen 127.0.0.1:0=upper --set "admin.socket=$PWD/control.sock"
-	call -c 20 -d 500ms --size 1:2000 -p 4 --ledger "unix:$PWD/control.sock" "127.0.0.1:$PORT"
+	run_yodel -c 20 -d 500ms --size 1:2000 -p 4 --ledger "unix:$PWD/control.sock" "127.0.0.1:$PORT"
 	[ "$status" = 0 ]
-	says 'r["ledger"]["holds"] and r["ledger"]["server"]["bytes_received"] == r["bytes"]["sent"]'
-	call -c 20 -d 1s --messages-per-connection 3 --ledger "unix:$PWD/control.sock" "127.0.0.1:$PORT"
+	result_matches 'r["ledger"]["holds"] and r["ledger"]["server"]["bytes_received"] == r["bytes"]["sent"]'
+	run_yodel -c 20 -d 1s --messages-per-connection 3 --ledger "unix:$PWD/control.sock" "127.0.0.1:$PORT"
 	[ "$status" = 0 ]
-	says 'r["ledger"]["holds"] and c["established"] > 100'
+	result_matches 'r["ledger"]["holds"] and c["established"] > 100'
 	spawn load "$YODEL" -q -c 20 -d 4s --ledger "unix:$PWD/control.sock" \
 		--json result.json "127.0.0.1:$PORT"
 	local load=$SPAWNED status=0
-	twenty_call() { [ "$(ss -Htn state established "( dport = :$PORT )" | wc -l)" -ge 20 ]; }
-	wait_until twenty_call
+	twenty_connections_are_open() { [ "$(ss -Htn state established "( dport = :$PORT )" | wc -l)" -ge 20 ]; }
+	wait_until twenty_connections_are_open
 	"$YODEL" -q "127.0.0.1:$PORT"
 	wait "$load" || status=$?
 	[ $status = 1 ]
-	says 'not r["ledger"]["holds"] and r["ledger"]["unplaced"]["connections"] == 2'
+	result_matches 'not r["ledger"]["holds"] and r["ledger"]["unplaced"]["connections"] == 2'
 }
 
 @test "the ledgers of several servers behind one address add up" {
@@ -373,13 +373,13 @@ each_of_20_is_answered()
 	wait_until grep -q ': ready: ' other.log
 	local other
 	other=$(sed -nE 's/.*listening on .*:([0-9]+) \(.*/\1/p' other.log)
-	call -c 6 -n 5 --size 64 --ledger "unix:$PWD/one.sock" --ledger "unix:$PWD/two.sock" \
+	run_yodel -c 6 -n 5 --size 64 --ledger "unix:$PWD/one.sock" --ledger "unix:$PWD/two.sock" \
 		"127.0.0.1:$PORT" "127.0.0.1:$other"
 	[ "$status" = 0 ]
-	says '[s["connections_accepted"] for s in r["ledger"]["servers"]] == [3, 3]'
-	says 'r["ledger"]["holds"] and r["ledger"]["server"]["bytes_received"] == 6 * 5 * 64'
+	result_matches '[s["connections_accepted"] for s in r["ledger"]["servers"]] == [3, 3]'
+	result_matches 'r["ledger"]["holds"] and r["ledger"]["server"]["bytes_received"] == 6 * 5 * 64'
 	[[ $output = *"servers accepted 6 of 6 connections"*"- unix:$PWD/two.sock: 3 connections, 960"* ]]
-	call -c 6 -n 5 --size 64 --ledger "unix:$PWD/one.sock" "127.0.0.1:$PORT" "127.0.0.1:$other"
+	run_yodel -c 6 -n 5 --size 64 --ledger "unix:$PWD/one.sock" "127.0.0.1:$PORT" "127.0.0.1:$other"
 	[ "$status" = 1 ]
 	[[ $output = *"is it one of several servers?"* ]]
 }

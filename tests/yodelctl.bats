@@ -1,16 +1,16 @@
 #!/usr/bin/env bats
 # yodelctl: what it prints, its live view, its exit status.
-# shellcheck disable=SC2030,SC2031 # DOOR is of one test
+# shellcheck disable=SC2030,SC2031 # ADMIN is of one test
 
 load lib/helpers
-load lib/doors
+load lib/admin
 
 @test "yodelctl: 64 for bad usage, 69 when nobody answers, each with one line" {
-	DOOR=$PWD/none
+	ADMIN=$PWD/none
 	run -69 ctl status
-	[[ $output = "yodelctl: $DOOR: no yodeld answers there: no such file; the admin.socket of"* ]]
+	[[ $output = "yodelctl: $ADMIN: no yodeld answers there: no such file; the admin.socket of"* ]]
 	[ "${#lines[@]}" = 1 ]
-	DOOR=$PWD/$(printf '%0300d' 0)
+	ADMIN=$PWD/$(printf '%0300d' 0)
 	run -69 ctl status
 	[[ $output = "yodelctl: $PWD/0000"*': no path of a socket is as long' ]]
 	run -64 ctl
@@ -54,7 +54,7 @@ s.bind("full"); s.listen(0); c.connect("full"); print("full", flush=True); time.
 }
 
 @test "yodelctl: what cannot be written to standard output has failed" {
-	start_with_doors --listen 127.0.0.1:0=echo
+	start_with_admin --listen 127.0.0.1:0=echo
 	local command
 	for command in status '--json stats' 'top -n 1' 'log info' '--json log info'; do
 		# shellcheck disable=SC2086 # words
@@ -69,9 +69,9 @@ ctl_to_full() # COMMAND...
 }
 
 @test "yodelctl: who stops it and goes on with it gets the answer" {
-	start_with_doors --listen 127.0.0.1:0=echo
+	start_with_admin --listen 127.0.0.1:0=echo
 	kill -STOP "$YODELD_PID"
-	spawn asking "$YODELCTL" -s "$DOOR" --json stats
+	spawn asking "$YODELCTL" -s "$ADMIN" --json stats
 	local pid
 	pid=$(<asking.pid)
 	is_in_state() # STATE
@@ -89,7 +89,7 @@ ctl_to_full() # COMMAND...
 }
 
 @test "yodelctl: tables for people, JSON for programs" {
-	start_with_doors --listen 127.0.0.1:0=echo
+	start_with_admin --listen 127.0.0.1:0=echo
 	"$YODEL" -q -c 1234 "127.0.0.1:$PORT"
 	run ctl status
 	[[ $output = *"process $YODELD_PID, is running: generation 1"*'2 of 2 workers serve'* ]]
@@ -107,13 +107,13 @@ ctl_to_full() # COMMAND...
 }
 
 @test "a reply with control characters is one line of a table and of the log, as a file would say it" {
-	start_with_doors --listen '127.0.0.1:0=echo,suffix=\n\u001b[7m'
+	start_with_admin --listen '127.0.0.1:0=echo,suffix=\n\u001b[7m'
 	grep -qF ':'"$PORT"' (echo,suffix=\n\u001b[7m, stream, ' "$YODELD_LOG"
 	[ "$(ctl stats | grep -cE "^127.0.0.1:$PORT +.* echo,suffix=.n.u001b.7m, stream\$")" = 1 ]
 }
 
 @test "yodelctl top: views one after the other where there is no terminal" {
-	start_with_doors --listen 127.0.0.1:0=echo
+	start_with_admin --listen 127.0.0.1:0=echo
 	run -0 ctl top -n 3 -i 0.1
 	[ "$(grep -c '^yodeld ' <<<"$output")" = 3 ]
 	[ "$(grep -cE '^LISTENER +OPEN +NEW/S +MESSAGES/S +WAITING +OF +DROPPED/S$' <<<"$output")" = 3 ]
@@ -126,24 +126,24 @@ ctl_to_full() # COMMAND...
 }
 
 @test "yodelctl top: the terminal is as it was, whatever ends it" {
-	start_with_doors --listen 127.0.0.1:0=echo
+	start_with_admin --listen 127.0.0.1:0=echo
 	local key
-	[ "$("$VISITOR" terminal q "$YODELCTL" -s "$DOOR" top)" = $'restored\n0' ]
+	[ "$("$ADMIN_CLIENT" terminal q "$YODELCTL" -s "$ADMIN" top)" = $'restored\n0' ]
 	for key in SIGINT SIGTERM SIGHUP SIGQUIT SIGABRT; do
-		[ "$("$VISITOR" terminal $key "$YODELCTL" -s "$DOOR" top)" = $'restored\n'$key ]
+		[ "$("$ADMIN_CLIENT" terminal $key "$YODELCTL" -s "$ADMIN" top)" = $'restored\n'$key ]
 	done
-	[ "$("$VISITOR" terminal nothing "$YODELCTL" -s "$DOOR" top -n 2 -i 0.1)" = $'restored\n0' ]
+	[ "$("$ADMIN_CLIENT" terminal nothing "$YODELCTL" -s "$ADMIN" top -n 2 -i 0.1)" = $'restored\n0' ]
 }
 
 @test "yodelctl top: another size is drawn at once, a key that means nothing hurries nothing" {
-	start_with_doors --listen 127.0.0.1:0=echo
-	[ "$("$VISITOR" views aXq "$YODELCTL" -s "$DOOR" top -n 2 -i 1000)" = 1 ]
-	[ "$("$VISITOR" views resize "$YODELCTL" -s "$DOOR" top -i 1000)" = 2 ]
+	start_with_admin --listen 127.0.0.1:0=echo
+	[ "$("$ADMIN_CLIENT" views aXq "$YODELCTL" -s "$ADMIN" top -n 2 -i 1000)" = 1 ]
+	[ "$("$ADMIN_CLIENT" views resize "$YODELCTL" -s "$ADMIN" top -i 1000)" = 2 ]
 }
 
 @test "yodelctl top: a row as wide as the terminal keeps its last column" {
-	start_with_doors --listen 127.0.0.1:0=echo
-	run -0 "$VISITOR" full_rows "$YODELCTL" -s "$DOOR" top -n 1
+	start_with_admin --listen 127.0.0.1:0=echo
+	run -0 "$ADMIN_CLIENT" full_rows "$YODELCTL" -s "$ADMIN" top -n 1
 	local full erased
 	read -r full erased <<<"$output"
 	[ "$full" -ge 3 ] # workers and their head
@@ -151,8 +151,8 @@ ctl_to_full() # COMMAND...
 }
 
 @test "yodelctl top: a terminal that can only print gets views one after the other" {
-	start_with_doors --listen 127.0.0.1:0=echo
-	run -0 "$VISITOR" dumb "$YODELCTL" -s "$DOOR" top -n 2 -i 0.1
+	start_with_admin --listen 127.0.0.1:0=echo
+	run -0 "$ADMIN_CLIENT" dumb "$YODELCTL" -s "$ADMIN" top -n 2 -i 0.1
 	[ "$(grep -c '^yodeld ' <<<"$output")" = 2 ]
 	[[ $output = *'closed:  none'* && $output != *$'\e'* ]]
 }
@@ -175,13 +175,13 @@ while True:
 }
 
 @test "yodelctl top: a server that ends is told, with 69" {
-	start_with_doors --listen 127.0.0.1:0=echo
-	spawn top "$YODELCTL" -s "$DOOR" top -i 0.1
+	start_with_admin --listen 127.0.0.1:0=echo
+	spawn top "$YODELCTL" -s "$ADMIN" top -i 0.1
 	local top=$SPAWNED status=0
 	wait_until grep -q SLOT top.out
 	stop_yodeld INT
 	wait "$top" || status=$?
 	[ $status = 69 ]
 	# It may end before a view or in the middle of an answer.
-	[ "$(grep -c "^yodelctl: $DOOR: ." top.log)" = 1 ]
+	[ "$(grep -c "^yodelctl: $ADMIN: ." top.log)" = 1 ]
 }

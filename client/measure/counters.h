@@ -30,8 +30,9 @@
 
 #define COUNTERS_MISMATCHES_MAX 16 /* the first ones, of each process */
 #define COUNTERS_LOST_MAX 16       /* likewise, of lost connections */
-#define COUNTERS_EXCERPT_MAX 32 /* bytes shown of what was expected and of what came   \
-				 */
+#define COUNTERS_EXCERPT_MAX                                                           \
+	32 /* bytes shown of what was expected and of what came                        \
+	    */
 #define COUNTERS_DIAGNOSIS_MAX 96
 #define COUNTERS_CACHE_LINE 64 /* bytes of a cache line */
 

@@ -36,7 +36,7 @@
 #include <netinet/tcp.h>
 
 #define EVENTS 256
-#define PATIENCE_MS 180000 /* poll(2) takes long to accept 20,000 */
+#define TIMEOUT_MS 180000 /* poll(2) takes long to accept 20,000 */
 #define REQUEST_MAX (64 * 1024)
 /* A latency's bucket: its highest set bit, and the six bits behind it. */
 #define BUCKETS (64 * 64)
@@ -184,7 +184,7 @@ run(uint64_t until_ns)
 	for (uint32_t i = 0; i < count; i++)
 		begin(&connections[i]);
 	while (outstanding > 0) {
-		int n = epoll_wait(epoll_fd, events, EVENTS, PATIENCE_MS);
+		int n = epoll_wait(epoll_fd, events, EVENTS, TIMEOUT_MS);
 		if (n <= 0)
 			die("no answer");
 		bool goes_on = now_ns() < until_ns;

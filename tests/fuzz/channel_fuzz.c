@@ -8,10 +8,10 @@
  *   4  one ends                    5  an operator: reload, scale, rebalance, stop
  *   6  the loop turns              7  no worker can be forked for a while
  *
- * There are no processes (puppets.h). Only workers of ours are ever killed. After each
- * step every slot has the worker that its state says, and each hand-over has two ends
- * that are known. In the end all are gone and their books closed, and no descriptor is
- * left over (the sanitizer looks for memory).
+ * There are no processes (fake_processes.h). Only workers of ours are ever killed.
+ * After each step every slot has the worker that its state says, and each hand-over has
+ * two ends that are known. In the end all are gone and their books closed, and no
+ * descriptor is left over (the sanitizer looks for memory).
  */
 #include <sys/mman.h>
 
@@ -35,7 +35,7 @@
 #include "master/workers/process.h"
 #include "master/workers/slot.h"
 #include "tests/fuzz/descriptors.h"
-#include "tests/fuzz/puppets.h"
+#include "tests/fuzz/fake_processes.h"
 #include "tests/lib/must.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -49,7 +49,7 @@ static char config_paths[CONFIGS][64];
 /* Bytes of the head, of a block of its own books or of another's, or of what is
  * retired. */
 static void
-scribble(struct input *input)
+corrupt_ledger(struct input *input)
 {
 	struct ledger *ledger = master->ledger;
 	uint8_t where = next_byte(input);
@@ -69,7 +69,7 @@ scribble(struct input *input)
 }
 
 static void
-turn(void)
+run_loop_once(void)
 {
 	for (int i = 0; i < 2; i++)
 		must(event_base_loop(master->base, EVLOOP_ONCE | EVLOOP_NONBLOCK) >= 0);
@@ -77,7 +77,7 @@ turn(void)
 }
 
 static void
-tell(void)
+write_stats(void)
 {
 	char *stats = stats_format(master), *metrics = metrics_format(master);
 
@@ -109,7 +109,7 @@ request_change(struct input *input)
 		rebalance_check(master);
 		break;
 	case 6:
-		tell();
+		write_stats();
 		break;
 	default:
 		if (what > 240)
@@ -202,7 +202,7 @@ start(uint8_t how)
 	const struct config_sources sources = { .file = config_paths[how & 1] };
 	char error[CONFIG_ERROR_MAX];
 
-	puppets_start();
+	fake_processes_reset();
 	master = calloc(1, sizeof(*master));
 	must(master != NULL && config_load(&sources, &master->config, error) == 0);
 	master->sources = sources;
@@ -223,10 +223,10 @@ static void
 finish(void)
 {
 	shutdown_now(master);
-	puppets_end();
+	fake_processes_kill_all();
 	process_reap(master);
 	must(master->processes == NULL && master->transfers == NULL);
-	tell();
+	write_stats();
 	master_finish(master);
 }
 
@@ -235,32 +235,32 @@ step(struct input *input)
 {
 	switch (next_byte(input) % 8) {
 	case 0:
-		puppets_say_anything(input);
+		fake_processes_send_garbage(input);
 		break;
 	case 1:
-		puppets_say_message(input);
+		fake_processes_send_message(input);
 		break;
 	case 2:
-		puppets_obey(input);
+		fake_processes_answer_commands(input);
 		break;
 	case 3:
-		scribble(input);
+		corrupt_ledger(input);
 		break;
 	case 4:
-		puppets_end_one(input);
+		fake_processes_exit_one(input);
 		break;
 	case 5:
 		request_change(input);
 		break;
 	case 6:
-		turn();
+		run_loop_once();
 		break;
 	default:
-		puppets_fail_forks(next_byte(input) % 4);
+		fake_processes_fail_forks(next_byte(input) % 4);
 		break;
 	}
 	if (input->left % 2 == 0)
-		turn();
+		run_loop_once();
 }
 
 int
@@ -275,7 +275,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	log_set_level(LOG_LEVEL_ERROR);
 	start(data[0]);
-	while (input.left > 0 && puppets_count() < PUPPETS) {
+	while (input.left > 0 && fake_processes_count() < FAKE_PROCESSES_MAX) {
 		step(&input);
 		check();
 	}

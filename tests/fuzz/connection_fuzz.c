@@ -20,8 +20,8 @@
 #include <string.h>
 
 #include "tests/fuzz/descriptors.h"
-#include "tests/lib/one_worker.h"
 #include "tests/lib/specification.h"
+#include "tests/lib/worker_fixture.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -29,24 +29,24 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define OUTPUT_MAX_BYTES ((size_t)1 << 20)
 
 struct peer_end {
-	struct one_worker w;
+	struct worker_fixture w;
 	const struct spec_reply *reply;
 	int fd; /* -1 once closed */
 	bool has_shut, saw_end;
-	struct spec_answer said, heard; /* as plain growing bytes */
-	const uint8_t *phrase;          /* said last */
+	struct spec_answer sent, received; /* as plain growing bytes */
+	const uint8_t *phrase;             /* said last */
 	size_t phrase_length;
 };
 
 static void
-say(struct peer_end *peer, const uint8_t *bytes, size_t length)
+send_some(struct peer_end *peer, const uint8_t *bytes, size_t length)
 {
 	bool is_cut =
 	    spec_depends_on_cuts(peer->reply, peer->w.listener_config.framing);
 	uint8_t piece[128];
 
 	if (peer->fd < 0 || peer->has_shut ||
-	    peer->said.length + length > OUTPUT_MAX_BYTES)
+	    peer->sent.length + length > OUTPUT_MAX_BYTES)
 		return;
 	/* The suffix that shows where a stream was cut is not in the stream. */
 	for (size_t i = 0; i < length; i++)
@@ -56,11 +56,11 @@ say(struct peer_end *peer, const uint8_t *bytes, size_t length)
 	ssize_t n = length == 0 ? 0 : send(peer->fd, piece, length, MSG_NOSIGNAL);
 	if (n <= 0)
 		return;
-	spec_put(&peer->said, piece, (size_t)n);
+	spec_put(&peer->sent, piece, (size_t)n);
 }
 
 static void
-hear(struct peer_end *peer, size_t most)
+receive_some(struct peer_end *peer, size_t most)
 {
 	uint8_t piece[2048];
 
@@ -72,23 +72,23 @@ hear(struct peer_end *peer, size_t most)
 		peer->saw_end = true;
 	must(n >= 0 || errno == EAGAIN);
 	if (n > 0)
-		spec_put(&peer->heard, piece, (size_t)n);
+		spec_put(&peer->received, piece, (size_t)n);
 }
 
 static void
-turn(struct peer_end *peer, int turns)
+run_loop(struct peer_end *peer, int turns)
 {
 	while (turns-- > 0)
-		one_worker_turn(&peer->w);
+		worker_fixture_run_once(&peer->w);
 }
 
 static void
 settle(struct peer_end *peer)
 {
 	for (int quiet = 0; quiet < 2;) {
-		uint64_t before = one_worker_progress(&peer->w);
-		one_worker_turn(&peer->w);
-		quiet = one_worker_progress(&peer->w) != before ? 0 : quiet + 1;
+		uint64_t before = worker_fixture_progress(&peer->w);
+		worker_fixture_run_once(&peer->w);
+		quiet = worker_fixture_progress(&peer->w) != before ? 0 : quiet + 1;
 	}
 }
 
@@ -101,7 +101,7 @@ half_close(struct peer_end *peer)
 }
 
 static void
-leave(struct peer_end *peer)
+disconnect(struct peer_end *peer)
 {
 	if (peer->fd >= 0)
 		close(peer->fd);
@@ -109,25 +109,25 @@ leave(struct peer_end *peer)
 }
 
 static size_t
-act(struct peer_end *peer, uint8_t op, const uint8_t *data, size_t left)
+apply_operation(struct peer_end *peer, uint8_t op, const uint8_t *data, size_t left)
 {
 	if (op < 128) {
 		peer->phrase = data;
 		peer->phrase_length = op < left ? op : left;
-		say(peer, peer->phrase, peer->phrase_length);
+		send_some(peer, peer->phrase, peer->phrase_length);
 		return peer->phrase_length;
 	}
 	if (op < 160) {
 		for (int i = 0; i < (op - 127) * 8; i++)
-			say(peer, peer->phrase, peer->phrase_length);
+			send_some(peer, peer->phrase, peer->phrase_length);
 	} else if (op < 192) {
-		hear(peer, (size_t)(op - 159) * 64);
+		receive_some(peer, (size_t)(op - 159) * 64);
 	} else if (op < 224) {
-		turn(peer, op - 191);
+		run_loop(peer, op - 191);
 	} else if (op < 240) {
 		half_close(peer);
 	} else if (op < 248) {
-		leave(peer);
+		disconnect(peer);
 	} else {
 		settle(peer);
 	}
@@ -137,9 +137,10 @@ act(struct peer_end *peer, uint8_t op, const uint8_t *data, size_t left)
 static bool
 is_prefix(const struct peer_end *peer, const struct spec_answer *wanted)
 {
-	return peer->heard.length <= wanted->length &&
-	    (peer->heard.length == 0 ||
-		memcmp(peer->heard.bytes, wanted->bytes, peer->heard.length) == 0);
+	return peer->received.length <= wanted->length &&
+	    (peer->received.length == 0 ||
+		memcmp(peer->received.bytes, wanted->bytes, peer->received.length) ==
+		    0);
 }
 
 /* The peer has heard everything: it is what was owed, and booked so. */
@@ -148,23 +149,24 @@ check_whole(struct peer_end *peer, const struct spec_answer *wanted, bool is_cut
 {
 	static const enum close_reason reasons[] = { CLOSE_PEER_CLOSED,
 		CLOSE_MESSAGE_TOO_LONG, CLOSE_TRUNCATED_MESSAGE };
-	const struct one_worker *w = &peer->w;
-	uint64_t messages = one_worker_count(w, LEDGER_MESSAGES_RECEIVED);
+	const struct worker_fixture *w = &peer->w;
+	uint64_t messages = worker_fixture_count(w, LEDGER_MESSAGES_RECEIVED);
 
-	must(one_worker_closed(w, reasons[wanted->end]) == 1);
-	must(one_worker_count(w, LEDGER_BYTES_RECEIVED) == peer->said.length);
-	must(one_worker_count(w, LEDGER_BYTES_SENT) == peer->heard.length);
-	must(one_worker_count(w, LEDGER_BYTES_DROPPED) == 0);
-	must(one_worker_count(w, LEDGER_REPLIES_SENT) ==
+	must(worker_fixture_closed(w, reasons[wanted->end]) == 1);
+	must(worker_fixture_count(w, LEDGER_BYTES_RECEIVED) == peer->sent.length);
+	must(worker_fixture_count(w, LEDGER_BYTES_SENT) == peer->received.length);
+	must(worker_fixture_count(w, LEDGER_BYTES_DROPPED) == 0);
+	must(worker_fixture_count(w, LEDGER_REPLIES_SENT) ==
 	    (peer->reply->is_discard ? 0 : messages));
 	must(w->listener_config.framing == FRAMING_STREAM ||
 	    messages == wanted->messages);
 	if (is_cut)
 		must(spec_is_cut_stream(peer->reply, w->listener_config.max_message,
-		    peer->said.bytes, peer->said.length, messages, peer->heard.bytes,
-		    peer->heard.length));
+		    peer->sent.bytes, peer->sent.length, messages, peer->received.bytes,
+		    peer->received.length));
 	else
-		must(peer->heard.length == wanted->length && is_prefix(peer, wanted));
+		must(
+		    peer->received.length == wanted->length && is_prefix(peer, wanted));
 }
 
 static void
@@ -177,15 +179,16 @@ check_peer(struct peer_end *peer)
 	half_close(peer);
 	for (int i = 0; !has_left && !peer->saw_end; i++) {
 		must(i < 1000000);
-		one_worker_turn(&peer->w);
-		hear(peer, SIZE_MAX);
+		worker_fixture_run_once(&peer->w);
+		receive_some(peer, SIZE_MAX);
 	}
-	leave(peer);
+	disconnect(peer);
 	settle(peer);
-	must(peer->w.worker.connection_pool.count == 0 && one_worker_adds_up(&peer->w));
+	must(peer->w.worker.connection_pool.count == 0 &&
+	    worker_fixture_is_balanced(&peer->w));
 	must(peer->w.worker.queued_outputs == NULL && peer->w.worker.lingering == 0);
 	struct spec_answer wanted = spec_answer(peer->reply, config->framing,
-	    config->max_message, peer->said.bytes, peer->said.length);
+	    config->max_message, peer->sent.bytes, peer->sent.length);
 	if (!has_left)
 		check_whole(peer, &wanted, is_cut);
 	else if (!is_cut)
@@ -203,21 +206,21 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint64_t open = open_descriptors();
 	int fds[2];
 
-	one_worker_start(&peer.w, peer.reply->text, (enum framing)(data[0] % 3),
+	worker_fixture_start(&peer.w, peer.reply->text, (enum framing)(data[0] % 3),
 	    (uint64_t)data[2] + 1, (uint64_t)data[3] * 64);
 	if (data[4] & 2)
 		peer.w.worker.edge_events = 0;
 	open_unix_pair(fds, data[4] & 1 ? 4608 : 0);
 	peer.fd = fds[0];
-	one_worker_serve(&peer.w, fds[1]);
+	worker_fixture_serve(&peer.w, fds[1]);
 	for (size_t at = HEADER_BYTES; at < size;) {
 		uint8_t op = data[at++];
-		at += act(&peer, op, data + at, size - at);
+		at += apply_operation(&peer, op, data + at, size - at);
 	}
 	check_peer(&peer);
-	one_worker_finish(&peer.w);
-	free(peer.said.bytes);
-	free(peer.heard.bytes);
+	worker_fixture_finish(&peer.w);
+	free(peer.sent.bytes);
+	free(peer.received.bytes);
 	must(open_descriptors() == open);
 	return 0;
 }

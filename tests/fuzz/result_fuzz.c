@@ -57,7 +57,7 @@ check_round_trip(const struct result *result)
 }
 
 static void
-tell(const struct result *result)
+write_reports(const struct result *result)
 {
 	FILE *nowhere = fopen("/dev/null", "w");
 
@@ -76,7 +76,7 @@ merge(struct result *into, struct result *from)
 	if (result_merge(into, from, error) == 0) {
 		must(result_evaluate(into) == 0);
 		check_round_trip(into);
-		tell(into);
+		write_reports(into);
 	} else {
 		must(error[0] != '\0');
 	}
@@ -100,7 +100,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	    read_text(data, first_size, &result) != 0)
 		return 0;
 	check_round_trip(&result);
-	tell(&result);
+	write_reports(&result);
 	if (read_text(second, second_size, &other) == 0)
 		merge(&result, &other);
 	else

@@ -73,7 +73,7 @@ __wrap_connect(int fd, const struct sockaddr *address, socklen_t length)
 }
 
 static void
-hang_up(void)
+close_server(void)
 {
 	if (far_end >= 0)
 		close(far_end);
@@ -97,7 +97,7 @@ ask_as_yodelctl(void)
 
 	int rc = ctl_http_request(
 	    "/nowhere", "GET", "/stats", stays ? 0.001 : 10, &answer, error);
-	hang_up();
+	close_server();
 	if (rc != 0) {
 		check_plain(error, true);
 		return NULL;
@@ -113,7 +113,7 @@ ask_as_yodel(void)
 	char error[ERROR_MAX] = "";
 	char *body = stats_fetch("unix:/nowhere", error, sizeof(error));
 
-	hang_up();
+	close_server();
 	if (body == NULL)
 		check_plain(error, true);
 	return body;
@@ -177,7 +177,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size == 0)
 		return 0;
 	struct server_totals ledgers[2];
-	json_t *said[2] = { NULL, NULL };
+	json_t *response[2] = { NULL, NULL };
 	bool is_read[2];
 	uint64_t open = open_descriptors();
 	const uint8_t *end = data + size, *at = data + 1;
@@ -191,17 +191,17 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		word_count = (size_t)((middle == NULL || i == 1 ? end : middle) - at);
 		if (middle != NULL && i == 0)
 			at = middle + 1;
-		said[i] = ask_as_yodelctl();
+		response[i] = ask_as_yodelctl();
 		char *body = stays ? NULL : ask_as_yodel();
 		is_read[i] = read_ledger(body, &ledgers[i]);
 		free(body);
 	}
-	if (said[1] != NULL)
-		show_all(said[1], said[0]);
+	if (response[1] != NULL)
+		show_all(response[1], response[0]);
 	if (is_read[0] && is_read[1] && reconcile_is_later(&ledgers[1], &ledgers[0]))
 		reconcile(&ledgers[0], &ledgers[1]);
-	json_decref(said[0]);
-	json_decref(said[1]);
+	json_decref(response[0]);
+	json_decref(response[1]);
 	must(open_descriptors() == open);
 	return 0;
 }

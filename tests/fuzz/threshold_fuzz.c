@@ -14,7 +14,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void
-check_told(const struct threshold *threshold, double value)
+check_description(const struct threshold *threshold, double value)
 {
 	const struct threshold_outcome outcomes[] = {
 		{ .threshold = *threshold, .value = value },
@@ -43,10 +43,10 @@ check(const char *text, const struct threshold *threshold)
 	must(threshold->limit >= 0 && isfinite(threshold->limit));
 	must(!threshold->share || threshold->limit <= 1);
 	must(threshold_count_min(threshold) >= 30);
-	check_told(threshold, 0);
-	check_told(threshold, threshold->limit);
-	check_told(threshold, 1e18);
-	check_told(threshold, NAN);
+	check_description(threshold, 0);
+	check_description(threshold, threshold->limit);
+	check_description(threshold, 1e18);
+	check_description(threshold, NAN);
 }
 
 int

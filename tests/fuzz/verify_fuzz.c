@@ -27,7 +27,7 @@ struct bytes {
 	size_t length;
 };
 
-struct scene {
+struct fixture {
 	struct plan plan;
 	struct sequence sequence;
 	struct expectation expectation;
@@ -39,13 +39,13 @@ struct scene {
 };
 
 static void
-choose(struct scene *scene, struct input *input)
+choose(struct fixture *fixture, struct input *input)
 {
 	static const char *const replies[] = { "auto", "echo", "upper",
 		"upper,suffix=_S", "fixed=12345", "fixed=" };
 	static const char *texts[] = { "", "a", "same", "same beginning", "SAME" };
 	const char *expect = replies[next_byte(input) % 6];
-	struct plan *plan = &scene->plan;
+	struct plan *plan = &fixture->plan;
 	uint8_t what = next_byte(input);
 	char error[PLAN_ERROR_MAX];
 
@@ -61,46 +61,46 @@ choose(struct scene *scene, struct input *input)
 		plan->expect = PLAN_EXPECT_REPLY;
 		must(reply_parse(expect, &plan->reply, error, sizeof(error)) == 0);
 	}
-	scene->messages = scene->unanswered = 1 + next_byte(input) % 12;
+	fixture->messages = fixture->unanswered = 1 + next_byte(input) % 12;
 }
 
 static void
-open_scene(struct scene *scene)
+open_fixture(struct fixture *fixture)
 {
 	char error[PLAN_ERROR_MAX];
 
-	must(sequence_open(&scene->plan, &scene->sequence, error) == 0);
-	must(
-	    expectation_open(&scene->plan, &scene->sequence, &scene->expectation) == 0);
-	scene->counters = aligned_alloc(COUNTERS_CACHE_LINE, sizeof(struct counters));
-	must(scene->counters != NULL);
-	memset(scene->counters, 0, sizeof(struct counters));
-	must(verify_init(&scene->verify, &scene->expectation, &scene->told,
-		 scene->counters, CONNECTIONS) == 0);
+	must(sequence_open(&fixture->plan, &fixture->sequence, error) == 0);
+	must(expectation_open(
+		 &fixture->plan, &fixture->sequence, &fixture->expectation) == 0);
+	fixture->counters = aligned_alloc(COUNTERS_CACHE_LINE, sizeof(struct counters));
+	must(fixture->counters != NULL);
+	memset(fixture->counters, 0, sizeof(struct counters));
+	must(verify_init(&fixture->verify, &fixture->expectation, &fixture->told,
+		 fixture->counters, CONNECTIONS) == 0);
 }
 
 static void
-close_scene(struct scene *scene)
+close_fixture(struct fixture *fixture)
 {
-	verify_finish(&scene->verify);
-	expectation_close(&scene->expectation);
-	sequence_close(&scene->sequence);
-	reply_finish(&scene->plan.reply);
-	free(scene->counters);
+	verify_finish(&fixture->verify);
+	expectation_close(&fixture->expectation);
+	sequence_close(&fixture->sequence);
+	reply_finish(&fixture->plan.reply);
+	free(fixture->counters);
 }
 
 /* The true answers to all messages. */
 static void
-answer(
-    struct scene *scene, enum reply_kind kind, uint64_t connection, struct bytes *ret)
+answer(struct fixture *fixture, enum reply_kind kind, uint64_t connection,
+    struct bytes *ret)
 {
 	struct cursor start = { 0 };
-	struct diagnosis_case where = { .expectation = &scene->expectation,
+	struct diagnosis_case where = { .expectation = &fixture->expectation,
 		.reply = kind,
-		.scratch = scene->verify.scratch };
+		.scratch = fixture->verify.scratch };
 
 	ret->length = diagnosis_expected_bytes(
-	    &where, connection, start, scene->messages, ret->data, STREAM_MAX);
+	    &where, connection, start, fixture->messages, ret->data, STREAM_MAX);
 }
 
 static void
@@ -155,29 +155,29 @@ change(struct bytes *bytes, const struct bytes *others, struct input *input)
 
 /* As client/load/conn_receive.c does it; each segment ends where its memory does. */
 static void
-feed(struct scene *scene, const uint8_t *from, size_t length)
+feed(struct fixture *fixture, const uint8_t *from, size_t length)
 {
 	uint8_t *segment = malloc(length > 0 ? length : 1), *data = segment;
 
 	must(segment != NULL);
 	memcpy(segment, from, length);
-	while (length > 0 || scene->stream.gap > 0) {
+	while (length > 0 || fixture->stream.gap > 0) {
 		enum verify_result result = VERIFY_MORE;
-		if (scene->unanswered == 0 || scene->expectation.none) {
+		if (fixture->unanswered == 0 || fixture->expectation.none) {
 			verify_unexpected(
-			    &scene->verify, OWN, &scene->stream, data, length);
+			    &fixture->verify, OWN, &fixture->stream, data, length);
 			break;
 		}
-		size_t n = verify_feed(&scene->verify, OWN, &scene->stream,
-		    scene->unanswered, data, length, &result);
+		size_t n = verify_feed(&fixture->verify, OWN, &fixture->stream,
+		    fixture->unanswered, data, length, &result);
 		must(n <= length && (n > 0 || result != VERIFY_MORE));
 		data += n;
 		length -= n;
 		if (result == VERIFY_MORE)
 			continue;
-		scene->unanswered--;
-		scene->right += result == VERIFY_RIGHT;
-		scene->wrong += result == VERIFY_WRONG;
+		fixture->unanswered--;
+		fixture->right += result == VERIFY_RIGHT;
+		fixture->wrong += result == VERIFY_WRONG;
 	}
 	free(segment);
 }
@@ -194,23 +194,24 @@ shared(const struct bytes *a, const struct bytes *b)
 }
 
 static void
-check(const struct scene *scene, const struct bytes *came, const struct bytes *truth,
-    const struct bytes *other_truth)
+check(const struct fixture *fixture, const struct bytes *came,
+    const struct bytes *truth, const struct bytes *other_truth)
 {
-	const struct counters *counters = scene->counters;
+	const struct counters *counters = fixture->counters;
 	size_t same = shared(came, truth), other = shared(came, other_truth);
-	bool told = scene->wrong > 0 || counters->mismatches > 0 ||
+	bool told = fixture->wrong > 0 || counters->mismatches > 0 ||
 	    counters->bytes_unexpected > 0;
 
-	if (scene->plan.expect == PLAN_EXPECT_AUTO && other > same)
+	if (fixture->plan.expect == PLAN_EXPECT_AUTO && other > same)
 		same = other;
-	must(scene->right + scene->wrong + scene->unanswered == scene->messages);
+	must(
+	    fixture->right + fixture->wrong + fixture->unanswered == fixture->messages);
 	must(!told || same < came->length);
 	/* What is not told yet is in an answer that is not whole. */
-	must(told || scene->expectation.none ||
-	    expectation_offset(&scene->expectation, &scene->stream.cursor) <= same);
-	if (same == came->length && same == truth->length && !scene->expectation.none)
-		must(scene->right == scene->messages);
+	must(told || fixture->expectation.none ||
+	    expectation_offset(&fixture->expectation, &fixture->stream.cursor) <= same);
+	if (same == came->length && same == truth->length && !fixture->expectation.none)
+		must(fixture->right == fixture->messages);
 }
 
 int
@@ -218,26 +219,26 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct bytes truth, other_truth, others, came;
 	struct input input = { data, size };
-	struct scene scene = { .right = 0 };
+	struct fixture fixture = { .right = 0 };
 
-	choose(&scene, &input);
-	open_scene(&scene);
-	enum reply_kind kind = scene.plan.reply.kind, other = REPLY_UPPER;
-	if (scene.plan.expect == PLAN_EXPECT_AUTO) {
+	choose(&fixture, &input);
+	open_fixture(&fixture);
+	enum reply_kind kind = fixture.plan.reply.kind, other = REPLY_UPPER;
+	if (fixture.plan.expect == PLAN_EXPECT_AUTO) {
 		kind = next_byte(&input) % 2 == 0 ? REPLY_ECHO : REPLY_UPPER;
 		other = kind == REPLY_ECHO ? REPLY_UPPER : REPLY_ECHO;
 	}
 	size_t segment = 1 + next_number(&input, 2) % STREAM_MAX;
-	answer(&scene, kind, OWN, &truth);
-	answer(&scene, other, OWN, &other_truth);
-	answer(&scene, kind, OWN + 1, &others);
+	answer(&fixture, kind, OWN, &truth);
+	answer(&fixture, other, OWN, &other_truth);
+	answer(&fixture, kind, OWN + 1, &others);
 	came = truth;
 	for (int i = 0; i < CHANGES_MAX && input.left > 0; i++)
 		change(&came, &others, &input);
 	for (size_t at = 0; at < came.length; at += segment)
-		feed(&scene, came.data + at,
+		feed(&fixture, came.data + at,
 		    came.length - at < segment ? came.length - at : segment);
-	check(&scene, &came, &truth, &other_truth);
-	close_scene(&scene);
+	check(&fixture, &came, &truth, &other_truth);
+	close_fixture(&fixture);
 	return 0;
 }

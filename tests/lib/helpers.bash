@@ -10,9 +10,9 @@ bats_require_minimum_version 1.5.0
 BUILD=${BUILD:-$BATS_TEST_DIRNAME/../build}
 YODELD=$BUILD/yodeld
 YODEL=$BUILD/yodel
-CALLER=$BATS_TEST_DIRNAME/lib/caller.py
-LIAR=$BATS_TEST_DIRNAME/lib/liar.py
-export YODELD YODEL CALLER LIAR
+INDEPENDENT_CLIENT=$BATS_TEST_DIRNAME/lib/caller.py
+FAULTY_SERVER=$BATS_TEST_DIRNAME/lib/faulty_server.py
+export YODELD YODEL INDEPENDENT_CLIENT FAULTY_SERVER
 # Freed memory that a sanitizer keeps back would look like growth.
 export ASAN_OPTIONS=quarantine_size_mb=1:${ASAN_OPTIONS-}
 PYTHONDONTWRITEBYTECODE=1
@@ -185,13 +185,13 @@ free_port()
 	END
 }
 
-# start_liar ARG... - a server that lies (lib/liar.py); sets LIAR_PORT.
-start_liar()
+# start_faulty_server ARG... - a server that lies (lib/faulty_server.py); sets FAULTY_SERVER_PORT.
+start_faulty_server()
 {
-	spawn liar "$LIAR" "$@"
-	wait_until test -s liar.out
+	spawn faulty_server "$FAULTY_SERVER" "$@"
+	wait_until test -s faulty_server.out
 	# shellcheck disable=SC2034 # for the tests
-	LIAR_PORT=$(<liar.out)
+	FAULTY_SERVER_PORT=$(<faulty_server.out)
 }
 
 # True when the programs were built with a sanitizer, which needs more of everything.

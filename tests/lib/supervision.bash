@@ -26,7 +26,7 @@ wait_until_load_runs() # NAME
 }
 
 # It is more than a beginning: what it has told of itself, a line each second.
-load_was_real() # NAME
+load_sent_enough() # NAME
 {
 	sed -nE 's/.* ([0-9,]+) messages\/s.*/\1/p' "$1.log" | tr -d , |
 		awk '{ sum += $1 } END { exit sum < 1000 }'
@@ -37,18 +37,18 @@ load_was_real() # NAME
 end_load()
 {
 	local name
-	for name; do wait_until load_was_real "$name"; done
+	for name; do wait_until load_sent_enough "$name"; done
 	for name; do kill -TERM "$(<"$name.pid")"; done
 	for name; do
 		wait "$(<"$name.pid")" || { cat "$name.log" "$YODELD_LOG" >&2; }
-		noticed_nothing "$name.json" || {
+		check_load_result "$name.json" || {
 			cat "$YODELD_LOG" >&2
 			return 1
 		}
 	done
 }
 
-noticed_nothing() # FILE
+check_load_result() # FILE
 {
 	python3 - "$1" <<-'END'
 		import json, sys
@@ -121,7 +121,7 @@ stop_workers()
 	kill -STOP $(worker_pids)
 }
 
-settles_at() # N - workers, and nobody who leaves beside them
+wait_for_worker_count() # N - workers, and nobody who leaves beside them
 {
 	wait_until count_workers_is "$1"
 }
@@ -136,14 +136,14 @@ queue_holds() # N [PORT] - connections wait to be accepted
 	[ "$(ss -Hltn "sport = :${2:-$PORT}" | awk '{ n += $2 } END { print n + 0 }')" = "$1" ]
 }
 
-# queue_up NAME N [PORT] - as many callers that wait in the accept queues of stopped workers.
-queue_up()
+# fill_accept_queues NAME N [PORT] - as many callers that wait in the accept queues of stopped workers.
+fill_accept_queues()
 {
-	spawn "$1" "$CALLER" burst --patience 60 "127.0.0.1:${3:-$PORT}" "$2"
+	spawn "$1" "$INDEPENDENT_CLIENT" burst --patience 60 "127.0.0.1:${3:-$PORT}" "$2"
 	wait_until queue_holds "$2" "${3:-$PORT}"
 }
 
-all_were_answered() # NAME N
+assert_all_answered() # NAME N
 {
 	wait "$(<"$1.pid")"
 	[ "$(<"$1.out")" = "answered $2, refused 0, reset 0, closed 0, silent 0" ] || {
@@ -152,15 +152,15 @@ all_were_answered() # NAME N
 	}
 }
 
-# only_the_dead_lost_some NAME N - each of the callers is answered, but those whom a worker
-# had accepted that was killed then: by the server's own ledger, at the socket "door".
-only_the_dead_lost_some()
+# only_killed_workers_lost_connections NAME N - each of the callers is answered, but those whom a worker
+# had accepted that was killed then: by the server's own ledger, at the socket "admin_socket".
+only_killed_workers_lost_connections()
 {
 	wait "$(<"$1.pid")"
 	python3 - "$(<"$1.out")" "$2" <<-'END'
 		import json, re, socket, sys
 		with socket.socket(socket.AF_UNIX) as peer:
-		    peer.connect("door")
+		    peer.connect("admin_socket")
 		    peer.sendall(b"GET /stats HTTP/1.0\r\n\r\n")
 		    answer = b"".join(iter(lambda: peer.recv(65536), b""))
 		totals = json.loads(answer.partition(b"\r\n\r\n")[2])["totals"]
@@ -171,8 +171,8 @@ only_the_dead_lost_some()
 	END
 }
 
-# kill_newcomers COUNT KEEP... - kills whatever worker appears beside those, so often.
-kill_newcomers()
+# kill_new_workers COUNT KEEP... - kills whatever worker appears beside those, so often.
+kill_new_workers()
 {
 	local count=$1 pid children deadline=$((SECONDS + 60))
 	shift

@@ -15,14 +15,14 @@
 
 #include "proto/channel.h"
 
-#include "tests/lib/one_worker.h"
+#include "tests/lib/worker_fixture.h"
 #include "worker/acceptor.h"
 #include "worker/worker.h"
 
 #define CLIENTS 20
 
 struct fixture {
-	struct one_worker w;
+	struct worker_fixture w;
 	struct sockaddr_in name;
 	int clients[CLIENTS];
 };
@@ -45,7 +45,7 @@ static void
 start(struct fixture *f)
 {
 	memset(f, 0, sizeof(*f));
-	one_worker_start(&f->w, "echo", FRAMING_STREAM, 1000, 1000);
+	worker_fixture_start(&f->w, "echo", FRAMING_STREAM, 1000, 1000);
 	f->w.worker.max_connections = 1000;
 	f->w.worker.descriptor_end = 1024;
 	for (int i = 0; i < CLIENTS; i++)
@@ -57,14 +57,14 @@ start(struct fixture *f)
 static void
 finish(struct fixture *f)
 {
-	assert_true(one_worker_adds_up(&f->w));
+	assert_true(worker_fixture_is_balanced(&f->w));
 	for (int i = 0; i < CLIENTS; i++) {
 		if (f->clients[i] >= 0)
 			close(f->clients[i]);
 	}
 	acceptor_stop(&f->w.worker);
 	struct listener *listeners = f->w.worker.listeners;
-	one_worker_finish(&f->w);
+	worker_fixture_finish(&f->w);
 	free(listeners);
 }
 
@@ -84,11 +84,11 @@ come(struct fixture *f, int first, int last)
 static uint64_t
 accepted(const struct fixture *f)
 {
-	return one_worker_count(&f->w, LEDGER_CONNECTIONS_ACCEPTED);
+	return worker_fixture_count(&f->w, LEDGER_CONNECTIONS_ACCEPTED);
 }
 
 static void
-test_a_burst_is_let_in_a_few_at_a_time(void **state)
+test_accepts_a_burst_in_small_batches(void **state)
 {
 	struct fixture f;
 	uint64_t before = 0;
@@ -97,17 +97,17 @@ test_a_burst_is_let_in_a_few_at_a_time(void **state)
 	start(&f);
 	come(&f, 0, CLIENTS - 1);
 	while (before < CLIENTS) {
-		one_worker_turn(&f.w);
+		worker_fixture_run_once(&f.w);
 		assert_in_range(accepted(&f) - before, 1, 4);
 		before = accepted(&f);
 	}
-	assert_true(one_worker_until(
-	    &f.w, one_worker_count(&f.w, LEDGER_BYTES_SENT) == CLIENTS));
+	assert_true(worker_fixture_run_until(
+	    &f.w, worker_fixture_count(&f.w, LEDGER_BYTES_SENT) == CLIENTS));
 	finish(&f);
 }
 
 static void
-test_who_is_not_on_the_allow_list_is_denied(void **state)
+test_denies_addresses_not_on_the_allow_list(void **state)
 {
 	static struct prefix allow[2];
 	struct fixture f;
@@ -120,15 +120,17 @@ test_who_is_not_on_the_allow_list_is_denied(void **state)
 	f.w.listener_config.allow = allow;
 	f.w.listener_config.allow_count = 2;
 	come(&f, 0, 2);
-	assert_true(one_worker_until(&f.w, one_worker_closed(&f.w, CLOSE_DENIED) == 3));
+	assert_true(worker_fixture_run_until(
+	    &f.w, worker_fixture_closed(&f.w, CLOSE_DENIED) == 3));
 	assert_int_equal(prefix_parse("127.0.0.0/8", &allow[1], error, 128), 0);
 	come(&f, 3, 3);
-	assert_true(one_worker_until(&f.w, f.w.worker.connection_pool.count == 1));
+	assert_true(
+	    worker_fixture_run_until(&f.w, f.w.worker.connection_pool.count == 1));
 	finish(&f);
 }
 
 static void
-test_beyond_max_connections_of_all_workers_one_is_refused(void **state)
+test_refuses_connections_over_the_max_connections_of_all_workers(void **state)
 {
 	struct fixture f;
 
@@ -138,13 +140,13 @@ test_beyond_max_connections_of_all_workers_one_is_refused(void **state)
 	/* Another worker holds two. */
 	ledger_add_open(&ledger_claim(f.w.ledger, 1)->own, 2);
 	come(&f, 0, 5);
-	assert_true(one_worker_until(&f.w, accepted(&f) == 6));
+	assert_true(worker_fixture_run_until(&f.w, accepted(&f) == 6));
 	assert_int_equal(f.w.worker.connection_pool.count, 3);
-	assert_int_equal(one_worker_closed(&f.w, CLOSE_MAX_CONNECTIONS), 3);
+	assert_int_equal(worker_fixture_closed(&f.w, CLOSE_MAX_CONNECTIONS), 3);
 	/* Room is there again as soon as one has left. */
-	connection_close(one_worker_connection(&f.w), CLOSE_STOPPED);
+	connection_close(worker_fixture_connection(&f.w), CLOSE_STOPPED);
 	come(&f, 6, 7);
-	assert_true(one_worker_until(&f.w, accepted(&f) == 8));
+	assert_true(worker_fixture_run_until(&f.w, accepted(&f) == 8));
 	assert_int_equal(f.w.worker.connection_pool.count, 3);
 	ledger_add_open(&f.w.ledger->live[1].own, -2);
 	finish(&f);
@@ -159,8 +161,8 @@ test_a_descriptor_that_the_method_cannot_watch_is_refused(void **state)
 	start(&f);
 	f.w.worker.descriptor_end = 0;
 	come(&f, 0, 1);
-	assert_true(
-	    one_worker_until(&f.w, one_worker_closed(&f.w, CLOSE_METHOD_LIMIT) == 2));
+	assert_true(worker_fixture_run_until(
+	    &f.w, worker_fixture_closed(&f.w, CLOSE_METHOD_LIMIT) == 2));
 	finish(&f);
 }
 
@@ -175,14 +177,14 @@ test_the_first_descriptor_that_the_method_cannot_watch_is_refused(void **state)
 	int next = dup(STDERR_FILENO);
 	close(next);
 	f.w.worker.descriptor_end = next + 1;
-	assert_true(one_worker_until(&f.w, accepted(&f) == 2));
+	assert_true(worker_fixture_run_until(&f.w, accepted(&f) == 2));
 	assert_int_equal(f.w.worker.connection_pool.count, 1);
-	assert_int_equal(one_worker_closed(&f.w, CLOSE_METHOD_LIMIT), 1);
+	assert_int_equal(worker_fixture_closed(&f.w, CLOSE_METHOD_LIMIT), 1);
 	finish(&f);
 }
 
 static void
-test_beyond_what_the_worker_may_hold_one_is_refused(void **state)
+test_refuses_connections_over_the_limit_of_the_worker(void **state)
 {
 	struct fixture f;
 
@@ -191,15 +193,15 @@ test_beyond_what_the_worker_may_hold_one_is_refused(void **state)
 	log_set_level(LOG_LEVEL_ERROR);
 	f.w.worker.max_connections = 2;
 	come(&f, 0, 3);
-	assert_true(one_worker_until(&f.w, accepted(&f) == 4));
+	assert_true(worker_fixture_run_until(&f.w, accepted(&f) == 4));
 	assert_int_equal(f.w.worker.connection_pool.count, 2);
-	assert_int_equal(one_worker_closed(&f.w, CLOSE_DESCRIPTOR_LIMIT), 2);
+	assert_int_equal(worker_fixture_closed(&f.w, CLOSE_DESCRIPTOR_LIMIT), 2);
 	log_set_level(LOG_LEVEL_INFO);
 	finish(&f);
 }
 
 static void
-test_the_deny_list_holds_whatever_is_allowed(void **state)
+test_the_deny_list_overrides_the_allow_list(void **state)
 {
 	static struct prefix all, here;
 	struct fixture f;
@@ -214,7 +216,8 @@ test_the_deny_list_holds_whatever_is_allowed(void **state)
 	f.w.listener_config.deny = &here;
 	f.w.listener_config.deny_count = 1;
 	come(&f, 0, 0);
-	assert_true(one_worker_until(&f.w, one_worker_closed(&f.w, CLOSE_DENIED) == 1));
+	assert_true(worker_fixture_run_until(
+	    &f.w, worker_fixture_closed(&f.w, CLOSE_DENIED) == 1));
 	finish(&f);
 }
 
@@ -234,7 +237,8 @@ forbid_descriptors(void)
 }
 
 static void
-test_without_descriptors_one_is_refused_and_the_others_wait(void **state)
+test_without_descriptors_refuses_one_connection_and_keeps_the_others_queued(
+    void **state)
 {
 	struct fixture f;
 	char answer;
@@ -244,25 +248,25 @@ test_without_descriptors_one_is_refused_and_the_others_wait(void **state)
 	come(&f, 0, 5);
 	log_set_level(LOG_LEVEL_ERROR);
 	struct rlimit was = forbid_descriptors();
-	uint64_t since_ms = one_worker_clock_ms();
+	uint64_t since_ms = worker_fixture_clock_ms();
 	int turns = 0;
-	while (one_worker_clock_ms() - since_ms < 350 || turns <= 20) {
-		one_worker_turn(&f.w);
+	while (worker_fixture_clock_ms() - since_ms < 350 || turns <= 20) {
+		worker_fixture_run_once(&f.w);
 		usleep(1000);
 		turns++;
 	}
 	/* One for each pause of 100 ms, and not one for each turn. */
-	uint64_t refused = one_worker_closed(&f.w, CLOSE_DESCRIPTOR_LIMIT);
-	assert_in_range(refused, 1, (one_worker_clock_ms() - since_ms) / 100 + 1);
+	uint64_t refused = worker_fixture_closed(&f.w, CLOSE_DESCRIPTOR_LIMIT);
+	assert_in_range(refused, 1, (worker_fixture_clock_ms() - since_ms) / 100 + 1);
 	assert_int_equal(accepted(&f), refused);
-	assert_int_equal(one_worker_count(&f.w, LEDGER_ACCEPT_PAUSES), refused);
+	assert_int_equal(worker_fixture_count(&f.w, LEDGER_ACCEPT_PAUSES), refused);
 	assert_true(turns > 20);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
 	log_set_level(LOG_LEVEL_INFO);
 	/* Who waited in the queue is served in the end. */
-	assert_true(one_worker_until(&f.w, accepted(&f) == 6));
-	assert_true(one_worker_until(
-	    &f.w, one_worker_count(&f.w, LEDGER_BYTES_SENT) == 6 - refused));
+	assert_true(worker_fixture_run_until(&f.w, accepted(&f) == 6));
+	assert_true(worker_fixture_run_until(
+	    &f.w, worker_fixture_count(&f.w, LEDGER_BYTES_SENT) == 6 - refused));
 	assert_int_equal(recv(f.clients[5], &answer, 1, 0), 1);
 	assert_true(f.w.worker.spare_fd >= 0);
 	finish(&f);
@@ -270,7 +274,7 @@ test_without_descriptors_one_is_refused_and_the_others_wait(void **state)
 
 /* Another process may have been faster to take it. */
 static void
-test_a_spare_descriptor_that_was_lost_is_taken_again(void **state)
+test_reopens_a_lost_spare_descriptor(void **state)
 {
 	struct fixture f;
 
@@ -281,12 +285,13 @@ test_a_spare_descriptor_that_was_lost_is_taken_again(void **state)
 	come(&f, 0, 1);
 	log_set_level(LOG_LEVEL_ERROR);
 	struct rlimit was = forbid_descriptors();
-	assert_true(
-	    one_worker_until(&f.w, one_worker_count(&f.w, LEDGER_ACCEPT_PAUSES) == 1));
+	assert_true(worker_fixture_run_until(
+	    &f.w, worker_fixture_count(&f.w, LEDGER_ACCEPT_PAUSES) == 1));
 	assert_int_equal(accepted(&f), 0);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
 	log_set_level(LOG_LEVEL_INFO);
-	assert_true(one_worker_until(&f.w, f.w.worker.connection_pool.count == 2));
+	assert_true(
+	    worker_fixture_run_until(&f.w, f.w.worker.connection_pool.count == 2));
 	assert_true(f.w.worker.spare_fd >= 0);
 	finish(&f);
 }
@@ -305,7 +310,7 @@ lines_of(const char *path)
 }
 
 static void
-test_at_the_limit_it_is_told_once_however_many_come_and_go(void **state)
+test_logs_the_connection_limit_once(void **state)
 {
 	char path[] = "/tmp/acceptor_test.XXXXXX";
 	struct fixture f;
@@ -315,13 +320,13 @@ test_at_the_limit_it_is_told_once_however_many_come_and_go(void **state)
 	assert_int_equal(log_open(path), 0);
 	start(&f);
 	come(&f, 0, 1);
-	assert_true(one_worker_until(&f.w, accepted(&f) == 2));
+	assert_true(worker_fixture_run_until(&f.w, accepted(&f) == 2));
 	come(&f, 2, CLIENTS - 1);
 	struct rlimit was = forbid_descriptors();
 	for (uint64_t pauses = 1; pauses <= 5; pauses++) {
-		assert_true(one_worker_until(
-		    &f.w, one_worker_count(&f.w, LEDGER_ACCEPT_PAUSES) == pauses));
-		connection_close(one_worker_connection(&f.w), CLOSE_STOPPED);
+		assert_true(worker_fixture_run_until(
+		    &f.w, worker_fixture_count(&f.w, LEDGER_ACCEPT_PAUSES) == pauses));
+		connection_close(worker_fixture_connection(&f.w), CLOSE_STOPPED);
 	}
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
 	assert_int_equal(log_open(NULL), 0);
@@ -331,7 +336,7 @@ test_at_the_limit_it_is_told_once_however_many_come_and_go(void **state)
 }
 
 static void
-test_a_listener_that_is_emptied_closes_when_nobody_has_come_for_a_while(void **state)
+test_a_draining_listener_closes_after_a_quiet_period(void **state)
 {
 	struct fixture f;
 
@@ -339,21 +344,21 @@ test_a_listener_that_is_emptied_closes_when_nobody_has_come_for_a_while(void **s
 	start(&f);
 	come(&f, 0, 9);
 	acceptor_drain_queue(&f.w.worker, 0);
-	uint64_t since_ms = one_worker_clock_ms();
+	uint64_t since_ms = worker_fixture_clock_ms();
 	/* One who comes late puts the end off. */
-	while (one_worker_clock_ms() - since_ms < 50)
-		one_worker_turn(&f.w);
+	while (worker_fixture_clock_ms() - since_ms < 50)
+		worker_fixture_run_once(&f.w);
 	come(&f, 10, 10);
 	assert_false(acceptor_is_closed(&f.w.worker));
-	assert_true(one_worker_until(&f.w, acceptor_is_closed(&f.w.worker)));
-	assert_in_range(one_worker_clock_ms() - since_ms, 240, 5000);
+	assert_true(worker_fixture_run_until(&f.w, acceptor_is_closed(&f.w.worker)));
+	assert_in_range(worker_fixture_clock_ms() - since_ms, 240, 5000);
 	assert_int_equal(accepted(&f), 11);
 	assert_int_equal(f.w.worker.connection_pool.count, 11);
 	finish(&f);
 }
 
 static void
-test_leaving_closes_at_once_but_for_what_is_being_emptied(void **state)
+test_drain_closes_all_listeners_except_those_whose_queues_are_drained(void **state)
 {
 	struct fixture f;
 
@@ -372,25 +377,23 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_a_burst_is_let_in_a_few_at_a_time),
-		cmocka_unit_test(test_who_is_not_on_the_allow_list_is_denied),
+		cmocka_unit_test(test_accepts_a_burst_in_small_batches),
+		cmocka_unit_test(test_denies_addresses_not_on_the_allow_list),
 		cmocka_unit_test(
-		    test_beyond_max_connections_of_all_workers_one_is_refused),
+		    test_refuses_connections_over_the_max_connections_of_all_workers),
 		cmocka_unit_test(
 		    test_a_descriptor_that_the_method_cannot_watch_is_refused),
 		cmocka_unit_test(
 		    test_the_first_descriptor_that_the_method_cannot_watch_is_refused),
-		cmocka_unit_test(test_beyond_what_the_worker_may_hold_one_is_refused),
-		cmocka_unit_test(test_the_deny_list_holds_whatever_is_allowed),
-		cmocka_unit_test(test_a_spare_descriptor_that_was_lost_is_taken_again),
+		cmocka_unit_test(test_refuses_connections_over_the_limit_of_the_worker),
+		cmocka_unit_test(test_the_deny_list_overrides_the_allow_list),
+		cmocka_unit_test(test_reopens_a_lost_spare_descriptor),
 		cmocka_unit_test(
-		    test_without_descriptors_one_is_refused_and_the_others_wait),
+		    test_without_descriptors_refuses_one_connection_and_keeps_the_others_queued),
+		cmocka_unit_test(test_logs_the_connection_limit_once),
+		cmocka_unit_test(test_a_draining_listener_closes_after_a_quiet_period),
 		cmocka_unit_test(
-		    test_at_the_limit_it_is_told_once_however_many_come_and_go),
-		cmocka_unit_test(
-		    test_a_listener_that_is_emptied_closes_when_nobody_has_come_for_a_while),
-		cmocka_unit_test(
-		    test_leaving_closes_at_once_but_for_what_is_being_emptied),
+		    test_drain_closes_all_listeners_except_those_whose_queues_are_drained),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -56,7 +56,7 @@ check_refused(const char *text, const char *expected)
 }
 
 static void
-test_what_is_no_address_is_refused_with_what_was_wanted(void **state)
+test_refuses_malformed_addresses_and_says_what_is_expected(void **state)
 {
 	(void)state;
 	check_refused("127.0.0.1",
@@ -152,7 +152,7 @@ inside(const char *prefix_text, const char *address_text)
 }
 
 static void
-test_a_prefix_holds_what_shares_its_first_bits(void **state)
+test_a_prefix_contains_addresses_with_the_same_first_bits(void **state)
 {
 	(void)state;
 	assert_true(inside("10.0.0.0/8", "10.255.1.2:1"));
@@ -189,7 +189,7 @@ check_prefix_refused(const char *text, const char *expected)
 }
 
 static void
-test_what_is_no_prefix_is_refused(void **state)
+test_refuses_malformed_prefixes(void **state)
 {
 	(void)state;
 	check_prefix_refused("10.0.0.0/33",
@@ -210,14 +210,15 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_numeric_addresses_are_read_and_written),
 		cmocka_unit_test(
-		    test_what_is_no_address_is_refused_with_what_was_wanted),
+		    test_refuses_malformed_addresses_and_says_what_is_expected),
 		cmocka_unit_test(
 		    test_a_text_of_any_length_is_refused_in_one_short_line),
 		cmocka_unit_test(test_names_are_resolved_and_numbers_need_no_resolver),
 		cmocka_unit_test(test_addresses_are_equal_when_host_and_port_are),
-		cmocka_unit_test(test_a_prefix_holds_what_shares_its_first_bits),
+		cmocka_unit_test(
+		    test_a_prefix_contains_addresses_with_the_same_first_bits),
 		cmocka_unit_test(test_an_IPv4_mapped_address_matches_as_IPv4),
-		cmocka_unit_test(test_what_is_no_prefix_is_refused),
+		cmocka_unit_test(test_refuses_malformed_prefixes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

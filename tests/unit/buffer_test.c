@@ -128,7 +128,7 @@ test_reserved_room_is_there_to_be_written(void **state)
 }
 
 static void
-test_what_outgrows_the_heap_gets_a_mapping_of_its_own(void **state)
+test_large_buffers_use_their_own_mapping(void **state)
 {
 	struct buffer *buffer = NULL;
 	char piece[1000];
@@ -155,7 +155,7 @@ main(void)
 		cmocka_unit_test(
 		    test_room_that_no_memory_can_hold_is_refused_and_the_bytes_stay),
 		cmocka_unit_test(test_reserved_room_is_there_to_be_written),
-		cmocka_unit_test(test_what_outgrows_the_heap_gets_a_mapping_of_its_own),
+		cmocka_unit_test(test_large_buffers_use_their_own_mapping),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -57,8 +57,7 @@ test_a_message_arrives_as_it_was_sent(void **state)
 
 /* The kernel tells first that some message was not read. */
 static void
-test_what_was_said_before_the_end_is_heard_whatever_the_other_side_left_unread(
-    void **state)
+test_receives_all_messages_sent_before_the_close(void **state)
 {
 	struct channel_message got;
 	int fds[2], fd;
@@ -98,7 +97,7 @@ test_a_descriptor_comes_along_and_stays_open_on_this_side(void **state)
 }
 
 static void
-test_the_other_sides_end_is_told_after_its_last_message(void **state)
+test_reports_eof_after_the_last_message(void **state)
 {
 	struct channel_message got;
 	int fds[2], fd;
@@ -115,7 +114,7 @@ test_the_other_sides_end_is_told_after_its_last_message(void **state)
 }
 
 static void
-test_an_end_with_our_message_unread_is_an_end_and_no_error(void **state)
+test_treats_a_close_with_unread_messages_as_eof(void **state)
 {
 	struct channel_message got;
 	int fds[2], fd;
@@ -188,7 +187,7 @@ check_refused(size_t length)
 }
 
 static void
-test_a_packet_that_is_too_short_or_too_long_is_no_message(void **state)
+test_rejects_packets_of_the_wrong_length(void **state)
 {
 	(void)state;
 	check_refused(0);
@@ -197,7 +196,7 @@ test_a_packet_that_is_too_short_or_too_long_is_no_message(void **state)
 }
 
 static void
-test_of_several_descriptors_no_second_one_comes_in(void **state)
+test_accepts_one_descriptor_per_message(void **state)
 {
 	enum { SENT = 2 };
 	union {
@@ -238,19 +237,15 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_message_arrives_as_it_was_sent),
-		cmocka_unit_test(
-		    test_what_was_said_before_the_end_is_heard_whatever_the_other_side_left_unread),
+		cmocka_unit_test(test_receives_all_messages_sent_before_the_close),
 		cmocka_unit_test(
 		    test_a_descriptor_comes_along_and_stays_open_on_this_side),
-		cmocka_unit_test(
-		    test_the_other_sides_end_is_told_after_its_last_message),
-		cmocka_unit_test(
-		    test_an_end_with_our_message_unread_is_an_end_and_no_error),
+		cmocka_unit_test(test_reports_eof_after_the_last_message),
+		cmocka_unit_test(test_treats_a_close_with_unread_messages_as_eof),
 		cmocka_unit_test(
 		    test_a_side_that_does_not_read_fills_the_channel_and_nothing_waits),
-		cmocka_unit_test(
-		    test_a_packet_that_is_too_short_or_too_long_is_no_message),
-		cmocka_unit_test(test_of_several_descriptors_no_second_one_comes_in),
+		cmocka_unit_test(test_rejects_packets_of_the_wrong_length),
+		cmocka_unit_test(test_accepts_one_descriptor_per_message),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

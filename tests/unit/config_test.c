@@ -80,7 +80,7 @@ check_text_refused(const char *text, const char *expected)
 }
 
 static void
-test_without_a_file_there_is_one_listener_that_raises(void **state)
+test_without_a_file_the_default_listener_replies_in_upper_case(void **state)
 {
 	struct config config = load(&(struct config_sources){ 0 });
 	struct listener_config *listener = config.listeners;
@@ -267,7 +267,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_without_a_file_there_is_one_listener_that_raises),
+		cmocka_unit_test(
+		    test_without_a_file_the_default_listener_replies_in_upper_case),
 		cmocka_unit_test(test_a_whole_file_is_loaded),
 		cmocka_unit_test(test_the_command_line_wins_over_the_file),
 		cmocka_unit_test(test_two_listeners_with_one_address_are_refused),

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/lib/conversation.h"
+#include "tests/lib/peer_fixture.h"
 #include "tests/lib/specification.h"
 #include "worker/drain.h"
 
@@ -73,22 +73,22 @@ make_input(uint8_t *data, size_t size, enum framing framing, size_t longest)
 }
 
 static void
-check_answer(struct one_worker *w, const struct spec_reply *reply, const uint8_t *data,
-    size_t length, const struct heard *heard)
+check_answer(struct worker_fixture *w, const struct spec_reply *reply,
+    const uint8_t *data, size_t length, const struct received *received)
 {
 	enum framing framing = w->listener_config.framing;
-	uint64_t messages = one_worker_count(w, LEDGER_MESSAGES_RECEIVED);
+	uint64_t messages = worker_fixture_count(w, LEDGER_MESSAGES_RECEIVED);
 
 	if (spec_depends_on_cuts(reply, framing)) {
 		assert_true(spec_is_cut_stream(reply, MAX_MESSAGE, data, length,
-		    messages, heard->bytes, heard->length));
+		    messages, received->bytes, received->length));
 		return;
 	}
 	struct spec_answer wanted =
 	    spec_answer(reply, framing, MAX_MESSAGE, data, length);
-	assert_int_equal(heard->length, wanted.length);
+	assert_int_equal(received->length, wanted.length);
 	if (wanted.length > 0)
-		assert_memory_equal(heard->bytes, wanted.bytes, wanted.length);
+		assert_memory_equal(received->bytes, wanted.bytes, wanted.length);
 	if (framing != FRAMING_STREAM)
 		assert_int_equal(messages, wanted.messages);
 	free(wanted.bytes);
@@ -108,21 +108,21 @@ check_conversation(
 {
 	static uint8_t data[LONG_INPUT_BYTES];
 	size_t length = make_input(data, c->bytes, framing, c->longest);
-	struct heard heard = { 0 };
-	struct one_worker w;
+	struct received received = { 0 };
+	struct worker_fixture w;
 	int fds[2];
 
-	one_worker_start(&w, reply->text, framing, MAX_MESSAGE, c->max_pending);
+	worker_fixture_start(&w, reply->text, framing, MAX_MESSAGE, c->max_pending);
 	if (c->is_level)
 		w.worker.edge_events = 0;
 	c->open_pair(fds, 4096);
-	one_worker_serve(&w, fds[1]);
-	converse(&w, fds[0], data, length, c->piece_max, &heard);
-	check_answer(&w, reply, data, length, &heard);
-	check_books(&w, length, &heard, CLOSE_PEER_CLOSED);
-	free(heard.bytes);
+	worker_fixture_serve(&w, fds[1]);
+	send_all_and_receive(&w, fds[0], data, length, c->piece_max, &received);
+	check_answer(&w, reply, data, length, &received);
+	check_ledger(&w, length, &received, CLOSE_PEER_CLOSED);
+	free(received.bytes);
 	close(fds[0]);
-	one_worker_finish(&w);
+	worker_fixture_finish(&w);
 }
 
 static void
@@ -175,29 +175,30 @@ test_what_waits_when_the_peer_half_closes_is_still_sent(void **state)
 	static uint8_t data[INPUT_BYTES];
 	size_t length = make_input(data, sizeof(data), FRAMING_LINE, MAX_MESSAGE);
 	const struct spec_reply *reply = spec_reply("upper,suffix=_SB");
-	struct heard heard = { 0 };
-	struct one_worker w;
+	struct received received = { 0 };
+	struct worker_fixture w;
 	int fds[2];
 
 	(void)state;
-	one_worker_start(&w, reply->text, FRAMING_LINE, MAX_MESSAGE, 1024 * 1024);
+	worker_fixture_start(&w, reply->text, FRAMING_LINE, MAX_MESSAGE, 1024 * 1024);
 	open_unix_pair(fds, 4096);
 	setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &(int){ 1 << 20 }, sizeof(int));
-	one_worker_serve(&w, fds[1]);
+	worker_fixture_serve(&w, fds[1]);
 	assert_int_equal(send(fds[0], data, length, 0), (ssize_t)length);
 	assert_int_equal(shutdown(fds[0], SHUT_WR), 0);
-	assert_true(one_worker_until(
-	    &w, one_worker_count(&w, LEDGER_BYTES_RECEIVED) == length));
+	assert_true(worker_fixture_run_until(
+	    &w, worker_fixture_count(&w, LEDGER_BYTES_RECEIVED) == length));
 	for (int i = 0; i < 10; i++)
-		one_worker_turn(&w);
+		worker_fixture_run_once(&w);
 	assert_non_null(w.worker.queued_outputs);
 	assert_int_equal(w.worker.connection_pool.count, 1);
-	assert_true(one_worker_until(&w, (hear(&heard, fds[0], 3000), heard.is_over)));
-	check_answer(&w, reply, data, length, &heard);
-	check_books(&w, length, &heard, CLOSE_PEER_CLOSED);
-	free(heard.bytes);
+	assert_true(worker_fixture_run_until(
+	    &w, (receive_some(&received, fds[0], 3000), received.is_over)));
+	check_answer(&w, reply, data, length, &received);
+	check_ledger(&w, length, &received, CLOSE_PEER_CLOSED);
+	free(received.bytes);
 	close(fds[0]);
-	one_worker_finish(&w);
+	worker_fixture_finish(&w);
 }
 
 /* Where a read is the message, a longer one is several. */
@@ -214,78 +215,79 @@ test_a_read_of_a_stream_is_as_many_messages_as_max_message_makes_of_it(void **st
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		size_t length = rows[i].length;
-		struct heard heard = { 0 };
-		struct one_worker w;
+		struct received received = { 0 };
+		struct worker_fixture w;
 		int fds[2];
 
-		one_worker_start(&w, "echo", FRAMING_STREAM, MAX_MESSAGE, 1024);
+		worker_fixture_start(&w, "echo", FRAMING_STREAM, MAX_MESSAGE, 1024);
 		open_unix_pair(fds, 0);
-		one_worker_serve(&w, fds[1]);
+		worker_fixture_serve(&w, fds[1]);
 		assert_int_equal(send(fds[0], data, length, 0), (ssize_t)length);
-		assert_true(one_worker_until(
-		    &w, (hear(&heard, fds[0], length), heard.length == length)));
+		assert_true(worker_fixture_run_until(&w,
+		    (receive_some(&received, fds[0], length),
+			received.length == length)));
+		assert_int_equal(worker_fixture_count(&w, LEDGER_MESSAGES_RECEIVED),
+		    rows[i].messages);
 		assert_int_equal(
-		    one_worker_count(&w, LEDGER_MESSAGES_RECEIVED), rows[i].messages);
-		assert_int_equal(
-		    one_worker_count(&w, LEDGER_REPLIES_SENT), rows[i].messages);
-		free(heard.bytes);
+		    worker_fixture_count(&w, LEDGER_REPLIES_SENT), rows[i].messages);
+		free(received.bytes);
 		close(fds[0]);
-		one_worker_finish(&w);
+		worker_fixture_finish(&w);
 	}
 }
 
 static void
-test_a_connection_between_messages_holds_nothing_but_itself(void **state)
+test_an_idle_connection_allocates_no_buffers(void **state)
 {
-	struct one_worker w;
-	struct heard heard = { 0 };
+	struct worker_fixture w;
+	struct received received = { 0 };
 	int fds[2];
 
 	(void)state;
-	one_worker_start(&w, "echo", FRAMING_LINE, MAX_MESSAGE, 1024);
+	worker_fixture_start(&w, "echo", FRAMING_LINE, MAX_MESSAGE, 1024);
 	open_tcp_pair(fds, 0);
-	one_worker_serve(&w, fds[1]);
-	struct connection *connection = one_worker_connection(&w);
+	worker_fixture_serve(&w, fds[1]);
+	struct connection *connection = worker_fixture_connection(&w);
 	assert_int_equal(send(fds[0], "one\ntw", 6, 0), 6);
-	assert_true(
-	    one_worker_until(&w, (hear(&heard, fds[0], 100), heard.length == 4)));
+	assert_true(worker_fixture_run_until(
+	    &w, (receive_some(&received, fds[0], 100), received.length == 4)));
 	assert_int_equal(buffer_length(connection->input), 2);
 	assert_int_equal(send(fds[0], "o\n", 2, 0), 2);
-	assert_true(
-	    one_worker_until(&w, (hear(&heard, fds[0], 100), heard.length == 8)));
-	assert_memory_equal(heard.bytes, "one\ntwo\n", 8);
+	assert_true(worker_fixture_run_until(
+	    &w, (receive_some(&received, fds[0], 100), received.length == 8)));
+	assert_memory_equal(received.bytes, "one\ntwo\n", 8);
 	assert_null(connection->input);
 	assert_null(connection->output);
-	free(heard.bytes);
+	free(received.bytes);
 	close(fds[0]);
-	one_worker_finish(&w);
+	worker_fixture_finish(&w);
 }
 
 static void
-test_a_long_reply_leaves_the_worker_no_larger_than_it_was(void **state)
+test_frees_memory_after_a_long_reply(void **state)
 {
 	enum { LONG = 1000000 };
 	uint8_t *line = malloc(LONG + 1);
-	struct one_worker w;
-	struct heard heard = { 0 };
+	struct worker_fixture w;
+	struct received received = { 0 };
 	int fds[2];
 
 	(void)state;
 	assert_non_null(line);
 	memset(line, 'x', LONG);
 	line[LONG] = '\n';
-	one_worker_start(&w, "upper", FRAMING_LINE, LONG, 1024);
+	worker_fixture_start(&w, "upper", FRAMING_LINE, LONG, 1024);
 	open_unix_pair(fds, 0);
-	one_worker_serve(&w, fds[1]);
-	converse(&w, fds[0], line, LONG + 1, LONG, &heard);
-	assert_int_equal(heard.length, LONG + 1);
-	assert_int_equal(heard.bytes[LONG - 1], 'X');
-	assert_int_equal(heard.bytes[LONG], '\n');
+	worker_fixture_serve(&w, fds[1]);
+	send_all_and_receive(&w, fds[0], line, LONG + 1, LONG, &received);
+	assert_int_equal(received.length, LONG + 1);
+	assert_int_equal(received.bytes[LONG - 1], 'X');
+	assert_int_equal(received.bytes[LONG], '\n');
 	assert_in_range(w.worker.batch_capacity, 1, WORKER_INPUT_BYTES);
-	free(heard.bytes);
+	free(received.bytes);
 	free(line);
 	close(fds[0]);
-	one_worker_finish(&w);
+	worker_fixture_finish(&w);
 }
 
 static void
@@ -297,25 +299,25 @@ on_no_timer(evutil_socket_t fd, short what, void *argument)
 }
 
 static void
-test_a_mistake_stays_the_reason_of_an_end_that_a_stop_hastens(void **state)
+test_keeps_the_protocol_error_as_close_reason_during_shutdown(void **state)
 {
 	static const char line[MAX_MESSAGE + 1] = { 'x' };
-	struct one_worker w;
+	struct worker_fixture w;
 	int fds[2];
 
 	(void)state;
-	one_worker_start(&w, "echo", FRAMING_LINE, MAX_MESSAGE, 1024);
+	worker_fixture_start(&w, "echo", FRAMING_LINE, MAX_MESSAGE, 1024);
 	evtimer_assign(&w.worker.accept_resume, w.worker.base, on_no_timer, NULL);
 	evtimer_assign(&w.worker.drain_queue_timer, w.worker.base, on_no_timer, NULL);
 	open_tcp_pair(fds, 0);
-	one_worker_serve(&w, fds[1]);
+	worker_fixture_serve(&w, fds[1]);
 	assert_int_equal(send(fds[0], line, sizeof(line), 0), sizeof(line));
-	assert_true(one_worker_until(&w, w.worker.lingering == 1));
+	assert_true(worker_fixture_run_until(&w, w.worker.lingering == 1));
 	drain_abort(&w.worker);
 	assert_int_equal(w.worker.connection_pool.count, 0);
-	assert_int_equal(one_worker_closed(&w, CLOSE_MESSAGE_TOO_LONG), 1);
+	assert_int_equal(worker_fixture_closed(&w, CLOSE_MESSAGE_TOO_LONG), 1);
 	close(fds[0]);
-	one_worker_finish(&w);
+	worker_fixture_finish(&w);
 }
 
 int
@@ -323,7 +325,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(
-		    test_a_mistake_stays_the_reason_of_an_end_that_a_stop_hastens),
+		    test_keeps_the_protocol_error_as_close_reason_during_shutdown),
 		cmocka_unit_test(
 		    test_every_reply_in_every_framing_is_exact_however_it_is_segmented),
 		cmocka_unit_test(
@@ -332,10 +334,8 @@ main(void)
 		    test_what_waits_when_the_peer_half_closes_is_still_sent),
 		cmocka_unit_test(
 		    test_a_read_of_a_stream_is_as_many_messages_as_max_message_makes_of_it),
-		cmocka_unit_test(
-		    test_a_connection_between_messages_holds_nothing_but_itself),
-		cmocka_unit_test(
-		    test_a_long_reply_leaves_the_worker_no_larger_than_it_was),
+		cmocka_unit_test(test_an_idle_connection_allocates_no_buffers),
+		cmocka_unit_test(test_frees_memory_after_a_long_reply),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

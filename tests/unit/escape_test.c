@@ -60,7 +60,7 @@ check_refused(const char *text, size_t where)
 }
 
 static void
-test_what_is_no_escape_is_refused_at_its_offset(void **state)
+test_reports_the_offset_of_a_malformed_escape(void **state)
 {
 	(void)state;
 	check_refused("\\", 0);
@@ -152,7 +152,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_escape_of_C_and_JSON_is_decoded),
 		cmocka_unit_test(test_unicode_is_written_as_UTF_8),
-		cmocka_unit_test(test_what_is_no_escape_is_refused_at_its_offset),
+		cmocka_unit_test(test_reports_the_offset_of_a_malformed_escape),
 		cmocka_unit_test(test_a_lone_surrogate_is_refused),
 		cmocka_unit_test(test_text_is_decoded_in_place),
 		cmocka_unit_test(test_every_byte_is_written_printable_and_decodes_back),

@@ -44,7 +44,7 @@ decode(const char *text)
 }
 
 static void
-base64_goes_both_ways_at_every_length(void **state)
+base64_round_trips_at_every_length(void **state)
 {
 	uint8_t data[64];
 
@@ -68,7 +68,7 @@ base64_goes_both_ways_at_every_length(void **state)
 }
 
 static void
-what_is_not_base64_is_refused(void **state)
+refuses_malformed_base64(void **state)
 {
 	static const char *const bad[] = { "A", "AB", "ABC", "A===", "====", "AB=C",
 		"AA==AAAA", "AAA ", "AA\nA", "AAA-" };
@@ -122,7 +122,7 @@ a_text_of_the_java_implementation_is_read(void **state)
 }
 
 static void
-any_histogram_comes_back_count_by_count(void **state)
+round_trips_any_histogram(void **state)
 {
 	struct histogram *h = histogram_create(&hour_ns), *back;
 	uint64_t value = 88172645463325252u;
@@ -148,7 +148,7 @@ any_histogram_comes_back_count_by_count(void **state)
 }
 
 static void
-what_is_no_histogram_is_refused_with_its_reason(void **state)
+refuses_malformed_histograms_with_a_reason(void **state)
 {
 	static const char *const bad[] = { "", "AAAA", "HISTFAAAACV4",
 		"not base64 at all",
@@ -166,7 +166,7 @@ what_is_no_histogram_is_refused_with_its_reason(void **state)
 
 /* A count of which the ninth byte needs all its bits. */
 static void
-the_highest_count_of_all_comes_back(void **state)
+round_trips_the_highest_count(void **state)
 {
 	static const uint64_t counts[] = { (UINT64_C(1) << 55) - 1, UINT64_C(1) << 55,
 		(UINT64_C(1) << 62) + 1, INT64_MAX };
@@ -224,7 +224,7 @@ assert_crafted(char *text, const char *wanted_error)
 }
 
 static void
-what_a_text_may_not_say_is_named(void **state)
+names_what_is_invalid_in_the_text(void **state)
 {
 	/* 23,552 counts: as many zeros, one less and a count, and a zero too many. */
 	static const uint8_t one[] = { 2 }, all[] = { 0xff, 0xef, 0x02 },
@@ -331,7 +331,7 @@ a_percentile_distribution_is_that_of_the_c_implementation(void **state)
 }
 
 static void
-an_interval_log_has_its_head_and_a_line_for_each_interval(void **state)
+writes_an_interval_log_with_a_header_and_one_line_per_interval(void **state)
 {
 	struct histogram *h = known_histogram();
 	char *text = NULL;
@@ -358,21 +358,21 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(base64_goes_both_ways_at_every_length),
-		cmocka_unit_test(what_is_not_base64_is_refused),
+		cmocka_unit_test(base64_round_trips_at_every_length),
+		cmocka_unit_test(refuses_malformed_base64),
 		cmocka_unit_test(
 		    the_encoding_inflates_to_the_bytes_of_the_java_implementation),
 		cmocka_unit_test(a_text_of_the_java_implementation_is_read),
-		cmocka_unit_test(any_histogram_comes_back_count_by_count),
-		cmocka_unit_test(what_is_no_histogram_is_refused_with_its_reason),
-		cmocka_unit_test(the_highest_count_of_all_comes_back),
-		cmocka_unit_test(what_a_text_may_not_say_is_named),
+		cmocka_unit_test(round_trips_any_histogram),
+		cmocka_unit_test(refuses_malformed_histograms_with_a_reason),
+		cmocka_unit_test(round_trips_the_highest_count),
+		cmocka_unit_test(names_what_is_invalid_in_the_text),
 		cmocka_unit_test(
 		    a_text_of_which_a_bit_has_changed_is_hardly_ever_another_histogram),
 		cmocka_unit_test(
 		    a_percentile_distribution_is_that_of_the_c_implementation),
 		cmocka_unit_test(
-		    an_interval_log_has_its_head_and_a_line_for_each_interval),
+		    writes_an_interval_log_with_a_header_and_one_line_per_interval),
 	};
 
 	return cmocka_run_group_tests_name("histogram_codec", tests, NULL, NULL);

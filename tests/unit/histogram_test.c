@@ -41,7 +41,7 @@ the_indexes_are_those_of_the_other_implementations(void **state)
 }
 
 static void
-every_index_goes_to_a_value_and_back(void **state)
+every_index_round_trips_through_its_value(void **state)
 {
 	static const struct histogram_config configs[] = { { 1, 3600000000000, 3 },
 		{ 1, 2, 1 }, { 1000, 3600000000, 2 }, { 1, (int64_t)1 << 62, 5 },
@@ -66,7 +66,7 @@ every_index_goes_to_a_value_and_back(void **state)
 }
 
 static void
-an_empty_histogram_has_zeros_for_figures(void **state)
+an_empty_histogram_reports_zeros(void **state)
 {
 	struct histogram *h = make(&hour_ns);
 	struct histogram_cursor cursor = { 0 };
@@ -160,7 +160,7 @@ adding_is_the_same_as_recording_in_one(void **state)
 }
 
 static void
-adding_what_is_less_and_what_is_more_moves_both_ends(void **state)
+adding_updates_minimum_and_maximum(void **state)
 {
 	struct histogram *h = make(&hour_ns), *other = make(&hour_ns);
 
@@ -177,7 +177,7 @@ adding_what_is_less_and_what_is_more_moves_both_ends(void **state)
 }
 
 static void
-an_emptied_one_and_one_in_zeroed_memory_are_as_a_new_one(void **state)
+a_reset_or_zeroed_histogram_equals_a_new_one(void **state)
 {
 	size_t size = histogram_size(&hour_ns);
 	struct histogram *new = make(&hour_ns), *emptied = make(&hour_ns);
@@ -242,7 +242,7 @@ the_difference_of_two_moments_is_what_came_between(void **state)
 }
 
 static void
-a_configuration_that_is_none_is_refused(void **state)
+refuses_invalid_configurations(void **state)
 {
 	static const struct histogram_config bad[] = { { 0, 100, 3 }, { 1, 1, 3 },
 		{ 1, 100, 0 }, { 1, 100, 6 }, { 100, 150, 3 }, { -1, 100, 3 },
@@ -262,18 +262,17 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_indexes_are_those_of_the_other_implementations),
-		cmocka_unit_test(every_index_goes_to_a_value_and_back),
-		cmocka_unit_test(an_empty_histogram_has_zeros_for_figures),
+		cmocka_unit_test(every_index_round_trips_through_its_value),
+		cmocka_unit_test(an_empty_histogram_reports_zeros),
 		cmocka_unit_test(percentiles_of_one_to_ten_thousand_are_the_ranks),
 		cmocka_unit_test(ninety_nine_point_nine_of_a_thousand_is_the_999th),
 		cmocka_unit_test(a_value_over_the_highest_is_dropped_and_counted),
 		cmocka_unit_test(adding_is_the_same_as_recording_in_one),
-		cmocka_unit_test(adding_what_is_less_and_what_is_more_moves_both_ends),
-		cmocka_unit_test(
-		    an_emptied_one_and_one_in_zeroed_memory_are_as_a_new_one),
+		cmocka_unit_test(adding_updates_minimum_and_maximum),
+		cmocka_unit_test(a_reset_or_zeroed_histogram_equals_a_new_one),
 		cmocka_unit_test(adding_another_configuration_is_refused),
 		cmocka_unit_test(the_difference_of_two_moments_is_what_came_between),
-		cmocka_unit_test(a_configuration_that_is_none_is_refused),
+		cmocka_unit_test(refuses_invalid_configurations),
 	};
 
 	return cmocka_run_group_tests_name("histogram", tests, NULL, NULL);

@@ -1,4 +1,4 @@
-#include "tests/lib/books.h"
+#include "tests/lib/ledger_fixture.h"
 
 static void
 assert_listener(struct fixture *f, uint32_t listener, uint64_t accepted, uint64_t open,
@@ -22,12 +22,12 @@ test_a_listener_keeps_its_number_and_its_counts(void **state)
 	uint32_t other = ledger_register_listener(f.ledger, "127.0.0.1:7");
 	assert_int_equal(other, 1);
 	for (uint32_t slot = 0; slot < 3; slot++) {
-		struct worker_ledger *worker_ledger = claim(&f, slot);
+		struct worker_ledger *worker_ledger = claim_blocks(&f, slot);
 		ledger_count(
 		    &worker_ledger->by_listener[other], LEDGER_CONNECTIONS_ACCEPTED, 2);
 		ledger_add_open(&worker_ledger->by_listener[other], 2);
 		if (slot != 1)
-			retire(&f, worker_ledger, 0, 0);
+			release_blocks(&f, worker_ledger, 0, 0);
 	}
 	assert_int_equal(ledger_register_listener(f.ledger, "[::1]:7"), 2);
 	assert_int_equal(ledger_register_listener(f.ledger, "127.0.0.1:7"), other);
@@ -38,7 +38,7 @@ test_a_listener_keeps_its_number_and_its_counts(void **state)
 }
 
 static void
-test_listeners_for_which_there_is_no_room_are_one(void **state)
+test_surplus_listeners_share_one_block(void **state)
 {
 	struct fixture f;
 
@@ -52,7 +52,7 @@ test_listeners_for_which_there_is_no_room_are_one(void **state)
 		    ledger_register_listener(f.ledger, name), i < last ? i : last);
 	}
 	assert_string_equal(f.ledger->listeners[LEDGER_LISTENERS - 1], "others");
-	struct worker_ledger *worker_ledger = claim(&f, 0);
+	struct worker_ledger *worker_ledger = claim_blocks(&f, 0);
 	ledger_count(&worker_ledger->by_listener[LEDGER_LISTENERS - 1],
 	    LEDGER_CONNECTIONS_ACCEPTED, 1);
 	assert_sum(&f, 1, 1, 0);
@@ -60,7 +60,7 @@ test_listeners_for_which_there_is_no_room_are_one(void **state)
 }
 
 static void
-test_what_cannot_be_in_shared_memory_leads_nowhere(void **state)
+test_ignores_invalid_indexes_in_shared_memory(void **state)
 {
 	struct fixture f;
 	struct ledger_totals totals;
@@ -68,7 +68,7 @@ test_what_cannot_be_in_shared_memory_leads_nowhere(void **state)
 
 	(void)state;
 	open_ledger(&f);
-	struct worker_ledger *worker_ledger = claim(&f, 3);
+	struct worker_ledger *worker_ledger = claim_blocks(&f, 3);
 	ledger_count(&worker_ledger->by_listener[0], LEDGER_CONNECTIONS_ACCEPTED, 5);
 	atomic_store(&f.ledger->live_end, UINT32_MAX);
 	atomic_store(&f.ledger->listener_count, UINT32_MAX);
@@ -87,14 +87,14 @@ test_what_cannot_be_in_shared_memory_leads_nowhere(void **state)
 }
 
 static void
-test_what_a_dead_worker_held_is_lost_for_its_listener(void **state)
+test_counts_connections_of_a_crashed_worker_as_lost_per_listener(void **state)
 {
 	struct fixture f;
 
 	(void)state;
 	open_ledger(&f);
 	uint32_t other = ledger_register_listener(f.ledger, "127.0.0.1:7");
-	struct worker_ledger *worker_ledger = claim(&f, 0);
+	struct worker_ledger *worker_ledger = claim_blocks(&f, 0);
 	ledger_count(&worker_ledger->by_listener[0], LEDGER_CONNECTIONS_ACCEPTED, 5);
 	ledger_count(
 	    &worker_ledger->by_listener[other], LEDGER_CONNECTIONS_ACCEPTED, 3);
@@ -102,29 +102,29 @@ test_what_a_dead_worker_held_is_lost_for_its_listener(void **state)
 	/* It died before its gauges had all of that. */
 	ledger_add_open(&worker_ledger->by_listener[0], 4);
 	ledger_add_open(&worker_ledger->by_listener[other], 3);
-	retire(&f, worker_ledger, 0, 0);
+	release_blocks(&f, worker_ledger, 0, 0);
 	assert_listener(&f, 0, 5, 0, 5);
 	assert_listener(&f, other, 3, 0, 2);
 	close_ledger(&f);
 }
 
 static void
-test_what_died_on_its_way_is_lost_for_the_listener_that_held_it(void **state)
+test_counts_connections_lost_in_transfer_per_listener(void **state)
 {
 	struct fixture f;
 
 	(void)state;
 	open_ledger(&f);
 	uint32_t other = ledger_register_listener(f.ledger, "127.0.0.1:7");
-	struct worker_ledger *from = claim(&f, 0), *to = claim(&f, 1);
+	struct worker_ledger *from = claim_blocks(&f, 0), *to = claim_blocks(&f, 1);
 	ledger_count(&from->by_listener[other], LEDGER_CONNECTIONS_ACCEPTED, 5);
 	ledger_add_open(&from->by_listener[other], 5);
 	/* Two arrived, which the one who took them has not counted when it dies; the
 	 * other has three left, of which it counts five. */
 	ledger_add_open(&to->by_listener[other], 2);
-	retire(&f, to, 2, 0);
+	release_blocks(&f, to, 2, 0);
 	assert_listener(&f, other, 5, 5, 2);
-	retire(&f, from, 0, 2);
+	release_blocks(&f, from, 0, 2);
 	assert_listener(&f, other, 5, 0, 5);
 	assert_listener(&f, 0, 0, 0, 0);
 	assert_sum(&f, 5, 0, 5);
@@ -140,15 +140,15 @@ test_no_connection_is_lost_twice_for_the_listener_that_counts_it(void **state)
 	(void)state;
 	open_ledger(&f);
 	uint32_t other = ledger_register_listener(f.ledger, "127.0.0.1:7");
-	struct worker_ledger *from = claim(&f, 0), *to = claim(&f, 1);
+	struct worker_ledger *from = claim_blocks(&f, 0), *to = claim_blocks(&f, 1);
 	ledger_count(&from->by_listener[other], LEDGER_CONNECTIONS_ACCEPTED, 1);
 	ledger_add_open(&from->by_listener[other], 1);
 	ledger_count(&to->by_listener[0], LEDGER_CONNECTIONS_ACCEPTED, 2);
 	ledger_add_open(&to->by_listener[0], 2);
 	ledger_add_open(&to->by_listener[other], 1);
-	retire(&f, to, 1, 0);
+	release_blocks(&f, to, 1, 0);
 	assert_listener(&f, 0, 2, 0, 2);
-	retire(&f, from, 0, 1);
+	release_blocks(&f, from, 0, 1);
 	assert_listener(&f, other, 1, 0, 1);
 	assert_sum(&f, 3, 0, 3);
 	close_ledger(&f);
@@ -159,11 +159,11 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_listener_keeps_its_number_and_its_counts),
-		cmocka_unit_test(test_listeners_for_which_there_is_no_room_are_one),
-		cmocka_unit_test(test_what_cannot_be_in_shared_memory_leads_nowhere),
-		cmocka_unit_test(test_what_a_dead_worker_held_is_lost_for_its_listener),
+		cmocka_unit_test(test_surplus_listeners_share_one_block),
+		cmocka_unit_test(test_ignores_invalid_indexes_in_shared_memory),
 		cmocka_unit_test(
-		    test_what_died_on_its_way_is_lost_for_the_listener_that_held_it),
+		    test_counts_connections_of_a_crashed_worker_as_lost_per_listener),
+		cmocka_unit_test(test_counts_connections_lost_in_transfer_per_listener),
 		cmocka_unit_test(
 		    test_no_connection_is_lost_twice_for_the_listener_that_counts_it),
 	};

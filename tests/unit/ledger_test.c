@@ -1,4 +1,4 @@
-#include "tests/lib/books.h"
+#include "tests/lib/ledger_fixture.h"
 
 static void
 test_every_counter_and_reason_has_a_name_of_its_own(void **state)
@@ -25,13 +25,13 @@ test_every_counter_and_reason_has_a_name_of_its_own(void **state)
 }
 
 static void
-test_a_connection_is_open_until_its_reason_is_booked(void **state)
+test_a_connection_is_open_until_its_close_reason_is_counted(void **state)
 {
 	struct fixture f;
 
 	(void)state;
 	open_ledger(&f);
-	struct worker_ledger *worker_ledger = claim(&f, 3);
+	struct worker_ledger *worker_ledger = claim_blocks(&f, 3);
 	assert_sum(&f, 0, 0, 0);
 	ledger_count(&worker_ledger->by_listener[0], LEDGER_CONNECTIONS_ACCEPTED, 2);
 	assert_sum(&f, 2, 2, 0);
@@ -41,24 +41,24 @@ test_a_connection_is_open_until_its_reason_is_booked(void **state)
 }
 
 static void
-test_what_a_dead_worker_held_open_is_booked_as_worker_lost(void **state)
+test_counts_open_connections_of_a_crashed_worker_as_worker_lost(void **state)
 {
 	struct fixture f;
 
 	(void)state;
 	open_ledger(&f);
-	struct worker_ledger *worker_ledger = claim(&f, 3);
+	struct worker_ledger *worker_ledger = claim_blocks(&f, 3);
 	ledger_count(&worker_ledger->by_listener[0], LEDGER_CONNECTIONS_ACCEPTED, 10);
 	ledger_count(&worker_ledger->by_listener[0], LEDGER_MESSAGES_RECEIVED, 70);
 	for (int i = 0; i < 4; i++)
 		ledger_count_closed(&worker_ledger->by_listener[0], CLOSE_PEER_CLOSED);
 	ledger_add_open(&worker_ledger->own, 6);
-	retire(&f, worker_ledger, 0, 0);
+	release_blocks(&f, worker_ledger, 0, 0);
 	assert_sum(&f, 10, 0, 6);
 	assert_int_equal(ledger_open_now(f.ledger), 0);
 
 	/* The replacement in the slot begins at nothing; the slot does not. */
-	struct worker_ledger *next = claim(&f, 3);
+	struct worker_ledger *next = claim_blocks(&f, 3);
 	ledger_count(&next->by_listener[0], LEDGER_CONNECTIONS_ACCEPTED, 1);
 	ledger_count(&next->by_listener[0], LEDGER_MESSAGES_RECEIVED, 1);
 	assert_sum(&f, 11, 1, 6);
@@ -71,22 +71,22 @@ test_what_a_dead_worker_held_open_is_booked_as_worker_lost(void **state)
 }
 
 static void
-test_connections_that_moved_are_lost_by_nobody(void **state)
+test_transferred_connections_are_not_lost(void **state)
 {
 	struct fixture f;
 
 	(void)state;
 	open_ledger(&f);
-	struct worker_ledger *from = claim(&f, 0), *to = claim(&f, 1);
+	struct worker_ledger *from = claim_blocks(&f, 0), *to = claim_blocks(&f, 1);
 	ledger_count(&from->by_listener[0], LEDGER_CONNECTIONS_ACCEPTED, 5);
 	/* Three arrived, and the old worker died when it had booked one of them. */
 	ledger_count(&from->by_listener[0], LEDGER_CONNECTIONS_MOVED_OUT, 1);
 	ledger_count(&to->by_listener[0], LEDGER_CONNECTIONS_MOVED_IN, 3);
-	retire(&f, from, 0, 3);
+	release_blocks(&f, from, 0, 3);
 	assert_sum(&f, 5, 3, 2);
 	/* The new one dies in turn, one of them closed. */
 	ledger_count_closed(&to->by_listener[0], CLOSE_PEER_CLOSED);
-	retire(&f, to, 3, 0);
+	release_blocks(&f, to, 3, 0);
 	assert_sum(&f, 5, 0, 4);
 	struct ledger_totals totals;
 	ledger_sum(f.ledger, &totals);
@@ -96,14 +96,14 @@ test_connections_that_moved_are_lost_by_nobody(void **state)
 }
 
 static void
-test_a_connection_on_its_way_is_open_for_the_whole_server(void **state)
+test_a_connection_in_transfer_is_open(void **state)
 {
 	struct fixture f;
 	struct ledger_totals totals;
 
 	(void)state;
 	open_ledger(&f);
-	struct worker_ledger *from = claim(&f, 0);
+	struct worker_ledger *from = claim_blocks(&f, 0);
 	ledger_count(&from->by_listener[0], LEDGER_CONNECTIONS_ACCEPTED, 5);
 	ledger_count(&from->by_listener[0], LEDGER_CONNECTIONS_MOVED_OUT, 1);
 	ledger_sum(f.ledger, &totals);
@@ -113,7 +113,7 @@ test_a_connection_on_its_way_is_open_for_the_whole_server(void **state)
 }
 
 static void
-test_each_worker_gets_books_of_its_own_until_there_is_none(void **state)
+test_each_worker_claims_its_own_blocks_until_none_is_free(void **state)
 {
 	struct fixture f;
 
@@ -121,7 +121,8 @@ test_each_worker_gets_books_of_its_own_until_there_is_none(void **state)
 	open_ledger(&f);
 	struct worker_ledger *last = NULL;
 	for (uint32_t i = 0; i < LEDGER_WORKERS_MAX; i++) {
-		struct worker_ledger *worker_ledger = claim(&f, i % LEDGER_SLOTS);
+		struct worker_ledger *worker_ledger =
+		    claim_blocks(&f, i % LEDGER_SLOTS);
 		assert_ptr_not_equal(worker_ledger, last);
 		assert_int_equal((uintptr_t)worker_ledger % 128, 0);
 		assert_int_equal(
@@ -131,31 +132,32 @@ test_each_worker_gets_books_of_its_own_until_there_is_none(void **state)
 	}
 	assert_null(ledger_claim(f.ledger, 0));
 	assert_int_equal(ledger_open_now(f.ledger), 2 * LEDGER_WORKERS_MAX);
-	retire(&f, last, 0, 0);
+	release_blocks(&f, last, 0, 0);
 	assert_ptr_equal(ledger_claim(f.ledger, 9), last);
 	close_ledger(&f);
 }
 
 /* Books behind those that are given out again are still read. */
 static void
-test_who_gets_the_books_of_another_hides_nobody(void **state)
+test_reused_blocks_hide_no_connection(void **state)
 {
 	struct fixture f;
 
 	(void)state;
 	open_ledger(&f);
-	struct worker_ledger *first = claim(&f, 0), *second = claim(&f, 1);
+	struct worker_ledger *first = claim_blocks(&f, 0),
+			     *second = claim_blocks(&f, 1);
 	ledger_count(&second->by_listener[0], LEDGER_CONNECTIONS_ACCEPTED, 4);
 	ledger_add_open(&second->own, 4);
-	retire(&f, first, 0, 0);
-	assert_ptr_equal(claim(&f, 0), first);
+	release_blocks(&f, first, 0, 0);
+	assert_ptr_equal(claim_blocks(&f, 0), first);
 	assert_sum(&f, 4, 4, 0);
 	assert_int_equal(ledger_open_now(f.ledger), 4);
 	close_ledger(&f);
 }
 
 static void
-test_who_died_inside_accept_leaves_a_trace(void **state)
+test_counts_an_accept_interrupted_by_a_crash(void **state)
 {
 	struct fixture f;
 	struct ledger_totals totals;
@@ -163,10 +165,10 @@ test_who_died_inside_accept_leaves_a_trace(void **state)
 	(void)state;
 	open_ledger(&f);
 	for (int i = 0; i < 2; i++) {
-		struct worker_ledger *worker_ledger = claim(&f, 0);
+		struct worker_ledger *worker_ledger = claim_blocks(&f, 0);
 		ledger_set_accepting(&worker_ledger->own, true);
 		ledger_set_accepting(&worker_ledger->own, i == 0);
-		retire(&f, worker_ledger, 0, 0);
+		release_blocks(&f, worker_ledger, 0, 0);
 	}
 	ledger_sum(f.ledger, &totals);
 	assert_int_equal(totals.counters[LEDGER_ACCEPTS_CUT_SHORT], 1);
@@ -174,13 +176,13 @@ test_who_died_inside_accept_leaves_a_trace(void **state)
 }
 
 static void
-test_the_books_of_a_worker_killed_at_any_moment_can_be_closed(void **state)
+test_releases_the_blocks_of_a_worker_killed_at_any_moment(void **state)
 {
 	struct fixture f;
 
 	(void)state;
 	open_ledger(&f);
-	struct worker_ledger *worker_ledger = claim(&f, 0);
+	struct worker_ledger *worker_ledger = claim_blocks(&f, 0);
 	pid_t pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {
@@ -201,7 +203,7 @@ test_the_books_of_a_worker_killed_at_any_moment_can_be_closed(void **state)
 	}
 	kill(pid, SIGKILL);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
-	retire(&f, worker_ledger, 0, 0);
+	release_blocks(&f, worker_ledger, 0, 0);
 	struct ledger_totals totals;
 	ledger_sum(f.ledger, &totals);
 	assert_true(totals.counters[LEDGER_CONNECTIONS_ACCEPTED] >= accepted);
@@ -211,13 +213,13 @@ test_the_books_of_a_worker_killed_at_any_moment_can_be_closed(void **state)
 }
 
 static void
-test_another_program_image_finds_the_same_ledger(void **state)
+test_another_program_attaches_to_the_ledger(void **state)
 {
 	struct fixture f;
 
 	(void)state;
 	open_ledger(&f);
-	struct worker_ledger *worker_ledger = claim(&f, 7);
+	struct worker_ledger *worker_ledger = claim_blocks(&f, 7);
 	struct ledger *same = ledger_attach(f.fd);
 	assert_non_null(same);
 	ledger_count(&worker_ledger->by_listener[0], LEDGER_CONNECTIONS_ACCEPTED, 4);
@@ -231,7 +233,7 @@ test_another_program_image_finds_the_same_ledger(void **state)
 }
 
 static void
-test_memory_that_is_no_ledger_of_this_layout_is_refused(void **state)
+test_refuses_memory_with_another_ledger_layout(void **state)
 {
 	struct fixture f;
 
@@ -260,21 +262,20 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_counter_and_reason_has_a_name_of_its_own),
-		cmocka_unit_test(test_a_connection_is_open_until_its_reason_is_booked),
 		cmocka_unit_test(
-		    test_what_a_dead_worker_held_open_is_booked_as_worker_lost),
-		cmocka_unit_test(test_connections_that_moved_are_lost_by_nobody),
+		    test_a_connection_is_open_until_its_close_reason_is_counted),
 		cmocka_unit_test(
-		    test_a_connection_on_its_way_is_open_for_the_whole_server),
+		    test_counts_open_connections_of_a_crashed_worker_as_worker_lost),
+		cmocka_unit_test(test_transferred_connections_are_not_lost),
+		cmocka_unit_test(test_a_connection_in_transfer_is_open),
 		cmocka_unit_test(
-		    test_each_worker_gets_books_of_its_own_until_there_is_none),
-		cmocka_unit_test(test_who_gets_the_books_of_another_hides_nobody),
-		cmocka_unit_test(test_who_died_inside_accept_leaves_a_trace),
+		    test_each_worker_claims_its_own_blocks_until_none_is_free),
+		cmocka_unit_test(test_reused_blocks_hide_no_connection),
+		cmocka_unit_test(test_counts_an_accept_interrupted_by_a_crash),
 		cmocka_unit_test(
-		    test_the_books_of_a_worker_killed_at_any_moment_can_be_closed),
-		cmocka_unit_test(test_another_program_image_finds_the_same_ledger),
-		cmocka_unit_test(
-		    test_memory_that_is_no_ledger_of_this_layout_is_refused),
+		    test_releases_the_blocks_of_a_worker_killed_at_any_moment),
+		cmocka_unit_test(test_another_program_attaches_to_the_ledger),
+		cmocka_unit_test(test_refuses_memory_with_another_ledger_layout),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -117,7 +117,7 @@ test_without_a_file_the_console_gets_each_line_once(void **state)
 }
 
 static void
-say_stream(int more)
+write_to_stream(int more)
 {
 	struct stat st;
 	char text[64];
@@ -134,7 +134,7 @@ test_lines_for_the_journal_begin_with_their_priority(void **state)
 {
 	struct fixture *f = *state;
 
-	say_stream(0);
+	write_to_stream(0);
 	log_set_level(LOG_LEVEL_DEBUG);
 	log_errorx("a");
 	log_warnx("b");
@@ -144,11 +144,11 @@ test_lines_for_the_journal_begin_with_their_priority(void **state)
 }
 
 static void
-test_a_stderr_that_is_not_the_journal_s_stream_gets_no_priority(void **state)
+test_writes_no_priority_to_a_stderr_other_than_the_journal(void **state)
 {
 	struct fixture *f = *state;
 
-	say_stream(1);
+	write_to_stream(1);
 	log_errorx("a");
 	unsetenv("JOURNAL_STREAM");
 	log_detect_journal();
@@ -225,7 +225,7 @@ test_a_syslog_that_is_not_there_leaves_the_log_as_it_was(void **state)
 }
 
 static void
-test_a_kind_of_line_is_left_out_when_too_many_come_and_the_count_is_kept(void **state)
+test_suppresses_repeated_lines_and_counts_them(void **state)
 {
 	(void)state;
 	static const char kind[] = "kind %d", other[] = "other %d";
@@ -246,7 +246,7 @@ test_a_kind_of_line_is_left_out_when_too_many_come_and_the_count_is_kept(void **
 }
 
 static void
-test_lines_that_come_slowly_are_never_left_out(void **state)
+test_slow_lines_are_never_suppressed(void **state)
 {
 	(void)state;
 	static const char kind[] = "slow";
@@ -259,7 +259,7 @@ test_lines_that_come_slowly_are_never_left_out(void **state)
 }
 
 static void
-test_more_kinds_than_are_remembered_are_all_written(void **state)
+test_writes_all_kinds_beyond_the_table_size(void **state)
 {
 	(void)state;
 	static const char kinds[500];
@@ -270,7 +270,7 @@ test_more_kinds_than_are_remembered_are_all_written(void **state)
 }
 
 static void
-test_a_flood_is_cut_but_not_at_debug(void **state)
+test_rate_limit_does_not_apply_at_debug(void **state)
 {
 	struct fixture *f = *state;
 	size_t lines = 0;
@@ -295,7 +295,7 @@ now_ns(void)
 }
 
 static void
-test_what_a_child_inherits_of_a_flood_is_its_parent_s_to_tell(void **state)
+test_only_the_parent_reports_suppressed_lines(void **state)
 {
 	const char *kind;
 
@@ -309,7 +309,7 @@ test_what_a_child_inherits_of_a_flood_is_its_parent_s_to_tell(void **state)
 }
 
 static void
-test_a_line_that_is_left_out_keeps_errno_too(void **state)
+test_suppressed_lines_preserve_errno(void **state)
 {
 	(void)state;
 	static const char told[] = "told", left_out[] = "left out";
@@ -335,20 +335,17 @@ main(void)
 		    test_errors_reach_the_console_beside_the_file_and_the_rest_does_not),
 		SINK_TEST(test_without_a_file_the_console_gets_each_line_once),
 		SINK_TEST(test_lines_for_the_journal_begin_with_their_priority),
-		SINK_TEST(
-		    test_a_stderr_that_is_not_the_journal_s_stream_gets_no_priority),
+		SINK_TEST(test_writes_no_priority_to_a_stderr_other_than_the_journal),
 		SINK_TEST(
 		    test_a_line_for_syslog_is_a_packet_with_its_priority_and_the_date),
 		SINK_TEST(test_a_syslog_that_was_restarted_is_found_again_by_a_reopen),
 		SINK_TEST(test_a_syslog_that_is_not_there_leaves_the_log_as_it_was),
-		cmocka_unit_test(
-		    test_a_kind_of_line_is_left_out_when_too_many_come_and_the_count_is_kept),
-		cmocka_unit_test(test_lines_that_come_slowly_are_never_left_out),
-		cmocka_unit_test(test_more_kinds_than_are_remembered_are_all_written),
-		SINK_TEST(test_a_flood_is_cut_but_not_at_debug),
-		SINK_TEST(
-		    test_what_a_child_inherits_of_a_flood_is_its_parent_s_to_tell),
-		SINK_TEST(test_a_line_that_is_left_out_keeps_errno_too),
+		cmocka_unit_test(test_suppresses_repeated_lines_and_counts_them),
+		cmocka_unit_test(test_slow_lines_are_never_suppressed),
+		cmocka_unit_test(test_writes_all_kinds_beyond_the_table_size),
+		SINK_TEST(test_rate_limit_does_not_apply_at_debug),
+		SINK_TEST(test_only_the_parent_reports_suppressed_lines),
+		SINK_TEST(test_suppressed_lines_preserve_errno),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -234,7 +234,7 @@ test_a_file_that_cannot_be_opened_leaves_the_log_as_it_was(void **state)
 }
 
 static void
-test_lines_that_found_no_room_are_counted_and_told(void **state)
+test_reports_the_number_of_dropped_lines(void **state)
 {
 	struct fixture *f = *state;
 
@@ -311,7 +311,7 @@ main(void)
 		LOG_TEST(test_a_value_with_a_newline_in_it_makes_no_second_line),
 		LOG_TEST(test_after_a_rotation_the_lines_go_to_the_new_file),
 		LOG_TEST(test_a_file_that_cannot_be_opened_leaves_the_log_as_it_was),
-		LOG_TEST(test_lines_that_found_no_room_are_counted_and_told),
+		LOG_TEST(test_reports_the_number_of_dropped_lines),
 		LOG_TEST(test_fatal_says_why_on_stderr_and_ends_with_the_given_status),
 	};
 

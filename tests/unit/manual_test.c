@@ -129,7 +129,7 @@ read_page(const char *path)
 
 /* The page with the table between its marks as the code has it; heap. */
 static char *
-renew(const char *page, const char *table, void (*put)(FILE *out))
+rewrite(const char *page, const char *table, void (*put)(FILE *out))
 {
 	char begin[64], end[64], *text = NULL;
 	size_t length;
@@ -153,7 +153,7 @@ static void
 check(const char *path, const char *table, void (*put)(FILE *out))
 {
 	char *page = read_page(path);
-	char *wanted = renew(page, table, put);
+	char *wanted = rewrite(page, table, put);
 	bool is_same = strcmp(page, wanted) == 0;
 	if (!is_same && getenv("MANUAL_WRITE") != NULL) {
 		FILE *out = fopen(path, "w");

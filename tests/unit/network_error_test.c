@@ -6,7 +6,7 @@
 #include <cmocka.h>
 #include <errno.h>
 
-#include "tests/lib/one_worker.h"
+#include "tests/lib/worker_fixture.h"
 
 /* The linker puts them in the place of recv and send (Makefile). */
 ssize_t __real_recv(int fd, void *data, size_t length, int flags);
@@ -38,24 +38,24 @@ __wrap_send(int fd, const void *data, size_t length, int flags)
 static void
 check(int on_recv, int on_send, enum close_reason reason)
 {
-	struct one_worker w;
+	struct worker_fixture w;
 	int fds[2];
 
-	one_worker_start(&w, "echo", FRAMING_STREAM, 100, 1024);
+	worker_fixture_start(&w, "echo", FRAMING_STREAM, 100, 1024);
 	open_tcp_pair(fds, 0);
-	one_worker_serve(&w, fds[1]);
+	worker_fixture_serve(&w, fds[1]);
 	server_fd = fds[1];
 	assert_int_equal(__real_send(fds[0], "hello", 5, 0), 5);
 	recv_error = on_recv;
 	send_error = on_send;
-	assert_true(one_worker_until(&w, w.worker.connection_pool.count == 0));
+	assert_true(worker_fixture_run_until(&w, w.worker.connection_pool.count == 0));
 	recv_error = send_error = 0;
-	assert_int_equal(one_worker_closed(&w, reason), 1);
+	assert_int_equal(worker_fixture_closed(&w, reason), 1);
 	assert_int_equal(
-	    one_worker_count(&w, LEDGER_BYTES_DROPPED), on_send != 0 ? 5 : 0);
-	assert_true(one_worker_adds_up(&w));
+	    worker_fixture_count(&w, LEDGER_BYTES_DROPPED), on_send != 0 ? 5 : 0);
+	assert_true(worker_fixture_is_balanced(&w));
 	close(fds[0]);
-	one_worker_finish(&w);
+	worker_fixture_finish(&w);
 }
 
 /* Where the kernel gives up on a peer its error is the last that the network told of

@@ -45,8 +45,8 @@ run_of(const uint64_t *us, size_t seconds)
 }
 
 static bool
-are_told_apart(const struct result *a, const struct result *b, enum latency_kind which,
-    double percentile)
+differ_significantly(const struct result *a, const struct result *b,
+    enum latency_kind which, double percentile)
 {
 	struct noise of_a = noise_of(a), of_b = noise_of(b);
 	struct percentile_interval x = noise_interval(a, &of_a, which, percentile);
@@ -68,7 +68,7 @@ the_quantiles_of_student_are_those_of_the_tables(void **state)
 
 /* Each value for itself, thousands of them, would tell these two apart. */
 static void
-runs_that_differ_as_their_own_seconds_do_are_not_told_apart(void **state)
+runs_within_their_own_variation_do_not_differ(void **state)
 {
 	static const uint64_t one[] = { 50, 50, 90, 50, 90, 50, 50, 90, 50 };
 	static const uint64_t two[] = { 90, 50, 90, 90, 50, 90, 90, 50, 90 };
@@ -77,32 +77,32 @@ runs_that_differ_as_their_own_seconds_do_are_not_told_apart(void **state)
 	(void)state;
 	assert_true(histogram_percentile(a.latency[LATENCY_SERVICE], 50) <
 	    histogram_percentile(b.latency[LATENCY_SERVICE], 50));
-	assert_false(are_told_apart(&a, &b, LATENCY_RESPONSE, 50));
-	assert_false(are_told_apart(&a, &b, LATENCY_RESPONSE, 90));
-	assert_false(are_told_apart(&a, &b, LATENCY_SERVICE, 50));
-	assert_false(are_told_apart(&a, &b, LATENCY_SERVICE, 99));
+	assert_false(differ_significantly(&a, &b, LATENCY_RESPONSE, 50));
+	assert_false(differ_significantly(&a, &b, LATENCY_RESPONSE, 90));
+	assert_false(differ_significantly(&a, &b, LATENCY_SERVICE, 50));
+	assert_false(differ_significantly(&a, &b, LATENCY_SERVICE, 99));
 	result_finish(&a);
 	result_finish(&b);
 }
 
 static void
-five_percent_between_steady_runs_are_seen(void **state)
+detects_five_percent_between_steady_runs(void **state)
 {
 	static const uint64_t one[] = { 200, 201, 200, 199, 200, 200, 201, 199 };
 	static const uint64_t two[] = { 210, 211, 210, 209, 210, 210, 211, 209 };
 	struct result a = run_of(one, 8), b = run_of(two, 8);
 
 	(void)state;
-	assert_true(are_told_apart(&a, &b, LATENCY_RESPONSE, 50));
-	assert_true(are_told_apart(&a, &b, LATENCY_RESPONSE, 90));
-	assert_true(are_told_apart(&a, &b, LATENCY_SERVICE, 50));
+	assert_true(differ_significantly(&a, &b, LATENCY_RESPONSE, 50));
+	assert_true(differ_significantly(&a, &b, LATENCY_RESPONSE, 90));
+	assert_true(differ_significantly(&a, &b, LATENCY_SERVICE, 50));
 	result_finish(&a);
 	result_finish(&b);
 }
 
 /* Ten seconds, of which each is like the one before, are no ten looks. */
 static void
-seconds_that_drift_are_worth_less_than_those_that_jump(void **state)
+drifting_seconds_carry_less_information_than_independent_ones(void **state)
 {
 	static const uint64_t drift[] = { 80, 82, 84, 86, 88, 90, 92, 94, 96, 98 };
 	static const uint64_t jump[] = { 80, 98, 82, 96, 84, 94, 86, 92, 88, 90 };
@@ -115,7 +115,7 @@ seconds_that_drift_are_worth_less_than_those_that_jump(void **state)
 }
 
 static void
-a_run_of_few_seconds_does_not_know_how_they_differ(void **state)
+short_runs_have_no_noise_estimate(void **state)
 {
 	static const uint64_t few[] = { 50, 50, 50, 50 };
 	struct result result = run_of(few, 4);
@@ -128,7 +128,7 @@ a_run_of_few_seconds_does_not_know_how_they_differ(void **state)
 }
 
 static void
-five_whole_seconds_with_answers_know_and_nothing_else_counts(void **state)
+needs_five_full_seconds_with_answers(void **state)
 {
 	static const uint64_t us[] = { 80, 82, 84, 86, 88, 90, 92 };
 	struct result five = run_of(us, 5), more = run_of(us, 7);
@@ -171,7 +171,7 @@ is_about(double value, double wanted)
 }
 
 static void
-each_percentile_is_as_noisy_as_the_nearest_that_the_seconds_know(void **state)
+takes_noise_from_the_nearest_known_percentile(void **state)
 {
 	struct noise noise = {
 		.mean = 0.5, .p50 = 0.1, .p90 = 0.2, .p99 = 0.4, .known = true
@@ -190,7 +190,7 @@ each_percentile_is_as_noisy_as_the_nearest_that_the_seconds_know(void **state)
 }
 
 static void
-what_disturbs_the_response_disturbs_the_service_by_as_much_time(void **state)
+response_noise_applies_to_service_time(void **state)
 {
 	const struct noise noise = { .p50 = 0.1, .known = true };
 
@@ -225,18 +225,14 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_quantiles_of_student_are_those_of_the_tables),
+		cmocka_unit_test(runs_within_their_own_variation_do_not_differ),
+		cmocka_unit_test(detects_five_percent_between_steady_runs),
 		cmocka_unit_test(
-		    runs_that_differ_as_their_own_seconds_do_are_not_told_apart),
-		cmocka_unit_test(five_percent_between_steady_runs_are_seen),
-		cmocka_unit_test(
-		    seconds_that_drift_are_worth_less_than_those_that_jump),
-		cmocka_unit_test(a_run_of_few_seconds_does_not_know_how_they_differ),
-		cmocka_unit_test(
-		    five_whole_seconds_with_answers_know_and_nothing_else_counts),
-		cmocka_unit_test(
-		    each_percentile_is_as_noisy_as_the_nearest_that_the_seconds_know),
-		cmocka_unit_test(
-		    what_disturbs_the_response_disturbs_the_service_by_as_much_time),
+		    drifting_seconds_carry_less_information_than_independent_ones),
+		cmocka_unit_test(short_runs_have_no_noise_estimate),
+		cmocka_unit_test(needs_five_full_seconds_with_answers),
+		cmocka_unit_test(takes_noise_from_the_nearest_known_percentile),
+		cmocka_unit_test(response_noise_applies_to_service_time),
 		cmocka_unit_test(an_interval_is_never_narrower_than_that_of_the_values),
 	};
 

@@ -54,7 +54,7 @@ with_no_options_it_is_the_test_of_the_tutorials(void **state)
 }
 
 static void
-flags_say_the_shape_of_the_load(void **state)
+options_select_the_load_model(void **state)
 {
 	struct plan plan;
 	char error[PLAN_ERROR_MAX];
@@ -81,7 +81,7 @@ flags_say_the_shape_of_the_load(void **state)
 }
 
 static void
-what_cannot_work_is_refused_and_says_why(void **state)
+refuses_invalid_plans_with_a_reason(void **state)
 {
 	static const struct {
 		const char *words[8];
@@ -219,7 +219,7 @@ source_addresses_stay_in_their_network(void **state)
 }
 
 static void
-each_rank_calls_from_addresses_of_its_own(void **state)
+each_rank_uses_its_own_source_addresses(void **state)
 {
 	char error[PLAN_ERROR_MAX], text[ADDRESS_TEXT_MAX], rank[8];
 	bool seen[8] = { false };
@@ -271,12 +271,12 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(with_no_options_it_is_the_test_of_the_tutorials),
-		cmocka_unit_test(flags_say_the_shape_of_the_load),
-		cmocka_unit_test(what_cannot_work_is_refused_and_says_why),
+		cmocka_unit_test(options_select_the_load_model),
+		cmocka_unit_test(refuses_invalid_plans_with_a_reason),
 		cmocka_unit_test(ranks_and_processes_share_every_connection_once),
 		cmocka_unit_test(the_processes_of_all_ranks_send_one_after_the_other),
 		cmocka_unit_test(source_addresses_stay_in_their_network),
-		cmocka_unit_test(each_rank_calls_from_addresses_of_its_own),
+		cmocka_unit_test(each_rank_uses_its_own_source_addresses),
 		cmocka_unit_test(
 		    loopback_gets_more_source_addresses_when_ports_run_short),
 	};

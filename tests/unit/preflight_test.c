@@ -9,7 +9,7 @@
 
 #include "client/plan/preflight.h"
 
-struct said {
+struct report {
 	char text[2048];
 	int warnings;
 };
@@ -17,16 +17,16 @@ struct said {
 static void
 keep(void *context, bool refuses, const char *line)
 {
-	struct said *said = context;
-	size_t n = strlen(said->text);
+	struct report *report = context;
+	size_t n = strlen(report->text);
 
-	snprintf(said->text + n, sizeof(said->text) - n, "%s\n", line);
-	said->warnings += !refuses;
+	snprintf(report->text + n, sizeof(report->text) - n, "%s\n", line);
+	report->warnings += !refuses;
 }
 
 static int
 check(uint32_t connections, const char *target, const struct preflight_facts *facts,
-    struct said *said)
+    struct report *report)
 {
 	static struct plan plan;
 	char error[256];
@@ -37,8 +37,8 @@ check(uint32_t connections, const char *target, const struct preflight_facts *fa
 	assert_int_equal(
 	    address_parse(target, &plan.targets[0].addresses[0], error, sizeof(error)),
 	    0);
-	memset(said, 0, sizeof(*said));
-	return preflight_check(&plan, facts, keep, said);
+	memset(report, 0, sizeof(*report));
+	return preflight_check(&plan, facts, keep, report);
 }
 
 static const struct preflight_facts enough = {
@@ -51,96 +51,97 @@ static const struct preflight_facts enough = {
 };
 
 static void
-a_machine_with_enough_of_all_refuses_nothing(void **state)
+sufficient_limits_pass(void **state)
 {
-	struct said said;
+	struct report report;
 
 	(void)state;
-	assert_int_equal(check(20000, "10.0.0.1:7", &enough, &said), 0);
-	assert_string_equal(said.text, "");
+	assert_int_equal(check(20000, "10.0.0.1:7", &enough, &report), 0);
+	assert_string_equal(report.text, "");
 }
 
 static void
-what_is_not_known_is_not_held_against_the_run(void **state)
+unknown_limits_are_ignored(void **state)
 {
 	struct preflight_facts nothing = { 0 };
-	struct said said;
+	struct report report;
 
 	(void)state;
-	assert_int_equal(check(1000000, "127.0.0.1:7", &nothing, &said), 0);
+	assert_int_equal(check(1000000, "127.0.0.1:7", &nothing, &report), 0);
 }
 
 static void
-each_thing_that_is_missing_is_named_with_its_remedy(void **state)
+names_each_insufficient_limit_with_its_remedy(void **state)
 {
 	struct preflight_facts facts;
-	struct said said;
+	struct report report;
 
 	(void)state;
 	facts = enough;
 	facts.files_max = 15000;
-	assert_int_equal(check(10000, "127.0.0.1:7", &facts, &said), 1);
-	assert_non_null(strstr(said.text, "sysctl -w fs.file-max="));
-	assert_int_equal(check(10000, "10.0.0.1:7", &facts, &said), 0);
+	assert_int_equal(check(10000, "127.0.0.1:7", &facts, &report), 1);
+	assert_non_null(strstr(report.text, "sysctl -w fs.file-max="));
+	assert_int_equal(check(10000, "10.0.0.1:7", &facts, &report), 0);
 
-	assert_int_equal(check(30000, "10.0.0.1:7", &enough, &said), 1);
-	assert_non_null(strstr(said.text, "--source-ip"));
+	assert_int_equal(check(30000, "10.0.0.1:7", &enough, &report), 1);
+	assert_non_null(strstr(report.text, "--source-ip"));
 
 	facts = enough;
 	strcpy(facts.nonlocal_source, "192.0.2.1:0");
-	assert_int_equal(check(1, "10.0.0.1:7", &facts, &said), 1);
-	assert_non_null(strstr(said.text, "192.0.2.1 is no address of this machine"));
+	assert_int_equal(check(1, "10.0.0.1:7", &facts, &report), 1);
+	assert_non_null(strstr(report.text, "192.0.2.1 is no address of this machine"));
 
 	facts = enough;
 	facts.memory_bytes = 10 << 20;
-	assert_int_equal(check(20000, "10.0.0.1:7", &facts, &said), 1);
-	assert_non_null(strstr(said.text, "memory"));
+	assert_int_equal(check(20000, "10.0.0.1:7", &facts, &report), 1);
+	assert_non_null(strstr(report.text, "memory"));
 
 	facts = enough;
 	facts.tcp_bytes = 1 << 20;
-	assert_int_equal(check(20000, "10.0.0.1:7", &facts, &said), 1);
-	assert_non_null(strstr(said.text, "sysctl -w net.ipv4.tcp_mem="));
+	assert_int_equal(check(20000, "10.0.0.1:7", &facts, &report), 1);
+	assert_non_null(strstr(report.text, "sysctl -w net.ipv4.tcp_mem="));
 
 	facts = enough;
 	facts.conntrack_max = 65536;
 	facts.conntrack_used = 60000;
-	assert_int_equal(check(20000, "10.0.0.1:7", &facts, &said), 1);
-	assert_non_null(strstr(said.text, "sysctl -w net.netfilter.nf_conntrack_max="));
+	assert_int_equal(check(20000, "10.0.0.1:7", &facts, &report), 1);
+	assert_non_null(
+	    strstr(report.text, "sysctl -w net.netfilter.nf_conntrack_max="));
 }
 
 static void
-a_table_of_connections_that_holds_none_warns_and_does_not_refuse(void **state)
+an_empty_conntrack_table_only_warns(void **state)
 {
 	struct preflight_facts facts = enough;
-	struct said said;
+	struct report report;
 
 	(void)state;
 	facts.conntrack_max = 10000;
-	assert_int_equal(check(20000, "10.0.0.1:7", &facts, &said), 0);
-	assert_int_equal(said.warnings, 1);
-	assert_non_null(strstr(said.text, "(none is now)"));
+	assert_int_equal(check(20000, "10.0.0.1:7", &facts, &report), 0);
+	assert_int_equal(report.warnings, 1);
+	assert_non_null(strstr(report.text, "(none is now)"));
 }
 
 static void
-a_short_accept_queue_warns_and_does_not_refuse(void **state)
+a_short_accept_queue_only_warns(void **state)
 {
 	struct preflight_facts facts = enough;
-	struct said said;
+	struct report report;
 
 	(void)state;
 	facts.somaxconn = 128;
-	assert_int_equal(check(1000, "127.0.0.1:7", &facts, &said), 0);
-	assert_int_equal(said.warnings, 1);
-	assert_non_null(strstr(said.text, "somaxconn"));
-	assert_int_equal(check(1000, "10.0.0.1:7", &facts, &said), 0);
-	assert_int_equal(said.warnings, 0);
+	assert_int_equal(check(1000, "127.0.0.1:7", &facts, &report), 0);
+	assert_int_equal(report.warnings, 1);
+	assert_non_null(strstr(report.text, "somaxconn"));
+	assert_int_equal(check(1000, "10.0.0.1:7", &facts, &report), 0);
+	assert_int_equal(report.warnings, 0);
 }
 
 static void
-churn_that_eats_the_ports_is_warned_of(void **state)
+warns_when_churn_exhausts_the_ports(void **state)
 {
 	static struct plan plan;
-	struct said said = { .warnings = 0 };
+	struct report report = { .warnings = 0 };
 	char error[256];
 
 	(void)state;
@@ -151,12 +152,12 @@ churn_that_eats_the_ports_is_warned_of(void **state)
 			     error, sizeof(error)),
 	    0);
 	plan.connect_rate = 1000;
-	assert_int_equal(preflight_check(&plan, &enough, keep, &said), 0);
-	assert_int_equal(said.warnings, 0);
+	assert_int_equal(preflight_check(&plan, &enough, keep, &report), 0);
+	assert_int_equal(report.warnings, 0);
 	plan.messages_per_connection = 1;
-	assert_int_equal(preflight_check(&plan, &enough, keep, &said), 0);
-	assert_int_equal(said.warnings, 1);
-	assert_non_null(strstr(said.text, "TIME_WAIT"));
+	assert_int_equal(preflight_check(&plan, &enough, keep, &report), 0);
+	assert_int_equal(report.warnings, 1);
+	assert_non_null(strstr(report.text, "TIME_WAIT"));
 }
 
 static void
@@ -177,13 +178,12 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_machine_with_enough_of_all_refuses_nothing),
-		cmocka_unit_test(what_is_not_known_is_not_held_against_the_run),
-		cmocka_unit_test(each_thing_that_is_missing_is_named_with_its_remedy),
-		cmocka_unit_test(
-		    a_table_of_connections_that_holds_none_warns_and_does_not_refuse),
-		cmocka_unit_test(a_short_accept_queue_warns_and_does_not_refuse),
-		cmocka_unit_test(churn_that_eats_the_ports_is_warned_of),
+		cmocka_unit_test(sufficient_limits_pass),
+		cmocka_unit_test(unknown_limits_are_ignored),
+		cmocka_unit_test(names_each_insufficient_limit_with_its_remedy),
+		cmocka_unit_test(an_empty_conntrack_table_only_warns),
+		cmocka_unit_test(a_short_accept_queue_only_warns),
+		cmocka_unit_test(warns_when_churn_exhausts_the_ports),
 		cmocka_unit_test(the_facts_of_this_machine_can_be_read),
 	};
 

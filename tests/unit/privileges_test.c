@@ -42,7 +42,7 @@ in_child(bool (*is_so)(void))
 
 /* No capability of any set, and no way to any. */
 static bool
-has_no_power(void)
+has_no_capabilities(void)
 {
 	uint64_t sets = 0, value;
 	char line[128];
@@ -65,11 +65,11 @@ keeps_its_user_alone(void)
 	uid_t before = geteuid();
 
 	return privileges_drop(NULL, NULL) == 0 && geteuid() == before &&
-	    getuid() == before && has_no_power();
+	    getuid() == before && has_no_capabilities();
 }
 
 static bool
-is_nobody_for_ever(void)
+cannot_regain_root(void)
 {
 	const struct passwd *nobody = getpwnam("nobody");
 	uid_t uid, euid, suid;
@@ -88,7 +88,7 @@ is_nobody_for_ever(void)
 			return false;
 	}
 	return count >= 0 && setuid(0) < 0 && setgid(0) < 0 &&
-	    open("/etc/shadow", O_RDONLY) < 0 && has_no_power() &&
+	    open("/etc/shadow", O_RDONLY) < 0 && has_no_capabilities() &&
 	    prctl(PR_CAPBSET_READ, CAP_KILL, 0, 0, 0) == 0;
 }
 
@@ -110,12 +110,12 @@ refuses_unknown_names(void)
 
 /* Without root there is no other user to become. */
 static bool
-stays_who_it_is(void)
+keeps_its_user(void)
 {
 	uid_t before = geteuid();
 
 	return privileges_drop("no-such-user", NULL) == 0 && geteuid() == before &&
-	    has_no_power();
+	    has_no_capabilities();
 }
 
 /* What is said of a worker that should be this user. */
@@ -136,7 +136,7 @@ length_of_warning(const char *user)
 }
 
 static bool
-says_whom_it_cannot_become(void)
+names_the_unknown_user(void)
 {
 	if (geteuid() == 0 &&
 	    (length_of_warning("nobody") > 0 || setuid(getpwnam("nobody")->pw_uid) < 0))
@@ -147,24 +147,24 @@ says_whom_it_cannot_become(void)
 }
 
 static void
-test_without_root_it_is_said_that_a_user_stays(void **state)
+test_without_root_logs_that_the_user_is_kept(void **state)
 {
 	(void)state;
-	assert_true(in_child(says_whom_it_cannot_become));
+	assert_true(in_child(names_the_unknown_user));
 }
 
 static void
-test_without_a_user_only_the_powers_go(void **state)
+test_without_a_user_drops_only_capabilities(void **state)
 {
 	(void)state;
 	assert_true(in_child(keeps_its_user_alone));
 }
 
 static void
-test_root_is_given_up_for_good(void **state)
+test_drops_root_permanently(void **state)
 {
 	(void)state;
-	bool (*is_so)(void) = geteuid() == 0 ? is_nobody_for_ever : stays_who_it_is;
+	bool (*is_so)(void) = geteuid() == 0 ? cannot_regain_root : keeps_its_user;
 	assert_true(in_child(is_so));
 }
 
@@ -173,7 +173,7 @@ test_the_group_may_be_another_than_the_users(void **state)
 {
 	(void)state;
 	bool (*is_so)(void) =
-	    geteuid() == 0 ? keeps_the_group_that_was_named : stays_who_it_is;
+	    geteuid() == 0 ? keeps_the_group_that_was_named : keeps_its_user;
 	assert_true(in_child(is_so));
 }
 
@@ -181,7 +181,7 @@ static void
 test_an_unknown_user_or_group_is_an_error_and_nothing_changes(void **state)
 {
 	(void)state;
-	bool (*is_so)(void) = geteuid() == 0 ? refuses_unknown_names : stays_who_it_is;
+	bool (*is_so)(void) = geteuid() == 0 ? refuses_unknown_names : keeps_its_user;
 	assert_true(in_child(is_so));
 }
 
@@ -189,9 +189,9 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_without_root_it_is_said_that_a_user_stays),
-		cmocka_unit_test(test_without_a_user_only_the_powers_go),
-		cmocka_unit_test(test_root_is_given_up_for_good),
+		cmocka_unit_test(test_without_root_logs_that_the_user_is_kept),
+		cmocka_unit_test(test_without_a_user_drops_only_capabilities),
+		cmocka_unit_test(test_drops_root_permanently),
 		cmocka_unit_test(test_the_group_may_be_another_than_the_users),
 		cmocka_unit_test(
 		    test_an_unknown_user_or_group_is_an_error_and_nothing_changes),

@@ -67,7 +67,7 @@ a_start_is_read_in_every_form(void **state)
 }
 
 static void
-a_start_that_is_just_over_is_not_tomorrow(void **state)
+a_start_that_has_just_passed_is_not_tomorrow(void **state)
 {
 	static const struct {
 		const char *text;
@@ -140,7 +140,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_rank_is_read_from_the_scheduler),
 		cmocka_unit_test(a_start_is_read_in_every_form),
-		cmocka_unit_test(a_start_that_is_just_over_is_not_tomorrow),
+		cmocka_unit_test(a_start_that_has_just_passed_is_not_tomorrow),
 		cmocka_unit_test(
 		    a_start_tomorrow_is_at_that_hour_though_the_clock_changes_in_between),
 		cmocka_unit_test(a_start_after_2286_is_refused),

@@ -76,7 +76,7 @@ check_refused(const char *spec, const char *wanted)
 }
 
 static void
-test_what_is_no_reply_is_refused_with_what_was_wanted(void **state)
+test_refuses_malformed_replies_and_says_what_is_expected(void **state)
 {
 	(void)state;
 	check_refused("", "echo, upper, fixed=TEXT or discard was wanted");
@@ -172,7 +172,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_each_kind_answers_as_its_row_in_the_table_says),
 		cmocka_unit_test(test_the_text_of_a_reply_is_decoded_as_in_JSON),
-		cmocka_unit_test(test_what_is_no_reply_is_refused_with_what_was_wanted),
+		cmocka_unit_test(
+		    test_refuses_malformed_replies_and_says_what_is_expected),
 		cmocka_unit_test(test_a_text_may_have_4096_bytes_and_not_one_more),
 		cmocka_unit_test(
 		    test_only_the_26_ASCII_letters_are_raised_at_any_length_and_place),

@@ -1,4 +1,4 @@
-#include "tests/lib/ended_run.h"
+#include "tests/lib/finished_run_fixture.h"
 
 static void
 the_warm_up_is_apart_and_counts_for_the_outcome(void **state)
@@ -37,7 +37,7 @@ the_warm_up_is_apart_and_counts_for_the_outcome(void **state)
 }
 
 static void
-the_measured_part_begins_behind_the_warm_up(void **state)
+the_measured_part_begins_after_the_warm_up(void **state)
 {
 	struct run *run = *state;
 	struct result result;
@@ -125,7 +125,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 #define RUN(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 		RUN(the_warm_up_is_apart_and_counts_for_the_outcome),
-		RUN(the_measured_part_begins_behind_the_warm_up),
+		RUN(the_measured_part_begins_after_the_warm_up),
 		RUN(each_count_of_a_process_is_in_the_sum),
 		RUN(a_connection_that_was_lost_is_no_success_though_all_was_answered),
 		RUN(of_many_processes_the_first_64_are_listed),

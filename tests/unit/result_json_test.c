@@ -1,7 +1,7 @@
 #include <stdio.h>
 
 #include "client/result/result_lost.h"
-#include "tests/lib/ended_run.h"
+#include "tests/lib/finished_run_fixture.h"
 
 static char *
 json_of(const struct result *result)
@@ -31,7 +31,7 @@ read_back(char *text)
 }
 
 static void
-a_mismatch_is_kept_with_its_windows(void **state)
+stores_a_mismatch_with_its_excerpts(void **state)
 {
 	struct run *run = *state;
 	struct counters *counters = counters_map_at(&run->counters_map, 0);
@@ -71,7 +71,7 @@ note(struct counters *counters, const struct counters_lost_connection *lost)
 }
 
 static void
-lost_connections_are_kept_and_told_in_the_order_of_time(void **state)
+lists_lost_connections_in_order_of_time(void **state)
 {
 	struct run *run = *state;
 	struct result result, back;
@@ -118,7 +118,7 @@ lost_connections_are_kept_and_told_in_the_order_of_time(void **state)
 }
 
 static void
-a_result_comes_back_from_its_json_unchanged(void **state)
+round_trips_a_result_through_json(void **state)
 {
 	struct run *run = *state;
 	static const char *items[] = { "p99<5ms", "lost<=0.1%" };
@@ -151,7 +151,7 @@ a_result_comes_back_from_its_json_unchanged(void **state)
 }
 
 static void
-what_is_not_a_result_is_refused_by_line_or_path(void **state)
+refuses_malformed_results_by_line_or_path(void **state)
 {
 	static const struct {
 		const char *text, *error;
@@ -187,10 +187,10 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define RUN(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
-		RUN(lost_connections_are_kept_and_told_in_the_order_of_time),
-		RUN(a_mismatch_is_kept_with_its_windows),
-		RUN(a_result_comes_back_from_its_json_unchanged),
-		RUN(what_is_not_a_result_is_refused_by_line_or_path),
+		RUN(lists_lost_connections_in_order_of_time),
+		RUN(stores_a_mismatch_with_its_excerpts),
+		RUN(round_trips_a_result_through_json),
+		RUN(refuses_malformed_results_by_line_or_path),
 #undef RUN
 	};
 

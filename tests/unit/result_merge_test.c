@@ -1,6 +1,6 @@
 #include <stdio.h>
 
-#include "tests/lib/ended_run.h"
+#include "tests/lib/finished_run_fixture.h"
 
 /* What rank `rank` of two found. */
 static struct result
@@ -54,7 +54,7 @@ two_ranks_are_the_sum_of_both(void **state)
 }
 
 static void
-results_that_are_no_ranks_have_connections_of_their_own(void **state)
+merges_results_without_ranks(void **state)
 {
 	struct result a = collect(*state), b = collect(*state), c = collect(*state);
 
@@ -297,7 +297,7 @@ add_lost(struct result *result, uint64_t connection, const char *at)
 }
 
 static void
-what_was_wrong_and_who_was_lost_is_listed_of_both(void **state)
+lists_mismatches_and_lost_connections_of_both(void **state)
 {
 	struct result a = collect_rank(*state, 0), b = collect_rank(*state, 1);
 
@@ -326,14 +326,14 @@ main(void)
 	const struct CMUnitTest tests[] = {
 #define RUN(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 		RUN(two_ranks_are_the_sum_of_both),
-		RUN(results_that_are_no_ranks_have_connections_of_their_own),
+		RUN(merges_results_without_ranks),
 		RUN(a_rank_that_is_there_twice_is_refused),
 		RUN(another_load_is_refused_with_what_differs),
 		RUN(seconds_are_added_by_the_clock),
 		RUN(a_second_that_one_rank_alone_answered_in_keeps_its_figures),
 		RUN(sums_beyond_63_bits_are_refused),
 		RUN(targets_are_added_by_their_names),
-		RUN(what_was_wrong_and_who_was_lost_is_listed_of_both),
+		RUN(lists_mismatches_and_lost_connections_of_both),
 #undef RUN
 	};
 

@@ -5,7 +5,7 @@
 #include "client/report/report_summary.h"
 #include "client/report/report_text.h"
 #include "client/result/trust.h"
-#include "tests/lib/ended_run.h"
+#include "tests/lib/finished_run_fixture.h"
 
 static void
 what_the_generators_counted_is_added_up(void **state)
@@ -30,7 +30,7 @@ what_the_generators_counted_is_added_up(void **state)
 }
 
 static void
-the_patience_for_what_was_lost_is_no_part_of_the_time(void **state)
+excludes_the_timeout_of_lost_messages_from_the_duration(void **state)
 {
 	struct run *run = *state;
 	struct counters *counters = counters_map_at(&run->counters_map, 1);
@@ -59,7 +59,7 @@ the_patience_for_what_was_lost_is_no_part_of_the_time(void **state)
 }
 
 static void
-the_worst_of_all_outcomes_is_the_exit_status(void **state)
+the_worst_outcome_gives_the_exit_status(void **state)
 {
 	struct run *run = *state;
 	struct counters *counters = counters_map_at(&run->counters_map, 1);
@@ -93,7 +93,7 @@ the_worst_of_all_outcomes_is_the_exit_status(void **state)
 }
 
 static void
-an_equation_that_does_not_hold_is_no_success(void **state)
+unbalanced_counters_fail(void **state)
 {
 	struct run *run = *state;
 	struct result result;
@@ -107,7 +107,7 @@ an_equation_that_does_not_hold_is_no_success(void **state)
 }
 
 static void
-a_connection_that_was_never_established_is_no_success(void **state)
+a_connection_never_established_fails(void **state)
 {
 	struct run *run = *state;
 	struct counters *counters = counters_map_at(&run->counters_map, 0);
@@ -122,7 +122,7 @@ a_connection_that_was_never_established_is_no_success(void **state)
 }
 
 static void
-messages_that_were_asked_for_and_never_sent_are_no_success(void **state)
+unsent_messages_fail(void **state)
 {
 	struct run *run = *state;
 	struct result result;
@@ -145,7 +145,7 @@ messages_that_were_asked_for_and_never_sent_are_no_success(void **state)
 
 /* Whoever reads one line must not take one of the losses for all. */
 static void
-the_outcome_names_all_that_is_missing_and_wrong(void **state)
+the_summary_names_all_losses_and_errors(void **state)
 {
 	struct run *run = *state;
 	struct counters *counters = counters_map_at(&run->counters_map, 0);
@@ -194,7 +194,7 @@ collect_with_ten_lost(struct run *run)
 }
 
 static void
-a_page_says_how_the_run_ended(void **state)
+the_page_shows_the_outcome(void **state)
 {
 	struct result result = collect_with_ten_lost(*state);
 	char *text = NULL;
@@ -210,7 +210,7 @@ a_page_says_how_the_run_ended(void **state)
 }
 
 static void
-a_reader_of_the_report_sees_the_equation_and_what_is_not_known(void **state)
+the_report_shows_the_message_balance_and_unknown_values(void **state)
 {
 	struct result result = collect_with_ten_lost(*state);
 	char *text = NULL;
@@ -229,7 +229,7 @@ a_reader_of_the_report_sees_the_equation_and_what_is_not_known(void **state)
 }
 
 static void
-seconds_that_differ_more_than_chance_allows_are_worth_fewer_values(void **state)
+varying_seconds_reduce_the_effective_sample_size(void **state)
 {
 	struct result result = collect(*state);
 	double all = result_effective_count(&result);
@@ -259,7 +259,7 @@ seconds_that_differ_more_than_chance_allows_are_worth_fewer_values(void **state)
 }
 
 static void
-each_second_holds_what_came_since_the_last(void **state)
+each_second_contains_the_change_since_the_previous(void **state)
 {
 	struct run *run = *state;
 	struct counters *counters = counters_map_at(&run->counters_map, 0);
@@ -291,16 +291,16 @@ main(void)
 	const struct CMUnitTest tests[] = {
 #define RUN(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 		RUN(what_the_generators_counted_is_added_up),
-		RUN(the_patience_for_what_was_lost_is_no_part_of_the_time),
-		RUN(the_worst_of_all_outcomes_is_the_exit_status),
-		RUN(an_equation_that_does_not_hold_is_no_success),
-		RUN(a_connection_that_was_never_established_is_no_success),
-		RUN(messages_that_were_asked_for_and_never_sent_are_no_success),
-		RUN(the_outcome_names_all_that_is_missing_and_wrong),
-		RUN(a_page_says_how_the_run_ended),
-		RUN(a_reader_of_the_report_sees_the_equation_and_what_is_not_known),
-		RUN(seconds_that_differ_more_than_chance_allows_are_worth_fewer_values),
-		RUN(each_second_holds_what_came_since_the_last),
+		RUN(excludes_the_timeout_of_lost_messages_from_the_duration),
+		RUN(the_worst_outcome_gives_the_exit_status),
+		RUN(unbalanced_counters_fail),
+		RUN(a_connection_never_established_fails),
+		RUN(unsent_messages_fail),
+		RUN(the_summary_names_all_losses_and_errors),
+		RUN(the_page_shows_the_outcome),
+		RUN(the_report_shows_the_message_balance_and_unknown_values),
+		RUN(varying_seconds_reduce_the_effective_sample_size),
+		RUN(each_second_contains_the_change_since_the_previous),
 #undef RUN
 	};
 

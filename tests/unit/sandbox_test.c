@@ -123,7 +123,7 @@ connect_old_socket(void)
 }
 
 static bool
-have_a_child(void)
+start_child(void)
 {
 	return fork() >= 0;
 }
@@ -177,7 +177,7 @@ leave_namespace(void)
 }
 
 static void
-test_what_a_worker_does_not_need_ends_it(void **state)
+test_forbidden_system_calls_kill_the_worker(void **state)
 {
 	(void)state;
 	if (!sandbox_is_possible()) {
@@ -190,7 +190,7 @@ test_what_a_worker_does_not_need_ends_it(void **state)
 	assert_true(is_killed(execute));
 	assert_true(is_killed(make_socket));
 	assert_true(is_killed(connect_old_socket));
-	assert_true(is_killed(have_a_child));
+	assert_true(is_killed(start_child));
 	assert_true(is_killed(signal_parent));
 	assert_true(is_killed(trace_parent));
 	assert_true(is_killed(map_code));
@@ -203,7 +203,7 @@ test_what_a_worker_does_not_need_ends_it(void **state)
 /* --- what it does --- */
 
 static bool
-memory_comes_and_goes(void)
+allocates_and_frees_memory(void)
 {
 	for (size_t size = 16; size <= 64 << 20; size *= 4) {
 		char *bytes = malloc(size);
@@ -242,14 +242,14 @@ a_descriptor_is_passed(void)
 }
 
 static bool
-a_listener_lets_nobody_begin(void)
+stops_accepting_on_a_listener(void)
 {
 	return listen_block_new(old_socket) == 0;
 }
 
 /* One of the own network has an address with an interface. */
 static bool
-a_neighbour_is_refused_and_logged(void)
+refuses_and_logs_a_denied_address(void)
 {
 	struct ledger_block block = { .owner = 1 };
 	struct listener listener = { .block = &block };
@@ -265,14 +265,14 @@ a_neighbour_is_refused_and_logged(void)
 }
 
 static void
-test_what_a_worker_needs_works(void **state)
+test_needed_system_calls_work(void **state)
 {
 	(void)state;
-	assert_true(works(SECCOMP_ON, memory_comes_and_goes));
+	assert_true(works(SECCOMP_ON, allocates_and_frees_memory));
 	assert_true(works(SECCOMP_ON, a_log_line_is_written));
 	assert_true(works(SECCOMP_ON, a_descriptor_is_passed));
-	assert_true(works(SECCOMP_ON, a_listener_lets_nobody_begin));
-	assert_true(works(SECCOMP_ON, a_neighbour_is_refused_and_logged));
+	assert_true(works(SECCOMP_ON, stops_accepting_on_a_listener));
+	assert_true(works(SECCOMP_ON, refuses_and_logs_a_denied_address));
 }
 
 static bool
@@ -307,8 +307,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_what_a_worker_does_not_need_ends_it),
-		cmocka_unit_test(test_what_a_worker_needs_works),
+		cmocka_unit_test(test_forbidden_system_calls_kill_the_worker),
+		cmocka_unit_test(test_needed_system_calls_work),
 		cmocka_unit_test(test_a_worker_may_still_abort),
 		cmocka_unit_test(test_without_seccomp_there_is_landlock),
 	};

@@ -100,7 +100,7 @@ assert_origin(const struct house *house, const char *name, const char *source)
 }
 
 static void
-test_the_last_who_said_it_is_the_origin(void **state)
+test_the_last_source_is_the_origin(void **state)
 {
 	struct house house = { 0 };
 	char error[256];
@@ -124,7 +124,7 @@ test_the_last_who_said_it_is_the_origin(void **state)
 }
 
 static void
-test_a_list_that_is_replaced_takes_its_origins_along(void **state)
+test_replacing_a_list_replaces_its_origins(void **state)
 {
 	struct house house = { 0 };
 	(void)state;
@@ -166,8 +166,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_the_last_who_said_it_is_the_origin),
-		cmocka_unit_test(test_a_list_that_is_replaced_takes_its_origins_along),
+		cmocka_unit_test(test_the_last_source_is_the_origin),
+		cmocka_unit_test(test_replacing_a_list_replaces_its_origins),
 		cmocka_unit_test(test_every_value_is_written_with_its_origin),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-#include "tests/lib/house.h"
+#include "tests/lib/settings_sample.h"
 
 static void
 test_what_a_file_leaves_out_has_its_default(void **state)

@@ -25,7 +25,7 @@ parse(const char *text)
 }
 
 static struct threshold_outcome
-judge(const char *text, const struct result *result)
+check(const char *text, const struct result *result)
 {
 	struct threshold threshold = parse(text);
 
@@ -95,7 +95,7 @@ each_figure_is_judged_in_its_own_unit(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-		if (judge(cases[i].text, &result).passed != cases[i].passed)
+		if (check(cases[i].text, &result).passed != cases[i].passed)
 			fail_msg("%s", cases[i].text);
 	result_finish(&result);
 }
@@ -128,27 +128,27 @@ wrong_and_failed_are_counts_or_shares_of_what_was_sent_and_tried(void **state)
 	result.connections.failed[CONNECT_FAILURE_REFUSED] = 1;
 	result.connections.failed[CONNECT_FAILURE_TIMEOUT] = 3;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-		if (judge(cases[i].text, &result).passed != cases[i].passed)
+		if (check(cases[i].text, &result).passed != cases[i].passed)
 			fail_msg("%s", cases[i].text);
 	result_finish(&result);
 }
 
 static void
-without_a_value_no_latency_holds(void **state)
+a_latency_threshold_without_values_fails(void **state)
 {
 	struct result result = sample();
 
 	(void)state;
-	assert_false(judge("service.p99<1h", &result).passed);
-	assert_false(judge("service.max<1h", &result).known);
-	assert_false(judge("service.p99<1h", &result).known);
-	assert_true(judge("connect.p100<1h", &result).known);
+	assert_false(check("service.p99<1h", &result).passed);
+	assert_false(check("service.max<1h", &result).known);
+	assert_false(check("service.p99<1h", &result).known);
+	assert_true(check("connect.p100<1h", &result).known);
 	result_finish(&result);
 }
 
 /* 10 of 1,000 lost is what a p99 may leave out; 11 are not. */
 static void
-what_is_lost_took_longer_than_any(void **state)
+lost_messages_count_as_infinitely_late(void **state)
 {
 	struct result result = sample();
 	struct threshold_outcome outcome;
@@ -156,41 +156,41 @@ what_is_lost_took_longer_than_any(void **state)
 
 	(void)state;
 	result.messages.lost[MESSAGE_LOSS_RESET] = 0;
-	assert_true(judge("max<=998us", &result).passed);
-	assert_false(judge("max<998us", &result).passed);
+	assert_true(check("max<=998us", &result).passed);
+	assert_false(check("max<998us", &result).passed);
 	histogram_reset(result.latency[LATENCY_RESPONSE]);
 	histogram_record_many(result.latency[LATENCY_RESPONSE], 5000, 990);
 	result.messages.lost[MESSAGE_LOSS_RESET] = 4;
 	result.messages.lost[MESSAGE_LOSS_TIMEOUT] = 6;
-	assert_true(judge("p99<=5us", &result).passed);
-	assert_false(judge("max<1h", &result).passed);
+	assert_true(check("p99<=5us", &result).passed);
+	assert_false(check("max<1h", &result).passed);
 	result.messages.lost[MESSAGE_LOSS_TIMEOUT] = 7;
-	outcome = judge("p99<1h", &result);
+	outcome = check("p99<1h", &result);
 	assert_false(outcome.passed);
 	assert_true(outcome.known);
 	histogram_record_many(result.latency[LATENCY_SERVICE], 5000, 990);
-	assert_false(judge("service.p99<1h", &result).passed);
-	assert_false(judge("service.max<1h", &result).passed);
+	assert_false(check("service.p99<1h", &result).passed);
+	assert_false(check("service.max<1h", &result).passed);
 	assert_string_equal(threshold_describe(&outcome, buffer),
 	    "no answer: what has none took longer than any");
-	assert_true(judge("p90<=5us", &result).passed);
-	assert_true(judge("p99>1h", &result).passed);
+	assert_true(check("p90<=5us", &result).passed);
+	assert_true(check("p99>1h", &result).passed);
 	/* What was due and could not be sent waited, too: in response alone. */
 	result.messages.lost[MESSAGE_LOSS_RESET] = 0;
 	result.messages.lost[MESSAGE_LOSS_TIMEOUT] = 0;
 	result.messages.sent = 990;
 	result.messages_due = 1001;
-	assert_false(judge("p99<1h", &result).passed);
-	assert_true(judge("service.p99<1h", &result).passed);
+	assert_false(check("p99<1h", &result).passed);
+	assert_true(check("service.p99<1h", &result).passed);
 	result.interrupted = true;
-	assert_true(judge("p99<1h", &result).passed);
+	assert_true(check("p99<1h", &result).passed);
 	/* Who never was connected is told elsewhere. */
-	assert_true(judge("connect.max<1h", &result).passed);
+	assert_true(check("connect.max<1h", &result).passed);
 	result_finish(&result);
 }
 
 static void
-a_threshold_that_is_none_says_what_was_wanted(void **state)
+a_malformed_threshold_says_what_is_expected(void **state)
 {
 	static const struct {
 		const char *text, *wanted;
@@ -233,7 +233,7 @@ a_value_is_shown_in_the_unit_of_its_limit(void **state)
 }
 
 static void
-a_percentile_is_known_when_both_ranks_lie_in_the_sample(void **state)
+a_percentile_needs_both_ranks_in_the_sample(void **state)
 {
 	struct result result = sample();
 	struct histogram *h = result.latency[LATENCY_RESPONSE];
@@ -256,12 +256,12 @@ a_percentile_is_known_when_both_ranks_lie_in_the_sample(void **state)
 
 /* The seconds differ as much as the values do: they are worth 20 values. */
 static void
-values_of_seconds_that_differ_are_too_few_to_know_a_threshold(void **state)
+varying_seconds_leave_a_threshold_undecided(void **state)
 {
 	struct result result = sample();
 
 	(void)state;
-	assert_true(judge("p99<1h", &result).known);
+	assert_true(check("p99<1h", &result).known);
 	result.second_count = 20;
 	result.seconds = calloc(20, sizeof(result.seconds[0]));
 	assert_non_null(result.seconds);
@@ -269,10 +269,10 @@ values_of_seconds_that_differ_are_too_few_to_know_a_threshold(void **state)
 		result.seconds[i].count = 50;
 		result.seconds[i].mean_ns = i < 10 ? 250000 : 750000;
 	}
-	assert_false(judge("p99<1h", &result).known);
+	assert_false(check("p99<1h", &result).known);
 	/* Of connections they say nothing. */
 	histogram_record_many(result.latency[LATENCY_CONNECT], 5000, 998);
-	assert_true(judge("connect.p99<1h", &result).known);
+	assert_true(check("connect.p99<1h", &result).known);
 	result_finish(&result);
 }
 
@@ -320,14 +320,12 @@ main(void)
 		cmocka_unit_test(each_figure_is_judged_in_its_own_unit),
 		cmocka_unit_test(
 		    wrong_and_failed_are_counts_or_shares_of_what_was_sent_and_tried),
-		cmocka_unit_test(without_a_value_no_latency_holds),
-		cmocka_unit_test(what_is_lost_took_longer_than_any),
-		cmocka_unit_test(a_threshold_that_is_none_says_what_was_wanted),
+		cmocka_unit_test(a_latency_threshold_without_values_fails),
+		cmocka_unit_test(lost_messages_count_as_infinitely_late),
+		cmocka_unit_test(a_malformed_threshold_says_what_is_expected),
 		cmocka_unit_test(a_value_is_shown_in_the_unit_of_its_limit),
-		cmocka_unit_test(
-		    a_percentile_is_known_when_both_ranks_lie_in_the_sample),
-		cmocka_unit_test(
-		    values_of_seconds_that_differ_are_too_few_to_know_a_threshold),
+		cmocka_unit_test(a_percentile_needs_both_ranks_in_the_sample),
+		cmocka_unit_test(varying_seconds_leave_a_threshold_undecided),
 		cmocka_unit_test(
 		    a_threshold_needs_what_its_percentile_needs_and_some_at_least),
 		cmocka_unit_test(a_percentile_is_known_from_as_many_values_as_it_needs),

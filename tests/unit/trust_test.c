@@ -62,7 +62,7 @@ expect(struct result *result, enum result_verdict verdict, const char *reason)
 }
 
 static void
-a_run_that_did_as_asked_is_valid(void **state)
+a_run_on_schedule_is_valid(void **state)
 {
 	expect(*state, RESULT_VALID, NULL);
 }
@@ -111,7 +111,7 @@ the_cpu_of_a_short_run_or_of_a_spinning_one_means_nothing(void **state)
 }
 
 static void
-a_generator_that_died_makes_it_invalid(void **state)
+a_crashed_generator_is_invalid(void **state)
 {
 	struct result *result = *state;
 
@@ -143,7 +143,7 @@ messages_that_were_due_and_not_sent_count_against_it(void **state)
 }
 
 static void
-lag_counts_when_it_is_of_weight_against_the_answers(void **state)
+lag_counts_relative_to_the_latency(void **state)
 {
 	struct result *result = *state;
 
@@ -195,7 +195,7 @@ connections_that_are_missing_count_against_it(void **state)
 }
 
 static void
-packets_that_were_lost_and_queues_that_overflowed_are_told(void **state)
+reports_lost_packets_and_queue_overflows(void **state)
 {
 	struct result *result = *state;
 
@@ -224,7 +224,7 @@ packets_that_were_lost_and_queues_that_overflowed_are_told(void **state)
 }
 
 static void
-ports_that_run_short_are_told(void **state)
+reports_port_exhaustion(void **state)
 {
 	struct result *result = *state;
 
@@ -236,7 +236,7 @@ ports_that_run_short_are_told(void **state)
 }
 
 static void
-values_beyond_an_hour_are_told(void **state)
+reports_values_over_an_hour(void **state)
 {
 	struct result *result = *state;
 
@@ -245,7 +245,7 @@ values_beyond_an_hour_are_told(void **state)
 }
 
 static void
-ranks_that_ran_one_after_the_other_were_no_load_together(void **state)
+detects_ranks_that_did_not_overlap(void **state)
 {
 	struct result *result = *state;
 	struct result_rank ranks[2] = { { .rank = 0 }, { .rank = 1 } };
@@ -297,7 +297,7 @@ the_worst_verdict_of_the_ranks_is_that_of_the_whole(void **state)
 }
 
 static void
-a_stall_that_a_closed_loop_hides_is_told(void **state)
+reports_a_stall_hidden_by_a_closed_loop(void **state)
 {
 	struct result *result = *state;
 
@@ -375,21 +375,21 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define RUN(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
-		RUN(a_run_that_did_as_asked_is_valid),
-		RUN(a_stall_that_a_closed_loop_hides_is_told),
+		RUN(a_run_on_schedule_is_valid),
+		RUN(reports_a_stall_hidden_by_a_closed_loop),
 		RUN(a_busy_generator_is_suspect_and_a_saturated_one_invalid),
 		RUN(the_busiest_of_all_generators_counts),
 		RUN(the_cpu_of_a_short_run_or_of_a_spinning_one_means_nothing),
-		RUN(a_generator_that_died_makes_it_invalid),
+		RUN(a_crashed_generator_is_invalid),
 		RUN(messages_that_were_due_and_not_sent_count_against_it),
-		RUN(lag_counts_when_it_is_of_weight_against_the_answers),
+		RUN(lag_counts_relative_to_the_latency),
 		RUN(a_loop_that_wakes_up_late_counts_unless_it_was_seen_a_few_times_only),
 		RUN(connections_that_are_missing_count_against_it),
-		RUN(packets_that_were_lost_and_queues_that_overflowed_are_told),
-		RUN(ports_that_run_short_are_told),
+		RUN(reports_lost_packets_and_queue_overflows),
+		RUN(reports_port_exhaustion),
 		RUN(pieces_of_a_stream_may_each_have_got_the_text_of_an_answer),
-		RUN(values_beyond_an_hour_are_told),
-		RUN(ranks_that_ran_one_after_the_other_were_no_load_together),
+		RUN(reports_values_over_an_hour),
+		RUN(detects_ranks_that_did_not_overlap),
 		RUN(the_worst_verdict_of_the_ranks_is_that_of_the_whole),
 #undef RUN
 	};

@@ -1,0 +1,70 @@
+/*
+ * address_fixture.h - who comes, whether he may, and who leaves again. For cmocka
+ * programs.
+ */
+#ifndef TESTS_ADDRESS_FIXTURE_H
+#define TESTS_ADDRESS_FIXTURE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka needs those above */
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "net/address.h"
+
+#include "worker/address_limits.h"
+
+#define ALLOWED CLOSE_REASON_COUNT
+
+static inline struct peer
+peer(const char *text)
+{
+	struct address address;
+	struct peer ret;
+	char error[128];
+
+	assert_int_equal(address_parse(text, &address, error, sizeof(error)), 0);
+	peer_set(&ret, &address);
+	return ret;
+}
+
+static inline enum close_reason
+check_limits(struct address_limits *address_limits,
+    const struct listener_config *config, const char *text, uint32_t now_ms)
+{
+	struct peer client = peer(text);
+
+	return address_limits_check(address_limits, 0, config, &client, now_ms);
+}
+
+static inline void
+add_connection(struct address_limits *address_limits, const char *text)
+{
+	struct peer client = peer(text);
+
+	address_limits_add(address_limits, 0, &client);
+}
+
+static inline void
+remove_connection(struct address_limits *address_limits, const char *text)
+{
+	struct peer client = peer(text);
+
+	address_limits_remove(address_limits, 0, &client);
+}
+
+static inline void
+number_text(char *text, int i)
+{
+	snprintf(text, 32, "10.%d.%d.%d:1", i >> 16 & 255, i >> 8 & 255, i & 255);
+}
+
+#endif

@@ -1,0 +1,80 @@
+/*
+ * ledger_fixture.h - a ledger, and the books of workers in it. For cmocka programs.
+ */
+#ifndef TESTS_LEDGER_FIXTURE_H
+#define TESTS_LEDGER_FIXTURE_H
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka needs those above */
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+#include <cmocka.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "proto/close_reason.h"
+#include "proto/ledger.h"
+
+struct fixture {
+	struct ledger *ledger;
+	int fd;
+};
+
+static inline void
+open_ledger(struct fixture *f)
+{
+	f->ledger = ledger_create(&f->fd);
+	assert_non_null(f->ledger);
+	assert_int_equal(ledger_register_listener(f->ledger, "a listener"), 0);
+}
+
+static inline void
+close_ledger(struct fixture *f)
+{
+	munmap(f->ledger, sizeof(*f->ledger));
+	close(f->fd);
+}
+
+static inline struct worker_ledger *
+claim_blocks(struct fixture *f, uint32_t slot)
+{
+	struct worker_ledger *worker_ledger = ledger_claim(f->ledger, slot);
+
+	assert_non_null(worker_ledger);
+	return worker_ledger;
+}
+
+/* Its slot is the one that claimed it. */
+static inline void
+release_blocks(struct fixture *f, struct worker_ledger *worker_ledger,
+    uint64_t moved_in, uint64_t moved_out)
+{
+	uint32_t slot = (uint32_t)atomic_load(&worker_ledger->own.owner) - 1;
+
+	ledger_retire(f->ledger, worker_ledger, slot, moved_in, moved_out);
+}
+
+static inline void
+assert_sum(struct fixture *f, uint64_t accepted, uint64_t open, uint64_t lost)
+{
+	struct ledger_totals totals;
+
+	ledger_sum(f->ledger, &totals);
+	assert_int_equal(totals.counters[LEDGER_CONNECTIONS_ACCEPTED], accepted);
+	assert_int_equal(ledger_open(&totals), open);
+	assert_int_equal(totals.closed[CLOSE_WORKER_LOST], lost);
+	/* Read from the rows themselves, not from the function under test. */
+	uint64_t closed = 0;
+	for (int i = 0; i < CLOSE_REASON_COUNT; i++)
+		closed += totals.closed[i];
+	assert_int_equal(accepted, open + closed);
+}
+
+#endif

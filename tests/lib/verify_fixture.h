@@ -1,0 +1,154 @@
+/*
+ * verify_fixture.h - the answers to one connection, fed to the verification in
+ * segments.
+ */
+#ifndef TESTS_LIB_VERIFY_FIXTURE_H
+#define TESTS_LIB_VERIFY_FIXTURE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+/* cmocka needs some of those above */
+#include <cmocka.h>
+
+#include "client/verify/verify.h"
+
+#define CONNECTIONS 20
+#define MESSAGES 6
+#define STREAM_MAX 8192
+
+/* One connection under test: what the server would answer, and what verify says. */
+struct fixture {
+	struct plan plan;
+	struct sequence sequence;
+	struct expectation expectation;
+	struct verify verify;
+	struct counters *counters;
+	_Atomic uint32_t told;
+	struct verify_stream stream;
+	uint64_t connection;
+	uint32_t unanswered;
+	uint32_t right, wrong;
+};
+
+static void
+set_up_sizes(struct fixture *fixture, enum framing framing, const char *expect,
+    uint64_t size_min, uint64_t size_max)
+{
+	char error[PLAN_ERROR_MAX];
+
+	memset(fixture, 0, sizeof(*fixture));
+	plan_init(&fixture->plan);
+	fixture->plan.framing = framing;
+	fixture->plan.payload = size_max > 0;
+	fixture->plan.size_min = size_min;
+	fixture->plan.size_max = size_max;
+	if (strcmp(expect, "auto") != 0) {
+		fixture->plan.expect = PLAN_EXPECT_REPLY;
+		assert_int_equal(
+		    reply_parse(expect, &fixture->plan.reply, error, sizeof(error)), 0);
+	}
+	assert_int_equal(sequence_open(&fixture->plan, &fixture->sequence, error), 0);
+	assert_int_equal(
+	    expectation_open(&fixture->plan, &fixture->sequence, &fixture->expectation),
+	    0);
+	fixture->counters = aligned_alloc(COUNTERS_CACHE_LINE, sizeof(struct counters));
+	memset(fixture->counters, 0, sizeof(struct counters));
+	assert_int_equal(verify_init(&fixture->verify, &fixture->expectation,
+			     &fixture->told, fixture->counters, CONNECTIONS),
+	    0);
+	fixture->connection = 4;
+	fixture->unanswered = MESSAGES;
+}
+
+/* Messages of one size; 0: the default texts. */
+static void
+set_up(struct fixture *fixture, enum framing framing, const char *expect, uint64_t size)
+{
+	set_up_sizes(fixture, framing, expect, size, size);
+}
+
+static void
+tear_down(struct fixture *fixture)
+{
+	verify_finish(&fixture->verify);
+	expectation_close(&fixture->expectation);
+	sequence_close(&fixture->sequence);
+	plan_finish(&fixture->plan);
+	free(fixture->counters);
+}
+
+/* The true answers to messages from .. end - 1 of a connection. */
+static size_t
+correct_answers(struct fixture *fixture, enum reply_kind kind, uint64_t connection,
+    uint64_t from, uint64_t end, uint8_t *out)
+{
+	uint8_t scratch[4096], bytes[4096];
+	struct cursor cursor = { 0 };
+	size_t done = 0;
+
+	for (uint64_t message = from; message < end; message++) {
+		sequence_seek(&fixture->sequence, connection, &cursor, message);
+		cursor.length =
+		    expectation_length(&fixture->expectation, connection, message);
+		size_t n = sizeof(bytes);
+		const uint8_t *wire = expectation_wire(&fixture->expectation, kind,
+		    connection, &cursor, &n, scratch, bytes);
+		memcpy(out + done, wire, n);
+		done += n;
+	}
+	return done;
+}
+
+/* Feeds data in segments of `segment` bytes. */
+static void
+feed(struct fixture *fixture, const uint8_t *data, size_t length, size_t segment)
+{
+	while (length > 0) {
+		size_t part = length < segment ? length : segment, at = 0;
+		while (at < part || fixture->stream.gap > 0) {
+			enum verify_result result;
+			if (fixture->unanswered == 0) {
+				verify_unexpected(&fixture->verify, fixture->connection,
+				    &fixture->stream, data + at, part - at);
+				break;
+			}
+			at += verify_feed(&fixture->verify, fixture->connection,
+			    &fixture->stream, fixture->unanswered, data + at, part - at,
+			    &result);
+			if (result == VERIFY_MORE)
+				continue;
+			fixture->unanswered--;
+			fixture->right += result == VERIFY_RIGHT;
+			fixture->wrong += result == VERIFY_WRONG;
+		}
+		data += part;
+		length -= part;
+	}
+}
+
+/* A connection that has had its two answers, of 50 bytes each: data. Returns how many.
+ */
+static inline size_t
+set_up_answered(struct fixture *fixture, uint8_t *data)
+{
+	set_up(fixture, FRAMING_STREAM, "echo", 50);
+	fixture->unanswered = 2;
+	size_t n = correct_answers(fixture, REPLY_ECHO, 4, 0, 2, data);
+	feed(fixture, data, n, n);
+	return n;
+}
+
+static const char *
+diagnosis_text(const struct fixture *fixture)
+{
+	return fixture->counters->mismatches > 0
+	    ? fixture->counters->mismatch[0].looks_like
+	    : "nothing";
+}
+
+#endif

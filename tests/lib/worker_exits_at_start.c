@@ -1,0 +1,14 @@
+/*
+ * worker_exits_at_start.c - a yodeld whose workers die before they serve, for the tests
+ * of the upgrade: linked in the place of worker/worker.c.
+ */
+#include <sysexits.h>
+
+#include "worker/worker.h"
+
+int
+worker_run(const struct worker_args *args)
+{
+	(void)args;
+	return EX_SOFTWARE;
+}

@@ -1,0 +1,241 @@
+/*
+ * worker_fixture.h - a worker without its process: a real loop, its ledger and one
+ * listener, whose connections the test hands in as one end of a pair of sockets.
+ */
+#ifndef TESTS_WORKER_FIXTURE_H
+#define TESTS_WORKER_FIXTURE_H
+
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <arpa/inet.h>
+#include <event2/event.h>
+#include <netinet/in.h>
+
+#include "proto/ledger.h"
+#include "proto/reply.h"
+
+#include "tests/lib/must.h"
+#include "worker/connection.h"
+#include "worker/timeouts.h"
+#include "worker/worker_state.h"
+
+struct worker_fixture {
+	struct config config;
+	struct listener_config listener_config;
+	struct listener listener;
+	struct worker worker;
+	struct ledger *ledger;
+	int ledger_fd;
+	uint32_t listener_number; /* in the ledger */
+};
+
+static inline void
+worker_fixture_start(struct worker_fixture *w, const char *reply, enum framing framing,
+    uint64_t max_message, uint64_t max_pending)
+{
+	char error[256];
+
+	memset(w, 0, sizeof(*w));
+	must(reply_parse(reply, &w->listener_config.reply, error, sizeof(error)) == 0);
+	w->listener_config.framing = framing;
+	w->listener_config.max_message = max_message;
+	w->config.listeners = &w->listener_config;
+	w->config.listener_count = 1;
+	w->config.limits.max_pending = max_pending;
+	w->ledger = ledger_create(&w->ledger_fd);
+	must(w->ledger != NULL);
+	w->worker.config = &w->config;
+	w->worker.ledger = w->ledger;
+	w->worker.worker_ledger = ledger_claim(w->ledger, 0);
+	w->listener_number = ledger_register_listener(w->ledger, "the listener");
+	w->worker.base = event_base_new();
+	w->worker.input = malloc(WORKER_INPUT_BYTES);
+	w->worker.batch_capacity = WORKER_INPUT_BYTES;
+	w->worker.batch = malloc(WORKER_INPUT_BYTES);
+	w->worker.spare_fd = -1;
+	must(w->worker.base && w->worker.input && w->worker.batch);
+	/* As worker.c does with epoll; a test may set it to 0, as with poll. */
+	w->worker.edge_events = EV_ET | EV_CLOSED;
+	w->listener = (struct listener){
+		.worker = &w->worker,
+		.config = &w->listener_config,
+		.block = &w->worker.worker_ledger->by_listener[w->listener_number],
+		.fd = -1,
+		.is_bytewise = w->listener_config.framing == FRAMING_STREAM &&
+		    reply_is_bytewise(&w->listener_config.reply),
+	};
+}
+
+static inline bool
+worker_fixture_close_one(struct connection *connection, void *argument)
+{
+	(void)argument;
+	connection_close(connection, CLOSE_STOPPED);
+	return true;
+}
+
+static inline void
+worker_fixture_finish(struct worker_fixture *w)
+{
+	connection_pool_for_each(
+	    &w->worker.connection_pool, worker_fixture_close_one, NULL);
+	must(w->worker.queued_outputs == NULL && w->worker.lingering == 0);
+	event_base_free(w->worker.base);
+	free(w->worker.input);
+	free(w->worker.batch);
+	connection_pool_finish(&w->worker.connection_pool);
+	reply_finish(&w->listener_config.reply);
+	munmap(w->ledger, sizeof(*w->ledger));
+	close(w->ledger_fd);
+}
+
+/* Serves `fd` as if it had just been accepted. */
+static inline void
+worker_fixture_serve(struct worker_fixture *w, int fd)
+{
+	struct address peer = { .length = sizeof(struct sockaddr_in) };
+	struct sockaddr_in *in = (struct sockaddr_in *)&peer.storage;
+
+	in->sin_family = AF_INET;
+	in->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	ledger_count(w->listener.block, LEDGER_CONNECTIONS_ACCEPTED, 1);
+	connection_open(&w->listener, fd, &peer);
+}
+
+static inline bool
+worker_fixture_find_any(struct connection *connection, void *argument)
+{
+	*(struct connection **)argument = connection;
+	return false;
+}
+
+/* The only connection, or NULL. */
+static inline struct connection *
+worker_fixture_connection(struct worker_fixture *w)
+{
+	struct connection *connection = NULL;
+
+	connection_pool_for_each(
+	    &w->worker.connection_pool, worker_fixture_find_any, &connection);
+	return connection;
+}
+
+/* Both ends non-blocking; a small `buffer` makes sends partial (0: the default). */
+static inline void
+open_unix_pair(int fds[2], int buffer)
+{
+	must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) ==
+	    0);
+	for (int i = 0; buffer != 0 && i < 2; i++)
+		must(setsockopt(
+			 fds[i], SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer)) == 0);
+}
+
+static inline void
+open_tcp_pair(int fds[2], int buffer)
+{
+	struct sockaddr_in name = { .sin_family = AF_INET,
+		.sin_addr = { htonl(INADDR_LOOPBACK) } };
+	socklen_t length = sizeof(name);
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	must(listener >= 0 && bind(listener, (struct sockaddr *)&name, length) == 0);
+	if (buffer != 0)
+		setsockopt(listener, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
+	must(listen(listener, 1) == 0);
+	must(getsockname(listener, (struct sockaddr *)&name, &length) == 0);
+	fds[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (buffer != 0)
+		setsockopt(fds[0], SOL_SOCKET, SO_RCVBUF, &buffer, sizeof(buffer));
+	must(connect(fds[0], (struct sockaddr *)&name, length) == 0);
+	fds[1] = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	must(fds[1] >= 0 && fcntl(fds[0], F_SETFL, O_NONBLOCK) == 0);
+	close(listener);
+}
+
+/* What is ready now, once. */
+static inline void
+worker_fixture_run_once(struct worker_fixture *w)
+{
+	must(event_base_loop(w->worker.base, EVLOOP_ONCE | EVLOOP_NONBLOCK) >= 0);
+}
+
+static inline uint64_t
+worker_fixture_clock_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* Turns the loop until it is so, for ten seconds at most. */
+#define worker_fixture_run_until(w, is_so)                                             \
+	({                                                                             \
+		uint64_t end_ms = worker_fixture_clock_ms() + 10000;                   \
+		bool is_over = false;                                                  \
+		while (!(is_so) && !is_over) {                                         \
+			worker_fixture_run_once(w);                                    \
+			usleep(100);                                                   \
+			is_over = worker_fixture_clock_ms() > end_ms;                  \
+		}                                                                      \
+		!is_over;                                                              \
+	})
+
+/* A number that changes whenever the server did something. */
+static inline uint64_t
+worker_fixture_progress(const struct worker_fixture *w)
+{
+	struct ledger_totals totals = { 0 };
+	uint64_t sum = w->worker.lingering;
+
+	ledger_add_worker(&totals, w->ledger, w->worker.worker_ledger);
+	for (int i = 0; i < LEDGER_COUNTER_COUNT; i++)
+		sum += totals.counters[i];
+	return sum + ledger_closed(&totals);
+}
+
+static inline uint64_t
+worker_fixture_count(const struct worker_fixture *w, enum ledger_counter counter)
+{
+	struct ledger_totals totals = { 0 };
+
+	ledger_add_worker(&totals, w->ledger, w->worker.worker_ledger);
+	return totals.counters[counter];
+}
+
+static inline uint64_t
+worker_fixture_closed(const struct worker_fixture *w, enum close_reason reason)
+{
+	return atomic_load(&w->listener.block->closed[reason]);
+}
+
+/* What came = open + closed + what went, and open is what the pool holds. */
+static inline bool
+worker_fixture_is_balanced(const struct worker_fixture *w)
+{
+	struct ledger_totals totals = { 0 };
+
+	ledger_add_worker(&totals, w->ledger, w->worker.worker_ledger);
+	return ledger_open(&totals) == w->worker.connection_pool.count &&
+	    atomic_load(&w->worker.worker_ledger->own.open) ==
+	    w->worker.connection_pool.count &&
+	    ledger_open_by_listener(w->ledger, w->listener_number) ==
+	    w->worker.connection_pool.count &&
+	    totals.counters[LEDGER_CONNECTIONS_ACCEPTED] +
+		totals.counters[LEDGER_CONNECTIONS_MOVED_IN] ==
+	    w->worker.connection_pool.count + ledger_closed(&totals) +
+		totals.counters[LEDGER_CONNECTIONS_MOVED_OUT];
+}
+
+#endif

@@ -1,0 +1,305 @@
+#include "tests/lib/address_fixture.h"
+
+static void
+test_without_limits_everybody_is_welcome(void **state)
+{
+	const struct listener_config config = { 0 };
+
+	(void)state;
+	assert_false(address_limits_are_set(&config));
+	assert_int_equal(check_limits(NULL, &config, "10.0.0.1:1", 0), ALLOWED);
+}
+
+static void
+test_an_address_has_as_many_connections_as_it_may(void **state)
+{
+	const struct listener_config config = { .max_connections_per_address = 2 };
+	struct address_limits *address_limits = address_limits_create(10, NULL, NULL);
+
+	(void)state;
+	add_connection(address_limits, "10.0.0.1:1");
+	assert_int_equal(
+	    check_limits(address_limits, &config, "10.0.0.1:2", 0), ALLOWED);
+	add_connection(address_limits, "10.0.0.1:2");
+	assert_int_equal(check_limits(address_limits, &config, "10.0.0.1:3", 0),
+	    CLOSE_ADDRESS_LIMIT);
+	assert_int_equal(
+	    check_limits(address_limits, &config, "10.0.0.2:3", 0), ALLOWED);
+	remove_connection(address_limits, "10.0.0.1:1");
+	assert_int_equal(
+	    check_limits(address_limits, &config, "10.0.0.1:3", 0), ALLOWED);
+	address_limits_destroy(address_limits);
+}
+
+static void
+test_each_listener_counts_separately(void **state)
+{
+	const struct listener_config config = { .max_connections_per_address = 1 };
+	struct address_limits *address_limits = address_limits_create(10, NULL, NULL);
+	struct peer client = peer("10.0.0.1:1");
+
+	(void)state;
+	address_limits_add(address_limits, 0, &client);
+	assert_int_equal(address_limits_check(address_limits, 0, &config, &client, 0),
+	    CLOSE_ADDRESS_LIMIT);
+	assert_int_equal(
+	    address_limits_check(address_limits, 1, &config, &client, 0), ALLOWED);
+	address_limits_destroy(address_limits);
+}
+
+static void
+test_a_network_of_64_bits_is_one_address(void **state)
+{
+	const struct listener_config config = { .max_connections_per_address = 1 };
+	struct address_limits *address_limits = address_limits_create(10, NULL, NULL);
+
+	(void)state;
+	add_connection(address_limits, "[2001:db8:0:1::1]:1");
+	assert_int_equal(
+	    check_limits(address_limits, &config, "[2001:db8:0:1:ffff::2]:1", 0),
+	    CLOSE_ADDRESS_LIMIT);
+	assert_int_equal(
+	    check_limits(address_limits, &config, "[2001:db8:0:2::1]:1", 0), ALLOWED);
+	/* The same bytes are another name in the other family. */
+	add_connection(address_limits, "10.0.0.1:1");
+	assert_int_equal(
+	    check_limits(address_limits, &config, "[a00:1::1]:1", 0), ALLOWED);
+	address_limits_destroy(address_limits);
+}
+
+static void
+test_a_mapped_address_counts_as_ipv4(void **state)
+{
+	const struct listener_config config = { .max_connections_per_address = 1 };
+	struct address_limits *address_limits = address_limits_create(10, NULL, NULL);
+
+	(void)state;
+	add_connection(address_limits, "[::ffff:10.0.0.1]:1");
+	assert_int_equal(check_limits(address_limits, &config, "10.0.0.1:2", 0),
+	    CLOSE_ADDRESS_LIMIT);
+	assert_int_equal(
+	    check_limits(address_limits, &config, "[::ffff:10.0.0.2]:1", 0), ALLOWED);
+	address_limits_destroy(address_limits);
+}
+
+static void
+test_the_rate_allows_a_burst_of_one_second(void **state)
+{
+	const struct listener_config config = { .accept_rate = 10 };
+	struct address_limits *address_limits = address_limits_create(10, NULL, NULL);
+	unsigned allowed = 0;
+
+	(void)state;
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(
+		    check_limits(address_limits, &config, "10.0.0.1:1", 5000), ALLOWED);
+	assert_int_equal(check_limits(address_limits, &config, "10.0.0.1:1", 5000),
+	    CLOSE_ACCEPT_RATE);
+	assert_int_equal(
+	    check_limits(address_limits, &config, "10.0.0.2:1", 5000), ALLOWED);
+	/* Every millisecond for ten seconds: those who are refused cost nothing. */
+	for (uint32_t now_ms = 5001; now_ms <= 15000; now_ms++)
+		allowed += check_limits(address_limits, &config, "10.0.0.1:1",
+			       now_ms) == ALLOWED;
+	assert_int_equal(allowed, 100);
+	address_limits_destroy(address_limits);
+}
+
+/* The clock of milliseconds comes round after 49 days. */
+static void
+test_the_rate_survives_clock_wraparound(void **state)
+{
+	const struct listener_config config = { .accept_rate = 1 };
+	struct address_limits *address_limits = address_limits_create(10, NULL, NULL);
+
+	(void)state;
+	assert_int_equal(
+	    check_limits(address_limits, &config, "10.0.0.1:1", UINT32_MAX - 10),
+	    ALLOWED);
+	assert_int_equal(check_limits(address_limits, &config, "10.0.0.1:1", 100),
+	    CLOSE_ACCEPT_RATE);
+	assert_int_equal(
+	    check_limits(address_limits, &config, "10.0.0.1:1", 990), ALLOWED);
+	address_limits_destroy(address_limits);
+}
+
+static void
+test_the_highest_limits_do_not_overflow(void **state)
+{
+	const struct listener_config config = { .accept_rate = 1000000,
+		.max_connections_per_address = 1000000 };
+	struct address_limits *address_limits = address_limits_create(10, NULL, NULL);
+
+	(void)state;
+	assert_int_equal(
+	    check_limits(address_limits, &config, "10.0.0.1:1", 0), ALLOWED);
+	assert_int_equal(
+	    check_limits(address_limits, &config, "10.0.0.1:1", UINT32_MAX), ALLOWED);
+	for (int i = 0; i < 999999; i++)
+		assert_int_equal(
+		    check_limits(address_limits, &config, "10.0.0.1:1", UINT32_MAX),
+		    ALLOWED);
+	assert_int_equal(
+	    check_limits(address_limits, &config, "10.0.0.1:1", UINT32_MAX),
+	    CLOSE_ACCEPT_RATE);
+	address_limits_destroy(address_limits);
+}
+
+static void
+test_a_full_table_evicts_the_least_recent_address(void **state)
+{
+	const struct listener_config config = { .accept_rate = 1 };
+	struct address_limits *address_limits = address_limits_create(100, NULL, NULL);
+	char text[32];
+
+	(void)state;
+	for (int i = 0; i < 100; i++) {
+		number_text(text, i);
+		assert_int_equal(
+		    check_limits(address_limits, &config, text, 0), ALLOWED);
+	}
+	/* Number 0 shows itself again, and is not the oldest any more. */
+	assert_int_equal(
+	    check_limits(address_limits, &config, "10.0.0.0:1", 0), CLOSE_ACCEPT_RATE);
+	assert_int_equal(
+	    check_limits(address_limits, &config, "10.9.9.9:1", 0), ALLOWED);
+	assert_int_equal(
+	    check_limits(address_limits, &config, "10.0.0.0:1", 0), CLOSE_ACCEPT_RATE);
+	assert_int_equal(
+	    check_limits(address_limits, &config, "10.0.0.1:1", 0), ALLOWED);
+	address_limits_destroy(address_limits);
+}
+
+static void
+test_addresses_with_connections_are_never_evicted(void **state)
+{
+	const struct listener_config config = { .max_connections_per_address = 1 };
+	struct address_limits *address_limits = address_limits_create(100, NULL, NULL);
+	char text[32];
+
+	(void)state;
+	for (int i = 0; i < 100; i++) {
+		number_text(text, i);
+		add_connection(address_limits, text);
+	}
+	assert_int_equal(check_limits(address_limits, &config, "10.9.9.9:1", 0),
+	    CLOSE_ADDRESS_LIMIT);
+	remove_connection(address_limits, "10.0.0.50:1");
+	assert_int_equal(
+	    check_limits(address_limits, &config, "10.9.9.9:1", 0), ALLOWED);
+	add_connection(address_limits, "10.9.9.9:1");
+	for (int i = 0; i < 100; i++) {
+		number_text(text, i);
+		assert_int_equal(check_limits(address_limits, &config, text, 0),
+		    CLOSE_ADDRESS_LIMIT);
+	}
+	address_limits_destroy(address_limits);
+}
+
+/* One that came from another worker, and found no place. */
+static void
+test_untracked_addresses_change_no_count_on_close(void **state)
+{
+	const struct listener_config config = { .max_connections_per_address = 1 };
+	struct address_limits *address_limits = address_limits_create(1, NULL, NULL);
+
+	(void)state;
+	add_connection(address_limits, "10.0.0.1:1");
+	add_connection(address_limits, "10.0.0.2:1");
+	remove_connection(address_limits, "10.0.0.1:1");
+	assert_int_equal(
+	    check_limits(address_limits, &config, "10.0.0.2:2", 0), ALLOWED);
+	remove_connection(address_limits, "10.0.0.2:1");
+	assert_int_equal(
+	    check_limits(address_limits, &config, "10.0.0.2:2", 0), ALLOWED);
+	address_limits_destroy(address_limits);
+}
+
+/* Of 500 who come and go 40 are there; there are 50 places. */
+static void
+test_eviction_affects_no_other_address(void **state)
+{
+	enum { PLACES = 50, PRESENT = 40, ADDRESSES = 500, STEPS = 20000 };
+	const struct listener_config config = { .max_connections_per_address = 1 };
+	struct address_limits *address_limits =
+	    address_limits_create(PLACES, NULL, NULL);
+	int present[PRESENT];
+	bool is_here[ADDRESSES] = { false };
+	unsigned seed = 2;
+	char text[32];
+
+	(void)state;
+	for (int i = 0; i < PRESENT; i++)
+		present[i] = -1;
+	for (int step = 0; step < STEPS; step++) {
+		int client = rand_r(&seed) % ADDRESSES,
+		    *place = &present[step % PRESENT];
+		number_text(text, client);
+		assert_int_equal(check_limits(address_limits, &config, text, 0),
+		    is_here[client] ? CLOSE_ADDRESS_LIMIT : ALLOWED);
+		if (is_here[client])
+			continue;
+		add_connection(address_limits, text);
+		is_here[client] = true;
+		if (*place >= 0) {
+			number_text(text, *place);
+			remove_connection(address_limits, text);
+			is_here[*place] = false;
+		}
+		*place = client;
+	}
+	address_limits_destroy(address_limits);
+}
+
+/* Against an array that counts plainly. */
+static void
+test_counts_long_mixed_sequences_correctly(void **state)
+{
+	enum { ADDRESSES = 300, STEPS = 200000, MOST = 5 };
+	const struct listener_config config = { .max_connections_per_address = MOST };
+	struct address_limits *address_limits =
+	    address_limits_create(ADDRESSES, NULL, NULL);
+	unsigned open[ADDRESSES] = { 0 }, seed = 1;
+	char text[32];
+
+	(void)state;
+	for (int step = 0; step < STEPS; step++) {
+		int i = rand_r(&seed) % ADDRESSES;
+		number_text(text, i);
+		if (open[i] > 0 && rand_r(&seed) % 2 == 0) {
+			remove_connection(address_limits, text);
+			open[i]--;
+		} else if (open[i] < MOST) {
+			assert_int_equal(
+			    check_limits(address_limits, &config, text, 0), ALLOWED);
+			add_connection(address_limits, text);
+			open[i]++;
+		} else {
+			assert_int_equal(check_limits(address_limits, &config, text, 0),
+			    CLOSE_ADDRESS_LIMIT);
+		}
+	}
+	address_limits_destroy(address_limits);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_without_limits_everybody_is_welcome),
+		cmocka_unit_test(test_an_address_has_as_many_connections_as_it_may),
+		cmocka_unit_test(test_each_listener_counts_separately),
+		cmocka_unit_test(test_a_network_of_64_bits_is_one_address),
+		cmocka_unit_test(test_a_mapped_address_counts_as_ipv4),
+		cmocka_unit_test(test_the_rate_allows_a_burst_of_one_second),
+		cmocka_unit_test(test_the_rate_survives_clock_wraparound),
+		cmocka_unit_test(test_the_highest_limits_do_not_overflow),
+		cmocka_unit_test(test_a_full_table_evicts_the_least_recent_address),
+		cmocka_unit_test(test_addresses_with_connections_are_never_evicted),
+		cmocka_unit_test(test_untracked_addresses_change_no_count_on_close),
+		cmocka_unit_test(test_eviction_affects_no_other_address),
+		cmocka_unit_test(test_counts_long_mixed_sequences_correctly),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

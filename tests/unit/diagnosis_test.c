@@ -1,0 +1,249 @@
+#include "client/messages/payload.h"
+#include "tests/lib/verify_fixture.h"
+
+/* One that is wrong in the place where the two differ tells neither. */
+static void
+a_wrong_letter_tells_nothing_of_echo_and_upper(void **state)
+{
+	uint8_t data[STREAM_MAX];
+	struct fixture fixture;
+
+	(void)state;
+	set_up(&fixture, FRAMING_STREAM, "auto", 0);
+	size_t n = correct_answers(&fixture, REPLY_UPPER, 4, 0, 3, data);
+	data[1] = '#';
+	feed(&fixture, data, n, n);
+	assert_int_equal(fixture.told, 1 + REPLY_UPPER);
+	assert_int_equal(fixture.wrong, 1);
+	assert_int_equal(fixture.right, 2);
+	tear_down(&fixture);
+}
+
+static void
+an_answer_longer_than_what_is_compared_at_once_is_right_to_its_end(void **state)
+{
+	enum { LONG = 3 * VERIFY_STEP + 100, WRONG_AT = 2 * VERIFY_STEP + 7 };
+	uint8_t *data = malloc(LONG);
+	struct fixture fixture;
+
+	(void)state;
+	assert_non_null(data);
+	set_up(&fixture, FRAMING_STREAM, "echo", LONG);
+	payload_fill(fixture.sequence.seed, 4, 0, false, data, LONG);
+	feed(&fixture, data, LONG, LONG);
+	assert_int_equal(fixture.right, 1);
+	payload_fill(fixture.sequence.seed, 4, LONG, false, data, LONG);
+	data[WRONG_AT] ^= 1;
+	feed(&fixture, data, LONG, LONG);
+	assert_int_equal(fixture.wrong, 1);
+	assert_int_equal(fixture.counters->mismatch[0].answer_offset, WRONG_AT);
+	tear_down(&fixture);
+	free(data);
+}
+
+/* A duplicate in two pieces, the second with something else behind it. */
+static void
+reports_errors_after_a_duplicate_separately(void **state)
+{
+	uint8_t data[STREAM_MAX];
+	struct fixture fixture;
+
+	(void)state;
+	size_t n = set_up_answered(&fixture, data);
+	feed(&fixture, data + 50, 20, 20);
+	memset(data + 100, '#', 5);
+	feed(&fixture, data + 70, 35, 35);
+	assert_int_equal(fixture.counters->mismatches, 2);
+	assert_string_equal(diagnosis_text(&fixture), "a duplicate of message 1");
+	const struct counters_mismatch *other = &fixture.counters->mismatch[1];
+	assert_int_equal(other->got_length, 5);
+	assert_memory_equal(other->got, "#####", 5);
+	assert_int_equal(fixture.counters->bytes_unexpected, 55);
+	/* And what is owed again is taken from its first byte on. */
+	fixture.unanswered = 1;
+	n = correct_answers(&fixture, REPLY_ECHO, 4, 2, 3, data);
+	feed(&fixture, data, n, n);
+	assert_int_equal(fixture.right, 3);
+	tear_down(&fixture);
+}
+
+static void
+a_duplicate_with_more_behind_it_in_one_read_leaves_nothing_to_skip(void **state)
+{
+	uint8_t data[STREAM_MAX];
+	struct fixture fixture;
+
+	(void)state;
+	size_t n = set_up_answered(&fixture, data);
+	memset(data + 100, '#', 5);
+	feed(&fixture, data + 50, 55, 55);
+	fixture.unanswered = 1;
+	n = correct_answers(&fixture, REPLY_ECHO, 4, 2, 3, data);
+	feed(&fixture, data, n, n);
+	assert_int_equal(fixture.right, 3);
+	assert_int_equal(fixture.counters->bytes_unexpected, 55);
+	tear_down(&fixture);
+}
+
+/* The first gap ends within an answer, the second one between two. */
+static void
+a_gap_affects_no_later_gap(void **state)
+{
+	uint8_t data[STREAM_MAX];
+	struct fixture fixture;
+
+	(void)state;
+	set_up(&fixture, FRAMING_STREAM, "echo", 64);
+	size_t n = correct_answers(&fixture, REPLY_ECHO, 4, 0, MESSAGES, data);
+	memmove(data + 3 * 64, data + 4 * 64, n - 4 * 64);
+	n -= 64;
+	memmove(data + 50, data + 70, n - 70);
+	n -= 20;
+	feed(&fixture, data, n, n);
+	assert_int_equal(fixture.counters->mismatches, 2);
+	assert_int_equal(fixture.wrong, 3);
+	assert_int_equal(fixture.right, MESSAGES - 3);
+	tear_down(&fixture);
+}
+
+/* A scene whose messages 1 to 4 have lengths of their own. */
+static void
+set_up_lengths(
+    struct fixture *fixture, enum framing framing, uint32_t lengths[MESSAGES])
+{
+	set_up_sizes(fixture, framing, "echo", 30, 120);
+	for (uint32_t i = 0; i < MESSAGES; i++)
+		lengths[i] = expectation_length(&fixture->expectation, 4, i);
+	assert_int_not_equal(lengths[1], lengths[2]);
+	assert_int_not_equal(lengths[2], lengths[4]);
+}
+
+static void
+diagnoses_answers_of_any_length(void **state)
+{
+	uint8_t data[STREAM_MAX];
+	uint32_t lengths[MESSAGES];
+	struct fixture fixture;
+
+	(void)state;
+	for (int framing = 0; framing_names[framing] != NULL; framing++) {
+		set_up_lengths(&fixture, (enum framing)framing, lengths);
+		size_t n = correct_answers(&fixture, REPLY_ECHO, 4, 0, 2, data);
+		n += correct_answers(&fixture, REPLY_ECHO, 4, 1, MESSAGES, data + n);
+		feed(&fixture, data, n, n);
+		assert_string_equal(
+		    diagnosis_text(&fixture), "a duplicate of message 1");
+		assert_int_equal(fixture.counters->bytes_unexpected, lengths[1]);
+		assert_int_equal(fixture.right, MESSAGES);
+		tear_down(&fixture);
+
+		set_up_lengths(&fixture, (enum framing)framing, lengths);
+		n = correct_answers(&fixture, REPLY_ECHO, 4, 0, 2, data);
+		n += correct_answers(&fixture, REPLY_ECHO, 4, 4, MESSAGES, data + n);
+		feed(&fixture, data, n, n);
+		assert_int_equal(fixture.counters->mismatches, 1);
+		assert_int_equal(fixture.counters->bytes_unexpected, 0);
+		assert_int_equal(fixture.wrong, 2);
+		assert_int_equal(fixture.right, MESSAGES - 2);
+		tear_down(&fixture);
+	}
+}
+
+static void
+detects_a_duplicate_of_the_first_answer(void **state)
+{
+	uint8_t data[STREAM_MAX];
+
+	(void)state;
+	for (int framing = 0; framing_names[framing] != NULL; framing++) {
+		struct fixture fixture;
+		set_up(&fixture, (enum framing)framing, "echo", 50);
+		size_t n = correct_answers(&fixture, REPLY_ECHO, 4, 0, 3, data);
+		size_t each = n / 3;
+		n += correct_answers(&fixture, REPLY_ECHO, 4, 0, 1, data + n);
+		n += correct_answers(&fixture, REPLY_ECHO, 4, 3, MESSAGES, data + n);
+		feed(&fixture, data, n, n);
+		assert_string_equal(
+		    diagnosis_text(&fixture), "a duplicate of message 0");
+		assert_int_equal(fixture.counters->bytes_unexpected, each);
+		assert_int_equal(fixture.right, MESSAGES);
+		tear_down(&fixture);
+	}
+}
+
+static void
+needs_four_bytes_for_a_diagnosis(void **state)
+{
+	uint8_t data[STREAM_MAX];
+	struct fixture fixture;
+
+	(void)state;
+	for (size_t some = 3; some <= 4; some++) {
+		set_up(&fixture, FRAMING_STREAM, "echo", 50);
+		size_t n = correct_answers(&fixture, REPLY_ECHO, 4, 0, 2, data);
+		feed(&fixture, data, n, n);
+		feed(&fixture, data, some, some);
+		assert_string_equal(diagnosis_text(&fixture),
+		    some < 4 ? "none of what was sent" : "a duplicate of message 0");
+		tear_down(&fixture);
+	}
+}
+
+/* Of 64 bytes 9 may be others, then they are no answer with an altered byte. */
+static void
+a_heavily_altered_answer_is_not_recognised(void **state)
+{
+	uint8_t data[STREAM_MAX];
+	struct fixture fixture;
+
+	(void)state;
+	for (size_t altered = 9; altered <= 10; altered++) {
+		set_up(&fixture, FRAMING_STREAM, "echo", 100);
+		size_t n = correct_answers(&fixture, REPLY_ECHO, 4, 0, MESSAGES, data);
+		for (size_t i = 0; i < altered; i++)
+			data[10 + 5 * i] ^= 1;
+		feed(&fixture, data, n, n);
+		assert_string_equal(diagnosis_text(&fixture),
+		    altered == 9 ? "an altered byte" : "none of what was sent");
+		assert_int_equal(fixture.wrong, 1);
+		tear_down(&fixture);
+	}
+}
+
+static void
+finds_a_gap_that_leaves_four_bytes(void **state)
+{
+	uint8_t data[STREAM_MAX];
+	struct fixture fixture;
+
+	(void)state;
+	set_up(&fixture, FRAMING_STREAM, "echo", 50);
+	size_t n = correct_answers(&fixture, REPLY_ECHO, 4, 0, MESSAGES, data);
+	memmove(data + 100, data + n - 4, 4);
+	feed(&fixture, data, 104, 104);
+	assert_string_equal(diagnosis_text(&fixture), "a gap of 196 bytes");
+	assert_int_equal(fixture.right, 2);
+	assert_int_equal(fixture.wrong, MESSAGES - 2);
+	tear_down(&fixture);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_wrong_letter_tells_nothing_of_echo_and_upper),
+		cmocka_unit_test(
+		    an_answer_longer_than_what_is_compared_at_once_is_right_to_its_end),
+		cmocka_unit_test(reports_errors_after_a_duplicate_separately),
+		cmocka_unit_test(
+		    a_duplicate_with_more_behind_it_in_one_read_leaves_nothing_to_skip),
+		cmocka_unit_test(a_gap_affects_no_later_gap),
+		cmocka_unit_test(diagnoses_answers_of_any_length),
+		cmocka_unit_test(detects_a_duplicate_of_the_first_answer),
+		cmocka_unit_test(needs_four_bytes_for_a_diagnosis),
+		cmocka_unit_test(a_heavily_altered_answer_is_not_recognised),
+		cmocka_unit_test(finds_a_gap_that_leaves_four_bytes),
+	};
+
+	return cmocka_run_group_tests_name("suspect", tests, NULL, NULL);
+}

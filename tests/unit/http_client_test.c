@@ -1,0 +1,147 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka needs those above */
+#include <sys/socket.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "http/http_client.h"
+
+#define REQUEST "GET / HTTP/1.0\r\n\r\n"
+#define LONG_S 60
+
+/* A peer that always has one more byte. */
+static bool drips;
+
+ssize_t __real_recv(int fd, void *data, size_t size, int flags);
+ssize_t __wrap_recv(int fd, void *data, size_t size, int flags);
+ssize_t __wrap___recv_chk(int fd, void *data, size_t size, size_t room, int flags);
+
+ssize_t
+__wrap_recv(int fd, void *data, size_t size, int flags)
+{
+	if (!drips)
+		return __real_recv(fd, data, size, flags);
+	memset(data, 'x', 1);
+	return 1;
+}
+
+/* The same, as it is called where it is fortified. */
+ssize_t
+__wrap___recv_chk(int fd, void *data, size_t size, size_t room, int flags)
+{
+	assert_true(size <= room);
+	return __wrap_recv(fd, data, size, flags);
+}
+
+struct fixture {
+	int mine, theirs;
+};
+
+static int
+open_pair(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	int fds[2];
+
+	if (f == NULL || socketpair(AF_UNIX, SOCK_STREAM, 0, fds) < 0)
+		return -1;
+	*f = (struct fixture){ .mine = fds[0], .theirs = fds[1] };
+	*state = f;
+	return 0;
+}
+
+static int
+close_pair(void **state)
+{
+	struct fixture *f = *state;
+
+	close(f->mine);
+	if (f->theirs >= 0)
+		close(f->theirs);
+	free(f);
+	return 0;
+}
+
+/* What is answered before it is asked. */
+static int
+ask(struct fixture *f, const char *answer, double patience_s,
+    struct http_client_response *ret)
+{
+	assert_int_equal(
+	    write(f->theirs, answer, strlen(answer)), (ssize_t)strlen(answer));
+	shutdown(f->theirs, SHUT_WR);
+	return http_client_request(
+	    f->mine, REQUEST, http_client_now_s() + patience_s, ret);
+}
+
+static void
+test_an_answer_has_a_status_and_a_body(void **state)
+{
+	struct http_client_response answer;
+
+	assert_int_equal(ask(*state, "HTTP/1.1 409 No\r\ncontent-length: 3\r\n\r\nbad",
+			     LONG_S, &answer),
+	    0);
+	assert_int_equal(answer.status, 409);
+	assert_string_equal(answer.body, "bad");
+	free(answer.body);
+}
+
+static void
+test_rejects_a_truncated_response(void **state)
+{
+	struct http_client_response answer;
+
+	assert_int_equal(ask(*state, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbad",
+			     LONG_S, &answer),
+	    -1);
+	assert_int_equal(errno, EPROTO);
+}
+
+static void
+test_reads_data_that_arrived_before_the_deadline(void **state)
+{
+	struct http_client_response answer;
+
+	assert_int_equal(ask(*state, "HTTP/1.1 200 OK\r\n\r\nlate", -1, &answer), 0);
+	assert_string_equal(answer.body, "late");
+	free(answer.body);
+}
+
+static void
+test_trickled_bytes_do_not_extend_the_deadline(void **state)
+{
+	struct fixture *f = *state;
+	struct http_client_response answer;
+
+	drips = true;
+	int rc =
+	    http_client_request(f->mine, REQUEST, http_client_now_s() + 0.05, &answer);
+	int error = errno;
+	drips = false;
+	assert_int_equal(rc, -1);
+	assert_int_equal(error, ETIMEDOUT);
+}
+
+#define HTTP_TEST(name) cmocka_unit_test_setup_teardown(name, open_pair, close_pair)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		HTTP_TEST(test_an_answer_has_a_status_and_a_body),
+		HTTP_TEST(test_rejects_a_truncated_response),
+		HTTP_TEST(test_reads_data_that_arrived_before_the_deadline),
+		HTTP_TEST(test_trickled_bytes_do_not_extend_the_deadline),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,178 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka needs those above */
+#include <cmocka.h>
+
+#include "client/load/generator.h"
+#include "client/load/pacer.h"
+
+#define SECOND UINT64_C(1000000000)
+
+static void
+constant_arrivals_do_not_drift(void **state)
+{
+	struct pacer pacer;
+
+	(void)state;
+	pacer_start(&pacer,
+	    &(struct pacer_args){ .start_ns = 1000, .rate = 3000, .phase = 0.5 });
+	for (int i = 0; i < 3000000; i++)
+		pacer_take(&pacer);
+	/* 1,000 s later, and half a gap */
+	assert_in_range(pacer.next_ns, 1000 + UINT64_C(1000000000000) + 166665,
+	    1000 + UINT64_C(1000000000000) + 166668);
+}
+
+static void
+poisson_arrivals_have_the_mean_and_the_spread_of_poisson(void **state)
+{
+	struct pacer pacer;
+	double sum = 0, squares = 0;
+	uint64_t before = 0;
+	const int n = 200000;
+
+	(void)state;
+	pacer_start(
+	    &pacer, &(struct pacer_args){ .rate = 1000, .poisson = true, .seed = 5 });
+	for (int i = 0; i < n; i++) {
+		double gap = (double)(pacer.next_ns - before) / 1e6;
+		before = pacer.next_ns;
+		sum += gap;
+		squares += gap * gap;
+		pacer_take(&pacer);
+	}
+	double mean = sum / n, variance = squares / n - mean * mean;
+	assert_in_range((int)(mean * 1000), 980, 1020);
+	assert_in_range((int)(variance * 1000), 960, 1040);
+}
+
+static void
+a_tiny_rate_schedules_nothing(void **state)
+{
+	static const double rates[] = { 1e-8, 1e-12, 1e-300 };
+	struct pacer pacer;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rates) / sizeof(rates[0]); i++)
+		for (int poisson = 0; poisson < 2; poisson++) {
+			pacer_start(&pacer,
+			    &(struct pacer_args){ .start_ns = SECOND,
+				.rate = rates[i],
+				.phase = 0.5,
+				.poisson = poisson });
+			for (int n = 0; n < 10; n++) {
+				uint64_t before = pacer.next_ns;
+
+				assert_true(before > 86400 * SECOND);
+				pacer_take(&pacer);
+				assert_true(pacer.next_ns > before);
+			}
+		}
+}
+
+/* The same run again, and another one with another seed. */
+static void
+each_seed_gives_its_own_arrivals(void **state)
+{
+	const struct pacer_args args = { .rate = 1000, .poisson = true, .seed = 5 };
+	struct pacer_args other = args;
+	struct pacer a, b, c;
+	int alike = 0;
+
+	(void)state;
+	other.seed = 6;
+	pacer_start(&a, &args);
+	pacer_start(&b, &args);
+	pacer_start(&c, &other);
+	for (int i = 0; i < 100; i++) {
+		assert_true(a.next_ns == b.next_ns);
+		alike += a.next_ns == c.next_ns;
+		pacer_take(&a);
+		pacer_take(&b);
+		pacer_take(&c);
+	}
+	assert_int_equal(alike, 0);
+}
+
+static void
+each_connection_is_picked_as_often_as_any_other(void **state)
+{
+	enum { BOUND = 7, PICKS = 70000 };
+	int picked[BOUND] = { 0 };
+	struct pacer pacer;
+
+	(void)state;
+	pacer_start(&pacer, &(struct pacer_args){ .rate = 1000, .seed = 5 });
+	for (int i = 0; i < PICKS; i++) {
+		uint32_t which = pacer_pick(&pacer, BOUND);
+		assert_in_range(which, 0, BOUND - 1);
+		picked[which]++;
+	}
+	for (int i = 0; i < BOUND; i++)
+		assert_in_range(picked[i], 9500, 10500);
+	assert_int_equal(pacer_pick(&pacer, 1), 0);
+}
+
+static void
+a_schedule_that_is_resumed_goes_on_from_now(void **state)
+{
+	struct pacer pacer;
+
+	(void)state;
+	pacer_start(&pacer, &(struct pacer_args){ .start_ns = SECOND, .rate = 10 });
+	for (int i = 0; i < 5; i++)
+		pacer_take(&pacer);
+	pacer_resume(&pacer, SECOND);
+	assert_true(pacer.next_ns == SECOND + SECOND / 2);
+	pacer_resume(&pacer, 9 * SECOND);
+	assert_true(pacer.next_ns == 9 * SECOND);
+	pacer_take(&pacer);
+	assert_true(pacer.next_ns == 9 * SECOND + SECOND / 10);
+}
+
+/* Two callers that want to dial again after a minute in which nobody did. */
+static void
+does_not_catch_up_on_unused_connects(void **state)
+{
+	struct conn conns[2];
+	uint32_t entries[2];
+	struct generator g = { .conns = conns,
+		.connect_queue.entries = entries,
+		.count = 2,
+		.now_ns = 60 * SECOND };
+
+	(void)state;
+	assert_int_equal(timer_wheel_init(&g.timer_wheel, 2, g.now_ns), 0);
+	conn_init(&conns[0]);
+	conn_init(&conns[1]);
+	pacer_start(
+	    &g.connect_pacer, &(struct pacer_args){ .start_ns = SECOND, .rate = 10 });
+	generator_enqueue_connect(&g, &conns[0]);
+	assert_true(g.connect_pacer.next_ns == 60 * SECOND);
+	pacer_take(&g.connect_pacer);
+	assert_true(g.connect_pacer.next_ns == 60 * SECOND + SECOND / 10);
+	/* But where one waits already, what is late is late. */
+	g.now_ns = 70 * SECOND;
+	generator_enqueue_connect(&g, &conns[1]);
+	assert_true(g.connect_pacer.next_ns == 60 * SECOND + SECOND / 10);
+	timer_wheel_finish(&g.timer_wheel);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(constant_arrivals_do_not_drift),
+		cmocka_unit_test(
+		    poisson_arrivals_have_the_mean_and_the_spread_of_poisson),
+		cmocka_unit_test(a_tiny_rate_schedules_nothing),
+		cmocka_unit_test(each_seed_gives_its_own_arrivals),
+		cmocka_unit_test(each_connection_is_picked_as_often_as_any_other),
+		cmocka_unit_test(a_schedule_that_is_resumed_goes_on_from_now),
+		cmocka_unit_test(does_not_catch_up_on_unused_connects),
+	};
+
+	return cmocka_run_group_tests_name("pace", tests, NULL, NULL);
+}

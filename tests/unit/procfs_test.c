@@ -1,0 +1,97 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+/* cmocka needs some of those above */
+#include <cmocka.h>
+
+#include "lib/procfs.h"
+
+static const char text[] = "Ip: A B\nIp: 7 8\nTcp: One Two Three\nTcp: 11 22 33\nTcp";
+
+static char path[] = "/tmp/proc_test.XXXXXX";
+
+static int
+set_up(void **state)
+{
+	int fd = mkstemp(path);
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), (int)strlen(text));
+	return close(fd);
+}
+
+static int
+tear_down(void **state)
+{
+	(void)state;
+	return unlink(path);
+}
+
+static void
+a_counter_is_below_its_name_in_its_section(void **state)
+{
+	uint64_t value = 5;
+
+	(void)state;
+	procfs_counter(path, "Tcp:", "One", &value);
+	assert_int_equal(value, 11);
+	procfs_counter(path, "Tcp:", "Three", &value);
+	assert_int_equal(value, 33);
+	procfs_counter(path, "Ip:", "B", &value);
+	assert_int_equal(value, 8);
+}
+
+static void
+missing_counters_leave_the_value_unchanged(void **state)
+{
+	uint64_t value = 5;
+
+	(void)state;
+	procfs_counter(path, "Tcp:", "B", &value);
+	procfs_counter(path, "Udp:", "A", &value);
+	procfs_counter("/none", "Tcp:", "One", &value);
+	assert_int_equal(value, 5);
+	assert_int_equal(procfs_number("/none"), 0);
+	assert_int_equal(procfs_word("/none", "Tcp:", "One "), 0);
+	assert_int_equal(procfs_word(path, "Udp:", "One "), 0);
+	assert_int_equal(procfs_word(path, "Tcp:", " Four "), 0);
+}
+
+static void
+a_word_is_looked_for_from_its_line_on(void **state)
+{
+	(void)state;
+	assert_int_equal(procfs_word(path, "Ip: 7", " 7 "), 8);
+	assert_int_equal(procfs_word(path, "Tcp: 1", " 11 "), 22);
+}
+
+static void
+no_more_is_read_than_there_is_room_for(void **state)
+{
+	char some[6];
+
+	(void)state;
+	procfs_read(path, some, sizeof(some));
+	assert_string_equal(some, "Ip: A");
+	procfs_read("/none", some, sizeof(some));
+	assert_string_equal(some, "");
+	assert_true(procfs_number("/proc/sys/fs/file-max") > 0);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_counter_is_below_its_name_in_its_section),
+		cmocka_unit_test(missing_counters_leave_the_value_unchanged),
+		cmocka_unit_test(a_word_is_looked_for_from_its_line_on),
+		cmocka_unit_test(no_more_is_read_than_there_is_room_for),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}

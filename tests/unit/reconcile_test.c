@@ -1,0 +1,327 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+/* cmocka needs some of those above */
+#include <cmocka.h>
+
+#include "client/result/reconcile.h"
+#include "client/result/result.h"
+
+static const char stats[] =
+    "{ \"totals\": { \"connections_accepted\": 7, \"connections_open\": 1, \"messages_received\": 30, \"replies_sent\": 30, \"bytes_received\": 600, \"bytes_sent\": 600, \"bytes_dropped\": 0, \"connections_closed\": { \"worker_lost\": 3 } }, \"kernel\": { \"retransmits\": 9 } }";
+
+/* A run of five connections that sent and got 500 bytes, and lost `lost` messages. */
+static void
+describe(struct result *result, uint64_t lost)
+{
+	assert_int_equal(result_init(result), 0);
+	result->plan.expect = strdup("auto");
+	result->plan.framing = strdup("stream");
+	result->connections.requested = result->connections.attempted = 5;
+	result->connections.established = result->connections.first = 5;
+	result->bytes_sent = result->bytes_received = 500;
+	result->messages.sent = 25;
+	result->messages.lost[MESSAGE_LOSS_RESET] = lost;
+	result->messages.verified = 25 - lost;
+}
+
+static bool
+passed(struct result *result, const struct server_totals *server)
+{
+	static const struct server_totals nothing = { .connections_open = 0 };
+	bool verdict;
+
+	assert_int_equal(reconcile_result(result, &nothing, server), 0);
+	verdict = reconcile_is_consistent(result);
+	result_finish(result);
+	return verdict;
+}
+
+static const struct server_totals same = {
+	.connections_accepted = 5,
+	.bytes_received = 500,
+	.bytes_sent = 500,
+};
+
+static void
+reads_the_totals_of_stats_and_names_missing_ones(void **state)
+{
+	struct server_totals ledger;
+	char error[256];
+
+	(void)state;
+	assert_int_equal(
+	    reconcile_read_totals(stats, &ledger, error, sizeof(error)), 0);
+	assert_int_equal(ledger.connections_accepted, 7);
+	assert_int_equal(ledger.bytes_sent, 600);
+	assert_int_equal(ledger.worker_lost, 3);
+	assert_int_equal(ledger.retransmits, 9);
+	assert_int_equal(
+	    reconcile_read_totals("{\"totals\":{}}", &ledger, error, sizeof(error)),
+	    -1);
+	assert_non_null(strstr(error, "totals.connections_accepted"));
+	assert_int_equal(
+	    reconcile_read_totals("nothing", &ledger, error, sizeof(error)), -1);
+}
+
+static void
+equal_counters_are_consistent(void **state)
+{
+	struct result result;
+	char line[RECONCILE_LINE_MAX];
+
+	(void)state;
+	describe(&result, 0);
+	report_reconciliation(&result, line, sizeof(line));
+	assert_string_equal(line, "");
+	assert_true(reconcile_is_consistent(&result));
+	assert_true(passed(&result, &same));
+}
+
+static void
+losses_of_the_client_explain_differences(void **state)
+{
+	struct server_totals server = same;
+	struct result result;
+
+	(void)state;
+	/* Never read there, never arrived here, never accepted. */
+	server.bytes_received = 480;
+	describe(&result, 1);
+	assert_true(passed(&result, &server));
+	server = same;
+	server.bytes_sent = 520;
+	describe(&result, 1);
+	assert_true(passed(&result, &server));
+	/* Ended at once, within the warm-up. */
+	describe(&result, 0);
+	result.warmup.sent = result.warmup.in_flight = 1;
+	assert_true(passed(&result, &server));
+	server = same;
+	server.connections_accepted = 4;
+	describe(&result, 1);
+	assert_true(passed(&result, &server));
+}
+
+static void
+unexplained_differences_fail(void **state)
+{
+	static const struct server_totals differ[] = {
+		{ .connections_accepted = 6, .bytes_received = 500, .bytes_sent = 500 },
+		{ .connections_accepted = 4, .bytes_received = 500, .bytes_sent = 500 },
+		{ .connections_accepted = 5, .bytes_received = 501, .bytes_sent = 500 },
+		{ .connections_accepted = 5, .bytes_received = 499, .bytes_sent = 500 },
+		{ .connections_accepted = 5, .bytes_received = 500, .bytes_sent = 501 },
+		{ .connections_accepted = 5, .bytes_received = 500, .bytes_sent = 499 },
+	};
+	struct result result;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(differ) / sizeof(differ[0]); i++) {
+		describe(&result, 0);
+		assert_false(passed(&result, &differ[i]));
+	}
+}
+
+static void
+a_connection_that_was_given_up_may_have_been_accepted(void **state)
+{
+	struct server_totals server = same;
+	struct result result;
+
+	(void)state;
+	server.connections_accepted = 6;
+	describe(&result, 0);
+	result.connections.attempted = 6;
+	assert_true(passed(&result, &server));
+}
+
+/* The same run with framed messages, `lost` of its 25 lost. */
+static bool
+framed_is_consistent(
+    uint64_t lost, uint64_t received, uint64_t replies, uint64_t worker_lost)
+{
+	struct server_totals server = same;
+	struct result result;
+
+	server.messages_received = received;
+	server.replies_sent = replies;
+	server.worker_lost = worker_lost;
+	describe(&result, lost);
+	free(result.plan.framing);
+	result.plan.framing = strdup("length32");
+	return passed(&result, &server);
+}
+
+static void
+framed_messages_are_reconciled_one_by_one(void **state)
+{
+	(void)state;
+	assert_true(framed_is_consistent(0, 25, 25, 0));
+	assert_false(framed_is_consistent(0, 24, 25, 0));
+	assert_false(framed_is_consistent(0, 26, 25, 0));
+	assert_false(framed_is_consistent(0, 25, 24, 0));
+	assert_false(framed_is_consistent(0, 25, 26, 0));
+	/* Two were lost: before it read them, or after it answered; a third was not. */
+	assert_true(framed_is_consistent(2, 23, 23, 0));
+	assert_true(framed_is_consistent(2, 25, 25, 0));
+	assert_false(framed_is_consistent(2, 22, 22, 0));
+	assert_false(framed_is_consistent(2, 25, 26, 0));
+}
+
+static void
+allows_for_messages_a_killed_worker_did_not_count(void **state)
+{
+	(void)state;
+	assert_false(framed_is_consistent(2, 22, 22, 0));
+	assert_true(framed_is_consistent(2, 22, 22, 1));
+	/* But it counts nothing that did not happen. */
+	assert_false(framed_is_consistent(2, 26, 25, 1));
+	assert_false(framed_is_consistent(2, 25, 26, 1));
+}
+
+static void
+describes_what_both_sides_counted(void **state)
+{
+	static const struct server_totals nothing = { .connections_open = 0 };
+	struct server_totals server = same;
+	struct result result;
+	char line[RECONCILE_LINE_MAX];
+
+	(void)state;
+	describe(&result, 0);
+	result.bytes_sent = result.bytes_received = 1234567;
+	result.connections.attempted = 8;
+	server.bytes_sent = server.bytes_received = 1234567;
+	assert_int_equal(reconcile_result(&result, &nothing, &server), 0);
+	report_reconciliation(&result, line, sizeof(line));
+	assert_string_equal(line,
+	    "server accepted 5 of 5 connections, read 1,234,567 of 1,234,567 bytes; 1,234,567 of its 1,234,567 came: the ledgers agree");
+	/* Accepted, and called off here before that was known. */
+	server.connections_accepted = 7;
+	assert_int_equal(reconcile_result(&result, &nothing, &server), 0);
+	report_reconciliation(&result, line, sizeof(line));
+	assert_non_null(strstr(
+	    line, "server accepted 7 connections, 5 and 2 that were called off, read"));
+	assert_null(strstr(line, "again"));
+	/* Some of it more than once. */
+	server.retransmits = 1234;
+	assert_int_equal(reconcile_result(&result, &nothing, &server), 0);
+	report_reconciliation(&result, line, sizeof(line));
+	assert_non_null(
+	    strstr(line, ": the ledgers agree; its host sent 1,234 segments again"));
+	result_finish(&result);
+}
+
+/* The line about a run of which `lost` of 25 framed messages were lost. */
+static void
+describe_framed(uint64_t lost, const struct server_totals *server, char *line)
+{
+	static const struct server_totals nothing = { .connections_open = 0 };
+	struct result result;
+
+	describe(&result, lost);
+	free(result.plan.framing);
+	result.plan.framing = strdup("line");
+	assert_int_equal(reconcile_result(&result, &nothing, server), 0);
+	report_reconciliation(&result, line, RECONCILE_LINE_MAX);
+	result_finish(&result);
+}
+
+static void
+describes_the_direction_of_a_loss(void **state)
+{
+	struct server_totals server = same;
+	char line[RECONCILE_LINE_MAX];
+
+	(void)state;
+	server.messages_received = server.replies_sent = 24;
+	server.bytes_received = 480;
+	server.bytes_sent = 520;
+	describe_framed(2, &server, line);
+	assert_non_null(strstr(line,
+	    "came: 20 bytes (1 message) never reached it, 20 bytes (1 message) of its answers never came; the losses account for that"));
+	describe_framed(0, &server, line);
+	assert_non_null(strstr(line,
+	    "20 bytes (1 message) never reached it, 20 bytes of its answers never came: a difference CANNOT BE PLACED"));
+}
+
+static void
+describes_unexplained_bytes(void **state)
+{
+	struct server_totals server = same;
+	char line[RECONCILE_LINE_MAX];
+
+	(void)state;
+	server.messages_received = server.replies_sent = 25;
+	server.bytes_received = 501;
+	describe_framed(0, &server, line);
+	assert_non_null(strstr(
+	    line, "1 byte reached it without being sent here: a difference CANNOT"));
+	assert_null(strstr(line, "several servers"));
+	/* Half of it was answered by another one. */
+	server = same;
+	server.connections_accepted = 2;
+	server.bytes_received = server.bytes_sent = 200;
+	describe_framed(0, &server, line);
+	assert_non_null(strstr(line, ": 3 connections never reached it, 300 bytes "));
+	assert_non_null(strstr(line, "300 bytes came without being sent by it: "));
+	assert_non_null(strstr(line, "(is it one of several servers? each "));
+}
+
+static void
+sums_the_ledgers_of_several_servers(void **state)
+{
+	static const struct reconcile_server servers[] = {
+		{ .where = "unix:one",
+		    .before = { .connections_accepted = 7 },
+		    .after = { .connections_accepted = 9,
+			.bytes_received = 200,
+			.bytes_sent = 200 } },
+		{ .where = "http://two",
+		    .after = { .connections_accepted = 3,
+			.bytes_received = 300,
+			.bytes_sent = 300 } },
+	};
+	struct result result;
+	char line[RECONCILE_LINE_MAX];
+
+	(void)state;
+	describe(&result, 0);
+	assert_int_equal(reconcile_result_all(&result, servers, 2), 0);
+	assert_true(reconcile_is_consistent(&result));
+	report_reconciliation(&result, line, sizeof(line));
+	assert_string_equal(line,
+	    "servers accepted 5 of 5 connections, read 500 of 500 bytes; 500 of their 500 came: the ledgers agree");
+	assert_true(report_reconciliation_server(&result, 1, line, sizeof(line)));
+	assert_string_equal(line, "http://two: 3 connections, 300 bytes read");
+	assert_false(report_reconciliation_server(&result, 2, line, sizeof(line)));
+	/* Either alone is no account of it. */
+	assert_int_equal(reconcile_result_all(&result, servers, 1), 0);
+	assert_false(reconcile_is_consistent(&result));
+	assert_false(report_reconciliation_server(&result, 0, line, sizeof(line)));
+	result_finish(&result);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(reads_the_totals_of_stats_and_names_missing_ones),
+		cmocka_unit_test(equal_counters_are_consistent),
+		cmocka_unit_test(describes_what_both_sides_counted),
+		cmocka_unit_test(describes_the_direction_of_a_loss),
+		cmocka_unit_test(describes_unexplained_bytes),
+		cmocka_unit_test(sums_the_ledgers_of_several_servers),
+		cmocka_unit_test(losses_of_the_client_explain_differences),
+		cmocka_unit_test(unexplained_differences_fail),
+		cmocka_unit_test(a_connection_that_was_given_up_may_have_been_accepted),
+		cmocka_unit_test(framed_messages_are_reconciled_one_by_one),
+		cmocka_unit_test(allows_for_messages_a_killed_worker_did_not_count),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

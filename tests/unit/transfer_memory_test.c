@@ -1,0 +1,178 @@
+#include "tests/lib/transfer_fixture.h"
+#include "worker/transfer_state.h"
+
+/* The linker puts it in the place of calloc (Makefile). */
+void *__real_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+
+static bool has_no_memory;
+
+void *
+__wrap_calloc(size_t count, size_t size)
+{
+	if (!has_no_memory)
+		return __real_calloc(count, size);
+	errno = ENOMEM;
+	return NULL;
+}
+
+/* The same for a batch that the kernel does not take now. */
+int __real_transfer_state_send(
+    int fd, struct connection *const *connections, uint32_t count);
+int __wrap_transfer_state_send(
+    int fd, struct connection *const *connections, uint32_t count);
+
+static unsigned refusals, sent;
+
+int
+__wrap_transfer_state_send(
+    int fd, struct connection *const *connections, uint32_t count)
+{
+	if (refusals == 0) {
+		sent++;
+		return __real_transfer_state_send(fd, connections, count);
+	}
+	refusals--;
+	errno = ETOOMANYREFS;
+	return -1;
+}
+
+/* A leaving worker with one connection, which waits for a hand-over. Returns the peer's
+ * end; *ret_handover are both ends of the hand-over. */
+static int
+start_draining(struct fixture *f, int ret_handover[2])
+{
+	int fds[2];
+
+	start(f, "upper", FRAMING_STREAM, 1024);
+	open_unix_pair(fds, 0);
+	worker_fixture_serve(&f->sender, fds[1]);
+	f->sender.worker.awaits_transfer = true;
+	assert_true(transfer_send_may_move(
+	    &f->sender.worker, worker_fixture_connection(&f->sender)));
+	must(channel_open(ret_handover) == 0);
+	return fds[0];
+}
+
+/* Nobody else takes it, so it is drained like one that cannot move. */
+static void
+finish_draining(struct fixture *f, int peer)
+{
+	char answer[8];
+
+	assert_false(transfer_send_may_move(
+	    &f->sender.worker, worker_fixture_connection(&f->sender)));
+	assert_int_equal(send(peer, "hello", 5, 0), 5);
+	assert_true(
+	    worker_fixture_run_until(&f->sender, recv(peer, answer, 8, 0) == 5));
+	assert_master_received(f->sender_channel, CHANNEL_SENT, 7, 0);
+	assert_master_received(f->receiver_channel, CHANNEL_RECEIVED, 8, 0);
+	close(peer);
+	finish(f);
+}
+
+static void
+test_a_receiver_without_memory_ends_the_transfer(void **state)
+{
+	struct fixture f;
+	int handover[2];
+
+	(void)state;
+	int peer = start_draining(&f, handover);
+	transfer_send_start(&f.sender.worker, handover[0], 7, 0);
+	has_no_memory = true;
+	transfer_receive_start(&f.receiver.worker, handover[1], 8);
+	has_no_memory = false;
+	assert_true(
+	    worker_fixture_run_until(&f.sender, f.sender.worker.sender == NULL));
+	finish_draining(&f, peer);
+}
+
+static void
+test_a_sender_without_memory_drains(void **state)
+{
+	struct fixture f;
+	int handover[2];
+
+	(void)state;
+	int peer = start_draining(&f, handover);
+	transfer_receive_start(&f.receiver.worker, handover[1], 8);
+	has_no_memory = true;
+	transfer_send_start(&f.sender.worker, handover[0], 7, 0);
+	has_no_memory = false;
+	assert_true(
+	    worker_fixture_run_until(&f.receiver, f.receiver.worker.receivers == NULL));
+	finish_draining(&f, peer);
+}
+
+static void
+test_retries_a_batch_after_the_socket_blocks(void **state)
+{
+	struct fixture f;
+	int handover[2];
+	char answer[8];
+
+	(void)state;
+	int peer = start_draining(&f, handover);
+	refusals = 3;
+	transfer_send_start(&f.sender.worker, handover[0], 7, 0);
+	transfer_receive_start(&f.receiver.worker, handover[1], 8);
+	/* It is served here meanwhile. */
+	assert_true(worker_fixture_run_until(
+	    &f.sender, (worker_fixture_run_once(&f.receiver), refusals < 3)));
+	assert_int_equal(send(peer, "hello", 5, 0), 5);
+	assert_true(worker_fixture_run_until(&f.sender,
+	    (worker_fixture_run_once(&f.receiver), recv(peer, answer, 8, 0) == 5)));
+	assert_true(worker_fixture_run_until(&f.sender,
+	    (worker_fixture_run_once(&f.receiver),
+		f.receiver.worker.receivers == NULL)));
+	assert_int_equal(refusals, 0);
+	assert_int_equal(f.receiver.worker.connection_pool.count, 1);
+	assert_master_received(f.sender_channel, CHANNEL_SENT, 7, 1);
+	assert_master_received(f.receiver_channel, CHANNEL_RECEIVED, 8, 1);
+	close(peer);
+	finish(&f);
+}
+
+static void
+test_sends_each_batch_once(void **state)
+{
+	struct fixture f;
+	int handover[2];
+
+	(void)state;
+	int peer = start_draining(&f, handover);
+	refusals = 1;
+	sent = 0;
+	transfer_send_start(&f.sender.worker, handover[0], 7, 0);
+	transfer_receive_start(&f.receiver.worker, handover[1], 8);
+	assert_true(worker_fixture_run_until(
+	    &f.sender, (worker_fixture_run_once(&f.receiver), refusals == 0)));
+	/* The giver looks for other reasons, too (drain.c). */
+	transfer_send_continue(&f.sender.worker);
+	assert_int_equal(sent, 1);
+	uint64_t later_ms = worker_fixture_clock_ms() + 100;
+	assert_true(
+	    worker_fixture_run_until(&f.sender, worker_fixture_clock_ms() > later_ms));
+	assert_int_equal(sent, 1);
+	assert_true(worker_fixture_run_until(&f.sender,
+	    (worker_fixture_run_once(&f.receiver),
+		f.receiver.worker.receivers == NULL)));
+	assert_master_received(f.sender_channel, CHANNEL_SENT, 7, 1);
+	assert_master_received(f.receiver_channel, CHANNEL_RECEIVED, 8, 1);
+	close(peer);
+	finish(&f);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_receiver_without_memory_ends_the_transfer),
+		cmocka_unit_test(test_a_sender_without_memory_drains),
+		cmocka_unit_test(test_retries_a_batch_after_the_socket_blocks),
+		cmocka_unit_test(test_sends_each_batch_once),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

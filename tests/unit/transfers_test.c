@@ -1,0 +1,241 @@
+/*
+ * transfers_test.c - the accounts of a hand-over, whoever dies on the way, and at what
+ * point.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka needs those above */
+#include <sys/mman.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "proto/channel.h"
+
+#include "master/workers/process.h"
+#include "master/workers/transfers.h"
+
+/* The linker puts it in the place of channel_send (Makefile). */
+int __real_channel_send(int fd, const struct channel_message *message, int descriptor);
+int __wrap_channel_send(int fd, const struct channel_message *message, int descriptor);
+
+static uint32_t refused; /* a verb; 0: none */
+
+int
+__wrap_channel_send(int fd, const struct channel_message *message, int descriptor)
+{
+	if (message->verb != refused)
+		return __real_channel_send(fd, message, descriptor);
+	errno = ETOOMANYREFS;
+	return -1;
+}
+
+#define HELD 10 /* connections that the giver has accepted */
+
+struct fixture {
+	struct master *master;
+	struct process *sender, *receiver;
+	struct ledger_block *giver_block, *taker_block;
+	int worker_ends[2];
+};
+
+static struct process *
+add_worker(struct fixture *fixture, uint32_t slot, struct ledger_block **ret_block)
+{
+	int channel[2];
+	assert_int_equal(channel_open(channel), 0);
+	fixture->worker_ends[slot] = channel[1];
+	struct worker_ledger *worker_ledger =
+	    ledger_claim(fixture->master->ledger, slot);
+	assert_non_null(worker_ledger);
+	*ret_block = &worker_ledger->by_listener[ledger_register_listener(
+	    fixture->master->ledger, "a listener")];
+	struct process *process = process_from_pid(
+	    fixture->master, (pid_t)(1000 + slot), slot, channel[0], worker_ledger);
+	assert_non_null(process);
+	process->is_ready = true;
+	return process;
+}
+
+static int
+set_up(void **state)
+{
+	struct fixture *fixture = calloc(1, sizeof(*fixture));
+	assert_non_null(fixture);
+	fixture->master = calloc(1, sizeof(*fixture->master));
+	assert_non_null(fixture->master);
+	fixture->master->base = event_base_new();
+	fixture->master->ledger = ledger_create(&fixture->master->ledger_fd);
+	assert_non_null(fixture->master->ledger);
+	fixture->sender = add_worker(fixture, 0, &fixture->giver_block);
+	fixture->receiver = add_worker(fixture, 1, &fixture->taker_block);
+	fixture->sender->is_draining = true;
+	ledger_count(fixture->giver_block, LEDGER_CONNECTIONS_ACCEPTED, HELD);
+	transfers_start(fixture->sender, fixture->receiver);
+	*state = fixture;
+	return 0;
+}
+
+static int
+tear_down(void **state)
+{
+	struct fixture *fixture = *state;
+	close(fixture->worker_ends[0]);
+	close(fixture->worker_ends[1]);
+	event_base_free(fixture->master->base);
+	munmap(fixture->master->ledger, sizeof(*fixture->master->ledger));
+	close(fixture->master->ledger_fd);
+	free(fixture->master);
+	free(fixture);
+	return 0;
+}
+
+static void
+kill_worker(struct process *process)
+{
+	process->has_exited = true;
+	transfers_on_exit(process);
+}
+
+/* What slot `slot` has lost, now that both are buried; all that was moved is booked on
+ * both sides. */
+static void
+assert_lost(const struct fixture *fixture, uint64_t by_giver, uint64_t by_taker)
+{
+	struct ledger_totals sender, receiver;
+	assert_null(fixture->master->transfers);
+	assert_null(fixture->master->processes);
+	ledger_sum_slot(fixture->master->ledger, 0, &sender);
+	ledger_sum_slot(fixture->master->ledger, 1, &receiver);
+	assert_int_equal(sender.counters[LEDGER_CONNECTIONS_MOVED_OUT],
+	    receiver.counters[LEDGER_CONNECTIONS_MOVED_IN]);
+	assert_int_equal(sender.closed[CLOSE_WORKER_LOST], by_giver);
+	assert_int_equal(receiver.closed[CLOSE_WORKER_LOST], by_taker);
+}
+
+static void
+test_counts_what_sender_and_receiver_report(void **state)
+{
+	struct fixture *fixture = *state;
+	ledger_count(fixture->giver_block, LEDGER_CONNECTIONS_MOVED_OUT, HELD);
+	ledger_count(fixture->taker_block, LEDGER_CONNECTIONS_MOVED_IN, HELD);
+	transfers_on_sent(fixture->sender, 1, HELD);
+	transfers_on_received(fixture->receiver, 1, HELD);
+	kill_worker(fixture->sender);
+	kill_worker(fixture->receiver);
+	assert_lost(fixture, 0, HELD);
+}
+
+static void
+test_a_sender_crash_before_counting_loses_no_accepted_connection(void **state)
+{
+	struct fixture *fixture = *state;
+	ledger_count(fixture->taker_block, LEDGER_CONNECTIONS_MOVED_IN, 4);
+	kill_worker(fixture->sender);
+	assert_non_null(fixture->master->transfers);
+	transfers_on_received(fixture->receiver, 1, 4);
+	kill_worker(fixture->receiver);
+	assert_lost(fixture, HELD - 4, 4);
+}
+
+static void
+test_a_receiver_crash_before_counting_loses_its_connections(void **state)
+{
+	struct fixture *fixture = *state;
+	ledger_count(fixture->giver_block, LEDGER_CONNECTIONS_MOVED_OUT, 4);
+	kill_worker(fixture->receiver);
+	assert_non_null(fixture->master->transfers);
+	transfers_on_sent(fixture->sender, 1, 4);
+	fixture->sender->wants_receiver = false;
+	kill_worker(fixture->sender);
+	assert_lost(fixture, HELD - 4, 4);
+}
+
+static void
+test_the_sender_count_decides_when_both_crash(void **state)
+{
+	struct fixture *fixture = *state;
+	ledger_count(fixture->giver_block, LEDGER_CONNECTIONS_MOVED_OUT, 3);
+	ledger_count(fixture->taker_block, LEDGER_CONNECTIONS_MOVED_IN, 2);
+	kill_worker(fixture->receiver);
+	kill_worker(fixture->sender);
+	assert_lost(fixture, HELD - 3, 3);
+}
+
+static void
+test_two_transfers_of_one_sender_are_separate(void **state)
+{
+	struct fixture *fixture = *state;
+	ledger_count(fixture->giver_block, LEDGER_CONNECTIONS_MOVED_OUT, 4);
+	ledger_count(fixture->taker_block, LEDGER_CONNECTIONS_MOVED_IN, 4);
+	transfers_on_sent(fixture->sender, 1, 4);
+	transfers_on_received(fixture->receiver, 1, 4);
+	transfers_start(fixture->sender, fixture->receiver);
+	ledger_count(fixture->giver_block, LEDGER_CONNECTIONS_MOVED_OUT, 2);
+	kill_worker(fixture->sender);
+	kill_worker(fixture->receiver);
+	assert_lost(fixture, HELD - 6, 6);
+}
+
+/* It drained, or waited for its deadline. */
+static void
+test_retries_a_transfer_after_running_out_of_descriptors(void **state)
+{
+	struct fixture *fixture = *state;
+	transfers_on_sent(fixture->sender, 1, 0);
+	transfers_on_received(fixture->receiver, 1, 0);
+	refused = CHANNEL_RECEIVE_CONNECTIONS;
+	transfers_start(fixture->sender, fixture->receiver);
+	assert_null(fixture->master->transfers);
+	assert_true(fixture->sender->wants_receiver);
+	refused = CHANNEL_SEND_CONNECTIONS;
+	transfers_start(fixture->sender, fixture->receiver);
+	assert_true(fixture->sender->wants_receiver);
+	assert_false(transfers_is_sending(fixture->sender));
+	transfers_on_received(fixture->receiver, 3, 0);
+	assert_null(fixture->master->transfers);
+	assert_true(fixture->sender->wants_receiver);
+	refused = 0;
+	transfers_start(fixture->sender, fixture->receiver);
+	assert_false(fixture->sender->wants_receiver);
+	transfers_on_sent(fixture->sender, 4, HELD);
+	transfers_on_received(fixture->receiver, 4, HELD);
+	kill_worker(fixture->sender);
+	kill_worker(fixture->receiver);
+	assert_lost(fixture, 0, HELD);
+}
+
+static void
+test_ignores_transfer_messages_from_other_workers(void **state)
+{
+	struct fixture *fixture = *state;
+	transfers_on_sent(fixture->receiver, 1, 7);
+	transfers_on_received(fixture->sender, 1, 7);
+	transfers_on_sent(fixture->sender, 2, 7);
+	assert_false(fixture->master->transfers->has_sent);
+	assert_false(fixture->master->transfers->has_received);
+	assert_true(transfers_is_sending(fixture->sender));
+	kill_worker(fixture->sender);
+	kill_worker(fixture->receiver);
+	assert_lost(fixture, HELD, 0);
+}
+
+int
+main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		TEST(test_counts_what_sender_and_receiver_report),
+		TEST(test_a_sender_crash_before_counting_loses_no_accepted_connection),
+		TEST(test_a_receiver_crash_before_counting_loses_its_connections),
+		TEST(test_the_sender_count_decides_when_both_crash),
+		TEST(test_two_transfers_of_one_sender_are_separate),
+		TEST(test_retries_a_transfer_after_running_out_of_descriptors),
+		TEST(test_ignores_transfer_messages_from_other_workers),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,170 @@
+#!/usr/bin/env bats
+# The rhythms of yodel's load: what is sent when, how connections come and go.
+
+load lib/helpers
+load lib/client
+
+@test "lockstep goes round by round over several processes" {
+	start_yodeld --listen 127.0.0.1:0=upper
+	run_yodel -c 64 -w 4 -n 200 --lockstep "127.0.0.1:$PORT"
+	[ "$status" = 0 ]
+	result_matches 'm["verified"] == 12800'
+}
+
+@test "the open loop sends what is due, at the rate asked for, and warm-up is apart" {
+	start_yodeld --listen 127.0.0.1:0=upper
+	run_yodel -c 20 -R 2k -d 1s --warmup 300ms --size 64 "127.0.0.1:$PORT"
+	[ "$status" = 0 ]
+	result_matches 'm["sent"] == 2000 and m["verified"] == 2000 and t["send_lag"]["count"] == 2000'
+	run_yodel -c 20 -R 2k -d 1s --arrivals poisson --size 64 "127.0.0.1:$PORT"
+	[ "$status" = 0 ]
+	result_matches '1800 < m["sent"] < 2200'
+	run_yodel -c 20 --interval 100ms -n 5 --size 64 "127.0.0.1:$PORT"
+	[ "$status" = 0 ]
+	result_matches 'm["sent"] == 100 and r["elapsed_s"] > 0.4'
+}
+
+@test "what is unanswered at the end of the drain is lost, with its age" {
+	start_faulty_server silent
+	run_yodel -c 4 -R 40 -d 500ms --drain 300ms --timeout 10s "127.0.0.1:$FAULTY_SERVER_PORT"
+	[ "$status" = 1 ]
+	result_matches 'm["sent"] == 20 and m["lost"]["timeout"] == 20 and t["age"]["max_ns"] > 500e6'
+	# Without a drain nothing is waited for: not for the patience of a minute either.
+	run_yodel -c 4 -R 40 -d 500ms --drain 0s --timeout 1m "127.0.0.1:$FAULTY_SERVER_PORT"
+	[ "$status" = 1 ]
+	result_matches 'm["lost"]["timeout"] >= 1 and t["age"]["max_ns"] < 30e9'
+	# What the warm-up lost is told as that, and is in no figure of the rest.
+	run_yodel -c 4 -R 40 -d 500ms --warmup 500ms --timeout 300ms "127.0.0.1:$FAULTY_SERVER_PORT"
+	[ "$status" = 1 ]
+	result_matches 'sum(r["warmup"]["lost"].values()) > 0 and t["age"]["count"] == lost'
+}
+
+@test "what is due and waits behind an answer is sent late, in the drain at the latest" {
+	start_faulty_server late --time 0.4
+	# Of 5 messages each that are due within half a second, the last waits for a drain.
+	run_yodel -c 4 -R 40 -p 1 -d 500ms --size 64 --timeout 5s "127.0.0.1:$FAULTY_SERVER_PORT"
+	[ "$status" = 0 ]
+	result_matches 'm["due"] == m["sent"] == m["verified"] == 20 and r["trust"]["verdict"] != "invalid"'
+	result_matches 't["response"]["max_ns"] > 380e6 and t["response"]["count"] == 20'
+	# Not all of it in a short one: that is told, and what was sent adds up.
+	end_spawned
+	rm faulty_server.out
+	start_faulty_server silent
+	run_yodel -c 4 -R 40 -p 1 -d 500ms --drain 200ms --timeout 5s "127.0.0.1:$FAULTY_SERVER_PORT"
+	[ "$status" = 1 ]
+	result_matches 'm["due"] == 20 and m["sent"] == 4 and m["lost"]["timeout"] == 4'
+	result_matches 'any("20 messages were due, 4 were sent" in why for why in r["trust"]["reasons"])'
+}
+
+@test "whoever stood still finds the answers that came in time" {
+	start_yodeld --listen 127.0.0.1:0=upper
+	spawn load "$YODEL" -q -c 600 -w 1 -d 1h --timeout 2s --json result.json "127.0.0.1:$PORT"
+	local load=$SPAWNED generator status=0 since
+	each_is_answered() { [ "$(ss -Htni state established "( dport = :$PORT )" | grep -c bytes_received)" -ge 600 ]; }
+	wait_until each_is_answered
+	generator=$(children_of "$load")
+	# shellcheck disable=SC2086 # one word, with blanks around
+	kill -STOP $generator
+	since=$SECONDS
+	# All but the one that it was just busy with have an answer that waits.
+	are_answered() { [ "$(ss -Htn state established "( dport = :$PORT )" | awk '$1 > 0' | wc -l)" -ge 599 ]; }
+	wait_until are_answered
+	patience_is_over() { [ $((SECONDS - since)) -gt 3 ]; }
+	wait_until patience_is_over
+	kill -TERM "$load" # it will send no more
+	# shellcheck disable=SC2086
+	kill -CONT $generator
+	wait "$load" || status=$?
+	[ $status = 0 ]
+	result_matches 'lost == 0 and c["lost"] == 0 and t["response"]["max_ns"] > 2e9'
+}
+
+@test "what is due while the server is away is due all the same" {
+	local how status address
+	address=127.0.0.1:$(free_port) # it is asked for again
+	start_yodeld --listen "$address=upper"
+	for how in "-R 200" "--interval 20ms"; do
+		# shellcheck disable=SC2086 # words are meant
+		spawn load "$YODEL" -q -c 4 $how -d 4s --drain 200ms --json result.json "127.0.0.1:$PORT"
+		local load=$SPAWNED
+		four_connections_are_open() { [ "$(ss -Htn state established "( dport = :$PORT )" | wc -l)" -ge 4 ]; }
+		wait_until four_connections_are_open
+		stop_yodeld
+		status=0
+		wait "$load" || status=$?
+		[ $status = 1 ]
+		result_matches '796 <= m["due"] <= 800 and m["sent"] < 750 and r["trust"]["verdict"] == "invalid"'
+		start_yodeld --listen "$address=upper"
+	done
+}
+
+@test "who takes calls and ends them without an answer is not stormed with calls" {
+	start_faulty_server leave
+	run_yodel -c 4 -R 20 -d 1s "127.0.0.1:$FAULTY_SERVER_PORT"
+	[ "$status" = 1 ]
+	result_matches 'm["verified"] == 0 and lost == m["sent"] > 0 and c["established"] < 200'
+}
+
+@test "connections come and go, by FIN and by RST, and nothing is lost" {
+	start_yodeld --listen 127.0.0.1:0=upper
+	run_yodel -c 10 -n 50 --messages-per-connection 5 "127.0.0.1:$PORT"
+	[ "$status" = 0 ]
+	result_matches 'm["verified"] == 500 and c["established"] == 100 and c["reconnects"] == 90'
+	result_matches 't["close"]["count"] == 100 and t["connect"]["count"] == 100'
+	run_yodel -c 10 -n 50 --messages-per-connection 5 --close rst "127.0.0.1:$PORT"
+	[ "$status" = 0 ]
+	result_matches 'm["verified"] == 500 and c["established"] == 100'
+	# We closed first: each port stays in TIME_WAIT, unless it was reset, or the machine's
+	# table of them was full before (tcp_max_tw_buckets).
+	run_yodel -c 10 -n 50 --messages-per-connection 1 "127.0.0.1:$PORT"
+	[ "$status" = 0 ]
+	result_matches 'r["ports"]["held_max"] >= 490 or r["ports"]["time_wait_before"] > 50000'
+	result_matches 'r["ports"]["available"] > 1000 and r["ports"]["time_wait_max"] >= 490'
+	[[ $output =~ "ports "[^$'\n']*" held at most; in TIME_WAIT on this machine " ]]
+	run_yodel -c 10 -d 1s --lifetime 200ms "127.0.0.1:$PORT"
+	[ "$status" = 0 ]
+	result_matches '10 <= c["reconnects"] <= 60 and m["wrong"] == 0'
+}
+
+@test "connections are begun at the rate asked for" {
+	start_yodeld --listen 127.0.0.1:0=upper
+	run_yodel -c 50 -n 1 --connect-rate 100 "127.0.0.1:$PORT"
+	[ "$status" = 0 ]
+	# Never faster; how much slower is the machine's load.
+	result_matches '20 < r["rates"]["connections_per_s"] < 125'
+}
+
+@test "the rate of connections that come anew is not of the time before the start" {
+	start_yodeld --listen 127.0.0.1:0=upper
+	run_yodel -c 4 -d 1s --messages-per-connection 5 --start-at +5s "127.0.0.1:$PORT"
+	[ "$status" = 0 ]
+	result_matches 'r["rates"]["connections_per_s"] > 0.25 * c["established"] / r["elapsed_s"]'
+}
+
+@test "a ramp begins the connections evenly, and does not hold back those that come anew" {
+	start_yodeld --listen 127.0.0.1:0=upper
+	run_yodel -c 10 -d 2s --ramp 500ms --messages-per-connection 5 "127.0.0.1:$PORT"
+	[ "$status" = 0 ]
+	result_matches 'c["reconnects"] > 60' # 20 a second would be the ramp's
+	run_yodel -c 10 -d 1s --ramp 500ms --messages-per-connection 5 --connect-rate 40 "127.0.0.1:$PORT"
+	[ "$status" = 0 ]
+	result_matches '20 <= c["established"] <= 45'
+	# Nor while it lasts: with all waiting for its end nobody would send what is due.
+	run_yodel -c 10 -d 1500ms --ramp 3s --messages-per-connection 5 -R 200 "127.0.0.1:$PORT"
+	result_matches 'c["reconnects"] >= 30 and m["verified"] == m["due"] >= 290'
+}
+
+@test "nothing is due on a connection that a ramp has not begun" {
+	start_yodeld --listen 127.0.0.1:0=upper
+	run_yodel -c 10 -d 2s --interval 100ms --ramp 2s "127.0.0.1:$PORT"
+	[ "$status" = 0 ]
+	# 20 on each of those that are there from the start, and none of the last.
+	result_matches '0 < m["due"] == m["sent"] <= 150'
+}
+
+@test "in lockstep the first round waits for the last connection of a ramp" {
+	start_yodeld --listen 127.0.0.1:0=upper
+	run_yodel -c 40 -n 4 --ramp 500ms "127.0.0.1:$PORT"
+	[ "$status" = 0 ]
+	result_matches 'm["verified"] == 160 and c["established"] == 40'
+}
