@@ -7,12 +7,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/clock.h"
+
 #include "conf/config.h"
 
 #define KILO (UINT64_C(1) << 10)
 #define GIGA (UINT64_C(1) << 30)
 #define MICROSECOND UINT64_C(1000)
-#define MILLISECOND UINT64_C(1000000)
 #define HOUR UINT64_C(3600000000000)
 
 #define ADDRESS_PATTERN "^([0-9.]*|\\*|\\[[0-9A-Fa-f:.]+(%.+)?\\]):[0-9]{1,5}$"
@@ -260,7 +261,7 @@ static const struct setting rows[] = {
 	    CONFIG(spin_ns),
 	    .initial = "0s",
 	    .min = MICROSECOND,
-	    .max = 1000 * MILLISECOND },
+	    .max = 1000 * NS_PER_MS },
 	{ .name = "cpu_affinity",
 	    .help = "Bind each worker to a CPU of its own, in turn.",
 	    .type = SETTING_BOOL,
@@ -301,16 +302,16 @@ static const struct setting rows[] = {
 	    .initial = "1M",
 	    .min = KILO,
 	    .max = GIGA },
-	TIMEOUT("idle", idle_ns, "0s", MILLISECOND,
+	TIMEOUT("idle", idle_ns, "0s", NS_PER_MS,
 	    "Close a connection on which nothing came this long since its last reply."),
-	TIMEOUT("stalled_write", stalled_write_ns, "30s", MILLISECOND,
+	TIMEOUT("stalled_write", stalled_write_ns, "30s", NS_PER_MS,
 	    "Close a connection whose peer has taken nothing of its replies this long."),
-	TIMEOUT("drain", drain_ns, "30s", MILLISECOND,
+	TIMEOUT("drain", drain_ns, "30s", NS_PER_MS,
 	    "How long a worker that leaves, at a stop or a change, waits for its connections; 0 is as long as they last."),
-	TIMEOUT("drain_quiet", drain_quiet_ns, "250ms", MILLISECOND,
+	TIMEOUT("drain_quiet", drain_quiet_ns, "250ms", NS_PER_MS,
 	    "While draining, close a connection that is quiet this long."),
 	/* Some beats of a worker's (timeouts.c), and looks of the master's. */
-	TIMEOUT("hung", hung_ns, "30s", 500 * MILLISECOND,
+	TIMEOUT("hung", hung_ns, "30s", 500 * NS_PER_MS,
 	    "Replace a worker whose loop stands still this long."),
 	{ .name = "security.seccomp",
 	    .help =

@@ -9,15 +9,15 @@
 #include <string.h>
 #include <time.h>
 
+#include "lib/clock.h"
+
 #define FIRST_BYTES 65536
 #define LATE_READS 64 /* for an answer that came in time, and was not read in time */
 
 double
 http_client_now_s(void)
 {
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+	return (double)clock_now_ns() / 1e9;
 }
 
 /* At least a moment, for 0 is for ever. */

@@ -3,12 +3,14 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "lib/clock.h"
+
 #include "master/master.h"
 
 static uint64_t
 in_seconds(unsigned seconds)
 {
-	return master_now_ns() + seconds * NS_PER_S;
+	return clock_now_ns() + seconds * NS_PER_S;
 }
 
 /* The inode of an open socket; 0 when it is none. */
@@ -65,7 +67,7 @@ http_limits_set_deadline(struct http_limits *http_limits, int fd, unsigned secon
 void
 http_limits_check(struct http_limits *http_limits)
 {
-	uint64_t now_ns = master_now_ns();
+	uint64_t now_ns = clock_now_ns();
 	unsigned kept = 0;
 	for (unsigned i = 0; i < http_limits->count; i++) {
 		struct http_limits_entry http_limits_entry = http_limits->rows[i];

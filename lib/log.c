@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
 #include "lib/log_format.h"
 #include "lib/log_ratelimit.h"
 
@@ -293,20 +294,12 @@ report_unwritten(void)
 		state.unwritten = lost;
 }
 
-static uint64_t
-now_ns(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
-}
-
 void
 log_report_suppressed(void)
 {
 	const char *kind;
 	unsigned long count;
-	uint64_t now = now_ns();
+	uint64_t now = clock_now_ns();
 	while ((count = log_ratelimit_take_suppressed(now, &kind)) > 0) {
 		char message[256];
 		snprintf(message, sizeof(message),
@@ -324,7 +317,7 @@ log_line(enum log_level level, int error, const char *format, va_list arguments)
 	if (level != LOG_LEVEL_DEBUG) {
 		log_report_suppressed();
 		errno = saved;
-		if (!log_ratelimit_allow(format, now_ns()))
+		if (!log_ratelimit_allow(format, clock_now_ns()))
 			return;
 	}
 	char message[LINE_MAX_BYTES];

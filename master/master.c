@@ -12,6 +12,7 @@
 #include <linux/capability.h>
 
 #include "lib/capabilities.h"
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/printable.h"
 
@@ -29,20 +30,6 @@
 #include "master/upgrade/takeover.h"
 #include "master/workers/process.h"
 #include "master/workers/slot.h"
-
-uint64_t
-master_now_ns(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
-}
-
-double
-master_elapsed_ms(uint64_t since_ns)
-{
-	return (double)(master_now_ns() - since_ns) / (double)NS_PER_MS;
-}
 
 /* As many descriptors as the system lets us have: each worker inherits the limit. */
 static void
@@ -138,7 +125,7 @@ open_log(const struct config *config)
 static int
 begin(struct master *master)
 {
-	master->started_ns = master_now_ns();
+	master->started_ns = clock_now_ns();
 	master->generation = 1;
 	master->slot_count = master->config.workers;
 	master->ledger = ledger_create(&master->ledger_fd);

@@ -25,9 +25,6 @@
 
 #include "master/listeners/listener.h"
 
-#define NS_PER_S UINT64_C(1000000000)
-#define NS_PER_MS UINT64_C(1000000)
-
 struct admin;
 struct drain_summary;
 struct master;
@@ -209,9 +206,5 @@ void master_dry_run(int state_fd) __attribute__((noreturn));
 
 /* Closes and frees all that it holds, and itself. */
 void master_finish(struct master *master);
-
-uint64_t master_now_ns(void);
-/* Milliseconds since then. */
-double master_elapsed_ms(uint64_t since_ns);
 
 #endif

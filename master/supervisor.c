@@ -2,6 +2,7 @@
 
 #include <signal.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
 
 #include "master/changes/pending_requests.h"
@@ -86,7 +87,7 @@ on_tick(evutil_socket_t fd, short what, void *argument)
 	(void)fd;
 	(void)what;
 	struct master *master = argument;
-	uint64_t now_ns = master_now_ns();
+	uint64_t now_ns = clock_now_ns();
 	bool is_overdue =
 	    master->stop_deadline_ns != 0 && now_ns >= master->stop_deadline_ns;
 	bool all_responsive = true;
@@ -112,7 +113,7 @@ int
 supervisor_start(struct master *master)
 {
 	struct timeval interval = { .tv_usec = INTERVAL_MS * 1000 };
-	master->last_tick_ns = master_now_ns();
+	master->last_tick_ns = clock_now_ns();
 	event_assign(
 	    &master->tick_timer, master->base, -1, EV_PERSIST, on_tick, master);
 	return event_add(&master->tick_timer, &interval);

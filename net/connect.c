@@ -8,7 +8,8 @@
 
 #include <netinet/in.h>
 
-#define NS_PER_MS 1000000u
+#include "lib/clock.h"
+
 #define WAIT_MAX_MS 2000000000u /* what an int holds */
 
 /* The outcome of a connect() that goes on: 0, or -1 with errno. */

@@ -5,6 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
 
 #include "worker/address_limits.h"
@@ -88,11 +89,9 @@ is_full(const struct worker *worker)
 static enum close_reason
 check_address(const struct listener *listener, const struct address *address)
 {
-	struct timespec now;
 	struct peer peer;
 	peer_set(&peer, address);
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	uint64_t now_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+	uint64_t now_ms = clock_read_ns(CLOCK_MONOTONIC_COARSE) / NS_PER_MS;
 	return address_limits_check(listener->worker->address_limits,
 	    listener_ledger_index(listener), listener->config, &peer, (uint32_t)now_ms);
 }

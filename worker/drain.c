@@ -2,6 +2,7 @@
 
 #include <time.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
 
 #include "proto/channel.h"
@@ -11,8 +12,6 @@
 #include "worker/timeouts.h"
 #include "worker/transfer_send.h"
 #include "worker/worker_state.h"
-
-#define NS_PER_S UINT64_C(1000000000)
 
 static bool
 close_for(struct connection *connection, void *argument)
@@ -49,18 +48,14 @@ on_deadline(evutil_socket_t fd, short what, void *argument)
 static void
 set_deadline(struct worker *worker, uint64_t deadline_ns)
 {
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	uint64_t end_ns =
-	    (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec + deadline_ns;
+	uint64_t end_ns = clock_now_ns() + deadline_ns;
 	if (deadline_ns == 0 ||
 	    (worker->drain_end_ns != 0 && worker->drain_end_ns <= end_ns))
 		return;
 	worker->drain_end_ns = end_ns;
 	if (!event_initialized(&worker->drain_timer))
 		evtimer_assign(&worker->drain_timer, worker->base, on_deadline, worker);
-	const struct timeval time = { .tv_sec = (time_t)(deadline_ns / NS_PER_S),
-		.tv_usec = (suseconds_t)(deadline_ns % NS_PER_S / 1000) };
+	const struct timeval time = clock_timeval(deadline_ns);
 	event_add(&worker->drain_timer, &time);
 }
 

@@ -1,16 +1,8 @@
 #include "worker/loop.h"
 
-#include <time.h>
+#include "lib/clock.h"
 
 #include "worker/worker_state.h"
-
-static uint64_t
-monotonic_ns(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
 
 /* A number that grows with everything that comes from a peer. */
 static uint64_t
@@ -33,7 +25,7 @@ run_spinning(struct worker *worker)
 	do {
 		/* Without sleep it comes back when there is nothing to do. */
 		event_base_loop(worker->base, spins ? EVLOOP_NONBLOCK : EVLOOP_ONCE);
-		uint64_t now_ns = monotonic_ns();
+		uint64_t now_ns = clock_now_ns();
 		if (traffic(worker) != seen) {
 			seen = traffic(worker);
 			last_ns = now_ns;

@@ -5,6 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
 
 #include "worker/connection.h"
@@ -13,7 +14,6 @@
 #include "worker/transfer_send.h"
 #include "worker/worker_state.h"
 
-#define NS_PER_MS UINT64_C(1000000)
 #define CHECK_INTERVAL_MIN_MS 50
 #define CHECK_INTERVAL_MAX_MS 1000
 #define LINGER_MS 2000
@@ -21,10 +21,7 @@
 static uint32_t
 monotonic_ms(void)
 {
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (
-	    uint32_t)((uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / NS_PER_MS);
+	return (uint32_t)(clock_now_ns() / NS_PER_MS);
 }
 
 /* The stamp of the last activity may be older than the activity by one sweep. */

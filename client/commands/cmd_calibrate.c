@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/units.h"
 
@@ -15,8 +16,8 @@
 
 #define CONNECTIONS 50
 #define MESSAGE_BYTES 64
-#define CLOSED_NS UINT64_C(1000000000)
-#define PACED_NS UINT64_C(1000000000)
+#define CLOSED_NS NS_PER_S
+#define PACED_NS NS_PER_S
 #define PACED_RATE 2000.0
 #define EXIT_LOST 1 /* or never tried */
 

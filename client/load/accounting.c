@@ -1,8 +1,10 @@
 #include "client/load/accounting.h"
 
+#include "lib/clock.h"
+
 #include "client/load/generator.h"
 
-#define LATE_NS UINT64_C(1000000)
+#define LATE_NS NS_PER_MS
 
 void
 accounting_started(struct generator *generator, struct conn *conn)

@@ -1,5 +1,7 @@
 #include "client/load/arrivals.h"
 
+#include "lib/clock.h"
+
 #include "client/load/conn.h"
 #include "client/load/generator.h"
 
@@ -70,7 +72,7 @@ arrivals_run(struct generator *generator)
 		pacer_take(pacer);
 		if (!takes_messages(conn) || !conn_schedule(generator, conn, intended))
 			continue;
-		generator->now_ns = generator_clock();
+		generator->now_ns = clock_now_ns();
 		conn_advance(generator, conn);
 	}
 }

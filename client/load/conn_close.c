@@ -7,13 +7,15 @@
 #include <linux/tcp.h>
 #include <netinet/in.h>
 
+#include "lib/clock.h"
+
 #include "client/load/accounting.h"
 #include "client/load/conn_connect.h"
 #include "client/load/generator.h"
 #include "client/load/loss_record.h"
 #include "client/load/transcript.h"
 
-#define SHORT_CONNECTION_NS UINT64_C(1000000000)
+#define SHORT_CONNECTION_NS NS_PER_S
 
 /* What the kernel had to send twice. What the peer then said it had already was only
  * late: a busy machine is no loss. */

@@ -2,9 +2,11 @@
 #ifndef CLIENT_LOAD_CONN_CLOSE_H
 #define CLIENT_LOAD_CONN_CLOSE_H
 
+#include "lib/clock.h"
+
 #include "client/load/conn.h"
 
-#define CONN_CLOSE_TIMEOUT_NS UINT64_C(1000000000) /* for the peer's end after ours */
+#define CONN_CLOSE_TIMEOUT_NS NS_PER_S /* for the peer's end after ours */
 
 /* In order: everything is answered. By --close: FIN and the peer's end, or a reset. */
 void conn_close(struct generator *generator, struct conn *conn);

@@ -9,6 +9,8 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
+#include "lib/clock.h"
+
 #include "client/load/conn_close.h"
 #include "client/load/conn_receive.h"
 #include "client/load/generator.h"
@@ -168,7 +170,7 @@ start_connect(struct generator *generator, struct conn *conn)
 	    open_socket(generator, address, generator_connection(generator, conn));
 	if (conn->fd < 0)
 		return -1;
-	generator->now_ns = conn->state_since_ns = generator_clock();
+	generator->now_ns = conn->state_since_ns = clock_now_ns();
 	const struct sockaddr *to = (const void *)&address->storage;
 	if (connect(conn->fd, to, address->length) < 0 && errno != EINPROGRESS)
 		return -1;

@@ -4,6 +4,8 @@
 
 #include <errno.h>
 
+#include "lib/clock.h"
+
 #include "client/load/accounting.h"
 #include "client/load/conn_close.h"
 #include "client/load/generator.h"
@@ -103,7 +105,7 @@ receive_once(struct generator *generator, struct conn *conn, size_t most)
 {
 	ssize_t n = recv(conn->fd, generator->received, most, 0);
 
-	generator->now_ns = generator_clock();
+	generator->now_ns = clock_now_ns();
 	if (n <= 0)
 		return n;
 	conn->received_ns = generator->now_ns;

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
+
 #include "client/load/arrivals.h"
 #include "client/load/conn_close.h"
 #include "client/load/conn_connect.h"
@@ -221,7 +223,7 @@ poll_events(struct generator *generator, uint64_t until_ns, struct epoll_event *
 
 	do {
 		n = epoll_pwait2(generator->epoll_fd, events, EVENTS_MAX, &none, NULL);
-		generator->now_ns = generator_clock();
+		generator->now_ns = clock_now_ns();
 	} while (n == 0 && generator->now_ns < until_ns);
 	return n;
 }
@@ -243,11 +245,11 @@ wait_events(struct generator *generator, uint64_t wake, struct epoll_event *even
 		return n;
 	if (wake > generator->now_ns + spin) {
 		uint64_t sleep = wake - generator->now_ns - spin;
-		timeout.tv_sec = (time_t)(sleep / 1000000000);
-		timeout.tv_nsec = (long)(sleep % 1000000000);
+		timeout.tv_sec = (time_t)(sleep / NS_PER_S);
+		timeout.tv_nsec = (long)(sleep % NS_PER_S);
 	}
 	n = epoll_pwait2(generator->epoll_fd, events, EVENTS_MAX, &timeout, NULL);
-	generator->now_ns = generator_clock();
+	generator->now_ns = clock_now_ns();
 	if (n == 0 && spin > 0 && generator->now_ns < wake)
 		n = poll_events(generator, wake, events);
 	return n;
@@ -357,7 +359,7 @@ generator_run(const struct generator_args *args)
 		.epoll_fd = -1,
 		.wake_fd = args->wake_fd,
 		.parent_fd = args->parent_fd,
-		.now_ns = generator_clock(),
+		.now_ns = clock_now_ns(),
 		.ready = GENERATOR_NONE,
 	};
 	int rc = -1;

@@ -97,15 +97,6 @@ struct generator_args {
  * start. */
 int generator_run(const struct generator_args *args);
 
-static inline uint64_t
-generator_clock(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
 static inline uint32_t
 generator_index(const struct generator *generator, const struct conn *conn)
 {

@@ -2,9 +2,11 @@
 
 #include <sys/resource.h>
 
+#include "lib/clock.h"
+
 #include "client/load/generator.h"
 
-#define SAMPLE_NS UINT64_C(1000000000)
+#define SAMPLE_NS NS_PER_S
 
 static struct rusage at_start; /* of this process */
 

@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include "lib/clock.h"
+
 #include "client/load/arrivals.h"
 #include "client/load/conn_close.h"
 #include "client/load/conn_connect.h"
@@ -105,7 +107,7 @@ start(struct generator *generator, uint64_t start_ns)
 	/* From the end: who has nothing more to send leaves the list. */
 	for (uint32_t i = generator->active_count; i > 0; i--) {
 		uint32_t index = generator->active[i - 1];
-		generator->now_ns = generator_clock();
+		generator->now_ns = clock_now_ns();
 		conn_advance(generator, &generator->conns[index]);
 	}
 }
@@ -122,7 +124,7 @@ begin_round(struct generator *generator, uint64_t round)
 			conn->answers.cursor = conn->send;
 			conn->scheduled = round;
 		}
-		generator->now_ns = generator_clock();
+		generator->now_ns = clock_now_ns();
 		if (conn_schedule(generator, conn, generator->now_ns))
 			conn_advance(generator, conn);
 	}
@@ -317,7 +319,7 @@ phases_are_over(const struct generator *generator)
 void
 phases_finish(struct generator *generator)
 {
-	generator->now_ns = generator_clock();
+	generator->now_ns = clock_now_ns();
 	store_time(&generator->counters->finished_ns, generator->now_ns);
 	set_phase(generator, PHASE_FINISHED);
 	notify_parent(generator);

@@ -13,8 +13,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lib/clock.h"
+
 #define TIMER_WHEEL_SLOTS 4096
-#define TIMER_WHEEL_TICK_NS UINT64_C(1000000)
+#define TIMER_WHEEL_TICK_NS NS_PER_MS
 #define TIMER_WHEEL_NEVER UINT64_MAX
 
 struct timer_wheel_entry {

@@ -7,10 +7,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
 #include "lib/units.h"
 
 #define REFRESH_TERMINAL_NS UINT64_C(250000000)
-#define REFRESH_PIPE_NS UINT64_C(1000000000)
+#define REFRESH_PIPE_NS NS_PER_S
 
 /* The sums of all generators at one moment. */
 struct snapshot {

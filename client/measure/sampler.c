@@ -5,12 +5,12 @@
 #include <string.h>
 #include <time.h>
 
+#include "lib/clock.h"
 #include "lib/procfs.h"
 #include "lib/stats/histogram_codec.h"
 #include "lib/stats/percentile_interval.h"
 
-#define SECOND_NS UINT64_C(1000000000)
-#define SHORTEST_ROW_NS (SECOND_NS / 20) /* of a rest in which nothing came */
+#define SHORTEST_ROW_NS (NS_PER_S / 20) /* of a rest in which nothing came */
 
 /* Which histograms the .hlog holds; response carries no tag. */
 static const struct {
@@ -85,11 +85,8 @@ int
 sampler_start(struct sampler *sampler, const struct plan *plan,
     const struct counters_map *counters_map)
 {
-	struct timespec now;
-
 	memset(sampler, 0, sizeof(*sampler));
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	sampler->began_ns = (uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec;
+	sampler->began_ns = clock_now_ns();
 	sampler->plan = plan;
 	sampler->counters_map = counters_map;
 	sampler_read_kernel(&sampler->kernel);
@@ -247,7 +244,7 @@ sampler_tick(struct sampler *sampler, uint64_t now_ns)
 		return false;
 	if (sampler->sampled_ns == 0)
 		sampler->sampled_ns = start;
-	if (now_ns - sampler->sampled_ns < SECOND_NS)
+	if (now_ns - sampler->sampled_ns < NS_PER_S)
 		return false;
 	take_row(sampler, start, now_ns);
 	return true;

@@ -5,21 +5,12 @@
 #include <stdio.h>
 #include <time.h>
 
-#define NS_PER_S UINT64_C(1000000000)
-
-static uint64_t
-clock_ns(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
-}
+#include "lib/clock.h"
 
 const char *
 timestamps_format(uint64_t at_ns, char *out)
 {
-	uint64_t day_ns = clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_MONOTONIC) + at_ns;
+	uint64_t day_ns = clock_realtime_ns() - clock_now_ns() + at_ns;
 	time_t seconds = (time_t)(day_ns / NS_PER_S);
 	char whole[32] = "";
 	struct tm parts;
@@ -34,7 +25,7 @@ timestamps_format(uint64_t at_ns, char *out)
 const char *
 timestamps_format_now(char *out)
 {
-	return timestamps_format(clock_ns(CLOCK_MONOTONIC), out);
+	return timestamps_format(clock_now_ns(), out);
 }
 
 const char *

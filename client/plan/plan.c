@@ -8,6 +8,7 @@
 #include <sysexits.h>
 #include <time.h>
 
+#include "lib/clock.h"
 #include "lib/units.h"
 
 #include "http/stats_fetch.h"
@@ -17,7 +18,6 @@
 #include "client/plan/source_address.h"
 #include "client/plan/threshold.h"
 
-#define MS UINT64_C(1000000)
 #define CONNECTIONS_PER_PROCESS 16 /* fewer are not worth another process */
 #define SLOW_READ_MAX (32u << 20)  /* bytes a second; more is not slow */
 #define SEARCH_FIRST_RATE 1000     /* messages a second */
@@ -43,8 +43,8 @@ plan_init(struct plan *plan)
 		.processes_auto = true,
 		.expect_text = "auto",
 		.seed = 1,
-		.timeout_ns = 10000 * MS,
-		.connect_timeout_ns = 5000 * MS,
+		.timeout_ns = 10000 * NS_PER_MS,
+		.connect_timeout_ns = 5000 * NS_PER_MS,
 		.drain_ns = PLAN_DRAIN_AUTO,
 		.ranks = 1,
 	};
@@ -191,7 +191,7 @@ check_timing(struct plan *plan, char *error)
 	if (plan->slow_read > SLOW_READ_MAX)
 		return refuse(
 		    error, "--slow-read; up to 32M bytes a second was wanted");
-	if (plan->timeout_ns < MS || plan->connect_timeout_ns < MS)
+	if (plan->timeout_ns < NS_PER_MS || plan->connect_timeout_ns < NS_PER_MS)
 		return refuse(error,
 		    "--timeout and --connect-timeout are looked at every millisecond; 1ms or more was wanted");
 	if (plan->drain_ns == PLAN_DRAIN_AUTO)
@@ -203,15 +203,11 @@ check_timing(struct plan *plan, char *error)
 static int
 check_rank(struct plan *plan, char *error)
 {
-	struct timespec now;
-
 	if (rank_parse(
 		plan->rank_text, &plan->rank, &plan->ranks, error, PLAN_ERROR_MAX) < 0)
 		return EX_USAGE;
-	clock_gettime(CLOCK_REALTIME, &now);
 	if (plan->start_at_text != NULL &&
-	    rank_parse_start(plan->start_at_text,
-		(uint64_t)now.tv_sec * 1000 * MS + (uint64_t)now.tv_nsec,
+	    rank_parse_start(plan->start_at_text, clock_realtime_ns(),
 		&plan->start_at_ns, error, PLAN_ERROR_MAX) < 0)
 		return EX_USAGE;
 	uint32_t each = plan->connections / plan->ranks;

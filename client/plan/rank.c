@@ -6,11 +6,11 @@
 #include <string.h>
 #include <time.h>
 
+#include "lib/clock.h"
 #include "lib/units.h"
 
 #define OWN_RANKS "YODEL_RANKS"
-#define SECOND_NS UINT64_C(1000000000)
-#define LATEST_NS (10 * SECOND_NS * SECOND_NS) /* in 2286; 64 bits hold it */
+#define LATEST_NS (10 * NS_PER_S * NS_PER_S) /* in 2286; 64 bits hold it */
 #define LATE_MAX_S 3600
 
 /* Where a scheduler says it. */
@@ -103,7 +103,7 @@ rank_parse(const char *text, uint32_t *ret_rank, uint32_t *ret_ranks, char *erro
 static int
 parse_clock(const char *text, uint64_t now_ns, uint64_t *ret_ns)
 {
-	time_t now = (time_t)(now_ns / SECOND_NS);
+	time_t now = (time_t)(now_ns / NS_PER_S);
 	struct tm when;
 
 	if (localtime_r(&now, &when) == NULL)
@@ -118,7 +118,7 @@ parse_clock(const char *text, uint64_t now_ns, uint64_t *ret_ns)
 		when.tm_isdst = -1; /* mktime has said that of today */
 		at = mktime(&when);
 	}
-	*ret_ns = (uint64_t)at * SECOND_NS;
+	*ret_ns = (uint64_t)at * NS_PER_S;
 	return 0;
 }
 
@@ -132,9 +132,9 @@ parse_date(const char *text, uint64_t *ret_ns)
 		return -1;
 	when.tm_isdst = -1;
 	time_t at = *end == 'Z' ? timegm(&when) : mktime(&when);
-	if (at < 0 || (uint64_t)at > LATEST_NS / SECOND_NS)
+	if (at < 0 || (uint64_t)at > LATEST_NS / NS_PER_S)
 		return -1;
-	*ret_ns = (uint64_t)at * SECOND_NS;
+	*ret_ns = (uint64_t)at * NS_PER_S;
 	return 0;
 }
 
@@ -147,7 +147,7 @@ parse_epoch(const char *text, uint64_t *ret_ns)
 	errno = 0;
 	double seconds = strtod(text, &end);
 	if (errno != 0 || end == text || *end != '\0' || !(seconds > 0) ||
-	    seconds > (double)(LATEST_NS / SECOND_NS))
+	    seconds > (double)(LATEST_NS / NS_PER_S))
 		return -1;
 	*ret_ns = (uint64_t)(seconds * 1e9);
 	return 0;

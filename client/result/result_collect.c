@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "lib/clock.h"
 #include "lib/printable.h"
 
 #include "client/measure/sampler.h"
@@ -18,15 +19,6 @@
 
 #define MESSAGE_TEXT_MAX 256
 #define SHOWN_TEXT_MAX 200 /* of what was given on the command line */
-
-static uint64_t
-monotonic_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 /* What is sent, in words. */
 static char *
@@ -133,7 +125,7 @@ collect_process(const struct counters *counters, struct result *ret)
 	process->loop_lag_max_ns = counters_get(&counters->loop_lag_max_ns);
 	process->died = atomic_load(&counters->phase) == PHASE_DIED;
 	if (stopped == 0)
-		stopped = monotonic_ns();
+		stopped = clock_now_ns();
 	if (started != 0 && stopped > started)
 		process->cpu_share = (process->cpu_user_s + process->cpu_sys_s) /
 		    ((double)(stopped - started) / 1e9);
@@ -206,7 +198,7 @@ end_of(const struct plan *plan, const struct counters_map *counters_map)
 		last_answer = answered > last_answer ? answered : last_answer;
 	}
 	if (runs)
-		return monotonic_ns();
+		return clock_now_ns();
 	/* Without an end in time it stops when the last loss is certain. */
 	if (last_answer > last_stop || (plan->duration_ns == 0 && last_answer > 0))
 		return last_answer;

@@ -14,6 +14,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
 
 #include "client/load/generator.h"
@@ -266,11 +267,7 @@ read_signals(struct coordinator *coordinator)
 static uint64_t
 realtime_offset_ns(void)
 {
-	struct timespec real;
-
-	clock_gettime(CLOCK_REALTIME, &real);
-	return (uint64_t)real.tv_sec * 1000000000 + (uint64_t)real.tv_nsec -
-	    generator_clock();
+	return clock_realtime_ns() - clock_now_ns();
 }
 
 /* When every process waits, the start is named. */
@@ -278,8 +275,7 @@ static void
 step_start(struct coordinator *coordinator)
 {
 	const struct plan *plan = coordinator->args->plan;
-	uint64_t start = generator_clock() + START_DELAY_NS,
-		 offset = realtime_offset_ns();
+	uint64_t start = clock_now_ns() + START_DELAY_NS, offset = realtime_offset_ns();
 
 	for (uint32_t i = 0; i < coordinator->count; i++)
 		if (coordinator->pids[i] != 0 &&
@@ -347,10 +343,10 @@ supervise_run(struct coordinator *coordinator)
 		    errno != EAGAIN)
 			log_warn("read");
 		step(coordinator);
-		uint64_t now = generator_clock();
+		uint64_t now = clock_now_ns();
 		if (now < tick)
 			continue;
-		tick = now + TICK_MS * UINT64_C(1000000);
+		tick = now + TICK_MS * NS_PER_MS;
 		if (coordinator->args->on_tick != NULL)
 			coordinator->args->on_tick(coordinator->args->context, now);
 	}

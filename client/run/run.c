@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/units.h"
 
@@ -102,7 +103,7 @@ run_load(struct run_context *run_context, struct result *ret)
 		log_error("the generator processes cannot be started");
 		return EX_OSERR;
 	}
-	sampler_stop(&run_context->sampler, generator_clock());
+	sampler_stop(&run_context->sampler, clock_now_ns());
 	progress_clear(&run_context->progress);
 	run_context->sampler.interrupted = run_context->outcome.interrupted;
 	return collect(run_context, ret);

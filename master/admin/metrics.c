@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "lib/clock.h"
 #include "lib/prometheus.h"
 
 #include "net/socket_info.h"
@@ -178,10 +179,8 @@ write_capacity(FILE *out, const struct master *master)
 static double
 start_time_s(const struct master *master)
 {
-	struct timespec now;
-	clock_gettime(CLOCK_REALTIME, &now);
-	double now_s = (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-	return now_s - (double)(master_now_ns() - master->started_ns) / 1e9;
+	double now_s = (double)clock_realtime_ns() / 1e9;
+	return now_s - (double)(clock_now_ns() - master->started_ns) / 1e9;
 }
 
 static void

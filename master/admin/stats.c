@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
 #include "lib/printable.h"
 
 #include "net/socket_info.h"
@@ -215,7 +216,7 @@ make_change(const struct outcome *outcome)
 static double
 uptime_s(const struct master *master)
 {
-	uint64_t ms = (master_now_ns() - master->started_ns) / NS_PER_MS;
+	uint64_t ms = (clock_now_ns() - master->started_ns) / NS_PER_MS;
 	return (double)ms / 1000;
 }
 

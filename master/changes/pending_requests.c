@@ -11,6 +11,7 @@
 #include <event2/bufferevent.h>
 #include <event2/event_struct.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
 
 #include "http/http_response.h"

@@ -1,5 +1,6 @@
 #include "master/changes/rebalance.h"
 
+#include "lib/clock.h"
 #include "lib/log.h"
 
 #include "proto/channel.h"
@@ -142,7 +143,7 @@ finish_rebalance(struct master *master)
 	change_finish(master, true,
 	    "rebalance: %llu connections moved, fullest worker / mean %.2f -> %.2f after %.1f ms",
 	    (unsigned long long)rebalance->moved, rebalance->before, imbalance(master),
-	    (double)(master_now_ns() - rebalance->started_ns) / (double)NS_PER_MS);
+	    (double)(clock_now_ns() - rebalance->started_ns) / (double)NS_PER_MS);
 }
 
 /* Goes on with what was asked for. */
@@ -178,7 +179,7 @@ rebalance_start(struct master *master)
 	rebalance->moved = 0;
 	rebalance->passes = 0;
 	rebalance->before = imbalance(master);
-	rebalance->started_ns = master_now_ns();
+	rebalance->started_ns = clock_now_ns();
 	if (rebalance->transfers_in_progress == 0)
 		continue_rebalance(master);
 	return 0;
@@ -193,7 +194,7 @@ rebalance_check(struct master *master)
 	if (rebalance->is_requested)
 		continue_rebalance(master);
 	else if (may_transfer(master) && has_listener_to_balance(master) &&
-	    master_now_ns() >= rebalance->retry_at_ns)
+	    clock_now_ns() >= rebalance->retry_at_ns)
 		start_pass(master);
 }
 
@@ -206,7 +207,7 @@ rebalance_on_transfer_end(struct master *master, uint64_t connections)
 	if (--rebalance->transfers_in_progress > 0)
 		return;
 	if (rebalance->moved_in_pass == 0)
-		rebalance->retry_at_ns = master_now_ns() + RETRY_DELAY_NS;
+		rebalance->retry_at_ns = clock_now_ns() + RETRY_DELAY_NS;
 	else if (!rebalance->is_requested)
 		log_debug("balance: %llu connections moved",
 		    (unsigned long long)rebalance->moved_in_pass);

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/printable.h"
 
@@ -112,7 +113,7 @@ begin(struct master *master, bool is_upgrade)
 	reload->failures = 0;
 	reload->generation = master->generation + 1;
 	reload->slot_count = reload->config.workers;
-	reload->started_ns = master_now_ns();
+	reload->started_ns = clock_now_ns();
 	for (uint32_t i = 0; i < reload->slot_count; i++) {
 		if (start_successor(master, i) < 0) {
 			reload_abort(master, "no process can be forked");
@@ -190,7 +191,7 @@ commit(struct master *master)
 	change_finish(master, true,
 	    "%s: generation %u serves with %u worker%s after %.1f ms", name_of(reload),
 	    reload->generation, master->slot_count, master->slot_count == 1 ? "" : "s",
-	    master_elapsed_ms(reload->started_ns));
+	    clock_elapsed_ms(reload->started_ns));
 	scale_on_reloaded(master);
 	if (reload->is_upgrade)
 		upgrade_done(master);

@@ -1,5 +1,6 @@
 #include "master/changes/scale.h"
 
+#include "lib/clock.h"
 #include "lib/log.h"
 
 #include "master/changes/reload.h"
@@ -61,7 +62,7 @@ scale_workers(struct master *master, uint32_t count)
 	}
 	upgrade_postpone(master);
 	uint32_t old = master->slot_count;
-	master->reload.started_ns = master_now_ns();
+	master->reload.started_ns = clock_now_ns();
 	if (count > old && grow(master, count) < 0)
 		return -1;
 	drain_summary_open(master, "scale", master->reload.started_ns);
@@ -86,13 +87,13 @@ scale_on_slot_change(struct master *master)
 		change_finish(master, false,
 		    "scale failed: %u of %u workers serve after %.1f ms, the others are in a crash loop",
 		    serving, master->slot_count,
-		    master_elapsed_ms(master->reload.started_ns));
+		    clock_elapsed_ms(master->reload.started_ns));
 		return;
 	}
 	change_finish(master, true, "scale: %u worker%s serve%s after %.1f ms",
 	    master->slot_count, master->slot_count == 1 ? "" : "s",
 	    master->slot_count == 1 ? "s" : "",
-	    master_elapsed_ms(master->reload.started_ns));
+	    clock_elapsed_ms(master->reload.started_ns));
 }
 
 void

@@ -4,6 +4,8 @@
 
 #include <systemd/sd-daemon.h>
 
+#include "lib/clock.h"
+
 #include "master/listeners/socket_activation.h"
 #include "master/workers/slot.h"
 
@@ -55,7 +57,7 @@ service_manager_reloading(struct master *master)
 {
 	char state[64];
 	snprintf(state, sizeof(state), "RELOADING=1\nMONOTONIC_USEC=%llu\n",
-	    (unsigned long long)(master_now_ns() / 1000));
+	    (unsigned long long)(clock_now_ns() / 1000));
 	send_state(master, state);
 }
 
@@ -63,7 +65,7 @@ void
 service_manager_stopping(struct master *master)
 {
 	char state[64] = "STOPPING=1\n";
-	uint64_t end_ns = master->stop_deadline_ns, now_ns = master_now_ns();
+	uint64_t end_ns = master->stop_deadline_ns, now_ns = clock_now_ns();
 	if (end_ns > now_ns)
 		snprintf(state, sizeof(state), "STOPPING=1\nEXTEND_TIMEOUT_USEC=%llu\n",
 		    (unsigned long long)((end_ns - now_ns + NS_PER_S) / 1000));
@@ -73,7 +75,7 @@ service_manager_stopping(struct master *master)
 void
 service_manager_status(struct master *master)
 {
-	master->notified_ns = master_now_ns();
+	master->notified_ns = clock_now_ns();
 	send_state(master, "");
 }
 

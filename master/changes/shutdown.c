@@ -1,5 +1,6 @@
 #include "master/changes/shutdown.h"
 
+#include "lib/clock.h"
 #include "lib/log.h"
 
 #include "proto/channel.h"
@@ -22,13 +23,13 @@ enter_stopping(struct master *master, uint64_t limit_ns)
 	if (master->phase != MASTER_STOPPING) {
 		pending_requests_flush(master);
 		drain_summary_destroy_all(master);
-		drain_summary_open(master, "stop", master_now_ns());
+		drain_summary_open(master, "stop", clock_now_ns());
 	}
 	master->phase = MASTER_STOPPING;
 	upgrade_cancel(master);
 	admin_listener_resume(master);
 	master->stop_deadline_ns =
-	    limit_ns == 0 ? 0 : master_now_ns() + limit_ns + SHUTDOWN_GRACE_NS;
+	    limit_ns == 0 ? 0 : clock_now_ns() + limit_ns + SHUTDOWN_GRACE_NS;
 	slot_stop_retries(master);
 	service_manager_stopping(master);
 }

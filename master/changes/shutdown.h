@@ -4,6 +4,8 @@
 #ifndef MASTER_CHANGES_SHUTDOWN_H
 #define MASTER_CHANGES_SHUTDOWN_H
 
+#include "lib/clock.h"
+
 #include "master/master.h"
 
 /* What a worker gets beyond the time it was given before it is killed. */

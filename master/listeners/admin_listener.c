@@ -6,6 +6,7 @@
 
 #include <event2/event_struct.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
 
 #include "http/http_response.h"
@@ -295,7 +296,7 @@ admin_listener_pause(struct master *master)
 	struct admin *admin = master->admin;
 	size_t inside = 0;
 	if (admin->paused_since_ns == 0) {
-		admin->paused_since_ns = master_now_ns();
+		admin->paused_since_ns = clock_now_ns();
 		pending_requests_flush(master);
 	}
 	for (int i = 0; i < HTTP_SERVER_KINDS; i++) {
@@ -303,7 +304,7 @@ admin_listener_pause(struct master *master)
 			inside += http_server_pause(admin->servers[i]);
 	}
 	return inside <= pending_requests_list(master, NULL, 0) ||
-	    master_now_ns() - admin->paused_since_ns >= EXEC_WAIT_NS;
+	    clock_now_ns() - admin->paused_since_ns >= EXEC_WAIT_NS;
 }
 
 void

@@ -12,6 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
+
 #include "master/signals.h"
 #include "master/upgrade/program_path.h"
 #include "master/upgrade/state_save.h"
@@ -124,7 +126,7 @@ dry_run_start(struct master *master)
 	*dry_run = (struct dry_run){
 		.output_fd = said[0],
 		.error_fd = error[0],
-		.dry_run_started_ns = master_now_ns(),
+		.dry_run_started_ns = clock_now_ns(),
 	};
 	note_file(program_path(), &dry_run->file);
 	const int output[2] = { said[1], error[1] };
@@ -182,7 +184,7 @@ dry_run_check_deadline(struct master *master)
 {
 	struct dry_run *dry_run = &master->dry_run;
 	if (dry_run->pid <= 0 || dry_run->is_late ||
-	    master_now_ns() - dry_run->dry_run_started_ns < LIMIT_S * NS_PER_S)
+	    clock_now_ns() - dry_run->dry_run_started_ns < LIMIT_S * NS_PER_S)
 		return;
 	dry_run->is_late = true;
 	kill_all(dry_run);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
 
 #include "net/unix_socket.h"
@@ -55,7 +56,7 @@ static int
 read_started(struct state_reader *reader, char *line)
 {
 	int64_t started_ns;
-	if (state_fields_parse_one(line, 0, (int64_t)master_now_ns(), &started_ns) < 0)
+	if (state_fields_parse_one(line, 0, (int64_t)clock_now_ns(), &started_ns) < 0)
 		return -1;
 	reader->master->started_ns = (uint64_t)started_ns;
 	return 0;

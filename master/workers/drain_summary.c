@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
 
 #include "master/changes/pending_requests.h"
@@ -113,7 +114,7 @@ drain_summary_finish(struct master *master, struct drain_summary *drain_summary)
 	if (drain_summary->finished_ns == 0 ||
 	    drain_summary->exited_workers < drain_summary_workers(drain_summary))
 		return;
-	drain_summary->ended_ns = master_now_ns();
+	drain_summary->ended_ns = clock_now_ns();
 	if (drain_summary->workers > 0)
 		log_info("%s: %s", drain_summary->change,
 		    drain_summary_format(drain_summary, text, sizeof(text)));
@@ -129,7 +130,7 @@ drain_summary_close(struct master *master)
 	if (drain_summary == NULL ||
 	    strncmp(text, drain_summary->change, strlen(drain_summary->change)) != 0)
 		return NULL;
-	drain_summary->finished_ns = master_now_ns();
+	drain_summary->finished_ns = clock_now_ns();
 	drain_summary->is_good = master->outcome.is_good;
 	snprintf(drain_summary->text, sizeof(drain_summary->text), "%s", text);
 	return drain_summary;
@@ -174,7 +175,7 @@ double
 drain_summary_elapsed_ms(const struct drain_summary *drain_summary)
 {
 	uint64_t end_ns =
-	    drain_summary->ended_ns != 0 ? drain_summary->ended_ns : master_now_ns();
+	    drain_summary->ended_ns != 0 ? drain_summary->ended_ns : clock_now_ns();
 	return (double)(end_ns - drain_summary->started_ns) / (double)NS_PER_MS;
 }
 

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
 
 #include "proto/channel.h"
@@ -102,7 +103,7 @@ create(struct process **at, struct master *master, uint32_t slot, int channel_fd
 	process->slot = slot;
 	process->channel_fd = channel_fd;
 	process->worker_ledger = worker_ledger;
-	process->started_ns = process->heartbeat_ns = master_now_ns();
+	process->started_ns = process->heartbeat_ns = clock_now_ns();
 	event_assign(&process->channel_event, master->base, channel_fd,
 	    EV_READ | EV_PERSIST, on_channel, process);
 	if (event_add(&process->channel_event, NULL) < 0) {

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sysexits.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
 
 #include "master/admin/capacity.h"
@@ -320,7 +321,7 @@ static void
 on_died(struct slot *slot, const struct process *process)
 {
 	struct master *master = slot->master;
-	if (process->is_ready && master_now_ns() - process->started_ns >= QUIET_NS)
+	if (process->is_ready && clock_now_ns() - process->started_ns >= QUIET_NS)
 		slot->failures = 0;
 	slot->failures++;
 	back_off(slot);

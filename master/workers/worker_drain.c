@@ -1,5 +1,6 @@
 #include "master/workers/worker_drain.h"
 
+#include "lib/clock.h"
 #include "lib/log.h"
 
 #include "proto/channel.h"
@@ -190,7 +191,7 @@ worker_drain_replace(const struct process *exited)
 {
 	struct master *master = exited->master;
 	bool has_time =
-	    master->stop_deadline_ns == 0 || master_now_ns() < master->stop_deadline_ns;
+	    master->stop_deadline_ns == 0 || clock_now_ns() < master->stop_deadline_ns;
 	/* One that cannot even start is not worth another try. */
 	if (!exited->is_ready)
 		return;

@@ -21,6 +21,8 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 
+#include "lib/clock.h"
+
 #include "client/load/conn_connect.h"
 #include "client/load/generator.h"
 #include "client/load/phases.h"
@@ -96,7 +98,7 @@ fill_generator(struct conn_fixture *conn_fixture)
 		.epoll_fd = epoll_create1(0),
 		.parent_fd = -1,
 		.ready = GENERATOR_NONE,
-		.now_ns = generator_clock(),
+		.now_ns = clock_now_ns(),
 		.end_ns = UINT64_MAX,
 		.arrivals.next_ns = PACER_NEVER,
 		.is_running = true,
@@ -178,7 +180,7 @@ run_once(struct conn_fixture *conn_fixture)
 
 	assert_int_equal(
 	    epoll_wait(conn_fixture->generator.epoll_fd, &event, 1, TIMEOUT_MS), 1);
-	conn_fixture->generator.now_ns = generator_clock();
+	conn_fixture->generator.now_ns = clock_now_ns();
 	conn_on_event(&conn_fixture->generator, &conn_fixture->conn, event.events);
 	check_message_counts(conn_fixture);
 }
@@ -204,7 +206,7 @@ connect_both(struct conn_fixture *conn_fixture)
 static inline void
 send_messages(struct conn_fixture *conn_fixture, int count)
 {
-	conn_fixture->generator.now_ns = generator_clock();
+	conn_fixture->generator.now_ns = clock_now_ns();
 	for (int i = 0; i < count; i++)
 		assert_true(conn_schedule(&conn_fixture->generator, &conn_fixture->conn,
 		    conn_fixture->generator.now_ns));

@@ -1,3 +1,5 @@
+#include "lib/clock.h"
+
 #include "client/load/accounting.h"
 #include "client/load/conn_close.h"
 #include "tests/lib/conn_fixture.h"
@@ -17,7 +19,7 @@ send_late(struct conn_fixture *conn_fixture, uint64_t late_ns)
 {
 	struct generator *g = &conn_fixture->generator;
 
-	g->now_ns = generator_clock();
+	g->now_ns = clock_now_ns();
 	assert_true(conn_schedule(g, &conn_fixture->conn, g->now_ns - late_ns));
 	conn_advance(g, &conn_fixture->conn);
 }
@@ -25,7 +27,7 @@ send_late(struct conn_fixture *conn_fixture, uint64_t late_ns)
 static void
 lose(struct conn_fixture *conn_fixture, enum message_loss loss)
 {
-	conn_fixture->generator.now_ns = generator_clock();
+	conn_fixture->generator.now_ns = clock_now_ns();
 	conn_close_lost(&conn_fixture->generator, &conn_fixture->conn, loss);
 	peer_closes(conn_fixture);
 }
@@ -253,7 +255,7 @@ records_the_idle_time_of_the_first_lost_connections(void **state)
 
 	for (int i = 0; i < COUNTERS_LOST_MAX + 2; i++) {
 		connect_both(conn_fixture);
-		conn_fixture->generator.now_ns = generator_clock();
+		conn_fixture->generator.now_ns = clock_now_ns();
 		conn_fixture->conn.received_ns =
 		    conn_fixture->generator.now_ns - 3 * MS;
 		conn_fixture->conn.state_since_ns =

@@ -15,6 +15,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
+
 #include "proto/channel.h"
 
 #include "master/workers/drain_summary.h"
@@ -72,7 +74,7 @@ test_each_connection_is_counted_once(void **state)
 {
 	struct master *master = create_master();
 	(void)state;
-	drain_summary_open(master, "reload", master_now_ns());
+	drain_summary_open(master, "reload", clock_now_ns());
 	struct process *process = add_worker(master, 0), *dead = add_worker(master, 1);
 	drain_summary_add(process);
 	drain_summary_add(process);
@@ -112,7 +114,7 @@ test_ignores_workers_that_exit_for_other_reasons(void **state)
 	(void)state;
 	drain_summary_add(add_worker(master, 0));
 	assert_null(master->drain_summaries);
-	drain_summary_open(master, "scale", master_now_ns());
+	drain_summary_open(master, "scale", clock_now_ns());
 	struct process *process = add_worker(master, 1);
 	drain_summary_add(process);
 	/* The outcome of something else leaves it open. */
@@ -135,7 +137,7 @@ test_finishes_immediately_without_departing_workers(void **state)
 {
 	struct master *master = create_master();
 	(void)state;
-	drain_summary_open(master, "scale", master_now_ns());
+	drain_summary_open(master, "scale", clock_now_ns());
 	finish_change(master, "scale: 4 workers serve");
 	drain_summary_finish(master, drain_summary_close(master));
 	assert_null(master->drain_summaries);
@@ -160,7 +162,7 @@ test_waits_for_the_replacement_of_a_crashed_worker(void **state)
 	char text[CONFIG_ERROR_MAX];
 	(void)state;
 	slot->master = master;
-	drain_summary_open(master, "scale", master_now_ns());
+	drain_summary_open(master, "scale", clock_now_ns());
 	struct process *dead = add_worker(master, 1);
 	drain_summary_add(dead);
 	const struct drain_summary *drain_summary = seal_scale(master);
@@ -195,14 +197,14 @@ test_does_not_wait_for_cancelled_replacements(void **state)
 	(void)state;
 	slot->master = master;
 	drain_summary_cancel(slot);
-	drain_summary_open(master, "scale", master_now_ns());
+	drain_summary_open(master, "scale", clock_now_ns());
 	drain_summary_expect(slot, drain_summary_current(master));
 	assert_ptr_equal(seal_scale(master), master->drain_summaries);
 	drain_summary_cancel(slot);
 	assert_null(slot->drain_summary);
 	assert_null(master->drain_summaries);
 	/* Nor who has been forgotten. */
-	drain_summary_open(master, "scale", master_now_ns());
+	drain_summary_open(master, "scale", clock_now_ns());
 	drain_summary_expect(slot, drain_summary_current(master));
 	drain_summary_destroy_all(master);
 	assert_null(slot->drain_summary);

@@ -1,0 +1,54 @@
+/*
+ * clock.h - time in nanoseconds (clock_gettime(2)).
+ *
+ * Durations and deadlines use the monotonic clock; only what people read, and a start
+ * that several hosts agree on, uses the time of day.
+ */
+#ifndef LIB_CLOCK_H
+#define LIB_CLOCK_H
+
+#include <sys/time.h>
+
+#include <stdint.h>
+#include <time.h>
+
+#define NS_PER_S UINT64_C(1000000000)
+#define NS_PER_MS UINT64_C(1000000)
+
+static inline uint64_t
+clock_read_ns(clockid_t clock)
+{
+	struct timespec now;
+	clock_gettime(clock, &now);
+	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+/* CLOCK_MONOTONIC */
+static inline uint64_t
+clock_now_ns(void)
+{
+	return clock_read_ns(CLOCK_MONOTONIC);
+}
+
+/* Milliseconds since a value of clock_now_ns(). */
+static inline double
+clock_elapsed_ms(uint64_t since_ns)
+{
+	return (double)(clock_now_ns() - since_ns) / (double)NS_PER_MS;
+}
+
+/* CLOCK_REALTIME: nanoseconds since the epoch */
+static inline uint64_t
+clock_realtime_ns(void)
+{
+	return clock_read_ns(CLOCK_REALTIME);
+}
+
+static inline struct timeval
+clock_timeval(uint64_t ns)
+{
+	return (struct timeval){ .tv_sec = (time_t)(ns / NS_PER_S),
+		.tv_usec = (suseconds_t)(ns % NS_PER_S / 1000) };
+}
+
+#endif
