@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # The servers of the seed documents, each as one configuration, under clients that are not
-# ours (lib/caller.py); and the framings, whatever the segments.
+# ours (lib/independent_client.py); and the framings, whatever the segments.
 
 load lib/helpers
 

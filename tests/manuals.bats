@@ -20,19 +20,19 @@ YODELCTL=$BUILD/yodelctl
 }
 
 @test "the manuals name every option and every command" {
-	local source=$BATS_TEST_DIRNAME/../master option command
+	local top=$BATS_TEST_DIRNAME/.. option command
 	for option in $("$YODELD" --help | grep -oE -- '--[a-z-]+' | sort -u); do
-		grep -qE -- "Fl -${option#--}( |$)" "$source/yodeld.8" || {
+		grep -qE -- "Fl -${option#--}( |$)" "$top/master/yodeld.8" || {
 			echo "yodeld.8: no $option"
 			return 1
 		}
 	done
 	for option in $("$YODELCTL" --help | grep -oE -- '--[a-z-]+' | sort -u); do
-		grep -qE -- "Fl -${option#--}( |$)" "$source/yodelctl.1"
+		grep -qE -- "Fl -${option#--}( |$)" "$top/ctl/yodelctl.1"
 	done
 	run -64 "$YODELCTL"
 	for command in ${output##*wanted one of}; do
-		grep -qE "^\.It Cm $command( |$)" "$source/yodelctl.1" || {
+		grep -qE "^\.It Cm $command( |$)" "$top/ctl/yodelctl.1" || {
 			echo "yodelctl.1: no $command"
 			return 1
 		}
@@ -42,8 +42,8 @@ YODELCTL=$BUILD/yodelctl
 @test "each log line that the manual explains is one that yodeld writes" {
 	python3 - "$BATS_TEST_DIRNAME/.." <<-'END'
 		import glob, re, sys
-		text = "".join(open(f).read() for d in ("master", "worker")
-		               for f in sorted(glob.glob(f"{sys.argv[1]}/{d}/*.c")))
+		text = "".join(open(f).read() for d in ("master", "worker", "net", "http", "conf", "lib")
+		               for f in sorted(glob.glob(f"{sys.argv[1]}/{d}/**/*.c", recursive=True)))
 		text = re.sub(r'"\s*\n\s*"', "", text) # one string in several lines
 		formats = [f for f in re.findall(r'"((?:[^"\\\n]|\\.)*)"', text) if len(f) > 15]
 		shapes = [".*".join(map(re.escape, re.split("%[a-z0-9.]+", f))) for f in formats]

@@ -5,7 +5,7 @@
 load lib/helpers
 load lib/supervision
 
-MANAGER=$BATS_TEST_DIRNAME/lib/manager.py
+MANAGER=$BATS_TEST_DIRNAME/lib/mock_service_manager.py
 
 # A service manager that listens: from here on yodeld finds it. What it hears: manager.out.
 start_manager()

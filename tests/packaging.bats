@@ -133,7 +133,7 @@ complete_in_bash() # PROGRAM WORD...: the words that are offered for the last on
 
 @test "the AppArmor profile leaves a master that is root what it keeps for itself, and no more" {
 	local kept allowed
-	kept=$(sed -n '/^limit_privileges/,/^}/p' "$TOP/master/run.c" | grep -oE 'CAP_[A-Z_]+' | sort)
+	kept=$(sed -n '/^limit_privileges/,/^}/p' "$TOP/master/master.c" | grep -oE 'CAP_[A-Z_]+' | sort)
 	allowed=$(sed -n 's/^  capability \(.*\),$/CAP_\U\1/p' "$PACKAGING/apparmor/usr.sbin.yodeld" | sort)
 	[ -n "$kept" ] && [ "$kept" = "$allowed" ]
 }

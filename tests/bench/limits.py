@@ -62,7 +62,7 @@ def never_reading(rounds, seconds):
         filling.stop()
         before = bench.private_dirty(servers["stuck"].worker())
         stuck = subprocess.Popen(
-            [bench.TESTS / "lib/caller.py", "never-read",
+            [bench.TESTS / "lib/independent_client.py", "never-read",
              f"127.0.0.1:{servers['stuck'].port}"],
             stdout=subprocess.PIPE, text=True,
         )

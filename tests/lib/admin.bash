@@ -3,7 +3,7 @@
 # admin.bash - for tests of what operators see and do: a yodeld with an admin socket and an
 # address, and ways to ask. Load it after helpers.
 
-ADMIN_CLIENT=$BATS_TEST_DIRNAME/lib/visitor.py
+ADMIN_CLIENT=$BATS_TEST_DIRNAME/lib/admin_client.py
 YODELCTL=$BUILD/yodelctl
 
 # start_with_admin [ARG...] - a yodeld with two workers, an admin socket and an address.

@@ -10,7 +10,7 @@ bats_require_minimum_version 1.5.0
 BUILD=${BUILD:-$BATS_TEST_DIRNAME/../build}
 YODELD=$BUILD/yodeld
 YODEL=$BUILD/yodel
-INDEPENDENT_CLIENT=$BATS_TEST_DIRNAME/lib/caller.py
+INDEPENDENT_CLIENT=$BATS_TEST_DIRNAME/lib/independent_client.py
 FAULTY_SERVER=$BATS_TEST_DIRNAME/lib/faulty_server.py
 export YODELD YODEL INDEPENDENT_CLIENT FAULTY_SERVER
 # Freed memory that a sanitizer keeps back would look like growth.
