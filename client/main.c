@@ -12,15 +12,15 @@
 #include "client/commands/cmd_compare.h"
 #include "client/commands/cmd_merge.h"
 #include "client/commands/cmd_report.h"
+#include "client/commands/cmd_run.h"
 #include "client/commands/cmd_talk.h"
-#include "client/run/run.h"
 
 static struct {
 	const char *name;
 	char whole[24]; /* stands before what it and getopt have to say */
 	int (*main)(int argc, char **argv);
 } commands[] = {
-	{ "run", "yodel run", run_main },
+	{ "run", "yodel run", cmd_run },
 	{ "talk", "yodel talk", cmd_talk },
 	{ "merge", "yodel merge", cmd_merge },
 	{ "compare", "yodel compare", cmd_compare },
@@ -54,7 +54,7 @@ main(int argc, char **argv)
 	}
 	const char *name = argc > 1 ? suggested_command(argv[1]) : NULL;
 	if (name == NULL)
-		return run_main(argc, argv);
+		return cmd_run(argc, argv);
 	log_errorx("unknown command \"%s\"; did you mean \"%s\"?", argv[1], name);
 	return EX_USAGE;
 }

@@ -49,12 +49,13 @@ static int
 try_plan(struct plan *plan, struct result *ret)
 {
 	char error[PLAN_ERROR_MAX];
+	bool hlog_failed;
 	int status = plan_check(plan, error);
 
 	if (status != 0)
 		log_errorx("%s", error);
 	else
-		status = run_plan(plan, ret);
+		status = run_plan(plan, ret, &hlog_failed);
 	plan_finish(plan);
 	return status;
 }

@@ -9,6 +9,7 @@
 #include "lib/units.h"
 
 #include "client/plan/threshold.h"
+#include "client/report/outputs.h"
 #include "client/run/run.h"
 
 #define LAST_RATE 1e8
@@ -94,11 +95,12 @@ static int
 step(struct search *search, double rate)
 {
 	struct result result;
+	bool hlog_failed;
 
 	search->plan.rate_all = rate;
 	search->plan.rate =
 	    rate * search->plan.rank_connections / search->plan.connections;
-	int status = run_plan(&search->plan, &result);
+	int status = run_plan(&search->plan, &result, &hlog_failed);
 	if (status != 0)
 		return status;
 	const char *why = refusal(search, &result);
@@ -175,7 +177,7 @@ finish(struct search *search)
 		say(search, "%s holds %s %s/s\n", search->threshold.text,
 		    search->interrupted ? "(interrupted) at" : "up to",
 		    units_show_count(result_whole(search->good), rate));
-	int status = run_report(&search->plan, &search->best);
+	int status = outputs_report(&search->plan, &search->best);
 	result_finish(&search->best);
 	return status;
 }

@@ -63,6 +63,18 @@ is_stdout(const char *path)
 	return path != NULL && strcmp(path, "-") == 0;
 }
 
+struct outputs
+outputs_of(const struct plan *plan)
+{
+	return (struct outputs){
+		.json = plan->json,
+		.hgrm = plan->hgrm,
+		.html = plan->html,
+		.hlog = plan->hlog,
+		.quiet = plan->quiet,
+	};
+}
+
 /* 0, or an errno: the file is there and can be written, or its folder can. */
 static int
 write_error_of(const char *path)
@@ -132,4 +144,13 @@ outputs_write(const struct outputs *outputs, const struct result *result)
 	if (!outputs->quiet)
 		status |= write_text(result, taken ? stderr : stdout);
 	return status;
+}
+
+int
+outputs_report(const struct plan *plan, const struct result *result)
+{
+	struct outputs outputs = outputs_of(plan);
+
+	return outputs_write(&outputs, result) != 0 ? EX_OSERR
+						    : result_exit_status(result);
 }

@@ -9,19 +9,15 @@
 #include "lib/log.h"
 #include "lib/units.h"
 
-#include "client/commands/rate_search.h"
 #include "client/load/generator.h"
 #include "client/measure/progress.h"
 #include "client/measure/sampler.h"
 #include "client/messages/expectation.h"
 #include "client/messages/sequence.h"
 #include "client/plan/fd_limits.h"
-#include "client/plan/plan_options.h"
 #include "client/plan/preflight.h"
-#include "client/report/outputs.h"
 #include "client/result/trust.h"
 #include "client/run/coordinator.h"
-#include "client/run/server_stats.h"
 
 /* What lives as long as a run. */
 struct run_context {
@@ -32,11 +28,8 @@ struct run_context {
 	struct sampler sampler;
 	struct progress progress;
 	struct coordinator_outcome outcome;
+	bool hlog_failed;
 };
-
-/* The .hlog of the last trial could not be written to its end. What was measured is
- * reported all the same. */
-static bool hlog_is_truncated;
 
 static int
 fail_with(int status, const char *error)
@@ -133,8 +126,8 @@ run_with_counters(struct run_context *run_context, struct result *ret)
 	}
 	progress_init(&run_context->progress, plan);
 	int status = run_load(run_context, ret);
-	hlog_is_truncated = sampler_finish(&run_context->sampler) != 0;
-	if (hlog_is_truncated)
+	run_context->hlog_failed = sampler_finish(&run_context->sampler) < 0;
+	if (run_context->hlog_failed)
 		log_file_error(plan->hlog);
 	counters_map_close(&run_context->counters_map);
 	return status;
@@ -176,72 +169,12 @@ run_with_sequence(struct run_context *run_context, struct result *ret)
 }
 
 int
-run_plan(const struct plan *plan, struct result *ret)
+run_plan(const struct plan *plan, struct result *ret, bool *ret_hlog_failed)
 {
-	static struct run_context
-	    run_context; /* a plan is large; one trial at a time */
+	static struct run_context run_context; /* a plan is large */
 
 	run_context = (struct run_context){ .plan = *plan };
-	return run_with_sequence(&run_context, ret);
-}
-
-static struct outputs
-outputs_of(const struct plan *plan)
-{
-	return (struct outputs){
-		.json = plan->json,
-		.hgrm = plan->hgrm,
-		.html = plan->html,
-		.hlog = plan->hlog,
-		.quiet = plan->quiet,
-	};
-}
-
-int
-run_report(const struct plan *plan, const struct result *result)
-{
-	struct outputs outputs = outputs_of(plan);
-
-	if (outputs_write(&outputs, result) != 0 || hlog_is_truncated)
-		return EX_OSERR;
-	return result_exit_status(result);
-}
-
-static int
-run_once(const struct plan *plan)
-{
-	struct reconcile_server *servers = NULL;
-	struct result result;
-	int ledger, status = server_stats_open(plan, &servers);
-
-	if (status == 0)
-		status = run_plan(plan, &result);
-	if (status != 0) {
-		free(servers);
-		return status;
-	}
-	ledger = server_stats_reconcile(plan, servers, &result);
-	free(servers);
-	status = run_report(plan, &result);
-	result_finish(&result);
-	return status != 0 ? status : ledger;
-}
-
-int
-run_main(int argc, char **argv)
-{
-	static struct plan plan;
-	char error[PLAN_ERROR_MAX];
-
-	fd_limits_raise();
-	plan_init(&plan);
-	plan_options_parse(argc, argv, &plan);
-	int status = plan_check(&plan, error);
-	struct outputs outputs = outputs_of(&plan);
-	if (status != 0)
-		fail_with(status, error);
-	else if ((status = outputs_check(&outputs)) == 0)
-		status = plan.search != NULL ? rate_search_run(&plan) : run_once(&plan);
-	plan_finish(&plan);
+	int status = run_with_sequence(&run_context, ret);
+	*ret_hlog_failed = run_context.hlog_failed;
 	return status;
 }

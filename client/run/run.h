@@ -1,7 +1,4 @@
-/*
- * run.h - one run, from a plan to what it found. `yodel run` is one trial and its
- * report; `yodel calibrate` and --search make several.
- */
+/* run.h - one run, from a plan to its result. */
 #ifndef CLIENT_RUN_RUN_H
 #define CLIENT_RUN_RUN_H
 
@@ -9,14 +6,9 @@
 #include "client/result/result.h"
 
 /* Runs a checked plan. 0 (the caller calls result_finish), or an exit status after one
- * line on stderr. */
-int run_plan(const struct plan *plan, struct result *ret)
+ * line on stderr. *ret_hlog_failed: the file of --hlog is incomplete, which is logged
+ * here; the result is complete. */
+int run_plan(const struct plan *plan, struct result *ret, bool *ret_hlog_failed)
     __attribute__((warn_unused_result));
-
-/* Reports a result as the plan asks. Returns the exit status of the run. */
-int run_report(const struct plan *plan, const struct result *result);
-
-/* `yodel run`: argv[0] is the name to speak with. Returns the exit status. */
-int run_main(int argc, char **argv);
 
 #endif

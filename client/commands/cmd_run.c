@@ -1,0 +1,56 @@
+#include "client/commands/cmd_run.h"
+
+#include <stdlib.h>
+#include <sysexits.h>
+
+#include "lib/log.h"
+
+#include "client/commands/rate_search.h"
+#include "client/plan/fd_limits.h"
+#include "client/plan/plan.h"
+#include "client/plan/plan_options.h"
+#include "client/report/outputs.h"
+#include "client/run/run.h"
+#include "client/run/server_stats.h"
+
+static int
+run_once(const struct plan *plan)
+{
+	struct reconcile_server *servers = NULL;
+	struct result result;
+	bool hlog_failed;
+	int status = server_stats_open(plan, &servers);
+
+	if (status == 0)
+		status = run_plan(plan, &result, &hlog_failed);
+	if (status != 0) {
+		free(servers);
+		return status;
+	}
+	int ledger_status = server_stats_reconcile(plan, servers, &result);
+	free(servers);
+	status = outputs_report(plan, &result);
+	result_finish(&result);
+	if (hlog_failed)
+		return EX_OSERR;
+	return status != 0 ? status : ledger_status;
+}
+
+int
+cmd_run(int argc, char **argv)
+{
+	static struct plan plan;
+	char error[PLAN_ERROR_MAX];
+
+	fd_limits_raise();
+	plan_init(&plan);
+	plan_options_parse(argc, argv, &plan);
+	int status = plan_check(&plan, error);
+	struct outputs outputs = outputs_of(&plan);
+	if (status != 0)
+		log_errorx("%s", error);
+	else if ((status = outputs_check(&outputs)) == 0)
+		status = plan.search != NULL ? rate_search_run(&plan) : run_once(&plan);
+	plan_finish(&plan);
+	return status;
+}
