@@ -1,0 +1,63 @@
+/*
+ * transport.h - the operations on a connected stream socket, one row of functions for
+ * each transport. TCP is the only transport.
+ *
+ * A connection does not store its row: the row is a property of its listener or target,
+ * and the caller forms a struct stream on the stack. The calls below are direct for
+ * TCP, so that plain TCP pays no indirect call.
+ */
+#ifndef NET_TRANSPORT_H
+#define NET_TRANSPORT_H
+
+#include <sys/socket.h>
+#include <sys/types.h>
+
+#include <stddef.h>
+
+struct transport;
+
+struct stream {
+	int fd;
+	const struct transport *transport;
+};
+
+struct transport {
+	const char *name;
+	/* As recv(2) and send(2) with MSG_NOSIGNAL. */
+	ssize_t (*receive)(const struct stream *stream, void *data, size_t size);
+	ssize_t (*send)(const struct stream *stream, const void *data, size_t length);
+	/* Ends our direction of the stream. 0, or -1 with errno. */
+	int (*finish)(const struct stream *stream);
+	/* State that moves with the socket to another process, beside the unread input
+	 * and the unsent output. save_state fills state_bytes() bytes. 0, or -1 with
+	 * errno (EPROTO: the bytes are no state of this transport). */
+	size_t (*state_bytes)(const struct stream *stream);
+	int (*save_state)(const struct stream *stream, void *data);
+	int (*load_state)(const struct stream *stream, const void *data, size_t length);
+};
+
+extern const struct transport transport_tcp;
+
+static inline ssize_t
+transport_receive(const struct stream *stream, void *data, size_t size)
+{
+	return stream->transport == &transport_tcp
+	    ? recv(stream->fd, data, size, 0)
+	    : stream->transport->receive(stream, data, size);
+}
+
+static inline ssize_t
+transport_send(const struct stream *stream, const void *data, size_t length)
+{
+	return stream->transport == &transport_tcp
+	    ? send(stream->fd, data, length, MSG_NOSIGNAL)
+	    : stream->transport->send(stream, data, length);
+}
+
+static inline int
+transport_finish(const struct stream *stream)
+{
+	return stream->transport->finish(stream);
+}
+
+#endif

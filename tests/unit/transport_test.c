@@ -1,0 +1,154 @@
+#include <sys/socket.h>
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+/* cmocka needs some of those above */
+#include <cmocka.h>
+
+#include "net/transport.h"
+
+static int fds[2];
+static struct stream a, b;
+
+static int
+set_up(void **state)
+{
+	(void)state;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds) < 0)
+		return -1;
+	a = (struct stream){ .fd = fds[0], .transport = &transport_tcp };
+	b = (struct stream){ .fd = fds[1], .transport = &transport_tcp };
+	return 0;
+}
+
+static int
+tear_down(void **state)
+{
+	(void)state;
+	close(fds[0]);
+	close(fds[1]);
+	return 0;
+}
+
+static void
+bytes_sent_on_one_end_arrive_at_the_other(void **state)
+{
+	char bytes[8];
+
+	(void)state;
+	assert_int_equal(transport_send(&a, "hello", 5), 5);
+	assert_int_equal(transport_receive(&b, bytes, sizeof(bytes)), 5);
+	assert_memory_equal(bytes, "hello", 5);
+	assert_int_equal(transport_receive(&b, bytes, sizeof(bytes)), -1);
+	assert_int_equal(errno, EAGAIN);
+}
+
+static void
+finish_ends_one_direction_alone(void **state)
+{
+	char bytes[8];
+
+	(void)state;
+	assert_int_equal(transport_send(&a, "last", 4), 4);
+	assert_int_equal(transport_finish(&a), 0);
+	assert_int_equal(transport_receive(&b, bytes, sizeof(bytes)), 4);
+	assert_int_equal(transport_receive(&b, bytes, sizeof(bytes)), 0);
+	assert_int_equal(transport_send(&b, "reply", 5), 5);
+	assert_int_equal(transport_receive(&a, bytes, sizeof(bytes)), 5);
+}
+
+static void
+sending_after_the_end_raises_no_signal(void **state)
+{
+	(void)state;
+	assert_int_equal(transport_finish(&a), 0);
+	assert_int_equal(transport_send(&a, "x", 1), -1);
+	assert_int_equal(errno, EPIPE);
+}
+
+static void
+the_row_of_tcp_does_what_the_direct_calls_do(void **state)
+{
+	char bytes[8];
+
+	(void)state;
+	assert_string_equal(transport_tcp.name, "tcp");
+	assert_int_equal(transport_tcp.send(&a, "hello", 5), 5);
+	assert_int_equal(transport_tcp.receive(&b, bytes, sizeof(bytes)), 5);
+	assert_int_equal(transport_tcp.finish(&a), 0);
+	assert_int_equal(transport_tcp.send(&a, "x", 1), -1);
+	assert_int_equal(errno, EPIPE);
+}
+
+static void
+a_tcp_connection_moves_without_state_of_its_own(void **state)
+{
+	char byte = 'x';
+
+	(void)state;
+	assert_int_equal(transport_tcp.state_bytes(&a), 0);
+	assert_int_equal(transport_tcp.save_state(&a, &byte), 0);
+	assert_int_equal(byte, 'x');
+	assert_int_equal(transport_tcp.load_state(&a, &byte, 0), 0);
+	assert_int_equal(transport_tcp.load_state(&a, &byte, 1), -1);
+	assert_int_equal(errno, EPROTO);
+}
+
+static ssize_t
+receive_one(const struct stream *stream, void *data, size_t size)
+{
+	(void)stream;
+	memset(data, '1', size);
+	return 1;
+}
+
+static ssize_t
+send_two(const struct stream *stream, const void *data, size_t length)
+{
+	(void)stream;
+	(void)data;
+	return length < 2 ? (ssize_t)length : 2;
+}
+
+static void
+another_transport_is_called_through_its_row(void **state)
+{
+	static const struct transport other = {
+		.name = "other",
+		.receive = receive_one,
+		.send = send_two,
+	};
+	struct stream stream = { .fd = -1, .transport = &other };
+	char byte = 0;
+
+	(void)state;
+	assert_int_equal(transport_receive(&stream, &byte, 1), 1);
+	assert_int_equal(byte, '1');
+	assert_int_equal(transport_send(&stream, "hello", 5), 2);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(
+		    bytes_sent_on_one_end_arrive_at_the_other, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+		    finish_ends_one_direction_alone, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+		    sending_after_the_end_raises_no_signal, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+		    the_row_of_tcp_does_what_the_direct_calls_do, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+		    a_tcp_connection_moves_without_state_of_its_own, set_up, tear_down),
+		cmocka_unit_test(another_transport_is_called_through_its_row),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
