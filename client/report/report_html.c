@@ -9,10 +9,10 @@
 
 #include "client/report/chart.h"
 #include "client/report/report_charts.h"
-#include "client/report/report_evidence.h"
 #include "client/report/report_summary.h"
 #include "client/result/reconcile.h"
 #include "client/result/result_fields.h"
+#include "client/result/result_lost.h"
 
 #define TOO_FEW "<td class=\"dim\" title=\"too few values\">?</td>"
 
@@ -261,6 +261,60 @@ write_ranks(const struct result *result, FILE *file)
 	fputs("</table></div>\n", file);
 }
 
+static void
+write_window(const char *label, const uint8_t *data, uint32_t length, FILE *file)
+{
+	fprintf(file, "<br>%s <code>", label);
+	for (uint32_t i = 0; i < length; i++)
+		fprintf(file, "%02x ", data[i]);
+	fputs("</code>", file);
+}
+
+static void
+write_mismatches(const struct result *result, FILE *file)
+{
+	if (result->mismatch_count == 0)
+		return;
+	fputs("<h2>The first wrong answers</h2>\n", file);
+	for (size_t i = 0; i < result->mismatch_count; i++) {
+		const struct counters_mismatch *m = &result->mismatches[i];
+
+		fprintf(file,
+		    "<p>connection %" PRIu64 ", message %" PRIu64 ", offset %" PRIu64
+		    ", ",
+		    m->connection, m->message, m->offset);
+		chart_text(file, m->local);
+		fputs(" at ", file);
+		chart_text(file, m->at);
+		fputs(": <b>", file);
+		chart_text(file, m->looks_like);
+		fputs("</b>", file);
+		write_window("expected", m->expected, m->expected_length, file);
+		write_window("got", m->got, m->got_length, file);
+		fputs("</p>\n", file);
+	}
+}
+
+static void
+write_lost_connections(const struct result *result, FILE *file)
+{
+	char line[RESULT_LOST_TEXT_MAX];
+
+	if (result->lost_connection_count == 0)
+		return;
+	fputs("<h2>The first lost connections</h2>\n", file);
+	for (size_t i = 0; i < result->lost_connection_count; i++) {
+		const struct result_lost_connection *lost =
+		    &result->lost_connections[i];
+
+		fputs("<p>", file);
+		chart_text(file, result_lost_which(lost, line));
+		fputs("<br>\n", file);
+		chart_text(file, result_lost_what(lost, line));
+		fputs("</p>\n", file);
+	}
+}
+
 /* What was asked for: nothing for what was not. */
 static const char *
 plan_value(
@@ -338,7 +392,8 @@ report_html(const struct result *result, FILE *file)
 	report_charts_percentiles(result, file);
 	report_charts_seconds(result, file);
 	report_charts_losses(result, file);
-	report_evidence(result, file);
+	write_lost_connections(result, file);
+	write_mismatches(result, file);
 	write_ranks(result, file);
 	write_plan(result, file);
 	write_host(result, file);
