@@ -17,7 +17,7 @@
 
 #include "worker/admission.h"
 #include "worker/connection.h"
-#include "worker/drain.h"
+#include "worker/connection_io.h"
 #include "worker/worker.h"
 #include "worker/worker_state.h"
 
@@ -244,7 +244,7 @@ on_drain_queue_timer(evutil_socket_t fd, short what, void *argument)
 	if (again)
 		event_add(&worker->drain_queue_timer, &quiet_time);
 	else
-		drain_check(worker);
+		worker_request_drain_check(worker);
 }
 
 int
@@ -271,6 +271,7 @@ acceptor_start(struct worker *worker, const struct worker_socket *sockets, size_
 		listener->is_bytewise = listener->config->framing == FRAMING_STREAM &&
 		    reply_is_bytewise(&listener->config->reply);
 		listener->fd = sockets[i].fd;
+		listener->on_event = connection_io_on_event;
 		event_assign(&listener->event, worker->base, listener->fd,
 		    EV_READ | EV_PERSIST, on_acceptable, listener);
 	}

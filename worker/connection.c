@@ -8,7 +8,6 @@
 #include "lib/log.h"
 
 #include "worker/address_limits.h"
-#include "worker/connection_io.h"
 #include "worker/worker_state.h"
 
 size_t
@@ -60,7 +59,7 @@ connection_watch(struct connection *connection)
 	int fd = event_get_fd(event);
 	event_del(event);
 	event_assign(event, connection->listener->worker->base, fd, events,
-	    connection_io_on_event, connection);
+	    event_get_callback(event), connection);
 	if (event_add(event, NULL) == 0)
 		return true;
 	connection_close(connection, CLOSE_SYSTEM_ERROR);
@@ -167,7 +166,7 @@ create(struct listener *listener, int fd)
 	connection->active_ms = worker->now_ms;
 	ledger_add_open(listener->block, 1);
 	event_assign(&connection->event, worker->base, fd, wanted_events(connection),
-	    connection_io_on_event, connection);
+	    listener->on_event, connection);
 	return connection;
 }
 
@@ -203,7 +202,7 @@ connection_resume(struct connection *connection)
 	count_in(connection);
 	struct event *event = &connection->event;
 	event_assign(event, connection->listener->worker->base, event_get_fd(event),
-	    (short)(wanted_events(connection) | EV_PERSIST), connection_io_on_event,
+	    (short)(wanted_events(connection) | EV_PERSIST), event_get_callback(event),
 	    connection);
 	if (event_add(event, NULL) < 0)
 		connection_close(connection, CLOSE_SYSTEM_ERROR);

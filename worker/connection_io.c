@@ -59,8 +59,10 @@ send_some(
 	return n;
 }
 
-bool
-connection_io_send(
+/* Sends data, or queues what the kernel does not take; `replies` replies end in it.
+ * False when the connection was closed. */
+static bool
+send_or_queue(
     struct connection *connection, const uint8_t *data, size_t length, uint64_t replies)
 {
 	struct ledger_block *block = connection->listener->block;
@@ -87,7 +89,68 @@ connection_io_send(
 	return connection_watch(connection);
 }
 
+/* Sends what the responder put into the batch. */
+static bool
+send_batch(struct connection *connection)
+{
+	struct batch *batch = &connection->listener->worker->batch;
+	size_t length = batch->length;
+	uint64_t replies = batch->replies;
+	batch->length = 0;
+	batch->replies = 0;
+	if (length == 0) {
+		/* Replies of no bytes (`fixed=`) need no send. */
+		ledger_count(connection->listener->block, LEDGER_REPLIES_SENT, replies);
+		return true;
+	}
+	bool is_open = send_or_queue(connection, batch->data, length, replies);
+	responder_trim(batch);
+	return is_open;
+}
+
 /* --- receiving --- */
+
+/* Sends the batch, then acts on the status that came with it. */
+static bool
+send_and_check(struct connection *connection, enum responder_status status)
+{
+	if (!send_batch(connection))
+		return false;
+	switch (status) {
+	case RESPONDER_DONE:
+	case RESPONDER_BATCH_FULL:
+		break;
+	case RESPONDER_TOO_LONG:
+		return connection_finish(connection, CLOSE_MESSAGE_TOO_LONG);
+	case RESPONDER_TRUNCATED:
+		return connection_finish(connection, CLOSE_TRUNCATED_MESSAGE);
+	case RESPONDER_NO_MEMORY:
+		connection_close(connection, CLOSE_NO_MEMORY);
+		return false;
+	}
+	return true;
+}
+
+/* Answers the messages in data[length] until too much output is queued. */
+static bool
+answer_messages(
+    struct connection *connection, const uint8_t *data, size_t length, size_t *ret_used)
+{
+	enum responder_status status = RESPONDER_BATCH_FULL;
+	*ret_used = 0;
+	while (status == RESPONDER_BATCH_FULL &&
+	    !connection_is_over_output_limit(connection)) {
+		size_t used;
+		status = responder_answer_messages(
+		    connection, data + *ret_used, length - *ret_used, &used);
+		*ret_used += used;
+		if (!send_and_check(connection, status))
+			return false;
+	}
+	if (status == RESPONDER_TOO_LONG)
+		*ret_used = length;
+	return true;
+}
 
 /* Answers what is kept in the input. */
 static bool
@@ -97,7 +160,7 @@ answer_kept(struct connection *connection)
 	if (input == NULL)
 		return true;
 	size_t used;
-	if (!responder_answer_messages(
+	if (!answer_messages(
 		connection, input->data + input->start, buffer_length(input), &used))
 		return false;
 	buffer_consume(&connection->input, used);
@@ -110,7 +173,7 @@ answer_and_keep(struct connection *connection, const uint8_t *data, size_t lengt
 {
 	size_t used = 0;
 	bool kept = connection->input != NULL;
-	if (!kept && !responder_answer_messages(connection, data, length, &used))
+	if (!kept && !answer_messages(connection, data, length, &used))
 		return false;
 	if (buffer_append(&connection->input, data + used, length - used) < 0) {
 		connection_close(connection, CLOSE_NO_MEMORY);
@@ -126,7 +189,8 @@ answer_new(
 {
 	*ret_is_sent = true;
 	if (connection->listener->is_bytewise)
-		return responder_answer_bytewise(connection, data, length);
+		return send_or_queue(connection, data, length,
+		    responder_answer_bytewise(connection, data, length));
 	const struct ledger_block *block = connection->listener->block;
 	uint64_t sent = ledger_read(block, LEDGER_BYTES_SENT);
 	if (!answer_and_keep(connection, data, length))
@@ -142,7 +206,8 @@ on_peer_closed(struct connection *connection)
 	struct buffer *input = connection->input;
 	size_t length = buffer_length(input);
 	if (length > 0 &&
-	    !responder_answer_rest(connection, input->data + input->start, length))
+	    !send_and_check(connection,
+		responder_answer_last(connection, input->data + input->start, length)))
 		return;
 	if (connection->phase == CONNECTION_SERVING)
 		connection_finish(connection, CLOSE_PEER_CLOSED);

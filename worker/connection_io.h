@@ -11,11 +11,6 @@
 
 struct connection;
 
-/* Sends data, or keeps what the kernel does not take; `replies` replies end in it.
- * False when the connection was closed over it. */
-bool connection_io_send(struct connection *connection, const uint8_t *data,
-    size_t length, uint64_t replies) __attribute__((warn_unused_result));
-
 /* Offers the kernel what waits in the output, whether or not it has asked for more.
  * False when the connection was closed over it. */
 bool connection_io_flush(struct connection *connection)

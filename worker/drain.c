@@ -41,7 +41,37 @@ on_deadline(evutil_socket_t fd, short what, void *argument)
 	    worker->connection_pool.count);
 	acceptor_stop(worker);
 	close_all(worker, CLOSE_DRAIN_TIMEOUT);
-	drain_check(worker);
+	worker_request_drain_check(worker);
+}
+
+/* Ends the loop when nothing is left to do. */
+static void
+on_check(evutil_socket_t fd, short what, void *argument)
+{
+	(void)fd;
+	(void)what;
+	struct worker *worker = argument;
+	if (!worker->is_exiting || !acceptor_is_closed(worker))
+		return;
+	if (!worker->listeners_closed_sent) {
+		worker->listeners_closed_sent = true;
+		struct channel_message listeners_closed = {
+			.verb = CHANNEL_LISTENERS_CLOSED
+		};
+		if (channel_send(worker->channel_fd, &listeners_closed, -1) < 0)
+			log_debug("the master does not hear that we have retired");
+	}
+	transfer_send_continue(worker);
+	if (worker->connection_pool.count == 0 && worker->sender == NULL &&
+	    worker->receivers == NULL)
+		event_base_loopbreak(worker->base);
+}
+
+void
+drain_init(struct worker *worker)
+{
+	event_assign(&worker->drain_check, worker->base, -1, 0, on_check, worker);
+	evtimer_assign(&worker->drain_timer, worker->base, on_deadline, worker);
 }
 
 /* The earliest end that was asked for counts. */
@@ -53,8 +83,6 @@ set_deadline(struct worker *worker, uint64_t deadline_ns)
 	    (worker->drain_end_ns != 0 && worker->drain_end_ns <= end_ns))
 		return;
 	worker->drain_end_ns = end_ns;
-	if (!event_initialized(&worker->drain_timer))
-		evtimer_assign(&worker->drain_timer, worker->base, on_deadline, worker);
 	const struct timeval time = clock_timeval(deadline_ns);
 	event_add(&worker->drain_timer, &time);
 }
@@ -72,7 +100,7 @@ drain_start(struct worker *worker, bool expects_transfer, uint64_t deadline_ns)
 	acceptor_close_listeners(worker);
 	timeouts_shorten(worker);
 	set_deadline(worker, deadline_ns);
-	drain_check(worker);
+	worker_request_drain_check(worker);
 }
 
 void
@@ -82,23 +110,4 @@ drain_abort(struct worker *worker)
 	acceptor_stop(worker);
 	close_all(worker, CLOSE_STOPPED);
 	event_base_loopbreak(worker->base);
-}
-
-void
-drain_check(struct worker *worker)
-{
-	if (!worker->is_exiting || !acceptor_is_closed(worker))
-		return;
-	if (!worker->listeners_closed_sent) {
-		worker->listeners_closed_sent = true;
-		struct channel_message listeners_closed = {
-			.verb = CHANNEL_LISTENERS_CLOSED
-		};
-		if (channel_send(worker->channel_fd, &listeners_closed, -1) < 0)
-			log_debug("the master does not hear that we have retired");
-	}
-	transfer_send_continue(worker);
-	if (worker->connection_pool.count == 0 && worker->sender == NULL &&
-	    worker->receivers == NULL)
-		event_base_loopbreak(worker->base);
 }

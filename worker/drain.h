@@ -14,12 +14,13 @@
 
 struct worker;
 
+/* Before anything that may request a check. */
+void drain_init(struct worker *worker);
+
 /* With `moves`, a hand-over will come for the open connections: they are served until
  * it has taken them; the rest is drained. deadline_ns: from now; 0: no limit. Asked for
  * again, the earliest limit counts. */
 void drain_start(struct worker *worker, bool expects_transfer, uint64_t deadline_ns);
 void drain_abort(struct worker *worker);
-/* Ends the loop when there is nothing left to do. */
-void drain_check(struct worker *worker);
 
 #endif

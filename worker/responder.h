@@ -1,29 +1,45 @@
 /*
- * responder.h - the message path: bytes that came, cut into messages, each answered.
+ * responder.h - the message path: received bytes are cut into messages, and the reply
+ * to each is put into the worker's batch. It touches no socket: connection_io.c sends
+ * the batch and acts on the status.
  */
 #ifndef WORKER_RESPONDER_H
 #define WORKER_RESPONDER_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+struct batch;
 struct connection;
 
-/* For a listener that is_bytewise: the bytes go back as they are or raised (in place),
- * wherever they were cut. False when the connection was closed. */
-bool responder_answer_bytewise(struct connection *connection, uint8_t *data,
-    size_t length) __attribute__((warn_unused_result));
+enum responder_status {
+	RESPONDER_DONE,       /* all answered, but for a partial message at the end */
+	RESPONDER_BATCH_FULL, /* send the batch and call again with the rest */
+	RESPONDER_TOO_LONG,   /* a message exceeds max_message: discard the rest */
+	RESPONDER_TRUNCATED,  /* the last message is incomplete */
+	RESPONDER_NO_MEMORY,  /* for a reply longer than the batch */
+};
 
-/* For any other: answers every whole message in data[length], in order, until
- * too much is stuck. Returns the bytes used up in *ret_used; the caller keeps the rest.
- * False when the connection was closed. It may come back finishing. */
-bool responder_answer_messages(struct connection *connection, const uint8_t *data,
-    size_t length, size_t *ret_used) __attribute__((warn_unused_result));
+/* 0, or -1 with ENOMEM. */
+int responder_init(struct batch *batch) __attribute__((warn_unused_result));
+void responder_finish(struct batch *batch);
+/* Frees memory that one long reply needed, once it is sent. */
+void responder_trim(struct batch *batch);
 
-/* The peer has closed its side: answers what is left in data[length] as the last
- * message where the framing allows it. False when the connection was closed. */
-bool responder_answer_rest(struct connection *connection, const uint8_t *data,
-    size_t length) __attribute__((warn_unused_result));
+/* For a listener that is_bytewise: makes the reply in place, however the stream was
+ * segmented. Returns the number of messages that it answers. */
+uint64_t responder_answer_bytewise(
+    struct connection *connection, uint8_t *data, size_t length);
+
+/* For any other listener: answers the whole messages in data[length], in order. The
+ * caller keeps what is behind *ret_used. */
+enum responder_status responder_answer_messages(
+    struct connection *connection, const uint8_t *data, size_t length, size_t *ret_used)
+    __attribute__((warn_unused_result));
+
+/* The peer has half-closed: answers data[length] as the last message where the framing
+ * allows it. */
+enum responder_status responder_answer_last(const struct connection *connection,
+    const uint8_t *data, size_t length) __attribute__((warn_unused_result));
 
 #endif

@@ -10,7 +10,6 @@
 
 #include "worker/connection.h"
 #include "worker/connection_io.h"
-#include "worker/drain.h"
 #include "worker/transfer_send.h"
 #include "worker/worker_state.h"
 
@@ -123,7 +122,7 @@ on_timeouts_timer(evutil_socket_t fd, short what, void *argument)
 		connection_pool_for_each(
 		    &worker->connection_pool, check_connection, worker);
 	heap_trim_check(&worker->heap_trim, worker->now_ms);
-	drain_check(worker);
+	worker_request_drain_check(worker);
 }
 
 static uint32_t

@@ -11,7 +11,6 @@
 #include "proto/transfer.h"
 
 #include "worker/connection.h"
-#include "worker/drain.h"
 #include "worker/worker_state.h"
 
 struct receiver {
@@ -62,7 +61,7 @@ finish(struct receiver *receiver)
 	event_del(&receiver->event);
 	close(receiver->fd);
 	free(receiver);
-	drain_check(worker);
+	worker_request_drain_check(worker);
 }
 
 /* Our listener of the same address and framing, or NULL. */
@@ -260,7 +259,7 @@ on_batch(struct receiver *receiver, const struct transfer_batch *batch, size_t l
 		receiver->uncommitted[batch->records[i].listener]++;
 		connection_resume(installed[i]);
 	}
-	drain_check(receiver->worker);
+	worker_request_drain_check(receiver->worker);
 	return true;
 }
 

@@ -15,7 +15,6 @@
 
 #include "worker/acceptor.h"
 #include "worker/connection.h"
-#include "worker/drain.h"
 #include "worker/transfer_state.h"
 #include "worker/worker_state.h"
 
@@ -210,7 +209,7 @@ end(struct sender *sender)
 	struct worker *worker = sender->worker;
 	send_note(sender, TRANSFER_END, 0);
 	finish(sender, true);
-	drain_check(worker);
+	worker_request_drain_check(worker);
 }
 
 /* errno says why. */

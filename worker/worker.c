@@ -20,6 +20,7 @@
 #include "worker/drain.h"
 #include "worker/loop.h"
 #include "worker/privileges.h"
+#include "worker/responder.h"
 #include "worker/sandbox.h"
 #include "worker/timeouts.h"
 #include "worker/transfer_receive.h"
@@ -30,7 +31,6 @@
 #define SELECT_DESCRIPTORS 1024
 /* Descriptors that are no connections: log, channel, epoll, spare and some air. */
 #define RESERVED_DESCRIPTORS 32
-#define BATCH_BYTES (64 * 1024)
 
 static struct event_base *
 create_base(enum event_method method)
@@ -114,7 +114,7 @@ on_message(struct worker *worker, const struct channel_message *message, int des
 		break;
 	case CHANNEL_QUEUE_TAKEN_OVER:
 		acceptor_queue_taken_over(worker, message->value);
-		drain_check(worker);
+		worker_request_drain_check(worker);
 		break;
 	case CHANNEL_LOG_LEVEL:
 		log_set_level((enum log_level)message->argument);
@@ -153,10 +153,10 @@ start(struct worker *worker, const struct worker_args *args)
 {
 	worker->base = create_base(args->config->event_method);
 	worker->input = malloc(WORKER_INPUT_BYTES);
-	worker->batch = malloc(BATCH_BYTES);
-	worker->batch_capacity = BATCH_BYTES;
-	if (worker->base == NULL || worker->input == NULL || worker->batch == NULL)
+	if (worker->base == NULL || worker->input == NULL ||
+	    responder_init(&worker->batch) < 0)
 		return -1;
+	drain_init(worker);
 	worker->edge_events = edge_events(worker->base);
 	set_limits(worker);
 	event_assign(&worker->channel_event, worker->base, args->channel_fd,
@@ -181,7 +181,7 @@ finish(struct worker *worker)
 	}
 	free(worker->listeners);
 	free(worker->input);
-	free(worker->batch);
+	responder_finish(&worker->batch);
 	connection_pool_finish(&worker->connection_pool);
 	admission_stop(worker);
 	close(worker->channel_fd);

@@ -39,6 +39,7 @@ struct listener {
 	struct ledger_block *block;  /* of the worker's books: counts of connections */
 	size_t number;               /* in the configuration */
 	struct event event;          /* readable: somebody waits in the accept queue */
+	event_callback_fn on_event;  /* of the connections accepted here */
 	int fd;                      /* -1 once closed */
 	struct address address;      /* what it is bound to */
 	char name[ADDRESS_TEXT_MAX]; /* the same as text: who it is at a hand-over */
@@ -52,6 +53,13 @@ struct listener {
 struct log_state {
 	bool is_logged;
 	uint32_t logged_ms;
+};
+
+/* Replies made by the responder and not yet sent: one send for as many as fit. */
+struct batch {
+	uint8_t *data;
+	size_t capacity, length; /* bytes */
+	uint64_t replies;
 };
 
 struct worker {
@@ -86,8 +94,7 @@ struct worker {
 	struct event timeouts_timer;
 
 	uint8_t *input; /* what a read brought; used up before the callback returns */
-	uint8_t *batch; /* replies on their way to the kernel */
-	size_t batch_capacity;
+	struct batch batch; /* emptied before the callback returns */
 
 	struct event channel_event;
 	int channel_fd;
@@ -97,11 +104,21 @@ struct worker {
 	struct sender *sender;      /* the hand-over that gives ours away, or NULL */
 	bool awaits_transfer;       /* a hand-over will come (again) */
 	struct receiver *receivers; /* hand-overs that bring us some */
+	struct event drain_check;   /* not pending: made active by
+				       worker_request_drain_check */
 	struct event drain_timer;
 	uint64_t drain_end_ns; /* CLOCK_MONOTONIC: when it runs out; 0: never */
 };
 
 #define WORKER_INPUT_BYTES (64 * 1024)
+
+/* Runs the check of drain.c once, after the callback that is running now and before the
+ * loop sleeps: for files below drain.c, when what they did may have ended the drain. */
+static inline void
+worker_request_drain_check(struct worker *worker)
+{
+	event_active(&worker->drain_check, EV_TIMEOUT, 0);
+}
 
 /* The listener's number in the ledger: the same in every worker, over reloads too. */
 static inline uint32_t

@@ -26,6 +26,9 @@
 
 #include "tests/lib/must.h"
 #include "worker/connection.h"
+#include "worker/connection_io.h"
+#include "worker/drain.h"
+#include "worker/responder.h"
 #include "worker/timeouts.h"
 #include "worker/worker_state.h"
 
@@ -60,10 +63,10 @@ worker_fixture_start(struct worker_fixture *w, const char *reply, enum framing f
 	w->listener_number = ledger_register_listener(w->ledger, "the listener");
 	w->worker.base = event_base_new();
 	w->worker.input = malloc(WORKER_INPUT_BYTES);
-	w->worker.batch_capacity = WORKER_INPUT_BYTES;
-	w->worker.batch = malloc(WORKER_INPUT_BYTES);
 	w->worker.spare_fd = -1;
-	must(w->worker.base && w->worker.input && w->worker.batch);
+	must(
+	    w->worker.base && w->worker.input && responder_init(&w->worker.batch) == 0);
+	drain_init(&w->worker);
 	/* As worker.c does with epoll; a test may set it to 0, as with poll. */
 	w->worker.edge_events = EV_ET | EV_CLOSED;
 	w->listener = (struct listener){
@@ -71,6 +74,7 @@ worker_fixture_start(struct worker_fixture *w, const char *reply, enum framing f
 		.config = &w->listener_config,
 		.block = &w->worker.worker_ledger->by_listener[w->listener_number],
 		.fd = -1,
+		.on_event = connection_io_on_event,
 		.is_bytewise = w->listener_config.framing == FRAMING_STREAM &&
 		    reply_is_bytewise(&w->listener_config.reply),
 	};
@@ -92,7 +96,7 @@ worker_fixture_finish(struct worker_fixture *w)
 	must(w->worker.queued_outputs == NULL && w->worker.lingering == 0);
 	event_base_free(w->worker.base);
 	free(w->worker.input);
-	free(w->worker.batch);
+	responder_finish(&w->worker.batch);
 	connection_pool_finish(&w->worker.connection_pool);
 	reply_finish(&w->listener_config.reply);
 	munmap(w->ledger, sizeof(*w->ledger));

@@ -283,7 +283,7 @@ test_frees_memory_after_a_long_reply(void **state)
 	assert_int_equal(received.length, LONG + 1);
 	assert_int_equal(received.bytes[LONG - 1], 'X');
 	assert_int_equal(received.bytes[LONG], '\n');
-	assert_in_range(w.worker.batch_capacity, 1, WORKER_INPUT_BYTES);
+	assert_in_range(w.worker.batch.capacity, 1, WORKER_INPUT_BYTES);
 	free(received.bytes);
 	free(line);
 	close(fds[0]);
