@@ -54,7 +54,7 @@ void
 log_config_restore(const struct master *master)
 {
 	char error[CONFIG_ERROR_MAX];
-	if (log_config_apply(&master->config, error) < 0)
+	if (log_config_apply(&master->config.current, error) < 0)
 		log_warnx("the new log stays: %s", error);
 }
 
@@ -75,7 +75,7 @@ log_config_set_level(struct master *master, enum log_level level)
 	log_info("log: level %s", log_level_names[level]);
 	log_set_level(level);
 	process_send_all(master, CHANNEL_LOG_LEVEL, level);
-	note_level(&master->config, level);
+	note_level(&master->config.current, level);
 	if (master->reload.is_active)
 		note_level(&master->reload.config, level);
 }

@@ -13,7 +13,7 @@ void log_config_start(void);
  * the log as it was. */
 int log_config_apply(const struct config *config, char *error)
     __attribute__((warn_unused_result));
-/* Back to what master->config says, for a configuration that was given up. */
+/* Back to what master->config.current says, for a configuration that was given up. */
 void log_config_restore(const struct master *master);
 /* From now on until a reload, in the master and its workers. */
 void log_config_set_level(struct master *master, enum log_level level);

@@ -65,7 +65,8 @@ limit_privileges(void)
 static bool
 is_from_manager(const struct master *master, int config_index)
 {
-	for (const struct listener *e = master->listeners; e != NULL; e = e->next) {
+	for (const struct listener *e = master->listeners.first; e != NULL;
+	     e = e->next) {
 		if (e->config_index == config_index)
 			return true;
 	}
@@ -77,19 +78,20 @@ open_listeners(struct master *master)
 {
 	if (socket_activation_take(master) < 0)
 		return -1;
-	for (size_t i = 0; i < master->config.listener_count; i++) {
+	for (size_t i = 0; i < master->config.current.listener_count; i++) {
 		char error[CONFIG_ERROR_MAX];
 		if (is_from_manager(master, (int)i))
 			continue;
-		struct listener *listener = listener_open(
-		    &master->config.listeners[i], master->slot_count, error);
+		struct listener *listener =
+		    listener_open(&master->config.current.listeners[i],
+			master->workers.slot_count, error);
 		if (listener == NULL) {
 			log_errorx("%s", error);
 			return -1;
 		}
 		listener->config_index = (int)i;
-		listener->next = master->listeners;
-		master->listeners = listener;
+		listener->next = master->listeners.first;
+		master->listeners.first = listener;
 	}
 	return 0;
 }
@@ -97,8 +99,10 @@ open_listeners(struct master *master)
 static void
 log_listener(const struct master *master, int config_index)
 {
-	const struct listener_config *config = &master->config.listeners[config_index];
-	for (const struct listener *e = master->listeners; e != NULL; e = e->next) {
+	const struct listener_config *config =
+	    &master->config.current.listeners[config_index];
+	for (const struct listener *e = master->listeners.first; e != NULL;
+	     e = e->next) {
 		char text[ADDRESS_TEXT_MAX], reply[128];
 		uint32_t sockets = listener_socket_count(e);
 		if (e->config_index == config_index)
@@ -126,16 +130,16 @@ static int
 begin(struct master *master)
 {
 	master->started_ns = clock_now_ns();
-	master->generation = 1;
-	master->slot_count = master->config.workers;
-	master->ledger = ledger_create(&master->ledger_fd);
-	if (master->ledger == NULL) {
+	master->workers.generation = 1;
+	master->workers.slot_count = master->config.current.workers;
+	master->workers.ledger = ledger_create(&master->workers.ledger_fd);
+	if (master->workers.ledger == NULL) {
 		log_error("cannot start");
 		return -1;
 	}
 	if (open_listeners(master) < 0)
 		return -1;
-	for (size_t i = 0; i < master->config.listener_count; i++)
+	for (size_t i = 0; i < master->config.current.listener_count; i++)
 		log_listener(master, (int)i);
 	return 0;
 }
@@ -145,7 +149,7 @@ static int
 open_admin_listeners(struct master *master)
 {
 	char error[CONFIG_ERROR_MAX];
-	if (admin_listener_plan(master, &master->config, error) < 0) {
+	if (admin_listener_plan(master, &master->config.current, error) < 0) {
 		log_errorx("%s", error);
 		return -1;
 	}
@@ -179,11 +183,11 @@ start_events(struct master *master)
 static int
 start_fresh(struct master *master)
 {
-	if (open_log(&master->config) < 0 || prepare(master) < 0 ||
+	if (open_log(&master->config.current) < 0 || prepare(master) < 0 ||
 	    open_admin_listeners(master) < 0 || begin(master) < 0 ||
 	    start_events(master) < 0)
 		return -1;
-	for (uint32_t i = 0; i < master->slot_count; i++)
+	for (uint32_t i = 0; i < master->workers.slot_count; i++)
 		slot_start(master, i);
 	return 0;
 }
@@ -192,7 +196,7 @@ static int
 start_takeover(struct master *master)
 {
 	if (prepare(master) < 0 || takeover_load(master) < 0 ||
-	    open_log(&master->config) < 0 || start_events(master) < 0) {
+	    open_log(&master->config.current) < 0 || start_events(master) < 0) {
 		takeover_rollback();
 		return -1;
 	}
@@ -205,19 +209,19 @@ master_finish(struct master *master)
 {
 	admin_listener_destroy(master);
 	process_forget_all(master);
-	while (master->listeners != NULL) {
-		struct listener *listener = master->listeners;
-		master->listeners = listener->next;
+	while (master->listeners.first != NULL) {
+		struct listener *listener = master->listeners.first;
+		master->listeners.first = listener->next;
 		listener_destroy(listener);
 	}
-	if (master->ledger != NULL) {
-		munmap(master->ledger, sizeof(*master->ledger));
-		close(master->ledger_fd);
+	if (master->workers.ledger != NULL) {
+		munmap(master->workers.ledger, sizeof(*master->workers.ledger));
+		close(master->workers.ledger_fd);
 	}
 	if (master->base != NULL)
 		event_base_free(master->base);
-	config_finish(&master->config);
-	config_finish(&master->previous);
+	config_finish(&master->config.current);
+	config_finish(&master->config.previous);
 	free(master);
 }
 
@@ -225,7 +229,7 @@ static void
 log_totals(struct master *master)
 {
 	struct ledger_totals totals;
-	ledger_sum(master->ledger, &totals);
+	ledger_sum(master->workers.ledger, &totals);
 	change_finish(master, true,
 	    "stopped: %llu connections, %llu messages, %llu replies",
 	    (unsigned long long)totals.counters[LEDGER_CONNECTIONS_ACCEPTED],
@@ -242,11 +246,11 @@ master_run(const struct config_sources *sources, char **argv)
 	if (master == NULL)
 		fatal(EX_OSERR, "cannot start");
 	bool is_takeover = takeover_is_running();
-	master->sources = *sources;
+	master->config.sources = *sources;
 	master->argv = argv;
 	master->previous_program_fd = -1;
 	char error[CONFIG_ERROR_MAX];
-	if (!is_takeover && config_load(sources, &master->config, error) < 0) {
+	if (!is_takeover && config_load(sources, &master->config.current, error) < 0) {
 		fprintf(stderr, "yodeld: %s\n", error);
 		master_finish(master);
 		return EX_CONFIG;

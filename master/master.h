@@ -24,74 +24,11 @@
 #include "conf/config.h"
 
 #include "master/listeners/listener.h"
+#include "master/workers/worker_table.h"
 
 struct admin;
-struct drain_summary;
 struct master;
 struct pending_request;
-
-struct process {
-	struct process *next; /* in master->processes */
-	struct master *master;
-	pid_t pid;
-	uint32_t slot;
-	uint32_t generation;
-	uint32_t config_number;      /* of the configuration that it serves */
-	uint64_t draining_listeners; /* bits of its listeners that are removed and being
-					emptied */
-	bool drains_all_queues; /* and the queues of the others, too: its slot goes */
-	bool is_ready;          /* it has said READY */
-	bool is_draining;       /* its end was asked for */
-	bool transfers;         /* its connections are handed over when it leaves */
-	bool listeners_closed;  /* leaving, and its listeners are closed */
-	bool sockets_closed; /* retired, and so are the sockets of a slot that goes */
-	bool is_status_unknown; /* inherited, and somebody else has waited for it */
-	bool has_exited; /* waited for; its books close when its moves are settled */
-	bool wants_receiver; /* the one that took from it died */
-	bool was_killed;     /* gone, and not by itself */
-	int channel_fd;
-	struct event channel_event;
-	struct worker_ledger *worker_ledger;
-	uint64_t moved_in, moved_out; /* in settled moves */
-	struct drain_summary
-	    *drain_summary; /* the change that sends it away; NULL: none */
-	uint64_t closed_before, moved_out_before; /* that: connections */
-	uint64_t started_ns;      /* CLOCK_MONOTONIC, as all times here */
-	uint64_t heartbeat_count; /* last seen */
-	uint64_t heartbeat_ns;    /* when they last changed */
-	uint64_t abort_ns; /* when it was told to abort for being hung; 0: it was not */
-};
-
-enum slot_state {
-	SLOT_EMPTY,
-	SLOT_STARTING,
-	SLOT_SERVING,
-	SLOT_DRAINING,
-	SLOT_BACKING_OFF,
-};
-extern const char *const slot_state_names[]; /* by enum slot_state */
-
-struct slot {
-	struct master *master;
-	enum slot_state state;
-	struct process *process;   /* the one that serves, or is meant to */
-	struct process *successor; /* of the next generation, until it takes the slot */
-	uint32_t failures;         /* deaths in a row */
-	uint64_t restarts;
-	struct event retry_timer;
-	struct drain_summary
-	    *drain_summary; /* that its next caretaker belongs to; or NULL */
-};
-
-/* A hand-over, until both ends have said how it ended, or are gone. */
-struct transfer {
-	struct transfer *next;
-	uint32_t id;
-	struct process *sender, *receiver;
-	uint64_t what; /* the value of CHANNEL_SEND_CONNECTIONS */
-	bool has_sent, has_received;
-	uint64_t sent, received; /* connections */
-};
 
 /* A reload or an upgrade, from the first fork of the new generation until every slot
  * has one of its workers. */
@@ -149,12 +86,38 @@ enum upgrade_wanted {
 	UPGRADE_ROLLBACK,
 };
 
-enum master_phase { MASTER_STARTING, MASTER_RUNNING, MASTER_STOPPING };
-
 #define MASTER_SIGNALS 10
 
+struct config_set {
+	struct config_sources sources;
+	struct config current;
+	uint32_t number;        /* counts configurations that came into force */
+	struct config previous; /* the one before: for who still empties its queues */
+};
+
+struct listener_set {
+	struct listener *first;
+};
+
+struct change_log {
+	struct outcome last;
+};
+
+struct scale {
+	bool is_active; /* a change of size has not concluded */
+};
+
+struct shutdown {
+	uint64_t deadline_ns;
+	bool is_orderly;
+};
+
+struct service_manager {
+	uint64_t status_ns;   /* the last status line */
+	uint64_t watchdog_ns; /* the last beat for the service manager */
+};
+
 struct master {
-	enum master_phase phase;
 	int exit_status;
 	char **argv;             /* as it was started, for the upgrade */
 	int previous_program_fd; /* the image that left us its inheritance; -1: none */
@@ -164,35 +127,21 @@ struct master {
 	struct event exec_timer; /* on the way to an exec: signals wait for the heir */
 	bool is_exec_due;
 	int exec_loop_turns; /* of the loop until then */
-	struct config_sources sources;
-	struct config config;
-	uint32_t config_number; /* counts configurations that came into force */
-	struct config previous; /* the one before: for who still empties its queues */
-	uint32_t generation;
 	struct event_base *base;
-	struct ledger *ledger;
-	int ledger_fd;
-	struct listener *listeners;
-	struct slot slots[LEDGER_SLOTS];
-	uint32_t slot_count;
-	struct process *processes;
-	struct transfer *transfers;
-	uint32_t last_transfer_id;
+	struct config_set config;
+	struct listener_set listeners;
+	struct worker_table workers;
+	struct change_log changes;
 	struct reload reload;
+	struct scale scale;
 	struct rebalance rebalance;
-	struct outcome outcome;
+	struct shutdown shutdown;
+	struct service_manager manager;
 	struct pending_request
 	    *pending_requests; /* for the outcome of a change (pending_requests.c) */
-	struct drain_summary
-	    *drain_summaries; /* whom changes send away; the open one first */
-	struct admin *admin;  /* doors for operators (admin_listener.c) */
+	struct admin *admin;   /* doors for operators (admin_listener.c) */
 	uint64_t started_ns;
-	uint64_t stop_deadline_ns;
-	bool is_orderly_shutdown;
 	bool has_ended;        /* the loop has */
-	bool is_scaling;       /* a change of size has not concluded */
-	uint64_t notified_ns;  /* the last status line */
-	uint64_t watchdog_ns;  /* the last beat for the service manager */
 	uint64_t last_tick_ns; /* the last look at the workers */
 	struct event tick_timer;
 	struct event signals[MASTER_SIGNALS];

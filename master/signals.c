@@ -30,13 +30,13 @@ reload(struct master *master)
 static void
 add_worker(struct master *master)
 {
-	scale_workers(master, master->slot_count + 1);
+	scale_workers(master, master->workers.slot_count + 1);
 }
 
 static void
 remove_worker(struct master *master)
 {
-	scale_workers(master, master->slot_count - 1);
+	scale_workers(master, master->workers.slot_count - 1);
 }
 
 /* A worker may open no file: it gets the new one from us. */
@@ -45,7 +45,8 @@ reopen_worker_logs(const struct master *master)
 {
 	const struct channel_message message = { .verb = CHANNEL_LOG_REOPEN };
 	int fd = log_fd() == STDERR_FILENO ? -1 : log_fd();
-	for (const struct process *p = master->processes; p != NULL; p = p->next) {
+	for (const struct process *p = master->workers.processes; p != NULL;
+	     p = p->next) {
 		if (!p->has_exited && channel_send(p->channel_fd, &message, fd) < 0)
 			log_warn("worker %u keeps the old log file", p->slot);
 	}

@@ -21,7 +21,7 @@
 static uint64_t
 hang_limit_ns(const struct process *process)
 {
-	uint64_t limit_ns = process->master->config.timeouts.hung_ns;
+	uint64_t limit_ns = process->master->config.current.timeouts.hung_ns;
 	if (!process->is_ready && limit_ns > START_LIMIT_NS)
 		return START_LIMIT_NS;
 	return limit_ns;
@@ -71,7 +71,7 @@ exclude_own_absence(struct master *master, uint64_t now_ns)
 	uint64_t since_ns = now_ns - master->last_tick_ns;
 	bool was_stalled = since_ns > 3 * INTERVAL_NS;
 	master->last_tick_ns = now_ns;
-	for (struct process *p = master->processes; was_stalled && p != NULL;
+	for (struct process *p = master->workers.processes; was_stalled && p != NULL;
 	     p = p->next) {
 		p->heartbeat_ns += since_ns < now_ns - p->heartbeat_ns
 		    ? since_ns
@@ -89,11 +89,11 @@ on_tick(evutil_socket_t fd, short what, void *argument)
 	struct master *master = argument;
 	uint64_t now_ns = clock_now_ns();
 	bool is_overdue =
-	    master->stop_deadline_ns != 0 && now_ns >= master->stop_deadline_ns;
+	    master->shutdown.deadline_ns != 0 && now_ns >= master->shutdown.deadline_ns;
 	bool all_responsive = true;
 	uint64_t watchdog_ns = service_manager_watchdog_ns();
 	exclude_own_absence(master, now_ns);
-	for (struct process *p = master->processes; p != NULL; p = p->next) {
+	for (struct process *p = master->workers.processes; p != NULL; p = p->next) {
 		if (p->has_exited)
 			continue;
 		if (is_overdue)

@@ -43,12 +43,12 @@ capacity_read(const struct master *master, struct capacity *ret)
 	*ret = (struct capacity){
 		.descriptors = limit.rlim_cur,
 		.connections =
-		    connections_of_worker(limit.rlim_cur) * master->slot_count,
+		    connections_of_worker(limit.rlim_cur) * master->workers.slot_count,
 		.somaxconn = procfs_number(SYSCTL "core/somaxconn"),
 		.tcp_memory_bytes = read_tcp_memory(),
 		.tcp_migrate_req = procfs_number(SYSCTL "ipv4/tcp_migrate_req"),
 	};
-	uint64_t asked = master->config.limits.max_connections;
+	uint64_t asked = master->config.current.limits.max_connections;
 	if (asked != 0 && asked < ret->connections)
 		ret->connections = asked;
 }
@@ -56,8 +56,9 @@ capacity_read(const struct master *master, struct capacity *ret)
 static void
 warn_about_backlogs(const struct master *master, uint64_t somaxconn)
 {
-	for (size_t i = 0; i < master->config.listener_count; i++) {
-		const struct listener_config *config = &master->config.listeners[i];
+	for (size_t i = 0; i < master->config.current.listener_count; i++) {
+		const struct listener_config *config =
+		    &master->config.current.listeners[i];
 		if (somaxconn != 0 && config->backlog > somaxconn)
 			log_warnx(
 			    "%s: a backlog of %u was asked for, the kernel gives %llu (net.core.somaxconn)",
@@ -72,10 +73,10 @@ capacity_log(const struct master *master)
 	struct capacity capacity;
 	capacity_read(master, &capacity);
 	log_info("will hold %llu connections (%u worker%s, %llu descriptors each)",
-	    (unsigned long long)capacity.connections, master->slot_count,
-	    master->slot_count == 1 ? "" : "s",
+	    (unsigned long long)capacity.connections, master->workers.slot_count,
+	    master->workers.slot_count == 1 ? "" : "s",
 	    (unsigned long long)capacity.descriptors);
-	uint64_t asked = master->config.limits.max_connections;
+	uint64_t asked = master->config.current.limits.max_connections;
 	if (asked > capacity.connections)
 		log_warnx(
 		    "limits.max_connections is %llu, the descriptors are enough for %llu",

@@ -17,7 +17,8 @@
 static void
 write_workers(FILE *out, const struct master *master, const struct metrics_ledger *view)
 {
-	prometheus_gauge(out, "workers", "workers that are wanted", master->slot_count);
+	prometheus_gauge(
+	    out, "workers", "workers that are wanted", master->workers.slot_count);
 	prometheus_gauge(
 	    out, "workers_serving", "workers that serve", slot_serving(master));
 	prometheus_family(
@@ -27,7 +28,8 @@ write_workers(FILE *out, const struct master *master, const struct metrics_ledge
 			fprintf(out,
 			    PROMETHEUS_PREFIX
 			    "worker_state{worker=\"%u\",state=\"%s\"} %d\n",
-			    i, slot_state_names[s], (int)master->slots[i].state == s);
+			    i, slot_state_names[s],
+			    (int)master->workers.slots[i].state == s);
 	}
 	prometheus_family(out, "worker_restarts_total", "counter",
 	    "times that a worker was put in the place of one that had died");
@@ -36,7 +38,7 @@ write_workers(FILE *out, const struct master *master, const struct metrics_ledge
 			fprintf(out,
 			    PROMETHEUS_PREFIX
 			    "worker_restarts_total{worker=\"%u\"} %" PRIu64 "\n",
-			    i, master->slots[i].restarts);
+			    i, master->workers.slots[i].restarts);
 	}
 	prometheus_family(out, "worker_failures", "gauge",
 	    "deaths in a row; from the third on the worker gets no new connections until one serves again");
@@ -44,7 +46,7 @@ write_workers(FILE *out, const struct master *master, const struct metrics_ledge
 		if (view->is_shown[i])
 			fprintf(out,
 			    PROMETHEUS_PREFIX "worker_failures{worker=\"%u\"} %u\n", i,
-			    master->slots[i].failures);
+			    master->workers.slots[i].failures);
 	}
 }
 
@@ -53,7 +55,7 @@ write_workers(FILE *out, const struct master *master, const struct metrics_ledge
 static bool
 is_first_of_listener(const struct master *master, const struct listener *listener)
 {
-	const struct listener *e = master->listeners;
+	const struct listener *e = master->listeners.first;
 	while (e->config_index != listener->config_index)
 		e = e->next;
 	return e == listener && e->config_index >= 0;
@@ -66,7 +68,8 @@ sum_queues(const struct master *master, int config_index, uint32_t slot,
 {
 	bool has_any = false;
 	*ret = (struct accept_queue){ 0 };
-	for (const struct listener *e = master->listeners; e != NULL; e = e->next) {
+	for (const struct listener *e = master->listeners.first; e != NULL;
+	     e = e->next) {
 		struct accept_queue queue;
 		if (e->config_index != config_index || e->fds[slot] < 0 ||
 		    socket_info_read_queue(e->fds[slot], &queue) < 0)
@@ -81,7 +84,8 @@ sum_queues(const struct master *master, int config_index, uint32_t slot,
 static void
 write_queues(FILE *out, const struct master *master, const char *name, bool limits)
 {
-	for (const struct listener *e = master->listeners; e != NULL; e = e->next) {
+	for (const struct listener *e = master->listeners.first; e != NULL;
+	     e = e->next) {
 		char address[ADDRESS_TEXT_MAX];
 		if (!is_first_of_listener(master, e))
 			continue;
@@ -101,14 +105,14 @@ write_queues(FILE *out, const struct master *master, const char *name, bool limi
 static uint64_t
 backlog_of(const struct master *master, int config_index)
 {
-	return master->config.listeners[config_index].backlog;
+	return master->config.current.listeners[config_index].backlog;
 }
 
 static uint64_t
 drops_of(const struct master *master, int config_index)
 {
 	uint64_t drops = 0;
-	for (const struct listener *e = master->listeners; e != NULL; e = e->next)
+	for (const struct listener *e = master->listeners.first; e != NULL; e = e->next)
 		drops += e->config_index == config_index ? listener_drops(e) : 0;
 	return drops;
 }
@@ -117,7 +121,8 @@ static void
 write_of_listeners(FILE *out, const struct master *master, const char *name,
     uint64_t (*figure)(const struct master *master, int config_index))
 {
-	for (const struct listener *e = master->listeners; e != NULL; e = e->next) {
+	for (const struct listener *e = master->listeners.first; e != NULL;
+	     e = e->next) {
 		char address[ADDRESS_TEXT_MAX];
 		if (is_first_of_listener(master, e))
 			fprintf(out,
@@ -194,13 +199,13 @@ write_server(FILE *out, const struct master *master)
 	    out, PROMETHEUS_PREFIX "start_time_seconds %.3f\n", start_time_s(master));
 	prometheus_gauge(out, "generation",
 	    "of the configuration and program that serve; each reload that succeeds makes one",
-	    master->generation);
+	    master->workers.generation);
 	prometheus_counter(out, "changes_total",
 	    "reloads, upgrades, changes of size and rebalances that have ended, well or not",
-	    master->outcome.number);
+	    master->changes.last.number);
 	prometheus_gauge(out, "last_change_success",
 	    "1 unless the last of them has failed",
-	    master->outcome.number == 0 || master->outcome.is_good);
+	    master->changes.last.number == 0 || master->changes.last.is_good);
 }
 
 char *

@@ -18,7 +18,7 @@ has_counted(const struct ledger_totals *totals)
 void
 metrics_ledger_read(const struct master *master, struct metrics_ledger *ret)
 {
-	const struct ledger *ledger = master->ledger;
+	const struct ledger *ledger = master->workers.ledger;
 	memset(ret, 0, sizeof(*ret));
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++)
 		ledger_add_block(&ret->workers[i], &ledger->retired[i]);
@@ -30,8 +30,8 @@ metrics_ledger_read(const struct master *master, struct metrics_ledger *ret)
 			    &ret->workers[owner - 1], ledger, worker_ledger);
 	}
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
-		const struct slot *slot = &master->slots[i];
-		ret->is_shown[i] = i < master->slot_count ||
+		const struct slot *slot = &master->workers.slots[i];
+		ret->is_shown[i] = i < master->workers.slot_count ||
 		    slot->state != SLOT_EMPTY || slot->restarts > 0 ||
 		    has_counted(&ret->workers[i]);
 	}
@@ -86,14 +86,14 @@ write_open_by_worker(
 			    PROMETHEUS_PREFIX "connections_open{worker=\"%u\"} %" PRIu64
 					      "\n",
 			    i, open);
-		if (i < master->slot_count) {
+		if (i < master->workers.slot_count) {
 			sum += open;
 			most = open > most ? open : most;
 		}
 	}
 	prometheus_gauge(out, "connections_imbalance_ratio",
 	    "open connections of the worker that has most over the mean of all; 1 is even",
-	    sum == 0 ? 1 : (double)most * master->slot_count / (double)sum);
+	    sum == 0 ? 1 : (double)most * master->workers.slot_count / (double)sum);
 }
 
 static void
@@ -158,7 +158,7 @@ metrics_ledger_write(
 	write_by_worker(out, view);
 	write_closed_by_worker(out, view);
 	write_open_by_worker(out, master, view);
-	write_by_listener(out, master->ledger, view);
-	write_closed_by_listener(out, master->ledger, view);
-	write_open_by_listener(out, master->ledger);
+	write_by_listener(out, master->workers.ledger, view);
+	write_closed_by_listener(out, master->workers.ledger, view);
+	write_open_by_listener(out, master->workers.ledger);
 }

@@ -77,7 +77,7 @@ static json_t *
 make_totals(const struct master *master)
 {
 	struct ledger_totals totals;
-	ledger_sum(master->ledger, &totals);
+	ledger_sum(master->workers.ledger, &totals);
 	json_t *object = json_object();
 	add_counters(&object, &totals, ledger_open_total(&totals), true);
 	return object;
@@ -93,7 +93,7 @@ stats_slot_open(const struct ledger_totals *totals)
 static json_t *
 make_worker(const struct master *master, uint32_t i)
 {
-	const struct slot *slot = &master->slots[i];
+	const struct slot *slot = &master->workers.slots[i];
 	const struct process *process = slot->process;
 	json_t *object = json_object();
 	put(&object, "slot", number(i));
@@ -105,7 +105,7 @@ make_worker(const struct master *master, uint32_t i)
 	put(&object, "restarts", number(slot->restarts));
 	put(&object, "failures", number(slot->failures));
 	struct ledger_totals totals;
-	ledger_sum_slot(master->ledger, i, &totals);
+	ledger_sum_slot(master->workers.ledger, i, &totals);
 	add_counters(&object, &totals, stats_slot_open(&totals), true);
 	return object;
 }
@@ -115,7 +115,8 @@ make_workers(const struct master *master)
 {
 	json_t *array = json_array();
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
-		if (i < master->slot_count || master->slots[i].state != SLOT_EMPTY)
+		if (i < master->workers.slot_count ||
+		    master->workers.slots[i].state != SLOT_EMPTY)
 			append(&array, make_worker(master, i));
 	}
 	return array;
@@ -144,12 +145,14 @@ add_sockets(
 static json_t *
 make_listener(const struct master *master, int number)
 {
-	const struct listener_config *config = &master->config.listeners[number];
+	const struct listener_config *config =
+	    &master->config.current.listeners[number];
 	char address[ADDRESS_TEXT_MAX] = "";
 	struct accept_queue sum = { 0 };
 	uint64_t drops = 0;
 	json_t *sockets = json_array();
-	for (const struct listener *e = master->listeners; e != NULL; e = e->next) {
+	for (const struct listener *e = master->listeners.first; e != NULL;
+	     e = e->next) {
 		if (e->config_index != number)
 			continue;
 		address_format(&e->address, address);
@@ -161,11 +164,12 @@ make_listener(const struct master *master, int number)
 	    framing_names[config->framing], "queue_depth", (json_int_t)sum.depth,
 	    "queue_limit", (json_int_t)sum.limit, "queue_drops", (json_int_t)drops,
 	    "sockets", sockets);
-	uint32_t ledger_index = ledger_register_listener(master->ledger, address);
+	uint32_t ledger_index =
+	    ledger_register_listener(master->workers.ledger, address);
 	struct ledger_totals totals;
-	ledger_sum_listener(master->ledger, ledger_index, &totals);
+	ledger_sum_listener(master->workers.ledger, ledger_index, &totals);
 	add_counters(&object, &totals,
-	    ledger_open_by_listener(master->ledger, ledger_index), false);
+	    ledger_open_by_listener(master->workers.ledger, ledger_index), false);
 	return object;
 }
 
@@ -174,7 +178,7 @@ static json_t *
 make_listeners(const struct master *master)
 {
 	json_t *array = json_array();
-	for (size_t i = 0; i < master->config.listener_count; i++)
+	for (size_t i = 0; i < master->config.current.listener_count; i++)
 		append(&array, make_listener(master, (int)i));
 	return array;
 }
@@ -203,7 +207,7 @@ static const char *
 phase_name(const struct master *master)
 {
 	static const char *const names[] = { "starting", "running", "stopping" };
-	return names[master->phase];
+	return names[master->workers.phase];
 }
 
 static json_t *
@@ -223,12 +227,13 @@ uptime_s(const struct master *master)
 char *
 stats_format(const struct master *master)
 {
-	json_t *object = json_pack("{s:s, s:I, s:s, s:I, s:f}", "version",
-	    YODEL_VERSION, "pid", (json_int_t)getpid(), "state", phase_name(master),
-	    "generation", (json_int_t)master->generation, "uptime_s", uptime_s(master));
+	json_t *object =
+	    json_pack("{s:s, s:I, s:s, s:I, s:f}", "version", YODEL_VERSION, "pid",
+		(json_int_t)getpid(), "state", phase_name(master), "generation",
+		(json_int_t)master->workers.generation, "uptime_s", uptime_s(master));
 	if (object == NULL)
 		return NULL;
-	put(&object, "last_change", make_change(&master->outcome));
+	put(&object, "last_change", make_change(&master->changes.last));
 	put(&object, "totals", make_totals(master));
 	put(&object, "workers", make_workers(master));
 	put(&object, "listeners", make_listeners(master));
@@ -262,8 +267,9 @@ stats_format_outcome(const struct master *master, bool is_good, const char *text
     const struct drain_summary *drain_summary)
 {
 	json_t *object = json_pack("{s:b, s:o, s:I, s:I, s:I, s:I}", "ok", is_good,
-	    "text", words(text), "generation", (json_int_t)master->generation, "pid",
-	    (json_int_t)getpid(), "workers", (json_int_t)master->slot_count, "serving",
+	    "text", words(text), "generation", (json_int_t)master->workers.generation,
+	    "pid", (json_int_t)getpid(), "workers",
+	    (json_int_t)master->workers.slot_count, "serving",
 	    (json_int_t)slot_serving(master));
 	if (object != NULL && drain_summary != NULL) {
 		uint64_t finished_ns =

@@ -166,8 +166,9 @@ static unsigned
 drain_timeout_s(const struct master *master)
 {
 	uint64_t limit_s =
-	    (master->config.timeouts.drain_ns + SHUTDOWN_GRACE_NS) / NS_PER_S;
-	if (master->config.timeouts.drain_ns == 0 || limit_s > PENDING_DRAIN_TIMEOUT_S)
+	    (master->config.current.timeouts.drain_ns + SHUTDOWN_GRACE_NS) / NS_PER_S;
+	if (master->config.current.timeouts.drain_ns == 0 ||
+	    limit_s > PENDING_DRAIN_TIMEOUT_S)
 		return PENDING_DRAIN_TIMEOUT_S;
 	return (unsigned)limit_s + HTTP_SERVER_TIMEOUT_S;
 }
@@ -209,7 +210,7 @@ static void
 use_outcome(
     struct pending_request *pending_request, struct drain_summary *drain_summary)
 {
-	const struct outcome *outcome = &pending_request->master->outcome;
+	const struct outcome *outcome = &pending_request->master->changes.last;
 	if (drain_summary == NULL) {
 		answer(pending_request, outcome->is_good ? HTTP_OK : HTTP_CONFLICT,
 		    outcome->text, NULL);
@@ -224,7 +225,7 @@ use_outcome(
 void
 pending_requests_on_outcome(struct master *master, struct drain_summary *drain_summary)
 {
-	const struct outcome *outcome = &master->outcome;
+	const struct outcome *outcome = &master->changes.last;
 	struct pending_request *next;
 	for (struct pending_request *pending_request = master->pending_requests;
 	     pending_request != NULL; pending_request = next) {

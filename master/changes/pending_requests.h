@@ -32,8 +32,8 @@ extern const char pending_requests_reload[], pending_requests_scale[],
 bool pending_requests_add(struct master *master, struct http_server *http_server,
     struct evhttp_request *request, const char *change, bool waits_for_drain);
 
-/* master->outcome is that of a change that has just ended; `departure` (or NULL) are
- * the workers that it sends away: who wants to wait for them waits on. */
+/* master->changes.last is that of a change that has just ended; `departure` (or NULL)
+ * are the workers that it sends away: who wants to wait for them waits on. */
 void pending_requests_on_outcome(
     struct master *master, struct drain_summary *drain_summary);
 void pending_requests_on_drained(

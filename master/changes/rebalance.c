@@ -36,8 +36,8 @@ read_loads(const struct master *master, struct loads *ret)
 {
 	ret->count = 0;
 	ret->open = 0;
-	for (uint32_t i = 0; i < master->slot_count; i++) {
-		const struct slot *slot = &master->slots[i];
+	for (uint32_t i = 0; i < master->workers.slot_count; i++) {
+		const struct slot *slot = &master->workers.slots[i];
 		if (slot->state != SLOT_SERVING)
 			continue;
 		uint64_t open = atomic_load(&slot->process->worker_ledger->own.open);
@@ -88,16 +88,16 @@ imbalance(const struct master *master)
 static bool
 may_transfer(const struct master *master)
 {
-	return master->phase == MASTER_RUNNING && !master->reload.is_active &&
-	    !master->is_scaling && !dry_run_is_running(master) &&
+	return master->workers.phase == MASTER_RUNNING && !master->reload.is_active &&
+	    !master->scale.is_active && !dry_run_is_running(master) &&
 	    master->upgrade_wanted == UPGRADE_NONE;
 }
 
 static bool
 has_listener_to_balance(const struct master *master)
 {
-	for (size_t i = 0; i < master->config.listener_count; i++) {
-		if (master->config.listeners[i].balance == BALANCE_MOVE)
+	for (size_t i = 0; i < master->config.current.listener_count; i++) {
+		if (master->config.current.listeners[i].balance == BALANCE_MOVE)
 			return true;
 	}
 	return false;
@@ -170,9 +170,9 @@ rebalance_start(struct master *master)
 		return 0;
 	if (!may_transfer(master)) {
 		change_finish(master, false, "rebalance refused: the server is %s",
-		    master->phase == MASTER_STARTING       ? "starting"
-			: master->phase == MASTER_STOPPING ? "stopping"
-							   : "changing");
+		    master->workers.phase == MASTER_STARTING       ? "starting"
+			: master->workers.phase == MASTER_STOPPING ? "stopping"
+								   : "changing");
 		return -1;
 	}
 	rebalance->is_requested = true;

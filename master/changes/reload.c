@@ -26,7 +26,7 @@
 void
 change_finish(struct master *master, bool is_good, const char *format, ...)
 {
-	struct outcome *outcome = &master->outcome;
+	struct outcome *outcome = &master->changes.last;
 	va_list arguments;
 	va_start(arguments, format);
 	vsnprintf(outcome->text, sizeof(outcome->text), format, arguments);
@@ -71,7 +71,7 @@ static int
 start_successor(struct master *master, uint32_t number)
 {
 	struct reload *reload = &master->reload;
-	struct slot *slot = &master->slots[number];
+	struct slot *slot = &master->workers.slots[number];
 	slot->successor =
 	    process_start(master, &reload->config, reload->generation, number);
 	if (slot->successor != NULL)
@@ -97,7 +97,7 @@ begin(struct master *master, bool is_upgrade)
 	upgrade_postpone(master);
 	/* Also when it fails at once: the manager has asked, and waits for both. */
 	service_manager_reloading(master);
-	if (config_load(&master->sources, &reload->config, error) < 0) {
+	if (config_load(&master->config.sources, &reload->config, error) < 0) {
 		fail_to_start(master, is_upgrade, error);
 		return -1;
 	}
@@ -111,7 +111,7 @@ begin(struct master *master, bool is_upgrade)
 	reload->is_active = true;
 	reload->is_upgrade = is_upgrade;
 	reload->failures = 0;
-	reload->generation = master->generation + 1;
+	reload->generation = master->workers.generation + 1;
 	reload->slot_count = reload->config.workers;
 	reload->started_ns = clock_now_ns();
 	for (uint32_t i = 0; i < reload->slot_count; i++) {
@@ -126,10 +126,10 @@ begin(struct master *master, bool is_upgrade)
 bool
 change_can_start(struct master *master, const char *name)
 {
-	if (master->phase == MASTER_RUNNING)
+	if (master->workers.phase == MASTER_RUNNING)
 		return true;
 	change_finish(master, false, "%s refused: the server is %s", name,
-	    master->phase == MASTER_STARTING ? "starting" : "stopping");
+	    master->workers.phase == MASTER_STARTING ? "starting" : "stopping");
 	return false;
 }
 
@@ -157,31 +157,31 @@ static void
 switch_generation(struct master *master, uint32_t old_count)
 {
 	struct process *old[LEDGER_SLOTS] = { NULL };
-	for (uint32_t i = 0; i < master->slot_count; i++) {
-		struct slot *slot = &master->slots[i];
+	for (uint32_t i = 0; i < master->workers.slot_count; i++) {
+		struct slot *slot = &master->workers.slots[i];
 		old[i] = slot->process;
 		slot_set_process(slot->successor);
 	}
 	reuseport_update(master);
-	for (uint32_t i = 0; i < master->slot_count; i++) {
+	for (uint32_t i = 0; i < master->workers.slot_count; i++) {
 		if (old[i] != NULL && !old[i]->is_draining)
 			worker_drain_start(old[i], DRAIN_KEEP_SOCKETS);
 	}
-	for (uint32_t i = master->slot_count; i < old_count; i++)
-		slot_drain(&master->slots[i]);
+	for (uint32_t i = master->workers.slot_count; i < old_count; i++)
+		slot_drain(&master->workers.slots[i]);
 }
 
 static void
 commit(struct master *master)
 {
 	struct reload *reload = &master->reload;
-	uint32_t old_count = master->slot_count;
-	config_finish(&master->previous);
-	master->previous = master->config;
-	master->config = reload->config;
-	master->config_number++;
-	master->generation = reload->generation;
-	master->slot_count = reload->slot_count;
+	uint32_t old_count = master->workers.slot_count;
+	config_finish(&master->config.previous);
+	master->config.previous = master->config.current;
+	master->config.current = reload->config;
+	master->config.number++;
+	master->workers.generation = reload->generation;
+	master->workers.slot_count = reload->slot_count;
 	reload->is_active = false;
 	listener_set_commit(master);
 	worker_drain_on_listeners_removed(master);
@@ -190,7 +190,8 @@ commit(struct master *master)
 	switch_generation(master, old_count);
 	change_finish(master, true,
 	    "%s: generation %u serves with %u worker%s after %.1f ms", name_of(reload),
-	    reload->generation, master->slot_count, master->slot_count == 1 ? "" : "s",
+	    reload->generation, master->workers.slot_count,
+	    master->workers.slot_count == 1 ? "" : "s",
 	    clock_elapsed_ms(reload->started_ns));
 	scale_on_reloaded(master);
 	if (reload->is_upgrade)
@@ -207,7 +208,7 @@ reload_on_ready(struct master *master)
 {
 	const struct reload *reload = &master->reload;
 	for (uint32_t i = 0; i < reload->slot_count; i++) {
-		const struct process *successor = master->slots[i].successor;
+		const struct process *successor = master->workers.slots[i].successor;
 		if (successor == NULL || !successor->is_ready)
 			return;
 	}
@@ -218,8 +219,9 @@ reload_on_ready(struct master *master)
 static void
 drain_new_slots(struct master *master)
 {
-	for (uint32_t i = master->slot_count; i < master->reload.slot_count; i++) {
-		if (master->slots[i].state == SLOT_EMPTY)
+	for (uint32_t i = master->workers.slot_count; i < master->reload.slot_count;
+	     i++) {
+		if (master->workers.slots[i].state == SLOT_EMPTY)
 			slot_drain_queue(master, i);
 	}
 }
@@ -233,8 +235,8 @@ reload_abort(struct master *master, const char *reason)
 	reload->is_active = false;
 	reload->is_repeat_requested = false;
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
-		struct process *successor = master->slots[i].successor;
-		master->slots[i].successor = NULL;
+		struct process *successor = master->workers.slots[i].successor;
+		master->workers.slots[i].successor = NULL;
 		if (successor != NULL)
 			worker_drain_start(successor, DRAIN_KEEP_SOCKETS);
 	}
@@ -244,14 +246,14 @@ reload_abort(struct master *master, const char *reason)
 	log_config_restore(master);
 	config_finish(&reload->config);
 	change_finish(master, false, "%s failed, generation %u goes on: %s",
-	    was_upgrade ? "upgrade" : "reload", master->generation, reason);
+	    was_upgrade ? "upgrade" : "reload", master->workers.generation, reason);
 	if (!was_upgrade)
 		return;
 	upgrade_rollback(master);
 	if (had_repeat)
 		change_finish(master, false,
 		    "reload failed, generation %u goes on: the upgrade before it failed",
-		    master->generation);
+		    master->workers.generation);
 }
 
 void

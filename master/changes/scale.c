@@ -15,19 +15,20 @@ static int
 grow(struct master *master, uint32_t count)
 {
 	char error[CONFIG_ERROR_MAX];
-	for (struct listener *e = master->listeners; e != NULL; e = e->next) {
+	for (struct listener *e = master->listeners.first; e != NULL; e = e->next) {
 		if (e->config_index < 0)
 			continue;
 		reuseport_freeze(e);
-		if (listener_add_sockets(e, &master->config.listeners[e->config_index],
-			count, error) < 0) {
+		if (listener_add_sockets(e,
+			&master->config.current.listeners[e->config_index], count,
+			error) < 0) {
 			listener_set_discard(master);
 			change_finish(master, false, "scale failed: %s", error);
 			return -1;
 		}
 	}
-	uint32_t old = master->slot_count;
-	master->slot_count = count;
+	uint32_t old = master->workers.slot_count;
+	master->workers.slot_count = count;
 	for (uint32_t i = old; i < count; i++)
 		slot_start(master, i);
 	reuseport_update(master);
@@ -37,11 +38,11 @@ grow(struct master *master, uint32_t count)
 static void
 shrink(struct master *master, uint32_t count)
 {
-	uint32_t old = master->slot_count;
-	master->slot_count = count;
+	uint32_t old = master->workers.slot_count;
+	master->workers.slot_count = count;
 	reuseport_update(master);
 	for (uint32_t i = count; i < old; i++)
-		slot_drain(&master->slots[i]);
+		slot_drain(&master->workers.slots[i]);
 	worker_drain_close_sockets(master);
 }
 
@@ -61,17 +62,17 @@ scale_workers(struct master *master, uint32_t count)
 		return -1;
 	}
 	upgrade_postpone(master);
-	uint32_t old = master->slot_count;
+	uint32_t old = master->workers.slot_count;
 	master->reload.started_ns = clock_now_ns();
 	if (count > old && grow(master, count) < 0)
 		return -1;
 	drain_summary_open(master, "scale", master->reload.started_ns);
 	if (count < old)
 		shrink(master, count);
-	master->config.workers = count;
-	if (config_set_origin(&master->config, "workers", "scale") < 0)
+	master->config.current.workers = count;
+	if (config_set_origin(&master->config.current, "workers", "scale") < 0)
 		log_warn("where the number of workers came from is not noted");
-	master->is_scaling = true;
+	master->scale.is_active = true;
 	scale_on_slot_change(master);
 	return 0;
 }
@@ -80,29 +81,30 @@ void
 scale_on_slot_change(struct master *master)
 {
 	uint32_t serving = slot_serving(master), given_up = slot_crash_looping(master);
-	if (!master->is_scaling || serving + given_up < master->slot_count)
+	if (!master->scale.is_active || serving + given_up < master->workers.slot_count)
 		return;
-	master->is_scaling = false;
+	master->scale.is_active = false;
 	if (given_up > 0) {
 		change_finish(master, false,
 		    "scale failed: %u of %u workers serve after %.1f ms, the others are in a crash loop",
-		    serving, master->slot_count,
+		    serving, master->workers.slot_count,
 		    clock_elapsed_ms(master->reload.started_ns));
 		return;
 	}
 	change_finish(master, true, "scale: %u worker%s serve%s after %.1f ms",
-	    master->slot_count, master->slot_count == 1 ? "" : "s",
-	    master->slot_count == 1 ? "s" : "",
+	    master->workers.slot_count, master->workers.slot_count == 1 ? "" : "s",
+	    master->workers.slot_count == 1 ? "s" : "",
 	    clock_elapsed_ms(master->reload.started_ns));
 }
 
 void
 scale_on_reloaded(struct master *master)
 {
-	uint32_t wanted = master->previous.workers, count = master->slot_count;
-	if (!master->is_scaling)
+	uint32_t wanted = master->config.previous.workers,
+		 count = master->workers.slot_count;
+	if (!master->scale.is_active)
 		return;
-	master->is_scaling = false;
+	master->scale.is_active = false;
 	change_finish(master, count == wanted,
 	    "scale%s: a reload came meanwhile, %u worker%s serve%s",
 	    count == wanted ? "" : " failed", count, count == 1 ? "" : "s",

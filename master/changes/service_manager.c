@@ -15,8 +15,8 @@ static uint32_t
 backing_off(const struct master *master)
 {
 	uint32_t count = 0;
-	for (uint32_t i = 0; i < master->slot_count; i++)
-		count += master->slots[i].state == SLOT_BACKING_OFF;
+	for (uint32_t i = 0; i < master->workers.slot_count; i++)
+		count += master->workers.slots[i].state == SLOT_BACKING_OFF;
 	return count;
 }
 
@@ -24,12 +24,12 @@ static void
 format_status(const struct master *master, char *text, size_t size)
 {
 	struct ledger_totals totals;
-	ledger_sum(master->ledger, &totals);
+	ledger_sum(master->workers.ledger, &totals);
 	uint32_t failing = backing_off(master);
 	int n = snprintf(text, size,
 	    "generation %u: %u of %u workers serve %llu connections, %llu messages so far",
-	    master->generation, slot_serving(master), master->slot_count,
-	    (unsigned long long)ledger_open_total(&totals),
+	    master->workers.generation, slot_serving(master),
+	    master->workers.slot_count, (unsigned long long)ledger_open_total(&totals),
 	    (unsigned long long)totals.counters[LEDGER_MESSAGES_RECEIVED]);
 	if (failing > 0 && n > 0 && (size_t)n < size)
 		snprintf(text + n, size - (size_t)n, "; %u backing off", failing);
@@ -46,7 +46,7 @@ send_state(const struct master *master, const char *state)
 void
 service_manager_ready(struct master *master)
 {
-	if (master->phase != MASTER_RUNNING || master->reload.is_active)
+	if (master->workers.phase != MASTER_RUNNING || master->reload.is_active)
 		return;
 	socket_activation_store(master);
 	send_state(master, "READY=1\n");
@@ -65,7 +65,7 @@ void
 service_manager_stopping(struct master *master)
 {
 	char state[64] = "STOPPING=1\n";
-	uint64_t end_ns = master->stop_deadline_ns, now_ns = clock_now_ns();
+	uint64_t end_ns = master->shutdown.deadline_ns, now_ns = clock_now_ns();
 	if (end_ns > now_ns)
 		snprintf(state, sizeof(state), "STOPPING=1\nEXTEND_TIMEOUT_USEC=%llu\n",
 		    (unsigned long long)((end_ns - now_ns + NS_PER_S) / 1000));
@@ -75,7 +75,7 @@ service_manager_stopping(struct master *master)
 void
 service_manager_status(struct master *master)
 {
-	master->notified_ns = clock_now_ns();
+	master->manager.status_ns = clock_now_ns();
 	send_state(master, "");
 }
 
@@ -93,10 +93,10 @@ service_manager_check(struct master *master, uint64_t now_ns, bool all_responsiv
 	/* Twice in its time, as sd_watchdog_enabled(3) recommends; this look comes
 	 * often. */
 	if (watchdog_ns != 0 && all_responsive &&
-	    now_ns - master->watchdog_ns >= watchdog_ns / 2) {
-		master->watchdog_ns = now_ns;
+	    now_ns - master->manager.watchdog_ns >= watchdog_ns / 2) {
+		master->manager.watchdog_ns = now_ns;
 		sd_notify(0, "WATCHDOG=1");
 	}
-	if (now_ns - master->notified_ns >= STATUS_NS)
+	if (now_ns - master->manager.status_ns >= STATUS_NS)
 		service_manager_status(master);
 }

@@ -20,15 +20,15 @@ enter_stopping(struct master *master, uint64_t limit_ns)
 {
 	if (master->reload.is_active)
 		reload_abort(master, "the server stops");
-	if (master->phase != MASTER_STOPPING) {
+	if (master->workers.phase != MASTER_STOPPING) {
 		pending_requests_flush(master);
 		drain_summary_destroy_all(master);
 		drain_summary_open(master, "stop", clock_now_ns());
 	}
-	master->phase = MASTER_STOPPING;
+	master->workers.phase = MASTER_STOPPING;
 	upgrade_cancel(master);
 	admin_listener_resume(master);
-	master->stop_deadline_ns =
+	master->shutdown.deadline_ns =
 	    limit_ns == 0 ? 0 : clock_now_ns() + limit_ns + SHUTDOWN_GRACE_NS;
 	slot_stop_retries(master);
 	service_manager_stopping(master);
@@ -44,21 +44,21 @@ finish_if_no_workers(struct master *master)
 void
 shutdown_in_order(struct master *master)
 {
-	if (master->phase == MASTER_STOPPING)
+	if (master->workers.phase == MASTER_STOPPING)
 		return;
 	struct ledger_totals totals;
-	ledger_sum(master->ledger, &totals);
+	ledger_sum(master->workers.ledger, &totals);
 	log_info("stopping: draining %llu connections",
 	    (unsigned long long)ledger_open_total(&totals));
-	enter_stopping(master, master->config.timeouts.drain_ns);
-	master->is_orderly_shutdown = true;
-	for (struct listener *e = master->listeners; e != NULL; e = e->next) {
+	enter_stopping(master, master->config.current.timeouts.drain_ns);
+	master->shutdown.is_orderly = true;
+	for (struct listener *e = master->listeners.first; e != NULL; e = e->next) {
 		for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
 			if (!e->is_stored[i])
 				listener_block_new_slot(e, i);
 		}
 	}
-	for (struct process *p = master->processes; p != NULL; p = p->next) {
+	for (struct process *p = master->workers.processes; p != NULL; p = p->next) {
 		if (!p->has_exited)
 			worker_drain_start(p, DRAIN_SHUTDOWN);
 	}
@@ -70,11 +70,11 @@ void
 shutdown_now(struct master *master)
 {
 	enter_stopping(master, NS_PER_MS);
-	for (struct process *p = master->processes; p != NULL; p = p->next) {
+	for (struct process *p = master->workers.processes; p != NULL; p = p->next) {
 		p->is_draining = true;
 		drain_summary_add(p);
 	}
-	master->is_orderly_shutdown = false;
+	master->shutdown.is_orderly = false;
 	process_send_all(master, CHANNEL_EXIT, 0);
 	finish_if_no_workers(master);
 }

@@ -56,7 +56,7 @@ static void
 get_config(const struct master *master, struct evhttp_request *request)
 {
 	http_response_send(request, HTTP_OK, HTTP_RESPONSE_JSON,
-	    config_print_origins(&master->config));
+	    config_print_origins(&master->config.current));
 }
 
 /* That this is answered is what it says. */
@@ -71,9 +71,9 @@ static void
 get_readyz(const struct master *master, struct evhttp_request *request)
 {
 	const char *text = "ready";
-	if (master->phase == MASTER_STARTING)
+	if (master->workers.phase == MASTER_STARTING)
 		text = "starting";
-	else if (master->phase == MASTER_STOPPING)
+	else if (master->workers.phase == MASTER_STOPPING)
 		text = "draining";
 	else if (slot_serving(master) == 0)
 		text = "no worker serves";
@@ -271,7 +271,8 @@ admin_listener_commit(struct master *master)
 	for (int i = 0; i < HTTP_SERVER_KINDS; i++) {
 		struct http_server *old = admin->servers[i];
 		if (admin->keeps[i]) {
-			if (http_server_set_group(old, master->config.admin.group) < 0)
+			if (http_server_set_group(
+				old, master->config.current.admin.group) < 0)
 				log_warn("admin: the group of %s stays",
 				    http_server_name(old));
 			continue;

@@ -28,7 +28,7 @@ void admin_listener_destroy(struct master *master);
  * error[CONFIG_ERROR_MAX] and everything as it was. Then either of the next two: */
 int admin_listener_plan(struct master *master, const struct config *config, char *error)
     __attribute__((warn_unused_result));
-/* That configuration is master->config now: closes what it does not ask for. */
+/* That configuration is master->config.current now: closes what it does not ask for. */
 void admin_listener_commit(struct master *master);
 void admin_listener_discard(struct master *master);
 

@@ -12,7 +12,8 @@ uint32_t
 listener_set_min_workers(const struct master *master)
 {
 	uint32_t least = 1;
-	for (const struct listener *e = master->listeners; e != NULL; e = e->next) {
+	for (const struct listener *e = master->listeners.first; e != NULL;
+	     e = e->next) {
 		if (e->config_index >= 0 && e->passed_sockets > least)
 			least = e->passed_sockets;
 	}
@@ -22,7 +23,7 @@ listener_set_min_workers(const struct master *master)
 static void
 clear_next_indexes(struct master *master)
 {
-	for (struct listener *e = master->listeners; e != NULL; e = e->next)
+	for (struct listener *e = master->listeners.first; e != NULL; e = e->next)
 		e->next_config_index = -1;
 }
 
@@ -31,8 +32,9 @@ clear_next_indexes(struct master *master)
 static void
 close_added(struct master *master, struct listener *listener)
 {
-	for (uint32_t i = master->slot_count; i < LEDGER_SLOTS; i++) {
-		if (listener->fds[i] < 0 || master->slots[i].state != SLOT_EMPTY)
+	for (uint32_t i = master->workers.slot_count; i < LEDGER_SLOTS; i++) {
+		if (listener->fds[i] < 0 ||
+		    master->workers.slots[i].state != SLOT_EMPTY)
 			continue;
 		if (listener->is_order_unknown)
 			slot_drain_queue(master, i);
@@ -44,7 +46,7 @@ close_added(struct master *master, struct listener *listener)
 void
 listener_set_discard(struct master *master)
 {
-	struct listener **at = &master->listeners;
+	struct listener **at = &master->listeners.first;
 	while (*at != NULL) {
 		struct listener *listener = *at;
 		if (listener->is_new) {
@@ -73,7 +75,8 @@ static const struct listener *
 find_kept(const struct master *master, const struct listener_config *config)
 {
 	const struct listener *kept = NULL;
-	for (const struct listener *e = master->listeners; e != NULL; e = e->next) {
+	for (const struct listener *e = master->listeners.first; e != NULL;
+	     e = e->next) {
 		if (is_free(e, config) &&
 		    (kept == NULL ||
 			(unsigned)e->config_index < (unsigned)kept->config_index))
@@ -91,7 +94,7 @@ keep_listeners(
 	const struct listener *kept = find_kept(master, config);
 	if (kept == NULL)
 		return false;
-	for (struct listener *e = master->listeners; e != NULL; e = e->next) {
+	for (struct listener *e = master->listeners.first; e != NULL; e = e->next) {
 		if (is_free(e, config) && e->config_index == kept->config_index)
 			e->next_config_index = config_index;
 	}
@@ -106,7 +109,8 @@ plan_listener(
 	if (keep_listeners(master, wanted, number)) {
 		if (listener_check_options(wanted, error) < 0)
 			return -1;
-		for (struct listener *e = master->listeners; e != NULL; e = e->next) {
+		for (struct listener *e = master->listeners.first; e != NULL;
+		     e = e->next) {
 			if (e->next_config_index != number)
 				continue;
 			reuseport_freeze(e);
@@ -120,8 +124,8 @@ plan_listener(
 		return -1;
 	listener->is_new = true;
 	listener->next_config_index = number;
-	listener->next = master->listeners;
-	master->listeners = listener;
+	listener->next = master->listeners.first;
+	master->listeners.first = listener;
 	return 0;
 }
 
@@ -147,7 +151,7 @@ listener_set_plan(struct master *master, const struct config *config, char *erro
 void
 listener_set_commit(struct master *master)
 {
-	for (struct listener *e = master->listeners; e != NULL; e = e->next) {
+	for (struct listener *e = master->listeners.first; e != NULL; e = e->next) {
 		int old = e->config_index;
 		e->is_new = false;
 		e->config_index = e->next_config_index;
@@ -160,6 +164,7 @@ listener_set_commit(struct master *master)
 		}
 		if (old < 0)
 			listener_accept_new(e);
-		listener_apply_options(e, &master->config.listeners[e->config_index]);
+		listener_apply_options(
+		    e, &master->config.current.listeners[e->config_index]);
 	}
 }

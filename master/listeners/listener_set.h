@@ -16,8 +16,8 @@ int listener_set_plan(struct master *master, const struct config *config, char *
 /* Closes what was bound for the configuration to come alone, or for a change of size
  * that failed. */
 void listener_set_discard(struct master *master);
-/* The endpoints are those of the new configuration (master->config) now; those that
- * only the old one had get no new connections, and are emptied by the workers that
+/* The endpoints are those of the new configuration (master->config.current) now; those
+ * that only the old one had get no new connections, and are emptied by the workers that
  * leave. */
 void listener_set_commit(struct master *master);
 

@@ -37,14 +37,15 @@ static struct listener *
 listener_with_free_slot(
     struct master *master, int config_index, bool is_from_manager, uint32_t *slot)
 {
-	const struct listener_config *config = &master->config.listeners[config_index];
+	const struct listener_config *config =
+	    &master->config.current.listeners[config_index];
 	uint32_t wanted = *slot;
-	for (struct listener *e = master->listeners; e != NULL; e = e->next) {
+	for (struct listener *e = master->listeners.first; e != NULL; e = e->next) {
 		if (e->config_index != config_index ||
 		    e->is_from_manager != is_from_manager ||
-		    e->reuseport_count >= master->slot_count)
+		    e->reuseport_count >= master->workers.slot_count)
 			continue;
-		if (wanted < master->slot_count && e->fds[wanted] < 0)
+		if (wanted < master->workers.slot_count && e->fds[wanted] < 0)
 			return e;
 		for (*slot = 0; e->fds[*slot] >= 0;)
 			++*slot;
@@ -57,9 +58,9 @@ listener_with_free_slot(
 	listener->config_index = config_index;
 	listener->is_from_manager = is_from_manager;
 	listener->is_order_unknown = true;
-	listener->next = master->listeners;
-	master->listeners = listener;
-	if (wanted >= master->slot_count)
+	listener->next = master->listeners.first;
+	master->listeners.first = listener;
+	if (wanted >= master->workers.slot_count)
 		*slot = 0;
 	return listener;
 }
@@ -90,7 +91,7 @@ take_socket(struct master *master, int fd, const char *name)
 	}
 	uint32_t slot;
 	bool is_from_manager = !is_ours(name, &slot);
-	int config_index = find_listener(&master->config, &address);
+	int config_index = find_listener(&master->config.current, &address);
 	if (config_index < 0) {
 		log_warnx("no listener is configured for the passed socket %s: closed",
 		    address_format(&address, text));
@@ -120,8 +121,8 @@ find_free_slot(struct master *master, int count, char *const *names)
 	for (int i = 0; i < count; i++) {
 		uint32_t slot;
 		if (is_ours(names[i], &slot) && slot < CONFIG_WORKERS_MAX &&
-		    slot >= master->slot_count)
-			master->slot_count = slot + 1;
+		    slot >= master->workers.slot_count)
+			master->workers.slot_count = slot + 1;
 	}
 }
 
@@ -130,10 +131,11 @@ static int
 assign_to_slots(struct master *master)
 {
 	char error[CONFIG_ERROR_MAX];
-	for (struct listener *e = master->listeners; e != NULL; e = e->next) {
+	for (struct listener *e = master->listeners.first; e != NULL; e = e->next) {
 		const struct listener_config *config =
-		    &master->config.listeners[e->config_index];
-		if (listener_add_sockets(e, config, master->slot_count, error) < 0) {
+		    &master->config.current.listeners[e->config_index];
+		if (listener_add_sockets(e, config, master->workers.slot_count, error) <
+		    0) {
 			log_errorx("%s", error);
 			return -1;
 		}
@@ -185,9 +187,9 @@ socket_activation_store(struct master *master)
 	 */
 	if (getenv("NOTIFY_SOCKET") == NULL || (limit != NULL && atoi(limit) == 0))
 		return;
-	for (struct listener *e = master->listeners; e != NULL; e = e->next) {
-		for (uint32_t i = 0; e->config_index >= 0 && i < master->slot_count;
-		     i++) {
+	for (struct listener *e = master->listeners.first; e != NULL; e = e->next) {
+		for (uint32_t i = 0;
+		     e->config_index >= 0 && i < master->workers.slot_count; i++) {
 			char name[NAME_BYTES], state[NAME_BYTES + 32];
 			if (e->fds[i] < 0 || e->is_stored[i])
 				continue;

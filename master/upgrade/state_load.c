@@ -86,14 +86,14 @@ check_whole(const struct state_reader *reader)
 		log_errorx("inheritance: no line says its %s", missing);
 		return -1;
 	}
-	for (size_t i = 0; i < master->config.listener_count; i++) {
-		const struct listener *e = master->listeners;
+	for (size_t i = 0; i < master->config.current.listener_count; i++) {
+		const struct listener *e = master->listeners.first;
 		while (
 		    e != NULL && (e->config_index != (int)i || e->reuseport_count == 0))
 			e = e->next;
 		if (e == NULL) {
 			log_errorx("inheritance: no socket for %s",
-			    master->config.listeners[i].address_text);
+			    master->config.current.listeners[i].address_text);
 			return -1;
 		}
 	}

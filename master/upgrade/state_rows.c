@@ -48,7 +48,7 @@ read_generation(struct state_reader *reader, char *line)
 	int64_t generation;
 	if (state_fields_parse_one(line, 1, UINT32_MAX, &generation) < 0)
 		return -1;
-	reader->master->generation = (uint32_t)generation;
+	reader->master->workers.generation = (uint32_t)generation;
 	return 0;
 }
 
@@ -68,7 +68,7 @@ read_slots(struct state_reader *reader, char *line)
 	int64_t count;
 	if (state_fields_parse_one(line, 1, LEDGER_SLOTS, &count) < 0)
 		return -1;
-	reader->master->slot_count = (uint32_t)count;
+	reader->master->workers.slot_count = (uint32_t)count;
 	return 0;
 }
 
@@ -78,7 +78,7 @@ read_moves(struct state_reader *reader, char *line)
 	int64_t id;
 	if (state_fields_parse_one(line, 0, UINT32_MAX, &id) < 0)
 		return -1;
-	reader->master->last_transfer_id = (uint32_t)id;
+	reader->master->workers.last_transfer_id = (uint32_t)id;
 	return 0;
 }
 
@@ -94,10 +94,10 @@ read_ledger(struct state_reader *reader, char *line)
 {
 	struct master *master = reader->master;
 	if (state_fields_parse_fd(
-		&reader->claims, line, STATE_FD_FILE, &master->ledger_fd) < 0)
+		&reader->claims, line, STATE_FD_FILE, &master->workers.ledger_fd) < 0)
 		return -1;
-	master->ledger = ledger_attach(master->ledger_fd);
-	if (master->ledger != NULL)
+	master->workers.ledger = ledger_attach(master->workers.ledger_fd);
+	if (master->workers.ledger != NULL)
 		return 0;
 	log_error("inheritance: its ledger cannot be used");
 	return -1;
@@ -113,12 +113,12 @@ read_config(struct state_reader *reader, char *line)
 	char path[32], error[CONFIG_ERROR_MAX];
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", ret->config_fd);
 	const struct config_sources sources = { .file = path };
-	if (config_load(&sources, &reader->master->config, error) < 0) {
+	if (config_load(&sources, &reader->master->config.current, error) < 0) {
 		log_errorx("inheritance: its configuration does not load: %s", error);
 		return -1;
 	}
 	/* They have lines of their own. */
-	config_forget_origins(&reader->master->config);
+	config_forget_origins(&reader->master->config.current);
 	return 0;
 }
 
@@ -139,14 +139,14 @@ read_origin(struct state_reader *reader, char *line)
 	if (source == NULL || source == line)
 		return -1;
 	*source++ = '\0';
-	return config_set_origin(&reader->master->config, line, source);
+	return config_set_origin(&reader->master->config.current, line, source);
 }
 
 static int
 read_outcome(struct state_reader *reader, char *line)
 {
 	static const struct state_field_range wanted[] = { STATE_COUNT, STATE_FLAG };
-	struct outcome *outcome = &reader->master->outcome;
+	struct outcome *outcome = &reader->master->changes.last;
 	int64_t n[2];
 	const char *text = state_fields_parse(line, wanted, 2, n);
 	if (text == NULL)

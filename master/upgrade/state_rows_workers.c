@@ -39,11 +39,11 @@ state_rows_read_listener(struct state_reader *reader, char *line)
 {
 	struct master *master = reader->master;
 	struct listener *listener =
-	    parse_listener(line, (int64_t)master->config.listener_count);
+	    parse_listener(line, (int64_t)master->config.current.listener_count);
 	if (listener == NULL)
 		return -1;
-	struct listener **end =
-	    reader->listener != NULL ? &reader->listener->next : &master->listeners;
+	struct listener **end = reader->listener != NULL ? &reader->listener->next
+							 : &master->listeners.first;
 	*end = reader->listener = listener;
 	return 0;
 }
@@ -83,7 +83,7 @@ state_rows_read_slot(struct state_reader *reader, char *line)
 	int64_t n[3];
 	if (state_fields_parse_all(line, wanted, 3, n) < 0)
 		return -1;
-	struct slot *slot = &reader->master->slots[n[0]];
+	struct slot *slot = &reader->master->workers.slots[n[0]];
 	slot->failures = (uint32_t)n[1];
 	slot->restarts = (uint64_t)n[2];
 	return 0;
@@ -103,7 +103,7 @@ static bool
 is_one_of_its_own(const struct state_reader *reader, pid_t pid, uint32_t slot,
     const struct worker_ledger *worker_ledger)
 {
-	for (const struct process *p = reader->master->processes; p != NULL;
+	for (const struct process *p = reader->master->workers.processes; p != NULL;
 	     p = p->next) {
 		if (p->pid == pid || p->worker_ledger == worker_ledger)
 			return false;
@@ -120,10 +120,12 @@ static int
 place(struct process *process)
 {
 	const struct master *master = process->master;
-	bool is_free = master->slots[process->slot].process == NULL;
-	if (process->is_draining && (process->slot < master->slot_count || !is_free))
+	bool is_free = master->workers.slots[process->slot].process == NULL;
+	if (process->is_draining &&
+	    (process->slot < master->workers.slot_count || !is_free))
 		return 0;
-	if (!is_free || (!process->is_draining && process->slot >= master->slot_count))
+	if (!is_free ||
+	    (!process->is_draining && process->slot >= master->workers.slot_count))
 		return -1;
 	slot_adopt(process);
 	return 0;
@@ -152,7 +154,7 @@ state_rows_read_process(struct state_reader *reader, char *line)
 	struct master *master = reader->master;
 	if (state_fields_parse_all(line, wanted, NUMBERS, n) < 0)
 		return -1;
-	struct worker_ledger *worker_ledger = &master->ledger->live[n[BOOKS]];
+	struct worker_ledger *worker_ledger = &master->workers.ledger->live[n[BOOKS]];
 	if (!is_one_of_its_own(
 		reader, (pid_t)n[PID], (uint32_t)n[NUMBER], worker_ledger) ||
 	    state_fields_claim(&reader->claims, STATE_FD_CHANNEL, (int)n[CHANNEL]) < 0)

@@ -41,7 +41,7 @@ set_inheritable(int fd, bool over_exec)
 static void
 set_all_inheritable(const struct master *master, bool over_exec)
 {
-	set_inheritable(master->ledger_fd, over_exec);
+	set_inheritable(master->workers.ledger_fd, over_exec);
 	for (int i = 0; i < HTTP_SERVER_KINDS; i++) {
 		const struct http_server *http_server =
 		    admin_listener_server(master, (enum http_server_kind)i);
@@ -52,13 +52,15 @@ set_all_inheritable(const struct master *master, bool over_exec)
 	size_t pending_count = list_pending_requests(master, pending_requests);
 	for (size_t i = 0; i < pending_count; i++)
 		set_inheritable(pending_requests[i].fd, over_exec);
-	for (const struct listener *e = master->listeners; e != NULL; e = e->next) {
+	for (const struct listener *e = master->listeners.first; e != NULL;
+	     e = e->next) {
 		for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
 			if (e->fds[i] >= 0)
 				set_inheritable(e->fds[i], over_exec);
 		}
 	}
-	for (const struct process *p = master->processes; p != NULL; p = p->next)
+	for (const struct process *p = master->workers.processes; p != NULL;
+	     p = p->next)
 		set_inheritable(p->channel_fd, over_exec);
 }
 
@@ -102,8 +104,8 @@ write_process(FILE *out, const struct process *p)
 {
 	fprintf(out, "process %d %u %u %d %td %d %d %d %" PRIu64 " %" PRIu64 "\n",
 	    (int)p->pid, p->slot, p->generation, p->channel_fd,
-	    p->worker_ledger - p->master->ledger->live, p->is_ready, p->is_draining,
-	    p->listeners_closed, p->moved_in, p->moved_out);
+	    p->worker_ledger - p->master->workers.ledger->live, p->is_ready,
+	    p->is_draining, p->listeners_closed, p->moved_in, p->moved_out);
 }
 
 static void
@@ -127,26 +129,27 @@ write_all(
 	fprintf(out, STATE_FIRST_LINE "\npid %d\npurpose %s\nreason %s\n",
 	    (int)getpid(), purpose_of(upgrade_state), upgrade_state->reason);
 	fprintf(out, "generation %u\nstarted %" PRIu64 "\nslots %u\nmoves %u\n",
-	    master->generation, master->started_ns, master->slot_count,
-	    master->last_transfer_id);
+	    master->workers.generation, master->started_ns, master->workers.slot_count,
+	    master->workers.last_transfer_id);
 	fprintf(out, "program %d\nledger %d\nconfig %d\n", upgrade_state->program_fd,
-	    master->ledger_fd, upgrade_state->config_fd);
+	    master->workers.ledger_fd, upgrade_state->config_fd);
 	/* A line is a line. */
 	if (program_path()[0] == '/' && strchr(program_path(), '\n') == NULL)
 		fprintf(out, "path %s\n", program_path());
-	config_visit_origins(&master->config, write_origin, out);
-	fprintf(out, "outcome %" PRIu64 " %d %s\n", master->outcome.number,
-	    master->outcome.is_good, master->outcome.text);
+	config_visit_origins(&master->config.current, write_origin, out);
+	fprintf(out, "outcome %" PRIu64 " %d %s\n", master->changes.last.number,
+	    master->changes.last.is_good, master->changes.last.text);
 	write_admin_listeners(out, master);
-	for (const struct listener *e = master->listeners; e != NULL; e = e->next)
+	for (const struct listener *e = master->listeners.first; e != NULL; e = e->next)
 		write_listener(out, e);
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
-		const struct slot *slot = &master->slots[i];
+		const struct slot *slot = &master->workers.slots[i];
 		if (slot->master != NULL || slot->restarts > 0)
 			fprintf(out, "slot %u %u %" PRIu64 "\n", i, slot->failures,
 			    slot->restarts);
 	}
-	for (const struct process *p = master->processes; p != NULL; p = p->next)
+	for (const struct process *p = master->workers.processes; p != NULL;
+	     p = p->next)
 		write_process(out, p);
 }
 
@@ -188,7 +191,7 @@ write_text(
 int
 state_save(const struct master *master, struct upgrade_state *upgrade_state)
 {
-	upgrade_state->config_fd = write_config(&master->config);
+	upgrade_state->config_fd = write_config(&master->config.current);
 	if (upgrade_state->config_fd < 0)
 		return -1;
 	int fd = memfd_create("yodeld-inheritance", 0);

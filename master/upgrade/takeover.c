@@ -144,7 +144,7 @@ static void
 apply_state(struct master *master)
 {
 	const struct upgrade_state *upgrade_state = &previous.upgrade_state;
-	master->phase = MASTER_RUNNING;
+	master->workers.phase = MASTER_RUNNING;
 	if (upgrade_state->is_rollback) {
 		change_finish(master, false, "%s", upgrade_state->reason);
 		close(upgrade_state->program_fd);
@@ -156,7 +156,8 @@ apply_state(struct master *master)
 static bool
 has_sockets(const struct master *master, uint32_t slot)
 {
-	for (const struct listener *e = master->listeners; e != NULL; e = e->next) {
+	for (const struct listener *e = master->listeners.first; e != NULL;
+	     e = e->next) {
 		if (e->config_index >= 0 && e->fds[slot] >= 0)
 			return true;
 	}
@@ -169,9 +170,9 @@ static void
 fill_slots(struct master *master)
 {
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
-		if (master->slots[i].process != NULL)
+		if (master->workers.slots[i].process != NULL)
 			continue;
-		if (i < master->slot_count)
+		if (i < master->workers.slot_count)
 			slot_start(master, i);
 		else if (has_sockets(master, i))
 			slot_drain_queue(master, i);

@@ -115,9 +115,9 @@ upgrade_cancel(struct master *master)
 void
 upgrade_start(struct master *master)
 {
-	if (master->phase != MASTER_RUNNING) {
+	if (master->workers.phase != MASTER_RUNNING) {
 		change_finish(master, false, "upgrade refused: the server is %s",
-		    master->phase == MASTER_STARTING ? "starting" : "stopping");
+		    master->workers.phase == MASTER_STARTING ? "starting" : "stopping");
 		return;
 	}
 	if (master->upgrade_wanted == UPGRADE_ROLLBACK) {
@@ -137,7 +137,7 @@ upgrade_rollback(struct master *master)
 	/* Not from here: the books of the worker whose death this is are still open. */
 	master->upgrade_wanted = UPGRADE_ROLLBACK;
 	snprintf(master->rollback_reason, sizeof(master->rollback_reason), "%s",
-	    master->outcome.text);
+	    master->changes.last.text);
 }
 
 void
@@ -152,9 +152,9 @@ upgrade_done(struct master *master)
 static bool
 must_wait(const struct master *master)
 {
-	return master->phase != MASTER_RUNNING || master->transfers != NULL ||
-	    master->reload.is_active || master->is_scaling ||
-	    dry_run_is_running(master);
+	return master->workers.phase != MASTER_RUNNING ||
+	    master->workers.transfers != NULL || master->reload.is_active ||
+	    master->scale.is_active || dry_run_is_running(master);
 }
 
 /* What has rehearsed is what is to run: with another file it begins anew. */

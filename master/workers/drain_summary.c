@@ -13,7 +13,7 @@
 struct drain_summary *
 drain_summary_current(const struct master *master)
 {
-	struct drain_summary *first = master->drain_summaries;
+	struct drain_summary *first = master->workers.drain_summaries;
 	return first != NULL && first->finished_ns == 0 ? first : NULL;
 }
 
@@ -25,8 +25,8 @@ drain_summary_open(struct master *master, const char *change, uint64_t started_n
 		drain_summary = calloc(1, sizeof(*drain_summary));
 		if (drain_summary == NULL)
 			return;
-		drain_summary->next = master->drain_summaries;
-		master->drain_summaries = drain_summary;
+		drain_summary->next = master->workers.drain_summaries;
+		master->workers.drain_summaries = drain_summary;
 	}
 	drain_summary->change = change;
 	drain_summary->started_ns = started_ns;
@@ -36,7 +36,7 @@ static void
 read_worker_ledger(const struct process *process, struct ledger_totals *ret)
 {
 	*ret = (struct ledger_totals){ 0 };
-	ledger_add_worker(ret, process->master->ledger, process->worker_ledger);
+	ledger_add_worker(ret, process->master->workers.ledger, process->worker_ledger);
 }
 
 void
@@ -100,7 +100,7 @@ drain_summary_cancel(struct slot *slot)
 static void
 forget(struct drain_summary *drain_summary, struct master *master)
 {
-	struct drain_summary **at = &master->drain_summaries;
+	struct drain_summary **at = &master->workers.drain_summaries;
 	while (*at != drain_summary)
 		at = &(*at)->next;
 	*at = drain_summary->next;
@@ -126,12 +126,12 @@ struct drain_summary *
 drain_summary_close(struct master *master)
 {
 	struct drain_summary *drain_summary = drain_summary_current(master);
-	const char *text = master->outcome.text;
+	const char *text = master->changes.last.text;
 	if (drain_summary == NULL ||
 	    strncmp(text, drain_summary->change, strlen(drain_summary->change)) != 0)
 		return NULL;
 	drain_summary->finished_ns = clock_now_ns();
-	drain_summary->is_good = master->outcome.is_good;
+	drain_summary->is_good = master->changes.last.is_good;
 	snprintf(drain_summary->text, sizeof(drain_summary->text), "%s", text);
 	return drain_summary;
 }
@@ -163,12 +163,12 @@ drain_summary_on_process_released(struct process *process)
 void
 drain_summary_destroy_all(struct master *master)
 {
-	for (struct process *p = master->processes; p != NULL; p = p->next)
+	for (struct process *p = master->workers.processes; p != NULL; p = p->next)
 		p->drain_summary = NULL;
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++)
-		master->slots[i].drain_summary = NULL;
-	while (master->drain_summaries != NULL)
-		forget(master->drain_summaries, master);
+		master->workers.slots[i].drain_summary = NULL;
+	while (master->workers.drain_summaries != NULL)
+		forget(master->workers.drain_summaries, master);
 }
 
 double

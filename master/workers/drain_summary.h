@@ -49,8 +49,8 @@ void drain_summary_expect(struct slot *slot, struct drain_summary *drain_summary
 void drain_summary_attach(struct slot *slot);
 /* Nobody will come. */
 void drain_summary_cancel(struct slot *slot);
-/* master->outcome has just come: if it is that of the change which is open, nobody more
- * belongs to it, and it is returned, to be settled; else NULL. */
+/* master->changes.last has just come: if it is that of the change which is open, nobody
+ * more belongs to it, and it is returned, to be settled; else NULL. */
 struct drain_summary *drain_summary_close(struct master *master);
 /* Ends it if all are gone: those who wait are told, and it is freed. */
 void drain_summary_finish(struct master *master, struct drain_summary *drain_summary);

@@ -119,7 +119,7 @@ create(struct process **at, struct master *master, uint32_t slot, int channel_fd
 static void
 destroy(struct process *process)
 {
-	struct process **at = &process->master->processes;
+	struct process **at = &process->master->workers.processes;
 	while (*at != process)
 		at = &(*at)->next;
 	*at = process->next;
@@ -132,7 +132,7 @@ struct process *
 process_from_pid(struct master *master, pid_t pid, uint32_t slot, int channel_fd,
     struct worker_ledger *worker_ledger)
 {
-	struct process **end = &master->processes;
+	struct process **end = &master->workers.processes;
 	while (*end != NULL)
 		end = &(*end)->next;
 	struct process *process = create(end, master, slot, channel_fd, worker_ledger);
@@ -147,9 +147,9 @@ static int
 config_index_in(const struct master *master, const struct config *config,
     const struct listener *listener)
 {
-	if (config == &master->config)
+	if (config == &master->config.current)
 		return listener->config_index;
-	if (config == &master->previous)
+	if (config == &master->config.previous)
 		return listener->previous_config_index;
 	return listener->next_config_index;
 }
@@ -157,9 +157,9 @@ config_index_in(const struct master *master, const struct config *config,
 static uint32_t
 config_number_of(const struct master *master, const struct config *config)
 {
-	if (config == &master->previous)
-		return master->config_number - 1;
-	return master->config_number + (config == &master->config ? 0 : 1);
+	if (config == &master->config.previous)
+		return master->config.number - 1;
+	return master->config.number + (config == &master->config.current ? 0 : 1);
 }
 
 /* The sockets of a slot, for a configuration. */
@@ -169,13 +169,15 @@ list_sockets(const struct master *master, const struct config *config, uint32_t 
 {
 	size_t count = 0;
 	char address[ADDRESS_TEXT_MAX];
-	for (const struct listener *e = master->listeners; e != NULL; e = e->next) {
+	for (const struct listener *e = master->listeners.first; e != NULL;
+	     e = e->next) {
 		int config_index = config_index_in(master, config, e);
 		if (config_index >= 0 && e->fds[slot] >= 0)
 			ret[count++] = (struct worker_socket){ .fd = e->fds[slot],
 				.listener = (uint32_t)config_index,
-				.ledger_index = ledger_register_listener(master->ledger,
-				    address_format(&e->address, address)) };
+				.ledger_index =
+				    ledger_register_listener(master->workers.ledger,
+					address_format(&e->address, address)) };
 	}
 	return count;
 }
@@ -184,7 +186,7 @@ static size_t
 count_listeners(const struct master *master)
 {
 	size_t count = 0;
-	for (const struct listener *e = master->listeners; e != NULL; e = e->next)
+	for (const struct listener *e = master->listeners.first; e != NULL; e = e->next)
 		count++;
 	return count;
 }
@@ -204,7 +206,7 @@ fork_worker(struct process *process, const struct config *config, int channel_fd
 		.channel_fd = channel_fd,
 		.sockets = sockets,
 		.socket_count = list_sockets(master, config, process->slot, sockets),
-		.ledger = master->ledger,
+		.ledger = master->workers.ledger,
 		.worker_ledger = process->worker_ledger,
 	};
 	process->pid = spawn_worker(&args);
@@ -219,14 +221,16 @@ process_start(struct master *master, const struct config *config, uint32_t gener
 	int channel[2];
 	if (channel_open(channel) < 0)
 		return NULL;
-	struct worker_ledger *worker_ledger = ledger_claim(master->ledger, slot);
+	struct worker_ledger *worker_ledger =
+	    ledger_claim(master->workers.ledger, slot);
 	struct process *process =
-	    create(&master->processes, master, slot, channel[0], worker_ledger);
+	    create(&master->workers.processes, master, slot, channel[0], worker_ledger);
 	if (process == NULL) {
 		close(channel[0]);
 		close(channel[1]);
 		if (worker_ledger != NULL)
-			ledger_retire(master->ledger, worker_ledger, slot, 0, 0);
+			ledger_retire(
+			    master->workers.ledger, worker_ledger, slot, 0, 0);
 		errno = ENOMEM;
 		return NULL;
 	}
@@ -237,7 +241,7 @@ process_start(struct master *master, const struct config *config, uint32_t gener
 	close(channel[1]);
 	if (rc == 0)
 		return process;
-	ledger_retire(master->ledger, worker_ledger, slot, 0, 0);
+	ledger_retire(master->workers.ledger, worker_ledger, slot, 0, 0);
 	destroy(process);
 	errno = saved;
 	return NULL;
@@ -257,7 +261,8 @@ process_send(
 void
 process_send_all(const struct master *master, uint32_t verb, uint32_t argument)
 {
-	for (const struct process *p = master->processes; p != NULL; p = p->next) {
+	for (const struct process *p = master->workers.processes; p != NULL;
+	     p = p->next) {
 		if (!p->has_exited)
 			process_send(p, verb, argument, 0);
 	}
@@ -267,8 +272,8 @@ void
 process_release(struct process *process)
 {
 	drain_summary_on_process_released(process);
-	ledger_retire(process->master->ledger, process->worker_ledger, process->slot,
-	    process->moved_in, process->moved_out);
+	ledger_retire(process->master->workers.ledger, process->worker_ledger,
+	    process->slot, process->moved_in, process->moved_out);
 	destroy(process);
 }
 
@@ -284,7 +289,7 @@ on_process_exit(struct process *process, int status)
 	slot_on_exit(process, status);
 	transfers_on_exit(process);
 	worker_drain_close_sockets(master);
-	if (master->phase == MASTER_STOPPING && process_count(master) == 0)
+	if (master->workers.phase == MASTER_STOPPING && process_count(master) == 0)
 		event_base_loopbreak(master->base);
 }
 
@@ -294,7 +299,7 @@ process_reap(struct master *master)
 	pid_t pid;
 	int status;
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		struct process *process = master->processes;
+		struct process *process = master->workers.processes;
 		while (process != NULL && (process->pid != pid || process->has_exited))
 			process = process->next;
 		if (process != NULL)
@@ -307,7 +312,7 @@ process_reap(struct master *master)
 void
 process_reap_unknown(struct master *master)
 {
-	struct process *p = master->processes;
+	struct process *p = master->workers.processes;
 	while (p != NULL) {
 		if (!p->is_status_unknown) {
 			p = p->next;
@@ -318,7 +323,7 @@ process_reap_unknown(struct master *master)
 		    (int)p->pid);
 		on_process_exit(p, 0);
 		/* It may have taken its neighbours along. */
-		p = master->processes;
+		p = master->workers.processes;
 	}
 }
 
@@ -335,15 +340,16 @@ process_format_status(int status, char *text, size_t size)
 void
 process_forget_all(struct master *master)
 {
-	while (master->processes != NULL)
-		destroy(master->processes);
+	while (master->workers.processes != NULL)
+		destroy(master->workers.processes);
 }
 
 uint32_t
 process_count(const struct master *master)
 {
 	uint32_t count = 0;
-	for (const struct process *p = master->processes; p != NULL; p = p->next)
+	for (const struct process *p = master->workers.processes; p != NULL;
+	     p = p->next)
 		count += !p->has_exited;
 	return count;
 }

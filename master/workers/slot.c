@@ -34,15 +34,15 @@ const char *const slot_state_names[] = { "empty", "starting", "serving", "draini
 static uint32_t
 slot_number(const struct slot *slot)
 {
-	return (uint32_t)(slot - slot->master->slots);
+	return (uint32_t)(slot - slot->master->workers.slots);
 }
 
 uint32_t
 slot_serving(const struct master *master)
 {
 	uint32_t count = 0;
-	for (uint32_t i = 0; i < master->slot_count; i++)
-		count += master->slots[i].state == SLOT_SERVING;
+	for (uint32_t i = 0; i < master->workers.slot_count; i++)
+		count += master->workers.slots[i].state == SLOT_SERVING;
 	return count;
 }
 
@@ -57,8 +57,8 @@ uint32_t
 slot_crash_looping(const struct master *master)
 {
 	uint32_t count = 0;
-	for (uint32_t i = 0; i < master->slot_count; i++)
-		count += is_in_crash_loop(&master->slots[i]);
+	for (uint32_t i = 0; i < master->workers.slot_count; i++)
+		count += is_in_crash_loop(&master->workers.slots[i]);
 	return count;
 }
 
@@ -67,11 +67,12 @@ reuseport_update(struct master *master)
 {
 	bool takes_new[LEDGER_SLOTS];
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
-		const struct slot *slot = &master->slots[i];
-		takes_new[i] = i < master->slot_count && !is_in_crash_loop(slot);
+		const struct slot *slot = &master->workers.slots[i];
+		takes_new[i] =
+		    i < master->workers.slot_count && !is_in_crash_loop(slot);
 	}
-	const struct listener_config *listeners = master->config.listeners;
-	for (struct listener *e = master->listeners; e != NULL; e = e->next) {
+	const struct listener_config *listeners = master->config.current.listeners;
+	for (struct listener *e = master->listeners.first; e != NULL; e = e->next) {
 		bool by_cpu = e->config_index >= 0 &&
 		    listeners[e->config_index].balance == BALANCE_CPU;
 		reuseport_select(e, takes_new, by_cpu);
@@ -98,20 +99,21 @@ finish_start(struct master *master)
 {
 	uint32_t serving = slot_serving(master), given_up = slot_crash_looping(master);
 	char of[32] = "";
-	if (serving == 0 || serving + given_up < master->slot_count)
+	if (serving == 0 || serving + given_up < master->workers.slot_count)
 		return;
-	master->phase = MASTER_RUNNING;
+	master->workers.phase = MASTER_RUNNING;
 	if (given_up > 0)
 		snprintf(of, sizeof(of), "%u of ", serving);
-	log_info("ready: %s%u worker%s, %zu listener%s", of, master->slot_count,
-	    master->slot_count == 1 ? "" : "s", master->config.listener_count,
-	    master->config.listener_count == 1 ? "" : "s");
+	log_info("ready: %s%u worker%s, %zu listener%s", of, master->workers.slot_count,
+	    master->workers.slot_count == 1 ? "" : "s",
+	    master->config.current.listener_count,
+	    master->config.current.listener_count == 1 ? "" : "s");
 	capacity_log(master);
 	service_manager_ready(master);
 	/* Begun with the sockets of more: emptied, then closed (socket_activation.h).
 	 */
-	if (master->slot_count > master->config.workers)
-		scale_workers(master, master->config.workers);
+	if (master->workers.slot_count > master->config.current.workers)
+		scale_workers(master, master->config.current.workers);
 }
 
 static void
@@ -132,7 +134,7 @@ back_off(struct slot *slot)
 	if (event_add(&slot->retry_timer, &delay) < 0)
 		event_active(&slot->retry_timer, EV_TIMEOUT, 0);
 	reuseport_update(slot->master);
-	if (slot->master->phase == MASTER_STARTING)
+	if (slot->master->workers.phase == MASTER_STARTING)
 		finish_start(slot->master);
 	scale_on_slot_change(slot->master);
 	service_manager_status(slot->master);
@@ -150,8 +152,8 @@ static void
 spawn(struct slot *slot)
 {
 	struct master *master = slot->master;
-	slot->process = process_start(
-	    master, &master->config, master->generation, slot_number(slot));
+	slot->process = process_start(master, &master->config.current,
+	    master->workers.generation, slot_number(slot));
 	if (slot->process != NULL) {
 		if (slot->state != SLOT_DRAINING) {
 			slot->state = SLOT_STARTING;
@@ -165,8 +167,8 @@ spawn(struct slot *slot)
 	slot->failures++;
 	back_off(slot);
 	/* Want of processes or memory may pass: not at once. */
-	if (master->phase == MASTER_STARTING &&
-	    slot_crash_looping(master) == master->slot_count)
+	if (master->workers.phase == MASTER_STARTING &&
+	    slot_crash_looping(master) == master->workers.slot_count)
 		give_up_start(master);
 }
 
@@ -195,7 +197,8 @@ prepare(struct master *master, struct slot *slot)
 static void
 accept_new_connections(const struct slot *slot)
 {
-	for (struct listener *e = slot->master->listeners; e != NULL; e = e->next) {
+	for (struct listener *e = slot->master->listeners.first; e != NULL;
+	     e = e->next) {
 		if (e->is_order_unknown && e->config_index >= 0)
 			listener_accept_new_slot(e, slot_number(slot));
 	}
@@ -204,7 +207,7 @@ accept_new_connections(const struct slot *slot)
 void
 slot_start(struct master *master, uint32_t number)
 {
-	struct slot *slot = &master->slots[number];
+	struct slot *slot = &master->workers.slots[number];
 	prepare(master, slot);
 	accept_new_connections(slot);
 	slot->state = SLOT_EMPTY;
@@ -214,7 +217,7 @@ slot_start(struct master *master, uint32_t number)
 void
 slot_adopt(struct process *process)
 {
-	struct slot *slot = &process->master->slots[process->slot];
+	struct slot *slot = &process->master->workers.slots[process->slot];
 	prepare(process->master, slot);
 	slot->process = process;
 	slot->successor = NULL;
@@ -227,7 +230,7 @@ slot_adopt(struct process *process)
 void
 slot_set_process(struct process *process)
 {
-	const struct slot *slot = &process->master->slots[process->slot];
+	const struct slot *slot = &process->master->workers.slots[process->slot];
 	slot_adopt(process);
 	accept_new_connections(slot);
 	if (slot->state == SLOT_SERVING)
@@ -238,8 +241,8 @@ void
 slot_stop_retries(struct master *master)
 {
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
-		if (master->slots[i].master != NULL)
-			event_del(&master->slots[i].retry_timer);
+		if (master->workers.slots[i].master != NULL)
+			event_del(&master->workers.slots[i].retry_timer);
 	}
 }
 
@@ -248,7 +251,8 @@ static void
 retire_sockets(const struct slot *slot)
 {
 	uint32_t number = slot_number(slot);
-	for (struct listener *e = slot->master->listeners; e != NULL; e = e->next) {
+	for (struct listener *e = slot->master->listeners.first; e != NULL;
+	     e = e->next) {
 		socket_activation_forget_slot(e, number);
 		if (e->is_order_unknown)
 			listener_block_new_slot(e, number);
@@ -272,7 +276,7 @@ slot_drain(struct slot *slot)
 void
 slot_drain_queue(struct master *master, uint32_t number)
 {
-	struct slot *slot = &master->slots[number];
+	struct slot *slot = &master->workers.slots[number];
 	prepare(master, slot);
 	slot->state = SLOT_DRAINING;
 	retire_sockets(slot);
@@ -283,7 +287,7 @@ void
 slot_on_ready(struct process *process)
 {
 	struct master *master = process->master;
-	struct slot *slot = &master->slots[process->slot];
+	struct slot *slot = &master->workers.slots[process->slot];
 	if (slot->successor == process) {
 		reload_on_ready(master);
 		return;
@@ -293,10 +297,10 @@ slot_on_ready(struct process *process)
 	slot->state = SLOT_SERVING;
 	worker_drain_queue_taken_over(process);
 	reuseport_update(master);
-	if (master->phase == MASTER_RUNNING)
+	if (master->workers.phase == MASTER_RUNNING)
 		log_info(
 		    "worker %u serves (process %d)", process->slot, (int)process->pid);
-	else if (master->phase == MASTER_STARTING)
+	else if (master->workers.phase == MASTER_STARTING)
 		finish_start(master);
 	worker_drain_find_receivers(master);
 	scale_on_slot_change(master);
@@ -307,10 +311,10 @@ slot_on_ready(struct process *process)
 static bool
 start_has_failed(const struct master *master)
 {
-	if (master->phase != MASTER_STARTING)
+	if (master->workers.phase != MASTER_STARTING)
 		return false;
-	for (uint32_t i = 0; i < master->slot_count; i++) {
-		const struct slot *slot = &master->slots[i];
+	for (uint32_t i = 0; i < master->workers.slot_count; i++) {
+		const struct slot *slot = &master->workers.slots[i];
 		if (slot->state != SLOT_BACKING_OFF && !is_in_crash_loop(slot))
 			return false;
 	}
@@ -334,7 +338,7 @@ static bool
 must_be_replaced(
     const struct slot *slot, const struct process *process, bool exit_was_requested)
 {
-	if (slot->process != process || slot->master->phase == MASTER_STOPPING)
+	if (slot->process != process || slot->master->workers.phase == MASTER_STOPPING)
 		return false;
 	return slot->state == SLOT_DRAINING ? !process->listeners_closed
 					    : !exit_was_requested;
@@ -344,11 +348,11 @@ void
 slot_on_exit(struct process *process, int status)
 {
 	struct master *master = process->master;
-	struct slot *slot = &master->slots[process->slot];
+	struct slot *slot = &master->workers.slots[process->slot];
 	bool exit_was_requested = process->is_draining && WIFEXITED(status);
 	bool needs_replacement = must_be_replaced(slot, process, exit_was_requested);
 	if (needs_replacement ||
-	    (!exit_was_requested && master->phase != MASTER_STOPPING)) {
+	    (!exit_was_requested && master->workers.phase != MASTER_STOPPING)) {
 		char text[64];
 		process_format_status(status, text, sizeof(text));
 		log_warnx("worker %u (process %d) died: %s", process->slot,

@@ -28,6 +28,8 @@
 
 #include "master/master.h"
 
+extern const char *const slot_state_names[]; /* by enum slot_state */
+
 /* Puts a worker into an empty slot. */
 void slot_start(struct master *master, uint32_t number);
 /* The slot is the process's: a successor that takes over. */

@@ -18,7 +18,8 @@ static uint64_t
 ledger_moved_out(const struct process *process)
 {
 	struct ledger_totals totals = { 0 };
-	ledger_add_worker(&totals, process->master->ledger, process->worker_ledger);
+	ledger_add_worker(
+	    &totals, process->master->workers.ledger, process->worker_ledger);
 	return totals.counters[LEDGER_CONNECTIONS_MOVED_OUT];
 }
 
@@ -43,7 +44,7 @@ is_settled(const struct transfer *transfer)
 static bool
 has_transfers(const struct process *process)
 {
-	for (const struct transfer *m = process->master->transfers; m != NULL;
+	for (const struct transfer *m = process->master->workers.transfers; m != NULL;
 	     m = m->next) {
 		if (m->sender == process || m->receiver == process)
 			return true;
@@ -87,13 +88,13 @@ settle(struct transfer *transfer)
 static void
 settle_all(struct master *master)
 {
-	struct transfer **at = &master->transfers;
+	struct transfer **at = &master->workers.transfers;
 	while (*at != NULL) {
 		struct transfer *transfer = *at;
 		if (is_settled(transfer)) {
 			*at = transfer->next;
 			settle(transfer);
-			at = &master->transfers;
+			at = &master->workers.transfers;
 		} else {
 			at = &transfer->next;
 		}
@@ -103,7 +104,7 @@ settle_all(struct master *master)
 static struct transfer *
 find(const struct master *master, uint32_t id)
 {
-	struct transfer *transfer = master->transfers;
+	struct transfer *transfer = master->workers.transfers;
 	while (transfer != NULL && transfer->id != id)
 		transfer = transfer->next;
 	return transfer;
@@ -144,7 +145,7 @@ transfers_on_exit(struct process *process)
 bool
 transfers_is_sending(const struct process *process)
 {
-	for (const struct transfer *m = process->master->transfers; m != NULL;
+	for (const struct transfer *m = process->master->workers.transfers; m != NULL;
 	     m = m->next) {
 		if (m->sender == process && !m->has_sent)
 			return true;
@@ -180,15 +181,15 @@ transfers_start_partial(struct process *sender, struct process *receiver, uint64
 		free(transfer);
 		return -1;
 	}
-	*transfer = (struct transfer){ .next = master->transfers,
-		.id = ++master->last_transfer_id,
+	*transfer = (struct transfer){ .next = master->workers.transfers,
+		.id = ++master->workers.last_transfer_id,
 		.sender = sender,
 		.receiver = receiver,
 		.what = what };
 	bool is_started =
 	    send_transfer_end(receiver, CHANNEL_RECEIVE_CONNECTIONS, transfer, fds[0]);
 	if (is_started) {
-		master->transfers = transfer;
+		master->workers.transfers = transfer;
 		/* The taker hears the end at once, and says so. */
 		transfer->has_sent = !send_transfer_end(
 		    sender, CHANNEL_SEND_CONNECTIONS, transfer, fds[1]);

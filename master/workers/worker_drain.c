@@ -23,9 +23,10 @@ static struct process *
 find_receiver(const struct process *sender)
 {
 	struct master *master = sender->master;
-	for (uint32_t i = 0; i < master->slot_count; i++) {
+	for (uint32_t i = 0; i < master->workers.slot_count; i++) {
 		struct slot *slot =
-		    &master->slots[(sender->slot + i) % master->slot_count];
+		    &master->workers
+			 .slots[(sender->slot + i) % master->workers.slot_count];
 		if (slot->state == SLOT_SERVING && slot->process != sender)
 			return slot->process;
 	}
@@ -45,7 +46,7 @@ start_transfer(struct process *sender)
 void
 worker_drain_find_receivers(struct master *master)
 {
-	for (struct process *p = master->processes; p != NULL; p = p->next) {
+	for (struct process *p = master->workers.processes; p != NULL; p = p->next) {
 		if (p->wants_receiver && p->is_draining && !p->has_exited &&
 		    !transfers_is_sending(p))
 			start_transfer(p);
@@ -57,7 +58,7 @@ worker_drain_find_receivers(struct master *master)
 static void
 drain_stored_queues(const struct process *process)
 {
-	for (const struct listener *e = process->master->listeners; e != NULL;
+	for (const struct listener *e = process->master->listeners.first; e != NULL;
 	     e = e->next) {
 		if (e->config_index >= 0)
 			process_send(process, CHANNEL_DRAIN_QUEUE,
@@ -71,9 +72,10 @@ removed_of(const struct process *process)
 {
 	const struct master *master = process->master;
 	uint64_t removed = 0;
-	if (process->config_number + 1 != master->config_number)
+	if (process->config_number + 1 != master->config.number)
 		return 0;
-	for (const struct listener *e = master->listeners; e != NULL; e = e->next) {
+	for (const struct listener *e = master->listeners.first; e != NULL;
+	     e = e->next) {
 		if (e->previous_config_index >= 0)
 			removed |= UINT64_C(1) << e->previous_config_index;
 	}
@@ -94,7 +96,7 @@ drain_removed(struct process *process)
 void
 worker_drain_on_listeners_removed(struct master *master)
 {
-	for (struct process *p = master->processes; p != NULL; p = p->next) {
+	for (struct process *p = master->workers.processes; p != NULL; p = p->next) {
 		if (p->drains_all_queues && !p->listeners_closed && !p->has_exited)
 			p->draining_listeners |= removed_of(p);
 	}
@@ -108,7 +110,7 @@ limit_draining(const struct process *newest)
 {
 	const struct process *oldest = NULL;
 	uint32_t count = 0;
-	for (const struct process *p = newest->master->processes; p != NULL;
+	for (const struct process *p = newest->master->workers.processes; p != NULL;
 	     p = p->next) {
 		bool only_drains = p->is_draining && p->listeners_closed &&
 		    !p->has_exited && !p->wants_receiver && !transfers_is_sending(p);
@@ -141,7 +143,7 @@ worker_drain_start(struct process *process, enum worker_drain_kind kind)
 	if (process->drains_all_queues)
 		process_send(process, CHANNEL_DRAIN_QUEUE, CHANNEL_ALL, 0);
 	process_send(process, CHANNEL_DRAIN, process->transfers,
-	    master->config.timeouts.drain_ns);
+	    master->config.current.timeouts.drain_ns);
 	if (process->transfers)
 		start_transfer(process);
 	limit_draining(process);
@@ -150,7 +152,7 @@ worker_drain_start(struct process *process, enum worker_drain_kind kind)
 void
 worker_drain_queue_taken_over(const struct process *successor)
 {
-	for (const struct process *p = successor->master->processes; p != NULL;
+	for (const struct process *p = successor->master->workers.processes; p != NULL;
 	     p = p->next) {
 		if (p != successor && p->slot == successor->slot && p->is_draining &&
 		    !p->listeners_closed && !p->has_exited)
@@ -165,7 +167,7 @@ start_drain_worker(struct master *master, const struct config *config, uint32_t 
     enum worker_drain_kind kind, const struct process *exited)
 {
 	struct process *drain_worker =
-	    process_start(master, config, master->generation, slot);
+	    process_start(master, config, master->workers.generation, slot);
 	if (drain_worker == NULL) {
 		log_warn("cannot fork worker %u", slot);
 		return;
@@ -179,10 +181,10 @@ void
 worker_drain_all_queues(struct master *master)
 {
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
-		const struct slot *slot = &master->slots[i];
+		const struct slot *slot = &master->workers.slots[i];
 		if (slot->process == NULL && slot->state != SLOT_EMPTY)
 			start_drain_worker(
-			    master, &master->config, i, DRAIN_SHUTDOWN, NULL);
+			    master, &master->config.current, i, DRAIN_SHUTDOWN, NULL);
 	}
 }
 
@@ -190,20 +192,20 @@ void
 worker_drain_replace(const struct process *exited)
 {
 	struct master *master = exited->master;
-	bool has_time =
-	    master->stop_deadline_ns == 0 || clock_now_ns() < master->stop_deadline_ns;
+	bool has_time = master->shutdown.deadline_ns == 0 ||
+	    clock_now_ns() < master->shutdown.deadline_ns;
 	/* One that cannot even start is not worth another try. */
 	if (!exited->is_ready)
 		return;
-	if (master->phase == MASTER_STOPPING) {
-		if (master->is_orderly_shutdown && has_time)
-			start_drain_worker(master, &master->config, exited->slot,
-			    DRAIN_SHUTDOWN, exited);
+	if (master->workers.phase == MASTER_STOPPING) {
+		if (master->shutdown.is_orderly && has_time)
+			start_drain_worker(master, &master->config.current,
+			    exited->slot, DRAIN_SHUTDOWN, exited);
 		return;
 	}
 	if (exited->draining_listeners != 0 &&
-	    exited->config_number + 1 == master->config_number)
-		start_drain_worker(master, &master->previous, exited->slot,
+	    exited->config_number + 1 == master->config.number)
+		start_drain_worker(master, &master->config.previous, exited->slot,
 		    DRAIN_KEEP_SOCKETS, exited);
 }
 
@@ -211,7 +213,8 @@ worker_drain_replace(const struct process *exited)
 static bool
 is_being_drained(const struct master *master, int slot)
 {
-	for (const struct process *p = master->processes; p != NULL; p = p->next) {
+	for (const struct process *p = master->workers.processes; p != NULL;
+	     p = p->next) {
 		bool may_accept =
 		    !p->has_exited && p->is_draining && !p->listeners_closed;
 		if (may_accept && (slot < 0 || p->slot == (uint32_t)slot))
@@ -226,7 +229,8 @@ is_being_drained(const struct master *master, int slot)
 static bool
 may_have_connections(const struct master *master, uint32_t slot)
 {
-	for (const struct listener *e = master->listeners; e != NULL; e = e->next) {
+	for (const struct listener *e = master->listeners.first; e != NULL;
+	     e = e->next) {
 		if (e->fds[slot] >= 0 && e->is_order_unknown)
 			return true;
 	}
@@ -236,7 +240,7 @@ may_have_connections(const struct master *master, uint32_t slot)
 static void
 close_slot(struct master *master, uint32_t slot)
 {
-	for (struct listener *e = master->listeners; e != NULL; e = e->next) {
+	for (struct listener *e = master->listeners.first; e != NULL; e = e->next) {
 		if (e->fds[slot] >= 0)
 			upgrade_postpone(master);
 		listener_close_slot(e, slot);
@@ -246,8 +250,8 @@ close_slot(struct master *master, uint32_t slot)
 static void
 close_slots(struct master *master)
 {
-	for (uint32_t i = master->slot_count; i < LEDGER_SLOTS; i++) {
-		struct slot *slot = &master->slots[i];
+	for (uint32_t i = master->workers.slot_count; i < LEDGER_SLOTS; i++) {
+		struct slot *slot = &master->workers.slots[i];
 		struct process *last = slot->process;
 		bool has_drained_queues =
 		    last != NULL && last->listeners_closed && !last->sockets_closed;
@@ -270,7 +274,7 @@ close_removed(struct master *master)
 {
 	if (master->reload.is_active || is_being_drained(master, -1))
 		return;
-	struct listener **at = &master->listeners;
+	struct listener **at = &master->listeners.first;
 	while (*at != NULL) {
 		struct listener *listener = *at;
 		if (listener->config_index >= 0) {
@@ -287,7 +291,7 @@ close_removed(struct master *master)
 void
 worker_drain_close_sockets(struct master *master)
 {
-	if (master->phase != MASTER_RUNNING)
+	if (master->workers.phase != MASTER_RUNNING)
 		return;
 	if (!master->reload.is_active)
 		close_slots(master);

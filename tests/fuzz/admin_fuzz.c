@@ -107,12 +107,12 @@ start_master(void)
 	char error[CONFIG_ERROR_MAX];
 
 	signal(SIGPIPE, SIG_IGN); /* as yodeld does */
-	must(config_load(&sources, &master.config, error) == 0);
-	master.phase = MASTER_RUNNING;
+	must(config_load(&sources, &master.config.current, error) == 0);
+	master.workers.phase = MASTER_RUNNING;
 	master.base = event_base_new();
-	master.ledger = ledger_create(&master.ledger_fd);
-	master.slot_count = 2;
-	must(master.base != NULL && master.ledger != NULL);
+	master.workers.ledger = ledger_create(&master.workers.ledger_fd);
+	master.workers.slot_count = 2;
+	must(master.base != NULL && master.workers.ledger != NULL);
 	must(admin_listener_create(&master) == 0);
 	open_admin_listener(HTTP_SERVER_UNIX);
 	open_admin_listener(HTTP_SERVER_TCP);
@@ -129,9 +129,9 @@ static void
 end_changes(bool is_good)
 {
 	for (int i = 0; change != NULL && i < 100; i++) {
-		master.outcome.is_good = is_good;
-		master.outcome.number++;
-		snprintf(master.outcome.text, sizeof(master.outcome.text),
+		master.changes.last.is_good = is_good;
+		master.changes.last.number++;
+		snprintf(master.changes.last.text, sizeof(master.changes.last.text),
 		    "%s: it is over", change);
 		change = NULL;
 		pending_requests_on_outcome(&master, NULL);

@@ -51,7 +51,7 @@ static char config_paths[CONFIGS][64];
 static void
 corrupt_ledger(struct input *input)
 {
-	struct ledger *ledger = master->ledger;
+	struct ledger *ledger = master->workers.ledger;
 	uint8_t where = next_byte(input);
 	size_t at = next_number(input, 2) * 8;
 	uint8_t *base = (uint8_t *)ledger;
@@ -96,7 +96,7 @@ request_change(struct input *input)
 	case 0:
 	case 1:
 	case 2:
-		master->sources.file = config_paths[what % CONFIGS];
+		master->config.sources.file = config_paths[what % CONFIGS];
 		(void)reload_start(master);
 		break;
 	case 3:
@@ -121,7 +121,7 @@ request_change(struct input *input)
 static bool
 is_known(const struct process *wanted)
 {
-	const struct process *p = master->processes;
+	const struct process *p = master->workers.processes;
 
 	while (p != NULL && p != wanted)
 		p = p->next;
@@ -148,17 +148,19 @@ check(void)
 	uint32_t some = 0;
 
 	for (uint32_t i = 0; i < WORKERS_MOST; i++)
-		check_slot(&master->slots[i]);
-	for (const struct transfer *m = master->transfers; m != NULL; m = m->next) {
+		check_slot(&master->workers.slots[i]);
+	for (const struct transfer *m = master->workers.transfers; m != NULL;
+	     m = m->next) {
 		must(is_known(m->sender) && is_known(m->receiver) &&
 		    m->sender != m->receiver);
 		some += m->what != 0;
 	}
 	must(master->rebalance.transfers_in_progress == some);
-	for (const struct listener *e = master->listeners; e != NULL; e = e->next) {
+	for (const struct listener *e = master->listeners.first; e != NULL;
+	     e = e->next) {
 		must(listener_socket_count(e) == e->reuseport_count);
-		for (uint32_t i = 0; e->config_index >= 0 && i < master->slot_count;
-		     i++)
+		for (uint32_t i = 0;
+		     e->config_index >= 0 && i < master->workers.slot_count; i++)
 			must(e->fds[i] >= 0);
 	}
 }
@@ -186,13 +188,14 @@ open_listeners(void)
 {
 	char error[CONFIG_ERROR_MAX];
 
-	for (size_t i = 0; i < master->config.listener_count; i++) {
-		struct listener *listener = listener_open(
-		    &master->config.listeners[i], master->slot_count, error);
+	for (size_t i = 0; i < master->config.current.listener_count; i++) {
+		struct listener *listener =
+		    listener_open(&master->config.current.listeners[i],
+			master->workers.slot_count, error);
 		must(listener != NULL);
 		listener->config_index = (int)i;
-		listener->next = master->listeners;
-		master->listeners = listener;
+		listener->next = master->listeners.first;
+		master->listeners.first = listener;
 	}
 }
 
@@ -204,17 +207,19 @@ start(uint8_t how)
 
 	fake_processes_reset();
 	master = calloc(1, sizeof(*master));
-	must(master != NULL && config_load(&sources, &master->config, error) == 0);
-	master->sources = sources;
+	must(master != NULL &&
+	    config_load(&sources, &master->config.current, error) == 0);
+	master->config.sources = sources;
 	master->previous_program_fd = -1;
-	master->generation = 1;
-	master->config.workers = master->slot_count = how / 2 % WORKERS_MOST + 1;
+	master->workers.generation = 1;
+	master->config.current.workers = master->workers.slot_count =
+	    how / 2 % WORKERS_MOST + 1;
 	master->base = event_base_new();
-	master->ledger = ledger_create(&master->ledger_fd);
-	must(master->base != NULL && master->ledger != NULL);
+	master->workers.ledger = ledger_create(&master->workers.ledger_fd);
+	must(master->base != NULL && master->workers.ledger != NULL);
 	must(admin_listener_create(master) == 0);
 	open_listeners();
-	for (uint32_t i = 0; i < master->slot_count; i++)
+	for (uint32_t i = 0; i < master->workers.slot_count; i++)
 		slot_start(master, i);
 }
 
@@ -225,7 +230,7 @@ finish(void)
 	shutdown_now(master);
 	fake_processes_kill_all();
 	process_reap(master);
-	must(master->processes == NULL && master->transfers == NULL);
+	must(master->workers.processes == NULL && master->workers.transfers == NULL);
 	write_stats();
 	master_finish(master);
 }

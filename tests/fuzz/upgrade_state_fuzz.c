@@ -202,19 +202,22 @@ start_master(void)
 static void
 check_places(const struct master *master, bool is_dry_run)
 {
-	must(master->slot_count >= 1 && master->slot_count <= LEDGER_SLOTS);
-	for (const struct listener *e = master->listeners; e != NULL; e = e->next) {
-		must(e->config_index < (int)master->config.listener_count);
+	must(master->workers.slot_count >= 1 &&
+	    master->workers.slot_count <= LEDGER_SLOTS);
+	for (const struct listener *e = master->listeners.first; e != NULL;
+	     e = e->next) {
+		must(e->config_index < (int)master->config.current.listener_count);
 		must(listener_socket_count(e) == e->reuseport_count);
 	}
-	for (const struct process *p = master->processes; p != NULL; p = p->next) {
+	for (const struct process *p = master->workers.processes; p != NULL;
+	     p = p->next) {
 		must(p->pid > 1 && p->slot < LEDGER_SLOTS && !p->has_exited);
-		must(p->is_draining || master->slots[p->slot].process == p);
+		must(p->is_draining || master->workers.slots[p->slot].process == p);
 		must(is_dry_run ||
 		    atomic_load(&p->worker_ledger->own.owner) == p->slot + 1);
 	}
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
-		const struct process *p = master->slots[i].process;
+		const struct process *p = master->workers.slots[i].process;
 		must(p == NULL || p->slot == i);
 	}
 }

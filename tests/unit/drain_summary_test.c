@@ -28,8 +28,8 @@ create_master(void)
 	struct master *master = calloc(1, sizeof(*master));
 	assert_non_null(master);
 	master->base = event_base_new();
-	master->ledger = ledger_create(&master->ledger_fd);
-	assert_non_null(master->ledger);
+	master->workers.ledger = ledger_create(&master->workers.ledger_fd);
+	assert_non_null(master->workers.ledger);
 	return master;
 }
 
@@ -37,11 +37,11 @@ static void
 destroy_master(struct master *master)
 {
 	drain_summary_destroy_all(master);
-	while (master->processes != NULL)
-		process_release(master->processes);
+	while (master->workers.processes != NULL)
+		process_release(master->workers.processes);
 	event_base_free(master->base);
-	munmap(master->ledger, sizeof(*master->ledger));
-	close(master->ledger_fd);
+	munmap(master->workers.ledger, sizeof(*master->workers.ledger));
+	close(master->workers.ledger_fd);
 	free(master);
 }
 
@@ -52,7 +52,8 @@ add_worker(struct master *master, uint32_t slot)
 	int channel[2];
 	assert_int_equal(channel_open(channel), 0);
 	close(channel[1]);
-	struct worker_ledger *worker_ledger = ledger_claim(master->ledger, slot);
+	struct worker_ledger *worker_ledger =
+	    ledger_claim(master->workers.ledger, slot);
 	struct process *process = process_from_pid(
 	    master, (pid_t)(1000 + slot), slot, channel[0], worker_ledger);
 	assert_non_null(process);
@@ -65,8 +66,9 @@ add_worker(struct master *master, uint32_t slot)
 static void
 finish_change(struct master *master, const char *text)
 {
-	snprintf(master->outcome.text, sizeof(master->outcome.text), "%s", text);
-	master->outcome.is_good = true;
+	snprintf(
+	    master->changes.last.text, sizeof(master->changes.last.text), "%s", text);
+	master->changes.last.is_good = true;
 }
 
 static void
@@ -103,7 +105,7 @@ test_each_connection_is_counted_once(void **state)
 	assert_non_null(strstr(text,
 	    ": 3 connections handed over, 2 drained, 1 forced, 2 lost with 1 that died"));
 	process_release(dead);
-	assert_null(master->drain_summaries);
+	assert_null(master->workers.drain_summaries);
 	destroy_master(master);
 }
 
@@ -113,7 +115,7 @@ test_ignores_workers_that_exit_for_other_reasons(void **state)
 	struct master *master = create_master();
 	(void)state;
 	drain_summary_add(add_worker(master, 0));
-	assert_null(master->drain_summaries);
+	assert_null(master->workers.drain_summaries);
 	drain_summary_open(master, "scale", clock_now_ns());
 	struct process *process = add_worker(master, 1);
 	drain_summary_add(process);
@@ -140,7 +142,7 @@ test_finishes_immediately_without_departing_workers(void **state)
 	drain_summary_open(master, "scale", clock_now_ns());
 	finish_change(master, "scale: 4 workers serve");
 	drain_summary_finish(master, drain_summary_close(master));
-	assert_null(master->drain_summaries);
+	assert_null(master->workers.drain_summaries);
 	destroy_master(master);
 }
 
@@ -158,7 +160,7 @@ static void
 test_waits_for_the_replacement_of_a_crashed_worker(void **state)
 {
 	struct master *master = create_master();
-	struct slot *slot = &master->slots[1];
+	struct slot *slot = &master->workers.slots[1];
 	char text[CONFIG_ERROR_MAX];
 	(void)state;
 	slot->master = master;
@@ -168,7 +170,7 @@ test_waits_for_the_replacement_of_a_crashed_worker(void **state)
 	const struct drain_summary *drain_summary = seal_scale(master);
 	drain_summary_expect(slot, dead->drain_summary);
 	process_release(dead);
-	assert_ptr_equal(master->drain_summaries, drain_summary);
+	assert_ptr_equal(master->workers.drain_summaries, drain_summary);
 	assert_int_equal(drain_summary->exited_workers, 1);
 	assert_non_null(strstr(drain_summary_format(drain_summary, text, sizeof(text)),
 	    "1 of 2 workers still leaves after "));
@@ -180,12 +182,12 @@ test_waits_for_the_replacement_of_a_crashed_worker(void **state)
 	struct process *third = add_worker(master, 1);
 	drain_summary_inherit(third, slot->process->drain_summary);
 	process_release(slot->process);
-	assert_ptr_equal(master->drain_summaries, drain_summary);
+	assert_ptr_equal(master->workers.drain_summaries, drain_summary);
 	/* What ended there is all its own: it began for that. */
 	uint64_t drained = drain_summary->drained;
 	process_release(third);
 	assert_int_equal(drained, 2);
-	assert_null(master->drain_summaries);
+	assert_null(master->workers.drain_summaries);
 	destroy_master(master);
 }
 
@@ -193,16 +195,16 @@ static void
 test_does_not_wait_for_cancelled_replacements(void **state)
 {
 	struct master *master = create_master();
-	struct slot *slot = &master->slots[1];
+	struct slot *slot = &master->workers.slots[1];
 	(void)state;
 	slot->master = master;
 	drain_summary_cancel(slot);
 	drain_summary_open(master, "scale", clock_now_ns());
 	drain_summary_expect(slot, drain_summary_current(master));
-	assert_ptr_equal(seal_scale(master), master->drain_summaries);
+	assert_ptr_equal(seal_scale(master), master->workers.drain_summaries);
 	drain_summary_cancel(slot);
 	assert_null(slot->drain_summary);
-	assert_null(master->drain_summaries);
+	assert_null(master->workers.drain_summaries);
 	/* Nor who has been forgotten. */
 	drain_summary_open(master, "scale", clock_now_ns());
 	drain_summary_expect(slot, drain_summary_current(master));

@@ -50,10 +50,10 @@ add_worker(struct fixture *fixture, uint32_t slot, struct ledger_block **ret_blo
 	assert_int_equal(channel_open(channel), 0);
 	fixture->worker_ends[slot] = channel[1];
 	struct worker_ledger *worker_ledger =
-	    ledger_claim(fixture->master->ledger, slot);
+	    ledger_claim(fixture->master->workers.ledger, slot);
 	assert_non_null(worker_ledger);
 	*ret_block = &worker_ledger->by_listener[ledger_register_listener(
-	    fixture->master->ledger, "a listener")];
+	    fixture->master->workers.ledger, "a listener")];
 	struct process *process = process_from_pid(
 	    fixture->master, (pid_t)(1000 + slot), slot, channel[0], worker_ledger);
 	assert_non_null(process);
@@ -69,8 +69,9 @@ set_up(void **state)
 	fixture->master = calloc(1, sizeof(*fixture->master));
 	assert_non_null(fixture->master);
 	fixture->master->base = event_base_new();
-	fixture->master->ledger = ledger_create(&fixture->master->ledger_fd);
-	assert_non_null(fixture->master->ledger);
+	fixture->master->workers.ledger =
+	    ledger_create(&fixture->master->workers.ledger_fd);
+	assert_non_null(fixture->master->workers.ledger);
 	fixture->sender = add_worker(fixture, 0, &fixture->giver_block);
 	fixture->receiver = add_worker(fixture, 1, &fixture->taker_block);
 	fixture->sender->is_draining = true;
@@ -87,8 +88,9 @@ tear_down(void **state)
 	close(fixture->worker_ends[0]);
 	close(fixture->worker_ends[1]);
 	event_base_free(fixture->master->base);
-	munmap(fixture->master->ledger, sizeof(*fixture->master->ledger));
-	close(fixture->master->ledger_fd);
+	munmap(
+	    fixture->master->workers.ledger, sizeof(*fixture->master->workers.ledger));
+	close(fixture->master->workers.ledger_fd);
 	free(fixture->master);
 	free(fixture);
 	return 0;
@@ -107,10 +109,10 @@ static void
 assert_lost(const struct fixture *fixture, uint64_t by_giver, uint64_t by_taker)
 {
 	struct ledger_totals sender, receiver;
-	assert_null(fixture->master->transfers);
-	assert_null(fixture->master->processes);
-	ledger_sum_slot(fixture->master->ledger, 0, &sender);
-	ledger_sum_slot(fixture->master->ledger, 1, &receiver);
+	assert_null(fixture->master->workers.transfers);
+	assert_null(fixture->master->workers.processes);
+	ledger_sum_slot(fixture->master->workers.ledger, 0, &sender);
+	ledger_sum_slot(fixture->master->workers.ledger, 1, &receiver);
 	assert_int_equal(sender.counters[LEDGER_CONNECTIONS_MOVED_OUT],
 	    receiver.counters[LEDGER_CONNECTIONS_MOVED_IN]);
 	assert_int_equal(sender.closed[CLOSE_WORKER_LOST], by_giver);
@@ -136,7 +138,7 @@ test_a_sender_crash_before_counting_loses_no_accepted_connection(void **state)
 	struct fixture *fixture = *state;
 	ledger_count(fixture->taker_block, LEDGER_CONNECTIONS_MOVED_IN, 4);
 	kill_worker(fixture->sender);
-	assert_non_null(fixture->master->transfers);
+	assert_non_null(fixture->master->workers.transfers);
 	transfers_on_received(fixture->receiver, 1, 4);
 	kill_worker(fixture->receiver);
 	assert_lost(fixture, HELD - 4, 4);
@@ -148,7 +150,7 @@ test_a_receiver_crash_before_counting_loses_its_connections(void **state)
 	struct fixture *fixture = *state;
 	ledger_count(fixture->giver_block, LEDGER_CONNECTIONS_MOVED_OUT, 4);
 	kill_worker(fixture->receiver);
-	assert_non_null(fixture->master->transfers);
+	assert_non_null(fixture->master->workers.transfers);
 	transfers_on_sent(fixture->sender, 1, 4);
 	fixture->sender->wants_receiver = false;
 	kill_worker(fixture->sender);
@@ -190,14 +192,14 @@ test_retries_a_transfer_after_running_out_of_descriptors(void **state)
 	transfers_on_received(fixture->receiver, 1, 0);
 	refused = CHANNEL_RECEIVE_CONNECTIONS;
 	transfers_start(fixture->sender, fixture->receiver);
-	assert_null(fixture->master->transfers);
+	assert_null(fixture->master->workers.transfers);
 	assert_true(fixture->sender->wants_receiver);
 	refused = CHANNEL_SEND_CONNECTIONS;
 	transfers_start(fixture->sender, fixture->receiver);
 	assert_true(fixture->sender->wants_receiver);
 	assert_false(transfers_is_sending(fixture->sender));
 	transfers_on_received(fixture->receiver, 3, 0);
-	assert_null(fixture->master->transfers);
+	assert_null(fixture->master->workers.transfers);
 	assert_true(fixture->sender->wants_receiver);
 	refused = 0;
 	transfers_start(fixture->sender, fixture->receiver);
@@ -216,8 +218,8 @@ test_ignores_transfer_messages_from_other_workers(void **state)
 	transfers_on_sent(fixture->receiver, 1, 7);
 	transfers_on_received(fixture->sender, 1, 7);
 	transfers_on_sent(fixture->sender, 2, 7);
-	assert_false(fixture->master->transfers->has_sent);
-	assert_false(fixture->master->transfers->has_received);
+	assert_false(fixture->master->workers.transfers->has_sent);
+	assert_false(fixture->master->workers.transfers->has_received);
 	assert_true(transfers_is_sending(fixture->sender));
 	kill_worker(fixture->sender);
 	kill_worker(fixture->receiver);
