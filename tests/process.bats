@@ -165,7 +165,7 @@ sockets_of() # PID
 	[[ $output = *192.0.2.1:10000* ]]
 }
 
-@test "bad usage is 64, with one line that says what was wanted" {
+@test "bad usage is 64, with one line that says what was expected" {
 	refused() # LINE OPTION...
 	{
 		run -64 "$YODELD" "${@:2}"
@@ -174,10 +174,10 @@ sockets_of() # PID
 	refused 'unknown option "--no-such-flag" (see --help)' --no-such-flag
 	refused 'unknown option "--lisen"; did you mean "--listen"?' --lisen=127.0.0.1:0
 	refused 'unknown option "-x" (see --help)' -vx
-	refused '"--print" could be any of --print-config, --print-schema' --print
-	refused '--listen: an argument was wanted' -v -l
-	refused '--check: no argument was wanted' --check=yes
-	refused '"unexpected" is one argument too many; options alone were wanted' unexpected
+	refused 'ambiguous option "--print": expected one of --print-config, --print-schema' --print
+	refused '--listen: missing argument: expected ADDRESS[=REPLY]' -v -l
+	refused '--check: takes no argument' --check=yes
+	refused 'unexpected operand "extra" (see --help)' extra
 }
 
 @test "a bad configuration is 78, and nothing is opened" {

@@ -34,7 +34,7 @@ load lib/admin
 	run -64 ctl top -n x
 	run -64 ctl top -i 0
 	run -0 "$YODELCTL" --help
-	[[ $output = *'Commands that steer'* ]]
+	[[ $output = *'Commands that change it'* ]]
 	run -0 "$YODELCTL" --version
 }
 
