@@ -139,6 +139,10 @@ export HEADER_FLAGS := -std=gnu11 $(WARNINGS) $(CPPFLAGS)
 check: all $(UNIT_TESTS) $(HELPERS) $(REPLAYS) $B/faults.so ## run all tests and checks (KINDS="unit bats corpus static")
 	@tests/run-checks $(KINDS)
 
+.PHONY: check-cluster
+check-cluster: all ## run the tests under Slurm and Open MPI (make deps ONLY=cluster before it)
+	@tests/run-checks cluster
+
 .PHONY: unit
 unit: $(UNIT_TESTS) ## run the unit tests alone, in full
 	@status=0; for t in $^; do $$t || status=1; done; exit $$status
@@ -187,7 +191,7 @@ instructions: all $(BENCHES) ## user-mode instructions for each message, by func
 	@tests/bench/instructions --top 15
 
 .PHONY: deps
-deps: ## install what build and tests need (ONLY=build: the build alone)
+deps: ## install what build and tests need (ONLY=build: the build alone; ONLY=cluster: also Slurm)
 	@tests/install-deps $(ONLY)
 
 .PHONY: format
@@ -271,8 +275,8 @@ acceptance: ## install, run, upgrade and remove the packages under a real system
 	@packaging/acceptance $(KINDS)
 
 .PHONY: clean
-clean: ## remove build/
-	rm -rf build
+clean: ## remove what was built
+	@[ ! -d build ] || find build -mindepth 1 -maxdepth 1 ! -name tools -exec rm -rf {} +
 
 .PHONY: help
 help: ## this list

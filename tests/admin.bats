@@ -87,7 +87,7 @@ listen_drops listen_overflows retransmits syncookies_sent" ]
 }
 
 @test "the metrics are what promtool wants" {
-	command -v promtool || skip "no promtool here"
+	needs command promtool
 	start_with_admin --listen 127.0.0.1:0=echo --listen '[::1]:0=upper'
 	"$YODEL" -q -c 10 "127.0.0.1:$PORT"
 	ask GET /metrics | sed 1d >metrics

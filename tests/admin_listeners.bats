@@ -130,7 +130,7 @@ load lib/admin
 }
 
 @test "a socket that nobody can call is not taken for a stale one" {
-	[ "$(id -u)" = 0 ] || skip "only root can become somebody who may not"
+	needs root
 	# Where everybody may come, and remove what lies there.
 	local open
 	open=$(mktemp -d /tmp/yodel-door.XXXXXX)

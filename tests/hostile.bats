@@ -137,7 +137,7 @@ withstands() # MODE COUNT PORT...
 }
 
 @test "a flood of half-open connections" {
-	[ "$(id -u)" = 0 ] || skip "raw sockets and a network of one's own need root"
+	needs root
 	spawn network unshare -n sleep 600
 	NETWORK="nsenter -n -t $(<network.pid)"
 	is_own_network()

@@ -6,23 +6,18 @@ load lib/helpers
 TOP=$BATS_TEST_DIRNAME/..
 PACKAGING=$TOP/packaging
 
-needs()
-{
-	command -v "$1" >/dev/null || skip "no $1 here"
-}
-
 long_options() # PROGRAM
 {
 	"$BUILD/$1" --help | grep -oE '^ +(-.,)? *--[a-z-]+' | grep -oE -- '--[a-z-]+'
 }
 
 @test "the unit's sandbox comes to at most 1.2" {
-	needs systemd-analyze
+	needs command systemd-analyze
 	systemd-analyze security --offline=true --threshold=12 "$PACKAGING/systemd/yodeld.service"
 }
 
 @test "a drop-in changes what the unit has, and nothing else" {
-	needs systemd-analyze
+	needs command systemd-analyze
 	mkdir -p units/yodeld.service.d
 	cp "$PACKAGING"/systemd/yodeld.{service,socket} units
 	cp "$PACKAGING"/systemd/*.conf units/yodeld.service.d
@@ -72,7 +67,7 @@ long_options() # PROGRAM
 }
 
 @test "the man page of yodel has every option, and mandoc finds no fault in it" {
-	needs mandoc
+	needs command mandoc
 	# A page that is named need not be installed here.
 	mandoc -T lint -W warning "$TOP/client/yodel.1"
 	mandoc -T ascii "$TOP/client/yodel.1" | col -b >page
@@ -111,8 +106,8 @@ complete_in_bash() # PROGRAM WORD...: the words that are offered for the last on
 }
 
 @test "zsh and fish read their completions" {
-	needs zsh
-	needs fish
+	needs command zsh
+	needs command fish
 	for program in yodel yodeld yodelctl; do
 		for shell in zsh fish; do
 			"$PACKAGING/completions/generate" $shell "$BUILD/$program" >$program.$shell
@@ -127,8 +122,10 @@ complete_in_bash() # PROGRAM WORD...: the words that are offered for the last on
 }
 
 @test "the AppArmor profile compiles" {
-	needs apparmor_parser
-	apparmor_parser --skip-kernel-load --skip-cache "$PACKAGING/apparmor/usr.sbin.yodeld"
+	needs command apparmor_parser
+	local base=/etc/apparmor.d unpacked=$TOP/build/tools/etc/apparmor.d
+	[ -d $base/abstractions ] || base=$unpacked
+	apparmor_parser --base "$base" --skip-kernel-load --skip-cache "$PACKAGING/apparmor/usr.sbin.yodeld"
 }
 
 @test "the AppArmor profile leaves a master that is root what it keeps for itself, and no more" {
@@ -166,7 +163,7 @@ complete_in_bash() # PROGRAM WORD...: the words that are offered for the last on
 
 @test "the API of Kubernetes knows every key of the manifests, and no others" {
 	local check=$BATS_TEST_DIRNAME/lib/check_manifests.py
-	/usr/bin/python3 -c 'import kubernetes' || skip "no python3-kubernetes here"
+	needs python kubernetes
 	/usr/bin/python3 "$check" "$PACKAGING"/kubernetes/*.yaml
 	sed 's/replicas:/replcas:/' "$PACKAGING/kubernetes/yodeld.yaml" >key.yaml
 	sed 's/completions: 4/completions: "4"/' "$PACKAGING/kubernetes/yodel.yaml" >type.yaml

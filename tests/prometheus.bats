@@ -10,7 +10,8 @@ CHECK=$BATS_TEST_DIRNAME/check-expressions
 setup()
 {
 	cd "$BATS_TEST_TMPDIR" || return 1
-	command -v prometheus promtool >/dev/null || skip "no Prometheus here"
+	needs command prometheus
+	needs command promtool
 }
 
 # A yodeld with two workers and the Prometheus that scrapes it, as shipped but for the time

@@ -90,7 +90,7 @@ run_to() # NAME ARG... - a quiet run against yodeld, its result in NAME.json
 }
 
 @test "a page opens in Chromium, complete and without a word on its console" {
-	command -v chromium >/dev/null || skip "no chromium"
+	needs command chromium
 	start_yodeld --listen 127.0.0.1:0=upper
 	run_to run -c 10 -R 1000 -d 2200ms --html run.html --threshold 'p50<1s'
 	chromium --headless --no-sandbox --disable-gpu --user-data-dir="$PWD/profile" \

@@ -1,52 +1,13 @@
 #!/usr/bin/env bats
 # run-checks: alone
 # One load from several machines: hosts with networks and names of their own (namespaces,
-# gone with the process that holds them) under GNU parallel; Slurm and Open MPI here.
+# gone with the process that holds them) under GNU parallel.
 # shellcheck disable=SC2030,SC2031,SC2154 # each test its own PATH; run sets stderr
 
 load lib/helpers
+load lib/merged
 
-PACKAGING=$BATS_TEST_DIRNAME/../packaging
 SERVER=10.77.0.1
-
-# True when the Python expression holds of all.json (r) and of the ranks' results (parts);
-# rows(h) are the rows of a histogram by a reader that is not ours.
-merged_says() # EXPRESSION
-{
-	python3 - "$BATS_TEST_DIRNAME/lib" "$1" <<-'END'
-		import collections, glob, json, sys
-		sys.path.insert(0, sys.argv[1])
-		from check_histograms import decode, percentile
-		def rows(latency):
-		    return collections.Counter({(a, b): n for a, b, n in decode(latency["hdr"])})
-		r = json.load(open("all.json"))
-		parts = [json.load(open(name)) for name in sorted(glob.glob("[0-9]*.json"))]
-		assert eval(f"({sys.argv[2]})"), f"not so: {sys.argv[2]}"
-	END
-}
-
-# What holds of any merged result: it is the sum of its parts, count by count.
-merged_exactly()
-{
-	node "$BATS_TEST_DIRNAME/lib/check_result.js" all.json [0-9]*.json
-	merged_says 'all(r[a][b] == sum(p[a][b] for p in parts) for a, b in (
-		("messages", "sent"), ("messages", "verified"), ("messages", "due"),
-		("connections", "requested"), ("connections", "established"),
-		("bytes", "sent"), ("bytes", "received")))'
-	merged_says 'all(rows(h) == sum((rows(p["latency"][name]) for p in parts),
-		collections.Counter()) for name, h in r["latency"].items())'
-	merged_says 'all(h["min_ns"] == min(l) and h["max_ns"] == max(m)
-		for name, h in r["latency"].items() if h["count"]
-		for l, m in [([p["latency"][name]["min_ns"] for p in parts if p["latency"][name]["count"]],
-			[p["latency"][name]["max_ns"] for p in parts])])'
-	# The 99th percentile is that of the sum, and each rank keeps its own.
-	merged_says 'r["latency"]["response"]["p99_ns"] == min(r["latency"]["response"]["max_ns"],
-		percentile(decode(r["latency"]["response"]["hdr"]), 99))'
-	merged_says '{k["rank"]: (k["p99_ns"], k["messages"]) for k in r["ranks"]} ==
-		{p["plan"]["rank"]: (p["latency"]["response"]["p99_ns"],
-			{k: v for k, v in p["messages"].items() if k in
-			("sent", "verified", "wrong", "lost", "in_flight")}) for p in parts}'
-}
 
 # A machine: a network and a name of its own. Runs there: on NAME COMMAND [ARG...]
 start_host() # NAME
@@ -73,7 +34,6 @@ on()
 start_network()
 {
 	local i
-	[ "$(id -u)" = 0 ] || skip "networks of their own need root"
 	start_host server
 	on server ip address add $SERVER/32 dev lo
 	for i in 0 1 2; do
@@ -116,6 +76,7 @@ call_from_all() # [ARG...]
 }
 
 @test "three hosts under GNU parallel are one load, and their results one result" {
+	needs root
 	start_network
 	call_from_all -c 91 -R 3k -n 60 --size 1:200 --framing line
 	run -0 "$YODEL" merge -o all.json --threshold 'p99<10s' 2.json 0.json 1.json
@@ -142,6 +103,7 @@ sys.exit(json.load(sys.stdin)["totals"]["messages_received"] < 400)'
 }
 
 @test "packets that are lost on the way from one host are found in its figures" {
+	needs root
 	start_network
 	call_from_all -c 30 -R 600 -d 4s --framing line --size 64 &
 	local calls=$!
@@ -162,6 +124,7 @@ sys.exit(json.load(sys.stdin)["totals"]["messages_received"] < 400)'
 }
 
 @test "packets that are lost on the way back are found in the ledger of the server" {
+	needs root
 	start_network
 	spawn load on host1 "$YODEL" -c 30 -R 600 -d 3s --framing line --size 64 --json 1.json \
 		--ledger "unix:$PWD/control.sock" "$SERVER:$PORT"
@@ -175,77 +138,4 @@ sys.exit(json.load(sys.stdin)["totals"]["messages_received"] < 400)'
 print(json.load(open("1.json"))["ledger"]["server"]["retransmits"])')
 	[ "$again" -gt 5 ]
 	grep -q "the ledgers agree; its host sent $again segments again" load.out
-}
-
-# Slurm of one node on this machine, as this user, with nothing of the system's.
-start_slurm()
-{
-	local host control node
-	command -v slurmctld >/dev/null || skip "no Slurm"
-	[ "$(id -u)" = 0 ] || skip "a slurmd of one's own needs root"
-	host=$(hostname -s)
-	mkdir state spool
-	control=$(free_port)
-	node=$(free_port)
-	cat >slurm.conf <<-END
-		ClusterName=yodel
-		SlurmctldHost=$host(127.0.0.1)
-		SlurmctldPort=$control
-		SlurmdPort=$node
-		SlurmUser=root
-		AuthType=auth/none
-		CredType=cred/none
-		StateSaveLocation=$PWD/state
-		SlurmdSpoolDir=$PWD/spool
-		SlurmctldPidFile=$PWD/slurmctld.at
-		SlurmdPidFile=$PWD/slurmd.at
-		ProctrackType=proctrack/linuxproc
-		TaskPlugin=task/none
-		MpiDefault=none
-		ReturnToService=2
-		SelectType=select/linear
-		SlurmdParameters=config_overrides
-		NodeName=$host NodeAddr=127.0.0.1 CPUs=4 State=UNKNOWN
-		PartitionName=test Nodes=ALL Default=YES State=UP
-	END
-	# Nothing here uses cgroups, and yet slurmd would end where none are mounted: left to
-	# itself it looks there for their version. ("disabled" is unknown before 23.02.)
-	echo CgroupPlugin=cgroup/v1 >cgroup.conf
-	export SLURM_CONF=$PWD/slurm.conf
-	spawn slurmctld slurmctld -D
-	spawn slurmd slurmd -D
-	is_idle() { [ "$(sinfo -h -o %t)" = idle ]; }
-	wait_until -t 60 is_idle
-}
-
-@test "the batch script of Slurm: four tasks are four ranks, merged" {
-	start_slurm
-	start_yodeld --listen 127.0.0.1:0=upper
-	export PATH=$BUILD:$PATH RESULTS=$PWD LEAD=6
-	sbatch --ntasks=4 --ntasks-per-node=4 --nodes=1 -o job.out "$PACKAGING/slurm/yodel.sbatch" \
-		-c 30 -R 400 -d 1s --size 64 "127.0.0.1:$PORT"
-	no_job_is_left() { [ -z "$(squeue -h)" ]; }
-	wait_until -t 120 no_job_is_left
-	cat job.out
-	grep -q 'trust ' job.out
-	[ -s all.html ]
-	merged_exactly
-	merged_says '[p["plan"]["rank"] for p in parts] == [0, 1, 2, 3]'
-	merged_says '[p["connections"]["requested"] for p in parts] == [8, 8, 7, 7]'
-	merged_says 'r["messages"]["verified"] == r["messages"]["due"] == 400'
-	merged_says 'len({p["started_at"] for p in parts}) == 1'
-}
-
-@test "under Open MPI each process is a rank" {
-	PATH=$PATH:/usr/lib64/openmpi/bin # where Fedora has it
-	command -v mpirun >/dev/null || skip "no Open MPI"
-	start_yodeld --listen 127.0.0.1:0=upper
-	# shellcheck disable=SC2016 # expanded by each process
-	mpirun --allow-run-as-root --oversubscribe -n 3 sh -c \
-		'exec "$0" -q --json "$OMPI_COMM_WORLD_RANK.json" "$@"' \
-		"$YODEL" -c 10 -n 30 --size 1:100 "127.0.0.1:$PORT"
-	run -0 "$YODEL" merge -o all.json 0.json 1.json 2.json
-	merged_exactly
-	merged_says '[p["connections"]["requested"] for p in parts] == [4, 3, 3]'
-	merged_says 'r["messages"]["verified"] == 300'
 }

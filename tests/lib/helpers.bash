@@ -6,6 +6,8 @@
 # hopes: wait_until.
 
 bats_require_minimum_version 1.5.0
+# shellcheck source=tests/lib/needs.bash
+source "$BATS_TEST_DIRNAME/lib/needs.bash"
 
 BUILD=${BUILD:-$BATS_TEST_DIRNAME/../build}
 YODELD=$BUILD/yodeld
