@@ -230,7 +230,7 @@ log_totals(struct master *master)
 {
 	struct ledger_totals totals;
 	ledger_sum(master->workers.ledger, &totals);
-	change_finish(master, true,
+	change_finish(&master->changes, CHANGE_STOP, true,
 	    "stopped: %llu connections, %llu messages, %llu replies",
 	    (unsigned long long)totals.counters[LEDGER_CONNECTIONS_ACCEPTED],
 	    (unsigned long long)totals.counters[LEDGER_MESSAGES_RECEIVED],
@@ -246,6 +246,7 @@ master_run(const struct config_sources *sources, char **argv)
 	if (master == NULL)
 		fatal(EX_OSERR, "cannot start");
 	bool is_takeover = takeover_is_running();
+	supervisor_init(master);
 	master->config.sources = *sources;
 	master->argv = argv;
 	master->previous_program_fd = -1;
@@ -276,6 +277,7 @@ master_dry_run(int state_fd)
 	log_set_level(LOG_LEVEL_ERROR);
 	if (master == NULL)
 		_exit(EX_OSERR);
+	supervisor_init(master);
 	master->previous_program_fd = -1;
 	if (prepare(master) < 0 || state_load(master, state_fd, &upgrade_state) < 0 ||
 	    start_events(master) < 0 || dry_run_report() < 0)

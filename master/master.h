@@ -23,6 +23,7 @@
 
 #include "conf/config.h"
 
+#include "master/changes/change.h"
 #include "master/listeners/listener.h"
 #include "master/workers/worker_table.h"
 
@@ -53,13 +54,6 @@ struct rebalance {
 	double before;                  /* fullest / mean when it was asked for */
 	uint64_t started_ns;
 	uint64_t retry_at_ns; /* nothing could be moved */
-};
-
-/* What the last change of generation or size came to, for those who ask. */
-struct outcome {
-	uint64_t number; /* counts outcomes */
-	bool is_good;
-	char text[CONFIG_ERROR_MAX]; /* begins with the name of the change */
 };
 
 /* A file, as far as one can tell without reading it. */
@@ -97,10 +91,6 @@ struct config_set {
 
 struct listener_set {
 	struct listener *first;
-};
-
-struct change_log {
-	struct outcome last;
 };
 
 struct scale {

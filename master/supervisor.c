@@ -10,6 +10,7 @@
 #include "master/changes/service_manager.h"
 #include "master/changes/shutdown.h"
 #include "master/upgrade/upgrade.h"
+#include "master/workers/drain_summary.h"
 #include "master/workers/worker_drain.h"
 
 #define INTERVAL_MS 250
@@ -107,6 +108,54 @@ on_tick(evutil_socket_t fd, short what, void *argument)
 	rebalance_check(master);
 	pending_requests_check(master);
 	service_manager_check(master, now_ns, all_responsive);
+}
+
+static void
+before_change(enum change_kind kind, void *argument)
+{
+	if (kind == CHANGE_STOP)
+		upgrade_cancel(argument);
+	else
+		upgrade_postpone(argument);
+}
+
+static void
+on_change_finished(const struct outcome *outcome, void *argument)
+{
+	struct master *master = argument;
+	service_manager_ready(master);
+	struct drain_summary *drain_summary = drain_summary_close(
+	    master, change_names[outcome->kind], outcome->is_good, outcome->text);
+	pending_requests_on_outcome(master, drain_summary);
+	if (drain_summary != NULL)
+		drain_summary_finish(master, drain_summary);
+}
+
+static void
+on_drained(const struct drain_summary *drain_summary, void *argument)
+{
+	pending_requests_on_drained(argument, drain_summary);
+}
+
+static void
+before_close(void *argument)
+{
+	upgrade_postpone(argument);
+}
+
+static const struct worker_events worker_events = {
+	.on_drained = on_drained,
+	.before_close = before_close,
+};
+
+void
+supervisor_init(struct master *master)
+{
+	master->workers.events = &worker_events;
+	master->workers.argument = master;
+	master->changes = (struct change_log){ .before_change = before_change,
+		.on_finished = on_change_finished,
+		.argument = master };
 }
 
 int

@@ -7,6 +7,8 @@
 
 #include "master/master.h"
 
+/* Connects the parts of a fresh master: their callbacks come here. */
+void supervisor_init(struct master *master);
 int supervisor_start(struct master *master) __attribute__((warn_unused_result));
 
 #endif

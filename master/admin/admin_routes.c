@@ -46,17 +46,17 @@ accept_now(const struct request_context *request_context, const char *text)
 }
 
 static bool
-wait_for(const struct request_context *request_context, const char *change)
+wait_for(const struct request_context *request_context, enum change_kind kind)
 {
 	return pending_requests_add(request_context->master,
-	    request_context->http_server, request_context->request, change,
+	    request_context->http_server, request_context->request, kind,
 	    request_context->waits_for_drain);
 }
 
 static void
 post_reload(const struct request_context *request_context)
 {
-	if (wait_for(request_context, pending_requests_reload))
+	if (wait_for(request_context, CHANGE_RELOAD))
 		reload_start(request_context->master);
 }
 
@@ -68,7 +68,7 @@ post_scale(const struct request_context *request_context)
 	size_t length = strspn(digits, "0123456789");
 	if (length == 0 || length > 6 || digits[length] != '\0')
 		refuse(request_context, "workers=N, a number of workers");
-	else if (wait_for(request_context, pending_requests_scale))
+	else if (wait_for(request_context, CHANGE_SCALE))
 		scale_workers(
 		    request_context->master, (uint32_t)strtoul(digits, NULL, 10));
 }
@@ -76,14 +76,14 @@ post_scale(const struct request_context *request_context)
 static void
 post_upgrade(const struct request_context *request_context)
 {
-	if (wait_for(request_context, pending_requests_upgrade))
+	if (wait_for(request_context, CHANGE_UPGRADE))
 		upgrade_start(request_context->master);
 }
 
 static void
 post_rebalance(const struct request_context *request_context)
 {
-	if (wait_for(request_context, pending_requests_rebalance))
+	if (wait_for(request_context, CHANGE_REBALANCE))
 		rebalance_start(request_context->master);
 }
 
@@ -92,7 +92,7 @@ post_stop(const struct request_context *request_context)
 {
 	if (!request_context->waits_for_drain)
 		accept_now(request_context, "stopping: the server drains and ends");
-	else if (!wait_for(request_context, pending_requests_stop))
+	else if (!wait_for(request_context, CHANGE_STOP))
 		return;
 	shutdown_in_order(request_context->master);
 }

@@ -25,9 +25,9 @@
 struct pending_request {
 	struct pending_request *next;
 	struct master *master;
-	const char *change;   /* the first word of the outcome that it waits for */
-	bool is_queued;       /* another reload is under way before its own */
-	bool waits_for_drain; /* it wants to wait for those who leave, too */
+	enum change_kind kind; /* of the outcome that it waits for */
+	bool is_queued;        /* another reload is under way before its own */
+	bool waits_for_drain;  /* it wants to wait for those who leave, too */
 	struct drain_summary
 	    *drain_summary; /* and does; NULL: there is no outcome yet */
 	struct http_server *http_server;
@@ -35,12 +35,6 @@ struct pending_request {
 	int fd;
 	struct event timer;
 };
-
-const char pending_requests_reload[] = "reload";
-const char pending_requests_scale[] = "scale";
-const char pending_requests_upgrade[] = "upgrade";
-const char pending_requests_rebalance[] = "rebalance";
-const char pending_requests_stop[] = "stop";
 
 static void
 forget(struct pending_request *pending_request)
@@ -74,7 +68,7 @@ answer_on_socket(
 	if (n >= (int)sizeof(whole) ||
 	    send(pending_request->fd, whole, (size_t)n, MSG_NOSIGNAL) != n)
 		log_warn("admin: the outcome of the %s does not reach who asked",
-		    pending_request->change);
+		    change_names[pending_request->kind]);
 }
 
 static void
@@ -122,7 +116,7 @@ on_timeout(evutil_socket_t fd, short what, void *argument)
 		return;
 	}
 	snprintf(text, sizeof(text), "the %s is not over after %d s",
-	    pending_request->change, PENDING_OUTCOME_TIMEOUT_S);
+	    change_names[pending_request->kind], PENDING_OUTCOME_TIMEOUT_S);
 	answer(pending_request, 504, text, NULL);
 }
 
@@ -145,13 +139,13 @@ set_timeout(struct pending_request *pending_request, unsigned seconds)
 }
 
 static struct pending_request *
-add(struct master *master, const char *change)
+add(struct master *master, enum change_kind kind)
 {
 	struct pending_request *pending_request = calloc(1, sizeof(*pending_request));
 	if (pending_request == NULL)
 		return NULL;
 	pending_request->master = master;
-	pending_request->change = change;
+	pending_request->kind = kind;
 	evtimer_assign(
 	    &pending_request->timer, master->base, on_timeout, pending_request);
 	struct pending_request **end = &master->pending_requests;
@@ -175,9 +169,9 @@ drain_timeout_s(const struct master *master)
 
 bool
 pending_requests_add(struct master *master, struct http_server *http_server,
-    struct evhttp_request *request, const char *change, bool waits_for_drain)
+    struct evhttp_request *request, enum change_kind kind, bool waits_for_drain)
 {
-	struct pending_request *pending_request = add(master, change);
+	struct pending_request *pending_request = add(master, kind);
 	if (pending_request == NULL) {
 		http_response_send(request, HTTP_SERVUNAVAIL, HTTP_RESPONSE_JSON, NULL);
 		return false;
@@ -188,12 +182,10 @@ pending_requests_add(struct master *master, struct http_server *http_server,
 	pending_request->waits_for_drain = waits_for_drain;
 	pending_request->fd =
 	    bufferevent_getfd(evhttp_connection_get_bufferevent(connection));
-	pending_request->is_queued =
-	    change == pending_requests_reload && master->reload.is_active;
+	pending_request->is_queued = kind == CHANGE_RELOAD && master->reload.is_active;
 	evhttp_connection_set_closecb(connection, on_closed, pending_request);
 	set_timeout(pending_request,
-	    change == pending_requests_stop ? drain_timeout_s(master)
-					    : PENDING_OUTCOME_TIMEOUT_S);
+	    kind == CHANGE_STOP ? drain_timeout_s(master) : PENDING_OUTCOME_TIMEOUT_S);
 	return true;
 }
 
@@ -231,8 +223,7 @@ pending_requests_on_outcome(struct master *master, struct drain_summary *drain_s
 	     pending_request != NULL; pending_request = next) {
 		next = pending_request->next;
 		if (pending_request->drain_summary != NULL ||
-		    strncmp(outcome->text, pending_request->change,
-			strlen(pending_request->change)) != 0)
+		    pending_request->kind != outcome->kind)
 			continue;
 		/* A reload that fails takes the one that was to follow along. */
 		if (pending_request->is_queued && outcome->is_good &&
@@ -301,7 +292,7 @@ pending_requests_list(
 	size_t count = 0;
 	for (const struct pending_request *w = master->pending_requests; w != NULL;
 	     w = w->next) {
-		if (w->change != pending_requests_upgrade || w->drain_summary != NULL)
+		if (w->kind != CHANGE_UPGRADE || w->drain_summary != NULL)
 			continue;
 		if (count < max)
 			ret[count] = (struct pending_request_row){ .fd = w->fd,
@@ -314,7 +305,7 @@ pending_requests_list(
 int
 pending_requests_restore(struct master *master, const struct pending_request_row *row)
 {
-	struct pending_request *pending_request = add(master, pending_requests_upgrade);
+	struct pending_request *pending_request = add(master, CHANGE_UPGRADE);
 	if (pending_request == NULL)
 		return -1;
 	pending_request->fd = row->fd;

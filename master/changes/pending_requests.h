@@ -16,6 +16,7 @@
 
 #include "http/http_server.h"
 
+#include "master/changes/change.h"
 #include "master/master.h"
 
 #define PENDING_OUTCOME_TIMEOUT_S 120 /* then the answer is that it is not over */
@@ -23,14 +24,10 @@
 
 struct drain_summary;
 
-/* The changes that are waited for: the first word of their outcomes. */
-extern const char pending_requests_reload[], pending_requests_scale[],
-    pending_requests_upgrade[], pending_requests_rebalance[], pending_requests_stop[];
-
 /* The request is answered later; with `waits_for_drain` when those who leave are gone.
  * False when it was refused for want of memory. */
 bool pending_requests_add(struct master *master, struct http_server *http_server,
-    struct evhttp_request *request, const char *change, bool waits_for_drain);
+    struct evhttp_request *request, enum change_kind kind, bool waits_for_drain);
 
 /* master->changes.last is that of a change that has just ended; `departure` (or NULL)
  * are the workers that it sends away: who wants to wait for them waits on. */

@@ -5,7 +5,7 @@
 
 #include "proto/channel.h"
 
-#include "master/changes/reload.h"
+#include "master/changes/change.h"
 #include "master/upgrade/dry_run.h"
 #include "master/workers/transfers.h"
 
@@ -140,7 +140,7 @@ finish_rebalance(struct master *master)
 {
 	struct rebalance *rebalance = &master->rebalance;
 	rebalance->is_requested = false;
-	change_finish(master, true,
+	change_finish(&master->changes, CHANGE_REBALANCE, true,
 	    "rebalance: %llu connections moved, fullest worker / mean %.2f -> %.2f after %.1f ms",
 	    (unsigned long long)rebalance->moved, rebalance->before, imbalance(master),
 	    (double)(clock_now_ns() - rebalance->started_ns) / (double)NS_PER_MS);
@@ -169,7 +169,8 @@ rebalance_start(struct master *master)
 	if (rebalance->is_requested)
 		return 0;
 	if (!may_transfer(master)) {
-		change_finish(master, false, "rebalance refused: the server is %s",
+		change_finish(&master->changes, CHANGE_REBALANCE, false,
+		    "rebalance refused: the server is %s",
 		    master->workers.phase == MASTER_STARTING       ? "starting"
 			: master->workers.phase == MASTER_STOPPING ? "stopping"
 								   : "changing");

@@ -1,11 +1,7 @@
 #include "master/changes/reload.h"
 
-#include <stdarg.h>
-#include <stdio.h>
-
 #include "lib/clock.h"
 #include "lib/log.h"
-#include "lib/printable.h"
 
 #include "conf/log_config.h"
 
@@ -23,32 +19,10 @@
 /* Successors that may die before they serve until the turnover is given up. */
 #define FAILURES_MAX 3
 
-void
-change_finish(struct master *master, bool is_good, const char *format, ...)
+static enum change_kind
+kind_of(const struct reload *reload)
 {
-	struct outcome *outcome = &master->changes.last;
-	va_list arguments;
-	va_start(arguments, format);
-	vsnprintf(outcome->text, sizeof(outcome->text), format, arguments);
-	va_end(arguments);
-	printable_sanitize(outcome->text);
-	outcome->number++;
-	outcome->is_good = is_good;
-	if (is_good)
-		log_info("%s", outcome->text);
-	else
-		log_errorx("%s", outcome->text);
-	service_manager_ready(master);
-	struct drain_summary *drain_summary = drain_summary_close(master);
-	pending_requests_on_outcome(master, drain_summary);
-	if (drain_summary != NULL)
-		drain_summary_finish(master, drain_summary);
-}
-
-static const char *
-name_of(const struct reload *reload)
-{
-	return reload->is_upgrade ? "upgrade" : "reload";
+	return reload->is_upgrade ? CHANGE_UPGRADE : CHANGE_RELOAD;
 }
 
 /* Opens everything that the configuration has and the old one had not, or nothing. */
@@ -83,8 +57,9 @@ start_successor(struct master *master, uint32_t number)
 static void
 fail_to_start(struct master *master, bool is_upgrade, const char *error)
 {
-	change_finish(master, false, "%s failed, the old configuration stays: %s",
-	    is_upgrade ? "upgrade" : "reload", error);
+	enum change_kind kind = is_upgrade ? CHANGE_UPGRADE : CHANGE_RELOAD;
+	change_finish(&master->changes, kind, false,
+	    "%s failed, the old configuration stays: %s", change_names[kind], error);
 	if (is_upgrade)
 		upgrade_rollback(master);
 }
@@ -94,7 +69,7 @@ begin(struct master *master, bool is_upgrade)
 {
 	struct reload *reload = &master->reload;
 	char error[CONFIG_ERROR_MAX];
-	upgrade_postpone(master);
+	change_begin(&master->changes, CHANGE_RELOAD);
 	/* Also when it fails at once: the manager has asked, and waits for both. */
 	service_manager_reloading(master);
 	if (config_load(&master->config.sources, &reload->config, error) < 0) {
@@ -123,20 +98,10 @@ begin(struct master *master, bool is_upgrade)
 	return 0;
 }
 
-bool
-change_can_start(struct master *master, const char *name)
-{
-	if (master->workers.phase == MASTER_RUNNING)
-		return true;
-	change_finish(master, false, "%s refused: the server is %s", name,
-	    master->workers.phase == MASTER_STARTING ? "starting" : "stopping");
-	return false;
-}
-
 int
 reload_start(struct master *master)
 {
-	if (!change_can_start(master, "reload"))
+	if (!change_can_start(&master->changes, CHANGE_RELOAD, master->workers.phase))
 		return -1;
 	if (master->reload.is_active) {
 		log_info("reload: follows the one under way");
@@ -186,12 +151,12 @@ commit(struct master *master)
 	listener_set_commit(master);
 	worker_drain_on_listeners_removed(master);
 	admin_listener_commit(master);
-	drain_summary_open(master, name_of(reload), reload->started_ns);
+	drain_summary_open(master, change_names[kind_of(reload)], reload->started_ns);
 	switch_generation(master, old_count);
-	change_finish(master, true,
-	    "%s: generation %u serves with %u worker%s after %.1f ms", name_of(reload),
-	    reload->generation, master->workers.slot_count,
-	    master->workers.slot_count == 1 ? "" : "s",
+	change_finish(&master->changes, kind_of(reload), true,
+	    "%s: generation %u serves with %u worker%s after %.1f ms",
+	    change_names[kind_of(reload)], reload->generation,
+	    master->workers.slot_count, master->workers.slot_count == 1 ? "" : "s",
 	    clock_elapsed_ms(reload->started_ns));
 	scale_on_reloaded(master);
 	if (reload->is_upgrade)
@@ -245,13 +210,14 @@ reload_abort(struct master *master, const char *reason)
 	admin_listener_discard(master);
 	log_config_restore(master);
 	config_finish(&reload->config);
-	change_finish(master, false, "%s failed, generation %u goes on: %s",
-	    was_upgrade ? "upgrade" : "reload", master->workers.generation, reason);
+	change_finish(&master->changes, kind_of(reload), false,
+	    "%s failed, generation %u goes on: %s", change_names[kind_of(reload)],
+	    master->workers.generation, reason);
 	if (!was_upgrade)
 		return;
 	upgrade_rollback(master);
 	if (had_repeat)
-		change_finish(master, false,
+		change_finish(&master->changes, CHANGE_RELOAD, false,
 		    "reload failed, generation %u goes on: the upgrade before it failed",
 		    master->workers.generation);
 }

@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "master/changes/change.h"
 #include "master/master.h"
 
 /* Starts a reload, or notes that another one is to follow the one under way. 0, or -1
@@ -24,13 +25,6 @@ int reload_start(struct master *master);
 /* The same after an exec: the program has changed. On failure the outcome is as well
  * the reason to go back. */
 int reload_start_upgrade(struct master *master);
-/* Whether the server is in a state to be changed; if not, that is the outcome. */
-bool change_can_start(struct master *master, const char *name);
-
-/* Records how a change ended, logs it, tells the service manager. */
-void change_finish(struct master *master, bool is_good, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
 void reload_on_ready(struct master *master);
 void reload_on_successor_exit(struct master *master, uint32_t slot);
 /* Gives a turnover up: what had been started leaves again. A reload that was to follow

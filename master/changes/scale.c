@@ -3,10 +3,9 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 
-#include "master/changes/reload.h"
+#include "master/changes/change.h"
 #include "master/listeners/listener_set.h"
 #include "master/listeners/reuseport.h"
-#include "master/upgrade/upgrade.h"
 #include "master/workers/drain_summary.h"
 #include "master/workers/slot.h"
 #include "master/workers/worker_drain.h"
@@ -23,7 +22,8 @@ grow(struct master *master, uint32_t count)
 			&master->config.current.listeners[e->config_index], count,
 			error) < 0) {
 			listener_set_discard(master);
-			change_finish(master, false, "scale failed: %s", error);
+			change_finish(&master->changes, CHANGE_SCALE, false,
+			    "scale failed: %s", error);
 			return -1;
 		}
 	}
@@ -49,24 +49,26 @@ shrink(struct master *master, uint32_t count)
 int
 scale_workers(struct master *master, uint32_t count)
 {
-	if (!change_can_start(master, "scale"))
+	if (!change_can_start(&master->changes, CHANGE_SCALE, master->workers.phase))
 		return -1;
 	if (master->reload.is_active) {
-		change_finish(master, false, "scale refused: a reload is under way");
+		change_finish(&master->changes, CHANGE_SCALE, false,
+		    "scale refused: a reload is under way");
 		return -1;
 	}
 	if (count < listener_set_min_workers(master) || count > CONFIG_WORKERS_MAX) {
-		change_finish(master, false,
+		change_finish(&master->changes, CHANGE_SCALE, false,
 		    "scale refused: %u workers; from %u to %d were wanted", count,
 		    listener_set_min_workers(master), CONFIG_WORKERS_MAX);
 		return -1;
 	}
-	upgrade_postpone(master);
+	change_begin(&master->changes, CHANGE_SCALE);
 	uint32_t old = master->workers.slot_count;
 	master->reload.started_ns = clock_now_ns();
 	if (count > old && grow(master, count) < 0)
 		return -1;
-	drain_summary_open(master, "scale", master->reload.started_ns);
+	drain_summary_open(
+	    master, change_names[CHANGE_SCALE], master->reload.started_ns);
 	if (count < old)
 		shrink(master, count);
 	master->config.current.workers = count;
@@ -85,14 +87,15 @@ scale_on_slot_change(struct master *master)
 		return;
 	master->scale.is_active = false;
 	if (given_up > 0) {
-		change_finish(master, false,
+		change_finish(&master->changes, CHANGE_SCALE, false,
 		    "scale failed: %u of %u workers serve after %.1f ms, the others are in a crash loop",
 		    serving, master->workers.slot_count,
 		    clock_elapsed_ms(master->reload.started_ns));
 		return;
 	}
-	change_finish(master, true, "scale: %u worker%s serve%s after %.1f ms",
-	    master->workers.slot_count, master->workers.slot_count == 1 ? "" : "s",
+	change_finish(&master->changes, CHANGE_SCALE, true,
+	    "scale: %u worker%s serve%s after %.1f ms", master->workers.slot_count,
+	    master->workers.slot_count == 1 ? "" : "s",
 	    master->workers.slot_count == 1 ? "s" : "",
 	    clock_elapsed_ms(master->reload.started_ns));
 }
@@ -105,7 +108,7 @@ scale_on_reloaded(struct master *master)
 	if (!master->scale.is_active)
 		return;
 	master->scale.is_active = false;
-	change_finish(master, count == wanted,
+	change_finish(&master->changes, CHANGE_SCALE, count == wanted,
 	    "scale%s: a reload came meanwhile, %u worker%s serve%s",
 	    count == wanted ? "" : " failed", count, count == 1 ? "" : "s",
 	    count == 1 ? "s" : "");

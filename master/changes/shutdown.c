@@ -5,11 +5,11 @@
 
 #include "proto/channel.h"
 
+#include "master/changes/change.h"
 #include "master/changes/pending_requests.h"
 #include "master/changes/reload.h"
 #include "master/changes/service_manager.h"
 #include "master/listeners/admin_listener.h"
-#include "master/upgrade/upgrade.h"
 #include "master/workers/drain_summary.h"
 #include "master/workers/process.h"
 #include "master/workers/slot.h"
@@ -23,10 +23,10 @@ enter_stopping(struct master *master, uint64_t limit_ns)
 	if (master->workers.phase != MASTER_STOPPING) {
 		pending_requests_flush(master);
 		drain_summary_destroy_all(master);
-		drain_summary_open(master, "stop", clock_now_ns());
+		drain_summary_open(master, change_names[CHANGE_STOP], clock_now_ns());
 	}
 	master->workers.phase = MASTER_STOPPING;
-	upgrade_cancel(master);
+	change_begin(&master->changes, CHANGE_STOP);
 	admin_listener_resume(master);
 	master->shutdown.deadline_ns =
 	    limit_ns == 0 ? 0 : clock_now_ns() + limit_ns + SHUTDOWN_GRACE_NS;

@@ -146,7 +146,8 @@ apply_state(struct master *master)
 	const struct upgrade_state *upgrade_state = &previous.upgrade_state;
 	master->workers.phase = MASTER_RUNNING;
 	if (upgrade_state->is_rollback) {
-		change_finish(master, false, "%s", upgrade_state->reason);
+		change_finish(&master->changes, CHANGE_UPGRADE, false, "%s",
+		    upgrade_state->reason);
 		close(upgrade_state->program_fd);
 	} else {
 		master->previous_program_fd = upgrade_state->program_fd;

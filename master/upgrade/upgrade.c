@@ -60,8 +60,8 @@ exec_new(struct master *master)
 		errno = saved;
 	}
 	admin_listener_resume(master);
-	change_finish(master, false, "upgrade failed: cannot run %s: %s",
-	    program_path(), strerror(errno));
+	change_finish(&master->changes, CHANGE_UPGRADE, false,
+	    "upgrade failed: cannot run %s: %s", program_path(), strerror(errno));
 }
 
 static void
@@ -86,7 +86,7 @@ upgrade_on_child(struct master *master, pid_t pid, int status)
 	if (pid != master->dry_run.pid)
 		return;
 	if (!dry_run_check(master, status, reason, sizeof(reason))) {
-		change_finish(master, false,
+		change_finish(&master->changes, CHANGE_UPGRADE, false,
 		    "upgrade refused, this program goes on: %s --check failed: %s",
 		    program_path(), reason);
 		return;
@@ -115,14 +115,11 @@ upgrade_cancel(struct master *master)
 void
 upgrade_start(struct master *master)
 {
-	if (master->workers.phase != MASTER_RUNNING) {
-		change_finish(master, false, "upgrade refused: the server is %s",
-		    master->workers.phase == MASTER_STARTING ? "starting" : "stopping");
+	if (!change_can_start(&master->changes, CHANGE_UPGRADE, master->workers.phase))
 		return;
-	}
 	if (master->upgrade_wanted == UPGRADE_ROLLBACK) {
-		change_finish(
-		    master, false, "upgrade refused: the former program comes back");
+		change_finish(&master->changes, CHANGE_UPGRADE, false,
+		    "upgrade refused: the former program comes back");
 		return;
 	}
 	master->upgrade_wanted = UPGRADE_DRY_RUN;
@@ -226,5 +223,6 @@ upgrade_check(struct master *master)
 	master->upgrade_wanted = UPGRADE_NONE;
 	admin_listener_resume(master);
 	if (dry_run_start(master) < 0)
-		change_finish(master, false, "upgrade failed: %s", strerror(errno));
+		change_finish(&master->changes, CHANGE_UPGRADE, false,
+		    "upgrade failed: %s", strerror(errno));
 }

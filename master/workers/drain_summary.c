@@ -7,8 +7,6 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 
-#include "master/changes/pending_requests.h"
-
 /* It is the first, and has no outcome yet. */
 struct drain_summary *
 drain_summary_current(const struct master *master)
@@ -118,20 +116,19 @@ drain_summary_finish(struct master *master, struct drain_summary *drain_summary)
 	if (drain_summary->workers > 0)
 		log_info("%s: %s", drain_summary->change,
 		    drain_summary_format(drain_summary, text, sizeof(text)));
-	pending_requests_on_drained(master, drain_summary);
+	master->workers.events->on_drained(drain_summary, master->workers.argument);
 	forget(drain_summary, master);
 }
 
 struct drain_summary *
-drain_summary_close(struct master *master)
+drain_summary_close(
+    struct master *master, const char *change, bool is_good, const char *text)
 {
 	struct drain_summary *drain_summary = drain_summary_current(master);
-	const char *text = master->changes.last.text;
-	if (drain_summary == NULL ||
-	    strncmp(text, drain_summary->change, strlen(drain_summary->change)) != 0)
+	if (drain_summary == NULL || strcmp(change, drain_summary->change) != 0)
 		return NULL;
 	drain_summary->finished_ns = clock_now_ns();
-	drain_summary->is_good = master->changes.last.is_good;
+	drain_summary->is_good = is_good;
 	snprintf(drain_summary->text, sizeof(drain_summary->text), "%s", text);
 	return drain_summary;
 }

@@ -49,9 +49,10 @@ void drain_summary_expect(struct slot *slot, struct drain_summary *drain_summary
 void drain_summary_attach(struct slot *slot);
 /* Nobody will come. */
 void drain_summary_cancel(struct slot *slot);
-/* master->changes.last has just come: if it is that of the change which is open, nobody
- * more belongs to it, and it is returned, to be settled; else NULL. */
-struct drain_summary *drain_summary_close(struct master *master);
+/* The change with this name has ended. If its summary is open no more workers are
+ * added, and the summary is returned, for drain_summary_finish; else NULL. */
+struct drain_summary *drain_summary_close(
+    struct master *master, const char *change, bool is_good, const char *text);
 /* Ends it if all are gone: those who wait are told, and it is freed. */
 void drain_summary_finish(struct master *master, struct drain_summary *drain_summary);
 /* The books of a process are about to be closed. */

@@ -8,7 +8,6 @@
 #include "master/changes/reload.h"
 #include "master/changes/service_manager.h"
 #include "master/listeners/socket_activation.h"
-#include "master/upgrade/upgrade.h"
 #include "master/workers/drain_summary.h"
 #include "master/workers/process.h"
 #include "master/workers/slot.h"
@@ -242,7 +241,7 @@ close_slot(struct master *master, uint32_t slot)
 {
 	for (struct listener *e = master->listeners.first; e != NULL; e = e->next) {
 		if (e->fds[slot] >= 0)
-			upgrade_postpone(master);
+			master->workers.events->before_close(master->workers.argument);
 		listener_close_slot(e, slot);
 	}
 }
@@ -281,7 +280,7 @@ close_removed(struct master *master)
 			at = &listener->next;
 			continue;
 		}
-		upgrade_postpone(master);
+		master->workers.events->before_close(master->workers.argument);
 		log_info("no longer listening on %s", listener->name);
 		*at = listener->next;
 		listener_destroy(listener);

@@ -92,7 +92,17 @@ struct transfer {
 
 enum master_phase { MASTER_STARTING, MASTER_RUNNING, MASTER_STOPPING };
 
+/* What the table reports to the supervisor; given once, with its argument. */
+struct worker_events {
+	/* A summary is complete, and about to be freed. */
+	void (*on_drained)(const struct drain_summary *summary, void *argument);
+	/* A listening socket is about to be closed. */
+	void (*before_close)(void *argument);
+};
+
 struct worker_table {
+	const struct worker_events *events;
+	void *argument;
 	enum master_phase phase;
 	struct ledger *ledger;
 	int ledger_fd;

@@ -133,6 +133,10 @@ end_changes(bool is_good)
 		master.changes.last.number++;
 		snprintf(master.changes.last.text, sizeof(master.changes.last.text),
 		    "%s: it is over", change);
+		for (int k = 0; k <= CHANGE_STOP; k++) {
+			if (strcmp(change_names[k], change) == 0)
+				master.changes.last.kind = (enum change_kind)k;
+		}
 		change = NULL;
 		pending_requests_on_outcome(&master, NULL);
 		run_loop(4);

@@ -32,6 +32,7 @@
 #include "master/changes/shutdown.h"
 #include "master/listeners/admin_listener.h"
 #include "master/listeners/listener_set.h"
+#include "master/supervisor.h"
 #include "master/workers/process.h"
 #include "master/workers/slot.h"
 #include "tests/fuzz/descriptors.h"
@@ -210,6 +211,7 @@ start(uint8_t how)
 	must(master != NULL &&
 	    config_load(&sources, &master->config.current, error) == 0);
 	master->config.sources = sources;
+	supervisor_init(master);
 	master->previous_program_fd = -1;
 	master->workers.generation = 1;
 	master->config.current.workers = master->workers.slot_count =

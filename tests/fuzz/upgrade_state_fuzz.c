@@ -31,6 +31,7 @@
 #include "master/admin/metrics.h"
 #include "master/admin/stats.h"
 #include "master/listeners/admin_listener.h"
+#include "master/supervisor.h"
 #include "master/upgrade/state_save.h"
 #include "tests/fuzz/descriptors.h"
 #include "tests/lib/must.h"
@@ -193,6 +194,7 @@ start_master(void)
 	struct master *master = calloc(1, sizeof(*master));
 
 	must(master != NULL);
+	supervisor_init(master);
 	master->previous_program_fd = -1;
 	master->base = event_base_new();
 	must(master->base != NULL && admin_listener_create(master) == 0);

@@ -22,11 +22,25 @@
 #include "master/workers/drain_summary.h"
 #include "master/workers/process.h"
 
+static unsigned completed; /* summaries that were complete */
+
+static void
+on_drained(const struct drain_summary *drain_summary, void *argument)
+{
+	(void)argument;
+	assert_true(drain_summary->ended_ns != 0);
+	completed++;
+}
+
+static const struct worker_events events = { .on_drained = on_drained };
+
 static struct master *
 create_master(void)
 {
 	struct master *master = calloc(1, sizeof(*master));
 	assert_non_null(master);
+	master->workers.events = &events;
+	completed = 0;
 	master->base = event_base_new();
 	master->workers.ledger = ledger_create(&master->workers.ledger_fd);
 	assert_non_null(master->workers.ledger);
@@ -63,12 +77,10 @@ add_worker(struct master *master, uint32_t slot)
 	return process;
 }
 
-static void
-finish_change(struct master *master, const char *text)
+static struct drain_summary *
+finish_change(struct master *master, const char *change)
 {
-	snprintf(
-	    master->changes.last.text, sizeof(master->changes.last.text), "%s", text);
-	master->changes.last.is_good = true;
+	return drain_summary_close(master, change, true, "its outcome");
 }
 
 static void
@@ -81,8 +93,7 @@ test_each_connection_is_counted_once(void **state)
 	drain_summary_add(process);
 	drain_summary_add(process);
 	drain_summary_add(dead);
-	finish_change(master, "reload: generation 2 serves");
-	struct drain_summary *drain_summary = drain_summary_close(master);
+	struct drain_summary *drain_summary = finish_change(master, "reload");
 	assert_non_null(drain_summary);
 	drain_summary_finish(master, drain_summary);
 	assert_int_equal(drain_summary->workers, 2);
@@ -106,6 +117,7 @@ test_each_connection_is_counted_once(void **state)
 	    ": 3 connections handed over, 2 drained, 1 forced, 2 lost with 1 that died"));
 	process_release(dead);
 	assert_null(master->workers.drain_summaries);
+	assert_int_equal(completed, 1);
 	destroy_master(master);
 }
 
@@ -120,11 +132,9 @@ test_ignores_workers_that_exit_for_other_reasons(void **state)
 	struct process *process = add_worker(master, 1);
 	drain_summary_add(process);
 	/* The outcome of something else leaves it open. */
-	finish_change(master, "rebalance: nothing to do");
-	assert_null(drain_summary_close(master));
+	assert_null(finish_change(master, "rebalance"));
 	drain_summary_add(add_worker(master, 2));
-	finish_change(master, "scale: 1 worker serves");
-	struct drain_summary *drain_summary = drain_summary_close(master);
+	struct drain_summary *drain_summary = finish_change(master, "scale");
 	assert_non_null(drain_summary);
 	drain_summary_add(add_worker(master, 3));
 	assert_int_equal(drain_summary->workers, 2);
@@ -140,8 +150,7 @@ test_finishes_immediately_without_departing_workers(void **state)
 	struct master *master = create_master();
 	(void)state;
 	drain_summary_open(master, "scale", clock_now_ns());
-	finish_change(master, "scale: 4 workers serve");
-	drain_summary_finish(master, drain_summary_close(master));
+	drain_summary_finish(master, finish_change(master, "scale"));
 	assert_null(master->workers.drain_summaries);
 	destroy_master(master);
 }
@@ -149,8 +158,7 @@ test_finishes_immediately_without_departing_workers(void **state)
 static struct drain_summary *
 seal_scale(struct master *master)
 {
-	finish_change(master, "scale: 1 worker serves");
-	struct drain_summary *drain_summary = drain_summary_close(master);
+	struct drain_summary *drain_summary = finish_change(master, "scale");
 	assert_non_null(drain_summary);
 	drain_summary_finish(master, drain_summary);
 	return drain_summary;

@@ -30,6 +30,7 @@
 #include "master/listeners/admin_listener.h"
 #include "master/listeners/listener_set.h"
 #include "master/listeners/reuseport.h"
+#include "master/supervisor.h"
 #include "master/upgrade/upgrade.h"
 #include "master/workers/drain_summary.h"
 #include "master/workers/process.h"
@@ -97,14 +98,17 @@ RECORD(ledger_retire, "release the ledger block",
     (struct ledger * l, struct worker_ledger *w, uint32_t s, uint64_t i, uint64_t o),
     (l, w, s, i, o))
 
-struct drain_summary *__real_drain_summary_close(struct master *master);
-struct drain_summary *__wrap_drain_summary_close(struct master *master);
+struct drain_summary *__real_drain_summary_close(
+    struct master *master, const char *change, bool is_good, const char *text);
+struct drain_summary *__wrap_drain_summary_close(
+    struct master *master, const char *change, bool is_good, const char *text);
 
 struct drain_summary *
-__wrap_drain_summary_close(struct master *master)
+__wrap_drain_summary_close(
+    struct master *master, const char *change, bool is_good, const char *text)
 {
 	record("seal the summary");
-	return __real_drain_summary_close(master);
+	return __real_drain_summary_close(master, change, is_good, text);
 }
 
 int __real_channel_send(int fd, const struct channel_message *message, int descriptor);
@@ -208,6 +212,7 @@ set_up(void **state)
 	log_set_level(LOG_LEVEL_ERROR);
 	worker_count = 0;
 	load_config(master);
+	supervisor_init(master);
 	master->previous_program_fd = -1;
 	master->workers.generation = 1;
 	master->workers.slot_count = 2;
