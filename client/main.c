@@ -1,4 +1,4 @@
-/* yodel: calls, sends, verifies, reports. What it does is named by the first word. */
+/* yodel: the load client. The first word names the command; without one it is "run". */
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,20 +15,19 @@
 #include "client/commands/cmd_run.h"
 #include "client/commands/cmd_talk.h"
 
-static struct {
+static const struct {
 	const char *name;
-	char whole[24]; /* stands before what it and getopt have to say */
 	int (*main)(int argc, char **argv);
 } commands[] = {
-	{ "run", "yodel run", cmd_run },
-	{ "talk", "yodel talk", cmd_talk },
-	{ "merge", "yodel merge", cmd_merge },
-	{ "compare", "yodel compare", cmd_compare },
-	{ "report", "yodel report", cmd_report },
-	{ "calibrate", "yodel calibrate", cmd_calibrate },
+	{ "run", cmd_run },
+	{ "talk", cmd_talk },
+	{ "merge", cmd_merge },
+	{ "compare", cmd_compare },
+	{ "report", cmd_report },
+	{ "calibrate", cmd_calibrate },
 };
 
-/* A target has a port; a single word without one may be a form that was mistyped. */
+/* A target has a port; a first word without one is probably a mistyped command. */
 static const char *
 suggested_command(const char *word)
 {
@@ -48,8 +47,9 @@ main(int argc, char **argv)
 	     i++) {
 		if (strcmp(argv[1], commands[i].name) != 0)
 			continue;
-		argv[1] = commands[i].whole;
-		log_set_name(commands[i].whole, NULL);
+		char program[32];
+		snprintf(program, sizeof(program), "yodel %s", argv[1]);
+		log_set_name(program, NULL);
 		return commands[i].main(argc - 1, argv + 1);
 	}
 	const char *name = argc > 1 ? suggested_command(argv[1]) : NULL;

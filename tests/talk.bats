@@ -121,10 +121,9 @@ start_scripted_server() # MODE; sets SCRIPTED_SERVER_PORT
 
 @test "bad usage is one line and 64" {
 	run -64 --separate-stderr "$YODEL" talk
-	[ "$stderr" = 'yodel talk: one HOST:PORT was wanted (see --help)' ]
+	[ "$stderr" = 'yodel talk: missing operand: expected HOST:PORT (see --help)' ]
 	run -64 --separate-stderr "$YODEL" talk --framing lines 127.0.0.1:1
-	[ "$stderr" = \
-		'yodel talk: --framing "lines"; stream, line or length32 was wanted' ]
+	[ "$stderr" = 'yodel talk: --framing: found "lines", expected stream, line or length32' ]
 	run -64 --separate-stderr "$YODEL" talk --frmaing line 127.0.0.1:1
 	[ "$stderr" = 'yodel talk: unknown option "--frmaing"; did you mean "--framing"?' ]
 	run -64 "$YODEL" talk --connect-timeout soon 127.0.0.1:1

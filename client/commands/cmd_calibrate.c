@@ -7,6 +7,7 @@
 
 #include "lib/clock.h"
 #include "lib/log.h"
+#include "lib/options.h"
 #include "lib/units.h"
 
 #include "client/commands/echo_peer.h"
@@ -21,14 +22,6 @@
 #define PACED_RATE 2000.0
 #define EXIT_LOST 1 /* or never tried */
 
-static const char usage[] =
-    "Usage: yodel calibrate\n"
-    "Tells what this client can do here at most: the rate of a closed loop and the\n"
-    "CPU of a message, and how exactly it paces, against a peer of its own that only\n"
-    "echoes.\n"
-    "\n"
-    "  -h, --help                 print this and exit\n";
-
 /* A plan against the peer, before its check. */
 static void
 describe(struct plan *plan, const char *target)
@@ -41,7 +34,7 @@ describe(struct plan *plan, const char *target)
 	/* Of this machine, whatever part of a load it has as one of several. */
 	plan->rank_text = "0/1";
 	plan->progress = PLAN_PROGRESS_NEVER;
-	if (plan_list_add(&plan->target_texts, target) < 0)
+	if (options_list_add(&plan->target_texts, target) < 0)
 		fatalx(EX_OSERR, "out of memory");
 }
 
@@ -153,18 +146,18 @@ calibrate(const char *target)
 int
 cmd_calibrate(int argc, char **argv)
 {
+	static const struct option_row rows[] = { { .name = NULL } };
+	static const struct options_command command = {
+		.name = "yodel calibrate",
+		.version = "yodel " YODEL_VERSION,
+		.intro =
+		    "Measures what this client can do here at most: the rate of a closed loop, the CPU time of a message and the precision of its pacing, against an echo server of its own.",
+		.rows = rows,
+	};
 	char target[32];
 	uint16_t port;
 
-	if (argc == 2 &&
-	    (strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "--help") == 0)) {
-		fputs(usage, stdout);
-		return 0;
-	}
-	if (argc > 1) {
-		log_errorx("\"%s\" is one argument too many (see --help)", argv[1]);
-		return EX_USAGE;
-	}
+	options_parse(&command, argc, argv, NULL);
 	fd_limits_raise();
 	pid_t peer = echo_peer_start(&port);
 	if (peer < 0) {

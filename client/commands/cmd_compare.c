@@ -1,6 +1,5 @@
 #include "client/commands/cmd_compare.h"
 
-#include <getopt.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdbool.h>
@@ -8,7 +7,7 @@
 #include <sysexits.h>
 
 #include "lib/log.h"
-#include "lib/option_error.h"
+#include "lib/options.h"
 #include "lib/units.h"
 
 #include "client/result/noise.h"
@@ -19,14 +18,6 @@
 #define SECONDS_MIN 5 /* for a test over the seconds */
 #define CLEAR_RATIO 2 /* so many times more is more than any noise of seconds */
 #define EXIT_WORSE 99
-
-static const char usage[] =
-    "Usage: yodel compare [OPTION...] BASE NEW\n"
-    "Shows two JSON results side by side, and whether a difference is more than\n"
-    "noise.\n"
-    "\n"
-    "      --fail-worse           exit 99 when a figure is worse by more than noise\n"
-    "  -h, --help                 print this and exit\n";
 
 enum difference { NOT_KNOWN, NOISE, BETTER, WORSE };
 
@@ -351,41 +342,33 @@ compare(const struct result *base, const struct result *new)
 int
 cmd_compare(int argc, char **argv)
 {
-	enum { OPTION_FAIL_WORSE = 256 };
-	static const struct option options[] = {
-		{ "fail-worse", no_argument, NULL, OPTION_FAIL_WORSE },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
+	static const struct option_row rows[] = {
+		{ "fail-worse", 0, NULL, OPTION_FLAG, 0,
+		    .help = "exit 99 when a figure is worse by more than noise" },
+		{ .name = NULL },
+	};
+	static const struct options_command command = {
+		.name = "yodel compare",
+		.version = "yodel " YODEL_VERSION,
+		.operands = "BASE NEW",
+		.operands_min = 2,
+		.operands_max = 2,
+		.intro =
+		    "Compares two JSON results and marks the differences that are larger than noise.",
+		.rows = rows,
 	};
 	struct result base, new;
-	bool fail_worse = false, worse;
-	int option, status;
-
-	optind = 0; /* the caller has parsed, too */
-	while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
-		if (option == 'h') {
-			fputs(usage, stdout);
-			return 0;
-		}
-		if (option != OPTION_FAIL_WORSE) {
-			option_error_log(option, argv, options);
-			return EX_USAGE;
-		}
-		fail_worse = true;
-	}
-	if (optind + 2 != argc) {
-		log_errorx("BASE and NEW were wanted (see --help)");
-		return EX_USAGE;
-	}
-	status = result_file_load(argv[optind], &base);
+	bool fail_worse = false;
+	char **paths = options_parse(&command, argc, argv, &fail_worse);
+	int status = result_file_load(paths[0], &base);
 	if (status != 0)
 		return status;
-	status = result_file_load(argv[optind + 1], &new);
+	status = result_file_load(paths[1], &new);
 	if (status != 0) {
 		result_finish(&base);
 		return status;
 	}
-	worse = compare(&base, &new);
+	bool worse = compare(&base, &new);
 	result_finish(&base);
 	result_finish(&new);
 	return worse && fail_worse ? EXIT_WORSE : 0;

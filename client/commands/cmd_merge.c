@@ -1,124 +1,66 @@
 #include "client/commands/cmd_merge.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sysexits.h>
 
 #include "lib/log.h"
-#include "lib/option_error.h"
+#include "lib/options.h"
+#include "lib/xmalloc.h"
 
 #include "client/report/outputs.h"
 #include "client/result/result.h"
 #include "client/result/result_file.h"
 
-enum { OPTION_HGRM = 256, OPTION_HTML, OPTION_STRICT, OPTION_THRESHOLD };
-
-static const char usage[] =
-    "Usage: yodel merge [OPTION...] RESULT...\n"
-    "Adds the JSON results of several machines, count by count. Thresholds are\n"
-    "judged on the merged histogram; each rank's own percentiles stand beside it.\n"
-    "\n"
-    "  -o, --output=FILE          the merged result, as JSON (- is stdout)\n"
-    "      --hgrm=FILE            the merged response latencies, as percentiles\n"
-    "      --html=FILE            the merged result, as a page\n"
-    "      --threshold=EXPR       must hold of the whole, as p99<5ms; may be repeated\n"
-    "      --strict               exit 3 when the measurement is not to be trusted\n"
-    "  -q, --quiet                no text report\n"
-    "  -h, --help                 print this and exit\n";
-
 struct merge {
 	struct outputs outputs;
 	bool strict;
-	struct threshold_outcome *thresholds; /* beside those of the results */
-	size_t threshold_count;
+	struct option_list thresholds; /* added to those of the results */
 };
 
+#define AT(field) offsetof(struct merge, field)
+
+static const struct option_row rows[] = {
+	{ "output", 'o', "FILE", OPTION_TEXT, AT(outputs.json),
+	    .help = "write the merged result as JSON (- is stdout)" },
+	{ "hgrm", 0, "FILE", OPTION_TEXT, AT(outputs.hgrm),
+	    .help = "write percentiles of the merged response latency" },
+	{ "html", 0, "FILE", OPTION_TEXT, AT(outputs.html),
+	    .help = "write the merged result as a page" },
+	{ "threshold", 0, "EXPR", OPTION_LIST, AT(thresholds),
+	    .help = "judge the merged result, as in p99<5ms; may be repeated" },
+	{ "strict", 0, NULL, OPTION_FLAG, AT(strict),
+	    .help = "exit 3 when the measurement is not to be trusted" },
+	{ "quiet", 'q', NULL, OPTION_FLAG, AT(outputs.quiet),
+	    .help = "no text report" },
+	{ .name = NULL },
+};
+
+/* 0, or an exit status. */
 static int
-add_threshold(struct merge *merge, const char *text)
+parse_thresholds(const struct option_list *texts, struct threshold_outcome *ret)
 {
-	struct threshold_outcome *more =
-	    reallocarray(merge->thresholds, merge->threshold_count + 1, sizeof(*more));
 	char error[RESULT_ERROR_MAX];
 
-	if (more == NULL)
-		return EX_OSERR;
-	merge->thresholds = more;
-	if (threshold_parse(text, &more[merge->threshold_count].threshold, error,
-		sizeof(error)) < 0) {
-		log_errorx("%s", error);
-		return EX_USAGE;
-	}
-	merge->threshold_count++;
-	return 0;
-}
-
-/* -1 to go on, else an exit status. */
-static int
-parse(struct merge *merge, int argc, char **argv)
-{
-	static const struct option options[] = {
-		{ "output", required_argument, NULL, 'o' },
-		{ "hgrm", required_argument, NULL, OPTION_HGRM },
-		{ "html", required_argument, NULL, OPTION_HTML },
-		{ "threshold", required_argument, NULL, OPTION_THRESHOLD },
-		{ "strict", no_argument, NULL, OPTION_STRICT },
-		{ "quiet", no_argument, NULL, 'q' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
-	int option, status = 0;
-
-	optind = 0; /* the caller has parsed, too */
-	while ((option = getopt_long(argc, argv, ":o:qh", options, NULL)) != -1) {
-		switch (option) {
-		case 'o':
-			merge->outputs.json = optarg;
-			break;
-		case OPTION_HGRM:
-			merge->outputs.hgrm = optarg;
-			break;
-		case OPTION_HTML:
-			merge->outputs.html = optarg;
-			break;
-		case OPTION_THRESHOLD:
-			if ((status = add_threshold(merge, optarg)) != 0)
-				return status;
-			break;
-		case OPTION_STRICT:
-			merge->strict = true;
-			break;
-		case 'q':
-			merge->outputs.quiet = true;
-			break;
-		case 'h':
-			fputs(usage, stdout);
-			return 0;
-		default:
-			option_error_log(option, argv, options);
+	for (size_t i = 0; i < texts->count; i++) {
+		if (threshold_parse(
+			texts->items[i], &ret[i].threshold, error, sizeof(error)) < 0) {
+			log_errorx("%s", error);
 			return EX_USAGE;
 		}
 	}
-	if (optind < argc) {
-		status = outputs_check(&merge->outputs);
-		return status == 0 ? -1 : status;
-	}
-	log_errorx("one RESULT or more was wanted (see --help)");
-	return EX_USAGE;
+	return 0;
 }
 
-/* Those of the command line are judged after those of the first result. */
+/* The result's own thresholds are judged first. */
 static int
-take_thresholds(const struct merge *merge, struct result *result)
+add_thresholds(const struct merge *merge, const struct threshold_outcome *thresholds,
+    struct result *result)
 {
-	struct threshold_outcome *all = reallocarray(result->thresholds,
-	    result->threshold_count + merge->threshold_count + 1, sizeof(*all));
-
-	if (all == NULL)
-		return -1;
-	result->thresholds = all;
-	for (size_t i = 0; i < merge->threshold_count; i++)
-		all[result->threshold_count++] = merge->thresholds[i];
+	result->thresholds = xreallocarray(result->thresholds,
+	    result->threshold_count + merge->thresholds.count + 1, sizeof(*thresholds));
+	for (size_t i = 0; i < merge->thresholds.count; i++)
+		result->thresholds[result->threshold_count++] = thresholds[i];
 	result->plan.strict = result->plan.strict || merge->strict;
 	return result_evaluate(result);
 }
@@ -154,22 +96,37 @@ merge_all(char *const *paths, struct result *ret)
 int
 cmd_merge(int argc, char **argv)
 {
+	static const struct options_command command = {
+		.name = "yodel merge",
+		.version = "yodel " YODEL_VERSION,
+		.operands = "RESULT...",
+		.operands_min = 1,
+		.operands_max = OPTIONS_UNLIMITED,
+		.intro =
+		    "Adds up the JSON results of several machines, count by count. Thresholds are judged on the merged histogram; each rank's own percentiles stand beside it.",
+		.rows = rows,
+	};
 	struct merge merge = { 0 };
 	struct result result;
-	int status = parse(&merge, argc, argv);
+	char **paths = options_parse(&command, argc, argv, &merge);
+	struct threshold_outcome *thresholds =
+	    xcalloc(merge.thresholds.count + 1, sizeof(*thresholds));
+	int status = outputs_check(&merge.outputs);
 
-	if (status >= 0)
-		goto out;
-	status = merge_all(argv + optind, &result);
+	if (status == 0)
+		status = parse_thresholds(&merge.thresholds, thresholds);
+	if (status == 0)
+		status = merge_all(paths, &result);
 	if (status != 0)
 		goto out;
-	if (take_thresholds(&merge, &result) < 0 ||
+	if (add_thresholds(&merge, thresholds, &result) < 0 ||
 	    outputs_write(&merge.outputs, &result) != 0)
 		status = EX_OSERR;
 	else
 		status = result_exit_status(&result);
 	result_finish(&result);
 out:
-	free(merge.thresholds);
+	free(thresholds);
+	free(merge.thresholds.items);
 	return status;
 }

@@ -1,83 +1,58 @@
 #include "client/commands/cmd_report.h"
 
-#include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <sysexits.h>
 
-#include "lib/log.h"
-#include "lib/option_error.h"
+#include "lib/options.h"
 
 #include "client/report/outputs.h"
 #include "client/result/result.h"
 #include "client/result/result_file.h"
 
-static const char usage[] =
-    "Usage: yodel report [OPTION...] RESULT\n"
-    "Makes one self-contained HTML page of a JSON result.\n"
-    "\n"
-    "  -o, --output=FILE.html     where the page goes (stdout)\n"
-    "      --hgrm=FILE            the response latencies as percentiles instead\n"
-    "  -t, --text                 the text report instead\n"
-    "  -h, --help                 print this and exit\n";
+struct report {
+	struct outputs outputs;
+	bool is_text;
+};
 
-/* -1 to go on, else an exit status. */
-static int
-parse(struct outputs *outputs, int argc, char **argv)
-{
-	enum { OPTION_HGRM = 256 };
-	static const struct option options[] = {
-		{ "output", required_argument, NULL, 'o' },
-		{ "hgrm", required_argument, NULL, OPTION_HGRM },
-		{ "text", no_argument, NULL, 't' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
-	int option;
+#define AT(field) offsetof(struct report, field)
 
-	optind = 0; /* the caller has parsed, too */
-	while ((option = getopt_long(argc, argv, ":o:th", options, NULL)) != -1) {
-		switch (option) {
-		case 'o':
-			outputs->html = optarg;
-			break;
-		case OPTION_HGRM:
-			outputs->hgrm = optarg;
-			break;
-		case 't':
-			outputs->quiet = false;
-			break;
-		case 'h':
-			fputs(usage, stdout);
-			return 0;
-		default:
-			option_error_log(option, argv, options);
-			return EX_USAGE;
-		}
-	}
-	if (optind + 1 != argc) {
-		log_errorx("one RESULT was wanted (see --help)");
-		return EX_USAGE;
-	}
-	if (outputs->html == NULL && outputs->hgrm == NULL && outputs->quiet)
-		outputs->html = "-";
-	int status = outputs_check(outputs);
-	return status == 0 ? -1 : status;
-}
+static const struct option_row rows[] = {
+	{ "output", 'o', "FILE.html", OPTION_TEXT, AT(outputs.html),
+	    .help = "write the page to this file (stdout)" },
+	{ "hgrm", 0, "FILE", OPTION_TEXT, AT(outputs.hgrm),
+	    .help = "write percentiles of the response latency instead" },
+	{ "text", 't', NULL, OPTION_FLAG, AT(is_text),
+	    .help = "print the text report instead" },
+	{ .name = NULL },
+};
 
 int
 cmd_report(int argc, char **argv)
 {
-	struct outputs outputs = { .quiet = true };
+	static const struct options_command command = {
+		.name = "yodel report",
+		.version = "yodel " YODEL_VERSION,
+		.operands = "RESULT",
+		.operands_min = 1,
+		.operands_max = 1,
+		.intro = "Makes one self-contained HTML page of a JSON result.",
+		.rows = rows,
+	};
+	struct report report = { .is_text = false };
 	struct result result;
-	int status = parse(&outputs, argc, argv);
+	char **paths = options_parse(&command, argc, argv, &report);
 
-	if (status >= 0)
-		return status;
-	status = result_file_load(argv[optind], &result);
+	report.outputs.quiet = !report.is_text;
+	if (report.outputs.html == NULL && report.outputs.hgrm == NULL &&
+	    !report.is_text)
+		report.outputs.html = "-";
+	int status = outputs_check(&report.outputs);
+	if (status == 0)
+		status = result_file_load(paths[0], &result);
 	if (status != 0)
 		return status;
-	status = outputs_write(&outputs, &result);
+	status = outputs_write(&report.outputs, &result);
 	result_finish(&result);
 	return status;
 }

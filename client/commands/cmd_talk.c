@@ -3,7 +3,6 @@
 #include <sys/socket.h>
 
 #include <errno.h>
-#include <getopt.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -18,8 +17,7 @@
 #include "lib/buffer.h"
 #include "lib/escape.h"
 #include "lib/log.h"
-#include "lib/option_error.h"
-#include "lib/units.h"
+#include "lib/options.h"
 
 #include "net/address.h"
 #include "net/connect.h"
@@ -38,7 +36,7 @@ struct talk {
 	const char *target;
 	enum framing framing;
 	bool escapes;
-	bool strip; /* a line is sent without its end */
+	bool strip; /* lines are sent without their newline */
 	uint64_t connect_timeout_ns;
 	int fd;
 	bool prompt;        /* somebody sits there */
@@ -50,78 +48,38 @@ struct talk {
 	struct buffer *answer;     /* not yet a whole message (length32) */
 };
 
-static const char usage[] =
-    "Usage: yodel talk [OPTION...] HOST:PORT\n"
-    "Sends each line and prints what comes back. The end of the input (Ctrl-D) closes\n"
-    "in order: what is still owed is read first.\n"
-    "\n"
-    "  -f, --framing=stream|line|length32\n"
-    "                           how messages are cut (stream)\n"
-    "  -n, --no-newline         send a line without its end (length32 always)\n"
-    "  -e, --escapes            C escapes in the lines: \\n \\t \\xHH ...\n"
-    "      --connect-timeout=TIME\n"
-    "                           give up connecting after this (5s)\n"
-    "  -h, --help               print this and exit\n"
-    "\n"
-    "Exit status: 0 closed in order, 1 not connected or connection lost, 64 usage.\n";
+#define AT(field) offsetof(struct talk, field)
 
-static int
-usage_error(const char *what, const char *found, const char *wanted)
-{
-	log_errorx("%s \"%s\"; %s was wanted", what, found, wanted);
-	return EX_USAGE;
-}
+static const struct option_row rows[] = {
+	{ "framing", 'f', "stream|line|length32", OPTION_NAME, AT(framing),
+	    .help = "how messages are cut (stream)", .names = framing_names },
+	{ "no-newline", 'n', NULL, OPTION_FLAG, AT(strip),
+	    .help = "send lines without their newline (length32 always does)" },
+	{ "escapes", 'e', NULL, OPTION_FLAG, AT(escapes),
+	    .help = "C escapes in the lines: \\n \\t \\xHH ..." },
+	{ "connect-timeout", 0, "TIME", OPTION_DURATION, AT(connect_timeout_ns),
+	    .help = "give up connecting after this (5s)" },
+	{ .name = NULL },
+};
 
-/* -1 to go on, else an exit status. */
-static int
+static void
 parse(struct talk *talk, int argc, char **argv)
 {
-	enum { CONNECT_TIMEOUT = 256 };
-	static const struct option options[] = {
-		{ "framing", required_argument, NULL, 'f' },
-		{ "no-newline", no_argument, NULL, 'n' },
-		{ "escapes", no_argument, NULL, 'e' },
-		{ "connect-timeout", required_argument, NULL, CONNECT_TIMEOUT },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
+	static const struct options_command command = {
+		.name = "yodel talk",
+		.version = "yodel " YODEL_VERSION,
+		.operands = "HOST:PORT",
+		.operands_min = 1,
+		.operands_max = 1,
+		.intro =
+		    "Sends each line and prints what comes back. At the end of the input (Ctrl-D) it stops sending, reads the replies that are still due and closes.",
+		.notes =
+		    "Exit status: 0 closed in order, 1 not connected or connection lost, 64 usage.",
+		.rows = rows,
 	};
-	int option;
 
-	optind = 0; /* the caller has parsed, too */
-	while ((option = getopt_long(argc, argv, ":f:neh", options, NULL)) != -1) {
-		switch (option) {
-		case 'f':
-			if (framing_parse(optarg, &talk->framing) < 0)
-				return usage_error(
-				    "--framing", optarg, "stream, line or length32");
-			break;
-		case 'n':
-			talk->strip = true;
-			break;
-		case 'e':
-			talk->escapes = true;
-			break;
-		case CONNECT_TIMEOUT:
-			if (units_parse_duration(optarg, &talk->connect_timeout_ns) !=
-			    0)
-				return usage_error("--connect-timeout", optarg,
-				    "a duration, as in 5s");
-			break;
-		case 'h':
-			fputs(usage, stdout);
-			return 0;
-		default:
-			option_error_log(option, argv, options);
-			return EX_USAGE;
-		}
-	}
-	if (optind + 1 != argc) {
-		log_errorx("one HOST:PORT was wanted (see --help)");
-		return EX_USAGE;
-	}
-	talk->target = argv[optind];
+	talk->target = options_parse(&command, argc, argv, talk)[0];
 	talk->strip = talk->strip || talk->framing == FRAMING_LENGTH32;
-	return -1;
 }
 
 static int
@@ -356,11 +314,9 @@ cmd_talk(int argc, char **argv)
 		.connect_timeout_ns = DEFAULT_CONNECT_NS,
 		.at_line_start = true,
 		.prompt = isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1 };
-	int status = parse(&talk, argc, argv);
 
-	if (status >= 0)
-		return status;
-	status = connect_any(&talk);
+	parse(&talk, argc, argv);
+	int status = connect_any(&talk);
 	if (status != 0)
 		return status;
 	setsockopt(talk.fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));

@@ -50,19 +50,6 @@ plan_init(struct plan *plan)
 	};
 }
 
-int
-plan_list_add(struct plan_list *list, const char *text)
-{
-	const char **items =
-	    realloc(list->items, (list->count + 1) * sizeof(const char *));
-
-	if (items == NULL)
-		return -1;
-	list->items = items;
-	items[list->count++] = text;
-	return 0;
-}
-
 void
 plan_finish(struct plan *plan)
 {

@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/options.h"
+
 #include "net/address.h"
 
 #include "proto/framing.h"
@@ -57,14 +59,9 @@ struct plan_target {
 	uint32_t address_count;
 };
 
-struct plan_list { /* a flag that may be repeated */
-	const char **items;
-	uint32_t count;
-};
-
 struct plan {
 	/* whom */
-	struct plan_list target_texts; /* as given */
+	struct option_list target_texts; /* as given */
 	struct plan_target targets[PLAN_TARGETS_MAX];
 	uint32_t target_count; /* connection i calls target i % target_count */
 
@@ -78,7 +75,7 @@ struct plan {
 	uint64_t duration_ns;      /* 0: bounded by messages */
 
 	/* what */
-	struct plan_list
+	struct option_list
 	    texts; /* -m, as given; empty: the file, the payload or the default */
 	const char *file;  /* -f; NULL: none */
 	bool payload;      /* --size: a seeded payload, different on each connection */
@@ -125,8 +122,8 @@ struct plan {
 	    slow_read; /* bytes a second read on each connection; 0: as they come */
 
 	/* where from */
-	struct plan_list source_texts; /* "ADDRESS[/PREFIX]", as given */
-	bool source_auto;              /* addresses of 127.0.0.0/8 are added */
+	struct option_list source_texts; /* "ADDRESS[/PREFIX]", as given */
+	bool source_auto;                /* addresses of 127.0.0.0/8 are added */
 	uint32_t source_count; /* addresses of this rank; 0: the kernel's choice */
 	uint32_t source_first; /* the first of them, among all */
 
@@ -135,9 +132,9 @@ struct plan {
 	uint64_t connect_timeout_ns;
 
 	/* judgement and output */
-	struct plan_list thresholds; /* as given: "p99<5ms" */
-	const char *search;          /* "p99<1ms"; NULL: none */
-	struct plan_list ledgers;    /* each a URL or unix:PATH */
+	struct option_list thresholds; /* as given: "p99<5ms" */
+	const char *search;            /* "p99<1ms"; NULL: none */
+	struct option_list ledgers;    /* each a URL or unix:PATH */
 	const char *json; /* file, "-" is stdout; NULL: none. The same below. */
 	const char *hgrm;
 	const char *hlog;
@@ -170,10 +167,6 @@ void plan_finish(struct plan *plan);
 /* What depends on the sequence: one pass through it when nothing bounds the run, and
  * the transcript of a small one. `pass` is the messages of one pass. */
 void plan_complete(struct plan *plan, uint32_t pass);
-
-/* Adds a text (not copied) to a list; 0, or -1 with errno ENOMEM. */
-int plan_list_add(struct plan_list *list, const char *text)
-    __attribute__((warn_unused_result));
 
 /* Connections of generator process `process` of this rank: how many, and the index of
  * the first in all ranks. */

@@ -10,7 +10,9 @@
 #include "client/report/chart.h"
 #include "client/report/report_charts.h"
 #include "client/report/report_summary.h"
+#include "client/result/reconcile.h"
 #include "client/result/result_fields.h"
+#include "client/result/result_lost.h"
 
 #define TOO_FEW "<td class=\"dim\" title=\"too few values\">?</td>"
 
@@ -144,14 +146,15 @@ write_outcome(const struct result *result, FILE *file)
 static void
 write_ledger(const struct result *result, FILE *file)
 {
-	char line[REPORT_SUMMARY_MAX];
+	char line[RECONCILE_LINE_MAX];
 
-	report_summary_ledger(result, line);
+	report_reconciliation(result, line, sizeof(line));
 	if (line[0] == '\0')
 		return;
 	fputs("<p id=\"ledger\">Ledger: ", file);
 	chart_text(file, line);
-	for (size_t i = 0; report_summary_server(result, i, line); i++) {
+	for (size_t i = 0; report_reconciliation_server(result, i, line, sizeof(line));
+	     i++) {
 		fputs("<br>\n", file);
 		chart_text(file, line);
 	}
@@ -295,7 +298,7 @@ write_mismatches(const struct result *result, FILE *file)
 static void
 write_lost_connections(const struct result *result, FILE *file)
 {
-	char line[REPORT_SUMMARY_MAX];
+	char line[RESULT_LOST_TEXT_MAX];
 
 	if (result->lost_connection_count == 0)
 		return;
@@ -305,9 +308,9 @@ write_lost_connections(const struct result *result, FILE *file)
 		    &result->lost_connections[i];
 
 		fputs("<p>", file);
-		chart_text(file, report_summary_lost(lost, line));
+		chart_text(file, result_lost_which(lost, line));
 		fputs("<br>\n", file);
-		chart_text(file, report_summary_outstanding(lost, line));
+		chart_text(file, result_lost_what(lost, line));
 		fputs("</p>\n", file);
 	}
 }

@@ -55,7 +55,7 @@ choose(struct fixture *fixture, struct input *input)
 	plan->size_min = 1 + next_byte(input) % 100;
 	plan->size_max = plan->size_min + next_byte(input) % 100;
 	bool empty_fits = plan->framing != FRAMING_STREAM;
-	plan->texts = (struct plan_list){ .items = empty_fits ? texts : texts + 1,
+	plan->texts = (struct option_list){ .items = empty_fits ? texts : texts + 1,
 		.count = empty_fits ? 5 : 4 };
 	if (strcmp(expect, "auto") != 0) {
 		plan->expect = PLAN_EXPECT_REPLY;

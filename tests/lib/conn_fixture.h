@@ -71,7 +71,7 @@ fill_plan(struct plan *plan)
 
 	plan_init(plan);
 	plan->connections = plan->rank_connections = plan->processes = 1;
-	plan->texts = (struct plan_list){ texts, 1 };
+	plan->texts = (struct option_list){ texts, 1 };
 	plan->expect = PLAN_EXPECT_REPLY;
 	plan->load = PLAN_OPEN;
 	plan->pipeline = 8;

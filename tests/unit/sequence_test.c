@@ -236,11 +236,11 @@ messages_that_cannot_be_told_apart_are_refused(void **state)
 
 	(void)state;
 	plan_init(&plan);
-	assert_int_equal(plan_list_add(&plan.texts, ""), 0);
+	assert_int_equal(options_list_add(&plan.texts, ""), 0);
 	refuse(&plan, "empty");
 	plan_init(&plan);
 	plan.framing = FRAMING_LINE;
-	assert_int_equal(plan_list_add(&plan.texts, "two\nlines"), 0);
+	assert_int_equal(options_list_add(&plan.texts, "two\nlines"), 0);
 	refuse(&plan, "line end");
 	plan_init(&plan);
 	plan.file = "/nonexistent/messages";
