@@ -1,75 +1,152 @@
 #include "client/load/accounting.h"
 
-#include "lib/clock.h"
+#include <sys/ioctl.h>
 
-#include "client/load/generator.h"
+#include <linux/sockios.h>
+
+#include "net/address.h"
+
+#include "client/measure/timestamps.h"
 
 #define LATE_NS NS_PER_MS
 
-void
-accounting_started(struct generator *generator, struct conn *conn)
+static struct counters_messages *
+messages_of(const struct load_context *ctx, uint64_t intended_ns)
 {
-	struct queued_message *queued_message =
-	    message_queue_at(&generator->message_pool, conn->queue.unwritten);
-	struct counters_messages *messages =
-	    generator_messages(generator, queued_message->intended_ns);
-	uint64_t lag = generator->now_ns - queued_message->intended_ns;
+	return intended_ns < ctx->times.measure_ns ? &ctx->counters->warmup
+						   : &ctx->counters->messages;
+}
 
-	message_queue_mark_written(
-	    &generator->message_pool, &conn->queue, generator->now_ns);
+void
+accounting_started(struct load_context *ctx, struct conn *conn)
+{
+	struct queued_message *message =
+	    message_queue_at(&ctx->message_pool, conn->queue.unwritten);
+	struct counters_messages *messages = messages_of(ctx, message->intended_ns);
+	uint64_t lag_ns = ctx->times.now_ns - message->intended_ns;
+
+	message_queue_mark_written(&ctx->message_pool, &conn->queue, ctx->times.now_ns);
 	conn->due--;
 	conn->in_flight++;
 	conn->sent_on_connection++;
-	generator->in_flight++;
+	ctx->in_flight++;
 	counters_add(&messages->sent, 1);
 	counters_add(&messages->in_flight, 1);
-	if (generator->plan->load < PLAN_INTERVAL ||
-	    queued_message->intended_ns < generator->measure_ns)
+	if (ctx->plan->load < PLAN_INTERVAL ||
+	    message->intended_ns < ctx->times.measure_ns)
 		return;
-	generator_record(generator, LATENCY_SEND_LAG, lag);
-	if (lag > LATE_NS)
-		counters_add(&generator->counters->messages_late, 1);
+	accounting_record(ctx, LATENCY_SEND_LAG, lag_ns);
+	if (lag_ns > LATE_NS)
+		counters_add(&ctx->counters->messages_late, 1);
 }
 
 void
-accounting_answered(struct generator *generator, struct conn *conn, bool right)
+accounting_answered(struct load_context *ctx, struct conn *conn, bool is_correct)
 {
-	struct queued_message queued_message =
-	    message_queue_pop(&generator->message_pool, &conn->queue);
-	struct counters_messages *messages =
-	    generator_messages(generator, queued_message.intended_ns);
+	uint64_t now_ns = ctx->times.now_ns;
+	struct queued_message message =
+	    message_queue_pop(&ctx->message_pool, &conn->queue);
+	struct counters_messages *messages = messages_of(ctx, message.intended_ns);
 
 	conn->in_flight--;
 	conn->failures = 0;
-	generator->in_flight--;
-	counters_add(right ? &messages->verified : &messages->wrong, 1);
+	ctx->in_flight--;
+	counters_add(is_correct ? &messages->verified : &messages->wrong, 1);
 	counters_add(&messages->in_flight, (uint64_t)-1);
-	atomic_store_explicit(&generator->counters->last_answer_ns, generator->now_ns,
-	    memory_order_relaxed);
-	if (!right || queued_message.intended_ns < generator->measure_ns ||
-	    generator->expectation->none)
+	counters_set(&ctx->counters->last_answer_ns, now_ns);
+	if (!is_correct || message.intended_ns < ctx->times.measure_ns ||
+	    ctx->expectation->none)
 		return;
-	generator_record(generator, LATENCY_RESPONSE,
-	    generator->now_ns - queued_message.intended_ns);
-	generator_record(
-	    generator, LATENCY_SERVICE, generator->now_ns - queued_message.written_ns);
+	accounting_record(ctx, LATENCY_RESPONSE, now_ns - message.intended_ns);
+	accounting_record(ctx, LATENCY_SERVICE, now_ns - message.written_ns);
+}
+
+/* `is_wrong`: a part of the answer had arrived and was already wrong. */
+static void
+count_lost_message(struct load_context *ctx, struct queued_message message,
+    bool is_wrong, enum message_loss loss)
+{
+	struct counters_messages *messages = messages_of(ctx, message.intended_ns);
+	uint64_t age_ns = ctx->times.now_ns - message.intended_ns;
+
+	counters_add(is_wrong ? &messages->wrong : &messages->lost[loss], 1);
+	counters_add(&messages->in_flight, (uint64_t)-1);
+	ctx->in_flight--;
+	if (is_wrong || message.intended_ns < ctx->times.measure_ns)
+		return;
+	accounting_record(ctx, LATENCY_AGE, age_ns);
+	if (age_ns > counters_get(&ctx->counters->oldest_lost_ns))
+		counters_set(&ctx->counters->oldest_lost_ns, age_ns);
+}
+
+/* Bytes that the peer's kernel has not acknowledged; our FIN counts as one. */
+static uint64_t
+unacknowledged(const struct conn *conn)
+{
+	int bytes = 0;
+
+	if (ioctl(conn->fd, SIOCOUTQ, &bytes) < 0 || bytes <= 0)
+		return 0;
+	return (uint64_t)bytes - (conn->is_write_shut ? 1 : 0);
+}
+
+static void
+record_answer(const struct load_context *ctx, const struct conn *conn,
+    struct counters_lost_connection *out)
+{
+	uint32_t length;
+
+	out->messages = conn->in_flight;
+	out->message = conn->answers.cursor.message;
+	out->answer_bytes =
+	    verify_progress(&ctx->verify, out->connection, &conn->answers, &length);
+	out->answer_length = length;
+	out->waited_ns = ctx->times.now_ns - conn_state_waiting_since(ctx, conn);
+}
+
+/* For comparison with the logs of what lies between client and server. */
+static void
+record_lost_connection(
+    struct load_context *ctx, const struct conn *conn, enum message_loss loss)
+{
+	struct counters *counters = ctx->counters;
+	uint64_t connection = conn_state_number(ctx, conn);
+	const struct plan_target *target =
+	    &ctx->plan->targets[connection % ctx->plan->target_count];
+	uint32_t n =
+	    atomic_load_explicit(&counters->lost_connections, memory_order_relaxed);
+
+	if (n >= COUNTERS_LOST_MAX)
+		return;
+	struct counters_lost_connection *out = &counters->lost_connection[n];
+	*out = (struct counters_lost_connection){
+		.connection = connection,
+		.at_ns = ctx->times.now_ns,
+		.why = loss,
+		.unacknowledged = unacknowledged(conn),
+		.silent_ns = ctx->times.now_ns - conn->received_ns,
+	};
+	address_format(&target->addresses[conn->address], out->remote);
+	timestamps_local_address(conn->fd, out->local);
+	if (conn->in_flight > 0)
+		record_answer(ctx, conn, out);
+	atomic_store_explicit(&counters->lost_connections, n + 1, memory_order_release);
 }
 
 void
-accounting_lost(struct generator *generator,
-    const struct queued_message *queued_message, bool wrong, enum message_loss loss)
+accounting_connection_lost(
+    struct load_context *ctx, struct conn *conn, enum message_loss loss)
 {
-	struct counters_messages *messages =
-	    generator_messages(generator, queued_message->intended_ns);
-	uint64_t age = generator->now_ns - queued_message->intended_ns;
+	bool is_wrong = conn->answers.wrong;
 
-	counters_add(wrong ? &messages->wrong : &messages->lost[loss], 1);
-	counters_add(&messages->in_flight, (uint64_t)-1);
-	generator->in_flight--;
-	if (wrong || queued_message->intended_ns < generator->measure_ns)
-		return;
-	generator_record(generator, LATENCY_AGE, age);
-	if (age > counters_get(&generator->counters->oldest_lost_ns))
-		atomic_store_explicit(
-		    &generator->counters->oldest_lost_ns, age, memory_order_relaxed);
+	counters_add(&ctx->counters->connections_lost, 1);
+	if (loss == MESSAGE_LOSS_RESET)
+		counters_add(&ctx->counters->connections_reset, 1);
+	record_lost_connection(ctx, conn, loss);
+	for (; conn->in_flight > 0; conn->in_flight--) {
+		count_lost_message(ctx,
+		    message_queue_pop(&ctx->message_pool, &conn->queue), is_wrong,
+		    loss);
+		is_wrong = false; /* of the oldest message only */
+	}
 }

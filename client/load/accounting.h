@@ -1,21 +1,28 @@
 /*
- * accounting.h - how a message is counted: begun, answered, lost. Nobody else writes
- * the messages of a tally, so that they always add up.
+ * accounting.h - counts each message as sent, answered or lost, and records lost
+ * connections. No other file writes the message counters, so that they always add up
+ * (client/measure/counters.h).
  */
 #ifndef CLIENT_LOAD_ACCOUNTING_H
 #define CLIENT_LOAD_ACCOUNTING_H
 
-#include "client/load/conn.h"
+#include "client/load/conn_state.h"
 
-/* The first byte of the caller's next due message is with the kernel. */
-void accounting_started(struct generator *generator, struct conn *conn);
+static inline void
+accounting_record(const struct load_context *ctx, enum latency_kind kind, uint64_t ns)
+{
+	histogram_record(ctx->counters->histograms[kind], ns);
+}
 
-/* The caller's oldest message is answered, rightly or not, or needs no answer. */
-void accounting_answered(struct generator *generator, struct conn *conn, bool right);
+/* The socket took the first byte of the next due message. */
+void accounting_started(struct load_context *ctx, struct conn *conn);
 
-/* A message, taken out of its queue, will not be answered; `wrong` when what came of
- * its answer was already wrong. */
-void accounting_lost(struct generator *generator,
-    const struct queued_message *queued_message, bool wrong, enum message_loss loss);
+/* The oldest message is answered, correctly or not, or needs no answer. */
+void accounting_answered(struct load_context *ctx, struct conn *conn, bool is_correct);
+
+/* The connection is lost with its messages in flight. The first ones are recorded with
+ * the time and the state they were in. Called before the socket is closed. */
+void accounting_connection_lost(
+    struct load_context *ctx, struct conn *conn, enum message_loss loss);
 
 #endif

@@ -3,51 +3,48 @@
 #include "lib/clock.h"
 
 #include "client/load/conn.h"
-#include "client/load/generator.h"
 
-#define ARRIVALS_MAX 64 /* made due at once, so that answers are read between */
+#define ARRIVALS_MAX 64 /* per call, so that answers are read in between */
 
 void
-arrivals_start(struct generator *generator, uint64_t start_ns)
+arrivals_start(struct load_context *ctx, uint64_t start_ns)
 {
-	const struct plan *plan = generator->plan;
-	double share = (double)generator->count / plan->rank_connections;
+	const struct plan *plan = ctx->plan;
+	double share = (double)ctx->count / plan->rank_connections;
 	double rate = plan->rate * share;
 
 	if (plan->load == PLAN_INTERVAL)
-		rate = (double)generator->count * 1e9 / (double)plan->interval_ns;
+		rate = (double)ctx->count * 1e9 / (double)plan->interval_ns;
 	else if (plan->load != PLAN_OPEN)
 		return;
-	pacer_start(&generator->arrivals,
+	pacer_start(&ctx->arrivals,
 	    &(struct pacer_args){
 		.start_ns = start_ns,
 		.rate = rate,
-		.phase = plan_phase(plan, generator->counters->process),
+		.phase = plan_phase(plan, ctx->counters->process),
 		.poisson = plan->arrivals == PLAN_POISSON,
-		.seed = plan->seed + generator->first,
+		.seed = plan->seed + ctx->first,
 	    });
 }
 
-/* The caller whose turn it is. */
 static struct conn *
-next_conn(struct generator *generator)
+next_conn(struct load_context *ctx)
 {
-	uint32_t at = generator->arrival_at++;
+	uint32_t at = ctx->next_arrival++;
 
-	if (generator->plan->load == PLAN_INTERVAL) {
-		if (generator->arrival_at == generator->count)
-			generator->arrival_at = 0;
-		return &generator->conns[at];
+	if (ctx->plan->load == PLAN_INTERVAL) {
+		if (ctx->next_arrival == ctx->count)
+			ctx->next_arrival = 0;
+		return &ctx->conns[at];
 	}
-	if (generator->plan->arrivals == PLAN_POISSON)
-		at = pacer_pick(&generator->arrivals, generator->active_count);
-	else if (at >= generator->active_count)
-		generator->arrival_at = 1 + (at = 0);
-	return &generator->conns[generator->active[at]];
+	if (ctx->plan->arrivals == PLAN_POISSON)
+		at = pacer_pick(&ctx->arrivals, ctx->active.count);
+	else if (at >= ctx->active.count)
+		ctx->next_arrival = 1 + (at = 0);
+	return &ctx->conns[ctx->active.list[at]];
 }
 
-/* Nothing is due on a connection that has no more to send, or that a ramp has not begun
- * yet. */
+/* False for a connection that has sent everything or that --ramp has not started. */
 static bool
 takes_messages(const struct conn *conn)
 {
@@ -55,39 +52,39 @@ takes_messages(const struct conn *conn)
 }
 
 void
-arrivals_run(struct generator *generator)
+arrivals_run(struct load_context *ctx)
 {
-	struct pacer *pacer = &generator->arrivals;
+	struct pacer *pacer = &ctx->arrivals;
 
-	for (int i = 0; i < ARRIVALS_MAX && pacer->next_ns <= generator->now_ns; i++) {
+	for (int i = 0; i < ARRIVALS_MAX && pacer->next_ns <= ctx->times.now_ns; i++) {
 		uint64_t intended = pacer->next_ns;
-		if (intended >= generator->end_ns) {
+		if (intended >= ctx->times.end_ns) {
 			pacer->next_ns = PACER_NEVER;
 			return;
 		}
-		/* With nobody to send it, it stays due: late is sent late. */
-		if (generator->plan->load == PLAN_OPEN && generator->active_count == 0)
+		/* No connection can send it: it stays due. */
+		if (ctx->plan->load == PLAN_OPEN && ctx->active.count == 0)
 			return;
-		struct conn *conn = next_conn(generator);
+		struct conn *conn = next_conn(ctx);
 		pacer_take(pacer);
-		if (!takes_messages(conn) || !conn_schedule(generator, conn, intended))
+		if (!takes_messages(conn) || !conn_state_schedule(ctx, conn, intended))
 			continue;
-		generator->now_ns = clock_now_ns();
-		conn_advance(generator, conn);
+		ctx->times.now_ns = clock_now_ns();
+		conn_advance(ctx, conn);
 	}
 }
 
 void
-arrivals_count_missed(struct generator *generator)
+arrivals_count_missed(struct load_context *ctx)
 {
-	struct pacer *pacer = &generator->arrivals;
+	struct pacer *pacer = &ctx->arrivals;
 
-	if (generator->plan->messages > 0)
+	if (ctx->plan->messages > 0)
 		return;
 	while (
-	    pacer->next_ns <= generator->now_ns && pacer->next_ns < generator->end_ns) {
-		if (pacer->next_ns >= generator->measure_ns)
-			counters_add(&generator->counters->messages_due, 1);
+	    pacer->next_ns <= ctx->times.now_ns && pacer->next_ns < ctx->times.end_ns) {
+		if (pacer->next_ns >= ctx->times.measure_ns)
+			counters_add(&ctx->counters->messages_due, 1);
 		pacer_take(pacer);
 	}
 }

@@ -1,23 +1,22 @@
 /*
- * arrivals.h - what the schedule of a paced load (--rate, --interval) makes due, and
- * whose message it is. Lag is never forgiven: with nobody to send it, a message stays
- * due, and counts from its own time when it is sent.
+ * arrivals.h - makes messages due by the schedule of an open load (--rate, --interval),
+ * and chooses the connection of each. Lateness is never forgiven: if no connection can
+ * send it, a message stays due, and its latency counts from its intended time.
  */
 #ifndef CLIENT_LOAD_ARRIVALS_H
 #define CLIENT_LOAD_ARRIVALS_H
 
 #include <stdint.h>
 
-struct generator;
+struct load_context;
 
-/* The load begins; nothing for one that is not paced. */
-void arrivals_start(struct generator *generator, uint64_t start_ns);
+/* Starts the schedule; no effect for a load without one. */
+void arrivals_start(struct load_context *ctx, uint64_t start_ns);
 
-/* Gives what is due by now to the callers whose turn it is. */
-void arrivals_run(struct generator *generator);
+/* Gives the messages that are due now to their connections. */
+void arrivals_run(struct load_context *ctx);
 
-/* At the end: messages that came due while nobody was there to send them were due all
- * the same. */
-void arrivals_count_missed(struct generator *generator);
+/* At the end: counts as due the messages that no connection could take. */
+void arrivals_count_missed(struct load_context *ctx);
 
 #endif

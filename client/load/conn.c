@@ -3,205 +3,344 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-#include <string.h>
+#include <errno.h>
+#include <unistd.h>
 
-#include "client/load/conn_close.h"
+#include <linux/tcp.h>
+#include <netinet/in.h>
+
+#include "client/load/accounting.h"
 #include "client/load/conn_connect.h"
 #include "client/load/conn_receive.h"
 #include "client/load/conn_send.h"
-#include "client/load/generator.h"
+#include "client/load/transcript.h"
 
-void
-conn_init(struct conn *conn)
-{
-	memset(conn, 0, sizeof(*conn));
-	conn->fd = -1;
-	conn->state = CONN_WAITING;
-	conn->active_index = GENERATOR_NONE;
-	message_queue_init(&conn->queue);
-}
+#define SHORT_CONNECTION_NS NS_PER_S
+#define FIRST_BACKOFF_NS UINT64_C(10000000)
+#define BACKOFF_DOUBLINGS_MAX 6
 
-bool
-conn_has_sent_all(const struct generator *generator, const struct conn *conn)
-{
-	uint64_t messages = generator->plan->messages;
-
-	return messages > 0 && conn->scheduled >= messages && conn->due == 0;
-}
-
-bool
-conn_has_expired(const struct generator *generator, const struct conn *conn)
-{
-	uint64_t most = generator->plan->messages_per_connection;
-
-	return conn->expires || (most > 0 && conn->sent_on_connection >= most);
-}
-
-bool
-conn_has_work(const struct generator *generator, const struct conn *conn)
-{
-	if (conn_has_sent_all(generator, conn))
-		return false;
-	return !generator->is_stopped || (conn->due > 0 && !generator->is_dropping);
-}
-
-bool
-conn_schedule(struct generator *generator, struct conn *conn, uint64_t intended_ns)
-{
-	uint64_t messages = generator->plan->messages;
-
-	if (messages > 0 && conn->scheduled >= messages)
-		return false;
-	if (message_queue_push(&generator->message_pool, &conn->queue, intended_ns) <
-	    0) {
-		generator->has_failed = true;
-		return false;
-	}
-	conn->due++;
-	conn->scheduled++;
-	if (generator->plan->load >= PLAN_INTERVAL &&
-	    intended_ns >= generator->measure_ns)
-		counters_add(&generator->counters->messages_due, 1);
-	if (conn->scheduled == messages)
-		generator_deactivate(generator, conn);
-	return true;
-}
-
-/* Since when the oldest message waits for its answer, or for the peer to take it; 0:
- * none does. */
+/* Delay before the next attempt; doubles with each connection without an answer. */
 static uint64_t
-waiting_since(const struct generator *generator, const struct conn *conn)
+next_backoff_ns(struct conn *conn)
 {
-	return conn->queue.head == MESSAGE_QUEUE_NONE
-	    ? 0
-	    : message_queue_at(&generator->message_pool, conn->queue.head)->written_ns;
+	uint32_t doublings = conn->failures < BACKOFF_DOUBLINGS_MAX
+	    ? conn->failures
+	    : BACKOFF_DOUBLINGS_MAX;
+
+	if (conn->failures < UINT8_MAX)
+		conn->failures++;
+	return FIRST_BACKOFF_NS << doublings;
 }
 
-void
-conn_set_timer(struct generator *generator, struct conn *conn)
+/* A lost connection is replaced at once, unless several in a row were short and
+ * brought no answer. */
+static uint64_t
+delay_after_loss(const struct load_context *ctx, struct conn *conn)
 {
-	const struct plan *plan = generator->plan;
-	uint64_t deadline = TIMER_WHEEL_NEVER, other, since;
-
-	switch ((enum conn_state)conn->state) {
-	case CONN_CONNECTING:
-		deadline = conn->state_since_ns + plan->connect_timeout_ns;
-		break;
-	case CONN_CLOSING:
-		deadline = conn->state_since_ns + CONN_CLOSE_TIMEOUT_NS;
-		break;
-	case CONN_OPEN:
-		if (plan->lifetime_ns > 0 && generator->is_running && !conn->expires)
-			deadline = conn->state_since_ns + plan->lifetime_ns;
-		since = waiting_since(generator, conn);
-		if (since != 0 && since + plan->timeout_ns < deadline)
-			deadline = since + plan->timeout_ns;
-		if (conn->is_paused) {
-			other = conn_receive_slow_next_ns(
-			    plan->slow_read, generator->now_ns);
-			deadline = other < deadline ? other : deadline;
-		}
-		break;
-	case CONN_WAITING:
-	case CONN_DONE:
-		return;
-	}
-	timer_wheel_set(
-	    &generator->timer_wheel, generator_index(generator, conn), deadline);
+	if (ctx->times.now_ns - conn->state_since_ns >= SHORT_CONNECTION_NS)
+		conn->failures = 0;
+	if (conn->failures > 0)
+		return next_backoff_ns(conn);
+	conn->failures = 1;
+	return 0;
 }
 
-void
-conn_advance(struct generator *generator, struct conn *conn)
+/* Segments that the peer reported as duplicates (DSACK) were late, not lost: a busy
+ * machine loses no packet. */
+static void
+count_retransmits(struct load_context *ctx, int fd)
 {
-	const struct plan *plan = generator->plan;
+	struct tcp_info info = { .tcpi_dsack_dups = 0 };
+	socklen_t length = sizeof(info);
 
-	if (conn->state != CONN_OPEN)
-		return;
-	conn_send(generator, conn);
-	if (conn->state != CONN_OPEN)
-		return;
-	if (conn->in_flight > 0) {
-		uint32_t index = generator_index(generator, conn);
-		if (timer_wheel_deadline(&generator->timer_wheel, index) >
-		    generator->now_ns + plan->timeout_ns)
-			conn_set_timer(generator, conn);
-	}
-	bool has_sent_all = conn_has_sent_all(generator, conn);
-	if (plan->half_close && has_sent_all && conn->send.at == 0 &&
-	    !conn->is_write_shut) {
-		shutdown(conn->fd, SHUT_WR);
-		conn->is_write_shut = true;
-		conn->state_since_ns = generator->now_ns;
-	}
-	if (conn->in_flight > 0 || conn->send.at > 0)
-		return;
-	if (conn_has_expired(generator, conn) || !conn_has_work(generator, conn))
-		conn_close(generator, conn);
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0 &&
+	    info.tcpi_total_retrans > info.tcpi_dsack_dups)
+		counters_add(&ctx->counters->retransmits,
+		    info.tcpi_total_retrans - info.tcpi_dsack_dups);
 }
 
-void
-conn_on_event(struct generator *generator, struct conn *conn, uint32_t events)
+/* The next connection starts with a whole message. */
+static void
+close_socket(struct load_context *ctx, struct conn *conn)
 {
-	uint32_t input = EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR;
+	uint64_t next = conn->send.message + (conn->send.at > 0 ? 1 : 0);
 
-	if (conn->state == CONN_CONNECTING) {
-		conn_connect_on_event(generator, conn);
-		events &= ~(uint32_t)EPOLLOUT;
-	}
-	if (conn->state != CONN_OPEN && conn->state != CONN_CLOSING)
-		return;
-	if ((events & input) != 0 && !conn->is_paused)
-		conn_receive(generator, conn,
-		    (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0);
-	conn_advance(generator, conn);
-}
-
-void
-conn_on_ready(struct generator *generator, struct conn *conn)
-{
-	/* The connection that had work left over may be gone, and the next one called.
-	 */
-	if (conn->state != CONN_CONNECTING)
-		conn_on_event(generator, conn, EPOLLIN | EPOLLOUT | EPOLLRDHUP);
+	count_retransmits(ctx, conn->fd);
+	close(conn->fd);
+	conn->fd = -1;
+	counters_add(&ctx->counters->connections_open, (uint64_t)-1);
+	sequence_seek(ctx->sequence, conn_state_number(ctx, conn), &conn->send, next);
+	conn->answers = (struct verify_stream){ .cursor = conn->send };
+	/* The next connection has not blocked this message. */
+	if (conn->due > 0)
+		message_queue_at(&ctx->message_pool, conn->queue.head)->written_ns = 0;
 }
 
 static void
-on_open_timer(struct generator *generator, struct conn *conn)
+drop_due(struct load_context *ctx, struct conn *conn)
 {
-	const struct plan *plan = generator->plan;
-	uint64_t since = waiting_since(generator, conn);
+	for (; conn->due > 0; conn->due--, conn->scheduled--)
+		message_queue_pop(&ctx->message_pool, &conn->queue);
+}
 
-	if (since != 0 && since + plan->timeout_ns <= generator->received_ns) {
-		conn_close_lost(generator, conn, MESSAGE_LOSS_TIMEOUT);
-		return;
-	}
-	if (plan->lifetime_ns > 0 && generator->is_running &&
-	    conn->state_since_ns + plan->lifetime_ns <= generator->now_ns)
-		conn->expires = true;
-	if (conn->is_paused) {
-		conn->is_paused = false;
-		conn_receive(generator, conn, true);
-	}
-	conn_advance(generator, conn);
-	if (conn->state == CONN_OPEN)
-		conn_set_timer(generator, conn);
+static void
+connect_again(struct load_context *ctx, struct conn *conn, uint64_t delay_ns)
+{
+	conn->state = CONN_WAITING;
+	if (delay_ns > 0)
+		timer_wheel_set(&ctx->timer_wheel, conn_state_index(ctx, conn),
+		    ctx->times.now_ns + delay_ns);
+	else
+		conn_state_enqueue_connect(ctx, conn);
+}
+
+static void
+finish(struct load_context *ctx, struct conn *conn)
+{
+	drop_due(ctx, conn);
+	conn->state = CONN_DONE;
+	timer_wheel_clear(&ctx->timer_wheel, conn_state_index(ctx, conn));
+	ctx->unfinished--;
+	counters_add(&ctx->counters->connections_done, 1);
+}
+
+static void
+account_loss(struct load_context *ctx, struct conn *conn, enum message_loss loss)
+{
+	transcript_lost(ctx, conn, loss);
+	conn_state_deactivate(ctx, conn);
+	accounting_connection_lost(ctx, conn, loss);
 }
 
 void
-conn_on_timer(struct generator *generator, struct conn *conn)
+conn_close(struct load_context *ctx, struct conn *conn, enum conn_close_reason reason)
+{
+	bool is_lost = reason <= CONN_CLOSE_BY_PEER, again = true;
+	bool was_open = conn->state == CONN_OPEN || conn->state == CONN_CLOSING;
+	uint64_t delay_ns = 0;
+
+	if (is_lost) {
+		delay_ns = delay_after_loss(ctx, conn);
+		again = ctx->plan->reconnect;
+		account_loss(ctx, conn, (enum message_loss)reason);
+	} else if (reason == CONN_CLOSE_CONNECT_FAILED) {
+		delay_ns = next_backoff_ns(conn);
+		again = conn->was_established && ctx->plan->reconnect;
+	} else if (reason == CONN_CLOSE_FINISHED) {
+		accounting_record(
+		    ctx, LATENCY_CLOSE, ctx->times.now_ns - conn->state_since_ns);
+	}
+	if (conn->state == CONN_CONNECTING)
+		ctx->connects.pending--;
+	if (was_open)
+		close_socket(ctx, conn);
+	else
+		conn_connect_close(conn);
+	/* A schedule keeps its messages due; others are made due again. */
+	if (is_lost && ctx->plan->load < PLAN_INTERVAL)
+		drop_due(ctx, conn);
+	if (again && reason != CONN_CLOSE_CANCELLED && conn_state_has_work(ctx, conn))
+		connect_again(ctx, conn, delay_ns);
+	else
+		finish(ctx, conn);
+}
+
+/* Sends the FIN and waits for the peer's; with --close=rst resets the connection. */
+static void
+start_close(struct load_context *ctx, struct conn *conn)
+{
+	struct linger reset = { .l_onoff = 1, .l_linger = 0 };
+
+	transcript_closing(ctx, conn);
+	conn_state_deactivate(ctx, conn);
+	conn->state = CONN_CLOSING;
+	conn->is_paused = false;
+	if (!conn->is_write_shut)
+		conn->state_since_ns = ctx->times.now_ns;
+	if (ctx->plan->close == PLAN_CLOSE_RST) {
+		setsockopt(conn->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+		conn_close(ctx, conn, CONN_CLOSE_ABORTED);
+		return;
+	}
+	if (!conn->is_write_shut)
+		shutdown(conn->fd, SHUT_WR);
+	conn->is_write_shut = true;
+	conn_state_set_timer(ctx, conn);
+}
+
+/* A send has failed: reads what the peer sent before, then the connection is lost. */
+static void
+on_send_failed(struct load_context *ctx, struct conn *conn)
+{
+	conn_receive_rest(ctx, conn);
+	conn_close(ctx, conn, CONN_CLOSE_RESET);
+}
+
+void
+conn_advance(struct load_context *ctx, struct conn *conn)
+{
+	const struct plan *plan = ctx->plan;
+	uint32_t index = conn_state_index(ctx, conn);
+
+	if (conn->state != CONN_OPEN)
+		return;
+	if (conn_send(ctx, conn) == SEND_FAILED) {
+		on_send_failed(ctx, conn);
+		return;
+	}
+	if (conn->in_flight > 0 &&
+	    timer_wheel_deadline(&ctx->timer_wheel, index) >
+		ctx->times.now_ns + plan->timeout_ns)
+		conn_state_set_timer(ctx, conn);
+	if (plan->half_close && conn_state_has_sent_all(ctx, conn) &&
+	    conn->send.at == 0 && !conn->is_write_shut) {
+		shutdown(conn->fd, SHUT_WR);
+		conn->is_write_shut = true;
+		conn->state_since_ns = ctx->times.now_ns;
+	}
+	if (conn->in_flight > 0 || conn->send.at > 0)
+		return;
+	if (conn_state_has_expired(ctx, conn) || !conn_state_has_work(ctx, conn))
+		start_close(ctx, conn);
+}
+
+static void
+on_peer_closed(struct load_context *ctx, struct conn *conn)
+{
+	if (conn->state == CONN_OPEN) {
+		if (conn->in_flight > 0 ||
+		    (conn_state_has_work(ctx, conn) &&
+			!conn_state_has_expired(ctx, conn))) {
+			conn_close(ctx, conn, CONN_CLOSE_BY_PEER);
+			return;
+		}
+		start_close(ctx, conn);
+	}
+	if (conn->state == CONN_CLOSING)
+		conn_close(ctx, conn, CONN_CLOSE_FINISHED);
+}
+
+static void
+receive(struct load_context *ctx, struct conn *conn, bool until_eof)
+{
+	switch (conn_receive(ctx, conn, until_eof)) {
+	case RECEIVE_NO_MORE:
+		break;
+	case RECEIVE_MORE_LATER:
+		conn_state_enqueue_ready(ctx, conn);
+		break;
+	case RECEIVE_PEER_CLOSED:
+		on_peer_closed(ctx, conn);
+		break;
+	case RECEIVE_RESET:
+		conn_close(ctx, conn,
+		    conn->state == CONN_CLOSING ? CONN_CLOSE_ABORTED
+						: CONN_CLOSE_RESET);
+		break;
+	}
+}
+
+static void
+on_established(struct load_context *ctx, struct conn *conn)
+{
+	ctx->connects.pending--;
+	conn->was_established = true;
+	conn->state = CONN_OPEN;
+	conn->state_since_ns = conn->received_ns = ctx->times.now_ns;
+	conn->sent_on_connection = 0;
+	conn->is_write_shut = conn->expires = conn->is_paused = false;
+	conn_state_activate(ctx, conn);
+	conn_state_set_timer(ctx, conn);
+	transcript_connected(ctx, conn);
+	if (ctx->is_running || ctx->is_stopped)
+		conn_advance(ctx, conn);
+}
+
+static void
+on_connect(struct load_context *ctx, struct conn *conn, enum connect_status status)
+{
+	switch (status) {
+	case CONNECT_STARTED:
+		conn_state_set_timer(ctx, conn);
+		break;
+	case CONNECT_ESTABLISHED:
+		on_established(ctx, conn);
+		break;
+	case CONNECT_FAILED:
+		conn_close(ctx, conn, CONN_CLOSE_CONNECT_FAILED);
+		break;
+	}
+}
+
+void
+conn_start(struct load_context *ctx, struct conn *conn)
+{
+	conn->state = CONN_CONNECTING;
+	conn->connect_started = true;
+	ctx->connects.pending++;
+	on_connect(ctx, conn, conn_connect(ctx, conn));
+}
+
+void
+conn_on_event(struct load_context *ctx, struct conn *conn, uint32_t events)
+{
+	uint32_t ended = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
+
+	if (conn->state == CONN_CONNECTING)
+		on_connect(ctx, conn, conn_connect_finish(ctx, conn));
+	if (conn->state != CONN_OPEN && conn->state != CONN_CLOSING)
+		return;
+	if ((events & (EPOLLIN | ended)) != 0 && !conn->is_paused)
+		receive(ctx, conn, (events & ended) != 0);
+	conn_advance(ctx, conn);
+}
+
+void
+conn_on_ready(struct load_context *ctx, struct conn *conn)
+{
+	/* The connection with the work left over may be closed and the next one be
+	 * connecting. */
+	if (conn->state != CONN_CONNECTING)
+		conn_on_event(ctx, conn, EPOLLIN | EPOLLOUT | EPOLLRDHUP);
+}
+
+static void
+on_open_timer(struct load_context *ctx, struct conn *conn)
+{
+	const struct plan *plan = ctx->plan;
+	uint64_t since = conn_state_waiting_since(ctx, conn);
+
+	if (since != 0 && since + plan->timeout_ns <= ctx->times.received_ns) {
+		conn_close(ctx, conn, CONN_CLOSE_TIMEOUT);
+		return;
+	}
+	if (plan->lifetime_ns > 0 && ctx->is_running &&
+	    conn->state_since_ns + plan->lifetime_ns <= ctx->times.now_ns)
+		conn->expires = true;
+	if (conn->is_paused) {
+		conn->is_paused = false;
+		receive(ctx, conn, true);
+	}
+	conn_advance(ctx, conn);
+	if (conn->state == CONN_OPEN)
+		conn_state_set_timer(ctx, conn);
+}
+
+void
+conn_on_timer(struct load_context *ctx, struct conn *conn)
 {
 	switch ((enum conn_state)conn->state) {
 	case CONN_WAITING:
-		generator_enqueue_connect(generator, conn);
+		conn_state_enqueue_connect(ctx, conn);
 		break;
 	case CONN_CONNECTING:
-		conn_connect_on_timeout(generator, conn);
+		on_connect(ctx, conn, conn_connect_next(ctx, conn, ETIMEDOUT));
 		break;
 	case CONN_OPEN:
-		on_open_timer(generator, conn);
+		on_open_timer(ctx, conn);
 		break;
 	case CONN_CLOSING:
-		conn_close_finish(generator, conn, false);
+		conn_close(ctx, conn, CONN_CLOSE_ABORTED);
 		break;
 	case CONN_DONE:
 		break;

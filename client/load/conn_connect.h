@@ -1,23 +1,28 @@
-/* conn_connect.h - how a caller's connection begins, or fails to. */
+/* conn_connect.h - opens and connects the socket of a connection. Counts attempts and
+ * their outcome; the caller changes the state of the connection. */
 #ifndef CLIENT_LOAD_CONN_CONNECT_H
 #define CLIENT_LOAD_CONN_CONNECT_H
 
-#include "client/load/conn.h"
+#include "client/load/conn_state.h"
 
-/* Begins to connect; the outcome comes as an event, or at once. */
-void conn_connect(struct generator *generator, struct conn *conn);
+enum connect_status {
+	CONNECT_STARTED, /* an event of the socket will tell */
+	CONNECT_ESTABLISHED,
+	CONNECT_FAILED, /* at every address of the target */
+};
 
-/* The socket of a connecting caller has an outcome. */
-void conn_connect_on_event(struct generator *generator, struct conn *conn);
+/* Starts to connect to the target of the connection. */
+enum connect_status conn_connect(struct load_context *ctx, struct conn *conn);
 
-/* No answer within --connect-timeout. */
-void conn_connect_on_timeout(struct generator *generator, struct conn *conn);
+/* Reads the outcome after an event of the socket. On failure tries the next address of
+ * the target. */
+enum connect_status conn_connect_finish(struct load_context *ctx, struct conn *conn);
 
-/* How long to wait before the next call, after one that brought no answer: longer with
- * each. */
-uint64_t conn_connect_backoff_ns(struct conn *conn);
+/* The present address has failed with `error`: tries the next one. */
+enum connect_status conn_connect_next(
+    struct load_context *ctx, struct conn *conn, int error);
 
-/* Given up before there was an outcome: the run ends. */
-void conn_connect_cancel(struct generator *generator, struct conn *conn);
+/* Closes the socket of a connection that is not established, if it has one. */
+void conn_connect_close(struct conn *conn);
 
 #endif

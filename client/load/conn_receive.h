@@ -1,26 +1,23 @@
-/* conn_receive.h - how a caller reads, and verifies what it reads. */
+/* conn_receive.h - reads from a connection, and verifies what it reads. */
 #ifndef CLIENT_LOAD_CONN_RECEIVE_H
 #define CLIENT_LOAD_CONN_RECEIVE_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include "client/load/conn_state.h"
 
-#include "client/load/conn.h"
+enum receive_status {
+	RECEIVE_NO_MORE,
+	RECEIVE_MORE_LATER, /* the turn is over: continue in the next one */
+	RECEIVE_PEER_CLOSED,
+	RECEIVE_RESET, /* or another error of the socket */
+};
 
-/* --slow-read: so many bytes are read at once. */
-size_t conn_receive_slow_bytes(uint64_t bytes_per_s);
+/* Reads what has arrived. A short read ends it, unless the peer has closed
+ * (`until_eof`): the edge-triggered event for that comes once, so the EOF must be
+ * read. */
+enum receive_status conn_receive(
+    struct load_context *ctx, struct conn *conn, bool until_eof);
 
-/* ... and when the next ones are: at the multiples of a time, so that no lag adds up.
- */
-uint64_t conn_receive_slow_next_ns(uint64_t bytes_per_s, uint64_t now_ns);
-
-/* Reads what is there. A short read is the end of it; but when the peer has closed, the
- * end itself must be read (`until_eof`): the edge that told of it comes once. May end
- * or lose the connection. */
-void conn_receive(struct generator *generator, struct conn *conn, bool until_eof);
-
-/* Sending has failed: what came before that is still read, then the connection is lost.
- */
-void conn_receive_rest(struct generator *generator, struct conn *conn);
+/* After a failed send: reads what arrived before the failure. */
+void conn_receive_rest(struct load_context *ctx, struct conn *conn);
 
 #endif

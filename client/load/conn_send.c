@@ -6,47 +6,45 @@
 #include <string.h>
 
 #include "client/load/accounting.h"
-#include "client/load/conn_receive.h"
-#include "client/load/generator.h"
 #include "client/load/transcript.h"
 
-#define WRITES_MAX 16 /* in one turn, so that no socket starves the others */
+#define WRITES_MAX                                                                     \
+	16 /* per turn of the loop, so that no connection starves the others */
 
-/* `sent` bytes from the send cursor on are with the kernel. */
+/* Advances the send cursor by `sent` bytes. */
 static void
-count_sent(struct generator *generator, struct conn *conn, size_t sent)
+count_sent(struct load_context *ctx, struct conn *conn, size_t sent)
 {
-	uint64_t connection = generator_connection(generator, conn);
+	uint64_t connection = conn_state_number(ctx, conn);
 	struct cursor *cursor = &conn->send;
 
-	counters_add(&generator->counters->bytes_sent, sent);
+	counters_add(&ctx->counters->bytes_sent, sent);
 	while (sent > 0) {
 		if (cursor->length == 0)
 			cursor->length = sequence_wire_length(
-			    generator->sequence, connection, cursor->message);
+			    ctx->sequence, connection, cursor->message);
 		if (cursor->at == 0)
-			accounting_started(generator, conn);
+			accounting_started(ctx, conn);
 		uint32_t left = cursor->length - cursor->at;
 		uint32_t n = sent < left ? (uint32_t)sent : left;
 		cursor->at += n;
 		sent -= n;
 		if (cursor->at < cursor->length)
 			return;
-		sequence_seek(
-		    generator->sequence, connection, cursor, cursor->message + 1);
-		if (generator->expectation->none)
-			accounting_answered(generator, conn, true);
+		sequence_seek(ctx->sequence, connection, cursor, cursor->message + 1);
+		if (ctx->expectation->none)
+			accounting_answered(ctx, conn, true);
 	}
 }
 
-/* How many messages may be begun now. */
+/* Messages that may be started now. */
 static uint32_t
-may_begin(const struct generator *generator, const struct conn *conn)
+startable_messages(const struct load_context *ctx, const struct conn *conn)
 {
-	const struct plan *plan = generator->plan;
+	const struct plan *plan = ctx->plan;
 	uint32_t n = conn->due;
 
-	if (conn->expires || generator->is_dropping)
+	if (conn->expires || ctx->is_dropping)
 		return 0;
 	if (plan->pipeline > 0 && n > plan->pipeline - conn->in_flight)
 		n = plan->pipeline - conn->in_flight;
@@ -58,24 +56,24 @@ may_begin(const struct generator *generator, const struct conn *conn)
 	return n;
 }
 
-/* The bytes that can be sent now: the rest of the message at the cursor and those that
- * may be begun, as far as the buffer goes. NULL when there is nothing. */
+/* The bytes to send next: the rest of the message at the cursor and those that may be
+ * started, up to the size of the buffer. NULL if there are none. */
 static const uint8_t *
-gather(struct generator *generator, const struct conn *conn, size_t *ret_length)
+gather(struct load_context *ctx, const struct conn *conn, size_t *ret_length)
 {
-	uint64_t connection = generator_connection(generator, conn);
+	uint64_t connection = conn_state_number(ctx, conn);
 	struct cursor cursor = conn->send;
-	uint32_t messages = may_begin(generator, conn) + (cursor.at > 0 ? 1 : 0);
-	size_t room = generator->plan->dribble ? 1 : GENERATOR_BUFFER, length = 0;
+	uint32_t messages = startable_messages(ctx, conn) + (cursor.at > 0 ? 1 : 0);
+	size_t room = ctx->plan->dribble ? 1 : LOAD_BUFFER_BYTES, length = 0;
 
 	while (messages > 0 && length < room) {
 		if (cursor.length == 0)
 			cursor.length = sequence_wire_length(
-			    generator->sequence, connection, cursor.message);
+			    ctx->sequence, connection, cursor.message);
 		size_t n = room - length;
-		uint8_t *out = generator->outgoing + length;
-		const uint8_t *wire = sequence_wire(generator->sequence, connection,
-		    &cursor, &n, generator->verify.scratch, out);
+		uint8_t *out = ctx->buffers.outgoing + length;
+		const uint8_t *wire = sequence_wire(
+		    ctx->sequence, connection, &cursor, &n, ctx->verify.scratch, out);
 		cursor.at += (uint32_t)n;
 		messages -= cursor.at == cursor.length;
 		if (length == 0 && (messages == 0 || n == room)) {
@@ -86,75 +84,73 @@ gather(struct generator *generator, const struct conn *conn, size_t *ret_length)
 			memcpy(out, wire, n);
 		length += n;
 		if (cursor.at == cursor.length)
-			sequence_seek(generator->sequence, connection, &cursor,
-			    cursor.message + 1);
+			sequence_seek(
+			    ctx->sequence, connection, &cursor, cursor.message + 1);
 	}
 	*ret_length = length;
-	return length > 0 ? generator->outgoing : NULL;
+	return length > 0 ? ctx->buffers.outgoing : NULL;
 }
 
-/* Closed loop: as soon as one is answered, the next is due. */
+/* Closed loop: an answer makes the next message due. */
 static void
-schedule_closed_loop(struct generator *generator, struct conn *conn)
+schedule_closed_loop(struct load_context *ctx, struct conn *conn)
 {
-	if (!generator->is_running || generator->plan->load != PLAN_CLOSED)
+	if (!ctx->is_running || ctx->plan->load != PLAN_CLOSED)
 		return;
-	while (conn->in_flight + conn->due < generator->plan->pipeline)
-		if (!conn_schedule(generator, conn, generator->now_ns))
+	while (conn->in_flight + conn->due < ctx->plan->pipeline)
+		if (!conn_state_schedule(ctx, conn, ctx->times.now_ns))
 			return;
 }
 
-/* With nothing in flight no answer can be late: how long the peer takes nothing is
- * timed instead. */
+/* While a message is in flight the timeout of its answer applies; otherwise it is
+ * measured how long the peer takes no data. */
 static void
-start_blocked_timer(struct generator *generator, struct conn *conn)
+start_blocked_timer(struct load_context *ctx, struct conn *conn)
 {
 	struct queued_message *oldest =
-	    message_queue_at(&generator->message_pool, conn->queue.head);
+	    message_queue_at(&ctx->message_pool, conn->queue.head);
 
 	if (oldest->written_ns != 0)
 		return;
-	oldest->written_ns = generator->now_ns;
-	conn_set_timer(generator, conn);
+	oldest->written_ns = ctx->times.now_ns;
+	conn_state_set_timer(ctx, conn);
 }
 
-/* True when the kernel took all of it. */
-static bool
+static enum send_status
 send_bytes(
-    struct generator *generator, struct conn *conn, const uint8_t *bytes, size_t length)
+    struct load_context *ctx, struct conn *conn, const uint8_t *bytes, size_t length)
 {
 	ssize_t n = send(conn->fd, bytes, length, MSG_NOSIGNAL);
 
-	if (n < 0) {
-		if (errno == EINTR)
-			generator_enqueue_ready(generator, conn);
-		else if (errno == EAGAIN)
-			start_blocked_timer(generator, conn);
-		else
-			conn_receive_rest(generator, conn);
-		return false;
-	}
-	transcript_sent(generator, conn, bytes, (size_t)n);
-	count_sent(generator, conn, (size_t)n);
-	if ((size_t)n < length)
-		return false;
-	return true;
+	if (n < 0 && errno == EAGAIN)
+		start_blocked_timer(ctx, conn);
+	else if (n < 0 && errno == EINTR)
+		conn_state_enqueue_ready(ctx, conn);
+	else if (n < 0)
+		return SEND_FAILED;
+	if (n < 0)
+		return SEND_BLOCKED;
+	transcript_sent(ctx, conn, bytes, (size_t)n);
+	count_sent(ctx, conn, (size_t)n);
+	return (size_t)n < length ? SEND_BLOCKED : SEND_DONE;
 }
 
-void
-conn_send(struct generator *generator, struct conn *conn)
+enum send_status
+conn_send(struct load_context *ctx, struct conn *conn)
 {
 	size_t length;
 
 	for (int i = 0; i < WRITES_MAX; i++) {
-		schedule_closed_loop(generator, conn);
-		const uint8_t *bytes = gather(generator, conn, &length);
+		schedule_closed_loop(ctx, conn);
+		const uint8_t *bytes = gather(ctx, conn, &length);
 		if (bytes == NULL)
-			return;
-		if (!send_bytes(generator, conn, bytes, length))
-			return;
-		if (generator->plan->dribble)
+			return SEND_DONE;
+		enum send_status status = send_bytes(ctx, conn, bytes, length);
+		if (status != SEND_DONE)
+			return status;
+		if (ctx->plan->dribble)
 			break;
 	}
-	generator_enqueue_ready(generator, conn);
+	conn_state_enqueue_ready(ctx, conn);
+	return SEND_DONE;
 }

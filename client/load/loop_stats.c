@@ -4,11 +4,11 @@
 
 #include "lib/clock.h"
 
-#include "client/load/generator.h"
+#include "client/load/accounting.h"
 
 #define SAMPLE_NS NS_PER_S
 
-static struct rusage at_start; /* of this process */
+static struct rusage at_start;
 
 static uint64_t
 since(const struct timeval *now, const struct timeval *then)
@@ -20,55 +20,50 @@ since(const struct timeval *now, const struct timeval *then)
 }
 
 static void
-store(counters_value *count, uint64_t value)
+sample(struct load_context *ctx)
 {
-	atomic_store_explicit(count, value, memory_order_relaxed);
-}
-
-static void
-sample(struct generator *generator)
-{
-	struct counters *counters = generator->counters;
+	struct counters *counters = ctx->counters;
 	struct rusage now;
 
 	if (getrusage(RUSAGE_SELF, &now) < 0)
 		return;
-	store(&counters->cpu_user_ns, since(&now.ru_utime, &at_start.ru_utime));
-	store(&counters->cpu_system_ns, since(&now.ru_stime, &at_start.ru_stime));
-	store(&counters->context_switches,
+	counters_set(&counters->cpu_user_ns, since(&now.ru_utime, &at_start.ru_utime));
+	counters_set(
+	    &counters->cpu_system_ns, since(&now.ru_stime, &at_start.ru_stime));
+	counters_set(&counters->context_switches,
 	    (uint64_t)(now.ru_nivcsw - at_start.ru_nivcsw));
 }
 
 void
-loop_stats_start(struct generator *generator)
+loop_stats_start(struct load_context *ctx)
 {
 	getrusage(RUSAGE_SELF, &at_start);
-	generator->sample_ns = generator->now_ns + SAMPLE_NS;
+	ctx->times.sample_ns = ctx->times.now_ns + SAMPLE_NS;
 }
 
 void
-loop_stats_turn(struct generator *generator, uint64_t wake_ns, int events)
+loop_stats_turn(struct load_context *ctx, uint64_t wake_ns, int events)
 {
-	struct counters *counters = generator->counters;
-	uint64_t lag = generator->now_ns - wake_ns;
+	struct counters *counters = ctx->counters;
+	uint64_t lag = ctx->times.now_ns - wake_ns;
 
 	counters_add(&counters->loops, 1);
-	if (generator->now_ns >= generator->sample_ns) {
-		sample(generator);
-		generator->sample_ns = generator->now_ns + SAMPLE_NS;
+	if (ctx->times.now_ns >= ctx->times.sample_ns) {
+		sample(ctx);
+		ctx->times.sample_ns = ctx->times.now_ns + SAMPLE_NS;
 	}
-	if (events > 0 || wake_ns == 0 || generator->now_ns < wake_ns ||
-	    !generator->is_running)
+	if (events > 0 || wake_ns == 0 || ctx->times.now_ns < wake_ns ||
+	    !ctx->is_running)
 		return;
-	generator_record(generator, LATENCY_LOOP_LAG, lag);
+	accounting_record(ctx, LATENCY_LOOP_LAG, lag);
 	if (lag > counters_get(&counters->loop_lag_max_ns))
-		store(&counters->loop_lag_max_ns, lag);
+		counters_set(&counters->loop_lag_max_ns, lag);
 }
 
 void
-loop_stats_finish(struct generator *generator)
+loop_stats_finish(struct load_context *ctx)
 {
-	if (generator->is_running)
-		sample(generator);
-	generator->sample_ns = UINT64_MAX;
+	if (ctx->is_running)
+		sample(ctx);
+	ctx->times.sample_ns = UINT64_MAX;
 }

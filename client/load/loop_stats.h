@@ -1,18 +1,18 @@
-/* loop_stats.h - what the generator itself costs, and how late its loop is. */
+/* loop_stats.h - CPU time of the load process, and how late its loop wakes up. */
 #ifndef CLIENT_LOAD_LOOP_STATS_H
 #define CLIENT_LOAD_LOOP_STATS_H
 
 #include <stdint.h>
 
-struct generator;
+struct load_context;
 
-/* From now on CPU time counts. */
-void loop_stats_start(struct generator *generator);
+/* Counts CPU time from here on. */
+void loop_stats_start(struct load_context *ctx);
 
-/* The loop has waited for `wake`, and has `events`. */
-void loop_stats_turn(struct generator *generator, uint64_t wake_ns, int events);
+/* The loop has waited until `wake_ns` at the latest, and has `events` events. */
+void loop_stats_turn(struct load_context *ctx, uint64_t wake_ns, int events);
 
-/* The last figures: what it costs to end is not in them. */
-void loop_stats_finish(struct generator *generator);
+/* Takes the last sample, before the work of stopping. */
+void loop_stats_finish(struct load_context *ctx);
 
 #endif

@@ -1,9 +1,9 @@
 /*
- * message_queue.h - the messages that are due or in flight: one small record each, kept
- * in a queue for each connection, taken from one pool of the process.
+ * message_queue.h - messages that are due or in flight: one small record each, in one
+ * queue per connection, from one pool per process.
  *
- * A record is there from the moment that the message is due until it is answered or
- * lost; a connection with nothing in flight holds none.
+ * A record exists from the time that the message is due until it is answered or lost; a
+ * connection with neither has no record.
  */
 #ifndef CLIENT_LOAD_MESSAGE_QUEUE_H
 #define CLIENT_LOAD_MESSAGE_QUEUE_H
@@ -14,14 +14,14 @@
 
 struct queued_message {
 	uint64_t intended_ns; /* when it should have been sent */
-	uint64_t written_ns;  /* when its first byte was given to the kernel, or was
-				 refused by it with nothing else in flight; 0: not yet */
-	uint32_t next;        /* of the queue, or of the free records */
+	uint64_t written_ns; /* when its first byte was sent, or first blocked by a full
+				socket with nothing in flight; 0: not yet */
+	uint32_t next;       /* in the queue, or in the list of free records */
 };
 
 struct message_pool {
 	struct queued_message *records;
-	uint32_t count; /* ever taken from the memory */
+	uint32_t count; /* records ever used */
 	uint32_t room;
 	uint32_t free;
 };
@@ -30,7 +30,7 @@ struct message_pool {
 struct message_queue {
 	uint32_t head;
 	uint32_t tail;
-	uint32_t unwritten; /* the first whose first byte is not written yet */
+	uint32_t unwritten; /* the first message not started yet */
 };
 
 static inline void
@@ -39,33 +39,32 @@ message_queue_init(struct message_queue *queue)
 	queue->head = queue->tail = queue->unwritten = MESSAGE_QUEUE_NONE;
 }
 
-void message_queue_pool_init(struct message_pool *message_pool);
-void message_queue_pool_finish(struct message_pool *message_pool);
+void message_queue_pool_init(struct message_pool *pool);
+void message_queue_pool_finish(struct message_pool *pool);
 
-/* Adds one at the end. 0, or -1 when out of memory. */
-int message_queue_push(struct message_pool *message_pool, struct message_queue *queue,
-    uint64_t intended_ns) __attribute__((warn_unused_result));
+/* Adds a message at the end. */
+void message_queue_push(
+    struct message_pool *pool, struct message_queue *queue, uint64_t intended_ns);
 
 static inline struct queued_message *
-message_queue_at(const struct message_pool *message_pool, uint32_t index)
+message_queue_at(const struct message_pool *pool, uint32_t index)
 {
-	return &message_pool->records[index];
+	return &pool->records[index];
 }
 
-/* Takes the oldest out of the queue and gives it back; the queue is not empty. */
+/* Removes and returns the oldest; the queue must not be empty. */
 struct queued_message message_queue_pop(
-    struct message_pool *message_pool, struct message_queue *queue);
+    struct message_pool *pool, struct message_queue *queue);
 
-/* Marks the first unwritten one as written. */
+/* Marks the first message that is not started as started. */
 static inline void
 message_queue_mark_written(
-    struct message_pool *message_pool, struct message_queue *queue, uint64_t now_ns)
+    struct message_pool *pool, struct message_queue *queue, uint64_t now_ns)
 {
-	struct queued_message *queued_message =
-	    message_queue_at(message_pool, queue->unwritten);
+	struct queued_message *message = message_queue_at(pool, queue->unwritten);
 
-	queued_message->written_ns = now_ns;
-	queue->unwritten = queued_message->next;
+	message->written_ns = now_ns;
+	queue->unwritten = message->next;
 }
 
 #endif

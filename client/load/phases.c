@@ -5,322 +5,307 @@
 #include "lib/clock.h"
 
 #include "client/load/arrivals.h"
-#include "client/load/conn_close.h"
-#include "client/load/conn_connect.h"
-#include "client/load/generator.h"
+#include "client/load/conn.h"
 #include "client/load/loop_stats.h"
 
 static enum load_phase
-phase_of(const struct generator *generator)
+phase_of(const struct load_context *ctx)
 {
 	return (enum load_phase)atomic_load_explicit(
-	    &generator->counters->phase, memory_order_relaxed);
+	    &ctx->counters->phase, memory_order_relaxed);
 }
 
 static void
-set_phase(struct generator *generator, enum load_phase phase)
+set_phase(struct load_context *ctx, enum load_phase phase)
 {
-	atomic_store_explicit(&generator->counters->phase, phase, memory_order_release);
+	atomic_store_explicit(&ctx->counters->phase, phase, memory_order_release);
 }
 
 static void
-store_time(counters_value *when, uint64_t now_ns)
-{
-	atomic_store_explicit(when, now_ns, memory_order_relaxed);
-}
-
-static void
-notify_parent(struct generator *generator)
+notify_parent(struct load_context *ctx)
 {
 	uint64_t one = 1;
 
-	/* An eventfd takes it, or holds so many that the parent will look anyway. */
-	if (write(generator->parent_fd, &one, sizeof(one)) < 0)
+	/* A full eventfd is already readable: the parent wakes up anyway. */
+	if (write(ctx->parent_fd, &one, sizeof(one)) < 0)
 		return;
 }
 
 static void
-start_connect_pacer(const struct generator *generator, struct pacer *pacer, double rate)
+start_connect_pacer(const struct load_context *ctx, struct pacer *pacer, double rate)
 {
 	*pacer = (struct pacer){ .next_ns = 0 };
 	if (rate > 0)
 		pacer_start(pacer,
 		    &(struct pacer_args){
-			.start_ns = generator->now_ns,
+			.start_ns = ctx->times.now_ns,
 			.rate = rate,
-			.phase =
-			    plan_phase(generator->plan, generator->counters->process),
+			.phase = plan_phase(ctx->plan, ctx->counters->process),
 		    });
 }
 
 void
-phases_start(struct generator *generator)
+phases_start(struct load_context *ctx)
 {
-	const struct plan *plan = generator->plan;
-	double share = (double)generator->count / plan->rank_connections;
+	const struct plan *plan = ctx->plan;
+	double share = (double)ctx->count / plan->rank_connections;
 
-	generator->measure_ns = UINT64_MAX;
-	generator->end_ns = UINT64_MAX;
-	generator->sample_ns = UINT64_MAX;
-	generator->drain_ns = UINT64_MAX;
-	generator->arrivals.next_ns = PACER_NEVER;
-	start_connect_pacer(
-	    generator, &generator->connect_pacer, plan->connect_rate * share);
+	ctx->times.measure_ns = UINT64_MAX;
+	ctx->times.end_ns = UINT64_MAX;
+	ctx->times.sample_ns = UINT64_MAX;
+	ctx->times.drain_ns = UINT64_MAX;
+	ctx->arrivals.next_ns = PACER_NEVER;
+	start_connect_pacer(ctx, &ctx->connects.pacer, plan->connect_rate * share);
 	if (plan->ramp_ns > 0)
-		start_connect_pacer(generator, &generator->ramp,
-		    (double)generator->count * 1e9 / (double)plan->ramp_ns);
-	set_phase(generator, PHASE_CONNECTING);
+		start_connect_pacer(ctx, &ctx->connects.ramp,
+		    (double)ctx->count * 1e9 / (double)plan->ramp_ns);
+	set_phase(ctx, PHASE_CONNECTING);
 }
 
-/* Lifetimes begin with the load, the first ones at all ages, so that the connections do
- * not all end together. */
+/* Spreads the ages of the first connections over the lifetime, so that they do not all
+ * end together. */
 static void
-stagger_lifetimes(struct generator *generator)
+stagger_lifetimes(struct load_context *ctx)
 {
-	uint64_t lifetime = generator->plan->lifetime_ns;
+	uint64_t lifetime = ctx->plan->lifetime_ns;
 
-	for (uint32_t i = 0; i < generator->active_count; i++) {
-		struct conn *conn = &generator->conns[generator->active[i]];
-		uint64_t age = lifetime / generator->active_count * i;
-		conn->state_since_ns = generator->now_ns - age;
-		conn_set_timer(generator, conn);
+	for (uint32_t i = 0; i < ctx->active.count; i++) {
+		struct conn *conn = &ctx->conns[ctx->active.list[i]];
+		uint64_t age = lifetime / ctx->active.count * i;
+		conn->state_since_ns = ctx->times.now_ns - age;
+		conn_state_set_timer(ctx, conn);
 	}
 }
 
 static void
-start(struct generator *generator, uint64_t start_ns)
+start(struct load_context *ctx, uint64_t start_ns)
 {
-	const struct plan *plan = generator->plan;
+	const struct plan *plan = ctx->plan;
 
-	generator->is_running = true;
-	generator->measure_ns = start_ns + plan->warmup_ns;
+	ctx->is_running = true;
+	ctx->times.measure_ns = start_ns + plan->warmup_ns;
 	if (plan->duration_ns > 0)
-		generator->end_ns = generator->measure_ns + plan->duration_ns;
-	store_time(&generator->counters->started_ns, start_ns);
-	set_phase(generator, PHASE_RUNNING);
-	loop_stats_start(generator);
-	arrivals_start(generator, start_ns);
+		ctx->times.end_ns = ctx->times.measure_ns + plan->duration_ns;
+	counters_set(&ctx->counters->started_ns, start_ns);
+	set_phase(ctx, PHASE_RUNNING);
+	loop_stats_start(ctx);
+	arrivals_start(ctx, start_ns);
 	if (plan->lifetime_ns > 0)
-		stagger_lifetimes(generator);
+		stagger_lifetimes(ctx);
 	if (plan->load != PLAN_CLOSED)
 		return;
-	/* From the end: who has nothing more to send leaves the list. */
-	for (uint32_t i = generator->active_count; i > 0; i--) {
-		uint32_t index = generator->active[i - 1];
-		generator->now_ns = clock_now_ns();
-		conn_advance(generator, &generator->conns[index]);
+	/* Backwards, because conn_advance may remove the connection from the list. */
+	for (uint32_t i = ctx->active.count; i > 0; i--) {
+		uint32_t index = ctx->active.list[i - 1];
+		ctx->times.now_ns = clock_now_ns();
+		conn_advance(ctx, &ctx->conns[index]);
 	}
 }
 
-/* Lockstep: every open caller sends the message of this round. */
+/* Lockstep: every open connection sends the message of this round. */
 static void
-begin_round(struct generator *generator, uint64_t round)
+start_round(struct load_context *ctx, uint64_t round)
 {
-	for (uint32_t i = generator->active_count; i > 0; i--) {
-		struct conn *conn = &generator->conns[generator->active[i - 1]];
+	for (uint32_t i = ctx->active.count; i > 0; i--) {
+		struct conn *conn = &ctx->conns[ctx->active.list[i - 1]];
 		if (conn->scheduled < round) {
-			sequence_seek(generator->sequence,
-			    generator_connection(generator, conn), &conn->send, round);
+			sequence_seek(ctx->sequence, conn_state_number(ctx, conn),
+			    &conn->send, round);
 			conn->answers.cursor = conn->send;
 			conn->scheduled = round;
 		}
-		generator->now_ns = clock_now_ns();
-		if (conn_schedule(generator, conn, generator->now_ns))
-			conn_advance(generator, conn);
+		ctx->times.now_ns = clock_now_ns();
+		if (conn_state_schedule(ctx, conn, ctx->times.now_ns))
+			conn_advance(ctx, conn);
 	}
-	generator->round = round + 1;
+	ctx->round = round + 1;
 }
 
 static bool
-round_is_over(const struct generator *generator)
+round_is_over(const struct load_context *ctx)
 {
-	return generator->in_flight == 0;
+	return ctx->in_flight == 0;
 }
 
 static void
-step_lockstep(struct generator *generator)
+step_lockstep(struct load_context *ctx)
 {
-	struct control_block *control_block = generator->control_block;
-	uint64_t done = generator->unfinished == 0 ? UINT64_MAX : generator->round;
+	struct control_block *control_block = ctx->control_block;
+	uint64_t done = ctx->unfinished == 0 ? UINT64_MAX : ctx->round;
 
-	if (round_is_over(generator) &&
-	    counters_get(&generator->counters->rounds_done) < done) {
-		store_time(&generator->counters->rounds_done, done);
-		if (generator->plan->processes > 1)
-			notify_parent(generator);
+	if (round_is_over(ctx) && counters_get(&ctx->counters->rounds_done) < done) {
+		counters_set(&ctx->counters->rounds_done, done);
+		if (ctx->plan->processes > 1)
+			notify_parent(ctx);
 		else
-			atomic_store_explicit(&control_block->round, generator->round,
-			    memory_order_relaxed);
+			atomic_store_explicit(
+			    &control_block->round, ctx->round, memory_order_relaxed);
 	}
 	uint64_t round =
 	    atomic_load_explicit(&control_block->round, memory_order_acquire);
-	if (generator->is_running && round >= generator->round &&
-	    round_is_over(generator))
-		begin_round(generator, round);
+	if (ctx->is_running && round >= ctx->round && round_is_over(ctx))
+		start_round(ctx, round);
 }
 
-/* It waits for the end of a pause, or for its turn in the ramp. */
+/* A connection that waits for its delay after a failure, or for its turn in --ramp. */
 static void
-finish_waiting(struct generator *generator, struct conn *conn)
+cancel_waiting(struct load_context *ctx, struct conn *conn)
 {
 	if (!conn->connect_started)
-		generator->connecting--;
-	conn_close_next(generator, conn, false, 0);
+		ctx->connects.pending--;
+	conn_close(ctx, conn, CONN_CLOSE_CANCELLED);
 }
 
-/* Whoever has nothing to do any more ends. */
+/* Ends the connections that have nothing left to do. */
 static void
-close_idle(struct generator *generator)
+close_idle(struct load_context *ctx)
 {
-	for (uint32_t i = generator->connect_queue.count; i > 0; i--) {
-		struct conn *conn = generator_dequeue_connect(generator);
-		if (conn_has_work(generator, conn)) {
-			generator->connecting--;
-			generator_enqueue_connect(generator, conn);
-		} else {
-			conn_connect_cancel(generator, conn);
-		}
+	for (uint32_t i = ctx->connects.count; i > 0; i--) {
+		struct conn *conn = conn_state_dequeue_connect(ctx);
+		if (conn_state_has_work(ctx, conn))
+			conn_state_enqueue_connect(ctx, conn);
+		else
+			conn_close(ctx, conn, CONN_CLOSE_CANCELLED);
 	}
-	for (uint32_t i = 0; i < generator->count; i++) {
-		struct conn *conn = &generator->conns[i];
+	for (uint32_t i = 0; i < ctx->count; i++) {
+		struct conn *conn = &ctx->conns[i];
 		if (conn->state == CONN_OPEN)
-			conn_advance(generator, conn);
-		else if (conn_has_work(generator, conn))
+			conn_advance(ctx, conn);
+		else if (conn_state_has_work(ctx, conn))
 			continue;
 		else if (conn->state == CONN_CONNECTING)
-			conn_connect_cancel(generator, conn);
+			conn_close(ctx, conn, CONN_CLOSE_CANCELLED);
 		else if (conn->state == CONN_WAITING)
-			finish_waiting(generator, conn);
+			cancel_waiting(ctx, conn);
 	}
 }
 
-/* Nothing more becomes due. What a schedule made due before the end is still sent,
- * late, and its answer waited for, as far as the drain goes; not so when somebody ends
- * it. */
+/* Nothing more becomes due. Messages that a schedule made due before the end are still
+ * sent, late, and their answers awaited until the end of the drain; if the operator
+ * stops the run, they are dropped. */
 static void
-stop(struct generator *generator, bool by_request)
+stop(struct load_context *ctx, bool by_request)
 {
-	loop_stats_finish(generator);
-	arrivals_count_missed(generator);
-	generator->is_running = false;
-	generator->is_stopped = true;
-	generator->is_dropping = by_request || generator->plan->load < PLAN_INTERVAL;
-	generator->arrivals.next_ns = PACER_NEVER;
-	generator->ramp_started = generator->count;
-	generator->drain_ns = generator->now_ns + generator->plan->drain_ns;
-	store_time(&generator->counters->stopped_ns, generator->now_ns);
-	set_phase(generator, PHASE_DRAINING);
-	close_idle(generator);
+	loop_stats_finish(ctx);
+	arrivals_count_missed(ctx);
+	ctx->is_running = false;
+	ctx->is_stopped = true;
+	ctx->is_dropping = by_request || ctx->plan->load < PLAN_INTERVAL;
+	ctx->arrivals.next_ns = PACER_NEVER;
+	ctx->connects.ramp_started = ctx->count;
+	ctx->times.drain_ns = ctx->times.now_ns + ctx->plan->drain_ns;
+	counters_set(&ctx->counters->stopped_ns, ctx->times.now_ns);
+	set_phase(ctx, PHASE_DRAINING);
+	close_idle(ctx);
 }
 
 static void
-drop_due(struct generator *generator)
+drop_due(struct load_context *ctx)
 {
-	generator->is_dropping = true;
-	close_idle(generator);
+	ctx->is_dropping = true;
+	close_idle(ctx);
 }
 
-/* What is unanswered at the end of the drain is lost, with its age. */
+/* Messages unanswered at the end of the drain are lost. */
 static void
-end_drain(struct generator *generator)
+end_drain(struct load_context *ctx)
 {
-	generator->drain_ns = UINT64_MAX;
-	generator->is_dropping = true;
-	for (uint32_t i = 0; i < generator->count; i++) {
-		struct conn *conn = &generator->conns[i];
+	ctx->times.drain_ns = UINT64_MAX;
+	ctx->is_dropping = true;
+	for (uint32_t i = 0; i < ctx->count; i++) {
+		struct conn *conn = &ctx->conns[i];
 		if (conn->state == CONN_OPEN && conn->in_flight > 0)
-			conn_close_lost(generator, conn, MESSAGE_LOSS_TIMEOUT);
+			conn_close(ctx, conn, CONN_CLOSE_TIMEOUT);
 	}
-	close_idle(generator);
+	close_idle(ctx);
 }
 
-/* A ramp's connections begin while the load runs; but a round of lockstep is of all. */
+/* With --ramp the load starts before all connections are there; lockstep needs all. */
 static bool
-may_start(const struct generator *generator)
+may_start(const struct load_context *ctx)
 {
-	const struct plan *plan = generator->plan;
+	const struct plan *plan = ctx->plan;
 
-	return generator->connecting == 0 ||
+	return ctx->connects.pending == 0 ||
 	    (plan->ramp_ns > 0 && plan->load != PLAN_LOCKSTEP);
 }
 
 static void
-step_start(struct generator *generator)
+step_start(struct load_context *ctx)
 {
-	uint64_t start_ns = atomic_load_explicit(
-	    &generator->control_block->start_ns, memory_order_acquire);
+	uint64_t start_ns =
+	    atomic_load_explicit(&ctx->control_block->start_ns, memory_order_acquire);
 
-	if (phase_of(generator) == PHASE_CONNECTING && may_start(generator)) {
-		set_phase(generator, PHASE_WAITING);
-		notify_parent(generator);
+	if (phase_of(ctx) == PHASE_CONNECTING && may_start(ctx)) {
+		set_phase(ctx, PHASE_WAITING);
+		notify_parent(ctx);
 	}
-	if (phase_of(generator) == PHASE_WAITING && start_ns != 0 &&
-	    generator->now_ns >= start_ns)
-		start(generator, start_ns);
+	if (phase_of(ctx) == PHASE_WAITING && start_ns != 0 &&
+	    ctx->times.now_ns >= start_ns)
+		start(ctx, start_ns);
 }
 
 void
-phases_step(struct generator *generator)
+phases_step(struct load_context *ctx)
 {
 	uint32_t asked =
-	    atomic_load_explicit(&generator->control_block->stop, memory_order_acquire);
+	    atomic_load_explicit(&ctx->control_block->stop, memory_order_acquire);
 
-	if (generator->connecting == 0 &&
-	    counters_get(&generator->counters->connected_ns) == 0)
-		store_time(&generator->counters->connected_ns, generator->now_ns);
-	if (!generator->is_running && !generator->is_stopped)
-		step_start(generator);
-	if (generator->is_running && generator->plan->load == PLAN_LOCKSTEP)
-		step_lockstep(generator);
-	bool arrived = generator->arrivals.next_ns >= generator->end_ns ||
-	    generator->active_count == 0;
-	bool over = generator->now_ns >= generator->end_ns && arrived;
-	if (!generator->is_stopped && (asked > 0 || over || generator->unfinished == 0))
-		stop(generator, asked > 0);
-	if (asked > 0 && !generator->is_dropping)
-		drop_due(generator);
-	if (generator->is_stopped && generator->received_ns >= generator->drain_ns)
-		end_drain(generator);
+	if (ctx->connects.pending == 0 &&
+	    counters_get(&ctx->counters->connected_ns) == 0)
+		counters_set(&ctx->counters->connected_ns, ctx->times.now_ns);
+	if (!ctx->is_running && !ctx->is_stopped)
+		step_start(ctx);
+	if (ctx->is_running && ctx->plan->load == PLAN_LOCKSTEP)
+		step_lockstep(ctx);
+	bool arrived =
+	    ctx->arrivals.next_ns >= ctx->times.end_ns || ctx->active.count == 0;
+	bool over = ctx->times.now_ns >= ctx->times.end_ns && arrived;
+	if (!ctx->is_stopped && (asked > 0 || over || ctx->unfinished == 0))
+		stop(ctx, asked > 0);
+	if (asked > 0 && !ctx->is_dropping)
+		drop_due(ctx);
+	if (ctx->is_stopped && ctx->times.received_ns >= ctx->times.drain_ns)
+		end_drain(ctx);
 }
 
 uint64_t
-phases_next_ns(const struct generator *generator)
+phases_next_ns(const struct load_context *ctx)
 {
 	uint64_t next = UINT64_MAX;
 
-	if (generator->is_stopped)
-		return generator->drain_ns;
-	if (generator->is_running && generator->active_count > 0 &&
-	    generator->plan->load == PLAN_LOCKSTEP && generator->in_flight == 0 &&
-	    counters_get(&generator->counters->rounds_done) < generator->round)
-		return 0; /* a round that needed no answers */
-	if (generator->is_running) {
-		next = generator->end_ns;
-		if (generator->arrivals.next_ns < next && generator->active_count > 0)
-			next = generator->arrivals.next_ns;
-	} else if (phase_of(generator) == PHASE_WAITING) {
+	if (ctx->is_stopped)
+		return ctx->times.drain_ns;
+	if (ctx->is_running && ctx->active.count > 0 &&
+	    ctx->plan->load == PLAN_LOCKSTEP && ctx->in_flight == 0 &&
+	    counters_get(&ctx->counters->rounds_done) < ctx->round)
+		return 0; /* a round without answers is over at once */
+	if (ctx->is_running) {
+		next = ctx->times.end_ns;
+		if (ctx->arrivals.next_ns < next && ctx->active.count > 0)
+			next = ctx->arrivals.next_ns;
+	} else if (phase_of(ctx) == PHASE_WAITING) {
 		uint64_t start_ns = atomic_load_explicit(
-		    &generator->control_block->start_ns, memory_order_acquire);
+		    &ctx->control_block->start_ns, memory_order_acquire);
 		next = start_ns != 0 ? start_ns : UINT64_MAX;
 	}
 	return next;
 }
 
 bool
-phases_are_over(const struct generator *generator)
+phases_are_over(const struct load_context *ctx)
 {
-	if (!generator->is_stopped)
+	if (!ctx->is_stopped)
 		return false;
-	return generator->unfinished == 0 ||
-	    atomic_load_explicit(
-		&generator->control_block->stop, memory_order_acquire) > 1;
+	return ctx->unfinished == 0 ||
+	    atomic_load_explicit(&ctx->control_block->stop, memory_order_acquire) > 1;
 }
 
 void
-phases_finish(struct generator *generator)
+phases_finish(struct load_context *ctx)
 {
-	generator->now_ns = clock_now_ns();
-	store_time(&generator->counters->finished_ns, generator->now_ns);
-	set_phase(generator, PHASE_FINISHED);
-	notify_parent(generator);
+	ctx->times.now_ns = clock_now_ns();
+	counters_set(&ctx->counters->finished_ns, ctx->times.now_ns);
+	set_phase(ctx, PHASE_FINISHED);
+	notify_parent(ctx);
 }

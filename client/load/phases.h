@@ -1,13 +1,13 @@
 /*
- * phases.h - when a generator process starts, sends and ends: the phases of a run, and
- * what makes messages due in each shape of load.
+ * phases.h - the phases of a load process, and what makes messages due in each kind of
+ * load.
  *
- *   connecting  every socket is called
- *   waiting     the parent names the common start when all processes are here
- *   running     closed: an answer makes the next message due (client/load/conn.c)
- *               lockstep: the round of the board does
- *               interval, open: the schedule does (client/load/arrivals.h)
- *   draining    nothing new is begun, answers are waited for
+ *   connecting  every connection is being established
+ *   waiting     for the common start, which the parent sets when all processes wait
+ *   running     closed: an answer makes the next message due (conn_send.c)
+ *               lockstep: the round in the control block does
+ *               interval, open: the schedule does (arrivals.h)
+ *   draining    starts no new message, waits for answers
  */
 #ifndef CLIENT_LOAD_PHASES_H
 #define CLIENT_LOAD_PHASES_H
@@ -15,19 +15,19 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct generator;
+struct load_context;
 
-void phases_start(struct generator *generator);
+void phases_start(struct load_context *ctx);
 
-/* Looks whether a phase or a round is over. */
-void phases_step(struct generator *generator);
+/* Checks whether a phase or a round is over, and starts the next one. */
+void phases_step(struct load_context *ctx);
 
-/* When phases_step or arrivals_run must be called next; UINT64_MAX: never. */
-uint64_t phases_next_ns(const struct generator *generator);
+/* When phases_step or arrivals_run must be called at the latest; UINT64_MAX: never. */
+uint64_t phases_next_ns(const struct load_context *ctx);
 
-bool phases_are_over(const struct generator *generator);
+bool phases_are_over(const struct load_context *ctx);
 
-/* Tells the parent that everything is counted. */
-void phases_finish(struct generator *generator);
+/* Tells the parent that the counters are complete. */
+void phases_finish(struct load_context *ctx);
 
 #endif

@@ -1,11 +1,11 @@
 /*
  * timer_wheel.h - one timer for each connection, by its index, in constant time (a
- * hashed timing wheel: Varghese, Lauck 1987). The resolution is a millisecond: it
- * serves timeouts, not the pacing of messages.
+ * hashed timing wheel: Varghese, Lauck 1987). The resolution is a millisecond: good for
+ * timeouts, not for the pacing of messages.
  *
- * The list of a slot is a ring of 32-bit indexes, its head behind the timers. A timer
- * that is further away than a turn of the wheel stays in its slot and is looked at once
- * a turn.
+ * The list of a slot is a ring of 32-bit indexes; the heads stand behind the timers. A
+ * timer that is more than one turn of the wheel away stays in its slot and is checked
+ * once per turn.
  */
 #ifndef CLIENT_LOAD_TIMER_WHEEL_H
 #define CLIENT_LOAD_TIMER_WHEEL_H
@@ -28,34 +28,30 @@ struct timer_wheel_entry {
 struct timer_wheel {
 	struct timer_wheel_entry *timers; /* then one head for each slot */
 	uint32_t count;
-	uint64_t tick; /* the first that is not over */
-	uint64_t occupied[TIMER_WHEEL_SLOTS /
-	    64]; /* a bit for each slot that may hold some */
+	uint64_t tick;                             /* the first that is not over */
+	uint64_t occupied[TIMER_WHEEL_SLOTS / 64]; /* one bit per slot with timers */
 };
 
-/* 0, or -1 when out of memory. */
-int timer_wheel_init(struct timer_wheel *timer_wheel, uint32_t timers, uint64_t now_ns)
-    __attribute__((warn_unused_result));
-void timer_wheel_finish(struct timer_wheel *timer_wheel);
+void timer_wheel_init(struct timer_wheel *wheel, uint32_t timers, uint64_t now_ns);
+void timer_wheel_finish(struct timer_wheel *wheel);
 
-/* Sets or moves a timer; a deadline that is over fires at the next turn. */
-void timer_wheel_set(
-    struct timer_wheel *timer_wheel, uint32_t timer, uint64_t deadline_ns);
-void timer_wheel_clear(struct timer_wheel *timer_wheel, uint32_t timer);
+/* Sets or moves a timer; one whose deadline has passed expires in the next turn. */
+void timer_wheel_set(struct timer_wheel *wheel, uint32_t timer, uint64_t deadline_ns);
+void timer_wheel_clear(struct timer_wheel *wheel, uint32_t timer);
 
 static inline uint64_t
-timer_wheel_deadline(const struct timer_wheel *timer_wheel, uint32_t timer)
+timer_wheel_deadline(const struct timer_wheel *wheel, uint32_t timer)
 {
-	return timer_wheel->timers[timer].deadline_ns;
+	return wheel->timers[timer].deadline_ns;
 }
 
-/* Takes out one timer whose deadline is not after now. False when there is none (yet):
+/* Takes out one timer whose deadline has passed. False when there is none (yet):
  *	while (timer_wheel_expire(wheel, now, &timer)) ... */
 bool timer_wheel_expire(
-    struct timer_wheel *timer_wheel, uint64_t now_ns, uint32_t *ret_timer);
+    struct timer_wheel *wheel, uint64_t now_ns, uint32_t *ret_timer);
 
 /* When timer_wheel_expire should be called next at the latest; TIMER_WHEEL_NEVER when
  * empty. */
-uint64_t timer_wheel_next(const struct timer_wheel *timer_wheel);
+uint64_t timer_wheel_next(const struct timer_wheel *wheel);
 
 #endif

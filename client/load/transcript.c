@@ -2,102 +2,95 @@
 
 #include <sys/socket.h>
 
-#include <stdio.h>
 #include <string.h>
 
 #include "lib/escape.h"
 
 #include "net/address.h"
 
-#include "client/load/generator.h"
 #include "client/measure/timestamps.h"
 
-#define TEXT_MAX 512 /* of what was sent or received, on one line */
+#define TEXT_MAX 512 /* of the data in one line */
 
-static bool
-is_silent(const struct generator *generator)
+/* "LOCAL ADDRESS: EVENT DETAIL" */
+static void
+write_line(const struct load_context *ctx, const struct conn *conn, const char *event,
+    const char *detail)
 {
-	return !generator->plan->transcript;
+	char name[ADDRESS_TEXT_MAX];
+
+	fprintf(ctx->transcript, "%s: %s%s\n", timestamps_local_address(conn->fd, name),
+	    event, detail);
+	fflush(ctx->transcript);
 }
 
 static void
-say(const struct conn *conn, const char *what, const uint8_t *data, size_t length)
+write_data(const struct load_context *ctx, const struct conn *conn, const char *event,
+    const uint8_t *data, size_t length)
 {
-	char name[ADDRESS_TEXT_MAX], text[TEXT_MAX];
+	char text[TEXT_MAX], quoted[TEXT_MAX + 8];
 
-	printf("%s: %s \"%s\"\n", timestamps_local_address(conn->fd, name), what,
+	if (ctx->transcript == NULL)
+		return;
+	snprintf(quoted, sizeof(quoted), " \"%s\"",
 	    escape_encode(data, length, text, sizeof(text)));
-	fflush(stdout);
+	write_line(ctx, conn, event, quoted);
 }
 
 void
-transcript_connected(const struct generator *generator, const struct conn *conn)
+transcript_connected(const struct load_context *ctx, const struct conn *conn)
 {
-	char name[ADDRESS_TEXT_MAX], peer[ADDRESS_TEXT_MAX];
+	char peer[ADDRESS_TEXT_MAX];
 	struct address remote = { .length = sizeof(remote.storage) };
 
-	if (is_silent(generator))
-		return;
-	if (getpeername(conn->fd, (struct sockaddr *)&remote.storage, &remote.length) <
-	    0)
-		return;
-	printf("%s: connected to %s\n", timestamps_local_address(conn->fd, name),
-	    address_format(&remote, peer));
-	fflush(stdout);
+	if (ctx->transcript != NULL &&
+	    getpeername(conn->fd, (struct sockaddr *)&remote.storage, &remote.length) ==
+		0)
+		write_line(ctx, conn, "connected to ", address_format(&remote, peer));
 }
 
 void
-transcript_failed(const struct generator *generator, const struct conn *conn,
+transcript_connect_failed(const struct load_context *ctx, const struct conn *conn,
     const char *target, int error)
 {
-	if (is_silent(generator))
+	if (ctx->transcript == NULL)
 		return;
-	printf("connection %llu: %s: %s\n",
-	    (unsigned long long)generator_connection(generator, conn), target,
-	    strerror(error));
-	fflush(stdout);
+	fprintf(ctx->transcript, "connection %llu: %s: %s\n",
+	    (unsigned long long)conn_state_number(ctx, conn), target, strerror(error));
+	fflush(ctx->transcript);
 }
 
 void
-transcript_sent(const struct generator *generator, const struct conn *conn,
+transcript_sent(const struct load_context *ctx, const struct conn *conn,
     const uint8_t *data, size_t length)
 {
-	if (!is_silent(generator))
-		say(conn, "sending", data, length);
+	write_data(ctx, conn, "sending", data, length);
 }
 
 void
-transcript_received(const struct generator *generator, const struct conn *conn,
+transcript_received(const struct load_context *ctx, const struct conn *conn,
     const uint8_t *data, size_t length)
 {
-	if (!is_silent(generator))
-		say(conn, "received", data, length);
+	write_data(ctx, conn, "received", data, length);
 }
 
 void
 transcript_lost(
-    const struct generator *generator, const struct conn *conn, enum message_loss loss)
+    const struct load_context *ctx, const struct conn *conn, enum message_loss loss)
 {
-	static const char *const words[] = {
+	static const char *const texts[] = {
 		[MESSAGE_LOSS_TIMEOUT] = "no answer in time",
 		[MESSAGE_LOSS_RESET] = "reset by the peer",
 		[MESSAGE_LOSS_CLOSED] = "closed by the peer",
 	};
-	char name[ADDRESS_TEXT_MAX];
 
-	if (is_silent(generator))
-		return;
-	printf("%s: %s\n", timestamps_local_address(conn->fd, name), words[loss]);
-	fflush(stdout);
+	if (ctx->transcript != NULL)
+		write_line(ctx, conn, texts[loss], "");
 }
 
 void
-transcript_closing(const struct generator *generator, const struct conn *conn)
+transcript_closing(const struct load_context *ctx, const struct conn *conn)
 {
-	char name[ADDRESS_TEXT_MAX];
-
-	if (is_silent(generator))
-		return;
-	printf("%s: closing\n", timestamps_local_address(conn->fd, name));
-	fflush(stdout);
+	if (ctx->transcript != NULL)
+		write_line(ctx, conn, "closing", "");
 }

@@ -243,6 +243,12 @@ counters_add(counters_value *count, uint64_t n)
 	    memory_order_relaxed);
 }
 
+static inline void
+counters_set(counters_value *count, uint64_t value)
+{
+	atomic_store_explicit(count, value, memory_order_relaxed);
+}
+
 static inline uint64_t
 counters_get(const counters_value *count)
 {

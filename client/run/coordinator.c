@@ -121,6 +121,7 @@ child(struct coordinator *coordinator, uint32_t process, pid_t parent)
 		.process = process,
 		.wake_fd = coordinator->wake_fds[process],
 		.parent_fd = coordinator->event_fd,
+		.transcript = args->plan->transcript ? stdout : NULL,
 	};
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);

@@ -3,10 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/xmalloc.h"
+
 #include "client/verify/mismatch.h"
 #include "client/verify/resync.h"
 
-int
+void
 verify_init(struct verify *verify, const struct expectation *expectation,
     _Atomic uint32_t *detected, struct counters *counters, uint32_t connections)
 {
@@ -19,13 +21,9 @@ verify_init(struct verify *verify, const struct expectation *expectation,
 		.connections = connections,
 		.steps_left = MISMATCH_STEPS_MAX,
 		.fd = -1,
-		.scratch = malloc(longest > 4096 ? longest : 4096),
-		.expected = malloc(VERIFY_STEP),
+		.scratch = xmalloc(longest > 4096 ? longest : 4096),
+		.expected = xmalloc(VERIFY_STEP),
 	};
-	if (verify->scratch != NULL && verify->expected != NULL)
-		return 0;
-	verify_finish(verify);
-	return -1;
 }
 
 void

@@ -57,10 +57,8 @@ struct verify {
 };
 #define VERIFY_STEP 65536
 
-/* 0, or -1 when out of memory. */
-int verify_init(struct verify *verify, const struct expectation *expectation,
-    _Atomic uint32_t *detected, struct counters *counters, uint32_t connections)
-    __attribute__((warn_unused_result));
+void verify_init(struct verify *verify, const struct expectation *expectation,
+    _Atomic uint32_t *detected, struct counters *counters, uint32_t connections);
 void verify_finish(struct verify *verify);
 
 /* Takes data[length] of a connection that has `owed` unanswered messages (at least 1).

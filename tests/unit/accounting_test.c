@@ -1,74 +1,72 @@
 #include "lib/clock.h"
 
 #include "client/load/accounting.h"
-#include "client/load/conn_close.h"
 #include "tests/lib/conn_fixture.h"
 
 #define MS UINT64_C(1000000)
 #define SECOND (1000 * MS)
 
 static const struct histogram *
-histogram_of(const struct conn_fixture *conn_fixture, enum latency_kind which)
+histogram_of(const struct conn_fixture *fixture, enum latency_kind which)
 {
-	return conn_fixture->generator.counters->histograms[which];
+	return fixture->ctx.counters->histograms[which];
 }
 
 /* A message that was due so long ago. */
 static void
-send_late(struct conn_fixture *conn_fixture, uint64_t late_ns)
+send_late(struct conn_fixture *fixture, uint64_t late_ns)
 {
-	struct generator *g = &conn_fixture->generator;
+	struct load_context *g = &fixture->ctx;
 
-	g->now_ns = clock_now_ns();
-	assert_true(conn_schedule(g, &conn_fixture->conn, g->now_ns - late_ns));
-	conn_advance(g, &conn_fixture->conn);
+	g->times.now_ns = clock_now_ns();
+	assert_true(conn_state_schedule(g, &fixture->conn, g->times.now_ns - late_ns));
+	conn_advance(g, &fixture->conn);
 }
 
 static void
-lose(struct conn_fixture *conn_fixture, enum message_loss loss)
+lose(struct conn_fixture *fixture)
 {
-	conn_fixture->generator.now_ns = clock_now_ns();
-	conn_close_lost(&conn_fixture->generator, &conn_fixture->conn, loss);
-	peer_closes(conn_fixture);
+	fixture->ctx.times.now_ns = clock_now_ns();
+	conn_close(&fixture->ctx, &fixture->conn, CONN_CLOSE_RESET);
+	peer_closes(fixture);
 }
 
 static void
 an_answer_is_timed_from_when_it_was_due_and_from_when_it_was_written(void **state)
 {
-	struct conn_fixture *conn_fixture = *state;
-	const struct counters *counters = conn_fixture->generator.counters;
+	struct conn_fixture *fixture = *state;
+	const struct counters *counters = fixture->ctx.counters;
 
-	connect_both(conn_fixture);
-	send_late(conn_fixture, MS);
+	connect_both(fixture);
+	send_late(fixture, MS);
 	assert_true(counters_get(&counters->messages_late) == 0);
-	send_late(conn_fixture, MS + 1);
+	send_late(fixture, MS + 1);
 	assert_true(counters_get(&counters->messages_late) == 1);
-	assert_true(
-	    histogram_max(histogram_of(conn_fixture, LATENCY_SEND_LAG)) == MS + 1);
+	assert_true(histogram_max(histogram_of(fixture, LATENCY_SEND_LAG)) == MS + 1);
 	assert_true(counters_get(&counters->messages_due) == 2);
-	peer_reads(conn_fixture, 2 * strlen(MESSAGE));
-	peer_answers(conn_fixture, 2);
-	while (conn_fixture->conn.in_flight > 0)
-		run_once(conn_fixture);
-	assert_true(histogram_count(histogram_of(conn_fixture, LATENCY_RESPONSE)) == 2);
-	assert_true(histogram_max(histogram_of(conn_fixture, LATENCY_RESPONSE)) >=
-	    histogram_max(histogram_of(conn_fixture, LATENCY_SERVICE)) + MS);
+	peer_reads(fixture, 2 * strlen(MESSAGE));
+	peer_answers(fixture, 2);
+	while (fixture->conn.in_flight > 0)
+		run_once(fixture);
+	assert_true(histogram_count(histogram_of(fixture, LATENCY_RESPONSE)) == 2);
+	assert_true(histogram_max(histogram_of(fixture, LATENCY_RESPONSE)) >=
+	    histogram_max(histogram_of(fixture, LATENCY_SERVICE)) + MS);
 }
 
 static void
 excludes_the_warm_up_from_all_figures(void **state)
 {
-	struct conn_fixture *conn_fixture = *state;
-	const struct counters *counters = conn_fixture->generator.counters;
+	struct conn_fixture *fixture = *state;
+	const struct counters *counters = fixture->ctx.counters;
 
-	connect_both(conn_fixture);
-	conn_fixture->generator.measure_ns = UINT64_MAX;
-	send_late(conn_fixture, 5 * MS);
-	peer_reads(conn_fixture, strlen(MESSAGE));
-	peer_answers(conn_fixture, 1);
-	run_once(conn_fixture);
-	send_late(conn_fixture, 5 * MS);
-	lose(conn_fixture, MESSAGE_LOSS_RESET);
+	connect_both(fixture);
+	fixture->ctx.times.measure_ns = UINT64_MAX;
+	send_late(fixture, 5 * MS);
+	peer_reads(fixture, strlen(MESSAGE));
+	peer_answers(fixture, 1);
+	run_once(fixture);
+	send_late(fixture, 5 * MS);
+	lose(fixture);
 	assert_true(counters_get(&counters->warmup.sent) == 2);
 	assert_true(counters_get(&counters->warmup.verified) == 1);
 	assert_true(counters_get(&counters->warmup.lost[MESSAGE_LOSS_RESET]) == 1);
@@ -77,39 +75,38 @@ excludes_the_warm_up_from_all_figures(void **state)
 	assert_true(counters_get(&counters->messages_due) == 0);
 	assert_true(counters_get(&counters->messages_late) == 0);
 	assert_true(counters_get(&counters->oldest_lost_ns) == 0);
-	assert_true(histogram_count(histogram_of(conn_fixture, LATENCY_RESPONSE)) == 0);
-	assert_true(histogram_count(histogram_of(conn_fixture, LATENCY_SEND_LAG)) == 0);
-	assert_true(histogram_count(histogram_of(conn_fixture, LATENCY_AGE)) == 0);
+	assert_true(histogram_count(histogram_of(fixture, LATENCY_RESPONSE)) == 0);
+	assert_true(histogram_count(histogram_of(fixture, LATENCY_SEND_LAG)) == 0);
+	assert_true(histogram_count(histogram_of(fixture, LATENCY_AGE)) == 0);
 }
 
 static void
 excludes_wrong_answers_from_latencies(void **state)
 {
-	struct conn_fixture *conn_fixture = *state;
+	struct conn_fixture *fixture = *state;
 
-	connect_both(conn_fixture);
-	send_messages(conn_fixture, 1);
-	peer_reads(conn_fixture, strlen(MESSAGE));
-	assert_int_equal(send(conn_fixture->peer, "HELLX", 5, 0), 5);
-	while (conn_fixture->conn.in_flight > 0)
-		run_once(conn_fixture);
-	assert_true(
-	    counters_get(&conn_fixture->generator.counters->messages.wrong) == 1);
-	assert_true(histogram_count(histogram_of(conn_fixture, LATENCY_RESPONSE)) == 0);
-	assert_true(histogram_count(histogram_of(conn_fixture, LATENCY_SERVICE)) == 0);
+	connect_both(fixture);
+	send_messages(fixture, 1);
+	peer_reads(fixture, strlen(MESSAGE));
+	assert_int_equal(send(fixture->peer, "HELLX", 5, 0), 5);
+	while (fixture->conn.in_flight > 0)
+		run_once(fixture);
+	assert_true(counters_get(&fixture->ctx.counters->messages.wrong) == 1);
+	assert_true(histogram_count(histogram_of(fixture, LATENCY_RESPONSE)) == 0);
+	assert_true(histogram_count(histogram_of(fixture, LATENCY_SERVICE)) == 0);
 }
 
 static void
 counts_a_partial_wrong_answer_as_wrong_not_lost(void **state)
 {
-	struct conn_fixture *conn_fixture = *state;
-	const struct counters *counters = conn_fixture->generator.counters;
+	struct conn_fixture *fixture = *state;
+	const struct counters *counters = fixture->ctx.counters;
 
-	connect_both(conn_fixture);
-	send_messages(conn_fixture, 3);
-	peer_reads(conn_fixture, 3 * strlen(MESSAGE));
-	assert_int_equal(send(conn_fixture->peer, "X", 1, 0), 1);
-	peer_closes_and_conn_notices(conn_fixture);
+	connect_both(fixture);
+	send_messages(fixture, 3);
+	peer_reads(fixture, 3 * strlen(MESSAGE));
+	assert_int_equal(send(fixture->peer, "X", 1, 0), 1);
+	peer_closes_and_conn_notices(fixture);
 	assert_true(counters_get(&counters->messages.wrong) == 1);
 	assert_true(counters_get(&counters->messages.lost[MESSAGE_LOSS_CLOSED]) == 2);
 	assert_true(counters_get(&counters->connections_open) == 0);
@@ -118,129 +115,127 @@ counts_a_partial_wrong_answer_as_wrong_not_lost(void **state)
 static void
 reports_the_oldest_lost_message(void **state)
 {
-	struct conn_fixture *conn_fixture = *state;
+	struct conn_fixture *fixture = *state;
 
-	connect_both(conn_fixture);
-	send_late(conn_fixture, 50 * MS);
-	send_late(conn_fixture, 10 * MS);
-	lose(conn_fixture, MESSAGE_LOSS_RESET);
-	assert_true(histogram_count(histogram_of(conn_fixture, LATENCY_AGE)) == 2);
-	assert_true(
-	    counters_get(&conn_fixture->generator.counters->oldest_lost_ns) >= 50 * MS);
+	connect_both(fixture);
+	send_late(fixture, 50 * MS);
+	send_late(fixture, 10 * MS);
+	lose(fixture);
+	assert_true(histogram_count(histogram_of(fixture, LATENCY_AGE)) == 2);
+	assert_true(counters_get(&fixture->ctx.counters->oldest_lost_ns) >= 50 * MS);
 }
 
 static void
 next_connection_skips_a_partly_sent_message(void **state)
 {
-	struct conn_fixture *conn_fixture = *state;
+	struct conn_fixture *fixture = *state;
 
-	conn_fixture->plan.dribble = true;
-	connect_both(conn_fixture);
-	send_messages(conn_fixture, 1);
-	assert_int_equal(conn_fixture->conn.send.at, 1);
-	lose(conn_fixture, MESSAGE_LOSS_RESET);
-	assert_int_equal(conn_fixture->conn.send.message, 1);
-	assert_int_equal(conn_fixture->conn.send.at, 0);
-	assert_int_equal(conn_fixture->conn.answers.cursor.message, 1);
+	fixture->plan.dribble = true;
+	connect_both(fixture);
+	send_messages(fixture, 1);
+	assert_int_equal(fixture->conn.send.at, 1);
+	lose(fixture);
+	assert_int_equal(fixture->conn.send.message, 1);
+	assert_int_equal(fixture->conn.send.at, 0);
+	assert_int_equal(fixture->conn.answers.cursor.message, 1);
 }
 
 /* Makes two due that are not sent, of which one was refused, and loses the socket. */
 static void
-lose_two_due(struct conn_fixture *conn_fixture)
+lose_two_due(struct conn_fixture *fixture)
 {
-	struct generator *g = &conn_fixture->generator;
+	struct load_context *g = &fixture->ctx;
 
-	connect_both(conn_fixture);
+	connect_both(fixture);
 	for (int i = 0; i < 2; i++)
-		assert_true(conn_schedule(g, &conn_fixture->conn, g->now_ns));
-	message_queue_at(&g->message_pool, conn_fixture->conn.queue.head)->written_ns =
-	    g->now_ns;
-	lose(conn_fixture, MESSAGE_LOSS_RESET);
+		assert_true(conn_state_schedule(g, &fixture->conn, g->times.now_ns));
+	message_queue_at(&g->message_pool, fixture->conn.queue.head)->written_ns =
+	    g->times.now_ns;
+	lose(fixture);
 }
 
 static void
 keeps_scheduled_messages_due_for_the_next_connection(void **state)
 {
-	struct conn_fixture *conn_fixture = *state;
+	struct conn_fixture *fixture = *state;
 
-	lose_two_due(conn_fixture);
-	assert_int_equal(conn_fixture->conn.due, 2);
-	assert_int_equal(conn_fixture->conn.scheduled, 2);
-	const struct queued_message *first = message_queue_at(
-	    &conn_fixture->generator.message_pool, conn_fixture->conn.queue.head);
+	lose_two_due(fixture);
+	assert_int_equal(fixture->conn.due, 2);
+	assert_int_equal(fixture->conn.scheduled, 2);
+	const struct queued_message *first =
+	    message_queue_at(&fixture->ctx.message_pool, fixture->conn.queue.head);
 	assert_true(first->written_ns == 0);
 }
 
 static void
 reschedules_closed_loop_messages_after_a_loss(void **state)
 {
-	struct conn_fixture *conn_fixture = *state;
+	struct conn_fixture *fixture = *state;
 
-	conn_fixture->plan.load = PLAN_CLOSED;
-	conn_fixture->generator.is_running = false;
-	lose_two_due(conn_fixture);
-	assert_int_equal(conn_fixture->conn.due, 0);
-	assert_int_equal(conn_fixture->conn.scheduled, 0);
+	fixture->plan.load = PLAN_CLOSED;
+	fixture->ctx.is_running = false;
+	lose_two_due(fixture);
+	assert_int_equal(fixture->conn.due, 0);
+	assert_int_equal(fixture->conn.scheduled, 0);
 }
 
 /* How long it waits before it calls again, when it has lasted so long. */
 static uint64_t
-delay_after_loss(struct conn_fixture *conn_fixture, uint64_t age_ns)
+delay_after_loss(struct conn_fixture *fixture, uint64_t age_ns)
 {
-	struct generator *g = &conn_fixture->generator;
+	struct load_context *g = &fixture->ctx;
 
-	connect_both(conn_fixture);
-	g->now_ns = conn_fixture->conn.state_since_ns + age_ns;
-	conn_close_lost(g, &conn_fixture->conn, MESSAGE_LOSS_RESET);
-	peer_closes(conn_fixture);
-	assert_int_equal(conn_fixture->conn.state, CONN_WAITING);
-	if (g->connect_queue.count > 0) {
-		generator_dequeue_connect(g);
+	connect_both(fixture);
+	g->times.now_ns = fixture->conn.state_since_ns + age_ns;
+	conn_close(g, &fixture->conn, CONN_CLOSE_RESET);
+	peer_closes(fixture);
+	assert_int_equal(fixture->conn.state, CONN_WAITING);
+	if (g->connects.count > 0) {
+		conn_state_dequeue_connect(g);
 		return 0;
 	}
-	return timer_wheel_deadline(&g->timer_wheel, 0) - g->now_ns;
+	return timer_wheel_deadline(&g->timer_wheel, 0) - g->times.now_ns;
 }
 
 static void
 doubles_the_reconnect_delay_after_repeated_early_losses(void **state)
 {
-	struct conn_fixture *conn_fixture = *state;
+	struct conn_fixture *fixture = *state;
 
-	assert_int_equal(delay_after_loss(conn_fixture, 0), 0);
-	assert_int_equal(delay_after_loss(conn_fixture, 0), 20 * MS);
-	assert_int_equal(delay_after_loss(conn_fixture, 0), 40 * MS);
+	assert_int_equal(delay_after_loss(fixture, 0), 0);
+	assert_int_equal(delay_after_loss(fixture, 0), 20 * MS);
+	assert_int_equal(delay_after_loss(fixture, 0), 40 * MS);
 	/* Not who has lasted, or was answered. */
-	assert_int_equal(delay_after_loss(conn_fixture, SECOND - 1), 80 * MS);
-	assert_int_equal(delay_after_loss(conn_fixture, SECOND), 0);
-	assert_int_equal(delay_after_loss(conn_fixture, 0), 20 * MS);
-	connect_both(conn_fixture);
-	send_messages(conn_fixture, 1);
-	peer_reads(conn_fixture, strlen(MESSAGE));
-	peer_answers(conn_fixture, 1);
-	run_once(conn_fixture);
-	lose(conn_fixture, MESSAGE_LOSS_RESET);
-	assert_int_equal(conn_fixture->generator.connect_queue.count, 1);
+	assert_int_equal(delay_after_loss(fixture, SECOND - 1), 80 * MS);
+	assert_int_equal(delay_after_loss(fixture, SECOND), 0);
+	assert_int_equal(delay_after_loss(fixture, 0), 20 * MS);
+	connect_both(fixture);
+	send_messages(fixture, 1);
+	peer_reads(fixture, strlen(MESSAGE));
+	peer_answers(fixture, 1);
+	run_once(fixture);
+	lose(fixture);
+	assert_int_equal(fixture->ctx.connects.count, 1);
 }
 
 static void
 next_connection_starts_with_fresh_state(void **state)
 {
-	struct conn_fixture *conn_fixture = *state;
-	const struct counters *counters = conn_fixture->generator.counters;
+	struct conn_fixture *fixture = *state;
+	const struct counters *counters = fixture->ctx.counters;
 
-	connect_both(conn_fixture);
-	lose(conn_fixture, MESSAGE_LOSS_RESET);
-	conn_fixture->conn.sent_on_connection = 5;
-	conn_fixture->conn.expires = conn_fixture->conn.is_write_shut =
-	    conn_fixture->conn.is_paused = true;
-	conn_fixture->conn.received_ns = 7;
-	generator_dequeue_connect(&conn_fixture->generator);
-	connect_both(conn_fixture);
-	assert_int_equal(conn_fixture->conn.sent_on_connection, 0);
-	assert_false(conn_fixture->conn.expires || conn_fixture->conn.is_write_shut);
-	assert_false(conn_fixture->conn.is_paused);
-	assert_true(
-	    conn_fixture->conn.received_ns == conn_fixture->conn.state_since_ns);
+	connect_both(fixture);
+	lose(fixture);
+	fixture->conn.sent_on_connection = 5;
+	fixture->conn.expires = fixture->conn.is_write_shut = fixture->conn.is_paused =
+	    true;
+	fixture->conn.received_ns = 7;
+	conn_state_dequeue_connect(&fixture->ctx);
+	connect_both(fixture);
+	assert_int_equal(fixture->conn.sent_on_connection, 0);
+	assert_false(fixture->conn.expires || fixture->conn.is_write_shut);
+	assert_false(fixture->conn.is_paused);
+	assert_true(fixture->conn.received_ns == fixture->conn.state_since_ns);
 	assert_true(counters_get(&counters->connections_established) == 2);
 	assert_true(counters_get(&counters->connections_first) == 1);
 	assert_true(counters_get(&counters->reconnects) == 1);
@@ -250,20 +245,17 @@ next_connection_starts_with_fresh_state(void **state)
 static void
 records_the_idle_time_of_the_first_lost_connections(void **state)
 {
-	struct conn_fixture *conn_fixture = *state;
-	const struct counters *counters = conn_fixture->generator.counters;
+	struct conn_fixture *fixture = *state;
+	const struct counters *counters = fixture->ctx.counters;
 
 	for (int i = 0; i < COUNTERS_LOST_MAX + 2; i++) {
-		connect_both(conn_fixture);
-		conn_fixture->generator.now_ns = clock_now_ns();
-		conn_fixture->conn.received_ns =
-		    conn_fixture->generator.now_ns - 3 * MS;
-		conn_fixture->conn.state_since_ns =
-		    conn_fixture->generator.now_ns - 5 * MS;
-		conn_close_lost(
-		    &conn_fixture->generator, &conn_fixture->conn, MESSAGE_LOSS_RESET);
-		peer_closes(conn_fixture);
-		generator_dequeue_connect(&conn_fixture->generator);
+		connect_both(fixture);
+		fixture->ctx.times.now_ns = clock_now_ns();
+		fixture->conn.received_ns = fixture->ctx.times.now_ns - 3 * MS;
+		fixture->conn.state_since_ns = fixture->ctx.times.now_ns - 5 * MS;
+		conn_close(&fixture->ctx, &fixture->conn, CONN_CLOSE_RESET);
+		peer_closes(fixture);
+		conn_state_dequeue_connect(&fixture->ctx);
 	}
 	assert_int_equal(counters->lost_connections, COUNTERS_LOST_MAX);
 	assert_true(counters->lost_connection[0].silent_ns == 3 * MS);
@@ -275,31 +267,31 @@ records_the_idle_time_of_the_first_lost_connections(void **state)
 static void
 limits_messages_in_flight_to_the_pipeline_depth(void **state)
 {
-	struct conn_fixture *conn_fixture = *state;
+	struct conn_fixture *fixture = *state;
 
-	connect_both(conn_fixture);
-	send_messages(conn_fixture, 6);
-	send_messages(conn_fixture, 6);
-	assert_int_equal(conn_fixture->conn.in_flight, 8);
-	assert_int_equal(conn_fixture->conn.due, 4);
+	connect_both(fixture);
+	send_messages(fixture, 6);
+	send_messages(fixture, 6);
+	assert_int_equal(fixture->conn.in_flight, 8);
+	assert_int_equal(fixture->conn.due, 4);
 }
 
 static void
 sets_the_timer_to_the_earliest_deadline(void **state)
 {
-	struct conn_fixture *conn_fixture = *state;
-	struct generator *g = &conn_fixture->generator;
+	struct conn_fixture *fixture = *state;
+	struct load_context *g = &fixture->ctx;
 
-	connect_both(conn_fixture);
-	send_messages(conn_fixture, 1);
-	uint64_t written_ns = g->now_ns,
-		 state_since_ns = conn_fixture->conn.state_since_ns;
-	conn_fixture->plan.timeout_ns = 10 * SECOND;
-	conn_set_timer(g, &conn_fixture->conn);
+	connect_both(fixture);
+	send_messages(fixture, 1);
+	uint64_t written_ns = g->times.now_ns,
+		 state_since_ns = fixture->conn.state_since_ns;
+	fixture->plan.timeout_ns = 10 * SECOND;
+	conn_state_set_timer(g, &fixture->conn);
 	assert_true(
 	    timer_wheel_deadline(&g->timer_wheel, 0) == written_ns + 10 * SECOND);
-	conn_fixture->plan.lifetime_ns = SECOND;
-	conn_set_timer(g, &conn_fixture->conn);
+	fixture->plan.lifetime_ns = SECOND;
+	conn_state_set_timer(g, &fixture->conn);
 	assert_true(
 	    timer_wheel_deadline(&g->timer_wheel, 0) == state_since_ns + SECOND);
 }
@@ -307,19 +299,19 @@ sets_the_timer_to_the_earliest_deadline(void **state)
 static void
 counts_only_unanswered_messages_as_late(void **state)
 {
-	struct conn_fixture *conn_fixture = *state;
-	struct generator *g = &conn_fixture->generator;
+	struct conn_fixture *fixture = *state;
+	struct load_context *g = &fixture->ctx;
 
-	connect_both(conn_fixture);
-	send_messages(conn_fixture, 1);
-	uint64_t late_ns = g->now_ns + conn_fixture->plan.timeout_ns;
-	g->now_ns = late_ns + SECOND;
-	g->received_ns = late_ns - 1;
-	conn_on_timer(g, &conn_fixture->conn);
-	assert_int_equal(conn_fixture->conn.state, CONN_OPEN);
-	g->received_ns = late_ns;
-	conn_on_timer(g, &conn_fixture->conn);
-	assert_int_equal(conn_fixture->conn.state, CONN_WAITING);
+	connect_both(fixture);
+	send_messages(fixture, 1);
+	uint64_t late_ns = g->times.now_ns + fixture->plan.timeout_ns;
+	g->times.now_ns = late_ns + SECOND;
+	g->times.received_ns = late_ns - 1;
+	conn_on_timer(g, &fixture->conn);
+	assert_int_equal(fixture->conn.state, CONN_OPEN);
+	g->times.received_ns = late_ns;
+	conn_on_timer(g, &fixture->conn);
+	assert_int_equal(fixture->conn.state, CONN_WAITING);
 	assert_true(
 	    counters_get(&g->counters->messages.lost[MESSAGE_LOSS_TIMEOUT]) == 1);
 }
@@ -329,26 +321,26 @@ static void
 times_a_blocked_send_from_the_first_refusal(void **state)
 {
 	static const uint8_t junk[65536];
-	struct conn_fixture *conn_fixture = *state;
-	struct generator *g = &conn_fixture->generator;
+	struct conn_fixture *fixture = *state;
+	struct load_context *g = &fixture->ctx;
 	int full[2];
 
-	connect_both(conn_fixture);
+	connect_both(fixture);
 	/* One that stays full: what waits in TCP may be taken a moment later. */
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, full), 0);
 	while (send(full[0], junk, sizeof(junk), 0) > 0)
 		;
-	assert_int_equal(dup2(full[0], conn_fixture->conn.fd), conn_fixture->conn.fd);
-	send_late(conn_fixture, 0);
-	uint64_t refused_ns = g->now_ns;
-	assert_int_equal(conn_fixture->conn.in_flight, 0);
-	g->now_ns += SECOND;
-	conn_advance(g, &conn_fixture->conn);
+	assert_int_equal(dup2(full[0], fixture->conn.fd), fixture->conn.fd);
+	send_late(fixture, 0);
+	uint64_t refused_ns = g->times.now_ns;
+	assert_int_equal(fixture->conn.in_flight, 0);
+	g->times.now_ns += SECOND;
+	conn_advance(g, &fixture->conn);
 	const struct queued_message *first =
-	    message_queue_at(&g->message_pool, conn_fixture->conn.queue.head);
+	    message_queue_at(&g->message_pool, fixture->conn.queue.head);
 	assert_true(first->written_ns == refused_ns);
 	assert_true(timer_wheel_deadline(&g->timer_wheel, 0) ==
-	    refused_ns + conn_fixture->plan.timeout_ns);
+	    refused_ns + fixture->plan.timeout_ns);
 	close(full[0]);
 	close(full[1]);
 }
@@ -356,9 +348,9 @@ times_a_blocked_send_from_the_first_refusal(void **state)
 static void
 restarts_at_the_first_address_after_all_have_failed(void **state)
 {
-	struct conn_fixture *conn_fixture = *state;
-	struct plan_target *target = &conn_fixture->plan.targets[0];
-	const struct counters *counters = conn_fixture->generator.counters;
+	struct conn_fixture *fixture = *state;
+	struct plan_target *target = &fixture->plan.targets[0];
+	const struct counters *counters = fixture->ctx.counters;
 	struct sockaddr_in *mute = (void *)&target->addresses[0].storage;
 	socklen_t length = sizeof(*mute);
 	int bound = socket(AF_INET, SOCK_STREAM, 0);
@@ -369,11 +361,11 @@ restarts_at_the_first_address_after_all_have_failed(void **state)
 	assert_int_equal(getsockname(bound, (void *)mute, &length), 0);
 	target->addresses[1] = target->addresses[0];
 	target->address_count = 2;
-	start_connect(conn_fixture);
-	while (conn_fixture->conn.state == CONN_CONNECTING)
-		run_once(conn_fixture);
-	assert_int_equal(conn_fixture->conn.state, CONN_DONE);
-	assert_int_equal(conn_fixture->conn.address, 0);
+	start_connect(fixture);
+	while (fixture->conn.state == CONN_CONNECTING)
+		run_once(fixture);
+	assert_int_equal(fixture->conn.state, CONN_DONE);
+	assert_int_equal(fixture->conn.address, 0);
 	assert_true(counters_get(&counters->connections_attempted) == 1);
 	assert_true(
 	    counters_get(&counters->connections_failed[CONNECT_FAILURE_REFUSED]) == 1);
@@ -404,5 +396,5 @@ main(void)
 #undef RUN
 	};
 
-	return cmocka_run_group_tests_name("book", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("accounting", tests, NULL, NULL);
 }

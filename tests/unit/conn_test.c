@@ -1,29 +1,25 @@
-#include "client/load/conn_close.h"
 #include "tests/lib/conn_fixture.h"
 
 static void
 a_turn_left_over_from_a_lost_connection_makes_no_new_one(void **state)
 {
-	struct conn_fixture *conn_fixture = *state;
-	struct sockaddr *to =
-	    (void *)&conn_fixture->plan.targets[0].addresses[0].storage;
-	socklen_t length = conn_fixture->plan.targets[0].addresses[0].length;
+	struct conn_fixture *fixture = *state;
+	struct sockaddr *to = (void *)&fixture->plan.targets[0].addresses[0].storage;
+	socklen_t length = fixture->plan.targets[0].addresses[0].length;
 	int waiting[4];
 
 	/* A full accept queue: connecting goes on and on. */
-	assert_int_equal(listen(conn_fixture->listener, 0), 0);
+	assert_int_equal(listen(fixture->listener, 0), 0);
 	for (int i = 0; i < 4; i++) {
 		waiting[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 		connect(waiting[i], to, length);
 	}
-	generator_enqueue_ready(&conn_fixture->generator, &conn_fixture->conn);
-	start_connect(conn_fixture);
-	assert_int_equal(conn_fixture->conn.state, CONN_CONNECTING);
-	conn_on_ready(&conn_fixture->generator, &conn_fixture->conn);
-	assert_int_equal(conn_fixture->conn.state, CONN_CONNECTING);
-	assert_true(
-	    counters_get(&conn_fixture->generator.counters->connections_established) ==
-	    0);
+	conn_state_enqueue_ready(&fixture->ctx, &fixture->conn);
+	start_connect(fixture);
+	assert_int_equal(fixture->conn.state, CONN_CONNECTING);
+	conn_on_ready(&fixture->ctx, &fixture->conn);
+	assert_int_equal(fixture->conn.state, CONN_CONNECTING);
+	assert_true(counters_get(&fixture->ctx.counters->connections_established) == 0);
 	for (int i = 0; i < 4; i++)
 		close(waiting[i]);
 }
@@ -32,56 +28,56 @@ static void
 an_answer_that_came_before_a_reset_counts_though_the_next_send_finds_the_reset(
     void **state)
 {
-	struct conn_fixture *conn_fixture = *state;
-	const struct counters *counters = conn_fixture->generator.counters;
+	struct conn_fixture *fixture = *state;
+	const struct counters *counters = fixture->ctx.counters;
 
-	connect_both(conn_fixture);
-	send_messages(conn_fixture, 3);
-	peer_reads(conn_fixture, strlen(MESSAGE));
-	peer_answers(conn_fixture, 2);
-	peer_closes(conn_fixture); /* with bytes that it has not read: a reset */
-	wait_for_the_reset(conn_fixture);
-	send_messages(conn_fixture, 1);
+	connect_both(fixture);
+	send_messages(fixture, 3);
+	peer_reads(fixture, strlen(MESSAGE));
+	peer_answers(fixture, 2);
+	peer_closes(fixture); /* with bytes that it has not read: a reset */
+	wait_for_reset(fixture);
+	send_messages(fixture, 1);
 	assert_true(counters_get(&counters->messages.sent) == 3);
 	assert_true(counters_get(&counters->messages.verified) == 2);
 	assert_true(counters_get(&counters->messages.lost[MESSAGE_LOSS_RESET]) == 1);
 	/* The fourth is due still, for the next connection. */
-	assert_int_equal(conn_fixture->conn.due, 1);
-	assert_int_equal(conn_fixture->conn.state, CONN_WAITING);
+	assert_int_equal(fixture->conn.due, 1);
+	assert_int_equal(fixture->conn.state, CONN_WAITING);
 }
 
 static void
 loses_nothing_when_the_peer_closes_after_the_last_answer(void **state)
 {
-	struct conn_fixture *conn_fixture = *state;
-	const struct counters *counters = conn_fixture->generator.counters;
+	struct conn_fixture *fixture = *state;
+	const struct counters *counters = fixture->ctx.counters;
 
-	conn_fixture->plan.messages_per_connection = 2;
-	connect_both(conn_fixture);
-	send_messages(conn_fixture, 3);
-	peer_reads(conn_fixture, 2 * strlen(MESSAGE));
-	peer_answers(conn_fixture, 2);
-	peer_closes(conn_fixture);
-	run_once(conn_fixture);
-	if (conn_fixture->conn.state != CONN_WAITING)
-		run_once(conn_fixture);
-	assert_int_equal(conn_fixture->conn.state, CONN_WAITING);
+	fixture->plan.messages_per_connection = 2;
+	connect_both(fixture);
+	send_messages(fixture, 3);
+	peer_reads(fixture, 2 * strlen(MESSAGE));
+	peer_answers(fixture, 2);
+	peer_closes(fixture);
+	run_once(fixture);
+	if (fixture->conn.state != CONN_WAITING)
+		run_once(fixture);
+	assert_int_equal(fixture->conn.state, CONN_WAITING);
 	assert_true(counters_get(&counters->messages.verified) == 2);
 	assert_true(counters_get(&counters->connections_lost) == 0);
-	assert_int_equal(conn_fixture->conn.due, 1);
+	assert_int_equal(fixture->conn.due, 1);
 }
 
 static void
 counts_messages_in_flight_as_lost_when_the_peer_closes_early(void **state)
 {
-	struct conn_fixture *conn_fixture = *state;
-	const struct counters *counters = conn_fixture->generator.counters;
+	struct conn_fixture *fixture = *state;
+	const struct counters *counters = fixture->ctx.counters;
 
-	connect_both(conn_fixture);
-	send_messages(conn_fixture, 3);
-	peer_reads(conn_fixture, 3 * strlen(MESSAGE));
-	peer_answers(conn_fixture, 1);
-	peer_closes_and_conn_notices(conn_fixture);
+	connect_both(fixture);
+	send_messages(fixture, 3);
+	peer_reads(fixture, 3 * strlen(MESSAGE));
+	peer_answers(fixture, 1);
+	peer_closes_and_conn_notices(fixture);
 	assert_true(counters_get(&counters->messages.verified) == 1);
 	assert_true(counters_get(&counters->messages.lost[MESSAGE_LOSS_CLOSED]) == 2);
 	assert_true(counters_get(&counters->connections_lost) == 1);
@@ -91,20 +87,20 @@ counts_messages_in_flight_as_lost_when_the_peer_closes_early(void **state)
 static void
 handles_an_answer_and_eof_in_one_event(void **state)
 {
-	struct conn_fixture *conn_fixture = *state;
-	const struct counters *counters = conn_fixture->generator.counters;
+	struct conn_fixture *fixture = *state;
+	const struct counters *counters = fixture->ctx.counters;
 
-	conn_fixture->plan.messages = 1;
-	connect_both(conn_fixture);
-	send_messages(conn_fixture, 1);
-	peer_reads(conn_fixture, strlen(MESSAGE));
-	peer_answers(conn_fixture, 1);
-	shutdown(conn_fixture->peer, SHUT_WR);
-	while (conn_fixture->conn.state == CONN_OPEN)
-		run_once(conn_fixture);
-	if (conn_fixture->conn.state == CONN_CLOSING)
-		run_once(conn_fixture);
-	assert_int_equal(conn_fixture->conn.state, CONN_DONE);
+	fixture->plan.messages = 1;
+	connect_both(fixture);
+	send_messages(fixture, 1);
+	peer_reads(fixture, strlen(MESSAGE));
+	peer_answers(fixture, 1);
+	shutdown(fixture->peer, SHUT_WR);
+	while (fixture->conn.state == CONN_OPEN)
+		run_once(fixture);
+	if (fixture->conn.state == CONN_CLOSING)
+		run_once(fixture);
+	assert_int_equal(fixture->conn.state, CONN_DONE);
 	assert_true(counters_get(&counters->messages.verified) == 1);
 	assert_true(counters_get(&counters->connections_lost) == 0);
 }
@@ -112,24 +108,23 @@ handles_an_answer_and_eof_in_one_event(void **state)
 static void
 rounds_of_lockstep_go_on_beyond_32_bits(void **state)
 {
-	struct conn_fixture *conn_fixture = *state;
-	struct generator *g = &conn_fixture->generator;
+	struct conn_fixture *fixture = *state;
+	struct load_context *g = &fixture->ctx;
 	uint64_t many = UINT64_C(1) << 32;
 
-	conn_fixture->plan.load = PLAN_LOCKSTEP;
-	conn_fixture->plan.pipeline = 1;
-	connect_both(conn_fixture);
-	conn_fixture->conn.scheduled = conn_fixture->conn.send.message = g->round =
-	    many;
-	conn_fixture->conn.answers.cursor = conn_fixture->conn.send;
+	fixture->plan.load = PLAN_LOCKSTEP;
+	fixture->plan.pipeline = 1;
+	connect_both(fixture);
+	fixture->conn.scheduled = fixture->conn.send.message = g->round = many;
+	fixture->conn.answers.cursor = fixture->conn.send;
 	atomic_store(&g->control_block->round, many);
 	atomic_store(&g->counters->rounds_done, many);
 	for (uint64_t round = many; round < many + 2; round++) {
 		phases_step(g);
 		assert_int_equal(g->in_flight, 1);
-		peer_reads(conn_fixture, strlen(MESSAGE));
-		peer_answers(conn_fixture, 1);
-		run_once(conn_fixture);
+		peer_reads(fixture, strlen(MESSAGE));
+		peer_answers(fixture, 1);
+		run_once(fixture);
 		assert_int_equal(g->in_flight, 0);
 	}
 	assert_true(counters_get(&g->counters->messages.verified) == 2);
@@ -138,9 +133,9 @@ rounds_of_lockstep_go_on_beyond_32_bits(void **state)
 static void
 counts_one_attempt_for_a_name_with_several_addresses(void **state)
 {
-	struct conn_fixture *conn_fixture = *state;
-	struct plan_target *target = &conn_fixture->plan.targets[0];
-	const struct counters *counters = conn_fixture->generator.counters;
+	struct conn_fixture *fixture = *state;
+	struct plan_target *target = &fixture->plan.targets[0];
+	const struct counters *counters = fixture->ctx.counters;
 	struct sockaddr_in *mute = (void *)&target->addresses[0].storage;
 	socklen_t length = sizeof(*mute);
 	int bound = socket(AF_INET, SOCK_STREAM, 0);
@@ -152,19 +147,17 @@ counts_one_attempt_for_a_name_with_several_addresses(void **state)
 	assert_int_equal(bind(bound, (void *)mute, length), 0);
 	assert_int_equal(getsockname(bound, (void *)mute, &length), 0);
 	for (uint64_t calls = 1; calls <= 3; calls++) {
-		start_connect(conn_fixture);
-		while (conn_fixture->conn.state != CONN_OPEN) {
+		start_connect(fixture);
+		while (fixture->conn.state != CONN_OPEN) {
 			/* It takes no second turn. */
-			assert_int_equal(
-			    conn_fixture->generator.connect_queue.count, 0);
-			run_once(conn_fixture);
+			assert_int_equal(fixture->ctx.connects.count, 0);
+			run_once(fixture);
 		}
 		assert_true(counters_get(&counters->connections_attempted) == calls);
 		assert_true(counters_get(&counters->connections_established) == calls);
-		conn_fixture->plan.reconnect = false;
-		conn_close_lost(
-		    &conn_fixture->generator, &conn_fixture->conn, MESSAGE_LOSS_RESET);
-		conn_fixture->generator.unfinished++;
+		fixture->plan.reconnect = false;
+		conn_close(&fixture->ctx, &fixture->conn, CONN_CLOSE_RESET);
+		fixture->ctx.unfinished++;
 	}
 	close(bound);
 }
@@ -172,17 +165,17 @@ counts_one_attempt_for_a_name_with_several_addresses(void **state)
 static void
 clears_the_timer_of_a_connection_that_waits_to_connect(void **state)
 {
-	struct conn_fixture *conn_fixture = *state;
-	struct generator *g = &conn_fixture->generator;
+	struct conn_fixture *fixture = *state;
+	struct load_context *g = &fixture->ctx;
 
-	connect_both(conn_fixture);
-	send_messages(conn_fixture, 1);
+	connect_both(fixture);
+	send_messages(fixture, 1);
 	assert_true(timer_wheel_deadline(&g->timer_wheel, 0) != TIMER_WHEEL_NEVER);
-	peer_reads(conn_fixture, strlen(MESSAGE));
-	peer_closes(conn_fixture);
-	while (conn_fixture->conn.state != CONN_WAITING)
-		run_once(conn_fixture);
-	assert_int_equal(g->connect_queue.count, 1);
+	peer_reads(fixture, strlen(MESSAGE));
+	peer_closes(fixture);
+	while (fixture->conn.state != CONN_WAITING)
+		run_once(fixture);
+	assert_int_equal(g->connects.count, 1);
 	assert_true(timer_wheel_deadline(&g->timer_wheel, 0) == TIMER_WHEEL_NEVER);
 }
 
@@ -202,5 +195,5 @@ main(void)
 #undef RUN
 	};
 
-	return cmocka_run_group_tests_name("caller", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("conn", tests, NULL, NULL);
 }

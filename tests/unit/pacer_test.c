@@ -5,7 +5,7 @@
 /* cmocka needs those above */
 #include <cmocka.h>
 
-#include "client/load/generator.h"
+#include "client/load/conn_state.h"
 #include "client/load/pacer.h"
 
 #define SECOND UINT64_C(1000000000)
@@ -132,31 +132,31 @@ a_schedule_that_is_resumed_goes_on_from_now(void **state)
 	assert_true(pacer.next_ns == 9 * SECOND + SECOND / 10);
 }
 
-/* Two callers that want to dial again after a minute in which nobody did. */
+/* Two connections reconnect after a minute without any connect. */
 static void
 does_not_catch_up_on_unused_connects(void **state)
 {
 	struct conn conns[2];
 	uint32_t entries[2];
-	struct generator g = { .conns = conns,
-		.connect_queue.entries = entries,
+	struct load_context g = { .conns = conns,
+		.connects.queue = entries,
 		.count = 2,
-		.now_ns = 60 * SECOND };
+		.times.now_ns = 60 * SECOND };
 
 	(void)state;
-	assert_int_equal(timer_wheel_init(&g.timer_wheel, 2, g.now_ns), 0);
-	conn_init(&conns[0]);
-	conn_init(&conns[1]);
+	timer_wheel_init(&g.timer_wheel, 2, g.times.now_ns);
+	conn_state_init(&conns[0]);
+	conn_state_init(&conns[1]);
 	pacer_start(
-	    &g.connect_pacer, &(struct pacer_args){ .start_ns = SECOND, .rate = 10 });
-	generator_enqueue_connect(&g, &conns[0]);
-	assert_true(g.connect_pacer.next_ns == 60 * SECOND);
-	pacer_take(&g.connect_pacer);
-	assert_true(g.connect_pacer.next_ns == 60 * SECOND + SECOND / 10);
-	/* But where one waits already, what is late is late. */
-	g.now_ns = 70 * SECOND;
-	generator_enqueue_connect(&g, &conns[1]);
-	assert_true(g.connect_pacer.next_ns == 60 * SECOND + SECOND / 10);
+	    &g.connects.pacer, &(struct pacer_args){ .start_ns = SECOND, .rate = 10 });
+	conn_state_enqueue_connect(&g, &conns[0]);
+	assert_true(g.connects.pacer.next_ns == 60 * SECOND);
+	pacer_take(&g.connects.pacer);
+	assert_true(g.connects.pacer.next_ns == 60 * SECOND + SECOND / 10);
+	/* No turn is skipped while a connection waits. */
+	g.times.now_ns = 70 * SECOND;
+	conn_state_enqueue_connect(&g, &conns[1]);
+	assert_true(g.connects.pacer.next_ns == 60 * SECOND + SECOND / 10);
 	timer_wheel_finish(&g.timer_wheel);
 }
 
@@ -174,5 +174,5 @@ main(void)
 		cmocka_unit_test(does_not_catch_up_on_unused_connects),
 	};
 
-	return cmocka_run_group_tests_name("pace", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("pacer", tests, NULL, NULL);
 }

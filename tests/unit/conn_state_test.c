@@ -5,7 +5,7 @@
 /* cmocka needs those above */
 #include <cmocka.h>
 
-#include "client/load/conn_receive.h"
+#include "client/load/conn_state.h"
 
 static void
 a_slow_reader_reads_what_was_asked_a_second(void **state)
@@ -16,8 +16,8 @@ a_slow_reader_reads_what_was_asked_a_second(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(rates) / sizeof(rates[0]); i++) {
 		uint64_t now = 12345, bytes = 0, end = 10 * UINT64_C(1000000000);
-		while ((now = conn_receive_slow_next_ns(rates[i], now + 500000)) <= end)
-			bytes += conn_receive_slow_bytes(rates[i]);
+		while ((now = conn_state_slow_next_ns(rates[i], now + 500000)) <= end)
+			bytes += conn_state_slow_bytes(rates[i]);
 		assert_in_range(bytes, rates[i] * 10 * 95 / 100, rates[i] * 10 + 10);
 	}
 }
@@ -29,5 +29,5 @@ main(void)
 		cmocka_unit_test(a_slow_reader_reads_what_was_asked_a_second),
 	};
 
-	return cmocka_run_group_tests_name("hear", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("conn_state", tests, NULL, NULL);
 }

@@ -1,0 +1,104 @@
+/*
+ * conn_state.h - a connection of the load: its struct, the lists and the timer that it
+ * is in, and predicates. Calls none of the files that send, receive or connect.
+ *
+ * A connection is an entry of ctx->conns, named by its index. A million of them must
+ * fit into memory: it is small and owns no memory; messages in flight are records of
+ * client/load/message_queue.h. Its states are in client/load/conn.h.
+ */
+#ifndef CLIENT_LOAD_CONN_STATE_H
+#define CLIENT_LOAD_CONN_STATE_H
+
+#include "client/load/load_context.h"
+
+#define CONN_STATE_CLOSE_TIMEOUT_NS NS_PER_S /* wait for the peer's FIN after ours */
+
+enum conn_state {
+	CONN_WAITING, /* for its turn to connect */
+	CONN_CONNECTING,
+	CONN_OPEN,
+	CONN_CLOSING, /* our FIN is sent, the peer's is awaited */
+	CONN_DONE,
+};
+
+struct conn {
+	struct cursor send;           /* the message being sent, or the next one */
+	struct verify_stream answers; /* the answer being received, or the next one */
+	struct message_queue queue;
+	uint64_t scheduled;          /* messages that ever became due */
+	uint64_t sent_on_connection; /* messages started on this connection */
+	uint64_t state_since_ns; /* start of the connect, established, or FIN sent */
+	uint64_t received_ns;    /* last received byte, or established */
+	int fd;
+	uint32_t in_flight;    /* messages started and not answered */
+	uint32_t due;          /* messages due and not started */
+	uint32_t active_index; /* place in ctx->active.list, or LOAD_NO_CONN */
+	uint32_t next_ready;   /* the list that starts at ctx->ready */
+	uint8_t state;         /* enum conn_state */
+	uint8_t address;       /* index into the target's addresses */
+	uint8_t failures;      /* connections without an answer, in a row */
+	bool is_ready;         /* is in the list of ctx->ready */
+	bool connect_started;  /* has started to connect at least once */
+	bool was_established;
+	bool is_write_shut; /* our sending side */
+	bool expires;       /* its lifetime is over: starts no new message */
+	bool is_paused;     /* --slow-read: does not read until its timer expires */
+};
+
+static inline uint32_t
+conn_state_index(const struct load_context *ctx, const struct conn *conn)
+{
+	return (uint32_t)(conn - ctx->conns);
+}
+
+/* The number of the connection over all ranks. */
+static inline uint64_t
+conn_state_number(const struct load_context *ctx, const struct conn *conn)
+{
+	return ctx->first + conn_state_index(ctx, conn);
+}
+
+void conn_state_init(struct conn *conn);
+
+/* Makes a message due. False when the connection has no more messages to send. */
+bool conn_state_schedule(
+    struct load_context *ctx, struct conn *conn, uint64_t intended_ns);
+
+/* Puts the connection into, or takes it out of, the list of active connections. */
+void conn_state_activate(struct load_context *ctx, struct conn *conn);
+void conn_state_deactivate(struct load_context *ctx, struct conn *conn);
+
+/* Calls conn_on_ready in the next turn of the loop. */
+void conn_state_enqueue_ready(struct load_context *ctx, struct conn *conn);
+
+/* Queues a connection for connecting: the state becomes WAITING. */
+void conn_state_enqueue_connect(struct load_context *ctx, struct conn *conn);
+
+/* The first of that queue, taken out; NULL when it is empty. */
+struct conn *conn_state_dequeue_connect(struct load_context *ctx);
+
+/* Skips the turns of --connect-rate that passed while the queue was empty. */
+void conn_state_skip_unused_turns(struct load_context *ctx);
+
+/* Sets the timer to the next deadline of its state. */
+void conn_state_set_timer(struct load_context *ctx, struct conn *conn);
+
+/* When the oldest message was sent, or first blocked by a full socket; 0: none. */
+uint64_t conn_state_waiting_since(
+    const struct load_context *ctx, const struct conn *conn);
+
+/* Every message is sent or started. */
+bool conn_state_has_sent_all(const struct load_context *ctx, const struct conn *conn);
+
+/* The connection has reached its number of messages or its lifetime. */
+bool conn_state_has_expired(const struct load_context *ctx, const struct conn *conn);
+
+/* It has messages to send, now or later in the run. */
+bool conn_state_has_work(const struct load_context *ctx, const struct conn *conn);
+
+/* --slow-read: bytes per read, and the time of the next read. Reads are at multiples of
+ * an interval, so that delays do not add up. */
+size_t conn_state_slow_bytes(uint64_t bytes_per_s);
+uint64_t conn_state_slow_next_ns(uint64_t bytes_per_s, uint64_t now_ns);
+
+#endif

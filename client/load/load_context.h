@@ -1,0 +1,97 @@
+/*
+ * load_context.h - what the files of client/load/ share: one load process with one
+ * epoll loop and its part of the connections. No functions; generator.c fills it.
+ *
+ * Files call downwards only:
+ *
+ *   generator -> phases -> arrivals -> conn -> conn_connect, conn_send, conn_receive
+ *                                           -> accounting, transcript -> conn_state
+ *
+ * Times are CLOCK_MONOTONIC in nanoseconds. times.now_ns is read after each wait and
+ * after each read of a socket, so that recorded times are exact at one clock call each.
+ */
+#ifndef CLIENT_LOAD_LOAD_CONTEXT_H
+#define CLIENT_LOAD_LOAD_CONTEXT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "client/load/message_queue.h"
+#include "client/load/pacer.h"
+#include "client/load/timer_wheel.h"
+#include "client/measure/counters.h"
+#include "client/messages/expectation.h"
+#include "client/messages/sequence.h"
+#include "client/plan/plan.h"
+#include "client/verify/verify.h"
+
+#define LOAD_BUFFER_BYTES 65536 /* bytes per read and per write */
+#define LOAD_NO_CONN UINT32_MAX /* ends a list of connection indexes */
+
+struct load_connects {
+	uint32_t *queue; /* ring of connections that wait for their turn to connect */
+	uint32_t head, count;
+	struct pacer pacer;    /* --connect-rate */
+	struct pacer ramp;     /* --ramp */
+	uint32_t ramp_started; /* connections that the ramp has started */
+	uint32_t pending;      /* connecting, queued, or not yet started by the ramp */
+};
+
+struct load_active {
+	uint32_t *list; /* open connections with messages still to send */
+	uint32_t count;
+};
+
+struct load_times {
+	uint64_t now_ns;
+	uint64_t last_event_ns; /* last time that epoll returned an event */
+	uint64_t received_ns;   /* everything that arrived before this is handled */
+	uint64_t scan_start_ns; /* becomes received_ns when each socket was served... */
+	uint32_t scan_count;    /* ...events returned since then; 0: no scan */
+	uint64_t measure_ns;    /* messages due from here on are measured */
+	uint64_t end_ns;        /* no message is due from here on */
+	uint64_t drain_ns;      /* messages unanswered at this time are lost */
+	uint64_t sample_ns;     /* next sample of the CPU time */
+};
+
+struct load_buffers {
+	uint8_t *received, *outgoing; /* LOAD_BUFFER_BYTES each */
+};
+
+struct load_context {
+	const struct plan *plan;
+	const struct sequence *sequence;
+	const struct expectation *expectation;
+	struct counters *counters;
+	struct control_block *control_block;
+	FILE *transcript; /* NULL: none */
+	int epoll_fd;
+	int wake_fd;   /* written by the parent after it changed the control block */
+	int parent_fd; /* written when the parent should read the counters */
+
+	struct conn *conns;
+	uint32_t count;
+	uint32_t first; /* index of conns[0] over all ranks */
+
+	struct load_connects connects;
+	struct load_active active;
+	uint32_t ready; /* first connection with work left over, or LOAD_NO_CONN */
+	struct load_times times;
+	struct load_buffers buffers;
+
+	struct verify verify;
+	struct message_pool message_pool;
+	struct timer_wheel timer_wheel;
+	struct pacer arrivals;
+	uint32_t next_arrival; /* connection that takes the next arrival */
+
+	bool is_running;     /* between the start and the end */
+	bool is_stopped;     /* after the end: nothing more becomes due */
+	bool is_dropping;    /* messages that are due but unsent are dropped */
+	uint32_t unfinished; /* connections that are not DONE */
+	uint64_t in_flight;  /* messages, of all connections */
+	uint64_t round;      /* lockstep: the next round */
+};
+
+#endif
