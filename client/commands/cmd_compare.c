@@ -115,7 +115,7 @@ compare_percentile(struct pair *pair, enum latency_kind which, double percentile
 	char name[32], base[UNITS_TEXT_MAX], new[UNITS_TEXT_MAX];
 
 	snprintf(
-	    name, sizeof(name), "%s p%g", counters_latency_names[which], percentile);
+	    name, sizeof(name), "%s p%g", threshold_latency_names[which], percentile);
 	if (b.known && n.known)
 		difference = unless_too_short(pair, which, before, after,
 		    judge(before, after, b.high < n.low || n.high < b.low, false));
@@ -151,7 +151,7 @@ compare_latency(struct pair *pair, enum latency_kind which)
 	if (histogram_count(pair->base->latency[which]) == 0 ||
 	    histogram_count(pair->new->latency[which]) == 0)
 		return false;
-	snprintf(name, sizeof(name), "%s mean", counters_latency_names[which]);
+	snprintf(name, sizeof(name), "%s mean", threshold_latency_names[which]);
 	worse |= show_times(name, b.mean, n.mean,
 		     unless_too_short(
 			 pair, which, b.mean, n.mean, welch(b, n, false))) == WORSE;

@@ -4,12 +4,6 @@
 
 #include <errno.h>
 
-const char *const counters_latency_names[] = {
-#define X(id, name, help) name,
-	LATENCY_KINDS(X)
-#undef X
-	    NULL,
-};
 const char *const counters_connect_failure_names[] = {
 #define X(id, name) name,
 	CONNECT_FAILURES(X)

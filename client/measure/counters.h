@@ -27,6 +27,7 @@
 
 #include "client/measure/timestamps.h"
 #include "client/plan/plan.h"
+#include "client/plan/threshold.h"
 
 #define COUNTERS_MISMATCHES_MAX 16 /* the first ones, of each process */
 #define COUNTERS_LOST_MAX 16       /* likewise, of lost connections */
@@ -36,24 +37,6 @@
 #define COUNTERS_DIAGNOSIS_MAX 96
 #define COUNTERS_CACHE_LINE 64 /* bytes of a cache line */
 
-/* Histograms of one process, in nanoseconds; all have the configuration
- * latency_kind. */
-#define LATENCY_KINDS(X)                                                               \
-	X(RESPONSE, "response", "from the intended send time to the whole answer")     \
-	X(SERVICE, "service", "from the write to the whole answer")                    \
-	X(SEND_LAG, "send_lag", "from the intended send time to the write")            \
-	X(CONNECT, "connect", "from connect() to established")                         \
-	X(CLOSE, "close", "from our FIN to the peer's")                                \
-	X(LOOP_LAG, "loop_lag", "from the asked wake-up to the actual one")            \
-	X(AGE, "age", "of a message when it was given up as lost")
-
-enum latency_kind {
-#define X(id, name, help) LATENCY_##id,
-	LATENCY_KINDS(X)
-#undef X
-	    LATENCY_KIND_COUNT
-};
-extern const char *const counters_latency_names[];
 extern const struct histogram_config counters_latency_config; /* 1 ns, 1 h, 3 digits */
 
 /* Why a connect failed. */

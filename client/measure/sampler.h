@@ -17,7 +17,25 @@
 #include "lib/stats/histogram.h"
 
 #include "client/measure/counters.h"
-#include "client/result/result.h"
+
+/* One second (or so) of a run. A percentile is UINT64_MAX, null in JSON, if it is not
+ * known: the second has too few values, or is merged from several hosts. */
+struct result_second {
+	double at_s; /* its beginning, from the start of the run */
+	double length_s;
+	uint64_t connections_open;
+	uint64_t sent, verified, wrong, lost;
+	uint64_t count; /* responses, as are the latencies below */
+	double mean_ns;
+	uint64_t p50_ns, p90_ns, p99_ns, max_ns;
+};
+
+/* False for the last row of a run, which may be short. */
+static inline bool
+result_second_is_whole(const struct result_second *second)
+{
+	return second->length_s >= 0.5;
+}
 
 /* Counters of the kernel, of this network namespace. */
 struct sampler_kernel {

@@ -13,6 +13,12 @@
 
 #define FEWEST 30 /* values that any figure of a rate is taken from */
 
+const char *const threshold_latency_names[] = {
+#define X(id, name, help) name,
+	LATENCY_KINDS(X)
+#undef X
+};
+
 static const struct {
 	const char *name;
 	enum threshold_figure figure;
@@ -76,7 +82,7 @@ parse_metric(const char *name, struct threshold *ret)
 
 	ret->histogram = LATENCY_RESPONSE;
 	for (int i = 0; dot != NULL && i < LATENCY_KIND_COUNT; i++) {
-		const char *known = counters_latency_names[i];
+		const char *known = threshold_latency_names[i];
 
 		if (strlen(known) != (size_t)(dot - name) ||
 		    strncmp(name, known, strlen(known)) != 0)

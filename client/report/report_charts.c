@@ -110,7 +110,7 @@ report_charts_percentiles(const struct result *result, FILE *file)
 
 		if (histogram_count(h) == 0)
 			continue;
-		names[i] = counters_latency_names[charted_latencies[i]];
+		names[i] = threshold_latency_names[charted_latencies[i]];
 		low = fmin(low, (double)histogram_min(h));
 		high = fmax(high, (double)histogram_max(h));
 		most = fmax(most, (double)histogram_count(h));

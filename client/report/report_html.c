@@ -171,7 +171,7 @@ write_latency_row(const struct result *result, enum latency_kind which, FILE *fi
 
 	if (histogram_count(h) == 0)
 		return;
-	fprintf(file, "<tr><td>%s</td>", counters_latency_names[which]);
+	fprintf(file, "<tr><td>%s</td>", threshold_latency_names[which]);
 	fprintf(file, "<td>%s</td>", units_show_duration(histogram_min(h), text));
 	fprintf(file, "<td>%s</td>",
 	    units_show_duration(result_whole(histogram_mean(h)), text));

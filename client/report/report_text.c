@@ -228,7 +228,7 @@ print_latency(const struct result *result, enum latency_kind which, FILE *file)
 
 	if (histogram_count(h) == 0)
 		return true;
-	fprintf(file, LABEL "%10s", counters_latency_names[which],
+	fprintf(file, LABEL "%10s", threshold_latency_names[which],
 	    units_show_duration(histogram_min(h), text));
 	fprintf(
 	    file, "%10s", units_show_duration(result_whole(histogram_mean(h)), text));

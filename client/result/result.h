@@ -22,6 +22,7 @@
 #include "lib/stats/histogram.h"
 
 #include "client/measure/counters.h"
+#include "client/measure/sampler.h"
 #include "client/plan/threshold.h"
 
 #define RESULT_SCHEMA "yodel.result/1"
@@ -120,18 +121,6 @@ struct result_process {
 	bool died;
 };
 
-/* What one second (or so) held. A percentile is UINT64_MAX, null in JSON, where it is
- * not known: the second held too few values, or is merged of several. */
-struct result_second {
-	double at_s; /* since the start, of its beginning */
-	double length_s;
-	uint64_t connections_open;
-	uint64_t sent, verified, wrong, lost;
-	uint64_t count; /* of the latencies below: response */
-	double mean_ns;
-	uint64_t p50_ns, p90_ns, p99_ns, max_ns;
-};
-
 /* One of the results that were merged into this one. */
 struct result_rank {
 	uint64_t rank;
@@ -225,13 +214,6 @@ int result_merge(struct result *into, const struct result *from, char *error)
  * connections lost or never made, no message sent at all), 99 (a threshold failed), 3
  * (--strict and not to be trusted), 0. */
 int result_exit_status(const struct result *result);
-
-/* The last second of a run may be a short rest. */
-static inline bool
-result_second_is_whole(const struct result_second *second)
-{
-	return second->length_s >= 0.5;
-}
 
 /* A figure as a whole number: 0 for NAN and what is negative, RESULT_FIGURE_MAX at
  * most. */

@@ -225,7 +225,7 @@ read_result(struct json_reader *reader, const json_t *root, struct result *ret)
 	ret->started_at_ns = read_time(reader, root, "started_at");
 	for (int i = 0; i < LATENCY_KIND_COUNT; i++)
 		read_latency(
-		    reader, latency, counters_latency_names[i], ret->latency[i]);
+		    reader, latency, threshold_latency_names[i], ret->latency[i]);
 	for (const struct result_list *list = result_lists; list->name != NULL; list++)
 		read_list(list, reader, root, ret);
 	read_trust(reader, json_reader_member(reader, root, "", "trust", JSON_OBJECT),

@@ -107,7 +107,7 @@ latencies_of(const struct result *result)
 		    : (double)histogram_count(h);
 
 		status |= json_object_set_new(
-		    to, counters_latency_names[i], latency_of(h, effective));
+		    to, threshold_latency_names[i], latency_of(h, effective));
 	}
 	return json_record_complete(to, status);
 }
