@@ -18,6 +18,16 @@
 
 #include "conf/config.h"
 
+/* Becomes `user` and `group` (NULL: the user's own), for ever, when `user` is not NULL
+ * and the process is root. Whoever it is then holds no capability, gets none from a
+ * program that it executes (no_new_privs), and, where the process was root, has an
+ * empty bounding set. 0, or -1 with the reason logged. */
+int sandbox_drop_privileges(const char *user, const char *group)
+    __attribute__((warn_unused_result));
+/* Warns where `user` is somebody else whom this process cannot become: it stays what it
+ * is, which is no root. */
+void sandbox_warn_about_user(const char *user);
+
 /* Locks the process in, for ever; it has no_new_privs from then on. A kernel without
  * Landlock is no failure, one without seccomp is, unless that is off. 0, or -1 with the
  * reason logged. */

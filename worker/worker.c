@@ -19,7 +19,6 @@
 #include "worker/connection.h"
 #include "worker/drain.h"
 #include "worker/loop.h"
-#include "worker/privileges.h"
 #include "worker/responder.h"
 #include "worker/sandbox.h"
 #include "worker/timeouts.h"
@@ -196,8 +195,8 @@ worker_run(const struct worker_args *args)
 	if (args->config->cpu_affinity)
 		pin_to_cpu(args->slot);
 	if (args->slot == 0) /* says it for all */
-		privileges_warn(args->config->user);
-	if (privileges_drop(args->config->user, args->config->group) < 0)
+		sandbox_warn_about_user(args->config->user);
+	if (sandbox_drop_privileges(args->config->user, args->config->group) < 0)
 		return EX_OSERR;
 	struct worker worker = {
 		.config = args->config,

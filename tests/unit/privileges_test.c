@@ -21,7 +21,7 @@
 
 #include "lib/log.h"
 
-#include "worker/privileges.h"
+#include "worker/sandbox.h"
 
 /* Runs `is_so` in a process of its own, which it may spoil. */
 static bool
@@ -64,7 +64,7 @@ keeps_its_user_alone(void)
 {
 	uid_t before = geteuid();
 
-	return privileges_drop(NULL, NULL) == 0 && geteuid() == before &&
+	return sandbox_drop_privileges(NULL, NULL) == 0 && geteuid() == before &&
 	    getuid() == before && has_no_capabilities();
 }
 
@@ -75,7 +75,7 @@ cannot_regain_root(void)
 	uid_t uid, euid, suid;
 	gid_t gid, egid, sgid, groups[16];
 
-	if (privileges_drop("nobody", NULL) < 0)
+	if (sandbox_drop_privileges("nobody", NULL) < 0)
 		return false;
 	if (getresuid(&uid, &euid, &suid) < 0 || getresgid(&gid, &egid, &sgid) < 0)
 		return false;
@@ -97,15 +97,15 @@ keeps_the_group_that_was_named(void)
 {
 	const struct group *daemon = getgrnam("daemon");
 
-	return daemon != NULL && privileges_drop("nobody", "daemon") == 0 &&
+	return daemon != NULL && sandbox_drop_privileges("nobody", "daemon") == 0 &&
 	    getgid() == daemon->gr_gid && getegid() == daemon->gr_gid;
 }
 
 static bool
 refuses_unknown_names(void)
 {
-	return privileges_drop("no-such-user", NULL) == -1 &&
-	    privileges_drop("nobody", "no-such-group") == -1 && geteuid() == 0;
+	return sandbox_drop_privileges("no-such-user", NULL) == -1 &&
+	    sandbox_drop_privileges("nobody", "no-such-group") == -1 && geteuid() == 0;
 }
 
 /* Without root there is no other user to become. */
@@ -114,7 +114,7 @@ keeps_its_user(void)
 {
 	uid_t before = geteuid();
 
-	return privileges_drop("no-such-user", NULL) == 0 && geteuid() == before &&
+	return sandbox_drop_privileges("no-such-user", NULL) == 0 && geteuid() == before &&
 	    has_no_capabilities();
 }
 
@@ -129,7 +129,7 @@ length_of_warning(const char *user)
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	if (fd < 0 || log_open(path) < 0)
 		_exit(2);
-	privileges_warn(user);
+	sandbox_warn_about_user(user);
 	if (fstat(fd, &now) < 0)
 		_exit(2);
 	return (size_t)now.st_size;
