@@ -10,6 +10,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
 
 #include "proto/channel.h"
@@ -18,7 +19,6 @@
 #include "worker/admission.h"
 #include "worker/connection.h"
 #include "worker/drain.h"
-#include "worker/loop.h"
 #include "worker/responder.h"
 #include "worker/sandbox.h"
 #include "worker/timeouts.h"
@@ -147,6 +147,45 @@ on_channel(evutil_socket_t fd, short what, void *argument)
 	drain_start(worker, false, worker->config->timeouts.drain_ns);
 }
 
+/* A number that grows with everything that comes from a peer. */
+static uint64_t
+traffic(const struct worker *worker)
+{
+	uint64_t sum = 0;
+	for (size_t i = 0; i < worker->listener_count; i++) {
+		const struct ledger_block *block = worker->listeners[i].block;
+		sum += ledger_read(block, LEDGER_BYTES_RECEIVED) +
+		    ledger_read(block, LEDGER_CONNECTIONS_ACCEPTED);
+	}
+	return sum;
+}
+
+static void
+run_spinning(struct worker *worker)
+{
+	uint64_t seen = traffic(worker), last_ns = 0;
+	bool spins = false;
+	do {
+		/* Without sleep it comes back when there is nothing to do. */
+		event_base_loop(worker->base, spins ? EVLOOP_NONBLOCK : EVLOOP_ONCE);
+		uint64_t now_ns = clock_now_ns();
+		if (traffic(worker) != seen) {
+			seen = traffic(worker);
+			last_ns = now_ns;
+		}
+		spins = now_ns - last_ns < worker->config->spin_ns;
+	} while (!event_base_got_break(worker->base));
+}
+
+static void
+run_loop(struct worker *worker)
+{
+	if (worker->config->spin_ns == 0)
+		event_base_dispatch(worker->base);
+	else
+		run_spinning(worker);
+}
+
 static int
 start(struct worker *worker, const struct worker_args *args)
 {
@@ -217,7 +256,7 @@ worker_run(const struct worker_args *args)
 	}
 	log_debug("serving, generation %u, %s", args->generation,
 	    event_base_get_method(worker.base));
-	loop_run(&worker);
+	run_loop(&worker);
 	finish(&worker);
 	return EX_OK;
 }
