@@ -2,6 +2,7 @@
 
 #include <sys/socket.h>
 
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -30,7 +31,39 @@ connection_is_idle(const struct connection *connection)
 	return connection->output == NULL && connection->input == NULL;
 }
 
-/* --- what is watched --- */
+struct output *
+connection_create_output(struct connection *connection)
+{
+	struct worker *worker = connection->listener->worker;
+	struct output *output = calloc(1, sizeof(*output));
+	if (output == NULL)
+		return NULL;
+	output->owner = connection;
+	output->progress_ms = worker->now_ms;
+	output->next = worker->queued_outputs;
+	if (worker->queued_outputs != NULL)
+		worker->queued_outputs->previous = output;
+	worker->queued_outputs = output;
+	connection->output = output;
+	return output;
+}
+
+void
+connection_destroy_output(struct connection *connection)
+{
+	struct output *output = connection->output;
+	if (output == NULL)
+		return;
+	if (output->previous != NULL)
+		output->previous->next = output->next;
+	else
+		connection->listener->worker->queued_outputs = output->next;
+	if (output->next != NULL)
+		output->next->previous = output->previous;
+	buffer_release(&output->bytes);
+	free(output);
+	connection->output = NULL;
+}
 
 static short
 wanted_events(const struct connection *connection)
@@ -119,7 +152,7 @@ connection_free(struct connection *connection)
 	event_del(&connection->event);
 	if (!connection->frozen)
 		count_out(connection);
-	output_destroy(connection);
+	connection_destroy_output(connection);
 	buffer_release(&connection->input);
 	struct ledger_block *block = connection->listener->block;
 	connection_pool_free(&worker->connection_pool, connection);
@@ -235,7 +268,7 @@ connection_install(
 	memcpy(connection->peer.bytes, record->peer, sizeof(record->peer));
 	if (record->output_bytes == 0)
 		return connection;
-	if (output_create(connection) == NULL) {
+	if (connection_create_output(connection) == NULL) {
 		connection_free(connection);
 		return NULL;
 	}

@@ -26,7 +26,6 @@
 #include "proto/close_reason.h"
 #include "proto/transfer.h"
 
-#include "worker/output.h"
 #include "worker/peer.h"
 
 struct listener;
@@ -36,6 +35,16 @@ enum connection_phase {
 	CONNECTION_SERVING,
 	CONNECTION_FINISHING,
 	CONNECTION_LINGERING,
+};
+
+/* Replies that the kernel has not taken yet. Exists only while there are some; all of a
+ * worker stand in one list, for the timeout of stalled writes. */
+struct output {
+	struct output *next, *previous; /* in worker->queued_outputs */
+	struct connection *owner;
+	struct buffer *bytes;
+	uint64_t replies;     /* that end in these bytes */
+	uint32_t progress_ms; /* when the peer last took some (worker->now_ms) */
 };
 
 struct connection {
@@ -74,6 +83,10 @@ bool connection_finish_now(struct connection *connection);
 
 /* Bytes of reply that wait for the peer. */
 size_t connection_queued_bytes(const struct connection *connection);
+
+/* Gives the connection an empty output. NULL with ENOMEM. */
+struct output *connection_create_output(struct connection *connection);
+void connection_destroy_output(struct connection *connection);
 
 /* True while replies over limits.max_pending are stuck. */
 bool connection_is_over_output_limit(const struct connection *connection);

@@ -77,7 +77,7 @@ send_or_queue(
 		data += n;
 		length -= (size_t)n;
 	}
-	if ((connection->output == NULL && output_create(connection) == NULL) ||
+	if ((connection->output == NULL && connection_create_output(connection) == NULL) ||
 	    buffer_append(&connection->output->bytes, data, length) < 0) {
 		ledger_count(block, LEDGER_BYTES_DROPPED, length);
 		connection_close(connection, CLOSE_NO_MEMORY);
@@ -291,7 +291,7 @@ on_output_sent(struct connection *connection)
 	connection->active_ms = connection->listener->worker->now_ms;
 	ledger_count(connection->listener->block, LEDGER_REPLIES_SENT,
 	    connection->output->replies);
-	output_destroy(connection);
+	connection_destroy_output(connection);
 	if (connection->phase == CONNECTION_FINISHING)
 		return connection_finish_now(connection);
 	return true;
