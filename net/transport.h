@@ -41,17 +41,17 @@ extern const struct transport transport_tcp;
 static inline ssize_t
 transport_receive(const struct stream *stream, void *data, size_t size)
 {
-	return stream->transport == &transport_tcp
-	    ? recv(stream->fd, data, size, 0)
-	    : stream->transport->receive(stream, data, size);
+	if (__builtin_expect(stream->transport == &transport_tcp, 1))
+		return recv(stream->fd, data, size, 0);
+	return stream->transport->receive(stream, data, size);
 }
 
 static inline ssize_t
 transport_send(const struct stream *stream, const void *data, size_t length)
 {
-	return stream->transport == &transport_tcp
-	    ? send(stream->fd, data, length, MSG_NOSIGNAL)
-	    : stream->transport->send(stream, data, length);
+	if (__builtin_expect(stream->transport == &transport_tcp, 1))
+		return send(stream->fd, data, length, MSG_NOSIGNAL);
+	return stream->transport->send(stream, data, length);
 }
 
 static inline int

@@ -38,10 +38,10 @@ static bool
 should_log(const struct worker *worker, struct log_state *log_state)
 {
 	if (log_state->is_logged &&
-	    worker->now_ms - log_state->logged_ms < LOG_AGAIN_MS)
+	    worker->timeouts.now_ms - log_state->logged_ms < LOG_AGAIN_MS)
 		return false;
-	*log_state =
-	    (struct log_state){ .is_logged = true, .logged_ms = worker->now_ms };
+	*log_state = (struct log_state){ .is_logged = true,
+		.logged_ms = worker->timeouts.now_ms };
 	return true;
 }
 
@@ -50,7 +50,7 @@ log_full(struct worker *worker, enum close_reason reason)
 {
 	if (reason != CLOSE_MAX_CONNECTIONS && reason != CLOSE_DESCRIPTOR_LIMIT)
 		return;
-	if (!should_log(worker, &worker->full_log))
+	if (!should_log(worker, &worker->accept.full_log))
 		return;
 	if (reason == CLOSE_MAX_CONNECTIONS)
 		log_warnx(
@@ -58,7 +58,7 @@ log_full(struct worker *worker, enum close_reason reason)
 	else
 		log_warnx(
 		    "new connections are refused: with %zu open this worker has no descriptor for more",
-		    worker->connection_pool.count);
+		    worker->connections.count);
 }
 
 static void
@@ -94,7 +94,7 @@ accept_next(const struct listener *listener, int flags, struct address *ret_peer
 static void
 open_spare(struct worker *worker)
 {
-	worker->spare_fd = fcntl(worker->channel_fd, F_DUPFD_CLOEXEC, 0);
+	worker->accept.spare_fd = fcntl(worker->channel_fd, F_DUPFD_CLOEXEC, 0);
 }
 
 /* Gives up the spare descriptor for a moment, to refuse one peer rather than to leave
@@ -103,10 +103,10 @@ static void
 refuse_with_spare(struct listener *listener)
 {
 	struct worker *worker = listener->worker;
-	if (worker->spare_fd < 0)
+	if (worker->accept.spare_fd < 0)
 		return;
 	struct address peer;
-	close(worker->spare_fd);
+	close(worker->accept.spare_fd);
 	int fd = accept_next(listener, 0, &peer);
 	if (fd >= 0)
 		admission_refuse(listener, fd, &peer, CLOSE_DESCRIPTOR_LIMIT);
@@ -118,13 +118,13 @@ static void
 pause_accepting(struct worker *worker)
 {
 	ledger_count(&worker->worker_ledger->own, LEDGER_ACCEPT_PAUSES, 1);
-	if (should_log(worker, &worker->pause_log))
+	if (should_log(worker, &worker->accept.pause_log))
 		log_warn("accepting pauses with %zu connections open",
-		    worker->connection_pool.count);
-	worker->accept_paused = true;
-	for (size_t i = 0; i < worker->listener_count; i++)
-		event_del(&worker->listeners[i].event);
-	event_add(&worker->accept_resume, &pause_time);
+		    worker->connections.count);
+	worker->accept.is_paused = true;
+	for (size_t i = 0; i < worker->accept.listener_count; i++)
+		event_del(&worker->accept.listeners[i].event);
+	event_add(&worker->accept.resume_timer, &pause_time);
 }
 
 /* True when the next in the queue may do better. */
@@ -178,16 +178,16 @@ on_resume(evutil_socket_t fd, short what, void *argument)
 	(void)what;
 	struct worker *worker = argument;
 	bool all_watched = true;
-	worker->accept_paused = false;
-	if (worker->spare_fd < 0)
+	worker->accept.is_paused = false;
+	if (worker->accept.spare_fd < 0)
 		open_spare(worker);
-	for (size_t i = 0; i < worker->listener_count; i++) {
-		struct listener *listener = &worker->listeners[i];
+	for (size_t i = 0; i < worker->accept.listener_count; i++) {
+		struct listener *listener = &worker->accept.listeners[i];
 		if (listener->fd >= 0 && event_add(&listener->event, NULL) < 0)
 			all_watched = false;
 	}
 	if (!all_watched)
-		event_add(&worker->accept_resume, &pause_time);
+		event_add(&worker->accept.resume_timer, &pause_time);
 }
 
 static void
@@ -205,7 +205,7 @@ listener_close(struct listener *listener)
 static bool
 has_new_arrivals(struct listener *listener)
 {
-	if (listener->worker->accept_paused)
+	if (listener->worker->accept.is_paused)
 		return true;
 	return listener->saw_connection && listener->quiet_turns++ < QUIET_TURNS_MAX;
 }
@@ -218,7 +218,7 @@ accept_waiting(struct listener *listener)
 	uint32_t limit = listener->config->backlog + 1;
 	while (limit-- > 0 && accept_one(listener))
 		;
-	return !listener->worker->accept_paused;
+	return !listener->worker->accept.is_paused;
 }
 
 /* Looks again and again until each listener that empties was quiet for one whole turn.
@@ -230,8 +230,8 @@ on_drain_queue_timer(evutil_socket_t fd, short what, void *argument)
 	(void)what;
 	struct worker *worker = argument;
 	bool again = false;
-	for (size_t i = 0; i < worker->listener_count; i++) {
-		struct listener *listener = &worker->listeners[i];
+	for (size_t i = 0; i < worker->accept.listener_count; i++) {
+		struct listener *listener = &worker->accept.listeners[i];
 		if (!listener->draining_queue || listener->fd < 0)
 			continue;
 		if (has_new_arrivals(listener) || !accept_waiting(listener)) {
@@ -242,7 +242,7 @@ on_drain_queue_timer(evutil_socket_t fd, short what, void *argument)
 		}
 	}
 	if (again)
-		event_add(&worker->drain_queue_timer, &quiet_time);
+		event_add(&worker->accept.drain_queue_timer, &quiet_time);
 	else
 		worker_request_drain_check(worker);
 }
@@ -250,19 +250,19 @@ on_drain_queue_timer(evutil_socket_t fd, short what, void *argument)
 int
 acceptor_start(struct worker *worker, const struct worker_socket *sockets, size_t count)
 {
-	evtimer_assign(&worker->accept_resume, worker->base, on_resume, worker);
-	evtimer_assign(
-	    &worker->drain_queue_timer, worker->base, on_drain_queue_timer, worker);
+	evtimer_assign(&worker->accept.resume_timer, worker->base, on_resume, worker);
+	evtimer_assign(&worker->accept.drain_queue_timer, worker->base,
+	    on_drain_queue_timer, worker);
 	open_spare(worker);
-	worker->listeners = calloc(count, sizeof(*worker->listeners));
+	worker->accept.listeners = calloc(count, sizeof(*worker->accept.listeners));
 	/* The loop has room for timers from now on: later none can fail. */
-	if (worker->listeners == NULL ||
-	    event_add(&worker->accept_resume, &pause_time) < 0)
+	if (worker->accept.listeners == NULL ||
+	    event_add(&worker->accept.resume_timer, &pause_time) < 0)
 		return -1;
-	event_del(&worker->accept_resume);
-	worker->listener_count = count;
+	event_del(&worker->accept.resume_timer);
+	worker->accept.listener_count = count;
 	for (size_t i = 0; i < count; i++) {
-		struct listener *listener = &worker->listeners[i];
+		struct listener *listener = &worker->accept.listeners[i];
 		listener->worker = worker;
 		listener->number = sockets[i].listener;
 		listener->config = &worker->config->listeners[listener->number];
@@ -271,14 +271,15 @@ acceptor_start(struct worker *worker, const struct worker_socket *sockets, size_
 		listener->is_bytewise = listener->config->framing == FRAMING_STREAM &&
 		    reply_is_bytewise(&listener->config->reply);
 		listener->fd = sockets[i].fd;
-		listener->on_event = connection_io_on_event;
+		listener->transport = &transport_tcp;
+		listener->on_event = connection_io_callback(listener->transport);
 		event_assign(&listener->event, worker->base, listener->fd,
 		    EV_READ | EV_PERSIST, on_acceptable, listener);
 	}
 	if (admission_start(worker) < 0)
 		return -1;
 	for (size_t i = 0; i < count; i++) {
-		struct listener *listener = &worker->listeners[i];
+		struct listener *listener = &worker->accept.listeners[i];
 		listener->address.length = sizeof(listener->address.storage);
 		if (event_add(&listener->event, NULL) < 0 ||
 		    getsockname(listener->fd,
@@ -293,21 +294,21 @@ acceptor_start(struct worker *worker, const struct worker_socket *sockets, size_
 void
 acceptor_drain_queue(struct worker *worker, unsigned which)
 {
-	for (size_t i = 0; i < worker->listener_count; i++) {
-		struct listener *listener = &worker->listeners[i];
+	for (size_t i = 0; i < worker->accept.listener_count; i++) {
+		struct listener *listener = &worker->accept.listeners[i];
 		if (which != CHANNEL_ALL && which != listener->number)
 			continue;
 		listener->draining_queue = true;
 		listener->saw_connection = true;
 	}
-	event_add(&worker->drain_queue_timer, &quiet_time);
+	event_add(&worker->accept.drain_queue_timer, &quiet_time);
 }
 
 void
 acceptor_drain_queue_once(struct worker *worker, unsigned which)
 {
-	for (size_t i = 0; i < worker->listener_count; i++) {
-		struct listener *listener = &worker->listeners[i];
+	for (size_t i = 0; i < worker->accept.listener_count; i++) {
+		struct listener *listener = &worker->accept.listeners[i];
 		if (listener->fd < 0 || which != listener->number)
 			continue;
 		if (accept_waiting(listener))
@@ -320,8 +321,8 @@ acceptor_drain_queue_once(struct worker *worker, unsigned which)
 void
 acceptor_drain_without_master(struct worker *worker)
 {
-	for (size_t i = 0; i < worker->listener_count; i++) {
-		int fd = worker->listeners[i].fd;
+	for (size_t i = 0; i < worker->accept.listener_count; i++) {
+		int fd = worker->accept.listeners[i].fd;
 		if (fd >= 0 && listen_block_new(fd) < 0)
 			log_debug("new connections are not turned away");
 	}
@@ -331,8 +332,8 @@ acceptor_drain_without_master(struct worker *worker)
 void
 acceptor_queue_taken_over(struct worker *worker, uint64_t except)
 {
-	for (size_t i = 0; i < worker->listener_count; i++) {
-		struct listener *listener = &worker->listeners[i];
+	for (size_t i = 0; i < worker->accept.listener_count; i++) {
+		struct listener *listener = &worker->accept.listeners[i];
 		if ((except >> listener->number & 1) == 0)
 			listener_close(listener);
 	}
@@ -341,17 +342,17 @@ acceptor_queue_taken_over(struct worker *worker, uint64_t except)
 void
 acceptor_close_listeners(struct worker *worker)
 {
-	for (size_t i = 0; i < worker->listener_count; i++) {
-		if (!worker->listeners[i].draining_queue)
-			listener_close(&worker->listeners[i]);
+	for (size_t i = 0; i < worker->accept.listener_count; i++) {
+		if (!worker->accept.listeners[i].draining_queue)
+			listener_close(&worker->accept.listeners[i]);
 	}
 }
 
 bool
 acceptor_is_closed(const struct worker *worker)
 {
-	for (size_t i = 0; i < worker->listener_count; i++) {
-		if (worker->listeners[i].fd >= 0)
+	for (size_t i = 0; i < worker->accept.listener_count; i++) {
+		if (worker->accept.listeners[i].fd >= 0)
 			return false;
 	}
 	return true;
@@ -360,11 +361,11 @@ acceptor_is_closed(const struct worker *worker)
 void
 acceptor_stop(struct worker *worker)
 {
-	event_del(&worker->accept_resume);
-	event_del(&worker->drain_queue_timer);
-	for (size_t i = 0; i < worker->listener_count; i++)
-		listener_close(&worker->listeners[i]);
-	if (worker->spare_fd >= 0)
-		close(worker->spare_fd);
-	worker->spare_fd = -1;
+	event_del(&worker->accept.resume_timer);
+	event_del(&worker->accept.drain_queue_timer);
+	for (size_t i = 0; i < worker->accept.listener_count; i++)
+		listener_close(&worker->accept.listeners[i]);
+	if (worker->accept.spare_fd >= 0)
+		close(worker->accept.spare_fd);
+	worker->accept.spare_fd = -1;
 }

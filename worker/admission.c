@@ -22,19 +22,19 @@ admission_start(struct worker *worker)
 		needed = needed || address_limits_are_set(&config->listeners[i]);
 	if (!needed)
 		return 0;
-	uint64_t capacity = worker->max_connections < ADDRESSES_MAX
-	    ? worker->max_connections
+	uint64_t capacity = worker->limits.max_connections < ADDRESSES_MAX
+	    ? worker->limits.max_connections
 	    : ADDRESSES_MAX;
-	worker->address_limits =
+	worker->limits.addresses =
 	    address_limits_create(capacity, worker->ledger, worker->worker_ledger);
-	return worker->address_limits == NULL ? -1 : 0;
+	return worker->limits.addresses == NULL ? -1 : 0;
 }
 
 void
 admission_stop(struct worker *worker)
 {
-	address_limits_destroy(worker->address_limits);
-	worker->address_limits = NULL;
+	address_limits_destroy(worker->limits.addresses);
+	worker->limits.addresses = NULL;
 }
 
 /* --- judgement --- */
@@ -62,8 +62,8 @@ is_allowed(const struct listener_config *config, const struct address *peer)
 static bool
 is_own_listener(const struct worker *worker, int fd, const struct address *peer)
 {
-	for (size_t i = 0; i < worker->listener_count; i++) {
-		const struct address *own = &worker->listeners[i].address;
+	for (size_t i = 0; i < worker->accept.listener_count; i++) {
+		const struct address *own = &worker->accept.listeners[i].address;
 		if (address_port(peer) != address_port(own))
 			continue;
 		if (address_equal(peer, own))
@@ -92,7 +92,7 @@ check_address(const struct listener *listener, const struct address *address)
 	struct peer peer;
 	peer_set(&peer, address);
 	uint64_t now_ms = clock_read_ns(CLOCK_MONOTONIC_COARSE) / NS_PER_MS;
-	return address_limits_check(listener->worker->address_limits,
+	return address_limits_check(listener->worker->limits.addresses,
 	    listener_ledger_index(listener), listener->config, &peer, (uint32_t)now_ms);
 }
 
@@ -104,11 +104,11 @@ admission_check(const struct listener *listener, int fd, const struct address *p
 		return CLOSE_DENIED;
 	if (is_own_listener(worker, fd, peer))
 		return CLOSE_OWN_LISTENER;
-	if (fd >= worker->descriptor_end)
+	if (fd >= worker->limits.fd_end)
 		return CLOSE_METHOD_LIMIT;
 	if (is_full(worker))
 		return CLOSE_MAX_CONNECTIONS;
-	if (worker->connection_pool.count >= worker->max_connections)
+	if (worker->connections.count >= worker->limits.max_connections)
 		return CLOSE_DESCRIPTOR_LIMIT;
 	return address_limits_are_set(listener->config) ? check_address(listener, peer)
 							: CLOSE_REASON_COUNT;

@@ -1,7 +1,5 @@
 #include "worker/connection.h"
 
-#include <sys/socket.h>
-
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -39,7 +37,7 @@ connection_create_output(struct connection *connection)
 	if (output == NULL)
 		return NULL;
 	output->owner = connection;
-	output->progress_ms = worker->now_ms;
+	output->progress_ms = worker->timeouts.now_ms;
 	output->next = worker->queued_outputs;
 	if (worker->queued_outputs != NULL)
 		worker->queued_outputs->previous = output;
@@ -110,7 +108,7 @@ count_in(const struct connection *connection)
 	const struct listener *listener = connection->listener;
 	ledger_add_open(&listener->worker->worker_ledger->own, 1);
 	if (address_limits_are_set(listener->config))
-		address_limits_add(listener->worker->address_limits,
+		address_limits_add(listener->worker->limits.addresses,
 		    listener_ledger_index(listener), &connection->peer);
 }
 
@@ -120,7 +118,7 @@ count_out(const struct connection *connection)
 	const struct listener *listener = connection->listener;
 	ledger_add_open(&listener->worker->worker_ledger->own, -1);
 	if (address_limits_are_set(listener->config))
-		address_limits_remove(listener->worker->address_limits,
+		address_limits_remove(listener->worker->limits.addresses,
 		    listener_ledger_index(listener), &connection->peer);
 }
 
@@ -139,7 +137,7 @@ connection_close(struct connection *connection, enum close_reason reason)
 	ledger_count(block, LEDGER_BYTES_DROPPED, connection_queued_bytes(connection));
 	ledger_count_closed(block, reason);
 	if (connection->phase == CONNECTION_LINGERING)
-		worker->lingering--;
+		worker->lingering_count--;
 	int fd = connection_fd(connection);
 	connection_free(connection);
 	close(fd);
@@ -155,7 +153,7 @@ connection_free(struct connection *connection)
 	connection_destroy_output(connection);
 	buffer_release(&connection->input);
 	struct ledger_block *block = connection->listener->block;
-	connection_pool_free(&worker->connection_pool, connection);
+	connection_pool_free(&worker->connections, connection);
 	ledger_add_open(block, -1);
 }
 
@@ -165,14 +163,14 @@ connection_finish_now(struct connection *connection)
 	enum close_reason reason = connection->reason;
 	bool peer_has_closed =
 	    reason == CLOSE_PEER_CLOSED || reason == CLOSE_TRUNCATED_MESSAGE;
-	if (peer_has_closed || shutdown(connection_fd(connection), SHUT_WR) < 0) {
+	if (peer_has_closed || transport_finish(&connection->stream) < 0) {
 		connection_close(connection, reason);
 		return false;
 	}
 	struct worker *worker = connection->listener->worker;
 	connection->phase = CONNECTION_LINGERING;
-	connection->active_ms = worker->now_ms;
-	worker->lingering++;
+	connection->active_ms = worker->timeouts.now_ms;
+	worker->lingering_count++;
 	return connection_watch(connection);
 }
 
@@ -192,11 +190,12 @@ static struct connection *
 create(struct listener *listener, int fd)
 {
 	struct worker *worker = listener->worker;
-	struct connection *connection = connection_pool_alloc(&worker->connection_pool);
+	struct connection *connection = connection_pool_alloc(&worker->connections);
 	if (connection == NULL)
 		return NULL;
 	connection->listener = listener;
-	connection->active_ms = worker->now_ms;
+	connection->stream = (struct stream){ fd, listener->transport };
+	connection->active_ms = worker->timeouts.now_ms;
 	ledger_add_open(listener->block, 1);
 	event_assign(&connection->event, worker->base, fd, wanted_events(connection),
 	    listener->on_event, connection);

@@ -22,6 +22,7 @@
 #include "lib/buffer.h"
 
 #include "net/address.h"
+#include "net/transport.h"
 
 #include "proto/close_reason.h"
 #include "proto/transfer.h"
@@ -44,17 +45,18 @@ struct output {
 	struct connection *owner;
 	struct buffer *bytes;
 	uint64_t replies;     /* that end in these bytes */
-	uint32_t progress_ms; /* when the peer last took some (worker->now_ms) */
+	uint32_t progress_ms; /* when the peer last took some (timeouts.now_ms) */
 };
 
 struct connection {
 	struct event event;
+	struct stream stream;
 	struct listener *listener;
 	struct buffer *input;  /* bytes of messages not yet answered; NULL: none */
 	struct output *output; /* NULL: nothing is stuck */
 	uint32_t searched;     /* bytes of input known to hold no whole line */
 	uint32_t active_ms;    /* when something last came, or the last reply that had
-				* to wait had gone (worker->now_ms) */
+				* to wait had gone (worker->timeouts.now_ms) */
 	struct peer peer;
 	uint8_t place;       /* in its slab (connection_pool.c) */
 	uint8_t phase;       /* enum connection_phase */
@@ -111,7 +113,7 @@ void connection_free(struct connection *connection);
 static inline int
 connection_fd(const struct connection *connection)
 {
-	return connection->event.ev_fd;
+	return connection->stream.fd;
 }
 
 #endif

@@ -1,7 +1,5 @@
 #include "worker/connection_io.h"
 
-#include <sys/socket.h>
-
 #include <errno.h>
 
 #include "worker/connection.h"
@@ -46,7 +44,7 @@ send_some(
     struct connection *connection, const uint8_t *data, size_t length, size_t owed)
 {
 	struct ledger_block *block = connection->listener->block;
-	ssize_t n = send(connection_fd(connection), data, length, MSG_NOSIGNAL);
+	ssize_t n = transport_send(&connection->stream, data, length);
 	if (n < 0) {
 		if (errno == EAGAIN || errno == EINTR)
 			return 0;
@@ -77,7 +75,8 @@ send_or_queue(
 		data += n;
 		length -= (size_t)n;
 	}
-	if ((connection->output == NULL && connection_create_output(connection) == NULL) ||
+	if ((connection->output == NULL &&
+		connection_create_output(connection) == NULL) ||
 	    buffer_append(&connection->output->bytes, data, length) < 0) {
 		ledger_count(block, LEDGER_BYTES_DROPPED, length);
 		connection_close(connection, CLOSE_NO_MEMORY);
@@ -167,37 +166,43 @@ answer_kept(struct connection *connection)
 	return true;
 }
 
-/* Answers what came, and keeps what is no whole message or must wait. */
-static bool
+enum answer_status {
+	ANSWER_CLOSED, /* the connection is closed */
+	ANSWER_SENT,   /* bytes were sent, or wait in the output */
+	ANSWER_NOTHING_SENT,
+};
+
+/* Answers new bytes and keeps a partial message, or what must wait for the output. Not
+ * inlined: the bytewise path needs neither its locals nor their stack protector. */
+__attribute__((noinline)) static enum answer_status
 answer_and_keep(struct connection *connection, const uint8_t *data, size_t length)
 {
-	size_t used = 0;
-	bool kept = connection->input != NULL;
-	if (!kept && !answer_messages(connection, data, length, &used))
-		return false;
-	if (buffer_append(&connection->input, data + used, length - used) < 0) {
-		connection_close(connection, CLOSE_NO_MEMORY);
-		return false;
-	}
-	return !kept || answer_kept(connection);
-}
-
-/* *ret_is_sent: something was given to the kernel, or waits for it. */
-static bool
-answer_new(
-    struct connection *connection, uint8_t *data, size_t length, bool *ret_is_sent)
-{
-	*ret_is_sent = true;
-	if (connection->listener->is_bytewise)
-		return send_or_queue(connection, data, length,
-		    responder_answer_bytewise(connection, data, length));
 	const struct ledger_block *block = connection->listener->block;
 	uint64_t sent = ledger_read(block, LEDGER_BYTES_SENT);
-	if (!answer_and_keep(connection, data, length))
-		return false;
-	*ret_is_sent =
-	    connection->output != NULL || ledger_read(block, LEDGER_BYTES_SENT) != sent;
-	return true;
+	size_t used = 0;
+	bool has_input = connection->input != NULL;
+	if (!has_input && !answer_messages(connection, data, length, &used))
+		return ANSWER_CLOSED;
+	if (buffer_append(&connection->input, data + used, length - used) < 0) {
+		connection_close(connection, CLOSE_NO_MEMORY);
+		return ANSWER_CLOSED;
+	}
+	if (has_input && !answer_kept(connection))
+		return ANSWER_CLOSED;
+	return connection->output != NULL ||
+		ledger_read(block, LEDGER_BYTES_SENT) != sent
+	    ? ANSWER_SENT
+	    : ANSWER_NOTHING_SENT;
+}
+
+static inline enum answer_status
+answer_new(struct connection *connection, uint8_t *data, size_t length)
+{
+	if (!connection->listener->is_bytewise)
+		return answer_and_keep(connection, data, length);
+	uint64_t messages = responder_answer_bytewise(connection, data, length);
+	return send_or_queue(connection, data, length, messages) ? ANSWER_SENT
+								 : ANSWER_CLOSED;
 }
 
 static void
@@ -230,12 +235,13 @@ bytes_to_read(const struct connection *connection)
  * (is_closed); of its reset libevent tells no more than that there is something to
  * read: a send finds it, and where nothing is sent the next read must. */
 static void
-on_readable(struct connection *connection, int fd, bool is_closed)
+on_readable(struct connection *connection, bool is_closed)
 {
 	struct worker *worker = connection->listener->worker;
 	for (int i = 0; i < READS_PER_WAKEUP; i++) {
 		size_t wanted = bytes_to_read(connection);
-		ssize_t n = recv(fd, worker->input, wanted, 0);
+		ssize_t n =
+		    transport_receive(&connection->stream, worker->input, wanted);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0) {
@@ -247,13 +253,15 @@ on_readable(struct connection *connection, int fd, bool is_closed)
 			on_peer_closed(connection);
 			return;
 		}
-		connection->active_ms = worker->now_ms;
+		connection->active_ms = worker->timeouts.now_ms;
 		ledger_count(
 		    connection->listener->block, LEDGER_BYTES_RECEIVED, (uint64_t)n);
-		bool is_sent;
-		if (!answer_new(connection, worker->input, (size_t)n, &is_sent))
+		enum answer_status status =
+		    answer_new(connection, worker->input, (size_t)n);
+		if (status == ANSWER_CLOSED)
 			return;
-		bool may_have_more = ((size_t)n == wanted || is_closed || !is_sent) &&
+		bool may_have_more = ((size_t)n == wanted || is_closed ||
+					 status == ANSWER_NOTHING_SENT) &&
 		    connection->phase == CONNECTION_SERVING &&
 		    !connection->reading_paused;
 		if (!may_have_more)
@@ -274,7 +282,7 @@ on_lingering(struct connection *connection)
 {
 	struct worker *worker = connection->listener->worker;
 	ssize_t n =
-	    recv(connection_fd(connection), worker->input, WORKER_INPUT_BYTES, 0);
+	    transport_receive(&connection->stream, worker->input, WORKER_INPUT_BYTES);
 	if (n > 0)
 		ledger_count(
 		    connection->listener->block, LEDGER_BYTES_RECEIVED, (uint64_t)n);
@@ -288,7 +296,7 @@ on_lingering(struct connection *connection)
 static bool
 on_output_sent(struct connection *connection)
 {
-	connection->active_ms = connection->listener->worker->now_ms;
+	connection->active_ms = connection->listener->worker->timeouts.now_ms;
 	ledger_count(connection->listener->block, LEDGER_REPLIES_SENT,
 	    connection->output->replies);
 	connection_destroy_output(connection);
@@ -306,7 +314,7 @@ connection_io_flush(struct connection *connection)
 	    buffer_length(output->bytes), 0);
 	if (n <= 0)
 		return n == 0;
-	output->progress_ms = worker->now_ms;
+	output->progress_ms = worker->timeouts.now_ms;
 	buffer_consume(&output->bytes, (size_t)n);
 	if (output->bytes == NULL && !on_output_sent(connection))
 		return false;
@@ -322,9 +330,10 @@ connection_io_flush(struct connection *connection)
 	return connection_watch(connection);
 }
 
-void
-connection_io_on_event(evutil_socket_t fd, short what, void *argument)
+static void
+on_tcp_event(evutil_socket_t fd, short what, void *argument)
 {
+	(void)fd;
 	struct connection *connection = argument;
 	if (connection->phase == CONNECTION_LINGERING) {
 		on_lingering(connection);
@@ -335,5 +344,21 @@ connection_io_on_event(evutil_socket_t fd, short what, void *argument)
 		return;
 	if ((what & (EV_READ | EV_CLOSED)) && connection->phase == CONNECTION_SERVING &&
 	    !connection->reading_paused)
-		on_readable(connection, fd, (what & EV_CLOSED) != 0);
+		on_readable(connection, (what & EV_CLOSED) != 0);
+}
+
+/* The callback that a new connection starts with. A phase before the first message
+ * (a handshake) has its own, which installs the next one when it is done. */
+static const struct {
+	const struct transport *transport;
+	event_callback_fn on_event;
+} callbacks[] = { { &transport_tcp, on_tcp_event } };
+
+event_callback_fn
+connection_io_callback(const struct transport *transport)
+{
+	size_t i = 0;
+	while (callbacks[i].transport != transport)
+		i++;
+	return callbacks[i].on_event;
 }

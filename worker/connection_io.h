@@ -7,7 +7,10 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
+
+#include <event2/event.h>
+
+#include "net/transport.h"
 
 struct connection;
 
@@ -16,7 +19,8 @@ struct connection;
 bool connection_io_flush(struct connection *connection)
     __attribute__((warn_unused_result));
 
-/* The callback of a connection's event; the argument is the connection. */
-void connection_io_on_event(int fd, short what, void *argument);
+/* The first event callback of a connection over this transport; its argument is the
+ * connection. */
+event_callback_fn connection_io_callback(const struct transport *transport);
 
 #endif

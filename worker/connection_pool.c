@@ -15,6 +15,9 @@ struct slab {
 	struct connection places[SLAB_PLACES];
 };
 
+_Static_assert(sizeof(struct slab) <= SLAB_PLACES * 256,
+    "an idle connection costs at most 256 bytes");
+
 static struct slab *
 slab_of(const struct connection *connection)
 {

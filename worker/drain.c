@@ -27,8 +27,8 @@ static void
 close_all(struct worker *worker, enum close_reason reason)
 {
 	transfer_send_stop(worker);
-	worker->awaits_transfer = false;
-	connection_pool_for_each(&worker->connection_pool, close_for, &reason);
+	transfer_send_expect(worker, false);
+	connection_pool_for_each(&worker->connections, close_for, &reason);
 }
 
 static void
@@ -38,7 +38,7 @@ on_deadline(evutil_socket_t fd, short what, void *argument)
 	(void)what;
 	struct worker *worker = argument;
 	log_warnx("drain: %zu connections were still busy when the time was over",
-	    worker->connection_pool.count);
+	    worker->connections.count);
 	acceptor_stop(worker);
 	close_all(worker, CLOSE_DRAIN_TIMEOUT);
 	worker_request_drain_check(worker);
@@ -51,10 +51,10 @@ on_check(evutil_socket_t fd, short what, void *argument)
 	(void)fd;
 	(void)what;
 	struct worker *worker = argument;
-	if (!worker->is_exiting || !acceptor_is_closed(worker))
+	if (!worker->drain.is_exiting || !acceptor_is_closed(worker))
 		return;
-	if (!worker->listeners_closed_sent) {
-		worker->listeners_closed_sent = true;
+	if (!worker->drain.listeners_closed_sent) {
+		worker->drain.listeners_closed_sent = true;
 		struct channel_message listeners_closed = {
 			.verb = CHANNEL_LISTENERS_CLOSED
 		};
@@ -62,16 +62,16 @@ on_check(evutil_socket_t fd, short what, void *argument)
 			log_debug("the master does not hear that we have retired");
 	}
 	transfer_send_continue(worker);
-	if (worker->connection_pool.count == 0 && worker->sender == NULL &&
-	    worker->receivers == NULL)
+	if (worker->connections.count == 0 && worker->transfers.sender == NULL &&
+	    worker->transfers.receivers == NULL)
 		event_base_loopbreak(worker->base);
 }
 
 void
 drain_init(struct worker *worker)
 {
-	event_assign(&worker->drain_check, worker->base, -1, 0, on_check, worker);
-	evtimer_assign(&worker->drain_timer, worker->base, on_deadline, worker);
+	event_assign(&worker->drain.check, worker->base, -1, 0, on_check, worker);
+	evtimer_assign(&worker->drain.timer, worker->base, on_deadline, worker);
 }
 
 /* The earliest end that was asked for counts. */
@@ -80,23 +80,23 @@ set_deadline(struct worker *worker, uint64_t deadline_ns)
 {
 	uint64_t end_ns = clock_now_ns() + deadline_ns;
 	if (deadline_ns == 0 ||
-	    (worker->drain_end_ns != 0 && worker->drain_end_ns <= end_ns))
+	    (worker->drain.end_ns != 0 && worker->drain.end_ns <= end_ns))
 		return;
-	worker->drain_end_ns = end_ns;
+	worker->drain.end_ns = end_ns;
 	const struct timeval time = clock_timeval(deadline_ns);
-	event_add(&worker->drain_timer, &time);
+	event_add(&worker->drain.timer, &time);
 }
 
 void
 drain_start(struct worker *worker, bool expects_transfer, uint64_t deadline_ns)
 {
-	worker->awaits_transfer =
-	    expects_transfer && !transfer_send_is_sending_all(worker);
-	if (worker->is_exiting) {
+	transfer_send_expect(
+	    worker, expects_transfer && !transfer_send_is_sending_all(worker));
+	if (worker->drain.is_exiting) {
 		set_deadline(worker, deadline_ns);
 		return;
 	}
-	worker->is_exiting = true;
+	worker->drain.is_exiting = true;
 	acceptor_close_listeners(worker);
 	timeouts_shorten(worker);
 	set_deadline(worker, deadline_ns);
@@ -106,7 +106,7 @@ drain_start(struct worker *worker, bool expects_transfer, uint64_t deadline_ns)
 void
 drain_abort(struct worker *worker)
 {
-	worker->is_exiting = true;
+	worker->drain.is_exiting = true;
 	acceptor_stop(worker);
 	close_all(worker, CLOSE_STOPPED);
 	event_base_loopbreak(worker->base);

@@ -10,7 +10,6 @@
 
 #include "worker/connection.h"
 #include "worker/connection_io.h"
-#include "worker/transfer_send.h"
 #include "worker/worker_state.h"
 
 #define CHECK_INTERVAL_MIN_MS 50
@@ -27,8 +26,8 @@ monotonic_ms(void)
 static bool
 has_expired(const struct worker *worker, uint32_t stamp_ms, uint64_t timeout_ns)
 {
-	uint64_t elapsed_ms = (uint32_t)(worker->now_ms - stamp_ms);
-	return elapsed_ms >= timeout_ns / NS_PER_MS + worker->timeouts_interval_ms;
+	uint64_t elapsed_ms = (uint32_t)(worker->timeouts.now_ms - stamp_ms);
+	return elapsed_ms >= timeout_ns / NS_PER_MS + worker->timeouts.interval_ms;
 }
 
 /* By a sweep at the most: what happened in a turn that came late may bear the stamp of
@@ -37,11 +36,11 @@ static void
 advance_clock(struct worker *worker)
 {
 	uint32_t now_ms = monotonic_ms();
-	uint32_t elapsed_ms = now_ms - worker->timeouts_checked_ms;
-	worker->timeouts_checked_ms = now_ms;
-	worker->now_ms += elapsed_ms < worker->timeouts_interval_ms
+	uint32_t elapsed_ms = now_ms - worker->timeouts.checked_ms;
+	worker->timeouts.checked_ms = now_ms;
+	worker->timeouts.now_ms += elapsed_ms < worker->timeouts.interval_ms
 	    ? elapsed_ms
-	    : worker->timeouts_interval_ms;
+	    : worker->timeouts.interval_ms;
 }
 
 static bool
@@ -72,6 +71,14 @@ check_stalled_writes(struct worker *worker)
 	}
 }
 
+/* A transfer may yet move it. */
+static bool
+may_move(const struct connection *connection)
+{
+	const struct listener *listener = connection->listener;
+	return (listener->worker->transfers.movable >> listener->number & 1) != 0;
+}
+
 /* The reason to close a connection now, or CLOSE_REASON_COUNT. */
 static enum close_reason
 expired_reason(const struct worker *worker, const struct connection *connection)
@@ -82,9 +89,8 @@ expired_reason(const struct worker *worker, const struct connection *connection)
 		return has_expired(worker, active_ms, LINGER_MS * NS_PER_MS)
 		    ? connection->reason
 		    : CLOSE_REASON_COUNT;
-	if (worker->draining && config->timeouts.drain_quiet_ns != 0 &&
-	    connection_is_idle(connection) &&
-	    !transfer_send_may_move(worker, connection) &&
+	if (worker->drain.closes_idle && config->timeouts.drain_quiet_ns != 0 &&
+	    connection_is_idle(connection) && !may_move(connection) &&
 	    has_expired(worker, active_ms, config->timeouts.drain_quiet_ns))
 		return CLOSE_DRAINED;
 	if (config->timeouts.idle_ns != 0 && connection->output == NULL &&
@@ -116,12 +122,12 @@ on_timeouts_timer(evutil_socket_t fd, short what, void *argument)
 	log_report_suppressed();
 	advance_clock(worker);
 	check_stalled_writes(worker);
-	bool all = worker->draining || worker->lingering > 0 ||
+	bool all = worker->drain.closes_idle || worker->lingering_count > 0 ||
 	    worker->config->timeouts.idle_ns != 0;
 	if (all)
 		connection_pool_for_each(
-		    &worker->connection_pool, check_connection, worker);
-	heap_trim_check(&worker->heap_trim, worker->now_ms);
+		    &worker->connections, check_connection, worker);
+	heap_trim_check(&worker->heap_trim, worker->timeouts.now_ms);
 	worker_request_drain_check(worker);
 }
 
@@ -148,7 +154,7 @@ set_interval(struct worker *worker, uint32_t ms)
 	struct timespec interval = { .tv_sec = ms / 1000,
 		.tv_nsec = (long)(ms % 1000 * NS_PER_MS) };
 	struct itimerspec timer = { .it_interval = interval, .it_value = interval };
-	return timerfd_settime(event_get_fd(&worker->timeouts_timer), 0, &timer, NULL);
+	return timerfd_settime(event_get_fd(&worker->timeouts.timer), 0, &timer, NULL);
 }
 
 int
@@ -157,21 +163,21 @@ timeouts_start(struct worker *worker)
 	int fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
 	if (fd < 0)
 		return -1;
-	worker->now_ms = worker->timeouts_checked_ms = monotonic_ms();
-	event_assign(&worker->timeouts_timer, worker->base, fd, EV_READ | EV_PERSIST,
+	worker->timeouts.now_ms = worker->timeouts.checked_ms = monotonic_ms();
+	event_assign(&worker->timeouts.timer, worker->base, fd, EV_READ | EV_PERSIST,
 	    on_timeouts_timer, worker);
-	if (event_add(&worker->timeouts_timer, NULL) < 0) {
+	if (event_add(&worker->timeouts.timer, NULL) < 0) {
 		close(fd);
 		return -1;
 	}
-	worker->timeouts_interval_ms = check_interval_ms(worker->config);
-	return set_interval(worker, worker->timeouts_interval_ms);
+	worker->timeouts.interval_ms = check_interval_ms(worker->config);
+	return set_interval(worker, worker->timeouts.interval_ms);
 }
 
 void
 timeouts_shorten(struct worker *worker)
 {
-	worker->draining = true;
+	worker->drain.closes_idle = true;
 	/* timeouts_interval_ms stays: the stamps that connections carry are as coarse
 	 * as they were.
 	 */
@@ -182,6 +188,6 @@ timeouts_shorten(struct worker *worker)
 void
 timeouts_stop(struct worker *worker)
 {
-	event_del(&worker->timeouts_timer);
-	close(event_get_fd(&worker->timeouts_timer));
+	event_del(&worker->timeouts.timer);
+	close(event_get_fd(&worker->timeouts.timer));
 }

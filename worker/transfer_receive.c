@@ -54,7 +54,7 @@ finish(struct receiver *receiver)
 	struct worker *worker = receiver->worker;
 	count_committed(receiver);
 	report_to_master(worker, receiver->id, receiver->received);
-	struct receiver **at = &worker->receivers;
+	struct receiver **at = &worker->transfers.receivers;
 	while (*at != receiver)
 		at = &(*at)->next;
 	*at = receiver->next;
@@ -68,8 +68,8 @@ finish(struct receiver *receiver)
 static struct listener *
 match_listener(struct worker *worker, const char *name, uint32_t framing)
 {
-	for (size_t i = 0; i < worker->listener_count; i++) {
-		struct listener *listener = &worker->listeners[i];
+	for (size_t i = 0; i < worker->accept.listener_count; i++) {
+		struct listener *listener = &worker->accept.listeners[i];
 		if (strncmp(listener->name, name, TRANSFER_NAME_MAX) == 0 &&
 		    listener->config->framing == framing)
 			return listener;
@@ -90,9 +90,9 @@ on_hello(struct receiver *receiver, const struct transfer_hello *hello, size_t l
 		if (receiver->listeners[i] != NULL)
 			capacity.mask |= UINT64_C(1) << i;
 	}
-	if (worker->max_connections > worker->connection_pool.count)
-		capacity.count =
-		    (uint32_t)(worker->max_connections - worker->connection_pool.count);
+	if (worker->limits.max_connections > worker->connections.count)
+		capacity.count = (uint32_t)(worker->limits.max_connections -
+		    worker->connections.count);
 	if (transfer_packet_send(receiver->fd, &capacity, sizeof(capacity), NULL, 0) <
 	    0)
 		log_debug("the giver does not hear us");
@@ -146,8 +146,7 @@ static struct connection *
 install_one(struct receiver *receiver, const struct transfer_record *record, int fd,
     int state_fd)
 {
-	if (!record_is_valid(receiver, record) ||
-	    fd >= receiver->worker->descriptor_end)
+	if (!record_is_valid(receiver, record) || fd >= receiver->worker->limits.fd_end)
 		return NULL;
 	struct connection *connection =
 	    connection_install(receiver->listeners[record->listener], fd, record);
@@ -325,8 +324,8 @@ transfer_receive_start(struct worker *worker, int fd, uint32_t id)
 		reject(worker, fd, id);
 		return;
 	}
-	receiver->next = worker->receivers;
-	worker->receivers = receiver;
+	receiver->next = worker->transfers.receivers;
+	worker->transfers.receivers = receiver;
 	receiver->worker = worker;
 	receiver->fd = fd;
 	receiver->id = id;
@@ -335,6 +334,6 @@ transfer_receive_start(struct worker *worker, int fd, uint32_t id)
 void
 transfer_receive_stop_all(struct worker *worker)
 {
-	while (worker->receivers != NULL)
-		finish(worker->receivers);
+	while (worker->transfers.receivers != NULL)
+		finish(worker->transfers.receivers);
 }

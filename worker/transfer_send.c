@@ -54,20 +54,29 @@ can_move(const struct sender *sender, const struct connection *connection)
 	    (sender->mask >> connection->listener->number & 1) != 0;
 }
 
-bool
-transfer_send_may_move(const struct worker *worker, const struct connection *connection)
+static void
+update_movable(struct worker_transfers *transfers)
 {
-	const struct sender *sender = worker->sender;
+	const struct sender *sender = transfers->sender;
 	if (sender == NULL || sender->limit != 0)
-		return worker->awaits_transfer;
-	return !sender->has_capacity ||
-	    (sender->capacity > 0 && can_move(sender, connection));
+		transfers->movable = transfers->is_expected ? UINT64_MAX : 0;
+	else if (!sender->has_capacity)
+		transfers->movable = UINT64_MAX;
+	else
+		transfers->movable = sender->capacity > 0 ? sender->mask : 0;
+}
+
+void
+transfer_send_expect(struct worker *worker, bool is_expected)
+{
+	worker->transfers.is_expected = is_expected;
+	update_movable(&worker->transfers);
 }
 
 bool
 transfer_send_is_sending_all(const struct worker *worker)
 {
-	return worker->sender != NULL && worker->sender->limit == 0;
+	return worker->transfers.sender != NULL && worker->transfers.sender->limit == 0;
 }
 
 static void
@@ -77,8 +86,8 @@ send_hello(struct sender *sender)
 	struct transfer_hello hello = { .verb = TRANSFER_HELLO,
 		.version = TRANSFER_VERSION,
 		.count = (uint32_t)worker->config->listener_count };
-	for (size_t i = 0; i < worker->listener_count; i++) {
-		const struct listener *listener = &worker->listeners[i];
+	for (size_t i = 0; i < worker->accept.listener_count; i++) {
+		const struct listener *listener = &worker->accept.listeners[i];
 		hello.listeners[listener->number].framing = listener->config->framing;
 		snprintf(hello.listeners[listener->number].name, TRANSFER_NAME_MAX,
 		    "%s", listener->name);
@@ -158,6 +167,7 @@ commit_batch(struct sender *sender)
 	sender->moved += sender->in_flight_count;
 	sender->capacity -= sender->in_flight_count;
 	sender->in_flight_count = 0;
+	update_movable(&sender->worker->transfers);
 }
 
 /* From now on the taker cannot take what is on its way; it may have said already that
@@ -180,11 +190,12 @@ static void
 finish(struct sender *sender, bool receiver_is_alive)
 {
 	struct worker *worker = sender->worker;
-	worker->sender = NULL;
+	worker->transfers.sender = NULL;
 	/* A dead taker is followed by another: what can move waits for it. Who gave
 	 * only some may have been told to leave meanwhile, and its taker comes. */
 	if (sender->limit == 0)
-		worker->awaits_transfer = !receiver_is_alive;
+		worker->transfers.is_expected = !receiver_is_alive;
+	update_movable(&worker->transfers);
 	resume_batch(sender);
 	event_del(&sender->event);
 	event_del(&sender->retry);
@@ -196,10 +207,10 @@ finish(struct sender *sender, bool receiver_is_alive)
 void
 transfer_send_stop(struct worker *worker)
 {
-	if (worker->sender == NULL)
+	if (worker->transfers.sender == NULL)
 		return;
-	withdraw_batch(worker->sender);
-	finish(worker->sender, true);
+	withdraw_batch(worker->transfers.sender);
+	finish(worker->transfers.sender, true);
 }
 
 /* Nothing more can move, and nobody new comes. */
@@ -235,10 +246,11 @@ send_batch(struct sender *sender)
 	struct batch_builder batch_builder = { .sender = sender };
 	if (sender->capacity > 0)
 		connection_pool_for_each(
-		    &worker->connection_pool, add_to_batch, &batch_builder);
+		    &worker->connections, add_to_batch, &batch_builder);
 	if (sender->in_flight_count == 0) {
 		bool more_may_come = sender->limit == 0 &&
-		    (!acceptor_is_closed(worker) || worker->receivers != NULL);
+		    (!acceptor_is_closed(worker) ||
+			worker->transfers.receivers != NULL);
 		if (!more_may_come || sender->capacity == 0)
 			end(sender);
 		return;
@@ -266,7 +278,7 @@ on_retry(evutil_socket_t fd, short what, void *argument)
 void
 transfer_send_continue(struct worker *worker)
 {
-	struct sender *sender = worker->sender;
+	struct sender *sender = worker->transfers.sender;
 	if (sender != NULL && sender->has_capacity && sender->in_flight_count == 0)
 		send_batch(sender);
 }
@@ -293,6 +305,7 @@ on_capacity(struct sender *sender, const struct transfer_note *note)
 	if (sender->limit != 0 && sender->limit < sender->capacity)
 		sender->capacity = sender->limit;
 	sender->mask = note->mask;
+	update_movable(&sender->worker->transfers);
 	send_batch(sender);
 }
 
@@ -347,7 +360,7 @@ reject(struct worker *worker, int fd, uint32_t id, uint64_t what)
 	log_warnx("a hand-over cannot start");
 	close(fd);
 	if ((uint32_t)what == 0)
-		worker->awaits_transfer = false;
+		transfer_send_expect(worker, false);
 	report_to_master(worker, id, 0);
 }
 
@@ -355,7 +368,7 @@ void
 transfer_send_start(struct worker *worker, int fd, uint32_t id, uint64_t what)
 {
 	struct sender *sender =
-	    worker->sender == NULL ? calloc(1, sizeof(*sender)) : NULL;
+	    worker->transfers.sender == NULL ? calloc(1, sizeof(*sender)) : NULL;
 	if (sender == NULL) {
 		reject(worker, fd, id, what);
 		return;
@@ -366,9 +379,9 @@ transfer_send_start(struct worker *worker, int fd, uint32_t id, uint64_t what)
 	sender->limit = (uint32_t)what;
 	sender->batch_max = TRANSFER_BATCH_MAX;
 	sender->only_movable = (what & CHANNEL_SEND_MOVABLE_ONLY) != 0;
-	worker->sender = sender;
+	worker->transfers.sender = sender;
 	if (sender->limit == 0)
-		worker->awaits_transfer = false;
+		transfer_send_expect(worker, false);
 	evtimer_assign(&sender->retry, worker->base, on_retry, sender);
 	event_assign(
 	    &sender->event, worker->base, fd, EV_READ | EV_PERSIST, on_packet, sender);

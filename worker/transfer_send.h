@@ -8,8 +8,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct connection;
-struct sender;
 struct worker;
 
 /* Starts to move connections to whoever holds the other end of fd (owned), and goes on
@@ -25,9 +23,8 @@ bool transfer_send_is_sending_all(const struct worker *worker);
 /* Moves on: for when there may be new connections to move, or no more listeners. */
 void transfer_send_continue(struct worker *worker);
 
-/* True when the connection may yet move: a drain leaves it alone. */
-bool transfer_send_may_move(
-    const struct worker *worker, const struct connection *connection);
+/* Whether a transfer of all connections will start (worker->transfers.is_expected). */
+void transfer_send_expect(struct worker *worker, bool is_expected);
 
 /* Ends the hand-over at once: what is on its way stays here, but for what the taker has
  * said that it took. */

@@ -27,7 +27,8 @@ fill_record(struct transfer_record *record, const struct connection *connection)
 		.output_bytes = (uint32_t)connection_queued_bytes(connection),
 		.searched = connection->searched,
 		.replies = output == NULL ? 0 : output->replies,
-		.idle_ms = connection->listener->worker->now_ms - connection->active_ms,
+		.idle_ms = connection->listener->worker->timeouts.now_ms -
+		    connection->active_ms,
 		.phase = connection->phase,
 		.reason = connection->reason,
 		.peer_family = connection->peer.family,

@@ -66,8 +66,8 @@ set_limits(struct worker *worker)
 	struct rlimit limit = { .rlim_cur = 1024 };
 	getrlimit(RLIMIT_NOFILE, &limit);
 	bool is_select = strcmp(event_base_get_method(worker->base), "select") == 0;
-	worker->descriptor_end = is_select ? SELECT_DESCRIPTORS : (int)limit.rlim_cur;
-	worker->max_connections = limit.rlim_cur > 2 * RESERVED_DESCRIPTORS
+	worker->limits.fd_end = is_select ? SELECT_DESCRIPTORS : (int)limit.rlim_cur;
+	worker->limits.max_connections = limit.rlim_cur > 2 * RESERVED_DESCRIPTORS
 	    ? limit.rlim_cur - RESERVED_DESCRIPTORS
 	    : limit.rlim_cur / 2;
 }
@@ -152,8 +152,8 @@ static uint64_t
 traffic(const struct worker *worker)
 {
 	uint64_t sum = 0;
-	for (size_t i = 0; i < worker->listener_count; i++) {
-		const struct ledger_block *block = worker->listeners[i].block;
+	for (size_t i = 0; i < worker->accept.listener_count; i++) {
+		const struct ledger_block *block = worker->accept.listeners[i].block;
 		sum += ledger_read(block, LEDGER_BYTES_RECEIVED) +
 		    ledger_read(block, LEDGER_CONNECTIONS_ACCEPTED);
 	}
@@ -208,7 +208,7 @@ static void
 finish(struct worker *worker)
 {
 	if (worker->base != NULL) {
-		if (worker->listeners != NULL) {
+		if (worker->accept.listeners != NULL) {
 			/* Hand-overs that came when all was over already. */
 			transfer_send_stop(worker);
 			transfer_receive_stop_all(worker);
@@ -217,10 +217,10 @@ finish(struct worker *worker)
 		}
 		event_base_free(worker->base);
 	}
-	free(worker->listeners);
+	free(worker->accept.listeners);
 	free(worker->input);
 	responder_finish(&worker->batch);
-	connection_pool_finish(&worker->connection_pool);
+	connection_pool_finish(&worker->connections);
 	admission_stop(worker);
 	close(worker->channel_fd);
 }
@@ -244,7 +244,7 @@ worker_run(const struct worker_args *args)
 		.ledger = args->ledger,
 		.worker_ledger = args->worker_ledger,
 		.channel_fd = args->channel_fd,
-		.spare_fd = -1,
+		.accept.spare_fd = -1,
 	};
 	struct channel_message ready = { .verb = CHANNEL_READY };
 	if (start(&worker, args) < 0 ||

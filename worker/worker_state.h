@@ -1,12 +1,12 @@
 /*
- * worker_state.h - what one worker process holds, and who may touch it.
+ * worker_state.h - the state of one worker process, in parts. Each part names the file
+ * that changes it; other files may read it.
  *
- *   struct worker     one, in worker.c; everything else hangs on it
- *   struct listener   one for each listening socket; acceptor.c
- *   struct connection one for each open socket; connection.c, memory from
- * connection_pool.c
+ *   struct worker      one for each process; worker.c
+ *   struct listener    one for each listening socket; acceptor.c
+ *   struct connection  one for each open socket; connection.c
  *
- * There are no threads: every function here runs in the loop of the one process.
+ * There are no threads: every function of this folder runs in the process's one loop.
  */
 #ifndef WORKER_WORKER_STATE_H
 #define WORKER_WORKER_STATE_H
@@ -21,6 +21,7 @@
 #include "lib/heap_trim.h"
 
 #include "net/address.h"
+#include "net/transport.h"
 
 #include "proto/ledger.h"
 
@@ -28,34 +29,76 @@
 
 #include "worker/connection_pool.h"
 
-struct sender;
-struct receiver;
-struct address_limits;
-struct output;
-
 struct listener {
 	struct worker *worker;
 	const struct listener_config *config;
-	struct ledger_block *block;  /* of the worker's books: counts of connections */
+	const struct transport *transport;
+	event_callback_fn on_event;  /* first callback of connections accepted here */
+	struct ledger_block *block;  /* of this worker: counts of its connections */
 	size_t number;               /* in the configuration */
-	struct event event;          /* readable: somebody waits in the accept queue */
-	event_callback_fn on_event;  /* of the connections accepted here */
+	struct event event;          /* readable: a connection is in the accept queue */
 	int fd;                      /* -1 once closed */
-	struct address address;      /* what it is bound to */
-	char name[ADDRESS_TEXT_MAX]; /* the same as text: who it is at a hand-over */
-	bool is_bytewise;            /* framing and reply work on each byte alone */
-	bool draining_queue;         /* closes when nobody came for a while */
-	bool saw_connection;  /* somebody came since the emptying timer last looked */
-	unsigned quiet_turns; /* that the emptying timer looked */
+	struct address address;      /* local address */
+	char name[ADDRESS_TEXT_MAX]; /* the address as text: identifies the listener in
+					a transfer */
+	bool is_bytewise;            /* framing and reply treat each byte by itself */
+	bool draining_queue;         /* closes after a quiet period */
+	bool saw_connection;         /* since the last run of drain_queue_timer */
+	unsigned quiet_turns; /* runs of drain_queue_timer that still saw connections */
 };
 
-/* What the log has been told, and when. */
+/* Rate limit of one log line. */
 struct log_state {
 	bool is_logged;
 	uint32_t logged_ms;
 };
 
-/* Replies made by the responder and not yet sent: one send for as many as fit. */
+/* acceptor.c */
+struct worker_accept {
+	struct listener *listeners;
+	size_t listener_count;
+	int spare_fd; /* closed to refuse one connection when no other is left */
+	bool is_paused;
+	struct log_state pause_log, full_log;
+	struct event resume_timer;
+	struct event drain_queue_timer;
+};
+
+/* admission.c */
+struct worker_limits {
+	uint64_t max_connections;         /* of this process, by its descriptors */
+	int fd_end;                       /* only descriptors below can be watched */
+	struct address_limits *addresses; /* NULL: no listener limits addresses */
+};
+
+/* timeouts.c: the clock of timeouts, moved at each check */
+struct worker_timeouts {
+	uint32_t now_ms;
+	uint32_t checked_ms;  /* CLOCK_MONOTONIC at the last check */
+	uint32_t interval_ms; /* between checks */
+	struct event timer;
+};
+
+/* drain.c */
+struct worker_drain {
+	bool is_exiting;  /* for good */
+	bool closes_idle; /* timeouts.c closes idle connections */
+	bool listeners_closed_sent;
+	struct event check; /* made active by worker_request_drain_check() */
+	struct event timer;
+	uint64_t end_ns; /* CLOCK_MONOTONIC deadline; 0: none */
+};
+
+/* transfer_send.c and transfer_receive.c */
+struct worker_transfers {
+	struct sender *sender; /* the one transfer that sends connections, or NULL */
+	bool is_expected;      /* a transfer of all connections will start (again) */
+	uint64_t movable;      /* bit for each listener number: a transfer of all may
+				  yet move its connections; a drain leaves them open */
+	struct receiver *receivers; /* transfers that bring connections */
+};
+
+/* Replies made by responder.c and not yet sent: one send for as many as fit. */
 struct batch {
 	uint8_t *data;
 	size_t capacity, length; /* bytes */
@@ -70,57 +113,34 @@ struct worker {
 	short edge_events; /* EV_ET | EV_CLOSED where the method knows them, else 0 */
 	const struct ledger *ledger;
 	struct worker_ledger *worker_ledger;
-
-	struct listener *listeners;
-	size_t listener_count;
-	uint64_t max_connections; /* of this process, by its descriptors */
-	int descriptor_end;       /* descriptors below this one can be watched */
-	int spare_fd; /* given up to refuse cleanly when there is no other */
-	bool accept_paused;
-	struct log_state pause_log, full_log;
-	struct event accept_resume;
-	struct event drain_queue_timer;
-
-	struct address_limits
-	    *address_limits; /* NULL: no listener limits single addresses */
-	struct connection_pool connection_pool;
-	struct heap_trim heap_trim;
-	struct output
-	    *queued_outputs; /* every output that waits for its peer to read */
-	size_t lingering;    /* connections in that phase */
-	uint32_t now_ms; /* the clock of timeouts, moved by each sweep (timeouts.c) */
-	uint32_t timeouts_checked_ms;  /* CLOCK_MONOTONIC at the last one */
-	uint32_t timeouts_interval_ms; /* time between sweeps */
-	struct event timeouts_timer;
-
-	uint8_t *input; /* what a read brought; used up before the callback returns */
-	struct batch batch; /* emptied before the callback returns */
-
 	struct event channel_event;
-	int channel_fd;
-	bool is_exiting; /* no way back */
-	bool draining;   /* quiet connections are closed */
-	bool listeners_closed_sent;
-	struct sender *sender;      /* the hand-over that gives ours away, or NULL */
-	bool awaits_transfer;       /* a hand-over will come (again) */
-	struct receiver *receivers; /* hand-overs that bring us some */
-	struct event drain_check;   /* not pending: made active by
-				       worker_request_drain_check */
-	struct event drain_timer;
-	uint64_t drain_end_ns; /* CLOCK_MONOTONIC: when it runs out; 0: never */
+	int channel_fd; /* to the master */
+
+	struct connection_pool connections;
+	struct output *queued_outputs; /* list of all that wait for their peer */
+	size_t lingering_count;        /* connections in that phase */
+	struct heap_trim heap_trim;
+	uint8_t *input;     /* of one read; used up before the callback returns */
+	struct batch batch; /* sent before the callback returns */
+
+	struct worker_accept accept;
+	struct worker_limits limits;
+	struct worker_timeouts timeouts;
+	struct worker_drain drain;
+	struct worker_transfers transfers;
 };
 
 #define WORKER_INPUT_BYTES (64 * 1024)
 
-/* Runs the check of drain.c once, after the callback that is running now and before the
- * loop sleeps: for files below drain.c, when what they did may have ended the drain. */
+/* Runs the check of drain.c once, after the current callback and before the loop
+ * sleeps: for whatever may have been the last thing that a drain waited for. */
 static inline void
 worker_request_drain_check(struct worker *worker)
 {
-	event_active(&worker->drain_check, EV_TIMEOUT, 0);
+	event_active(&worker->drain.check, EV_TIMEOUT, 0);
 }
 
-/* The listener's number in the ledger: the same in every worker, over reloads too. */
+/* The listener's number in the ledger: the same in every worker and across reloads. */
 static inline uint32_t
 listener_ledger_index(const struct listener *listener)
 {

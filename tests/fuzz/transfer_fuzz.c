@@ -236,10 +236,10 @@ start(struct fixture *fixture, enum framing framing, int connections)
 
 	worker_fixture_start(w, "echo", framing, 64, 64);
 	strcpy(w->listener.name, NAME);
-	w->worker.listeners = &w->listener;
-	w->worker.listener_count = 1;
-	w->worker.max_connections = 100;
-	w->worker.descriptor_end = 10000;
+	w->worker.accept.listeners = &w->listener;
+	w->worker.accept.listener_count = 1;
+	w->worker.limits.max_connections = 100;
+	w->worker.limits.fd_end = 10000;
 	must(channel_open(fds) == 0);
 	w->worker.channel_fd = fds[0];
 	fixture->master_fd = fds[1];
@@ -270,7 +270,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	close_socket(&fixture.sender_fd);
 	for (int i = 0; i < fixture.peer_count; i++)
 		close(fixture.peers[i]);
-	while (fixture.w.worker.receivers != NULL || fixture.w.worker.sender != NULL)
+	while (fixture.w.worker.transfers.receivers != NULL || fixture.w.worker.transfers.sender != NULL)
 		worker_fixture_run_once(&fixture.w);
 	run_loop(&fixture);
 	must(worker_fixture_is_balanced(&fixture.w));

@@ -42,10 +42,10 @@ start_one(struct worker_fixture *w, int *ret_channel, const char *reply,
 	strcpy(w->listener.name, "127.0.0.1:10000");
 	w->listener.is_bytewise =
 	    framing == FRAMING_STREAM && reply_is_bytewise(&w->listener_config.reply);
-	w->worker.listeners = &w->listener;
-	w->worker.listener_count = 1;
-	w->worker.max_connections = MANY;
-	w->worker.descriptor_end = 100000;
+	w->worker.accept.listeners = &w->listener;
+	w->worker.accept.listener_count = 1;
+	w->worker.limits.max_connections = MANY;
+	w->worker.limits.fd_end = 100000;
 	must(channel_open(fds) == 0);
 	w->worker.channel_fd = fds[0];
 	*ret_channel = fds[1];
@@ -62,8 +62,8 @@ start(struct fixture *f, const char *reply, enum framing framing, uint64_t max_p
 static inline void
 finish(struct fixture *f)
 {
-	assert_null(f->sender.worker.sender);
-	assert_null(f->receiver.worker.receivers);
+	assert_null(f->sender.worker.transfers.sender);
+	assert_null(f->receiver.worker.transfers.receivers);
 	assert_true(worker_fixture_is_balanced(&f->sender));
 	assert_true(worker_fixture_is_balanced(&f->receiver));
 	close(f->sender.worker.channel_fd);
@@ -89,7 +89,7 @@ transfer_all(struct fixture *f)
 	must(channel_open(fds) == 0);
 	transfer_send_start(&f->sender.worker, fds[0], 7, 0);
 	transfer_receive_start(&f->receiver.worker, fds[1], 8);
-	for (int i = 0; i < 1000 && f->receiver.worker.receivers != NULL; i++)
+	for (int i = 0; i < 1000 && f->receiver.worker.transfers.receivers != NULL; i++)
 		run_both_once(f);
 }
 

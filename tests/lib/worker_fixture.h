@@ -63,7 +63,7 @@ worker_fixture_start(struct worker_fixture *w, const char *reply, enum framing f
 	w->listener_number = ledger_register_listener(w->ledger, "the listener");
 	w->worker.base = event_base_new();
 	w->worker.input = malloc(WORKER_INPUT_BYTES);
-	w->worker.spare_fd = -1;
+	w->worker.accept.spare_fd = -1;
 	must(
 	    w->worker.base && w->worker.input && responder_init(&w->worker.batch) == 0);
 	drain_init(&w->worker);
@@ -74,7 +74,8 @@ worker_fixture_start(struct worker_fixture *w, const char *reply, enum framing f
 		.config = &w->listener_config,
 		.block = &w->worker.worker_ledger->by_listener[w->listener_number],
 		.fd = -1,
-		.on_event = connection_io_on_event,
+		.transport = &transport_tcp,
+		.on_event = connection_io_callback(&transport_tcp),
 		.is_bytewise = w->listener_config.framing == FRAMING_STREAM &&
 		    reply_is_bytewise(&w->listener_config.reply),
 	};
@@ -92,12 +93,12 @@ static inline void
 worker_fixture_finish(struct worker_fixture *w)
 {
 	connection_pool_for_each(
-	    &w->worker.connection_pool, worker_fixture_close_one, NULL);
-	must(w->worker.queued_outputs == NULL && w->worker.lingering == 0);
+	    &w->worker.connections, worker_fixture_close_one, NULL);
+	must(w->worker.queued_outputs == NULL && w->worker.lingering_count == 0);
 	event_base_free(w->worker.base);
 	free(w->worker.input);
 	responder_finish(&w->worker.batch);
-	connection_pool_finish(&w->worker.connection_pool);
+	connection_pool_finish(&w->worker.connections);
 	reply_finish(&w->listener_config.reply);
 	munmap(w->ledger, sizeof(*w->ledger));
 	close(w->ledger_fd);
@@ -130,7 +131,7 @@ worker_fixture_connection(struct worker_fixture *w)
 	struct connection *connection = NULL;
 
 	connection_pool_for_each(
-	    &w->worker.connection_pool, worker_fixture_find_any, &connection);
+	    &w->worker.connections, worker_fixture_find_any, &connection);
 	return connection;
 }
 
@@ -201,7 +202,7 @@ static inline uint64_t
 worker_fixture_progress(const struct worker_fixture *w)
 {
 	struct ledger_totals totals = { 0 };
-	uint64_t sum = w->worker.lingering;
+	uint64_t sum = w->worker.lingering_count;
 
 	ledger_add_worker(&totals, w->ledger, w->worker.worker_ledger);
 	for (int i = 0; i < LEDGER_COUNTER_COUNT; i++)
@@ -231,14 +232,14 @@ worker_fixture_is_balanced(const struct worker_fixture *w)
 	struct ledger_totals totals = { 0 };
 
 	ledger_add_worker(&totals, w->ledger, w->worker.worker_ledger);
-	return ledger_open(&totals) == w->worker.connection_pool.count &&
+	return ledger_open(&totals) == w->worker.connections.count &&
 	    atomic_load(&w->worker.worker_ledger->own.open) ==
-	    w->worker.connection_pool.count &&
+	    w->worker.connections.count &&
 	    ledger_open_by_listener(w->ledger, w->listener_number) ==
-	    w->worker.connection_pool.count &&
+	    w->worker.connections.count &&
 	    totals.counters[LEDGER_CONNECTIONS_ACCEPTED] +
 		totals.counters[LEDGER_CONNECTIONS_MOVED_IN] ==
-	    w->worker.connection_pool.count + ledger_closed(&totals) +
+	    w->worker.connections.count + ledger_closed(&totals) +
 		totals.counters[LEDGER_CONNECTIONS_MOVED_OUT];
 }
 

@@ -46,8 +46,8 @@ start(struct fixture *f)
 {
 	memset(f, 0, sizeof(*f));
 	worker_fixture_start(&f->w, "echo", FRAMING_STREAM, 1000, 1000);
-	f->w.worker.max_connections = 1000;
-	f->w.worker.descriptor_end = 1024;
+	f->w.worker.limits.max_connections = 1000;
+	f->w.worker.limits.fd_end = 1024;
 	for (int i = 0; i < CLIENTS; i++)
 		f->clients[i] = -1;
 	struct worker_socket socket = { .fd = listen_anywhere(&f->name) };
@@ -63,7 +63,7 @@ finish(struct fixture *f)
 			close(f->clients[i]);
 	}
 	acceptor_stop(&f->w.worker);
-	struct listener *listeners = f->w.worker.listeners;
+	struct listener *listeners = f->w.worker.accept.listeners;
 	worker_fixture_finish(&f->w);
 	free(listeners);
 }
@@ -125,7 +125,7 @@ test_denies_addresses_not_on_the_allow_list(void **state)
 	assert_int_equal(prefix_parse("127.0.0.0/8", &allow[1], error, 128), 0);
 	come(&f, 3, 3);
 	assert_true(
-	    worker_fixture_run_until(&f.w, f.w.worker.connection_pool.count == 1));
+	    worker_fixture_run_until(&f.w, f.w.worker.connections.count == 1));
 	finish(&f);
 }
 
@@ -141,13 +141,13 @@ test_refuses_connections_over_the_max_connections_of_all_workers(void **state)
 	ledger_add_open(&ledger_claim(f.w.ledger, 1)->own, 2);
 	come(&f, 0, 5);
 	assert_true(worker_fixture_run_until(&f.w, accepted(&f) == 6));
-	assert_int_equal(f.w.worker.connection_pool.count, 3);
+	assert_int_equal(f.w.worker.connections.count, 3);
 	assert_int_equal(worker_fixture_closed(&f.w, CLOSE_MAX_CONNECTIONS), 3);
 	/* Room is there again as soon as one has left. */
 	connection_close(worker_fixture_connection(&f.w), CLOSE_STOPPED);
 	come(&f, 6, 7);
 	assert_true(worker_fixture_run_until(&f.w, accepted(&f) == 8));
-	assert_int_equal(f.w.worker.connection_pool.count, 3);
+	assert_int_equal(f.w.worker.connections.count, 3);
 	ledger_add_open(&f.w.ledger->live[1].own, -2);
 	finish(&f);
 }
@@ -159,7 +159,7 @@ test_a_descriptor_that_the_method_cannot_watch_is_refused(void **state)
 
 	(void)state;
 	start(&f);
-	f.w.worker.descriptor_end = 0;
+	f.w.worker.limits.fd_end = 0;
 	come(&f, 0, 1);
 	assert_true(worker_fixture_run_until(
 	    &f.w, worker_fixture_closed(&f.w, CLOSE_METHOD_LIMIT) == 2));
@@ -176,9 +176,9 @@ test_the_first_descriptor_that_the_method_cannot_watch_is_refused(void **state)
 	come(&f, 0, 1);
 	int next = dup(STDERR_FILENO);
 	close(next);
-	f.w.worker.descriptor_end = next + 1;
+	f.w.worker.limits.fd_end = next + 1;
 	assert_true(worker_fixture_run_until(&f.w, accepted(&f) == 2));
-	assert_int_equal(f.w.worker.connection_pool.count, 1);
+	assert_int_equal(f.w.worker.connections.count, 1);
 	assert_int_equal(worker_fixture_closed(&f.w, CLOSE_METHOD_LIMIT), 1);
 	finish(&f);
 }
@@ -191,10 +191,10 @@ test_refuses_connections_over_the_limit_of_the_worker(void **state)
 	(void)state;
 	start(&f);
 	log_set_level(LOG_LEVEL_ERROR);
-	f.w.worker.max_connections = 2;
+	f.w.worker.limits.max_connections = 2;
 	come(&f, 0, 3);
 	assert_true(worker_fixture_run_until(&f.w, accepted(&f) == 4));
-	assert_int_equal(f.w.worker.connection_pool.count, 2);
+	assert_int_equal(f.w.worker.connections.count, 2);
 	assert_int_equal(worker_fixture_closed(&f.w, CLOSE_DESCRIPTOR_LIMIT), 2);
 	log_set_level(LOG_LEVEL_INFO);
 	finish(&f);
@@ -268,7 +268,7 @@ test_without_descriptors_refuses_one_connection_and_keeps_the_others_queued(
 	assert_true(worker_fixture_run_until(
 	    &f.w, worker_fixture_count(&f.w, LEDGER_BYTES_SENT) == 6 - refused));
 	assert_int_equal(recv(f.clients[5], &answer, 1, 0), 1);
-	assert_true(f.w.worker.spare_fd >= 0);
+	assert_true(f.w.worker.accept.spare_fd >= 0);
 	finish(&f);
 }
 
@@ -280,8 +280,8 @@ test_reopens_a_lost_spare_descriptor(void **state)
 
 	(void)state;
 	start(&f);
-	close(f.w.worker.spare_fd);
-	f.w.worker.spare_fd = -1;
+	close(f.w.worker.accept.spare_fd);
+	f.w.worker.accept.spare_fd = -1;
 	come(&f, 0, 1);
 	log_set_level(LOG_LEVEL_ERROR);
 	struct rlimit was = forbid_descriptors();
@@ -291,8 +291,8 @@ test_reopens_a_lost_spare_descriptor(void **state)
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
 	log_set_level(LOG_LEVEL_INFO);
 	assert_true(
-	    worker_fixture_run_until(&f.w, f.w.worker.connection_pool.count == 2));
-	assert_true(f.w.worker.spare_fd >= 0);
+	    worker_fixture_run_until(&f.w, f.w.worker.connections.count == 2));
+	assert_true(f.w.worker.accept.spare_fd >= 0);
 	finish(&f);
 }
 
@@ -353,7 +353,7 @@ test_a_draining_listener_closes_after_a_quiet_period(void **state)
 	assert_true(worker_fixture_run_until(&f.w, acceptor_is_closed(&f.w.worker)));
 	assert_in_range(worker_fixture_clock_ms() - since_ms, 240, 5000);
 	assert_int_equal(accepted(&f), 11);
-	assert_int_equal(f.w.worker.connection_pool.count, 11);
+	assert_int_equal(f.w.worker.connections.count, 11);
 	finish(&f);
 }
 
@@ -367,7 +367,7 @@ test_drain_closes_all_listeners_except_those_whose_queues_are_drained(void **sta
 	acceptor_drain_queue(&f.w.worker, CHANNEL_ALL);
 	acceptor_close_listeners(&f.w.worker);
 	assert_false(acceptor_is_closed(&f.w.worker));
-	f.w.worker.listeners[0].draining_queue = false;
+	f.w.worker.accept.listeners[0].draining_queue = false;
 	acceptor_close_listeners(&f.w.worker);
 	assert_true(acceptor_is_closed(&f.w.worker));
 	finish(&f);

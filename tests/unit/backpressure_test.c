@@ -129,7 +129,7 @@ test_continues_reading_at_the_next_wake_up(void **state)
 	assert_true(worker_fixture_run_until(
 	    &w, worker_fixture_count(&w, LEDGER_BYTES_RECEIVED) == (uint64_t)sent));
 	close(fds[0]);
-	assert_true(worker_fixture_run_until(&w, w.worker.connection_pool.count == 0));
+	assert_true(worker_fixture_run_until(&w, w.worker.connections.count == 0));
 	worker_fixture_finish(&w);
 }
 

@@ -191,7 +191,7 @@ test_what_waits_when_the_peer_half_closes_is_still_sent(void **state)
 	for (int i = 0; i < 10; i++)
 		worker_fixture_run_once(&w);
 	assert_non_null(w.worker.queued_outputs);
-	assert_int_equal(w.worker.connection_pool.count, 1);
+	assert_int_equal(w.worker.connections.count, 1);
 	assert_true(worker_fixture_run_until(
 	    &w, (receive_some(&received, fds[0], 3000), received.is_over)));
 	check_answer(&w, reply, data, length, &received);
@@ -307,14 +307,14 @@ test_keeps_the_protocol_error_as_close_reason_during_shutdown(void **state)
 
 	(void)state;
 	worker_fixture_start(&w, "echo", FRAMING_LINE, MAX_MESSAGE, 1024);
-	evtimer_assign(&w.worker.accept_resume, w.worker.base, on_no_timer, NULL);
-	evtimer_assign(&w.worker.drain_queue_timer, w.worker.base, on_no_timer, NULL);
+	evtimer_assign(&w.worker.accept.resume_timer, w.worker.base, on_no_timer, NULL);
+	evtimer_assign(&w.worker.accept.drain_queue_timer, w.worker.base, on_no_timer, NULL);
 	open_tcp_pair(fds, 0);
 	worker_fixture_serve(&w, fds[1]);
 	assert_int_equal(send(fds[0], line, sizeof(line), 0), sizeof(line));
-	assert_true(worker_fixture_run_until(&w, w.worker.lingering == 1));
+	assert_true(worker_fixture_run_until(&w, w.worker.lingering_count == 1));
 	drain_abort(&w.worker);
-	assert_int_equal(w.worker.connection_pool.count, 0);
+	assert_int_equal(w.worker.connections.count, 0);
 	assert_int_equal(worker_fixture_closed(&w, CLOSE_MESSAGE_TOO_LONG), 1);
 	close(fds[0]);
 	worker_fixture_finish(&w);

@@ -38,7 +38,7 @@ start(struct fixture *f)
 	event_assign(&f->channel_event, f->w.worker.base, fds[0], EV_READ | EV_PERSIST,
 	    on_message, NULL);
 	must(event_add(&f->channel_event, NULL) == 0);
-	f->w.worker.is_exiting = true;
+	f->w.worker.drain.is_exiting = true;
 }
 
 static void
@@ -118,8 +118,7 @@ test_the_loop_goes_on_while_a_connection_is_open(void **state)
 	assert_int_equal(send(fds[0], "x", 1, 0), 1);
 	assert_true(worker_fixture_run_until(&f.w, recv(fds[0], &answer, 1, 0) == 1));
 	close(fds[0]);
-	assert_true(
-	    worker_fixture_run_until(&f.w, f.w.worker.connection_pool.count == 0));
+	assert_true(worker_fixture_run_until(&f.w, f.w.worker.connections.count == 0));
 	worker_request_drain_check(&f.w.worker);
 	run_until_break(&f);
 	finish(&f);

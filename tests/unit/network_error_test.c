@@ -48,7 +48,7 @@ check(int on_recv, int on_send, enum close_reason reason)
 	assert_int_equal(__real_send(fds[0], "hello", 5, 0), 5);
 	recv_error = on_recv;
 	send_error = on_send;
-	assert_true(worker_fixture_run_until(&w, w.worker.connection_pool.count == 0));
+	assert_true(worker_fixture_run_until(&w, w.worker.connections.count == 0));
 	recv_error = send_error = 0;
 	assert_int_equal(worker_fixture_closed(&w, reason), 1);
 	assert_int_equal(

@@ -28,7 +28,7 @@ check_too_long(enum framing framing, const char *good, size_t good_length,
 	    send(fds[0], good, good_length, MSG_NOSIGNAL), (ssize_t)good_length);
 	assert_int_equal(
 	    send(fds[0], bad, bad_length, MSG_NOSIGNAL), (ssize_t)bad_length);
-	assert_true(worker_fixture_run_until(&w, w.worker.lingering == 1));
+	assert_true(worker_fixture_run_until(&w, w.worker.lingering_count == 1));
 	assert_null(worker_fixture_connection(&w)->input);
 	/* It goes on talking: no reset may overtake what it was answered. */
 	for (int i = 0; i < 100; i++) {
@@ -40,9 +40,9 @@ check_too_long(enum framing framing, const char *good, size_t good_length,
 	assert_int_equal(received.error, 0);
 	assert_int_equal(received.length, good_length);
 	assert_memory_equal(received.bytes, good, good_length);
-	assert_int_equal(w.worker.connection_pool.count, 1);
+	assert_int_equal(w.worker.connections.count, 1);
 	close(fds[0]);
-	assert_true(worker_fixture_run_until(&w, w.worker.connection_pool.count == 0));
+	assert_true(worker_fixture_run_until(&w, w.worker.connections.count == 0));
 	assert_int_equal(worker_fixture_closed(&w, CLOSE_MESSAGE_TOO_LONG), 1);
 	assert_int_equal(worker_fixture_count(&w, LEDGER_BYTES_RECEIVED),
 	    good_length + bad_length + 100 * sizeof(more));
@@ -78,8 +78,8 @@ test_closes_a_lingering_connection_after_two_seconds(void **state)
 	worker_fixture_serve(&w, fds[1]);
 	uint64_t since_ms = worker_fixture_clock_ms();
 	assert_int_equal(send(fds[0], "0123456789a", 11, 0), 11);
-	assert_true(worker_fixture_run_until(&w, w.worker.lingering == 1));
-	assert_true(worker_fixture_run_until(&w, w.worker.connection_pool.count == 0));
+	assert_true(worker_fixture_run_until(&w, w.worker.lingering_count == 1));
+	assert_true(worker_fixture_run_until(&w, w.worker.connections.count == 0));
 	assert_in_range(worker_fixture_clock_ms() - since_ms, 1990, 6000);
 	assert_int_equal(worker_fixture_closed(&w, CLOSE_MESSAGE_TOO_LONG), 1);
 	close(fds[0]);
@@ -169,7 +169,7 @@ test_counts_unsent_bytes_on_reset(void **state)
 	assert_int_equal(
 	    setsockopt(fds[0], SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)), 0);
 	close(fds[0]);
-	assert_true(worker_fixture_run_until(&w, w.worker.connection_pool.count == 0));
+	assert_true(worker_fixture_run_until(&w, w.worker.connections.count == 0));
 	assert_int_equal(worker_fixture_closed(&w, CLOSE_RESET), 1);
 	assert_true(worker_fixture_count(&w, LEDGER_BYTES_DROPPED) > 0);
 	assert_int_equal(worker_fixture_count(&w, LEDGER_BYTES_RECEIVED),
@@ -195,7 +195,7 @@ check_reset_after(const char *reply, enum framing framing, const char *sent)
 	assert_int_equal(
 	    setsockopt(fds[0], SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)), 0);
 	close(fds[0]);
-	assert_true(worker_fixture_run_until(&w, w.worker.connection_pool.count == 0));
+	assert_true(worker_fixture_run_until(&w, w.worker.connections.count == 0));
 	assert_int_equal(worker_fixture_closed(&w, CLOSE_RESET), 1);
 	assert_int_equal(worker_fixture_count(&w, LEDGER_BYTES_RECEIVED), strlen(sent));
 	worker_fixture_finish(&w);
@@ -222,7 +222,7 @@ test_counts_replies_to_a_closed_peer_as_dropped(void **state)
 	worker_fixture_serve(&w, fds[1]);
 	assert_int_equal(send(fds[0], "hello", 5, 0), 5);
 	close(fds[0]);
-	assert_true(worker_fixture_run_until(&w, w.worker.connection_pool.count == 0));
+	assert_true(worker_fixture_run_until(&w, w.worker.connections.count == 0));
 	assert_int_equal(worker_fixture_closed(&w, CLOSE_RESET), 1);
 	assert_int_equal(worker_fixture_count(&w, LEDGER_BYTES_DROPPED), 5);
 	assert_int_equal(worker_fixture_count(&w, LEDGER_REPLIES_SENT), 0);

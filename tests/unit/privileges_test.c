@@ -114,8 +114,8 @@ keeps_its_user(void)
 {
 	uid_t before = geteuid();
 
-	return sandbox_drop_privileges("no-such-user", NULL) == 0 && geteuid() == before &&
-	    has_no_capabilities();
+	return sandbox_drop_privileges("no-such-user", NULL) == 0 &&
+	    geteuid() == before && has_no_capabilities();
 }
 
 /* What is said of a worker that should be this user. */

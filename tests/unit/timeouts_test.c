@@ -30,7 +30,7 @@ test_a_peer_that_takes_nothing_is_closed_after_stalled_write_and_not_before(
 		uint64_t sent = worker_fixture_count(&w, LEDGER_BYTES_SENT);
 		while (worker_fixture_clock_ms() - since_ms < 500)
 			worker_fixture_run_once(&w);
-		assert_int_equal(w.worker.connection_pool.count, 1);
+		assert_int_equal(w.worker.connections.count, 1);
 		since_ms = worker_fixture_clock_ms();
 		receive_exactly(fds[0], 64 * 1024, &w);
 		assert_true(worker_fixture_run_until(
@@ -39,7 +39,7 @@ test_a_peer_that_takes_nothing_is_closed_after_stalled_write_and_not_before(
 	uint64_t received = worker_fixture_count(&w, LEDGER_BYTES_RECEIVED);
 	send_until_blocked(&w, fds[0], NULL);
 	uint64_t owed = queued_output_bytes(&w);
-	assert_true(worker_fixture_run_until(&w, w.worker.connection_pool.count == 0));
+	assert_true(worker_fixture_run_until(&w, w.worker.connections.count == 0));
 	assert_in_range(worker_fixture_clock_ms() - since_ms, 1200, 9000);
 	assert_int_equal(worker_fixture_closed(&w, CLOSE_STALLED_WRITE), 1);
 	assert_int_equal(worker_fixture_count(&w, LEDGER_BYTES_DROPPED), owed);
@@ -74,14 +74,14 @@ test_a_slow_reader_is_not_stalled(void **state)
 	worker_fixture_serve(&w, fds[1]);
 	send_until_blocked(&w, fds[0], NULL);
 	uint64_t since_ms = worker_fixture_clock_ms();
-	for (int i = 1; i <= ROUNDS && w.worker.connection_pool.count == 1; i++) {
+	for (int i = 1; i <= ROUNDS && w.worker.connections.count == 1; i++) {
 		size_t left = ROUND_BYTES;
 		assert_true(worker_fixture_run_until(
 		    &w, (left -= take(fds[0], left), left == 0)));
 		while (worker_fixture_clock_ms() - since_ms < 250U * (unsigned)i)
 			worker_fixture_run_once(&w);
 	}
-	assert_int_equal(w.worker.connection_pool.count, 1);
+	assert_int_equal(w.worker.connections.count, 1);
 	close(fds[0]);
 	worker_fixture_finish(&w);
 }
@@ -99,13 +99,13 @@ test_closes_idle_connections(void **state)
 	open_tcp_pair(fds, 0);
 	worker_fixture_serve(&w, fds[1]);
 	uint64_t since_ms = 0;
-	for (int i = 0; i < 4 && w.worker.connection_pool.count == 1; i++) {
+	for (int i = 0; i < 4 && w.worker.connections.count == 1; i++) {
 		since_ms = worker_fixture_clock_ms();
 		assert_int_equal(send(fds[0], "x", 1, 0), 1);
 		while (worker_fixture_clock_ms() - since_ms < 500)
 			worker_fixture_run_once(&w);
 	}
-	assert_true(worker_fixture_run_until(&w, w.worker.connection_pool.count == 0));
+	assert_true(worker_fixture_run_until(&w, w.worker.connections.count == 0));
 	assert_in_range(worker_fixture_clock_ms() - since_ms, 1300, 9000);
 	assert_int_equal(worker_fixture_closed(&w, CLOSE_IDLE), 1);
 	assert_true(worker_fixture_is_balanced(&w));
@@ -136,10 +136,10 @@ test_reading_replies_is_not_idle(void **state)
 	uint64_t since_ms = worker_fixture_clock_ms();
 	while (worker_fixture_clock_ms() - since_ms < 2000)
 		worker_fixture_run_once(&w);
-	assert_int_equal(w.worker.connection_pool.count, 1);
+	assert_int_equal(w.worker.connections.count, 1);
 	receive_exactly(fds[0], ALL, &w);
 	since_ms = worker_fixture_clock_ms();
-	assert_true(worker_fixture_run_until(&w, w.worker.connection_pool.count == 0));
+	assert_true(worker_fixture_run_until(&w, w.worker.connections.count == 0));
 	assert_in_range(worker_fixture_clock_ms() - since_ms, 1200, 9000);
 	assert_int_equal(worker_fixture_closed(&w, CLOSE_IDLE), 1);
 	close(fds[0]);
@@ -167,7 +167,7 @@ test_drain_closes_only_connections_idle_for_drain_quiet(void **state)
 	assert_int_equal(send(fds[0], "x", 1, 0), 1);
 	assert_true(worker_fixture_run_until(&w, recv(fds[0], block, 1, 0) == 1));
 	timeouts_shorten(&w.worker);
-	assert_true(worker_fixture_run_until(&w, w.worker.connection_pool.count == 0));
+	assert_true(worker_fixture_run_until(&w, w.worker.connections.count == 0));
 	assert_in_range(worker_fixture_clock_ms() - since_ms, 250, 5000);
 	assert_int_equal(worker_fixture_closed(&w, CLOSE_DRAINED), 1);
 	close(fds[0]);
@@ -190,9 +190,9 @@ test_drain_without_drain_quiet_waits_for_peers_to_close(void **state)
 	uint64_t since_ms = worker_fixture_clock_ms();
 	while (worker_fixture_clock_ms() - since_ms < 1000)
 		worker_fixture_run_once(&w);
-	assert_int_equal(w.worker.connection_pool.count, 1);
+	assert_int_equal(w.worker.connections.count, 1);
 	close(fds[0]);
-	assert_true(worker_fixture_run_until(&w, w.worker.connection_pool.count == 0));
+	assert_true(worker_fixture_run_until(&w, w.worker.connections.count == 0));
 	assert_int_equal(worker_fixture_closed(&w, CLOSE_PEER_CLOSED), 1);
 	worker_fixture_finish(&w);
 }
@@ -218,14 +218,14 @@ test_drain_waits_for_partial_messages_and_queued_replies(void **state)
 	uint64_t since_ms = worker_fixture_clock_ms();
 	while (worker_fixture_clock_ms() - since_ms < 1500)
 		worker_fixture_run_once(&w);
-	assert_int_equal(w.worker.connection_pool.count, 2);
+	assert_int_equal(w.worker.connections.count, 2);
 	assert_int_equal(send(half[0], "f\n", 2, 0), 2);
-	assert_true(worker_fixture_run_until(&w, w.worker.connection_pool.count == 1));
+	assert_true(worker_fixture_run_until(&w, w.worker.connections.count == 1));
 	assert_int_equal(recv(half[0], block, 8, 0), 5);
 	assert_memory_equal(block, "half\n", 5);
 	assert_true(worker_fixture_run_until(&w,
 	    (recv(mute[0], block, sizeof(block), 0),
-		w.worker.connection_pool.count == 0)));
+		w.worker.connections.count == 0)));
 	assert_int_equal(worker_fixture_closed(&w, CLOSE_DRAINED), 2);
 	close(half[0]);
 	close(mute[0]);
@@ -265,9 +265,9 @@ test_a_stalled_loop_does_not_count_as_idle_time(void **state)
 	assert_true(worker_fixture_run_until(
 	    &w, worker_fixture_count(&w, LEDGER_BYTES_SENT) > sent + 5));
 	assert_true(worker_fixture_run_until(&w, recv(asks[0], answer, 8, 0) == 5));
-	assert_int_equal(w.worker.connection_pool.count, 2);
+	assert_int_equal(w.worker.connections.count, 2);
 	/* Silence after that is. */
-	assert_true(worker_fixture_run_until(&w, w.worker.connection_pool.count == 0));
+	assert_true(worker_fixture_run_until(&w, w.worker.connections.count == 0));
 	assert_int_equal(worker_fixture_closed(&w, CLOSE_IDLE), 1);
 	assert_int_equal(worker_fixture_closed(&w, CLOSE_STALLED_WRITE), 1);
 	close(asks[0]);

@@ -13,13 +13,13 @@ test_what_has_no_room_or_no_listener_over_there_stays(void **state)
 		open_unix_pair(fds, 0);
 		worker_fixture_serve(&f.sender, fds[1]);
 		if (i == 0)
-			f.receiver.worker.max_connections = 0;
+			f.receiver.worker.limits.max_connections = 0;
 		else if (i == 1)
 			f.receiver.listener_config.framing = FRAMING_LINE;
 		else
 			strcpy(f.receiver.listener.name, "[::1]:1");
 		transfer_all(&f);
-		assert_int_equal(f.receiver.worker.connection_pool.count, 0);
+		assert_int_equal(f.receiver.worker.connections.count, 0);
 		assert_master_received(f.sender_channel, CHANNEL_SENT, 7, 0);
 		assert_master_received(f.receiver_channel, CHANNEL_RECEIVED, 8, 0);
 		assert_int_equal(send(fds[0], "hello", 5, 0), 5);
@@ -46,15 +46,15 @@ test_splits_a_batch_that_exceeds_the_receiver_capacity(void **state)
 		worker_fixture_serve(&f.sender, fds[i][1]);
 	}
 	/* Two are the hand-over's. */
-	f.receiver.worker.descriptor_end = fds[MANY - 1][1] + 1 + 2 + FITTING;
+	f.receiver.worker.limits.fd_end = fds[MANY - 1][1] + 1 + 2 + FITTING;
 	transfer_all(&f);
-	assert_int_equal(f.receiver.worker.connection_pool.count, MANY);
+	assert_int_equal(f.receiver.worker.connections.count, MANY);
 	assert_master_received(f.sender_channel, CHANNEL_SENT, 7, MANY);
 	assert_master_received(f.receiver_channel, CHANNEL_RECEIVED, 8, MANY);
 	for (int i = 0; i < MANY; i++)
 		close(fds[i][0]);
 	assert_true(worker_fixture_run_until(
-	    &f.receiver, f.receiver.worker.connection_pool.count == 0));
+	    &f.receiver, f.receiver.worker.connections.count == 0));
 	finish(&f);
 }
 
@@ -159,7 +159,7 @@ test_a_repeated_capacity_message_loses_no_connection(void **state)
 	worker_fixture_run_once(&f.sender);
 	close(handover[1]);
 	assert_true(
-	    worker_fixture_run_until(&f.sender, f.sender.worker.sender == NULL));
+	    worker_fixture_run_until(&f.sender, f.sender.worker.transfers.sender == NULL));
 	for (int i = 0; i < 3; i++) {
 		assert_int_equal(send(fds[i][0], "hello", 5, 0), 5);
 		assert_true(worker_fixture_run_until(

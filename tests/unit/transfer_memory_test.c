@@ -47,9 +47,8 @@ start_draining(struct fixture *f, int ret_handover[2])
 	start(f, "upper", FRAMING_STREAM, 1024);
 	open_unix_pair(fds, 0);
 	worker_fixture_serve(&f->sender, fds[1]);
-	f->sender.worker.awaits_transfer = true;
-	assert_true(transfer_send_may_move(
-	    &f->sender.worker, worker_fixture_connection(&f->sender)));
+	transfer_send_expect(&f->sender.worker, true);
+	assert_true(f->sender.worker.transfers.movable & 1);
 	must(channel_open(ret_handover) == 0);
 	return fds[0];
 }
@@ -60,8 +59,7 @@ finish_draining(struct fixture *f, int peer)
 {
 	char answer[8];
 
-	assert_false(transfer_send_may_move(
-	    &f->sender.worker, worker_fixture_connection(&f->sender)));
+	assert_false(f->sender.worker.transfers.movable & 1);
 	assert_int_equal(send(peer, "hello", 5, 0), 5);
 	assert_true(
 	    worker_fixture_run_until(&f->sender, recv(peer, answer, 8, 0) == 5));
@@ -83,8 +81,8 @@ test_a_receiver_without_memory_ends_the_transfer(void **state)
 	has_no_memory = true;
 	transfer_receive_start(&f.receiver.worker, handover[1], 8);
 	has_no_memory = false;
-	assert_true(
-	    worker_fixture_run_until(&f.sender, f.sender.worker.sender == NULL));
+	assert_true(worker_fixture_run_until(
+	    &f.sender, f.sender.worker.transfers.sender == NULL));
 	finish_draining(&f, peer);
 }
 
@@ -100,8 +98,8 @@ test_a_sender_without_memory_drains(void **state)
 	has_no_memory = true;
 	transfer_send_start(&f.sender.worker, handover[0], 7, 0);
 	has_no_memory = false;
-	assert_true(
-	    worker_fixture_run_until(&f.receiver, f.receiver.worker.receivers == NULL));
+	assert_true(worker_fixture_run_until(
+	    &f.receiver, f.receiver.worker.transfers.receivers == NULL));
 	finish_draining(&f, peer);
 }
 
@@ -125,9 +123,9 @@ test_retries_a_batch_after_the_socket_blocks(void **state)
 	    (worker_fixture_run_once(&f.receiver), recv(peer, answer, 8, 0) == 5)));
 	assert_true(worker_fixture_run_until(&f.sender,
 	    (worker_fixture_run_once(&f.receiver),
-		f.receiver.worker.receivers == NULL)));
+		f.receiver.worker.transfers.receivers == NULL)));
 	assert_int_equal(refusals, 0);
-	assert_int_equal(f.receiver.worker.connection_pool.count, 1);
+	assert_int_equal(f.receiver.worker.connections.count, 1);
 	assert_master_received(f.sender_channel, CHANNEL_SENT, 7, 1);
 	assert_master_received(f.receiver_channel, CHANNEL_RECEIVED, 8, 1);
 	close(peer);
@@ -157,7 +155,7 @@ test_sends_each_batch_once(void **state)
 	assert_int_equal(sent, 1);
 	assert_true(worker_fixture_run_until(&f.sender,
 	    (worker_fixture_run_once(&f.receiver),
-		f.receiver.worker.receivers == NULL)));
+		f.receiver.worker.transfers.receivers == NULL)));
 	assert_master_received(f.sender_channel, CHANNEL_SENT, 7, 1);
 	assert_master_received(f.receiver_channel, CHANNEL_RECEIVED, 8, 1);
 	close(peer);

@@ -27,7 +27,7 @@ exit_sender(struct fixture *f)
 {
 	transfer_send_stop(&f->sender.worker);
 	connection_pool_for_each(
-	    &f->sender.worker.connection_pool, worker_fixture_close_one, NULL);
+	    &f->sender.worker.connections, worker_fixture_close_one, NULL);
 }
 
 /* Every connection has ended once, in one of the two workers. */
@@ -57,8 +57,8 @@ test_an_aborted_transfer_keeps_unaccepted_connections(void **state)
 	/* Only now it comes to the packets that wait. */
 	transfer_receive_start(&f.receiver.worker, far, 8);
 	assert_true(
-	    worker_fixture_run_until(&f.receiver, f.receiver.worker.receivers == NULL));
-	assert_int_equal(f.receiver.worker.connection_pool.count, 0);
+	    worker_fixture_run_until(&f.receiver, f.receiver.worker.transfers.receivers == NULL));
+	assert_int_equal(f.receiver.worker.connections.count, 0);
 	assert_int_equal(recv(peer, &byte, 1, 0), 0);
 	assert_master_received(f.sender_channel, CHANNEL_SENT, 7, 0);
 	assert_master_received(f.receiver_channel, CHANNEL_RECEIVED, 8, 0);

@@ -126,14 +126,14 @@ test_transfers_a_connection_that_lingers_after_an_error(void **state)
 	say_first(&f, &c, sizeof(data) - 1, fds[0], &received);
 	assert_non_null(f.sender.worker.queued_outputs);
 	transfer_all(&f);
-	assert_int_equal(f.receiver.worker.connection_pool.count, 1);
+	assert_int_equal(f.receiver.worker.connections.count, 1);
 	for (int i = 0; i < 100000 && !received.is_over; i++) {
 		run_both_once(&f);
 		receive_some(&received, fds[0], 500);
 	}
 	assert_int_equal(received.length, GOOD * 20);
 	assert_memory_equal(received.bytes, data, received.length);
-	assert_int_equal(f.receiver.worker.lingering, 1);
+	assert_int_equal(f.receiver.worker.lingering_count, 1);
 	close(fds[0]);
 	run_both_once(&f);
 	assert_int_equal(worker_fixture_closed(&f.receiver, CLOSE_MESSAGE_TOO_LONG), 1);
@@ -211,8 +211,8 @@ test_transfers_all_connections_and_counts_them_on_both_sides(void **state)
 		worker_fixture_serve(&f.sender, fds[i][1]);
 	}
 	transfer_all(&f);
-	assert_int_equal(f.sender.worker.connection_pool.count, 0);
-	assert_int_equal(f.receiver.worker.connection_pool.count, MANY);
+	assert_int_equal(f.sender.worker.connections.count, 0);
+	assert_int_equal(f.receiver.worker.connections.count, MANY);
 	assert_int_equal(
 	    worker_fixture_count(&f.sender, LEDGER_CONNECTIONS_MOVED_OUT), MANY);
 	assert_int_equal(
@@ -252,7 +252,7 @@ test_counts_a_connection_in_one_worker_during_transfer(void **state)
 	must(channel_open(handover) == 0);
 	transfer_send_start(&f.sender.worker, handover[0], 7, 0);
 	transfer_receive_start(&f.receiver.worker, handover[1], 8);
-	for (int i = 0; i < 1000 && f.receiver.worker.receivers != NULL; i++) {
+	for (int i = 0; i < 1000 && f.receiver.worker.transfers.receivers != NULL; i++) {
 		worker_fixture_run_once(i % 2 == 0 ? &f.sender : &f.receiver);
 		assert_in_range(open_now(&f), 0, 1);
 	}
