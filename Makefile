@@ -155,6 +155,11 @@ check-cluster: all ## run the tests under Slurm and Open MPI (make deps ONLY=clu
 unit: $(UNIT_TESTS) ## run the unit tests alone, in full
 	@status=0; for t in $^; do $$t || status=1; done; exit $$status
 
+.PHONY: tables
+tables: all $B/tests/manual_test ## rewrite the tables in the manuals and the JSON schema from the code
+	@$B/tests/manual_test --write
+	@$B/yodeld --print-schema >conf/yodeld.schema.json
+
 .PHONY: fuzz fuzzers
 fuzz: ## look for crashes, TIME=60 seconds for each target (clang)
 	$(MAKE) CC=clang SANITIZE=fuzzer-no-link,address,undefined TIME=$(TIME) fuzzers

@@ -1,8 +1,7 @@
 /*
- * The tables in the manuals are those in the code: of settings, counters and close
- * reasons. They stand between marks in the pages; MANUAL_WRITE=1 writes them anew:
- *
- *   MANUAL_WRITE=1 build/tests/manual_test
+ * Compares the tables of settings, counters and close reasons in the manuals, which
+ * stand between marks in the pages, with those in the code. With the argument --write
+ * (`make tables`) it rewrites them.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,6 +21,8 @@
 
 #define PAGE_BYTES 131072
 #define WIDTH 78 /* of a source line, as mandoc -Tlint wants it */
+
+static bool is_writing;
 
 static void
 put_word(FILE *out, const char *word, size_t length, size_t *column)
@@ -73,12 +74,12 @@ put_setting(const char *name, const struct setting *row, void *out)
 	if (row->type == SETTING_OBJECTS || row->type == SETTING_ANNOTATION)
 		snprintf(text, sizeof(text), "%s", row->help);
 	else if (row->initial == NULL)
-		snprintf(text, sizeof(text), "%s Wants %s.", row->help,
+		snprintf(text, sizeof(text), "%s The value is %s.", row->help,
 		    settings_expected(row, wanted));
 	else
-		snprintf(text, sizeof(text), "%s Wants %s; the default is %s%s%s.",
-		    row->help, settings_expected(row, wanted), quote, row->initial,
-		    quote);
+		snprintf(text, sizeof(text),
+		    "%s The value is %s; the default is %s%s%s.", row->help,
+		    settings_expected(row, wanted), quote, row->initial, quote);
 	fprintf(out, ".It Va %s\n", name);
 	put_text(out, text);
 }
@@ -155,20 +156,19 @@ check(const char *path, const char *table, void (*put)(FILE *out))
 	char *page = read_page(path);
 	char *wanted = rewrite(page, table, put);
 	bool is_same = strcmp(page, wanted) == 0;
-	if (!is_same && getenv("MANUAL_WRITE") != NULL) {
+	if (!is_same && is_writing) {
 		FILE *out = fopen(path, "w");
 		assert_non_null(out);
 		fputs(wanted, out);
 		fclose(out);
 	} else if (!is_same) {
 		print_error(
-		    "%s: the table of %s is not that of the code; write it anew:\n"
-		    "MANUAL_WRITE=1 build/tests/manual_test\n",
+		    "%s: the table of %s differs from the code: run \"make tables\"\n",
 		    path, table);
 	}
 	free(page);
 	free(wanted);
-	assert_true(is_same || getenv("MANUAL_WRITE") != NULL);
+	assert_true(is_same || is_writing);
 }
 
 static void
@@ -187,8 +187,9 @@ test_the_manual_of_the_server_has_every_counter_and_close_reason(void **state)
 }
 
 int
-main(void)
+main(int argc, char **argv)
 {
+	is_writing = argc > 1 && strcmp(argv[1], "--write") == 0;
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(
 		    test_the_manual_of_the_file_has_every_setting_as_the_table_has_it),
