@@ -18,7 +18,6 @@
 
 #define ADDRESS_PATTERN "^([0-9.]*|\\*|\\[[0-9A-Fa-f:.]+(%.+)?\\]):[0-9]{1,5}$"
 #define PREFIX_PATTERN "^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$"
-#define REPLY_PATTERN "^(echo|upper)(,suffix=|$)|^fixed=|^discard$"
 
 const char *const balance_names[] = { "hash", "cpu", "move", NULL };
 const char *const event_method_names[] = { "auto", "epoll", "poll", "select", NULL };
@@ -123,8 +122,7 @@ static const struct setting listener_rows[] = {
 	    .check = check_address,
 	    .pattern = ADDRESS_PATTERN },
 	{ .name = "reply",
-	    .help =
-		"What a message is answered with: echo or upper (with \",suffix=TEXT\" if wanted), fixed=TEXT, or discard.",
+	    .help = "Reply to each message." REPLY_HELP,
 	    .type = SETTING_STRING,
 	    .flags = SETTING_REQUIRED,
 	    LISTENER(reply_text),
@@ -132,8 +130,7 @@ static const struct setting listener_rows[] = {
 	    .check = check_reply,
 	    .pattern = REPLY_PATTERN },
 	{ .name = "framing",
-	    .help =
-		"What one message is: each read (stream), up to a newline (line), or a 4-byte length and as many bytes (length32).",
+	    .help = "How received bytes are cut into messages." FRAMING_HELP,
 	    .type = SETTING_ENUM,
 	    LISTENER(framing),
 	    .initial = "stream",

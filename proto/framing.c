@@ -3,26 +3,23 @@
 #include <errno.h>
 #include <string.h>
 
-const char *const framing_names[] = { "stream", "line", "length32", NULL };
-
-int
-framing_parse(const char *name, enum framing *ret)
+static enum frame_status
+next_stream(const uint8_t *data, size_t length, size_t searched, size_t max_message,
+    struct frame *ret)
 {
-	for (int i = 0; framing_names[i] != NULL; i++) {
-		if (strcmp(name, framing_names[i]) == 0) {
-			*ret = (enum framing)i;
-			return 0;
-		}
-	}
-	errno = EINVAL;
-	return -1;
+	(void)data;
+	(void)searched;
+	if (length == 0)
+		return FRAME_PARTIAL;
+	*ret = (struct frame){ .payload = length < max_message ? length : max_message };
+	return FRAME_WHOLE;
 }
 
 static enum frame_status
 next_line(const uint8_t *data, size_t length, size_t searched, size_t max_message,
     struct frame *ret)
 {
-	/* A line that is too long is seen as soon as its end is known to be too far. */
+	/* The end of a line that is not too long is at max_message or before it. */
 	size_t window = length;
 	if (window > max_message && window - max_message > 1)
 		window = max_message + 1;
@@ -37,44 +34,71 @@ next_line(const uint8_t *data, size_t length, size_t searched, size_t max_messag
 }
 
 static enum frame_status
-next_length32(const uint8_t *data, size_t length, size_t max_message, struct frame *ret)
+next_length32(const uint8_t *data, size_t length, size_t searched, size_t max_message,
+    struct frame *ret)
 {
-	if (length < FRAMING_HEADER_MAX)
+	enum { HEADER = 4 };
+	(void)searched;
+	if (length < HEADER)
 		return FRAME_PARTIAL;
 	size_t payload = (size_t)data[0] << 24 | (size_t)data[1] << 16 |
 	    (size_t)data[2] << 8 | data[3];
 	if (payload > max_message)
 		return FRAME_TOO_LONG;
-	if (length - FRAMING_HEADER_MAX < payload)
+	if (length - HEADER < payload)
 		return FRAME_PARTIAL;
-	*ret = (struct frame){ .header = FRAMING_HEADER_MAX, .payload = payload };
+	*ret = (struct frame){ .header = HEADER, .payload = payload };
 	return FRAME_WHOLE;
 }
 
-enum frame_status
-framing_next(enum framing framing, const uint8_t *data, size_t length, size_t searched,
-    size_t max_message, struct frame *ret)
+static void
+write_length32(uint8_t *to, size_t payload)
 {
-	if (length == 0)
-		return FRAME_PARTIAL;
-	switch (framing) {
-	case FRAMING_LINE:
-		return next_line(data, length, searched, max_message, ret);
-	case FRAMING_LENGTH32:
-		return next_length32(data, length, max_message, ret);
-	case FRAMING_STREAM:
-		break;
+	to[0] = (uint8_t)(payload >> 24);
+	to[1] = (uint8_t)(payload >> 16);
+	to[2] = (uint8_t)(payload >> 8);
+	to[3] = (uint8_t)payload;
+}
+
+const struct framing_ops framings[] = {
+#define X(id, word, header, write, end, text)                                          \
+	{ .name = #word,                                                               \
+		.help = text,                                                          \
+		.next = next_##word,                                                   \
+		.write_header = write,                                                 \
+		.header_bytes = header,                                                \
+		.trailer_bytes = sizeof(end) - 1,                                      \
+		.trailer = end,                                                        \
+		.has_boundaries = header + sizeof(end) > 1,                            \
+		.is_delimited = sizeof(end) > 1 },
+	FRAMINGS(X)
+#undef X
+};
+
+const char *const framing_names[] = {
+#define X(id, word, ...) #word,
+	FRAMINGS(X)
+#undef X
+	    NULL
+};
+
+int
+framing_parse(const char *name, enum framing *ret)
+{
+	for (int i = 0; i < FRAMING_COUNT; i++) {
+		if (strcmp(name, framing_names[i]) == 0) {
+			*ret = (enum framing)i;
+			return 0;
+		}
 	}
-	*ret = (struct frame){ .payload = length < max_message ? length : max_message };
-	return FRAME_WHOLE;
+	errno = EINVAL;
+	return -1;
 }
 
 enum frame_status
-framing_last(
-    enum framing framing, const uint8_t *data, size_t length, struct frame *ret)
+framing_last(enum framing framing, size_t length, struct frame *ret)
 {
-	(void)data;
-	if (framing == FRAMING_LENGTH32 || length == 0)
+	if (framings[framing].header_bytes > 0 || length == 0)
 		return FRAME_PARTIAL;
 	*ret = (struct frame){ .payload = length };
 	return FRAME_WHOLE;
@@ -92,21 +116,35 @@ struct frame
 framing_for_payload(enum framing framing, size_t payload)
 {
 	return (struct frame){
-		.header = framing == FRAMING_LENGTH32 ? FRAMING_HEADER_MAX : 0,
+		.header = framings[framing].header_bytes,
 		.payload = payload,
-		.trailer = framing == FRAMING_LINE ? 1 : 0,
+		.trailer = framings[framing].trailer_bytes,
 	};
 }
 
 void
 framing_write(enum framing framing, const struct frame *frame, uint8_t *out)
 {
-	if (framing == FRAMING_LENGTH32) {
-		out[0] = (uint8_t)(frame->payload >> 24);
-		out[1] = (uint8_t)(frame->payload >> 16);
-		out[2] = (uint8_t)(frame->payload >> 8);
-		out[3] = (uint8_t)frame->payload;
+	if (frame->header > 0)
+		framings[framing].write_header(out, frame->payload);
+	for (size_t i = 0; i < frame->trailer; i++)
+		out[frame->header + frame->payload + i] =
+		    (uint8_t)framings[framing].trailer[i];
+}
+
+void
+framing_write_part(
+    enum framing framing, size_t payload, size_t from, size_t length, uint8_t *out)
+{
+	const struct framing_ops *ops = &framings[framing];
+	uint8_t header[FRAMING_HEADER_MAX];
+	if (from < ops->header_bytes)
+		ops->write_header(header, payload);
+	for (size_t i = from; i < ops->header_bytes && i < from + length; i++)
+		out[i - from] = header[i];
+	for (size_t i = 0; i < ops->trailer_bytes; i++) {
+		size_t at = ops->header_bytes + payload + i;
+		if (at >= from && at < from + length)
+			out[at - from] = (uint8_t)ops->trailer[i];
 	}
-	if (frame->trailer > 0)
-		out[frame->header + frame->payload] = '\n';
 }

@@ -14,7 +14,8 @@ report_bad_escape(const char *escape, char *error, size_t error_size)
 	enum { SHOWN = 7 };
 	char found[FOUND_LENGTH];
 	escape_encode(escape + 1, strnlen(escape + 1, SHOWN), found, sizeof(found));
-	snprintf(error, error_size, "no such escape in reply text: \"\\%s\"", found);
+	snprintf(
+	    error, error_size, "unknown escape in the reply text: \"\\%s\"", found);
 }
 
 /* Decodes `text` into the reply's own memory. */
@@ -34,8 +35,7 @@ set_text(const char *text, struct reply *reply, char *error, size_t error_size)
 		report_bad_escape(text + at, error, error_size);
 	else if (n > REPLY_TEXT_MAX)
 		snprintf(error, error_size,
-		    "reply text of %ld bytes; at most %d were wanted", n,
-		    REPLY_TEXT_MAX);
+		    "reply text of %ld bytes; expected at most %d", n, REPLY_TEXT_MAX);
 	if (n < 0 || n > REPLY_TEXT_MAX) {
 		free(decoded);
 		return -1;
@@ -53,49 +53,48 @@ skip_prefix(const char *spec, const char *word)
 	return strncmp(spec, word, length) == 0 ? spec + length : NULL;
 }
 
-static int
-parse_bytewise(const char *spec, const char *rest, struct reply *reply, char *error,
-    size_t error_size)
+const struct reply_ops reply_kinds[] = {
+#define X(id, word, uses, function, text_use, help)                                    \
+	{ .name = #word,                                                               \
+		.uses_payload = uses,                                                  \
+		.transform = function,                                                 \
+		.text = REPLY_TAKES_##text_use },
+	REPLY_KINDS(X, )
+#undef X
+};
+
+/* The text in what follows the name of a kind ("" if it may be left out), or NULL if
+ * that does not follow the kind's grammar. */
+static const char *
+find_text(enum reply_text takes, const char *rest)
 {
+	if (takes == REPLY_TAKES_VALUE)
+		return skip_prefix(rest, "=");
 	if (*rest == '\0')
-		return 0;
-	const char *suffix = skip_prefix(rest, ",suffix=");
-	if (suffix != NULL)
-		return set_text(suffix, reply, error, error_size);
-	char found[FOUND_LENGTH];
-	snprintf(error, error_size,
-	    "\"%s\" is no reply; after \"%.*s\" the end or \",suffix=TEXT\" was wanted",
-	    escape_encode(spec, strlen(spec), found, sizeof(found)), (int)(rest - spec),
-	    spec);
-	return -1;
+		return rest;
+	return takes == REPLY_TAKES_SUFFIX ? skip_prefix(rest, ",suffix=") : NULL;
 }
 
 int
 reply_parse(const char *spec, struct reply *ret, char *error, size_t error_size)
 {
-	struct reply reply = { .kind = REPLY_ECHO };
-	const char *rest;
-	int rc = 0;
-	if ((rest = skip_prefix(spec, "echo")) != NULL) {
-		rc = parse_bytewise(spec, rest, &reply, error, error_size);
-	} else if ((rest = skip_prefix(spec, "upper")) != NULL) {
-		reply.kind = REPLY_UPPER;
-		rc = parse_bytewise(spec, rest, &reply, error, error_size);
-	} else if ((rest = skip_prefix(spec, "fixed=")) != NULL) {
-		reply.kind = REPLY_FIXED;
-		rc = set_text(rest, &reply, error, error_size);
-	} else if (strcmp(spec, "discard") == 0) {
-		reply.kind = REPLY_DISCARD;
-	} else {
-		char found[FOUND_LENGTH];
-		snprintf(error, error_size,
-		    "\"%s\" is no reply; echo, upper, fixed=TEXT or discard was wanted",
-		    escape_encode(spec, strlen(spec), found, sizeof(found)));
-		rc = -1;
-	}
-	if (rc == 0)
+	char found[FOUND_LENGTH];
+	for (int i = 0; i < REPLY_KIND_COUNT; i++) {
+		const char *rest = skip_prefix(spec, reply_kinds[i].name);
+		const char *text =
+		    rest == NULL ? NULL : find_text(reply_kinds[i].text, rest);
+		if (text == NULL)
+			continue;
+		struct reply reply = { .kind = (enum reply_kind)i };
+		if (set_text(text, &reply, error, error_size) < 0)
+			return -1;
 		*ret = reply;
-	return rc;
+		return 0;
+	}
+	snprintf(error, error_size,
+	    "\"%s\" is not a reply; expected one of " REPLY_SYNTAX,
+	    escape_encode(spec, strlen(spec), found, sizeof(found)));
+	return -1;
 }
 
 void
@@ -110,51 +109,27 @@ reply_finish(struct reply *reply)
 size_t
 reply_length(const struct reply *reply, size_t length)
 {
-	switch (reply->kind) {
-	case REPLY_ECHO:
-	case REPLY_UPPER:
-		return length + reply->text_length;
-	case REPLY_FIXED:
-		return reply->text_length;
-	case REPLY_DISCARD:
-		break;
-	}
-	return 0;
+	return (reply_kinds[reply->kind].uses_payload ? length : 0) +
+	    reply->text_length;
 }
 
 size_t
 reply_write(
     const struct reply *reply, const uint8_t *payload, size_t length, uint8_t *out)
 {
-	size_t at = 0;
-	switch (reply->kind) {
-	case REPLY_DISCARD:
-		return 0;
-	case REPLY_FIXED:
-		break;
-	case REPLY_ECHO:
-		memmove(out, payload, length);
-		at = length;
-		break;
-	case REPLY_UPPER:
-		reply_to_upper(payload, length, out);
-		at = length;
-		break;
-	}
+	const struct reply_ops *ops = &reply_kinds[reply->kind];
+	size_t at = ops->uses_payload ? length : 0;
+	if (ops->transform != NULL)
+		ops->transform(payload, at, out);
+	else
+		memmove(out, payload, at);
 	if (reply->text_length > 0)
 		memcpy(out + at, reply->text, reply->text_length);
 	return at + reply->text_length;
 }
 
-bool
-reply_is_bytewise(const struct reply *reply)
-{
-	return (reply->kind == REPLY_ECHO || reply->kind == REPLY_UPPER) &&
-	    reply->text_length == 0;
-}
-
-/* Moves 'a' to 'z' to the top of the signed numbers, where one comparison of whole
- * vectors tells them apart. */
+/* Adding TO_TOP moves 'a' to 'z' to the top of the signed numbers, where one comparison
+ * of a whole vector finds them. */
 enum { TO_TOP = INT8_MAX - 'z', BELOW_TOP = INT8_MAX - 26 };
 
 typedef uint8_t bytes16 __attribute__((vector_size(16)));
@@ -182,8 +157,8 @@ upper_short(const uint8_t *from, size_t length, uint8_t *to)
 typedef uint8_t bytes32 __attribute__((vector_size(32)));
 typedef int8_t signed32 __attribute__((vector_size(32)));
 
-/* The same with vectors twice as long, which not every processor has; elsewhere the
- * compiler would make single bytes of them. */
+/* AVX2 has vectors of twice the length. Without AVX2 the compiler would emit code for
+ * single bytes. */
 __attribute__((target("avx2"))) static void
 upper_long(const uint8_t *from, size_t length, uint8_t *to)
 {
@@ -204,7 +179,7 @@ void
 reply_to_upper(const uint8_t *from, size_t length, uint8_t *to)
 {
 #ifdef __x86_64__
-	enum { LONG = 256 }; /* bytes; the look at the processor is worth it */
+	enum { LONG = 256 }; /* bytes from which the test for AVX2 pays */
 	if (length >= LONG && __builtin_cpu_supports("avx2")) {
 		upper_long(from, length, to);
 		return;

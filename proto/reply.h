@@ -1,14 +1,15 @@
 /*
- * reply.h - what a server answers to a message: one grammar for the configuration of
- * yodeld and for yodel --expect.
+ * reply.h - the reply to a message: one row for each kind, one grammar for the
+ * configuration of yodeld and for yodel --expect.
  *
  *   reply  = kind [ "," "suffix=" text ]      kind = "echo" | "upper"
  *          | "fixed=" text
  *          | "discard"
  *   text   = the rest of the line, escapes as in JSON (lib/escape.h)
  *
- * A reply works on the payload of a message (proto/framing.h): the framing of the
- * message is put around the reply by framing_*, so a line is answered by a line.
+ * The bytes of a reply are the payload of the message, perhaps transformed, if the kind
+ * uses it, and then the text. The framing of the message is put around them
+ * (proto/framing.h).
  */
 #ifndef PROTO_REPLY_H
 #define PROTO_REPLY_H
@@ -17,18 +18,64 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define REPLY_TEXT_MAX 4096 /* bytes of a suffix or of a fixed answer, decoded */
+#define REPLY_TEXT_MAX 4096 /* bytes of a suffix or of a fixed reply, decoded */
 
-enum reply_kind { REPLY_ECHO, REPLY_UPPER, REPLY_FIXED, REPLY_DISCARD };
+/* Writes the bytes from[length] changed to `to`, which may be `from`. It depends on
+ * each byte alone, so that any piece of a reply can be made by itself. */
+typedef void (*reply_transform_fn)(const uint8_t *from, size_t length, uint8_t *to);
+
+/* X(identifier, name, uses the payload, transform, text that follows the name, help).
+ * Literals between two rows are joined to those of the rows. */
+#define REPLY_KINDS(X, BETWEEN)                                                        \
+	X(ECHO, echo, true, NULL, SUFFIX, "the message itself")                        \
+	BETWEEN X(UPPER, upper, true, reply_to_upper, SUFFIX,                          \
+	    "the message in upper case (ASCII)") BETWEEN                               \
+	X(FIXED, fixed, false, NULL, VALUE, "TEXT") BETWEEN                            \
+	X(DISCARD, discard, false, NULL, NOTHING, "no reply")
+
+enum reply_kind {
+#define X(id, ...) REPLY_##id,
+	REPLY_KINDS(X, )
+#undef X
+	    REPLY_KIND_COUNT
+};
+
+/* The text after the name of a kind: how it is written, and as a regular expression. */
+enum reply_text { REPLY_TAKES_SUFFIX, REPLY_TAKES_VALUE, REPLY_TAKES_NOTHING };
+#define REPLY_SYNTAX_SUFFIX "[,suffix=TEXT]"
+#define REPLY_SYNTAX_VALUE "=TEXT"
+#define REPLY_SYNTAX_NOTHING ""
+#define REPLY_PATTERN_SUFFIX "(,suffix=|$)"
+#define REPLY_PATTERN_VALUE "="
+#define REPLY_PATTERN_NOTHING "$"
+
+struct reply_ops {
+	const char *name;
+	bool uses_payload;            /* the payload is a part of the reply */
+	reply_transform_fn transform; /* NULL: unchanged */
+	enum reply_text text;
+};
+extern const struct reply_ops reply_kinds[]; /* by enum reply_kind */
+
+/* Literals made from all rows: "echo[,suffix=TEXT], ...", " echo[,suffix=TEXT]: the
+ * message itself. ...", and a regular expression of a reply. */
+#define REPLY_SYNTAX_(id, name, uses, transform, text, help) #name REPLY_SYNTAX_##text
+#define REPLY_SYNTAX REPLY_KINDS(REPLY_SYNTAX_, ", ")
+#define REPLY_HELP_(id, name, uses, transform, text, help)                             \
+	" " #name REPLY_SYNTAX_##text ": " help "."
+#define REPLY_HELP REPLY_KINDS(REPLY_HELP_, )
+#define REPLY_PATTERN_(id, name, uses, transform, text, help)                          \
+	"^" #name REPLY_PATTERN_##text
+#define REPLY_PATTERN REPLY_KINDS(REPLY_PATTERN_, "|")
 
 struct reply {
 	enum reply_kind kind;
-	size_t text_length; /* echo, upper: the suffix; fixed: the answer */
+	size_t text_length; /* of the suffix or the fixed reply */
 	char *text;         /* heap, owned; NULL when text_length is 0 */
 };
 
-/* 0, or -1 with one line in error (what was found, what was wanted). *ret untouched
- * then; else the caller calls reply_finish. */
+/* 0, or -1 with one line in error (what was found, what was expected) and *ret
+ * untouched. On 0 the caller calls reply_finish. */
 int reply_parse(const char *spec, struct reply *ret, char *error, size_t error_size)
     __attribute__((warn_unused_result));
 void reply_finish(struct reply *reply);
@@ -41,12 +88,38 @@ size_t reply_length(const struct reply *reply, size_t length);
 size_t reply_write(
     const struct reply *reply, const uint8_t *payload, size_t length, uint8_t *out);
 
+/* Makes any piece of a payload the same piece of the reply, in place. */
+static inline void
+reply_transform(enum reply_kind kind, uint8_t *data, size_t length)
+{
+	if (reply_kinds[kind].transform != NULL)
+		reply_kinds[kind].transform(data, length, data);
+}
+
+/* True if nothing is sent for a message, not even a frame. */
+static inline bool
+reply_is_silent(const struct reply *reply)
+{
+	return reply_kinds[reply->kind].text == REPLY_TAKES_NOTHING &&
+	    !reply_kinds[reply->kind].uses_payload;
+}
+
+/* True if the reply has no bytes, whatever the message. */
+static inline bool
+reply_is_empty(const struct reply *reply)
+{
+	return !reply_kinds[reply->kind].uses_payload && reply->text_length == 0;
+}
+
 /* True when the reply depends on each byte alone (echo and upper with no suffix), so
  * that where a stream is cut makes no difference. */
-bool reply_is_bytewise(const struct reply *reply);
+static inline bool
+reply_is_bytewise(const struct reply *reply)
+{
+	return reply_kinds[reply->kind].uses_payload && reply->text_length == 0;
+}
 
-/* ASCII letters raised, in place or from one place to another; other bytes as they are.
- */
+/* Raises ASCII letters, in place or from one place to another; copies other bytes. */
 void reply_to_upper(const uint8_t *from, size_t length, uint8_t *to);
 
 #endif

@@ -141,7 +141,7 @@ validate() # SCHEMA FILE...
 	refuses '{ "listeners": [ { "address": "::1:80" } ] }' \
 		':1:31: "listeners[0].address": "::1:80": an IPv6 address stands in brackets; "[address]:port" was wanted'
 	refuses '{ "listeners": [ { "address": "127.0.0.1:1", "reply": "lower" } ] }' \
-		':1:55: "listeners[0].reply": "lower" is no reply; echo, upper, fixed=TEXT or discard was wanted'
+		':1:55: "listeners[0].reply": "lower" is not a reply; expected one of echo[,suffix=TEXT], upper[,suffix=TEXT], fixed=TEXT, discard'
 	refuses '{ "listeners": [ { "address": "127.0.0.1:1", "framing": "lines" } ] }' \
 		':1:57: "listeners[0].framing" is "lines"; "stream", "line" or "length32" was wanted'
 	refuses '{ "listeners": [ { "address": "127.0.0.1:1", "backlog": 0 } ] }' \
@@ -174,7 +174,7 @@ validate() # SCHEMA FILE...
 		--set 'listeners[1].reply=echo'
 	refused 'yodeld: --workers: "workers" is "x"; a whole number from 1 to 256 or "auto" was wanted' \
 		--workers x
-	refused 'yodeld: --listen: "reply": "lower" is no reply; echo, upper, fixed=TEXT or discard was wanted' \
+	refused 'yodeld: --listen: "reply": "lower" is not a reply; expected one of echo[,suffix=TEXT], upper[,suffix=TEXT], fixed=TEXT, discard' \
 		--listen 127.0.0.1:1=lower
 	refused 'yodeld: --listen: "listeners[1].address" is "127.0.0.1:1", as "listeners[0].address" is; an address of its own was wanted' \
 		--listen 127.0.0.1:1 --listen 127.0.0.1:1=echo

@@ -268,7 +268,8 @@ acceptor_start(struct worker *worker, const struct worker_socket *sockets, size_
 		listener->config = &worker->config->listeners[listener->number];
 		listener->block =
 		    &worker->worker_ledger->by_listener[sockets[i].ledger_index];
-		listener->is_bytewise = listener->config->framing == FRAMING_STREAM &&
+		listener->is_bytewise =
+		    !framings[listener->config->framing].has_boundaries &&
 		    reply_is_bytewise(&listener->config->reply);
 		listener->fd = sockets[i].fd;
 		listener->transport = &transport_tcp;

@@ -59,7 +59,7 @@ answer_one(const struct connection *connection, const uint8_t *message,
 	const struct listener *listener = connection->listener;
 	const struct listener_config *config = listener->config;
 	const struct reply *reply = &config->reply;
-	if (reply->kind == REPLY_DISCARD) {
+	if (reply_is_silent(reply)) {
 		ledger_count(listener->block, LEDGER_MESSAGES_RECEIVED, 1);
 		return RESPONDER_DONE;
 	}
@@ -88,8 +88,7 @@ responder_answer_bytewise(struct connection *connection, uint8_t *data, size_t l
 	uint64_t messages =
 	    length <= config->max_message ? 1 : (length - 1) / config->max_message + 1;
 	ledger_count(connection->listener->block, LEDGER_MESSAGES_RECEIVED, messages);
-	if (config->reply.kind == REPLY_UPPER)
-		reply_to_upper(data, length, data);
+	reply_transform(config->reply.kind, data, length);
 	return messages;
 }
 
@@ -106,8 +105,8 @@ responder_answer_messages(
 		struct frame frame;
 		const uint8_t *message = data + *ret_used;
 		size_t left = length - *ret_used;
-		switch (framing_next(config->framing, message, left, searched,
-		    config->max_message, &frame)) {
+		switch (framings[config->framing].next(
+		    message, left, searched, config->max_message, &frame)) {
 		case FRAME_PARTIAL:
 			connection->searched = (uint32_t)left;
 			return RESPONDER_DONE;
@@ -129,7 +128,7 @@ responder_answer_last(
     const struct connection *connection, const uint8_t *data, size_t length)
 {
 	struct frame frame;
-	if (framing_last(connection->listener->config->framing, data, length, &frame) !=
+	if (framing_last(connection->listener->config->framing, length, &frame) !=
 	    FRAME_WHOLE)
 		return RESPONDER_TRUNCATED;
 	return answer_one(connection, data, &frame);

@@ -79,7 +79,7 @@ parse(struct talk *talk, int argc, char **argv)
 	};
 
 	talk->target = options_parse(&command, argc, argv, talk)[0];
-	talk->strip = talk->strip || talk->framing == FRAMING_LENGTH32;
+	talk->strip = talk->strip || framings[talk->framing].header_bytes > 0;
 }
 
 static int
@@ -137,7 +137,7 @@ queue_line(struct talk *talk, uint8_t *line, size_t length)
 	}
 	if (!talk->strip && ends)
 		line[decoded++] = '\n';
-	if (talk->framing != FRAMING_LENGTH32)
+	if (framings[talk->framing].header_bytes == 0)
 		return buffer_append(&talk->out, line, (size_t)decoded);
 	frame = framing_for_payload(talk->framing, (size_t)decoded);
 	if (buffer_reserve(&talk->out, frame_length(&frame)) < 0)
@@ -205,8 +205,8 @@ print_messages(struct talk *talk)
 	while (buffer_length(talk->answer) > 0) {
 		const uint8_t *data = talk->answer->data + talk->answer->start;
 
-		status = framing_next(talk->framing, data, buffer_length(talk->answer),
-		    0, MESSAGE_MAX, &frame);
+		status = framings[talk->framing].next(
+		    data, buffer_length(talk->answer), 0, MESSAGE_MAX, &frame);
 		if (status != FRAME_WHOLE)
 			break;
 		print(talk, data + frame.header, frame.payload);
@@ -247,7 +247,7 @@ on_readable(struct talk *talk)
 	}
 	if (n == 0)
 		return on_end(talk);
-	if (talk->framing != FRAMING_LENGTH32)
+	if (framings[talk->framing].header_bytes == 0)
 		print(talk, chunk, (size_t)n);
 	else if (buffer_append(&talk->answer, chunk, (size_t)n) < 0)
 		return EX_OSERR;

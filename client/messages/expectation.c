@@ -48,9 +48,10 @@ expectation_open(
 	if (plan->expect == PLAN_EXPECT_REPLY)
 		out.reply = &plan->reply;
 	out.none = plan->expect == PLAN_EXPECT_NONE ||
-	    (out.reply != NULL && out.reply->kind == REPLY_DISCARD) ||
-	    (out.reply != NULL && out.reply->kind == REPLY_FIXED &&
-		out.reply->text_length == 0 && sequence->framing == FRAMING_STREAM);
+	    (out.reply != NULL &&
+		(reply_is_silent(out.reply) ||
+		    (reply_is_empty(out.reply) &&
+			!framings[sequence->framing].has_boundaries)));
 	if (out.reply != NULL && !out.none && sequence->texts != NULL &&
 	    make_wires(&out) < 0) {
 		expectation_close(&out);
@@ -104,23 +105,6 @@ overlap(const struct part *part, size_t begin, size_t length, size_t *ret_from,
 	return part->out + (from - part->from);
 }
 
-static void
-frame_part(const struct part *part, enum framing framing, const struct frame *frame)
-{
-	size_t payload = frame->payload, from, n;
-	uint8_t header[FRAMING_HEADER_MAX] = { (uint8_t)(payload >> 24),
-		(uint8_t)(payload >> 16), (uint8_t)(payload >> 8), (uint8_t)payload };
-
-	if (framing == FRAMING_STREAM)
-		return;
-	uint8_t *out = overlap(part, 0, frame->header, &from, &n);
-	if (n > 0)
-		memcpy(out, header + from, n);
-	out = overlap(part, frame->header + payload, frame->trailer, &from, &n);
-	if (n > 0)
-		*out = '\n';
-}
-
 const uint8_t *
 expectation_wire(const struct expectation *expectation, enum reply_kind kind,
     uint64_t connection, const struct cursor *cursor, size_t *length, uint8_t *scratch,
@@ -138,20 +122,20 @@ expectation_wire(const struct expectation *expectation, enum reply_kind kind,
 		if (wire != NULL)
 			return wire + cursor->at;
 	}
-	struct frame frame = framing_for_payload(sequence->framing, 0);
-	frame.payload = cursor->length - frame_length(&frame);
+	const struct framing_ops *ops = &framings[sequence->framing];
+	size_t header = ops->header_bytes;
+	size_t payload = cursor->length - header - ops->trailer_bytes;
 	struct part part = { cursor->at, cursor->at + *length, out };
-	size_t text = reply->text_length, body = frame.payload - text, from, n;
-	uint8_t *to = overlap(&part, frame.header, body, &from, &n);
+	size_t text = reply->text_length, body = payload - text, from, n;
+	uint8_t *to = overlap(&part, header, body, &from, &n);
 	if (n > 0) {
 		sequence_payload(sequence, connection, cursor, from, n, scratch, to);
-		if (kind == REPLY_UPPER)
-			reply_to_upper(to, n, to);
+		reply_transform(kind, to, n);
 	}
-	to = overlap(&part, frame.header + body, text, &from, &n);
+	to = overlap(&part, header + body, text, &from, &n);
 	if (n > 0)
 		memcpy(to, reply->text + from, n);
-	frame_part(&part, sequence->framing, &frame);
+	framing_write_part(sequence->framing, payload, cursor->at, *length, out);
 	return out;
 }
 
@@ -165,5 +149,5 @@ expectation_offset(const struct expectation *expectation, const struct cursor *c
 	if (expectation->none)
 		return 0;
 	return cursor->message * each +
-	    (reply->kind == REPLY_FIXED ? 0 : cursor->offset);
+	    (reply_kinds[reply->kind].uses_payload ? cursor->offset : 0);
 }

@@ -47,10 +47,10 @@ plain_text(const char *text, size_t length, struct message_template *ret)
 static int
 check_text(const struct message_template *text, enum framing framing, char *error)
 {
-	if (text->length == 0 && !text->varies && framing == FRAMING_STREAM)
+	if (text->length == 0 && !text->varies && !framings[framing].has_boundaries)
 		snprintf(error, PLAN_ERROR_MAX,
 		    "a message is empty; in --framing stream at least one byte was wanted");
-	else if (framing == FRAMING_LINE && text->length > 0 &&
+	else if (framings[framing].is_delimited && text->length > 0 &&
 	    memchr(text->bytes, '\n', text->length) != NULL)
 		snprintf(error, PLAN_ERROR_MAX,
 		    "a message holds a line end; --framing line adds it and wants none inside");
@@ -229,7 +229,7 @@ sequence_payload(const struct sequence *sequence, uint64_t connection,
 {
 	if (sequence->texts == NULL) {
 		payload_fill(sequence->seed, connection, cursor->offset + from,
-		    sequence->framing == FRAMING_LINE, out, length);
+		    framings[sequence->framing].is_delimited, out, length);
 		return;
 	}
 	const struct message_template *text =
@@ -242,36 +242,14 @@ sequence_payload(const struct sequence *sequence, uint64_t connection,
 	memcpy(out, bytes + from, length);
 }
 
-static uint32_t
-overhead(enum framing framing)
-{
-	struct frame frame = framing_for_payload(framing, 0);
-
-	return (uint32_t)frame_length(&frame);
-}
-
 uint32_t
 sequence_wire_length(
     const struct sequence *sequence, uint64_t connection, uint64_t message)
 {
-	return sequence_payload_length(sequence, connection, message) +
-	    overhead(sequence->framing);
-}
+	struct frame frame = framing_for_payload(
+	    sequence->framing, sequence_payload_length(sequence, connection, message));
 
-/* Header and trailer are made whole, and the part that is wanted of them is copied. */
-static void
-frame_part(
-    enum framing framing, size_t payload, size_t from, size_t length, uint8_t *out)
-{
-	struct frame frame = framing_for_payload(framing, payload);
-	uint8_t header[FRAMING_HEADER_MAX] = { (uint8_t)(payload >> 24),
-		(uint8_t)(payload >> 16), (uint8_t)(payload >> 8), (uint8_t)payload };
-
-	for (size_t i = from; i < frame.header && i < from + length; i++)
-		out[i - from] = header[i];
-	size_t end = frame.header + payload;
-	if (frame.trailer > 0 && from <= end && end < from + length)
-		out[end - from] = '\n';
+	return (uint32_t)frame_length(&frame);
 }
 
 const uint8_t *
@@ -288,8 +266,9 @@ sequence_wire(const struct sequence *sequence, uint64_t connection,
 		if (wire != NULL)
 			return wire + cursor->at;
 	}
-	size_t header = sequence->framing == FRAMING_LENGTH32 ? FRAMING_HEADER_MAX : 0;
-	size_t payload = cursor->length - overhead(sequence->framing);
+	const struct framing_ops *ops = &framings[sequence->framing];
+	size_t header = ops->header_bytes;
+	size_t payload = cursor->length - header - ops->trailer_bytes;
 	size_t begin = cursor->at > header ? cursor->at : header;
 	size_t end = cursor->at + *length;
 	if (end > header + payload)
@@ -297,8 +276,7 @@ sequence_wire(const struct sequence *sequence, uint64_t connection,
 	if (begin < end)
 		sequence_payload(sequence, connection, cursor, begin - header,
 		    end - begin, scratch, out + (begin - cursor->at));
-	if (sequence->framing != FRAMING_STREAM)
-		frame_part(sequence->framing, payload, cursor->at, *length, out);
+	framing_write_part(sequence->framing, payload, cursor->at, *length, out);
 	return out;
 }
 

@@ -123,8 +123,9 @@ check_targets(struct plan *plan, char *error)
 static bool
 is_one_at_a_time(const struct plan *plan)
 {
-	return plan->framing == FRAMING_STREAM && plan->expect == PLAN_EXPECT_REPLY &&
-	    plan->reply.kind != REPLY_DISCARD && !reply_is_bytewise(&plan->reply);
+	return !framings[plan->framing].has_boundaries &&
+	    plan->expect == PLAN_EXPECT_REPLY && !reply_is_silent(&plan->reply) &&
+	    !reply_is_bytewise(&plan->reply);
 }
 
 static bool

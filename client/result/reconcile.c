@@ -120,7 +120,10 @@ compare_messages(const struct result *result, const struct server_totals *server
 	uint64_t lost = unanswered(result);
 	uint64_t answered = m->verified + m->wrong + w->verified + w->wrong;
 
-	if (strcmp(result->plan.framing, framing_names[FRAMING_STREAM]) == 0 ||
+	enum framing framing;
+
+	if (framing_parse(result->plan.framing, &framing) < 0 ||
+	    !framings[framing].has_boundaries ||
 	    strcmp(result->plan.expect, "none") == 0 ||
 	    strcmp(result->plan.expect, "discard") == 0)
 		return true;

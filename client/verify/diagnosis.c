@@ -71,18 +71,16 @@ is_answer_to(const struct diagnosis_case *where, uint64_t message, uint32_t mess
 	const struct sequence *sequence = where->expectation->sequence;
 	struct cursor here = *where->cursor, there = *where->cursor;
 	uint8_t a[DIAGNOSIS_WINDOW], b[DIAGNOSIS_WINDOW];
-	uint32_t at = here.at, skip = 0;
+	uint32_t at = here.at;
+	uint32_t skip = (uint32_t)framings[sequence->framing].header_bytes;
 
 	sequence_seek(sequence, where->connection, &there, message);
 	there.length =
 	    expectation_length(where->expectation, where->connection, message);
 	if (at >= there.length)
 		return false;
-	if (sequence->framing == FRAMING_LENGTH32) {
-		skip = FRAMING_HEADER_MAX;
-		if (at > 0 && where->header != there.length - skip)
-			return false;
-	}
+	if (skip > 0 && at > 0 && where->header != there.length - skip)
+		return false;
 	if (at > skip) {
 		size_t want = at - skip < sizeof(a) ? at - skip : sizeof(a);
 		here.at = there.at = skip;
@@ -189,7 +187,7 @@ find_insertion(const struct diagnosis_case *where, struct diagnosis *ret)
 			ret->kind = DIAGNOSIS_REPEATED;
 	}
 	return ret->kind == DIAGNOSIS_REPEATED ||
-	    where->expectation->sequence->framing == FRAMING_STREAM;
+	    !framings[where->expectation->sequence->framing].has_boundaries;
 }
 
 /* What another connection should get at this place. Where its messages have lengths of

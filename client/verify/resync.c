@@ -20,19 +20,24 @@ resync_next(struct verify *verify, uint64_t connection, struct verify_stream *st
 	stream->header = 0;
 }
 
+static uint32_t
+header_of(const struct verify *verify)
+{
+	return (uint32_t)verify_framing(verify)->header_bytes;
+}
+
 /* Behind the gap. Of a header that it has cut what is missing is taken as right. */
 static void
 end_gap(struct verify *verify, uint64_t connection, struct verify_stream *stream)
 {
 	struct cursor *cursor = &stream->cursor;
-	uint32_t at = stream->gap_at;
+	uint32_t at = stream->gap_at, header_bytes = header_of(verify);
 
-	if (verify->expectation->sequence->framing == FRAMING_LENGTH32 && at > 0 &&
-	    at < FRAMING_HEADER_MAX)
+	if (at > 0 && at < header_bytes)
 		stream->header = (expectation_length(verify->expectation, connection,
 				      cursor->message) -
-				     FRAMING_HEADER_MAX) >>
-		    8 * (FRAMING_HEADER_MAX - at);
+				     header_bytes) >>
+		    8 * (header_bytes - at);
 	cursor->at = at;
 }
 
@@ -86,12 +91,12 @@ resync_at_mismatch(struct verify *verify, uint64_t connection,
     struct verify_stream *stream, uint32_t unanswered, const uint8_t *data,
     size_t length)
 {
-	enum framing framing = verify->expectation->sequence->framing;
+	bool is_delimited = verify_framing(verify)->is_delimited;
 	struct diagnosis_case where =
 	    mismatch_case(verify, connection, stream, unanswered, data, length);
 	struct diagnosis found = mismatch_diagnose(verify, &where);
 
-	if (framing == FRAMING_LINE && data[0] == '\n' &&
+	if (is_delimited && data[0] == '\n' &&
 	    (found.kind <= DIAGNOSIS_UNSEARCHED || is_within(stream, &found)))
 		found.kind = DIAGNOSIS_TRUNCATED;
 	mismatch_record(verify, &where, &found);
@@ -119,7 +124,7 @@ resync_at_mismatch(struct verify *verify, uint64_t connection,
 		return;
 	default:
 		stream->wrong = true;
-		stream->ends_with_frame = framing == FRAMING_LINE &&
+		stream->ends_with_frame = is_delimited &&
 		    (found.kind != DIAGNOSIS_ALTERED || length < DIAGNOSIS_BYTES_MIN);
 	}
 }
@@ -132,7 +137,7 @@ is_altered_length(struct verify *verify, uint64_t connection,
     const struct verify_stream *stream, uint32_t unanswered, const uint8_t *data,
     size_t length)
 {
-	uint32_t want = stream->cursor.length - FRAMING_HEADER_MAX;
+	uint32_t want = stream->cursor.length - header_of(verify);
 	struct diagnosis_case where =
 	    mismatch_case(verify, connection, stream, unanswered, data, length);
 	struct cursor next = stream->cursor;
@@ -155,24 +160,25 @@ diagnose_header(struct verify *verify, uint64_t connection,
     struct verify_stream *stream, uint32_t unanswered, const uint8_t *data,
     size_t length)
 {
-	uint32_t want = stream->cursor.length - FRAMING_HEADER_MAX, wrong = 0;
+	uint32_t header_bytes = header_of(verify), wrong = 0;
+	uint32_t want = stream->cursor.length - header_bytes;
 	struct diagnosis_case where =
 	    mismatch_case(verify, connection, stream, unanswered, data, length);
 	struct diagnosis found = { .kind = DIAGNOSIS_UNKNOWN };
 	struct verify_stream whole = *stream;
 	uint8_t raw[DIAGNOSIS_WINDOW];
-	size_t more = sizeof(raw) - FRAMING_HEADER_MAX;
+	size_t more = sizeof(raw) - header_bytes;
 
 	if (length > 0)
 		found = mismatch_diagnose(verify, &where);
 	more = length < more ? length : more;
-	for (int i = 0; i < FRAMING_HEADER_MAX; i++)
-		raw[i] = (uint8_t)(stream->header >> 8 * (FRAMING_HEADER_MAX - 1 - i));
+	for (uint32_t i = 0; i < header_bytes; i++)
+		raw[i] = (uint8_t)(stream->header >> 8 * (header_bytes - 1 - i));
 	if (more > 0)
-		memcpy(raw + FRAMING_HEADER_MAX, data, more);
+		memcpy(raw + header_bytes, data, more);
 	whole.cursor.at = 0;
 	where = mismatch_case(
-	    verify, connection, &whole, unanswered, raw, FRAMING_HEADER_MAX + more);
+	    verify, connection, &whole, unanswered, raw, header_bytes + more);
 	if (found.kind <= DIAGNOSIS_ALTERED || found.kind == DIAGNOSIS_REPEATED) {
 		found = mismatch_diagnose(verify, &where);
 		if (found.kind <= DIAGNOSIS_ALTERED &&
@@ -181,7 +187,7 @@ diagnose_header(struct verify *verify, uint64_t connection,
 			found.kind = stream->header < want ? DIAGNOSIS_TRUNCATED
 							   : DIAGNOSIS_LONGER;
 	}
-	while ((stream->header ^ want) >> 8 * (FRAMING_HEADER_MAX - 1 - wrong) == 0)
+	while ((stream->header ^ want) >> 8 * (header_bytes - 1 - wrong) == 0)
 		wrong++;
 	whole.cursor.at = wrong;
 	where.got += wrong;
@@ -195,12 +201,12 @@ diagnose_header(struct verify *verify, uint64_t connection,
 static void
 skip_repeated(struct verify *verify, struct verify_stream *stream, uint64_t bytes)
 {
-	uint32_t in_header =
-	    bytes < FRAMING_HEADER_MAX ? (uint32_t)bytes : FRAMING_HEADER_MAX;
+	uint32_t header_bytes = header_of(verify);
+	uint32_t in_header = bytes < header_bytes ? (uint32_t)bytes : header_bytes;
 
 	resync_count_unexpected(verify, in_header);
 	stream->skip = (uint32_t)bytes - in_header;
-	stream->cursor.at = FRAMING_HEADER_MAX - in_header;
+	stream->cursor.at = header_bytes - in_header;
 }
 
 enum verify_result
@@ -209,25 +215,25 @@ resync_after_header(struct verify *verify, uint64_t connection,
     size_t length)
 {
 	struct cursor *cursor = &stream->cursor;
+	uint32_t header_bytes = header_of(verify);
 	struct diagnosis found =
 	    diagnose_header(verify, connection, stream, unanswered, data, length);
 
 	switch (found.kind) {
 	case DIAGNOSIS_DUPLICATE:
-		resync_count_unexpected(verify, FRAMING_HEADER_MAX);
+		resync_count_unexpected(verify, header_bytes);
 		stream->skip = stream->header;
 		cursor->at = 0;
 		stream->header = 0;
 		return VERIFY_MORE;
 	case DIAGNOSIS_MISSING:
 		stream->gap = (uint32_t)(found.message - cursor->message);
-		stream->gap_at = FRAMING_HEADER_MAX;
+		stream->gap_at = header_bytes;
 		return VERIFY_MORE;
 	case DIAGNOSIS_GAP:
 		stream->wrong = true;
 		cursor->at = 0;
-		skip_bytes(
-		    verify, connection, stream, found.bytes + FRAMING_HEADER_MAX);
+		skip_bytes(verify, connection, stream, found.bytes + header_bytes);
 		return VERIFY_MORE;
 	case DIAGNOSIS_ALTERED:
 		stream->wrong = true;

@@ -46,21 +46,25 @@ first_difference(const uint8_t *a, const uint8_t *b, size_t length)
 	return i;
 }
 
-/* Nobody has told echo from upper yet: what agrees with one of them only, tells. */
+/* A byte that fits one of the possible replies only decides which of them the server
+ * sends. */
 static void
 detect_reply_kind(
     struct verify *verify, const uint8_t *echo, const uint8_t *data, size_t n)
 {
-	uint32_t none = 0, detected = 1 + REPLY_ECHO;
+	uint32_t none = 0, detected = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		uint8_t uppercase;
-		reply_to_upper(&echo[i], 1, &uppercase);
-		if (uppercase == echo[i])
-			continue;
-		if (data[i] == uppercase)
-			detected = 1 + REPLY_UPPER;
-		else if (data[i] != echo[i])
+		int fitting = 0;
+		for (uint32_t kind = 0; kind < REPLY_KIND_COUNT; kind++) {
+			uint8_t byte = echo[i];
+			reply_transform((enum reply_kind)kind, &byte, 1);
+			if (!reply_kinds[kind].uses_payload || byte != data[i])
+				continue;
+			fitting++;
+			detected = 1 + kind;
+		}
+		if (fitting != 1)
 			continue;
 		atomic_compare_exchange_strong(verify->detected, &none, detected);
 		return;
@@ -142,14 +146,15 @@ feed_header(struct verify *verify, uint64_t connection, struct verify_stream *st
     uint32_t unanswered, const uint8_t *data, size_t length, enum verify_result *ret)
 {
 	struct cursor *cursor = &stream->cursor;
-	uint32_t want = cursor->length - FRAMING_HEADER_MAX;
+	uint32_t header_bytes = (uint32_t)verify_framing(verify)->header_bytes;
+	uint32_t want = cursor->length - header_bytes;
 	size_t n = 0;
 
-	while (n < length && cursor->at < FRAMING_HEADER_MAX) {
+	while (n < length && cursor->at < header_bytes) {
 		stream->header = stream->header << 8 | data[n++];
 		cursor->at++;
 	}
-	if (cursor->at < FRAMING_HEADER_MAX)
+	if (cursor->at < header_bytes)
 		return n;
 	if (stream->header == want) {
 		if (want == 0)
@@ -185,8 +190,7 @@ size_t
 verify_feed(struct verify *verify, uint64_t connection, struct verify_stream *stream,
     uint32_t unanswered, const uint8_t *data, size_t length, enum verify_result *ret)
 {
-	enum framing framing = verify->expectation->sequence->framing;
-	size_t done = 0;
+	size_t header_bytes = verify_framing(verify)->header_bytes, done = 0;
 
 	*ret = VERIFY_MORE;
 	while (*ret == VERIFY_MORE) {
@@ -207,7 +211,7 @@ verify_feed(struct verify *verify, uint64_t connection, struct verify_stream *st
 		else if (stream->ends_with_frame)
 			done +=
 			    feed_line_end(verify, connection, stream, at, left, ret);
-		else if (framing == FRAMING_LENGTH32 && cursor->at < FRAMING_HEADER_MAX)
+		else if (cursor->at < header_bytes)
 			done += feed_header(
 			    verify, connection, stream, unanswered, at, left, ret);
 		else

@@ -57,6 +57,12 @@ struct verify {
 };
 #define VERIFY_STEP 65536
 
+static inline const struct framing_ops *
+verify_framing(const struct verify *verify)
+{
+	return &framings[verify->expectation->sequence->framing];
+}
+
 void verify_init(struct verify *verify, const struct expectation *expectation,
     _Atomic uint32_t *detected, struct counters *counters, uint32_t connections);
 void verify_finish(struct verify *verify);

@@ -222,7 +222,7 @@ test_texts_of_the_command_line_are_checked_like_those_of_the_file(void **state)
 	check_refused(&(struct config_sources){ .listen = bad_address }, "--listen",
 	    ": \"address\": \"localhost\" has no port; \"address:port\" or \"[IPv6 address]:port\" was wanted");
 	check_refused(&(struct config_sources){ .listen = bad_reply }, "--listen",
-	    ": \"reply\": \"lower\" is no reply; echo, upper, fixed=TEXT or discard was wanted");
+	    ": \"reply\": \"lower\" is not a reply; expected one of " REPLY_SYNTAX);
 }
 
 static void

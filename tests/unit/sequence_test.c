@@ -124,7 +124,7 @@ sizes_stay_in_their_range_and_use_all_of_it(void **state)
 static void
 a_framed_message_made_in_parts_is_the_whole_one(void **state)
 {
-	static const enum framing framings[] = { FRAMING_LINE, FRAMING_LENGTH32 };
+	static const enum framing rows[] = { FRAMING_LINE, FRAMING_LENGTH32 };
 	uint8_t whole[128], parts[128];
 
 	(void)state;
@@ -132,7 +132,7 @@ a_framed_message_made_in_parts_is_the_whole_one(void **state)
 		struct plan plan;
 		struct sequence sequence;
 		plan_init(&plan);
-		plan.framing = framings[f];
+		plan.framing = rows[f];
 		plan.payload = true;
 		plan.size_min = 20;
 		plan.size_max = 60;
@@ -144,7 +144,7 @@ a_framed_message_made_in_parts_is_the_whole_one(void **state)
 				    make(&sequence, 4, message, part, parts), n);
 				assert_memory_equal(parts, whole, n);
 			}
-			if (framings[f] == FRAMING_LINE)
+			if (rows[f] == FRAMING_LINE)
 				assert_int_equal(whole[n - 1], '\n');
 			else
 				assert_int_equal(whole[3], n - 4);
