@@ -4,11 +4,13 @@
 #include <string.h>
 
 #include "lib/printable.h"
+#include "lib/xmalloc.h"
 
 #include "ctl/ctl_json.h"
 
 #define NAME_MAX_LENGTH 256
 #define INDENT 2
+#define ESCAPE_MAX 6 /* \u009b */
 
 struct writer {
 	FILE *out;
@@ -18,31 +20,24 @@ struct writer {
 static void write_value(const struct writer *writer, const json_t *value,
     const char *name, int depth, const char *end);
 
-/* JSON, which may hold control characters, so that a terminal obeys none: each becomes
- * an escape that means the same. */
-static void
-write_plain(FILE *out, const char *json)
-{
-	enum { LONGEST = 6 }; /* \u009b */
-	size_t size = LONGEST * strlen(json) + sizeof("...");
-	char *plain = malloc(size);
-	fputs(plain == NULL ? "null" : printable_escape(json, plain, size), out);
-	free(plain);
-}
-
-/* A value on one line, and where it came from. */
+/* A value on one line, and its origin. Control characters become JSON escapes of the
+ * same meaning, so that the terminal does not obey them. */
 static void
 write_leaf(
     const struct writer *writer, const json_t *value, const char *name, const char *end)
 {
 	const char *origin = ctl_json_text(writer->origins, name);
-	char *text = json_dumps(value, JSON_ENCODE_ANY);
-	write_plain(writer->out, text == NULL ? "null" : text);
-	fputs(end, writer->out);
+	char *json = json_dumps(value, JSON_ENCODE_ANY);
+	if (json == NULL)
+		xmalloc_fail();
+	size_t size = ESCAPE_MAX * strlen(json) + sizeof("...");
+	char *plain = xmalloc(size);
+	fprintf(writer->out, "%s%s", printable_escape(json, plain, size), end);
 	if (origin[0] != '\0')
 		fprintf(writer->out, " // %s", origin);
 	fputc('\n', writer->out);
-	free(text);
+	free(plain);
+	free(json);
 }
 
 static void
@@ -81,7 +76,7 @@ write_list(const struct writer *writer, const json_t *list, const char *name, in
 	fprintf(writer->out, "%*s]%s\n", depth * INDENT, "", end);
 }
 
-/* What has an origin of its own is one value, also if it is a list. */
+/* A list with an origin of its own is one value. */
 static void
 write_value(const struct writer *writer, const json_t *value, const char *name,
     int depth, const char *end)
@@ -95,8 +90,8 @@ write_value(const struct writer *writer, const json_t *value, const char *name,
 }
 
 void
-ctl_config_show(FILE *out, const json_t *answer)
+ctl_config_show(FILE *out, const json_t *reply)
 {
-	const struct writer writer = { out, json_object_get(answer, "origins") };
-	write_value(&writer, json_object_get(answer, "config"), "", 0, "");
+	const struct writer writer = { out, json_object_get(reply, "origins") };
+	write_value(&writer, json_object_get(reply, "config"), "", 0, "");
 }

@@ -1,6 +1,6 @@
 /*
  * ctl_config.h - the configuration in force as a file that yodeld reads (JSON with
- * comments), each value with where it came from behind it.
+ * comments); the comment behind each value names its origin.
  */
 #ifndef CTL_CTL_CONFIG_H
 #define CTL_CTL_CONFIG_H
@@ -8,7 +8,7 @@
 #include <jansson.h>
 #include <stdio.h>
 
-/* Of the answer of /config. */
-void ctl_config_show(FILE *out, const json_t *answer);
+/* `reply` is that of /config. */
+void ctl_config_show(FILE *out, const json_t *reply);
 
 #endif

@@ -7,12 +7,14 @@
 
 #include "lib/json/json_load.h"
 #include "lib/printable.h"
+#include "lib/xmalloc.h"
 
 json_t *
-ctl_json_load(const char *text, const char **ret_why)
+ctl_json_load(const char *text)
 {
 	json_t *json = json_load_text(text, strlen(text), 0, NULL);
-	*ret_why = errno == ENOMEM ? "out of memory" : "the answer is no JSON";
+	if (json == NULL && errno == ENOMEM)
+		xmalloc_fail();
 	return json;
 }
 

@@ -1,6 +1,6 @@
 /*
- * ctl_json.h - the way to a value in an answer of the server's. Nothing here fails:
- * what another version does not tell is 0 or "".
+ * ctl_json.h - reads values from a reply of the server. A missing value is 0 or "", so
+ * that a server of another version can be shown.
  */
 #ifndef CTL_CTL_JSON_H
 #define CTL_CTL_JSON_H
@@ -8,13 +8,14 @@
 #include <jansson.h>
 #include <stdint.h>
 
-/* An answer, or NULL with why not in *ret_why: it is no JSON, or out of memory. */
-json_t *ctl_json_load(const char *text, const char **ret_why);
+#define CTL_JSON_ERROR "the server's reply is not valid JSON"
+
+/* A reply, or NULL when it is not JSON. */
+json_t *ctl_json_load(const char *text);
 
 uint64_t ctl_json_number(const json_t *object, const char *key);
 const char *ctl_json_text(const json_t *object, const char *key);
-/* The number as text, "-" where there is none; into text[CTL_JSON_TEXT_MAX], returned.
- */
+/* The number as text, or "-"; into text[CTL_JSON_TEXT_MAX], returned. */
 #define CTL_JSON_TEXT_MAX 24
 const char *ctl_json_format(const json_t *object, const char *key, char *text);
 /* Seconds as nanoseconds. */
@@ -22,10 +23,10 @@ uint64_t ctl_json_duration_ns(const json_t *object, const char *key);
 /* The sum of all numbers in an object. */
 uint64_t ctl_json_sum(const json_t *object);
 
-/* A number as the nearest count that there is. */
+/* Rounded to a count; 0 for what is negative or NaN. */
 uint64_t ctl_json_to_count(double number);
 
-/* Makes what an answer says fit for a terminal: control characters but newlines become
+/* Makes text of a reply safe for a terminal: control characters except newlines become
  * question marks. */
 void ctl_json_make_printable(char *text);
 

@@ -1,10 +1,10 @@
 #include "ctl/ctl_show.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "lib/printable.h"
 #include "lib/units.h"
+#include "lib/xmalloc.h"
 
 #include "ctl/ctl_json.h"
 
@@ -12,7 +12,7 @@
 #define WORKER_COLUMNS " %7s %-11s %4s %8s %8s %11s %13s %6s\n" /* 80 in all */
 #define REPLY_MAX 48
 
-/* Of those that are wanted: who only leaves is none of them. */
+/* Draining workers are surplus and not counted. */
 static void
 count_workers(const json_t *workers, size_t *ret_serving, size_t *ret_all)
 {
@@ -48,7 +48,7 @@ ctl_show_status(FILE *out, const json_t *stats)
 	const json_t *change = json_object_get(stats, "last_change");
 	char text[UNITS_TEXT_MAX];
 	count_workers(json_object_get(stats, "workers"), &serving, &workers);
-	fprintf(out, "yodeld %s, process %d, is %s: generation %d, up %s\n",
+	fprintf(out, "yodeld %s (pid %d): %s, generation %d, up %s\n",
 	    ctl_json_text(stats, "version"), (int)ctl_json_number(stats, "pid"),
 	    ctl_json_text(stats, "state"), (int)ctl_json_number(stats, "generation"),
 	    units_show_duration(ctl_json_duration_ns(stats, "uptime_s"), text));
@@ -58,7 +58,7 @@ ctl_show_status(FILE *out, const json_t *stats)
 	    units_show_count(ctl_json_number(totals, "messages_received"), text));
 	if (ctl_json_number(change, "number") > 0)
 		fprintf(out, "last change%s: %s\n",
-		    json_is_true(json_object_get(change, "ok")) ? "" : " (FAILED)",
+		    json_is_true(json_object_get(change, "ok")) ? "" : " FAILED",
 		    ctl_json_text(change, "text"));
 }
 
@@ -71,7 +71,7 @@ show_number(FILE *out, const char *name, const json_t *value)
 		    units_show_count((uint64_t)json_integer_value(value), text));
 }
 
-/* Each reason that there was, below the sum of all. */
+/* The sum, then each reason that occurred. */
 static void
 show_closed(FILE *out, const json_t *closed)
 {
@@ -107,7 +107,8 @@ show_listener(FILE *out, const json_t *listener, int width)
 	    ctl_json_text(listener, "framing"));
 }
 
-/* A queue is what waits in it now, of what may; dropped is what found it full. */
+/* QUEUE: length of the accept queue and its limit. DROPPED: connections that found it
+ * full. */
 static void
 show_listeners(FILE *out, const json_t *listeners)
 {
@@ -138,7 +139,7 @@ ctl_show_stats(FILE *out, const json_t *stats)
 			show_number(out, name, value);
 	}
 	show_listeners(out, json_object_get(stats, "listeners"));
-	fprintf(out, "\nof the kernel, since it started:\n");
+	fprintf(out, "\nkernel counters since boot:\n");
 	json_object_foreach(json_object_get(stats, "kernel"), name, value)
 	{
 		show_number(out, name, value);
@@ -172,18 +173,16 @@ ctl_show_workers(FILE *out, const json_t *stats)
 }
 
 char *
-ctl_show_printable(ctl_show_function shows, const json_t *answer)
+ctl_show_printable(ctl_show_function show, const json_t *reply)
 {
 	char *text = NULL;
 	size_t length;
 	FILE *out = open_memstream(&text, &length);
 	if (out == NULL)
-		return NULL;
-	shows(out, answer);
-	if (fclose(out) < 0) {
-		free(text);
-		return NULL;
-	}
+		xmalloc_fail();
+	show(out, reply);
+	if (fclose(out) < 0)
+		xmalloc_fail();
 	ctl_json_make_printable(text);
 	return text;
 }

@@ -1,5 +1,5 @@
 /*
- * yodelctl - asks and steers a running yodeld.
+ * yodelctl - shows and changes the state of a running yodeld. One row for each command.
  */
 #include <errno.h>
 #include <jansson.h>
@@ -10,10 +10,10 @@
 #include <sysexits.h>
 #include <time.h>
 
-#include "lib/json/json_load.h"
 #include "lib/log.h"
 #include "lib/resources.h"
 #include "lib/suggest.h"
+#include "lib/xmalloc.h"
 
 #include "ctl/ctl_config.h"
 #include "ctl/ctl_http.h"
@@ -28,31 +28,32 @@
 enum { FAILED = 1 };
 
 static int
-print_line(int status, const char *text)
+fail(int status, const char *text)
 {
 	log_errorx("%s", text);
 	return status;
 }
 
-/* What the server says in words: heap; NULL when out of memory. */
+/* The outcome in words, or the HTTP status if the body has none. The caller frees it.
+ */
 static char *
-read_text(const struct http_client_response *answer)
+outcome_text(const struct http_client_response *answer)
 {
-	json_t *body = json_load_text(answer->body, strlen(answer->body), 0, NULL);
-	char *text = strdup(ctl_json_text(body, "text"));
+	json_t *body = ctl_json_load(answer->body);
+	const char *found = ctl_json_text(body, "text");
+	char *text = found[0] != '\0' || answer->status == 200
+	    ? xstrdup(found)
+	    : xasprintf("HTTP status %d", answer->status);
 	json_decref(body);
-	if (text != NULL)
-		ctl_json_make_printable(text);
+	ctl_json_make_printable(text);
 	return text;
 }
 
-/* What the server says about why not, from the body of its answer. */
 static int
-print_refusal(const struct http_client_response *answer)
+print_failure(const struct http_client_response *answer)
 {
-	char *text = read_text(answer), status[64];
-	snprintf(status, sizeof(status), "HTTP status %d", answer->status);
-	print_line(FAILED, text != NULL && text[0] != '\0' ? text : status);
+	char *text = outcome_text(answer);
+	fail(FAILED, text);
 	free(text);
 	return FAILED;
 }
@@ -61,40 +62,38 @@ static int
 print_whole(const char *text)
 {
 	if (fputs(text, stdout) < 0 || fflush(stdout) < 0)
-		return print_line(FAILED, "standard output cannot be written");
+		return fail(FAILED, "cannot write to standard output");
 	return EX_OK;
 }
 
 static int
-show(const struct http_client_response *answer, ctl_show_function shows)
+print_table(const struct http_client_response *answer, ctl_show_function show)
 {
-	const char *why;
-	json_t *stats = ctl_json_load(answer->body, &why);
+	json_t *stats = ctl_json_load(answer->body);
 	if (stats == NULL)
-		return print_line(FAILED, why);
-	char *text = ctl_show_printable(shows, stats);
+		return fail(FAILED, CTL_JSON_ERROR);
+	char *text = ctl_show_printable(show, stats);
 	json_decref(stats);
-	int status =
-	    text == NULL ? print_line(EX_OSERR, "out of memory") : print_whole(text);
+	int status = print_whole(text);
 	free(text);
 	return status;
 }
 
 static int
-query(const struct ctl_options *options, const char *target, ctl_show_function shows)
+query(const struct ctl_options *options, const char *target, ctl_show_function show)
 {
 	char error[CTL_ERROR_MAX];
 	struct http_client_response answer;
 	if (ctl_http_request(options->socket, "GET", target,
 		ctl_options_query_timeout_s(options), &answer, error) < 0)
-		return print_line(EX_UNAVAILABLE, error);
+		return fail(EX_UNAVAILABLE, error);
 	int status;
 	if (answer.status != 200)
-		status = print_refusal(&answer);
+		status = print_failure(&answer);
 	else if (options->is_json)
 		status = print_whole(answer.body);
 	else
-		status = show(&answer, shows);
+		status = print_table(&answer, show);
 	free(answer.body);
 	return status;
 }
@@ -129,20 +128,20 @@ print_outcome(
 {
 	int printed = options->is_json ? print_whole(answer->body) : EX_OK;
 	if (answer->status != 200)
-		return print_refusal(answer);
+		return print_failure(answer);
 	if (options->is_json)
 		return printed;
-	char *text = read_text(answer);
-	printf("%s\n", text == NULL ? "" : text);
+	char *text = outcome_text(answer);
+	printf("%s\n", text);
 	free(text);
 	return print_whole("");
 }
 
 static int
-print_timeout(const struct ctl_options *options, const char *how)
+print_timeout(const struct ctl_options *options, const char *state)
 {
-	fprintf(stderr, "yodelctl: %s: not over after %g s; %s\n", options->command,
-	    options->timeout_s, how);
+	log_errorx("%s: not finished within %g s (--timeout); %s", options->command,
+	    options->timeout_s, state);
 	return EX_TEMPFAIL;
 }
 
@@ -159,15 +158,15 @@ request_change(const struct ctl_options *options, const char *target)
 	if (ctl_http_request(options->socket, "POST", whole, options->timeout_s,
 		&answer, error) < 0) {
 		if (errno == ETIMEDOUT)
-			return print_timeout(options, "the server goes on with it");
-		return print_line(EX_UNAVAILABLE, error);
+			return print_timeout(options, "the server continues with it");
+		return fail(EX_UNAVAILABLE, error);
 	}
 	int rc = print_outcome(options, &answer);
 	free(answer.body);
 	return rc;
 }
 
-/* With an argument that has been looked at: it needs no escapes in a target. */
+/* The argument was checked: it needs no escaping in a URL. */
 static int
 request_change_with(const struct ctl_options *options, const char *target)
 {
@@ -206,7 +205,7 @@ log_level(const struct ctl_options *options)
 	return request_change_with(options, "/log?level=");
 }
 
-/* The process that answers there now, which may be asked for so long; 0: none. */
+/* The process id of the server; 0 if none answers within the time. */
 static uint64_t
 find_server_pid(const struct ctl_options *options, double timeout_s)
 {
@@ -215,14 +214,14 @@ find_server_pid(const struct ctl_options *options, double timeout_s)
 	if (ctl_http_request(
 		options->socket, "GET", "/stats", timeout_s, &answer, error) < 0)
 		return 0;
-	json_t *body = json_load_text(answer.body, strlen(answer.body), 0, NULL);
+	json_t *body = ctl_json_load(answer.body);
 	uint64_t pid = ctl_json_number(body, "pid");
 	json_decref(body);
 	free(answer.body);
 	return pid;
 }
 
-/* Its last word comes before the server's end. */
+/* The server answers before it exits: poll until another process, or none, answers. */
 static int
 stop(const struct ctl_options *options)
 {
@@ -237,11 +236,11 @@ stop(const struct ctl_options *options)
 	    find_server_pid(options, left_s) == pid)
 		nanosleep(&pause, NULL);
 	if (rc == EX_OK && pid != 0 && http_client_now_s() >= deadline_s)
-		return print_timeout(options, "the server has not ended yet");
+		return print_timeout(options, "the server is still running");
 	return rc;
 }
 
-/* Whether it can be anything is the server's to say. */
+/* The server checks the range. */
 static bool
 is_number(const char *text)
 {
@@ -261,10 +260,10 @@ is_level(const char *text)
 
 static const struct {
 	const char *name;
-	const char *wants; /* its argument; NULL: none */
-	bool (*is_wanted)(const char *argument);
+	const char *argument; /* a description for errors; NULL: takes none */
+	bool (*is_valid)(const char *argument);
 	int (*run)(const struct ctl_options *options);
-	bool drains_workers; /* workers: one may not want to wait for them */
+	bool drains_workers; /* accepts --no-wait */
 } rows[] = {
 	{ "status", NULL, NULL, status, false },
 	{ "stats", NULL, NULL, stats, false },
@@ -285,7 +284,7 @@ static int
 usage_error(const struct ctl_options *options)
 {
 	char names[256] = "";
-	const char *known[ROWS + 1] = { NULL }, *meant = NULL;
+	const char *known[ROWS + 1] = { NULL }, *nearest = NULL;
 	for (size_t i = 0, at = 0; i < ROWS; i++) {
 		known[i] = rows[i].name;
 		if (at < sizeof(names))
@@ -293,23 +292,15 @@ usage_error(const struct ctl_options *options)
 			    names + at, sizeof(names) - at, " %s", rows[i].name);
 	}
 	if (options->command != NULL)
-		meant = suggest_nearest(options->command, known);
+		nearest = suggest_nearest(options->command, known);
 	if (options->command == NULL)
-		log_errorx("no command; wanted one of%s", names);
-	else if (meant != NULL)
+		log_errorx("missing command: expected one of%s", names);
+	else if (nearest != NULL)
 		log_errorx("unknown command \"%.64s\"; did you mean \"%s\"?",
-		    options->command, meant);
+		    options->command, nearest);
 	else
-		log_errorx("unknown command \"%.64s\"; wanted one of%s",
+		log_errorx("unknown command \"%.64s\"; expected one of%s",
 		    options->command, names);
-	return EX_USAGE;
-}
-
-/* A flag that means nothing to the command was meant for another one. */
-static int
-usage_error_flag(const struct ctl_options *options, const char *flag, const char *why)
-{
-	log_errorx("%s: %s; wanted without %s", options->command, why, flag);
 	return EX_USAGE;
 }
 
@@ -318,15 +309,17 @@ run(size_t row, const struct ctl_options *options)
 {
 	const char *argument = options->argument;
 	if (options->no_wait && !rows[row].drains_workers)
-		return usage_error_flag(options, "--no-wait", "sends no workers away");
+		return fail(
+		    EX_USAGE, "--no-wait is for reload, scale, upgrade and stop");
 	if (options->is_json && rows[row].run == top_run)
-		return usage_error_flag(options, "--json", "has no JSON (stats has)");
-	if (rows[row].wants == NULL ? argument == NULL
-				    : argument != NULL && rows[row].is_wanted(argument))
+		return fail(EX_USAGE, "top has no --json output; use stats");
+	if (rows[row].argument == NULL
+		? argument == NULL
+		: argument != NULL && rows[row].is_valid(argument))
 		return rows[row].run(options);
-	log_errorx("%s: found \"%.64s\", wanted %s", options->command,
+	log_errorx("%s: found \"%.64s\", expected %s", options->command,
 	    argument == NULL ? "" : argument,
-	    rows[row].wants == NULL ? "no argument" : rows[row].wants);
+	    rows[row].argument == NULL ? "no argument" : rows[row].argument);
 	return EX_USAGE;
 }
 

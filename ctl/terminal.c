@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* ECMA-48, and xterm's other screen. */
+/* ECMA-48, and the alternate screen of xterm. */
 #define ENTER "\033[?1049h\033[?25l"
 #define LEAVE "\033[?25h\033[?1049l"
 #define HOME "\033[H"
@@ -21,8 +21,8 @@
 
 static struct {
 	volatile sig_atomic_t is_taken;
-	bool has_keys;                    /* standard input is the terminal as well */
-	bool is_dumb;                     /* and has come to its end */
+	bool has_keys;                    /* standard input is a terminal too */
+	bool is_at_eof;                   /* of standard input */
 	volatile sig_atomic_t is_changed; /* since it was drawn */
 	struct termios before;
 } state;
@@ -66,7 +66,7 @@ restore_terminal(void)
 		tcsetattr(STDIN_FILENO, TCSANOW, &state.before);
 }
 
-/* Ends, or stops, as it would have without us. */
+/* Restores the terminal, then lets the signal have its default effect. */
 static void
 on_signal(int number)
 {
@@ -78,7 +78,7 @@ on_signal(int number)
 	sigaddset(&only, number);
 	raise(number);
 	sigprocmask(SIG_UNBLOCK, &only, NULL);
-	/* Only SIGTSTP comes to here, with the continuation. */
+	/* Reached after SIGTSTP only, once the program is continued. */
 	signal(number, on_signal);
 	take_terminal();
 	state.is_changed = 1;
@@ -92,7 +92,7 @@ on_resized(int number)
 	state.is_changed = 1;
 }
 
-/* It comes while a key is waited for, and at no other time. */
+/* SIGWINCH is delivered only within ppoll(), so that no resize is missed. */
 static void
 watch_size(void)
 {
@@ -132,8 +132,8 @@ terminal_leave(void)
 	restore_terminal();
 }
 
-/* What was there is erased before a line is written: behind one as wide as the terminal
- * the cursor stays on its last column, which would go too. */
+/* Each line is erased before it is written: after a line as wide as the terminal the
+ * cursor stays on the last column, which erasing would then clear. */
 static void
 draw_lines(FILE *out, const char *text, unsigned rows, unsigned columns)
 {
@@ -172,18 +172,18 @@ int
 terminal_wait_key(double seconds)
 {
 	struct pollfd in = { .fd = STDIN_FILENO, .events = POLLIN };
-	const struct timespec patience = { .tv_sec = (time_t)seconds,
+	const struct timespec timeout = { .tv_sec = (time_t)seconds,
 		.tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9) };
 	sigset_t none;
 	char key = 0;
 	sigemptyset(&none);
-	int n = ppoll(&in, state.has_keys && !state.is_dumb, &patience, &none);
+	int n = ppoll(&in, state.has_keys && !state.is_at_eof, &timeout, &none);
 	if (state.is_changed) {
 		state.is_changed = 0;
 		return TERMINAL_REDRAW;
 	}
 	if (n > 0 && read(STDIN_FILENO, &key, 1) != 1) {
-		state.is_dumb = true;
+		state.is_at_eof = true;
 		key = 0;
 	}
 	return key;

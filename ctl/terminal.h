@@ -1,26 +1,24 @@
 /*
- * terminal.h - a whole terminal for a live view, and the terminal as it was
- * afterwards, whatever ends the program: its own end, a signal, a crash. Stopped (^Z)
- * it gives the terminal back as well, and takes it again when it goes on.
+ * terminal.h - full-screen output for a live view. The terminal is restored whatever
+ * ends the program (exit, signal, crash), and while it is stopped (^Z).
  *
- * Where standard output is no terminal, or one that cannot place its cursor (TERM is
- * not set, or "dumb"), nothing is done, and views follow each other.
+ * If standard output is not a terminal, or one that cannot move its cursor (TERM unset
+ * or "dumb"), nothing is done and the caller prints view after view.
  */
 #ifndef CTL_TERMINAL_H
 #define CTL_TERMINAL_H
 
 #include <stdbool.h>
 
-/* False when nothing was done. */
+/* False if the terminal was left alone. */
 bool terminal_enter(void);
 void terminal_leave(void);
 
-/* Shows text in the place of what was shown; what does not fit is cut. */
+/* Replaces the screen by text, cut to its size. */
 void terminal_draw(const char *text);
 
-/* Waits so long for a key; the key, or 0 when there was none. Earlier with
- * TERMINAL_REDRAW when what was drawn may not be what is to be seen: the size has
- * changed, or the terminal was another one's meanwhile. */
+/* Waits at most this long for a key. Returns it, 0 on timeout, or TERMINAL_REDRAW as
+ * soon as the size has changed or the program was continued after ^Z. */
 #define TERMINAL_REDRAW (-1)
 int terminal_wait_key(double seconds);
 

@@ -17,18 +17,16 @@
 
 enum { FAILED = 1 };
 
-/* What the server said at one moment. */
 struct sample {
 	json_t *stats; /* NULL: none yet */
 	double at_s;
 };
 
-/* 0, or what to exit with, and why. */
+/* 0, or an exit status with the reason in error. */
 static int
 take_sample(const struct ctl_options *options, struct sample *ret, char *error)
 {
 	struct http_client_response answer;
-	const char *why;
 	if (ctl_http_request(options->socket, "GET", "/stats",
 		ctl_options_query_timeout_s(options), &answer, error) < 0)
 		return EX_UNAVAILABLE;
@@ -37,37 +35,33 @@ take_sample(const struct ctl_options *options, struct sample *ret, char *error)
 		free(answer.body);
 		return FAILED;
 	}
-	ret->stats = ctl_json_load(answer.body, &why);
+	ret->stats = ctl_json_load(answer.body);
 	ret->at_s = http_client_now_s();
 	free(answer.body);
 	if (ret->stats != NULL)
 		return EX_OK;
-	snprintf(error, CTL_ERROR_MAX, "%s", why);
+	snprintf(error, CTL_ERROR_MAX, "%s", CTL_JSON_ERROR);
 	return FAILED;
 }
 
-/* 0, or what to exit with, and why. */
+/* As above. */
 static int
 show(const char *text, bool is_terminal, char *error)
 {
-	if (text == NULL) {
-		snprintf(error, CTL_ERROR_MAX, "out of memory");
-		return EX_OSERR;
-	}
 	if (is_terminal) {
 		terminal_draw(text);
 		return EX_OK;
 	}
 	if (printf("%s\n", text) >= 0 && fflush(stdout) == 0)
 		return EX_OK;
-	snprintf(error, CTL_ERROR_MAX, "standard output cannot be written");
+	snprintf(error, CTL_ERROR_MAX, "cannot write to standard output");
 	return FAILED;
 }
 
-/* Until the next view is due. Other keys than the one that ends it, and a terminal that
- * changes, do not bring it nearer: rates over a moment say nothing. */
+/* Waits until the next view is due; true if `q` was pressed. Neither other keys nor a
+ * resize bring it forward, because rates over a short moment mean nothing. */
 static bool
-pause_or_quit(double seconds, const char *text, bool is_terminal)
+wait_for_quit(double seconds, const char *text, bool is_terminal)
 {
 	double deadline_s = http_client_now_s() + seconds, left_s;
 	while ((left_s = deadline_s - http_client_now_s()) > 0) {
@@ -86,17 +80,17 @@ top_run(const struct ctl_options *options)
 	struct sample before = { .stats = NULL }, now;
 	char error[CTL_ERROR_MAX];
 	int rc = take_sample(options, &now, error);
-	bool is_terminal = rc == EX_OK && terminal_enter(), goes_on = true;
-	for (unsigned view = 1; rc == EX_OK && goes_on; view++) {
+	bool is_terminal = rc == EX_OK && terminal_enter(), is_running = true;
+	for (unsigned view = 1; rc == EX_OK && is_running; view++) {
 		char *text =
 		    top_view_format(now.stats, before.stats, now.at_s - before.at_s);
 		rc = show(text, is_terminal, error);
-		goes_on = rc == EX_OK && view != options->frames &&
-		    !pause_or_quit(options->interval_s, text, is_terminal);
+		is_running = rc == EX_OK && view != options->frames &&
+		    !wait_for_quit(options->interval_s, text, is_terminal);
 		free(text);
 		json_decref(before.stats);
 		before = now;
-		if (goes_on)
+		if (is_running)
 			rc = take_sample(options, &now, error);
 	}
 	json_decref(before.stats);

@@ -2,19 +2,19 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "lib/units.h"
+#include "lib/xmalloc.h"
 
 #include "ctl/ctl_json.h"
 #include "ctl/ctl_show.h"
 
-/* Behind the slot or the address; most rows fit a terminal of 80 columns. */
+/* After the slot or the address; most rows fit a terminal of 80 columns. */
 #define WORKER_COLUMNS " %7s %-11s %4s %8s %7s %6s %10s %7s %7s\n"
 #define LISTENER_COLUMNS " %8s %7s %10s %7s %7s %9s\n"
 
-/* Two moments, and what a counter did between them, each second. */
+/* Two replies of the server. */
 struct view {
 	FILE *out;
 	const json_t *now, *before; /* before: NULL in the first view */
@@ -36,7 +36,7 @@ show_head(const struct view *view)
 	const json_t *change = json_object_get(view->now, "last_change");
 	char text[UNITS_TEXT_MAX];
 	fprintf(view->out,
-	    "yodeld %s  process %" PRIu64 "  %s  generation %" PRIu64 "  up %s\n",
+	    "yodeld %s (pid %" PRIu64 ")  %s  generation %" PRIu64 "  up %s\n",
 	    ctl_json_text(view->now, "version"), ctl_json_number(view->now, "pid"),
 	    ctl_json_text(view->now, "state"), ctl_json_number(view->now, "generation"),
 	    units_show_duration(ctl_json_duration_ns(view->now, "uptime_s"), text));
@@ -61,7 +61,8 @@ show_totals(const struct view *view)
 	    units_show_size(rate(view, now, before, "bytes_sent"), texts[4]));
 }
 
-/* Ends that somebody should know of, and what the kernel lost before us. */
+/* Closed connections by reason, and connections that the kernel dropped before accept.
+ */
 static void
 show_losses(const struct view *view)
 {
@@ -168,7 +169,7 @@ show_listeners(const struct view *view)
 	json_t *listener;
 	int width = ctl_show_address_width(json_object_get(view->now, "listeners"));
 	fprintf(view->out, "\n%-*s" LISTENER_COLUMNS, width, "LISTENER", "OPEN",
-	    "NEW/S", "MESSAGES/S", "WAITING", "OF", "DROPPED/S");
+	    "NEW/S", "MESSAGES/S", "QUEUED", "LIMIT", "DROPPED/S");
 	json_array_foreach(json_object_get(view->now, "listeners"), i, listener)
 	{
 		show_listener(view, listener,
@@ -187,16 +188,14 @@ top_view_format(const json_t *now, const json_t *before, double elapsed_s)
 		.before = before,
 		.elapsed_s = elapsed_s };
 	if (view.out == NULL)
-		return NULL;
+		xmalloc_fail();
 	show_head(&view);
 	show_totals(&view);
 	show_losses(&view);
 	show_workers(&view);
 	show_listeners(&view);
-	if (fclose(view.out) < 0) {
-		free(text);
-		return NULL;
-	}
+	if (fclose(view.out) < 0)
+		xmalloc_fail();
 	ctl_json_make_printable(text);
 	return text;
 }

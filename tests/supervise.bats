@@ -498,7 +498,7 @@ shows_no_process_of_worker_1()
 	# Who replaces a worker of the generation that goes on is of that generation.
 	kill -KILL "$(worker_pids)"
 	wait_until logged 'worker 0 serves'
-	[[ $("$BUILD/yodelctl" -s admin_socket status) = *': generation 1, '*'1 of 1 workers serve'* ]]
+	[[ $("$BUILD/yodelctl" -s admin_socket status) = *', generation 1, '*'1 of 1 workers serve'* ]]
 	"$BUILD/yodelctl" -s admin_socket workers | grep -Eqx ' +0 +[0-9]+ serving +1 .*'
 	write_config '"workers": 1'
 	change HUP 'reload: generation 2 serves with 1 worker '

@@ -5,7 +5,7 @@
 load lib/helpers
 load lib/admin
 
-@test "yodelctl: 64 for bad usage, 69 when nobody answers, each with one line" {
+@test "yodelctl: 64 for bad usage, 69 when no server answers, each with one line" {
 	ADMIN=$PWD/none
 	run -69 ctl status
 	[[ $output = "yodelctl: $ADMIN: no yodeld answers there: no such file; the admin.socket of"* ]]
@@ -15,7 +15,7 @@ load lib/admin
 	[[ $output = "yodelctl: $PWD/0000"*': no path of a socket is as long' ]]
 	run -64 ctl
 	run -64 ctl nonsense
-	[[ $output = *'unknown command "nonsense"; wanted one of status'* ]]
+	[[ $output = *'unknown command "nonsense"; expected one of status'* ]]
 	run -64 ctl statu
 	[ "$output" = 'yodelctl: unknown command "statu"; did you mean "status"?' ]
 	run -64 ctl --jsn stats
@@ -25,12 +25,12 @@ load lib/admin
 	run -64 ctl status more still
 	run -64 ctl log 'a b'
 	run -64 ctl log loud
-	[ "$output" = 'yodelctl: log: found "loud", wanted a level: error, warn, info or debug' ]
+	[ "$output" = 'yodelctl: log: found "loud", expected a level: error, warn, info or debug' ]
 	run -64 ctl scale 2x
-	[ "$output" = 'yodelctl: scale: found "2x", wanted a number of workers' ]
+	[ "$output" = 'yodelctl: scale: found "2x", expected a number of workers' ]
 	run -64 ctl scale 1000000
 	run -64 ctl --json top
-	[ "$output" = 'yodelctl: top: has no JSON (stats has); wanted without --json' ]
+	[ "$output" = 'yodelctl: top has no --json output; use stats' ]
 	run -64 ctl top -n x
 	run -64 ctl top -i 0
 	run -0 "$YODELCTL" --help
@@ -38,7 +38,7 @@ load lib/admin
 	run -0 "$YODELCTL" --version
 }
 
-@test "yodelctl waits no longer than --timeout, also for a server that lets nobody in" {
+@test "yodelctl waits no longer than --timeout, also for a server with a full accept queue" {
 	spawn full python3 -c 'import socket, time
 s, c = socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX)
 s.bind("full"); s.listen(0); c.connect("full"); print("full", flush=True); time.sleep(120)'
@@ -48,18 +48,18 @@ s.bind("full"); s.listen(0); c.connect("full"); print("full", flush=True); time.
 		run -69 timeout 8 "$BUILD/yodelctl" -s "$PWD/full" --timeout 0.2 $command
 		[ "$output" = "yodelctl: $PWD/full: no yodeld answers there: no answer within the time" ]
 	done
-	# What was never asked for does not go on.
+	# The request was never sent, so the server does not continue with it.
 	run -69 timeout 8 "$BUILD/yodelctl" -s "$PWD/full" --timeout 0.2 reload
 	[ "$output" = "yodelctl: $PWD/full: no yodeld answers there: no answer within the time" ]
 }
 
-@test "yodelctl: what cannot be written to standard output has failed" {
+@test "yodelctl: a failed write to standard output is an error" {
 	start_with_admin --listen 127.0.0.1:0=echo
 	local command
 	for command in status '--json stats' 'top -n 1' 'log info' '--json log info'; do
 		# shellcheck disable=SC2086 # words
 		run -1 ctl_to_full $command
-		[ "$output" = 'yodelctl: standard output cannot be written' ]
+		[ "$output" = 'yodelctl: cannot write to standard output' ]
 	done
 }
 
@@ -68,7 +68,7 @@ ctl_to_full() # COMMAND...
 	ctl "$@" >/dev/full
 }
 
-@test "yodelctl: who stops it and goes on with it gets the answer" {
+@test "yodelctl: a request survives SIGSTOP and SIGCONT" {
 	start_with_admin --listen 127.0.0.1:0=echo
 	kill -STOP "$YODELD_PID"
 	spawn asking "$YODELCTL" -s "$ADMIN" --json stats
@@ -88,11 +88,11 @@ ctl_to_full() # COMMAND...
 	grep -q connections_accepted asking.out
 }
 
-@test "yodelctl: tables for people, JSON for programs" {
+@test "yodelctl: prints tables, or JSON with --json" {
 	start_with_admin --listen 127.0.0.1:0=echo
 	"$YODEL" -q -c 1234 "127.0.0.1:$PORT"
 	run ctl status
-	[[ $output = *"process $YODELD_PID, is running: generation 1"*'2 of 2 workers serve'* ]]
+	[[ $output = *"(pid $YODELD_PID): running, generation 1"*'2 of 2 workers serve'* ]]
 	run ctl stats
 	[[ $output = *'connections_accepted'*' 1,234'*'messages_received'*' 3,702'*"127.0.0.1:$PORT"* ]]
 	run ctl workers
@@ -101,31 +101,31 @@ ctl_to_full() # COMMAND...
 	for command in status stats workers config; do
 		ctl --json $command | python3 -m json.tool >/dev/null
 	done
-	# Who only leaves is none of the workers that are wanted.
+	# A draining worker is not counted.
 	ctl --no-wait scale 1
 	[[ $(ctl status) = *'1 of 1 workers serve'* ]]
 }
 
-@test "a reply with control characters is one line of a table and of the log, as a file would say it" {
+@test "a reply with control characters is printed escaped on one line of a table and of the log" {
 	start_with_admin --listen '127.0.0.1:0=echo,suffix=\n\u001b[7m'
 	grep -qF ':'"$PORT"' (echo,suffix=\n\u001b[7m, stream, ' "$YODELD_LOG"
 	[ "$(ctl stats | grep -cE "^127.0.0.1:$PORT +.* echo,suffix=.n.u001b.7m, stream\$")" = 1 ]
 }
 
-@test "yodelctl top: views one after the other where there is no terminal" {
+@test "yodelctl top: prints view after view when standard output is not a terminal" {
 	start_with_admin --listen 127.0.0.1:0=echo
 	run -0 ctl top -n 3 -i 0.1
 	[ "$(grep -c '^yodeld ' <<<"$output")" = 3 ]
-	[ "$(grep -cE '^LISTENER +OPEN +NEW/S +MESSAGES/S +WAITING +OF +DROPPED/S$' <<<"$output")" = 3 ]
+	[ "$(grep -cE '^LISTENER +OPEN +NEW/S +MESSAGES/S +QUEUED +LIMIT +DROPPED/S$' <<<"$output")" = 3 ]
 	[ "$(grep -cE "^127.0.0.1:$PORT +0 +0 +0 +0 +[0-9,]+ +0$" <<<"$output")" = 3 ]
 	[[ $output != *$'\e'* ]]
-	# A terminal of 80 columns cuts off no column, that of what was dropped least of all.
+	# Every column fits a terminal of 80 columns.
 	{ echo "$output" && ctl workers; } | awk '
 		/^SLOT|^LISTENER| serving |^127/ { rows++; if (length > 80) exit 1 }
 		END { exit rows < 15 }'
 }
 
-@test "yodelctl top: the terminal is as it was, whatever ends it" {
+@test "yodelctl top: restores the terminal, whatever ends it" {
 	start_with_admin --listen 127.0.0.1:0=echo
 	local key
 	[ "$("$ADMIN_CLIENT" terminal q "$YODELCTL" -s "$ADMIN" top)" = $'restored\n0' ]
@@ -135,7 +135,7 @@ ctl_to_full() # COMMAND...
 	[ "$("$ADMIN_CLIENT" terminal nothing "$YODELCTL" -s "$ADMIN" top -n 2 -i 0.1)" = $'restored\n0' ]
 }
 
-@test "yodelctl top: another size is drawn at once, a key that means nothing hurries nothing" {
+@test "yodelctl top: a resize redraws at once, other keys do not bring the next view forward" {
 	start_with_admin --listen 127.0.0.1:0=echo
 	[ "$("$ADMIN_CLIENT" views aXq "$YODELCTL" -s "$ADMIN" top -n 2 -i 1000)" = 1 ]
 	[ "$("$ADMIN_CLIENT" views resize "$YODELCTL" -s "$ADMIN" top -i 1000)" = 2 ]
@@ -146,18 +146,18 @@ ctl_to_full() # COMMAND...
 	run -0 "$ADMIN_CLIENT" full_rows "$YODELCTL" -s "$ADMIN" top -n 1
 	local full erased
 	read -r full erased <<<"$output"
-	[ "$full" -ge 3 ] # workers and their head
+	[ "$full" -ge 3 ] # the workers and their heading
 	[ "$erased" = 0 ]
 }
 
-@test "yodelctl top: a terminal that can only print gets views one after the other" {
+@test "yodelctl top: prints view after view on a dumb terminal" {
 	start_with_admin --listen 127.0.0.1:0=echo
 	run -0 "$ADMIN_CLIENT" dumb "$YODELCTL" -s "$ADMIN" top -n 2 -i 0.1
 	[ "$(grep -c '^yodeld ' <<<"$output")" = 2 ]
 	[[ $output = *'closed:  none'* && $output != *$'\e'* ]]
 }
 
-@test "yodelctl: an answer that is none is not shown as a server with nothing" {
+@test "yodelctl: an HTTP error is reported, not shown as an empty server" {
 	spawn sick python3 -c 'import socket
 s = socket.socket(socket.AF_UNIX)
 s.bind("sick"); s.listen(); print("sick", flush=True)
@@ -174,7 +174,7 @@ while True:
 	done
 }
 
-@test "yodelctl top: a server that ends is told, with 69" {
+@test "yodelctl top: exits with 69 when the server exits" {
 	start_with_admin --listen 127.0.0.1:0=echo
 	spawn top "$YODELCTL" -s "$ADMIN" top -i 0.1
 	local top=$SPAWNED status=0
@@ -182,6 +182,6 @@ while True:
 	stop_yodeld INT
 	wait "$top" || status=$?
 	[ $status = 69 ]
-	# It may end before a view or in the middle of an answer.
+	# The server may exit before a view or in the middle of a reply.
 	[ "$(grep -c "^yodelctl: $ADMIN: ." top.log)" = 1 ]
 }
