@@ -108,7 +108,7 @@ result_says() # EXPRESSION
 		one["unacknowledged"] == 0 and one["silent_ns"] >= one["waited_ns"] >= 1e9
 		for one in gone)'
 	[[ $output = *"the first lost connections"*" to 127.0.0.1:$FAULTY_SERVER_PORT: timeout at 20"* ]]
-	[[ $output = *"lost: message 0 waited "*"s, 0 of 64 bytes of its answer came; "* ]]
+	[[ $output = *"message 0 outstanding for "*"s, 0 of 64 bytes of its reply received; "* ]]
 }
 
 @test "what the other kernel never confirmed is told from what it took and did not answer" {

@@ -255,7 +255,7 @@ each_of_20_is_answered()
 	wait "$load" || status=$?
 	[ $status = 1 ]
 	result_matches 'r["interrupted"] and c["first"] == 0 and c["requested"] == 5 and m["sent"] == 0'
-	grep -q 'FAILED: 5 of 5 connections were not made' load.out
+	grep -q 'FAILED: 5 of 5 connections were not established' load.out
 	end_spawned
 	start_yodeld --listen 127.0.0.1:0=upper
 	spawn load "$YODEL" -c 20 -d 10s --start-at +60s --json result.json "127.0.0.1:$PORT"

@@ -10,9 +10,7 @@
 #include "client/report/chart.h"
 #include "client/report/report_charts.h"
 #include "client/report/report_summary.h"
-#include "client/result/reconcile.h"
 #include "client/result/result_fields.h"
-#include "client/result/result_lost.h"
 
 #define TOO_FEW "<td class=\"dim\" title=\"too few values\">?</td>"
 
@@ -146,15 +144,14 @@ write_outcome(const struct result *result, FILE *file)
 static void
 write_ledger(const struct result *result, FILE *file)
 {
-	char line[RECONCILE_LINE_MAX];
+	char line[REPORT_SUMMARY_MAX];
 
-	report_reconciliation(result, line, sizeof(line));
+	report_summary_ledger(result, line);
 	if (line[0] == '\0')
 		return;
 	fputs("<p id=\"ledger\">Ledger: ", file);
 	chart_text(file, line);
-	for (size_t i = 0; report_reconciliation_server(result, i, line, sizeof(line));
-	     i++) {
+	for (size_t i = 0; report_summary_server(result, i, line); i++) {
 		fputs("<br>\n", file);
 		chart_text(file, line);
 	}
@@ -298,7 +295,7 @@ write_mismatches(const struct result *result, FILE *file)
 static void
 write_lost_connections(const struct result *result, FILE *file)
 {
-	char line[RESULT_LOST_TEXT_MAX];
+	char line[REPORT_SUMMARY_MAX];
 
 	if (result->lost_connection_count == 0)
 		return;
@@ -308,9 +305,9 @@ write_lost_connections(const struct result *result, FILE *file)
 		    &result->lost_connections[i];
 
 		fputs("<p>", file);
-		chart_text(file, result_lost_which(lost, line));
+		chart_text(file, report_summary_lost(lost, line));
 		fputs("<br>\n", file);
-		chart_text(file, result_lost_what(lost, line));
+		chart_text(file, report_summary_outstanding(lost, line));
 		fputs("</p>\n", file);
 	}
 }

@@ -1,17 +1,24 @@
 #include "client/report/report_summary.h"
 
+#include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/clock.h"
+#include "lib/json/json_load.h"
+#include "lib/printable.h"
 #include "lib/units.h"
 
 #include "client/result/reconcile.h"
 
+/* Unacknowledged bytes this young may still be on their way. */
+#define ACKNOWLEDGEMENT_NS (200 * NS_PER_MS)
+
 struct line {
 	char *out;
 	size_t length;
-	const char *before; /* what stands before the next part */
+	const char *separator; /* before the next part */
 };
 
 static void __attribute__((format(printf, 2, 3)))
@@ -19,7 +26,7 @@ add(struct line *line, const char *format, ...)
 {
 	size_t room = REPORT_SUMMARY_MAX - line->length;
 	va_list arguments;
-	int n = snprintf(line->out + line->length, room, "%s", line->before);
+	int n = snprintf(line->out + line->length, room, "%s", line->separator);
 
 	line->length += (size_t)n < room ? (size_t)n : room - 1;
 	room = REPORT_SUMMARY_MAX - line->length;
@@ -27,21 +34,16 @@ add(struct line *line, const char *format, ...)
 	n = vsnprintf(line->out + line->length, room, format, arguments);
 	va_end(arguments);
 	line->length += (size_t)n < room ? (size_t)n : room - 1;
-	line->before = ", ";
+	line->separator = ", ";
 }
 
-/* "3 connections were lost", "1 connection was lost"; nothing for none. */
-static void
-add_count(struct line *line, uint64_t n, const char *what, const char *outcome)
+static const char *
+plural(uint64_t n)
 {
-	char number[UNITS_TEXT_MAX];
-
-	if (n > 0)
-		add(line, "%s %s%s %s %s", units_show_count(n, number), what,
-		    n == 1 ? "" : "s", n == 1 ? "was" : "were", outcome);
+	return n == 1 ? "" : "s";
 }
 
-/* "3 of 10 connections were not made"; nothing for none. */
+/* "3 of 10 connections were not established"; nothing for 0. */
 static void
 add_share(
     struct line *line, uint64_t n, uint64_t all, const char *what, const char *outcome)
@@ -55,58 +57,72 @@ add_share(
 }
 
 static uint64_t
+excess(uint64_t a, uint64_t b)
+{
+	return a > b ? a - b : 0;
+}
+
+static uint64_t
 unanswered(const struct result_messages *messages)
 {
-	uint64_t answered = messages->verified + messages->wrong;
+	return excess(messages->sent, messages->verified + messages->wrong);
+}
 
-	return messages->sent > answered ? messages->sent - answered : 0;
+static void
+add_connections(struct line *line, const struct result_connections *c)
+{
+	uint64_t failed = result_failed(c);
+	char number[UNITS_TEXT_MAX];
+
+	if (c->first < c->requested)
+		add_share(line, c->requested - c->first, c->requested, "connections",
+		    "not established");
+	else if (failed > 0)
+		add(line, "%s connection attempt%s failed",
+		    units_show_count(failed, number), plural(failed));
+	if (c->lost > 0)
+		add(line, "%s connection%s %s lost", units_show_count(c->lost, number),
+		    plural(c->lost), c->lost == 1 ? "was" : "were");
 }
 
 static void
 add_missing(struct line *line, const struct result *result)
 {
 	const struct result_messages *m = &result->messages, *w = &result->warmup;
-	const struct result_connections *c = &result->connections;
 	uint64_t asked = result_whole(result_asked(result)), sent = m->sent + w->sent;
-	char number[UNITS_TEXT_MAX];
 
-	if (c->first < c->requested)
-		add_share(line, c->requested - c->first, c->requested, "connections",
-		    "not made");
-	else if (result_failed(c) > 0)
-		add(line, "%s connection attempt%s failed",
-		    units_show_count(result_failed(c), number),
-		    result_failed(c) == 1 ? "" : "s");
-	add_count(line, c->lost, "connection", "lost");
+	add_connections(line, &result->connections);
 	add_share(line, unanswered(m), m->sent, "messages", "not answered");
-	add_share(
-	    line, unanswered(w), w->sent, "messages of the warm-up", "not answered");
+	add_share(line, unanswered(w), w->sent, "warm-up messages", "not answered");
 	if (result->messages_due > m->sent && !result->interrupted)
 		add_share(line, result->messages_due - m->sent, result->messages_due,
-		    "messages that were due", "not sent");
+		    "scheduled messages", "not sent");
 	else if (sent < asked)
 		add_share(line, asked - sent, asked, "messages", "not sent");
 	else if (m->sent == 0)
-		add(line,
-		    w->sent > 0 ? "no message was sent after the warm-up"
-				: "no message was sent");
+		add(line, "no message was sent%s",
+		    w->sent > 0 ? " after the warm-up" : "");
 	if (!reconcile_is_consistent(result))
-		add(line, "the ledgers differ");
+		add(line, "the counters of client and server disagree");
 	if (!result_adds_up(m))
-		add(line, "the counts do not add up");
+		add(line, "the message counters do not add up");
 }
 
 static void
 add_wrong(struct line *line, const struct result *result)
 {
 	uint64_t wrong = result->messages.wrong + result->warmup.wrong;
+	uint64_t extra = result->bytes_unexpected;
+	char number[UNITS_TEXT_MAX];
 
-	add(line, "wrong bytes came back");
-	line->before = ": ";
+	add(line, "wrong bytes received");
+	line->separator = ": ";
 	add_share(line, wrong, result->messages.sent + result->warmup.sent, "messages",
 	    "answered wrongly");
-	add_count(line, result->bytes_unexpected, "byte", "never asked for");
-	line->before = "; ";
+	if (extra > 0)
+		add(line, "%s extra byte%s arrived", units_show_count(extra, number),
+		    plural(extra));
+	line->separator = "; ";
 	add_missing(line, result);
 }
 
@@ -118,24 +134,24 @@ add_success(struct line *line, const struct result *result)
 	char number[UNITS_TEXT_MAX], all[UNITS_TEXT_MAX];
 
 	add(line, "ok: %s message%s on %s connection%s, %s",
-	    units_show_count(messages, number), messages == 1 ? "" : "s",
-	    units_show_count(connections, all), connections == 1 ? "" : "s",
-	    strcmp(result->plan.expect, "none") == 0 ? "none looked at"
+	    units_show_count(messages, number), plural(messages),
+	    units_show_count(connections, all), plural(connections),
+	    strcmp(result->plan.expect, "none") == 0 ? "replies not verified"
 						     : "every byte verified");
 }
 
 const char *
 report_summary(const struct result *result, char *out)
 {
-	struct line line = { .out = out, .before = "" };
+	struct line line = { .out = out, .separator = "" };
 	int status = result_exit_status(result);
 
-	out[0] = '\0';
 	if (status == 0) {
 		add_success(&line, result);
 		return out;
 	}
-	line.before = "FAILED: ";
+	out[0] = '\0';
+	line.separator = "FAILED: ";
 	switch (status) {
 	case 1:
 		add_missing(&line, result);
@@ -144,10 +160,251 @@ report_summary(const struct result *result, char *out)
 		add_wrong(&line, result);
 		break;
 	case 3:
-		add(&line, "not to be trusted (--strict)");
+		add(&line, "the measurement is %s (--strict)",
+		    result_verdict_names[result->trust.verdict]);
 		break;
 	default:
-		add(&line, "a threshold does not hold");
+		add(&line, "a threshold was not met");
 	}
+	return out;
+}
+
+/* What both sides counted. */
+struct ledger {
+	uint64_t established, sent, received;            /* client */
+	uint64_t accepted, server_received, server_sent; /* server */
+	uint64_t never_accepted, messages, replies; /* missing, by a reported loss */
+	uint64_t retransmits;
+	bool is_consistent;
+	const char *server; /* "the server", or "the servers" */
+};
+
+static json_t *
+load_ledger(const struct result *result)
+{
+	return result->ledger == NULL
+	    ? NULL
+	    : json_load_text(result->ledger, strlen(result->ledger), 0, NULL);
+}
+
+static uint64_t
+number_of(const json_t *json, const char *group, const char *key)
+{
+	return (uint64_t)json_integer_value(
+	    json_object_get(json_object_get(json, group), key));
+}
+
+static struct ledger
+read_ledger(const struct result *result, const json_t *json)
+{
+	return (struct ledger){
+		.established = number_of(json, "client", "connections_established"),
+		.sent = number_of(json, "client", "bytes_sent"),
+		.received = number_of(json, "client", "bytes_received"),
+		.accepted = number_of(json, "server", "connections_accepted"),
+		.server_received = number_of(json, "server", "bytes_received"),
+		.server_sent = number_of(json, "server", "bytes_sent"),
+		.never_accepted =
+		    number_of(json, "placed", "connections_never_accepted"),
+		.messages = number_of(json, "placed", "messages_not_read"),
+		.replies = number_of(json, "placed", "answers_not_arrived"),
+		.retransmits = number_of(json, "server", "retransmits"),
+		.is_consistent = reconcile_is_consistent(result),
+		.server = json_object_get(json, "servers") == NULL ? "the server"
+								   : "the servers",
+	};
+}
+
+/* "64 bytes (2 messages)" */
+#define BYTES_TEXT_MAX (2 * UNITS_TEXT_MAX + 24)
+static const char *
+format_bytes(uint64_t bytes, uint64_t messages, char *out)
+{
+	char number[UNITS_TEXT_MAX], each[UNITS_TEXT_MAX];
+	int n = snprintf(out, BYTES_TEXT_MAX, "%s byte%s",
+	    units_show_count(bytes, number), plural(bytes));
+
+	if (messages > 0)
+		snprintf(out + n, BYTES_TEXT_MAX - (size_t)n, " (%s message%s)",
+		    units_show_count(messages, each), plural(messages));
+	return out;
+}
+
+/* What is missing or extra, in which direction. */
+static void
+add_differences(struct line *line, const struct ledger *l)
+{
+	uint64_t unread = excess(l->sent, l->server_received);
+	uint64_t extra_read = excess(l->server_received, l->sent);
+	uint64_t unreceived = excess(l->server_sent, l->received);
+	uint64_t extra_received = excess(l->received, l->server_sent);
+	char text[BYTES_TEXT_MAX];
+
+	if (l->never_accepted > 0)
+		add(line, "%s connection%s never reached %s",
+		    units_show_count(l->never_accepted, text),
+		    plural(l->never_accepted), l->server);
+	if (unread > 0)
+		add(line, "%s never reached %s",
+		    format_bytes(unread, l->messages, text), l->server);
+	if (unreceived > 0)
+		add(line, "%s of replies never reached the client",
+		    format_bytes(unreceived, l->replies, text));
+	if (extra_read > 0)
+		add(line, "%s reached %s but did not come from this client",
+		    format_bytes(extra_read, 0, text), l->server);
+	if (extra_received > 0)
+		add(line, "%s reached the client but did not come from %s",
+		    format_bytes(extra_received, 0, text), l->server);
+}
+
+static void
+add_agreement(struct line *line, const struct ledger *l)
+{
+	char number[UNITS_TEXT_MAX], received[UNITS_TEXT_MAX];
+
+	add(line, "client and %s agree: %s connection%s", l->server + strlen("the "),
+	    units_show_count(l->established, number), plural(l->established));
+	if (l->accepted > l->established)
+		add(line, "%s more abandoned by the client while connecting",
+		    units_show_count(l->accepted - l->established, number));
+	if (l->sent == l->received)
+		add(line, "%s bytes each way", units_show_count(l->sent, number));
+	else
+		add(line, "%s bytes sent, %s received",
+		    units_show_count(l->sent, number),
+		    units_show_count(l->received, received));
+}
+
+static void
+add_disagreement(struct line *line, const struct ledger *l)
+{
+	char some[UNITS_TEXT_MAX], all[UNITS_TEXT_MAX];
+
+	add(line, "%s accepted %s of %s connections", l->server,
+	    units_show_count(l->accepted, some), units_show_count(l->established, all));
+	add(line, "received %s of %s bytes", units_show_count(l->server_received, some),
+	    units_show_count(l->sent, all));
+	line->separator = "; ";
+	add(line, "the client received %s of %s bytes",
+	    units_show_count(l->received, some), units_show_count(l->server_sent, all));
+	line->separator = ": ";
+	add_differences(line, l);
+	line->separator = "; ";
+	add(line, "the reported losses %s the difference",
+	    l->is_consistent ? "explain" : "DO NOT EXPLAIN");
+	line->separator = " ";
+	if (!l->is_consistent && l->received > l->server_sent && l->never_accepted > 0)
+		add(line, "(several servers? name each with --ledger)");
+}
+
+static bool
+is_equal(const struct ledger *l)
+{
+	return l->is_consistent && l->accepted >= l->established &&
+	    l->sent == l->server_received && l->received == l->server_sent;
+}
+
+const char *
+report_summary_ledger(const struct result *result, char *out)
+{
+	struct line line = { .out = out, .separator = "" };
+	json_t *json = load_ledger(result);
+	char number[UNITS_TEXT_MAX];
+
+	out[0] = '\0';
+	if (json == NULL)
+		return out;
+	struct ledger ledger = read_ledger(result, json);
+	json_decref(json);
+	if (is_equal(&ledger))
+		add_agreement(&line, &ledger);
+	else
+		add_disagreement(&line, &ledger);
+	line.separator = " ";
+	if (ledger.retransmits > 0)
+		add(&line, "(%s TCP retransmit%s on the host%s of %s)",
+		    units_show_count(ledger.retransmits, number),
+		    plural(ledger.retransmits),
+		    strcmp(ledger.server, "the server") == 0 ? "" : "s", ledger.server);
+	return out;
+}
+
+bool
+report_summary_server(const struct result *result, size_t index, char *out)
+{
+	json_t *json = load_ledger(result);
+	const json_t *server = json_array_get(json_object_get(json, "servers"), index);
+	const char *where = json_string_value(json_object_get(server, "where"));
+	uint64_t accepted = (uint64_t)json_integer_value(
+	    json_object_get(server, "connections_accepted"));
+	uint64_t received =
+	    (uint64_t)json_integer_value(json_object_get(server, "bytes_received"));
+	char number[UNITS_TEXT_MAX], bytes[UNITS_TEXT_MAX];
+
+	out[0] = '\0';
+	if (server != NULL)
+		snprintf(out, REPORT_SUMMARY_MAX,
+		    "%.128s: accepted %s connection%s, received %s bytes",
+		    where == NULL ? "?" : where, units_show_count(accepted, number),
+		    plural(accepted), units_show_count(received, bytes));
+	json_decref(json);
+	printable_sanitize(out);
+	return server != NULL;
+}
+
+const char *
+report_summary_lost(const struct result_lost_connection *lost, char *out)
+{
+	snprintf(out, REPORT_SUMMARY_MAX,
+	    "connection %llu (%.64s to %.64s): %.16s at %.32s",
+	    (unsigned long long)lost->connection, lost->local, lost->remote, lost->why,
+	    lost->at);
+	return out;
+}
+
+/* "messages 16 to 23 outstanding, the oldest for 1 s: 0 of 64 bytes of its reply
+ * received" */
+static void
+add_outstanding(struct line *line, const struct result_lost_connection *lost)
+{
+	uint64_t last = lost->message + lost->messages - 1;
+	char first[UNITS_TEXT_MAX], number[UNITS_TEXT_MAX], time[UNITS_TEXT_MAX];
+
+	units_show_count(lost->message, first);
+	units_show_duration(lost->waited_ns, time);
+	if (lost->messages == 1)
+		add(line, "message %s outstanding for %s", first, time);
+	else
+		add(line, "messages %s to %s outstanding, the oldest for %s", first,
+		    units_show_count(last, number), time);
+	add(line, "%s of %s bytes of its reply received",
+	    units_show_count(lost->answer_bytes, number),
+	    units_show_count(lost->answer_length, time));
+}
+
+const char *
+report_summary_outstanding(const struct result_lost_connection *lost, char *out)
+{
+	struct line line = { .out = out, .separator = "" };
+	char number[UNITS_TEXT_MAX];
+
+	units_show_duration(lost->silent_ns, number);
+	if (lost->messages == 0) {
+		add(&line, "idle for %s when it was closed", number);
+	} else {
+		add_outstanding(&line, lost);
+		line.separator = "; ";
+		add(&line, "last byte received %s before", number);
+	}
+	line.separator = "; ";
+	if (lost->unacknowledged > 0)
+		add(&line, "%s bytes sent, %s acknowledged",
+		    units_show_count(lost->unacknowledged, number),
+		    lost->waited_ns < ACKNOWLEDGEMENT_NS ? "not yet" : "never");
+	else
+		add(&line,
+		    lost->messages == 0 ? "nothing was outstanding"
+					: "all bytes sent were acknowledged");
 	return out;
 }

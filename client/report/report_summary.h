@@ -1,16 +1,32 @@
-/* report_summary.h - the exit status in words: what somebody who reads one line reads.
+/*
+ * report_summary.h - the outcome of a run in sentences, for the text report and the
+ * page.
+ *
+ * Each function writes at most REPORT_SUMMARY_MAX bytes with the end to out. Those that
+ * do not say otherwise return out.
  */
 #ifndef CLIENT_REPORT_REPORT_SUMMARY_H
 #define CLIENT_REPORT_REPORT_SUMMARY_H
 
-#include <stddef.h>
+#include <stdbool.h>
 
 #include "client/result/result.h"
 
 #define REPORT_SUMMARY_MAX 512
 
-/* "ok: ...", or "FAILED: ..." with all that is missing, into out[REPORT_SUMMARY_MAX],
- * returned. */
+/* The exit status in words: "ok: ...", or "FAILED: ..." with each thing that failed. */
 const char *report_summary(const struct result *result, char *out);
+
+/* Whether client and server counted the same, in which direction bytes are missing, and
+ * whether the reported losses explain it; "" without a ledger. */
+const char *report_summary_ledger(const struct result *result, char *out);
+
+/* One line about a server when there are several. False when there is no such index. */
+bool report_summary_server(const struct result *result, size_t index, char *out);
+
+/* A lost connection: which one and why; the messages that were outstanding on it. */
+const char *report_summary_lost(const struct result_lost_connection *lost, char *out);
+const char *report_summary_outstanding(
+    const struct result_lost_connection *lost, char *out);
 
 #endif

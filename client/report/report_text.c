@@ -9,8 +9,6 @@
 #include "lib/units.h"
 
 #include "client/report/report_summary.h"
-#include "client/result/reconcile.h"
-#include "client/result/result_lost.h"
 
 #define LABEL "  %-12s " /* before each line of the report */
 #define MISMATCHES_SHOWN 8
@@ -347,7 +345,7 @@ print_mismatches(const struct result *result, FILE *file)
 static void
 print_lost_connections(const struct result *result, FILE *file)
 {
-	char line[RESULT_LOST_TEXT_MAX];
+	char line[REPORT_SUMMARY_MAX];
 
 	if (result->lost_connection_count == 0)
 		return;
@@ -356,8 +354,8 @@ print_lost_connections(const struct result *result, FILE *file)
 		const struct result_lost_connection *lost =
 		    &result->lost_connections[i];
 
-		fprintf(file, "  %s\n", result_lost_which(lost, line));
-		fprintf(file, "    %s\n", result_lost_what(lost, line));
+		fprintf(file, "  %s\n", report_summary_lost(lost, line));
+		fprintf(file, "    %s\n", report_summary_outstanding(lost, line));
 	}
 	if (result->lost_connection_count > LOST_SHOWN)
 		fprintf(file, "  ... %zu more are in the JSON\n",
@@ -424,12 +422,11 @@ print_trust(const struct result *result, FILE *file)
 	fprintf(file, "\n" LABEL "%s\n", "trust", result_verdict_names[trust->verdict]);
 	for (size_t i = 0; i < trust->reason_count; i++)
 		fprintf(file, LABEL "- %s\n", "", trust->reasons[i]);
-	char ledger[RECONCILE_LINE_MAX];
-	report_reconciliation(result, ledger, sizeof(ledger));
+	char ledger[REPORT_SUMMARY_MAX];
+	report_summary_ledger(result, ledger);
 	if (ledger[0] != '\0')
 		fprintf(file, LABEL "%s\n", "ledger", ledger);
-	for (size_t i = 0;
-	     report_reconciliation_server(result, i, ledger, sizeof(ledger)); i++)
+	for (size_t i = 0; report_summary_server(result, i, ledger); i++)
 		fprintf(file, LABEL "- %s\n", "", ledger);
 }
 

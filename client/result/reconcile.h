@@ -66,15 +66,4 @@ int reconcile_result_all(struct result *result, const struct reconcile_server *s
  */
 bool reconcile_is_consistent(const struct result *result);
 
-#define RECONCILE_LINE_MAX 512
-
-/* One line about it into out[RECONCILE_LINE_MAX]: what each side has counted, and
- * which way what is missing got lost; "" without a ledger. */
-void report_reconciliation(const struct result *result, char *out, size_t size);
-
-/* One line about the `index`th of several servers, as above. False when there is none.
- */
-bool report_reconciliation_server(
-    const struct result *result, size_t index, char *out, size_t size);
-
 #endif

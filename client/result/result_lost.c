@@ -3,13 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/units.h"
-
 #include "client/measure/timestamps.h"
 #include "client/result/result_fields.h"
-
-#define NOT_YET_NS                                                                     \
-	UINT64_C(200000000) /* an acknowledgement may wait, or be sent again */
 
 /* Room for `more` of them. */
 static int
@@ -110,50 +105,4 @@ result_lost_merge(struct result *into, const struct result *from)
 	}
 	sort(into);
 	return 0;
-}
-
-const char *
-result_lost_which(const struct result_lost_connection *lost, char *out)
-{
-	snprintf(out, RESULT_LOST_TEXT_MAX,
-	    "connection %llu, %.64s to %.64s: %.16s at %.32s",
-	    (unsigned long long)lost->connection, lost->local, lost->remote, lost->why,
-	    lost->at);
-	return out;
-}
-
-/* "messages 16 to 23, the first waited 1 s, 0 of 64 bytes of its answer came" */
-static void
-describe_messages(const struct result_lost_connection *lost, char *out, size_t size)
-{
-	char last[64] = "", first[UNITS_TEXT_MAX], number[UNITS_TEXT_MAX],
-	     came[UNITS_TEXT_MAX], length[UNITS_TEXT_MAX], time[UNITS_TEXT_MAX];
-
-	if (lost->messages > 1)
-		snprintf(last, sizeof(last), " to %s, the first",
-		    units_show_count(lost->message + lost->messages - 1, number));
-	snprintf(out, size,
-	    "message%s %s%s waited %s, %s of %s bytes of its answer came",
-	    lost->messages > 1 ? "s" : "", units_show_count(lost->message, first), last,
-	    units_show_duration(lost->waited_ns, time),
-	    units_show_count(lost->answer_bytes, came),
-	    units_show_count(lost->answer_length, length));
-}
-
-const char *
-result_lost_what(const struct result_lost_connection *lost, char *out)
-{
-	char number[UNITS_TEXT_MAX], time[UNITS_TEXT_MAX], messages[256] = "no message";
-
-	if (lost->messages > 0)
-		describe_messages(lost, messages, sizeof(messages));
-	snprintf(number, sizeof(number), "all");
-	if (lost->unacknowledged > 0)
-		units_show_count(lost->unacknowledged, number);
-	snprintf(out, RESULT_LOST_TEXT_MAX, "lost: %s; nothing heard for %s; %s%s",
-	    messages, units_show_duration(lost->silent_ns, time), number,
-	    lost->unacknowledged == 0          ? " that was sent is acknowledged"
-		: lost->waited_ns < NOT_YET_NS ? " bytes sent, not yet acknowledged"
-					       : " bytes sent, never acknowledged");
-	return out;
 }

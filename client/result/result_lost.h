@@ -13,10 +13,4 @@ int result_lost_collect(const struct counters_map *counters_map, struct result *
 int result_lost_merge(struct result *into, const struct result *from)
     __attribute__((warn_unused_result));
 
-/* Two sentences about one: which and how it ended; what was lost with it. At most
- * RESULT_LOST_TEXT_MAX with the end, returned. */
-#define RESULT_LOST_TEXT_MAX 512
-const char *result_lost_which(const struct result_lost_connection *lost, char *out);
-const char *result_lost_what(const struct result_lost_connection *lost, char *out);
-
 #endif

@@ -19,6 +19,7 @@
 
 #include "http/stats_fetch.h"
 
+#include "client/report/report_summary.h"
 #include "client/result/reconcile.h"
 #include "client/result/result.h"
 #include "ctl/ctl_config.h"
@@ -155,15 +156,15 @@ read_ledger(const char *body, struct server_totals *ret)
 static void
 reconcile(const struct server_totals *before, const struct server_totals *after)
 {
-	char text[ERROR_MAX];
+	char text[REPORT_SUMMARY_MAX];
 	struct result result = { .ledger = NULL };
 
 	result.plan.framing = strdup("line");
 	result.plan.expect = strdup("echo");
 	must(reconcile_result(&result, before, after) == 0);
-	report_reconciliation(&result, text, sizeof(text));
+	report_summary_ledger(&result, text);
 	check_plain(text, true);
-	/* We have called nobody: who has accepted somebody has other callers. */
+	/* This client opened no connection: any that was accepted is unexplained. */
 	must(after->connections_accepted == before->connections_accepted ||
 	    !reconcile_is_consistent(&result));
 	free(result.ledger);

@@ -7,6 +7,7 @@
 /* cmocka needs some of those above */
 #include <cmocka.h>
 
+#include "client/report/report_summary.h"
 #include "client/result/reconcile.h"
 #include "client/result/result.h"
 
@@ -71,11 +72,11 @@ static void
 equal_counters_are_consistent(void **state)
 {
 	struct result result;
-	char line[RECONCILE_LINE_MAX];
+	char line[REPORT_SUMMARY_MAX];
 
 	(void)state;
 	describe(&result, 0);
-	report_reconciliation(&result, line, sizeof(line));
+	report_summary_ledger(&result, line);
 	assert_string_equal(line, "");
 	assert_true(reconcile_is_consistent(&result));
 	assert_true(passed(&result, &same));
@@ -189,7 +190,7 @@ describes_what_both_sides_counted(void **state)
 	static const struct server_totals nothing = { .connections_open = 0 };
 	struct server_totals server = same;
 	struct result result;
-	char line[RECONCILE_LINE_MAX];
+	char line[REPORT_SUMMARY_MAX];
 
 	(void)state;
 	describe(&result, 0);
@@ -197,26 +198,24 @@ describes_what_both_sides_counted(void **state)
 	result.connections.attempted = 8;
 	server.bytes_sent = server.bytes_received = 1234567;
 	assert_int_equal(reconcile_result(&result, &nothing, &server), 0);
-	report_reconciliation(&result, line, sizeof(line));
-	assert_string_equal(line,
-	    "server accepted 5 of 5 connections, read 1,234,567 of 1,234,567 bytes; 1,234,567 of its 1,234,567 came: the ledgers agree");
-	/* Accepted, and called off here before that was known. */
+	report_summary_ledger(&result, line);
+	assert_string_equal(
+	    line, "client and server agree: 5 connections, 1,234,567 bytes each way");
+	/* Accepted, and abandoned by the client before it knew. */
 	server.connections_accepted = 7;
 	assert_int_equal(reconcile_result(&result, &nothing, &server), 0);
-	report_reconciliation(&result, line, sizeof(line));
-	assert_non_null(strstr(
-	    line, "server accepted 7 connections, 5 and 2 that were called off, read"));
-	assert_null(strstr(line, "again"));
-	/* Some of it more than once. */
+	report_summary_ledger(&result, line);
+	assert_string_equal(line,
+	    "client and server agree: 5 connections, 2 more abandoned by the client while connecting, 1,234,567 bytes each way");
 	server.retransmits = 1234;
 	assert_int_equal(reconcile_result(&result, &nothing, &server), 0);
-	report_reconciliation(&result, line, sizeof(line));
+	report_summary_ledger(&result, line);
 	assert_non_null(
-	    strstr(line, ": the ledgers agree; its host sent 1,234 segments again"));
+	    strstr(line, "each way (1,234 TCP retransmits on the host of the server)"));
 	result_finish(&result);
 }
 
-/* The line about a run of which `lost` of 25 framed messages were lost. */
+/* The line about a run in which `lost` of 25 framed messages were lost. */
 static void
 describe_framed(uint64_t lost, const struct server_totals *server, char *line)
 {
@@ -227,7 +226,7 @@ describe_framed(uint64_t lost, const struct server_totals *server, char *line)
 	free(result.plan.framing);
 	result.plan.framing = strdup("line");
 	assert_int_equal(reconcile_result(&result, &nothing, server), 0);
-	report_reconciliation(&result, line, RECONCILE_LINE_MAX);
+	report_summary_ledger(&result, line);
 	result_finish(&result);
 }
 
@@ -235,7 +234,7 @@ static void
 describes_the_direction_of_a_loss(void **state)
 {
 	struct server_totals server = same;
-	char line[RECONCILE_LINE_MAX];
+	char line[REPORT_SUMMARY_MAX];
 
 	(void)state;
 	server.messages_received = server.replies_sent = 24;
@@ -243,33 +242,35 @@ describes_the_direction_of_a_loss(void **state)
 	server.bytes_sent = 520;
 	describe_framed(2, &server, line);
 	assert_non_null(strstr(line,
-	    "came: 20 bytes (1 message) never reached it, 20 bytes (1 message) of its answers never came; the losses account for that"));
+	    "bytes: 20 bytes (1 message) never reached the server, 20 bytes (1 message) of replies never reached the client; the reported losses explain the difference"));
 	describe_framed(0, &server, line);
 	assert_non_null(strstr(line,
-	    "20 bytes (1 message) never reached it, 20 bytes of its answers never came: a difference CANNOT BE PLACED"));
+	    "20 bytes (1 message) never reached the server, 20 bytes of replies never reached the client; the reported losses DO NOT EXPLAIN the difference"));
 }
 
 static void
 describes_unexplained_bytes(void **state)
 {
 	struct server_totals server = same;
-	char line[RECONCILE_LINE_MAX];
+	char line[REPORT_SUMMARY_MAX];
 
 	(void)state;
 	server.messages_received = server.replies_sent = 25;
 	server.bytes_received = 501;
 	describe_framed(0, &server, line);
-	assert_non_null(strstr(
-	    line, "1 byte reached it without being sent here: a difference CANNOT"));
+	assert_non_null(strstr(line,
+	    "1 byte reached the server but did not come from this client; the reported losses DO NOT"));
 	assert_null(strstr(line, "several servers"));
-	/* Half of it was answered by another one. */
+	/* Another server answered half of it. */
 	server = same;
 	server.connections_accepted = 2;
 	server.bytes_received = server.bytes_sent = 200;
 	describe_framed(0, &server, line);
-	assert_non_null(strstr(line, ": 3 connections never reached it, 300 bytes "));
-	assert_non_null(strstr(line, "300 bytes came without being sent by it: "));
-	assert_non_null(strstr(line, "(is it one of several servers? each "));
+	assert_non_null(
+	    strstr(line, ": 3 connections never reached the server, 300 bytes "));
+	assert_non_null(strstr(
+	    line, "300 bytes reached the client but did not come from the server; "));
+	assert_non_null(strstr(line, " (several servers? name each with --ledger)"));
 }
 
 static void
@@ -287,22 +288,23 @@ sums_the_ledgers_of_several_servers(void **state)
 			.bytes_sent = 300 } },
 	};
 	struct result result;
-	char line[RECONCILE_LINE_MAX];
+	char line[REPORT_SUMMARY_MAX];
 
 	(void)state;
 	describe(&result, 0);
 	assert_int_equal(reconcile_result_all(&result, servers, 2), 0);
 	assert_true(reconcile_is_consistent(&result));
-	report_reconciliation(&result, line, sizeof(line));
-	assert_string_equal(line,
-	    "servers accepted 5 of 5 connections, read 500 of 500 bytes; 500 of their 500 came: the ledgers agree");
-	assert_true(report_reconciliation_server(&result, 1, line, sizeof(line)));
-	assert_string_equal(line, "http://two: 3 connections, 300 bytes read");
-	assert_false(report_reconciliation_server(&result, 2, line, sizeof(line)));
-	/* Either alone is no account of it. */
+	report_summary_ledger(&result, line);
+	assert_string_equal(
+	    line, "client and servers agree: 5 connections, 500 bytes each way");
+	assert_true(report_summary_server(&result, 1, line));
+	assert_string_equal(
+	    line, "http://two: accepted 3 connections, received 300 bytes");
+	assert_false(report_summary_server(&result, 2, line));
+	/* One server alone does not account for the run. */
 	assert_int_equal(reconcile_result_all(&result, servers, 1), 0);
 	assert_false(reconcile_is_consistent(&result));
-	assert_false(report_reconciliation_server(&result, 0, line, sizeof(line)));
+	assert_false(report_summary_server(&result, 0, line));
 	result_finish(&result);
 }
 

@@ -1,5 +1,6 @@
 #include <stdio.h>
 
+#include "client/report/report_summary.h"
 #include "client/result/result_lost.h"
 #include "tests/lib/finished_run_fixture.h"
 
@@ -75,7 +76,7 @@ lists_lost_connections_in_order_of_time(void **state)
 {
 	struct run *run = *state;
 	struct result result, back;
-	char *text, line[RESULT_LOST_TEXT_MAX];
+	char *text, line[REPORT_SUMMARY_MAX];
 
 	note(counters_map_at(&run->counters_map, 0),
 	    &(struct counters_lost_connection){ .connection = 3,
@@ -102,16 +103,17 @@ lists_lost_connections_in_order_of_time(void **state)
 	back = read_back(text);
 	assert_int_equal(back.lost_connection_count, 2);
 	assert_int_equal(back.lost_connections[0].connection, 5);
-	assert_string_equal(result_lost_what(&back.lost_connections[0], line),
-	    "lost: no message; nothing heard for 1 s; all that was sent is acknowledged");
-	assert_non_null(strstr(result_lost_which(&back.lost_connections[1], line),
-	    "connection 3, 10.0.0.1:40000 to 10.0.0.2:80: timeout at "));
-	assert_string_equal(result_lost_what(&back.lost_connections[1], line),
-	    "lost: messages 16 to 23, the first waited 1 s, 2 of 64 bytes of its answer came; nothing heard for 4 s; 512 bytes sent, never acknowledged");
+	assert_string_equal(report_summary_outstanding(&back.lost_connections[0], line),
+	    "idle for 1 s when it was closed; nothing was outstanding");
+	assert_non_null(strstr(report_summary_lost(&back.lost_connections[1], line),
+	    "connection 3 (10.0.0.1:40000 to 10.0.0.2:80): timeout at "));
+	assert_string_equal(report_summary_outstanding(&back.lost_connections[1], line),
+	    "messages 16 to 23 outstanding, the oldest for 1 s, 2 of 64 bytes of its reply received; last byte received 4 s before; 512 bytes sent, never acknowledged");
 	/* A reset may be faster than the acknowledgement of what it ends. */
 	back.lost_connections[1].waited_ns = 1000000;
-	assert_non_null(strstr(result_lost_what(&back.lost_connections[1], line),
-	    "512 bytes sent, not yet acknowledged"));
+	assert_non_null(
+	    strstr(report_summary_outstanding(&back.lost_connections[1], line),
+		"512 bytes sent, not yet acknowledged"));
 	free(text);
 	result_finish(&result);
 	result_finish(&back);

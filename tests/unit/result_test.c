@@ -166,7 +166,7 @@ the_summary_names_all_losses_and_errors(void **state)
 	set(&counters_map_at(&run->counters_map, 1)->messages_due, 1000);
 	result = collect(run);
 	assert_string_equal(report_summary(&result, outcome),
-	    "FAILED: 3 connections were lost, 1 of 2,000 messages was not answered, 300 of 2,300 messages that were due were not sent");
+	    "FAILED: 3 connections were lost, 1 of 2,000 messages was not answered, 300 of 2,300 scheduled messages were not sent");
 	result_finish(&result);
 	run->plan.messages = 201;
 	run->plan.duration_ns = 0;
@@ -178,7 +178,7 @@ the_summary_names_all_losses_and_errors(void **state)
 	set(&counters->connections_lost, 0);
 	result = collect(run);
 	assert_string_equal(report_summary(&result, outcome),
-	    "FAILED: wrong bytes came back: 2 of 2,000 messages were answered wrongly, 64 bytes were never asked for; 1 of 2,000 messages was not answered, 10 of 2,010 messages were not sent");
+	    "FAILED: wrong bytes received: 2 of 2,000 messages were answered wrongly, 64 extra bytes arrived; 1 of 2,000 messages was not answered, 10 of 2,010 messages were not sent");
 	result_finish(&result);
 }
 
