@@ -2,13 +2,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "lib/printable.h"
+#include "lib/resources.h"
 
 #include "conf/config_table.h"
 
@@ -169,21 +169,6 @@ load_overrides(const struct config_sources *sources, struct config *config, char
 	    &config_table, config, "--verbose", "log.level", "debug", error);
 }
 
-static uint32_t
-allowed_cpus(void)
-{
-	cpu_set_t allowed;
-	long count;
-
-	if (sched_getaffinity(0, sizeof(allowed), &allowed) == 0)
-		count = CPU_COUNT(&allowed);
-	else /* more CPUs than a cpu_set_t has room for */
-		count = sysconf(_SC_NPROCESSORS_ONLN);
-	if (count < 1)
-		return 1;
-	return count < CONFIG_WORKERS_MAX ? (uint32_t)count : CONFIG_WORKERS_MAX;
-}
-
 /* The texts have been checked. */
 static int
 derive_prefixes(
@@ -261,7 +246,9 @@ static int
 derive(struct config *config, char *error)
 {
 	if (config->workers == 0)
-		config->workers = allowed_cpus();
+		config->workers = resources_cpus();
+	if (config->workers > CONFIG_WORKERS_MAX)
+		config->workers = CONFIG_WORKERS_MAX;
 	for (size_t i = 0; i < config->listener_count; i++)
 		if (derive_listener(&config->listeners[i], config, error) < 0)
 			return -1;

@@ -22,13 +22,23 @@ procfs_read(const char *path, char *text, size_t size)
 		close(fd);
 }
 
+void
+procfs_numbers(const char *path, uint64_t *ret, size_t count)
+{
+	char text[256], *at = text;
+
+	procfs_read(path, text, sizeof(text));
+	for (size_t i = 0; i < count; i++)
+		ret[i] = strtoull(at, &at, 10);
+}
+
 uint64_t
 procfs_number(const char *path)
 {
-	char text[64];
+	uint64_t number;
 
-	procfs_read(path, text, sizeof(text));
-	return strtoull(text, NULL, 10);
+	procfs_numbers(path, &number, 1);
+	return number;
 }
 
 uint64_t
@@ -42,7 +52,7 @@ procfs_word(const char *path, const char *line_start, const char *word)
 	return at != NULL ? strtoull(at + strlen(word), NULL, 10) : 0;
 }
 
-/* The line that begins with the section, at or behind `text`; NULL without one. */
+/* The next line that starts with the section, from `text` on; or NULL. */
 static char *
 find_line(char *text, const char *section)
 {

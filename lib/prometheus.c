@@ -5,21 +5,19 @@
 void
 prometheus_family(FILE *out, const char *name, const char *type, const char *help)
 {
-	fprintf(out,
-	    "# HELP " PROMETHEUS_PREFIX "%s %s\n# TYPE " PROMETHEUS_PREFIX "%s %s\n",
-	    name, help, name, type);
+	fprintf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
 void
 prometheus_gauge(FILE *out, const char *name, const char *help, double value)
 {
 	prometheus_family(out, name, "gauge", help);
-	fprintf(out, PROMETHEUS_PREFIX "%s %.15g\n", name, value);
+	fprintf(out, "%s %.15g\n", name, value);
 }
 
 void
 prometheus_counter(FILE *out, const char *name, const char *help, uint64_t value)
 {
 	prometheus_family(out, name, "counter", help);
-	fprintf(out, PROMETHEUS_PREFIX "%s %" PRIu64 "\n", name, value);
+	fprintf(out, "%s %" PRIu64 "\n", name, value);
 }

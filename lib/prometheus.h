@@ -1,6 +1,6 @@
 /*
- * prometheus.h - the text format of Prometheus: a family of series has a name, a type
- * and a word of help, and then its values.
+ * prometheus.h - the Prometheus text format, version 0.0.4: a family of series has a
+ * name, a type and a help text, and then its values.
  */
 #ifndef LIB_PROMETHEUS_H
 #define LIB_PROMETHEUS_H
@@ -8,9 +8,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define PROMETHEUS_PREFIX "yodeld_"
-
-/* Names are without the prefix; the series follow. */
+/* The caller writes the series. */
 void prometheus_family(FILE *out, const char *name, const char *type, const char *help);
 /* A family of one series. */
 void prometheus_gauge(FILE *out, const char *name, const char *help, double value);

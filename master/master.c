@@ -1,7 +1,6 @@
 #include "master/master.h"
 
 #include <sys/mman.h>
-#include <sys/resource.h>
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +14,7 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/printable.h"
+#include "lib/resources.h"
 
 #include "http/http_reserve.h"
 
@@ -30,19 +30,6 @@
 #include "master/upgrade/takeover.h"
 #include "master/workers/process.h"
 #include "master/workers/slot.h"
-
-/* As many descriptors as the system lets us have: each worker inherits the limit. */
-static void
-raise_descriptor_limit(void)
-{
-	struct rlimit limit;
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == limit.rlim_max)
-		return;
-	limit.rlim_cur = limit.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
-		log_warn("the descriptor limit stays at %llu",
-		    (unsigned long long)limit.rlim_cur);
-}
 
 /* What root may and the master needs: ports below 1024, filters that keep new
  * connections from a queue that is being emptied (newer kernels), workers that become
@@ -161,7 +148,9 @@ open_admin_listeners(struct master *master)
 static int
 prepare(struct master *master)
 {
-	raise_descriptor_limit();
+	if (resources_raise_descriptor_limit() < 0)
+		log_warn("cannot raise the descriptor limit: it stays at %llu",
+		    (unsigned long long)resources_descriptor_limit());
 	if (limit_privileges() < 0)
 		return -1;
 	master->base = event_base_new();

@@ -1,7 +1,5 @@
 #include "worker/worker.h"
 
-#include <sys/resource.h>
-
 #include <errno.h>
 #include <sched.h>
 #include <stdio.h>
@@ -12,6 +10,7 @@
 
 #include "lib/clock.h"
 #include "lib/log.h"
+#include "lib/resources.h"
 
 #include "proto/channel.h"
 
@@ -63,13 +62,11 @@ edge_events(const struct event_base *base)
 static void
 set_limits(struct worker *worker)
 {
-	struct rlimit limit = { .rlim_cur = 1024 };
-	getrlimit(RLIMIT_NOFILE, &limit);
+	uint64_t limit = resources_descriptor_limit();
 	bool is_select = strcmp(event_base_get_method(worker->base), "select") == 0;
-	worker->limits.fd_end = is_select ? SELECT_DESCRIPTORS : (int)limit.rlim_cur;
-	worker->limits.max_connections = limit.rlim_cur > 2 * RESERVED_DESCRIPTORS
-	    ? limit.rlim_cur - RESERVED_DESCRIPTORS
-	    : limit.rlim_cur / 2;
+	worker->limits.fd_end = is_select ? SELECT_DESCRIPTORS : (int)limit;
+	worker->limits.max_connections =
+	    limit > 2 * RESERVED_DESCRIPTORS ? limit - RESERVED_DESCRIPTORS : limit / 2;
 }
 
 /* Worker i runs on the i-th of the CPUs that the process may use. */

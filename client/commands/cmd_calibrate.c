@@ -8,10 +8,10 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/options.h"
+#include "lib/resources.h"
 #include "lib/units.h"
 
 #include "client/commands/echo_peer.h"
-#include "client/plan/fd_limits.h"
 #include "client/plan/plan.h"
 #include "client/run/run.h"
 
@@ -158,7 +158,7 @@ cmd_calibrate(int argc, char **argv)
 	uint16_t port;
 
 	options_parse(&command, argc, argv, NULL);
-	fd_limits_raise();
+	resources_raise_descriptor_limit();
 	pid_t peer = echo_peer_start(&port);
 	if (peer < 0) {
 		log_errorx("the peer cannot be started: %s", strerror(errno));

@@ -4,9 +4,9 @@
 #include <sysexits.h>
 
 #include "lib/log.h"
+#include "lib/resources.h"
 
 #include "client/commands/rate_search.h"
-#include "client/plan/fd_limits.h"
 #include "client/plan/plan.h"
 #include "client/plan/plan_options.h"
 #include "client/report/outputs.h"
@@ -42,7 +42,7 @@ cmd_run(int argc, char **argv)
 	static struct plan plan;
 	char error[PLAN_ERROR_MAX];
 
-	fd_limits_raise();
+	resources_raise_descriptor_limit();
 	plan_init(&plan);
 	plan_options_parse(argc, argv, &plan);
 	int status = plan_check(&plan, error);

@@ -7,10 +7,6 @@
 
 #include "client/plan/plan.h"
 
-/* Raises the descriptor limit of this process, and of those it forks, as far as
- * allowed. */
-void fd_limits_raise(void);
-
 /* Adds generator processes until the descriptors of each suffice. 0, or -1 with one
  * line in error[PLAN_ERROR_MAX] when that is not possible. */
 int fd_limits_fit(struct plan *plan, char *error) __attribute__((warn_unused_result));

@@ -1,7 +1,6 @@
 #include "client/plan/plan.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +8,7 @@
 #include <time.h>
 
 #include "lib/clock.h"
+#include "lib/resources.h"
 #include "lib/units.h"
 
 #include "http/stats_fetch.h"
@@ -213,20 +213,10 @@ check_rank(struct plan *plan, char *error)
 	return 0;
 }
 
-static uint32_t
-cpus(void)
-{
-	cpu_set_t set;
-
-	if (sched_getaffinity(0, sizeof(set), &set) < 0)
-		return 1;
-	return (uint32_t)CPU_COUNT(&set);
-}
-
 static int
 check_processes(struct plan *plan, char *error)
 {
-	uint32_t wanted = cpus();
+	uint32_t wanted = resources_cpus();
 	uint32_t useful = (plan->rank_connections + CONNECTIONS_PER_PROCESS - 1) /
 	    CONNECTIONS_PER_PROCESS;
 

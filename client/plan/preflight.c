@@ -222,31 +222,19 @@ preflight_check(const struct plan *plan, const struct preflight_facts *facts,
 	return check.refused;
 }
 
-/* The numbers of a file of /proc; those that are not there stay 0. */
-static void
-read_numbers(const char *path, uint64_t *a, uint64_t *b, uint64_t *c)
-{
-	char text[256];
-
-	*a = *b = *c = 0;
-	procfs_read(path, text, sizeof(text));
-	if (sscanf(text, "%" SCNu64 " %" SCNu64 " %" SCNu64, a, b, c) < 1)
-		*a = 0;
-}
-
 void
 preflight_read(const struct plan *plan, struct preflight_facts *ret)
 {
 	struct address nonlocal;
-	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), low, middle, high, unused;
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), tcp_pages[3];
 
 	*ret = (struct preflight_facts){ .ports = source_address_ports() };
 	ret->files_max = procfs_number("/proc/sys/fs/file-max");
-	read_numbers("/proc/sys/fs/file-nr", &ret->files_used, &unused, &unused);
+	ret->files_used = procfs_number("/proc/sys/fs/file-nr");
 	ret->memory_bytes =
 	    procfs_word("/proc/meminfo", "MemAvailable:", "MemAvailable:") * 1024;
-	read_numbers("/proc/sys/net/ipv4/tcp_mem", &low, &middle, &high);
-	ret->tcp_bytes = high * page;
+	procfs_numbers("/proc/sys/net/ipv4/tcp_mem", tcp_pages, 3);
+	ret->tcp_bytes = tcp_pages[2] * page;
 	ret->tcp_used = procfs_word("/proc/self/net/sockstat", "TCP:", " mem ") * page;
 	ret->conntrack_max = procfs_number("/proc/sys/net/netfilter/nf_conntrack_max");
 	ret->conntrack_used =

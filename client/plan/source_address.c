@@ -22,15 +22,12 @@
 uint32_t
 source_address_ports(void)
 {
-	unsigned from, to;
-	char text[64];
+	uint64_t range[2];
 
-	procfs_read("/proc/sys/net/ipv4/ip_local_port_range", text, sizeof(text));
-	if (sscanf(text, "%u %u", &from, &to) != 2 || to < from) {
-		from = 32768;
-		to = 60999;
-	}
-	return to - from + 1;
+	procfs_numbers("/proc/sys/net/ipv4/ip_local_port_range", range, 2);
+	if (range[1] == 0 || range[1] < range[0])
+		return 60999 - 32768 + 1; /* the kernel's default */
+	return (uint32_t)(range[1] - range[0] + 1);
 }
 
 static bool

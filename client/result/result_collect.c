@@ -3,13 +3,13 @@
 
 #include <errno.h>
 #include <math.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "lib/clock.h"
 #include "lib/printable.h"
+#include "lib/resources.h"
 
 #include "client/measure/sampler.h"
 #include "client/plan/source_address.h"
@@ -252,7 +252,6 @@ collect_host(const struct sampler *sampler, struct result_host *ret)
 	struct rusage children;
 	struct sampler_kernel kernel;
 	struct utsname name;
-	cpu_set_t cpus;
 
 	if (uname(&name) != 0)
 		return -1;
@@ -260,8 +259,7 @@ collect_host(const struct sampler *sampler, struct result_host *ret)
 	ret->kernel = strdup(name.release);
 	if (ret->hostname == NULL || ret->kernel == NULL)
 		return -1;
-	if (sched_getaffinity(0, sizeof(cpus), &cpus) == 0)
-		ret->cpus = (uint64_t)CPU_COUNT(&cpus);
+	ret->cpus = resources_cpus();
 	if (getrusage(RUSAGE_CHILDREN, &children) == 0)
 		ret->memory_bytes = (uint64_t)children.ru_maxrss * 1024;
 	if (sampler == NULL)

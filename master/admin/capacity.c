@@ -1,12 +1,10 @@
 #include "master/admin/capacity.h"
 
-#include <sys/resource.h>
-
-#include <stdio.h>
 #include <unistd.h>
 
 #include "lib/log.h"
 #include "lib/procfs.h"
+#include "lib/resources.h"
 
 /* Descriptors of a worker that are no connections, as worker.c keeps them free. */
 #define RESERVED_DESCRIPTORS 32
@@ -19,12 +17,9 @@
 static uint64_t
 read_tcp_memory(void)
 {
-	unsigned long low, pressure, high = 0;
-	char text[96];
-	procfs_read(SYSCTL "ipv4/tcp_mem", text, sizeof(text));
-	if (sscanf(text, "%lu %lu %lu", &low, &pressure, &high) != 3)
-		high = 0;
-	return (uint64_t)high * (uint64_t)sysconf(_SC_PAGESIZE);
+	uint64_t pages[3];
+	procfs_numbers(SYSCTL "ipv4/tcp_mem", pages, 3);
+	return pages[2] * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 static uint64_t
@@ -38,12 +33,11 @@ connections_of_worker(uint64_t descriptors)
 void
 capacity_read(const struct master *master, struct capacity *ret)
 {
-	struct rlimit limit = { 0 };
-	getrlimit(RLIMIT_NOFILE, &limit);
+	uint64_t descriptors = resources_descriptor_limit();
 	*ret = (struct capacity){
-		.descriptors = limit.rlim_cur,
+		.descriptors = descriptors,
 		.connections =
-		    connections_of_worker(limit.rlim_cur) * master->workers.slot_count,
+		    connections_of_worker(descriptors) * master->workers.slot_count,
 		.somaxconn = procfs_number(SYSCTL "core/somaxconn"),
 		.tcp_memory_bytes = read_tcp_memory(),
 		.tcp_migrate_req = procfs_number(SYSCTL "ipv4/tcp_migrate_req"),

@@ -44,14 +44,14 @@ write_by_worker(FILE *out, const struct metrics_ledger *view)
 {
 	for (int c = 0; c < LEDGER_COUNTER_COUNT; c++) {
 		enum ledger_counter counter = (enum ledger_counter)c;
-		char name[64];
-		snprintf(name, sizeof(name), "%s_total", ledger_counter_name(counter));
+		char name[80];
+		snprintf(name, sizeof(name), METRICS_PREFIX "%s_total",
+		    ledger_counter_name(counter));
 		prometheus_family(out, name, "counter", ledger_counter_help(counter));
 		for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
 			if (view->is_shown[i])
-				fprintf(out,
-				    PROMETHEUS_PREFIX "%s{worker=\"%u\"} %" PRIu64 "\n",
-				    name, i, view->workers[i].counters[c]);
+				fprintf(out, "%s{worker=\"%u\"} %" PRIu64 "\n", name, i,
+				    view->workers[i].counters[c]);
 		}
 	}
 }
@@ -59,12 +59,12 @@ write_by_worker(FILE *out, const struct metrics_ledger *view)
 static void
 write_closed_by_worker(FILE *out, const struct metrics_ledger *view)
 {
-	prometheus_family(out, "connections_closed_total", "counter",
+	prometheus_family(out, METRICS_PREFIX "connections_closed_total", "counter",
 	    "connections that have ended, by the reason of their end");
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
 		for (int r = 0; view->is_shown[i] && r < CLOSE_REASON_COUNT; r++)
 			fprintf(out,
-			    PROMETHEUS_PREFIX
+			    METRICS_PREFIX
 			    "connections_closed_total{worker=\"%u\",reason=\"%s\"} %" PRIu64
 			    "\n",
 			    i, close_reason_name((enum close_reason)r),
@@ -77,21 +77,21 @@ write_open_by_worker(
     FILE *out, const struct master *master, const struct metrics_ledger *view)
 {
 	uint64_t sum = 0, most = 0;
-	prometheus_family(
-	    out, "connections_open", "gauge", "connections that are open now");
+	prometheus_family(out, METRICS_PREFIX "connections_open", "gauge",
+	    "connections that are open now");
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
 		uint64_t open = stats_slot_open(&view->workers[i]);
 		if (view->is_shown[i])
 			fprintf(out,
-			    PROMETHEUS_PREFIX "connections_open{worker=\"%u\"} %" PRIu64
-					      "\n",
+			    METRICS_PREFIX "connections_open{worker=\"%u\"} %" PRIu64
+					   "\n",
 			    i, open);
 		if (i < master->workers.slot_count) {
 			sum += open;
 			most = open > most ? open : most;
 		}
 	}
-	prometheus_gauge(out, "connections_imbalance_ratio",
+	prometheus_gauge(out, METRICS_PREFIX "connections_imbalance_ratio",
 	    "open connections of the worker that has most over the mean of all; 1 is even",
 	    sum == 0 ? 1 : (double)most * master->workers.slot_count / (double)sum);
 }
@@ -102,17 +102,16 @@ write_by_listener(
 {
 	for (int c = 0; c < LEDGER_COUNTER_COUNT; c++) {
 		enum ledger_counter counter = (enum ledger_counter)c;
-		char name[64], help[256], address[LEDGER_NAME_MAX];
+		char name[80], help[256], address[LEDGER_NAME_MAX];
 		if (!ledger_counter_is_per_listener(counter))
 			continue;
-		snprintf(name, sizeof(name), "listener_%s_total",
+		snprintf(name, sizeof(name), METRICS_PREFIX "listener_%s_total",
 		    ledger_counter_name(counter));
 		snprintf(help, sizeof(help), "by listener: %s",
 		    ledger_counter_help(counter));
 		prometheus_family(out, name, "counter", help);
 		for (uint32_t i = 0; i < ledger_listener_count(ledger); i++)
-			fprintf(out,
-			    PROMETHEUS_PREFIX "%s{listener=\"%s\"} %" PRIu64 "\n", name,
+			fprintf(out, "%s{listener=\"%s\"} %" PRIu64 "\n", name,
 			    ledger_listener_name(ledger, i, address),
 			    view->listeners[i].counters[c]);
 	}
@@ -123,12 +122,13 @@ write_closed_by_listener(
     FILE *out, const struct ledger *ledger, const struct metrics_ledger *view)
 {
 	char address[LEDGER_NAME_MAX];
-	prometheus_family(out, "listener_connections_closed_total", "counter",
+	prometheus_family(out, METRICS_PREFIX "listener_connections_closed_total",
+	    "counter",
 	    "by listener: connections that have ended, by the reason of their end");
 	for (uint32_t i = 0; i < ledger_listener_count(ledger); i++) {
 		for (int r = 0; r < CLOSE_REASON_COUNT; r++)
 			fprintf(out,
-			    PROMETHEUS_PREFIX
+			    METRICS_PREFIX
 			    "listener_connections_closed_total{listener=\"%s\",reason=\"%s\"} %" PRIu64
 			    "\n",
 			    ledger_listener_name(ledger, i, address),
@@ -141,12 +141,12 @@ static void
 write_open_by_listener(FILE *out, const struct ledger *ledger)
 {
 	char address[LEDGER_NAME_MAX];
-	prometheus_family(out, "listener_connections_open", "gauge",
+	prometheus_family(out, METRICS_PREFIX "listener_connections_open", "gauge",
 	    "by listener: connections that are open now");
 	for (uint32_t i = 0; i < ledger_listener_count(ledger); i++)
 		fprintf(out,
-		    PROMETHEUS_PREFIX
-		    "listener_connections_open{listener=\"%s\"} %" PRIu64 "\n",
+		    METRICS_PREFIX "listener_connections_open{listener=\"%s\"} %" PRIu64
+				   "\n",
 		    ledger_listener_name(ledger, i, address),
 		    ledger_open_by_listener(ledger, i));
 }

@@ -10,6 +10,8 @@
 
 #include "master/master.h"
 
+#define METRICS_PREFIX "yodeld_" /* of every name */
+
 /* One look: every figure of an answer is of the same moment. */
 struct metrics_ledger {
 	struct ledger_totals workers[LEDGER_SLOTS];

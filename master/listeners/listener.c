@@ -13,6 +13,7 @@
 #include <netinet/tcp.h>
 
 #include "lib/log.h"
+#include "lib/procfs.h"
 
 #include "net/listen.h"
 #include "net/socket_info.h"
@@ -30,11 +31,10 @@ set_congestion(int fd, const char *name)
 {
 	char text[32] = "";
 	if (name == NULL) {
-		FILE *file = fopen("/proc/sys/net/ipv4/tcp_congestion_control", "re");
-		bool is_known = file != NULL && fscanf(file, "%31s", text) == 1;
-		if (file != NULL)
-			fclose(file);
-		if (!is_known)
+		procfs_read(
+		    "/proc/sys/net/ipv4/tcp_congestion_control", text, sizeof(text));
+		text[strcspn(text, "\n")] = '\0';
+		if (text[0] == '\0')
 			return 0;
 		name = text;
 	}

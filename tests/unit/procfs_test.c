@@ -83,6 +83,19 @@ no_more_is_read_than_there_is_room_for(void **state)
 	assert_true(procfs_number("/proc/sys/fs/file-max") > 0);
 }
 
+static void
+numbers_that_are_missing_are_zero(void **state)
+{
+	uint64_t pages[3] = { 0 }, more[2] = { 1, 1 };
+
+	(void)state;
+	procfs_numbers("/proc/sys/net/ipv4/tcp_mem", pages, 3);
+	assert_true(pages[0] > 0 && pages[0] <= pages[1] && pages[1] <= pages[2]);
+	procfs_numbers("/proc/sys/net/core/somaxconn", more, 2);
+	assert_true(more[0] > 0);
+	assert_int_equal(more[1], 0);
+}
+
 int
 main(void)
 {
@@ -91,6 +104,7 @@ main(void)
 		cmocka_unit_test(missing_counters_leave_the_value_unchanged),
 		cmocka_unit_test(a_word_is_looked_for_from_its_line_on),
 		cmocka_unit_test(no_more_is_read_than_there_is_room_for),
+		cmocka_unit_test(numbers_that_are_missing_are_zero),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
