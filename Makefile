@@ -113,7 +113,7 @@ $(FUZZERS): $B/libfuzzer/%: $B/obj/tests/fuzz/%_fuzz.o $B/yodel.a
 		$(filter %.o,$^) $B/yodel.a $(all_libs)
 
 # What they read is JSON, and shall be some when it has been changed.
-JSON_TARGETS := config result stats
+JSON_TARGETS := config result stats upgrade_state
 $(JSON_TARGETS:%=$B/libfuzzer/%): $B/obj/tests/fuzz/json_mutator.o
 
 # It asks for changes, and none is made.

@@ -147,7 +147,7 @@ sys.exit(0 if ledger["holds"] else str(ledger))' "$1"
 	replace_with_script 'exit 0'
 	change USR2 "$REFUSED: it ends well, but it is no yodeld that has rehearsed"
 	# A check alone, as of a yodeld that knows no rehearsal; and one that speaks by rote.
-	replace_with_script 'unset YODELD_REHEARSAL' "exec $YODELD \"\$@\""
+	replace_with_script 'unset YODELD_DRY_RUN' "exec $YODELD \"\$@\""
 	change USR2 "$REFUSED: it ends well, but it is no yodeld that has rehearsed"
 	replace_with_script "$YODELD \"\$@\"" \
 		'echo "yodeld 0.1.0 has rehearsed inheritance 1 as process 1"'
@@ -171,9 +171,9 @@ sys.exit(0 if ledger["holds"] else str(ledger))' "$1"
 	before=$(worker_pids)
 	# One that the form of the inheritance is foreign to, one that the ledger's is.
 	replace_binary "$BUILD/tests/state_version_mismatch"
-	change USR2 "$REFUSED: inheritance: its form is another one"
+	change USR2 "$REFUSED: upgrade state: version: found 1, expected 7"
 	replace_binary "$BUILD/tests/ledger_layout_mismatch"
-	change USR2 "$REFUSED: inheritance: its ledger cannot be used"
+	change USR2 "$REFUSED: upgrade state: ledger: cannot be used"
 	replace_binary "$BUILD/tests/upgrade_fails"
 	echo 'dry_run crash' >UPGRADE_FAILS
 	change USR2 "$REFUSED: (signal 11|AddressSanitizer)"

@@ -32,11 +32,20 @@ json_reader_member(struct json_reader *reader, const json_t *from, const char *w
 	return NULL;
 }
 
+static const json_t *
+find(struct json_reader *reader, const json_t *from, const char *where, const char *key)
+{
+	const json_t *value = json_object_get(from, key);
+	if (value == NULL && reader->requires_all)
+		json_reader_fail(reader, where, key, "not found");
+	return value;
+}
+
 uint64_t
 json_reader_word(
     struct json_reader *reader, const json_t *from, const char *where, const char *key)
 {
-	const json_t *value = json_object_get(from, key);
+	const json_t *value = find(reader, from, where, key);
 
 	if (value != NULL && !json_is_integer(value))
 		json_reader_fail(reader, where, key, "wanted a whole number");
@@ -59,7 +68,7 @@ double
 json_reader_real(
     struct json_reader *reader, const json_t *from, const char *where, const char *key)
 {
-	const json_t *value = json_object_get(from, key);
+	const json_t *value = find(reader, from, where, key);
 	double number = json_number_value(value);
 
 	if (value != NULL && !json_is_number(value))
@@ -82,7 +91,7 @@ bool
 json_reader_flag(
     struct json_reader *reader, const json_t *from, const char *where, const char *key)
 {
-	const json_t *value = json_object_get(from, key);
+	const json_t *value = find(reader, from, where, key);
 
 	if (value != NULL && !json_is_boolean(value))
 		json_reader_fail(reader, where, key, "wanted true or false");
@@ -93,7 +102,7 @@ char *
 json_reader_text(
     struct json_reader *reader, const json_t *from, const char *where, const char *key)
 {
-	const json_t *value = json_object_get(from, key);
+	const json_t *value = find(reader, from, where, key);
 	char *copy;
 
 	if (value != NULL && !json_is_string(value) && !json_is_null(value))

@@ -2,9 +2,10 @@
  * json_reader.h - members of JSON objects, one line of error for the first that is
  * wrong.
  *
- * A member that is not there is 0, "" or false; one of another kind is an error that
- * names its path ("messages.sent: wanted a whole number"). Reading goes on after an
- * error, so that a caller looks at `failed` once. `from` may be NULL: nothing is there.
+ * A member that is not there is 0, "" or false, or an error where all are required; one
+ * of another kind is an error that names its path ("messages.sent: wanted a whole
+ * number"). Reading goes on after an error, so that a caller looks at `failed` once.
+ * `from` may be NULL: nothing is there.
  */
 #ifndef LIB_JSON_JSON_READER_H
 #define LIB_JSON_JSON_READER_H
@@ -21,6 +22,7 @@ struct json_reader {
 	char *error; /* one line in error[error_size] */
 	size_t error_size;
 	bool failed;
+	bool requires_all; /* a missing member is an error */
 };
 
 /* Keeps the first error alone. */

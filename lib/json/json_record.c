@@ -1,6 +1,7 @@
 #include "lib/json/json_record.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,6 +74,10 @@ write_field(const struct json_record_field *field, const void *record)
 	case JSON_RECORD_COUNT:
 	case JSON_RECORD_WORD:
 		return json_integer((json_int_t)*count);
+	case JSON_RECORD_INT:
+		return json_integer(*JSON_RECORD_AT(field, record, const int));
+	case JSON_RECORD_UINT32:
+		return json_integer(*JSON_RECORD_AT(field, record, const uint32_t));
 	case JSON_RECORD_COUNT_OR_NULL:
 		return *count == UINT64_MAX ? json_null()
 					    : json_integer((json_int_t)*count);
@@ -165,6 +170,18 @@ read_part(const struct json_record_field *field, struct json_reader *reader,
 	    path_of(where, field->name, path), part);
 }
 
+static int64_t
+read_bounded(const struct json_record_field *field, struct json_reader *reader,
+    const json_t *from, const char *where, int64_t type_max)
+{
+	int64_t max = field->max != 0 ? field->max : type_max;
+	int64_t number = (int64_t)json_reader_word(reader, from, where, field->name);
+
+	if (number < field->min || number > max)
+		json_reader_fail(reader, where, field->name, "out of range");
+	return number >= field->min && number <= max ? number : field->min;
+}
+
 static void
 read_field(const struct json_record_field *field, struct json_reader *reader,
     const json_t *from, const char *where, void *record)
@@ -175,6 +192,14 @@ read_field(const struct json_record_field *field, struct json_reader *reader,
 	switch (field->kind) {
 	case JSON_RECORD_COUNT:
 		*count = json_reader_count(reader, from, where, field->name);
+		break;
+	case JSON_RECORD_INT:
+		*JSON_RECORD_AT(field, record, int) =
+		    (int)read_bounded(field, reader, from, where, INT_MAX);
+		break;
+	case JSON_RECORD_UINT32:
+		*JSON_RECORD_AT(field, record, uint32_t) =
+		    (uint32_t)read_bounded(field, reader, from, where, UINT32_MAX);
 		break;
 	case JSON_RECORD_COUNT_OR_NULL:
 		*count = json_is_null(json_object_get(from, field->name))
@@ -264,6 +289,8 @@ add_field(const struct json_record_field *field, void *to, const void *from)
 		break;
 	case JSON_RECORD_COUNT_OR_NULL:
 	case JSON_RECORD_WORD:
+	case JSON_RECORD_INT:
+	case JSON_RECORD_UINT32:
 	case JSON_RECORD_REAL_OR_NULL:
 	case JSON_RECORD_TEXT:
 	case JSON_RECORD_TEXTS:
@@ -307,6 +334,8 @@ fits(const struct json_record_field *field, const void *record)
 	case JSON_RECORD_PART:
 		return json_record_fits(field->part, counts);
 	case JSON_RECORD_WORD:
+	case JSON_RECORD_INT:
+	case JSON_RECORD_UINT32:
 	case JSON_RECORD_FLAG:
 	case JSON_RECORD_TEXT:
 	case JSON_RECORD_TEXTS:
@@ -379,6 +408,10 @@ json_record_equals(
 	case JSON_RECORD_FLAG:
 		return *JSON_RECORD_AT(field, record, const bool) ==
 		    *JSON_RECORD_AT(field, other, const bool);
+	case JSON_RECORD_INT:
+	case JSON_RECORD_UINT32:
+		return *JSON_RECORD_AT(field, record, const uint32_t) ==
+		    *JSON_RECORD_AT(field, other, const uint32_t);
 	case JSON_RECORD_REAL:
 	case JSON_RECORD_REAL_OR_NULL:
 		return *JSON_RECORD_AT(field, record, const double) ==

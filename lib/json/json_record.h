@@ -25,6 +25,8 @@ enum json_record_kind {
 	JSON_RECORD_COUNT,         /* uint64_t */
 	JSON_RECORD_COUNT_OR_NULL, /* uint64_t; UINT64_MAX is not known: null in JSON */
 	JSON_RECORD_WORD,         /* uint64_t of any 64 bits: a signed number in JSON */
+	JSON_RECORD_INT,          /* int, within its bounds */
+	JSON_RECORD_UINT32,       /* uint32_t, within its bounds */
 	JSON_RECORD_REAL,         /* double */
 	JSON_RECORD_REAL_OR_NULL, /* double; NAN is not known: null in JSON */
 	JSON_RECORD_FLAG,         /* bool */
@@ -46,6 +48,7 @@ struct json_record_field {
 	size_t offset;
 	enum json_record_kind kind;
 	enum json_record_sum sum;
+	int64_t min, max;         /* of INT and UINT32; max 0: that of the type */
 	bool optional;            /* JSON_RECORD_PART: may be missing */
 	size_t count_offset;      /* JSON_RECORD_TEXTS */
 	const char *const *names; /* JSON_RECORD_COUNTS; NULL at the end */
@@ -59,7 +62,9 @@ struct json_record_field {
 		.name = (key), .offset = offsetof(type, member), .sum = (how),         \
 		.kind = _Generic(((type *)0)->member, uint64_t                         \
 				 : JSON_RECORD_COUNT, double                                \
-				 : JSON_RECORD_REAL, bool                                   \
+				 : JSON_RECORD_REAL, int                                    \
+				 : JSON_RECORD_INT, uint32_t                                \
+				 : JSON_RECORD_UINT32, bool                                 \
 				 : JSON_RECORD_FLAG, char *                                 \
 				 : JSON_RECORD_TEXT) \
 	}

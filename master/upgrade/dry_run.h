@@ -2,7 +2,7 @@
  * dry_run.h - the program on disk is tried out before it takes over: a child, beside
  * the program that serves, becomes it with a copy of the very inheritance.
  *
- *   NEW --check, YODELD_REHEARSAL in its environment: the inheritance's memory file
+ *   NEW --check, YODELD_DRY_RUN in its environment: the inheritance's memory file
  *     -> it loads the configuration, reads the inheritance, sets itself up
  *     -> up to where it would act: it changes nothing that is shared (no connection is
  *        accepted, no socket or file changed, nobody told anything)
@@ -21,7 +21,7 @@
 
 #include "master/master.h"
 
-#define DRY_RUN_VARIABLE "YODELD_REHEARSAL"
+#define DRY_RUN_VARIABLE "YODELD_DRY_RUN"
 
 /* 0, or -1 with errno. SIGCHLD tells its end. */
 int dry_run_start(struct master *master) __attribute__((warn_unused_result));

@@ -1,125 +1,503 @@
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
+#include "lib/json/json_load.h"
 #include "lib/log.h"
 
+#include "net/unix_socket.h"
+
+#include "master/changes/pending_requests.h"
+#include "master/listeners/admin_listener.h"
+#include "master/upgrade/program_path.h"
 #include "master/upgrade/state_rows.h"
 #include "master/upgrade/state_save.h"
+#include "master/workers/process.h"
+#include "master/workers/slot.h"
+
+/* 256 slots of 64 listeners take 1 MB; jansson takes some ten times that. */
+#define STATE_BYTES_MAX (4 << 20)
+
+enum fd_kind { FD_FILE, FD_LISTENER, FD_CONNECTION, FD_CHANNEL };
+
+struct state_reader {
+	struct master *master;
+	struct upgrade_state *ret;
+	struct json_reader json;
+	int *claimed_fds;
+	size_t claimed_count;
+	struct listener *listener; /* the last one; NULL: none yet */
+};
 
 static int
-read_or_log(struct state_reader *reader, const char *line)
+socket_option(int fd, int option)
 {
-	int rc = state_rows_read(reader, line);
-	if (rc < 0)
-		log_errorx("inheritance: \"%s\" cannot be read", line);
-	return rc;
+	int value = -1;
+	socklen_t length = sizeof(value);
+	return getsockopt(fd, SOL_SOCKET, option, &value, &length) < 0 ? -1 : value;
 }
 
-/* The next line without its end; -1 at the end of all, or where something else than
- * text begins. */
-static int
-next_line(FILE *in, char **line, size_t *room)
+static bool
+is_of_kind(int fd, enum fd_kind kind)
 {
-	ssize_t length = getline(line, room, in);
-	if (length <= 0 || (*line)[length - 1] != '\n' ||
-	    strlen(*line) != (size_t)length)
+	struct stat st;
+	int type = socket_option(fd, SO_TYPE);
+	int is_listening = socket_option(fd, SO_ACCEPTCONN);
+	switch (kind) {
+	case FD_FILE:
+		return fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+	case FD_LISTENER:
+		return type == SOCK_STREAM && is_listening == 1;
+	case FD_CONNECTION:
+		return type == SOCK_STREAM && is_listening == 0;
+	default:
+		return type == SOCK_SEQPACKET && is_listening == 0;
+	}
+}
+
+/* Makes a descriptor close-on-exec, so that no other record can name it: what was saved
+ * for this program is not. Returns it, or -1 after an error. */
+static int
+claim(struct state_reader *reader, const char *where, enum fd_kind kind, int fd)
+{
+	int flags = fcntl(fd, F_GETFD), *fds = NULL;
+	if (fd <= STDERR_FILENO || flags < 0 || (flags & FD_CLOEXEC) ||
+	    !is_of_kind(fd, kind))
+		errno = EBADF;
+	else
+		fds = reallocarray(
+		    reader->claimed_fds, reader->claimed_count + 1, sizeof(*fds));
+	if (fds != NULL)
+		reader->claimed_fds = fds;
+	if (fds == NULL || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) {
+		json_reader_fail(&reader->json, where, "fd", strerror(errno));
 		return -1;
-	(*line)[length - 1] = '\0';
+	}
+	fds[reader->claimed_count++] = fd;
+	return fd;
+}
+
+static uint32_t
+read_number(struct state_reader *reader, const json_t *from, const char *where,
+    const char *key, uint32_t max)
+{
+	uint64_t number = json_reader_count(&reader->json, from, where, key);
+	if (number > max)
+		json_reader_fail(&reader->json, where, key, "out of range");
+	return number > max ? 0 : (uint32_t)number;
+}
+
+static void
+read_text(struct state_reader *reader, const json_t *from, const char *key, char *to,
+    size_t size)
+{
+	char *text = json_reader_text(&reader->json, from, "", key);
+	snprintf(to, size, "%s", text != NULL ? text : "");
+	free(text);
+}
+
+static void
+load_config(struct state_reader *reader, int fd)
+{
+	char path[32], error[CONFIG_ERROR_MAX];
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	const struct config_sources sources = { .file = path };
+	if (config_load(&sources, &reader->master->config.current, error) < 0)
+		json_reader_fail(&reader->json, "config", "", error);
+	else
+		config_forget_origins(
+		    &reader->master->config.current); /* saved apart */
+}
+
+static void
+read_header(struct state_reader *reader, const json_t *root)
+{
+	struct upgrade_state *ret = reader->ret;
+	struct json_reader *json = &reader->json;
+	const json_t *from = json_reader_member(json, root, "", "header", JSON_OBJECT);
+	char path[PATH_MAX];
+	json_record_read(state_header_fields, json, from, "header", ret);
+	if (json_reader_count(json, from, "header", "pid") != (uint64_t)getpid())
+		json_reader_fail(json, "header", "pid", "another process");
+	read_text(reader, from, "reason", ret->reason, sizeof(ret->reason));
+	read_text(reader, from, "path", path, sizeof(path));
+	read_text(reader, from, "outcome_text", reader->master->changes.last.text,
+	    sizeof(reader->master->changes.last.text));
+	if (json->failed || claim(reader, "program", FD_FILE, ret->program_fd) < 0 ||
+	    claim(reader, "config", FD_FILE, ret->config_fd) < 0)
+		return;
+	load_config(reader, ret->config_fd);
+	if (path[0] == '/')
+		program_path_set(path);
+}
+
+static void
+read_master(struct state_reader *reader, const json_t *root)
+{
+	struct master *master = reader->master;
+	struct json_reader *json = &reader->json;
+	const json_t *from = json_reader_member(json, root, "", "master", JSON_OBJECT);
+	json_record_read(state_master_fields, json, from, "master", master);
+	if (master->started_ns > clock_now_ns())
+		json_reader_fail(json, "master", "started_ns", "out of range");
+	if (json->failed ||
+	    claim(reader, "ledger", FD_FILE, master->workers.ledger_fd) < 0)
+		return;
+	master->workers.ledger = ledger_attach(master->workers.ledger_fd);
+	if (master->workers.ledger == NULL)
+		json_reader_fail(json, "ledger", "", "cannot be used: another layout");
+}
+
+static void
+read_origins(struct state_reader *reader, json_t *root)
+{
+	json_t *source,
+	    *origins =
+		json_reader_member(&reader->json, root, "", "origins", JSON_OBJECT);
+	const char *name;
+	json_object_foreach(origins, name, source)
+	{
+		if (!json_is_string(source) ||
+		    config_set_origin(&reader->master->config.current, name,
+			json_string_value(source)) < 0)
+			json_reader_fail(&reader->json, "origins", name, "unusable");
+	}
+}
+
+/* The readers of one row each return NULL, or what is wrong; reader->json may have
+ * failed either way. */
+
+static const char *
+read_admin_listener(struct state_reader *reader, const json_t *from, const char *where)
+{
+	struct json_reader *json = &reader->json;
+	enum http_server_kind kind = (enum http_server_kind)read_number(
+	    reader, from, where, "kind", HTTP_SERVER_KINDS - 1);
+	int fd = (int)read_number(reader, from, where, "fd", INT_MAX);
+	const struct file_id file = {
+		.device = (dev_t)json_reader_word(json, from, where, "device"),
+		.inode = (ino_t)json_reader_word(json, from, where, "inode"),
+	};
+	if (json->failed || claim(reader, where, FD_LISTENER, fd) < 0)
+		return NULL;
+	if (admin_listener_server(reader->master, kind) != NULL)
+		return "named twice";
+	struct http_server *http_server =
+	    admin_listener_install(reader->master, kind, fd);
+	if (http_server == NULL)
+		return "cannot be opened";
+	http_server_set_file(http_server, &file);
+	return NULL;
+}
+
+static const char *
+read_request(struct state_reader *reader, const json_t *from, const char *where)
+{
+	struct pending_request_row row;
+	json_record_read(state_request_fields, &reader->json, from, where, &row);
+	if (reader->json.failed || claim(reader, where, FD_CONNECTION, row.fd) < 0)
+		return NULL;
+	return pending_requests_restore(reader->master, &row) < 0 ? "out of memory"
+								  : NULL;
+}
+
+/* NULL after an error. */
+static struct listener *
+make_listener(struct state_reader *reader, const struct listener *row, uint16_t port)
+{
+	struct address address;
+	char error[CONFIG_ERROR_MAX];
+	if (row->config_index >= (int)reader->master->config.current.listener_count ||
+	    row->is_from_manager != (row->passed_sockets != 0) ||
+	    address_parse(row->name, &address, error, sizeof(error)) < 0)
+		return NULL;
+	struct listener *listener = listener_create(row->name, &address);
+	if (listener == NULL)
+		return NULL;
+	address_set_port(&listener->address, port);
+	listener->config_index = row->config_index;
+	listener->is_from_manager = row->is_from_manager;
+	listener->passed_sockets = row->passed_sockets;
+	listener->is_order_unknown = row->is_order_unknown;
+	listener->closed_socket_drops = row->closed_socket_drops;
+	/* Unknown: the next reuseport_update() replaces it. */
+	listener->has_program = true;
+	return listener;
+}
+
+static const char *
+read_socket(struct state_reader *reader, const json_t *from, const char *where)
+{
+	struct listener *listener = reader->listener;
+	uint32_t slot = read_number(reader, from, where, "slot", LEDGER_SLOTS - 1);
+	int fd = (int)read_number(reader, from, where, "fd", INT_MAX);
+	bool is_stored = json_reader_flag(&reader->json, from, where, "is_stored");
+	if (reader->json.failed || claim(reader, where, FD_LISTENER, fd) < 0)
+		return NULL;
+	if (listener->fds[slot] >= 0)
+		return "slot named twice";
+	listener_set_socket(listener, slot, fd);
+	listener->is_stored[slot] = is_stored;
+	return NULL;
+}
+
+static const char *
+read_slot(struct state_reader *reader, const json_t *from, const char *where)
+{
+	uint32_t slot = read_number(reader, from, where, "slot", LEDGER_SLOTS - 1);
+	json_record_read(state_slot_fields, &reader->json, from, where,
+	    &reader->master->workers.slots[slot]);
+	return NULL;
+}
+
+/* True also of a child that has exited, unless another program that ran as this process
+ * meanwhile (a shell, say) has waited for it. */
+static bool
+is_child(pid_t pid)
+{
+	siginfo_t info;
+	return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
+/* A process and its ledger block are named once, and the block is its slot's. */
+static bool
+is_valid_process(const struct state_reader *reader, const struct process *row)
+{
+	for (const struct process *p = reader->master->workers.processes; p != NULL;
+	     p = p->next) {
+		if (p->pid == row->pid || p->worker_ledger == row->worker_ledger)
+			return false;
+	}
+	/* During a dry run the parent goes on: it may have released the block. */
+	return reader->ret->is_dry_run ||
+	    atomic_load(&row->worker_ledger->own.owner) == row->slot + 1;
+}
+
+/* Of several draining processes of a surplus slot the most recent one, which comes
+ * first, occupies it. 0, or -1. */
+static int
+place(struct process *process)
+{
+	const struct master *master = process->master;
+	bool is_free = master->workers.slots[process->slot].process == NULL;
+	bool is_surplus = process->slot >= master->workers.slot_count;
+	if (process->is_draining && !(is_surplus && is_free))
+		return 0;
+	if (!is_free || (!process->is_draining && is_surplus))
+		return -1;
+	slot_adopt(process);
 	return 0;
 }
 
-void
-state_load_header(int fd, struct upgrade_state *ret)
+static const char *
+read_process(struct state_reader *reader, const json_t *from, const char *where)
 {
-	char *line = NULL;
-	size_t room = 0;
-	*ret = (struct upgrade_state){ .program_fd = -1, .config_fd = -1 };
-	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	FILE *in = copy < 0 ? NULL : fdopen(copy, "r");
-	bool is_open = in != NULL && fseek(in, 0, SEEK_SET) == 0;
-	while (is_open && next_line(in, &line, &room) == 0) {
-		int program_fd;
-		if (sscanf(line, "program %d", &program_fd) == 1)
-			ret->program_fd = program_fd;
-		else if (strncmp(line, "purpose ", strlen("purpose ")) == 0)
-			ret->is_rollback = strcmp(line, "purpose back") == 0;
-	}
-	free(line);
-	if (in != NULL)
-		fclose(in);
-	else if (copy >= 0)
-		close(copy);
+	struct process row;
+	struct master *master = reader->master;
+	json_record_read(state_process_fields, &reader->json, from, where, &row);
+	uint32_t ledger_index =
+	    read_number(reader, from, where, "ledger_index", LEDGER_WORKERS_MAX - 1);
+	if (reader->json.failed || claim(reader, where, FD_CHANNEL, row.channel_fd) < 0)
+		return NULL;
+	row.worker_ledger = &master->workers.ledger->live[ledger_index];
+	if (!is_valid_process(reader, &row))
+		return "not a process of its slot";
+	struct process *process = process_from_pid(
+	    master, row.pid, row.slot, row.channel_fd, row.worker_ledger);
+	if (process == NULL)
+		return "out of memory";
+	process->generation = row.generation;
+	process->is_status_unknown =
+	    !reader->ret->is_dry_run && !is_child(process->pid);
+	process->is_ready = row.is_ready;
+	process->is_draining = process->wants_receiver = row.is_draining;
+	process->listeners_closed = process->sockets_closed = row.listeners_closed;
+	process->moved_in = row.moved_in;
+	process->moved_out = row.moved_out;
+	return place(process) < 0 ? "slot out of range or taken" : NULL;
 }
 
-static int
-read_lines(struct state_reader *reader, FILE *in)
+static void
+read_rows(struct state_reader *reader, const json_t *parent, const char *name,
+    const char *(*read)(struct state_reader *, const json_t *, const char *))
 {
-	char *line = NULL;
-	size_t room = 0;
-	int rc = next_line(in, &line, &room);
-	if (rc < 0)
-		log_errorx("inheritance: there is none");
-	else if (strcmp(line, STATE_FIRST_LINE) != 0) {
-		log_errorx("inheritance: its form is another one: %s", line);
-		rc = -1;
+	const json_t *row,
+	    *rows = json_reader_member(&reader->json, parent, "", name, JSON_ARRAY);
+	size_t i;
+	json_array_foreach(rows, i, row)
+	{
+		char where[64];
+		snprintf(where, sizeof(where), "%s[%zu]", name, i);
+		const char *error =
+		    reader->json.failed ? NULL : read(reader, row, where);
+		if (error != NULL)
+			json_reader_fail(&reader->json, where, "", error);
 	}
-	while (rc == 0 && next_line(in, &line, &room) == 0)
-		rc = read_or_log(reader, line);
-	free(line);
-	if (rc == 0 && !feof(in)) {
-		log_errorx("inheritance: it breaks off");
-		rc = -1;
-	}
-	return rc;
 }
 
-/* Each listener of the configuration has a socket, and nothing is missing. */
-static int
-check_whole(const struct state_reader *reader)
+static const char *
+read_listener(struct state_reader *reader, const json_t *from, const char *where)
+{
+	struct listener row = { .name = NULL }, *listener = NULL;
+	json_record_read(state_listener_fields, &reader->json, from, where, &row);
+	uint32_t port = read_number(reader, from, where, "port", UINT16_MAX);
+	if (!reader->json.failed)
+		listener = make_listener(reader, &row, (uint16_t)port);
+	free(row.name);
+	if (listener == NULL)
+		return "not a listener";
+	struct listener **end = reader->listener != NULL
+	    ? &reader->listener->next
+	    : &reader->master->listeners.first;
+	*end = reader->listener = listener;
+	read_rows(reader, from, "sockets", read_socket);
+	return NULL;
+}
+
+/* Each listener of the configuration has a socket. */
+static void
+check_listeners(struct state_reader *reader)
 {
 	const struct master *master = reader->master;
-	const char *missing = state_rows_missing(reader);
-	if (missing != NULL) {
-		log_errorx("inheritance: no line says its %s", missing);
-		return -1;
-	}
 	for (size_t i = 0; i < master->config.current.listener_count; i++) {
 		const struct listener *e = master->listeners.first;
 		while (
 		    e != NULL && (e->config_index != (int)i || e->reuseport_count == 0))
 			e = e->next;
-		if (e == NULL) {
-			log_errorx("inheritance: no socket for %s",
-			    master->config.current.listeners[i].address_text);
-			return -1;
+		if (e == NULL)
+			json_reader_fail(&reader->json, "listeners",
+			    master->config.current.listeners[i].address_text,
+			    "no socket for it");
+	}
+}
+
+/* A rollback may follow what was saved for an exec, but not for a dry run, of which
+ * less is checked. */
+static void
+read_rollback(struct state_reader *reader, const json_t *from)
+{
+	struct upgrade_state *ret = reader->ret;
+	if (from == NULL)
+		return;
+	if (ret->is_dry_run)
+		json_reader_fail(&reader->json, "", "rollback", "unexpected");
+	ret->is_rollback = true;
+	read_text(reader, from, "rollback", ret->reason, sizeof(ret->reason));
+}
+
+static void
+read_state(struct state_reader *reader, json_t *root, const json_t *rollback)
+{
+	const char *version = json_string_value(json_object_get(root, "version"));
+	char error[64];
+	snprintf(error, sizeof(error), "found %.16s, expected " STATE_VERSION,
+	    version == NULL ? "none" : version);
+	if (version == NULL || strcmp(version, STATE_VERSION) != 0)
+		json_reader_fail(&reader->json, "", "version", error);
+	else
+		read_header(reader, root);
+	read_rollback(reader, rollback);
+	if (!reader->json.failed)
+		read_master(reader, root);
+	if (reader->json.failed)
+		return;
+	read_origins(reader, root);
+	read_rows(reader, root, "admin_listeners", read_admin_listener);
+	read_rows(reader, root, "pending_requests", read_request);
+	read_rows(reader, root, "listeners", read_listener);
+	read_rows(reader, root, "slots", read_slot);
+	read_rows(reader, root, "processes", read_process);
+	check_listeners(reader);
+}
+
+/* The state, and the rollback that follows it (NULL: none). NULL with one line in
+ * error[CONFIG_ERROR_MAX]. */
+static json_t *
+load_json(int fd, json_t **ret_rollback, char *error)
+{
+	const size_t flags = JSON_REJECT_DUPLICATES | JSON_DISABLE_EOF_CHECK;
+	struct stat st;
+	json_error_t syntax = { .text = "larger than a state can be" };
+	errno = 0;
+	*ret_rollback = NULL;
+	size_t size = fstat(fd, &st) < 0 ? 0 : (size_t)st.st_size;
+	const char *text = size > STATE_BYTES_MAX
+	    ? MAP_FAILED
+	    : mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+	json_t *root =
+	    text == MAP_FAILED ? NULL : json_load_text(text, size, flags, &syntax);
+	size_t end = root == NULL ? size : (size_t)syntax.position;
+	if (end < size) {
+		*ret_rollback = json_load_text(
+		    text + end, size - end, JSON_REJECT_DUPLICATES, &syntax);
+		if (*ret_rollback == NULL) {
+			json_decref(root);
+			root = NULL;
 		}
 	}
-	return 0;
+	if (root == NULL)
+		snprintf(error, CONFIG_ERROR_MAX, "%s",
+		    errno != 0 ? strerror(errno) : syntax.text);
+	if (text != MAP_FAILED)
+		munmap((void *)text, size);
+	return root;
+}
+
+void
+state_load_header(int fd, struct upgrade_state *ret)
+{
+	char error[CONFIG_ERROR_MAX];
+	struct json_reader json = { .error = error, .error_size = sizeof(error) };
+	json_t *rollback, *root = load_json(fd, &rollback, error);
+	*ret = (struct upgrade_state){ .config_fd = -1 };
+	json_record_read(
+	    state_header_fields, &json, json_object_get(root, "header"), "header", ret);
+	if (root == NULL || json.failed || ret->program_fd == 0)
+		ret->program_fd = -1;
+	ret->is_rollback |= rollback != NULL;
+	json_decref(rollback);
+	json_decref(root);
+}
+
+static void
+release_claims(const struct state_reader *reader)
+{
+	for (size_t i = 0; i < reader->claimed_count; i++)
+		(void)fcntl(reader->claimed_fds[i], F_SETFD, 0);
 }
 
 int
 state_load(struct master *master, int fd, struct upgrade_state *ret)
 {
-	struct state_reader reader = { .master = master, .ret = ret };
+	char error[CONFIG_ERROR_MAX] = "";
+	struct state_reader reader = { .master = master,
+		.ret = ret,
+		.json = { .error = error,
+		    .error_size = sizeof(error),
+		    .requires_all = true } };
 	*ret = (struct upgrade_state){ .program_fd = -1, .config_fd = -1 };
-	FILE *in = fdopen(fd, "r");
-	int rc = -1;
-	if (in == NULL || fseek(in, 0, SEEK_SET) < 0 ||
-	    state_fields_claim(&reader.claims, STATE_FD_FILE, fd) < 0)
-		log_error("inheritance: it cannot be read");
-	else
-		rc = read_lines(&reader, in);
-	if (rc == 0)
-		rc = check_whole(&reader);
-	if (rc < 0)
-		state_fields_release(&reader.claims);
-	state_fields_claims_finish(&reader.claims);
-	if (in != NULL)
-		fclose(in);
-	else
-		close(fd);
-	return rc;
+	json_t *rollback = NULL, *root = load_json(fd, &rollback, error);
+	if (root == NULL)
+		reader.json.failed = true;
+	else if (claim(&reader, "memory file", FD_FILE, fd) >= 0)
+		read_state(&reader, root, rollback);
+	json_decref(rollback);
+	json_decref(root);
+	if (reader.json.failed) {
+		log_errorx("upgrade state: %s", error);
+		release_claims(&reader);
+	}
+	free(reader.claimed_fds);
+	close(fd);
+	return reader.json.failed ? -1 : 0;
 }

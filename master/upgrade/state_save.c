@@ -4,200 +4,239 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "lib/log.h"
+#include "lib/printable.h"
 
 #include "net/unix_socket.h"
 
 #include "master/changes/pending_requests.h"
 #include "master/listeners/admin_listener.h"
 #include "master/upgrade/program_path.h"
-#include "master/workers/process.h"
-#include "master/workers/slot.h"
+#include "master/upgrade/state_rows.h"
 
-#define WAITERS_MAX (2 * HTTP_SERVER_CLIENTS_MAX)
+#define REQUESTS_MAX (2 * HTTP_SERVER_CLIENTS_MAX)
 
 static size_t
-list_pending_requests(const struct master *master, struct pending_request_row *ret)
+list_requests(const struct master *master, struct pending_request_row *ret)
 {
-	size_t count = pending_requests_list(master, ret, WAITERS_MAX);
-	return count < WAITERS_MAX ? count : WAITERS_MAX;
+	size_t count = pending_requests_list(master, ret, REQUESTS_MAX);
+	return count < REQUESTS_MAX ? count : REQUESTS_MAX;
 }
 
 static void
-set_inheritable(int fd, bool over_exec)
+set_inheritable(int fd, bool is_inheritable)
 {
-	if (fcntl(fd, F_SETFD, over_exec ? 0 : FD_CLOEXEC) < 0)
-		log_warn("descriptor %d does not survive", fd);
+	if (fcntl(fd, F_SETFD, is_inheritable ? 0 : FD_CLOEXEC) < 0)
+		log_warn("upgrade: cannot change FD_CLOEXEC of descriptor %d", fd);
 }
 
-/* Every descriptor of the master that the next image needs stays open over an exec, or
- * does not. */
+/* Every descriptor of the master that the next program needs. */
 static void
-set_all_inheritable(const struct master *master, bool over_exec)
+set_all_inheritable(const struct master *master, bool is_inheritable)
 {
-	set_inheritable(master->workers.ledger_fd, over_exec);
+	set_inheritable(master->workers.ledger_fd, is_inheritable);
 	for (int i = 0; i < HTTP_SERVER_KINDS; i++) {
 		const struct http_server *http_server =
 		    admin_listener_server(master, (enum http_server_kind)i);
 		if (http_server != NULL)
-			set_inheritable(http_server_fd(http_server), over_exec);
+			set_inheritable(http_server_fd(http_server), is_inheritable);
 	}
-	struct pending_request_row pending_requests[WAITERS_MAX];
-	size_t pending_count = list_pending_requests(master, pending_requests);
-	for (size_t i = 0; i < pending_count; i++)
-		set_inheritable(pending_requests[i].fd, over_exec);
+	struct pending_request_row requests[REQUESTS_MAX];
+	size_t request_count = list_requests(master, requests);
+	for (size_t i = 0; i < request_count; i++)
+		set_inheritable(requests[i].fd, is_inheritable);
 	for (const struct listener *e = master->listeners.first; e != NULL;
 	     e = e->next) {
 		for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
 			if (e->fds[i] >= 0)
-				set_inheritable(e->fds[i], over_exec);
+				set_inheritable(e->fds[i], is_inheritable);
 		}
 	}
 	for (const struct process *p = master->workers.processes; p != NULL;
 	     p = p->next)
-		set_inheritable(p->channel_fd, over_exec);
+		set_inheritable(p->channel_fd, is_inheritable);
+}
+
+static bool
+is_printable(const char *text)
+{
+	size_t length = 1;
+	for (; *text != '\0' && length > 0; text += length)
+		length = printable_length(text);
+	return length > 0;
 }
 
 static void
-write_listener(FILE *out, const struct listener *listener)
+put(json_t **object, const char *key, json_t *value)
 {
-	fprintf(out, "endpoint %d %d %u %d %u %s\n", listener->config_index,
-	    listener->is_from_manager, listener->passed_sockets,
-	    listener->is_order_unknown, address_port(&listener->address),
-	    listener->name);
-	fprintf(out, "drops %" PRIu64 "\n", listener->closed_socket_drops);
-	for (uint32_t i = 0; i < listener->reuseport_count; i++) {
-		uint32_t slot = listener->reuseport_slots[i];
-		fprintf(out, "socket %u %d %d\n", slot, listener->fds[slot],
-		    listener->is_stored[slot]);
-	}
+	*object =
+	    json_record_complete(*object, json_object_set_new(*object, key, value));
 }
 
 static void
-write_admin_listeners(FILE *out, const struct master *master)
+append(json_t **array, json_t *value)
 {
+	*array = json_record_complete(*array, json_array_append_new(*array, value));
+}
+
+static json_t *
+save_header(const struct master *master, const struct upgrade_state *state)
+{
+	/* A path that JSON does not carry unchanged is looked up again. */
+	bool has_path = program_path()[0] == '/' && is_printable(program_path());
+	json_t *header = json_record_write(state_header_fields, state);
+	put(&header, "pid", json_integer(getpid()));
+	put(&header, "reason", json_record_text(state->reason));
+	put(&header, "path", json_record_text(has_path ? program_path() : ""));
+	put(&header, "outcome_text", json_record_text(master->changes.last.text));
+	return header;
+}
+
+static void
+save_origin(const char *name, const char *source, void *argument)
+{
+	put(argument, name, json_record_text(source));
+}
+
+static json_t *
+save_origins(const struct master *master)
+{
+	json_t *origins = json_object();
+	config_visit_origins(&master->config.current, save_origin, &origins);
+	return origins;
+}
+
+static json_t *
+save_admin_listeners(const struct master *master)
+{
+	json_t *rows = json_array();
 	for (int i = 0; i < HTTP_SERVER_KINDS; i++) {
 		const struct http_server *http_server =
 		    admin_listener_server(master, (enum http_server_kind)i);
 		if (http_server == NULL)
 			continue;
 		const struct file_id *file = http_server_file(http_server);
-		fprintf(out, "door %d %d %s\nfile %" PRId64 " %" PRId64 "\n", i,
-		    http_server_fd(http_server), http_server_name(http_server),
-		    (int64_t)file->device, (int64_t)file->inode);
+		append(&rows,
+		    json_pack("{s:i, s:i, s:I, s:I}", "kind", i, "fd",
+			http_server_fd(http_server), "device", (json_int_t)file->device,
+			"inode", (json_int_t)file->inode));
 	}
-	struct pending_request_row pending_requests[WAITERS_MAX];
-	size_t pending_count = list_pending_requests(master, pending_requests);
-	for (size_t i = 0; i < pending_count; i++)
-		fprintf(out, "waiter %d %d\n", pending_requests[i].fd,
-		    pending_requests[i].waits_for_drain);
+	return rows;
 }
 
-static void
-write_process(FILE *out, const struct process *p)
+static json_t *
+save_requests(const struct master *master)
 {
-	fprintf(out, "process %d %u %u %d %td %d %d %d %" PRIu64 " %" PRIu64 "\n",
-	    (int)p->pid, p->slot, p->generation, p->channel_fd,
-	    p->worker_ledger - p->master->workers.ledger->live, p->is_ready,
-	    p->is_draining, p->listeners_closed, p->moved_in, p->moved_out);
+	struct pending_request_row requests[REQUESTS_MAX];
+	size_t count = list_requests(master, requests);
+	json_t *rows = json_array();
+	for (size_t i = 0; i < count; i++)
+		append(&rows, json_record_write(state_request_fields, &requests[i]));
+	return rows;
 }
 
-static void
-write_origin(const char *name, const char *source, void *out)
+static json_t *
+save_listener(const struct listener *listener)
 {
-	fprintf(out, "origin %s %s\n", name, source);
+	json_t *object = json_record_write(state_listener_fields, listener);
+	json_t *sockets = json_array();
+	for (uint32_t i = 0; i < listener->reuseport_count; i++) {
+		uint32_t slot = listener->reuseport_slots[i];
+		append(&sockets,
+		    json_pack("{s:i, s:i, s:b}", "slot", (int)slot, "fd",
+			listener->fds[slot], "is_stored", listener->is_stored[slot]));
+	}
+	put(&object, "port", json_integer(address_port(&listener->address)));
+	put(&object, "sockets", sockets);
+	return object;
 }
 
-static const char *
-purpose_of(const struct upgrade_state *upgrade_state)
+static json_t *
+save_listeners(const struct master *master)
 {
-	if (upgrade_state->is_dry_run)
-		return "rehearsal";
-	return upgrade_state->is_rollback ? "back" : "upgrade";
-}
-
-static void
-write_all(
-    FILE *out, const struct master *master, const struct upgrade_state *upgrade_state)
-{
-	fprintf(out, STATE_FIRST_LINE "\npid %d\npurpose %s\nreason %s\n",
-	    (int)getpid(), purpose_of(upgrade_state), upgrade_state->reason);
-	fprintf(out, "generation %u\nstarted %" PRIu64 "\nslots %u\nmoves %u\n",
-	    master->workers.generation, master->started_ns, master->workers.slot_count,
-	    master->workers.last_transfer_id);
-	fprintf(out, "program %d\nledger %d\nconfig %d\n", upgrade_state->program_fd,
-	    master->workers.ledger_fd, upgrade_state->config_fd);
-	/* A line is a line. */
-	if (program_path()[0] == '/' && strchr(program_path(), '\n') == NULL)
-		fprintf(out, "path %s\n", program_path());
-	config_visit_origins(&master->config.current, write_origin, out);
-	fprintf(out, "outcome %" PRIu64 " %d %s\n", master->changes.last.number,
-	    master->changes.last.is_good, master->changes.last.text);
-	write_admin_listeners(out, master);
+	json_t *rows = json_array();
 	for (const struct listener *e = master->listeners.first; e != NULL; e = e->next)
-		write_listener(out, e);
+		append(&rows, save_listener(e));
+	return rows;
+}
+
+static json_t *
+save_slots(const struct master *master)
+{
+	json_t *rows = json_array();
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
 		const struct slot *slot = &master->workers.slots[i];
-		if (slot->master != NULL || slot->restarts > 0)
-			fprintf(out, "slot %u %u %" PRIu64 "\n", i, slot->failures,
-			    slot->restarts);
+		if (slot->failures == 0 && slot->restarts == 0)
+			continue;
+		json_t *row = json_record_write(state_slot_fields, slot);
+		put(&row, "slot", json_integer(i));
+		append(&rows, row);
 	}
-	for (const struct process *p = master->workers.processes; p != NULL;
-	     p = p->next)
-		write_process(out, p);
+	return rows;
 }
 
-/* The effective configuration in a memory file; -1 with errno. */
-static int
-write_config(const struct config *config)
+static json_t *
+save_processes(const struct master *master)
 {
-	char *text = config_print(config);
-	int fd = text == NULL ? -1 : memfd_create("yodeld-config", 0);
-	if (fd >= 0 && write(fd, text, strlen(text)) != (ssize_t)strlen(text)) {
+	json_t *rows = json_array();
+	for (const struct process *p = master->workers.processes; p != NULL;
+	     p = p->next) {
+		json_t *row = json_record_write(state_process_fields, p);
+		put(&row, "ledger_index",
+		    json_integer(p->worker_ledger - master->workers.ledger->live));
+		append(&rows, row);
+	}
+	return rows;
+}
+
+/* Heap; NULL when out of memory. */
+static char *
+format_state(const struct master *master, const struct upgrade_state *state)
+{
+	json_t *root = json_pack("{s:s}", "version", STATE_VERSION);
+	put(&root, "header", save_header(master, state));
+	put(&root, "master", json_record_write(state_master_fields, master));
+	put(&root, "origins", save_origins(master));
+	put(&root, "admin_listeners", save_admin_listeners(master));
+	put(&root, "pending_requests", save_requests(master));
+	put(&root, "listeners", save_listeners(master));
+	put(&root, "slots", save_slots(master));
+	put(&root, "processes", save_processes(master));
+	char *text = root == NULL ? NULL : json_dumps(root, JSON_COMPACT);
+	json_decref(root);
+	if (text == NULL)
+		errno = ENOMEM;
+	return text;
+}
+
+/* Frees the text. Returns the descriptor, or -1 with errno. */
+static int
+write_memory_file(const char *name, char *text)
+{
+	int fd = text == NULL ? -1 : memfd_create(name, 0);
+	ssize_t length = text == NULL ? 0 : (ssize_t)strlen(text);
+	if (fd >= 0 && write(fd, text, (size_t)length) != length) {
 		close(fd);
 		fd = -1;
+		errno = ENOMEM;
 	}
 	free(text);
 	return fd;
 }
 
-/* The text alone. 0, or -1 with errno. */
-static int
-write_text(
-    int fd, const struct master *master, const struct upgrade_state *upgrade_state)
-{
-	int copy = dup(fd);
-	FILE *out = copy < 0 ? NULL : fdopen(copy, "w");
-	if (out == NULL) {
-		if (copy >= 0)
-			close(copy);
-		return -1;
-	}
-	write_all(out, master, upgrade_state);
-	/* Also what failed before the end: half of a line would be read as a whole. */
-	bool has_failed = ferror(out) != 0;
-	if (fclose(out) < 0)
-		return -1;
-	errno = EIO;
-	return has_failed ? -1 : 0;
-}
-
 int
 state_save(const struct master *master, struct upgrade_state *upgrade_state)
 {
-	upgrade_state->config_fd = write_config(&master->config.current);
+	upgrade_state->config_fd =
+	    write_memory_file("yodeld-config", config_print(&master->config.current));
 	if (upgrade_state->config_fd < 0)
 		return -1;
-	int fd = memfd_create("yodeld-inheritance", 0);
-	if (fd < 0 || write_text(fd, master, upgrade_state) < 0) {
-		if (fd >= 0)
-			close(fd);
+	int fd = write_memory_file("yodeld-state", format_state(master, upgrade_state));
+	if (fd < 0) {
 		close(upgrade_state->config_fd);
 		return -1;
 	}

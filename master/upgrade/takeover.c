@@ -31,17 +31,17 @@ static struct {
 static void
 roll_back(const char *why)
 {
-	/* A later line counts. */
 	static const char start[] =
-	    "purpose back\n"
-	    "reason upgrade failed, the former program goes on: the new one ";
+	    "{\"rollback\": \"upgrade failed, the former program goes on: the new one ";
+	static const char end[] = "\"}";
 	if (!previous.is_open)
 		return;
 	previous.is_open = false;
 	alarm(0);
 	lseek(previous.fd, 0, SEEK_END);
 	if (write(previous.fd, start, strlen(start)) < 0 ||
-	    write(previous.fd, why, strlen(why)) < 0 || write(previous.fd, "\n", 1) < 0)
+	    write(previous.fd, why, strlen(why)) < 0 ||
+	    write(previous.fd, end, strlen(end)) < 0)
 		return;
 	for (size_t i = 0; i < previous.inherited_fd_count; i++)
 		fcntl(previous.inherited_fds[i], F_SETFD, 0);

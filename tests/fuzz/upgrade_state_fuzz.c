@@ -1,17 +1,17 @@
 /*
- * What a program image finds after an exec: the text of an inheritance
- * (master/upgrade/state_save.h), and descriptors. The first byte chooses the
- * configuration, the rest is the text; it may name
+ * What a program finds after an exec: an upgrade state (master/upgrade/state_save.h)
+ * and descriptors. The first byte chooses the configuration, the rest is the text; it
+ * may name
  *
- *   100 the program    101 the ledger          102 the configuration
- *   103, 104 doors     105, 106 visitors       107 .. 110 listening sockets
- *   111 .. 114 channels of workers: processes 1000 .. 1003, in books 0 .. 3 of slots
- *              0, 1, 2, 0
+ *   100 the program              101 the ledger       102 the configuration
+ *   103, 104 admin listeners     105, 106 requests    107 .. 110 listening sockets
+ *   111 .. 114 channels of workers: processes 1000 .. 1003, in ledger blocks 0 .. 3 of
+ *              slots 0, 1, 2, 0
  *
- * and finds itself to be process 4711. What is refused is refused with a reason, every
- * descriptor as it was left. What is taken is whole: it can be told, and what is
- * written of it reads as the same. In the end no descriptor is left over (the sanitizer
- * looks for memory). Who only peeks sees the same program and purpose.
+ * getpid() is 4711. A rejected state has a reason and leaves every descriptor as it
+ * was. An accepted one can be shown, and what is saved from it loads to the same. No
+ * descriptor is left open (the sanitizer checks memory). state_load_header() reads the
+ * same program and purpose.
  */
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -48,17 +48,17 @@ enum {
 	PROGRAM,
 	LEDGER,
 	CONFIG,
-	DOORS,
-	VISITORS = DOORS + 2,
-	SOCKETS = VISITORS + 2,
+	ADMIN,
+	REQUESTS = ADMIN + 2,
+	SOCKETS = REQUESTS + 2,
 	CHANNELS = SOCKETS + 4,
-	LEFT = CHANNELS + 4
+	SAVED = CHANNELS + 4
 };
-#define FIRST 100 /* what is left to us begins here... */
-#define OURS 64   /* ...and what is ours ends before */
+#define FIRST 100  /* the first saved descriptor */
+#define OWN_END 64 /* this program's own ones are below */
 #define CONFIGS 4
 
-static int originals[LEFT], configs[CONFIGS], far_ends[LEFT];
+static int originals[SAVED], configs[CONFIGS], far_ends[SAVED];
 static unsigned reasons;
 
 pid_t
@@ -99,7 +99,7 @@ __wrap_unix_socket_remove(const char *path, const void *file)
 static int
 make_file(const void *text, size_t size)
 {
-	int fd = memfd_create("left", 0);
+	int fd = memfd_create("saved", 0);
 
 	must(fd >= 0 && write(fd, text, size) == (ssize_t)size);
 	return fd;
@@ -154,16 +154,16 @@ make_all(void)
 		configs[i] = make_file(texts[i], strlen(texts[i]));
 	originals[PROGRAM] = make_file("program", 7);
 	make_ledger();
-	for (int i = DOORS; i < VISITORS; i++)
+	for (int i = ADMIN; i < REQUESTS; i++)
 		originals[i] = make_listener();
-	for (int i = VISITORS; i < SOCKETS; i++)
+	for (int i = REQUESTS; i < SOCKETS; i++)
 		make_pair(i, SOCK_STREAM);
 	for (int i = SOCKETS; i < CHANNELS; i++)
 		originals[i] = make_listener();
-	for (int i = CHANNELS; i < LEFT; i++)
+	for (int i = CHANNELS; i < SAVED; i++)
 		make_pair(i, SOCK_SEQPACKET);
-	/* All that is open until now would be closed by an exec. */
-	for (int i = 3; i < OURS; i++)
+	/* Not saved: close-on-exec. */
+	for (int i = 3; i < OWN_END; i++)
 		fcntl(i, F_SETFD, FD_CLOEXEC);
 }
 
@@ -171,19 +171,19 @@ static void
 place_descriptors(uint8_t config)
 {
 	originals[CONFIG] = configs[config % CONFIGS];
-	for (int i = 0; i < LEFT; i++)
+	for (int i = 0; i < SAVED; i++)
 		must(dup2(originals[i], FIRST + i) == FIRST + i);
 }
 
 static void
 close_descriptors(void)
 {
-	char heard[4096];
+	char received[4096];
 
-	for (int i = 0; i < LEFT; i++) {
+	for (int i = 0; i < SAVED; i++) {
 		close(FIRST + i);
 		while (far_ends[i] != 0 &&
-		    recv(far_ends[i], heard, sizeof(heard), MSG_DONTWAIT) > 0)
+		    recv(far_ends[i], received, sizeof(received), MSG_DONTWAIT) > 0)
 			;
 	}
 }
@@ -202,7 +202,7 @@ start_master(void)
 }
 
 static void
-check_places(const struct master *master, bool is_dry_run)
+check_slots(const struct master *master, bool is_dry_run)
 {
 	must(master->workers.slot_count >= 1 &&
 	    master->workers.slot_count <= LEDGER_SLOTS);
@@ -235,23 +235,24 @@ check_stats(struct master *master)
 	must(event_base_loop(master->base, EVLOOP_ONCE | EVLOOP_NONBLOCK) >= 0);
 }
 
-/* The text of it, in which the number of the configuration's descriptor is blank. */
+/* The text, in which the number of the configuration's descriptor is blank. */
 static char *
 text_of(int fd)
 {
+	static const char key[] = "\"config_fd\":";
 	off_t size = lseek(fd, 0, SEEK_END);
 	char *text = calloc(1, (size_t)size + 1);
 
 	must(text != NULL && pread(fd, text, (size_t)size, 0) == size);
-	char *number = strstr(text, "\nconfig ");
+	char *number = strstr(text, key);
 	must(number != NULL);
-	for (number += strlen("\nconfig "); *number != '\n'; number++)
+	for (number += strlen(key); *number != '}' && *number != ','; number++)
 		*number = ' ';
 	return text;
 }
 
 static int
-write_on(const struct master *master, struct upgrade_state *upgrade_state)
+save(const struct master *master, struct upgrade_state *upgrade_state)
 {
 	int fd = state_save(master, upgrade_state);
 
@@ -259,12 +260,12 @@ write_on(const struct master *master, struct upgrade_state *upgrade_state)
 	return fd;
 }
 
-/* What was taken, left to the next one, and by that one to a third. */
+/* Saves the loaded state for a second program, which saves it for a third. */
 static void
 check_round_trip(struct master *master, struct upgrade_state *first, uint8_t config)
 {
 	struct upgrade_state second;
-	int fd = write_on(master, first);
+	int fd = save(master, first);
 	char *text = text_of(fd), *again;
 
 	master_finish(master);
@@ -275,7 +276,7 @@ check_round_trip(struct master *master, struct upgrade_state *first, uint8_t con
 	must(second.is_rollback == first->is_rollback);
 	must(second.is_dry_run == first->is_dry_run);
 	close(second.config_fd);
-	fd = write_on(master, &second);
+	fd = save(master, &second);
 	again = text_of(fd);
 	must(strcmp(text, again) == 0);
 	free(text);
@@ -289,14 +290,14 @@ static void
 check_descriptors(void)
 {
 	must(reasons > 0);
-	for (int i = 0; i < LEFT; i++)
+	for (int i = 0; i < SAVED; i++)
 		must(fcntl(FIRST + i, F_GETFD) == 0);
 }
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct upgrade_state upgrade_state, peeked;
+	struct upgrade_state upgrade_state, header;
 
 	if (size == 0)
 		return 0;
@@ -308,13 +309,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct master *master = start_master();
 	reasons = 0;
 	int fd = make_file(data + 1, size - 1);
-	state_load_header(fd, &peeked);
+	state_load_header(fd, &header);
 	if (state_load(master, fd, &upgrade_state) == 0) {
-		must(peeked.program_fd == upgrade_state.program_fd &&
-		    peeked.is_rollback == upgrade_state.is_rollback);
+		must(header.program_fd == upgrade_state.program_fd &&
+		    header.is_rollback == upgrade_state.is_rollback);
 		must(upgrade_state.program_fd >= FIRST &&
 		    upgrade_state.config_fd >= FIRST);
-		check_places(master, upgrade_state.is_dry_run);
+		check_slots(master, upgrade_state.is_dry_run);
 		check_stats(master);
 		check_round_trip(master, &upgrade_state, data[0]);
 	} else {
