@@ -85,7 +85,7 @@ unacknowledged(const struct conn *conn)
 {
 	int bytes = 0;
 
-	if (ioctl(conn->fd, SIOCOUTQ, &bytes) < 0 || bytes <= 0)
+	if (ioctl(conn->stream.fd, SIOCOUTQ, &bytes) < 0 || bytes <= 0)
 		return 0;
 	return (uint64_t)bytes - (conn->is_write_shut ? 1 : 0);
 }
@@ -127,7 +127,7 @@ record_lost_connection(
 		.silent_ns = ctx->times.now_ns - conn->received_ns,
 	};
 	address_format(&target->addresses[conn->address], out->remote);
-	timestamps_local_address(conn->fd, out->local);
+	timestamps_local_address(conn->stream.fd, out->local);
 	if (conn->in_flight > 0)
 		record_answer(ctx, conn, out);
 	atomic_store_explicit(&counters->lost_connections, n + 1, memory_order_release);

@@ -65,9 +65,9 @@ close_socket(struct load_context *ctx, struct conn *conn)
 {
 	uint64_t next = conn->send.message + (conn->send.at > 0 ? 1 : 0);
 
-	count_retransmits(ctx, conn->fd);
-	close(conn->fd);
-	conn->fd = -1;
+	count_retransmits(ctx, conn->stream.fd);
+	close(conn->stream.fd);
+	conn->stream.fd = -1;
 	counters_add(&ctx->counters->connections_open, (uint64_t)-1);
 	sequence_seek(ctx->sequence, conn_state_number(ctx, conn), &conn->send, next);
 	conn->answers = (struct verify_stream){ .cursor = conn->send };
@@ -158,12 +158,13 @@ start_close(struct load_context *ctx, struct conn *conn)
 	if (!conn->is_write_shut)
 		conn->state_since_ns = ctx->times.now_ns;
 	if (ctx->plan->close == PLAN_CLOSE_RST) {
-		setsockopt(conn->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+		setsockopt(
+		    conn->stream.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
 		conn_close(ctx, conn, CONN_CLOSE_ABORTED);
 		return;
 	}
 	if (!conn->is_write_shut)
-		shutdown(conn->fd, SHUT_WR);
+		transport_finish(&conn->stream);
 	conn->is_write_shut = true;
 	conn_state_set_timer(ctx, conn);
 }
@@ -194,7 +195,7 @@ conn_advance(struct load_context *ctx, struct conn *conn)
 		conn_state_set_timer(ctx, conn);
 	if (plan->half_close && conn_state_has_sent_all(ctx, conn) &&
 	    conn->send.at == 0 && !conn->is_write_shut) {
-		shutdown(conn->fd, SHUT_WR);
+		transport_finish(&conn->stream);
 		conn->is_write_shut = true;
 		conn->state_since_ns = ctx->times.now_ns;
 	}

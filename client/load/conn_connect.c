@@ -120,22 +120,25 @@ start_connect(struct load_context *ctx, struct conn *conn)
 		.data.u32 = conn_state_index(ctx, conn),
 	};
 
-	conn->fd = open_socket(ctx, address, conn_state_number(ctx, conn));
-	if (conn->fd < 0)
+	conn->stream = (struct stream){
+		.fd = open_socket(ctx, address, conn_state_number(ctx, conn)),
+		.transport = target->transport,
+	};
+	if (conn->stream.fd < 0)
 		return -1;
 	ctx->times.now_ns = conn->state_since_ns = clock_now_ns();
 	const struct sockaddr *to = (const void *)&address->storage;
-	if (connect(conn->fd, to, address->length) < 0 && errno != EINPROGRESS)
+	if (connect(conn->stream.fd, to, address->length) < 0 && errno != EINPROGRESS)
 		return -1;
-	return epoll_ctl(ctx->epoll_fd, EPOLL_CTL_ADD, conn->fd, &event);
+	return epoll_ctl(ctx->epoll_fd, EPOLL_CTL_ADD, conn->stream.fd, &event);
 }
 
 void
 conn_connect_close(struct conn *conn)
 {
-	if (conn->fd >= 0)
-		close(conn->fd);
-	conn->fd = -1;
+	if (conn->stream.fd >= 0)
+		close(conn->stream.fd);
+	conn->stream.fd = -1;
 }
 
 enum connect_status
@@ -169,7 +172,7 @@ conn_connect_finish(struct load_context *ctx, struct conn *conn)
 	int error = 0;
 	socklen_t length = sizeof(error);
 
-	if (getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &error, &length) < 0)
+	if (getsockopt(conn->stream.fd, SOL_SOCKET, SO_ERROR, &error, &length) < 0)
 		error = errno;
 	return error != 0 ? conn_connect_next(ctx, conn, error) : establish(ctx, conn);
 }

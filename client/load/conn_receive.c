@@ -1,7 +1,5 @@
 #include "client/load/conn_receive.h"
 
-#include <sys/socket.h>
-
 #include <errno.h>
 
 #include "lib/clock.h"
@@ -9,8 +7,9 @@
 #include "client/load/accounting.h"
 #include "client/load/transcript.h"
 
-#define READS_MAX 4 /* per turn of the loop, so that no connection starves the others  \
-		     */
+#define READS_MAX                                                                      \
+	4 /* per turn of the loop, so that no connection starves the others            \
+	   */
 
 static void
 verify_received(
@@ -21,7 +20,7 @@ verify_received(
 
 	if (ctx->plan->expect == PLAN_EXPECT_NONE)
 		return;
-	verify->fd = conn->fd;
+	verify->fd = conn->stream.fd;
 	while (length > 0 || conn->answers.gap > 0) {
 		enum verify_result result;
 		/* With --expect discard nothing is expected even while sending. */
@@ -50,7 +49,7 @@ read_limit(const struct load_context *ctx)
 static ssize_t
 receive_once(struct load_context *ctx, struct conn *conn, size_t max)
 {
-	ssize_t n = recv(conn->fd, ctx->buffers.received, max, 0);
+	ssize_t n = transport_receive(&conn->stream, ctx->buffers.received, max);
 
 	ctx->times.now_ns = clock_now_ns();
 	if (n <= 0)

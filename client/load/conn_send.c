@@ -1,7 +1,5 @@
 #include "client/load/conn_send.h"
 
-#include <sys/socket.h>
-
 #include <errno.h>
 #include <string.h>
 
@@ -120,7 +118,7 @@ static enum send_status
 send_bytes(
     struct load_context *ctx, struct conn *conn, const uint8_t *bytes, size_t length)
 {
-	ssize_t n = send(conn->fd, bytes, length, MSG_NOSIGNAL);
+	ssize_t n = transport_send(&conn->stream, bytes, length);
 
 	if (n < 0 && errno == EAGAIN)
 		start_blocked_timer(ctx, conn);

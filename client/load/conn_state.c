@@ -4,11 +4,16 @@
 
 #define SLOW_READS_PER_S 100 /* of a slow reader, at most */
 
+/* Memory per connection: with its timer and its places in two lists. */
+_Static_assert(
+    sizeof(struct conn) + sizeof(struct timer_wheel_entry) + 2 * sizeof(uint32_t) < 256,
+    "a connection takes less than 256 bytes");
+
 void
 conn_state_init(struct conn *conn)
 {
 	memset(conn, 0, sizeof(*conn));
-	conn->fd = -1;
+	conn->stream.fd = -1;
 	conn->state = CONN_WAITING;
 	conn->active_index = LOAD_NO_CONN;
 	message_queue_init(&conn->queue);

@@ -9,6 +9,8 @@
 #ifndef CLIENT_LOAD_CONN_STATE_H
 #define CLIENT_LOAD_CONN_STATE_H
 
+#include "net/transport.h"
+
 #include "client/load/load_context.h"
 
 #define CONN_STATE_CLOSE_TIMEOUT_NS NS_PER_S /* wait for the peer's FIN after ours */
@@ -29,7 +31,7 @@ struct conn {
 	uint64_t sent_on_connection; /* messages started on this connection */
 	uint64_t state_since_ns; /* start of the connect, established, or FIN sent */
 	uint64_t received_ns;    /* last received byte, or established */
-	int fd;
+	struct stream stream;
 	uint32_t in_flight;    /* messages started and not answered */
 	uint32_t due;          /* messages due and not started */
 	uint32_t active_index; /* place in ctx->active.list, or LOAD_NO_CONN */

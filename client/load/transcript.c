@@ -19,8 +19,8 @@ write_line(const struct load_context *ctx, const struct conn *conn, const char *
 {
 	char name[ADDRESS_TEXT_MAX];
 
-	fprintf(ctx->transcript, "%s: %s%s\n", timestamps_local_address(conn->fd, name),
-	    event, detail);
+	fprintf(ctx->transcript, "%s: %s%s\n",
+	    timestamps_local_address(conn->stream.fd, name), event, detail);
 	fflush(ctx->transcript);
 }
 
@@ -44,8 +44,8 @@ transcript_connected(const struct load_context *ctx, const struct conn *conn)
 	struct address remote = { .length = sizeof(remote.storage) };
 
 	if (ctx->transcript != NULL &&
-	    getpeername(conn->fd, (struct sockaddr *)&remote.storage, &remote.length) ==
-		0)
+	    getpeername(conn->stream.fd, (struct sockaddr *)&remote.storage,
+		&remote.length) == 0)
 		write_line(ctx, conn, "connected to ", address_format(&remote, peer));
 }
 

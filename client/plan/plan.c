@@ -113,6 +113,7 @@ check_targets(struct plan *plan, char *error)
 			return EX_USAGE;
 		}
 		target->address_count = (uint32_t)n;
+		target->transport = &transport_tcp;
 	}
 	plan->target_count = plan->target_texts.count;
 	return 0;

@@ -16,6 +16,7 @@
 #include "lib/options.h"
 
 #include "net/address.h"
+#include "net/transport.h"
 
 #include "proto/framing.h"
 #include "proto/reply.h"
@@ -57,6 +58,7 @@ struct plan_target {
 	const char *text; /* as it was given: the name of the target in reports */
 	struct address addresses[PLAN_TARGET_ADDRESSES_MAX]; /* the resolver's order */
 	uint32_t address_count;
+	const struct transport *transport;
 };
 
 struct plan {

@@ -57,6 +57,7 @@ listen_at(struct conn_fixture *fixture, int backlog)
 	fixture->plan.targets[0].addresses[0].length = length;
 	fixture->plan.targets[0].address_count = fixture->plan.target_count = 1;
 	fixture->plan.targets[0].text = "peer";
+	fixture->plan.targets[0].transport = &transport_tcp;
 }
 
 static inline void
@@ -147,8 +148,8 @@ tear_down(void **state)
 	struct conn_fixture *fixture = *state;
 
 	check_message_counts(fixture);
-	if (fixture->conn.fd >= 0)
-		close(fixture->conn.fd);
+	if (fixture->conn.stream.fd >= 0)
+		close(fixture->conn.stream.fd);
 	if (fixture->peer >= 0)
 		close(fixture->peer);
 	close(fixture->listener);
@@ -244,7 +245,8 @@ wait_for_reset(const struct conn_fixture *fixture)
 	struct epoll_event event = { .events = 0 };
 	int fd = epoll_create1(0), n = 0;
 
-	assert_int_equal(epoll_ctl(fd, EPOLL_CTL_ADD, fixture->conn.fd, &event), 0);
+	assert_int_equal(
+	    epoll_ctl(fd, EPOLL_CTL_ADD, fixture->conn.stream.fd, &event), 0);
 	n = epoll_wait(
 	    fd, &event, 1, TIMEOUT_MS); /* EPOLLHUP and EPOLLERR are always reported */
 	assert_int_equal(n, 1);

@@ -330,7 +330,8 @@ times_a_blocked_send_from_the_first_refusal(void **state)
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, full), 0);
 	while (send(full[0], junk, sizeof(junk), 0) > 0)
 		;
-	assert_int_equal(dup2(full[0], fixture->conn.fd), fixture->conn.fd);
+	assert_int_equal(
+	    dup2(full[0], fixture->conn.stream.fd), fixture->conn.stream.fd);
 	send_late(fixture, 0);
 	uint64_t refused_ns = g->times.now_ns;
 	assert_int_equal(fixture->conn.in_flight, 0);
