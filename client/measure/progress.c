@@ -40,22 +40,18 @@ take_snapshot(const struct counters_map *counters_map)
 	struct snapshot now = { .start_ns = atomic_load(
 				    &counters_map->control_block->start_ns) };
 
-	for (uint32_t i = 0; i < counters_map->count; i++) {
-		const struct counters *counters = counters_map_at(counters_map, i);
-		uint64_t wrong = counters_get(&counters->messages.wrong) +
-		    counters_get(&counters->warmup.wrong);
-
-		now.open += counters_get(&counters->connections_open);
-		now.established += counters_get(&counters->connections_first);
-		now.answered += counters_get(&counters->messages.verified) +
-		    counters_get(&counters->warmup.verified) + wrong;
-		now.errors += wrong + counters_lost(&counters->messages) +
-		    counters_lost(&counters->warmup) +
-		    counters_get(&counters->connections_lost);
-		for (int f = 0; f < CONNECT_FAILURE_COUNT; f++)
-			now.failed += counters_get(&counters->connections_failed[f]);
-	}
-	now.errors += now.failed;
+	struct counters sum;
+	counters_sum(counters_map, &sum);
+	uint64_t wrong =
+	    counters_get(&sum.messages.wrong) + counters_get(&sum.warmup.wrong);
+	now.open = counters_get(&sum.connections_open);
+	now.established = counters_get(&sum.connections_first);
+	now.answered = counters_get(&sum.messages.verified) +
+	    counters_get(&sum.warmup.verified) + wrong;
+	for (int f = 0; f < CONNECT_FAILURE_COUNT; f++)
+		now.failed += counters_get(&sum.connections_failed[f]);
+	now.errors = wrong + counters_lost(&sum.messages) + counters_lost(&sum.warmup) +
+	    counters_get(&sum.connections_lost) + now.failed;
 	return now;
 }
 

@@ -45,15 +45,12 @@ time_wait(void)
 static void
 sample_ports(struct sampler *sampler)
 {
-	uint64_t waiting = time_wait(), held = 0, made = 0;
+	uint64_t waiting = time_wait();
+	struct counters sum;
+	counters_sum(sampler->counters_map, &sum);
+	uint64_t held = counters_get(&sum.connections_open);
+	uint64_t made = counters_get(&sum.connections_established);
 
-	for (uint32_t i = 0; i < sampler->counters_map->count; i++) {
-		const struct counters *counters =
-		    counters_map_at(sampler->counters_map, i);
-
-		held += counters_get(&counters->connections_open);
-		made += counters_get(&counters->connections_established);
-	}
 	if (waiting > sampler->time_wait_before)
 		held += waiting - sampler->time_wait_before;
 	/* One that just ends is in both for a moment; others' connections wait, too. */
@@ -110,23 +107,20 @@ failed:
 	return -1;
 }
 
-/* The sums of all processes, as a row whose figures are totals. */
+/* A row with the totals since the start. */
 static struct result_second
 sum_now(const struct sampler *sampler)
 {
-	struct result_second sum = { 0 };
+	struct counters sum;
 
-	for (uint32_t i = 0; i < sampler->counters_map->count; i++) {
-		const struct counters *counters =
-		    counters_map_at(sampler->counters_map, i);
-
-		sum.connections_open += counters_get(&counters->connections_open);
-		sum.sent += counters_get(&counters->messages.sent);
-		sum.verified += counters_get(&counters->messages.verified);
-		sum.wrong += counters_get(&counters->messages.wrong);
-		sum.lost += counters_lost(&counters->messages);
-	}
-	return sum;
+	counters_sum(sampler->counters_map, &sum);
+	return (struct result_second){
+		.connections_open = counters_get(&sum.connections_open),
+		.sent = counters_get(&sum.messages.sent),
+		.verified = counters_get(&sum.messages.verified),
+		.wrong = counters_get(&sum.messages.wrong),
+		.lost = counters_lost(&sum.messages),
+	};
 }
 
 /* watch->between = what histogram `which` took since the last row. */

@@ -84,28 +84,42 @@ collect_plan(const struct plan *plan, struct result_plan *ret)
 }
 
 static void
-add_messages(struct result_messages *to, const struct counters_messages *from)
+read_messages(struct result_messages *to, const struct counters_messages *from)
 {
-	to->sent += counters_get(&from->sent);
-	to->verified += counters_get(&from->verified);
-	to->wrong += counters_get(&from->wrong);
-	to->in_flight += counters_get(&from->in_flight);
+	to->sent = counters_get(&from->sent);
+	to->verified = counters_get(&from->verified);
+	to->wrong = counters_get(&from->wrong);
+	to->in_flight = counters_get(&from->in_flight);
 	for (int i = 0; i < MESSAGE_LOSS_COUNT; i++)
-		to->lost[i] += counters_get(&from->lost[i]);
+		to->lost[i] = counters_get(&from->lost[i]);
 }
 
 static void
-add_connections(struct result_connections *to, const struct counters *from)
+read_connections(struct result_connections *to, const struct counters *from)
 {
-	to->requested += from->connections;
-	to->attempted += counters_get(&from->connections_attempted);
-	to->established += counters_get(&from->connections_established);
-	to->reconnects += counters_get(&from->reconnects);
-	to->lost += counters_get(&from->connections_lost);
-	to->reset += counters_get(&from->connections_reset);
-	to->first += counters_get(&from->connections_first);
+	to->attempted = counters_get(&from->connections_attempted);
+	to->established = counters_get(&from->connections_established);
+	to->reconnects = counters_get(&from->reconnects);
+	to->lost = counters_get(&from->connections_lost);
+	to->reset = counters_get(&from->connections_reset);
+	to->first = counters_get(&from->connections_first);
 	for (int i = 0; i < CONNECT_FAILURE_COUNT; i++)
-		to->failed[i] += counters_get(&from->connections_failed[i]);
+		to->failed[i] = counters_get(&from->connections_failed[i]);
+}
+
+static void
+read_counters(const struct counters *sum, struct result *ret)
+{
+	read_connections(&ret->connections, sum);
+	read_messages(&ret->messages, &sum->messages);
+	read_messages(&ret->warmup, &sum->warmup);
+	ret->messages_due = counters_get(&sum->messages_due);
+	ret->messages_late = counters_get(&sum->messages_late);
+	ret->bytes_sent = counters_get(&sum->bytes_sent);
+	ret->bytes_received = counters_get(&sum->bytes_received);
+	ret->bytes_unexpected = counters_get(&sum->bytes_unexpected);
+	ret->oldest_lost_ns = counters_get(&sum->oldest_lost_ns);
+	ret->host.retransmits = counters_get(&sum->retransmits);
 }
 
 static void
@@ -131,7 +145,7 @@ collect_process(const struct counters *counters, struct result *ret)
 		    ((double)(stopped - started) / 1e9);
 	ret->host.cpu_user_s += process->cpu_user_s;
 	ret->host.cpu_sys_s += process->cpu_sys_s;
-	ret->host.retransmits += counters_get(&counters->retransmits);
+	ret->connections.requested += counters->connections;
 }
 
 static int
@@ -160,18 +174,6 @@ collect_mismatches(const struct counters *counters, struct result *ret)
 static int
 collect_counters(const struct counters *counters, struct result *ret)
 {
-	uint64_t oldest = counters_get(&counters->oldest_lost_ns);
-
-	add_connections(&ret->connections, counters);
-	add_messages(&ret->messages, &counters->messages);
-	add_messages(&ret->warmup, &counters->warmup);
-	ret->messages_due += counters_get(&counters->messages_due);
-	ret->messages_late += counters_get(&counters->messages_late);
-	ret->bytes_sent += counters_get(&counters->bytes_sent);
-	ret->bytes_received += counters_get(&counters->bytes_received);
-	ret->bytes_unexpected += counters_get(&counters->bytes_unexpected);
-	if (oldest > ret->oldest_lost_ns)
-		ret->oldest_lost_ns = oldest;
 	for (int i = 0; i < LATENCY_KIND_COUNT; i++)
 		if (histogram_add(ret->latency[i], counters->histograms[i]) < 0)
 			return -1;
@@ -182,20 +184,18 @@ collect_counters(const struct counters *counters, struct result *ret)
 /* The measured part ends with the last message sent or answered, not with the patience
  * for those that never were. */
 static uint64_t
-end_of(const struct plan *plan, const struct counters_map *counters_map)
+end_of(const struct plan *plan, const struct counters_map *counters_map,
+    const struct counters *sum)
 {
-	uint64_t last_stop = 0, last_answer = 0;
+	uint64_t last_stop = counters_get(&sum->stopped_ns);
+	uint64_t last_answer = counters_get(&sum->last_answer_ns);
 	bool runs = false;
 
 	for (uint32_t i = 0; i < counters_map->count; i++) {
 		const struct counters *counters = counters_map_at(counters_map, i);
-		uint64_t stopped = counters_get(&counters->stopped_ns);
-		uint64_t answered = counters_get(&counters->last_answer_ns);
-
 		runs = runs ||
-		    (stopped == 0 && atomic_load(&counters->phase) < PHASE_FINISHED);
-		last_stop = stopped > last_stop ? stopped : last_stop;
-		last_answer = answered > last_answer ? answered : last_answer;
+		    (counters_get(&counters->stopped_ns) == 0 &&
+			atomic_load(&counters->phase) < PHASE_FINISHED);
 	}
 	if (runs)
 		return clock_now_ns();
@@ -221,18 +221,12 @@ calling_s(const struct result *result, uint64_t began, uint64_t connected,
 
 static void
 collect_times(const struct plan *plan, const struct counters_map *counters_map,
-    const struct sampler *sampler, struct result *ret)
+    const struct counters *sum, const struct sampler *sampler, struct result *ret)
 {
 	uint64_t start = atomic_load(&counters_map->control_block->start_ns),
-		 connected = 0;
-	uint64_t end = end_of(plan, counters_map);
+		 connected = counters_get(&sum->connected_ns);
+	uint64_t end = end_of(plan, counters_map, sum);
 
-	for (uint32_t i = 0; i < counters_map->count; i++) {
-		const struct counters *counters = counters_map_at(counters_map, i);
-
-		if (counters_get(&counters->connected_ns) > connected)
-			connected = counters_get(&counters->connected_ns);
-	}
 	ret->started_at_ns =
 	    counters_map->control_block->started_at_ns + plan->warmup_ns;
 	if (start != 0 && end > start + plan->warmup_ns)
@@ -327,6 +321,8 @@ static int
 collect_all(const struct plan *plan, const struct counters_map *counters_map,
     const struct sampler *sampler, const char *ledger, struct result *ret)
 {
+	struct counters sum;
+	counters_sum(counters_map, &sum);
 	if (collect_plan(plan, &ret->plan) < 0)
 		return -1;
 	ret->processes = calloc(counters_map->count, sizeof(ret->processes[0]));
@@ -338,7 +334,8 @@ collect_all(const struct plan *plan, const struct counters_map *counters_map,
 	if (result_target_collect(plan, counters_map, ret) < 0 ||
 	    result_lost_collect(counters_map, ret) < 0)
 		return -1;
-	collect_times(plan, counters_map, sampler, ret);
+	read_counters(&sum, ret);
+	collect_times(plan, counters_map, &sum, sampler, ret);
 	collect_ports(plan, sampler, &ret->ports);
 	if (ledger != NULL && (ret->ledger = strdup(ledger)) == NULL)
 		return -1;
