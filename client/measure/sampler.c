@@ -23,17 +23,6 @@ static const struct {
 	{ LATENCY_CONNECT, "connect" },
 };
 
-void
-sampler_read_kernel(struct sampler_kernel *ret)
-{
-	*ret = (struct sampler_kernel){ .retransmits = 0 };
-	procfs_counter("/proc/self/net/snmp", "Tcp:", "RetransSegs", &ret->retransmits);
-	procfs_counter("/proc/self/net/netstat", "TcpExt:", "ListenOverflows",
-	    &ret->listen_overflows);
-	procfs_counter(
-	    "/proc/self/net/netstat", "TcpExt:", "ListenDrops", &ret->listen_drops);
-}
-
 /* Of this network namespace. */
 static uint64_t
 time_wait(void)
@@ -86,7 +75,7 @@ sampler_start(struct sampler *sampler, const struct plan *plan,
 	sampler->began_ns = clock_now_ns();
 	sampler->plan = plan;
 	sampler->counters_map = counters_map;
-	sampler_read_kernel(&sampler->kernel);
+	socket_info_read_network_counters(&sampler->network);
 	sampler->time_wait_before = sampler->time_wait_max = time_wait();
 	sampler->now = histogram_create(&counters_latency_config);
 	sampler->between = histogram_create(&counters_latency_config);

@@ -16,6 +16,8 @@
 
 #include "lib/stats/histogram.h"
 
+#include "net/socket_info.h"
+
 #include "client/measure/counters.h"
 
 /* One second (or so) of a run. A percentile is UINT64_MAX, null in JSON, if it is not
@@ -37,11 +39,6 @@ result_second_is_whole(const struct result_second *second)
 	return second->length_s >= 0.5;
 }
 
-/* Counters of the kernel, of this network namespace. */
-struct sampler_kernel {
-	uint64_t retransmits, listen_overflows, listen_drops;
-};
-
 struct sampler {
 	const struct plan *plan;
 	const struct counters_map *counters_map;
@@ -53,7 +50,7 @@ struct sampler {
 	struct result_second last; /* the sums at sampled_ns, for the next difference */
 	struct histogram *before[LATENCY_KIND_COUNT]; /* all processes, sampled_ns */
 	struct histogram *now, *between;
-	struct sampler_kernel kernel;             /* at sampler_start */
+	struct network_counters network;          /* at sampler_start */
 	uint64_t time_wait_before, time_wait_max; /* sockets, of this namespace */
 	uint64_t ports_held_max; /* open connections, and TIME_WAIT since the start */
 	bool interrupted;        /* set by the caller: Ctrl-C ended the run */
@@ -73,8 +70,5 @@ void sampler_stop(struct sampler *sampler, uint64_t now_ns);
 
 /* 0, or -1 with errno when the .hlog could not be written. */
 int sampler_finish(struct sampler *sampler);
-
-/* The counters now; what cannot be read is 0. */
-void sampler_read_kernel(struct sampler_kernel *ret);
 
 #endif

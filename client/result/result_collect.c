@@ -244,7 +244,7 @@ static int
 collect_host(const struct sampler *sampler, struct result_host *ret)
 {
 	struct rusage children;
-	struct sampler_kernel kernel;
+	struct network_counters now;
 	struct utsname name;
 
 	if (uname(&name) != 0)
@@ -258,11 +258,11 @@ collect_host(const struct sampler *sampler, struct result_host *ret)
 		ret->memory_bytes = (uint64_t)children.ru_maxrss * 1024;
 	if (sampler == NULL)
 		return 0;
-	sampler_read_kernel(&kernel);
-	ret->host_retransmits = kernel.retransmits - sampler->kernel.retransmits;
+	socket_info_read_network_counters(&now);
+	ret->host_retransmits = now.retransmits - sampler->network.retransmits;
 	ret->listen_overflows =
-	    kernel.listen_overflows - sampler->kernel.listen_overflows;
-	ret->listen_drops = kernel.listen_drops - sampler->kernel.listen_drops;
+	    now.listen_overflows - sampler->network.listen_overflows;
+	ret->listen_drops = now.listen_drops - sampler->network.listen_drops;
 	return 0;
 }
 
