@@ -107,7 +107,7 @@ result_says() # EXPRESSION
 		one["answer_bytes"] == 0 and one["answer_length"] == 64 and
 		one["unacknowledged"] == 0 and one["silent_ns"] >= one["waited_ns"] >= 1e9
 		for one in gone)'
-	[[ $output = *"the first lost connections"*" to 127.0.0.1:$FAULTY_SERVER_PORT): timeout at 20"* ]]
+	[[ $output = *"first lost connections"*" to 127.0.0.1:$FAULTY_SERVER_PORT): timeout at 20"* ]]
 	[[ $output = *"message 0 outstanding for "*"s, 0 of 64 bytes of its reply received; "* ]]
 }
 

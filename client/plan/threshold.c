@@ -315,13 +315,13 @@ threshold_describe(const struct threshold_outcome *outcome, char *buffer)
 	bool empty = !outcome->known && !outcome->passed && !(outcome->value > 0);
 
 	if (empty)
-		snprintf(buffer, THRESHOLD_TEXT_MAX, "there are no values");
+		snprintf(buffer, THRESHOLD_TEXT_MAX, "no samples");
 	else if (!isfinite(outcome->value))
 		snprintf(buffer, THRESHOLD_TEXT_MAX,
-		    "no answer: what has none took longer than any");
+		    "some messages got no answer (counted as infinitely late)");
 	else
 		snprintf(buffer, THRESHOLD_TEXT_MAX, "%.32s%s",
 		    threshold_format(&outcome->threshold, outcome->value, value),
-		    outcome->known ? "" : ", from too few values to know");
+		    outcome->known ? "" : ", but there are too few samples");
 	return buffer;
 }

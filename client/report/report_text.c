@@ -25,31 +25,33 @@ count(uint64_t number, char *buffer)
 	return units_show_count(number, buffer);
 }
 
+/* "50 connections to 10.0.0.1:9000, closed loop, 4 messages in flight on each, 5 s" */
 static void
-print_head(const struct result *result, FILE *file)
+print_plan(const struct result *result, FILE *file)
 {
 	const struct result_plan *plan = &result->plan;
 	char number[UNITS_TEXT_MAX], time[UNITS_TEXT_MAX];
 
-	fprintf(file, "\n" LABEL "%s connections to ", "asked",
+	fprintf(file, "\n" LABEL "%s connections to ", "plan",
 	    count(result->connections.requested, number));
 	for (size_t i = 0; i < plan->target_count; i++)
 		fprintf(file, "%s%s", i > 0 ? ", " : "", plan->targets[i]);
-	if (plan->duration_ns > 0)
-		fprintf(
-		    file, ", for %s", units_format_duration(plan->duration_ns, time));
-	else
-		fprintf(file, ", %s messages each", count(plan->messages, number));
 	if (plan->rate > 0)
-		fprintf(file, ", %s messages/s in all (%s)",
+		fprintf(file, ", open loop, %s messages/s in total (%s)",
 		    count(result_whole(plan->rate), number), plan->arrivals);
 	else if (plan->interval_ns > 0)
-		fprintf(file, ", one message every %s each",
-		    units_format_duration(plan->interval_ns, time));
-	else if (plan->pipeline > 1)
-		fprintf(file, ", %s in flight on each", count(plan->pipeline, number));
+		fprintf(file, ", one message every %s on each",
+		    units_show_duration(plan->interval_ns, time));
 	else
-		fprintf(file, ", %s", plan->load);
+		fprintf(file, ", %s%s", plan->load,
+		    strcmp(plan->load, "closed") == 0 ? " loop" : "");
+	if (plan->pipeline > 1)
+		fprintf(file, ", up to %s in flight on each",
+		    count(plan->pipeline, number));
+	if (plan->duration_ns > 0)
+		fprintf(file, ", %s", units_show_duration(plan->duration_ns, time));
+	else
+		fprintf(file, ", %s messages on each", count(plan->messages, number));
 	fprintf(file, "\n" LABEL "%s; framing %s, expect %s\n", "", plan->message,
 	    plan->framing, plan->expect);
 }
@@ -81,7 +83,7 @@ print_connect_rate(const struct result *result, FILE *file)
 		return;
 	fprintf(file, " (%s/s", count(result_whole(result->connections_per_s), made));
 	if (result->plan.connect_rate > 0)
-		fprintf(file, " of %s/s asked",
+		fprintf(file, " of %s/s planned",
 		    count(result_whole(result->plan.connect_rate), asked));
 	fputc(')', file);
 }
@@ -98,7 +100,7 @@ print_connections(const struct result *result, FILE *file)
 	fprintf(file, ", %s failed", count(result_failed(c), number));
 	print_reasons(c->failed, file);
 	if (c->lost > 0)
-		fprintf(file, ", %s lost (%s of them reset)", count(c->lost, number),
+		fprintf(file, ", %s lost (%s by a reset)", count(c->lost, number),
 		    count(c->reset, rate));
 	if (c->reconnects > 0)
 		fprintf(file, ", %s reconnects", count(c->reconnects, number));
@@ -133,11 +135,11 @@ print_targets(const struct result *result, FILE *file)
 		    target->last_error);
 	}
 	if (shown > TARGETS_SHOWN)
-		fprintf(file, LABEL "... %zu more are in the JSON\n", "",
+		fprintf(file, LABEL "... %zu more in the JSON result\n", "",
 		    shown - TARGETS_SHOWN);
 }
 
-/* For connections that come and go: the side that closes first keeps the local port in
+/* For connections that are reopened: the side that closes first keeps its port in
  * TIME_WAIT. */
 static void
 print_ports(const struct result *result, FILE *file)
@@ -152,7 +154,7 @@ print_ports(const struct result *result, FILE *file)
 		return;
 	fprintf(file,
 	    LABEL
-	    "%s of %s held at most; in TIME_WAIT on this machine %s before, %s at most\n",
+	    "at most %s of %s in use; in TIME_WAIT on this machine: %s before the run, at most %s during it\n",
 	    "ports", count(ports->held_max, held), count(ports->available, all),
 	    count(ports->time_wait_before, before), count(ports->time_wait_max, most));
 }
@@ -165,9 +167,10 @@ print_messages(const char *label, const struct result_messages *messages, FILE *
 
 	fprintf(file,
 	    LABEL "%s sent %s %s verified + %s wrong + %s lost + %s in flight\n", label,
-	    count(messages->sent, sent), result_adds_up(messages) ? "=" : "IS NOT",
-	    count(messages->verified, verified), count(messages->wrong, wrong),
-	    count(result_lost(messages), lost), count(messages->in_flight, in_flight));
+	    count(messages->sent, sent),
+	    result_adds_up(messages) ? "=" : "!=", count(messages->verified, verified),
+	    count(messages->wrong, wrong), count(result_lost(messages), lost),
+	    count(messages->in_flight, in_flight));
 }
 
 static void
@@ -198,21 +201,22 @@ print_rates(const struct result *result, FILE *file)
 	char rate[UNITS_TEXT_MAX], due[UNITS_TEXT_MAX], late[UNITS_TEXT_MAX],
 	    out[UNITS_TEXT_MAX], in[UNITS_TEXT_MAX], time[UNITS_TEXT_MAX];
 
-	fprintf(file, LABEL "%s messages/s verified, %s sent, %s received, in %s%s\n",
-	    "achieved", count(result_whole(result->messages_per_s), rate),
+	fprintf(file, LABEL "%s messages/s verified; %s sent, %s received in %s%s\n",
+	    "throughput", count(result_whole(result->messages_per_s), rate),
 	    units_show_size(result->bytes_sent, out),
 	    units_show_size(result->bytes_received, in),
 	    units_show_duration(result_whole(result->elapsed_s * 1e9), time),
 	    result->interrupted ? " (interrupted)" : "");
 	if (result->messages_due > 0)
 		fprintf(file,
-		    LABEL "%s messages were due, %s sent, %s of them over 1 ms late\n",
+		    LABEL "%s messages due, %s sent, %s of them more than 1 ms late\n",
 		    "schedule", count(result->messages_due, due),
 		    count(result->messages.sent, out),
 		    count(result->messages_late, late));
 	if (result->bytes_unexpected > 0)
-		fprintf(file, LABEL "%s bytes came that nothing had asked for\n",
-		    "surplus", count(result->bytes_unexpected, out));
+		fprintf(file,
+		    LABEL "%s extra bytes arrived that belong to no message\n", "extra",
+		    count(result->bytes_unexpected, out));
 }
 
 static bool
@@ -243,7 +247,7 @@ print_latency(const struct result *result, enum latency_kind which, FILE *file)
 	return all_known;
 }
 
-/* The interval that a percentile lies in, of the figure that people read first. */
+/* The confidence intervals of the response latency, which people read first. */
 static void
 print_intervals(const struct result *result, FILE *file)
 {
@@ -258,10 +262,10 @@ print_intervals(const struct result *result, FILE *file)
 		if (!c.known || percentiles[i] < 99)
 			continue;
 		if (first)
-			fprintf(file, LABEL "95 %% sure: ", "");
+			fprintf(file, LABEL "95 %% confidence: ", "");
 		else
 			fputs(", ", file);
-		fprintf(file, "p%g %s to %s", percentiles[i],
+		fprintf(file, "p%g is between %s and %s", percentiles[i],
 		    units_show_duration(c.low, low), units_show_duration(c.high, high));
 		first = false;
 	}
@@ -269,18 +273,18 @@ print_intervals(const struct result *result, FILE *file)
 		fputc('\n', file);
 }
 
-/* Many values can be few: one second after the other is like the one before. */
+/* Samples within a second are correlated: many may tell no more than a few. */
 static void
-print_not_known(const struct result *result, FILE *file)
+print_too_few(const struct result *result, FILE *file)
 {
 	uint64_t values = histogram_count(result->latency[LATENCY_RESPONSE]);
 	double effective = result_effective_count(result);
 	char all[UNITS_TEXT_MAX], worth[UNITS_TEXT_MAX];
 
-	fprintf(file, LABEL "%s: too few values to know", "", NOT_KNOWN);
+	fprintf(file, LABEL "%s: too few samples", "", NOT_KNOWN);
 	if (effective < (double)values / 2)
 		fprintf(file,
-		    "; the seconds differ so much that the %s responses are worth %s",
+		    "; latency varied so much between seconds that %s responses tell no more than %s independent ones",
 		    count(values, all), count(result_whole(effective), worth));
 	fputc('\n', file);
 }
@@ -289,7 +293,6 @@ static void
 print_latencies(const struct result *result, FILE *file)
 {
 	bool all_known = true, any = false;
-	char lost[UNITS_TEXT_MAX];
 
 	for (int i = 0; i < LATENCY_KIND_COUNT; i++)
 		any = any || histogram_count(result->latency[i]) > 0;
@@ -302,10 +305,10 @@ print_latencies(const struct result *result, FILE *file)
 		    print_latency(result, (enum latency_kind)i, file) && all_known;
 	print_intervals(result, file);
 	if (result_lost(&result->messages) > 0)
-		fprintf(file, LABEL "the %s lost messages are in age alone\n", "",
-		    count(result_lost(&result->messages), lost));
+		fprintf(file,
+		    LABEL "lost messages are counted in the row \"age\" only\n", "");
 	if (!all_known)
-		print_not_known(result, file);
+		print_too_few(result, file);
 }
 
 static void
@@ -317,7 +320,7 @@ print_window(const char *label, const uint8_t *data, uint32_t length, FILE *file
 	fprintf(file, " |");
 	for (uint32_t i = 0; i < length; i++)
 		fputc(data[i] >= 0x20 && data[i] < 0x7f ? data[i] : '.', file);
-	fprintf(file, "|%s\n", length == 0 ? " nothing" : "");
+	fprintf(file, "|%s\n", length == 0 ? " (nothing)" : "");
 }
 
 static void
@@ -325,20 +328,20 @@ print_mismatches(const struct result *result, FILE *file)
 {
 	if (result->mismatch_count == 0)
 		return;
-	fprintf(file, "\n  the first wrong answers\n");
+	fprintf(file, "\n  first wrong replies\n");
 	for (size_t i = 0; i < result->mismatch_count && i < MISMATCHES_SHOWN; i++) {
 		const struct counters_mismatch *m = &result->mismatches[i];
 
 		fprintf(file,
-		    "  connection %" PRIu64 ", %s, message %" PRIu64 ", offset %" PRIu64
-		    " at %s%s%s\n",
+		    "  connection %" PRIu64 " (%s), message %" PRIu64
+		    ", offset %" PRIu64 " at %s%s%s\n",
 		    m->connection, m->local, m->message, m->offset, m->at,
-		    m->looks_like[0] != '\0' ? ": looks like " : "", m->looks_like);
+		    m->looks_like[0] != '\0' ? ": " : "", m->looks_like);
 		print_window("expected", m->expected, m->expected_length, file);
-		print_window("got", m->got, m->got_length, file);
+		print_window("received", m->got, m->got_length, file);
 	}
 	if (result->mismatch_count > MISMATCHES_SHOWN)
-		fprintf(file, "  ... %zu more are in the JSON\n",
+		fprintf(file, "  ... %zu more in the JSON result\n",
 		    result->mismatch_count - MISMATCHES_SHOWN);
 }
 
@@ -349,7 +352,7 @@ print_lost_connections(const struct result *result, FILE *file)
 
 	if (result->lost_connection_count == 0)
 		return;
-	fprintf(file, "\n  the first lost connections\n");
+	fprintf(file, "\n  first lost connections\n");
 	for (size_t i = 0; i < result->lost_connection_count && i < LOST_SHOWN; i++) {
 		const struct result_lost_connection *lost =
 		    &result->lost_connections[i];
@@ -358,7 +361,7 @@ print_lost_connections(const struct result *result, FILE *file)
 		fprintf(file, "    %s\n", report_summary_outstanding(lost, line));
 	}
 	if (result->lost_connection_count > LOST_SHOWN)
-		fprintf(file, "  ... %zu more are in the JSON\n",
+		fprintf(file, "  ... %zu more in the JSON result\n",
 		    result->lost_connection_count - LOST_SHOWN);
 }
 
@@ -372,14 +375,14 @@ print_thresholds(const struct result *result, FILE *file)
 	for (size_t i = 0; i < result->threshold_count; i++) {
 		const struct threshold_outcome *t = &result->thresholds[i];
 
-		fprintf(file, LABEL "%s %s: %s\n", i == 0 ? "thresholds" : "",
-		    t->threshold.text, t->passed ? "holds" : "FAILED",
+		fprintf(file, LABEL "%s: %s (%s)\n", i == 0 ? "thresholds" : "",
+		    t->threshold.text, t->passed ? "passed" : "FAILED",
 		    threshold_describe(t, value));
 	}
 }
 
 static const char *
-of_rank(
+format_percentile(
     const struct result_rank *rank, double percentile, uint64_t value_ns, char *buffer)
 {
 	return percentile_interval_is_known(percentile, rank->messages.verified)
@@ -405,13 +408,24 @@ print_ranks(const struct result *result, FILE *file)
 		    percentile_interval_is_known(99.9, rank->messages.verified);
 		fprintf(file, "  %-12" PRIu64 " %-20.20s%14s%10s%10s%10s%10s\n",
 		    rank->rank, rank->hostname, count(rank->messages.verified, sent),
-		    of_rank(rank, 50, rank->p50_ns, p50),
-		    of_rank(rank, 99, rank->p99_ns, p99),
-		    of_rank(rank, 99.9, rank->p999_ns, p999),
+		    format_percentile(rank, 50, rank->p50_ns, p50),
+		    format_percentile(rank, 99, rank->p99_ns, p99),
+		    format_percentile(rank, 99.9, rank->p999_ns, p999),
 		    units_show_duration(rank->max_ns, max));
 	}
 	if (!all_known)
-		fprintf(file, LABEL "%s: too few values to know\n", "", NOT_KNOWN);
+		fprintf(file, LABEL "%s: too few samples\n", "", NOT_KNOWN);
+}
+
+static void
+print_ledger(const struct result *result, FILE *file)
+{
+	char line[REPORT_SUMMARY_MAX];
+
+	if (report_summary_ledger(result, line)[0] != '\0')
+		fprintf(file, LABEL "%s\n", "ledger", line);
+	for (size_t i = 0; report_summary_server(result, i, line); i++)
+		fprintf(file, LABEL "- %s\n", "", line);
 }
 
 static void
@@ -422,12 +436,6 @@ print_trust(const struct result *result, FILE *file)
 	fprintf(file, "\n" LABEL "%s\n", "trust", result_verdict_names[trust->verdict]);
 	for (size_t i = 0; i < trust->reason_count; i++)
 		fprintf(file, LABEL "- %s\n", "", trust->reasons[i]);
-	char ledger[REPORT_SUMMARY_MAX];
-	report_summary_ledger(result, ledger);
-	if (ledger[0] != '\0')
-		fprintf(file, LABEL "%s\n", "ledger", ledger);
-	for (size_t i = 0; report_summary_server(result, i, ledger); i++)
-		fprintf(file, LABEL "- %s\n", "", ledger);
 }
 
 void
@@ -435,7 +443,7 @@ report_text(const struct result *result, FILE *file)
 {
 	char outcome[REPORT_SUMMARY_MAX];
 
-	print_head(result, file);
+	print_plan(result, file);
 	print_connections(result, file);
 	print_targets(result, file);
 	print_ports(result, file);
@@ -444,10 +452,11 @@ report_text(const struct result *result, FILE *file)
 		print_messages("warm-up", &result->warmup, file);
 	print_lost(result, file);
 	print_rates(result, file);
-	print_latencies(result, file);
-	print_ranks(result, file);
+	print_ledger(result, file);
 	print_lost_connections(result, file);
 	print_mismatches(result, file);
+	print_latencies(result, file);
+	print_ranks(result, file);
 	print_thresholds(result, file);
 	print_trust(result, file);
 	fprintf(file, "\n  %s\n", report_summary(result, outcome));

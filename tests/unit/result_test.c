@@ -222,7 +222,7 @@ the_report_shows_the_message_balance_and_unknown_values(void **state)
 	assert_non_null(strstr(
 	    text, "2,000 sent = 1,990 verified + 0 wrong + 10 lost + 0 in flight"));
 	assert_non_null(strstr(text, "10 timeout"));
-	assert_non_null(strstr(text, "?: too few values to know"));
+	assert_non_null(strstr(text, "?: too few samples"));
 	assert_non_null(strstr(text, "FAILED: 10 of 2,000 messages were not answered"));
 	free(text);
 	result_finish(&result);
@@ -253,7 +253,7 @@ varying_seconds_reduce_the_effective_sample_size(void **state)
 	report_text(&result, file);
 	fclose(file);
 	assert_non_null(strstr(text,
-	    "?: too few values to know; the seconds differ so much that the 2,000 responses are worth "));
+	    "?: too few samples; latency varied so much between seconds that 2,000 responses tell no more than "));
 	free(text);
 	result_finish(&result);
 }
