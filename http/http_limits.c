@@ -5,8 +5,6 @@
 
 #include "lib/clock.h"
 
-#include "master/master.h"
-
 static uint64_t
 in_seconds(unsigned seconds)
 {

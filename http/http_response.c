@@ -6,12 +6,10 @@
 
 #include <event2/buffer.h>
 
-#include "master/admin/stats.h"
-
-/* What would have come, and nothing of it (RFC 9110, 9.3.2): libevent sends the body
- * all the same, and the client takes it for the next answer. */
+/* HEAD has the headers of GET without its body (RFC 9110, 9.3.2). libevent would send
+ * the body, which the client would read as the next response. */
 static void
-leave_out(struct evhttp_request *request, struct evbuffer *body)
+remove_body(struct evhttp_request *request, struct evbuffer *body)
 {
 	char length[32];
 	size_t bytes = evbuffer_get_length(body);
@@ -37,7 +35,7 @@ http_response_send(
 		if (length == 0 || text[length - 1] != '\n')
 			evbuffer_add(body, "\n", 1);
 		if (evhttp_request_get_command(request) == EVHTTP_REQ_HEAD)
-			leave_out(request, body);
+			remove_body(request, body);
 		evhttp_send_reply(request, code, NULL, body);
 	}
 	if (body != NULL)
@@ -46,17 +44,9 @@ http_response_send(
 }
 
 void
-http_response_send_error(const struct master *master, struct evhttp_request *request,
-    int code, const char *why)
-{
-	http_response_send(request, code, HTTP_RESPONSE_JSON,
-	    stats_format_outcome(master, false, why, NULL));
-}
-
-void
-http_response_send_bad_method(const struct master *master,
-    struct evhttp_request *request, const char *allow, const char *why)
+http_response_send_bad_method(
+    struct evhttp_request *request, const char *allow, const char *type, char *text)
 {
 	evhttp_add_header(evhttp_request_get_output_headers(request), "Allow", allow);
-	http_response_send_error(master, request, HTTP_BADMETHOD, why);
+	http_response_send(request, HTTP_BADMETHOD, type, text);
 }

@@ -1,28 +1,23 @@
 /*
- * http_response.h - an answer over HTTP.
+ * http_response.h - sends the response to a request of http_server.h.
  */
 #ifndef HTTP_HTTP_RESPONSE_H
 #define HTTP_HTTP_RESPONSE_H
 
 #include <event2/http.h>
 
-#include "master/master.h"
-
 #define HTTP_RESPONSE_JSON "application/json"
 #define HTTP_RESPONSE_TEXT "text/plain; charset=utf-8"
 
-/* What the server could not do, in the state that it is in. */
+/* The server cannot do it in its present state (evhttp has no name for it). */
 #define HTTP_CONFLICT 409
 
-/* Sends heap text, with a newline at its end, and frees it; NULL is want of memory. */
+/* Sends heap text, ended by a newline, and frees it. NULL means out of memory and sends
+ * 503. */
 void http_response_send(
     struct evhttp_request *request, int code, const char *type, char *text);
-/* A JSON object {ok, text, ...} that says no. */
-void http_response_send_error(const struct master *master,
-    struct evhttp_request *request, int code, const char *why);
-/* The same for a method that is not among those that `allow` lists (RFC 9110, 15.5.6).
- */
-void http_response_send_bad_method(const struct master *master,
-    struct evhttp_request *request, const char *allow, const char *why);
+/* Refuses a method with 405 and the list of those allowed (RFC 9110, 15.5.6). */
+void http_response_send_bad_method(
+    struct evhttp_request *request, const char *allow, const char *type, char *text);
 
 #endif

@@ -21,14 +21,12 @@
 #define CHECK_INTERVAL_MS 250
 #define BACKLOG 128
 
-const char *const http_server_kind_names[] = { "socket", "address" };
-
 struct http_server {
 	struct http_server *next; /* in doors */
 	enum http_server_kind kind;
 	char *name;
-	http_server_handler serve;
-	void *owner;
+	http_server_handler handler;
+	void *argument; /* of the handler */
 	struct evhttp *http;
 	struct evhttp_bound_socket *bound; /* NULL: closed */
 	bool is_paused;                    /* it is full, or descriptors are short */
@@ -132,7 +130,7 @@ on_request(struct evhttp_request *request, void *argument)
 {
 	struct http_server *http_server = argument;
 	http_server_set_deadline(http_server, request, HTTP_SERVER_TIMEOUT_S);
-	http_server->serve(request, http_server);
+	http_server->handler(request, http_server, http_server->argument);
 }
 
 static int
@@ -172,8 +170,8 @@ http_server_from_fd(const struct http_server_args *args, int fd)
 	if (http_server == NULL)
 		return NULL;
 	http_server->kind = args->kind;
-	http_server->serve = args->serve;
-	http_server->owner = args->owner;
+	http_server->handler = args->handler;
+	http_server->argument = args->argument;
 	evtimer_assign(
 	    &http_server->check_timer, args->base, on_check_timer, http_server);
 	event_assign(&http_server->ready_event, args->base, -1, 0, on_connection_ready,
@@ -295,12 +293,6 @@ const char *
 http_server_name(const struct http_server *http_server)
 {
 	return http_server->name;
-}
-
-void *
-http_server_owner(const struct http_server *http_server)
-{
-	return http_server->owner;
 }
 
 int

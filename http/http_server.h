@@ -19,7 +19,6 @@
 #include <event2/http.h>
 
 enum http_server_kind { HTTP_SERVER_UNIX, HTTP_SERVER_TCP, HTTP_SERVER_KINDS };
-extern const char *const http_server_kind_names[]; /* by enum http_server_kind */
 
 #define HTTP_SERVER_CLIENTS_MAX 64 /* at a time; others wait in the kernel's queue */
 #define HTTP_SERVER_TIMEOUT_S                                                          \
@@ -31,14 +30,14 @@ extern const char *const http_server_kind_names[]; /* by enum http_server_kind *
 struct http_server;
 struct file_id;
 typedef void (*http_server_handler)(
-    struct evhttp_request *request, struct http_server *http_server);
+    struct evhttp_request *request, struct http_server *http_server, void *argument);
 
 struct http_server_args {
 	struct event_base *base;
 	enum http_server_kind kind;
-	const char *name; /* path, or address as configured */
-	http_server_handler serve;
-	void *owner;
+	const char *name;            /* path, or address as configured */
+	http_server_handler handler; /* called for every request */
+	void *argument;              /* of the handler */
 };
 
 /* Binds and listens. A socket file that nobody answers on is replaced; one that is
@@ -69,7 +68,6 @@ void http_server_resume(struct http_server *http_server);
 bool http_server_is_reachable(const struct http_server *http_server);
 enum http_server_kind http_server_kind(const struct http_server *http_server);
 const char *http_server_name(const struct http_server *http_server);
-void *http_server_owner(const struct http_server *http_server);
 /* The listening socket; -1 once closed. */
 int http_server_fd(const struct http_server *http_server);
 /* Where it listens, for people: the path, or the address with its real port. Into

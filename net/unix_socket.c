@@ -24,8 +24,7 @@
 static int
 fail(int fd, const char *step, const char *name, char *error, size_t error_size)
 {
-	snprintf(
-	    error, error_size, "admin: cannot %s %s: %s", step, name, strerror(errno));
+	snprintf(error, error_size, "cannot %s %s: %s", step, name, strerror(errno));
 	if (fd >= 0)
 		close(fd);
 	return -1;
@@ -67,15 +66,14 @@ remove_stale(
 	if (lstat(path, &st) < 0)
 		return 0;
 	if (!S_ISSOCK(st.st_mode)) {
-		snprintf(error, error_size,
-		    "admin: %s is there and is no socket; it stays", path);
+		snprintf(
+		    error, error_size, "%s is there and is no socket; it stays", path);
 		return -1;
 	}
 	errno = probe_server(address);
 	if (errno == 0) {
 		snprintf(error, error_size,
-		    "admin: another server answers on %s; a path of its own was wanted",
-		    path);
+		    "another server answers on %s; a path of its own was wanted", path);
 		return -1;
 	}
 	if (errno != ECONNREFUSED)
@@ -123,7 +121,7 @@ open_in_place(const char *path, int backlog, char *error, size_t error_size)
 	if (rc < 0 && errno == ENOENT) {
 		close(fd);
 		snprintf(error, error_size,
-		    "admin: %s: there is no such folder; make it, or set another admin.socket",
+		    "%s: there is no such folder; make it, or set another admin.socket",
 		    path);
 		return -1;
 	}

@@ -34,8 +34,9 @@ refuse(const struct request_context *request_context, const char *wanted)
 	char text[256];
 	snprintf(text, sizeof(text), "found \"%.64s\", wanted %s",
 	    request_context->argument == NULL ? "" : request_context->argument, wanted);
-	http_response_send_error(
-	    request_context->master, request_context->request, HTTP_BADREQUEST, text);
+	http_response_send(request_context->request, HTTP_BADREQUEST,
+	    HTTP_RESPONSE_JSON,
+	    stats_format_outcome(request_context->master, false, text, NULL));
 }
 
 static void
@@ -146,14 +147,16 @@ serve(size_t row, struct request_context *request_context, const struct evhttp_u
 	struct evkeyvalq query;
 	const char *text = evhttp_uri_get_query(uri);
 	if (http_server_kind(request_context->http_server) != HTTP_SERVER_UNIX) {
-		http_response_send_error(request_context->master,
-		    request_context->request, 403,
-		    "here is only to be read; admin.socket steers");
+		http_response_send(request_context->request, 403, HTTP_RESPONSE_JSON,
+		    stats_format_outcome(request_context->master, false,
+			"this address is read-only; use the admin socket", NULL));
 		return;
 	}
 	if (evhttp_request_get_command(request_context->request) != EVHTTP_REQ_POST) {
-		http_response_send_bad_method(request_context->master,
-		    request_context->request, "POST", "POST was wanted");
+		http_response_send_bad_method(request_context->request, "POST",
+		    HTTP_RESPONSE_JSON,
+		    stats_format_outcome(
+			request_context->master, false, "expected POST", NULL));
 		return;
 	}
 	bool has_query = text != NULL && evhttp_parse_query_str(text, &query) == 0;

@@ -96,6 +96,14 @@ static const struct {
 
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
 
+static void
+refuse(const struct master *master, struct evhttp_request *request, int code,
+    const char *why)
+{
+	http_response_send(request, code, HTTP_RESPONSE_JSON,
+	    stats_format_outcome(master, false, why, NULL));
+}
+
 static bool
 serve_get(const struct master *master, struct evhttp_request *request)
 {
@@ -105,8 +113,9 @@ serve_get(const struct master *master, struct evhttp_request *request)
 		if (strcmp(rows[i].path, path) != 0)
 			continue;
 		if (evhttp_request_get_command(request) == EVHTTP_REQ_POST)
-			http_response_send_bad_method(
-			    master, request, "GET, HEAD", "GET was wanted");
+			http_response_send_bad_method(request, "GET, HEAD",
+			    HTTP_RESPONSE_JSON,
+			    stats_format_outcome(master, false, "expected GET", NULL));
 		else
 			rows[i].get(master, request);
 		return true;
@@ -117,19 +126,19 @@ serve_get(const struct master *master, struct evhttp_request *request)
 static void
 refuse_path(const struct master *master, struct evhttp_request *request)
 {
-	char why[128] = "nothing is here; wanted one of";
+	char why[128] = "no such path; expected one of";
 	for (size_t i = 0, at = strlen(why); i < ROWS && at < sizeof(why); i++)
 		at += (size_t)snprintf(why + at, sizeof(why) - at, " %s", rows[i].path);
-	http_response_send_error(master, request, HTTP_NOTFOUND, why);
+	refuse(master, request, HTTP_NOTFOUND, why);
 }
 
 static void
-on_request(struct evhttp_request *request, struct http_server *http_server)
+on_request(
+    struct evhttp_request *request, struct http_server *http_server, void *argument)
 {
-	struct master *master = http_server_owner(http_server);
+	struct master *master = argument;
 	if (evhttp_request_get_evhttp_uri(request) == NULL)
-		http_response_send_error(
-		    master, request, HTTP_BADREQUEST, "no address");
+		refuse(master, request, HTTP_BADREQUEST, "malformed request target");
 	else if (!serve_get(master, request) &&
 	    !admin_routes_serve(master, http_server, request))
 		refuse_path(master, request);
@@ -187,8 +196,8 @@ args_for(struct master *master, enum http_server_kind kind, const char *name)
 	return (struct http_server_args){ .base = master->base,
 		.kind = kind,
 		.name = name,
-		.serve = on_request,
-		.owner = master };
+		.handler = on_request,
+		.argument = master };
 }
 
 /* As the kernel would have it. */
@@ -219,11 +228,13 @@ plan_server(struct master *master, const struct config *config,
 	if (admin->keeps[kind])
 		return 0;
 	const struct http_server_args args = args_for(master, kind, name);
-	struct http_server *http_server =
-	    http_server_open(&args, error, CONFIG_ERROR_MAX);
+	char why[CONFIG_ERROR_MAX - 16];
+	struct http_server *http_server = http_server_open(&args, why, sizeof(why));
 	admin->planned[kind] = http_server;
-	if (http_server == NULL)
+	if (http_server == NULL) {
+		snprintf(error, CONFIG_ERROR_MAX, "admin: %s", why);
 		return -1;
+	}
 	if (http_server_set_group(http_server, config->admin.group) == 0)
 		return 0;
 	snprintf(error, CONFIG_ERROR_MAX, "admin: cannot give %s to group %s: %s", name,
