@@ -45,7 +45,7 @@ print(*(h[key + "_ns"] / 1e6 for key in ["p50", "p90", "p99", "p999"]))' "$@"
 	END
 }
 
-@test "the closed loop cannot see the stalls: the lie of coordinated omission" {
+@test "a closed loop does not see the stalls (coordinated omission)" {
 	start_faulty_server stall --time $STALL --period $PERIOD
 	"$YODEL" -q --json closed.json -c 1 -d 5s -m hello "127.0.0.1:$FAULTY_SERVER_PORT"
 	"$YODEL" -q --json open.json -c 20 -R 1000 -d 2s -m hello "127.0.0.1:$FAULTY_SERVER_PORT"
@@ -57,7 +57,7 @@ print(*(h[key + "_ns"] / 1e6 for key in ["p50", "p90", "p99", "p999"]))' "$@"
 	END
 }
 
-@test "what could not be sent in time is sent late and counted from when it was due" {
+@test "a message that could not be sent in time is sent late and timed from when it was due" {
 	start_faulty_server stall --time $STALL --period $PERIOD
 	"$YODEL" -q --json late.json -c 2 -R 500 -p 1 -d 3s -m hello "127.0.0.1:$FAULTY_SERVER_PORT"
 	python3 - $(quantiles late.json response) $(quantiles late.json service) <<-'END'

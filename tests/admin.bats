@@ -5,7 +5,7 @@
 load lib/helpers
 load lib/admin
 
-@test "stats, workers, config and metrics are told on both doors" {
+@test "both admin listeners serve stats, workers, config and metrics" {
 	start_with_admin --listen 127.0.0.1:0=echo --listen '[::1]:0=upper'
 	"$YODEL" -q -c 10 "127.0.0.1:$PORT"
 	# A worker counts an answer when it is sent: the peer may have it before.
@@ -38,7 +38,7 @@ listen_drops listen_overflows retransmits syncookies_sent" ]
 	done
 }
 
-@test "a number in the queue of a worker that stands still is told" {
+@test "stats show the accept queue of a stopped worker" {
 	start_with_admin --workers 1 --listen 127.0.0.1:0=echo
 	local worker
 	worker=$(worker_pids)
@@ -53,7 +53,7 @@ listen_drops listen_overflows retransmits syncookies_sent" ]
 	kill -CONT "$worker"
 }
 
-@test "who meets a full queue is counted at his listener, over a change of size and an upgrade" {
+@test "accept queue drops are counted per listener, through scaling and an upgrade" {
 	cat >server.json <<-END
 		{ "listeners": [ { "address": "127.0.0.1:0", "backlog": 3 }, { "address": "[::1]:0" } ],
 		  "workers": 2, "admin": { "socket": "$BATS_TEST_TMPDIR/admin_socket" } }
@@ -86,7 +86,7 @@ listen_drops listen_overflows retransmits syncookies_sent" ]
 	[[ $(ctl stats | tr -d ,) = *' DROPPED '*"127.0.0.1:$PORT "*' 60 '*" ${after% *}  upper stream"* ]]
 }
 
-@test "the metrics are what promtool wants" {
+@test "promtool accepts the metrics" {
 	needs command promtool
 	start_with_admin --listen 127.0.0.1:0=echo --listen '[::1]:0=upper'
 	"$YODEL" -q -c 10 "127.0.0.1:$PORT"
@@ -97,7 +97,7 @@ listen_drops listen_overflows retransmits syncookies_sent" ]
 	[ -z "$(grep -v '^#' metrics | sed 's/ [^ ]*$//' | sort | uniq -d)" ]
 }
 
-@test "each look adds up and no counter goes back: kills, reload, sizes, upgrade, under load" {
+@test "under load each snapshot balances and no counter decreases: kills, reload, scaling, upgrade" {
 	start_with_config_file
 	spawn watch "$ADMIN_CLIENT" watch "$ADMIN"
 	local watch=$SPAWNED _
@@ -122,7 +122,7 @@ listen_drops listen_overflows retransmits syncookies_sent" ]
 	[ "$(stat_of 's["totals"]["connections_closed"]["worker_lost"]')" -gt 0 ]
 }
 
-@test "ready only while a worker serves; draining is said" {
+@test "readyz is 200 only while a worker serves, and says when the server drains" {
 	start_with_admin --listen 127.0.0.1:0=echo --set timeouts.drain_quiet=20s
 	[ "$(ask GET /readyz)" = $'200\nready' ]
 	[ "$(ask GET /healthz)" = $'200\nok' ]
@@ -136,7 +136,7 @@ listen_drops listen_overflows retransmits syncookies_sent" ]
 	[ "$(ask GET /healthz)" = $'200\nok' ]
 }
 
-@test "counts are told by listener, and outlive kills, reloads and upgrades" {
+@test "counters per listener survive kills, reloads and upgrades" {
 	start_with_admin --listen 127.0.0.1:0=echo --listen '[::1]:0=upper'
 	counts_by_listener()
 	{
@@ -165,7 +165,7 @@ listen_drops listen_overflows retransmits syncookies_sent" ]
 	grep -q "^yodeld_listener_connections_open{listener=\"127.0.0.1:$PORT\"} 0$" metrics
 }
 
-@test "the configuration in force says where each value came from, and loads as it is" {
+@test "the configuration in force names the origin of each value and loads unchanged" {
 	local options=(--set limits.max_message=32k --set 'listeners[0].allow=["127.0.0.0/8"]' --workers 3)
 	# Control characters, of which a terminal gets none.
 	options+=(--set $'listeners[0].reply=echo,suffix=\n\x7f\xc2\x9bé')
@@ -190,7 +190,7 @@ listen_drops listen_overflows retransmits syncookies_sent" ]
 	[ "$(ctl --json config | value_of 's["config"]["workers"], s["origins"]["workers"]')" = "3 --workers" ]
 }
 
-@test "listeners of the command line are told as such" {
+@test "listeners given on the command line are reported as such" {
 	write_file 2
 	ADMIN=$BATS_TEST_TMPDIR/admin_socket
 	start_yodeld -c server.json --listen 127.0.0.1:0=echo --listen 127.0.0.1:0

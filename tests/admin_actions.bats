@@ -5,7 +5,7 @@
 load lib/helpers
 load lib/admin
 
-@test "a reload with a bad file fails aloud, twice, as --check does; the good one succeeds" {
+@test "a reload of a bad file fails with the error of --check, twice; a good one succeeds" {
 	start_with_config_file
 	write_file 3 ', "worker": 1'
 	run -78 "$YODELD" -c server.json --check
@@ -26,7 +26,7 @@ load lib/admin
 	[ "$(stat_of 'len([w for w in s["workers"] if w["state"] == "serving"])')" = 3 ]
 }
 
-@test "a file whose name is no text fails aloud as any other, on one line, and is told as an origin" {
+@test "a file name with arbitrary bytes appears on one line in errors and as an origin" {
 	local name=$'se\xffr\nver.json'
 	write_file 1 ', "log": { "format": "json", "file": "'"$BATS_TEST_TMPDIR"'/json.log" }'
 	mv server.json "$name"
@@ -48,7 +48,7 @@ load lib/admin
 left='[s["left"][k] for k in ("is_over", "workers", "workers_died", "connections_handed_over",
 	"connections_drained", "connections_forced", "connections_lost")]'
 
-@test "a reload, a shrink and an upgrade tell what became of workers and connections" {
+@test "reload, scale down and upgrade report what became of workers and connections" {
 	start_with_config_file
 	hold 40
 	run -0 ctl --json reload
@@ -73,7 +73,7 @@ start_with_a_drain() # DRAIN
 	sed -i 's/"reply": "upper"/"reply": "echo"/; s/127.0.0.1:0", "reply/[::1]:0", "reply/' server.json
 }
 
-@test "connections that are cut at timeouts.drain are told by the reload that waited" {
+@test "a reload reports the connections closed at timeouts.drain" {
 	start_with_a_drain 2s
 	run -0 ctl --json reload
 	[ "$(value_of "$left" <<<"$output")" = '[True, 2, 0, 0, 0, 40, 0]' ]
@@ -81,13 +81,13 @@ start_with_a_drain() # DRAIN
 	grep -q ': reload: 2 workers left within .*, 40 forced$' "$YODELD_LOG"
 }
 
-@test "a change that sends nobody away is over as soon as its outcome is known" {
+@test "a change that removes no worker ends as soon as its outcome is known" {
 	start_with_admin --listen 127.0.0.1:0=echo
 	[ "$(ask POST '/scale?workers=2&wait=outcome' | sed 1d | value_of "$left")" = \
 		"[True, 0, 0, 0, 0, 0, 0]" ]
 }
 
-@test "with --no-wait a reload is over when it serves, and the drain goes on" {
+@test "with --no-wait a reload returns when the new workers serve, and the drain continues" {
 	start_with_a_drain 1h
 	run -0 ctl --no-wait reload
 	[[ $output = 'reload: generation 2 serves with 2 workers'*'; 2 of 2 workers still leave after '* ]]
@@ -98,7 +98,7 @@ start_with_a_drain() # DRAIN
 	[[ $output = *'--no-wait is for '* ]]
 }
 
-@test "who asked and left without the answer takes no place at the door" {
+@test "a client that disconnects while waiting frees its place on the admin listener" {
 	start_with_a_drain 1h
 	run -75 ctl --timeout 0.3 reload
 	[ "$output" = 'yodelctl: reload: not finished within 0.3 s (--timeout); the server continues with it' ]
@@ -109,7 +109,7 @@ start_with_a_drain() # DRAIN
 	grep -q 'reload: generation 3 serves with 1 worker ' answer
 }
 
-@test "who waits for a drain is told how far it is when a stop or an upgrade comes between" {
+@test "a request that waits for a drain gets the state so far when a stop or an upgrade intervenes" {
 	start_with_a_drain 1h
 	spawn first "$YODELCTL" -s "$ADMIN" reload
 	local first=$SPAWNED
@@ -125,7 +125,7 @@ start_with_a_drain() # DRAIN
 	[ "$(value_of 's["text"].startswith("stopped: 40 connections, "), s["left"]["connections_forced"]' <stop.out)" = 'True 40' ]
 }
 
-@test "reloads asked for at the same time are all answered" {
+@test "concurrent reload requests are all answered" {
 	start_with_config_file
 	local i pids=()
 	for i in 1 2 3 4 5 6 7 8; do
@@ -136,7 +136,7 @@ start_with_a_drain() # DRAIN
 	[ "$(cat reload*.out | grep -c 'serves with 2 workers')" = 8 ]
 }
 
-@test "scale waits until as many serve, and refuses what cannot be" {
+@test "scale waits until the workers serve, and refuses impossible numbers" {
 	start_with_admin --listen 127.0.0.1:0=echo
 	ctl scale 5
 	[ "$(stat_of 'len([w for w in s["workers"] if w["state"] == "serving"])')" = 5 ]
@@ -149,7 +149,7 @@ start_with_a_drain() # DRAIN
 	[[ $output = *'found "x", wanted'* ]]
 }
 
-@test "an upgrade is answered, by the next program image, on the connection that asked" {
+@test "the new program answers the upgrade request on the same connection" {
 	start_with_config_file
 	local generation # bats has an i of its own
 	for generation in 2 3 4; do
@@ -163,7 +163,7 @@ start_with_a_drain() # DRAIN
 	"$YODEL" -q "127.0.0.1:$PORT"
 }
 
-@test "stop waits for the end" {
+@test "stop returns when the server has exited" {
 	start_with_admin --listen 127.0.0.1:0=echo
 	run -0 ctl stop
 	wait_until has_ended "$YODELD_PID"
@@ -171,7 +171,7 @@ start_with_a_drain() # DRAIN
 	[ ! -e "$ADMIN" ]
 }
 
-@test "stop waits no longer than it is told, says so, and the drain goes on" {
+@test "stop gives up after --timeout, says so, and the drain continues" {
 	start_with_admin --listen 127.0.0.1:0=echo --set timeouts.drain_quiet=1h --set timeouts.drain=0s
 	hold 1
 	run -75 ctl --timeout 0.3 stop
@@ -184,7 +184,7 @@ start_with_a_drain() # DRAIN
 	kill -CONT "$YODELD_PID"
 }
 
-@test "the level of the log changes at once, in the workers too" {
+@test "a log level change takes effect at once, also in the workers" {
 	start_with_admin --listen 127.0.0.1:0=echo
 	"$YODEL" -q "127.0.0.1:$PORT"
 	run ! grep -q 'worker .*peer_closed' "$YODELD_LOG"
@@ -194,7 +194,7 @@ start_with_a_drain() # DRAIN
 	wait_until grep -q 'worker .*peer_closed' "$YODELD_LOG"
 }
 
-@test "a changed level of the log is told in the log and in the configuration, until a reload" {
+@test "a changed log level shows in the log and the configuration until the next reload" {
 	start_with_config_file
 	run -0 ctl log warn
 	grep -q ': log: level warn$' "$YODELD_LOG"
@@ -212,14 +212,14 @@ start_with_a_drain() # DRAIN
 	[[ $(ctl config) = *'"level": "info", // default'* ]]
 }
 
-@test "-v is told as the source of the level of the log" {
+@test "-v is reported as the origin of the log level" {
 	run -0 "$YODELD" --verbose --set log.level=error --print-config
 	[[ $output = *'"level": "debug"'* ]]
 	start_with_admin --listen 127.0.0.1:0 --verbose
 	[[ $(ctl config) = *'"level": "debug", // --verbose'* ]]
 }
 
-@test "a reload takes the log elsewhere, workers and all; errors stay on the console too" {
+@test "a reload moves the log of master and workers; errors also go to the console" {
 	start_with_config_file
 	write_file 2 ", \"log\": { \"file\": \"$PWD/log.txt\", \"level\": \"debug\" }"
 	ctl reload

@@ -5,7 +5,7 @@
 load lib/helpers
 load lib/admin
 
-@test "TCP reads and does not steer" {
+@test "the TCP admin listener is read-only" {
 	start_with_admin --listen 127.0.0.1:0=echo
 	local target
 	for target in /reload '/scale?workers=1' /stop /upgrade '/log?level=debug'; do
@@ -15,7 +15,7 @@ load lib/admin
 	[ "$(stat_of 's["last_change"]["number"]')" = 0 ]
 }
 
-@test "what is not there is 404, a method that is not meant 405, a bad argument 400" {
+@test "an unknown path is 404, a wrong method 405, a bad argument 400" {
 	start_with_admin --listen 127.0.0.1:0=echo
 	run ask GET /none
 	[[ $output = 404*'expected one of /stats /workers /metrics /config /healthz /readyz'* ]]
@@ -38,7 +38,7 @@ load lib/admin
 	[[ $output = 400*'found \"loud\", wanted'* ]]
 }
 
-@test "HEAD is answered without a body, and the next request on the connection is heard" {
+@test "HEAD is answered without a body, and the connection serves the next request" {
 	start_with_admin --listen 127.0.0.1:0=echo
 	printf 'HEAD /stats HTTP/1.1\r\nHost: x\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n' |
 		socat -t 5 - "UNIX-CONNECT:$ADMIN,shut-none" | tr -d '\r' >answer
@@ -48,7 +48,7 @@ load lib/admin
 	[ "$(tail -1 answer)" = ok ]
 }
 
-@test "the socket has mode 0660 and its group, no worker holds it, the end removes it" {
+@test "the control socket has mode 0660 and its group, is not open in workers and is removed at exit" {
 	start_with_admin --listen 127.0.0.1:0=echo --set "admin.group=$(id -gn)"
 	[ "$(stat -c '%a %G' "$ADMIN")" = "660 $(id -gn)" ]
 	local pid inode
@@ -62,7 +62,7 @@ load lib/admin
 	[ ! -e "$ADMIN" ]
 }
 
-@test "the socket file of a killed server is replaced, that of a living one is not" {
+@test "the socket file of a killed server is replaced, that of a running one is not" {
 	start_with_admin --listen 127.0.0.1:0=echo
 	run -71 "$YODELD" --listen 127.0.0.1:0=echo --set "admin.socket=$ADMIN"
 	[[ $output = *"another server answers on $ADMIN"* ]]
@@ -74,7 +74,7 @@ load lib/admin
 	ctl status
 }
 
-@test "of servers that start at the same instant on a stale socket file one gets it" {
+@test "of several servers that start at once on a stale socket file exactly one gets it" {
 	local admin_socket=$BATS_TEST_TMPDIR/admin_socket name status expected
 	for _ in 1 2 3 4 5; do
 		rm -f "$admin_socket"
@@ -107,7 +107,7 @@ load lib/admin
 	done
 }
 
-@test "mode and group of the socket outlive kills, reloads and upgrades" {
+@test "mode and group of the socket survive kills, reloads and upgrades" {
 	local gid=12345
 	[ "$(id -u)" = 0 ] || gid=$(id -g)
 	chgrp "$gid" .
@@ -129,7 +129,7 @@ load lib/admin
 	[ ! -e "$ADMIN" ]
 }
 
-@test "a socket that nobody can call is not taken for a stale one" {
+@test "a socket without connect permission is not mistaken for a stale one" {
 	needs root
 	# Where everybody may come, and remove what lies there.
 	local open
@@ -148,7 +148,7 @@ load lib/admin
 	[[ $complaint = *"cannot tell whether somebody answers on $ADMIN: Permission denied"* ]]
 }
 
-@test "a socket file that somebody has removed is made anew by a reload" {
+@test "a reload re-creates a deleted socket file" {
 	start_with_config_file
 	rm "$ADMIN"
 	run -69 ctl status
@@ -163,7 +163,7 @@ load lib/admin
 	[ ! -e "$ADMIN" ]
 }
 
-@test "a master without a spare descriptor says so, keeps serving, and goes on when there are some" {
+@test "a master out of descriptors says so, keeps serving and recovers" {
 	start_with_config_file
 	local limit worker
 	limit=$(prlimit --pid "$YODELD_PID" --nofile --noheadings --output HARD | tr -d ' ')
@@ -190,14 +190,14 @@ load lib/admin
 	"$YODEL" -q "127.0.0.1:$PORT"
 }
 
-@test "a file that is no socket stays, and the server does not start" {
+@test "a regular file at the socket path is kept, and the server does not start" {
 	echo precious >admin_socket
 	run -71 "$YODELD" --listen 127.0.0.1:0=echo --set "admin.socket=$PWD/admin_socket"
 	[[ $output = *'is no socket'* ]]
 	[ "$(<admin_socket)" = precious ]
 }
 
-@test "a reload moves the socket, and one that cannot changes nothing" {
+@test "a reload moves the control socket; a failed one changes nothing" {
 	start_with_config_file
 	sed -i "s|$BATS_TEST_TMPDIR/admin_socket|$BATS_TEST_TMPDIR/none/admin_socket|" server.json
 	run -1 ctl reload
@@ -211,7 +211,7 @@ load lib/admin
 	ctl status
 }
 
-@test "150 visitors, a byte now and then, delay nobody and take few descriptors" {
+@test "150 slow admin clients delay no request and use few descriptors" {
 	start_with_admin --listen 127.0.0.1:0=echo
 	spawn drip "$ADMIN_CLIENT" drip "$ADMIN_ADDRESS" 150
 	wait_until grep -q dripping drip.out
@@ -230,7 +230,7 @@ load lib/admin
 	"$YODEL" -q "127.0.0.1:$PORT"
 }
 
-@test "headers and bodies that are too long are refused" {
+@test "headers and bodies over the limit are refused" {
 	start_with_admin --listen 127.0.0.1:0=echo
 	long=$(head -c 20000 /dev/zero | tr '\0' x)
 	printf 'GET /stats HTTP/1.1\r\nX: %s\r\n\r\n' "$long" |

@@ -39,7 +39,7 @@ ask_held() # NAME
 	output=$(tail -n 1 "$1.out")
 }
 
-@test "deny refuses, whatever allow holds" {
+@test "deny takes precedence over allow" {
 	start_yodeld_with '"reply": "upper", "allow": ["127.0.0.0/8"], "deny": ["127.0.0.2", "127.0.1.0/24"]' \
 		--set log.level=debug
 	is_served_from 127.0.0.1
@@ -49,7 +49,7 @@ ask_held() # NAME
 	closed_for denied 2
 }
 
-@test "a refused peer is reset, and nothing of it stays in the kernel" {
+@test "a refused peer is reset and leaves no state in the kernel" {
 	start_yodeld_with '"reply": "upper", "deny": ["127.0.0.1"]' -w 1 --set log.level=debug
 	run "$INDEPENDENT_CLIENT" burst "127.0.0.1:$PORT" 200
 	[ "$output" = "answered 0, refused 0, reset 200, closed 0, silent 0" ]
@@ -57,7 +57,7 @@ ask_held() # NAME
 	closed_for denied 200
 }
 
-@test "an address has max_connections_per_address, and keeps to them over a reload" {
+@test "max_connections_per_address holds through a reload" {
 	start_yodeld_with '"reply": "upper", "max_connections_per_address": 3' -w 1 \
 		--set log.level=debug
 	hold three 3
@@ -79,7 +79,7 @@ ask_held() # NAME
 	wait_until is_served_from 127.0.0.1
 }
 
-@test "an address that comes faster than accept_rate is refused, others are served" {
+@test "an address above accept_rate is refused, others are served" {
 	start_yodeld_with '"reply": "upper", "accept_rate": 20' -w 1 --set log.level=debug
 	local start=$SECONDS
 	run "$INDEPENDENT_CLIENT" burst "127.0.0.1:$PORT" 200
@@ -144,7 +144,7 @@ query_clients() # NAME
 	tail -n 1 "$1.out"
 }
 
-@test "the limits of an address are those of all workers together, through crash, reload and upgrade" {
+@test "the limits of an address hold for all workers together, through crash, reload and upgrade" {
 	local pid before i
 	start_yodeld_with '"reply": "upper", "framing": "line", "max_connections_per_address": 8' \
 		-w 3 --set admin.socket="$PWD/control.sock"
@@ -187,7 +187,7 @@ is_replaced() # PID
 		"$BUILD/yodelctl" -s control.sock --json stats | grep -c '"state": "serving"' | grep -qx 3
 }
 
-@test "accept_rate is that of all workers together" {
+@test "accept_rate holds for all workers together" {
 	start_yodeld_with '"reply": "upper", "accept_rate": 20' -w 4
 	local start=$SECONDS answered
 	run "$INDEPENDENT_CLIENT" burst "127.0.0.1:$PORT" 400
@@ -199,7 +199,7 @@ is_replaced() # PID
 	[ "$answered" -le $(((SECONDS - start + 2) * 24)) ]
 }
 
-@test "two listeners of one server cannot be made to answer each other" {
+@test "two listeners of one server cannot be connected to each other" {
 	start_yodeld -w 1 --listen 127.0.0.1:0=echo --listen 127.0.0.1:0=echo \
 		--set log.level=debug
 	run python3 - "${PORTS[@]}" <<-'END'

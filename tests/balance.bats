@@ -30,7 +30,7 @@ is_spread() # COUNT...
 	[ "$(spread)" = "$*" ]
 }
 
-@test "balance cpu: worker i gets who arrives on CPU i, and all of one CPU's clients" {
+@test "balance cpu: worker i gets all connections that arrive on CPU i" {
 	start_balanced 2 cpu --set cpu_affinity=true
 	local cpu
 	for cpu in 0 1; do
@@ -45,7 +45,7 @@ is_spread() # COUNT...
 	done
 }
 
-@test "balance cpu: a slot that retires gets nobody, and a reload to hash spreads again" {
+@test "balance cpu: a removed slot gets no connections, and a reload to hash spreads them again" {
 	start_balanced 2 cpu
 	control scale 1
 	spawn hold taskset -c "$(($(nproc) - 1))" "$INDEPENDENT_CLIENT" hold "127.0.0.1:$PORT" 50
@@ -109,7 +109,7 @@ end_load()
 	wait "$(<load.pid)"
 }
 
-@test "rebalance evens out 10, 100 and 1,000 connections on 8 workers, and no byte is lost" {
+@test "rebalance evens out 10, 100 and 1,000 connections on 8 workers without losing a byte" {
 	start_balanced 8 hash
 	local count
 	for count in 10 100 1000; do
@@ -122,7 +122,7 @@ end_load()
 	wait_until ledger_balances
 }
 
-@test "balance move: what stays open is evened out without being asked for" {
+@test "balance move: long-lived connections are evened out automatically" {
 	start_balanced 4 move
 	start_load 200
 	evenly() # one in 32 is left alone
@@ -136,7 +136,7 @@ sys.exit(sum(open_now) != 200 or max(open_now) - min(open_now) > 2)'
 	wait_until ledger_balances
 }
 
-@test "balance move: the connections of a listener that is not balanced so stay where they are" {
+@test "balance move: connections of other listeners stay on their workers" {
 	cat >two.json <<-'END'
 		{ "listeners": [
 			{ "address": "127.0.0.1:0", "reply": "echo", "balance": "hash" },
@@ -153,7 +153,7 @@ sys.exit(sum(open_now) != 200 or max(open_now) - min(open_now) > 2)'
 	grep -q '"connections_moved_in": 0' stats.json
 }
 
-@test "rebalancing through reloads, resizes and an upgrade loses nothing" {
+@test "rebalancing during reloads, scaling and an upgrade loses nothing" {
 	start_balanced 4 move
 	start_load 300
 	spawn operator bash -c "
@@ -175,7 +175,7 @@ both_serve()
 	[ "$(control --json workers | grep -c '"state": "serving"')" = 2 ]
 }
 
-@test "a worker that dies while it is given connections takes none of them along" {
+@test "a worker that dies while it receives connections loses none of them" {
 	start_balanced 2 hash
 	spawn hold "$INDEPENDENT_CLIENT" hold "127.0.0.1:$PORT" 100
 	wait_until grep -q holding hold.out

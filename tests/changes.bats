@@ -32,7 +32,7 @@ retire_worker_1() # HOW
 	wait_until logged "worker 1 \(process $victim\) died: signal 9"
 }
 
-@test "a server that grows again before its last worker could leave has no worker too many" {
+@test "scaling up again before the last worker has drained leaves no surplus worker" {
 	write_config '"workers": 2'
 	start_with_start_hook
 	retire_worker_1 late
@@ -47,7 +47,7 @@ retire_worker_1() # HOW
 	wait_for_worker_count 2
 }
 
-@test "who asked for a change waits for those, too, who go on for a worker that died" {
+@test "a change also waits for the replacement of a draining worker that died" {
 	write_config '"workers": 2'
 	start_with_start_hook
 	local victim
@@ -69,7 +69,7 @@ retire_worker_1() # HOW
 	[[ $(<scale.out) = *'; 2 workers left within '*', 0 lost with 1 that died' ]]
 }
 
-@test "an upgrade waits for who has just come to empty a queue" {
+@test "an upgrade waits for a worker that has just started to empty a queue" {
 	write_config '"workers": 2'
 	start_with_start_hook
 	retire_worker_1 die
@@ -97,7 +97,7 @@ retire_worker_1() # HOW
 	wait_for_worker_count 2
 }
 
-@test "those who wait for a worker that is not there yet are answered after an upgrade" {
+@test "connections that wait for a worker in back-off are answered after an upgrade" {
 	write_config '"workers": 2'
 	start_with_start_hook
 	retire_worker_1 die
@@ -109,7 +109,7 @@ retire_worker_1() # HOW
 	wait_for_worker_count 1
 }
 
-@test "a reload that was to follow an upgrade that fails has its outcome, too" {
+@test "a reload queued behind a failing upgrade has its own outcome" {
 	write_config '"workers": 2'
 	start_with_start_hook
 	local before
@@ -149,7 +149,7 @@ retire_worker_1() # HOW
 	wait_for_worker_count 2
 }
 
-@test "operators are let in while an upgrade waits for a reload that came before its exec" {
+@test "admin requests are served while an upgrade waits for a reload" {
 	write_config '"workers": 2'
 	start_with_start_hook
 	# Somebody who says nothing: the exec waits for him for a second.
@@ -170,7 +170,7 @@ time.sleep(60)'
 	wait_until logged ': reload: generation [23] serves'
 }
 
-@test "a rebalancing that an upgrade overtakes has its outcome" {
+@test "a rebalance that an upgrade overtakes has its own outcome" {
 	write_config '"workers": 1'
 	start_with_start_hook
 	spawn held "$INDEPENDENT_CLIENT" hold "127.0.0.1:$PORT" 40
@@ -196,7 +196,7 @@ time.sleep(60)'
 	kill -USR1 "$(<held.pid)"
 }
 
-@test "who waits at a removed listener is answered when its worker left before that, too" {
+@test "connections waiting at a removed listener are answered although its worker has exited" {
 	local old how n=0
 	PORT=$(free_port) OTHER=$(free_port)
 	printf '{ "workers": 2, "listeners": [ { "address": "127.0.0.1:%s" }, { "address": "127.0.0.1:%s" } ] }' \
@@ -227,7 +227,7 @@ time.sleep(60)'
 	done
 }
 
-@test "a stop gives those who drain for a former configuration no more time than the others" {
+@test "a stop gives connections of a previous configuration no more time than others" {
 	PORT=$(free_port) OTHER=$(free_port)
 	printf '{ "workers": 1, "listeners": [ { "address": "127.0.0.1:%s" }, { "address": "127.0.0.1:%s" } ],
 		"timeouts": { "drain": "1h", "drain_quiet": "1h" } }' "$PORT" "$OTHER" >yodeld.json
@@ -244,7 +244,7 @@ time.sleep(60)'
 	wait "$YODELD_PID"
 }
 
-@test "an address that is spelled otherwise is the same one" {
+@test "an address with another spelling is the same listener" {
 	local port admin any
 	port=$(free_port) admin=$(free_port)
 	write_spelled() # WILDCARD
@@ -266,7 +266,7 @@ time.sleep(60)'
 	[ "$(times_logged 'no longer listening|admin: http')" = 1 ]
 }
 
-@test "an upgrade that is cut short by TERM is told as what it was" {
+@test "an upgrade interrupted by TERM is reported as interrupted" {
 	write_config '"workers": 2'
 	start_with_start_hook
 	echo late >START_HOOK
@@ -282,7 +282,7 @@ time.sleep(60)'
 	wait "$YODELD_PID"
 }
 
-@test "so they are when another worker dies while the program changes" {
+@test "so are they when another worker dies during the exec" {
 	write_config '"workers": 2'
 	start_with_start_hook
 	local keep
@@ -307,7 +307,7 @@ time.sleep(60)'
 	wait_for_worker_count 1
 }
 
-@test "a worker whose end a wrapper has waited for is replaced after the upgrade" {
+@test "a worker that a wrapper has reaped is replaced after the upgrade" {
 	write_config '"workers": 2'
 	start_with_start_hook
 	local victim
@@ -334,7 +334,7 @@ time.sleep(60)'
 	run -0 "$INDEPENDENT_CLIENT" burst "127.0.0.1:$PORT" 50
 }
 
-@test "a change of size that a reload overtakes has an outcome, and blocks nothing" {
+@test "a scale request that a reload overtakes has an outcome and blocks nothing" {
 	write_config '"workers": 1'
 	start_with_start_hook
 	echo late >START_HOOK

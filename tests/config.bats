@@ -31,7 +31,7 @@ validate() # SCHEMA FILE...
 	node "$BATS_TEST_DIRNAME/lib/check_schema.js" "$@"
 }
 
-@test "what is no JSON is refused with line, column and what was wanted" {
+@test "invalid JSON is refused with line, column and what was expected" {
 	refuses '' ': nothing in it; an object, { ... }, was wanted'
 	refuses '// nothing\n' ': nothing in it; an object, { ... }, was wanted'
 	refuses '[]' ':1:1: the file is a list; an object, { ... }, was wanted'
@@ -64,7 +64,7 @@ validate() # SCHEMA FILE...
 	refuses '{ "colour": "red" }' ':1:3: unknown key "colour"'
 }
 
-@test "what is wrong is said however long the path of the file" {
+@test "errors are complete however long the path of the file" {
 	local folder
 	folder=$PWD/$(printf '%0200d/%0200d/%0200d' 1 2 3)
 	mkdir -p "$folder"
@@ -77,11 +77,11 @@ validate() # SCHEMA FILE...
 	[[ $output = *': cannot open the log ...0'*'03/none/log: No such file or directory' ]]
 }
 
-@test "a key that stands twice is refused" {
+@test "a duplicate key is refused" {
 	refuses '{ "workers": 1,\n  "workers": 2 }' ':2:3: the key "workers" stands here twice'
 }
 
-@test "a value of the wrong kind or out of bounds is refused with what was wanted" {
+@test "a value of the wrong type or out of range is refused with what was expected" {
 	refuses '{ "workers": "many" }' \
 		':1:14: "workers" is "many"; a whole number from 1 to 256 or "auto" was wanted'
 	refuses '{ "workers": 257 }' \
@@ -124,7 +124,7 @@ validate() # SCHEMA FILE...
 		":1:24: \"admin.socket\": a path of 110 bytes; at most 107, the room of a socket's address, were wanted"
 }
 
-@test "a listener that is wrong is refused with its number in the list" {
+@test "an invalid listener is refused with its index" {
 	refuses '{ "listeners": [] }' \
 		':1:16: "listeners" is an empty list; a list of 1 to 64 objects was wanted'
 	refuses '{ "listeners": { "address": "127.0.0.1:1" } }' \
@@ -162,7 +162,7 @@ validate() # SCHEMA FILE...
 	refused 'yodeld: folder: Is a directory' -c folder
 }
 
-@test "a wrong --set, --listen or --workers is refused like a wrong file" {
+@test "an invalid --set, --listen or --workers is refused like an invalid file" {
 	refused 'yodeld: --set: unknown key "limits.max_mesage"; did you mean "limits.max_message"?' \
 		--set limits.max_mesage=1k
 	refused 'yodeld: --set: "workers"; KEY=VALUE was wanted' --set workers
@@ -187,7 +187,7 @@ validate() # SCHEMA FILE...
 		--listen 127.0.0.1:1 --set "group=$(id -gn 0)"
 }
 
-@test "--set wins over the file and --listen replaces its listeners" {
+@test "--set overrides the file, and --listen replaces its listeners" {
 	echo '{ "workers": 3, "listeners": [ { "address": "127.0.0.1:1" } ] }' >x.json
 	"$YODELD" -c x.json --listen '[::1]:2=echo' --set workers=4 --set listeners[0].backlog=9 \
 		--print-config >printed.json
@@ -200,7 +200,7 @@ validate() # SCHEMA FILE...
 	END
 }
 
-@test "what --print-config prints passes --check and prints the same again" {
+@test "the output of --print-config passes --check and prints the same again" {
 	local file
 	for file in "$CONF"/yodeld.json "$CONF"/examples/*.json; do
 		"$YODELD" -c "$file" --print-config >once.json
@@ -210,12 +210,12 @@ validate() # SCHEMA FILE...
 	done
 }
 
-@test "the shipped schema is what --print-schema prints" {
+@test "the shipped schema equals the output of --print-schema" {
 	"$YODELD" --print-schema >printed.json
 	diff "$CONF/yodeld.schema.json" printed.json
 }
 
-@test "the schema accepts the shipped file, every example and what --print-config prints" {
+@test "the schema accepts the shipped file, every example and the output of --print-config" {
 	"$YODELD" --print-config >printed.json
 	validate "$CONF/yodeld.schema.json" "$CONF"/yodeld.json "$CONF"/examples/*.json printed.json
 }

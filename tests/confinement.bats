@@ -25,7 +25,7 @@ answers()
 	[ "$output" = "'HELLO'" ]
 }
 
-@test "workers hold no capability and can get none" {
+@test "workers hold no capability and cannot gain one" {
 	start_yodeld --workers 2 --listen 127.0.0.1:0=upper
 	local set
 	for set in CapInh CapPrm CapEff CapAmb; do
@@ -36,7 +36,7 @@ answers()
 	answers
 }
 
-@test "workers are in seccomp's filter mode unless that is off" {
+@test "workers run under a seccomp filter unless it is off" {
 	local mode=2
 	! has_sanitizer || mode=0 # it opens files and forks itself
 	start_yodeld --workers 2 --listen 127.0.0.1:0=upper
@@ -47,7 +47,7 @@ answers()
 	answers
 }
 
-@test "the master keeps what it needs of root, and nothing that rules the machine" {
+@test "the master keeps only the capabilities that it needs" {
 	[ "$(id -u)" = 0 ] || return 0
 	start_yodeld --workers 1 --listen 127.0.0.1:0=upper
 	local effective
@@ -57,7 +57,7 @@ answers()
 	[ "$(status_of "$YODELD_PID" CapEff)" = "$(status_of "$YODELD_PID" CapBnd)" ]
 }
 
-@test "started as root, workers are another user, and its groups alone" {
+@test "started as root, workers run as another user with its groups only" {
 	[ "$(id -u)" = 0 ] || return 0
 	local uid gid
 	uid=$(id -u nobody) gid=$(id -g daemon)
@@ -70,7 +70,7 @@ answers()
 	answers
 }
 
-@test "USR1 moves the log of workers that may open no file" {
+@test "USR1 reopens the log also for workers, which may not open files" {
 	start_yodeld --workers 2 --listen 127.0.0.1:0=upper --set log.level=debug \
 		--set "log.file=$PWD/yodeld.log"
 	PORT=$(sed -nE 's/.*listening on .*:([0-9]+) \(.*/\1/p' yodeld.log)

@@ -17,7 +17,7 @@ refused()
 	[[ $stderr =~ ^(yodel|yodeld|yodelctl)( [a-z]+)?:\  && $stderr != *[[:cntrl:]]* ]]
 }
 
-@test "yodel complains in one line, whatever the bytes are" {
+@test "yodel reports an error in one line for arbitrary bytes" {
 	local option
 	for option in -c -n -d -R -p --size --framing --close --threshold --rank --start-at \
 		--expect --source-ip --spin; do
@@ -37,7 +37,7 @@ refused()
 	refused "$YODEL" calibrate "$bad"
 }
 
-@test "yodeld and yodelctl complain in one line, whatever the bytes are" {
+@test "yodeld and yodelctl report an error in one line for arbitrary bytes" {
 	refused "$YODELD" "$bad"
 	refused "$YODELD" --check -c "$bad"
 	refused "$YODELD" --check --listen "$bad"

@@ -17,14 +17,14 @@ ask()
 	[ "$status" = 0 ]
 }
 
-@test "echo gives back the bytes that came" {
+@test "echo returns the same bytes" {
 	start_yodeld --listen 127.0.0.1:0=echo
 	ask 'Hello \x00\xff' 'two'
 	[ "$output" = "'Hello \\x00\\xff'
 'two'" ]
 }
 
-@test "upper raises ASCII letters and nothing else" {
+@test "upper converts ASCII letters and nothing else" {
 	start_yodeld --listen 127.0.0.1:0=upper
 	ask 'This is the message. ' 'z{`\xe9\xc3\xa9'
 	[ "$output" = "'THIS IS THE MESSAGE. '
@@ -45,13 +45,13 @@ ask()
 'my server'" ]
 }
 
-@test "discard answers nothing and closes in order" {
+@test "discard answers nothing and closes with FIN" {
 	start_yodeld --listen 127.0.0.1:0=discard
 	ask --silent 'a' 'b'
 	[ "$output" = "" ]
 }
 
-@test "several listeners of one server answer each in its own way" {
+@test "each listener of a server has its own reply" {
 	start_yodeld --workers 2 --listen 127.0.0.1:0=echo --listen 127.0.0.1:0=upper \
 		--listen 127.0.0.1:0=fixed=1
 	local answers=("'ab'" "'AB'" "'1'") each # no "i": run changes it
@@ -61,7 +61,7 @@ ask()
 	done
 }
 
-@test "each example configuration is accepted and answers as its seed server did" {
+@test "each example configuration answers like the tutorial server that it replaces" {
 	example fixed-reply
 	ask message
 	[ "$output" = "'1'" ]
@@ -94,27 +94,27 @@ ask()
 	done
 }
 
-@test "300,000 random bytes and then a half-close: all of them come back before the end" {
+@test "300,000 random bytes and a half-close: all bytes come back before the FIN" {
 	start_yodeld --workers 2 --listen 127.0.0.1:0=echo --listen 127.0.0.1:0=upper
 	"$INDEPENDENT_CLIENT" stream "127.0.0.1:${PORTS[0]}" --bytes 300000
 	"$INDEPENDENT_CLIENT" stream "127.0.0.1:${PORTS[1]}" --bytes 300000 --reply upper
 }
 
-@test "a peer that reads nothing before its half-close still gets all of it" {
+@test "a peer that reads only after its half-close gets every byte" {
 	# More than the kernel holds for it, less than the server may.
 	start_yodeld --workers 1 --listen 127.0.0.1:0=echo --set limits.max_pending=64M
 	"$INDEPENDENT_CLIENT" stream "127.0.0.1:$PORT" --bytes 300000 --read-late
 	"$INDEPENDENT_CLIENT" stream "127.0.0.1:$PORT" --bytes 12000000 --read-late
 }
 
-@test "300,000 bytes in one piece through socat come back before the end" {
+@test "300,000 bytes through socat come back before the FIN" {
 	start_yodeld --listen 127.0.0.1:0=echo
 	head -c 300000 /dev/urandom >sent
 	socat -t 20 - "TCP:127.0.0.1:$PORT" <sent >received
 	cmp sent received
 }
 
-@test "a stream that comes one byte at a time is answered byte for byte" {
+@test "a stream sent one byte at a time is answered byte for byte" {
 	start_yodeld --listen 127.0.0.1:0=upper
 	"$INDEPENDENT_CLIENT" stream "127.0.0.1:$PORT" --reply upper --segment 1 --bytes 20000
 }
@@ -142,7 +142,7 @@ framed() # FRAMING REPLY [ARG...]
 	framed length32 discard
 }
 
-@test "framed messages that come one byte at a time are answered one by one" {
+@test "framed messages sent one byte at a time are answered one by one" {
 	framed line upper,suffix=_SB --segment 1 --bytes 20000 --longest 100
 	framed length32 upper,suffix=_SB --segment 1 --bytes 20000 --longest 100
 }
@@ -152,12 +152,12 @@ framed() # FRAMING REPLY [ARG...]
 	framed length32 echo,suffix=_SB --segment 100000 --bytes 100000 --longest 3
 }
 
-@test "messages as long as max_message pass in every framing" {
+@test "messages of exactly max_message pass in every framing" {
 	framed line upper --longest 65536 --bytes 1000000
 	framed length32 upper --longest 65536 --bytes 1000000
 }
 
-@test "the last line without its end is answered without one" {
+@test "a last line without newline is answered without newline" {
 	start_yodeld_with '"reply": "upper,suffix=!", "framing": "line"'
 	printf 'one\ntwo' >sent
 	socat -t 20 - "TCP:127.0.0.1:$PORT" <sent >received

@@ -89,11 +89,11 @@ sweep() # STEP of malloc, [ARG...]
 		"$BATS_TEST_DIRNAME/lib/fault_sweep.py" "$@" "$YODELD" "$FAULTS_SO" "${calls[@]}" >&3
 }
 
-@test "whichever call fails at the start, it serves, or ends with its status and a word" {
+@test "whichever call fails at start, the server serves or exits with a status and a reason" {
 	sweep 2
 }
 
-@test "when no worker can be forked at the start, the exit status is 71 and the reason is told" {
+@test "when no worker can be forked at start, the exit status is 71 with a reason" {
 	run -71 timeout 20 env LD_PRELOAD="$FAULTS_SO" FAULTS=fork/1 FAULTS_IN=parent \
 		ASAN_OPTIONS="verify_asan_link_order=0:$ASAN_OPTIONS" \
 		"$YODELD" -w 2 --listen 127.0.0.1:0 --set admin.socket=
@@ -105,11 +105,11 @@ sweep() # STEP of malloc, [ARG...]
 	stop_yodeld TERM
 }
 
-@test "whichever call fails in a reload, it is made, or given up for that, and the next is made" {
+@test "whichever call fails in a reload, it succeeds or fails with that reason, and the next succeeds" {
 	sweep 13 --reload
 }
 
-@test "without memory for the options no program runs on without them" {
+@test "out of memory while reading options ends every program" {
 	local program
 	for program in "yodeld --check" "yodelctl status" "yodel 127.0.0.1:1"; do
 		! has_sanitizer || continue # its allocator is its own
@@ -120,7 +120,7 @@ sweep() # STEP of malloc, [ARG...]
 	done
 }
 
-@test "whichever allocation of yodel fails, its run is whole, or ends with 71 and a word" {
+@test "whichever allocation fails in yodel, the run is complete or ends with 71 and a reason" {
 	has_sanitizer && return # its allocator is its own
 	local turn=0 status=0 faults=1
 	start_yodeld -w 1 --listen 127.0.0.1:0=upper
@@ -142,7 +142,7 @@ sweep() # STEP of malloc, [ARG...]
 	[ $turn -gt 40 ]
 }
 
-@test "calls that fail again and again in a worker cost connections, and nothing else" {
+@test "repeatedly failing calls in a worker cost connections and nothing else" {
 	local fault blocks
 	run_loaded "" serving
 	blocks=$(blocks_of child)
@@ -154,7 +154,7 @@ sweep() # STEP of malloc, [ARG...]
 	done
 }
 
-@test "reloads among failing calls: each succeeds or is given up, and all goes on" {
+@test "reloads while calls fail: each succeeds or fails cleanly, and the server keeps serving" {
 	local where number
 	start_with_faults "malloc/29 epoll_ctl/13 memfd_create/2 recv/997" serving
 	spawn load "$YODEL" -c 50 -d 3s --framing line --size 1:5000 -p 8 --expect upper \
@@ -179,7 +179,7 @@ assert m["wrong"] == 0 and m["verified"] > 100, m'
 	echo "# $(said_at_the_end parent)" >&3
 }
 
-@test "calls that fail in the master, with workers that die: it keeps the service up" {
+@test "failing calls in the master while workers die: the service stays up" {
 	export FAULTS_ONCE=$PWD/now
 	start_with_faults "fork=1 epoll_ctl=1 malloc=20" parent
 	touch now
@@ -202,7 +202,7 @@ assert m["wrong"] == 0 and m["verified"] > 100, m'
 	had_faults epoll_ctl
 }
 
-@test "calls that fail in the master, among requests, reloads and more workers: it stays" {
+@test "failing calls in the master during requests, reloads and scaling: the master survives" {
 	local fault pid request
 	for fault in malloc/3 malloc/7 malloc/31 malloc/97 malloc/331 epoll_ctl/2 accept4/2; do
 		! { has_sanitizer && [ "${fault%/*}" = malloc ]; } || continue
@@ -227,7 +227,7 @@ assert m["wrong"] == 0 and m["verified"] > 100, m'
 	done
 }
 
-@test "what the event loop complains of is a line of the log, like any other" {
+@test "libevent's warnings are ordinary log lines" {
 	start_with_faults epoll_ctl/3 serving
 	"$YODEL" -c 20 -n 5 -w 1 --framing line --expect upper -q "127.0.0.1:$PORT" || [ $? = 1 ]
 	wait_until grep -q '^yodeld.* worker 0: libevent: ' "$YODELD_LOG"
@@ -235,7 +235,7 @@ assert m["wrong"] == 0 and m["verified"] > 100, m'
 	run ! grep '^\[' "$YODELD_LOG"
 }
 
-@test "a log that can grow no further stops nothing" {
+@test "a full log file stops nothing" {
 	start_yodeld -w 1 --listen 127.0.0.1:0=upper --set log.level=debug \
 		--set "log.file=$PWD/full.log" --set log.console_level=info
 	local pid
@@ -249,7 +249,7 @@ assert m["wrong"] == 0 and m["verified"] > 100, m'
 	[ "$(stat -c %s full.log)" -lt 2000 ]
 }
 
-@test "a log whose reader is gone stops nothing: SIGPIPE ends nobody" {
+@test "a closed log pipe stops nothing: SIGPIPE is ignored" {
 	mkfifo pipe
 	spawn reader head -n 2 pipe
 	printf '#!/bin/sh\nexec "$@" 2>pipe\n' >into_pipe
@@ -266,7 +266,7 @@ assert m["wrong"] == 0 and m["verified"] > 100, m'
 	wait "$(<yodeld.pid)"
 }
 
-@test "workers that are stopped and continued all the time lose nothing" {
+@test "workers that are stopped and continued repeatedly lose nothing" {
 	start_yodeld -w 2 --listen 127.0.0.1:0=upper
 	local workers
 	workers=$(worker_pids)
@@ -284,7 +284,7 @@ assert m["wrong"] == 0 and m["verified"] > 100, m'
 	[ "$(worker_pids)" = "$workers" ]
 }
 
-@test "a time of day that jumps by an hour, fore and back, moves no timeout" {
+@test "the time of day jumping by an hour in both directions affects no timeout" {
 	# Lines of JSON ask for the time of day; the first lines are read here, as text.
 	printf '{ "log": { "format": "text", "level": "debug" } }' >conf.json
 	start_with_faults clock_gettime/2 everywhere --set timeouts.idle=3s --set timeouts.hung=5s \
@@ -318,7 +318,7 @@ assert m["wrong"] == 0 and m["verified"] > 100, m'
 	END
 }
 
-@test "a time of day that jumps by an hour is in no figure of a run" {
+@test "the time of day jumping by an hour affects no figure of a run" {
 	start_yodeld -w 1 --listen 127.0.0.1:0=upper
 	ASAN_OPTIONS=verify_asan_link_order=0 LD_PRELOAD=$FAULTS_SO FAULTS=clock_gettime/1 \
 		"$YODEL" -c 10 -d 1s -R 200 --warmup 200ms --connect-rate 100 --expect upper -q \

@@ -109,34 +109,34 @@ withstands() # MODE COUNT PORT...
 	run ! grep -E 'error|killed|signal' "$YODELD_LOG"
 }
 
-@test "20,000 connections that send a byte now and then" {
+@test "20,000 connections that send a byte at long intervals do not delay others" {
 	# What a sanitizer notes about so much memory stays; it looks for leaks itself.
 	! has_sanitizer || KEPT_KIB=65536
 	start_target
 	HELD=20000 withstands drip 20000 "${PORTS[2]}"
 }
 
-@test "peers that never read" {
+@test "peers that never read do not delay others" {
 	start_target
 	withstands never-read 100 "${PORTS[0]}" "${PORTS[1]}"
 }
 
-@test "peers whose window is zero, and opens for a byte" {
+@test "peers with a zero window that opens by one byte do not delay others" {
 	start_target
 	withstands sip 100 "${PORTS[0]}" "${PORTS[1]}"
 }
 
-@test "a storm of resets" {
+@test "a storm of resets does not delay others" {
 	start_target
 	withstands reset 50 "${PORTS[@]}"
 }
 
-@test "peers that connect and leave" {
+@test "peers that connect and disconnect do not delay others" {
 	start_target
 	withstands leave 50 "${PORTS[@]}"
 }
 
-@test "a flood of half-open connections" {
+@test "a SYN flood does not delay others" {
 	needs root
 	spawn network unshare -n sleep 600
 	NETWORK="nsenter -n -t $(<network.pid)"
@@ -158,17 +158,17 @@ print("#", t["SyncookiesSent"], "SYN cookies")
 assert int(t["SyncookiesSent"]) > 1000, t' >&3
 }
 
-@test "messages without end" {
+@test "endless messages do not delay others" {
 	start_target
 	withstands endless 20 "${PORTS[1]}" "${PORTS[2]}"
 }
 
-@test "noise in each framing" {
+@test "random bytes in each framing do not delay others" {
 	start_target
 	withstands garbage 60 "${PORTS[@]}"
 }
 
-@test "single bytes in segments of their own" {
+@test "single-byte segments do not delay others" {
 	start_target
 	withstands bytes 60 "${PORTS[0]}" "${PORTS[1]}"
 }

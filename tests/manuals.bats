@@ -5,7 +5,7 @@ load lib/helpers
 
 YODELCTL=$BUILD/yodelctl
 
-@test "no quotation in a manual stands inside another one" {
+@test "no quotation in a manual is nested in another" {
 	local manual root=$BATS_TEST_DIRNAME/..
 	for manual in "$root"/{master/yodeld.8,ctl/yodelctl.1,conf/yodeld.json.5,client/yodel.1}; do
 		mandoc -Tutf8 "$manual" >shown
@@ -39,7 +39,7 @@ YODELCTL=$BUILD/yodelctl
 	done
 }
 
-@test "each log line that the manual explains is one that yodeld writes" {
+@test "each log line explained in the manual exists in the code" {
 	python3 - "$BATS_TEST_DIRNAME/.." <<-'END'
 		import glob, re, sys
 		text = "".join(open(f).read() for d in ("master", "worker", "net", "http", "conf", "lib")

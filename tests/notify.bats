@@ -41,7 +41,7 @@ answers_all() # N
 		"answered $1, refused 0, reset 0, closed 0, silent 0" ]
 }
 
-@test "READY comes once, when all workers serve, with the status in numbers" {
+@test "READY is sent once, when all workers serve, with a numeric status" {
 	start_manager
 	write_config '"workers": 3'
 	start_yodeld -c yodeld.json
@@ -49,7 +49,7 @@ answers_all() # N
 	[ "$(times_heard 'READY=1.*')" = 1 ]
 }
 
-@test "the status says how many connections and messages there are" {
+@test "the status line shows connections and messages" {
 	start_manager
 	write_config '"workers": 2'
 	start_yodeld -c yodeld.json
@@ -65,7 +65,7 @@ monotonic_us()
 	python3 -c 'import time; print(time.monotonic_ns() // 1000)'
 }
 
-@test "a reload is RELOADING with the time of it, then READY; a failed one, too" {
+@test "a reload sends RELOADING with its timestamp, then READY; so does a failed one" {
 	start_manager
 	write_config '"workers": 2'
 	start_yodeld -c yodeld.json
@@ -89,7 +89,7 @@ monotonic_us()
 	done
 }
 
-@test "an upgrade is RELOADING, then READY, under the same process id" {
+@test "an upgrade sends RELOADING, then READY, under the same process id" {
 	start_manager
 	write_config '"workers": 2'
 	start_yodeld -c yodeld.json
@@ -100,7 +100,7 @@ monotonic_us()
 	run ! grep -q MAINPID manager.out
 }
 
-@test "STOPPING comes before the connections are drained" {
+@test "STOPPING is sent before the connections are drained" {
 	start_manager
 	write_config '"workers": 1, "timeouts": { "drain": "1h", "drain_quiet": "1h" }'
 	start_yodeld -c yodeld.json
@@ -114,7 +114,7 @@ monotonic_us()
 	stop_yodeld INT
 }
 
-@test "a stop without a limit of its own leaves the limit to the service manager" {
+@test "a stop without a drain limit leaves the limit to the service manager" {
 	start_manager
 	write_config '"workers": 1, "timeouts": { "drain": "0s" }'
 	start_yodeld -c yodeld.json
@@ -122,7 +122,7 @@ monotonic_us()
 	wait_until heard 'STOPPING=1\|STATUS=generation 1: .*'
 }
 
-@test "a slot that backs off is in the status" {
+@test "the status line shows a slot in back-off" {
 	start_manager
 	write_config '"workers": 2'
 	start_yodeld -c yodeld.json
@@ -133,7 +133,7 @@ monotonic_us()
 	wait_until heard 'STATUS=generation 1: 2 of 2 workers serve [0-9]+ connections, [0-9]+ messages so far'
 }
 
-@test "WATCHDOG comes while the loops of all workers turn, and only then" {
+@test "WATCHDOG is sent only while the event loops of all workers run" {
 	start_manager
 	export WATCHDOG_USEC=3000000
 	write_config '"workers": 2, "timeouts": { "hung": "0s" }'
@@ -205,7 +205,7 @@ is_stored() # SLOT...
 	wait "$(<yodeld.pid)"
 }
 
-@test "a slot that is retired is forgotten, so that nobody waits in a socket that none serves" {
+@test "the stored sockets of a removed slot are released, so that no connection waits unserved" {
 	managed_yodeld '"workers": 4'
 	wait_until is_stored 0 1 2 3
 	start_load churn -c 8 --messages-per-connection 3 "127.0.0.1:$PORT"
@@ -225,7 +225,7 @@ is_stored() # SLOT...
 	wait "$(<yodeld.pid)"
 }
 
-@test "a killed yodeld finds its sockets again, each in its slot, and has lost nobody in them" {
+@test "a killed yodeld gets its sockets back, each in its slot, without losing a connection" {
 	managed_yodeld '"workers": 3'
 	wait_until is_stored 0 1 2
 	stop_workers
@@ -278,7 +278,7 @@ crashed_with()
 	YODELD_PID=$(sed -n 's/^started //p' yodeld.out | tail -n 1)
 }
 
-@test "a reload that grows and then fails after a restart resets nobody who comes meanwhile" {
+@test "after a restart, a failing reload with more workers resets no connection" {
 	printf '%s\n' '#!/bin/sh' "exec setpriv --bounding-set=-setuid $YODELD \"\$@\"" >unprivileged
 	chmod +x unprivileged
 	YODELD=$PWD/unprivileged managed_yodeld '"workers": 1'
@@ -311,7 +311,7 @@ crashed_with()
 	wait "$(<yodeld.pid)"
 }
 
-@test "reloads that fail at an address that is taken reset nobody after a restart" {
+@test "after a restart, reloads that fail because an address is in use reset no connection" {
 	managed_yodeld '"workers": 1'
 	wait_until is_stored 0
 	kill_and_find_again
@@ -348,7 +348,7 @@ crashed_with()
 	wait "$(<yodeld.pid)"
 }
 
-@test "what was stored is forgotten, too, when the configuration spells its address otherwise" {
+@test "stored sockets are released although the configuration spells their address differently" {
 	PORT=$(free_port)
 	write_config() # WILDCARD
 	{
@@ -370,7 +370,7 @@ crashed_with()
 	wait "$(<yodeld.pid)"
 }
 
-@test "with more workers at a restart, each has a socket, and nobody is lost" {
+@test "with more workers after a restart, each has a socket and no connection is lost" {
 	managed_yodeld '"workers": 2'
 	wait_until is_stored 0 1
 	crashed_with '"workers": 5'
@@ -408,7 +408,7 @@ crashed_with()
 	done
 }
 
-@test "with fewer passed sockets than workers, a shrink loses nobody" {
+@test "with fewer passed sockets than workers, scaling down loses no connection" {
 	activated_yodeld 1 --workers 4 --set timeouts.drain=5s
 	start_load churn -c 8 --messages-per-connection 3 "127.0.0.1:$PORT"
 	start_load lasting -c 50 -p 4 "127.0.0.1:$PORT"
@@ -422,7 +422,7 @@ crashed_with()
 	never_reconnected lasting.json
 }
 
-@test "no slot of a passed socket can be retired, also after an upgrade" {
+@test "the slot of a passed socket cannot be removed, also after an upgrade" {
 	start_manager
 	export FDSTORE=64
 	activated_yodeld 3 --workers 3

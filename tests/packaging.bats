@@ -11,12 +11,12 @@ long_options() # PROGRAM
 	"$BUILD/$1" --help | grep -oE '^ +(-.,)? *--[a-z-]+' | grep -oE -- '--[a-z-]+'
 }
 
-@test "the unit's sandbox comes to at most 1.2" {
+@test "systemd-analyze rates the unit's exposure at 1.2 or less" {
 	needs command systemd-analyze
 	systemd-analyze security --offline=true --threshold=12 "$PACKAGING/systemd/yodeld.service"
 }
 
-@test "a drop-in changes what the unit has, and nothing else" {
+@test "each drop-in changes only settings that the unit has" {
 	needs command systemd-analyze
 	mkdir -p units/yodeld.service.d
 	cp "$PACKAGING"/systemd/yodeld.{service,socket} units
@@ -28,7 +28,7 @@ long_options() # PROGRAM
 	run ! grep yodeld <<<"$output"
 }
 
-@test "an installation holds the programs, the unit that starts them, and the rest" {
+@test "make install installs the programs, the unit that starts them and all other files" {
 	make -s -C "$TOP" install B="${BUILD#"$(cd "$TOP" && pwd)"/}" DESTDIR="$PWD/root" \
 		PREFIX=/usr >install.log 2>&1 || { cat install.log; false; }
 	[ -x root/usr/sbin/yodeld ] && [ -x root/usr/bin/yodelctl ] && [ -x root/usr/bin/yodel ]
@@ -48,7 +48,7 @@ long_options() # PROGRAM
 	[ "$(stat -c %a root/etc/yodel root/usr/share/man/man1 | uniq)" = 2750 ]
 }
 
-@test "an installation elsewhere names its own places, and all may read it, whatever the umask" {
+@test "an installation below another prefix uses its own paths and is readable for all users" {
 	(umask 077 && make -s -C "$TOP" install B="${BUILD#"$(cd "$TOP" && pwd)"/}" \
 		DESTDIR="$PWD/root" PREFIX=/opt/yodel >install.log 2>&1) || { cat install.log; false; }
 	grep -qx 'profile yodeld /opt/yodel/sbin/yodeld .*' \
@@ -58,15 +58,15 @@ long_options() # PROGRAM
 	[ "$(find root -type f ! -perm -444)$(find root/* -type d ! -perm -555)" = '' ]
 }
 
-@test "flags of make's command line are added to those that the build needs" {
+@test "flags on make's command line are added to those of the build" {
 	make -n -B -C "$TOP" CC=gcc SANITIZE= V=1 CPPFLAGS=-DMINE LDFLAGS=-Wl,-O1 build/yodel \
-		build/tests/move_test >commands
-	grep -E ' -c -o build/obj/lib/heap_trim.o ' commands | grep -E ' -I\. ' | grep -qF -- ' -DMINE '
+		build/tests/json_load_test >commands
+	grep -E ' -c -o build/obj/lib/buffer.o ' commands | grep -E ' -I\. ' | grep -qF -- ' -DMINE '
 	grep -E ' -o build/yodel ' commands | grep -F -- ' -pie ' | grep -qF -- ' -Wl,-O1 '
-	grep -E ' -o build/tests/move_test ' commands | grep -qF -- ' -Wl,--wrap=channel_send'
+	grep -E ' -o build/tests/json_load_test ' commands | grep -qF -- ' -Wl,--wrap=malloc'
 }
 
-@test "the man page of yodel has every option, and mandoc finds no fault in it" {
+@test "the man page of yodel has every option and passes mandoc's checks" {
 	needs command mandoc
 	# A page that is named need not be installed here.
 	mandoc -T lint -W warning "$TOP/client/yodel.1"
@@ -105,7 +105,7 @@ complete_in_bash() # PROGRAM WORD...: the words that are offered for the last on
 	[ "$(complete_in_bash yodelctl log w)" = warn ]
 }
 
-@test "zsh and fish read their completions" {
+@test "zsh and fish accept their completions" {
 	needs command zsh
 	needs command fish
 	for program in yodel yodeld yodelctl; do
@@ -128,7 +128,7 @@ complete_in_bash() # PROGRAM WORD...: the words that are offered for the last on
 	apparmor_parser --base "$base" --skip-kernel-load --skip-cache "$PACKAGING/apparmor/usr.sbin.yodeld"
 }
 
-@test "the AppArmor profile leaves a master that is root what it keeps for itself, and no more" {
+@test "the AppArmor profile allows exactly the capabilities that the master keeps" {
 	local kept allowed
 	kept=$(sed -n '/^limit_privileges/,/^}/p' "$TOP/master/master.c" | grep -oE 'CAP_[A-Z_]+' | sort)
 	allowed=$(sed -n 's/^  capability \(.*\),$/CAP_\U\1/p' "$PACKAGING/apparmor/usr.sbin.yodeld" | sort)
@@ -161,7 +161,7 @@ complete_in_bash() # PROGRAM WORD...: the words that are offered for the last on
 	PYTHON
 }
 
-@test "the API of Kubernetes knows every key of the manifests, and no others" {
+@test "every key of the manifests exists in the Kubernetes API" {
 	local check=$BATS_TEST_DIRNAME/lib/check_manifests.py
 	needs python kubernetes
 	/usr/bin/python3 "$check" "$PACKAGING"/kubernetes/*.yaml
@@ -173,13 +173,13 @@ complete_in_bash() # PROGRAM WORD...: the words that are offered for the last on
 	done
 }
 
-@test "what the container and the pods run is a command line that the programs take" {
+@test "the programs accept the command lines of the container and the pods" {
 	"$YODELD" --check --listen '*:10000=upper' --set 'admin.address=*:9601'
 	run "$YODEL" -q --json - -c 40 -R 200 -d 100ms --warmup 50ms --connect-timeout 1s 127.0.0.1:1
 	[ "$status" = 1 ]
 }
 
-@test "every setting of the sysctl example is one that Linux has" {
+@test "every setting of the sysctl example exists in Linux" {
 	sysctl --dry-run -p "$PACKAGING"/sysctl.d/*.conf >taken
 	[ "$(wc -l <taken)" = "$(grep -c '^[a-z]' "$PACKAGING"/sysctl.d/*.conf)" ]
 	grep -oE '^[a-z0-9._-]+' "$PACKAGING"/sysctl.d/*.conf | while read -r key; do
@@ -187,7 +187,7 @@ complete_in_bash() # PROGRAM WORD...: the words that are offered for the last on
 	done
 }
 
-@test "the packages build with what make deps installs" {
+@test "make deps installs the build dependencies of the packages" {
 	local packages
 	packages=$(sed -n "/^apt_build='/,/'\$/p" "$TOP/tests/install-deps" | tr -d "'\n")
 	for package in ${packages#*=}; do

@@ -46,7 +46,7 @@ is_refused()
 	! is_served
 }
 
-@test "a peer that never reads is bounded in memory, delays no one and is closed with its reason" {
+@test "a peer that never reads uses bounded memory, delays no other peer and is closed with its reason" {
 	start_yodeld -w 1 --listen 127.0.0.1:0=upper --set log.level=debug \
 		--set timeouts.stalled_write=2s --set limits.max_pending=256k
 	local worker before grown
@@ -64,7 +64,7 @@ is_refused()
 	is_served
 }
 
-@test "a slow reader that goes on reading gets every byte" {
+@test "a slow reader gets every byte" {
 	start_yodeld -w 1 --listen 127.0.0.1:0=echo --set limits.max_pending=64k
 	head -c 8000000 /dev/urandom >sent
 	socat -u "OPEN:sent" - | socat -t 30 - "TCP:127.0.0.1:$PORT,rcvbuf=4096" |
@@ -113,7 +113,7 @@ is_refused()
 	[ ! -s received ]
 }
 
-@test "beyond max_connections a peer is refused, and served again when there is room" {
+@test "a peer above max_connections is refused, and accepted once others have closed" {
 	start_yodeld -w 1 --listen 127.0.0.1:0=upper --set limits.max_connections=5 \
 		--set log.level=debug
 	hold five 5
@@ -128,7 +128,7 @@ is_refused()
 	wait_until is_served
 }
 
-@test "a peer that is not on the allow list is refused, others are served" {
+@test "a peer outside the allow list is refused, others are served" {
 	start_yodeld_with '"reply": "upper", "allow": ["127.0.0.2/32"]' --set log.level=debug
 	is_refused
 	wait_until closed_for denied
@@ -136,7 +136,7 @@ is_refused()
 	[ "$output" = HELLO ]
 }
 
-@test "more peers than descriptors: those beyond are refused, and served when there is room" {
+@test "peers beyond the descriptor limit are refused, and accepted once others have closed" {
 	YODELD_RUN="prlimit --nofile=64:64" start_yodeld -w 1 --listen 127.0.0.1:0=upper \
 		--set log.level=debug
 	hold early 20
@@ -155,7 +155,7 @@ is_refused()
 	[ "$output" -lt 10 ]
 }
 
-@test "out of descriptors: no spin, the open connections are served on, and it recovers" {
+@test "a worker out of descriptors does not spin, serves its open connections and recovers" {
 	start_yodeld -w 1 --listen 127.0.0.1:0=upper
 	local worker before used
 	worker=$(worker_pids)
@@ -180,7 +180,7 @@ is_refused()
 	wait_until is_served
 }
 
-@test "select refuses what it cannot watch, beyond descriptor 1,023, and serves the rest" {
+@test "events.method select refuses descriptors above 1,023 and serves the rest" {
 	start_yodeld -w 1 --listen 127.0.0.1:0=upper --set events.method=select \
 		--set log.level=debug
 	local worker served closed
@@ -198,7 +198,7 @@ is_refused()
 	wait_until is_served
 }
 
-@test "poll and select serve as epoll does" {
+@test "poll and select serve like epoll" {
 	local method
 	for method in poll select epoll; do
 		start_yodeld --listen 127.0.0.1:0=echo --set events.method=$method
@@ -207,7 +207,7 @@ is_refused()
 	done
 }
 
-@test "a reset by the peer is no error of the server's" {
+@test "a reset by the peer is not a server error" {
 	start_yodeld -w 1 --listen 127.0.0.1:0=upper --set log.level=debug
 	for _ in $(seq 20); do
 		"$INDEPENDENT_CLIENT" reset "127.0.0.1:$PORT"
@@ -217,13 +217,13 @@ is_refused()
 	run ! log_has 'system_error|Connection reset|error:|warning:'
 }
 
-@test "a burst of 2,000 connections is answered, each one" {
+@test "each of 2,000 connections in a burst is answered" {
 	start_yodeld --workers 2 --listen 127.0.0.1:0=upper
 	run "$INDEPENDENT_CLIENT" burst "127.0.0.1:$PORT" 2000
 	[ "$output" = "answered 2000, refused 0, reset 0, closed 0, silent 0" ]
 }
 
-@test "IPv6 is served as IPv4 is" {
+@test "IPv6 is served like IPv4" {
 	start_yodeld --listen '[::1]:0=upper'
 	run "$INDEPENDENT_CLIENT" ask "[::1]:$PORT" hello
 	[ "$output" = "'HELLO'" ]

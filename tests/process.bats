@@ -9,7 +9,7 @@ sockets_of() # PID
 	find "/proc/$1/fd" -mindepth 1 -lname 'socket:*' | wc -l
 }
 
-@test "it says where it listens and when it is ready" {
+@test "the log says where the server listens and when it is ready" {
 	start_yodeld --workers 2 --listen 127.0.0.1:0=upper --listen '[::1]:0=echo'
 	grep -qE "yodeld\[$YODELD_PID\]: listening on 127.0.0.1:[0-9]+ \(upper, stream, 2 sockets\)$" \
 		"$YODELD_LOG"
@@ -18,7 +18,7 @@ sockets_of() # PID
 	[ "$(worker_pids | wc -l)" = 2 ]
 }
 
-@test "each worker keeps its own listening sockets only" {
+@test "each worker holds only its own listening sockets" {
 	start_yodeld --workers 3 --listen 127.0.0.1:0=upper
 	local pid
 	awk '$4 == "0A" { print $10 }' /proc/net/tcp | sort >listening
@@ -47,7 +47,7 @@ sockets_of() # PID
 	[ "$(grep -cE 'worker .*(killed|signal 9)' "$YODELD_LOG")" -ge 2 ]
 }
 
-@test "connections that wait in the queue of a killed worker are served by its successor" {
+@test "connections in the accept queue of a killed worker are served by its successor" {
 	start_yodeld --workers 1 --listen 127.0.0.1:0=upper
 	local worker
 	worker=$(worker_pids)
@@ -99,7 +99,7 @@ sockets_of() # PID
 	END
 }
 
-@test "TERM drains: a message that is on its way is answered, and the exit status is 0" {
+@test "TERM drains: a message in transit is answered, and the exit status is 0" {
 	start_yodeld --workers 2 --listen 127.0.0.1:0=upper --set timeouts.drain=10s
 	spawn load "$YODEL" -c 20 -n 2000 -q --json result.json "127.0.0.1:$PORT"
 	"$INDEPENDENT_CLIENT" ask "127.0.0.1:$PORT" a
@@ -112,7 +112,7 @@ sockets_of() # PID
 	END
 }
 
-@test "TERM does not wait for a quiet connection for longer than it drains" {
+@test "TERM waits for an idle connection no longer than timeouts.drain" {
 	start_yodeld --workers 1 --listen 127.0.0.1:0=upper --set timeouts.drain=1s
 	spawn quiet "$INDEPENDENT_CLIENT" hold "127.0.0.1:$PORT" 5
 	wait_until grep -q holding quiet.out
@@ -121,7 +121,7 @@ sockets_of() # PID
 	[ $((SECONDS - before)) -le 15 ] # of the 30 that are the default
 }
 
-@test "INT and QUIT stop at once, whatever is open" {
+@test "INT and QUIT stop at once, with connections open" {
 	local signal
 	for signal in INT QUIT; do
 		start_yodeld --workers 2 --listen 127.0.0.1:0=upper --set timeouts.drain=60s
@@ -133,7 +133,7 @@ sockets_of() # PID
 	done
 }
 
-@test "workers do not outlive a killed master" {
+@test "workers exit after their master was killed" {
 	start_yodeld --workers 2 --listen 127.0.0.1:0=upper
 	local workers
 	workers=$(worker_pids)
@@ -149,18 +149,18 @@ sockets_of() # PID
 	run -0 "$INDEPENDENT_CLIENT" burst "127.0.0.1:$PORT" 100
 }
 
-@test "a port that another program has fails with 71 and says why" {
+@test "a port in use by another program fails with 71 and says why" {
 	start_faulty_server none
 	run -71 "$YODELD" --listen "127.0.0.1:$FAULTY_SERVER_PORT=upper"
 	[[ $output = *"127.0.0.1:$FAULTY_SERVER_PORT"*"in use"* ]]
 }
 
-@test "a control socket whose folder is not there fails with 71 and says what to do" {
+@test "a control socket in a missing directory fails with 71 and names the remedy" {
 	run -71 "$YODELD" --listen 127.0.0.1:0 --set "admin.socket=$PWD/none/admin_socket"
 	[[ $output = *"admin: $PWD/none/admin_socket: there is no such folder; make it, or set another admin.socket" ]]
 }
 
-@test "an address that is not ours fails with 71 and says which" {
+@test "an address that this host does not have fails with 71 and is named" {
 	run -71 "$YODELD" --listen 192.0.2.1:10000=upper
 	[[ $output = *192.0.2.1:10000* ]]
 }
@@ -180,7 +180,7 @@ sockets_of() # PID
 	refused 'unexpected operand "extra" (see --help)' extra
 }
 
-@test "a bad configuration is 78, and nothing is opened" {
+@test "a bad configuration exits with 78 and opens nothing" {
 	echo '{ "listeners": [ { "address": "127.0.0.1:70000" } ] }' >bad.json
 	run -78 "$YODELD" -c bad.json
 	[[ $output = *70000* ]]
@@ -189,12 +189,12 @@ sockets_of() # PID
 	[[ $output = *no-such-file.json* ]]
 }
 
-@test "--check of a good configuration is 0 while the port is in use" {
+@test "--check of a good configuration exits with 0 while the port is in use" {
 	start_yodeld --workers 1 --listen 127.0.0.1:0=upper
 	run -0 "$YODELD" --check --listen "127.0.0.1:$PORT=upper"
 }
 
-@test "--help and --version go to stdout and are 0" {
+@test "--help and --version print to stdout and exit with 0" {
 	run -0 --separate-stderr "$YODELD" --help
 	[[ $output = *--listen* ]]
 	[ -z "$stderr" ]

@@ -41,12 +41,12 @@ answers() # EXPRESSION VALUE
 	[ "$(query "$1")" = "$2" ]
 }
 
-@test "the rules, their tests and the configuration are what promtool wants" {
+@test "promtool accepts the rules, their tests and the configuration" {
 	run -0 promtool check config "$SHIPPED/prometheus.yml"
 	run -0 promtool test rules "$SHIPPED/yodeld.rules.test.yml"
 }
 
-@test "each alert has a test in which it fires" {
+@test "each alert fires in a test" {
 	local alert
 	while read -r alert; do
 		grep -A3 -- "- alertname: $alert$" "$SHIPPED/yodeld.rules.test.yml" |
@@ -57,7 +57,7 @@ answers() # EXPRESSION VALUE
 	done < <(sed -n 's/.*- alert: //p' "$SHIPPED/yodeld.rules.yml")
 }
 
-@test "what a Prometheus knows is what was sent" {
+@test "Prometheus has the counts that were sent" {
 	start_both
 	run -0 "$YODEL" -q -c 100 -n 30 --size 50 "127.0.0.1:$PORT"
 	wait_until answers 'sum(yodeld_messages_received_total)' 3000
@@ -68,7 +68,7 @@ answers() # EXPRESSION VALUE
 	[ "$(query 'count(yodeld_messages_received_total)')" = 2 ]
 }
 
-@test "the dashboard and the rules ask for nothing that is not there" {
+@test "the dashboard and the rules query existing metrics only" {
 	start_both
 	spawn load "$YODEL" -q -c 20 -d 5m --interval 100ms --messages-per-connection 5 "127.0.0.1:$PORT"
 	all_is_there()
@@ -83,7 +83,7 @@ answers() # EXPRESSION VALUE
 	[[ $output = *'there is no yodeld_worker_serving'*'has no label cause'* ]]
 }
 
-@test "the panels of the dashboard neither share a number nor a place" {
+@test "the panels of the dashboard have unique ids and do not overlap" {
 	python3 - "$SHIPPED/yodeld.dashboard.json" <<-'END'
 		import json, sys
 		panels = json.load(open(sys.argv[1]))["panels"]
@@ -98,7 +98,7 @@ answers() # EXPRESSION VALUE
 	END
 }
 
-@test "a worker in a crash loop and a reload that fails are alerts of a real Prometheus" {
+@test "a crash loop and a failed reload raise alerts in a real Prometheus" {
 	start_both
 	local worker
 	crash_loop_is_seen()

@@ -25,7 +25,7 @@ run_to() # NAME ARG... - a quiet run against yodeld, its result in NAME.json
 	"$YODEL" -q --json "$name.json" "$@" "127.0.0.1:$PORT"
 }
 
-@test "the JSON of every kind of run is what the schema says, and adds up" {
+@test "the JSON of every kind of run matches the schema and adds up" {
 	start_yodeld --listen 127.0.0.1:0=upper
 	run_to seeds
 	run_to open -c 20 -R 2000 -d 1s --warmup 100ms --threshold 'p99<1s'
@@ -41,7 +41,7 @@ run_to() # NAME ARG... - a quiet run against yodeld, its result in NAME.json
 	[ "$(of_result open.json 'r["warmup"]["verified"] > 0')" = True ]
 }
 
-@test "the schema refuses a result with a key too many or too few" {
+@test "the schema refuses a result with an unknown or a missing key" {
 	start_yodeld --listen 127.0.0.1:0=upper
 	run_to good
 	python3 - <<-'END'
@@ -59,7 +59,7 @@ run_to() # NAME ARG... - a quiet run against yodeld, its result in NAME.json
 	[[ $output == "many.json: not valid: "?"host "*" NOT have additional properties" ]]
 }
 
-@test "readers that are not ours find the same in the histograms, percentiles and log" {
+@test "independent readers find the same values in histograms, percentiles and log" {
 	start_yodeld --listen 127.0.0.1:0=echo
 	run_to run -c 10 -R 3000 -d 2500ms --hgrm run.hgrm --hlog run.hlog
 	run -0 python3 "$BATS_TEST_DIRNAME/lib/check_histograms.py" run.json run.hgrm run.hlog
@@ -72,7 +72,7 @@ run_to() # NAME ARG... - a quiet run against yodeld, its result in NAME.json
 	[[ $output == *" compared" ]]
 }
 
-@test "what is answered in the last moment is in the seconds and in the log" {
+@test "answers of the last moment are in the per-second data and in the log" {
 	start_faulty_server lag --time 0.03
 	"$YODEL" -q -c 50 -d 1s --close rst --json run.json --hlog run.hlog --hgrm run.hgrm \
 		"127.0.0.1:$FAULTY_SERVER_PORT"
@@ -80,7 +80,7 @@ run_to() # NAME ARG... - a quiet run against yodeld, its result in NAME.json
 	run -0 python3 "$BATS_TEST_DIRNAME/lib/check_histograms.py" run.json run.hgrm run.hlog
 }
 
-@test "a page made of the JSON is the page that the run wrote" {
+@test "a page made from the JSON equals the page that the run wrote" {
 	start_yodeld --listen 127.0.0.1:0=upper
 	run_to run -c 10 -R 1000 -d 2200ms --html run.html --threshold 'p99.9<1s'
 	"$YODEL" report -o again.html run.json
@@ -89,7 +89,7 @@ run_to() # NAME ARG... - a quiet run against yodeld, its result in NAME.json
 	run ! grep -iE '<script|https?://|src=|@import|url\(' run.html
 }
 
-@test "a page opens in Chromium, complete and without a word on its console" {
+@test "Chromium renders the page completely, without console messages" {
 	needs command chromium
 	start_yodeld --listen 127.0.0.1:0=upper
 	run_to run -c 10 -R 1000 -d 2200ms --html run.html --threshold 'p50<1s'
@@ -116,14 +116,14 @@ run_to() # NAME ARG... - a quiet run against yodeld, its result in NAME.json
 	END
 }
 
-@test "what others named is only text on the page" {
+@test "untrusted names are shown as text on the page" {
 	start_yodeld --listen 127.0.0.1:0=echo
 	run_to run -m '<script>alert("1")</script>' --html run.html
 	run ! grep -F '<script>' run.html
 	grep -qF '&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;' run.html
 }
 
-@test "what others named is only text on a terminal, too" {
+@test "untrusted names are shown as text on a terminal" {
 	local message
 	start_yodeld --listen 127.0.0.1:0=echo
 	# Cut where a character ends, and shown as an escape where a terminal would obey.
@@ -144,7 +144,7 @@ assert len(m) < 120 and m.startswith("\"xéé") and m.endswith("é...\""), m'
 	[[ $output = *"?[31mred"* && $output = *"??31mblue"* && $output != *$'\e'* ]]
 }
 
-@test "a threshold that fails is exit status 99, and one that holds is not" {
+@test "a failed threshold exits with 99, a passed one does not" {
 	start_yodeld --listen 127.0.0.1:0=upper
 	run -0 run_to run -c 2 -n 200 -m hello --threshold 'p50<1s' --threshold 'lost<=0'
 	run -99 run_to run -c 2 -n 200 -m hello --threshold 'p50<1s' --threshold 'rate<1'
@@ -158,7 +158,7 @@ assert len(m) < 120 and m.startswith("\"xéé") and m.endswith("é...\""), m'
 	[[ $output == *"ok: 1 message on 1 connection, every"* ]]
 }
 
-@test "the text report holds the equation and marks what a few values cannot tell" {
+@test "the text report shows the message equation and marks unsupported percentiles" {
 	start_yodeld --listen 127.0.0.1:0=upper
 	run -0 "$YODEL" "127.0.0.1:$PORT"
 	[[ $output == *"6 sent = 6 verified + 0 wrong + 0 lost + 0 in flight"* ]]
@@ -174,7 +174,7 @@ assert len(m) < 120 and m.startswith("\"xéé") and m.endswith("é...\""), m'
 	[[ $stderr == *"9 sent = 9 verified"* ]]
 }
 
-@test "progress asked for in a pipe is a line a second, and never is silent" {
+@test "--progress prints a line per second into a pipe, and \"never\" prints nothing" {
 	start_yodeld --listen 127.0.0.1:0=upper
 	run -0 --separate-stderr run_to run -c 4 -R 500 -d 2500ms --progress always
 	[[ $stderr =~ "4 connections, "[0-9,]+" messages/s, p99 " ]]
@@ -184,7 +184,7 @@ assert len(m) < 120 and m.startswith("\"xéé") and m.endswith("é...\""), m'
 	[ -z "$stderr" ]
 }
 
-@test "progress on a terminal is one line, refreshed and taken away" {
+@test "progress on a terminal is one line that is refreshed and finally cleared" {
 	start_yodeld --listen 127.0.0.1:0=upper
 	python3 - "$YODEL" "127.0.0.1:$PORT" <<-'END' >seen
 		import os, pty, sys
@@ -210,7 +210,7 @@ last = seen.rindex(b" messages/s, p99")
 assert b"\r\x1b[K" in seen[last:seen.index(b"plan ")], seen'
 }
 
-@test "progress is no wider than its terminal, and says what is waited for" {
+@test "progress fits the width of the terminal and says what the run waits for" {
 	start_faulty_server silent
 	python3 - "$YODEL" "127.0.0.1:$FAULTY_SERVER_PORT" <<-'END' >seen
 		import fcntl, os, pty, struct, sys, termios
@@ -236,7 +236,7 @@ assert b"\r\x1b[K" in seen[last:seen.index(b"plan ")], seen'
 	[[ $stderr == *", draining"* ]]
 }
 
-@test "two ranks merge into the sum of their counts, with each one's own percentiles" {
+@test "two ranks merge into the sum of their counts and keep their own percentiles" {
 	start_yodeld --listen 127.0.0.1:0=upper
 	run_to zero -c 10 -R 1000 -d 1s --rank 0/2
 	run_to one -c 10 -R 1000 -d 1s --rank 1/2
@@ -264,7 +264,7 @@ assert b"\r\x1b[K" in seen[last:seen.index(b"plan ")], seen'
 	grep -q 'the ranks did not run at the same time' all.json
 }
 
-@test "what a rank, a second or one of two results has too few values for is not shown" {
+@test "percentiles with too few samples are not shown for ranks, seconds and compared results" {
 	start_yodeld --listen 127.0.0.1:0=upper
 	run_to zero -c 4 -n 5 -m hello --rank 0/2
 	run_to one -c 4 -n 5 -m hello --rank 1/2
@@ -278,7 +278,7 @@ assert b"\r\x1b[K" in seen[last:seen.index(b"plan ")], seen'
 	[ "$(of_result slow.json 'r["seconds"][0]["p99_ns"]')" = None ]
 }
 
-@test "a rank that is missing or there twice is no measurement" {
+@test "a missing or duplicate rank makes the merge invalid" {
 	start_yodeld --listen 127.0.0.1:0=upper
 	run_to zero -c 4 -n 2 -m hi --rank 0/2
 	run_to single -c 4 -n 2 -m hi
@@ -294,7 +294,7 @@ assert b"\r\x1b[K" in seen[last:seen.index(b"plan ")], seen'
 	[[ $stderr == *'wider.json: its plan is not that of the first one: "connections" differs' ]]
 }
 
-@test "a result compared with itself differs by nothing, and a slower server is worse" {
+@test "comparing a result with itself shows no difference, and a slower server is worse" {
 	start_yodeld --listen 127.0.0.1:0=upper
 	run_to fast -c 4 -d 1s -m hello
 	# Slower by more than a busy machine makes it.
@@ -308,7 +308,7 @@ assert b"\r\x1b[K" in seen[last:seen.index(b"plan ")], seen'
 	[[ $output =~ "service mean"[^$'\n']*better ]]
 }
 
-@test "one wrong answer where there was none is worse, and a loss too rare to tell is said so" {
+@test "one new wrong answer is worse, and a loss too rare to judge is reported as such" {
 	start_faulty_server none
 	"$YODEL" -q --json good.json -c 2 -n 3 --size 64 "127.0.0.1:$FAULTY_SERVER_PORT"
 	end_spawned
@@ -326,7 +326,7 @@ assert b"\r\x1b[K" in seen[last:seen.index(b"plan ")], seen'
 	[[ $output != *"nothing is worse"* ]]
 }
 
-@test "a file that is no result is refused by its name and place" {
+@test "a file that is not a result is refused with its name and the place of the error" {
 	printf '{\n "schema": "yodel.result/1",\n oops }' >broken.json
 	echo '{"schema": "other"}' >other.json
 	run -65 --separate-stderr "$YODEL" report broken.json
@@ -340,7 +340,7 @@ assert b"\r\x1b[K" in seen[last:seen.index(b"plan ")], seen'
 	run -64 "$YODEL" compare one.json
 }
 
-@test "a report that cannot be written is a failure" {
+@test "a report that cannot be written exits with a failure" {
 	start_yodeld --listen 127.0.0.1:0=upper
 	run -71 --separate-stderr run_to nowhere/run
 	[[ $stderr == *"nowhere/run.json: No such file or directory"* ]]
@@ -356,7 +356,7 @@ assert b"\r\x1b[K" in seen[last:seen.index(b"plan ")], seen'
 	grep -q '"verdict"' kept.json
 }
 
-@test "a file that could not be written is refused before the run" {
+@test "an output file that cannot be created is refused before the run" {
 	start_faulty_server none
 	mkdir folder
 	for path in nowhere/run folder nowhere/; do
@@ -367,7 +367,7 @@ assert b"\r\x1b[K" in seen[last:seen.index(b"plan ")], seen'
 	[ "$(ls -A folder)" = "" ]
 }
 
-@test "one file goes to stdout, and nothing else with it" {
+@test "one output may go to stdout, alone" {
 	start_yodeld --listen 127.0.0.1:0=upper
 	run -64 --separate-stderr "$YODEL" --json - --html - "127.0.0.1:$PORT"
 	[[ $stderr == *"only one file can go to stdout"* ]]

@@ -75,7 +75,7 @@ call_from_all() # [ARG...]
 		"$@" "$SERVER:$PORT" ::: 0 1 2
 }
 
-@test "three hosts under GNU parallel are one load, and their results one result" {
+@test "three hosts under GNU parallel run one load and merge into one result" {
 	needs root
 	start_network
 	call_from_all -c 91 -R 3k -n 60 --size 1:200 --framing line
@@ -102,7 +102,7 @@ four_hundred_are_read()
 sys.exit(json.load(sys.stdin)["totals"]["messages_received"] < 400)'
 }
 
-@test "packets that are lost on the way from one host are found in its figures" {
+@test "packet loss on the way from one host shows in its figures" {
 	needs root
 	start_network
 	call_from_all -c 30 -R 600 -d 4s --framing line --size 64 &
@@ -123,7 +123,7 @@ sys.exit(json.load(sys.stdin)["totals"]["messages_received"] < 400)'
 	[[ $output = *"(host1) is "*"were sent again: packets were lost"* ]]
 }
 
-@test "packets that are lost on the way back are found in the ledger of the server" {
+@test "packet loss on the way back shows in the server's retransmits" {
 	needs root
 	start_network
 	spawn load on host1 "$YODEL" -c 30 -R 600 -d 3s --framing line --size 64 --json 1.json \

@@ -4,6 +4,6 @@
 
 load lib/helpers
 
-@test "nothing is lost through reloads, resizes, upgrades, kills and stops under load" {
+@test "reloads, scaling, upgrades, kills and stops under load lose nothing" {
   "$BATS_TEST_DIRNAME/soak" --short
 }

@@ -6,7 +6,7 @@
 load lib/helpers
 load lib/supervision
 
-@test "a reload moves the live connections to new workers, and no peer notices" {
+@test "a reload transfers live connections to new workers without an error for any peer" {
 	write_config '"workers": 2'
 	start_yodeld -c yodeld.json
 	start_load churn -c 8 --messages-per-connection 3 "127.0.0.1:$PORT"
@@ -22,7 +22,7 @@ load lib/supervision
 	never_reconnected lasting.json
 }
 
-@test "connections that lie idle over a reload are served after it" {
+@test "connections that are idle during a reload are served after it" {
 	write_config '"workers": 2'
 	start_yodeld -c yodeld.json
 	spawn quiet "$INDEPENDENT_CLIENT" hold "127.0.0.1:$PORT" 300
@@ -49,7 +49,7 @@ load lib/supervision
 	grep -qx 'served 1400 of 1400, closed 0' quiet.out
 }
 
-@test "listeners whose ports the kernel chose keep them, and their connections, over reloads" {
+@test "listeners on port 0 keep their ports and connections through reloads" {
 	printf '{ "workers": 1, "listeners": [ { "address": "127.0.0.1:0", "reply": "echo" },
 		{ "address": "127.0.0.1:0", "reply": "upper" } ] }' >yodeld.json
 	start_yodeld -c yodeld.json
@@ -74,7 +74,7 @@ load lib/supervision
 	exec {former}>&- {latter}>&-
 }
 
-@test "a bad file, and another, leave everything as it is, and the next good one works" {
+@test "two bad files change nothing, and the next good one works" {
 	write_config '"workers": 2'
 	start_yodeld -c yodeld.json
 	start_load churn -c 8 --messages-per-connection 3 "127.0.0.1:$PORT"
@@ -91,7 +91,7 @@ load lib/supervision
 	end_load churn
 }
 
-@test "an address that is taken makes the reload fail, and the old configuration stays" {
+@test "an address in use makes the reload fail, and the old configuration stays" {
 	write_config '"workers": 2'
 	start_yodeld -c yodeld.json
 	start_faulty_server none
@@ -117,7 +117,7 @@ one_listener()
 	printf '{ "workers": 2, "listeners": [ { "address": "127.0.0.1:%s" } ] }' "$PORT" >yodeld.json
 }
 
-@test "a reload adds a listener, removes it again and adds it once more" {
+@test "reloads add, remove and add a listener" {
 	PORT=$(free_port) OTHER=$(free_port)
 	one_listener
 	start_yodeld -c yodeld.json
@@ -144,7 +144,7 @@ one_listener()
 	end_load churn
 }
 
-@test "those who wait in the queue of a removed listener are answered before it closes" {
+@test "connections in the accept queue of a removed listener are answered before it closes" {
 	PORT=$(free_port) OTHER=$(free_port)
 	two_listeners
 	start_yodeld -c yodeld.json
@@ -175,7 +175,7 @@ one_listener()
 	wait_until logged "no longer listening on 127.0.0.1:$OTHER"
 }
 
-@test "more and fewer workers by signal and by reload, and no peer notices" {
+@test "scaling by signal and by reload causes no error for any peer" {
 	write_config '"workers": 2'
 	start_yodeld -c yodeld.json
 	start_load churn -c 8 --messages-per-connection 3 "127.0.0.1:$PORT"
@@ -197,7 +197,7 @@ one_listener()
 	never_reconnected lasting.json
 }
 
-@test "a shrink with 400 connections in the queues loses none of them" {
+@test "scaling down with 400 connections in the accept queues loses none of them" {
 	write_config '"workers": 4'
 	start_yodeld -c yodeld.json
 	local old
@@ -212,7 +212,7 @@ one_listener()
 	wait_for_worker_count 1
 }
 
-@test "a shrink with 400 connections in the queues loses none when its workers are killed" {
+@test "scaling down with 400 connections in the accept queues loses none when the workers are killed" {
 	write_config '"workers": 4'
 	start_yodeld -c yodeld.json
 	local old
@@ -230,7 +230,7 @@ one_listener()
 	wait_for_worker_count 1
 }
 
-@test "a worker killed with 400 connections in its queue loses none of them" {
+@test "a worker killed with 400 connections in its accept queue loses none of them" {
 	write_config '"workers": 1'
 	start_yodeld -c yodeld.json
 	for _ in 1 2 3; do
@@ -242,7 +242,7 @@ one_listener()
 	done
 }
 
-@test "a crash loop backs off, says so, gets no new connections, keeps its queue, recovers" {
+@test "a slot in a crash loop backs off, gets no new connections, keeps its queue and recovers" {
 	write_config '"workers": 2'
 	start_yodeld -c yodeld.json --set admin.socket="$PWD/admin_socket"
 	local keep victim
@@ -271,7 +271,7 @@ one_listener()
 	[ "$(times_logged 'worker 1 is in a crash loop')" = 1 ]
 }
 
-@test "a slot that is retired while it backs off loses nobody who waits in its queue" {
+@test "a slot removed during back-off loses no connection in its accept queue" {
 	write_config '"workers": 2'
 	start_yodeld -c yodeld.json --set admin.socket="$PWD/admin_socket"
 	local keep victim
@@ -288,7 +288,7 @@ one_listener()
 	wait_for_worker_count 1
 }
 
-@test "when no worker comes up at the start, the exit status is 71 and the reason is told" {
+@test "when no worker starts, the exit status is 71 with a reason" {
 	run -71 timeout 20 setpriv --bounding-set=-setuid "$YODELD" --workers 2 \
 		--listen 127.0.0.1:0 --set user=nobody
 	[[ $output = *'cannot become user "nobody": Operation not permitted'* ]]
@@ -300,7 +300,7 @@ shows_no_process_of_worker_1()
 	"$BUILD/yodelctl" -s admin_socket workers | grep -E '^ +1 +- backing_off +- '
 }
 
-@test "a worker that does not come up keeps nobody waiting: the others serve, and it is told" {
+@test "a worker that does not start delays no connection: the others serve, and the log says so" {
 	local start_hook_mode
 	for start_hook_mode in die hang; do
 		echo $start_hook_mode >START_HOOK
@@ -324,7 +324,7 @@ shows_no_process_of_worker_1()
 	done
 }
 
-@test "a change of size whose new worker does not come up fails aloud, and blocks nothing" {
+@test "scaling up with a worker that does not start fails with a reason and blocks nothing" {
 	write_config '"workers": 1'
 	YODELD=$BUILD/tests/worker_start_hook start_yodeld -c yodeld.json --set "admin.socket=$PWD/admin_socket"
 	echo die >START_HOOK
@@ -357,7 +357,7 @@ shows_no_process_of_worker_1()
 	[ "$(times_logged 'is hung')" = 1 ]
 }
 
-@test "a pause of master and workers together, as of a frozen container, kills nobody" {
+@test "freezing master and workers together kills no worker" {
 	write_config '"workers": 2, "timeouts": { "hung": "1s" }'
 	start_yodeld -c yodeld.json
 	local workers
@@ -375,7 +375,7 @@ shows_no_process_of_worker_1()
 	run ! logged 'is hung'
 }
 
-@test "the workers of a killed master answer what is on its way, drain and leave" {
+@test "the workers of a killed master answer messages in transit, drain and exit" {
 	write_config '"workers": 2, "timeouts": { "drain": "60s" }'
 	start_yodeld -c yodeld.json
 	spawn load "$YODEL" -c 20 -n 3000 -q --no-reconnect --json result.json "127.0.0.1:$PORT"
@@ -391,7 +391,7 @@ shows_no_process_of_worker_1()
 	start_yodeld -c yodeld.json
 }
 
-@test "TERM answers those who wait in the queues before it ends" {
+@test "TERM answers the connections in the accept queues before the server exits" {
 	write_config '"workers": 2'
 	start_yodeld -c yodeld.json
 	stop_workers
@@ -403,7 +403,7 @@ shows_no_process_of_worker_1()
 	wait "$YODELD_PID"
 }
 
-@test "20 reloads leave no zombie, no orphan, no descriptor and no memory behind" {
+@test "20 reloads leave no zombie, orphan, descriptor or memory behind" {
 	write_config '"workers": 2'
 	start_yodeld -c yodeld.json
 	start_load churn -c 8 --messages-per-connection 3 "127.0.0.1:$PORT"
@@ -431,7 +431,7 @@ shows_no_process_of_worker_1()
 	end_load churn lasting
 	never_reconnected lasting.json
 }
-@test "they are answered too when the worker that was to do it is killed" {
+@test "they are also answered when the worker that empties the queue is killed" {
 	PORT=$(free_port) OTHER=$(free_port)
 	two_listeners
 	start_yodeld -c yodeld.json
@@ -447,7 +447,7 @@ shows_no_process_of_worker_1()
 	wait_until logged "no longer listening on 127.0.0.1:$OTHER"
 }
 
-@test "quick changes of size, one upon the other, lose nobody" {
+@test "rapid successive scaling loses no connection" {
 	write_config '"workers": 2'
 	start_yodeld -c yodeld.json
 	start_load churn -c 8 --messages-per-connection 3 "127.0.0.1:$PORT"
@@ -463,7 +463,7 @@ shows_no_process_of_worker_1()
 	never_reconnected lasting.json
 }
 
-@test "a worker that empties a queue and dies again and again is not forked without end" {
+@test "a drain worker that dies repeatedly is not restarted endlessly" {
 	write_config '"workers": 2'
 	YODELD=$BUILD/tests/worker_start_hook start_yodeld -c yodeld.json
 	local keep victim
@@ -484,7 +484,7 @@ shows_no_process_of_worker_1()
 	wait_for_worker_count 1
 }
 
-@test "a reload that grows and then fails resets nobody who came meanwhile" {
+@test "a failing reload with more workers resets no connection" {
 	write_config '"workers": 1'
 	YODELD_RUN='setpriv --bounding-set=-setuid' start_yodeld -c yodeld.json \
 		--set admin.socket="$PWD/admin_socket"
@@ -504,7 +504,7 @@ shows_no_process_of_worker_1()
 	change HUP 'reload: generation 2 serves with 1 worker '
 }
 
-@test "TERM answers those who wait for a worker that died, too" {
+@test "TERM also answers connections that wait for a dead worker's replacement" {
 	write_config '"workers": 2'
 	start_yodeld -c yodeld.json
 	stop_workers
@@ -516,7 +516,7 @@ shows_no_process_of_worker_1()
 	wait "$YODELD_PID"
 }
 
-@test "a full disk under the log is told once, and serving goes on" {
+@test "a full disk under the log is reported once, and the server keeps serving" {
 	on_small_disk use_up_the_disk
 }
 

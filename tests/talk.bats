@@ -11,19 +11,19 @@ start_scripted_server() # MODE; sets SCRIPTED_SERVER_PORT
 	SCRIPTED_SERVER_PORT=$(<scripted_server.out)
 }
 
-@test "each line of a pipe is sent and each answer printed" {
+@test "each line from a pipe is sent and each answer is printed" {
 	start_yodeld --listen 127.0.0.1:0=upper
 	run -0 "$YODEL" talk "127.0.0.1:$PORT" < <(printf 'This is the message.\nin parts\n')
 	[ "$output" = $'THIS IS THE MESSAGE.\nIN PARTS' ]
 }
 
-@test "a last line without its end is sent too" {
+@test "a last line without newline is sent too" {
 	start_yodeld --listen 127.0.0.1:0=upper
 	run -0 "$YODEL" talk "127.0.0.1:$PORT" < <(printf 'one\ntwo')
 	[ "$output" = $'ONE\nTWO' ]
 }
 
-@test "without an input there is nothing to send, and without an output it fails" {
+@test "without stdin nothing is sent, and without stdout it fails" {
 	start_yodeld --listen 127.0.0.1:0=upper
 	without_stdin() { timeout 20 "$YODEL" talk "127.0.0.1:$PORT" <&-; }
 	run -0 without_stdin
@@ -35,13 +35,13 @@ start_scripted_server() # MODE; sets SCRIPTED_SERVER_PORT
 	python3 -m json.tool result.json
 }
 
-@test "an answer that comes after the end of the input is still read" {
+@test "an answer after the end of the input is still read" {
 	start_scripted_server tail
 	run -0 "$YODEL" talk "127.0.0.1:$SCRIPTED_SERVER_PORT" < <(printf 'abc\ndef\n')
 	[ "$output" = "8 bytes" ]
 }
 
-@test "a megabyte through a pipe comes back to the last byte" {
+@test "a megabyte through a pipe comes back complete" {
 	start_yodeld --listen 127.0.0.1:0=echo
 	head -c 750000 /dev/urandom | base64 >sent
 	run -0 --separate-stderr "$YODEL" talk "127.0.0.1:$PORT" <sent
@@ -49,7 +49,7 @@ start_scripted_server() # MODE; sets SCRIPTED_SERVER_PORT
 	cmp sent came
 }
 
-@test "an answer is printed as its bytes come" {
+@test "an answer is printed as its bytes arrive" {
 	start_scripted_server slow
 	run -0 "$YODEL" talk "127.0.0.1:$SCRIPTED_SERVER_PORT" < <(printf 'byte by byte\n')
 	[ "$output" = "BYTE BY BYTE" ]
@@ -61,13 +61,13 @@ start_scripted_server() # MODE; sets SCRIPTED_SERVER_PORT
 	[ "$output" = "HELLO_SB" ]
 }
 
-@test "a framed message is one line of the terminal" {
+@test "a framed message is one line on the terminal" {
 	start_yodeld_with '"reply": "upper,suffix=!", "framing": "length32"'
 	run -0 "$YODEL" talk --framing length32 "127.0.0.1:$PORT" < <(printf 'one\n\ntwo\n')
 	[ "$output" = $'ONE!\n!\nTWO!' ]
 }
 
-@test "lines are answered by lines" {
+@test "lines are answered with lines" {
 	start_yodeld_with '"reply": "fixed=1", "framing": "line"'
 	run -0 "$YODEL" talk -f line "127.0.0.1:$PORT" < <(printf 'a\nb\n')
 	[ "$output" = $'1\n1' ]
@@ -79,7 +79,7 @@ start_scripted_server() # MODE; sets SCRIPTED_SERVER_PORT
 	[ "$output" = $'a\tbA' ]
 }
 
-@test "a peer that leaves early is told and is a failure" {
+@test "a peer that closes early is reported and fails" {
 	start_scripted_server leave
 	mkfifo typed
 	spawn talk bash -c 'exec "$0" talk "127.0.0.1:$1" <typed' "$YODEL" "$SCRIPTED_SERVER_PORT"
@@ -93,13 +93,13 @@ start_scripted_server() # MODE; sets SCRIPTED_SERVER_PORT
 	grep -q 'the peer closed the connection' talk.log
 }
 
-@test "a reset is told and is a failure" {
+@test "a reset is reported and fails" {
 	start_scripted_server reset
 	run -1 --separate-stderr "$YODEL" talk "127.0.0.1:$SCRIPTED_SERVER_PORT" < <(printf 'a\n')
 	[[ $stderr == *"Connection reset by peer"* ]]
 }
 
-@test "a message cut by the peer is told and is a failure" {
+@test "a message truncated by the peer is reported and fails" {
 	start_scripted_server partial
 	run -1 --separate-stderr "$YODEL" talk -f length32 "127.0.0.1:$SCRIPTED_SERVER_PORT" \
 		< <(printf 'a\n')
@@ -113,13 +113,13 @@ start_scripted_server() # MODE; sets SCRIPTED_SERVER_PORT
 	[ "$stderr" = "yodel talk: $address: Connection refused" ]
 }
 
-@test "of a name with two addresses the one that answers is no complaint" {
+@test "a name with one dead and one working address connects without an error" {
 	start_yodeld --listen 127.0.0.1:0=upper
 	run -0 --separate-stderr "$YODEL" talk "localhost:$PORT" < <(echo one)
 	[ "$output" = ONE ] && [ -z "$stderr" ]
 }
 
-@test "bad usage is one line and 64" {
+@test "bad usage prints one line and exits with 64" {
 	run -64 --separate-stderr "$YODEL" talk
 	[ "$stderr" = 'yodel talk: missing operand: expected HOST:PORT (see --help)' ]
 	run -64 --separate-stderr "$YODEL" talk --framing lines 127.0.0.1:1

@@ -29,7 +29,7 @@ congestion_in_use()
 	[ "$(congestion_in_use)" = "$default" ]
 }
 
-@test "a reload changes the congestion control of connections to come, and back" {
+@test "a reload changes the congestion control of new connections, and back" {
 	local default
 	default=$(</proc/sys/net/ipv4/tcp_congestion_control)
 	start_yodeld_with '"reply": "echo"'
@@ -54,7 +54,7 @@ congestion_in_use()
 	change_to '' "$default"
 }
 
-@test "a congestion control that the kernel has not ends the start with 71, a reload with the old one" {
+@test "an unknown congestion control ends the start with 71 and fails a reload" {
 	run -71 "$YODELD" -l 127.0.0.1:0=echo --set 'listeners[0].congestion=valley'
 	[[ $output = *"cannot set the congestion control of 127.0.0.1:0"*"No such file"*"tcp_available_congestion_control was wanted" ]]
 	start_yodeld_with '"reply": "echo"'

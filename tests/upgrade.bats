@@ -59,7 +59,7 @@ ledger = json.load(open(sys.argv[1]))["ledger"]
 sys.exit(0 if ledger["holds"] else str(ledger))' "$1"
 }
 
-@test "an upgrade runs the binary on the disk under the same id, and no peer notices" {
+@test "an upgrade runs the program on disk under the same process id without an error for any peer" {
 	write_config '"workers": 2'
 	start_own_copy -c yodeld.json
 	start_load churn -c 8 --messages-per-connection 3 "127.0.0.1:$PORT"
@@ -81,7 +81,7 @@ sys.exit(0 if ledger["holds"] else str(ledger))' "$1"
 	never_reconnected lasting.json
 }
 
-@test "an upgrade to a broken binary leaves the old one serving and says why" {
+@test "an upgrade to a broken program keeps the old one serving and says why" {
 	write_config '"workers": 2'
 	start_own_copy -c yodeld.json
 	start_load churn -c 8 --messages-per-connection 3 "127.0.0.1:$PORT"
@@ -107,7 +107,7 @@ sys.exit(0 if ledger["holds"] else str(ledger))' "$1"
 	end_load churn
 }
 
-@test "an upgrade whose workers die before they serve goes back to the old program" {
+@test "an upgrade whose workers die before they are ready falls back to the old program" {
 	write_config '"workers": 2'
 	start_own_copy -c yodeld.json
 	start_load churn -c 8 --messages-per-connection 3 "127.0.0.1:$PORT"
@@ -136,7 +136,7 @@ sys.exit(0 if ledger["holds"] else str(ledger))' "$1"
 	never_reconnected lasting.json
 }
 
-@test "a program that ends well without having rehearsed is refused, whatever it says" {
+@test "a program that exits with 0 without a dry run is refused, whatever it prints" {
 	write_config '"workers": 2'
 	start_own_copy -c yodeld.json --set "admin.socket=$PWD/admin_socket"
 	start_load churn -c 8 --messages-per-connection 3 --ledger "unix:$PWD/admin_socket" "127.0.0.1:$PORT"
@@ -162,7 +162,7 @@ sys.exit(0 if ledger["holds"] else str(ledger))' "$1"
 	ledger_holds churn.json
 }
 
-@test "a program that fails in its rehearsal is refused with its reason" {
+@test "a program that fails in the dry run is refused with its reason" {
 	write_config '"workers": 2'
 	start_own_copy -c yodeld.json
 	start_load churn -c 8 --messages-per-connection 3 "127.0.0.1:$PORT"
@@ -190,7 +190,7 @@ sys.exit(0 if ledger["holds"] else str(ledger))' "$1"
 	never_reconnected lasting.json
 }
 
-@test "a program that hangs in its rehearsal is ended, with all that it has started" {
+@test "a program that hangs in the dry run is killed, with its children" {
 	write_config '"workers": 2'
 	start_own_copy -c yodeld.json
 	start_load churn -c 8 --messages-per-connection 3 "127.0.0.1:$PORT"
@@ -209,7 +209,7 @@ sys.exit(0 if ledger["holds"] else str(ledger))' "$1"
 	end_load churn
 }
 
-@test "a change of size during a rehearsal loses nobody, and the upgrade follows" {
+@test "scaling during a dry run loses no connection, and the upgrade follows" {
 	write_config '"workers": 3'
 	start_own_copy -c yodeld.json
 	start_load churn -c 8 --messages-per-connection 3 "127.0.0.1:$PORT"
@@ -235,7 +235,7 @@ sys.exit(0 if ledger["holds"] else str(ledger))' "$1"
 	end_load churn
 }
 
-@test "a worker that dies during a rehearsal is no reason to refuse" {
+@test "a worker that dies during a dry run does not fail the upgrade" {
 	write_config '"workers": 2'
 	start_own_copy -c yodeld.json
 	local before
@@ -251,7 +251,7 @@ sys.exit(0 if ledger["holds"] else str(ledger))' "$1"
 	run ! logged 'upgrade refused'
 }
 
-@test "a program that was replaced while it rehearsed does not take over unseen" {
+@test "a program file replaced during the dry run gets a dry run of its own" {
 	write_config '"workers": 2'
 	start_own_copy -c yodeld.json
 	local before
@@ -268,7 +268,7 @@ sys.exit(0 if ledger["holds"] else str(ledger))' "$1"
 	"$YODEL" -q "127.0.0.1:$PORT"
 }
 
-@test "a rehearsal ends with the server, stopped or killed" {
+@test "a dry run ends with the server, stopped or killed" {
 	local signal before child
 	for signal in TERM KILL; do
 		PORT=
@@ -288,7 +288,7 @@ sys.exit(0 if ledger["holds"] else str(ledger))' "$1"
 	done
 }
 
-@test "a program that fails only when it takes over goes back to the former one" {
+@test "a program that fails only in the takeover falls back to the previous one" {
 	write_config '"workers": 2'
 	start_own_copy -c yodeld.json --set "admin.socket=$PWD/admin_socket"
 	start_load lasting -c 50 -p 4 --ledger "unix:$PWD/admin_socket" "127.0.0.1:$PORT"
@@ -321,7 +321,7 @@ sys.exit(0 if ledger["holds"] else str(ledger))' "$1"
 	ledger_holds lasting.json
 }
 
-@test "what never becomes a yodeld again is ended aloud, and its workers answer and leave" {
+@test "a new program that hangs is killed by SIGALRM, and its workers answer and exit" {
 	write_config '"workers": 2'
 	start_own_copy -c yodeld.json
 	local before status=0
@@ -338,7 +338,7 @@ sys.exit(0 if ledger["holds"] else str(ledger))' "$1"
 	start_yodeld -c yodeld.json
 }
 
-@test "a socket file that is another server's by now outlives an heir, too" {
+@test "an upgraded server does not remove a socket file that another server owns" {
 	write_config '"workers": 1'
 	start_own_copy -c yodeld.json --set "admin.socket=$PWD/admin_socket"
 	rm admin_socket
@@ -360,7 +360,7 @@ sys.exit(0 if ledger["holds"] else str(ledger))' "$1"
 	[ ! -e admin_socket ]
 }
 
-@test "after a way back the next upgrade runs what lies where the server was started from" {
+@test "after a rollback the next upgrade runs the program at the original path" {
 	write_config '"workers": 1'
 	start_own_copy -c yodeld.json
 	mv bin/yodeld bin/yodeld.old
@@ -389,7 +389,7 @@ sys.exit(0 if ledger["holds"] else str(ledger))' "$1"
 	stop_yodeld TERM
 }
 
-@test "an upgrade and a reload asked for together both happen, one after the other" {
+@test "an upgrade and a reload requested together both happen, one after the other" {
 	write_config '"workers": 2'
 	start_own_copy -c yodeld.json
 	start_load churn -c 8 --messages-per-connection 3 "127.0.0.1:$PORT"
@@ -415,7 +415,7 @@ sys.exit(0 if ledger["holds"] else str(ledger))' "$1"
 	never_reconnected lasting.json
 }
 
-@test "TERM after USR2 stops the server, however far the upgrade has come" {
+@test "TERM after USR2 stops the server at any stage of the upgrade" {
 	local delay
 	for delay in 0 0.002 0.005 0.01 0.02; do
 		PORT=

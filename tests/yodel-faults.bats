@@ -31,7 +31,7 @@ result_says() # EXPRESSION
 	END
 }
 
-@test "an honest server that is not ours is verified" {
+@test "a correct independent server is verified" {
 	start_faulty_server none
 	run_yodel -c 50 -n 20
 	[ "$status" = 0 ]
@@ -61,28 +61,28 @@ result_says() # EXPRESSION
 	result_says 'lost["timeout"] >= 1 and m["wrong"] == 0 and m["verified"] >= 4'
 }
 
-@test "an answer that comes twice is called a duplicate" {
+@test "an answer received twice is reported as a duplicate" {
 	start_faulty_server duplicate --connection 0 --message 1 --reply echo
 	run_yodel -c 2 -n 4 --size 64 --expect echo
 	[ "$status" = 2 ]
 	result_says 'any("duplicate" in one["looks_like"] for one in x)'
 }
 
-@test "answers swapped between two connections are called another connection's" {
+@test "answers swapped between two connections are attributed to the other connection" {
 	start_faulty_server swap --connection 3 --message 1 --reply echo
 	run_yodel -c 10 -n 4 --size 64 --expect echo
 	[ "$status" = 2 ]
 	result_says 'any("connection" in one["looks_like"] for one in x)'
 }
 
-@test "missing bytes in the middle of an answer are called a gap" {
+@test "missing bytes in the middle of an answer are reported as a gap" {
 	start_faulty_server gap --connection 0 --message 1 --reply echo
 	run_yodel -c 2 -n 4 --size 90 --expect echo
 	[ "$status" = 2 ]
 	result_says 'any("gap" in one["looks_like"] for one in x)'
 }
 
-@test "bytes that nobody asked for are wrong" {
+@test "unsolicited bytes are wrong" {
 	start_faulty_server extra --connection 0 --message 1
 	run_yodel -c 2 -n 4
 	[ "$status" = 2 ]
@@ -98,7 +98,7 @@ result_says() # EXPRESSION
 		one["answer_length"]) for one in gone] == [("closed", 1, 1, 48, 64)]'
 }
 
-@test "the first lost connections are told with their addresses and how far they had come" {
+@test "the first lost connections are listed with addresses and progress" {
 	start_faulty_server silent
 	run_yodel -c 3 -n 3 -w 1 --size 64 --timeout 1s
 	[ "$status" = 1 ]
@@ -111,7 +111,7 @@ result_says() # EXPRESSION
 	[[ $output = *"message 0 outstanding for "*"s, 0 of 64 bytes of its reply received; "* ]]
 }
 
-@test "what the other kernel never confirmed is told from what it took and did not answer" {
+@test "unacknowledged bytes are distinguished from acknowledged but unanswered ones" {
 	# It reads nothing: what its kernel has no room for stays on this side.
 	start_faulty_server deaf
 	run_yodel -c 1 -n 1 --size 16M --timeout 1s
@@ -119,7 +119,7 @@ result_says() # EXPRESSION
 	result_says 'gone[0]["why"] == "timeout" and gone[0]["unacknowledged"] > 0'
 }
 
-@test "a closed connection and a reset one are told apart" {
+@test "a closed connection is distinguished from a reset one" {
 	start_faulty_server close --connection 0 --message 1
 	run_yodel -c 2 -n 3
 	[ "$status" = 1 ]
@@ -132,7 +132,7 @@ result_says() # EXPRESSION
 	result_says 'lost["reset"] >= 1 and lost["closed"] == 0'
 }
 
-@test "a server that takes nothing is timed out, though nothing is in flight" {
+@test "a server that reads nothing times out although no message is completely sent" {
 	start_faulty_server deaf
 	for load in "-n 1G" "-n 1G --lockstep" "-d 1h --no-reconnect" "-d 1h -R 1M --no-reconnect"; do
 		# shellcheck disable=SC2086 # words are meant
@@ -143,7 +143,7 @@ result_says() # EXPRESSION
 	done
 }
 
-@test "a late answer is verified when there is patience, and lost when there is none" {
+@test "a late answer is verified within the timeout and lost after it" {
 	start_faulty_server late --time 0.5
 	run_yodel -c 2 -n 3
 	[ "$status" = 0 ]
@@ -156,7 +156,7 @@ result_says() # EXPRESSION
 	result_says 'lost["timeout"] >= 1'
 }
 
-@test "a refused connection is counted and named, and the other target is served" {
+@test "a refused connection is counted and named, and the other target is tested" {
 	start_faulty_server refuse
 	start_yodeld --listen 127.0.0.1:0=upper
 	run_yodel -c 10 -n 3 "127.0.0.1:$PORT"
@@ -165,7 +165,7 @@ result_says() # EXPRESSION
 	[[ $output$stderr = *refused* ]]
 }
 
-@test "a server that accepts and says nothing is timed out, and the other target is served" {
+@test "a silent server times out, and the other target is tested" {
 	start_faulty_server silent
 	start_yodeld --listen 127.0.0.1:0=upper
 	run_yodel -c 10 -n 3 --timeout 3s "127.0.0.1:$PORT"
@@ -173,7 +173,7 @@ result_says() # EXPRESSION
 	result_says 'lost["timeout"] == 5 and m["verified"] == 15'
 }
 
-@test "two sockets against yodeld: the transcript shows both, and every byte is right" {
+@test "two sockets against yodeld: the transcript shows both, and every byte is verified" {
 	start_yodeld --workers 2 --listen 127.0.0.1:0=upper
 	run -0 "$YODEL" "127.0.0.1:$PORT"
 	[[ $output = *"This is the message. "* ]]
@@ -182,14 +182,14 @@ result_says() # EXPRESSION
 	[ "$(grep -oE '127.0.0.1:[0-9]+' <<<"$output" | sort -u | wc -l)" -ge 3 ]
 }
 
-@test "10,000 sockets in lockstep against yodeld, all verified" {
+@test "10,000 sockets in lockstep against yodeld are verified" {
 	start_yodeld --workers 2 --listen 127.0.0.1:0=upper
 	run -0 --separate-stderr "$YODEL" -c 10000 --lockstep --json result.json --timeout 60s \
 		--connect-timeout 60s "127.0.0.1:$PORT"
 	result_says 'm["sent"] == m["verified"] == 30000 and c["established"] == 10000'
 }
 
-@test "yodel finds every framing and reply of yodeld right, and a wrong expectation wrong" {
+@test "every framing and reply of yodeld is verified, and a wrong --expect fails" {
 	local framing
 	for framing in stream line length32; do
 		start_yodeld_with "\"reply\": \"upper,suffix=_SB\", \"framing\": \"$framing\""

@@ -4,14 +4,14 @@
 load lib/helpers
 load lib/client
 
-@test "lockstep goes round by round over several processes" {
+@test "lockstep rounds are synchronised across processes" {
 	start_yodeld --listen 127.0.0.1:0=upper
 	run_yodel -c 64 -w 4 -n 200 --lockstep "127.0.0.1:$PORT"
 	[ "$status" = 0 ]
 	result_matches 'm["verified"] == 12800'
 }
 
-@test "the open loop sends what is due, at the rate asked for, and warm-up is apart" {
+@test "the open loop sends at the requested rate, and warm-up is separate" {
 	start_yodeld --listen 127.0.0.1:0=upper
 	run_yodel -c 20 -R 2k -d 1s --warmup 300ms --size 64 "127.0.0.1:$PORT"
 	[ "$status" = 0 ]
@@ -24,7 +24,7 @@ load lib/client
 	result_matches 'm["sent"] == 100 and r["elapsed_s"] > 0.4'
 }
 
-@test "what is unanswered at the end of the drain is lost, with its age" {
+@test "messages unanswered at the end of the drain are lost, with their age" {
 	start_faulty_server silent
 	run_yodel -c 4 -R 40 -d 500ms --drain 300ms --timeout 10s "127.0.0.1:$FAULTY_SERVER_PORT"
 	[ "$status" = 1 ]
@@ -39,7 +39,7 @@ load lib/client
 	result_matches 'sum(r["warmup"]["lost"].values()) > 0 and t["age"]["count"] == lost'
 }
 
-@test "what is due and waits behind an answer is sent late, in the drain at the latest" {
+@test "a due message that waits behind an answer is sent late, at the latest in the drain" {
 	start_faulty_server late --time 0.4
 	# Of 5 messages each that are due within half a second, the last waits for a drain.
 	run_yodel -c 4 -R 40 -p 1 -d 500ms --size 64 --timeout 5s "127.0.0.1:$FAULTY_SERVER_PORT"
@@ -56,7 +56,7 @@ load lib/client
 	result_matches 'any("20 messages were due, 4 were sent" in why for why in r["trust"]["reasons"])'
 }
 
-@test "whoever stood still finds the answers that came in time" {
+@test "a client that was stopped finds the answers that arrived in time" {
 	start_yodeld --listen 127.0.0.1:0=upper
 	spawn load "$YODEL" -q -c 600 -w 1 -d 1h --timeout 2s --json result.json "127.0.0.1:$PORT"
 	local load=$SPAWNED generator status=0 since
@@ -79,7 +79,7 @@ load lib/client
 	result_matches 'lost == 0 and c["lost"] == 0 and t["response"]["max_ns"] > 2e9'
 }
 
-@test "what is due while the server is away is due all the same" {
+@test "messages that fall due during a server outage count as due" {
 	local how status address
 	address=127.0.0.1:$(free_port) # it is asked for again
 	start_yodeld --listen "$address=upper"
@@ -98,14 +98,14 @@ load lib/client
 	done
 }
 
-@test "who takes calls and ends them without an answer is not stormed with calls" {
+@test "a server that accepts and closes is not flooded with reconnects" {
 	start_faulty_server leave
 	run_yodel -c 4 -R 20 -d 1s "127.0.0.1:$FAULTY_SERVER_PORT"
 	[ "$status" = 1 ]
 	result_matches 'm["verified"] == 0 and lost == m["sent"] > 0 and c["established"] < 200'
 }
 
-@test "connections come and go, by FIN and by RST, and nothing is lost" {
+@test "short connections, closed by FIN and by RST, lose nothing" {
 	start_yodeld --listen 127.0.0.1:0=upper
 	run_yodel -c 10 -n 50 --messages-per-connection 5 "127.0.0.1:$PORT"
 	[ "$status" = 0 ]
@@ -126,7 +126,7 @@ load lib/client
 	result_matches '10 <= c["reconnects"] <= 60 and m["wrong"] == 0'
 }
 
-@test "connections are begun at the rate asked for" {
+@test "connections are opened at the requested rate" {
 	start_yodeld --listen 127.0.0.1:0=upper
 	run_yodel -c 50 -n 1 --connect-rate 100 "127.0.0.1:$PORT"
 	[ "$status" = 0 ]
@@ -134,14 +134,14 @@ load lib/client
 	result_matches '20 < r["rates"]["connections_per_s"] < 125'
 }
 
-@test "the rate of connections that come anew is not of the time before the start" {
+@test "the reconnect rate does not count the time before the start" {
 	start_yodeld --listen 127.0.0.1:0=upper
 	run_yodel -c 4 -d 1s --messages-per-connection 5 --start-at +5s "127.0.0.1:$PORT"
 	[ "$status" = 0 ]
 	result_matches 'r["rates"]["connections_per_s"] > 0.25 * c["established"] / r["elapsed_s"]'
 }
 
-@test "a ramp begins the connections evenly, and does not hold back those that come anew" {
+@test "a ramp opens connections evenly and does not delay reconnects" {
 	start_yodeld --listen 127.0.0.1:0=upper
 	run_yodel -c 10 -d 2s --ramp 500ms --messages-per-connection 5 "127.0.0.1:$PORT"
 	[ "$status" = 0 ]
@@ -154,7 +154,7 @@ load lib/client
 	result_matches 'c["reconnects"] >= 30 and m["verified"] == m["due"] >= 290'
 }
 
-@test "nothing is due on a connection that a ramp has not begun" {
+@test "no message is due on a connection that the ramp has not opened" {
 	start_yodeld --listen 127.0.0.1:0=upper
 	run_yodel -c 10 -d 2s --interval 100ms --ramp 2s "127.0.0.1:$PORT"
 	[ "$status" = 0 ]

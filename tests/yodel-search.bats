@@ -5,14 +5,14 @@
 load lib/helpers
 load lib/client
 
-@test "a search finds a rate that holds" {
+@test "a search finds a rate at which the threshold passes" {
 	start_yodeld --workers 1 --listen 127.0.0.1:0=upper
 	run -0 "$YODEL" -c 4 -R 500 -d 200ms --search 'p50<0.1us' "127.0.0.1:$PORT" ||
 		[ "$status" = 99 ]
 	[[ $output = *"holds at no rate"* ]]
 }
 
-@test "a search judges no rate from too few messages to know the percentile" {
+@test "a search does not judge a rate from too few messages" {
 	start_yodeld --workers 1 --listen 127.0.0.1:0=upper
 	# From 3,838 values on p99.9 is known: a step of 0.4 s holds them at 9,600/s and more.
 	run -99 "$YODEL" -c 4 -R 100 -d 400ms --search 'p99.9<0.1us' "127.0.0.1:$PORT"
@@ -24,7 +24,7 @@ load lib/client
 	[[ $output = *"p50<100ms holds up to "* ]]
 }
 
-@test "a search or a calibration that is interrupted says no more than it has found" {
+@test "an interrupted search or calibration reports only what it has found" {
 	start_faulty_server lag --time 0.1
 	spawn search "$YODEL" -c 4 -R 100 -d 1h --search 'p50<1us' "127.0.0.1:$FAULTY_SERVER_PORT"
 	local search=$SPAWNED status=0
@@ -54,7 +54,7 @@ load lib/client
 	[ "$(figures)" = $((before + 1)) ]
 }
 
-@test "a search ends where no rate can mend what is found, and is silent when asked to" {
+@test "a search stops at failures that no rate can change, and -q silences it" {
 	start_faulty_server extra --message 3
 	run_yodel -c 1 -R 200 -d 300ms --search 'p50<1s' --expect upper "127.0.0.1:$FAULTY_SERVER_PORT"
 	[ "$status" = 2 ]
@@ -71,7 +71,7 @@ load lib/client
 	[ -z "$output$stderr" ]
 }
 
-@test "yodel calibrate says what the client can do here" {
+@test "yodel calibrate reports what this client machine can measure" {
 	run -0 "$YODEL" calibrate
 	[[ $output = *"messages/s verified with 1 process"* && $output = *"at the median"* ]]
 	# It is of this machine, also in a job whose ranks are not known.

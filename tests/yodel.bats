@@ -4,7 +4,7 @@
 load lib/helpers
 load lib/client
 
-@test "a command line that is none is refused with 64 and one line" {
+@test "an invalid command line is refused with 64 and one line" {
 	local line
 	while read -r line; do
 		# shellcheck disable=SC2086 # words are meant
@@ -71,7 +71,7 @@ load lib/client
 	[[ $output = "yodel "* ]]
 }
 
-@test "nobody there: refused, counted, named, exit status 1" {
+@test "a refused connection is counted and named, exit status 1" {
 	start_faulty_server refuse
 	run_yodel -c 5 "127.0.0.1:$FAULTY_SERVER_PORT"
 	[ "$status" = 1 ]
@@ -79,7 +79,7 @@ load lib/client
 	[[ $output = *"127.0.0.1:$FAULTY_SERVER_PORT: Connection refused"* ]]
 }
 
-@test "of many sockets the target that failed is named, with what and why" {
+@test "with many sockets the failed target is named with the reason" {
 	start_faulty_server refuse
 	start_yodeld --listen 127.0.0.1:0=upper
 	run_yodel -c 40 "127.0.0.1:$PORT" "127.0.0.1:$FAULTY_SERVER_PORT"
@@ -89,21 +89,21 @@ load lib/client
 	[[ $output = *"127.0.0.1:$FAULTY_SERVER_PORT: 20 failed (20 refused): Connection refused"* ]]
 }
 
-@test "a name with two addresses is called at the one that answers" {
+@test "a name with two addresses connects to the one that answers" {
 	start_yodeld --listen 127.0.0.1:0=upper
 	run_yodel "localhost:$PORT"
 	[ "$status" = 0 ]
 	result_matches 'm["verified"] == 6 and c["established"] == 2'
 }
 
-@test "IPv6 and several targets share the connections" {
+@test "several targets, IPv6 among them, share the connections" {
 	start_yodeld --listen 127.0.0.1:0=upper --listen '[::1]:0=upper'
 	run_yodel -c 10 "127.0.0.1:${PORTS[0]}" "[::1]:${PORTS[1]}"
 	[ "$status" = 0 ]
 	result_matches 'm["verified"] == 30 and c["established"] == 10'
 }
 
-@test "messages of the command line and of a file, with escapes and names" {
+@test "messages from the command line and from a file, with escapes and placeholders" {
 	start_yodeld --listen 127.0.0.1:0=echo
 	run_yodel -c 3 -e -m 'c\{connection} m\{message}\n' -m '\x41\t' --transcript "127.0.0.1:$PORT"
 	[ "$status" = 0 ]
@@ -133,7 +133,7 @@ load lib/client
 	result_matches 'm["verified"] == 1000'
 }
 
-@test "a byte at a time, a slow reader and a half-closing one are all verified" {
+@test "sending byte by byte, reading slowly and half-closing are verified" {
 	start_yodeld --listen 127.0.0.1:0=upper
 	run_yodel -c 3 -n 4 --dribble "127.0.0.1:$PORT"
 	[ "$status" = 0 ]
@@ -149,14 +149,14 @@ load lib/client
 	result_matches '0 < r["bytes"]["received"] <= 50 * (r["elapsed_s"] + 1)'
 }
 
-@test "an empty message of length32 is answered by an empty one, and that is all" {
+@test "an empty length32 message is answered with an empty one" {
 	start_yodeld_with '"reply": "upper", "framing": "length32"'
 	run_yodel --framing length32 -m '' -m x -n 5 "127.0.0.1:$PORT"
 	[ "$status" = 0 ]
 	result_matches 'm["verified"] == 10 and t["response"]["max_ns"] < 10e9'
 }
 
-@test "nothing owed, nothing awaited: discard and none" {
+@test "discard and --expect none wait for no answer" {
 	start_yodeld --listen 127.0.0.1:0=discard --listen 127.0.0.1:0=echo
 	run_yodel -c 4 -n 100 --expect discard "127.0.0.1:${PORTS[0]}"
 	[ "$status" = 0 ]
@@ -184,7 +184,7 @@ each_of_20_is_answered()
 	[ "$(ss -Htni state established "( dport = :$PORT )" | grep -c bytes_received)" -ge 20 ]
 }
 
-@test "Ctrl-C ends the run in order, and the report is still there" {
+@test "Ctrl-C ends the run cleanly and prints the report" {
 	start_yodeld --listen 127.0.0.1:0=upper
 	# bash lets what it starts in the background ignore INT: TERM is the same to yodel.
 	spawn load "$YODEL" -c 20 -d 60s --json result.json "127.0.0.1:$PORT"
@@ -197,7 +197,7 @@ each_of_20_is_answered()
 	grep -q interrupted load.out
 }
 
-@test "a terminal that goes away ends the run in order, and takes no result with it" {
+@test "SIGHUP ends the run cleanly and writes the result" {
 	start_yodeld --listen 127.0.0.1:0=upper
 	# At the third line of progress or after it; who is told twice (kernel, shell) hurries no more.
 	run -0 python3 - "$YODEL" -c 20 -d 60s --json result.json "127.0.0.1:$PORT" <<-'END'
@@ -219,7 +219,7 @@ each_of_20_is_answered()
 	result_matches 'm["sent"] == m["verified"] > 0 and r["interrupted"] and r["elapsed_s"] < 30'
 }
 
-@test "a run under nohup outlives its terminal" {
+@test "a run under nohup survives its terminal" {
 	start_yodeld --listen 127.0.0.1:0=upper
 	trap '' HUP
 	spawn load "$YODEL" -q -c 20 -n 200 --interval 10ms --json result.json "127.0.0.1:$PORT"
@@ -232,7 +232,7 @@ each_of_20_is_answered()
 	result_matches 'm["verified"] == 4000 and not r["interrupted"]'
 }
 
-@test "a run of so many messages that is ended before the last one is not ok" {
+@test "a run with -n that ends early is not ok" {
 	start_yodeld --listen 127.0.0.1:0=upper
 	spawn load "$YODEL" -c 4 -n 1M --json result.json "127.0.0.1:$PORT"
 	is_working() { [ "$(ss -Htn state established "( dport = :$PORT )" | wc -l)" -ge 4 ]; }
@@ -245,7 +245,7 @@ each_of_20_is_answered()
 	grep -q 'FAILED: ' load.out
 }
 
-@test "a run that is ended while it connects, or before its start, has tested nothing" {
+@test "a run that ends while connecting, or before its start, has tested nothing" {
 	start_faulty_server full
 	spawn load "$YODEL" -c 5 --connect-timeout 60s --json result.json "127.0.0.1:$FAULTY_SERVER_PORT"
 	local load=$SPAWNED status=0
@@ -269,7 +269,7 @@ each_of_20_is_answered()
 	grep -q 'FAILED: no message was sent' load.out
 }
 
-@test "a generator process that dies is reported, and what it had in flight is lost" {
+@test "a load process that dies is reported, and its messages in flight are lost" {
 	start_faulty_server silent
 	spawn load "$YODEL" -c 20 -w 2 -n 1 --timeout 6s --json result.json "127.0.0.1:$FAULTY_SERVER_PORT"
 	local load=$SPAWNED status=0
@@ -287,7 +287,7 @@ each_of_20_is_answered()
 	result_matches 'm["sent"] == 20 and m["lost"]["closed"] == 10 and m["lost"]["timeout"] == 10'
 }
 
-@test "who asks three times gets the end, whatever a generator process does" {
+@test "the third Ctrl-C ends the run even if a load process hangs" {
 	start_yodeld --listen 127.0.0.1:0=upper
 	spawn load "$YODEL" -q -c 20 -w 2 -d 1h --interval 100ms --json result.json "127.0.0.1:$PORT"
 	local load=$SPAWNED children status=0
@@ -306,7 +306,7 @@ each_of_20_is_answered()
 	result_matches 'r["interrupted"] and sum(p["died"] for p in r["processes"]) == 1'
 }
 
-@test "more connections than one process may open get more processes" {
+@test "more connections than the descriptor limit of a process get more processes" {
 	start_yodeld --workers 1 --listen 127.0.0.1:0=upper
 	run --separate-stderr prlimit --nofile=100:100 "$YODEL" -c 300 -n 2 \
 		--json result.json "127.0.0.1:$PORT"
@@ -315,19 +315,19 @@ each_of_20_is_answered()
 	result_matches 'm["verified"] == 600 and r["plan"]["processes"] >= 5'
 }
 
-@test "more connections than there are ports are refused with the remedy" {
+@test "more connections than local ports are refused with the remedy" {
 	run --separate-stderr "$YODEL" -c 100k '[::1]:7'
 	[ "$status" = 71 ]
 	[[ $stderr = *"--source-ip"* && $stderr = *"ip_local_port_range"* ]]
 }
 
-@test "a source address that the machine has not got is refused, and the run is not begun" {
+@test "a source address that this host does not have is refused before the run" {
 	[ "$(</proc/sys/net/ipv4/ip_nonlocal_bind)" = 0 ] || return 0 # all are its own
 	run -71 --separate-stderr "$YODEL" -c 4 --source-ip 127.0.0.1 --source-ip 192.0.2.1 127.0.0.1:7
 	[[ $stderr = *"preflight: 192.0.2.1 is no address of this machine"* && -z $output ]]
 }
 
-@test "ranks share the connections, and their payloads are different" {
+@test "ranks share the connections and have different payloads" {
 	start_yodeld --listen 127.0.0.1:0=upper
 	run_yodel -c 10 -n 3 --size 64 --rank 1/3 "127.0.0.1:$PORT"
 	[ "$status" = 0 ]
@@ -337,7 +337,7 @@ each_of_20_is_answered()
 	result_matches 'c["requested"] == 4 and m["verified"] == 12'
 }
 
-@test "a start in the future is waited for" {
+@test "--start-at waits for a start in the future" {
 	start_yodeld --listen 127.0.0.1:0=upper
 	local before=${EPOCHREALTIME/./}
 	run_yodel -c 2 -n 1 --start-at +2s "127.0.0.1:$PORT"
@@ -348,7 +348,7 @@ each_of_20_is_answered()
 	result_matches 'any("after --start-at" in why for why in r["trust"]["reasons"])'
 }
 
-@test "the server's ledger and ours agree, also over churn, and a stranger is seen" {
+@test "client and server ledgers agree, also under churn, and a foreign connection is found" {
 	start_yodeld --workers 2 --listen 127.0.0.1:0=upper --set "admin.socket=$PWD/control.sock"
 	run_yodel -c 20 -d 500ms --size 1:2000 -p 4 --ledger "unix:$PWD/control.sock" "127.0.0.1:$PORT"
 	[ "$status" = 0 ]
@@ -367,7 +367,7 @@ each_of_20_is_answered()
 	result_matches 'not r["ledger"]["holds"] and r["ledger"]["unplaced"]["connections"] == 2'
 }
 
-@test "the ledgers of several servers behind one address add up" {
+@test "the ledgers of several servers behind one address are added up" {
 	start_yodeld --workers 1 --listen 127.0.0.1:0=upper --set "admin.socket=$PWD/one.sock"
 	spawn other "$YODELD" --workers 1 --listen 127.0.0.1:0=upper --set "admin.socket=$PWD/two.sock"
 	wait_until grep -q ': ready: ' other.log
@@ -384,7 +384,7 @@ each_of_20_is_answered()
 	[[ $output = *"is it one of several servers?"* ]]
 }
 
-@test "a ledger that cannot be read is said before the run" {
+@test "a ledger that cannot be read is reported before the run" {
 	start_yodeld --listen 127.0.0.1:0=upper
 	run --separate-stderr "$YODEL" --ledger "unix:$PWD/nobody" "127.0.0.1:$PORT"
 	[ "$status" = 69 ]

@@ -141,7 +141,7 @@ ctl_to_full() # COMMAND...
 	[ "$("$ADMIN_CLIENT" views resize "$YODELCTL" -s "$ADMIN" top -i 1000)" = 2 ]
 }
 
-@test "yodelctl top: a row as wide as the terminal keeps its last column" {
+@test "yodelctl top: a row as wide as the terminal is complete" {
 	start_with_admin --listen 127.0.0.1:0=echo
 	run -0 "$ADMIN_CLIENT" full_rows "$YODELCTL" -s "$ADMIN" top -n 1
 	local full erased
