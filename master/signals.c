@@ -108,25 +108,3 @@ signals_stop(struct master *master)
 	for (size_t i = 0; i < ROWS; i++)
 		event_del(&master->signals[i]);
 }
-
-const int signals_fatal[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGSYS, SIGTRAP,
-	SIGALRM };
-const size_t signals_fatal_count = sizeof(signals_fatal) / sizeof(signals_fatal[0]);
-
-void
-signals_block(sigset_t *ret_before)
-{
-	sigset_t held;
-	sigfillset(&held);
-	for (size_t i = 0; i < signals_fatal_count; i++)
-		sigdelset(&held, signals_fatal[i]);
-	sigprocmask(SIG_SETMASK, &held, ret_before);
-}
-
-void
-signals_unblock(void)
-{
-	sigset_t none;
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-}

@@ -337,11 +337,9 @@ admin_listener_server(const struct master *master, enum http_server_kind kind)
 }
 
 struct http_server *
-admin_listener_install(struct master *master, enum http_server_kind kind, int fd)
+admin_listener_install(
+    struct master *master, enum http_server_kind kind, const char *name, int fd)
 {
-	const char *name = configured_name(&master->config.current, kind);
-	if (name == NULL)
-		return NULL;
 	const struct http_server_args args = args_for(master, kind, name);
 	struct http_server *http_server = http_server_from_fd(&args, fd);
 	if (http_server != NULL)

@@ -41,9 +41,9 @@ void admin_listener_resume(struct master *master);
 /* The open doors, for the next program image; NULL: none. */
 const struct http_server *admin_listener_server(
     const struct master *master, enum http_server_kind kind);
-/* The listener of master->config, from a socket saved by the previous program. NULL
- * when none is configured, or with errno. */
-struct http_server *admin_listener_install(struct master *master,
-    enum http_server_kind kind, int fd) __attribute__((warn_unused_result));
+/* A door that this image inherited. NULL with errno. */
+struct http_server *admin_listener_install(
+    struct master *master, enum http_server_kind kind, const char *name, int fd)
+    __attribute__((warn_unused_result));
 
 #endif

@@ -14,8 +14,8 @@
 
 #include "lib/clock.h"
 
-#include "master/signals.h"
 #include "master/upgrade/program_path.h"
+#include "master/upgrade/signal_mask.h"
 #include "master/upgrade/state_save.h"
 #include "master/workers/process.h"
 
@@ -100,7 +100,7 @@ fork_child(const struct master *master, const int *output)
 {
 	sigset_t before;
 	pid_t parent = getpid();
-	signals_block(&before);
+	signal_mask_block(&before);
 	pid_t pid = fork();
 	if (pid == 0)
 		exec_program(master, output, parent);

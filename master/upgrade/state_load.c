@@ -192,8 +192,12 @@ read_admin_listener(struct state_reader *reader, const json_t *from, const char 
 		return NULL;
 	if (admin_listener_server(reader->master, kind) != NULL)
 		return "named twice";
-	struct http_server *http_server =
-	    admin_listener_install(reader->master, kind, fd);
+	const struct config *config = &reader->master->config.current;
+	const char *name =
+	    kind == HTTP_SERVER_UNIX ? config->admin.socket : config->admin.address;
+	struct http_server *http_server = name == NULL
+	    ? NULL
+	    : admin_listener_install(reader->master, kind, name, fd);
 	if (http_server == NULL)
 		return "cannot be opened";
 	http_server_set_file(http_server, &file);

@@ -11,7 +11,7 @@
 #include "lib/log.h"
 
 #include "master/changes/reload.h"
-#include "master/signals.h"
+#include "master/upgrade/signal_mask.h"
 #include "master/upgrade/state_save.h"
 #include "master/workers/process.h"
 #include "master/workers/slot.h"
@@ -103,8 +103,8 @@ takeover_arm_rollback(char **argv)
 	    record_inherited_fds() < 0)
 		return;
 	previous.is_open = true;
-	for (size_t i = 0; i < signals_fatal_count; i++)
-		signal(signals_fatal[i], on_fatal);
+	for (size_t i = 0; i < signal_mask_fatal_count; i++)
+		signal(signal_mask_fatal[i], on_fatal);
 	if (atexit(on_exit_early) != 0)
 		log_warnx("no way back from an early exit");
 }
@@ -114,8 +114,8 @@ static void
 disarm_rollback(void)
 {
 	previous.is_open = false;
-	for (size_t i = 0; i < signals_fatal_count; i++)
-		signal(signals_fatal[i], SIG_DFL);
+	for (size_t i = 0; i < signal_mask_fatal_count; i++)
+		signal(signal_mask_fatal[i], SIG_DFL);
 	unsetenv(STATE_VARIABLE);
 	close(previous.fd);
 	close(previous.upgrade_state.config_fd);
@@ -185,7 +185,7 @@ takeover_resume(struct master *master)
 {
 	disarm_rollback();
 	apply_state(master);
-	signals_unblock();
+	signal_mask_unblock();
 	/* First: with the first death that is heard what nobody empties is closed. */
 	fill_slots(master);
 	process_reap_unknown(master);

@@ -13,9 +13,9 @@
 #include "master/changes/rebalance.h"
 #include "master/changes/reload.h"
 #include "master/listeners/admin_listener.h"
-#include "master/signals.h"
 #include "master/upgrade/dry_run.h"
 #include "master/upgrade/program_path.h"
+#include "master/upgrade/signal_mask.h"
 #include "master/upgrade/state_save.h"
 #include "master/upgrade/takeover.h"
 
@@ -187,7 +187,7 @@ on_exec_timer(evutil_socket_t fd, short what, void *argument)
 			exec_previous(master);
 	}
 	master->is_exec_due = false;
-	signals_unblock();
+	signal_mask_unblock();
 }
 
 static void
@@ -197,7 +197,7 @@ prepare_exec(struct master *master)
 	if (master->is_exec_due)
 		return;
 	master->is_exec_due = true;
-	signals_block(NULL);
+	signal_mask_block(NULL);
 	/* The loop hears of a signal in one turn and acts on it in the next. */
 	master->exec_loop_turns = 2;
 	evtimer_assign(&master->exec_timer, master->base, on_exec_timer, master);

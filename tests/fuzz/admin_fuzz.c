@@ -95,16 +95,15 @@ open_admin_listener(enum http_server_kind kind)
 	must(listen(fd, 8) == 0);
 	must(
 	    getsockname(fd, (struct sockaddr *)&names[kind], &name_lengths[kind]) == 0);
-	must(admin_listener_install(&master, kind, fd) != NULL);
+	must(
+	    admin_listener_install(&master, kind, "/nowhere/control.sock", fd) != NULL);
 }
 
 static void
 start_master(void)
 {
 	static const char *const listen[] = { "127.0.0.1:0", NULL };
-	static const char *const set[] = { "admin.socket=/nowhere/control.sock",
-		"admin.address=127.0.0.1:1", NULL };
-	const struct config_sources sources = { .listen = listen, .set = set };
+	const struct config_sources sources = { .listen = listen };
 	char error[CONFIG_ERROR_MAX];
 
 	signal(SIGPIPE, SIG_IGN); /* as yodeld does */
