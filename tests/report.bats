@@ -148,7 +148,7 @@ assert len(m) < 120 and m.startswith("\"xéé") and m.endswith("é...\""), m'
 	start_yodeld --listen 127.0.0.1:0=upper
 	run -0 run_to run -c 2 -n 200 -m hello --threshold 'p50<1s' --threshold 'lost<=0'
 	run -99 run_to run -c 2 -n 200 -m hello --threshold 'p50<1s' --threshold 'rate<1'
-	[ "$(of_result run.json '[t["holds"] for t in r["thresholds"]]')" = "[True, False]" ]
+	[ "$(of_result run.json '[t["passed"] for t in r["thresholds"]]')" = "[True, False]" ]
 	run -64 --separate-stderr "$YODEL" --threshold 'p99=5ms' "127.0.0.1:$PORT"
 	[[ $stderr == *"wanted METRIC<LIMIT"* ]]
 	run -99 "$YODEL" -c 1 -n 1 --threshold 'p99<9s' --threshold 'send_lag.p50<1s' "127.0.0.1:$PORT"
@@ -283,15 +283,15 @@ assert b"\r\x1b[K" in seen[last:seen.index(b"plan ")], seen'
 	run_to zero -c 4 -n 2 -m hi --rank 0/2
 	run_to single -c 4 -n 2 -m hi
 	run -0 "$YODEL" merge zero.json
-	[[ $output == *"1 of 2 ranks are there"* ]]
+	[[ $output == *"only 1 of 2 ranks are present"* ]]
 	run -3 "$YODEL" merge -q --strict zero.json
 	run -65 --separate-stderr "$YODEL" merge zero.json zero.json
-	[ "$stderr" = "yodel merge: zero.json: rank 0 is there twice" ]
+	[ "$stderr" = "yodel merge: zero.json: rank 0 occurs twice" ]
 	run -65 --separate-stderr "$YODEL" merge zero.json single.json
-	[[ $stderr == *'"ranks" differs' ]]
+	[[ $stderr == *'of the first result: "ranks"' ]]
 	run_to wider -c 12 -n 2 -m hi --rank 1/2
 	run -65 --separate-stderr "$YODEL" merge zero.json wider.json
-	[[ $stderr == *'wider.json: its plan is not that of the first one: "connections" differs' ]]
+	[[ $stderr == *'wider.json: its plan differs from that of the first result: "connections"' ]]
 }
 
 @test "comparing a result with itself shows no difference, and a slower server is worse" {
@@ -332,7 +332,7 @@ assert b"\r\x1b[K" in seen[last:seen.index(b"plan ")], seen'
 	run -65 --separate-stderr "$YODEL" report broken.json
 	[[ $stderr == "yodel report: broken.json: line 3, column "* ]]
 	run -65 --separate-stderr "$YODEL" merge other.json
-	[ "$stderr" = 'yodel merge: other.json: schema: found "other", wanted "yodel.result/1"' ]
+	[ "$stderr" = 'yodel merge: other.json: schema: found "other", expected "yodel.result/1"' ]
 	run -66 --separate-stderr "$YODEL" compare none.json none.json
 	[ "$stderr" = "yodel compare: none.json: No such file or directory" ]
 	run -64 "$YODEL" report

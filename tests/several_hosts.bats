@@ -120,7 +120,7 @@ sys.exit(json.load(sys.stdin)["totals"]["messages_received"] < 400)'
 	merged_says '{p["host"]["hostname"]: p["host"]["retransmits"] > 5 for p in parts} ==
 		{"host0": False, "host1": True, "host2": False}'
 	merged_says 'next(k["max_ns"] for k in r["ranks"] if k["hostname"] == "host1") > 400e6'
-	[[ $output = *"(host1) is "*"were sent again: packets were lost"* ]]
+	[[ $output = *"(host1) is "*"TCP retransmits on these connections: packets were lost"* ]]
 }
 
 @test "packet loss on the way back shows in the server's retransmits" {

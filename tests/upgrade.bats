@@ -56,7 +56,7 @@ ledger_holds() # FILE
 {
 	python3 -c 'import json, sys
 ledger = json.load(open(sys.argv[1]))["ledger"]
-sys.exit(0 if ledger["holds"] else str(ledger))' "$1"
+sys.exit(0 if ledger["consistent"] else str(ledger))' "$1"
 }
 
 @test "an upgrade runs the program on disk under the same process id without an error for any peer" {

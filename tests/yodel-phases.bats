@@ -53,7 +53,7 @@ load lib/client
 	run_yodel -c 4 -R 40 -p 1 -d 500ms --drain 200ms --timeout 5s "127.0.0.1:$FAULTY_SERVER_PORT"
 	[ "$status" = 1 ]
 	result_matches 'm["due"] == 20 and m["sent"] == 4 and m["lost"]["timeout"] == 4'
-	result_matches 'any("20 messages were due, 4 were sent" in why for why in r["trust"]["reasons"])'
+	result_matches 'any("20 messages were due, but only 4 were sent" in why for why in r["trust"]["reasons"])'
 }
 
 @test "a client that was stopped finds the answers that arrived in time" {

@@ -352,10 +352,10 @@ each_of_20_is_answered()
 	start_yodeld --workers 2 --listen 127.0.0.1:0=upper --set "admin.socket=$PWD/control.sock"
 	run_yodel -c 20 -d 500ms --size 1:2000 -p 4 --ledger "unix:$PWD/control.sock" "127.0.0.1:$PORT"
 	[ "$status" = 0 ]
-	result_matches 'r["ledger"]["holds"] and r["ledger"]["server"]["bytes_received"] == r["bytes"]["sent"]'
+	result_matches 'r["ledger"]["consistent"] and r["ledger"]["server"]["bytes_received"] == r["bytes"]["sent"]'
 	run_yodel -c 20 -d 1s --messages-per-connection 3 --ledger "unix:$PWD/control.sock" "127.0.0.1:$PORT"
 	[ "$status" = 0 ]
-	result_matches 'r["ledger"]["holds"] and c["established"] > 100'
+	result_matches 'r["ledger"]["consistent"] and c["established"] > 100'
 	spawn load "$YODEL" -q -c 20 -d 4s --ledger "unix:$PWD/control.sock" \
 		--json result.json "127.0.0.1:$PORT"
 	local load=$SPAWNED status=0
@@ -364,7 +364,7 @@ each_of_20_is_answered()
 	"$YODEL" -q "127.0.0.1:$PORT"
 	wait "$load" || status=$?
 	[ $status = 1 ]
-	result_matches 'not r["ledger"]["holds"] and r["ledger"]["unplaced"]["connections"] == 2'
+	result_matches 'not r["ledger"]["consistent"] and r["ledger"]["unexplained"]["connections"] == 2'
 }
 
 @test "the ledgers of several servers behind one address are added up" {
@@ -377,7 +377,7 @@ each_of_20_is_answered()
 		"127.0.0.1:$PORT" "127.0.0.1:$other"
 	[ "$status" = 0 ]
 	result_matches '[s["connections_accepted"] for s in r["ledger"]["servers"]] == [3, 3]'
-	result_matches 'r["ledger"]["holds"] and r["ledger"]["server"]["bytes_received"] == 6 * 5 * 64'
+	result_matches 'r["ledger"]["consistent"] and r["ledger"]["server"]["bytes_received"] == 6 * 5 * 64'
 	[[ $output = *"servers accepted 6 of 6 connections"*"- unix:$PWD/two.sock: 3 connections, 960"* ]]
 	run_yodel -c 6 -n 5 --size 64 --ledger "unix:$PWD/one.sock" "127.0.0.1:$PORT" "127.0.0.1:$other"
 	[ "$status" = 1 ]

@@ -13,6 +13,7 @@
 
 #include "client/commands/echo_peer.h"
 #include "client/plan/plan.h"
+#include "client/result/verdict.h"
 #include "client/run/run.h"
 
 #define CONNECTIONS 50
@@ -84,7 +85,7 @@ show_paced(const struct result *result, const char *how)
 static int
 finish(struct result *result)
 {
-	int status = result_exit_status(result);
+	int status = verdict_exit_status(result);
 
 	if (status == 0 && result->interrupted)
 		status = EXIT_LOST;

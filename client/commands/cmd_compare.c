@@ -11,8 +11,8 @@
 #include "lib/units.h"
 
 #include "client/result/noise.h"
+#include "client/result/result.h"
 #include "client/result/result_fields.h"
-#include "client/result/result_file.h"
 
 #define NORMAL_95 1.96
 #define SECONDS_MIN 5 /* for a test over the seconds */
@@ -360,10 +360,10 @@ cmd_compare(int argc, char **argv)
 	struct result base, new;
 	bool fail_worse = false;
 	char **paths = options_parse(&command, argc, argv, &fail_worse);
-	int status = result_file_load(paths[0], &base);
+	int status = result_read_file(paths[0], &base);
 	if (status != 0)
 		return status;
-	status = result_file_load(paths[1], &new);
+	status = result_read_file(paths[1], &new);
 	if (status != 0) {
 		result_finish(&base);
 		return status;

@@ -10,7 +10,7 @@
 
 #include "client/report/outputs.h"
 #include "client/result/result.h"
-#include "client/result/result_file.h"
+#include "client/result/verdict.h"
 
 struct merge {
 	struct outputs outputs;
@@ -53,16 +53,16 @@ parse_thresholds(const struct option_list *texts, struct threshold_outcome *ret)
 }
 
 /* The result's own thresholds are judged first. */
-static int
+static void
 add_thresholds(const struct merge *merge, const struct threshold_outcome *thresholds,
     struct result *result)
 {
 	result->thresholds = xreallocarray(result->thresholds,
-	    result->threshold_count + merge->thresholds.count + 1, sizeof(*thresholds));
+	    result->threshold_count + merge->thresholds.count, sizeof(*thresholds));
 	for (size_t i = 0; i < merge->thresholds.count; i++)
 		result->thresholds[result->threshold_count++] = thresholds[i];
 	result->plan.strict = result->plan.strict || merge->strict;
-	return result_evaluate(result);
+	verdict_evaluate(result);
 }
 
 /* All files into *ret: 0, or an exit status with one line on stderr. */
@@ -70,16 +70,15 @@ static int
 merge_all(char *const *paths, struct result *ret)
 {
 	char error[RESULT_ERROR_MAX];
-	int status = result_file_load(paths[0], ret);
+	int status = result_read_file(paths[0], ret);
 
 	if (status != 0)
 		return status;
-	if (result_merge_start(ret) != 0)
-		status = EX_OSERR;
+	result_merge_start(ret);
 	for (int i = 1; status == 0 && paths[i] != NULL; i++) {
 		struct result next;
 
-		status = result_file_load(paths[i], &next);
+		status = result_read_file(paths[i], &next);
 		if (status != 0)
 			break;
 		if (result_merge(ret, &next, error) < 0) {
@@ -119,11 +118,10 @@ cmd_merge(int argc, char **argv)
 		status = merge_all(paths, &result);
 	if (status != 0)
 		goto out;
-	if (add_thresholds(&merge, thresholds, &result) < 0 ||
-	    outputs_write(&merge.outputs, &result) != 0)
-		status = EX_OSERR;
-	else
-		status = result_exit_status(&result);
+	add_thresholds(&merge, thresholds, &result);
+	status = outputs_write(&merge.outputs, &result) != 0
+	    ? EX_OSERR
+	    : verdict_exit_status(&result);
 	result_finish(&result);
 out:
 	free(thresholds);

@@ -8,7 +8,6 @@
 
 #include "client/report/outputs.h"
 #include "client/result/result.h"
-#include "client/result/result_file.h"
 
 struct report {
 	struct outputs outputs;
@@ -49,7 +48,7 @@ cmd_report(int argc, char **argv)
 		report.outputs.html = "-";
 	int status = outputs_check(&report.outputs);
 	if (status == 0)
-		status = result_file_load(paths[0], &result);
+		status = result_read_file(paths[0], &result);
 	if (status != 0)
 		return status;
 	status = outputs_write(&report.outputs, &result);

@@ -10,6 +10,7 @@
 
 #include "client/plan/threshold.h"
 #include "client/report/outputs.h"
+#include "client/result/verdict.h"
 #include "client/run/run.h"
 
 #define LAST_RATE 1e8
@@ -36,7 +37,7 @@ static const char *
 refusal(const struct search *search, const struct result *result)
 {
 	struct threshold_outcome outcome =
-	    threshold_evaluate(&search->threshold, result);
+	    verdict_of_threshold(&search->threshold, result);
 
 	if (result->messages.wrong > 0 || result->bytes_unexpected > 0)
 		return "wrong bytes";
@@ -70,7 +71,7 @@ static void
 show(struct search *search, const struct result *result, const char *why)
 {
 	struct threshold_outcome outcome =
-	    threshold_evaluate(&search->threshold, result);
+	    verdict_of_threshold(&search->threshold, result);
 	char value[THRESHOLD_TEXT_MAX], asked[UNITS_TEXT_MAX], got[UNITS_TEXT_MAX];
 
 	say(search, "%11s/s asked, %11s/s achieved, %s: %s (%s, %s)\n",
@@ -107,7 +108,7 @@ step(struct search *search, double rate)
 	show(search, &result, why);
 	search->interrupted = result.interrupted;
 	search->cannot_succeed = !search->interrupted &&
-	    (result_exit_status(&result) == EXIT_WRONG ||
+	    (verdict_exit_status(&result) == EXIT_WRONG ||
 		result.connections.established == 0);
 	if (search->cannot_succeed) {
 		keep_best(search, &result);

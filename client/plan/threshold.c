@@ -9,8 +9,6 @@
 #include "lib/stats/percentile_interval.h"
 #include "lib/units.h"
 
-#include "client/result/result.h"
-
 #define FEWEST 30 /* values that any figure of a rate is taken from */
 
 const char *const threshold_latency_names[] = {
@@ -33,10 +31,10 @@ static const struct {
 	{ "rate", THRESHOLD_RATE },
 };
 
-static bool
-is_latency(enum threshold_figure figure)
+bool
+threshold_is_latency(const struct threshold *threshold)
 {
-	return figure <= THRESHOLD_STDDEV;
+	return threshold->figure <= THRESHOLD_STDDEV;
 }
 
 /* "99", "99.9", "999" (99.9), "9999" (99.99). */
@@ -88,8 +86,9 @@ parse_metric(const char *name, struct threshold *ret)
 		    strncmp(name, known, strlen(known)) != 0)
 			continue;
 		ret->histogram = i;
-		return parse_figure(dot + 1, ret) == 0 && is_latency(ret->figure) ? 0
-										  : -1;
+		return parse_figure(dot + 1, ret) == 0 && threshold_is_latency(ret)
+		    ? 0
+		    : -1;
 	}
 	return parse_figure(name, ret);
 }
@@ -101,7 +100,7 @@ parse_limit(const char *text, struct threshold *ret)
 	char *end, count[UNITS_TEXT_MAX];
 	uint64_t number;
 
-	if (is_latency(ret->figure)) {
+	if (threshold_is_latency(ret)) {
 		if (units_parse_duration(text, &number) != 0)
 			return -1;
 		ret->limit = (double)number;
@@ -128,7 +127,7 @@ parse_limit(const char *text, struct threshold *ret)
 static const char *
 wanted_limit(const struct threshold *threshold)
 {
-	if (is_latency(threshold->figure))
+	if (threshold_is_latency(threshold))
 		return "a duration (5ms)";
 	if (threshold->figure == THRESHOLD_RATE)
 		return "messages a second (10k)";
@@ -171,114 +170,6 @@ threshold_parse(const char *text, struct threshold *ret, char *error, size_t err
 	return 0;
 }
 
-static double
-of_all(const struct threshold *threshold, uint64_t part, uint64_t all)
-{
-	if (!threshold->share)
-		return (double)part;
-	return all == 0 ? 0 : (double)part / (double)all;
-}
-
-/* Messages without an answer, of the two that measure answers; response counts from
- * when they were due, sent or not. */
-static double
-never_answered(const struct threshold *threshold, const struct result *result)
-{
-	const struct result_messages *m = &result->messages;
-	double lost = (double)result_lost(m);
-
-	if (threshold->histogram == LATENCY_RESPONSE && !result->interrupted &&
-	    result->messages_due > m->sent)
-		lost += (double)(result->messages_due - m->sent);
-	return threshold->histogram == LATENCY_RESPONSE ||
-		threshold->histogram == LATENCY_SERVICE
-	    ? lost
-	    : 0;
-}
-
-/* What never was answered took longer than any other: infinitely. */
-static double
-percentile_of_all(
-    const struct threshold *threshold, const struct result *result, double percentile)
-{
-	const struct histogram *latency = result->latency[threshold->histogram];
-	double count = (double)histogram_count(latency);
-	double lost = never_answered(threshold, result);
-
-	if (count > 0 && lost > 0)
-		percentile *= (count + lost) / count;
-	if (percentile > 100)
-		return INFINITY;
-	return (double)histogram_percentile(latency, percentile);
-}
-
-static double
-value_of(const struct threshold *threshold, const struct result *result)
-{
-	const struct histogram *latency = result->latency[threshold->histogram];
-
-	switch (threshold->figure) {
-	case THRESHOLD_PERCENTILE:
-		return percentile_of_all(threshold, result, threshold->percentile);
-	case THRESHOLD_MEAN:
-		return histogram_mean(latency);
-	case THRESHOLD_MIN:
-		return (double)histogram_min(latency);
-	case THRESHOLD_MAX:
-		return percentile_of_all(threshold, result, 100);
-	case THRESHOLD_STDDEV:
-		return histogram_stddev(latency);
-	case THRESHOLD_LOST:
-		return of_all(
-		    threshold, result_lost(&result->messages), result->messages.sent);
-	case THRESHOLD_WRONG:
-		return of_all(threshold, result->messages.wrong, result->messages.sent);
-	case THRESHOLD_FAILED:
-		return of_all(threshold, result_failed(&result->connections),
-		    result->connections.attempted);
-	case THRESHOLD_RATE:
-		return result->messages_per_s;
-	}
-	return NAN;
-}
-
-static bool
-compare(enum threshold_op op, double value, double limit)
-{
-	switch (op) {
-	case THRESHOLD_LT:
-		return value < limit;
-	case THRESHOLD_LE:
-		return value <= limit;
-	case THRESHOLD_GT:
-		return value > limit;
-	case THRESHOLD_GE:
-		return value >= limit;
-	}
-	return false;
-}
-
-struct threshold_outcome
-threshold_evaluate(const struct threshold *threshold, const struct result *result)
-{
-	const struct histogram *latency = result->latency[threshold->histogram];
-	struct threshold_outcome outcome = { .threshold = *threshold,
-		.value = value_of(threshold, result),
-		.known = true };
-
-	outcome.passed = compare(threshold->op, outcome.value, threshold->limit);
-	if (is_latency(threshold->figure) && histogram_count(latency) == 0)
-		outcome.passed = outcome.known = false;
-	else if (isfinite(outcome.value) && threshold->figure == THRESHOLD_PERCENTILE &&
-	    percentile_interval_count_min(threshold->percentile) > 0)
-		outcome.known = percentile_interval_of(latency, threshold->percentile,
-		    threshold->histogram == LATENCY_RESPONSE
-			? result_effective_count(result)
-			: 0)
-				    .known;
-	return outcome;
-}
-
 uint64_t
 threshold_count_min(const struct threshold *threshold)
 {
@@ -289,6 +180,12 @@ threshold_count_min(const struct threshold *threshold)
 	return needed > FEWEST ? needed : FEWEST;
 }
 
+static uint64_t
+whole(double value)
+{
+	return value > 0 ? (uint64_t)fmin(value + 0.5, 1e18) : 0;
+}
+
 const char *
 threshold_format(const struct threshold *threshold, double value, char *buffer)
 {
@@ -296,14 +193,14 @@ threshold_format(const struct threshold *threshold, double value, char *buffer)
 
 	if (!isfinite(value))
 		snprintf(buffer, THRESHOLD_TEXT_MAX, "no answer");
-	else if (is_latency(threshold->figure))
+	else if (threshold_is_latency(threshold))
 		snprintf(buffer, THRESHOLD_TEXT_MAX, "%s",
-		    units_show_duration(result_whole(value), text));
+		    units_show_duration(whole(value), text));
 	else if (threshold->share)
 		snprintf(buffer, THRESHOLD_TEXT_MAX, "%.4g%%", 100 * value);
 	else
 		snprintf(buffer, THRESHOLD_TEXT_MAX, "%s%s",
-		    units_show_count(result_whole(value), text),
+		    units_show_count(whole(value), text),
 		    threshold->figure == THRESHOLD_RATE ? "/s" : "");
 	return buffer;
 }

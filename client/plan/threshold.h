@@ -75,10 +75,7 @@ struct threshold_outcome {
 int threshold_parse(const char *text, struct threshold *ret, char *error,
     size_t error_size) __attribute__((warn_unused_result));
 
-/* A latency without a single value does not hold. */
-struct result;
-struct threshold_outcome threshold_evaluate(
-    const struct threshold *threshold, const struct result *result);
+bool threshold_is_latency(const struct threshold *threshold);
 
 /* From how many values on a sample can tell whether it holds, and at least 30. */
 uint64_t threshold_count_min(const struct threshold *threshold);

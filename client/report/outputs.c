@@ -15,6 +15,7 @@
 
 #include "client/report/report_html.h"
 #include "client/report/report_text.h"
+#include "client/result/verdict.h"
 
 #define NS_PER_MS 1e6
 
@@ -152,5 +153,5 @@ outputs_report(const struct plan *plan, const struct result *result)
 	struct outputs outputs = outputs_of(plan);
 
 	return outputs_write(&outputs, result) != 0 ? EX_OSERR
-						    : result_exit_status(result);
+						    : verdict_exit_status(result);
 }

@@ -11,6 +11,7 @@
 #include "client/report/report_charts.h"
 #include "client/report/report_summary.h"
 #include "client/result/result_fields.h"
+#include "client/result/verdict.h"
 
 #define TOO_FEW "<td class=\"dim\" title=\"too few values\">?</td>"
 
@@ -136,7 +137,7 @@ write_outcome(const struct result *result, FILE *file)
 	char line[REPORT_SUMMARY_MAX];
 
 	fprintf(file, "<p class=\"verdict %s\" id=\"outcome\">",
-	    result_exit_status(result) == 0 ? "good" : "bad");
+	    verdict_exit_status(result) == 0 ? "good" : "bad");
 	chart_text(file, report_summary(result, line));
 	fputs("</p>\n", file);
 }

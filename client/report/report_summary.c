@@ -1,16 +1,15 @@
 #include "client/report/report_summary.h"
 
-#include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "lib/clock.h"
-#include "lib/json/json_load.h"
 #include "lib/printable.h"
 #include "lib/units.h"
 
 #include "client/result/reconcile.h"
+#include "client/result/verdict.h"
 
 /* Unacknowledged bytes this young may still be on their way. */
 #define ACKNOWLEDGEMENT_NS (200 * NS_PER_MS)
@@ -144,7 +143,7 @@ const char *
 report_summary(const struct result *result, char *out)
 {
 	struct line line = { .out = out, .separator = "" };
-	int status = result_exit_status(result);
+	int status = verdict_exit_status(result);
 
 	if (status == 0) {
 		add_success(&line, result);
@@ -169,50 +168,10 @@ report_summary(const struct result *result, char *out)
 	return out;
 }
 
-/* What both sides counted. */
-struct ledger {
-	uint64_t established, sent, received;            /* client */
-	uint64_t accepted, server_received, server_sent; /* server */
-	uint64_t never_accepted, messages, replies; /* missing, by a reported loss */
-	uint64_t retransmits;
-	bool is_consistent;
-	const char *server; /* "the server", or "the servers" */
-};
-
-static json_t *
-load_ledger(const struct result *result)
+static const char *
+server_of(const struct reconciliation *ledger)
 {
-	return result->ledger == NULL
-	    ? NULL
-	    : json_load_text(result->ledger, strlen(result->ledger), 0, NULL);
-}
-
-static uint64_t
-number_of(const json_t *json, const char *group, const char *key)
-{
-	return (uint64_t)json_integer_value(
-	    json_object_get(json_object_get(json, group), key));
-}
-
-static struct ledger
-read_ledger(const struct result *result, const json_t *json)
-{
-	return (struct ledger){
-		.established = number_of(json, "client", "connections_established"),
-		.sent = number_of(json, "client", "bytes_sent"),
-		.received = number_of(json, "client", "bytes_received"),
-		.accepted = number_of(json, "server", "connections_accepted"),
-		.server_received = number_of(json, "server", "bytes_received"),
-		.server_sent = number_of(json, "server", "bytes_sent"),
-		.never_accepted =
-		    number_of(json, "placed", "connections_never_accepted"),
-		.messages = number_of(json, "placed", "messages_not_read"),
-		.replies = number_of(json, "placed", "answers_not_arrived"),
-		.retransmits = number_of(json, "server", "retransmits"),
-		.is_consistent = reconcile_is_consistent(result),
-		.server = json_object_get(json, "servers") == NULL ? "the server"
-								   : "the servers",
-	};
+	return ledger->server_count > 1 ? "the servers" : "the server";
 }
 
 /* "64 bytes (2 messages)" */
@@ -232,125 +191,131 @@ format_bytes(uint64_t bytes, uint64_t messages, char *out)
 
 /* What is missing or extra, in which direction. */
 static void
-add_differences(struct line *line, const struct ledger *l)
+add_differences(struct line *line, const struct reconciliation *l)
 {
-	uint64_t unread = excess(l->sent, l->server_received);
-	uint64_t extra_read = excess(l->server_received, l->sent);
-	uint64_t unreceived = excess(l->server_sent, l->received);
-	uint64_t extra_received = excess(l->received, l->server_sent);
+	uint64_t unread = excess(l->client.bytes_sent, l->server.bytes_received);
+	uint64_t extra_read = excess(l->server.bytes_received, l->client.bytes_sent);
+	uint64_t unreceived = excess(l->server.bytes_sent, l->client.bytes_received);
+	uint64_t extra_received =
+	    excess(l->client.bytes_received, l->server.bytes_sent);
+	const char *server = server_of(l);
 	char text[BYTES_TEXT_MAX];
 
-	if (l->never_accepted > 0)
+	if (l->explained.connections_never_accepted > 0)
 		add(line, "%s connection%s never reached %s",
-		    units_show_count(l->never_accepted, text),
-		    plural(l->never_accepted), l->server);
+		    units_show_count(l->explained.connections_never_accepted, text),
+		    plural(l->explained.connections_never_accepted), server);
 	if (unread > 0)
 		add(line, "%s never reached %s",
-		    format_bytes(unread, l->messages, text), l->server);
+		    format_bytes(unread, l->explained.messages_not_read, text), server);
 	if (unreceived > 0)
 		add(line, "%s of replies never reached the client",
-		    format_bytes(unreceived, l->replies, text));
+		    format_bytes(unreceived, l->explained.answers_not_arrived, text));
 	if (extra_read > 0)
 		add(line, "%s reached %s but did not come from this client",
-		    format_bytes(extra_read, 0, text), l->server);
+		    format_bytes(extra_read, 0, text), server);
 	if (extra_received > 0)
 		add(line, "%s reached the client but did not come from %s",
-		    format_bytes(extra_received, 0, text), l->server);
+		    format_bytes(extra_received, 0, text), server);
 }
 
 static void
-add_agreement(struct line *line, const struct ledger *l)
+add_agreement(struct line *line, const struct reconciliation *l)
 {
 	char number[UNITS_TEXT_MAX], received[UNITS_TEXT_MAX];
 
-	add(line, "client and %s agree: %s connection%s", l->server + strlen("the "),
-	    units_show_count(l->established, number), plural(l->established));
-	if (l->accepted > l->established)
+	add(line, "client and %s agree: %s connection%s", server_of(l) + strlen("the "),
+	    units_show_count(l->client.connections_established, number),
+	    plural(l->client.connections_established));
+	if (l->server.connections_accepted > l->client.connections_established)
 		add(line, "%s more abandoned by the client while connecting",
-		    units_show_count(l->accepted - l->established, number));
-	if (l->sent == l->received)
-		add(line, "%s bytes each way", units_show_count(l->sent, number));
+		    units_show_count(l->server.connections_accepted -
+			    l->client.connections_established,
+			number));
+	if (l->client.bytes_sent == l->client.bytes_received)
+		add(line, "%s bytes each way",
+		    units_show_count(l->client.bytes_sent, number));
 	else
 		add(line, "%s bytes sent, %s received",
-		    units_show_count(l->sent, number),
-		    units_show_count(l->received, received));
+		    units_show_count(l->client.bytes_sent, number),
+		    units_show_count(l->client.bytes_received, received));
 }
 
 static void
-add_disagreement(struct line *line, const struct ledger *l)
+add_disagreement(struct line *line, const struct reconciliation *l)
 {
+	const char *server = server_of(l);
 	char some[UNITS_TEXT_MAX], all[UNITS_TEXT_MAX];
 
-	add(line, "%s accepted %s of %s connections", l->server,
-	    units_show_count(l->accepted, some), units_show_count(l->established, all));
-	add(line, "received %s of %s bytes", units_show_count(l->server_received, some),
-	    units_show_count(l->sent, all));
+	add(line, "%s accepted %s of %s connections", server,
+	    units_show_count(l->server.connections_accepted, some),
+	    units_show_count(l->client.connections_established, all));
+	add(line, "received %s of %s bytes",
+	    units_show_count(l->server.bytes_received, some),
+	    units_show_count(l->client.bytes_sent, all));
 	line->separator = "; ";
 	add(line, "the client received %s of %s bytes",
-	    units_show_count(l->received, some), units_show_count(l->server_sent, all));
+	    units_show_count(l->client.bytes_received, some),
+	    units_show_count(l->server.bytes_sent, all));
 	line->separator = ": ";
 	add_differences(line, l);
 	line->separator = "; ";
 	add(line, "the reported losses %s the difference",
-	    l->is_consistent ? "explain" : "DO NOT EXPLAIN");
+	    l->consistent ? "explain" : "DO NOT EXPLAIN");
 	line->separator = " ";
-	if (!l->is_consistent && l->received > l->server_sent && l->never_accepted > 0)
+	if (!l->consistent && l->client.bytes_received > l->server.bytes_sent &&
+	    l->explained.connections_never_accepted > 0)
 		add(line, "(several servers? name each with --ledger)");
 }
 
 static bool
-is_equal(const struct ledger *l)
+is_equal(const struct reconciliation *l)
 {
-	return l->is_consistent && l->accepted >= l->established &&
-	    l->sent == l->server_received && l->received == l->server_sent;
+	return l->consistent &&
+	    l->server.connections_accepted >= l->client.connections_established &&
+	    l->client.bytes_sent == l->server.bytes_received &&
+	    l->client.bytes_received == l->server.bytes_sent;
 }
 
 const char *
 report_summary_ledger(const struct result *result, char *out)
 {
+	const struct reconciliation *ledger = &result->ledger;
 	struct line line = { .out = out, .separator = "" };
-	json_t *json = load_ledger(result);
 	char number[UNITS_TEXT_MAX];
 
 	out[0] = '\0';
-	if (json == NULL)
+	if (!result->has_ledger)
 		return out;
-	struct ledger ledger = read_ledger(result, json);
-	json_decref(json);
-	if (is_equal(&ledger))
-		add_agreement(&line, &ledger);
+	if (is_equal(ledger))
+		add_agreement(&line, ledger);
 	else
-		add_disagreement(&line, &ledger);
+		add_disagreement(&line, ledger);
 	line.separator = " ";
-	if (ledger.retransmits > 0)
+	if (ledger->server.retransmits > 0)
 		add(&line, "(%s TCP retransmit%s on the host%s of %s)",
-		    units_show_count(ledger.retransmits, number),
-		    plural(ledger.retransmits),
-		    strcmp(ledger.server, "the server") == 0 ? "" : "s", ledger.server);
+		    units_show_count(ledger->server.retransmits, number),
+		    plural(ledger->server.retransmits),
+		    ledger->server_count > 1 ? "s" : "", server_of(ledger));
 	return out;
 }
 
 bool
 report_summary_server(const struct result *result, size_t index, char *out)
 {
-	json_t *json = load_ledger(result);
-	const json_t *server = json_array_get(json_object_get(json, "servers"), index);
-	const char *where = json_string_value(json_object_get(server, "where"));
-	uint64_t accepted = (uint64_t)json_integer_value(
-	    json_object_get(server, "connections_accepted"));
-	uint64_t received =
-	    (uint64_t)json_integer_value(json_object_get(server, "bytes_received"));
 	char number[UNITS_TEXT_MAX], bytes[UNITS_TEXT_MAX];
 
 	out[0] = '\0';
-	if (server != NULL)
-		snprintf(out, REPORT_SUMMARY_MAX,
-		    "%.128s: accepted %s connection%s, received %s bytes",
-		    where == NULL ? "?" : where, units_show_count(accepted, number),
-		    plural(accepted), units_show_count(received, bytes));
-	json_decref(json);
+	if (index >= result->ledger.server_count)
+		return false;
+	const struct reconciled_server *server = &result->ledger.servers[index];
+	snprintf(out, REPORT_SUMMARY_MAX,
+	    "%.128s: accepted %s connection%s, received %s bytes", server->where,
+	    units_show_count(server->connections_accepted, number),
+	    plural(server->connections_accepted),
+	    units_show_count(server->bytes_received, bytes));
 	printable_sanitize(out);
-	return server != NULL;
+	return true;
 }
 
 const char *

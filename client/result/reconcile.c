@@ -3,87 +3,68 @@
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "lib/json/json_load.h"
-#include "lib/json/json_record.h"
 #include "lib/printable.h"
+#include "lib/xmalloc.h"
 
 #include "proto/framing.h"
 
 #include "client/result/result.h"
 
-#define N(value) ((json_int_t)(value))
-
-static int
-read_count(const json_t *totals, const char *key, uint64_t *ret)
-{
-	const json_t *value = json_object_get(totals, key);
-
-	if (!json_is_integer(value) || json_integer_value(value) < 0)
-		return -1;
-	*ret = (uint64_t)json_integer_value(value);
-	return 0;
-}
+#define COUNT_MAX INT64_C(1000000000000000000) /* sums of a few fit into a result */
 
 int
 reconcile_read_totals(
     const char *text, struct server_totals *ret, char *error, size_t error_size)
 {
-	struct server_totals out = { .connections_open = 0 };
-	const struct {
-		const char *key;
-		uint64_t *to;
-	} counts[] = {
-		{ "connections_accepted", &out.connections_accepted },
-		{ "connections_open", &out.connections_open },
-		{ "messages_received", &out.messages_received },
-		{ "replies_sent", &out.replies_sent },
-		{ "bytes_received", &out.bytes_received },
-		{ "bytes_sent", &out.bytes_sent },
-		{ "bytes_dropped", &out.bytes_dropped },
-	};
 	json_error_t why;
 	json_t *root = json_load_text(text, strlen(text), 0, &why);
 	const json_t *totals = json_object_get(root, "totals");
-	int rc = 0;
-
-	if (root == NULL && errno == ENOMEM) {
-		snprintf(error, error_size, "/stats: out of memory");
-		return -1;
-	}
-	if (root == NULL) {
-		snprintf(error, error_size, "/stats is no JSON: %s",
-		    printable_sanitize(why.text));
-		return -1;
-	}
-	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]) && rc == 0; i++) {
-		rc = read_count(totals, counts[i].key, counts[i].to);
-		if (rc != 0)
-			snprintf(error, error_size,
-			    "/stats: totals.%s; a count was wanted", counts[i].key);
-	}
 	const json_t *closed = json_object_get(totals, "connections_closed");
-	if (rc == 0 && read_count(closed, "worker_lost", &out.worker_lost) < 0) {
-		snprintf(error, error_size,
-		    "/stats: totals.connections_closed.worker_lost; a count was wanted");
-		rc = -1;
-	}
 	const json_t *kernel = json_object_get(root, "kernel");
-	if (rc == 0 && kernel != NULL &&
-	    read_count(kernel, "retransmits", &out.retransmits) < 0) {
-		snprintf(error, error_size,
-		    "/stats: kernel.retransmits; a count was wanted");
-		rc = -1;
+	struct server_totals out = { 0 };
+	const struct {
+		const json_t *from;
+		const char *path, *key;
+		uint64_t *to;
+	} counts[] = {
+		{ totals, "totals", "connections_accepted", &out.connections_accepted },
+		{ totals, "totals", "connections_open", &out.connections_open },
+		{ totals, "totals", "messages_received", &out.messages_received },
+		{ totals, "totals", "replies_sent", &out.replies_sent },
+		{ totals, "totals", "bytes_received", &out.bytes_received },
+		{ totals, "totals", "bytes_sent", &out.bytes_sent },
+		{ totals, "totals", "bytes_dropped", &out.bytes_dropped },
+		{ closed, "totals.connections_closed", "worker_lost",
+		    &out.worker_lost },
+		{ kernel, "kernel", "retransmits", &out.retransmits },
+	};
+	size_t i, count = sizeof(counts) / sizeof(counts[0]) - (kernel == NULL);
+
+	if (root == NULL && errno == ENOMEM)
+		xmalloc_fail();
+	for (i = 0; root != NULL && i < count; i++) {
+		const json_t *value = json_object_get(counts[i].from, counts[i].key);
+		if (!json_is_integer(value) || json_integer_value(value) < 0 ||
+		    json_integer_value(value) > COUNT_MAX)
+			break;
+		*counts[i].to = (uint64_t)json_integer_value(value);
 	}
-	json_decref(root);
-	if (rc == 0)
+	if (root == NULL)
+		snprintf(error, error_size, "/stats: not JSON: %s",
+		    printable_sanitize(why.text));
+	else if (i < count)
+		snprintf(error, error_size, "/stats: %s.%s: expected a count",
+		    counts[i].path, counts[i].key);
+	else
 		*ret = out;
-	return rc;
+	json_decref(root);
+	return root != NULL && i == count ? 0 : -1;
 }
 
-/* a - b, and the other way round in *ret_more: one of them is 0. */
+/* a - b, and b - a in *ret_more; the negative one is 0. */
 static uint64_t
 missing(uint64_t a, uint64_t b, uint64_t *ret_more)
 {
@@ -91,18 +72,6 @@ missing(uint64_t a, uint64_t b, uint64_t *ret_more)
 	return a > b ? a - b : 0;
 }
 
-/* What a run's two ledgers say of each other. */
-struct reconciliation {
-	uint64_t never_accepted, cut, others;
-	uint64_t messages_not_read, unexplained_messages;
-	uint64_t answers_not_arrived, unexplained_answers;
-	uint64_t not_read, unexplained_received;
-	uint64_t not_arrived, unexplained_sent;
-	uint64_t dropped;
-	bool is_consistent;
-};
-
-/* Messages that nobody has answered, those of the warm-up with them. */
 static uint64_t
 unanswered(const struct result *result)
 {
@@ -111,13 +80,14 @@ unanswered(const struct result *result)
 	return result_lost(m) + result_lost(w) + m->in_flight + w->in_flight;
 }
 
-/* Messages that both sides see alike: none in a stream. */
+/* Compares the messages, which both sides count alike unless the framing is stream.
+ * Returns whether every difference is explained. */
 static bool
-compare_messages(const struct result *result, const struct server_totals *server,
-    struct reconciliation *ret)
+compare_messages(const struct result *result, struct reconciliation *ret)
 {
+	const struct server_totals *server = &ret->server;
 	const struct result_messages *m = &result->messages, *w = &result->warmup;
-	uint64_t lost = unanswered(result);
+	uint64_t lost = unanswered(result), more_read, more_arrived;
 	uint64_t answered = m->verified + m->wrong + w->verified + w->wrong;
 
 	enum framing framing;
@@ -127,78 +97,54 @@ compare_messages(const struct result *result, const struct server_totals *server
 	    strcmp(result->plan.expect, "none") == 0 ||
 	    strcmp(result->plan.expect, "discard") == 0)
 		return true;
-	ret->messages_not_read = missing(
-	    m->sent + w->sent, server->messages_received, &ret->unexplained_messages);
-	ret->answers_not_arrived =
-	    missing(server->replies_sent, answered, &ret->unexplained_answers);
-	/* Read and answered, and not counted any more: what a killed worker did last.
-	 */
+	ret->explained.messages_not_read =
+	    missing(ret->client.messages_sent, server->messages_received, &more_read);
+	ret->explained.answers_not_arrived =
+	    missing(server->replies_sent, answered, &more_arrived);
+	/* A killed worker may have answered without counting it. */
 	if (server->worker_lost > 0)
-		ret->unexplained_answers = 0;
-	return ret->unexplained_messages == 0 && ret->unexplained_answers == 0 &&
-	    (ret->messages_not_read <= lost || server->worker_lost > 0) &&
-	    ret->answers_not_arrived <= lost;
+		more_arrived = 0;
+	ret->unexplained.messages = more_read + more_arrived;
+	return ret->unexplained.messages == 0 &&
+	    (ret->explained.messages_not_read <= lost || server->worker_lost > 0) &&
+	    ret->explained.answers_not_arrived <= lost;
 }
 
 static void
-compare_totals(const struct result *result, const struct server_totals *server,
-    struct reconciliation *ret)
+compare_totals(const struct result *result, struct reconciliation *ret)
 {
-	uint64_t ours = result->connections.established, more;
-	/* Some of these may have been accepted all the same. */
-	uint64_t unfinished = result->connections.attempted - ours;
+	const struct server_totals *server = &ret->server;
+	uint64_t established = ret->client.connections_established;
+	/* The server may have accepted some of these. */
+	uint64_t unfinished = result->connections.attempted - established;
 	uint64_t lost = unanswered(result) + result->connections.lost;
+	uint64_t more, more_received, more_sent;
 	bool ignores_answers = strcmp(result->plan.expect, "none") == 0;
 
-	ret->never_accepted = missing(ours, server->connections_accepted, &more);
-	ret->others = more > unfinished ? more - unfinished : 0;
-	ret->not_read = missing(
-	    result->bytes_sent, server->bytes_received, &ret->unexplained_received);
-	ret->not_arrived =
-	    missing(server->bytes_sent, result->bytes_received, &ret->unexplained_sent);
-	ret->dropped = server->bytes_dropped;
-	ret->cut = result->connections.lost < server->worker_lost
+	ret->explained.connections_failed = result_failed(&result->connections);
+	ret->explained.connections_never_accepted =
+	    missing(established, server->connections_accepted, &more);
+	ret->explained.connections_cut = result->connections.lost < server->worker_lost
 	    ? result->connections.lost
 	    : server->worker_lost;
-	bool messages_are_consistent = compare_messages(result, server, ret);
-	bool explained = lost > 0 || ret->never_accepted > 0 || ignores_answers;
-	ret->is_consistent = messages_are_consistent && ret->others == 0 &&
-	    ret->unexplained_received == 0 && ret->unexplained_sent == 0 &&
-	    (ret->not_read == 0 || explained) && (ret->not_arrived == 0 || explained) &&
-	    (ret->never_accepted == 0 || lost > 0 || ignores_answers);
+	ret->explained.bytes_not_read =
+	    missing(result->bytes_sent, server->bytes_received, &more_received);
+	ret->explained.bytes_not_arrived =
+	    missing(server->bytes_sent, result->bytes_received, &more_sent);
+	ret->explained.bytes_dropped = server->bytes_dropped;
+	ret->unexplained.connections = more > unfinished ? more - unfinished : 0;
+	ret->unexplained.bytes = more_received + more_sent;
+	bool never_accepted = ret->explained.connections_never_accepted > 0;
+	bool bytes_missing =
+	    ret->explained.bytes_not_read > 0 || ret->explained.bytes_not_arrived > 0;
+	ret->consistent = compare_messages(result, ret) &&
+	    ret->unexplained.connections == 0 && more_received == 0 && more_sent == 0 &&
+	    (!bytes_missing || lost > 0 || never_accepted || ignores_answers) &&
+	    (!never_accepted || lost > 0 || ignores_answers);
 }
 
-static json_t *
-encode(const struct result *result, const struct server_totals *server,
-    const struct reconciliation *reconciliation)
-{
-	return json_pack(
-	    "{s:b, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}, s:{s:I, s:I, s:I}}",
-	    "holds", reconciliation->is_consistent, "server", "connections_accepted",
-	    N(server->connections_accepted), "messages_received",
-	    N(server->messages_received), "replies_sent", N(server->replies_sent),
-	    "bytes_received", N(server->bytes_received), "bytes_sent",
-	    N(server->bytes_sent), "bytes_dropped", N(server->bytes_dropped),
-	    "retransmits", N(server->retransmits), "client", "connections_established",
-	    N(result->connections.established), "messages_sent",
-	    N(result->messages.sent + result->warmup.sent), "bytes_sent",
-	    N(result->bytes_sent), "bytes_received", N(result->bytes_received),
-	    "placed", "connections_failed", N(result_failed(&result->connections)),
-	    "connections_never_accepted", N(reconciliation->never_accepted),
-	    "connections_cut", N(reconciliation->cut), "messages_not_read",
-	    N(reconciliation->messages_not_read), "answers_not_arrived",
-	    N(reconciliation->answers_not_arrived), "bytes_not_read",
-	    N(reconciliation->not_read), "bytes_not_arrived",
-	    N(reconciliation->not_arrived), "bytes_dropped", N(reconciliation->dropped),
-	    "unplaced", "connections", N(reconciliation->others), "messages",
-	    N(reconciliation->unexplained_messages +
-		reconciliation->unexplained_answers),
-	    "bytes",
-	    N(reconciliation->unexplained_received + reconciliation->unexplained_sent));
-}
-
-/* Those that only grow. */
-#define LEDGER_COUNTERS(X)                                                             \
+/* The counters that never decrease. */
+#define COUNTERS(X)                                                                    \
 	X(connections_accepted)                                                        \
 	X(messages_received)                                                           \
 	X(replies_sent)                                                                \
@@ -209,101 +155,47 @@ reconcile_is_later(
     const struct server_totals *after, const struct server_totals *before)
 {
 #define X(name) &&after->name >= before->name
-	return true LEDGER_COUNTERS(X);
+	return true COUNTERS(X);
 #undef X
 }
 
-/* What was counted from `before` to `after`. */
-static struct server_totals
-between(const struct server_totals *before, const struct server_totals *after)
-{
-#define X(name) .name = after->name - before->name,
-	return (struct server_totals){ LEDGER_COUNTERS(X) };
-#undef X
-}
-
-static void
-add(struct server_totals *to, const struct server_totals *from)
-{
-#define X(name) to->name += from->name;
-	LEDGER_COUNTERS(X)
-#undef X
-}
-
-/* `each` is an array that says what each server had, taken over; NULL: it is one. */
-static int
-reconcile(struct result *result, const struct server_totals *server, json_t *each)
-{
-	struct reconciliation reconciliation = { .is_consistent = false };
-	int status = 0;
-
-	compare_totals(result, server, &reconciliation);
-	json_t *json = encode(result, server, &reconciliation);
-	if (each != NULL)
-		status = json_object_set_new(json, "servers", each);
-	char *text =
-	    json == NULL || status != 0 ? NULL : json_dumps(json, JSON_COMPACT);
-	json_decref(json);
-	if (text == NULL)
-		return -1;
-	free(result->ledger);
-	result->ledger = text;
-	return 0;
-}
-
-int
-reconcile_result(struct result *result, const struct server_totals *before,
-    const struct server_totals *after)
-{
-	struct server_totals server = between(before, after);
-
-	return reconcile(result, &server, NULL);
-}
-
-int
-reconcile_result_all(
+void
+reconcile_servers(
     struct result *result, const struct reconcile_server *servers, size_t count)
 {
-	struct server_totals sum = { .connections_open = 0 };
-	json_t *each = count > 1 ? json_array() : NULL;
-	int status = count > 1 && each == NULL ? -1 : 0;
+	struct reconciliation *ledger = &result->ledger;
 
-	if (count == 0)
-		return 0;
+	ledger->client.connections_established = result->connections.established;
+	ledger->client.messages_sent = result->messages.sent + result->warmup.sent;
+	ledger->client.bytes_sent = result->bytes_sent;
+	ledger->client.bytes_received = result->bytes_received;
+	if (count > 1)
+		ledger->servers = xcalloc(count, sizeof(ledger->servers[0]));
 	for (size_t i = 0; i < count; i++) {
-		struct server_totals own =
-		    between(&servers[i].before, &servers[i].after);
-
-		add(&sum, &own);
-		if (each != NULL)
-			status |= json_array_append_new(each,
-			    json_pack("{s:o, s:I, s:I, s:I}", "where",
-				json_record_text(servers[i].where),
-				"connections_accepted", N(own.connections_accepted),
-				"bytes_received", N(own.bytes_received), "bytes_sent",
-				N(own.bytes_sent)));
+		const struct server_totals *before = &servers[i].before;
+		const struct server_totals *after = &servers[i].after;
+#define X(name) ledger->server.name += after->name - before->name;
+		COUNTERS(X)
+#undef X
+		if (count > 1)
+			ledger->servers[ledger->server_count++] =
+			    (struct reconciled_server){
+				    .where = xstrdup(servers[i].where),
+				    .connections_accepted =
+					after->connections_accepted -
+					before->connections_accepted,
+				    .bytes_received =
+					after->bytes_received - before->bytes_received,
+				    .bytes_sent =
+					after->bytes_sent - before->bytes_sent,
+			    };
 	}
-	if (status == 0)
-		return reconcile(result, &sum, each);
-	json_decref(each);
-	return -1;
+	compare_totals(result, ledger);
+	result->has_ledger = true;
 }
 
-static json_t *
-read_own(const struct result *result)
-{
-	return json_load_text(result->ledger, strlen(result->ledger), 0, NULL);
-}
-
-/* What cannot be read for want of memory is no proof. */
 bool
 reconcile_is_consistent(const struct result *result)
 {
-	if (result->ledger == NULL)
-		return true;
-	json_t *json = read_own(result);
-	bool is_consistent =
-	    json != NULL && !json_is_false(json_object_get(json, "holds"));
-	json_decref(json);
-	return is_consistent;
+	return !result->has_ledger || result->ledger.consistent;
 }

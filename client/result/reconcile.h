@@ -1,23 +1,22 @@
 /*
- * reconcile.h - the server's ledger against ours: where what is missing was lost.
+ * reconcile.h - the server's ledger against the client's counters: where was what is
+ * missing lost?
  *
- * The server's counters are read before and after the run; their difference is this
- * run's, when nobody else called meanwhile. What the two sides count differently is
- * placed:
+ * The server's counters are read before and after the run; the difference belongs to
+ * this run, provided that there were no other clients. The differences are explained:
  *
- *   connections  never_accepted      we were connected, it was never told: in its queue
- *                cut                 it accepted them, and a worker died with them
- *                others              it accepted more than we ever called
- *   messages     not_read            we sent them, it never read them whole
- *                not_arrived         it answered them, we never read the answers
- *   bytes        not_read            we sent them, it never read them
- *                not_arrived         it sent them, we never read them
- *                dropped             it owed them when the connection ended
+ *   connections  never_accepted      connected, but lost in the accept queue
+ *                cut                 accepted; the worker process died with them
+ *   messages     not_read            sent, but never read completely
+ *                answers_not_arrived answered, but the client never read the answer
+ *   bytes        not_read            sent, but never read by the server
+ *                not_arrived         sent by the server, but never read by the client
+ *                dropped             unsent when the server closed the connection
  *
- * Bytes may be missing only where we lost connections or messages, and no more messages
- * than we lost (framing stream has no messages that both sides see alike). What no loss
- * of ours explains is unplaced, and a failure of the run. A worker that is killed may
- * leave the last it did uncounted: then fewer may be in its ledger than in ours.
+ * Bytes may be missing only if the client lost connections or messages, and not more
+ * messages than it lost (framing stream has no messages that both sides can count).
+ * Everything else is unexplained and fails the run. A killed worker may not have
+ * counted its last work: then the server's counters may be lower.
  */
 #ifndef CLIENT_RESULT_RECONCILE_H
 #define CLIENT_RESULT_RECONCILE_H
@@ -28,42 +27,61 @@
 
 struct result;
 
-/* totals of /stats, and what its kernel sent again: of its whole network namespace, so
- * that it tells loss on the way back, and whose it is no better (0: not known) */
+/* "totals" of /stats, and the retransmits of the server's network namespace: they show
+ * loss on the way back, on any of its connections (0: not known). */
 struct server_totals {
 	uint64_t connections_accepted, connections_open;
 	uint64_t messages_received, replies_sent;
 	uint64_t bytes_received, bytes_sent, bytes_dropped;
-	uint64_t worker_lost; /* of the closed connections */
+	uint64_t worker_lost; /* connections closed because their worker died */
 	uint64_t retransmits;
+};
+
+/* A server that a run uses. */
+struct reconcile_server {
+	const char *where; /* operand of --ledger */
+	struct server_totals before, after;
+};
+
+/* What one of several servers counted during the run. */
+struct reconciled_server {
+	char *where;
+	uint64_t connections_accepted, bytes_received, bytes_sent;
+};
+
+/* The outcome; the members are the keys of "ledger" in a result. */
+struct reconciliation {
+	bool consistent;             /* nothing is unexplained */
+	struct server_totals server; /* the sum of all servers */
+	struct {
+		uint64_t connections_established, messages_sent;
+		uint64_t bytes_sent, bytes_received;
+	} client;
+	struct {
+		uint64_t connections_failed, connections_never_accepted;
+		uint64_t connections_cut, messages_not_read, answers_not_arrived;
+		uint64_t bytes_not_read, bytes_not_arrived, bytes_dropped;
+	} explained;
+	struct {
+		uint64_t connections, messages, bytes;
+	} unexplained;
+	struct reconciled_server *servers; /* if there are several */
+	size_t server_count;
 };
 
 /* Reads the text of /stats. 0, or -1 with one line in error. */
 int reconcile_read_totals(const char *text, struct server_totals *ret, char *error,
     size_t error_size) __attribute__((warn_unused_result));
 
-/* No counter went back: what was read after may be of the same server. */
+/* False if a counter decreased: `after` is from another server process. */
 bool reconcile_is_later(
     const struct server_totals *after, const struct server_totals *before);
 
-/* Of an `after` that follows. Puts the reconciliation into result->ledger. 0, or -1
- * when out of memory. */
-int reconcile_result(struct result *result, const struct server_totals *before,
-    const struct server_totals *after) __attribute__((warn_unused_result));
+/* Fills result->ledger from at least one server; `after` is later for each. */
+void reconcile_servers(
+    struct result *result, const struct reconcile_server *servers, size_t count);
 
-/* One of the servers, all of which follow. */
-struct reconcile_server {
-	const char *where; /* as --ledger names it */
-	struct server_totals before, after;
-};
-
-/* The same with the sum of them; of several it keeps what each one had. Nothing for
- * none. */
-int reconcile_result_all(struct result *result, const struct reconcile_server *servers,
-    size_t count) __attribute__((warn_unused_result));
-
-/* False when the ledger of this result holds something unplaced; true without a ledger.
- */
+/* True without a ledger, and if it explains every difference. */
 bool reconcile_is_consistent(const struct result *result);
 
 #endif

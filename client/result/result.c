@@ -1,29 +1,27 @@
 #include "client/result/result.h"
 
 #include <math.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/result/reconcile.h"
-#include "client/result/result_fields.h"
-#include "client/result/trust.h"
+#include "lib/xmalloc.h"
 
-#define SECONDS_FOR_VARIANCE 10 /* fewer batches tell nothing */
+#include "client/result/result_fields.h"
+
+#define SECONDS_FOR_VARIANCE 10 /* with fewer batches the variance is not known */
 
 const char *const result_verdict_names[] = { "valid", "suspect", "invalid", NULL };
 
-int
+void
 result_init(struct result *result)
 {
 	memset(result, 0, sizeof(*result));
 	for (int i = 0; i < LATENCY_KIND_COUNT; i++) {
 		result->latency[i] = histogram_create(&counters_latency_config);
-		if (result->latency[i] == NULL) {
-			result_finish(result);
-			return -1;
-		}
+		if (result->latency[i] == NULL)
+			xmalloc_fail();
 	}
-	return 0;
 }
 
 static void
@@ -43,18 +41,60 @@ result_finish(struct result *result)
 		finish_list(list, result);
 	for (int i = 0; i < LATENCY_KIND_COUNT; i++)
 		free(result->latency[i]);
-	trust_clear(&result->trust);
-	free(result->ledger);
+	result_ledger_clear(result);
+	result_trust_clear(&result->trust);
 	memset(result, 0, sizeof(*result));
 }
 
-int
-result_evaluate(struct result *result)
+void
+result_ledger_clear(struct result *result)
 {
-	for (size_t i = 0; i < result->threshold_count; i++)
-		result->thresholds[i] =
-		    threshold_evaluate(&result->thresholds[i].threshold, result);
-	return trust_evaluate(result);
+	finish_list(&result_ledger_servers, result);
+	result->ledger = (struct reconciliation){ 0 };
+	result->has_ledger = false;
+}
+
+void
+result_trust_clear(struct result_trust *trust)
+{
+	for (size_t i = 0; i < trust->reason_count; i++)
+		free(trust->reasons[i]);
+	free(trust->reasons);
+	memset(trust, 0, sizeof(*trust));
+}
+
+void
+result_trust_add(
+    struct result_trust *trust, enum result_verdict verdict, const char *format, ...)
+{
+	va_list arguments;
+	char *reason;
+
+	va_start(arguments, format);
+	if (vasprintf(&reason, format, arguments) < 0)
+		xmalloc_fail();
+	va_end(arguments);
+	trust->reasons = xreallocarray(
+	    trust->reasons, trust->reason_count + 1, sizeof(trust->reasons[0]));
+	trust->reasons[trust->reason_count++] = reason;
+	if (verdict > trust->verdict)
+		trust->verdict = verdict;
+}
+
+static int
+by_time(const void *a, const void *b)
+{
+	const struct result_lost_connection *x = a, *y = b;
+
+	return strcmp(x->at, y->at);
+}
+
+void
+result_lost_connections_sort(struct result *result)
+{
+	if (result->lost_connection_count > 1)
+		qsort(result->lost_connections, result->lost_connection_count,
+		    sizeof(result->lost_connections[0]), by_time);
 }
 
 uint64_t
@@ -93,43 +133,8 @@ result_asked(const struct result *result)
 	return (double)result->plan.messages * (double)result->plan.rank_connections;
 }
 
-static bool
-is_cut_short(const struct result *result)
-{
-	return (double)(result->messages.sent + result->warmup.sent) <
-	    result_asked(result);
-}
-
-/* Also of a run that somebody ended early: what was asked for and never tried is not
- * all right. */
-static bool
-something_is_missing(const struct result *result)
-{
-	return result_lost(&result->messages) + result_lost(&result->warmup) +
-		result->messages.in_flight + result->warmup.in_flight +
-		result_failed(&result->connections) + result->connections.lost >
-	    0 ||
-	    result->connections.first < result->connections.requested ||
-	    result->messages.sent == 0 || is_cut_short(result);
-}
-
-int
-result_exit_status(const struct result *result)
-{
-	if (result->messages.wrong + result->warmup.wrong + result->mismatch_count > 0)
-		return 2;
-	if (something_is_missing(result) || !result_adds_up(&result->messages) ||
-	    !reconcile_is_consistent(result))
-		return 1;
-	for (size_t i = 0; i < result->threshold_count; i++)
-		if (!result->thresholds[i].passed)
-			return 99;
-	if (result->plan.strict && result->trust.verdict != RESULT_VALID)
-		return 3;
-	return 0;
-}
-
-/* The variance of the seconds' means against what independent values would give. */
+/* Divides the count by the variance of the seconds' means, relative to that of
+ * independent samples. */
 double
 result_effective_count(const struct result *result)
 {

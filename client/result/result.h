@@ -1,15 +1,14 @@
 /*
- * result.h - what a run found: everything that a report shows and that the JSON
- * "yodel.result/1" (client/result.schema.json) carries.
+ * result.h - the result of a run: everything that a report shows and that the JSON
+ * "yodel.result/1" (client/result.schema.json) contains.
  *
- * A result owns all that it points to, so that one read from a file, one collected from
- * the generator processes and one merged from several machines are the same thing.
- * Of the measured messages always:
+ * A result owns everything it points to, wherever it comes from: the counters of the
+ * load processes, a file, or the merge of several results. For the measured messages:
  *
  *   sent = verified + wrong + sum(lost) + in_flight
  *
- *   watch, tallies --result_collect--> struct result --result_write_json--> file
- *                        result_merge <------------------result_read_json-- file
+ *   sampler, counters --result_collect--> struct result --result_write_json--> file
+ *                           result_merge <------------------result_read_json-- file
  */
 #ifndef CLIENT_RESULT_RESULT_H
 #define CLIENT_RESULT_RESULT_H
@@ -24,22 +23,23 @@
 #include "client/measure/counters.h"
 #include "client/measure/sampler.h"
 #include "client/plan/threshold.h"
+#include "client/result/reconcile.h"
 
 #define RESULT_SCHEMA "yodel.result/1"
 #define RESULT_MISMATCHES_MAX 64
 #define RESULT_LOST_MAX 64
 #define RESULT_ERROR_MAX 256
-#define RESULT_FIGURE_MAX 1e18 /* of any figure that is no count */
+#define RESULT_FIGURE_MAX 1e18 /* largest value of a figure that is not a count */
 
-/* What was asked for. The names are the keys of "plan", and beside each one stands what
- * ranks make of it: their own value (that of the first), the sum or the most. */
+/* The plan. The names are the keys of "plan" in the JSON; beside each, how a merge
+ * combines the ranks: the value of the first (OWN), the sum or the maximum (MOST). */
 /* clang-format off */
 #define RESULT_PLAN_TEXTS(X)                                                           \
 	X(load, OWN)    /* plan_load_names */                                          \
-	X(message, OWN) /* what is sent, in words */                                   \
+	X(message, OWN) /* describes what is sent */                                   \
 	X(expect, OWN) X(framing, OWN) X(arrivals, OWN) X(close, OWN)
 #define RESULT_PLAN_COUNTS(X)                                                          \
-	X(connections, OWN) /* in all ranks: a whole that has none is the sum */       \
+	X(connections, OWN) /* in all ranks; without ranks, a merge adds them */       \
 	X(rank_connections, SUM)                                                       \
 	X(processes, SUM) X(messages, OWN) X(pipeline, OWN) X(source_count, OWN)       \
 	X(slow_read, OWN) X(messages_per_connection, OWN) X(duration_ns, OWN)          \
@@ -61,7 +61,7 @@ struct result_plan {
 #define X(name, how) uint64_t name;
 	RESULT_PLAN_COUNTS(X)
 #undef X
-#define X(name, how) double name; /* a second, in all ranks; 0: not asked for */
+#define X(name, how) double name; /* per second, in all ranks; 0: not limited */
 	RESULT_PLAN_REALS(X)
 #undef X
 #define X(name, how) bool name;
@@ -72,38 +72,38 @@ struct result_plan {
 struct result_connections {
 	uint64_t requested;
 	uint64_t attempted;
-	uint64_t established; /* reconnects among them */
+	uint64_t established; /* including reconnects */
 	uint64_t failed[CONNECT_FAILURE_COUNT];
 	uint64_t reconnects;
-	uint64_t lost;  /* broken by the peer or by a timeout */
-	uint64_t reset; /* of the lost ones */
-	uint64_t first; /* sockets that were ever established */
+	uint64_t lost;  /* closed by the peer or by a timeout */
+	uint64_t reset; /* part of lost */
+	uint64_t first; /* sockets that connected at least once */
 };
 
-/* One of the targets. */
 struct result_target {
 	char *name;
 	uint64_t established;
 	uint64_t failed[CONNECT_FAILURE_COUNT];
-	char *last_error; /* of the last failure; may be empty */
+	char *last_error; /* "" if no connect failed */
 };
 
-/* One of the first that were lost. */
+/* One of the first RESULT_LOST_MAX connections that were lost. */
 struct result_lost_connection {
 	uint64_t connection;  /* in all ranks, from 0 */
-	char *at;             /* as started_at */
-	char *why;            /* counters_loss_names */
-	char *local, *remote; /* addresses with their ports */
-	uint64_t messages, message, answer_bytes, answer_length; /* as in the tally */
+	char *at;             /* same format as started_at */
+	char *why;            /* one of counters_loss_names */
+	char *local, *remote; /* address and port */
+	/* as in struct counters_lost_connection */
+	uint64_t messages, message, answer_bytes, answer_length;
 	uint64_t unacknowledged, waited_ns, silent_ns;
 };
 
-/* Local ports, which connections and those in TIME_WAIT hold. 0: not looked at. */
+/* Local ports. 0: not measured. */
 struct result_ports {
-	uint64_t available; /* to each of our source addresses and targets, summed */
-	uint64_t held_max;  /* by our open connections, and in TIME_WAIT since */
-	uint64_t time_wait_before; /* in the network namespace: before the run */
-	uint64_t time_wait_max;    /* ... and the most during it */
+	uint64_t available; /* for each source address and target, summed */
+	uint64_t held_max;  /* open connections of yodel, and new ones in TIME_WAIT */
+	uint64_t time_wait_before; /* in the network namespace, before the run */
+	uint64_t time_wait_max;    /* highest number during the run */
 };
 
 struct result_messages {
@@ -112,16 +112,16 @@ struct result_messages {
 	uint64_t in_flight;
 };
 
-/* One generator process. */
+/* One load process. */
 struct result_process {
 	uint64_t process, pid, connections;
 	uint64_t sent, verified;
-	double cpu_user_s, cpu_sys_s, cpu_share; /* of one CPU while it ran, 0 to 1 */
+	double cpu_user_s, cpu_sys_s, cpu_share; /* share of one CPU, 0 to 1 */
 	uint64_t loop_lag_max_ns;
 	bool died;
 };
 
-/* One of the results that were merged into this one. */
+/* One of the results that were merged. */
 struct result_rank {
 	uint64_t rank;
 	char *hostname;
@@ -130,16 +130,16 @@ struct result_rank {
 	struct result_messages messages;
 	uint64_t p50_ns, p90_ns, p99_ns, p999_ns, p9999_ns, max_ns; /* response */
 	char *verdict;
-	char *reasons; /* of the verdict, joined; may be empty */
+	char *reasons; /* for the verdict, joined with "; " */
 };
 
 struct result_host {
 	char *hostname, *kernel;
-	uint64_t cpus;                /* allowed to us */
-	double cpu_user_s, cpu_sys_s; /* of the generators */
-	uint64_t memory_bytes;        /* resident, of the largest generator */
-	uint64_t retransmits;         /* of our connections, those needed */
-	uint64_t host_retransmits;    /* of the network namespace, meanwhile */
+	uint64_t cpus;                /* usable by yodel */
+	double cpu_user_s, cpu_sys_s; /* of the load processes */
+	uint64_t memory_bytes;        /* resident, of the largest load process */
+	uint64_t retransmits;         /* on the connections of this run */
+	uint64_t host_retransmits;    /* in the network namespace, during the run */
 	uint64_t listen_overflows, listen_drops;
 };
 
@@ -155,7 +155,7 @@ struct result_trust {
 struct result {
 	struct result_plan plan;
 	uint64_t started_at_ns; /* CLOCK_REALTIME */
-	double elapsed_s;       /* of the measured part */
+	double elapsed_s;       /* without the warm-up */
 	bool interrupted;
 	struct result_connections connections;
 	struct result_target *targets;
@@ -174,49 +174,48 @@ struct result {
 	size_t process_count;
 	struct result_second *seconds;
 	size_t second_count;
-	struct result_rank *ranks; /* of a merged result */
+	struct result_rank *ranks; /* merged results only */
 	size_t rank_count;
 	struct threshold_outcome *thresholds;
 	size_t threshold_count;
 	struct result_trust trust;
 	struct result_host host;
-	char *ledger; /* a JSON object as text; NULL: none was asked for */
+	bool has_ledger; /* --ledger was given */
+	struct reconciliation ledger;
 };
 
-/* Empty, with its histograms. 0, or -1 with errno ENOMEM. */
-int result_init(struct result *result) __attribute__((warn_unused_result));
+/* An empty result with empty histograms; the caller calls result_finish. */
+void result_init(struct result *result);
 void result_finish(struct result *result);
+void result_ledger_clear(struct result *result);
+void result_lost_connections_sort(struct result *result); /* by time */
 
-/* Fills *ret (result_init is called here) from what the processes counted, at the end
- * or in the middle of a run; judges the thresholds of the plan and the trust. `watch`
- * as of sampler_start, may be NULL. ledger is a JSON object as text, copied, or NULL.
- * 0, or -1 with errno. */
+/* Adds a reason; the verdict becomes the worst of all. */
+void result_trust_add(struct result_trust *trust, enum result_verdict verdict,
+    const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* Frees the reasons; the verdict becomes valid. */
+void result_trust_clear(struct result_trust *trust);
+
+/* Fills *ret (which it initializes) from the counters, after or during a run, and
+ * evaluates it (client/result/verdict.h). `sampler` may be NULL. 0, or -1 with errno.
+ */
 struct sampler;
 int result_collect(const struct plan *plan, const struct counters_map *counters_map,
-    const struct sampler *sampler, const char *ledger, struct result *ret)
+    const struct sampler *sampler, struct result *ret)
     __attribute__((warn_unused_result));
 
-/* Judges the thresholds that it holds, and the trust, anew. 0, or -1 with ENOMEM. */
-int result_evaluate(struct result *result) __attribute__((warn_unused_result));
+/* Turns a result into a merged one that contains only itself; its trust then depends on
+ * whether all ranks of its plan are present. */
+void result_merge_start(struct result *result);
 
-/* Makes a result a merged one, of itself alone: which of its plan's ranks are there is
- * then part of its trust. 0, or -1 with errno ENOMEM. */
-int result_merge_start(struct result *result) __attribute__((warn_unused_result));
-
-/* Adds the result of another rank, or of ranks that were merged before: counts and
- * histograms exactly, seconds by the clock. The parts must be of the same load and
- * different ranks. 0, or -1 with one line in error[RESULT_ERROR_MAX], after which *into
- * is only good for result_finish. result_evaluate is the caller's. */
+/* Adds the result of another rank, or of ranks merged before: counts and histograms
+ * exactly, seconds by their clock time. Both must have the same load and different
+ * ranks. 0, or -1 with one line in error[RESULT_ERROR_MAX]; then *into is only valid
+ * for result_finish. The caller evaluates the merged result. */
 int result_merge(struct result *into, const struct result *from, char *error)
     __attribute__((warn_unused_result));
 
-/* The exit status that tells it: the worst of 2 (wrong bytes), 1 (messages or
- * connections lost or never made, no message sent at all), 99 (a threshold failed), 3
- * (--strict and not to be trusted), 0. */
-int result_exit_status(const struct result *result);
-
-/* A figure as a whole number: 0 for NAN and what is negative, RESULT_FIGURE_MAX at
- * most. */
+/* Rounds a figure; NAN and negative values become 0, large ones RESULT_FIGURE_MAX. */
 static inline uint64_t
 result_whole(double figure)
 {
@@ -228,24 +227,28 @@ result_whole(double figure)
 
 uint64_t result_lost(const struct result_messages *messages);
 uint64_t result_failed(const struct result_connections *connections);
-/* The messages that the plan has in number, of all connections; 0 when it is a time
- * that bounds it. A double: the product may be beyond 64 bits. */
+/* Messages of all connections together, as planned; 0 if a duration ends the run. A
+ * double, because the product may exceed 64 bits. */
 double result_asked(const struct result *result);
 
 bool result_adds_up(const struct result_messages *messages);
 
-/* Of values that come second by second, neighbours are alike: how many independent ones
- * the response latencies are worth (batch means over the seconds), at most their count.
- */
+/* Latencies of neighbouring seconds are alike: the number of independent samples that
+ * the response latencies are worth (batch means over the seconds). */
 double result_effective_count(const struct result *result);
 
-/* 0, or -1 when memory ran out or the file could not be written (errno). */
+/* 0, or -1 with errno if writing failed. */
 int result_write_json(const struct result *result, FILE *file)
     __attribute__((warn_unused_result));
 
-/* Reads one result, to the end of the file. 0 (the caller calls result_finish), or -1
- * with one line in error[RESULT_ERROR_MAX]: where, what was found, what was wanted. */
+/* Reads one result to the end of the file. 0 (the caller calls result_finish), or -1
+ * with one line in error[RESULT_ERROR_MAX]: place, value found, value expected. */
 int result_read_json(FILE *file, struct result *ret, char *error)
+    __attribute__((warn_unused_result));
+
+/* The same for a path ("-" is stdin), for commands. 0, or an exit status after one line
+ * on stderr: 66 if it cannot be opened, 65 if it is not a result. */
+int result_read_file(const char *path, struct result *ret)
     __attribute__((warn_unused_result));
 
 #endif

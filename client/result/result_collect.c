@@ -10,17 +10,17 @@
 #include "lib/clock.h"
 #include "lib/printable.h"
 #include "lib/resources.h"
+#include "lib/xmalloc.h"
 
 #include "client/measure/sampler.h"
 #include "client/plan/source_address.h"
 #include "client/result/result.h"
-#include "client/result/result_lost.h"
-#include "client/result/result_target.h"
+#include "client/result/verdict.h"
 
 #define MESSAGE_TEXT_MAX 256
-#define SHOWN_TEXT_MAX 200 /* of what was given on the command line */
+#define SHOWN_TEXT_MAX 200 /* bytes of a command line operand */
 
-/* What is sent, in words. */
+/* Describes what is sent. */
 static char *
 message_text(const struct plan *plan)
 {
@@ -45,42 +45,27 @@ message_text(const struct plan *plan)
 		snprintf(text, sizeof(text), "%u messages, \"%s\" first",
 		    plan->texts.count,
 		    printable_escape(plan->texts.items[0], shown, sizeof(shown)));
-	return strdup(text);
+	return xstrdup(text);
 }
 
-static int
+static void
 collect_plan(const struct plan *plan, struct result_plan *ret)
 {
-	ret->targets = calloc(plan->target_count + 1, sizeof(ret->targets[0]));
-	if (ret->targets == NULL)
-		return -1;
-	for (uint32_t i = 0; i < plan->target_count; i++) {
-		ret->targets[i] = strdup(plan->targets[i].text);
-		if (ret->targets[i] == NULL)
-			return -1;
-		ret->target_count++;
-	}
-	ret->load = strdup(plan_load_names[plan->load]);
+	ret->targets = xcalloc(plan->target_count, sizeof(ret->targets[0]));
+	for (uint32_t i = 0; i < plan->target_count; i++)
+		ret->targets[ret->target_count++] = xstrdup(plan->targets[i].text);
+	ret->load = xstrdup(plan_load_names[plan->load]);
 	ret->message = message_text(plan);
-	ret->expect = strdup(plan->expect_text != NULL ? plan->expect_text : "auto");
-	ret->framing = strdup(framing_names[plan->framing]);
-	ret->arrivals = strdup(plan_arrivals_names[plan->arrivals]);
-	ret->close = strdup(plan_close_names[plan->close]);
-#define X(name, how) ret->name = (uint64_t)plan->name;
-	RESULT_PLAN_COUNTS(X)
-#undef X
+	ret->expect = xstrdup(plan->expect_text != NULL ? plan->expect_text : "auto");
+	ret->framing = xstrdup(framing_names[plan->framing]);
+	ret->arrivals = xstrdup(plan_arrivals_names[plan->arrivals]);
+	ret->close = xstrdup(plan_close_names[plan->close]);
 	ret->seed = plan->seed;
 	ret->rate = plan->rate_all;
 	ret->connect_rate = plan->connect_rate_all;
 #define X(name, how) ret->name = plan->name;
-	RESULT_PLAN_FLAGS(X)
+	RESULT_PLAN_COUNTS(X) RESULT_PLAN_FLAGS(X)
 #undef X
-#define X(name, how)                                                                   \
-	if (ret->name == NULL)                                                         \
-		return -1;
-	RESULT_PLAN_TEXTS(X)
-#undef X
-	return 0;
 }
 
 static void
@@ -148,41 +133,97 @@ collect_process(const struct counters *counters, struct result *ret)
 	ret->connections.requested += counters->connections;
 }
 
-static int
-collect_mismatches(const struct counters *counters, struct result *ret)
+/* Number of records to take: those of a process, and those that still fit. */
+static size_t
+record_count(const _Atomic uint32_t *records, size_t process_max, size_t room)
 {
-	uint32_t count =
-	    atomic_load_explicit(&counters->mismatches, memory_order_acquire);
+	size_t count = atomic_load_explicit(records, memory_order_acquire);
 
-	if (count > COUNTERS_MISMATCHES_MAX)
-		count = COUNTERS_MISMATCHES_MAX;
-	if (count > RESULT_MISMATCHES_MAX - ret->mismatch_count)
-		count = (uint32_t)(RESULT_MISMATCHES_MAX - ret->mismatch_count);
-	if (count == 0)
-		return 0;
-	if (ret->mismatches == NULL)
-		ret->mismatches =
-		    calloc(RESULT_MISMATCHES_MAX, sizeof(ret->mismatches[0]));
-	if (ret->mismatches == NULL)
-		return -1;
-	memcpy(ret->mismatches + ret->mismatch_count, counters->mismatch,
-	    count * sizeof(counters->mismatch[0]));
-	ret->mismatch_count += count;
-	return 0;
+	count = count < process_max ? count : process_max;
+	return count < room ? count : room;
 }
 
-static int
+static void
+collect_mismatches(const struct counters *counters, struct result *ret)
+{
+	size_t count = record_count(&counters->mismatches, COUNTERS_MISMATCHES_MAX,
+	    RESULT_MISMATCHES_MAX - ret->mismatch_count);
+
+	if (count > 0 && ret->mismatches == NULL)
+		ret->mismatches =
+		    xcalloc(RESULT_MISMATCHES_MAX, sizeof(ret->mismatches[0]));
+	for (size_t i = 0; i < count; i++)
+		ret->mismatches[ret->mismatch_count++] = counters->mismatch[i];
+}
+
+static void
+collect_lost_connections(const struct counters *counters, struct result *ret)
+{
+	size_t count = record_count(&counters->lost_connections, COUNTERS_LOST_MAX,
+	    RESULT_LOST_MAX - ret->lost_connection_count);
+	char time[TIMESTAMPS_TEXT_MAX];
+
+	if (count > 0 && ret->lost_connections == NULL)
+		ret->lost_connections =
+		    xcalloc(RESULT_LOST_MAX, sizeof(ret->lost_connections[0]));
+	for (size_t i = 0; i < count; i++) {
+		const struct counters_lost_connection *from =
+		    &counters->lost_connection[i];
+		ret->lost_connections[ret->lost_connection_count++] =
+		    (struct result_lost_connection){
+			    .connection = from->connection,
+			    .at = xstrdup(timestamps_format(from->at_ns, time)),
+			    .why = xstrdup(counters_loss_names[from->why]),
+			    .local = xstrdup(from->local),
+			    .remote = xstrdup(from->remote),
+			    .messages = from->messages,
+			    .message = from->message,
+			    .answer_bytes = from->answer_bytes,
+			    .answer_length = from->answer_length,
+			    .unacknowledged = from->unacknowledged,
+			    .waited_ns = from->waited_ns,
+			    .silent_ns = from->silent_ns,
+		    };
+	}
+}
+
+static void
+collect_targets(const struct plan *plan, const struct counters_map *counters_map,
+    struct result *ret)
+{
+	ret->targets = xcalloc(plan->target_count, sizeof(ret->targets[0]));
+	for (uint32_t t = 0; t < plan->target_count; t++) {
+		struct result_target *target = &ret->targets[ret->target_count++];
+		int error = 0;
+		for (uint32_t i = 0; i < counters_map->count; i++) {
+			const struct counters_target *from =
+			    &counters_map_at(counters_map, i)->targets[t];
+			int last = atomic_load_explicit(
+			    &from->last_errno, memory_order_relaxed);
+			target->established += counters_get(&from->established);
+			for (int f = 0; f < CONNECT_FAILURE_COUNT; f++)
+				target->failed[f] += counters_get(&from->failed[f]);
+			error = last != 0 ? last : error;
+		}
+		target->name = xstrdup(plan->targets[t].text);
+		target->last_error = xstrdup(error != 0 ? strerror(error) : "");
+	}
+}
+
+static void
 collect_counters(const struct counters *counters, struct result *ret)
 {
 	for (int i = 0; i < LATENCY_KIND_COUNT; i++)
+		/* Both have counters_latency_config. */
 		if (histogram_add(ret->latency[i], counters->histograms[i]) < 0)
-			return -1;
+			abort();
 	collect_process(counters, ret);
-	return collect_mismatches(counters, ret);
+	collect_mismatches(counters, ret);
+	collect_lost_connections(counters, ret);
 }
 
-/* The measured part ends with the last message sent or answered, not with the patience
- * for those that never were. */
+/* The measured part ends with the last message sent or answered, not with the timeout
+ * of messages that were never answered. */
 static uint64_t
 end_of(const struct plan *plan, const struct counters_map *counters_map,
     const struct counters *sum)
@@ -199,16 +240,16 @@ end_of(const struct plan *plan, const struct counters_map *counters_map,
 	}
 	if (runs)
 		return clock_now_ns();
-	/* Without an end in time it stops when the last loss is certain. */
+	/* Without a duration, a process stops only after the last timeout. */
 	if (last_answer > last_stop || (plan->duration_ns == 0 && last_answer > 0))
 		return last_answer;
 	return last_stop;
 }
 
-/* How long connections were made: until all were there; those that come anew are made
- * while the load runs, and not while its start was waited for. */
+/* Time during which connections were opened: until all were established, and, with
+ * reconnects, while the load ran; but not while waiting for the common start. */
 static double
-calling_s(const struct result *result, uint64_t began, uint64_t connected,
+connecting_s(const struct result *result, uint64_t began, uint64_t connected,
     uint64_t start, uint64_t end)
 {
 	uint64_t time = connected > began ? connected - began : 0;
@@ -237,7 +278,7 @@ collect_times(const struct plan *plan, const struct counters_map *counters_map,
 		connected = end;
 	if (sampler != NULL)
 		ret->connections_per_s = (double)ret->connections.established /
-		    calling_s(ret, sampler->began_ns, connected, start, end);
+		    connecting_s(ret, sampler->began_ns, connected, start, end);
 }
 
 static int
@@ -249,10 +290,8 @@ collect_host(const struct sampler *sampler, struct result_host *ret)
 
 	if (uname(&name) != 0)
 		return -1;
-	ret->hostname = strdup(name.nodename);
-	ret->kernel = strdup(name.release);
-	if (ret->hostname == NULL || ret->kernel == NULL)
-		return -1;
+	ret->hostname = xstrdup(name.nodename);
+	ret->kernel = xstrdup(name.release);
 	ret->cpus = resources_cpus();
 	if (getrusage(RUSAGE_CHILDREN, &children) == 0)
 		ret->memory_bytes = (uint64_t)children.ru_maxrss * 1024;
@@ -280,20 +319,15 @@ collect_ports(
 	ret->time_wait_max = sampler->time_wait_max;
 }
 
-static int
+static void
 collect_seconds(const struct sampler *sampler, struct result *ret)
 {
 	if (sampler == NULL)
-		return 0;
+		return;
 	ret->interrupted = sampler->interrupted;
-	if (sampler->count == 0)
-		return 0;
-	ret->seconds = calloc(sampler->count, sizeof(ret->seconds[0]));
-	if (ret->seconds == NULL)
-		return -1;
-	memcpy(ret->seconds, sampler->rows, sampler->count * sizeof(ret->seconds[0]));
-	ret->second_count = sampler->count;
-	return 0;
+	ret->seconds = xcalloc(sampler->count, sizeof(ret->seconds[0]));
+	for (size_t i = 0; i < sampler->count; i++)
+		ret->seconds[ret->second_count++] = sampler->rows[i];
 }
 
 static int
@@ -301,11 +335,7 @@ collect_thresholds(const struct plan *plan, struct result *ret)
 {
 	char error[RESULT_ERROR_MAX];
 
-	if (plan->thresholds.count == 0)
-		return 0;
-	ret->thresholds = calloc(plan->thresholds.count, sizeof(ret->thresholds[0]));
-	if (ret->thresholds == NULL)
-		return -1;
+	ret->thresholds = xcalloc(plan->thresholds.count, sizeof(ret->thresholds[0]));
 	for (uint32_t i = 0; i < plan->thresholds.count; i++) {
 		if (threshold_parse(plan->thresholds.items[i],
 			&ret->thresholds[i].threshold, error, sizeof(error)) < 0) {
@@ -317,43 +347,29 @@ collect_thresholds(const struct plan *plan, struct result *ret)
 	return 0;
 }
 
-static int
-collect_all(const struct plan *plan, const struct counters_map *counters_map,
-    const struct sampler *sampler, const char *ledger, struct result *ret)
+int
+result_collect(const struct plan *plan, const struct counters_map *counters_map,
+    const struct sampler *sampler, struct result *ret)
 {
 	struct counters sum;
+
 	counters_sum(counters_map, &sum);
-	if (collect_plan(plan, &ret->plan) < 0)
-		return -1;
-	ret->processes = calloc(counters_map->count, sizeof(ret->processes[0]));
-	if (ret->processes == NULL)
-		return -1;
+	result_init(ret);
+	collect_plan(plan, &ret->plan);
+	ret->processes = xcalloc(counters_map->count, sizeof(ret->processes[0]));
 	for (uint32_t i = 0; i < counters_map->count; i++)
-		if (collect_counters(counters_map_at(counters_map, i), ret) < 0)
-			return -1;
-	if (result_target_collect(plan, counters_map, ret) < 0 ||
-	    result_lost_collect(counters_map, ret) < 0)
-		return -1;
+		collect_counters(counters_map_at(counters_map, i), ret);
+	result_lost_connections_sort(ret);
+	collect_targets(plan, counters_map, ret);
 	read_counters(&sum, ret);
 	collect_times(plan, counters_map, &sum, sampler, ret);
 	collect_ports(plan, sampler, &ret->ports);
-	if (ledger != NULL && (ret->ledger = strdup(ledger)) == NULL)
-		return -1;
+	collect_seconds(sampler, ret);
 	if (collect_host(sampler, &ret->host) < 0 ||
-	    collect_seconds(sampler, ret) < 0 || collect_thresholds(plan, ret) < 0)
-		return -1;
-	return result_evaluate(ret);
-}
-
-int
-result_collect(const struct plan *plan, const struct counters_map *counters_map,
-    const struct sampler *sampler, const char *ledger, struct result *ret)
-{
-	if (result_init(ret) < 0)
-		return -1;
-	if (collect_all(plan, counters_map, sampler, ledger, ret) < 0) {
+	    collect_thresholds(plan, ret) < 0) {
 		result_finish(ret);
 		return -1;
 	}
+	verdict_evaluate(ret);
 	return 0;
 }

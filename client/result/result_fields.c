@@ -15,6 +15,15 @@
 		.name = (key), .offset = offsetof(type, member),                       \
 		.kind = JSON_RECORD_PART, .part = (fields)                             \
 	}
+/* A member of which a merge keeps the first value. `at`: the part it is in, or empty.
+ */
+#define PLAIN(type, at, member)                                                        \
+	JSON_RECORD_AS(#member, type, at member, JSON_RECORD_OWN)
+/* A part whose members are members of the whole, and whose offsets start there. */
+#define OF_ALL(key, fields)                                                            \
+	{                                                                              \
+		.name = (key), .kind = JSON_RECORD_PART, .part = (fields)              \
+	}
 
 #define PLAN struct result_plan
 #define X(name, how) JSON_RECORD(PLAN, name, JSON_RECORD_##how),
@@ -42,7 +51,6 @@ static const struct json_record_field connections_fields[] = {
 	END,
 };
 
-/* `at` is where they are in the type: `messages.`, or nothing. */
 #define MESSAGE_FIELDS(type, at)                                                       \
 	JSON_RECORD_AS("sent", type, at sent, JSON_RECORD_SUM),                        \
 	    JSON_RECORD_AS("verified", type, at verified, JSON_RECORD_SUM),            \
@@ -54,7 +62,7 @@ const struct json_record_field result_messages_fields[] = {
 	END,
 };
 
-/* Each machine has its ports; ranks of one share its TIME_WAIT, then counted twice. */
+/* Ranks on one machine share its ports and TIME_WAIT; a merge counts them twice. */
 #define PORTS struct result_ports
 static const struct json_record_field ports_fields[] = {
 	JSON_RECORD(PORTS, available, JSON_RECORD_SUM),
@@ -89,7 +97,6 @@ const struct json_record_field result_trust_fields[] = {
 };
 
 #define RESULT struct result
-/* The measured messages, with what goes beyond their equation. */
 static const struct json_record_field measured_fields[] = {
 	MESSAGE_FIELDS(RESULT, messages.),
 	JSON_RECORD_AS("due", RESULT, messages_due, JSON_RECORD_SUM),
@@ -111,11 +118,6 @@ static const struct json_record_field rates_fields[] = {
 	END,
 };
 
-/* A part that is made of members of the whole begins where that does. */
-#define OF_ALL(key, fields)                                                            \
-	{                                                                              \
-		.name = (key), .kind = JSON_RECORD_PART, .part = (fields)              \
-	}
 const struct json_record_field result_fields[] = {
 	PART("plan", RESULT, plan, result_plan_fields),
 	JSON_RECORD(RESULT, elapsed_s, JSON_RECORD_OWN),
@@ -126,11 +128,7 @@ const struct json_record_field result_fields[] = {
 	OF_ALL("bytes", bytes_fields),
 	OF_ALL("rates", rates_fields),
 	PART("host", RESULT, host, host_fields),
-	{ .name = "ports",
-	    .kind = JSON_RECORD_PART,
-	    .optional = true,
-	    .offset = offsetof(RESULT, ports),
-	    .part = ports_fields },
+	PART("ports", RESULT, ports, ports_fields),
 	END,
 };
 
@@ -212,16 +210,73 @@ const struct json_record_field result_rank_fields[] = {
 	END,
 };
 
-#define LIST(key, number, ...)                                                         \
+#define LEDGER struct reconciliation
+static const struct json_record_field ledger_server_fields[] = {
+	PLAIN(LEDGER, server., connections_accepted),
+	PLAIN(LEDGER, server., messages_received),
+	PLAIN(LEDGER, server., replies_sent),
+	PLAIN(LEDGER, server., bytes_received),
+	PLAIN(LEDGER, server., bytes_sent),
+	PLAIN(LEDGER, server., bytes_dropped),
+	PLAIN(LEDGER, server., retransmits),
+	END,
+};
+static const struct json_record_field ledger_client_fields[] = {
+	PLAIN(LEDGER, client., connections_established),
+	PLAIN(LEDGER, client., messages_sent),
+	PLAIN(LEDGER, client., bytes_sent),
+	PLAIN(LEDGER, client., bytes_received),
+	END,
+};
+static const struct json_record_field explained_fields[] = {
+	PLAIN(LEDGER, explained., connections_failed),
+	PLAIN(LEDGER, explained., connections_never_accepted),
+	PLAIN(LEDGER, explained., connections_cut),
+	PLAIN(LEDGER, explained., messages_not_read),
+	PLAIN(LEDGER, explained., answers_not_arrived),
+	PLAIN(LEDGER, explained., bytes_not_read),
+	PLAIN(LEDGER, explained., bytes_not_arrived),
+	PLAIN(LEDGER, explained., bytes_dropped),
+	END,
+};
+static const struct json_record_field unexplained_fields[] = {
+	PLAIN(LEDGER, unexplained., connections),
+	PLAIN(LEDGER, unexplained., messages),
+	PLAIN(LEDGER, unexplained., bytes),
+	END,
+};
+const struct json_record_field result_ledger_fields[] = {
+	PLAIN(LEDGER, , consistent),
+	OF_ALL("server", ledger_server_fields),
+	OF_ALL("client", ledger_client_fields),
+	OF_ALL("explained", explained_fields),
+	OF_ALL("unexplained", unexplained_fields),
+	END,
+};
+
+#define RECONCILED struct reconciled_server
+static const struct json_record_field reconciled_server_fields[] = {
+	PLAIN(RECONCILED, , where),
+	PLAIN(RECONCILED, , connections_accepted),
+	PLAIN(RECONCILED, , bytes_received),
+	PLAIN(RECONCILED, , bytes_sent),
+	END,
+};
+
+#define LIST_AS(key, at, number, ...)                                                  \
 	{                                                                              \
-		.name = #key, .items = offsetof(RESULT, key),                          \
+		.name = (key), .items = offsetof(RESULT, at),                          \
 		.count = offsetof(RESULT, number),                                     \
-		.row_bytes = sizeof(*((RESULT *)0)->key), __VA_ARGS__                  \
+		.row_bytes = sizeof(*((RESULT *)0)->at), __VA_ARGS__                   \
 	}
+#define LIST(key, number, ...) LIST_AS(#key, key, number, __VA_ARGS__)
+const struct result_list result_ledger_servers = LIST_AS(
+    "servers", ledger.servers, ledger.server_count, .fields = reconciled_server_fields);
+
 const struct result_list result_lists[] = {
-	LIST(targets, target_count, .fields = result_target_fields, .optional = true),
+	LIST(targets, target_count, .fields = result_target_fields),
 	LIST(lost_connections, lost_connection_count,
-	    .fields = result_lost_connection_fields, .optional = true),
+	    .fields = result_lost_connection_fields),
 	LIST(mismatches, mismatch_count, .row = RESULT_MISMATCH),
 	LIST(thresholds, threshold_count, .row = RESULT_THRESHOLD),
 	LIST(processes, process_count, .fields = process_fields),

@@ -1,11 +1,10 @@
 /*
- * result_fields.h - each member of a result, once: its key in the JSON, and what two
- * ranks make of it.
+ * result_fields.h - the table of a result's members: JSON key, and how a merge combines
+ * two ranks.
  *
- * What no table can say is by hand: the time of the start, the histograms, the first
- * wrong answers, thresholds and the verdict (client/result/result_read.c,
- * result_write.c), and percentiles of seconds that several ranks share
- * (client/result/result_merge.c).
+ * Not in the table, but written by hand in result_read.c and result_write.c: the start
+ * time, histograms, mismatches, thresholds and the verdict; and in result_merge.c the
+ * percentiles of seconds that several ranks share.
  */
 #ifndef CLIENT_RESULT_RESULT_FIELDS_H
 #define CLIENT_RESULT_RESULT_FIELDS_H
@@ -14,7 +13,7 @@
 
 #include "client/result/result.h"
 
-/* Of struct result: all that is there once. */
+/* Members of struct result that are not lists. */
 extern const struct json_record_field result_fields[];
 
 extern const struct json_record_field result_plan_fields[];
@@ -23,21 +22,22 @@ extern const struct json_record_field result_target_fields[];
 extern const struct json_record_field result_lost_connection_fields[];
 extern const struct json_record_field result_second_fields[];
 extern const struct json_record_field result_rank_fields[];
-extern const struct json_record_field result_trust_fields[]; /* without its verdict */
+extern const struct json_record_field result_trust_fields[];  /* without the verdict */
+extern const struct json_record_field result_ledger_fields[]; /* without the servers */
 
-/* What a row of an array is: a struct with a table, or what is written by hand. */
+/* How a row of a list is read and written: by its table, or by hand. */
 enum result_row { RESULT_RECORD, RESULT_MISMATCH, RESULT_THRESHOLD };
 
 struct result_list {
 	const char *name; /* key in JSON; NULL at the end */
-	bool optional;    /* earlier versions did not write it */
-	size_t items;     /* offset in struct result of the pointer to the first row, */
-	size_t count;     /* ...and of their number */
+	size_t items;     /* offset in struct result of the pointer to the first row */
+	size_t count;     /* offset of the number of rows */
 	size_t row_bytes;
 	enum result_row row;
 	const struct json_record_field *fields; /* RESULT_RECORD */
 };
 extern const struct result_list result_lists[];
+extern const struct result_list result_ledger_servers; /* a list of "ledger" */
 
 static inline void **
 result_list_items(const struct result_list *list, const struct result *result)

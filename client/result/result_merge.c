@@ -3,10 +3,10 @@
 #include <string.h>
 #include <time.h>
 
+#include "lib/xmalloc.h"
+
 #include "client/result/result.h"
 #include "client/result/result_fields.h"
-#include "client/result/result_lost.h"
-#include "client/result/result_target.h"
 
 #define NS_PER_S 1e9
 
@@ -17,25 +17,32 @@ fail(char *error, const char *what)
 	return -1;
 }
 
-/* count elements more, the old ones kept; NULL when out of memory. */
+/* Makes room for `more` elements and keeps those that exist. */
 static void *
 grow(void *items, size_t have, size_t more, size_t size)
 {
-	return reallocarray(items, have + more + 1, size);
+	return xreallocarray(items, have + more, size);
+}
+
+/* Gives a copied struct its own texts. */
+static void
+copy_texts(const struct json_record_field *fields, void *copy)
+{
+	if (json_record_copy_texts(fields, copy) < 0)
+		xmalloc_fail();
 }
 
 static char *
 join_reasons(const struct result_trust *trust)
 {
-	size_t length = 1, at = 0;
-	char *text;
+	char *text = xstrdup("");
 
-	for (size_t i = 0; i < trust->reason_count; i++)
-		length += strlen(trust->reasons[i]) + 2;
-	text = calloc(1, length);
-	for (size_t i = 0; text != NULL && i < trust->reason_count; i++)
-		at += (size_t)snprintf(text + at, length - at, "%s%s",
-		    i > 0 ? "; " : "", trust->reasons[i]);
+	for (size_t i = 0; i < trust->reason_count; i++) {
+		char *longer =
+		    xasprintf("%s%s%s", text, i > 0 ? "; " : "", trust->reasons[i]);
+		free(text);
+		text = longer;
+	}
 	return text;
 }
 
@@ -48,17 +55,17 @@ started_text(uint64_t ns)
 
 	if (gmtime_r(&seconds, &parts) != NULL)
 		strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts);
-	return strdup(text);
+	return xstrdup(text);
 }
 
-/* What is kept of a result when its histograms have become one with others. 0, or -1.
- */
-static int
-summarize(const struct result *result, struct result_rank *ret)
+/* The figures of a result that cannot be told from the merged histograms. */
+static struct result_rank
+summarize(const struct result *result)
 {
 	const struct histogram *h = result->latency[LATENCY_RESPONSE];
+	const char *hostname = result->host.hostname;
 
-	*ret = (struct result_rank){
+	return (struct result_rank){
 		.rank = result->plan.rank,
 		.elapsed_s = result->elapsed_s,
 		.messages_per_s = result->messages_per_s,
@@ -69,48 +76,30 @@ summarize(const struct result *result, struct result_rank *ret)
 		.p999_ns = histogram_percentile(h, 99.9),
 		.p9999_ns = histogram_percentile(h, 99.99),
 		.max_ns = histogram_max(h),
-		.hostname =
-		    strdup(result->host.hostname != NULL ? result->host.hostname : ""),
+		.hostname = xstrdup(hostname != NULL ? hostname : ""),
 		.started_at = started_text(result->started_at_ns),
-		.verdict = strdup(result_verdict_names[result->trust.verdict]),
+		.verdict = xstrdup(result_verdict_names[result->trust.verdict]),
 		.reasons = join_reasons(&result->trust),
 	};
-	return ret->hostname != NULL && ret->started_at != NULL &&
-		ret->verdict != NULL && ret->reasons != NULL
-	    ? 0
-	    : -1;
 }
 
-static int
-copy_rank(const struct result_rank *from, struct result_rank *ret)
-{
-	*ret = *from;
-	return json_record_copy_texts(result_rank_fields, ret);
-}
-
-/* Appends the ranks of `from`, or itself as one. */
-static int
+/* Appends the ranks of `from`, or `from` itself as a rank. */
+static void
 add_ranks(struct result *into, const struct result *from)
 {
 	bool merged = from->rank_count > 0;
 	size_t more = merged ? from->rank_count : 1;
-	struct result_rank *ranks =
-	    grow(into->ranks, into->rank_count, more, sizeof(*ranks));
 
-	if (ranks == NULL)
-		return -1;
-	into->ranks = ranks;
+	into->ranks = grow(into->ranks, into->rank_count, more, sizeof(into->ranks[0]));
 	for (size_t i = 0; i < more; i++) {
-		struct result_rank *rank = &ranks[into->rank_count++];
-
-		if ((merged ? copy_rank(&from->ranks[i], rank)
-			    : summarize(from, rank)) != 0)
-			return -1;
+		struct result_rank *rank = &into->ranks[into->rank_count++];
+		*rank = merged ? from->ranks[i] : summarize(from);
+		if (merged)
+			copy_texts(result_rank_fields, rank);
 	}
-	return 0;
 }
 
-/* The first part of the plan in which the two are not of one load; NULL: they are. */
+/* The first member of the plan that makes them different loads; NULL: none. */
 static const char *
 difference_of(const struct result_plan *a, const struct result_plan *b)
 {
@@ -138,7 +127,7 @@ difference_of(const struct result_plan *a, const struct result_plan *b)
 	NUMBER(lifetime_ns)
 #undef TEXT
 #undef NUMBER
-	/* Of a whole that has ranks each is told the sum. */
+	/* Each rank knows the connections of all ranks. */
 	return a->ranks > 1 && a->connections != b->connections ? "connections" : NULL;
 }
 
@@ -150,14 +139,14 @@ check_ranks(const struct result *into, char *error)
 			if (into->plan.ranks > 1 &&
 			    into->ranks[i].rank == into->ranks[j].rank) {
 				snprintf(error, RESULT_ERROR_MAX,
-				    "rank %llu is there twice",
+				    "rank %llu occurs twice",
 				    (unsigned long long)into->ranks[i].rank);
 				return -1;
 			}
 	return 0;
 }
 
-/* A second of one rank into one of another that it shares. */
+/* Adds a second of one rank to the same second of another. */
 static void
 add_second(struct result_second *to, const struct result_second *from)
 {
@@ -176,8 +165,8 @@ add_second(struct result_second *to, const struct result_second *from)
 	json_record_add(result_second_fields, to, from);
 }
 
-/* The one that begins within half a second of `at`; NULL for none. *from is where to
- * look from on, for times that ascend. */
+/* The second that begins within half a second of `at`, or NULL. *from: where the search
+ * begins; it moves on, for times that ascend. */
 static struct result_second *
 find_second(struct result_second *seconds, size_t count, double at, size_t *from)
 {
@@ -195,16 +184,14 @@ by_start(const void *a, const void *b)
 	return x->at_s < y->at_s ? -1 : x->at_s > y->at_s;
 }
 
-/* `offset_s`: how much later than `into` the other one has started. */
-static int
+/* `offset_s`: how much later than `into` the other one started. */
+static void
 add_seconds(struct result *into, const struct result *from, double offset_s)
 {
 	size_t own = into->second_count, look = 0;
 	struct result_second *seconds = grow(
 	    into->seconds, into->second_count, from->second_count, sizeof(*seconds));
 
-	if (seconds == NULL)
-		return -1;
 	into->seconds = seconds;
 	for (size_t i = 0; i < from->second_count; i++) {
 		struct result_second second = from->seconds[i], *same;
@@ -218,11 +205,10 @@ add_seconds(struct result *into, const struct result *from, double offset_s)
 	}
 	if (into->second_count > 0)
 		qsort(seconds, into->second_count, sizeof(*seconds), by_start);
-	return 0;
 }
 
-/* The two stand on one clock; the parts may have run one after the other. */
-static int
+/* Puts both on one time axis; they may have run one after the other. */
+static void
 add_times(struct result *into, const struct result *from)
 {
 	double offset =
@@ -238,31 +224,64 @@ add_times(struct result *into, const struct result *from)
 	}
 	into->elapsed_s = end;
 	into->messages_per_s = end > 0 ? (double)into->messages.verified / end : 0;
-	return add_seconds(into, from, offset);
+	add_seconds(into, from, offset);
 }
 
-static int
+static struct result_target *
+find_target(struct result *result, const char *name)
+{
+	for (size_t i = 0; i < result->target_count; i++)
+		if (strcmp(result->targets[i].name, name) == 0)
+			return &result->targets[i];
+	result->targets =
+	    grow(result->targets, result->target_count, 1, sizeof(result->targets[0]));
+	struct result_target *target = &result->targets[result->target_count++];
+	*target = (struct result_target){
+		.name = xstrdup(name),
+		.last_error = xstrdup(""),
+	};
+	return target;
+}
+
+/* Adds the targets of another result, by their names. */
+static void
+add_targets(struct result *into, const struct result *from)
+{
+	for (size_t i = 0; i < from->target_count; i++) {
+		const struct result_target *other = &from->targets[i];
+		struct result_target *target = find_target(into, other->name);
+		json_record_add(result_target_fields, target, other);
+		if (other->last_error[0] == '\0')
+			continue;
+		free(target->last_error);
+		target->last_error = xstrdup(other->last_error);
+	}
+}
+
+static void
 add_lists(struct result *into, const struct result *from)
 {
-	struct result_process *processes = grow(into->processes, into->process_count,
-	    from->process_count, sizeof(*processes));
-	struct counters_mismatch *mismatches = grow(into->mismatches,
-	    into->mismatch_count, from->mismatch_count, sizeof(*mismatches));
-
-	if (processes != NULL)
-		into->processes = processes;
-	if (mismatches != NULL)
-		into->mismatches = mismatches;
-	if (processes == NULL || mismatches == NULL)
-		return -1;
+	into->processes = grow(into->processes, into->process_count,
+	    from->process_count, sizeof(into->processes[0]));
 	for (size_t i = 0; i < from->process_count; i++)
-		processes[into->process_count++] = from->processes[i];
+		into->processes[into->process_count++] = from->processes[i];
+	into->mismatches = grow(into->mismatches, into->mismatch_count,
+	    from->mismatch_count, sizeof(into->mismatches[0]));
 	for (size_t i = 0; i < from->mismatch_count; i++)
-		mismatches[into->mismatch_count++] = from->mismatches[i];
-	return 0;
+		into->mismatches[into->mismatch_count++] = from->mismatches[i];
+	into->lost_connections =
+	    grow(into->lost_connections, into->lost_connection_count,
+		from->lost_connection_count, sizeof(into->lost_connections[0]));
+	for (size_t i = 0; i < from->lost_connection_count; i++) {
+		struct result_lost_connection *row =
+		    &into->lost_connections[into->lost_connection_count++];
+		*row = from->lost_connections[i];
+		copy_texts(result_lost_connection_fields, row);
+	}
+	result_lost_connections_sort(into);
 }
 
-/* Sums of what a file may say need not be what a file may say. */
+/* False if a sum is larger than the numbers that result_read_json accepts. */
 static bool
 fits(const struct result *result)
 {
@@ -282,10 +301,11 @@ fits(const struct result *result)
 	return true;
 }
 
-int
+void
 result_merge_start(struct result *result)
 {
-	return result->rank_count > 0 ? 0 : add_ranks(result, result);
+	if (result->rank_count == 0)
+		add_ranks(result, result);
 }
 
 int
@@ -295,29 +315,27 @@ result_merge(struct result *into, const struct result *from, char *error)
 
 	if (difference != NULL) {
 		snprintf(error, RESULT_ERROR_MAX,
-		    "its plan is not that of the first one: \"%s\" differs",
+		    "its plan differs from that of the first result: \"%s\"",
 		    difference);
 		return -1;
 	}
-	if (result_merge_start(into) != 0 || add_ranks(into, from) < 0)
-		return fail(error, "out of memory");
+	result_merge_start(into);
+	add_ranks(into, from);
 	if (check_ranks(into, error) < 0)
 		return -1;
 	for (int i = 0; i < LATENCY_KIND_COUNT; i++)
 		if (histogram_add(into->latency[i], from->latency[i]) < 0)
-			return fail(error, "its histograms are of another resolution");
+			return fail(error, "its histograms have another resolution");
 	json_record_add(result_fields, into, from);
 	if (into->plan.ranks <= 1)
 		into->plan.connections += from->plan.connections;
-	if (result_target_merge(into, from) < 0 || result_lost_merge(into, from) < 0 ||
-	    add_lists(into, from) < 0 || add_times(into, from) < 0)
-		return fail(error, "out of memory");
+	add_targets(into, from);
+	add_lists(into, from);
+	add_times(into, from);
 	if (!fits(into))
 		return fail(
-		    error, "its figures added to the others are beyond 63 bits");
-	/* Each one's ledger told of one server: the sum would count it several times.
-	 */
-	free(into->ledger);
-	into->ledger = NULL;
+		    error, "the sum of its figures and the others exceeds 63 bits");
+	/* The ledgers of all ranks count the same server. */
+	result_ledger_clear(into);
 	return 0;
 }

@@ -1,25 +1,26 @@
-/*
- * Reads what client/result/result_write.c writes. What a version before this one did
- * not write is taken as 0; what is there must be of its kind.
- */
+/* Reads the JSON that client/result/result_write.c writes. A missing number, text or
+ * flag is 0, "" or false; a value of another type is an error. */
 #include <errno.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 #include <time.h>
 
 #include "lib/json/json_load.h"
 #include "lib/json/json_reader.h"
+#include "lib/log.h"
 #include "lib/stats/histogram_codec.h"
+#include "lib/xmalloc.h"
 
 #include "client/result/result.h"
 #include "client/result/result_fields.h"
 
-#define SECONDS_MAX 18446744072 /* of the nanoseconds that 64 bits hold */
+#define SECONDS_MAX 18446744072 /* in nanoseconds the most that 64 bits hold */
 
-/* The text keeps counts; the exact ends stand beside it. */
+/* Restores the exact extremes, which the encoded histogram rounds. */
 static void
 set_ends(struct histogram *h, uint64_t min, uint64_t max, uint64_t dropped)
 {
@@ -47,7 +48,7 @@ read_latency(struct json_reader *reader, const json_t *from, const char *name,
 	if (reader->failed)
 		return;
 	if (!json_is_string(hdr)) {
-		json_reader_fail(reader, name, "hdr", "wanted the text of a histogram");
+		json_reader_fail(reader, name, "hdr", "expected a histogram as text");
 		return;
 	}
 	h = histogram_codec_decode(json_string_value(hdr), &error);
@@ -59,8 +60,8 @@ read_latency(struct json_reader *reader, const json_t *from, const char *name,
 	    json_reader_count(reader, one, name, "max_ns"),
 	    json_reader_count(reader, one, name, "dropped"));
 	if (histogram_add(into, h) < 0)
-		json_reader_fail(
-		    reader, name, "hdr", "wanted a histogram of 1 ns to 1 h, 3 digits");
+		json_reader_fail(reader, name, "hdr",
+		    "expected a histogram of 1 ns to 1 h, 3 digits");
 	free(h);
 }
 
@@ -81,7 +82,7 @@ read_trust(struct json_reader *reader, const json_t *from, struct result_trust *
 	json_record_read(result_trust_fields, reader, from, "trust", ret);
 	if (verdict == NULL || verdict_of(verdict) < 0)
 		json_reader_fail(
-		    reader, "trust", "verdict", "wanted valid, suspect or invalid");
+		    reader, "trust", "verdict", "expected valid, suspect or invalid");
 	else
 		ret->verdict = (enum result_verdict)verdict_of(verdict);
 	free(verdict);
@@ -99,7 +100,7 @@ read_time(struct json_reader *reader, const json_t *from, const char *key)
 	double fraction = rest != NULL && *rest == '.' ? strtod(rest, NULL) : 0;
 
 	if (rest == NULL || seconds < 0 || seconds > SECONDS_MAX || !(fraction < 1)) {
-		json_reader_fail(reader, "", key, "wanted a time of RFC 3339, in UTC");
+		json_reader_fail(reader, "", key, "expected an RFC 3339 time in UTC");
 		seconds = 0;
 		fraction = 0;
 	}
@@ -161,7 +162,7 @@ read_threshold(
 	    threshold_parse(given, &ret->threshold, error, sizeof(error)) < 0)
 		json_reader_fail(reader, "", "thresholds", error);
 	ret->value = json_reader_real_or_null(reader, from, "thresholds", "value");
-	ret->passed = json_reader_flag(reader, from, "thresholds", "holds");
+	ret->passed = json_reader_flag(reader, from, "thresholds", "passed");
 	ret->known = json_reader_flag(reader, from, "thresholds", "known");
 	free(given);
 }
@@ -183,7 +184,7 @@ read_row(const struct result_list *list, struct json_reader *reader, const json_
 	}
 }
 
-/* Their number is right at any time: result_finish frees what was read. */
+/* Keeps the count of rows true while it reads: result_finish frees them on an error. */
 static void
 read_list(const struct result_list *list, struct json_reader *reader,
     const json_t *root, struct result *ret)
@@ -191,8 +192,6 @@ read_list(const struct result_list *list, struct json_reader *reader,
 	const json_t *array, *one;
 	size_t i;
 
-	if (list->optional && json_object_get(root, list->name) == NULL)
-		return;
 	array = json_reader_member(reader, root, "", list->name, JSON_ARRAY);
 	*result_list_items(list, ret) =
 	    json_reader_room(reader, array, list->name, list->row_bytes);
@@ -206,13 +205,16 @@ read_list(const struct result_list *list, struct json_reader *reader,
 }
 
 static void
-read_ledger(struct json_reader *reader, const json_t *ledger, struct result *ret)
+read_ledger(struct json_reader *reader, const json_t *root, struct result *ret)
 {
-	if (!json_is_object(ledger))
+	if (json_object_get(root, "ledger") == NULL)
 		return;
-	ret->ledger = json_dumps(ledger, JSON_COMPACT);
-	if (ret->ledger == NULL)
-		json_reader_fail(reader, "", "ledger", "out of memory");
+	const json_t *ledger =
+	    json_reader_member(reader, root, "", "ledger", JSON_OBJECT);
+	ret->has_ledger = true;
+	json_record_read(result_ledger_fields, reader, ledger, "ledger", &ret->ledger);
+	if (json_object_get(ledger, "servers") != NULL)
+		read_list(&result_ledger_servers, reader, ledger, ret);
 }
 
 static void
@@ -230,10 +232,10 @@ read_result(struct json_reader *reader, const json_t *root, struct result *ret)
 		read_list(list, reader, root, ret);
 	read_trust(reader, json_reader_member(reader, root, "", "trust", JSON_OBJECT),
 	    &ret->trust);
-	read_ledger(reader, json_object_get(root, "ledger"), ret);
+	read_ledger(reader, root, ret);
 }
 
-/* NULL with the error: no JSON, or of another schema. */
+/* NULL with the error if it is not JSON, or has another schema. */
 static json_t *
 read_root(FILE *file, char *error)
 {
@@ -241,14 +243,14 @@ read_root(FILE *file, char *error)
 	json_t *root = json_load_stream(file, JSON_REJECT_DUPLICATES, &parse);
 	const char *schema = json_string_value(json_object_get(root, "schema"));
 
-	if (root == NULL && errno == ENOMEM) {
-		snprintf(error, RESULT_ERROR_MAX, "out of memory");
-	} else if (root == NULL) {
+	if (root == NULL && errno == ENOMEM)
+		xmalloc_fail();
+	if (root == NULL) {
 		snprintf(error, RESULT_ERROR_MAX, "line %d, column %d: %s", parse.line,
 		    parse.column, parse.text);
 	} else if (schema == NULL || strcmp(schema, RESULT_SCHEMA) != 0) {
 		snprintf(error, RESULT_ERROR_MAX,
-		    "schema: found \"%.64s\", wanted \"%s\"",
+		    "schema: found \"%.64s\", expected \"%s\"",
 		    schema == NULL ? "nothing" : schema, RESULT_SCHEMA);
 		json_decref(root);
 		root = NULL;
@@ -264,13 +266,30 @@ result_read_json(FILE *file, struct result *ret, char *error)
 
 	if (root == NULL)
 		return -1;
-	if (result_init(ret) < 0)
-		json_reader_fail(&reader, "", "", "out of memory");
-	else
-		read_result(&reader, root, ret);
+	result_init(ret);
+	read_result(&reader, root, ret);
 	json_decref(root);
 	if (!reader.failed)
 		return 0;
 	result_finish(ret);
 	return -1;
+}
+
+int
+result_read_file(const char *path, struct result *ret)
+{
+	FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
+	char error[RESULT_ERROR_MAX];
+
+	if (file == NULL) {
+		log_error("%s", path);
+		return EX_NOINPUT;
+	}
+	int status = result_read_json(file, ret, error);
+	if (file != stdin)
+		fclose(file);
+	if (status == 0)
+		return 0;
+	log_errorx("%s: %s", path, error);
+	return EX_DATAERR;
 }

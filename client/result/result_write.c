@@ -1,24 +1,20 @@
-/*
- * The JSON of a result. Its schema stands in client/result.schema.json, most of its
- * keys in client/result/result_fields.c; one that is written by hand here is read by
- * hand in client/result/result_read.c.
- *
- * A value that could not be made is NULL, and whoever takes it passes the failure on:
- * only the last one is looked at.
- */
-#include <errno.h>
+/* Writes a result as JSON, as client/result.schema.json describes it. Keys that are not
+ * in client/result/result_fields.c are written by hand here and read by hand in
+ * client/result/result_read.c. A value that could not be made is NULL, and makes each
+ * value that contains it NULL: only the root is checked. */
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "lib/json/json_load.h"
 #include "lib/stats/histogram_codec.h"
 #include "lib/stats/percentile_interval.h"
+#include "lib/xmalloc.h"
 
 #include "client/result/result.h"
 #include "client/result/result_fields.h"
+#include "client/result/verdict.h"
 
 #define N(number) ((json_int_t)(number))
 
@@ -138,7 +134,7 @@ mismatch_of(const struct counters_mismatch *m)
 static json_t *
 threshold_of(const struct threshold_outcome *t)
 {
-	return json_pack("{ss sb sb so so}", "threshold", t->threshold.text, "holds",
+	return json_pack("{ss sb sb so so}", "threshold", t->threshold.text, "passed",
 	    (int)t->passed, "known", (int)t->known, "value", real(t->value), "limit",
 	    real(t->threshold.limit));
 }
@@ -181,11 +177,23 @@ list_of(const struct result_list *list, const struct result *result)
 }
 
 static json_t *
+ledger_of(const struct result *result)
+{
+	json_t *to = json_record_write(result_ledger_fields, &result->ledger);
+	int status = 0;
+
+	if (result->ledger.server_count > 0)
+		status = json_object_set_new(
+		    to, "servers", list_of(&result_ledger_servers, result));
+	return json_record_complete(to, status);
+}
+
+static json_t *
 result_of(const struct result *result)
 {
 	json_t *root = json_pack("{ss ss so si}", "schema", RESULT_SCHEMA, "version",
 	    YODEL_VERSION, "started_at", time_of(result->started_at_ns), "exit_status",
-	    result_exit_status(result));
+	    verdict_exit_status(result));
 	int status =
 	    json_object_update_new(root, json_record_write(result_fields, result));
 
@@ -193,9 +201,8 @@ result_of(const struct result *result)
 	status |= json_object_set_new(root, "latency", latencies_of(result));
 	for (const struct result_list *list = result_lists; list->name != NULL; list++)
 		status |= json_object_set_new(root, list->name, list_of(list, result));
-	if (result->ledger != NULL)
-		status |= json_object_set_new(root, "ledger",
-		    json_load_text(result->ledger, strlen(result->ledger), 0, NULL));
+	if (result->has_ledger)
+		status |= json_object_set_new(root, "ledger", ledger_of(result));
 	return json_record_complete(root, status);
 }
 
@@ -203,13 +210,10 @@ int
 result_write_json(const struct result *result, FILE *file)
 {
 	json_t *root = result_of(result);
-	int status;
 
-	if (root == NULL) {
-		errno = ENOMEM;
-		return -1;
-	}
-	status = json_dumpf(root, file, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
+	if (root == NULL)
+		xmalloc_fail();
+	int status = json_dumpf(root, file, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
 	if (status == 0 && (fputc('\n', file) == EOF || fflush(file) < 0))
 		status = -1;
 	json_decref(root);

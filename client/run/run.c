@@ -1,7 +1,6 @@
 #include "client/run/run.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 
@@ -16,7 +15,6 @@
 #include "client/messages/sequence.h"
 #include "client/plan/fd_limits.h"
 #include "client/plan/preflight.h"
-#include "client/result/trust.h"
 #include "client/run/coordinator.h"
 
 /* What lives as long as a run. */
@@ -47,36 +45,25 @@ on_tick(void *context, uint64_t now_ns)
 	progress_show(&run_context->progress, &run_context->sampler, now_ns);
 }
 
-/* What the result cannot tell by itself. */
 static int
-add_trust_reasons(const struct run_context *run_context, struct result_trust *trust)
+collect(struct run_context *run_context, struct result *ret)
 {
 	const struct coordinator_outcome *outcome = &run_context->outcome;
 	char late[UNITS_TEXT_MAX];
 
-	if (outcome->died > 0 &&
-	    trust_add(trust, RESULT_INVALID,
-		"%u of %u generator processes did not finish", outcome->died,
-		run_context->plan.processes) < 0)
-		return -1;
-	if (outcome->late_ns == 0)
-		return 0;
-	return trust_add(trust, RESULT_SUSPECT,
-	    "the load began %s after --start-at: that was over before all were connected",
-	    units_show_duration(outcome->late_ns, late));
-}
-
-static int
-collect(struct run_context *run_context, struct result *ret)
-{
 	if (result_collect(&run_context->plan, &run_context->counters_map,
-		&run_context->sampler, NULL, ret) < 0)
+		&run_context->sampler, ret) < 0)
 		return fail_with(EX_OSERR, strerror(errno));
-	ret->interrupted = run_context->outcome.interrupted;
-	if (add_trust_reasons(run_context, &ret->trust) == 0)
-		return 0;
-	result_finish(ret);
-	return fail_with(EX_OSERR, strerror(ENOMEM));
+	ret->interrupted = outcome->interrupted;
+	if (outcome->died > 0)
+		result_trust_add(&ret->trust, RESULT_INVALID,
+		    "%u of %u load processes did not finish", outcome->died,
+		    run_context->plan.processes);
+	if (outcome->late_ns > 0)
+		result_trust_add(&ret->trust, RESULT_SUSPECT,
+		    "the load started %s after --start-at: connecting took longer",
+		    units_show_duration(outcome->late_ns, late));
+	return 0;
 }
 
 /* Forks, runs, collects. */

@@ -1,12 +1,11 @@
 #include "client/run/server_stats.h"
 
-#include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
 
 #include "lib/log.h"
+#include "lib/xmalloc.h"
 
 #include "http/stats_fetch.h"
 
@@ -18,13 +17,6 @@ refuse(const char *error)
 {
 	log_errorx("%s", error);
 	return EX_UNAVAILABLE;
-}
-
-static int
-without_memory(void)
-{
-	log_errorx("%s", strerror(ENOMEM));
-	return EX_OSERR;
 }
 
 /* A server's counters; `quiet_at` waits a little until no more than so many connections
@@ -57,9 +49,7 @@ server_stats_open(const struct plan *plan, struct reconcile_server **ret)
 	*ret = NULL;
 	if (plan->ledgers.count == 0)
 		return 0;
-	servers = calloc(plan->ledgers.count, sizeof(*servers));
-	if (servers == NULL)
-		return without_memory();
+	servers = xcalloc(plan->ledgers.count, sizeof(*servers));
 	for (uint32_t i = 0; i < plan->ledgers.count; i++) {
 		servers[i].where = plan->ledgers.items[i];
 		int status = read_one(servers[i].where, UINT64_MAX, &servers[i].before);
@@ -90,7 +80,7 @@ server_stats_reconcile(
 			return EX_UNAVAILABLE;
 		}
 	}
-	if (reconcile_result_all(result, servers, plan->ledgers.count) < 0)
-		return without_memory();
+	if (plan->ledgers.count > 0)
+		reconcile_servers(result, servers, plan->ledgers.count);
 	return 0;
 }

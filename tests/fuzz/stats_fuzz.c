@@ -157,17 +157,20 @@ static void
 reconcile(const struct server_totals *before, const struct server_totals *after)
 {
 	char text[REPORT_SUMMARY_MAX];
-	struct result result = { .ledger = NULL };
+	const struct reconcile_server server = {
+		.where = "unix:/nowhere", .before = *before, .after = *after
+	};
+	struct result result = { 0 };
 
 	result.plan.framing = strdup("line");
 	result.plan.expect = strdup("echo");
-	must(reconcile_result(&result, before, after) == 0);
+	reconcile_servers(&result, &server, 1);
 	report_summary_ledger(&result, text);
 	check_plain(text, true);
 	/* This client opened no connection: any that was accepted is unexplained. */
 	must(after->connections_accepted == before->connections_accepted ||
 	    !reconcile_is_consistent(&result));
-	free(result.ledger);
+	result_ledger_clear(&result);
 	free(result.plan.framing);
 	free(result.plan.expect);
 }

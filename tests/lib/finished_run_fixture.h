@@ -16,6 +16,7 @@
 
 #include "client/measure/counters.h"
 #include "client/result/result.h"
+#include "client/result/verdict.h"
 
 #define SECOND UINT64_C(1000000000)
 
@@ -95,7 +96,7 @@ collect(struct run *run)
 	struct result result;
 
 	assert_int_equal(
-	    result_collect(&run->plan, &run->counters_map, NULL, NULL, &result), 0);
+	    result_collect(&run->plan, &run->counters_map, NULL, &result), 0);
 	return result;
 }
 

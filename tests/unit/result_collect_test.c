@@ -14,25 +14,25 @@ the_warm_up_is_apart_and_counts_for_the_outcome(void **state)
 	result = collect(run);
 	assert_true(result.warmup.sent == 10 && result.warmup.verified == 10);
 	assert_true(result.messages.sent == 2000);
-	assert_int_equal(result_exit_status(&result), 0);
+	assert_int_equal(verdict_exit_status(&result), 0);
 	result_finish(&result);
 
 	set(&counters->warmup.verified, 9);
 	set(&counters->warmup.lost[MESSAGE_LOSS_TIMEOUT], 1);
 	result = collect(run);
-	assert_int_equal(result_exit_status(&result), 1);
+	assert_int_equal(verdict_exit_status(&result), 1);
 	result_finish(&result);
 
 	set(&counters->warmup.lost[MESSAGE_LOSS_TIMEOUT], 0);
 	set(&counters->warmup.in_flight, 1);
 	result = collect(run);
-	assert_int_equal(result_exit_status(&result), 1);
+	assert_int_equal(verdict_exit_status(&result), 1);
 	result_finish(&result);
 
 	set(&counters->warmup.in_flight, 0);
 	set(&counters->warmup.wrong, 1);
 	result = collect(run);
-	assert_int_equal(result_exit_status(&result), 2);
+	assert_int_equal(verdict_exit_status(&result), 2);
 	result_finish(&result);
 }
 
@@ -91,7 +91,7 @@ a_connection_that_was_lost_is_no_success_though_all_was_answered(void **state)
 
 	set(&counters_map_at(&run->counters_map, 0)->connections_lost, 1);
 	result = collect(run);
-	assert_int_equal(result_exit_status(&result), 1);
+	assert_int_equal(verdict_exit_status(&result), 1);
 	result_finish(&result);
 }
 

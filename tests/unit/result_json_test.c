@@ -1,7 +1,6 @@
 #include <stdio.h>
 
 #include "client/report/report_summary.h"
-#include "client/result/result_lost.h"
 #include "tests/lib/finished_run_fixture.h"
 
 static char *
@@ -50,7 +49,7 @@ stores_a_mismatch_with_its_excerpts(void **state)
 		.local = "10.0.0.1:40000" };
 	atomic_store(&counters->mismatches, 1);
 	result = collect(run);
-	assert_int_equal(result_exit_status(&result), 2);
+	assert_int_equal(verdict_exit_status(&result), 2);
 	text = json_of(&result);
 	assert_non_null(strstr(text, "\"expected\": \"00ff41\""));
 	back = read_back(text);
@@ -136,7 +135,13 @@ round_trips_a_result_through_json(void **state)
 	assert_non_null(result.seconds);
 	result.seconds[0].p50_ns = UINT64_MAX;
 	result.seconds[0].length_s = 0.25;
-	result.ledger = strdup("{\"a\":[1,2]}");
+	result.has_ledger = result.ledger.consistent = true;
+	result.ledger.explained.bytes_not_read = 7;
+	result.ledger.servers = calloc(1, sizeof(result.ledger.servers[0]));
+	assert_non_null(result.ledger.servers);
+	result.ledger.server_count = 1;
+	result.ledger.servers[0].where = strdup("unix:one");
+	result.ledger.servers[0].bytes_sent = 9;
 	first = json_of(&result);
 	back = read_back(first);
 	second = json_of(&back);
@@ -144,6 +149,9 @@ round_trips_a_result_through_json(void **state)
 	assert_true(histogram_max(back.latency[LATENCY_RESPONSE]) == 1000000);
 	assert_true(back.started_at_ns == result.started_at_ns);
 	assert_true(back.plan.seed == UINT64_MAX - 1);
+	assert_true(back.has_ledger && back.ledger.consistent);
+	assert_int_equal(back.ledger.explained.bytes_not_read, 7);
+	assert_string_equal(back.ledger.servers[0].where, "unix:one");
 	assert_non_null(
 	    strstr(first, "\"started_at\": \"2023-11-14T22:13:20.123456789Z\""));
 	free(first);
@@ -160,9 +168,9 @@ refuses_malformed_results_by_line_or_path(void **state)
 	} bad[] = {
 		{ "", "line 1, column 0: '[' or '{' expected near end of file" },
 		{ "{\n\"a\": }", "line 2, column 6: unexpected token near '}'" },
-		{ "[]", "schema: found \"nothing\", wanted \"yodel.result/1\"" },
+		{ "[]", "schema: found \"nothing\", expected \"yodel.result/1\"" },
 		{ "{\"schema\": \"yodel.result/9\"}",
-		    "schema: found \"yodel.result/9\", wanted \"yodel.result/1\"" },
+		    "schema: found \"yodel.result/9\", expected \"yodel.result/1\"" },
 		{ "{\"schema\": \"yodel.result/1\"}", "latency: not found" },
 		{ "{\"schema\": \"yodel.result/1\", \"latency\": {}, \"plan\": {\"targets\": [], \"connections\": \"2\"}}",
 		    "plan.connections: wanted a whole number" },

@@ -34,7 +34,7 @@ two_ranks_are_the_sum_of_both(void **state)
 {
 	struct result a = collect_rank(*state, 0), b = collect_rank(*state, 1);
 
-	a.ledger = strdup("{}");
+	a.has_ledger = true;
 	histogram_record(b.latency[LATENCY_RESPONSE], 5000000);
 	merge(&a, &b);
 	assert_true(a.messages.sent == 4000 && a.messages.verified == 4000);
@@ -47,8 +47,8 @@ two_ranks_are_the_sum_of_both(void **state)
 	assert_int_equal(a.ranks[1].rank, 1);
 	assert_true(a.ranks[0].max_ns == 1000000 && a.ranks[1].max_ns == 5000000);
 	assert_true(a.ranks[1].messages.sent == 2000);
-	/* Each one's told of the whole server. */
-	assert_null(a.ledger);
+	/* The ledger of each rank counts the whole server. */
+	assert_false(a.has_ledger);
 	result_finish(&a);
 	result_finish(&b);
 }
@@ -77,7 +77,7 @@ a_rank_that_is_there_twice_is_refused(void **state)
 {
 	struct result a = collect_rank(*state, 1), b = collect_rank(*state, 1);
 
-	assert_refused(&a, &b, "rank 1 is there twice");
+	assert_refused(&a, &b, "rank 1 occurs twice");
 	result_finish(&a);
 	result_finish(&b);
 }
@@ -85,7 +85,7 @@ a_rank_that_is_there_twice_is_refused(void **state)
 #define ASSERT_NAMED(name)                                                             \
 	do {                                                                           \
 		assert_refused(&a, &b,                                                 \
-		    "its plan is not that of the first one: \"" #name "\" differs");   \
+		    "its plan differs from that of the first result: \"" #name "\"");  \
 	} while (0)
 #define CHECK_TEXT(name)                                                               \
 	do {                                                                           \
@@ -220,7 +220,7 @@ static void
 sums_beyond_63_bits_are_refused(void **state)
 {
 	static const char error[] =
-	    "its figures added to the others are beyond 63 bits";
+	    "the sum of its figures and the others exceeds 63 bits";
 	struct result a = collect_rank(*state, 0), b = collect_rank(*state, 1);
 
 	a.bytes_sent = b.bytes_sent = (uint64_t)INT64_MAX / 2 + 1;

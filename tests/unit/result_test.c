@@ -24,7 +24,7 @@ what_the_generators_counted_is_added_up(void **state)
 	/* Half a second in the two of the load: the drain of another one is idle. */
 	assert_true(result.processes[0].cpu_share > 0.24);
 	assert_true(result.processes[0].cpu_share < 0.26);
-	assert_int_equal(result_exit_status(&result), 0);
+	assert_int_equal(verdict_exit_status(&result), 0);
 	assert_int_equal(result.trust.verdict, RESULT_VALID);
 	result_finish(&result);
 }
@@ -70,25 +70,25 @@ the_worst_outcome_gives_the_exit_status(void **state)
 	atomic_store(&counters->phase, PHASE_DIED);
 	result = collect(run);
 	assert_int_equal(result.trust.verdict, RESULT_INVALID);
-	assert_int_equal(result_exit_status(&result), 3);
+	assert_int_equal(verdict_exit_status(&result), 3);
 	result_finish(&result);
 
 	run->plan.thresholds.items = items;
 	run->plan.thresholds.count = 1;
 	result = collect(run);
-	assert_int_equal(result_exit_status(&result), 99);
+	assert_int_equal(verdict_exit_status(&result), 99);
 	result_finish(&result);
 
 	set(&counters->messages.verified, 998);
 	set(&counters->messages.lost[MESSAGE_LOSS_RESET], 2);
 	result = collect(run);
-	assert_int_equal(result_exit_status(&result), 1);
+	assert_int_equal(verdict_exit_status(&result), 1);
 	result_finish(&result);
 
 	set(&counters->messages.verified, 997);
 	set(&counters->messages.wrong, 1);
 	result = collect(run);
-	assert_int_equal(result_exit_status(&result), 2);
+	assert_int_equal(verdict_exit_status(&result), 2);
 	result_finish(&result);
 }
 
@@ -101,7 +101,7 @@ unbalanced_counters_fail(void **state)
 	set(&counters_map_at(&run->counters_map, 0)->messages.sent, 1001);
 	result = collect(run);
 	assert_false(result_adds_up(&result.messages));
-	assert_int_equal(result_exit_status(&result), 1);
+	assert_int_equal(verdict_exit_status(&result), 1);
 	assert_int_equal(result.trust.verdict, RESULT_INVALID);
 	result_finish(&result);
 }
@@ -117,7 +117,7 @@ a_connection_never_established_fails(void **state)
 	set(&counters->connections_first, 4);
 	set(&counters->connections_failed[CONNECT_FAILURE_REFUSED], 1);
 	result = collect(run);
-	assert_int_equal(result_exit_status(&result), 1);
+	assert_int_equal(verdict_exit_status(&result), 1);
 	result_finish(&result);
 }
 
@@ -131,7 +131,7 @@ unsent_messages_fail(void **state)
 	run->plan.messages = 201;
 	result = collect(run);
 	assert_true(result_asked(&result) == 2010);
-	assert_int_equal(result_exit_status(&result), 1);
+	assert_int_equal(verdict_exit_status(&result), 1);
 	assert_string_equal(report_summary(&result, outcome),
 	    "FAILED: 10 of 2,010 messages were not sent");
 	result_finish(&result);
@@ -139,7 +139,7 @@ unsent_messages_fail(void **state)
 	run->plan.duration_ns = 2 * SECOND;
 	result = collect(run);
 	assert_true(result_asked(&result) == 0);
-	assert_int_equal(result_exit_status(&result), 0);
+	assert_int_equal(verdict_exit_status(&result), 0);
 	result_finish(&result);
 }
 

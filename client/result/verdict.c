@@ -1,0 +1,159 @@
+#include "client/result/verdict.h"
+
+#include <math.h>
+
+#include "lib/stats/percentile_interval.h"
+
+#include "client/result/trust.h"
+
+static double
+of_all(const struct threshold *threshold, uint64_t part, uint64_t all)
+{
+	if (!threshold->share)
+		return (double)part;
+	return all == 0 ? 0 : (double)part / (double)all;
+}
+
+/* Messages without an answer. Response also counts those that were due and not sent,
+ * because it is measured from the due time. */
+static double
+never_answered(const struct threshold *threshold, const struct result *result)
+{
+	const struct result_messages *m = &result->messages;
+	double lost = (double)result_lost(m);
+
+	if (threshold->histogram == LATENCY_RESPONSE && !result->interrupted &&
+	    result->messages_due > m->sent)
+		lost += (double)(result->messages_due - m->sent);
+	return threshold->histogram == LATENCY_RESPONSE ||
+		threshold->histogram == LATENCY_SERVICE
+	    ? lost
+	    : 0;
+}
+
+/* Unanswered messages count as infinitely late. */
+static double
+percentile_of_all(
+    const struct threshold *threshold, const struct result *result, double percentile)
+{
+	const struct histogram *latency = result->latency[threshold->histogram];
+	double count = (double)histogram_count(latency);
+	double lost = never_answered(threshold, result);
+
+	if (count > 0 && lost > 0)
+		percentile *= (count + lost) / count;
+	if (percentile > 100)
+		return INFINITY;
+	return (double)histogram_percentile(latency, percentile);
+}
+
+static double
+value_of(const struct threshold *threshold, const struct result *result)
+{
+	const struct histogram *latency = result->latency[threshold->histogram];
+
+	switch (threshold->figure) {
+	case THRESHOLD_PERCENTILE:
+		return percentile_of_all(threshold, result, threshold->percentile);
+	case THRESHOLD_MEAN:
+		return histogram_mean(latency);
+	case THRESHOLD_MIN:
+		return (double)histogram_min(latency);
+	case THRESHOLD_MAX:
+		return percentile_of_all(threshold, result, 100);
+	case THRESHOLD_STDDEV:
+		return histogram_stddev(latency);
+	case THRESHOLD_LOST:
+		return of_all(
+		    threshold, result_lost(&result->messages), result->messages.sent);
+	case THRESHOLD_WRONG:
+		return of_all(threshold, result->messages.wrong, result->messages.sent);
+	case THRESHOLD_FAILED:
+		return of_all(threshold, result_failed(&result->connections),
+		    result->connections.attempted);
+	case THRESHOLD_RATE:
+		return result->messages_per_s;
+	}
+	return NAN;
+}
+
+static bool
+compare(enum threshold_op op, double value, double limit)
+{
+	switch (op) {
+	case THRESHOLD_LT:
+		return value < limit;
+	case THRESHOLD_LE:
+		return value <= limit;
+	case THRESHOLD_GT:
+		return value > limit;
+	case THRESHOLD_GE:
+		return value >= limit;
+	}
+	return false;
+}
+
+struct threshold_outcome
+verdict_of_threshold(const struct threshold *threshold, const struct result *result)
+{
+	const struct histogram *latency = result->latency[threshold->histogram];
+	struct threshold_outcome outcome = { .threshold = *threshold,
+		.value = value_of(threshold, result),
+		.known = true };
+
+	outcome.passed = compare(threshold->op, outcome.value, threshold->limit);
+	if (threshold_is_latency(threshold) && histogram_count(latency) == 0)
+		outcome.passed = outcome.known = false;
+	else if (isfinite(outcome.value) && threshold->figure == THRESHOLD_PERCENTILE &&
+	    percentile_interval_count_min(threshold->percentile) > 0)
+		outcome.known = percentile_interval_of(latency, threshold->percentile,
+		    threshold->histogram == LATENCY_RESPONSE
+			? result_effective_count(result)
+			: 0)
+				    .known;
+	return outcome;
+}
+
+void
+verdict_evaluate(struct result *result)
+{
+	for (size_t i = 0; i < result->threshold_count; i++)
+		result->thresholds[i] =
+		    verdict_of_threshold(&result->thresholds[i].threshold, result);
+	trust_evaluate(result);
+}
+
+static bool
+is_cut_short(const struct result *result)
+{
+	return (double)(result->messages.sent + result->warmup.sent) <
+	    result_asked(result);
+}
+
+/* Also true for an interrupted run: it did not send everything that was planned. */
+static bool
+something_is_missing(const struct result *result)
+{
+	return result_lost(&result->messages) + result_lost(&result->warmup) +
+		result->messages.in_flight + result->warmup.in_flight +
+		result_failed(&result->connections) + result->connections.lost >
+	    0 ||
+	    result->connections.first < result->connections.requested ||
+	    result->messages.sent == 0 || is_cut_short(result);
+}
+
+int
+verdict_exit_status(const struct result *result)
+{
+	if (result->messages.wrong + result->warmup.wrong + result->mismatch_count > 0)
+		return 2;
+	if (something_is_missing(result) || !result_adds_up(&result->messages) ||
+	    (result->has_ledger && !result->ledger.consistent))
+		return 1;
+	for (size_t i = 0; i < result->threshold_count; i++)
+		if (!result->thresholds[i].passed)
+			return 99;
+	if (result->plan.strict && result->trust.verdict != RESULT_VALID)
+		return 3;
+	return 0;
+}

@@ -1,0 +1,18 @@
+/* verdict.h - judges a result: its thresholds, its trust and the exit status. */
+#ifndef CLIENT_RESULT_VERDICT_H
+#define CLIENT_RESULT_VERDICT_H
+
+#include "client/result/result.h"
+
+/* Judges the thresholds of a result and its trust, replacing earlier verdicts. */
+void verdict_evaluate(struct result *result);
+
+/* A threshold of a latency without samples fails. */
+struct threshold_outcome verdict_of_threshold(
+    const struct threshold *threshold, const struct result *result);
+
+/* The worst of: 2 (wrong bytes), 1 (messages or connections lost or never made, or no
+ * message sent), 99 (a threshold failed), 3 (not valid, with --strict), 0. */
+int verdict_exit_status(const struct result *result);
+
+#endif
