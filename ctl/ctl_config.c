@@ -27,7 +27,8 @@ write_leaf(
     const struct writer *writer, const json_t *value, const char *name, const char *end)
 {
 	const char *origin = ctl_json_text(writer->origins, name);
-	char *json = json_dumps(value, JSON_ENCODE_ANY);
+	char *json =
+	    value == NULL ? xstrdup("null") : json_dumps(value, JSON_ENCODE_ANY);
 	if (json == NULL)
 		xmalloc_fail();
 	size_t size = ESCAPE_MAX * strlen(json) + sizeof("...");

@@ -378,10 +378,10 @@ each_of_20_is_answered()
 	[ "$status" = 0 ]
 	result_matches '[s["connections_accepted"] for s in r["ledger"]["servers"]] == [3, 3]'
 	result_matches 'r["ledger"]["consistent"] and r["ledger"]["server"]["bytes_received"] == 6 * 5 * 64'
-	[[ $output = *"servers accepted 6 of 6 connections"*"- unix:$PWD/two.sock: 3 connections, 960"* ]]
+	[[ $output = *"client and servers agree: 6 connections"*"- unix:$PWD/two.sock: accepted 3 connections, received 960"* ]]
 	run_yodel -c 6 -n 5 --size 64 --ledger "unix:$PWD/one.sock" "127.0.0.1:$PORT" "127.0.0.1:$other"
 	[ "$status" = 1 ]
-	[[ $output = *"is it one of several servers?"* ]]
+	[[ $output = *"(several servers? name each with --ledger)"* ]]
 }
 
 @test "a ledger that cannot be read is reported before the run" {
