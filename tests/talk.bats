@@ -103,7 +103,7 @@ start_scripted_server() # MODE; sets SCRIPTED_SERVER_PORT
 	start_scripted_server partial
 	run -1 --separate-stderr "$YODEL" talk -f length32 "127.0.0.1:$SCRIPTED_SERVER_PORT" \
 		< <(printf 'a\n')
-	[[ $stderr == *"the peer closed within an answer"* ]]
+	[[ $stderr == *"the peer closed the connection in the middle of a reply"* ]]
 }
 
 @test "a refused connection names the address and why" {

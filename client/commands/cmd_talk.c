@@ -18,6 +18,7 @@
 #include "lib/escape.h"
 #include "lib/log.h"
 #include "lib/options.h"
+#include "lib/xmalloc.h"
 
 #include "net/address.h"
 #include "net/connect.h"
@@ -26,8 +27,8 @@
 
 #define ADDRESSES_MAX 8
 #define CHUNK 65536
-#define PENDING_MAX (1u << 20)  /* no more is read from stdin while so much waits */
-#define MESSAGE_MAX (64u << 20) /* of a length32 answer */
+#define PENDING_MAX (1u << 20) /* unsent bytes; stdin is not read beyond this */
+#define REPLY_MAX (64u << 20)  /* length32 */
 #define DEFAULT_CONNECT_NS UINT64_C(5000000000)
 
 enum { EXIT_LOST = 1 };
@@ -39,13 +40,13 @@ struct talk {
 	bool strip; /* lines are sent without their newline */
 	uint64_t connect_timeout_ns;
 	int fd;
-	bool prompt;        /* somebody sits there */
-	bool at_line_start; /* of the terminal: the prompt needs no line of its own */
-	bool input_ended;   /* nothing more will be sent */
-	bool shut;          /* our side of the connection is closed */
-	struct buffer *input_line; /* not yet a whole line */
-	struct buffer *out;        /* not yet taken by the kernel */
-	struct buffer *answer;     /* not yet a whole message (length32) */
+	bool prompt;        /* stdin and stdout are a terminal */
+	bool at_line_start; /* the prompt needs no newline before it */
+	bool input_ended;
+	bool shut;                 /* SHUT_WR is done */
+	struct buffer *input_line; /* incomplete line */
+	struct buffer *out;        /* unsent bytes */
+	struct buffer *reply;      /* incomplete message (length32) */
 };
 
 #define AT(field) offsetof(struct talk, field)
@@ -101,7 +102,7 @@ connect_any(struct talk *talk)
 			return 0;
 		errors[i] = errno;
 	}
-	/* That one of several does not answer is nothing to complain of. */
+	/* Failures are reported only when no address accepts. */
 	for (int i = 0; i < count; i++) {
 		errno = errors[i];
 		log_error("%s", address_format(&addresses[i], name));
@@ -119,8 +120,15 @@ show_prompt(struct talk *talk)
 	talk->at_line_start = true;
 }
 
-/* One line, its end included unless the input ended without. 0, or -1. */
-static int
+static void
+append(struct buffer **to, const void *data, size_t length)
+{
+	if (buffer_append(to, data, length) < 0)
+		xmalloc_fail();
+}
+
+/* `line` includes its newline, unless the input ended without one. */
+static void
 queue_line(struct talk *talk, uint8_t *line, size_t length)
 {
 	struct frame frame;
@@ -132,24 +140,25 @@ queue_line(struct talk *talk, uint8_t *line, size_t length)
 		decoded = escape_decode((char *)line, length - ends, (char *)line, &at);
 	if (decoded < 0) {
 		fprintf(
-		    stderr, "yodel talk: byte %zu of the line: not an escape\n", at);
-		return 0;
+		    stderr, "yodel talk: byte %zu of the line: invalid escape\n", at);
+		return;
 	}
 	if (!talk->strip && ends)
 		line[decoded++] = '\n';
-	if (framings[talk->framing].header_bytes == 0)
-		return buffer_append(&talk->out, line, (size_t)decoded);
+	if (framings[talk->framing].header_bytes == 0) {
+		append(&talk->out, line, (size_t)decoded);
+		return;
+	}
 	frame = framing_for_payload(talk->framing, (size_t)decoded);
 	if (buffer_reserve(&talk->out, frame_length(&frame)) < 0)
-		return -1;
+		xmalloc_fail();
 	memcpy(talk->out->data + talk->out->end + frame.header, line, (size_t)decoded);
 	framing_write(talk->framing, &frame, talk->out->data + talk->out->end);
 	talk->out->end += frame_length(&frame);
-	return 0;
 }
 
-static int
-take_lines(struct talk *talk)
+static void
+queue_lines(struct talk *talk)
 {
 	while (buffer_length(talk->input_line) > 0) {
 		uint8_t *line = talk->input_line->data + talk->input_line->start;
@@ -157,33 +166,29 @@ take_lines(struct talk *talk)
 		const uint8_t *end = memchr(line, '\n', length);
 
 		if (end == NULL && !talk->input_ended)
-			return 0;
+			return;
 		if (end != NULL)
 			length = (size_t)(end - line) + 1;
-		if (queue_line(talk, line, length) < 0)
-			return -1;
+		queue_line(talk, line, length);
 		buffer_consume(&talk->input_line, length);
 	}
-	return 0;
 }
 
-static int
+static void
 on_input(struct talk *talk)
 {
 	uint8_t chunk[CHUNK];
 	ssize_t n = read(STDIN_FILENO, chunk, sizeof(chunk));
 
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
-		return 0;
+		return;
 	if (n <= 0)
 		talk->input_ended = true;
-	else if (buffer_append(&talk->input_line, chunk, (size_t)n) < 0)
-		return -1;
-	if (take_lines(talk) < 0)
-		return -1;
+	else
+		append(&talk->input_line, chunk, (size_t)n);
+	queue_lines(talk);
 	if (buffer_length(talk->out) == 0)
-		show_prompt(talk); /* an empty line, with -n, sends nothing */
-	return 0;
+		show_prompt(talk); /* an empty line with -n sends nothing */
 }
 
 static void
@@ -195,27 +200,28 @@ print(struct talk *talk, const uint8_t *data, size_t length)
 	talk->at_line_start = data[length - 1] == '\n';
 }
 
-/* Whole messages, one to a line. 0, or -1 with a line said. */
+/* Prints whole messages, one to a line. 0, or -1 after one line on stderr. */
 static int
 print_messages(struct talk *talk)
 {
 	struct frame frame;
 	enum frame_status status = FRAME_PARTIAL;
 
-	while (buffer_length(talk->answer) > 0) {
-		const uint8_t *data = talk->answer->data + talk->answer->start;
+	while (buffer_length(talk->reply) > 0) {
+		const uint8_t *data = talk->reply->data + talk->reply->start;
 
 		status = framings[talk->framing].next(
-		    data, buffer_length(talk->answer), 0, MESSAGE_MAX, &frame);
+		    data, buffer_length(talk->reply), 0, REPLY_MAX, &frame);
 		if (status != FRAME_WHOLE)
 			break;
 		print(talk, data + frame.header, frame.payload);
 		print(talk, (const uint8_t *)"\n", 1);
-		buffer_consume(&talk->answer, frame_length(&frame));
+		buffer_consume(&talk->reply, frame_length(&frame));
 	}
 	if (status != FRAME_TOO_LONG)
 		return 0;
-	log_errorx("an answer of over %u bytes: not length32?", MESSAGE_MAX);
+	log_errorx("reply longer than %u bytes; does the peer use framing length32?",
+	    REPLY_MAX);
 	return -1;
 }
 
@@ -223,8 +229,8 @@ print_messages(struct talk *talk)
 static int
 on_end(const struct talk *talk)
 {
-	if (buffer_length(talk->answer) > 0) {
-		log_errorx("the peer closed within an answer");
+	if (buffer_length(talk->reply) > 0) {
+		log_errorx("the peer closed the connection in the middle of a reply");
 		return EXIT_LOST;
 	}
 	if (talk->shut)
@@ -249,10 +255,11 @@ on_readable(struct talk *talk)
 		return on_end(talk);
 	if (framings[talk->framing].header_bytes == 0)
 		print(talk, chunk, (size_t)n);
-	else if (buffer_append(&talk->answer, chunk, (size_t)n) < 0)
-		return EX_OSERR;
-	else if (print_messages(talk) < 0)
-		return EXIT_LOST;
+	else {
+		append(&talk->reply, chunk, (size_t)n);
+		if (print_messages(talk) < 0)
+			return EXIT_LOST;
+	}
 	if (fflush(stdout) < 0)
 		return EX_OSERR;
 	show_prompt(talk);
@@ -283,7 +290,7 @@ on_writable(struct talk *talk)
 	return -1;
 }
 
-/* One wait and what came of it: -1 to go on, else an exit status. */
+/* Waits for one event and handles it: -1 to go on, else an exit status. */
 static int
 step(struct talk *talk)
 {
@@ -301,8 +308,8 @@ step(struct talk *talk)
 		return errno == EINTR ? -1 : EX_OSERR;
 	if (wait[1].revents & (POLLIN | POLLHUP | POLLERR))
 		status = on_readable(talk);
-	if (status < 0 && wait[0].revents != 0 && on_input(talk) < 0)
-		status = EX_OSERR;
+	if (status < 0 && wait[0].revents != 0)
+		on_input(talk);
 	return status;
 }
 
@@ -331,6 +338,6 @@ cmd_talk(int argc, char **argv)
 	close(talk.fd);
 	buffer_release(&talk.input_line);
 	buffer_release(&talk.out);
-	buffer_release(&talk.answer);
+	buffer_release(&talk.reply);
 	return status;
 }

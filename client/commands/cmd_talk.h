@@ -1,14 +1,13 @@
 /*
- * cmd_talk.h - `yodel talk`: a prompt. Each line typed is sent, what comes back is
- * printed as it comes. Line editing is the terminal's; a pipe on stdin works the same,
- * without a prompt.
+ * cmd_talk.h - `yodel talk`: sends each line of stdin and prints received bytes as they
+ * arrive. On a terminal it shows a prompt; the terminal edits the line.
  */
 #ifndef CLIENT_COMMANDS_CMD_TALK_H
 #define CLIENT_COMMANDS_CMD_TALK_H
 
-/* argv[0] is "talk". The exit status: 0 when the input ended and everything owed was
- * read (half-close, then to the peer's end), 1 when the connection could not be made or
- * was lost, 64 usage, 71 system. */
+/* argv[0] is "talk". Returns the exit status: 0 when the input ended and all replies
+ * were read (half-close, then up to the peer's close), 1 when the connection failed or
+ * was lost, 64 usage, 71 system error. */
 int cmd_talk(int argc, char **argv);
 
 #endif
