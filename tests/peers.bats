@@ -121,7 +121,7 @@ is_refused()
 	[ "$output" = "served 5 of 5, closed 0" ]
 	is_refused
 	wait_until closed_for max_connections
-	wait_until log_has 'new connections are refused: as many as limits.max_connections are open'
+	wait_until log_has 'refusing new connections: limits.max_connections is reached'
 	ask_held five
 	[ "$output" = "served 5 of 5, closed 0" ]
 	kill "$(<five.pid)"
@@ -151,7 +151,7 @@ is_refused()
 	# No setting of limits did that, and it is said now and then, not 160 times.
 	closed_for descriptor_limit
 	run ! closed_for max_connections
-	run -0 grep -c 'new connections are refused: .* has no descriptor for more' "$YODELD_LOG"
+	run -0 grep -c 'refusing new connections: no descriptor is left' "$YODELD_LOG"
 	[ "$output" -lt 10 ]
 }
 
@@ -166,7 +166,7 @@ is_refused()
 	prlimit --pid "$worker" --nofile="$(($(open_descriptors "$worker") + 5))"
 	before=$(cpu_ticks "$worker")
 	spawn late "$INDEPENDENT_CLIENT" burst "127.0.0.1:$PORT" 100 --patience 3 --keep
-	wait_until log_has 'accepting pauses.*Too many open files'
+	wait_until log_has 'accept: paused.*Too many open files'
 	ask_held early
 	[ "$output" = "served 20 of 20, closed 0" ]
 	wait "$(<late.pid)"

@@ -24,16 +24,16 @@
 #define ACCEPTS_PER_WAKEUP 4
 #define PAUSE_MS 100
 #define LOG_AGAIN_MS 60000
-/* A listener is empty when nobody came for this long: a handshake that began before the
- * listener stopped getting new ones has ended, or is given up, by then. */
+/* A handshake that began before the listener stopped getting new connections has
+ * completed or timed out within this time. */
 #define QUEUE_QUIET_MS 200
 #define QUIET_TURNS_MAX 5
 
 static const struct timeval pause_time = { .tv_usec = PAUSE_MS * 1000 };
 static const struct timeval quiet_time = { .tv_usec = QUEUE_QUIET_MS * 1000 };
 
-/* A server at its limit refuses or pauses again and again while others come and go: it
- * says so now and then. */
+/* A server at its limit refuses or pauses again and again: log it once per
+ * LOG_AGAIN_MS. */
 static bool
 should_log(const struct worker *worker, struct log_state *log_state)
 {
@@ -54,10 +54,10 @@ log_full(struct worker *worker, enum close_reason reason)
 		return;
 	if (reason == CLOSE_MAX_CONNECTIONS)
 		log_warnx(
-		    "new connections are refused: as many as limits.max_connections are open");
+		    "accept: refusing new connections: limits.max_connections is reached");
 	else
 		log_warnx(
-		    "new connections are refused: with %zu open this worker has no descriptor for more",
+		    "accept: refusing new connections: no descriptor is left with %zu open",
 		    worker->connections.count);
 }
 
@@ -74,8 +74,8 @@ admit(struct listener *listener, int fd, const struct address *peer)
 	admission_refuse(listener, fd, peer, reason);
 }
 
-/* The next in the queue, counted; -1 with errno. A worker that dies in between leaves a
- * trace in the ledger. */
+/* Accepts and counts one connection; -1 with errno. If the worker crashes between the
+ * two, the ledger shows that one may be uncounted. */
 static int
 accept_next(const struct listener *listener, int flags, struct address *ret_peer)
 {
@@ -90,15 +90,15 @@ accept_next(const struct listener *listener, int flags, struct address *ret_peer
 	return fd;
 }
 
-/* Another name of a descriptor that is there: the worker may open no file. */
+/* Duplicates an open descriptor, because the sandbox forbids to open a file. */
 static void
 open_spare(struct worker *worker)
 {
 	worker->accept.spare_fd = fcntl(worker->channel_fd, F_DUPFD_CLOEXEC, 0);
 }
 
-/* Gives up the spare descriptor for a moment, to refuse one peer rather than to leave
- * it without an answer. */
+/* Uses the spare descriptor to refuse one connection, rather than leave its peer
+ * without an answer. */
 static void
 refuse_with_spare(struct listener *listener)
 {
@@ -113,13 +113,13 @@ refuse_with_spare(struct listener *listener)
 	open_spare(worker);
 }
 
-/* errno says why. */
+/* errno is the reason. */
 static void
 pause_accepting(struct worker *worker)
 {
 	ledger_count(&worker->worker_ledger->own, LEDGER_ACCEPT_PAUSES, 1);
 	if (should_log(worker, &worker->accept.pause_log))
-		log_warn("accepting pauses with %zu connections open",
+		log_warn("accept: paused with %zu connections open",
 		    worker->connections.count);
 	worker->accept.is_paused = true;
 	for (size_t i = 0; i < worker->accept.listener_count; i++)
@@ -127,7 +127,7 @@ pause_accepting(struct worker *worker)
 	event_add(&worker->accept.resume_timer, &pause_time);
 }
 
-/* True when the next in the queue may do better. */
+/* True if accepting the next connection may succeed. */
 static bool
 on_accept_failed(struct listener *listener)
 {
@@ -145,12 +145,12 @@ on_accept_failed(struct listener *listener)
 		return false;
 	case EAGAIN:
 		return false;
-	default: /* an error of that connection alone (accept(2)) */
+	default: /* an error of this connection alone (accept(2)) */
 		return true;
 	}
 }
 
-/* False when there was nobody, or nobody can be accepted now. */
+/* False when the queue is empty or accepting has paused. */
 static bool
 accept_one(struct listener *listener)
 {
@@ -200,8 +200,8 @@ listener_close(struct listener *listener)
 	listener->fd = -1;
 }
 
-/* Where the kernel does not turn new ones away for us (it may ask for CAP_NET_ADMIN),
- * they never end: then a few turns must do. */
+/* Where the kernel does not block new connections (that may need CAP_NET_ADMIN) they
+ * never end: then QUIET_TURNS_MAX bounds the wait. */
 static bool
 has_new_arrivals(struct listener *listener)
 {
@@ -210,8 +210,8 @@ has_new_arrivals(struct listener *listener)
 	return listener->saw_connection && listener->quiet_turns++ < QUIET_TURNS_MAX;
 }
 
-/* At most a full queue: others may go on coming. False when some may still wait, for
- * want of descriptors. */
+/* Accepts at most a full queue, because new connections may keep arriving. False when
+ * some are left for lack of descriptors. */
 static bool
 accept_waiting(struct listener *listener)
 {
@@ -221,27 +221,26 @@ accept_waiting(struct listener *listener)
 	return !listener->worker->accept.is_paused;
 }
 
-/* Looks again and again until each listener that empties was quiet for one whole turn.
- */
+/* Runs until each listener being drained saw no connection for a whole interval. */
 static void
 on_drain_queue_timer(evutil_socket_t fd, short what, void *argument)
 {
 	(void)fd;
 	(void)what;
 	struct worker *worker = argument;
-	bool again = false;
+	bool is_draining = false;
 	for (size_t i = 0; i < worker->accept.listener_count; i++) {
 		struct listener *listener = &worker->accept.listeners[i];
 		if (!listener->draining_queue || listener->fd < 0)
 			continue;
 		if (has_new_arrivals(listener) || !accept_waiting(listener)) {
 			listener->saw_connection = false;
-			again = true;
+			is_draining = true;
 		} else {
 			listener_close(listener);
 		}
 	}
-	if (again)
+	if (is_draining)
 		event_add(&worker->accept.drain_queue_timer, &quiet_time);
 	else
 		worker_request_drain_check(worker);
@@ -255,7 +254,8 @@ acceptor_start(struct worker *worker, const struct worker_socket *sockets, size_
 	    on_drain_queue_timer, worker);
 	open_spare(worker);
 	worker->accept.listeners = calloc(count, sizeof(*worker->accept.listeners));
-	/* The loop has room for timers from now on: later none can fail. */
+	/* Makes libevent allocate its timer heap now, so that adding the timer later
+	 * cannot fail. */
 	if (worker->accept.listeners == NULL ||
 	    event_add(&worker->accept.resume_timer, &pause_time) < 0)
 		return -1;
@@ -293,11 +293,11 @@ acceptor_start(struct worker *worker, const struct worker_socket *sockets, size_
 }
 
 void
-acceptor_drain_queue(struct worker *worker, unsigned which)
+acceptor_drain_queue(struct worker *worker, unsigned number)
 {
 	for (size_t i = 0; i < worker->accept.listener_count; i++) {
 		struct listener *listener = &worker->accept.listeners[i];
-		if (which != CHANNEL_ALL && which != listener->number)
+		if (number != CHANNEL_ALL && number != listener->number)
 			continue;
 		listener->draining_queue = true;
 		listener->saw_connection = true;
@@ -306,16 +306,16 @@ acceptor_drain_queue(struct worker *worker, unsigned which)
 }
 
 void
-acceptor_drain_queue_once(struct worker *worker, unsigned which)
+acceptor_drain_queue_once(struct worker *worker, unsigned number)
 {
 	for (size_t i = 0; i < worker->accept.listener_count; i++) {
 		struct listener *listener = &worker->accept.listeners[i];
-		if (listener->fd < 0 || which != listener->number)
+		if (listener->fd < 0 || number != listener->number)
 			continue;
 		if (accept_waiting(listener))
 			listener_close(listener);
 		else
-			acceptor_drain_queue(worker, which);
+			acceptor_drain_queue(worker, number);
 	}
 }
 
@@ -325,7 +325,7 @@ acceptor_drain_without_master(struct worker *worker)
 	for (size_t i = 0; i < worker->accept.listener_count; i++) {
 		int fd = worker->accept.listeners[i].fd;
 		if (fd >= 0 && listen_block_new(fd) < 0)
-			log_debug("new connections are not turned away");
+			log_debug("drain: cannot block new connections");
 	}
 	acceptor_drain_queue(worker, CHANNEL_ALL);
 }

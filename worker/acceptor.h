@@ -1,9 +1,10 @@
 /*
- * acceptor.h - the listeners of a worker: who is let in, and when nobody is.
+ * acceptor.h - accepts connections from the listening sockets of a worker until told to
+ * stop, and empties accept queues before a socket is closed.
  *
- * At most a few connections are accepted for each wake-up, so that a burst of new ones
- * starves no open one. Without descriptors or memory accepting pauses: those who wait
- * in the accept queue stay there.
+ * At most a few connections are accepted per wake-up, so that a burst of new ones does
+ * not starve the open ones. Without descriptors or memory accepting pauses: connections
+ * then stay in the kernel's accept queue.
  */
 #ifndef WORKER_ACCEPTOR_H
 #define WORKER_ACCEPTOR_H
@@ -15,25 +16,24 @@
 struct worker;
 struct worker_socket;
 
-/* Starts to accept on the sockets (owned from now on). 0, or -1 with errno. */
+/* Starts to accept on the sockets (now owned). 0, or -1 with errno. */
 int acceptor_start(struct worker *worker, const struct worker_socket *sockets,
     size_t count) __attribute__((warn_unused_result));
 
-/* The listener (or all of them: CHANNEL_ALL) closes once nobody has come for a while:
- * for when its socket gets no new arrivals any more, and nobody in its queue may be
- * lost. */
-void acceptor_drain_queue(struct worker *worker, unsigned which);
-/* The listener closes as soon as nobody waits: for when its queue outlives us. */
-void acceptor_drain_queue_once(struct worker *worker, unsigned which);
-/* All close once nobody has come for a while, and nobody new comes: for when there is
- * no master that could see to that. */
+/* Closes the listener of that number (CHANNEL_ALL: all) after a quiet period: for a
+ * socket that gets no new connections, so that none in its accept queue is reset. */
+void acceptor_drain_queue(struct worker *worker, unsigned number);
+/* Closes the listener as soon as its accept queue is empty: for a queue that another
+ * process keeps open. */
+void acceptor_drain_queue_once(struct worker *worker, unsigned number);
+/* Blocks new connections on all listeners, then closes each after a quiet period: for a
+ * worker whose master has died. */
 void acceptor_drain_without_master(struct worker *worker);
 
-/* All listeners close at once, but those whose bit is set. */
+/* Closes all listeners at once, except those whose bit is set: other processes serve
+ * their accept queues. */
 void acceptor_queue_taken_over(struct worker *worker, uint64_t except);
-
-/* Closes the listeners that are not being emptied: somebody else serves their queues.
- */
+/* Closes the listeners whose accept queues are not being drained here. */
 void acceptor_close_listeners(struct worker *worker);
 
 bool acceptor_is_closed(const struct worker *worker);

@@ -7,11 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ADDRESS_NONE 0 /* places are counted from 1 */
+#define ADDRESS_NONE 0 /* entries are counted from 1 */
 #define WHOLE_TOKEN 1000
-#define ALL_TOKENS UINT32_MAX /* as many as may be saved up */
+#define ALL_TOKENS UINT32_MAX /* a full bucket, whatever the rate */
 
-/* Who it is. */
 struct key {
 	uint64_t network; /* an IPv4 address, or the first half of an IPv6 one */
 	uint32_t scope;   /* listener * 2 + (1: IPv6) */
@@ -20,21 +19,21 @@ struct key {
 struct entry {
 	struct key key;
 	uint32_t connections;
-	uint32_t tokens;       /* of WHOLE_TOKEN: what is left of accept_rate... */
+	uint32_t tokens;       /* left of accept_rate, in 1/WHOLE_TOKEN... */
 	uint32_t filled_ms;    /* ...at this time */
-	uint32_t next;         /* in its chain */
-	uint32_t older, newer; /* among those without connections */
+	uint32_t next;         /* in its hash chain */
+	uint32_t older, newer; /* in the list of idle entries */
 };
 
 struct address_limits {
-	const struct ledger *ledger; /* of all workers; NULL: this one is alone */
+	const struct ledger *ledger; /* of all workers; NULL: this worker alone */
 	struct worker_ledger *worker_ledger;
-	uint64_t factor, addend; /* of the hash; nobody outside knows them */
+	uint64_t factor, addend; /* of the hash; secret */
 	unsigned shift;
 	uint32_t *chains;
-	struct entry *all; /* all[0] is nobody */
+	struct entry *all; /* all[0] is not used */
 	uint32_t capacity, used;
-	uint32_t oldest, newest; /* without connections */
+	uint32_t oldest, newest; /* idle: without connections */
 };
 
 struct address_limits *
@@ -44,36 +43,35 @@ address_limits_create(
 	uint64_t secrets[2];
 	if (getrandom(secrets, sizeof(secrets), 0) != (ssize_t)sizeof(secrets))
 		return NULL;
-	struct address_limits *address_limits = calloc(1, sizeof(*address_limits));
-	if (address_limits == NULL)
+	struct address_limits *limits = calloc(1, sizeof(*limits));
+	if (limits == NULL)
 		return NULL;
 	unsigned bits = 1;
 	while ((UINT64_C(1) << bits) < capacity)
 		bits++;
-	address_limits->ledger = ledger;
-	address_limits->worker_ledger = worker_ledger;
-	address_limits->factor = secrets[0] | 1;
-	address_limits->addend = secrets[1];
-	address_limits->shift = 64 - bits;
-	address_limits->capacity = (uint32_t)capacity;
-	address_limits->chains =
-	    calloc(UINT64_C(1) << bits, sizeof(*address_limits->chains));
-	/* Places that nobody took are no memory yet. */
-	address_limits->all = calloc(capacity + 1, sizeof(*address_limits->all));
-	if (address_limits->chains != NULL && address_limits->all != NULL)
-		return address_limits;
-	address_limits_destroy(address_limits);
+	limits->ledger = ledger;
+	limits->worker_ledger = worker_ledger;
+	limits->factor = secrets[0] | 1;
+	limits->addend = secrets[1];
+	limits->shift = 64 - bits;
+	limits->capacity = (uint32_t)capacity;
+	limits->chains = calloc(UINT64_C(1) << bits, sizeof(*limits->chains));
+	/* Pages of unused entries are not allocated until they are touched. */
+	limits->all = calloc(capacity + 1, sizeof(*limits->all));
+	if (limits->chains != NULL && limits->all != NULL)
+		return limits;
+	address_limits_destroy(limits);
 	return NULL;
 }
 
 void
-address_limits_destroy(struct address_limits *address_limits)
+address_limits_destroy(struct address_limits *limits)
 {
-	if (address_limits == NULL)
+	if (limits == NULL)
 		return;
-	free(address_limits->chains);
-	free(address_limits->all);
-	free(address_limits);
+	free(limits->chains);
+	free(limits->all);
+	free(limits);
 }
 
 static struct key
@@ -94,145 +92,133 @@ key_of(uint32_t listener, const struct peer *peer)
 	return key;
 }
 
-/* Multiply and shift by secret numbers: nobody can choose addresses that collide. */
+/* Multiply-shift hashing with secret numbers, so that clients cannot choose addresses
+ * that collide. */
 static uint32_t *
-chain_of(struct address_limits *address_limits, const struct key *key)
+chain_of(struct address_limits *limits, const struct key *key)
 {
-	uint64_t folded = key->network ^ (key->network >> 32) * address_limits->addend;
-	uint64_t hash =
-	    (folded + key->scope) * address_limits->factor + address_limits->addend;
-	return &address_limits->chains[hash >> address_limits->shift];
+	uint64_t folded = key->network ^ (key->network >> 32) * limits->addend;
+	uint64_t hash = (folded + key->scope) * limits->factor + limits->addend;
+	return &limits->chains[hash >> limits->shift];
 }
 
 static uint32_t
-find(struct address_limits *address_limits, const struct key *key)
+find(struct address_limits *limits, const struct key *key)
 {
-	uint32_t at = *chain_of(address_limits, key);
+	uint32_t at = *chain_of(limits, key);
 	while (at != ADDRESS_NONE &&
-	    (address_limits->all[at].key.network != key->network ||
-		address_limits->all[at].key.scope != key->scope))
-		at = address_limits->all[at].next;
+	    (limits->all[at].key.network != key->network ||
+		limits->all[at].key.scope != key->scope))
+		at = limits->all[at].next;
 	return at;
 }
 
-/* --- those without connections, by how long ago they were here --- */
-
 static void
-idle_list_add(struct address_limits *address_limits, uint32_t at)
+idle_list_add(struct address_limits *limits, uint32_t at)
 {
-	struct entry *entry = &address_limits->all[at];
+	struct entry *entry = &limits->all[at];
 	entry->newer = ADDRESS_NONE;
-	entry->older = address_limits->newest;
-	if (address_limits->newest != ADDRESS_NONE)
-		address_limits->all[address_limits->newest].newer = at;
+	entry->older = limits->newest;
+	if (limits->newest != ADDRESS_NONE)
+		limits->all[limits->newest].newer = at;
 	else
-		address_limits->oldest = at;
-	address_limits->newest = at;
+		limits->oldest = at;
+	limits->newest = at;
 }
 
 static void
-idle_list_remove(struct address_limits *address_limits, uint32_t at)
+idle_list_remove(struct address_limits *limits, uint32_t at)
 {
-	const struct entry *entry = &address_limits->all[at];
+	const struct entry *entry = &limits->all[at];
 	if (entry->newer != ADDRESS_NONE)
-		address_limits->all[entry->newer].older = entry->older;
+		limits->all[entry->newer].older = entry->older;
 	else
-		address_limits->newest = entry->older;
+		limits->newest = entry->older;
 	if (entry->older != ADDRESS_NONE)
-		address_limits->all[entry->older].newer = entry->newer;
+		limits->all[entry->older].newer = entry->newer;
 	else
-		address_limits->oldest = entry->newer;
+		limits->oldest = entry->newer;
 }
 
-/* --- places --- */
-
+/* Frees the entry that has been idle for longest. ADDRESS_NONE if none is idle. */
 static uint32_t
-evict_oldest(struct address_limits *address_limits)
+evict_oldest(struct address_limits *limits)
 {
-	uint32_t at = address_limits->oldest;
+	uint32_t at = limits->oldest;
 	if (at == ADDRESS_NONE)
 		return ADDRESS_NONE;
-	idle_list_remove(address_limits, at);
-	uint32_t *link = chain_of(address_limits, &address_limits->all[at].key);
+	idle_list_remove(limits, at);
+	uint32_t *link = chain_of(limits, &limits->all[at].key);
 	while (*link != at)
-		link = &address_limits->all[*link].next;
-	*link = address_limits->all[at].next;
+		link = &limits->all[*link].next;
+	*link = limits->all[at].next;
 	return at;
 }
 
-/* The place of the one of that name, who may be new; NOBODY when there is none. */
+/* The entry of the key, perhaps a new one; ADDRESS_NONE when the table is full. */
 static uint32_t
-find_or_add(struct address_limits *address_limits, const struct key *key)
+find_or_add(struct address_limits *limits, const struct key *key)
 {
-	uint32_t at = find(address_limits, key);
+	uint32_t at = find(limits, key);
 	if (at != ADDRESS_NONE)
 		return at;
-	at = address_limits->used < address_limits->capacity
-	    ? ++address_limits->used
-	    : evict_oldest(address_limits);
+	at = limits->used < limits->capacity ? ++limits->used : evict_oldest(limits);
 	if (at == ADDRESS_NONE)
 		return ADDRESS_NONE;
-	uint32_t *chain = chain_of(address_limits, key);
-	address_limits->all[at] =
+	uint32_t *chain = chain_of(limits, key);
+	limits->all[at] =
 	    (struct entry){ .key = *key, .tokens = ALL_TOKENS, .next = *chain };
 	*chain = at;
-	idle_list_add(address_limits, at);
+	idle_list_add(limits, at);
 	return at;
 }
 
-/* --- what the workers tell each other --- */
-
 static uint64_t
-usage_id_of(const struct address_limits *address_limits, const struct key *key)
+usage_id_of(const struct address_limits *limits, const struct key *key)
 {
 	return address_usage_id(
-	    &address_limits->ledger->address_usage_key, key->network, key->scope);
+	    &limits->ledger->address_usage_key, key->network, key->scope);
 }
 
+/* Publishes this address's counts to the other workers. */
 static void
-publish_connections(
-    const struct address_limits *address_limits, const struct entry *entry)
+publish_connections(const struct address_limits *limits, const struct entry *entry)
 {
-	if (address_limits->ledger != NULL)
-		address_usage_set_connections(
-		    &address_limits->worker_ledger->address_usage,
-		    usage_id_of(address_limits, &entry->key), entry->connections);
+	if (limits->ledger != NULL)
+		address_usage_set_connections(&limits->worker_ledger->address_usage,
+		    usage_id_of(limits, &entry->key), entry->connections);
 }
 
 static void
 publish_accept(
-    const struct address_limits *address_limits, const struct key *key, uint32_t second)
+    const struct address_limits *limits, const struct key *key, uint32_t second)
 {
-	if (address_limits->ledger != NULL)
-		address_usage_count_accept(
-		    &address_limits->worker_ledger->address_usage,
-		    usage_id_of(address_limits, key), second);
+	if (limits->ledger != NULL)
+		address_usage_count_accept(&limits->worker_ledger->address_usage,
+		    usage_id_of(limits, key), second);
 }
 
 static struct address_usage_count
 usage_of_others(
-    const struct address_limits *address_limits, const struct key *key, uint32_t second)
+    const struct address_limits *limits, const struct key *key, uint32_t second)
 {
-	if (address_limits->ledger == NULL)
+	if (limits->ledger == NULL)
 		return (struct address_usage_count){ 0 };
-	return ledger_address_usage_elsewhere(address_limits->ledger,
-	    address_limits->worker_ledger, usage_id_of(address_limits, key), second);
+	return ledger_address_usage_elsewhere(
+	    limits->ledger, limits->worker_ledger, usage_id_of(limits, key), second);
 }
 
 static uint64_t
-own_accepts(
-    const struct address_limits *address_limits, const struct key *key, uint32_t second)
+own_accepts(const struct address_limits *limits, const struct key *key, uint32_t second)
 {
 	struct address_usage_count count = { 0 };
-	if (address_limits->ledger != NULL)
-		address_usage_add(&count, &address_limits->worker_ledger->address_usage,
-		    usage_id_of(address_limits, key), second);
+	if (limits->ledger != NULL)
+		address_usage_add(&count, &limits->worker_ledger->address_usage,
+		    usage_id_of(limits, key), second);
 	return count.accepts;
 }
 
-/* --- what one may do --- */
-
-/* A second's worth of tokens can be saved up; each connection takes one. */
+/* A token bucket that holds one second's worth; each connection takes one token. */
 static bool
 take_token(struct entry *entry, uint32_t rate, uint32_t now_ms)
 {
@@ -248,29 +234,28 @@ take_token(struct entry *entry, uint32_t rate, uint32_t now_ms)
 }
 
 enum close_reason
-address_limits_check(struct address_limits *address_limits, uint32_t listener,
+address_limits_check(struct address_limits *limits, uint32_t listener,
     const struct listener_config *config, const struct peer *peer, uint32_t now_ms)
 {
 	if (!address_limits_are_set(config))
 		return CLOSE_REASON_COUNT;
 	struct key key = key_of(listener, peer);
-	uint32_t at = find_or_add(address_limits, &key);
+	uint32_t at = find_or_add(limits, &key);
 	if (at == ADDRESS_NONE)
 		return CLOSE_ADDRESS_LIMIT;
-	struct entry *entry = &address_limits->all[at];
+	struct entry *entry = &limits->all[at];
 	if (entry->connections == 0) {
-		idle_list_remove(address_limits, at);
-		idle_list_add(address_limits, at);
+		idle_list_remove(limits, at);
+		idle_list_add(limits, at);
 	}
 	uint32_t limit = config->max_connections_per_address;
 	uint32_t rate = config->accept_rate, second = now_ms / 1000;
-	struct address_usage_count others =
-	    usage_of_others(address_limits, &key, second);
-	uint64_t accepts = others.accepts + own_accepts(address_limits, &key, second);
+	struct address_usage_count others = usage_of_others(limits, &key, second);
+	uint64_t accepts = others.accepts + own_accepts(limits, &key, second);
 	if (rate != 0 && (accepts >= rate || !take_token(entry, rate, now_ms)))
 		return CLOSE_ACCEPT_RATE;
 	if (rate != 0)
-		publish_accept(address_limits, &key, second);
+		publish_accept(limits, &key, second);
 	return limit != 0 && entry->connections + others.connections >= limit
 	    ? CLOSE_ADDRESS_LIMIT
 	    : CLOSE_REASON_COUNT;
@@ -278,26 +263,26 @@ address_limits_check(struct address_limits *address_limits, uint32_t listener,
 
 void
 address_limits_add(
-    struct address_limits *address_limits, uint32_t listener, const struct peer *peer)
+    struct address_limits *limits, uint32_t listener, const struct peer *peer)
 {
 	struct key key = key_of(listener, peer);
-	uint32_t at = find_or_add(address_limits, &key);
+	uint32_t at = find_or_add(limits, &key);
 	if (at == ADDRESS_NONE)
 		return;
-	if (address_limits->all[at].connections++ == 0)
-		idle_list_remove(address_limits, at);
-	publish_connections(address_limits, &address_limits->all[at]);
+	if (limits->all[at].connections++ == 0)
+		idle_list_remove(limits, at);
+	publish_connections(limits, &limits->all[at]);
 }
 
 void
 address_limits_remove(
-    struct address_limits *address_limits, uint32_t listener, const struct peer *peer)
+    struct address_limits *limits, uint32_t listener, const struct peer *peer)
 {
 	struct key key = key_of(listener, peer);
-	uint32_t at = find(address_limits, &key);
-	if (at == ADDRESS_NONE || address_limits->all[at].connections == 0)
+	uint32_t at = find(limits, &key);
+	if (at == ADDRESS_NONE || limits->all[at].connections == 0)
 		return;
-	if (--address_limits->all[at].connections == 0)
-		idle_list_add(address_limits, at);
-	publish_connections(address_limits, &address_limits->all[at]);
+	if (--limits->all[at].connections == 0)
+		idle_list_add(limits, at);
+	publish_connections(limits, &limits->all[at]);
 }

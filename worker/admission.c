@@ -37,8 +37,6 @@ admission_stop(struct worker *worker)
 	worker->limits.addresses = NULL;
 }
 
-/* --- judgement --- */
-
 static bool
 contains(const struct prefix *prefixes, size_t count, const struct address *peer)
 {
@@ -57,8 +55,8 @@ is_allowed(const struct listener_config *config, const struct address *peer)
 		contains(config->allow, config->allow_count, peer));
 }
 
-/* The peer has the address of a listener, or its port and the address that this
- * connection came to: two that answer each other would do so for ever. */
+/* True if the peer has the address of a listener, or its port and the local address of
+ * this connection: two sockets of an echo server would answer each other for ever. */
 static bool
 is_own_listener(const struct worker *worker, int fd, const struct address *peer)
 {
@@ -68,17 +66,18 @@ is_own_listener(const struct worker *worker, int fd, const struct address *peer)
 			continue;
 		if (address_equal(peer, own))
 			return true;
-		struct address here = { .length = sizeof(here.storage) };
-		if (getsockname(fd, (struct sockaddr *)&here.storage, &here.length) < 0)
+		struct address local = { .length = sizeof(local.storage) };
+		if (getsockname(fd, (struct sockaddr *)&local.storage, &local.length) <
+		    0)
 			continue;
-		address_set_port(&here, address_port(peer));
-		if (address_equal(peer, &here))
+		address_set_port(&local, address_port(peer));
+		if (address_equal(peer, &local))
 			return true;
 	}
 	return false;
 }
 
-/* All workers have as many as the configuration allows. */
+/* True if all workers together have limits.max_connections open. */
 static bool
 is_full(const struct worker *worker)
 {
@@ -120,11 +119,11 @@ admission_refuse(const struct listener *listener, int fd, const struct address *
 {
 	if (log_get_level() >= LOG_LEVEL_DEBUG) {
 		char text[ADDRESS_TEXT_MAX];
-		struct peer who;
-		/* Without the interface of a link-local one, whose name a worker may
-		 * not ask for. */
-		peer_set(&who, peer);
-		log_debug("connection %s closed: %s", peer_format(&who, text),
+		struct peer compact;
+		/* Without the interface of a link-local address: the sandbox forbids to
+		 * look up its name. */
+		peer_set(&compact, peer);
+		log_debug("connection %s closed: %s", peer_format(&compact, text),
 		    close_reason_name(reason));
 	}
 	ledger_count_closed(listener->block, reason);

@@ -1,7 +1,8 @@
 /*
- * admission.h - who may come in: lists, limits, and no other end of ourselves.
+ * admission.h - accepts or refuses a new connection: allow and deny lists, limits,
+ * connections from the server to itself.
  *
- * What a refused peer costs is its handshake, one accept and one reset.
+ * A refused connection costs its handshake, one accept and one reset.
  */
 #ifndef WORKER_ADMISSION_H
 #define WORKER_ADMISSION_H
@@ -13,18 +14,17 @@
 struct listener;
 struct worker;
 
-/* Makes the table of visitors when a listener needs it, with a place for each
+/* Creates the table of address limits if a listener has some, with an entry for each
  * connection that the worker can have. 0, or -1 with errno. */
 int admission_start(struct worker *worker) __attribute__((warn_unused_result));
 void admission_stop(struct worker *worker);
 
-/* CLOSE_REASON_COUNT: the peer of the accepted socket may stay. Or the reason to refuse
- * it. */
+/* CLOSE_REASON_COUNT if the accepted connection is allowed, or the reason to refuse it.
+ */
 enum close_reason admission_check(const struct listener *listener, int fd,
     const struct address *peer) __attribute__((warn_unused_result));
 
-/* Counts the reason and resets the connection: no state of it stays, here or in the
- * kernel. */
+/* Counts the reason and resets the connection, which leaves no state in the kernel. */
 void admission_refuse(const struct listener *listener, int fd,
     const struct address *peer, enum close_reason reason);
 

@@ -38,10 +38,7 @@ connection_create_output(struct connection *connection)
 		return NULL;
 	output->owner = connection;
 	output->progress_ms = worker->timeouts.now_ms;
-	output->next = worker->queued_outputs;
-	if (worker->queued_outputs != NULL)
-		worker->queued_outputs->previous = output;
-	worker->queued_outputs = output;
+	LIST_INSERT_HEAD(&worker->queued_outputs, output, queued);
 	connection->output = output;
 	return output;
 }
@@ -52,12 +49,7 @@ connection_destroy_output(struct connection *connection)
 	struct output *output = connection->output;
 	if (output == NULL)
 		return;
-	if (output->previous != NULL)
-		output->previous->next = output->next;
-	else
-		connection->listener->worker->queued_outputs = output->next;
-	if (output->next != NULL)
-		output->next->previous = output->previous;
+	LIST_REMOVE(output, queued);
 	buffer_release(&output->bytes);
 	free(output);
 	connection->output = NULL;
@@ -97,11 +89,8 @@ connection_watch(struct connection *connection)
 	return false;
 }
 
-/* --- what is limited over all workers --- */
-
-/* Counts against limits.max_connections, and for its address where that is limited, but
- * for the time that it is suspended: on its way to another worker it would count in
- * both. */
+/* Counts the connection against limits.max_connections and the limits of its address.
+ * Not while it is frozen: during a transfer it would count in both workers. */
 static void
 count_in(const struct connection *connection)
 {
@@ -121,8 +110,6 @@ count_out(const struct connection *connection)
 		address_limits_remove(listener->worker->limits.addresses,
 		    listener_ledger_index(listener), &connection->peer);
 }
-
-/* --- the end --- */
 
 void
 connection_close(struct connection *connection, enum close_reason reason)
@@ -185,7 +172,7 @@ connection_finish(struct connection *connection, enum close_reason reason)
 	return connection_watch(connection);
 }
 
-/* A connection on a socket, not watched yet; NULL with ENOMEM. */
+/* Creates a connection that is not watched yet; NULL with ENOMEM. */
 static struct connection *
 create(struct listener *listener, int fd)
 {
@@ -216,8 +203,6 @@ connection_open(struct listener *listener, int fd, const struct address *peer)
 	if (event_add(&connection->event, NULL) < 0)
 		connection_close(connection, CLOSE_SYSTEM_ERROR);
 }
-
-/* --- hand-over --- */
 
 void
 connection_freeze(struct connection *connection)

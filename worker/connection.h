@@ -1,18 +1,21 @@
 /*
  * connection.h - one open socket of a worker, from accept to close.
  *
- *   serving    reads, answers; waits for room to write while replies are stuck
- *   finishing  reads no more messages; what is owed is sent, then
- *              - after the peer's half-close: closed
- *              - after an error of the peer's: lingering
- *   lingering  our side is shut; what still comes is thrown away until the peer closes,
- * so that no reset overtakes the replies on their way (RFC 1122, 4.2.2.13)
+ *   serving    reads and answers; while replies are queued it waits for room to write
+ *   finishing  reads no more messages; sends what is queued, then
+ *              - after a half-close of the peer: closed
+ *              - after a protocol error of the peer: lingering
+ *   lingering  our direction is shut down; what still arrives is discarded until the
+ *              peer closes, so that no reset overtakes the replies on their way
+ *              (RFC 1122, 4.2.2.13)
  *
- * An idle connection is this struct and nothing else: unfinished messages and unsent
- * replies live in memory that exists only while there are some.
+ * An idle connection is this struct and nothing else: partial messages and unsent
+ * replies are in memory that exists only while there are some.
  */
 #ifndef WORKER_CONNECTION_H
 #define WORKER_CONNECTION_H
+
+#include <sys/queue.h>
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -39,9 +42,9 @@ enum connection_phase {
 };
 
 /* Replies that the kernel has not taken yet. Exists only while there are some; all of a
- * worker stand in one list, for the timeout of stalled writes. */
+ * worker are in one list, for the timeout of stalled writes. */
 struct output {
-	struct output *next, *previous; /* in worker->queued_outputs */
+	LIST_ENTRY(output) queued; /* in worker->queued_outputs */
 	struct connection *owner;
 	struct buffer *bytes;
 	uint64_t replies;     /* that end in these bytes */
@@ -52,62 +55,60 @@ struct connection {
 	struct event event;
 	struct stream stream;
 	struct listener *listener;
-	struct buffer *input;  /* bytes of messages not yet answered; NULL: none */
-	struct output *output; /* NULL: nothing is stuck */
-	uint32_t searched;     /* bytes of input known to hold no whole line */
-	uint32_t active_ms;    /* when something last came, or the last reply that had
-				* to wait had gone (worker->timeouts.now_ms) */
+	struct buffer *input;  /* partial or postponed messages; NULL: none */
+	struct output *output; /* NULL: nothing is queued */
+	uint32_t searched;     /* bytes of input known to hold no whole message */
+	uint32_t active_ms;    /* when the last bytes arrived or the last queued reply
+				  was sent (timeouts.now_ms) */
 	struct peer peer;
-	uint8_t place;       /* in its slab (connection_pool.c) */
+	uint8_t slab_index;  /* connection_pool.c */
 	uint8_t phase;       /* enum connection_phase */
-	uint8_t reason;      /* enum close_reason, of a finishing or lingering one */
-	bool reading_paused; /* too much is stuck (limits.max_pending) */
-	bool frozen;         /* on its way to another worker: nobody touches it */
+	uint8_t reason;      /* enum close_reason: why it is finishing or lingering */
+	bool reading_paused; /* too much output is queued (limits.max_pending) */
+	bool frozen;         /* being transferred: neither read nor written */
 };
 
-/* Takes over an accepted, non-blocking socket and starts to serve it. Closes it, with
- * its reason counted, when that cannot be. */
+/* Serves an accepted, non-blocking socket (now owned). On failure it is closed and
+ * counted. */
 void connection_open(struct listener *listener, int fd, const struct address *peer);
 
-/* Counts, logs at debug, closes, frees. */
+/* Counts, logs at debug level, closes and frees. */
 void connection_close(struct connection *connection, enum close_reason reason);
 
-/* Makes the loop watch what the connection's state wants. False when that failed and
+/* Makes the loop watch the events of the connection's state. False when that failed and
  * the connection is closed. */
 bool connection_watch(struct connection *connection)
     __attribute__((warn_unused_result));
 
-/* No more messages are read: sends what is owed, then closes for `reason`. False when
+/* Reads no more messages, sends what is queued, then closes with `reason`. False when
  * it is closed already. */
 bool connection_finish(struct connection *connection, enum close_reason reason);
-/* The same, when everything owed is sent. */
+/* Continues when all queued output is sent. */
 bool connection_finish_now(struct connection *connection);
-
-/* Bytes of reply that wait for the peer. */
-size_t connection_queued_bytes(const struct connection *connection);
 
 /* Gives the connection an empty output. NULL with ENOMEM. */
 struct output *connection_create_output(struct connection *connection);
 void connection_destroy_output(struct connection *connection);
 
-/* True while replies over limits.max_pending are stuck. */
+/* Bytes of queued replies. */
+size_t connection_queued_bytes(const struct connection *connection);
+
+/* True while more than limits.max_pending is queued. */
 bool connection_is_over_output_limit(const struct connection *connection);
 
-/* Nothing is owed and no message is half-way. */
+/* True without queued output and partial message. */
 bool connection_is_idle(const struct connection *connection);
 
-/* --- hand-over (transfer_send.c, transfer_receive.c) --- */
-
-/* Nothing is read or written until connection_resume. */
+/* Stops reading and writing until connection_resume, for a transfer. */
 void connection_freeze(struct connection *connection);
 void connection_resume(struct connection *connection);
-/* Another worker has it: counts it as moved out, closes this process's copy. */
+/* Another worker owns it now: counts it as moved out and closes this copy. */
 void connection_transferred(struct connection *connection);
-/* One that came from another worker, suspended; its input and output are still empty.
- * NULL with ENOMEM; fd stays the caller's then. */
+/* Makes a frozen connection of a received record; its input and output are still empty.
+ * NULL with ENOMEM; fd is then still the caller's. */
 struct connection *connection_install(
     struct listener *listener, int fd, const struct transfer_record *record);
-/* Frees the memory of a connection and leaves its socket open. */
+/* Frees the memory and leaves the socket open. */
 void connection_free(struct connection *connection);
 
 static inline int

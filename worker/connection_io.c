@@ -6,8 +6,7 @@
 #include "worker/responder.h"
 #include "worker/worker_state.h"
 
-/* A wake-up reads this often at most, so that a flood on one socket starves no other.
- */
+/* Reads per wake-up, so that a flood on one socket does not starve the others. */
 #define READS_PER_WAKEUP 4
 
 static enum close_reason
@@ -18,7 +17,7 @@ reason_of_errno(void)
 	case EPIPE:
 		return CLOSE_RESET;
 	case ETIMEDOUT:
-	/* Or what the network said last (icmp(7)). */
+	/* A retransmission timeout reports the last ICMP error (icmp(7)). */
 	case EHOSTUNREACH:
 	case ENETUNREACH:
 	case ECONNREFUSED:
@@ -35,13 +34,11 @@ reason_of_errno(void)
 	}
 }
 
-/* --- sending --- */
-
-/* Gives bytes to the kernel. Returns how many it took, or -1 with the connection closed
- * (`owed` bytes were not sent and are not in the output). */
+/* Sends bytes and returns how many the kernel took, or -1 with the connection closed:
+ * `unqueued` bytes, which are not in the output, are then counted as dropped. */
 static inline ssize_t
 send_some(
-    struct connection *connection, const uint8_t *data, size_t length, size_t owed)
+    struct connection *connection, const uint8_t *data, size_t length, size_t unqueued)
 {
 	struct ledger_block *block = connection->listener->block;
 	ssize_t n = transport_send(&connection->stream, data, length);
@@ -49,7 +46,7 @@ send_some(
 		if (errno == EAGAIN || errno == EINTR)
 			return 0;
 		enum close_reason reason = reason_of_errno();
-		ledger_count(block, LEDGER_BYTES_DROPPED, owed);
+		ledger_count(block, LEDGER_BYTES_DROPPED, unqueued);
 		connection_close(connection, reason);
 		return -1;
 	}
@@ -107,8 +104,6 @@ send_batch(struct connection *connection)
 	return is_open;
 }
 
-/* --- receiving --- */
-
 /* Sends the batch, then acts on the status that came with it. */
 static bool
 send_and_check(struct connection *connection, enum responder_status status)
@@ -151,7 +146,7 @@ answer_messages(
 	return true;
 }
 
-/* Answers what is kept in the input. */
+/* Answers the messages in the input. */
 static bool
 answer_kept(struct connection *connection)
 {
@@ -218,30 +213,29 @@ on_peer_closed(struct connection *connection)
 		connection_finish(connection, CLOSE_PEER_CLOSED);
 }
 
-/* What is stuck grows to limits.max_pending, and not by a whole read beyond it. */
+/* Bounds a read so that queued output does not exceed limits.max_pending by a whole
+ * read. */
 static size_t
 bytes_to_read(const struct connection *connection)
 {
 	if (connection->output == NULL)
 		return WORKER_INPUT_BYTES;
-	uint64_t room = connection->listener->worker->config->limits.max_pending + 1 -
-	    connection_queued_bytes(connection);
-	return room < WORKER_INPUT_BYTES ? (size_t)room : WORKER_INPUT_BYTES;
+	uint64_t allowed = connection->listener->worker->config->limits.max_pending +
+	    1 - connection_queued_bytes(connection);
+	return allowed < WORKER_INPUT_BYTES ? (size_t)allowed : WORKER_INPUT_BYTES;
 }
 
-/* Reads what is there, in bounds. A read that does not fill the buffer has emptied the
- * socket (epoll(7)), unless the peer's end waits behind, or TCP's urgent mark, to look
- * for which would cost each message a second read. Its half-close is told
- * (is_closed); of its reset libevent tells no more than that there is something to
- * read: a send finds it, and where nothing is sent the next read must. */
+/* A read that does not fill the buffer has emptied the socket (epoll(7)), with three
+ * exceptions that a second read for each message would be too dear for: a half-close is
+ * reported by libevent (is_closed); a reset is not, but a send finds it, and where
+ * nothing was sent a second read does; TCP urgent data is not looked for. */
 static void
 on_readable(struct connection *connection, bool is_closed)
 {
 	struct worker *worker = connection->listener->worker;
 	for (int i = 0; i < READS_PER_WAKEUP; i++) {
-		size_t wanted = bytes_to_read(connection);
-		ssize_t n =
-		    transport_receive(&connection->stream, worker->input, wanted);
+		size_t size = bytes_to_read(connection);
+		ssize_t n = transport_receive(&connection->stream, worker->input, size);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0) {
@@ -260,16 +254,15 @@ on_readable(struct connection *connection, bool is_closed)
 		    answer_new(connection, worker->input, (size_t)n);
 		if (status == ANSWER_CLOSED)
 			return;
-		bool may_have_more = ((size_t)n == wanted || is_closed ||
-					 status == ANSWER_NOTHING_SENT) &&
+		bool may_have_more =
+		    ((size_t)n == size || is_closed || status == ANSWER_NOTHING_SENT) &&
 		    connection->phase == CONNECTION_SERVING &&
 		    !connection->reading_paused;
 		if (!may_have_more)
 			return;
 	}
-	/* The others first. No new edge tells of what is left, but watching anew does;
-	 * an event made active here would run again before anybody else is looked for.
-	 */
+	/* Other connections are served first. No new edge reports what is left, but
+	 * adding the event again does; event_active() would run this one next. */
 	if (worker->edge_events == 0)
 		return;
 	event_del(&connection->event);
@@ -290,9 +283,7 @@ on_lingering(struct connection *connection)
 		connection_close(connection, connection->reason);
 }
 
-/* --- events --- */
-
-/* The last waiting reply has gone: until now the peer was not idle. */
+/* The last queued reply is sent: the idle time starts now. */
 static bool
 on_output_sent(struct connection *connection)
 {

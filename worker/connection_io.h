@@ -1,12 +1,11 @@
 /*
- * connection_io.h - the bytes of a connection: read, answered (responder.h), sent or
- * kept.
+ * connection_io.h - the events of a connection: reads, hands the bytes to the responder
+ * (responder.h), sends the replies or queues them.
  */
 #ifndef WORKER_CONNECTION_IO_H
 #define WORKER_CONNECTION_IO_H
 
 #include <stdbool.h>
-#include <stddef.h>
 
 #include <event2/event.h>
 
@@ -14,8 +13,8 @@
 
 struct connection;
 
-/* Offers the kernel what waits in the output, whether or not it has asked for more.
- * False when the connection was closed over it. */
+/* Sends queued output, whether or not the kernel has reported room. False when the
+ * connection was closed. */
 bool connection_io_flush(struct connection *connection)
     __attribute__((warn_unused_result));
 

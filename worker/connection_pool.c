@@ -1,131 +1,99 @@
 #include "worker/connection_pool.h"
 
-#include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "worker/connection.h"
 
-#define SLAB_PLACES 64
+#define SLAB_SIZE 64
 
 struct slab {
-	uint64_t used; /* bit i: place i */
-	struct slab *next, *previous;
-	struct slab *next_with_room, *previous_with_room;
-	struct connection places[SLAB_PLACES];
+	uint64_t used; /* bit i: connections[i] is in use */
+	LIST_ENTRY(slab) all, with_room;
+	struct connection connections[SLAB_SIZE];
 };
 
-_Static_assert(sizeof(struct slab) <= SLAB_PLACES * 256,
+_Static_assert(sizeof(struct slab) <= SLAB_SIZE * 256,
     "an idle connection costs at most 256 bytes");
 
 static struct slab *
 slab_of(const struct connection *connection)
 {
-	const struct connection *first = connection - connection->place;
-	return (struct slab *)((char *)first - offsetof(struct slab, places));
-}
-
-static void
-link_with_room(struct connection_pool *connection_pool, struct slab *slab)
-{
-	slab->previous_with_room = NULL;
-	slab->next_with_room = connection_pool->with_room;
-	if (connection_pool->with_room != NULL)
-		connection_pool->with_room->previous_with_room = slab;
-	connection_pool->with_room = slab;
-}
-
-static void
-unlink_with_room(struct connection_pool *connection_pool, struct slab *slab)
-{
-	if (slab->previous_with_room != NULL)
-		slab->previous_with_room->next_with_room = slab->next_with_room;
-	else
-		connection_pool->with_room = slab->next_with_room;
-	if (slab->next_with_room != NULL)
-		slab->next_with_room->previous_with_room = slab->previous_with_room;
+	const struct connection *first = connection - connection->slab_index;
+	return (struct slab *)((char *)first - offsetof(struct slab, connections));
 }
 
 static struct slab *
-slab_create(struct connection_pool *connection_pool)
+slab_create(struct connection_pool *pool)
 {
 	struct slab *slab = malloc(sizeof(*slab));
 	if (slab == NULL)
 		return NULL;
 	slab->used = 0;
-	slab->previous = NULL;
-	slab->next = connection_pool->all;
-	if (connection_pool->all != NULL)
-		connection_pool->all->previous = slab;
-	connection_pool->all = slab;
-	link_with_room(connection_pool, slab);
+	LIST_INSERT_HEAD(&pool->all, slab, all);
+	LIST_INSERT_HEAD(&pool->with_room, slab, with_room);
 	return slab;
 }
 
 static void
-slab_destroy(struct connection_pool *connection_pool, struct slab *slab)
+slab_destroy(struct slab *slab)
 {
-	if (slab->previous != NULL)
-		slab->previous->next = slab->next;
-	else
-		connection_pool->all = slab->next;
-	if (slab->next != NULL)
-		slab->next->previous = slab->previous;
-	unlink_with_room(connection_pool, slab);
+	LIST_REMOVE(slab, all);
+	LIST_REMOVE(slab, with_room);
 	free(slab);
 }
 
 struct connection *
-connection_pool_alloc(struct connection_pool *connection_pool)
+connection_pool_alloc(struct connection_pool *pool)
 {
-	struct slab *slab = connection_pool->with_room;
-	if (slab == NULL && (slab = slab_create(connection_pool)) == NULL)
+	struct slab *slab = LIST_FIRST(&pool->with_room);
+	if (slab == NULL && (slab = slab_create(pool)) == NULL)
 		return NULL;
-	int place = __builtin_ctzll(~slab->used);
-	slab->used |= UINT64_C(1) << place;
+	int index = __builtin_ctzll(~slab->used);
+	slab->used |= UINT64_C(1) << index;
 	if (slab->used == UINT64_MAX)
-		unlink_with_room(connection_pool, slab);
-	connection_pool->count++;
-	struct connection *connection = &slab->places[place];
+		LIST_REMOVE(slab, with_room);
+	pool->count++;
+	struct connection *connection = &slab->connections[index];
 	memset(connection, 0, sizeof(*connection));
-	connection->place = (uint8_t)place;
+	connection->slab_index = (uint8_t)index;
 	return connection;
 }
 
 void
-connection_pool_free(
-    struct connection_pool *connection_pool, struct connection *connection)
+connection_pool_free(struct connection_pool *pool, struct connection *connection)
 {
 	struct slab *slab = slab_of(connection);
 	if (slab->used == UINT64_MAX)
-		link_with_room(connection_pool, slab);
-	slab->used &= ~(UINT64_C(1) << connection->place);
-	connection_pool->count--;
+		LIST_INSERT_HEAD(&pool->with_room, slab, with_room);
+	slab->used &= ~(UINT64_C(1) << connection->slab_index);
+	pool->count--;
 	bool only_room =
-	    connection_pool->with_room == slab && slab->next_with_room == NULL;
+	    LIST_FIRST(&pool->with_room) == slab && LIST_NEXT(slab, with_room) == NULL;
 	if (slab->used == 0 && !only_room)
-		slab_destroy(connection_pool, slab);
+		slab_destroy(slab);
 }
 
 void
-connection_pool_finish(struct connection_pool *connection_pool)
+connection_pool_finish(struct connection_pool *pool)
 {
-	while (connection_pool->all != NULL)
-		slab_destroy(connection_pool, connection_pool->all);
+	while (!LIST_EMPTY(&pool->all))
+		slab_destroy(LIST_FIRST(&pool->all));
 }
 
 void
-connection_pool_for_each(struct connection_pool *connection_pool,
+connection_pool_for_each(struct connection_pool *pool,
     bool (*visit)(struct connection *connection, void *argument), void *argument)
 {
 	struct slab *next;
-	for (struct slab *slab = connection_pool->all; slab != NULL; slab = next) {
-		next = slab->next;
+	for (struct slab *slab = LIST_FIRST(&pool->all); slab != NULL; slab = next) {
+		next = LIST_NEXT(slab, all);
 		uint64_t used = slab->used;
 		while (used != 0) {
-			int place = __builtin_ctzll(used);
+			int index = __builtin_ctzll(used);
 			used &= used - 1;
-			if (!visit(&slab->places[place], argument))
+			if (!visit(&slab->connections[index], argument))
 				return;
 		}
 	}

@@ -1,11 +1,7 @@
 #include "worker/drain.h"
 
-#include <time.h>
-
 #include "lib/clock.h"
 #include "lib/log.h"
-
-#include "proto/channel.h"
 
 #include "worker/acceptor.h"
 #include "worker/connection.h"
@@ -17,7 +13,7 @@ static bool
 close_for(struct connection *connection, void *argument)
 {
 	const enum close_reason *reason = argument;
-	/* Why one lingers is why it ends. */
+	/* A lingering connection keeps the reason that it has. */
 	connection_close(connection,
 	    connection->phase == CONNECTION_LINGERING ? connection->reason : *reason);
 	return true;
@@ -37,7 +33,7 @@ on_deadline(evutil_socket_t fd, short what, void *argument)
 	(void)fd;
 	(void)what;
 	struct worker *worker = argument;
-	log_warnx("drain: %zu connections were still busy when the time was over",
+	log_warnx("drain: closing %zu busy connections: timeouts.drain is over",
 	    worker->connections.count);
 	acceptor_stop(worker);
 	close_all(worker, CLOSE_DRAIN_TIMEOUT);
@@ -55,15 +51,11 @@ on_check(evutil_socket_t fd, short what, void *argument)
 		return;
 	if (!worker->drain.listeners_closed_sent) {
 		worker->drain.listeners_closed_sent = true;
-		struct channel_message listeners_closed = {
-			.verb = CHANNEL_LISTENERS_CLOSED
-		};
-		if (channel_send(worker->channel_fd, &listeners_closed, -1) < 0)
-			log_debug("the master does not hear that we have retired");
+		worker_report(worker, CHANNEL_LISTENERS_CLOSED, 0, 0);
 	}
 	transfer_send_continue(worker);
 	if (worker->connections.count == 0 && worker->transfers.sender == NULL &&
-	    worker->transfers.receivers == NULL)
+	    LIST_EMPTY(&worker->transfers.receivers))
 		event_base_loopbreak(worker->base);
 }
 
@@ -74,7 +66,6 @@ drain_init(struct worker *worker)
 	evtimer_assign(&worker->drain.timer, worker->base, on_deadline, worker);
 }
 
-/* The earliest end that was asked for counts. */
 static void
 set_deadline(struct worker *worker, uint64_t deadline_ns)
 {

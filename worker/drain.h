@@ -1,10 +1,10 @@
 /*
- * drain.h - how a worker ends: in order, at most as long as the master allows.
+ * drain.h - how a worker ends: in order, within the time that the master allows.
  *
- *   serving --LEAVE--> leaving: listeners closed (or emptied first), open connections
- *                      handed over, the rest served until quiet --> exit 0
- *   any     --STOP---> everything closed --> exit 0
- *   any     --end of file from the master: as LEAVE, with the configured drain time
+ *   serving --DRAIN--> draining: listeners closed (after their queues are empty), open
+ *                      connections transferred, the rest served until idle --> exit 0
+ *   any     --EXIT---> everything closed --> exit 0
+ *   any     --EOF on the channel: as DRAIN, with timeouts.drain
  */
 #ifndef WORKER_DRAIN_H
 #define WORKER_DRAIN_H
@@ -14,12 +14,12 @@
 
 struct worker;
 
-/* Before anything that may request a check. */
+/* To be called before anything that may request a check (worker_state.h). */
 void drain_init(struct worker *worker);
 
-/* With `moves`, a hand-over will come for the open connections: they are served until
- * it has taken them; the rest is drained. deadline_ns: from now; 0: no limit. Asked for
- * again, the earliest limit counts. */
+/* With `expects_transfer` a transfer of the open connections will start: they are
+ * served until it has moved them, and those that it leaves are drained. deadline_ns:
+ * from now; 0: none. Of several deadlines the earliest counts. */
 void drain_start(struct worker *worker, bool expects_transfer, uint64_t deadline_ns);
 void drain_abort(struct worker *worker);
 

@@ -43,7 +43,7 @@ find_group(const char *name, gid_t *ret)
 	errno = 0;
 	const struct group *group = getgrnam(name);
 	if (group == NULL) {
-		log_errorx("group \"%s\" is not known", name);
+		log_errorx("unknown group \"%s\"", name);
 		return -1;
 	}
 	*ret = group->gr_gid;
@@ -55,7 +55,7 @@ change_user(const char *user, const char *group)
 {
 	const struct passwd *entry = getpwnam(user);
 	if (entry == NULL) {
-		log_errorx("user \"%s\" is not known", user);
+		log_errorx("unknown user \"%s\"", user);
 		return -1;
 	}
 	uid_t uid = entry->pw_uid;
@@ -68,7 +68,7 @@ change_user(const char *user, const char *group)
 		return -1;
 	}
 	if (uid != 0 && setuid(0) == 0) {
-		log_errorx("user \"%s\" could become root again", user);
+		log_errorx("user \"%s\" can still become root: not serving", user);
 		return -1;
 	}
 	return 0;
@@ -80,7 +80,8 @@ sandbox_warn_about_user(const char *user)
 	const struct passwd *entry = user != NULL ? getpwnam(user) : NULL;
 	if (entry == NULL || geteuid() == 0 || entry->pw_uid == geteuid())
 		return;
-	log_warnx("the workers stay user %u: only root can become \"%s\" (user)",
+	log_warnx(
+	    "workers run as uid %u, not as user \"%s\": only root can change the user",
 	    (unsigned)geteuid(), user);
 }
 
@@ -93,11 +94,11 @@ sandbox_drop_privileges(const char *user, const char *group)
 	if (capabilities_limit_bounding_set(0) == 0 && capabilities_limit(0) == 0 &&
 	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0)
 		return 0;
-	log_error("cannot give up what root may");
+	log_error("cannot drop root privileges");
 	return -1;
 }
 
-/* As in linux/landlock.h, which may be older than the kernel, or missing. */
+/* From linux/landlock.h, which may be missing or older than the kernel. */
 enum {
 	LANDLOCK_CREATE_RULESET = 444,
 	LANDLOCK_RESTRICT_SELF = 446,
@@ -110,11 +111,11 @@ struct ruleset {
 	uint64_t scoped;             /* from version 6 */
 };
 
-/* Every right that this version of Landlock can take away. */
+/* Every right that this version of Landlock can revoke. */
 static struct ruleset
 all_rights(long version)
 {
-	/* By version: 1: 13, 2: and REFER, 3: and TRUNCATE, 5: and IOCTL_DEV. */
+	/* Version 1 has 13 rights; 2 adds REFER, 3 TRUNCATE, 5 IOCTL_DEV. */
 	static const uint8_t fs_bits[] = { 13, 13, 14, 15, 15, 16 };
 	long last = (long)sizeof(fs_bits) - 1;
 	return (struct ruleset){
@@ -134,13 +135,13 @@ ruleset_bytes(long version)
 			    : offsetof(struct ruleset, handled_access_net);
 }
 
-/* Takes the rights away, and gives none back. */
+/* Revokes all rights, without exception. */
 static int
 enter_landlock(void)
 {
 	long version = syscall(LANDLOCK_CREATE_RULESET, NULL, 0, LANDLOCK_VERSION);
 	if (version < 1) {
-		log_debug("this kernel has no Landlock");
+		log_debug("sandbox: the kernel does not support Landlock");
 		return 0;
 	}
 	struct ruleset ruleset = all_rights(version);
@@ -154,9 +155,7 @@ enter_landlock(void)
 	return rc < 0 ? -1 : 0;
 }
 
-/* --- seccomp --- */
-
-/* What is allowed whatever its arguments. */
+/* Allowed with any arguments. */
 static const int calls[] = {
 	/* the loop */
 	SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait), SCMP_SYS(epoll_pwait2),
@@ -167,22 +166,22 @@ static const int calls[] = {
 	/* the same where time had 32 bits */
 	SCMP_SYS(clock_gettime64), SCMP_SYS(ppoll_time64), SCMP_SYS(pselect6_time64),
 	SCMP_SYS(timerfd_settime64), SCMP_SYS(futex_time64),
-	/* connections; sendto reaches nobody else, for there is no new socket */
+	/* connections; sendto cannot reach other peers without a new socket */
 	SCMP_SYS(accept4), SCMP_SYS(recvfrom), SCMP_SYS(recv), SCMP_SYS(sendto),
 	SCMP_SYS(send), SCMP_SYS(shutdown), SCMP_SYS(close), SCMP_SYS(getsockname),
-	/* channel and hand-over */
+	/* channel and transfers */
 	SCMP_SYS(sendmsg), SCMP_SYS(recvmsg), SCMP_SYS(memfd_create), SCMP_SYS(read),
 	SCMP_SYS(write), SCMP_SYS(lseek), SCMP_SYS(_llseek),
 	/* memory */
 	SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise),
-	/* the C library: locks, ids, its own last words */
+	/* the C library: locks, ids, abort messages */
 	SCMP_SYS(futex), SCMP_SYS(getrandom), SCMP_SYS(getpid), SCMP_SYS(gettid),
 	SCMP_SYS(writev), SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigprocmask),
 	SCMP_SYS(rt_sigaction), SCMP_SYS(exit), SCMP_SYS(exit_group)
 };
 
-/* What is allowed on a condition: memory that cannot be executed, the spare descriptor,
- * the reset of a peer that is refused, a listener that lets nobody new begin. */
+/* Allowed on a condition: memory that is not executable, the spare descriptor, the
+ * reset of a refused connection, the filter that blocks new connections. */
 static const struct {
 	int call;
 	struct scmp_arg_cmp condition;
@@ -236,10 +235,10 @@ sandbox_enter(enum seccomp_use seccomp)
 {
 	if (!sandbox_is_possible())
 		return 0;
-	/* The C library reads the time zone when first asked for a date. */
+	/* The C library would read the time zone at the first date: too late then. */
 	tzset();
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || enter_landlock() < 0) {
-		log_error("cannot give up the file system");
+		log_error("cannot restrict file system access (Landlock)");
 		return -1;
 	}
 	if (seccomp == SECCOMP_OFF)
@@ -247,6 +246,6 @@ sandbox_enter(enum seccomp_use seccomp)
 	if (enter_seccomp(
 		seccomp == SECCOMP_ON ? SCMP_ACT_KILL_PROCESS : SCMP_ACT_LOG) == 0)
 		return 0;
-	log_error("cannot enter seccomp (security.seccomp \"off\" goes without)");
+	log_error("cannot install the seccomp filter (fix: security.seccomp \"off\")");
 	return -1;
 }

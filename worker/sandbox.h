@@ -1,15 +1,15 @@
 /*
- * sandbox.h - the last thing before a worker serves: it keeps what it has, and can get
- * nothing else.
+ * sandbox.h - the last steps before a worker serves: it drops root for good, keeps what
+ * it has open and can get nothing else.
  *
- *   Landlock   no file is opened, made, renamed or run by name, no TCP port bound or
- *              connected to, no abstract socket reached, no other process signalled;
- *              as much of that as the kernel knows (landlock(7))
- *   seccomp    system calls that the loop does not make are not made (seccomp(2)): no
- *              socket, connect, open, execve, fork, ptrace, no memory that can be
- *              executed
+ *   user       another user, if configured; no capability, no_new_privs
+ *   Landlock   no file is opened, created, renamed or executed by name, no TCP port
+ *              bound or connected to, no abstract socket reached, no other process
+ *              signalled; as far as the kernel supports it (landlock(7))
+ *   seccomp    no system call that the loop does not need (seccomp(2)): no socket,
+ *              connect, open, execve, fork, ptrace, no executable memory
  *
- * What must come from outside comes as a descriptor over the channel.
+ * Anything from outside arrives as a descriptor over the channel.
  */
 #ifndef WORKER_SANDBOX_H
 #define WORKER_SANDBOX_H
@@ -18,23 +18,22 @@
 
 #include "conf/config.h"
 
-/* Becomes `user` and `group` (NULL: the user's own), for ever, when `user` is not NULL
- * and the process is root. Whoever it is then holds no capability, gets none from a
- * program that it executes (no_new_privs), and, where the process was root, has an
- * empty bounding set. 0, or -1 with the reason logged. */
+/* If `user` is set and the process is root, becomes `user` and `group` (NULL: the
+ * user's own) for good, with an empty bounding set. In any case the process then holds
+ * no capability and gets none from a program that it executes (no_new_privs). 0, or -1
+ * with the reason logged. */
 int sandbox_drop_privileges(const char *user, const char *group)
     __attribute__((warn_unused_result));
-/* Warns where `user` is somebody else whom this process cannot become: it stays what it
- * is, which is no root. */
+/* Warns if `user` is another user that this process, which is not root, cannot become.
+ */
 void sandbox_warn_about_user(const char *user);
 
-/* Locks the process in, for ever; it has no_new_privs from then on. A kernel without
- * Landlock is no failure, one without seccomp is, unless that is off. 0, or -1 with the
- * reason logged. */
+/* Locks the process in for good. Fails without seccomp, unless that is off; a kernel
+ * without Landlock is no failure. 0, or -1 with the reason logged. */
 int sandbox_enter(enum seccomp_use seccomp) __attribute__((warn_unused_result));
 
-/* False in a program that a sanitizer was built into, which opens files and forks as it
- * likes: sandbox_enter does nothing there. */
+/* False in a program built with a sanitizer, which opens files and forks at any time:
+ * there sandbox_enter does nothing. */
 bool sandbox_is_possible(void);
 
 #endif

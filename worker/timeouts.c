@@ -22,7 +22,7 @@ monotonic_ms(void)
 	return (uint32_t)(clock_now_ns() / NS_PER_MS);
 }
 
-/* The stamp of the last activity may be older than the activity by one sweep. */
+/* A time stamp may be older than the activity that it records, by one interval. */
 static bool
 has_expired(const struct worker *worker, uint32_t stamp_ms, uint64_t timeout_ns)
 {
@@ -30,8 +30,8 @@ has_expired(const struct worker *worker, uint32_t stamp_ms, uint64_t timeout_ns)
 	return elapsed_ms >= timeout_ns / NS_PER_MS + worker->timeouts.interval_ms;
 }
 
-/* By a sweep at the most: what happened in a turn that came late may bear the stamp of
- * the sweep before, and while the loop stood still nobody was silent. */
+/* By one interval at most: what happened after a late wake-up may carry the stamp of
+ * the previous check, and no connection was idle while the loop did not run. */
 static void
 advance_clock(struct worker *worker)
 {
@@ -53,18 +53,18 @@ is_stalled(const struct connection *connection)
 		worker, output->progress_ms, worker->config->timeouts.stalled_write_ns);
 }
 
-/* The kernel asks for more only when a third of its buffer is free, which takes a slow
- * peer long: who is offered some then may be seen to have moved. */
+/* The kernel reports a socket writable only when a third of its buffer is free, which
+ * takes long with a slow peer. So try to send before calling it stalled. */
 static void
 check_stalled_writes(struct worker *worker)
 {
 	if (worker->config->timeouts.stalled_write_ns == 0)
 		return;
 	struct output *next;
-	for (struct output *output = worker->queued_outputs; output != NULL;
-	     output = next) {
+	for (struct output *output = LIST_FIRST(&worker->queued_outputs);
+	     output != NULL; output = next) {
 		struct connection *owner = output->owner;
-		next = output->next;
+		next = LIST_NEXT(output, queued);
 		if (is_stalled(owner) && connection_io_flush(owner) &&
 		    is_stalled(owner))
 			connection_close(owner, CLOSE_STALLED_WRITE);
@@ -135,7 +135,7 @@ static uint32_t
 check_interval_ms(const struct config *config)
 {
 	uint64_t shortest_ns = CHECK_INTERVAL_MAX_MS * NS_PER_MS * 8;
-	/* hung: who watches for it must see several beats in that time. */
+	/* hung: the watchdog must see several heartbeats in that time. */
 	const uint64_t timeouts_ns[] = { config->timeouts.idle_ns,
 		config->timeouts.stalled_write_ns, config->timeouts.hung_ns };
 	for (size_t i = 0; i < sizeof(timeouts_ns) / sizeof(timeouts_ns[0]); i++) {
@@ -146,8 +146,8 @@ check_interval_ms(const struct config *config)
 	return ms < CHECK_INTERVAL_MIN_MS ? CHECK_INTERVAL_MIN_MS : (uint32_t)ms;
 }
 
-/* A descriptor and no timer of libevent's: with none at all it reads no clock in its
- * turns, which are all that a lone message pays beside the system calls. */
+/* A timerfd, not a timer of libevent: without timers libevent reads no clock in its
+ * loop, which for a lone message is most of the cost beside the system calls. */
 static int
 set_interval(struct worker *worker, uint32_t ms)
 {
@@ -178,11 +178,10 @@ void
 timeouts_shorten(struct worker *worker)
 {
 	worker->drain.closes_idle = true;
-	/* timeouts_interval_ms stays: the stamps that connections carry are as coarse
-	 * as they were.
+	/* timeouts.interval_ms stays: the time stamps of connections are that coarse.
 	 */
 	if (set_interval(worker, CHECK_INTERVAL_MIN_MS) < 0)
-		log_warn("drain: the sweep keeps its pace");
+		log_warn("drain: cannot shorten the timeout interval");
 }
 
 void

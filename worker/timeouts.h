@@ -1,11 +1,12 @@
 /*
- * timeouts.h - the coarse clock of a worker, and what it closes: idle connections,
- * stalled writers, peers that linger. One timer for all, because a timer for each
- * connection would cost more than the message it guards.
+ * timeouts.h - the coarse clock of a worker and what it closes: idle connections,
+ * stalled writes, lingering connections. One timer checks them all, because a timer for
+ * each connection would cost more than the message that it guards.
  *
- * A timeout is never early, and at most two sweeps late; time in which the loop stood
- * still (a stopped process, a frozen container) counts as one sweep. A stalled writer's
- * begins anew when there is room in the socket that the kernel had not yet told of.
+ * A timeout is never early and at most two check intervals late. Time in which the loop
+ * did not run (a stopped process, a frozen container) counts as one interval. The
+ * timeout of a stalled write restarts when the socket has room that the kernel had not
+ * reported yet.
  */
 #ifndef WORKER_TIMEOUTS_H
 #define WORKER_TIMEOUTS_H
@@ -13,7 +14,7 @@
 struct worker;
 
 int timeouts_start(struct worker *worker) __attribute__((warn_unused_result));
-/* From now on connections that are quiet and owed nothing are closed (drain). */
+/* Starts to close idle connections, for a drain, and checks more often. */
 void timeouts_shorten(struct worker *worker);
 void timeouts_stop(struct worker *worker);
 

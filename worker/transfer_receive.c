@@ -7,22 +7,22 @@
 
 #include "lib/log.h"
 
-#include "proto/channel.h"
 #include "proto/transfer.h"
 
 #include "worker/connection.h"
+#include "worker/transfer_state.h"
 #include "worker/worker_state.h"
 
 struct receiver {
-	struct receiver *next; /* in worker->takers */
+	LIST_ENTRY(receiver) next; /* in worker->transfers.receivers */
 	struct worker *worker;
 	struct event event;
 	int fd;
 	uint32_t id;
-	uint64_t received; /* booked */
-	/* By the giver's number: */
+	uint64_t received; /* connections, counted as moved in */
+	/* By the listener number of the sender: */
 	struct listener *listeners[TRANSFER_LISTENERS_MAX];
-	uint32_t uncommitted[TRANSFER_LISTENERS_MAX]; /* taken, DONE has not come */
+	uint32_t uncommitted[TRANSFER_LISTENERS_MAX]; /* accepted, not yet COMMITTED */
 };
 
 static void
@@ -39,32 +39,19 @@ count_committed(struct receiver *receiver)
 }
 
 static void
-report_to_master(const struct worker *worker, uint32_t id, uint64_t received)
-{
-	const struct channel_message received_message = {
-		.verb = CHANNEL_RECEIVED, .argument = id, .value = received
-	};
-	if (channel_send(worker->channel_fd, &received_message, -1) < 0)
-		log_debug("the master does not hear what was taken");
-}
-
-static void
 finish(struct receiver *receiver)
 {
 	struct worker *worker = receiver->worker;
 	count_committed(receiver);
-	report_to_master(worker, receiver->id, receiver->received);
-	struct receiver **at = &worker->transfers.receivers;
-	while (*at != receiver)
-		at = &(*at)->next;
-	*at = receiver->next;
+	worker_report(worker, CHANNEL_RECEIVED, receiver->id, receiver->received);
+	LIST_REMOVE(receiver, next);
 	event_del(&receiver->event);
 	close(receiver->fd);
 	free(receiver);
 	worker_request_drain_check(worker);
 }
 
-/* Our listener of the same address and framing, or NULL. */
+/* The listener of the same address and framing, or NULL. */
 static struct listener *
 match_listener(struct worker *worker, const char *name, uint32_t framing)
 {
@@ -95,53 +82,24 @@ on_hello(struct receiver *receiver, const struct transfer_hello *hello, size_t l
 		    worker->connections.count);
 	if (transfer_packet_send(receiver->fd, &capacity, sizeof(capacity), NULL, 0) <
 	    0)
-		log_debug("the giver does not hear us");
+		log_debug("transfer: cannot answer the sender");
 }
 
-/* Reads `length` bytes of the memory file to the end of a buffer. */
-static int
-read_bytes(int fd, struct buffer **buffer, size_t length)
-{
-	if (length == 0)
-		return 0;
-	if (buffer_reserve(buffer, length) < 0)
-		return -1;
-	size_t done = 0;
-	while (done < length) {
-		ssize_t n = read(fd, (*buffer)->data + (*buffer)->end, length - done);
-		if (n <= 0)
-			return -1;
-		done += (size_t)n;
-		(*buffer)->end += (size_t)n;
-	}
-	return 0;
-}
-
-/* What a giver in its right mind says: nothing else is believed. */
+/* Rejects records that no correct sender makes. */
 static bool
 record_is_valid(const struct receiver *receiver, const struct transfer_record *record)
 {
-	bool owes = record->output_bytes > 0;
+	bool has_output = record->output_bytes > 0;
 	return record->listener < TRANSFER_LISTENERS_MAX &&
 	    receiver->listeners[record->listener] != NULL &&
 	    (record->phase == CONNECTION_SERVING ||
-		(record->phase == CONNECTION_FINISHING && owes)) &&
-	    (record->reading_paused == 0 || owes) &&
+		(record->phase == CONNECTION_FINISHING && has_output)) &&
+	    (record->reading_paused == 0 || has_output) &&
 	    record->reason < CLOSE_REASON_COUNT &&
 	    record->searched <= record->input_bytes;
 }
 
-static int
-read_state(struct connection *connection, const struct transfer_record *record, int fd)
-{
-	if (read_bytes(fd, &connection->input, record->input_bytes) < 0)
-		return -1;
-	return connection->output == NULL
-	    ? 0
-	    : read_bytes(fd, &connection->output->bytes, record->output_bytes);
-}
-
-/* Makes one connection of a record and its bytes; not served yet. */
+/* Makes a frozen connection of a record and its bytes; NULL on failure. */
 static struct connection *
 install_one(struct receiver *receiver, const struct transfer_record *record, int fd,
     int state_fd)
@@ -152,11 +110,11 @@ install_one(struct receiver *receiver, const struct transfer_record *record, int
 	    connection_install(receiver->listeners[record->listener], fd, record);
 	if (connection == NULL)
 		return NULL;
-	if (read_state(connection, record, state_fd) < 0) {
+	if (transfer_state_read(connection, record, state_fd) < 0) {
 		connection_free(connection);
 		return NULL;
 	}
-	/* The giver's limit may have been another one. */
+	/* A reload may have changed limits.max_pending. */
 	if (connection_is_over_output_limit(connection))
 		connection->reading_paused = true;
 	return connection;
@@ -166,8 +124,6 @@ static uint32_t
 install(struct receiver *receiver, const struct transfer_batch *batch, const int *fds,
     int state_fd, struct connection **ret)
 {
-	if (state_fd >= 0 && lseek(state_fd, 0, SEEK_SET) < 0)
-		return 0;
 	uint32_t i = 0;
 	while (i < batch->count &&
 	    (ret[i] = install_one(receiver, &batch->records[i], fds[i], state_fd)) !=
@@ -184,19 +140,7 @@ batch_is_complete(const struct transfer_batch *batch, size_t length, size_t fd_c
 	    length == transfer_batch_bytes(batch->count) && fd_count == expected;
 }
 
-/* The memory file holds what the records say, so that no number alone makes memory. */
-static bool
-state_is_complete(const struct transfer_batch *batch, int state_fd)
-{
-	uint64_t bytes = 0;
-	for (uint32_t i = 0; i < batch->count; i++)
-		bytes += (uint64_t)batch->records[i].input_bytes +
-		    batch->records[i].output_bytes;
-	return bytes == batch->state_bytes &&
-	    (state_fd < 0 || lseek(state_fd, 0, SEEK_END) == (off_t)bytes);
-}
-
-/* What was made of a batch that stays the giver's. */
+/* Undoes a batch, which stays the sender's. */
 static void
 discard(struct connection **installed, uint32_t count, const int *fds, size_t fd_count)
 {
@@ -206,7 +150,7 @@ discard(struct connection **installed, uint32_t count, const int *fds, size_t fd
 		close(fds[i]);
 }
 
-/* There is nobody any more to hear us; a giver that only does not want to says so. */
+/* True at end of file. A sender that only withdraws its batch sends a packet first. */
 static bool
 sender_is_gone(const struct receiver *receiver)
 {
@@ -218,36 +162,37 @@ sender_is_gone(const struct receiver *receiver)
 	return n == 0;
 }
 
-/* Says what became of the batch. Also true when there is nobody any more to hear it;
- * not when the giver lives and cannot have heard it. */
+/* Tells the sender what became of the batch. True as well if the sender has died; false
+ * if it lives and cannot have received the answer. */
 static bool
 send_answer(const struct receiver *receiver, uint32_t verb, uint32_t count)
 {
 	const struct transfer_note note = { .verb = verb, .count = count };
 	if (transfer_packet_send(receiver->fd, &note, sizeof(note), NULL, 0) == 0)
 		return true;
-	log_debug("the giver does not hear what was taken: %s", strerror(errno));
+	log_debug("transfer: cannot answer the sender: %s", strerror(errno));
 	return (errno == EPIPE || errno == ECONNRESET) && sender_is_gone(receiver);
 }
 
-/* All of a batch or nothing. False when the hand-over must end. */
+/* Installs all of a batch or nothing. False if the transfer must end. */
 static bool
 on_batch(struct receiver *receiver, const struct transfer_batch *batch, size_t length,
     const int *fds, size_t fd_count)
 {
 	struct connection *installed[TRANSFER_BATCH_MAX];
 	uint32_t count = 0;
-	bool whole = batch_is_complete(batch, length, fd_count);
-	int state_fd = whole && batch->state_bytes > 0 ? fds[fd_count - 1] : -1;
-	if (whole && state_is_complete(batch, state_fd))
+	bool is_complete = batch_is_complete(batch, length, fd_count);
+	int state_fd = is_complete && batch->state_bytes > 0 ? fds[fd_count - 1] : -1;
+	if (is_complete && transfer_state_is_complete(batch, state_fd))
 		count = install(receiver, batch, fds, state_fd, installed);
-	if (!whole || count < batch->count) {
-		log_warnx("%u of %u connections can be taken over: none is", count,
-		    batch->count);
+	if (!is_complete || count < batch->count) {
+		log_warnx(
+		    "transfer: only %u of %u connections can be installed: rejecting the batch",
+		    count, batch->count);
 		discard(installed, count, fds, fd_count);
 		return send_answer(receiver, TRANSFER_REJECTED, 0);
 	}
-	/* Once the giver can hear it, or is gone, they are ours. */
+	/* Once the answer is sent, or the sender has died, they are this worker's. */
 	if (!send_answer(receiver, TRANSFER_ACCEPTED, count)) {
 		discard(installed, count, fds, fd_count);
 		return false;
@@ -292,21 +237,22 @@ on_packet(evutil_socket_t fd, short what, void *argument)
 		count_committed(receiver);
 		break;
 	default:
-		log_warnx("packet %u of a giver is not known", packet.verb);
+		log_warnx("transfer: unknown packet %u from the sender", packet.verb);
 		break;
 	}
 }
 
-/* Who only hears the end waits for another taker, and the master knows of none. */
+/* A sender that only read end of file would wait for another receiver, of which the
+ * master knows nothing. */
 static void
 reject(struct worker *worker, int fd, uint32_t id)
 {
 	const struct transfer_note rejected = { .verb = TRANSFER_REJECTED };
-	log_warnx("a hand-over cannot start");
+	log_warn("transfer: cannot start to receive");
 	if (transfer_packet_send(fd, &rejected, sizeof(rejected), NULL, 0) < 0)
-		log_debug("the giver does not hear that nothing is taken");
+		log_debug("transfer: cannot answer the sender");
 	close(fd);
-	report_to_master(worker, id, 0);
+	worker_report(worker, CHANNEL_RECEIVED, id, 0);
 }
 
 void
@@ -324,8 +270,7 @@ transfer_receive_start(struct worker *worker, int fd, uint32_t id)
 		reject(worker, fd, id);
 		return;
 	}
-	receiver->next = worker->transfers.receivers;
-	worker->transfers.receivers = receiver;
+	LIST_INSERT_HEAD(&worker->transfers.receivers, receiver, next);
 	receiver->worker = worker;
 	receiver->fd = fd;
 	receiver->id = id;
@@ -334,6 +279,6 @@ transfer_receive_start(struct worker *worker, int fd, uint32_t id)
 void
 transfer_receive_stop_all(struct worker *worker)
 {
-	while (worker->transfers.receivers != NULL)
-		finish(worker->transfers.receivers);
+	while (!LIST_EMPTY(&worker->transfers.receivers))
+		finish(LIST_FIRST(&worker->transfers.receivers));
 }

@@ -1,6 +1,6 @@
 /*
- * transfer_receive.h - the worker's side of a hand-over that takes connections over
- * (proto/transfer.h). A worker can take from several givers at a time.
+ * transfer_receive.h - the worker's side of a transfer that receives connections
+ * (proto/transfer.h). A worker can receive from several senders at a time.
  */
 #ifndef WORKER_TRANSFER_RECEIVE_H
 #define WORKER_TRANSFER_RECEIVE_H
@@ -9,11 +9,11 @@
 
 struct worker;
 
-/* Takes what comes from fd (owned) until the giver ends. `id` is the master's name for
- * the hand-over: CHANNEL_RECEIVED carries it. */
+/* Receives connections from fd (owned) until the sender ends. `id` is the master's
+ * number of the transfer, which CHANNEL_RECEIVED carries. */
 void transfer_receive_start(struct worker *worker, int fd, uint32_t id);
 
-/* Ends all of them: what has been taken is ours. */
+/* Ends all of them: what has been accepted stays with this worker. */
 void transfer_receive_stop_all(struct worker *worker);
 
 #endif

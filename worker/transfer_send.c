@@ -10,7 +10,6 @@
 
 #include "lib/log.h"
 
-#include "proto/channel.h"
 #include "proto/transfer.h"
 
 #include "worker/acceptor.h"
@@ -20,9 +19,9 @@
 
 /* A batch stops growing when its unsent bytes reach this. */
 #define STATE_BYTES_MAX (4 * 1024 * 1024)
-/* One that cannot be sent is tried again: the kernel lets a user's processes have no
- * more descriptors on their way, all together, than one of them may open (unix(7),
- * ETOOMANYREFS), and other givers fill that. */
+/* A batch that cannot be sent is retried: the kernel limits the descriptors in flight
+ * of all processes of a user to what one process may open (unix(7), ETOOMANYREFS), and
+ * other senders use that up, too. */
 #define RETRY_MS 20
 #define RETRIES_MAX 250
 
@@ -30,15 +29,15 @@ struct sender {
 	struct worker *worker;
 	struct event event;
 	struct event retry;
-	unsigned failures; /* to send, one after the other */
+	unsigned failures; /* to send, in a row */
 	int fd;
 	uint32_t id;
-	bool has_capacity; /* ROOM has come */
-	uint32_t capacity;
-	uint32_t limit;     /* connections; 0: all, and those that still come */
-	uint32_t batch_max; /* connections in one: less once some were refused */
-	bool only_movable;  /* of listeners that are balanced by moving */
-	uint64_t mask;      /* listeners that the taker serves */
+	bool has_capacity;  /* CAPACITY has been received */
+	uint32_t capacity;  /* connections that the receiver can still accept */
+	uint32_t limit;     /* connections; 0: all, including new ones */
+	uint32_t batch_max; /* connections per batch: halved when one is rejected */
+	bool only_movable;  /* only of listeners with balance "move" */
+	uint64_t mask;      /* bit for each listener that the receiver serves */
 	uint64_t moved;     /* connections */
 	uint32_t in_flight_count;
 	struct connection *in_flight[TRANSFER_BATCH_MAX];
@@ -54,6 +53,7 @@ can_move(const struct sender *sender, const struct connection *connection)
 	    (sender->mask >> connection->listener->number & 1) != 0;
 }
 
+/* To be called when any of the values used here has changed. */
 static void
 update_movable(struct worker_transfers *transfers)
 {
@@ -93,7 +93,7 @@ send_hello(struct sender *sender)
 		    "%s", listener->name);
 	}
 	if (transfer_packet_send(sender->fd, &hello, sizeof(hello), NULL, 0) < 0)
-		log_debug("the taker does not hear us");
+		log_debug("transfer: cannot send to the receiver");
 }
 
 static void
@@ -101,10 +101,10 @@ send_note(const struct sender *sender, enum transfer_verb verb, uint32_t count)
 {
 	const struct transfer_note note = { .verb = verb, .count = count };
 	if (transfer_packet_send(sender->fd, &note, sizeof(note), NULL, 0) < 0)
-		log_debug("the taker does not hear us");
+		log_debug("transfer: cannot send to the receiver");
 }
 
-/* A packet of the taker's: its length, 0 or -1 as transfer_packet_receive says. */
+/* Receives a packet. Its length, 0 or -1 as transfer_packet_receive() returns. */
 static ssize_t
 receive_note(const struct sender *sender, struct transfer_note *ret)
 {
@@ -138,7 +138,7 @@ add_to_batch(struct connection *connection, void *argument)
 	    batch_builder->state_bytes < STATE_BYTES_MAX;
 }
 
-/* The connections that were on their way are served here again. */
+/* Serves the connections in flight here again. */
 static void
 resume_batch(struct sender *sender)
 {
@@ -148,17 +148,7 @@ resume_batch(struct sender *sender)
 		connection_resume(sender->in_flight[i]);
 }
 
-static void
-report_to_master(const struct worker *worker, uint32_t id, uint64_t moved)
-{
-	const struct channel_message sent_message = {
-		.verb = CHANNEL_SENT, .argument = id, .value = moved
-	};
-	if (channel_send(worker->channel_fd, &sent_message, -1) < 0)
-		log_debug("the master does not hear what was given");
-}
-
-/* They are the taker's. */
+/* The connections in flight are the receiver's now. */
 static void
 commit_batch(struct sender *sender)
 {
@@ -170,8 +160,8 @@ commit_batch(struct sender *sender)
 	update_movable(&sender->worker->transfers);
 }
 
-/* From now on the taker cannot take what is on its way; it may have said already that
- * it did. */
+/* From here on the receiver cannot accept the batch in flight, but it may have done so
+ * already. */
 static void
 withdraw_batch(struct sender *sender)
 {
@@ -191,8 +181,10 @@ finish(struct sender *sender, bool receiver_is_alive)
 {
 	struct worker *worker = sender->worker;
 	worker->transfers.sender = NULL;
-	/* A dead taker is followed by another: what can move waits for it. Who gave
-	 * only some may have been told to leave meanwhile, and its taker comes. */
+	/* If the receiver died, the master starts another transfer: connections that
+	 * can move wait for it. A transfer of some connections changes nothing: the
+	 * worker may have been told to drain meanwhile, and to expect a transfer of
+	 * all. */
 	if (sender->limit == 0)
 		worker->transfers.is_expected = !receiver_is_alive;
 	update_movable(&worker->transfers);
@@ -200,7 +192,7 @@ finish(struct sender *sender, bool receiver_is_alive)
 	event_del(&sender->event);
 	event_del(&sender->retry);
 	close(sender->fd);
-	report_to_master(worker, sender->id, sender->moved);
+	worker_report(worker, CHANNEL_SENT, sender->id, sender->moved);
 	free(sender);
 }
 
@@ -213,7 +205,7 @@ transfer_send_stop(struct worker *worker)
 	finish(worker->transfers.sender, true);
 }
 
-/* Nothing more can move, and nobody new comes. */
+/* Nothing more can move and no new connections will come. */
 static void
 end(struct sender *sender)
 {
@@ -223,17 +215,17 @@ end(struct sender *sender)
 	worker_request_drain_check(worker);
 }
 
-/* errno says why. */
+/* errno is the reason. */
 static void
 on_send_failed(struct sender *sender)
 {
 	static const struct timeval retry_time = { .tv_usec = RETRY_MS * 1000 };
-	bool is_over = sender->failures++ == RETRIES_MAX;
-	if (is_over)
-		log_warn("%u connections stay: they cannot be sent",
+	bool gives_up = sender->failures++ == RETRIES_MAX;
+	if (gives_up)
+		log_warn("transfer: cannot send %u connections: keeping them",
 		    sender->in_flight_count);
 	resume_batch(sender);
-	if (!is_over && event_add(&sender->retry, &retry_time) == 0)
+	if (!gives_up && event_add(&sender->retry, &retry_time) == 0)
 		return;
 	sender->capacity = 0;
 	end(sender);
@@ -250,7 +242,7 @@ send_batch(struct sender *sender)
 	if (sender->in_flight_count == 0) {
 		bool more_may_come = sender->limit == 0 &&
 		    (!acceptor_is_closed(worker) ||
-			worker->transfers.receivers != NULL);
+			!LIST_EMPTY(&worker->transfers.receivers));
 		if (!more_may_come || sender->capacity == 0)
 			end(sender);
 		return;
@@ -264,7 +256,7 @@ send_batch(struct sender *sender)
 		on_send_failed(sender);
 }
 
-/* A batch may have gone meanwhile (transfer_send_continue). */
+/* transfer_send_continue() may have sent a batch meanwhile. */
 static void
 on_retry(evutil_socket_t fd, short what, void *argument)
 {
@@ -297,7 +289,7 @@ on_accepted(struct sender *sender)
 static void
 on_capacity(struct sender *sender, const struct transfer_note *note)
 {
-	/* Said once: a batch may be on its way. */
+	/* Only the first counts: a batch may be in flight. */
 	if (sender->has_capacity)
 		return;
 	sender->has_capacity = true;
@@ -309,7 +301,7 @@ on_capacity(struct sender *sender, const struct transfer_note *note)
 	send_batch(sender);
 }
 
-/* All of a batch or nothing is taken: of a smaller one perhaps all. */
+/* A batch is accepted as a whole or not at all: a smaller one may fit. */
 static void
 on_rejected(struct sender *sender)
 {
@@ -333,7 +325,7 @@ on_note(struct sender *sender, const struct transfer_note *note)
 	case TRANSFER_ACCEPTED:
 		on_accepted(sender);
 		break;
-	default: /* REFUSED */
+	default: /* TRANSFER_REJECTED */
 		on_rejected(sender);
 		break;
 	}
@@ -353,15 +345,15 @@ on_packet(evutil_socket_t fd, short what, void *argument)
 		finish(sender, false);
 }
 
-/* No other one comes: who leaves drains what it has. */
+/* The master starts no other transfer: a draining worker drains its connections. */
 static void
 reject(struct worker *worker, int fd, uint32_t id, uint64_t what)
 {
-	log_warnx("a hand-over cannot start");
+	log_warnx("transfer: cannot start to send");
 	close(fd);
 	if ((uint32_t)what == 0)
 		transfer_send_expect(worker, false);
-	report_to_master(worker, id, 0);
+	worker_report(worker, CHANNEL_SENT, id, 0);
 }
 
 void

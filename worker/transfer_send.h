@@ -1,5 +1,5 @@
 /*
- * transfer_send.h - the worker's side of a hand-over that gives connections away
+ * transfer_send.h - the worker's side of a transfer that sends connections away
  * (proto/transfer.h).
  */
 #ifndef WORKER_TRANSFER_SEND_H
@@ -10,24 +10,26 @@
 
 struct worker;
 
-/* Starts to move connections to whoever holds the other end of fd (owned), and goes on
- * until every connection that can move has moved and no more come. `id` is the master's
- * name for the hand-over: CHANNEL_SENT carries it. `what` is the value of
- * CHANNEL_SEND_CONNECTIONS: with a count in it the worker serves on, and the hand-over
- * ends when so many have moved, or nothing that is here now can. */
+/* Sends connections to the worker at the other end of fd (owned), until all that can
+ * move have moved and no new ones will come. `id` is the master's number of the
+ * transfer, which CHANNEL_SENT carries. `what` is the value of
+ * CHANNEL_SEND_CONNECTIONS: with a count in it the worker goes on serving, and the
+ * transfer ends when that many have moved or no open connection can. */
 void transfer_send_start(struct worker *worker, int fd, uint32_t id, uint64_t what);
 
-/* A hand-over of everything is under way. */
+/* True while a transfer of all connections is under way. */
 bool transfer_send_is_sending_all(const struct worker *worker);
 
-/* Moves on: for when there may be new connections to move, or no more listeners. */
-void transfer_send_continue(struct worker *worker);
-
-/* Whether a transfer of all connections will start (worker->transfers.is_expected). */
+/* Sets whether a transfer of all connections will start: those that it may move are not
+ * drained until then. */
 void transfer_send_expect(struct worker *worker, bool is_expected);
 
-/* Ends the hand-over at once: what is on its way stays here, but for what the taker has
- * said that it took. */
+/* Sends the next batch if none is in flight: for when connections may have been
+ * accepted or the last listener was closed. */
+void transfer_send_continue(struct worker *worker);
+
+/* Ends the transfer at once: connections in flight stay here, except those that the
+ * receiver has already accepted. */
 void transfer_send_stop(struct worker *worker);
 
 #endif

@@ -5,8 +5,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "proto/transfer.h"
-
 #include "worker/connection.h"
 #include "worker/worker_state.h"
 
@@ -21,14 +19,14 @@ static void
 fill_record(struct transfer_record *record, const struct connection *connection)
 {
 	const struct output *output = connection->output;
+	const struct listener *listener = connection->listener;
 	*record = (struct transfer_record){
-		.listener = (uint32_t)connection->listener->number,
+		.listener = (uint32_t)listener->number,
 		.input_bytes = (uint32_t)buffer_length(connection->input),
 		.output_bytes = (uint32_t)connection_queued_bytes(connection),
 		.searched = connection->searched,
 		.replies = output == NULL ? 0 : output->replies,
-		.idle_ms = connection->listener->worker->timeouts.now_ms -
-		    connection->active_ms,
+		.idle_ms = listener->worker->timeouts.now_ms - connection->active_ms,
 		.phase = connection->phase,
 		.reason = connection->reason,
 		.peer_family = connection->peer.family,
@@ -52,11 +50,11 @@ write_bytes(int fd, const struct buffer *buffer)
 	return 0;
 }
 
-/* The bytes that go along, in a memory file; -1 with errno. */
+/* Returns the memory file; -1 with errno. */
 static int
 write_state(struct connection *const *connections, uint32_t count)
 {
-	int fd = memfd_create("yodeld-handover", MFD_CLOEXEC);
+	int fd = memfd_create("yodeld-transfer", MFD_CLOEXEC);
 	if (fd < 0)
 		return -1;
 	for (uint32_t i = 0; i < count; i++) {
@@ -93,4 +91,47 @@ transfer_state_send(int fd, struct connection *const *connections, uint32_t coun
 	if (state_fd >= 0)
 		close(state_fd);
 	return rc;
+}
+
+bool
+transfer_state_is_complete(const struct transfer_batch *batch, int state_fd)
+{
+	uint64_t bytes = 0;
+	for (uint32_t i = 0; i < batch->count; i++)
+		bytes += (uint64_t)batch->records[i].input_bytes +
+		    batch->records[i].output_bytes;
+	return bytes == batch->state_bytes &&
+	    (state_fd < 0 ||
+		(lseek(state_fd, 0, SEEK_END) == (off_t)bytes &&
+		    lseek(state_fd, 0, SEEK_SET) == 0));
+}
+
+/* Appends the next `length` bytes of the memory file to the buffer. */
+static int
+read_bytes(int fd, struct buffer **buffer, size_t length)
+{
+	if (length == 0)
+		return 0;
+	if (buffer_reserve(buffer, length) < 0)
+		return -1;
+	size_t done = 0;
+	while (done < length) {
+		ssize_t n = read(fd, (*buffer)->data + (*buffer)->end, length - done);
+		if (n <= 0)
+			return -1;
+		done += (size_t)n;
+		(*buffer)->end += (size_t)n;
+	}
+	return 0;
+}
+
+int
+transfer_state_read(
+    struct connection *connection, const struct transfer_record *record, int state_fd)
+{
+	if (read_bytes(state_fd, &connection->input, record->input_bytes) < 0)
+		return -1;
+	return connection->output == NULL
+	    ? 0
+	    : read_bytes(state_fd, &connection->output->bytes, record->output_bytes);
 }

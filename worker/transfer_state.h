@@ -1,20 +1,33 @@
 /*
- * transfer_state.h - suspended connections as one batch of a hand-over
- * (proto/transfer.h): what transfer_send.c sends and transfer_receive.c unpacks.
+ * transfer_state.h - frozen connections as one batch of a transfer (proto/transfer.h),
+ * and their partial input and unsent output in a memory file: written by the sender,
+ * checked and read by the receiver.
  */
 #ifndef WORKER_TRANSFER_STATE_H
 #define WORKER_TRANSFER_STATE_H
 
+#include <stdbool.h>
 #include <stdint.h>
+
+#include "proto/transfer.h"
 
 struct connection;
 
-/* Bytes of unfinished input and unsent output that go along with a connection. */
+/* Bytes of input and output that move with a connection. */
 uint64_t transfer_state_bytes(const struct connection *connection);
 
-/* Sends at most TRANSFER_BATCH_MAX of them, which stay as they are here. 0, or -1 with
+/* Sends at most TRANSFER_BATCH_MAX connections, which do not change. 0, or -1 with
  * errno and nothing sent. */
 int transfer_state_send(int fd, struct connection *const *connections, uint32_t count)
+    __attribute__((warn_unused_result));
+
+/* True if the memory file (-1: none) has the size that the records add up to, so that a
+ * number alone makes the receiver allocate nothing. Rewinds the file. */
+bool transfer_state_is_complete(const struct transfer_batch *batch, int state_fd);
+
+/* Reads the input and output of the next record into its connection. */
+int transfer_state_read(
+    struct connection *connection, const struct transfer_record *record, int state_fd)
     __attribute__((warn_unused_result));
 
 #endif

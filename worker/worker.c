@@ -25,9 +25,9 @@
 #include "worker/transfer_send.h"
 #include "worker/worker_state.h"
 
-/* libevent's select back end puts descriptors into sets of this size. */
+/* Size of a descriptor set in libevent's select back end. */
 #define SELECT_DESCRIPTORS 1024
-/* Descriptors that are no connections: log, channel, epoll, spare and some air. */
+/* Descriptors that are not connections: log, channel, epoll, spare, and a margin. */
 #define RESERVED_DESCRIPTORS 32
 
 static struct event_base *
@@ -49,14 +49,14 @@ create_base(enum event_method method)
 	return base;
 }
 
-/* Edges save the kernel a second look at each socket that it has reported; that is safe
- * only where the peer's half-close is told with the data before it (EV_CLOSED). */
+/* Edge-triggered events save the kernel a second poll of each reported socket. That is
+ * safe only where a half-close is reported with the data before it (EV_CLOSED). */
 static short
 edge_events(const struct event_base *base)
 {
 	int features = event_base_get_features(base);
-	int wanted = EV_FEATURE_ET | EV_FEATURE_EARLY_CLOSE;
-	return (features & wanted) == wanted ? EV_ET | EV_CLOSED : 0;
+	int needed = EV_FEATURE_ET | EV_FEATURE_EARLY_CLOSE;
+	return (features & needed) == needed ? EV_ET | EV_CLOSED : 0;
 }
 
 static void
@@ -82,7 +82,7 @@ pin_to_cpu(uint32_t slot)
 	CPU_ZERO(&one);
 	CPU_SET(cpu, &one);
 	if (sched_setaffinity(0, sizeof(one), &one) < 0)
-		log_warn("cannot stay on CPU %d", cpu);
+		log_warn("cannot bind the process to CPU %d", cpu);
 }
 
 static void
@@ -120,7 +120,7 @@ on_message(struct worker *worker, const struct channel_message *message, int des
 			log_set_fd(descriptor);
 		return;
 	default:
-		log_warnx("message %u of the master is not known", message->verb);
+		log_warnx("unknown control message %u from the master", message->verb);
 		break;
 	}
 	if (descriptor >= 0)
@@ -139,12 +139,12 @@ on_channel(evutil_socket_t fd, short what, void *argument)
 	if (rc < 0 && errno == EAGAIN)
 		return;
 	event_del(&worker->channel_event);
-	log_warnx("the master is gone: draining");
+	log_warnx("the master has exited: draining");
 	acceptor_drain_without_master(worker);
 	drain_start(worker, false, worker->config->timeouts.drain_ns);
 }
 
-/* A number that grows with everything that comes from a peer. */
+/* A number that grows with everything received. */
 static uint64_t
 traffic(const struct worker *worker)
 {
@@ -157,13 +157,14 @@ traffic(const struct worker *worker)
 	return sum;
 }
 
+/* Waking a sleeping process costs about 35 us. With events.spin a worker that has just
+ * had traffic polls for more, for that long after the last. */
 static void
 run_spinning(struct worker *worker)
 {
 	uint64_t seen = traffic(worker), last_ns = 0;
 	bool spins = false;
 	do {
-		/* Without sleep it comes back when there is nothing to do. */
 		event_base_loop(worker->base, spins ? EVLOOP_NONBLOCK : EVLOOP_ONCE);
 		uint64_t now_ns = clock_now_ns();
 		if (traffic(worker) != seen) {
@@ -172,15 +173,6 @@ run_spinning(struct worker *worker)
 		}
 		spins = now_ns - last_ns < worker->config->spin_ns;
 	} while (!event_base_got_break(worker->base));
-}
-
-static void
-run_loop(struct worker *worker)
-{
-	if (worker->config->spin_ns == 0)
-		event_base_dispatch(worker->base);
-	else
-		run_spinning(worker);
 }
 
 static int
@@ -206,7 +198,7 @@ finish(struct worker *worker)
 {
 	if (worker->base != NULL) {
 		if (worker->accept.listeners != NULL) {
-			/* Hand-overs that came when all was over already. */
+			/* Transfers that arrived after the loop had ended. */
 			transfer_send_stop(worker);
 			transfer_receive_stop_all(worker);
 			acceptor_stop(worker);
@@ -230,7 +222,7 @@ worker_run(const struct worker_args *args)
 	log_set_name("yodeld", role);
 	if (args->config->cpu_affinity)
 		pin_to_cpu(args->slot);
-	if (args->slot == 0) /* says it for all */
+	if (args->slot == 0) /* one line for all workers */
 		sandbox_warn_about_user(args->config->user);
 	if (sandbox_drop_privileges(args->config->user, args->config->group) < 0)
 		return EX_OSERR;
@@ -253,7 +245,10 @@ worker_run(const struct worker_args *args)
 	}
 	log_debug("serving, generation %u, %s", args->generation,
 	    event_base_get_method(worker.base));
-	run_loop(&worker);
+	if (worker.config->spin_ns == 0)
+		event_base_dispatch(worker.base);
+	else
+		run_spinning(&worker);
 	finish(&worker);
 	return EX_OK;
 }

@@ -1,6 +1,6 @@
 /*
- * worker.h - processes 1..N of yodeld, as the master sees them: one function that never
- * comes back before the worker is done.
+ * worker.h - a worker process of yodeld, as the master sees it: one function that
+ * returns when the worker has finished.
  */
 #ifndef WORKER_WORKER_H
 #define WORKER_WORKER_H
@@ -26,12 +26,12 @@ struct worker_args {
 	int channel_fd; /* to the master (proto/channel.h); owned */
 	const struct worker_socket *sockets; /* at least one for each listener */
 	size_t socket_count;
-	const struct ledger *ledger;         /* for what all workers hold together */
-	struct worker_ledger *worker_ledger; /* this worker's own */
+	const struct ledger *ledger;         /* of all workers */
+	struct worker_ledger *worker_ledger; /* of this worker */
 };
 
-/* Runs one event loop until the master says that it is over (or is gone). Returns the
- * exit status of the process: 0, or EX_OSERR when it could not start. */
+/* Runs an event loop until the master ends the worker (or dies). Returns the exit
+ * status of the process: 0, or EX_OSERR if it could not start. */
 int worker_run(const struct worker_args *args);
 
 #endif

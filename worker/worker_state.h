@@ -11,6 +11,8 @@
 #ifndef WORKER_WORKER_STATE_H
 #define WORKER_WORKER_STATE_H
 
+#include <sys/queue.h>
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -19,10 +21,12 @@
 #include <event2/event_struct.h>
 
 #include "lib/heap_trim.h"
+#include "lib/log.h"
 
 #include "net/address.h"
 #include "net/transport.h"
 
+#include "proto/channel.h"
 #include "proto/ledger.h"
 
 #include "conf/config.h"
@@ -95,7 +99,7 @@ struct worker_transfers {
 	bool is_expected;      /* a transfer of all connections will start (again) */
 	uint64_t movable;      /* bit for each listener number: a transfer of all may
 				  yet move its connections; a drain leaves them open */
-	struct receiver *receivers; /* transfers that bring connections */
+	LIST_HEAD(, receiver) receivers; /* transfers that bring connections */
 };
 
 /* Replies made by responder.c and not yet sent: one send for as many as fit. */
@@ -117,8 +121,8 @@ struct worker {
 	int channel_fd; /* to the master */
 
 	struct connection_pool connections;
-	struct output *queued_outputs; /* list of all that wait for their peer */
-	size_t lingering_count;        /* connections in that phase */
+	LIST_HEAD(, output) queued_outputs; /* all that wait for their peer */
+	size_t lingering_count;             /* connections in that phase */
 	struct heap_trim heap_trim;
 	uint8_t *input;     /* of one read; used up before the callback returns */
 	struct batch batch; /* sent before the callback returns */
@@ -138,6 +142,19 @@ static inline void
 worker_request_drain_check(struct worker *worker)
 {
 	event_active(&worker->drain.check, EV_TIMEOUT, 0);
+}
+
+/* Sends a control message to the master. A failure is no error here: the master finds
+ * out by the end of the process. */
+static inline void
+worker_report(const struct worker *worker, enum channel_verb verb, uint32_t argument,
+    uint64_t value)
+{
+	const struct channel_message message = {
+		.verb = verb, .argument = argument, .value = value
+	};
+	if (channel_send(worker->channel_fd, &message, -1) < 0)
+		log_debug("cannot send control message %u to the master", verb);
 }
 
 /* The listener's number in the ledger: the same in every worker and across reloads. */

@@ -186,7 +186,7 @@ check_peer(struct peer_end *peer)
 	settle(peer);
 	must(peer->w.worker.connections.count == 0 &&
 	    worker_fixture_is_balanced(&peer->w));
-	must(peer->w.worker.queued_outputs == NULL && peer->w.worker.lingering_count == 0);
+	must(LIST_EMPTY(&peer->w.worker.queued_outputs) && peer->w.worker.lingering_count == 0);
 	struct spec_answer wanted = spec_answer(peer->reply, config->framing,
 	    config->max_message, peer->sent.bytes, peer->sent.length);
 	if (!has_left)

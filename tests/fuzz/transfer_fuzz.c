@@ -270,7 +270,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	close_socket(&fixture.sender_fd);
 	for (int i = 0; i < fixture.peer_count; i++)
 		close(fixture.peers[i]);
-	while (fixture.w.worker.transfers.receivers != NULL || fixture.w.worker.transfers.sender != NULL)
+	while (!LIST_EMPTY(&fixture.w.worker.transfers.receivers) || fixture.w.worker.transfers.sender != NULL)
 		worker_fixture_run_once(&fixture.w);
 	run_loop(&fixture);
 	must(worker_fixture_is_balanced(&fixture.w));

@@ -15,9 +15,9 @@ static uint8_t block[64 * 1024];
 static inline size_t
 queued_output_bytes(const struct worker_fixture *w)
 {
-	return w->worker.queued_outputs == NULL
+	return LIST_EMPTY(&w->worker.queued_outputs)
 	    ? 0
-	    : buffer_length(w->worker.queued_outputs->bytes);
+	    : buffer_length(LIST_FIRST(&w->worker.queued_outputs)->bytes);
 }
 
 /* Talks without listening until the server reads no more; returns the bytes that went.

@@ -63,7 +63,7 @@ static inline void
 finish(struct fixture *f)
 {
 	assert_null(f->sender.worker.transfers.sender);
-	assert_null(f->receiver.worker.transfers.receivers);
+	assert_true(LIST_EMPTY(&f->receiver.worker.transfers.receivers));
 	assert_true(worker_fixture_is_balanced(&f->sender));
 	assert_true(worker_fixture_is_balanced(&f->receiver));
 	close(f->sender.worker.channel_fd);
@@ -89,7 +89,7 @@ transfer_all(struct fixture *f)
 	must(channel_open(fds) == 0);
 	transfer_send_start(&f->sender.worker, fds[0], 7, 0);
 	transfer_receive_start(&f->receiver.worker, fds[1], 8);
-	for (int i = 0; i < 1000 && f->receiver.worker.transfers.receivers != NULL; i++)
+	for (int i = 0; i < 1000 && !LIST_EMPTY(&f->receiver.worker.transfers.receivers); i++)
 		run_both_once(f);
 }
 

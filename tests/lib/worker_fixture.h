@@ -94,7 +94,7 @@ worker_fixture_finish(struct worker_fixture *w)
 {
 	connection_pool_for_each(
 	    &w->worker.connections, worker_fixture_close_one, NULL);
-	must(w->worker.queued_outputs == NULL && w->worker.lingering_count == 0);
+	must(LIST_EMPTY(&w->worker.queued_outputs) && w->worker.lingering_count == 0);
 	event_base_free(w->worker.base);
 	free(w->worker.input);
 	responder_finish(&w->worker.batch);

@@ -58,7 +58,7 @@ test_connections_are_zeroed_and_do_not_overlap(void **state)
 		connection_pool_free(&connection_pool, all[i]);
 	assert_int_equal(connection_pool.count, 0);
 	connection_pool_finish(&connection_pool);
-	assert_null(connection_pool.all);
+	assert_true(LIST_EMPTY(&connection_pool.all));
 }
 
 struct removal {
@@ -97,7 +97,7 @@ test_reuses_released_places(void **state)
 	(void)state;
 	for (uint32_t i = 2; i <= 64; i++)
 		take(&connection_pool, i);
-	assert_null(connection_pool.with_room);
+	assert_true(LIST_EMPTY(&connection_pool.with_room));
 	connection_pool_free(&connection_pool, first);
 	assert_ptr_equal(take(&connection_pool, 1), first);
 	release_all(&connection_pool);
@@ -175,15 +175,16 @@ test_at_most_one_slab_is_kept_when_all_connections_are_gone(void **state)
 		all[i] = take(&connection_pool, i + 1);
 	for (uint32_t i = 0; i < MANY; i++)
 		connection_pool_free(&connection_pool, all[i]);
-	assert_non_null(connection_pool.all);
-	assert_ptr_equal(connection_pool.all, connection_pool.with_room);
+	assert_false(LIST_EMPTY(&connection_pool.all));
+	assert_ptr_equal(LIST_FIRST(&connection_pool.all),
+	    LIST_FIRST(&connection_pool.with_room));
 	/* It is the only one: the next connection comes from it and fills it alone. */
 	for (uint32_t i = 0; i < 64; i++)
 		take(&connection_pool, i + 1);
-	assert_null(connection_pool.with_room);
+	assert_true(LIST_EMPTY(&connection_pool.with_room));
 	release_all(&connection_pool);
 	connection_pool_finish(&connection_pool);
-	assert_null(connection_pool.all);
+	assert_true(LIST_EMPTY(&connection_pool.all));
 }
 
 int

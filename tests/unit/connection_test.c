@@ -190,7 +190,7 @@ test_what_waits_when_the_peer_half_closes_is_still_sent(void **state)
 	    &w, worker_fixture_count(&w, LEDGER_BYTES_RECEIVED) == length));
 	for (int i = 0; i < 10; i++)
 		worker_fixture_run_once(&w);
-	assert_non_null(w.worker.queued_outputs);
+	assert_false(LIST_EMPTY(&w.worker.queued_outputs));
 	assert_int_equal(w.worker.connections.count, 1);
 	assert_true(worker_fixture_run_until(
 	    &w, (receive_some(&received, fds[0], 3000), received.is_over)));

@@ -133,7 +133,7 @@ test_reports_a_truncated_message_while_replies_are_queued(void **state)
 	    &w, worker_fixture_count(&w, LEDGER_BYTES_RECEIVED) == sizeof(data)));
 	for (int i = 0; i < 10; i++)
 		worker_fixture_run_once(&w);
-	assert_non_null(w.worker.queued_outputs);
+	assert_false(LIST_EMPTY(&w.worker.queued_outputs));
 	assert_true(worker_fixture_run_until(
 	    &w, (receive_some(&received, fds[0], 3000), received.is_over)));
 	assert_int_equal(received.length, 7500 * (4 + strlen("a long answer")));
@@ -157,15 +157,15 @@ test_counts_unsent_bytes_on_reset(void **state)
 	worker_fixture_serve(&w, fds[1]);
 	size_t sent = 0;
 	for (int i = 0; i < 1000 &&
-	     buffer_length(w.worker.queued_outputs == NULL
+	     buffer_length(LIST_EMPTY(&w.worker.queued_outputs)
 		     ? NULL
-		     : w.worker.queued_outputs->bytes) < 100000;
+		     : LIST_FIRST(&w.worker.queued_outputs)->bytes) < 100000;
 	     i++) {
 		ssize_t n = send(fds[0], data, sizeof(data), MSG_NOSIGNAL);
 		sent += n > 0 ? (size_t)n : 0;
 		worker_fixture_run_once(&w);
 	}
-	assert_non_null(w.worker.queued_outputs);
+	assert_false(LIST_EMPTY(&w.worker.queued_outputs));
 	assert_int_equal(
 	    setsockopt(fds[0], SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)), 0);
 	close(fds[0]);

@@ -99,7 +99,7 @@ test_a_sender_without_memory_drains(void **state)
 	transfer_send_start(&f.sender.worker, handover[0], 7, 0);
 	has_no_memory = false;
 	assert_true(worker_fixture_run_until(
-	    &f.receiver, f.receiver.worker.transfers.receivers == NULL));
+	    &f.receiver, LIST_EMPTY(&f.receiver.worker.transfers.receivers)));
 	finish_draining(&f, peer);
 }
 
@@ -123,7 +123,7 @@ test_retries_a_batch_after_the_socket_blocks(void **state)
 	    (worker_fixture_run_once(&f.receiver), recv(peer, answer, 8, 0) == 5)));
 	assert_true(worker_fixture_run_until(&f.sender,
 	    (worker_fixture_run_once(&f.receiver),
-		f.receiver.worker.transfers.receivers == NULL)));
+		LIST_EMPTY(&f.receiver.worker.transfers.receivers))));
 	assert_int_equal(refusals, 0);
 	assert_int_equal(f.receiver.worker.connections.count, 1);
 	assert_master_received(f.sender_channel, CHANNEL_SENT, 7, 1);
@@ -155,7 +155,7 @@ test_sends_each_batch_once(void **state)
 	assert_int_equal(sent, 1);
 	assert_true(worker_fixture_run_until(&f.sender,
 	    (worker_fixture_run_once(&f.receiver),
-		f.receiver.worker.transfers.receivers == NULL)));
+		LIST_EMPTY(&f.receiver.worker.transfers.receivers))));
 	assert_master_received(f.sender_channel, CHANNEL_SENT, 7, 1);
 	assert_master_received(f.receiver_channel, CHANNEL_RECEIVED, 8, 1);
 	close(peer);

@@ -57,7 +57,7 @@ test_an_aborted_transfer_keeps_unaccepted_connections(void **state)
 	/* Only now it comes to the packets that wait. */
 	transfer_receive_start(&f.receiver.worker, far, 8);
 	assert_true(
-	    worker_fixture_run_until(&f.receiver, f.receiver.worker.transfers.receivers == NULL));
+	    worker_fixture_run_until(&f.receiver, LIST_EMPTY(&f.receiver.worker.transfers.receivers)));
 	assert_int_equal(f.receiver.worker.connections.count, 0);
 	assert_int_equal(recv(peer, &byte, 1, 0), 0);
 	assert_master_received(f.sender_channel, CHANNEL_SENT, 7, 0);

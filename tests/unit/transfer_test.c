@@ -40,7 +40,7 @@ check_move(const struct spec_reply *reply, const struct move *c)
 	worker_fixture_serve(&f.sender, fds[1]);
 	say_first(&f, c, before, fds[0], &received);
 	if (c->waits && reply->keeps_payload)
-		assert_non_null(f.sender.worker.queued_outputs);
+		assert_false(LIST_EMPTY(&f.sender.worker.queued_outputs));
 	transfer_all(&f);
 	for (size_t sent = before; !received.is_over;) {
 		ssize_t n = send(fds[0], data + sent, length - sent, MSG_NOSIGNAL);
@@ -124,7 +124,7 @@ test_transfers_a_connection_that_lingers_after_an_error(void **state)
 	open_unix_pair(fds, 4608);
 	worker_fixture_serve(&f.sender, fds[1]);
 	say_first(&f, &c, sizeof(data) - 1, fds[0], &received);
-	assert_non_null(f.sender.worker.queued_outputs);
+	assert_false(LIST_EMPTY(&f.sender.worker.queued_outputs));
 	transfer_all(&f);
 	assert_int_equal(f.receiver.worker.connections.count, 1);
 	for (int i = 0; i < 100000 && !received.is_over; i++) {
@@ -179,15 +179,15 @@ test_transfers_a_connection_over_the_receiver_output_limit(void **state)
 	open_unix_pair(fds, 4608);
 	worker_fixture_serve(&f.sender, fds[1]);
 	say_first(&f, &c, ALL - 500, fds[0], &received);
-	assert_true(buffer_length(f.sender.worker.queued_outputs->bytes) > 2048);
+	assert_true(buffer_length(LIST_FIRST(&f.sender.worker.queued_outputs)->bytes) > 2048);
 	transfer_all(&f);
 	/* It reads no more before the half of that is gone. */
-	size_t owed = buffer_length(f.receiver.worker.queued_outputs->bytes);
+	size_t owed = buffer_length(LIST_FIRST(&f.receiver.worker.queued_outputs)->bytes);
 	assert_int_equal(send(fds[0], data + ALL - 500, 490, 0), 490);
 	for (int i = 0; i < 5; i++)
 		run_both_once(&f);
 	assert_int_equal(count(&f, LEDGER_BYTES_RECEIVED), ALL - 500);
-	assert_true(buffer_length(f.receiver.worker.queued_outputs->bytes) <= owed);
+	assert_true(buffer_length(LIST_FIRST(&f.receiver.worker.queued_outputs)->bytes) <= owed);
 	send_and_receive_the_rest(&f, fds[0], data, ALL, ALL - 10, &received);
 	run_both_once(&f);
 	assert_int_equal(received.length, ALL);
@@ -252,7 +252,7 @@ test_counts_a_connection_in_one_worker_during_transfer(void **state)
 	must(channel_open(handover) == 0);
 	transfer_send_start(&f.sender.worker, handover[0], 7, 0);
 	transfer_receive_start(&f.receiver.worker, handover[1], 8);
-	for (int i = 0; i < 1000 && f.receiver.worker.transfers.receivers != NULL; i++) {
+	for (int i = 0; i < 1000 && !LIST_EMPTY(&f.receiver.worker.transfers.receivers); i++) {
 		worker_fixture_run_once(i % 2 == 0 ? &f.sender : &f.receiver);
 		assert_in_range(open_now(&f), 0, 1);
 	}
