@@ -142,6 +142,26 @@ sweep() # STEP of malloc, [ARG...]
 	[ $turn -gt 40 ]
 }
 
+@test "a load process without memory ends with 71: reported, and the others' result is written" {
+	has_sanitizer && return # its allocator is its own
+	local turn=20
+	start_yodeld -w 1 --listen 127.0.0.1:0=upper
+	until grep -qE 'process [01] \(pid [0-9]+\).*status 71' errors 2>/dev/null; do
+		turn=$((turn + 1))
+		[ $turn -lt 100 ] # the first allocation of a load process is one of these
+		timeout 30 env LD_PRELOAD="$FAULTS_SO" FAULTS=malloc=$turn \
+			"$YODEL" -q -w 2 -c 4 -n 3 --json r.json "127.0.0.1:$PORT" 2>errors || true
+	done
+	grep -q '^yodel: out of memory$' errors
+	python3 - <<-'EOF'
+		import json
+		result = json.load(open("r.json"))
+		assert [p["died"] for p in result["processes"]].count(True) == 1
+		assert result["messages"]["verified"] == 6, result["messages"]
+		assert result["exit_status"] == 1
+	EOF
+}
+
 @test "repeatedly failing calls in a worker cost connections and nothing else" {
 	local fault blocks
 	run_loaded "" serving

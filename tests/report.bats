@@ -231,7 +231,7 @@ assert b"\r\x1b[K" in seen[last:seen.index(b"plan ")], seen'
 		assert max(map(len, lines)) == 39, lines
 		sys.stdout.buffer.write(seen)
 	END
-	grep -q 'the load begins' seen
+	grep -q 'load starts in' seen
 	run -1 --separate-stderr "$YODEL" -q -c 4 -d 200ms --drain 3s --progress always "127.0.0.1:$FAULTY_SERVER_PORT"
 	[[ $stderr == *", draining"* ]]
 }

@@ -13,7 +13,7 @@
 #define REFRESH_TERMINAL_NS UINT64_C(250000000)
 #define REFRESH_PIPE_NS NS_PER_S
 
-/* The sums of all generators at one moment. */
+/* Totals of all load processes. */
 struct snapshot {
 	uint64_t start_ns;
 	uint64_t open, established, failed;
@@ -55,7 +55,7 @@ take_snapshot(const struct counters_map *counters_map)
 	return now;
 }
 
-/* "8 s left": by the clock where the plan has an end in time, else by the rate. */
+/* "8 s left": from the duration of the plan, else from the rate. */
 static void
 format_left(const struct plan *plan, const struct snapshot *now, uint64_t now_ns,
     double rate, char *out, size_t size)
@@ -78,7 +78,7 @@ format_left(const struct plan *plan, const struct snapshot *now, uint64_t now_ns
 		snprintf(out, size, ", %.0f s left", ceil(left));
 }
 
-/* Of the last second; one that holds too few values to know it says so. */
+/* p99 of the last second; "?": too few values. */
 static void
 format_p99(const struct result_second *last, char *out)
 {
@@ -117,7 +117,8 @@ format_connecting(const struct sampler *sampler, const struct snapshot *now,
 	char made[UNITS_TEXT_MAX], all[UNITS_TEXT_MAX], failed[UNITS_TEXT_MAX];
 
 	if (now->start_ns > now_ns) {
-		snprintf(out, size, "%s of %s connections, the load begins in %.0f s",
+		snprintf(out, size,
+		    "%s of %s connections established, load starts in %.0f s",
 		    units_show_count(now->established, made),
 		    units_show_count(sampler->plan->rank_connections, all),
 		    ceil((double)(now->start_ns - now_ns) / 1e9));
@@ -130,7 +131,7 @@ format_connecting(const struct sampler *sampler, const struct snapshot *now,
 	    units_show_count(now->failed, failed));
 }
 
-/* A line that is wider than the terminal would not be refreshed, but repeated. */
+/* Cut to the width of the terminal: a wrapped line cannot be refreshed in place. */
 static void
 put_line(const struct progress *progress, const char *line)
 {
@@ -157,7 +158,7 @@ progress_show(struct progress *progress, const struct sampler *sampler, uint64_t
 
 	if (progress->file == NULL || now_ns < progress->next_ns)
 		return;
-	if (progress->next_ns == 0) { /* what ends at once needs no line */
+	if (progress->next_ns == 0) { /* a run that ends at once needs no line */
 		progress->next_ns = now_ns + REFRESH_TERMINAL_NS;
 		progress->last_ns = now_ns;
 		return;

@@ -1,6 +1,6 @@
 /*
- * progress.h - one line about a run that goes on: refreshed in place on a terminal, a
- * line of its own each time when piped and asked for.
+ * progress.h - the progress line of a run: refreshed in place on a terminal, a new line
+ * each time if --progress is given and stderr is not a terminal.
  */
 #ifndef CLIENT_MEASURE_PROGRESS_H
 #define CLIENT_MEASURE_PROGRESS_H
@@ -14,21 +14,21 @@
 struct progress {
 	FILE *file; /* stderr; NULL: show nothing */
 	bool terminal;
-	bool shown;         /* a line stands on the terminal */
-	uint64_t next_ns;   /* not before */
-	uint64_t last_ns;   /* of the figures below */
-	uint64_t last_done; /* messages answered then */
+	bool shown;         /* the terminal shows a line */
+	uint64_t next_ns;   /* time of the next refresh */
+	uint64_t last_ns;   /* time of last_done */
+	uint64_t last_done; /* messages answered at last_ns */
 };
 
-/* By the plan's --progress and --quiet, and whether stderr is a terminal. */
+/* Decides by --progress, --quiet and whether stderr is a terminal. */
 void progress_init(struct progress *progress, const struct plan *plan);
 
-/* Shows where the run is, when it is time (4 times a second on a terminal, else once).
- * The p99 is that of the last whole second of the watch. */
+/* Shows the state of the run if a refresh is due (4 times per second on a terminal,
+ * else once). The p99 is that of the last second. */
 void progress_show(
     struct progress *progress, const struct sampler *sampler, uint64_t now_ns);
 
-/* Takes the line away, so that a report starts on a clean one. */
+/* Erases the line, so that the report starts on an empty one. */
 void progress_clear(struct progress *progress);
 
 #endif

@@ -9,10 +9,11 @@
 #include "lib/procfs.h"
 #include "lib/stats/histogram_codec.h"
 #include "lib/stats/percentile_interval.h"
+#include "lib/xmalloc.h"
 
-#define SHORTEST_ROW_NS (NS_PER_S / 20) /* of a rest in which nothing came */
+#define SHORTEST_ROW_NS (NS_PER_S / 20) /* of a last row without new counts */
 
-/* Which histograms the .hlog holds; response carries no tag. */
+/* The histograms in the .hlog; response has no tag. */
 static const struct {
 	enum latency_kind which;
 	const char *tag;
@@ -30,7 +31,7 @@ time_wait(void)
 	return procfs_word("/proc/self/net/sockstat", "TCP:", " tw ");
 }
 
-/* Ports are taken back after a minute: what matters is the most at one time. */
+/* A port is free again after a minute in TIME_WAIT: keeps the largest number held. */
 static void
 sample_ports(struct sampler *sampler)
 {
@@ -42,7 +43,8 @@ sample_ports(struct sampler *sampler)
 
 	if (waiting > sampler->time_wait_before)
 		held += waiting - sampler->time_wait_before;
-	/* One that just ends is in both for a moment; others' connections wait, too. */
+	/* A connection that is just closed counts twice, and other programs have
+	 * connections in TIME_WAIT, too. */
 	held = held < made ? held : made;
 	if (held > sampler->ports_held_max)
 		sampler->ports_held_max = held;
@@ -67,6 +69,16 @@ open_log(const char *path)
 	return strcmp(path, "-") == 0 ? stdout : fopen(path, "we");
 }
 
+static struct histogram *
+create_histogram(void)
+{
+	struct histogram *histogram = histogram_create(&counters_latency_config);
+
+	if (histogram == NULL)
+		xmalloc_fail();
+	return histogram;
+}
+
 int
 sampler_start(struct sampler *sampler, const struct plan *plan,
     const struct counters_map *counters_map)
@@ -77,21 +89,12 @@ sampler_start(struct sampler *sampler, const struct plan *plan,
 	sampler->counters_map = counters_map;
 	socket_info_read_network_counters(&sampler->network);
 	sampler->time_wait_before = sampler->time_wait_max = time_wait();
-	sampler->now = histogram_create(&counters_latency_config);
-	sampler->between = histogram_create(&counters_latency_config);
-	if (sampler->now == NULL || sampler->between == NULL)
-		goto failed;
-	for (size_t i = 0; i < sizeof(logged) / sizeof(logged[0]); i++) {
-		struct histogram *before = histogram_create(&counters_latency_config);
-
-		if (before == NULL)
-			goto failed;
-		sampler->before[logged[i].which] = before;
-	}
-	if (plan->hlog != NULL && (sampler->hlog = open_log(plan->hlog)) == NULL)
-		goto failed;
-	return 0;
-failed:
+	sampler->now = create_histogram();
+	sampler->between = create_histogram();
+	for (size_t i = 0; i < sizeof(logged) / sizeof(logged[0]); i++)
+		sampler->before[logged[i].which] = create_histogram();
+	if (plan->hlog == NULL || (sampler->hlog = open_log(plan->hlog)) != NULL)
+		return 0;
 	release(sampler);
 	return -1;
 }
@@ -112,7 +115,7 @@ sum_now(const struct sampler *sampler)
 	};
 }
 
-/* watch->between = what histogram `which` took since the last row. */
+/* sampler->between = the values of histogram `which` since the last row. */
 static void
 difference(struct sampler *sampler, enum latency_kind which)
 {
@@ -130,7 +133,7 @@ difference(struct sampler *sampler, enum latency_kind which)
 	sampler->before[which] = now;
 }
 
-/* UINT64_MAX where one second holds too few to tell. */
+/* UINT64_MAX if there are too few values. */
 static uint64_t
 percentile_of(const struct histogram *response, double percentile)
 {
@@ -171,14 +174,9 @@ static void
 append_row(struct sampler *sampler, const struct result_second *row)
 {
 	if (sampler->count == sampler->room) {
-		size_t room = sampler->room == 0 ? 64 : 2 * sampler->room;
-		struct result_second *more =
-		    reallocarray(sampler->rows, room, sizeof(*more));
-
-		if (more == NULL)
-			return; /* a chart with a hole, not a run without a report */
-		sampler->rows = more;
-		sampler->room = room;
+		sampler->room = sampler->room == 0 ? 64 : 2 * sampler->room;
+		sampler->rows = xreallocarray(
+		    sampler->rows, sampler->room, sizeof(sampler->rows[0]));
 	}
 	sampler->rows[sampler->count++] = *row;
 }
@@ -207,7 +205,7 @@ take_row(struct sampler *sampler, uint64_t start_ns, uint64_t now_ns)
 	sampler->sampled_ns = now_ns;
 }
 
-/* When the measured part starts; 0 while that is not known. */
+/* When the measured part starts; 0: not yet known. */
 static uint64_t
 measured_from(const struct sampler *sampler)
 {
@@ -233,7 +231,7 @@ sampler_tick(struct sampler *sampler, uint64_t now_ns)
 	return true;
 }
 
-/* What came in a moment at the end is in a row, too: the rows add up to the whole. */
+/* True if the last row is needed for the rows to add up to the totals. */
 static bool
 has_new_counts(const struct sampler *sampler)
 {

@@ -1,4 +1,5 @@
-/* timestamps.h - where and when something was seen, as logs and captures name it. */
+/* timestamps.h - wall-clock times and local addresses, for comparison with logs and
+ * packet captures. */
 #ifndef CLIENT_MEASURE_TIMESTAMPS_H
 #define CLIENT_MEASURE_TIMESTAMPS_H
 
@@ -8,14 +9,14 @@
 
 #define TIMESTAMPS_TEXT_MAX 64
 
-/* A time of CLOCK_MONOTONIC by the day's clock, "2026-01-02T03:04:05.678Z", into
+/* Formats a CLOCK_MONOTONIC time as wall-clock time, "2026-01-02T03:04:05.678Z", into
  * out[TIMESTAMPS_TEXT_MAX], returned. */
 const char *timestamps_format(uint64_t at_ns, char *out);
 
 /* The present time, the same. */
 const char *timestamps_format_now(char *out);
 
-/* A socket's own address and port, "(no address)" where it has none, into
+/* Formats the local address and port of a socket, "(no address)" if it has none, into
  * out[ADDRESS_TEXT_MAX], returned. */
 const char *timestamps_local_address(int fd, char *out);
 

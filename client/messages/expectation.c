@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/xmalloc.h"
+
 #include "proto/framing.h"
 
 static const struct reply echo = { .kind = REPLY_ECHO };
@@ -13,33 +15,28 @@ reply_of(const struct expectation *expectation)
 	return expectation->reply != NULL ? expectation->reply : &echo;
 }
 
-/* Answers to texts that never vary are made once, when the reply is known. */
-static int
+/* Answers to constant messages are built once, if the reply is known. */
+static void
 make_wires(struct expectation *expectation)
 {
 	const struct sequence *sequence = expectation->sequence;
 
-	expectation->wires = calloc(sequence->count, sizeof(uint8_t *));
-	if (expectation->wires == NULL)
-		return -1;
+	expectation->wires = xcalloc(sequence->count, sizeof(uint8_t *));
 	for (uint32_t i = 0; i < sequence->count; i++) {
 		const struct message_template *text = &sequence->texts[i];
 		if (text->varies)
 			continue;
 		struct frame frame = framing_for_payload(
 		    sequence->framing, reply_length(expectation->reply, text->length));
-		uint8_t *wire = malloc(frame_length(&frame) + 1);
-		if (wire == NULL)
-			return -1;
+		uint8_t *wire = xmalloc(frame_length(&frame) + 1);
 		reply_write(
 		    expectation->reply, text->bytes, text->length, wire + frame.header);
 		framing_write(sequence->framing, &frame, wire);
 		expectation->wires[i] = wire;
 	}
-	return 0;
 }
 
-int
+void
 expectation_open(
     const struct plan *plan, const struct sequence *sequence, struct expectation *ret)
 {
@@ -52,13 +49,9 @@ expectation_open(
 		(reply_is_silent(out.reply) ||
 		    (reply_is_empty(out.reply) &&
 			!framings[sequence->framing].has_boundaries)));
-	if (out.reply != NULL && !out.none && sequence->texts != NULL &&
-	    make_wires(&out) < 0) {
-		expectation_close(&out);
-		return -1;
-	}
+	if (out.reply != NULL && !out.none && sequence->texts != NULL)
+		make_wires(&out);
 	*ret = out;
-	return 0;
 }
 
 void
@@ -85,14 +78,15 @@ expectation_length(
 	return (uint32_t)frame_length(&frame);
 }
 
-/* A part of an answer, put together from the pieces that it touches. */
+/* A range of an answer, composed from header, payload, text and trailer. */
 struct part {
 	size_t from; /* of the answer */
 	size_t end;
 	uint8_t *out;
 };
 
-/* What of [begin, begin + length) the part holds: where in the piece, and how much. */
+/* The overlap of [begin, begin + length) with the range, relative to `begin`. Returns
+ * where it goes in the output. */
 static uint8_t *
 overlap(const struct part *part, size_t begin, size_t length, size_t *ret_from,
     size_t *ret_length)

@@ -1,12 +1,11 @@
 /*
- * expectation.h - what must come back: which bytes the answer to message i of
- * connection c has.
+ * expectation.h - the expected answer to message i of connection c.
  *
- * Made from the same sequence that made the message, by the grammar of proto/reply.h:
+ * Derived from the sequence of messages, by the grammar of proto/reply.h:
  *
- *   [ header ][ payload, as it is or raised ][ suffix or fixed text ][ trailer ]
+ *   [ header ][ payload, perhaps in upper case ][ suffix or fixed text ][ trailer ]
  *
- * With --expect auto two replies, echo and upper, are candidates until an answer tells.
+ * With --expect auto, echo and upper are candidates until an answer decides.
  */
 #ifndef CLIENT_MESSAGES_EXPECTATION_H
 #define CLIENT_MESSAGES_EXPECTATION_H
@@ -23,22 +22,22 @@
 struct expectation {
 	const struct sequence *sequence;
 	const struct reply *reply; /* NULL: auto */
-	bool none;                 /* nothing is owed to a message */
-	uint8_t **wires;           /* as in the sequence; NULL when they can vary */
+	bool none;                 /* no answer is expected */
+	uint8_t **wires;           /* as in the sequence; NULL if they vary */
 };
 
-int expectation_open(
-    const struct plan *plan, const struct sequence *sequence, struct expectation *ret)
-    __attribute__((warn_unused_result)); /* 0, or -1: no memory */
+void expectation_open(
+    const struct plan *plan, const struct sequence *sequence, struct expectation *ret);
 void expectation_close(struct expectation *expectation);
 
 /* Bytes of an answer on the wire. */
 uint32_t expectation_length(
     const struct expectation *expectation, uint64_t connection, uint64_t message);
 
-/* Up to *length bytes from cursor->at of the answer at the cursor, as the reply `kind`
- * makes it: where they stand (in the expectation or in out, which has room for
- * *length), and how many in *length. `scratch` has room for the longest message. */
+/* Up to *length bytes from cursor->at of the answer at the cursor, for the reply
+ * `kind`. Returns where they are (in the expectation or in out, which has room for
+ * *length) and sets *length to their number. `scratch` has room for the longest
+ * message. */
 const uint8_t *expectation_wire(const struct expectation *expectation,
     enum reply_kind kind, uint64_t connection, const struct cursor *cursor,
     size_t *length, uint8_t *scratch, uint8_t *out);

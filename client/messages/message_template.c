@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "lib/escape.h"
+#include "lib/xmalloc.h"
 
 static const struct {
 	const char *name;
@@ -18,8 +19,8 @@ static const struct {
 };
 #define NAME_COUNT (sizeof(names) / sizeof(names[0]))
 
-/* Where the next "\{" stands at or after `from`; `length` when there is none. An
- * escaped backslash before a brace is no name. */
+/* Position of the next "\{" at or after `from`, or `length`. A backslash that is itself
+ * escaped does not start a name. */
 static size_t
 find_name(const char *text, size_t length, size_t from)
 {
@@ -52,7 +53,7 @@ add_literal(struct message_template *out, const char *text, size_t length, char 
 	long n = escape_decode(text, length, (char *)out->bytes + out->length, &at);
 
 	if (n < 0) {
-		snprintf(error, error_size, "no such escape in the message: \"%.*s\"",
+		snprintf(error, error_size, "unknown escape in the message: \"%.*s\"",
 		    (int)(length - at < 6 ? length - at : 6), text + at);
 		return -1;
 	}
@@ -61,7 +62,7 @@ add_literal(struct message_template *out, const char *text, size_t length, char 
 	return 0;
 }
 
-/* The name at text, which starts with "\{". Returns the bytes it takes, 0 with an
+/* Adds the name at text, which starts with "\{". Returns its length, or 0 with an
  * error. */
 static size_t
 add_name(struct message_template *out, const char *text, size_t length, char *error,
@@ -76,7 +77,7 @@ add_name(struct message_template *out, const char *text, size_t length, char *er
 		return n + 3;
 	}
 	snprintf(error, error_size,
-	    "\"%.*s\" is no name in a message; \\{connection}, \\{message} or \\{pid} was wanted",
+	    "unknown placeholder \"%.*s\" in a message; expected \\{connection}, \\{message} or \\{pid}",
 	    (int)(length < 16 ? length : 16), text);
 	return 0;
 }
@@ -85,19 +86,14 @@ int
 message_template_parse(const char *text, size_t length, struct message_template *ret,
     char *error, size_t error_size)
 {
-	/* A name takes three bytes at least, and a literal may stand on both sides. */
+	/* A name has at least three bytes and may have a literal on both sides. */
 	struct message_template out = {
-		.bytes = malloc(length + 1),
-		.pieces =
-		    calloc(2 * (length / 3) + 2, sizeof(struct message_template_piece)),
+		.bytes = xmalloc(length + 1),
+		.pieces = xcalloc(
+		    2 * (length / 3) + 2, sizeof(struct message_template_piece)),
 	};
 	size_t at = 0;
 
-	if (out.bytes == NULL || out.pieces == NULL) {
-		snprintf(error, error_size, "out of memory");
-		message_template_finish(&out);
-		return EX_OSERR;
-	}
 	while (at < length) {
 		size_t name = find_name(text, length, at);
 		if (add_literal(&out, text + at, name - at, error, error_size) < 0)

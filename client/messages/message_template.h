@@ -1,9 +1,9 @@
 /*
- * message_template.h - the text of a message with escapes (-e): C escapes as in
- * lib/escape.h, and names that stand for numbers:
+ * message_template.h - a message with escapes (-e): C escapes as in lib/escape.h, and
+ * placeholders for numbers:
  *
  *   \{connection}  index of the connection, from 0      \{message}  of the message
- *   \{pid}         process id of the generator process
+ *   \{pid}         process id of the load process
  *
  * A text is parsed once into pieces and then written for each message.
  */
@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MESSAGE_TEMPLATE_NUMBER_MAX 20 /* digits that a name can become */
+#define MESSAGE_TEMPLATE_NUMBER_MAX 20 /* digits of a number */
 
 enum message_template_piece_kind {
 	MESSAGE_TEMPLATE_LITERAL,
@@ -25,8 +25,8 @@ enum message_template_piece_kind {
 
 struct message_template_piece {
 	enum message_template_piece_kind kind;
-	size_t from;   /* literal: where in `bytes` */
-	size_t length; /* literal: how long */
+	size_t from;   /* literal: offset in `bytes` */
+	size_t length; /* literal */
 };
 
 struct message_template {
@@ -34,21 +34,21 @@ struct message_template {
 	size_t length;
 	struct message_template_piece *pieces; /* heap, owned */
 	size_t count;
-	bool varies; /* some piece is a number */
+	bool varies; /* has a placeholder */
 };
 
-/* 0, or a status (sysexits.h: EX_USAGE, EX_OSERR) with one line in error. On 0 the
- * caller calls message_template_finish. */
+/* 0, or EX_USAGE with one line in error. On 0 the caller calls message_template_finish.
+ */
 int message_template_parse(const char *text, size_t length,
     struct message_template *ret, char *error, size_t error_size)
     __attribute__((warn_unused_result));
 void message_template_finish(struct message_template *text);
 
-/* Bytes of the text for this message. */
+/* Bytes of this message. */
 size_t message_template_length(
     const struct message_template *text, uint64_t connection, uint64_t message);
 
-/* Writes them; out has room for message_template_length bytes. */
+/* Writes the message; out has room for message_template_length bytes. */
 size_t message_template_write(const struct message_template *text, uint64_t connection,
     uint64_t message, uint8_t *out);
 

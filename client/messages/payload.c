@@ -13,7 +13,7 @@ key_of(uint64_t seed, uint64_t connection)
 	return payload_mix(seed + payload_mix((connection + 1) * GOLDEN));
 }
 
-/* The bytes of a word are in the order of a little-endian machine on every machine. */
+/* Little-endian on every machine. */
 static uint64_t
 word_at(uint64_t key, uint64_t index, bool printable)
 {
@@ -61,6 +61,6 @@ payload_size(
 	if (min == max)
 		return min;
 	uint64_t word = payload_mix(key_of(~seed, connection) + message * GOLDEN);
-	/* The high half times the span: no division, and no bias that matters. */
+	/* Multiply-high instead of a division; the bias is negligible. */
 	return min + (uint64_t)(((unsigned __int128)word * (max - min + 1)) >> 64);
 }

@@ -2,9 +2,9 @@
  * payload.h - seeded payload: bytes that are a pure function of (seed, connection,
  * offset).
  *
- * Any byte can be made without those before it, on either side of a stream, and no two
- * connections carry the same bytes: what comes back on the wrong connection is seen.
- * A word of 8 bytes is the SplitMix64 finaliser (Steele, Lea, Flood 2014) of a counter.
+ * Any byte can be generated without those before it, and no two connections carry the
+ * same bytes: data that arrives on the wrong connection is detected. A word of 8 bytes
+ * is the SplitMix64 finaliser (Steele, Lea, Flood 2014) of a counter.
  */
 #ifndef CLIENT_MESSAGES_PAYLOAD_H
 #define CLIENT_MESSAGES_PAYLOAD_H
@@ -23,8 +23,8 @@ payload_mix(uint64_t x)
 	return x ^ (x >> 31);
 }
 
-/* Writes bytes offset .. offset + length - 1 of a connection to out. `printable` keeps
- * them in 0x40-0x7f (no line end, for --framing line). */
+/* Writes bytes offset .. offset + length - 1 of a connection to out. `printable` limits
+ * them to 0x40-0x7f, without a line end, for --framing line. */
 void payload_fill(uint64_t seed, uint64_t connection, uint64_t offset, bool printable,
     uint8_t *out, size_t length);
 

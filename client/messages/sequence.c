@@ -6,42 +6,29 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "lib/xmalloc.h"
+
 #include "client/messages/payload.h"
 
-static const char *const seed_texts[] = {
+static const char *const default_texts[] = {
 	"This is the message. ",
 	"It will be sent ",
 	"in parts.",
 };
 
-static int
-no_memory(char *error)
-{
-	snprintf(error, PLAN_ERROR_MAX, "out of memory");
-	return EX_OSERR;
-}
-
-/* A text as it stands, without escapes. */
-static int
+/* A message without escapes. */
+static void
 plain_text(const char *text, size_t length, struct message_template *ret)
 {
-	struct message_template out = {
-		.bytes = malloc(length + 1),
-		.pieces = calloc(1, sizeof(struct message_template_piece)),
+	*ret = (struct message_template){
+		.bytes = xmalloc(length + 1),
+		.pieces = xcalloc(1, sizeof(struct message_template_piece)),
 		.length = length,
 		.count = 1,
 	};
-
-	if (out.bytes == NULL || out.pieces == NULL) {
-		message_template_finish(&out);
-		return -1;
-	}
-	memcpy(out.bytes, text, length);
-	out.pieces[0] =
-	    (struct message_template_piece){ .kind = MESSAGE_TEMPLATE_LITERAL,
-		    .length = length };
-	*ret = out;
-	return 0;
+	memcpy(ret->bytes, text, length);
+	ret->pieces[0].kind = MESSAGE_TEMPLATE_LITERAL;
+	ret->pieces[0].length = length;
 }
 
 static int
@@ -49,11 +36,11 @@ check_text(const struct message_template *text, enum framing framing, char *erro
 {
 	if (text->length == 0 && !text->varies && !framings[framing].has_boundaries)
 		snprintf(error, PLAN_ERROR_MAX,
-		    "a message is empty; in --framing stream at least one byte was wanted");
+		    "empty message; --framing stream expects at least one byte");
 	else if (framings[framing].is_delimited && text->length > 0 &&
 	    memchr(text->bytes, '\n', text->length) != NULL)
 		snprintf(error, PLAN_ERROR_MAX,
-		    "a message holds a line end; --framing line adds it and wants none inside");
+		    "line end inside a message; --framing line adds the line end itself");
 	else if (message_template_longest(text) > PLAN_MESSAGE_MAX)
 		snprintf(error, PLAN_ERROR_MAX, "a message is longer than 1G");
 	else
@@ -65,18 +52,15 @@ static int
 add_text(struct sequence *sequence, const char *text, size_t length,
     const struct plan *plan, char *error)
 {
-	struct message_template *texts = realloc(
-	    sequence->texts, (sequence->count + 1) * sizeof(struct message_template));
+	sequence->texts = xreallocarray(
+	    sequence->texts, sequence->count + 1, sizeof(sequence->texts[0]));
+	struct message_template *out = &sequence->texts[sequence->count];
 	int rc = 0;
 
-	if (texts == NULL)
-		return no_memory(error);
-	sequence->texts = texts;
-	struct message_template *out = &texts[sequence->count];
 	if (plan->escapes)
 		rc = message_template_parse(text, length, out, error, PLAN_ERROR_MAX);
-	else if (plain_text(text, length, out) < 0)
-		rc = no_memory(error);
+	else
+		plain_text(text, length, out);
 	if (rc != 0)
 		return rc;
 	sequence->count++;
@@ -91,7 +75,7 @@ add_text(struct sequence *sequence, const char *text, size_t length,
 }
 
 static int
-unreadable(const struct plan *plan, char *error)
+fail_read(const struct plan *plan, char *error)
 {
 	int status = errno == ENOMEM ? EX_OSERR : EX_USAGE;
 
@@ -99,7 +83,7 @@ unreadable(const struct plan *plan, char *error)
 	return status;
 }
 
-/* Each line of the file is a message, its end is not part of it. */
+/* Each line of the file, without its end, is a message. */
 static int
 read_file(struct sequence *sequence, const struct plan *plan, char *error)
 {
@@ -110,17 +94,17 @@ read_file(struct sequence *sequence, const struct plan *plan, char *error)
 	int rc = 0;
 
 	if (file == NULL)
-		return unreadable(plan, error);
+		return fail_read(plan, error);
 	while (rc == 0 && (n = getline(&line, &size, file)) >= 0) {
 		if (n > 0 && line[n - 1] == '\n')
 			n--;
 		rc = add_text(sequence, line, (size_t)n, plan, error);
 	}
-	if (rc == 0 && !feof(file)) { /* without memory ferror is silent */
-		rc = unreadable(plan, error);
+	if (rc == 0 && !feof(file)) { /* ferror() does not report ENOMEM */
+		rc = fail_read(plan, error);
 	} else if (rc == 0 && sequence->count == 0) {
 		snprintf(error, PLAN_ERROR_MAX,
-		    "%s: no message in it; one for each line was wanted", plan->file);
+		    "%s: empty file; expected one message per line", plan->file);
 		rc = EX_USAGE;
 	}
 	free(line);
@@ -128,27 +112,22 @@ read_file(struct sequence *sequence, const struct plan *plan, char *error)
 	return rc;
 }
 
-/* Texts that never vary are framed once. */
-static int
+/* Constant messages are framed once. */
+static void
 make_wires(struct sequence *sequence)
 {
-	sequence->wires = calloc(sequence->count, sizeof(uint8_t *));
-	if (sequence->wires == NULL)
-		return -1;
+	sequence->wires = xcalloc(sequence->count, sizeof(uint8_t *));
 	for (uint32_t i = 0; i < sequence->count; i++) {
 		const struct message_template *text = &sequence->texts[i];
 		if (text->varies)
 			continue;
 		struct frame frame =
 		    framing_for_payload(sequence->framing, text->length);
-		uint8_t *wire = malloc(frame_length(&frame) + 1);
-		if (wire == NULL)
-			return -1;
+		uint8_t *wire = xmalloc(frame_length(&frame) + 1);
 		memcpy(wire + frame.header, text->bytes, text->length);
 		framing_write(sequence->framing, &frame, wire);
 		sequence->wires[i] = wire;
 	}
-	return 0;
 }
 
 static int
@@ -160,8 +139,8 @@ read_texts(struct sequence *sequence, const struct plan *plan, char *error)
 		return read_file(sequence, plan, error);
 	if (plan->texts.count == 0) {
 		for (int i = 0; i < 3 && rc == 0; i++)
-			rc = add_text(sequence, seed_texts[i], strlen(seed_texts[i]),
-			    plan, error);
+			rc = add_text(sequence, default_texts[i],
+			    strlen(default_texts[i]), plan, error);
 		return rc;
 	}
 	for (uint32_t i = 0; i < plan->texts.count && rc == 0; i++)
@@ -188,13 +167,13 @@ sequence_open(const struct plan *plan, struct sequence *ret, char *error)
 		return 0;
 	}
 	int rc = read_texts(&out, plan, error);
-	if (rc == 0 && make_wires(&out) < 0)
-		rc = no_memory(error);
-	if (rc == 0)
-		*ret = out;
-	else
+	if (rc != 0) {
 		sequence_close(&out);
-	return rc;
+		return rc;
+	}
+	make_wires(&out);
+	*ret = out;
+	return 0;
 }
 
 void

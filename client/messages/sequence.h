@@ -1,9 +1,9 @@
 /*
- * sequence.h - the messages: which bytes message i of connection c has, on the wire.
+ * sequence.h - the messages: the bytes of message i of connection c, on the wire.
  *
- * A sequence is a list of texts, sent over and over (message i is text i % count), or a
- * seeded payload (client/messages/payload.h). Nothing is kept for a message: any part
- * of any message is made when it is sent, and again when its answer is verified.
+ * A sequence is a list of texts, repeated (message i is text i % count), or a seeded
+ * payload (client/messages/payload.h). Nothing is stored per message: any part of any
+ * message is generated when it is sent, and again when its answer is verified.
  */
 #ifndef CLIENT_MESSAGES_SEQUENCE_H
 #define CLIENT_MESSAGES_SEQUENCE_H
@@ -17,25 +17,25 @@
 #include "client/messages/message_template.h"
 #include "client/plan/plan.h"
 
-/* A place in the messages, or in the answers, of one connection. */
+/* A position in the messages, or in the answers, of one connection. */
 struct cursor {
 	uint64_t message; /* index, from 0 */
 	uint64_t offset;  /* bytes of payload in the messages before it */
-	uint32_t at;      /* bytes of it already passed, on the wire */
-	uint32_t length;  /* bytes of it on the wire; 0: not looked up yet */
+	uint32_t at;      /* bytes of it before this position, on the wire */
+	uint32_t length;  /* of it, on the wire; 0: not computed yet */
 };
 
 struct sequence {
 	enum framing framing;
 	struct message_template *texts; /* NULL: seeded payload */
-	uint8_t **wires;  /* of a text that never varies: framed, ready to send */
-	uint32_t count;   /* messages in one pass; 1 for a payload */
-	uint32_t longest; /* payload bytes of the longest message */
-	bool varies;      /* the texts of two connections can differ */
+	uint8_t **wires;                /* of constant texts: framed, ready to send */
+	uint32_t count;                 /* texts; 1 for a payload */
+	uint32_t longest;               /* payload bytes of the longest message */
+	bool varies;                    /* two connections may send different bytes */
 	uint64_t seed, size_min, size_max;
 };
 
-/* Reads and checks what the plan asks for. 0, or a status (sysexits.h: EX_USAGE,
+/* Reads and checks the messages of the plan. 0, or a status (sysexits.h: EX_USAGE,
  * EX_OSERR) with one line in error[PLAN_ERROR_MAX]. On 0 the caller calls
  * sequence_close. */
 int sequence_open(const struct plan *plan, struct sequence *ret, char *error)
@@ -47,7 +47,7 @@ uint32_t sequence_payload_length(
     const struct sequence *sequence, uint64_t connection, uint64_t message);
 
 /* Writes payload bytes from .. from + length - 1 of the message at the cursor.
- * `scratch` has room for the longest message (texts that vary are written whole). */
+ * `scratch` has room for the longest message. */
 void sequence_payload(const struct sequence *sequence, uint64_t connection,
     const struct cursor *cursor, size_t from, size_t length, uint8_t *scratch,
     uint8_t *out);
@@ -56,13 +56,13 @@ void sequence_payload(const struct sequence *sequence, uint64_t connection,
 uint32_t sequence_wire_length(
     const struct sequence *sequence, uint64_t connection, uint64_t message);
 
-/* Up to *length bytes on the wire, from cursor->at of the message at the cursor:
- * returns where they stand (in the sequence or in out, which has room for *length) and
- * sets *length to how many they are. */
+/* Up to *length bytes on the wire, from cursor->at of the message at the cursor.
+ * Returns where they are (in the sequence or in out, which has room for *length) and
+ * sets *length to their number. */
 const uint8_t *sequence_wire(const struct sequence *sequence, uint64_t connection,
     const struct cursor *cursor, size_t *length, uint8_t *scratch, uint8_t *out);
 
-/* Moves the cursor to the start of a message, before or after. */
+/* Moves the cursor to the start of a message, backwards or forwards. */
 void sequence_seek(const struct sequence *sequence, uint64_t connection,
     struct cursor *cursor, uint64_t message);
 

@@ -143,11 +143,9 @@ run_with_sequence(struct run_context *run_context, struct result *ret)
 		return fail_with(status, error);
 	plan_complete(&run_context->plan, run_context->sequence.count);
 	status = check_machine(run_context);
-	if (status == 0 &&
-	    expectation_open(&run_context->plan, &run_context->sequence,
-		&run_context->expectation) < 0)
-		status = fail_with(EX_OSERR, strerror(ENOMEM));
 	if (status == 0) {
+		expectation_open(&run_context->plan, &run_context->sequence,
+		    &run_context->expectation);
 		status = run_with_counters(run_context, ret);
 		expectation_close(&run_context->expectation);
 	}

@@ -119,9 +119,7 @@ set_up(void **state)
 	fill_plan(&fixture->plan);
 	listen_at(fixture, 8);
 	assert_int_equal(sequence_open(&fixture->plan, &fixture->sequence, error), 0);
-	assert_int_equal(
-	    expectation_open(&fixture->plan, &fixture->sequence, &fixture->expectation),
-	    0);
+	expectation_open(&fixture->plan, &fixture->sequence, &fixture->expectation);
 	assert_int_equal(counters_map_open(&fixture->counters_map, 1), 0);
 	fill_context(fixture);
 	fixture->peer = -1;

@@ -53,9 +53,7 @@ set_up_sizes(struct fixture *fixture, enum framing framing, const char *expect,
 		    reply_parse(expect, &fixture->plan.reply, error, sizeof(error)), 0);
 	}
 	assert_int_equal(sequence_open(&fixture->plan, &fixture->sequence, error), 0);
-	assert_int_equal(
-	    expectation_open(&fixture->plan, &fixture->sequence, &fixture->expectation),
-	    0);
+	expectation_open(&fixture->plan, &fixture->sequence, &fixture->expectation);
 	fixture->counters = aligned_alloc(COUNTERS_CACHE_LINE, sizeof(struct counters));
 	memset(fixture->counters, 0, sizeof(struct counters));
 	verify_init(&fixture->verify, &fixture->expectation, &fixture->told,
