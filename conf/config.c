@@ -46,7 +46,8 @@ read_file(const char *path, size_t *ret_length, char *error)
 	}
 	free(text);
 	if (length > FILE_MAX)
-		fail(error, path, "over 1M; a configuration of at most 1M was wanted");
+		fail(error, path,
+		    "found more than 1M, expected a configuration of at most 1M");
 	else
 		fail(error, path, strerror(reason));
 	return NULL;
@@ -135,7 +136,7 @@ load_listens(const char *const *listen, struct config *config, char *error)
 		return 0;
 	if (count > CONFIG_LISTENERS_MAX) {
 		snprintf(error, CONFIG_ERROR_MAX,
-		    "--listen: %zu listeners; at most %d were wanted", count,
+		    "--listen: found %zu listeners, expected at most %d", count,
 		    CONFIG_LISTENERS_MAX);
 		return -1;
 	}
@@ -221,7 +222,7 @@ fail_duplicate(const struct config *config, size_t second, size_t first, char *e
 
 	snprintf(name, sizeof(name), "listeners[%zu].address", second);
 	snprintf(error, CONFIG_ERROR_MAX,
-	    "%s: \"%s\" is \"%s\", as \"listeners[%zu].address\" is; an address of its own was wanted",
+	    "%s: %s: found \"%s\", the address of listeners[%zu], expected another one",
 	    printable_tail(source_of(config, name), shown, sizeof(shown)), name,
 	    config->listeners[second].address_text, first);
 	return -1;
@@ -254,10 +255,10 @@ derive(struct config *config, char *error)
 			return -1;
 	if (config->log.syslog && config->log.file != NULL)
 		return fail(error, source_of(config, "log.syslog"),
-		    "\"log.syslog\" is true and \"log.file\" is set; one of both was wanted");
+		    "log.syslog: found true although log.file is set, expected only one of them");
 	if (config->group != NULL && config->user == NULL)
 		return fail(error, source_of(config, "group"),
-		    "\"group\" is set and \"user\" is not; both were wanted");
+		    "group: found a group without a user, expected both");
 	return check_distinct(config, error);
 }
 

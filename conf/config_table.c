@@ -62,7 +62,7 @@ check_congestion(const char *text, char *error, size_t error_size)
 	if (length <= LONGEST && text[length] == '\0')
 		return 0;
 	snprintf(error, error_size,
-	    "\"%.64s\" is no name of a congestion control; up to %d letters, digits, \"_\" and \"-\" were wanted",
+	    "found \"%.64s\", expected the name of a congestion control: up to %d letters, digits, \"_\" and \"-\"",
 	    text, LONGEST);
 	return -1;
 }
@@ -72,7 +72,8 @@ check_user(const char *text, char *error, size_t error_size)
 {
 	if (getpwnam(text) != NULL)
 		return 0;
-	snprintf(error, error_size, "\"%.64s\" is no user of this system", text);
+	snprintf(
+	    error, error_size, "found \"%.64s\", expected a user of this system", text);
 	return -1;
 }
 
@@ -81,7 +82,8 @@ check_group(const char *text, char *error, size_t error_size)
 {
 	if (getgrnam(text) != NULL)
 		return 0;
-	snprintf(error, error_size, "\"%.64s\" is no group of this system", text);
+	snprintf(error, error_size, "found \"%.64s\", expected a group of this system",
+	    text);
 	return -1;
 }
 
@@ -90,8 +92,8 @@ check_path(const char *text, char *error, size_t error_size)
 {
 	if (text[0] == '/')
 		return 0;
-	snprintf(error, error_size,
-	    "\"%.128s\" is no absolute path; one from \"/\" was wanted", text);
+	snprintf(
+	    error, error_size, "found \"%.128s\", expected an absolute path", text);
 	return -1;
 }
 
@@ -105,7 +107,7 @@ check_socket_path(const char *text, char *error, size_t error_size)
 	if (strlen(text) <= longest)
 		return 0;
 	snprintf(error, error_size,
-	    "a path of %zu bytes; at most %zu, the room of a socket's address, were wanted",
+	    "found a path of %zu bytes, expected at most %zu (the size of a socket address)",
 	    strlen(text), longest);
 	return -1;
 }

@@ -10,7 +10,7 @@
 #include <netinet/in.h>
 
 #define HOST_MAX 256
-#define EXPECTED "\"address:port\" or \"[IPv6 address]:port\" was wanted"
+#define EXPECTED "expected \"address:port\" or \"[IPv6 address]:port\""
 
 /* "host:port" in its parts. */
 struct parts {
@@ -45,7 +45,8 @@ split(const char *text, struct parts *ret, char *error, size_t error_size)
 	unsigned port;
 
 	if (colon == NULL || (text[0] == '[' && colon > text && colon[-1] != ']')) {
-		snprintf(error, error_size, "\"%s\" has no port; " EXPECTED, text);
+		snprintf(
+		    error, error_size, "found \"%s\" without a port, " EXPECTED, text);
 		return -1;
 	}
 	size_t length = (size_t)(colon - text);
@@ -55,24 +56,24 @@ split(const char *text, struct parts *ret, char *error, size_t error_size)
 		length -= 2;
 	}
 	if (strstr(text, "://") != NULL) {
-		snprintf(error, error_size, "\"%s\" is a URL; " EXPECTED, text);
+		snprintf(error, error_size, "found the URL \"%s\", " EXPECTED, text);
 		return -1;
 	}
 	if (!bracketed && memchr(text, ':', length) != NULL) {
 		snprintf(error, error_size,
-		    "\"%s\": an IPv6 address stands in brackets; %s", text,
-		    "\"[address]:port\" was wanted");
+		    "found \"%s\", expected \"[address]:port\" for an IPv6 address",
+		    text);
 		return -1;
 	}
 	if (length >= HOST_MAX) {
-		snprintf(
-		    error, error_size, "the host of \"%.40s...\" is too long", text);
+		snprintf(error, error_size,
+		    "found \"%.40s...\", expected a shorter host name", text);
 		return -1;
 	}
 	if (parse_number(colon + 1, 65535, &port) != 0) {
 		snprintf(error, error_size,
-		    "\"%s\": \"%s\" is no port; a number from 0 to 65535 was wanted",
-		    text, colon + 1);
+		    "found port \"%s\" in \"%s\", expected a number from 0 to 65535",
+		    colon + 1, text);
 		return -1;
 	}
 	memcpy(ret->host, host, length);
@@ -137,9 +138,10 @@ address_parse(const char *text, struct address *ret, char *error, size_t error_s
 	if (split(text, &parts, error, error_size) < 0)
 		return -1;
 	if (set_numeric(&parts, ret) < 0) {
-		snprintf(error, error_size,
-		    "\"%s\": \"%s\" is no %s address; " EXPECTED, text, parts.host,
-		    parts.bracketed ? "IPv6" : "IPv4");
+		snprintf(error, error_size, "found \"%s\" in \"%s\", expected an %s",
+		    parts.host, text,
+		    parts.bracketed ? "IPv6 address"
+				    : "IPv4 address, or an IPv6 address in brackets");
 		return -1;
 	}
 	return 0;
@@ -158,7 +160,7 @@ resolve_name(const struct parts *parts, struct address *ret, int max, char *erro
 	int status = getaddrinfo(
 	    parts->host[0] == '\0' ? NULL : parts->host, port, &hints, &list);
 	if (status != 0) {
-		snprintf(error, error_size, "host \"%s\" cannot be resolved: %s",
+		snprintf(error, error_size, "cannot resolve host \"%s\": %s",
 		    parts->host, gai_strerror(status));
 		return -1;
 	}
@@ -188,8 +190,9 @@ address_resolve(
 		return max > 0;
 	}
 	if (parts.bracketed) {
-		snprintf(error, error_size, "\"%s\": \"%s\" is no IPv6 address", text,
-		    parts.host);
+		snprintf(error, error_size,
+		    "found \"%s\" in \"%s\", expected an IPv6 address", parts.host,
+		    text);
 		return -1;
 	}
 	return resolve_name(&parts, ret, max, error, error_size);
@@ -300,14 +303,14 @@ prefix_parse(const char *text, struct prefix *ret, char *error, size_t error_siz
 	unsigned bits = prefix.family == AF_INET6 ? 128 : 32;
 	if (inet_pton(prefix.family, host, prefix.bytes) != 1) {
 		snprintf(error, error_size,
-		    "\"%s\" is no address; one as \"10.0.0.0/8\" or \"2001:db8::/32\" was wanted",
+		    "found \"%s\", expected an address such as \"10.0.0.0/8\" or \"2001:db8::/32\"",
 		    text);
 		return -1;
 	}
 	if (slash != NULL && parse_number(slash + 1, bits, &bits) != 0) {
 		snprintf(error, error_size,
-		    "\"%s\": \"%s\" is no prefix length; a number from 0 to %u was wanted",
-		    text, slash + 1, bits);
+		    "found prefix length \"%s\" in \"%s\", expected a number from 0 to %u",
+		    slash + 1, text, bits);
 		return -1;
 	}
 	prefix.bits = (uint8_t)bits;

@@ -35,7 +35,8 @@ set_text(const char *text, struct reply *reply, char *error, size_t error_size)
 		report_bad_escape(text + at, error, error_size);
 	else if (n > REPLY_TEXT_MAX)
 		snprintf(error, error_size,
-		    "reply text of %ld bytes; expected at most %d", n, REPLY_TEXT_MAX);
+		    "found a reply text of %ld bytes, expected at most %d", n,
+		    REPLY_TEXT_MAX);
 	if (n < 0 || n > REPLY_TEXT_MAX) {
 		free(decoded);
 		return -1;
@@ -91,8 +92,7 @@ reply_parse(const char *spec, struct reply *ret, char *error, size_t error_size)
 		*ret = reply;
 		return 0;
 	}
-	snprintf(error, error_size,
-	    "\"%s\" is not a reply; expected one of " REPLY_SYNTAX,
+	snprintf(error, error_size, "found \"%s\", expected one of " REPLY_SYNTAX,
 	    escape_encode(spec, strlen(spec), found, sizeof(found)));
 	return -1;
 }

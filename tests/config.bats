@@ -32,21 +32,21 @@ validate() # SCHEMA FILE...
 }
 
 @test "invalid JSON is refused with line, column and what was expected" {
-	refuses '' ': nothing in it; an object, { ... }, was wanted'
-	refuses '// nothing\n' ': nothing in it; an object, { ... }, was wanted'
-	refuses '[]' ':1:1: the file is a list; an object, { ... }, was wanted'
-	refuses '{\n  "workers": 2,\n}' ':3:1: a comma before "}"; none was wanted'
+	refuses '' ': found nothing, expected an object, { ... }'
+	refuses '// nothing\n' ': found nothing, expected an object, { ... }'
+	refuses '[]' ':1:1: found a list, expected an object, { ... }'
+	refuses '{\n  "workers": 2,\n}' ':3:1: found a comma before "}", expected none'
 	refuses '{ "workers": 2\n  "log": {} }' \
-		":2:3: no JSON: '\"log\"' was found; a comma or \"}\" was wanted"
+		":2:3: not JSON: found '\"log\"', expected a comma or \"}\""
 	refuses '{ "workers": 2' \
-		':1:15: the file ends inside a value; its closing bracket was wanted'
-	refuses '{ "workers": two }' ":1:14: no JSON: invalid token near 'two'"
-	refuses '{ workers: 2 }' ":1:3: no JSON: 'workers' was found; a key in double quotes or \"}\" was wanted"
-	refuses '{} {}' ":1:4: no JSON: '{' was found; the end of the file was wanted"
-	refuses '{ } /* open' ':1:5: a comment that is not closed; "*/" was wanted'
-	refuses '{ "user": "a\\u0000" }' ':1:11: a string that holds \u0000; text was wanted'
+		':1:15: found the end of the file inside a value, expected its closing bracket'
+	refuses '{ "workers": two }' ":1:14: not JSON: invalid token near 'two'"
+	refuses '{ workers: 2 }' ":1:3: not JSON: found 'workers', expected a key in double quotes or \"}\""
+	refuses '{} {}' ":1:4: not JSON: found '{', expected the end of the file"
+	refuses '{ } /* open' ':1:5: found a comment without an end, expected "*/"'
+	refuses '{ "user": "a\\u0000" }' ':1:11: found a string that contains \u0000, expected text'
 	refuses '{ /* \n */ # x\n "workers": 0 }' \
-		':3:13: "workers" is 0; a whole number from 1 to 256 or "auto" was wanted'
+		':3:13: workers: found 0, expected a whole number from 1 to 256 or "auto"'
 }
 
 @test "an unknown key is refused with the nearest known one" {
@@ -60,7 +60,7 @@ validate() # SCHEMA FILE...
 	refuses '{ "backlog": 1 }' ':1:3: unknown key "backlog"; did you mean "listeners[].backlog"?'
 	refuses '{ "timeout": {} }' ':1:3: unknown key "timeout"; did you mean "timeouts"?'
 	refuses '{ "limits.max_message": "1k" }' \
-		':1:3: unknown key "limits.max_message"; an object for each part of it was wanted'
+		':1:3: unknown key "limits.max_message"; expected an object for each part of it'
 	refuses '{ "colour": "red" }' ':1:3: unknown key "colour"'
 }
 
@@ -78,82 +78,82 @@ validate() # SCHEMA FILE...
 }
 
 @test "a duplicate key is refused" {
-	refuses '{ "workers": 1,\n  "workers": 2 }' ':2:3: the key "workers" stands here twice'
+	refuses '{ "workers": 1,\n  "workers": 2 }' ':2:3: duplicate key "workers"'
 }
 
 @test "a value of the wrong type or out of range is refused with what was expected" {
 	refuses '{ "workers": "many" }' \
-		':1:14: "workers" is "many"; a whole number from 1 to 256 or "auto" was wanted'
+		':1:14: workers: found "many", expected a whole number from 1 to 256 or "auto"'
 	refuses '{ "workers": 257 }' \
-		':1:14: "workers" is 257; a whole number from 1 to 256 or "auto" was wanted'
+		':1:14: workers: found 257, expected a whole number from 1 to 256 or "auto"'
 	refuses '{ "workers": 2.5 }' \
-		':1:14: "workers" is 2.5; a whole number from 1 to 256 or "auto" was wanted'
+		':1:14: workers: found 2.5, expected a whole number from 1 to 256 or "auto"'
 	refuses '{ "limits": { "max_message": "64kb" } }' \
-		':1:30: "limits.max_message" is "64kb"; a size from 1 to 1G (as "64k") was wanted'
+		':1:30: limits.max_message: found "64kb", expected a size from 1 to 1G (as "64k")'
 	refuses '{ "limits": { "max_pending": "1" } }' \
-		':1:30: "limits.max_pending" is "1"; a size from 1k to 1G (as "64k") was wanted'
+		':1:30: limits.max_pending: found "1", expected a size from 1k to 1G (as "64k")'
 	refuses '{ "limits": { "max_connections": 0 } }' \
-		':1:34: "limits.max_connections" is 0; a count from 1 to 100M (as "10k") or "auto" was wanted'
+		':1:34: limits.max_connections: found 0, expected a count from 1 to 100M (as "10k") or "auto"'
 	refuses '{ "timeouts": { "drain": 30 } }' \
-		':1:26: "timeouts.drain" is 30; a duration from 1ms to 1000h (as "30s"; 0 is off) was wanted'
+		':1:26: timeouts.drain: found 30, expected a duration from 1ms to 1000h (as "30s"; 0 is off)'
 	refuses '{ "timeouts": { "idle": "-1s" } }' \
-		':1:25: "timeouts.idle" is "-1s"; a duration from 1ms to 1000h (as "30s"; 0 is off) was wanted'
+		':1:25: timeouts.idle: found "-1s", expected a duration from 1ms to 1000h (as "30s"; 0 is off)'
 	refuses '{ "timeouts": { "hung": "499ms" } }' \
-		':1:25: "timeouts.hung" is "499ms"; a duration from 0.5s to 1000h (as "30s"; 0 is off) was wanted'
-	refuses '{ "cpu_affinity": "yes" }' ':1:19: "cpu_affinity" is "yes"; true or false was wanted'
+		':1:25: timeouts.hung: found "499ms", expected a duration from 0.5s to 1000h (as "30s"; 0 is off)'
+	refuses '{ "cpu_affinity": "yes" }' ':1:19: cpu_affinity: found "yes", expected true or false'
 	refuses '{ "events": { "method": "kqueue" } }' \
-		':1:25: "events.method" is "kqueue"; "auto", "epoll", "poll" or "select" was wanted'
+		':1:25: events.method: found "kqueue", expected "auto", "epoll", "poll" or "select"'
 	refuses '{ "log": { "level": "loud" } }' \
-		':1:21: "log.level" is "loud"; "error", "warn", "info" or "debug" was wanted'
+		':1:21: log.level: found "loud", expected "error", "warn", "info" or "debug"'
 	refuses '{ "log": { "format": null } }' \
-		':1:22: "log.format" is null; "text" or "json" was wanted'
-	refuses '{ "log": "debug" }' ':1:10: "log" is "debug"; an object was wanted'
+		':1:22: log.format: found null, expected "text" or "json"'
+	refuses '{ "log": "debug" }' ':1:10: log: found "debug", expected an object'
 	refuses '{ "log": { "file": "x.log" } }' \
-		':1:20: "log.file": "x.log" is no absolute path; one from "/" was wanted'
+		':1:20: log.file: found "x.log", expected an absolute path'
 	# shellcheck disable=SC2016 # a key, no variable
-	refuses '{ "$schema": 1 }' ':1:14: "$schema" is 1; a string was wanted'
+	refuses '{ "$schema": 1 }' ':1:14: $schema: found 1, expected a string'
 	refuses '{ "user": "no-such-user" }' \
-		':1:11: "user": "no-such-user" is no user of this system'
+		':1:11: user: found "no-such-user", expected a user of this system'
 	refuses '{ "group": "no-such-group" }' \
-		':1:12: "group": "no-such-group" is no group of this system'
+		':1:12: group: found "no-such-group", expected a group of this system'
 	refuses '{ "admin": { "socket": "control.sock" } }' \
-		':1:24: "admin.socket": "control.sock" is no absolute path; one from "/" was wanted'
+		':1:24: admin.socket: found "control.sock", expected an absolute path'
 	refuses '{ "admin": { "address": "localhost" } }' \
-		':1:25: "admin.address": "localhost" has no port; "address:port" or "[IPv6 address]:port" was wanted'
+		':1:25: admin.address: found "localhost" without a port, expected "address:port" or "[IPv6 address]:port"'
 	refuses "{ \"admin\": { \"socket\": \"/$(printf '%0109d' 0)\" } }" \
-		":1:24: \"admin.socket\": a path of 110 bytes; at most 107, the room of a socket's address, were wanted"
+		":1:24: admin.socket: found a path of 110 bytes, expected at most 107 (the size of a socket address)"
 }
 
 @test "an invalid listener is refused with its index" {
 	refuses '{ "listeners": [] }' \
-		':1:16: "listeners" is an empty list; a list of 1 to 64 objects was wanted'
+		':1:16: listeners: found an empty list, expected a list of 1 to 64 objects'
 	refuses '{ "listeners": { "address": "127.0.0.1:1" } }' \
-		':1:16: "listeners" is an object; a list of 1 to 64 objects was wanted'
+		':1:16: listeners: found an object, expected a list of 1 to 64 objects'
 	refuses '{ "listeners": [ "127.0.0.1:1" ] }' \
-		':1:18: "listeners[0]" is "127.0.0.1:1"; an object was wanted'
-	refuses '{ "listeners": [ { "reply": "echo" } ] }' ':1:18: "listeners[0].address" is missing'
+		':1:18: listeners[0]: found "127.0.0.1:1", expected an object'
+	refuses '{ "listeners": [ { "reply": "echo" } ] }' ':1:18: listeners[0].address: missing'
 	refuses '{ "listeners": [ { "address": "" } ] }' \
-		':1:31: "listeners[0].address" is ""; a string that is not empty was wanted'
+		':1:31: listeners[0].address: found "", expected a string that is not empty'
 	refuses '{ "listeners": [ { "address": "127.0.0.1" } ] }' \
-		':1:31: "listeners[0].address": "127.0.0.1" has no port; "address:port" or "[IPv6 address]:port" was wanted'
+		':1:31: listeners[0].address: found "127.0.0.1" without a port, expected "address:port" or "[IPv6 address]:port"'
 	refuses '{ "listeners": [ { "address": "127.0.0.1:70000" } ] }' \
-		':1:31: "listeners[0].address": "127.0.0.1:70000": "70000" is no port; a number from 0 to 65535 was wanted'
+		':1:31: listeners[0].address: found port "70000" in "127.0.0.1:70000", expected a number from 0 to 65535'
 	refuses '{ "listeners": [ { "address": "::1:80" } ] }' \
-		':1:31: "listeners[0].address": "::1:80": an IPv6 address stands in brackets; "[address]:port" was wanted'
+		':1:31: listeners[0].address: found "::1:80", expected "[address]:port" for an IPv6 address'
 	refuses '{ "listeners": [ { "address": "127.0.0.1:1", "reply": "lower" } ] }' \
-		':1:55: "listeners[0].reply": "lower" is not a reply; expected one of echo[,suffix=TEXT], upper[,suffix=TEXT], fixed=TEXT, discard'
+		':1:55: listeners[0].reply: found "lower", expected one of echo[,suffix=TEXT], upper[,suffix=TEXT], fixed=TEXT, discard'
 	refuses '{ "listeners": [ { "address": "127.0.0.1:1", "framing": "lines" } ] }' \
-		':1:57: "listeners[0].framing" is "lines"; "stream", "line" or "length32" was wanted'
+		':1:57: listeners[0].framing: found "lines", expected "stream", "line" or "length32"'
 	refuses '{ "listeners": [ { "address": "127.0.0.1:1", "backlog": 0 } ] }' \
-		':1:57: "listeners[0].backlog" is 0; a whole number from 1 to 1048576 was wanted'
+		':1:57: listeners[0].backlog: found 0, expected a whole number from 1 to 1048576'
 	refuses '{ "listeners": [ { "address": "127.0.0.1:1", "congestion": "new reno" } ] }' \
-		':1:60: "listeners[0].congestion": "new reno" is no name of a congestion control; up to 15 letters, digits, "_" and "-" were wanted'
+		':1:60: listeners[0].congestion: found "new reno", expected the name of a congestion control: up to 15 letters, digits, "_" and "-"'
 	refuses '{ "listeners": [ { "address": "127.0.0.1:1", "allow": "::1" } ] }' \
-		':1:55: "listeners[0].allow" is "::1"; a list of 0 to 1024 strings (as ["a", "b"]) was wanted'
+		':1:55: listeners[0].allow: found "::1", expected a list of 0 to 1024 strings (as ["a", "b"])'
 	refuses '{ "listeners": [ { "address": "*:1" },\n { "address": "*:2", "allow": [ "10.0.0.0/40" ] } ] }' \
-		':2:33: "listeners[1].allow[0]": "10.0.0.0/40": "40" is no prefix length; a number from 0 to 32 was wanted'
+		':2:33: listeners[1].allow[0]: found prefix length "40" in "10.0.0.0/40", expected a number from 0 to 32'
 	refuses '{ "listeners": [ { "address": "127.0.0.1:1" }, { "address": "127.0.0.1:1" } ] }' \
-		': "listeners[1].address" is "127.0.0.1:1", as "listeners[0].address" is; an address of its own was wanted'
+		': listeners[1].address: found "127.0.0.1:1", the address of listeners[0], expected another one'
 }
 
 @test "a file that cannot be read is refused with the reason" {
@@ -165,25 +165,25 @@ validate() # SCHEMA FILE...
 @test "an invalid --set, --listen or --workers is refused like an invalid file" {
 	refused 'yodeld: --set: unknown key "limits.max_mesage"; did you mean "limits.max_message"?' \
 		--set limits.max_mesage=1k
-	refused 'yodeld: --set: "workers"; KEY=VALUE was wanted' --set workers
-	refused 'yodeld: --set: "log.level" is "loud"; "error", "warn", "info" or "debug" was wanted' \
+	refused 'yodeld: --set: found "workers", expected KEY=VALUE' --set workers
+	refused 'yodeld: --set: log.level: found "loud", expected "error", "warn", "info" or "debug"' \
 		--set log.level=loud
-	refused 'yodeld: --set: "limits" is an object; one of its keys was wanted, as "limits.KEY=VALUE"' \
+	refused 'yodeld: --set: limits: is an object, expected one of its keys: limits.KEY=VALUE' \
 		--set limits=1
-	refused 'yodeld: --set: "listeners[1]" is not there; the list has 1, counted from 0' \
+	refused 'yodeld: --set: listeners[1]: not found, expected an index below 1' \
 		--set 'listeners[1].reply=echo'
-	refused 'yodeld: --workers: "workers" is "x"; a whole number from 1 to 256 or "auto" was wanted' \
+	refused 'yodeld: --workers: workers: found "x", expected a whole number from 1 to 256 or "auto"' \
 		--workers x
-	refused 'yodeld: --listen: "reply": "lower" is not a reply; expected one of echo[,suffix=TEXT], upper[,suffix=TEXT], fixed=TEXT, discard' \
+	refused 'yodeld: --listen: reply: found "lower", expected one of echo[,suffix=TEXT], upper[,suffix=TEXT], fixed=TEXT, discard' \
 		--listen 127.0.0.1:1=lower
-	refused 'yodeld: --listen: "listeners[1].address" is "127.0.0.1:1", as "listeners[0].address" is; an address of its own was wanted' \
+	refused 'yodeld: --listen: listeners[1].address: found "127.0.0.1:1", the address of listeners[0], expected another one' \
 		--listen 127.0.0.1:1 --listen 127.0.0.1:1=echo
 	# What is wrong together only: the one that brought the second is named.
-	refused 'yodeld: --set: "listeners[1].address" is "127.0.0.1:1", as "listeners[0].address" is; an address of its own was wanted' \
+	refused 'yodeld: --set: listeners[1].address: found "127.0.0.1:1", the address of listeners[0], expected another one' \
 		--listen 127.0.0.1:1 --listen 127.0.0.1:2 --set 'listeners[1].address=127.0.0.1:1'
-	refused 'yodeld: --set: "log.syslog" is true and "log.file" is set; one of both was wanted' \
+	refused 'yodeld: --set: log.syslog: found true although log.file is set, expected only one of them' \
 		--listen 127.0.0.1:1 --set log.file=/x --set log.syslog=true
-	refused 'yodeld: --set: "group" is set and "user" is not; both were wanted' \
+	refused 'yodeld: --set: group: found a group without a user, expected both' \
 		--listen 127.0.0.1:1 --set "group=$(id -gn 0)"
 }
 

@@ -27,8 +27,8 @@ json_reader_member(struct json_reader *reader, const json_t *from, const char *w
 		return value;
 	json_reader_fail(reader, where, key,
 	    value == NULL            ? "not found"
-		: type == JSON_ARRAY ? "wanted an array"
-				     : "wanted an object");
+		: type == JSON_ARRAY ? "expected an array"
+				     : "expected an object");
 	return NULL;
 }
 
@@ -48,7 +48,7 @@ json_reader_word(
 	const json_t *value = find(reader, from, where, key);
 
 	if (value != NULL && !json_is_integer(value))
-		json_reader_fail(reader, where, key, "wanted a whole number");
+		json_reader_fail(reader, where, key, "expected a whole number");
 	return (uint64_t)json_integer_value(value);
 }
 
@@ -60,7 +60,7 @@ json_reader_count(
 
 	if (word <= INT64_MAX)
 		return word;
-	json_reader_fail(reader, where, key, "wanted a number of at least 0");
+	json_reader_fail(reader, where, key, "expected a number of at least 0");
 	return 0;
 }
 
@@ -72,9 +72,10 @@ json_reader_real(
 	double number = json_number_value(value);
 
 	if (value != NULL && !json_is_number(value))
-		json_reader_fail(reader, where, key, "wanted a number");
+		json_reader_fail(reader, where, key, "expected a number");
 	else if (number < 0 || number > JSON_READER_MAX)
-		json_reader_fail(reader, where, key, "wanted a number from 0 to 1e18");
+		json_reader_fail(
+		    reader, where, key, "expected a number from 0 to 1e18");
 	return number < JSON_READER_MIN ? 0 : number;
 }
 
@@ -94,7 +95,7 @@ json_reader_flag(
 	const json_t *value = find(reader, from, where, key);
 
 	if (value != NULL && !json_is_boolean(value))
-		json_reader_fail(reader, where, key, "wanted true or false");
+		json_reader_fail(reader, where, key, "expected true or false");
 	return json_is_true(value);
 }
 
@@ -106,7 +107,7 @@ json_reader_text(
 	char *copy;
 
 	if (value != NULL && !json_is_string(value) && !json_is_null(value))
-		json_reader_fail(reader, where, key, "wanted a string");
+		json_reader_fail(reader, where, key, "expected a string");
 	copy = strdup(json_is_string(value) ? json_string_value(value) : "");
 	if (copy == NULL)
 		json_reader_fail(reader, where, key, "out of memory");

@@ -3,7 +3,7 @@
  * wrong.
  *
  * A member that is not there is 0, "" or false, or an error where all are required; one
- * of another kind is an error that names its path ("messages.sent: wanted a whole
+ * of another kind is an error that names its path ("messages.sent: expected a whole
  * number"). Reading goes on after an error, so that a caller looks at `failed` once.
  * `from` may be NULL: nothing is there.
  */

@@ -128,7 +128,8 @@ read_texts(const struct json_record_field *field, struct json_reader *reader,
 		if (texts == NULL)
 			break;
 		if (!json_is_string(one))
-			json_reader_fail(reader, where, field->name, "wanted strings");
+			json_reader_fail(
+			    reader, where, field->name, "expected strings");
 		else if ((texts[*count] = strdup(json_string_value(one))) != NULL)
 			printable_sanitize(texts[(*count)++]);
 		else

@@ -147,7 +147,7 @@ settings_error_value(struct settings_reader *reader, const struct settings_place
 
 	settings_place_format(place, path, sizeof(path));
 	return settings_error_at(reader, value_offset(reader, place),
-	    "\"%s\" is %s; %s was wanted", path, describe(found, text), expected);
+	    "%s: found %s, expected %s", path, describe(found, text), expected);
 }
 
 int
@@ -168,7 +168,7 @@ settings_error_check(struct settings_reader *reader, const struct settings_place
 
 	settings_place_format(place, path, sizeof(path));
 	return settings_error_at(
-	    reader, value_offset(reader, place), "\"%s\": %s", path, problem);
+	    reader, value_offset(reader, place), "%s: %s", path, problem);
 }
 
 int
@@ -180,7 +180,7 @@ settings_error_missing(
 
 	settings_place_format(&missing, path, sizeof(path));
 	return settings_error_at(
-	    reader, value_offset(reader, place), "\"%s\" is missing", path);
+	    reader, value_offset(reader, place), "%s: missing", path);
 }
 
 int
@@ -264,8 +264,7 @@ settings_error_key(struct settings_reader *reader, const struct settings_target 
 	if (target->group[0] == '\0' &&
 	    settings_find(target->settings, place->key) != NULL)
 		return settings_error_at(reader, key_offset(reader, place),
-		    "unknown key \"%s\"; an object for each part of it was wanted",
-		    path);
+		    "unknown key \"%s\"; expected an object for each part of it", path);
 	meant.key = nearest_sibling(target, place->key, name);
 	if (meant.key != NULL)
 		settings_place_format(&meant, leaf.found, sizeof(leaf.found));
@@ -313,7 +312,7 @@ expected_instead(const char *text)
 		{ "']' expected", "a comma or \"]\"" },
 		{ "string or '}' expected", "a key in double quotes or \"}\"" },
 		{ "':' expected", "a colon" },
-		{ "'[' or '{' expected", "an object, { ... }," },
+		{ "'[' or '{' expected", "an object, { ... }" },
 		{ "end of file expected", "the end of the file" },
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -332,29 +331,27 @@ settings_error_syntax(struct settings_reader *reader, const json_error_t *error)
 
 	switch (json_error_code(error)) {
 	case json_error_duplicate_key:
-		return settings_error_at(reader, offset,
-		    "the key %.*s stands here twice",
+		return settings_error_at(reader, offset, "duplicate key %.*s",
 		    near != NULL ? (int)strlen(near + 7) - 1 : 0,
 		    near != NULL ? near + 7 : "");
 	case json_error_null_character:
 	case json_error_null_byte_in_key:
-		return settings_error_at(
-		    reader, offset, "a string that holds \\u0000; text was wanted");
+		return settings_error_at(reader, offset,
+		    "found a string that contains \\u0000, expected text");
 	case json_error_out_of_memory:
 		return settings_error_memory(reader);
 	case json_error_premature_end_of_input:
 		return settings_error_at(reader, offset,
-		    "the file ends inside a value; its closing bracket was wanted");
+		    "found the end of the file inside a value, expected its closing bracket");
 	default:
 		break;
 	}
 	if ((token == '}' || token == ']') && character_before(reader, offset) == ',')
-		return settings_error_at(
-		    reader, offset, "a comma before \"%c\"; none was wanted", token);
+		return settings_error_at(reader, offset,
+		    "found a comma before \"%c\", expected none", token);
 	const char *expected = expected_instead(error->text);
 	if (expected == NULL)
-		return settings_error_at(reader, offset, "no JSON: %s", error->text);
-	return settings_error_at(reader, offset,
-	    "no JSON: %.64s was found; %s was wanted",
+		return settings_error_at(reader, offset, "not JSON: %s", error->text);
+	return settings_error_at(reader, offset, "not JSON: found %.64s, expected %s",
 	    near != NULL ? near + 6 : "the end", expected);
 }

@@ -51,17 +51,17 @@ set_in_item(struct settings_reader *reader, const struct settings_target *target
 		return reject_dotted(reader, target, key, NULL);
 	if (row->type != SETTING_OBJECTS)
 		return settings_error_at(
-		    reader, SETTINGS_NOWHERE, "\"%s\" is no list of objects", key);
+		    reader, SETTINGS_NOWHERE, "%s: not a list of objects", key);
 	if (!isdigit((unsigned char)bracket[1]) || strncmp(end, "].", 2) != 0)
 		return settings_error_at(reader, SETTINGS_NOWHERE,
-		    "\"%s[%s\" is no key; one as \"%s[0].%s\" was wanted", key,
+		    "found the key \"%s[%s\", expected one such as \"%s[0].%s\"", key,
 		    bracket + 1, key, row->items->rows[0].name);
 	memcpy(&items, (char *)target->base + row->offset, sizeof(items));
 	memcpy(&count, (char *)target->base + row->count_offset, sizeof(count));
 	if (index >= count)
 		return settings_error_at(reader, SETTINGS_NOWHERE,
-		    "\"%s[%zu]\" is not there; the list has %zu, counted from 0", key,
-		    index, count);
+		    "%s[%zu]: not found, expected an index below %zu",
+		    key, index, count);
 	struct settings_target item = { row->items, items + index * row->items->size,
 		"" };
 	struct settings_place place = { &list, NULL, index };
@@ -82,8 +82,8 @@ set_key(struct settings_reader *reader, const struct settings_target *target, ch
 		return set_in_item(reader, target, key, bracket, text);
 	if (settings_is_group(target->settings, key))
 		return settings_error_at(reader, SETTINGS_NOWHERE,
-		    "\"%s\" is an object; one of its keys was wanted, as \"%s.KEY=VALUE\"",
-		    key, key);
+		    "%s: is an object, expected one of its keys: %s.KEY=VALUE", key,
+		    key);
 	return reject_dotted(reader, target, key, parent);
 }
 
@@ -102,7 +102,7 @@ settings_override(const struct settings *settings, void *base, const char *sourc
 
 	if (equals == NULL)
 		return settings_error_at(&reader, SETTINGS_NOWHERE,
-		    "\"%.80s\"; KEY=VALUE was wanted", override);
+		    "found \"%.80s\", expected KEY=VALUE", override);
 	if ((size_t)(equals - override) >= sizeof(key))
 		return settings_error_at(
 		    &reader, SETTINGS_NOWHERE, "unknown key \"%.40s...\"", override);

@@ -284,8 +284,7 @@ read_blanked(struct settings_reader *reader, void *base)
 				       : settings_error_syntax(reader, &error);
 	int rc = json_is_object(json)
 	    ? read_object(reader, &target, json, NULL)
-	    : settings_error_at(
-		  reader, 0, "the file is a list; an object, { ... }, was wanted");
+	    : settings_error_at(reader, 0, "found a list, expected an object, { ... }");
 	json_decref(json);
 	return rc;
 }
@@ -306,10 +305,10 @@ settings_read_text(const struct settings *settings, void *base, const char *sour
 	blanked[length] = '\0';
 	if (json_comments_blank(blanked, length, &at) < 0)
 		rc = settings_error_at(
-		    &reader, at, "a comment that is not closed; \"*/\" was wanted");
+		    &reader, at, "found a comment without an end, expected \"*/\"");
 	else if (blanked[strspn(blanked, " \t\r\n")] == '\0')
 		rc = settings_error_at(&reader, SETTINGS_NOWHERE,
-		    "nothing in it; an object, { ... }, was wanted");
+		    "found nothing, expected an object, { ... }");
 	else
 		rc = read_blanked(&reader, base);
 	free(blanked);
@@ -339,7 +338,7 @@ settings_read_row(struct settings_reader *reader, const struct setting *row, voi
 		return settings_error_memory(reader);
 	if (json == NULL)
 		return settings_error_at(reader, SETTINGS_NOWHERE,
-		    "\"%s\" is no UTF-8; text was wanted", row->name);
+		    "%s: found invalid UTF-8, expected text", row->name);
 	int rc = read_value(reader, row, base, json, place);
 	json_decref(json);
 	return rc;

@@ -46,7 +46,7 @@ check_owner(const char *text, char *error, size_t error_size)
 {
 	if (text[0] >= 'A' && text[0] <= 'Z')
 		return 0;
-	snprintf(error, error_size, "\"%s\" is no name; a capital was wanted", text);
+	snprintf(error, error_size, "found \"%s\", expected a capital letter", text);
 	return -1;
 }
 

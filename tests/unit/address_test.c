@@ -60,27 +60,27 @@ test_refuses_malformed_addresses_and_says_what_is_expected(void **state)
 {
 	(void)state;
 	check_refused("127.0.0.1",
-	    "\"127.0.0.1\" has no port; \"address:port\" or \"[IPv6 address]:port\" was wanted");
+	    "found \"127.0.0.1\" without a port, expected \"address:port\" or \"[IPv6 address]:port\"");
 	check_refused("",
-	    "\"\" has no port; \"address:port\" or \"[IPv6 address]:port\" was wanted");
+	    "found \"\" without a port, expected \"address:port\" or \"[IPv6 address]:port\"");
 	check_refused("[::1]",
-	    "\"[::1]\" has no port; \"address:port\" or \"[IPv6 address]:port\" was wanted");
+	    "found \"[::1]\" without a port, expected \"address:port\" or \"[IPv6 address]:port\"");
 	check_refused("http://127.0.0.1:80",
-	    "\"http://127.0.0.1:80\" is a URL; \"address:port\" or \"[IPv6 address]:port\" was wanted");
+	    "found the URL \"http://127.0.0.1:80\", expected \"address:port\" or \"[IPv6 address]:port\"");
 	check_refused("::1:80",
-	    "\"::1:80\": an IPv6 address stands in brackets; \"[address]:port\" was wanted");
+	    "found \"::1:80\", expected \"[address]:port\" for an IPv6 address");
 	check_refused("127.0.0.1:65536",
-	    "\"127.0.0.1:65536\": \"65536\" is no port; a number from 0 to 65535 was wanted");
+	    "found port \"65536\" in \"127.0.0.1:65536\", expected a number from 0 to 65535");
 	check_refused("127.0.0.1:",
-	    "\"127.0.0.1:\": \"\" is no port; a number from 0 to 65535 was wanted");
+	    "found port \"\" in \"127.0.0.1:\", expected a number from 0 to 65535");
 	check_refused("127.0.0.1:+80",
-	    "\"127.0.0.1:+80\": \"+80\" is no port; a number from 0 to 65535 was wanted");
+	    "found port \"+80\" in \"127.0.0.1:+80\", expected a number from 0 to 65535");
 	check_refused("127.1:80",
-	    "\"127.1:80\": \"127.1\" is no IPv4 address; \"address:port\" or \"[IPv6 address]:port\" was wanted");
+	    "found \"127.1\" in \"127.1:80\", expected an IPv4 address, or an IPv6 address in brackets");
 	check_refused("localhost:80",
-	    "\"localhost:80\": \"localhost\" is no IPv4 address; \"address:port\" or \"[IPv6 address]:port\" was wanted");
+	    "found \"localhost\" in \"localhost:80\", expected an IPv4 address, or an IPv6 address in brackets");
 	check_refused("[127.0.0.1]:80",
-	    "\"[127.0.0.1]:80\": \"127.0.0.1\" is no IPv6 address; \"address:port\" or \"[IPv6 address]:port\" was wanted");
+	    "found \"127.0.0.1\" in \"[127.0.0.1]:80\", expected an IPv6 address");
 }
 
 static void
@@ -95,7 +95,7 @@ test_a_text_of_any_length_is_refused_in_one_short_line(void **state)
 	memcpy(text + sizeof(text) - 4, ":80", 4);
 	assert_int_equal(address_parse(text, &address, error, sizeof(error)), -1);
 	assert_string_equal(error,
-	    "the host of \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa...\" is too long");
+	    "found \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa...\", expected a shorter host name");
 }
 
 static void
@@ -117,9 +117,10 @@ test_names_are_resolved_and_numbers_need_no_resolver(void **state)
 	assert_int_equal(
 	    address_resolve("localhost", found, 4, error, sizeof(error)), -1);
 	assert_int_equal(address_resolve("[x]:1", found, 4, error, sizeof(error)), -1);
-	assert_string_equal(error, "\"[x]:1\": \"x\" is no IPv6 address");
+	assert_string_equal(
+	    error, "found \"x\" in \"[x]:1\", expected an IPv6 address");
 	assert_int_equal(address_resolve("a..b:1", found, 4, error, sizeof(error)), -1);
-	assert_non_null(strstr(error, "host \"a..b\" cannot be resolved: "));
+	assert_non_null(strstr(error, "cannot resolve host \"a..b\": "));
 }
 
 static void
@@ -193,15 +194,15 @@ test_refuses_malformed_prefixes(void **state)
 {
 	(void)state;
 	check_prefix_refused("10.0.0.0/33",
-	    "\"10.0.0.0/33\": \"33\" is no prefix length; a number from 0 to 32 was wanted");
+	    "found prefix length \"33\" in \"10.0.0.0/33\", expected a number from 0 to 32");
 	check_prefix_refused("::/129",
-	    "\"::/129\": \"129\" is no prefix length; a number from 0 to 128 was wanted");
+	    "found prefix length \"129\" in \"::/129\", expected a number from 0 to 128");
 	check_prefix_refused("::/",
-	    "\"::/\": \"\" is no prefix length; a number from 0 to 128 was wanted");
+	    "found prefix length \"\" in \"::/\", expected a number from 0 to 128");
 	check_prefix_refused("10/8",
-	    "\"10/8\" is no address; one as \"10.0.0.0/8\" or \"2001:db8::/32\" was wanted");
+	    "found \"10/8\", expected an address such as \"10.0.0.0/8\" or \"2001:db8::/32\"");
 	check_prefix_refused("",
-	    "\"\" is no address; one as \"10.0.0.0/8\" or \"2001:db8::/32\" was wanted");
+	    "found \"\", expected an address such as \"10.0.0.0/8\" or \"2001:db8::/32\"");
 }
 
 int

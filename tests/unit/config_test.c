@@ -182,9 +182,9 @@ test_two_listeners_with_one_address_are_refused(void **state)
 	(void)state;
 	check_text_refused(
 	    "{\"listeners\": [{\"address\": \"[::1]:80\"},{\"address\": \"127.0.0.1:80\"}, {\"address\": \"[0::1]:80\"}]}",
-	    ": \"listeners[2].address\" is \"[0::1]:80\", as \"listeners[0].address\" is; an address of its own was wanted");
+	    ": listeners[2].address: found \"[0::1]:80\", the address of listeners[0], expected another one");
 	check_refused(&(struct config_sources){ .listen = listen }, "--listen",
-	    ": \"listeners[1].address\" is \"0.0.0.0:80\", as \"listeners[0].address\" is; an address of its own was wanted");
+	    ": listeners[1].address: found \"0.0.0.0:80\", the address of listeners[0], expected another one");
 }
 
 static void
@@ -206,7 +206,8 @@ test_a_file_over_one_megabyte_is_refused(void **state)
 	assert_non_null(text);
 	memset(text, ' ', (1 << 20) + 1);
 	text[(1 << 20) + 1] = '\0';
-	check_text_refused(text, ": over 1M; a configuration of at most 1M was wanted");
+	check_text_refused(
+	    text, ": found more than 1M, expected a configuration of at most 1M");
 	free(text);
 }
 
@@ -218,11 +219,11 @@ test_texts_of_the_command_line_are_checked_like_those_of_the_file(void **state)
 
 	(void)state;
 	check_refused(&(struct config_sources){ .workers = "0" }, "--workers",
-	    ": \"workers\" is 0; a whole number from 1 to 256 or \"auto\" was wanted");
+	    ": workers: found 0, expected a whole number from 1 to 256 or \"auto\"");
 	check_refused(&(struct config_sources){ .listen = bad_address }, "--listen",
-	    ": \"address\": \"localhost\" has no port; \"address:port\" or \"[IPv6 address]:port\" was wanted");
+	    ": address: found \"localhost\" without a port, expected \"address:port\" or \"[IPv6 address]:port\"");
 	check_refused(&(struct config_sources){ .listen = bad_reply }, "--listen",
-	    ": \"reply\": \"lower\" is not a reply; expected one of " REPLY_SYNTAX);
+	    ": reply: found \"lower\", expected one of " REPLY_SYNTAX);
 }
 
 static void
@@ -235,7 +236,7 @@ test_more_listeners_than_there_may_be_are_refused(void **state)
 		listen[i] = "*:0";
 	listen[CONFIG_LISTENERS_MAX + 1] = NULL;
 	check_refused(&(struct config_sources){ .listen = listen }, "--listen",
-	    ": 65 listeners; at most 64 were wanted");
+	    ": found 65 listeners, expected at most 64");
 	listen[CONFIG_LISTENERS_MAX] = NULL;
 	struct config config = load(&(struct config_sources){ .listen = listen });
 	assert_int_equal(config.listener_count, CONFIG_LISTENERS_MAX);

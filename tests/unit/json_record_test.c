@@ -135,15 +135,15 @@ names_errors_by_their_path(void **state)
 	} cases[] = {
 		{ "{\"towns\":[],\"front\":{\"turns\":{}}}", NULL },
 		{ "{\"towns\":[],\"front\":{\"turns\":{\"green\":true}}}",
-		    "cart.front.turns.green: wanted a whole number" },
+		    "cart.front.turns.green: expected a whole number" },
 		{ "{\"towns\":[],\"front\":{}}", "cart.front.turns: not found" },
 		{ "{\"towns\":[]}", "cart.front: not found" },
 		{ "{\"towns\":[],\"front\":{\"turns\":{}},\"spare\":1}",
-		    "cart.spare: wanted an object" },
-		{ "{\"towns\":[\"a\",1]}", "cart.towns: wanted strings" },
-		{ "{\"owner\":1}", "cart.owner: wanted a string" },
-		{ "{\"load\":-1}", "cart.load: wanted a number of at least 0" },
-		{ "{\"speed\":null}", "cart.speed: wanted a number" },
+		    "cart.spare: expected an object" },
+		{ "{\"towns\":[\"a\",1]}", "cart.towns: expected strings" },
+		{ "{\"owner\":1}", "cart.owner: expected a string" },
+		{ "{\"load\":-1}", "cart.load: expected a number of at least 0" },
+		{ "{\"speed\":null}", "cart.speed: expected a number" },
 	};
 
 	(void)state;

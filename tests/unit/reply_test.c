@@ -80,18 +80,18 @@ test_refuses_malformed_replies_and_says_what_is_expected(void **state)
 {
 	(void)state;
 	check_refused("",
-	    "\"\" is not a reply; expected one of echo[,suffix=TEXT], "
+	    "found \"\", expected one of echo[,suffix=TEXT], "
 	    "upper[,suffix=TEXT], fixed=TEXT, discard");
-	check_refused("Echo", "\"Echo\" is not a reply");
-	check_refused("fixed", "\"fixed\" is not a reply");
-	check_refused("discard,suffix=a", "is not a reply");
-	check_refused("echo,", "\"echo,\" is not a reply");
-	check_refused("upper suffix=a", "\"upper suffix=a\" is not a reply");
+	check_refused("Echo", "found \"Echo\", expected one of");
+	check_refused("fixed", "found \"fixed\", expected one of");
+	check_refused("discard,suffix=a", "found \"discard,suffix=a\", expected one of");
+	check_refused("echo,", "found \"echo,\", expected one of");
+	check_refused("upper suffix=a", "found \"upper suffix=a\", expected one of");
 	check_refused("echo,suffix=a\\q", "unknown escape in the reply text: \"\\q\"");
 	check_refused("fixed=\\ud800", "unknown escape");
 	/* One line, whatever was found. */
-	check_refused("ec\nho", "\"ec\\nho\" is not a reply");
-	check_refused("echo\n", "\"echo\\n\" is not a reply");
+	check_refused("ec\nho", "found \"ec\\nho\", expected one of");
+	check_refused("echo\n", "found \"echo\\n\", expected one of");
 	check_refused("fixed=\\\n", "unknown escape in the reply text: \"\\\\n\"");
 }
 
@@ -106,7 +106,7 @@ test_a_text_may_have_4096_bytes_and_not_one_more(void **state)
 	assert_int_equal(reply.text_length, REPLY_TEXT_MAX);
 	reply_finish(&reply);
 	spec[6 + REPLY_TEXT_MAX] = 'x';
-	check_refused(spec, "reply text of 4097 bytes; expected at most 4096");
+	check_refused(spec, "found a reply text of 4097 bytes, expected at most 4096");
 }
 
 static uint8_t

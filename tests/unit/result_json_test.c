@@ -173,7 +173,7 @@ refuses_malformed_results_by_line_or_path(void **state)
 		    "schema: found \"yodel.result/9\", expected \"yodel.result/1\"" },
 		{ "{\"schema\": \"yodel.result/1\"}", "latency: not found" },
 		{ "{\"schema\": \"yodel.result/1\", \"latency\": {}, \"plan\": {\"targets\": [], \"connections\": \"2\"}}",
-		    "plan.connections: wanted a whole number" },
+		    "plan.connections: expected a whole number" },
 	};
 
 	(void)state;

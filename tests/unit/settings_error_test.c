@@ -1,32 +1,32 @@
 #include "tests/lib/settings_sample.h"
 
 static void
-test_a_value_of_the_wrong_kind_is_refused_with_what_was_wanted(void **state)
+test_a_value_of_the_wrong_kind_is_refused_with_what_was_expected(void **state)
 {
 	(void)state;
 	check_refused(
-	    "{\"heated\": 1}", "f:1:12: \"heated\" is 1; true or false was wanted");
+	    "{\"heated\": 1}", "f:1:12: heated: found 1, expected true or false");
 	check_refused("{\n\t\"rooms\": 2.5}",
-	    "f:2:11: \"rooms\" is 2.5; a whole number from 1 to 9 or \"auto\" was wanted");
+	    "f:2:11: rooms: found 2.5, expected a whole number from 1 to 9 or \"auto\"");
 	check_refused("{\"rooms\": \"2\"}",
-	    "f:1:11: \"rooms\" is \"2\"; a whole number from 1 to 9 or \"auto\" was wanted");
+	    "f:1:11: rooms: found \"2\", expected a whole number from 1 to 9 or \"auto\"");
 	check_refused("{\"walls\": {\"area\": \"big\"}}",
-	    "f:1:20: \"walls.area\" is \"big\"; a size from 1 to 1M (as \"64k\") was wanted");
+	    "f:1:20: walls.area: found \"big\", expected a size from 1 to 1M (as \"64k\")");
 	check_refused("{\"walls\": {\"bricks\": true}}",
-	    "f:1:22: \"walls.bricks\" is true; a count from 100 to 1M (as \"10k\"; 0 is off) was wanted");
+	    "f:1:22: walls.bricks: found true, expected a count from 100 to 1M (as \"10k\"; 0 is off)");
 	check_refused("{\"cooling\": 30}",
-	    "f:1:13: \"cooling\" is 30; a duration from 1ms to 1m (as \"30s\"; 0 is off) was wanted");
+	    "f:1:13: cooling: found 30, expected a duration from 1ms to 1m (as \"30s\"; 0 is off)");
 	check_refused("{\"walls\": {\"paint\": {\"colour\": \"pink\"}}}",
-	    "f:1:32: \"walls.paint.colour\" is \"pink\"; \"red\", \"green\" or \"blue\" was wanted");
-	check_refused("{\"owner\": []}",
-	    "f:1:11: \"owner\" is an empty list; a string was wanted");
+	    "f:1:32: walls.paint.colour: found \"pink\", expected \"red\", \"green\" or \"blue\"");
+	check_refused(
+	    "{\"owner\": []}", "f:1:11: owner: found an empty list, expected a string");
 	check_refused("{\"guests\": \"Bob\"}",
-	    "f:1:12: \"guests\" is \"Bob\"; a list of 0 to 3 strings (as [\"a\", \"b\"]) was wanted");
+	    "f:1:12: guests: found \"Bob\", expected a list of 0 to 3 strings (as [\"a\", \"b\"])");
 	check_refused("{\"walls\": {\"paint\": \"red\"}}",
-	    "f:1:21: \"walls.paint\" is \"red\"; an object was wanted");
-	check_refused("{\"$note\": 1}", "f:1:11: \"$note\" is 1; a string was wanted");
+	    "f:1:21: walls.paint: found \"red\", expected an object");
+	check_refused("{\"$note\": 1}", "f:1:11: $note: found 1, expected a string");
 	check_refused("{\"doors\": [{\"name\": \"a\"}, 7]}",
-	    "f:1:27: \"doors[1]\" is 7; an object was wanted");
+	    "f:1:27: doors[1]: found 7, expected an object");
 }
 
 static void
@@ -34,17 +34,17 @@ test_a_value_out_of_bounds_is_refused(void **state)
 {
 	(void)state;
 	check_refused("{\"rooms\": 0}",
-	    "f:1:11: \"rooms\" is 0; a whole number from 1 to 9 or \"auto\" was wanted");
+	    "f:1:11: rooms: found 0, expected a whole number from 1 to 9 or \"auto\"");
 	check_refused("{\"rooms\": -1}",
-	    "f:1:11: \"rooms\" is -1; a whole number from 1 to 9 or \"auto\" was wanted");
+	    "f:1:11: rooms: found -1, expected a whole number from 1 to 9 or \"auto\"");
 	check_refused("{\"walls\": {\"area\": \"1025k\"}}",
-	    "f:1:20: \"walls.area\" is \"1025k\"; a size from 1 to 1M (as \"64k\") was wanted");
+	    "f:1:20: walls.area: found \"1025k\", expected a size from 1 to 1M (as \"64k\")");
 	check_refused("{\"cooling\": \"999us\"}",
-	    "f:1:13: \"cooling\" is \"999us\"; a duration from 1ms to 1m (as \"30s\"; 0 is off) was wanted");
+	    "f:1:13: cooling: found \"999us\", expected a duration from 1ms to 1m (as \"30s\"; 0 is off)");
 	check_refused("{\"doors\": []}",
-	    "f:1:11: \"doors\" is an empty list; a list of 1 to 4 objects was wanted");
+	    "f:1:11: doors: found an empty list, expected a list of 1 to 4 objects");
 	check_refused("{\"guests\": [\"A\", \"B\", \"C\", \"D\"]}",
-	    "f:1:12: \"guests\" is a list of 4; a list of 0 to 3 strings (as [\"a\", \"b\"]) was wanted");
+	    "f:1:12: guests: found a list of 4, expected a list of 0 to 3 strings (as [\"a\", \"b\"])");
 }
 
 static void
@@ -66,7 +66,7 @@ test_an_unknown_key_is_refused_with_the_nearest_known_one(void **state)
 	check_refused("{\"telephone\": 1}", "f:1:2: unknown key \"telephone\"");
 	check_refused("{\"\": 1}", "f:1:2: unknown key \"\"");
 	check_refused("{\"walls.area\": 1}",
-	    "f:1:2: unknown key \"walls.area\"; an object for each part of it was wanted");
+	    "f:1:2: unknown key \"walls.area\"; expected an object for each part of it");
 	/* It is one where it does not stand. */
 	check_refused("{\"walls\": {\"rooms\": 1}}",
 	    "f:1:12: unknown key \"walls.rooms\"; did you mean \"rooms\"?");
@@ -79,7 +79,7 @@ test_a_key_that_stands_twice_is_refused(void **state)
 {
 	(void)state;
 	check_refused("{\"rooms\": 1, \"rooms\": 1}",
-	    "f:1:14: the key \"rooms\" stands here twice");
+	    "f:1:14: duplicate key \"rooms\"");
 }
 
 static void
@@ -87,11 +87,11 @@ test_refuses_an_invalid_string_at_its_position(void **state)
 {
 	(void)state;
 	check_refused("{\"owner\": \"bob\"}",
-	    "f:1:11: \"owner\": \"bob\" is no name; a capital was wanted");
+	    "f:1:11: owner: found \"bob\", expected a capital letter");
 	check_refused("{\"guests\": [\"Ann\",\n\"bob\"]}",
-	    "f:2:1: \"guests[1]\": \"bob\" is no name; a capital was wanted");
+	    "f:2:1: guests[1]: found \"bob\", expected a capital letter");
 	check_refused("{\"guests\": [\"\"]}",
-	    "f:1:13: \"guests[0]\" is \"\"; a string that is not empty was wanted");
+	    "f:1:13: guests[0]: found \"\", expected a string that is not empty");
 }
 
 static void
@@ -99,41 +99,38 @@ test_a_required_key_that_is_missing_or_empty_is_refused(void **state)
 {
 	(void)state;
 	check_refused("{\"doors\": [{\"name\": \"a\"},\n {\"width\": 100}]}",
-	    "f:2:2: \"doors[1].name\" is missing");
+	    "f:2:2: doors[1].name: missing");
 	check_refused("{\"doors\": [{\"name\": \"\"}]}",
-	    "f:1:21: \"doors[0].name\" is \"\"; a string that is not empty was wanted");
+	    "f:1:21: doors[0].name: found \"\", expected a string that is not empty");
 }
 
 static void
 test_what_is_no_JSON_is_refused_with_line_and_column(void **state)
 {
 	(void)state;
-	check_refused("", "f: nothing in it; an object, { ... }, was wanted");
+	check_refused("", "f: found nothing, expected an object, { ... }");
+	check_refused("# comment\n", "f: found nothing, expected an object, { ... }");
+	check_refused("[1]", "f:1:1: found a list, expected an object, { ... }");
 	check_refused(
-	    "# comment\n", "f: nothing in it; an object, { ... }, was wanted");
-	check_refused(
-	    "[1]", "f:1:1: the file is a list; an object, { ... }, was wanted");
-	check_refused(
-	    "{\"rooms\": 1,\n}", "f:2:1: a comma before \"}\"; none was wanted");
-	check_refused(
-	    "{\"guests\": [\"A\",]}", "f:1:17: a comma before \"]\"; none was wanted");
+	    "{\"rooms\": 1,\n}", "f:2:1: found a comma before \"}\", expected none");
+	check_refused("{\"guests\": [\"A\",]}",
+	    "f:1:17: found a comma before \"]\", expected none");
 	check_refused("{\"rooms\": 1\n \"heated\": true}",
-	    "f:2:2: no JSON: '\"heated\"' was found; a comma or \"}\" was wanted");
+	    "f:2:2: not JSON: found '\"heated\"', expected a comma or \"}\"");
 	check_refused("{\"rooms\": 1",
-	    "f:1:12: the file ends inside a value; its closing bracket was wanted");
-	check_refused("{\"rooms\": yes}", "f:1:11: no JSON: invalid token near 'yes'");
+	    "f:1:12: found the end of the file inside a value, expected its closing bracket");
+	check_refused("{\"rooms\": yes}", "f:1:11: not JSON: invalid token near 'yes'");
 	check_refused("{rooms: 1}",
-	    "f:1:2: no JSON: 'rooms' was found; a key in double quotes or \"}\" was wanted");
-	check_refused("\"x\"",
-	    "f:1:1: no JSON: '\"x\"' was found; an object, { ... }, was wanted");
+	    "f:1:2: not JSON: found 'rooms', expected a key in double quotes or \"}\"");
 	check_refused(
-	    "{\"rooms\" 1}", "f:1:10: no JSON: '1' was found; a colon was wanted");
+	    "\"x\"", "f:1:1: not JSON: found '\"x\"', expected an object, { ... }");
+	check_refused("{\"rooms\" 1}", "f:1:10: not JSON: found '1', expected a colon");
 	check_refused(
-	    "{} x", "f:1:4: no JSON: 'x' was found; the end of the file was wanted");
+	    "{} x", "f:1:4: not JSON: found 'x', expected the end of the file");
 	check_refused("{\"owner\": \"A\\u0000\"}",
-	    "f:1:11: a string that holds \\u0000; text was wanted");
+	    "f:1:11: found a string that contains \\u0000, expected text");
 	check_refused(
-	    "{} /* x", "f:1:4: a comment that is not closed; \"*/\" was wanted");
+	    "{} /* x", "f:1:4: found a comment without an end, expected \"*/\"");
 }
 
 static void
@@ -160,9 +157,9 @@ test_an_override_that_is_wrong_is_refused(void **state)
 	struct house house = defaults();
 
 	(void)state;
-	override_to(&house, "rooms", "--set: \"rooms\"; KEY=VALUE was wanted");
+	override_to(&house, "rooms", "--set: found \"rooms\", expected KEY=VALUE");
 	override_to(&house, "rooms=many",
-	    "--set: \"rooms\" is \"many\"; a whole number from 1 to 9 or \"auto\" was wanted");
+	    "--set: rooms: found \"many\", expected a whole number from 1 to 9 or \"auto\"");
 	override_to(
 	    &house, "romms=1", "--set: unknown key \"romms\"; did you mean \"rooms\"?");
 	override_to(&house, "walls.brick=1",
@@ -172,22 +169,22 @@ test_an_override_that_is_wrong_is_refused(void **state)
 	override_to(&house, "walls.rooms=1",
 	    "--set: unknown key \"walls.rooms\"; did you mean \"rooms\"?");
 	override_to(&house, "walls.paint=red",
-	    "--set: \"walls.paint\" is an object; one of its keys was wanted, as \"walls.paint.KEY=VALUE\"");
+	    "--set: walls.paint: is an object, expected one of its keys: walls.paint.KEY=VALUE");
 	override_to(&house, "doors[1].name=x",
-	    "--set: \"doors[1]\" is not there; the list has 1, counted from 0");
+	    "--set: doors[1]: not found, expected an index below 1");
 	override_to(&house, "doors[0]=x",
-	    "--set: \"doors[0]\" is no key; one as \"doors[0].name\" was wanted");
+	    "--set: found the key \"doors[0]\", expected one such as \"doors[0].name\"");
 	override_to(&house, "doors[-1].name=x",
-	    "--set: \"doors[-1].name\" is no key; one as \"doors[0].name\" was wanted");
+	    "--set: found the key \"doors[-1].name\", expected one such as \"doors[0].name\"");
 	override_to(&house, "doors[0].wide=1",
 	    "--set: unknown key \"doors[0].wide\"; did you mean \"doors[0].width\"?");
-	override_to(&house, "rooms[0].x=1", "--set: \"rooms\" is no list of objects");
+	override_to(&house, "rooms[0].x=1", "--set: rooms: not a list of objects");
 	override_to(&house, "dors[0].name=x",
 	    "--set: unknown key \"dors\"; did you mean \"doors\"?");
 	override_to(&house, "heated=yes",
-	    "--set: \"heated\" is \"yes\"; true or false was wanted");
+	    "--set: heated: found \"yes\", expected true or false");
 	override_to(
-	    &house, "owner=A\xff", "--set: \"owner\" is no UTF-8; text was wanted");
+	    &house, "owner=A\xff", "--set: owner: found invalid UTF-8, expected text");
 	settings_finish(&house_table, &house);
 }
 
@@ -196,7 +193,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(
-		    test_a_value_of_the_wrong_kind_is_refused_with_what_was_wanted),
+		    test_a_value_of_the_wrong_kind_is_refused_with_what_was_expected),
 		cmocka_unit_test(test_a_value_out_of_bounds_is_refused),
 		cmocka_unit_test(
 		    test_an_unknown_key_is_refused_with_the_nearest_known_one),
