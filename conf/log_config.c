@@ -9,10 +9,6 @@
 #include "lib/log.h"
 #include "lib/printable.h"
 
-#include "proto/channel.h"
-
-#include "master/workers/process.h"
-
 static void
 on_library_line(int severity, const char *message)
 {
@@ -51,31 +47,9 @@ log_config_apply(const struct config *config, char *error)
 }
 
 void
-log_config_restore(const struct master *master)
+log_config_restore(const struct config *config)
 {
 	char error[CONFIG_ERROR_MAX];
-	if (log_config_apply(&master->config.current, error) < 0)
+	if (log_config_apply(config, error) < 0)
 		log_warnx("the new log stays: %s", error);
-}
-
-static void
-note_level(struct config *config, enum log_level level)
-{
-	config->log.level = level;
-	if (config_set_origin(config, "log.level", "log") < 0)
-		log_warn("where the level of the log came from is not noted");
-}
-
-void
-log_config_set_level(struct master *master, enum log_level level)
-{
-	/* Told by the one of the two levels that tells more. */
-	if (level > log_get_level())
-		log_set_level(level);
-	log_info("log: level %s", log_level_names[level]);
-	log_set_level(level);
-	process_send_all(master, CHANNEL_LOG_LEVEL, level);
-	note_level(&master->config.current, level);
-	if (master->reload.is_active)
-		note_level(&master->reload.config, level);
 }

@@ -4,7 +4,7 @@
 #ifndef CONF_LOG_CONFIG_H
 #define CONF_LOG_CONFIG_H
 
-#include "master/master.h"
+#include "conf/config.h"
 
 /* The name of the program in its lines; those of libevent are lines of the log, too,
  * here and in what is forked. */
@@ -13,9 +13,7 @@ void log_config_start(void);
  * the log as it was. */
 int log_config_apply(const struct config *config, char *error)
     __attribute__((warn_unused_result));
-/* Back to what master->config.current says, for a configuration that was given up. */
-void log_config_restore(const struct master *master);
-/* From now on until a reload, in the master and its workers. */
-void log_config_set_level(struct master *master, enum log_level level);
+/* The log of `config`, after another one was given up. */
+void log_config_restore(const struct config *config);
 
 #endif

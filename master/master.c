@@ -20,7 +20,8 @@
 
 #include "conf/log_config.h"
 
-#include "master/changes/reload.h"
+#include "master/admin/admin_routes.h"
+#include "master/changes/pending_requests.h"
 #include "master/listeners/admin_listener.h"
 #include "master/listeners/socket_activation.h"
 #include "master/signals.h"
@@ -28,6 +29,7 @@
 #include "master/upgrade/dry_run.h"
 #include "master/upgrade/state_save.h"
 #include "master/upgrade/takeover.h"
+#include "master/workers/drain_summary.h"
 #include "master/workers/process.h"
 #include "master/workers/slot.h"
 
@@ -63,8 +65,12 @@ is_from_manager(const struct master *master, int config_index)
 static int
 open_listeners(struct master *master)
 {
-	if (socket_activation_take(master) < 0)
+	struct passed_sockets passed = { .set = &master->listeners,
+		.config = &master->config.current,
+		.slot_count = master->workers.slot_count };
+	if (socket_activation_take(&passed) < 0)
 		return -1;
+	master->workers.slot_count = passed.slot_count;
 	for (size_t i = 0; i < master->config.current.listener_count; i++) {
 		char error[CONFIG_ERROR_MAX];
 		if (is_from_manager(master, (int)i))
@@ -136,11 +142,11 @@ static int
 open_admin_listeners(struct master *master)
 {
 	char error[CONFIG_ERROR_MAX];
-	if (admin_listener_plan(master, &master->config.current, error) < 0) {
+	if (admin_listener_plan(master->admin, &master->config.current, error) < 0) {
 		log_errorx("%s", error);
 		return -1;
 	}
-	admin_listener_commit(master);
+	admin_listener_commit(master->admin, &master->config.current);
 	return 0;
 }
 
@@ -154,8 +160,13 @@ prepare(struct master *master)
 	if (limit_privileges() < 0)
 		return -1;
 	master->base = event_base_new();
-	if (master->base != NULL && admin_listener_create(master) == 0)
+	if (master->base != NULL)
+		master->admin =
+		    admin_listener_create(master->base, admin_routes_serve, master);
+	if (master->admin != NULL) {
+		supervisor_init(master);
 		return 0;
+	}
 	log_error("cannot start");
 	return -1;
 }
@@ -177,7 +188,7 @@ start_fresh(struct master *master)
 	    start_events(master) < 0)
 		return -1;
 	for (uint32_t i = 0; i < master->workers.slot_count; i++)
-		slot_start(master, i);
+		slot_start(&master->workers, i);
 	return 0;
 }
 
@@ -196,8 +207,10 @@ start_takeover(struct master *master)
 void
 master_finish(struct master *master)
 {
-	admin_listener_destroy(master);
-	process_forget_all(master);
+	pending_requests_finish(master);
+	drain_summary_destroy_all(&master->workers);
+	admin_listener_destroy(master->admin);
+	process_forget_all(&master->workers);
 	while (master->listeners.first != NULL) {
 		struct listener *listener = master->listeners.first;
 		master->listeners.first = listener->next;
@@ -235,7 +248,6 @@ master_run(const struct config_sources *sources, char **argv)
 	if (master == NULL)
 		fatal(EX_OSERR, "cannot start");
 	bool is_takeover = takeover_is_running();
-	supervisor_init(master);
 	master->config.sources = *sources;
 	master->argv = argv;
 	master->previous_program_fd = -1;
@@ -266,7 +278,6 @@ master_dry_run(int state_fd)
 	log_set_level(LOG_LEVEL_ERROR);
 	if (master == NULL)
 		_exit(EX_OSERR);
-	supervisor_init(master);
 	master->previous_program_fd = -1;
 	if (prepare(master) < 0 || state_load(master, state_fd, &upgrade_state) < 0 ||
 	    start_events(master) < 0 || dry_run_report() < 0)

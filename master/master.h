@@ -23,38 +23,11 @@
 
 #include "conf/config.h"
 
-#include "master/changes/change.h"
-#include "master/listeners/listener.h"
-#include "master/workers/worker_table.h"
+#include "master/changes/rebalance.h"
+#include "master/changes/scale.h"
+#include "master/changes/shutdown.h"
 
-struct admin;
-struct master;
 struct pending_request;
-
-/* A reload or an upgrade, from the first fork of the new generation until every slot
- * has one of its workers. */
-struct reload {
-	bool is_active;
-	bool is_upgrade;
-	bool is_repeat_requested; /* another reload was asked for meanwhile */
-	struct config config;
-	uint32_t generation;
-	uint32_t slot_count;
-	uint32_t failures;
-	uint64_t started_ns;
-};
-
-/* The evening out of open connections (rebalance.c). */
-struct rebalance {
-	bool is_requested; /* of all listeners, until it is done; an outcome follows */
-	uint32_t passes;   /* since then: each worker gives once at most in one */
-	uint32_t transfers_in_progress; /* hand-overs */
-	uint64_t moved;                 /* connections, since it was asked for */
-	uint64_t moved_in_pass;         /* in the hand-overs under way */
-	double before;                  /* fullest / mean when it was asked for */
-	uint64_t started_ns;
-	uint64_t retry_at_ns; /* nothing could be moved */
-};
 
 /* A file, as far as one can tell without reading it. */
 struct program_file {
@@ -82,31 +55,6 @@ enum upgrade_wanted {
 
 #define MASTER_SIGNALS 10
 
-struct config_set {
-	struct config_sources sources;
-	struct config current;
-	uint32_t number;        /* counts configurations that came into force */
-	struct config previous; /* the one before: for who still empties its queues */
-};
-
-struct listener_set {
-	struct listener *first;
-};
-
-struct scale {
-	bool is_active; /* a change of size has not concluded */
-};
-
-struct shutdown {
-	uint64_t deadline_ns;
-	bool is_orderly;
-};
-
-struct service_manager {
-	uint64_t status_ns;   /* the last status line */
-	uint64_t watchdog_ns; /* the last beat for the service manager */
-};
-
 struct master {
 	int exit_status;
 	char **argv;             /* as it was started, for the upgrade */
@@ -129,10 +77,9 @@ struct master {
 	struct service_manager manager;
 	struct pending_request
 	    *pending_requests; /* for the outcome of a change (pending_requests.c) */
-	struct admin *admin;   /* doors for operators (admin_listener.c) */
+	struct admin_listeners *admin;
 	uint64_t started_ns;
-	bool has_ended;        /* the loop has */
-	uint64_t last_tick_ns; /* the last look at the workers */
+	bool has_ended; /* the loop has */
 	struct event tick_timer;
 	struct event signals[MASTER_SIGNALS];
 };

@@ -7,9 +7,6 @@
 
 #include "proto/channel.h"
 
-#include "master/changes/reload.h"
-#include "master/changes/scale.h"
-#include "master/changes/shutdown.h"
 #include "master/master.h"
 #include "master/upgrade/upgrade.h"
 #include "master/workers/process.h"
@@ -18,25 +15,31 @@ static void
 stop(struct master *master)
 {
 	log_info("stopping now");
-	shutdown_now(master);
+	shutdown_now(&master->shutdown);
+}
+
+static void
+stop_in_order(struct master *master)
+{
+	shutdown_in_order(&master->shutdown);
 }
 
 static void
 reload(struct master *master)
 {
-	reload_start(master);
+	reload_start(&master->reload);
 }
 
 static void
 add_worker(struct master *master)
 {
-	scale_workers(master, master->workers.slot_count + 1);
+	scale_workers(&master->scale, master->workers.slot_count + 1);
 }
 
 static void
 remove_worker(struct master *master)
 {
-	scale_workers(master, master->workers.slot_count - 1);
+	scale_workers(&master->scale, master->workers.slot_count - 1);
 }
 
 /* A worker may open no file: it gets the new one from us. */
@@ -60,19 +63,25 @@ reopen_log(struct master *master)
 	reopen_worker_logs(master);
 }
 
+static void
+reap(struct master *master)
+{
+	process_reap(&master->workers);
+}
+
 static const struct {
 	int number;
 	void (*act)(struct master *master);
 } rows[] = {
 	{ SIGHUP, reload },
-	{ SIGTERM, shutdown_in_order },
+	{ SIGTERM, stop_in_order },
 	{ SIGINT, stop },
 	{ SIGQUIT, stop },
 	{ SIGUSR1, reopen_log },
 	{ SIGUSR2, upgrade_start },
 	{ SIGTTIN, add_worker },
 	{ SIGTTOU, remove_worker },
-	{ SIGCHLD, process_reap },
+	{ SIGCHLD, reap },
 };
 
 #define ROWS (sizeof(rows) / sizeof(rows[0]))

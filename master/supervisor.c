@@ -1,85 +1,302 @@
 #include "master/supervisor.h"
 
 #include <signal.h>
+#include <stdio.h>
+#include <sysexits.h>
 
 #include "lib/clock.h"
 #include "lib/log.h"
 
+#include "master/admin/capacity.h"
 #include "master/changes/pending_requests.h"
-#include "master/changes/rebalance.h"
-#include "master/changes/service_manager.h"
-#include "master/changes/shutdown.h"
+#include "master/upgrade/dry_run.h"
 #include "master/upgrade/upgrade.h"
 #include "master/workers/drain_summary.h"
+#include "master/workers/process.h"
+#include "master/workers/slot.h"
+#include "master/workers/transfers.h"
+#include "master/workers/watchdog.h"
 #include "master/workers/worker_drain.h"
 
 #define INTERVAL_MS 250
-/* A worker that has not come up by then is hung, if timeouts.hung is not shorter. */
-#define START_LIMIT_NS (15 * NS_PER_S)
-#define INTERVAL_NS (INTERVAL_MS * NS_PER_MS)
 
-/* How long it may be silent; 0: for ever. */
-static uint64_t
-hang_limit_ns(const struct process *process)
+static void
+close_sockets(struct master *master)
 {
-	uint64_t limit_ns = process->master->config.current.timeouts.hung_ns;
-	if (!process->is_ready && limit_ns > START_LIMIT_NS)
-		return START_LIMIT_NS;
-	return limit_ns;
+	if (master->workers.phase != MASTER_RUNNING)
+		return;
+	slot_close_sockets(&master->workers, master->reload.is_active);
+	service_manager_status(&master->manager);
+}
+
+/* The start is over when each slot serves or is in a crash loop, and at least one
+ * serves. */
+static void
+finish_start(struct master *master)
+{
+	struct worker_table *workers = &master->workers;
+	const struct config *config = &master->config.current;
+	uint32_t serving = slot_serving(workers), failed = slot_crash_looping(workers);
+	char of[32] = "";
+	if (serving == 0 || serving + failed < workers->slot_count)
+		return;
+	workers->phase = MASTER_RUNNING;
+	if (failed > 0)
+		snprintf(of, sizeof(of), "%u of ", serving);
+	log_info("ready: %s%u worker%s, %zu listener%s", of, workers->slot_count,
+	    workers->slot_count == 1 ? "" : "s", config->listener_count,
+	    config->listener_count == 1 ? "" : "s");
+	capacity_log(master);
+	service_manager_ready(&master->manager);
+	/* Stored sockets had more slots (socket_activation.h): they are emptied now. */
+	if (workers->slot_count > config->workers)
+		scale_workers(&master->scale, config->workers);
+}
+
+/* All successors are ready, and the reload has committed. */
+static void
+on_new_generation(struct master *master)
+{
+	struct reload *reload = &master->reload;
+	scale_on_reloaded(&master->scale);
+	if (reload->is_upgrade)
+		upgrade_done(master);
+	close_sockets(master);
+	reload_start_queued(reload);
 }
 
 static void
-abort_process(struct process *process, uint64_t now_ns, uint64_t silent_ns)
+on_ready(struct process *process, void *argument)
 {
-	log_errorx(
-	    "worker %u (process %d) is hung: no turn of its loop for %llu ms%s; aborting it",
-	    process->slot, (int)process->pid,
-	    (unsigned long long)(silent_ns / NS_PER_MS),
-	    process->is_ready ? "" : " since it was started");
-	process->abort_ns = now_ns;
-	kill(process->pid, SIGABRT);
+	struct master *master = argument;
+	struct worker_table *workers = &master->workers;
+	if (workers->slots[process->slot].successor == process) {
+		if (reload_on_ready(&master->reload))
+			on_new_generation(master);
+		return;
+	}
+	if (!slot_on_ready(process))
+		return;
+	worker_drain_queue_taken_over(process);
+	slot_update_reuseport(workers);
+	if (workers->phase == MASTER_RUNNING)
+		log_info(
+		    "worker %u serves (process %d)", process->slot, (int)process->pid);
+	else if (workers->phase == MASTER_STARTING)
+		finish_start(master);
+	worker_drain_find_receivers(workers);
+	scale_on_slot_change(&master->scale);
+	service_manager_status(&master->manager);
 }
 
-/* A worker whose loop stands still gets its share of new connections like any other: it
- * is told to dump core, then killed, and replaced like any that dies. Returns whether
- * the loop has turned lately. */
+static void
+on_listeners_closed(struct process *process, void *argument)
+{
+	(void)process;
+	close_sockets(argument);
+}
+
+/* Releases the processes whose last transfer is settled. */
+static void
+settle_transfers(struct master *master)
+{
+	struct transfer_result result;
+	while (transfers_settle_next(&master->workers, &result)) {
+		transfers_release(result.receiver);
+		if (result.sender->wants_receiver)
+			worker_drain_find_receivers(&master->workers);
+		transfers_release(result.sender);
+		if (result.is_partial)
+			rebalance_on_transfer_end(&master->rebalance, result.moved);
+	}
+}
+
+static void
+on_transfer_end(struct process *process, const struct transfer_end *end, void *argument)
+{
+	if (transfers_on_end(process, end))
+		settle_transfers(argument);
+}
+
+static void
+on_back_off(struct master *master)
+{
+	slot_update_reuseport(&master->workers);
+	if (master->workers.phase == MASTER_STARTING)
+		finish_start(master);
+	scale_on_slot_change(&master->scale);
+	service_manager_status(&master->manager);
+}
+
+static void
+give_up_start(struct master *master)
+{
+	log_errorx("no worker came up: giving up");
+	master->exit_status = EX_OSERR;
+	shutdown_now(&master->shutdown);
+}
+
+static void
+on_worker_died(struct master *master)
+{
+	on_back_off(master);
+	if (master->workers.phase == MASTER_STARTING &&
+	    slot_start_has_failed(&master->workers))
+		give_up_start(master);
+}
+
+/* A lack of processes or memory may pass: unlike a worker that dies, it ends the start
+ * only when every slot is in a crash loop. */
+static void
+on_fork_failed(void *argument)
+{
+	struct master *master = argument;
+	const struct worker_table *workers = &master->workers;
+	on_back_off(master);
+	if (workers->phase == MASTER_STARTING &&
+	    slot_crash_looping(workers) == workers->slot_count)
+		give_up_start(master);
+}
+
+static void
+on_successor_exit(struct master *master, uint32_t slot)
+{
+	struct reload *reload = &master->reload;
+	if (reload_on_successor_exit(reload, slot) ||
+	    !reload_abort(reload, "its workers die before they serve"))
+		return;
+	upgrade_rollback(master);
+	reload_fail_queued(reload);
+}
+
+static void
+on_exit(struct process *process, int status, void *argument)
+{
+	struct master *master = argument;
+	const struct worker_table *workers = &master->workers;
+	enum slot_exit exit = slot_on_exit(process, status);
+	if (exit == SLOT_EXIT_SUCCESSOR)
+		on_successor_exit(master, process->slot);
+	else if (exit == SLOT_EXIT_BACK_OFF)
+		on_worker_died(master);
+	if (!process->listeners_closed)
+		worker_drain_replace(process, shutdown_has_time(&master->shutdown));
+	transfers_release(process);
+	settle_transfers(master);
+	close_sockets(master);
+	if (workers->phase == MASTER_STOPPING && process_count(workers) == 0)
+		event_base_loopbreak(master->base);
+}
+
+static void
+on_other_child(pid_t pid, int status, void *argument)
+{
+	upgrade_on_child(argument, pid, status);
+}
+
+static void
+before_close(void *argument)
+{
+	upgrade_postpone(argument);
+}
+
+static void
+on_drained(const struct drain_summary *drain_summary, void *argument)
+{
+	pending_requests_on_drained(argument, drain_summary);
+}
+
+static const struct process_events process_events = {
+	.on_ready = on_ready,
+	.on_listeners_closed = on_listeners_closed,
+	.on_transfer_end = on_transfer_end,
+	.on_exit = on_exit,
+	.on_other_child = on_other_child,
+	.on_fork_failed = on_fork_failed,
+	.before_close = before_close,
+	.on_drained = on_drained,
+};
+
+static void
+before_change(enum change_kind kind, void *argument)
+{
+	struct master *master = argument;
+	if (kind != CHANGE_STOP) {
+		upgrade_postpone(master);
+		return;
+	}
+	if (master->workers.phase != MASTER_STOPPING)
+		pending_requests_flush(master);
+	upgrade_cancel(master);
+}
+
+static void
+on_change_finished(const struct outcome *outcome, void *argument)
+{
+	struct master *master = argument;
+	struct worker_table *workers = &master->workers;
+	if (!master->reload.is_active)
+		service_manager_ready(&master->manager);
+	struct drain_summary *drain_summary = drain_summary_close(
+	    workers, change_names[outcome->kind], outcome->is_good, outcome->text);
+	pending_requests_on_outcome(master, drain_summary);
+	if (drain_summary != NULL)
+		drain_summary_finish(workers, drain_summary);
+}
+
+/* A reload or a change of size moves connections by itself; an upgrade waits until no
+ * transfer is in progress. */
 static bool
-watch_process(struct process *process, uint64_t now_ns, uint64_t watchdog_ns)
+may_rebalance(const void *argument)
 {
-	uint64_t limit_ns = hang_limit_ns(process);
-	uint64_t heartbeat_count = atomic_load_explicit(
-	    &process->worker_ledger->own.heartbeat_count, memory_order_relaxed);
-	if (heartbeat_count != process->heartbeat_count) {
-		process->heartbeat_count = heartbeat_count;
-		process->heartbeat_ns = now_ns;
-		return true;
-	}
-	uint64_t silent_ns = now_ns - process->heartbeat_ns;
-	if (limit_ns == 0 || silent_ns < limit_ns)
-		return watchdog_ns == 0 || silent_ns < watchdog_ns;
-	if (process->abort_ns == 0)
-		abort_process(process, now_ns, silent_ns);
-	else if (now_ns - process->abort_ns >= SHUTDOWN_GRACE_NS)
-		kill(process->pid, SIGKILL);
-	return false;
+	const struct master *master = argument;
+	return master->workers.phase == MASTER_RUNNING && !master->reload.is_active &&
+	    !master->scale.is_active && !dry_run_is_running(master) &&
+	    master->upgrade_wanted == UPGRADE_NONE;
 }
 
-/* Time in which the master did not look (a frozen container, a stopped process) is no
- * worker's fault: they may have stood still together. */
-static void
-exclude_own_absence(struct master *master, uint64_t now_ns)
+void
+supervisor_init(struct master *master)
 {
-	uint64_t since_ns = now_ns - master->last_tick_ns;
-	bool was_stalled = since_ns > 3 * INTERVAL_NS;
-	master->last_tick_ns = now_ns;
-	for (struct process *p = master->workers.processes; was_stalled && p != NULL;
+	struct worker_table *workers = &master->workers;
+	struct change_log *changes = &master->changes;
+	workers->events = &process_events;
+	workers->argument = master;
+	workers->base = master->base;
+	workers->config = &master->config;
+	workers->listeners = &master->listeners;
+	changes->before_change = before_change;
+	changes->on_finished = on_change_finished;
+	changes->argument = master;
+	master->manager.workers = workers;
+	master->reload = (struct reload){ .workers = workers,
+		.admin = master->admin,
+		.changes = changes,
+		.manager = &master->manager };
+	master->scale = (struct scale){ .workers = workers,
+		.changes = changes,
+		.reload = &master->reload,
+		.manager = &master->manager };
+	master->rebalance = (struct rebalance){ .workers = workers,
+		.changes = changes,
+		.may_transfer = may_rebalance,
+		.argument = master };
+	master->shutdown =
+	    (struct shutdown){ .workers = workers, .reload = &master->reload };
+}
+
+static bool
+kill_overdue(const struct master *master, uint64_t now_ns)
+{
+	uint64_t deadline_ns = master->shutdown.deadline_ns;
+	if (deadline_ns == 0 || now_ns < deadline_ns)
+		return false;
+	for (const struct process *p = master->workers.processes; p != NULL;
 	     p = p->next) {
-		p->heartbeat_ns += since_ns < now_ns - p->heartbeat_ns
-		    ? since_ns
-		    : now_ns - p->heartbeat_ns;
-		if (p->abort_ns != 0)
-			p->abort_ns = now_ns;
+		if (!p->has_exited)
+			kill(p->pid, SIGKILL);
 	}
+	return true;
 }
 
 static void
@@ -89,80 +306,21 @@ on_tick(evutil_socket_t fd, short what, void *argument)
 	(void)what;
 	struct master *master = argument;
 	uint64_t now_ns = clock_now_ns();
-	bool is_overdue =
-	    master->shutdown.deadline_ns != 0 && now_ns >= master->shutdown.deadline_ns;
-	bool all_responsive = true;
-	uint64_t watchdog_ns = service_manager_watchdog_ns();
-	exclude_own_absence(master, now_ns);
-	for (struct process *p = master->workers.processes; p != NULL; p = p->next) {
-		if (p->has_exited)
-			continue;
-		if (is_overdue)
-			kill(p->pid, SIGKILL);
-		else if (!watch_process(p, now_ns, watchdog_ns))
-			all_responsive = false;
-	}
+	bool all_responsive = kill_overdue(master, now_ns) ||
+	    watchdog_check(&master->workers, now_ns, service_manager_watchdog_ns());
 	log_report_suppressed();
-	worker_drain_find_receivers(master);
+	worker_drain_find_receivers(&master->workers);
 	upgrade_check(master);
-	rebalance_check(master);
+	rebalance_check(&master->rebalance);
 	pending_requests_check(master);
-	service_manager_check(master, now_ns, all_responsive);
-}
-
-static void
-before_change(enum change_kind kind, void *argument)
-{
-	if (kind == CHANGE_STOP)
-		upgrade_cancel(argument);
-	else
-		upgrade_postpone(argument);
-}
-
-static void
-on_change_finished(const struct outcome *outcome, void *argument)
-{
-	struct master *master = argument;
-	service_manager_ready(master);
-	struct drain_summary *drain_summary = drain_summary_close(
-	    master, change_names[outcome->kind], outcome->is_good, outcome->text);
-	pending_requests_on_outcome(master, drain_summary);
-	if (drain_summary != NULL)
-		drain_summary_finish(master, drain_summary);
-}
-
-static void
-on_drained(const struct drain_summary *drain_summary, void *argument)
-{
-	pending_requests_on_drained(argument, drain_summary);
-}
-
-static void
-before_close(void *argument)
-{
-	upgrade_postpone(argument);
-}
-
-static const struct worker_events worker_events = {
-	.on_drained = on_drained,
-	.before_close = before_close,
-};
-
-void
-supervisor_init(struct master *master)
-{
-	master->workers.events = &worker_events;
-	master->workers.argument = master;
-	master->changes = (struct change_log){ .before_change = before_change,
-		.on_finished = on_change_finished,
-		.argument = master };
+	service_manager_check(&master->manager, now_ns, all_responsive);
 }
 
 int
 supervisor_start(struct master *master)
 {
 	struct timeval interval = { .tv_usec = INTERVAL_MS * 1000 };
-	master->last_tick_ns = clock_now_ns();
+	master->workers.last_watch_ns = clock_now_ns();
 	event_assign(
 	    &master->tick_timer, master->base, -1, EV_PERSIST, on_tick, master);
 	return event_add(&master->tick_timer, &interval);

@@ -1,14 +1,16 @@
 /*
- * supervisor.h - the master's regular look at its workers: who is hung, what is
- * overdue, what the service manager is told.
+ * supervisor.h - decides what happens next when a worker is ready, drains, exits, or a
+ * change ends: one function per event, with its calls in the written order of
+ * ARCHITECTURE.md (order contracts). It is the only place that knows all parts.
  */
 #ifndef MASTER_SUPERVISOR_H
 #define MASTER_SUPERVISOR_H
 
 #include "master/master.h"
 
-/* Connects the parts of a fresh master: their callbacks come here. */
+/* Connects the parts of a fresh master, which has an event base and admin listeners. */
 void supervisor_init(struct master *master);
+/* Starts the periodic tick. 0, or -1. */
 int supervisor_start(struct master *master) __attribute__((warn_unused_result));
 
 #endif

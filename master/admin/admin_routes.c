@@ -10,8 +10,9 @@
 
 #include "http/http_response.h"
 
-#include "conf/log_config.h"
+#include "proto/channel.h"
 
+#include "master/admin/metrics.h"
 #include "master/admin/stats.h"
 #include "master/changes/pending_requests.h"
 #include "master/changes/rebalance.h"
@@ -19,6 +20,8 @@
 #include "master/changes/scale.h"
 #include "master/changes/shutdown.h"
 #include "master/upgrade/upgrade.h"
+#include "master/workers/process.h"
+#include "master/workers/slot.h"
 
 struct request_context {
 	struct master *master;
@@ -58,7 +61,7 @@ static void
 post_reload(const struct request_context *request_context)
 {
 	if (wait_for(request_context, CHANGE_RELOAD))
-		reload_start(request_context->master);
+		reload_start(&request_context->master->reload);
 }
 
 static void
@@ -70,8 +73,8 @@ post_scale(const struct request_context *request_context)
 	if (length == 0 || length > 6 || digits[length] != '\0')
 		refuse(request_context, "workers=N, a number of workers");
 	else if (wait_for(request_context, CHANGE_SCALE))
-		scale_workers(
-		    request_context->master, (uint32_t)strtoul(digits, NULL, 10));
+		scale_workers(&request_context->master->scale,
+		    (uint32_t)strtoul(digits, NULL, 10));
 }
 
 static void
@@ -85,7 +88,7 @@ static void
 post_rebalance(const struct request_context *request_context)
 {
 	if (wait_for(request_context, CHANGE_REBALANCE))
-		rebalance_start(request_context->master);
+		rebalance_start(&request_context->master->rebalance);
 }
 
 static void
@@ -95,7 +98,29 @@ post_stop(const struct request_context *request_context)
 		accept_now(request_context, "stopping: the server drains and ends");
 	else if (!wait_for(request_context, CHANGE_STOP))
 		return;
-	shutdown_in_order(request_context->master);
+	shutdown_in_order(&request_context->master->shutdown);
+}
+
+static void
+note_level(struct config *config, enum log_level level)
+{
+	config->log.level = level;
+	if (config_set_origin(config, "log.level", "log") < 0)
+		log_warn("where the level of the log came from is not noted");
+}
+
+static void
+set_log_level(struct master *master, enum log_level level)
+{
+	/* Told by the one of the two levels that tells more. */
+	if (level > log_get_level())
+		log_set_level(level);
+	log_info("log: level %s", log_level_names[level]);
+	log_set_level(level);
+	process_send_all(&master->workers, CHANNEL_LOG_LEVEL, level);
+	note_level(&master->config.current, level);
+	if (master->reload.is_active)
+		note_level(&master->reload.config, level);
 }
 
 static void
@@ -105,7 +130,7 @@ post_log(const struct request_context *request_context)
 	     request_context->argument != NULL && log_level_names[i] != NULL; i++) {
 		if (strcmp(log_level_names[i], request_context->argument) != 0)
 			continue;
-		log_config_set_level(request_context->master, (enum log_level)i);
+		set_log_level(request_context->master, (enum log_level)i);
 		char text[64];
 		snprintf(text, sizeof(text), "log: level %s", log_level_names[i]);
 		accept_now(request_context, text);
@@ -169,8 +194,8 @@ serve(size_t row, struct request_context *request_context, const struct evhttp_u
 		evhttp_clear_headers(&query);
 }
 
-bool
-admin_routes_serve(struct master *master, struct http_server *http_server,
+static bool
+serve_post(struct master *master, struct http_server *http_server,
     struct evhttp_request *request)
 {
 	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(request);
@@ -185,4 +210,118 @@ admin_routes_serve(struct master *master, struct http_server *http_server,
 		}
 	}
 	return false;
+}
+
+static void
+get_stats(const struct master *master, struct evhttp_request *request)
+{
+	http_response_send(request, HTTP_OK, HTTP_RESPONSE_JSON, stats_format(master));
+}
+
+static void
+get_workers(const struct master *master, struct evhttp_request *request)
+{
+	http_response_send(
+	    request, HTTP_OK, HTTP_RESPONSE_JSON, stats_format_workers(master));
+}
+
+static void
+get_metrics(const struct master *master, struct evhttp_request *request)
+{
+	http_response_send(
+	    request, HTTP_OK, METRICS_CONTENT_TYPE, metrics_format(master));
+}
+
+static void
+get_config(const struct master *master, struct evhttp_request *request)
+{
+	http_response_send(request, HTTP_OK, HTTP_RESPONSE_JSON,
+	    config_print_origins(&master->config.current));
+}
+
+/* That this is answered is what it says. */
+static void
+get_healthz(const struct master *master, struct evhttp_request *request)
+{
+	(void)master;
+	http_response_send(request, HTTP_OK, HTTP_RESPONSE_TEXT, strdup("ok"));
+}
+
+static void
+get_readyz(const struct master *master, struct evhttp_request *request)
+{
+	const char *text = "ready";
+	if (master->workers.phase == MASTER_STARTING)
+		text = "starting";
+	else if (master->workers.phase == MASTER_STOPPING)
+		text = "draining";
+	else if (slot_serving(&master->workers) == 0)
+		text = "no worker serves";
+	bool is_ready = strcmp(text, "ready") == 0;
+	http_response_send(request, is_ready ? HTTP_OK : HTTP_SERVUNAVAIL,
+	    HTTP_RESPONSE_TEXT, strdup(text));
+}
+
+static const struct {
+	const char *path;
+	void (*get)(const struct master *master, struct evhttp_request *request);
+} get_rows[] = {
+	{ "/stats", get_stats },
+	{ "/workers", get_workers },
+	{ "/metrics", get_metrics },
+	{ "/config", get_config },
+	{ "/healthz", get_healthz },
+	{ "/readyz", get_readyz },
+};
+
+#define GET_ROWS (sizeof(get_rows) / sizeof(get_rows[0]))
+
+static void
+refuse_get(const struct master *master, struct evhttp_request *request, int code,
+    const char *why)
+{
+	http_response_send(request, code, HTTP_RESPONSE_JSON,
+	    stats_format_outcome(master, false, why, NULL));
+}
+
+static bool
+serve_get(const struct master *master, struct evhttp_request *request)
+{
+	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(request);
+	const char *path = evhttp_uri_get_path(uri);
+	for (size_t i = 0; path != NULL && i < GET_ROWS; i++) {
+		if (strcmp(get_rows[i].path, path) != 0)
+			continue;
+		if (evhttp_request_get_command(request) == EVHTTP_REQ_POST)
+			http_response_send_bad_method(request, "GET, HEAD",
+			    HTTP_RESPONSE_JSON,
+			    stats_format_outcome(master, false, "expected GET", NULL));
+		else
+			get_rows[i].get(master, request);
+		return true;
+	}
+	return false;
+}
+
+static void
+refuse_path(const struct master *master, struct evhttp_request *request)
+{
+	char why[128] = "no such path; expected one of";
+	for (size_t i = 0, at = strlen(why); i < GET_ROWS && at < sizeof(why); i++)
+		at += (size_t)snprintf(
+		    why + at, sizeof(why) - at, " %s", get_rows[i].path);
+	refuse_get(master, request, HTTP_NOTFOUND, why);
+}
+
+void
+admin_routes_serve(
+    struct evhttp_request *request, struct http_server *http_server, void *argument)
+{
+	struct master *master = argument;
+	if (evhttp_request_get_evhttp_uri(request) == NULL)
+		refuse_get(
+		    master, request, HTTP_BADREQUEST, "malformed request target");
+	else if (!serve_get(master, request) &&
+	    !serve_post(master, http_server, request))
+		refuse_path(master, request);
 }

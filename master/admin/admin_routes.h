@@ -16,9 +16,8 @@
 
 #include "master/master.h"
 
-/* A request that changes something; it is answered now or later. False when the path is
- * not known. */
-bool admin_routes_serve(struct master *master, struct http_server *http_server,
-    struct evhttp_request *request);
+/* The handler of all admin listeners, with the master as its argument. */
+void admin_routes_serve(
+    struct evhttp_request *request, struct http_server *http_server, void *argument);
 
 #endif

@@ -20,7 +20,7 @@ write_workers(FILE *out, const struct master *master, const struct metrics_ledge
 	prometheus_gauge(out, METRICS_PREFIX "workers", "workers that are wanted",
 	    master->workers.slot_count);
 	prometheus_gauge(out, METRICS_PREFIX "workers_serving", "workers that serve",
-	    slot_serving(master));
+	    slot_serving(&master->workers));
 	prometheus_family(out, METRICS_PREFIX "worker_state", "gauge",
 	    "1 for the state that the worker is in");
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {

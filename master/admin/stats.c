@@ -270,7 +270,7 @@ stats_format_outcome(const struct master *master, bool is_good, const char *text
 	    "text", words(text), "generation", (json_int_t)master->workers.generation,
 	    "pid", (json_int_t)getpid(), "workers",
 	    (json_int_t)master->workers.slot_count, "serving",
-	    (json_int_t)slot_serving(master));
+	    (json_int_t)slot_serving(&master->workers));
 	if (object != NULL && drain_summary != NULL) {
 		uint64_t finished_ns =
 		    drain_summary->finished_ns - drain_summary->started_ns;

@@ -282,7 +282,7 @@ pending_requests_finish(struct master *master)
 	while (master->pending_requests != NULL)
 		answer(master->pending_requests, HTTP_SERVUNAVAIL,
 		    "the server has stopped", NULL);
-	drain_summary_destroy_all(master);
+	drain_summary_destroy_all(&master->workers);
 }
 
 size_t

@@ -5,24 +5,22 @@
 
 #include "proto/channel.h"
 
-#include "master/changes/change.h"
-#include "master/upgrade/dry_run.h"
 #include "master/workers/transfers.h"
 
-/* Connections of one hand-over: few enough that the counts are looked at often. */
+/* Connections of one transfer: few enough that the counts are read often. */
 #define BATCH 256
-/* Hand-overs one after the other until what was asked for is given up as it is: more
- * come than can be evened out. */
+/* A requested rebalance ends after so many passes, if new connections keep the workers
+ * uneven. */
 #define PASSES_MAX 1000
-/* The least difference that is worth a move: one in so many of the mean. */
+/* The smallest difference that is worth a transfer: the mean divided by this. */
 #define MIN_DIFFERENCE_DIVISOR 32
-/* When nothing could be moved there is no hurry to try again. */
+/* Delay after a pass that could move no connection. */
 #define RETRY_DELAY_NS (5 * NS_PER_S)
 
 struct load {
 	struct process *process;
 	uint64_t open;
-	bool gives;
+	bool is_sender;
 };
 
 struct loads {
@@ -32,12 +30,12 @@ struct loads {
 };
 
 static void
-read_loads(const struct master *master, struct loads *ret)
+read_loads(const struct worker_table *workers, struct loads *ret)
 {
 	ret->count = 0;
 	ret->open = 0;
-	for (uint32_t i = 0; i < master->workers.slot_count; i++) {
-		const struct slot *slot = &master->workers.slots[i];
+	for (uint32_t i = 0; i < workers->slot_count; i++) {
+		const struct slot *slot = &workers->slots[i];
 		if (slot->state != SLOT_SERVING)
 			continue;
 		uint64_t open = atomic_load(&slot->process->worker_ledger->own.open);
@@ -53,7 +51,7 @@ find_fullest(struct loads *loads)
 	struct load *fullest = NULL;
 	for (uint32_t i = 0; i < loads->count; i++) {
 		struct load *row = &loads->rows[i];
-		if (!row->gives && (fullest == NULL || row->open > fullest->open))
+		if (!row->is_sender && (fullest == NULL || row->open > fullest->open))
 			fullest = row;
 	}
 	return fullest;
@@ -71,45 +69,35 @@ find_emptiest(struct loads *loads)
 	return emptiest;
 }
 
-/* How much more than its share the fullest worker has: 1 is even. */
+/* Fullest / mean: 1 is even. */
 static double
-imbalance(const struct master *master)
+imbalance(const struct worker_table *workers)
 {
 	struct loads loads;
-	read_loads(master, &loads);
+	read_loads(workers, &loads);
 	const struct load *fullest = find_fullest(&loads);
 	if (fullest == NULL || loads.open == 0)
 		return 1;
 	return (double)fullest->open * loads.count / (double)loads.open;
 }
 
-/* A change of generation or size moves connections by itself; an upgrade waits until no
- * hand-over is under way. */
 static bool
-may_transfer(const struct master *master)
+has_listener_to_balance(const struct worker_table *workers)
 {
-	return master->workers.phase == MASTER_RUNNING && !master->reload.is_active &&
-	    !master->scale.is_active && !dry_run_is_running(master) &&
-	    master->upgrade_wanted == UPGRADE_NONE;
-}
-
-static bool
-has_listener_to_balance(const struct master *master)
-{
-	for (size_t i = 0; i < master->config.current.listener_count; i++) {
-		if (master->config.current.listeners[i].balance == BALANCE_MOVE)
+	const struct config *config = &workers->config->current;
+	for (size_t i = 0; i < config->listener_count; i++) {
+		if (config->listeners[i].balance == BALANCE_MOVE)
 			return true;
 	}
 	return false;
 }
 
-/* Starts hand-overs, each worker giving once at most. Returns whether there are any. */
+/* Starts transfers; each worker sends at most once. Returns whether there are any. */
 static bool
-start_pass(struct master *master)
+start_pass(struct rebalance *rebalance)
 {
-	struct rebalance *rebalance = &master->rebalance;
 	struct loads loads;
-	read_loads(master, &loads);
+	read_loads(rebalance->workers, &loads);
 	uint64_t min_difference = rebalance->is_requested || loads.count == 0
 	    ? 0
 	    : loads.open / loads.count / MIN_DIFFERENCE_DIVISOR;
@@ -126,7 +114,7 @@ start_pass(struct master *master)
 		    0)
 			break;
 		rebalance->transfers_in_progress++;
-		from->gives = true;
+		from->is_sender = true;
 		from->open -= many;
 		to->open += many;
 		to = find_emptiest(&loads);
@@ -136,73 +124,70 @@ start_pass(struct master *master)
 }
 
 static void
-finish_rebalance(struct master *master)
+finish_rebalance(struct rebalance *rebalance)
 {
-	struct rebalance *rebalance = &master->rebalance;
 	rebalance->is_requested = false;
-	change_finish(&master->changes, CHANGE_REBALANCE, true,
+	change_finish(rebalance->changes, CHANGE_REBALANCE, true,
 	    "rebalance: %llu connections moved, fullest worker / mean %.2f -> %.2f after %.1f ms",
-	    (unsigned long long)rebalance->moved, rebalance->before, imbalance(master),
+	    (unsigned long long)rebalance->moved, rebalance->before,
+	    imbalance(rebalance->workers),
 	    (double)(clock_now_ns() - rebalance->started_ns) / (double)NS_PER_MS);
 }
 
-/* Goes on with what was asked for. */
 static void
-continue_rebalance(struct master *master)
+continue_rebalance(struct rebalance *rebalance)
 {
-	if (may_transfer(master) &&
-	    (master->rebalance.passes++ >= PASSES_MAX || !start_pass(master)))
-		finish_rebalance(master);
+	if (rebalance->may_transfer(rebalance->argument) &&
+	    (rebalance->passes++ >= PASSES_MAX || !start_pass(rebalance)))
+		finish_rebalance(rebalance);
 }
 
 void
-rebalance_cancel(struct master *master)
+rebalance_cancel(struct rebalance *rebalance)
 {
-	if (master->rebalance.is_requested)
-		finish_rebalance(master);
+	if (rebalance->is_requested)
+		finish_rebalance(rebalance);
 }
 
 int
-rebalance_start(struct master *master)
+rebalance_start(struct rebalance *rebalance)
 {
-	struct rebalance *rebalance = &master->rebalance;
 	if (rebalance->is_requested)
 		return 0;
-	if (!may_transfer(master)) {
-		change_finish(&master->changes, CHANGE_REBALANCE, false,
+	if (!rebalance->may_transfer(rebalance->argument)) {
+		change_finish(rebalance->changes, CHANGE_REBALANCE, false,
 		    "rebalance refused: the server is %s",
-		    master->workers.phase == MASTER_STARTING       ? "starting"
-			: master->workers.phase == MASTER_STOPPING ? "stopping"
-								   : "changing");
+		    rebalance->workers->phase == MASTER_STARTING       ? "starting"
+			: rebalance->workers->phase == MASTER_STOPPING ? "stopping"
+								       : "changing");
 		return -1;
 	}
 	rebalance->is_requested = true;
 	rebalance->moved = 0;
 	rebalance->passes = 0;
-	rebalance->before = imbalance(master);
+	rebalance->before = imbalance(rebalance->workers);
 	rebalance->started_ns = clock_now_ns();
 	if (rebalance->transfers_in_progress == 0)
-		continue_rebalance(master);
+		continue_rebalance(rebalance);
 	return 0;
 }
 
 void
-rebalance_check(struct master *master)
+rebalance_check(struct rebalance *rebalance)
 {
-	const struct rebalance *rebalance = &master->rebalance;
 	if (rebalance->transfers_in_progress > 0)
 		return;
 	if (rebalance->is_requested)
-		continue_rebalance(master);
-	else if (may_transfer(master) && has_listener_to_balance(master) &&
+		continue_rebalance(rebalance);
+	else if (rebalance->may_transfer(rebalance->argument) &&
+	    has_listener_to_balance(rebalance->workers) &&
 	    clock_now_ns() >= rebalance->retry_at_ns)
-		start_pass(master);
+		start_pass(rebalance);
 }
 
 void
-rebalance_on_transfer_end(struct master *master, uint64_t connections)
+rebalance_on_transfer_end(struct rebalance *rebalance, uint64_t connections)
 {
-	struct rebalance *rebalance = &master->rebalance;
 	rebalance->moved += connections;
 	rebalance->moved_in_pass += connections;
 	if (--rebalance->transfers_in_progress > 0)
@@ -215,7 +200,7 @@ rebalance_on_transfer_end(struct master *master, uint64_t connections)
 	if (!rebalance->is_requested)
 		return;
 	if (rebalance->moved_in_pass == 0)
-		finish_rebalance(master);
+		finish_rebalance(rebalance);
 	else
-		continue_rebalance(master);
+		continue_rebalance(rebalance);
 }

@@ -1,26 +1,40 @@
 /*
- * rebalance.h - evening out the open connections of the workers: the master tells the
- * fullest to hand some over to the emptiest (transfers.h), a small batch at a time,
- * until they differ by little. Their peers notice nothing.
+ * rebalance.h - evens out the open connections of the workers: the fullest one
+ * transfers some to the emptiest (transfers.h), a small batch at a time, until the
+ * counts differ by little. The peers do not notice.
  *
- * Done for listeners whose balance is to move, as long as they are uneven, and for all
- * when an operator asks for it. What is short-lived evens out by itself: a difference
- * of one in 32 is left alone unless it was asked for.
+ * This is done for listeners with "balance": "move" whenever they are uneven, and for
+ * all listeners when an operator asks for it. Short connections even out by themselves:
+ * a difference of one in 32 is left alone unless it was asked for.
  */
 #ifndef MASTER_CHANGES_REBALANCE_H
 #define MASTER_CHANGES_REBALANCE_H
 
-#include "master/master.h"
+#include "master/changes/change.h"
 
-/* Evens out all that can move, once. 0, or -1 with the reason in the outcome; the
- * outcome that tells of its end begins with "rebalance". */
-int rebalance_start(struct master *master);
+struct rebalance {
+	const struct worker_table *workers;
+	struct change_log *changes;
+	/* False while another change is in progress; given with its argument. */
+	bool (*may_transfer)(const void *argument);
+	const void *argument;
+	bool is_requested; /* of all listeners; an outcome follows */
+	uint32_t passes;   /* since then; a worker sends at most once in each */
+	uint32_t transfers_in_progress;
+	uint64_t moved;         /* connections, since it was requested */
+	uint64_t moved_in_pass; /* in the transfers of this pass */
+	double before;          /* fullest / mean when it was requested */
+	uint64_t started_ns;
+	uint64_t retry_at_ns; /* no connection could be moved */
+};
 
-/* Another program is about to take over: what was asked for ends as it is. */
-void rebalance_cancel(struct master *master);
-/* The regular look. */
-void rebalance_check(struct master *master);
-/* A hand-over that transfers_start_partial began is over. */
-void rebalance_on_transfer_end(struct master *master, uint64_t connections);
+/* Moves connections of all listeners, once. 0, or -1 with the reason in the outcome. */
+int rebalance_start(struct rebalance *rebalance);
+/* Another program is about to take over: a requested rebalance ends as it is. */
+void rebalance_cancel(struct rebalance *rebalance);
+/* To be called at regular intervals. */
+void rebalance_check(struct rebalance *rebalance);
+/* A transfer of transfers_start_partial is over. */
+void rebalance_on_transfer_end(struct rebalance *rebalance, uint64_t connections);
 
 #endif

@@ -5,18 +5,12 @@
 
 #include "conf/log_config.h"
 
-#include "master/changes/pending_requests.h"
-#include "master/changes/scale.h"
-#include "master/changes/service_manager.h"
-#include "master/listeners/admin_listener.h"
-#include "master/listeners/listener_set.h"
-#include "master/upgrade/upgrade.h"
 #include "master/workers/drain_summary.h"
 #include "master/workers/process.h"
 #include "master/workers/slot.h"
 #include "master/workers/worker_drain.h"
 
-/* Successors that may die before they serve until the turnover is given up. */
+/* Successors that may die before they are ready; then the reload is aborted. */
 #define FAILURES_MAX 3
 
 static enum change_kind
@@ -25,73 +19,72 @@ kind_of(const struct reload *reload)
 	return reload->is_upgrade ? CHANGE_UPGRADE : CHANGE_RELOAD;
 }
 
-/* Opens everything that the configuration has and the old one had not, or nothing. */
+/* Opens everything that the new configuration has and the old one had not, or nothing.
+ */
 static int
-plan(struct master *master, const struct config *config, char *error)
+plan(struct reload *reload, char *error)
 {
-	if (listener_set_plan(master, config, error) < 0)
-		return -1;
-	if (admin_listener_plan(master, config, error) == 0) {
-		/* The new workers inherit the new log. */
-		if (log_config_apply(config, error) == 0)
-			return 0;
-		admin_listener_discard(master);
+	const struct config *config = &reload->config;
+	if (listener_set_plan(reload->workers->listeners, config, error) == 0) {
+		if (admin_listener_plan(reload->admin, config, error) == 0) {
+			/* Before the fork: the new workers inherit the new log. */
+			if (log_config_apply(config, error) == 0)
+				return 0;
+			admin_listener_discard(reload->admin);
+		}
 	}
-	listener_set_discard(master);
+	slot_discard_listeners(reload->workers);
 	return -1;
 }
 
 static int
-start_successor(struct master *master, uint32_t number)
+start_successor(struct reload *reload, uint32_t number)
 {
-	struct reload *reload = &master->reload;
-	struct slot *slot = &master->workers.slots[number];
+	struct slot *slot = &reload->workers->slots[number];
 	slot->successor =
-	    process_start(master, &reload->config, reload->generation, number);
+	    process_start(reload->workers, &reload->config, reload->generation, number);
 	if (slot->successor != NULL)
 		return 0;
 	log_warn("cannot fork worker %u", number);
 	return -1;
 }
 
-static void
-fail_to_start(struct master *master, bool is_upgrade, const char *error)
+static int
+load_and_plan(struct reload *reload, char *error)
 {
-	enum change_kind kind = is_upgrade ? CHANGE_UPGRADE : CHANGE_RELOAD;
-	change_finish(&master->changes, kind, false,
-	    "%s failed, the old configuration stays: %s", change_names[kind], error);
-	if (is_upgrade)
-		upgrade_rollback(master);
+	if (config_load(&reload->workers->config->sources, &reload->config, error) < 0)
+		return -1;
+	if (plan(reload, error) == 0)
+		return 0;
+	config_finish(&reload->config);
+	return -1;
 }
 
 static int
-begin(struct master *master, bool is_upgrade)
+begin(struct reload *reload, bool is_upgrade)
 {
-	struct reload *reload = &master->reload;
+	struct worker_table *workers = reload->workers;
 	char error[CONFIG_ERROR_MAX];
-	change_begin(&master->changes, CHANGE_RELOAD);
-	/* Also when it fails at once: the manager has asked, and waits for both. */
-	service_manager_reloading(master);
-	if (config_load(&master->config.sources, &reload->config, error) < 0) {
-		fail_to_start(master, is_upgrade, error);
-		return -1;
-	}
-	if (plan(master, &reload->config, error) < 0) {
-		config_finish(&reload->config);
-		fail_to_start(master, is_upgrade, error);
-		return -1;
-	}
-	/* Nobody begins with a slot that is not served yet. */
-	reuseport_update(master);
-	reload->is_active = true;
 	reload->is_upgrade = is_upgrade;
+	change_begin(reload->changes, kind_of(reload));
+	/* Even if it fails at once: the service manager then waits for READY. */
+	service_manager_reloading(reload->manager);
+	if (load_and_plan(reload, error) < 0) {
+		change_finish(reload->changes, kind_of(reload), false,
+		    "%s failed, the old configuration stays: %s",
+		    change_names[kind_of(reload)], error);
+		return -1;
+	}
+	/* Direct no new connections to a slot whose worker is not ready yet. */
+	slot_update_reuseport(workers);
+	reload->is_active = true;
 	reload->failures = 0;
-	reload->generation = master->workers.generation + 1;
+	reload->generation = workers->generation + 1;
 	reload->slot_count = reload->config.workers;
 	reload->started_ns = clock_now_ns();
 	for (uint32_t i = 0; i < reload->slot_count; i++) {
-		if (start_successor(master, i) < 0) {
-			reload_abort(master, "no process can be forked");
+		if (start_successor(reload, i) < 0) {
+			reload_abort(reload, "no process can be forked");
 			return -1;
 		}
 	}
@@ -99,135 +92,137 @@ begin(struct master *master, bool is_upgrade)
 }
 
 int
-reload_start(struct master *master)
+reload_start(struct reload *reload)
 {
-	if (!change_can_start(&master->changes, CHANGE_RELOAD, master->workers.phase))
+	if (!change_can_start(reload->changes, CHANGE_RELOAD, reload->workers->phase))
 		return -1;
-	if (master->reload.is_active) {
+	if (reload->is_active) {
 		log_info("reload: follows the one under way");
-		master->reload.is_repeat_requested = true;
+		reload->is_repeat_requested = true;
 		return 0;
 	}
-	return begin(master, false);
+	return begin(reload, false);
 }
 
 int
-reload_start_upgrade(struct master *master)
+reload_start_upgrade(struct reload *reload)
 {
-	return begin(master, true);
+	return begin(reload, true);
 }
 
-/* Puts each successor into its slot; those that served until now begin to leave. */
+/* Puts each successor into its slot, then the old workers drain. */
 static void
-switch_generation(struct master *master, uint32_t old_count)
+switch_generation(struct worker_table *workers, uint32_t old_count)
 {
 	struct process *old[LEDGER_SLOTS] = { NULL };
-	for (uint32_t i = 0; i < master->workers.slot_count; i++) {
-		struct slot *slot = &master->workers.slots[i];
+	for (uint32_t i = 0; i < workers->slot_count; i++) {
+		struct slot *slot = &workers->slots[i];
 		old[i] = slot->process;
 		slot_set_process(slot->successor);
 	}
-	reuseport_update(master);
-	for (uint32_t i = 0; i < master->workers.slot_count; i++) {
+	slot_update_reuseport(workers);
+	for (uint32_t i = 0; i < workers->slot_count; i++) {
 		if (old[i] != NULL && !old[i]->is_draining)
 			worker_drain_start(old[i], DRAIN_KEEP_SOCKETS);
 	}
-	for (uint32_t i = master->workers.slot_count; i < old_count; i++)
-		slot_drain(&master->workers.slots[i]);
+	for (uint32_t i = workers->slot_count; i < old_count; i++)
+		slot_drain(&workers->slots[i]);
 }
 
 static void
-commit(struct master *master)
+commit(struct reload *reload)
 {
-	struct reload *reload = &master->reload;
-	uint32_t old_count = master->workers.slot_count;
-	config_finish(&master->config.previous);
-	master->config.previous = master->config.current;
-	master->config.current = reload->config;
-	master->config.number++;
-	master->workers.generation = reload->generation;
-	master->workers.slot_count = reload->slot_count;
+	struct worker_table *workers = reload->workers;
+	struct config_set *config = workers->config;
+	uint32_t old_count = workers->slot_count;
+	config_finish(&config->previous);
+	config->previous = config->current;
+	config->current = reload->config;
+	config->number++;
+	workers->generation = reload->generation;
+	workers->slot_count = reload->slot_count;
 	reload->is_active = false;
-	listener_set_commit(master);
-	worker_drain_on_listeners_removed(master);
-	admin_listener_commit(master);
-	drain_summary_open(master, change_names[kind_of(reload)], reload->started_ns);
-	switch_generation(master, old_count);
-	change_finish(&master->changes, kind_of(reload), true,
+	listener_set_commit(workers->listeners, &config->current);
+	worker_drain_on_listeners_removed(workers);
+	admin_listener_commit(reload->admin, &config->current);
+	drain_summary_open(workers, change_names[kind_of(reload)], reload->started_ns);
+	switch_generation(workers, old_count);
+	change_finish(reload->changes, kind_of(reload), true,
 	    "%s: generation %u serves with %u worker%s after %.1f ms",
-	    change_names[kind_of(reload)], reload->generation,
-	    master->workers.slot_count, master->workers.slot_count == 1 ? "" : "s",
-	    clock_elapsed_ms(reload->started_ns));
-	scale_on_reloaded(master);
-	if (reload->is_upgrade)
-		upgrade_done(master);
-	worker_drain_close_sockets(master);
-	if (reload->is_repeat_requested) {
-		reload->is_repeat_requested = false;
-		reload_start(master);
-	}
+	    change_names[kind_of(reload)], reload->generation, workers->slot_count,
+	    workers->slot_count == 1 ? "" : "s", clock_elapsed_ms(reload->started_ns));
 }
 
-void
-reload_on_ready(struct master *master)
+bool
+reload_on_ready(struct reload *reload)
 {
-	const struct reload *reload = &master->reload;
 	for (uint32_t i = 0; i < reload->slot_count; i++) {
-		const struct process *successor = master->workers.slots[i].successor;
+		const struct process *successor = reload->workers->slots[i].successor;
 		if (successor == NULL || !successor->is_ready)
-			return;
+			return false;
 	}
-	commit(master);
+	commit(reload);
+	return true;
 }
 
-/* Somebody may have come to the sockets of slots that now will not be. */
-static void
-drain_new_slots(struct master *master)
-{
-	for (uint32_t i = master->workers.slot_count; i < master->reload.slot_count;
-	     i++) {
-		if (master->workers.slots[i].state == SLOT_EMPTY)
-			slot_drain_queue(master, i);
-	}
-}
-
-/* A successor that already serves has connections: they move to those who stay. */
 void
-reload_abort(struct master *master, const char *reason)
+reload_start_queued(struct reload *reload)
 {
-	struct reload *reload = &master->reload;
-	bool was_upgrade = reload->is_upgrade, had_repeat = reload->is_repeat_requested;
-	reload->is_active = false;
+	if (!reload->is_repeat_requested)
+		return;
 	reload->is_repeat_requested = false;
+	reload_start(reload);
+}
+
+/* Connections may have arrived at the sockets of slots that are not added after all. */
+static void
+drain_new_slots(struct reload *reload)
+{
+	struct worker_table *workers = reload->workers;
+	for (uint32_t i = workers->slot_count; i < reload->slot_count; i++) {
+		if (workers->slots[i].state == SLOT_EMPTY)
+			slot_drain_queue(workers, i);
+	}
+}
+
+bool
+reload_abort(struct reload *reload, const char *reason)
+{
+	struct worker_table *workers = reload->workers;
+	reload->is_active = false;
+	reload->is_repeat_requested &= reload->is_upgrade;
+	/* A successor that is ready already has connections: they move. */
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
-		struct process *successor = master->workers.slots[i].successor;
-		master->workers.slots[i].successor = NULL;
+		struct process *successor = workers->slots[i].successor;
+		workers->slots[i].successor = NULL;
 		if (successor != NULL)
 			worker_drain_start(successor, DRAIN_KEEP_SOCKETS);
 	}
-	drain_new_slots(master);
-	listener_set_discard(master);
-	admin_listener_discard(master);
-	log_config_restore(master);
+	drain_new_slots(reload);
+	slot_discard_listeners(workers);
+	admin_listener_discard(reload->admin);
+	log_config_restore(&workers->config->current);
 	config_finish(&reload->config);
-	change_finish(&master->changes, kind_of(reload), false,
+	change_finish(reload->changes, kind_of(reload), false,
 	    "%s failed, generation %u goes on: %s", change_names[kind_of(reload)],
-	    master->workers.generation, reason);
-	if (!was_upgrade)
-		return;
-	upgrade_rollback(master);
-	if (had_repeat)
-		change_finish(&master->changes, CHANGE_RELOAD, false,
-		    "reload failed, generation %u goes on: the upgrade before it failed",
-		    master->workers.generation);
+	    workers->generation, reason);
+	return reload->is_upgrade;
 }
 
 void
-reload_on_successor_exit(struct master *master, uint32_t slot)
+reload_fail_queued(struct reload *reload)
 {
-	struct reload *reload = &master->reload;
-	if (!reload->is_active)
+	if (!reload->is_repeat_requested)
 		return;
-	if (++reload->failures >= FAILURES_MAX || start_successor(master, slot) < 0)
-		reload_abort(master, "its workers die before they serve");
+	reload->is_repeat_requested = false;
+	change_finish(reload->changes, CHANGE_RELOAD, false,
+	    "reload failed, generation %u goes on: the upgrade before it failed",
+	    reload->workers->generation);
+}
+
+bool
+reload_on_successor_exit(struct reload *reload, uint32_t slot)
+{
+	return !reload->is_active ||
+	    (++reload->failures < FAILURES_MAX && start_successor(reload, slot) == 0);
 }

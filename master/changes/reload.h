@@ -1,34 +1,53 @@
 /*
- * reload.h - a new generation takes the place of the old one: reload, upgrade.
+ * reload.h - a new generation replaces the old one: reload, upgrade.
  *
- *   the file is checked whole, what is new is bound (listener_set.h)
+ *   the configuration is checked, new listeners are opened (listener_set.h)
  *     -> a successor is forked for each slot, on the same sockets
- *     -> all of them serve: they take the slots
- *     -> the old ones hand their connections over and leave (worker_drain.h)
+ *     -> all of them are ready: they take the slots
+ *     -> the old workers transfer their connections and exit (worker_drain.h)
  *
- * Until every successor serves, nothing that was is touched: when the file is bad, an
- * address is taken or successors keep dying, the old configuration and the old workers
- * go on as if nothing had been asked.
+ * Until every successor is ready the old workers are not touched: if the configuration
+ * is bad, an address is in use, or successors keep dying, the old generation goes on.
  */
 #ifndef MASTER_CHANGES_RELOAD_H
 #define MASTER_CHANGES_RELOAD_H
 
-#include <stdbool.h>
-#include <stdint.h>
-
 #include "master/changes/change.h"
-#include "master/master.h"
+#include "master/changes/service_manager.h"
+#include "master/listeners/admin_listener.h"
 
-/* Starts a reload, or notes that another one is to follow the one under way. 0, or -1
- * when it failed at once (the outcome says why, and the log). */
-int reload_start(struct master *master);
-/* The same after an exec: the program has changed. On failure the outcome is as well
- * the reason to go back. */
-int reload_start_upgrade(struct master *master);
-void reload_on_ready(struct master *master);
-void reload_on_successor_exit(struct master *master, uint32_t slot);
-/* Gives a turnover up: what had been started leaves again. A reload that was to follow
- * has failed with it. */
-void reload_abort(struct master *master, const char *reason);
+struct reload {
+	struct worker_table *workers;
+	struct admin_listeners *admin;
+	struct change_log *changes;
+	struct service_manager *manager;
+	bool is_active; /* from the first fork until the commit */
+	bool is_upgrade;
+	bool is_repeat_requested; /* another reload was asked for meanwhile */
+	struct config config;
+	uint32_t generation;
+	uint32_t slot_count;
+	uint32_t failures; /* of successors */
+	uint64_t started_ns;
+};
+
+/* Starts a reload, or queues it behind the one in progress. 0, or -1 when it failed at
+ * once (the outcome and the log say why). */
+int reload_start(struct reload *reload);
+/* The same after an exec: the program has changed. On failure the outcome is the reason
+ * to roll back, too. */
+int reload_start_upgrade(struct reload *reload);
+
+/* A successor is ready. True when all are, and the new generation serves. */
+bool reload_on_ready(struct reload *reload);
+/* Starts the reload that was asked for meanwhile. */
+void reload_start_queued(struct reload *reload);
+/* A successor has exited: starts another one. False after too many failures: then
+ * reload_abort is due. */
+bool reload_on_successor_exit(struct reload *reload, uint32_t slot);
+/* Stops the successors; the old generation goes on. A queued reload fails with it:
+ * after an upgrade (returns true) when reload_fail_queued is called. */
+bool reload_abort(struct reload *reload, const char *reason);
+void reload_fail_queued(struct reload *reload);
 
 #endif

@@ -12,71 +12,72 @@
 #define STATUS_NS (2 * NS_PER_S)
 
 static uint32_t
-backing_off(const struct master *master)
+backing_off(const struct worker_table *workers)
 {
 	uint32_t count = 0;
-	for (uint32_t i = 0; i < master->workers.slot_count; i++)
-		count += master->workers.slots[i].state == SLOT_BACKING_OFF;
+	for (uint32_t i = 0; i < workers->slot_count; i++)
+		count += workers->slots[i].state == SLOT_BACKING_OFF;
 	return count;
 }
 
 static void
-format_status(const struct master *master, char *text, size_t size)
+format_status(const struct worker_table *workers, char *text, size_t size)
 {
 	struct ledger_totals totals;
-	ledger_sum(master->workers.ledger, &totals);
-	uint32_t failing = backing_off(master);
+	ledger_sum(workers->ledger, &totals);
+	uint32_t failing = backing_off(workers);
 	int n = snprintf(text, size,
 	    "generation %u: %u of %u workers serve %llu connections, %llu messages so far",
-	    master->workers.generation, slot_serving(master),
-	    master->workers.slot_count, (unsigned long long)ledger_open_total(&totals),
+	    workers->generation, slot_serving(workers), workers->slot_count,
+	    (unsigned long long)ledger_open_total(&totals),
 	    (unsigned long long)totals.counters[LEDGER_MESSAGES_RECEIVED]);
 	if (failing > 0 && n > 0 && (size_t)n < size)
 		snprintf(text + n, size - (size_t)n, "; %u backing off", failing);
 }
 
 static void
-send_state(const struct master *master, const char *state)
+send_state(const struct worker_table *workers, const char *state)
 {
 	char status[192];
-	format_status(master, status, sizeof(status));
+	format_status(workers, status, sizeof(status));
 	sd_notifyf(0, "%sSTATUS=%s", state, status);
 }
 
 void
-service_manager_ready(struct master *master)
+service_manager_ready(struct service_manager *manager)
 {
-	if (master->workers.phase != MASTER_RUNNING || master->reload.is_active)
+	if (manager->workers->phase != MASTER_RUNNING)
 		return;
-	socket_activation_store(master);
-	send_state(master, "READY=1\n");
+	socket_activation_store(
+	    manager->workers->listeners, manager->workers->slot_count);
+	send_state(manager->workers, "READY=1\n");
 }
 
 void
-service_manager_reloading(struct master *master)
+service_manager_reloading(struct service_manager *manager)
 {
 	char state[64];
 	snprintf(state, sizeof(state), "RELOADING=1\nMONOTONIC_USEC=%llu\n",
 	    (unsigned long long)(clock_now_ns() / 1000));
-	send_state(master, state);
+	send_state(manager->workers, state);
 }
 
 void
-service_manager_stopping(struct master *master)
+service_manager_stopping(struct service_manager *manager, uint64_t deadline_ns)
 {
 	char state[64] = "STOPPING=1\n";
-	uint64_t end_ns = master->shutdown.deadline_ns, now_ns = clock_now_ns();
-	if (end_ns > now_ns)
+	uint64_t now_ns = clock_now_ns();
+	if (deadline_ns > now_ns)
 		snprintf(state, sizeof(state), "STOPPING=1\nEXTEND_TIMEOUT_USEC=%llu\n",
-		    (unsigned long long)((end_ns - now_ns + NS_PER_S) / 1000));
-	send_state(master, state);
+		    (unsigned long long)((deadline_ns - now_ns + NS_PER_S) / 1000));
+	send_state(manager->workers, state);
 }
 
 void
-service_manager_status(struct master *master)
+service_manager_status(struct service_manager *manager)
 {
-	master->manager.status_ns = clock_now_ns();
-	send_state(master, "");
+	manager->status_ns = clock_now_ns();
+	send_state(manager->workers, "");
 }
 
 uint64_t
@@ -87,16 +88,16 @@ service_manager_watchdog_ns(void)
 }
 
 void
-service_manager_check(struct master *master, uint64_t now_ns, bool all_responsive)
+service_manager_check(
+    struct service_manager *manager, uint64_t now_ns, bool all_responsive)
 {
 	uint64_t watchdog_ns = service_manager_watchdog_ns();
-	/* Twice in its time, as sd_watchdog_enabled(3) recommends; this look comes
-	 * often. */
+	/* Half the timeout, as sd_watchdog_enabled(3) recommends. */
 	if (watchdog_ns != 0 && all_responsive &&
-	    now_ns - master->manager.watchdog_ns >= watchdog_ns / 2) {
-		master->manager.watchdog_ns = now_ns;
+	    now_ns - manager->watchdog_ns >= watchdog_ns / 2) {
+		manager->watchdog_ns = now_ns;
 		sd_notify(0, "WATCHDOG=1");
 	}
-	if (now_ns - master->manager.status_ns >= STATUS_NS)
-		service_manager_status(master);
+	if (now_ns - manager->status_ns >= STATUS_NS)
+		service_manager_status(manager);
 }

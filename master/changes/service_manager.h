@@ -1,7 +1,7 @@
 /*
- * service_manager.h - what the service manager is told (sd_notify(3)): READY,
- * RELOADING, STOPPING, STATUS with real numbers, WATCHDOG while every worker's loop
- * turns. Without NOTIFY_SOCKET nothing is sent.
+ * service_manager.h - sd_notify(3): READY, RELOADING, STOPPING, STATUS with figures,
+ * WATCHDOG while the event loop of every worker runs. Without NOTIFY_SOCKET nothing is
+ * sent.
  */
 #ifndef MASTER_CHANGES_SERVICE_MANAGER_H
 #define MASTER_CHANGES_SERVICE_MANAGER_H
@@ -9,19 +9,26 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "master/master.h"
+#include "master/workers/worker_table.h"
 
-void service_manager_ready(struct master *master);
-void service_manager_reloading(struct master *master);
-/* With the time that it takes at most, where that is known: the service manager waits
- * for it if its own patience is less (EXTEND_TIMEOUT_USEC). */
-void service_manager_stopping(struct master *master);
-/* The status line, when something that it says has changed. */
-void service_manager_status(struct master *master);
-/* How long a worker's loop may stand still while the service manager is told that all
- * is well: the time of its watchdog; 0: there is none. */
+struct service_manager {
+	struct worker_table *workers;
+	uint64_t status_ns;   /* when the status line was last sent */
+	uint64_t watchdog_ns; /* the same of WATCHDOG */
+};
+
+/* Nothing while the server starts or stops. */
+void service_manager_ready(struct service_manager *manager);
+void service_manager_reloading(struct service_manager *manager);
+/* The service manager extends its own timeout to deadline_ns, if there is one. */
+void service_manager_stopping(struct service_manager *manager, uint64_t deadline_ns);
+/* To be called when a value in the status line has changed. */
+void service_manager_status(struct service_manager *manager);
+/* The service manager's watchdog timeout, which a worker's event loop must not exceed
+ * either; 0: none. */
 uint64_t service_manager_watchdog_ns(void);
-/* From the regular look: the watchdog when it is due, and the status now and then. */
-void service_manager_check(struct master *master, uint64_t now_ns, bool all_responsive);
+/* To be called at regular intervals: sends WATCHDOG when due, STATUS now and then. */
+void service_manager_check(
+    struct service_manager *manager, uint64_t now_ns, bool all_responsive);
 
 #endif

@@ -1,20 +1,29 @@
 /*
- * shutdown.h - the end of yodeld, in order or at once.
+ * shutdown.h - stops the server, in order or at once.
  */
 #ifndef MASTER_CHANGES_SHUTDOWN_H
 #define MASTER_CHANGES_SHUTDOWN_H
 
 #include "lib/clock.h"
 
-#include "master/master.h"
+#include "master/changes/reload.h"
 
-/* What a worker gets beyond the time it was given before it is killed. */
+/* Added to the time that a worker has before it is killed. */
 #define SHUTDOWN_GRACE_NS (2 * NS_PER_S)
 
-/* All workers empty their queues, drain and leave, in at most timeouts.drain; then the
+struct shutdown {
+	struct worker_table *workers;
+	struct reload *reload;
+	bool is_orderly;
+	uint64_t deadline_ns; /* then workers are killed; 0: none */
+};
+
+/* All workers empty their queues, drain and exit, within timeouts.drain; then the event
  * loop ends. */
-void shutdown_in_order(struct master *master);
-/* All workers end now; then the loop ends. */
-void shutdown_now(struct master *master);
+void shutdown_in_order(struct shutdown *shutdown);
+/* All workers exit now; then the event loop ends. */
+void shutdown_now(struct shutdown *shutdown);
+/* True while a worker that empties queues may be replaced. */
+bool shutdown_has_time(const struct shutdown *shutdown);
 
 #endif

@@ -9,179 +9,63 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 
-#include "http/http_response.h"
 #include "net/address.h"
 
-#include "master/admin/admin_routes.h"
-#include "master/admin/metrics.h"
-#include "master/admin/stats.h"
-#include "master/changes/pending_requests.h"
-#include "master/workers/slot.h"
-
-/* A door that a reload has closed still serves who is inside, until this is over. */
+/* Grace period for requests in progress on an admin listener that a reload has closed.
+ */
 #define CLOSE_GRACE_S 2
-/* An exec waits so long for the requests that are under way. */
+/* An exec waits so long for requests in progress. */
 #define EXEC_WAIT_NS NS_PER_S
 
-struct admin {
+struct admin_listeners {
+	struct event_base *base;
+	http_server_handler handler;
+	void *argument;
 	struct http_server *servers[HTTP_SERVER_KINDS];
 	struct http_server *planned[HTTP_SERVER_KINDS];
 	bool keeps[HTTP_SERVER_KINDS]; /* the plan has the same one */
 	struct http_server *draining[HTTP_SERVER_KINDS];
 	struct event close_grace_timer;
-	uint64_t paused_since_ns; /* 0: the doors are not held */
+	uint64_t paused_since_ns; /* 0: not paused */
 };
-
-static void
-get_stats(const struct master *master, struct evhttp_request *request)
-{
-	http_response_send(request, HTTP_OK, HTTP_RESPONSE_JSON, stats_format(master));
-}
-
-static void
-get_workers(const struct master *master, struct evhttp_request *request)
-{
-	http_response_send(
-	    request, HTTP_OK, HTTP_RESPONSE_JSON, stats_format_workers(master));
-}
-
-static void
-get_metrics(const struct master *master, struct evhttp_request *request)
-{
-	http_response_send(
-	    request, HTTP_OK, METRICS_CONTENT_TYPE, metrics_format(master));
-}
-
-static void
-get_config(const struct master *master, struct evhttp_request *request)
-{
-	http_response_send(request, HTTP_OK, HTTP_RESPONSE_JSON,
-	    config_print_origins(&master->config.current));
-}
-
-/* That this is answered is what it says. */
-static void
-get_healthz(const struct master *master, struct evhttp_request *request)
-{
-	(void)master;
-	http_response_send(request, HTTP_OK, HTTP_RESPONSE_TEXT, strdup("ok"));
-}
-
-static void
-get_readyz(const struct master *master, struct evhttp_request *request)
-{
-	const char *text = "ready";
-	if (master->workers.phase == MASTER_STARTING)
-		text = "starting";
-	else if (master->workers.phase == MASTER_STOPPING)
-		text = "draining";
-	else if (slot_serving(master) == 0)
-		text = "no worker serves";
-	bool is_ready = strcmp(text, "ready") == 0;
-	http_response_send(request, is_ready ? HTTP_OK : HTTP_SERVUNAVAIL,
-	    HTTP_RESPONSE_TEXT, strdup(text));
-}
-
-static const struct {
-	const char *path;
-	void (*get)(const struct master *master, struct evhttp_request *request);
-} rows[] = {
-	{ "/stats", get_stats },
-	{ "/workers", get_workers },
-	{ "/metrics", get_metrics },
-	{ "/config", get_config },
-	{ "/healthz", get_healthz },
-	{ "/readyz", get_readyz },
-};
-
-#define ROWS (sizeof(rows) / sizeof(rows[0]))
-
-static void
-refuse(const struct master *master, struct evhttp_request *request, int code,
-    const char *why)
-{
-	http_response_send(request, code, HTTP_RESPONSE_JSON,
-	    stats_format_outcome(master, false, why, NULL));
-}
-
-static bool
-serve_get(const struct master *master, struct evhttp_request *request)
-{
-	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(request);
-	const char *path = evhttp_uri_get_path(uri);
-	for (size_t i = 0; path != NULL && i < ROWS; i++) {
-		if (strcmp(rows[i].path, path) != 0)
-			continue;
-		if (evhttp_request_get_command(request) == EVHTTP_REQ_POST)
-			http_response_send_bad_method(request, "GET, HEAD",
-			    HTTP_RESPONSE_JSON,
-			    stats_format_outcome(master, false, "expected GET", NULL));
-		else
-			rows[i].get(master, request);
-		return true;
-	}
-	return false;
-}
-
-static void
-refuse_path(const struct master *master, struct evhttp_request *request)
-{
-	char why[128] = "no such path; expected one of";
-	for (size_t i = 0, at = strlen(why); i < ROWS && at < sizeof(why); i++)
-		at += (size_t)snprintf(why + at, sizeof(why) - at, " %s", rows[i].path);
-	refuse(master, request, HTTP_NOTFOUND, why);
-}
-
-static void
-on_request(
-    struct evhttp_request *request, struct http_server *http_server, void *argument)
-{
-	struct master *master = argument;
-	if (evhttp_request_get_evhttp_uri(request) == NULL)
-		refuse(master, request, HTTP_BADREQUEST, "malformed request target");
-	else if (!serve_get(master, request) &&
-	    !admin_routes_serve(master, http_server, request))
-		refuse_path(master, request);
-}
 
 static void
 on_close_grace_end(evutil_socket_t fd, short what, void *argument)
 {
 	(void)fd;
 	(void)what;
-	struct admin *admin = argument;
+	struct admin_listeners *admin = argument;
 	for (int i = 0; i < HTTP_SERVER_KINDS; i++) {
 		http_server_destroy(admin->draining[i]);
 		admin->draining[i] = NULL;
 	}
 }
 
-int
-admin_listener_create(struct master *master)
+struct admin_listeners *
+admin_listener_create(
+    struct event_base *base, http_server_handler handler, void *argument)
 {
-	struct admin *admin = calloc(1, sizeof(*admin));
+	struct admin_listeners *admin = calloc(1, sizeof(*admin));
 	if (admin == NULL)
-		return -1;
-	evtimer_assign(
-	    &admin->close_grace_timer, master->base, on_close_grace_end, admin);
-	master->admin = admin;
-	return 0;
+		return NULL;
+	admin->base = base;
+	admin->handler = handler;
+	admin->argument = argument;
+	evtimer_assign(&admin->close_grace_timer, base, on_close_grace_end, admin);
+	return admin;
 }
 
 void
-admin_listener_destroy(struct master *master)
+admin_listener_destroy(struct admin_listeners *admin)
 {
-	struct admin *admin = master->admin;
 	if (admin == NULL)
 		return;
-	pending_requests_finish(master);
-	admin_listener_discard(master);
+	admin_listener_discard(admin);
 	on_close_grace_end(-1, 0, admin);
 	event_del(&admin->close_grace_timer);
 	for (int i = 0; i < HTTP_SERVER_KINDS; i++)
 		http_server_destroy(admin->servers[i]);
 	free(admin);
-	master->admin = NULL;
 }
 
 static const char *
@@ -191,16 +75,17 @@ configured_name(const struct config *config, enum http_server_kind kind)
 }
 
 static struct http_server_args
-args_for(struct master *master, enum http_server_kind kind, const char *name)
+args_for(
+    const struct admin_listeners *admin, enum http_server_kind kind, const char *name)
 {
-	return (struct http_server_args){ .base = master->base,
+	return (struct http_server_args){ .base = admin->base,
 		.kind = kind,
 		.name = name,
-		.handler = on_request,
-		.argument = master };
+		.handler = admin->handler,
+		.argument = admin->argument };
 }
 
-/* As the kernel would have it. */
+/* Compares addresses, not their spelling. */
 static bool
 is_same_name(enum http_server_kind kind, const char *a, const char *b)
 {
@@ -214,10 +99,9 @@ is_same_name(enum http_server_kind kind, const char *a, const char *b)
 }
 
 static int
-plan_server(struct master *master, const struct config *config,
+plan_server(struct admin_listeners *admin, const struct config *config,
     enum http_server_kind kind, char *error)
 {
-	struct admin *admin = master->admin;
 	const char *name = configured_name(config, kind);
 	const struct http_server *open = admin->servers[kind];
 	if (name == NULL)
@@ -227,7 +111,7 @@ plan_server(struct master *master, const struct config *config,
 	    http_server_is_reachable(open);
 	if (admin->keeps[kind])
 		return 0;
-	const struct http_server_args args = args_for(master, kind, name);
+	const struct http_server_args args = args_for(admin, kind, name);
 	char why[CONFIG_ERROR_MAX - 16];
 	struct http_server *http_server = http_server_open(&args, why, sizeof(why));
 	admin->planned[kind] = http_server;
@@ -243,11 +127,12 @@ plan_server(struct master *master, const struct config *config,
 }
 
 int
-admin_listener_plan(struct master *master, const struct config *config, char *error)
+admin_listener_plan(
+    struct admin_listeners *admin, const struct config *config, char *error)
 {
 	for (int i = 0; i < HTTP_SERVER_KINDS; i++) {
-		if (plan_server(master, config, (enum http_server_kind)i, error) < 0) {
-			admin_listener_discard(master);
+		if (plan_server(admin, config, (enum http_server_kind)i, error) < 0) {
+			admin_listener_discard(admin);
 			return -1;
 		}
 	}
@@ -255,9 +140,8 @@ admin_listener_plan(struct master *master, const struct config *config, char *er
 }
 
 void
-admin_listener_discard(struct master *master)
+admin_listener_discard(struct admin_listeners *admin)
 {
-	struct admin *admin = master->admin;
 	for (int i = 0; i < HTTP_SERVER_KINDS; i++) {
 		http_server_destroy(admin->planned[i]);
 		admin->planned[i] = NULL;
@@ -266,7 +150,7 @@ admin_listener_discard(struct master *master)
 }
 
 static void
-close_with_grace(struct admin *admin, int kind)
+close_with_grace(struct admin_listeners *admin, int kind)
 {
 	const struct timeval delay = { .tv_sec = CLOSE_GRACE_S };
 	http_server_close(admin->servers[kind]);
@@ -276,14 +160,12 @@ close_with_grace(struct admin *admin, int kind)
 }
 
 void
-admin_listener_commit(struct master *master)
+admin_listener_commit(struct admin_listeners *admin, const struct config *config)
 {
-	struct admin *admin = master->admin;
 	for (int i = 0; i < HTTP_SERVER_KINDS; i++) {
 		struct http_server *old = admin->servers[i];
 		if (admin->keeps[i]) {
-			if (http_server_set_group(
-				old, master->config.current.admin.group) < 0)
+			if (http_server_set_group(old, config->admin.group) < 0)
 				log_warn("admin: the group of %s stays",
 				    http_server_name(old));
 			continue;
@@ -299,30 +181,32 @@ admin_listener_commit(struct master *master)
 				admin->servers[i], where, sizeof(where)),
 			    i == HTTP_SERVER_UNIX ? "reads and steers" : "reads");
 	}
-	admin_listener_discard(master);
+	admin_listener_discard(admin);
 }
 
 bool
-admin_listener_pause(struct master *master)
+admin_listener_pause(struct admin_listeners *admin, size_t waiting)
 {
-	struct admin *admin = master->admin;
 	size_t inside = 0;
-	if (admin->paused_since_ns == 0) {
+	if (admin->paused_since_ns == 0)
 		admin->paused_since_ns = clock_now_ns();
-		pending_requests_flush(master);
-	}
 	for (int i = 0; i < HTTP_SERVER_KINDS; i++) {
 		if (admin->servers[i] != NULL)
 			inside += http_server_pause(admin->servers[i]);
 	}
-	return inside <= pending_requests_list(master, NULL, 0) ||
+	return inside <= waiting ||
 	    clock_now_ns() - admin->paused_since_ns >= EXEC_WAIT_NS;
 }
 
-void
-admin_listener_resume(struct master *master)
+bool
+admin_listener_is_paused(const struct admin_listeners *admin)
 {
-	struct admin *admin = master->admin;
+	return admin->paused_since_ns != 0;
+}
+
+void
+admin_listener_resume(struct admin_listeners *admin)
+{
 	admin->paused_since_ns = 0;
 	for (int i = 0; i < HTTP_SERVER_KINDS; i++) {
 		if (admin->servers[i] != NULL)
@@ -331,18 +215,18 @@ admin_listener_resume(struct master *master)
 }
 
 const struct http_server *
-admin_listener_server(const struct master *master, enum http_server_kind kind)
+admin_listener_server(const struct admin_listeners *admin, enum http_server_kind kind)
 {
-	return master->admin == NULL ? NULL : master->admin->servers[kind];
+	return admin == NULL ? NULL : admin->servers[kind];
 }
 
 struct http_server *
 admin_listener_install(
-    struct master *master, enum http_server_kind kind, const char *name, int fd)
+    struct admin_listeners *admin, enum http_server_kind kind, const char *name, int fd)
 {
-	const struct http_server_args args = args_for(master, kind, name);
+	const struct http_server_args args = args_for(admin, kind, name);
 	struct http_server *http_server = http_server_from_fd(&args, fd);
 	if (http_server != NULL)
-		master->admin->servers[kind] = http_server;
+		admin->servers[kind] = http_server;
 	return http_server;
 }

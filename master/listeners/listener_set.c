@@ -4,16 +4,14 @@
 
 #include "master/listeners/reuseport.h"
 #include "master/listeners/socket_activation.h"
-#include "master/workers/slot.h"
 
-/* A passed socket stays open at the service manager: with fewer workers than those,
- * some queue would have nobody. */
+/* A passed socket stays open in the service manager: with fewer workers than sockets
+ * some accept queue would never be served. */
 uint32_t
-listener_set_min_workers(const struct master *master)
+listener_set_min_workers(const struct listener_set *set)
 {
 	uint32_t least = 1;
-	for (const struct listener *e = master->listeners.first; e != NULL;
-	     e = e->next) {
+	for (const struct listener *e = set->first; e != NULL; e = e->next) {
 		if (e->config_index >= 0 && e->passed_sockets > least)
 			least = e->passed_sockets;
 	}
@@ -21,32 +19,18 @@ listener_set_min_workers(const struct master *master)
 }
 
 static void
-clear_next_indexes(struct master *master)
+clear_next_indexes(struct listener_set *set)
 {
-	for (struct listener *e = master->listeners.first; e != NULL; e = e->next)
+	for (struct listener *e = set->first; e != NULL; e = e->next)
 		e->next_config_index = -1;
 }
 
-/* What was added to slots that are none. Nobody has come to it where the group was held
- * (reuseport.h); elsewhere it is emptied first. */
-static void
-close_added(struct master *master, struct listener *listener)
+uint32_t
+listener_set_discard(
+    struct listener_set *set, const bool *is_unused, uint32_t *ret_slots)
 {
-	for (uint32_t i = master->workers.slot_count; i < LEDGER_SLOTS; i++) {
-		if (listener->fds[i] < 0 ||
-		    master->workers.slots[i].state != SLOT_EMPTY)
-			continue;
-		if (listener->is_order_unknown)
-			slot_drain_queue(master, i);
-		else
-			listener_close_slot(listener, i);
-	}
-}
-
-void
-listener_set_discard(struct master *master)
-{
-	struct listener **at = &master->listeners.first;
+	bool must_drain[LEDGER_SLOTS] = { false };
+	struct listener **at = &set->first;
 	while (*at != NULL) {
 		struct listener *listener = *at;
 		if (listener->is_new) {
@@ -54,14 +38,27 @@ listener_set_discard(struct master *master)
 			listener_destroy(listener);
 			continue;
 		}
-		close_added(master, listener);
+		for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
+			if (!is_unused[i] || must_drain[i] || listener->fds[i] < 0)
+				continue;
+			/* No connection has arrived where reuseport_freeze works. */
+			if (listener->is_order_unknown)
+				must_drain[i] = true;
+			else
+				listener_close_slot(listener, i);
+		}
 		at = &listener->next;
 	}
-	clear_next_indexes(master);
-	reuseport_update(master);
+	clear_next_indexes(set);
+	uint32_t count = 0;
+	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
+		if (must_drain[i])
+			ret_slots[count++] = i;
+	}
+	return count;
 }
 
-/* However the address is spelled. */
+/* Compares addresses, not their spelling. */
 static bool
 is_free(const struct listener *listener, const struct listener_config *config)
 {
@@ -69,14 +66,13 @@ is_free(const struct listener *listener, const struct listener_config *config)
 	    address_equal(&listener->configured, &config->address);
 }
 
-/* An endpoint of the first listener of this address that is not kept yet, of one that
- * is leaving at last; there are several where the kernel chose the ports. */
+/* Several listeners have the same address where the kernel chose the ports: the first
+ * of the current configuration, then (-1 is the highest) one that is being removed. */
 static const struct listener *
-find_kept(const struct master *master, const struct listener_config *config)
+find_kept(const struct listener_set *set, const struct listener_config *config)
 {
 	const struct listener *kept = NULL;
-	for (const struct listener *e = master->listeners.first; e != NULL;
-	     e = e->next) {
+	for (const struct listener *e = set->first; e != NULL; e = e->next) {
 		if (is_free(e, config) &&
 		    (kept == NULL ||
 			(unsigned)e->config_index < (unsigned)kept->config_index))
@@ -85,16 +81,16 @@ find_kept(const struct master *master, const struct listener_config *config)
 	return kept;
 }
 
-/* Every endpoint of the listener that is kept will serve the new one; there are several
- * where the service manager passed more sockets than there are workers. */
+/* A configured listener is several struct listener where the service manager passed
+ * more sockets than there are workers. */
 static bool
 keep_listeners(
-    struct master *master, const struct listener_config *config, int config_index)
+    struct listener_set *set, const struct listener_config *config, int config_index)
 {
-	const struct listener *kept = find_kept(master, config);
+	const struct listener *kept = find_kept(set, config);
 	if (kept == NULL)
 		return false;
-	for (struct listener *e = master->listeners.first; e != NULL; e = e->next) {
+	for (struct listener *e = set->first; e != NULL; e = e->next) {
 		if (is_free(e, config) && e->config_index == kept->config_index)
 			e->next_config_index = config_index;
 	}
@@ -103,14 +99,13 @@ keep_listeners(
 
 static int
 plan_listener(
-    struct master *master, const struct config *config, int number, char *error)
+    struct listener_set *set, const struct config *config, int number, char *error)
 {
 	const struct listener_config *wanted = &config->listeners[number];
-	if (keep_listeners(master, wanted, number)) {
+	if (keep_listeners(set, wanted, number)) {
 		if (listener_check_options(wanted, error) < 0)
 			return -1;
-		for (struct listener *e = master->listeners.first; e != NULL;
-		     e = e->next) {
+		for (struct listener *e = set->first; e != NULL; e = e->next) {
 			if (e->next_config_index != number)
 				continue;
 			reuseport_freeze(e);
@@ -124,34 +119,32 @@ plan_listener(
 		return -1;
 	listener->is_new = true;
 	listener->next_config_index = number;
-	listener->next = master->listeners.first;
-	master->listeners.first = listener;
+	listener->next = set->first;
+	set->first = listener;
 	return 0;
 }
 
 int
-listener_set_plan(struct master *master, const struct config *config, char *error)
+listener_set_plan(struct listener_set *set, const struct config *config, char *error)
 {
-	clear_next_indexes(master);
-	if (config->workers < listener_set_min_workers(master)) {
+	clear_next_indexes(set);
+	if (config->workers < listener_set_min_workers(set)) {
 		snprintf(error, CONFIG_ERROR_MAX,
 		    "%u workers are too few for the %u sockets that were passed",
-		    config->workers, listener_set_min_workers(master));
+		    config->workers, listener_set_min_workers(set));
 		return -1;
 	}
 	for (size_t i = 0; i < config->listener_count; i++) {
-		if (plan_listener(master, config, (int)i, error) < 0) {
-			listener_set_discard(master);
+		if (plan_listener(set, config, (int)i, error) < 0)
 			return -1;
-		}
 	}
 	return 0;
 }
 
 void
-listener_set_commit(struct master *master)
+listener_set_commit(struct listener_set *set, const struct config *config)
 {
-	for (struct listener *e = master->listeners.first; e != NULL; e = e->next) {
+	for (struct listener *e = set->first; e != NULL; e = e->next) {
 		int old = e->config_index;
 		e->is_new = false;
 		e->config_index = e->next_config_index;
@@ -164,7 +157,6 @@ listener_set_commit(struct master *master)
 		}
 		if (old < 0)
 			listener_accept_new(e);
-		listener_apply_options(
-		    e, &master->config.current.listeners[e->config_index]);
+		listener_apply_options(e, &config->listeners[e->config_index]);
 	}
 }

@@ -1,27 +1,35 @@
 /*
- * listener_set.h - the endpoints of the configuration to come: what stays, what is
- * bound for it, what goes. Until it is adopted, nothing that serves is touched.
+ * listener_set.h - the listeners of the current configuration, and of a planned one:
+ * listeners that stay, are opened, or are removed. Until the commit nothing that serves
+ * is touched.
  */
 #ifndef MASTER_LISTENERS_LISTENER_SET_H
 #define MASTER_LISTENERS_LISTENER_SET_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
-#include "master/master.h"
+#include "master/listeners/listener.h"
 
-/* Binds what the configuration has and the endpoints have not, for all its workers. 0,
- * or -1 with one line in error[CONFIG_ERROR_MAX] and everything as it was. */
-int listener_set_plan(struct master *master, const struct config *config, char *error)
-    __attribute__((warn_unused_result));
-/* Closes what was bound for the configuration to come alone, or for a change of size
- * that failed. */
-void listener_set_discard(struct master *master);
-/* The endpoints are those of the new configuration (master->config.current) now; those
- * that only the old one had get no new connections, and are emptied by the workers that
- * leave. */
-void listener_set_commit(struct master *master);
+struct listener_set {
+	struct listener *first;
+};
 
-/* So many workers are needed for each passed socket to be served. */
-uint32_t listener_set_min_workers(const struct master *master);
+/* Opens what `config` has and the set has not, for all its workers. 0, or -1 with one
+ * line in error[CONFIG_ERROR_MAX]; then listener_set_discard is due. */
+int listener_set_plan(struct listener_set *set, const struct config *config,
+    char *error) __attribute__((warn_unused_result));
+/* Closes what was opened for the planned configuration, or for a change of size that
+ * has failed: new listeners, and the sockets of slots with is_unused[slot]. Connections
+ * may wait in those of some slots: their numbers are put into ret_slots[LEDGER_SLOTS],
+ * for a worker to empty them first. Returns how many. */
+uint32_t listener_set_discard(
+    struct listener_set *set, const bool *is_unused, uint32_t *ret_slots);
+/* The planned configuration, `config`, is the current one now. Removed listeners get no
+ * new connections; draining workers empty them. */
+void listener_set_commit(struct listener_set *set, const struct config *config);
+
+/* The number of workers needed to serve every passed socket. */
+uint32_t listener_set_min_workers(const struct listener_set *set);
 
 #endif

@@ -34,18 +34,18 @@ find_listener(const struct config *config, const struct address *address)
 /* An endpoint of the listener with room in a slot, the wanted one if it can be; a new
  * one when all are full. */
 static struct listener *
-listener_with_free_slot(
-    struct master *master, int config_index, bool is_from_manager, uint32_t *slot)
+listener_with_free_slot(struct passed_sockets *passed, int config_index,
+    bool is_from_manager, uint32_t *slot)
 {
-	const struct listener_config *config =
-	    &master->config.current.listeners[config_index];
+	struct listener_set *set = passed->set;
+	const struct listener_config *config = &passed->config->listeners[config_index];
 	uint32_t wanted = *slot;
-	for (struct listener *e = master->listeners.first; e != NULL; e = e->next) {
+	for (struct listener *e = set->first; e != NULL; e = e->next) {
 		if (e->config_index != config_index ||
 		    e->is_from_manager != is_from_manager ||
-		    e->reuseport_count >= master->workers.slot_count)
+		    e->reuseport_count >= passed->slot_count)
 			continue;
-		if (wanted < master->workers.slot_count && e->fds[wanted] < 0)
+		if (wanted < passed->slot_count && e->fds[wanted] < 0)
 			return e;
 		for (*slot = 0; e->fds[*slot] >= 0;)
 			++*slot;
@@ -58,9 +58,9 @@ listener_with_free_slot(
 	listener->config_index = config_index;
 	listener->is_from_manager = is_from_manager;
 	listener->is_order_unknown = true;
-	listener->next = master->listeners.first;
-	master->listeners.first = listener;
-	if (wanted >= master->workers.slot_count)
+	listener->next = set->first;
+	set->first = listener;
+	if (wanted >= passed->slot_count)
 		*slot = 0;
 	return listener;
 }
@@ -79,7 +79,7 @@ is_ours(const char *name, uint32_t *ret_slot)
 }
 
 static int
-take_socket(struct master *master, int fd, const char *name)
+take_socket(struct passed_sockets *passed, int fd, const char *name)
 {
 	struct address address = { .length = sizeof(address.storage) };
 	char text[ADDRESS_TEXT_MAX];
@@ -91,7 +91,7 @@ take_socket(struct master *master, int fd, const char *name)
 	}
 	uint32_t slot;
 	bool is_from_manager = !is_ours(name, &slot);
-	int config_index = find_listener(&master->config.current, &address);
+	int config_index = find_listener(passed->config, &address);
 	if (config_index < 0) {
 		log_warnx("no listener is configured for the passed socket %s: closed",
 		    address_format(&address, text));
@@ -102,7 +102,7 @@ take_socket(struct master *master, int fd, const char *name)
 		return 0;
 	}
 	struct listener *listener =
-	    listener_with_free_slot(master, config_index, is_from_manager, &slot);
+	    listener_with_free_slot(passed, config_index, is_from_manager, &slot);
 	if (listener == NULL || make_nonblocking(fd) < 0) {
 		log_error(
 		    "cannot take the passed socket %s", address_format(&address, text));
@@ -116,26 +116,25 @@ take_socket(struct master *master, int fd, const char *name)
 
 /* What we stored belongs into its slot, which there may be no worker for any more. */
 static void
-find_free_slot(struct master *master, int count, char *const *names)
+find_free_slot(struct passed_sockets *passed, int count, char *const *names)
 {
 	for (int i = 0; i < count; i++) {
 		uint32_t slot;
 		if (is_ours(names[i], &slot) && slot < CONFIG_WORKERS_MAX &&
-		    slot >= master->workers.slot_count)
-			master->workers.slot_count = slot + 1;
+		    slot >= passed->slot_count)
+			passed->slot_count = slot + 1;
 	}
 }
 
 /* Slots without a socket get one: of their own, or shared with others. */
 static int
-assign_to_slots(struct master *master)
+assign_to_slots(const struct passed_sockets *passed)
 {
 	char error[CONFIG_ERROR_MAX];
-	for (struct listener *e = master->listeners.first; e != NULL; e = e->next) {
+	for (struct listener *e = passed->set->first; e != NULL; e = e->next) {
 		const struct listener_config *config =
-		    &master->config.current.listeners[e->config_index];
-		if (listener_add_sockets(e, config, master->workers.slot_count, error) <
-		    0) {
+		    &passed->config->listeners[e->config_index];
+		if (listener_add_sockets(e, config, passed->slot_count, error) < 0) {
 			log_errorx("%s", error);
 			return -1;
 		}
@@ -146,7 +145,7 @@ assign_to_slots(struct master *master)
 }
 
 int
-socket_activation_take(struct master *master)
+socket_activation_take(struct passed_sockets *passed)
 {
 	char **names = NULL;
 	int rc = 0, count = sd_listen_fds_with_names(1, &names);
@@ -155,14 +154,14 @@ socket_activation_take(struct master *master)
 		log_error("the passed sockets cannot be read");
 		return -1;
 	}
-	find_free_slot(master, count, names);
+	find_free_slot(passed, count, names);
 	for (int i = 0; i < count; i++) {
 		if (rc == 0)
-			rc = take_socket(master, SD_LISTEN_FDS_START + i, names[i]);
+			rc = take_socket(passed, SD_LISTEN_FDS_START + i, names[i]);
 		free(names[i]);
 	}
 	free(names);
-	return rc == 0 && count > 0 ? assign_to_slots(master) : rc;
+	return rc == 0 && count > 0 ? assign_to_slots(passed) : rc;
 }
 
 /* The same however the configuration spells the address, or what was stored under one
@@ -180,16 +179,15 @@ format_name(const struct listener *listener, uint32_t slot, char *text, size_t s
 }
 
 void
-socket_activation_store(struct master *master)
+socket_activation_store(const struct listener_set *set, uint32_t slot_count)
 {
 	const char *limit = getenv("FDSTORE");
 	/* FDSTORE tells since version 254; before, an unwanted descriptor is dropped.
 	 */
 	if (getenv("NOTIFY_SOCKET") == NULL || (limit != NULL && atoi(limit) == 0))
 		return;
-	for (struct listener *e = master->listeners.first; e != NULL; e = e->next) {
-		for (uint32_t i = 0;
-		     e->config_index >= 0 && i < master->workers.slot_count; i++) {
+	for (struct listener *e = set->first; e != NULL; e = e->next) {
+		for (uint32_t i = 0; e->config_index >= 0 && i < slot_count; i++) {
 			char name[NAME_BYTES], state[NAME_BYTES + 32];
 			if (e->fds[i] < 0 || e->is_stored[i])
 				continue;

@@ -12,16 +12,23 @@
 #ifndef MASTER_LISTENERS_SOCKET_ACTIVATION_H
 #define MASTER_LISTENERS_SOCKET_ACTIVATION_H
 
-#include "master/master.h"
+#include "master/listeners/listener_set.h"
 
-/* Makes endpoints of the passed sockets that belong to configured listeners, and slots
- * for all that were ours; closes the others aloud. 0, or -1 with the reason logged. */
-int socket_activation_take(struct master *master) __attribute__((warn_unused_result));
+struct passed_sockets {
+	struct listener_set *set;
+	const struct config *config;
+	uint32_t slot_count; /* raised where stored sockets need more slots */
+};
 
-/* Gives the service manager every socket that it does not keep yet. */
-void socket_activation_store(struct master *master);
-/* It forgets them, or one: as soon as they are to be emptied, for as long as it keeps
- * one open the kernel lets callers wait there. */
+/* Adds the passed sockets of configured listeners to the set, and closes the others
+ * with a warning. 0, or -1 with the reason logged. */
+int socket_activation_take(struct passed_sockets *passed)
+    __attribute__((warn_unused_result));
+
+/* Stores every socket in the service manager that is not stored yet. */
+void socket_activation_store(const struct listener_set *set, uint32_t slot_count);
+/* Removes all sockets of a listener from the store, or one. This comes before its queue
+ * is emptied: while the service manager keeps a socket open, connections can arrive. */
 void socket_activation_forget(struct listener *listener);
 void socket_activation_forget_slot(struct listener *listener, uint32_t slot);
 

@@ -190,14 +190,14 @@ read_admin_listener(struct state_reader *reader, const json_t *from, const char 
 	};
 	if (json->failed || claim(reader, where, FD_LISTENER, fd) < 0)
 		return NULL;
-	if (admin_listener_server(reader->master, kind) != NULL)
+	if (admin_listener_server(reader->master->admin, kind) != NULL)
 		return "named twice";
 	const struct config *config = &reader->master->config.current;
 	const char *name =
 	    kind == HTTP_SERVER_UNIX ? config->admin.socket : config->admin.address;
 	struct http_server *http_server = name == NULL
 	    ? NULL
-	    : admin_listener_install(reader->master, kind, name, fd);
+	    : admin_listener_install(reader->master->admin, kind, name, fd);
 	if (http_server == NULL)
 		return "cannot be opened";
 	http_server_set_file(http_server, &file);
@@ -292,9 +292,9 @@ is_valid_process(const struct state_reader *reader, const struct process *row)
 static int
 place(struct process *process)
 {
-	const struct master *master = process->master;
-	bool is_free = master->workers.slots[process->slot].process == NULL;
-	bool is_surplus = process->slot >= master->workers.slot_count;
+	const struct worker_table *workers = process->table;
+	bool is_free = workers->slots[process->slot].process == NULL;
+	bool is_surplus = process->slot >= workers->slot_count;
 	if (process->is_draining && !(is_surplus && is_free))
 		return 0;
 	if (!is_free || (!process->is_draining && is_surplus))
@@ -317,7 +317,7 @@ read_process(struct state_reader *reader, const json_t *from, const char *where)
 	if (!is_valid_process(reader, &row))
 		return "not a process of its slot";
 	struct process *process = process_from_pid(
-	    master, row.pid, row.slot, row.channel_fd, row.worker_ledger);
+	    &master->workers, row.pid, row.slot, row.channel_fd, row.worker_ledger);
 	if (process == NULL)
 		return "out of memory";
 	process->generation = row.generation;

@@ -41,7 +41,7 @@ set_all_inheritable(const struct master *master, bool is_inheritable)
 	set_inheritable(master->workers.ledger_fd, is_inheritable);
 	for (int i = 0; i < HTTP_SERVER_KINDS; i++) {
 		const struct http_server *http_server =
-		    admin_listener_server(master, (enum http_server_kind)i);
+		    admin_listener_server(master->admin, (enum http_server_kind)i);
 		if (http_server != NULL)
 			set_inheritable(http_server_fd(http_server), is_inheritable);
 	}
@@ -116,7 +116,7 @@ save_admin_listeners(const struct master *master)
 	json_t *rows = json_array();
 	for (int i = 0; i < HTTP_SERVER_KINDS; i++) {
 		const struct http_server *http_server =
-		    admin_listener_server(master, (enum http_server_kind)i);
+		    admin_listener_server(master->admin, (enum http_server_kind)i);
 		if (http_server == NULL)
 			continue;
 		const struct file_id *file = http_server_file(http_server);

@@ -13,6 +13,7 @@
 #include "master/changes/reload.h"
 #include "master/upgrade/signal_mask.h"
 #include "master/upgrade/state_save.h"
+#include "master/upgrade/upgrade.h"
 #include "master/workers/process.h"
 #include "master/workers/slot.h"
 #include "master/workers/worker_drain.h"
@@ -174,9 +175,9 @@ fill_slots(struct master *master)
 		if (master->workers.slots[i].process != NULL)
 			continue;
 		if (i < master->workers.slot_count)
-			slot_start(master, i);
+			slot_start(&master->workers, i);
 		else if (has_sockets(master, i))
-			slot_drain_queue(master, i);
+			slot_drain_queue(&master->workers, i);
 	}
 }
 
@@ -188,11 +189,12 @@ takeover_resume(struct master *master)
 	signal_mask_unblock();
 	/* First: with the first death that is heard what nobody empties is closed. */
 	fill_slots(master);
-	process_reap_unknown(master);
-	process_reap(master);
-	reuseport_update(master);
-	worker_drain_find_receivers(master);
-	if (!previous.upgrade_state.is_rollback)
-		reload_start_upgrade(master);
+	process_reap_unknown(&master->workers);
+	process_reap(&master->workers);
+	slot_update_reuseport(&master->workers);
+	worker_drain_find_receivers(&master->workers);
+	if (!previous.upgrade_state.is_rollback &&
+	    reload_start_upgrade(&master->reload) < 0)
+		upgrade_rollback(master);
 	alarm(0);
 }

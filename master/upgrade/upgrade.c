@@ -10,8 +10,7 @@
 
 #include "lib/log.h"
 
-#include "master/changes/rebalance.h"
-#include "master/changes/reload.h"
+#include "master/changes/pending_requests.h"
 #include "master/listeners/admin_listener.h"
 #include "master/upgrade/dry_run.h"
 #include "master/upgrade/program_path.h"
@@ -59,7 +58,7 @@ exec_new(struct master *master)
 		close(upgrade_state.program_fd);
 		errno = saved;
 	}
-	admin_listener_resume(master);
+	admin_listener_resume(master->admin);
 	change_finish(&master->changes, CHANGE_UPGRADE, false,
 	    "upgrade failed: cannot run %s: %s", program_path(), strerror(errno));
 }
@@ -74,7 +73,7 @@ exec_previous(struct master *master)
 	log_warnx("upgrade: the former program goes on");
 	exec_program(master, master->previous_program_fd, NULL, &upgrade_state);
 	log_error("the former program cannot be run: this one goes on");
-	admin_listener_resume(master);
+	admin_listener_resume(master->admin);
 	close(master->previous_program_fd);
 	master->previous_program_fd = -1;
 }
@@ -211,17 +210,20 @@ upgrade_check(struct master *master)
 	if (master->upgrade_wanted == UPGRADE_NONE)
 		return;
 	if (must_wait(master)) {
-		admin_listener_resume(master);
+		admin_listener_resume(master->admin);
 		return;
 	}
 	if (master->upgrade_wanted != UPGRADE_DRY_RUN) {
-		rebalance_cancel(master);
-		if (admin_listener_pause(master))
+		rebalance_cancel(&master->rebalance);
+		if (!admin_listener_is_paused(master->admin))
+			pending_requests_flush(master);
+		if (admin_listener_pause(
+			master->admin, pending_requests_list(master, NULL, 0)))
 			prepare_exec(master);
 		return;
 	}
 	master->upgrade_wanted = UPGRADE_NONE;
-	admin_listener_resume(master);
+	admin_listener_resume(master->admin);
 	if (dry_run_start(master) < 0)
 		change_finish(&master->changes, CHANGE_UPGRADE, false,
 		    "upgrade failed: %s", strerror(errno));

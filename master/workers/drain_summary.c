@@ -9,22 +9,22 @@
 
 /* It is the first, and has no outcome yet. */
 struct drain_summary *
-drain_summary_current(const struct master *master)
+drain_summary_current(const struct worker_table *table)
 {
-	struct drain_summary *first = master->workers.drain_summaries;
+	struct drain_summary *first = table->drain_summaries;
 	return first != NULL && first->finished_ns == 0 ? first : NULL;
 }
 
 void
-drain_summary_open(struct master *master, const char *change, uint64_t started_ns)
+drain_summary_open(struct worker_table *table, const char *change, uint64_t started_ns)
 {
-	struct drain_summary *drain_summary = drain_summary_current(master);
+	struct drain_summary *drain_summary = drain_summary_current(table);
 	if (drain_summary == NULL) {
 		drain_summary = calloc(1, sizeof(*drain_summary));
 		if (drain_summary == NULL)
 			return;
-		drain_summary->next = master->workers.drain_summaries;
-		master->workers.drain_summaries = drain_summary;
+		drain_summary->next = table->drain_summaries;
+		table->drain_summaries = drain_summary;
 	}
 	drain_summary->change = change;
 	drain_summary->started_ns = started_ns;
@@ -34,13 +34,13 @@ static void
 read_worker_ledger(const struct process *process, struct ledger_totals *ret)
 {
 	*ret = (struct ledger_totals){ 0 };
-	ledger_add_worker(ret, process->master->workers.ledger, process->worker_ledger);
+	ledger_add_worker(ret, process->table->ledger, process->worker_ledger);
 }
 
 void
 drain_summary_add(struct process *process)
 {
-	struct drain_summary *drain_summary = drain_summary_current(process->master);
+	struct drain_summary *drain_summary = drain_summary_current(process->table);
 	struct ledger_totals totals;
 	if (drain_summary == NULL || process->drain_summary != NULL)
 		return;
@@ -92,13 +92,13 @@ drain_summary_cancel(struct slot *slot)
 		return;
 	slot->drain_summary = NULL;
 	drain_summary->expected_workers--;
-	drain_summary_finish(slot->master, drain_summary);
+	drain_summary_finish(slot->table, drain_summary);
 }
 
 static void
-forget(struct drain_summary *drain_summary, struct master *master)
+forget(struct drain_summary *drain_summary, struct worker_table *table)
 {
-	struct drain_summary **at = &master->workers.drain_summaries;
+	struct drain_summary **at = &table->drain_summaries;
 	while (*at != drain_summary)
 		at = &(*at)->next;
 	*at = drain_summary->next;
@@ -106,7 +106,7 @@ forget(struct drain_summary *drain_summary, struct master *master)
 }
 
 void
-drain_summary_finish(struct master *master, struct drain_summary *drain_summary)
+drain_summary_finish(struct worker_table *table, struct drain_summary *drain_summary)
 {
 	char text[CONFIG_ERROR_MAX];
 	if (drain_summary->finished_ns == 0 ||
@@ -116,15 +116,15 @@ drain_summary_finish(struct master *master, struct drain_summary *drain_summary)
 	if (drain_summary->workers > 0)
 		log_info("%s: %s", drain_summary->change,
 		    drain_summary_format(drain_summary, text, sizeof(text)));
-	master->workers.events->on_drained(drain_summary, master->workers.argument);
-	forget(drain_summary, master);
+	table->events->on_drained(drain_summary, table->argument);
+	forget(drain_summary, table);
 }
 
 struct drain_summary *
 drain_summary_close(
-    struct master *master, const char *change, bool is_good, const char *text)
+    struct worker_table *table, const char *change, bool is_good, const char *text)
 {
-	struct drain_summary *drain_summary = drain_summary_current(master);
+	struct drain_summary *drain_summary = drain_summary_current(table);
 	if (drain_summary == NULL || strcmp(change, drain_summary->change) != 0)
 		return NULL;
 	drain_summary->finished_ns = clock_now_ns();
@@ -154,18 +154,18 @@ drain_summary_on_process_released(struct process *process)
 	drain_summary->died += process->was_killed;
 	drain_summary->exited_workers++;
 	process->drain_summary = NULL;
-	drain_summary_finish(process->master, drain_summary);
+	drain_summary_finish(process->table, drain_summary);
 }
 
 void
-drain_summary_destroy_all(struct master *master)
+drain_summary_destroy_all(struct worker_table *table)
 {
-	for (struct process *p = master->workers.processes; p != NULL; p = p->next)
+	for (struct process *p = table->processes; p != NULL; p = p->next)
 		p->drain_summary = NULL;
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++)
-		master->workers.slots[i].drain_summary = NULL;
-	while (master->workers.drain_summaries != NULL)
-		forget(master->workers.drain_summaries, master);
+		table->slots[i].drain_summary = NULL;
+	while (table->drain_summaries != NULL)
+		forget(table->drain_summaries, table);
 }
 
 double

@@ -16,7 +16,7 @@
 
 #include <stddef.h>
 
-#include "master/master.h"
+#include "master/workers/worker_table.h"
 
 struct drain_summary {
 	struct drain_summary *next;  /* in master->departures */
@@ -33,12 +33,13 @@ struct drain_summary {
 };
 
 /* Opens one; with one open already that goes on. Without memory nothing is counted. */
-void drain_summary_open(struct master *master, const char *change, uint64_t started_ns);
+void drain_summary_open(
+    struct worker_table *table, const char *change, uint64_t started_ns);
 /* A worker is told to leave now. Does nothing when none is open, or it belongs to one.
  */
 void drain_summary_add(struct process *process);
 /* The one that is open; NULL: none. */
-struct drain_summary *drain_summary_current(const struct master *master);
+struct drain_summary *drain_summary_current(const struct worker_table *table);
 /* Who goes on in the place of one that died belongs to what that one belonged to (NULL:
  * nothing). */
 void drain_summary_inherit(
@@ -52,13 +53,14 @@ void drain_summary_cancel(struct slot *slot);
 /* The change with this name has ended. If its summary is open no more workers are
  * added, and the summary is returned, for drain_summary_finish; else NULL. */
 struct drain_summary *drain_summary_close(
-    struct master *master, const char *change, bool is_good, const char *text);
+    struct worker_table *table, const char *change, bool is_good, const char *text);
 /* Ends it if all are gone: those who wait are told, and it is freed. */
-void drain_summary_finish(struct master *master, struct drain_summary *drain_summary);
+void drain_summary_finish(
+    struct worker_table *table, struct drain_summary *drain_summary);
 /* The books of a process are about to be closed. */
 void drain_summary_on_process_released(struct process *process);
 /* Forgets all of them and who belongs to them: nobody waits for one any more. */
-void drain_summary_destroy_all(struct master *master);
+void drain_summary_destroy_all(struct worker_table *table);
 
 /* All that belong to it, there or awaited. */
 uint32_t drain_summary_workers(const struct drain_summary *drain_summary);

@@ -15,38 +15,44 @@
 
 #include "proto/channel.h"
 
-#include "master/upgrade/upgrade.h"
 #include "master/workers/drain_summary.h"
-#include "master/workers/slot.h"
 #include "master/workers/spawn.h"
-#include "master/workers/transfers.h"
-#include "master/workers/worker_drain.h"
 
-/* One that never stops talking does not keep the master from the others. */
+/* Messages read per wake-up, so that one worker cannot starve the others. */
 #define MESSAGES_AT_ONCE 64
 
-/* A worker says what fits its state, or nothing that counts. */
+static void
+report_transfer_end(
+    struct process *process, const struct channel_message *message, bool is_sender)
+{
+	const struct worker_table *table = process->table;
+	const struct transfer_end end = { .is_sender = is_sender,
+		.id = message->argument,
+		.connections = message->value };
+	table->events->on_transfer_end(process, &end, table->argument);
+}
+
+/* Ignores messages that do not fit the worker's state. */
 static void
 on_message(struct process *process, const struct channel_message *message)
 {
+	const struct worker_table *table = process->table;
 	switch ((enum channel_verb)message->verb) {
 	case CHANNEL_READY:
 		if (process->is_ready)
 			break;
 		process->is_ready = true;
-		slot_on_ready(process);
+		table->events->on_ready(process, table->argument);
 		break;
 	case CHANNEL_LISTENERS_CLOSED:
 		if (!process->is_draining)
 			break;
 		process->listeners_closed = true;
-		worker_drain_close_sockets(process->master);
+		table->events->on_listeners_closed(process, table->argument);
 		break;
 	case CHANNEL_SENT:
-		transfers_on_sent(process, message->argument, message->value);
-		break;
 	case CHANNEL_RECEIVED:
-		transfers_on_received(process, message->argument, message->value);
+		report_transfer_end(process, message, message->verb == CHANNEL_SENT);
 		break;
 	default:
 		log_warnx("worker %u says %u, which is not known", process->slot,
@@ -55,13 +61,13 @@ on_message(struct process *process, const struct channel_message *message)
 	}
 }
 
-/* At most so many messages. As channel_receive; 1: there may be more. */
+/* Returns as channel_receive; 1: there may be more. */
 static int
-receive_messages(struct process *process, int most)
+receive_messages(struct process *process, int max)
 {
 	struct channel_message message;
 	int descriptor, rc = 1;
-	while (most-- > 0 &&
+	while (max-- > 0 &&
 	    (rc = channel_receive(process->channel_fd, &message, &descriptor)) > 0) {
 		if (descriptor >= 0)
 			close(descriptor);
@@ -70,7 +76,7 @@ receive_messages(struct process *process, int most)
 	return rc;
 }
 
-/* At the end of file there is nothing to hear any more; SIGCHLD tells the rest. */
+/* On EOF stop reading; SIGCHLD reports the exit. */
 static void
 on_channel(evutil_socket_t fd, short what, void *argument)
 {
@@ -88,9 +94,9 @@ on_channel(evutil_socket_t fd, short what, void *argument)
 	kill(process->pid, SIGKILL);
 }
 
-/* At that place in the list. */
+/* Links the new process in at *at. */
 static struct process *
-create(struct process **at, struct master *master, uint32_t slot, int channel_fd,
+create(struct process **at, struct worker_table *table, uint32_t slot, int channel_fd,
     struct worker_ledger *worker_ledger)
 {
 	struct process *process =
@@ -99,12 +105,12 @@ create(struct process **at, struct master *master, uint32_t slot, int channel_fd
 		errno = ENOMEM;
 		return NULL;
 	}
-	process->master = master;
+	process->table = table;
 	process->slot = slot;
 	process->channel_fd = channel_fd;
 	process->worker_ledger = worker_ledger;
 	process->started_ns = process->heartbeat_ns = clock_now_ns();
-	event_assign(&process->channel_event, master->base, channel_fd,
+	event_assign(&process->channel_event, table->base, channel_fd,
 	    EV_READ | EV_PERSIST, on_channel, process);
 	if (event_add(&process->channel_event, NULL) < 0) {
 		free(process);
@@ -119,7 +125,7 @@ create(struct process **at, struct master *master, uint32_t slot, int channel_fd
 static void
 destroy(struct process *process)
 {
-	struct process **at = &process->master->workers.processes;
+	struct process **at = &process->table->processes;
 	while (*at != process)
 		at = &(*at)->next;
 	*at = process->next;
@@ -129,64 +135,62 @@ destroy(struct process *process)
 }
 
 struct process *
-process_from_pid(struct master *master, pid_t pid, uint32_t slot, int channel_fd,
+process_from_pid(struct worker_table *table, pid_t pid, uint32_t slot, int channel_fd,
     struct worker_ledger *worker_ledger)
 {
-	struct process **end = &master->workers.processes;
+	struct process **end = &table->processes;
 	while (*end != NULL)
 		end = &(*end)->next;
-	struct process *process = create(end, master, slot, channel_fd, worker_ledger);
+	struct process *process = create(end, table, slot, channel_fd, worker_ledger);
 	if (process != NULL)
 		process->pid = pid;
 	return process;
 }
 
-/* The number of an endpoint's listener in a configuration: the one in force, the one
- * before (which has those alone that were removed since) or the one to come. */
+/* The number of the listener in that configuration; of the previous one only listeners
+ * that were removed since have a number. */
 static int
-config_index_in(const struct master *master, const struct config *config,
+config_index_in(const struct worker_table *table, const struct config *config,
     const struct listener *listener)
 {
-	if (config == &master->config.current)
+	if (config == &table->config->current)
 		return listener->config_index;
-	if (config == &master->config.previous)
+	if (config == &table->config->previous)
 		return listener->previous_config_index;
 	return listener->next_config_index;
 }
 
 static uint32_t
-config_number_of(const struct master *master, const struct config *config)
+config_number_of(const struct worker_table *table, const struct config *config)
 {
-	if (config == &master->config.previous)
-		return master->config.number - 1;
-	return master->config.number + (config == &master->config.current ? 0 : 1);
+	if (config == &table->config->previous)
+		return table->config->number - 1;
+	return table->config->number + (config == &table->config->current ? 0 : 1);
 }
 
-/* The sockets of a slot, for a configuration. */
 static size_t
-list_sockets(const struct master *master, const struct config *config, uint32_t slot,
-    struct worker_socket *ret)
+list_sockets(const struct worker_table *table, const struct config *config,
+    uint32_t slot, struct worker_socket *ret)
 {
 	size_t count = 0;
 	char address[ADDRESS_TEXT_MAX];
-	for (const struct listener *e = master->listeners.first; e != NULL;
+	for (const struct listener *e = table->listeners->first; e != NULL;
 	     e = e->next) {
-		int config_index = config_index_in(master, config, e);
+		int config_index = config_index_in(table, config, e);
 		if (config_index >= 0 && e->fds[slot] >= 0)
 			ret[count++] = (struct worker_socket){ .fd = e->fds[slot],
 				.listener = (uint32_t)config_index,
-				.ledger_index =
-				    ledger_register_listener(master->workers.ledger,
-					address_format(&e->address, address)) };
+				.ledger_index = ledger_register_listener(table->ledger,
+				    address_format(&e->address, address)) };
 	}
 	return count;
 }
 
 static size_t
-count_listeners(const struct master *master)
+count_listeners(const struct worker_table *table)
 {
 	size_t count = 0;
-	for (const struct listener *e = master->listeners.first; e != NULL; e = e->next)
+	for (const struct listener *e = table->listeners->first; e != NULL; e = e->next)
 		count++;
 	return count;
 }
@@ -194,9 +198,9 @@ count_listeners(const struct master *master)
 static int
 fork_worker(struct process *process, const struct config *config, int channel_fd)
 {
-	struct master *master = process->master;
+	struct worker_table *table = process->table;
 	struct worker_socket *sockets =
-	    calloc(count_listeners(master), sizeof(*sockets));
+	    calloc(count_listeners(table), sizeof(*sockets));
 	if (sockets == NULL)
 		return -1;
 	const struct worker_args args = {
@@ -205,8 +209,8 @@ fork_worker(struct process *process, const struct config *config, int channel_fd
 		.generation = process->generation,
 		.channel_fd = channel_fd,
 		.sockets = sockets,
-		.socket_count = list_sockets(master, config, process->slot, sockets),
-		.ledger = master->workers.ledger,
+		.socket_count = list_sockets(table, config, process->slot, sockets),
+		.ledger = table->ledger,
 		.worker_ledger = process->worker_ledger,
 	};
 	process->pid = spawn_worker(&args);
@@ -215,33 +219,31 @@ fork_worker(struct process *process, const struct config *config, int channel_fd
 }
 
 struct process *
-process_start(struct master *master, const struct config *config, uint32_t generation,
-    uint32_t slot)
+process_start(struct worker_table *table, const struct config *config,
+    uint32_t generation, uint32_t slot)
 {
 	int channel[2];
 	if (channel_open(channel) < 0)
 		return NULL;
-	struct worker_ledger *worker_ledger =
-	    ledger_claim(master->workers.ledger, slot);
+	struct worker_ledger *worker_ledger = ledger_claim(table->ledger, slot);
 	struct process *process =
-	    create(&master->workers.processes, master, slot, channel[0], worker_ledger);
+	    create(&table->processes, table, slot, channel[0], worker_ledger);
 	if (process == NULL) {
 		close(channel[0]);
 		close(channel[1]);
 		if (worker_ledger != NULL)
-			ledger_retire(
-			    master->workers.ledger, worker_ledger, slot, 0, 0);
+			ledger_retire(table->ledger, worker_ledger, slot, 0, 0);
 		errno = ENOMEM;
 		return NULL;
 	}
 	process->generation = generation;
-	process->config_number = config_number_of(master, config);
+	process->config_number = config_number_of(table, config);
 	int rc = fork_worker(process, config, channel[1]);
 	int saved = errno;
 	close(channel[1]);
 	if (rc == 0)
 		return process;
-	ledger_retire(master->workers.ledger, worker_ledger, slot, 0, 0);
+	ledger_retire(table->ledger, worker_ledger, slot, 0, 0);
 	destroy(process);
 	errno = saved;
 	return NULL;
@@ -259,10 +261,9 @@ process_send(
 }
 
 void
-process_send_all(const struct master *master, uint32_t verb, uint32_t argument)
+process_send_all(const struct worker_table *table, uint32_t verb, uint32_t argument)
 {
-	for (const struct process *p = master->workers.processes; p != NULL;
-	     p = p->next) {
+	for (const struct process *p = table->processes; p != NULL; p = p->next) {
 		if (!p->has_exited)
 			process_send(p, verb, argument, 0);
 	}
@@ -272,47 +273,43 @@ void
 process_release(struct process *process)
 {
 	drain_summary_on_process_released(process);
-	ledger_retire(process->master->workers.ledger, process->worker_ledger,
-	    process->slot, process->moved_in, process->moved_out);
+	ledger_retire(process->table->ledger, process->worker_ledger, process->slot,
+	    process->moved_in, process->moved_out);
 	destroy(process);
 }
 
+/* Messages sent before the exit count. */
 static void
 on_process_exit(struct process *process, int status)
 {
-	struct master *master = process->master;
-	/* What it said before it ended counts. */
+	const struct worker_table *table = process->table;
 	(void)receive_messages(process, INT_MAX);
 	event_del(&process->channel_event);
 	process->has_exited = true;
 	process->was_killed = !WIFEXITED(status);
-	slot_on_exit(process, status);
-	transfers_on_exit(process);
-	worker_drain_close_sockets(master);
-	if (master->workers.phase == MASTER_STOPPING && process_count(master) == 0)
-		event_base_loopbreak(master->base);
+	table->events->on_exit(process, status, table->argument);
 }
 
 void
-process_reap(struct master *master)
+process_reap(struct worker_table *table)
 {
 	pid_t pid;
 	int status;
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		struct process *process = master->workers.processes;
+		struct process *process = table->processes;
 		while (process != NULL && (process->pid != pid || process->has_exited))
 			process = process->next;
 		if (process != NULL)
 			on_process_exit(process, status);
 		else
-			upgrade_on_child(master, pid, status);
+			table->events->on_other_child(pid, status, table->argument);
 	}
 }
 
 void
-process_reap_unknown(struct master *master)
+process_reap_unknown(struct worker_table *table)
 {
-	struct process *p = master->workers.processes;
+	struct process *p = table->processes;
 	while (p != NULL) {
 		if (!p->is_status_unknown) {
 			p = p->next;
@@ -322,8 +319,8 @@ process_reap_unknown(struct master *master)
 		log_warnx("worker %u (process %d) has ended, nobody knows how", p->slot,
 		    (int)p->pid);
 		on_process_exit(p, 0);
-		/* It may have taken its neighbours along. */
-		p = master->workers.processes;
+		/* Its neighbours in the list may have been freed with it. */
+		p = table->processes;
 	}
 }
 
@@ -338,18 +335,17 @@ process_format_status(int status, char *text, size_t size)
 }
 
 void
-process_forget_all(struct master *master)
+process_forget_all(struct worker_table *table)
 {
-	while (master->workers.processes != NULL)
-		destroy(master->workers.processes);
+	while (table->processes != NULL)
+		destroy(table->processes);
 }
 
 uint32_t
-process_count(const struct master *master)
+process_count(const struct worker_table *table)
 {
 	uint32_t count = 0;
-	for (const struct process *p = master->workers.processes; p != NULL;
-	     p = p->next)
+	for (const struct process *p = table->processes; p != NULL; p = p->next)
 		count += !p->has_exited;
 	return count;
 }

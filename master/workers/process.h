@@ -1,47 +1,47 @@
 /*
- * process.h - worker processes as the master sees them: forked, heard over their
- * channel, waited for, their books closed.
+ * process.h - worker processes: fork, messages, exit. What a worker reports goes to
+ * the callbacks of the worker table.
  */
 #ifndef MASTER_WORKERS_PROCESS_H
 #define MASTER_WORKERS_PROCESS_H
 
-#include <stdint.h>
+#include <stddef.h>
 
-#include "master/master.h"
+#include "master/workers/worker_table.h"
 
-/* Forks a worker of the given generation and configuration (the one in force, the one
- * before or the one to come) for a slot. NULL with errno. */
-struct process *process_start(struct master *master, const struct config *config,
+/* Forks a worker for a slot. `config` is the current, the previous or the planned
+ * configuration. NULL with errno. */
+struct process *process_start(struct worker_table *table, const struct config *config,
     uint32_t generation, uint32_t slot) __attribute__((warn_unused_result));
 
-/* A process that this program image inherited, the most recent one first. NULL with
- * ENOMEM. */
-struct process *process_from_pid(struct master *master, pid_t pid, uint32_t slot,
+/* Adds an inherited process; the most recent one comes first. NULL with ENOMEM. */
+struct process *process_from_pid(struct worker_table *table, pid_t pid, uint32_t slot,
     int channel_fd, struct worker_ledger *worker_ledger)
     __attribute__((warn_unused_result));
 
-/* Sends a message without descriptor. A worker that does not hear is a dying one. */
+/* Sends a message without a descriptor. A failure is not an error: it means that the
+ * worker is about to exit. */
 void process_send(
     const struct process *process, uint32_t verb, uint32_t argument, uint64_t value);
-void process_send_all(const struct master *master, uint32_t verb, uint32_t argument);
+void process_send_all(
+    const struct worker_table *table, uint32_t verb, uint32_t argument);
 
-/* Collects every child that has ended. */
-void process_reap(struct master *master);
+/* Waits for every child that has exited. */
+void process_reap(struct worker_table *table);
+/* Handles the exit of inherited processes that waitpid(2) cannot report. */
+void process_reap_unknown(struct worker_table *table);
 
-/* Of the inherited ones, those that nobody will hear of. */
-void process_reap_unknown(struct master *master);
-
-/* Closes the books of a process that is gone and has no unsettled move, and forgets it.
- */
+/* Releases the ledger block of a process that has exited and has no transfer, and frees
+ * the process. */
 void process_release(struct process *process);
 
-/* Forgets those that live: whoever has them next closes their books. */
-void process_forget_all(struct master *master);
+/* Frees all processes, and leaves their ledger blocks to the next program image. */
+void process_forget_all(struct worker_table *table);
 
-/* How a child ended, of its wait status. */
+/* A wait status as text. */
 void process_format_status(int status, char *text, size_t size);
 
-/* Processes that live. */
-uint32_t process_count(const struct master *master);
+/* Processes that have not exited. */
+uint32_t process_count(const struct worker_table *table);
 
 #endif

@@ -2,26 +2,19 @@
 
 #include <sys/wait.h>
 
-#include <stdio.h>
 #include <stdlib.h>
-#include <sysexits.h>
 
 #include "lib/clock.h"
 #include "lib/log.h"
 
-#include "master/admin/capacity.h"
-#include "master/changes/reload.h"
-#include "master/changes/scale.h"
-#include "master/changes/service_manager.h"
-#include "master/changes/shutdown.h"
 #include "master/listeners/reuseport.h"
 #include "master/listeners/socket_activation.h"
 #include "master/workers/drain_summary.h"
 #include "master/workers/process.h"
 #include "master/workers/worker_drain.h"
 
-/* Back-off of a slot whose worker dies again and again: doubled from the first to the
- * longest, +-25 % so that slots do not move in step; forgotten after a quiet time. */
+/* Delay before a worker is started again: doubled with each failure, up to a limit,
+ * +-25 % so that slots do not retry in step; reset after a quiet time. */
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_LONGEST_MS 30000
 #define QUIET_NS (10 * NS_PER_S)
@@ -34,19 +27,20 @@ const char *const slot_state_names[] = { "empty", "starting", "serving", "draini
 static uint32_t
 slot_number(const struct slot *slot)
 {
-	return (uint32_t)(slot - slot->master->workers.slots);
+	return (uint32_t)(slot - slot->table->slots);
 }
 
 uint32_t
-slot_serving(const struct master *master)
+slot_serving(const struct worker_table *table)
 {
 	uint32_t count = 0;
-	for (uint32_t i = 0; i < master->workers.slot_count; i++)
-		count += master->workers.slots[i].state == SLOT_SERVING;
+	for (uint32_t i = 0; i < table->slot_count; i++)
+		count += table->slots[i].state == SLOT_SERVING;
 	return count;
 }
 
-/* It has had its chance, and more than one. */
+/* True after CRASH_LOOP failures in a row: new connections are no longer directed to
+ * this slot. */
 static bool
 is_in_crash_loop(const struct slot *slot)
 {
@@ -54,25 +48,24 @@ is_in_crash_loop(const struct slot *slot)
 }
 
 uint32_t
-slot_crash_looping(const struct master *master)
+slot_crash_looping(const struct worker_table *table)
 {
 	uint32_t count = 0;
-	for (uint32_t i = 0; i < master->workers.slot_count; i++)
-		count += is_in_crash_loop(&master->workers.slots[i]);
+	for (uint32_t i = 0; i < table->slot_count; i++)
+		count += is_in_crash_loop(&table->slots[i]);
 	return count;
 }
 
 void
-reuseport_update(struct master *master)
+slot_update_reuseport(const struct worker_table *table)
 {
 	bool takes_new[LEDGER_SLOTS];
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
-		const struct slot *slot = &master->workers.slots[i];
-		takes_new[i] =
-		    i < master->workers.slot_count && !is_in_crash_loop(slot);
+		const struct slot *slot = &table->slots[i];
+		takes_new[i] = i < table->slot_count && !is_in_crash_loop(slot);
 	}
-	const struct listener_config *listeners = master->config.current.listeners;
-	for (struct listener *e = master->listeners.first; e != NULL; e = e->next) {
+	const struct listener_config *listeners = table->config->current.listeners;
+	for (struct listener *e = table->listeners->first; e != NULL; e = e->next) {
 		bool by_cpu = e->config_index >= 0 &&
 		    listeners[e->config_index].balance == BALANCE_CPU;
 		reuseport_select(e, takes_new, by_cpu);
@@ -92,30 +85,6 @@ backoff_ms(uint32_t failures)
 	return ms * 3 / 4 + (uint64_t)random() % (ms / 2 + 1);
 }
 
-/* The start is over when each slot serves, or is in a crash loop and some other serves:
- * a server that serves can be reloaded, and says what it lacks. */
-static void
-finish_start(struct master *master)
-{
-	uint32_t serving = slot_serving(master), given_up = slot_crash_looping(master);
-	char of[32] = "";
-	if (serving == 0 || serving + given_up < master->workers.slot_count)
-		return;
-	master->workers.phase = MASTER_RUNNING;
-	if (given_up > 0)
-		snprintf(of, sizeof(of), "%u of ", serving);
-	log_info("ready: %s%u worker%s, %zu listener%s", of, master->workers.slot_count,
-	    master->workers.slot_count == 1 ? "" : "s",
-	    master->config.current.listener_count,
-	    master->config.current.listener_count == 1 ? "" : "s");
-	capacity_log(master);
-	service_manager_ready(master);
-	/* Begun with the sockets of more: emptied, then closed (socket_activation.h).
-	 */
-	if (master->workers.slot_count > master->config.current.workers)
-		scale_workers(master, master->config.current.workers);
-}
-
 static void
 back_off(struct slot *slot)
 {
@@ -133,27 +102,14 @@ back_off(struct slot *slot)
 		.tv_usec = (suseconds_t)(ms % 1000 * 1000) };
 	if (event_add(&slot->retry_timer, &delay) < 0)
 		event_active(&slot->retry_timer, EV_TIMEOUT, 0);
-	reuseport_update(slot->master);
-	if (slot->master->workers.phase == MASTER_STARTING)
-		finish_start(slot->master);
-	scale_on_slot_change(slot->master);
-	service_manager_status(slot->master);
-}
-
-static void
-give_up_start(struct master *master)
-{
-	log_errorx("no worker came up: giving up");
-	master->exit_status = EX_OSERR;
-	shutdown_now(master);
 }
 
 static void
 spawn(struct slot *slot)
 {
-	struct master *master = slot->master;
-	slot->process = process_start(master, &master->config.current,
-	    master->workers.generation, slot_number(slot));
+	struct worker_table *table = slot->table;
+	slot->process = process_start(
+	    table, &table->config->current, table->generation, slot_number(slot));
 	if (slot->process != NULL) {
 		if (slot->state != SLOT_DRAINING) {
 			slot->state = SLOT_STARTING;
@@ -166,10 +122,7 @@ spawn(struct slot *slot)
 	log_warn("cannot fork worker %u", slot_number(slot));
 	slot->failures++;
 	back_off(slot);
-	/* Want of processes or memory may pass: not at once. */
-	if (master->workers.phase == MASTER_STARTING &&
-	    slot_crash_looping(master) == master->workers.slot_count)
-		give_up_start(master);
+	table->events->on_fork_failed(table->argument);
 }
 
 static void
@@ -183,21 +136,21 @@ on_retry(evutil_socket_t fd, short what, void *argument)
 }
 
 static void
-prepare(struct master *master, struct slot *slot)
+prepare(struct worker_table *table, struct slot *slot)
 {
-	if (slot->master != NULL)
+	if (slot->table != NULL)
 		event_del(&slot->retry_timer);
 	drain_summary_cancel(slot);
-	slot->master = master;
+	slot->table = table;
 	slot->failures = 0;
-	evtimer_assign(&slot->retry_timer, master->base, on_retry, slot);
+	evtimer_assign(&slot->retry_timer, table->base, on_retry, slot);
 }
 
-/* Its sockets, if they had been left. */
+/* Undoes retire_sockets. */
 static void
 accept_new_connections(const struct slot *slot)
 {
-	for (struct listener *e = slot->master->listeners.first; e != NULL;
+	for (struct listener *e = slot->table->listeners->first; e != NULL;
 	     e = e->next) {
 		if (e->is_order_unknown && e->config_index >= 0)
 			listener_accept_new_slot(e, slot_number(slot));
@@ -205,10 +158,10 @@ accept_new_connections(const struct slot *slot)
 }
 
 void
-slot_start(struct master *master, uint32_t number)
+slot_start(struct worker_table *table, uint32_t number)
 {
-	struct slot *slot = &master->workers.slots[number];
-	prepare(master, slot);
+	struct slot *slot = &table->slots[number];
+	prepare(table, slot);
 	accept_new_connections(slot);
 	slot->state = SLOT_EMPTY;
 	spawn(slot);
@@ -217,8 +170,8 @@ slot_start(struct master *master, uint32_t number)
 void
 slot_adopt(struct process *process)
 {
-	struct slot *slot = &process->master->workers.slots[process->slot];
-	prepare(process->master, slot);
+	struct slot *slot = &process->table->slots[process->slot];
+	prepare(process->table, slot);
 	slot->process = process;
 	slot->successor = NULL;
 	if (process->is_draining)
@@ -230,7 +183,7 @@ slot_adopt(struct process *process)
 void
 slot_set_process(struct process *process)
 {
-	const struct slot *slot = &process->master->workers.slots[process->slot];
+	const struct slot *slot = &process->table->slots[process->slot];
 	slot_adopt(process);
 	accept_new_connections(slot);
 	if (slot->state == SLOT_SERVING)
@@ -238,20 +191,20 @@ slot_set_process(struct process *process)
 }
 
 void
-slot_stop_retries(struct master *master)
+slot_stop_retries(struct worker_table *table)
 {
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
-		if (master->workers.slots[i].master != NULL)
-			event_del(&master->workers.slots[i].retry_timer);
+		if (table->slots[i].table != NULL)
+			event_del(&table->slots[i].retry_timer);
 	}
 }
 
-/* From now on nobody begins with them, and nobody else keeps them open. */
+/* No new connections are directed to them; the service manager closes its copies. */
 static void
 retire_sockets(const struct slot *slot)
 {
 	uint32_t number = slot_number(slot);
-	for (struct listener *e = slot->master->listeners.first; e != NULL;
+	for (struct listener *e = slot->table->listeners->first; e != NULL;
 	     e = e->next) {
 		socket_activation_forget_slot(e, number);
 		if (e->is_order_unknown)
@@ -269,52 +222,104 @@ slot_drain(struct slot *slot)
 		worker_drain_start(slot->process, DRAIN_ALL_QUEUES);
 		return;
 	}
-	drain_summary_expect(slot, drain_summary_current(slot->master));
+	drain_summary_expect(slot, drain_summary_current(slot->table));
 	spawn(slot);
 }
 
 void
-slot_drain_queue(struct master *master, uint32_t number)
+slot_drain_queue(struct worker_table *table, uint32_t number)
 {
-	struct slot *slot = &master->workers.slots[number];
-	prepare(master, slot);
+	struct slot *slot = &table->slots[number];
+	prepare(table, slot);
 	slot->state = SLOT_DRAINING;
 	retire_sockets(slot);
 	spawn(slot);
 }
 
-void
-slot_on_ready(struct process *process)
+static void
+close_slot(struct worker_table *table, uint32_t slot)
 {
-	struct master *master = process->master;
-	struct slot *slot = &master->workers.slots[process->slot];
-	if (slot->successor == process) {
-		reload_on_ready(master);
-		return;
+	for (struct listener *e = table->listeners->first; e != NULL; e = e->next) {
+		if (e->fds[slot] >= 0)
+			table->events->before_close(table->argument);
+		listener_close_slot(e, slot);
 	}
-	if (slot->process != process || slot->state == SLOT_DRAINING)
-		return;
-	slot->state = SLOT_SERVING;
-	worker_drain_queue_taken_over(process);
-	reuseport_update(master);
-	if (master->workers.phase == MASTER_RUNNING)
-		log_info(
-		    "worker %u serves (process %d)", process->slot, (int)process->pid);
-	else if (master->workers.phase == MASTER_STARTING)
-		finish_start(master);
-	worker_drain_find_receivers(master);
-	scale_on_slot_change(master);
-	service_manager_status(master);
 }
 
-/* No worker has ever come up: there is nothing to wait for. */
+/* Connections may wait in a socket of an empty slot: a change that has failed had added
+ * it after the slot's last worker exited, to a group without reuseport_freeze. */
 static bool
-start_has_failed(const struct master *master)
+may_have_connections(const struct worker_table *table, uint32_t slot)
 {
-	if (master->workers.phase != MASTER_STARTING)
+	for (const struct listener *e = table->listeners->first; e != NULL;
+	     e = e->next) {
+		if (e->fds[slot] >= 0 && e->is_order_unknown)
+			return true;
+	}
+	return false;
+}
+
+static void
+close_slots(struct worker_table *table)
+{
+	for (uint32_t i = table->slot_count; i < LEDGER_SLOTS; i++) {
+		struct slot *slot = &table->slots[i];
+		struct process *last = slot->process;
+		if (slot->successor != NULL || worker_drain_is_emptying(table, (int)i))
+			continue;
+		if (last != NULL && last->listeners_closed && !last->sockets_closed) {
+			close_slot(table, i);
+			last->sockets_closed = true;
+		} else if (slot->state == SLOT_EMPTY &&
+		    may_have_connections(table, i)) {
+			slot_drain_queue(table, i);
+		} else if (slot->state == SLOT_EMPTY) {
+			close_slot(table, i);
+		}
+	}
+}
+
+void
+slot_close_sockets(struct worker_table *table, bool is_reloading)
+{
+	if (table->phase != MASTER_RUNNING)
+		return;
+	if (!is_reloading) {
+		close_slots(table);
+		worker_drain_close_removed(table);
+	}
+	slot_update_reuseport(table);
+}
+
+void
+slot_discard_listeners(struct worker_table *table)
+{
+	bool is_unused[LEDGER_SLOTS];
+	uint32_t slots[LEDGER_SLOTS];
+	for (uint32_t i = 0; i < LEDGER_SLOTS; i++)
+		is_unused[i] =
+		    i >= table->slot_count && table->slots[i].state == SLOT_EMPTY;
+	uint32_t count = listener_set_discard(table->listeners, is_unused, slots);
+	for (uint32_t i = 0; i < count; i++)
+		slot_drain_queue(table, slots[i]);
+	slot_update_reuseport(table);
+}
+
+bool
+slot_on_ready(const struct process *process)
+{
+	struct slot *slot = &process->table->slots[process->slot];
+	if (slot->process != process || slot->state == SLOT_DRAINING)
 		return false;
-	for (uint32_t i = 0; i < master->workers.slot_count; i++) {
-		const struct slot *slot = &master->workers.slots[i];
+	slot->state = SLOT_SERVING;
+	return true;
+}
+
+bool
+slot_start_has_failed(const struct worker_table *table)
+{
+	for (uint32_t i = 0; i < table->slot_count; i++) {
+		const struct slot *slot = &table->slots[i];
 		if (slot->state != SLOT_BACKING_OFF && !is_in_crash_loop(slot))
 			return false;
 	}
@@ -324,35 +329,32 @@ start_has_failed(const struct master *master)
 static void
 on_died(struct slot *slot, const struct process *process)
 {
-	struct master *master = slot->master;
 	if (process->is_ready && clock_now_ns() - process->started_ns >= QUIET_NS)
 		slot->failures = 0;
 	slot->failures++;
 	back_off(slot);
-	if (start_has_failed(master))
-		give_up_start(master);
 }
 
-/* A slot that is being emptied needs somebody until its queue is empty. */
+/* A slot that is being removed needs a worker until its queues are empty. */
 static bool
 must_be_replaced(
     const struct slot *slot, const struct process *process, bool exit_was_requested)
 {
-	if (slot->process != process || slot->master->workers.phase == MASTER_STOPPING)
+	if (slot->process != process || slot->table->phase == MASTER_STOPPING)
 		return false;
 	return slot->state == SLOT_DRAINING ? !process->listeners_closed
 					    : !exit_was_requested;
 }
 
-void
+enum slot_exit
 slot_on_exit(struct process *process, int status)
 {
-	struct master *master = process->master;
-	struct slot *slot = &master->workers.slots[process->slot];
+	struct worker_table *table = process->table;
+	struct slot *slot = &table->slots[process->slot];
 	bool exit_was_requested = process->is_draining && WIFEXITED(status);
 	bool needs_replacement = must_be_replaced(slot, process, exit_was_requested);
 	if (needs_replacement ||
-	    (!exit_was_requested && master->workers.phase != MASTER_STOPPING)) {
+	    (!exit_was_requested && table->phase != MASTER_STOPPING)) {
 		char text[64];
 		process_format_status(status, text, sizeof(text));
 		log_warnx("worker %u (process %d) died: %s", process->slot,
@@ -360,16 +362,16 @@ slot_on_exit(struct process *process, int status)
 	}
 	if (slot->successor == process) {
 		slot->successor = NULL;
-		reload_on_successor_exit(master, process->slot);
-	} else if (slot->process == process) {
-		slot->process = NULL;
-		if (needs_replacement) {
-			drain_summary_expect(slot, process->drain_summary);
-			on_died(slot, process);
-		} else {
-			slot->state = SLOT_EMPTY;
-		}
+		return SLOT_EXIT_SUCCESSOR;
 	}
-	if (!process->listeners_closed)
-		worker_drain_replace(process);
+	if (slot->process != process)
+		return SLOT_EXIT_OTHER;
+	slot->process = NULL;
+	if (!needs_replacement) {
+		slot->state = SLOT_EMPTY;
+		return SLOT_EXIT_EMPTY;
+	}
+	drain_summary_expect(slot, process->drain_summary);
+	on_died(slot, process);
+	return SLOT_EXIT_BACK_OFF;
 }

@@ -8,48 +8,63 @@
  *   BACKING_OFF  -          -             -                 STARTING  DRAINING  -
  *   DRAINING     STARTING   DRAINING (2)  DRAINING (3)      DRAINING  -         EMPTY
  *
- * `died` is any end that was not asked for, `left` one that was; "-" cannot happen.
+ * `died` is any exit that was not asked for, `left` one that was; "-" cannot happen.
  *
- * (1) The first death after a quiet time is followed by `retry` at once; from the third
- * in a row on the slot gets no new connections until it serves again.
+ * (1) The first failure after a quiet time is followed by `retry` at once; from the
+ * third in a row on the slot gets no new connections until it serves again.
  *
- * (2) A caretaker: it was told to empty the queue and to leave when it was forked.
+ * (2) A drain worker: it was told to empty the queue and to exit when it was forked.
  *
- * (3) A caretaker is put in, after the same delay as any other, for somebody may still
- * wait in the queue.
+ * (3) A drain worker is started, after the same delay as any other, because connections
+ * may wait in the accept queue.
  *
  * A successor (of the next generation) is no state of the slot: it serves beside the
- * slot's worker until the turnover puts it in its place.
+ * slot's worker until the reload commits.
  */
 #ifndef MASTER_WORKERS_SLOT_H
 #define MASTER_WORKERS_SLOT_H
 
-#include <stdint.h>
-
-#include "master/master.h"
+#include "master/workers/worker_table.h"
 
 extern const char *const slot_state_names[]; /* by enum slot_state */
 
-/* Puts a worker into an empty slot. */
-void slot_start(struct master *master, uint32_t number);
-/* The slot is the process's: a successor that takes over. */
+/* How a slot takes the exit of one of its processes. */
+enum slot_exit {
+	SLOT_EXIT_OTHER,     /* not the slot's worker any more: nothing changes */
+	SLOT_EXIT_SUCCESSOR, /* the slot has no successor now */
+	SLOT_EXIT_EMPTY,     /* the slot is empty now */
+	SLOT_EXIT_BACK_OFF,  /* the slot waits to start another worker */
+};
+
+/* Starts a worker in an empty slot. */
+void slot_start(struct worker_table *table, uint32_t number);
+/* Makes a successor the slot's worker. */
 void slot_set_process(struct process *process);
-/* The same for an inherited worker, which has it already: nobody is told. */
+/* Makes an inherited process the slot's worker, which it was before the exec. */
 void slot_adopt(struct process *process);
-/* Puts in a caretaker: for an empty slot that has sockets, and is to have none. */
-void slot_drain_queue(struct master *master, uint32_t number);
-/* Starts to retire the slot. */
+/* Starts a drain worker in an empty slot that is to have no sockets. */
+void slot_drain_queue(struct worker_table *table, uint32_t number);
+/* Starts to remove the slot. */
 void slot_drain(struct slot *slot);
+/* Closes the sockets of removed slots and listeners that no worker serves any more;
+ * nothing while the server starts or stops. */
+void slot_close_sockets(struct worker_table *table, bool is_reloading);
+/* listener_set_discard, for slots that are not used. */
+void slot_discard_listeners(struct worker_table *table);
 
-void slot_on_ready(struct process *process);
-void slot_on_exit(struct process *process, int status);
+/* The slot's worker serves now. False: the process is another one, or it drains. */
+bool slot_on_ready(const struct process *process);
+/* A process of the slot has exited. Logs it, unless it was asked for. */
+enum slot_exit slot_on_exit(struct process *process, int status);
 
-/* New connections go where a worker serves, or is expected to soon. */
-void reuseport_update(struct master *master);
+/* Directs new connections to the slots that serve, or are expected to soon. */
+void slot_update_reuseport(const struct worker_table *table);
 
-uint32_t slot_serving(const struct master *master);
+uint32_t slot_serving(const struct worker_table *table);
 /* Slots that are in a crash loop. */
-uint32_t slot_crash_looping(const struct master *master);
-void slot_stop_retries(struct master *master);
+uint32_t slot_crash_looping(const struct worker_table *table);
+/* True when every slot has failed to start its first worker. */
+bool slot_start_has_failed(const struct worker_table *table);
+void slot_stop_retries(struct worker_table *table);
 
 #endif

@@ -10,20 +10,16 @@
 
 #include "proto/channel.h"
 
-#include "master/changes/rebalance.h"
 #include "master/workers/process.h"
-#include "master/workers/worker_drain.h"
 
 static uint64_t
 ledger_moved_out(const struct process *process)
 {
 	struct ledger_totals totals = { 0 };
-	ledger_add_worker(
-	    &totals, process->master->workers.ledger, process->worker_ledger);
+	ledger_add_worker(&totals, process->table->ledger, process->worker_ledger);
 	return totals.counters[LEDGER_CONNECTIONS_MOVED_OUT];
 }
 
-/* How many connections have changed hands, by the best witness. */
 static uint64_t
 moved_connections(const struct transfer *transfer)
 {
@@ -41,111 +37,77 @@ is_settled(const struct transfer *transfer)
 	    (transfer->has_received || transfer->receiver->has_exited);
 }
 
-static bool
-has_transfers(const struct process *process)
+void
+transfers_release(struct process *process)
 {
-	for (const struct transfer *m = process->master->workers.transfers; m != NULL;
-	     m = m->next) {
-		if (m->sender == process || m->receiver == process)
-			return true;
+	if (!process->has_exited)
+		return;
+	for (const struct transfer *t = process->table->transfers; t != NULL;
+	     t = t->next) {
+		if (t->sender == process || t->receiver == process)
+			return;
+	}
+	process_release(process);
+}
+
+static void
+settle(const struct transfer *transfer, struct transfer_result *ret)
+{
+	struct process *sender = transfer->sender, *receiver = transfer->receiver;
+	*ret = (struct transfer_result){ .sender = sender,
+		.receiver = receiver,
+		.is_partial = transfer->what != 0,
+		.moved = moved_connections(transfer) };
+	sender->moved_out += ret->moved;
+	receiver->moved_in += ret->moved;
+	log_debug(
+	    "worker %u (process %d) gave %llu connections to worker %u (process %d)",
+	    sender->slot, (int)sender->pid, (unsigned long long)ret->moved,
+	    receiver->slot, (int)receiver->pid);
+	/* After a partial transfer the sender may have been told to drain meanwhile:
+	 * then it wants a receiver already. */
+	if (receiver->has_exited && !ret->is_partial && !sender->has_exited)
+		sender->wants_receiver = true;
+}
+
+bool
+transfers_settle_next(struct worker_table *table, struct transfer_result *ret)
+{
+	for (struct transfer **at = &table->transfers; *at != NULL; at = &(*at)->next) {
+		struct transfer *transfer = *at;
+		if (!is_settled(transfer))
+			continue;
+		*at = transfer->next;
+		settle(transfer, ret);
+		free(transfer);
+		return true;
 	}
 	return false;
 }
 
-static void
-release_if_settled(struct process *process)
+bool
+transfers_on_end(const struct process *process, const struct transfer_end *end)
 {
-	if (process->has_exited && !has_transfers(process))
-		process_release(process);
-}
-
-static void
-settle(struct transfer *transfer)
-{
-	struct process *sender = transfer->sender, *receiver = transfer->receiver;
-	uint64_t moved = moved_connections(transfer);
-	sender->moved_out += moved;
-	receiver->moved_in += moved;
-	log_debug(
-	    "worker %u (process %d) gave %llu connections to worker %u (process %d)",
-	    sender->slot, (int)sender->pid, (unsigned long long)moved, receiver->slot,
-	    (int)receiver->pid);
-	struct master *master = sender->master;
-	bool was_partial = transfer->what != 0;
-	/* Who gave all to one that died gives it to another; who gave only some may
-	 * have been told to leave meanwhile. */
-	if (receiver->has_exited && !was_partial && !sender->has_exited)
-		sender->wants_receiver = true;
-	free(transfer);
-	release_if_settled(receiver);
-	if (sender->wants_receiver)
-		worker_drain_find_receivers(master);
-	release_if_settled(sender);
-	if (was_partial)
-		rebalance_on_transfer_end(master, moved);
-}
-
-static void
-settle_all(struct master *master)
-{
-	struct transfer **at = &master->workers.transfers;
-	while (*at != NULL) {
-		struct transfer *transfer = *at;
-		if (is_settled(transfer)) {
-			*at = transfer->next;
-			settle(transfer);
-			at = &master->workers.transfers;
-		} else {
-			at = &transfer->next;
-		}
-	}
-}
-
-static struct transfer *
-find(const struct master *master, uint32_t id)
-{
-	struct transfer *transfer = master->workers.transfers;
-	while (transfer != NULL && transfer->id != id)
+	struct transfer *transfer = process->table->transfers;
+	while (transfer != NULL && transfer->id != end->id)
 		transfer = transfer->next;
-	return transfer;
-}
-
-void
-transfers_on_sent(struct process *sender, uint32_t id, uint64_t connections)
-{
-	struct transfer *transfer = find(sender->master, id);
-	if (transfer == NULL || transfer->sender != sender)
-		return;
-	transfer->has_sent = true;
-	transfer->sent = connections;
-	settle_all(sender->master);
-}
-
-void
-transfers_on_received(struct process *receiver, uint32_t id, uint64_t connections)
-{
-	struct transfer *transfer = find(receiver->master, id);
-	if (transfer == NULL || transfer->receiver != receiver)
-		return;
-	transfer->has_received = true;
-	transfer->received = connections;
-	settle_all(receiver->master);
-}
-
-void
-transfers_on_exit(struct process *process)
-{
-	struct master *master = process->master;
-	if (has_transfers(process))
-		settle_all(master);
-	else
-		process_release(process);
+	if (transfer == NULL ||
+	    process != (end->is_sender ? transfer->sender : transfer->receiver))
+		return false;
+	if (end->is_sender) {
+		transfer->has_sent = true;
+		transfer->sent = end->connections;
+	} else {
+		transfer->has_received = true;
+		transfer->received = end->connections;
+	}
+	return true;
 }
 
 bool
 transfers_is_sending(const struct process *process)
 {
-	for (const struct transfer *m = process->master->workers.transfers; m != NULL;
+	for (const struct transfer *m = process->table->transfers; m != NULL;
 	     m = m->next) {
 		if (m->sender == process && !m->has_sent)
 			return true;
@@ -153,9 +115,8 @@ transfers_is_sending(const struct process *process)
 	return false;
 }
 
-/* False when too many descriptors of all processes are on their way just now (unix(7));
- * one that cannot be told for another reason is dying, and its death settles the move.
- */
+/* False when too many descriptors of all processes are in flight (unix(7)). After any
+ * other error the process is about to exit, and its exit settles the transfer. */
 static bool
 send_transfer_end(const struct process *process, uint32_t verb,
     const struct transfer *transfer, int fd)
@@ -172,7 +133,7 @@ send_transfer_end(const struct process *process, uint32_t verb,
 int
 transfers_start_partial(struct process *sender, struct process *receiver, uint64_t what)
 {
-	struct master *master = sender->master;
+	struct worker_table *table = sender->table;
 	int fds[2];
 	struct transfer *transfer = calloc(1, sizeof(*transfer));
 	if (transfer == NULL ||
@@ -181,16 +142,16 @@ transfers_start_partial(struct process *sender, struct process *receiver, uint64
 		free(transfer);
 		return -1;
 	}
-	*transfer = (struct transfer){ .next = master->workers.transfers,
-		.id = ++master->workers.last_transfer_id,
+	*transfer = (struct transfer){ .next = table->transfers,
+		.id = ++table->last_transfer_id,
 		.sender = sender,
 		.receiver = receiver,
 		.what = what };
 	bool is_started =
 	    send_transfer_end(receiver, CHANNEL_RECEIVE_CONNECTIONS, transfer, fds[0]);
 	if (is_started) {
-		master->workers.transfers = transfer;
-		/* The taker hears the end at once, and says so. */
+		table->transfers = transfer;
+		/* On failure the receiver reads EOF at once, and reports the end. */
 		transfer->has_sent = !send_transfer_end(
 		    sender, CHANNEL_SEND_CONNECTIONS, transfer, fds[1]);
 		if (what == 0)

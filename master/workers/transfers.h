@@ -1,35 +1,40 @@
 /*
- * transfers.h - hand-overs of open connections between two workers (proto/transfer.h),
- * and their accounts: the ledger balances to the last connection, whoever dies on the
- * way.
+ * transfers.h - transfers of open connections between two workers (proto/transfer.h),
+ * and their accounting: the ledger adds up, whichever worker dies.
  *
- * Both ends say at the end how many connections moved. Where one died before it could,
- * the other's number counts; where both did, what the giver had booked. A process that
- * is gone is buried when its moves are settled.
+ * Both workers report at the end how many connections moved. If one died first, the
+ * other one's number counts; if both did, the sender's ledger block. A process that has
+ * exited is released when its transfers are settled.
  */
 #ifndef MASTER_WORKERS_TRANSFERS_H
 #define MASTER_WORKERS_TRANSFERS_H
 
-#include <stdbool.h>
-#include <stdint.h>
+#include "master/workers/worker_table.h"
 
-#include "master/master.h"
+/* A transfer that both sides have finished. */
+struct transfer_result {
+	struct process *sender, *receiver;
+	bool is_partial;
+	uint64_t moved; /* connections */
+};
 
-/* Hands over everything that a leaving process holds. A failure is logged; the giver
- * then drains. */
+/* Moves all connections of a draining process. A failure is logged; the sender then
+ * drains its connections. */
 void transfers_start(struct process *sender, struct process *receiver);
-/* Hands over some of what a serving process holds, which serves on: `what` is the value
- * of CHANNEL_SEND_CONNECTIONS. 0, or -1 with errno. The end is
- * rebalance_on_transfer_end. */
+/* Moves some connections of a process that goes on serving: `what` is the value of
+ * CHANNEL_SEND_CONNECTIONS. 0, or -1 with errno. */
 int transfers_start_partial(struct process *sender, struct process *receiver,
     uint64_t what) __attribute__((warn_unused_result));
 
-void transfers_on_sent(struct process *sender, uint32_t id, uint64_t connections);
-void transfers_on_received(struct process *receiver, uint32_t id, uint64_t connections);
-/* Settles what can be settled now, and buries those who wait for nothing more. */
-void transfers_on_exit(struct process *process);
+/* Records what one side has reported. False if it has no such transfer. */
+bool transfers_on_end(const struct process *process, const struct transfer_end *end);
+/* Takes one transfer that is over out of the table, and adds it to the accounts of its
+ * processes. False: there is none. The caller then releases processes. */
+bool transfers_settle_next(struct worker_table *table, struct transfer_result *ret);
+/* Releases a process that has exited and has no transfer left. */
+void transfers_release(struct process *process);
 
-/* True while the process gives connections away. */
+/* True while the process sends connections. */
 bool transfers_is_sending(const struct process *process);
 
 #endif

@@ -5,27 +5,22 @@
 
 #include "proto/channel.h"
 
-#include "master/changes/reload.h"
-#include "master/changes/service_manager.h"
-#include "master/listeners/socket_activation.h"
 #include "master/workers/drain_summary.h"
 #include "master/workers/process.h"
-#include "master/workers/slot.h"
 #include "master/workers/transfers.h"
 
-/* Workers that may be leaving one slot at a time. */
+/* Draining workers of one slot at a time. */
 #define DRAINING_MAX 3
 
-/* The worker that is to take over what `giver` holds: the one in its slot, or the one
- * that its slot's number falls to; any other that serves when that one does not. */
+/* The worker of the sender's slot, or of slot number modulo the slot count; if that one
+ * does not serve, the next one that does. */
 static struct process *
 find_receiver(const struct process *sender)
 {
-	struct master *master = sender->master;
-	for (uint32_t i = 0; i < master->workers.slot_count; i++) {
+	struct worker_table *table = sender->table;
+	for (uint32_t i = 0; i < table->slot_count; i++) {
 		struct slot *slot =
-		    &master->workers
-			 .slots[(sender->slot + i) % master->workers.slot_count];
+		    &table->slots[(sender->slot + i) % table->slot_count];
 		if (slot->state == SLOT_SERVING && slot->process != sender)
 			return slot->process;
 	}
@@ -43,21 +38,21 @@ start_transfer(struct process *sender)
 }
 
 void
-worker_drain_find_receivers(struct master *master)
+worker_drain_find_receivers(struct worker_table *table)
 {
-	for (struct process *p = master->workers.processes; p != NULL; p = p->next) {
+	for (struct process *p = table->processes; p != NULL; p = p->next) {
 		if (p->wants_receiver && p->is_draining && !p->has_exited &&
 		    !transfers_is_sending(p))
 			start_transfer(p);
 	}
 }
 
-/* What the service manager keeps over a restart keeps its queue, for the next instance:
- * only who waits now is served. */
+/* Sockets that the service manager keeps over a restart keep their queue for the next
+ * instance: only connections that are in it now are accepted. */
 static void
 drain_stored_queues(const struct process *process)
 {
-	for (const struct listener *e = process->master->listeners.first; e != NULL;
+	for (const struct listener *e = process->table->listeners->first; e != NULL;
 	     e = e->next) {
 		if (e->config_index >= 0)
 			process_send(process, CHANNEL_DRAIN_QUEUE,
@@ -65,15 +60,15 @@ drain_stored_queues(const struct process *process)
 	}
 }
 
-/* Bits of its listeners that the configuration in force has not any more. */
+/* Bits of its listeners that the current configuration has not any more. */
 static uint64_t
 removed_of(const struct process *process)
 {
-	const struct master *master = process->master;
+	const struct worker_table *table = process->table;
 	uint64_t removed = 0;
-	if (process->config_number + 1 != master->config.number)
+	if (process->config_number + 1 != table->config->number)
 		return 0;
-	for (const struct listener *e = master->listeners.first; e != NULL;
+	for (const struct listener *e = table->listeners->first; e != NULL;
 	     e = e->next) {
 		if (e->previous_config_index >= 0)
 			removed |= UINT64_C(1) << e->previous_config_index;
@@ -81,7 +76,6 @@ removed_of(const struct process *process)
 	return removed;
 }
 
-/* Their queues are emptied, too. */
 static void
 drain_removed(struct process *process)
 {
@@ -93,23 +87,22 @@ drain_removed(struct process *process)
 }
 
 void
-worker_drain_on_listeners_removed(struct master *master)
+worker_drain_on_listeners_removed(struct worker_table *table)
 {
-	for (struct process *p = master->workers.processes; p != NULL; p = p->next) {
+	for (struct process *p = table->processes; p != NULL; p = p->next) {
 		if (p->drains_all_queues && !p->listeners_closed && !p->has_exited)
 			p->draining_listeners |= removed_of(p);
 	}
 }
 
-/* A generation that cannot end (peers of a removed listener that never close) does not
- * pile up: of those that leave a slot and have nothing to hand over, the oldest beyond
- * the cap ends now. */
+/* Generations whose peers never close a connection of a removed listener must not pile
+ * up: of the workers of one slot that only drain, the oldest beyond the limit exits. */
 static void
 limit_draining(const struct process *newest)
 {
 	const struct process *oldest = NULL;
 	uint32_t count = 0;
-	for (const struct process *p = newest->master->workers.processes; p != NULL;
+	for (const struct process *p = newest->table->processes; p != NULL;
 	     p = p->next) {
 		bool only_drains = p->is_draining && p->listeners_closed &&
 		    !p->has_exited && !p->wants_receiver && !transfers_is_sending(p);
@@ -129,10 +122,10 @@ limit_draining(const struct process *newest)
 void
 worker_drain_start(struct process *process, enum worker_drain_kind kind)
 {
-	struct master *master = process->master;
+	struct worker_table *table = process->table;
 	process->is_draining = true;
 	drain_summary_add(process);
-	/* Also one that has not been heard yet: it may have accepted already. */
+	/* Even if it is not ready yet: it may have accepted a connection already. */
 	process->transfers = kind != DRAIN_SHUTDOWN;
 	if (kind == DRAIN_SHUTDOWN)
 		drain_stored_queues(process);
@@ -142,7 +135,7 @@ worker_drain_start(struct process *process, enum worker_drain_kind kind)
 	if (process->drains_all_queues)
 		process_send(process, CHANNEL_DRAIN_QUEUE, CHANNEL_ALL, 0);
 	process_send(process, CHANNEL_DRAIN, process->transfers,
-	    master->config.current.timeouts.drain_ns);
+	    table->config->current.timeouts.drain_ns);
 	if (process->transfers)
 		start_transfer(process);
 	limit_draining(process);
@@ -151,7 +144,7 @@ worker_drain_start(struct process *process, enum worker_drain_kind kind)
 void
 worker_drain_queue_taken_over(const struct process *successor)
 {
-	for (const struct process *p = successor->master->workers.processes; p != NULL;
+	for (const struct process *p = successor->table->processes; p != NULL;
 	     p = p->next) {
 		if (p != successor && p->slot == successor->slot && p->is_draining &&
 		    !p->listeners_closed && !p->has_exited)
@@ -160,13 +153,13 @@ worker_drain_queue_taken_over(const struct process *successor)
 	}
 }
 
-/* `dead` is whom it replaces; NULL: nobody. */
+/* `exited` is the worker that it replaces, or NULL. */
 static void
-start_drain_worker(struct master *master, const struct config *config, uint32_t slot,
-    enum worker_drain_kind kind, const struct process *exited)
+start_drain_worker(struct worker_table *table, const struct config *config,
+    enum worker_drain_kind kind, uint32_t slot, const struct process *exited)
 {
 	struct process *drain_worker =
-	    process_start(master, config, master->workers.generation, slot);
+	    process_start(table, config, table->generation, slot);
 	if (drain_worker == NULL) {
 		log_warn("cannot fork worker %u", slot);
 		return;
@@ -177,43 +170,39 @@ start_drain_worker(struct master *master, const struct config *config, uint32_t 
 }
 
 void
-worker_drain_all_queues(struct master *master)
+worker_drain_all_queues(struct worker_table *table)
 {
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
-		const struct slot *slot = &master->workers.slots[i];
+		const struct slot *slot = &table->slots[i];
 		if (slot->process == NULL && slot->state != SLOT_EMPTY)
 			start_drain_worker(
-			    master, &master->config.current, i, DRAIN_SHUTDOWN, NULL);
+			    table, &table->config->current, DRAIN_SHUTDOWN, i, NULL);
 	}
 }
 
 void
-worker_drain_replace(const struct process *exited)
+worker_drain_replace(const struct process *exited, bool has_time)
 {
-	struct master *master = exited->master;
-	bool has_time = master->shutdown.deadline_ns == 0 ||
-	    clock_now_ns() < master->shutdown.deadline_ns;
-	/* One that cannot even start is not worth another try. */
+	struct worker_table *table = exited->table;
+	/* A worker that could not even start is not replaced. */
 	if (!exited->is_ready)
 		return;
-	if (master->workers.phase == MASTER_STOPPING) {
-		if (master->shutdown.is_orderly && has_time)
-			start_drain_worker(master, &master->config.current,
-			    exited->slot, DRAIN_SHUTDOWN, exited);
+	if (table->phase == MASTER_STOPPING) {
+		if (has_time)
+			start_drain_worker(table, &table->config->current,
+			    DRAIN_SHUTDOWN, exited->slot, exited);
 		return;
 	}
 	if (exited->draining_listeners != 0 &&
-	    exited->config_number + 1 == master->config.number)
-		start_drain_worker(master, &master->config.previous, exited->slot,
-		    DRAIN_KEEP_SOCKETS, exited);
+	    exited->config_number + 1 == table->config->number)
+		start_drain_worker(table, &table->config->previous, DRAIN_KEEP_SOCKETS,
+		    exited->slot, exited);
 }
 
-/* Some worker that leaves may still accept from a socket of this slot (-1: of any). */
-static bool
-is_being_drained(const struct master *master, int slot)
+bool
+worker_drain_is_emptying(const struct worker_table *table, int slot)
 {
-	for (const struct process *p = master->workers.processes; p != NULL;
-	     p = p->next) {
+	for (const struct process *p = table->processes; p != NULL; p = p->next) {
 		bool may_accept =
 		    !p->has_exited && p->is_draining && !p->listeners_closed;
 		if (may_accept && (slot < 0 || p->slot == (uint32_t)slot))
@@ -222,79 +211,21 @@ is_being_drained(const struct master *master, int slot)
 	return false;
 }
 
-/* Somebody may wait in a socket of an empty slot: a change that has failed had added it
- * after the slot's last worker left, to a group that could not be held (reuseport.h).
- */
-static bool
-may_have_connections(const struct master *master, uint32_t slot)
+void
+worker_drain_close_removed(struct worker_table *table)
 {
-	for (const struct listener *e = master->listeners.first; e != NULL;
-	     e = e->next) {
-		if (e->fds[slot] >= 0 && e->is_order_unknown)
-			return true;
-	}
-	return false;
-}
-
-static void
-close_slot(struct master *master, uint32_t slot)
-{
-	for (struct listener *e = master->listeners.first; e != NULL; e = e->next) {
-		if (e->fds[slot] >= 0)
-			master->workers.events->before_close(master->workers.argument);
-		listener_close_slot(e, slot);
-	}
-}
-
-static void
-close_slots(struct master *master)
-{
-	for (uint32_t i = master->workers.slot_count; i < LEDGER_SLOTS; i++) {
-		struct slot *slot = &master->workers.slots[i];
-		struct process *last = slot->process;
-		bool has_drained_queues =
-		    last != NULL && last->listeners_closed && !last->sockets_closed;
-		if (slot->successor != NULL || is_being_drained(master, (int)i))
-			continue;
-		if (has_drained_queues) {
-			close_slot(master, i);
-			last->sockets_closed = true;
-		} else if (slot->state == SLOT_EMPTY &&
-		    may_have_connections(master, i)) {
-			slot_drain_queue(master, i);
-		} else if (slot->state == SLOT_EMPTY) {
-			close_slot(master, i);
-		}
-	}
-}
-
-static void
-close_removed(struct master *master)
-{
-	if (master->reload.is_active || is_being_drained(master, -1))
+	if (worker_drain_is_emptying(table, -1))
 		return;
-	struct listener **at = &master->listeners.first;
+	struct listener **at = &table->listeners->first;
 	while (*at != NULL) {
 		struct listener *listener = *at;
 		if (listener->config_index >= 0) {
 			at = &listener->next;
 			continue;
 		}
-		master->workers.events->before_close(master->workers.argument);
+		table->events->before_close(table->argument);
 		log_info("no longer listening on %s", listener->name);
 		*at = listener->next;
 		listener_destroy(listener);
 	}
-}
-
-void
-worker_drain_close_sockets(struct master *master)
-{
-	if (master->workers.phase != MASTER_RUNNING)
-		return;
-	if (!master->reload.is_active)
-		close_slots(master);
-	close_removed(master);
-	reuseport_update(master);
-	service_manager_status(master);
 }

@@ -1,38 +1,41 @@
 /*
- * worker_drain.h - workers that are to end: what they are told, where their connections
- * go, and when the sockets that nobody serves any more are closed.
+ * worker_drain.h - workers that drain: what they are told, where their connections go,
+ * and when the sockets that no worker serves any more are closed.
  *
- * A socket is retired in this order, so that nobody who has reached it is lost: no new
- * connections begin on it (reuseport_update, listener_block_new); its worker accepts
- * until nobody has come for a while, and says RETIRED; only then is it closed.
+ * Close a listening socket in this order, so that no connection in its accept queue is
+ * reset: no new connections are directed to it (slot_update_reuseport,
+ * listener_block_new); its worker accepts until none has arrived for a while, and sends
+ * LISTENERS_CLOSED; only then is the socket closed.
  */
 #ifndef MASTER_WORKERS_WORKER_DRAIN_H
 #define MASTER_WORKERS_WORKER_DRAIN_H
 
-#include "master/master.h"
+#include "master/workers/worker_table.h"
 
 enum worker_drain_kind {
-	DRAIN_KEEP_SOCKETS, /* somebody else serves them (but removed listeners) */
-	DRAIN_ALL_QUEUES,   /* its slot goes: all its queues are emptied first */
-	DRAIN_SHUTDOWN,     /* the server stops: emptied, drained, nothing moves */
+	DRAIN_KEEP_SOCKETS, /* another worker serves them; removed listeners are emptied
+			     */
+	DRAIN_ALL_QUEUES,   /* the slot is removed: all its queues are emptied first */
+	DRAIN_SHUTDOWN,     /* the server stops: emptied and drained, nothing moves */
 };
 
-/* Asks a worker to leave. Its connections move to another one unless it is for good. */
+/* Tells a worker to drain and exit. Its connections move unless the server stops. */
 void worker_drain_start(struct process *process, enum worker_drain_kind kind);
-/* Who leaves the slot of `heir`, which serves now, need not empty its queues any more.
- */
+/* `successor` serves: workers that drain in its slot stop emptying its queues. */
 void worker_drain_queue_taken_over(const struct process *successor);
-/* Listeners have been removed: nobody else serves them, so that who was emptying all
- * queues of its slot goes on with theirs, whoever has the slot. */
-void worker_drain_on_listeners_removed(struct master *master);
-/* One that may have been emptying queues is gone: another one goes on, if no slot will.
- */
-void worker_drain_replace(const struct process *exited);
-/* The server stops in order: the queues of slots without worker are emptied, too. */
-void worker_drain_all_queues(struct master *master);
-/* Finds somebody for those who have connections to give and nobody to take them. */
-void worker_drain_find_receivers(struct master *master);
-/* Closes the sockets that nobody serves any more. */
-void worker_drain_close_sockets(struct master *master);
+/* After a commit: no other worker serves the removed listeners, so that workers that
+ * empty all queues go on with those, even when their slot has a new worker. */
+void worker_drain_on_listeners_removed(struct worker_table *table);
+/* Replaces a worker that may have exited while it emptied queues, if no slot will.
+ * While the server stops only if `has_time`. */
+void worker_drain_replace(const struct process *exited, bool has_time);
+/* The server stops in order: the queues of slots without a worker are emptied, too. */
+void worker_drain_all_queues(struct worker_table *table);
+/* Starts the transfers that wait for a receiver. */
+void worker_drain_find_receivers(struct worker_table *table);
+/* True while a draining worker may accept from a socket of this slot; -1: of any. */
+bool worker_drain_is_emptying(const struct worker_table *table, int slot);
+/* Closes removed listeners, once no worker empties a queue. */
+void worker_drain_close_removed(struct worker_table *table);
 
 #endif

@@ -23,41 +23,39 @@
 
 #include "conf/config.h"
 
-#include "master/listeners/listener.h"
+#include "master/listeners/listener_set.h"
 
 struct drain_summary;
-struct master;
 
 struct process {
 	struct process *next; /* in worker_table.processes */
-	struct master *master;
+	struct worker_table *table;
 	pid_t pid;
 	uint32_t slot;
 	uint32_t generation;
 	uint32_t config_number;      /* of the configuration that it serves */
-	uint64_t draining_listeners; /* bits of its listeners that are removed and being
-					emptied */
-	bool drains_all_queues; /* and the queues of the others, too: its slot goes */
-	bool is_ready;          /* it has said READY */
-	bool is_draining;       /* its end was asked for */
-	bool transfers;         /* its connections are handed over when it leaves */
-	bool listeners_closed;  /* leaving, and its listeners are closed */
-	bool sockets_closed; /* retired, and so are the sockets of a slot that goes */
-	bool is_status_unknown; /* inherited, and somebody else has waited for it */
-	bool has_exited; /* waited for; its books close when its moves are settled */
-	bool wants_receiver; /* the one that took from it died */
-	bool was_killed;     /* gone, and not by itself */
+	uint64_t draining_listeners; /* bits of removed listeners that it empties */
+	bool drains_all_queues;      /* its slot is removed */
+	bool is_ready;               /* it has sent READY */
+	bool is_draining;            /* it was told to drain and exit */
+	bool transfers;              /* its connections move when it drains */
+	bool listeners_closed;       /* draining, and its accept queues are empty */
+	bool sockets_closed;         /* the master has closed its slot's sockets, too */
+	bool is_status_unknown;      /* inherited; another process has waited for it */
+	bool has_exited;     /* waited for; it goes when its transfers are settled */
+	bool wants_receiver; /* its connections have no receiver at the moment */
+	bool was_killed;     /* exited by a signal */
 	int channel_fd;
 	struct event channel_event;
 	struct worker_ledger *worker_ledger;
-	uint64_t moved_in, moved_out; /* in settled moves */
+	uint64_t moved_in, moved_out; /* connections of settled transfers */
 	struct drain_summary
-	    *drain_summary; /* the change that sends it away; NULL: none */
-	uint64_t closed_before, moved_out_before; /* that: connections */
-	uint64_t started_ns;      /* CLOCK_MONOTONIC, as all times here */
-	uint64_t heartbeat_count; /* last seen */
-	uint64_t heartbeat_ns;    /* when they last changed */
-	uint64_t abort_ns; /* when it was told to abort for being hung; 0: it was not */
+	    *drain_summary; /* of the change that removes it, or NULL */
+	uint64_t closed_before, moved_out_before; /* connections, when it joined that */
+	uint64_t started_ns;                      /* CLOCK_MONOTONIC, as all times */
+	uint64_t heartbeat_count;                 /* last seen */
+	uint64_t heartbeat_ns;                    /* when it last changed */
+	uint64_t abort_ns; /* when it was sent SIGABRT for being hung; 0: it was not */
 };
 
 enum slot_state {
@@ -69,40 +67,66 @@ enum slot_state {
 };
 
 struct slot {
-	struct master *master;
+	struct worker_table *table; /* NULL: never used */
 	enum slot_state state;
-	struct process *process;   /* the one that serves, or is meant to */
-	struct process *successor; /* of the next generation, until it takes the slot */
-	uint32_t failures;         /* deaths in a row */
+	struct process *process; /* the one that serves, or is starting */
+	struct process
+	    *successor;    /* of the next generation, until the reload commits */
+	uint32_t failures; /* in a row */
 	uint64_t restarts;
 	struct event retry_timer;
-	struct drain_summary
-	    *drain_summary; /* that its next caretaker belongs to; or NULL */
+	struct drain_summary *drain_summary; /* of its next drain worker, or NULL */
 };
 
-/* A hand-over, until both ends have said how it ended, or are gone. */
+/* Ends when each side has reported how many connections moved, or has exited. */
 struct transfer {
 	struct transfer *next;
 	uint32_t id;
 	struct process *sender, *receiver;
-	uint64_t what; /* the value of CHANNEL_SEND_CONNECTIONS */
+	uint64_t what; /* the value of CHANNEL_SEND_CONNECTIONS; 0: all connections */
 	bool has_sent, has_received;
 	uint64_t sent, received; /* connections */
 };
 
+struct config_set {
+	struct config_sources sources;
+	struct config current;
+	uint32_t number;        /* of the current one */
+	struct config previous; /* for workers that empty removed listeners */
+};
+
 enum master_phase { MASTER_STARTING, MASTER_RUNNING, MASTER_STOPPING };
 
-/* What the table reports to the supervisor; given once, with its argument. */
-struct worker_events {
-	/* A summary is complete, and about to be freed. */
-	void (*on_drained)(const struct drain_summary *summary, void *argument);
+/* One side of a transfer has reported its end. */
+struct transfer_end {
+	bool is_sender;
+	uint32_t id;
+	uint64_t connections;
+};
+
+/* Implemented by the supervisor, and by tests. */
+struct process_events {
+	void (*on_ready)(struct process *process, void *argument);
+	void (*on_listeners_closed)(struct process *process, void *argument);
+	void (*on_transfer_end)(
+	    struct process *process, const struct transfer_end *end, void *argument);
+	/* The process is marked as exited, its last messages have been reported. */
+	void (*on_exit)(struct process *process, int status, void *argument);
+	void (*on_other_child)(pid_t pid, int status, void *argument);
+	/* A slot backs off, because fork(2) has failed. */
+	void (*on_fork_failed)(void *argument);
 	/* A listening socket is about to be closed. */
 	void (*before_close)(void *argument);
+	/* The workers of a summary have exited; it is about to be freed. */
+	void (*on_drained)(const struct drain_summary *summary, void *argument);
 };
 
 struct worker_table {
-	const struct worker_events *events;
-	void *argument;
+	const struct process_events *events;
+	void *argument; /* of the events */
+	struct event_base *base;
+	struct config_set *config;
+	struct listener_set *listeners;
 	enum master_phase phase;
 	struct ledger *ledger;
 	int ledger_fd;
@@ -113,6 +137,7 @@ struct worker_table {
 	struct transfer *transfers;
 	uint32_t last_transfer_id;
 	struct drain_summary *drain_summaries; /* the open one first */
+	uint64_t last_watch_ns; /* when watchdog_check last ran, or the start */
 };
 
 #endif

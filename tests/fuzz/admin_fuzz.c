@@ -18,8 +18,10 @@
 
 #include "lib/log.h"
 
+#include "master/admin/admin_routes.h"
 #include "master/changes/pending_requests.h"
 #include "master/listeners/admin_listener.h"
+#include "master/master.h"
 #include "tests/lib/must.h"
 
 #define HEADER_BYTES 2
@@ -27,11 +29,11 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-int __wrap_reload_start(struct master *master);
-int __wrap_scale_workers(struct master *master, uint32_t count);
+int __wrap_reload_start(struct reload *reload);
+int __wrap_scale_workers(struct scale *scale, uint32_t count);
 void __wrap_upgrade_start(struct master *master);
-int __wrap_rebalance_start(struct master *master);
-void __wrap_shutdown_in_order(struct master *master);
+int __wrap_rebalance_start(struct rebalance *rebalance);
+void __wrap_shutdown_in_order(struct shutdown *shutdown);
 
 static struct master master;
 static struct sockaddr_un names[HTTP_SERVER_KINDS];
@@ -48,16 +50,16 @@ note_change(const char *name)
 }
 
 int
-__wrap_reload_start(struct master *of)
+__wrap_reload_start(struct reload *of)
 {
-	must(of == &master);
+	must(of == &master.reload);
 	return note_change("reload");
 }
 
 int
-__wrap_scale_workers(struct master *of, uint32_t count)
+__wrap_scale_workers(struct scale *of, uint32_t count)
 {
-	must(of == &master && count <= WORKERS_MOST);
+	must(of == &master.scale && count <= WORKERS_MOST);
 	return note_change("scale");
 }
 
@@ -69,16 +71,16 @@ __wrap_upgrade_start(struct master *of)
 }
 
 int
-__wrap_rebalance_start(struct master *of)
+__wrap_rebalance_start(struct rebalance *of)
 {
-	must(of == &master);
+	must(of == &master.rebalance);
 	return note_change("rebalance");
 }
 
 void
-__wrap_shutdown_in_order(struct master *of)
+__wrap_shutdown_in_order(struct shutdown *of)
 {
-	must(of == &master);
+	must(of == &master.shutdown);
 	note_change("stop");
 }
 
@@ -95,8 +97,8 @@ open_admin_listener(enum http_server_kind kind)
 	must(listen(fd, 8) == 0);
 	must(
 	    getsockname(fd, (struct sockaddr *)&names[kind], &name_lengths[kind]) == 0);
-	must(
-	    admin_listener_install(&master, kind, "/nowhere/control.sock", fd) != NULL);
+	must(admin_listener_install(master.admin, kind, "/nowhere/control.sock", fd) !=
+	    NULL);
 }
 
 static void
@@ -113,7 +115,8 @@ start_master(void)
 	master.workers.ledger = ledger_create(&master.workers.ledger_fd);
 	master.workers.slot_count = 2;
 	must(master.base != NULL && master.workers.ledger != NULL);
-	must(admin_listener_create(&master) == 0);
+	master.admin = admin_listener_create(master.base, admin_routes_serve, &master);
+	must(master.admin != NULL);
 	open_admin_listener(HTTP_SERVER_UNIX);
 	open_admin_listener(HTTP_SERVER_TCP);
 }
@@ -175,7 +178,7 @@ static void
 disconnect(int fd, enum http_server_kind kind)
 {
 	struct http_server *http_server =
-	    (struct http_server *)admin_listener_server(&master, kind);
+	    (struct http_server *)admin_listener_server(master.admin, kind);
 
 	close(fd);
 	for (int i = 0; i < 100 && http_server_pause(http_server) > 0; i++)

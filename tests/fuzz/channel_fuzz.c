@@ -24,6 +24,7 @@
 
 #include "lib/log.h"
 
+#include "master/admin/admin_routes.h"
 #include "master/admin/metrics.h"
 #include "master/admin/stats.h"
 #include "master/changes/rebalance.h"
@@ -74,7 +75,7 @@ run_loop_once(void)
 {
 	for (int i = 0; i < 2; i++)
 		must(event_base_loop(master->base, EVLOOP_ONCE | EVLOOP_NONBLOCK) >= 0);
-	process_reap(master);
+	process_reap(&master->workers);
 }
 
 static void
@@ -98,23 +99,23 @@ request_change(struct input *input)
 	case 1:
 	case 2:
 		master->config.sources.file = config_paths[what % CONFIGS];
-		(void)reload_start(master);
+		(void)reload_start(&master->reload);
 		break;
 	case 3:
-		(void)scale_workers(master, what / 8 % (WORKERS_MOST + 1));
+		(void)scale_workers(&master->scale, what / 8 % (WORKERS_MOST + 1));
 		break;
 	case 4:
-		(void)rebalance_start(master);
+		(void)rebalance_start(&master->rebalance);
 		break;
 	case 5:
-		rebalance_check(master);
+		rebalance_check(&master->rebalance);
 		break;
 	case 6:
 		write_stats();
 		break;
 	default:
 		if (what > 240)
-			shutdown_in_order(master);
+			shutdown_in_order(&master->shutdown);
 		break;
 	}
 }
@@ -211,7 +212,6 @@ start(uint8_t how)
 	must(master != NULL &&
 	    config_load(&sources, &master->config.current, error) == 0);
 	master->config.sources = sources;
-	supervisor_init(master);
 	master->previous_program_fd = -1;
 	master->workers.generation = 1;
 	master->config.current.workers = master->workers.slot_count =
@@ -219,19 +219,21 @@ start(uint8_t how)
 	master->base = event_base_new();
 	master->workers.ledger = ledger_create(&master->workers.ledger_fd);
 	must(master->base != NULL && master->workers.ledger != NULL);
-	must(admin_listener_create(master) == 0);
+	master->admin = admin_listener_create(master->base, admin_routes_serve, master);
+	must(master->admin != NULL);
+	supervisor_init(master);
 	open_listeners();
 	for (uint32_t i = 0; i < master->workers.slot_count; i++)
-		slot_start(master, i);
+		slot_start(&master->workers, i);
 }
 
 /* Nobody is left: the last books are closed with the last hand-over. */
 static void
 finish(void)
 {
-	shutdown_now(master);
+	shutdown_now(&master->shutdown);
 	fake_processes_kill_all();
-	process_reap(master);
+	process_reap(&master->workers);
 	must(master->workers.processes == NULL && master->workers.transfers == NULL);
 	write_stats();
 	master_finish(master);

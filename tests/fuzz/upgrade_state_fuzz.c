@@ -28,6 +28,7 @@
 
 #include "lib/log.h"
 
+#include "master/admin/admin_routes.h"
 #include "master/admin/metrics.h"
 #include "master/admin/stats.h"
 #include "master/listeners/admin_listener.h"
@@ -194,10 +195,12 @@ start_master(void)
 	struct master *master = calloc(1, sizeof(*master));
 
 	must(master != NULL);
-	supervisor_init(master);
 	master->previous_program_fd = -1;
 	master->base = event_base_new();
-	must(master->base != NULL && admin_listener_create(master) == 0);
+	must(master->base != NULL);
+	master->admin = admin_listener_create(master->base, admin_routes_serve, master);
+	must(master->admin != NULL);
+	supervisor_init(master);
 	return master;
 }
 

@@ -32,44 +32,43 @@ on_drained(const struct drain_summary *drain_summary, void *argument)
 	completed++;
 }
 
-static const struct worker_events events = { .on_drained = on_drained };
+static const struct process_events events = { .on_drained = on_drained };
 
-static struct master *
-create_master(void)
+static struct worker_table *
+create_table(void)
 {
-	struct master *master = calloc(1, sizeof(*master));
-	assert_non_null(master);
-	master->workers.events = &events;
+	struct worker_table *table = calloc(1, sizeof(*table));
+	assert_non_null(table);
+	table->events = &events;
 	completed = 0;
-	master->base = event_base_new();
-	master->workers.ledger = ledger_create(&master->workers.ledger_fd);
-	assert_non_null(master->workers.ledger);
-	return master;
+	table->base = event_base_new();
+	table->ledger = ledger_create(&table->ledger_fd);
+	assert_non_null(table->ledger);
+	return table;
 }
 
 static void
-destroy_master(struct master *master)
+destroy_table(struct worker_table *table)
 {
-	drain_summary_destroy_all(master);
-	while (master->workers.processes != NULL)
-		process_release(master->workers.processes);
-	event_base_free(master->base);
-	munmap(master->workers.ledger, sizeof(*master->workers.ledger));
-	close(master->workers.ledger_fd);
-	free(master);
+	drain_summary_destroy_all(table);
+	while (table->processes != NULL)
+		process_release(table->processes);
+	event_base_free(table->base);
+	munmap(table->ledger, sizeof(*table->ledger));
+	close(table->ledger_fd);
+	free(table);
 }
 
 /* A worker that has accepted ten connections, of which two have ended. */
 static struct process *
-add_worker(struct master *master, uint32_t slot)
+add_worker(struct worker_table *table, uint32_t slot)
 {
 	int channel[2];
 	assert_int_equal(channel_open(channel), 0);
 	close(channel[1]);
-	struct worker_ledger *worker_ledger =
-	    ledger_claim(master->workers.ledger, slot);
+	struct worker_ledger *worker_ledger = ledger_claim(table->ledger, slot);
 	struct process *process = process_from_pid(
-	    master, (pid_t)(1000 + slot), slot, channel[0], worker_ledger);
+	    table, (pid_t)(1000 + slot), slot, channel[0], worker_ledger);
 	assert_non_null(process);
 	ledger_count(&worker_ledger->own, LEDGER_CONNECTIONS_ACCEPTED, 10);
 	ledger_count_closed(&worker_ledger->own, CLOSE_PEER_CLOSED);
@@ -78,24 +77,24 @@ add_worker(struct master *master, uint32_t slot)
 }
 
 static struct drain_summary *
-finish_change(struct master *master, const char *change)
+finish_change(struct worker_table *table, const char *change)
 {
-	return drain_summary_close(master, change, true, "its outcome");
+	return drain_summary_close(table, change, true, "its outcome");
 }
 
 static void
 test_each_connection_is_counted_once(void **state)
 {
-	struct master *master = create_master();
+	struct worker_table *table = create_table();
 	(void)state;
-	drain_summary_open(master, "reload", clock_now_ns());
-	struct process *process = add_worker(master, 0), *dead = add_worker(master, 1);
+	drain_summary_open(table, "reload", clock_now_ns());
+	struct process *process = add_worker(table, 0), *dead = add_worker(table, 1);
 	drain_summary_add(process);
 	drain_summary_add(process);
 	drain_summary_add(dead);
-	struct drain_summary *drain_summary = finish_change(master, "reload");
+	struct drain_summary *drain_summary = finish_change(table, "reload");
 	assert_non_null(drain_summary);
-	drain_summary_finish(master, drain_summary);
+	drain_summary_finish(table, drain_summary);
 	assert_int_equal(drain_summary->workers, 2);
 	/* Of the eight that were open: three, two, one; and two are left. */
 	process->moved_out = 3;
@@ -116,110 +115,110 @@ test_each_connection_is_counted_once(void **state)
 	assert_non_null(strstr(text,
 	    ": 3 connections handed over, 2 drained, 1 forced, 2 lost with 1 that died"));
 	process_release(dead);
-	assert_null(master->workers.drain_summaries);
+	assert_null(table->drain_summaries);
 	assert_int_equal(completed, 1);
-	destroy_master(master);
+	destroy_table(table);
 }
 
 static void
 test_ignores_workers_that_exit_for_other_reasons(void **state)
 {
-	struct master *master = create_master();
+	struct worker_table *table = create_table();
 	(void)state;
-	drain_summary_add(add_worker(master, 0));
-	assert_null(master->workers.drain_summaries);
-	drain_summary_open(master, "scale", clock_now_ns());
-	struct process *process = add_worker(master, 1);
+	drain_summary_add(add_worker(table, 0));
+	assert_null(table->drain_summaries);
+	drain_summary_open(table, "scale", clock_now_ns());
+	struct process *process = add_worker(table, 1);
 	drain_summary_add(process);
 	/* The outcome of something else leaves it open. */
-	assert_null(finish_change(master, "rebalance"));
-	drain_summary_add(add_worker(master, 2));
-	struct drain_summary *drain_summary = finish_change(master, "scale");
+	assert_null(finish_change(table, "rebalance"));
+	drain_summary_add(add_worker(table, 2));
+	struct drain_summary *drain_summary = finish_change(table, "scale");
 	assert_non_null(drain_summary);
-	drain_summary_add(add_worker(master, 3));
+	drain_summary_add(add_worker(table, 3));
 	assert_int_equal(drain_summary->workers, 2);
 	/* Who has been forgotten is not looked for when he goes. */
-	drain_summary_destroy_all(master);
+	drain_summary_destroy_all(table);
 	process_release(process);
-	destroy_master(master);
+	destroy_table(table);
 }
 
 static void
 test_finishes_immediately_without_departing_workers(void **state)
 {
-	struct master *master = create_master();
+	struct worker_table *table = create_table();
 	(void)state;
-	drain_summary_open(master, "scale", clock_now_ns());
-	drain_summary_finish(master, finish_change(master, "scale"));
-	assert_null(master->workers.drain_summaries);
-	destroy_master(master);
+	drain_summary_open(table, "scale", clock_now_ns());
+	drain_summary_finish(table, finish_change(table, "scale"));
+	assert_null(table->drain_summaries);
+	destroy_table(table);
 }
 
 static struct drain_summary *
-seal_scale(struct master *master)
+seal_scale(struct worker_table *table)
 {
-	struct drain_summary *drain_summary = finish_change(master, "scale");
+	struct drain_summary *drain_summary = finish_change(table, "scale");
 	assert_non_null(drain_summary);
-	drain_summary_finish(master, drain_summary);
+	drain_summary_finish(table, drain_summary);
 	return drain_summary;
 }
 
 static void
 test_waits_for_the_replacement_of_a_crashed_worker(void **state)
 {
-	struct master *master = create_master();
-	struct slot *slot = &master->workers.slots[1];
+	struct worker_table *table = create_table();
+	struct slot *slot = &table->slots[1];
 	char text[CONFIG_ERROR_MAX];
 	(void)state;
-	slot->master = master;
-	drain_summary_open(master, "scale", clock_now_ns());
-	struct process *dead = add_worker(master, 1);
+	slot->table = table;
+	drain_summary_open(table, "scale", clock_now_ns());
+	struct process *dead = add_worker(table, 1);
 	drain_summary_add(dead);
-	const struct drain_summary *drain_summary = seal_scale(master);
+	const struct drain_summary *drain_summary = seal_scale(table);
 	drain_summary_expect(slot, dead->drain_summary);
 	process_release(dead);
-	assert_ptr_equal(master->workers.drain_summaries, drain_summary);
+	assert_ptr_equal(table->drain_summaries, drain_summary);
 	assert_int_equal(drain_summary->exited_workers, 1);
 	assert_non_null(strstr(drain_summary_format(drain_summary, text, sizeof(text)),
 	    "1 of 2 workers still leaves after "));
-	slot->process = add_worker(master, 1);
+	slot->process = add_worker(table, 1);
 	drain_summary_attach(slot);
 	assert_null(slot->drain_summary);
 	assert_int_equal(drain_summary_workers(drain_summary), 2);
 	/* And who goes on for that one. */
-	struct process *third = add_worker(master, 1);
+	struct process *third = add_worker(table, 1);
 	drain_summary_inherit(third, slot->process->drain_summary);
 	process_release(slot->process);
-	assert_ptr_equal(master->workers.drain_summaries, drain_summary);
+	assert_ptr_equal(table->drain_summaries, drain_summary);
 	/* What ended there is all its own: it began for that. */
 	uint64_t drained = drain_summary->drained;
 	process_release(third);
 	assert_int_equal(drained, 2);
-	assert_null(master->workers.drain_summaries);
-	destroy_master(master);
+	assert_null(table->drain_summaries);
+	destroy_table(table);
 }
 
 static void
 test_does_not_wait_for_cancelled_replacements(void **state)
 {
-	struct master *master = create_master();
-	struct slot *slot = &master->workers.slots[1];
+	struct worker_table *table = create_table();
+	struct slot *slot = &table->slots[1];
 	(void)state;
-	slot->master = master;
+	slot->table = table;
 	drain_summary_cancel(slot);
-	drain_summary_open(master, "scale", clock_now_ns());
-	drain_summary_expect(slot, drain_summary_current(master));
-	assert_ptr_equal(seal_scale(master), master->workers.drain_summaries);
+	drain_summary_open(table, "scale", clock_now_ns());
+	drain_summary_expect(slot, drain_summary_current(table));
+	assert_ptr_equal(seal_scale(table), table->drain_summaries);
 	drain_summary_cancel(slot);
 	assert_null(slot->drain_summary);
-	assert_null(master->workers.drain_summaries);
+	assert_null(table->drain_summaries);
 	/* Nor who has been forgotten. */
-	drain_summary_open(master, "scale", clock_now_ns());
-	drain_summary_expect(slot, drain_summary_current(master));
-	drain_summary_destroy_all(master);
+	drain_summary_open(table, "scale", clock_now_ns());
+	drain_summary_expect(slot, drain_summary_current(table));
+	drain_summary_destroy_all(table);
 	assert_null(slot->drain_summary);
-	drain_summary_inherit(add_worker(master, 1), NULL);
-	destroy_master(master);
+	drain_summary_inherit(add_worker(table, 1), NULL);
+	destroy_table(table);
 }
 
 int

@@ -22,6 +22,7 @@
 
 #include "proto/channel.h"
 
+#include "master/admin/admin_routes.h"
 #include "master/admin/capacity.h"
 #include "master/changes/pending_requests.h"
 #include "master/changes/reload.h"
@@ -67,48 +68,50 @@ RECORD(reuseport_select, "reuseport selection",
     (struct listener * l, const bool *t, bool c), (l, t, c))
 RECORD(
     worker_drain_queue_taken_over, "queue taken over", (const struct process *p), (p))
-RECORD(worker_drain_find_receivers, "find receivers", (struct master * m), (m))
+RECORD(worker_drain_find_receivers, "find receivers", (struct worker_table * t), (t))
 RECORD(worker_drain_on_listeners_removed, "emptying removed listeners goes on",
-    (struct master * m), (m))
+    (struct worker_table * t), (t))
 RECORD(worker_drain_start, "worker drains",
     (struct process * p, enum worker_drain_kind k), (p, k))
 RECORD(worker_drain_replace, "replace the worker that empties queues",
-    (const struct process *p), (p))
-RECORD(worker_drain_close_sockets, "close unserved sockets", (struct master * m), (m))
-RECORD(scale_on_slot_change, "check the pending scale", (struct master * m), (m))
-RECORD(scale_on_reloaded, "scale after reload", (struct master * m), (m))
-RECORD(service_manager_status, "status line", (struct master * m), (m))
-RECORD(service_manager_ready, "sd_notify ready", (struct master * m), (m))
+    (const struct process *p, bool b), (p, b))
+RECORD(slot_close_sockets, "close unserved sockets", (struct worker_table * t, bool b),
+    (t, b))
+RECORD(scale_on_slot_change, "check the pending scale", (struct scale * s), (s))
+RECORD(scale_on_reloaded, "scale after reload", (struct scale * s), (s))
+RECORD(service_manager_status, "status line", (struct service_manager * m), (m))
+RECORD(service_manager_ready, "sd_notify ready", (struct service_manager * m), (m))
 RECORD(capacity_log, "capacity", (const struct master *m), (m))
-RECORD(listener_set_commit, "listener set", (struct master * m), (m))
-RECORD(admin_listener_commit, "admin listeners", (struct master * m), (m))
+RECORD(listener_set_commit, "listener set",
+    (struct listener_set * s, const struct config *c), (s, c))
+RECORD(admin_listener_commit, "admin listeners",
+    (struct admin_listeners * a, const struct config *c), (a, c))
 RECORD(slot_set_process, "successor into its slot", (struct process * p), (p))
 RECORD(slot_drain, "surplus slot drains", (struct slot * s), (s))
 RECORD(pending_requests_on_outcome, "answer requests",
     (struct master * m, struct drain_summary *s), (m, s))
 RECORD(drain_summary_open, "open the summary",
-    (struct master * m, const char *n, uint64_t t), (m, n, t))
+    (struct worker_table * t, const char *n, uint64_t s), (t, n, s))
 RECORD(drain_summary_finish, "settle the summary",
-    (struct master * m, struct drain_summary *s), (m, s))
+    (struct worker_table * t, struct drain_summary *s), (t, s))
 RECORD(drain_summary_on_process_released, "summary reads the ledger block",
     (struct process * p), (p))
 RECORD(upgrade_done, "upgrade done", (struct master * m), (m))
-RECORD(transfers_on_exit, "settle transfers", (struct process * p), (p))
 RECORD(ledger_retire, "release the ledger block",
     (struct ledger * l, struct worker_ledger *w, uint32_t s, uint64_t i, uint64_t o),
     (l, w, s, i, o))
 
 struct drain_summary *__real_drain_summary_close(
-    struct master *master, const char *change, bool is_good, const char *text);
+    struct worker_table *table, const char *change, bool is_good, const char *text);
 struct drain_summary *__wrap_drain_summary_close(
-    struct master *master, const char *change, bool is_good, const char *text);
+    struct worker_table *table, const char *change, bool is_good, const char *text);
 
 struct drain_summary *
 __wrap_drain_summary_close(
-    struct master *master, const char *change, bool is_good, const char *text)
+    struct worker_table *table, const char *change, bool is_good, const char *text)
 {
 	record("seal the summary");
-	return __real_drain_summary_close(master, change, is_good, text);
+	return __real_drain_summary_close(table, change, is_good, text);
 }
 
 int __real_channel_send(int fd, const struct channel_message *message, int descriptor);
@@ -175,7 +178,7 @@ crash(struct master *master, int worker)
 {
 	close(worker_fds[worker]);
 	exited_pid = FIRST_PID + worker;
-	process_reap(master);
+	process_reap(&master->workers);
 }
 
 static void
@@ -212,16 +215,17 @@ set_up(void **state)
 	log_set_level(LOG_LEVEL_ERROR);
 	worker_count = 0;
 	load_config(master);
-	supervisor_init(master);
 	master->previous_program_fd = -1;
 	master->workers.generation = 1;
 	master->workers.slot_count = 2;
 	master->base = event_base_new();
 	master->workers.ledger = ledger_create(&master->workers.ledger_fd);
-	assert_int_equal(admin_listener_create(master), 0);
+	master->admin = admin_listener_create(master->base, admin_routes_serve, master);
+	assert_non_null(master->admin);
+	supervisor_init(master);
 	open_listener(master);
-	slot_start(master, 0);
-	slot_start(master, 1);
+	slot_start(&master->workers, 0);
+	slot_start(&master->workers, 1);
 	calls[0] = '\0';
 	*state = master;
 	return 0;
@@ -238,7 +242,7 @@ tear_down(void **state)
 		master->workers.transfers = transfer->next;
 		free(transfer);
 	}
-	drain_summary_destroy_all(master);
+	drain_summary_destroy_all(&master->workers);
 	master_finish(master);
 	return 0;
 }
@@ -288,7 +292,7 @@ static void
 test_a_reload_commits_when_all_successors_are_ready(void **state)
 {
 	struct master *master = start(state);
-	assert_int_equal(reload_start(master), 0);
+	assert_int_equal(reload_start(&master->reload), 0);
 	calls[0] = '\0';
 	become_ready(master, 2);
 	assert_string_equal(calls, "");
@@ -311,7 +315,7 @@ static void
 test_an_upgrade_is_done_before_sockets_are_closed(void **state)
 {
 	struct master *master = start(state);
-	assert_int_equal(reload_start_upgrade(master), 0);
+	assert_int_equal(reload_start_upgrade(&master->reload), 0);
 	become_ready(master, 2);
 	calls[0] = '\0';
 	become_ready(master, 3);
@@ -325,8 +329,8 @@ static void
 test_a_queued_reload_starts_after_the_commit(void **state)
 {
 	struct master *master = start(state);
-	assert_int_equal(reload_start(master), 0);
-	assert_int_equal(reload_start(master), 0);
+	assert_int_equal(reload_start(&master->reload), 0);
+	assert_int_equal(reload_start(&master->reload), 0);
 	become_ready(master, 2);
 	assert_int_equal(worker_count, 4);
 	become_ready(master, 3);
@@ -345,7 +349,7 @@ test_a_worker_exits(void **state)
 	assert_string_equal(calls,
 	    "reuseport selection\ncheck the pending scale\nstatus line\n"
 	    "replace the worker that empties queues\n"
-	    "settle transfers\nsummary reads the ledger block\n"
+	    "summary reads the ledger block\n"
 	    "release the ledger block\n"
 	    "close unserved sockets\nreuseport selection\nstatus line\n");
 }
@@ -365,7 +369,7 @@ static void
 test_a_socket_is_closed_after_its_worker_has_emptied_it(void **state)
 {
 	struct master *master = start(state);
-	assert_int_equal(scale_workers(master, 1), 0);
+	assert_int_equal(scale_workers(&master->scale, 1), 0);
 	const char *selection = strstr(calls, "reuseport selection\n");
 	const char *drain = strstr(calls, "surplus slot drains\nworker drains\n");
 	assert_true(selection != NULL && drain != NULL && selection < drain);
@@ -382,7 +386,7 @@ static void
 test_a_crashed_worker_is_replaced_until_its_queue_is_empty(void **state)
 {
 	struct master *master = start(state);
-	assert_int_equal(scale_workers(master, 1), 0);
+	assert_int_equal(scale_workers(&master->scale, 1), 0);
 	crash(master, 1);
 	assert_true(master->listeners.first->fds[1] >= 0);
 	run_loop(master);
@@ -396,7 +400,7 @@ static void
 test_the_receiver_of_a_transfer_is_told_first(void **state)
 {
 	struct master *master = start(state);
-	assert_int_equal(scale_workers(master, 1), 0);
+	assert_int_equal(scale_workers(&master->scale, 1), 0);
 	assert_non_null(strstr(calls, "the receiver is told\nthe sender is told\n"));
 }
 
@@ -404,12 +408,11 @@ static void
 test_a_ledger_block_is_kept_until_its_transfers_are_settled(void **state)
 {
 	struct master *master = start(state);
-	assert_int_equal(scale_workers(master, 1), 0);
+	assert_int_equal(scale_workers(&master->scale, 1), 0);
 	send_message(1, CHANNEL_LISTENERS_CLOSED, 0, 0);
 	run_loop(master);
 	calls[0] = '\0';
 	crash(master, 1);
-	assert_non_null(strstr(calls, "settle transfers\n"));
 	assert_null(strstr(calls, "release the ledger block\n"));
 	send_message(0, CHANNEL_RECEIVED, 1, 0);
 	run_loop(master);

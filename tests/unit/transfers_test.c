@@ -37,7 +37,7 @@ __wrap_channel_send(int fd, const struct channel_message *message, int descripto
 #define HELD 10 /* connections that the giver has accepted */
 
 struct fixture {
-	struct master *master;
+	struct worker_table *table;
 	struct process *sender, *receiver;
 	struct ledger_block *giver_block, *taker_block;
 	int worker_ends[2];
@@ -50,12 +50,12 @@ add_worker(struct fixture *fixture, uint32_t slot, struct ledger_block **ret_blo
 	assert_int_equal(channel_open(channel), 0);
 	fixture->worker_ends[slot] = channel[1];
 	struct worker_ledger *worker_ledger =
-	    ledger_claim(fixture->master->workers.ledger, slot);
+	    ledger_claim(fixture->table->ledger, slot);
 	assert_non_null(worker_ledger);
 	*ret_block = &worker_ledger->by_listener[ledger_register_listener(
-	    fixture->master->workers.ledger, "a listener")];
+	    fixture->table->ledger, "a listener")];
 	struct process *process = process_from_pid(
-	    fixture->master, (pid_t)(1000 + slot), slot, channel[0], worker_ledger);
+	    fixture->table, (pid_t)(1000 + slot), slot, channel[0], worker_ledger);
 	assert_non_null(process);
 	process->is_ready = true;
 	return process;
@@ -66,12 +66,11 @@ set_up(void **state)
 {
 	struct fixture *fixture = calloc(1, sizeof(*fixture));
 	assert_non_null(fixture);
-	fixture->master = calloc(1, sizeof(*fixture->master));
-	assert_non_null(fixture->master);
-	fixture->master->base = event_base_new();
-	fixture->master->workers.ledger =
-	    ledger_create(&fixture->master->workers.ledger_fd);
-	assert_non_null(fixture->master->workers.ledger);
+	fixture->table = calloc(1, sizeof(*fixture->table));
+	assert_non_null(fixture->table);
+	fixture->table->base = event_base_new();
+	fixture->table->ledger = ledger_create(&fixture->table->ledger_fd);
+	assert_non_null(fixture->table->ledger);
 	fixture->sender = add_worker(fixture, 0, &fixture->giver_block);
 	fixture->receiver = add_worker(fixture, 1, &fixture->taker_block);
 	fixture->sender->is_draining = true;
@@ -87,20 +86,42 @@ tear_down(void **state)
 	struct fixture *fixture = *state;
 	close(fixture->worker_ends[0]);
 	close(fixture->worker_ends[1]);
-	event_base_free(fixture->master->base);
-	munmap(
-	    fixture->master->workers.ledger, sizeof(*fixture->master->workers.ledger));
-	close(fixture->master->workers.ledger_fd);
-	free(fixture->master);
+	event_base_free(fixture->table->base);
+	munmap(fixture->table->ledger, sizeof(*fixture->table->ledger));
+	close(fixture->table->ledger_fd);
+	free(fixture->table);
 	free(fixture);
 	return 0;
+}
+
+/* As the supervisor does it, which then finds receivers. */
+static void
+settle(struct worker_table *table)
+{
+	struct transfer_result result;
+	while (transfers_settle_next(table, &result)) {
+		transfers_release(result.receiver);
+		transfers_release(result.sender);
+	}
+}
+
+static void
+end_transfer(struct process *process, bool is_sender, uint32_t id, uint64_t connections)
+{
+	const struct transfer_end end = {
+		.is_sender = is_sender, .id = id, .connections = connections
+	};
+	if (transfers_on_end(process, &end))
+		settle(process->table);
 }
 
 static void
 kill_worker(struct process *process)
 {
+	struct worker_table *table = process->table;
 	process->has_exited = true;
-	transfers_on_exit(process);
+	transfers_release(process);
+	settle(table);
 }
 
 /* What slot `slot` has lost, now that both are buried; all that was moved is booked on
@@ -109,10 +130,10 @@ static void
 assert_lost(const struct fixture *fixture, uint64_t by_giver, uint64_t by_taker)
 {
 	struct ledger_totals sender, receiver;
-	assert_null(fixture->master->workers.transfers);
-	assert_null(fixture->master->workers.processes);
-	ledger_sum_slot(fixture->master->workers.ledger, 0, &sender);
-	ledger_sum_slot(fixture->master->workers.ledger, 1, &receiver);
+	assert_null(fixture->table->transfers);
+	assert_null(fixture->table->processes);
+	ledger_sum_slot(fixture->table->ledger, 0, &sender);
+	ledger_sum_slot(fixture->table->ledger, 1, &receiver);
 	assert_int_equal(sender.counters[LEDGER_CONNECTIONS_MOVED_OUT],
 	    receiver.counters[LEDGER_CONNECTIONS_MOVED_IN]);
 	assert_int_equal(sender.closed[CLOSE_WORKER_LOST], by_giver);
@@ -125,8 +146,8 @@ test_counts_what_sender_and_receiver_report(void **state)
 	struct fixture *fixture = *state;
 	ledger_count(fixture->giver_block, LEDGER_CONNECTIONS_MOVED_OUT, HELD);
 	ledger_count(fixture->taker_block, LEDGER_CONNECTIONS_MOVED_IN, HELD);
-	transfers_on_sent(fixture->sender, 1, HELD);
-	transfers_on_received(fixture->receiver, 1, HELD);
+	end_transfer(fixture->sender, true, 1, HELD);
+	end_transfer(fixture->receiver, false, 1, HELD);
 	kill_worker(fixture->sender);
 	kill_worker(fixture->receiver);
 	assert_lost(fixture, 0, HELD);
@@ -138,8 +159,8 @@ test_a_sender_crash_before_counting_loses_no_accepted_connection(void **state)
 	struct fixture *fixture = *state;
 	ledger_count(fixture->taker_block, LEDGER_CONNECTIONS_MOVED_IN, 4);
 	kill_worker(fixture->sender);
-	assert_non_null(fixture->master->workers.transfers);
-	transfers_on_received(fixture->receiver, 1, 4);
+	assert_non_null(fixture->table->transfers);
+	end_transfer(fixture->receiver, false, 1, 4);
 	kill_worker(fixture->receiver);
 	assert_lost(fixture, HELD - 4, 4);
 }
@@ -150,8 +171,8 @@ test_a_receiver_crash_before_counting_loses_its_connections(void **state)
 	struct fixture *fixture = *state;
 	ledger_count(fixture->giver_block, LEDGER_CONNECTIONS_MOVED_OUT, 4);
 	kill_worker(fixture->receiver);
-	assert_non_null(fixture->master->workers.transfers);
-	transfers_on_sent(fixture->sender, 1, 4);
+	assert_non_null(fixture->table->transfers);
+	end_transfer(fixture->sender, true, 1, 4);
 	fixture->sender->wants_receiver = false;
 	kill_worker(fixture->sender);
 	assert_lost(fixture, HELD - 4, 4);
@@ -174,8 +195,8 @@ test_two_transfers_of_one_sender_are_separate(void **state)
 	struct fixture *fixture = *state;
 	ledger_count(fixture->giver_block, LEDGER_CONNECTIONS_MOVED_OUT, 4);
 	ledger_count(fixture->taker_block, LEDGER_CONNECTIONS_MOVED_IN, 4);
-	transfers_on_sent(fixture->sender, 1, 4);
-	transfers_on_received(fixture->receiver, 1, 4);
+	end_transfer(fixture->sender, true, 1, 4);
+	end_transfer(fixture->receiver, false, 1, 4);
 	transfers_start(fixture->sender, fixture->receiver);
 	ledger_count(fixture->giver_block, LEDGER_CONNECTIONS_MOVED_OUT, 2);
 	kill_worker(fixture->sender);
@@ -188,24 +209,24 @@ static void
 test_retries_a_transfer_after_running_out_of_descriptors(void **state)
 {
 	struct fixture *fixture = *state;
-	transfers_on_sent(fixture->sender, 1, 0);
-	transfers_on_received(fixture->receiver, 1, 0);
+	end_transfer(fixture->sender, true, 1, 0);
+	end_transfer(fixture->receiver, false, 1, 0);
 	refused = CHANNEL_RECEIVE_CONNECTIONS;
 	transfers_start(fixture->sender, fixture->receiver);
-	assert_null(fixture->master->workers.transfers);
+	assert_null(fixture->table->transfers);
 	assert_true(fixture->sender->wants_receiver);
 	refused = CHANNEL_SEND_CONNECTIONS;
 	transfers_start(fixture->sender, fixture->receiver);
 	assert_true(fixture->sender->wants_receiver);
 	assert_false(transfers_is_sending(fixture->sender));
-	transfers_on_received(fixture->receiver, 3, 0);
-	assert_null(fixture->master->workers.transfers);
+	end_transfer(fixture->receiver, false, 3, 0);
+	assert_null(fixture->table->transfers);
 	assert_true(fixture->sender->wants_receiver);
 	refused = 0;
 	transfers_start(fixture->sender, fixture->receiver);
 	assert_false(fixture->sender->wants_receiver);
-	transfers_on_sent(fixture->sender, 4, HELD);
-	transfers_on_received(fixture->receiver, 4, HELD);
+	end_transfer(fixture->sender, true, 4, HELD);
+	end_transfer(fixture->receiver, false, 4, HELD);
 	kill_worker(fixture->sender);
 	kill_worker(fixture->receiver);
 	assert_lost(fixture, 0, HELD);
@@ -215,11 +236,11 @@ static void
 test_ignores_transfer_messages_from_other_workers(void **state)
 {
 	struct fixture *fixture = *state;
-	transfers_on_sent(fixture->receiver, 1, 7);
-	transfers_on_received(fixture->sender, 1, 7);
-	transfers_on_sent(fixture->sender, 2, 7);
-	assert_false(fixture->master->workers.transfers->has_sent);
-	assert_false(fixture->master->workers.transfers->has_received);
+	end_transfer(fixture->receiver, true, 1, 7);
+	end_transfer(fixture->sender, false, 1, 7);
+	end_transfer(fixture->sender, true, 2, 7);
+	assert_false(fixture->table->transfers->has_sent);
+	assert_false(fixture->table->transfers->has_received);
 	assert_true(transfers_is_sending(fixture->sender));
 	kill_worker(fixture->sender);
 	kill_worker(fixture->receiver);

@@ -1,0 +1,84 @@
+#include "master/workers/watchdog.h"
+
+#include <signal.h>
+
+#include "lib/clock.h"
+#include "lib/log.h"
+
+/* A worker that is not ready by then is hung, unless timeouts.hung is shorter. */
+#define START_LIMIT_NS (15 * NS_PER_S)
+/* From SIGABRT to SIGKILL. */
+#define ABORT_GRACE_NS (2 * NS_PER_S)
+/* The master itself has been stopped if it was away for so long. */
+#define STALL_NS (750 * NS_PER_MS)
+
+/* How long a worker may be silent; 0: no limit. */
+static uint64_t
+hang_limit_ns(const struct process *process)
+{
+	uint64_t limit_ns = process->table->config->current.timeouts.hung_ns;
+	if (!process->is_ready && limit_ns > START_LIMIT_NS)
+		return START_LIMIT_NS;
+	return limit_ns;
+}
+
+static void
+abort_process(struct process *process, uint64_t now_ns, uint64_t silent_ns)
+{
+	log_errorx(
+	    "worker %u (process %d) is hung: no turn of its loop for %llu ms%s; aborting it",
+	    process->slot, (int)process->pid,
+	    (unsigned long long)(silent_ns / NS_PER_MS),
+	    process->is_ready ? "" : " since it was started");
+	process->abort_ns = now_ns;
+	kill(process->pid, SIGABRT);
+}
+
+static bool
+check_process(struct process *process, uint64_t now_ns, uint64_t watchdog_ns)
+{
+	uint64_t limit_ns = hang_limit_ns(process);
+	uint64_t heartbeat_count = atomic_load_explicit(
+	    &process->worker_ledger->own.heartbeat_count, memory_order_relaxed);
+	if (heartbeat_count != process->heartbeat_count) {
+		process->heartbeat_count = heartbeat_count;
+		process->heartbeat_ns = now_ns;
+		return true;
+	}
+	uint64_t silent_ns = now_ns - process->heartbeat_ns;
+	if (limit_ns == 0 || silent_ns < limit_ns)
+		return watchdog_ns == 0 || silent_ns < watchdog_ns;
+	if (process->abort_ns == 0)
+		abort_process(process, now_ns, silent_ns);
+	else if (now_ns - process->abort_ns >= ABORT_GRACE_NS)
+		kill(process->pid, SIGKILL);
+	return false;
+}
+
+/* Time in which the master itself was stopped (SIGSTOP, a frozen container) does not
+ * count: the workers may have been stopped with it. */
+static void
+exclude_own_absence(struct worker_table *table, uint64_t now_ns)
+{
+	uint64_t since_ns = now_ns - table->last_watch_ns;
+	bool was_stalled = since_ns > STALL_NS;
+	table->last_watch_ns = now_ns;
+	for (struct process *p = table->processes; was_stalled && p != NULL;
+	     p = p->next) {
+		p->heartbeat_ns += since_ns < now_ns - p->heartbeat_ns
+		    ? since_ns
+		    : now_ns - p->heartbeat_ns;
+		if (p->abort_ns != 0)
+			p->abort_ns = now_ns;
+	}
+}
+
+bool
+watchdog_check(struct worker_table *table, uint64_t now_ns, uint64_t limit_ns)
+{
+	bool all_responsive = true;
+	exclude_own_absence(table, now_ns);
+	for (struct process *p = table->processes; p != NULL; p = p->next)
+		all_responsive &= p->has_exited || check_process(p, now_ns, limit_ns);
+	return all_responsive;
+}
