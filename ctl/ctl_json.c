@@ -2,12 +2,46 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "lib/clock.h"
 #include "lib/json/json_load.h"
 #include "lib/printable.h"
 #include "lib/xmalloc.h"
+
+int
+ctl_json_request(const char *socket, const char *method, const char *target,
+    double timeout_s, struct http_client_response *ret, char *error)
+{
+	char why[80];
+	char *server = xasprintf("unix:%s", socket);
+	const struct http_client_request request = {
+		.server = server,
+		.method = method,
+		.target = target,
+		.timeout_ns = (uint64_t)(timeout_s * (double)NS_PER_S),
+	};
+	enum http_client_status status =
+	    http_client_send(&request, ret, why, sizeof(why));
+	int saved = errno;
+	free(server);
+	if (status == HTTP_CLIENT_OK)
+		return 0;
+	bool is_connected = status != HTTP_CLIENT_NOT_CONNECTED;
+	if (!is_connected && (saved == ENOENT || saved == ECONNREFUSED))
+		snprintf(error, CTL_ERROR_MAX,
+		    "no yodeld is listening on %.120s; is it running? (other socket: -s PATH)",
+		    socket);
+	else
+		snprintf(error, CTL_ERROR_MAX, "%.120s: %s%s", socket, why,
+		    saved == EACCES ? "; its mode and admin.group say who may connect"
+				    : "");
+	errno = is_connected ? saved : ENOTCONN;
+	return -1;
+}
 
 json_t *
 ctl_json_load(const char *text)

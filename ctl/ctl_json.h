@@ -1,6 +1,6 @@
 /*
- * ctl_json.h - reads values from a reply of the server. A missing value is 0 or "", so
- * that a server of another version can be shown.
+ * ctl_json.h - requests to the server, and values in its replies. A missing value is 0
+ * or "", so that a server of another version can be shown.
  */
 #ifndef CTL_CTL_JSON_H
 #define CTL_CTL_JSON_H
@@ -8,7 +8,19 @@
 #include <jansson.h>
 #include <stdint.h>
 
+#include "http/http_client.h"
+
 #define CTL_JSON_ERROR "the server's reply is not valid JSON"
+
+#define CTL_ERROR_MAX 256
+
+/* Sends a request to the admin socket and waits for the response. 0, or -1 with one
+ * line in error[CTL_ERROR_MAX] and errno: ENOTCONN if the request was not sent;
+ * ETIMEDOUT if there was no response within timeout_s, though the server may have begun
+ * with it. */
+int ctl_json_request(const char *socket, const char *method, const char *target,
+    double timeout_s, struct http_client_response *ret, char *error)
+    __attribute__((warn_unused_result));
 
 /* A reply, or NULL when it is not JSON. */
 json_t *ctl_json_load(const char *text);

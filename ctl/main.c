@@ -10,13 +10,13 @@
 #include <sysexits.h>
 #include <time.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/resources.h"
 #include "lib/suggest.h"
 #include "lib/xmalloc.h"
 
 #include "ctl/ctl_config.h"
-#include "ctl/ctl_http.h"
 #include "ctl/ctl_json.h"
 #include "ctl/ctl_options.h"
 #include "ctl/ctl_show.h"
@@ -84,7 +84,7 @@ query(const struct ctl_options *options, const char *target, ctl_show_function s
 {
 	char error[CTL_ERROR_MAX];
 	struct http_client_response answer;
-	if (ctl_http_request(options->socket, "GET", target,
+	if (ctl_json_request(options->socket, "GET", target,
 		ctl_options_query_timeout_s(options), &answer, error) < 0)
 		return fail(EX_UNAVAILABLE, error);
 	int status;
@@ -155,7 +155,7 @@ request_change(const struct ctl_options *options, const char *target)
 		: strchr(target, '?') == NULL ? "?"
 					      : "&",
 	    options->no_wait ? "wait=outcome" : "");
-	if (ctl_http_request(options->socket, "POST", whole, options->timeout_s,
+	if (ctl_json_request(options->socket, "POST", whole, options->timeout_s,
 		&answer, error) < 0) {
 		if (errno == ETIMEDOUT)
 			return print_timeout(options, "the server continues with it");
@@ -211,7 +211,7 @@ find_server_pid(const struct ctl_options *options, double timeout_s)
 {
 	char error[CTL_ERROR_MAX];
 	struct http_client_response answer;
-	if (ctl_http_request(
+	if (ctl_json_request(
 		options->socket, "GET", "/stats", timeout_s, &answer, error) < 0)
 		return 0;
 	json_t *body = ctl_json_load(answer.body);
@@ -226,16 +226,15 @@ static int
 stop(const struct ctl_options *options)
 {
 	const struct timespec pause = { .tv_nsec = EXIT_POLL_MS * 1000000L };
-	double deadline_s = http_client_now_s() + options->timeout_s, left_s;
+	double deadline_s = clock_now_s() + options->timeout_s, left_s;
 	uint64_t pid = options->no_wait
 	    ? 0
 	    : find_server_pid(options, ctl_options_query_timeout_s(options));
 	int rc = request_change(options, "/stop");
-	while (rc == EX_OK && pid != 0 &&
-	    (left_s = deadline_s - http_client_now_s()) > 0 &&
+	while (rc == EX_OK && pid != 0 && (left_s = deadline_s - clock_now_s()) > 0 &&
 	    find_server_pid(options, left_s) == pid)
 		nanosleep(&pause, NULL);
-	if (rc == EX_OK && pid != 0 && http_client_now_s() >= deadline_s)
+	if (rc == EX_OK && pid != 0 && clock_now_s() >= deadline_s)
 		return print_timeout(options, "the server is still running");
 	return rc;
 }

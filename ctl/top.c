@@ -5,11 +5,11 @@
 #include <stdlib.h>
 #include <sysexits.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
 
 #include "http/http_client.h"
 
-#include "ctl/ctl_http.h"
 #include "ctl/ctl_json.h"
 #include "ctl/ctl_show.h"
 #include "ctl/terminal.h"
@@ -27,7 +27,7 @@ static int
 take_sample(const struct ctl_options *options, struct sample *ret, char *error)
 {
 	struct http_client_response answer;
-	if (ctl_http_request(options->socket, "GET", "/stats",
+	if (ctl_json_request(options->socket, "GET", "/stats",
 		ctl_options_query_timeout_s(options), &answer, error) < 0)
 		return EX_UNAVAILABLE;
 	if (answer.status != 200) {
@@ -36,7 +36,7 @@ take_sample(const struct ctl_options *options, struct sample *ret, char *error)
 		return FAILED;
 	}
 	ret->stats = ctl_json_load(answer.body);
-	ret->at_s = http_client_now_s();
+	ret->at_s = clock_now_s();
 	free(answer.body);
 	if (ret->stats != NULL)
 		return EX_OK;
@@ -63,8 +63,8 @@ show(const char *text, bool is_terminal, char *error)
 static bool
 wait_for_quit(double seconds, const char *text, bool is_terminal)
 {
-	double deadline_s = http_client_now_s() + seconds, left_s;
-	while ((left_s = deadline_s - http_client_now_s()) > 0) {
+	double deadline_s = clock_now_s() + seconds, left_s;
+	while ((left_s = deadline_s - clock_now_s()) > 0) {
 		int key = terminal_wait_key(left_s);
 		if (key == 'q' || key == 'Q')
 			return true;

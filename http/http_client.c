@@ -1,85 +1,104 @@
 #include "http/http_client.h"
 
 #include <sys/socket.h>
-#include <sys/time.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <unistd.h>
 
 #include "lib/clock.h"
 
+#include "net/address.h"
+#include "net/connect.h"
+
 #define FIRST_BYTES 65536
-#define LATE_READS 64 /* for an answer that came in time, and was not read in time */
+/* Reads after the deadline, for a response that arrived in time but was read late. */
+#define LATE_READS 64
+#define ADDRESSES_MAX 4 /* of a name, tried in turn */
+#define HOST_MAX 256
 
-double
-http_client_now_s(void)
+static const char unix_prefix[] = "unix:";
+static const char http_prefix[] = "http://";
+
+/* The text after the prefix, or NULL if it starts otherwise. */
+static const char *
+skip_prefix(const char *text, const char *prefix)
 {
-	return (double)clock_now_ns() / 1e9;
+	size_t length = strlen(prefix);
+	return strncmp(text, prefix, length) == 0 ? text + length : NULL;
 }
 
-/* At least a moment, for 0 is for ever. */
-void
-http_client_set_deadline(int fd, double deadline_s)
+bool
+http_client_accepts(const char *server)
 {
-	double left_s = deadline_s - http_client_now_s();
-	if (left_s < 0.001)
-		left_s = 0.001;
-	const struct timeval timeout = { .tv_sec = (time_t)left_s,
-		.tv_usec = (suseconds_t)((left_s - (double)(time_t)left_s) * 1e6) };
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
-	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
+	const char *rest = skip_prefix(server, unix_prefix);
+	if (rest != NULL)
+		return *rest != '\0';
+	rest = skip_prefix(server, http_prefix);
+	if (rest == NULL)
+		rest = server;
+	const char *colon = memchr(rest, ':', strcspn(rest, "/"));
+	return colon != NULL && colon[1] != '/';
 }
 
-/* A process that is stopped and continued meanwhile hears EINTR (signal(7)), and asks
- * again in the time that is left. */
+/* Time until the deadline: at least 1 ms, because 0 would mean no limit. */
+static uint64_t
+time_left(uint64_t deadline_ns)
+{
+	uint64_t now_ns = clock_now_ns();
+	return deadline_ns > now_ns + NS_PER_MS ? deadline_ns - now_ns : NS_PER_MS;
+}
+
+static void
+set_deadline(int fd, int option, uint64_t deadline_ns)
+{
+	const struct timeval timeout = clock_timeval(time_left(deadline_ns));
+	setsockopt(fd, SOL_SOCKET, option, &timeout, sizeof(timeout));
+}
+
+/* A socket call with a timeout returns EINTR after SIGSTOP and SIGCONT (signal(7)) and
+ * is repeated with the time that is left. */
+static int
+send_all(int fd, const char *data, size_t length, uint64_t deadline_ns)
+{
+	while (length > 0) {
+		set_deadline(fd, SO_SNDTIMEO, deadline_ns);
+		ssize_t n = send(fd, data, length, MSG_NOSIGNAL);
+		if (n < 0 && errno != EINTR)
+			return -1;
+		if (n > 0) {
+			data += n;
+			length -= (size_t)n;
+		}
+	}
+	return 0;
+}
+
 static ssize_t
-send_some(int fd, const char *data, size_t length, double deadline_s)
+receive(int fd, char *data, size_t length, uint64_t deadline_ns)
 {
 	ssize_t n;
 	do {
-		http_client_set_deadline(fd, deadline_s);
-		n = send(fd, data, length, MSG_NOSIGNAL);
-	} while (n < 0 && errno == EINTR);
-	return n;
-}
-
-static ssize_t
-receive_some(int fd, char *data, size_t length, double deadline_s)
-{
-	ssize_t n;
-	do {
-		http_client_set_deadline(fd, deadline_s);
+		set_deadline(fd, SO_RCVTIMEO, deadline_ns);
 		n = recv(fd, data, length, 0);
 	} while (n < 0 && errno == EINTR);
 	return n;
 }
 
-static int
-send_all(int fd, const char *data, size_t length, double deadline_s)
-{
-	for (size_t sent = 0; sent < length;) {
-		ssize_t n = send_some(fd, data + sent, length - sent, deadline_s);
-		if (n < 0)
-			return -1;
-		sent += (size_t)n;
-	}
-	return 0;
-}
-
 /* Heap with a NUL behind it, or NULL with errno. */
 static char *
-read_all(int fd, double deadline_s, size_t *ret_length)
+read_all(int fd, uint64_t deadline_ns, size_t *ret_length)
 {
 	size_t size = FIRST_BYTES, length = 0, late = 0;
 	char *text = malloc(size);
 	ssize_t n = -1;
 	while (text != NULL &&
-	    (n = receive_some(fd, text + length, size - length - 1, deadline_s)) > 0) {
+	    (n = receive(fd, text + length, size - length - 1, deadline_ns)) > 0) {
 		length += (size_t)n;
-		late += http_client_now_s() >= deadline_s;
+		late += clock_now_ns() >= deadline_ns;
 		if (late > LATE_READS) {
 			errno = ETIMEDOUT;
 			break;
@@ -100,12 +119,12 @@ read_all(int fd, double deadline_s, size_t *ret_length)
 	}
 	int saved = errno;
 	free(text);
-	errno = saved;
+	errno = saved == EAGAIN ? ETIMEDOUT : saved;
 	return NULL;
 }
 
-/* The body in an answer that is whole; NULL when it is none. Where no length is
- * promised it is what came. */
+/* The body of a complete response, or NULL. Without Content-Length the body is all that
+ * arrived. */
 static const char *
 find_body(const char *text, size_t length, int *ret_status)
 {
@@ -123,26 +142,102 @@ find_body(const char *text, size_t length, int *ret_status)
 }
 
 int
-http_client_request(
-    int fd, const char *request, double deadline_s, struct http_client_response *ret)
+http_client_exchange(
+    int fd, const char *text, uint64_t deadline_ns, struct http_client_response *ret)
 {
-	size_t length = 0;
-	char *text = NULL;
-	if (send_all(fd, request, strlen(request), deadline_s) == 0)
-		text = read_all(fd, deadline_s, &length);
-	if (text == NULL) {
-		if (errno == EAGAIN)
-			errno = ETIMEDOUT;
+	if (send_all(fd, text, strlen(text), deadline_ns) < 0) {
+		errno = errno == EAGAIN ? ETIMEDOUT : errno;
 		return -1;
 	}
+	size_t length;
+	char *response = read_all(fd, deadline_ns, &length);
+	if (response == NULL)
+		return -1;
 	int status;
-	const char *body = find_body(text, length, &status);
+	const char *body = find_body(response, length, &status);
 	if (body == NULL) {
-		free(text);
+		free(response);
 		errno = EPROTO;
 		return -1;
 	}
-	memmove(text, body, strlen(body) + 1);
-	*ret = (struct http_client_response){ .status = status, .body = text };
+	memmove(response, body, strlen(body) + 1);
+	*ret = (struct http_client_response){ .status = status, .body = response };
 	return 0;
+}
+
+/* Connects to the HOST:PORT at the front of `url`. The first address that accepts, or
+ * -1 with errno and the error. */
+static int
+connect_host(const char *url, uint64_t deadline_ns, char *error, size_t error_size)
+{
+	char host[HOST_MAX];
+	struct address addresses[ADDRESSES_MAX];
+	snprintf(host, sizeof(host), "%.*s", (int)strcspn(url, "/"), url);
+	int count = address_resolve(host, addresses, ADDRESSES_MAX, error, error_size);
+	if (count < 1) {
+		errno = EADDRNOTAVAIL;
+		return -1;
+	}
+	int fd = -1;
+	errno = ETIMEDOUT;
+	for (int i = 0; fd < 0 && i < count && clock_now_ns() < deadline_ns; i++)
+		fd = connect_tcp(&addresses[i], time_left(deadline_ns));
+	if (fd < 0)
+		snprintf(error, error_size, "cannot connect: %s", strerror(errno));
+	else
+		fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+	return fd;
+}
+
+/* *ret_target becomes the target in the server's URL, if it has one. */
+static int
+connect_server(const char *server, uint64_t deadline_ns, const char **ret_target,
+    char *error, size_t error_size)
+{
+	const char *path = skip_prefix(server, unix_prefix);
+	if (path != NULL) {
+		int fd = connect_unix(path, time_left(deadline_ns));
+		if (fd < 0)
+			snprintf(
+			    error, error_size, "cannot connect: %s", strerror(errno));
+		return fd;
+	}
+	const char *url = skip_prefix(server, http_prefix);
+	if (url == NULL)
+		url = server;
+	const char *slash = strchr(url, '/');
+	if (slash != NULL && slash[1] != '\0')
+		*ret_target = slash;
+	return connect_host(url, deadline_ns, error, error_size);
+}
+
+enum http_client_status
+http_client_send(const struct http_client_request *request,
+    struct http_client_response *ret, char *error, size_t error_size)
+{
+	uint64_t deadline_ns = clock_now_ns() + request->timeout_ns;
+	const char *target = request->target;
+	int fd =
+	    connect_server(request->server, deadline_ns, &target, error, error_size);
+	if (fd < 0)
+		return HTTP_CLIENT_NOT_CONNECTED;
+	char text[512];
+	snprintf(text, sizeof(text),
+	    "%s %.400s HTTP/1.0\r\nHost: yodeld\r\nConnection: close\r\n"
+	    "Content-Length: 0\r\n\r\n",
+	    request->method, target);
+	int rc = http_client_exchange(fd, text, deadline_ns, ret);
+	int saved = errno;
+	close(fd);
+	if (rc == 0)
+		return HTTP_CLIENT_OK;
+	if (saved == ETIMEDOUT)
+		snprintf(error, error_size, "no response within %g s",
+		    (double)request->timeout_ns / (double)NS_PER_S);
+	else
+		snprintf(error, error_size, "%s",
+		    saved == EPROTO ? "the response is incomplete or not HTTP"
+				    : strerror(saved));
+	errno = saved;
+	return HTTP_CLIENT_NO_RESPONSE;
 }

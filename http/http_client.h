@@ -1,30 +1,49 @@
 /*
- * http_client.h - one request over a connected stream socket, and its answer: HTTP/1.0
- * or 1.1 (RFC 9112) where the other end closes when it has answered. No chunks: who
- * asks as HTTP/1.0 gets none.
+ * http_client.h - one HTTP request over TCP or a Unix socket, and its response
+ * (RFC 9112). The server closes the connection after the response. Requests are of
+ * HTTP/1.0, so that no response is chunked.
  */
 #ifndef HTTP_HTTP_CLIENT_H
 #define HTTP_HTTP_CLIENT_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define HTTP_CLIENT_RESPONSE_MAX (16 << 20) /* bytes, with its head */
 
-struct http_client_response {
-	int status;
-	char *body; /* heap, with a NUL at its end and nowhere else; owned by the caller
-		     */
+struct http_client_request {
+	const char *server; /* "unix:PATH", "HOST:PORT", "http://HOST:PORT[/TARGET]" */
+	const char *method;
+	const char *target; /* unless the server's URL has one */
+	uint64_t
+	    timeout_ns; /* for all steps together; resolving a name may exceed it */
 };
 
-/* Seconds of CLOCK_MONOTONIC. */
-double http_client_now_s(void);
-/* What the socket does next ends at the deadline (EAGAIN, EINPROGRESS). */
-void http_client_set_deadline(int fd, double deadline_s);
+struct http_client_response {
+	int status;
+	char *body; /* heap, with a NUL at its end and nowhere else; the caller's */
+};
 
-/* Sends `request` whole (head and body) and reads until the end of file or the
- * deadline. 0, or -1 with errno (ETIMEDOUT; EMSGSIZE: longer than
- * HTTP_CLIENT_RESPONSE_MAX; EPROTO: no HTTP, or it broke off). */
-int http_client_request(int fd, const char *request, double deadline_s,
+enum http_client_status {
+	HTTP_CLIENT_OK,
+	HTTP_CLIENT_NOT_CONNECTED, /* the request was not sent */
+	HTTP_CLIENT_NO_RESPONSE    /* the request may have been received */
+};
+
+/* True if `server` has one of the three forms. */
+bool http_client_accepts(const char *server);
+
+/* Sends the request and waits for the response. On failure one line in
+ * error[error_size], and errno (ETIMEDOUT; EMSGSIZE: the response is longer than
+ * HTTP_CLIENT_RESPONSE_MAX; EPROTO: the response is incomplete or not HTTP). */
+enum http_client_status http_client_send(const struct http_client_request *request,
+    struct http_client_response *ret, char *error, size_t error_size)
+    __attribute__((warn_unused_result));
+
+/* The same on a connected blocking socket: sends `text` (head and body), and reads to
+ * the end of file or until deadline_ns (CLOCK_MONOTONIC). 0, or -1 with errno. */
+int http_client_exchange(int fd, const char *text, uint64_t deadline_ns,
     struct http_client_response *ret) __attribute__((warn_unused_result));
 
 #endif

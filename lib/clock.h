@@ -30,6 +30,13 @@ clock_now_ns(void)
 	return clock_read_ns(CLOCK_MONOTONIC);
 }
 
+/* Seconds of CLOCK_MONOTONIC. */
+static inline double
+clock_now_s(void)
+{
+	return (double)clock_now_ns() / (double)NS_PER_S;
+}
+
 /* Milliseconds since a value of clock_now_ns(). */
 static inline double
 clock_elapsed_ms(uint64_t since_ns)

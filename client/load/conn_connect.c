@@ -11,6 +11,8 @@
 
 #include "lib/clock.h"
 
+#include "net/connect.h"
+
 #include "client/load/accounting.h"
 #include "client/load/transcript.h"
 #include "client/plan/source_address.h"
@@ -101,7 +103,7 @@ open_socket(
 	if (plan->slow_read > 0)
 		shrink_receive_buffer(fd, conn_state_slow_bytes(plan->slow_read));
 	if (source_address_of(plan, (uint32_t)connection, &source) &&
-	    source_address_bind(fd, &source) < 0) {
+	    connect_bind_source(fd, &source) < 0) {
 		int error = errno;
 		close(fd);
 		errno = error;

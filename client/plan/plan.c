@@ -11,7 +11,7 @@
 #include "lib/resources.h"
 #include "lib/units.h"
 
-#include "http/stats_fetch.h"
+#include "http/http_client.h"
 
 #include "client/plan/plan_messages.h"
 #include "client/plan/rank.h"
@@ -262,7 +262,7 @@ check_ledgers(struct plan *plan, char *error)
 	for (uint32_t i = 0; i < plan->ledgers.count; i++) {
 		const char *ledger = plan->ledgers.items[i];
 
-		if (stats_fetch_takes(ledger))
+		if (http_client_accepts(ledger))
 			continue;
 		snprintf(error, PLAN_ERROR_MAX,
 		    "--ledger \"%.128s\"; http://HOST:PORT or unix:PATH was wanted",

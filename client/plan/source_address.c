@@ -12,6 +12,8 @@
 
 #include "lib/procfs.h"
 
+#include "net/connect.h"
+
 #define LOOPBACK_FIRST UINT32_C(0x7f010001) /* 127.1.0.1 */
 /* The kernel looks among the ports of one parity first, one after the other, before it
  * looks among the others: with more than half of them taken a connect() costs
@@ -203,16 +205,6 @@ source_address_of(const struct plan *plan, uint32_t connection, struct address *
 	return false;
 }
 
-int
-source_address_bind(int fd, const struct address *source)
-{
-	int on = 1;
-
-	if (setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on)) < 0)
-		return -1;
-	return bind(fd, (const struct sockaddr *)&source->storage, source->length);
-}
-
 static bool
 is_nonlocal(const struct address *source)
 {
@@ -220,7 +212,7 @@ is_nonlocal(const struct address *source)
 
 	if (fd < 0)
 		return false;
-	bool nonlocal = source_address_bind(fd, source) < 0 && errno == EADDRNOTAVAIL;
+	bool nonlocal = connect_bind_source(fd, source) < 0 && errno == EADDRNOTAVAIL;
 	close(fd);
 	return nonlocal;
 }

@@ -34,8 +34,4 @@ bool source_address_of(
  * than some hundred those. */
 bool source_address_find_nonlocal(const struct plan *plan, struct address *ret);
 
-/* Binds the socket to it. 0, or -1 with errno. */
-int source_address_bind(int fd, const struct address *source)
-    __attribute__((warn_unused_result));
-
 #endif

@@ -1,14 +1,17 @@
 #include "client/run/server_stats.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/xmalloc.h"
 
-#include "http/stats_fetch.h"
+#include "http/http_client.h"
 
+#define TIMEOUT_S 5
 #define TRIES 40 /* to find a server quiet after the run */
 #define PAUSE_US 50000
 
@@ -19,15 +22,37 @@ refuse(const char *error)
 	return EX_UNAVAILABLE;
 }
 
-/* A server's counters; `quiet_at` waits a little until no more than so many connections
- * are open there, as it learns of our ends after us. */
+/* The server's /stats: heap, or NULL with one line in error[PLAN_ERROR_MAX]. */
+static char *
+fetch(const char *where, char *error)
+{
+	const struct http_client_request request = { .server = where,
+		.method = "GET",
+		.target = "/stats",
+		.timeout_ns = TIMEOUT_S * NS_PER_S };
+	struct http_client_response response;
+	char why[256];
+
+	if (http_client_send(&request, &response, why, sizeof(why)) == HTTP_CLIENT_OK) {
+		if (response.status == 200)
+			return response.body;
+		snprintf(
+		    why, sizeof(why), "HTTP status %d, expected 200", response.status);
+		free(response.body);
+	}
+	snprintf(error, PLAN_ERROR_MAX, "--ledger %s: %s", where, why);
+	return NULL;
+}
+
+/* Reads a server's counters, repeatedly until at most `quiet_at` connections are open
+ * there: the server learns of our closes after us. */
 static int
 read_one(const char *where, uint64_t quiet_at, struct server_totals *ret)
 {
 	char error[PLAN_ERROR_MAX];
 
 	for (int i = 0; i < TRIES; i++) {
-		char *text = stats_fetch(where, error, sizeof(error));
+		char *text = fetch(where, error);
 		if (text == NULL)
 			return refuse(error);
 		int rc = reconcile_read_totals(text, ret, error, sizeof(error));

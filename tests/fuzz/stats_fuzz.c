@@ -17,13 +17,15 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "http/stats_fetch.h"
+#include "lib/clock.h"
+
+#include "http/http_client.h"
 
 #include "client/report/report_summary.h"
 #include "client/result/reconcile.h"
 #include "client/result/result.h"
 #include "ctl/ctl_config.h"
-#include "ctl/ctl_http.h"
+#include "ctl/ctl_json.h"
 #include "ctl/ctl_show.h"
 #include "ctl/top_view.h"
 #include "tests/fuzz/descriptors.h"
@@ -96,7 +98,7 @@ ask_as_yodelctl(void)
 	char error[CTL_ERROR_MAX] = "";
 	struct http_client_response answer;
 
-	int rc = ctl_http_request(
+	int rc = ctl_json_request(
 	    "/nowhere", "GET", "/stats", stays ? 0.001 : 10, &answer, error);
 	close_server();
 	if (rc != 0) {
@@ -112,12 +114,22 @@ static char *
 ask_as_yodel(void)
 {
 	char error[ERROR_MAX] = "";
-	char *body = stats_fetch("unix:/nowhere", error, sizeof(error));
+	const struct http_client_request request = {
+		.server = "unix:/nowhere",
+		.method = "GET",
+		.target = "/stats",
+		.timeout_ns = stays ? NS_PER_MS : 5 * NS_PER_S,
+	};
+	struct http_client_response response;
+	enum http_client_status status =
+	    http_client_send(&request, &response, error, sizeof(error));
 
 	close_server();
-	if (body == NULL)
+	if (status != HTTP_CLIENT_OK) {
 		check_plain(error, true);
-	return body;
+		return NULL;
+	}
+	return response.body;
 }
 
 static void

@@ -12,6 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
+
 #include "http/http_client.h"
 
 #define REQUEST "GET / HTTP/1.0\r\n\r\n"
@@ -78,8 +80,8 @@ ask(struct fixture *f, const char *answer, double patience_s,
 	assert_int_equal(
 	    write(f->theirs, answer, strlen(answer)), (ssize_t)strlen(answer));
 	shutdown(f->theirs, SHUT_WR);
-	return http_client_request(
-	    f->mine, REQUEST, http_client_now_s() + patience_s, ret);
+	return http_client_exchange(f->mine, REQUEST,
+	    clock_now_ns() + (uint64_t)(int64_t)(patience_s * 1e9), ret);
 }
 
 static void
@@ -123,12 +125,48 @@ test_trickled_bytes_do_not_extend_the_deadline(void **state)
 	struct http_client_response answer;
 
 	drips = true;
-	int rc =
-	    http_client_request(f->mine, REQUEST, http_client_now_s() + 0.05, &answer);
+	int rc = http_client_exchange(
+	    f->mine, REQUEST, clock_now_ns() + 50 * NS_PER_MS, &answer);
 	int error = errno;
 	drips = false;
 	assert_int_equal(rc, -1);
 	assert_int_equal(error, ETIMEDOUT);
+}
+
+static void
+test_a_server_is_a_socket_path_a_url_or_a_host_with_a_port(void **state)
+{
+	(void)state;
+	assert_true(http_client_accepts("unix:/run/yodel/control.sock"));
+	assert_true(http_client_accepts("127.0.0.1:80"));
+	assert_true(http_client_accepts("[::1]:80"));
+	assert_true(http_client_accepts("http://host:80/stats"));
+	assert_false(http_client_accepts("unix:"));
+	assert_false(http_client_accepts("https://host:80"));
+	assert_false(http_client_accepts("host"));
+	assert_false(http_client_accepts("host/a:80"));
+}
+
+static void
+test_nothing_was_sent_when_the_connection_failed(void **state)
+{
+	struct http_client_request request = { .server = "unix:/none/socket",
+		.method = "GET",
+		.target = "/",
+		.timeout_ns = NS_PER_S };
+	struct http_client_response answer;
+	char error[128], path[300] = "unix:/";
+
+	(void)state;
+	assert_int_equal(http_client_send(&request, &answer, error, sizeof(error)),
+	    HTTP_CLIENT_NOT_CONNECTED);
+	assert_int_equal(errno, ENOENT);
+	assert_string_equal(error, "cannot connect: No such file or directory");
+	memset(path + 6, 'x', 200);
+	request.server = path;
+	assert_int_equal(http_client_send(&request, &answer, error, sizeof(error)),
+	    HTTP_CLIENT_NOT_CONNECTED);
+	assert_int_equal(errno, ENAMETOOLONG);
 }
 
 #define HTTP_TEST(name) cmocka_unit_test_setup_teardown(name, open_pair, close_pair)
@@ -141,6 +179,9 @@ main(void)
 		HTTP_TEST(test_rejects_a_truncated_response),
 		HTTP_TEST(test_reads_data_that_arrived_before_the_deadline),
 		HTTP_TEST(test_trickled_bytes_do_not_extend_the_deadline),
+		cmocka_unit_test(
+		    test_a_server_is_a_socket_path_a_url_or_a_host_with_a_port),
+		cmocka_unit_test(test_nothing_was_sent_when_the_connection_failed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
