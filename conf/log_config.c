@@ -4,26 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <event2/event.h>
-
 #include "lib/log.h"
 #include "lib/printable.h"
-
-static void
-on_library_line(int severity, const char *message)
-{
-	if (severity >= EVENT_LOG_WARN)
-		log_warnx("libevent: %s", message);
-	else
-		log_debug("libevent: %s", message);
-}
-
-void
-log_config_start(void)
-{
-	log_set_name("yodeld", "");
-	event_set_log_callback(on_library_line);
-}
 
 int
 log_config_apply(const struct config *config, char *error)
@@ -33,10 +15,10 @@ log_config_apply(const struct config *config, char *error)
 	if (rc < 0) {
 		int saved = errno;
 		char shown[PRINTABLE_TAIL_MAX];
-		const char *which = config->log.syslog
-		    ? "of the system"
+		const char *path = config->log.syslog
+		    ? LOG_SYSLOG_PATH
 		    : printable_tail(config->log.file, shown, sizeof(shown));
-		snprintf(error, CONFIG_ERROR_MAX, "cannot open the log %s: %s", which,
+		snprintf(error, CONFIG_ERROR_MAX, "cannot open the log %s: %s", path,
 		    strerror(saved));
 		return -1;
 	}
@@ -51,5 +33,5 @@ log_config_restore(const struct config *config)
 {
 	char error[CONFIG_ERROR_MAX];
 	if (log_config_apply(config, error) < 0)
-		log_warnx("the new log stays: %s", error);
+		log_warnx("log: cannot return to the previous log: %s", error);
 }

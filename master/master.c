@@ -239,10 +239,20 @@ log_totals(struct master *master)
 	    (unsigned long long)totals.counters[LEDGER_REPLIES_SENT]);
 }
 
+static void
+on_libevent_line(int severity, const char *message)
+{
+	if (severity >= EVENT_LOG_WARN)
+		log_warnx("libevent: %s", message);
+	else
+		log_debug("libevent: %s", message);
+}
+
 int
 master_run(const struct config_sources *sources, char **argv)
 {
-	log_config_start();
+	log_set_name("yodeld", "");
+	event_set_log_callback(on_libevent_line);
 	http_reserve_start();
 	struct master *master = calloc(1, sizeof(*master));
 	if (master == NULL)
