@@ -273,7 +273,7 @@ assert b"\r\x1b[K" in seen[last:seen.index(b"plan ")], seen'
 	[ "$(grep -cE '^ +[01] .* 10 +[0-9.]+ [num]?s +\? +\? +[0-9.]+ [num]?s$' <<<"$output")" = 2 ]
 	[ "$(sed -n '/Each rank/,/<\/table>/p' all.html | grep -o '>?</td>' | wc -l)" = 4 ]
 	run -0 "$YODEL" compare zero.json one.json
-	[[ $output =~ "response p99 "\ +\?\ +\?\ +-\ +"not known" ]]
+	[[ $output =~ "response p99 "\ +\?\ +\?\ +-\ +"inconclusive" ]]
 	run_to slow -c 4 -d 1200ms -R 20 -m hello
 	[ "$(of_result slow.json 'r["seconds"][0]["p99_ns"]')" = None ]
 }
@@ -301,7 +301,7 @@ assert b"\r\x1b[K" in seen[last:seen.index(b"plan ")], seen'
 	start_faulty_server lag --time 0.1
 	"$YODEL" -q --json slow.json -c 4 -d 2s -m hello "127.0.0.1:$FAULTY_SERVER_PORT"
 	run -0 "$YODEL" compare --fail-worse fast.json fast.json
-	[[ $output == *"nothing is worse by more than noise"* ]]
+	[[ $output == *"no row is worse by more than noise"* ]]
 	run -99 "$YODEL" compare --fail-worse fast.json slow.json
 	[[ $output =~ "service mean"[^$'\n']*WORSE ]]
 	run -0 "$YODEL" compare --fail-worse slow.json fast.json
@@ -322,7 +322,7 @@ assert b"\r\x1b[K" in seen[last:seen.index(b"plan ")], seen'
 	start_faulty_server close
 	run -1 "$YODEL" -q --json lost.json -c 2 -n 3 --size 64 "127.0.0.1:$FAULTY_SERVER_PORT"
 	run -0 "$YODEL" compare good.json lost.json
-	[[ $output =~ "connections lost "\ +0\ +1\ +-\ +"not known" ]]
+	[[ $output =~ "connections lost "\ +0\ +1\ +-\ +"inconclusive" ]]
 	[[ $output != *"nothing is worse"* ]]
 }
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# Runs that look for something by themselves: --search and yodel calibrate.
+# Commands that make several runs: --search and yodel calibrate.
 # shellcheck disable=SC2154 # run sets output and stderr
 
 load lib/helpers
@@ -9,19 +9,19 @@ load lib/client
 	start_yodeld --workers 1 --listen 127.0.0.1:0=upper
 	run -0 "$YODEL" -c 4 -R 500 -d 200ms --search 'p50<0.1us' "127.0.0.1:$PORT" ||
 		[ "$status" = 99 ]
-	[[ $output = *"holds at no rate"* ]]
+	[[ $output = *"failed at every rate"* ]]
 }
 
 @test "a search does not judge a rate from too few messages" {
 	start_yodeld --workers 1 --listen 127.0.0.1:0=upper
-	# From 3,838 values on p99.9 is known: a step of 0.4 s holds them at 9,600/s and more.
+	# p99.9 needs 3,838 samples, which a step of 0.4 s has at 9,600/s and more.
 	run -99 "$YODEL" -c 4 -R 100 -d 400ms --search 'p99.9<0.1us' "127.0.0.1:$PORT"
-	[ "$(grep -c '/s asked' <<<"$output")" = 1 ]
-	[[ $output =~ " "9,[56][0-9][0-9]"/s asked" && $output = *"a longer --duration"* ]]
-	# The rate that it ends with was held by as many messages as its percentile needs.
+	[ "$(grep -c '/s planned' <<<"$output")" = 1 ]
+	[[ $output =~ " "9,[56][0-9][0-9]"/s planned" && $output = *"a longer --duration"* ]]
+	# The final step has enough samples for its percentile.
 	run -0 "$YODEL" -c 4 -R 100 -d 400ms --json result.json --search 'p50<100ms' "127.0.0.1:$PORT"
 	result_matches 'm["verified"] >= 8 and r["latency"]["response"]["intervals95"]["p50"]'
-	[[ $output = *"p50<100ms holds up to "* ]]
+	[[ $output = *"p50<100ms: passed up to "* ]]
 }
 
 @test "an interrupted search or calibration reports only what it has found" {
@@ -58,14 +58,14 @@ load lib/client
 	start_faulty_server extra --message 3
 	run_yodel -c 1 -R 200 -d 300ms --search 'p50<1s' --expect upper "127.0.0.1:$FAULTY_SERVER_PORT"
 	[ "$status" = 2 ]
-	[ "$(grep -c '/s asked' <<<"$output")" = 1 ]
+	[ "$(grep -c '/s planned' <<<"$output")" = 1 ]
 	[[ $output = *"wrong bytes"* ]]
 	end_spawned
 	rm faulty_server.out
 	start_faulty_server refuse
 	run_yodel -c 2 -R 200 -d 300ms --search 'p50<1s' "127.0.0.1:$FAULTY_SERVER_PORT"
 	[ "$status" = 1 ]
-	[ "$(grep -c '/s asked' <<<"$output")" = 1 ]
+	[ "$(grep -c '/s planned' <<<"$output")" = 1 ]
 	run_yodel -q -c 2 -R 200 -d 300ms --search 'p50<1s' "127.0.0.1:$FAULTY_SERVER_PORT"
 	[ "$status" = 1 ]
 	[ -z "$output$stderr" ]
@@ -74,7 +74,7 @@ load lib/client
 @test "yodel calibrate reports what this client machine can measure" {
 	run -0 "$YODEL" calibrate
 	[[ $output = *"messages/s verified with 1 process"* && $output = *"at the median"* ]]
-	# It is of this machine, also in a job whose ranks are not known.
+	# It measures this machine alone, also in a job whose ranks are not known.
 	JOB_COMPLETION_INDEX=3 run -0 "$YODEL" calibrate
 	run -0 "$YODEL" calibrate --help
 	[[ $output = "Usage: yodel calibrate"* ]]

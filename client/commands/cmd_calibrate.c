@@ -21,9 +21,9 @@
 #define CLOSED_NS NS_PER_S
 #define PACED_NS NS_PER_S
 #define PACED_RATE 2000.0
-#define EXIT_LOST 1 /* or never tried */
+#define EXIT_LOST 1
 
-/* A plan against the peer, before its check. */
+/* The part of the plan that all measurements share. */
 static void
 describe(struct plan *plan, const char *target)
 {
@@ -32,7 +32,7 @@ describe(struct plan *plan, const char *target)
 	plan->size_text = "64";
 	plan->expect_text = "echo";
 	plan->quiet = true;
-	/* Of this machine, whatever part of a load it has as one of several. */
+	/* Measure this machine alone, even when it is one rank of several. */
 	plan->rank_text = "0/1";
 	plan->progress = PLAN_PROGRESS_NEVER;
 	if (options_list_add(&plan->target_texts, target) < 0)
@@ -61,7 +61,7 @@ show_closed(const struct result *result, uint32_t processes)
 	uint64_t messages = result->messages.verified;
 
 	printf(
-	    "closed loop  %9.0f messages/s verified with %u process%s, %.2f us CPU for each\n",
+	    "closed loop  %9.0f messages/s verified with %u process%s, %.2f us of CPU time per message\n",
 	    result->messages_per_s, processes, processes > 1 ? "es" : "",
 	    messages > 0 ? cpu * 1e6 / (double)messages : 0.0);
 }
@@ -74,14 +74,14 @@ show_paced(const struct result *result, const char *how)
 	double cpu = result->host.cpu_user_s + result->host.cpu_sys_s;
 
 	printf(
-	    "pacing       %s after the intended time at the median, %s at p99, %s at most (%s, %.0f %% of a CPU)\n",
+	    "pacing       sent %s late at the median, %s at p99, %s at most (%s, %.0f %% of a CPU)\n",
 	    units_show_duration(histogram_percentile(lag, 50), p50),
 	    units_show_duration(histogram_percentile(lag, 99), p99),
 	    units_show_duration(histogram_max(lag), max), how,
 	    result->elapsed_s > 0 ? cpu / result->elapsed_s * 100 : 0.0);
 }
 
-/* Its exit status; Ctrl-C ends what comes after it, too. */
+/* The exit status; an interrupt also skips the measurements that follow. */
 static int
 finish(struct result *result)
 {
@@ -134,7 +134,7 @@ calibrate(const char *target)
 	int status;
 
 	printf(
-	    "What this client can do here at most: %d connections, %d bytes, a peer that only echoes, both on this machine.\n",
+	    "Limits of this client on this machine: %d connections, messages of %d bytes, a minimal echo server on the same machine.\n",
 	    CONNECTIONS, MESSAGE_BYTES);
 	fflush(stdout);
 	if ((status = closed_loop(&plan, target, 1)) != 0 ||
@@ -162,7 +162,7 @@ cmd_calibrate(int argc, char **argv)
 	resources_raise_descriptor_limit();
 	pid_t peer = echo_peer_start(&port);
 	if (peer < 0) {
-		log_errorx("the peer cannot be started: %s", strerror(errno));
+		log_errorx("cannot start the echo server: %s", strerror(errno));
 		return EX_OSERR;
 	}
 	snprintf(target, sizeof(target), "127.0.0.1:%u", port);

@@ -1,6 +1,6 @@
 /*
- * cmd_calibrate.h - `yodel calibrate`: what this client can do at most on this machine,
- * against a peer that it brings itself and that does nothing but echo.
+ * cmd_calibrate.h - `yodel calibrate`: the highest rate and the pacing accuracy of the
+ * client on this machine, measured against a minimal echo server of its own.
  */
 #ifndef CLIENT_COMMANDS_CMD_CALIBRATE_H
 #define CLIENT_COMMANDS_CMD_CALIBRATE_H

@@ -16,25 +16,26 @@
 
 #define NORMAL_95 1.96
 #define SECONDS_MIN 5 /* for a test over the seconds */
-#define CLEAR_RATIO 2 /* so many times more is more than any noise of seconds */
+#define CLEAR_RATIO 2 /* a difference that no variation between seconds explains */
 #define EXIT_WORSE 99
 
-enum difference { NOT_KNOWN, NOISE, BETTER, WORSE };
+enum difference { INCONCLUSIVE, NOISE, BETTER, WORSE };
 
-static const char *const words[] = { "not known", "within noise", "better", "WORSE" };
+static const char *const words[] = { "inconclusive", "within noise", "better",
+	"WORSE" };
 
-/* A mean with half its 95 % interval. */
+/* A mean and half the width of its 95 % confidence interval. */
 struct estimate {
 	double mean, half;
 	bool known;
 };
 
-/* The two results, and how much the seconds of each differ. */
+/* Two results and the variation between the seconds of each. */
 struct pair {
 	const struct result *base, *new;
 	struct noise base_noise, new_noise;
-	bool run_is_too_short; /* something was left open for want of seconds */
-	bool rare_unknown;     /* ... of losses */
+	bool run_is_too_short; /* a row is inconclusive: too few seconds */
+	bool rare_unknown;     /* a row is inconclusive: too few losses */
 };
 
 static enum difference
@@ -49,12 +50,12 @@ static enum difference
 welch(struct estimate base, struct estimate new, bool more_is_better)
 {
 	if (!base.known || !new.known)
-		return NOT_KNOWN;
+		return INCONCLUSIVE;
 	return judge(base.mean, new.mean,
 	    fabs(new.mean - base.mean) > hypot(base.half, new.half), more_is_better);
 }
 
-/* One line: what, base, new, the change in percent, the verdict. */
+/* One row: name, base, new, change in percent, verdict. */
 static enum difference
 show(const char *name, const char *base, const char *new, double before, double after,
     enum difference difference)
@@ -85,22 +86,22 @@ percentile_text(struct percentile_interval found, char *buffer)
 	return found.known ? units_show_duration(found.value, buffer) : "?";
 }
 
-/* Connections that are all made at the start are one look at the machine, and so is a
- * run of a few seconds: only what differs by far is then known to differ. */
+/* Connections that were all opened at the start sample the machine once, and so does a
+ * run of a few seconds. Only a large difference is conclusive then. */
 static enum difference
 unless_too_short(struct pair *pair, enum latency_kind which, double base, double new,
     enum difference difference)
 {
-	bool seen = pair->base_noise.known && pair->new_noise.known;
+	bool is_sampled = pair->base_noise.known && pair->new_noise.known;
 
 	if (which == LATENCY_CONNECT)
-		seen = seen && pair->base->connections.reconnects > 0 &&
+		is_sampled = is_sampled && pair->base->connections.reconnects > 0 &&
 		    pair->new->connections.reconnects > 0;
-	if (seen || difference == NOT_KNOWN || difference == NOISE ||
+	if (is_sampled || difference == INCONCLUSIVE || difference == NOISE ||
 	    fmax(base, new) >= CLEAR_RATIO * fmin(base, new))
 		return difference;
 	pair->run_is_too_short = true;
-	return NOT_KNOWN;
+	return INCONCLUSIVE;
 }
 
 static enum difference
@@ -111,7 +112,7 @@ compare_percentile(struct pair *pair, enum latency_kind which, double percentile
 	struct percentile_interval n =
 	    noise_interval(pair->new, &pair->new_noise, which, percentile);
 	double before = (double)b.value, after = (double)n.value;
-	enum difference difference = NOT_KNOWN;
+	enum difference difference = INCONCLUSIVE;
 	char name[32], base[UNITS_TEXT_MAX], new[UNITS_TEXT_MAX];
 
 	snprintf(
@@ -119,7 +120,7 @@ compare_percentile(struct pair *pair, enum latency_kind which, double percentile
 	if (b.known && n.known)
 		difference = unless_too_short(pair, which, before, after,
 		    judge(before, after, b.high < n.low || n.high < b.low, false));
-	/* What one of them does not know has not changed by anything. */
+	/* Without both values there is no change to show. */
 	return show(name, percentile_text(b, base), percentile_text(n, new),
 	    b.known && n.known ? before : 0, after, difference);
 }
@@ -160,7 +161,7 @@ compare_latency(struct pair *pair, enum latency_kind which)
 	return worse;
 }
 
-/* Over whole seconds: the last one may be a short rest. */
+/* Over whole seconds: the last one may be shorter. */
 static struct estimate
 rate_of(const struct result *result)
 {
@@ -197,7 +198,8 @@ compare_rate(const struct result *base, const struct result *new)
 	    WORSE;
 }
 
-/* Two proportions, pooled. Below five events the normal form says nothing. */
+/* Test of two proportions, pooled; below 5 events the normal approximation is invalid.
+ */
 static enum difference
 judge_share(uint64_t base, uint64_t base_all, uint64_t new, uint64_t new_all)
 {
@@ -211,7 +213,7 @@ judge_share(uint64_t base, uint64_t base_all, uint64_t new, uint64_t new_all)
 	if (base == 0 && new == 0)
 		return NOISE;
 	if (base + new < 5)
-		return NOT_KNOWN;
+		return INCONCLUSIVE;
 	return judge(b, n, fabs(n - b) > NORMAL_95 * error, false);
 }
 
@@ -221,13 +223,13 @@ show_share(struct pair *pair, const char *name, uint64_t base, uint64_t base_all
 {
 	char before[UNITS_TEXT_MAX], after[UNITS_TEXT_MAX];
 
-	pair->rare_unknown = pair->rare_unknown || difference == NOT_KNOWN;
+	pair->rare_unknown = pair->rare_unknown || difference == INCONCLUSIVE;
 	return show(name, units_show_count(base, before), units_show_count(new, after),
 		   (double)base / fmax(1, (double)base_all),
 		   (double)new / fmax(1, (double)new_all), difference) == WORSE;
 }
 
-/* There is no chance in wrong bytes: one where there was none is a fault. */
+/* Wrong bytes are not random: the first one is a fault. */
 static enum difference
 judge_wrong(uint64_t base, uint64_t base_all, uint64_t new, uint64_t new_all)
 {
@@ -250,7 +252,7 @@ compare_losses(struct pair *pair)
 	SHARE(
 	    "lost", judge_share, result_lost(bm), bm->sent, result_lost(nm), nm->sent);
 	SHARE("wrong", judge_wrong, bm->wrong, bm->sent, nm->wrong, nm->sent);
-	SHARE("surplus bytes", judge_wrong, b->bytes_unexpected, b->bytes_received,
+	SHARE("extra bytes", judge_wrong, b->bytes_unexpected, b->bytes_received,
 	    n->bytes_unexpected, n->bytes_received);
 	SHARE("connections lost", judge_share, bc->lost, bc->established, nc->lost,
 	    nc->established);
@@ -260,7 +262,7 @@ compare_losses(struct pair *pair)
 	return worse;
 }
 
-/* As a person reads it, into buffer[64]. */
+/* A field of the plan as text, into buffer[64]. */
 static const char *
 value_of(
     const struct json_record_field *field, const struct result_plan *plan, char *buffer)
@@ -280,7 +282,7 @@ value_of(
 	}
 }
 
-/* Another server, or another seed, is what one compares. */
+/* Targets and seeds are not compared: they are meant to differ. */
 static void
 warn_about_plans(const struct result_plan *base, const struct result_plan *new)
 {
@@ -290,7 +292,7 @@ warn_about_plans(const struct result_plan *base, const struct result_plan *new)
 	     f++)
 		if (f->kind != JSON_RECORD_TEXTS && f->kind != JSON_RECORD_WORD &&
 		    !json_record_equals(f, base, new))
-			printf("  the plans differ: %s %s, %s\n", f->name,
+			printf("  plans differ in %s: base %s, new %s\n", f->name,
 			    value_of(f, base, before), value_of(f, new, after));
 }
 
@@ -299,21 +301,23 @@ print_conclusion(const struct pair *pair, bool worse)
 {
 	if (pair->run_is_too_short)
 		puts(
-		    "  not known: what differs by less than twice, of runs under 5 seconds, or of connections that were all made at once");
+		    "  inconclusive: runs under 5 s, and connections that were all opened at once, show only differences of a factor of 2 or more");
 	if (pair->base->trust.verdict == RESULT_INVALID ||
 	    pair->new->trust.verdict == RESULT_INVALID)
-		printf("  %s is no measurement of what was asked for: see its trust\n",
+		printf(
+		    "  the %s result is invalid (see its \"trust\"); this comparison means nothing\n",
 		    pair->new->trust.verdict == RESULT_INVALID ? "new" : "base");
 	if (worse)
-		puts("  new is WORSE in what is marked, by more than noise (95 %)");
+		puts(
+		    "  new is worse than base in the rows marked WORSE, by more than noise (95 % confidence)");
 	else if (pair->rare_unknown)
 		puts(
-		    "  nothing is known to be worse by more than noise (95 %): what was lost is too little to tell");
+		    "  no row is worse by more than noise (95 % confidence), but losses are too rare to compare");
 	else
-		puts("  nothing is worse by more than noise (95 %)");
+		puts("  no row is worse by more than noise (95 % confidence)");
 }
 
-/* True when something is worse by more than noise. */
+/* True when a row is worse by more than noise. */
 static bool
 compare(const struct result *base, const struct result *new)
 {

@@ -15,8 +15,7 @@
 #define EVENTS_MAX 256
 #define BACKLOG 4096
 
-/* What the kernel does not take at once is waited for: it is a peer for short messages.
- */
+/* Blocks until the kernel accepts the echo, which is immediate for short messages. */
 static void
 echo_data(int fd)
 {

@@ -16,7 +16,7 @@
 #define LAST_RATE 1e8
 #define PRECISION 1.05
 #define STEPS_MAX 40
-#define EXIT_LOST 1 /* or never tried */
+#define EXIT_LOST 1
 #define EXIT_WRONG 2
 #define EXIT_THRESHOLD 99
 
@@ -24,17 +24,18 @@ struct search {
 	struct plan plan; /* of the next step */
 	struct threshold threshold;
 	FILE *out;    /* NULL: quiet */
-	double least; /* the lowest rate that a step is long enough to judge */
-	double good;  /* the highest rate that held; 0: none yet */
-	double bad;   /* the lowest that did not; 0: none yet */
+	double least; /* the lowest rate that gives a step enough samples */
+	double good;  /* the highest rate that passed; 0: none yet */
+	double bad;   /* the lowest rate that failed; 0: none yet */
 	bool interrupted;
-	bool cannot_succeed; /* wrong bytes, or nobody there: no rate mends that */
+	bool cannot_succeed; /* wrong bytes or no connection, at whatever rate */
 	struct result best;
 	bool has_best;
 };
 
+/* Why a step does not count as passed; NULL: it passed. */
 static const char *
-refusal(const struct search *search, const struct result *result)
+failure(const struct search *search, const struct result *result)
 {
 	struct threshold_outcome outcome =
 	    verdict_of_threshold(&search->threshold, result);
@@ -45,16 +46,16 @@ refusal(const struct search *search, const struct result *result)
 	    result_failed(&result->connections) > 0)
 		return "losses";
 	if (!outcome.known)
-		return "too few values to know";
+		return "too few samples";
 	if (!outcome.passed)
-		return "does not hold";
+		return "failed";
 	if (result->trust.verdict == RESULT_INVALID)
-		return "holds, but is not to be trusted";
+		return "passed, but the measurement is invalid";
 	return NULL;
 }
 
 static void __attribute__((format(printf, 2, 3)))
-say(const struct search *search, const char *format, ...)
+print(const struct search *search, const char *format, ...)
 {
 	va_list arguments;
 
@@ -74,12 +75,12 @@ show(struct search *search, const struct result *result, const char *why)
 	    verdict_of_threshold(&search->threshold, result);
 	char value[THRESHOLD_TEXT_MAX], asked[UNITS_TEXT_MAX], got[UNITS_TEXT_MAX];
 
-	say(search, "%11s/s asked, %11s/s achieved, %s: %s (%s, %s)\n",
+	print(search, "%11s/s planned, %11s/s achieved, %s: %s (%s; trust: %s)\n",
 	    units_show_count(result_whole(search->plan.rate_all), asked),
 	    units_show_count(result_whole(result->messages_per_s), got),
 	    search->threshold.text,
 	    threshold_format(&search->threshold, outcome.value, value),
-	    why == NULL ? "holds" : why, result_verdict_names[result->trust.verdict]);
+	    why == NULL ? "passed" : why, result_verdict_names[result->trust.verdict]);
 }
 
 static void
@@ -104,7 +105,7 @@ step(struct search *search, double rate)
 	int status = run_plan(&search->plan, &result, &hlog_failed);
 	if (status != 0)
 		return status;
-	const char *why = refusal(search, &result);
+	const char *why = failure(search, &result);
 	show(search, &result, why);
 	search->interrupted = result.interrupted;
 	search->cannot_succeed = !search->interrupted &&
@@ -122,8 +123,8 @@ step(struct search *search, double rate)
 	return 0;
 }
 
-/* A step below this rate sends too few messages for the figure to be known. Random
- * arrivals may be fewer than are due at the mean. */
+/* Below this rate a step has too few samples for the percentile. Poisson arrivals may
+ * fall short of the mean. */
 static double
 least_rate(const struct search *search)
 {
@@ -162,20 +163,21 @@ finish(struct search *search)
 	char rate[UNITS_TEXT_MAX];
 
 	if (!search->has_best && search->interrupted) {
-		say(search, "interrupted before a rate was found\n");
+		print(search, "interrupted before a rate was found\n");
 		return EXIT_LOST;
 	}
 	if (!search->has_best) {
-		say(search,
-		    "%s holds at no rate from %s/s on; a longer --duration judges lower ones\n",
+		print(search,
+		    "%s: failed at every rate from %s/s up; use a longer --duration to test lower rates\n",
 		    search->threshold.text,
 		    units_show_count(result_whole(search->least), rate));
 		return EXIT_THRESHOLD;
 	}
 	if (search->cannot_succeed)
-		say(search, "given up: no rate mends that; its report:\n");
+		print(search,
+		    "stopped: another rate cannot fix this; report of the last step:\n");
 	else
-		say(search, "%s holds %s %s/s\n", search->threshold.text,
+		print(search, "%s: passed %s %s/s\n", search->threshold.text,
 		    search->interrupted ? "(interrupted) at" : "up to",
 		    units_show_count(result_whole(search->good), rate));
 	int status = outputs_report(&search->plan, &search->best);

@@ -1,18 +1,18 @@
 /*
- * rate_search.h - --search 'p99<1ms': the highest rate at which a threshold holds.
+ * rate_search.h - --search 'p99<1ms': the highest rate at which a threshold passes.
  *
- * Each step is a run of its own, as long as --duration. The rate is doubled while the
- * threshold holds, then the gap is halved until it is within 5 %. A step counts only
- * when its measurement is to be trusted and nothing was lost.
+ * Each step is a run of --duration. The rate doubles while the threshold passes, then
+ * the interval between the last good and the first bad rate is bisected to 5 %. A step
+ * passes only if the measurement is not invalid and nothing was lost.
  */
 #ifndef CLIENT_COMMANDS_RATE_SEARCH_H
 #define CLIENT_COMMANDS_RATE_SEARCH_H
 
 #include "client/plan/plan.h"
 
-/* Prints a line for each step and the report of the best. Returns the exit status: that
- * of the best step, 99 when the threshold holds at no rate, 1 when the search was
- * interrupted before it had found one. */
+/* Prints one line for each step, then the report of the best one. Returns the exit
+ * status of the best step, 99 if the threshold passes at no rate, 1 if the search was
+ * interrupted before it found one. */
 int rate_search_run(const struct plan *plan);
 
 #endif
