@@ -1,5 +1,6 @@
 #include "worker/address_limits.h"
 
+#include <sys/queue.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 
@@ -7,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ADDRESS_NONE 0 /* entries are counted from 1 */
 #define WHOLE_TOKEN 1000
 #define ALL_TOKENS UINT32_MAX /* a full bucket, whatever the rate */
 
@@ -19,21 +19,23 @@ struct key {
 struct entry {
 	struct key key;
 	uint32_t connections;
-	uint32_t tokens;       /* left of accept_rate, in 1/WHOLE_TOKEN... */
-	uint32_t filled_ms;    /* ...at this time */
-	uint32_t next;         /* in its hash chain */
-	uint32_t older, newer; /* in the list of idle entries */
+	uint32_t tokens;    /* left of accept_rate, in 1/WHOLE_TOKEN... */
+	uint32_t filled_ms; /* ...at this time */
+	SLIST_ENTRY(entry) chained;
+	TAILQ_ENTRY(entry) idle; /* while it has no connections */
 };
+
+SLIST_HEAD(chain, entry);
 
 struct address_limits {
 	const struct ledger *ledger; /* of all workers; NULL: this worker alone */
 	struct worker_ledger *worker_ledger;
 	uint64_t factor, addend; /* of the hash; secret */
 	unsigned shift;
-	uint32_t *chains;
-	struct entry *all; /* all[0] is not used */
-	uint32_t capacity, used;
-	uint32_t oldest, newest; /* idle: without connections */
+	struct chain *chains;
+	struct entry *all;
+	size_t capacity, used;
+	TAILQ_HEAD(, entry) idle; /* without connections, the oldest first */
 };
 
 struct address_limits *
@@ -54,10 +56,11 @@ address_limits_create(
 	limits->factor = secrets[0] | 1;
 	limits->addend = secrets[1];
 	limits->shift = 64 - bits;
-	limits->capacity = (uint32_t)capacity;
+	limits->capacity = capacity;
+	TAILQ_INIT(&limits->idle);
 	limits->chains = calloc(UINT64_C(1) << bits, sizeof(*limits->chains));
 	/* Pages of unused entries are not allocated until they are touched. */
-	limits->all = calloc(capacity + 1, sizeof(*limits->all));
+	limits->all = calloc(capacity, sizeof(*limits->all));
 	if (limits->chains != NULL && limits->all != NULL)
 		return limits;
 	address_limits_destroy(limits);
@@ -94,7 +97,7 @@ key_of(uint32_t listener, const struct peer *peer)
 
 /* Multiply-shift hashing with secret numbers, so that clients cannot choose addresses
  * that collide. */
-static uint32_t *
+static struct chain *
 chain_of(struct address_limits *limits, const struct key *key)
 {
 	uint64_t folded = key->network ^ (key->network >> 32) * limits->addend;
@@ -102,75 +105,45 @@ chain_of(struct address_limits *limits, const struct key *key)
 	return &limits->chains[hash >> limits->shift];
 }
 
-static uint32_t
+static struct entry *
 find(struct address_limits *limits, const struct key *key)
 {
-	uint32_t at = *chain_of(limits, key);
-	while (at != ADDRESS_NONE &&
-	    (limits->all[at].key.network != key->network ||
-		limits->all[at].key.scope != key->scope))
-		at = limits->all[at].next;
-	return at;
+	struct entry *entry;
+	SLIST_FOREACH(entry, chain_of(limits, key), chained)
+	{
+		if (entry->key.network == key->network &&
+		    entry->key.scope == key->scope)
+			return entry;
+	}
+	return NULL;
 }
 
-static void
-idle_list_add(struct address_limits *limits, uint32_t at)
+/* A free entry, if need be that of the address that has been idle for longest; NULL
+ * when every address has connections. */
+static struct entry *
+take_entry(struct address_limits *limits)
 {
-	struct entry *entry = &limits->all[at];
-	entry->newer = ADDRESS_NONE;
-	entry->older = limits->newest;
-	if (limits->newest != ADDRESS_NONE)
-		limits->all[limits->newest].newer = at;
-	else
-		limits->oldest = at;
-	limits->newest = at;
+	if (limits->used < limits->capacity)
+		return &limits->all[limits->used++];
+	struct entry *entry = TAILQ_FIRST(&limits->idle);
+	if (entry == NULL)
+		return NULL;
+	TAILQ_REMOVE(&limits->idle, entry, idle);
+	SLIST_REMOVE(chain_of(limits, &entry->key), entry, entry, chained);
+	return entry;
 }
 
-static void
-idle_list_remove(struct address_limits *limits, uint32_t at)
-{
-	const struct entry *entry = &limits->all[at];
-	if (entry->newer != ADDRESS_NONE)
-		limits->all[entry->newer].older = entry->older;
-	else
-		limits->newest = entry->older;
-	if (entry->older != ADDRESS_NONE)
-		limits->all[entry->older].newer = entry->newer;
-	else
-		limits->oldest = entry->newer;
-}
-
-/* Frees the entry that has been idle for longest. ADDRESS_NONE if none is idle. */
-static uint32_t
-evict_oldest(struct address_limits *limits)
-{
-	uint32_t at = limits->oldest;
-	if (at == ADDRESS_NONE)
-		return ADDRESS_NONE;
-	idle_list_remove(limits, at);
-	uint32_t *link = chain_of(limits, &limits->all[at].key);
-	while (*link != at)
-		link = &limits->all[*link].next;
-	*link = limits->all[at].next;
-	return at;
-}
-
-/* The entry of the key, perhaps a new one; ADDRESS_NONE when the table is full. */
-static uint32_t
+/* The entry of the key, perhaps a new one; NULL when the table is full. */
+static struct entry *
 find_or_add(struct address_limits *limits, const struct key *key)
 {
-	uint32_t at = find(limits, key);
-	if (at != ADDRESS_NONE)
-		return at;
-	at = limits->used < limits->capacity ? ++limits->used : evict_oldest(limits);
-	if (at == ADDRESS_NONE)
-		return ADDRESS_NONE;
-	uint32_t *chain = chain_of(limits, key);
-	limits->all[at] =
-	    (struct entry){ .key = *key, .tokens = ALL_TOKENS, .next = *chain };
-	*chain = at;
-	idle_list_add(limits, at);
-	return at;
+	struct entry *entry = find(limits, key);
+	if (entry != NULL || (entry = take_entry(limits)) == NULL)
+		return entry;
+	*entry = (struct entry){ .key = *key, .tokens = ALL_TOKENS };
+	SLIST_INSERT_HEAD(chain_of(limits, key), entry, chained);
+	TAILQ_INSERT_TAIL(&limits->idle, entry, idle);
+	return entry;
 }
 
 static uint64_t
@@ -240,13 +213,12 @@ address_limits_check(struct address_limits *limits, uint32_t listener,
 	if (!address_limits_are_set(config))
 		return CLOSE_REASON_COUNT;
 	struct key key = key_of(listener, peer);
-	uint32_t at = find_or_add(limits, &key);
-	if (at == ADDRESS_NONE)
+	struct entry *entry = find_or_add(limits, &key);
+	if (entry == NULL)
 		return CLOSE_ADDRESS_LIMIT;
-	struct entry *entry = &limits->all[at];
 	if (entry->connections == 0) {
-		idle_list_remove(limits, at);
-		idle_list_add(limits, at);
+		TAILQ_REMOVE(&limits->idle, entry, idle);
+		TAILQ_INSERT_TAIL(&limits->idle, entry, idle);
 	}
 	uint32_t limit = config->max_connections_per_address;
 	uint32_t rate = config->accept_rate, second = now_ms / 1000;
@@ -266,12 +238,12 @@ address_limits_add(
     struct address_limits *limits, uint32_t listener, const struct peer *peer)
 {
 	struct key key = key_of(listener, peer);
-	uint32_t at = find_or_add(limits, &key);
-	if (at == ADDRESS_NONE)
+	struct entry *entry = find_or_add(limits, &key);
+	if (entry == NULL)
 		return;
-	if (limits->all[at].connections++ == 0)
-		idle_list_remove(limits, at);
-	publish_connections(limits, &limits->all[at]);
+	if (entry->connections++ == 0)
+		TAILQ_REMOVE(&limits->idle, entry, idle);
+	publish_connections(limits, entry);
 }
 
 void
@@ -279,10 +251,10 @@ address_limits_remove(
     struct address_limits *limits, uint32_t listener, const struct peer *peer)
 {
 	struct key key = key_of(listener, peer);
-	uint32_t at = find(limits, &key);
-	if (at == ADDRESS_NONE || limits->all[at].connections == 0)
+	struct entry *entry = find(limits, &key);
+	if (entry == NULL || entry->connections == 0)
 		return;
-	if (--limits->all[at].connections == 0)
-		idle_list_add(limits, at);
-	publish_connections(limits, &limits->all[at]);
+	if (--entry->connections == 0)
+		TAILQ_INSERT_TAIL(&limits->idle, entry, idle);
+	publish_connections(limits, entry);
 }

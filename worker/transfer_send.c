@@ -40,6 +40,7 @@ struct sender {
 	uint64_t mask;      /* bit for each listener that the receiver serves */
 	uint64_t moved;     /* connections */
 	uint32_t in_flight_count;
+	uint64_t in_flight_bytes; /* of input and output */
 	struct connection *in_flight[TRANSFER_BATCH_MAX];
 };
 
@@ -80,7 +81,14 @@ transfer_send_is_sending_all(const struct worker *worker)
 }
 
 static void
-send_hello(struct sender *sender)
+send_packet(const struct sender *sender, const void *packet, size_t length)
+{
+	if (transfer_packet_send(sender->fd, packet, length, NULL, 0) < 0)
+		log_debug("transfer: cannot send to the receiver");
+}
+
+static void
+send_hello(const struct sender *sender)
 {
 	const struct worker *worker = sender->worker;
 	struct transfer_hello hello = { .verb = TRANSFER_HELLO,
@@ -92,16 +100,14 @@ send_hello(struct sender *sender)
 		snprintf(hello.listeners[listener->number].name, TRANSFER_NAME_MAX,
 		    "%s", listener->name);
 	}
-	if (transfer_packet_send(sender->fd, &hello, sizeof(hello), NULL, 0) < 0)
-		log_debug("transfer: cannot send to the receiver");
+	send_packet(sender, &hello, sizeof(hello));
 }
 
 static void
 send_note(const struct sender *sender, enum transfer_verb verb, uint32_t count)
 {
 	const struct transfer_note note = { .verb = verb, .count = count };
-	if (transfer_packet_send(sender->fd, &note, sizeof(note), NULL, 0) < 0)
-		log_debug("transfer: cannot send to the receiver");
+	send_packet(sender, &note, sizeof(note));
 }
 
 /* Receives a packet. Its length, 0 or -1 as transfer_packet_receive() returns. */
@@ -119,23 +125,17 @@ receive_note(const struct sender *sender, struct transfer_note *ret)
 	return n;
 }
 
-struct batch_builder {
-	struct sender *sender;
-	uint64_t state_bytes;
-};
-
 static bool
 add_to_batch(struct connection *connection, void *argument)
 {
-	struct batch_builder *batch_builder = argument;
-	struct sender *sender = batch_builder->sender;
+	struct sender *sender = argument;
 	if (!can_move(sender, connection))
 		return true;
 	sender->in_flight[sender->in_flight_count++] = connection;
-	batch_builder->state_bytes += transfer_state_bytes(connection);
+	sender->in_flight_bytes += transfer_state_bytes(connection);
 	return sender->in_flight_count < sender->batch_max &&
 	    sender->in_flight_count < sender->capacity &&
-	    batch_builder->state_bytes < STATE_BYTES_MAX;
+	    sender->in_flight_bytes < STATE_BYTES_MAX;
 }
 
 /* Serves the connections in flight here again. */
@@ -235,10 +235,9 @@ static void
 send_batch(struct sender *sender)
 {
 	struct worker *worker = sender->worker;
-	struct batch_builder batch_builder = { .sender = sender };
+	sender->in_flight_bytes = 0;
 	if (sender->capacity > 0)
-		connection_pool_for_each(
-		    &worker->connections, add_to_batch, &batch_builder);
+		connection_pool_for_each(&worker->connections, add_to_batch, sender);
 	if (sender->in_flight_count == 0) {
 		bool more_may_come = sender->limit == 0 &&
 		    (!acceptor_is_closed(worker) ||
