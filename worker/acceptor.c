@@ -9,6 +9,7 @@
 
 #include <netinet/in.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
 
 #include "net/listen.h"
@@ -23,7 +24,7 @@
 
 #define ACCEPTS_PER_WAKEUP 4
 #define PAUSE_MS 100
-#define LOG_AGAIN_MS 60000
+#define LOG_INTERVAL_NS (60 * NS_PER_S)
 /* A handshake that began before the listener stopped getting new connections has
  * completed or timed out within this time. */
 #define QUEUE_QUIET_MS 200
@@ -32,25 +33,24 @@
 static const struct timeval pause_time = { .tv_usec = PAUSE_MS * 1000 };
 static const struct timeval quiet_time = { .tv_usec = QUEUE_QUIET_MS * 1000 };
 
-/* A server at its limit refuses or pauses again and again: log it once per
- * LOG_AGAIN_MS. */
+/* A server at its limit refuses or pauses again and again, but logs it only once per
+ * interval. */
 static bool
-should_log(const struct worker *worker, struct log_state *log_state)
+should_log(uint64_t *next_log_ns)
 {
-	if (log_state->is_logged &&
-	    worker->timeouts.now_ms - log_state->logged_ms < LOG_AGAIN_MS)
+	uint64_t now_ns = clock_now_ns();
+	if (now_ns < *next_log_ns)
 		return false;
-	*log_state = (struct log_state){ .is_logged = true,
-		.logged_ms = worker->timeouts.now_ms };
+	*next_log_ns = now_ns + LOG_INTERVAL_NS;
 	return true;
 }
 
 static void
 log_full(struct worker *worker, enum close_reason reason)
 {
-	if (reason != CLOSE_MAX_CONNECTIONS && reason != CLOSE_DESCRIPTOR_LIMIT)
-		return;
-	if (!should_log(worker, &worker->accept.full_log))
+	bool is_full =
+	    reason == CLOSE_MAX_CONNECTIONS || reason == CLOSE_DESCRIPTOR_LIMIT;
+	if (!is_full || !should_log(&worker->accept.next_full_log_ns))
 		return;
 	if (reason == CLOSE_MAX_CONNECTIONS)
 		log_warnx(
@@ -118,7 +118,7 @@ static void
 pause_accepting(struct worker *worker)
 {
 	ledger_count(&worker->worker_ledger->own, LEDGER_ACCEPT_PAUSES, 1);
-	if (should_log(worker, &worker->accept.pause_log))
+	if (should_log(&worker->accept.next_pause_log_ns))
 		log_warn("accept: paused with %zu connections open",
 		    worker->connections.count);
 	worker->accept.is_paused = true;

@@ -56,7 +56,7 @@ connection_destroy_output(struct connection *connection)
 }
 
 static short
-wanted_events(const struct connection *connection)
+needed_events(const struct connection *connection)
 {
 	short edge = connection->listener->worker->edge_events;
 	switch ((enum connection_phase)connection->phase) {
@@ -76,7 +76,7 @@ bool
 connection_watch(struct connection *connection)
 {
 	struct event *event = &connection->event;
-	short events = wanted_events(connection);
+	short events = needed_events(connection);
 	if (event_get_events(event) == events)
 		return true;
 	int fd = event_get_fd(event);
@@ -184,7 +184,7 @@ create(struct listener *listener, int fd)
 	connection->stream = (struct stream){ fd, listener->transport };
 	connection->active_ms = worker->timeouts.now_ms;
 	ledger_add_open(listener->block, 1);
-	event_assign(&connection->event, worker->base, fd, wanted_events(connection),
+	event_assign(&connection->event, worker->base, fd, needed_events(connection),
 	    listener->on_event, connection);
 	return connection;
 }
@@ -219,7 +219,7 @@ connection_resume(struct connection *connection)
 	count_in(connection);
 	struct event *event = &connection->event;
 	event_assign(event, connection->listener->worker->base, event_get_fd(event),
-	    (short)(wanted_events(connection) | EV_PERSIST), event_get_callback(event),
+	    (short)(needed_events(connection) | EV_PERSIST), event_get_callback(event),
 	    connection);
 	if (event_add(event, NULL) < 0)
 		connection_close(connection, CLOSE_SYSTEM_ERROR);

@@ -76,8 +76,8 @@ pin_to_cpu(uint32_t slot)
 	cpu_set_t allowed, one;
 	if (sched_getaffinity(0, sizeof(allowed), &allowed) < 0)
 		return;
-	int wanted = (int)slot % CPU_COUNT(&allowed), cpu = 0;
-	while (!CPU_ISSET(cpu, &allowed) || wanted-- > 0)
+	int skipped = (int)slot % CPU_COUNT(&allowed), cpu = 0;
+	while (!CPU_ISSET(cpu, &allowed) || skipped-- > 0)
 		cpu++;
 	CPU_ZERO(&one);
 	CPU_SET(cpu, &one);

@@ -51,19 +51,13 @@ struct listener {
 	unsigned quiet_turns; /* runs of drain_queue_timer that still saw connections */
 };
 
-/* Rate limit of one log line. */
-struct log_state {
-	bool is_logged;
-	uint32_t logged_ms;
-};
-
 /* acceptor.c */
 struct worker_accept {
 	struct listener *listeners;
 	size_t listener_count;
 	int spare_fd; /* closed to refuse one connection when no other is left */
 	bool is_paused;
-	struct log_state pause_log, full_log;
+	uint64_t next_pause_log_ns, next_full_log_ns; /* CLOCK_MONOTONIC */
 	struct event resume_timer;
 	struct event drain_queue_timer;
 };
