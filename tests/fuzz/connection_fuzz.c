@@ -1,18 +1,18 @@
 /*
  * A whole connection over a pair of sockets. The first bytes choose the listener, the
- * rest is what a peer does:
+ * rest are the operations of a peer:
  *
- *   0..127    says that many of the bytes that follow
- *   128..159  says the last of them again, (op - 127) * 8 times
- *   160..191  reads (op - 159) * 64 bytes
- *   192..223  lets the server's loop turn op - 191 times
- *   224..239  half-closes
- *   240..247  closes, whatever it is owed
- *   248..255  lets the server do all it can
+ *   0..127    send that many of the bytes that follow
+ *   128..159  send these bytes again, (op - 127) * 8 times
+ *   160..191  read (op - 159) * 64 bytes
+ *   192..223  run the server's loop op - 191 times
+ *   224..239  half-close
+ *   240..247  close, whatever is queued
+ *   248..255  run the loop until nothing happens
  *
- * In the end a peer that is still there half-closes and reads the rest. Then what it
- * has read is what the specification says for the bytes that it said, the ledger adds
- * up, and no descriptor is left over (the sanitizer looks for memory).
+ * In the end an open peer half-closes and reads the rest. Its replies must then be
+ * those of the specification, the ledger must balance, and no descriptor may be left
+ * open (the sanitizer checks the memory).
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -34,7 +34,7 @@ struct peer_end {
 	int fd; /* -1 once closed */
 	bool has_shut, saw_end;
 	struct spec_answer sent, received; /* as plain growing bytes */
-	const uint8_t *phrase;             /* said last */
+	const uint8_t *phrase;             /* sent last */
 	size_t phrase_length;
 };
 
@@ -48,7 +48,7 @@ send_some(struct peer_end *peer, const uint8_t *bytes, size_t length)
 	if (peer->fd < 0 || peer->has_shut ||
 	    peer->sent.length + length > OUTPUT_MAX_BYTES)
 		return;
-	/* The suffix that shows where a stream was cut is not in the stream. */
+	/* The suffix, which shows where a stream was cut, must not occur in it. */
 	for (size_t i = 0; i < length; i++)
 		piece[i] = is_cut && bytes[i] < ' ' ? ' ' : bytes[i];
 	for (size_t i = 0; is_cut && i < length; i++)
@@ -143,7 +143,7 @@ is_prefix(const struct peer_end *peer, const struct spec_answer *wanted)
 		    0);
 }
 
-/* The peer has heard everything: it is what was owed, and booked so. */
+/* The peer has read everything: the replies and the ledger must be complete. */
 static void
 check_whole(struct peer_end *peer, const struct spec_answer *wanted, bool is_cut)
 {
@@ -186,7 +186,8 @@ check_peer(struct peer_end *peer)
 	settle(peer);
 	must(peer->w.worker.connections.count == 0 &&
 	    worker_fixture_is_balanced(&peer->w));
-	must(LIST_EMPTY(&peer->w.worker.queued_outputs) && peer->w.worker.lingering_count == 0);
+	must(LIST_EMPTY(&peer->w.worker.queued_outputs) &&
+	    peer->w.worker.lingering_count == 0);
 	struct spec_answer wanted = spec_answer(peer->reply, config->framing,
 	    config->max_message, peer->sent.bytes, peer->sent.length);
 	if (!has_left)

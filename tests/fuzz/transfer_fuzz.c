@@ -1,15 +1,15 @@
 /*
- * The hand-over of connections, from both ends: a worker that takes from a giver and
- * gives to a taker which say anything. The first byte chooses the framing, the second
- * how many connections the worker has; the rest is what the two say:
+ * The transfer of connections, from both ends: a worker that receives from a sender and
+ * sends to a receiver, both of which send anything. The first byte chooses the framing,
+ * the second how many connections the worker has; the rest are the packets:
  *
- *   0  a packet of any bytes to the taker    1  the same to the giver
- *   2  HELLO, of our listener                3  a note (ROOM, TAKEN, ...) to the taker
- *   4  a note to the giver                   5  BATCH, with sockets and their bytes
- *   6  what is there is heard                7  the far end of the giver's is closed
+ *   0  any bytes to the receiver    1  any bytes to the sender
+ *   2  HELLO, with the listener     3  a note (CAPACITY, ACCEPTED, ...) to the receiver
+ *   4  a note to the sender         5  BATCH, with sockets and their bytes
+ *   6  run the loop                 7  close the other end of the sender's socket
  *
- * In the end both far ends are gone. The books add up then, whatever was said, and no
- * descriptor is left over (the sanitizer looks for memory).
+ * In the end both other ends are closed. The ledger must then balance, and no
+ * descriptor may be left open (the sanitizer checks the memory).
  */
 #include <sys/mman.h>
 
@@ -38,7 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct fixture {
 	struct worker_fixture w;
-	int master_fd;              /* the far end of the channel */
+	int master_fd;              /* the master's end of the channel */
 	int receiver_fd, sender_fd; /* -1 once closed */
 	int peers[OPEN_MOST];       /* of its connections */
 	int peer_count;
@@ -63,7 +63,7 @@ run_loop(struct fixture *fixture)
 		worker_fixture_run_once(&fixture->w);
 }
 
-/* A socket as one that moves: its far end is gone already, or has said something. */
+/* A socket to transfer: its peer has closed, after sending a message or nothing. */
 static int
 any_socket(bool is_quiet)
 {
@@ -79,7 +79,7 @@ any_socket(bool is_quiet)
 static void
 send_to(int fd, const void *packet, size_t length, int *fds, size_t count)
 {
-	/* Nobody may hear it: that is one of the cases. */
+	/* The other end may be closed. */
 	if (fd >= 0 && transfer_packet_send(fd, packet, length, fds, count) < 0)
 		must(errno == EPIPE || errno == EAGAIN || errno == ECONNRESET);
 	for (size_t i = 0; i < count; i++)
@@ -97,7 +97,7 @@ send_garbage(struct fixture *fixture, int fd)
 
 	for (size_t i = 0; i < count; i++)
 		fds[i] = any_socket(true);
-	/* An empty packet alone would be the end of the file. */
+	/* An empty packet without descriptors would be end of file. */
 	if (length == 0 && count == 0)
 		packet[length++] = 0;
 	send_to(fd, packet, length, fds, count);
@@ -214,7 +214,7 @@ apply_operation(struct fixture *fixture)
 		run_loop(fixture);
 }
 
-/* Peers that wait: silent, within a message, and for a part of their answers. */
+/* Idle peers, peers with a partial message, and peers with unread replies. */
 static void
 open_peer(struct fixture *fixture)
 {
@@ -270,7 +270,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	close_socket(&fixture.sender_fd);
 	for (int i = 0; i < fixture.peer_count; i++)
 		close(fixture.peers[i]);
-	while (!LIST_EMPTY(&fixture.w.worker.transfers.receivers) || fixture.w.worker.transfers.sender != NULL)
+	while (!LIST_EMPTY(&fixture.w.worker.transfers.receivers) ||
+	    fixture.w.worker.transfers.sender != NULL)
 		worker_fixture_run_once(&fixture.w);
 	run_loop(&fixture);
 	must(worker_fixture_is_balanced(&fixture.w));

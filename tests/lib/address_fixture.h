@@ -1,6 +1,6 @@
 /*
- * address_fixture.h - who comes, whether he may, and who leaves again. For cmocka
- * programs.
+ * address_fixture.h - opens and closes connections of an address, as text, in a table
+ * of address limits. For cmocka programs.
  */
 #ifndef TESTS_ADDRESS_FIXTURE_H
 #define TESTS_ADDRESS_FIXTURE_H

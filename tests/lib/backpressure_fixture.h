@@ -1,6 +1,6 @@
 /*
- * backpressure_fixture.h - peers of worker_fixture.h's server that talk without
- * listening. For cmocka programs.
+ * backpressure_fixture.h - peers of worker_fixture.h that send without reading. For
+ * cmocka programs.
  */
 #ifndef TESTS_BACKPRESSURE_FIXTURE_H
 #define TESTS_BACKPRESSURE_FIXTURE_H
@@ -20,8 +20,8 @@ queued_output_bytes(const struct worker_fixture *w)
 	    : buffer_length(LIST_FIRST(&w->worker.queued_outputs)->bytes);
 }
 
-/* Talks without listening until the server reads no more; returns the bytes that went.
- */
+/* Sends without reading until the worker reads no more; returns the bytes sent, and the
+ * most that was queued in *ret_most. */
 static inline size_t
 send_until_blocked(struct worker_fixture *w, int fd, size_t *ret_most)
 {

@@ -1,6 +1,6 @@
 /*
- * peer_fixture.h - what a peer says to worker_fixture.h's server, in pieces, and what
- * it hears. For cmocka programs.
+ * peer_fixture.h - a peer of worker_fixture.h that sends data in pieces and collects
+ * the replies. For cmocka programs.
  */
 #ifndef TESTS_PEER_FIXTURE_H
 #define TESTS_PEER_FIXTURE_H
@@ -21,8 +21,8 @@ receive_some(struct received *received, int fd, size_t most)
 	uint8_t data[4096];
 
 	while (most > 0 && !received->is_over) {
-		size_t wanted = most < sizeof(data) ? most : sizeof(data);
-		ssize_t n = recv(fd, data, wanted, 0);
+		size_t size = most < sizeof(data) ? most : sizeof(data);
+		ssize_t n = recv(fd, data, size, 0);
 		if (n < 0 && errno == EAGAIN)
 			return;
 		if (n <= 0) {
@@ -39,7 +39,7 @@ receive_some(struct received *received, int fd, size_t most)
 	}
 }
 
-/* Says data[length] in pieces of random length, half-closes, and hears everything. */
+/* Sends data[length] in pieces of random length, half-closes, and reads to the end. */
 static inline void
 send_all_and_receive(struct worker_fixture *w, int fd, const uint8_t *data,
     size_t length, size_t piece_max, struct received *received)
@@ -56,7 +56,7 @@ send_all_and_receive(struct worker_fixture *w, int fd, const uint8_t *data,
 		if (n > 0)
 			sent += (size_t)n;
 		else if (n < 0 && errno != EAGAIN)
-			sent = length; /* the server wants no more */
+			sent = length; /* the server has closed */
 		if (sent == length && !has_shut) {
 			shutdown(fd, SHUT_WR);
 			has_shut = true;

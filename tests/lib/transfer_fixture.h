@@ -1,6 +1,6 @@
 /*
- * transfer_fixture.h - a worker that gives its connections to another one.
- * For cmocka programs.
+ * transfer_fixture.h - a worker that transfers its connections to another one. For
+ * cmocka programs.
  */
 #ifndef TESTS_TRANSFER_FIXTURE_H
 #define TESTS_TRANSFER_FIXTURE_H
@@ -25,8 +25,7 @@
 #define MAX_MESSAGE 100
 #define MANY 300
 
-/* Two workers in one process, the first of which gives its connections to the second.
- */
+/* Two workers in one process: the first sends its connections to the second. */
 struct fixture {
 	struct worker_fixture sender, receiver;
 	int sender_channel, receiver_channel; /* the master's ends */
@@ -89,11 +88,12 @@ transfer_all(struct fixture *f)
 	must(channel_open(fds) == 0);
 	transfer_send_start(&f->sender.worker, fds[0], 7, 0);
 	transfer_receive_start(&f->receiver.worker, fds[1], 8);
-	for (int i = 0; i < 1000 && !LIST_EMPTY(&f->receiver.worker.transfers.receivers); i++)
+	for (int i = 0;
+	     i < 1000 && !LIST_EMPTY(&f->receiver.worker.transfers.receivers); i++)
 		run_both_once(f);
 }
 
-/* What the master is told: `verb` for hand-over `number`, of so many connections. */
+/* The master has received `verb` for transfer `number`, with so many connections. */
 static inline void
 assert_master_received(
     int channel_fd, enum channel_verb verb, uint32_t number, uint64_t moved)

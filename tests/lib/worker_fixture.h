@@ -1,6 +1,6 @@
 /*
- * worker_fixture.h - a worker without its process: a real loop, its ledger and one
- * listener, whose connections the test hands in as one end of a pair of sockets.
+ * worker_fixture.h - a worker without its process: a real loop, a ledger and one
+ * listener. A test serves one end of a socket pair as an accepted connection.
  */
 #ifndef TESTS_WORKER_FIXTURE_H
 #define TESTS_WORKER_FIXTURE_H
@@ -67,7 +67,7 @@ worker_fixture_start(struct worker_fixture *w, const char *reply, enum framing f
 	must(
 	    w->worker.base && w->worker.input && responder_init(&w->worker.batch) == 0);
 	drain_init(&w->worker);
-	/* As worker.c does with epoll; a test may set it to 0, as with poll. */
+	/* As with epoll; a test may set it to 0, as with poll. */
 	w->worker.edge_events = EV_ET | EV_CLOSED;
 	w->listener = (struct listener){
 		.worker = &w->worker,
@@ -168,7 +168,7 @@ open_tcp_pair(int fds[2], int buffer)
 	close(listener);
 }
 
-/* What is ready now, once. */
+/* Runs the events that are ready now. */
 static inline void
 worker_fixture_run_once(struct worker_fixture *w)
 {
@@ -184,7 +184,7 @@ worker_fixture_clock_ms(void)
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-/* Turns the loop until it is so, for ten seconds at most. */
+/* Runs the loop until the condition is true, for ten seconds at most. */
 #define worker_fixture_run_until(w, is_so)                                             \
 	({                                                                             \
 		uint64_t end_ms = worker_fixture_clock_ms() + 10000;                   \
@@ -197,7 +197,7 @@ worker_fixture_clock_ms(void)
 		!is_over;                                                              \
 	})
 
-/* A number that changes whenever the server did something. */
+/* A number that changes whenever the worker did something. */
 static inline uint64_t
 worker_fixture_progress(const struct worker_fixture *w)
 {
@@ -225,7 +225,7 @@ worker_fixture_closed(const struct worker_fixture *w, enum close_reason reason)
 	return atomic_load(&w->listener.block->closed[reason]);
 }
 
-/* What came = open + closed + what went, and open is what the pool holds. */
+/* Accepted + moved in = open + closed + moved out, and open is the size of the pool. */
 static inline bool
 worker_fixture_is_balanced(const struct worker_fixture *w)
 {

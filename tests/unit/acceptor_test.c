@@ -68,9 +68,9 @@ finish(struct fixture *f)
 	free(listeners);
 }
 
-/* Clients first to last come; each has something to say. */
+/* Clients first to last connect; each sends a byte. */
 static void
-come(struct fixture *f, int first, int last)
+connect_clients(struct fixture *f, int first, int last)
 {
 	for (int i = first; i <= last; i++) {
 		f->clients[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -95,7 +95,7 @@ test_accepts_a_burst_in_small_batches(void **state)
 
 	(void)state;
 	start(&f);
-	come(&f, 0, CLIENTS - 1);
+	connect_clients(&f, 0, CLIENTS - 1);
 	while (before < CLIENTS) {
 		worker_fixture_run_once(&f.w);
 		assert_in_range(accepted(&f) - before, 1, 4);
@@ -119,13 +119,12 @@ test_denies_addresses_not_on_the_allow_list(void **state)
 	start(&f);
 	f.w.listener_config.allow = allow;
 	f.w.listener_config.allow_count = 2;
-	come(&f, 0, 2);
+	connect_clients(&f, 0, 2);
 	assert_true(worker_fixture_run_until(
 	    &f.w, worker_fixture_closed(&f.w, CLOSE_DENIED) == 3));
 	assert_int_equal(prefix_parse("127.0.0.0/8", &allow[1], error, 128), 0);
-	come(&f, 3, 3);
-	assert_true(
-	    worker_fixture_run_until(&f.w, f.w.worker.connections.count == 1));
+	connect_clients(&f, 3, 3);
+	assert_true(worker_fixture_run_until(&f.w, f.w.worker.connections.count == 1));
 	finish(&f);
 }
 
@@ -139,13 +138,13 @@ test_refuses_connections_over_the_max_connections_of_all_workers(void **state)
 	f.w.config.limits.max_connections = 5;
 	/* Another worker holds two. */
 	ledger_add_open(&ledger_claim(f.w.ledger, 1)->own, 2);
-	come(&f, 0, 5);
+	connect_clients(&f, 0, 5);
 	assert_true(worker_fixture_run_until(&f.w, accepted(&f) == 6));
 	assert_int_equal(f.w.worker.connections.count, 3);
 	assert_int_equal(worker_fixture_closed(&f.w, CLOSE_MAX_CONNECTIONS), 3);
-	/* Room is there again as soon as one has left. */
+	/* A closed connection makes room for one. */
 	connection_close(worker_fixture_connection(&f.w), CLOSE_STOPPED);
-	come(&f, 6, 7);
+	connect_clients(&f, 6, 7);
 	assert_true(worker_fixture_run_until(&f.w, accepted(&f) == 8));
 	assert_int_equal(f.w.worker.connections.count, 3);
 	ledger_add_open(&f.w.ledger->live[1].own, -2);
@@ -153,27 +152,27 @@ test_refuses_connections_over_the_max_connections_of_all_workers(void **state)
 }
 
 static void
-test_a_descriptor_that_the_method_cannot_watch_is_refused(void **state)
+test_refuses_descriptors_that_the_method_cannot_watch(void **state)
 {
 	struct fixture f;
 
 	(void)state;
 	start(&f);
 	f.w.worker.limits.fd_end = 0;
-	come(&f, 0, 1);
+	connect_clients(&f, 0, 1);
 	assert_true(worker_fixture_run_until(
 	    &f.w, worker_fixture_closed(&f.w, CLOSE_METHOD_LIMIT) == 2));
 	finish(&f);
 }
 
 static void
-test_the_first_descriptor_that_the_method_cannot_watch_is_refused(void **state)
+test_refuses_the_first_descriptor_that_the_method_cannot_watch(void **state)
 {
 	struct fixture f;
 
 	(void)state;
 	start(&f);
-	come(&f, 0, 1);
+	connect_clients(&f, 0, 1);
 	int next = dup(STDERR_FILENO);
 	close(next);
 	f.w.worker.limits.fd_end = next + 1;
@@ -192,7 +191,7 @@ test_refuses_connections_over_the_limit_of_the_worker(void **state)
 	start(&f);
 	log_set_level(LOG_LEVEL_ERROR);
 	f.w.worker.limits.max_connections = 2;
-	come(&f, 0, 3);
+	connect_clients(&f, 0, 3);
 	assert_true(worker_fixture_run_until(&f.w, accepted(&f) == 4));
 	assert_int_equal(f.w.worker.connections.count, 2);
 	assert_int_equal(worker_fixture_closed(&f.w, CLOSE_DESCRIPTOR_LIMIT), 2);
@@ -203,37 +202,37 @@ test_refuses_connections_over_the_limit_of_the_worker(void **state)
 static void
 test_the_deny_list_overrides_the_allow_list(void **state)
 {
-	static struct prefix all, here;
+	static struct prefix all, local;
 	struct fixture f;
 	char error[128];
 
 	(void)state;
 	assert_int_equal(prefix_parse("127.0.0.0/8", &all, error, 128), 0);
-	assert_int_equal(prefix_parse("127.0.0.1", &here, error, 128), 0);
+	assert_int_equal(prefix_parse("127.0.0.1", &local, error, 128), 0);
 	start(&f);
 	f.w.listener_config.allow = &all;
 	f.w.listener_config.allow_count = 1;
-	f.w.listener_config.deny = &here;
+	f.w.listener_config.deny = &local;
 	f.w.listener_config.deny_count = 1;
-	come(&f, 0, 0);
+	connect_clients(&f, 0, 0);
 	assert_true(worker_fixture_run_until(
 	    &f.w, worker_fixture_closed(&f.w, CLOSE_DENIED) == 1));
 	finish(&f);
 }
 
-/* Lets the process open no more descriptors; returns the limit as it was. */
+/* Lets the process open no more descriptors; returns the previous limit. */
 static struct rlimit
 forbid_descriptors(void)
 {
-	struct rlimit was = { 0 }, now;
+	struct rlimit previous = { 0 }, now;
 	int next = dup(STDERR_FILENO);
 
-	must(next >= 0 && getrlimit(RLIMIT_NOFILE, &was) == 0);
+	must(next >= 0 && getrlimit(RLIMIT_NOFILE, &previous) == 0);
 	close(next);
-	now = was;
+	now = previous;
 	now.rlim_cur = (rlim_t)next;
 	must(setrlimit(RLIMIT_NOFILE, &now) == 0);
-	return was;
+	return previous;
 }
 
 static void
@@ -245,9 +244,9 @@ test_without_descriptors_refuses_one_connection_and_keeps_the_others_queued(
 
 	(void)state;
 	start(&f);
-	come(&f, 0, 5);
+	connect_clients(&f, 0, 5);
 	log_set_level(LOG_LEVEL_ERROR);
-	struct rlimit was = forbid_descriptors();
+	struct rlimit previous = forbid_descriptors();
 	uint64_t since_ms = worker_fixture_clock_ms();
 	int turns = 0;
 	while (worker_fixture_clock_ms() - since_ms < 350 || turns <= 20) {
@@ -255,15 +254,15 @@ test_without_descriptors_refuses_one_connection_and_keeps_the_others_queued(
 		usleep(1000);
 		turns++;
 	}
-	/* One for each pause of 100 ms, and not one for each turn. */
+	/* One per pause of 100 ms, not one per run of the loop. */
 	uint64_t refused = worker_fixture_closed(&f.w, CLOSE_DESCRIPTOR_LIMIT);
 	assert_in_range(refused, 1, (worker_fixture_clock_ms() - since_ms) / 100 + 1);
 	assert_int_equal(accepted(&f), refused);
 	assert_int_equal(worker_fixture_count(&f.w, LEDGER_ACCEPT_PAUSES), refused);
 	assert_true(turns > 20);
-	assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &previous), 0);
 	log_set_level(LOG_LEVEL_INFO);
-	/* Who waited in the queue is served in the end. */
+	/* The connections in the queue are served in the end. */
 	assert_true(worker_fixture_run_until(&f.w, accepted(&f) == 6));
 	assert_true(worker_fixture_run_until(
 	    &f.w, worker_fixture_count(&f.w, LEDGER_BYTES_SENT) == 6 - refused));
@@ -272,7 +271,7 @@ test_without_descriptors_refuses_one_connection_and_keeps_the_others_queued(
 	finish(&f);
 }
 
-/* Another process may have been faster to take it. */
+/* Another process may take it while it is closed. */
 static void
 test_reopens_a_lost_spare_descriptor(void **state)
 {
@@ -282,22 +281,21 @@ test_reopens_a_lost_spare_descriptor(void **state)
 	start(&f);
 	close(f.w.worker.accept.spare_fd);
 	f.w.worker.accept.spare_fd = -1;
-	come(&f, 0, 1);
+	connect_clients(&f, 0, 1);
 	log_set_level(LOG_LEVEL_ERROR);
-	struct rlimit was = forbid_descriptors();
+	struct rlimit previous = forbid_descriptors();
 	assert_true(worker_fixture_run_until(
 	    &f.w, worker_fixture_count(&f.w, LEDGER_ACCEPT_PAUSES) == 1));
 	assert_int_equal(accepted(&f), 0);
-	assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &previous), 0);
 	log_set_level(LOG_LEVEL_INFO);
-	assert_true(
-	    worker_fixture_run_until(&f.w, f.w.worker.connections.count == 2));
+	assert_true(worker_fixture_run_until(&f.w, f.w.worker.connections.count == 2));
 	assert_true(f.w.worker.accept.spare_fd >= 0);
 	finish(&f);
 }
 
 static size_t
-lines_of(const char *path)
+count_lines(const char *path)
 {
 	FILE *file = fopen(path, "r");
 	size_t lines = 0;
@@ -319,18 +317,18 @@ test_logs_the_connection_limit_once(void **state)
 	close(mkstemp(path));
 	assert_int_equal(log_open(path), 0);
 	start(&f);
-	come(&f, 0, 1);
+	connect_clients(&f, 0, 1);
 	assert_true(worker_fixture_run_until(&f.w, accepted(&f) == 2));
-	come(&f, 2, CLIENTS - 1);
-	struct rlimit was = forbid_descriptors();
+	connect_clients(&f, 2, CLIENTS - 1);
+	struct rlimit previous = forbid_descriptors();
 	for (uint64_t pauses = 1; pauses <= 5; pauses++) {
 		assert_true(worker_fixture_run_until(
 		    &f.w, worker_fixture_count(&f.w, LEDGER_ACCEPT_PAUSES) == pauses));
 		connection_close(worker_fixture_connection(&f.w), CLOSE_STOPPED);
 	}
-	assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &previous), 0);
 	assert_int_equal(log_open(NULL), 0);
-	assert_int_equal(lines_of(path), 1);
+	assert_int_equal(count_lines(path), 1);
 	unlink(path);
 	finish(&f);
 }
@@ -342,13 +340,13 @@ test_a_draining_listener_closes_after_a_quiet_period(void **state)
 
 	(void)state;
 	start(&f);
-	come(&f, 0, 9);
+	connect_clients(&f, 0, 9);
 	acceptor_drain_queue(&f.w.worker, 0);
 	uint64_t since_ms = worker_fixture_clock_ms();
-	/* One who comes late puts the end off. */
+	/* A late connection extends the quiet period. */
 	while (worker_fixture_clock_ms() - since_ms < 50)
 		worker_fixture_run_once(&f.w);
-	come(&f, 10, 10);
+	connect_clients(&f, 10, 10);
 	assert_false(acceptor_is_closed(&f.w.worker));
 	assert_true(worker_fixture_run_until(&f.w, acceptor_is_closed(&f.w.worker)));
 	assert_in_range(worker_fixture_clock_ms() - since_ms, 240, 5000);
@@ -381,10 +379,9 @@ main(void)
 		cmocka_unit_test(test_denies_addresses_not_on_the_allow_list),
 		cmocka_unit_test(
 		    test_refuses_connections_over_the_max_connections_of_all_workers),
+		cmocka_unit_test(test_refuses_descriptors_that_the_method_cannot_watch),
 		cmocka_unit_test(
-		    test_a_descriptor_that_the_method_cannot_watch_is_refused),
-		cmocka_unit_test(
-		    test_the_first_descriptor_that_the_method_cannot_watch_is_refused),
+		    test_refuses_the_first_descriptor_that_the_method_cannot_watch),
 		cmocka_unit_test(test_refuses_connections_over_the_limit_of_the_worker),
 		cmocka_unit_test(test_the_deny_list_overrides_the_allow_list),
 		cmocka_unit_test(test_reopens_a_lost_spare_descriptor),

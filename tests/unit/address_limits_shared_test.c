@@ -2,8 +2,6 @@
 
 #include "tests/lib/address_fixture.h"
 
-/* --- several workers --- */
-
 struct worker_pair {
 	struct ledger *ledger;
 	int fd;
@@ -34,7 +32,7 @@ finish_worker_pair(struct worker_pair *worker_pair)
 }
 
 static void
-test_the_limit_is_that_of_all_workers_together(void **state)
+test_the_limit_applies_to_all_workers_together(void **state)
 {
 	const struct listener_config config = { .max_connections_per_address = 3 };
 	struct worker_pair worker_pair;
@@ -82,7 +80,7 @@ test_connections_of_a_crashed_worker_do_not_count(void **state)
 	assert_int_equal(
 	    check_limits(worker_pair.address_limits[1], &config, "10.0.0.1:3", 0),
 	    ALLOWED);
-	/* Nor for who gets its books. */
+	/* Nor when another process gets its ledger block. */
 	assert_ptr_equal(
 	    ledger_claim(worker_pair.ledger, 0), worker_pair.worker_ledger[0]);
 	assert_int_equal(
@@ -92,7 +90,7 @@ test_connections_of_a_crashed_worker_do_not_count(void **state)
 }
 
 static void
-test_the_rate_is_that_of_all_workers_together(void **state)
+test_the_rate_applies_to_all_workers_together(void **state)
 {
 	const struct listener_config config = { .accept_rate = 10 };
 	struct worker_pair worker_pair;
@@ -107,9 +105,10 @@ test_the_rate_is_that_of_all_workers_together(void **state)
 	finish_worker_pair(&worker_pair);
 }
 
-/* Whoever finds no place among the others is still counted by its own worker. */
+/* An address without an entry in the shared table is still counted by its own worker.
+ */
 static void
-test_many_addresses_are_counted_by_all(void **state)
+test_many_addresses_are_counted_by_all_workers(void **state)
 {
 	enum { ADDRESSES = 1000 };
 	const struct listener_config config = { .max_connections_per_address = 1 };
@@ -135,8 +134,6 @@ test_many_addresses_are_counted_by_all(void **state)
 	finish_worker_pair(&worker_pair);
 }
 
-/* --- the table that the others read --- */
-
 static struct address_usage_count
 count_of(const struct address_usage *address_usage, uint64_t client, uint32_t second)
 {
@@ -155,7 +152,7 @@ test_a_full_bucket_evicts_the_least_recent_address(void **state)
 	(void)state;
 	assert_non_null(address_usage);
 	memset(address_usage, 0, sizeof(*address_usage));
-	/* All of one bucket. The first one is still here. */
+	/* All are in one bucket. The first has open connections. */
 	for (uint32_t client = 1; client <= ADDRESS_USAGE_WAYS; client++)
 		address_usage_count_accept(address_usage, client, 70 + client);
 	address_usage_set_connections(address_usage, 1, 3);
@@ -167,13 +164,13 @@ test_a_full_bucket_evicts_the_least_recent_address(void **state)
 		assert_int_equal(
 		    count_of(address_usage, client, 70 + client).accepts, 1);
 	assert_int_equal(count_of(address_usage, 9, 80).accepts, 1);
-	/* Nobody counts for who had the place before. */
+	/* A new address does not inherit the counts of the evicted one. */
 	address_usage_count_accept(address_usage, 3, 80);
 	address_usage_count_accept(address_usage, 4, 80);
 	address_usage_count_accept(address_usage, 5, 80);
 	address_usage_count_accept(address_usage, 10, 80);
 	assert_int_equal(count_of(address_usage, 10, 80).accepts, 1);
-	/* Nor is who is here given up. */
+	/* Addresses with open connections are not evicted. */
 	for (uint32_t client = 1; client <= 10; client++)
 		if (count_of(address_usage, client, 80).accepts > 0)
 			address_usage_set_connections(address_usage, client, 1);
@@ -188,10 +185,10 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_the_limit_is_that_of_all_workers_together),
+		cmocka_unit_test(test_the_limit_applies_to_all_workers_together),
 		cmocka_unit_test(test_connections_of_a_crashed_worker_do_not_count),
-		cmocka_unit_test(test_the_rate_is_that_of_all_workers_together),
-		cmocka_unit_test(test_many_addresses_are_counted_by_all),
+		cmocka_unit_test(test_the_rate_applies_to_all_workers_together),
+		cmocka_unit_test(test_many_addresses_are_counted_by_all_workers),
 		cmocka_unit_test(test_a_full_bucket_evicts_the_least_recent_address),
 	};
 

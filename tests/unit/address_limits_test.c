@@ -1,7 +1,7 @@
 #include "tests/lib/address_fixture.h"
 
 static void
-test_without_limits_everybody_is_welcome(void **state)
+test_allows_every_address_without_limits(void **state)
 {
 	const struct listener_config config = { 0 };
 
@@ -11,7 +11,7 @@ test_without_limits_everybody_is_welcome(void **state)
 }
 
 static void
-test_an_address_has_as_many_connections_as_it_may(void **state)
+test_limits_the_connections_of_an_address(void **state)
 {
 	const struct listener_config config = { .max_connections_per_address = 2 };
 	struct address_limits *address_limits = address_limits_create(10, NULL, NULL);
@@ -48,7 +48,7 @@ test_each_listener_counts_separately(void **state)
 }
 
 static void
-test_a_network_of_64_bits_is_one_address(void **state)
+test_an_ipv6_network_of_64_bits_counts_as_one_address(void **state)
 {
 	const struct listener_config config = { .max_connections_per_address = 1 };
 	struct address_limits *address_limits = address_limits_create(10, NULL, NULL);
@@ -60,7 +60,7 @@ test_a_network_of_64_bits_is_one_address(void **state)
 	    CLOSE_ADDRESS_LIMIT);
 	assert_int_equal(
 	    check_limits(address_limits, &config, "[2001:db8:0:2::1]:1", 0), ALLOWED);
-	/* The same bytes are another name in the other family. */
+	/* The same bytes in the other family are another address. */
 	add_connection(address_limits, "10.0.0.1:1");
 	assert_int_equal(
 	    check_limits(address_limits, &config, "[a00:1::1]:1", 0), ALLOWED);
@@ -97,7 +97,7 @@ test_the_rate_allows_a_burst_of_one_second(void **state)
 	    CLOSE_ACCEPT_RATE);
 	assert_int_equal(
 	    check_limits(address_limits, &config, "10.0.0.2:1", 5000), ALLOWED);
-	/* Every millisecond for ten seconds: those who are refused cost nothing. */
+	/* Every millisecond for ten seconds: refused connections take no token. */
 	for (uint32_t now_ms = 5001; now_ms <= 15000; now_ms++)
 		allowed += check_limits(address_limits, &config, "10.0.0.1:1",
 			       now_ms) == ALLOWED;
@@ -105,7 +105,7 @@ test_the_rate_allows_a_burst_of_one_second(void **state)
 	address_limits_destroy(address_limits);
 }
 
-/* The clock of milliseconds comes round after 49 days. */
+/* A clock of milliseconds in 32 bits wraps around after 49 days. */
 static void
 test_the_rate_survives_clock_wraparound(void **state)
 {
@@ -158,7 +158,7 @@ test_a_full_table_evicts_the_least_recent_address(void **state)
 		assert_int_equal(
 		    check_limits(address_limits, &config, text, 0), ALLOWED);
 	}
-	/* Number 0 shows itself again, and is not the oldest any more. */
+	/* Address 0 connects again and is no longer the oldest. */
 	assert_int_equal(
 	    check_limits(address_limits, &config, "10.0.0.0:1", 0), CLOSE_ACCEPT_RATE);
 	assert_int_equal(
@@ -196,7 +196,7 @@ test_addresses_with_connections_are_never_evicted(void **state)
 	address_limits_destroy(address_limits);
 }
 
-/* One that came from another worker, and found no place. */
+/* Such as a connection from another worker when the table is full. */
 static void
 test_untracked_addresses_change_no_count_on_close(void **state)
 {
@@ -215,16 +215,16 @@ test_untracked_addresses_change_no_count_on_close(void **state)
 	address_limits_destroy(address_limits);
 }
 
-/* Of 500 who come and go 40 are there; there are 50 places. */
+/* Of 500 addresses 40 have a connection; the table has 50 entries. */
 static void
 test_eviction_affects_no_other_address(void **state)
 {
-	enum { PLACES = 50, PRESENT = 40, ADDRESSES = 500, STEPS = 20000 };
+	enum { CAPACITY = 50, PRESENT = 40, ADDRESSES = 500, STEPS = 20000 };
 	const struct listener_config config = { .max_connections_per_address = 1 };
 	struct address_limits *address_limits =
-	    address_limits_create(PLACES, NULL, NULL);
+	    address_limits_create(CAPACITY, NULL, NULL);
 	int present[PRESENT];
-	bool is_here[ADDRESSES] = { false };
+	bool is_open[ADDRESSES] = { false };
 	unsigned seed = 2;
 	char text[32];
 
@@ -233,25 +233,25 @@ test_eviction_affects_no_other_address(void **state)
 		present[i] = -1;
 	for (int step = 0; step < STEPS; step++) {
 		int client = rand_r(&seed) % ADDRESSES,
-		    *place = &present[step % PRESENT];
+		    *slot = &present[step % PRESENT];
 		number_text(text, client);
 		assert_int_equal(check_limits(address_limits, &config, text, 0),
-		    is_here[client] ? CLOSE_ADDRESS_LIMIT : ALLOWED);
-		if (is_here[client])
+		    is_open[client] ? CLOSE_ADDRESS_LIMIT : ALLOWED);
+		if (is_open[client])
 			continue;
 		add_connection(address_limits, text);
-		is_here[client] = true;
-		if (*place >= 0) {
-			number_text(text, *place);
+		is_open[client] = true;
+		if (*slot >= 0) {
+			number_text(text, *slot);
 			remove_connection(address_limits, text);
-			is_here[*place] = false;
+			is_open[*slot] = false;
 		}
-		*place = client;
+		*slot = client;
 	}
 	address_limits_destroy(address_limits);
 }
 
-/* Against an array that counts plainly. */
+/* Compares with plain counts in an array. */
 static void
 test_counts_long_mixed_sequences_correctly(void **state)
 {
@@ -286,10 +286,10 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_without_limits_everybody_is_welcome),
-		cmocka_unit_test(test_an_address_has_as_many_connections_as_it_may),
+		cmocka_unit_test(test_allows_every_address_without_limits),
+		cmocka_unit_test(test_limits_the_connections_of_an_address),
 		cmocka_unit_test(test_each_listener_counts_separately),
-		cmocka_unit_test(test_a_network_of_64_bits_is_one_address),
+		cmocka_unit_test(test_an_ipv6_network_of_64_bits_counts_as_one_address),
 		cmocka_unit_test(test_a_mapped_address_counts_as_ipv4),
 		cmocka_unit_test(test_the_rate_allows_a_burst_of_one_second),
 		cmocka_unit_test(test_the_rate_survives_clock_wraparound),

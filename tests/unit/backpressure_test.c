@@ -26,7 +26,7 @@ check_bounded(const char *reply, enum framing framing, uint8_t filler)
 	assert_true(connection->reading_paused);
 	assert_false(event_pending(&connection->event, EV_READ, NULL));
 	assert_true(sent > worker_fixture_count(&w, LEDGER_BYTES_RECEIVED));
-	/* A reply as long as a read's may be made beyond a batch that was sent. */
+	/* One batch may be made after the limit was reached. */
 	assert_in_range(most, MAX_PENDING, MAX_PENDING + 2 * WORKER_INPUT_BYTES);
 	assert_in_range(
 	    buffer_length(connection->input), 0, WORKER_INPUT_BYTES + 64 * 1024);
@@ -49,14 +49,14 @@ test_limits_output_queued_for_a_peer_that_never_reads(void **state)
 }
 
 static void
-test_a_flood_of_length32_payloads_is_bounded_the_same_way(void **state)
+test_limits_output_of_a_flood_of_empty_length32_messages(void **state)
 {
 	(void)state;
 	check_bounded("fixed=x", FRAMING_LENGTH32, '\0');
 }
 
 static void
-test_reading_goes_on_once_less_than_half_of_max_pending_waits(void **state)
+test_resumes_reading_below_half_of_max_pending(void **state)
 {
 	struct worker_fixture w;
 	int fds[2];
@@ -88,15 +88,15 @@ static void
 test_a_peer_that_never_reads_does_not_block_others(void **state)
 {
 	struct worker_fixture w;
-	int mute[2], other[2];
+	int blocked[2], other[2];
 	char answer[8];
 
 	(void)state;
 	worker_fixture_start(&w, "upper", FRAMING_STREAM, 64 * 1024, MAX_PENDING);
-	open_tcp_pair(mute, 0);
+	open_tcp_pair(blocked, 0);
 	open_tcp_pair(other, 0);
-	worker_fixture_serve(&w, mute[1]);
-	send_until_blocked(&w, mute[0], NULL);
+	worker_fixture_serve(&w, blocked[1]);
+	send_until_blocked(&w, blocked[0], NULL);
 	worker_fixture_serve(&w, other[1]);
 	for (int i = 0; i < 100; i++) {
 		assert_int_equal(send(other[0], "hello", 5, 0), 5);
@@ -104,12 +104,12 @@ test_a_peer_that_never_reads_does_not_block_others(void **state)
 		    worker_fixture_run_until(&w, recv(other[0], answer, 8, 0) == 5));
 		assert_memory_equal(answer, "HELLO", 5);
 	}
-	close(mute[0]);
+	close(blocked[0]);
 	close(other[0]);
 	worker_fixture_finish(&w);
 }
 
-/* One edge told of all of it, and a wake-up reads a bounded part. */
+/* One edge reports all of it, but a wake-up reads only a part. */
 static void
 test_continues_reading_at_the_next_wake_up(void **state)
 {
@@ -139,9 +139,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_limits_output_queued_for_a_peer_that_never_reads),
 		cmocka_unit_test(
-		    test_a_flood_of_length32_payloads_is_bounded_the_same_way),
-		cmocka_unit_test(
-		    test_reading_goes_on_once_less_than_half_of_max_pending_waits),
+		    test_limits_output_of_a_flood_of_empty_length32_messages),
+		cmocka_unit_test(test_resumes_reading_below_half_of_max_pending),
 		cmocka_unit_test(test_continues_reading_at_the_next_wake_up),
 		cmocka_unit_test(test_a_peer_that_never_reads_does_not_block_others),
 	};

@@ -13,7 +13,7 @@
 #define MANY 1000
 
 static struct connection *
-take(struct connection_pool *connection_pool, uint32_t number)
+allocate(struct connection_pool *connection_pool, uint32_t number)
 {
 	struct connection *connection = connection_pool_alloc(connection_pool);
 
@@ -45,7 +45,7 @@ test_connections_are_zeroed_and_do_not_overlap(void **state)
 
 	(void)state;
 	for (uint32_t i = 1; i <= MANY; i++)
-		all[i] = take(&connection_pool, i);
+		all[i] = allocate(&connection_pool, i);
 	for (uint32_t i = 1; i <= MANY; i++) {
 		assert_int_equal(all[i]->active_ms, i);
 		assert_int_equal(all[i]->searched, ~i);
@@ -89,23 +89,23 @@ release_all(struct connection_pool *connection_pool)
 }
 
 static void
-test_reuses_released_places(void **state)
+test_reuses_freed_memory(void **state)
 {
 	struct connection_pool connection_pool = { 0 };
-	struct connection *first = take(&connection_pool, 1);
+	struct connection *first = allocate(&connection_pool, 1);
 
 	(void)state;
 	for (uint32_t i = 2; i <= 64; i++)
-		take(&connection_pool, i);
+		allocate(&connection_pool, i);
 	assert_true(LIST_EMPTY(&connection_pool.with_room));
 	connection_pool_free(&connection_pool, first);
-	assert_ptr_equal(take(&connection_pool, 1), first);
+	assert_ptr_equal(allocate(&connection_pool, 1), first);
 	release_all(&connection_pool);
 	connection_pool_finish(&connection_pool);
 }
 
 static void
-test_keeps_the_count_in_any_order_of_take_and_release(void **state)
+test_keeps_the_count_in_any_order_of_alloc_and_free(void **state)
 {
 	struct connection_pool connection_pool = { 0 };
 	struct connection *all[MANY] = { NULL };
@@ -115,10 +115,10 @@ test_keeps_the_count_in_any_order_of_take_and_release(void **state)
 	srand(2);
 	for (int round = 0; round < 200000; round++) {
 		uint32_t i = (uint32_t)(rand() % MANY);
-		/* Tides: slabs fill up, then run empty. */
+		/* Slabs fill up, then run empty, in turns. */
 		bool is_rising = round / 5000 % 2 == 0;
 		if (all[i] == NULL && (is_rising || rand() % 4 == 0)) {
-			all[i] = take(&connection_pool, i + 1);
+			all[i] = allocate(&connection_pool, i + 1);
 			taken++;
 		} else if (all[i] != NULL && (!is_rising || rand() % 4 == 0)) {
 			assert_int_equal(all[i]->active_ms, i + 1);
@@ -140,7 +140,7 @@ test_keeps_the_count_in_any_order_of_take_and_release(void **state)
 }
 
 static void
-test_a_callback_may_release_the_current_connection_and_stop(void **state)
+test_a_callback_may_free_the_current_connection_and_stop(void **state)
 {
 	struct connection_pool connection_pool = { 0 };
 	struct removal third = { .connection_pool = &connection_pool, .modulus = 3 };
@@ -151,7 +151,7 @@ test_a_callback_may_release_the_current_connection_and_stop(void **state)
 
 	(void)state;
 	for (uint32_t i = 1; i <= MANY; i++)
-		take(&connection_pool, i);
+		allocate(&connection_pool, i);
 	connection_pool_for_each(&connection_pool, release_some, &third);
 	assert_int_equal(third.visits, MANY);
 	assert_int_equal(connection_pool.count, MANY - MANY / 3);
@@ -165,22 +165,22 @@ test_a_callback_may_release_the_current_connection_and_stop(void **state)
 }
 
 static void
-test_at_most_one_slab_is_kept_when_all_connections_are_gone(void **state)
+test_keeps_at_most_one_slab_without_connections(void **state)
 {
 	struct connection_pool connection_pool = { 0 };
 	struct connection *all[MANY];
 
 	(void)state;
 	for (uint32_t i = 0; i < MANY; i++)
-		all[i] = take(&connection_pool, i + 1);
+		all[i] = allocate(&connection_pool, i + 1);
 	for (uint32_t i = 0; i < MANY; i++)
 		connection_pool_free(&connection_pool, all[i]);
 	assert_false(LIST_EMPTY(&connection_pool.all));
-	assert_ptr_equal(LIST_FIRST(&connection_pool.all),
-	    LIST_FIRST(&connection_pool.with_room));
-	/* It is the only one: the next connection comes from it and fills it alone. */
+	assert_ptr_equal(
+	    LIST_FIRST(&connection_pool.all), LIST_FIRST(&connection_pool.with_room));
+	/* It is the only slab: 64 connections fill it. */
 	for (uint32_t i = 0; i < 64; i++)
-		take(&connection_pool, i + 1);
+		allocate(&connection_pool, i + 1);
 	assert_true(LIST_EMPTY(&connection_pool.with_room));
 	release_all(&connection_pool);
 	connection_pool_finish(&connection_pool);
@@ -192,12 +192,11 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_connections_are_zeroed_and_do_not_overlap),
-		cmocka_unit_test(test_reuses_released_places),
-		cmocka_unit_test(test_keeps_the_count_in_any_order_of_take_and_release),
+		cmocka_unit_test(test_reuses_freed_memory),
+		cmocka_unit_test(test_keeps_the_count_in_any_order_of_alloc_and_free),
 		cmocka_unit_test(
-		    test_a_callback_may_release_the_current_connection_and_stop),
-		cmocka_unit_test(
-		    test_at_most_one_slab_is_kept_when_all_connections_are_gone),
+		    test_a_callback_may_free_the_current_connection_and_stop),
+		cmocka_unit_test(test_keeps_at_most_one_slab_without_connections),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

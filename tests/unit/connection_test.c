@@ -68,7 +68,7 @@ make_input(uint8_t *data, size_t size, enum framing framing, size_t longest)
 	if (framing == FRAMING_LENGTH32)
 		return make_counted(data, size, longest);
 	for (size_t i = 0; i < size; i++)
-		data[i] = (uint8_t)(2 + rand() % 254); /* never a suffix's \1 */
+		data[i] = (uint8_t)(2 + rand() % 254); /* \1 is in suffixes only */
 	return size;
 }
 
@@ -84,14 +84,14 @@ check_answer(struct worker_fixture *w, const struct spec_reply *reply,
 		    messages, received->bytes, received->length));
 		return;
 	}
-	struct spec_answer wanted =
+	struct spec_answer expected =
 	    spec_answer(reply, framing, MAX_MESSAGE, data, length);
-	assert_int_equal(received->length, wanted.length);
-	if (wanted.length > 0)
-		assert_memory_equal(received->bytes, wanted.bytes, wanted.length);
+	assert_int_equal(received->length, expected.length);
+	if (expected.length > 0)
+		assert_memory_equal(received->bytes, expected.bytes, expected.length);
 	if (framing != FRAMING_STREAM)
-		assert_int_equal(messages, wanted.messages);
-	free(wanted.bytes);
+		assert_int_equal(messages, expected.messages);
+	free(expected.bytes);
 }
 
 struct conversation {
@@ -99,7 +99,7 @@ struct conversation {
 	size_t bytes, longest; /* of the input, of a message */
 	size_t piece_max;
 	uint64_t max_pending;
-	bool is_level; /* as under poll and select */
+	bool is_level; /* level-triggered events, as with poll and select */
 };
 
 static void
@@ -135,7 +135,7 @@ check_all_conversations(const struct conversation *c)
 }
 
 static void
-test_every_reply_in_every_framing_is_exact_however_it_is_segmented(void **state)
+test_replies_are_exact_in_every_framing_and_segmentation(void **state)
 {
 	static const struct conversation rows[] = {
 		{ open_unix_pair, INPUT_BYTES, MAX_MESSAGE, 1, 1 << 20, false },
@@ -150,10 +150,10 @@ test_every_reply_in_every_framing_is_exact_however_it_is_segmented(void **state)
 		check_all_conversations(&rows[i]);
 }
 
-/* Reading stops and goes on at every few messages, or, with short ones, in the middle
- * of what one read has brought. */
+/* Reading pauses and resumes every few messages, or, with short ones, in the middle of
+ * one read. */
 static void
-test_every_reply_in_every_framing_is_exact_under_back_pressure(void **state)
+test_replies_are_exact_in_every_framing_under_back_pressure(void **state)
 {
 	static const struct conversation rows[] = {
 		{ open_tcp_pair, INPUT_BYTES, MAX_MESSAGE, 20000, 0, false },
@@ -170,7 +170,7 @@ test_every_reply_in_every_framing_is_exact_under_back_pressure(void **state)
 }
 
 static void
-test_what_waits_when_the_peer_half_closes_is_still_sent(void **state)
+test_sends_queued_replies_after_the_peer_half_closes(void **state)
 {
 	static uint8_t data[INPUT_BYTES];
 	size_t length = make_input(data, sizeof(data), FRAMING_LINE, MAX_MESSAGE);
@@ -201,9 +201,9 @@ test_what_waits_when_the_peer_half_closes_is_still_sent(void **state)
 	worker_fixture_finish(&w);
 }
 
-/* Where a read is the message, a longer one is several. */
+/* Without framing each read is a message, or several if it exceeds max_message. */
 static void
-test_a_read_of_a_stream_is_as_many_messages_as_max_message_makes_of_it(void **state)
+test_splits_a_long_read_of_a_stream_into_messages_of_max_message(void **state)
 {
 	static const struct {
 		size_t length;
@@ -308,7 +308,8 @@ test_keeps_the_protocol_error_as_close_reason_during_shutdown(void **state)
 	(void)state;
 	worker_fixture_start(&w, "echo", FRAMING_LINE, MAX_MESSAGE, 1024);
 	evtimer_assign(&w.worker.accept.resume_timer, w.worker.base, on_no_timer, NULL);
-	evtimer_assign(&w.worker.accept.drain_queue_timer, w.worker.base, on_no_timer, NULL);
+	evtimer_assign(
+	    &w.worker.accept.drain_queue_timer, w.worker.base, on_no_timer, NULL);
 	open_tcp_pair(fds, 0);
 	worker_fixture_serve(&w, fds[1]);
 	assert_int_equal(send(fds[0], line, sizeof(line), 0), sizeof(line));
@@ -327,13 +328,12 @@ main(void)
 		cmocka_unit_test(
 		    test_keeps_the_protocol_error_as_close_reason_during_shutdown),
 		cmocka_unit_test(
-		    test_every_reply_in_every_framing_is_exact_however_it_is_segmented),
+		    test_replies_are_exact_in_every_framing_and_segmentation),
 		cmocka_unit_test(
-		    test_every_reply_in_every_framing_is_exact_under_back_pressure),
+		    test_replies_are_exact_in_every_framing_under_back_pressure),
+		cmocka_unit_test(test_sends_queued_replies_after_the_peer_half_closes),
 		cmocka_unit_test(
-		    test_what_waits_when_the_peer_half_closes_is_still_sent),
-		cmocka_unit_test(
-		    test_a_read_of_a_stream_is_as_many_messages_as_max_message_makes_of_it),
+		    test_splits_a_long_read_of_a_stream_into_messages_of_max_message),
 		cmocka_unit_test(test_an_idle_connection_allocates_no_buffers),
 		cmocka_unit_test(test_frees_memory_after_a_long_reply),
 	};

@@ -8,7 +8,7 @@
 
 #include "tests/lib/worker_fixture.h"
 
-/* The linker puts them in the place of recv and send (Makefile). */
+/* Replace recv and send (Makefile, --wrap). */
 ssize_t __real_recv(int fd, void *data, size_t length, int flags);
 ssize_t __wrap_recv(int fd, void *data, size_t length, int flags);
 ssize_t __real_send(int fd, const void *data, size_t length, int flags);
@@ -58,10 +58,10 @@ check(int on_recv, int on_send, enum close_reason reason)
 	worker_fixture_finish(&w);
 }
 
-/* Where the kernel gives up on a peer its error is the last that the network told of
- * (icmp(7)): a firewall that rejects, for one, is "connection refused". */
+/* When a connection times out the kernel reports the last ICMP error (icmp(7)), such as
+ * "connection refused" from a firewall that rejects. */
 static void
-test_each_error_of_a_socket_has_its_reason(void **state)
+test_maps_each_socket_error_to_its_close_reason(void **state)
 {
 	static const struct {
 		int error;
@@ -93,7 +93,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_each_error_of_a_socket_has_its_reason),
+		cmocka_unit_test(test_maps_each_socket_error_to_its_close_reason),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -30,7 +30,7 @@ check_too_long(enum framing framing, const char *good, size_t good_length,
 	    send(fds[0], bad, bad_length, MSG_NOSIGNAL), (ssize_t)bad_length);
 	assert_true(worker_fixture_run_until(&w, w.worker.lingering_count == 1));
 	assert_null(worker_fixture_connection(&w)->input);
-	/* It goes on talking: no reset may overtake what it was answered. */
+	/* The peer keeps sending: no reset may overtake the replies. */
 	for (int i = 0; i < 100; i++) {
 		assert_true(send(fds[0], more, sizeof(more), MSG_NOSIGNAL) > 0);
 		worker_fixture_run_once(&w);
@@ -111,7 +111,7 @@ test_reports_a_truncated_length32_message(void **state)
 	}
 }
 
-/* The mistake is the reason, though all that was owed had to be sent first. */
+/* The protocol error stays the close reason, although queued replies are sent first. */
 static void
 test_reports_a_truncated_message_while_replies_are_queued(void **state)
 {
@@ -180,7 +180,7 @@ test_counts_unsent_bytes_on_reset(void **state)
 	worker_fixture_finish(&w);
 }
 
-/* Nothing is sent that could fail: the reset must be read. */
+/* No send can fail, so the reset must be found by a read. */
 static void
 check_reset_after(const char *reply, enum framing framing, const char *sent)
 {

@@ -23,7 +23,7 @@
 
 #include "worker/sandbox.h"
 
-/* Runs `is_so` in a process of its own, which it may spoil. */
+/* Runs `is_so` in a child process, because it changes the process for good. */
 static bool
 in_child(bool (*is_so)(void))
 {
@@ -40,7 +40,7 @@ in_child(bool (*is_so)(void))
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-/* No capability of any set, and no way to any. */
+/* True without capabilities in any set and with no_new_privs. */
 static bool
 has_no_capabilities(void)
 {
@@ -60,7 +60,7 @@ has_no_capabilities(void)
 }
 
 static bool
-keeps_its_user_alone(void)
+keeps_its_user_without_configuration(void)
 {
 	uid_t before = geteuid();
 
@@ -93,7 +93,7 @@ cannot_regain_root(void)
 }
 
 static bool
-keeps_the_group_that_was_named(void)
+uses_the_configured_group(void)
 {
 	const struct group *daemon = getgrnam("daemon");
 
@@ -108,7 +108,7 @@ refuses_unknown_names(void)
 	    sandbox_drop_privileges("nobody", "no-such-group") == -1 && geteuid() == 0;
 }
 
-/* Without root there is no other user to become. */
+/* Without root the process cannot become another user. */
 static bool
 keeps_its_user(void)
 {
@@ -118,7 +118,7 @@ keeps_its_user(void)
 	    geteuid() == before && has_no_capabilities();
 }
 
-/* What is said of a worker that should be this user. */
+/* Length of the warning for a worker that is configured to run as this user. */
 static size_t
 length_of_warning(const char *user)
 {
@@ -136,7 +136,7 @@ length_of_warning(const char *user)
 }
 
 static bool
-names_the_unknown_user(void)
+warns_about_another_user(void)
 {
 	if (geteuid() == 0 &&
 	    (length_of_warning("nobody") > 0 || setuid(getpwnam("nobody")->pw_uid) < 0))
@@ -147,17 +147,17 @@ names_the_unknown_user(void)
 }
 
 static void
-test_without_root_logs_that_the_user_is_kept(void **state)
+test_warns_without_root_that_the_user_is_kept(void **state)
 {
 	(void)state;
-	assert_true(in_child(names_the_unknown_user));
+	assert_true(in_child(warns_about_another_user));
 }
 
 static void
 test_without_a_user_drops_only_capabilities(void **state)
 {
 	(void)state;
-	assert_true(in_child(keeps_its_user_alone));
+	assert_true(in_child(keeps_its_user_without_configuration));
 }
 
 static void
@@ -169,11 +169,11 @@ test_drops_root_permanently(void **state)
 }
 
 static void
-test_the_group_may_be_another_than_the_users(void **state)
+test_the_group_may_differ_from_the_group_of_the_user(void **state)
 {
 	(void)state;
 	bool (*is_so)(void) =
-	    geteuid() == 0 ? keeps_the_group_that_was_named : keeps_its_user;
+	    geteuid() == 0 ? uses_the_configured_group : keeps_its_user;
 	assert_true(in_child(is_so));
 }
 
@@ -189,10 +189,10 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_without_root_logs_that_the_user_is_kept),
+		cmocka_unit_test(test_warns_without_root_that_the_user_is_kept),
 		cmocka_unit_test(test_without_a_user_drops_only_capabilities),
 		cmocka_unit_test(test_drops_root_permanently),
-		cmocka_unit_test(test_the_group_may_be_another_than_the_users),
+		cmocka_unit_test(test_the_group_may_differ_from_the_group_of_the_user),
 		cmocka_unit_test(
 		    test_an_unknown_user_or_group_is_an_error_and_nothing_changes),
 	};

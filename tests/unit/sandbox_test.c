@@ -34,19 +34,19 @@
 #define SUCCEEDED 0
 #define FAILED 1
 
-/* What was there before, as a worker's sockets are. */
+/* Open before the sandbox is entered, like a worker's sockets. */
 static int old_socket;
 static int channel[2];
 
 static int
-open_what_a_worker_has(void **state)
+open_worker_descriptors(void **state)
 {
 	(void)state;
 	old_socket = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	return old_socket < 0 || channel_open(channel) < 0;
 }
 
-/* Enters the sandbox in a process of its own, tries, and returns how that ended. */
+/* Enters the sandbox in a child process, runs `attempt`, returns the wait status. */
 static int
 try_inside(enum seccomp_use seccomp, bool (*attempt)(void))
 {
@@ -79,8 +79,6 @@ works(enum seccomp_use seccomp, bool (*attempt)(void))
 
 	return WIFEXITED(status) && WEXITSTATUS(status) == SUCCEEDED;
 }
-
-/* --- what a worker does not do --- */
 
 static bool
 open_file(void)
@@ -200,8 +198,6 @@ test_forbidden_system_calls_kill_the_worker(void **state)
 	assert_true(is_killed(leave_namespace));
 }
 
-/* --- what it does --- */
-
 static bool
 allocates_and_frees_memory(void)
 {
@@ -247,7 +243,7 @@ stops_accepting_on_a_listener(void)
 	return listen_block_new(old_socket) == 0;
 }
 
-/* One of the own network has an address with an interface. */
+/* A link-local address has an interface, whose name cannot be looked up. */
 static bool
 refuses_and_logs_a_denied_address(void)
 {
@@ -282,16 +278,16 @@ end_by_abort(void)
 }
 
 static void
-test_a_worker_may_still_abort(void **state)
+test_a_worker_can_still_abort(void **state)
 {
 	(void)state;
 	int status = try_inside(SECCOMP_ON, end_by_abort);
 	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
 }
 
-/* Landlock denies what seccomp, which is off or only tells, lets pass. */
+/* Landlock denies what seccomp allows when it is off or only logs. */
 static void
-test_without_seccomp_there_is_landlock(void **state)
+test_landlock_restricts_files_without_seccomp(void **state)
 {
 	bool has_landlock = syscall(444, NULL, 0, 1) > 0 && sandbox_is_possible();
 
@@ -309,9 +305,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_forbidden_system_calls_kill_the_worker),
 		cmocka_unit_test(test_needed_system_calls_work),
-		cmocka_unit_test(test_a_worker_may_still_abort),
-		cmocka_unit_test(test_without_seccomp_there_is_landlock),
+		cmocka_unit_test(test_a_worker_can_still_abort),
+		cmocka_unit_test(test_landlock_restricts_files_without_seccomp),
 	};
 
-	return cmocka_run_group_tests(tests, open_what_a_worker_has, NULL);
+	return cmocka_run_group_tests(tests, open_worker_descriptors, NULL);
 }

@@ -11,8 +11,7 @@
 #include "tests/lib/backpressure_fixture.h"
 
 static void
-test_a_peer_that_takes_nothing_is_closed_after_stalled_write_and_not_before(
-    void **state)
+test_closes_a_peer_that_reads_nothing_after_stalled_write(void **state)
 {
 	struct worker_fixture w;
 	int fds[2];
@@ -24,7 +23,7 @@ test_a_peer_that_takes_nothing_is_closed_after_stalled_write_and_not_before(
 	open_unix_pair(fds, 16 * 1024);
 	worker_fixture_serve(&w, fds[1]);
 	send_until_blocked(&w, fds[0], NULL);
-	/* Each bit that it takes puts the end off. */
+	/* Each byte that the peer reads restarts the timeout. */
 	uint64_t since_ms = worker_fixture_clock_ms();
 	for (int i = 0; i < 3; i++) {
 		uint64_t sent = worker_fixture_count(&w, LEDGER_BYTES_SENT);
@@ -38,11 +37,11 @@ test_a_peer_that_takes_nothing_is_closed_after_stalled_write_and_not_before(
 	}
 	uint64_t received = worker_fixture_count(&w, LEDGER_BYTES_RECEIVED);
 	send_until_blocked(&w, fds[0], NULL);
-	uint64_t owed = queued_output_bytes(&w);
+	uint64_t queued = queued_output_bytes(&w);
 	assert_true(worker_fixture_run_until(&w, w.worker.connections.count == 0));
 	assert_in_range(worker_fixture_clock_ms() - since_ms, 1200, 9000);
 	assert_int_equal(worker_fixture_closed(&w, CLOSE_STALLED_WRITE), 1);
-	assert_int_equal(worker_fixture_count(&w, LEDGER_BYTES_DROPPED), owed);
+	assert_int_equal(worker_fixture_count(&w, LEDGER_BYTES_DROPPED), queued);
 	assert_true(worker_fixture_count(&w, LEDGER_BYTES_RECEIVED) >= received);
 	assert_true(worker_fixture_is_balanced(&w));
 	close(fds[0]);
@@ -50,14 +49,14 @@ test_a_peer_that_takes_nothing_is_closed_after_stalled_write_and_not_before(
 }
 
 static size_t
-take(int fd, size_t most)
+read_some(int fd, size_t most)
 {
 	ssize_t n = recv(fd, block, most < sizeof(block) ? most : sizeof(block), 0);
 
 	return n > 0 ? (size_t)n : 0;
 }
 
-/* The kernel calls a socket writable when a third of its buffer is free, which on
+/* The kernel reports a socket writable when a third of its buffer is free, which on
  * loopback may be a megabyte. */
 static void
 test_a_slow_reader_is_not_stalled(void **state)
@@ -77,7 +76,7 @@ test_a_slow_reader_is_not_stalled(void **state)
 	for (int i = 1; i <= ROUNDS && w.worker.connections.count == 1; i++) {
 		size_t left = ROUND_BYTES;
 		assert_true(worker_fixture_run_until(
-		    &w, (left -= take(fds[0], left), left == 0)));
+		    &w, (left -= read_some(fds[0], left), left == 0)));
 		while (worker_fixture_clock_ms() - since_ms < 250U * (unsigned)i)
 			worker_fixture_run_once(&w);
 	}
@@ -158,8 +157,7 @@ test_drain_closes_only_connections_idle_for_drain_quiet(void **state)
 	must(timeouts_start(&w.worker) == 0);
 	open_tcp_pair(fds, 0);
 	worker_fixture_serve(&w, fds[1]);
-	/* The clock of timeouts stands still between sweeps: it is nearly a second old.
-	 */
+	/* The clock of timeouts moves only at each check: it is nearly a second old. */
 	uint64_t since_ms = worker_fixture_clock_ms();
 	while (worker_fixture_clock_ms() - since_ms < 900)
 		worker_fixture_run_once(&w);
@@ -182,7 +180,7 @@ test_drain_without_drain_quiet_waits_for_peers_to_close(void **state)
 
 	(void)state;
 	worker_fixture_start(&w, "echo", FRAMING_STREAM, 64 * 1024, MAX_PENDING);
-	w.config.timeouts.hung_ns = 800 * MS; /* a sweep of 100 ms */
+	w.config.timeouts.hung_ns = 800 * MS; /* a check every 100 ms */
 	must(timeouts_start(&w.worker) == 0);
 	open_tcp_pair(fds, 0);
 	worker_fixture_serve(&w, fds[1]);
@@ -201,38 +199,38 @@ static void
 test_drain_waits_for_partial_messages_and_queued_replies(void **state)
 {
 	struct worker_fixture w;
-	int half[2], mute[2];
+	int partial[2], blocked[2];
 
 	(void)state;
 	worker_fixture_start(&w, "echo", FRAMING_LINE, 64 * 1024, MAX_PENDING);
 	w.config.timeouts.drain_quiet_ns = 50 * MS;
 	memset(block, '\n', sizeof(block));
 	must(timeouts_start(&w.worker) == 0);
-	open_tcp_pair(half, 0);
-	open_tcp_pair(mute, 0);
-	worker_fixture_serve(&w, mute[1]);
-	send_until_blocked(&w, mute[0], NULL);
-	worker_fixture_serve(&w, half[1]);
-	assert_int_equal(send(half[0], "hal", 3, 0), 3);
+	open_tcp_pair(partial, 0);
+	open_tcp_pair(blocked, 0);
+	worker_fixture_serve(&w, blocked[1]);
+	send_until_blocked(&w, blocked[0], NULL);
+	worker_fixture_serve(&w, partial[1]);
+	assert_int_equal(send(partial[0], "hal", 3, 0), 3);
 	timeouts_shorten(&w.worker);
 	uint64_t since_ms = worker_fixture_clock_ms();
 	while (worker_fixture_clock_ms() - since_ms < 1500)
 		worker_fixture_run_once(&w);
 	assert_int_equal(w.worker.connections.count, 2);
-	assert_int_equal(send(half[0], "f\n", 2, 0), 2);
+	assert_int_equal(send(partial[0], "f\n", 2, 0), 2);
 	assert_true(worker_fixture_run_until(&w, w.worker.connections.count == 1));
-	assert_int_equal(recv(half[0], block, 8, 0), 5);
+	assert_int_equal(recv(partial[0], block, 8, 0), 5);
 	assert_memory_equal(block, "half\n", 5);
 	assert_true(worker_fixture_run_until(&w,
-	    (recv(mute[0], block, sizeof(block), 0),
+	    (recv(blocked[0], block, sizeof(block), 0),
 		w.worker.connections.count == 0)));
 	assert_int_equal(worker_fixture_closed(&w, CLOSE_DRAINED), 2);
-	close(half[0]);
-	close(mute[0]);
+	close(partial[0]);
+	close(blocked[0]);
 	worker_fixture_finish(&w);
 }
 
-/* As a frozen container does, or a stopped process. */
+/* Like a frozen container or a stopped process. */
 static void
 block_loop(unsigned ms)
 {
@@ -245,33 +243,33 @@ static void
 test_a_stalled_loop_does_not_count_as_idle_time(void **state)
 {
 	struct worker_fixture w;
-	int asks[2], reads[2];
+	int asking[2], reading[2];
 	char answer[8];
 
 	(void)state;
 	worker_fixture_start(&w, "echo", FRAMING_STREAM, 64 * 1024, MAX_PENDING);
 	w.config.timeouts.idle_ns = w.config.timeouts.stalled_write_ns = 1300 * MS;
 	must(timeouts_start(&w.worker) == 0);
-	open_unix_pair(reads, 16 * 1024);
-	open_tcp_pair(asks, 0);
-	worker_fixture_serve(&w, reads[1]);
-	send_until_blocked(&w, reads[0], NULL);
-	worker_fixture_serve(&w, asks[1]);
+	open_unix_pair(reading, 16 * 1024);
+	open_tcp_pair(asking, 0);
+	worker_fixture_serve(&w, reading[1]);
+	send_until_blocked(&w, reading[0], NULL);
+	worker_fixture_serve(&w, asking[1]);
 	uint64_t sent = worker_fixture_count(&w, LEDGER_BYTES_SENT);
 	block_loop(2000);
-	assert_int_equal(send(asks[0], "hello", 5, 0), 5);
-	while (recv(reads[0], block, sizeof(block), 0) > 0)
+	assert_int_equal(send(asking[0], "hello", 5, 0), 5);
+	while (recv(reading[0], block, sizeof(block), 0) > 0)
 		;
 	assert_true(worker_fixture_run_until(
 	    &w, worker_fixture_count(&w, LEDGER_BYTES_SENT) > sent + 5));
-	assert_true(worker_fixture_run_until(&w, recv(asks[0], answer, 8, 0) == 5));
+	assert_true(worker_fixture_run_until(&w, recv(asking[0], answer, 8, 0) == 5));
 	assert_int_equal(w.worker.connections.count, 2);
-	/* Silence after that is. */
+	/* Time in which the loop runs does count. */
 	assert_true(worker_fixture_run_until(&w, w.worker.connections.count == 0));
 	assert_int_equal(worker_fixture_closed(&w, CLOSE_IDLE), 1);
 	assert_int_equal(worker_fixture_closed(&w, CLOSE_STALLED_WRITE), 1);
-	close(asks[0]);
-	close(reads[0]);
+	close(asking[0]);
+	close(reading[0]);
 	worker_fixture_finish(&w);
 }
 
@@ -285,7 +283,7 @@ test_sends_heartbeats_in_time_for_the_watchdog(void **state)
 	w.config.timeouts.hung_ns = 800 * MS;
 	must(timeouts_start(&w.worker) == 0);
 	uint64_t since_ms = worker_fixture_clock_ms(), now_ms = since_ms, awake_ms = 0;
-	/* Time in which another process had our CPU is no time to beat in. */
+	/* Time in which another process had the CPU does not count. */
 	while (awake_ms < 800) {
 		worker_fixture_run_once(&w);
 		uint64_t step_ms = worker_fixture_clock_ms() - now_ms;
@@ -303,7 +301,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(
-		    test_a_peer_that_takes_nothing_is_closed_after_stalled_write_and_not_before),
+		    test_closes_a_peer_that_reads_nothing_after_stalled_write),
 		cmocka_unit_test(test_a_slow_reader_is_not_stalled),
 		cmocka_unit_test(test_closes_idle_connections),
 		cmocka_unit_test(test_reading_replies_is_not_idle),

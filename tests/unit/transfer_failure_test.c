@@ -1,7 +1,7 @@
 #include "tests/lib/transfer_fixture.h"
 
 static void
-test_what_has_no_room_or_no_listener_over_there_stays(void **state)
+test_keeps_connections_that_the_receiver_cannot_serve(void **state)
 {
 	struct fixture f;
 	int fds[2];
@@ -30,8 +30,8 @@ test_what_has_no_room_or_no_listener_over_there_stays(void **state)
 	}
 }
 
-/* As where the taker's event method can watch so many descriptors and no more. Here
- * those that have moved leave theirs to the next. */
+/* The receiver's event method can watch only so many descriptors. In this test, moved
+ * connections free descriptors for the next batch. */
 static void
 test_splits_a_batch_that_exceeds_the_receiver_capacity(void **state)
 {
@@ -45,7 +45,7 @@ test_splits_a_batch_that_exceeds_the_receiver_capacity(void **state)
 		open_unix_pair(fds[i], 0);
 		worker_fixture_serve(&f.sender, fds[i][1]);
 	}
-	/* Two are the hand-over's. */
+	/* Two descriptors are those of the transfer. */
 	f.receiver.worker.limits.fd_end = fds[MANY - 1][1] + 1 + 2 + FITTING;
 	transfer_all(&f);
 	assert_int_equal(f.receiver.worker.connections.count, MANY);
@@ -61,27 +61,27 @@ test_splits_a_batch_that_exceeds_the_receiver_capacity(void **state)
 static void
 test_sender_keeps_connections_when_the_receiver_dies_before_accepting(void **state)
 {
-	struct transfer_note room = {
+	struct transfer_note capacity = {
 		.verb = TRANSFER_CAPACITY, .count = 10, .mask = 1
 	};
 	struct fixture f;
-	int fds[2], handover[2];
+	int fds[2], transfer[2];
 	char answer[8];
 
 	(void)state;
 	start(&f, "upper", FRAMING_STREAM, 1024);
 	open_unix_pair(fds, 0);
 	worker_fixture_serve(&f.sender, fds[1]);
-	must(channel_open(handover) == 0);
-	transfer_send_start(&f.sender.worker, handover[0], 7, 0);
+	must(channel_open(transfer) == 0);
+	transfer_send_start(&f.sender.worker, transfer[0], 7, 0);
 	assert_int_equal(
-	    transfer_packet_send(handover[1], &room, sizeof(room), NULL, 0), 0);
+	    transfer_packet_send(transfer[1], &capacity, sizeof(capacity), NULL, 0), 0);
 	worker_fixture_run_once(&f.sender);
-	/* The batch is on its way: nobody answers. */
+	/* The batch is in flight: the connection is not served. */
 	assert_int_equal(send(fds[0], "hello", 5, 0), 5);
 	worker_fixture_run_once(&f.sender);
 	assert_int_equal(recv(fds[0], answer, 8, 0), -1);
-	close(handover[1]);
+	close(transfer[1]);
 	assert_true(
 	    worker_fixture_run_until(&f.sender, recv(fds[0], answer, 8, 0) == 5));
 	assert_memory_equal(answer, "HELLO", 5);
@@ -101,30 +101,30 @@ test_receiver_keeps_connections_when_the_sender_dies_after_the_batch(void **stat
 	};
 	struct transfer_batch batch = { .verb = TRANSFER_BATCH, .count = 1 };
 	union transfer_packet packet;
-	int fds[2], handover[2], got[TRANSFER_BATCH_MAX + 1];
+	int fds[2], transfer[2], got[TRANSFER_BATCH_MAX + 1];
 	size_t got_count;
 	char answer[8];
 
 	(void)state;
 	start(&f, "upper", FRAMING_STREAM, 1024);
 	open_unix_pair(fds, 0);
-	must(channel_open(handover) == 0);
-	transfer_receive_start(&f.receiver.worker, handover[1], 8);
+	must(channel_open(transfer) == 0);
+	transfer_receive_start(&f.receiver.worker, transfer[1], 8);
 	strcpy(hello.listeners[0].name, "127.0.0.1:10000");
-	must(transfer_packet_send(handover[0], &hello, sizeof(hello), NULL, 0) == 0);
+	must(transfer_packet_send(transfer[0], &hello, sizeof(hello), NULL, 0) == 0);
 	batch.records[0].peer_family = AF_INET;
 	must(transfer_packet_send(
-		 handover[0], &batch, transfer_batch_bytes(1), &fds[1], 1) == 0);
+		 transfer[0], &batch, transfer_batch_bytes(1), &fds[1], 1) == 0);
 	close(fds[1]);
 	for (int i = 0; i < 5; i++)
 		worker_fixture_run_once(&f.receiver);
-	assert_true(transfer_packet_receive(handover[0], &packet, got, &got_count) > 0);
+	assert_true(transfer_packet_receive(transfer[0], &packet, got, &got_count) > 0);
 	assert_int_equal(packet.verb, TRANSFER_CAPACITY);
-	assert_true(transfer_packet_receive(handover[0], &packet, got, &got_count) > 0);
+	assert_true(transfer_packet_receive(transfer[0], &packet, got, &got_count) > 0);
 	assert_int_equal(packet.verb, TRANSFER_ACCEPTED);
 	assert_int_equal(
 	    worker_fixture_count(&f.receiver, LEDGER_CONNECTIONS_MOVED_IN), 0);
-	close(handover[0]);
+	close(transfer[0]);
 	assert_int_equal(send(fds[0], "hello", 5, 0), 5);
 	for (int i = 0; i < 5; i++)
 		worker_fixture_run_once(&f.receiver);
@@ -137,11 +137,11 @@ test_receiver_keeps_connections_when_the_sender_dies_after_the_batch(void **stat
 static void
 test_a_repeated_capacity_message_loses_no_connection(void **state)
 {
-	struct transfer_note room = {
+	struct transfer_note capacity = {
 		.verb = TRANSFER_CAPACITY, .count = 10, .mask = 1
 	};
 	struct fixture f;
-	int fds[3][2], handover[2];
+	int fds[3][2], transfer[2];
 	char answer[8];
 
 	(void)state;
@@ -150,16 +150,18 @@ test_a_repeated_capacity_message_loses_no_connection(void **state)
 		open_unix_pair(fds[i], 0);
 		worker_fixture_serve(&f.sender, fds[i][1]);
 	}
-	must(channel_open(handover) == 0);
-	transfer_send_start(&f.sender.worker, handover[0], 7, 0);
-	must(transfer_packet_send(handover[1], &room, sizeof(room), NULL, 0) == 0);
+	must(channel_open(transfer) == 0);
+	transfer_send_start(&f.sender.worker, transfer[0], 7, 0);
+	must(transfer_packet_send(transfer[1], &capacity, sizeof(capacity), NULL, 0) ==
+	    0);
 	worker_fixture_run_once(&f.sender);
-	room.count = 1;
-	must(transfer_packet_send(handover[1], &room, sizeof(room), NULL, 0) == 0);
+	capacity.count = 1;
+	must(transfer_packet_send(transfer[1], &capacity, sizeof(capacity), NULL, 0) ==
+	    0);
 	worker_fixture_run_once(&f.sender);
-	close(handover[1]);
-	assert_true(
-	    worker_fixture_run_until(&f.sender, f.sender.worker.transfers.sender == NULL));
+	close(transfer[1]);
+	assert_true(worker_fixture_run_until(
+	    &f.sender, f.sender.worker.transfers.sender == NULL));
 	for (int i = 0; i < 3; i++) {
 		assert_int_equal(send(fds[i][0], "hello", 5, 0), 5);
 		assert_true(worker_fixture_run_until(
@@ -190,7 +192,7 @@ test_rejects_excess_descriptors(void **state)
 	for (size_t i = 0; i < count; i++)
 		close(got[i]);
 	close(pair[0]);
-	/* All that came in are closed: nobody is there any more. */
+	/* All received copies are closed: end of file. */
 	assert_int_equal(transfer_packet_receive(pair[1], &packet, got, &count), 0);
 	close(pair[1]);
 }
@@ -217,7 +219,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_what_has_no_room_or_no_listener_over_there_stays),
+		cmocka_unit_test(test_keeps_connections_that_the_receiver_cannot_serve),
 		cmocka_unit_test(
 		    test_splits_a_batch_that_exceeds_the_receiver_capacity),
 		cmocka_unit_test(

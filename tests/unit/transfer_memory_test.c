@@ -1,7 +1,7 @@
 #include "tests/lib/transfer_fixture.h"
 #include "worker/transfer_state.h"
 
-/* The linker puts it in the place of calloc (Makefile). */
+/* Replaces calloc (Makefile, --wrap). */
 void *__real_calloc(size_t count, size_t size);
 void *__wrap_calloc(size_t count, size_t size);
 
@@ -16,7 +16,7 @@ __wrap_calloc(size_t count, size_t size)
 	return NULL;
 }
 
-/* The same for a batch that the kernel does not take now. */
+/* Replaces the send of a batch: the kernel rejects some for now. */
 int __real_transfer_state_send(
     int fd, struct connection *const *connections, uint32_t count);
 int __wrap_transfer_state_send(
@@ -37,10 +37,10 @@ __wrap_transfer_state_send(
 	return -1;
 }
 
-/* A leaving worker with one connection, which waits for a hand-over. Returns the peer's
- * end; *ret_handover are both ends of the hand-over. */
+/* A draining worker with one connection, which waits for a transfer. Returns the peer's
+ * end; *ret_transfer are both ends of the transfer. */
 static int
-start_draining(struct fixture *f, int ret_handover[2])
+start_draining(struct fixture *f, int ret_transfer[2])
 {
 	int fds[2];
 
@@ -49,11 +49,11 @@ start_draining(struct fixture *f, int ret_handover[2])
 	worker_fixture_serve(&f->sender, fds[1]);
 	transfer_send_expect(&f->sender.worker, true);
 	assert_true(f->sender.worker.transfers.movable & 1);
-	must(channel_open(ret_handover) == 0);
+	must(channel_open(ret_transfer) == 0);
 	return fds[0];
 }
 
-/* Nobody else takes it, so it is drained like one that cannot move. */
+/* No other transfer starts, so the connection is drained. */
 static void
 finish_draining(struct fixture *f, int peer)
 {
@@ -73,13 +73,13 @@ static void
 test_a_receiver_without_memory_ends_the_transfer(void **state)
 {
 	struct fixture f;
-	int handover[2];
+	int transfer[2];
 
 	(void)state;
-	int peer = start_draining(&f, handover);
-	transfer_send_start(&f.sender.worker, handover[0], 7, 0);
+	int peer = start_draining(&f, transfer);
+	transfer_send_start(&f.sender.worker, transfer[0], 7, 0);
 	has_no_memory = true;
-	transfer_receive_start(&f.receiver.worker, handover[1], 8);
+	transfer_receive_start(&f.receiver.worker, transfer[1], 8);
 	has_no_memory = false;
 	assert_true(worker_fixture_run_until(
 	    &f.sender, f.sender.worker.transfers.sender == NULL));
@@ -90,13 +90,13 @@ static void
 test_a_sender_without_memory_drains(void **state)
 {
 	struct fixture f;
-	int handover[2];
+	int transfer[2];
 
 	(void)state;
-	int peer = start_draining(&f, handover);
-	transfer_receive_start(&f.receiver.worker, handover[1], 8);
+	int peer = start_draining(&f, transfer);
+	transfer_receive_start(&f.receiver.worker, transfer[1], 8);
 	has_no_memory = true;
-	transfer_send_start(&f.sender.worker, handover[0], 7, 0);
+	transfer_send_start(&f.sender.worker, transfer[0], 7, 0);
 	has_no_memory = false;
 	assert_true(worker_fixture_run_until(
 	    &f.receiver, LIST_EMPTY(&f.receiver.worker.transfers.receivers)));
@@ -107,15 +107,15 @@ static void
 test_retries_a_batch_after_the_socket_blocks(void **state)
 {
 	struct fixture f;
-	int handover[2];
+	int transfer[2];
 	char answer[8];
 
 	(void)state;
-	int peer = start_draining(&f, handover);
+	int peer = start_draining(&f, transfer);
 	refusals = 3;
-	transfer_send_start(&f.sender.worker, handover[0], 7, 0);
-	transfer_receive_start(&f.receiver.worker, handover[1], 8);
-	/* It is served here meanwhile. */
+	transfer_send_start(&f.sender.worker, transfer[0], 7, 0);
+	transfer_receive_start(&f.receiver.worker, transfer[1], 8);
+	/* The connection is served by the sender meanwhile. */
 	assert_true(worker_fixture_run_until(
 	    &f.sender, (worker_fixture_run_once(&f.receiver), refusals < 3)));
 	assert_int_equal(send(peer, "hello", 5, 0), 5);
@@ -136,17 +136,17 @@ static void
 test_sends_each_batch_once(void **state)
 {
 	struct fixture f;
-	int handover[2];
+	int transfer[2];
 
 	(void)state;
-	int peer = start_draining(&f, handover);
+	int peer = start_draining(&f, transfer);
 	refusals = 1;
 	sent = 0;
-	transfer_send_start(&f.sender.worker, handover[0], 7, 0);
-	transfer_receive_start(&f.receiver.worker, handover[1], 8);
+	transfer_send_start(&f.sender.worker, transfer[0], 7, 0);
+	transfer_receive_start(&f.receiver.worker, transfer[1], 8);
 	assert_true(worker_fixture_run_until(
 	    &f.sender, (worker_fixture_run_once(&f.receiver), refusals == 0)));
-	/* The giver looks for other reasons, too (drain.c). */
+	/* drain.c continues a transfer for other reasons, too. */
 	transfer_send_continue(&f.sender.worker);
 	assert_int_equal(sent, 1);
 	uint64_t later_ms = worker_fixture_clock_ms() + 100;

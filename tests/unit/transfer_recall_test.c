@@ -1,27 +1,28 @@
 #include "tests/lib/transfer_fixture.h"
 
-/* One connection on its way: the batch was sent, nobody has answered it. Returns the
- * peer's end; *ret_far is the taker's end of the hand-over. */
+/* One connection in flight: its batch is sent and not answered. Returns the peer's end;
+ * *ret_far is the receiver's end of the transfer. */
 static int
-send_one_off(struct fixture *f, int *ret_far)
+start_one_transfer(struct fixture *f, int *ret_far)
 {
-	struct transfer_note room = {
+	struct transfer_note capacity = {
 		.verb = TRANSFER_CAPACITY, .count = 10, .mask = 1
 	};
-	int fds[2], handover[2];
+	int fds[2], transfer[2];
 
 	open_unix_pair(fds, 0);
 	worker_fixture_serve(&f->sender, fds[1]);
-	must(channel_open(handover) == 0);
-	transfer_send_start(&f->sender.worker, handover[0], 7, 0);
-	must(transfer_packet_send(handover[1], &room, sizeof(room), NULL, 0) == 0);
+	must(channel_open(transfer) == 0);
+	transfer_send_start(&f->sender.worker, transfer[0], 7, 0);
+	must(transfer_packet_send(transfer[1], &capacity, sizeof(capacity), NULL, 0) ==
+	    0);
 	assert_true(worker_fixture_run_until(
 	    &f->sender, worker_fixture_connection(&f->sender)->frozen));
-	*ret_far = handover[1];
+	*ret_far = transfer[1];
 	return fds[0];
 }
 
-/* As a stop and a deadline do. */
+/* Like a stop or a deadline. */
 static void
 exit_sender(struct fixture *f)
 {
@@ -30,7 +31,7 @@ exit_sender(struct fixture *f)
 	    &f->sender.worker.connections, worker_fixture_close_one, NULL);
 }
 
-/* Every connection has ended once, in one of the two workers. */
+/* Every connection was closed once, in one of the two workers. */
 static void
 assert_ended_once(const struct fixture *f, uint64_t connections)
 {
@@ -52,12 +53,12 @@ test_an_aborted_transfer_keeps_unaccepted_connections(void **state)
 
 	(void)state;
 	start(&f, "upper", FRAMING_STREAM, 1024);
-	int peer = send_one_off(&f, &far);
+	int peer = start_one_transfer(&f, &far);
 	exit_sender(&f);
-	/* Only now it comes to the packets that wait. */
+	/* The receiver reads the packets only now. */
 	transfer_receive_start(&f.receiver.worker, far, 8);
-	assert_true(
-	    worker_fixture_run_until(&f.receiver, LIST_EMPTY(&f.receiver.worker.transfers.receivers)));
+	assert_true(worker_fixture_run_until(
+	    &f.receiver, LIST_EMPTY(&f.receiver.worker.transfers.receivers)));
 	assert_int_equal(f.receiver.worker.connections.count, 0);
 	assert_int_equal(recv(peer, &byte, 1, 0), 0);
 	assert_master_received(f.sender_channel, CHANNEL_SENT, 7, 0);
@@ -71,14 +72,14 @@ test_an_aborted_transfer_keeps_unaccepted_connections(void **state)
 static void
 test_an_aborted_transfer_releases_accepted_connections(void **state)
 {
-	struct transfer_note taken = { .verb = TRANSFER_ACCEPTED, .count = 1 };
+	struct transfer_note accepted = { .verb = TRANSFER_ACCEPTED, .count = 1 };
 	struct fixture f;
 	int far;
 
 	(void)state;
 	start(&f, "upper", FRAMING_STREAM, 1024);
-	int peer = send_one_off(&f, &far);
-	must(transfer_packet_send(far, &taken, sizeof(taken), NULL, 0) == 0);
+	int peer = start_one_transfer(&f, &far);
+	must(transfer_packet_send(far, &accepted, sizeof(accepted), NULL, 0) == 0);
 	exit_sender(&f);
 	assert_master_received(f.sender_channel, CHANNEL_SENT, 7, 1);
 	assert_int_equal(

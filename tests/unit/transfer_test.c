@@ -2,14 +2,15 @@
 
 struct move {
 	const char *data;
-	size_t at; /* when so many bytes are said; beyond the last: half-closed too */
+	size_t
+	    at; /* bytes sent before the transfer; beyond the last: half-closed, too */
 	uint64_t max_pending;
-	bool waits; /* replies wait by then */
+	bool has_output; /* replies are queued by then */
 };
 
-/* Says what comes before the move, and hears no more of it than it must. */
+/* Sends what comes before the transfer, and reads no more replies than needed. */
 static void
-say_first(struct fixture *f, const struct move *c, size_t length, int fd,
+send_first(struct fixture *f, const struct move *c, size_t length, int fd,
     struct received *received)
 {
 	for (size_t sent = 0; sent < length;) {
@@ -25,7 +26,7 @@ say_first(struct fixture *f, const struct move *c, size_t length, int fd,
 		worker_fixture_run_once(&f->sender);
 }
 
-/* One conversation, during which the connection moves. */
+/* The connection is transferred in the middle of a conversation. */
 static void
 check_move(const struct spec_reply *reply, const struct move *c)
 {
@@ -38,8 +39,8 @@ check_move(const struct spec_reply *reply, const struct move *c)
 	start(&f, reply->text, FRAMING_LINE, c->max_pending);
 	open_unix_pair(fds, 4608);
 	worker_fixture_serve(&f.sender, fds[1]);
-	say_first(&f, c, before, fds[0], &received);
-	if (c->waits && reply->keeps_payload)
+	send_first(&f, c, before, fds[0], &received);
+	if (c->has_output && reply->keeps_payload)
 		assert_false(LIST_EMPTY(&f.sender.worker.queued_outputs));
 	transfer_all(&f);
 	for (size_t sent = before; !received.is_over;) {
@@ -51,20 +52,20 @@ check_move(const struct spec_reply *reply, const struct move *c)
 		receive_some(&received, fds[0], 500);
 	}
 	run_both_once(&f);
-	struct spec_answer wanted = spec_answer(
+	struct spec_answer expected = spec_answer(
 	    reply, FRAMING_LINE, MAX_MESSAGE, (const uint8_t *)data, length);
-	assert_int_equal(received.length, wanted.length);
-	if (wanted.length > 0)
-		assert_memory_equal(received.bytes, wanted.bytes, wanted.length);
+	assert_int_equal(received.length, expected.length);
+	if (expected.length > 0)
+		assert_memory_equal(received.bytes, expected.bytes, expected.length);
 	assert_int_equal(count(&f, LEDGER_BYTES_RECEIVED), length);
 	assert_int_equal(count(&f, LEDGER_BYTES_SENT), received.length);
-	assert_int_equal(count(&f, LEDGER_MESSAGES_RECEIVED), wanted.messages);
+	assert_int_equal(count(&f, LEDGER_MESSAGES_RECEIVED), expected.messages);
 	if (!reply->is_discard)
-		assert_int_equal(count(&f, LEDGER_REPLIES_SENT), wanted.messages);
+		assert_int_equal(count(&f, LEDGER_REPLIES_SENT), expected.messages);
 	assert_int_equal(worker_fixture_closed(&f.sender, CLOSE_PEER_CLOSED) +
 		worker_fixture_closed(&f.receiver, CLOSE_PEER_CLOSED),
 	    1);
-	free(wanted.bytes);
+	free(expected.bytes);
 	free(received.bytes);
 	close(fds[0]);
 	finish(&f);
@@ -87,17 +88,17 @@ static void
 test_transfers_queued_replies(void **state)
 {
 	enum { LINES = 2000, LINE_BYTES = 20, ALL = LINES * LINE_BYTES };
-	static const size_t places[] = { 25000, 25001, ALL - 1, ALL, ALL + 1 };
+	static const size_t offsets[] = { 25000, 25001, ALL - 1, ALL, ALL + 1 };
 	static char data[ALL + 1];
-	struct move c = { .data = data, .waits = true };
+	struct move c = { .data = data, .has_output = true };
 
 	(void)state;
 	for (int i = 0; i < LINES; i++)
 		snprintf(data + i * LINE_BYTES, LINE_BYTES + 1, "line %014d\n", i);
 	for (size_t r = 0; r < SPEC_REPLIES; r++) {
-		for (size_t p = 0; p < sizeof(places) / sizeof(places[0]); p++) {
-			c.at = places[p];
-			/* Reading has stopped, or has gone to the end. */
+		for (size_t p = 0; p < sizeof(offsets) / sizeof(offsets[0]); p++) {
+			c.at = offsets[p];
+			/* With reading paused, and with everything read. */
 			c.max_pending = 1024;
 			check_move(&spec_replies[r], &c);
 			c.max_pending = 1 << 20;
@@ -123,7 +124,7 @@ test_transfers_a_connection_that_lingers_after_an_error(void **state)
 	start(&f, "echo", FRAMING_LINE, 1 << 20);
 	open_unix_pair(fds, 4608);
 	worker_fixture_serve(&f.sender, fds[1]);
-	say_first(&f, &c, sizeof(data) - 1, fds[0], &received);
+	send_first(&f, &c, sizeof(data) - 1, fds[0], &received);
 	assert_false(LIST_EMPTY(&f.sender.worker.queued_outputs));
 	transfer_all(&f);
 	assert_int_equal(f.receiver.worker.connections.count, 1);
@@ -142,7 +143,7 @@ test_transfers_a_connection_that_lingers_after_an_error(void **state)
 	finish(&f);
 }
 
-/* Lets the peer say everything, then hear everything. */
+/* Lets the peer send the rest and read all replies. */
 static void
 send_and_receive_the_rest(struct fixture *f, int fd, const char *data, size_t length,
     size_t sent, struct received *received)
@@ -178,16 +179,20 @@ test_transfers_a_connection_over_the_receiver_output_limit(void **state)
 	f.receiver.config.limits.max_pending = 1024;
 	open_unix_pair(fds, 4608);
 	worker_fixture_serve(&f.sender, fds[1]);
-	say_first(&f, &c, ALL - 500, fds[0], &received);
-	assert_true(buffer_length(LIST_FIRST(&f.sender.worker.queued_outputs)->bytes) > 2048);
+	send_first(&f, &c, ALL - 500, fds[0], &received);
+	assert_true(
+	    buffer_length(LIST_FIRST(&f.sender.worker.queued_outputs)->bytes) > 2048);
 	transfer_all(&f);
-	/* It reads no more before the half of that is gone. */
-	size_t owed = buffer_length(LIST_FIRST(&f.receiver.worker.queued_outputs)->bytes);
+	/* The receiver reads no more before half of it is sent. */
+	size_t queued =
+	    buffer_length(LIST_FIRST(&f.receiver.worker.queued_outputs)->bytes);
 	assert_int_equal(send(fds[0], data + ALL - 500, 490, 0), 490);
 	for (int i = 0; i < 5; i++)
 		run_both_once(&f);
 	assert_int_equal(count(&f, LEDGER_BYTES_RECEIVED), ALL - 500);
-	assert_true(buffer_length(LIST_FIRST(&f.receiver.worker.queued_outputs)->bytes) <= owed);
+	assert_true(
+	    buffer_length(LIST_FIRST(&f.receiver.worker.queued_outputs)->bytes) <=
+	    queued);
 	send_and_receive_the_rest(&f, fds[0], data, ALL, ALL - 10, &received);
 	run_both_once(&f);
 	assert_int_equal(received.length, ALL);
@@ -237,22 +242,23 @@ open_now(const struct fixture *f)
 	return ledger_open_now(f->sender.ledger) + ledger_open_now(f->receiver.ledger);
 }
 
-/* Or limits.max_connections would keep others out. */
+/* Otherwise it would count twice against limits.max_connections. */
 static void
 test_counts_a_connection_in_one_worker_during_transfer(void **state)
 {
 	struct fixture f;
-	int fds[2], handover[2];
+	int fds[2], transfer[2];
 
 	(void)state;
 	start(&f, "upper", FRAMING_STREAM, 1024);
 	open_unix_pair(fds, 0);
 	worker_fixture_serve(&f.sender, fds[1]);
 	assert_int_equal(open_now(&f), 1);
-	must(channel_open(handover) == 0);
-	transfer_send_start(&f.sender.worker, handover[0], 7, 0);
-	transfer_receive_start(&f.receiver.worker, handover[1], 8);
-	for (int i = 0; i < 1000 && !LIST_EMPTY(&f.receiver.worker.transfers.receivers); i++) {
+	must(channel_open(transfer) == 0);
+	transfer_send_start(&f.sender.worker, transfer[0], 7, 0);
+	transfer_receive_start(&f.receiver.worker, transfer[1], 8);
+	for (int i = 0; i < 1000 && !LIST_EMPTY(&f.receiver.worker.transfers.receivers);
+	     i++) {
 		worker_fixture_run_once(i % 2 == 0 ? &f.sender : &f.receiver);
 		assert_in_range(open_now(&f), 0, 1);
 	}
