@@ -16,23 +16,24 @@ verify_received(
     struct load_context *ctx, struct conn *conn, const uint8_t *data, size_t length)
 {
 	struct verify *verify = &ctx->verify;
-	uint64_t connection = conn_state_number(ctx, conn);
+	struct verify_input in = {
+		.connection = conn_state_number(ctx, conn),
+		.stream = &conn->answers,
+		.data = data,
+		.length = length,
+	};
 
 	if (ctx->plan->expect == PLAN_EXPECT_NONE)
 		return;
 	verify->fd = conn->stream.fd;
-	while (length > 0 || conn->answers.gap > 0) {
-		enum verify_result result;
-		/* With --expect discard nothing is expected even while sending. */
+	while (in.length > 0 || conn->answers.gap > 0) {
+		/* With --expect discard no answer is expected even while sending. */
 		if (conn->in_flight == 0 || verify->expectation->none) {
-			verify_unexpected(
-			    verify, connection, &conn->answers, data, length);
+			verify_unexpected(verify, &in);
 			return;
 		}
-		size_t n = verify_feed(verify, connection, &conn->answers,
-		    conn->in_flight, data, length, &result);
-		data += n;
-		length -= n;
+		in.unanswered = conn->in_flight;
+		enum verify_result result = verify_feed(verify, &in);
 		if (result != VERIFY_MORE)
 			accounting_answered(ctx, conn, result == VERIFY_RIGHT);
 	}

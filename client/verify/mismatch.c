@@ -4,8 +4,8 @@
 
 #include "client/measure/timestamps.h"
 
-/* A flood of wrong answers must not stop the load; a few among many that are right are
- * each looked at, for the stream behind it depends on it. */
+/* Many wrong answers must not stop the load; a few among many correct ones are each
+ * diagnosed, because resynchronisation depends on the diagnosis. */
 #define SEARCHES_FREE 64
 #define RIGHT_FOR_SEARCH 64
 
@@ -22,23 +22,21 @@ mismatch_kind(const struct verify *verify, bool *ret_is_detected)
 }
 
 struct diagnosis_case
-mismatch_case(struct verify *verify, uint64_t connection,
-    const struct verify_stream *stream, uint32_t unanswered, const uint8_t *data,
-    size_t length)
+mismatch_case(struct verify *verify, const struct verify_input *in)
 {
 	bool detected;
 
 	return (struct diagnosis_case){
 		.expectation = verify->expectation,
 		.reply = mismatch_kind(verify, &detected),
-		.connection = connection,
-		.cursor = &stream->cursor,
-		.header = stream->header,
-		.unanswered = unanswered,
+		.connection = in->connection,
+		.cursor = &in->stream->cursor,
+		.header = in->stream->header,
+		.unanswered = in->unanswered,
 		.connections = verify->connections,
 		.steps_left = &verify->steps_left,
-		.got = data,
-		.length = length,
+		.got = in->data,
+		.length = in->length,
 		.scratch = verify->scratch,
 	};
 }

@@ -1,28 +1,27 @@
-/* mismatch.h - the first wrong bytes: looked into, and kept for the report. */
+/* mismatch.h - diagnoses a mismatch, and records the first ones for the report. */
 #ifndef CLIENT_VERIFY_MISMATCH_H
 #define CLIENT_VERIFY_MISMATCH_H
 
 #include "client/verify/diagnosis.h"
 #include "client/verify/verify.h"
 
-/* Messages of other connections that are looked at in a run, as DIAGNOSIS_STEPS count
- * them: less than half a second's work. */
+/* Limit, in steps of diagnosis.h, of the search among other connections in a run: less
+ * than half a second. */
 #define MISMATCH_STEPS_MAX 64000000
 
-/* The reply that holds for all, or echo while none has told (*ret_is_detected). */
+/* The reply kind of all answers; echo while not detected (*ret_is_detected). */
 enum reply_kind mismatch_kind(const struct verify *verify, bool *ret_is_detected);
 
-/* What is known where a stream and what came part; data[0] is the first wrong byte. */
-struct diagnosis_case mismatch_case(struct verify *verify, uint64_t connection,
-    const struct verify_stream *stream, uint32_t unanswered, const uint8_t *data,
-    size_t length);
+/* The case to diagnose; in->data[0] is the first wrong byte. */
+struct diagnosis_case mismatch_case(
+    struct verify *verify, const struct verify_input *in);
 
-/* What it looks like. A flood is no longer looked into after a number of searches;
- * those who are few among right answers are. */
+/* Diagnoses a mismatch. The number of searches is limited if most answers are wrong; a
+ * few wrong answers among many correct ones are all diagnosed. */
 struct diagnosis mismatch_diagnose(
     struct verify *verify, const struct diagnosis_case *where);
 
-/* Keeps it, when there is room. */
+/* Records a mismatch, up to COUNTERS_MISMATCHES_MAX. */
 void mismatch_record(struct verify *verify, const struct diagnosis_case *where,
     const struct diagnosis *diagnosis);
 

@@ -1,35 +1,31 @@
 /*
- * resync.h - where a stream of answers goes on behind wrong bytes
- * (client/verify/verify.h), so that one fault is told once, as what it looks like, and
- * the rest is verified.
+ * resync.h - decides where a stream of answers continues after wrong bytes
+ * (client/verify/verify.h), so that one fault is reported once and the rest is
+ * verified.
  */
 #ifndef CLIENT_VERIFY_RESYNC_H
 #define CLIENT_VERIFY_RESYNC_H
 
 #include "client/verify/verify.h"
 
-/* The first wrong byte of an answer is data[0]: it is noted, and the stream set to
- * where it goes on. */
-void resync_at_mismatch(struct verify *verify, uint64_t connection,
-    struct verify_stream *stream, uint32_t unanswered, const uint8_t *data,
-    size_t length);
+/* in->data[0] is the first wrong byte of an answer: records the mismatch and moves the
+ * stream to where it continues. */
+void resync_at_mismatch(struct verify *verify, const struct verify_input *in);
 
-/* length32: a header has come that says another length than the expected one, and
- * data[length] behind it. WRONG when the answer ends with it. */
-enum verify_result resync_after_header(struct verify *verify, uint64_t connection,
-    struct verify_stream *stream, uint32_t unanswered, const uint8_t *data,
-    size_t length) __attribute__((warn_unused_result));
+/* A header with another length than the expected one is read; in->data follows it.
+ * WRONG if the answer ends with the header. */
+enum verify_result resync_after_header(struct verify *verify,
+    const struct verify_input *in) __attribute__((warn_unused_result));
 
-/* Answers that will never come are wrong one after the other; the place behind the gap
- * is then where the stream stands. */
-enum verify_result resync_skip_gap(struct verify *verify, uint64_t connection,
-    struct verify_stream *stream) __attribute__((warn_unused_result));
+/* Counts one answer of a gap as wrong; after the last one the stream continues behind
+ * the gap. */
+enum verify_result resync_skip_gap(struct verify *verify, const struct verify_input *in)
+    __attribute__((warn_unused_result));
 
-/* The next answer is awaited. */
-void resync_next(
-    struct verify *verify, uint64_t connection, struct verify_stream *stream);
+/* Moves the stream to the next answer. */
+void resync_next(struct verify *verify, const struct verify_input *in);
 
-/* Bytes came that nothing, or something else, was owed. */
+/* Counts bytes that belong to no expected answer. */
 void resync_count_unexpected(struct verify *verify, size_t length);
 
 #endif

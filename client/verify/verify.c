@@ -71,28 +71,28 @@ detect_reply_kind(
 	}
 }
 
-/* How many of data[n] are right; n is at most what is left of the answer. */
+/* Number of correct bytes among the first n of the input, all of one answer. */
 static size_t
-compare(struct verify *verify, uint64_t connection, const struct cursor *cursor,
-    const uint8_t *data, size_t n)
+compare(struct verify *verify, const struct verify_input *in, size_t n)
 {
 	size_t right = 0;
 
 	while (right < n) {
-		struct cursor at = *cursor;
+		struct cursor at = in->stream->cursor;
 		size_t step = n - right < VERIFY_STEP ? n - right : VERIFY_STEP;
 		bool detected;
 		enum reply_kind kind = mismatch_kind(verify, &detected);
 		at.at += (uint32_t)right;
-		const uint8_t *want = expectation_wire(verify->expectation, kind,
-		    connection, &at, &step, verify->scratch, verify->expected);
+		const uint8_t *expected = expectation_wire(verify->expectation, kind,
+		    in->connection, &at, &step, verify->scratch, verify->expected);
 		if (!detected) {
-			detect_reply_kind(verify, want, data + right, step);
+			detect_reply_kind(verify, expected, in->data + right, step);
 			kind = mismatch_kind(verify, &detected);
-			want = expectation_wire(verify->expectation, kind, connection,
-			    &at, &step, verify->scratch, verify->expected);
+			expected =
+			    expectation_wire(verify->expectation, kind, in->connection,
+				&at, &step, verify->scratch, verify->expected);
 		}
-		size_t same = first_difference(want, data + right, step);
+		size_t same = first_difference(expected, in->data + right, step);
 		right += same;
 		if (same < step)
 			break;
@@ -100,153 +100,141 @@ compare(struct verify *verify, uint64_t connection, const struct cursor *cursor,
 	return right;
 }
 
-/* A wrong line goes to its own end. */
-static size_t
-feed_line_end(struct verify *verify, uint64_t connection, struct verify_stream *stream,
-    const uint8_t *data, size_t length, enum verify_result *ret)
+static void
+take(struct verify_input *in, size_t n)
 {
-	const uint8_t *end = memchr(data, '\n', length);
-
-	if (end == NULL)
-		return length;
-	resync_next(verify, connection, stream);
-	*ret = VERIFY_WRONG;
-	return (size_t)(end - data) + 1;
+	in->data += n;
+	in->length -= n;
 }
 
-static size_t
-feed_skip(struct verify *verify, uint64_t connection, struct verify_stream *stream,
-    size_t length, enum verify_result *ret)
+/* A wrong line ends at its line end. */
+static enum verify_result
+feed_line_end(struct verify *verify, struct verify_input *in)
 {
-	size_t n = length < stream->skip ? length : stream->skip;
+	const uint8_t *end = memchr(in->data, '\n', in->length);
+
+	take(in, end == NULL ? in->length : (size_t)(end - in->data) + 1);
+	if (end == NULL)
+		return VERIFY_MORE;
+	resync_next(verify, in);
+	return VERIFY_WRONG;
+}
+
+static enum verify_result
+feed_skip(struct verify *verify, struct verify_input *in)
+{
+	struct verify_stream *stream = in->stream;
+	size_t n = in->length < stream->skip ? in->length : stream->skip;
 
 	stream->skip -= (uint32_t)n;
-	if (!stream->skip_ends_answer) {
+	take(in, n);
+	if (!stream->skip_ends_answer)
 		resync_count_unexpected(verify, n);
-	} else if (stream->skip == 0) {
-		stream->skip_ends_answer = false;
-		resync_next(verify, connection, stream);
-		*ret = VERIFY_WRONG;
-	}
-	return n;
+	if (!stream->skip_ends_answer || stream->skip > 0)
+		return VERIFY_MORE;
+	stream->skip_ends_answer = false;
+	resync_next(verify, in);
+	return VERIFY_WRONG;
 }
 
-static void
-finish_answer(struct verify *verify, uint64_t connection, struct verify_stream *stream,
-    enum verify_result *ret)
+static enum verify_result
+finish_answer(struct verify *verify, const struct verify_input *in)
 {
-	*ret = stream->wrong ? VERIFY_WRONG : VERIFY_RIGHT;
-	resync_next(verify, connection, stream);
+	enum verify_result result = in->stream->wrong ? VERIFY_WRONG : VERIFY_RIGHT;
+
+	resync_next(verify, in);
+	return result;
 }
 
-/* length32: the header is taken as it came, and when it says another length
- * than the expected one, so much is thrown away. */
-static size_t
-feed_header(struct verify *verify, uint64_t connection, struct verify_stream *stream,
-    uint32_t unanswered, const uint8_t *data, size_t length, enum verify_result *ret)
+/* The header is read as it is; if its length is not the expected one, resync decides
+ * how many bytes belong to this answer. */
+static enum verify_result
+feed_header(struct verify *verify, struct verify_input *in)
 {
-	struct cursor *cursor = &stream->cursor;
+	struct verify_stream *stream = in->stream;
 	uint32_t header_bytes = (uint32_t)verify_framing(verify)->header_bytes;
-	uint32_t want = cursor->length - header_bytes;
-	size_t n = 0;
+	uint32_t expected = stream->cursor.length - header_bytes;
 
-	while (n < length && cursor->at < header_bytes) {
-		stream->header = stream->header << 8 | data[n++];
-		cursor->at++;
+	for (; in->length > 0 && stream->cursor.at < header_bytes; take(in, 1)) {
+		stream->header = stream->header << 8 | in->data[0];
+		stream->cursor.at++;
 	}
-	if (cursor->at < header_bytes)
-		return n;
-	if (stream->header == want) {
-		if (want == 0)
-			finish_answer(verify, connection, stream, ret);
-		return n;
-	}
-	*ret = resync_after_header(
-	    verify, connection, stream, unanswered, data + n, length - n);
-	return n;
+	if (stream->cursor.at < header_bytes)
+		return VERIFY_MORE;
+	if (stream->header != expected)
+		return resync_after_header(verify, in);
+	return expected == 0 ? finish_answer(verify, in) : VERIFY_MORE;
 }
 
-static size_t
-feed_bytes(struct verify *verify, uint64_t connection, struct verify_stream *stream,
-    uint32_t unanswered, const uint8_t *data, size_t length, enum verify_result *ret)
+static enum verify_result
+feed_bytes(struct verify *verify, struct verify_input *in)
 {
-	struct cursor *cursor = &stream->cursor;
+	struct cursor *cursor = &in->stream->cursor;
 	size_t left = cursor->length - cursor->at;
-	size_t n = length < left ? length : left;
-	size_t right = n;
+	size_t n = in->length < left ? in->length : left;
+	size_t right = in->stream->wrong ? n : compare(verify, in, n);
 
-	if (!stream->wrong)
-		right = compare(verify, connection, cursor, data, n);
 	cursor->at += (uint32_t)right;
+	take(in, right);
 	if (right < n)
-		resync_at_mismatch(verify, connection, stream, unanswered, data + right,
-		    length - right);
+		resync_at_mismatch(verify, in);
 	else if (cursor->at == cursor->length)
-		finish_answer(verify, connection, stream, ret);
-	return right;
+		return finish_answer(verify, in);
+	return VERIFY_MORE;
 }
 
-size_t
-verify_feed(struct verify *verify, uint64_t connection, struct verify_stream *stream,
-    uint32_t unanswered, const uint8_t *data, size_t length, enum verify_result *ret)
+enum verify_result
+verify_feed(struct verify *verify, struct verify_input *in)
 {
-	size_t header_bytes = verify_framing(verify)->header_bytes, done = 0;
+	struct verify_stream *stream = in->stream;
+	struct cursor *cursor = &stream->cursor;
+	size_t header_bytes = verify_framing(verify)->header_bytes;
+	enum verify_result result = VERIFY_MORE;
 
-	*ret = VERIFY_MORE;
-	while (*ret == VERIFY_MORE) {
-		struct cursor *cursor = &stream->cursor;
-		if (stream->gap > 0) {
-			*ret = resync_skip_gap(verify, connection, stream);
-			break;
-		}
+	while (result == VERIFY_MORE) {
+		if (stream->gap > 0)
+			return resync_skip_gap(verify, in);
 		if (cursor->length == 0)
 			cursor->length = expectation_length(
-			    verify->expectation, connection, cursor->message);
-		if (done == length)
+			    verify->expectation, in->connection, cursor->message);
+		if (in->length == 0)
 			break;
-		const uint8_t *at = data + done;
-		size_t left = length - done;
 		if (stream->skip > 0)
-			done += feed_skip(verify, connection, stream, left, ret);
+			result = feed_skip(verify, in);
 		else if (stream->ends_with_frame)
-			done +=
-			    feed_line_end(verify, connection, stream, at, left, ret);
+			result = feed_line_end(verify, in);
 		else if (cursor->at < header_bytes)
-			done += feed_header(
-			    verify, connection, stream, unanswered, at, left, ret);
+			result = feed_header(verify, in);
 		else
-			done += feed_bytes(
-			    verify, connection, stream, unanswered, at, left, ret);
+			result = feed_bytes(verify, in);
 	}
-	return done;
+	return result;
 }
 
 void
-verify_unexpected(struct verify *verify, uint64_t connection,
-    struct verify_stream *stream, const uint8_t *data, size_t length)
+verify_unexpected(struct verify *verify, const struct verify_input *in)
 {
-	struct diagnosis_case where =
-	    mismatch_case(verify, connection, stream, 0, data, length);
-	size_t expected = stream->skip < length ? stream->skip : length;
+	struct verify_stream *stream = in->stream;
+	struct verify_input rest = *in;
+	uint32_t known =
+	    stream->skip < in->length ? stream->skip : (uint32_t)in->length;
 
-	/* The rest of a duplicate that is already noted. */
-	stream->skip -= (uint32_t)expected;
-	resync_count_unexpected(verify, length);
-	if (expected == length)
+	/* The rest of a duplicate that is already recorded. */
+	stream->skip -= known;
+	take(&rest, known);
+	rest.unanswered = 0;
+	resync_count_unexpected(verify, in->length);
+	if (rest.length == 0)
 		return;
-	where.got += expected;
-	where.length -= expected;
-	if (verify->expectation->none) {
-		struct diagnosis unknown = { .kind = DIAGNOSIS_UNKNOWN };
-		mismatch_record(verify, &where, &unknown);
-		return;
-	}
-	struct diagnosis found = mismatch_diagnose(verify, &where);
+	struct diagnosis_case where = mismatch_case(verify, &rest);
+	struct diagnosis found = { .kind = DIAGNOSIS_UNKNOWN };
+	if (!verify->expectation->none)
+		found = mismatch_diagnose(verify, &where);
 	if (found.kind == DIAGNOSIS_DUPLICATE) {
-		uint32_t whole =
-		    expectation_length(verify->expectation, connection, found.message);
-		if (whole > where.length)
-			stream->skip = whole - (uint32_t)where.length;
+		uint32_t whole = expectation_length(
+		    verify->expectation, in->connection, found.message);
+		if (whole > rest.length)
+			stream->skip = whole - (uint32_t)rest.length;
 	}
 	mismatch_record(verify, &where, &found);
 }
@@ -257,9 +245,8 @@ verify_progress(const struct verify *verify, uint64_t connection,
 {
 	const struct cursor *cursor = &stream->cursor;
 
-	*ret_length = cursor->length;
-	if (cursor->length == 0)
-		*ret_length = expectation_length(
-		    verify->expectation, connection, cursor->message);
+	*ret_length = cursor->length > 0
+	    ? cursor->length
+	    : expectation_length(verify->expectation, connection, cursor->message);
 	return cursor->at;
 }

@@ -1,17 +1,17 @@
 /*
- * verify.h - every byte that comes back is compared, whatever the segments.
+ * verify.h - compares every byte that comes back, however it is segmented.
  *
- * A connection's answers are one stream. verify_feed takes what came and stops at the
- * end of each answer. The first byte that differs makes the answer wrong; what the
- * bytes look like (client/verify/diagnosis.h) decides where the stream goes on:
+ * The answers of a connection are one stream. verify_feed takes data up to the end of
+ * the next answer. The first byte that differs makes the answer wrong; the diagnosis
+ * (client/verify/diagnosis.h) decides where verification continues:
  *
  *   an altered byte, another connection's data   at the same place
- *   a duplicate of message M                     the duplicate is thrown away (surplus)
- *   a gap of N bytes                             behind the gap; what it held is wrong
- *   N bytes inserted, or repeated                behind them (surplus)
+ *   a duplicate of message M                     after the duplicate (unexpected bytes)
+ *   a gap of N bytes                             after the gap; its messages are wrong
+ *   N bytes inserted, or repeated                after them (unexpected bytes)
  *
- * In framing line and length32 an answer that looks like nothing of this, or shorter or
- * longer than it should be, ends where its own frame ends: the server made it so.
+ * In framings with boundaries an answer that fits none of these, or that is shorter or
+ * longer than expected, ends where its own frame ends.
  */
 #ifndef CLIENT_VERIFY_VERIFY_H
 #define CLIENT_VERIFY_VERIFY_H
@@ -25,35 +25,45 @@
 #include "client/messages/expectation.h"
 
 enum verify_result {
-	VERIFY_MORE,  /* the answer is not whole yet */
-	VERIFY_RIGHT, /* an answer ended, every byte right */
-	VERIFY_WRONG, /* an answer ended, or was never sent */
+	VERIFY_MORE,  /* the answer is not complete yet */
+	VERIFY_RIGHT, /* an answer ended, every byte correct */
+	VERIFY_WRONG, /* an answer ended, or was left out by the peer */
 };
 
 /* The state of one connection. */
 struct verify_stream {
-	struct cursor cursor;  /* the answer that comes next, or is coming */
-	uint32_t skip;         /* bytes to throw away before it goes on */
-	uint32_t header;       /* length32: the header as it came */
+	struct cursor cursor;  /* the present answer, or the next one */
+	uint32_t skip;         /* bytes to discard first */
+	uint32_t header;       /* framing header as received */
 	uint32_t gap;          /* answers that will never come */
-	uint32_t gap_at;       /* bytes passed of the answer behind the gap */
-	bool gap_wrong;        /* it is wrong too: the gap goes into it */
-	bool wrong;            /* the answer that is coming */
-	bool ends_with_frame;  /* ... ends where its frame ends */
-	bool skip_ends_answer; /* ... ends when `skip` is through */
+	uint32_t gap_at;       /* position in the answer after the gap */
+	bool gap_wrong;        /* the gap reaches into that answer */
+	bool wrong;            /* the present answer */
+	bool ends_with_frame;  /* it ends where its frame ends */
+	bool skip_ends_answer; /* it ends after `skip` */
 };
 
-/* What the connections of a process share. */
+/* Data received on a connection, and the state of that connection. */
+struct verify_input {
+	uint64_t connection;
+	struct verify_stream *stream;
+	uint32_t unanswered; /* messages sent and not answered */
+	const uint8_t *data;
+	size_t length;
+};
+
+/* Shared by the connections of a process. */
 struct verify {
 	const struct expectation *expectation;
-	_Atomic uint32_t *detected; /* struct board: expect */
-	struct counters *counters;  /* for mismatches and surplus; NULL: not kept */
-	uint32_t connections; /* in all ranks, to look for the owner of strange data */
-	uint64_t steps_left;  /* ... which is bounded: see diagnosis.h */
-	uint64_t searches;    /* for what wrong bytes look like: bounded, too */
-	int fd;            /* of the connection that is looked at, to name its port */
-	uint8_t *scratch;  /* as long as the longest message, or a page */
-	uint8_t *expected; /* VERIFY_STEP bytes */
+	_Atomic uint32_t *detected; /* struct control_block: expect */
+	struct counters
+	    *counters;        /* for mismatches and unexpected bytes; may be NULL */
+	uint32_t connections; /* in all ranks: candidates for misdirected data */
+	uint64_t steps_left;  /* limits the search among them (diagnosis.h) */
+	uint64_t searches;    /* diagnoses made: limited, too */
+	int fd;               /* of the present connection, for its address */
+	uint8_t *scratch;     /* as long as the longest message, or a page */
+	uint8_t *expected;    /* VERIFY_STEP bytes */
 };
 #define VERIFY_STEP 65536
 
@@ -67,19 +77,15 @@ void verify_init(struct verify *verify, const struct expectation *expectation,
     _Atomic uint32_t *detected, struct counters *counters, uint32_t connections);
 void verify_finish(struct verify *verify);
 
-/* Takes data[length] of a connection that has `owed` unanswered messages (at least 1).
- * Returns how many bytes were taken; *ret says how it stands. After RIGHT or WRONG the
- * cursor is at the next answer. May take 0 bytes with WRONG. */
-size_t verify_feed(struct verify *verify, uint64_t connection,
-    struct verify_stream *stream, uint32_t unanswered, const uint8_t *data,
-    size_t length, enum verify_result *ret);
+/* Takes data from the start of the input, up to the end of an answer; at least one
+ * message is unanswered. After RIGHT or WRONG the cursor is at the next answer. With
+ * WRONG it may take no data. */
+enum verify_result verify_feed(struct verify *verify, struct verify_input *in);
 
-/* Books data[length] that came while nothing was owed. */
-void verify_unexpected(struct verify *verify, uint64_t connection,
-    struct verify_stream *stream, const uint8_t *data, size_t length);
+/* Counts data that arrived while no answer was expected. */
+void verify_unexpected(struct verify *verify, const struct verify_input *in);
 
-/* Bytes that have come of the answer that is coming, and *ret_length how many it has.
- */
+/* Bytes received of the present answer; *ret_length: its expected length. */
 uint32_t verify_progress(const struct verify *verify, uint64_t connection,
     const struct verify_stream *stream, uint32_t *ret_length);
 

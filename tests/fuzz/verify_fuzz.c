@@ -156,25 +156,28 @@ change(struct bytes *bytes, const struct bytes *others, struct input *input)
 static void
 feed(struct fixture *fixture, const uint8_t *from, size_t length)
 {
-	uint8_t *segment = malloc(length > 0 ? length : 1), *data = segment;
+	uint8_t *segment = malloc(length > 0 ? length : 1);
 
 	must(segment != NULL);
 	memcpy(segment, from, length);
-	while (length > 0 || fixture->stream.gap > 0) {
-		enum verify_result result = VERIFY_MORE;
+	struct verify_input in = {
+		.connection = OWN,
+		.stream = &fixture->stream,
+		.data = segment,
+		.length = length,
+	};
+	while (in.length > 0 || fixture->stream.gap > 0) {
+		in.unanswered = fixture->unanswered;
 		if (fixture->unanswered == 0 || fixture->expectation.none) {
-			verify_unexpected(
-			    &fixture->verify, OWN, &fixture->stream, data, length);
+			verify_unexpected(&fixture->verify, &in);
 			break;
 		}
-		size_t n = verify_feed(&fixture->verify, OWN, &fixture->stream,
-		    fixture->unanswered, data, length, &result);
-		must(n <= length && (n > 0 || result != VERIFY_MORE));
-		data += n;
-		length -= n;
-		if (result == VERIFY_MORE)
-			continue;
-		fixture->unanswered--;
+		size_t before = in.length;
+		enum verify_result result = verify_feed(&fixture->verify, &in);
+		must(in.length < before ||
+		    (in.length == before && result != VERIFY_MORE));
+		must(in.data + in.length == segment + length);
+		fixture->unanswered -= result != VERIFY_MORE;
 		fixture->right += result == VERIFY_RIGHT;
 		fixture->wrong += result == VERIFY_WRONG;
 	}

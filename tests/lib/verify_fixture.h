@@ -105,31 +105,29 @@ correct_answers(struct fixture *fixture, enum reply_kind kind, uint64_t connecti
 static void
 feed(struct fixture *fixture, const uint8_t *data, size_t length, size_t segment)
 {
-	while (length > 0) {
-		size_t part = length < segment ? length : segment, at = 0;
-		while (at < part || fixture->stream.gap > 0) {
-			enum verify_result result;
-			if (fixture->unanswered == 0) {
-				verify_unexpected(&fixture->verify, fixture->connection,
-				    &fixture->stream, data + at, part - at);
+	for (size_t at = 0; at < length; at += segment) {
+		struct verify_input in = {
+			.connection = fixture->connection,
+			.stream = &fixture->stream,
+			.data = data + at,
+			.length = length - at < segment ? length - at : segment,
+		};
+		while (in.length > 0 || fixture->stream.gap > 0) {
+			in.unanswered = fixture->unanswered;
+			if (in.unanswered == 0) {
+				verify_unexpected(&fixture->verify, &in);
 				break;
 			}
-			at += verify_feed(&fixture->verify, fixture->connection,
-			    &fixture->stream, fixture->unanswered, data + at, part - at,
-			    &result);
-			if (result == VERIFY_MORE)
-				continue;
-			fixture->unanswered--;
+			enum verify_result result = verify_feed(&fixture->verify, &in);
+			fixture->unanswered -= result != VERIFY_MORE;
 			fixture->right += result == VERIFY_RIGHT;
 			fixture->wrong += result == VERIFY_WRONG;
 		}
-		data += part;
-		length -= part;
 	}
 }
 
-/* A connection that has had its two answers, of 50 bytes each: data. Returns how many.
- */
+/* A connection that has received its two answers of 50 bytes, which are in `data`.
+ * Returns their length. */
 static inline size_t
 set_up_answered(struct fixture *fixture, uint8_t *data)
 {
