@@ -4,7 +4,7 @@
 
 #include "client/messages/payload.h"
 
-#define LONGEST_GAP_NS 1e17 /* three years: many times it still fits 64 bits */
+#define LONGEST_GAP_NS 1e17 /* 3 years; a sum of many fits into 64 bits */
 
 static uint64_t
 draw(struct pacer *pacer)
@@ -12,7 +12,7 @@ draw(struct pacer *pacer)
 	return payload_mix(pacer->random += UINT64_C(0x9e3779b97f4a7c15));
 }
 
-/* An exponential gap; 53 random bits, never 0 under the logarithm. */
+/* 53 random bits; the argument of the logarithm is never 0. */
 static double
 exponential(struct pacer *pacer)
 {

@@ -1,9 +1,10 @@
 /*
- * pacer.h - a schedule of arrivals: when the next one is due, whatever became of those
- * before it.
+ * pacer.h - a schedule of arrivals: when the next one is due, independent of what
+ * became of those before it.
  *
- * Constant arrivals are computed from their number, so that no error adds up. The gaps
- * of Poisson arrivals are exponential, from a seeded generator: the same run again.
+ * Constant arrivals are computed from their number, so that errors do not add up. The
+ * gaps of Poisson arrivals are exponential, from a seeded random generator, so that a
+ * run can be repeated.
  */
 #ifndef CLIENT_LOAD_PACER_H
 #define CLIENT_LOAD_PACER_H
@@ -14,7 +15,7 @@
 #define PACER_NEVER UINT64_MAX
 
 struct pacer {
-	uint64_t next_ns; /* when the next arrival is due; PACER_NEVER: not running */
+	uint64_t next_ns; /* next arrival; PACER_NEVER: not running */
 	uint64_t base_ns;
 	uint64_t taken;
 	double gap_ns;
@@ -26,21 +27,20 @@ struct pacer {
 
 struct pacer_args {
 	uint64_t start_ns;
-	double rate;  /* arrivals a second */
-	double phase; /* 0 to 1: the part of a gap that the first one waits */
+	double rate;  /* arrivals per second */
+	double phase; /* 0 to 1: delay of the first arrival, in gaps */
 	bool poisson;
 	uint64_t seed;
 };
 void pacer_start(struct pacer *pacer, const struct pacer_args *args);
 
-/* The arrival at next_ns is taken; next_ns becomes that of the one after it. */
+/* Takes the arrival at next_ns and sets next_ns to the one after it. */
 void pacer_take(struct pacer *pacer);
 
-/* What came due by now is not made up for: the next arrival is due now. */
+/* Skips arrivals that were due before now: the next one is due now. */
 void pacer_resume(struct pacer *pacer, uint64_t now_ns);
 
-/* A number from the same generator, 0 .. bound - 1: which connection an arrival takes.
- */
+/* A random number, 0 .. bound - 1: the connection that takes an arrival. */
 uint32_t pacer_pick(struct pacer *pacer, uint32_t bound);
 
 #endif

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define INSERTION_BYTES_MIN 16 /* bytes behind it that must be right */
+#define INSERTION_BYTES_MIN 16 /* correct bytes required after an insertion */
 
 size_t
 diagnosis_expected_bytes(const struct diagnosis_case *where, uint64_t connection,
@@ -32,8 +32,8 @@ diagnosis_expected_bytes(const struct diagnosis_case *where, uint64_t connection
 	return done;
 }
 
-/* True when what came agrees with that run for long enough to tell: a few bytes, or a
- * whole answer. */
+/* True if the received bytes match the expected ones of that place, for at least a few
+ * bytes or a whole answer. */
 static bool
 matches_expected(const struct diagnosis_case *where, uint64_t connection,
     struct cursor from, uint32_t messages)
@@ -63,8 +63,8 @@ is_altered(const struct diagnosis_case *where)
 	return n > 0 && different <= (n < DIAGNOSIS_BYTES_MIN ? 1 : 1 + n / 8);
 }
 
-/* True when the answer to another message starts with the same payload as the one at
- * the cursor, as far as that came, and what came next goes on like it. */
+/* True if this is the answer to `message`: the correct bytes before the cursor and the
+ * received ones after it both match it. */
 static bool
 is_answer_to(const struct diagnosis_case *where, uint64_t message, uint32_t messages)
 {
@@ -119,7 +119,7 @@ find_message(const struct diagnosis_case *where, struct diagnosis *ret)
 	return false;
 }
 
-/* Bytes left out of the stream, in the answers that are owed. */
+/* Bytes missing from the stream, within the unanswered messages. */
 static bool
 find_gap(const struct diagnosis_case *where, struct diagnosis *ret)
 {
@@ -141,7 +141,7 @@ find_gap(const struct diagnosis_case *where, struct diagnosis *ret)
 	return false;
 }
 
-/* The cursor `bytes` further back; false when that is far. */
+/* The cursor `bytes` before this one; false if that is too far back. */
 static bool
 step_back(const struct diagnosis_case *where, uint64_t bytes, struct cursor *ret)
 {
@@ -161,8 +161,8 @@ step_back(const struct diagnosis_case *where, uint64_t bytes, struct cursor *ret
 	return true;
 }
 
-/* Bytes too many, behind which the stream goes on. A server that frames its answers may
- * make them longer; what it has said already it does not say again. */
+/* Bytes too many, after which the stream continues. With boundaries only repeated bytes
+ * count: others may be a longer answer of the server. */
 static bool
 find_insertion(const struct diagnosis_case *where, struct diagnosis *ret)
 {
@@ -190,8 +190,8 @@ find_insertion(const struct diagnosis_case *where, struct diagnosis *ret)
 	    !framings[where->expectation->sequence->framing].has_boundaries;
 }
 
-/* What another connection should get at this place. Where its messages have lengths of
- * their own they are walked through, which among many connections takes long. */
+/* The data of another connection at the same place. Messages of different lengths must
+ * be walked through, which is slow with many connections. */
 static bool
 find_connection(const struct diagnosis_case *where, struct diagnosis *ret)
 {
@@ -247,6 +247,9 @@ diagnosis_find(const struct diagnosis_case *where)
 void
 diagnosis_describe(const struct diagnosis *diagnosis, char *out, size_t size)
 {
+	unsigned long long bytes = diagnosis->bytes;
+	const char *plural = bytes == 1 ? "" : "s";
+
 	switch (diagnosis->kind) {
 	case DIAGNOSIS_ALTERED:
 		snprintf(out, size, "an altered byte");
@@ -257,19 +260,13 @@ diagnosis_describe(const struct diagnosis *diagnosis, char *out, size_t size)
 		break;
 	case DIAGNOSIS_MISSING:
 	case DIAGNOSIS_GAP:
-		snprintf(out, size, "a gap of %llu byte%s",
-		    (unsigned long long)diagnosis->bytes,
-		    diagnosis->bytes == 1 ? "" : "s");
+		snprintf(out, size, "a gap of %llu byte%s", bytes, plural);
 		break;
 	case DIAGNOSIS_INSERTED:
-		snprintf(out, size, "%llu byte%s inserted",
-		    (unsigned long long)diagnosis->bytes,
-		    diagnosis->bytes == 1 ? "" : "s");
+		snprintf(out, size, "%llu byte%s inserted", bytes, plural);
 		break;
 	case DIAGNOSIS_REPEATED:
-		snprintf(out, size, "the last %llu byte%s once more",
-		    (unsigned long long)diagnosis->bytes,
-		    diagnosis->bytes == 1 ? "" : "s");
+		snprintf(out, size, "the last %llu byte%s repeated", bytes, plural);
 		break;
 	case DIAGNOSIS_CONNECTION:
 		snprintf(out, size, "another connection's data (connection %llu)",
@@ -282,10 +279,10 @@ diagnosis_describe(const struct diagnosis *diagnosis, char *out, size_t size)
 		snprintf(out, size, "a longer answer");
 		break;
 	case DIAGNOSIS_UNKNOWN:
-		snprintf(out, size, "none of what was sent");
+		snprintf(out, size, "not recognised");
 		break;
 	case DIAGNOSIS_UNSEARCHED:
-		snprintf(out, size, "none of what was looked at");
+		snprintf(out, size, "not recognised (search cut short)");
 		break;
 	}
 }

@@ -184,7 +184,7 @@ needs_four_bytes_for_a_diagnosis(void **state)
 		feed(&fixture, data, n, n);
 		feed(&fixture, data, some, some);
 		assert_string_equal(diagnosis_text(&fixture),
-		    some < 4 ? "none of what was sent" : "a duplicate of message 0");
+		    some < 4 ? "not recognised" : "a duplicate of message 0");
 		tear_down(&fixture);
 	}
 }
@@ -204,7 +204,7 @@ a_heavily_altered_answer_is_not_recognised(void **state)
 			data[10 + 5 * i] ^= 1;
 		feed(&fixture, data, n, n);
 		assert_string_equal(diagnosis_text(&fixture),
-		    altered == 9 ? "an altered byte" : "none of what was sent");
+		    altered == 9 ? "an altered byte" : "not recognised");
 		assert_int_equal(fixture.wrong, 1);
 		tear_down(&fixture);
 	}

@@ -90,18 +90,18 @@ reports_extra_bytes_once_and_skips_them(void **state)
 		{ FRAMING_STREAM, 70, 10, false, 1, "10 bytes inserted" },
 		{ FRAMING_STREAM, 64, 3, false, 0, "3 bytes inserted" },
 		{ FRAMING_STREAM, 70, 1, false, 1, "1 byte inserted" },
-		{ FRAMING_STREAM, 150, 100, true, 1, "the last 100 bytes once more" },
-		{ FRAMING_STREAM, 150, 20, true, 1, "the last 20 bytes once more" },
+		{ FRAMING_STREAM, 150, 100, true, 1, "the last 100 bytes repeated" },
+		{ FRAMING_STREAM, 150, 20, true, 1, "the last 20 bytes repeated" },
 		/* Exactly those that the answer begins with. */
-		{ FRAMING_STREAM, 74, 10, true, 1, "the last 10 bytes once more" },
-		{ FRAMING_STREAM, 10, 10, true, 1, "the last 10 bytes once more" },
-		{ FRAMING_LINE, 150, 100, true, 1, "the last 100 bytes once more" },
-		{ FRAMING_LENGTH32, 150, 100, true, 1, "the last 100 bytes once more" },
-		{ FRAMING_LENGTH32, 150, 10, true, 1, "the last 10 bytes once more" },
-		{ FRAMING_LENGTH32, 136, 30, true, 0, "the last 30 bytes once more" },
+		{ FRAMING_STREAM, 74, 10, true, 1, "the last 10 bytes repeated" },
+		{ FRAMING_STREAM, 10, 10, true, 1, "the last 10 bytes repeated" },
+		{ FRAMING_LINE, 150, 100, true, 1, "the last 100 bytes repeated" },
+		{ FRAMING_LENGTH32, 150, 100, true, 1, "the last 100 bytes repeated" },
+		{ FRAMING_LENGTH32, 150, 10, true, 1, "the last 10 bytes repeated" },
+		{ FRAMING_LENGTH32, 136, 30, true, 0, "the last 30 bytes repeated" },
 		/* Less than a header, in front of one. */
-		{ FRAMING_LENGTH32, 136, 2, true, 0, "the last 2 bytes once more" },
-		{ FRAMING_LENGTH32, 136, 3, true, 0, "the last 3 bytes once more" },
+		{ FRAMING_LENGTH32, 136, 2, true, 0, "the last 2 bytes repeated" },
+		{ FRAMING_LENGTH32, 136, 3, true, 0, "the last 3 bytes repeated" },
 	};
 	struct fixture fixture;
 

@@ -199,7 +199,7 @@ unknown_bytes_are_not_recognised(void **state)
 	set_up(&fixture, FRAMING_STREAM, "echo", 50);
 	memset(data, '#', 50);
 	feed(&fixture, data, 50, 50);
-	assert_string_equal(diagnosis_text(&fixture), "none of what was sent");
+	assert_string_equal(diagnosis_text(&fixture), "not recognised");
 	assert_int_equal(fixture.wrong, 1);
 	tear_down(&fixture);
 }
@@ -215,7 +215,8 @@ reports_an_incomplete_search(void **state)
 	fixture.verify.steps_left = 13 * DIAGNOSIS_STEPS; /* itself is not looked at */
 	size_t n = correct_answers(&fixture, REPLY_ECHO, 14, 0, 1, data);
 	feed(&fixture, data, n, n);
-	assert_string_equal(diagnosis_text(&fixture), "none of what was looked at");
+	assert_string_equal(
+	    diagnosis_text(&fixture), "not recognised (search cut short)");
 	tear_down(&fixture);
 	set_up(&fixture, FRAMING_STREAM, "echo", 50);
 	fixture.verify.steps_left = 14 * DIAGNOSIS_STEPS;
