@@ -150,7 +150,7 @@ assert len(m) < 120 and m.startswith("\"xéé") and m.endswith("é...\""), m'
 	run -99 run_to run -c 2 -n 200 -m hello --threshold 'p50<1s' --threshold 'rate<1'
 	[ "$(of_result run.json '[t["passed"] for t in r["thresholds"]]')" = "[True, False]" ]
 	run -64 --separate-stderr "$YODEL" --threshold 'p99=5ms' "127.0.0.1:$PORT"
-	[[ $stderr == *"wanted METRIC<LIMIT"* ]]
+	[[ $stderr == *"expected METRIC<LIMIT"* ]]
 	run -99 "$YODEL" -c 1 -n 1 --threshold 'p99<9s' --threshold 'send_lag.p50<1s' "127.0.0.1:$PORT"
 	[[ $output == *"p99<9s: passed ("*", but there are too few samples)"* ]]
 	[[ $output == *"send_lag.p50<1s: FAILED (no samples)"* ]]

@@ -324,7 +324,7 @@ each_of_20_is_answered()
 @test "a source address that this host does not have is refused before the run" {
 	[ "$(</proc/sys/net/ipv4/ip_nonlocal_bind)" = 0 ] || return 0 # all are its own
 	run -71 --separate-stderr "$YODEL" -c 4 --source-ip 127.0.0.1 --source-ip 192.0.2.1 127.0.0.1:7
-	[[ $stderr = *"preflight: 192.0.2.1 is no address of this machine"* && -z $output ]]
+	[[ $stderr = *"preflight: --source-ip: 192.0.2.1 is not an address of this machine"* && -z $output ]]
 }
 
 @test "ranks share the connections and have different payloads" {

@@ -1,11 +1,10 @@
 #include "client/plan/plan.h"
 
-#include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
-#include <time.h>
 
 #include "lib/clock.h"
 #include "lib/resources.h"
@@ -17,9 +16,9 @@
 #include "client/plan/source_address.h"
 #include "client/plan/threshold.h"
 
-#define CONNECTIONS_PER_PROCESS 16 /* fewer are not worth another process */
-#define SLOW_READ_MAX (32u << 20)  /* bytes a second; more is not slow */
-#define SEARCH_FIRST_RATE 1000     /* messages a second */
+#define CONNECTIONS_PER_PROCESS 16 /* minimum that justifies another process */
+#define SLOW_READ_MAX (32u << 20)  /* bytes per second */
+#define SEARCH_FIRST_RATE 1000     /* messages per second */
 #define TRANSCRIPT_SOCKETS 8
 #define TRANSCRIPT_MESSAGES 100
 
@@ -81,10 +80,14 @@ plan_phase(const struct plan *plan, uint32_t process)
 	return ((double)process + within) / (double)plan->processes;
 }
 
-static int
-refuse(char *error, const char *text)
+static int __attribute__((format(printf, 2, 3)))
+refuse(char *error, const char *format, ...)
 {
-	snprintf(error, PLAN_ERROR_MAX, "%s", text);
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(error, PLAN_ERROR_MAX, format, arguments);
+	va_end(arguments);
 	return EX_USAGE;
 }
 
@@ -92,25 +95,23 @@ static int
 check_targets(struct plan *plan, char *error)
 {
 	if (plan->target_texts.count == 0)
-		return refuse(error, "no target; HOST:PORT was wanted (see --help)");
+		return refuse(error,
+		    "missing operand: expected at least one target HOST:PORT (see --help)");
 	if (plan->target_texts.count > PLAN_TARGETS_MAX)
-		return refuse(error, "more than 64 targets");
+		return refuse(error, "found %u targets, expected at most %d",
+		    plan->target_texts.count, PLAN_TARGETS_MAX);
 	for (uint32_t i = 0; i < plan->target_texts.count; i++) {
 		struct plan_target *target = &plan->targets[i];
 		char why[256];
 		target->text = plan->target_texts.items[i];
 		int n = address_resolve(target->text, target->addresses,
 		    PLAN_TARGET_ADDRESSES_MAX, why, sizeof(why));
-		if (n < 0) {
-			snprintf(error, PLAN_ERROR_MAX, "%s", why);
-			return EX_USAGE;
-		}
-		if (address_port(&target->addresses[0]) == 0) {
-			snprintf(error, PLAN_ERROR_MAX,
-			    "target \"%s\" has no port that can be called",
+		if (n < 0)
+			return refuse(error, "%s", why);
+		if (address_port(&target->addresses[0]) == 0)
+			return refuse(error,
+			    "target \"%s\": expected a port from 1 to 65535",
 			    target->text);
-			return EX_USAGE;
-		}
 		target->address_count = (uint32_t)n;
 		target->transport = &transport_tcp;
 	}
@@ -129,28 +130,24 @@ check_size(struct plan *plan, char *error)
 		return 0;
 	if (plan->texts.count > 0 || plan->file != NULL)
 		return refuse(error,
-		    "--size makes the messages; --message and --file cannot be given with it");
+		    "--size generates the messages: it cannot be used with --message or --file");
 	size_t n = strcspn(text, ":");
 	if (n < sizeof(first)) {
 		memcpy(first, text, n);
 		first[n] = '\0';
 	}
 	if (n >= sizeof(first) || units_parse_size(first, &plan->size_min) != 0 ||
-	    (text[n] == ':' && units_parse_size(text + n + 1, &plan->size_max) != 0)) {
-		snprintf(error, PLAN_ERROR_MAX,
-		    "--size \"%s\"; N or N:M bytes was wanted, as in 64 or 1k:64k",
+	    (text[n] == ':' && units_parse_size(text + n + 1, &plan->size_max) != 0))
+		return refuse(error,
+		    "--size: found \"%s\", expected N or N:M bytes, as in 64 or 1k:64k",
 		    text);
-		return EX_USAGE;
-	}
 	if (text[n] == '\0')
 		plan->size_max = plan->size_min;
 	if (plan->size_min < 1 || plan->size_max < plan->size_min ||
-	    plan->size_max > PLAN_MESSAGE_MAX) {
-		snprintf(error, PLAN_ERROR_MAX,
-		    "--size \"%s\"; from 1 byte to 1G, the smaller first, was wanted",
+	    plan->size_max > PLAN_MESSAGE_MAX)
+		return refuse(error,
+		    "--size: found \"%s\", expected 1 to 1G bytes, the smaller number first",
 		    text);
-		return EX_USAGE;
-	}
 	plan->payload = true;
 	return 0;
 }
@@ -159,7 +156,7 @@ static int
 check_messages(struct plan *plan, char *error)
 {
 	if (plan->texts.count > 0 && plan->file != NULL)
-		return refuse(error, "--message and --file cannot be given together");
+		return refuse(error, "--message and --file cannot be used together");
 	return check_size(plan, error);
 }
 
@@ -168,22 +165,19 @@ check_expect(struct plan *plan, char *error)
 {
 	char why[256];
 
-	if (strcmp(plan->expect_text, "auto") == 0) {
+	if (strcmp(plan->expect_text, "auto") == 0)
 		plan->expect = PLAN_EXPECT_AUTO;
-	} else if (strcmp(plan->expect_text, "none") == 0) {
+	else if (strcmp(plan->expect_text, "none") == 0)
 		plan->expect = PLAN_EXPECT_NONE;
-	} else if (reply_parse(plan->expect_text, &plan->reply, why, sizeof(why)) !=
-	    0) {
-		snprintf(error, PLAN_ERROR_MAX, "--expect: %s, or auto, or none", why);
-		return EX_USAGE;
-	} else {
+	else if (reply_parse(plan->expect_text, &plan->reply, why, sizeof(why)) < 0)
+		return refuse(error, "--expect: %s, or auto, or none", why);
+	else
 		plan->expect = PLAN_EXPECT_REPLY;
-	}
 	return 0;
 }
 
-/* A stream's server answers each read: only a reply of each byte alone does not depend
- * on where the stream is cut. */
+/* Without message boundaries the server answers each read. Unless each byte is answered
+ * by itself, the answer then depends on how the stream was split. */
 static bool
 is_one_at_a_time(const struct plan *plan)
 {
@@ -204,10 +198,10 @@ check_load(struct plan *plan, char *error)
 	bool bounded = plan->rate_all > 0 || plan->interval_ns > 0;
 
 	if (plan->rate_all > 0 && plan->interval_ns > 0)
-		return refuse(error, "--rate and --interval cannot be given together");
+		return refuse(error, "--rate and --interval cannot be used together");
 	if (plan->lockstep && (bounded || plan->pipeline > 1 || has_churn(plan)))
 		return refuse(error,
-		    "--lockstep sends one message at a time on all sockets; --rate, --interval, --pipeline and reconnecting cannot be given with it");
+		    "--lockstep sends one message at a time on all sockets: it cannot be used with --rate, --interval, --pipeline, --messages-per-connection or --lifetime");
 	if (plan->rate_all > 0)
 		plan->load = PLAN_OPEN;
 	else if (plan->interval_ns > 0)
@@ -218,11 +212,11 @@ check_load(struct plan *plan, char *error)
 	else
 		plan->load = PLAN_CLOSED;
 	if (plan->arrivals == PLAN_POISSON && plan->load != PLAN_OPEN)
-		return refuse(error, "--arrivals poisson needs --rate");
+		return refuse(error, "--arrivals poisson requires --rate");
 	if (is_one_at_a_time(plan)) {
 		if (plan->pipeline > 1)
 			return refuse(error,
-			    "with this reply in --framing stream the answers of two messages cannot be told apart; --pipeline needs line or length32");
+			    "--pipeline requires --framing line or length32 with this reply: a stream does not show where an answer ends");
 		plan->pipeline = 1;
 	}
 	if (plan->pipeline == 0 && !bounded)
@@ -239,13 +233,13 @@ check_timing(struct plan *plan, char *error)
 		return rc;
 	if (plan->half_close && plan->messages == 0 && plan->duration_ns > 0)
 		return refuse(error,
-		    "--half-close needs --messages: it shuts the sending side after the last one");
+		    "--half-close requires --messages: it shuts down the sending side after the last one");
 	if (plan->slow_read > SLOW_READ_MAX)
 		return refuse(
-		    error, "--slow-read; up to 32M bytes a second was wanted");
+		    error, "--slow-read: expected at most 32M bytes per second");
 	if (plan->timeout_ns < NS_PER_MS || plan->connect_timeout_ns < NS_PER_MS)
-		return refuse(error,
-		    "--timeout and --connect-timeout are looked at every millisecond; 1ms or more was wanted");
+		return refuse(
+		    error, "--timeout, --connect-timeout: expected at least 1ms");
 	if (plan->drain_ns == PLAN_DRAIN_AUTO)
 		plan->drain_ns = plan->timeout_ns;
 	plan->reconnect = !plan->no_reconnect && plan->duration_ns > 0;
@@ -267,10 +261,12 @@ check_rank(struct plan *plan, char *error)
 	plan->rank_connections = each + (plan->rank < more ? 1 : 0);
 	plan->rank_first = plan->rank * each + (plan->rank < more ? plan->rank : more);
 	if (plan->connections < plan->ranks)
-		return refuse(error, "fewer connections than ranks");
+		return refuse(error,
+		    "found %u connections for %u ranks, expected at least one each",
+		    plan->connections, plan->ranks);
 	if (plan->search != NULL && plan->ranks > 1)
 		return refuse(error,
-		    "--search is of one machine: the ranks would each find another rate; --rank 0/1 makes it so");
+		    "--search runs on one machine, because each rank would find another rate; fix: --rank 0/1");
 	double share = (double)plan->rank_connections / plan->connections;
 	plan->rate = plan->rate_all * share;
 	plan->connect_rate = plan->connect_rate_all * share;
@@ -285,7 +281,8 @@ check_processes(struct plan *plan, char *error)
 	    CONNECTIONS_PER_PROCESS;
 
 	if (plan->processes > PLAN_PROCESSES_MAX)
-		return refuse(error, "more than 1024 generator processes");
+		return refuse(error, "--workers: expected at most %d load processes",
+		    PLAN_PROCESSES_MAX);
 	if (plan->processes_auto)
 		plan->processes = wanted < useful ? wanted : useful;
 	if (plan->processes > plan->rank_connections)
@@ -293,7 +290,7 @@ check_processes(struct plan *plan, char *error)
 	return 0;
 }
 
-/* A search is of the open loop: it finds the rate itself. */
+/* A search uses the open loop and finds its rate. */
 static int
 check_search(struct plan *plan, char *error)
 {
@@ -302,18 +299,18 @@ check_search(struct plan *plan, char *error)
 
 	if (plan->search == NULL)
 		return 0;
-	if (threshold_parse(plan->search, &threshold, why, sizeof(why)) < 0) {
-		snprintf(error, PLAN_ERROR_MAX, "--search: %s", why);
-		return EX_USAGE;
-	}
+	if (threshold_parse(plan->search, &threshold, why, sizeof(why)) < 0)
+		return refuse(error, "--search: %s", why);
 	if (threshold.op == THRESHOLD_GT || threshold.op == THRESHOLD_GE)
 		return refuse(error,
-		    "--search looks for the highest rate; what stays below a limit was wanted, as in p99<1ms");
+		    "--search: found \"%s\", expected an upper limit, as in p99<1ms",
+		    plan->search);
 	if (plan->ledgers.count > 0 || plan->hlog != NULL)
 		return refuse(error,
-		    "--search runs many times; --ledger and --hlog are of one run");
+		    "--search makes several runs: it cannot be used with --ledger or --hlog");
 	if (plan->duration_ns == 0)
-		return refuse(error, "--search needs --duration, the length of a step");
+		return refuse(
+		    error, "--search requires --duration, the length of a step");
 	if (plan->rate_all == 0)
 		plan->rate_all = SEARCH_FIRST_RATE;
 	return 0;
@@ -325,12 +322,10 @@ check_ledgers(struct plan *plan, char *error)
 	for (uint32_t i = 0; i < plan->ledgers.count; i++) {
 		const char *ledger = plan->ledgers.items[i];
 
-		if (http_client_accepts(ledger))
-			continue;
-		snprintf(error, PLAN_ERROR_MAX,
-		    "--ledger \"%.128s\"; http://HOST:PORT or unix:PATH was wanted",
-		    ledger);
-		return EX_USAGE;
+		if (!http_client_accepts(ledger))
+			return refuse(error,
+			    "--ledger: found \"%.128s\", expected http://HOST:PORT or unix:PATH",
+			    ledger);
 	}
 	return 0;
 }
@@ -350,14 +345,11 @@ check_outputs(struct plan *plan, char *error)
 	plan->stdout_taken = is_stdout(plan->json) || is_stdout(plan->hgrm) ||
 	    is_stdout(plan->hlog) || is_stdout(plan->html);
 	if (plan->stdout_taken && plan->transcript)
-		return refuse(
-		    error, "--transcript and a file cannot both go to stdout");
+		return refuse(error, "--transcript and a file cannot both use stdout");
 	for (uint32_t i = 0; i < plan->thresholds.count; i++) {
 		if (threshold_parse(
-			plan->thresholds.items[i], &threshold, why, sizeof(why)) == 0)
-			continue;
-		snprintf(error, PLAN_ERROR_MAX, "--threshold: %s", why);
-		return EX_USAGE;
+			plan->thresholds.items[i], &threshold, why, sizeof(why)) < 0)
+			return refuse(error, "--threshold: %s", why);
 	}
 	return 0;
 }
@@ -378,7 +370,8 @@ plan_check(struct plan *plan, char *error)
 	};
 
 	if (plan->connections == 0 || plan->connections > PLAN_CONNECTIONS_MAX)
-		return refuse(error, "--connections; from 1 to 4M was wanted");
+		return refuse(error, "--connections: found %u, expected 1 to 4M",
+		    plan->connections);
 	for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
 		int rc = checks[i](plan, error);
 		if (rc != 0)
@@ -397,7 +390,7 @@ plan_complete(struct plan *plan, uint32_t pass)
 	    plan->messages <= TRANSCRIPT_MESSAGES && !plan->payload && !plan->quiet &&
 	    !plan->stdout_taken)
 		plan->transcript = true;
-	/* The lines of two processes would mix. */
+	/* Two processes would interleave their lines. */
 	if (plan->transcript && plan->rank_connections <= TRANSCRIPT_SOCKETS &&
 	    plan->processes_auto)
 		plan->processes = 1;

@@ -14,14 +14,14 @@
 
 #include "client/plan/source_address.h"
 
-/* Measured: what the kernel keeps for one end of an idle connection, and what one
- * message in a queue costs beside its bytes. */
+/* Measured: kernel memory of one end of an idle connection, and of one queued message
+ * in addition to its bytes. */
 #define KERNEL_BYTES 4800
 #define QUEUED_BYTES 1024
 #define OWN_BYTES 256
 #define TYPICAL_MESSAGE 64
 #define TIME_WAIT_S 60
-#define BURST 256 /* connections at once that any accept queue takes */
+#define BURST 256 /* simultaneous connects that are no problem for any queue */
 
 struct check {
 	const struct plan *plan;
@@ -57,7 +57,7 @@ is_local(const struct plan *plan)
 	    IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr);
 }
 
-/* Both ends of a connection to this machine itself are here. */
+/* Ends of connections on this machine: both, if the target is local. */
 static uint64_t
 ends(const struct plan *plan)
 {
@@ -74,7 +74,7 @@ check_files(struct check *check)
 		add_finding(check, true,
 		    "%" PRIu64
 		    " descriptors are needed on this machine, fs.file-max is %" PRIu64
-		    "; mend with: sysctl -w fs.file-max=%" PRIu64,
+		    "; fix: sysctl -w fs.file-max=%" PRIu64,
 		    needed, facts->files_max, needed + needed / 4);
 }
 
@@ -90,9 +90,9 @@ check_ports(struct check *check)
 	uint64_t each = check->facts->ports * plan->target_count;
 	uint64_t missing = (plan->rank_connections + each - 1) / each;
 	add_finding(check, true,
-	    "%u connections need as many ports, %" PRIu64
-	    " source address%s with %" PRIu64 " ports to %u target%s have %" PRIu64
-	    "; mend with: --source-ip (%" PRIu64
+	    "%u connections need as many local ports, but %" PRIu64
+	    " source address%s with %" PRIu64 " ports to %u target%s provide %" PRIu64
+	    "; fix: --source-ip (%" PRIu64
 	    " addresses), more targets, or sysctl -w net.ipv4.ip_local_port_range=\"1024 65535\"",
 	    plan->rank_connections, sources, sources > 1 ? "es" : "",
 	    check->facts->ports, plan->target_count, plan->target_count > 1 ? "s" : "",
@@ -106,7 +106,7 @@ check_sources(struct check *check)
 
 	if (source[0] != '\0')
 		add_finding(check, true,
-		    "%.*s is no address of this machine; one of its own was wanted (--source-ip), mend with: ip address add",
+		    "--source-ip: %.*s is not an address of this machine; fix: ip address add",
 		    (int)(strrchr(source, ':') - source), source);
 }
 
@@ -120,12 +120,12 @@ check_memory(struct check *check)
 	if (check->facts->memory_bytes == 0 || needed <= check->facts->memory_bytes)
 		return;
 	add_finding(check, true,
-	    "%u connections need about %s of memory, %s are available; mend with: fewer --connections, or more machines (--rank)",
+	    "%u connections need about %s of memory, %s are available; fix: fewer --connections, or more machines (--rank)",
 	    check->plan->rank_connections, units_show_size(needed, need),
 	    units_show_size(check->facts->memory_bytes, have));
 }
 
-/* Every message in flight stands in one queue or another. */
+/* Each message in flight may be in a socket queue. */
 static void
 check_tcp(struct check *check)
 {
@@ -141,15 +141,15 @@ check_tcp(struct check *check)
 		return;
 	uint64_t pages = needed / page;
 	add_finding(check, true,
-	    "%s may be in the queues of TCP at once, net.ipv4.tcp_mem allows %s; mend with: sysctl -w net.ipv4.tcp_mem=\"%" PRIu64
+	    "TCP may have to queue %s at once, net.ipv4.tcp_mem allows %s; fix: sysctl -w net.ipv4.tcp_mem=\"%" PRIu64
 	    " %" PRIu64 " %" PRIu64 "\"",
 	    units_show_size(needed, need),
 	    units_show_size(check->facts->tcp_bytes, have), pages, pages * 3 / 2,
 	    pages * 2);
 }
 
-/* The table may be there while no rule fills it: where nothing at all is tracked now,
- * this run is hardly the first, and it is told instead of refused. */
+/* The table exists even if no rule tracks connections. If nothing is tracked now, this
+ * run will probably not be tracked either: only a warning. */
 static void
 check_conntrack(struct check *check)
 {
@@ -160,12 +160,12 @@ check_conntrack(struct check *check)
 		add_finding(check, used > 0,
 		    "%" PRIu64
 		    " connections would be tracked%s, nf_conntrack_max is %" PRIu64
-		    "; mend with: sysctl -w net.netfilter.nf_conntrack_max=%" PRIu64,
-		    needed, used > 0 ? "" : " (none is now)",
+		    "; fix: sysctl -w net.netfilter.nf_conntrack_max=%" PRIu64,
+		    needed, used > 0 ? "" : " (none is tracked now)",
 		    check->facts->conntrack_max, needed + needed / 4);
 }
 
-/* The server may be slower to accept than this is to call. */
+/* The client may connect faster than the server accepts. */
 static void
 check_backlog(struct check *check)
 {
@@ -177,12 +177,12 @@ check_backlog(struct check *check)
 	    is_local(plan))
 		add_finding(check, false,
 		    "an accept queue holds %" PRIu64
-		    " connections (net.core.somaxconn), %u call at once: some may wait a second for a retry; mend with: --connect-rate, or sysctl -w net.core.somaxconn=4096",
+		    " connections (net.core.somaxconn), but %u connect at once: some may wait a second for a retry; fix: --connect-rate, or sysctl -w net.core.somaxconn=4096",
 		    queue, plan->rank_connections);
 }
 
-/* Whoever closes first keeps the port for a minute (TIME_WAIT); on loopback the kernel
- * gives it out again. */
+/* The side that closes first keeps the port for a minute (TIME_WAIT); on loopback the
+ * kernel reuses it earlier. */
 static void
 check_time_wait(struct check *check)
 {
@@ -195,8 +195,8 @@ check_time_wait(struct check *check)
 	if (churns && plan->close == PLAN_CLOSE_FIN && room > 0 && !is_local(plan) &&
 	    waiting > (double)room)
 		add_finding(check, false,
-		    "%.0f connections a second leave %.0f ports in TIME_WAIT, there are %" PRIu64
-		    "; mend with: --close rst, --source-ip, or sysctl -w net.ipv4.tcp_tw_reuse=1",
+		    "%.0f connections per second leave %.0f ports in TIME_WAIT, of %" PRIu64
+		    "; fix: --close rst, --source-ip, or sysctl -w net.ipv4.tcp_tw_reuse=1",
 		    plan->connect_rate, waiting, room);
 }
 
@@ -262,6 +262,6 @@ preflight_run(const struct plan *plan)
 	preflight_read(plan, &facts);
 	if (preflight_check(plan, &facts, log_line, NULL) == 0)
 		return 0;
-	log_errorx("preflight: refused; --skip-preflight tries all the same");
+	log_errorx("preflight: run refused; --skip-preflight runs anyway");
 	return -1;
 }

@@ -10,10 +10,10 @@
 #include "lib/units.h"
 
 #define OWN_RANKS "YODEL_RANKS"
-#define LATEST_NS (10 * NS_PER_S * NS_PER_S) /* in 2286; 64 bits hold it */
+#define LATEST_NS (10 * NS_PER_S * NS_PER_S) /* in the year 2286; fits 64 bits */
 #define LATE_MAX_S 3600
 
-/* Where a scheduler says it. */
+/* Environment variables of schedulers. */
 static const struct {
 	const char *rank;
 	const char *ranks;
@@ -62,10 +62,10 @@ from_environment(
 		const char *ranks = getenv(environments[i].ranks);
 		if (rank != NULL && ranks == NULL &&
 		    strcmp(environments[i].ranks, OWN_RANKS) == 0) {
-			/* Each of them would take itself for the only one. */
+			/* Otherwise each rank would run as the only one. */
 			snprintf(error, error_size,
-			    "%s=%s without " OWN_RANKS
-			    " in the environment; set it to the number of ranks (or give --rank)",
+			    "environment: found %s=%s without " OWN_RANKS
+			    "; fix: set it to the number of ranks, or use --rank",
 			    environments[i].rank, rank);
 			return -1;
 		}
@@ -75,7 +75,7 @@ from_environment(
 		    0)
 			return 0;
 		snprintf(error, error_size,
-		    "%s=%s with %s=%s in the environment; a rank below the number of ranks was wanted",
+		    "environment: found %s=%s with %s=%s, expected a rank below the number of ranks",
 		    environments[i].rank, rank, environments[i].ranks, ranks);
 		return -1;
 	}
@@ -95,11 +95,12 @@ rank_parse(const char *text, uint32_t *ret_rank, uint32_t *ret_ranks, char *erro
 	    parse_pair(text, slash, slash + 1, ret_rank, ret_ranks) == 0)
 		return 0;
 	snprintf(error, error_size,
-	    "--rank \"%s\"; I/N with I from 0 to N - 1 was wanted, as in 0/4", text);
+	    "--rank: found \"%s\", expected I/N with I from 0 to N - 1, as in 0/4",
+	    text);
 	return -1;
 }
 
-/* HH:MM:SS: today, also for those who come late; tomorrow when that is long over. */
+/* HH:MM:SS: today, even if it passed up to LATE_MAX_S ago, else tomorrow. */
 static int
 parse_clock(const char *text, uint64_t now_ns, uint64_t *ret_ns)
 {
@@ -115,7 +116,7 @@ parse_clock(const char *text, uint64_t now_ns, uint64_t *ret_ns)
 	time_t at = mktime(&when);
 	if (at <= now - LATE_MAX_S) {
 		when.tm_mday++;
-		when.tm_isdst = -1; /* mktime has said that of today */
+		when.tm_isdst = -1; /* mktime() set it for today */
 		at = mktime(&when);
 	}
 	*ret_ns = (uint64_t)at * NS_PER_S;
@@ -174,7 +175,7 @@ rank_parse_start(
 	}
 	if (rc != 0) {
 		snprintf(error, error_size,
-		    "--start-at \"%s\"; +10s, HH:MM:SS, YYYY-MM-DDTHH:MM:SSZ or @SECONDS was wanted",
+		    "--start-at: found \"%s\", expected +10s, HH:MM:SS, YYYY-MM-DDTHH:MM:SSZ or @SECONDS",
 		    text);
 		return -1;
 	}

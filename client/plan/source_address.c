@@ -15,11 +15,10 @@
 #include "net/connect.h"
 
 #define LOOPBACK_FIRST UINT32_C(0x7f010001) /* 127.1.0.1 */
-/* The kernel looks among the ports of one parity first, one after the other, before it
- * looks among the others: with more than half of them taken a connect() costs
- * milliseconds. */
+/* The kernel searches the ports of one parity first, one by one, then the others: with
+ * more than half of them in use, a connect() takes milliseconds. */
 #define PORTS_USED 0.4
-#define NONLOCAL_CHECKS_MAX 256 /* addresses that are tried before the run */
+#define NONLOCAL_CHECKS_MAX 256 /* addresses checked before the run */
 
 uint32_t
 source_address_ports(void)
@@ -40,7 +39,7 @@ is_loopback4(const struct address *address)
 	return in->sin_family == AF_INET && ntohl(in->sin_addr.s_addr) >> 24 == 127;
 }
 
-/* Hosts of a prefix that may be called from. */
+/* Number of usable host addresses of a prefix. */
 static uint32_t
 prefix_hosts(const struct prefix *prefix)
 {
@@ -50,11 +49,11 @@ prefix_hosts(const struct prefix *prefix)
 	if (bits > 16)
 		return SOURCE_ADDRESS_COUNT_MAX;
 	uint32_t all = UINT32_C(1) << bits;
-	/* Network and broadcast address of an IPv4 network are no hosts. */
+	/* Without the network and broadcast addresses of an IPv4 network. */
 	return prefix->family == AF_INET && bits >= 2 ? all - 2 : all;
 }
 
-/* "10.0.0.7/24", as interfaces are shown, is the network of that address. */
+/* Clears the host bits: "10.0.0.7/24", as ip(8) prints it, means its network. */
 static void
 network_of(const struct prefix *prefix, uint8_t *out)
 {
@@ -94,7 +93,7 @@ prefix_host(const struct prefix *prefix, uint32_t index, struct address *ret)
 	}
 }
 
-/* The target that nobody of this family can call; NULL: there is none. */
+/* A target without an address of this family, or NULL. */
 static const char *
 unreachable_target(const struct plan *plan, int family)
 {
@@ -119,14 +118,14 @@ check_given(struct plan *plan, char *error)
 		char why[256];
 		if (prefix_parse(
 			plan->source_texts.items[i], &prefix, why, sizeof(why)) < 0) {
-			snprintf(error, PLAN_ERROR_MAX, "--source-ip %s: %s",
+			snprintf(error, PLAN_ERROR_MAX, "--source-ip: \"%s\": %s",
 			    plan->source_texts.items[i], why);
 			return -1;
 		}
 		const char *target = unreachable_target(plan, prefix.family);
 		if (target != NULL) {
 			snprintf(error, PLAN_ERROR_MAX,
-			    "--source-ip %s: the target %s has no address of that family",
+			    "--source-ip: \"%s\": target \"%s\" has no address of that family",
 			    plan->source_texts.items[i], target);
 			return -1;
 		}
@@ -135,7 +134,7 @@ check_given(struct plan *plan, char *error)
 	return 0;
 }
 
-/* Each rank has its own addresses, as long as there is one for each. */
+/* Each rank uses its own addresses, if there are at least as many as ranks. */
 static void
 take_rank_share(struct plan *plan)
 {
@@ -179,7 +178,7 @@ source_address_of(const struct plan *plan, uint32_t connection, struct address *
 {
 	if (plan->source_count == 0)
 		return false;
-	/* Neighbours call different targets: they may share an address. */
+	/* Neighbouring connections use different targets: they can share an address. */
 	uint32_t index =
 	    plan->source_first + connection / plan->target_count % plan->source_count;
 	if (plan->source_auto) {

@@ -9,7 +9,7 @@
 #include "lib/stats/percentile_interval.h"
 #include "lib/units.h"
 
-#define FEWEST 30 /* values that any figure of a rate is taken from */
+#define COUNT_MIN 30 /* samples for any figure */
 
 const char *const threshold_latency_names[] = {
 #define X(id, name, help) name,
@@ -72,7 +72,7 @@ parse_figure(const char *name, struct threshold *ret)
 	return 0;
 }
 
-/* "[histogram.]figure": the histogram's name ends at the first dot, when it is one. */
+/* "[histogram.]figure": the part before the first dot may name a histogram. */
 static int
 parse_metric(const char *name, struct threshold *ret)
 {
@@ -113,7 +113,7 @@ parse_limit(const char *text, struct threshold *ret)
 		    ? 0
 		    : -1;
 	}
-	/* "10k/s" is how a rate is shown, and what --rate takes. */
+	/* Rates are printed as "10k/s", and --rate accepts that, too. */
 	if (ret->figure == THRESHOLD_RATE && length > 2 && length < sizeof(count) &&
 	    strcmp(text + length - 2, "/s") == 0)
 		length -= 2;
@@ -125,13 +125,13 @@ parse_limit(const char *text, struct threshold *ret)
 }
 
 static const char *
-wanted_limit(const struct threshold *threshold)
+expected_limit(const struct threshold *threshold)
 {
 	if (threshold_is_latency(threshold))
 		return "a duration (5ms)";
 	if (threshold->figure == THRESHOLD_RATE)
-		return "messages a second (10k)";
-	return "a count or a share (0, 0.1%)";
+		return "messages per second (10k)";
+	return "a count or a percentage (0, 0.1%)";
 }
 
 int
@@ -144,7 +144,7 @@ threshold_parse(const char *text, struct threshold *ret, char *error, size_t err
 
 	if (*at == '\0' || strlen(text) >= sizeof(found.text)) {
 		snprintf(error, error_size,
-		    "threshold \"%.64s\": wanted METRIC<LIMIT or METRIC>LIMIT, as in p99<5ms",
+		    "threshold \"%.64s\": expected METRIC<LIMIT or METRIC>LIMIT, as in p99<5ms",
 		    text);
 		return -1;
 	}
@@ -152,7 +152,7 @@ threshold_parse(const char *text, struct threshold *ret, char *error, size_t err
 	snprintf(name, sizeof(name), "%.*s", (int)length, text);
 	if (parse_metric(name, &found) < 0) {
 		snprintf(error, error_size,
-		    "threshold \"%s\": found metric \"%s\", wanted p50 p99 p99.9 ... mean min max stddev (of response, or service.p99 ...), lost, wrong, failed or rate",
+		    "threshold \"%s\": found metric \"%s\", expected p50 p99 p99.9 ... mean min max stddev (of response, or service.p99 ...), lost, wrong, failed or rate",
 		    text, name);
 		return -1;
 	}
@@ -162,8 +162,9 @@ threshold_parse(const char *text, struct threshold *ret, char *error, size_t err
 		at++;
 	}
 	if (parse_limit(at, &found) != 0) {
-		snprintf(error, error_size, "threshold \"%s\": found \"%s\", wanted %s",
-		    text, at, wanted_limit(&found));
+		snprintf(error, error_size,
+		    "threshold \"%s\": found \"%s\", expected %s", text, at,
+		    expected_limit(&found));
 		return -1;
 	}
 	*ret = found;
@@ -177,7 +178,7 @@ threshold_count_min(const struct threshold *threshold)
 
 	if (threshold->figure == THRESHOLD_PERCENTILE)
 		needed = percentile_interval_count_min(threshold->percentile);
-	return needed > FEWEST ? needed : FEWEST;
+	return needed > COUNT_MIN ? needed : COUNT_MIN;
 }
 
 static uint64_t

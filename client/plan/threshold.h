@@ -1,17 +1,17 @@
 /*
- * threshold.h - what must hold of a result: `p99<5ms`.
+ * threshold.h - a condition on a result, such as `p99<5ms`, and the latencies.
  *
  *   threshold = metric op limit          op = "<" | "<=" | ">" | ">="
- *   metric    = [ histogram "." ] figure  histogram: response (unless given), service,
- *                                         send_lag, connect, close, loop_lag
+ *   metric    = [ histogram "." ] figure  histogram: threshold_latency_names, default
+ *                                         response
  *             | "lost" | "wrong" | "failed" | "rate"
  *   figure    = "mean" | "min" | "max" | "stddev" | "p" number
  *
- * p99.9 and p999 are the same. Of response and service, lost messages count among the
- * percentiles and the maximum as longer than any, of response also those that were due
- * and not sent. The limit of a latency is a duration
- * (5ms); of lost, wrong (messages) and failed (connections) a count or a share of what
- * was sent or asked for (0.1%); of rate, messages verified a second, a count (10k).
+ * p99.9 and p999 are the same. In percentiles and maxima of response and service, lost
+ * messages count as infinitely late; in those of response also messages that were due
+ * and not sent. Limits: latency a duration (5ms); lost, wrong (messages) and failed
+ * (connections) a count or a percentage (0.1%); rate, the verified messages per second,
+ * a count (10k).
  */
 #ifndef CLIENT_PLAN_THRESHOLD_H
 #define CLIENT_PLAN_THRESHOLD_H
@@ -57,35 +57,35 @@ enum threshold_op { THRESHOLD_LT, THRESHOLD_LE, THRESHOLD_GT, THRESHOLD_GE };
 struct threshold {
 	char text[THRESHOLD_TEXT_MAX]; /* as given */
 	enum threshold_figure figure;
-	int histogram; /* enum latency_kind, of a latency */
+	int histogram; /* enum latency_kind, if it is about a latency */
 	double percentile;
 	enum threshold_op op;
-	double limit; /* ns, a count, messages a second, or a share of 1 */
-	bool share;
+	double limit; /* ns, a count, messages per second, or a fraction of 1 */
+	bool share;   /* the limit is a fraction */
 };
 
 struct threshold_outcome {
 	struct threshold threshold;
 	double value; /* in the unit of the limit */
 	bool passed;
-	bool known; /* false: too few values for this percentile, judged all the same */
+	bool known; /* false: too few samples for this percentile; judged anyway */
 };
 
-/* 0, or -1 with one line in error (what was found, what was wanted). */
+/* 0, or -1 with one line in error: what was found, what was expected. */
 int threshold_parse(const char *text, struct threshold *ret, char *error,
     size_t error_size) __attribute__((warn_unused_result));
 
 bool threshold_is_latency(const struct threshold *threshold);
 
-/* From how many values on a sample can tell whether it holds, and at least 30. */
+/* Number of samples from which the figure is known, at least 30. */
 uint64_t threshold_count_min(const struct threshold *threshold);
 
-/* A value of this threshold for people ("4.2 ms", "0.01%", "12,345/s") into
+/* Formats a value of this threshold ("4.2 ms", "0.01%", "12,345/s") into
  * buffer[THRESHOLD_TEXT_MAX], returned. */
 const char *threshold_format(
     const struct threshold *threshold, double value, char *buffer);
 
-/* What was found, with what it is worth, as a person reads it; as above. */
+/* Formats the value found, and whether there were enough samples; as above. */
 const char *threshold_describe(const struct threshold_outcome *outcome, char *buffer);
 
 #endif

@@ -89,7 +89,8 @@ names_each_insufficient_limit_with_its_remedy(void **state)
 	facts = enough;
 	strcpy(facts.nonlocal_source, "192.0.2.1:0");
 	assert_int_equal(check(1, "10.0.0.1:7", &facts, &report), 1);
-	assert_non_null(strstr(report.text, "192.0.2.1 is no address of this machine"));
+	assert_non_null(
+	    strstr(report.text, "192.0.2.1 is not an address of this machine"));
 
 	facts = enough;
 	facts.memory_bytes = 10 << 20;
@@ -119,7 +120,7 @@ an_empty_conntrack_table_only_warns(void **state)
 	facts.conntrack_max = 10000;
 	assert_int_equal(check(20000, "10.0.0.1:7", &facts, &report), 0);
 	assert_int_equal(report.warnings, 1);
-	assert_non_null(strstr(report.text, "(none is now)"));
+	assert_non_null(strstr(report.text, "(none is tracked now)"));
 }
 
 static void

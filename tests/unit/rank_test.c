@@ -31,9 +31,7 @@ a_rank_is_read_from_the_scheduler(void **state)
 	assert_int_equal(rank_parse(NULL, &rank, &ranks, error, sizeof(error)), 0);
 	assert_int_equal(ranks, 1);
 	unsetenv("SLURM_NTASKS");
-	/* An index without its number of ranks: each would take itself for the only
-	 * one.
-	 */
+	/* Without the number of ranks, each rank would run as the only one. */
 	setenv("JOB_COMPLETION_INDEX", "2", 1);
 	assert_int_equal(rank_parse(NULL, &rank, &ranks, error, sizeof(error)), -1);
 	assert_non_null(strstr(error, "JOB_COMPLETION_INDEX=2 without YODEL_RANKS"));

@@ -194,21 +194,21 @@ static void
 a_malformed_threshold_says_what_is_expected(void **state)
 {
 	static const struct {
-		const char *text, *wanted;
+		const char *text, *expected;
 	} bad[] = {
-		{ "p99", "wanted METRIC<LIMIT" },
-		{ "", "wanted METRIC<LIMIT" },
+		{ "p99", "expected METRIC<LIMIT" },
+		{ "", "expected METRIC<LIMIT" },
 		{ "p1.2.3<1ms", "found metric \"p1.2.3\"" },
 		{ "p1000<1ms", "found metric \"p1000\"" },
 		{ "p<1ms", "found metric \"p\"" },
 		{ "median<1ms", "found metric \"median\"" },
 		{ "service.lost<1", "found metric \"service.lost\"" },
-		{ "p99<5", "found \"5\", wanted a duration" },
-		{ "p99<", "found \"\", wanted a duration" },
-		{ "rate>5ms", "found \"5ms\", wanted messages a second" },
-		{ "lost<-1%", "found \"-1%\", wanted a count or a share" },
-		{ "lost<200%", "found \"200%\", wanted a count or a share" },
-		{ "lost==0", "wanted METRIC<LIMIT" },
+		{ "p99<5", "found \"5\", expected a duration" },
+		{ "p99<", "found \"\", expected a duration" },
+		{ "rate>5ms", "found \"5ms\", expected messages per second" },
+		{ "lost<-1%", "found \"-1%\", expected a count or a percentage" },
+		{ "lost<200%", "found \"200%\", expected a count or a percentage" },
+		{ "lost==0", "expected METRIC<LIMIT" },
 	};
 	char error[RESULT_ERROR_MAX];
 	struct threshold threshold;
@@ -217,7 +217,7 @@ a_malformed_threshold_says_what_is_expected(void **state)
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		assert_int_equal(
 		    threshold_parse(bad[i].text, &threshold, error, sizeof(error)), -1);
-		if (strstr(error, bad[i].wanted) == NULL)
+		if (strstr(error, bad[i].expected) == NULL)
 			fail_msg("%s: %s", bad[i].text, error);
 	}
 }
