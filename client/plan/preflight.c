@@ -10,6 +10,7 @@
 
 #include "lib/log.h"
 #include "lib/procfs.h"
+#include "lib/resources.h"
 #include "lib/units.h"
 
 #include "client/plan/source_address.h"
@@ -21,7 +22,8 @@
 #define OWN_BYTES 256
 #define TYPICAL_MESSAGE 64
 #define TIME_WAIT_S 60
-#define BURST 256 /* simultaneous connects that are no problem for any queue */
+#define RESERVED 32 /* descriptors of a process besides its connections */
+#define BURST 256   /* simultaneous connects that are no problem for any queue */
 
 struct check {
 	const struct plan *plan;
@@ -198,6 +200,25 @@ check_time_wait(struct check *check)
 		    "%.0f connections per second leave %.0f ports in TIME_WAIT, of %" PRIu64
 		    "; fix: --close rst, --source-ip, or sysctl -w net.ipv4.tcp_tw_reuse=1",
 		    plan->connect_rate, waiting, room);
+}
+
+int
+preflight_fit_processes(struct plan *plan, char *error)
+{
+	uint64_t limit = resources_descriptor_limit();
+
+	for (uint32_t n = plan->processes; n <= PLAN_PROCESSES_MAX; n++) {
+		uint64_t each = (plan->rank_connections + n - 1) / n;
+		/* A process inherits the wake descriptors of all processes. */
+		if (each + n + RESERVED > limit)
+			continue;
+		plan->processes = n;
+		return 0;
+	}
+	snprintf(error, PLAN_ERROR_MAX,
+	    "%u connections need more descriptors than %d processes may open with a limit of %llu each; fix: ulimit -Hn 1048576",
+	    plan->rank_connections, PLAN_PROCESSES_MAX, (unsigned long long)limit);
+	return -1;
 }
 
 int

@@ -31,6 +31,11 @@ struct preflight_facts {
 
 #define PREFLIGHT_LINE_MAX 384
 
+/* Adds load processes until each stays below its descriptor limit. 0, or -1 with one
+ * line in error[PLAN_ERROR_MAX]. */
+int preflight_fit_processes(struct plan *plan, char *error)
+    __attribute__((warn_unused_result));
+
 /* Calls `say` for each resource that is missing (`refuses`) or may distort the figures.
  * Returns the number of missing ones. */
 int preflight_check(const struct plan *plan, const struct preflight_facts *facts,

@@ -13,7 +13,6 @@
 #include "client/measure/sampler.h"
 #include "client/messages/expectation.h"
 #include "client/messages/sequence.h"
-#include "client/plan/fd_limits.h"
 #include "client/plan/preflight.h"
 #include "client/run/coordinator.h"
 
@@ -126,7 +125,7 @@ check_machine(struct run_context *run_context)
 {
 	char error[PLAN_ERROR_MAX];
 
-	if (fd_limits_fit(&run_context->plan, error) < 0)
+	if (preflight_fit_processes(&run_context->plan, error) < 0)
 		return fail_with(EX_OSERR, error);
 	if (run_context->plan.skip_preflight)
 		return 0;
