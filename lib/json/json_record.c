@@ -27,6 +27,19 @@ json_record_complete(json_t *value, int status)
 	return NULL;
 }
 
+void
+json_record_put(json_t **object, const char *key, json_t *value)
+{
+	*object =
+	    json_record_complete(*object, json_object_set_new(*object, key, value));
+}
+
+void
+json_record_append(json_t **array, json_t *value)
+{
+	*array = json_record_complete(*array, json_array_append_new(*array, value));
+}
+
 static json_t *
 write_real(double number)
 {

@@ -90,6 +90,10 @@ json_t *json_record_write(const struct json_record_field *fields, const void *re
 json_t *json_record_complete(json_t *value, int status)
     __attribute__((warn_unused_result));
 
+/* Adds a value (owned) to an object or array, which becomes NULL when out of memory. */
+void json_record_put(json_t **object, const char *key, json_t *value);
+void json_record_append(json_t **array, json_t *value);
+
 /* As JSON_RECORD_TEXT is written: what came from outside need not be UTF-8, and is "?".
  */
 json_t *json_record_text(const char *text) __attribute__((warn_unused_result));

@@ -1,166 +1,209 @@
 #include "master/admin/metrics.h"
 
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "lib/clock.h"
 #include "lib/prometheus.h"
 
-#include "net/socket_info.h"
-
 #include "master/admin/capacity.h"
-#include "master/admin/metrics_ledger.h"
-#include "master/workers/slot.h"
+#include "master/admin/snapshot.h"
+
+#define PREFIX "yodeld_"
+
+/* The rows of a snapshot that have one series each. */
+struct dimension {
+	const char *label;
+	const void *rows; /* each begins with its name */
+	size_t count, row_bytes;
+};
+
+/* A number of each row; or as many as name_value(0..) has names, with a second label.
+ */
+struct metric {
+	const char *name, *type, *help;
+	size_t offset; /* in the row, of a uint64_t */
+	const char *label;
+	const char *(*name_value)(int value); /* NULL after the last one */
+};
 
 static void
-write_workers(FILE *out, const struct master *master, const struct metrics_ledger *view)
+write_metric(FILE *out, const struct dimension *by, const struct metric *metric)
 {
-	prometheus_gauge(out, METRICS_PREFIX "workers", "workers that are wanted",
-	    master->workers.slot_count);
-	prometheus_gauge(out, METRICS_PREFIX "workers_serving", "workers that serve",
-	    slot_serving(&master->workers));
-	prometheus_family(out, METRICS_PREFIX "worker_state", "gauge",
-	    "1 for the state that the worker is in");
-	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
-		for (int s = 0; view->is_shown[i] && s <= SLOT_BACKING_OFF; s++)
-			fprintf(out,
-			    METRICS_PREFIX
-			    "worker_state{worker=\"%u\",state=\"%s\"} %d\n",
-			    i, slot_state_names[s],
-			    (int)master->workers.slots[i].state == s);
-	}
-	prometheus_family(out, METRICS_PREFIX "worker_restarts_total", "counter",
-	    "times that a worker was put in the place of one that had died");
-	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
-		if (view->is_shown[i])
-			fprintf(out,
-			    METRICS_PREFIX
-			    "worker_restarts_total{worker=\"%u\"} %" PRIu64 "\n",
-			    i, master->workers.slots[i].restarts);
-	}
-	prometheus_family(out, METRICS_PREFIX "worker_failures", "gauge",
-	    "deaths in a row; from the third on the worker gets no new connections until one serves again");
-	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
-		if (view->is_shown[i])
-			fprintf(out,
-			    METRICS_PREFIX "worker_failures{worker=\"%u\"} %u\n", i,
-			    master->workers.slots[i].failures);
-	}
-}
-
-/* Several endpoints have one address where the service manager passed more sockets than
- * there are workers: they are one listener. */
-static bool
-is_first_of_listener(const struct master *master, const struct listener *listener)
-{
-	const struct listener *e = master->listeners.first;
-	while (e->config_index != listener->config_index)
-		e = e->next;
-	return e == listener && e->config_index >= 0;
-}
-
-/* The queues that one worker has on a listener; false when it has none. */
-static bool
-sum_queues(const struct master *master, int config_index, uint32_t slot,
-    struct accept_queue *ret)
-{
-	bool has_any = false;
-	*ret = (struct accept_queue){ 0 };
-	for (const struct listener *e = master->listeners.first; e != NULL;
-	     e = e->next) {
-		struct accept_queue queue;
-		if (e->config_index != config_index || e->fds[slot] < 0 ||
-		    socket_info_read_queue(e->fds[slot], &queue) < 0)
+	char name[96];
+	snprintf(name, sizeof(name), PREFIX "%s", metric->name);
+	prometheus_family(out, name, metric->type, metric->help);
+	for (size_t i = 0; i < by->count; i++) {
+		const char *row = (const char *)by->rows + i * by->row_bytes;
+		const uint64_t *numbers = (const void *)(row + metric->offset);
+		if (row[0] == '\0')
 			continue;
-		has_any = true;
-		ret->depth += queue.depth;
-		ret->limit += queue.limit;
-	}
-	return has_any;
-}
-
-static void
-write_queues(FILE *out, const struct master *master, const char *name, bool limits)
-{
-	for (const struct listener *e = master->listeners.first; e != NULL;
-	     e = e->next) {
-		char address[ADDRESS_TEXT_MAX];
-		if (!is_first_of_listener(master, e))
-			continue;
-		address_format(&e->address, address);
-		for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
-			struct accept_queue queue;
-			if (sum_queues(master, e->config_index, i, &queue))
-				fprintf(out, "%s{listener=\"%s\",worker=\"%u\"} %u\n",
-				    name, address, i,
-				    limits ? queue.limit : queue.depth);
+		if (metric->label == NULL)
+			fprintf(out, "%s{%s=\"%s\"} %" PRIu64 "\n", name, by->label,
+			    row, numbers[0]);
+		for (int k = 0; metric->label != NULL && metric->name_value(k) != NULL;
+		     k++) {
+			if (numbers[k] != SNAPSHOT_NONE)
+				fprintf(out, "%s{%s=\"%s\",%s=\"%s\"} %" PRIu64 "\n",
+				    name, by->label, row, metric->label,
+				    metric->name_value(k), numbers[k]);
 		}
 	}
 }
 
-static uint64_t
-backlog_of(const struct master *master, int config_index)
+static const char *
+name_reason(int value)
 {
-	return master->config.current.listeners[config_index].backlog;
+	return value < CLOSE_REASON_COUNT ? close_reason_name((enum close_reason)value)
+					  : NULL;
 }
 
-static uint64_t
-drops_of(const struct master *master, int config_index)
+static const char *
+name_state(int value)
 {
-	uint64_t drops = 0;
-	for (const struct listener *e = master->listeners.first; e != NULL; e = e->next)
-		drops += e->config_index == config_index ? listener_drops(e) : 0;
-	return drops;
+	return value < SNAPSHOT_STATES ? slot_state_names[value] : NULL;
 }
 
+static const char *
+name_slot(int value)
+{
+	static char number[12];
+	snprintf(number, sizeof(number), "%d", value);
+	return value < LEDGER_SLOTS ? number : NULL;
+}
+
+static const struct metric worker_metrics[] = {
+	{ "worker_state", "gauge", "1 for the state that the worker is in",
+	    offsetof(struct snapshot_worker, is_in_state), "state", name_state },
+	{ "worker_restarts_total", "counter",
+	    "workers started in place of one that had died",
+	    offsetof(struct snapshot_worker, restarts), NULL, NULL },
+	{ "worker_failures", "gauge",
+	    "consecutive failures; from the third on the worker gets no new connections until it serves again",
+	    offsetof(struct snapshot_worker, failures), NULL, NULL },
+	{ "connections_closed_total", "counter", "closed connections, by reason",
+	    offsetof(struct snapshot_worker, totals.closed), "reason", name_reason },
+	{ "connections_open", "gauge", "open connections",
+	    offsetof(struct snapshot_worker, open), NULL, NULL },
+	{ .name = NULL },
+};
+
+static const struct metric listener_metrics[] = {
+	{ "listener_connections_closed_total", "counter",
+	    "by listener: closed connections, by reason",
+	    offsetof(struct snapshot_listener, totals.closed), "reason", name_reason },
+	{ "listener_connections_open", "gauge", "by listener: open connections",
+	    offsetof(struct snapshot_listener, open), NULL, NULL },
+	{ .name = NULL },
+};
+
+static const struct metric queue_metrics[] = {
+	{ "accept_queue_connections", "gauge",
+	    "connections that wait in the accept queue",
+	    offsetof(struct snapshot_queues, depth), "worker", name_slot },
+	{ "accept_queue_limit_connections", "gauge",
+	    "maximum length of the accept queue",
+	    offsetof(struct snapshot_queues, limit), "worker", name_slot },
+	{ "accept_queue_drops_total", "counter",
+	    "connections that the kernel dropped because the accept queue was full or is being drained",
+	    offsetof(struct snapshot_queues, drops), NULL, NULL },
+	{ "accept_queue_wanted_connections", "gauge",
+	    "the configured backlog, which the kernel limits to net.core.somaxconn",
+	    offsetof(struct snapshot_queues, backlog), NULL, NULL },
+	{ .name = NULL },
+};
+
+/* One family for each counter of the ledger; `totals` is its offset in a row. */
 static void
-write_of_listeners(FILE *out, const struct master *master, const char *name,
-    uint64_t (*figure)(const struct master *master, int config_index))
+write_counters(FILE *out, const struct dimension *by, size_t totals,
+    const char *name_prefix, const char *help_prefix)
 {
-	for (const struct listener *e = master->listeners.first; e != NULL;
-	     e = e->next) {
-		char address[ADDRESS_TEXT_MAX];
-		if (is_first_of_listener(master, e))
-			fprintf(out, "%s{listener=\"%s\"} %" PRIu64 "\n", name,
-			    address_format(&e->address, address),
-			    figure(master, e->config_index));
+	for (int c = 0; c < LEDGER_COUNTER_COUNT; c++) {
+		enum ledger_counter counter = (enum ledger_counter)c;
+		char name[64], help[256];
+		if (name_prefix[0] != '\0' && !ledger_counter_is_per_listener(counter))
+			continue;
+		snprintf(name, sizeof(name), "%s%s_total", name_prefix,
+		    ledger_counter_name(counter));
+		snprintf(help, sizeof(help), "%s%s", help_prefix,
+		    ledger_counter_help(counter));
+		const struct metric metric = { name, "counter", help,
+			totals + offsetof(struct ledger_totals, counters) +
+			    (size_t)c * sizeof(uint64_t),
+			NULL, NULL };
+		write_metric(out, by, &metric);
 	}
 }
 
 static void
-write_kernel(FILE *out, const struct master *master)
+write_rows(FILE *out, const struct snapshot *snapshot)
 {
-	struct network_counters losses;
-	socket_info_read_network_counters(&losses);
-	prometheus_family(out, METRICS_PREFIX "accept_queue_connections", "gauge",
-	    "connections that wait to be accepted");
-	write_queues(out, master, METRICS_PREFIX "accept_queue_connections", false);
-	prometheus_family(out, METRICS_PREFIX "accept_queue_limit_connections", "gauge",
-	    "connections that may wait to be accepted");
-	write_queues(
-	    out, master, METRICS_PREFIX "accept_queue_limit_connections", true);
-	prometheus_family(out, METRICS_PREFIX "accept_queue_drops_total", "counter",
-	    "connections that the kernel dropped at the listener, for its queue was full or it is being emptied");
-	write_of_listeners(
-	    out, master, METRICS_PREFIX "accept_queue_drops_total", drops_of);
-	prometheus_family(out, METRICS_PREFIX "accept_queue_wanted_connections",
-	    "gauge",
-	    "the backlog that was asked for; the kernel gives net.core.somaxconn at most");
-	write_of_listeners(
-	    out, master, METRICS_PREFIX "accept_queue_wanted_connections", backlog_of);
-	prometheus_counter(out, METRICS_PREFIX "kernel_listen_overflows_total",
-	    "connections that met a full accept queue, of the whole network namespace",
-	    losses.listen_overflows);
-	prometheus_counter(out, METRICS_PREFIX "kernel_listen_drops_total",
-	    "connections that a listener could not take for whatever reason, of the whole network namespace",
-	    losses.listen_drops);
-	prometheus_counter(out, METRICS_PREFIX "kernel_syncookies_sent_total",
-	    "SYN cookies sent, of the whole network namespace", losses.syncookies_sent);
-	prometheus_counter(out, METRICS_PREFIX "kernel_retransmits_total",
-	    "TCP segments sent again, of the whole network namespace",
-	    losses.retransmits);
+	const struct dimension workers = { "worker", snapshot->workers, LEDGER_SLOTS,
+		sizeof(snapshot->workers[0]) };
+	const struct dimension listeners = { "listener", snapshot->listeners,
+		LEDGER_LISTENERS, sizeof(snapshot->listeners[0]) };
+	const struct dimension queues = { "listener", snapshot->queues,
+		snapshot->queue_count, sizeof(snapshot->queues[0]) };
+	write_counters(out, &workers, offsetof(struct snapshot_worker, totals), "", "");
+	for (const struct metric *m = worker_metrics; m->name != NULL; m++)
+		write_metric(out, &workers, m);
+	write_counters(out, &listeners, offsetof(struct snapshot_listener, totals),
+	    "listener_", "by listener: ");
+	for (const struct metric *m = listener_metrics; m->name != NULL; m++)
+		write_metric(out, &listeners, m);
+	for (const struct metric *m = queue_metrics; m->name != NULL; m++)
+		write_metric(out, &queues, m);
+	for (const struct snapshot_network_row *row = snapshot_network_rows;
+	     row->name != NULL; row++) {
+		char name[96];
+		snprintf(name, sizeof(name), PREFIX "kernel_%s_total", row->name);
+		prometheus_counter(
+		    out, name, row->help, snapshot_network(snapshot, row));
+	}
+}
+
+/* Of the fullest worker over the mean of all. */
+static double
+imbalance(const struct snapshot *snapshot, uint32_t slot_count)
+{
+	uint64_t sum = 0, most = 0;
+	for (uint32_t i = 0; i < slot_count; i++) {
+		uint64_t open = snapshot->workers[i].open;
+		sum += open;
+		most = open > most ? open : most;
+	}
+	return sum == 0 ? 1 : (double)most * slot_count / (double)sum;
+}
+
+static void
+write_server(FILE *out, const struct master *master, const struct snapshot *snapshot)
+{
+	const struct worker_table *workers = &master->workers;
+	const struct outcome *last = &master->changes.last;
+	double now_s = (double)clock_realtime_ns() / 1e9;
+	double uptime_s = (double)(clock_now_ns() - master->started_ns) / 1e9;
+	prometheus_family(out, PREFIX "build_info", "gauge", "1, with the version");
+	fprintf(out, PREFIX "build_info{version=\"%s\"} 1\n", YODEL_VERSION);
+	prometheus_family(out, PREFIX "start_time_seconds", "gauge",
+	    "when the server started, in seconds since 1970; an upgrade is not a start");
+	fprintf(out, PREFIX "start_time_seconds %.3f\n", now_s - uptime_s);
+	prometheus_gauge(out, PREFIX "generation",
+	    "configuration generation, incremented by each successful reload or upgrade",
+	    workers->generation);
+	prometheus_counter(out, PREFIX "changes_total",
+	    "finished reloads, upgrades, changes of size and rebalances, successful or not",
+	    last->number);
+	prometheus_gauge(out, PREFIX "last_change_success",
+	    "0 if the last of them failed, else 1", last->number == 0 || last->is_good);
+	prometheus_gauge(
+	    out, PREFIX "workers", "configured number of workers", workers->slot_count);
+	prometheus_gauge(out, PREFIX "workers_serving",
+	    "workers that accept connections", slot_serving(&master->workers));
+	prometheus_gauge(out, PREFIX "connections_imbalance_ratio",
+	    "open connections of the fullest worker, divided by the mean of all workers; 1 is even",
+	    imbalance(snapshot, workers->slot_count));
 }
 
 static void
@@ -168,45 +211,19 @@ write_capacity(FILE *out, const struct master *master)
 {
 	struct capacity capacity;
 	capacity_read(master, &capacity);
-	prometheus_gauge(out, METRICS_PREFIX "connections_limit",
-	    "connections that can be open at a time", (double)capacity.connections);
-	prometheus_gauge(out, METRICS_PREFIX "descriptors_limit",
-	    "descriptors that each process may have", (double)capacity.descriptors);
-	prometheus_gauge(out, METRICS_PREFIX "kernel_somaxconn_connections",
-	    "net.core.somaxconn; 0: not known", (double)capacity.somaxconn);
-	prometheus_gauge(out, METRICS_PREFIX "kernel_tcp_memory_limit_bytes",
-	    "the third number of net.ipv4.tcp_mem; 0: not known",
+	prometheus_gauge(out, PREFIX "connections_limit",
+	    "maximum number of open connections", (double)capacity.connections);
+	prometheus_gauge(out, PREFIX "descriptors_limit",
+	    "maximum number of descriptors of each process",
+	    (double)capacity.descriptors);
+	prometheus_gauge(out, PREFIX "kernel_somaxconn_connections",
+	    "net.core.somaxconn; 0 if unknown", (double)capacity.somaxconn);
+	prometheus_gauge(out, PREFIX "kernel_tcp_memory_limit_bytes",
+	    "the third number of net.ipv4.tcp_mem, in bytes; 0 if unknown",
 	    (double)capacity.tcp_memory_bytes);
-	prometheus_gauge(out, METRICS_PREFIX "kernel_tcp_migrate_req",
-	    "net.ipv4.tcp_migrate_req: 1 when the queue of a closed socket moves on",
+	prometheus_gauge(out, PREFIX "kernel_tcp_migrate_req",
+	    "net.ipv4.tcp_migrate_req: 1 if connections move from a closed accept queue to another",
 	    (double)capacity.tcp_migrate_req);
-}
-
-static double
-start_time_s(const struct master *master)
-{
-	double now_s = (double)clock_realtime_ns() / 1e9;
-	return now_s - (double)(clock_now_ns() - master->started_ns) / 1e9;
-}
-
-static void
-write_server(FILE *out, const struct master *master)
-{
-	prometheus_family(
-	    out, METRICS_PREFIX "build_info", "gauge", "1, with the version");
-	fprintf(out, METRICS_PREFIX "build_info{version=\"%s\"} 1\n", YODEL_VERSION);
-	prometheus_family(out, METRICS_PREFIX "start_time_seconds", "gauge",
-	    "when the server began, in seconds since 1970; an upgrade is no beginning");
-	fprintf(out, METRICS_PREFIX "start_time_seconds %.3f\n", start_time_s(master));
-	prometheus_gauge(out, METRICS_PREFIX "generation",
-	    "of the configuration and program that serve; each reload that succeeds makes one",
-	    master->workers.generation);
-	prometheus_counter(out, METRICS_PREFIX "changes_total",
-	    "reloads, upgrades, changes of size and rebalances that have ended, well or not",
-	    master->changes.last.number);
-	prometheus_gauge(out, METRICS_PREFIX "last_change_success",
-	    "1 unless the last of them has failed",
-	    master->changes.last.number == 0 || master->changes.last.is_good);
 }
 
 char *
@@ -214,20 +231,15 @@ metrics_format(const struct master *master)
 {
 	char *text = NULL;
 	size_t size;
-	struct metrics_ledger *view = calloc(1, sizeof(*view));
-	FILE *out = view == NULL ? NULL : open_memstream(&text, &size);
-	if (out == NULL) {
-		free(view);
-		return NULL;
+	struct snapshot *snapshot = snapshot_read(master);
+	FILE *out = snapshot == NULL ? NULL : open_memstream(&text, &size);
+	if (out != NULL) {
+		write_server(out, master, snapshot);
+		write_rows(out, snapshot);
+		write_capacity(out, master);
 	}
-	metrics_ledger_read(master, view);
-	write_server(out, master);
-	write_workers(out, master, view);
-	metrics_ledger_write(out, master, view);
-	write_kernel(out, master);
-	write_capacity(out, master);
-	free(view);
-	if (fclose(out) == 0)
+	free(snapshot);
+	if (out == NULL || fclose(out) == 0)
 		return text;
 	free(text);
 	return NULL;

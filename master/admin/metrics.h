@@ -3,7 +3,7 @@
  * from the tables of counters and close reasons.
  *
  * Counters never go backwards: those of the ledger outlive their workers, a reload and
- * an upgrade, and a slot that has counted is shown for ever.
+ * an upgrade. A slot or a listener that has counted is always shown.
  */
 #ifndef MASTER_ADMIN_METRICS_H
 #define MASTER_ADMIN_METRICS_H

@@ -2,14 +2,12 @@
 
 #include <jansson.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "lib/clock.h"
-#include "lib/printable.h"
+#include "lib/json/json_record.h"
 
-#include "net/socket_info.h"
-
+#include "master/admin/snapshot.h"
 #include "master/workers/drain_summary.h"
 #include "master/workers/slot.h"
 
@@ -21,178 +19,114 @@ number(uint64_t value)
 	return json_integer((json_int_t)value);
 }
 
-/* Puts a member into an object (owned), which becomes NULL where memory is short: an
- * answer is whole, or none. */
+/* The counters of a worker, of the server, or of a listener. */
 static void
-put(json_t **object, const char *key, json_t *value)
-{
-	if (json_object_set_new(*object, key, value) == 0)
-		return;
-	json_decref(*object);
-	*object = NULL;
-}
-
-/* The same of an array. */
-static void
-append(json_t **array, json_t *value)
-{
-	if (json_array_append_new(*array, value) == 0)
-		return;
-	json_decref(*array);
-	*array = NULL;
-}
-
-/* A text that may hold what somebody else has said, in any bytes. */
-static json_t *
-words(const char *text)
-{
-	char *copy = strdup(text);
-	json_t *value = copy == NULL ? NULL : json_string(printable_sanitize(copy));
-	free(copy);
-	return value;
-}
-
-/* The counters of a sum, with `open` among them; all, or those of listeners. */
-static void
-add_counters(
-    json_t **object, const struct ledger_totals *totals, uint64_t open, bool all)
+add_counters(json_t **object, const struct ledger_totals *totals, uint64_t open,
+    bool of_listener)
 {
 	json_t *closed = json_object();
 	for (int i = 0; i < CLOSE_REASON_COUNT; i++)
-		put(&closed, close_reason_name((enum close_reason)i),
+		json_record_put(&closed, close_reason_name((enum close_reason)i),
 		    number(totals->closed[i]));
 	for (int i = 0; i < LEDGER_COUNTER_COUNT; i++) {
 		enum ledger_counter counter = (enum ledger_counter)i;
-		if (!all && !ledger_counter_is_per_listener(counter))
+		if (of_listener && !ledger_counter_is_per_listener(counter))
 			continue;
-		put(object, ledger_counter_name(counter), number(totals->counters[i]));
+		json_record_put(
+		    object, ledger_counter_name(counter), number(totals->counters[i]));
 		if (i != LEDGER_CONNECTIONS_ACCEPTED)
 			continue;
-		put(object, "connections_open", number(open));
-		put(object, "connections_closed", closed);
+		json_record_put(object, "connections_open", number(open));
+		json_record_put(object, "connections_closed", closed);
 	}
 }
 
 static json_t *
-make_totals(const struct master *master)
+make_totals(const struct snapshot *snapshot)
 {
-	struct ledger_totals totals;
-	ledger_sum(master->workers.ledger, &totals);
 	json_t *object = json_object();
-	add_counters(&object, &totals, ledger_open_total(&totals), true);
+	add_counters(
+	    &object, &snapshot->totals, ledger_open_total(&snapshot->totals), false);
 	return object;
 }
 
-uint64_t
-stats_slot_open(const struct ledger_totals *totals)
-{
-	int64_t open = (int64_t)ledger_open(totals);
-	return open < 0 ? 0 : (uint64_t)open;
-}
-
 static json_t *
-make_worker(const struct master *master, uint32_t i)
+make_worker(const struct slot *slot, uint32_t i, const struct snapshot_worker *worker)
 {
-	const struct slot *slot = &master->workers.slots[i];
 	const struct process *process = slot->process;
-	json_t *object = json_object();
-	put(&object, "slot", number(i));
-	put(&object, "pid",
-	    process != NULL ? number((uint64_t)process->pid) : json_null());
-	put(&object, "state", json_string(slot_state_names[slot->state]));
-	put(&object, "generation",
-	    process != NULL ? number(process->generation) : json_null());
-	put(&object, "restarts", number(slot->restarts));
-	put(&object, "failures", number(slot->failures));
-	struct ledger_totals totals;
-	ledger_sum_slot(master->workers.ledger, i, &totals);
-	add_counters(&object, &totals, stats_slot_open(&totals), true);
+	json_t *object =
+	    json_pack("{s:I, s:o, s:s, s:o, s:I, s:I}", "slot", (json_int_t)i, "pid",
+		process != NULL ? json_integer(process->pid) : json_null(), "state",
+		slot_state_names[slot->state], "generation",
+		process != NULL ? json_integer(process->generation) : json_null(),
+		"restarts", (json_int_t)slot->restarts, "failures",
+		(json_int_t)slot->failures);
+	add_counters(&object, &worker->totals, worker->open, false);
 	return object;
 }
 
 static json_t *
-make_workers(const struct master *master)
+make_workers(const struct master *master, const struct snapshot *snapshot)
 {
+	const struct worker_table *table = &master->workers;
 	json_t *array = json_array();
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
-		if (i < master->workers.slot_count ||
-		    master->workers.slots[i].state != SLOT_EMPTY)
-			append(&array, make_worker(master, i));
+		if (i < table->slot_count || table->slots[i].state != SLOT_EMPTY)
+			json_record_append(&array,
+			    make_worker(&table->slots[i], i, &snapshot->workers[i]));
 	}
 	return array;
 }
 
-static void
-add_sockets(
-    json_t **array, const struct listener *listener, struct accept_queue *ret_sum)
-{
-	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
-		struct accept_queue queue;
-		if (listener->fds[i] < 0 ||
-		    socket_info_read_queue(listener->fds[i], &queue) < 0)
-			continue;
-		ret_sum->depth += queue.depth;
-		ret_sum->limit += queue.limit;
-		append(array,
-		    json_pack("{s:I, s:I, s:I}", "slot", (json_int_t)i, "queue_depth",
-			(json_int_t)queue.depth, "queue_limit",
-			(json_int_t)queue.limit));
-	}
-}
-
-/* Several endpoints are one listener where the service manager passed more sockets than
- * there are workers. */
 static json_t *
-make_listener(const struct master *master, int number)
+make_listener(const struct listener_config *config,
+    const struct snapshot_queues *queues, const struct snapshot_listener *counts)
 {
-	const struct listener_config *config =
-	    &master->config.current.listeners[number];
-	char address[ADDRESS_TEXT_MAX] = "";
-	struct accept_queue sum = { 0 };
-	uint64_t drops = 0;
+	uint64_t depth = 0, limit = 0;
 	json_t *sockets = json_array();
-	for (const struct listener *e = master->listeners.first; e != NULL;
-	     e = e->next) {
-		if (e->config_index != number)
+	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
+		if (queues->depth[i] == SNAPSHOT_NONE)
 			continue;
-		address_format(&e->address, address);
-		add_sockets(&sockets, e, &sum);
-		drops += listener_drops(e);
+		depth += queues->depth[i];
+		limit += queues->limit[i];
+		json_record_append(&sockets,
+		    json_pack("{s:I, s:I, s:I}", "slot", (json_int_t)i, "queue_depth",
+			(json_int_t)queues->depth[i], "queue_limit",
+			(json_int_t)queues->limit[i]));
 	}
-	json_t *object = json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:o}", "address",
-	    address, "reply", config->reply_text, "framing",
-	    framing_names[config->framing], "queue_depth", (json_int_t)sum.depth,
-	    "queue_limit", (json_int_t)sum.limit, "queue_drops", (json_int_t)drops,
-	    "sockets", sockets);
-	uint32_t ledger_index =
-	    ledger_register_listener(master->workers.ledger, address);
-	struct ledger_totals totals;
-	ledger_sum_listener(master->workers.ledger, ledger_index, &totals);
-	add_counters(&object, &totals,
-	    ledger_open_by_listener(master->workers.ledger, ledger_index), false);
+	json_t *object =
+	    json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:o}", "address", queues->name,
+		"reply", config->reply_text, "framing", framing_names[config->framing],
+		"queue_depth", (json_int_t)depth, "queue_limit", (json_int_t)limit,
+		"queue_drops", (json_int_t)queues->drops, "sockets", sockets);
+	add_counters(&object, &counts->totals, counts->open, true);
 	return object;
 }
 
-/* In the order of the configuration. */
 static json_t *
-make_listeners(const struct master *master)
+make_listeners(const struct master *master, const struct snapshot *snapshot)
 {
 	json_t *array = json_array();
-	for (size_t i = 0; i < master->config.current.listener_count; i++)
-		append(&array, make_listener(master, (int)i));
+	for (size_t i = 0; i < snapshot->queue_count; i++) {
+		const struct snapshot_queues *queues = &snapshot->queues[i];
+		uint32_t number =
+		    ledger_register_listener(master->workers.ledger, queues->name);
+		json_record_append(&array,
+		    make_listener(&master->config.current.listeners[i], queues,
+			&snapshot->listeners[number]));
+	}
 	return array;
 }
 
 static json_t *
-make_kernel(void)
+make_kernel(const struct snapshot *snapshot)
 {
-	struct network_counters losses;
-	socket_info_read_network_counters(&losses);
-	return json_pack("{s:I, s:I, s:I, s:I}", "listen_overflows",
-	    (json_int_t)losses.listen_overflows, "listen_drops",
-	    (json_int_t)losses.listen_drops, "syncookies_sent",
-	    (json_int_t)losses.syncookies_sent, "retransmits",
-	    (json_int_t)losses.retransmits);
+	json_t *object = json_object();
+	for (const struct snapshot_network_row *row = snapshot_network_rows;
+	     row->name != NULL; row++)
+		json_record_put(
+		    &object, row->name, number(snapshot_network(snapshot, row)));
+	return object;
 }
 
 static char *
@@ -203,48 +137,39 @@ write_and_free(json_t *value)
 	return text;
 }
 
-static const char *
-phase_name(const struct master *master)
-{
-	static const char *const names[] = { "starting", "running", "stopping" };
-	return names[master->workers.phase];
-}
-
-static json_t *
-make_change(const struct outcome *outcome)
-{
-	return json_pack("{s:I, s:b, s:o}", "number", (json_int_t)outcome->number, "ok",
-	    outcome->number == 0 || outcome->is_good, "text", words(outcome->text));
-}
-
-static double
-uptime_s(const struct master *master)
-{
-	uint64_t ms = (clock_now_ns() - master->started_ns) / NS_PER_MS;
-	return (double)ms / 1000;
-}
-
 char *
 stats_format(const struct master *master)
 {
-	json_t *object =
-	    json_pack("{s:s, s:I, s:s, s:I, s:f}", "version", YODEL_VERSION, "pid",
-		(json_int_t)getpid(), "state", phase_name(master), "generation",
-		(json_int_t)master->workers.generation, "uptime_s", uptime_s(master));
-	if (object == NULL)
+	static const char *const phases[] = { "starting", "running", "stopping" };
+	const struct outcome *last = &master->changes.last;
+	uint64_t uptime_ms = (clock_now_ns() - master->started_ns) / NS_PER_MS;
+	struct snapshot *snapshot = snapshot_read(master);
+	if (snapshot == NULL)
 		return NULL;
-	put(&object, "last_change", make_change(&master->changes.last));
-	put(&object, "totals", make_totals(master));
-	put(&object, "workers", make_workers(master));
-	put(&object, "listeners", make_listeners(master));
-	put(&object, "kernel", make_kernel());
+	json_t *object = json_pack("{s:s, s:I, s:s, s:I, s:f, s:{s:I, s:b, s:o}}",
+	    "version", YODEL_VERSION, "pid", (json_int_t)getpid(), "state",
+	    phases[master->workers.phase], "generation",
+	    (json_int_t)master->workers.generation, "uptime_s",
+	    (double)uptime_ms / 1000, "last_change", "number", (json_int_t)last->number,
+	    "ok", last->number == 0 || last->is_good, "text",
+	    json_record_text(last->text));
+	json_record_put(&object, "totals", make_totals(snapshot));
+	json_record_put(&object, "workers", make_workers(master, snapshot));
+	json_record_put(&object, "listeners", make_listeners(master, snapshot));
+	json_record_put(&object, "kernel", make_kernel(snapshot));
+	free(snapshot);
 	return write_and_free(object);
 }
 
 char *
 stats_format_workers(const struct master *master)
 {
-	return write_and_free(json_pack("{s:o}", "workers", make_workers(master)));
+	struct snapshot *snapshot = snapshot_read(master);
+	if (snapshot == NULL)
+		return NULL;
+	json_t *workers = make_workers(master, snapshot);
+	free(snapshot);
+	return write_and_free(json_pack("{s:o}", "workers", workers));
 }
 
 static json_t *
@@ -267,16 +192,16 @@ stats_format_outcome(const struct master *master, bool is_good, const char *text
     const struct drain_summary *drain_summary)
 {
 	json_t *object = json_pack("{s:b, s:o, s:I, s:I, s:I, s:I}", "ok", is_good,
-	    "text", words(text), "generation", (json_int_t)master->workers.generation,
-	    "pid", (json_int_t)getpid(), "workers",
-	    (json_int_t)master->workers.slot_count, "serving",
+	    "text", json_record_text(text), "generation",
+	    (json_int_t)master->workers.generation, "pid", (json_int_t)getpid(),
+	    "workers", (json_int_t)master->workers.slot_count, "serving",
 	    (json_int_t)slot_serving(&master->workers));
 	if (object != NULL && drain_summary != NULL) {
 		uint64_t finished_ns =
 		    drain_summary->finished_ns - drain_summary->started_ns;
-		put(&object, "outcome_ms",
+		json_record_put(&object, "outcome_ms",
 		    json_real((double)finished_ns / (double)NS_PER_MS));
-		put(&object, "left", make_drain_summary(drain_summary));
+		json_record_put(&object, "left", make_drain_summary(drain_summary));
 	}
 	return write_and_free(object);
 }

@@ -1,11 +1,6 @@
 /*
  * stats.h - the state of the server as JSON, for programs.
- *
- * Each answer is one look at the ledger, so that in each of them
- *
- *   connections_accepted = connections_open + the sum of connections_closed
- *
- * whatever happens to workers meanwhile.
+ * Each answer prints one snapshot.
  */
 #ifndef MASTER_ADMIN_STATS_H
 #define MASTER_ADMIN_STATS_H
@@ -21,9 +16,5 @@ char *stats_format_workers(const struct master *master);
  * that went (NULL: it does not). */
 char *stats_format_outcome(const struct master *master, bool is_good, const char *text,
     const struct drain_summary *drain_summary);
-
-/* Connections that the workers of one slot hold. While one is on its way between two
- * workers its end may be booked before its arrival is: that is none. */
-uint64_t stats_slot_open(const struct ledger_totals *totals);
 
 #endif

@@ -70,36 +70,25 @@ is_printable(const char *text)
 	return length > 0;
 }
 
-static void
-put(json_t **object, const char *key, json_t *value)
-{
-	*object =
-	    json_record_complete(*object, json_object_set_new(*object, key, value));
-}
-
-static void
-append(json_t **array, json_t *value)
-{
-	*array = json_record_complete(*array, json_array_append_new(*array, value));
-}
-
 static json_t *
 save_header(const struct master *master, const struct upgrade_state *state)
 {
 	/* A path that JSON does not carry unchanged is looked up again. */
 	bool has_path = program_path()[0] == '/' && is_printable(program_path());
 	json_t *header = json_record_write(state_header_fields, state);
-	put(&header, "pid", json_integer(getpid()));
-	put(&header, "reason", json_record_text(state->reason));
-	put(&header, "path", json_record_text(has_path ? program_path() : ""));
-	put(&header, "outcome_text", json_record_text(master->changes.last.text));
+	json_record_put(&header, "pid", json_integer(getpid()));
+	json_record_put(&header, "reason", json_record_text(state->reason));
+	json_record_put(
+	    &header, "path", json_record_text(has_path ? program_path() : ""));
+	json_record_put(
+	    &header, "outcome_text", json_record_text(master->changes.last.text));
 	return header;
 }
 
 static void
 save_origin(const char *name, const char *source, void *argument)
 {
-	put(argument, name, json_record_text(source));
+	json_record_put(argument, name, json_record_text(source));
 }
 
 static json_t *
@@ -120,7 +109,7 @@ save_admin_listeners(const struct master *master)
 		if (http_server == NULL)
 			continue;
 		const struct file_id *file = http_server_file(http_server);
-		append(&rows,
+		json_record_append(&rows,
 		    json_pack("{s:i, s:i, s:I, s:I}", "kind", i, "fd",
 			http_server_fd(http_server), "device", (json_int_t)file->device,
 			"inode", (json_int_t)file->inode));
@@ -135,7 +124,8 @@ save_requests(const struct master *master)
 	size_t count = list_requests(master, requests);
 	json_t *rows = json_array();
 	for (size_t i = 0; i < count; i++)
-		append(&rows, json_record_write(state_request_fields, &requests[i]));
+		json_record_append(
+		    &rows, json_record_write(state_request_fields, &requests[i]));
 	return rows;
 }
 
@@ -146,12 +136,13 @@ save_listener(const struct listener *listener)
 	json_t *sockets = json_array();
 	for (uint32_t i = 0; i < listener->reuseport_count; i++) {
 		uint32_t slot = listener->reuseport_slots[i];
-		append(&sockets,
+		json_record_append(&sockets,
 		    json_pack("{s:i, s:i, s:b}", "slot", (int)slot, "fd",
 			listener->fds[slot], "is_stored", listener->is_stored[slot]));
 	}
-	put(&object, "port", json_integer(address_port(&listener->address)));
-	put(&object, "sockets", sockets);
+	json_record_put(
+	    &object, "port", json_integer(address_port(&listener->address)));
+	json_record_put(&object, "sockets", sockets);
 	return object;
 }
 
@@ -160,7 +151,7 @@ save_listeners(const struct master *master)
 {
 	json_t *rows = json_array();
 	for (const struct listener *e = master->listeners.first; e != NULL; e = e->next)
-		append(&rows, save_listener(e));
+		json_record_append(&rows, save_listener(e));
 	return rows;
 }
 
@@ -173,8 +164,8 @@ save_slots(const struct master *master)
 		if (slot->failures == 0 && slot->restarts == 0)
 			continue;
 		json_t *row = json_record_write(state_slot_fields, slot);
-		put(&row, "slot", json_integer(i));
-		append(&rows, row);
+		json_record_put(&row, "slot", json_integer(i));
+		json_record_append(&rows, row);
 	}
 	return rows;
 }
@@ -186,9 +177,9 @@ save_processes(const struct master *master)
 	for (const struct process *p = master->workers.processes; p != NULL;
 	     p = p->next) {
 		json_t *row = json_record_write(state_process_fields, p);
-		put(&row, "ledger_index",
+		json_record_put(&row, "ledger_index",
 		    json_integer(p->worker_ledger - master->workers.ledger->live));
-		append(&rows, row);
+		json_record_append(&rows, row);
 	}
 	return rows;
 }
@@ -198,14 +189,15 @@ static char *
 format_state(const struct master *master, const struct upgrade_state *state)
 {
 	json_t *root = json_pack("{s:s}", "version", STATE_VERSION);
-	put(&root, "header", save_header(master, state));
-	put(&root, "master", json_record_write(state_master_fields, master));
-	put(&root, "origins", save_origins(master));
-	put(&root, "admin_listeners", save_admin_listeners(master));
-	put(&root, "pending_requests", save_requests(master));
-	put(&root, "listeners", save_listeners(master));
-	put(&root, "slots", save_slots(master));
-	put(&root, "processes", save_processes(master));
+	json_record_put(&root, "header", save_header(master, state));
+	json_record_put(
+	    &root, "master", json_record_write(state_master_fields, master));
+	json_record_put(&root, "origins", save_origins(master));
+	json_record_put(&root, "admin_listeners", save_admin_listeners(master));
+	json_record_put(&root, "pending_requests", save_requests(master));
+	json_record_put(&root, "listeners", save_listeners(master));
+	json_record_put(&root, "slots", save_slots(master));
+	json_record_put(&root, "processes", save_processes(master));
 	char *text = root == NULL ? NULL : json_dumps(root, JSON_COMPACT);
 	json_decref(root);
 	if (text == NULL)

@@ -1,0 +1,67 @@
+/*
+ * snapshot.h - one look at the server, which an answer of stats.h or metrics.h prints:
+ * all its figures are of the same moment.
+ *
+ *   connections_accepted = connections_open + the sum of connections_closed
+ *
+ * is true in each of them, whatever happens to workers meanwhile.
+ *
+ * A row begins with its name, which is "" where there is none; metrics.c reads the rows
+ * as arrays of uint64_t.
+ */
+#ifndef MASTER_ADMIN_SNAPSHOT_H
+#define MASTER_ADMIN_SNAPSHOT_H
+
+#include "net/socket_info.h"
+
+#include "master/master.h"
+#include "master/workers/slot.h"
+
+#define SNAPSHOT_STATES (SLOT_BACKING_OFF + 1)
+#define SNAPSHOT_NONE UINT64_MAX /* an accept queue that does not exist */
+
+struct snapshot_worker {
+	char name[4]; /* the slot's number, if it is in use or has ever counted */
+	uint64_t is_in_state[SNAPSHOT_STATES]; /* by enum slot_state: 1 for its state */
+	uint64_t restarts, failures;
+	uint64_t open; /* connections */
+	struct ledger_totals totals;
+};
+
+struct snapshot_listener { /* of the ledger, also after a reload has removed it */
+	char name[LEDGER_NAME_MAX];
+	uint64_t open;
+	struct ledger_totals totals;
+};
+
+/* The listeners of one entry of the configuration: more than one where the service
+ * manager passed more sockets than there are workers. */
+struct snapshot_queues {
+	char name[ADDRESS_TEXT_MAX]; /* the address */
+	uint64_t backlog;            /* configured */
+	uint64_t drops;              /* by the kernel, on all its sockets */
+	uint64_t depth[LEDGER_SLOTS], limit[LEDGER_SLOTS]; /* of the accept queues */
+};
+
+struct snapshot {
+	struct ledger_totals totals; /* of the server */
+	struct snapshot_worker workers[LEDGER_SLOTS];
+	struct snapshot_listener listeners[LEDGER_LISTENERS];
+	struct network_counters network;
+	size_t queue_count;
+	struct snapshot_queues queues[]; /* in the order of the configuration */
+};
+
+struct snapshot_network_row {
+	const char *name; /* JSON key, and the metric kernel_NAME_total */
+	const char *help;
+	size_t offset; /* in struct network_counters */
+};
+extern const struct snapshot_network_row snapshot_network_rows[]; /* NULL at the end */
+
+/* Heap, owned by the caller; NULL when out of memory. */
+struct snapshot *snapshot_read(const struct master *master);
+uint64_t snapshot_network(
+    const struct snapshot *snapshot, const struct snapshot_network_row *row);
+
+#endif
