@@ -105,7 +105,7 @@ run_to() # NAME ARG... - a quiet run against yodeld, its result in NAME.json
 		import html.parser, re
 		text = open("run.dom").read()
 		for wanted in ['aria-label="Latency by percentile"', 'aria-label="Rate over time"',
-		               'aria-label="Response over time"', 'id="trust"', 'id="equation"',
+		               'aria-label="Response latency over time"', 'id="trust"', 'id="equation"',
 		               'id="plan"', "<h2>Thresholds</h2>"]:
 		    assert wanted in text, wanted
 		# Every line of a chart has its points, all of them numbers.
@@ -271,7 +271,7 @@ assert b"\r\x1b[K" in seen[last:seen.index(b"plan ")], seen'
 	run -0 "$YODEL" merge --html all.html zero.json one.json
 	# Ten values each: the median of a rank is known, its p99 and p99.9 are not.
 	[ "$(grep -cE '^ +[01] .* 10 +[0-9.]+ [num]?s +\? +\? +[0-9.]+ [num]?s$' <<<"$output")" = 2 ]
-	[ "$(sed -n '/Each rank/,/<\/table>/p' all.html | grep -o '>?</td>' | wc -l)" = 4 ]
+	[ "$(sed -n '/Results of each rank/,/<\/table>/p' all.html | grep -o '>?</td>' | wc -l)" = 4 ]
 	run -0 "$YODEL" compare zero.json one.json
 	[[ $output =~ "response p99 "\ +\?\ +\?\ +-\ +"inconclusive" ]]
 	run_to slow -c 4 -d 1200ms -R 20 -m hello
@@ -348,7 +348,7 @@ assert b"\r\x1b[K" in seen[last:seen.index(b"plan ")], seen'
 	[[ $stderr == *"/dev/full: No space left on device"* ]]
 	into_full() { "$YODEL" "$@" >/dev/full; }
 	run -71 --separate-stderr into_full -c 9 "127.0.0.1:$PORT"
-	[[ $stderr == "yodel: the report: No space left on device" ]]
+	[[ $stderr == "yodel: cannot write the report: No space left on device" ]]
 	# The rest of what was measured is not thrown away with the log.
 	run -71 --separate-stderr "$YODEL" -d 200ms --hlog /dev/full --json kept.json "127.0.0.1:$PORT"
 	[[ $stderr == *"yodel: /dev/full: No space left on device"* ]]
@@ -370,7 +370,7 @@ assert b"\r\x1b[K" in seen[last:seen.index(b"plan ")], seen'
 @test "one output may go to stdout, alone" {
 	start_yodeld --listen 127.0.0.1:0=upper
 	run -64 --separate-stderr "$YODEL" --json - --html - "127.0.0.1:$PORT"
-	[[ $stderr == *"only one file can go to stdout"* ]]
+	[[ $stderr == *"only one output can be written to stdout"* ]]
 	run -64 "$YODEL" --json - --transcript "127.0.0.1:$PORT"
 	run -0 --separate-stderr "$YODEL" --html - "127.0.0.1:$PORT"
 	[[ $output == "<!doctype html>"* && $output != *"connected to"* ]]

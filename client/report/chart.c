@@ -6,7 +6,7 @@
 #define RIGHT 14.0
 #define TOP 10.0
 #define BOTTOM 26.0
-#define MARKS 5 /* about so many on a linear axis */
+#define MARKS 5 /* approximate number on a linear axis */
 
 void
 chart_text(FILE *file, const char *text)
@@ -31,8 +31,7 @@ chart_text(FILE *file, const char *text)
 	}
 }
 
-/* 0 at the low end of the axis, 1 at the high one; what lies outside is put on the
- * edge. */
+/* 0 at the low end of the axis, 1 at the high one; values outside are clamped. */
 static double
 part(const struct chart_axis *axis, double value)
 {
@@ -79,7 +78,7 @@ chart_mark_x(const struct chart *chart, double value, const char *label)
 	double x = to_x(chart, value);
 
 	fprintf(chart->file,
-	    "<path class=\"grid\" d=\"M%.1f %.1fV%.1f\"/><text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">",
+	    "<path class=\"grid\" d=\"M%.1f %.1fV%.1f\"/><text class=\"x\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">",
 	    x, TOP, CHART_HEIGHT - BOTTOM, x, CHART_HEIGHT - BOTTOM + 17);
 	chart_text(chart->file, label);
 	fputs("</text>\n", chart->file);
@@ -116,7 +115,7 @@ chart_line(const struct chart *chart, const struct chart_point *points, size_t c
 		    to_y(chart, points[i].y));
 		command = 'L';
 	}
-	/* A line of one point is seen all the same. */
+	/* Makes a single point visible. */
 	fputs(count == 1 ? "h.1\"/>\n" : "\"/>\n", chart->file);
 }
 

@@ -1,7 +1,7 @@
 /*
- * chart.h - line charts as SVG in an HTML page, and text that is safe there.
+ * chart.h - line charts as inline SVG, and escaped text for HTML.
  *
- * The colours are CSS classes: whoever writes the page says what .s0 to .s4 look like.
+ * Colours are the CSS classes .s0 to .s4, which the page defines.
  */
 #ifndef CLIENT_REPORT_CHART_H
 #define CLIENT_REPORT_CHART_H
@@ -19,7 +19,7 @@ struct chart_axis {
 };
 
 struct chart_point {
-	double x, y; /* a y of NAN is a gap */
+	double x, y; /* y NAN: a gap in the line */
 };
 
 struct chart {
@@ -27,17 +27,17 @@ struct chart {
 	struct chart_axis x, y;
 };
 
-/* Text with & < > " written as entities; NULL is nothing. */
+/* Writes text with & < > " as entities; NULL writes nothing. */
 void chart_text(FILE *file, const char *text);
 
 void chart_open(const struct chart *chart, const char *label);
 void chart_close(const struct chart *chart);
 
-/* A grid line with its label, at a value of the axis. */
+/* A labelled grid line. */
 void chart_mark_x(const struct chart *chart, double value, const char *label);
 void chart_mark_y(const struct chart *chart, double value, const char *label);
 
-/* A line through points in the order of x; dashed for what is not known for sure. */
+/* A line through points in the order of x. */
 void chart_line(const struct chart *chart, const struct chart_point *points,
     size_t count, int series, bool dashed);
 
@@ -45,8 +45,9 @@ void chart_line(const struct chart *chart, const struct chart_point *points,
 void chart_band(const struct chart *chart, const struct chart_point *low,
     const struct chart_point *high, size_t count, int series);
 
-/* An axis around [low, high] that ends at round values, and its marks: calls mark for
- * each one. Linear: from 0. Logarithmic: powers of ten. */
+/* An axis that covers [low, high] and ends at round values: linear from 0, logarithmic
+ * at powers of ten. chart_step() is the distance (linear) or factor between its marks.
+ */
 struct chart_axis chart_round(double low, double high, bool log);
 double chart_step(const struct chart_axis *axis);
 

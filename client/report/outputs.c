@@ -10,6 +10,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/stats/histogram_codec.h"
 
@@ -17,14 +18,13 @@
 #include "client/report/report_text.h"
 #include "client/result/verdict.h"
 
-#define NS_PER_MS 1e6
-
 typedef int write_function(const struct result *result, FILE *file);
 
 static int
 write_hgrm(const struct result *result, FILE *file)
 {
-	histogram_codec_write_hgrm(file, result->latency[LATENCY_RESPONSE], NS_PER_MS);
+	histogram_codec_write_hgrm(
+	    file, result->latency[LATENCY_RESPONSE], (double)NS_PER_MS);
 	return 0;
 }
 
@@ -76,7 +76,7 @@ outputs_of(const struct plan *plan)
 	};
 }
 
-/* 0, or an errno: the file is there and can be written, or its folder can. */
+/* 0 if the file, or the directory for a new one, is writable; else an errno. */
 static int
 write_error_of(const char *path)
 {
@@ -119,7 +119,7 @@ outputs_check(const struct outputs *outputs)
 	}
 	if (on_stdout < 2)
 		return 0;
-	log_errorx("only one file can go to stdout");
+	log_errorx("only one output can be written to stdout");
 	return EX_USAGE;
 }
 
@@ -129,7 +129,7 @@ write_text(const struct result *result, FILE *file)
 	report_text(result, file);
 	if (fflush(file) == 0 && !ferror(file))
 		return 0;
-	log_error("the report");
+	log_error("cannot write the report");
 	return EX_OSERR;
 }
 

@@ -1,8 +1,8 @@
 /*
- * outputs.h - where a result goes: the text report for a person, files for programs.
+ * outputs.h - writes a result to the outputs that were asked for.
  *
- * A path "-" is stdout. The text report goes to stdout, to stderr when a file takes
- * stdout, and nowhere when quiet.
+ * The path "-" is stdout. The text report goes to stdout, or to stderr if another
+ * output uses stdout.
  */
 #ifndef CLIENT_REPORT_OUTPUTS_H
 #define CLIENT_REPORT_OUTPUTS_H
@@ -14,20 +14,20 @@
 
 struct outputs {
 	const char *json; /* paths; NULL: none */
-	const char *hgrm; /* the response latencies, in ms */
+	const char *hgrm; /* response latencies in ms */
 	const char *html;
-	const char *hlog; /* written while the run goes on: only looked at here */
-	bool quiet;
+	const char *hlog; /* only checked here: written during the run */
+	bool quiet;       /* no text report */
 };
 
 /* The outputs that a plan asks for. */
 struct outputs outputs_of(const struct plan *plan);
 
-/* Before a run, so that none is made in vain: 0, or with one line on stderr 64 when
- * more than one is to go to stdout, 71 when one cannot be written. Creates nothing. */
+/* Called before a run, so that none is wasted. 0, or with one line on stderr: 64 if
+ * more than one output is stdout, 71 if one cannot be written. Creates no file. */
 int outputs_check(const struct outputs *outputs) __attribute__((warn_unused_result));
 
-/* Writes all of them, the text report last. 0, or 71 with one line on stderr for each
+/* Writes all outputs, the text report last. 0, or 71 with one line on stderr for each
  * that could not be written. */
 int outputs_write(const struct outputs *outputs, const struct result *result);
 

@@ -12,7 +12,7 @@
 #define NINES_MAX 6 /* to 99.9999 % */
 #define SHORTEST_S 0.05
 
-/* The lines of the percentile chart; their place is their colour. */
+/* The lines of the percentile chart; the index is the colour. */
 static const enum latency_kind charted_latencies[] = { LATENCY_RESPONSE,
 	LATENCY_SERVICE, LATENCY_SEND_LAG, LATENCY_CONNECT };
 #define CHARTED_COUNT (sizeof(charted_latencies) / sizeof(charted_latencies[0]))
@@ -53,8 +53,8 @@ mark_percentiles(const struct chart *chart)
 	}
 }
 
-/* The percentiles of one histogram at even steps of the axis; how many of them, from
- * the start, the sample supports. */
+/* Percentiles of a histogram at even steps of the axis. Returns how many of them, from
+ * the start, have enough samples. */
 static size_t
 sample_percentiles(const struct chart *chart, const struct histogram *h,
     double effective, struct chart_point *values, struct chart_point *low,
@@ -125,11 +125,11 @@ report_charts_percentiles(const struct result *result, FILE *file)
 	chart_open(&chart, "Latency by percentile");
 	mark_durations(&chart);
 	mark_percentiles(&chart);
-	for (size_t i = CHARTED_COUNT; i > 0; i--) /* the response on top */
+	for (size_t i = CHARTED_COUNT; i > 0; i--) /* response on top */
 		draw_percentiles(&chart, result, i - 1);
 	chart_close(&chart);
 	fputs(
-	    "<p class=\"dim\">The shade is the 95 % interval of the response; dots are percentiles that the sample cannot support.</p>\n",
+	    "<p class=\"dim\">The shaded band is the 95 % confidence interval of response; dotted: too few samples.</p>\n",
 	    file);
 }
 
@@ -145,10 +145,10 @@ mark_seconds(const struct chart *chart)
 	}
 }
 
-/* A figure of a group of neighbouring seconds; NAN for none. */
+/* A figure of one second; NAN: none. */
 typedef double figure_function(const struct result_second *second);
 
-/* What came in the last moment is no rate. */
+/* A very short last second gives no meaningful rate. */
 static double
 per_second(const struct result_second *s, uint64_t count)
 {
@@ -199,7 +199,7 @@ max_of(const struct result_second *s)
 	return known_or_gap(s, s->max_ns);
 }
 
-/* At most POINTS_MAX points; where seconds share one, the highest is shown. */
+/* At most POINTS_MAX points; of seconds that share one, the highest is shown. */
 static size_t
 sample_seconds(
     const struct result *result, figure_function *figure, struct chart_point *ret)
@@ -218,7 +218,7 @@ sample_seconds(
 	return count;
 }
 
-/* Draws figures as lines 0, 1, ... on a chart with the seconds below it. */
+/* Draws a chart over time with one line for each figure. */
 static void
 draw_seconds(struct chart *chart, const struct result *result, const char *label,
     figure_function *const *figures, size_t count, bool latency)
@@ -256,8 +256,7 @@ report_charts_seconds(const struct result *result, FILE *file)
 {
 	static figure_function *const rates[] = { rate_of, lost_of };
 	static figure_function *const times[] = { p50_of, p90_of, p99_of, max_of };
-	static const char *const rate_names[] = { "verified a second",
-		"lost or wrong a second" };
+	static const char *const rate_names[] = { "verified/s", "lost or wrong/s" };
 	static const char *const time_names[] = { "p50", "p90", "p99", "max" };
 	struct chart chart = { .file = file };
 
@@ -266,12 +265,12 @@ report_charts_seconds(const struct result *result, FILE *file)
 	fputs("<div class=\"loss\"><h2>Rate over time</h2>\n", file);
 	write_key(file, rate_names, 2);
 	draw_seconds(&chart, result, "Rate over time", rates, 2, false);
-	fputs("</div>\n<h2>Response over time</h2>\n", file);
+	fputs("</div>\n<h2>Response latency over time</h2>\n", file);
 	write_key(file, time_names, 4);
-	draw_seconds(&chart, result, "Response over time", times, 4, true);
+	draw_seconds(&chart, result, "Response latency over time", times, 4, true);
 	if (result->rank_count > 1)
 		fputs(
-		    "<p class=\"dim\">Percentiles of several ranks do not merge: where they shared a second, only the maximum is shown.</p>\n",
+		    "<p class=\"dim\">Percentiles of several ranks cannot be merged: for seconds that ranks share, only the maximum is shown.</p>\n",
 		    file);
 }
 
@@ -301,9 +300,9 @@ report_charts_losses(const struct result *result, FILE *file)
 
 	fprintf(file,
 	    "<h2>Messages</h2>\n<p id=\"equation\"><b>%s</b> sent %s <b>%s</b> verified + <b>%s</b> wrong + <b>%s</b> lost + <b>%s</b> in flight</p>\n",
-	    units_show_count(m->sent, sent), result_adds_up(m) ? "=" : "is not",
-	    units_show_count(m->verified, verified), units_show_count(m->wrong, wrong),
-	    units_show_count(result_lost(m), lost),
+	    units_show_count(m->sent, sent),
+	    result_adds_up(m) ? "=" : "!=", units_show_count(m->verified, verified),
+	    units_show_count(m->wrong, wrong), units_show_count(result_lost(m), lost),
 	    units_show_count(m->in_flight, in_flight));
 	if (gone + failed == 0) {
 		fputs("<p class=\"good\">Nothing was lost.</p>\n", file);

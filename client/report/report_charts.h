@@ -1,4 +1,4 @@
-/* report_charts.h - the charts of the page that client/report/report_html.c writes. */
+/* report_charts.h - the charts of the page (report_html.c). */
 #ifndef CLIENT_REPORT_REPORT_CHARTS_H
 #define CLIENT_REPORT_REPORT_CHARTS_H
 
@@ -6,11 +6,11 @@
 
 #include "client/result/result.h"
 
-/* Latency by percentile, dashed beyond what the sample supports. */
+/* Latency by percentile, dotted where there are too few samples. */
 void report_charts_percentiles(const struct result *result, FILE *file);
 /* Rate and latency over time. */
 void report_charts_seconds(const struct result *result, FILE *file);
-/* Connections and messages that failed, by reason, and the equation. */
+/* The sum of messages; lost messages and failed connections by reason. */
 void report_charts_losses(const struct result *result, FILE *file);
 
 #endif

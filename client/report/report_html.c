@@ -13,7 +13,7 @@
 #include "client/result/result_fields.h"
 #include "client/result/verdict.h"
 
-#define TOO_FEW "<td class=\"dim\" title=\"too few values\">?</td>"
+#define TOO_FEW "<td class=\"dim\" title=\"too few samples\">?</td>"
 
 /* clang-format off */
 static const char style[] =
@@ -24,11 +24,12 @@ static const char style[] =
     "table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}th,td{padding:4px 10px 4px 0;text-align:right;border-bottom:1px solid var(--line)}th{font-weight:600;color:var(--dim)}th:first-child,td:first-child{text-align:left}.left td,.left th{text-align:left}.scroll{overflow-x:auto}.scroll td{white-space:nowrap}\n"
     ".cards{display:flex;flex-wrap:wrap;gap:10px;margin:16px 0}.card{flex:1 1 130px;background:var(--box);border-radius:8px;padding:10px 14px}.card b{display:block;font-size:20px;font-variant-numeric:tabular-nums}.card span{color:var(--dim);font-size:13px}\n"
     ".verdict{border-left:5px solid;border-radius:6px;background:var(--box);padding:10px 14px;margin:14px 0}.verdict ul{margin:4px 0 0;padding-left:20px}.good{color:var(--good)}.warn{color:var(--warn)}.bad{color:var(--bad)}.verdict li{color:var(--fg)}\n"
-    "svg{width:100%;height:auto;display:block;overflow:visible}svg text{fill:var(--dim);font-size:12px}.grid{stroke:var(--line);stroke-width:1}.axis{fill:none;stroke:var(--dim);stroke-width:1}.line{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round}.dashed{stroke-dasharray:2 5}.band{opacity:.18}\n"
+    "svg{width:100%;height:auto;display:block;overflow:visible}svg text{fill:var(--dim);font-size:12px}.grid{stroke:var(--line);stroke-width:1}.axis{fill:none;stroke:var(--dim);stroke-width:1}.line{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round}.line{vector-effect:non-scaling-stroke}.dashed{stroke-dasharray:2 5}.band{opacity:.18}\n"
     ".line.s0{stroke:var(--c0)}.line.s1{stroke:var(--c1)}.line.s2{stroke:var(--c2)}.line.s3{stroke:var(--c3)}.line.s4{stroke:var(--c4)}.band.s0{fill:var(--c0)}\n"
     ".key{display:flex;flex-wrap:wrap;gap:4px 18px;font-size:13px;color:var(--dim)}.key i{display:inline-block;width:18px;height:3px;border-radius:2px;vertical-align:middle;margin-right:6px}.key .s0{background:var(--c0)}.key .s1{background:var(--c1)}.key .s2{background:var(--c2)}.key .s3{background:var(--c3)}.key .s4{background:var(--c4)}\n"
     ".loss .line.s1{stroke:var(--bad)}.loss .key .s1{background:var(--bad)}\n"
-    ".bar{display:inline-block;height:10px;border-radius:3px;background:var(--bad)}code{font:13px ui-monospace,monospace;white-space:pre-wrap;word-break:break-all}\n";
+    ".bar{display:inline-block;height:10px;border-radius:3px;background:var(--bad)}code{font:13px ui-monospace,monospace;white-space:pre-wrap;word-break:break-all}\n"
+    "@media(max-width:600px){body{padding:16px 16px 40px}svg{margin:10px 0 14px}svg text{font-size:25px}.x{transform:translateY(9px)}.grid,.axis{vector-effect:non-scaling-stroke}}\n";
 /* clang-format on */
 
 static const double percentiles[] = { 50, 90, 99, 99.9, 99.99 };
@@ -42,7 +43,7 @@ card(FILE *file, const char *figure, const char *label)
 	fprintf(file, "</b><span>%s</span></div>\n", label);
 }
 
-/* A key of the plan reads as words: "duration_ns" as "duration". */
+/* A key of the plan becomes words: "duration_ns" becomes "duration". */
 static void
 row(FILE *file, const char *name, const char *value)
 {
@@ -101,7 +102,7 @@ write_cards(const struct result *result, FILE *file)
 	card(file, units_show_count(result->messages.wrong, text), "wrong");
 	card(file, units_show_count(result_lost(&result->messages), text), "lost");
 	card(file, units_show_count(result_whole(result->messages_per_s), text),
-	    "messages a second");
+	    "messages/s verified");
 	card(file, p50.known ? units_show_duration(p50.value, text) : "not known",
 	    "response, p50");
 	card(file, p99.known ? units_show_duration(p99.value, text) : "not known",
@@ -113,9 +114,9 @@ static void
 write_trust(const struct result *result, FILE *file)
 {
 	static const char *const classes[] = { "good", "warn", "bad" };
-	static const char *const words[] = { "nothing speaks against these figures",
-		"something of the client or the machine is in these figures",
-		"what was measured is not what was asked for" };
+	static const char *const words[] = { "the client was not the bottleneck",
+		"the client or its machine may have affected these figures",
+		"the client could not keep the schedule; do not use these latencies" };
 	const struct result_trust *trust = &result->trust;
 
 	fprintf(file, "<div class=\"verdict %s\" id=\"trust\"><b>%s</b>: %s\n",
@@ -182,7 +183,7 @@ write_latency_row(const struct result *result, enum latency_kind which, FILE *fi
 			fputs(TOO_FEW, file);
 			continue;
 		}
-		fprintf(file, "<td title=\"95 %%: %s to %s\">%s</td>",
+		fprintf(file, "<td title=\"95 %% confidence: %s to %s\">%s</td>",
 		    units_show_duration(c.low, low), units_show_duration(c.high, high),
 		    units_show_duration(c.value, text));
 	}
@@ -199,7 +200,7 @@ write_latencies(const struct result *result, FILE *file)
 	for (int i = 0; i < LATENCY_KIND_COUNT; i++)
 		write_latency_row(result, (enum latency_kind)i, file);
 	fputs(
-	    "</table></div>\n<p class=\"dim\">response counts from the intended send time, service from the write. ? is a percentile that the sample cannot support; a figure's 95 % interval shows where the pointer rests.</p>\n",
+	    "</table></div>\n<p class=\"dim\">response is measured from the intended send time, service from the actual one. ?: too few samples. The tooltip of a percentile shows its 95 % confidence interval.</p>\n",
 	    file);
 }
 
@@ -217,7 +218,7 @@ write_thresholds(const struct result *result, FILE *file)
 		fputs("<tr><td><code>", file);
 		chart_text(file, t->threshold.text);
 		fprintf(file, "</code></td><td class=\"%s\">%s</td><td>%s</td></tr>\n",
-		    t->passed ? "good" : "bad", t->passed ? "holds" : "failed",
+		    t->passed ? "good" : "bad", t->passed ? "passed" : "FAILED",
 		    threshold_describe(t, value));
 	}
 	fputs("</table>\n", file);
@@ -231,7 +232,7 @@ write_ranks(const struct result *result, FILE *file)
 	if (result->rank_count == 0)
 		return;
 	fputs(
-	    "<h2>Each rank by itself</h2>\n<div class=\"scroll\"><table><tr><th>rank</th><th>host</th><th>verified</th><th>p50</th><th>p99</th><th>p99.9</th><th>max</th><th>trust</th></tr>\n",
+	    "<h2>Results of each rank</h2>\n<div class=\"scroll\"><table><tr><th>rank</th><th>host</th><th>verified</th><th>p50</th><th>p99</th><th>p99.9</th><th>max</th><th>trust</th></tr>\n",
 	    file);
 	for (size_t i = 0; i < result->rank_count; i++) {
 		const struct result_rank *r = &result->ranks[i];
@@ -273,7 +274,7 @@ write_mismatches(const struct result *result, FILE *file)
 {
 	if (result->mismatch_count == 0)
 		return;
-	fputs("<h2>The first wrong answers</h2>\n", file);
+	fputs("<h2>First wrong replies</h2>\n", file);
 	for (size_t i = 0; i < result->mismatch_count; i++) {
 		const struct counters_mismatch *m = &result->mismatches[i];
 
@@ -288,7 +289,7 @@ write_mismatches(const struct result *result, FILE *file)
 		chart_text(file, m->looks_like);
 		fputs("</b>", file);
 		write_window("expected", m->expected, m->expected_length, file);
-		write_window("got", m->got, m->got_length, file);
+		write_window("received", m->got, m->got_length, file);
 		fputs("</p>\n", file);
 	}
 }
@@ -300,7 +301,7 @@ write_lost_connections(const struct result *result, FILE *file)
 
 	if (result->lost_connection_count == 0)
 		return;
-	fputs("<h2>The first lost connections</h2>\n", file);
+	fputs("<h2>First lost connections</h2>\n", file);
 	for (size_t i = 0; i < result->lost_connection_count; i++) {
 		const struct result_lost_connection *lost =
 		    &result->lost_connections[i];
@@ -313,7 +314,7 @@ write_lost_connections(const struct result *result, FILE *file)
 	}
 }
 
-/* What was asked for: nothing for what was not. */
+/* A value of the plan; NULL or "" if it was not given. */
 static const char *
 plan_value(
     const struct json_record_field *field, const struct result_plan *plan, char *buffer)
@@ -334,7 +335,10 @@ plan_value(
 		    ? units_show_duration(*count, buffer)
 		    : units_show_count(*count, buffer);
 	case JSON_RECORD_REAL:
-		return *real > 0 ? units_show_count(result_whole(*real), buffer) : NULL;
+		if (!(*real > 0))
+			return NULL;
+		units_show_count(result_whole(*real), buffer);
+		return strcat(buffer, "/s"); /* all reals of a plan are rates */
 	case JSON_RECORD_FLAG:
 		return *JSON_RECORD_AT(field, plan, const bool) ? "yes" : NULL;
 	default:

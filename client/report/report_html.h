@@ -1,6 +1,6 @@
 /*
- * report_html.h - one page that needs nothing beside it: no network, no script. What a
- * result found, as figures and as charts in SVG.
+ * report_html.h - a result as one self-contained page with figures and SVG charts: no
+ * script, no network.
  */
 #ifndef CLIENT_REPORT_REPORT_HTML_H
 #define CLIENT_REPORT_REPORT_HTML_H

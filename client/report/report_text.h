@@ -1,4 +1,4 @@
-/* report_text.h - the report that a person reads at a glance. */
+/* report_text.h - the text report: first what happened, then what it means. */
 #ifndef CLIENT_REPORT_REPORT_TEXT_H
 #define CLIENT_REPORT_REPORT_TEXT_H
 
@@ -6,7 +6,7 @@
 
 #include "client/result/result.h"
 
-/* Errors stay in ferror(file). */
+/* The caller checks ferror(file). */
 void report_text(const struct result *result, FILE *file);
 
 #endif
