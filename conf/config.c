@@ -173,7 +173,7 @@ load_overrides(const struct config_sources *sources, struct config *config, char
 /* The texts have been checked. */
 static int
 derive_prefixes(
-    char *const *texts, size_t count, struct prefix **ret_prefixes, char *error)
+    char *const *texts, size_t count, struct address_prefix **ret_prefixes, char *error)
 {
 	if (count == 0)
 		return 0;
@@ -181,7 +181,7 @@ derive_prefixes(
 	if (*ret_prefixes == NULL)
 		return fail(error, "listeners", "out of memory");
 	for (size_t i = 0; i < count; i++)
-		if (prefix_parse(
+		if (address_prefix_parse(
 			texts[i], &(*ret_prefixes)[i], error, CONFIG_ERROR_MAX) < 0)
 			return -1;
 	return 0;

@@ -52,11 +52,11 @@ struct listener_config {
 	uint32_t backlog;     /* connections in the accept queue of each worker */
 	bool nodelay;
 	enum balance balance;
-	char *congestion;     /* tcp(7), TCP_CONGESTION; NULL: the system's default */
-	struct prefix *allow; /* empty: everybody */
-	char **allow_texts;   /* as they were given */
-	size_t allow_count;   /* of both */
-	struct prefix *deny;  /* wins over allow */
+	char *congestion; /* tcp(7), TCP_CONGESTION; NULL: the system's default */
+	struct address_prefix *allow; /* empty: everybody */
+	char **allow_texts;           /* as they were given */
+	size_t allow_count;           /* of both */
+	struct address_prefix *deny;  /* wins over allow */
 	char **deny_texts;
 	size_t deny_count;
 	uint32_t max_connections_per_address; /* 0: any number */

@@ -34,9 +34,9 @@ check_address(const char *text, char *error, size_t error_size)
 static int
 check_prefix(const char *text, char *error, size_t error_size)
 {
-	struct prefix prefix;
+	struct address_prefix prefix;
 
-	return prefix_parse(text, &prefix, error, error_size);
+	return address_prefix_parse(text, &prefix, error, error_size);
 }
 
 static int

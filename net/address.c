@@ -86,12 +86,12 @@ split(const char *text, struct parts *ret, char *error, size_t error_size)
 static int
 set_ipv4(const char *host, uint16_t port, struct address *ret)
 {
-	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(port) };
-
-	if (inet_pton(AF_INET, host, &in.sin_addr) != 1)
+	struct address address = { .length = sizeof(address.in) };
+	address.in.sin_family = AF_INET;
+	address.in.sin_port = htons(port);
+	if (inet_pton(AF_INET, host, &address.in.sin_addr) != 1)
 		return -1;
-	*ret = (struct address){ .length = sizeof(in) };
-	memcpy(&ret->storage, &in, sizeof(in));
+	*ret = address;
 	return 0;
 }
 
@@ -99,21 +99,21 @@ set_ipv4(const char *host, uint16_t port, struct address *ret)
 static int
 set_ipv6(char *host, uint16_t port, struct address *ret)
 {
-	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
+	struct address address = { .length = sizeof(address.in6) };
 	char *scope = strchr(host, '%');
 	unsigned index = 0;
-
 	if (scope != NULL) {
 		*scope = '\0';
 		index = if_nametoindex(scope + 1);
 		if (index == 0 && parse_number(scope + 1, 99999, &index) != 0)
 			return -1;
 	}
-	if (inet_pton(AF_INET6, host, &in6.sin6_addr) != 1)
+	address.in6.sin6_family = AF_INET6;
+	address.in6.sin6_port = htons(port);
+	address.in6.sin6_scope_id = index;
+	if (inet_pton(AF_INET6, host, &address.in6.sin6_addr) != 1)
 		return -1;
-	in6.sin6_scope_id = index;
-	*ret = (struct address){ .length = sizeof(in6) };
-	memcpy(&ret->storage, &in6, sizeof(in6));
+	*ret = address;
 	return 0;
 }
 
@@ -201,10 +201,7 @@ address_resolve(
 static const char *
 format_ipv6(const struct sockaddr_in6 *in6, char *buffer)
 {
-	char host[INET6_ADDRSTRLEN];
-	char name[IF_NAMESIZE];
-	char scope[IF_NAMESIZE + 1] = "";
-
+	char host[INET6_ADDRSTRLEN], name[IF_NAMESIZE], scope[IF_NAMESIZE + 1] = "";
 	inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof(host));
 	if (in6->sin6_scope_id != 0) {
 		if (if_indextoname(in6->sin6_scope_id, name) == NULL)
@@ -221,38 +218,30 @@ const char *
 address_format(const struct address *address, char *buffer)
 {
 	char host[INET_ADDRSTRLEN];
-
 	if (address->storage.ss_family == AF_INET6)
-		return format_ipv6(
-		    (const struct sockaddr_in6 *)&address->storage, buffer);
-	if (address->storage.ss_family == AF_INET) {
-		const struct sockaddr_in *in =
-		    (const struct sockaddr_in *)&address->storage;
-		inet_ntop(AF_INET, &in->sin_addr, host, sizeof(host));
-		snprintf(buffer, ADDRESS_TEXT_MAX, "%s:%u", host, ntohs(in->sin_port));
-		return buffer;
-	}
-	return strcpy(buffer, "?");
+		return format_ipv6(&address->in6, buffer);
+	if (address->storage.ss_family != AF_INET)
+		return strcpy(buffer, "?");
+	inet_ntop(AF_INET, &address->in.sin_addr, host, sizeof(host));
+	snprintf(buffer, ADDRESS_TEXT_MAX, "%s:%u", host, ntohs(address->in.sin_port));
+	return buffer;
 }
 
 uint16_t
 address_port(const struct address *address)
 {
 	if (address->storage.ss_family == AF_INET6)
-		return ntohs(
-		    ((const struct sockaddr_in6 *)&address->storage)->sin6_port);
-	if (address->storage.ss_family == AF_INET)
-		return ntohs(((const struct sockaddr_in *)&address->storage)->sin_port);
-	return 0;
+		return ntohs(address->in6.sin6_port);
+	return address->storage.ss_family == AF_INET ? ntohs(address->in.sin_port) : 0;
 }
 
 void
 address_set_port(struct address *address, uint16_t port)
 {
 	if (address->storage.ss_family == AF_INET6)
-		((struct sockaddr_in6 *)&address->storage)->sin6_port = htons(port);
+		address->in6.sin6_port = htons(port);
 	else if (address->storage.ss_family == AF_INET)
-		((struct sockaddr_in *)&address->storage)->sin_port = htons(port);
+		address->in.sin_port = htons(port);
 }
 
 bool
@@ -261,22 +250,38 @@ address_equal(const struct address *a, const struct address *b)
 	if (a->storage.ss_family != b->storage.ss_family ||
 	    address_port(a) != address_port(b))
 		return false;
-	if (a->storage.ss_family == AF_INET6) {
-		const struct sockaddr_in6 *a6 =
-		    (const struct sockaddr_in6 *)&a->storage;
-		const struct sockaddr_in6 *b6 =
-		    (const struct sockaddr_in6 *)&b->storage;
-		return IN6_ARE_ADDR_EQUAL(&a6->sin6_addr, &b6->sin6_addr) &&
-		    a6->sin6_scope_id == b6->sin6_scope_id;
-	}
-	const struct sockaddr_in *a4 = (const struct sockaddr_in *)&a->storage;
-	const struct sockaddr_in *b4 = (const struct sockaddr_in *)&b->storage;
-	return a4->sin_addr.s_addr == b4->sin_addr.s_addr;
+	if (a->storage.ss_family == AF_INET6)
+		return IN6_ARE_ADDR_EQUAL(&a->in6.sin6_addr, &b->in6.sin6_addr) &&
+		    a->in6.sin6_scope_id == b->in6.sin6_scope_id;
+	return a->in.sin_addr.s_addr == b->in.sin_addr.s_addr;
 }
 
-/* ::ffff:10.0.0.0/104 is 10.0.0.0/8. */
+void
+address_compact(const struct address *address, struct address_compact *ret)
+{
+	ret->port = address_port(address);
+	ret->family = (uint8_t)address->storage.ss_family;
+	if (ret->family == AF_INET)
+		memcpy(ret->bytes, &address->in.sin_addr, 4);
+	else
+		memcpy(ret->bytes, &address->in6.sin6_addr, 16);
+}
+
+const char *
+address_format_compact(const struct address_compact *compact, char *buffer)
+{
+	struct address address = { .storage.ss_family = compact->family };
+	if (compact->family == AF_INET)
+		memcpy(&address.in.sin_addr, compact->bytes, 4);
+	else
+		memcpy(&address.in6.sin6_addr, compact->bytes, 16);
+	address_set_port(&address, compact->port);
+	return address_format(&address, buffer);
+}
+
+/* Makes IPv4-mapped prefixes IPv4: ::ffff:10.0.0.0/104 is 10.0.0.0/8. */
 static void
-unmap(struct prefix *prefix)
+unmap(struct address_prefix *prefix)
 {
 	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
 
@@ -290,9 +295,10 @@ unmap(struct prefix *prefix)
 }
 
 int
-prefix_parse(const char *text, struct prefix *ret, char *error, size_t error_size)
+address_prefix_parse(
+    const char *text, struct address_prefix *ret, char *error, size_t error_size)
 {
-	struct prefix prefix = { 0 };
+	struct address_prefix prefix = { 0 };
 	const char *slash = strchr(text, '/');
 	size_t length = slash != NULL ? (size_t)(slash - text) : strlen(text);
 	char host[INET6_ADDRSTRLEN] = "";
@@ -329,18 +335,17 @@ bits_equal(const uint8_t *a, const uint8_t *b, unsigned bits)
 }
 
 bool
-prefix_contains(const struct prefix *prefix, const struct address *address)
+address_prefix_contains(
+    const struct address_prefix *prefix, const struct address *address)
 {
-	struct prefix other = { .family = (uint8_t)address->storage.ss_family };
+	struct address_prefix other = { .family = (uint8_t)address->storage.ss_family };
 
 	if (other.family == AF_INET6) {
 		other.bits = 128;
-		memcpy(other.bytes,
-		    &((const struct sockaddr_in6 *)&address->storage)->sin6_addr, 16);
+		memcpy(other.bytes, &address->in6.sin6_addr, 16);
 		unmap(&other);
 	} else if (other.family == AF_INET) {
-		memcpy(other.bytes,
-		    &((const struct sockaddr_in *)&address->storage)->sin_addr, 4);
+		memcpy(other.bytes, &address->in.sin_addr, 4);
 	}
 	return prefix->family == other.family &&
 	    bits_equal(prefix->bytes, other.bytes, prefix->bits);

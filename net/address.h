@@ -1,6 +1,5 @@
 /*
- * address.h - TCP addresses as text: "127.0.0.1:10000", "[::1]:8001", "host:port",
- * ":port".
+ * address.h - TCP addresses: "127.0.0.1:10000", "[::1]:8001", "host:port", ":port".
  */
 #ifndef NET_ADDRESS_H
 #define NET_ADDRESS_H
@@ -11,23 +10,28 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <netinet/in.h>
+
 #define ADDRESS_TEXT_MAX 64 /* holds any numeric address with its port */
 
 struct address {
-	struct sockaddr_storage storage;
+	union {
+		struct sockaddr_storage storage;
+		struct sockaddr_in in;
+		struct sockaddr_in6 in6;
+	};
 	socklen_t length;
 };
 
-/* Reads a numeric "IPv4:port" or "[IPv6]:port" ("*:port" and ":port" are the IPv4
- * wildcard, "[::]:port" is the IPv6 one). 0, or -1 with one English line in
- * error[error_size] that says what was found and what was wanted. *ret is untouched on
- * failure. */
+/* Parses a numeric "IPv4:port" or "[IPv6]:port" ("*:port" and ":port" are the IPv4
+ * wildcard, "[::]:port" is the IPv6 one). 0, or -1 with one line in error[error_size]
+ * that says what was found and what was expected. */
 int address_parse(const char *text, struct address *ret, char *error, size_t error_size)
     __attribute__((warn_unused_result));
 
-/* The same, names are resolved too (getaddrinfo: may block, start-up only), and ":port"
- * is this host itself. Writes at most `max` addresses, in the resolver's order, and
- * returns how many, or -1 with the error. */
+/* Also resolves names (getaddrinfo(3): may block, start-up only); ":port" is this host.
+ * Writes at most `max` addresses, in the resolver's order, and returns their number, or
+ * -1 with the error. */
 int address_resolve(const char *text, struct address *ret, int max, char *error,
     size_t error_size) __attribute__((warn_unused_result));
 
@@ -38,15 +42,26 @@ uint16_t address_port(const struct address *address);
 void address_set_port(struct address *address, uint16_t port);
 bool address_equal(const struct address *a, const struct address *b);
 
+/* An IP address with its port in 20 bytes, for a connection. */
+struct address_compact {
+	uint8_t bytes[16]; /* IPv4 in the first four */
+	uint16_t port;     /* host order */
+	uint8_t family;    /* AF_INET or AF_INET6 */
+};
+void address_compact(const struct address *address, struct address_compact *ret);
+/* As address_format(). */
+const char *address_format_compact(const struct address_compact *compact, char *buffer);
+
 /* An address prefix, as in "10.0.0.0/8", "::1", "2001:db8::/32". */
-struct prefix {
+struct address_prefix {
 	uint8_t bytes[16]; /* network order; IPv4 in the first four */
 	uint8_t family;    /* AF_INET or AF_INET6 */
 	uint8_t bits;
 };
-int prefix_parse(const char *text, struct prefix *ret, char *error, size_t error_size)
-    __attribute__((warn_unused_result));
+int address_prefix_parse(const char *text, struct address_prefix *ret, char *error,
+    size_t error_size) __attribute__((warn_unused_result));
 /* An IPv4-mapped IPv6 address matches as IPv4. */
-bool prefix_contains(const struct prefix *prefix, const struct address *address);
+bool address_prefix_contains(
+    const struct address_prefix *prefix, const struct address *address);
 
 #endif

@@ -78,7 +78,7 @@ address_limits_destroy(struct address_limits *limits)
 }
 
 static struct key
-key_of(uint32_t listener, const struct peer *peer)
+key_of(uint32_t listener, const struct address_compact *peer)
 {
 	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
 	struct key key = { .scope = listener * 2 };
@@ -208,7 +208,8 @@ take_token(struct entry *entry, uint32_t rate, uint32_t now_ms)
 
 enum close_reason
 address_limits_check(struct address_limits *limits, uint32_t listener,
-    const struct listener_config *config, const struct peer *peer, uint32_t now_ms)
+    const struct listener_config *config, const struct address_compact *peer,
+    uint32_t now_ms)
 {
 	if (!address_limits_are_set(config))
 		return CLOSE_REASON_COUNT;
@@ -234,8 +235,8 @@ address_limits_check(struct address_limits *limits, uint32_t listener,
 }
 
 void
-address_limits_add(
-    struct address_limits *limits, uint32_t listener, const struct peer *peer)
+address_limits_add(struct address_limits *limits, uint32_t listener,
+    const struct address_compact *peer)
 {
 	struct key key = key_of(listener, peer);
 	struct entry *entry = find_or_add(limits, &key);
@@ -247,8 +248,8 @@ address_limits_add(
 }
 
 void
-address_limits_remove(
-    struct address_limits *limits, uint32_t listener, const struct peer *peer)
+address_limits_remove(struct address_limits *limits, uint32_t listener,
+    const struct address_compact *peer)
 {
 	struct key key = key_of(listener, peer);
 	struct entry *entry = find(limits, &key);

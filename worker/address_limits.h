@@ -23,8 +23,6 @@
 
 #include "conf/config.h"
 
-#include "worker/peer.h"
-
 struct address_limits;
 
 /* A table of `capacity` addresses for the worker of this ledger; without ledger (NULL)
@@ -37,15 +35,15 @@ void address_limits_destroy(struct address_limits *limits);
  * CLOSE_REASON_COUNT, or the reason to refuse it. `listener` is its number in the
  * ledger. */
 enum close_reason address_limits_check(struct address_limits *limits, uint32_t listener,
-    const struct listener_config *config, const struct peer *peer, uint32_t now_ms)
-    __attribute__((warn_unused_result));
+    const struct listener_config *config, const struct address_compact *peer,
+    uint32_t now_ms) __attribute__((warn_unused_result));
 
 /* A connection of the peer was opened or received from another worker; it was closed or
  * sent to another worker. For each listener with such limits, in pairs. */
-void address_limits_add(
-    struct address_limits *limits, uint32_t listener, const struct peer *peer);
-void address_limits_remove(
-    struct address_limits *limits, uint32_t listener, const struct peer *peer);
+void address_limits_add(struct address_limits *limits, uint32_t listener,
+    const struct address_compact *peer);
+void address_limits_remove(struct address_limits *limits, uint32_t listener,
+    const struct address_compact *peer);
 
 /* True if the listener limits single addresses. */
 static inline bool

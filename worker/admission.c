@@ -38,10 +38,11 @@ admission_stop(struct worker *worker)
 }
 
 static bool
-contains(const struct prefix *prefixes, size_t count, const struct address *peer)
+contains(
+    const struct address_prefix *prefixes, size_t count, const struct address *peer)
 {
 	for (size_t i = 0; i < count; i++) {
-		if (prefix_contains(&prefixes[i], peer))
+		if (address_prefix_contains(&prefixes[i], peer))
 			return true;
 	}
 	return false;
@@ -88,8 +89,8 @@ is_full(const struct worker *worker)
 static enum close_reason
 check_address(const struct listener *listener, const struct address *address)
 {
-	struct peer peer;
-	peer_set(&peer, address);
+	struct address_compact peer;
+	address_compact(address, &peer);
 	uint64_t now_ms = clock_read_ns(CLOCK_MONOTONIC_COARSE) / NS_PER_MS;
 	return address_limits_check(listener->worker->limits.addresses,
 	    listener_ledger_index(listener), listener->config, &peer, (uint32_t)now_ms);
@@ -119,12 +120,12 @@ admission_refuse(const struct listener *listener, int fd, const struct address *
 {
 	if (log_get_level() >= LOG_LEVEL_DEBUG) {
 		char text[ADDRESS_TEXT_MAX];
-		struct peer compact;
+		struct address_compact compact;
 		/* Without the interface of a link-local address: the sandbox forbids to
 		 * look up its name. */
-		peer_set(&compact, peer);
-		log_debug("connection %s closed: %s", peer_format(&compact, text),
-		    close_reason_name(reason));
+		address_compact(peer, &compact);
+		log_debug("connection %s closed: %s",
+		    address_format_compact(&compact, text), close_reason_name(reason));
 	}
 	ledger_count_closed(listener->block, reason);
 	const struct linger reset = { .l_onoff = 1 };

@@ -118,7 +118,8 @@ connection_close(struct connection *connection, enum close_reason reason)
 	if (log_get_level() >= LOG_LEVEL_DEBUG) {
 		char text[ADDRESS_TEXT_MAX];
 		log_debug("connection %s closed: %s",
-		    peer_format(&connection->peer, text), close_reason_name(reason));
+		    address_format_compact(&connection->peer, text),
+		    close_reason_name(reason));
 	}
 	struct ledger_block *block = connection->listener->block;
 	ledger_count(block, LEDGER_BYTES_DROPPED, connection_queued_bytes(connection));
@@ -198,7 +199,7 @@ connection_open(struct listener *listener, int fd, const struct address *peer)
 		close(fd);
 		return;
 	}
-	peer_set(&connection->peer, peer);
+	address_compact(peer, &connection->peer);
 	count_in(connection);
 	if (event_add(&connection->event, NULL) < 0)
 		connection_close(connection, CLOSE_SYSTEM_ERROR);

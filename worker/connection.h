@@ -30,8 +30,6 @@
 #include "proto/close_reason.h"
 #include "proto/transfer.h"
 
-#include "worker/peer.h"
-
 struct listener;
 struct worker;
 
@@ -60,7 +58,7 @@ struct connection {
 	uint32_t searched;     /* bytes of input known to hold no whole message */
 	uint32_t active_ms;    /* when the last bytes arrived or the last queued reply
 				  was sent (timeouts.now_ms) */
-	struct peer peer;
+	struct address_compact peer;
 	uint8_t slab_index;  /* connection_pool.c */
 	uint8_t phase;       /* enum connection_phase */
 	uint8_t reason;      /* enum close_reason: why it is finishing or lingering */

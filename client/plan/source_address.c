@@ -41,7 +41,7 @@ is_loopback4(const struct address *address)
 
 /* Number of usable host addresses of a prefix. */
 static uint32_t
-prefix_hosts(const struct prefix *prefix)
+prefix_hosts(const struct address_prefix *prefix)
 {
 	uint32_t width = prefix->family == AF_INET ? 32 : 128;
 	uint32_t bits = width - prefix->bits;
@@ -55,7 +55,7 @@ prefix_hosts(const struct prefix *prefix)
 
 /* Clears the host bits: "10.0.0.7/24", as ip(8) prints it, means its network. */
 static void
-network_of(const struct prefix *prefix, uint8_t *out)
+network_of(const struct address_prefix *prefix, uint8_t *out)
 {
 	for (int i = 0; i < 16; i++) {
 		int kept = prefix->bits - 8 * i;
@@ -67,7 +67,7 @@ network_of(const struct prefix *prefix, uint8_t *out)
 }
 
 static void
-prefix_host(const struct prefix *prefix, uint32_t index, struct address *ret)
+prefix_host(const struct address_prefix *prefix, uint32_t index, struct address *ret)
 {
 	uint8_t network[16];
 
@@ -114,9 +114,9 @@ static int
 check_given(struct plan *plan, char *error)
 {
 	for (uint32_t i = 0; i < plan->source_texts.count; i++) {
-		struct prefix prefix;
+		struct address_prefix prefix;
 		char why[256];
-		if (prefix_parse(
+		if (address_prefix_parse(
 			plan->source_texts.items[i], &prefix, why, sizeof(why)) < 0) {
 			snprintf(error, PLAN_ERROR_MAX, "--source-ip: \"%s\": %s",
 			    plan->source_texts.items[i], why);
@@ -189,9 +189,9 @@ source_address_of(const struct plan *plan, uint32_t connection, struct address *
 		return true;
 	}
 	for (uint32_t i = 0; i < plan->source_texts.count; i++) {
-		struct prefix prefix;
+		struct address_prefix prefix;
 		char why[256];
-		if (prefix_parse(
+		if (address_prefix_parse(
 			plan->source_texts.items[i], &prefix, why, sizeof(why)) < 0)
 			return false;
 		uint32_t hosts = prefix_hosts(&prefix);

@@ -36,7 +36,7 @@ check_address(const char *text)
 /* "ADDRESS/BITS". A mapped one is IPv4, also where a prefix of IPv6 is shorter than
  * what all of them begin with. */
 static void
-check_own_address(const char *text, const struct prefix *prefix)
+check_own_address(const char *text, const struct address_prefix *prefix)
 {
 	size_t length = strcspn(text, "/");
 	bool is_v6 = memchr(text, ':', length) != NULL;
@@ -49,25 +49,25 @@ check_own_address(const char *text, const struct prefix *prefix)
 	bool is_mapped = address.storage.ss_family == AF_INET6 &&
 	    IN6_IS_ADDR_V4MAPPED(
 		&((const struct sockaddr_in6 *)&address.storage)->sin6_addr);
-	must(prefix_contains(prefix, &address) !=
+	must(address_prefix_contains(prefix, &address) !=
 	    (is_mapped && prefix->family == AF_INET6));
 }
 
 static void
 check_prefix(const char *text)
 {
-	struct prefix prefix;
+	struct address_prefix prefix;
 	struct address strange;
 	char error[64] = "";
 
-	if (prefix_parse(text, &prefix, error, sizeof(error)) < 0) {
+	if (address_prefix_parse(text, &prefix, error, sizeof(error)) < 0) {
 		must(error[0] != '\0');
 		return;
 	}
 	must(prefix.bits <= (prefix.family == AF_INET ? 32 : 128));
 	check_own_address(text, &prefix);
 	must(address_parse("[2001:db8::1]:1", &strange, error, sizeof(error)) == 0);
-	must(prefix.family == AF_INET6 || !prefix_contains(&prefix, &strange));
+	must(prefix.family == AF_INET6 || !address_prefix_contains(&prefix, &strange));
 }
 
 int

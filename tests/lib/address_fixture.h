@@ -24,15 +24,15 @@
 
 #define ALLOWED CLOSE_REASON_COUNT
 
-static inline struct peer
+static inline struct address_compact
 peer(const char *text)
 {
 	struct address address;
-	struct peer ret;
+	struct address_compact ret;
 	char error[128];
 
 	assert_int_equal(address_parse(text, &address, error, sizeof(error)), 0);
-	peer_set(&ret, &address);
+	address_compact(&address, &ret);
 	return ret;
 }
 
@@ -40,7 +40,7 @@ static inline enum close_reason
 check_limits(struct address_limits *address_limits,
     const struct listener_config *config, const char *text, uint32_t now_ms)
 {
-	struct peer client = peer(text);
+	struct address_compact client = peer(text);
 
 	return address_limits_check(address_limits, 0, config, &client, now_ms);
 }
@@ -48,7 +48,7 @@ check_limits(struct address_limits *address_limits,
 static inline void
 add_connection(struct address_limits *address_limits, const char *text)
 {
-	struct peer client = peer(text);
+	struct address_compact client = peer(text);
 
 	address_limits_add(address_limits, 0, &client);
 }
@@ -56,7 +56,7 @@ add_connection(struct address_limits *address_limits, const char *text)
 static inline void
 remove_connection(struct address_limits *address_limits, const char *text)
 {
-	struct peer client = peer(text);
+	struct address_compact client = peer(text);
 
 	address_limits_remove(address_limits, 0, &client);
 }

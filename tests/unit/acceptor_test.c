@@ -109,20 +109,20 @@ test_accepts_a_burst_in_small_batches(void **state)
 static void
 test_denies_addresses_not_on_the_allow_list(void **state)
 {
-	static struct prefix allow[2];
+	static struct address_prefix allow[2];
 	struct fixture f;
 	char error[128];
 
 	(void)state;
-	assert_int_equal(prefix_parse("10.0.0.0/8", &allow[0], error, 128), 0);
-	assert_int_equal(prefix_parse("::1", &allow[1], error, 128), 0);
+	assert_int_equal(address_prefix_parse("10.0.0.0/8", &allow[0], error, 128), 0);
+	assert_int_equal(address_prefix_parse("::1", &allow[1], error, 128), 0);
 	start(&f);
 	f.w.listener_config.allow = allow;
 	f.w.listener_config.allow_count = 2;
 	connect_clients(&f, 0, 2);
 	assert_true(worker_fixture_run_until(
 	    &f.w, worker_fixture_closed(&f.w, CLOSE_DENIED) == 3));
-	assert_int_equal(prefix_parse("127.0.0.0/8", &allow[1], error, 128), 0);
+	assert_int_equal(address_prefix_parse("127.0.0.0/8", &allow[1], error, 128), 0);
 	connect_clients(&f, 3, 3);
 	assert_true(worker_fixture_run_until(&f.w, f.w.worker.connections.count == 1));
 	finish(&f);
@@ -202,13 +202,13 @@ test_refuses_connections_over_the_limit_of_the_worker(void **state)
 static void
 test_the_deny_list_overrides_the_allow_list(void **state)
 {
-	static struct prefix all, local;
+	static struct address_prefix all, local;
 	struct fixture f;
 	char error[128];
 
 	(void)state;
-	assert_int_equal(prefix_parse("127.0.0.0/8", &all, error, 128), 0);
-	assert_int_equal(prefix_parse("127.0.0.1", &local, error, 128), 0);
+	assert_int_equal(address_prefix_parse("127.0.0.0/8", &all, error, 128), 0);
+	assert_int_equal(address_prefix_parse("127.0.0.1", &local, error, 128), 0);
 	start(&f);
 	f.w.listener_config.allow = &all;
 	f.w.listener_config.allow_count = 1;

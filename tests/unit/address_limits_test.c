@@ -36,7 +36,7 @@ test_each_listener_counts_separately(void **state)
 {
 	const struct listener_config config = { .max_connections_per_address = 1 };
 	struct address_limits *address_limits = address_limits_create(10, NULL, NULL);
-	struct peer client = peer("10.0.0.1:1");
+	struct address_compact client = peer("10.0.0.1:1");
 
 	(void)state;
 	address_limits_add(address_limits, 0, &client);

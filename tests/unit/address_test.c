@@ -143,13 +143,13 @@ test_addresses_are_equal_when_host_and_port_are(void **state)
 static bool
 inside(const char *prefix_text, const char *address_text)
 {
-	struct prefix prefix;
+	struct address_prefix prefix;
 	struct address address = parsed(address_text);
 	char error[256] = "";
 
-	if (prefix_parse(prefix_text, &prefix, error, sizeof(error)) < 0)
+	if (address_prefix_parse(prefix_text, &prefix, error, sizeof(error)) < 0)
 		fail_msg("%s", error);
-	return prefix_contains(&prefix, &address);
+	return address_prefix_contains(&prefix, &address);
 }
 
 static void
@@ -181,10 +181,10 @@ test_an_IPv4_mapped_address_matches_as_IPv4(void **state)
 static void
 check_prefix_refused(const char *text, const char *expected)
 {
-	struct prefix prefix = { .bits = 77 };
+	struct address_prefix prefix = { .bits = 77 };
 	char error[256] = "";
 
-	assert_int_equal(prefix_parse(text, &prefix, error, sizeof(error)), -1);
+	assert_int_equal(address_prefix_parse(text, &prefix, error, sizeof(error)), -1);
 	assert_string_equal(error, expected);
 	assert_int_equal(prefix.bits, 77);
 }
