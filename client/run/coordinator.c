@@ -16,12 +16,14 @@
 
 #include "lib/clock.h"
 #include "lib/log.h"
+#include "lib/xmalloc.h"
 
 #include "client/load/generator.h"
 
 #define TICK_MS 50
-#define KILL_AT 3                        /* the signal that asks a third time */
-#define START_DELAY_NS UINT64_C(2000000) /* so that all have seen it when it comes */
+#define KILL_AT 3 /* the number of the stop request that sends SIGKILL */
+#define START_DELAY_NS UINT64_C(2000000) /* for all processes to read the start time   \
+					  */
 
 struct coordinator {
 	const struct coordinator_args *args;
@@ -29,9 +31,9 @@ struct coordinator {
 	struct control_block *control_block;
 	uint32_t count;
 	uint32_t alive;
-	pid_t *pids; /* 0: gone */
+	pid_t *pids; /* 0: exited */
 	int *wake_fds;
-	int event_fd;  /* the processes write it */
+	int event_fd;  /* written by the load processes */
 	int signal_fd; /* INT, TERM, HUP, CHLD */
 	sigset_t previous_mask;
 };
@@ -49,14 +51,14 @@ wake_all(const struct coordinator *coordinator)
 
 	for (uint32_t i = 0; i < coordinator->count; i++)
 		if (write(coordinator->wake_fds[i], &one, sizeof(one)) < 0)
-			log_warn("cannot wake generator process %u", i);
+			log_warn("load process %u: cannot wake it", i);
 }
 
 static void
 close_fds(struct coordinator *coordinator)
 {
 	for (uint32_t i = 0; i < coordinator->count; i++)
-		if (coordinator->wake_fds != NULL && coordinator->wake_fds[i] > 0)
+		if (coordinator->wake_fds[i] > 0)
 			close(coordinator->wake_fds[i]);
 	if (coordinator->event_fd >= 0)
 		close(coordinator->event_fd);
@@ -64,7 +66,7 @@ close_fds(struct coordinator *coordinator)
 		close(coordinator->signal_fd);
 }
 
-/* nohup(1) has it ignored. */
+/* True for SIGHUP under nohup(1). */
 static bool
 is_ignored(int signal)
 {
@@ -83,7 +85,7 @@ open_signals(struct coordinator *coordinator)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGCHLD);
 	if (!is_ignored(SIGHUP))
-		sigaddset(&set, SIGHUP); /* it would come in spite of nohup */
+		sigaddset(&set, SIGHUP); /* a signalfd also reports ignored signals */
 	sigprocmask(SIG_BLOCK, &set, &coordinator->previous_mask);
 	coordinator->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	return coordinator->signal_fd < 0 ? -1 : 0;
@@ -92,10 +94,6 @@ open_signals(struct coordinator *coordinator)
 static int
 prepare(struct coordinator *coordinator)
 {
-	coordinator->pids = calloc(coordinator->count, sizeof(pid_t));
-	coordinator->wake_fds = calloc(coordinator->count, sizeof(int));
-	if (coordinator->pids == NULL || coordinator->wake_fds == NULL)
-		return -1;
 	coordinator->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (coordinator->event_fd < 0)
 		return -1;
@@ -107,7 +105,8 @@ prepare(struct coordinator *coordinator)
 	return open_signals(coordinator);
 }
 
-/* In the child. It leaves the terminal's signals to the parent, and ends with it. */
+/* Runs in the load process, which leaves the terminal's signals to the parent and ends
+ * with it. */
 static void
 child(struct coordinator *coordinator, uint32_t process, pid_t parent)
 {
@@ -137,7 +136,7 @@ child(struct coordinator *coordinator, uint32_t process, pid_t parent)
 		if (i != process)
 			close(coordinator->wake_fds[i]);
 	if (generator_run(&own) != 0) {
-		log_warn("generator process %u", process);
+		log_warn("load process %u", process);
 		_exit(EX_OSERR);
 	}
 	_exit(0);
@@ -148,7 +147,7 @@ spawn(struct coordinator *coordinator)
 {
 	pid_t parent = getpid();
 
-	/* What is buffered is written once, not by every child. */
+	/* Otherwise each child would write the buffered output again. */
 	fflush(NULL);
 	for (uint32_t i = 0; i < coordinator->count; i++) {
 		struct counters *counters = counters_of(coordinator, i);
@@ -175,8 +174,8 @@ count_lost_messages(struct counters_messages *messages)
 	atomic_store_explicit(&messages->in_flight, 0, memory_order_relaxed);
 }
 
-/* What a dead process had open is lost. A message that it had just begun to count is in
- * flight: sent is the sum again. */
+/* Counts the open connections and messages in flight of a dead process as lost. If it
+ * died while counting a message, sent is corrected to balance again. */
 static void
 account_dead_process(struct coordinator *coordinator, uint32_t process, int status)
 {
@@ -186,11 +185,11 @@ account_dead_process(struct coordinator *coordinator, uint32_t process, int stat
 
 	coordinator->outcome.died++;
 	if (WIFSIGNALED(status))
-		log_warnx("generator process %u (pid %d) was killed by signal %d (%s)",
-		    process, (int)coordinator->pids[process], WTERMSIG(status),
+		log_warnx("load process %u (pid %d): killed by signal %d (%s)", process,
+		    (int)coordinator->pids[process], WTERMSIG(status),
 		    strsignal(WTERMSIG(status)));
 	else
-		log_warnx("generator process %u (pid %d) ended with status %d", process,
+		log_warnx("load process %u (pid %d): exited with status %d", process,
 		    (int)coordinator->pids[process], WEXITSTATUS(status));
 	for (int i = 0; i < 2; i++) {
 		struct counters_messages *m = both[i];
@@ -226,7 +225,7 @@ reap(struct coordinator *coordinator)
 	}
 }
 
-/* Somebody wants the end: in order, then at once, then of those who do neither. */
+/* The first request drains, the second ends at once, the third kills the processes. */
 static void
 request_stop(struct coordinator *coordinator)
 {
@@ -240,8 +239,8 @@ request_stop(struct coordinator *coordinator)
 			kill(coordinator->pids[i], SIGKILL);
 }
 
-/* A terminal that goes away says so twice (the kernel and the shell): no hurry. What is
- * left to do, it shall not end. */
+/* Kernel and shell both send SIGHUP when a terminal closes: the second one must not end
+ * the run at once, nor later the writing of the outputs. */
 static void
 on_sighup(struct coordinator *coordinator)
 {
@@ -271,7 +270,7 @@ realtime_offset_ns(void)
 	return clock_realtime_ns() - clock_now_ns();
 }
 
-/* When every process waits, the start is named. */
+/* Sets the common start time as soon as every process waits for it. */
 static void
 step_start(struct coordinator *coordinator)
 {
@@ -293,7 +292,7 @@ step_start(struct coordinator *coordinator)
 	wake_all(coordinator);
 }
 
-/* Lockstep: the round is over when it is over in every process. */
+/* Lockstep: a round ends when all processes have finished it. */
 static void
 step_round(struct coordinator *coordinator)
 {
@@ -353,12 +352,12 @@ supervise_run(struct coordinator *coordinator)
 	}
 }
 
-/* The processes that were started before one could not be. */
+/* Kills the processes that were forked before a fork failed. */
 static void
 stop_all(struct coordinator *coordinator)
 {
 	for (uint32_t i = 0; i < coordinator->count; i++) {
-		if (coordinator->pids == NULL || coordinator->pids[i] == 0)
+		if (coordinator->pids[i] == 0)
 			continue;
 		kill(coordinator->pids[i], SIGKILL);
 		waitpid(coordinator->pids[i], NULL, 0);
@@ -372,6 +371,8 @@ coordinator_run(const struct coordinator_args *args, struct coordinator_outcome 
 		.args = args,
 		.control_block = args->counters_map->control_block,
 		.count = args->plan->processes,
+		.pids = xcalloc(args->plan->processes, sizeof(pid_t)),
+		.wake_fds = xcalloc(args->plan->processes, sizeof(int)),
 		.event_fd = -1,
 		.signal_fd = -1,
 	};

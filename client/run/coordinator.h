@@ -1,6 +1,6 @@
 /*
- * coordinator.h - the parent of a run: forks the generator processes, names the common
- * start and the rounds of lockstep, watches, and ends them.
+ * coordinator.h - the parent of the load processes: forks them, sets the common start
+ * time, advances the rounds of lockstep, passes on signals and reaps them.
  */
 #ifndef CLIENT_RUN_COORDINATOR_H
 #define CLIENT_RUN_COORDINATOR_H
@@ -18,18 +18,19 @@ struct coordinator_args {
 	const struct sequence *sequence;
 	const struct expectation *expectation;
 	const struct counters_map *counters_map;
-	/* Called a few times a second while the run goes on, with CLOCK_MONOTONIC. */
+	/* Called several times per second during the run, with CLOCK_MONOTONIC. */
 	void (*on_tick)(void *context, uint64_t now_ns);
 	void *context;
 };
 
 struct coordinator_outcome {
-	bool interrupted; /* a signal ended the run */
-	uint32_t died;    /* generator processes that did not finish */
-	uint64_t late_ns; /* the load began so long after --start-at */
+	bool interrupted; /* by a signal */
+	uint32_t died;    /* load processes that did not finish */
+	uint64_t late_ns; /* delay of the start after --start-at */
 };
 
-/* Runs it to its end. 0, or -1 with errno when it could not begin. */
+/* Returns when all load processes have exited. 0, or -1 with errno if they could not be
+ * started. */
 int coordinator_run(const struct coordinator_args *args,
     struct coordinator_outcome *ret) __attribute__((warn_unused_result));
 

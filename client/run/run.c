@@ -1,14 +1,11 @@
 #include "client/run/run.h"
 
-#include <errno.h>
-#include <string.h>
 #include <sysexits.h>
 
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/units.h"
 
-#include "client/load/generator.h"
 #include "client/measure/progress.h"
 #include "client/measure/sampler.h"
 #include "client/messages/expectation.h"
@@ -16,9 +13,8 @@
 #include "client/plan/preflight.h"
 #include "client/run/coordinator.h"
 
-/* What lives as long as a run. */
 struct run_context {
-	struct plan plan; /* a copy: it is completed here */
+	struct plan plan; /* a copy, which is completed here */
 	struct sequence sequence;
 	struct expectation expectation;
 	struct counters_map counters_map;
@@ -33,6 +29,14 @@ fail_with(int status, const char *error)
 {
 	log_errorx("%s", error);
 	return status;
+}
+
+/* Logs errno and its subject. */
+static int
+log_system_error(const char *subject)
+{
+	log_error("%s", subject);
+	return EX_OSERR;
 }
 
 static void
@@ -52,7 +56,7 @@ collect(struct run_context *run_context, struct result *ret)
 
 	if (result_collect(&run_context->plan, &run_context->counters_map,
 		&run_context->sampler, ret) < 0)
-		return fail_with(EX_OSERR, strerror(errno));
+		return log_system_error("cannot collect the result");
 	ret->interrupted = outcome->interrupted;
 	if (outcome->died > 0)
 		result_trust_add(&ret->trust, RESULT_INVALID,
@@ -65,7 +69,6 @@ collect(struct run_context *run_context, struct result *ret)
 	return 0;
 }
 
-/* Forks, runs, collects. */
 static int
 run_load(struct run_context *run_context, struct result *ret)
 {
@@ -78,48 +81,36 @@ run_load(struct run_context *run_context, struct result *ret)
 		.context = run_context,
 	};
 
-	if (coordinator_run(&args, &run_context->outcome) != 0) {
-		log_error("the generator processes cannot be started");
-		return EX_OSERR;
-	}
+	if (coordinator_run(&args, &run_context->outcome) < 0)
+		return log_system_error("cannot start the load processes");
 	sampler_stop(&run_context->sampler, clock_now_ns());
 	progress_clear(&run_context->progress);
 	run_context->sampler.interrupted = run_context->outcome.interrupted;
 	return collect(run_context, ret);
 }
 
-/* Of errno, and of the file that it is about; NULL: of none. */
-static int
-log_file_error(const char *path)
-{
-	if (path == NULL)
-		return fail_with(EX_OSERR, strerror(errno));
-	log_error("%s", path);
-	return EX_OSERR;
-}
-
 static int
 run_with_counters(struct run_context *run_context, struct result *ret)
 {
 	const struct plan *plan = &run_context->plan;
+	const char *hlog = plan->hlog != NULL ? plan->hlog : "cannot sample the run";
 
 	if (counters_map_open(&run_context->counters_map, plan->processes) < 0)
-		return fail_with(EX_OSERR, strerror(errno));
+		return log_system_error("cannot map the counters");
 	if (sampler_start(&run_context->sampler, plan, &run_context->counters_map) <
 	    0) {
 		counters_map_close(&run_context->counters_map);
-		return log_file_error(plan->hlog);
+		return log_system_error(hlog);
 	}
 	progress_init(&run_context->progress, plan);
 	int status = run_load(run_context, ret);
 	run_context->hlog_failed = sampler_finish(&run_context->sampler) < 0;
 	if (run_context->hlog_failed)
-		log_file_error(plan->hlog);
+		log_system_error(hlog);
 	counters_map_close(&run_context->counters_map);
 	return status;
 }
 
-/* What the run needs of the machine is there, or is named. */
 static int
 check_machine(struct run_context *run_context)
 {

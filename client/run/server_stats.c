@@ -12,7 +12,7 @@
 #include "http/http_client.h"
 
 #define TIMEOUT_S 5
-#define TRIES 40 /* to find a server quiet after the run */
+#define TRIES 40 /* until the server has closed the connections of the run */
 #define PAUSE_US 50000
 
 static int
@@ -45,7 +45,7 @@ fetch(const char *where, char *error)
 }
 
 /* Reads a server's counters, repeatedly until at most `quiet_at` connections are open
- * there: the server learns of our closes after us. */
+ * there: the server sees a close after the client. */
 static int
 read_one(const char *where, uint64_t quiet_at, struct server_totals *ret)
 {
@@ -100,7 +100,7 @@ server_stats_reconcile(
 			return status;
 		if (!reconcile_is_later(&server->after, &server->before)) {
 			log_errorx(
-			    "--ledger %s: the counters went back: the server that answers now is not the one from before the run",
+			    "--ledger %s: the counters decreased during the run: another server process answers now",
 			    server->where);
 			return EX_UNAVAILABLE;
 		}
