@@ -5,12 +5,12 @@
 #include <string.h>
 
 #define FIRST_CAPACITY 1024
-/* Between them no capacity is chosen: from 128 KiB on glibc maps a block by itself
- * (mallopt(3)), which takes the pages that are touched, grows without a copy and leaves
+/* No capacity between these two: glibc maps blocks from 128 KiB on separately
+ * (mallopt(3)). They use memory only for touched pages, grow without a copy and leave
  * no hole in the heap. */
 #define HEAP_CAPACITY_MAX (32 * 1024)
 #define MAPPED_CAPACITY_MIN (256 * 1024)
-#define CAPACITY_MAX (SIZE_MAX / 8) /* below it, doubling never overflows */
+#define CAPACITY_MAX (SIZE_MAX / 8) /* doubling does not overflow */
 
 int
 buffer_reserve(struct buffer **buffer, size_t more)
@@ -19,7 +19,7 @@ buffer_reserve(struct buffer **buffer, size_t more)
 	if (b != NULL && b->capacity - b->end >= more)
 		return 0;
 	size_t length = buffer_length(b);
-	/* Moving is worth it only when it copies less than it frees. */
+	/* Moving pays only if it copies less than it frees. */
 	if (b != NULL && b->start >= length && b->capacity - length >= more) {
 		memcpy(b->data, b->data + b->start, length);
 		b->start = 0;
@@ -35,8 +35,7 @@ buffer_reserve(struct buffer **buffer, size_t more)
 		capacity *= 2;
 	if (capacity > HEAP_CAPACITY_MAX && capacity < MAPPED_CAPACITY_MIN)
 		capacity = MAPPED_CAPACITY_MIN;
-	/* Large blocks grow without a second one beside them where the allocator can
-	 * move their pages (mremap(2)). */
+	/* realloc(3) grows large blocks by moving their pages (mremap(2)). */
 	struct buffer *larger = realloc(b, sizeof(*larger) + capacity);
 	if (larger == NULL)
 		return -1;

@@ -1,9 +1,9 @@
 /*
- * buffer.h - a queue of bytes that is only held while there are some: a pointer that is
- * NULL when the queue is empty, and one heap block else.
+ * buffer.h - a queue of bytes in one heap block; NULL while it is empty, so that an
+ * idle connection costs no memory.
  *
- *      data + start          data + end
- *           |  bytes waiting  |  room  |
+ *      data + start           data + end
+ *           |  queued bytes     |  room  |
  */
 #ifndef LIB_BUFFER_H
 #define LIB_BUFFER_H
@@ -24,14 +24,14 @@ buffer_length(const struct buffer *buffer)
 	return buffer == NULL ? 0 : buffer->end - buffer->start;
 }
 
-/* Makes room for `more` bytes after the end, moving what waits when that is enough. 0,
- * or -1 with ENOMEM and the buffer as it was. */
+/* Makes room for `more` bytes at data + end; may move the queued bytes. 0, or -1 with
+ * ENOMEM and the buffer unchanged. */
 int buffer_reserve(struct buffer **buffer, size_t more)
     __attribute__((warn_unused_result));
-/* Copies bytes to the end. 0, or -1 with ENOMEM and the buffer as it was. */
+/* 0, or -1 with ENOMEM and the buffer unchanged. */
 int buffer_append(struct buffer **buffer, const void *data, size_t length)
     __attribute__((warn_unused_result));
-/* Takes bytes from the front; when the last one goes, the memory goes too. */
+/* Removes bytes from the front; frees the memory with the last one. */
 void buffer_consume(struct buffer **buffer, size_t length);
 void buffer_release(struct buffer **buffer);
 

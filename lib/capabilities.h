@@ -1,6 +1,4 @@
-/*
- * capabilities.h - giving up the powers of root, part by part or all (capabilities(7)).
- */
+/* capabilities.h - drops privileges of root, some or all (capabilities(7)). */
 #ifndef LIB_CAPABILITIES_H
 #define LIB_CAPABILITIES_H
 
@@ -9,13 +7,13 @@
 /* A set of capabilities, from linux/capability.h: CAPABILITY(CAP_KILL). */
 #define CAPABILITY(number) (UINT64_C(1) << (number))
 
-/* No program that this process or a child of it executes gets any but those in `keep`:
- * the bounding set. Nothing changes, and that is no failure, for a process that may not
- * shrink it (CAP_SETPCAP). 0, or -1 with errno. */
+/* Limits the bounding set: programs executed by this process or its children gain no
+ * capability outside `keep`. A process without CAP_SETPCAP cannot shrink the set, which
+ * is not an error. 0, or -1 with errno. */
 int capabilities_limit_bounding_set(uint64_t keep) __attribute__((warn_unused_result));
 
-/* The process itself, too, has none but those in `keep` that it has now: they are
- * permitted and effective; nothing is inheritable or ambient. 0, or -1 with errno. */
+/* Limits the process itself to those of `keep` that it has: they stay permitted and
+ * effective; none is inheritable or ambient. 0, or -1 with errno. */
 int capabilities_limit(uint64_t keep) __attribute__((warn_unused_result));
 
 #endif

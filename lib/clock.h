@@ -30,7 +30,7 @@ clock_now_ns(void)
 	return clock_read_ns(CLOCK_MONOTONIC);
 }
 
-/* Seconds of CLOCK_MONOTONIC. */
+/* CLOCK_MONOTONIC */
 static inline double
 clock_now_s(void)
 {

@@ -22,7 +22,6 @@ static long
 decode_hex(const char *text, size_t length, size_t digits)
 {
 	long value = 0;
-
 	if (length < digits)
 		return -1;
 	for (size_t i = 0; i < digits; i++) {
@@ -59,15 +58,13 @@ put_utf8(uint32_t code, char *out)
 	return 4;
 }
 
-/* The functions below read what stands after the backslash. They return how many
- * characters of text they took, 0 for what is no escape, and add to *out. */
-
+/* The decoders get the text after the backslash. They append to *out and return the
+ * number of characters read, 0 for an invalid escape. */
 static size_t
 decode_unicode(const char *text, size_t length, char **out)
 {
 	long code = decode_hex(text + 1, length - 1, 4);
 	size_t taken = 5;
-
 	if (code < 0 || (code >= 0xdc00 && code <= 0xdfff))
 		return 0;
 	if (code >= 0xd800 && code <= 0xdbff) {
@@ -88,7 +85,6 @@ decode_octal(const char *text, size_t length, char **out)
 {
 	unsigned value = 0;
 	size_t taken = 0;
-
 	while (taken < 3 && taken < length && text[taken] >= '0' && text[taken] <= '7')
 		value = value * 8 + (unsigned)(text[taken++] - '0');
 	if (value > 0xff)
@@ -124,7 +120,6 @@ long
 escape_decode(const char *text, size_t length, char *out, size_t *ret_at)
 {
 	char *to = out;
-
 	for (size_t at = 0; at < length;) {
 		if (text[at] != '\\') {
 			*to++ = text[at++];
@@ -140,13 +135,12 @@ escape_decode(const char *text, size_t length, char *out, size_t *ret_at)
 	return to - out;
 }
 
-/* The text of one byte, into out[5]. Returns its length. */
+/* Into out[5]; returns the length. */
 static size_t
 encode_one(unsigned char byte, char *out)
 {
 	const char *meaning =
 	    memchr(meanings, byte, sizeof(meanings) - 2); /* not "/" */
-
 	if (meaning != NULL)
 		return (size_t)snprintf(out, 5, "\\%c", letters[meaning - meanings]);
 	if (byte < 0x20 || byte >= 0x7f)
@@ -160,9 +154,8 @@ escape_encode(const void *data, size_t length, char *out, size_t out_size)
 {
 	const unsigned char *bytes = data;
 	size_t used = 0;
-	size_t cut = 0; /* where "..." would still fit */
+	size_t cut = 0; /* the last place where "..." fits */
 	char one[5];
-
 	if (out_size == 0)
 		return out;
 	for (size_t i = 0; i < length; i++) {

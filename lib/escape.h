@@ -9,12 +9,12 @@
 
 /* Decodes `length` bytes of text into `out`, which has room for `length` bytes (a
  * decoded text is never longer) and may be `text` itself. Returns the decoded length,
- * or -1 with *ret_at the offset of the escape that is none. */
+ * or -1 with *ret_at the offset of the invalid escape. */
 long escape_decode(const char *text, size_t length, char *out, size_t *ret_at)
     __attribute__((warn_unused_result));
 
-/* Writes bytes so that they are printable and decode back: at most out_size - 1
- * characters and a NUL; what does not fit ends in "...". Returns out. */
+/* Writes bytes as printable text that decodes to them: at most out_size - 1 characters
+ * and a NUL; a text that is cut ends in "...". Returns out. */
 char *escape_encode(const void *data, size_t length, char *out, size_t out_size);
 
 #endif

@@ -2,23 +2,10 @@
 
 #include <malloc.h>
 
-#ifdef __GLIBC__
-static size_t
-free_bytes(void)
-{
-#if __GLIBC_PREREQ(2, 33)
-	return mallinfo2().fordblks;
-#else
-	return (unsigned)mallinfo().fordblks;
-#endif
-}
-#endif
-
 bool
 heap_trim_check(struct heap_trim *heap_trim, uint32_t now_ms)
 {
-#ifdef __GLIBC__
-	size_t free_now = free_bytes();
+	size_t free_now = mallinfo2().fordblks;
 	if (free_now < heap_trim->released_bytes)
 		heap_trim->released_bytes = free_now;
 	if (free_now < heap_trim->lowest_free_bytes)
@@ -29,14 +16,9 @@ heap_trim_check(struct heap_trim *heap_trim, uint32_t now_ms)
 	    heap_trim->released_bytes + HEAP_TRIM_MIN_BYTES;
 	if (is_worthwhile) {
 		malloc_trim(0);
-		heap_trim->released_bytes = free_now = free_bytes();
+		heap_trim->released_bytes = free_now = mallinfo2().fordblks;
 	}
 	heap_trim->lowest_free_bytes = free_now;
 	heap_trim->since_ms = now_ms;
 	return is_worthwhile;
-#else
-	(void)heap_trim;
-	(void)now_ms;
-	return false;
-#endif
 }

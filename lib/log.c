@@ -29,16 +29,16 @@ const char *const log_format_names[] = { "text", "json", NULL };
 static struct {
 	char program[32];
 	char role[32];
-	bool is_command; /* named without its process */
+	bool is_command; /* no pid in the prefix */
 	enum log_level level;
 	enum log_format format;
 	int fd;
 	char *path;      /* of the file or socket; NULL: stderr */
-	bool is_syslog;  /* it is the socket of the system's log */
-	bool is_journal; /* so is stderr a stream of the journal */
+	bool is_syslog;  /* fd is the socket of syslog */
+	bool is_journal; /* stderr is a stream of the journal */
 	enum log_console console;
-	unsigned long unwritten; /* lines since the last that could be */
-	bool is_failing;         /* the last one could not */
+	unsigned long unwritten; /* lines that failed since the last successful one */
+	bool is_failing;         /* the last line failed */
 } state = { .level = LOG_LEVEL_INFO, .fd = STDERR_FILENO };
 
 void
@@ -47,7 +47,7 @@ log_set_name(const char *program, const char *role)
 	snprintf(state.program, sizeof(state.program), "%s", program);
 	snprintf(state.role, sizeof(state.role), "%s", role != NULL ? role : "");
 	state.is_command = role == NULL;
-	/* What a child inherits of it is its parent's to tell. */
+	/* A child inherits these counts; its parent reports them. */
 	state.unwritten = 0;
 	state.is_failing = false;
 	log_ratelimit_reset();
@@ -95,7 +95,6 @@ replace_sink(int fd, char *path, bool is_syslog)
 	state.is_syslog = is_syslog;
 }
 
-/* A connected socket, or -1 with errno. */
 static int
 connect_syslog(const char *path)
 {
@@ -112,7 +111,6 @@ connect_syslog(const char *path)
 	return -1;
 }
 
-/* What lies at `path`, opened for lines. */
 static int
 open_sink(const char *path, bool is_syslog)
 {
@@ -184,7 +182,7 @@ log_set_fd(int fd)
 	replace_sink(fd, state.path, state.is_syslog);
 }
 
-/* Nobody else says it in a file of text; UTC, as in JSON (RFC 3339). */
+/* Time and level, which stderr and syslog do not need; UTC as in JSON (RFC 3339). */
 static size_t
 format_file_prefix(enum log_level level, char *prefix)
 {
@@ -198,8 +196,7 @@ format_file_prefix(enum log_level level, char *prefix)
 	    now.tv_nsec / 1000000, log_level_names[level]);
 }
 
-/* What a sink wants before the line: its priority, and for syslog the date (RFC 3164).
- */
+/* The priority for journal and syslog, for syslog also the date (RFC 3164). */
 static size_t
 format_prefix(int fd, enum log_level level, char *prefix)
 {
@@ -221,7 +218,7 @@ format_prefix(int fd, enum log_level level, char *prefix)
 	    SYSLOG_DAEMON | severities[level], when);
 }
 
-/* `line` has room for PREFIX_MAX_BYTES before it. 0, or -1 with errno. */
+/* `line` has PREFIX_MAX_BYTES of room before it. 0, or -1 with errno. */
 static int
 put_line(int fd, enum log_level level, char *line, size_t length)
 {
@@ -232,21 +229,21 @@ put_line(int fd, enum log_level level, char *line, size_t length)
 	if (written == (ssize_t)(before + length))
 		return 0;
 	if (written >= 0)
-		errno = ENOSPC; /* a part fitted */
+		errno = ENOSPC; /* written in part */
 	return -1;
 }
 
-/* Without stdio, which asks for more of the system than a confined process may. */
+/* Without stdio, whose system calls a seccomp filter may forbid. */
 static void
 report_failure(int error)
 {
 	char text[LINE_MAX_BYTES];
-	int n = snprintf(text, sizeof(text),
-	    "%s[%d]: the log file %s cannot be written: %s\n", state.program,
-	    (int)getpid(), state.path, strerror(error));
+	int n =
+	    snprintf(text, sizeof(text), "%s[%d]: cannot write the log file %s: %s\n",
+		state.program, (int)getpid(), state.path, strerror(error));
 	size_t length = n < (int)sizeof(text) ? (size_t)n : sizeof(text);
 	if (write(STDERR_FILENO, text, length) < 0)
-		errno = 0; /* nobody is there to be told */
+		errno = 0; /* there is no other place to report it */
 }
 
 static void
@@ -266,7 +263,7 @@ write_line(enum log_level level, const char *message)
 	bool is_for_console =
 	    state.fd != STDERR_FILENO && (int)level < (int)state.console;
 	if (is_for_console && put_line(STDERR_FILENO, level, line, length) < 0)
-		errno = 0; /* nobody is there to be told */
+		errno = 0; /* there is no other place to report it */
 	if (put_line(state.fd, level, line, length) == 0) {
 		state.is_failing = false;
 		return;
@@ -274,12 +271,11 @@ write_line(enum log_level level, const char *message)
 	state.unwritten++;
 	bool is_first = !state.is_failing;
 	state.is_failing = true;
-	/* Once for each time that it begins, and to where it can be seen. */
 	if (is_first && state.fd != STDERR_FILENO)
 		report_failure(errno);
 }
 
-/* Tells how many lines were lost, once there is room again. */
+/* Before the first line that can be written again. */
 static void
 report_unwritten(void)
 {
@@ -303,7 +299,7 @@ log_report_suppressed(void)
 	while ((count = log_ratelimit_take_suppressed(now, &kind)) > 0) {
 		char message[256];
 		snprintf(message, sizeof(message),
-		    "%lu more lines like \"%.128s\" were left out", count, kind);
+		    "suppressed %lu more lines like \"%.128s\"", count, kind);
 		write_line(LOG_LEVEL_WARN, message);
 	}
 }

@@ -7,7 +7,7 @@
 
 #include "lib/printable.h"
 
-/* Appends text as the inside of a JSON string; stops when full. */
+/* As the inside of a JSON string; cut when full. */
 static size_t
 append_json_text(char *line, size_t at, size_t size, const char *text)
 {
@@ -21,7 +21,7 @@ append_json_text(char *line, size_t at, size_t size, const char *text)
 		else if (c < 0x80)
 			at += (size_t)sprintf(line + at, "\\u%04x", c);
 		else
-			line[at++] = '?'; /* no UTF-8: JSON cannot hold it */
+			line[at++] = '?'; /* JSON cannot contain invalid UTF-8 */
 		at += length;
 		text += length > 0 ? length : 1;
 	}
@@ -63,7 +63,7 @@ log_format_text(const struct log_event *event, char *line, size_t size)
 	size_t end = (size_t)at + (size_t)n;
 	if (end > size - 2)
 		end = size - 2;
-	/* One event is one line, whatever a file name or a value brings along. */
+	/* Untrusted values cannot add lines. */
 	line[end] = '\0';
 	printable_sanitize(line + at);
 	line[end] = '\n';

@@ -1,6 +1,4 @@
-/*
- * log_format.h - an event as one line of the log.
- */
+/* log_format.h - one log event as a line of text or JSON. */
 #ifndef LIB_LOG_FORMAT_H
 #define LIB_LOG_FORMAT_H
 
@@ -11,13 +9,13 @@
 
 struct log_event {
 	const char *program, *role; /* either may be "" */
-	bool is_command;            /* a line of text has no process id */
+	bool is_command;            /* text without the pid */
 	enum log_level level;
 	const char *message;
 };
 
-/* Both write a line with its newline, cut where it does not fit, into line[size] (of
- * 256 bytes more than the message at least), and return its length; no NUL is added. */
+/* Both write a line with its newline into line[size] and return its length, without a
+ * NUL. A long line is cut. size is at least the message's length and 256. */
 size_t log_format_text(const struct log_event *event, char *line, size_t size);
 size_t log_format_json(const struct log_event *event, char *line, size_t size);
 

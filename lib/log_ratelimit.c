@@ -6,7 +6,7 @@
 #define KINDS 64
 
 static struct {
-	const char *kind; /* literals of the program: their addresses tell them apart */
+	const char *kind; /* a string literal */
 	uint64_t window_start_ns;
 	unsigned long lines;
 	unsigned long suppressed;

@@ -117,7 +117,6 @@ parse_number(const struct option_row *row, const char *text)
 	};
 	char expected[LIST_MAX], limit[UNITS_TEXT_MAX];
 	uint64_t max = row->max, value = 0;
-
 	if (max == 0)
 		max = row->kind == OPTION_COUNT32 ? UINT32_MAX : OPTIONS_MEASURE_MAX;
 	if (numbers[row->kind].parse(text, &value) < 0)
@@ -135,7 +134,6 @@ static void
 append(char *list, const char *between, const char *word)
 {
 	size_t length = strlen(list);
-
 	snprintf(list + length, LIST_MAX - length, "%s%s", between, word);
 }
 
@@ -143,7 +141,6 @@ static unsigned
 parse_name(const struct option_row *row, const char *text)
 {
 	char list[LIST_MAX] = "";
-
 	for (unsigned i = 0; row->names[i] != NULL; i++) {
 		if (strcmp(row->names[i], text) == 0)
 			return i;
@@ -159,7 +156,6 @@ set(const struct option_row *row, char *text, void *field)
 	const char *expected;
 	uint64_t number;
 	unsigned name;
-
 	switch (row->kind) {
 	case OPTION_FLAG:
 		*(bool *)field = true;
@@ -203,7 +199,6 @@ add_rows(struct parser *parser, const struct option_row *rows)
 {
 	size_t count = 0;
 	char *letters = parser->letters;
-
 	while (parser->rows[count] != NULL)
 		count++;
 	letters += strlen(letters);
@@ -242,7 +237,6 @@ reject_long(const struct parser *parser, const char *text)
 	const char *names[ROWS_MAX + 1] = { NULL };
 	char word[WORD_MAX], list[LIST_MAX] = "";
 	size_t matches = 0;
-
 	snprintf(word, sizeof(word), "%.*s", (int)strcspn(text + 2, "="), text + 2);
 	for (size_t i = 0; parser->rows[i] != NULL; i++) {
 		names[i] = parser->rows[i]->name;
@@ -264,7 +258,6 @@ static _Noreturn void
 reject_option(const struct parser *parser, int code, const char *text)
 {
 	const struct option_row *row = find_row(parser, optopt);
-
 	if (row != NULL && code == ':')
 		fatalx(EX_USAGE, "--%s: missing argument: expected %s", row->name,
 		    row->argument);
@@ -281,7 +274,6 @@ options_parse(const struct options_command *command, int argc, char **argv, void
 	/* ':' keeps getopt_long() silent and tells a missing argument apart. */
 	struct parser parser = { .letters = ":" };
 	int code;
-
 	add_rows(&parser, command->rows);
 	add_rows(&parser, common_rows);
 	optind = 0; /* restarts getopt_long() */
@@ -313,7 +305,6 @@ options_list_add(struct option_list *list, const char *text)
 {
 	const char **items =
 	    realloc(list->items, (list->count + 2) * sizeof(const char *));
-
 	if (items == NULL)
 		return -1;
 	list->items = items;

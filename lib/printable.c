@@ -5,13 +5,13 @@
 #include <stdio.h>
 #include <string.h>
 
-/* By the number of bytes: the bits that mark the first, and the least code. */
+/* By length in bytes: mask and mark of the first byte, and the lowest code. */
 static const struct {
 	unsigned char mask, mark;
 	uint32_t least;
 } rows[] = {
 	[1] = { 0x80, 0x00, 0x20 },
-	[2] = { 0xe0, 0xc0, 0xa0 }, /* U+0080 to U+009F are controls */
+	[2] = { 0xe0, 0xc0, 0xa0 }, /* U+0080 to U+009F are control characters */
 	[3] = { 0xf0, 0xe0, 0x800 },
 	[4] = { 0xf8, 0xf0, 0x10000 },
 };
@@ -54,14 +54,14 @@ printable_sanitize(char *text)
 	return text;
 }
 
-/* The bytes that make one escape: U+0080 to U+009F are two of UTF-8. */
+/* U+0080 to U+009F, two bytes of UTF-8, are one escape. */
 static size_t
 escaped_length(const char *text)
 {
 	return (unsigned char)text[0] == 0xc2 && (text[1] & 0xe0) == 0x80 ? 2 : 1;
 }
 
-/* The escape of one byte, or of the last of two, into out[7]. Returns its length. */
+/* Into out[7]; returns the length. */
 static size_t
 escape_byte(char byte, char *out)
 {
@@ -75,7 +75,7 @@ escape_byte(char byte, char *out)
 char *
 printable_escape(const char *text, char *out, size_t out_size)
 {
-	size_t used = 0, fits = 0; /* fits: with "..." behind it */
+	size_t used = 0, fits = 0; /* fits: the last place where "..." fits */
 	while (*text != '\0') {
 		char escape[7];
 		size_t length = printable_length(text);

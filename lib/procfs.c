@@ -13,7 +13,6 @@ procfs_read(const char *path, char *text, size_t size)
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	size_t length = 0;
 	ssize_t n;
-
 	while (fd >= 0 && length < size - 1 &&
 	    (n = read(fd, text + length, size - 1 - length)) > 0)
 		length += (size_t)n;
@@ -26,7 +25,6 @@ void
 procfs_numbers(const char *path, uint64_t *ret, size_t count)
 {
 	char text[256], *at = text;
-
 	procfs_read(path, text, sizeof(text));
 	for (size_t i = 0; i < count; i++)
 		ret[i] = strtoull(at, &at, 10);
@@ -36,7 +34,6 @@ uint64_t
 procfs_number(const char *path)
 {
 	uint64_t number;
-
 	procfs_numbers(path, &number, 1);
 	return number;
 }
@@ -45,7 +42,6 @@ uint64_t
 procfs_word(const char *path, const char *line_start, const char *word)
 {
 	char text[4096];
-
 	procfs_read(path, text, sizeof(text));
 	const char *line = strstr(text, line_start);
 	const char *at = line != NULL ? strstr(line, word) : NULL;
@@ -68,7 +64,6 @@ void
 procfs_counter(const char *path, const char *section, const char *name, uint64_t *ret)
 {
 	char text[COUNTERS_MAX], *rest_of_names, *rest_of_values;
-
 	procfs_read(path, text, sizeof(text));
 	char *names = find_line(text, section);
 	char *values = names != NULL ? strchr(names, '\n') : NULL;

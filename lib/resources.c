@@ -10,7 +10,6 @@ void
 resources_reserve_streams(void)
 {
 	int fd;
-
 	/* open() takes the lowest free number; the mode is the wrong one for it. */
 	do
 		fd = open("/dev/null",
@@ -24,7 +23,6 @@ uint64_t
 resources_descriptor_limit(void)
 {
 	struct rlimit limit = { .rlim_cur = 1024 };
-
 	getrlimit(RLIMIT_NOFILE, &limit);
 	return limit.rlim_cur;
 }
@@ -33,7 +31,6 @@ int
 resources_raise_descriptor_limit(void)
 {
 	struct rlimit limit;
-
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return -1;
 	if (limit.rlim_cur == limit.rlim_max)
@@ -47,7 +44,6 @@ resources_cpus(void)
 {
 	cpu_set_t allowed;
 	long count;
-
 	if (sched_getaffinity(0, sizeof(allowed), &allowed) == 0)
 		count = CPU_COUNT(&allowed);
 	else /* there are more CPUs than a cpu_set_t holds */

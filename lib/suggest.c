@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#define WORD_MAX 64 /* longer words are not worth a suggestion */
+#define WORD_MAX 64 /* longer words get no suggestion */
 
 static bool
 same(char a, char b)
@@ -22,9 +22,8 @@ smallest(int a, int b, int c)
 static int
 distance(const char *a, size_t a_length, const char *b, size_t b_length)
 {
-	int rows[3][WORD_MAX + 1] = { 0 }; /* the row before last, the last, this one */
+	int rows[3][WORD_MAX + 1] = { 0 };
 	int *older = rows[0], *old = rows[1], *row = rows[2];
-
 	for (size_t j = 0; j <= b_length; j++)
 		old[j] = (int)j;
 	for (size_t i = 1; i <= a_length; i++) {
@@ -51,7 +50,6 @@ suggest_nearest(const char *word, const char *const *known)
 	const char *nearest = NULL;
 	size_t length = strlen(word);
 	int best = (int)((length + 2) / 3) + 1;
-
 	if (length == 0 || length > WORD_MAX)
 		return NULL;
 	for (; *known != NULL; known++) {

@@ -10,7 +10,7 @@
 #define FRACTION_DIGITS_MAX 18 /* 10^18 fits 64 bits */
 
 struct unit {
-	const char *name; /* the first name of a factor is the one that is written */
+	const char *name; /* the first name of a factor is the one written */
 	uint64_t factor;
 };
 
@@ -47,8 +47,7 @@ static const char *
 parse_fraction(const char *text, struct decimal *ret)
 {
 	const char *end = text;
-	const char *last = text; /* after the last digit that is not 0 */
-
+	const char *last = text; /* after the last non-zero digit */
 	for (; isdigit((unsigned char)*end); end++)
 		if (*end != '0')
 			last = end + 1;
@@ -61,13 +60,12 @@ parse_fraction(const char *text, struct decimal *ret)
 	return end;
 }
 
-/* Where the number ends, or NULL with errno. */
+/* Returns the end of the number, or NULL with errno. */
 static const char *
 parse_decimal(const char *text, struct decimal *ret)
 {
 	bool too_large = false;
 	const char *at = text;
-
 	*ret = (struct decimal){ .scale = 1 };
 	if (!isdigit((unsigned char)*at)) {
 		errno = EINVAL;
@@ -94,7 +92,6 @@ parse(const char *text, const struct unit *units, uint64_t *ret)
 	struct decimal number;
 	const char *end = parse_decimal(text, &number);
 	const struct unit *unit = units;
-
 	if (end == NULL)
 		return -1;
 	while (unit->name != NULL && strcmp(unit->name, end) != 0)
@@ -135,14 +132,13 @@ units_parse_duration(const char *text, uint64_t *ret_ns)
 	return parse(text, duration_units, ret_ns);
 }
 
-/* The value in one unit, exactly; false when its digits do not end or do not fit. */
+/* False if the value has no exact decimal form in this unit, or it is too long. */
 static bool
 format_in(uint64_t value, const struct unit *unit, char *out)
 {
 	char digits[10];
 	int count = 0;
 	uint64_t rest = value % unit->factor;
-
 	while (rest != 0 && count < (int)sizeof(digits) - 1) {
 		rest *= 10;
 		digits[count++] = (char)('0' + rest / unit->factor);
@@ -155,23 +151,19 @@ format_in(uint64_t value, const struct unit *unit, char *out)
 		   count > 0 ? "." : "", digits, unit->name) < UNITS_TEXT_MAX;
 }
 
-/* Shorter wins; among equals the one without a fraction, then the larger unit. */
+/* The shortest form; among equals one without a fraction, then the larger unit. */
 static const char *
 format(uint64_t value, const struct unit *units, char *buffer)
 {
 	char text[UNITS_TEXT_MAX];
 	size_t shortest = UNITS_TEXT_MAX;
-
 	for (const struct unit *unit = units; unit->name != NULL; unit++) {
-		if (!format_in(value, unit, text))
+		bool is_alias = unit > units && unit[-1].factor == unit->factor;
+		if (is_alias || !format_in(value, unit, text))
 			continue;
 		size_t length = strlen(text);
 		if (length < shortest ||
 		    (length == shortest && value % unit->factor == 0)) {
-			bool same_factor =
-			    unit > units && unit[-1].factor == unit->factor;
-			if (same_factor)
-				continue;
 			shortest = length;
 			memcpy(buffer, text, length + 1);
 		}
@@ -197,15 +189,12 @@ units_format_duration(uint64_t ns, char *buffer)
 	return ns == 0 ? strcpy(buffer, "0s") : format(ns, duration_units, buffer);
 }
 
-/* Three significant digits in the unit that leaves one to three (size: four) before the
- * point; zeros at the end of a fraction are left out. */
 static const char *
 show(uint64_t value, uint64_t step, const char *const *names, char *buffer)
 {
 	double number = (double)value;
 	char text[UNITS_TEXT_MAX];
-
-	/* 999.5 would be shown as 1000 of the smaller unit. */
+	/* 999.5 would be rounded to 1000 of the smaller unit. */
 	while (number >= (double)step - 0.5 && names[1] != NULL) {
 		number /= (double)step;
 		names++;
@@ -236,7 +225,6 @@ units_show_duration(uint64_t ns, char *buffer)
 	static const char *const names[] = { "ns", "us", "ms", "s", NULL };
 	const uint64_t second = 1000000000;
 	uint64_t s = ns / second + (ns % second >= second / 2);
-
 	if (ns < 59950000000)
 		return show(ns, 1000, names, buffer);
 	if (s < 3600)
@@ -254,7 +242,6 @@ units_show_count(uint64_t count, char *buffer)
 	char digits[UNITS_TEXT_MAX];
 	int length = snprintf(digits, sizeof(digits), "%" PRIu64, count);
 	char *out = buffer;
-
 	for (int i = 0; i < length; i++) {
 		if (i > 0 && (length - i) % 3 == 0)
 			*out++ = ',';

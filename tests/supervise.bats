@@ -540,14 +540,14 @@ use_up_the_disk()
 	YODELD_PID=$SPAWNED YODELD_LOG=$PWD/disk/yodeld.log
 	wait_until logged ': ready: ' || return 1
 	start_load churn -c 8 --messages-per-connection 3 "127.0.0.1:$PORT" || return 1
-	wait_until grep -q 'log file .*/yodeld.log cannot be written: No space left' yodeld.log || return 1
+	wait_until grep -q 'cannot write the log file .*/yodeld.log: No space left' yodeld.log || return 1
 	local before
 	before=$(worker_pids)
 	[ "$("$INDEPENDENT_CLIENT" burst "127.0.0.1:$PORT" 200)" = \
 		"answered 200, refused 0, reset 0, closed 0, silent 0" ] || return 1
 	end_load churn || return 1
 	# Once by each process at most, not for each of the thousands of lines.
-	[ "$(grep -c 'cannot be written' yodeld.log)" -le 3 ] || return 1
+	[ "$(grep -c "cannot write the log file" yodeld.log)" -le 3 ] || return 1
 	[ "$(worker_pids)" = "$before" ] || return 1
 	: >disk/yodeld.log
 	"$INDEPENDENT_CLIENT" burst "127.0.0.1:$PORT" 20 >/dev/null

@@ -55,7 +55,6 @@ int
 json_comments_blank(char *text, size_t length, size_t *ret_at)
 {
 	size_t at = 0;
-
 	blank(text, 0, mark_length(text, length));
 	while (at < length) {
 		if (text[at] == '"') {
@@ -81,7 +80,6 @@ json_comments_position(const char *text, size_t length, size_t offset,
     unsigned *ret_line, unsigned *ret_column)
 {
 	unsigned line = 1, column = 1;
-
 	for (size_t at = mark_length(text, length); at < offset && at < length; at++) {
 		if (text[at] == '\n') {
 			line++;
@@ -107,7 +105,6 @@ static size_t
 skip_value(const char *text, size_t length, size_t at)
 {
 	size_t depth = 0;
-
 	while (at < length) {
 		char c = text[at];
 		if (c == '"') {
@@ -131,7 +128,6 @@ string_is(const char *text, size_t at, size_t end, const char *key)
 {
 	if (end - at < 2)
 		return false;
-
 	size_t bad, size = end - at - 2;
 	char *decoded = malloc(size + 1);
 	if (decoded == NULL)
@@ -147,7 +143,6 @@ json_comments_find_key(const char *text, size_t length, size_t object, const cha
     size_t *ret_key, size_t *ret_value)
 {
 	size_t at = skip_space(text, length, object);
-
 	if (at >= length || text[at] != '{')
 		return -1;
 	do {
@@ -174,7 +169,6 @@ json_comments_find_item(
     const char *text, size_t length, size_t list, size_t index, size_t *ret_value)
 {
 	size_t at = skip_space(text, length, list);
-
 	if (at >= length || text[at] != '[')
 		return -1;
 	for (; index > 0; index--) {

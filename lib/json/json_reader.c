@@ -22,7 +22,6 @@ json_reader_member(struct json_reader *reader, const json_t *from, const char *w
     const char *key, json_type type)
 {
 	json_t *value = json_object_get(from, key);
-
 	if (value != NULL && json_typeof(value) == type)
 		return value;
 	json_reader_fail(reader, where, key,
@@ -46,7 +45,6 @@ json_reader_word(
     struct json_reader *reader, const json_t *from, const char *where, const char *key)
 {
 	const json_t *value = find(reader, from, where, key);
-
 	if (value != NULL && !json_is_integer(value))
 		json_reader_fail(reader, where, key, "expected a whole number");
 	return (uint64_t)json_integer_value(value);
@@ -57,7 +55,6 @@ json_reader_count(
     struct json_reader *reader, const json_t *from, const char *where, const char *key)
 {
 	uint64_t word = json_reader_word(reader, from, where, key);
-
 	if (word <= INT64_MAX)
 		return word;
 	json_reader_fail(reader, where, key, "expected a number of at least 0");
@@ -70,7 +67,6 @@ json_reader_real(
 {
 	const json_t *value = find(reader, from, where, key);
 	double number = json_number_value(value);
-
 	if (value != NULL && !json_is_number(value))
 		json_reader_fail(reader, where, key, "expected a number");
 	else if (number < 0 || number > JSON_READER_MAX)
@@ -93,7 +89,6 @@ json_reader_flag(
     struct json_reader *reader, const json_t *from, const char *where, const char *key)
 {
 	const json_t *value = find(reader, from, where, key);
-
 	if (value != NULL && !json_is_boolean(value))
 		json_reader_fail(reader, where, key, "expected true or false");
 	return json_is_true(value);
@@ -105,7 +100,6 @@ json_reader_text(
 {
 	const json_t *value = find(reader, from, where, key);
 	char *copy;
-
 	if (value != NULL && !json_is_string(value) && !json_is_null(value))
 		json_reader_fail(reader, where, key, "expected a string");
 	copy = strdup(json_is_string(value) ? json_string_value(value) : "");
@@ -119,7 +113,6 @@ json_reader_room(
     struct json_reader *reader, const json_t *array, const char *key, size_t size)
 {
 	void *room;
-
 	if (json_array_size(array) == 0)
 		return NULL;
 	room = calloc(json_array_size(array), size);

@@ -60,7 +60,6 @@ write_texts(char *const *texts, size_t count)
 {
 	json_t *to = json_array();
 	int status = 0;
-
 	for (size_t i = 0; status == 0 && i < count; i++)
 		status = json_array_append_new(to, json_record_text(texts[i]));
 	return json_record_complete(to, status);
@@ -71,7 +70,6 @@ write_counts(const char *const *names, const uint64_t *counts)
 {
 	json_t *to = json_object();
 	int status = 0;
-
 	for (size_t i = 0; status == 0 && names[i] != NULL; i++)
 		status = json_object_set_new(
 		    to, names[i], json_integer((json_int_t)counts[i]));
@@ -82,7 +80,6 @@ static json_t *
 write_field(const struct json_record_field *field, const void *record)
 {
 	const uint64_t *count = JSON_RECORD_AT(field, record, const uint64_t);
-
 	switch (field->kind) {
 	case JSON_RECORD_COUNT:
 	case JSON_RECORD_WORD:
@@ -117,7 +114,6 @@ json_record_write(const struct json_record_field *fields, const void *record)
 {
 	json_t *to = json_object();
 	int status = 0;
-
 	for (; status == 0 && fields->name != NULL; fields++)
 		status =
 		    json_object_set_new(to, fields->name, write_field(fields, record));
@@ -133,7 +129,6 @@ read_texts(const struct json_record_field *field, struct json_reader *reader,
 	char **texts = json_reader_room(reader, array, field->name, sizeof(*texts));
 	size_t *count = count_of(field, record), i;
 	const json_t *one;
-
 	*JSON_RECORD_AT(field, record, char **) = texts;
 	*count = 0;
 	json_array_foreach(array, i, one)
@@ -165,7 +160,6 @@ read_counts(const struct json_record_field *field, struct json_reader *reader,
 	const json_t *counts =
 	    json_reader_member(reader, from, where, field->name, JSON_OBJECT);
 	char path[PATH_MAX_BYTES];
-
 	path_of(where, field->name, path);
 	for (size_t i = 0; field->names[i] != NULL; i++)
 		ret[i] = json_reader_count(reader, counts, path, field->names[i]);
@@ -176,7 +170,6 @@ read_part(const struct json_record_field *field, struct json_reader *reader,
     const json_t *from, const char *where, void *part)
 {
 	char path[PATH_MAX_BYTES];
-
 	if (field->optional && json_object_get(from, field->name) == NULL)
 		return;
 	json_record_read(field->part, reader,
@@ -190,7 +183,6 @@ read_bounded(const struct json_record_field *field, struct json_reader *reader,
 {
 	int64_t max = field->max != 0 ? field->max : type_max;
 	int64_t number = (int64_t)json_reader_word(reader, from, where, field->name);
-
 	if (number < field->min || number > max)
 		json_reader_fail(reader, where, field->name, "out of range");
 	return number >= field->min && number <= max ? number : field->min;
@@ -202,7 +194,6 @@ read_field(const struct json_record_field *field, struct json_reader *reader,
 {
 	uint64_t *count = JSON_RECORD_AT(field, record, uint64_t);
 	double *real = JSON_RECORD_AT(field, record, double);
-
 	switch (field->kind) {
 	case JSON_RECORD_COUNT:
 		*count = json_reader_count(reader, from, where, field->name);
@@ -330,7 +321,6 @@ fits(const struct json_record_field *field, const void *record)
 {
 	const uint64_t *counts = JSON_RECORD_AT(field, record, const uint64_t);
 	const double *real = JSON_RECORD_AT(field, record, const double);
-
 	switch (field->kind) {
 	case JSON_RECORD_COUNT:
 		return *counts <= INT64_MAX;
@@ -371,7 +361,6 @@ int
 json_record_copy_texts(const struct json_record_field *fields, void *copy)
 {
 	int status = 0;
-
 	for (; fields->name != NULL; fields++) {
 		if (fields->kind == JSON_RECORD_PART &&
 		    json_record_copy_texts(
@@ -391,7 +380,6 @@ static void
 finish_texts(const struct json_record_field *field, void *record)
 {
 	char **texts = *JSON_RECORD_AT(field, record, char **);
-
 	for (size_t i = 0; i < *count_of(field, record); i++)
 		free(texts[i]);
 	free(texts);

@@ -22,7 +22,6 @@ bool
 settings_is_group(const struct settings *settings, const char *name)
 {
 	size_t length = strlen(name);
-
 	for (const struct setting *row = settings->rows; row->name != NULL; row++)
 		if (strncmp(row->name, name, length) == 0 && row->name[length] == '.')
 			return true;
@@ -34,7 +33,6 @@ walk(const struct settings *settings, const char *prefix, settings_visitor visit
     void *arg)
 {
 	char name[NAME_MAX_LENGTH];
-
 	for (const struct setting *row = settings->rows; row->name != NULL; row++) {
 		snprintf(name, sizeof(name), "%s%s", prefix, row->name);
 		visit(name, row, arg);
@@ -57,7 +55,6 @@ expected_number(const struct setting *row, char *buffer)
 	char low[UNITS_TEXT_MAX], high[UNITS_TEXT_MAX];
 	const char *automatic = row->flags & SETTING_AUTO ? " or \"auto\"" : "";
 	const char *off = row->flags & SETTING_OFF ? "; 0 is off" : "";
-
 	switch (row->type) {
 	case SETTING_SIZE:
 		snprintf(buffer, SETTINGS_EXPECTED_MAX,
@@ -88,7 +85,6 @@ static void
 expected_name(const struct setting *row, char *buffer)
 {
 	size_t used = 0;
-
 	for (size_t i = 0; row->names[i] != NULL && used < SETTINGS_EXPECTED_MAX; i++) {
 		bool last = i > 0 && row->names[i + 1] == NULL;
 		used += (size_t)snprintf(buffer + used, SETTINGS_EXPECTED_MAX - used,
@@ -141,7 +137,6 @@ settings_get(const struct setting *row, const void *base)
 	const char *field = (const char *)base + row->offset;
 	uint64_t large;
 	uint32_t small;
-
 	if (row->size == sizeof(large)) {
 		memcpy(&large, field, sizeof(large));
 		return large;
@@ -158,7 +153,6 @@ settings_put(const struct setting *row, void *base, uint64_t value)
 {
 	char *field = (char *)base + row->offset;
 	uint32_t small = (uint32_t)value;
-
 	if (row->size == sizeof(value))
 		memcpy(field, &value, sizeof(value));
 	else if (row->size == sizeof(small))
@@ -173,7 +167,6 @@ finish_row(const struct setting *row, void *base)
 	char *field = (char *)base + row->offset;
 	size_t *count = (size_t *)(void *)((char *)base + row->count_offset);
 	void *owned;
-
 	if (row->type != SETTING_STRING && row->type != SETTING_STRINGS &&
 	    row->type != SETTING_OBJECTS)
 		return;

@@ -20,7 +20,6 @@ settings_place_format(const struct settings_place *place, char *out, size_t size
 {
 	char key[FOUND_LENGTH];
 	int n;
-
 	if (place == NULL) {
 		out[0] = '\0';
 		return 0;
@@ -41,7 +40,6 @@ find_place(const struct settings_reader *reader, const struct settings_place *pl
     size_t *ret_key, size_t *ret_value)
 {
 	size_t above = 0, ignored;
-
 	if (place == NULL) {
 		*ret_key = *ret_value = strspn(reader->text, " \t\r\n");
 		return 0;
@@ -62,7 +60,6 @@ static size_t
 value_offset(const struct settings_reader *reader, const struct settings_place *place)
 {
 	size_t key, value;
-
 	if (reader->text == NULL || find_place(reader, place, &key, &value) < 0)
 		return SETTINGS_NOWHERE;
 	return value;
@@ -72,7 +69,6 @@ static size_t
 key_offset(const struct settings_reader *reader, const struct settings_place *place)
 {
 	size_t key, value;
-
 	if (reader->text == NULL || find_place(reader, place, &key, &value) < 0)
 		return SETTINGS_NOWHERE;
 	return key;
@@ -86,7 +82,6 @@ settings_error_at(
 	unsigned line, column;
 	va_list arguments;
 	int n;
-
 	printable_tail(reader->source, source, sizeof(source));
 	if (offset != SETTINGS_NOWHERE) {
 		json_comments_position(
@@ -111,7 +106,6 @@ static const char *
 describe(const json_t *json, char *out)
 {
 	char text[FOUND_LENGTH];
-
 	switch (json_typeof(json)) {
 	case JSON_STRING:
 		escape_encode(json_string_value(json), json_string_length(json), text,
@@ -144,7 +138,6 @@ settings_error_value(struct settings_reader *reader, const struct settings_place
     const json_t *found, const char *expected)
 {
 	char path[PATH_LENGTH], text[FOUND_LENGTH + 2];
-
 	settings_place_format(place, path, sizeof(path));
 	return settings_error_at(reader, value_offset(reader, place),
 	    "%s: found %s, expected %s", path, describe(found, text), expected);
@@ -155,7 +148,6 @@ settings_error_row(struct settings_reader *reader, const struct settings_place *
     const json_t *found, const struct setting *row)
 {
 	char expected[SETTINGS_EXPECTED_MAX];
-
 	return settings_error_value(
 	    reader, place, found, settings_expected(row, expected));
 }
@@ -165,7 +157,6 @@ settings_error_check(struct settings_reader *reader, const struct settings_place
     const char *problem)
 {
 	char path[PATH_LENGTH];
-
 	settings_place_format(place, path, sizeof(path));
 	return settings_error_at(
 	    reader, value_offset(reader, place), "%s: %s", path, problem);
@@ -177,7 +168,6 @@ settings_error_missing(
 {
 	struct settings_place missing = { place, key, 0 };
 	char path[PATH_LENGTH];
-
 	settings_place_format(&missing, path, sizeof(path));
 	return settings_error_at(
 	    reader, value_offset(reader, place), "%s: missing", path);
@@ -218,7 +208,6 @@ match_leaf(const char *name, const struct setting *row, void *arg)
 {
 	struct leaf *leaf = arg;
 	const char *point = strrchr(row->name, '.');
-
 	if (leaf->found[0] == '\0' &&
 	    (is_same_name(row->name, leaf->key) ||
 		(point != NULL && is_same_name(point + 1, leaf->key))))
@@ -232,7 +221,6 @@ nearest_sibling(const struct settings_target *target, const char *key, char *out
 	char names[SIBLINGS_MAX][SIBLING_LENGTH];
 	const char *list[SIBLINGS_MAX + 1];
 	size_t group = strlen(target->group), count = 0;
-
 	for (const struct setting *row = target->settings->rows;
 	     row->name != NULL && count < SIBLINGS_MAX; row++) {
 		if (strncmp(row->name, target->group, group) != 0)
@@ -258,7 +246,6 @@ settings_error_key(struct settings_reader *reader, const struct settings_target 
 	char path[PATH_LENGTH], name[SIBLING_LENGTH], hint[PATH_LENGTH + 32] = "";
 	struct settings_place meant = { .parent = place->parent };
 	struct leaf leaf = { .key = place->key };
-
 	settings_place_format(place, path, sizeof(path));
 	/* "limits.max_message" */
 	if (target->group[0] == '\0' &&
@@ -283,7 +270,6 @@ token_offset(const struct settings_reader *reader, const json_error_t *error)
 {
 	size_t end = error->position > 0 ? (size_t)error->position : 0;
 	const char *near = strstr(error->text, " near '");
-
 	if (end > reader->length)
 		end = reader->length;
 	if (near == NULL)
@@ -328,7 +314,6 @@ settings_error_syntax(struct settings_reader *reader, const json_error_t *error)
 	size_t offset = token_offset(reader, error);
 	char token = offset < reader->length ? reader->text[offset] : '\0';
 	const char *near = strstr(error->text, " near '");
-
 	switch (json_error_code(error)) {
 	case json_error_duplicate_key:
 		return settings_error_at(reader, offset, "duplicate key %.*s",

@@ -18,7 +18,6 @@ static const struct settings_origins *
 look_in(const struct settings *settings, const void *base)
 {
 	static const struct settings_origins none;
-
 	if (settings->origins_offset == 0)
 		return &none;
 	return (const struct settings_origins *)(const void *)((const char *)base +
@@ -40,7 +39,6 @@ add(struct settings_origins *origins, const char *name, const char *source)
 	struct settings_origin *rows =
 	    realloc(origins->rows, (origins->count + 1) * sizeof(*rows));
 	struct settings_origin row = { strdup(name), strdup(source) };
-
 	if (rows != NULL)
 		origins->rows = rows;
 	if (rows == NULL || row.name == NULL || row.source == NULL) {
@@ -61,7 +59,6 @@ settings_origin_set(
 {
 	struct settings_origins *origins = origins_in(settings, base);
 	struct settings_origin *row = origins != NULL ? find(origins, name) : NULL;
-
 	if (origins == NULL)
 		return 0;
 	if (row == NULL)
@@ -78,7 +75,6 @@ const char *
 settings_origin_of(const struct settings *settings, const void *base, const char *name)
 {
 	const struct settings_origin *row = find(look_in(settings, base), name);
-
 	return row != NULL ? row->source : NULL;
 }
 
@@ -87,7 +83,6 @@ settings_origin_forget(const struct settings *settings, void *base, const char *
 {
 	struct settings_origins *origins = origins_in(settings, base);
 	size_t kept = 0, length = strlen(list);
-
 	for (size_t i = 0; origins != NULL && i < origins->count; i++) {
 		struct settings_origin row = origins->rows[i];
 		bool is_in_list = length == 0 ||
@@ -108,7 +103,6 @@ settings_origin_visit(const struct settings *settings, const void *base,
     settings_origin_visitor visit, void *arg)
 {
 	const struct settings_origins *origins = look_in(settings, base);
-
 	for (size_t i = 0; i < origins->count; i++)
 		visit(origins->rows[i].name, origins->rows[i].source, arg);
 }
@@ -117,7 +111,6 @@ void
 settings_origin_finish(const struct settings *settings, void *base)
 {
 	struct settings_origins *origins = origins_in(settings, base);
-
 	if (origins == NULL)
 		return;
 	settings_origin_forget(settings, base, "");

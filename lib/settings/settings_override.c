@@ -16,7 +16,6 @@ reject_dotted(struct settings_reader *reader, const struct settings_target *targ
 	struct settings_place above = { parent, group, 0 }, place = { parent, key, 0 };
 	struct settings_target inner = { target->settings, target->base, prefix };
 	char *point;
-
 	while ((point = strchr(place.key, '.')) != NULL) {
 		snprintf(group, sizeof(group), "%.*s", (int)(point - key), key);
 		if (!settings_is_group(target->settings, group)) {
@@ -43,7 +42,6 @@ set_in_item(struct settings_reader *reader, const struct settings_target *target
 	struct settings_place list = { NULL, key, 0 };
 	char *end, *items;
 	size_t count;
-
 	*bracket = '\0';
 	const struct setting *row = settings_find(target->settings, key);
 	size_t index = strtoul(bracket + 1, &end, 10);
@@ -60,8 +58,8 @@ set_in_item(struct settings_reader *reader, const struct settings_target *target
 	memcpy(&count, (char *)target->base + row->count_offset, sizeof(count));
 	if (index >= count)
 		return settings_error_at(reader, SETTINGS_NOWHERE,
-		    "%s[%zu]: not found, expected an index below %zu",
-		    key, index, count);
+		    "%s[%zu]: not found, expected an index below %zu", key, index,
+		    count);
 	struct settings_target item = { row->items, items + index * row->items->size,
 		"" };
 	struct settings_place place = { &list, NULL, index };
@@ -75,7 +73,6 @@ set_key(struct settings_reader *reader, const struct settings_target *target, ch
 	struct settings_place place = { parent, key, 0 };
 	const struct setting *row = settings_find(target->settings, key);
 	char *bracket = strchr(key, '[');
-
 	if (row != NULL)
 		return settings_read_row(reader, row, target->base, text, &place);
 	if (bracket != NULL && parent == NULL)
@@ -99,7 +96,6 @@ settings_override(const struct settings *settings, void *base, const char *sourc
 	struct settings_target target = { settings, base, "" };
 	const char *equals = strchr(override, '=');
 	char key[KEY_LENGTH];
-
 	if (equals == NULL)
 		return settings_error_at(&reader, SETTINGS_NOWHERE,
 		    "found \"%.80s\", expected KEY=VALUE", override);

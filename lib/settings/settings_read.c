@@ -16,7 +16,6 @@ static int
 parse_number(const struct setting *row, const json_t *json, uint64_t *ret)
 {
 	const char *text = json_string_value(json);
-
 	if (json_is_integer(json)) {
 		json_int_t number = json_integer_value(json);
 		if (number < 0 || (row->type == SETTING_DURATION && number != 0))
@@ -43,7 +42,6 @@ read_number(struct settings_reader *reader, const struct setting *row, void *bas
     const json_t *json, const struct settings_place *place)
 {
 	uint64_t value;
-
 	if (row->flags & SETTING_AUTO && json_is_string(json) &&
 	    strcmp(json_string_value(json), "auto") == 0) {
 		settings_put(row, base, 0);
@@ -63,7 +61,6 @@ read_name(struct settings_reader *reader, const struct setting *row, void *base,
     const json_t *json, const struct settings_place *place)
 {
 	const char *text = json_string_value(json);
-
 	for (uint64_t i = 0; text != NULL && row->names[i] != NULL; i++) {
 		if (strcmp(row->names[i], text) == 0) {
 			settings_put(row, base, i);
@@ -80,7 +77,6 @@ read_text(struct settings_reader *reader, const struct setting *row, const json_
 {
 	const char *text = json_string_value(json);
 	char problem[256];
-
 	if (text == NULL)
 		return settings_error_value(reader, place, json, "a string");
 	if (*text != '\0' && row->check != NULL &&
@@ -99,7 +95,6 @@ read_string(struct settings_reader *reader, const struct setting *row, void *bas
 {
 	char **field = (char **)(void *)((char *)base + row->offset);
 	char *text = NULL;
-
 	if (json_is_string(json) && *json_string_value(json) == '\0' &&
 	    row->flags & SETTING_REQUIRED)
 		return settings_error_value(
@@ -148,7 +143,6 @@ read_list(struct settings_reader *reader, const struct setting *row, void *base,
 	struct setting rows[2] = { *row, { .name = NULL } };
 	struct settings owner = { .rows = rows, .size = sizeof(list) };
 	int rc = 0;
-
 	if (!json_is_array(json) || count < row->min ||
 	    (row->max > 0 && count > row->max))
 		return settings_error_row(reader, place, json, row);
@@ -209,7 +203,6 @@ read_value(struct settings_reader *reader, const struct setting *row, void *base
     const json_t *json, const struct settings_place *place)
 {
 	char name[SETTINGS_PLACE_MAX];
-
 	settings_place_format(place, name, sizeof(name));
 	if (row->type == SETTING_OBJECTS && reader->base != NULL)
 		settings_origin_forget(reader->settings, reader->base, name);
@@ -229,7 +222,6 @@ read_member(struct settings_reader *reader, const struct settings_target *target
 {
 	char name[KEY_LENGTH], group[KEY_LENGTH + 1];
 	struct settings_target inner = { target->settings, target->base, group };
-
 	int n = snprintf(name, sizeof(name), "%s%s", target->group, place->key);
 	if (n >= (int)sizeof(name) || strchr(place->key, '.') != NULL)
 		return settings_error_key(reader, target, place);
@@ -250,7 +242,6 @@ read_object(struct settings_reader *reader, const struct settings_target *target
 {
 	const char *key;
 	json_t *value;
-
 	json_object_foreach((json_t *)json, key, value)
 	{
 		struct settings_place member = { place, key, 0 };
@@ -276,7 +267,6 @@ read_blanked(struct settings_reader *reader, void *base)
 {
 	struct settings_target target = { reader->settings, base, "" };
 	json_error_t error;
-
 	json_t *json = json_load_text(
 	    reader->text, reader->length, JSON_REJECT_DUPLICATES, &error);
 	if (json == NULL)
@@ -298,7 +288,6 @@ settings_read_text(const struct settings *settings, void *base, const char *sour
 		error, error_size, base };
 	size_t at;
 	int rc;
-
 	if (blanked == NULL)
 		return settings_error_memory(&reader);
 	memcpy(blanked, text, length);
@@ -333,7 +322,6 @@ settings_read_row(struct settings_reader *reader, const struct setting *row, voi
     const char *text, const struct settings_place *place)
 {
 	json_t *json = value_of(row, text);
-
 	if (json == NULL && errno == ENOMEM)
 		return settings_error_memory(reader);
 	if (json == NULL)
@@ -352,7 +340,6 @@ settings_read_defaults(
 		.source = "defaults",
 		.error = error,
 		.error_size = error_size };
-
 	for (const struct setting *row = settings->rows; row->name != NULL; row++) {
 		struct settings_place place = { NULL, row->name, 0 };
 		if (row->initial != NULL &&

@@ -15,7 +15,6 @@ static json_t *
 write_number(const struct setting *row, uint64_t value)
 {
 	char text[UNITS_TEXT_MAX];
-
 	if (value == 0 && row->flags & SETTING_AUTO)
 		return json_string("auto");
 	switch (row->type) {
@@ -36,7 +35,6 @@ write_list(const struct setting *row, const void *base)
 	json_t *list = json_array();
 	const char *items;
 	size_t count;
-
 	memcpy(&items, (const char *)base + row->offset, sizeof(items));
 	memcpy(&count, (const char *)base + row->count_offset, sizeof(count));
 	for (size_t i = 0; i < count; i++) {
@@ -55,7 +53,6 @@ static json_t *
 write_value(const struct setting *row, const void *base)
 {
 	const char *text;
-
 	switch (row->type) {
 	case SETTING_BOOL:
 		return json_boolean(settings_get(row, base));
@@ -81,7 +78,6 @@ enter_groups(json_t *root, const char **name, group_maker enter)
 {
 	char key[GROUP_LENGTH];
 	const char *point;
-
 	while (root != NULL && (point = strchr(*name, '.')) != NULL) {
 		snprintf(key, sizeof(key), "%.*s", (int)(point - *name), *name);
 		root = enter(root, key);
@@ -94,7 +90,6 @@ static json_t *
 enter_object(json_t *parent, const char *key)
 {
 	json_t *inner = json_object_get(parent, key);
-
 	if (inner == NULL && json_object_set_new(parent, key, json_object()) == 0)
 		inner = json_object_get(parent, key);
 	return inner;
@@ -104,7 +99,6 @@ static json_t *
 write_object(const struct settings *settings, const void *base)
 {
 	json_t *object = json_object();
-
 	for (const struct setting *row = settings->rows; row->name != NULL; row++) {
 		const char *name = row->name;
 		if (row->type == SETTING_ANNOTATION)
@@ -123,7 +117,6 @@ static char *
 dump(json_t *json)
 {
 	char *text = json != NULL ? json_dumps(json, JSON_INDENT(2)) : NULL;
-
 	json_decref(json);
 	return text;
 }
@@ -138,7 +131,6 @@ static const char *
 source_of(const struct settings *settings, const void *base, const char *name)
 {
 	const char *source = settings_origin_of(settings, base, name);
-
 	return source != NULL ? source : "default";
 }
 
@@ -149,7 +141,6 @@ write_origins_of_items(json_t *object, const struct settings *settings,
 {
 	char name[NAME_LENGTH];
 	size_t count;
-
 	memcpy(&count, (const char *)base + list->count_offset, sizeof(count));
 	for (size_t i = 0; i < count; i++) {
 		const struct setting *row = list->items->rows;
@@ -166,7 +157,6 @@ char *
 settings_write_origins(const struct settings *settings, const void *base)
 {
 	json_t *object = json_object();
-
 	for (const struct setting *row = settings->rows; row->name != NULL; row++) {
 		if (row->type == SETTING_OBJECTS)
 			write_origins_of_items(object, settings, base, row);
@@ -186,7 +176,6 @@ schema_number(const struct setting *row)
 	    (json_int_t)(row->flags & SETTING_OFF ? 0 : row->min), "maximum",
 	    (json_int_t)row->max);
 	const char *pattern = NULL;
-
 	if (row->type == SETTING_SIZE)
 		pattern = "^[0-9]+(\\.[0-9]+)?[kKmMgGtT]?$";
 	else if (row->type == SETTING_COUNT)
@@ -214,7 +203,6 @@ static json_t *
 schema_names(const struct setting *row)
 {
 	json_t *names = json_array();
-
 	for (size_t i = 0; row->names[i] != NULL; i++)
 		json_array_append_new(names, json_string(row->names[i]));
 	return json_pack("{s:o}", "enum", names);
@@ -225,7 +213,6 @@ schema_string(const struct setting *row, bool may_be_empty)
 {
 	json_t *schema = json_pack("{s:s}", "type", "string");
 	char *pattern = NULL;
-
 	if (row->pattern != NULL && may_be_empty) {
 		if (asprintf(&pattern, "^$|%s", row->pattern) >= 0) {
 			json_object_set_new(schema, "pattern", json_string(pattern));
@@ -245,7 +232,6 @@ schema_list(const struct setting *row)
 	json_t *items = row->type == SETTING_OBJECTS ? schema_object(row->items)
 						     : schema_string(row, false);
 	json_t *schema = json_pack("{s:s, s:o}", "type", "array", "items", items);
-
 	if (row->min > 0)
 		json_object_set_new(
 		    schema, "minItems", json_integer((json_int_t)row->min));
@@ -286,7 +272,6 @@ enter_schema(json_t *parent, const char *key)
 {
 	json_t *properties = json_object_get(parent, "properties");
 	json_t *inner = json_object_get(properties, key);
-
 	if (inner == NULL &&
 	    json_object_set_new(properties, key, empty_schema_object()) == 0)
 		inner = json_object_get(properties, key);
@@ -300,7 +285,6 @@ add_property(json_t *object, const struct setting *row, const void *base)
 	const char *name = row->name;
 	json_t *group = enter_groups(object, &name, enter_schema);
 	json_t *schema = schema_value(row);
-
 	json_object_set_new(schema, "description", json_string(row->help));
 	bool required = row->flags & SETTING_REQUIRED && row->initial == NULL;
 	if (row->type != SETTING_ANNOTATION && !required)
@@ -320,7 +304,6 @@ schema_object(const struct settings *settings)
 	void *base = calloc(1, settings->size);
 	char error[256];
 	int rc = -1;
-
 	if (base != NULL)
 		rc = settings_read_defaults(settings, base, error, sizeof(error));
 	for (const struct setting *row = settings->rows; rc == 0 && row->name != NULL;
@@ -342,7 +325,6 @@ settings_write_schema(const struct settings *settings)
 	json_t *body = schema_object(settings);
 	json_t *schema = json_pack("{s:s, s:s}", "$schema",
 	    "http://json-schema.org/draft-07/schema#", "title", settings->title);
-
 	if (body == NULL || json_object_update(schema, body) != 0) {
 		json_decref(schema);
 		schema = NULL;

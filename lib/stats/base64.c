@@ -12,7 +12,6 @@ base64_encode(const void *data, size_t length)
 {
 	const uint8_t *in = data;
 	char *text = malloc((length + 2) / 3 * 4 + 1), *out = text;
-
 	if (text == NULL)
 		return NULL;
 	for (size_t i = 0; i < length; i += 3) {
@@ -36,7 +35,6 @@ static int
 value_of(char character)
 {
 	const char *found = character == '\0' ? NULL : strchr(alphabet, character);
-
 	return found == NULL ? -1 : (int)(found - alphabet);
 }
 
@@ -46,7 +44,6 @@ decode_four(const char *text, int may_pad, uint8_t *out)
 {
 	int bytes = 3;
 	uint32_t word = 0;
-
 	if (may_pad && text[3] == '=')
 		bytes = text[2] == '=' ? 1 : 2;
 	for (int i = 0; i < 4; i++) {
@@ -66,7 +63,6 @@ base64_decode(const char *text, size_t *ret_length)
 {
 	size_t length = strlen(text), used = 0;
 	uint8_t *data;
-
 	errno = EINVAL;
 	if (length % 4 != 0)
 		return NULL;

@@ -13,7 +13,6 @@ shape(const struct histogram_config *config, struct histogram *ret)
 	int magnitude = 0, unit;
 	int64_t largest = 2, limit;
 	int32_t buckets = 1;
-
 	if (config->lowest < 1 || config->highest > HIGHEST_MAX ||
 	    config->lowest > config->highest / 2 || config->significant_digits < 1 ||
 	    config->significant_digits > 5) {
@@ -47,7 +46,6 @@ size_t
 histogram_size(const struct histogram_config *config)
 {
 	struct histogram form;
-
 	if (shape(config, &form) < 0)
 		return 0;
 	return sizeof(form) + (size_t)form.counts_length * sizeof(form.counts[0]);
@@ -57,7 +55,6 @@ struct histogram *
 histogram_init(void *memory, const struct histogram_config *config)
 {
 	struct histogram form, *histogram = memory;
-
 	memset(&form, 0, sizeof(form));
 	if (shape(config, &form) < 0)
 		return NULL;
@@ -70,7 +67,6 @@ struct histogram *
 histogram_init_zeroed(void *memory, const struct histogram_config *config)
 {
 	struct histogram form, *histogram = memory;
-
 	memset(&form, 0, sizeof(form));
 	if (shape(config, &form) < 0)
 		return NULL;
@@ -84,7 +80,6 @@ histogram_create(const struct histogram_config *config)
 {
 	size_t size = histogram_size(config);
 	void *memory = size == 0 ? NULL : malloc(size);
-
 	return memory == NULL ? NULL : histogram_init(memory, config);
 }
 
@@ -117,7 +112,6 @@ int
 histogram_add(struct histogram *to, const struct histogram *from)
 {
 	uint64_t max = load(&from->max), min = load(&from->min), total = 0;
-
 	if (!histogram_same_config(to, from)) {
 		errno = EINVAL;
 		return -1;
@@ -148,7 +142,6 @@ histogram_subtract(
     struct histogram *into, const struct histogram *now, const struct histogram *before)
 {
 	int32_t first = -1, last = -1;
-
 	if (!histogram_same_config(into, now) || !histogram_same_config(into, before)) {
 		errno = EINVAL;
 		return -1;
@@ -193,7 +186,6 @@ uint64_t
 histogram_min(const struct histogram *histogram)
 {
 	uint64_t min = load(&histogram->min);
-
 	return min == UINT64_MAX ? 0 : min;
 }
 
@@ -214,7 +206,6 @@ uint64_t
 histogram_lowest_equivalent(const struct histogram *histogram, uint64_t value)
 {
 	int shift = bucket_of(histogram, value) + histogram->unit_magnitude;
-
 	return value >> shift << shift;
 }
 
@@ -222,7 +213,6 @@ uint64_t
 histogram_highest_equivalent(const struct histogram *histogram, uint64_t value)
 {
 	int shift = bucket_of(histogram, value) + histogram->unit_magnitude;
-
 	return (value >> shift << shift) + ((uint64_t)1 << shift) - 1;
 }
 
@@ -232,7 +222,6 @@ histogram_value_at(const struct histogram *histogram, int32_t index)
 	int half = histogram->half_magnitude;
 	int bucket = (index >> half) - 1;
 	int32_t sub = (index & ((1 << half) - 1)) + (1 << half);
-
 	if (bucket < 0) {
 		sub -= 1 << half;
 		bucket = 0;
@@ -244,7 +233,6 @@ bool
 histogram_next(const struct histogram *histogram, struct histogram_cursor *cursor)
 {
 	uint64_t min = load(&histogram->min), max = load(&histogram->max);
-
 	/* As histogram_add: only what can hold a count. */
 	if (cursor->end == 0 && min <= max) {
 		cursor->next = histogram_index(histogram, min);
@@ -270,7 +258,6 @@ static double
 middle(const struct histogram *histogram, uint64_t value)
 {
 	uint64_t high = histogram_highest_equivalent(histogram, value);
-
 	return (double)(value + (high - value + 1) / 2);
 }
 
@@ -279,7 +266,6 @@ histogram_mean(const struct histogram *histogram)
 {
 	struct histogram_cursor cursor = { 0 };
 	double sum = 0;
-
 	while (histogram_next(histogram, &cursor))
 		sum += middle(histogram, cursor.value) * (double)cursor.count;
 	return cursor.cumulative == 0 ? 0 : sum / (double)cursor.cumulative;
@@ -290,7 +276,6 @@ histogram_stddev(const struct histogram *histogram)
 {
 	struct histogram_cursor cursor = { 0 };
 	double mean = histogram_mean(histogram), sum = 0;
-
 	while (histogram_next(histogram, &cursor)) {
 		double off = middle(histogram, cursor.value) - mean;
 
@@ -304,7 +289,6 @@ histogram_at_rank(const struct histogram *histogram, uint64_t rank)
 {
 	struct histogram_cursor cursor = { 0 };
 	uint64_t max = histogram_max(histogram), value = 0;
-
 	if (rank == 0)
 		rank = 1;
 	while (histogram_next(histogram, &cursor)) {
@@ -320,7 +304,6 @@ histogram_percentile(const struct histogram *histogram, double percentile)
 {
 	double count = (double)histogram_count(histogram);
 	double rank;
-
 	if (percentile >= 100)
 		return histogram_max(histogram);
 	if (percentile < 0)

@@ -29,7 +29,6 @@ static uint64_t
 get(const uint8_t *in, int bytes)
 {
 	uint64_t value = 0;
-
 	for (int i = 0; i < bytes; i++)
 		value = value << 8 | in[i];
 	return value;
@@ -39,7 +38,6 @@ static uint8_t *
 put_zigzag(uint8_t *out, int64_t number)
 {
 	uint64_t value = (uint64_t)number << 1 ^ (uint64_t)(number >> 63);
-
 	for (int i = 0; i < ZIGZAG_MAX - 1; i++) {
 		if (value < 0x80) {
 			*out++ = (uint8_t)value;
@@ -58,7 +56,6 @@ get_zigzag(const uint8_t *in, size_t length, int64_t *ret)
 {
 	uint64_t value = 0;
 	size_t i;
-
 	for (i = 0; i < ZIGZAG_MAX; i++) {
 		if (i == length)
 			return 0;
@@ -82,7 +79,6 @@ write_plain(const struct histogram *h, uint8_t *out)
 	uint8_t *at = out + INNER_HEADER;
 	double ratio = 1.0;
 	uint64_t bits;
-
 	for (int32_t i = 0; i < limit;) {
 		int64_t zeros = 0;
 
@@ -110,7 +106,6 @@ histogram_codec_encode(const struct histogram *h)
 	uint8_t *plain = malloc(room), *packed = NULL;
 	char *text = NULL;
 	uLongf packed_length;
-
 	if (plain == NULL)
 		return NULL;
 	room = write_plain(h, plain);
@@ -147,7 +142,6 @@ static void
 put_count(struct histogram *h, int32_t index, uint64_t count)
 {
 	uint64_t value = histogram_value_at(h, index);
-
 	h->counts[index] = count;
 	if (count == 0)
 		return;
@@ -160,7 +154,6 @@ static const char *
 read_counts(struct histogram *h, const uint8_t *in, size_t length)
 {
 	int32_t index = 0;
-
 	while (length > 0) {
 		int64_t count;
 		size_t used = get_zigzag(in, length, &count);
@@ -190,7 +183,6 @@ static int
 inflate_some(z_stream *stream, uint8_t *out, size_t room)
 {
 	int status = Z_OK;
-
 	stream->next_out = out;
 	stream->avail_out = (uInt)room;
 	while (stream->avail_out > 0 && status == Z_OK)
@@ -219,7 +211,6 @@ read_stream(z_stream *stream, struct histogram **ret)
 	struct histogram *h = NULL;
 	const char *error;
 	size_t size, length;
-
 	if (inflate_some(stream, header, sizeof(header)) != 0)
 		return "the zlib stream is damaged or ends in the header";
 	error = read_config(header, &config);
@@ -258,7 +249,6 @@ histogram_codec_decode(const char *text, const char **ret_error)
 	struct histogram *h = NULL;
 	uint8_t *packed;
 	size_t length;
-
 	*ret_error = "not base64";
 	packed = base64_decode(text, &length);
 	if (packed == NULL)
@@ -286,7 +276,6 @@ histogram_codec_write_hgrm(FILE *file, const struct histogram *h, double unit)
 	struct histogram_cursor cursor = { 0 };
 	uint64_t total = histogram_count(h);
 	double tick = 0; /* percent, the next line's */
-
 	fprintf(file, "%12s %12s %12s %12s\n\n", "Value", "Percentile", "TotalCount",
 	    "1/(1-Percentile)");
 	while (histogram_next(h, &cursor)) {
@@ -323,7 +312,6 @@ histogram_codec_write_hlog_head(FILE *file, double start)
 	time_t seconds = (time_t)start;
 	char date[64] = "";
 	struct tm parts;
-
 	if (gmtime_r(&seconds, &parts) != NULL)
 		strftime(date, sizeof(date), "%a %b %d %H:%M:%S UTC %Y", &parts);
 	fprintf(file,
@@ -338,7 +326,6 @@ histogram_codec_write_hlog(FILE *file, const char *tag, double from, double leng
     const struct histogram *interval)
 {
 	char *text = histogram_codec_encode(interval);
-
 	if (text == NULL)
 		return -1;
 	if (tag != NULL)

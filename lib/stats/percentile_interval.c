@@ -15,7 +15,6 @@ uint64_t
 percentile_interval_count_min(double percentile)
 {
 	double p = percentile / 100, q = 1 - p, root, above, needed;
-
 	if (p <= 0 || q <= 0)
 		return 0;
 	/* n p - 1.96 sqrt(n p q) = 1, for sqrt(n); n p + 1.96 sqrt(n p q) = n, for n */
@@ -30,7 +29,6 @@ bool
 percentile_interval_is_known(double percentile, uint64_t count)
 {
 	uint64_t needed = percentile_interval_count_min(percentile);
-
 	return needed > 0 && count >= needed;
 }
 
@@ -42,7 +40,6 @@ percentile_interval_of(
 						 histogram, percentile) };
 	double count = (double)histogram_count(histogram);
 	double p = percentile / 100, half;
-
 	if (effective <= 0 || effective > count)
 		effective = count;
 	if (effective < 1)

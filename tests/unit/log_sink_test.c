@@ -205,7 +205,7 @@ test_a_syslog_that_was_restarted_is_found_again_by_a_reopen(void **state)
 	close(fd);
 	unlink(f->socket);
 	log_info("lost");
-	assert_non_null(strstr(read_file(f, f->console), "cannot be written"));
+	assert_non_null(strstr(read_file(f, f->console), "cannot write the log file"));
 	fd = bind_syslog(f->socket);
 	assert_int_equal(log_reopen(), 0);
 	log_info("found");
