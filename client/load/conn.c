@@ -107,7 +107,13 @@ finish(struct load_context *ctx, struct conn *conn)
 static void
 account_loss(struct load_context *ctx, struct conn *conn, enum message_loss loss)
 {
-	transcript_lost(ctx, conn, loss);
+	static const char *const texts[] = {
+		[MESSAGE_LOSS_TIMEOUT] = "no answer in time",
+		[MESSAGE_LOSS_RESET] = "reset by the peer",
+		[MESSAGE_LOSS_CLOSED] = "closed by the peer",
+	};
+
+	transcript_event(ctx, conn, texts[loss]);
 	conn_state_deactivate(ctx, conn);
 	accounting_connection_lost(ctx, conn, loss);
 }
@@ -151,7 +157,7 @@ start_close(struct load_context *ctx, struct conn *conn)
 {
 	struct linger reset = { .l_onoff = 1, .l_linger = 0 };
 
-	transcript_closing(ctx, conn);
+	transcript_event(ctx, conn, "closing");
 	conn_state_deactivate(ctx, conn);
 	conn->state = CONN_CLOSING;
 	conn->is_paused = false;

@@ -57,7 +57,7 @@ receive_once(struct load_context *ctx, struct conn *conn, size_t max)
 		return n;
 	conn->received_ns = ctx->times.now_ns;
 	counters_add(&ctx->counters->bytes_received, (uint64_t)n);
-	transcript_received(ctx, conn, ctx->buffers.received, (size_t)n);
+	transcript_data(ctx, conn, "received", ctx->buffers.received, (size_t)n);
 	verify_received(ctx, conn, ctx->buffers.received, (size_t)n);
 	return n;
 }

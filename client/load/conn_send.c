@@ -128,7 +128,7 @@ send_bytes(
 		return SEND_FAILED;
 	if (n < 0)
 		return SEND_BLOCKED;
-	transcript_sent(ctx, conn, bytes, (size_t)n);
+	transcript_data(ctx, conn, "sending", bytes, (size_t)n);
 	count_sent(ctx, conn, (size_t)n);
 	return (size_t)n < length ? SEND_BLOCKED : SEND_DONE;
 }

@@ -12,41 +12,44 @@
 
 #define TEXT_MAX 512 /* of the data in one line */
 
-/* "LOCAL ADDRESS: EVENT DETAIL" */
-static void
-write_line(const struct load_context *ctx, const struct conn *conn, const char *event,
-    const char *detail)
+void
+transcript_event(
+    const struct load_context *ctx, const struct conn *conn, const char *event)
 {
-	char name[ADDRESS_TEXT_MAX];
-
-	fprintf(ctx->transcript, "%s: %s%s\n",
-	    timestamps_local_address(conn->stream.fd, name), event, detail);
-	fflush(ctx->transcript);
-}
-
-static void
-write_data(const struct load_context *ctx, const struct conn *conn, const char *event,
-    const uint8_t *data, size_t length)
-{
-	char text[TEXT_MAX], quoted[TEXT_MAX + 8];
+	char local[ADDRESS_TEXT_MAX];
 
 	if (ctx->transcript == NULL)
 		return;
-	snprintf(quoted, sizeof(quoted), " \"%s\"",
+	fprintf(ctx->transcript, "%s: %s\n",
+	    timestamps_local_address(conn->stream.fd, local), event);
+	fflush(ctx->transcript);
+}
+
+void
+transcript_data(const struct load_context *ctx, const struct conn *conn,
+    const char *event, const uint8_t *data, size_t length)
+{
+	char text[TEXT_MAX], line[TEXT_MAX + 32];
+
+	if (ctx->transcript == NULL)
+		return;
+	snprintf(line, sizeof(line), "%s \"%s\"", event,
 	    escape_encode(data, length, text, sizeof(text)));
-	write_line(ctx, conn, event, quoted);
+	transcript_event(ctx, conn, line);
 }
 
 void
 transcript_connected(const struct load_context *ctx, const struct conn *conn)
 {
-	char peer[ADDRESS_TEXT_MAX];
+	char peer[ADDRESS_TEXT_MAX], line[ADDRESS_TEXT_MAX + 32];
 	struct address remote = { .length = sizeof(remote.storage) };
+	struct sockaddr *to = (struct sockaddr *)&remote.storage;
 
-	if (ctx->transcript != NULL &&
-	    getpeername(conn->stream.fd, (struct sockaddr *)&remote.storage,
-		&remote.length) == 0)
-		write_line(ctx, conn, "connected to ", address_format(&remote, peer));
+	if (ctx->transcript == NULL ||
+	    getpeername(conn->stream.fd, to, &remote.length) < 0)
+		return;
+	snprintf(line, sizeof(line), "connected to %s", address_format(&remote, peer));
+	transcript_event(ctx, conn, line);
 }
 
 void
@@ -58,39 +61,4 @@ transcript_connect_failed(const struct load_context *ctx, const struct conn *con
 	fprintf(ctx->transcript, "connection %llu: %s: %s\n",
 	    (unsigned long long)conn_state_number(ctx, conn), target, strerror(error));
 	fflush(ctx->transcript);
-}
-
-void
-transcript_sent(const struct load_context *ctx, const struct conn *conn,
-    const uint8_t *data, size_t length)
-{
-	write_data(ctx, conn, "sending", data, length);
-}
-
-void
-transcript_received(const struct load_context *ctx, const struct conn *conn,
-    const uint8_t *data, size_t length)
-{
-	write_data(ctx, conn, "received", data, length);
-}
-
-void
-transcript_lost(
-    const struct load_context *ctx, const struct conn *conn, enum message_loss loss)
-{
-	static const char *const texts[] = {
-		[MESSAGE_LOSS_TIMEOUT] = "no answer in time",
-		[MESSAGE_LOSS_RESET] = "reset by the peer",
-		[MESSAGE_LOSS_CLOSED] = "closed by the peer",
-	};
-
-	if (ctx->transcript != NULL)
-		write_line(ctx, conn, texts[loss], "");
-}
-
-void
-transcript_closing(const struct load_context *ctx, const struct conn *conn)
-{
-	if (ctx->transcript != NULL)
-		write_line(ctx, conn, "closing", "");
 }

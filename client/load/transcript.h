@@ -11,12 +11,11 @@
 void transcript_connected(const struct load_context *ctx, const struct conn *conn);
 void transcript_connect_failed(const struct load_context *ctx, const struct conn *conn,
     const char *target, int error);
-void transcript_sent(const struct load_context *ctx, const struct conn *conn,
-    const uint8_t *data, size_t length);
-void transcript_received(const struct load_context *ctx, const struct conn *conn,
-    const uint8_t *data, size_t length);
-void transcript_lost(
-    const struct load_context *ctx, const struct conn *conn, enum message_loss loss);
-void transcript_closing(const struct load_context *ctx, const struct conn *conn);
+/* "closing", "reset by the peer", ... */
+void transcript_event(
+    const struct load_context *ctx, const struct conn *conn, const char *event);
+/* "sending" or "received", and the data. */
+void transcript_data(const struct load_context *ctx, const struct conn *conn,
+    const char *event, const uint8_t *data, size_t length);
 
 #endif

@@ -10,7 +10,8 @@
 
 #include "client/messages/payload.h"
 
-static const char *const default_texts[] = {
+#define DEFAULT_TEXTS 3
+static const char *const default_texts[DEFAULT_TEXTS] = {
 	"This is the message. ",
 	"It will be sent ",
 	"in parts.",
@@ -133,19 +134,15 @@ make_wires(struct sequence *sequence)
 static int
 read_texts(struct sequence *sequence, const struct plan *plan, char *error)
 {
+	const char *const *texts =
+	    plan->texts.count > 0 ? plan->texts.items : default_texts;
+	uint32_t count = plan->texts.count > 0 ? plan->texts.count : DEFAULT_TEXTS;
 	int rc = 0;
 
 	if (plan->file != NULL)
 		return read_file(sequence, plan, error);
-	if (plan->texts.count == 0) {
-		for (int i = 0; i < 3 && rc == 0; i++)
-			rc = add_text(sequence, default_texts[i],
-			    strlen(default_texts[i]), plan, error);
-		return rc;
-	}
-	for (uint32_t i = 0; i < plan->texts.count && rc == 0; i++)
-		rc = add_text(sequence, plan->texts.items[i],
-		    strlen(plan->texts.items[i]), plan, error);
+	for (uint32_t i = 0; i < count && rc == 0; i++)
+		rc = add_text(sequence, texts[i], strlen(texts[i]), plan, error);
 	return rc;
 }
 
