@@ -24,7 +24,6 @@ accounting_started(struct load_context *ctx, struct conn *conn)
 	    message_queue_at(&ctx->message_pool, conn->queue.unwritten);
 	struct counters_messages *messages = messages_of(ctx, message->intended_ns);
 	uint64_t lag_ns = ctx->times.now_ns - message->intended_ns;
-
 	message_queue_mark_written(&ctx->message_pool, &conn->queue, ctx->times.now_ns);
 	conn->due--;
 	conn->in_flight++;
@@ -47,7 +46,6 @@ accounting_answered(struct load_context *ctx, struct conn *conn, bool is_correct
 	struct queued_message message =
 	    message_queue_pop(&ctx->message_pool, &conn->queue);
 	struct counters_messages *messages = messages_of(ctx, message.intended_ns);
-
 	conn->in_flight--;
 	conn->failures = 0;
 	ctx->in_flight--;
@@ -68,7 +66,6 @@ count_lost_message(struct load_context *ctx, struct queued_message message,
 {
 	struct counters_messages *messages = messages_of(ctx, message.intended_ns);
 	uint64_t age_ns = ctx->times.now_ns - message.intended_ns;
-
 	counters_add(is_wrong ? &messages->wrong : &messages->lost[loss], 1);
 	counters_add(&messages->in_flight, (uint64_t)-1);
 	ctx->in_flight--;
@@ -84,24 +81,9 @@ static uint64_t
 unacknowledged(const struct conn *conn)
 {
 	int bytes = 0;
-
 	if (ioctl(conn->stream.fd, SIOCOUTQ, &bytes) < 0 || bytes <= 0)
 		return 0;
 	return (uint64_t)bytes - (conn->is_write_shut ? 1 : 0);
-}
-
-static void
-record_answer(const struct load_context *ctx, const struct conn *conn,
-    struct counters_lost_connection *out)
-{
-	uint32_t length;
-
-	out->messages = conn->in_flight;
-	out->message = conn->answers.cursor.message;
-	out->answer_bytes =
-	    verify_progress(&ctx->verify, out->connection, &conn->answers, &length);
-	out->answer_length = length;
-	out->waited_ns = ctx->times.now_ns - conn_state_waiting_since(ctx, conn);
 }
 
 /* For comparison with the logs of what lies between client and server. */
@@ -128,8 +110,16 @@ record_lost_connection(
 	};
 	address_format(&target->addresses[conn->address], out->remote);
 	timestamps_local_address(conn->stream.fd, out->local);
-	if (conn->in_flight > 0)
-		record_answer(ctx, conn, out);
+	if (conn->in_flight > 0) {
+		uint32_t length;
+		out->messages = conn->in_flight;
+		out->message = conn->answers.cursor.message;
+		out->answer_bytes =
+		    verify_progress(&ctx->verify, connection, &conn->answers, &length);
+		out->answer_length = length;
+		out->waited_ns =
+		    ctx->times.now_ns - conn_state_waiting_since(ctx, conn);
+	}
 	atomic_store_explicit(&counters->lost_connections, n + 1, memory_order_release);
 }
 
@@ -138,7 +128,6 @@ accounting_connection_lost(
     struct load_context *ctx, struct conn *conn, enum message_loss loss)
 {
 	bool is_wrong = conn->answers.wrong;
-
 	counters_add(&ctx->counters->connections_lost, 1);
 	if (loss == MESSAGE_LOSS_RESET)
 		counters_add(&ctx->counters->connections_reset, 1);

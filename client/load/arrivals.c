@@ -12,7 +12,6 @@ arrivals_start(struct load_context *ctx, uint64_t start_ns)
 	const struct plan *plan = ctx->plan;
 	double share = (double)ctx->count / plan->rank_connections;
 	double rate = plan->rate * share;
-
 	if (plan->load == PLAN_INTERVAL)
 		rate = (double)ctx->count * 1e9 / (double)plan->interval_ns;
 	else if (plan->load != PLAN_OPEN)
@@ -31,7 +30,6 @@ static struct conn *
 next_conn(struct load_context *ctx)
 {
 	uint32_t at = ctx->next_arrival++;
-
 	if (ctx->plan->load == PLAN_INTERVAL) {
 		if (ctx->next_arrival == ctx->count)
 			ctx->next_arrival = 0;
@@ -55,7 +53,6 @@ void
 arrivals_run(struct load_context *ctx)
 {
 	struct pacer *pacer = &ctx->arrivals;
-
 	for (int i = 0; i < ARRIVALS_MAX && pacer->next_ns <= ctx->times.now_ns; i++) {
 		uint64_t intended = pacer->next_ns;
 		if (intended >= ctx->times.end_ns) {
@@ -78,7 +75,6 @@ void
 arrivals_count_missed(struct load_context *ctx)
 {
 	struct pacer *pacer = &ctx->arrivals;
-
 	if (ctx->plan->messages > 0)
 		return;
 	while (

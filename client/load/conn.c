@@ -26,7 +26,6 @@ next_backoff_ns(struct conn *conn)
 	uint32_t doublings = conn->failures < BACKOFF_DOUBLINGS_MAX
 	    ? conn->failures
 	    : BACKOFF_DOUBLINGS_MAX;
-
 	if (conn->failures < UINT8_MAX)
 		conn->failures++;
 	return FIRST_BACKOFF_NS << doublings;
@@ -52,7 +51,6 @@ count_retransmits(struct load_context *ctx, int fd)
 {
 	struct tcp_info info = { .tcpi_dsack_dups = 0 };
 	socklen_t length = sizeof(info);
-
 	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0 &&
 	    info.tcpi_total_retrans > info.tcpi_dsack_dups)
 		counters_add(&ctx->counters->retransmits,
@@ -64,7 +62,6 @@ static void
 close_socket(struct load_context *ctx, struct conn *conn)
 {
 	uint64_t next = conn->send.message + (conn->send.at > 0 ? 1 : 0);
-
 	count_retransmits(ctx, conn->stream.fd);
 	close(conn->stream.fd);
 	conn->stream.fd = -1;
@@ -112,7 +109,6 @@ account_loss(struct load_context *ctx, struct conn *conn, enum message_loss loss
 		[MESSAGE_LOSS_RESET] = "reset by the peer",
 		[MESSAGE_LOSS_CLOSED] = "closed by the peer",
 	};
-
 	transcript_event(ctx, conn, texts[loss]);
 	conn_state_deactivate(ctx, conn);
 	accounting_connection_lost(ctx, conn, loss);
@@ -156,7 +152,6 @@ static void
 start_close(struct load_context *ctx, struct conn *conn)
 {
 	struct linger reset = { .l_onoff = 1, .l_linger = 0 };
-
 	transcript_event(ctx, conn, "closing");
 	conn_state_deactivate(ctx, conn);
 	conn->state = CONN_CLOSING;
@@ -292,7 +287,6 @@ void
 conn_on_event(struct load_context *ctx, struct conn *conn, uint32_t events)
 {
 	uint32_t ended = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
-
 	if (conn->state == CONN_CONNECTING)
 		on_connect(ctx, conn, conn_connect_finish(ctx, conn));
 	if (conn->state != CONN_OPEN && conn->state != CONN_CLOSING)
@@ -316,7 +310,6 @@ on_open_timer(struct load_context *ctx, struct conn *conn)
 {
 	const struct plan *plan = ctx->plan;
 	uint64_t since = conn_state_waiting_since(ctx, conn);
-
 	if (since != 0 && since + plan->timeout_ns <= ctx->times.received_ns) {
 		conn_close(ctx, conn, CONN_CLOSE_TIMEOUT);
 		return;

@@ -52,7 +52,6 @@ fail(struct load_context *ctx, struct conn *conn, int error)
 	uint32_t index = target_index(ctx, conn);
 	struct counters_target *target = &ctx->counters->targets[index];
 	enum connect_failure failure = failure_of(error);
-
 	transcript_connect_failed(ctx, conn, ctx->plan->targets[index].text, error);
 	counters_add(&ctx->counters->connections_failed[failure], 1);
 	counters_add(&target->failed[failure], 1);
@@ -64,7 +63,6 @@ static enum connect_status
 establish(struct load_context *ctx, struct conn *conn)
 {
 	struct counters *counters = ctx->counters;
-
 	accounting_record(
 	    ctx, LATENCY_CONNECT, ctx->times.now_ns - conn->state_since_ns);
 	counters_add(&counters->connections_established, 1);
@@ -83,7 +81,6 @@ shrink_receive_buffer(int fd, size_t per_read)
 {
 	int bytes =
 	    per_read > RECEIVE_BUFFER_MIN / 4 ? (int)per_read * 4 : RECEIVE_BUFFER_MIN;
-
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
 }
 
@@ -96,7 +93,6 @@ open_socket(
 	int on = 1;
 	int fd = socket(
 	    address->storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-
 	if (fd < 0)
 		return -1;
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
@@ -121,7 +117,6 @@ start_connect(struct load_context *ctx, struct conn *conn)
 		.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
 		.data.u32 = conn_state_index(ctx, conn),
 	};
-
 	conn->stream = (struct stream){
 		.fd = open_socket(ctx, address, conn_state_number(ctx, conn)),
 		.transport = target->transport,
@@ -147,7 +142,6 @@ enum connect_status
 conn_connect_next(struct load_context *ctx, struct conn *conn, int error)
 {
 	const struct plan_target *target = &ctx->plan->targets[target_index(ctx, conn)];
-
 	while (conn->address + 1U < target->address_count) {
 		conn_connect_close(conn);
 		conn->address++;
@@ -173,7 +167,6 @@ conn_connect_finish(struct load_context *ctx, struct conn *conn)
 {
 	int error = 0;
 	socklen_t length = sizeof(error);
-
 	if (getsockopt(conn->stream.fd, SOL_SOCKET, SO_ERROR, &error, &length) < 0)
 		error = errno;
 	return error != 0 ? conn_connect_next(ctx, conn, error) : establish(ctx, conn);

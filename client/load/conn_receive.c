@@ -43,7 +43,6 @@ static size_t
 read_limit(const struct load_context *ctx)
 {
 	uint64_t slow = ctx->plan->slow_read;
-
 	return slow == 0 ? LOAD_BUFFER_BYTES : conn_state_slow_bytes(slow);
 }
 
@@ -51,7 +50,6 @@ static ssize_t
 receive_once(struct load_context *ctx, struct conn *conn, size_t max)
 {
 	ssize_t n = transport_receive(&conn->stream, ctx->buffers.received, max);
-
 	ctx->times.now_ns = clock_now_ns();
 	if (n <= 0)
 		return n;
@@ -73,7 +71,6 @@ enum receive_status
 conn_receive(struct load_context *ctx, struct conn *conn, bool until_eof)
 {
 	size_t max = read_limit(ctx);
-
 	for (int i = 0; i < READS_MAX; i++) {
 		ssize_t n = receive_once(ctx, conn, max);
 		if (n < 0 && errno == EINTR)

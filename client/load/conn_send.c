@@ -15,7 +15,6 @@ count_sent(struct load_context *ctx, struct conn *conn, size_t sent)
 {
 	uint64_t connection = conn_state_number(ctx, conn);
 	struct cursor *cursor = &conn->send;
-
 	counters_add(&ctx->counters->bytes_sent, sent);
 	while (sent > 0) {
 		if (cursor->length == 0)
@@ -41,7 +40,6 @@ startable_messages(const struct load_context *ctx, const struct conn *conn)
 {
 	const struct plan *plan = ctx->plan;
 	uint32_t n = conn->due;
-
 	if (conn->expires || ctx->is_dropping)
 		return 0;
 	if (plan->pipeline > 0 && n > plan->pipeline - conn->in_flight)
@@ -107,7 +105,6 @@ start_blocked_timer(struct load_context *ctx, struct conn *conn)
 {
 	struct queued_message *oldest =
 	    message_queue_at(&ctx->message_pool, conn->queue.head);
-
 	if (oldest->written_ns != 0)
 		return;
 	oldest->written_ns = ctx->times.now_ns;
@@ -119,7 +116,6 @@ send_bytes(
     struct load_context *ctx, struct conn *conn, const uint8_t *bytes, size_t length)
 {
 	ssize_t n = transport_send(&conn->stream, bytes, length);
-
 	if (n < 0 && errno == EAGAIN)
 		start_blocked_timer(ctx, conn);
 	else if (n < 0 && errno == EINTR)
@@ -137,7 +133,6 @@ enum send_status
 conn_send(struct load_context *ctx, struct conn *conn)
 {
 	size_t length;
-
 	for (int i = 0; i < WRITES_MAX; i++) {
 		schedule_closed_loop(ctx, conn);
 		const uint8_t *bytes = gather(ctx, conn, &length);

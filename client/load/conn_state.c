@@ -23,7 +23,6 @@ bool
 conn_state_has_sent_all(const struct load_context *ctx, const struct conn *conn)
 {
 	uint64_t messages = ctx->plan->messages;
-
 	return messages > 0 && conn->scheduled >= messages && conn->due == 0;
 }
 
@@ -31,7 +30,6 @@ bool
 conn_state_has_expired(const struct load_context *ctx, const struct conn *conn)
 {
 	uint64_t max = ctx->plan->messages_per_connection;
-
 	return conn->expires || (max > 0 && conn->sent_on_connection >= max);
 }
 
@@ -47,7 +45,6 @@ bool
 conn_state_schedule(struct load_context *ctx, struct conn *conn, uint64_t intended_ns)
 {
 	uint64_t messages = ctx->plan->messages;
-
 	if (messages > 0 && conn->scheduled >= messages)
 		return false;
 	message_queue_push(&ctx->message_pool, &conn->queue, intended_ns);
@@ -64,7 +61,6 @@ void
 conn_state_activate(struct load_context *ctx, struct conn *conn)
 {
 	uint64_t messages = ctx->plan->messages;
-
 	if (conn->active_index != LOAD_NO_CONN ||
 	    (messages > 0 && conn->scheduled >= messages))
 		return;
@@ -76,7 +72,6 @@ void
 conn_state_deactivate(struct load_context *ctx, struct conn *conn)
 {
 	uint32_t at = conn->active_index;
-
 	if (at == LOAD_NO_CONN)
 		return;
 	uint32_t last = ctx->active.list[--ctx->active.count];
@@ -107,7 +102,6 @@ conn_state_enqueue_connect(struct load_context *ctx, struct conn *conn)
 {
 	struct load_connects *connects = &ctx->connects;
 	uint32_t index = conn_state_index(ctx, conn);
-
 	conn_state_skip_unused_turns(ctx);
 	conn->state = CONN_WAITING;
 	/* A timer that expired in this state would enqueue it twice. */
@@ -120,7 +114,6 @@ struct conn *
 conn_state_dequeue_connect(struct load_context *ctx)
 {
 	struct load_connects *connects = &ctx->connects;
-
 	if (connects->count == 0)
 		return NULL;
 	uint32_t index = connects->queue[connects->head];
@@ -150,7 +143,6 @@ open_deadline(const struct load_context *ctx, const struct conn *conn)
 	const struct plan *plan = ctx->plan;
 	uint64_t deadline = TIMER_WHEEL_NEVER;
 	uint64_t since = conn_state_waiting_since(ctx, conn);
-
 	if (plan->lifetime_ns > 0 && ctx->is_running && !conn->expires)
 		deadline = conn->state_since_ns + plan->lifetime_ns;
 	if (since != 0)
@@ -165,7 +157,6 @@ void
 conn_state_set_timer(struct load_context *ctx, struct conn *conn)
 {
 	uint64_t deadline = TIMER_WHEEL_NEVER;
-
 	switch ((enum conn_state)conn->state) {
 	case CONN_CONNECTING:
 		deadline = conn->state_since_ns + ctx->plan->connect_timeout_ns;
@@ -187,7 +178,6 @@ size_t
 conn_state_slow_bytes(uint64_t bytes_per_s)
 {
 	uint64_t bytes = bytes_per_s / SLOW_READS_PER_S;
-
 	if (bytes == 0)
 		return 1;
 	return bytes < LOAD_BUFFER_BYTES ? bytes : LOAD_BUFFER_BYTES;
@@ -198,6 +188,5 @@ conn_state_slow_next_ns(uint64_t bytes_per_s, uint64_t now_ns)
 {
 	double bytes = (double)conn_state_slow_bytes(bytes_per_s);
 	uint64_t interval_ns = (uint64_t)(bytes * 1e9 / (double)bytes_per_s);
-
 	return (now_ns / interval_ns + 1) * interval_ns;
 }

@@ -62,7 +62,6 @@ static void
 run_ready(struct load_context *ctx)
 {
 	uint32_t index = ctx->ready;
-
 	ctx->ready = LOAD_NO_CONN;
 	while (index != LOAD_NO_CONN) {
 		struct conn *conn = &ctx->conns[index];
@@ -93,7 +92,6 @@ static void
 run_timers(struct load_context *ctx)
 {
 	uint32_t timer;
-
 	while (timer_wheel_expire(&ctx->timer_wheel, ctx->times.received_ns, &timer))
 		conn_on_timer(ctx, &ctx->conns[timer]);
 }
@@ -110,7 +108,6 @@ next_wake(const struct load_context *ctx)
 		phases_next_ns(ctx),
 		ctx->times.sample_ns,
 	};
-
 	if (ctx->ready != LOAD_NO_CONN)
 		return 0;
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
@@ -122,7 +119,6 @@ static void
 on_wake(struct load_context *ctx)
 {
 	uint64_t count;
-
 	if (read(ctx->wake_fd, &count, sizeof(count)) < 0)
 		return; /* the control block is read in any case */
 }
@@ -146,7 +142,6 @@ poll_events(struct load_context *ctx, uint64_t until_ns, struct epoll_event *eve
 {
 	const struct timespec none = { 0, 0 };
 	int n;
-
 	do {
 		n = epoll_pwait2(ctx->epoll_fd, events, EVENTS_MAX, &none, NULL);
 		ctx->times.now_ns = clock_now_ns();
@@ -163,7 +158,6 @@ wait_events(struct load_context *ctx, uint64_t wake, struct epoll_event *events)
 	uint64_t spin = ctx->plan->spin_ns,
 		 poll_until = ctx->times.last_event_ns + spin;
 	int n = 0;
-
 	if (spin > 0 && ctx->times.now_ns < poll_until)
 		n = poll_events(ctx, poll_until < wake ? poll_until : wake, events);
 	if (n != 0)
@@ -210,7 +204,6 @@ static int
 open_loop(struct load_context *ctx)
 {
 	struct epoll_event event = { .events = EPOLLIN, .data.u32 = WAKE_INDEX };
-
 	ctx->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (ctx->epoll_fd < 0)
 		return -1;
@@ -221,7 +214,6 @@ static void
 allocate(struct load_context *ctx)
 {
 	uint32_t count = ctx->count;
-
 	ctx->conns = xcalloc(count, sizeof(ctx->conns[0]));
 	ctx->active.list = xcalloc(count, sizeof(uint32_t));
 	ctx->connects.queue = xcalloc(count, sizeof(uint32_t));
@@ -252,7 +244,6 @@ static void
 init_conns(struct load_context *ctx)
 {
 	bool ramps = ctx->plan->ramp_ns > 0;
-
 	ctx->unfinished = ctx->count;
 	ctx->connects.ramp_started = ramps ? 0 : ctx->count;
 	ctx->connects.pending = ramps ? ctx->count : 0;

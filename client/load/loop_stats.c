@@ -24,7 +24,6 @@ sample(struct load_context *ctx)
 {
 	struct counters *counters = ctx->counters;
 	struct rusage now;
-
 	if (getrusage(RUSAGE_SELF, &now) < 0)
 		return;
 	counters_set(&counters->cpu_user_ns, since(&now.ru_utime, &at_start.ru_utime));
@@ -46,7 +45,6 @@ loop_stats_turn(struct load_context *ctx, uint64_t wake_ns, int events)
 {
 	struct counters *counters = ctx->counters;
 	uint64_t lag = ctx->times.now_ns - wake_ns;
-
 	counters_add(&counters->loops, 1);
 	if (ctx->times.now_ns >= ctx->times.sample_ns) {
 		sample(ctx);

@@ -23,7 +23,6 @@ static void
 grow(struct message_pool *pool)
 {
 	uint32_t room = pool->room > 0 ? pool->room * 2 : FIRST_ROOM;
-
 	if (room <= pool->room)
 		xmalloc_fail(); /* more than a 32-bit index can name */
 	pool->records = xreallocarray(pool->records, room, sizeof(pool->records[0]));
@@ -35,7 +34,6 @@ message_queue_push(
     struct message_pool *pool, struct message_queue *queue, uint64_t intended_ns)
 {
 	uint32_t index = pool->free;
-
 	if (index != MESSAGE_QUEUE_NONE) {
 		pool->free = pool->records[index].next;
 	} else {
@@ -59,7 +57,6 @@ message_queue_pop(struct message_pool *pool, struct message_queue *queue)
 {
 	uint32_t index = queue->head;
 	struct queued_message message = pool->records[index];
-
 	queue->head = message.next;
 	if (queue->head == MESSAGE_QUEUE_NONE)
 		queue->tail = MESSAGE_QUEUE_NONE;

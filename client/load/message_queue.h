@@ -62,7 +62,6 @@ message_queue_mark_written(
     struct message_pool *pool, struct message_queue *queue, uint64_t now_ns)
 {
 	struct queued_message *message = message_queue_at(pool, queue->unwritten);
-
 	message->written_ns = now_ns;
 	queue->unwritten = message->next;
 }

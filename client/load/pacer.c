@@ -17,7 +17,6 @@ static double
 exponential(struct pacer *pacer)
 {
 	double uniform = ((double)(draw(pacer) >> 11) + 0.5) * 0x1p-53;
-
 	return -log(uniform) * pacer->gap_ns;
 }
 

@@ -25,7 +25,6 @@ static void
 notify_parent(struct load_context *ctx)
 {
 	uint64_t one = 1;
-
 	/* A full eventfd is already readable: the parent wakes up anyway. */
 	if (write(ctx->parent_fd, &one, sizeof(one)) < 0)
 		return;
@@ -49,7 +48,6 @@ phases_start(struct load_context *ctx)
 {
 	const struct plan *plan = ctx->plan;
 	double share = (double)ctx->count / plan->rank_connections;
-
 	ctx->times.measure_ns = UINT64_MAX;
 	ctx->times.end_ns = UINT64_MAX;
 	ctx->times.sample_ns = UINT64_MAX;
@@ -68,7 +66,6 @@ static void
 stagger_lifetimes(struct load_context *ctx)
 {
 	uint64_t lifetime = ctx->plan->lifetime_ns;
-
 	for (uint32_t i = 0; i < ctx->active.count; i++) {
 		struct conn *conn = &ctx->conns[ctx->active.list[i]];
 		uint64_t age = lifetime / ctx->active.count * i;
@@ -81,7 +78,6 @@ static void
 start(struct load_context *ctx, uint64_t start_ns)
 {
 	const struct plan *plan = ctx->plan;
-
 	ctx->is_running = true;
 	ctx->times.measure_ns = start_ns + plan->warmup_ns;
 	if (plan->duration_ns > 0)
@@ -132,7 +128,6 @@ step_lockstep(struct load_context *ctx)
 {
 	struct control_block *control_block = ctx->control_block;
 	uint64_t done = ctx->unfinished == 0 ? UINT64_MAX : ctx->round;
-
 	if (round_is_over(ctx) && counters_get(&ctx->counters->rounds_done) < done) {
 		counters_set(&ctx->counters->rounds_done, done);
 		if (ctx->plan->processes > 1)
@@ -225,7 +220,6 @@ static bool
 may_start(const struct load_context *ctx)
 {
 	const struct plan *plan = ctx->plan;
-
 	return ctx->connects.pending == 0 ||
 	    (plan->ramp_ns > 0 && plan->load != PLAN_LOCKSTEP);
 }
@@ -235,7 +229,6 @@ step_start(struct load_context *ctx)
 {
 	uint64_t start_ns =
 	    atomic_load_explicit(&ctx->control_block->start_ns, memory_order_acquire);
-
 	if (phase_of(ctx) == PHASE_CONNECTING && may_start(ctx)) {
 		set_phase(ctx, PHASE_WAITING);
 		notify_parent(ctx);
@@ -250,7 +243,6 @@ phases_step(struct load_context *ctx)
 {
 	uint32_t asked =
 	    atomic_load_explicit(&ctx->control_block->stop, memory_order_acquire);
-
 	if (ctx->connects.pending == 0 &&
 	    counters_get(&ctx->counters->connected_ns) == 0)
 		counters_set(&ctx->counters->connected_ns, ctx->times.now_ns);
@@ -273,7 +265,6 @@ uint64_t
 phases_next_ns(const struct load_context *ctx)
 {
 	uint64_t next = UINT64_MAX;
-
 	if (ctx->is_stopped)
 		return ctx->times.drain_ns;
 	if (ctx->is_running && ctx->active.count > 0 &&

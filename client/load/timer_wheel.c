@@ -36,7 +36,6 @@ static void
 unlink_timer(struct timer_wheel *wheel, uint32_t index)
 {
 	struct timer_wheel_entry *timer = &wheel->timers[index];
-
 	wheel->timers[timer->next].previous = timer->previous;
 	wheel->timers[timer->previous].next = timer->next;
 	timer->next = timer->previous = index;
@@ -55,7 +54,6 @@ timer_wheel_set(struct timer_wheel *wheel, uint32_t timer, uint64_t deadline_ns)
 {
 	uint64_t tick = tick_of(deadline_ns);
 	struct timer_wheel_entry *entry = &wheel->timers[timer];
-
 	timer_wheel_clear(wheel, timer);
 	if (deadline_ns == TIMER_WHEEL_NEVER)
 		return;
@@ -78,7 +76,6 @@ expire_slot(
 {
 	uint32_t head = wheel->count + slot;
 	uint32_t i = wheel->timers[head].next;
-
 	if (i == head) {
 		wheel->occupied[slot / 64] &= ~(UINT64_C(1) << slot % 64);
 		return false;
@@ -97,7 +94,6 @@ bool
 timer_wheel_expire(struct timer_wheel *wheel, uint64_t now_ns, uint32_t *ret_timer)
 {
 	uint64_t now_tick = now_ns / TIMER_WHEEL_TICK_NS;
-
 	/* After a long sleep one turn of the wheel covers every slot. */
 	if (now_tick > wheel->tick + TIMER_WHEEL_SLOTS)
 		wheel->tick = now_tick - TIMER_WHEEL_SLOTS;

@@ -17,7 +17,6 @@ transcript_event(
     const struct load_context *ctx, const struct conn *conn, const char *event)
 {
 	char local[ADDRESS_TEXT_MAX];
-
 	if (ctx->transcript == NULL)
 		return;
 	fprintf(ctx->transcript, "%s: %s\n",
@@ -30,7 +29,6 @@ transcript_data(const struct load_context *ctx, const struct conn *conn,
     const char *event, const uint8_t *data, size_t length)
 {
 	char text[TEXT_MAX], line[TEXT_MAX + 32];
-
 	if (ctx->transcript == NULL)
 		return;
 	snprintf(line, sizeof(line), "%s \"%s\"", event,
@@ -44,7 +42,6 @@ transcript_connected(const struct load_context *ctx, const struct conn *conn)
 	char peer[ADDRESS_TEXT_MAX], line[ADDRESS_TEXT_MAX + 32];
 	struct address remote = { .length = sizeof(remote.storage) };
 	struct sockaddr *to = (struct sockaddr *)&remote.storage;
-
 	if (ctx->transcript == NULL ||
 	    getpeername(conn->stream.fd, to, &remote.length) < 0)
 		return;

@@ -149,7 +149,6 @@ uint64_t
 counters_lost(const struct counters_messages *messages)
 {
 	uint64_t sum = 0;
-
 	for (int i = 0; i < MESSAGE_LOSS_COUNT; i++)
 		sum += counters_get(&messages->lost[i]);
 	return sum;

@@ -27,7 +27,6 @@ progress_init(struct progress *progress, const struct plan *plan)
 {
 	bool terminal = isatty(STDERR_FILENO) == 1;
 	bool is_auto = terminal && !plan->quiet && !plan->transcript;
-
 	*progress = (struct progress){ .terminal = terminal };
 	if (plan->progress == PLAN_PROGRESS_ALWAYS ||
 	    (plan->progress == PLAN_PROGRESS_AUTO && is_auto))
@@ -65,7 +64,6 @@ format_left(const struct plan *plan, const struct snapshot *now, double rate,
 {
 	uint64_t end_ns = now->start_ns + plan->warmup_ns + plan->duration_ns;
 	double left_s = NAN;
-
 	if (plan->duration_ns > 0)
 		left_s = ((double)end_ns - (double)now->now_ns) / 1e9;
 	else if (rate > 0)
@@ -99,7 +97,6 @@ format_running(const struct progress *progress, const struct sampler *sampler,
 	    seconds > 0 ? (double)(now->answered - progress->last_done) / seconds : 0;
 	char left[LINE_SIZE], open[UNITS_TEXT_MAX], speed[UNITS_TEXT_MAX],
 	    p99[UNITS_TEXT_MAX], errors[UNITS_TEXT_MAX];
-
 	format_left(sampler->plan, now, rate, left);
 	snprintf(line, LINE_SIZE,
 	    "%.0f s: %s connections, %s messages/s, p99 %s, %s errors%s",
@@ -113,7 +110,6 @@ format_connecting(
     const struct sampler *sampler, const struct snapshot *now, char line[LINE_SIZE])
 {
 	char made[UNITS_TEXT_MAX], all[UNITS_TEXT_MAX], failed[UNITS_TEXT_MAX];
-
 	units_show_count(now->established, made);
 	units_show_count(sampler->plan->rank_connections, all);
 	if (now->start_ns > now->now_ns)
@@ -133,7 +129,6 @@ put_line(const struct progress *progress, const char *line)
 {
 	struct winsize window = { .ws_col = 0 };
 	int width = INT_MAX;
-
 	if (progress->terminal &&
 	    ioctl(fileno(progress->file), TIOCGWINSZ, &window) == 0 &&
 	    window.ws_col > 1)
@@ -147,7 +142,6 @@ void
 progress_show(struct progress *progress, const struct sampler *sampler, uint64_t now_ns)
 {
 	char line[LINE_SIZE];
-
 	if (progress->file == NULL || now_ns < progress->next_ns)
 		return;
 	if (progress->next_ns == 0) { /* a run that ends at once needs no line */

@@ -40,7 +40,6 @@ sample_ports(struct sampler *sampler)
 	counters_sum(sampler->counters_map, &sum);
 	uint64_t held = counters_get(&sum.connections_open);
 	uint64_t made = counters_get(&sum.connections_established);
-
 	if (waiting > sampler->time_wait_before)
 		held += waiting - sampler->time_wait_before;
 	/* A connection that is just closed counts twice, and other programs have
@@ -73,7 +72,6 @@ static struct histogram *
 create_histogram(void)
 {
 	struct histogram *histogram = histogram_create(&counters_latency_config);
-
 	if (histogram == NULL)
 		xmalloc_fail();
 	return histogram;
@@ -104,7 +102,6 @@ static struct result_second
 sum_now(const struct sampler *sampler)
 {
 	struct counters sum;
-
 	counters_sum(sampler->counters_map, &sum);
 	return (struct result_second){
 		.connections_open = counters_get(&sum.connections_open),
@@ -121,7 +118,6 @@ difference(struct sampler *sampler, enum latency_kind which)
 {
 	struct histogram *now = sampler->now;
 	int status = 0;
-
 	histogram_reset(now);
 	for (uint32_t i = 0; i < sampler->counters_map->count; i++)
 		status |= histogram_add(
@@ -139,7 +135,6 @@ percentile_of(const struct histogram *response, double percentile)
 {
 	struct percentile_interval found =
 	    percentile_interval_of(response, percentile, 0);
-
 	return found.known ? found.value : UINT64_MAX;
 }
 
@@ -185,7 +180,6 @@ static void
 take_row(struct sampler *sampler, uint64_t start_ns, uint64_t now_ns)
 {
 	struct result_second sum = sum_now(sampler), row = sum;
-
 	row.at_s = (double)(sampler->sampled_ns - start_ns) / 1e9;
 	row.length_s = (double)(now_ns - sampler->sampled_ns) / 1e9;
 	row.sent -= sampler->last.sent;
@@ -211,7 +205,6 @@ measured_from(const struct sampler *sampler)
 {
 	uint64_t start = atomic_load_explicit(
 	    &sampler->counters_map->control_block->start_ns, memory_order_acquire);
-
 	return start == 0 ? 0 : start + sampler->plan->warmup_ns;
 }
 
@@ -219,7 +212,6 @@ bool
 sampler_tick(struct sampler *sampler, uint64_t now_ns)
 {
 	uint64_t start = measured_from(sampler);
-
 	sample_ports(sampler);
 	if (start == 0 || now_ns < start)
 		return false;
@@ -237,7 +229,6 @@ has_new_counts(const struct sampler *sampler)
 {
 	struct result_second sum = sum_now(sampler);
 	const struct result_second *last = &sampler->last;
-
 	return sum.sent != last->sent || sum.verified != last->verified ||
 	    sum.wrong != last->wrong || sum.lost != last->lost;
 }
@@ -246,7 +237,6 @@ void
 sampler_stop(struct sampler *sampler, uint64_t now_ns)
 {
 	uint64_t start = measured_from(sampler);
-
 	sample_ports(sampler);
 	if (start == 0 || now_ns < start)
 		return;
@@ -262,7 +252,6 @@ sampler_finish(struct sampler *sampler)
 {
 	FILE *log = sampler->hlog;
 	int status = 0;
-
 	release(sampler);
 	if (log == NULL)
 		return 0;

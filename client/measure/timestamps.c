@@ -14,7 +14,6 @@ timestamps_format(uint64_t at_ns, char *out)
 	time_t seconds = (time_t)(day_ns / NS_PER_S);
 	char whole[32] = "";
 	struct tm parts;
-
 	if (gmtime_r(&seconds, &parts) != NULL)
 		strftime(whole, sizeof(whole), "%Y-%m-%dT%H:%M:%S", &parts);
 	snprintf(out, TIMESTAMPS_TEXT_MAX, "%s.%03uZ", whole,
@@ -23,16 +22,9 @@ timestamps_format(uint64_t at_ns, char *out)
 }
 
 const char *
-timestamps_format_now(char *out)
-{
-	return timestamps_format(clock_now_ns(), out);
-}
-
-const char *
 timestamps_local_address(int fd, char *out)
 {
 	struct address own = { .length = sizeof(own.storage) };
-
 	if (getsockname(fd, (struct sockaddr *)&own.storage, &own.length) == 0 &&
 	    own.storage.ss_family != AF_UNSPEC)
 		return address_format(&own, out);

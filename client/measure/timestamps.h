@@ -13,9 +13,6 @@
  * out[TIMESTAMPS_TEXT_MAX], returned. */
 const char *timestamps_format(uint64_t at_ns, char *out);
 
-/* The present time, the same. */
-const char *timestamps_format_now(char *out);
-
 /* Formats the local address and port of a socket, "(no address)" if it has none, into
  * out[ADDRESS_TEXT_MAX], returned. */
 const char *timestamps_local_address(int fd, char *out);

@@ -1,9 +1,6 @@
 #include "client/messages/expectation.h"
 
-#include <stdlib.h>
 #include <string.h>
-
-#include "lib/xmalloc.h"
 
 #include "proto/framing.h"
 
@@ -15,33 +12,11 @@ reply_of(const struct expectation *expectation)
 	return expectation->reply != NULL ? expectation->reply : &echo;
 }
 
-/* Answers to constant messages are built once, if the reply is known. */
-static void
-make_wires(struct expectation *expectation)
-{
-	const struct sequence *sequence = expectation->sequence;
-
-	expectation->wires = xcalloc(sequence->count, sizeof(uint8_t *));
-	for (uint32_t i = 0; i < sequence->count; i++) {
-		const struct message_template *text = &sequence->texts[i];
-		if (text->varies)
-			continue;
-		struct frame frame = framing_for_payload(
-		    sequence->framing, reply_length(expectation->reply, text->length));
-		uint8_t *wire = xmalloc(frame_length(&frame) + 1);
-		reply_write(
-		    expectation->reply, text->bytes, text->length, wire + frame.header);
-		framing_write(sequence->framing, &frame, wire);
-		expectation->wires[i] = wire;
-	}
-}
-
 void
 expectation_open(
     const struct plan *plan, const struct sequence *sequence, struct expectation *ret)
 {
 	struct expectation out = { .sequence = sequence };
-
 	if (plan->expect == PLAN_EXPECT_REPLY)
 		out.reply = &plan->reply;
 	out.none = plan->expect == PLAN_EXPECT_NONE ||
@@ -50,17 +25,14 @@ expectation_open(
 		    (reply_is_empty(out.reply) &&
 			!framings[sequence->framing].has_boundaries)));
 	if (out.reply != NULL && !out.none && sequence->texts != NULL)
-		make_wires(&out);
+		out.wires = sequence_make_wires(sequence, out.reply);
 	*ret = out;
 }
 
 void
 expectation_close(struct expectation *expectation)
 {
-	if (expectation->wires != NULL)
-		for (uint32_t i = 0; i < expectation->sequence->count; i++)
-			free(expectation->wires[i]);
-	free(expectation->wires);
+	sequence_free_wires(expectation->sequence, expectation->wires);
 	expectation->wires = NULL;
 }
 
@@ -69,7 +41,6 @@ expectation_length(
     const struct expectation *expectation, uint64_t connection, uint64_t message)
 {
 	const struct sequence *sequence = expectation->sequence;
-
 	if (expectation->none)
 		return 0;
 	size_t payload = reply_length(reply_of(expectation),
@@ -93,7 +64,6 @@ overlap(const struct part *part, size_t begin, size_t length, size_t *ret_from,
 {
 	size_t from = part->from > begin ? part->from : begin;
 	size_t end = part->end < begin + length ? part->end : begin + length;
-
 	*ret_from = from - begin;
 	*ret_length = end > from ? end - from : 0;
 	return part->out + (from - part->from);
@@ -139,7 +109,6 @@ expectation_offset(const struct expectation *expectation, const struct cursor *c
 	const struct reply *reply = reply_of(expectation);
 	struct frame frame = framing_for_payload(expectation->sequence->framing, 0);
 	uint64_t each = frame_length(&frame) + reply->text_length;
-
 	if (expectation->none)
 		return 0;
 	return cursor->message * each +

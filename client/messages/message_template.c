@@ -51,7 +51,6 @@ add_literal(struct message_template *out, const char *text, size_t length, char 
 {
 	size_t at;
 	long n = escape_decode(text, length, (char *)out->bytes + out->length, &at);
-
 	if (n < 0) {
 		snprintf(error, error_size, "unknown escape in the message: \"%.*s\"",
 		    (int)(length - at < 6 ? length - at : 6), text + at);
@@ -141,7 +140,6 @@ write_number(uint64_t number, uint8_t *out)
 {
 	uint8_t digits[MESSAGE_TEMPLATE_NUMBER_MAX];
 	size_t n = 0;
-
 	do
 		digits[n++] = (uint8_t)('0' + number % 10);
 	while ((number /= 10) > 0);
@@ -156,7 +154,6 @@ message_template_length(
 {
 	uint8_t digits[MESSAGE_TEMPLATE_NUMBER_MAX];
 	size_t sum = text->length;
-
 	for (size_t i = 0; i < text->count && text->varies; i++) {
 		enum message_template_piece_kind kind = text->pieces[i].kind;
 		if (kind != MESSAGE_TEMPLATE_LITERAL)
@@ -171,7 +168,6 @@ message_template_write(const struct message_template *text, uint64_t connection,
     uint64_t message, uint8_t *out)
 {
 	size_t at = 0;
-
 	for (size_t i = 0; i < text->count; i++) {
 		const struct message_template_piece *piece = &text->pieces[i];
 		if (piece->kind == MESSAGE_TEMPLATE_LITERAL) {
@@ -189,7 +185,6 @@ size_t
 message_template_longest(const struct message_template *text)
 {
 	size_t sum = text->length;
-
 	for (size_t i = 0; i < text->count; i++)
 		if (text->pieces[i].kind != MESSAGE_TEMPLATE_LITERAL)
 			sum += MESSAGE_TEMPLATE_NUMBER_MAX;

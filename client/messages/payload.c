@@ -18,7 +18,6 @@ static uint64_t
 word_at(uint64_t key, uint64_t index, bool printable)
 {
 	uint64_t word = payload_mix(key + index * GOLDEN);
-
 	if (printable)
 		word = (word & LOW_SIX) | FORTIES;
 	return htole64(word);
@@ -29,7 +28,6 @@ copy_part(uint64_t word, size_t from, uint8_t *out, size_t length)
 {
 	uint8_t bytes[8];
 	size_t n = length < 8 - from ? length : 8 - from;
-
 	memcpy(bytes, &word, 8);
 	memcpy(out, bytes + from, n);
 	return n;
@@ -42,7 +40,6 @@ payload_fill(uint64_t seed, uint64_t connection, uint64_t offset, bool printable
 	uint64_t key = key_of(seed, connection);
 	uint64_t index = offset / 8;
 	size_t at = 0;
-
 	if (offset % 8 != 0 && length > 0)
 		at = copy_part(
 		    word_at(key, index++, printable), offset % 8, out, length);

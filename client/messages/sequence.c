@@ -10,6 +10,8 @@
 
 #include "client/messages/payload.h"
 
+static const struct reply echo = { .kind = REPLY_ECHO };
+
 #define DEFAULT_TEXTS 3
 static const char *const default_texts[DEFAULT_TEXTS] = {
 	"This is the message. ",
@@ -79,7 +81,6 @@ static int
 fail_read(const struct plan *plan, char *error)
 {
 	int status = errno == ENOMEM ? EX_OSERR : EX_USAGE;
-
 	snprintf(error, PLAN_ERROR_MAX, "%s: %s", plan->file, strerror(errno));
 	return status;
 }
@@ -113,22 +114,29 @@ read_file(struct sequence *sequence, const struct plan *plan, char *error)
 	return rc;
 }
 
-/* Constant messages are framed once. */
-static void
-make_wires(struct sequence *sequence)
+uint8_t **
+sequence_make_wires(const struct sequence *sequence, const struct reply *reply)
 {
-	sequence->wires = xcalloc(sequence->count, sizeof(uint8_t *));
+	uint8_t **wires = xcalloc(sequence->count, sizeof(wires[0]));
 	for (uint32_t i = 0; i < sequence->count; i++) {
 		const struct message_template *text = &sequence->texts[i];
 		if (text->varies)
 			continue;
-		struct frame frame =
-		    framing_for_payload(sequence->framing, text->length);
-		uint8_t *wire = xmalloc(frame_length(&frame) + 1);
-		memcpy(wire + frame.header, text->bytes, text->length);
-		framing_write(sequence->framing, &frame, wire);
-		sequence->wires[i] = wire;
+		struct frame frame = framing_for_payload(
+		    sequence->framing, reply_length(reply, text->length));
+		wires[i] = xmalloc(frame_length(&frame) + 1);
+		reply_write(reply, text->bytes, text->length, wires[i] + frame.header);
+		framing_write(sequence->framing, &frame, wires[i]);
 	}
+	return wires;
+}
+
+void
+sequence_free_wires(const struct sequence *sequence, uint8_t **wires)
+{
+	for (uint32_t i = 0; wires != NULL && i < sequence->count; i++)
+		free(wires[i]);
+	free(wires);
 }
 
 static int
@@ -138,7 +146,6 @@ read_texts(struct sequence *sequence, const struct plan *plan, char *error)
 	    plan->texts.count > 0 ? plan->texts.items : default_texts;
 	uint32_t count = plan->texts.count > 0 ? plan->texts.count : DEFAULT_TEXTS;
 	int rc = 0;
-
 	if (plan->file != NULL)
 		return read_file(sequence, plan, error);
 	for (uint32_t i = 0; i < count && rc == 0; i++)
@@ -168,7 +175,7 @@ sequence_open(const struct plan *plan, struct sequence *ret, char *error)
 		sequence_close(&out);
 		return rc;
 	}
-	make_wires(&out);
+	out.wires = sequence_make_wires(&out, &echo);
 	*ret = out;
 	return 0;
 }
@@ -176,14 +183,10 @@ sequence_open(const struct plan *plan, struct sequence *ret, char *error)
 void
 sequence_close(struct sequence *sequence)
 {
-	for (uint32_t i = 0; i < sequence->count; i++) {
-		if (sequence->texts != NULL)
-			message_template_finish(&sequence->texts[i]);
-		if (sequence->wires != NULL)
-			free(sequence->wires[i]);
-	}
+	sequence_free_wires(sequence, sequence->wires);
+	for (uint32_t i = 0; sequence->texts != NULL && i < sequence->count; i++)
+		message_template_finish(&sequence->texts[i]);
 	free(sequence->texts);
-	free(sequence->wires);
 	*sequence = (struct sequence){ .count = 0 };
 }
 
@@ -224,7 +227,6 @@ sequence_wire_length(
 {
 	struct frame frame = framing_for_payload(
 	    sequence->framing, sequence_payload_length(sequence, connection, message));
-
 	return (uint32_t)frame_length(&frame);
 }
 

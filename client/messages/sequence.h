@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "proto/framing.h"
+#include "proto/reply.h"
 
 #include "client/messages/message_template.h"
 #include "client/plan/plan.h"
@@ -41,6 +42,13 @@ struct sequence {
 int sequence_open(const struct plan *plan, struct sequence *ret, char *error)
     __attribute__((warn_unused_result));
 void sequence_close(struct sequence *sequence);
+
+/* The framed replies to the constant messages, in the order of the texts, NULL for
+ * those that vary. The sequence's own wires are the echo. Freed by sequence_free_wires.
+ */
+uint8_t **sequence_make_wires(
+    const struct sequence *sequence, const struct reply *reply);
+void sequence_free_wires(const struct sequence *sequence, uint8_t **wires);
 
 /* Bytes of payload of a message. */
 uint32_t sequence_payload_length(

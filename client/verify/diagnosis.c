@@ -45,7 +45,6 @@ matches_expected(const struct diagnosis_case *where, uint64_t connection,
 	bool is_long_enough = n >= DIAGNOSIS_BYTES_MIN ||
 	    (n > 0 && from.at == 0 &&
 		n == expectation_length(where->expectation, connection, from.message));
-
 	return is_long_enough && memcmp(run, where->got, n) == 0;
 }
 
@@ -57,7 +56,6 @@ is_altered(const struct diagnosis_case *where)
 	size_t n = diagnosis_expected_bytes(
 	    where, where->connection, *where->cursor, where->unanswered, run, want);
 	size_t different = 0;
-
 	for (size_t i = 0; i < n; i++)
 		different += run[i] != where->got[i];
 	return n > 0 && different <= (n < DIAGNOSIS_BYTES_MIN ? 1 : 1 + n / 8);
@@ -128,7 +126,6 @@ find_gap(const struct diagnosis_case *where, struct diagnosis *ret)
 	    where->unanswered, run, sizeof(run));
 	size_t window =
 	    where->length < DIAGNOSIS_WINDOW ? where->length : DIAGNOSIS_WINDOW;
-
 	for (size_t gap = 1; gap + DIAGNOSIS_BYTES_MIN <= n; gap++) {
 		size_t most = n - gap < window ? n - gap : window;
 		if (most < DIAGNOSIS_BYTES_MIN ||
@@ -146,7 +143,6 @@ static bool
 step_back(const struct diagnosis_case *where, uint64_t bytes, struct cursor *ret)
 {
 	struct cursor from = *where->cursor;
-
 	for (int i = 0; bytes > from.at; i++) {
 		if (i == DIAGNOSIS_MESSAGES_MAX || from.message == 0)
 			return false;
@@ -233,7 +229,6 @@ struct diagnosis
 diagnosis_find(const struct diagnosis_case *where)
 {
 	struct diagnosis found = { .kind = DIAGNOSIS_UNKNOWN };
-
 	if (is_altered(where))
 		found.kind = DIAGNOSIS_ALTERED;
 	else if (!find_message(where, &found) && !find_gap(where, &found) &&

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "lib/clock.h"
+
 #include "client/measure/timestamps.h"
 
 /* Many wrong answers must not stop the load; a few among many correct ones are each
@@ -25,7 +27,6 @@ struct diagnosis_case
 mismatch_case(struct verify *verify, const struct verify_input *in)
 {
 	bool detected;
-
 	return (struct diagnosis_case){
 		.expectation = verify->expectation,
 		.reply = mismatch_kind(verify, &detected),
@@ -70,7 +71,7 @@ mismatch_record(struct verify *verify, const struct diagnosis_case *where,
 		    where->connection, *where->cursor, where->unanswered, out->expected,
 		    COUNTERS_EXCERPT_MAX);
 	diagnosis_describe(diagnosis, out->looks_like, sizeof(out->looks_like));
-	timestamps_format_now(out->at);
+	timestamps_format(clock_now_ns(), out->at);
 	timestamps_local_address(verify->fd, out->local);
 	atomic_store_explicit(&counters->mismatches, n + 1, memory_order_release);
 }
@@ -82,7 +83,6 @@ mismatch_diagnose(struct verify *verify, const struct diagnosis_case *where)
 	uint64_t right = counters == NULL ? 0
 					  : counters_get(&counters->messages.verified) +
 		counters_get(&counters->warmup.verified);
-
 	if (verify->searches >= SEARCHES_FREE + right / RIGHT_FOR_SEARCH)
 		return (struct diagnosis){ .kind = DIAGNOSIS_UNSEARCHED };
 	verify->searches++;

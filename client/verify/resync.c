@@ -15,7 +15,6 @@ void
 resync_next(struct verify *verify, const struct verify_input *in)
 {
 	struct verify_stream *stream = in->stream;
-
 	sequence_seek(verify->expectation->sequence, in->connection, &stream->cursor,
 	    stream->cursor.message + 1);
 	stream->wrong = stream->ends_with_frame = false;
@@ -40,7 +39,6 @@ end_gap(struct verify *verify, const struct verify_input *in)
 {
 	struct verify_stream *stream = in->stream;
 	uint32_t at = stream->gap_at, header_bytes = header_of(verify);
-
 	if (at > 0 && at < header_bytes)
 		stream->header =
 		    (length_at(verify, in, stream->cursor.message) - header_bytes) >>
@@ -67,7 +65,6 @@ skip_bytes(struct verify *verify, const struct verify_input *in, uint64_t bytes)
 	struct verify_stream *stream = in->stream;
 	struct cursor to = stream->cursor;
 	uint64_t at = to.at + bytes;
-
 	while (at >= to.length) {
 		at -= to.length;
 		to.length = length_at(verify, in, ++to.message);
@@ -139,7 +136,6 @@ is_altered_length(struct verify *verify, const struct verify_input *in)
 	struct diagnosis_case where = mismatch_case(verify, in);
 	struct cursor next = stream->cursor;
 	uint8_t run[FRAMING_HEADER_MAX + 1];
-
 	if (in->length < expected + sizeof(run) || in->unanswered < 2)
 		return stream->header > in->length &&
 		    stream->header > expected + UINT8_MAX;
@@ -198,7 +194,6 @@ skip_repeated(struct verify *verify, struct verify_stream *stream, uint64_t byte
 {
 	uint32_t header_bytes = header_of(verify);
 	uint32_t in_header = bytes < header_bytes ? (uint32_t)bytes : header_bytes;
-
 	resync_count_unexpected(verify, in_header);
 	stream->skip = (uint32_t)bytes - in_header;
 	stream->cursor.at = header_bytes - in_header;

@@ -13,7 +13,6 @@ verify_init(struct verify *verify, const struct expectation *expectation,
     _Atomic uint32_t *detected, struct counters *counters, uint32_t connections)
 {
 	size_t longest = expectation->sequence->longest;
-
 	*verify = (struct verify){
 		.expectation = expectation,
 		.detected = detected,
@@ -38,7 +37,6 @@ static size_t
 first_difference(const uint8_t *a, const uint8_t *b, size_t length)
 {
 	size_t i = 0;
-
 	if (memcmp(a, b, length) == 0)
 		return length;
 	while (a[i] == b[i])
@@ -53,7 +51,6 @@ detect_reply_kind(
     struct verify *verify, const uint8_t *echo, const uint8_t *data, size_t n)
 {
 	uint32_t none = 0, detected = 0;
-
 	for (size_t i = 0; i < n; i++) {
 		int fitting = 0;
 		for (uint32_t kind = 0; kind < REPLY_KIND_COUNT; kind++) {
@@ -112,7 +109,6 @@ static enum verify_result
 feed_line_end(struct verify *verify, struct verify_input *in)
 {
 	const uint8_t *end = memchr(in->data, '\n', in->length);
-
 	take(in, end == NULL ? in->length : (size_t)(end - in->data) + 1);
 	if (end == NULL)
 		return VERIFY_MORE;
@@ -125,7 +121,6 @@ feed_skip(struct verify *verify, struct verify_input *in)
 {
 	struct verify_stream *stream = in->stream;
 	size_t n = in->length < stream->skip ? in->length : stream->skip;
-
 	stream->skip -= (uint32_t)n;
 	take(in, n);
 	if (!stream->skip_ends_answer)
@@ -141,7 +136,6 @@ static enum verify_result
 finish_answer(struct verify *verify, const struct verify_input *in)
 {
 	enum verify_result result = in->stream->wrong ? VERIFY_WRONG : VERIFY_RIGHT;
-
 	resync_next(verify, in);
 	return result;
 }
@@ -154,7 +148,6 @@ feed_header(struct verify *verify, struct verify_input *in)
 	struct verify_stream *stream = in->stream;
 	uint32_t header_bytes = (uint32_t)verify_framing(verify)->header_bytes;
 	uint32_t expected = stream->cursor.length - header_bytes;
-
 	for (; in->length > 0 && stream->cursor.at < header_bytes; take(in, 1)) {
 		stream->header = stream->header << 8 | in->data[0];
 		stream->cursor.at++;
@@ -173,7 +166,6 @@ feed_bytes(struct verify *verify, struct verify_input *in)
 	size_t left = cursor->length - cursor->at;
 	size_t n = in->length < left ? in->length : left;
 	size_t right = in->stream->wrong ? n : compare(verify, in, n);
-
 	cursor->at += (uint32_t)right;
 	take(in, right);
 	if (right < n)
@@ -244,7 +236,6 @@ verify_progress(const struct verify *verify, uint64_t connection,
     const struct verify_stream *stream, uint32_t *ret_length)
 {
 	const struct cursor *cursor = &stream->cursor;
-
 	*ret_length = cursor->length > 0
 	    ? cursor->length
 	    : expectation_length(verify->expectation, connection, cursor->message);
