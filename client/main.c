@@ -32,7 +32,6 @@ static const char *
 suggested_command(const char *word)
 {
 	const char *names[sizeof(commands) / sizeof(commands[0]) + 1] = { NULL };
-
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		names[i] = commands[i].name;
 	return strchr(word, ':') == NULL ? suggest_nearest(word, names) : NULL;

@@ -45,7 +45,6 @@ try_plan(struct plan *plan, struct result *ret)
 	char error[PLAN_ERROR_MAX];
 	bool hlog_failed;
 	int status = plan_check(plan, error);
-
 	if (status != 0)
 		log_errorx("%s", error);
 	else
@@ -59,7 +58,6 @@ show_closed(const struct result *result, uint32_t processes)
 {
 	double cpu = result->host.cpu_user_s + result->host.cpu_sys_s;
 	uint64_t messages = result->messages.verified;
-
 	printf(
 	    "closed loop  %9.0f messages/s verified with %u process%s, %.2f us of CPU time per message\n",
 	    result->messages_per_s, processes, processes > 1 ? "es" : "",
@@ -72,7 +70,6 @@ show_paced(const struct result *result, const char *how)
 	const struct histogram *lag = result->latency[LATENCY_SEND_LAG];
 	char p50[UNITS_TEXT_MAX], p99[UNITS_TEXT_MAX], max[UNITS_TEXT_MAX];
 	double cpu = result->host.cpu_user_s + result->host.cpu_sys_s;
-
 	printf(
 	    "pacing       sent %s late at the median, %s at p99, %s at most (%s, %.0f %% of a CPU)\n",
 	    units_show_duration(histogram_percentile(lag, 50), p50),
@@ -86,7 +83,6 @@ static int
 finish(struct result *result)
 {
 	int status = verdict_exit_status(result);
-
 	if (status == 0 && result->interrupted)
 		status = EXIT_LOST;
 	result_finish(result);
@@ -97,7 +93,6 @@ static int
 closed_loop(struct plan *plan, const char *target, uint32_t processes)
 {
 	struct result result;
-
 	describe(plan, target);
 	plan->duration_ns = CLOSED_NS;
 	plan->processes = processes;
@@ -113,7 +108,6 @@ static int
 paced(struct plan *plan, const char *target, uint64_t spin_ns, const char *how)
 {
 	struct result result;
-
 	describe(plan, target);
 	plan->duration_ns = PACED_NS;
 	plan->rate_all = PACED_RATE;
@@ -132,7 +126,6 @@ calibrate(const char *target)
 {
 	static struct plan plan; /* large */
 	int status;
-
 	printf(
 	    "Limits of this client on this machine: %d connections, messages of %d bytes, a minimal echo server on the same machine.\n",
 	    CONNECTIONS, MESSAGE_BYTES);
@@ -157,7 +150,6 @@ cmd_calibrate(int argc, char **argv)
 	};
 	char target[32];
 	uint16_t port;
-
 	options_parse(&command, argc, argv, NULL);
 	resources_raise_descriptor_limit();
 	pid_t peer = echo_peer_start(&port);

@@ -61,7 +61,6 @@ show(const char *name, const char *base, const char *new, double before, double 
     enum difference difference)
 {
 	char change[32] = "-";
-
 	if (before > 0)
 		snprintf(
 		    change, sizeof(change), "%+.1f %%", 100 * (after / before - 1));
@@ -74,7 +73,6 @@ static enum difference
 show_times(const char *name, double base, double new, enum difference difference)
 {
 	char before[UNITS_TEXT_MAX], after[UNITS_TEXT_MAX];
-
 	units_show_duration(result_whole(base), before);
 	units_show_duration(result_whole(new), after);
 	return show(name, before, after, base, new, difference);
@@ -93,7 +91,6 @@ unless_too_short(struct pair *pair, enum latency_kind which, double base, double
     enum difference difference)
 {
 	bool is_sampled = pair->base_noise.known && pair->new_noise.known;
-
 	if (which == LATENCY_CONNECT)
 		is_sampled = is_sampled && pair->base->connections.reconnects > 0 &&
 		    pair->new->connections.reconnects > 0;
@@ -114,7 +111,6 @@ compare_percentile(struct pair *pair, enum latency_kind which, double percentile
 	double before = (double)b.value, after = (double)n.value;
 	enum difference difference = INCONCLUSIVE;
 	char name[32], base[UNITS_TEXT_MAX], new[UNITS_TEXT_MAX];
-
 	snprintf(
 	    name, sizeof(name), "%s p%g", threshold_latency_names[which], percentile);
 	if (b.known && n.known)
@@ -132,7 +128,6 @@ mean_of(const struct result *result, const struct noise *noise, enum latency_kin
 	double count = which == LATENCY_RESPONSE ? result_effective_count(result)
 						 : (double)histogram_count(h);
 	struct estimate estimate = { .mean = histogram_mean(h), .known = count >= 30 };
-
 	if (count > 0)
 		estimate.half = NORMAL_95 * histogram_stddev(h) / sqrt(count);
 	if (noise->known)
@@ -148,7 +143,6 @@ compare_latency(struct pair *pair, enum latency_kind which)
 	struct estimate n = mean_of(pair->new, &pair->new_noise, which);
 	bool worse = false;
 	char name[32];
-
 	if (histogram_count(pair->base->latency[which]) == 0 ||
 	    histogram_count(pair->new->latency[which]) == 0)
 		return false;
@@ -167,11 +161,9 @@ rate_of(const struct result *result)
 {
 	double sum = 0, squares = 0, count = 0;
 	struct estimate estimate = { .mean = result->messages_per_s };
-
 	for (size_t i = 0; i < result->second_count; i++) {
 		const struct result_second *s = &result->seconds[i];
 		double rate = s->length_s > 0 ? (double)s->verified / s->length_s : 0;
-
 		if (!result_second_is_whole(s))
 			continue;
 		count++;
@@ -191,7 +183,6 @@ compare_rate(const struct result *base, const struct result *new)
 {
 	struct estimate b = rate_of(base), n = rate_of(new);
 	char before[UNITS_TEXT_MAX], after[UNITS_TEXT_MAX];
-
 	units_show_count(result_whole(b.mean), before);
 	units_show_count(result_whole(n.mean), after);
 	return show("messages/s", before, after, b.mean, n.mean, welch(b, n, true)) ==
@@ -209,7 +200,6 @@ judge_share(uint64_t base, uint64_t base_all, uint64_t new, uint64_t new_all)
 	double pooled = ((double)base + (double)new) / fmax(1, all);
 	double error = sqrt(pooled * (1 - pooled) *
 	    (1 / fmax(1, (double)base_all) + 1 / fmax(1, (double)new_all)));
-
 	if (base == 0 && new == 0)
 		return NOISE;
 	if (base + new < 5)
@@ -222,7 +212,6 @@ show_share(struct pair *pair, const char *name, uint64_t base, uint64_t base_all
     uint64_t new, uint64_t new_all, enum difference difference)
 {
 	char before[UNITS_TEXT_MAX], after[UNITS_TEXT_MAX];
-
 	pair->rare_unknown = pair->rare_unknown || difference == INCONCLUSIVE;
 	return show(name, units_show_count(base, before), units_show_count(new, after),
 		   (double)base / fmax(1, (double)base_all),
@@ -245,7 +234,6 @@ compare_losses(struct pair *pair)
 	const struct result_messages *bm = &b->messages, *nm = &n->messages;
 	const struct result_connections *bc = &b->connections, *nc = &n->connections;
 	bool worse = false;
-
 #define SHARE(name, judge, base, base_all, new, new_all)                               \
 	worse |= show_share(pair, name, base, base_all, new, new_all,                  \
 	    judge(base, base_all, new, new_all))
@@ -287,7 +275,6 @@ static void
 warn_about_plans(const struct result_plan *base, const struct result_plan *new)
 {
 	char before[64], after[64];
-
 	for (const struct json_record_field *f = result_plan_fields; f->name != NULL;
 	     f++)
 		if (f->kind != JSON_RECORD_TEXTS && f->kind != JSON_RECORD_WORD &&
@@ -328,7 +315,6 @@ compare(const struct result *base, const struct result *new)
 		.new_noise = noise_of(new),
 	};
 	bool worse = false;
-
 	printf("  %-18s %14s %14s %10s\n", "", "base", "new", "change");
 	worse |= compare_rate(base, new);
 	worse |= compare_losses(&pair);

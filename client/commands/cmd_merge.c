@@ -41,7 +41,6 @@ static int
 parse_thresholds(const struct option_list *texts, struct threshold_outcome *ret)
 {
 	char error[RESULT_ERROR_MAX];
-
 	for (size_t i = 0; i < texts->count; i++) {
 		if (threshold_parse(
 			texts->items[i], &ret[i].threshold, error, sizeof(error)) < 0) {
@@ -71,13 +70,11 @@ merge_all(char *const *paths, struct result *ret)
 {
 	char error[RESULT_ERROR_MAX];
 	int status = result_read_file(paths[0], ret);
-
 	if (status != 0)
 		return status;
 	result_merge_start(ret);
 	for (int i = 1; status == 0 && paths[i] != NULL; i++) {
 		struct result next;
-
 		status = result_read_file(paths[i], &next);
 		if (status != 0)
 			break;
@@ -111,7 +108,6 @@ cmd_merge(int argc, char **argv)
 	struct threshold_outcome *thresholds =
 	    xcalloc(merge.thresholds.count + 1, sizeof(*thresholds));
 	int status = outputs_check(&merge.outputs);
-
 	if (status == 0)
 		status = parse_thresholds(&merge.thresholds, thresholds);
 	if (status == 0)

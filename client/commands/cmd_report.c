@@ -41,7 +41,6 @@ cmd_report(int argc, char **argv)
 	struct report report = { .is_text = false };
 	struct result result;
 	char **paths = options_parse(&command, argc, argv, &report);
-
 	report.outputs.quiet = !report.is_text;
 	if (report.outputs.html == NULL && report.outputs.hgrm == NULL &&
 	    !report.is_text)

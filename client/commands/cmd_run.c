@@ -20,7 +20,6 @@ run_once(const struct plan *plan)
 	struct result result;
 	bool hlog_failed;
 	int status = server_stats_open(plan, &servers);
-
 	if (status == 0)
 		status = run_plan(plan, &result, &hlog_failed);
 	if (status != 0) {
@@ -41,7 +40,6 @@ cmd_run(int argc, char **argv)
 {
 	static struct plan plan;
 	char error[PLAN_ERROR_MAX];
-
 	resources_raise_descriptor_limit();
 	plan_init(&plan);
 	plan_options_parse(argc, argv, &plan);

@@ -78,7 +78,6 @@ parse(struct talk *talk, int argc, char **argv)
 		    "Exit status: 0 closed in order, 1 not connected or connection lost, 64 usage.",
 		.rows = rows,
 	};
-
 	talk->target = options_parse(&command, argc, argv, talk)[0];
 	talk->strip = talk->strip || framings[talk->framing].header_bytes > 0;
 }
@@ -90,7 +89,6 @@ connect_any(struct talk *talk)
 	char error[256], name[ADDRESS_TEXT_MAX];
 	int count = address_resolve(
 	    talk->target, addresses, ADDRESSES_MAX, error, sizeof(error));
-
 	if (count < 0) {
 		log_errorx("%s", error);
 		return EX_USAGE;
@@ -135,7 +133,6 @@ queue_line(struct talk *talk, uint8_t *line, size_t length)
 	bool ends = length > 0 && line[length - 1] == '\n';
 	size_t at = 0;
 	long decoded = (long)length - ends;
-
 	if (talk->escapes)
 		decoded = escape_decode((char *)line, length - ends, (char *)line, &at);
 	if (decoded < 0) {
@@ -164,7 +161,6 @@ queue_lines(struct talk *talk)
 		uint8_t *line = talk->input_line->data + talk->input_line->start;
 		size_t length = buffer_length(talk->input_line);
 		const uint8_t *end = memchr(line, '\n', length);
-
 		if (end == NULL && !talk->input_ended)
 			return;
 		if (end != NULL)
@@ -179,7 +175,6 @@ on_input(struct talk *talk)
 {
 	uint8_t chunk[CHUNK];
 	ssize_t n = read(STDIN_FILENO, chunk, sizeof(chunk));
-
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return;
 	if (n <= 0)
@@ -206,10 +201,8 @@ print_messages(struct talk *talk)
 {
 	struct frame frame;
 	enum frame_status status = FRAME_PARTIAL;
-
 	while (buffer_length(talk->reply) > 0) {
 		const uint8_t *data = talk->reply->data + talk->reply->start;
-
 		status = framings[talk->framing].next(
 		    data, buffer_length(talk->reply), 0, REPLY_MAX, &frame);
 		if (status != FRAME_WHOLE)
@@ -244,7 +237,6 @@ on_readable(struct talk *talk)
 {
 	uint8_t chunk[CHUNK];
 	ssize_t n = recv(talk->fd, chunk, sizeof(chunk), 0);
-
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return -1;
 	if (n < 0) {
@@ -272,7 +264,6 @@ on_writable(struct talk *talk)
 	while (buffer_length(talk->out) > 0) {
 		ssize_t n = send(talk->fd, talk->out->data + talk->out->start,
 		    buffer_length(talk->out), MSG_NOSIGNAL);
-
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && errno == EAGAIN)
@@ -297,7 +288,6 @@ step(struct talk *talk)
 	struct pollfd wait[2] = { { .fd = -1, .events = POLLIN },
 		{ .fd = talk->fd, .events = POLLIN } };
 	int status = on_writable(talk);
-
 	if (status >= 0)
 		return status;
 	if (!talk->input_ended && buffer_length(talk->out) < PENDING_MAX)
@@ -321,7 +311,6 @@ cmd_talk(int argc, char **argv)
 		.connect_timeout_ns = DEFAULT_CONNECT_NS,
 		.at_line_start = true,
 		.prompt = isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1 };
-
 	parse(&talk, argc, argv);
 	int status = connect_any(&talk);
 	if (status != 0)

@@ -21,7 +21,6 @@ echo_data(int fd)
 {
 	static char data[65536];
 	ssize_t n = recv(fd, data, sizeof(data), MSG_DONTWAIT);
-
 	if (n < 0 && errno == EAGAIN)
 		return;
 	if (n <= 0 || send(fd, data, (size_t)n, MSG_NOSIGNAL) != n)
@@ -33,7 +32,6 @@ accept_connection(int epoll_fd, int listener)
 {
 	struct epoll_event event = { .events = EPOLLIN };
 	int on = 1;
-
 	event.data.fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 	if (event.data.fd < 0)
 		return;
@@ -48,7 +46,6 @@ serve(int listener)
 	struct epoll_event events[EVENTS_MAX];
 	struct epoll_event event = { .events = EPOLLIN, .data.fd = listener };
 	int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-
 	if (epoll_fd < 0 || epoll_ctl(epoll_fd, EPOLL_CTL_ADD, listener, &event) < 0)
 		return;
 	for (;;) {
@@ -71,7 +68,6 @@ open_listener(uint16_t *ret_port)
 	};
 	socklen_t length = sizeof(own);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
 	if (fd < 0)
 		return -1;
 	if (bind(fd, (struct sockaddr *)&own, sizeof(own)) < 0 ||
@@ -90,7 +86,6 @@ pid_t
 echo_peer_start(uint16_t *ret_port)
 {
 	int listener = open_listener(ret_port);
-
 	if (listener < 0)
 		return -1;
 	pid_t parent = getpid(), pid = fork();

@@ -39,7 +39,6 @@ failure(const struct search *search, const struct result *result)
 {
 	struct threshold_outcome outcome =
 	    verdict_of_threshold(&search->threshold, result);
-
 	if (result->messages.wrong > 0 || result->bytes_unexpected > 0)
 		return "wrong bytes";
 	if (result_lost(&result->messages) > 0 ||
@@ -58,7 +57,6 @@ static void __attribute__((format(printf, 2, 3)))
 print(const struct search *search, const char *format, ...)
 {
 	va_list arguments;
-
 	if (search->out == NULL)
 		return;
 	va_start(arguments, format);
@@ -74,7 +72,6 @@ show(struct search *search, const struct result *result, const char *why)
 	struct threshold_outcome outcome =
 	    verdict_of_threshold(&search->threshold, result);
 	char value[THRESHOLD_TEXT_MAX], asked[UNITS_TEXT_MAX], got[UNITS_TEXT_MAX];
-
 	print(search, "%11s/s planned, %11s/s achieved, %s: %s (%s; trust: %s)\n",
 	    units_show_count(result_whole(search->plan.rate_all), asked),
 	    units_show_count(result_whole(result->messages_per_s), got),
@@ -98,7 +95,6 @@ step(struct search *search, double rate)
 {
 	struct result result;
 	bool hlog_failed;
-
 	search->plan.rate_all = rate;
 	search->plan.rate =
 	    rate * search->plan.rank_connections / search->plan.connections;
@@ -130,7 +126,6 @@ least_rate(const struct search *search)
 {
 	const struct plan *plan = &search->plan;
 	double needed = (double)threshold_count_min(&search->threshold), rate;
-
 	if (plan->arrivals == PLAN_POISSON)
 		needed += 4 * sqrt(needed);
 	rate = ceil(needed / ((double)plan->duration_ns / 1e9)) + 1;
@@ -161,7 +156,6 @@ static int
 finish(struct search *search)
 {
 	char rate[UNITS_TEXT_MAX];
-
 	if (!search->has_best && search->interrupted) {
 		print(search, "interrupted before a rate was found\n");
 		return EXIT_LOST;
@@ -190,7 +184,6 @@ rate_search_run(const struct plan *plan)
 {
 	static struct search search; /* a plan is large */
 	char error[PLAN_ERROR_MAX];
-
 	search = (struct search){ .plan = *plan,
 		.out = plan->stdout_taken ? stderr : stdout };
 	if (plan->quiet)

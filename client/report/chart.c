@@ -38,7 +38,6 @@ part(const struct chart_axis *axis, double value)
 	double at = axis->log
 	    ? log(fmax(value, axis->low) / axis->low) / log(axis->high / axis->low)
 	    : (value - axis->low) / (axis->high - axis->low);
-
 	return fmin(1, fmax(0, at));
 }
 
@@ -76,7 +75,6 @@ void
 chart_mark_x(const struct chart *chart, double value, const char *label)
 {
 	double x = to_x(chart, value);
-
 	fprintf(chart->file,
 	    "<path class=\"grid\" d=\"M%.1f %.1fV%.1f\"/><text class=\"x\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">",
 	    x, TOP, CHART_HEIGHT - BOTTOM, x, CHART_HEIGHT - BOTTOM + 17);
@@ -88,7 +86,6 @@ void
 chart_mark_y(const struct chart *chart, double value, const char *label)
 {
 	double y = to_y(chart, value);
-
 	fprintf(chart->file,
 	    "<path class=\"grid\" d=\"M%.1f %.1fH%.1f\"/><text x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">",
 	    LEFT, y, CHART_WIDTH - RIGHT, LEFT - 8, y + 4);
@@ -101,7 +98,6 @@ chart_line(const struct chart *chart, const struct chart_point *points, size_t c
     int series, bool dashed)
 {
 	char command = 'M';
-
 	if (count == 0)
 		return;
 	fprintf(chart->file, "<path class=\"line s%d%s\" d=\"", series,
@@ -140,7 +136,6 @@ chart_step(const struct chart_axis *axis)
 {
 	double rough = (axis->high - axis->low) / MARKS;
 	double power = pow(10, floor(log10(rough))), part_of = rough / power;
-
 	if (axis->log)
 		return 10;
 	return power * (part_of < 1.5 ? 1 : part_of < 3.5 ? 2 : part_of < 7.5 ? 5 : 10);
@@ -151,7 +146,6 @@ chart_round(double low, double high, bool log)
 {
 	struct chart_axis axis = { .low = 0, .high = high > 0 ? high : 1, .log = log };
 	double step;
-
 	if (!log) {
 		step = chart_step(&axis);
 		axis.high = step * ceil(axis.high / step - 1e-9);

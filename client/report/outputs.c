@@ -34,7 +34,6 @@ write_to(const char *path, write_function *write, const struct result *result)
 {
 	FILE *file = strcmp(path, "-") == 0 ? stdout : fopen(path, "we");
 	int status, error;
-
 	if (file == NULL)
 		return -1;
 	status = write(result, file);
@@ -83,7 +82,6 @@ write_error_of(const char *path)
 	struct stat stats;
 	char folder[PATH_MAX];
 	size_t length = strlen(path);
-
 	if (stat(path, &stats) == 0) {
 		if (S_ISDIR(stats.st_mode))
 			return EISDIR;
@@ -104,10 +102,8 @@ outputs_check(const struct outputs *outputs)
 	const char *const paths[] = { outputs->json, outputs->hgrm, outputs->html,
 		outputs->hlog };
 	int on_stdout = 0;
-
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
 		int error = 0;
-
 		if (is_stdout(paths[i]))
 			on_stdout++;
 		else if (paths[i] != NULL)
@@ -139,7 +135,6 @@ outputs_write(const struct outputs *outputs, const struct result *result)
 	bool taken = is_stdout(outputs->json) || is_stdout(outputs->hgrm) ||
 	    is_stdout(outputs->html) || is_stdout(outputs->hlog);
 	int status = write_one(outputs->json, result_write_json, result);
-
 	status |= write_one(outputs->hgrm, write_hgrm, result);
 	status |= write_one(outputs->html, report_html, result);
 	if (!outputs->quiet)
@@ -151,7 +146,6 @@ int
 outputs_report(const struct plan *plan, const struct result *result)
 {
 	struct outputs outputs = outputs_of(plan);
-
 	return outputs_write(&outputs, result) != 0 ? EX_OSERR
 						    : verdict_exit_status(result);
 }

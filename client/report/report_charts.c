@@ -33,7 +33,6 @@ mark_durations(const struct chart *chart)
 {
 	double step = chart_step(&chart->y);
 	char text[UNITS_TEXT_MAX];
-
 	for (double v = chart->y.low; v <= chart->y.high * 1.0001;
 	     v = chart->y.log ? v * step : v + step)
 		chart_mark_y(chart, v, units_show_duration(result_whole(v), text));
@@ -46,7 +45,6 @@ mark_percentiles(const struct chart *chart)
 	static const char *const labels[] = { "0", "90", "99", "99.9", "99.99",
 		"99.999", "99.9999" };
 	double value = 1;
-
 	for (int i = 0; i <= NINES_MAX && value <= chart->x.high * 1.0001; i++) {
 		chart_mark_x(chart, value, labels[i]);
 		value *= 10;
@@ -61,12 +59,10 @@ sample_percentiles(const struct chart *chart, const struct histogram *h,
     struct chart_point *high, size_t count)
 {
 	size_t known = 0;
-
 	for (size_t i = 0; i < count; i++) {
 		double x = pow(chart->x.high, (double)i / (double)(count - 1));
 		struct percentile_interval c =
 		    percentile_interval_of(h, 100 * (1 - 1 / x), effective);
-
 		values[i] = (struct chart_point){ x, (double)c.value };
 		low[i] = (struct chart_point){ x, (double)(c.known ? c.low : c.value) };
 		high[i] =
@@ -85,7 +81,6 @@ draw_percentiles(const struct chart *chart, const struct result *result, size_t 
 	const struct histogram *h = result->latency[charted_latencies[which]];
 	bool main = charted_latencies[which] == LATENCY_RESPONSE;
 	size_t known;
-
 	if (histogram_count(h) == 0)
 		return;
 	known = sample_percentiles(chart, h, main ? result_effective_count(result) : 0,
@@ -104,10 +99,8 @@ report_charts_percentiles(const struct result *result, FILE *file)
 	const char *names[CHARTED_COUNT] = { NULL };
 	double low = 1e18, high = 0, most = 0;
 	struct chart chart = { .file = file };
-
 	for (size_t i = 0; i < CHARTED_COUNT; i++) {
 		const struct histogram *h = result->latency[charted_latencies[i]];
-
 		if (histogram_count(h) == 0)
 			continue;
 		names[i] = threshold_latency_names[charted_latencies[i]];
@@ -138,7 +131,6 @@ mark_seconds(const struct chart *chart)
 {
 	double step = chart_step(&chart->x);
 	char text[UNITS_TEXT_MAX];
-
 	for (double v = 0; v <= chart->x.high * 1.0001; v += step) {
 		snprintf(text, sizeof(text), "%g s", v);
 		chart_mark_x(chart, v, text);
@@ -205,11 +197,9 @@ sample_seconds(
     const struct result *result, figure_function *figure, struct chart_point *ret)
 {
 	size_t group = (result->second_count + POINTS_MAX - 1) / POINTS_MAX, count = 0;
-
 	for (size_t i = 0; i < result->second_count; i += group) {
 		const struct result_second *first = &result->seconds[i];
 		double highest = NAN;
-
 		for (size_t j = i; j < i + group && j < result->second_count; j++)
 			highest = fmax(highest, figure(&result->seconds[j]));
 		ret[count++] =
@@ -227,7 +217,6 @@ draw_seconds(struct chart *chart, const struct result *result, const char *label
 	const struct result_second *last = &result->seconds[result->second_count - 1];
 	double low = 1e18, high = 0, step;
 	char text[UNITS_TEXT_MAX];
-
 	for (size_t f = 0; f < count; f++)
 		for (size_t i = sample_seconds(result, figures[f], points); i > 0;
 		     i--) {
@@ -259,7 +248,6 @@ report_charts_seconds(const struct result *result, FILE *file)
 	static const char *const rate_names[] = { "verified/s", "lost or wrong/s" };
 	static const char *const time_names[] = { "p50", "p90", "p99", "max" };
 	struct chart chart = { .file = file };
-
 	if (result->second_count == 0)
 		return;
 	fputs("<div class=\"loss\"><h2>Rate over time</h2>\n", file);
@@ -279,7 +267,6 @@ write_bar(
     FILE *file, const char *what, const char *reason, uint64_t count, uint64_t all)
 {
 	char number[UNITS_TEXT_MAX];
-
 	if (count == 0)
 		return;
 	fprintf(file,
@@ -297,7 +284,6 @@ report_charts_losses(const struct result *result, FILE *file)
 	uint64_t failed = result_failed(c) + c->lost;
 	char sent[UNITS_TEXT_MAX], verified[UNITS_TEXT_MAX], wrong[UNITS_TEXT_MAX],
 	    lost[UNITS_TEXT_MAX], in_flight[UNITS_TEXT_MAX];
-
 	fprintf(file,
 	    "<h2>Messages</h2>\n<p id=\"equation\"><b>%s</b> sent %s <b>%s</b> verified + <b>%s</b> wrong + <b>%s</b> lost + <b>%s</b> in flight</p>\n",
 	    units_show_count(m->sent, sent),

@@ -48,7 +48,6 @@ static void
 row(FILE *file, const char *name, const char *value)
 {
 	size_t length = strlen(name);
-
 	if (value[0] == '\0')
 		return;
 	if (length > 3 && strcmp(name + length - 3, "_ns") == 0)
@@ -66,7 +65,6 @@ write_head(const struct result *result, FILE *file)
 {
 	const struct result_plan *plan = &result->plan;
 	char number[UNITS_TEXT_MAX];
-
 	fputs("<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\">\n"
 	      "<meta name=\"viewport\" content=\"width=device-width\">\n"
 	      "<link rel=\"icon\" href=\"data:,\">\n<title>yodel: ",
@@ -95,7 +93,6 @@ write_cards(const struct result *result, FILE *file)
 	struct percentile_interval p99 =
 	    percentile_interval_of(response, 99, effective);
 	char text[UNITS_TEXT_MAX];
-
 	fputs("<div class=\"cards\">\n", file);
 	card(file, units_show_count(result->messages.verified, text),
 	    "messages verified");
@@ -118,7 +115,6 @@ write_trust(const struct result *result, FILE *file)
 		"the client or its machine may have affected these figures",
 		"the client could not keep the schedule; do not use these latencies" };
 	const struct result_trust *trust = &result->trust;
-
 	fprintf(file, "<div class=\"verdict %s\" id=\"trust\"><b>%s</b>: %s\n",
 	    classes[trust->verdict], result_verdict_names[trust->verdict],
 	    words[trust->verdict]);
@@ -136,7 +132,6 @@ static void
 write_outcome(const struct result *result, FILE *file)
 {
 	char line[REPORT_SUMMARY_MAX];
-
 	fprintf(file, "<p class=\"verdict %s\" id=\"outcome\">",
 	    verdict_exit_status(result) == 0 ? "good" : "bad");
 	chart_text(file, report_summary(result, line));
@@ -147,7 +142,6 @@ static void
 write_ledger(const struct result *result, FILE *file)
 {
 	char line[REPORT_SUMMARY_MAX];
-
 	report_summary_ledger(result, line);
 	if (line[0] == '\0')
 		return;
@@ -167,7 +161,6 @@ write_latency_row(const struct result *result, enum latency_kind which, FILE *fi
 	double effective =
 	    which == LATENCY_RESPONSE ? result_effective_count(result) : 0;
 	char text[UNITS_TEXT_MAX];
-
 	if (histogram_count(h) == 0)
 		return;
 	fprintf(file, "<tr><td>%s</td>", threshold_latency_names[which]);
@@ -178,7 +171,6 @@ write_latency_row(const struct result *result, enum latency_kind which, FILE *fi
 		struct percentile_interval c =
 		    percentile_interval_of(h, percentiles[i], effective);
 		char low[UNITS_TEXT_MAX], high[UNITS_TEXT_MAX];
-
 		if (!c.known) {
 			fputs(TOO_FEW, file);
 			continue;
@@ -208,13 +200,11 @@ static void
 write_thresholds(const struct result *result, FILE *file)
 {
 	char value[THRESHOLD_TEXT_MAX];
-
 	if (result->threshold_count == 0)
 		return;
 	fputs("<h2>Thresholds</h2>\n<table class=\"left\">\n", file);
 	for (size_t i = 0; i < result->threshold_count; i++) {
 		const struct threshold_outcome *t = &result->thresholds[i];
-
 		fputs("<tr><td><code>", file);
 		chart_text(file, t->threshold.text);
 		fprintf(file, "</code></td><td class=\"%s\">%s</td><td>%s</td></tr>\n",
@@ -228,7 +218,6 @@ static void
 write_ranks(const struct result *result, FILE *file)
 {
 	char text[UNITS_TEXT_MAX];
-
 	if (result->rank_count == 0)
 		return;
 	fputs(
@@ -241,7 +230,6 @@ write_ranks(const struct result *result, FILE *file)
 			uint64_t ns;
 		} times[] = { { 50, r->p50_ns }, { 99, r->p99_ns },
 			{ 99.9, r->p999_ns } };
-
 		fprintf(file, "<tr><td>%" PRIu64 "</td><td>", r->rank);
 		chart_text(file, r->hostname);
 		fprintf(file, "</td><td>%s</td>",
@@ -277,7 +265,6 @@ write_mismatches(const struct result *result, FILE *file)
 	fputs("<h2>First wrong replies</h2>\n", file);
 	for (size_t i = 0; i < result->mismatch_count; i++) {
 		const struct counters_mismatch *m = &result->mismatches[i];
-
 		fprintf(file,
 		    "<p>connection %" PRIu64 ", message %" PRIu64 ", offset %" PRIu64
 		    ", ",
@@ -298,14 +285,12 @@ static void
 write_lost_connections(const struct result *result, FILE *file)
 {
 	char line[REPORT_SUMMARY_MAX];
-
 	if (result->lost_connection_count == 0)
 		return;
 	fputs("<h2>First lost connections</h2>\n", file);
 	for (size_t i = 0; i < result->lost_connection_count; i++) {
 		const struct result_lost_connection *lost =
 		    &result->lost_connections[i];
-
 		fputs("<p>", file);
 		chart_text(file, report_summary_lost(lost, line));
 		fputs("<br>\n", file);
@@ -321,7 +306,6 @@ plan_value(
 {
 	const uint64_t *count = JSON_RECORD_AT(field, plan, const uint64_t);
 	const double *real = JSON_RECORD_AT(field, plan, const double);
-
 	switch (field->kind) {
 	case JSON_RECORD_TEXT:
 		return *JSON_RECORD_AT(field, plan, char *const);
@@ -350,12 +334,10 @@ static void
 write_plan(const struct result *result, FILE *file)
 {
 	char text[UNITS_TEXT_MAX];
-
 	fputs("<h2>Plan</h2>\n<table class=\"left\" id=\"plan\">\n", file);
 	for (const struct json_record_field *f = result_plan_fields; f->name != NULL;
 	     f++) {
 		const char *value = plan_value(f, &result->plan, text);
-
 		if (value != NULL)
 			row(file, f->name, value);
 	}
@@ -367,7 +349,6 @@ write_host(const struct result *result, FILE *file)
 {
 	const struct result_host *host = &result->host;
 	char text[UNITS_TEXT_MAX];
-
 	fputs("<h2>Client</h2>\n<table class=\"left\">\n", file);
 	row(file, "host", host->hostname);
 	row(file, "kernel", host->kernel);

@@ -26,7 +26,6 @@ add(struct line *line, const char *format, ...)
 	size_t room = REPORT_SUMMARY_MAX - line->length;
 	va_list arguments;
 	int n = snprintf(line->out + line->length, room, "%s", line->separator);
-
 	line->length += (size_t)n < room ? (size_t)n : room - 1;
 	room = REPORT_SUMMARY_MAX - line->length;
 	va_start(arguments, format);
@@ -48,7 +47,6 @@ add_share(
     struct line *line, uint64_t n, uint64_t all, const char *what, const char *outcome)
 {
 	char number[UNITS_TEXT_MAX], whole[UNITS_TEXT_MAX];
-
 	if (n > 0)
 		add(line, "%s of %s %s %s %s", units_show_count(n, number),
 		    units_show_count(all, whole), what, n == 1 ? "was" : "were",
@@ -72,7 +70,6 @@ add_connections(struct line *line, const struct result_connections *c)
 {
 	uint64_t failed = result_failed(c);
 	char number[UNITS_TEXT_MAX];
-
 	if (c->first < c->requested)
 		add_share(line, c->requested - c->first, c->requested, "connections",
 		    "not established");
@@ -89,7 +86,6 @@ add_missing(struct line *line, const struct result *result)
 {
 	const struct result_messages *m = &result->messages, *w = &result->warmup;
 	uint64_t asked = result_whole(result_asked(result)), sent = m->sent + w->sent;
-
 	add_connections(line, &result->connections);
 	add_share(line, unanswered(m), m->sent, "messages", "not answered");
 	add_share(line, unanswered(w), w->sent, "warm-up messages", "not answered");
@@ -113,7 +109,6 @@ add_wrong(struct line *line, const struct result *result)
 	uint64_t wrong = result->messages.wrong + result->warmup.wrong;
 	uint64_t extra = result->bytes_unexpected;
 	char number[UNITS_TEXT_MAX];
-
 	add(line, "wrong bytes received");
 	line->separator = ": ";
 	add_share(line, wrong, result->messages.sent + result->warmup.sent, "messages",
@@ -131,7 +126,6 @@ add_success(struct line *line, const struct result *result)
 	uint64_t messages = result->messages.verified,
 		 connections = result->connections.requested;
 	char number[UNITS_TEXT_MAX], all[UNITS_TEXT_MAX];
-
 	add(line, "ok: %s message%s on %s connection%s, %s",
 	    units_show_count(messages, number), plural(messages),
 	    units_show_count(connections, all), plural(connections),
@@ -144,7 +138,6 @@ report_summary(const struct result *result, char *out)
 {
 	struct line line = { .out = out, .separator = "" };
 	int status = verdict_exit_status(result);
-
 	if (status == 0) {
 		add_success(&line, result);
 		return out;
@@ -182,7 +175,6 @@ format_bytes(uint64_t bytes, uint64_t messages, char *out)
 	char number[UNITS_TEXT_MAX], each[UNITS_TEXT_MAX];
 	int n = snprintf(out, BYTES_TEXT_MAX, "%s byte%s",
 	    units_show_count(bytes, number), plural(bytes));
-
 	if (messages > 0)
 		snprintf(out + n, BYTES_TEXT_MAX - (size_t)n, " (%s message%s)",
 		    units_show_count(messages, each), plural(messages));
@@ -200,7 +192,6 @@ add_differences(struct line *line, const struct reconciliation *l)
 	    excess(l->client.bytes_received, l->server.bytes_sent);
 	const char *server = server_of(l);
 	char text[BYTES_TEXT_MAX];
-
 	if (l->explained.connections_never_accepted > 0)
 		add(line, "%s connection%s never reached %s",
 		    units_show_count(l->explained.connections_never_accepted, text),
@@ -223,7 +214,6 @@ static void
 add_agreement(struct line *line, const struct reconciliation *l)
 {
 	char number[UNITS_TEXT_MAX], received[UNITS_TEXT_MAX];
-
 	add(line, "client and %s agree: %s connection%s", server_of(l) + strlen("the "),
 	    units_show_count(l->client.connections_established, number),
 	    plural(l->client.connections_established));
@@ -246,7 +236,6 @@ add_disagreement(struct line *line, const struct reconciliation *l)
 {
 	const char *server = server_of(l);
 	char some[UNITS_TEXT_MAX], all[UNITS_TEXT_MAX];
-
 	add(line, "%s accepted %s of %s connections", server,
 	    units_show_count(l->server.connections_accepted, some),
 	    units_show_count(l->client.connections_established, all));
@@ -283,7 +272,6 @@ report_summary_ledger(const struct result *result, char *out)
 	const struct reconciliation *ledger = &result->ledger;
 	struct line line = { .out = out, .separator = "" };
 	char number[UNITS_TEXT_MAX];
-
 	out[0] = '\0';
 	if (!result->has_ledger)
 		return out;
@@ -304,7 +292,6 @@ bool
 report_summary_server(const struct result *result, size_t index, char *out)
 {
 	char number[UNITS_TEXT_MAX], bytes[UNITS_TEXT_MAX];
-
 	out[0] = '\0';
 	if (index >= result->ledger.server_count)
 		return false;
@@ -335,7 +322,6 @@ add_outstanding(struct line *line, const struct result_lost_connection *lost)
 {
 	uint64_t last = lost->message + lost->messages - 1;
 	char first[UNITS_TEXT_MAX], number[UNITS_TEXT_MAX], time[UNITS_TEXT_MAX];
-
 	units_show_count(lost->message, first);
 	units_show_duration(lost->waited_ns, time);
 	if (lost->messages == 1)
@@ -353,7 +339,6 @@ report_summary_outstanding(const struct result_lost_connection *lost, char *out)
 {
 	struct line line = { .out = out, .separator = "" };
 	char number[UNITS_TEXT_MAX];
-
 	units_show_duration(lost->silent_ns, number);
 	if (lost->messages == 0) {
 		add(&line, "idle for %s when it was closed", number);

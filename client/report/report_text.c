@@ -31,7 +31,6 @@ print_plan(const struct result *result, FILE *file)
 {
 	const struct result_plan *plan = &result->plan;
 	char number[UNITS_TEXT_MAX], time[UNITS_TEXT_MAX];
-
 	fprintf(file, "\n" LABEL "%s connections to ", "plan",
 	    count(result->connections.requested, number));
 	for (size_t i = 0; i < plan->target_count; i++)
@@ -62,7 +61,6 @@ print_reasons(const uint64_t *failed, FILE *file)
 {
 	char number[UNITS_TEXT_MAX];
 	const char *before = " (";
-
 	for (int i = 0; i < CONNECT_FAILURE_COUNT; i++) {
 		if (failed[i] == 0)
 			continue;
@@ -78,7 +76,6 @@ static void
 print_connect_rate(const struct result *result, FILE *file)
 {
 	char made[UNITS_TEXT_MAX], asked[UNITS_TEXT_MAX];
-
 	if (result->connections_per_s < 1)
 		return;
 	fprintf(file, " (%s/s", count(result_whole(result->connections_per_s), made));
@@ -93,7 +90,6 @@ print_connections(const struct result *result, FILE *file)
 {
 	const struct result_connections *c = &result->connections;
 	char number[UNITS_TEXT_MAX], rate[UNITS_TEXT_MAX];
-
 	fprintf(
 	    file, LABEL "%s established", "connections", count(c->established, number));
 	print_connect_rate(result, file);
@@ -111,7 +107,6 @@ static uint64_t
 failed_of(const struct result_target *target)
 {
 	uint64_t sum = 0;
-
 	for (int i = 0; i < CONNECT_FAILURE_COUNT; i++)
 		sum += target->failed[i];
 	return sum;
@@ -122,10 +117,8 @@ print_targets(const struct result *result, FILE *file)
 {
 	char number[UNITS_TEXT_MAX];
 	size_t shown = 0;
-
 	for (size_t i = 0; i < result->target_count; i++) {
 		const struct result_target *target = &result->targets[i];
-
 		if (failed_of(target) == 0 || shown++ >= TARGETS_SHOWN)
 			continue;
 		fprintf(file, LABEL "%s: %s failed", "", target->name,
@@ -148,7 +141,6 @@ print_ports(const struct result *result, FILE *file)
 	const struct result_plan *plan = &result->plan;
 	char held[UNITS_TEXT_MAX], all[UNITS_TEXT_MAX], before[UNITS_TEXT_MAX],
 	    most[UNITS_TEXT_MAX];
-
 	if (plan->messages_per_connection == 0 && plan->lifetime_ns == 0 &&
 	    result->connections.reconnects == 0)
 		return;
@@ -164,7 +156,6 @@ print_messages(const char *label, const struct result_messages *messages, FILE *
 {
 	char sent[UNITS_TEXT_MAX], verified[UNITS_TEXT_MAX], wrong[UNITS_TEXT_MAX],
 	    lost[UNITS_TEXT_MAX], in_flight[UNITS_TEXT_MAX];
-
 	fprintf(file,
 	    LABEL "%s sent %s %s verified + %s wrong + %s lost + %s in flight\n", label,
 	    count(messages->sent, sent),
@@ -178,7 +169,6 @@ print_lost(const struct result *result, FILE *file)
 {
 	char number[UNITS_TEXT_MAX];
 	const char *before = "";
-
 	if (result_lost(&result->messages) == 0)
 		return;
 	fprintf(file, LABEL, "lost");
@@ -200,7 +190,6 @@ print_rates(const struct result *result, FILE *file)
 {
 	char rate[UNITS_TEXT_MAX], due[UNITS_TEXT_MAX], late[UNITS_TEXT_MAX],
 	    out[UNITS_TEXT_MAX], in[UNITS_TEXT_MAX], time[UNITS_TEXT_MAX];
-
 	fprintf(file, LABEL "%s messages/s verified; %s sent, %s received in %s%s\n",
 	    "throughput", count(result_whole(result->messages_per_s), rate),
 	    units_show_size(result->bytes_sent, out),
@@ -227,7 +216,6 @@ print_latency(const struct result *result, enum latency_kind which, FILE *file)
 	    which == LATENCY_RESPONSE ? result_effective_count(result) : 0;
 	char text[UNITS_TEXT_MAX], number[UNITS_TEXT_MAX];
 	bool all_known = true;
-
 	if (histogram_count(h) == 0)
 		return true;
 	fprintf(file, LABEL "%10s", threshold_latency_names[which],
@@ -237,7 +225,6 @@ print_latency(const struct result *result, enum latency_kind which, FILE *file)
 	for (size_t i = 0; i < PERCENTILE_COUNT; i++) {
 		struct percentile_interval c =
 		    percentile_interval_of(h, percentiles[i], effective);
-
 		all_known = all_known && c.known;
 		fprintf(file, "%10s",
 		    c.known ? units_show_duration(c.value, text) : NOT_KNOWN);
@@ -254,11 +241,9 @@ print_intervals(const struct result *result, FILE *file)
 	const struct histogram *h = result->latency[LATENCY_RESPONSE];
 	char low[UNITS_TEXT_MAX], high[UNITS_TEXT_MAX];
 	bool first = true;
-
 	for (size_t i = 0; i < PERCENTILE_COUNT; i++) {
 		struct percentile_interval c = percentile_interval_of(
 		    h, percentiles[i], result_effective_count(result));
-
 		if (!c.known || percentiles[i] < 99)
 			continue;
 		if (first)
@@ -280,7 +265,6 @@ print_too_few(const struct result *result, FILE *file)
 	uint64_t values = histogram_count(result->latency[LATENCY_RESPONSE]);
 	double effective = result_effective_count(result);
 	char all[UNITS_TEXT_MAX], worth[UNITS_TEXT_MAX];
-
 	fprintf(file, LABEL "%s: too few samples", "", NOT_KNOWN);
 	if (effective < (double)values / 2)
 		fprintf(file,
@@ -293,7 +277,6 @@ static void
 print_latencies(const struct result *result, FILE *file)
 {
 	bool all_known = true, any = false;
-
 	for (int i = 0; i < LATENCY_KIND_COUNT; i++)
 		any = any || histogram_count(result->latency[i]) > 0;
 	if (!any)
@@ -331,7 +314,6 @@ print_mismatches(const struct result *result, FILE *file)
 	fprintf(file, "\n  first wrong replies\n");
 	for (size_t i = 0; i < result->mismatch_count && i < MISMATCHES_SHOWN; i++) {
 		const struct counters_mismatch *m = &result->mismatches[i];
-
 		fprintf(file,
 		    "  connection %" PRIu64 " (%s), message %" PRIu64
 		    ", offset %" PRIu64 " at %s%s%s\n",
@@ -349,14 +331,12 @@ static void
 print_lost_connections(const struct result *result, FILE *file)
 {
 	char line[REPORT_SUMMARY_MAX];
-
 	if (result->lost_connection_count == 0)
 		return;
 	fprintf(file, "\n  first lost connections\n");
 	for (size_t i = 0; i < result->lost_connection_count && i < LOST_SHOWN; i++) {
 		const struct result_lost_connection *lost =
 		    &result->lost_connections[i];
-
 		fprintf(file, "  %s\n", report_summary_lost(lost, line));
 		fprintf(file, "    %s\n", report_summary_outstanding(lost, line));
 	}
@@ -369,12 +349,10 @@ static void
 print_thresholds(const struct result *result, FILE *file)
 {
 	char value[THRESHOLD_TEXT_MAX];
-
 	if (result->threshold_count > 0)
 		fputc('\n', file);
 	for (size_t i = 0; i < result->threshold_count; i++) {
 		const struct threshold_outcome *t = &result->thresholds[i];
-
 		fprintf(file, LABEL "%s: %s (%s)\n", i == 0 ? "thresholds" : "",
 		    t->threshold.text, t->passed ? "passed" : "FAILED",
 		    threshold_describe(t, value));
@@ -396,14 +374,12 @@ print_ranks(const struct result *result, FILE *file)
 	char sent[UNITS_TEXT_MAX], p50[UNITS_TEXT_MAX], p99[UNITS_TEXT_MAX],
 	    p999[UNITS_TEXT_MAX], max[UNITS_TEXT_MAX];
 	bool all_known = true;
-
 	if (result->rank_count == 0)
 		return;
 	fprintf(file, "\n" LABEL "%-20s%14s%10s%10s%10s%10s\n", "rank", "host",
 	    "verified", "p50", "p99", "p99.9", "max");
 	for (size_t i = 0; i < result->rank_count; i++) {
 		const struct result_rank *rank = &result->ranks[i];
-
 		all_known = all_known &&
 		    percentile_interval_is_known(99.9, rank->messages.verified);
 		fprintf(file, "  %-12" PRIu64 " %-20.20s%14s%10s%10s%10s%10s\n",
@@ -421,7 +397,6 @@ static void
 print_ledger(const struct result *result, FILE *file)
 {
 	char line[REPORT_SUMMARY_MAX];
-
 	if (report_summary_ledger(result, line)[0] != '\0')
 		fprintf(file, LABEL "%s\n", "ledger", line);
 	for (size_t i = 0; report_summary_server(result, i, line); i++)
@@ -432,7 +407,6 @@ static void
 print_trust(const struct result *result, FILE *file)
 {
 	const struct result_trust *trust = &result->trust;
-
 	fprintf(file, "\n" LABEL "%s\n", "trust", result_verdict_names[trust->verdict]);
 	for (size_t i = 0; i < trust->reason_count; i++)
 		fprintf(file, LABEL "- %s\n", "", trust->reasons[i]);
@@ -442,7 +416,6 @@ void
 report_text(const struct result *result, FILE *file)
 {
 	char outcome[REPORT_SUMMARY_MAX];
-
 	print_plan(result, file);
 	print_connections(result, file);
 	print_targets(result, file);
