@@ -37,8 +37,7 @@ ctl_json_request(const char *socket, const char *method, const char *target,
 		    socket);
 	else
 		snprintf(error, CTL_ERROR_MAX, "%.120s: %s%s", socket, why,
-		    saved == EACCES ? "; its mode and admin.group say who may connect"
-				    : "");
+		    saved == EACCES ? "; its mode and admin.group control access" : "");
 	errno = is_connected ? saved : ENOTCONN;
 	return -1;
 }

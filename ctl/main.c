@@ -99,30 +99,6 @@ query(const struct ctl_options *options, const char *target, ctl_show_function s
 }
 
 static int
-status(const struct ctl_options *options)
-{
-	return query(options, "/stats", ctl_show_status);
-}
-
-static int
-stats(const struct ctl_options *options)
-{
-	return query(options, "/stats", ctl_show_stats);
-}
-
-static int
-workers(const struct ctl_options *options)
-{
-	return query(options, "/workers", ctl_show_workers);
-}
-
-static int
-config(const struct ctl_options *options)
-{
-	return query(options, "/config", ctl_config_show);
-}
-
-static int
 print_outcome(
     const struct ctl_options *options, const struct http_client_response *answer)
 {
@@ -150,11 +126,12 @@ request_change(const struct ctl_options *options, const char *target)
 {
 	char error[CTL_ERROR_MAX], whole[128];
 	struct http_client_response answer;
+	/* The argument was checked: it needs no escaping in a URL. */
 	snprintf(whole, sizeof(whole), "%s%s%s", target,
-	    !options->no_wait                 ? ""
-		: strchr(target, '?') == NULL ? "?"
-					      : "&",
-	    options->no_wait ? "wait=outcome" : "");
+	    options->argument != NULL ? options->argument : "",
+	    !options->no_wait               ? ""
+		: options->argument == NULL ? "?wait=outcome"
+					    : "&wait=outcome");
 	if (ctl_json_request(options->socket, "POST", whole, options->timeout_s,
 		&answer, error) < 0) {
 		if (errno == ETIMEDOUT)
@@ -164,45 +141,6 @@ request_change(const struct ctl_options *options, const char *target)
 	int rc = print_outcome(options, &answer);
 	free(answer.body);
 	return rc;
-}
-
-/* The argument was checked: it needs no escaping in a URL. */
-static int
-request_change_with(const struct ctl_options *options, const char *target)
-{
-	char whole[128];
-	snprintf(whole, sizeof(whole), "%s%s", target, options->argument);
-	return request_change(options, whole);
-}
-
-static int
-reload(const struct ctl_options *options)
-{
-	return request_change(options, "/reload");
-}
-
-static int
-upgrade(const struct ctl_options *options)
-{
-	return request_change(options, "/upgrade");
-}
-
-static int
-rebalance(const struct ctl_options *options)
-{
-	return request_change(options, "/rebalance");
-}
-
-static int
-scale(const struct ctl_options *options)
-{
-	return request_change_with(options, "/scale?workers=");
-}
-
-static int
-log_level(const struct ctl_options *options)
-{
-	return request_change_with(options, "/log?level=");
 }
 
 /* The process id of the server; 0 if none answers within the time. */
@@ -257,24 +195,31 @@ is_level(const char *text)
 	return false;
 }
 
-static const struct {
-	const char *name;
-	const char *argument; /* a description for errors; NULL: takes none */
+/* A command shows the reply to GET `target`, or requests the change POST `target`, to
+ * which its argument is appended. */
+struct row {
+	const char *name, *target;
+	ctl_show_function show; /* NULL: a change */
+	bool drains_workers;    /* accepts --no-wait */
+	const char *argument;   /* a description for errors; NULL: takes none */
 	bool (*is_valid)(const char *argument);
-	int (*run)(const struct ctl_options *options);
-	bool drains_workers; /* accepts --no-wait */
-} rows[] = {
-	{ "status", NULL, NULL, status, false },
-	{ "stats", NULL, NULL, stats, false },
-	{ "workers", NULL, NULL, workers, false },
-	{ "config", NULL, NULL, config, false },
-	{ "top", NULL, NULL, top_run, false },
-	{ "reload", NULL, NULL, reload, true },
-	{ "scale", "a number of workers", is_number, scale, true },
-	{ "rebalance", NULL, NULL, rebalance, false },
-	{ "upgrade", NULL, NULL, upgrade, true },
-	{ "stop", NULL, NULL, stop, true },
-	{ "log", "a level: error, warn, info or debug", is_level, log_level, false },
+	int (*run)(const struct ctl_options *options); /* instead of one request */
+};
+
+static const struct row rows[] = {
+	{ "status", "/stats", .show = ctl_show_status },
+	{ "stats", "/stats", .show = ctl_show_stats },
+	{ "workers", "/workers", .show = ctl_show_workers },
+	{ "config", "/config", .show = ctl_config_show },
+	{ "top", .run = top_run },
+	{ "reload", "/reload", .drains_workers = true },
+	{ "scale", "/scale?workers=", .drains_workers = true,
+	    .argument = "a number of workers", .is_valid = is_number },
+	{ "rebalance", .target = "/rebalance" },
+	{ "upgrade", "/upgrade", .drains_workers = true },
+	{ "stop", .run = stop, .drains_workers = true },
+	{ "log", "/log?level=", .argument = "a level: error, warn, info or debug",
+	    .is_valid = is_level },
 };
 
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
@@ -304,22 +249,25 @@ usage_error(const struct ctl_options *options)
 }
 
 static int
-run(size_t row, const struct ctl_options *options)
+run(const struct row *row, const struct ctl_options *options)
 {
 	const char *argument = options->argument;
-	if (options->no_wait && !rows[row].drains_workers)
+	if (options->no_wait && !row->drains_workers)
 		return fail(
 		    EX_USAGE, "--no-wait is for reload, scale, upgrade and stop");
-	if (options->is_json && rows[row].run == top_run)
+	if (options->is_json && row->run == top_run)
 		return fail(EX_USAGE, "top has no --json output; use stats");
-	if (rows[row].argument == NULL
-		? argument == NULL
-		: argument != NULL && rows[row].is_valid(argument))
-		return rows[row].run(options);
-	log_errorx("%s: found \"%.64s\", expected %s", options->command,
-	    argument == NULL ? "" : argument,
-	    rows[row].argument == NULL ? "no argument" : rows[row].argument);
-	return EX_USAGE;
+	if (row->argument == NULL ? argument != NULL
+				  : argument == NULL || !row->is_valid(argument)) {
+		log_errorx("%s: found \"%.64s\", expected %s", options->command,
+		    argument == NULL ? "" : argument,
+		    row->argument == NULL ? "no argument" : row->argument);
+		return EX_USAGE;
+	}
+	if (row->run != NULL)
+		return row->run(options);
+	return row->show != NULL ? query(options, row->target, row->show)
+				 : request_change(options, row->target);
 }
 
 int
@@ -331,7 +279,7 @@ main(int argc, char **argv)
 	ctl_options_parse(argc, argv, &options);
 	for (size_t i = 0; options.command != NULL && i < ROWS; i++) {
 		if (strcmp(rows[i].name, options.command) == 0)
-			return run(i, &options);
+			return run(&rows[i], &options);
 	}
 	return usage_error(&options);
 }
