@@ -50,7 +50,8 @@ reopen_worker_logs(const struct master *master)
 	int fd = log_fd() == STDERR_FILENO ? -1 : log_fd();
 	for (const struct process *p = master->workers.processes; p != NULL;
 	     p = p->next) {
-		if (!p->has_exited && channel_send(p->channel_fd, &message, fd) < 0)
+		if (p->state != PROCESS_EXITED &&
+		    channel_send(p->channel_fd, &message, fd) < 0)
 			log_warn("worker %u keeps the old log file", p->slot);
 	}
 }

@@ -179,7 +179,7 @@ on_exit(struct process *process, int status, void *argument)
 		on_successor_exit(master, process->slot);
 	else if (exit == SLOT_EXIT_BACK_OFF)
 		on_worker_died(master);
-	if (!process->listeners_closed)
+	if (process->exit_state < PROCESS_LISTENERS_CLOSED)
 		worker_drain_replace(process, shutdown_has_time(&master->shutdown));
 	transfers_release(process);
 	settle_transfers(master);
@@ -293,7 +293,7 @@ kill_overdue(const struct master *master, uint64_t now_ns)
 		return false;
 	for (const struct process *p = master->workers.processes; p != NULL;
 	     p = p->next) {
-		if (!p->has_exited)
+		if (p->state != PROCESS_EXITED)
 			kill(p->pid, SIGKILL);
 	}
 	return true;

@@ -122,7 +122,7 @@ switch_generation(struct worker_table *workers, uint32_t old_count)
 	}
 	slot_update_reuseport(workers);
 	for (uint32_t i = 0; i < workers->slot_count; i++) {
-		if (old[i] != NULL && !old[i]->is_draining)
+		if (old[i] != NULL && old[i]->state == PROCESS_ACTIVE)
 			worker_drain_start(old[i], DRAIN_KEEP_SOCKETS);
 	}
 	for (uint32_t i = workers->slot_count; i < old_count; i++)

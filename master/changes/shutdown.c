@@ -55,7 +55,7 @@ shutdown_in_order(struct shutdown *shutdown)
 		}
 	}
 	for (struct process *p = workers->processes; p != NULL; p = p->next) {
-		if (!p->has_exited)
+		if (p->state != PROCESS_EXITED)
 			worker_drain_start(p, DRAIN_SHUTDOWN);
 	}
 	worker_drain_all_queues(workers);
@@ -68,7 +68,8 @@ shutdown_now(struct shutdown *shutdown)
 	struct worker_table *workers = shutdown->workers;
 	enter_stopping(shutdown, NS_PER_MS);
 	for (struct process *p = workers->processes; p != NULL; p = p->next) {
-		p->is_draining = true;
+		if (p->state == PROCESS_ACTIVE)
+			p->state = PROCESS_DRAINING;
 		drain_summary_add(p);
 	}
 	shutdown->is_orderly = false;

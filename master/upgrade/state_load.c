@@ -295,9 +295,9 @@ place(struct process *process)
 	const struct worker_table *workers = process->table;
 	bool is_free = workers->slots[process->slot].process == NULL;
 	bool is_surplus = process->slot >= workers->slot_count;
-	if (process->is_draining && !(is_surplus && is_free))
+	if (process_is_draining(process) && !(is_surplus && is_free))
 		return 0;
-	if (!is_free || (!process->is_draining && is_surplus))
+	if (!is_free || (!process_is_draining(process) && is_surplus))
 		return -1;
 	slot_adopt(process);
 	return 0;
@@ -324,8 +324,9 @@ read_process(struct state_reader *reader, const json_t *from, const char *where)
 	process->is_status_unknown =
 	    !reader->ret->is_dry_run && !is_child(process->pid);
 	process->is_ready = row.is_ready;
-	process->is_draining = process->wants_receiver = row.is_draining;
-	process->listeners_closed = process->sockets_closed = row.listeners_closed;
+	process->state =
+	    row.state == PROCESS_LISTENERS_CLOSED ? PROCESS_SOCKETS_CLOSED : row.state;
+	process->wants_receiver = process_is_draining(process);
 	process->moved_in = row.moved_in;
 	process->moved_out = row.moved_out;
 	return place(process) < 0 ? "slot out of range or taken" : NULL;

@@ -45,9 +45,9 @@ on_message(struct process *process, const struct channel_message *message)
 		table->events->on_ready(process, table->argument);
 		break;
 	case CHANNEL_LISTENERS_CLOSED:
-		if (!process->is_draining)
+		if (process->state != PROCESS_DRAINING)
 			break;
-		process->listeners_closed = true;
+		process->state = PROCESS_LISTENERS_CLOSED;
 		table->events->on_listeners_closed(process, table->argument);
 		break;
 	case CHANNEL_SENT:
@@ -264,7 +264,7 @@ void
 process_send_all(const struct worker_table *table, uint32_t verb, uint32_t argument)
 {
 	for (const struct process *p = table->processes; p != NULL; p = p->next) {
-		if (!p->has_exited)
+		if (p->state != PROCESS_EXITED)
 			process_send(p, verb, argument, 0);
 	}
 }
@@ -285,7 +285,8 @@ on_process_exit(struct process *process, int status)
 	const struct worker_table *table = process->table;
 	(void)receive_messages(process, INT_MAX);
 	event_del(&process->channel_event);
-	process->has_exited = true;
+	process->exit_state = process->state;
+	process->state = PROCESS_EXITED;
 	process->was_killed = !WIFEXITED(status);
 	table->events->on_exit(process, status, table->argument);
 }
@@ -297,7 +298,8 @@ process_reap(struct worker_table *table)
 	int status;
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		struct process *process = table->processes;
-		while (process != NULL && (process->pid != pid || process->has_exited))
+		while (process != NULL &&
+		    (process->pid != pid || process->state == PROCESS_EXITED))
 			process = process->next;
 		if (process != NULL)
 			on_process_exit(process, status);
@@ -341,11 +343,17 @@ process_forget_all(struct worker_table *table)
 		destroy(table->processes);
 }
 
+bool
+process_is_draining(const struct process *process)
+{
+	return process->state != PROCESS_ACTIVE && process->state != PROCESS_EXITED;
+}
+
 uint32_t
 process_count(const struct worker_table *table)
 {
 	uint32_t count = 0;
 	for (const struct process *p = table->processes; p != NULL; p = p->next)
-		count += !p->has_exited;
+		count += p->state != PROCESS_EXITED;
 	return count;
 }

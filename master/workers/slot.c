@@ -174,7 +174,7 @@ slot_adopt(struct process *process)
 	prepare(process->table, slot);
 	slot->process = process;
 	slot->successor = NULL;
-	if (process->is_draining)
+	if (process_is_draining(process))
 		slot->state = SLOT_DRAINING;
 	else
 		slot->state = process->is_ready ? SLOT_SERVING : SLOT_STARTING;
@@ -267,9 +267,9 @@ close_slots(struct worker_table *table)
 		struct process *last = slot->process;
 		if (slot->successor != NULL || worker_drain_is_emptying(table, (int)i))
 			continue;
-		if (last != NULL && last->listeners_closed && !last->sockets_closed) {
+		if (last != NULL && last->state == PROCESS_LISTENERS_CLOSED) {
 			close_slot(table, i);
-			last->sockets_closed = true;
+			last->state = PROCESS_SOCKETS_CLOSED;
 		} else if (slot->state == SLOT_EMPTY &&
 		    may_have_connections(table, i)) {
 			slot_drain_queue(table, i);
@@ -342,8 +342,9 @@ must_be_replaced(
 {
 	if (slot->process != process || slot->table->phase == MASTER_STOPPING)
 		return false;
-	return slot->state == SLOT_DRAINING ? !process->listeners_closed
-					    : !exit_was_requested;
+	return slot->state == SLOT_DRAINING
+	    ? process->exit_state < PROCESS_LISTENERS_CLOSED
+	    : !exit_was_requested;
 }
 
 enum slot_exit
@@ -351,7 +352,8 @@ slot_on_exit(struct process *process, int status)
 {
 	struct worker_table *table = process->table;
 	struct slot *slot = &table->slots[process->slot];
-	bool exit_was_requested = process->is_draining && WIFEXITED(status);
+	bool exit_was_requested =
+	    process->exit_state != PROCESS_ACTIVE && WIFEXITED(status);
 	bool needs_replacement = must_be_replaced(slot, process, exit_was_requested);
 	if (needs_replacement ||
 	    (!exit_was_requested && table->phase != MASTER_STOPPING)) {

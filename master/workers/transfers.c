@@ -33,14 +33,14 @@ moved_connections(const struct transfer *transfer)
 static bool
 is_settled(const struct transfer *transfer)
 {
-	return (transfer->has_sent || transfer->sender->has_exited) &&
-	    (transfer->has_received || transfer->receiver->has_exited);
+	return (transfer->has_sent || transfer->sender->state == PROCESS_EXITED) &&
+	    (transfer->has_received || transfer->receiver->state == PROCESS_EXITED);
 }
 
 void
 transfers_release(struct process *process)
 {
-	if (!process->has_exited)
+	if (process->state != PROCESS_EXITED)
 		return;
 	for (const struct transfer *t = process->table->transfers; t != NULL;
 	     t = t->next) {
@@ -66,7 +66,8 @@ settle(const struct transfer *transfer, struct transfer_result *ret)
 	    receiver->slot, (int)receiver->pid);
 	/* After a partial transfer the sender may have been told to drain meanwhile:
 	 * then it wants a receiver already. */
-	if (receiver->has_exited && !ret->is_partial && !sender->has_exited)
+	if (receiver->state == PROCESS_EXITED && !ret->is_partial &&
+	    sender->state != PROCESS_EXITED)
 		sender->wants_receiver = true;
 }
 

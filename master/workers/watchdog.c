@@ -79,6 +79,7 @@ watchdog_check(struct worker_table *table, uint64_t now_ns, uint64_t limit_ns)
 	bool all_responsive = true;
 	exclude_own_absence(table, now_ns);
 	for (struct process *p = table->processes; p != NULL; p = p->next)
-		all_responsive &= p->has_exited || check_process(p, now_ns, limit_ns);
+		all_responsive &=
+		    p->state == PROCESS_EXITED || check_process(p, now_ns, limit_ns);
 	return all_responsive;
 }

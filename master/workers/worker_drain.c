@@ -41,7 +41,7 @@ void
 worker_drain_find_receivers(struct worker_table *table)
 {
 	for (struct process *p = table->processes; p != NULL; p = p->next) {
-		if (p->wants_receiver && p->is_draining && !p->has_exited &&
+		if (p->wants_receiver && process_is_draining(p) &&
 		    !transfers_is_sending(p))
 			start_transfer(p);
 	}
@@ -90,7 +90,7 @@ void
 worker_drain_on_listeners_removed(struct worker_table *table)
 {
 	for (struct process *p = table->processes; p != NULL; p = p->next) {
-		if (p->drains_all_queues && !p->listeners_closed && !p->has_exited)
+		if (p->drains_all_queues && p->state == PROCESS_DRAINING)
 			p->draining_listeners |= removed_of(p);
 	}
 }
@@ -104,8 +104,9 @@ limit_draining(const struct process *newest)
 	uint32_t count = 0;
 	for (const struct process *p = newest->table->processes; p != NULL;
 	     p = p->next) {
-		bool only_drains = p->is_draining && p->listeners_closed &&
-		    !p->has_exited && !p->wants_receiver && !transfers_is_sending(p);
+		bool only_drains = process_is_draining(p) &&
+		    p->state != PROCESS_DRAINING && !p->wants_receiver &&
+		    !transfers_is_sending(p);
 		if (p->slot != newest->slot || !only_drains)
 			continue;
 		count++;
@@ -123,10 +124,10 @@ void
 worker_drain_start(struct process *process, enum worker_drain_kind kind)
 {
 	struct worker_table *table = process->table;
-	process->is_draining = true;
+	bool is_transfer = kind != DRAIN_SHUTDOWN;
+	if (process->state == PROCESS_ACTIVE)
+		process->state = PROCESS_DRAINING;
 	drain_summary_add(process);
-	/* Even if it is not ready yet: it may have accepted a connection already. */
-	process->transfers = kind != DRAIN_SHUTDOWN;
 	if (kind == DRAIN_SHUTDOWN)
 		drain_stored_queues(process);
 	else
@@ -134,9 +135,10 @@ worker_drain_start(struct process *process, enum worker_drain_kind kind)
 	process->drains_all_queues = kind == DRAIN_ALL_QUEUES;
 	if (process->drains_all_queues)
 		process_send(process, CHANNEL_DRAIN_QUEUE, CHANNEL_ALL, 0);
-	process_send(process, CHANNEL_DRAIN, process->transfers,
+	process_send(process, CHANNEL_DRAIN, is_transfer,
 	    table->config->current.timeouts.drain_ns);
-	if (process->transfers)
+	/* Even if it is not ready yet: it may have accepted a connection already. */
+	if (is_transfer)
 		start_transfer(process);
 	limit_draining(process);
 }
@@ -146,8 +148,8 @@ worker_drain_queue_taken_over(const struct process *successor)
 {
 	for (const struct process *p = successor->table->processes; p != NULL;
 	     p = p->next) {
-		if (p != successor && p->slot == successor->slot && p->is_draining &&
-		    !p->listeners_closed && !p->has_exited)
+		if (p != successor && p->slot == successor->slot &&
+		    p->state == PROCESS_DRAINING)
 			process_send(
 			    p, CHANNEL_QUEUE_TAKEN_OVER, 0, p->draining_listeners);
 	}
@@ -203,9 +205,8 @@ bool
 worker_drain_is_emptying(const struct worker_table *table, int slot)
 {
 	for (const struct process *p = table->processes; p != NULL; p = p->next) {
-		bool may_accept =
-		    !p->has_exited && p->is_draining && !p->listeners_closed;
-		if (may_accept && (slot < 0 || p->slot == (uint32_t)slot))
+		if (p->state == PROCESS_DRAINING &&
+		    (slot < 0 || p->slot == (uint32_t)slot))
 			return true;
 	}
 	return false;

@@ -27,6 +27,23 @@
 
 struct drain_summary;
 
+/*
+ * A process only moves down this table:
+ *
+ *   state             told to drain  LISTENERS_CLOSED  sockets closed  exit
+ *   ACTIVE            DRAINING       -                 -               EXITED
+ *   DRAINING          -              LISTENERS_CLOSED  -               EXITED
+ *   LISTENERS_CLOSED  -              -                 SOCKETS_CLOSED  EXITED
+ *   SOCKETS_CLOSED    -              -                 -               EXITED
+ */
+enum process_state {
+	PROCESS_ACTIVE,           /* starts or serves */
+	PROCESS_DRAINING,         /* may still accept from its sockets */
+	PROCESS_LISTENERS_CLOSED, /* its accept queues are empty */
+	PROCESS_SOCKETS_CLOSED,   /* so the master has closed the sockets of its slot */
+	PROCESS_EXITED,           /* freed when its transfers are settled */
+};
+
 struct process {
 	struct process *next; /* in worker_table.processes */
 	struct worker_table *table;
@@ -35,16 +52,12 @@ struct process {
 	uint32_t generation;
 	uint32_t config_number;      /* of the configuration that it serves */
 	uint64_t draining_listeners; /* bits of removed listeners that it empties */
-	bool drains_all_queues;      /* its slot is removed */
-	bool is_ready;               /* it has sent READY */
-	bool is_draining;            /* it was told to drain and exit */
-	bool transfers;              /* its connections move when it drains */
-	bool listeners_closed;       /* draining, and its accept queues are empty */
-	bool sockets_closed;         /* the master has closed its slot's sockets, too */
-	bool is_status_unknown;      /* inherited; another process has waited for it */
-	bool has_exited;     /* waited for; it goes when its transfers are settled */
-	bool wants_receiver; /* its connections have no receiver at the moment */
-	bool was_killed;     /* exited by a signal */
+	enum process_state state, exit_state; /* exit_state: before PROCESS_EXITED */
+	bool is_ready;          /* has sent READY, perhaps while it drained */
+	bool drains_all_queues; /* its slot is removed */
+	bool is_status_unknown; /* inherited; another process has waited for it */
+	bool wants_receiver;    /* its connections have no receiver at the moment */
+	bool was_killed;        /* exited by a signal */
 	int channel_fd;
 	struct event channel_event;
 	struct worker_ledger *worker_ledger;

@@ -134,7 +134,7 @@ static void
 check_slot(const struct slot *slot)
 {
 	must(slot->process == NULL ||
-	    (is_known(slot->process) && !slot->process->has_exited));
+	    (is_known(slot->process) && slot->process->state != PROCESS_EXITED));
 	must(slot->successor == NULL ||
 	    (is_known(slot->successor) && master->reload.is_active));
 	must(slot->state != SLOT_SERVING ||

@@ -216,8 +216,10 @@ check_slots(const struct master *master, bool is_dry_run)
 	}
 	for (const struct process *p = master->workers.processes; p != NULL;
 	     p = p->next) {
-		must(p->pid > 1 && p->slot < LEDGER_SLOTS && !p->has_exited);
-		must(p->is_draining || master->workers.slots[p->slot].process == p);
+		must(
+		    p->pid > 1 && p->slot < LEDGER_SLOTS && p->state != PROCESS_EXITED);
+		must(p->state != PROCESS_ACTIVE ||
+		    master->workers.slots[p->slot].process == p);
 		must(is_dry_run ||
 		    atomic_load(&p->worker_ledger->own.owner) == p->slot + 1);
 	}

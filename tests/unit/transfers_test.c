@@ -73,7 +73,7 @@ set_up(void **state)
 	assert_non_null(fixture->table->ledger);
 	fixture->sender = add_worker(fixture, 0, &fixture->giver_block);
 	fixture->receiver = add_worker(fixture, 1, &fixture->taker_block);
-	fixture->sender->is_draining = true;
+	fixture->sender->state = PROCESS_DRAINING;
 	ledger_count(fixture->giver_block, LEDGER_CONNECTIONS_ACCEPTED, HELD);
 	transfers_start(fixture->sender, fixture->receiver);
 	*state = fixture;
@@ -119,7 +119,7 @@ static void
 kill_worker(struct process *process)
 {
 	struct worker_table *table = process->table;
-	process->has_exited = true;
+	process->state = PROCESS_EXITED;
 	transfers_release(process);
 	settle(table);
 }
