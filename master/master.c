@@ -47,7 +47,7 @@ limit_privileges(void)
 	if (capabilities_limit_bounding_set(needed) == 0 &&
 	    capabilities_limit(needed) == 0)
 		return 0;
-	log_error("cannot give up what root may");
+	log_error("cannot drop root privileges");
 	return -1;
 }
 

@@ -52,7 +52,9 @@ reopen_worker_logs(const struct master *master)
 	     p = p->next) {
 		if (p->state != PROCESS_EXITED &&
 		    channel_send(p->channel_fd, &message, fd) < 0)
-			log_warn("worker %u keeps the old log file", p->slot);
+			log_warn(
+			    "worker %u: cannot pass the new log file: keeping the old one",
+			    p->slot);
 	}
 }
 
@@ -60,7 +62,7 @@ static void
 reopen_log(struct master *master)
 {
 	if (log_reopen() < 0)
-		log_warn("the log file stays as it was");
+		log_warn("cannot reopen the log file: keeping the old one");
 	reopen_worker_logs(master);
 }
 

@@ -81,7 +81,7 @@ on_ready(struct process *process, void *argument)
 	slot_update_reuseport(workers);
 	if (workers->phase == MASTER_RUNNING)
 		log_info(
-		    "worker %u serves (process %d)", process->slot, (int)process->pid);
+		    "worker %u (pid %d): serving", process->slot, (int)process->pid);
 	else if (workers->phase == MASTER_STARTING)
 		finish_start(master);
 	worker_drain_find_receivers(workers);
@@ -131,7 +131,7 @@ on_back_off(struct master *master)
 static void
 give_up_start(struct master *master)
 {
-	log_errorx("no worker came up: giving up");
+	log_errorx("start failed: no worker became ready");
 	master->exit_status = EX_OSERR;
 	shutdown_now(&master->shutdown);
 }
@@ -163,7 +163,7 @@ on_successor_exit(struct master *master, uint32_t slot)
 {
 	struct reload *reload = &master->reload;
 	if (reload_on_successor_exit(reload, slot) ||
-	    !reload_abort(reload, "its workers die before they serve"))
+	    !reload_abort(reload, "its workers exit before they are ready"))
 		return;
 	upgrade_rollback(master);
 	reload_fail_queued(reload);

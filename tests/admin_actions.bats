@@ -143,7 +143,7 @@ start_with_a_drain() # DRAIN
 	ctl scale 1
 	[ "$(stat_of 'len([w for w in s["workers"] if w["state"] == "serving"])')" = 1 ]
 	run -1 ctl scale 0
-	[[ $output = *'from 1 to 256 were wanted' ]]
+	[[ $output = *'expected 1 to 256' ]]
 	run -1 ctl scale 257
 	run -64 ctl scale x
 	[[ $output = *'found "x", wanted'* ]]

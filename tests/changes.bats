@@ -29,7 +29,7 @@ retire_worker_1() # HOW
 	change TTOU 'scale: 1 worker serves'
 	echo "$1" >START_HOOK
 	kill -KILL "$victim"
-	wait_until logged "worker 1 \(process $victim\) died: signal 9"
+	wait_until logged "worker 1 \(pid $victim\): died: signal 9"
 }
 
 @test "scaling up again before the last worker has drained leaves no surplus worker" {
@@ -59,7 +59,7 @@ retire_worker_1() # HOW
 	spawn scale "$CTL" -s admin_socket scale 1
 	wait_until logged 'scale: 1 worker serves'
 	kill -KILL "$victim"
-	wait_until logged "worker 1 \(process $victim\) died: signal 9"
+	wait_until logged "worker 1 \(pid $victim\): died: signal 9"
 	# It has died, and somebody else is there.
 	wait_until count_workers_is 2
 	run ! logged 'scale: [0-9]+ workers? left'
@@ -122,7 +122,7 @@ retire_worker_1() # HOW
 	wait_until logged 'takes over'
 	follows()
 	{
-		logged 'reload: follows the one under way'
+		logged 'reload: queued behind the reload in progress'
 	}
 	wait_until follows
 	echo die >START_HOOK
@@ -137,11 +137,11 @@ retire_worker_1() # HOW
 	wait "$(<reload.pid)" || status=$?
 	[ $status = 1 ]
 	local why='failed, generation 1 goes on:'
-	[ "$(<upgrade.log)" = "yodelctl: upgrade $why its workers die before they serve" ]
+	[ "$(<upgrade.log)" = "yodelctl: upgrade $why its workers exit before they are ready" ]
 	[ "$(<reload.log)" = "yodelctl: reload $why the upgrade before it failed" ]
 	was_logged_twice()
 	{
-		[ "$(times_logged ": upgrade $why its workers die before they serve")" = 2 ]
+		[ "$(times_logged ": upgrade $why its workers exit before they are ready")" = 2 ]
 	}
 	wait_until was_logged_twice
 	rm START_HOOK
@@ -277,7 +277,7 @@ time.sleep(60)'
 	local status=0
 	wait "$(<upgrade.pid)" || status=$?
 	[ $status = 1 ]
-	[ "$(<upgrade.log)" = "yodelctl: upgrade failed, generation 1 goes on: the server stops" ]
+	[ "$(<upgrade.log)" = "yodelctl: upgrade failed, generation 1 goes on: the server is stopping" ]
 	rm START_HOOK
 	wait "$YODELD_PID"
 }
@@ -330,7 +330,7 @@ time.sleep(60)'
 	rm WAIT
 	wait_until logged ': upgrade: generation 2 serves with 2 workers'
 	wait_for_worker_count 2
-	logged "worker 0 \(process $victim\) has ended"
+	logged "worker 0 \(pid $victim\): exited, status unknown"
 	run -0 "$INDEPENDENT_CLIENT" burst "127.0.0.1:$PORT" 50
 }
 
@@ -350,7 +350,7 @@ time.sleep(60)'
 	local status=0
 	wait "$(<scale.pid)" || status=$?
 	[ $status = 1 ]
-	[[ $(<scale.log) = 'yodelctl: scale failed: a reload came meanwhile, 1 worker serves'* ]]
+	[[ $(<scale.log) = 'yodelctl: scale failed: overtaken by a reload, 1 worker serves'* ]]
 	run -0 "$CTL" -s admin_socket rebalance
 	run -0 "$CTL" -s admin_socket upgrade
 	wait_for_worker_count 1

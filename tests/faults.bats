@@ -97,7 +97,7 @@ sweep() # STEP of malloc, [ARG...]
 	run -71 timeout 20 env LD_PRELOAD="$FAULTS_SO" FAULTS=fork/1 FAULTS_IN=parent \
 		ASAN_OPTIONS="verify_asan_link_order=0:$ASAN_OPTIONS" \
 		"$YODELD" -w 2 --listen 127.0.0.1:0 --set admin.socket=
-	[[ $output = *'cannot fork worker 0: '*'cannot fork worker 1: '*'no worker came up: giving up'* ]]
+	[[ $output = *'cannot fork worker 0: '*'cannot fork worker 1: '*'start failed: no worker became ready'* ]]
 	# One that passes is outlived.
 	YODELD_RUN="env LD_PRELOAD=$FAULTS_SO FAULTS=fork=1 FAULTS_IN=parent \
 		ASAN_OPTIONS=verify_asan_link_order=0:$ASAN_OPTIONS" \

@@ -287,7 +287,7 @@ crashed_with()
 	local keep
 	keep=$(worker_pids)
 	write_config '"workers": 16, "user": "nobody"'
-	change HUP 'reload failed, generation 1 goes on: its workers die before they serve'
+	change HUP 'reload failed, generation 1 goes on: its workers exit before they are ready'
 	# Nobody empties the sockets of the others any more, and they are still open.
 	kill -STOP "$YODELD_PID"
 	only_one_is_running()
@@ -426,10 +426,10 @@ crashed_with()
 	start_manager
 	export FDSTORE=64
 	activated_yodeld 3 --workers 3
-	change TTOU 'scale refused: 2 workers; from 3 to [0-9]+ were wanted'
+	change TTOU 'scale refused: found 2 workers, expected 3 to [0-9]+'
 	change USR2 ': upgrade: generation 2 serves'
 	wait_for_worker_count 3
-	change TTOU 'scale refused: 2 workers; from 3 to [0-9]+ were wanted'
+	change TTOU 'scale refused: found 2 workers, expected 3 to [0-9]+'
 	answers_all 200
 	# They are the service manager's own: it need not keep them for us.
 	run ! grep -q 'FDSTORE=1' manager.out

@@ -253,11 +253,11 @@ one_listener()
 	kill -CONT "$keep"
 	kill -KILL "$victim"
 	kill_new_workers 4 "$keep"
-	wait_until logged 'worker 1: failure 4 in a row, next try in [0-9]+ ms'
-	wait_until logged 'worker 1 is in a crash loop: no new connections for it'
+	wait_until logged 'worker 1: failure 4 in a row: next start in [0-9]+ ms'
+	wait_until logged 'worker 1: crash loop: no new connections are directed to it'
 	local first last
-	first=$(sed -nE 's/.*failure 2 in a row, next try in ([0-9]+) ms.*/\1/p' "$YODELD_LOG")
-	last=$(sed -nE 's/.*failure 4 in a row, next try in ([0-9]+) ms.*/\1/p' "$YODELD_LOG")
+	first=$(sed -nE 's/.*failure 2 in a row: next start in ([0-9]+) ms.*/\1/p' "$YODELD_LOG")
+	last=$(sed -nE 's/.*failure 4 in a row: next start in ([0-9]+) ms.*/\1/p' "$YODELD_LOG")
 	[ "$first" -ge 75 ] && [ "$first" -le 125 ]
 	[ "$last" -ge 300 ] && [ "$last" -le 500 ]
 	# Nobody new waits for the slot, and those who did are served when it is back.
@@ -265,10 +265,10 @@ one_listener()
 	assert_all_answered fresh 200
 	kill_new_workers 1 "$keep"
 	only_killed_workers_lost_connections waiting 100
-	wait_until logged 'worker 1 serves'
+	wait_until logged 'worker 1 \(pid [0-9]+\): serving'
 	run -0 "$INDEPENDENT_CLIENT" burst "127.0.0.1:$PORT" 100
 	[ "$output" = "answered 100, refused 0, reset 0, closed 0, silent 0" ]
-	[ "$(times_logged 'worker 1 is in a crash loop')" = 1 ]
+	[ "$(times_logged 'worker 1: crash loop')" = 1 ]
 }
 
 @test "a slot removed during back-off loses no connection in its accept queue" {
@@ -292,7 +292,7 @@ one_listener()
 	run -71 timeout 20 setpriv --bounding-set=-setuid "$YODELD" --workers 2 \
 		--listen 127.0.0.1:0 --set user=nobody
 	[[ $output = *'cannot become user "nobody": Operation not permitted'* ]]
-	[[ $output = *'no worker came up: giving up'* ]]
+	[[ $output = *'start failed: no worker became ready'* ]]
 }
 
 shows_no_process_of_worker_1()
@@ -307,9 +307,9 @@ shows_no_process_of_worker_1()
 		write_config '"workers": 2, "timeouts": { "hung": "500ms" }'
 		YODELD=$BUILD/tests/worker_start_hook start_yodeld -c yodeld.json --set "admin.socket=$PWD/admin_socket"
 		logged ': ready: 1 of 2 workers, 1 listener'
-		logged 'worker 1 is in a crash loop'
+		logged 'worker 1: crash loop'
 		if [ $start_hook_mode = hang ]; then
-			logged 'worker 1 .* is hung: .* since it was started; aborting it'
+			logged 'worker 1 .*: hung: .* since it was started: sending SIGABRT'
 		fi
 		run -0 "$INDEPENDENT_CLIENT" burst "127.0.0.1:$PORT" 50
 		[ "$output" = "answered 50, refused 0, reset 0, closed 0, silent 0" ]
@@ -350,11 +350,11 @@ shows_no_process_of_worker_1()
 		"$INDEPENDENT_CLIENT" burst --patience 60 "127.0.0.1:$PORT" 100
 	}
 	spawn waiting queue_up_some
-	wait_until logged "worker 1 \(process $victim\) is hung: no turn of its loop for [0-9]+ ms"
-	wait_until logged 'worker 1 serves'
+	wait_until logged "worker 1 \(pid $victim\): hung: its event loop has not run for [0-9]+ ms"
+	wait_until logged 'worker 1 \(pid [0-9]+\): serving'
 	has_ended "$victim"
 	assert_all_answered waiting 100
-	[ "$(times_logged 'is hung')" = 1 ]
+	[ "$(times_logged ': hung: ')" = 1 ]
 }
 
 @test "freezing master and workers together kills no worker" {
@@ -372,7 +372,7 @@ shows_no_process_of_worker_1()
 	run -0 "$INDEPENDENT_CLIENT" burst "127.0.0.1:$PORT" 100
 	sleep 1.2
 	[ "$(worker_pids)" = "$workers" ]
-	run ! logged 'is hung'
+	run ! logged ': hung: '
 }
 
 @test "the workers of a killed master answer messages in transit, drain and exit" {
@@ -491,13 +491,13 @@ shows_no_process_of_worker_1()
 	start_load churn -c 8 --messages-per-connection 3 "127.0.0.1:$PORT"
 	for _ in 1 2 3 4 5; do
 		write_config '"workers": 16, "user": "nobody"'
-		change HUP 'reload failed, generation 1 goes on: its workers die before they serve'
+		change HUP 'reload failed, generation 1 goes on: its workers exit before they are ready'
 		wait_for_worker_count 1
 	done
 	end_load churn
 	# Who replaces a worker of the generation that goes on is of that generation.
 	kill -KILL "$(worker_pids)"
-	wait_until logged 'worker 0 serves'
+	wait_until logged 'worker 0 \(pid [0-9]+\): serving'
 	[[ $("$BUILD/yodelctl" -s admin_socket status) = *', generation 1, '*'1 of 1 workers serve'* ]]
 	"$BUILD/yodelctl" -s admin_socket workers | grep -Eqx ' +0 +[0-9]+ serving +1 .*'
 	write_config '"workers": 1'

@@ -118,7 +118,7 @@ sys.exit(0 if ledger["consistent"] else str(ledger))' "$1"
 		old=$(stat -c %i bin/yodeld)
 		replace_binary "$BUILD/tests/worker_exits_at_start"
 		change USR2 'the former program goes on'
-		wait_until logged 'upgrade failed, .*its workers die before they serve'
+		wait_until logged 'upgrade failed, .*its workers exit before they are ready'
 		previous_runs()
 		{
 			[ "$(stat -Lc %i "/proc/$YODELD_PID/exe")" = "$1" ]
@@ -245,7 +245,7 @@ sys.exit(0 if ledger["consistent"] else str(ledger))' "$1"
 	kill -USR2 "$YODELD_PID"
 	wait_until dry_run_is_in_progress "$before"
 	kill -KILL "$(head -1 <<<"$before")"
-	wait_until logged 'worker [01] serves'
+	wait_until logged 'worker [01] \(pid [0-9]+\): serving'
 	rm LATE
 	wait_until logged 'upgrade: generation 2 serves with 2 workers'
 	run ! logged 'upgrade refused'

@@ -84,7 +84,7 @@ begin(struct reload *reload, bool is_upgrade)
 	reload->started_ns = clock_now_ns();
 	for (uint32_t i = 0; i < reload->slot_count; i++) {
 		if (start_successor(reload, i) < 0) {
-			reload_abort(reload, "no process can be forked");
+			reload_abort(reload, "cannot fork a worker");
 			return -1;
 		}
 	}
@@ -97,7 +97,7 @@ reload_start(struct reload *reload)
 	if (!change_can_start(reload->changes, CHANGE_RELOAD, reload->workers->phase))
 		return -1;
 	if (reload->is_active) {
-		log_info("reload: follows the one under way");
+		log_info("reload: queued behind the reload in progress");
 		reload->is_repeat_requested = true;
 		return 0;
 	}

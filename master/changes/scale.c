@@ -57,12 +57,12 @@ scale_workers(struct scale *scale, uint32_t count)
 		return -1;
 	if (scale->reload->is_active) {
 		change_finish(scale->changes, CHANGE_SCALE, false,
-		    "scale refused: a reload is under way");
+		    "scale refused: a reload is in progress");
 		return -1;
 	}
 	if (count < min || count > CONFIG_WORKERS_MAX) {
 		change_finish(scale->changes, CHANGE_SCALE, false,
-		    "scale refused: %u workers; from %u to %d were wanted", count, min,
+		    "scale refused: found %u workers, expected %u to %d", count, min,
 		    CONFIG_WORKERS_MAX);
 		return -1;
 	}
@@ -76,7 +76,7 @@ scale_workers(struct scale *scale, uint32_t count)
 		shrink(scale, count);
 	config->workers = count;
 	if (config_set_origin(config, "workers", "scale") < 0)
-		log_warn("where the number of workers came from is not noted");
+		log_warn("cannot record the origin of \"workers\"");
 	scale->is_active = true;
 	scale_on_slot_change(scale);
 	return 0;
@@ -112,7 +112,7 @@ scale_on_reloaded(struct scale *scale)
 		return;
 	scale->is_active = false;
 	change_finish(scale->changes, CHANGE_SCALE, is_good,
-	    "scale%s: a reload came meanwhile, %u worker%s serve%s",
+	    "scale%s: overtaken by a reload, %u worker%s serve%s",
 	    is_good ? "" : " failed", count, count == 1 ? "" : "s",
 	    count == 1 ? "s" : "");
 }

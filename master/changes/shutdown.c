@@ -14,7 +14,7 @@ enter_stopping(struct shutdown *shutdown, uint64_t limit_ns)
 {
 	struct worker_table *workers = shutdown->workers;
 	struct reload *reload = shutdown->reload;
-	if (reload->is_active && reload_abort(reload, "the server stops"))
+	if (reload->is_active && reload_abort(reload, "the server is stopping"))
 		reload_fail_queued(reload);
 	change_begin(reload->changes, CHANGE_STOP);
 	if (workers->phase != MASTER_STOPPING) {

@@ -166,7 +166,7 @@ admin_listener_commit(struct admin_listeners *admin, const struct config *config
 		struct http_server *old = admin->servers[i];
 		if (admin->keeps[i]) {
 			if (http_server_set_group(old, config->admin.group) < 0)
-				log_warn("admin: the group of %s stays",
+				log_warn("admin: cannot change the group of %s",
 				    http_server_name(old));
 			continue;
 		}

@@ -130,7 +130,7 @@ listener_set_plan(struct listener_set *set, const struct config *config, char *e
 	clear_next_indexes(set);
 	if (config->workers < listener_set_min_workers(set)) {
 		snprintf(error, CONFIG_ERROR_MAX,
-		    "%u workers are too few for the %u sockets that were passed",
+		    "found %u workers, expected at least %u: one for each passed socket",
 		    config->workers, listener_set_min_workers(set));
 		return -1;
 	}

@@ -102,7 +102,8 @@ reuseport_select(struct listener *listener, const bool *takes_new, bool by_cpu)
 		listener->has_program = true;
 	}
 	if (rc < 0)
-		log_warn("%s: new connections are not steered", listener->name);
+		log_warn("%s: cannot direct new connections: any slot may get them",
+		    listener->name);
 }
 
 void
@@ -116,6 +117,7 @@ reuseport_freeze(struct listener *listener)
 		indexes[i] = i;
 	int fd = listener->fds[listener->reuseport_slots[0]];
 	if (attach(fd, indexes, listener->reuseport_count, false) < 0)
-		log_warn("%s: new connections are not steered", listener->name);
+		log_warn("%s: cannot direct new connections: any slot may get them",
+		    listener->name);
 	listener->has_program = true;
 }

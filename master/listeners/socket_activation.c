@@ -85,7 +85,7 @@ take_socket(struct passed_sockets *passed, int fd, const char *name)
 	char text[ADDRESS_TEXT_MAX];
 	if (sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, 1) <= 0 ||
 	    getsockname(fd, (struct sockaddr *)&address.storage, &address.length) < 0) {
-		log_warnx("passed descriptor %d is no listening socket: closed", fd);
+		log_warnx("passed descriptor %d is not a listening socket: closed", fd);
 		close(fd);
 		return 0;
 	}
@@ -151,7 +151,7 @@ socket_activation_take(struct passed_sockets *passed)
 	int rc = 0, count = sd_listen_fds_with_names(1, &names);
 	if (count < 0) {
 		errno = -count;
-		log_error("the passed sockets cannot be read");
+		log_error("cannot read the passed sockets");
 		return -1;
 	}
 	find_free_slot(passed, count, names);

@@ -55,8 +55,8 @@ on_message(struct process *process, const struct channel_message *message)
 		report_transfer_end(process, message, message->verb == CHANNEL_SENT);
 		break;
 	default:
-		log_warnx("worker %u says %u, which is not known", process->slot,
-		    message->verb);
+		log_warnx("worker %u (pid %d): unknown control message %u: ignored",
+		    process->slot, (int)process->pid, message->verb);
 		break;
 	}
 }
@@ -89,7 +89,7 @@ on_channel(evutil_socket_t fd, short what, void *argument)
 	event_del(&process->channel_event);
 	if (rc == 0)
 		return;
-	log_errorx("worker %u (process %d) says what is no message: killing it",
+	log_errorx("worker %u (pid %d): malformed control message: sending SIGKILL",
 	    process->slot, (int)process->pid);
 	kill(process->pid, SIGKILL);
 }
@@ -257,7 +257,8 @@ process_send(
 		.verb = verb, .argument = argument, .value = value
 	};
 	if (channel_send(process->channel_fd, &message, -1) < 0)
-		log_debug("worker %u does not hear message %u", process->slot, verb);
+		log_debug(
+		    "worker %u: cannot send control message %u", process->slot, verb);
 }
 
 void
@@ -318,8 +319,8 @@ process_reap_unknown(struct worker_table *table)
 			continue;
 		}
 		p->is_status_unknown = false;
-		log_warnx("worker %u (process %d) has ended, nobody knows how", p->slot,
-		    (int)p->pid);
+		log_warnx(
+		    "worker %u (pid %d): exited, status unknown", p->slot, (int)p->pid);
 		on_process_exit(p, 0);
 		/* Its neighbours in the list may have been freed with it. */
 		p = table->processes;

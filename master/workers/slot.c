@@ -93,10 +93,11 @@ back_off(struct slot *slot)
 		slot->state = SLOT_BACKING_OFF;
 	slot->process = NULL;
 	if (ms > 0)
-		log_warnx("worker %u: failure %u in a row, next try in %llu ms",
+		log_warnx("worker %u: failure %u in a row: next start in %llu ms",
 		    slot_number(slot), slot->failures, (unsigned long long)ms);
 	if (slot->failures == CRASH_LOOP)
-		log_errorx("worker %u is in a crash loop: no new connections for it",
+		log_errorx(
+		    "worker %u: crash loop: no new connections are directed to it",
 		    slot_number(slot));
 	struct timeval delay = { .tv_sec = (time_t)(ms / 1000),
 		.tv_usec = (suseconds_t)(ms % 1000 * 1000) };
@@ -359,7 +360,7 @@ slot_on_exit(struct process *process, int status)
 	    (!exit_was_requested && table->phase != MASTER_STOPPING)) {
 		char text[64];
 		process_format_status(status, text, sizeof(text));
-		log_warnx("worker %u (process %d) died: %s", process->slot,
+		log_warnx("worker %u (pid %d): died: %s", process->slot,
 		    (int)process->pid, text);
 	}
 	if (slot->successor == process) {

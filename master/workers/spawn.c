@@ -39,7 +39,7 @@ keep_own_descriptors(const struct worker_args *args)
 	size_t count = args->socket_count;
 	int *keep = malloc((count + OTHERS) * sizeof(*keep));
 	if (keep == NULL)
-		fatal(EX_OSERR, "cannot close what is not ours");
+		fatal(EX_OSERR, "cannot close inherited descriptors");
 	for (size_t i = 0; i < count; i++)
 		keep[i] = args->sockets[i].fd;
 	keep[count++] = STDIN_FILENO;
@@ -72,7 +72,7 @@ renumber(struct worker_args *args)
 {
 	struct worker_socket *sockets = malloc(args->socket_count * sizeof(*sockets));
 	if (sockets == NULL)
-		fatal(EX_OSERR, "cannot number what is ours");
+		fatal(EX_OSERR, "cannot renumber descriptors");
 	args->channel_fd = lowest(args->channel_fd);
 	for (size_t i = 0; i < args->socket_count; i++) {
 		sockets[i] = args->sockets[i];

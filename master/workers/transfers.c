@@ -61,7 +61,7 @@ settle(const struct transfer *transfer, struct transfer_result *ret)
 	sender->moved_out += ret->moved;
 	receiver->moved_in += ret->moved;
 	log_debug(
-	    "worker %u (process %d) gave %llu connections to worker %u (process %d)",
+	    "worker %u (pid %d): transferred %llu connections to worker %u (pid %d)",
 	    sender->slot, (int)sender->pid, (unsigned long long)ret->moved,
 	    receiver->slot, (int)receiver->pid);
 	/* After a partial transfer the sender may have been told to drain meanwhile:
@@ -127,7 +127,7 @@ send_transfer_end(const struct process *process, uint32_t verb,
 	};
 	if (channel_send(process->channel_fd, &message, fd) == 0)
 		return true;
-	log_debug("worker %u does not hear message %u", process->slot, verb);
+	log_debug("worker %u: cannot send control message %u", process->slot, verb);
 	return errno != ETOOMANYREFS;
 }
 
@@ -178,6 +178,7 @@ transfers_start(struct process *sender, struct process *receiver)
 	sender->wants_receiver = errno == ETOOMANYREFS;
 	if (sender->wants_receiver)
 		return;
-	log_warn("worker %u cannot hand its connections over", sender->slot);
+	log_warn(
+	    "worker %u: cannot transfer its connections: draining them", sender->slot);
 	process_send(sender, CHANNEL_DRAIN, 0, 0);
 }

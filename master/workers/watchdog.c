@@ -26,7 +26,7 @@ static void
 abort_process(struct process *process, uint64_t now_ns, uint64_t silent_ns)
 {
 	log_errorx(
-	    "worker %u (process %d) is hung: no turn of its loop for %llu ms%s; aborting it",
+	    "worker %u (pid %d): hung: its event loop has not run for %llu ms%s: sending SIGABRT",
 	    process->slot, (int)process->pid,
 	    (unsigned long long)(silent_ns / NS_PER_MS),
 	    process->is_ready ? "" : " since it was started");

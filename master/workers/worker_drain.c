@@ -115,7 +115,7 @@ limit_draining(const struct process *newest)
 	if (count <= DRAINING_MAX)
 		return;
 	log_warnx(
-	    "worker %u (process %d) of generation %u ends before it has drained: %u more recent ones are leaving",
+	    "worker %u (pid %d): generation %u: sending EXIT before it has drained: %u newer workers drain in its slot",
 	    oldest->slot, (int)oldest->pid, oldest->generation, count - 1);
 	process_send(oldest, CHANNEL_EXIT, 0, 0);
 }

@@ -1,5 +1,5 @@
 /*
- * worker_exits_at_start.c - a yodeld whose workers die before they serve, for the tests
+ * worker_exits_at_start.c - a yodeld whose workers exit before they are ready, for the tests
  * of the upgrade: linked in the place of worker/worker.c.
  */
 #include <sysexits.h>
