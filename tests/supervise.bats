@@ -192,7 +192,7 @@ one_listener()
 	reload
 	wait_for_worker_count 1
 	wait_until has_sockets 1
-	change TTOU 'scale refused: 0 workers'
+	change TTOU 'scale refused: found 0 workers'
 	end_load churn lasting
 	never_reconnected lasting.json
 }
