@@ -207,7 +207,7 @@ start_takeover(struct master *master)
 void
 master_finish(struct master *master)
 {
-	pending_requests_finish(master);
+	pending_requests_finish(&master->pending);
 	drain_summary_destroy_all(&master->workers);
 	admin_listener_destroy(master->admin);
 	process_forget_all(&master->workers);
@@ -271,7 +271,7 @@ master_run(const struct config_sources *sources, char **argv)
 	if ((is_takeover ? start_takeover(master) : start_fresh(master)) == 0) {
 		event_base_dispatch(master->base);
 		signals_stop(master);
-		master->has_ended = true;
+		master->pending.loop_has_ended = true;
 		log_totals(master);
 		status = master->exit_status;
 	}

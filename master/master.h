@@ -23,11 +23,10 @@
 
 #include "conf/config.h"
 
+#include "master/changes/pending_requests.h"
 #include "master/changes/rebalance.h"
 #include "master/changes/scale.h"
 #include "master/changes/shutdown.h"
-
-struct pending_request;
 
 /* A file, as far as one can tell without reading it. */
 struct program_file {
@@ -75,11 +74,9 @@ struct master {
 	struct rebalance rebalance;
 	struct shutdown shutdown;
 	struct service_manager manager;
-	struct pending_request
-	    *pending_requests; /* for the outcome of a change (pending_requests.c) */
+	struct pending_requests pending;
 	struct admin_listeners *admin;
 	uint64_t started_ns;
-	bool has_ended; /* the loop has */
 	struct event tick_timer;
 	struct event signals[MASTER_SIGNALS];
 };

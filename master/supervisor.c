@@ -203,7 +203,8 @@ before_close(void *argument)
 static void
 on_drained(const struct drain_summary *drain_summary, void *argument)
 {
-	pending_requests_on_drained(argument, drain_summary);
+	struct master *master = argument;
+	pending_requests_on_drained(&master->pending, drain_summary);
 }
 
 static const struct process_events process_events = {
@@ -226,7 +227,7 @@ before_change(enum change_kind kind, void *argument)
 		return;
 	}
 	if (master->workers.phase != MASTER_STOPPING)
-		pending_requests_flush(master);
+		pending_requests_flush(&master->pending);
 	upgrade_cancel(master);
 }
 
@@ -239,7 +240,7 @@ on_change_finished(const struct outcome *outcome, void *argument)
 		service_manager_ready(&master->manager);
 	struct drain_summary *drain_summary = drain_summary_close(
 	    workers, change_names[outcome->kind], outcome->is_good, outcome->text);
-	pending_requests_on_outcome(master, drain_summary);
+	pending_requests_on_outcome(&master->pending, outcome, drain_summary);
 	if (drain_summary != NULL)
 		drain_summary_finish(workers, drain_summary);
 }
@@ -269,6 +270,9 @@ supervisor_init(struct master *master)
 	changes->on_finished = on_change_finished;
 	changes->argument = master;
 	master->manager.workers = workers;
+	master->pending = (struct pending_requests){
+		.base = master->base, .workers = workers, .reload = &master->reload
+	};
 	master->reload = (struct reload){ .workers = workers,
 		.admin = master->admin,
 		.changes = changes,
@@ -312,7 +316,7 @@ on_tick(evutil_socket_t fd, short what, void *argument)
 	worker_drain_find_receivers(&master->workers);
 	upgrade_check(master);
 	rebalance_check(&master->rebalance);
-	pending_requests_check(master);
+	pending_requests_check(&master->pending);
 	service_manager_check(&master->manager, now_ns, all_responsive);
 }
 

@@ -30,7 +30,7 @@ load lib/admin
 	local name=$'se\xffr\nver.json'
 	write_file 1 ', "log": { "format": "json", "file": "'"$BATS_TEST_TMPDIR"'/json.log" }'
 	mv server.json "$name"
-	ADMIN=$BATS_TEST_TMPDIR/door
+	ADMIN=$BATS_TEST_TMPDIR/admin_socket
 	spawn yodeld "$YODELD" -c "$name"
 	wait_until ctl status
 	run -0 ctl config
@@ -45,7 +45,7 @@ load lib/admin
 	python3 -c 'import json; [json.loads(line) for line in open("json.log", encoding="utf-8")]'
 }
 
-left='[s["left"][k] for k in ("is_over", "workers", "workers_died", "connections_handed_over",
+left='[s["drain"][k] for k in ("is_over", "workers", "workers_died", "connections_handed_over",
 	"connections_drained", "connections_forced", "connections_lost")]'
 
 @test "reload, scale down and upgrade report what became of workers and connections" {
@@ -54,12 +54,12 @@ left='[s["left"][k] for k in ("is_over", "workers", "workers_died", "connections
 	run -0 ctl --json reload
 	[ "$(value_of 's["ok"], s["generation"], s["serving"]' <<<"$output")" = 'True 2 2' ]
 	[ "$(value_of "$left" <<<"$output")" = '[True, 2, 0, 40, 0, 0, 0]' ]
-	[ "$(value_of '0 < s["outcome_ms"] <= s["left"]["ms"]' <<<"$output")" = True ]
+	[ "$(value_of '0 < s["outcome_ms"] <= s["drain"]["ms"]' <<<"$output")" = True ]
 	run -0 ctl upgrade
 	[[ $output = 'upgrade: generation 3 serves with 2 workers after '*' ms; 2 workers left within '*' ms: 40 connections handed over, 0 drained, 0 forced' ]]
 	run -0 ctl --json scale 1
-	[ "$(value_of 's["left"]["workers"], s["left"]["connections_forced"]' <<<"$output")" = '1 0' ]
-	[ "$(value_of 's["left"]["connections_handed_over"] > 0' <<<"$output")" = True ]
+	[ "$(value_of 's["drain"]["workers"], s["drain"]["connections_forced"]' <<<"$output")" = '1 0' ]
+	[ "$(value_of 's["drain"]["connections_handed_over"] > 0' <<<"$output")" = True ]
 	[ "$(stat_of 's["totals"]["connections_open"]')" = 40 ]
 }
 
@@ -77,7 +77,7 @@ start_with_a_drain() # DRAIN
 	start_with_a_drain 2s
 	run -0 ctl --json reload
 	[ "$(value_of "$left" <<<"$output")" = '[True, 2, 0, 0, 0, 40, 0]' ]
-	[ "$(value_of 's["outcome_ms"] < 2000 <= s["left"]["ms"]' <<<"$output")" = True ]
+	[ "$(value_of 's["outcome_ms"] < 2000 <= s["drain"]["ms"]' <<<"$output")" = True ]
 	grep -q ': reload: 2 workers left within .*, 40 forced$' "$YODELD_LOG"
 }
 
@@ -122,7 +122,7 @@ start_with_a_drain() # DRAIN
 	wait_until grep -q ': stopping: draining' "$YODELD_LOG"
 	kill -INT "$YODELD_PID"
 	wait "$stop"
-	[ "$(value_of 's["text"].startswith("stopped: 40 connections, "), s["left"]["connections_forced"]' <stop.out)" = 'True 40' ]
+	[ "$(value_of 's["text"].startswith("stopped: 40 connections, "), s["drain"]["connections_forced"]' <stop.out)" = 'True 40' ]
 }
 
 @test "concurrent reload requests are all answered" {
@@ -146,7 +146,7 @@ start_with_a_drain() # DRAIN
 	[[ $output = *'expected 1 to 256' ]]
 	run -1 ctl scale 257
 	run -64 ctl scale x
-	[[ $output = *'found "x", wanted'* ]]
+	[[ $output = *'found "x", expected'* ]]
 }
 
 @test "the new program answers the upgrade request on the same connection" {

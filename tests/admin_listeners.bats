@@ -33,9 +33,9 @@ load lib/admin
 		        assert f"\r\nAllow: {allowed}\r\n" in answer, answer
 	END
 	run ask POST '/scale?workers=many'
-	[[ $output = 400*'found \"many\", wanted'* ]]
+	[[ $output = 400*'found \"many\", expected'* ]]
 	run ask POST '/log?level=loud'
-	[[ $output = 400*'found \"loud\", wanted'* ]]
+	[[ $output = 400*'found \"loud\", expected'* ]]
 }
 
 @test "HEAD is answered without a body, and the connection serves the next request" {

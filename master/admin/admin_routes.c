@@ -23,82 +23,88 @@
 #include "master/workers/process.h"
 #include "master/workers/slot.h"
 
-struct request_context {
+struct context {
 	struct master *master;
 	struct http_server *http_server;
 	struct evhttp_request *request;
-	const char *argument; /* of the query; NULL: none */
-	bool waits_for_drain; /* not only until the change serves */
+	const char *argument; /* of the query; "": none */
+	bool waits_for_drain; /* not only for the outcome */
 };
 
+static char *
+format_outcome(const struct context *context, bool is_good, const char *text)
+{
+	return pending_requests_format_outcome(
+	    &context->master->workers, is_good, text, NULL);
+}
+
 static void
-refuse(const struct request_context *request_context, const char *wanted)
+respond(const struct context *context, int code, const char *text)
+{
+	http_response_send(context->request, code, HTTP_RESPONSE_JSON,
+	    format_outcome(context, code == HTTP_OK, text));
+}
+
+static void
+refuse(const struct context *context, const char *found, const char *expected)
 {
 	char text[256];
-	snprintf(text, sizeof(text), "found \"%.64s\", wanted %s",
-	    request_context->argument == NULL ? "" : request_context->argument, wanted);
-	http_response_send(request_context->request, HTTP_BADREQUEST,
-	    HTTP_RESPONSE_JSON,
-	    stats_format_outcome(request_context->master, false, text, NULL));
+	snprintf(text, sizeof(text), "found \"%.64s\", expected %s", found, expected);
+	respond(context, HTTP_BADREQUEST, text);
 }
 
-static void
-accept_now(const struct request_context *request_context, const char *text)
-{
-	http_response_send(request_context->request, HTTP_OK, HTTP_RESPONSE_JSON,
-	    stats_format_outcome(request_context->master, true, text, NULL));
-}
-
+/* False when it was refused. */
 static bool
-wait_for(const struct request_context *request_context, enum change_kind kind)
+wait_for(const struct context *context, enum change_kind kind)
 {
-	return pending_requests_add(request_context->master,
-	    request_context->http_server, request_context->request, kind,
-	    request_context->waits_for_drain);
+	const struct pending_request_args args = { .http_server = context->http_server,
+		.request = context->request,
+		.kind = kind,
+		.waits_for_drain = context->waits_for_drain };
+	return pending_requests_add(&context->master->pending, &args);
 }
 
 static void
-post_reload(const struct request_context *request_context)
+post_reload(const struct context *context)
 {
-	if (wait_for(request_context, CHANGE_RELOAD))
-		reload_start(&request_context->master->reload);
+	if (wait_for(context, CHANGE_RELOAD))
+		reload_start(&context->master->reload);
 }
 
 static void
-post_scale(const struct request_context *request_context)
+post_scale(const struct context *context)
 {
-	const char *digits =
-	    request_context->argument == NULL ? "" : request_context->argument;
+	const char *digits = context->argument;
 	size_t length = strspn(digits, "0123456789");
 	if (length == 0 || length > 6 || digits[length] != '\0')
-		refuse(request_context, "workers=N, a number of workers");
-	else if (wait_for(request_context, CHANGE_SCALE))
-		scale_workers(&request_context->master->scale,
-		    (uint32_t)strtoul(digits, NULL, 10));
+		refuse(context, digits, "workers=N, a number of workers");
+	else if (wait_for(context, CHANGE_SCALE))
+		scale_workers(
+		    &context->master->scale, (uint32_t)strtoul(digits, NULL, 10));
 }
 
 static void
-post_upgrade(const struct request_context *request_context)
+post_upgrade(const struct context *context)
 {
-	if (wait_for(request_context, CHANGE_UPGRADE))
-		upgrade_start(request_context->master);
+	if (wait_for(context, CHANGE_UPGRADE))
+		upgrade_start(context->master);
 }
 
 static void
-post_rebalance(const struct request_context *request_context)
+post_rebalance(const struct context *context)
 {
-	if (wait_for(request_context, CHANGE_REBALANCE))
-		rebalance_start(&request_context->master->rebalance);
+	if (wait_for(context, CHANGE_REBALANCE))
+		rebalance_start(&context->master->rebalance);
 }
 
 static void
-post_stop(const struct request_context *request_context)
+post_stop(const struct context *context)
 {
-	if (!request_context->waits_for_drain)
-		accept_now(request_context, "stopping: the server drains and ends");
-	else if (!wait_for(request_context, CHANGE_STOP))
+	if (!context->waits_for_drain)
+		respond(context, HTTP_OK, "stopping: the workers drain and exit");
+	else if (!wait_for(context, CHANGE_STOP))
 		return;
-	shutdown_in_order(&request_context->master->shutdown);
+	shutdown_in_order(&context->master->shutdown);
 }
 
 static void
@@ -106,13 +112,13 @@ note_level(struct config *config, enum log_level level)
 {
 	config->log.level = level;
 	if (config_set_origin(config, "log.level", "log") < 0)
-		log_warn("where the level of the log came from is not noted");
+		log_warn("log: cannot record where the level was set");
 }
 
 static void
 set_log_level(struct master *master, enum log_level level)
 {
-	/* Told by the one of the two levels that tells more. */
+	/* Logged at the more verbose of the two levels. */
 	if (level > log_get_level())
 		log_set_level(level);
 	log_info("log: level %s", log_level_names[level]);
@@ -124,204 +130,161 @@ set_log_level(struct master *master, enum log_level level)
 }
 
 static void
-post_log(const struct request_context *request_context)
+post_log(const struct context *context)
 {
-	for (unsigned i = 0;
-	     request_context->argument != NULL && log_level_names[i] != NULL; i++) {
-		if (strcmp(log_level_names[i], request_context->argument) != 0)
+	for (unsigned i = 0; log_level_names[i] != NULL; i++) {
+		if (strcmp(log_level_names[i], context->argument) != 0)
 			continue;
-		set_log_level(request_context->master, (enum log_level)i);
+		set_log_level(context->master, (enum log_level)i);
 		char text[64];
 		snprintf(text, sizeof(text), "log: level %s", log_level_names[i]);
-		accept_now(request_context, text);
+		respond(context, HTTP_OK, text);
 		return;
 	}
-	refuse(request_context, "level=LEVEL: error, warn, info or debug");
-}
-
-static const struct {
-	const char *path;
-	const char *key; /* of its argument in the query; NULL: it has none */
-	void (*post)(const struct request_context *request_context);
-} rows[] = {
-	{ "/reload", NULL, post_reload },
-	{ "/scale", "workers", post_scale },
-	{ "/upgrade", NULL, post_upgrade },
-	{ "/rebalance", NULL, post_rebalance },
-	{ "/stop", NULL, post_stop },
-	{ "/log", "level", post_log },
-};
-
-#define ROWS (sizeof(rows) / sizeof(rows[0]))
-
-/* False when it was refused. */
-static bool
-read_wait(struct request_context *request_context, const char *wait)
-{
-	request_context->waits_for_drain = wait == NULL || strcmp(wait, "end") == 0;
-	if (request_context->waits_for_drain || strcmp(wait, "outcome") == 0)
-		return true;
-	request_context->argument = wait;
-	refuse(request_context, "wait=outcome or wait=end");
-	return false;
+	refuse(context, context->argument, "level=LEVEL: error, warn, info or debug");
 }
 
 static void
-serve(size_t row, struct request_context *request_context, const struct evhttp_uri *uri)
+get_stats(const struct context *context)
+{
+	http_response_send(context->request, HTTP_OK, HTTP_RESPONSE_JSON,
+	    stats_format(context->master));
+}
+
+static void
+get_workers(const struct context *context)
+{
+	http_response_send(context->request, HTTP_OK, HTTP_RESPONSE_JSON,
+	    stats_format_workers(context->master));
+}
+
+static void
+get_metrics(const struct context *context)
+{
+	http_response_send(context->request, HTTP_OK, METRICS_CONTENT_TYPE,
+	    metrics_format(context->master));
+}
+
+static void
+get_config(const struct context *context)
+{
+	http_response_send(context->request, HTTP_OK, HTTP_RESPONSE_JSON,
+	    config_print_origins(&context->master->config.current));
+}
+
+static void
+get_healthz(const struct context *context)
+{
+	http_response_send(context->request, HTTP_OK, HTTP_RESPONSE_TEXT, strdup("ok"));
+}
+
+static void
+get_readyz(const struct context *context)
+{
+	const struct worker_table *workers = &context->master->workers;
+	const char *reason = workers->phase == MASTER_STARTING ? "starting"
+	    : workers->phase == MASTER_STOPPING                ? "draining"
+	    : slot_serving(workers) == 0                       ? "no worker serves"
+							       : NULL;
+	http_response_send(context->request,
+	    reason == NULL ? HTTP_OK : HTTP_SERVUNAVAIL, HTTP_RESPONSE_TEXT,
+	    strdup(reason == NULL ? "ready" : reason));
+}
+
+static const struct route {
+	const char *path;
+	bool is_change; /* POST on the Unix socket; else GET and HEAD on any listener */
+	const char *key; /* of its argument in the query; NULL: none */
+	void (*serve)(const struct context *context);
+} routes[] = {
+	{ "/stats", false, NULL, get_stats },
+	{ "/workers", false, NULL, get_workers },
+	{ "/metrics", false, NULL, get_metrics },
+	{ "/config", false, NULL, get_config },
+	{ "/healthz", false, NULL, get_healthz },
+	{ "/readyz", false, NULL, get_readyz },
+	{ "/reload", true, NULL, post_reload },
+	{ "/scale", true, "workers", post_scale },
+	{ "/upgrade", true, NULL, post_upgrade },
+	{ "/rebalance", true, NULL, post_rebalance },
+	{ "/stop", true, NULL, post_stop },
+	{ "/log", true, "level", post_log },
+};
+
+#define ROUTES (sizeof(routes) / sizeof(routes[0]))
+
+static void
+serve_change(
+    const struct route *route, struct context *context, const struct evhttp_uri *uri)
 {
 	struct evkeyvalq query;
 	const char *text = evhttp_uri_get_query(uri);
-	if (http_server_kind(request_context->http_server) != HTTP_SERVER_UNIX) {
-		http_response_send(request_context->request, 403, HTTP_RESPONSE_JSON,
-		    stats_format_outcome(request_context->master, false,
-			"this address is read-only; use the admin socket", NULL));
-		return;
-	}
-	if (evhttp_request_get_command(request_context->request) != EVHTTP_REQ_POST) {
-		http_response_send_bad_method(request_context->request, "POST",
-		    HTTP_RESPONSE_JSON,
-		    stats_format_outcome(
-			request_context->master, false, "expected POST", NULL));
-		return;
-	}
 	bool has_query = text != NULL && evhttp_parse_query_str(text, &query) == 0;
-	if (has_query && rows[row].key != NULL)
-		request_context->argument = evhttp_find_header(&query, rows[row].key);
-	if (read_wait(
-		request_context, has_query ? evhttp_find_header(&query, "wait") : NULL))
-		rows[row].post(request_context);
+	const char *wait = has_query ? evhttp_find_header(&query, "wait") : NULL;
+	const char *argument = has_query && route->key != NULL
+	    ? evhttp_find_header(&query, route->key)
+	    : NULL;
+	context->argument = argument == NULL ? "" : argument;
+	context->waits_for_drain = wait == NULL || strcmp(wait, "end") == 0;
+	if (!context->waits_for_drain && strcmp(wait, "outcome") != 0)
+		refuse(context, wait, "wait=outcome or wait=end");
+	else
+		route->serve(context);
 	if (has_query)
 		evhttp_clear_headers(&query);
 }
 
-static bool
-serve_post(struct master *master, struct http_server *http_server,
-    struct evhttp_request *request)
+static void
+serve_route(
+    const struct route *route, struct context *context, const struct evhttp_uri *uri)
 {
-	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(request);
-	const char *path = evhttp_uri_get_path(uri);
-	struct request_context request_context = {
-		.master = master, .http_server = http_server, .request = request
-	};
-	for (size_t i = 0; path != NULL && i < ROWS; i++) {
-		if (strcmp(rows[i].path, path) == 0) {
-			serve(i, &request_context, uri);
-			return true;
-		}
+	bool is_post = evhttp_request_get_command(context->request) == EVHTTP_REQ_POST;
+	bool may_change = http_server_kind(context->http_server) == HTTP_SERVER_UNIX;
+	if (route->is_change && !may_change)
+		respond(
+		    context, 403, "this address is read-only; use the admin socket");
+	else if (route->is_change != is_post)
+		http_response_send_bad_method(context->request,
+		    route->is_change ? "POST" : "GET, HEAD", HTTP_RESPONSE_JSON,
+		    format_outcome(context, false,
+			route->is_change ? "expected POST" : "expected GET"));
+	else if (route->is_change)
+		serve_change(route, context, uri);
+	else
+		route->serve(context);
+}
+
+static void
+refuse_path(const struct context *context)
+{
+	char text[128] = "no such path; expected one of";
+	size_t at = strlen(text);
+	for (size_t i = 0; i < ROUTES && at < sizeof(text); i++) {
+		if (!routes[i].is_change)
+			at += (size_t)snprintf(
+			    text + at, sizeof(text) - at, " %s", routes[i].path);
 	}
-	return false;
-}
-
-static void
-get_stats(const struct master *master, struct evhttp_request *request)
-{
-	http_response_send(request, HTTP_OK, HTTP_RESPONSE_JSON, stats_format(master));
-}
-
-static void
-get_workers(const struct master *master, struct evhttp_request *request)
-{
-	http_response_send(
-	    request, HTTP_OK, HTTP_RESPONSE_JSON, stats_format_workers(master));
-}
-
-static void
-get_metrics(const struct master *master, struct evhttp_request *request)
-{
-	http_response_send(
-	    request, HTTP_OK, METRICS_CONTENT_TYPE, metrics_format(master));
-}
-
-static void
-get_config(const struct master *master, struct evhttp_request *request)
-{
-	http_response_send(request, HTTP_OK, HTTP_RESPONSE_JSON,
-	    config_print_origins(&master->config.current));
-}
-
-/* That this is answered is what it says. */
-static void
-get_healthz(const struct master *master, struct evhttp_request *request)
-{
-	(void)master;
-	http_response_send(request, HTTP_OK, HTTP_RESPONSE_TEXT, strdup("ok"));
-}
-
-static void
-get_readyz(const struct master *master, struct evhttp_request *request)
-{
-	const char *text = "ready";
-	if (master->workers.phase == MASTER_STARTING)
-		text = "starting";
-	else if (master->workers.phase == MASTER_STOPPING)
-		text = "draining";
-	else if (slot_serving(&master->workers) == 0)
-		text = "no worker serves";
-	bool is_ready = strcmp(text, "ready") == 0;
-	http_response_send(request, is_ready ? HTTP_OK : HTTP_SERVUNAVAIL,
-	    HTTP_RESPONSE_TEXT, strdup(text));
-}
-
-static const struct {
-	const char *path;
-	void (*get)(const struct master *master, struct evhttp_request *request);
-} get_rows[] = {
-	{ "/stats", get_stats },
-	{ "/workers", get_workers },
-	{ "/metrics", get_metrics },
-	{ "/config", get_config },
-	{ "/healthz", get_healthz },
-	{ "/readyz", get_readyz },
-};
-
-#define GET_ROWS (sizeof(get_rows) / sizeof(get_rows[0]))
-
-static void
-refuse_get(const struct master *master, struct evhttp_request *request, int code,
-    const char *why)
-{
-	http_response_send(request, code, HTTP_RESPONSE_JSON,
-	    stats_format_outcome(master, false, why, NULL));
-}
-
-static bool
-serve_get(const struct master *master, struct evhttp_request *request)
-{
-	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(request);
-	const char *path = evhttp_uri_get_path(uri);
-	for (size_t i = 0; path != NULL && i < GET_ROWS; i++) {
-		if (strcmp(get_rows[i].path, path) != 0)
-			continue;
-		if (evhttp_request_get_command(request) == EVHTTP_REQ_POST)
-			http_response_send_bad_method(request, "GET, HEAD",
-			    HTTP_RESPONSE_JSON,
-			    stats_format_outcome(master, false, "expected GET", NULL));
-		else
-			get_rows[i].get(master, request);
-		return true;
-	}
-	return false;
-}
-
-static void
-refuse_path(const struct master *master, struct evhttp_request *request)
-{
-	char why[128] = "no such path; expected one of";
-	for (size_t i = 0, at = strlen(why); i < GET_ROWS && at < sizeof(why); i++)
-		at += (size_t)snprintf(
-		    why + at, sizeof(why) - at, " %s", get_rows[i].path);
-	refuse_get(master, request, HTTP_NOTFOUND, why);
+	respond(context, HTTP_NOTFOUND, text);
 }
 
 void
 admin_routes_serve(
     struct evhttp_request *request, struct http_server *http_server, void *argument)
 {
-	struct master *master = argument;
-	if (evhttp_request_get_evhttp_uri(request) == NULL)
-		refuse_get(
-		    master, request, HTTP_BADREQUEST, "malformed request target");
-	else if (!serve_get(master, request) &&
-	    !serve_post(master, http_server, request))
-		refuse_path(master, request);
+	struct context context = {
+		.master = argument, .http_server = http_server, .request = request
+	};
+	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(request);
+	if (uri == NULL) {
+		respond(&context, HTTP_BADREQUEST, "malformed request target");
+		return;
+	}
+	const char *path = evhttp_uri_get_path(uri);
+	for (size_t i = 0; path != NULL && i < ROUTES; i++) {
+		if (strcmp(routes[i].path, path) == 0) {
+			serve_route(&routes[i], &context, uri);
+			return;
+		}
+	}
+	refuse_path(&context);
 }

@@ -8,7 +8,6 @@
 #include "lib/json/json_record.h"
 
 #include "master/admin/snapshot.h"
-#include "master/workers/drain_summary.h"
 #include "master/workers/slot.h"
 
 #define LAYOUT (JSON_INDENT(2) | JSON_REAL_PRECISION(15))
@@ -170,38 +169,4 @@ stats_format_workers(const struct master *master)
 	json_t *workers = make_workers(master, snapshot);
 	free(snapshot);
 	return write_and_free(json_pack("{s:o}", "workers", workers));
-}
-
-static json_t *
-make_drain_summary(const struct drain_summary *drain_summary)
-{
-	return json_pack("{s:b, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "is_over",
-	    drain_summary->exited_workers == drain_summary_workers(drain_summary), "ms",
-	    drain_summary_elapsed_ms(drain_summary), "workers",
-	    (json_int_t)drain_summary_workers(drain_summary), "workers_gone",
-	    (json_int_t)drain_summary->exited_workers, "workers_died",
-	    (json_int_t)drain_summary->died, "connections_handed_over",
-	    (json_int_t)drain_summary->moved, "connections_drained",
-	    (json_int_t)drain_summary->drained, "connections_forced",
-	    (json_int_t)drain_summary->forced, "connections_lost",
-	    (json_int_t)drain_summary->lost);
-}
-
-char *
-stats_format_outcome(const struct master *master, bool is_good, const char *text,
-    const struct drain_summary *drain_summary)
-{
-	json_t *object = json_pack("{s:b, s:o, s:I, s:I, s:I, s:I}", "ok", is_good,
-	    "text", json_record_text(text), "generation",
-	    (json_int_t)master->workers.generation, "pid", (json_int_t)getpid(),
-	    "workers", (json_int_t)master->workers.slot_count, "serving",
-	    (json_int_t)slot_serving(&master->workers));
-	if (object != NULL && drain_summary != NULL) {
-		uint64_t finished_ns =
-		    drain_summary->finished_ns - drain_summary->started_ns;
-		json_record_put(&object, "outcome_ms",
-		    json_real((double)finished_ns / (double)NS_PER_MS));
-		json_record_put(&object, "left", make_drain_summary(drain_summary));
-	}
-	return write_and_free(object);
 }

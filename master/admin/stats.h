@@ -7,14 +7,8 @@
 
 #include "master/master.h"
 
-struct drain_summary;
-
 /* Heap, owned by the caller; NULL when out of memory. */
 char *stats_format(const struct master *master);
 char *stats_format_workers(const struct master *master);
-/* How a change ended: {ok, text, generation, ...}, and if it sends workers away, how
- * that went (NULL: it does not). */
-char *stats_format_outcome(const struct master *master, bool is_good, const char *text,
-    const struct drain_summary *drain_summary);
 
 #endif

@@ -12,52 +12,50 @@
 #include <event2/event_struct.h>
 
 #include "lib/clock.h"
+#include "lib/json/json_record.h"
 #include "lib/log.h"
 
 #include "http/http_response.h"
 
-#include "master/admin/stats.h"
 #include "master/changes/shutdown.h"
 #include "master/workers/drain_summary.h"
+#include "master/workers/slot.h"
 
 #define TEXT_MAX (2 * CONFIG_ERROR_MAX)
 
 struct pending_request {
 	struct pending_request *next;
-	struct master *master;
-	enum change_kind kind; /* of the outcome that it waits for */
-	bool is_queued;        /* another reload is under way before its own */
-	bool waits_for_drain;  /* it wants to wait for those who leave, too */
+	struct pending_requests *pending;
+	enum change_kind kind;
+	bool is_queued; /* behind a reload in progress, which is not its own */
+	bool waits_for_drain;
 	struct drain_summary
-	    *drain_summary; /* and does; NULL: there is no outcome yet */
+	    *drain_summary; /* that it waits for; NULL: no outcome yet */
 	struct http_server *http_server;
-	struct evhttp_request *request; /* NULL: inherited, its connection is fd */
+	struct evhttp_request *request; /* NULL: of the previous program, on fd */
 	int fd;
 	struct event timer;
 };
 
 static void
-forget(struct pending_request *pending_request)
+forget(struct pending_request *request)
 {
-	struct pending_request **at = &pending_request->master->pending_requests;
-	while (*at != pending_request)
+	struct pending_request **at = &request->pending->first;
+	while (*at != request)
 		at = &(*at)->next;
-	*at = pending_request->next;
-	event_del(&pending_request->timer);
-	if (pending_request->request != NULL) {
-		struct evhttp_connection *connection =
-		    evhttp_request_get_connection(pending_request->request);
-		evhttp_connection_set_closecb(connection, NULL, NULL);
-	} else {
-		close(pending_request->fd);
-	}
-	free(pending_request);
+	*at = request->next;
+	event_del(&request->timer);
+	if (request->request != NULL)
+		evhttp_connection_set_closecb(
+		    evhttp_request_get_connection(request->request), NULL, NULL);
+	else
+		close(request->fd);
+	free(request);
 }
 
-/* What evhttp would have written: the loop that had the request is gone. */
+/* What evhttp would write, without the loop that received the request. */
 static void
-answer_on_socket(
-    const struct pending_request *pending_request, bool is_good, const char *text)
+send_directly(const struct pending_request *request, bool is_good, const char *text)
 {
 	char whole[8 * CONFIG_ERROR_MAX];
 	int n = snprintf(whole, sizeof(whole),
@@ -66,40 +64,41 @@ answer_on_socket(
 	    "Content-Length: %zu\r\n\r\n%s\n",
 	    is_good ? "200 OK" : "409 Conflict", strlen(text) + 1, text);
 	if (n >= (int)sizeof(whole) ||
-	    send(pending_request->fd, whole, (size_t)n, MSG_NOSIGNAL) != n)
-		log_warn("admin: the outcome of the %s does not reach who asked",
-		    change_names[pending_request->kind]);
+	    send(request->fd, whole, (size_t)n, MSG_NOSIGNAL) != n)
+		log_warn("admin: cannot send the outcome of the %s to its client",
+		    change_names[request->kind]);
 }
 
 static void
-answer(struct pending_request *pending_request, int code, const char *text,
+answer(struct pending_request *request, int code, const char *text,
     const struct drain_summary *drain_summary)
 {
-	struct master *master = pending_request->master;
+	const struct pending_requests *pending = request->pending;
+	struct evhttp_request *evhttp_request = request->request;
 	bool is_good = code == HTTP_OK;
-	char *body = stats_format_outcome(master, is_good, text, drain_summary);
-	struct evhttp_request *request = pending_request->request;
-	bool is_direct = request == NULL || master->has_ended;
+	bool is_direct = evhttp_request == NULL || pending->loop_has_ended;
+	char *body = pending_requests_format_outcome(
+	    pending->workers, is_good, text, drain_summary);
 	if (is_direct && body != NULL)
-		answer_on_socket(pending_request, is_good, body);
-	forget(pending_request);
+		send_directly(request, is_good, body);
+	forget(request);
 	if (is_direct)
 		free(body);
 	else
-		http_response_send(request, code, HTTP_RESPONSE_JSON, body);
+		http_response_send(evhttp_request, code, HTTP_RESPONSE_JSON, body);
 }
 
-/* Of a change that was made, and how far those are that it sent away. */
 static void
-answer_with_drain_summary(
-    struct pending_request *pending_request, const struct drain_summary *drain_summary)
+answer_with_drain(
+    struct pending_request *request, const struct drain_summary *drain_summary)
 {
-	char text[TEXT_MAX], left[CONFIG_ERROR_MAX] = "";
+	char text[TEXT_MAX], drain[CONFIG_ERROR_MAX] = "";
 	bool has_workers = drain_summary_workers(drain_summary) > 0;
+	if (has_workers)
+		drain_summary_format(drain_summary, drain, sizeof(drain));
 	snprintf(text, sizeof(text), "%s%s%s", drain_summary->text,
-	    has_workers ? "; " : "",
-	    has_workers ? drain_summary_format(drain_summary, left, sizeof(left)) : "");
-	answer(pending_request, drain_summary->is_good ? HTTP_OK : HTTP_CONFLICT, text,
+	    has_workers ? "; " : "", drain);
+	answer(request, drain_summary->is_good ? HTTP_OK : HTTP_CONFLICT, text,
 	    drain_summary);
 }
 
@@ -108,19 +107,18 @@ on_timeout(evutil_socket_t fd, short what, void *argument)
 {
 	(void)fd;
 	(void)what;
-	struct pending_request *pending_request = argument;
+	struct pending_request *request = argument;
 	char text[64];
-	if (pending_request->drain_summary != NULL) {
-		answer_with_drain_summary(
-		    pending_request, pending_request->drain_summary);
+	if (request->drain_summary != NULL) {
+		answer_with_drain(request, request->drain_summary);
 		return;
 	}
-	snprintf(text, sizeof(text), "the %s is not over after %d s",
-	    change_names[pending_request->kind], PENDING_OUTCOME_TIMEOUT_S);
-	answer(pending_request, 504, text, NULL);
+	snprintf(text, sizeof(text), "the %s has not finished after %d s",
+	    change_names[request->kind], PENDING_OUTCOME_TIMEOUT_S);
+	answer(request, 504, text, NULL);
 }
 
-/* libevent frees the request after this. */
+/* libevent frees the request afterwards. */
 static void
 on_closed(struct evhttp_connection *connection, void *argument)
 {
@@ -129,187 +127,217 @@ on_closed(struct evhttp_connection *connection, void *argument)
 }
 
 static void
-set_timeout(struct pending_request *pending_request, unsigned seconds)
+set_timeout(struct pending_request *request, unsigned seconds)
 {
-	const struct timeval patience = { .tv_sec = (time_t)seconds };
-	evtimer_add(&pending_request->timer, &patience);
-	if (pending_request->request != NULL)
-		http_server_set_deadline(pending_request->http_server,
-		    pending_request->request, seconds + HTTP_SERVER_TIMEOUT_S);
+	const struct timeval timeout = { .tv_sec = (time_t)seconds };
+	evtimer_add(&request->timer, &timeout);
+	if (request->request != NULL)
+		http_server_set_deadline(request->http_server, request->request,
+		    seconds + HTTP_SERVER_TIMEOUT_S);
 }
 
+/* Appends it to the list. NULL when out of memory. */
 static struct pending_request *
-add(struct master *master, enum change_kind kind)
+create(struct pending_requests *pending, enum change_kind kind)
 {
-	struct pending_request *pending_request = calloc(1, sizeof(*pending_request));
-	if (pending_request == NULL)
+	struct pending_request *request = calloc(1, sizeof(*request));
+	if (request == NULL)
 		return NULL;
-	pending_request->master = master;
-	pending_request->kind = kind;
-	evtimer_assign(
-	    &pending_request->timer, master->base, on_timeout, pending_request);
-	struct pending_request **end = &master->pending_requests;
+	request->pending = pending;
+	request->kind = kind;
+	evtimer_assign(&request->timer, pending->base, on_timeout, request);
+	struct pending_request **end = &pending->first;
 	while (*end != NULL)
 		end = &(*end)->next;
-	*end = pending_request;
-	return pending_request;
+	*end = request;
+	return request;
 }
 
-/* Those who leave end by themselves within this time. */
+/* Draining workers exit within this time. */
 static unsigned
-drain_timeout_s(const struct master *master)
+drain_timeout_s(const struct pending_requests *pending)
 {
-	uint64_t limit_s =
-	    (master->config.current.timeouts.drain_ns + SHUTDOWN_GRACE_NS) / NS_PER_S;
-	if (master->config.current.timeouts.drain_ns == 0 ||
-	    limit_s > PENDING_DRAIN_TIMEOUT_S)
+	uint64_t drain_ns = pending->workers->config->current.timeouts.drain_ns;
+	uint64_t limit_s = (drain_ns + SHUTDOWN_GRACE_NS) / NS_PER_S;
+	if (drain_ns == 0 || limit_s > PENDING_DRAIN_TIMEOUT_S)
 		return PENDING_DRAIN_TIMEOUT_S;
 	return (unsigned)limit_s + HTTP_SERVER_TIMEOUT_S;
 }
 
 bool
-pending_requests_add(struct master *master, struct http_server *http_server,
-    struct evhttp_request *request, enum change_kind kind, bool waits_for_drain)
+pending_requests_add(
+    struct pending_requests *pending, const struct pending_request_args *args)
 {
-	struct pending_request *pending_request = add(master, kind);
-	if (pending_request == NULL) {
-		http_response_send(request, HTTP_SERVUNAVAIL, HTTP_RESPONSE_JSON, NULL);
+	struct pending_request *request = create(pending, args->kind);
+	if (request == NULL) {
+		http_response_send(
+		    args->request, HTTP_SERVUNAVAIL, HTTP_RESPONSE_JSON, NULL);
 		return false;
 	}
-	struct evhttp_connection *connection = evhttp_request_get_connection(request);
-	pending_request->http_server = http_server;
-	pending_request->request = request;
-	pending_request->waits_for_drain = waits_for_drain;
-	pending_request->fd =
-	    bufferevent_getfd(evhttp_connection_get_bufferevent(connection));
-	pending_request->is_queued = kind == CHANGE_RELOAD && master->reload.is_active;
-	evhttp_connection_set_closecb(connection, on_closed, pending_request);
-	set_timeout(pending_request,
-	    kind == CHANGE_STOP ? drain_timeout_s(master) : PENDING_OUTCOME_TIMEOUT_S);
+	struct evhttp_connection *connection =
+	    evhttp_request_get_connection(args->request);
+	request->http_server = args->http_server;
+	request->request = args->request;
+	request->waits_for_drain = args->waits_for_drain;
+	request->fd = bufferevent_getfd(evhttp_connection_get_bufferevent(connection));
+	request->is_queued = args->kind == CHANGE_RELOAD && pending->reload->is_active;
+	evhttp_connection_set_closecb(connection, on_closed, request);
+	set_timeout(request,
+	    args->kind == CHANGE_STOP ? drain_timeout_s(pending)
+				      : PENDING_OUTCOME_TIMEOUT_S);
 	return true;
 }
 
-/* A door that the change itself has closed soon cuts off who is inside. */
+/* False on an admin listener that the change itself has closed: its connections are
+ * closed soon. */
 static bool
-may_wait_for_drain(const struct pending_request *pending_request)
+may_wait_for_drain(const struct pending_request *request)
 {
-	return pending_request->waits_for_drain &&
-	    (pending_request->request == NULL ||
-		http_server_fd(pending_request->http_server) >= 0);
+	return request->waits_for_drain &&
+	    (request->request == NULL || http_server_fd(request->http_server) >= 0);
 }
 
 static void
-use_outcome(
-    struct pending_request *pending_request, struct drain_summary *drain_summary)
+use_outcome(struct pending_request *request, const struct outcome *outcome,
+    struct drain_summary *drain_summary)
 {
-	const struct outcome *outcome = &pending_request->master->changes.last;
 	if (drain_summary == NULL) {
-		answer(pending_request, outcome->is_good ? HTTP_OK : HTTP_CONFLICT,
+		answer(request, outcome->is_good ? HTTP_OK : HTTP_CONFLICT,
 		    outcome->text, NULL);
-	} else if (may_wait_for_drain(pending_request)) {
-		pending_request->drain_summary = drain_summary;
-		set_timeout(pending_request, drain_timeout_s(pending_request->master));
+	} else if (may_wait_for_drain(request)) {
+		request->drain_summary = drain_summary;
+		set_timeout(request, drain_timeout_s(request->pending));
 	} else {
-		answer_with_drain_summary(pending_request, drain_summary);
+		answer_with_drain(request, drain_summary);
 	}
 }
 
 void
-pending_requests_on_outcome(struct master *master, struct drain_summary *drain_summary)
+pending_requests_on_outcome(struct pending_requests *pending,
+    const struct outcome *outcome, struct drain_summary *drain_summary)
 {
-	const struct outcome *outcome = &master->changes.last;
 	struct pending_request *next;
-	for (struct pending_request *pending_request = master->pending_requests;
-	     pending_request != NULL; pending_request = next) {
-		next = pending_request->next;
-		if (pending_request->drain_summary != NULL ||
-		    pending_request->kind != outcome->kind)
+	for (struct pending_request *r = pending->first; r != NULL; r = next) {
+		next = r->next;
+		if (r->drain_summary != NULL || r->kind != outcome->kind)
 			continue;
-		/* A reload that fails takes the one that was to follow along. */
-		if (pending_request->is_queued && outcome->is_good &&
-		    master->reload.is_repeat_requested) {
-			pending_request->is_queued = false;
-			continue;
-		}
-		use_outcome(pending_request, drain_summary);
+		/* When a reload fails, the one queued behind it fails, too. */
+		if (r->is_queued && outcome->is_good &&
+		    pending->reload->is_repeat_requested)
+			r->is_queued = false;
+		else
+			use_outcome(r, outcome, drain_summary);
 	}
 }
 
 void
 pending_requests_on_drained(
-    struct master *master, const struct drain_summary *drain_summary)
+    struct pending_requests *pending, const struct drain_summary *drain_summary)
 {
 	struct pending_request *next;
-	for (struct pending_request *pending_request = master->pending_requests;
-	     pending_request != NULL; pending_request = next) {
-		next = pending_request->next;
-		if (pending_request->drain_summary == drain_summary)
-			answer_with_drain_summary(pending_request, drain_summary);
+	for (struct pending_request *r = pending->first; r != NULL; r = next) {
+		next = r->next;
+		if (r->drain_summary == drain_summary)
+			answer_with_drain(r, drain_summary);
 	}
 }
 
 void
-pending_requests_flush(struct master *master)
+pending_requests_flush(struct pending_requests *pending)
 {
 	struct pending_request *next;
-	for (struct pending_request *pending_request = master->pending_requests;
-	     pending_request != NULL; pending_request = next) {
-		next = pending_request->next;
-		if (pending_request->drain_summary != NULL)
-			answer_with_drain_summary(
-			    pending_request, pending_request->drain_summary);
+	for (struct pending_request *r = pending->first; r != NULL; r = next) {
+		next = r->next;
+		if (r->drain_summary != NULL)
+			answer_with_drain(r, r->drain_summary);
 	}
 }
 
-/* libevent does not look at a connection whose request is being served. */
+/* libevent does not watch a connection while its request is being served. */
 void
-pending_requests_check(struct master *master)
+pending_requests_check(struct pending_requests *pending)
 {
 	struct pending_request *next;
-	for (struct pending_request *pending_request = master->pending_requests;
-	     pending_request != NULL; pending_request = next) {
-		struct pollfd look = { .fd = pending_request->fd };
-		next = pending_request->next;
-		if (poll(&look, 1, 0) > 0 && (look.revents & (POLLHUP | POLLERR)))
-			answer(pending_request, HTTP_SERVUNAVAIL, "who asked has left",
-			    NULL);
+	for (struct pending_request *r = pending->first; r != NULL; r = next) {
+		struct pollfd poll_fd = { .fd = r->fd };
+		next = r->next;
+		if (poll(&poll_fd, 1, 0) > 0 && (poll_fd.revents & (POLLHUP | POLLERR)))
+			answer(
+			    r, HTTP_SERVUNAVAIL, "the client has disconnected", NULL);
 	}
 }
 
 void
-pending_requests_finish(struct master *master)
+pending_requests_finish(struct pending_requests *pending)
 {
-	while (master->pending_requests != NULL)
-		answer(master->pending_requests, HTTP_SERVUNAVAIL,
-		    "the server has stopped", NULL);
-	drain_summary_destroy_all(&master->workers);
+	while (pending->first != NULL)
+		answer(
+		    pending->first, HTTP_SERVUNAVAIL, "the server has stopped", NULL);
+}
+
+static json_t *
+make_drain(const struct drain_summary *drain_summary)
+{
+	uint32_t workers = drain_summary_workers(drain_summary);
+	return json_pack("{s:b, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "is_over",
+	    drain_summary->exited_workers == workers, "ms",
+	    drain_summary_elapsed_ms(drain_summary), "workers", (json_int_t)workers,
+	    "workers_gone", (json_int_t)drain_summary->exited_workers, "workers_died",
+	    (json_int_t)drain_summary->died, "connections_handed_over",
+	    (json_int_t)drain_summary->moved, "connections_drained",
+	    (json_int_t)drain_summary->drained, "connections_forced",
+	    (json_int_t)drain_summary->forced, "connections_lost",
+	    (json_int_t)drain_summary->lost);
+}
+
+char *
+pending_requests_format_outcome(const struct worker_table *workers, bool is_good,
+    const char *text, const struct drain_summary *drain_summary)
+{
+	json_t *object =
+	    json_pack("{s:b, s:o, s:I, s:I, s:I, s:I}", "ok", is_good, "text",
+		json_record_text(text), "generation", (json_int_t)workers->generation,
+		"pid", (json_int_t)getpid(), "workers", (json_int_t)workers->slot_count,
+		"serving", (json_int_t)slot_serving(workers));
+	if (drain_summary != NULL) {
+		uint64_t outcome_ns =
+		    drain_summary->finished_ns - drain_summary->started_ns;
+		json_record_put(&object, "outcome_ms",
+		    json_real((double)outcome_ns / (double)NS_PER_MS));
+		json_record_put(&object, "drain", make_drain(drain_summary));
+	}
+	char *body = object == NULL
+	    ? NULL
+	    : json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
+	json_decref(object);
+	return body;
 }
 
 size_t
 pending_requests_list(
-    const struct master *master, struct pending_request_row *ret, size_t max)
+    const struct pending_requests *pending, struct pending_request_row *ret, size_t max)
 {
 	size_t count = 0;
-	for (const struct pending_request *w = master->pending_requests; w != NULL;
-	     w = w->next) {
-		if (w->kind != CHANGE_UPGRADE || w->drain_summary != NULL)
+	for (const struct pending_request *r = pending->first; r != NULL; r = r->next) {
+		if (r->kind != CHANGE_UPGRADE || r->drain_summary != NULL)
 			continue;
 		if (count < max)
-			ret[count] = (struct pending_request_row){ .fd = w->fd,
-				.waits_for_drain = w->waits_for_drain };
+			ret[count] = (struct pending_request_row){ .fd = r->fd,
+				.waits_for_drain = r->waits_for_drain };
 		count++;
 	}
 	return count;
 }
 
 int
-pending_requests_restore(struct master *master, const struct pending_request_row *row)
+pending_requests_restore(
+    struct pending_requests *pending, const struct pending_request_row *row)
 {
-	struct pending_request *pending_request = add(master, CHANGE_UPGRADE);
-	if (pending_request == NULL)
+	struct pending_request *request = create(pending, CHANGE_UPGRADE);
+	if (request == NULL)
 		return -1;
-	pending_request->fd = row->fd;
-	pending_request->waits_for_drain = row->waits_for_drain;
-	set_timeout(pending_request, PENDING_OUTCOME_TIMEOUT_S);
+	request->fd = row->fd;
+	request->waits_for_drain = row->waits_for_drain;
+	set_timeout(request, PENDING_OUTCOME_TIMEOUT_S);
 	return 0;
 }

@@ -211,8 +211,9 @@ read_request(struct state_reader *reader, const json_t *from, const char *where)
 	json_record_read(state_request_fields, &reader->json, from, where, &row);
 	if (reader->json.failed || claim(reader, where, FD_CONNECTION, row.fd) < 0)
 		return NULL;
-	return pending_requests_restore(reader->master, &row) < 0 ? "out of memory"
-								  : NULL;
+	return pending_requests_restore(&reader->master->pending, &row) < 0
+	    ? "out of memory"
+	    : NULL;
 }
 
 /* NULL after an error. */

@@ -23,7 +23,7 @@
 static size_t
 list_requests(const struct master *master, struct pending_request_row *ret)
 {
-	size_t count = pending_requests_list(master, ret, REQUESTS_MAX);
+	size_t count = pending_requests_list(&master->pending, ret, REQUESTS_MAX);
 	return count < REQUESTS_MAX ? count : REQUESTS_MAX;
 }
 

@@ -216,9 +216,9 @@ upgrade_check(struct master *master)
 	if (master->upgrade_wanted != UPGRADE_DRY_RUN) {
 		rebalance_cancel(&master->rebalance);
 		if (!admin_listener_is_paused(master->admin))
-			pending_requests_flush(master);
-		if (admin_listener_pause(
-			master->admin, pending_requests_list(master, NULL, 0)))
+			pending_requests_flush(&master->pending);
+		if (admin_listener_pause(master->admin,
+			pending_requests_list(&master->pending, NULL, 0)))
 			prepare_exec(master);
 		return;
 	}

@@ -114,7 +114,11 @@ start_master(void)
 	master.base = event_base_new();
 	master.workers.ledger = ledger_create(&master.workers.ledger_fd);
 	master.workers.slot_count = 2;
+	master.workers.config = &master.config;
 	must(master.base != NULL && master.workers.ledger != NULL);
+	master.pending = (struct pending_requests){ .base = master.base,
+		.workers = &master.workers,
+		.reload = &master.reload };
 	master.admin = admin_listener_create(master.base, admin_routes_serve, &master);
 	must(master.admin != NULL);
 	open_admin_listener(HTTP_SERVER_UNIX);
@@ -141,7 +145,8 @@ end_changes(bool is_good)
 				master.changes.last.kind = (enum change_kind)k;
 		}
 		change = NULL;
-		pending_requests_on_outcome(&master, NULL);
+		pending_requests_on_outcome(
+		    &master.pending, &master.changes.last, NULL);
 		run_loop(4);
 	}
 }
@@ -183,7 +188,7 @@ disconnect(int fd, enum http_server_kind kind)
 	close(fd);
 	for (int i = 0; i < 100 && http_server_pause(http_server) > 0; i++)
 		run_loop(1);
-	must(http_server_pause(http_server) == 0 && master.pending_requests == NULL);
+	must(http_server_pause(http_server) == 0 && master.pending.first == NULL);
 	http_server_resume(http_server);
 }
 

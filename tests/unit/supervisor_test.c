@@ -89,7 +89,8 @@ RECORD(admin_listener_commit, "admin listeners",
 RECORD(slot_set_process, "successor into its slot", (struct process * p), (p))
 RECORD(slot_drain, "surplus slot drains", (struct slot * s), (s))
 RECORD(pending_requests_on_outcome, "answer requests",
-    (struct master * m, struct drain_summary *s), (m, s))
+    (struct pending_requests * p, const struct outcome *o, struct drain_summary *s),
+    (p, o, s))
 RECORD(drain_summary_open, "open the summary",
     (struct worker_table * t, const char *n, uint64_t s), (t, n, s))
 RECORD(drain_summary_finish, "settle the summary",
