@@ -61,7 +61,7 @@ load lib/client
 
 @test "the help shows its groups and five examples" {
 	run -0 "$YODEL" -h
-	[[ $output = *"How many:"* && $output = *"Rhythm:"* && $output = *"Examples:"* ]]
+	[[ $output = *"Amount:"* && $output = *"Pacing:"* && $output = *"Examples:"* ]]
 	[ "$(grep -c '^  yodel .*:' <<<"$output")" = 5 ]
 	local form
 	for form in run talk merge compare report calibrate; do

@@ -2,11 +2,10 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sysexits.h>
 
-#include "lib/log.h"
 #include "lib/options.h"
 #include "lib/units.h"
+#include "lib/xmalloc.h"
 
 #define AT(field) offsetof(struct plan, field)
 
@@ -50,109 +49,109 @@ parse_workers(const char *text, void *field)
 
 /* clang-format off */
 static const struct option_row rows[] = {
-	{ "connections", 'c', "N", OPTION_COUNT32, AT(connections), .min = 1, .heading = "How many:",
-	    .help = "sockets (2)" },
+	{ "connections", 'c', "N", OPTION_COUNT32, AT(connections), .min = 1, .heading = "Amount:",
+	    .help = "number of connections (2)" },
 	{ "workers", 'w', "N|auto", OPTION_PARSE, 0, .parse = parse_workers,
-	    .help = "generator processes (auto: the CPUs, and as many as the descriptor limit makes necessary)" },
+	    .help = "load processes (auto: one per CPU, more if the descriptor limit requires it)" },
 	{ "messages", 'n', "N", OPTION_COUNT, AT(messages), .min = 1,
-	    .help = "messages on each connection (one pass through the sequence)" },
+	    .help = "messages per connection (one pass through the sequence)" },
 	{ "duration", 'd', "T", OPTION_DURATION, AT(duration_ns), .min = 1,
-	    .help = "run for a time" },
+	    .help = "length of the run" },
 
-	{ "message", 'm', "TEXT", OPTION_LIST, AT(texts), .heading = "What is sent and must come back:",
-	    .help = "a message of the sequence (repeatable)" },
+	{ "message", 'm', "TEXT", OPTION_LIST, AT(texts), .heading = "Messages and answers:",
+	    .help = "add a message to the sequence (repeatable)" },
 	{ "file", 'f', "FILE", OPTION_TEXT, AT(file),
-	    .help = "the sequence: each line is a message" },
+	    .help = "read the sequence from a file, one message per line" },
 	{ "size", 0, "N[:M]", OPTION_TEXT, AT(size_text),
-	    .help = "seeded payload of N (to M) bytes, different on every connection" },
+	    .help = "generate payloads of N (to M) bytes, different on each connection" },
 	{ "escapes", 'e', NULL, OPTION_FLAG, AT(escapes),
-	    .help = "C escapes and \\{connection}, \\{message}, \\{pid} in messages" },
+	    .help = "interpret C escapes and \\{connection}, \\{message}, \\{pid} in messages" },
 	{ "expect", 0, "REPLY", OPTION_TEXT, AT(expect_text),
-	    .help = "what must come back: auto, none, echo, upper, upper,suffix=TEXT, fixed=TEXT, discard (auto: echo or upper, told by the first answer, then held for all)" },
+	    .help = "expected answers: auto, none, echo, upper, upper,suffix=TEXT, fixed=TEXT, discard (auto: echo or upper, as in the first answer)" },
 	{ "framing", 0, "NAME", OPTION_NAME, AT(framing), .names = framing_names,
-	    .help = "stream, line or length32 (stream)" },
+	    .help = "how messages are delimited: stream, line or length32 (stream)" },
 	{ "seed", 0, "N", OPTION_COUNT, AT(seed), .max = UINT64_MAX,
-	    .help = "of the payload and of random arrivals (1)" },
+	    .help = "seed of the payload and of random arrivals (1)" },
 
-	{ "lockstep", 0, NULL, OPTION_FLAG, AT(lockstep), .heading = "Rhythm:",
-	    .help = "every socket sends message i, every answer is read, then i + 1 (the default with no -d, -R, -p)" },
+	{ "lockstep", 0, NULL, OPTION_FLAG, AT(lockstep), .heading = "Pacing:",
+	    .help = "send message i on all sockets and read all answers, then message i + 1 (the default without -d, -R, -p)" },
 	{ "pipeline", 'p', "N", OPTION_COUNT32, AT(pipeline), .min = 1,
-	    .help = "messages in flight on a connection (1)" },
+	    .help = "messages in flight per connection (1)" },
 	{ "rate", 'R', "N[/s]", OPTION_PARSE, AT(rate_all), .parse = parse_rate,
-	    .help = "open loop: N messages a second in all; latency counts from the intended time" },
+	    .help = "open loop: N messages per second in total; latency counts from the intended send time" },
 	{ "arrivals", 0, "NAME", OPTION_NAME, AT(arrivals), .names = plan_arrivals_names,
-	    .help = "of the open loop: constant or poisson (constant)" },
+	    .help = "arrivals of the open loop: constant or poisson (constant)" },
 	{ "interval", 0, "T", OPTION_DURATION, AT(interval_ns), .min = 1,
-	    .help = "each connection sends one message every T" },
+	    .help = "send one message every T on each connection" },
 	{ "connect-rate", 0, "N[/s]", OPTION_PARSE, AT(connect_rate_all), .parse = parse_rate,
-	    .help = "connections begun a second (as fast as they go)" },
+	    .help = "connects per second (unlimited)" },
 	{ "ramp", 0, "T", OPTION_DURATION, AT(ramp_ns),
-	    .help = "begin the connections evenly over T, the load running" },
+	    .help = "spread the connects evenly over T, under load" },
 	{ "warmup", 0, "T", OPTION_DURATION, AT(warmup_ns),
-	    .help = "at the start, not in the figures" },
+	    .help = "exclude the first T from the figures" },
 	{ "drain", 0, "T", OPTION_DURATION, AT(drain_ns),
-	    .help = "wait so long for answers at the end (the timeout)" },
+	    .help = "wait up to T for answers at the end (the timeout)" },
 	{ "spin", 0, "T", OPTION_DURATION, AT(spin_ns),
-	    .help = "spin the first and the last T of each wait: faster, more precise, costs a CPU" },
+	    .help = "busy-wait the first and last T of each wait: more precise, uses a CPU" },
 
-	{ "messages-per-connection", 0, "N", OPTION_COUNT, AT(messages_per_connection), .heading = "Connections that come and go, and odd clients:",
-	    .help = "connect anew after N messages" },
+	{ "messages-per-connection", 0, "N", OPTION_COUNT, AT(messages_per_connection), .heading = "Churn and unusual clients:",
+	    .help = "reconnect after N messages" },
 	{ "lifetime", 0, "T", OPTION_DURATION, AT(lifetime_ns),
-	    .help = "connect anew after T" },
+	    .help = "reconnect after T" },
 	{ "close", 0, "fin|rst", OPTION_NAME, AT(close), .names = plan_close_names,
-	    .help = "how a connection ends (fin)" },
+	    .help = "how to close a connection (fin)" },
 	{ "no-reconnect", 0, NULL, OPTION_FLAG, AT(no_reconnect),
-	    .help = "a lost connection is not called again" },
+	    .help = "do not replace lost connections" },
 	{ "dribble", 0, NULL, OPTION_FLAG, AT(dribble),
-	    .help = "send a byte at a time" },
+	    .help = "send one byte at a time" },
 	{ "slow-read", 0, "RATE", OPTION_SIZE, AT(slow_read),
-	    .help = "read so many bytes a second on each connection" },
+	    .help = "read at most this many bytes per second and connection" },
 	{ "half-close", 0, NULL, OPTION_FLAG, AT(half_close),
-	    .help = "shut the sending side after the last message" },
+	    .help = "shut down the sending side after the last message" },
 	{ "source-ip", 0, "ADDR[/BITS]", OPTION_LIST, AT(source_texts),
-	    .help = "call from these addresses (repeatable; automatic on loopback when ports run short)" },
+	    .help = "connect from these addresses (repeatable; automatic on loopback if ports run short)" },
 
-	{ "timeout", 0, "T", OPTION_DURATION, AT(timeout_ns), .heading = "Patience:",
-	    .help = "for an answer (10s)" },
+	{ "timeout", 0, "T", OPTION_DURATION, AT(timeout_ns), .heading = "Timeouts:",
+	    .help = "wait up to T for an answer (10s)" },
 	{ "connect-timeout", 0, "T", OPTION_DURATION, AT(connect_timeout_ns),
-	    .help = "for a connection (5s)" },
+	    .help = "wait up to T for a connection (5s)" },
 
-	{ "threshold", 0, "'p99<5ms'", OPTION_LIST, AT(thresholds), .heading = "Judgement and output:",
-	    .help = "fail when it does not hold (repeatable)" },
+	{ "threshold", 0, "'p99<5ms'", OPTION_LIST, AT(thresholds), .heading = "Verdict and output:",
+	    .help = "exit 99 if the result does not meet this (repeatable)" },
 	{ "search", 0, "'p99<1ms'", OPTION_TEXT, AT(search),
-	    .help = "the highest rate at which it holds, each step as long as -d (from -R)" },
+	    .help = "find the highest rate that meets this; each step runs for -d, the first at -R" },
 	{ "ledger", 0, "URL|unix:PATH", OPTION_LIST, AT(ledgers),
-	    .help = "reconcile with the server's /stats (repeatable: one server each)" },
+	    .help = "reconcile with the server's /stats (repeatable: once per server)" },
 	{ "json", 0, "FILE", OPTION_TEXT, AT(json),
-	    .help = "the result as JSON (- is stdout)" },
+	    .help = "write the result as JSON (- is stdout)" },
 	{ "hgrm", 0, "FILE", OPTION_TEXT, AT(hgrm),
-	    .help = "percentiles of the response time" },
+	    .help = "write percentiles of the response latency" },
 	{ "hlog", 0, "FILE", OPTION_TEXT, AT(hlog),
-	    .help = "a histogram for each second" },
+	    .help = "write a histogram for each second" },
 	{ "html", 0, "FILE", OPTION_TEXT, AT(html),
-	    .help = "one self-contained page" },
+	    .help = "write one self-contained page" },
 	{ "strict", 0, NULL, OPTION_FLAG, AT(strict),
-	    .help = "exit status 3 when the measurement is not to be trusted" },
+	    .help = "exit 3 if the measurement is not valid" },
 	{ "skip-preflight", 0, NULL, OPTION_FLAG, AT(skip_preflight),
-	    .help = "run though the machine lacks what the run needs" },
+	    .help = "run even if the machine lacks resources" },
 	{ "progress", 0, "NAME", OPTION_NAME, AT(progress), .names = plan_progress_names,
-	    .help = "auto, always or never (auto: on a terminal)" },
+	    .help = "show the progress: auto, always or never (auto: on a terminal)" },
 	{ "transcript", 0, NULL, OPTION_FLAG, AT(transcript),
-	    .help = "print what each socket sends and receives (the default for a few)" },
+	    .help = "print what each socket sends and receives (the default for few sockets)" },
 	{ "quiet", 'q', NULL, OPTION_FLAG, AT(quiet),
-	    .help = "no report, no progress" },
+	    .help = "print no report and no progress" },
 
 	{ "rank", 0, "I/N", OPTION_TEXT, AT(rank_text), .heading = "Several machines:",
-	    .help = "the I-th (from 0) of N machines (also read from the scheduler's environment)" },
+	    .help = "this is machine I (from 0) of N (also read from a scheduler's environment)" },
 	{ "start-at", 0, "TIME", OPTION_TEXT, AT(start_at_text),
-	    .help = "the common start: +10s, HH:MM:SS (the next one), YYYY-MM-DDTHH:MM:SSZ or @SECONDS" },
+	    .help = "common start time: +10s, HH:MM:SS, YYYY-MM-DDTHH:MM:SSZ or @SECONDS" },
 	{ .name = NULL },
 };
 /* clang-format on */
 
 static const char intro[] =
-    "Calls HOST:PORT on many sockets, sends messages, reads every answer and verifies every byte. With no options: two sockets, three messages, and what was said.\n"
-    "Other forms: yodel talk, merge, compare, report, calibrate; each has --help.";
+    "Connects many sockets to HOST:PORT, sends messages, and verifies every byte of the answers. Without options: two sockets, three messages, and a transcript.\n"
+    "Other commands: yodel talk, merge, compare, report, calibrate; each has --help.";
 
 static const char notes[] =
     "Examples:\n"
@@ -161,15 +160,15 @@ static const char notes[] =
     "  yodel -c 10k localhost:10000\n"
     "      the same on 10,000 sockets\n"
     "  yodel -c 50 -d 10s --size 64 localhost:10000\n"
-    "      closed loop, 64 bytes, for ten seconds\n"
+    "      closed loop, 64-byte messages, for ten seconds\n"
     "  yodel -c 1k -R 20k -d 30s --warmup 5s --threshold 'p99<5ms' localhost:10000\n"
-    "      open loop, judged\n"
+    "      open loop at 20,000 messages per second, with a threshold\n"
     "  yodel -c 100 -d 10s --messages-per-connection 10 10.0.0.1:7 10.0.0.2:7\n"
-    "      two targets, connecting anew all the time\n"
+    "      two targets, reconnecting all the time\n"
     "\n"
-    "A count takes k and M (1000), a size k, M and G (1024), a time us ms s m h.\n"
+    "Units: k and M of counts (1000), k, M and G of sizes (1024), us ms s m h.\n"
     "Exit status: 0 all verified, 1 messages or connections lost, 2 wrong bytes,\n"
-    "3 not to be trusted (--strict), 64 usage, 69 no --ledger, 71 system,\n"
+    "3 not valid (--strict), 64 usage, 69 --ledger not reachable, 71 system,\n"
     "99 a threshold failed.";
 
 void
@@ -188,5 +187,5 @@ plan_options_parse(int argc, char **argv, struct plan *plan)
 
 	for (; *operands != NULL; operands++)
 		if (options_list_add(&plan->target_texts, *operands) < 0)
-			fatalx(EX_OSERR, "out of memory");
+			xmalloc_fail();
 }
