@@ -16,6 +16,7 @@
 
 #include "http/http_limits.h"
 #include "net/address.h"
+#include "net/listen.h"
 #include "net/unix_socket.h"
 
 #define CHECK_INTERVAL_MS 250
@@ -29,6 +30,7 @@ struct http_server {
 	void *argument; /* of the handler */
 	struct evhttp *http;
 	struct evhttp_bound_socket *bound; /* NULL: closed */
+	int fd;                            /* the listening socket, while bound */
 	bool is_paused;                    /* it is full, or descriptors are short */
 	bool is_suspended;
 	struct http_limits http_limits;
@@ -133,12 +135,22 @@ on_request(struct evhttp_request *request, void *argument)
 	http_server->handler(request, http_server, http_server->argument);
 }
 
+/* libevent does not own fd: on failure it stays the caller's, else http_server_close
+ * closes it. */
 static int
 start_http(struct http_server *http_server, struct event_base *base, int fd)
 {
-	http_server->http = evhttp_new(base);
-	if (http_server->http == NULL)
+	struct evconnlistener *listener = evconnlistener_new(
+	    base, NULL, NULL, LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_DISABLED, 0, fd);
+	if (listener == NULL)
 		return -1;
+	http_server->http = evhttp_new(base);
+	if (http_server->http != NULL)
+		http_server->bound = evhttp_bind_listener(http_server->http, listener);
+	if (http_server->bound == NULL) {
+		evconnlistener_free(listener);
+		return -1;
+	}
 	evhttp_set_timeout(http_server->http, HTTP_SERVER_TIMEOUT_S);
 	evhttp_set_max_headers_size(http_server->http, HTTP_SERVER_HEADERS_MAX_BYTES);
 	evhttp_set_max_body_size(http_server->http, HTTP_SERVER_BODY_MAX_BYTES);
@@ -147,15 +159,7 @@ start_http(struct http_server *http_server, struct event_base *base, int fd)
 	evhttp_set_default_content_type(http_server->http, NULL);
 	evhttp_set_gencb(http_server->http, on_request, http_server);
 	evhttp_set_bevcb(http_server->http, on_new_connection, http_server);
-	struct evconnlistener *listener = evconnlistener_new(base, NULL, NULL,
-	    LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_DISABLED, 0, fd);
-	if (listener == NULL)
-		return -1;
-	http_server->bound = evhttp_bind_listener(http_server->http, listener);
-	if (http_server->bound == NULL) {
-		evconnlistener_free(listener);
-		return -1;
-	}
+	http_server->fd = fd;
 	http_server->next = servers;
 	servers = http_server;
 	evconnlistener_set_error_cb(listener, on_accept_error);
@@ -184,23 +188,35 @@ http_server_from_fd(const struct http_server_args *args, int fd)
 	return NULL;
 }
 
+/* A listening socket, or -1 with the error. */
+static int
+open_socket(const struct http_server_args *args, char *error, size_t error_size)
+{
+	const struct listen_options options = { .name = args->name,
+		.backlog = BACKLOG };
+	struct address address;
+	if (args->kind == HTTP_SERVER_UNIX)
+		return unix_socket_open(args->name, BACKLOG, error, error_size);
+	if (address_parse(args->name, &address, error, error_size) < 0)
+		return -1;
+	return listen_open(&address, &options, error, error_size);
+}
+
 struct http_server *
 http_server_open(const struct http_server_args *args, char *error, size_t error_size)
 {
-	int fd = args->kind == HTTP_SERVER_UNIX
-	    ? unix_socket_open(args->name, BACKLOG, error, error_size)
-	    : unix_socket_open_tcp(args->name, BACKLOG, error, error_size);
+	int fd = open_socket(args, error, error_size);
 	if (fd < 0)
 		return NULL;
 	struct http_server *http_server = http_server_from_fd(args, fd);
-	if (http_server != NULL) {
-		if (http_server->kind == HTTP_SERVER_UNIX)
-			unix_socket_identify(args->name, &http_server->file);
-		return http_server;
+	if (http_server == NULL) {
+		snprintf(error, error_size, "out of memory");
+		close(fd);
+		return NULL;
 	}
-	snprintf(error, error_size, "out of memory");
-	close(fd);
-	return NULL;
+	if (http_server->kind == HTTP_SERVER_UNIX)
+		unix_socket_identify(args->name, &http_server->file);
+	return http_server;
 }
 
 void
@@ -234,6 +250,7 @@ http_server_close(struct http_server *http_server)
 	*at = http_server->next;
 	evhttp_del_accept_socket(http_server->http, http_server->bound);
 	http_server->bound = NULL;
+	close(http_server->fd);
 	if (http_server->kind == HTTP_SERVER_UNIX)
 		unix_socket_remove(http_server->name, &http_server->file);
 }
@@ -275,12 +292,8 @@ http_server_resume(struct http_server *http_server)
 bool
 http_server_is_reachable(const struct http_server *http_server)
 {
-	struct file_id now;
-	if (http_server->kind != HTTP_SERVER_UNIX)
-		return true;
-	unix_socket_identify(http_server->name, &now);
-	return now.inode != 0 && now.inode == http_server->file.inode &&
-	    now.device == http_server->file.device;
+	return http_server->kind != HTTP_SERVER_UNIX ||
+	    unix_socket_is_same(http_server->name, &http_server->file);
 }
 
 enum http_server_kind
@@ -298,9 +311,7 @@ http_server_name(const struct http_server *http_server)
 int
 http_server_fd(const struct http_server *http_server)
 {
-	return http_server->bound == NULL
-	    ? -1
-	    : evhttp_bound_socket_get_fd(http_server->bound);
+	return http_server->bound == NULL ? -1 : http_server->fd;
 }
 
 const char *

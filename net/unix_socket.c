@@ -9,46 +9,34 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <libgen.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "net/address.h"
-
-/* Two seconds in all: others hold it for as long as it takes to open a socket. */
+/* Two seconds in all: another process holds the lock only while it opens a socket. */
 #define LOCK_RETRIES 100
 #define LOCK_RETRY_NS 20000000
 
 static int
-fail(int fd, const char *step, const char *name, char *error, size_t error_size)
+fail(const char *step, const char *path, char *error, size_t error_size)
 {
-	snprintf(error, error_size, "cannot %s %s: %s", step, name, strerror(errno));
-	if (fd >= 0)
-		close(fd);
+	snprintf(error, error_size, "cannot %s %s: %s", step, path, strerror(errno));
 	return -1;
 }
 
 static int
-new_socket(int family)
+new_socket(void)
 {
-	return socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	return socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 }
 
-static void
-fill_address(const char *path, struct sockaddr_un *ret)
-{
-	*ret = (struct sockaddr_un){ .sun_family = AF_UNIX };
-	memcpy(ret->sun_path, path, strnlen(path, sizeof(ret->sun_path) - 1));
-}
-
-/* What a call at the door says: 0, somebody is there (a full queue is an answer as
- * well); ECONNREFUSED, nobody listens; anything else, it does not tell. */
+/* 0 if a process listens on the file (a full accept queue counts), ECONNREFUSED if none
+ * does, another error number if that cannot be found out. */
 static int
-probe_server(const struct sockaddr_un *address)
+probe(const struct sockaddr_un *address)
 {
-	int fd = new_socket(AF_UNIX);
+	int fd = new_socket();
 	if (fd < 0)
 		return errno;
 	int rc = connect(fd, (const struct sockaddr *)address, sizeof(*address));
@@ -57,7 +45,7 @@ probe_server(const struct sockaddr_un *address)
 	return reason;
 }
 
-/* Makes room for the file. 0, or -1 with the error. */
+/* Removes the file of a socket on which no process listens. 0, or -1 with the error. */
 static int
 remove_stale(
     const struct sockaddr_un *address, const char *path, char *error, size_t error_size)
@@ -66,80 +54,86 @@ remove_stale(
 	if (lstat(path, &st) < 0)
 		return 0;
 	if (!S_ISSOCK(st.st_mode)) {
-		snprintf(
-		    error, error_size, "%s is there and is no socket; it stays", path);
+		snprintf(error, error_size,
+		    "found a file at %s that is not a socket; remove it or choose another path",
+		    path);
 		return -1;
 	}
-	errno = probe_server(address);
+	errno = probe(address);
 	if (errno == 0) {
 		snprintf(error, error_size,
-		    "another server answers on %s; a path of its own was wanted", path);
+		    "another process listens on %s; choose another path", path);
 		return -1;
 	}
 	if (errno != ECONNREFUSED)
 		return fail(
-		    -1, "tell whether somebody answers on", path, error, error_size);
-	return unlink(path) == 0 ? 0 : fail(-1, "replace", path, error, error_size);
+		    "find out whether a process listens on", path, error, error_size);
+	return unlink(path) == 0 ? 0 : fail("remove", path, error, error_size);
 }
 
-/* Two that find the same file stale at the same instant would remove each other's: its
- * directory is held meanwhile, which leaves nothing behind. A directory that cannot be
- * held, or that somebody does not let go of, keeps nobody from starting. The
- * descriptor, to be closed; -1: without. */
+/* Locks the directory of the file, which leaves nothing behind: without a lock, two
+ * processes that find the same stale file would remove each other's. Opens the socket
+ * even if the directory cannot be locked. A descriptor that the caller closes, or -1.
+ */
 static int
 lock_directory(const char *path)
 {
 	char copy[sizeof(((struct sockaddr_un *)NULL)->sun_path) + 1];
 	snprintf(copy, sizeof(copy), "%s", path);
 	int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
 	const struct timespec pause = { .tv_nsec = LOCK_RETRY_NS };
-	for (int i = 0; fd >= 0 && i < LOCK_RETRIES; i++) {
+	for (int i = 0; i < LOCK_RETRIES; i++) {
 		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
 			return fd;
 		nanosleep(&pause, NULL);
 	}
-	if (fd >= 0)
-		close(fd);
+	close(fd);
 	return -1;
 }
 
-/* In the place of a file that nobody answers on. */
+/* Binds fd, which stays the caller's. 0, or -1 with the error. */
 static int
-open_in_place(const char *path, int backlog, char *error, size_t error_size)
+bind_and_listen(int fd, const struct sockaddr_un *address, int backlog, char *error,
+    size_t error_size)
 {
-	struct sockaddr_un address;
-	fill_address(path, &address);
-	if (remove_stale(&address, path, error, error_size) < 0)
-		return -1;
-	int fd = new_socket(AF_UNIX);
-	if (fd < 0)
-		return fail(fd, "open", path, error, error_size);
-	/* Nobody comes in before the mode is what it is meant to be. */
+	const char *path = address->sun_path;
+	/* No process can connect before chmod() below. */
 	mode_t before = umask(0777);
-	int rc = bind(fd, (const struct sockaddr *)&address, sizeof(address));
+	int rc = bind(fd, (const struct sockaddr *)address, sizeof(*address));
 	umask(before);
 	if (rc < 0 && errno == ENOENT) {
-		close(fd);
 		snprintf(error, error_size,
-		    "%s: there is no such folder; make it, or set another admin.socket",
-		    path);
+		    "%s: no such directory; create it or choose another path", path);
 		return -1;
 	}
 	if (rc < 0)
-		return fail(fd, "bind", path, error, error_size);
-	if (chmod(path, 0660) < 0 || listen(fd, backlog) < 0) {
-		fail(fd, "listen on", path, error, error_size);
-		unlink(path);
-		return -1;
-	}
-	return fd;
+		return fail("bind", path, error, error_size);
+	if (chmod(path, 0660) == 0 && listen(fd, backlog) == 0)
+		return 0;
+	fail("listen on", path, error, error_size);
+	unlink(path);
+	return -1;
 }
 
 int
 unix_socket_open(const char *path, int backlog, char *error, size_t error_size)
 {
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	memcpy(address.sun_path, path, strnlen(path, sizeof(address.sun_path) - 1));
 	int directory_fd = lock_directory(path);
-	int fd = open_in_place(path, backlog, error, error_size);
+	int fd = -1;
+	if (remove_stale(&address, path, error, error_size) == 0) {
+		fd = new_socket();
+		if (fd < 0) {
+			fail("open", path, error, error_size);
+		} else if (bind_and_listen(fd, &address, backlog, error, error_size) <
+		    0) {
+			close(fd);
+			fd = -1;
+		}
+	}
 	if (directory_fd >= 0)
 		close(directory_fd);
 	return fd;
@@ -157,7 +151,7 @@ unix_socket_set_group(const char *path, const char *group)
 		}
 		gid = entry->gr_gid;
 	}
-	/* A service manager may have taken the call away: it is made only if needed. */
+	/* A service manager may forbid chown(2): call it only if needed. */
 	struct stat st;
 	if (lstat(path, &st) == 0 && st.st_gid == gid)
 		return 0;
@@ -173,29 +167,17 @@ unix_socket_identify(const char *path, struct file_id *ret)
 		*ret = (struct file_id){ .device = st.st_dev, .inode = st.st_ino };
 }
 
-void
-unix_socket_remove(const char *path, const struct file_id *file)
+bool
+unix_socket_is_same(const char *path, const struct file_id *file)
 {
 	struct file_id now;
 	unix_socket_identify(path, &now);
-	if (now.inode != 0 && now.inode == file->inode && now.device == file->device)
-		unlink(path);
+	return now.inode != 0 && now.inode == file->inode && now.device == file->device;
 }
 
-int
-unix_socket_open_tcp(const char *text, int backlog, char *error, size_t error_size)
+void
+unix_socket_remove(const char *path, const struct file_id *file)
 {
-	struct address address;
-	if (address_parse(text, &address, error, error_size) < 0)
-		return -1;
-	int fd = new_socket(address.storage.ss_family);
-	if (fd < 0)
-		return fail(fd, "open", text, error, error_size);
-	const int on = 1;
-	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
-	    bind(fd, (const struct sockaddr *)&address.storage, address.length) < 0)
-		return fail(fd, "bind", text, error, error_size);
-	if (listen(fd, backlog) < 0)
-		return fail(fd, "listen on", text, error, error_size);
-	return fd;
+	if (unix_socket_is_same(path, file))
+		unlink(path);
 }

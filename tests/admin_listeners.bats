@@ -65,7 +65,7 @@ load lib/admin
 @test "the socket file of a killed server is replaced, that of a running one is not" {
 	start_with_admin --listen 127.0.0.1:0=echo
 	run -71 "$YODELD" --listen 127.0.0.1:0=echo --set "admin.socket=$ADMIN"
-	[[ $output = *"another server answers on $ADMIN"* ]]
+	[[ $output = *"another process listens on $ADMIN"* ]]
 	ctl status
 	kill -KILL "$YODELD_PID"
 	wait_until has_ended "$YODELD_PID"
@@ -92,7 +92,7 @@ load lib/admin
 		one_serves_alone()
 		{
 			[ "$(cat [a-d].log | grep -c ': ready: ')" = 1 ] &&
-				[ "$(cat [a-d].log | grep -c "another server answers on $admin_socket")" = 3 ]
+				[ "$(cat [a-d].log | grep -c "another process listens on $admin_socket")" = 3 ]
 		}
 		wait_until one_serves_alone
 		for name in a b c d; do
@@ -145,7 +145,7 @@ load lib/admin
 	run -0 ctl status
 	stop_yodeld INT
 	rm -r "$open"
-	[[ $complaint = *"cannot tell whether somebody answers on $ADMIN: Permission denied"* ]]
+	[[ $complaint = *"cannot find out whether a process listens on $ADMIN: Permission denied"* ]]
 }
 
 @test "a reload re-creates a deleted socket file" {
@@ -193,7 +193,7 @@ load lib/admin
 @test "a regular file at the socket path is kept, and the server does not start" {
 	echo precious >admin_socket
 	run -71 "$YODELD" --listen 127.0.0.1:0=echo --set "admin.socket=$PWD/admin_socket"
-	[[ $output = *'is no socket'* ]]
+	[[ $output = *'that is not a socket'* ]]
 	[ "$(<admin_socket)" = precious ]
 }
 
@@ -201,7 +201,7 @@ load lib/admin
 	start_with_config_file
 	sed -i "s|$BATS_TEST_TMPDIR/admin_socket|$BATS_TEST_TMPDIR/none/admin_socket|" server.json
 	run -1 ctl reload
-	[[ $output = *'none/admin_socket: there is no such folder'* ]]
+	[[ $output = *'none/admin_socket: no such directory'* ]]
 	[ "$(stat_of 's["generation"]')" = 1 ]
 	sed -i "s|/none/admin_socket|/moved|" server.json
 	ctl reload

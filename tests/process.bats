@@ -157,7 +157,7 @@ sockets_of() # PID
 
 @test "a control socket in a missing directory fails with 71 and names the remedy" {
 	run -71 "$YODELD" --listen 127.0.0.1:0 --set "admin.socket=$PWD/none/admin_socket"
-	[[ $output = *"admin: $PWD/none/admin_socket: there is no such folder; make it, or set another admin.socket" ]]
+	[[ $output = *"admin: $PWD/none/admin_socket: no such directory; create it or choose another path" ]]
 }
 
 @test "an address that this host does not have fails with 71 and is named" {

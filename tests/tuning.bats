@@ -56,11 +56,11 @@ congestion_in_use()
 
 @test "an unknown congestion control ends the start with 71 and fails a reload" {
 	run -71 "$YODELD" -l 127.0.0.1:0=echo --set 'listeners[0].congestion=valley'
-	[[ $output = *"cannot set the congestion control of 127.0.0.1:0"*"No such file"*"tcp_available_congestion_control was wanted" ]]
+	[[ $output = *"cannot set congestion control valley of 127.0.0.1:0: No such file or directory; expected one of net.ipv4.tcp_available_congestion_control" ]]
 	start_yodeld_with '"reply": "echo"'
 	sed -i 's/"reply"/"congestion": "valley", &/' listener.json
 	kill -HUP "$YODELD_PID"
-	wait_until grep -q 'reload failed, the old configuration stays: cannot set the congestion control of 127.0.0.1:0 to valley: No such file or directory' "$YODELD_LOG"
+	wait_until grep -q 'reload failed, the old configuration stays: cannot set congestion control valley of 127.0.0.1:0: No such file or directory' "$YODELD_LOG"
 	"$INDEPENDENT_CLIENT" ask "127.0.0.1:$PORT" x
 }
 

@@ -344,7 +344,7 @@ sys.exit(0 if ledger["consistent"] else str(ledger))' "$1"
 	rm admin_socket
 	spawn other "$YODELD" -w 1 -l 127.0.0.1:0 --set "admin.socket=$PWD/admin_socket"
 	wait_until grep -q ': ready: ' other.log
-	change USR2 'upgrade failed, .*: admin: another server answers on .*/admin_socket'
+	change USR2 'upgrade failed, .*: admin: another process listens on .*/admin_socket'
 	wait_until logged 'the former program goes on'
 	stop_yodeld TERM
 	"$BUILD/yodelctl" -s admin_socket status

@@ -1,7 +1,5 @@
 #include "master/listeners/listener.h"
 
-#include <sys/socket.h>
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -9,113 +7,29 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-
 #include "lib/log.h"
 #include "lib/procfs.h"
 
 #include "net/listen.h"
 #include "net/socket_info.h"
 
-static int
-set_option(int fd, int level, int option, int value)
+static struct listen_options
+options_of(const struct listener *listener, const struct listener_config *config)
 {
-	return setsockopt(fd, level, option, &value, sizeof(value));
+	return (struct listen_options){ .name = listener->name,
+		.group = listener->reuseport_count == 0 ? LISTEN_GROUP_FIRST
+							: LISTEN_GROUP_NEXT,
+		.backlog = (int)config->backlog,
+		.is_v6_only = true,
+		.nodelay = config->nodelay,
+		.congestion = config->congestion };
 }
 
-/* Accepted sockets inherit it. "" would be no name: what was set before is undone by
- * the name of the default. */
+/* A descriptor of a socket that the service manager passed, or -1 with the error: its
+ * sockets may not be in a group that another one could join, so a slot beyond them
+ * shares one. */
 static int
-set_congestion(int fd, const char *name)
-{
-	char text[32] = "";
-	if (name == NULL) {
-		procfs_read(
-		    "/proc/sys/net/ipv4/tcp_congestion_control", text, sizeof(text));
-		text[strcspn(text, "\n")] = '\0';
-		if (text[0] == '\0')
-			return 0;
-		name = text;
-	}
-	return setsockopt(
-	    fd, IPPROTO_TCP, TCP_CONGESTION, name, (socklen_t)strlen(name));
-}
-
-/* Binds fd; *ret_step says what failed. */
-static int
-bind_and_listen(struct listener *listener, const struct listener_config *config, int fd,
-    const char **ret_step)
-{
-	struct sockaddr *address = (struct sockaddr *)&listener->address.storage;
-	bool is_first = listener->reuseport_count == 0;
-	*ret_step = "set up";
-	if (set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) < 0)
-		return -1;
-	if (address->sa_family == AF_INET6 &&
-	    set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1) < 0)
-		return -1;
-	/* Accepted sockets inherit it: no call for each connection. */
-	if (set_option(fd, IPPROTO_TCP, TCP_NODELAY, config->nodelay) < 0)
-		return -1;
-	if (!is_first && set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1) < 0)
-		return -1;
-	*ret_step = "set the congestion control of";
-	if (config->congestion != NULL && set_congestion(fd, config->congestion) < 0)
-		return -1;
-	*ret_step = "bind";
-	if (bind(fd, address, listener->address.length) < 0)
-		return -1;
-	*ret_step = "share";
-	if (is_first && set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1) < 0)
-		return -1;
-	*ret_step = "listen on";
-	if (listen(fd, (int)config->backlog) < 0)
-		return -1;
-	socklen_t length = sizeof(listener->address.storage);
-	return getsockname(fd, address, &length);
-}
-
-/* What the reasons of some steps want. */
-static const char *
-remedy(int reason)
-{
-	switch (reason) {
-	case EACCES: /* bind */
-		return "; below net.ipv4.ip_unprivileged_port_start CAP_NET_BIND_SERVICE is wanted";
-	case ENOENT: /* the congestion control */
-		return "; one of net.ipv4.tcp_available_congestion_control was wanted";
-	case EPERM:
-		return "; one of net.ipv4.tcp_allowed_congestion_control was wanted";
-	default:
-		return "";
-	}
-}
-
-static int
-open_slot(struct listener *listener, const struct listener_config *config,
-    uint32_t slot, char *error)
-{
-	const char *step = "open a socket for";
-	int fd = socket(listener->address.storage.ss_family,
-	    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd >= 0 && bind_and_listen(listener, config, fd, &step) == 0) {
-		listener_set_socket(listener, slot, fd);
-		return 0;
-	}
-	int saved = errno;
-	snprintf(error, CONFIG_ERROR_MAX, "cannot %s %s: %s%s", step, listener->name,
-	    strerror(saved), remedy(saved));
-	if (fd >= 0)
-		close(fd);
-	errno = saved;
-	return -1;
-}
-
-/* The service manager's sockets may not be in a group that one more could join: a slot
- * beyond them shares one. */
-static int
-share_slot(struct listener *listener, uint32_t slot, char *error)
+share_socket(const struct listener *listener, uint32_t slot, char *error)
 {
 	int fd =
 	    fcntl(listener->fds[slot % listener->passed_sockets], F_DUPFD_CLOEXEC, 0);
@@ -125,11 +39,8 @@ share_slot(struct listener *listener, uint32_t slot, char *error)
 		    "cannot share the passed socket %s: %s", listener->name,
 		    strerror(saved));
 		errno = saved;
-		return -1;
 	}
-	listener_set_socket(listener, slot, fd);
-	listener->is_stored[slot] = true;
-	return 0;
+	return fd;
 }
 
 struct listener *
@@ -182,11 +93,15 @@ listener_add_sockets(struct listener *listener, const struct listener_config *co
 	for (uint32_t i = 0; i < slots; i++) {
 		if (listener->fds[i] >= 0)
 			continue;
-		int rc = listener->is_from_manager
-		    ? share_slot(listener, i, error)
-		    : open_slot(listener, config, i, error);
-		if (rc < 0)
+		const struct listen_options options = options_of(listener, config);
+		int fd = listener->is_from_manager
+		    ? share_socket(listener, i, error)
+		    : listen_open(
+			  &listener->address, &options, error, CONFIG_ERROR_MAX);
+		if (fd < 0)
 			return -1;
+		listener_set_socket(listener, i, fd);
+		listener->is_stored[i] = listener->is_from_manager;
 	}
 	return 0;
 }
@@ -194,33 +109,29 @@ listener_add_sockets(struct listener *listener, const struct listener_config *co
 int
 listener_check_options(const struct listener_config *config, char *error)
 {
+	const struct listen_options options = { .name = config->address_text,
+		.congestion = config->congestion };
 	if (config->congestion == NULL)
 		return 0;
-	int fd =
-	    socket(config->address.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	int rc = fd < 0 ? -1 : set_congestion(fd, config->congestion);
-	if (rc < 0)
-		snprintf(error, CONFIG_ERROR_MAX,
-		    "cannot set the congestion control of %s to %s: %s",
-		    config->address_text, config->congestion, strerror(errno));
-	if (fd >= 0)
-		close(fd);
-	return rc;
+	return listen_check_congestion(
+	    config->address.storage.ss_family, &options, error, CONFIG_ERROR_MAX);
 }
 
 void
 listener_apply_options(
     const struct listener *listener, const struct listener_config *config)
 {
+	char congestion[32];
+	struct listen_options options = options_of(listener, config);
+	/* Undoes what an earlier configuration has set. */
+	if (options.congestion == NULL && !listener->is_from_manager)
+		options.congestion =
+		    listen_default_congestion(congestion, sizeof(congestion));
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
-		int fd = listener->fds[i];
-		if (fd < 0)
-			continue;
-		if (listen(fd, (int)config->backlog) < 0 ||
-		    set_option(fd, IPPROTO_TCP, TCP_NODELAY, config->nodelay) < 0 ||
-		    (!(listener->is_from_manager && config->congestion == NULL) &&
-			set_congestion(fd, config->congestion) < 0))
-			log_warn("%s: a socket stays as it was", listener->name);
+		if (listener->fds[i] >= 0 &&
+		    listen_set_options(listener->fds[i], &options) < 0)
+			log_warn("%s: cannot change the options of socket %u",
+			    listener->name, i);
 	}
 }
 
@@ -259,8 +170,7 @@ listener_block_new(const struct listener *listener)
 {
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
 		if (listener->fds[i] >= 0 && listen_block_new(listener->fds[i]) < 0)
-			log_debug(
-			    "%s: new connections are not turned away", listener->name);
+			log_debug("%s: cannot block new connections", listener->name);
 	}
 }
 
@@ -270,7 +180,7 @@ listener_block_new_slot(const struct listener *listener, uint32_t slot)
 	bool is_shared = listener->is_from_manager && slot >= listener->passed_sockets;
 	if (listener->fds[slot] >= 0 && !is_shared &&
 	    listen_block_new(listener->fds[slot]) < 0)
-		log_debug("%s: new connections are not turned away", listener->name);
+		log_debug("%s: cannot block new connections", listener->name);
 }
 
 void

@@ -3,10 +3,7 @@
  * for each slot, bound and kept by the master, so that a worker's death closes no
  * accept queue.
  *
- * A group of sockets belongs to one master: the first one is bound without
- * SO_REUSEPORT, which fails loudly where another process has the address, also where
- * that process is a second yodeld of the same user (socket(7) would let it join in
- * silence).
+ * A group of sockets belongs to one master (net/listen.h).
  */
 #ifndef MASTER_LISTENERS_LISTENER_H
 #define MASTER_LISTENERS_LISTENER_H
