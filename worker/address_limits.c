@@ -35,7 +35,7 @@ struct address_limits {
 	struct chain *chains;
 	struct entry *all;
 	size_t capacity, used;
-	TAILQ_HEAD(, entry) idle; /* without connections, the oldest first */
+	TAILQ_HEAD(entry_list, entry) idle; /* without connections, the oldest first */
 };
 
 struct address_limits *
@@ -108,14 +108,11 @@ chain_of(struct address_limits *limits, const struct key *key)
 static struct entry *
 find(struct address_limits *limits, const struct key *key)
 {
-	struct entry *entry;
-	SLIST_FOREACH(entry, chain_of(limits, key), chained)
-	{
-		if (entry->key.network == key->network &&
-		    entry->key.scope == key->scope)
-			return entry;
-	}
-	return NULL;
+	struct entry *entry = SLIST_FIRST(chain_of(limits, key));
+	while (entry != NULL &&
+	    (entry->key.network != key->network || entry->key.scope != key->scope))
+		entry = SLIST_NEXT(entry, chained);
+	return entry;
 }
 
 /* A free entry, if need be that of the address that has been idle for longest; NULL

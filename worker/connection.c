@@ -72,43 +72,42 @@ needed_events(const struct connection *connection)
 	return EV_PERSIST | EV_READ;
 }
 
-bool
-connection_watch(struct connection *connection)
+/* Closes the connection on failure. */
+static bool
+add_event(struct connection *connection, short events)
 {
 	struct event *event = &connection->event;
-	short events = needed_events(connection);
-	if (event_get_events(event) == events)
-		return true;
-	int fd = event_get_fd(event);
-	event_del(event);
-	event_assign(event, connection->listener->worker->base, fd, events,
-	    event_get_callback(event), connection);
+	event_assign(event, connection->listener->worker->base, event_get_fd(event),
+	    events, event_get_callback(event), connection);
 	if (event_add(event, NULL) == 0)
 		return true;
 	connection_close(connection, CLOSE_SYSTEM_ERROR);
 	return false;
 }
 
-/* Counts the connection against limits.max_connections and the limits of its address.
- * Not while it is frozen: during a transfer it would count in both workers. */
-static void
-count_in(const struct connection *connection)
+bool
+connection_watch(struct connection *connection)
 {
-	const struct listener *listener = connection->listener;
-	ledger_add_open(&listener->worker->worker_ledger->own, 1);
-	if (address_limits_are_set(listener->config))
-		address_limits_add(listener->worker->limits.addresses,
-		    listener_ledger_index(listener), &connection->peer);
+	short events = needed_events(connection);
+	if (event_get_events(&connection->event) == events)
+		return true;
+	event_del(&connection->event);
+	return add_event(connection, events);
 }
 
+/* Counts the connection (change: 1 or -1) against limits.max_connections and the limits
+ * of its address. Not while it is frozen: during a transfer it would count in both
+ * workers. */
 static void
-count_out(const struct connection *connection)
+count(const struct connection *connection, int change)
 {
 	const struct listener *listener = connection->listener;
-	ledger_add_open(&listener->worker->worker_ledger->own, -1);
+	const struct worker *worker = listener->worker;
+	ledger_add_open(&worker->worker_ledger->own, change);
 	if (address_limits_are_set(listener->config))
-		address_limits_remove(listener->worker->limits.addresses,
-		    listener_ledger_index(listener), &connection->peer);
+		(change > 0 ? address_limits_add : address_limits_remove)(
+		    worker->limits.addresses, listener_ledger_index(listener),
+		    &connection->peer);
 }
 
 void
@@ -137,7 +136,7 @@ connection_free(struct connection *connection)
 	struct worker *worker = connection->listener->worker;
 	event_del(&connection->event);
 	if (!connection->frozen)
-		count_out(connection);
+		count(connection, -1);
 	connection_destroy_output(connection);
 	buffer_release(&connection->input);
 	struct ledger_block *block = connection->listener->block;
@@ -200,7 +199,7 @@ connection_open(struct listener *listener, int fd, const struct address *peer)
 		return;
 	}
 	address_compact(peer, &connection->peer);
-	count_in(connection);
+	count(connection, 1);
 	if (event_add(&connection->event, NULL) < 0)
 		connection_close(connection, CLOSE_SYSTEM_ERROR);
 }
@@ -208,7 +207,7 @@ connection_open(struct listener *listener, int fd, const struct address *peer)
 void
 connection_freeze(struct connection *connection)
 {
-	count_out(connection);
+	count(connection, -1);
 	connection->frozen = true;
 	event_del(&connection->event);
 }
@@ -217,13 +216,8 @@ void
 connection_resume(struct connection *connection)
 {
 	connection->frozen = false;
-	count_in(connection);
-	struct event *event = &connection->event;
-	event_assign(event, connection->listener->worker->base, event_get_fd(event),
-	    (short)(needed_events(connection) | EV_PERSIST), event_get_callback(event),
-	    connection);
-	if (event_add(event, NULL) < 0)
-		connection_close(connection, CLOSE_SYSTEM_ERROR);
+	count(connection, 1);
+	(void)add_event(connection, needed_events(connection));
 }
 
 void

@@ -16,7 +16,7 @@ struct connection;
 struct slab;
 
 struct connection_pool {
-	LIST_HEAD(, slab) all, with_room;
+	LIST_HEAD(slab_list, slab) all, with_room;
 	size_t count; /* connections in use */
 };
 

@@ -315,22 +315,6 @@ on_rejected(struct sender *sender)
 }
 
 static void
-on_note(struct sender *sender, const struct transfer_note *note)
-{
-	switch ((enum transfer_verb)note->verb) {
-	case TRANSFER_CAPACITY:
-		on_capacity(sender, note);
-		break;
-	case TRANSFER_ACCEPTED:
-		on_accepted(sender);
-		break;
-	default: /* TRANSFER_REJECTED */
-		on_rejected(sender);
-		break;
-	}
-}
-
-static void
 on_packet(evutil_socket_t fd, short what, void *argument)
 {
 	(void)fd;
@@ -338,10 +322,16 @@ on_packet(evutil_socket_t fd, short what, void *argument)
 	struct sender *sender = argument;
 	struct transfer_note note;
 	ssize_t n = receive_note(sender, &note);
-	if (n > 0)
-		on_note(sender, &note);
-	else if (n == 0 || errno != EAGAIN)
+	if (n < 0 && errno == EAGAIN)
+		return;
+	if (n <= 0)
 		finish(sender, false);
+	else if (note.verb == TRANSFER_CAPACITY)
+		on_capacity(sender, &note);
+	else if (note.verb == TRANSFER_ACCEPTED)
+		on_accepted(sender);
+	else
+		on_rejected(sender);
 }
 
 /* The master starts no other transfer: a draining worker drains its connections. */

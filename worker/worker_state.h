@@ -93,7 +93,8 @@ struct worker_transfers {
 	bool is_expected;      /* a transfer of all connections will start (again) */
 	uint64_t movable;      /* bit for each listener number: a transfer of all may
 				  yet move its connections; a drain leaves them open */
-	LIST_HEAD(, receiver) receivers; /* transfers that bring connections */
+	LIST_HEAD(receiver_list, receiver)
+	receivers; /* transfers that bring connections */
 };
 
 /* Replies made by responder.c and not yet sent: one send for as many as fit. */
@@ -115,8 +116,9 @@ struct worker {
 	int channel_fd; /* to the master */
 
 	struct connection_pool connections;
-	LIST_HEAD(, output) queued_outputs; /* all that wait for their peer */
-	size_t lingering_count;             /* connections in that phase */
+	LIST_HEAD(output_list, output)
+	queued_outputs;         /* all that wait for their peer */
+	size_t lingering_count; /* connections in that phase */
 	struct heap_trim heap_trim;
 	uint8_t *input;     /* of one read; used up before the callback returns */
 	struct batch batch; /* sent before the callback returns */
