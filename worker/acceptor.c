@@ -19,6 +19,7 @@
 #include "worker/admission.h"
 #include "worker/connection.h"
 #include "worker/connection_io.h"
+#include "worker/responder.h"
 #include "worker/worker.h"
 #include "worker/worker_state.h"
 
@@ -268,9 +269,7 @@ acceptor_start(struct worker *worker, const struct worker_socket *sockets, size_
 		listener->config = &worker->config->listeners[listener->number];
 		listener->block =
 		    &worker->worker_ledger->by_listener[sockets[i].ledger_index];
-		listener->is_bytewise =
-		    !framings[listener->config->framing].has_boundaries &&
-		    reply_is_bytewise(&listener->config->reply);
+		responder_prepare(listener);
 		listener->fd = sockets[i].fd;
 		listener->transport = &transport_tcp;
 		listener->on_event = connection_io_callback(listener->transport);

@@ -81,15 +81,13 @@ answer_one(const struct connection *connection, const uint8_t *message,
 	return RESPONDER_DONE;
 }
 
-uint64_t
-responder_answer_bytewise(struct connection *connection, uint8_t *data, size_t length)
+void
+responder_prepare(struct listener *listener)
 {
-	const struct listener_config *config = connection->listener->config;
-	uint64_t messages =
-	    length <= config->max_message ? 1 : (length - 1) / config->max_message + 1;
-	ledger_count(connection->listener->block, LEDGER_MESSAGES_RECEIVED, messages);
-	reply_transform(config->reply.kind, data, length);
-	return messages;
+	const struct listener_config *config = listener->config;
+	listener->is_bytewise = !framings[config->framing].has_boundaries &&
+	    reply_is_bytewise(&config->reply);
+	listener->transform = reply_kinds[config->reply.kind].transform;
 }
 
 enum responder_status

@@ -9,7 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct batch;
+#include "worker/worker_state.h"
+
 struct connection;
 
 enum responder_status {
@@ -26,10 +27,22 @@ void responder_finish(struct batch *batch);
 /* Frees memory that one long reply needed, once it is sent. */
 void responder_trim(struct batch *batch);
 
+/* Sets what follows from the framing and reply in the listener's configuration. */
+void responder_prepare(struct listener *listener);
+
 /* For a listener that is_bytewise: makes the reply in place, however the stream was
- * segmented. Returns the number of messages that it answers. */
-uint64_t responder_answer_bytewise(
-    struct connection *connection, uint8_t *data, size_t length);
+ * segmented. Returns the number of messages that it answers. Inline, because it is most
+ * of the work for a message. */
+static inline uint64_t
+responder_answer_bytewise(const struct listener *listener, uint8_t *data, size_t length)
+{
+	uint64_t max = listener->config->max_message;
+	uint64_t messages = length <= max ? 1 : (length - 1) / max + 1;
+	ledger_count(listener->block, LEDGER_MESSAGES_RECEIVED, messages);
+	if (listener->transform != NULL)
+		listener->transform(data, length, data);
+	return messages;
+}
 
 /* For any other listener: answers the whole messages in data[length], in order. The
  * caller keeps what is behind *ret_used. */

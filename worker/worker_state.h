@@ -28,6 +28,7 @@
 
 #include "proto/channel.h"
 #include "proto/ledger.h"
+#include "proto/reply.h"
 
 #include "conf/config.h"
 
@@ -46,8 +47,9 @@ struct listener {
 	char name[ADDRESS_TEXT_MAX]; /* the address as text: identifies the listener in
 					a transfer */
 	bool is_bytewise;            /* framing and reply treat each byte by itself */
-	bool draining_queue;         /* closes after a quiet period */
-	bool saw_connection;         /* since the last run of drain_queue_timer */
+	reply_transform_fn transform; /* of the payload in a reply; NULL: unchanged */
+	bool draining_queue;          /* closes after a quiet period */
+	bool saw_connection;          /* since the last run of drain_queue_timer */
 	unsigned quiet_turns; /* runs of drain_queue_timer that still saw connections */
 };
 

@@ -39,8 +39,6 @@ start_one(struct worker_fixture *w, int *ret_channel, const char *reply,
 
 	worker_fixture_start(w, reply, framing, MAX_MESSAGE, max_pending);
 	strcpy(w->listener.name, "127.0.0.1:10000");
-	w->listener.is_bytewise =
-	    framing == FRAMING_STREAM && reply_is_bytewise(&w->listener_config.reply);
 	w->worker.accept.listeners = &w->listener;
 	w->worker.accept.listener_count = 1;
 	w->worker.limits.max_connections = MANY;

@@ -76,9 +76,8 @@ worker_fixture_start(struct worker_fixture *w, const char *reply, enum framing f
 		.fd = -1,
 		.transport = &transport_tcp,
 		.on_event = connection_io_callback(&transport_tcp),
-		.is_bytewise = w->listener_config.framing == FRAMING_STREAM &&
-		    reply_is_bytewise(&w->listener_config.reply),
 	};
+	responder_prepare(&w->listener);
 }
 
 static inline bool
