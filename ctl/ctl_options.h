@@ -1,6 +1,4 @@
-/*
- * ctl_options.h - the command line of yodelctl.
- */
+/* ctl_options.h - the command line of yodelctl. */
 #ifndef CTL_CTL_OPTIONS_H
 #define CTL_CTL_OPTIONS_H
 
@@ -11,16 +9,16 @@ struct ctl_options {
 	bool is_json;
 	const char *command;
 	const char *argument; /* NULL: none was given */
-	unsigned frames;      /* of top; 0: until it is ended */
-	double interval_s;    /* between them */
-	bool no_wait;         /* for those whom a change sends away */
+	unsigned frames;      /* top: number of views; 0: until it is quit */
+	double interval_s;    /* top: between two views */
+	bool no_wait;         /* do not wait for old workers to exit */
 	double timeout_s;     /* for the outcome of a change */
 };
 
-/* How long to wait for what is answered at once. */
+/* How long to wait for a reply that needs no change. */
 double ctl_options_query_timeout_s(const struct ctl_options *options);
 
-/* Ends the process with 64 when the line is not understood. */
+/* Exits with 64 after one line on stderr on a usage error. */
 void ctl_options_parse(int argc, char **argv, struct ctl_options *ret);
 
 #endif

@@ -31,7 +31,7 @@ YODELCTL=$BUILD/yodelctl
 		grep -qE -- "Fl -${option#--}( |$)" "$top/ctl/yodelctl.1"
 	done
 	run -64 "$YODELCTL"
-	for command in ${output##*wanted one of}; do
+	for command in ${output##*expected one of}; do
 		grep -qE "^\.It Cm $command( |$)" "$top/ctl/yodelctl.1" || {
 			echo "yodelctl.1: no $command"
 			return 1
