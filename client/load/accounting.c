@@ -97,7 +97,6 @@ record_lost_connection(
 	    &ctx->plan->targets[connection % ctx->plan->target_count];
 	uint32_t n =
 	    atomic_load_explicit(&counters->lost_connections, memory_order_relaxed);
-
 	if (n >= COUNTERS_LOST_MAX)
 		return;
 	struct counters_lost_connection *out = &counters->lost_connection[n];

@@ -120,7 +120,6 @@ conn_close(struct load_context *ctx, struct conn *conn, enum conn_close_reason r
 	bool is_lost = reason <= CONN_CLOSE_BY_PEER, again = true;
 	bool was_open = conn->state == CONN_OPEN || conn->state == CONN_CLOSING;
 	uint64_t delay_ns = 0;
-
 	if (is_lost) {
 		delay_ns = delay_after_loss(ctx, conn);
 		again = ctx->plan->reconnect;
@@ -183,7 +182,6 @@ conn_advance(struct load_context *ctx, struct conn *conn)
 {
 	const struct plan *plan = ctx->plan;
 	uint32_t index = conn_state_index(ctx, conn);
-
 	if (conn->state != CONN_OPEN)
 		return;
 	if (conn_send(ctx, conn) == SEND_FAILED) {

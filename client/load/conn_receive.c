@@ -22,7 +22,6 @@ verify_received(
 		.data = data,
 		.length = length,
 	};
-
 	if (ctx->plan->expect == PLAN_EXPECT_NONE)
 		return;
 	verify->fd = conn->stream.fd;

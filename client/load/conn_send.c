@@ -61,7 +61,6 @@ gather(struct load_context *ctx, const struct conn *conn, size_t *ret_length)
 	struct cursor cursor = conn->send;
 	uint32_t messages = startable_messages(ctx, conn) + (cursor.at > 0 ? 1 : 0);
 	size_t room = ctx->plan->dribble ? 1 : LOAD_BUFFER_BYTES, length = 0;
-
 	while (messages > 0 && length < room) {
 		if (cursor.length == 0)
 			cursor.length = sequence_wire_length(

@@ -20,18 +20,17 @@
 #define CONNECTS_MAX 64 /* per turn, so that open connections are served in between */
 #define WAKE_INDEX UINT32_MAX
 
-static bool
-connect_is_due(const struct load_context *ctx)
+static uint64_t
+next_connect_ns(const struct load_context *ctx)
 {
-	return ctx->connects.count > 0 &&
-	    ctx->connects.pacer.next_ns <= ctx->times.now_ns;
+	return ctx->connects.count > 0 ? ctx->connects.pacer.next_ns : UINT64_MAX;
 }
 
-static bool
-ramp_is_due(const struct load_context *ctx)
+static uint64_t
+next_ramp_ns(const struct load_context *ctx)
 {
-	return ctx->connects.ramp_started < ctx->count &&
-	    ctx->connects.ramp.next_ns <= ctx->times.now_ns;
+	return ctx->connects.ramp_started < ctx->count ? ctx->connects.ramp.next_ns
+						       : UINT64_MAX;
 }
 
 static void
@@ -45,14 +44,16 @@ take_turn(struct load_context *ctx)
 static void
 run_connects(struct load_context *ctx)
 {
-	for (int i = 0; i < CONNECTS_MAX && ramp_is_due(ctx); i++) {
+	for (int i = 0; i < CONNECTS_MAX && next_ramp_ns(ctx) <= ctx->times.now_ns;
+	     i++) {
 		conn_state_skip_unused_turns(ctx);
 		take_turn(ctx);
 		pacer_take(&ctx->connects.ramp);
 		ctx->connects.pending--;
 		conn_start(ctx, &ctx->conns[ctx->connects.ramp_started++]);
 	}
-	for (int i = 0; i < CONNECTS_MAX && connect_is_due(ctx); i++) {
+	for (int i = 0; i < CONNECTS_MAX && next_connect_ns(ctx) <= ctx->times.now_ns;
+	     i++) {
 		take_turn(ctx);
 		conn_start(ctx, conn_state_dequeue_connect(ctx));
 	}
@@ -100,18 +101,11 @@ run_timers(struct load_context *ctx)
 static uint64_t
 next_wake(const struct load_context *ctx)
 {
-	uint64_t wake = timer_wheel_next(&ctx->timer_wheel);
-	uint64_t others[] = {
-		ctx->connects.count > 0 ? ctx->connects.pacer.next_ns : wake,
-		ctx->connects.ramp_started < ctx->count ? ctx->connects.ramp.next_ns
-							: wake,
-		phases_next_ns(ctx),
-		ctx->times.sample_ns,
-	};
-	if (ctx->ready != LOAD_NO_CONN)
-		return 0;
-	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
-		wake = others[i] < wake ? others[i] : wake;
+	uint64_t times[] = { timer_wheel_next(&ctx->timer_wheel), next_connect_ns(ctx),
+		next_ramp_ns(ctx), phases_next_ns(ctx), ctx->times.sample_ns };
+	uint64_t wake = ctx->ready != LOAD_NO_CONN ? 0 : UINT64_MAX;
+	for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++)
+		wake = times[i] < wake ? times[i] : wake;
 	return wake;
 }
 
@@ -178,7 +172,6 @@ static int
 loop(struct load_context *ctx)
 {
 	struct epoll_event events[EVENTS_MAX];
-
 	while (!phases_are_over(ctx)) {
 		uint64_t wake = next_wake(ctx), polled_ns = ctx->times.now_ns;
 		int n = wait_events(ctx, wake, events);
@@ -271,7 +264,6 @@ generator_run(const struct generator_args *args)
 		.ready = LOAD_NO_CONN,
 	};
 	int rc = -1;
-
 	ctx.count = plan_share(args->plan, args->process, &ctx.first);
 	/* The default slack of 50 us would delay wake-ups. */
 	prctl(PR_SET_TIMERSLACK, 1UL);

@@ -8,19 +8,6 @@
 #include "client/load/conn.h"
 #include "client/load/loop_stats.h"
 
-static enum load_phase
-phase_of(const struct load_context *ctx)
-{
-	return (enum load_phase)atomic_load_explicit(
-	    &ctx->counters->phase, memory_order_relaxed);
-}
-
-static void
-set_phase(struct load_context *ctx, enum load_phase phase)
-{
-	atomic_store_explicit(&ctx->counters->phase, phase, memory_order_release);
-}
-
 static void
 notify_parent(struct load_context *ctx)
 {
@@ -48,16 +35,14 @@ phases_start(struct load_context *ctx)
 {
 	const struct plan *plan = ctx->plan;
 	double share = (double)ctx->count / plan->rank_connections;
-	ctx->times.measure_ns = UINT64_MAX;
-	ctx->times.end_ns = UINT64_MAX;
-	ctx->times.sample_ns = UINT64_MAX;
-	ctx->times.drain_ns = UINT64_MAX;
+	ctx->times.measure_ns = ctx->times.end_ns = UINT64_MAX;
+	ctx->times.sample_ns = ctx->times.drain_ns = UINT64_MAX;
 	ctx->arrivals.next_ns = PACER_NEVER;
 	start_connect_pacer(ctx, &ctx->connects.pacer, plan->connect_rate * share);
 	if (plan->ramp_ns > 0)
 		start_connect_pacer(ctx, &ctx->connects.ramp,
 		    (double)ctx->count * 1e9 / (double)plan->ramp_ns);
-	set_phase(ctx, PHASE_CONNECTING);
+	atomic_store(&ctx->counters->phase, PHASE_CONNECTING);
 }
 
 /* Spreads the ages of the first connections over the lifetime, so that they do not all
@@ -83,7 +68,7 @@ start(struct load_context *ctx, uint64_t start_ns)
 	if (plan->duration_ns > 0)
 		ctx->times.end_ns = ctx->times.measure_ns + plan->duration_ns;
 	counters_set(&ctx->counters->started_ns, start_ns);
-	set_phase(ctx, PHASE_RUNNING);
+	atomic_store(&ctx->counters->phase, PHASE_RUNNING);
 	loop_stats_start(ctx);
 	arrivals_start(ctx, start_ns);
 	if (plan->lifetime_ns > 0)
@@ -117,28 +102,20 @@ start_round(struct load_context *ctx, uint64_t round)
 	ctx->round = round + 1;
 }
 
-static bool
-round_is_over(const struct load_context *ctx)
-{
-	return ctx->in_flight == 0;
-}
-
 static void
 step_lockstep(struct load_context *ctx)
 {
 	struct control_block *control_block = ctx->control_block;
 	uint64_t done = ctx->unfinished == 0 ? UINT64_MAX : ctx->round;
-	if (round_is_over(ctx) && counters_get(&ctx->counters->rounds_done) < done) {
+	if (ctx->in_flight == 0 && counters_get(&ctx->counters->rounds_done) < done) {
 		counters_set(&ctx->counters->rounds_done, done);
 		if (ctx->plan->processes > 1)
 			notify_parent(ctx);
 		else
-			atomic_store_explicit(
-			    &control_block->round, ctx->round, memory_order_relaxed);
+			atomic_store(&control_block->round, ctx->round);
 	}
-	uint64_t round =
-	    atomic_load_explicit(&control_block->round, memory_order_acquire);
-	if (ctx->is_running && round >= ctx->round && round_is_over(ctx))
+	uint64_t round = atomic_load(&control_block->round);
+	if (ctx->is_running && round >= ctx->round && ctx->in_flight == 0)
 		start_round(ctx, round);
 }
 
@@ -190,14 +167,7 @@ stop(struct load_context *ctx, bool by_request)
 	ctx->connects.ramp_started = ctx->count;
 	ctx->times.drain_ns = ctx->times.now_ns + ctx->plan->drain_ns;
 	counters_set(&ctx->counters->stopped_ns, ctx->times.now_ns);
-	set_phase(ctx, PHASE_DRAINING);
-	close_idle(ctx);
-}
-
-static void
-drop_due(struct load_context *ctx)
-{
-	ctx->is_dropping = true;
+	atomic_store(&ctx->counters->phase, PHASE_DRAINING);
 	close_idle(ctx);
 }
 
@@ -227,13 +197,12 @@ may_start(const struct load_context *ctx)
 static void
 step_start(struct load_context *ctx)
 {
-	uint64_t start_ns =
-	    atomic_load_explicit(&ctx->control_block->start_ns, memory_order_acquire);
-	if (phase_of(ctx) == PHASE_CONNECTING && may_start(ctx)) {
-		set_phase(ctx, PHASE_WAITING);
+	uint64_t start_ns = atomic_load(&ctx->control_block->start_ns);
+	if (atomic_load(&ctx->counters->phase) == PHASE_CONNECTING && may_start(ctx)) {
+		atomic_store(&ctx->counters->phase, PHASE_WAITING);
 		notify_parent(ctx);
 	}
-	if (phase_of(ctx) == PHASE_WAITING && start_ns != 0 &&
+	if (atomic_load(&ctx->counters->phase) == PHASE_WAITING && start_ns != 0 &&
 	    ctx->times.now_ns >= start_ns)
 		start(ctx, start_ns);
 }
@@ -241,8 +210,7 @@ step_start(struct load_context *ctx)
 void
 phases_step(struct load_context *ctx)
 {
-	uint32_t asked =
-	    atomic_load_explicit(&ctx->control_block->stop, memory_order_acquire);
+	uint32_t asked = atomic_load(&ctx->control_block->stop);
 	if (ctx->connects.pending == 0 &&
 	    counters_get(&ctx->counters->connected_ns) == 0)
 		counters_set(&ctx->counters->connected_ns, ctx->times.now_ns);
@@ -255,8 +223,10 @@ phases_step(struct load_context *ctx)
 	bool over = ctx->times.now_ns >= ctx->times.end_ns && arrived;
 	if (!ctx->is_stopped && (asked > 0 || over || ctx->unfinished == 0))
 		stop(ctx, asked > 0);
-	if (asked > 0 && !ctx->is_dropping)
-		drop_due(ctx);
+	if (asked > 0 && !ctx->is_dropping) {
+		ctx->is_dropping = true;
+		close_idle(ctx);
+	}
 	if (ctx->is_stopped && ctx->times.received_ns >= ctx->times.drain_ns)
 		end_drain(ctx);
 }
@@ -264,32 +234,27 @@ phases_step(struct load_context *ctx)
 uint64_t
 phases_next_ns(const struct load_context *ctx)
 {
-	uint64_t next = UINT64_MAX;
+	uint64_t start_ns = atomic_load(&ctx->control_block->start_ns);
+	uint64_t end_ns = ctx->times.end_ns, arrival_ns = ctx->arrivals.next_ns;
 	if (ctx->is_stopped)
 		return ctx->times.drain_ns;
-	if (ctx->is_running && ctx->active.count > 0 &&
-	    ctx->plan->load == PLAN_LOCKSTEP && ctx->in_flight == 0 &&
+	if (!ctx->is_running)
+		return start_ns != 0 &&
+			atomic_load(&ctx->counters->phase) == PHASE_WAITING
+		    ? start_ns
+		    : UINT64_MAX;
+	if (ctx->plan->load == PLAN_LOCKSTEP && ctx->active.count > 0 &&
+	    ctx->in_flight == 0 &&
 	    counters_get(&ctx->counters->rounds_done) < ctx->round)
 		return 0; /* a round without answers is over at once */
-	if (ctx->is_running) {
-		next = ctx->times.end_ns;
-		if (ctx->arrivals.next_ns < next && ctx->active.count > 0)
-			next = ctx->arrivals.next_ns;
-	} else if (phase_of(ctx) == PHASE_WAITING) {
-		uint64_t start_ns = atomic_load_explicit(
-		    &ctx->control_block->start_ns, memory_order_acquire);
-		next = start_ns != 0 ? start_ns : UINT64_MAX;
-	}
-	return next;
+	return arrival_ns < end_ns && ctx->active.count > 0 ? arrival_ns : end_ns;
 }
 
 bool
 phases_are_over(const struct load_context *ctx)
 {
-	if (!ctx->is_stopped)
-		return false;
-	return ctx->unfinished == 0 ||
-	    atomic_load_explicit(&ctx->control_block->stop, memory_order_acquire) > 1;
+	return ctx->is_stopped &&
+	    (ctx->unfinished == 0 || atomic_load(&ctx->control_block->stop) > 1);
 }
 
 void
@@ -297,6 +262,6 @@ phases_finish(struct load_context *ctx)
 {
 	ctx->times.now_ns = clock_now_ns();
 	counters_set(&ctx->counters->finished_ns, ctx->times.now_ns);
-	set_phase(ctx, PHASE_FINISHED);
+	atomic_store(&ctx->counters->phase, PHASE_FINISHED);
 	notify_parent(ctx);
 }

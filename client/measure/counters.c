@@ -115,7 +115,6 @@ counters_map_open(struct counters_map *ret, uint32_t count)
 	size_t total = control_block + count * slot;
 	uint8_t *memory = mmap(NULL, total, PROT_READ | PROT_WRITE,
 	    MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
 	if (memory == MAP_FAILED)
 		return -1;
 	*ret = (struct counters_map){

@@ -84,15 +84,12 @@ struct counters_target {
 
 /* One of the first wrong answers. Complete once `mismatches` counts it. */
 struct counters_mismatch {
-	uint64_t connection; /* in all ranks, from 0 */
-	uint64_t message;    /* of that connection, from 0 */
-	uint64_t
-	    offset; /* bytes received on that connection before the first wrong one */
+	uint64_t connection;    /* in all ranks, from 0 */
+	uint64_t message;       /* of that connection, from 0 */
+	uint64_t offset;        /* bytes received on it before the first wrong one */
 	uint64_t answer_offset; /* the same, from the start of the answer */
-	uint32_t expected_length;
-	uint32_t got_length;
-	uint8_t expected[COUNTERS_EXCERPT_MAX];
-	uint8_t got[COUNTERS_EXCERPT_MAX];
+	uint32_t expected_length, got_length;
+	uint8_t expected[COUNTERS_EXCERPT_MAX], got[COUNTERS_EXCERPT_MAX];
 	char looks_like[COUNTERS_DIAGNOSIS_MAX];
 	char at[TIMESTAMPS_TEXT_MAX]; /* wall-clock time */
 	char local[ADDRESS_TEXT_MAX];

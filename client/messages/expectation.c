@@ -77,7 +77,6 @@ expectation_wire(const struct expectation *expectation, enum reply_kind kind,
 	const struct sequence *sequence = expectation->sequence;
 	const struct reply *reply = reply_of(expectation);
 	uint32_t left = cursor->length - cursor->at;
-
 	if (*length > left)
 		*length = left;
 	if (expectation->wires != NULL) {

@@ -125,14 +125,9 @@ static uint64_t
 piece_number(
     enum message_template_piece_kind kind, uint64_t connection, uint64_t message)
 {
-	switch (kind) {
-	case MESSAGE_TEMPLATE_CONNECTION:
-		return connection;
-	case MESSAGE_TEMPLATE_INDEX:
-		return message;
-	default:
+	if (kind == MESSAGE_TEMPLATE_PID)
 		return (uint64_t)getpid();
-	}
+	return kind == MESSAGE_TEMPLATE_INDEX ? message : connection;
 }
 
 static size_t

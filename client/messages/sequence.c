@@ -94,7 +94,6 @@ read_file(struct sequence *sequence, const struct plan *plan, char *error)
 	size_t size = 0;
 	ssize_t n;
 	int rc = 0;
-
 	if (file == NULL)
 		return fail_read(plan, error);
 	while (rc == 0 && (n = getline(&line, &size, file)) >= 0) {
@@ -162,7 +161,6 @@ sequence_open(const struct plan *plan, struct sequence *ret, char *error)
 		.size_min = plan->size_min,
 		.size_max = plan->size_max,
 	};
-
 	if (plan->payload) {
 		out.count = 1;
 		out.longest = (uint32_t)plan->size_max;
@@ -235,7 +233,6 @@ sequence_wire(const struct sequence *sequence, uint64_t connection,
     const struct cursor *cursor, size_t *length, uint8_t *scratch, uint8_t *out)
 {
 	uint32_t left = cursor->length - cursor->at;
-
 	if (*length > left)
 		*length = left;
 	if (sequence->wires != NULL) {

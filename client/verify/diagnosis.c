@@ -11,7 +11,6 @@ diagnosis_expected_bytes(const struct diagnosis_case *where, uint64_t connection
 {
 	uint8_t bytes[DIAGNOSIS_WINDOW];
 	size_t done = 0;
-
 	while (done < length && messages > 0) {
 		if (from.length == 0)
 			from.length = expectation_length(
@@ -71,7 +70,6 @@ is_answer_to(const struct diagnosis_case *where, uint64_t message, uint32_t mess
 	uint8_t a[DIAGNOSIS_WINDOW], b[DIAGNOSIS_WINDOW];
 	uint32_t at = here.at;
 	uint32_t skip = (uint32_t)framings[sequence->framing].header_bytes;
-
 	sequence_seek(sequence, where->connection, &there, message);
 	there.length =
 	    expectation_length(where->expectation, where->connection, message);
@@ -95,7 +93,6 @@ static bool
 find_message(const struct diagnosis_case *where, struct diagnosis *ret)
 {
 	uint64_t message = where->cursor->message;
-
 	for (uint32_t i = 1; i < where->unanswered && i <= DIAGNOSIS_MESSAGES_MAX;
 	     i++) {
 		if (!is_answer_to(where, message + i, where->unanswered - i))
@@ -242,13 +239,17 @@ diagnosis_find(const struct diagnosis_case *where)
 void
 diagnosis_describe(const struct diagnosis *diagnosis, char *out, size_t size)
 {
+	static const char *const fixed[] = {
+		[DIAGNOSIS_UNKNOWN] = "not recognised",
+		[DIAGNOSIS_UNSEARCHED] = "not recognised (search cut short)",
+		[DIAGNOSIS_ALTERED] = "an altered byte",
+		[DIAGNOSIS_TRUNCATED] = "a truncated answer",
+		[DIAGNOSIS_LONGER] = "a longer answer",
+	};
 	unsigned long long bytes = diagnosis->bytes;
 	const char *plural = bytes == 1 ? "" : "s";
 
 	switch (diagnosis->kind) {
-	case DIAGNOSIS_ALTERED:
-		snprintf(out, size, "an altered byte");
-		break;
 	case DIAGNOSIS_DUPLICATE:
 		snprintf(out, size, "a duplicate of message %llu",
 		    (unsigned long long)diagnosis->message);
@@ -267,17 +268,7 @@ diagnosis_describe(const struct diagnosis *diagnosis, char *out, size_t size)
 		snprintf(out, size, "another connection's data (connection %llu)",
 		    (unsigned long long)diagnosis->connection);
 		break;
-	case DIAGNOSIS_TRUNCATED:
-		snprintf(out, size, "a truncated answer");
-		break;
-	case DIAGNOSIS_LONGER:
-		snprintf(out, size, "a longer answer");
-		break;
-	case DIAGNOSIS_UNKNOWN:
-		snprintf(out, size, "not recognised");
-		break;
-	case DIAGNOSIS_UNSEARCHED:
-		snprintf(out, size, "not recognised (search cut short)");
-		break;
+	default:
+		snprintf(out, size, "%s", fixed[diagnosis->kind]);
 	}
 }

@@ -50,7 +50,6 @@ mismatch_record(struct verify *verify, const struct diagnosis_case *where,
 	uint32_t n = counters == NULL
 	    ? COUNTERS_MISMATCHES_MAX
 	    : atomic_load_explicit(&counters->mismatches, memory_order_relaxed);
-
 	if (n >= COUNTERS_MISMATCHES_MAX)
 		return;
 	struct counters_mismatch *out = &counters->mismatch[n];

@@ -73,7 +73,6 @@ static size_t
 compare(struct verify *verify, const struct verify_input *in, size_t n)
 {
 	size_t right = 0;
-
 	while (right < n) {
 		struct cursor at = in->stream->cursor;
 		size_t step = n - right < VERIFY_STEP ? n - right : VERIFY_STEP;
@@ -182,7 +181,6 @@ verify_feed(struct verify *verify, struct verify_input *in)
 	struct cursor *cursor = &stream->cursor;
 	size_t header_bytes = verify_framing(verify)->header_bytes;
 	enum verify_result result = VERIFY_MORE;
-
 	while (result == VERIFY_MORE) {
 		if (stream->gap > 0)
 			return resync_skip_gap(verify, in);
@@ -210,7 +208,6 @@ verify_unexpected(struct verify *verify, const struct verify_input *in)
 	struct verify_input rest = *in;
 	uint32_t known =
 	    stream->skip < in->length ? stream->skip : (uint32_t)in->length;
-
 	/* The rest of a duplicate that is already recorded. */
 	stream->skip -= known;
 	take(&rest, known);
