@@ -30,7 +30,6 @@ distance(const char *a, size_t a_length, const char *b, size_t b_length)
 		row[0] = (int)i;
 		for (size_t j = 1; j <= b_length; j++) {
 			int changed = old[j - 1] + (same(a[i - 1], b[j - 1]) ? 0 : 1);
-
 			row[j] = smallest(old[j] + 1, row[j - 1] + 1, changed);
 			if (i > 1 && j > 1 && same(a[i - 1], b[j - 2]) &&
 			    same(a[i - 2], b[j - 1]) && older[j - 2] + 1 < row[j])

@@ -27,7 +27,7 @@ mark_length(const char *text, size_t length)
 	return starts_with(text, length, 0, "\xef\xbb\xbf") ? 3 : 0;
 }
 
-/* Past the string that starts at `at`; a string never crosses a line. */
+/* Past the string that starts at `at` and ends on the same line. */
 static size_t
 skip_string(const char *text, size_t length, size_t at)
 {
@@ -37,7 +37,7 @@ skip_string(const char *text, size_t length, size_t at)
 	return at < length ? at + 1 : length;
 }
 
-/* Past the comment that starts at `at`, or 0 when it is never closed. */
+/* Past the comment that starts at `at`; 0 if it has no end. */
 static size_t
 skip_comment(const char *text, size_t length, size_t at)
 {

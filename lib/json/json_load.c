@@ -13,11 +13,11 @@ struct source {
 	json_error_t *error;
 };
 
-/* What jansson has allocated since the reading began. */
+/* Blocks allocated by jansson since begin(). */
 static struct {
 	void **blocks;
 	size_t count, capacity;
-	jmp_buf out; /* where an allocation that fails leads to */
+	jmp_buf out; /* taken when an allocation fails */
 	json_malloc_t previous_malloc;
 	json_free_t previous_free;
 } allocations;
@@ -41,7 +41,7 @@ allocate(size_t size)
 	return block;
 }
 
-/* Mostly one of the last. */
+/* Searches backwards: mostly one of the last blocks is freed. */
 static void
 release(void *block)
 {

@@ -1,10 +1,9 @@
 /*
- * json_load.h - JSON that is read whole or not at all, also where memory is short.
+ * json_load.h - parses JSON correctly when out of memory.
  *
- * Where its buffer for a string cannot grow, jansson (2.14) leaves characters out: what
- * it then returns is another text, an error of syntax, or, when the character after a
- * backslash is gone, the end of the process by an assertion. So nothing of it runs on
- * after an allocation has failed.
+ * If its buffer for a string cannot grow, jansson 2.14 drops characters: it returns
+ * another text or a syntax error, or fails an assertion if the character after a
+ * backslash is missing. So parsing stops at the first failed allocation.
  */
 #ifndef LIB_JSON_JSON_LOAD_H
 #define LIB_JSON_JSON_LOAD_H
@@ -13,8 +12,8 @@
 #include <stddef.h>
 #include <stdio.h>
 
-/* As json_loadb, json_loadf and json_string; NULL with errno: ENOMEM, or 0 when it is
- * no JSON (error, where it is not NULL), or no UTF-8. Not from two threads at once. */
+/* As json_loadb(), json_loadf() and json_string(). NULL with errno ENOMEM, or 0 for
+ * invalid JSON (see *error, if given) or UTF-8. Not thread-safe. */
 json_t *json_load_text(
     const char *text, size_t length, size_t flags, json_error_t *error);
 json_t *json_load_stream(FILE *file, size_t flags, json_error_t *error);

@@ -1,11 +1,10 @@
 /*
- * json_reader.h - members of JSON objects, one line of error for the first that is
- * wrong.
+ * json_reader.h - reads members of JSON objects and keeps the first error.
  *
- * A member that is not there is 0, "" or false, or an error where all are required; one
- * of another kind is an error that names its path ("messages.sent: expected a whole
- * number"). Reading goes on after an error, so that a caller looks at `failed` once.
- * `from` may be NULL: nothing is there.
+ * A missing member is 0, "" or false, or an error if requires_all is set. A member of
+ * another type is an error that names its path ("messages.sent: expected a whole
+ * number"). Reading goes on after an error, so that the caller tests `failed` once.
+ * `from` may be NULL: every member is missing.
  */
 #ifndef LIB_JSON_JSON_READER_H
 #define LIB_JSON_JSON_READER_H
@@ -16,7 +15,7 @@
 #include <stdint.h>
 
 #define JSON_READER_MAX 1e18
-#define JSON_READER_MIN 1e-12 /* what is smaller is 0: quotients stay finite */
+#define JSON_READER_MIN 1e-12 /* less is read as 0, so that quotients stay finite */
 
 struct json_reader {
 	char *error; /* one line in error[error_size] */
@@ -25,15 +24,15 @@ struct json_reader {
 	bool requires_all; /* a missing member is an error */
 };
 
-/* Keeps the first error alone. */
+/* Records an error, unless there is one already. */
 void json_reader_fail(
     struct json_reader *reader, const char *where, const char *key, const char *what);
 
-/* An array or object that must be there; NULL after an error. */
+/* A required array or object; NULL after an error. */
 json_t *json_reader_member(struct json_reader *reader, const json_t *from,
     const char *where, const char *key, json_type type);
 
-/* A whole number of at least 0; word takes the bits of a negative one. */
+/* A whole number from 0 on; json_reader_word() casts a negative one. */
 uint64_t json_reader_count(
     struct json_reader *reader, const json_t *from, const char *where, const char *key);
 uint64_t json_reader_word(
@@ -47,13 +46,13 @@ double json_reader_real_or_null(
 bool json_reader_flag(
     struct json_reader *reader, const json_t *from, const char *where, const char *key);
 
-/* Heap, owned by the caller; NULL after an error of memory. null is "". What a terminal
- * would obey is a '?' (lib/printable.h): a file may come from anybody. */
+/* Heap, owned by the caller; NULL when out of memory; null is "". Files are untrusted:
+ * the text has passed printable_sanitize(). */
 char *json_reader_text(
     struct json_reader *reader, const json_t *from, const char *where, const char *key);
 
-/* Zeroed memory, owned by the caller, for as many elements of `size` bytes as the array
- * has; NULL for none and after an error. */
+/* Zeroed memory, owned by the caller, for the array's number of elements of `size`
+ * bytes; NULL for an empty array and after an error. */
 void *json_reader_room(
     struct json_reader *reader, const json_t *array, const char *key, size_t size);
 

@@ -59,21 +59,18 @@ static json_t *
 write_texts(char *const *texts, size_t count)
 {
 	json_t *to = json_array();
-	int status = 0;
-	for (size_t i = 0; status == 0 && i < count; i++)
-		status = json_array_append_new(to, json_record_text(texts[i]));
-	return json_record_complete(to, status);
+	for (size_t i = 0; i < count; i++)
+		json_record_append(&to, json_record_text(texts[i]));
+	return to;
 }
 
 static json_t *
 write_counts(const char *const *names, const uint64_t *counts)
 {
 	json_t *to = json_object();
-	int status = 0;
-	for (size_t i = 0; status == 0 && names[i] != NULL; i++)
-		status = json_object_set_new(
-		    to, names[i], json_integer((json_int_t)counts[i]));
-	return json_record_complete(to, status);
+	for (size_t i = 0; names[i] != NULL; i++)
+		json_record_put(&to, names[i], json_integer((json_int_t)counts[i]));
+	return to;
 }
 
 static json_t *
@@ -113,11 +110,9 @@ json_t *
 json_record_write(const struct json_record_field *fields, const void *record)
 {
 	json_t *to = json_object();
-	int status = 0;
-	for (; status == 0 && fields->name != NULL; fields++)
-		status =
-		    json_object_set_new(to, fields->name, write_field(fields, record));
-	return json_record_complete(to, status);
+	for (; fields->name != NULL; fields++)
+		json_record_put(&to, fields->name, write_field(fields, record));
+	return to;
 }
 
 static void

@@ -52,33 +52,27 @@ settings_walk(const struct settings *settings, settings_visitor visit, void *arg
 static void
 expected_number(const struct setting *row, char *buffer)
 {
+	static const struct {
+		const char *(*format)(uint64_t value, char *buffer);
+		const char *name, *example;
+	} kinds[] = {
+		[SETTING_SIZE] = { units_format_size, "size", "64k" },
+		[SETTING_COUNT] = { units_format_count, "count", "10k" },
+		[SETTING_DURATION] = { units_format_duration, "duration", "30s" },
+	};
 	char low[UNITS_TEXT_MAX], high[UNITS_TEXT_MAX];
 	const char *automatic = row->flags & SETTING_AUTO ? " or \"auto\"" : "";
 	const char *off = row->flags & SETTING_OFF ? "; 0 is off" : "";
-	switch (row->type) {
-	case SETTING_SIZE:
-		snprintf(buffer, SETTINGS_EXPECTED_MAX,
-		    "a size from %s to %s (as \"64k\"%s)%s",
-		    units_format_size(row->min, low), units_format_size(row->max, high),
-		    off, automatic);
-		break;
-	case SETTING_COUNT:
-		snprintf(buffer, SETTINGS_EXPECTED_MAX,
-		    "a count from %s to %s (as \"10k\"%s)%s",
-		    units_format_count(row->min, low),
-		    units_format_count(row->max, high), off, automatic);
-		break;
-	case SETTING_DURATION:
-		snprintf(buffer, SETTINGS_EXPECTED_MAX,
-		    "a duration from %s to %s (as \"30s\"%s)%s",
-		    units_format_duration(row->min, low),
-		    units_format_duration(row->max, high), off, automatic);
-		break;
-	default:
+	if (row->type == SETTING_INTEGER)
 		snprintf(buffer, SETTINGS_EXPECTED_MAX,
 		    "a whole number from %" PRIu64 " to %" PRIu64 "%s", row->min,
 		    row->max, automatic);
-	}
+	else
+		snprintf(buffer, SETTINGS_EXPECTED_MAX,
+		    "a %s from %s to %s (as \"%s\"%s)%s", kinds[row->type].name,
+		    kinds[row->type].format(row->min, low),
+		    kinds[row->type].format(row->max, high), kinds[row->type].example,
+		    off, automatic);
 }
 
 static void

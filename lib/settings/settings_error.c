@@ -14,7 +14,6 @@
 #define SIBLINGS_MAX 64
 #define SIBLING_LENGTH 64
 
-/* "listeners[0].reply". The root alone is "". Returns the length. */
 size_t
 settings_place_format(const struct settings_place *place, char *out, size_t size)
 {
@@ -34,7 +33,6 @@ settings_place_format(const struct settings_place *place, char *out, size_t size
 	return used < size ? used : size - 1;
 }
 
-/* Offsets of the key and of the value at a place. */
 static int
 find_place(const struct settings_reader *reader, const struct settings_place *place,
     size_t *ret_key, size_t *ret_value)
@@ -57,21 +55,13 @@ find_place(const struct settings_reader *reader, const struct settings_place *pl
 }
 
 static size_t
-value_offset(const struct settings_reader *reader, const struct settings_place *place)
+offset_of(const struct settings_reader *reader, const struct settings_place *place,
+    bool is_key)
 {
 	size_t key, value;
 	if (reader->text == NULL || find_place(reader, place, &key, &value) < 0)
 		return SETTINGS_NOWHERE;
-	return value;
-}
-
-static size_t
-key_offset(const struct settings_reader *reader, const struct settings_place *place)
-{
-	size_t key, value;
-	if (reader->text == NULL || find_place(reader, place, &key, &value) < 0)
-		return SETTINGS_NOWHERE;
-	return key;
+	return is_key ? key : value;
 }
 
 int
@@ -101,7 +91,7 @@ settings_error_at(
 	return -1;
 }
 
-/* What was found, into out[FOUND_LENGTH + 2]. */
+/* Into out[FOUND_LENGTH + 2] or a literal. */
 static const char *
 describe(const json_t *json, char *out)
 {
@@ -139,7 +129,7 @@ settings_error_value(struct settings_reader *reader, const struct settings_place
 {
 	char path[PATH_LENGTH], text[FOUND_LENGTH + 2];
 	settings_place_format(place, path, sizeof(path));
-	return settings_error_at(reader, value_offset(reader, place),
+	return settings_error_at(reader, offset_of(reader, place, false),
 	    "%s: found %s, expected %s", path, describe(found, text), expected);
 }
 
@@ -159,7 +149,7 @@ settings_error_check(struct settings_reader *reader, const struct settings_place
 	char path[PATH_LENGTH];
 	settings_place_format(place, path, sizeof(path));
 	return settings_error_at(
-	    reader, value_offset(reader, place), "%s: %s", path, problem);
+	    reader, offset_of(reader, place, false), "%s: %s", path, problem);
 }
 
 int
@@ -170,7 +160,7 @@ settings_error_missing(
 	char path[PATH_LENGTH];
 	settings_place_format(&missing, path, sizeof(path));
 	return settings_error_at(
-	    reader, value_offset(reader, place), "%s: missing", path);
+	    reader, offset_of(reader, place, false), "%s: missing", path);
 }
 
 int
@@ -185,7 +175,7 @@ is_separator(char letter)
 	return letter == '.' || letter == '_' || letter == '-';
 }
 
-/* "log_level" is "log.level", "stalled-write" is "stalled_write". */
+/* "log_level" matches "log.level", "stalled-write" matches "stalled_write". */
 static bool
 is_same_name(const char *a, const char *b)
 {
@@ -196,8 +186,8 @@ is_same_name(const char *a, const char *b)
 	return *a == *b;
 }
 
-/* A row whose name or last key is `key`, wherever it stands: "idle" was to be
- * "timeouts.idle". */
+/* The row in any object whose name or last key is `key`: "idle" finds "timeouts.idle".
+ */
 struct leaf {
 	const char *key;
 	char found[PATH_LENGTH];
@@ -214,7 +204,7 @@ match_leaf(const char *name, const struct setting *row, void *arg)
 		snprintf(leaf->found, sizeof(leaf->found), "%s", name);
 }
 
-/* The nearest among the keys of the same object, into out[SIBLING_LENGTH], or NULL. */
+/* The nearest key of the same object, in out[SIBLING_LENGTH]; or NULL. */
 static const char *
 nearest_sibling(const struct settings_target *target, const char *key, char *out)
 {
@@ -250,7 +240,7 @@ settings_error_key(struct settings_reader *reader, const struct settings_target 
 	/* "limits.max_message" */
 	if (target->group[0] == '\0' &&
 	    settings_find(target->settings, place->key) != NULL)
-		return settings_error_at(reader, key_offset(reader, place),
+		return settings_error_at(reader, offset_of(reader, place, true),
 		    "unknown key \"%s\"; expected an object for each part of it", path);
 	meant.key = nearest_sibling(target, place->key, name);
 	if (meant.key != NULL)
@@ -260,11 +250,10 @@ settings_error_key(struct settings_reader *reader, const struct settings_target 
 	if (leaf.found[0] != '\0')
 		snprintf(hint, sizeof(hint), "; did you mean \"%s\"?", leaf.found);
 	return settings_error_at(
-	    reader, key_offset(reader, place), "unknown key \"%s\"%s", path, hint);
+	    reader, offset_of(reader, place, true), "unknown key \"%s\"%s", path, hint);
 }
 
-/* Where the token starts that jansson names in "... near 'token'" and has just passed.
- */
+/* Start of the token that jansson names in "... near 'token'", after reading it. */
 static size_t
 token_offset(const struct settings_reader *reader, const json_error_t *error)
 {
@@ -278,7 +267,7 @@ token_offset(const struct settings_reader *reader, const json_error_t *error)
 	return token <= end ? end - token : 0;
 }
 
-/* The last thing before `offset` that is no space, or '\0'. */
+/* The last character before `offset` that is not a space, or '\0'. */
 static char
 character_before(const struct settings_reader *reader, size_t offset)
 {
@@ -287,7 +276,7 @@ character_before(const struct settings_reader *reader, size_t offset)
 	return offset > 0 ? reader->text[offset - 1] : '\0';
 }
 
-/* What jansson's words mean to who writes a configuration; NULL: they stay. */
+/* In the words of settings for jansson's; NULL: jansson's are kept. */
 static const char *
 expected_instead(const char *text)
 {

@@ -47,8 +47,7 @@ add(struct settings_origins *origins, const char *name, const char *source)
 		errno = ENOMEM;
 		return -1;
 	}
-	printable_sanitize(
-	    row.source); /* a path may be any bytes; this goes into JSON */
+	printable_sanitize(row.source); /* JSON cannot contain all bytes of a path */
 	rows[origins->count++] = row;
 	return 0;
 }

@@ -7,7 +7,7 @@
 
 #define KEY_LENGTH 128
 
-/* A dotted key that is no row: what of it is known, and what not. */
+/* A dotted key that is not a row: names the first unknown part. */
 static int
 reject_dotted(struct settings_reader *reader, const struct settings_target *target,
     char *key, const struct settings_place *parent)

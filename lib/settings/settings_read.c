@@ -11,7 +11,7 @@
 
 #define KEY_LENGTH 128
 
-/* 0, or -1 when it is no number of the row's kind; bounds are not looked at here. */
+/* 0, or -1 if it is not a number of the row's kind. Does not check bounds. */
 static int
 parse_number(const struct setting *row, const json_t *json, uint64_t *ret)
 {
@@ -70,7 +70,7 @@ read_name(struct settings_reader *reader, const struct setting *row, void *base,
 	return settings_error_row(reader, place, json, row);
 }
 
-/* A copy of a string that has passed the row's check, in *ret; NULL for "". */
+/* Copies a string that passes the row's check to *ret; NULL for "". */
 static int
 read_text(struct settings_reader *reader, const struct setting *row, const json_t *json,
     const struct settings_place *place, char **ret)
@@ -129,7 +129,8 @@ read_item(struct settings_reader *reader, const struct setting *row, void *item,
 	return read_text(reader, row, json, place, item);
 }
 
-/* The new list is made whole beside the old one, in a struct of this row alone. */
+/* Reads the new list into a struct of this row alone, then swaps it with the old one.
+ */
 static int
 read_list(struct settings_reader *reader, const struct setting *row, void *base,
     const json_t *json, const struct settings_place *place)
@@ -153,7 +154,7 @@ read_list(struct settings_reader *reader, const struct setting *row, void *base,
 		rc = read_item(reader, row, list.items + list.count * size,
 		    json_array_get(json, list.count), &at);
 	}
-	if (rc == 0) { /* the old list is freed below */
+	if (rc == 0) { /* swap; the old list is freed below */
 		struct list old = { NULL, 0 };
 		char *field = (char *)base + row->offset;
 		size_t *field_count =
@@ -196,8 +197,8 @@ read_kind(struct settings_reader *reader, const struct setting *row, void *base,
 	}
 }
 
-/* Reads the value of a row and notes where it came from. Of a list of objects that is
- * noted for what stands in it. */
+/* Reads the value of a row and records its source; for a list of objects the sources of
+ * the items' values. */
 static int
 read_value(struct settings_reader *reader, const struct setting *row, void *base,
     const json_t *json, const struct settings_place *place)
@@ -304,8 +305,8 @@ settings_read_text(const struct settings *settings, void *base, const char *sour
 	return rc;
 }
 
-/* A value as it is written on a command line or in the table, as JSON; NULL with errno
- * (ENOMEM, or 0: no UTF-8). */
+/* JSON of a value as written on a command line or in the table; NULL with errno ENOMEM,
+ * or 0 for invalid UTF-8. */
 static json_t *
 value_of(const struct setting *row, const char *text)
 {

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/json/json_record.h"
 #include "lib/settings/settings.h"
 #include "lib/units.h"
 
@@ -41,10 +42,7 @@ write_list(const struct setting *row, const void *base)
 		json_t *item = row->type == SETTING_OBJECTS
 		    ? write_object(row->items, items + i * row->items->size)
 		    : json_string(((char *const *)(const void *)items)[i]);
-		if (json_array_append_new(list, item) < 0) {
-			json_decref(list);
-			return NULL;
-		}
+		json_record_append(&list, item);
 	}
 	return list;
 }
@@ -69,12 +67,11 @@ write_value(const struct setting *row, const void *base)
 	}
 }
 
-/* Makes an object for each key before the last of a dotted name; the innermost,
- * borrowed. */
-typedef json_t *(*group_maker)(json_t *parent, const char *key);
-
+/* Finds or makes an object for each key before the last of a dotted name; returns the
+ * innermost, borrowed. */
 static json_t *
-enter_groups(json_t *root, const char **name, group_maker enter)
+enter_groups(
+    json_t *root, const char **name, json_t *(*enter)(json_t *parent, const char *key))
 {
 	char key[GROUP_LENGTH];
 	const char *point;
@@ -104,15 +101,13 @@ write_object(const struct settings *settings, const void *base)
 		if (row->type == SETTING_ANNOTATION)
 			continue;
 		json_t *group = enter_groups(object, &name, enter_object);
-		if (json_object_set_new(group, name, write_value(row, base)) < 0) {
-			json_decref(object);
-			return NULL;
-		}
+		if (json_object_set_new(group, name, write_value(row, base)) < 0)
+			return json_record_complete(object, -1);
 	}
 	return object;
 }
 
-/* JSON text; takes the reference. */
+/* Takes the reference. */
 static char *
 dump(json_t *json)
 {
@@ -127,14 +122,16 @@ settings_write_values(const struct settings *settings, const void *base)
 	return dump(write_object(settings, base));
 }
 
-static const char *
-source_of(const struct settings *settings, const void *base, const char *name)
+static void
+write_origin(
+    json_t *object, const struct settings *settings, const void *base, const char *name)
 {
 	const char *source = settings_origin_of(settings, base, name);
-	return source != NULL ? source : "default";
+	json_object_set_new(
+	    object, name, json_string(source != NULL ? source : "default"));
 }
 
-/* The names of the items' values, "listeners[0].reply". */
+/* Of values such as "listeners[0].reply". */
 static void
 write_origins_of_items(json_t *object, const struct settings *settings,
     const void *base, const struct setting *list)
@@ -147,8 +144,7 @@ write_origins_of_items(json_t *object, const struct settings *settings,
 		for (; row->name != NULL; row++) {
 			snprintf(
 			    name, sizeof(name), "%s[%zu].%s", list->name, i, row->name);
-			json_object_set_new(
-			    object, name, json_string(source_of(settings, base, name)));
+			write_origin(object, settings, base, name);
 		}
 	}
 }
@@ -161,8 +157,7 @@ settings_write_origins(const struct settings *settings, const void *base)
 		if (row->type == SETTING_OBJECTS)
 			write_origins_of_items(object, settings, base, row);
 		else if (row->type != SETTING_ANNOTATION)
-			json_object_set_new(object, row->name,
-			    json_string(source_of(settings, base, row->name)));
+			write_origin(object, settings, base, row->name);
 	}
 	return dump(object);
 }
@@ -312,11 +307,7 @@ schema_object(const struct settings *settings)
 	if (base != NULL)
 		settings_finish(settings, base);
 	free(base);
-	if (rc != 0) {
-		json_decref(object);
-		return NULL;
-	}
-	return object;
+	return json_record_complete(object, rc);
 }
 
 char *
@@ -325,10 +316,7 @@ settings_write_schema(const struct settings *settings)
 	json_t *body = schema_object(settings);
 	json_t *schema = json_pack("{s:s, s:s}", "$schema",
 	    "http://json-schema.org/draft-07/schema#", "title", settings->title);
-	if (body == NULL || json_object_update(schema, body) != 0) {
-		json_decref(schema);
-		schema = NULL;
-	}
+	int rc = body == NULL ? -1 : json_object_update(schema, body);
 	json_decref(body);
-	return dump(schema);
+	return dump(json_record_complete(schema, rc));
 }

@@ -17,7 +17,6 @@ base64_encode(const void *data, size_t length)
 	for (size_t i = 0; i < length; i += 3) {
 		size_t left = length - i;
 		uint32_t word = (uint32_t)in[i] << 16;
-
 		if (left > 1)
 			word |= (uint32_t)in[i + 1] << 8;
 		if (left > 2)
@@ -38,7 +37,7 @@ value_of(char character)
 	return found == NULL ? -1 : (int)(found - alphabet);
 }
 
-/* Three bytes of four characters; the number that are real, or -1. */
+/* Returns the number of bytes, 1 to 3, or -1. */
 static int
 decode_four(const char *text, int may_pad, uint8_t *out)
 {
@@ -48,7 +47,6 @@ decode_four(const char *text, int may_pad, uint8_t *out)
 		bytes = text[2] == '=' ? 1 : 2;
 	for (int i = 0; i < 4; i++) {
 		int value = i <= bytes ? value_of(text[i]) : 0;
-
 		if (value < 0)
 			return -1;
 		word = word << 6 | (uint32_t)value;
@@ -71,7 +69,6 @@ base64_decode(const char *text, size_t *ret_length)
 		return NULL;
 	for (size_t i = 0; i < length; i += 4) {
 		int bytes = decode_four(text + i, i + 4 == length, data + used);
-
 		if (bytes < 0) {
 			free(data);
 			errno = EINVAL;

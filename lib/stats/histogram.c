@@ -116,18 +116,16 @@ histogram_add(struct histogram *to, const struct histogram *from)
 		errno = EINVAL;
 		return -1;
 	}
-	/* Only what can hold a count: the rest of the memory may never have been
-	 * touched. */
+	/* From min to max only: other pages may never have been touched. */
 	int32_t last = min > max ? -1 : histogram_index(from, max);
 	for (int32_t i = last < 0 ? 0 : histogram_index(from, min); i <= last; i++) {
 		uint64_t count = load(&from->counts[i]);
-
 		if (count == 0)
 			continue;
 		histogram_bump(&to->counts[i], count);
 		total += count;
 	}
-	/* The sum of what was read, not `total` of a writer that goes on. */
+	/* Not from->total: the writer may have added more. */
 	histogram_bump(&to->total, total);
 	histogram_bump(&to->dropped, load(&from->dropped));
 	if (max > to->max)
@@ -150,7 +148,6 @@ histogram_subtract(
 	into->dropped = load(&now->dropped) - load(&before->dropped);
 	for (int32_t i = 0; i < now->counts_length; i++) {
 		uint64_t count = load(&now->counts[i]) - load(&before->counts[i]);
-
 		into->counts[i] = count;
 		into->total += count;
 		if (count == 0)
@@ -164,7 +161,6 @@ histogram_subtract(
 	if (last >= 0) {
 		uint64_t top =
 		    histogram_highest_equivalent(now, histogram_value_at(now, last));
-
 		into->max = top < load(&now->max) ? top : load(&now->max);
 	}
 	return 0;
@@ -233,14 +229,12 @@ bool
 histogram_next(const struct histogram *histogram, struct histogram_cursor *cursor)
 {
 	uint64_t min = load(&histogram->min), max = load(&histogram->max);
-	/* As histogram_add: only what can hold a count. */
 	if (cursor->end == 0 && min <= max) {
 		cursor->next = histogram_index(histogram, min);
 		cursor->end = histogram_index(histogram, max) + 1;
 	}
 	for (; cursor->next < cursor->end; cursor->next++) {
 		uint64_t count = load(&histogram->counts[cursor->next]);
-
 		if (count == 0)
 			continue;
 		cursor->index = cursor->next++;
@@ -252,8 +246,7 @@ histogram_next(const struct histogram *histogram, struct histogram_cursor *curso
 	return false;
 }
 
-/* The middle of the values that share an index, as the other implementations take it.
- */
+/* The middle of the values that share an index, as in the other implementations. */
 static double
 middle(const struct histogram *histogram, uint64_t value)
 {
@@ -278,7 +271,6 @@ histogram_stddev(const struct histogram *histogram)
 	double mean = histogram_mean(histogram), sum = 0;
 	while (histogram_next(histogram, &cursor)) {
 		double off = middle(histogram, cursor.value) - mean;
-
 		sum += off * off * (double)cursor.count;
 	}
 	return cursor.cumulative == 0 ? 0 : sqrt(sum / (double)cursor.cumulative);
@@ -308,7 +300,7 @@ histogram_percentile(const struct histogram *histogram, double percentile)
 		return histogram_max(histogram);
 	if (percentile < 0)
 		percentile = 0;
-	/* 99.9 % of 1000 is 999, not the 999.0000000001 that doubles make of it. */
+	/* 99.9 % of 1000 is rank 999; in doubles it is 999.0000000001. */
 	rank = ceil(nextafter(percentile, 0) / 100 * count);
 	return histogram_at_rank(
 	    histogram, rank < 0x1p64 ? (uint64_t)rank : UINT64_MAX);

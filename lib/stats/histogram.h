@@ -1,14 +1,13 @@
 /*
- * histogram.h - an HdrHistogram in the caller's memory, so that it can live in shared
- * memory.
+ * histogram.h - an HdrHistogram in memory of the caller, so that it can be shared.
  *
  * Values from `lowest` to `highest` are counted with a relative error of at most
- * 10^-significant_digits. One writer; others may read at any time (relaxed: a reader
- * sees counts that are each correct and together at most a few records apart). Two
- * histograms of the same configuration add count by count, exactly.
+ * 10^-significant_digits. One process writes, others may read at any time: each count
+ * is correct, all of them together differ by a few records. Histograms of the same
+ * configuration add exactly, count by count.
  *
- * Indexing as in the Java and C implementations (github.com/HdrHistogram), so that the
- * encodings of lib/stats/histogram_codec.h are the same bytes.
+ * Indexes are those of the Java and C implementations (github.com/HdrHistogram), so
+ * that histogram_codec.h writes the same bytes.
  */
 #ifndef LIB_STATS_HISTOGRAM_H
 #define LIB_STATS_HISTOGRAM_H
@@ -18,36 +17,35 @@
 #include <stdint.h>
 
 struct histogram_config {
-	int64_t lowest;         /* the smallest value told from 0; at least 1 */
+	int64_t lowest;         /* smallest value distinguished from 0; at least 1 */
 	int64_t highest;        /* at least 2 * lowest, at most 2^62 */
 	int significant_digits; /* 1 to 5 */
 };
 
-/* The fields are for the inline functions here and for the codec: others use functions.
- */
+/* Only the inline functions below and the codec use the fields. */
 struct histogram {
 	struct histogram_config config;
 	int32_t unit_magnitude;
 	int32_t half_magnitude; /* log2 of half the sub-buckets */
 	int64_t sub_bucket_mask;
 	int32_t counts_length;
-	uint64_t dropped; /* values over `highest`: in no count */
-	uint64_t total;   /* values counted */
+	uint64_t dropped; /* values above `highest`, which are not counted */
+	uint64_t total;   /* counted values */
 	uint64_t max;     /* 0 when empty */
 	uint64_t min;     /* UINT64_MAX when empty */
 	uint64_t counts[];
 };
 
-/* Bytes of memory that a histogram needs (a multiple of 8), or 0 with errno EINVAL for
- * a configuration that is none. */
+/* Bytes that a histogram needs, a multiple of 8; 0 with errno EINVAL for an invalid
+ * configuration. */
 size_t histogram_size(const struct histogram_config *config);
 
-/* Makes an empty histogram in memory[histogram_size], aligned for uint64_t. NULL with
- * errno EINVAL for a configuration that is none. Nothing to free but the memory. */
+/* Makes an empty histogram in memory[histogram_size()], aligned for uint64_t. NULL with
+ * errno EINVAL for an invalid configuration. */
 struct histogram *histogram_init(void *memory, const struct histogram_config *config);
 
-/* The same in memory that is zero already (fresh from mmap): pages that hold nothing
- * but counts stay untouched. */
+/* The same in zeroed memory (fresh from mmap(2)); does not touch the pages of counts.
+ */
 struct histogram *histogram_init_zeroed(
     void *memory, const struct histogram_config *config);
 
@@ -66,12 +64,11 @@ histogram_index(const struct histogram *histogram, uint64_t value)
 	int bucket = 63 -
 	    __builtin_clzll(value | (uint64_t)histogram->sub_bucket_mask) - unit - half;
 	int32_t sub = (int32_t)(value >> (bucket + unit));
-
 	return (
 	    int32_t)(((uint32_t)(bucket + 1) << half) + (uint32_t)sub - (1U << half));
 }
 
-/* One writer adds to a word that others read. */
+/* For the one writer of a word that others read. */
 static inline void
 histogram_bump(uint64_t *word, uint64_t count)
 {
@@ -79,8 +76,7 @@ histogram_bump(uint64_t *word, uint64_t count)
 	    word, __atomic_load_n(word, __ATOMIC_RELAXED) + count, __ATOMIC_RELAXED);
 }
 
-/* Counts `value` `count` times. A value over `highest` is counted as dropped and is
- * part of no figure but that. */
+/* Counts `value` `count` times. A value above `highest` counts as dropped only. */
 static inline void
 histogram_record_many(struct histogram *histogram, uint64_t value, uint64_t count)
 {
@@ -104,14 +100,13 @@ histogram_record(struct histogram *histogram, uint64_t value)
 
 bool histogram_same_config(const struct histogram *a, const struct histogram *b);
 
-/* Adds all that `from` holds, exactly. 0, or -1 with errno EINVAL when they are not of
- * the same configuration (*to is then untouched). */
+/* 0, or -1 with errno EINVAL if the configurations differ (*to is unchanged). */
 int histogram_add(struct histogram *to, const struct histogram *from)
     __attribute__((warn_unused_result));
 
-/* into = now - before, where `before` is an earlier copy of `now`: what was recorded in
- * between. min and max of the difference are those of its counts (rounded to the
- * resolution). The three are of one configuration, else -1 with errno EINVAL. */
+/* into = now - before, where `before` is an earlier copy of `now`. min and max of the
+ * difference are rounded to the resolution. 0, or -1 with errno EINVAL if the
+ * configurations differ. */
 int histogram_subtract(struct histogram *into, const struct histogram *now,
     const struct histogram *before) __attribute__((warn_unused_result));
 
@@ -123,29 +118,29 @@ double histogram_mean(const struct histogram *histogram);  /* 0 when empty */
 double histogram_stddev(const struct histogram *histogram);
 
 /* The value that `percentile` (0 to 100) percent of the values do not exceed: the
- * highest value equivalent to the one at that rank, at most max. 0 when empty. */
+ * highest equivalent of the value at that rank, at most max. 0 when empty. */
 uint64_t histogram_percentile(const struct histogram *histogram, double percentile);
 
 /* The value at a rank, 1 to count (clamped), by the same rule. */
 uint64_t histogram_at_rank(const struct histogram *histogram, uint64_t rank);
 
-/* The values that share an index: from `lowest` to `highest` equivalent. */
+/* First and last of the values that share an index with `value`. */
 uint64_t histogram_lowest_equivalent(const struct histogram *histogram, uint64_t value);
 uint64_t histogram_highest_equivalent(
     const struct histogram *histogram, uint64_t value);
 
-/* The lowest value that has this index. */
+/* The first value with this index. */
 uint64_t histogram_value_at(const struct histogram *histogram, int32_t index);
 
-/* Walks the indexes that hold a count, from the lowest value up:
+/* Walks the non-zero counts in ascending order:
  *	struct histogram_cursor cursor = { 0 };
  *	while (histogram_next(histogram, &cursor)) ... */
 struct histogram_cursor {
-	int32_t next, end;   /* index to look at next; where to stop */
-	int32_t index;       /* of the present one */
-	uint64_t value;      /* lowest equivalent value of it */
-	uint64_t count;      /* in it */
-	uint64_t cumulative; /* in it and in all before it */
+	int32_t next, end; /* next index to test, and the end */
+	int32_t index;
+	uint64_t value; /* first value with this index */
+	uint64_t count;
+	uint64_t cumulative; /* sum of the counts so far */
 };
 bool histogram_next(const struct histogram *histogram, struct histogram_cursor *cursor);
 

@@ -12,7 +12,7 @@
 
 #define COOKIE_PLAIN 0x1c849303u
 #define COOKIE_COMPRESSED 0x1c849304u
-#define COOKIE_WRITE_BITS 0x10u /* what the format says of its word size: none */
+#define COOKIE_WRITE_BITS 0x10u /* word size: variable */
 #define COOKIE_MASK 0xf0u
 #define OUTER_HEADER 8
 #define INNER_HEADER 40
@@ -50,7 +50,7 @@ put_zigzag(uint8_t *out, int64_t number)
 	return out;
 }
 
-/* The bytes used, or 0 when they end too early. */
+/* Returns the number of bytes read, or 0 if the number is cut off. */
 static size_t
 get_zigzag(const uint8_t *in, size_t length, int64_t *ret)
 {
@@ -71,7 +71,7 @@ get_zigzag(const uint8_t *in, size_t length, int64_t *ret)
 	return i + 1;
 }
 
-/* Header and payload into out, which has room for each count; the bytes written. */
+/* Writes header and payload; returns the number of bytes. */
 static size_t
 write_plain(const struct histogram *h, uint8_t *out)
 {
@@ -81,7 +81,6 @@ write_plain(const struct histogram *h, uint8_t *out)
 	uint64_t bits;
 	for (int32_t i = 0; i < limit;) {
 		int64_t zeros = 0;
-
 		while (i < limit && h->counts[i] == 0) {
 			zeros++;
 			i++;
@@ -137,7 +136,7 @@ read_config(const uint8_t *header, struct histogram_config *ret)
 	return NULL;
 }
 
-/* The minimum and the maximum are what the counts say of them. */
+/* Counts come in ascending order: the first is the minimum, the last the maximum. */
 static void
 put_count(struct histogram *h, int32_t index, uint64_t count)
 {
@@ -157,7 +156,6 @@ read_counts(struct histogram *h, const uint8_t *in, size_t length)
 	while (length > 0) {
 		int64_t count;
 		size_t used = get_zigzag(in, length, &count);
-
 		if (used == 0)
 			return "the counts end within a number";
 		in += used;
@@ -178,7 +176,7 @@ read_counts(struct histogram *h, const uint8_t *in, size_t length)
 	return NULL;
 }
 
-/* Exactly `room` bytes of the stream into out: 0, else -1. */
+/* Reads exactly `room` bytes. 0, or -1. */
 static int
 inflate_some(z_stream *stream, uint8_t *out, size_t room)
 {
@@ -192,7 +190,7 @@ inflate_some(z_stream *stream, uint8_t *out, size_t room)
 	    : -1;
 }
 
-/* Nothing follows, for which there would be room at `more`, and the checksum holds. */
+/* True if the stream ends here with a valid checksum; one byte may go to `more`. */
 static bool
 ends_here(z_stream *stream, uint8_t *more)
 {
@@ -202,7 +200,7 @@ ends_here(z_stream *stream, uint8_t *more)
 	    stream->avail_out == 1 && stream->avail_in == 0;
 }
 
-/* The size is bounded by the configuration before anything of it is believed. */
+/* The configuration bounds the payload before its length is trusted. */
 static const char *
 read_stream(z_stream *stream, struct histogram **ret)
 {
@@ -232,7 +230,7 @@ read_stream(z_stream *stream, struct histogram **ret)
 	else
 		error = read_counts(h, payload, length);
 	if (error == NULL && !ends_here(stream, payload + length))
-		error = "the zlib stream is damaged, or goes on behind the counts";
+		error = "the zlib stream is damaged or continues after the counts";
 	free(payload);
 	if (error != NULL) {
 		free(h);
@@ -282,10 +280,8 @@ histogram_codec_write_hgrm(FILE *file, const struct histogram *h, double unit)
 		double value =
 		    (double)histogram_highest_equivalent(h, cursor.value) / unit;
 		double reached = 100.0 * (double)cursor.cumulative / (double)total;
-
 		while (tick <= reached && tick < 100) {
 			double halvings = floor(log2(100 / (100 - tick))) + 1;
-
 			fprintf(file, "%12.3f %12f %12llu %12.2f\n", value, tick / 100,
 			    (unsigned long long)cursor.cumulative,
 			    1 / (1 - tick / 100));

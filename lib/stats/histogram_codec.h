@@ -1,5 +1,5 @@
 /*
- * histogram_codec.h - the files and texts in which HdrHistograms travel.
+ * histogram_codec.h - the text and file formats of HdrHistogram.
  *
  * V2 text, as in the Java, C and JavaScript implementations: base64 (RFC 4648) of
  *
@@ -7,10 +7,10 @@
  *	    [cookie 0x1c849313][payload length][0][significant digits]
  *	    [lowest: 8][highest: 8][ratio: f64 1.0][payload]
  *
- * everything big-endian, words of 4 bytes. The payload holds, for each index up to that
- *of the maximum, a count c as ZigZag LEB128(c), a run of z zeros as ZigZag LEB128(-z);
- *nine bytes at most, the ninth raw. A decoded minimum and maximum are those of the
- *counts.
+ * Words are big-endian, 4 bytes unless noted. The payload holds for each index up to
+ * the maximum's a count c as ZigZag LEB128(c), and for z zeros in a row ZigZag
+ * LEB128(-z): at most nine bytes, the ninth raw. Minimum and maximum are not encoded;
+ * a decoded histogram takes them from its counts.
  */
 #ifndef LIB_STATS_HISTOGRAM_CODEC_H
 #define LIB_STATS_HISTOGRAM_CODEC_H
@@ -25,20 +25,20 @@
 char *histogram_codec_encode(const struct histogram *histogram)
     __attribute__((warn_unused_result));
 
-/* Text back to a histogram: heap, owned by the caller. NULL, with one line in
- * *ret_error (a constant, what is wrong) when it is none or memory ran out. */
+/* Heap, owned by the caller. NULL with a constant line in *ret_error if the text is not
+ * valid or memory is exhausted. */
 struct histogram *histogram_codec_decode(const char *text, const char **ret_error)
     __attribute__((warn_unused_result));
 
-/* Percentile distribution (.hgrm), five lines for each halving of the distance to 100
- * %, values divided by `unit`. Errors stay in ferror(file). */
+/* Percentile distribution (.hgrm): five lines for each halving of the distance to
+ * 100 %, values divided by `unit`. Errors stay in ferror(file). */
 void histogram_codec_write_hgrm(
     FILE *file, const struct histogram *histogram, double unit);
 
-/* Interval log (.hlog), version 1.3: the head once, then a line for each interval.
- * Values of the column Interval_Max are divided by 1e6 (ns to ms). Times are seconds
- * since the epoch (start) and since `start` (from). tag is NULL or a word. write_hlog
- * returns -1 when out of memory, else 0; file errors stay in ferror(file). */
+/* Interval log (.hlog), version 1.3: the head once, then one line per interval. The
+ * column Interval_Max is divided by 1e6 (ns to ms). `start` is in seconds since the
+ * epoch, `from` in seconds since `start`; tag is NULL or a word. -1 when out of memory;
+ * file errors stay in ferror(file). */
 void histogram_codec_write_hlog_head(FILE *file, double start);
 int histogram_codec_write_hlog(FILE *file, const char *tag, double from, double length,
     const struct histogram *interval) __attribute__((warn_unused_result));

@@ -242,7 +242,7 @@ names_what_is_invalid_in_the_text(void **state)
 	assert_crafted(craft(1, one, sizeof(one), 0),
 	    "a normalizing index offset is not supported");
 	assert_crafted(craft(0, one, sizeof(one), 1),
-	    "the zlib stream is damaged, or goes on behind the counts");
+	    "the zlib stream is damaged or continues after the counts");
 	assert_crafted(craft(0, all, sizeof(all), 0), NULL);
 	assert_crafted(craft(0, last, sizeof(last), 0), NULL);
 	assert_crafted(craft(0, beyond, sizeof(beyond), 0), more_counts);
