@@ -4,6 +4,8 @@
 #include <stddef.h>
 #include <stdlib.h>
 
+#include "lib/xmalloc.h"
+
 #define NORMAL_95 1.96
 #define SECONDS_MIN 5
 #define AUTOCORRELATION_MAX 0.8
@@ -33,7 +35,7 @@ PERCENTILE(p50)
 PERCENTILE(p90)
 PERCENTILE(p99)
 
-/* The whole seconds that know a figure, in the order of time. */
+/* The values of a figure in whole seconds, in order of time. */
 struct batches {
 	double *values;
 	size_t count;
@@ -44,14 +46,13 @@ static bool
 take_batches(const struct result *result,
     double (*figure)(const struct result_second *), struct batches *ret)
 {
-	double *values = calloc(result->second_count + 1, sizeof(*values));
+	double *values = xcalloc(result->second_count, sizeof(*values));
 	double sum = 0;
 	size_t count = 0;
 
-	for (size_t i = 0; values != NULL && i < result->second_count; i++) {
+	for (size_t i = 0; i < result->second_count; i++) {
 		const struct result_second *second = &result->seconds[i];
 		double value = figure(second);
-
 		if (!result_second_is_whole(second) || second->count == 0 ||
 		    isnan(value))
 			continue;
@@ -65,21 +66,20 @@ take_batches(const struct result *result,
 	return false;
 }
 
-/* What the standard error of independent ones is multiplied with, where each is like
- * the one before (a process of first order). */
+/* The factor on the standard error of independent values if each resembles the one
+ * before (first-order autoregressive process). */
 static double
 autocorrelation_factor(const struct batches *batches)
 {
-	double together = 0, alone = 0, autocorrelation;
+	double together = 0, alone = 0;
 
 	for (size_t i = 0; i < batches->count; i++) {
 		double off = batches->values[i] - batches->mean;
-
 		alone += off * off;
 		if (i > 0)
 			together += off * (batches->values[i - 1] - batches->mean);
 	}
-	autocorrelation =
+	double autocorrelation =
 	    alone > 0 ? fmin(fmax(together / alone, 0), AUTOCORRELATION_MAX) : 0;
 	return sqrt((1 + autocorrelation) / (1 - autocorrelation));
 }
@@ -102,18 +102,17 @@ ascending(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* Of seconds that are now of one kind and now of another the median is either: how far
- * its 95 % interval goes. Sorts them. */
+/* Half the 95 % interval of the median, which is wide if the seconds fall into two
+ * groups. Sorts the values. */
 static double
 by_rank(const struct batches *batches)
 {
 	double *values = batches->values, n = (double)batches->count;
 	size_t low = (size_t)fmax(0, floor(n / 2 - NORMAL_95 / 2 * sqrt(n)));
 	size_t high = batches->count - 1 - low;
-	double middle;
 
 	qsort(values, batches->count, sizeof(*values), ascending);
-	middle = values[batches->count / 2];
+	double middle = values[batches->count / 2];
 	return fmax(middle - values[low], values[high] - middle);
 }
 
@@ -121,11 +120,10 @@ static double
 half_width(const struct result *result, double (*figure)(const struct result_second *))
 {
 	struct batches batches;
-	double half;
 
 	if (!take_batches(result, figure, &batches))
 		return NAN;
-	half = by_deviation(&batches) * autocorrelation_factor(&batches);
+	double half = by_deviation(&batches) * autocorrelation_factor(&batches);
 	half = fmax(half, by_rank(&batches));
 	free(batches.values);
 	return half / fmax(batches.mean, 1);
@@ -155,8 +153,8 @@ part_of(const struct noise *noise, double percentile)
 	return isnan(part) ? noise->mean : part;
 }
 
-/* The service is a part of the response, and what disturbs this disturbs that by as
- * many nanoseconds; but not what waits on our side. */
+/* Service is a part of response: a disturbance adds the same time to both, unless the
+ * message waits in the client. */
 static double
 scale_to_response(const struct result *result, enum latency_kind which,
     double percentile, double value)

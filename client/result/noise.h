@@ -1,15 +1,15 @@
 /*
- * noise.h - how far a figure of a run may lie off because one second differs from the
- * next.
+ * noise.h - the uncertainty of a figure, from the variation between the seconds of a
+ * run.
  *
- * Values that come one after the other are alike: other load on the machine, a queue
- * that fills, a clock that slows down last longer than a message. Thousands of values
- * of a second are then worth hardly more than one, and an interval that takes each for
- * independent is far too narrow. The seconds (struct result_second) are taken as the
- * batches: their own standard deviation, with the quantile of Student's t for their
- * number (batch means: Law, Simulation Modeling and Analysis, 9.5.3).
+ * Consecutive latencies are alike: other load on the machine, a growing queue or a
+ * lower CPU clock last longer than one message. Thousands of samples within a second
+ * are worth little more than one, and an interval that assumes independent samples is
+ * far too narrow. Therefore the seconds (struct result_second) are used as batches:
+ * their standard deviation, with the quantile of Student's t for their number (batch
+ * means: Law, Simulation Modeling and Analysis, 9.5.3).
  *
- * What differs between two runs and not within one, it cannot know.
+ * Variation between runs is not visible within one run.
  */
 #ifndef CLIENT_RESULT_NOISE_H
 #define CLIENT_RESULT_NOISE_H
@@ -20,18 +20,17 @@
 
 #include "client/result/result.h"
 
-/* Half the width of the 95 % interval of each figure of response, as a part of it; NAN
- * where too few seconds know it. */
+/* Half the width of the 95 % interval of each response figure, relative to the figure;
+ * NAN if too few seconds contain it. */
 struct noise {
 	double mean, p50, p90, p99;
-	bool known; /* the run has seconds enough to know any */
+	bool known; /* the run has enough seconds for the mean */
 };
 
 struct noise noise_of(const struct result *result);
 
-/* The interval of a percentile of `which`, as wide as the seconds make it. What they do
- * not know of other percentiles and histograms is taken to vary as that of the response
- * does. */
+/* The 95 % interval of a percentile, widened by the variation between the seconds.
+ * Other percentiles and histograms are assumed to vary like the response. */
 struct percentile_interval noise_interval(const struct result *result,
     const struct noise *noise, enum latency_kind which, double percentile);
 

@@ -1,7 +1,6 @@
 #include <sys/resource.h>
 #include <sys/utsname.h>
 
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,35 +16,30 @@
 #include "client/result/result.h"
 #include "client/result/verdict.h"
 
-#define MESSAGE_TEXT_MAX 256
 #define SHOWN_TEXT_MAX 200 /* bytes of a command line operand */
 
 /* Describes what is sent. */
 static char *
 message_text(const struct plan *plan)
 {
-	char text[MESSAGE_TEXT_MAX], shown[SHOWN_TEXT_MAX];
+	unsigned long long min = plan->size_min, max = plan->size_max;
+	const char *given = plan->file != NULL ? plan->file
+	    : plan->texts.count > 0            ? plan->texts.items[0]
+					       : "";
+	char shown[SHOWN_TEXT_MAX];
 
-	if (plan->payload && plan->size_min == plan->size_max)
-		snprintf(text, sizeof(text), "seeded payload of %llu bytes",
-		    (unsigned long long)plan->size_min);
-	else if (plan->payload)
-		snprintf(text, sizeof(text), "seeded payload of %llu to %llu bytes",
-		    (unsigned long long)plan->size_min,
-		    (unsigned long long)plan->size_max);
-	else if (plan->file != NULL)
-		snprintf(text, sizeof(text), "file %s",
-		    printable_escape(plan->file, shown, sizeof(shown)));
-	else if (plan->texts.count == 0)
-		snprintf(text, sizeof(text), "the three default messages");
-	else if (plan->texts.count == 1)
-		snprintf(text, sizeof(text), "\"%s\"",
-		    printable_escape(plan->texts.items[0], shown, sizeof(shown)));
-	else
-		snprintf(text, sizeof(text), "%u messages, \"%s\" first",
-		    plan->texts.count,
-		    printable_escape(plan->texts.items[0], shown, sizeof(shown)));
-	return xstrdup(text);
+	printable_escape(given, shown, sizeof(shown));
+	if (plan->payload && min == max)
+		return xasprintf("seeded payload of %llu bytes", min);
+	if (plan->payload)
+		return xasprintf("seeded payload of %llu to %llu bytes", min, max);
+	if (plan->file != NULL)
+		return xasprintf("file %s", shown);
+	if (plan->texts.count == 0)
+		return xstrdup("the three default messages");
+	if (plan->texts.count == 1)
+		return xasprintf("\"%s\"", shown);
+	return xasprintf("%u messages, \"%s\" first", plan->texts.count, shown);
 }
 
 static void
@@ -281,28 +275,27 @@ collect_times(const struct plan *plan, const struct counters_map *counters_map,
 		    connecting_s(ret, sampler->began_ns, connected, start, end);
 }
 
-static int
+static void
 collect_host(const struct sampler *sampler, struct result_host *ret)
 {
 	struct rusage children;
 	struct network_counters now;
 	struct utsname name;
 
-	if (uname(&name) != 0)
-		return -1;
-	ret->hostname = xstrdup(name.nodename);
-	ret->kernel = xstrdup(name.release);
+	if (uname(&name) == 0) {
+		ret->hostname = xstrdup(name.nodename);
+		ret->kernel = xstrdup(name.release);
+	}
 	ret->cpus = resources_cpus();
 	if (getrusage(RUSAGE_CHILDREN, &children) == 0)
 		ret->memory_bytes = (uint64_t)children.ru_maxrss * 1024;
 	if (sampler == NULL)
-		return 0;
+		return;
 	socket_info_read_network_counters(&now);
 	ret->host_retransmits = now.retransmits - sampler->network.retransmits;
 	ret->listen_overflows =
 	    now.listen_overflows - sampler->network.listen_overflows;
 	ret->listen_drops = now.listen_drops - sampler->network.listen_drops;
-	return 0;
 }
 
 static void
@@ -330,24 +323,21 @@ collect_seconds(const struct sampler *sampler, struct result *ret)
 		ret->seconds[ret->second_count++] = sampler->rows[i];
 }
 
-static int
+/* plan_check has parsed them once. */
+static void
 collect_thresholds(const struct plan *plan, struct result *ret)
 {
 	char error[RESULT_ERROR_MAX];
 
 	ret->thresholds = xcalloc(plan->thresholds.count, sizeof(ret->thresholds[0]));
-	for (uint32_t i = 0; i < plan->thresholds.count; i++) {
+	for (uint32_t i = 0; i < plan->thresholds.count; i++)
 		if (threshold_parse(plan->thresholds.items[i],
-			&ret->thresholds[i].threshold, error, sizeof(error)) < 0) {
-			errno = EINVAL;
-			return -1;
-		}
-		ret->threshold_count++;
-	}
-	return 0;
+			&ret->thresholds[ret->threshold_count++].threshold, error,
+			sizeof(error)) < 0)
+			abort();
 }
 
-int
+void
 result_collect(const struct plan *plan, const struct counters_map *counters_map,
     const struct sampler *sampler, struct result *ret)
 {
@@ -365,11 +355,7 @@ result_collect(const struct plan *plan, const struct counters_map *counters_map,
 	collect_times(plan, counters_map, &sum, sampler, ret);
 	collect_ports(plan, sampler, &ret->ports);
 	collect_seconds(sampler, ret);
-	if (collect_host(sampler, &ret->host) < 0 ||
-	    collect_thresholds(plan, ret) < 0) {
-		result_finish(ret);
-		return -1;
-	}
+	collect_host(sampler, &ret->host);
+	collect_thresholds(plan, ret);
 	verdict_evaluate(ret);
-	return 0;
 }

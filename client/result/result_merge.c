@@ -8,8 +8,6 @@
 #include "client/result/result.h"
 #include "client/result/result_fields.h"
 
-#define NS_PER_S 1e9
-
 static int
 fail(char *error, const char *what)
 {
@@ -212,7 +210,7 @@ static void
 add_times(struct result *into, const struct result *from)
 {
 	double offset =
-	    (double)(int64_t)(from->started_at_ns - into->started_at_ns) / NS_PER_S;
+	    (double)(int64_t)(from->started_at_ns - into->started_at_ns) / 1e9;
 	double end = fmax(into->elapsed_s, offset + from->elapsed_s);
 
 	if (offset < 0) {

@@ -48,15 +48,14 @@ on_tick(void *context, uint64_t now_ns)
 	progress_show(&run_context->progress, &run_context->sampler, now_ns);
 }
 
-static int
+static void
 collect(struct run_context *run_context, struct result *ret)
 {
 	const struct coordinator_outcome *outcome = &run_context->outcome;
 	char late[UNITS_TEXT_MAX];
 
-	if (result_collect(&run_context->plan, &run_context->counters_map,
-		&run_context->sampler, ret) < 0)
-		return log_system_error("cannot collect the result");
+	result_collect(
+	    &run_context->plan, &run_context->counters_map, &run_context->sampler, ret);
 	ret->interrupted = outcome->interrupted;
 	if (outcome->died > 0)
 		result_trust_add(&ret->trust, RESULT_INVALID,
@@ -66,7 +65,6 @@ collect(struct run_context *run_context, struct result *ret)
 		result_trust_add(&ret->trust, RESULT_SUSPECT,
 		    "the load started %s after --start-at: connecting took longer",
 		    units_show_duration(outcome->late_ns, late));
-	return 0;
 }
 
 static int
@@ -86,7 +84,8 @@ run_load(struct run_context *run_context, struct result *ret)
 	sampler_stop(&run_context->sampler, clock_now_ns());
 	progress_clear(&run_context->progress);
 	run_context->sampler.interrupted = run_context->outcome.interrupted;
-	return collect(run_context, ret);
+	collect(run_context, ret);
+	return 0;
 }
 
 static int
