@@ -9,24 +9,11 @@
 #include "worker/address_limits.h"
 #include "worker/worker_state.h"
 
-size_t
-connection_queued_bytes(const struct connection *connection)
-{
-	return connection->output == NULL ? 0
-					  : buffer_length(connection->output->bytes);
-}
-
 bool
 connection_is_over_output_limit(const struct connection *connection)
 {
 	uint64_t limit = connection->listener->worker->config->limits.max_pending;
 	return connection_queued_bytes(connection) > limit;
-}
-
-bool
-connection_is_idle(const struct connection *connection)
-{
-	return connection->output == NULL && connection->input == NULL;
 }
 
 struct output *

@@ -87,15 +87,8 @@ bool connection_finish_now(struct connection *connection);
 /* Gives the connection an empty output. NULL with ENOMEM. */
 struct output *connection_create_output(struct connection *connection);
 void connection_destroy_output(struct connection *connection);
-
-/* Bytes of queued replies. */
-size_t connection_queued_bytes(const struct connection *connection);
-
 /* True while more than limits.max_pending is queued. */
 bool connection_is_over_output_limit(const struct connection *connection);
-
-/* True without queued output and partial message. */
-bool connection_is_idle(const struct connection *connection);
 
 /* Stops reading and writing until connection_resume, for a transfer. */
 void connection_freeze(struct connection *connection);
@@ -108,6 +101,21 @@ struct connection *connection_install(
     struct listener *listener, int fd, const struct transfer_record *record);
 /* Frees the memory and leaves the socket open. */
 void connection_free(struct connection *connection);
+
+/* Bytes of queued replies. */
+static inline size_t
+connection_queued_bytes(const struct connection *connection)
+{
+	return connection->output == NULL ? 0
+					  : buffer_length(connection->output->bytes);
+}
+
+/* True without queued output and partial message. */
+static inline bool
+connection_is_idle(const struct connection *connection)
+{
+	return connection->output == NULL && connection->input == NULL;
+}
 
 static inline int
 connection_fd(const struct connection *connection)
