@@ -41,7 +41,7 @@ check(const struct config_sources *sources)
 	return EX_OK;
 }
 
-/* Prints heap text; NULL is want of memory. */
+/* Prints and frees a text; NULL: out of memory. */
 static int
 print(char *text)
 {
@@ -74,7 +74,7 @@ main(int argc, char **argv)
 	takeover_arm_rollback(argv);
 	program_path_find(argc > 0 ? argv[0] : NULL);
 	resources_reserve_streams();
-	log_set_name("yodeld", NULL); /* until it is a server's */
+	log_set_name("yodeld", NULL); /* without the pid, until the server starts */
 	command_line_parse(argc, argv, &options);
 	int status = EX_SOFTWARE;
 	switch (options.action) {

@@ -33,10 +33,9 @@
 #include "master/workers/process.h"
 #include "master/workers/slot.h"
 
-/* What root may and the master needs: ports below 1024, filters that keep new
- * connections from a queue that is being emptied (newer kernels), workers that become
- * another user and are signalled, and the folders of others for log, control socket and
- * configuration. */
+/* The master keeps what it needs for ports below 1024, SYN filters (newer kernels),
+ * workers that change their user and are signalled, and files in the directories of
+ * other users. */
 static int
 limit_privileges(void)
 {
@@ -118,7 +117,6 @@ open_log(const struct config *config)
 	return -1;
 }
 
-/* A server that begins: its own ledger, its own sockets. */
 static int
 begin(struct master *master)
 {
@@ -137,7 +135,6 @@ begin(struct master *master)
 	return 0;
 }
 
-/* Operators may come in from the first moment on. */
 static int
 open_admin_listeners(struct master *master)
 {
@@ -150,7 +147,7 @@ open_admin_listeners(struct master *master)
 	return 0;
 }
 
-/* What this process is, before it is anybody's. */
+/* Common to a fresh start, a takeover and a dry run. */
 static int
 prepare(struct master *master)
 {
@@ -279,7 +276,7 @@ master_run(const struct config_sources *sources, char **argv)
 	return status;
 }
 
-/* Without a farewell: what master_finish() closes and removes is somebody else's. */
+/* Exits without master_finish(), which would remove what belongs to the parent. */
 void
 master_dry_run(int state_fd)
 {

@@ -1,11 +1,7 @@
 /*
- * master.h - process 0 of yodeld: what it holds.
- *
- *   struct master    one; master.c fills it, everything else works on it
- *   struct slot      a place for one worker: its sockets stay when the worker goes
- *   struct process   one worker process, from fork to the close of its books
- *   struct move      one hand-over of connections between two processes
- *   struct turnover  a change of generation under way
+ * master.h - struct master: the whole state of process 0 of yodeld, in parts. A
+ * function takes the part that it works on; only master/, admin/ and upgrade/ see the
+ * whole.
  */
 #ifndef MASTER_MASTER_H
 #define MASTER_MASTER_H
@@ -83,11 +79,10 @@ struct master {
 
 /* Runs yodeld until it is stopped. Returns the exit status (sysexits). */
 int master_run(const struct config_sources *sources, char **argv);
-/* Does that as far as nobody can notice it, with what lies at that descriptor
- * (dry_run.h), and ends the process. */
+/* Sets the server up from the saved state, as a dry run (dry_run.h), and exits. */
 void master_dry_run(int state_fd) __attribute__((noreturn));
 
-/* Closes and frees all that it holds, and itself. */
+/* Closes and frees everything. */
 void master_finish(struct master *master);
 
 #endif

@@ -42,7 +42,7 @@ remove_worker(struct master *master)
 	scale_workers(&master->scale, master->workers.slot_count - 1);
 }
 
-/* A worker may open no file: it gets the new one from us. */
+/* Workers cannot open files: they get the descriptor. */
 static void
 reopen_worker_logs(const struct master *master)
 {
@@ -104,7 +104,7 @@ int
 signals_start(struct master *master)
 {
 	signal(SIGPIPE, SIG_IGN);
-	signal(SIGXFSZ, SIG_IGN); /* a log that may grow no further */
+	signal(SIGXFSZ, SIG_IGN); /* log file at RLIMIT_FSIZE */
 	for (size_t i = 0; i < ROWS; i++) {
 		evsignal_assign(&master->signals[i], master->base, rows[i].number,
 		    on_signal, master);

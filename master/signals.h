@@ -1,5 +1,5 @@
 /*
- * signals.h - what an operator says with kill(1); the list is in the man page.
+ * signals.h - the signals of yodeld(8), and what each asks for.
  */
 #ifndef MASTER_SIGNALS_H
 #define MASTER_SIGNALS_H

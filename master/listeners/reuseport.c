@@ -9,11 +9,11 @@
 
 #include "lib/log.h"
 
-/* Take a number modulo the takers, and return the index of that one. */
+/* Instructions: a number modulo the count; a jump and a return for each index. */
 enum { HEAD = 2, PER_INDEX = 2 };
 
-/* Indexes of the sockets that take new connections, in the order of their slots: the
- * i-th is the one of the i-th pinned worker. */
+/* Indexes of the sockets with takes_new, in the order of their slots: the i-th belongs
+ * to the i-th pinned worker. */
 static uint32_t
 list_selected(
     const struct listener *listener, const bool *takes_new, uint32_t *ret_indexes)
@@ -65,7 +65,7 @@ attach(int fd, const uint32_t *indexes, uint32_t count, bool by_cpu)
 	if (!are_in_order(indexes, count))
 		length = HEAD + write_jump_table(code + HEAD, indexes, count);
 	struct sock_fprog program;
-	memset(&program, 0, sizeof(program)); /* it has holes, and valgrind sees them */
+	memset(&program, 0, sizeof(program)); /* the padding, too, for valgrind */
 	program.len = length;
 	program.filter = code;
 	return setsockopt(

@@ -1,17 +1,17 @@
 /*
  * reuseport.h - which sockets of a SO_REUSEPORT group get new connections.
  *
- * Left alone, the kernel spreads them by a hash over all sockets of the group. A slot
- * that is to get none (it is being retired, or its worker cannot come up) keeps its
- * socket and its queue, but a small program picks among the others: at random, or by
- * the CPU that the connection arrives on (BALANCE_CPU), where a pinned worker then
- * finds it warm. With every slot in the group that is three instructions:
+ * By default the kernel distributes them by a hash over all sockets of the group. When
+ * a slot is to get none (it is being removed, or its worker cannot start), its socket
+ * and accept queue stay, but a program selects one of the other sockets: at random, or
+ * by the CPU on which the connection arrives (BALANCE_CPU), where a pinned worker finds
+ * it in the cache. With every slot in the group that is three instructions:
  *
  *   A = this CPU;  A = A % sockets;  return A
  *
- * The program is a classic BPF one, which takes no privilege (SO_ATTACH_REUSEPORT_CBPF,
- * socket(7)); it belongs to the group, not to a socket, and its answer is an index into
- * the kernel's array of the group's sockets, which listener.c keeps a copy of.
+ * It is a classic BPF program, which needs no privilege (SO_ATTACH_REUSEPORT_CBPF,
+ * socket(7)). It belongs to the group, not to a socket, and returns an index into the
+ * kernel's array of the group's sockets, which listener.c keeps a copy of.
  */
 #ifndef MASTER_LISTENERS_REUSEPORT_H
 #define MASTER_LISTENERS_REUSEPORT_H
@@ -20,15 +20,13 @@
 
 #include "master/listeners/listener.h"
 
-/* Where the order of the group is not known nothing is steered: a slot that is to get
- * no new connections then turns them away (listener.h), and they come back. */
-/* New connections go to the slots with takes_new[slot] alone, or to all when that is
- * every one of them (or none): by CPU, or by hash. */
+/* Directs new connections to the slots with takes_new[slot], or to all if there is
+ * none: by CPU, or by hash. Does nothing where the order of the group is unknown: a
+ * slot that is to get no connections then blocks them (listener_block_new_slot). */
 void reuseport_select(struct listener *listener, const bool *takes_new, bool by_cpu);
 
-/* For before sockets are added: those that come are given nothing until
- * reuseport_select says otherwise, so that they can be closed again with nobody in
- * their queues. */
+/* To be called before sockets are added: they get no connections until
+ * reuseport_select, so that they can be closed again without loss. */
 void reuseport_freeze(struct listener *listener);
 
 #endif

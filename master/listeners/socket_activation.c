@@ -31,8 +31,8 @@ find_listener(const struct config *config, const struct address *address)
 	return -1;
 }
 
-/* An endpoint of the listener with room in a slot, the wanted one if it can be; a new
- * one when all are full. */
+/* A struct listener with a free slot, if possible *slot; a new one when all are full.
+ */
 static struct listener *
 listener_with_free_slot(struct passed_sockets *passed, int config_index,
     bool is_from_manager, uint32_t *slot)
@@ -65,8 +65,7 @@ listener_with_free_slot(struct passed_sockets *passed, int config_index,
 	return listener;
 }
 
-/* A socket that we had stored ourselves carries the slot in its name; one that a unit
- * passes is its own. */
+/* The name of a stored socket contains its slot. False: a unit passes the socket. */
 static bool
 is_ours(const char *name, uint32_t *ret_slot)
 {
@@ -95,7 +94,8 @@ take_socket(struct passed_sockets *passed, int fd, const char *name)
 	if (config_index < 0) {
 		log_warnx("no listener is configured for the passed socket %s: closed",
 		    address_format(&address, text));
-		/* Or it would stay open there, and callers wait for nobody. */
+		/* Left in the store it would accept connections that no worker serves.
+		 */
 		if (!is_from_manager)
 			sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", name);
 		close(fd);
@@ -114,7 +114,7 @@ take_socket(struct passed_sockets *passed, int fd, const char *name)
 	return 0;
 }
 
-/* What we stored belongs into its slot, which there may be no worker for any more. */
+/* A stored socket returns to its slot, even if that is above the worker count. */
 static void
 find_free_slot(struct passed_sockets *passed, int count, char *const *names)
 {
@@ -126,7 +126,7 @@ find_free_slot(struct passed_sockets *passed, int count, char *const *names)
 	}
 }
 
-/* Slots without a socket get one: of their own, or shared with others. */
+/* Slots without a socket get one of their own, or share one. */
 static int
 assign_to_slots(const struct passed_sockets *passed)
 {
@@ -164,8 +164,8 @@ socket_activation_take(struct passed_sockets *passed)
 	return rc == 0 && count > 0 ? assign_to_slots(passed) : rc;
 }
 
-/* The same however the configuration spells the address, or what was stored under one
- * name could not be removed under another. FDNAME= allows no colon. */
+/* Independent of the spelling in the configuration, or a reload could not remove what
+ * was stored before. FDNAME= allows no colon. */
 static void
 format_name(const struct listener *listener, uint32_t slot, char *text, size_t size)
 {
@@ -182,8 +182,7 @@ void
 socket_activation_store(const struct listener_set *set, uint32_t slot_count)
 {
 	const char *limit = getenv("FDSTORE");
-	/* FDSTORE tells since version 254; before, an unwanted descriptor is dropped.
-	 */
+	/* $FDSTORE is set since systemd 254; older ones ignore the descriptor. */
 	if (getenv("NOTIFY_SOCKET") == NULL || (limit != NULL && atoi(limit) == 0))
 		return;
 	for (struct listener *e = set->first; e != NULL; e = e->next) {

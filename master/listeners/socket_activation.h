@@ -1,13 +1,13 @@
 /*
  * socket_activation.h - listening sockets that the service manager passes
- * (sd_listen_fds(3)): those of a .socket unit, and those that yodeld gave it to keep
- * over a restart or a crash (FDSTORE), with everybody who waits in their queues.
+ * (sd_listen_fds(3)): those of a .socket unit, and those that yodeld has stored there
+ * over a restart or a crash (FDSTORE), with the connections in their accept queues.
  *
- * Every socket is served. What it kept for us is ours again, each in its slot, and can
- * be retired like any other: with more of them than workers yodeld begins with a worker
- * for each, and retires the surplus when all serve (slot.c). What a unit passes stays
- * the unit's. Where there are more of those for an address than workers, some workers
- * serve several; where there are fewer, several workers share one.
+ * Every socket is served. A stored socket returns to its slot, and can be removed like
+ * any other: if there are more than workers, yodeld starts a worker for each and
+ * removes the surplus slots when all serve (supervisor.c). A socket of a unit stays
+ * open as long as the unit: with more sockets than workers, some workers serve several
+ * of them; with fewer, several workers share one.
  */
 #ifndef MASTER_LISTENERS_SOCKET_ACTIVATION_H
 #define MASTER_LISTENERS_SOCKET_ACTIVATION_H

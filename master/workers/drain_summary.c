@@ -7,7 +7,6 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 
-/* It is the first, and has no outcome yet. */
 struct drain_summary *
 drain_summary_current(const struct worker_table *table)
 {
@@ -18,16 +17,16 @@ drain_summary_current(const struct worker_table *table)
 void
 drain_summary_open(struct worker_table *table, const char *change, uint64_t started_ns)
 {
-	struct drain_summary *drain_summary = drain_summary_current(table);
-	if (drain_summary == NULL) {
-		drain_summary = calloc(1, sizeof(*drain_summary));
-		if (drain_summary == NULL)
+	struct drain_summary *summary = drain_summary_current(table);
+	if (summary == NULL) {
+		summary = calloc(1, sizeof(*summary));
+		if (summary == NULL)
 			return;
-		drain_summary->next = table->drain_summaries;
-		table->drain_summaries = drain_summary;
+		summary->next = table->drain_summaries;
+		table->drain_summaries = summary;
 	}
-	drain_summary->change = change;
-	drain_summary->started_ns = started_ns;
+	summary->change = change;
+	summary->started_ns = started_ns;
 }
 
 static void
@@ -40,38 +39,38 @@ read_worker_ledger(const struct process *process, struct ledger_totals *ret)
 void
 drain_summary_add(struct process *process)
 {
-	struct drain_summary *drain_summary = drain_summary_current(process->table);
+	struct drain_summary *summary = drain_summary_current(process->table);
 	struct ledger_totals totals;
-	if (drain_summary == NULL || process->drain_summary != NULL)
+	if (summary == NULL || process->drain_summary != NULL)
 		return;
 	read_worker_ledger(process, &totals);
-	process->drain_summary = drain_summary;
+	process->drain_summary = summary;
 	process->closed_before = ledger_closed(&totals);
 	process->moved_out_before = process->moved_out;
-	drain_summary->workers++;
+	summary->workers++;
 }
 
 uint32_t
-drain_summary_workers(const struct drain_summary *drain_summary)
+drain_summary_workers(const struct drain_summary *summary)
 {
-	return drain_summary->workers + drain_summary->expected_workers;
+	return summary->workers + summary->expected_workers;
 }
 
 void
-drain_summary_inherit(struct process *process, struct drain_summary *drain_summary)
+drain_summary_inherit(struct process *process, struct drain_summary *summary)
 {
-	if (drain_summary == NULL)
+	if (summary == NULL)
 		return;
-	process->drain_summary = drain_summary;
-	drain_summary->workers++;
+	process->drain_summary = summary;
+	summary->workers++;
 }
 
 void
-drain_summary_expect(struct slot *slot, struct drain_summary *drain_summary)
+drain_summary_expect(struct slot *slot, struct drain_summary *summary)
 {
-	slot->drain_summary = drain_summary;
-	if (drain_summary != NULL)
-		drain_summary->expected_workers++;
+	slot->drain_summary = summary;
+	if (summary != NULL)
+		summary->expected_workers++;
 }
 
 void
@@ -87,58 +86,58 @@ drain_summary_attach(struct slot *slot)
 void
 drain_summary_cancel(struct slot *slot)
 {
-	struct drain_summary *drain_summary = slot->drain_summary;
-	if (drain_summary == NULL)
+	struct drain_summary *summary = slot->drain_summary;
+	if (summary == NULL)
 		return;
 	slot->drain_summary = NULL;
-	drain_summary->expected_workers--;
-	drain_summary_finish(slot->table, drain_summary);
+	summary->expected_workers--;
+	drain_summary_finish(slot->table, summary);
 }
 
 static void
-forget(struct drain_summary *drain_summary, struct worker_table *table)
+forget(struct drain_summary *summary, struct worker_table *table)
 {
 	struct drain_summary **at = &table->drain_summaries;
-	while (*at != drain_summary)
+	while (*at != summary)
 		at = &(*at)->next;
-	*at = drain_summary->next;
-	free(drain_summary);
+	*at = summary->next;
+	free(summary);
 }
 
 void
-drain_summary_finish(struct worker_table *table, struct drain_summary *drain_summary)
+drain_summary_finish(struct worker_table *table, struct drain_summary *summary)
 {
 	char text[CONFIG_ERROR_MAX];
-	if (drain_summary->finished_ns == 0 ||
-	    drain_summary->exited_workers < drain_summary_workers(drain_summary))
+	if (summary->finished_ns == 0 ||
+	    summary->exited_workers < drain_summary_workers(summary))
 		return;
-	drain_summary->ended_ns = clock_now_ns();
-	if (drain_summary->workers > 0)
-		log_info("%s: %s", drain_summary->change,
-		    drain_summary_format(drain_summary, text, sizeof(text)));
-	table->events->on_drained(drain_summary, table->argument);
-	forget(drain_summary, table);
+	summary->ended_ns = clock_now_ns();
+	if (summary->workers > 0)
+		log_info("%s: %s", summary->change,
+		    drain_summary_format(summary, text, sizeof(text)));
+	table->events->on_drained(summary, table->argument);
+	forget(summary, table);
 }
 
 struct drain_summary *
 drain_summary_close(
     struct worker_table *table, const char *change, bool is_good, const char *text)
 {
-	struct drain_summary *drain_summary = drain_summary_current(table);
-	if (drain_summary == NULL || strcmp(change, drain_summary->change) != 0)
+	struct drain_summary *summary = drain_summary_current(table);
+	if (summary == NULL || strcmp(change, summary->change) != 0)
 		return NULL;
-	drain_summary->finished_ns = clock_now_ns();
-	drain_summary->is_good = is_good;
-	snprintf(drain_summary->text, sizeof(drain_summary->text), "%s", text);
-	return drain_summary;
+	summary->finished_ns = clock_now_ns();
+	summary->is_good = is_good;
+	snprintf(summary->text, sizeof(summary->text), "%s", text);
+	return summary;
 }
 
 void
 drain_summary_on_process_released(struct process *process)
 {
-	struct drain_summary *drain_summary = process->drain_summary;
+	struct drain_summary *summary = process->drain_summary;
 	struct ledger_totals totals;
-	if (drain_summary == NULL)
+	if (summary == NULL)
 		return;
 	read_worker_ledger(process, &totals);
 	totals.counters[LEDGER_CONNECTIONS_MOVED_IN] = process->moved_in;
@@ -146,15 +145,14 @@ drain_summary_on_process_released(struct process *process)
 	int64_t open = (int64_t)ledger_open(&totals);
 	uint64_t forced =
 	    totals.closed[CLOSE_DRAIN_TIMEOUT] + totals.closed[CLOSE_STOPPED];
-	drain_summary->moved += process->moved_out - process->moved_out_before;
-	drain_summary->forced += forced;
-	drain_summary->drained +=
-	    ledger_closed(&totals) - process->closed_before - forced;
-	drain_summary->lost += open > 0 ? (uint64_t)open : 0;
-	drain_summary->died += process->was_killed;
-	drain_summary->exited_workers++;
+	summary->moved += process->moved_out - process->moved_out_before;
+	summary->forced += forced;
+	summary->drained += ledger_closed(&totals) - process->closed_before - forced;
+	summary->lost += open > 0 ? (uint64_t)open : 0;
+	summary->died += process->was_killed;
+	summary->exited_workers++;
 	process->drain_summary = NULL;
-	drain_summary_finish(process->table, drain_summary);
+	drain_summary_finish(process->table, summary);
 }
 
 void
@@ -169,11 +167,10 @@ drain_summary_destroy_all(struct worker_table *table)
 }
 
 double
-drain_summary_elapsed_ms(const struct drain_summary *drain_summary)
+drain_summary_elapsed_ms(const struct drain_summary *summary)
 {
-	uint64_t end_ns =
-	    drain_summary->ended_ns != 0 ? drain_summary->ended_ns : clock_now_ns();
-	return (double)(end_ns - drain_summary->started_ns) / (double)NS_PER_MS;
+	uint64_t end_ns = summary->ended_ns != 0 ? summary->ended_ns : clock_now_ns();
+	return (double)(end_ns - summary->started_ns) / (double)NS_PER_MS;
 }
 
 static const char *
@@ -183,28 +180,26 @@ plural_suffix(uint64_t count)
 }
 
 const char *
-drain_summary_format(const struct drain_summary *drain_summary, char *text, size_t size)
+drain_summary_format(const struct drain_summary *summary, char *text, size_t size)
 {
-	uint32_t all = drain_summary_workers(drain_summary);
-	uint32_t left = all - drain_summary->exited_workers;
+	uint32_t all = drain_summary_workers(summary);
+	uint32_t left = all - summary->exited_workers;
 	int n;
-	if (drain_summary->ended_ns != 0)
+	if (summary->ended_ns != 0)
 		n = snprintf(text, size, "%u worker%s left within %.1f ms",
-		    drain_summary->workers, plural_suffix(drain_summary->workers),
-		    drain_summary_elapsed_ms(drain_summary));
+		    summary->workers, plural_suffix(summary->workers),
+		    drain_summary_elapsed_ms(summary));
 	else
 		n = snprintf(text, size,
 		    "%u of %u worker%s still leave%s after %.1f ms", left, all,
 		    plural_suffix(all), left == 1 ? "s" : "",
-		    drain_summary_elapsed_ms(drain_summary));
+		    drain_summary_elapsed_ms(summary));
 	n += snprintf(text + n, size - (size_t)n,
 	    ": %llu connection%s handed over, %llu drained, %llu forced",
-	    (unsigned long long)drain_summary->moved,
-	    plural_suffix(drain_summary->moved),
-	    (unsigned long long)drain_summary->drained,
-	    (unsigned long long)drain_summary->forced);
-	if (drain_summary->died > 0)
+	    (unsigned long long)summary->moved, plural_suffix(summary->moved),
+	    (unsigned long long)summary->drained, (unsigned long long)summary->forced);
+	if (summary->died > 0)
 		snprintf(text + n, size - (size_t)n, ", %llu lost with %u that died",
-		    (unsigned long long)drain_summary->lost, drain_summary->died);
+		    (unsigned long long)summary->lost, summary->died);
 	return text;
 }

@@ -1,15 +1,14 @@
 /*
- * drain_summary.h - the workers that one change sends away, and what becomes of their
- * connections: for whoever asked for the change.
+ * drain_summary.h - the workers that a change removes, and what becomes of their
+ * connections: for the outcome that the operator sees.
  *
- *   drain_summary_open .. those who are told to leave belong to it ..
- * drain_summary_close
- *     -> the last of them is gone: whoever waits for that hears (pending_requests.h)
+ *   drain_summary_open .. workers that are told to drain join it .. drain_summary_close
+ *     -> the last of them is released: the on_drained callback, and it is freed
  *
- * Every connection that such a worker held when it was told to leave is counted once:
- * handed over to another worker, drained (it ended by itself, or was quiet), forced
- * (cut when timeouts.drain was over, or its worker was told to end at once), or lost
- * with its worker.
+ * Each connection that such a worker held when it was told to drain is counted once:
+ * moved to another worker, drained (it ended by itself, or was idle), forced (closed
+ * after timeouts.drain, or because its worker was told to exit), or lost with its
+ * worker.
  */
 #ifndef MASTER_WORKERS_DRAIN_SUMMARY_H
 #define MASTER_WORKERS_DRAIN_SUMMARY_H
@@ -19,55 +18,50 @@
 #include "master/workers/worker_table.h"
 
 struct drain_summary {
-	struct drain_summary *next;  /* in master->departures */
+	struct drain_summary *next;  /* in worker_table.drain_summaries */
 	const char *change;          /* its name: "reload" */
-	char text[CONFIG_ERROR_MAX]; /* the outcome of the change, once it is sealed */
+	char text[CONFIG_ERROR_MAX]; /* the outcome of the change, once it is closed */
 	bool is_good;
 	uint64_t started_ns;  /* the change */
-	uint64_t finished_ns; /* its outcome was known; 0: it is not yet */
-	uint64_t ended_ns;    /* all are gone; 0: not yet */
+	uint64_t finished_ns; /* its outcome; 0: there is none yet */
+	uint64_t ended_ns;    /* the last worker was released; 0: not yet */
 	uint32_t workers, exited_workers, died;
-	uint32_t expected_workers;             /* those who have yet to be forked
-						  (drain_summary_expect) */
+	uint32_t expected_workers; /* drain workers that have yet to start */
 	uint64_t moved, drained, forced, lost; /* connections */
 };
 
-/* Opens one; with one open already that goes on. Without memory nothing is counted. */
+/* Opens one, or renames the open one. Without memory nothing is counted. */
 void drain_summary_open(
     struct worker_table *table, const char *change, uint64_t started_ns);
-/* A worker is told to leave now. Does nothing when none is open, or it belongs to one.
- */
+/* Adds a worker that is told to drain now to the open one, unless it is in one. */
 void drain_summary_add(struct process *process);
-/* The one that is open; NULL: none. */
+/* The open one, or NULL. */
 struct drain_summary *drain_summary_current(const struct worker_table *table);
-/* Who goes on in the place of one that died belongs to what that one belonged to (NULL:
- * nothing). */
-void drain_summary_inherit(
-    struct process *process, struct drain_summary *drain_summary);
-/* The same for who is still to be put into the slot: it is waited for. */
-void drain_summary_expect(struct slot *slot, struct drain_summary *drain_summary);
-/* There it is: slot->process. */
+/* Adds a worker that replaces one of that summary (NULL: of none). */
+void drain_summary_inherit(struct process *process, struct drain_summary *summary);
+/* The same for a drain worker that the slot has yet to start. */
+void drain_summary_expect(struct slot *slot, struct drain_summary *summary);
+/* It has started: slot->process. */
 void drain_summary_attach(struct slot *slot);
-/* Nobody will come. */
+/* It will not be started. */
 void drain_summary_cancel(struct slot *slot);
 /* The change with this name has ended. If its summary is open no more workers are
  * added, and the summary is returned, for drain_summary_finish; else NULL. */
 struct drain_summary *drain_summary_close(
     struct worker_table *table, const char *change, bool is_good, const char *text);
-/* Ends it if all are gone: those who wait are told, and it is freed. */
-void drain_summary_finish(
-    struct worker_table *table, struct drain_summary *drain_summary);
-/* The books of a process are about to be closed. */
+/* Reports and frees it, if it is closed and its workers are released. */
+void drain_summary_finish(struct worker_table *table, struct drain_summary *summary);
+/* To be called before the ledger block of a process is released. */
 void drain_summary_on_process_released(struct process *process);
-/* Forgets all of them and who belongs to them: nobody waits for one any more. */
+/* Frees all of them without a report. */
 void drain_summary_destroy_all(struct worker_table *table);
 
-/* All that belong to it, there or awaited. */
-uint32_t drain_summary_workers(const struct drain_summary *drain_summary);
-/* How it went, or goes, in one line: into text[size], which is returned. */
+/* All its workers, those that have yet to start included. */
+uint32_t drain_summary_workers(const struct drain_summary *summary);
+/* One line about it in text[size], which is returned. */
 const char *drain_summary_format(
-    const struct drain_summary *drain_summary, char *text, size_t size);
-/* Since the change began, until all were gone or now. */
-double drain_summary_elapsed_ms(const struct drain_summary *drain_summary);
+    const struct drain_summary *summary, char *text, size_t size);
+/* From the start of the change until its end, or until now. */
+double drain_summary_elapsed_ms(const struct drain_summary *summary);
 
 #endif

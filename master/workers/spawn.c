@@ -51,7 +51,7 @@ keep_own_descriptors(const struct worker_args *args)
 	free(keep);
 }
 
-/* The lowest free number for a descriptor. */
+/* Moves a descriptor to the lowest free number. */
 static int
 lowest(int fd)
 {
@@ -65,8 +65,8 @@ lowest(int fd)
 	return lower;
 }
 
-/* A master with many slots and listeners has high numbers, which select cannot watch
- * and tables by descriptor would have to reach. */
+/* The descriptors of a master with many slots have high numbers, too high for select(2)
+ * and for small tables by descriptor. */
 static void
 renumber(struct worker_args *args)
 {
@@ -81,8 +81,8 @@ renumber(struct worker_args *args)
 	args->sockets = sockets;
 }
 
-/* A worker is told what to do over its channel alone: what the terminal or the service
- * manager sends to the whole group is for the master. */
+/* A worker obeys its channel alone: signals that the terminal or the service manager
+ * sends to the process group are for the master. */
 static void
 set_own_signals(void)
 {

@@ -1,5 +1,5 @@
 /*
- * spawn.h - forking a worker: what it keeps of the master, and what it must not.
+ * spawn.h - forks a worker, which keeps no descriptor or signal of the master.
  */
 #ifndef MASTER_WORKERS_SPAWN_H
 #define MASTER_WORKERS_SPAWN_H
@@ -8,10 +8,10 @@
 
 #include "worker/worker.h"
 
-/* Forks a worker. In the child every descriptor but the standard ones, the log, its
- * channel and its listeners is closed first (a sibling's listener kept by accident
- * would hold a queue that nobody serves), signals are the worker's own, then worker_run
- * never comes back. In the parent: the process id, or -1 with errno. */
+/* Forks a worker. The child closes every descriptor but 0 to 2, the log, its channel
+ * and its listening sockets: a copy of a sibling's socket would keep its accept queue
+ * open after the sibling has closed it. The child runs worker_run and exits. Returns
+ * the process id, or -1 with errno. */
 pid_t spawn_worker(const struct worker_args *args) __attribute__((warn_unused_result));
 
 #endif

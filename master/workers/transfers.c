@@ -174,7 +174,7 @@ transfers_start(struct process *sender, struct process *receiver)
 	sender->wants_receiver = false;
 	if (transfers_start_partial(sender, receiver, 0) == 0)
 		return;
-	/* worker_drain_find_receivers tries again. */
+	/* worker_drain_find_receivers retries. */
 	sender->wants_receiver = errno == ETOOMANYREFS;
 	if (sender->wants_receiver)
 		return;
