@@ -1,38 +1,41 @@
 /*
- * close_reason.h - why a connection ended: one row each, which gives the log word, the
- * counter and the key in /stats. A reason is added at the end: the ledger of a running
- * server is handed to the next version of it.
+ * close_reason.h - why a connection ended: one row each, with the name in the log and
+ * in /stats, and a help text. A new reason is added at the end, because an upgrade
+ * passes the ledger of the running server to the next version.
  */
 #ifndef PROTO_CLOSE_REASON_H
 #define PROTO_CLOSE_REASON_H
 
+/* X(identifier, name, help) */
 #define CLOSE_REASONS(X)                                                               \
-	X(PEER_CLOSED, "peer_closed", "the peer closed and everything owed was sent")  \
+	X(PEER_CLOSED, "peer_closed", "the peer closed and all replies were sent")     \
 	X(RESET, "reset", "the peer reset the connection")                             \
-	X(UNREACHABLE, "unreachable", "the network gave up on the peer")               \
-	X(IDLE, "idle", "nothing came for timeouts.idle")                              \
+	X(UNREACHABLE, "unreachable",                                                  \
+	    "the peer was unreachable (ICMP error or retransmission timeout)")         \
+	X(IDLE, "idle", "nothing was received for timeouts.idle")                      \
 	X(STALLED_WRITE, "stalled_write",                                              \
-	    "the peer read nothing for timeouts.stalled_write")                        \
-	X(MESSAGE_TOO_LONG, "message_too_long", "a message was over max_message")      \
+	    "the peer read no data for timeouts.stalled_write")                        \
+	X(MESSAGE_TOO_LONG, "message_too_long",                                        \
+	    "a message was longer than max_message")                                   \
 	X(TRUNCATED_MESSAGE, "truncated_message", "the peer closed inside a message")  \
 	X(DENIED, "denied", "the listener's allow or deny list refuses the peer")      \
 	X(MAX_CONNECTIONS, "max_connections",                                          \
-	    "as many as limits.max_connections were open")                             \
-	X(DESCRIPTOR_LIMIT, "descriptor_limit",                                        \
-	    "the worker had no descriptor left for it")                                \
-	X(METHOD_LIMIT, "method_limit", "the method of events.method cannot watch it") \
-	X(NO_MEMORY, "no_memory", "no memory for what the connection needed")          \
+	    "limits.max_connections connections were already open")                    \
+	X(DESCRIPTOR_LIMIT, "descriptor_limit", "the worker had no free descriptor")   \
+	X(METHOD_LIMIT, "method_limit", "events.method cannot watch the descriptor")   \
+	X(NO_MEMORY, "no_memory", "out of memory")                                     \
 	X(SYSTEM_ERROR, "system_error", "a system call on the connection failed")      \
-	X(DRAINED, "drained", "quiet while the worker drained")                        \
-	X(DRAIN_TIMEOUT, "drain_timeout", "still busy when timeouts.drain was over")   \
-	X(STOPPED, "stopped", "the server was stopped at once")                        \
-	X(WORKER_LOST, "worker_lost", "the worker that held it died")                  \
+	X(DRAINED, "drained", "the connection was idle while the worker drained")      \
+	X(DRAIN_TIMEOUT, "drain_timeout",                                              \
+	    "the connection was still busy after timeouts.drain")                      \
+	X(STOPPED, "stopped", "the server stopped without draining")                   \
+	X(WORKER_LOST, "worker_lost", "the worker process died")                       \
 	X(ADDRESS_LIMIT, "address_limit",                                              \
-	    "as many as the listener's max_connections_per_address were open")         \
+	    "the address had max_connections_per_address connections open")            \
 	X(ACCEPT_RATE, "accept_rate",                                                  \
-	    "the peer's address came faster than the listener's accept_rate")          \
+	    "the address exceeded the listener's accept_rate")                         \
 	X(OWN_LISTENER, "own_listener",                                                \
-	    "the peer was a listener of this server: a loop")
+	    "the peer was a listener of this server (a loop)")
 
 enum close_reason {
 #define X(id, name, help) CLOSE_##id,

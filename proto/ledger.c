@@ -9,9 +9,10 @@
 #include <string.h>
 #include <unistd.h>
 
+_Static_assert((int)LEDGER_COUNTER_COUNT <= LEDGER_COUNTERS_MAX,
+    "LEDGER_COUNTERS_MAX is too small");
 _Static_assert(
-    (int)LEDGER_COUNTER_COUNT <= LEDGER_COUNTERS_MAX, "no room for a counter");
-_Static_assert((int)CLOSE_REASON_COUNT <= LEDGER_REASONS_MAX, "no room for a reason");
+    (int)CLOSE_REASON_COUNT <= LEDGER_REASONS_MAX, "LEDGER_REASONS_MAX is too small");
 _Static_assert(sizeof(struct ledger_block) == 512, "the layout of a block is fixed");
 
 static const char others[] = "others";
@@ -52,7 +53,7 @@ map(int fd)
 	    NULL, sizeof(struct ledger), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (memory == MAP_FAILED)
 		return NULL;
-	/* Mostly holes: a worker's core file would fill them. */
+	/* Mostly holes, which a core file of a worker would fill. */
 	(void)madvise(memory, sizeof(struct ledger), MADV_DONTDUMP);
 	return memory;
 }
@@ -121,7 +122,8 @@ add_counters(struct ledger_totals *totals, const struct ledger_block *block)
 		totals->counters[i] += load(&block->counters[i]);
 }
 
-/* Ends first: a reader that meets a connection's end has met its beginning. */
+/* Reads closes before accepts: a connection that is counted as closed is then counted
+ * as accepted, too. */
 void
 ledger_add_block(struct ledger_totals *totals, const struct ledger_block *block)
 {
@@ -187,8 +189,8 @@ add_everything(
 		add_worker(totals, ledger, &ledger->live[i], add);
 }
 
-/* All ends before all beginnings: a connection may have begun in one block and ended in
- * another one. */
+/* Reads all closes before all accepts, because a connection can be accepted in one
+ * block and closed in another. */
 void
 ledger_sum(const struct ledger *ledger, struct ledger_totals *ret)
 {
@@ -271,7 +273,7 @@ add_to_retired(struct ledger_block *retired, const struct ledger_totals *totals)
 		atomic_fetch_add(&retired->closed[i], totals->closed[i]);
 }
 
-/* Connections of a listener that a dead worker held, by its own counts. */
+/* Open connections of a listener at a dead worker, by its counters. */
 static uint64_t
 held_by_count(const struct ledger_block *block)
 {
@@ -281,14 +283,14 @@ held_by_count(const struct ledger_block *block)
 	return held < 0 ? 0 : (uint64_t)held;
 }
 
-/* The same by its gauge: also those that it had taken over and not yet counted. */
+/* The same by its gauge, which includes connections received but not yet counted. */
 static uint64_t
 held_by_gauge(const struct ledger_block *block)
 {
 	return load(&block->open);
 }
 
-/* Finds listeners for the connections that are lost. */
+/* Assigns lost connections to listeners: first by counters, then by gauges. */
 static void
 distribute_lost(uint64_t lost, const struct ledger *ledger,
     const struct worker_ledger *worker_ledger, uint64_t *ret)
