@@ -23,7 +23,7 @@ store(_Atomic uint64_t *word, uint64_t value)
 	atomic_store_explicit(word, value, memory_order_release);
 }
 
-/* Each step can be undone, so that no two networks become one. */
+/* Each step is invertible, so that two networks never get the same id. */
 uint64_t
 address_usage_id(const struct address_usage_key *key, uint64_t network, uint32_t scope)
 {
@@ -39,7 +39,8 @@ bucket_of(uint64_t address_id)
 	return address_id >> (64 - ADDRESS_USAGE_BUCKET_BITS);
 }
 
-/* The place of the one, or one that is not held, the longest unused first; NULL. */
+/* The entry of the address, or one without connections (the longest unused first), or
+ * NULL. */
 static struct address_usage_entry *
 find_or_claim(struct address_usage *own, uint64_t address_id)
 {

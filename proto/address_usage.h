@@ -1,14 +1,14 @@
 /*
- * address_usage.h - how much each address takes of the listeners that limit it, as one
- * worker tells the others: a table in the shared memory of its books (ledger.h),
- * written by that worker alone and read by all. So a limit holds for all workers
- * together, without a lock; what a killed worker held is gone with its books.
+ * address_usage.h - connections and accepts of each client address at one worker: a
+ * table in the worker's part of the ledger (ledger.h), written by that worker and read
+ * by all, so that a limit holds for all workers together without a lock. The usage of a
+ * killed worker disappears with its part of the ledger.
  *
- *   who -> bucket   ADDRESS_USAGE_WAYS places; one that is not held is anybody's
+ *   address -> bucket   of ADDRESS_USAGE_WAYS entries; an entry without connections may
+ *                       be reused
  *
- * Who finds no place in its bucket is counted by each worker for itself. A reader may
- * meet a place that changes hands, or a table of which nothing is true: it reads
- * numbers and follows no links.
+ * An address that finds no entry in its bucket is counted by each worker on its own. A
+ * reader may see an entry change hands, or a falsified table: it only reads numbers.
  */
 #ifndef PROTO_ADDRESS_USAGE_H
 #define PROTO_ADDRESS_USAGE_H
@@ -21,7 +21,7 @@
 #define ADDRESS_USAGE_BUCKET_BITS 12
 
 struct address_usage_entry {
-	_Atomic uint64_t address_id; /* 0: nobody */
+	_Atomic uint64_t address_id; /* 0: free */
 	_Atomic uint64_t accepts;    /* second << 32 | connections accepted in it */
 	_Atomic uint64_t connections;
 };
@@ -35,31 +35,31 @@ struct address_usage {
 	struct address_usage_bucket buckets[1 << ADDRESS_USAGE_BUCKET_BITS];
 };
 
-/* Nobody outside knows it, so that nobody can choose addresses that meet. */
+/* Random, so that a client cannot choose addresses that share a bucket. */
 struct address_usage_key {
 	uint64_t words[4];
 };
 
 struct address_usage_count {
 	uint64_t connections;
-	uint64_t accepts; /* in the second that was asked for */
+	uint64_t accepts; /* in the second asked for */
 };
 
-/* Never 0; two networks of one scope are never the same. */
+/* Never 0; different for any two networks of one scope. */
 uint64_t address_usage_id(
     const struct address_usage_key *key, uint64_t network, uint32_t scope);
 
-/* The one writer: has so many connections now; has had one more accepted. */
+/* For the owner of the table: sets the connections; counts an accept. */
 void address_usage_set_connections(
     struct address_usage *own, uint64_t address_id, uint32_t connections);
 void address_usage_count_accept(
     struct address_usage *own, uint64_t address_id, uint32_t second);
 
-/* Adds what a table says. */
+/* Adds the usage in one table. */
 void address_usage_add(struct address_usage_count *count,
     const struct address_usage *address_usage, uint64_t address_id, uint32_t second);
 
-/* Its writer is gone. Gives the memory back. */
+/* Clears the table of a dead worker and returns its memory to the kernel. */
 void address_usage_clear(struct address_usage *address_usage);
 
 #endif

@@ -14,25 +14,26 @@ channel_open(int ret_fds[2])
 }
 
 union control {
-	char bytes[CMSG_SPACE(sizeof(int))];
+	char bytes[CMSG_SPACE(CHANNEL_PACKET_FDS_MAX * sizeof(int))];
 	struct cmsghdr align;
 };
 
 int
-channel_send(int channel_fd, const struct channel_message *message, int fd)
+channel_packet_send(int channel_fd, const struct channel_packet *packet)
 {
-	struct iovec part = { .iov_base = (void *)message,
-		.iov_len = sizeof(*message) };
+	struct iovec part = { .iov_base = packet->data, .iov_len = packet->length };
 	struct msghdr header = { .msg_iov = &part, .msg_iovlen = 1 };
-	union control control = { 0 };
-	if (fd >= 0) {
+	union control control;
+	size_t fd_bytes = packet->fd_count * sizeof(int);
+	if (fd_bytes > 0) {
+		memset(&control, 0, sizeof(control));
 		header.msg_control = control.bytes;
-		header.msg_controllen = sizeof(control.bytes);
-		struct cmsghdr *c = CMSG_FIRSTHDR(&header);
+		header.msg_controllen = CMSG_SPACE(fd_bytes);
+		struct cmsghdr *c = &control.align;
 		c->cmsg_level = SOL_SOCKET;
 		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+		c->cmsg_len = CMSG_LEN(fd_bytes);
+		memcpy(CMSG_DATA(c), packet->fds, fd_bytes);
 	}
 	ssize_t n;
 	do
@@ -42,34 +43,58 @@ channel_send(int channel_fd, const struct channel_message *message, int fd)
 }
 
 int
-channel_receive(int channel_fd, struct channel_message *ret, int *ret_fd)
+channel_packet_receive(int channel_fd, struct channel_packet *packet)
 {
-	struct channel_message message;
-	struct iovec part = { .iov_base = &message, .iov_len = sizeof(message) };
-	union control control = { 0 };
+	struct iovec part = { .iov_base = packet->data, .iov_len = packet->length };
+	union control control;
 	struct msghdr header = {
 		.msg_iov = &part,
 		.msg_iovlen = 1,
 		.msg_control = control.bytes,
-		/* Its padding would have room for a second one. */
-		.msg_controllen = CMSG_LEN(sizeof(int)),
+		/* CMSG_SPACE would leave room for one more in the padding. */
+		.msg_controllen = CMSG_LEN(packet->fd_count * sizeof(int)),
 	};
 	ssize_t n;
-	/* ECONNRESET: the other side has ended and left something unread. That is told
-	 * once, before what it has said and its end. */
+	/* ECONNRESET: the peer has closed with data unread. It is reported once, before
+	 * the packets of the peer and the end of file. */
 	do
-		n = recvmsg(channel_fd, &header, MSG_CMSG_CLOEXEC);
+		n = recvmsg(channel_fd, &header, MSG_CMSG_CLOEXEC | MSG_TRUNC);
 	while (n < 0 && (errno == EINTR || errno == ECONNRESET));
 	if (n < 0)
 		return -1;
-	int fd = -1;
+	packet->length = (size_t)n;
+	packet->fd_count = 0;
 	struct cmsghdr *c = CMSG_FIRSTHDR(&header);
-	if (c != NULL && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
-		memcpy(&fd, CMSG_DATA(c), sizeof(fd));
-	/* An empty packet is no end: nothing comes along with that. */
-	if (n == 0 && fd < 0)
-		return 0;
-	if (n != (ssize_t)sizeof(message) || (header.msg_flags & MSG_TRUNC)) {
+	if (c != NULL && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
+		packet->fd_count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		memcpy(packet->fds, CMSG_DATA(c), packet->fd_count * sizeof(int));
+	}
+	/* An empty packet with a descriptor is not the end of file. */
+	return n > 0 || packet->fd_count > 0;
+}
+
+int
+channel_send(int channel_fd, const struct channel_message *message, int fd)
+{
+	const struct channel_packet packet = { .data = (void *)message,
+		.length = sizeof(*message),
+		.fds = &fd,
+		.fd_count = fd >= 0 };
+	return channel_packet_send(channel_fd, &packet);
+}
+
+int
+channel_receive(int channel_fd, struct channel_message *ret, int *ret_fd)
+{
+	struct channel_message message;
+	int fd = -1;
+	struct channel_packet packet = {
+		.data = &message, .length = sizeof(message), .fds = &fd, .fd_count = 1
+	};
+	int rc = channel_packet_receive(channel_fd, &packet);
+	if (rc <= 0)
+		return rc;
+	if (packet.length != sizeof(message)) {
 		if (fd >= 0)
 			close(fd);
 		errno = EPROTO;

@@ -1,49 +1,53 @@
 /*
- * channel.h - what the master and a worker say to each other, over a pair of
+ * channel.h - control messages between the master and a worker, over a pair of
  * SOCK_SEQPACKET Unix sockets: one packet is one message, with at most one descriptor.
  *
- * End of file is a message too: the master reads it as the worker's death, a worker as
- * the master's.
+ * End of file reports that the other process has exited.
  *
- *   worker -> master   READY, RETIRED, GAVE, TOOK
- *   master -> worker   EMPTY, LEAVE, GIVE, TAKE, STOP, CEDE, LOG_LEVEL,
- *                      LOG_REOPEN
+ *   worker -> master   READY, LISTENERS_CLOSED, SENT, RECEIVED
+ *   master -> worker   DRAIN_QUEUE, DRAIN, SEND_CONNECTIONS, RECEIVE_CONNECTIONS, EXIT,
+ *                      LOG_LEVEL, LOG_REOPEN, QUEUE_TAKEN_OVER
  */
 #ifndef PROTO_CHANNEL_H
 #define PROTO_CHANNEL_H
 
+#include <stddef.h>
 #include <stdint.h>
 
+/* With the meaning of `argument` and `value`. */
 enum channel_verb {
-	CHANNEL_READY = 1,        /* the worker serves */
-	CHANNEL_LISTENERS_CLOSED, /* leaving, and its listeners are closed (emptied
-				   * where asked)
-				   */
-	CHANNEL_SENT, /* hand-over `argument` is over; value: connections that moved out
-		       */
-	CHANNEL_RECEIVED, /* the same at the other end; value: connections that moved in
-			   */
-	CHANNEL_DRAIN_QUEUE, /* argument: listener or CHANNEL_ALL; accept until quiet,
-			      * then close; value 1 (one listener): until nobody waits
-			      * now */
-	CHANNEL_DRAIN, /* stop accepting, drain, exit; argument 1: a GIVE follows, what
-			* can move waits for it; value: ns for all that, 0: no limit */
-	CHANNEL_SEND_CONNECTIONS, /* give the open connections to the descriptor's other
-				   * end; value: at most so many, and
-				   * CHANNEL_SEND_MOVABLE_ONLY, 0: all */
-	CHANNEL_RECEIVE_CONNECTIONS, /* take over what comes from the descriptor;
-				      * argument of both: the number of the hand-over */
-	CHANNEL_EXIT,                /* exit now */
-	CHANNEL_LOG_LEVEL,           /* argument: enum log_level */
-	CHANNEL_LOG_REOPEN, /* the log is the descriptor from now on; none: stderr stays
-			     */
-	CHANNEL_QUEUE_TAKEN_OVER, /* somebody else serves our sockets: what is being
-				   * emptied closes now, but the listeners whose bits
-				   * are in value */
+	CHANNEL_READY = 1, /* the worker serves */
+	/* The worker drains and has closed its listening sockets, after it has emptied
+	 * the accept queues that it was told to empty. */
+	CHANNEL_LISTENERS_CLOSED,
+	/* A transfer has ended at the sender, at the receiver. argument: its number;
+	 * value: connections that moved. */
+	CHANNEL_SENT,
+	CHANNEL_RECEIVED,
+	/* Accept until no connection arrives, then close. argument: a listener, or
+	 * CHANNEL_ALL; value 1 (one listener only): until the queue is empty once. */
+	CHANNEL_DRAIN_QUEUE,
+	/* Stop accepting, drain, exit. argument 1: SEND_CONNECTIONS follows, and
+	 * connections that can move wait for it; value: the time limit in ns, 0: none.
+	 */
+	CHANNEL_DRAIN,
+	/* Send open connections to the worker at the other end of the descriptor.
+	 * argument: the number of the transfer; value: at most so many (0: all), and
+	 * CHANNEL_SEND_MOVABLE_ONLY. */
+	CHANNEL_SEND_CONNECTIONS,
+	/* Receive connections from the descriptor. argument: the number of the
+	   transfer. */
+	CHANNEL_RECEIVE_CONNECTIONS,
+	CHANNEL_EXIT,       /* exit immediately */
+	CHANNEL_LOG_LEVEL,  /* argument: enum log_level */
+	CHANNEL_LOG_REOPEN, /* log to the descriptor; without one, to stderr */
+	/* Another worker serves our listening sockets. Stop emptying their queues and
+	 * close them, except for the listeners whose bits are set in value. */
+	CHANNEL_QUEUE_TAKEN_OVER,
 };
 
 #define CHANNEL_ALL UINT32_MAX
-/* Only of listeners whose balance is to move. */
+/* Only connections of listeners with balance "move". */
 #define CHANNEL_SEND_MOVABLE_ONLY (UINT64_C(1) << 32)
 
 struct channel_message {
@@ -54,13 +58,30 @@ struct channel_message {
 
 /* Both ends, non-blocking and close-on-exec. 0, or -1 with errno. */
 int channel_open(int ret_fds[2]) __attribute__((warn_unused_result));
-/* Sends one message, with `fd` along unless it is -1 (it stays open here). 0, or -1
- * with errno (EAGAIN: the other side does not read). */
+/* Sends one message, with `fd` unless it is -1 (it stays open here). 0, or -1 with
+ * errno (EAGAIN: the channel is full). */
 int channel_send(int channel_fd, const struct channel_message *message, int fd)
     __attribute__((warn_unused_result));
 /* 1 and one message (*ret_fd is -1 or a descriptor that the caller owns), 0 at end of
- * file, or -1 with errno (EAGAIN: nothing waits; EPROTO: not a message). */
+ * file, or -1 with errno (EAGAIN: none is waiting; EPROTO: malformed). */
 int channel_receive(int channel_fd, struct channel_message *ret, int *ret_fd)
+    __attribute__((warn_unused_result));
+
+/* The packet below a message, also of other protocols over such a pair (transfer.h). */
+#define CHANNEL_PACKET_FDS_MAX 129 /* below the kernel's SCM_MAX_FD, 253 */
+struct channel_packet {
+	void *data;
+	size_t length;
+	int *fds;
+	size_t fd_count;
+};
+/* 0, or -1 with errno. The descriptors stay open here. */
+int channel_packet_send(int channel_fd, const struct channel_packet *packet)
+    __attribute__((warn_unused_result));
+/* length and fd_count are the room, then what was received: a length beyond the room
+ * means that the packet was truncated. 1, 0 at end of file, or -1 with errno. The
+ * caller owns the descriptors. */
+int channel_packet_receive(int channel_fd, struct channel_packet *packet)
     __attribute__((warn_unused_result));
 
 #endif

@@ -1,76 +1,42 @@
 #include "proto/transfer.h"
 
-#include <sys/socket.h>
-
 #include <errno.h>
-#include <string.h>
+
+#include "proto/channel.h"
 
 _Static_assert(sizeof(struct transfer_record) == 56, "the layout of a record is fixed");
-
-union control {
-	char bytes[CMSG_SPACE((TRANSFER_BATCH_MAX + 1) * sizeof(int))];
-	struct cmsghdr align;
-};
+_Static_assert(
+    TRANSFER_BATCH_MAX + 1 <= CHANNEL_PACKET_FDS_MAX, "room for descriptors");
 
 int
 transfer_packet_send(
     int fd, const void *packet, size_t length, const int *fds, size_t count)
 {
-	struct iovec part = { .iov_base = (void *)packet, .iov_len = length };
-	struct msghdr header = { .msg_iov = &part, .msg_iovlen = 1 };
-	union control control;
-	if (count > 0) {
-		memset(&control, 0, sizeof(control));
-		header.msg_control = control.bytes;
-		header.msg_controllen = CMSG_SPACE(count * sizeof(int));
-		struct cmsghdr *c = &control.align;
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(count * sizeof(int));
-		memcpy(CMSG_DATA(c), fds, count * sizeof(int));
-	}
-	ssize_t n;
-	do
-		n = sendmsg(fd, &header, MSG_NOSIGNAL);
-	while (n < 0 && errno == EINTR);
-	return n < 0 ? -1 : 0;
+	const struct channel_packet sent = { .data = (void *)packet,
+		.length = length,
+		.fds = (int *)fds,
+		.fd_count = count };
+	return channel_packet_send(fd, &sent);
 }
 
 ssize_t
 transfer_packet_receive(
     int fd, union transfer_packet *ret, int *ret_fds, size_t *ret_count)
 {
-	struct iovec part = { .iov_base = ret, .iov_len = sizeof(*ret) };
-	union control control;
-	struct msghdr header = {
-		.msg_iov = &part,
-		.msg_iovlen = 1,
-		.msg_control = control.bytes,
-		/* Its padding would have room for one more. */
-		.msg_controllen = CMSG_LEN((TRANSFER_BATCH_MAX + 1) * sizeof(int)),
-	};
-	*ret_count = 0;
-	ssize_t n;
-	/* ECONNRESET: the other side has ended and left something unread. That is told
-	 * once, before what it has said and its end. */
-	do
-		n = recvmsg(fd, &header, MSG_CMSG_CLOEXEC);
-	while (n < 0 && (errno == EINTR || errno == ECONNRESET));
-	if (n < 0)
-		return n;
-	struct cmsghdr *c = CMSG_FIRSTHDR(&header);
-	if (c != NULL && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
-		*ret_count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		memcpy(ret_fds, CMSG_DATA(c), *ret_count * sizeof(int));
-	}
-	/* An empty packet is no end: nothing comes along with that. */
-	if (n == 0 && *ret_count == 0)
-		return 0;
-	if ((size_t)n < sizeof(struct transfer_note)) {
+	struct channel_packet packet = { .data = ret,
+		.length = sizeof(*ret),
+		.fds = ret_fds,
+		.fd_count = TRANSFER_BATCH_MAX + 1 };
+	int rc = channel_packet_receive(fd, &packet);
+	*ret_count = rc > 0 ? packet.fd_count : 0;
+	if (rc <= 0)
+		return rc;
+	if (packet.length < sizeof(struct transfer_note) ||
+	    packet.length > sizeof(*ret)) {
 		errno = EPROTO;
 		return -1;
 	}
-	return n;
+	return (ssize_t)packet.length;
 }
 
 size_t

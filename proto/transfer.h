@@ -1,28 +1,29 @@
 /*
- * transfer.h - how open connections move from one worker (the giver) to another (the
- * taker), over a SOCK_SEQPACKET pair that the master made: each packet is one of the
- * structs below, a batch carries its sockets as SCM_RIGHTS (unix(7)).
+ * transfer.h - how open connections move from one worker (the sender) to another (the
+ * receiver), over a SOCK_SEQPACKET pair that the master created: each packet is one of
+ * the structs below; a batch carries its sockets as SCM_RIGHTS (unix(7)).
  *
- *   giver                         taker
- *     | HELLO listeners             |
- *     |---------------------------->|  which of them do I serve, with the same framing?
- *     |             ROOM mask, room |
- *     |<----------------------------|
- *     | BATCH records + sockets     |  (events off: nobody reads these sockets now)
- *     |---------------------------->|  installs them
- *     |       TAKEN or REFUSED count|
- *     |<----------------------------|  serves them
- *     | books moved_out, closes its |
- *     | copies;  DONE count         |
- *     |---------------------------->|  books moved_in
- *     | ... END                     |
+ *   sender                            receiver
+ *     | HELLO listeners                 |
+ *     |-------------------------------->|  which of them do I serve, same framing?
+ *     |          CAPACITY mask, count   |
+ *     |<--------------------------------|
+ *     | BATCH records + sockets         |  (the sender does not read these sockets)
+ *     |-------------------------------->|  installs them
+ *     |      ACCEPTED or REJECTED count |
+ *     |<--------------------------------|  serves them
+ *     | counts moved_out, closes its    |
+ *     | copies;  COMMITTED count        |
+ *     |-------------------------------->|  counts moved_in
+ *     | ... END                         |
  *
- * Until TAKEN has come, the connections are the giver's: when the taker dies it serves
- * them on. Once the taker has sent TAKEN they are the taker's, whatever happens to the
- * giver: end of file without DONE counts as DONE. A giver that must end with a batch on
- * its way (a deadline, a stop) says END and then hears no more (shutdown(2)): TAKEN was
- * sent before that, or it cannot be sent, and END tells the taker that this is not the
- * giver's death. So no connection is ever without an owner, and none has two.
+ * Until ACCEPTED has arrived, the connections are the sender's: if the receiver dies,
+ * the sender serves them. Once ACCEPTED has been sent they are the receiver's, whatever
+ * happens to the sender: end of file without COMMITTED counts as COMMITTED. A sender
+ * that must stop with a batch in flight (a deadline, an exit) sends END and then shuts
+ * its receiving side down: either ACCEPTED was sent before that, or it can no longer be
+ * sent, and END tells the receiver that the sender has not died. So each connection has
+ * exactly one owner at any time.
  */
 #ifndef PROTO_TRANSFER_H
 #define PROTO_TRANSFER_H
@@ -57,22 +58,22 @@ struct transfer_hello {
 	} listeners[TRANSFER_LISTENERS_MAX];
 };
 
-/* ROOM, TAKEN, REFUSED, DONE, END */
+/* CAPACITY, ACCEPTED, REJECTED, COMMITTED, END */
 struct transfer_note {
 	uint32_t verb;
 	uint32_t count;
-	uint64_t mask; /* ROOM: bit i: listener i can move */
+	uint64_t mask; /* CAPACITY: bit i: listener i can move */
 };
 
-/* One connection. Its bytes, if it has any, stand in the batch's memory file, in the
- * order of the records: first the unfinished input, then the unsent output. */
+/* One connection. The batch's memory file holds the bytes of the connections in the
+ * order of the records: first the unread input, then the unsent output. */
 struct transfer_record {
-	uint32_t listener; /* the giver's number, as in HELLO */
+	uint32_t listener; /* the sender's number, as in HELLO */
 	uint32_t input_bytes;
 	uint32_t output_bytes;
-	uint32_t searched; /* bytes of the input known to hold no whole line */
+	uint32_t searched; /* bytes of the input that hold no complete message */
 	uint64_t replies;  /* in the output */
-	uint32_t idle_ms;  /* since something last came, or had gone */
+	uint32_t idle_ms;  /* since bytes last arrived or were sent */
 	uint8_t phase;     /* enum connection_phase */
 	uint8_t reason;    /* enum close_reason */
 	uint8_t peer_family;
@@ -85,8 +86,7 @@ struct transfer_record {
 struct transfer_batch {
 	uint32_t verb;
 	uint32_t count;
-	uint64_t
-	    state_bytes; /* > 0: the last descriptor is a memory file of this size */
+	uint64_t state_bytes; /* > 0: size of the memory file, the last descriptor */
 	struct transfer_record records[TRANSFER_BATCH_MAX];
 };
 
@@ -102,10 +102,10 @@ union transfer_packet {
 int transfer_packet_send(int fd, const void *packet, size_t length, const int *fds,
     size_t count) __attribute__((warn_unused_result));
 
-/* Receives one packet; at most TRANSFER_BATCH_MAX + 1 descriptors into ret_fds, their
- * number into *ret_count (they are the caller's). The packet's length, 0 at end of
- * file, -1 with errno (EAGAIN; EPROTO: too short to be one). Descriptors that did not
- * fit this process are gone: the number tells. */
+/* Receives one packet. At most TRANSFER_BATCH_MAX + 1 descriptors go into ret_fds,
+ * their number into *ret_count; the caller owns them, also on EPROTO. Fewer than were
+ * sent if this process has no room for them. The packet's length, 0 at end of file, or
+ * -1 with errno (EAGAIN; EPROTO: malformed). */
 ssize_t transfer_packet_receive(int fd, union transfer_packet *ret, int *ret_fds,
     size_t *ret_count) __attribute__((warn_unused_result));
 
