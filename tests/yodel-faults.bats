@@ -44,7 +44,7 @@ result_says() # EXPRESSION
 	[ "$status" = 2 ]
 	result_says 'm["wrong"] >= 1 and len(x) >= 1 and x[0]["message"] == 2'
 	result_says 'x[0]["local"].startswith("127.0.0.1:") and len(x[0]["at"]) == 24'
-	[[ $output =~ "connection "[01]", 127.0.0.1:"[0-9]+", message 2, offset "[0-9]+" at 20" ]]
+	[[ $output =~ "connection "[01]" (127.0.0.1:"[0-9]+"), message 2, offset "[0-9]+" at 20" ]]
 }
 
 @test "one altered byte among 1,000 connections is found" {

@@ -120,7 +120,7 @@ load lib/client
 	[ "$status" = 0 ]
 	result_matches 'r["ports"]["held_max"] >= 490 or r["ports"]["time_wait_before"] > 50000'
 	result_matches 'r["ports"]["available"] > 1000 and r["ports"]["time_wait_max"] >= 490'
-	[[ $output =~ "ports "[^$'\n']*" held at most; in TIME_WAIT on this machine " ]]
+	[[ $output =~ "ports "[^$'\n']*" in use; in TIME_WAIT on this machine: " ]]
 	run_yodel -c 10 -d 1s --lifetime 200ms "127.0.0.1:$PORT"
 	[ "$status" = 0 ]
 	result_matches '10 <= c["reconnects"] <= 60 and m["wrong"] == 0'

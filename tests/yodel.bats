@@ -388,7 +388,7 @@ each_of_20_is_answered()
 	start_yodeld --listen 127.0.0.1:0=upper
 	run --separate-stderr "$YODEL" --ledger "unix:$PWD/nobody" "127.0.0.1:$PORT"
 	[ "$status" = 69 ]
-	[[ $stderr = *"unix:$PWD/nobody: No such file"* && -z $output ]]
+	[[ $stderr = *"unix:$PWD/nobody: cannot connect: No such file"* && -z $output ]]
 	# Where somebody listens, takes nobody, and has no place left in the queue.
 	spawn mute python3 -c 'import socket, time
 s, c = socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX)

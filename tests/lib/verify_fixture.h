@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-/* cmocka needs some of those above */
+/* cmocka needs some of the above */
 #include <cmocka.h>
 
 #include "client/verify/verify.h"
@@ -21,7 +21,7 @@
 #define MESSAGES 6
 #define STREAM_MAX 8192
 
-/* One connection under test: what the server would answer, and what verify says. */
+/* One connection: the answers of the server and the verdicts of verify. */
 struct fixture {
 	struct plan plan;
 	struct sequence sequence;
@@ -62,7 +62,7 @@ set_up_sizes(struct fixture *fixture, enum framing framing, const char *expect,
 	fixture->unanswered = MESSAGES;
 }
 
-/* Messages of one size; 0: the default texts. */
+/* Messages of equal size; 0: the default texts. */
 static void
 set_up(struct fixture *fixture, enum framing framing, const char *expect, uint64_t size)
 {
@@ -79,7 +79,7 @@ tear_down(struct fixture *fixture)
 	free(fixture->counters);
 }
 
-/* The true answers to messages from .. end - 1 of a connection. */
+/* The correct answers to messages from .. end - 1 of a connection. */
 static size_t
 correct_answers(struct fixture *fixture, enum reply_kind kind, uint64_t connection,
     uint64_t from, uint64_t end, uint8_t *out)

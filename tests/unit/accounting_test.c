@@ -12,7 +12,7 @@ histogram_of(const struct conn_fixture *fixture, enum latency_kind which)
 	return fixture->ctx.counters->histograms[which];
 }
 
-/* A message that was due so long ago. */
+/* Sends a message that was due `late_ns` ago. */
 static void
 send_late(struct conn_fixture *fixture, uint64_t late_ns)
 {
@@ -32,7 +32,7 @@ lose(struct conn_fixture *fixture)
 }
 
 static void
-an_answer_is_timed_from_when_it_was_due_and_from_when_it_was_written(void **state)
+an_answer_is_timed_from_its_due_time_and_from_its_send(void **state)
 {
 	struct conn_fixture *fixture = *state;
 	const struct counters *counters = fixture->ctx.counters;
@@ -140,7 +140,7 @@ next_connection_skips_a_partly_sent_message(void **state)
 	assert_int_equal(fixture->conn.answers.cursor.message, 1);
 }
 
-/* Makes two due that are not sent, of which one was refused, and loses the socket. */
+/* Loses the connection with two messages due, the first one blocked. */
 static void
 lose_two_due(struct conn_fixture *fixture)
 {
@@ -179,7 +179,7 @@ reschedules_closed_loop_messages_after_a_loss(void **state)
 	assert_int_equal(fixture->conn.scheduled, 0);
 }
 
-/* How long it waits before it calls again, when it has lasted so long. */
+/* Delay before the reconnect after losing a connection of age `age_ns`. */
 static uint64_t
 delay_after_loss(struct conn_fixture *fixture, uint64_t age_ns)
 {
@@ -205,7 +205,7 @@ doubles_the_reconnect_delay_after_repeated_early_losses(void **state)
 	assert_int_equal(delay_after_loss(fixture, 0), 0);
 	assert_int_equal(delay_after_loss(fixture, 0), 20 * MS);
 	assert_int_equal(delay_after_loss(fixture, 0), 40 * MS);
-	/* Not who has lasted, or was answered. */
+	/* No delay after a long connection, or one with an answer. */
 	assert_int_equal(delay_after_loss(fixture, SECOND - 1), 80 * MS);
 	assert_int_equal(delay_after_loss(fixture, SECOND), 0);
 	assert_int_equal(delay_after_loss(fixture, 0), 20 * MS);
@@ -316,7 +316,7 @@ counts_only_unanswered_messages_as_late(void **state)
 	    counters_get(&g->counters->messages.lost[MESSAGE_LOSS_TIMEOUT]) == 1);
 }
 
-/* It takes nothing: timed from its first refusal on, however often it is asked. */
+/* The timeout runs from the first blocked send, however often it is repeated. */
 static void
 times_a_blocked_send_from_the_first_refusal(void **state)
 {
@@ -326,7 +326,7 @@ times_a_blocked_send_from_the_first_refusal(void **state)
 	int full[2];
 
 	connect_both(fixture);
-	/* One that stays full: what waits in TCP may be taken a moment later. */
+	/* A socket that stays full, unlike a TCP socket. */
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, full), 0);
 	while (send(full[0], junk, sizeof(junk), 0) > 0)
 		;
@@ -356,7 +356,7 @@ restarts_at_the_first_address_after_all_have_failed(void **state)
 	socklen_t length = sizeof(*mute);
 	int bound = socket(AF_INET, SOCK_STREAM, 0);
 
-	/* Nobody listens there. */
+	/* Both addresses refuse connections. */
 	mute->sin_port = 0;
 	assert_int_equal(bind(bound, (void *)mute, length), 0);
 	assert_int_equal(getsockname(bound, (void *)mute, &length), 0);
@@ -378,7 +378,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define RUN(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
-		RUN(an_answer_is_timed_from_when_it_was_due_and_from_when_it_was_written),
+		RUN(an_answer_is_timed_from_its_due_time_and_from_its_send),
 		RUN(excludes_the_warm_up_from_all_figures),
 		RUN(excludes_wrong_answers_from_latencies),
 		RUN(counts_a_partial_wrong_answer_as_wrong_not_lost),

@@ -2,7 +2,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-/* cmocka needs those above */
+/* cmocka needs the above */
 #include <cmocka.h>
 
 #include "client/load/conn_state.h"

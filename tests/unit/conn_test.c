@@ -1,14 +1,14 @@
 #include "tests/lib/conn_fixture.h"
 
 static void
-a_turn_left_over_from_a_lost_connection_makes_no_new_one(void **state)
+a_ready_turn_of_a_lost_connection_does_not_touch_its_successor(void **state)
 {
 	struct conn_fixture *fixture = *state;
 	struct sockaddr *to = (void *)&fixture->plan.targets[0].addresses[0].storage;
 	socklen_t length = fixture->plan.targets[0].addresses[0].length;
 	int waiting[4];
 
-	/* A full accept queue: connecting goes on and on. */
+	/* The accept queue is full: the connect does not complete. */
 	assert_int_equal(listen(fixture->listener, 0), 0);
 	for (int i = 0; i < 4; i++) {
 		waiting[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
@@ -25,8 +25,7 @@ a_turn_left_over_from_a_lost_connection_makes_no_new_one(void **state)
 }
 
 static void
-an_answer_that_came_before_a_reset_counts_though_the_next_send_finds_the_reset(
-    void **state)
+answers_received_before_a_reset_count_if_a_send_fails_first(void **state)
 {
 	struct conn_fixture *fixture = *state;
 	const struct counters *counters = fixture->ctx.counters;
@@ -35,13 +34,13 @@ an_answer_that_came_before_a_reset_counts_though_the_next_send_finds_the_reset(
 	send_messages(fixture, 3);
 	peer_reads(fixture, strlen(MESSAGE));
 	peer_answers(fixture, 2);
-	peer_closes(fixture); /* with bytes that it has not read: a reset */
+	peer_closes(fixture); /* with unread bytes: sends a RST */
 	wait_for_reset(fixture);
 	send_messages(fixture, 1);
 	assert_true(counters_get(&counters->messages.sent) == 3);
 	assert_true(counters_get(&counters->messages.verified) == 2);
 	assert_true(counters_get(&counters->messages.lost[MESSAGE_LOSS_RESET]) == 1);
-	/* The fourth is due still, for the next connection. */
+	/* The fourth message stays due for the next connection. */
 	assert_int_equal(fixture->conn.due, 1);
 	assert_int_equal(fixture->conn.state, CONN_WAITING);
 }
@@ -106,7 +105,7 @@ handles_an_answer_and_eof_in_one_event(void **state)
 }
 
 static void
-rounds_of_lockstep_go_on_beyond_32_bits(void **state)
+lockstep_continues_beyond_round_2_to_the_32(void **state)
 {
 	struct conn_fixture *fixture = *state;
 	struct load_context *g = &fixture->ctx;
@@ -140,7 +139,7 @@ counts_one_attempt_for_a_name_with_several_addresses(void **state)
 	socklen_t length = sizeof(*mute);
 	int bound = socket(AF_INET, SOCK_STREAM, 0);
 
-	/* Nobody listens at the first one. */
+	/* The first address refuses connections. */
 	target->addresses[1] = target->addresses[0];
 	target->address_count = 2;
 	mute->sin_port = 0;
@@ -149,7 +148,7 @@ counts_one_attempt_for_a_name_with_several_addresses(void **state)
 	for (uint64_t calls = 1; calls <= 3; calls++) {
 		start_connect(fixture);
 		while (fixture->conn.state != CONN_OPEN) {
-			/* It takes no second turn. */
+			/* The second address needs no turn of --connect-rate. */
 			assert_int_equal(fixture->ctx.connects.count, 0);
 			run_once(fixture);
 		}
@@ -184,14 +183,14 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define RUN(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
-		RUN(a_turn_left_over_from_a_lost_connection_makes_no_new_one),
-		RUN(an_answer_that_came_before_a_reset_counts_though_the_next_send_finds_the_reset),
+		RUN(a_ready_turn_of_a_lost_connection_does_not_touch_its_successor),
+		RUN(answers_received_before_a_reset_count_if_a_send_fails_first),
 		RUN(loses_nothing_when_the_peer_closes_after_the_last_answer),
 		RUN(counts_messages_in_flight_as_lost_when_the_peer_closes_early),
 		RUN(handles_an_answer_and_eof_in_one_event),
 		RUN(counts_one_attempt_for_a_name_with_several_addresses),
 		RUN(clears_the_timer_of_a_connection_that_waits_to_connect),
-		RUN(rounds_of_lockstep_go_on_beyond_32_bits),
+		RUN(lockstep_continues_beyond_round_2_to_the_32),
 #undef RUN
 	};
 

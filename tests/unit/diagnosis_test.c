@@ -1,9 +1,9 @@
 #include "client/messages/payload.h"
 #include "tests/lib/verify_fixture.h"
 
-/* One that is wrong in the place where the two differ tells neither. */
+/* A wrong byte where echo and upper differ decides for neither. */
 static void
-a_wrong_letter_tells_nothing_of_echo_and_upper(void **state)
+a_wrong_letter_does_not_decide_between_echo_and_upper(void **state)
 {
 	uint8_t data[STREAM_MAX];
 	struct fixture fixture;
@@ -20,7 +20,7 @@ a_wrong_letter_tells_nothing_of_echo_and_upper(void **state)
 }
 
 static void
-an_answer_longer_than_what_is_compared_at_once_is_right_to_its_end(void **state)
+an_answer_longer_than_one_comparison_step_is_verified_to_its_end(void **state)
 {
 	enum { LONG = 3 * VERIFY_STEP + 100, WRONG_AT = 2 * VERIFY_STEP + 7 };
 	uint8_t *data = malloc(LONG);
@@ -41,7 +41,7 @@ an_answer_longer_than_what_is_compared_at_once_is_right_to_its_end(void **state)
 	free(data);
 }
 
-/* A duplicate in two pieces, the second with something else behind it. */
+/* A duplicate in two segments, the second followed by other bytes. */
 static void
 reports_errors_after_a_duplicate_separately(void **state)
 {
@@ -59,7 +59,7 @@ reports_errors_after_a_duplicate_separately(void **state)
 	assert_int_equal(other->got_length, 5);
 	assert_memory_equal(other->got, "#####", 5);
 	assert_int_equal(fixture.counters->bytes_unexpected, 55);
-	/* And what is owed again is taken from its first byte on. */
+	/* The next expected answer is verified from its first byte on. */
 	fixture.unanswered = 1;
 	n = correct_answers(&fixture, REPLY_ECHO, 4, 2, 3, data);
 	feed(&fixture, data, n, n);
@@ -68,7 +68,7 @@ reports_errors_after_a_duplicate_separately(void **state)
 }
 
 static void
-a_duplicate_with_more_behind_it_in_one_read_leaves_nothing_to_skip(void **state)
+a_duplicate_followed_by_more_data_leaves_nothing_to_skip(void **state)
 {
 	uint8_t data[STREAM_MAX];
 	struct fixture fixture;
@@ -85,7 +85,7 @@ a_duplicate_with_more_behind_it_in_one_read_leaves_nothing_to_skip(void **state)
 	tear_down(&fixture);
 }
 
-/* The first gap ends within an answer, the second one between two. */
+/* The first gap ends within an answer, the second between two answers. */
 static void
 a_gap_affects_no_later_gap(void **state)
 {
@@ -106,7 +106,7 @@ a_gap_affects_no_later_gap(void **state)
 	tear_down(&fixture);
 }
 
-/* A scene whose messages 1 to 4 have lengths of their own. */
+/* A connection whose messages 1 to 4 have different lengths. */
 static void
 set_up_lengths(
     struct fixture *fixture, enum framing framing, uint32_t lengths[MESSAGES])
@@ -189,7 +189,7 @@ needs_four_bytes_for_a_diagnosis(void **state)
 	}
 }
 
-/* Of 64 bytes 9 may be others, then they are no answer with an altered byte. */
+/* Up to 9 of 64 bytes may differ in an altered answer. */
 static void
 a_heavily_altered_answer_is_not_recognised(void **state)
 {
@@ -231,12 +231,12 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_wrong_letter_tells_nothing_of_echo_and_upper),
+		cmocka_unit_test(a_wrong_letter_does_not_decide_between_echo_and_upper),
 		cmocka_unit_test(
-		    an_answer_longer_than_what_is_compared_at_once_is_right_to_its_end),
+		    an_answer_longer_than_one_comparison_step_is_verified_to_its_end),
 		cmocka_unit_test(reports_errors_after_a_duplicate_separately),
 		cmocka_unit_test(
-		    a_duplicate_with_more_behind_it_in_one_read_leaves_nothing_to_skip),
+		    a_duplicate_followed_by_more_data_leaves_nothing_to_skip),
 		cmocka_unit_test(a_gap_affects_no_later_gap),
 		cmocka_unit_test(diagnoses_answers_of_any_length),
 		cmocka_unit_test(detects_a_duplicate_of_the_first_answer),
@@ -245,5 +245,5 @@ main(void)
 		cmocka_unit_test(finds_a_gap_that_leaves_four_bytes),
 	};
 
-	return cmocka_run_group_tests_name("suspect", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("diagnosis", tests, NULL, NULL);
 }

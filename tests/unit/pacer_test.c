@@ -2,7 +2,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-/* cmocka needs those above */
+/* cmocka needs the above */
 #include <cmocka.h>
 
 #include "client/load/conn_state.h"
@@ -26,7 +26,7 @@ constant_arrivals_do_not_drift(void **state)
 }
 
 static void
-poisson_arrivals_have_the_mean_and_the_spread_of_poisson(void **state)
+poisson_arrivals_have_the_mean_and_the_variance_of_poisson(void **state)
 {
 	struct pacer pacer;
 	double sum = 0, squares = 0;
@@ -72,7 +72,7 @@ a_tiny_rate_schedules_nothing(void **state)
 		}
 }
 
-/* The same run again, and another one with another seed. */
+/* The same seed repeats the run, another one does not. */
 static void
 each_seed_gives_its_own_arrivals(void **state)
 {
@@ -97,7 +97,7 @@ each_seed_gives_its_own_arrivals(void **state)
 }
 
 static void
-each_connection_is_picked_as_often_as_any_other(void **state)
+picks_are_uniform(void **state)
 {
 	enum { BOUND = 7, PICKS = 70000 };
 	int picked[BOUND] = { 0 };
@@ -116,7 +116,7 @@ each_connection_is_picked_as_often_as_any_other(void **state)
 }
 
 static void
-a_schedule_that_is_resumed_goes_on_from_now(void **state)
+a_resumed_schedule_continues_from_now(void **state)
 {
 	struct pacer pacer;
 
@@ -166,11 +166,11 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(constant_arrivals_do_not_drift),
 		cmocka_unit_test(
-		    poisson_arrivals_have_the_mean_and_the_spread_of_poisson),
+		    poisson_arrivals_have_the_mean_and_the_variance_of_poisson),
 		cmocka_unit_test(a_tiny_rate_schedules_nothing),
 		cmocka_unit_test(each_seed_gives_its_own_arrivals),
-		cmocka_unit_test(each_connection_is_picked_as_often_as_any_other),
-		cmocka_unit_test(a_schedule_that_is_resumed_goes_on_from_now),
+		cmocka_unit_test(picks_are_uniform),
+		cmocka_unit_test(a_resumed_schedule_continues_from_now),
 		cmocka_unit_test(does_not_catch_up_on_unused_connects),
 	};
 

@@ -1,6 +1,6 @@
 #include "tests/lib/verify_fixture.h"
 
-/* Feeds all answers but `gap` bytes from `at` on. */
+/* Feeds all answers except `gap` bytes at `at`. */
 static void
 feed_but(struct fixture *fixture, size_t at, size_t gap, size_t segment)
 {
@@ -11,7 +11,7 @@ feed_but(struct fixture *fixture, size_t at, size_t gap, size_t segment)
 	feed(fixture, data, n - gap, segment);
 }
 
-/* That it is told as one gap at `at`, of which `damaged` answers are wrong. */
+/* Expects one mismatch, a gap at `at`, and `damaged` wrong answers. */
 static void
 assert_one_gap(struct fixture *fixture, size_t at, size_t gap, uint32_t damaged)
 {
@@ -27,7 +27,7 @@ assert_one_gap(struct fixture *fixture, size_t at, size_t gap, uint32_t damaged)
 }
 
 static void
-bytes_left_out_are_one_gap_in_every_framing(void **state)
+missing_bytes_are_one_gap_in_every_framing(void **state)
 {
 	static const struct {
 		enum framing framing;
@@ -62,7 +62,7 @@ bytes_left_out_are_one_gap_in_every_framing(void **state)
 	}
 }
 
-/* Feeds all answers, with `many` bytes more at `at`: those before it, or some. */
+/* Feeds all answers, with `many` bytes inserted at `at`: those before it, or others. */
 static void
 feed_more(struct fixture *fixture, size_t at, size_t many, bool again)
 {
@@ -92,14 +92,14 @@ reports_extra_bytes_once_and_skips_them(void **state)
 		{ FRAMING_STREAM, 70, 1, false, 1, "1 byte inserted" },
 		{ FRAMING_STREAM, 150, 100, true, 1, "the last 100 bytes repeated" },
 		{ FRAMING_STREAM, 150, 20, true, 1, "the last 20 bytes repeated" },
-		/* Exactly those that the answer begins with. */
+		/* Exactly the start of the answer. */
 		{ FRAMING_STREAM, 74, 10, true, 1, "the last 10 bytes repeated" },
 		{ FRAMING_STREAM, 10, 10, true, 1, "the last 10 bytes repeated" },
 		{ FRAMING_LINE, 150, 100, true, 1, "the last 100 bytes repeated" },
 		{ FRAMING_LENGTH32, 150, 100, true, 1, "the last 100 bytes repeated" },
 		{ FRAMING_LENGTH32, 150, 10, true, 1, "the last 10 bytes repeated" },
 		{ FRAMING_LENGTH32, 136, 30, true, 0, "the last 30 bytes repeated" },
-		/* Less than a header, in front of one. */
+		/* Less than a header, before a header. */
 		{ FRAMING_LENGTH32, 136, 2, true, 0, "the last 2 bytes repeated" },
 		{ FRAMING_LENGTH32, 136, 3, true, 0, "the last 3 bytes repeated" },
 	};
@@ -119,9 +119,9 @@ reports_extra_bytes_once_and_skips_them(void **state)
 	}
 }
 
-/* Expected and come are what differs, not the payload behind it. */
+/* The excerpt starts at the differing header bytes, not at the payload. */
 static void
-a_header_that_was_altered_is_shown_itself(void **state)
+the_excerpt_of_an_altered_header_starts_in_the_header(void **state)
 {
 	uint8_t data[STREAM_MAX];
 	struct fixture fixture;
@@ -138,16 +138,16 @@ a_header_that_was_altered_is_shown_itself(void **state)
 		assert_int_equal(m->offset, 68 + i);
 		assert_int_equal(m->answer_offset, i);
 		assert_int_equal(m->expected[0] ^ m->got[0], 0x81);
-		/* The others came, and are right. */
+		/* The other answers are correct. */
 		assert_int_equal(fixture.wrong, 1);
 		assert_int_equal(fixture.right, MESSAGES - 1);
 		tear_down(&fixture);
 	}
 }
 
-/* What a server says is longer is longer: a suffix is thrown away with its frame. */
+/* A longer frame of the server is one wrong answer: its suffix is discarded. */
 static void
-a_longer_frame_is_taken_whole(void **state)
+a_longer_frame_is_one_wrong_answer(void **state)
 {
 	uint8_t data[STREAM_MAX], longer[STREAM_MAX];
 	struct fixture fixture;
@@ -163,7 +163,7 @@ a_longer_frame_is_taken_whole(void **state)
 		out += 71;
 	}
 	tear_down(&fixture);
-	/* Whole, or when hardly more than its header has come. */
+	/* Fed whole, or with little more than the header at first. */
 	for (size_t segment = STREAM_MAX; segment > 4; segment = segment > 5 ? 5 : 0) {
 		set_up(&fixture, FRAMING_LENGTH32, "echo", 64);
 		feed(&fixture, longer, out, segment);
@@ -196,9 +196,9 @@ an_empty_frame_affects_no_other(void **state)
 	}
 }
 
-/* The length that it says is far beyond what there is: the payload is as it was. */
+/* The altered length is far beyond the data; the payload is intact. */
 static void
-a_length_that_was_altered_is_seen_before_the_payload_has_come(void **state)
+an_altered_length_is_detected_before_the_payload_arrives(void **state)
 {
 	uint8_t data[STREAM_MAX];
 	struct fixture fixture;
@@ -216,7 +216,7 @@ a_length_that_was_altered_is_seen_before_the_payload_has_come(void **state)
 	}
 }
 
-/* It is no gap, though it has the look of one: the server has ended it. */
+/* A line that ends early is truncated by the server, although it fits a gap. */
 static void
 a_line_that_ends_early_is_truncated(void **state)
 {
@@ -249,9 +249,9 @@ a_longer_line_affects_no_other_when_received_byte_by_byte(void **state)
 	tear_down(&fixture);
 }
 
-/* On the way, not by the server: a line more or less is no answer more or less. */
+/* A line end altered on the way does not change the number of answers. */
 static void
-an_end_of_a_line_that_was_altered_is_one_wrong_answer(void **state)
+an_altered_line_end_is_one_wrong_answer(void **state)
 {
 	static const struct {
 		size_t at;
@@ -279,18 +279,18 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(bytes_left_out_are_one_gap_in_every_framing),
+		cmocka_unit_test(missing_bytes_are_one_gap_in_every_framing),
 		cmocka_unit_test(reports_extra_bytes_once_and_skips_them),
-		cmocka_unit_test(a_header_that_was_altered_is_shown_itself),
-		cmocka_unit_test(an_end_of_a_line_that_was_altered_is_one_wrong_answer),
-		cmocka_unit_test(a_longer_frame_is_taken_whole),
+		cmocka_unit_test(the_excerpt_of_an_altered_header_starts_in_the_header),
+		cmocka_unit_test(an_altered_line_end_is_one_wrong_answer),
+		cmocka_unit_test(a_longer_frame_is_one_wrong_answer),
 		cmocka_unit_test(an_empty_frame_affects_no_other),
 		cmocka_unit_test(
-		    a_length_that_was_altered_is_seen_before_the_payload_has_come),
+		    an_altered_length_is_detected_before_the_payload_arrives),
 		cmocka_unit_test(a_line_that_ends_early_is_truncated),
 		cmocka_unit_test(
 		    a_longer_line_affects_no_other_when_received_byte_by_byte),
 	};
 
-	return cmocka_run_group_tests_name("recover", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("resync", tests, NULL, NULL);
 }

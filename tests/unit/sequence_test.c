@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
-/* cmocka needs some of those above */
+/* cmocka needs some of the above */
 #include <cmocka.h>
 
 #include "client/messages/expectation.h"
@@ -23,7 +23,7 @@ open_plan(struct plan *plan, struct sequence *sequence)
 		fail_msg("%s", error);
 }
 
-/* The wire bytes of a message, made in parts of `part` bytes. */
+/* The wire bytes of a message, generated in parts of `part` bytes. */
 static size_t
 make(const struct sequence *sequence, uint64_t connection, uint64_t message,
     size_t part, uint8_t *out)
@@ -66,7 +66,7 @@ the_default_messages_are_those_of_the_tutorials(void **state)
 }
 
 static void
-any_part_of_a_payload_is_the_same_as_the_whole(void **state)
+any_part_of_a_payload_can_be_generated_alone(void **state)
 {
 	uint8_t whole[1000], part[1000];
 
@@ -97,7 +97,7 @@ no_two_connections_or_seeds_have_the_same_payload(void **state)
 }
 
 static void
-a_line_of_payload_holds_no_line_end(void **state)
+a_payload_for_lines_has_no_line_end(void **state)
 {
 	uint8_t out[4096];
 
@@ -122,7 +122,7 @@ sizes_stay_in_their_range_and_use_all_of_it(void **state)
 }
 
 static void
-a_framed_message_made_in_parts_is_the_whole_one(void **state)
+a_framed_message_can_be_generated_in_parts(void **state)
 {
 	static const enum framing rows[] = { FRAMING_LINE, FRAMING_LENGTH32 };
 	uint8_t whole[128], parts[128];
@@ -155,7 +155,7 @@ a_framed_message_made_in_parts_is_the_whole_one(void **state)
 }
 
 static void
-a_cursor_moves_back_to_where_it_came_from(void **state)
+a_cursor_can_seek_back(void **state)
 {
 	struct plan plan;
 	struct sequence sequence;
@@ -180,7 +180,7 @@ a_cursor_moves_back_to_where_it_came_from(void **state)
 }
 
 static void
-names_in_a_message_become_numbers(void **state)
+placeholders_in_a_message_become_numbers(void **state)
 {
 	struct message_template text;
 	char error[256], want[64];
@@ -201,7 +201,7 @@ names_in_a_message_become_numbers(void **state)
 }
 
 static void
-an_escape_that_is_none_is_refused_with_its_text(void **state)
+an_unknown_escape_is_rejected_and_quoted(void **state)
 {
 	static const char *const bad[] = { "\\q", "\\{connections}", "\\{", "a\\{}",
 		"\\{pid" };
@@ -230,7 +230,7 @@ refuse(struct plan *plan, const char *what)
 }
 
 static void
-messages_that_cannot_be_told_apart_are_refused(void **state)
+messages_without_boundaries_between_them_are_rejected(void **state)
 {
 	struct plan plan;
 
@@ -247,7 +247,7 @@ messages_that_cannot_be_told_apart_are_refused(void **state)
 	refuse(&plan, "/nonexistent/messages");
 }
 
-/* An answer made whole, and byte by byte, against reply_write. */
+/* Compares an answer, generated whole and byte by byte, with reply_write. */
 static void
 check_answer(const char *spec, enum framing framing)
 {
@@ -287,7 +287,7 @@ check_answer(const char *spec, enum framing framing)
 }
 
 static void
-an_answer_made_in_parts_is_what_the_server_makes(void **state)
+a_generated_answer_is_what_the_server_sends(void **state)
 {
 	static const char *const specs[] = { "echo", "upper", "upper,suffix=_SB",
 		"echo,suffix=\\n", "fixed=my server", "fixed=1" };
@@ -303,16 +303,16 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_default_messages_are_those_of_the_tutorials),
-		cmocka_unit_test(any_part_of_a_payload_is_the_same_as_the_whole),
+		cmocka_unit_test(any_part_of_a_payload_can_be_generated_alone),
 		cmocka_unit_test(no_two_connections_or_seeds_have_the_same_payload),
-		cmocka_unit_test(a_line_of_payload_holds_no_line_end),
+		cmocka_unit_test(a_payload_for_lines_has_no_line_end),
 		cmocka_unit_test(sizes_stay_in_their_range_and_use_all_of_it),
-		cmocka_unit_test(a_framed_message_made_in_parts_is_the_whole_one),
-		cmocka_unit_test(a_cursor_moves_back_to_where_it_came_from),
-		cmocka_unit_test(names_in_a_message_become_numbers),
-		cmocka_unit_test(an_escape_that_is_none_is_refused_with_its_text),
-		cmocka_unit_test(messages_that_cannot_be_told_apart_are_refused),
-		cmocka_unit_test(an_answer_made_in_parts_is_what_the_server_makes),
+		cmocka_unit_test(a_framed_message_can_be_generated_in_parts),
+		cmocka_unit_test(a_cursor_can_seek_back),
+		cmocka_unit_test(placeholders_in_a_message_become_numbers),
+		cmocka_unit_test(an_unknown_escape_is_rejected_and_quoted),
+		cmocka_unit_test(messages_without_boundaries_between_them_are_rejected),
+		cmocka_unit_test(a_generated_answer_is_what_the_server_sends),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,7 +3,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
-/* cmocka needs some of those above */
+/* cmocka needs some of the above */
 #include <cmocka.h>
 
 #include "client/load/message_queue.h"
@@ -14,7 +14,7 @@
 #define TIMERS 1000
 
 static void
-every_timer_fires_once_late_by_at_most_a_tick(void **state)
+every_timer_expires_once_and_at_most_two_ticks_late(void **state)
 {
 	struct timer_wheel timer_wheel;
 	uint64_t now = 123456789, deadlines[TIMERS];
@@ -42,7 +42,7 @@ every_timer_fires_once_late_by_at_most_a_tick(void **state)
 }
 
 static void
-a_cleared_timer_does_not_fire_and_a_moved_one_fires_later(void **state)
+a_cleared_timer_does_not_expire_and_a_moved_one_expires_later(void **state)
 {
 	struct timer_wheel timer_wheel;
 	uint32_t timer;
@@ -67,7 +67,7 @@ a_cleared_timer_does_not_fire_and_a_moved_one_fires_later(void **state)
 }
 
 static void
-an_expired_deadline_fires_at_the_next_run(void **state)
+a_past_deadline_expires_in_the_next_turn(void **state)
 {
 	struct timer_wheel timer_wheel;
 	uint32_t timer;
@@ -140,7 +140,7 @@ messages_in_flight_leave_the_queue_in_order(void **state)
 	}
 	assert_int_equal(queues[0].head, MESSAGE_QUEUE_NONE);
 	assert_int_equal(queues[0].unwritten, MESSAGE_QUEUE_NONE);
-	/* What was given back is used again. */
+	/* Freed records are reused. */
 	for (uint64_t i = 0; i < 500; i++)
 		message_queue_push(&message_pool, &queues[0], i);
 	assert_int_equal(message_pool.count, 500);
@@ -151,10 +151,10 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_timer_fires_once_late_by_at_most_a_tick),
+		cmocka_unit_test(every_timer_expires_once_and_at_most_two_ticks_late),
 		cmocka_unit_test(
-		    a_cleared_timer_does_not_fire_and_a_moved_one_fires_later),
-		cmocka_unit_test(an_expired_deadline_fires_at_the_next_run),
+		    a_cleared_timer_does_not_expire_and_a_moved_one_expires_later),
+		cmocka_unit_test(a_past_deadline_expires_in_the_next_turn),
 		cmocka_unit_test(a_timer_far_away_does_not_keep_the_loop_awake),
 		cmocka_unit_test(a_long_sleep_loses_no_timer),
 		cmocka_unit_test(messages_in_flight_leave_the_queue_in_order),

@@ -2,7 +2,7 @@
 #include "tests/lib/verify_fixture.h"
 
 static void
-answers_are_right_whatever_the_segments(void **state)
+correct_answers_are_verified_in_any_segmentation(void **state)
 {
 	static const char *const expects[] = { "echo", "upper", "upper,suffix=_SB",
 		"fixed=my server" };
@@ -26,7 +26,7 @@ answers_are_right_whatever_the_segments(void **state)
 }
 
 static void
-the_first_answer_fixes_echo_or_upper(void **state)
+the_first_answer_decides_between_echo_and_upper(void **state)
 {
 	static const enum reply_kind kinds[] = { REPLY_ECHO, REPLY_UPPER };
 	uint8_t data[STREAM_MAX];
@@ -40,7 +40,7 @@ the_first_answer_fixes_echo_or_upper(void **state)
 		feed(&fixture, data, n, 5);
 		assert_int_equal(fixture.right, 3);
 		assert_int_equal(fixture.told, 1 + kinds[k]);
-		/* From now on the other one is wrong. */
+		/* From here on the other reply is wrong. */
 		n = correct_answers(
 		    &fixture, kinds[1 - k], fixture.connection, 3, 4, data);
 		feed(&fixture, data, n, 100);
@@ -150,7 +150,7 @@ missing_bytes_affect_only_their_answers(void **state)
 }
 
 static void
-the_data_of_another_connection_is_named(void **state)
+data_of_another_connection_is_diagnosed(void **state)
 {
 	uint8_t data[STREAM_MAX];
 
@@ -212,7 +212,8 @@ reports_an_incomplete_search(void **state)
 
 	(void)state;
 	set_up(&fixture, FRAMING_STREAM, "echo", 50);
-	fixture.verify.steps_left = 13 * DIAGNOSIS_STEPS; /* itself is not looked at */
+	fixture.verify.steps_left =
+	    13 * DIAGNOSIS_STEPS; /* the connection itself is skipped */
 	size_t n = correct_answers(&fixture, REPLY_ECHO, 14, 0, 1, data);
 	feed(&fixture, data, n, n);
 	assert_string_equal(
@@ -226,8 +227,8 @@ reports_an_incomplete_search(void **state)
 	tear_down(&fixture);
 }
 
-/* The wrong answers of a stream with a gap in it, after so many searches and right
- * ones. */
+/* Number of wrong answers of a stream with a gap, after `searches` searches and `right`
+ * correct answers. */
 static uint32_t
 wrong_of_a_gap(uint64_t searches, uint64_t right)
 {
@@ -257,7 +258,7 @@ limits_the_number_of_diagnoses(void **state)
 }
 
 static void
-knows_the_progress_of_an_answer(void **state)
+reports_the_received_bytes_of_an_answer(void **state)
 {
 	uint8_t data[STREAM_MAX];
 	struct fixture fixture;
@@ -273,13 +274,13 @@ knows_the_progress_of_an_answer(void **state)
 	assert_int_equal(
 	    verify_progress(&fixture.verify, 4, &fixture.stream, &length), 30);
 	assert_int_equal(length, 50);
-	/* What has not come is not wrong. */
+	/* Bytes that have not arrived are not wrong. */
 	assert_int_equal(atomic_load(&fixture.counters->mismatches), 0);
 	tear_down(&fixture);
 }
 
 static void
-an_empty_answer_is_there_when_its_header_is(void **state)
+an_empty_answer_is_complete_after_its_header(void **state)
 {
 	static const uint8_t empty[4 * MESSAGES];
 	struct fixture fixture;
@@ -301,20 +302,20 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(answers_are_right_whatever_the_segments),
-		cmocka_unit_test(the_first_answer_fixes_echo_or_upper),
+		cmocka_unit_test(correct_answers_are_verified_in_any_segmentation),
+		cmocka_unit_test(the_first_answer_decides_between_echo_and_upper),
 		cmocka_unit_test(an_altered_byte_makes_one_answer_wrong),
 		cmocka_unit_test(a_duplicate_answer_is_extra_and_affects_no_other),
 		cmocka_unit_test(an_unexpected_duplicate_is_extra),
 		cmocka_unit_test(a_missing_answer_affects_no_later_answer),
 		cmocka_unit_test(missing_bytes_affect_only_their_answers),
-		cmocka_unit_test(the_data_of_another_connection_is_named),
+		cmocka_unit_test(data_of_another_connection_is_diagnosed),
 		cmocka_unit_test(a_truncated_answer_affects_no_other),
 		cmocka_unit_test(unknown_bytes_are_not_recognised),
 		cmocka_unit_test(reports_an_incomplete_search),
 		cmocka_unit_test(limits_the_number_of_diagnoses),
-		cmocka_unit_test(knows_the_progress_of_an_answer),
-		cmocka_unit_test(an_empty_answer_is_there_when_its_header_is),
+		cmocka_unit_test(reports_the_received_bytes_of_an_answer),
+		cmocka_unit_test(an_empty_answer_is_complete_after_its_header),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
