@@ -5,8 +5,9 @@
 #include "lib/printable.h"
 #include "lib/settings/settings.h"
 
+/* NULL if the table records no sources. */
 static struct settings_origins *
-origins_in(const struct settings *settings, void *base)
+origins_in(const struct settings *settings, const void *base)
 {
 	if (settings->origins_offset == 0)
 		return NULL;
@@ -14,20 +15,10 @@ origins_in(const struct settings *settings, void *base)
 	    struct settings_origins *)(void *)((char *)base + settings->origins_offset);
 }
 
-static const struct settings_origins *
-look_in(const struct settings *settings, const void *base)
-{
-	static const struct settings_origins none;
-	if (settings->origins_offset == 0)
-		return &none;
-	return (const struct settings_origins *)(const void *)((const char *)base +
-	    settings->origins_offset);
-}
-
 static struct settings_origin *
 find(const struct settings_origins *origins, const char *name)
 {
-	for (size_t i = 0; i < origins->count; i++)
+	for (size_t i = 0; origins != NULL && i < origins->count; i++)
 		if (strcmp(origins->rows[i].name, name) == 0)
 			return &origins->rows[i];
 	return NULL;
@@ -57,7 +48,7 @@ settings_origin_set(
     const struct settings *settings, void *base, const char *name, const char *source)
 {
 	struct settings_origins *origins = origins_in(settings, base);
-	struct settings_origin *row = origins != NULL ? find(origins, name) : NULL;
+	struct settings_origin *row = find(origins, name);
 	if (origins == NULL)
 		return 0;
 	if (row == NULL)
@@ -73,7 +64,7 @@ settings_origin_set(
 const char *
 settings_origin_of(const struct settings *settings, const void *base, const char *name)
 {
-	const struct settings_origin *row = find(look_in(settings, base), name);
+	const struct settings_origin *row = find(origins_in(settings, base), name);
 	return row != NULL ? row->source : NULL;
 }
 
@@ -101,8 +92,8 @@ void
 settings_origin_visit(const struct settings *settings, const void *base,
     settings_origin_visitor visit, void *arg)
 {
-	const struct settings_origins *origins = look_in(settings, base);
-	for (size_t i = 0; i < origins->count; i++)
+	const struct settings_origins *origins = origins_in(settings, base);
+	for (size_t i = 0; origins != NULL && i < origins->count; i++)
 		visit(origins->rows[i].name, origins->rows[i].source, arg);
 }
 

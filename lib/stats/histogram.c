@@ -54,25 +54,19 @@ histogram_size(const struct histogram_config *config)
 struct histogram *
 histogram_init(void *memory, const struct histogram_config *config)
 {
-	struct histogram form, *histogram = memory;
-	memset(&form, 0, sizeof(form));
-	if (shape(config, &form) < 0)
-		return NULL;
-	memcpy(histogram, &form, sizeof(form));
-	histogram_reset(histogram);
+	struct histogram *histogram = histogram_init_zeroed(memory, config);
+	if (histogram != NULL)
+		histogram_reset(histogram);
 	return histogram;
 }
 
 struct histogram *
 histogram_init_zeroed(void *memory, const struct histogram_config *config)
 {
-	struct histogram form, *histogram = memory;
-	memset(&form, 0, sizeof(form));
+	struct histogram form = { .min = UINT64_MAX };
 	if (shape(config, &form) < 0)
 		return NULL;
-	form.min = UINT64_MAX;
-	memcpy(histogram, &form, sizeof(form));
-	return histogram;
+	return memcpy(memory, &form, sizeof(form));
 }
 
 struct histogram *
