@@ -1,9 +1,9 @@
 #!/usr/bin/env bats
-# Who may come in: lists, limits for each address, and what a refusal is.
+# Which clients are accepted: lists, limits for each address, and what a refusal looks like.
 
 load lib/helpers
 
-# The peer may know before the log does.
+# The peer may see the close before it is logged.
 closed_for() # REASON COUNT
 {
 	has_closed()
@@ -13,7 +13,7 @@ closed_for() # REASON COUNT
 	wait_until has_closed "$1" "${2-1}"
 }
 
-# From an address of its own: "HELLO", or nothing when refused.
+# Asks from that source address: $output is "HELLO", or nothing when refused.
 ask_from() # ADDRESS
 {
 	run socat -t 20 - "TCP:127.0.0.1:$PORT,bind=$1" <<<hello
@@ -31,7 +31,7 @@ hold() # NAME COUNT
 	wait_until grep -qF "holding $2" "$1.out"
 }
 
-# Asks once on each held connection; what came of it is in $output.
+# Asks once on each held connection; the result is in $output.
 ask_held() # NAME
 {
 	kill -USR1 "$(<"$1.pid")"

@@ -29,7 +29,7 @@
 /* A handshake that began before the listener stopped getting new connections has
  * completed or timed out within this time. */
 #define QUEUE_QUIET_MS 200
-#define QUIET_TURNS_MAX 5
+#define BUSY_TURNS_MAX 5
 
 static const struct timeval pause_time = { .tv_usec = PAUSE_MS * 1000 };
 static const struct timeval quiet_time = { .tv_usec = QUEUE_QUIET_MS * 1000 };
@@ -202,13 +202,13 @@ listener_close(struct listener *listener)
 }
 
 /* Where the kernel does not block new connections (that may need CAP_NET_ADMIN) they
- * never end: then QUIET_TURNS_MAX bounds the wait. */
+ * never end: then BUSY_TURNS_MAX bounds the wait. */
 static bool
 has_new_arrivals(struct listener *listener)
 {
 	if (listener->worker->accept.is_paused)
 		return true;
-	return listener->saw_connection && listener->quiet_turns++ < QUIET_TURNS_MAX;
+	return listener->saw_connection && listener->busy_turns++ < BUSY_TURNS_MAX;
 }
 
 /* Accepts at most a full queue, because new connections may keep arriving. False when

@@ -34,23 +34,26 @@
 
 #include "worker/connection_pool.h"
 
+LIST_HEAD(output_list, output);
+LIST_HEAD(receiver_list, receiver);
+
 struct listener {
 	struct worker *worker;
 	const struct listener_config *config;
 	const struct transport *transport;
-	event_callback_fn on_event;  /* first callback of connections accepted here */
-	struct ledger_block *block;  /* of this worker: counts of its connections */
-	size_t number;               /* in the configuration */
-	struct event event;          /* readable: a connection is in the accept queue */
-	int fd;                      /* -1 once closed */
-	struct address address;      /* local address */
-	char name[ADDRESS_TEXT_MAX]; /* the address as text: identifies the listener in
-					a transfer */
-	bool is_bytewise;            /* framing and reply treat each byte by itself */
+	event_callback_fn on_event; /* first callback of connections accepted here */
+	struct ledger_block *block; /* of this worker: counts of its connections */
+	size_t number;              /* in the configuration */
+	struct event event;         /* readable: a connection is in the accept queue */
+	int fd;                     /* -1 once closed */
+	struct address address;     /* local address */
+	char
+	    name[ADDRESS_TEXT_MAX]; /* as text: identifies the listener in a transfer */
+	bool is_bytewise;           /* framing and reply treat each byte by itself */
 	reply_transform_fn transform; /* of the payload in a reply; NULL: unchanged */
 	bool draining_queue;          /* closes after a quiet period */
 	bool saw_connection;          /* since the last run of drain_queue_timer */
-	unsigned quiet_turns; /* runs of drain_queue_timer that still saw connections */
+	unsigned busy_turns; /* runs of drain_queue_timer that saw connections */
 };
 
 /* acceptor.c */
@@ -95,8 +98,7 @@ struct worker_transfers {
 	bool is_expected;      /* a transfer of all connections will start (again) */
 	uint64_t movable;      /* bit for each listener number: a transfer of all may
 				  yet move its connections; a drain leaves them open */
-	LIST_HEAD(receiver_list, receiver)
-	receivers; /* transfers that bring connections */
+	struct receiver_list receivers; /* transfers that bring connections */
 };
 
 /* Replies made by responder.c and not yet sent: one send for as many as fit. */
@@ -118,9 +120,8 @@ struct worker {
 	int channel_fd; /* to the master */
 
 	struct connection_pool connections;
-	LIST_HEAD(output_list, output)
-	queued_outputs;         /* all that wait for their peer */
-	size_t lingering_count; /* connections in that phase */
+	struct output_list queued_outputs; /* all that wait for their peer */
+	size_t lingering_count;            /* connections in that phase */
 	struct heap_trim heap_trim;
 	uint8_t *input;     /* of one read; used up before the callback returns */
 	struct batch batch; /* sent before the callback returns */
@@ -159,8 +160,8 @@ worker_report(const struct worker *worker, enum channel_verb verb, uint32_t argu
 static inline uint32_t
 listener_ledger_index(const struct listener *listener)
 {
-	return (
-	    uint32_t)(listener->block - listener->worker->worker_ledger->by_listener);
+	const struct ledger_block *first = listener->worker->worker_ledger->by_listener;
+	return (uint32_t)(listener->block - first);
 }
 
 #endif
