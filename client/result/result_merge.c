@@ -101,30 +101,17 @@ add_ranks(struct result *into, const struct result *from)
 static const char *
 difference_of(const struct result_plan *a, const struct result_plan *b)
 {
-#define TEXT(name)                                                                     \
-	if (strcmp(a->name, b->name) != 0)                                             \
-		return #name;
-#define NUMBER(name)                                                                   \
-	if (a->name != b->name)                                                        \
-		return #name;
-	TEXT(load)
-	TEXT(message)
-	TEXT(expect)
-	TEXT(framing)
-	TEXT(arrivals)
-	TEXT(close)
-	NUMBER(ranks)
-	NUMBER(rate)
-	NUMBER(connect_rate)
-	NUMBER(interval_ns)
-	NUMBER(pipeline)
-	NUMBER(duration_ns)
-	NUMBER(warmup_ns)
-	NUMBER(messages)
-	NUMBER(messages_per_connection)
-	NUMBER(lifetime_ns)
-#undef TEXT
-#undef NUMBER
+	static const char *const same[] = { "load", "message", "expect", "framing",
+		"arrivals", "close", "ranks", "rate", "connect_rate", "interval_ns",
+		"pipeline", "duration_ns", "warmup_ns", "messages",
+		"messages_per_connection", "lifetime_ns" };
+
+	for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++)
+		for (const struct json_record_field *field = result_plan_fields;
+		     field->name != NULL; field++)
+			if (strcmp(field->name, same[i]) == 0 &&
+			    !json_record_equals(field, a, b))
+				return field->name;
 	/* Each rank knows the connections of all ranks. */
 	return a->ranks > 1 && a->connections != b->connections ? "connections" : NULL;
 }

@@ -148,7 +148,7 @@ verdict_exit_status(const struct result *result)
 	if (result->messages.wrong + result->warmup.wrong + result->mismatch_count > 0)
 		return 2;
 	if (something_is_missing(result) || !result_adds_up(&result->messages) ||
-	    (result->has_ledger && !result->ledger.consistent))
+	    !reconcile_is_consistent(result))
 		return 1;
 	for (size_t i = 0; i < result->threshold_count; i++)
 		if (!result->thresholds[i].passed)

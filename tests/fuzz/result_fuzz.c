@@ -1,7 +1,7 @@
 /*
- * The reader of results: one, or two that are divided by a NUL. What it takes can be
- * judged, merged with the other one or itself, told in every form, and comes back from
- * its own JSON unchanged.
+ * result_read_json: one result, or two separated by a NUL. A result that it accepts can
+ * be judged, merged with the other one or itself and written as every report, and is
+ * unchanged after a round trip through JSON.
  */
 #include <stddef.h>
 #include <stdint.h>

@@ -1,6 +1,4 @@
-/*
- * ledger_fixture.h - a ledger, and the books of workers in it. For cmocka programs.
- */
+/* ledger_fixture.h - a ledger and the blocks of workers in it, for cmocka programs. */
 #ifndef TESTS_LEDGER_FIXTURE_H
 #define TESTS_LEDGER_FIXTURE_H
 
@@ -51,7 +49,7 @@ claim_blocks(struct fixture *f, uint32_t slot)
 	return worker_ledger;
 }
 
-/* Its slot is the one that claimed it. */
+/* The slot is that of the owner. */
 static inline void
 release_blocks(struct fixture *f, struct worker_ledger *worker_ledger,
     uint64_t moved_in, uint64_t moved_out)

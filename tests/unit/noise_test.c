@@ -12,7 +12,7 @@
 
 #define US UINT64_C(1000)
 
-/* A second in which most of 1,000 answers take `us` and the others twice as long. */
+/* A second of 1,000 answers; most take `us`, the others twice as long. */
 static void
 add_second(struct result *result, uint64_t us)
 {
@@ -57,7 +57,7 @@ differ_significantly(const struct result *a, const struct result *b,
 }
 
 static void
-the_quantiles_of_student_are_those_of_the_tables(void **state)
+the_quantiles_of_student_match_the_published_tables(void **state)
 {
 	(void)state;
 	assert_true(fabs(noise_student(4) - 2.776) < 0.06);
@@ -66,7 +66,7 @@ the_quantiles_of_student_are_those_of_the_tables(void **state)
 	assert_true(fabs(noise_student(1e9) - 1.96) < 0.001);
 }
 
-/* Each value for itself, thousands of them, would tell these two apart. */
+/* Thousands of independent values would differ significantly. */
 static void
 runs_within_their_own_variation_do_not_differ(void **state)
 {
@@ -100,7 +100,7 @@ detects_five_percent_between_steady_runs(void **state)
 	result_finish(&b);
 }
 
-/* Ten seconds, of which each is like the one before, are no ten looks. */
+/* Ten seconds that resemble each other are worth fewer than ten samples. */
 static void
 drifting_seconds_carry_less_information_than_independent_ones(void **state)
 {
@@ -135,7 +135,7 @@ needs_five_full_seconds_with_answers(void **state)
 
 	(void)state;
 	assert_true(noise_of(&five).known);
-	/* A rest of a second, and one without an answer. */
+	/* A short second, and one without an answer. */
 	more.seconds[5].length_s = 0.4;
 	more.seconds[6].count = 0;
 	more.seconds[6].mean_ns = 0;
@@ -146,7 +146,7 @@ needs_five_full_seconds_with_answers(void **state)
 	result_finish(&more);
 }
 
-/* Of a percentile of one value: by how much of it its interval goes down. */
+/* The lower half of an interval, relative to the percentile. */
 static double
 part_below(const struct noise *noise, enum latency_kind which, double percentile,
     uint64_t service_us, uint64_t response_us)
@@ -200,9 +200,9 @@ response_noise_applies_to_service_time(void **state)
 	assert_true(is_about(part_below(&noise, LATENCY_SERVICE, 50, 100, 80), 0.1));
 }
 
-/* The seconds may be as one: that of each value's own chance stays. */
+/* If all seconds are equal, the interval by order statistics remains. */
 static void
-an_interval_is_never_narrower_than_that_of_the_values(void **state)
+an_interval_is_never_narrower_than_by_order_statistics(void **state)
 {
 	const struct noise none = { .known = true }, unknown = { .p50 = 1 };
 	struct percentile_interval plain, c;
@@ -224,7 +224,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_quantiles_of_student_are_those_of_the_tables),
+		cmocka_unit_test(the_quantiles_of_student_match_the_published_tables),
 		cmocka_unit_test(runs_within_their_own_variation_do_not_differ),
 		cmocka_unit_test(detects_five_percent_between_steady_runs),
 		cmocka_unit_test(
@@ -233,7 +233,8 @@ main(void)
 		cmocka_unit_test(needs_five_full_seconds_with_answers),
 		cmocka_unit_test(takes_noise_from_the_nearest_known_percentile),
 		cmocka_unit_test(response_noise_applies_to_service_time),
-		cmocka_unit_test(an_interval_is_never_narrower_than_that_of_the_values),
+		cmocka_unit_test(
+		    an_interval_is_never_narrower_than_by_order_statistics),
 	};
 
 	return cmocka_run_group_tests_name("noise", tests, NULL, NULL);

@@ -12,11 +12,11 @@
 #include "client/plan/plan_options.h"
 #include "client/plan/source_address.h"
 
-/* The plan of a command line, checked; the status of plan_check is returned. */
+/* Parses and checks a command line; returns the status of plan_check. */
 static int
 plan_of(struct plan *plan, char *error, const char *const *words)
 {
-	/* The texts of a plan are those of argv: they must outlive it. */
+	/* The plan points into argv, which must outlive it. */
 	static char kept[32][64], *argv[32];
 	int argc = 1;
 
@@ -35,7 +35,7 @@ plan_of(struct plan *plan, char *error, const char *const *words)
 	plan_of(plan, error, (const char *const[]){ __VA_ARGS__, NULL })
 
 static void
-with_no_options_it_is_the_test_of_the_tutorials(void **state)
+without_options_it_is_the_two_socket_test(void **state)
 {
 	struct plan plan;
 	char error[PLAN_ERROR_MAX];
@@ -115,9 +115,10 @@ refuses_invalid_plans_with_a_reason(void **state)
 		struct plan plan;
 		char error[PLAN_ERROR_MAX] = "";
 		if (plan_of(&plan, error, bad[i].words) != 64)
-			fail_msg("what should say \"%s\" is accepted", bad[i].says);
+			fail_msg(
+			    "accepted; expected an error with \"%s\"", bad[i].says);
 		if (strstr(error, bad[i].says) == NULL)
-			fail_msg("\"%s\" does not say \"%s\"", error, bad[i].says);
+			fail_msg("found \"%s\", expected \"%s\"", error, bad[i].says);
 		plan_finish(&plan);
 	}
 }
@@ -270,7 +271,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(with_no_options_it_is_the_test_of_the_tutorials),
+		cmocka_unit_test(without_options_it_is_the_two_socket_test),
 		cmocka_unit_test(options_select_the_load_model),
 		cmocka_unit_test(refuses_invalid_plans_with_a_reason),
 		cmocka_unit_test(ranks_and_processes_share_every_connection_once),

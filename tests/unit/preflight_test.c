@@ -162,7 +162,7 @@ warns_when_churn_exhausts_the_ports(void **state)
 }
 
 static void
-the_facts_of_this_machine_can_be_read(void **state)
+reads_the_limits_of_this_machine(void **state)
 {
 	static struct plan plan;
 	struct preflight_facts facts;
@@ -185,7 +185,7 @@ main(void)
 		cmocka_unit_test(an_empty_conntrack_table_only_warns),
 		cmocka_unit_test(a_short_accept_queue_only_warns),
 		cmocka_unit_test(warns_when_churn_exhausts_the_ports),
-		cmocka_unit_test(the_facts_of_this_machine_can_be_read),
+		cmocka_unit_test(reads_the_limits_of_this_machine),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,7 +11,7 @@
 #include "client/plan/rank.h"
 
 static void
-a_rank_is_read_from_the_scheduler(void **state)
+reads_the_rank_from_the_environment_of_a_scheduler(void **state)
 {
 	uint32_t rank, ranks;
 	char error[256];
@@ -43,7 +43,7 @@ a_rank_is_read_from_the_scheduler(void **state)
 }
 
 static void
-a_start_is_read_in_every_form(void **state)
+reads_a_start_time_in_every_format(void **state)
 {
 	uint64_t now = UINT64_C(1700000000) * 1000000000, at;
 	char error[256];
@@ -65,7 +65,7 @@ a_start_is_read_in_every_form(void **state)
 }
 
 static void
-a_start_that_has_just_passed_is_not_tomorrow(void **state)
+a_start_time_that_has_just_passed_is_today(void **state)
 {
 	static const struct {
 		const char *text;
@@ -95,11 +95,11 @@ a_start_that_has_just_passed_is_not_tomorrow(void **state)
 }
 
 static void
-a_start_tomorrow_is_at_that_hour_though_the_clock_changes_in_between(void **state)
+a_start_time_tomorrow_allows_for_daylight_saving(void **state)
 {
 	static const uint64_t rows[][2] = {
-		{ 1774724400, 1774778400 }, /* to summer time in the night */
-		{ 1792864800, 1792926000 }, /* and back */
+		{ 1774724400, 1774778400 }, /* daylight saving begins at night */
+		{ 1792864800, 1792926000 }, /* ... and ends */
 	};
 	char error[256];
 
@@ -119,7 +119,7 @@ a_start_tomorrow_is_at_that_hour_though_the_clock_changes_in_between(void **stat
 }
 
 static void
-a_start_after_2286_is_refused(void **state)
+refuses_a_start_time_after_2286(void **state)
 {
 	static const char *const starts[] = { "+5000000h", "@10000000001",
 		"2287-01-01T00:00:00Z", "9999-12-31T23:59:59Z" };
@@ -136,12 +136,11 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_rank_is_read_from_the_scheduler),
-		cmocka_unit_test(a_start_is_read_in_every_form),
-		cmocka_unit_test(a_start_that_has_just_passed_is_not_tomorrow),
-		cmocka_unit_test(
-		    a_start_tomorrow_is_at_that_hour_though_the_clock_changes_in_between),
-		cmocka_unit_test(a_start_after_2286_is_refused),
+		cmocka_unit_test(reads_the_rank_from_the_environment_of_a_scheduler),
+		cmocka_unit_test(reads_a_start_time_in_every_format),
+		cmocka_unit_test(a_start_time_that_has_just_passed_is_today),
+		cmocka_unit_test(a_start_time_tomorrow_allows_for_daylight_saving),
+		cmocka_unit_test(refuses_a_start_time_after_2286),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

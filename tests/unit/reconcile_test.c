@@ -14,7 +14,7 @@
 static const char stats[] =
     "{ \"totals\": { \"connections_accepted\": 7, \"connections_open\": 1, \"messages_received\": 30, \"replies_sent\": 30, \"bytes_received\": 600, \"bytes_sent\": 600, \"bytes_dropped\": 0, \"connections_closed\": { \"worker_lost\": 3 } }, \"kernel\": { \"retransmits\": 9 } }";
 
-/* A run of five connections that sent and got 500 bytes, and lost `lost` messages. */
+/* A run of five connections that sent and received 500 bytes and lost messages. */
 static void
 describe(struct result *result, uint64_t lost)
 {
@@ -96,7 +96,7 @@ losses_of_the_client_explain_differences(void **state)
 	struct result result;
 
 	(void)state;
-	/* Never read there, never arrived here, never accepted. */
+	/* Not read by the server, not received by the client, not accepted. */
 	server.bytes_received = 480;
 	describe(&result, 1);
 	assert_true(passed(&result, &server));
@@ -104,7 +104,7 @@ losses_of_the_client_explain_differences(void **state)
 	server.bytes_sent = 520;
 	describe(&result, 1);
 	assert_true(passed(&result, &server));
-	/* Ended at once, within the warm-up. */
+	/* Interrupted during the warm-up. */
 	describe(&result, 0);
 	result.warmup.sent = result.warmup.in_flight = 1;
 	assert_true(passed(&result, &server));
@@ -173,7 +173,8 @@ framed_messages_are_reconciled_one_by_one(void **state)
 	assert_false(framed_is_consistent(0, 26, 25, 0));
 	assert_false(framed_is_consistent(0, 25, 24, 0));
 	assert_false(framed_is_consistent(0, 25, 26, 0));
-	/* Two were lost: before it read them, or after it answered; a third was not. */
+	/* Two were lost, before the server read them or after it answered; not three.
+	 */
 	assert_true(framed_is_consistent(2, 23, 23, 0));
 	assert_true(framed_is_consistent(2, 25, 25, 0));
 	assert_false(framed_is_consistent(2, 22, 22, 0));
@@ -186,7 +187,7 @@ allows_for_messages_a_killed_worker_did_not_count(void **state)
 	(void)state;
 	assert_false(framed_is_consistent(2, 22, 22, 0));
 	assert_true(framed_is_consistent(2, 22, 22, 1));
-	/* But it counts nothing that did not happen. */
+	/* But a worker never counts too much. */
 	assert_false(framed_is_consistent(2, 26, 25, 1));
 	assert_false(framed_is_consistent(2, 25, 26, 1));
 }

@@ -1,13 +1,13 @@
 #include "tests/lib/finished_run_fixture.h"
 
 static void
-the_warm_up_is_apart_and_counts_for_the_outcome(void **state)
+the_warm_up_is_counted_apart_and_affects_the_exit_status(void **state)
 {
 	struct run *run = *state;
 	struct counters *counters = counters_map_at(&run->counters_map, 0);
 	struct result result;
 
-	/* What was asked for is both together. */
+	/* The planned messages include the warm-up. */
 	run->plan.messages = 201;
 	set(&counters->warmup.sent, 10);
 	set(&counters->warmup.verified, 10);
@@ -84,7 +84,7 @@ each_count_of_a_process_is_in_the_sum(void **state)
 }
 
 static void
-a_connection_that_was_lost_is_no_success_though_all_was_answered(void **state)
+a_lost_connection_fails_the_run_even_if_all_was_answered(void **state)
 {
 	struct run *run = *state;
 	struct result result;
@@ -124,10 +124,10 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define RUN(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
-		RUN(the_warm_up_is_apart_and_counts_for_the_outcome),
+		RUN(the_warm_up_is_counted_apart_and_affects_the_exit_status),
 		RUN(the_measured_part_begins_after_the_warm_up),
 		RUN(each_count_of_a_process_is_in_the_sum),
-		RUN(a_connection_that_was_lost_is_no_success_though_all_was_answered),
+		RUN(a_lost_connection_fails_the_run_even_if_all_was_answered),
 		RUN(of_many_processes_the_first_64_are_listed),
 #undef RUN
 	};

@@ -2,7 +2,7 @@
 
 #include "tests/lib/finished_run_fixture.h"
 
-/* What rank `rank` of two found. */
+/* The result of one of two ranks. */
 static struct result
 collect_rank(struct run *run, uint32_t rank)
 {
@@ -40,7 +40,7 @@ two_ranks_are_the_sum_of_both(void **state)
 	assert_true(a.messages.sent == 4000 && a.messages.verified == 4000);
 	assert_true(histogram_count(a.latency[LATENCY_RESPONSE]) == 4001);
 	assert_int_equal(a.process_count, 4);
-	/* The plan tells of all ranks already. */
+	/* The plan of each rank contains the connections of all. */
 	assert_true(a.plan.connections == 10);
 	assert_int_equal(a.rank_count, 2);
 	assert_int_equal(a.ranks[0].rank, 0);
@@ -62,7 +62,7 @@ merges_results_without_ranks(void **state)
 	merge(&a, &b);
 	assert_true(a.plan.connections == 17);
 	assert_int_equal(a.rank_count, 2);
-	/* What was merged before keeps its parts. */
+	/* A merged result keeps its ranks. */
 	merge(&c, &a);
 	assert_true(c.plan.connections == 27);
 	assert_int_equal(c.rank_count, 3);
@@ -73,7 +73,7 @@ merges_results_without_ranks(void **state)
 }
 
 static void
-a_rank_that_is_there_twice_is_refused(void **state)
+refuses_a_rank_that_occurs_twice(void **state)
 {
 	struct result a = collect_rank(*state, 1), b = collect_rank(*state, 1);
 
@@ -102,7 +102,7 @@ a_rank_that_is_there_twice_is_refused(void **state)
 	} while (0);
 
 static void
-another_load_is_refused_with_what_differs(void **state)
+refuses_another_load_and_names_the_difference(void **state)
 {
 	struct result a = collect_rank(*state, 0), b = collect_rank(*state, 1);
 
@@ -123,7 +123,7 @@ another_load_is_refused_with_what_differs(void **state)
 	CHECK_NUMBER(messages_per_connection)
 	CHECK_NUMBER(lifetime_ns)
 	CHECK_NUMBER(connections)
-	/* Nothing has been added meanwhile. */
+	/* Nothing was added. */
 	merge(&a, &b);
 	assert_true(a.messages.sent == 4000);
 	result_finish(&a);
@@ -140,7 +140,7 @@ set_seconds(struct result *result, const struct result_second *seconds, size_t c
 	result->second_count = count;
 }
 
-/* A second of so many answers of so many ns each. */
+/* A second with `count` answers of the same latency. */
 static struct result_second
 second_of(double at_s, uint64_t count, uint64_t ns)
 {
@@ -156,7 +156,7 @@ second_of(double at_s, uint64_t count, uint64_t ns)
 		.max_ns = ns };
 }
 
-/* Two runs of two seconds, the second one 1.25 seconds later; in any order. */
+/* Two runs of two seconds, one 1.25 s after the other, merged in either order. */
 static void
 check_seconds(struct run *run, bool later_first)
 {
@@ -178,8 +178,8 @@ check_seconds(struct run *run, bool later_first)
 	assert_int_equal(into->second_count, 3);
 	const struct result_second *s = into->seconds;
 	assert_true(s[0].at_s == 0 && s[0].count == 10 && s[0].p50_ns == 100);
-	/* Within half a second it is the same one, and as long; the middle of two is
-	 * not known. */
+	/* Seconds that begin within half a second are the same; percentiles of a shared
+	 * second are not known. */
 	assert_true(s[1].at_s == (later_first ? 1.25 : 1) && s[1].length_s == 1);
 	assert_true(s[1].count == 40 && s[1].verified == 40 && s[1].max_ns == 200);
 	assert_true(s[1].mean_ns == 125);
@@ -197,7 +197,7 @@ seconds_are_added_by_the_clock(void **state)
 }
 
 static void
-a_second_that_one_rank_alone_answered_in_keeps_its_figures(void **state)
+a_second_with_answers_of_one_rank_keeps_its_percentiles(void **state)
 {
 	struct result a = collect_rank(*state, 0), b = collect_rank(*state, 1);
 	const struct result_second of_a[] = { second_of(0, 0, 0), second_of(1, 7, 500),
@@ -274,7 +274,7 @@ targets_are_added_by_their_names(void **state)
 	assert_int_equal(a.targets[1].established, 10);
 	assert_string_equal(a.targets[2].name, "two:2");
 	assert_int_equal(a.targets[2].established, 20);
-	/* One that had no error takes none away. */
+	/* A target without an error keeps the error of the other. */
 	b = collect_rank(*state, 5);
 	merge(&a, &b);
 	assert_string_equal(a.targets[0].last_error, "Connection reset by peer");
@@ -327,10 +327,10 @@ main(void)
 #define RUN(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 		RUN(two_ranks_are_the_sum_of_both),
 		RUN(merges_results_without_ranks),
-		RUN(a_rank_that_is_there_twice_is_refused),
-		RUN(another_load_is_refused_with_what_differs),
+		RUN(refuses_a_rank_that_occurs_twice),
+		RUN(refuses_another_load_and_names_the_difference),
 		RUN(seconds_are_added_by_the_clock),
-		RUN(a_second_that_one_rank_alone_answered_in_keeps_its_figures),
+		RUN(a_second_with_answers_of_one_rank_keeps_its_percentiles),
 		RUN(sums_beyond_63_bits_are_refused),
 		RUN(targets_are_added_by_their_names),
 		RUN(lists_mismatches_and_lost_connections_of_both),

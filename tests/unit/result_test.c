@@ -8,7 +8,7 @@
 #include "tests/lib/finished_run_fixture.h"
 
 static void
-what_the_generators_counted_is_added_up(void **state)
+the_counters_of_all_load_processes_are_added(void **state)
 {
 	struct result result = collect(*state);
 
@@ -21,7 +21,7 @@ what_the_generators_counted_is_added_up(void **state)
 	assert_true(result.elapsed_s > 1.99 && result.elapsed_s < 2.01);
 	assert_true(result.messages_per_s > 995 && result.messages_per_s < 1005);
 	assert_int_equal(result.process_count, 2);
-	/* Half a second in the two of the load: the drain of another one is idle. */
+	/* Half a second of CPU in two of load; the drain afterwards does not count. */
 	assert_true(result.processes[0].cpu_share > 0.24);
 	assert_true(result.processes[0].cpu_share < 0.26);
 	assert_int_equal(verdict_exit_status(&result), 0);
@@ -36,21 +36,21 @@ excludes_the_timeout_of_lost_messages_from_the_duration(void **state)
 	struct counters *counters = counters_map_at(&run->counters_map, 1);
 	struct result result;
 
-	/* It stopped when its last message had timed out. */
+	/* The process stopped when its last message timed out. */
 	set(&counters->stopped_ns, 15 * SECOND);
 	set(&counters->messages.verified, 999);
 	set(&counters->messages.lost[MESSAGE_LOSS_TIMEOUT], 1);
 	result = collect(run);
 	assert_true(result.elapsed_s == 2);
 	result_finish(&result);
-	/* One that died did not stop. */
+	/* A process that died has no stop time. */
 	set(&counters->stopped_ns, 0);
 	set(&counters->finished_ns, 0);
 	atomic_store(&counters->phase, PHASE_DIED);
 	result = collect(run);
 	assert_true(result.elapsed_s == 2);
 	result_finish(&result);
-	/* A run with an end in time lasts as long. */
+	/* A run with a duration lasts that long. */
 	run->plan.duration_ns = 4 * SECOND;
 	set(&counters->stopped_ns, 9 * SECOND);
 	result = collect(run);
@@ -135,7 +135,7 @@ unsent_messages_fail(void **state)
 	assert_string_equal(report_summary(&result, outcome),
 	    "FAILED: 10 of 2,010 messages were not sent");
 	result_finish(&result);
-	/* Where the time ends a run, the number is only a bound. */
+	/* If a duration ends the run, the number is only an upper limit. */
 	run->plan.duration_ns = 2 * SECOND;
 	result = collect(run);
 	assert_true(result_asked(&result) == 0);
@@ -143,7 +143,7 @@ unsent_messages_fail(void **state)
 	result_finish(&result);
 }
 
-/* Whoever reads one line must not take one of the losses for all. */
+/* One line must name every kind of loss. */
 static void
 the_summary_names_all_losses_and_errors(void **state)
 {
@@ -182,7 +182,7 @@ the_summary_names_all_losses_and_errors(void **state)
 	result_finish(&result);
 }
 
-/* Of 2,000 messages ten were never answered. */
+/* Ten of 2,000 messages were never answered. */
 static struct result
 collect_with_ten_lost(struct run *run)
 {
@@ -277,7 +277,7 @@ each_second_contains_the_change_since_the_previous(void **state)
 	assert_true(sampler.rows[0].sent == 2000 && sampler.rows[0].count == 2000);
 	assert_true(sampler.rows[1].sent == 8 && sampler.rows[1].count == 8);
 	assert_true(sampler.rows[1].p50_ns / 1000 == 77);
-	/* Eight values know their middle, and no more. */
+	/* Eight values are enough for the median only. */
 	assert_true(sampler.rows[0].p99_ns / 1000 == 990);
 	assert_true(sampler.rows[1].p90_ns == UINT64_MAX);
 	assert_true(sampler.rows[1].p99_ns == UINT64_MAX);
@@ -290,7 +290,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define RUN(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
-		RUN(what_the_generators_counted_is_added_up),
+		RUN(the_counters_of_all_load_processes_are_added),
 		RUN(excludes_the_timeout_of_lost_messages_from_the_duration),
 		RUN(the_worst_outcome_gives_the_exit_status),
 		RUN(unbalanced_counters_fail),

@@ -33,7 +33,7 @@ check(const char *text, const struct result *result)
 	return verdict_of_threshold(&threshold, result);
 }
 
-/* 1,000 messages of 1 to 1,000 us, two lost of them, 12,345 a second. */
+/* 1,000 messages of 1 to 1,000 us, two of them lost, at 12,345 per second. */
 static struct result
 sample(void)
 {
@@ -102,7 +102,7 @@ each_figure_is_judged_in_its_own_unit(void **state)
 }
 
 static void
-wrong_and_failed_are_counts_or_shares_of_what_was_sent_and_tried(void **state)
+wrong_and_failed_are_counts_or_percentages(void **state)
 {
 	static const struct {
 		const char *text;
@@ -147,7 +147,7 @@ a_latency_threshold_without_values_fails(void **state)
 	result_finish(&result);
 }
 
-/* 10 of 1,000 lost is what a p99 may leave out; 11 are not. */
+/* p99 ignores 10 lost messages of 1,000, but not 11. */
 static void
 lost_messages_count_as_infinitely_late(void **state)
 {
@@ -176,7 +176,7 @@ lost_messages_count_as_infinitely_late(void **state)
 	    "some messages got no answer (counted as infinitely late)");
 	assert_true(check("p90<=5us", &result).passed);
 	assert_true(check("p99>1h", &result).passed);
-	/* What was due and could not be sent waited, too: in response alone. */
+	/* Messages that were due but not sent count in response only. */
 	result.messages.lost[MESSAGE_LOSS_RESET] = 0;
 	result.messages.lost[MESSAGE_LOSS_TIMEOUT] = 0;
 	result.messages.sent = 990;
@@ -185,7 +185,7 @@ lost_messages_count_as_infinitely_late(void **state)
 	assert_true(check("service.p99<1h", &result).passed);
 	result.interrupted = true;
 	assert_true(check("p99<1h", &result).passed);
-	/* Who never was connected is told elsewhere. */
+	/* Connections that failed are not in the connect latency. */
 	assert_true(check("connect.max<1h", &result).passed);
 	result_finish(&result);
 }
@@ -255,7 +255,7 @@ a_percentile_needs_both_ranks_in_the_sample(void **state)
 	result_finish(&result);
 }
 
-/* The seconds differ as much as the values do: they are worth 20 values. */
+/* The seconds vary as much as the values: they are worth 20 samples. */
 static void
 varying_seconds_leave_a_threshold_undecided(void **state)
 {
@@ -271,14 +271,14 @@ varying_seconds_leave_a_threshold_undecided(void **state)
 		result.seconds[i].mean_ns = i < 10 ? 250000 : 750000;
 	}
 	assert_false(check("p99<1h", &result).known);
-	/* Of connections they say nothing. */
+	/* The variation of response does not apply to connects. */
 	histogram_record_many(result.latency[LATENCY_CONNECT], 5000, 998);
 	assert_true(check("connect.p99<1h", &result).known);
 	result_finish(&result);
 }
 
 static void
-a_threshold_needs_what_its_percentile_needs_and_some_at_least(void **state)
+a_threshold_needs_the_samples_of_its_percentile_and_at_least_30(void **state)
 {
 	struct threshold p99 = parse("p99<1s"), p50 = parse("p50<1s");
 	struct threshold max = parse("max<1s");
@@ -290,7 +290,7 @@ a_threshold_needs_what_its_percentile_needs_and_some_at_least(void **state)
 }
 
 static void
-a_percentile_is_known_from_as_many_values_as_it_needs(void **state)
+a_percentile_is_known_from_its_minimum_number_of_samples(void **state)
 {
 	static const double percentiles[] = { 0.5, 10, 50, 75, 90, 99, 99.9, 99.99 };
 
@@ -319,8 +319,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_percentile_may_be_written_with_or_without_its_point),
 		cmocka_unit_test(each_figure_is_judged_in_its_own_unit),
-		cmocka_unit_test(
-		    wrong_and_failed_are_counts_or_shares_of_what_was_sent_and_tried),
+		cmocka_unit_test(wrong_and_failed_are_counts_or_percentages),
 		cmocka_unit_test(a_latency_threshold_without_values_fails),
 		cmocka_unit_test(lost_messages_count_as_infinitely_late),
 		cmocka_unit_test(a_malformed_threshold_says_what_is_expected),
@@ -328,8 +327,9 @@ main(void)
 		cmocka_unit_test(a_percentile_needs_both_ranks_in_the_sample),
 		cmocka_unit_test(varying_seconds_leave_a_threshold_undecided),
 		cmocka_unit_test(
-		    a_threshold_needs_what_its_percentile_needs_and_some_at_least),
-		cmocka_unit_test(a_percentile_is_known_from_as_many_values_as_it_needs),
+		    a_threshold_needs_the_samples_of_its_percentile_and_at_least_30),
+		cmocka_unit_test(
+		    a_percentile_is_known_from_its_minimum_number_of_samples),
 	};
 
 	return cmocka_run_group_tests_name("threshold", tests, NULL, NULL);

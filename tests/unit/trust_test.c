@@ -12,7 +12,7 @@
 
 #define MS UINT64_C(1000000)
 
-/* Ten seconds of 1,000 messages a second, as asked, answered in 0.2 ms. */
+/* Ten seconds at the planned 1,000 messages per second, answered in 0.2 ms. */
 static int
 set_up(void **state)
 {
@@ -68,7 +68,7 @@ a_run_on_schedule_is_valid(void **state)
 }
 
 static void
-a_busy_generator_is_suspect_and_a_saturated_one_invalid(void **state)
+a_busy_load_process_is_suspect_and_a_saturated_one_invalid(void **state)
 {
 	struct result *result = *state;
 
@@ -76,14 +76,14 @@ a_busy_generator_is_suspect_and_a_saturated_one_invalid(void **state)
 	expect(result, RESULT_SUSPECT, "used 85 % of a CPU");
 	result->processes[0].cpu_share = 0.97;
 	expect(result, RESULT_INVALID, "used 97 % of a CPU");
-	result->plan.rate = 0; /* as fast as it goes: the client may be the limit */
+	result->plan.rate = 0; /* unlimited: the client may be the bottleneck */
 	expect(result, RESULT_SUSPECT, "the client may limit the rate");
 	result->processes[0].cpu_share = 0.85;
 	expect(result, RESULT_VALID, NULL);
 }
 
 static void
-the_busiest_of_all_generators_counts(void **state)
+the_busiest_load_process_counts(void **state)
 {
 	struct result *result = *state;
 
@@ -98,7 +98,7 @@ the_busiest_of_all_generators_counts(void **state)
 }
 
 static void
-the_cpu_of_a_short_run_or_of_a_spinning_one_means_nothing(void **state)
+ignores_the_cpu_of_short_and_of_spinning_runs(void **state)
 {
 	struct result *result = *state;
 
@@ -111,7 +111,7 @@ the_cpu_of_a_short_run_or_of_a_spinning_one_means_nothing(void **state)
 }
 
 static void
-a_crashed_generator_is_invalid(void **state)
+a_crashed_load_process_is_invalid(void **state)
 {
 	struct result *result = *state;
 
@@ -120,13 +120,13 @@ a_crashed_generator_is_invalid(void **state)
 }
 
 static void
-messages_that_were_due_and_not_sent_count_against_it(void **state)
+messages_that_were_due_but_not_sent_are_reported(void **state)
 {
 	struct result *result = *state;
 
 	result->messages_due = 10001;
 	expect(result, RESULT_SUSPECT, "in no percentile");
-	/* A schedule of each connection's own is one, too. */
+	/* --interval is a schedule, too. */
 	result->plan.rate = 0;
 	result->plan.interval_ns = 50 * MS;
 	expect(result, RESULT_SUSPECT, "in no percentile");
@@ -148,7 +148,7 @@ lag_counts_relative_to_the_latency(void **state)
 {
 	struct result *result = *state;
 
-	/* A tenth of the answers' time is no weight below a millisecond. */
+	/* Lag below a millisecond is ignored, whatever the response. */
 	histogram_record_many(result->latency[LATENCY_SEND_LAG], 990 * MS / 1000, 500);
 	expect(result, RESULT_VALID, NULL);
 	histogram_record_many(result->latency[LATENCY_SEND_LAG], 3 * MS, 500);
@@ -159,10 +159,10 @@ lag_counts_relative_to_the_latency(void **state)
 	expect(result, RESULT_INVALID, "this client sent late (11 ms at p99)");
 	histogram_record_many(result->latency[LATENCY_SEND_LAG], 30 * MS, 900);
 	expect(result, RESULT_INVALID, "this client sent late (30 ms at p99)");
-	/* Answers of a second: 30 ms of our own are noise in them. */
+	/* 30 ms of lag are noise in responses of one second. */
 	histogram_record_many(result->latency[LATENCY_RESPONSE], 1000 * MS, 900);
 	expect(result, RESULT_VALID, NULL);
-	/* Without a schedule nothing is late. */
+	/* Without a schedule no message is late. */
 	histogram_reset(result->latency[LATENCY_RESPONSE]);
 	histogram_record_many(result->latency[LATENCY_RESPONSE], MS / 5, 10000);
 	result->plan.rate = 0;
@@ -170,7 +170,7 @@ lag_counts_relative_to_the_latency(void **state)
 }
 
 static void
-a_loop_that_wakes_up_late_counts_unless_it_was_seen_a_few_times_only(void **state)
+late_wake_ups_are_reported_if_there_are_enough_samples(void **state)
 {
 	struct result *result = *state;
 	struct histogram *lag = result->latency[LATENCY_LOOP_LAG];
@@ -183,7 +183,7 @@ a_loop_that_wakes_up_late_counts_unless_it_was_seen_a_few_times_only(void **stat
 }
 
 static void
-connections_that_are_missing_count_against_it(void **state)
+missing_connections_are_reported(void **state)
 {
 	struct result *result = *state;
 
@@ -205,7 +205,7 @@ reports_lost_packets_and_queue_overflows(void **state)
 	result->host.retransmits = 11;
 	expect(result, RESULT_SUSPECT, "11 TCP retransmits");
 	result->host.retransmits = 0;
-	/* Of others that listen on this machine, unless it shows here. */
+	/* Overflows of other listeners do not matter unless this run shows effects. */
 	result->host.listen_overflows = 1;
 	expect(result, RESULT_VALID, NULL);
 	histogram_record(result->latency[LATENCY_CONNECT], 1010 * MS);
@@ -216,7 +216,7 @@ reports_lost_packets_and_queue_overflows(void **state)
 	result->connections.failed[CONNECT_FAILURE_TIMEOUT] = 0;
 	result->host.retransmits = 1;
 	expect(result, RESULT_SUSPECT, "overflowed");
-	/* A single packet is no finding in a run of few messages. */
+	/* A single retransmit in a short run is ignored. */
 	result->host.listen_overflows = 0;
 	result->messages.sent = result->messages.verified = result->messages_due = 100;
 	expect(result, RESULT_VALID, NULL);
@@ -267,7 +267,7 @@ detects_ranks_that_did_not_overlap(void **state)
 	result->elapsed_s = 21;
 	expect(result, RESULT_INVALID,
 	    "21 s from the first start to the last end, the longest rank ran 10 s");
-	/* Of so many messages each one has its own time. */
+	/* With a number of messages, ranks end at different times. */
 	result->plan.duration_ns = 0;
 	expect(result, RESULT_VALID, NULL);
 	result->ranks = NULL;
@@ -275,7 +275,7 @@ detects_ranks_that_did_not_overlap(void **state)
 }
 
 static void
-the_worst_verdict_of_the_ranks_is_that_of_the_whole(void **state)
+a_merged_result_has_the_worst_verdict_of_its_ranks(void **state)
 {
 	struct result *result = *state;
 	char valid[] = "valid", diagnosis[] = "suspect", invalid[] = "invalid";
@@ -315,18 +315,19 @@ reports_a_stall_hidden_by_a_closed_loop(void **state)
 			.verified = i == 4 || i == 5 ? 0 : 1250 };
 	expect(result, RESULT_SUSPECT,
 	    "no answer arrived for at least 2 s, beginning 4 s after the");
-	/* An open loop shows it, and so does a server that is always that slow. */
+	/* An open loop shows the stall, and so does a server that is always that slow.
+	 */
 	result->plan.rate = 1000;
 	expect(result, RESULT_VALID, NULL);
 	result->plan.rate = 0;
 	histogram_record_many(result->latency[LATENCY_RESPONSE], 1500 * MS, 1000);
 	expect(result, RESULT_VALID, NULL);
-	/* Without a connection there is nothing to answer: that is told elsewhere. */
+	/* Without a connection no answer is expected; another reason reports that. */
 	histogram_reset(result->latency[LATENCY_RESPONSE]);
 	histogram_record_many(result->latency[LATENCY_RESPONSE], MS / 5, 10000);
 	result->seconds[4].connections_open = result->seconds[5].connections_open = 0;
 	expect(result, RESULT_VALID, NULL);
-	/* A wrong answer is one, and a rest of a second says nothing. */
+	/* A wrong answer is an answer, and a short last second is ignored. */
 	result->seconds[4].connections_open = 50;
 	result->seconds[4].wrong = 1;
 	expect(result, RESULT_VALID, NULL);
@@ -334,14 +335,14 @@ reports_a_stall_hidden_by_a_closed_loop(void **state)
 		.at_s = 9, .length_s = 0.4, .connections_open = 50
 	};
 	expect(result, RESULT_VALID, NULL);
-	/* That nothing was answered at all is told elsewhere. */
+	/* If there is no answer at all, the summary reports it. */
 	histogram_reset(result->latency[LATENCY_RESPONSE]);
 	result->seconds[4].wrong = 0;
 	expect(result, RESULT_VALID, NULL);
 }
 
 static void
-pieces_of_a_stream_may_each_have_got_the_text_of_an_answer(void **state)
+a_suffix_in_framing_stream_is_suspect_if_answers_are_wrong(void **state)
 {
 	static const struct {
 		const char *framing, *expect;
@@ -379,20 +380,20 @@ main(void)
 #define RUN(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 		RUN(a_run_on_schedule_is_valid),
 		RUN(reports_a_stall_hidden_by_a_closed_loop),
-		RUN(a_busy_generator_is_suspect_and_a_saturated_one_invalid),
-		RUN(the_busiest_of_all_generators_counts),
-		RUN(the_cpu_of_a_short_run_or_of_a_spinning_one_means_nothing),
-		RUN(a_crashed_generator_is_invalid),
-		RUN(messages_that_were_due_and_not_sent_count_against_it),
+		RUN(a_busy_load_process_is_suspect_and_a_saturated_one_invalid),
+		RUN(the_busiest_load_process_counts),
+		RUN(ignores_the_cpu_of_short_and_of_spinning_runs),
+		RUN(a_crashed_load_process_is_invalid),
+		RUN(messages_that_were_due_but_not_sent_are_reported),
 		RUN(lag_counts_relative_to_the_latency),
-		RUN(a_loop_that_wakes_up_late_counts_unless_it_was_seen_a_few_times_only),
-		RUN(connections_that_are_missing_count_against_it),
+		RUN(late_wake_ups_are_reported_if_there_are_enough_samples),
+		RUN(missing_connections_are_reported),
 		RUN(reports_lost_packets_and_queue_overflows),
 		RUN(reports_port_exhaustion),
-		RUN(pieces_of_a_stream_may_each_have_got_the_text_of_an_answer),
+		RUN(a_suffix_in_framing_stream_is_suspect_if_answers_are_wrong),
 		RUN(reports_values_over_an_hour),
 		RUN(detects_ranks_that_did_not_overlap),
-		RUN(the_worst_verdict_of_the_ranks_is_that_of_the_whole),
+		RUN(a_merged_result_has_the_worst_verdict_of_its_ranks),
 #undef RUN
 	};
 
