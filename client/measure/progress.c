@@ -113,9 +113,8 @@ format_connecting(
 	units_show_count(now->established, made);
 	units_show_count(sampler->plan->rank_connections, all);
 	if (now->start_ns > now->now_ns)
-		snprintf(line, LINE_SIZE,
-		    "%s of %s connections established, load starts in %.0f s", made,
-		    all, ceil((double)(now->start_ns - now->now_ns) / 1e9));
+		snprintf(line, LINE_SIZE, "%s of %s connected, load starts in %.0f s",
+		    made, all, ceil((double)(now->start_ns - now->now_ns) / 1e9));
 	else
 		snprintf(line, LINE_SIZE,
 		    "%.0f s: connecting, %s of %s connections, %s failed",
