@@ -256,8 +256,8 @@ master_run(const struct config_sources *sources, char **argv)
 		fatal(EX_OSERR, "cannot start");
 	bool is_takeover = takeover_is_running();
 	master->config.sources = *sources;
-	master->argv = argv;
-	master->previous_program_fd = -1;
+	master->upgrade.argv = argv;
+	master->upgrade.previous_program_fd = -1;
 	char error[CONFIG_ERROR_MAX];
 	if (!is_takeover && config_load(sources, &master->config.current, error) < 0) {
 		fprintf(stderr, "yodeld: %s\n", error);
@@ -285,7 +285,7 @@ master_dry_run(int state_fd)
 	log_set_level(LOG_LEVEL_ERROR);
 	if (master == NULL)
 		_exit(EX_OSERR);
-	master->previous_program_fd = -1;
+	master->upgrade.previous_program_fd = -1;
 	if (prepare(master) < 0 || state_load(master, state_fd, &upgrade_state) < 0 ||
 	    start_events(master) < 0 || dry_run_report() < 0)
 		_exit(EX_OSERR);

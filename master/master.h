@@ -23,43 +23,13 @@
 #include "master/changes/rebalance.h"
 #include "master/changes/scale.h"
 #include "master/changes/shutdown.h"
-
-/* A file, as far as one can tell without reading it. */
-struct program_file {
-	dev_t device;
-	ino_t inode; /* 0: there is none */
-	off_t size;
-	struct timespec modified;
-};
-
-/* The program on disk as a child, before it takes over (dry_run.c). */
-struct dry_run {
-	pid_t pid;               /* 0: none is under way */
-	int output_fd, error_fd; /* its standard output and error */
-	uint64_t dry_run_started_ns;
-	bool is_late; /* and has been killed for that */
-	struct program_file file;
-};
-
-enum upgrade_wanted {
-	UPGRADE_NONE,
-	UPGRADE_DRY_RUN, /* the rehearsal is to begin */
-	UPGRADE_EXEC,    /* and was good: the exec is next */
-	UPGRADE_ROLLBACK,
-};
+#include "master/upgrade/upgrade.h"
 
 #define MASTER_SIGNALS 10
 
 struct master {
 	int exit_status;
-	char **argv;             /* as it was started, for the upgrade */
-	int previous_program_fd; /* the image that left us its inheritance; -1: none */
-	enum upgrade_wanted upgrade_wanted;
-	char rollback_reason[CONFIG_ERROR_MAX]; /* of UPGRADE_ROLLBACK */
-	struct dry_run dry_run;
-	struct event exec_timer; /* on the way to an exec: signals wait for the heir */
-	bool is_exec_due;
-	int exec_loop_turns; /* of the loop until then */
+	struct upgrade upgrade;
 	struct event_base *base;
 	struct config_set config;
 	struct listener_set listeners;

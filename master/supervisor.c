@@ -9,7 +9,6 @@
 
 #include "master/admin/capacity.h"
 #include "master/changes/pending_requests.h"
-#include "master/upgrade/dry_run.h"
 #include "master/upgrade/upgrade.h"
 #include "master/workers/drain_summary.h"
 #include "master/workers/process.h"
@@ -252,8 +251,7 @@ may_rebalance(const void *argument)
 {
 	const struct master *master = argument;
 	return master->workers.phase == MASTER_RUNNING && !master->reload.is_active &&
-	    !master->scale.is_active && !dry_run_is_running(master) &&
-	    master->upgrade_wanted == UPGRADE_NONE;
+	    !master->scale.is_active && !upgrade_is_pending(master);
 }
 
 void

@@ -90,7 +90,7 @@ retire_worker_1() # HOW
 		count_workers_is 2
 	}
 	wait_until dry_run_is_finished
-	run ! logged 'takes over'
+	run ! logged 'upgrade: executing'
 	rm START_HOOK
 	wait_until logged ': upgrade: generation 2 serves'
 	assert_all_answered waiting 100
@@ -119,7 +119,7 @@ retire_worker_1() # HOW
 	wait_until count_workers_is 4
 	# The doors let nobody in until the new program has taken over.
 	spawn reload "$CTL" -s admin_socket reload
-	wait_until logged 'takes over'
+	wait_until logged 'upgrade: executing'
 	follows()
 	{
 		logged 'reload: queued behind the reload in progress'
@@ -272,7 +272,7 @@ time.sleep(60)'
 	echo late >START_HOOK
 	spawn upgrade "$CTL" -s admin_socket upgrade
 	wait_until count_workers_is 4
-	wait_until logged 'takes over'
+	wait_until logged 'upgrade: executing'
 	kill -TERM "$YODELD_PID"
 	local status=0
 	wait "$(<upgrade.pid)" || status=$?
@@ -297,7 +297,7 @@ time.sleep(60)'
 	chmod +x script
 	mv script bin/yodeld
 	kill -USR2 "$YODELD_PID"
-	wait_until logged 'takes over'
+	wait_until logged 'upgrade: executing'
 	kill -KILL "$keep"
 	wait_until has_ended "$keep"
 	echo >gate
@@ -320,7 +320,7 @@ time.sleep(60)'
 	chmod +x script
 	mv script bin/yodeld
 	kill -USR2 "$YODELD_PID"
-	wait_until logged 'takes over'
+	wait_until logged 'upgrade: executing'
 	kill -KILL "$victim"
 	is_nowhere()
 	{

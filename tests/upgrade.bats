@@ -1,12 +1,12 @@
 #!/usr/bin/env bats
-# Another program takes over while callers use the server: a good one, whom nobody notices,
-# and bad ones, after which the former program goes on.
+# Another program takes over while clients use the server: a good one, without a lost
+# message, and bad ones, after which the previous program continues.
 
 # shellcheck disable=SC2030,SC2031 # each test has its own PORT
 load lib/helpers
 load lib/supervision
 
-# A binary of its own that can be replaced on the disk.
+# A copy of the binary that can be replaced on disk.
 start_own_copy() # ARG...
 {
 	mkdir -p bin
@@ -14,7 +14,7 @@ start_own_copy() # ARG...
 	YODELD=$PWD/bin/yodeld start_yodeld "$@"
 }
 
-# Puts a program where the running one came from, as a package manager does.
+# Replaces the file of the running program, as a package manager does.
 replace_binary() # FILE
 {
 	cp "$1" bin/new
@@ -34,10 +34,10 @@ replace_with_script()
 	replace_binary script
 }
 
-REFUSED='upgrade refused, this program goes on: .*/bin/yodeld --check failed'
-RETURNED='upgrade failed, the former program goes on: the new one'
+REFUSED='upgrade refused, this program continues: .*/bin/yodeld --check failed'
+RETURNED='upgrade failed, the previous program continues: the new one'
 
-# The child in which the new program rehearses.
+# The child in which the new program makes its dry run.
 dry_run_pid()
 {
 	comm -13 <(sort <<<"$1") <(worker_pids | sort)
@@ -51,7 +51,7 @@ dry_run_is_in_progress() # WORKERS
 	[ -n "$pid" ] && ! [ "/proc/$pid/exe" -ef "/proc/$YODELD_PID/exe" ]
 }
 
-# The one load that there was is in the server's ledger, to the last byte.
+# The load of the test is in the server's ledger, to the last byte.
 ledger_holds() # FILE
 {
 	python3 -c 'import json, sys
@@ -90,16 +90,16 @@ sys.exit(0 if ledger["consistent"] else str(ledger))' "$1"
 	cp "$YODELD" dull
 	chmod -x dull
 	replace_binary dull
-	change USR2 'upgrade refused, this program goes on: .*: cannot run it: Permission denied'
+	change USR2 'upgrade refused, this program continues: .*: cannot execute it: Permission denied'
 	printf '#!/bin/sh\necho "I do not like this file" >&2; exit 78\n' >picky
 	chmod +x picky
 	replace_binary picky
-	change USR2 'upgrade refused, this program goes on: .*: I do not like this file'
+	change USR2 'upgrade refused, this program continues: .*: I do not like this file'
 	# shellcheck disable=SC2016 # for that shell
 	printf '#!/bin/sh\nkill -SEGV $$\n' >crashing
 	chmod +x crashing
 	replace_binary crashing
-	change USR2 'upgrade refused, this program goes on: .*: signal 11'
+	change USR2 'upgrade refused, this program continues: .*: signal 11'
 	[ "$(worker_pids)" = "$before" ]
 	replace_binary "$YODELD"
 	change USR2 'upgrade: generation 2 serves'
@@ -117,16 +117,16 @@ sys.exit(0 if ledger["consistent"] else str(ledger))' "$1"
 		local old
 		old=$(stat -c %i bin/yodeld)
 		replace_binary "$BUILD/tests/worker_exits_at_start"
-		change USR2 'the former program goes on'
+		change USR2 'upgrade: returning to the previous program'
 		wait_until logged 'upgrade failed, .*its workers exit before they are ready'
 		previous_runs()
 		{
 			[ "$(stat -Lc %i "/proc/$YODELD_PID/exe")" = "$1" ]
 		}
 		wait_until previous_runs "$old"
-		[ "$(times_logged 'cannot be run')" = 0 ]
+		[ "$(times_logged 'cannot execute')" = 0 ]
 		wait_for_worker_count 2
-		# And the next good one works.
+		# The next good one works.
 		replace_binary good
 		change USR2 'upgrade: generation [0-9]+ serves with 2 workers'
 		runs_file bin/yodeld
@@ -143,17 +143,17 @@ sys.exit(0 if ledger["consistent"] else str(ledger))' "$1"
 	local before
 	before=$(worker_pids)
 	replace_binary "$(type -P true)"
-	change USR2 "$REFUSED: it ends well, but it is no yodeld that has rehearsed"
+	change USR2 "$REFUSED: exited without completing the dry run: not a yodeld that supports upgrades"
 	replace_with_script 'exit 0'
-	change USR2 "$REFUSED: it ends well, but it is no yodeld that has rehearsed"
-	# A check alone, as of a yodeld that knows no rehearsal; and one that speaks by rote.
+	change USR2 "$REFUSED: exited without completing the dry run: not a yodeld that supports upgrades"
+	# A --check without a dry run; and a program that prints the line without one.
 	replace_with_script 'unset YODELD_DRY_RUN' "exec $YODELD \"\$@\""
-	change USR2 "$REFUSED: it ends well, but it is no yodeld that has rehearsed"
+	change USR2 "$REFUSED: exited without completing the dry run: not a yodeld that supports upgrades"
 	replace_with_script "$YODELD \"\$@\"" \
-		'echo "yodeld 0.1.0 has rehearsed inheritance 1 as process 1"'
-	change USR2 "$REFUSED: it ends well, but it is no yodeld that has rehearsed"
+		'echo "yodeld 0.1.0 passed the dry run of state 1 of pid 1"'
+	change USR2 "$REFUSED: exited without completing the dry run: not a yodeld that supports upgrades"
 	[ "$(worker_pids)" = "$before" ]
-	# A wrapper that becomes yodeld is one.
+	# A wrapper that executes yodeld is accepted.
 	replace_with_script 'echo wrapped' "exec $YODELD \"\$@\""
 	change USR2 'upgrade: generation 2 serves with 2 workers'
 	runs_file "$YODELD"
@@ -169,7 +169,7 @@ sys.exit(0 if ledger["consistent"] else str(ledger))' "$1"
 	start_load lasting -c 50 -p 4 "127.0.0.1:$PORT"
 	local before
 	before=$(worker_pids)
-	# One that the form of the inheritance is foreign to, one that the ledger's is.
+	# Another version of the upgrade state, another layout of the ledger.
 	replace_binary "$BUILD/tests/state_version_mismatch"
 	change USR2 "$REFUSED: upgrade state: version: found 1, expected 7"
 	replace_binary "$BUILD/tests/ledger_layout_mismatch"
@@ -178,7 +178,7 @@ sys.exit(0 if ledger["consistent"] else str(ledger))' "$1"
 	echo 'dry_run crash' >UPGRADE_FAILS
 	change USR2 "$REFUSED: (signal 11|AddressSanitizer)"
 	echo 'dry_run exit' >UPGRADE_FAILS
-	change USR2 "$REFUSED: it ends well, but"
+	change USR2 "$REFUSED: exited without completing the dry run"
 	echo 'dry_run fail' >UPGRADE_FAILS
 	change USR2 "$REFUSED: cannot start: Cannot allocate memory"
 	[ "$(worker_pids)" = "$before" ]
@@ -197,9 +197,9 @@ sys.exit(0 if ledger["consistent"] else str(ledger))' "$1"
 	local before
 	before=$(worker_pids)
 	replace_with_script "sleep 1000 & echo \$! >$PWD/sleeper" 'wait'
-	change USR2 "$REFUSED: not over after 10 s"
+	change USR2 "$REFUSED: timed out after 10 s"
 	wait_until has_ended "$(<sleeper)"
-	# Also what one that is done leaves behind would keep the sockets open.
+	# Children left behind by a dry run that passed would keep the sockets open, too.
 	replace_with_script "if [ \"\$1\" = --check ]; then sleep 1000 & echo \$! >$PWD/sleeper; fi" \
 		"exec $YODELD \"\$@\""
 	change USR2 'upgrade: generation 2 serves with 2 workers'
@@ -220,13 +220,13 @@ sys.exit(0 if ledger["consistent"] else str(ledger))' "$1"
 	kill -USR2 "$YODELD_PID"
 	wait_until dry_run_is_in_progress "$before"
 	change TTOU 'scale: 2 workers serve'
-	logged 'upgrade: the rehearsal begins anew'
-	# The socket that was left is nowhere open any more.
+	logged 'upgrade: another change interrupts the dry run'
+	# No process has the closed socket open.
 	wait_until has_sockets 2
 	run -0 "$INDEPENDENT_CLIENT" burst "127.0.0.1:$PORT" 200
 	[ "$output" = "answered 200, refused 0, reset 0, closed 0, silent 0" ]
 	wait_until dry_run_is_in_progress "$before"
-	# So it is with a reload.
+	# The same with a reload.
 	reload
 	rm UPGRADE_FAILS
 	wait_until logged 'upgrade: generation 3 serves with 3 workers'
@@ -262,8 +262,8 @@ sys.exit(0 if ledger["consistent"] else str(ledger))' "$1"
 	wait_until dry_run_is_in_progress "$before"
 	replace_with_script 'exit 0'
 	rm UPGRADE_FAILS
-	wait_until logged "$REFUSED: it ends well, but"
-	logged 'bin/yodeld is another file now'
+	wait_until logged "$REFUSED: exited without completing the dry run"
+	logged 'bin/yodeld has changed since the dry run'
 	[ "$(worker_pids)" = "$before" ]
 	"$YODEL" -q "127.0.0.1:$PORT"
 }
@@ -303,11 +303,11 @@ sys.exit(0 if ledger["consistent"] else str(ledger))' "$1"
 		[ "$(worker_pids)" = "$before" ]
 		! runs_file bin/yodeld
 	}
-	takeover_fails crash 'crashed as it set itself up'
-	takeover_fails exit 'ended as it set itself up'
-	takeover_fails fail 'cannot set itself up'
-	takeover_fails hang 'was not ready in time'
-	[ "$(times_logged 'cannot be run')" = 0 ]
+	takeover_fails crash 'crashed while starting'
+	takeover_fails exit 'exited while starting'
+	takeover_fails fail 'cannot start'
+	takeover_fails hang 'did not start in time'
+	[ "$(times_logged 'cannot execute')" = 0 ]
 	rm UPGRADE_FAILS
 	local descriptors
 	descriptors=$(open_descriptors "$YODELD_PID")
@@ -326,10 +326,10 @@ sys.exit(0 if ledger["consistent"] else str(ledger))' "$1"
 	start_own_copy -c yodeld.json
 	local before status=0
 	before=$(worker_pids)
-	# It rehearses honestly.
+	# Its dry run passes.
 	replace_with_script "[ \"\$1\" != --check ] || exec $YODELD \"\$@\"" 'exec sleep 1000'
 	kill -USR2 "$YODELD_PID"
-	wait_until logged 'bin/yodeld takes over'
+	wait_until logged 'upgrade: executing .*bin/yodeld'
 	wait "$YODELD_PID" || status=$?
 	[ $status = $((128 + $(kill -l ALRM))) ]
 	# shellcheck disable=SC2086 # ids are words
@@ -345,7 +345,7 @@ sys.exit(0 if ledger["consistent"] else str(ledger))' "$1"
 	spawn other "$YODELD" -w 1 -l 127.0.0.1:0 --set "admin.socket=$PWD/admin_socket"
 	wait_until grep -q ': ready: ' other.log
 	change USR2 'upgrade failed, .*: admin: another process listens on .*/admin_socket'
-	wait_until logged 'the former program goes on'
+	wait_until logged 'upgrade: returning to the previous program'
 	stop_yodeld TERM
 	"$BUILD/yodelctl" -s admin_socket status
 }
@@ -365,7 +365,7 @@ sys.exit(0 if ledger["consistent"] else str(ledger))' "$1"
 	start_own_copy -c yodeld.json
 	mv bin/yodeld bin/yodeld.old
 	cp "$BUILD/tests/worker_exits_at_start" bin/yodeld
-	change USR2 'the former program goes on'
+	change USR2 'upgrade: returning to the previous program'
 	wait_until runs_file bin/yodeld.old
 	wait_until logged 'upgrade failed, generation 1 goes on'
 	replace_binary "$BUILD/yodeld"

@@ -1,7 +1,6 @@
 #include "master/upgrade/dry_run.h"
 
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <errno.h>
@@ -14,87 +13,74 @@
 
 #include "lib/clock.h"
 
+#include "master/master.h"
 #include "master/upgrade/program_path.h"
 #include "master/upgrade/signal_mask.h"
 #include "master/upgrade/state_save.h"
 #include "master/workers/process.h"
 
-/* It takes milliseconds; one that hangs would put off all that come after it. */
+/* It takes milliseconds; one that hangs would hold up other changes. */
 #define LIMIT_S 10
 #define OUTPUT_MAX_BYTES 4096
-/* The last line: YODEL_VERSION stands before it. The inheritance is the one that it was
- * given, whose process it is: nothing that could be said without having read it. */
-#define SUCCESS_FORMAT " has rehearsed inheritance " STATE_VERSION " as process %d\n"
+/* The last line, after YODEL_VERSION. It names the state's process: a program cannot
+ * print it without having read the state. */
+#define PASSED_FORMAT " passed the dry run of state " STATE_VERSION " of pid %d\n"
 
-/* The arguments of the server, and --check as the first. NULL without memory. */
+/* The arguments of the server after --check. NULL when out of memory. */
 static char **
-arguments_for(const struct master *master)
+make_arguments(char **argv)
 {
 	static char check[] = "--check";
 	size_t count = 0;
-	while (master->argv[count] != NULL)
+	while (argv[count] != NULL)
 		count++;
 	char **arguments = calloc(count + 2, sizeof(*arguments));
 	if (arguments == NULL || count == 0)
 		return NULL;
-	arguments[0] = master->argv[0];
+	arguments[0] = argv[0];
 	arguments[1] = check;
-	memcpy(arguments + 2, master->argv + 1, (count - 1) * sizeof(*arguments));
+	memcpy(arguments + 2, argv + 1, (count - 1) * sizeof(*arguments));
 	return arguments;
 }
 
-/* Descriptor flags are the child's own: what it leaves open stays closed elsewhere. */
+/* Descriptor flags belong to a process: what the child makes inheritable is still
+ * close-on-exec in the server. 0, or -1 with errno. */
 static int
 pass_state(const struct master *master)
 {
-	struct upgrade_state upgrade_state = { .is_dry_run = true,
+	struct upgrade_state state = { .is_dry_run = true,
 		.program_fd = open("/proc/self/exe", O_PATH | O_CLOEXEC) };
-	int fd = upgrade_state.program_fd < 0 ? -1 : state_save(master, &upgrade_state);
+	int fd = state.program_fd < 0 ? -1 : state_save(master, &state);
 	char number[16];
 	snprintf(number, sizeof(number), "%d", fd);
 	return fd < 0 ? -1 : setenv(DRY_RUN_VARIABLE, number, 1);
 }
 
+/* Neither the child nor its own children may outlive the server, whose sockets they
+ * hold: they are a process group, which is killed as a whole. */
+static int
+leave_server(const int *output, pid_t parent)
+{
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (null < 0 || dup2(null, STDIN_FILENO) < 0 ||
+	    dup2(output[0], STDOUT_FILENO) < 0 || dup2(output[1], STDERR_FILENO) < 0 ||
+	    setpgid(0, 0) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+		return -1;
+	return getppid() == parent ? 0 : -1;
+}
+
 static void
 exec_program(const struct master *master, const int *output, pid_t parent)
 {
-	/* It may not outlive the server whose sockets it holds, nor may its children.
-	 */
-	setpgid(0, 0);
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent)
-		_exit(127);
-	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	dup2(null, STDIN_FILENO);
-	dup2(output[0], STDOUT_FILENO);
-	dup2(output[1], STDERR_FILENO);
-	char **arguments = arguments_for(master);
-	if (arguments != NULL && pass_state(master) == 0)
+	char **arguments = make_arguments(master->upgrade.argv);
+	if (arguments != NULL && leave_server(output, parent) == 0 &&
+	    pass_state(master) == 0)
 		execv(program_path(), arguments);
-	dprintf(STDERR_FILENO, "cannot run it: %s", strerror(errno));
+	dprintf(STDERR_FILENO, "cannot execute it: %s", strerror(errno));
 	_exit(127);
 }
 
-static void
-note_file(const char *path, struct program_file *ret)
-{
-	struct stat st;
-	*ret = (struct program_file){ 0 };
-	if (stat(path, &st) == 0)
-		*ret = (struct program_file){ .device = st.st_dev,
-			.inode = st.st_ino,
-			.size = st.st_size,
-			.modified = st.st_mtim };
-}
-
-static void
-close_both(const int *fds)
-{
-	close(fds[0]);
-	close(fds[1]);
-}
-
-/* Signals stay blocked in the child, as they are in a program that takes over. */
+/* Signals stay blocked in the child, as in a program that takes over. */
 static pid_t
 fork_child(const struct master *master, const int *output)
 {
@@ -110,56 +96,51 @@ fork_child(const struct master *master, const int *output)
 	return pid;
 }
 
+static void
+close_if_open(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
 int
 dry_run_start(struct master *master)
 {
-	struct dry_run *dry_run = &master->dry_run;
-	int said[2], error[2];
-	if (pipe2(said, O_CLOEXEC | O_NONBLOCK) < 0)
-		return -1;
-	if (pipe2(error, O_CLOEXEC | O_NONBLOCK) < 0) {
-		int saved = errno;
-		close_both(said);
-		errno = saved;
-		return -1;
+	struct dry_run *dry_run = &master->upgrade.dry_run;
+	int output[2] = { -1, -1 }, error[2] = { -1, -1 };
+	pid_t pid = -1;
+	*dry_run = (struct dry_run){ .started_ns = clock_now_ns() };
+	if (pipe2(output, O_CLOEXEC | O_NONBLOCK) == 0 &&
+	    pipe2(error, O_CLOEXEC | O_NONBLOCK) == 0) {
+		if (stat(program_path(), &dry_run->file) < 0)
+			dry_run->file.st_ino = 0;
+		pid = fork_child(master, (const int[]){ output[1], error[1] });
 	}
-	*dry_run = (struct dry_run){
-		.output_fd = said[0],
-		.error_fd = error[0],
-		.dry_run_started_ns = clock_now_ns(),
-	};
-	note_file(program_path(), &dry_run->file);
-	const int output[2] = { said[1], error[1] };
-	pid_t pid = fork_child(master, output);
 	int saved = errno;
-	close_both(output);
+	close_if_open(output[1]);
+	close_if_open(error[1]);
 	if (pid < 0) {
-		close(said[0]);
-		close(error[0]);
+		close_if_open(output[0]);
+		close_if_open(error[0]);
 		errno = saved;
 		return -1;
 	}
-	setpgid(pid, pid);
+	setpgid(pid, pid); /* whichever of the two comes first */
 	dry_run->pid = pid;
+	dry_run->output_fd = output[0];
+	dry_run->error_fd = error[0];
 	return 0;
 }
 
-bool
-dry_run_is_running(const struct master *master)
-{
-	return master->dry_run.pid > 0;
-}
-
-/* Also what it has started, and not ended. */
 static void
-kill_all(const struct dry_run *dry_run)
+kill_group(const struct dry_run *dry_run)
 {
 	kill(dry_run->pid, SIGKILL);
 	kill(-dry_run->pid, SIGKILL);
 }
 
 static void
-forget(struct dry_run *dry_run)
+finish(struct dry_run *dry_run)
 {
 	close(dry_run->output_fd);
 	close(dry_run->error_fd);
@@ -167,39 +148,36 @@ forget(struct dry_run *dry_run)
 }
 
 bool
-dry_run_cancel(struct master *master)
+dry_run_cancel(struct dry_run *dry_run)
 {
-	struct dry_run *dry_run = &master->dry_run;
 	if (dry_run->pid <= 0)
 		return false;
-	kill_all(dry_run);
+	kill_group(dry_run);
 	while (waitpid(dry_run->pid, NULL, 0) < 0 && errno == EINTR)
 		continue;
-	forget(dry_run);
+	finish(dry_run);
 	return true;
 }
 
 void
-dry_run_check_deadline(struct master *master)
+dry_run_check_deadline(struct dry_run *dry_run)
 {
-	struct dry_run *dry_run = &master->dry_run;
 	if (dry_run->pid <= 0 || dry_run->is_late ||
-	    clock_now_ns() - dry_run->dry_run_started_ns < LIMIT_S * NS_PER_S)
+	    clock_now_ns() - dry_run->started_ns < LIMIT_S * NS_PER_S)
 		return;
 	dry_run->is_late = true;
-	kill_all(dry_run);
+	kill_group(dry_run);
 }
 
 bool
-dry_run_is_current(const struct master *master)
+dry_run_is_current(const struct dry_run *dry_run)
 {
-	const struct program_file *then = &master->dry_run.file;
-	struct program_file now;
-	note_file(program_path(), &now);
-	return now.inode != 0 && now.inode == then->inode &&
-	    now.device == then->device && now.size == then->size &&
-	    now.modified.tv_sec == then->modified.tv_sec &&
-	    now.modified.tv_nsec == then->modified.tv_nsec;
+	const struct stat *then = &dry_run->file;
+	struct stat now;
+	return stat(program_path(), &now) == 0 && now.st_ino == then->st_ino &&
+	    now.st_dev == then->st_dev && now.st_size == then->st_size &&
+	    now.st_mtim.tv_sec == then->st_mtim.tv_sec &&
+	    now.st_mtim.tv_nsec == then->st_mtim.tv_nsec;
 }
 
 static size_t
@@ -214,7 +192,7 @@ read_text(int fd, char *text, size_t size)
 	return length;
 }
 
-/* The first line, without the name that stands before it. */
+/* The first line, without the name of the program. */
 static void
 read_reason(int fd, char *reason, size_t size)
 {
@@ -226,34 +204,33 @@ read_reason(int fd, char *reason, size_t size)
 		memmove(reason, reason + name_length, strlen(reason + name_length) + 1);
 }
 
-/* Whatever a wrapper has said before. */
+/* A wrapper may have printed lines before. */
 static bool
-ends_with_success_line(const char *said, size_t length, pid_t pid)
+has_passed(const char *output, size_t length, pid_t pid)
 {
-	char verdict[128];
-	int n = snprintf(verdict, sizeof(verdict), SUCCESS_FORMAT, (int)pid);
-	return length >= (size_t)n && strcmp(said + length - (size_t)n, verdict) == 0;
+	char line[128];
+	size_t n = (size_t)snprintf(line, sizeof(line), PASSED_FORMAT, (int)pid);
+	return length >= n && strcmp(output + length - n, line) == 0;
 }
 
 bool
-dry_run_check(struct master *master, int status, char *reason, size_t size)
+dry_run_check(struct dry_run *dry_run, int status, char *reason, size_t size)
 {
-	struct dry_run *dry_run = &master->dry_run;
-	char said[OUTPUT_MAX_BYTES];
-	size_t length = read_text(dry_run->output_fd, said, sizeof(said));
-	read_reason(dry_run->error_fd, reason, size);
+	char output[OUTPUT_MAX_BYTES];
+	size_t length = read_text(dry_run->output_fd, output, sizeof(output));
+	bool is_success = WIFEXITED(status) && WEXITSTATUS(status) == 0;
 	pid_t pid = dry_run->pid;
-	bool is_late = dry_run->is_late;
-	kill(-pid, SIGKILL); /* what it may have left behind */
-	forget(dry_run);
-	if (is_late)
-		snprintf(reason, size, "not over after %d s", LIMIT_S);
-	else if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
-		if (ends_with_success_line(said, length, pid))
-			return true;
+	read_reason(dry_run->error_fd, reason, size);
+	kill(-pid, SIGKILL); /* children that it may have left behind */
+	finish(dry_run);
+	if (dry_run->is_late)
+		snprintf(reason, size, "timed out after %d s", LIMIT_S);
+	else if (is_success && has_passed(output, length, pid))
+		return true;
+	else if (is_success)
 		snprintf(reason, size,
-		    "it ends well, but it is no yodeld that has rehearsed");
-	} else if (reason[0] == '\0')
+		    "exited without completing the dry run: not a yodeld that supports upgrades");
+	else if (reason[0] == '\0')
 		process_format_status(status, reason, size);
 	return false;
 }
@@ -268,6 +245,8 @@ dry_run_state_fd(void)
 int
 dry_run_report(void)
 {
-	printf("yodeld " YODEL_VERSION SUCCESS_FORMAT, (int)getpid());
-	return fflush(stdout) == 0 ? 0 : -1;
+	return printf("yodeld " YODEL_VERSION PASSED_FORMAT, (int)getpid()) > 0 &&
+		fflush(stdout) == 0
+	    ? 0
+	    : -1;
 }

@@ -1,44 +1,57 @@
 /*
- * dry_run.h - the program on disk is tried out before it takes over: a child, beside
- * the program that serves, becomes it with a copy of the very inheritance.
+ * dry_run.h - the program on disk proves that it can take over: a child executes it,
+ * beside the program that serves, with a copy of the upgrade state.
  *
- *   NEW --check, YODELD_DRY_RUN in its environment: the inheritance's memory file
- *     -> it loads the configuration, reads the inheritance, sets itself up
- *     -> up to where it would act: it changes nothing that is shared (no connection is
- *        accepted, no socket or file changed, nobody told anything)
- *     -> its last line on stdout: that it has rehearsed, and what; status 0
+ *   NEW --check, DRY_RUN_VARIABLE in its environment: the memory file of the state
+ *     -> loads the configuration and the state, sets itself up
+ *     -> stops before it would act: it changes nothing that is shared (it accepts no
+ *        connection, changes no socket or file, sends no message)
+ *     -> prints that it has passed, as its last line; exit status 0
  *
- * Only that line is a yes. Another program knows nothing of it, and neither does a
- * yodeld without a rehearsal: for that, --check is a check and harmless.
+ * Only that line counts: for any other program, --check is harmless and prints another
+ * one.
  *
- * The child holds copies of all listening sockets: none may be closed while it lives
- * (who came to it then would wait for nobody), so it is given up first.
+ * The child holds copies of all listening sockets. None may be closed while it lives
+ * (connections in its queue would never be accepted), so the dry run is cancelled
+ * first.
  */
 #ifndef MASTER_UPGRADE_DRY_RUN_H
 #define MASTER_UPGRADE_DRY_RUN_H
 
+#include <sys/stat.h>
 #include <sys/types.h>
 
-#include "master/master.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #define DRY_RUN_VARIABLE "YODELD_DRY_RUN"
 
-/* 0, or -1 with errno. SIGCHLD tells its end. */
-int dry_run_start(struct master *master) __attribute__((warn_unused_result));
-bool dry_run_is_running(const struct master *master);
-/* It has ended with this status. True when the program can take over; else the reason
- * is in reason[size]. */
-bool dry_run_check(struct master *master, int status, char *reason, size_t size);
-/* From the regular look: one that takes too long is ended. */
-void dry_run_check_deadline(struct master *master);
-/* Ends it at once. Returns whether there was one. */
-bool dry_run_cancel(struct master *master);
-/* The program on the disk is the one that has rehearsed. */
-bool dry_run_is_current(const struct master *master);
+struct master;
 
-/* The descriptor of the inheritance; -1: this is no rehearsal. */
+struct dry_run {
+	pid_t pid;               /* 0: none is in progress */
+	int output_fd, error_fd; /* its standard output and error */
+	uint64_t started_ns;
+	bool is_late;     /* it has been killed for that */
+	struct stat file; /* the program */
+};
+
+/* 0, or -1 with errno. SIGCHLD reports its end. */
+int dry_run_start(struct master *master) __attribute__((warn_unused_result));
+/* It has exited with this status. True when the program can take over; else the reason
+ * is in reason[size]. */
+bool dry_run_check(struct dry_run *dry_run, int status, char *reason, size_t size);
+/* To be called regularly: kills one that takes too long. */
+void dry_run_check_deadline(struct dry_run *dry_run);
+/* Kills it. Returns whether there was one. */
+bool dry_run_cancel(struct dry_run *dry_run);
+/* The program on disk is still the one that has passed. */
+bool dry_run_is_current(const struct dry_run *dry_run);
+
+/* In the child: the descriptor of the upgrade state; -1: this is not a dry run. */
 int dry_run_state_fd(void);
-/* Says that all went well. 0, or -1 when that cannot be said. */
+/* In the child: prints that it has passed. 0, or -1. */
 int dry_run_report(void) __attribute__((warn_unused_result));
 
 #endif

@@ -31,7 +31,7 @@ is_running_program(const char *path)
 	    st.st_dev == own.st_dev && st.st_ino == own.st_ino;
 }
 
-/* What the kernel says; it adds a word to a file that is no longer on the disk. */
+/* The kernel appends a word to the path of a deleted file. */
 static void
 find_by_kernel(void)
 {
@@ -49,7 +49,7 @@ void
 program_path_find(const char *name)
 {
 	char path[2 * PATH_MAX], folder[PATH_MAX] = "";
-	/* A name alone was looked for in PATH by whoever started it. */
+	/* A shell has searched PATH for a name without a slash. */
 	bool is_path = name != NULL && strchr(name, '/') != NULL;
 	bool is_absolute = is_path && name[0] == '/';
 	if (is_path && (is_absolute || getcwd(folder, sizeof(folder)) != NULL)) {

@@ -10,7 +10,7 @@
 
 #include "lib/log.h"
 
-#include "master/changes/reload.h"
+#include "master/master.h"
 #include "master/upgrade/signal_mask.h"
 #include "master/upgrade/state_save.h"
 #include "master/upgrade/upgrade.h"
@@ -19,44 +19,48 @@
 #include "master/workers/worker_drain.h"
 
 static struct {
-	bool is_open;   /* there is somebody to go back to, and we have not acted yet */
-	int fd;         /* the inheritance */
-	int program_fd; /* who left it */
-	int *inherited_fds; /* what is open for us: reading has it closed on exec */
+	bool is_armed;
+	int fd;             /* the state */
+	int *inherited_fds; /* open at the start: state_load makes them close-on-exec */
 	size_t inherited_fd_count;
 	char **argv;
-	struct upgrade_state upgrade_state; /* as it was read */
+	struct upgrade_state state; /* as it was read */
 } previous = { .fd = -1 };
 
-/* Every call in here may be made by a signal's handler. */
+static int
+append(const char *text)
+{
+	size_t length = strlen(text);
+	return write(previous.fd, text, length) == (ssize_t)length ? 0 : -1;
+}
+
+/* Async-signal-safe. Returns when the previous program cannot be executed. */
 static void
 roll_back(const char *why)
 {
-	static const char start[] =
-	    "{\"rollback\": \"upgrade failed, the former program goes on: the new one ";
-	static const char end[] = "\"}";
-	if (!previous.is_open)
+	if (!previous.is_armed)
 		return;
-	previous.is_open = false;
+	previous.is_armed = false;
 	alarm(0);
-	lseek(previous.fd, 0, SEEK_END);
-	if (write(previous.fd, start, strlen(start)) < 0 ||
-	    write(previous.fd, why, strlen(why)) < 0 ||
-	    write(previous.fd, end, strlen(end)) < 0)
+	if (lseek(previous.fd, 0, SEEK_END) < 0 ||
+	    append(
+		"{\"rollback\": \"upgrade failed, the previous program continues: the new one ") <
+		0 ||
+	    append(why) < 0 || append("\"}") < 0)
 		return;
-	for (size_t i = 0; i < previous.inherited_fd_count; i++)
-		fcntl(previous.inherited_fds[i], F_SETFD, 0);
-	fexecve(previous.program_fd, previous.argv, environ);
+	for (size_t i = 0; i < previous.inherited_fd_count; i++) {
+		if (fcntl(previous.inherited_fds[i], F_SETFD, 0) < 0 && errno != EBADF)
+			return;
+	}
+	fexecve(previous.state.program_fd, previous.argv, environ);
 }
 
 static void
 on_fatal(int number)
 {
 	int saved = errno;
-	if (number == SIGALRM)
-		roll_back("was not ready in time");
-	else
-		roll_back("crashed as it set itself up");
+	roll_back(
+	    number == SIGALRM ? "did not start in time" : "crashed while starting");
 	signal(number, SIG_DFL);
 	raise(number);
 	errno = saved;
@@ -65,7 +69,7 @@ on_fatal(int number)
 static void
 on_exit_early(void)
 {
-	roll_back("ended as it set itself up");
+	roll_back("exited while starting");
 }
 
 /* 0, or -1. */
@@ -80,12 +84,12 @@ record_inherited_fds(void)
 		int fd = atoi(entry->d_name);
 		if (fd <= STDERR_FILENO || fcntl(fd, F_GETFD) < 0)
 			continue;
-		int *longer = reallocarray(previous.inherited_fds,
-		    previous.inherited_fd_count + 1, sizeof(*longer));
-		if (longer == NULL)
+		int *fds = reallocarray(previous.inherited_fds,
+		    previous.inherited_fd_count + 1, sizeof(*fds));
+		if (fds == NULL)
 			break;
-		previous.inherited_fds = longer;
-		previous.inherited_fds[previous.inherited_fd_count++] = fd;
+		previous.inherited_fds = fds;
+		fds[previous.inherited_fd_count++] = fd;
 	}
 	closedir(fd_directory);
 	return entry == NULL ? 0 : -1;
@@ -98,35 +102,33 @@ takeover_arm_rollback(char **argv)
 		return;
 	previous.argv = argv;
 	previous.fd = atoi(getenv(STATE_VARIABLE));
-	state_load_header(previous.fd, &previous.upgrade_state);
-	previous.program_fd = previous.upgrade_state.program_fd;
-	if (previous.program_fd < 0 || previous.upgrade_state.is_rollback ||
+	state_load_header(previous.fd, &previous.state);
+	if (previous.state.program_fd < 0 || previous.state.is_rollback ||
 	    record_inherited_fds() < 0)
 		return;
-	previous.is_open = true;
+	previous.is_armed = true;
 	for (size_t i = 0; i < signal_mask_fatal_count; i++)
 		signal(signal_mask_fatal[i], on_fatal);
 	if (atexit(on_exit_early) != 0)
-		log_warnx("no way back from an early exit");
+		log_warnx("upgrade: cannot roll back if this program exits early");
 }
 
-/* What was left is ours now, and an end is the end. */
 static void
 disarm_rollback(void)
 {
-	previous.is_open = false;
+	previous.is_armed = false;
 	for (size_t i = 0; i < signal_mask_fatal_count; i++)
 		signal(signal_mask_fatal[i], SIG_DFL);
 	unsetenv(STATE_VARIABLE);
 	close(previous.fd);
-	close(previous.upgrade_state.config_fd);
+	close(previous.state.config_fd);
 	free(previous.inherited_fds);
 }
 
 void
 takeover_rollback(void)
 {
-	roll_back("cannot set itself up");
+	roll_back("cannot start");
 }
 
 bool
@@ -138,20 +140,24 @@ takeover_is_running(void)
 int
 takeover_load(struct master *master)
 {
-	return state_load(master, dup(previous.fd), &previous.upgrade_state);
+	int fd = dup(previous.fd);
+	if (fd >= 0)
+		return state_load(master, fd, &previous.state);
+	log_error("upgrade state: cannot duplicate descriptor %d", previous.fd);
+	return -1;
 }
 
 static void
 apply_state(struct master *master)
 {
-	const struct upgrade_state *upgrade_state = &previous.upgrade_state;
+	const struct upgrade_state *state = &previous.state;
 	master->workers.phase = MASTER_RUNNING;
-	if (upgrade_state->is_rollback) {
-		change_finish(&master->changes, CHANGE_UPGRADE, false, "%s",
-		    upgrade_state->reason);
-		close(upgrade_state->program_fd);
+	if (state->is_rollback) {
+		change_finish(
+		    &master->changes, CHANGE_UPGRADE, false, "%s", state->reason);
+		close(state->program_fd);
 	} else {
-		master->previous_program_fd = upgrade_state->program_fd;
+		master->upgrade.previous_program_fd = state->program_fd;
 	}
 }
 
@@ -166,8 +172,8 @@ has_sockets(const struct master *master, uint32_t slot)
 	return false;
 }
 
-/* A slot without worker that is to have one gets it, and one that is to be emptied
- * somebody who does that: the former program was waiting to try again. */
+/* Starts the workers whose start the previous program had delayed (SLOT_BACKING_OFF);
+ * surplus slots get one that empties their queues. */
 static void
 fill_slots(struct master *master)
 {
@@ -187,14 +193,13 @@ takeover_resume(struct master *master)
 	disarm_rollback();
 	apply_state(master);
 	signal_mask_unblock();
-	/* First: with the first death that is heard what nobody empties is closed. */
+	/* Before any exit is handled: that closes the sockets that no worker serves. */
 	fill_slots(master);
 	process_reap_unknown(&master->workers);
 	process_reap(&master->workers);
 	slot_update_reuseport(&master->workers);
 	worker_drain_find_receivers(&master->workers);
-	if (!previous.upgrade_state.is_rollback &&
-	    reload_start_upgrade(&master->reload) < 0)
+	if (!previous.state.is_rollback && reload_start_upgrade(&master->reload) < 0)
 		upgrade_rollback(master);
 	alarm(0);
 }

@@ -1,33 +1,36 @@
 /*
- * takeover.h - this program image was exec'd by another one, which left it everything
+ * takeover.h - this program was executed by another one, which saved its state for it
  * (state_save.h).
  *
- *   takeover_arm_rollback    the first thing of all: whatever ends this image from here
- * on, a crash, an exit, TAKEOVER_TIMEOUT_S gone by, execs the former one, which gets
- * its inheritance back as it was takeover_load     reads it; nothing that is shared is
- * changed yet takeover_resume   from here on it acts: what it was left has become its
- * own, an end is the end, and so are TAKEOVER_TIMEOUT_S gone by until this is over. A
- *                 service manager starts it again. (Process 1 of a container is
- *                 spared by the kernel, and hangs.)
+ *   takeover_arm_rollback  the first thing of all: from here on whatever ends this
+ *                          program (a crash, an exit, TAKEOVER_TIMEOUT_S) executes the
+ *                          previous one, with its state as it was
+ *   takeover_load          reads the state; nothing shared is changed yet
+ *   takeover_resume        point of no return: from here on a crash, an exit or
+ *                          TAKEOVER_TIMEOUT_S ends the process, and a service manager
+ *                          starts it again (process 1 of a container, which the kernel
+ *                          spares the signal, hangs)
  *
- * Once the loop turns the master is watched like any other (service_manager.h); workers
- * that do not come up then are a failed turnover, after which it goes back (upgrade.h).
+ * When the loop runs the service manager's watchdog watches the master as always; if
+ * the new workers fail then, it rolls back like a failed reload (upgrade.h).
  */
 #ifndef MASTER_UPGRADE_TAKEOVER_H
 #define MASTER_UPGRADE_TAKEOVER_H
 
-#include "master/master.h"
+#include <stdbool.h>
+
+struct master;
 
 #define TAKEOVER_TIMEOUT_S 10 /* of the alarm that is set before the exec */
 
-/* Does nothing in an image that nobody left anything. */
+/* Does nothing in a program that was started otherwise. */
 void takeover_arm_rollback(char **argv);
-/* True when this image was left something. */
+/* True when another program saved its state for this one. */
 bool takeover_is_running(void);
-
 /* 0, or -1 with the reason logged. */
 int takeover_load(struct master *master) __attribute__((warn_unused_result));
-/* The former program goes on. Comes back when there is none, or it cannot be run. */
+/* Executes the previous program. Returns when there is none, or it cannot be executed.
+ */
 void takeover_rollback(void);
 void takeover_resume(struct master *master);
 

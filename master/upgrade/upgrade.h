@@ -1,38 +1,57 @@
 /*
- * upgrade.h - another program takes over without a pause: USR2.
+ * upgrade.h - replaces the running program by the one on disk without a pause: SIGUSR2.
  *
- *   the program on disk rehearses it beside the one that serves (dry_run.h)
- *     -> exec in place: same process id, the workers stay its children and serve on
- *     -> it takes the inheritance over (takeover.h) and forks a new generation
- * (reload.c)
- *     -> all serve: the old generation hands over and leaves
+ *   dry run of the program on disk, in a child beside this one (dry_run.h)
+ *     -> exec in place: the pid stays, the workers stay its children and serve on
+ *     -> the new program takes over (takeover.h) and starts a generation (reload.h)
+ *     -> all its workers are ready: the old generation drains
  *
- * When it has not rehearsed well nothing has happened. When it does not set itself up
- * after all, or its workers do not come up, it execs the old one back (kept open, so it
- * may be gone from the disk), which goes on with its workers and says why.
+ * After a failed dry run nothing has changed. If the new program or its workers fail
+ * later it execs the previous program, whose file it keeps open (it may be gone from
+ * the disk); that one continues with its workers and logs why.
  */
 #ifndef MASTER_UPGRADE_UPGRADE_H
 #define MASTER_UPGRADE_UPGRADE_H
 
 #include <sys/types.h>
 
-#include "master/master.h"
+#include <event2/event_struct.h>
 
-/* Begins as soon as nothing else is under way. */
+#include "conf/config.h"
+
+#include "master/upgrade/dry_run.h"
+
+struct master;
+
+enum upgrade_step { UPGRADE_NONE, UPGRADE_DRY_RUN, UPGRADE_EXEC, UPGRADE_ROLLBACK };
+
+struct upgrade {
+	char **argv;             /* as the server was started */
+	int previous_program_fd; /* it saved the state of this one; -1: none */
+	enum upgrade_step next;  /* as soon as no other change is in progress */
+	char rollback_reason[CONFIG_ERROR_MAX];
+	struct dry_run dry_run;
+	struct event exec_timer; /* active while signals are blocked for an exec */
+	bool is_exec_due;
+	int exec_loop_turns; /* of the loop until the exec */
+};
+
+/* Begins as soon as no other change is in progress. */
 void upgrade_start(struct master *master);
-/* The program before this one goes on, soon: the last outcome is the reason. Does
- * nothing when there is none. */
+/* Returns to the previous program soon; the last outcome is the reason. Does nothing
+ * when there is none. */
 void upgrade_rollback(struct master *master);
-/* The new program serves: there is no way back. */
+/* The workers of this program serve: there is no rollback any more. */
 void upgrade_done(struct master *master);
-/* Does what was put off until nothing else is under way. */
+/* Takes the next step if nothing else is in progress; to be called regularly. */
 void upgrade_check(struct master *master);
-/* A child that is no worker has ended. */
+/* A child that is not a worker has exited. */
 void upgrade_on_child(struct master *master, pid_t pid, int status);
-/* Another change begins, or a listening socket is about to be closed: a rehearsal that
- * is under way is given up, and begins anew when it may. */
+/* Another change begins, or a listening socket is about to be closed: cancels a dry run
+ * in progress, which is repeated afterwards. */
 void upgrade_postpone(struct master *master);
 /* The server stops. */
 void upgrade_cancel(struct master *master);
+bool upgrade_is_pending(const struct master *master);
 
 #endif

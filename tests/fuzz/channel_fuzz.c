@@ -212,7 +212,7 @@ start(uint8_t how)
 	must(master != NULL &&
 	    config_load(&sources, &master->config.current, error) == 0);
 	master->config.sources = sources;
-	master->previous_program_fd = -1;
+	master->upgrade.previous_program_fd = -1;
 	master->workers.generation = 1;
 	master->config.current.workers = master->workers.slot_count =
 	    how / 2 % WORKERS_MOST + 1;

@@ -195,7 +195,7 @@ start_master(void)
 	struct master *master = calloc(1, sizeof(*master));
 
 	must(master != NULL);
-	master->previous_program_fd = -1;
+	master->upgrade.previous_program_fd = -1;
 	master->base = event_base_new();
 	must(master->base != NULL);
 	master->admin = admin_listener_create(master->base, admin_routes_serve, master);

@@ -1,9 +1,7 @@
 /*
- * upgrade_fails.c - a yodeld that passes --check and fails as it sets itself up, with
- * all of its inheritance read: in the rehearsal or when it takes over, whichever the
- * file UPGRADE_FAILS in its directory names, in the way that the file names: "dry_run
- * crash", "takeover exit", "takeover fail", or "takeover hang" for as long as the file
- * is there. Linked with
+ * upgrade_fails.c - a yodeld that fails during an upgrade, when it has loaded the state.
+ * The file UPGRADE_FAILS in its directory says when and how: "dry_run crash", "takeover
+ * exit", "takeover fail", or "takeover hang" for as long as the file exists. Linked with
  * --wrap=signals_start.
  */
 #include <errno.h>
@@ -35,8 +33,7 @@ __wrap_signals_start(struct master *master)
 	if (strcmp(where, here) != 0)
 		return __real_signals_start(master);
 	if (strcmp(how, "crash") == 0) {
-		/* A sanitizer would end it in order; who takes over sees to it itself.
-		 */
+		/* A sanitizer's handler would exit instead; a takeover has its own. */
 		if (!takeover_is_running())
 			signal(SIGSEGV, SIG_DFL);
 		raise(SIGSEGV);

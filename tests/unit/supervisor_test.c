@@ -216,7 +216,7 @@ set_up(void **state)
 	log_set_level(LOG_LEVEL_ERROR);
 	worker_count = 0;
 	load_config(master);
-	master->previous_program_fd = -1;
+	master->upgrade.previous_program_fd = -1;
 	master->workers.generation = 1;
 	master->workers.slot_count = 2;
 	master->base = event_base_new();
