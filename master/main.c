@@ -1,20 +1,76 @@
 /*
  * yodeld - a pre-fork TCP message server.
  */
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #include "lib/log.h"
+#include "lib/options.h"
 #include "lib/resources.h"
 
 #include "conf/config.h"
 
-#include "master/command_line.h"
 #include "master/master.h"
 #include "master/upgrade/dry_run.h"
 #include "master/upgrade/program_path.h"
 #include "master/upgrade/takeover.h"
+
+enum action { ACTION_RUN, ACTION_CHECK, ACTION_PRINT_CONFIG, ACTION_PRINT_SCHEMA };
+
+struct options {
+	enum action action;
+	struct config_sources sources;
+	struct option_list set;    /* sources.set points into it */
+	struct option_list listen; /* sources.listen points into it */
+};
+
+#define AT(field) offsetof(struct options, field)
+
+static const struct option_row rows[] = {
+	{ "config", 'c', "FILE", OPTION_TEXT, AT(sources.file),
+	    .help = "read this configuration (default: " YODEL_SYSCONFDIR
+		    "/yodeld.json if it exists)" },
+	{ "set", 0, "KEY=VALUE", OPTION_LIST, AT(set),
+	    .help = "override a value of the file; may be repeated" },
+	{ "listen", 'l', "ADDRESS[=REPLY]", OPTION_LIST, AT(listen),
+	    .help = "listen here instead of on the file's listeners; may be repeated" },
+	{ "workers", 'w', "N|auto", OPTION_TEXT, AT(sources.workers),
+	    .help = "number of worker processes" },
+	{ "check", 't', NULL, OPTION_VALUE, AT(action),
+	    .help = "check the configuration, open nothing, exit",
+	    .value = ACTION_CHECK },
+	{ "print-config", 0, NULL, OPTION_VALUE, AT(action),
+	    .help = "print the effective configuration and exit",
+	    .value = ACTION_PRINT_CONFIG },
+	{ "print-schema", 0, NULL, OPTION_VALUE, AT(action),
+	    .help = "print the JSON Schema of the configuration and exit",
+	    .value = ACTION_PRINT_SCHEMA },
+	{ "verbose", 'v', NULL, OPTION_FLAG, AT(sources.is_verbose),
+	    .help = "log at debug level" },
+	{ .name = NULL },
+};
+
+/* Ends the process for --help and --version (0) and bad usage (64). */
+static void
+parse_options(int argc, char **argv, struct options *ret)
+{
+	static const struct options_command command = {
+		.name = "yodeld",
+		.version = "yodeld " YODEL_VERSION,
+		.intro = "A pre-fork TCP message server that loses no connection.",
+		.rows = rows,
+	};
+	*ret = (struct options){ .action = ACTION_RUN };
+	options_parse(&command, argc, argv, ret);
+	ret->sources.set = ret->set.items;
+	ret->sources.listen = ret->listen.items;
+	if (ret->sources.file == NULL &&
+	    access(YODEL_SYSCONFDIR "/yodeld.json", F_OK) == 0)
+		ret->sources.file = YODEL_SYSCONFDIR "/yodeld.json";
+}
 
 static int
 load(const struct config_sources *sources, struct config *ret)
@@ -75,7 +131,7 @@ main(int argc, char **argv)
 	program_path_find(argc > 0 ? argv[0] : NULL);
 	resources_reserve_streams();
 	log_set_name("yodeld", NULL); /* without the pid, until the server starts */
-	command_line_parse(argc, argv, &options);
+	parse_options(argc, argv, &options);
 	int status = EX_SOFTWARE;
 	switch (options.action) {
 	case ACTION_RUN:
@@ -91,6 +147,7 @@ main(int argc, char **argv)
 		status = print(config_print_schema());
 		break;
 	}
-	command_line_finish(&options);
+	free(options.set.items);
+	free(options.listen.items);
 	return status;
 }

@@ -166,21 +166,19 @@ listener_destroy(struct listener *listener)
 }
 
 void
-listener_block_new(const struct listener *listener)
-{
-	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
-		if (listener->fds[i] >= 0 && listen_block_new(listener->fds[i]) < 0)
-			log_debug("%s: cannot block new connections", listener->name);
-	}
-}
-
-void
 listener_block_new_slot(const struct listener *listener, uint32_t slot)
 {
 	bool is_shared = listener->is_from_manager && slot >= listener->passed_sockets;
 	if (listener->fds[slot] >= 0 && !is_shared &&
 	    listen_block_new(listener->fds[slot]) < 0)
 		log_debug("%s: cannot block new connections", listener->name);
+}
+
+void
+listener_block_new(const struct listener *listener)
+{
+	for (uint32_t i = 0; i < LEDGER_SLOTS; i++)
+		listener_block_new_slot(listener, i);
 }
 
 void
@@ -193,10 +191,8 @@ listener_accept_new_slot(const struct listener *listener, uint32_t slot)
 void
 listener_accept_new(const struct listener *listener)
 {
-	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
-		if (listener->fds[i] >= 0)
-			listen_accept_new(listener->fds[i]);
-	}
+	for (uint32_t i = 0; i < LEDGER_SLOTS; i++)
+		listener_accept_new_slot(listener, i);
 }
 
 uint32_t
