@@ -17,7 +17,7 @@
 #include "master/workers/watchdog.h"
 #include "master/workers/worker_drain.h"
 
-#define INTERVAL_MS 250
+#define INTERVAL_NS (250 * NS_PER_MS)
 
 static void
 close_sockets(struct master *master)
@@ -321,7 +321,7 @@ on_tick(evutil_socket_t fd, short what, void *argument)
 int
 supervisor_start(struct master *master)
 {
-	struct timeval interval = { .tv_usec = INTERVAL_MS * 1000 };
+	const struct timeval interval = clock_timeval(INTERVAL_NS);
 	master->workers.last_watch_ns = clock_now_ns();
 	event_assign(
 	    &master->tick_timer, master->base, -1, EV_PERSIST, on_tick, master);

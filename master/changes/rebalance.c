@@ -130,8 +130,7 @@ finish_rebalance(struct rebalance *rebalance)
 	change_finish(rebalance->changes, CHANGE_REBALANCE, true,
 	    "rebalance: %llu connections moved, fullest worker / mean %.2f -> %.2f after %.1f ms",
 	    (unsigned long long)rebalance->moved, rebalance->before,
-	    imbalance(rebalance->workers),
-	    (double)(clock_now_ns() - rebalance->started_ns) / (double)NS_PER_MS);
+	    imbalance(rebalance->workers), clock_elapsed_ms(rebalance->started_ns));
 }
 
 static void

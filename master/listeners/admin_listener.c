@@ -179,7 +179,7 @@ admin_listener_commit(struct admin_listeners *admin, const struct config *config
 			log_info("admin: %s (%s)",
 			    http_server_format_address(
 				admin->servers[i], where, sizeof(where)),
-			    i == HTTP_SERVER_UNIX ? "reads and steers" : "reads");
+			    i == HTTP_SERVER_UNIX ? "read and control" : "read-only");
 	}
 	admin_listener_discard(admin);
 }
@@ -187,14 +187,14 @@ admin_listener_commit(struct admin_listeners *admin, const struct config *config
 bool
 admin_listener_pause(struct admin_listeners *admin, size_t waiting)
 {
-	size_t inside = 0;
+	size_t connections = 0;
 	if (admin->paused_since_ns == 0)
 		admin->paused_since_ns = clock_now_ns();
 	for (int i = 0; i < HTTP_SERVER_KINDS; i++) {
 		if (admin->servers[i] != NULL)
-			inside += http_server_pause(admin->servers[i]);
+			connections += http_server_pause(admin->servers[i]);
 	}
-	return inside <= waiting ||
+	return connections <= waiting ||
 	    clock_now_ns() - admin->paused_since_ns >= EXEC_WAIT_NS;
 }
 

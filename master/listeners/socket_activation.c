@@ -67,7 +67,7 @@ listener_with_free_slot(struct passed_sockets *passed, int config_index,
 
 /* The name of a stored socket contains its slot. False: a unit passes the socket. */
 static bool
-is_ours(const char *name, uint32_t *ret_slot)
+is_stored_name(const char *name, uint32_t *ret_slot)
 {
 	const char *dot = strrchr(name, '.');
 	*ret_slot = 0;
@@ -89,7 +89,7 @@ take_socket(struct passed_sockets *passed, int fd, const char *name)
 		return 0;
 	}
 	uint32_t slot;
-	bool is_from_manager = !is_ours(name, &slot);
+	bool is_from_manager = !is_stored_name(name, &slot);
 	int config_index = find_listener(passed->config, &address);
 	if (config_index < 0) {
 		log_warnx("no listener is configured for the passed socket %s: closed",
@@ -120,7 +120,7 @@ find_free_slot(struct passed_sockets *passed, int count, char *const *names)
 {
 	for (int i = 0; i < count; i++) {
 		uint32_t slot;
-		if (is_ours(names[i], &slot) && slot < CONFIG_WORKERS_MAX &&
+		if (is_stored_name(names[i], &slot) && slot < CONFIG_WORKERS_MAX &&
 		    slot >= passed->slot_count)
 			passed->slot_count = slot + 1;
 	}

@@ -99,8 +99,7 @@ back_off(struct slot *slot)
 		log_errorx(
 		    "worker %u: crash loop: no new connections are directed to it",
 		    slot_number(slot));
-	struct timeval delay = { .tv_sec = (time_t)(ms / 1000),
-		.tv_usec = (suseconds_t)(ms % 1000 * 1000) };
+	struct timeval delay = clock_timeval(ms * NS_PER_MS);
 	if (event_add(&slot->retry_timer, &delay) < 0)
 		event_active(&slot->retry_timer, EV_TIMEOUT, 0);
 }
