@@ -12,19 +12,18 @@
 
 #include "conf/config_table.h"
 
-#define FILE_MAX (1 << 20) /* bytes; what is longer is no configuration */
+#define FILE_MAX (1 << 20) /* bytes */
 
 static int
 fail(char *error, const char *where, const char *what)
 {
 	char shown[PRINTABLE_TAIL_MAX];
-
 	snprintf(error, CONFIG_ERROR_MAX, "%s: %s",
 	    printable_tail(where, shown, sizeof(shown)), what);
 	return -1;
 }
 
-/* The whole file, heap, with its length; NULL with the error. */
+/* The file: heap, or NULL with the error. */
 static char *
 read_file(const char *path, size_t *ret_length, char *error)
 {
@@ -57,7 +56,6 @@ static int
 load_file(const char *path, struct config *config, char *error)
 {
 	size_t length;
-
 	if (path == NULL)
 		return 0;
 	char *text = read_file(path, &length, error);
@@ -74,7 +72,6 @@ override(const struct settings *table, void *base, const char *option, const cha
     const char *value, char *error)
 {
 	char *text;
-
 	if (asprintf(&text, "%s=%s", key, value) < 0)
 		return fail(error, option, "out of memory");
 	int rc = settings_override(table, base, option, text, error, CONFIG_ERROR_MAX);
@@ -108,7 +105,6 @@ static int
 set_listen_origins(const char *const *listen, struct config *config, char *error)
 {
 	char name[64];
-
 	for (size_t i = 0; i < config->listener_count; i++) {
 		snprintf(name, sizeof(name), "listeners[%zu].address", i);
 		int rc = config_set_origin(config, name, "--listen");
@@ -121,7 +117,7 @@ set_listen_origins(const char *const *listen, struct config *config, char *error
 	return 0;
 }
 
-/* The listeners of the command line take the place of all others. */
+/* The listeners of the command line replace all others. */
 static int
 load_listens(const char *const *listen, struct config *config, char *error)
 {
@@ -170,7 +166,7 @@ load_overrides(const struct config_sources *sources, struct config *config, char
 	    &config_table, config, "--verbose", "log.level", "debug", error);
 }
 
-/* The texts have been checked. */
+/* The texts were checked when they were read. */
 static int
 derive_prefixes(
     char *const *texts, size_t count, struct address_prefix **ret_prefixes, char *error)
@@ -187,7 +183,7 @@ derive_prefixes(
 	return 0;
 }
 
-/* Everything in a listener that is made of its texts; they have been checked. */
+/* Makes what a listener derives from its texts. */
 static int
 derive_listener(
     struct listener_config *listener, const struct config *config, char *error)
@@ -206,7 +202,7 @@ derive_listener(
 	    listener->deny_texts, listener->deny_count, &listener->deny, error);
 }
 
-/* Where a value that is no default came from. */
+/* The source of a value that is not a default. */
 static const char *
 source_of(const struct config *config, const char *name)
 {
@@ -219,7 +215,6 @@ static int
 fail_duplicate(const struct config *config, size_t second, size_t first, char *error)
 {
 	char name[64], shown[PRINTABLE_TAIL_MAX];
-
 	snprintf(name, sizeof(name), "listeners[%zu].address", second);
 	snprintf(error, CONFIG_ERROR_MAX,
 	    "%s: %s: found \"%s\", the address of listeners[%zu], expected another one",
@@ -266,7 +261,6 @@ int
 config_load(const struct config_sources *sources, struct config *ret, char *error)
 {
 	struct config config = { 0 };
-
 	if (settings_read_defaults(&config_table, &config, error, CONFIG_ERROR_MAX) <
 		0 ||
 	    load_file(sources->file, &config, error) != 0 ||

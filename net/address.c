@@ -12,7 +12,7 @@
 #define HOST_MAX 256
 #define EXPECTED "expected \"address:port\" or \"[IPv6 address]:port\""
 
-/* "host:port" in its parts. */
+/* The parts of "host:port". */
 struct parts {
 	char host[HOST_MAX]; /* without brackets */
 	bool bracketed;
@@ -23,7 +23,6 @@ static int
 parse_number(const char *text, unsigned max, unsigned *ret)
 {
 	unsigned value = 0;
-
 	if (*text == '\0' || strlen(text) > 5)
 		return -1;
 	for (; *text != '\0'; text++) {
@@ -43,7 +42,6 @@ split(const char *text, struct parts *ret, char *error, size_t error_size)
 	const char *colon = strrchr(text, ':');
 	const char *host = text;
 	unsigned port;
-
 	if (colon == NULL || (text[0] == '[' && colon > text && colon[-1] != ']')) {
 		snprintf(
 		    error, error_size, "found \"%s\" without a port, " EXPECTED, text);
@@ -121,7 +119,6 @@ static int
 set_numeric(const struct parts *parts, struct address *ret)
 {
 	char host[HOST_MAX];
-
 	memcpy(host, parts->host, sizeof(host));
 	if (parts->bracketed)
 		return set_ipv6(host, parts->port, ret);
@@ -134,7 +131,6 @@ int
 address_parse(const char *text, struct address *ret, char *error, size_t error_size)
 {
 	struct parts parts = { 0 };
-
 	if (split(text, &parts, error, error_size) < 0)
 		return -1;
 	if (set_numeric(&parts, ret) < 0) {
@@ -155,7 +151,6 @@ resolve_name(const struct parts *parts, struct address *ret, int max, char *erro
 	struct addrinfo *list;
 	char port[8];
 	int count = 0;
-
 	snprintf(port, sizeof(port), "%u", (unsigned)parts->port);
 	int status = getaddrinfo(
 	    parts->host[0] == '\0' ? NULL : parts->host, port, &hints, &list);
@@ -181,7 +176,6 @@ address_resolve(
 {
 	struct parts parts = { 0 };
 	struct address numeric;
-
 	if (split(text, &parts, error, error_size) < 0)
 		return -1;
 	if (parts.host[0] != '\0' && set_numeric(&parts, &numeric) == 0) {
@@ -302,7 +296,6 @@ address_prefix_parse(
 	const char *slash = strchr(text, '/');
 	size_t length = slash != NULL ? (size_t)(slash - text) : strlen(text);
 	char host[INET6_ADDRSTRLEN] = "";
-
 	if (length < sizeof(host))
 		memcpy(host, text, length);
 	prefix.family = strchr(host, ':') != NULL ? AF_INET6 : AF_INET;
@@ -329,7 +322,6 @@ static bool
 bits_equal(const uint8_t *a, const uint8_t *b, unsigned bits)
 {
 	unsigned mask = 0xff00u >> (bits % 8);
-
 	return memcmp(a, b, bits / 8) == 0 &&
 	    (bits % 8 == 0 || ((a[bits / 8] ^ b[bits / 8]) & mask & 0xff) == 0);
 }
@@ -339,7 +331,6 @@ address_prefix_contains(
     const struct address_prefix *prefix, const struct address *address)
 {
 	struct address_prefix other = { .family = (uint8_t)address->storage.ss_family };
-
 	if (other.family == AF_INET6) {
 		other.bits = 128;
 		memcpy(other.bytes, &address->in6.sin6_addr, 16);
