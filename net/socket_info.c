@@ -1,10 +1,12 @@
 #include "net/socket_info.h"
 
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <linux/sock_diag.h>
+#include <linux/sockios.h>
+#include <linux/tcp.h> /* tcpi_dsack_dups is not in <netinet/tcp.h> */
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 
 #include "lib/procfs.h"
 
@@ -43,4 +45,22 @@ socket_info_read_network_counters(struct network_counters *ret)
 	procfs_counter(extended, "TcpExt:", "SyncookiesSent", &last.syncookies_sent);
 	procfs_counter("/proc/self/net/snmp", "Tcp:", "RetransSegs", &last.retransmits);
 	*ret = last;
+}
+
+uint64_t
+socket_info_retransmits(int fd)
+{
+	struct tcp_info info = { .tcpi_dsack_dups = 0 };
+	socklen_t length = sizeof(info);
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0 ||
+	    info.tcpi_total_retrans <= info.tcpi_dsack_dups)
+		return 0;
+	return info.tcpi_total_retrans - info.tcpi_dsack_dups;
+}
+
+uint64_t
+socket_info_unacknowledged(int fd)
+{
+	int bytes = 0;
+	return ioctl(fd, SIOCOUTQ, &bytes) < 0 || bytes < 0 ? 0 : (uint64_t)bytes;
 }

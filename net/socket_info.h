@@ -35,4 +35,11 @@ struct network_counters {
 };
 void socket_info_read_network_counters(struct network_counters *ret);
 
+/* Segments that a TCP connection had to retransmit. Those that the peer reported as
+ * duplicates (DSACK) were late, not lost, and do not count. 0 if unknown. */
+uint64_t socket_info_retransmits(int fd);
+
+/* Bytes sent that the peer's kernel has not acknowledged (our FIN counts as one). */
+uint64_t socket_info_unacknowledged(int fd);
+
 #endif

@@ -1,10 +1,7 @@
 #include "client/load/accounting.h"
 
-#include <sys/ioctl.h>
-
-#include <linux/sockios.h>
-
 #include "net/address.h"
+#include "net/socket_info.h"
 
 #include "client/measure/timestamps.h"
 
@@ -76,16 +73,6 @@ count_lost_message(struct load_context *ctx, struct queued_message message,
 		counters_set(&ctx->counters->oldest_lost_ns, age_ns);
 }
 
-/* Bytes that the peer's kernel has not acknowledged; our FIN counts as one. */
-static uint64_t
-unacknowledged(const struct conn *conn)
-{
-	int bytes = 0;
-	if (ioctl(conn->stream.fd, SIOCOUTQ, &bytes) < 0 || bytes <= 0)
-		return 0;
-	return (uint64_t)bytes - (conn->is_write_shut ? 1 : 0);
-}
-
 /* For comparison with the logs of what lies between client and server. */
 static void
 record_lost_connection(
@@ -100,11 +87,14 @@ record_lost_connection(
 	if (n >= COUNTERS_LOST_MAX)
 		return;
 	struct counters_lost_connection *out = &counters->lost_connection[n];
+	uint64_t unacknowledged = socket_info_unacknowledged(conn->stream.fd);
+	if (unacknowledged > 0 && conn->is_write_shut)
+		unacknowledged--; /* our FIN */
 	*out = (struct counters_lost_connection){
 		.connection = connection,
 		.at_ns = ctx->times.now_ns,
 		.why = loss,
-		.unacknowledged = unacknowledged(conn),
+		.unacknowledged = unacknowledged,
 		.silent_ns = ctx->times.now_ns - conn->received_ns,
 	};
 	address_format(&target->addresses[conn->address], out->remote);

@@ -6,8 +6,7 @@
 #include <errno.h>
 #include <unistd.h>
 
-#include <linux/tcp.h>
-#include <netinet/in.h>
+#include "net/socket_info.h"
 
 #include "client/load/accounting.h"
 #include "client/load/conn_connect.h"
@@ -44,25 +43,13 @@ delay_after_loss(const struct load_context *ctx, struct conn *conn)
 	return 0;
 }
 
-/* Segments that the peer reported as duplicates (DSACK) were late, not lost: a busy
- * machine loses no packet. */
-static void
-count_retransmits(struct load_context *ctx, int fd)
-{
-	struct tcp_info info = { .tcpi_dsack_dups = 0 };
-	socklen_t length = sizeof(info);
-	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0 &&
-	    info.tcpi_total_retrans > info.tcpi_dsack_dups)
-		counters_add(&ctx->counters->retransmits,
-		    info.tcpi_total_retrans - info.tcpi_dsack_dups);
-}
-
 /* The next connection starts with a whole message. */
 static void
 close_socket(struct load_context *ctx, struct conn *conn)
 {
 	uint64_t next = conn->send.message + (conn->send.at > 0 ? 1 : 0);
-	count_retransmits(ctx, conn->stream.fd);
+	counters_add(
+	    &ctx->counters->retransmits, socket_info_retransmits(conn->stream.fd));
 	close(conn->stream.fd);
 	conn->stream.fd = -1;
 	counters_add(&ctx->counters->connections_open, (uint64_t)-1);

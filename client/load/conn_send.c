@@ -6,8 +6,7 @@
 #include "client/load/accounting.h"
 #include "client/load/transcript.h"
 
-#define WRITES_MAX                                                                     \
-	16 /* per turn of the loop, so that no connection starves the others */
+#define WRITES_MAX 16 /* per turn, so that no connection starves the others */
 
 /* Advances the send cursor by `sent` bytes. */
 static void
