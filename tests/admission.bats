@@ -86,7 +86,7 @@ ask_held() # NAME
 	echo "$output"
 	local answered=${output#answered }
 	answered=${answered%%,*}
-	# A second's worth at once, and that of each second that it lasted.
+	# A burst of one second's worth, then the rate for each second of the run.
 	[ "$answered" -ge 20 ]
 	[ "$answered" -le $(((SECONDS - start + 2) * 20)) ]
 	closed_for accept_rate $((200 - answered))
@@ -94,12 +94,11 @@ ask_held() # NAME
 	wait_until is_served_from 127.0.0.1
 }
 
-# Opens connections from one address after the other, one by one, until ten are refused;
-# those that are served are held. For each line of its input, tells how many still are, and
-# opens what may be opened beside them.
+# Opens connections from one address until ten are refused, and holds the others. For each
+# line of input it prints how many are still served, and how many after opening more.
 start_clients() # NAME ADDRESS
 {
-	cat >crowd.py <<-'END'
+	cat >clients.py <<-'END'
 		import socket, sys
 		port, address = int(sys.argv[1]), sys.argv[2]
 		def is_served(s, to=None):
@@ -125,12 +124,12 @@ start_clients() # NAME ADDRESS
 		    sys.stdin.readline() or sys.exit()
 	END
 	mkfifo "$1.in"
-	spawn "$1" sh -c "exec python3 crowd.py $PORT $2 <$1.in"
+	spawn "$1" sh -c "exec python3 clients.py $PORT $2 <$1.in"
 	exec 4>"$1.in"
-	wait_until attackers_have_reported "$1" 1
+	wait_until clients_have_reported "$1" 1
 }
 
-attackers_have_reported() # NAME TIMES
+clients_have_reported() # NAME TIMES
 {
 	[ "$(wc -l <"$1.out")" -ge "$2" ]
 }
@@ -140,7 +139,7 @@ query_clients() # NAME
 	local times
 	times=$(wc -l <"$1.out")
 	echo >&4
-	wait_until attackers_have_reported "$1" $((times + 1))
+	wait_until clients_have_reported "$1" $((times + 1))
 	tail -n 1 "$1.out"
 }
 
@@ -148,32 +147,32 @@ query_clients() # NAME
 	local pid before i
 	start_yodeld_with '"reply": "upper", "framing": "line", "max_connections_per_address": 8' \
 		-w 3 --set admin.socket="$PWD/control.sock"
-	# A load from elsewhere that comes and goes all the while.
+	# Short connections from another address, all the time.
 	spawn load "$YODEL" -c 6 -d 300s --lifetime 50ms --source-ip 127.0.0.9 -q "127.0.0.1:$PORT"
-	start_clients crowd 127.0.0.7
-	[ "$(tail -n 1 crowd.out)" = "0 8" ]
+	start_clients clients 127.0.0.7
+	[ "$(tail -n 1 clients.out)" = "0 8" ]
 	for i in 1 2 3; do
 		pid=$(worker_pids | sed -n "${i}p")
 		kill -KILL "$pid"
 		wait_until -t 30 is_replaced "$pid"
-		read -r before held <<<"$(query_clients crowd)"
-		echo "# of 8 are left $before, then are $held" >&3
+		read -r before held <<<"$(query_clients clients)"
+		echo "# connections of 8 that survived: $before; after reconnecting: $held" >&3
 		[ "$held" = 8 ]
 	done
 	"$BUILD/yodelctl" -s control.sock reload
-	[ "$(query_clients crowd)" = "8 8" ]
+	[ "$(query_clients clients)" = "8 8" ]
 	"$BUILD/yodelctl" -s control.sock upgrade
-	[ "$(query_clients crowd)" = "8 8" ]
+	[ "$(query_clients clients)" = "8 8" ]
 	exec 4>&-
 	kill "$(<load.pid)"
-	wait_until have_ended "$(<load.pid)" "$(<crowd.pid)"
-	# Nobody is left: everybody starts anew.
-	all_are_gone()
+	wait_until have_ended "$(<load.pid)" "$(<clients.pid)"
+	# Without connections the address has its full limit again.
+	are_all_closed()
 	{
 		"$BUILD/yodelctl" -s control.sock --json stats | python3 -c 'import json, sys
 sys.exit(json.load(sys.stdin)["totals"]["connections_open"] != 0)'
 	}
-	wait_until all_are_gone
+	wait_until are_all_closed
 	for i in 7 9; do
 		start_clients "later$i" "127.0.0.$i"
 		[ "$(tail -n 1 "later$i.out")" = "0 8" ]
@@ -195,7 +194,7 @@ is_replaced() # PID
 	answered=${output#answered }
 	answered=${answered%%,*}
 	[ "$answered" -ge 20 ]
-	# In each second that it lasted, and what several workers took in one instant.
+	# The rate for each second, and a margin for accepts of several workers in one instant.
 	[ "$answered" -le $(((SECONDS - start + 2) * 24)) ]
 }
 

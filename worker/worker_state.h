@@ -41,15 +41,14 @@ struct listener {
 	struct worker *worker;
 	const struct listener_config *config;
 	const struct transport *transport;
-	event_callback_fn on_event; /* first callback of connections accepted here */
-	struct ledger_block *block; /* of this worker: counts of its connections */
-	size_t number;              /* in the configuration */
-	struct event event;         /* readable: a connection is in the accept queue */
-	int fd;                     /* -1 once closed */
-	struct address address;     /* local address */
-	char
-	    name[ADDRESS_TEXT_MAX]; /* as text: identifies the listener in a transfer */
-	bool is_bytewise;           /* framing and reply treat each byte by itself */
+	event_callback_fn on_event;  /* first callback of connections accepted here */
+	struct ledger_block *block;  /* of this worker: counts of its connections */
+	size_t number;               /* in the configuration */
+	struct event event;          /* readable: a connection is in the accept queue */
+	int fd;                      /* -1 once closed */
+	struct address address;      /* local address */
+	char name[ADDRESS_TEXT_MAX]; /* the same as text; matched in transfers */
+	bool is_bytewise;            /* framing and reply treat each byte by itself */
 	reply_transform_fn transform; /* of the payload in a reply; NULL: unchanged */
 	bool draining_queue;          /* closes after a quiet period */
 	bool saw_connection;          /* since the last run of drain_queue_timer */
