@@ -276,7 +276,7 @@ check_rank(struct plan *plan, char *error)
 static int
 check_processes(struct plan *plan, char *error)
 {
-	uint32_t wanted = resources_cpus();
+	uint32_t cpus = resources_cpus();
 	uint32_t useful = (plan->rank_connections + CONNECTIONS_PER_PROCESS - 1) /
 	    CONNECTIONS_PER_PROCESS;
 
@@ -284,7 +284,7 @@ check_processes(struct plan *plan, char *error)
 		return refuse(error, "--workers: expected at most %d load processes",
 		    PLAN_PROCESSES_MAX);
 	if (plan->processes_auto)
-		plan->processes = wanted < useful ? wanted : useful;
+		plan->processes = cpus < useful ? cpus : useful;
 	if (plan->processes > plan->rank_connections)
 		plan->processes = plan->rank_connections;
 	return 0;

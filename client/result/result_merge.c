@@ -56,7 +56,7 @@ started_text(uint64_t ns)
 	return xstrdup(text);
 }
 
-/* The figures of a result that cannot be told from the merged histograms. */
+/* The figures of a result that cannot be derived from the merged histograms. */
 static struct result_rank
 summarize(const struct result *result)
 {

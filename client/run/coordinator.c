@@ -22,8 +22,8 @@
 
 #define TICK_MS 50
 #define KILL_AT 3 /* the number of the stop request that sends SIGKILL */
-#define START_DELAY_NS UINT64_C(2000000) /* for all processes to read the start time   \
-					  */
+/* Delay until the common start, so that each process reads it in time. */
+#define START_DELAY_NS UINT64_C(2000000)
 
 struct coordinator {
 	const struct coordinator_args *args;

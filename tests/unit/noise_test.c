@@ -165,9 +165,9 @@ part_below(const struct noise *noise, enum latency_kind which, double percentile
 }
 
 static bool
-is_about(double value, double wanted)
+is_about(double value, double expected)
 {
-	return fabs(value - wanted) < 0.002;
+	return fabs(value - expected) < 0.002;
 }
 
 static void

@@ -21,12 +21,12 @@ merge(struct result *into, const struct result *from)
 }
 
 static void
-assert_refused(struct result *into, const struct result *from, const char *wanted)
+assert_refused(struct result *into, const struct result *from, const char *expected)
 {
 	char error[RESULT_ERROR_MAX] = "";
 
 	assert_int_equal(result_merge(into, from, error), -1);
-	assert_string_equal(error, wanted);
+	assert_string_equal(error, expected);
 }
 
 static void
