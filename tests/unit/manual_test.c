@@ -88,8 +88,10 @@ static void
 put_row(FILE *out, const char *name, const char *help)
 {
 	char text[256];
-	snprintf(
-	    text, sizeof(text), "%c%s.", toupper((unsigned char)help[0]), help + 1);
+	/* A sentence; but the name of a setting, which has a dot, stays as it is. */
+	bool is_name = memchr(help, '.', strcspn(help, " ")) != NULL;
+	snprintf(text, sizeof(text), "%c%s.",
+	    is_name ? help[0] : toupper((unsigned char)help[0]), help + 1);
 	fprintf(out, ".It Va %s\n", name);
 	put_text(out, text);
 }
