@@ -77,12 +77,6 @@ log_set_console(enum log_console console)
 	state.console = console;
 }
 
-static int
-open_append(const char *path)
-{
-	return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
-}
-
 static void
 replace_sink(int fd, char *path, bool is_syslog)
 {
@@ -114,7 +108,9 @@ connect_syslog(const char *path)
 static int
 open_sink(const char *path, bool is_syslog)
 {
-	return is_syslog ? connect_syslog(path) : open_append(path);
+	return is_syslog
+	    ? connect_syslog(path)
+	    : open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
 }
 
 static int

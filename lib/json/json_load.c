@@ -2,15 +2,16 @@
 
 #include <errno.h>
 #include <setjmp.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 struct source {
-	json_t *(*read)(const struct source *source);
+	FILE *file; /* NULL: text */
 	const char *text;
 	size_t length;
-	FILE *file;
 	size_t flags;
 	json_error_t *error;
+	bool is_string; /* the text is a string, not JSON */
 };
 
 /* Blocks allocated by jansson since begin(). */
@@ -71,6 +72,16 @@ end(void)
 }
 
 static json_t *
+parse(const struct source *source)
+{
+	if (source->file != NULL)
+		return json_loadf(source->file, source->flags, source->error);
+	if (source->is_string)
+		return json_string(source->text);
+	return json_loadb(source->text, source->length, source->flags, source->error);
+}
+
+static json_t *
 load(const struct source *source)
 {
 	begin();
@@ -81,49 +92,27 @@ load(const struct source *source)
 		errno = ENOMEM;
 		return NULL;
 	}
-	json_t *json = source->read(source);
+	json_t *json = parse(source);
 	end();
 	errno = 0;
 	return json;
 }
 
-static json_t *
-read_text(const struct source *source)
-{
-	return json_loadb(source->text, source->length, source->flags, source->error);
-}
-
 json_t *
 json_load_text(const char *text, size_t length, size_t flags, json_error_t *error)
 {
-	return load(&(struct source){ .read = read_text,
-	    .text = text,
-	    .length = length,
-	    .flags = flags,
-	    .error = error });
-}
-
-static json_t *
-read_file(const struct source *source)
-{
-	return json_loadf(source->file, source->flags, source->error);
+	return load(&(struct source){
+	    .text = text, .length = length, .flags = flags, .error = error });
 }
 
 json_t *
 json_load_stream(FILE *file, size_t flags, json_error_t *error)
 {
-	return load(&(struct source){
-	    .read = read_file, .file = file, .flags = flags, .error = error });
-}
-
-static json_t *
-read_string(const struct source *source)
-{
-	return json_string(source->text);
+	return load(&(struct source){ .file = file, .flags = flags, .error = error });
 }
 
 json_t *
 json_load_string(const char *text)
 {
-	return load(&(struct source){ .read = read_string, .text = text });
+	return load(&(struct source){ .text = text, .is_string = true });
 }

@@ -207,17 +207,11 @@ static json_t *
 schema_string(const struct setting *row, bool may_be_empty)
 {
 	json_t *schema = json_pack("{s:s}", "type", "string");
-	char *pattern = NULL;
-	if (row->pattern != NULL && may_be_empty) {
-		if (asprintf(&pattern, "^$|%s", row->pattern) >= 0) {
-			json_object_set_new(schema, "pattern", json_string(pattern));
-			free(pattern);
-		}
-	} else if (row->pattern != NULL) {
-		json_object_set_new(schema, "pattern", json_string(row->pattern));
-	} else if (!may_be_empty) {
+	if (row->pattern != NULL)
+		json_object_set_new(schema, "pattern",
+		    json_sprintf("%s%s", may_be_empty ? "^$|" : "", row->pattern));
+	else if (!may_be_empty)
 		json_object_set_new(schema, "minLength", json_integer(1));
-	}
 	return schema;
 }
 
