@@ -279,9 +279,9 @@ options_parse(const struct options_command *command, int argc, char **argv, void
 	optind = 0; /* restarts getopt_long() */
 	while ((code = getopt_long(argc, argv, parser.letters, parser.longs, NULL)) !=
 	    -1) {
-		if (code == ':' || code == '?')
-			reject_option(&parser, code, argv[optind - 1]);
 		const struct option_row *row = find_row(&parser, code);
+		if (row == NULL) /* ':' or '?' */
+			reject_option(&parser, code, argv[optind - 1]);
 		if (row->kind == OPTION_HELP)
 			print_help(command, &parser);
 		if (row->kind == OPTION_VERSION) {
