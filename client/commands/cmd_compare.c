@@ -334,7 +334,7 @@ cmd_compare(int argc, char **argv)
 {
 	static const struct option_row rows[] = {
 		{ "fail-worse", 0, NULL, OPTION_FLAG, 0,
-		    .help = "exit 99 when a figure is worse by more than noise" },
+		    .help = "exit 99 if a row is worse by more than noise" },
 		{ .name = NULL },
 	};
 	static const struct options_command command = {

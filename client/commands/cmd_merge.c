@@ -30,7 +30,7 @@ static const struct option_row rows[] = {
 	{ "threshold", 0, "EXPR", OPTION_LIST, AT(thresholds),
 	    .help = "judge the merged result, as in p99<5ms; may be repeated" },
 	{ "strict", 0, NULL, OPTION_FLAG, AT(strict),
-	    .help = "exit 3 when the measurement is not to be trusted" },
+	    .help = "exit 3 if the measurement is suspect or invalid" },
 	{ "quiet", 'q', NULL, OPTION_FLAG, AT(outputs.quiet),
 	    .help = "no text report" },
 	{ .name = NULL },
@@ -99,7 +99,7 @@ cmd_merge(int argc, char **argv)
 		.operands_min = 1,
 		.operands_max = OPTIONS_UNLIMITED,
 		.intro =
-		    "Adds up the JSON results of several machines, count by count. Thresholds are judged on the merged histogram; each rank's own percentiles stand beside it.",
+		    "Adds up the JSON results of several machines, count by count. Thresholds are judged on the merged histograms; the percentiles of each rank are shown beside them.",
 		.rows = rows,
 	};
 	struct merge merge = { 0 };

@@ -1,12 +1,14 @@
 /*
- * The answers of a server, as yodelctl and yodel read them. The first byte says what
- * the rest is: bit 0 a body alone, to which a head is put (so that the JSON is
- * reached), else all that the server sends; bit 1 that it stays silent then and does
- * not close. Two bodies are divided by a NUL: what was said before, and after.
+ * stats_fuzz - replies of a server as yodelctl and yodel read them.
  *
- * The sockets are pairs whose far end has said it all: this is linked with --wrap for
- * connect. What is shown has no control characters, errors are one line, and two
- * ledgers that follow each other are reconciled.
+ * First byte of the input: bit 0: the rest is a body, to which an HTTP head is added (so
+ * that the JSON parser is reached), else the rest is the whole reply; bit 1: the server
+ * does not close the connection after it. A NUL separates the replies before and after a
+ * run.
+ *
+ * connect() is wrapped: each socket is one end of a pair whose other end has sent the
+ * whole reply. Checked: printed text has no control characters, errors are one line, and
+ * two ledgers in the right order are reconciled.
  */
 #include <sys/socket.h>
 
