@@ -9,15 +9,15 @@
 static void *reserve;
 
 static void
-fill_up(void)
+refill(void)
 {
 	if (reserve == NULL)
 		reserve = malloc(RESERVE_BYTES);
 }
 
-/* True when there was something: it is worth another try. */
+/* True if the reserve was there: try again. */
 static int
-give_up(void)
+release(void)
 {
 	int had_one = reserve != NULL;
 	free(reserve);
@@ -29,9 +29,9 @@ static void *
 allocate(size_t size)
 {
 	void *memory = malloc(size);
-	if (memory == NULL && give_up())
+	if (memory == NULL && release())
 		memory = malloc(size);
-	fill_up();
+	refill();
 	return memory;
 }
 
@@ -39,15 +39,15 @@ static void *
 reallocate(void *old, size_t size)
 {
 	void *memory = realloc(old, size);
-	if (memory == NULL && size > 0 && give_up())
+	if (memory == NULL && size > 0 && release())
 		memory = realloc(old, size);
-	fill_up();
+	refill();
 	return memory;
 }
 
 void
 http_reserve_start(void)
 {
-	fill_up();
+	refill();
 	event_set_mem_functions(allocate, reallocate, free);
 }

@@ -23,7 +23,7 @@
 #define BACKLOG 128
 
 struct http_server {
-	struct http_server *next; /* in doors */
+	struct http_server *next; /* in servers */
 	enum http_server_kind kind;
 	char *name;
 	http_server_handler handler;
@@ -31,60 +31,61 @@ struct http_server {
 	struct evhttp *http;
 	struct evhttp_bound_socket *bound; /* NULL: closed */
 	int fd;                            /* the listening socket, while bound */
-	bool is_paused;                    /* it is full, or descriptors are short */
-	bool is_suspended;
-	struct http_limits http_limits;
-	struct event ready_event; /* those that came in just now */
+	bool is_paused;    /* full, or no descriptor or memory: the timer resumes */
+	bool is_suspended; /* by http_server_pause() */
+	struct http_limits limits;
+	struct event ready_event; /* new connections have their descriptor */
 	struct event check_timer;
-	struct file_id file; /* of the socket file, as we made it */
+	struct file_id file; /* the socket file that this server created */
 };
 
-/* All that are bound: evhttp keeps a listener's argument for itself. */
+/* All bound servers, to find the one of a listener: evhttp uses the listener's callback
+ * argument itself. */
 static struct http_server *servers;
 
 static void
-schedule_check(struct http_server *http_server)
+schedule_check(struct http_server *server)
 {
 	const struct timeval interval = { .tv_usec = CHECK_INTERVAL_MS * 1000 };
-	if (!evtimer_pending(&http_server->check_timer, NULL))
-		evtimer_add(&http_server->check_timer, &interval);
+	if (!evtimer_pending(&server->check_timer, NULL))
+		evtimer_add(&server->check_timer, &interval);
 }
 
-/* What cannot be watched now is tried again. */
+/* If the listener cannot be enabled, the timer tries again. */
 static void
-update_accepting(struct http_server *http_server)
+update_accepting(struct http_server *server)
 {
 	struct evconnlistener *listener =
-	    evhttp_bound_socket_get_listener(http_server->bound);
-	if (http_server->is_paused || http_server->is_suspended)
+	    evhttp_bound_socket_get_listener(server->bound);
+	if (server->is_paused || server->is_suspended)
 		evconnlistener_disable(listener);
 	else if (evconnlistener_enable(listener) < 0) {
-		http_server->is_paused = true;
-		schedule_check(http_server);
+		server->is_paused = true;
+		schedule_check(server);
 	}
 }
 
 static void
-pause_accepting(struct http_server *http_server)
+pause_accepting(struct http_server *server)
 {
-	http_server->is_paused = true;
-	update_accepting(http_server);
-	schedule_check(http_server);
+	server->is_paused = true;
+	update_accepting(server);
+	schedule_check(server);
 }
 
-/* libevent asks for the bufferevent of a connection that it has just accepted, before
- * the connection has it: its descriptor is looked at in the greeting. */
+/* libevent asks for the bufferevent of an accepted connection before it sets the
+ * descriptor, which on_connection_ready() then registers. */
 static struct bufferevent *
 on_new_connection(struct event_base *base, void *argument)
 {
-	struct http_server *http_server = argument;
+	struct http_server *server = argument;
 	struct bufferevent *bev = bufferevent_socket_new(base, -1, 0);
 	if (bev == NULL)
 		return NULL;
-	if (http_limits_add(&http_server->http_limits, bev))
-		event_active(&http_server->ready_event, EV_TIMEOUT, 0);
-	if (http_limits_are_full(&http_server->http_limits) && !http_server->is_paused)
-		pause_accepting(http_server);
+	if (http_limits_add(&server->limits, bev))
+		event_active(&server->ready_event, EV_TIMEOUT, 0);
+	if (http_limits_are_full(&server->limits) && !server->is_paused)
+		pause_accepting(server);
 	return bev;
 }
 
@@ -93,9 +94,9 @@ on_connection_ready(evutil_socket_t fd, short what, void *argument)
 {
 	(void)fd;
 	(void)what;
-	struct http_server *http_server = argument;
-	http_limits_register(&http_server->http_limits, HTTP_SERVER_TIMEOUT_S);
-	schedule_check(http_server);
+	struct http_server *server = argument;
+	http_limits_register(&server->limits, HTTP_SERVER_TIMEOUT_S);
+	schedule_check(server);
 }
 
 static void
@@ -103,87 +104,87 @@ on_check_timer(evutil_socket_t fd, short what, void *argument)
 {
 	(void)fd;
 	(void)what;
-	struct http_server *http_server = argument;
-	http_limits_check(&http_server->http_limits);
-	if (http_server->is_paused && http_server->bound != NULL &&
-	    !http_limits_are_full(&http_server->http_limits)) {
-		http_server->is_paused = false;
-		update_accepting(http_server);
+	struct http_server *server = argument;
+	http_limits_check(&server->limits);
+	if (server->is_paused && server->bound != NULL &&
+	    !http_limits_are_full(&server->limits)) {
+		server->is_paused = false;
+		update_accepting(server);
 	}
-	if (http_server->is_paused || http_server->http_limits.count > 0)
-		schedule_check(http_server);
+	if (server->is_paused || server->limits.count > 0)
+		schedule_check(server);
 }
 
-/* No descriptor, no memory: the loop would come back here at once, and again. */
+/* Without a descriptor or memory, accept(2) would fail again in every turn of the loop.
+ */
 static void
 on_accept_error(struct evconnlistener *listener, void *argument)
 {
 	(void)argument;
-	struct http_server *http_server = servers;
-	while (evhttp_bound_socket_get_listener(http_server->bound) != listener)
-		http_server = http_server->next;
-	if (!http_server->is_paused)
-		log_warn("admin: cannot accept on %s", http_server->name);
-	pause_accepting(http_server);
+	struct http_server *server = servers;
+	while (evhttp_bound_socket_get_listener(server->bound) != listener)
+		server = server->next;
+	if (!server->is_paused)
+		log_warn("http: cannot accept on %s", server->name);
+	pause_accepting(server);
 }
 
 static void
 on_request(struct evhttp_request *request, void *argument)
 {
-	struct http_server *http_server = argument;
-	http_server_set_deadline(http_server, request, HTTP_SERVER_TIMEOUT_S);
-	http_server->handler(request, http_server, http_server->argument);
+	struct http_server *server = argument;
+	http_server_set_deadline(server, request, HTTP_SERVER_TIMEOUT_S);
+	server->handler(request, server, server->argument);
 }
 
 /* libevent does not own fd: on failure it stays the caller's, else http_server_close
  * closes it. */
 static int
-start_http(struct http_server *http_server, struct event_base *base, int fd)
+start_http(struct http_server *server, struct event_base *base, int fd)
 {
 	struct evconnlistener *listener = evconnlistener_new(
 	    base, NULL, NULL, LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_DISABLED, 0, fd);
 	if (listener == NULL)
 		return -1;
-	http_server->http = evhttp_new(base);
-	if (http_server->http != NULL)
-		http_server->bound = evhttp_bind_listener(http_server->http, listener);
-	if (http_server->bound == NULL) {
+	server->http = evhttp_new(base);
+	if (server->http != NULL)
+		server->bound = evhttp_bind_listener(server->http, listener);
+	if (server->bound == NULL) {
 		evconnlistener_free(listener);
 		return -1;
 	}
-	evhttp_set_timeout(http_server->http, HTTP_SERVER_TIMEOUT_S);
-	evhttp_set_max_headers_size(http_server->http, HTTP_SERVER_HEADERS_MAX_BYTES);
-	evhttp_set_max_body_size(http_server->http, HTTP_SERVER_BODY_MAX_BYTES);
+	evhttp_set_timeout(server->http, HTTP_SERVER_TIMEOUT_S);
+	evhttp_set_max_headers_size(server->http, HTTP_SERVER_HEADERS_MAX_BYTES);
+	evhttp_set_max_body_size(server->http, HTTP_SERVER_BODY_MAX_BYTES);
 	evhttp_set_allowed_methods(
-	    http_server->http, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_POST);
-	evhttp_set_default_content_type(http_server->http, NULL);
-	evhttp_set_gencb(http_server->http, on_request, http_server);
-	evhttp_set_bevcb(http_server->http, on_new_connection, http_server);
-	http_server->fd = fd;
-	http_server->next = servers;
-	servers = http_server;
+	    server->http, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_POST);
+	evhttp_set_default_content_type(server->http, NULL);
+	evhttp_set_gencb(server->http, on_request, server);
+	evhttp_set_bevcb(server->http, on_new_connection, server);
+	server->fd = fd;
+	server->next = servers;
+	servers = server;
 	evconnlistener_set_error_cb(listener, on_accept_error);
-	update_accepting(http_server);
+	update_accepting(server);
 	return 0;
 }
 
 struct http_server *
 http_server_from_fd(const struct http_server_args *args, int fd)
 {
-	struct http_server *http_server = calloc(1, sizeof(*http_server));
-	if (http_server == NULL)
+	struct http_server *server = calloc(1, sizeof(*server));
+	if (server == NULL)
 		return NULL;
-	http_server->kind = args->kind;
-	http_server->handler = args->handler;
-	http_server->argument = args->argument;
-	evtimer_assign(
-	    &http_server->check_timer, args->base, on_check_timer, http_server);
-	event_assign(&http_server->ready_event, args->base, -1, 0, on_connection_ready,
-	    http_server);
-	http_server->name = strdup(args->name);
-	if (http_server->name != NULL && start_http(http_server, args->base, fd) == 0)
-		return http_server;
-	http_server_destroy(http_server);
+	server->kind = args->kind;
+	server->handler = args->handler;
+	server->argument = args->argument;
+	evtimer_assign(&server->check_timer, args->base, on_check_timer, server);
+	event_assign(
+	    &server->ready_event, args->base, -1, 0, on_connection_ready, server);
+	server->name = strdup(args->name);
+	if (server->name != NULL && start_http(server, args->base, fd) == 0)
+		return server;
+	http_server_destroy(server);
 	errno = ENOMEM;
 	return NULL;
 }
@@ -208,133 +209,130 @@ http_server_open(const struct http_server_args *args, char *error, size_t error_
 	int fd = open_socket(args, error, error_size);
 	if (fd < 0)
 		return NULL;
-	struct http_server *http_server = http_server_from_fd(args, fd);
-	if (http_server == NULL) {
+	struct http_server *server = http_server_from_fd(args, fd);
+	if (server == NULL) {
 		snprintf(error, error_size, "out of memory");
 		close(fd);
 		return NULL;
 	}
-	if (http_server->kind == HTTP_SERVER_UNIX)
-		unix_socket_identify(args->name, &http_server->file);
-	return http_server;
+	if (server->kind == HTTP_SERVER_UNIX)
+		unix_socket_identify(args->name, &server->file);
+	return server;
 }
 
 void
-http_server_set_file(struct http_server *http_server, const struct file_id *file)
+http_server_set_file(struct http_server *server, const struct file_id *file)
 {
-	http_server->file = *file;
+	server->file = *file;
 }
 
 const struct file_id *
-http_server_file(const struct http_server *http_server)
+http_server_file(const struct http_server *server)
 {
-	return &http_server->file;
+	return &server->file;
 }
 
 int
-http_server_set_group(const struct http_server *http_server, const char *group)
+http_server_set_group(const struct http_server *server, const char *group)
 {
-	return http_server->kind == HTTP_SERVER_UNIX
-	    ? unix_socket_set_group(http_server->name, group)
+	return server->kind == HTTP_SERVER_UNIX
+	    ? unix_socket_set_group(server->name, group)
 	    : 0;
 }
 
 void
-http_server_close(struct http_server *http_server)
+http_server_close(struct http_server *server)
 {
-	if (http_server->bound == NULL)
+	if (server->bound == NULL)
 		return;
 	struct http_server **at = &servers;
-	while (*at != http_server)
+	while (*at != server)
 		at = &(*at)->next;
-	*at = http_server->next;
-	evhttp_del_accept_socket(http_server->http, http_server->bound);
-	http_server->bound = NULL;
-	close(http_server->fd);
-	if (http_server->kind == HTTP_SERVER_UNIX)
-		unix_socket_remove(http_server->name, &http_server->file);
+	*at = server->next;
+	evhttp_del_accept_socket(server->http, server->bound);
+	server->bound = NULL;
+	close(server->fd);
+	if (server->kind == HTTP_SERVER_UNIX)
+		unix_socket_remove(server->name, &server->file);
 }
 
 void
-http_server_destroy(struct http_server *http_server)
+http_server_destroy(struct http_server *server)
 {
-	if (http_server == NULL)
+	if (server == NULL)
 		return;
-	http_server_close(http_server);
-	event_del(&http_server->ready_event);
-	event_del(&http_server->check_timer);
-	http_limits_clear(&http_server->http_limits);
-	if (http_server->http != NULL)
-		evhttp_free(http_server->http);
-	free(http_server->name);
-	free(http_server);
+	http_server_close(server);
+	event_del(&server->ready_event);
+	event_del(&server->check_timer);
+	http_limits_clear(&server->limits);
+	if (server->http != NULL)
+		evhttp_free(server->http);
+	free(server->name);
+	free(server);
 }
 
 unsigned
-http_server_pause(struct http_server *http_server)
+http_server_pause(struct http_server *server)
 {
-	http_server->is_suspended = true;
-	if (http_server->bound != NULL)
-		update_accepting(http_server);
-	http_limits_check(&http_server->http_limits);
-	return http_server->http_limits.count +
-	    http_server->http_limits.unregistered_count;
+	server->is_suspended = true;
+	if (server->bound != NULL)
+		update_accepting(server);
+	http_limits_check(&server->limits);
+	return server->limits.count + server->limits.unregistered_count;
 }
 
 void
-http_server_resume(struct http_server *http_server)
+http_server_resume(struct http_server *server)
 {
-	http_server->is_suspended = false;
-	if (http_server->bound != NULL)
-		update_accepting(http_server);
+	server->is_suspended = false;
+	if (server->bound != NULL)
+		update_accepting(server);
 }
 
 bool
-http_server_is_reachable(const struct http_server *http_server)
+http_server_is_reachable(const struct http_server *server)
 {
-	return http_server->kind != HTTP_SERVER_UNIX ||
-	    unix_socket_is_same(http_server->name, &http_server->file);
+	return server->kind != HTTP_SERVER_UNIX ||
+	    unix_socket_is_same(server->name, &server->file);
 }
 
 enum http_server_kind
-http_server_kind(const struct http_server *http_server)
+http_server_kind(const struct http_server *server)
 {
-	return http_server->kind;
+	return server->kind;
 }
 
 const char *
-http_server_name(const struct http_server *http_server)
+http_server_name(const struct http_server *server)
 {
-	return http_server->name;
+	return server->name;
 }
 
 int
-http_server_fd(const struct http_server *http_server)
+http_server_fd(const struct http_server *server)
 {
-	return http_server->bound == NULL ? -1 : http_server->fd;
+	return server->bound == NULL ? -1 : server->fd;
 }
 
 const char *
-http_server_format_address(
-    const struct http_server *http_server, char *buffer, size_t size)
+http_server_format_address(const struct http_server *server, char *buffer, size_t size)
 {
 	struct address address = { .length = sizeof(address.storage) };
 	char text[ADDRESS_TEXT_MAX];
-	if (http_server->kind == HTTP_SERVER_TCP && http_server->bound != NULL &&
-	    getsockname(http_server_fd(http_server),
-		(struct sockaddr *)&address.storage, &address.length) == 0)
+	if (server->kind == HTTP_SERVER_TCP && server->bound != NULL &&
+	    getsockname(http_server_fd(server), (struct sockaddr *)&address.storage,
+		&address.length) == 0)
 		snprintf(buffer, size, "http://%s", address_format(&address, text));
 	else
-		snprintf(buffer, size, "%s", http_server->name);
+		snprintf(buffer, size, "%s", server->name);
 	return buffer;
 }
 
 void
 http_server_set_deadline(
-    struct http_server *http_server, struct evhttp_request *request, unsigned seconds)
+    struct http_server *server, struct evhttp_request *request, unsigned seconds)
 {
 	struct evhttp_connection *connection = evhttp_request_get_connection(request);
 	struct bufferevent *bev = evhttp_connection_get_bufferevent(connection);
-	http_limits_set_deadline(
-	    &http_server->http_limits, bufferevent_getfd(bev), seconds);
+	http_limits_set_deadline(&server->limits, bufferevent_getfd(bev), seconds);
 }

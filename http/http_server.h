@@ -1,13 +1,10 @@
 /*
- * http_server.h - a way in for operators: one listening socket with libevent's HTTP
- * server behind it, in the master's own loop.
+ * http_server.h - an HTTP/1.1 server for operators: one listening TCP or Unix socket
+ * with libevent's evhttp in the caller's event loop. One handler gets all requests.
  *
- * Who comes in is bounded, so that none of them ever delays the workers' supervision:
- * so many at a time, each with so much time and so many bytes for a request. A request
- * is read and answered piece by piece by the loop; nothing waits for a visitor.
- *
- *   HTTP_SERVER_UNIX    a Unix socket, mode 0660: who may open it may read and steer
- *   HTTP_SERVER_TCP   TCP: who comes may only read
+ * The number of connections, the time and the bytes of each request are limited, and
+ * the loop reads and writes in pieces, so that a client never delays the rest of the
+ * loop.
  */
 #ifndef HTTP_HTTP_SERVER_H
 #define HTTP_HTTP_SERVER_H
@@ -20,17 +17,15 @@
 
 enum http_server_kind { HTTP_SERVER_UNIX, HTTP_SERVER_TCP, HTTP_SERVER_KINDS };
 
-#define HTTP_SERVER_CLIENTS_MAX 64 /* at a time; others wait in the kernel's queue */
-#define HTTP_SERVER_TIMEOUT_S                                                          \
-	30 /* for each request, from the first byte to the last                        \
-	    */
-#define HTTP_SERVER_HEADERS_MAX_BYTES 8192 /* bytes */
-#define HTTP_SERVER_BODY_MAX_BYTES 4096    /* bytes */
+#define HTTP_SERVER_CLIENTS_MAX 64 /* at a time; others wait in the accept queue */
+#define HTTP_SERVER_TIMEOUT_S 30   /* for each request */
+#define HTTP_SERVER_HEADERS_MAX_BYTES 8192
+#define HTTP_SERVER_BODY_MAX_BYTES 4096
 
 struct http_server;
 struct file_id;
 typedef void (*http_server_handler)(
-    struct evhttp_request *request, struct http_server *http_server, void *argument);
+    struct evhttp_request *request, struct http_server *server, void *argument);
 
 struct http_server_args {
 	struct event_base *base;
@@ -40,43 +35,42 @@ struct http_server_args {
 	void *argument;              /* of the handler */
 };
 
-/* Binds and listens. A socket file that nobody answers on is replaced; one that is
- * answered is an error. NULL with one line in error[error_size]. */
+/* Binds and listens; a stale socket file is replaced (net/unix_socket.h). NULL with one
+ * line in error[error_size]. */
 struct http_server *http_server_open(const struct http_server_args *args, char *error,
     size_t error_size) __attribute__((warn_unused_result));
-/* The same with a socket that listens already (owned from then on). Its file is not
- * known yet. NULL with errno. */
+/* The same with a listening socket, which the server then owns. Its file is not known.
+ * NULL with errno, and fd stays the caller's. */
 struct http_server *http_server_from_fd(const struct http_server_args *args, int fd)
     __attribute__((warn_unused_result));
-/* The socket file that is the door's: what lies at its path by now may be another's,
- * and is not removed. */
-void http_server_set_file(struct http_server *http_server, const struct file_id *file);
-const struct file_id *http_server_file(const struct http_server *http_server);
-/* Gives the socket file to a group (NULL: the process's own). 0, or -1 with errno. */
-int http_server_set_group(const struct http_server *http_server, const char *group)
+/* The socket file that the server has created: another file at its path is not removed.
+ */
+void http_server_set_file(struct http_server *server, const struct file_id *file);
+const struct file_id *http_server_file(const struct http_server *server);
+/* Gives the socket file to a group (NULL: that of the process). 0, or -1 with errno. */
+int http_server_set_group(const struct http_server *server, const char *group)
     __attribute__((warn_unused_result));
-/* No one new comes in, and the socket file is removed; who is inside is served. */
-void http_server_close(struct http_server *http_server);
-void http_server_destroy(struct http_server *http_server);
+/* Stops listening and removes the socket file; open connections are still served. */
+void http_server_close(struct http_server *server);
+void http_server_destroy(struct http_server *server);
 
-/* While held nobody comes in: those who try wait in the kernel's queue. Returns how
- * many are inside. */
-unsigned http_server_pause(struct http_server *http_server);
-void http_server_resume(struct http_server *http_server);
+/* Stops accepting until http_server_resume(): new connections wait in the accept queue.
+ * Returns the number of open connections. */
+unsigned http_server_pause(struct http_server *server);
+void http_server_resume(struct http_server *server);
 
-/* False when the socket file is gone, or is another's: nobody new finds the door. */
-bool http_server_is_reachable(const struct http_server *http_server);
-enum http_server_kind http_server_kind(const struct http_server *http_server);
-const char *http_server_name(const struct http_server *http_server);
+/* False if the socket file was removed or replaced: no client can connect. */
+bool http_server_is_reachable(const struct http_server *server);
+enum http_server_kind http_server_kind(const struct http_server *server);
+const char *http_server_name(const struct http_server *server);
 /* The listening socket; -1 once closed. */
-int http_server_fd(const struct http_server *http_server);
-/* Where it listens, for people: the path, or the address with its real port. Into
- * buffer[size], returned. */
+int http_server_fd(const struct http_server *server);
+/* The path, or a URL with the real port, into buffer[size], returned. */
 const char *http_server_format_address(
-    const struct http_server *http_server, char *buffer, size_t size);
+    const struct http_server *server, char *buffer, size_t size);
 
-/* The visitor of a request has so many seconds from now on for what comes next. */
+/* Gives the client of a request so many seconds from now for its next step. */
 void http_server_set_deadline(
-    struct http_server *http_server, struct evhttp_request *request, unsigned seconds);
+    struct http_server *server, struct evhttp_request *request, unsigned seconds);
 
 #endif

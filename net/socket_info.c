@@ -22,7 +22,7 @@ socket_info_read_queue(int fd, struct accept_queue *ret)
 	return 0;
 }
 
-/* sk_drops, which a listening socket counts beside ListenDrops (net/ipv4/tcp_input.c,
+/* sk_drops, which the kernel counts with ListenDrops (net/ipv4/tcp_input.c,
  * tcp_listendrop). */
 uint64_t
 socket_info_read_drops(int fd)
@@ -37,7 +37,8 @@ socket_info_read_drops(int fd)
 void
 socket_info_read_network_counters(struct network_counters *ret)
 {
-	/* Counters do not go back when a file cannot be opened for once. */
+	/* Keeps the last values if a file cannot be opened, so that no counter
+	 * decreases. */
 	static struct network_counters last;
 	static const char extended[] = "/proc/self/net/netstat";
 	procfs_counter(extended, "TcpExt:", "ListenOverflows", &last.listen_overflows);

@@ -169,7 +169,7 @@ load lib/admin
 	limit=$(prlimit --pid "$YODELD_PID" --nofile --noheadings --output HARD | tr -d ' ')
 	prlimit --pid "$YODELD_PID" --nofile=3:"$limit"
 	run -75 ctl --timeout 0.5 reload
-	wait_until grep -q "admin: cannot accept on $ADMIN: Too many open files" "$YODELD_LOG"
+	wait_until grep -q "http: cannot accept on $ADMIN: Too many open files" "$YODELD_LOG"
 	kill -HUP "$YODELD_PID"
 	wait_until grep -q 'reload failed, the old configuration stays: server.json: Too many open files' "$YODELD_LOG"
 	kill -USR2 "$YODELD_PID"
