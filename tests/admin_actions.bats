@@ -56,7 +56,7 @@ left='[s["drain"][k] for k in ("is_over", "workers", "workers_died", "connection
 	[ "$(value_of "$left" <<<"$output")" = '[True, 2, 0, 40, 0, 0, 0]' ]
 	[ "$(value_of '0 < s["outcome_ms"] <= s["drain"]["ms"]' <<<"$output")" = True ]
 	run -0 ctl upgrade
-	[[ $output = 'upgrade: generation 3 serves with 2 workers after '*' ms; 2 workers left within '*' ms: 40 connections handed over, 0 drained, 0 forced' ]]
+	[[ $output = 'upgrade: generation 3 serves with 2 workers after '*' ms; 2 workers exited within '*' ms: 40 connections handed over, 0 drained, 0 forced' ]]
 	run -0 ctl --json scale 1
 	[ "$(value_of 's["drain"]["workers"], s["drain"]["connections_forced"]' <<<"$output")" = '1 0' ]
 	[ "$(value_of 's["drain"]["connections_handed_over"] > 0' <<<"$output")" = True ]
@@ -78,7 +78,7 @@ start_with_a_drain() # DRAIN
 	run -0 ctl --json reload
 	[ "$(value_of "$left" <<<"$output")" = '[True, 2, 0, 0, 0, 40, 0]' ]
 	[ "$(value_of 's["outcome_ms"] < 2000 <= s["drain"]["ms"]' <<<"$output")" = True ]
-	grep -q ': reload: 2 workers left within .*, 40 forced$' "$YODELD_LOG"
+	grep -q ': reload: 2 workers exited within .*, 40 forced$' "$YODELD_LOG"
 }
 
 @test "a change that removes no worker ends as soon as its outcome is known" {
@@ -90,10 +90,10 @@ start_with_a_drain() # DRAIN
 @test "with --no-wait a reload returns when the new workers serve, and the drain continues" {
 	start_with_a_drain 1h
 	run -0 ctl --no-wait reload
-	[[ $output = 'reload: generation 2 serves with 2 workers'*'; 2 of 2 workers still leave after '* ]]
+	[[ $output = 'reload: generation 2 serves with 2 workers'*'; 2 of 2 workers still draining after '* ]]
 	# The next one waits for those alone whom it sends away.
 	run -0 ctl reload
-	[[ $output = 'reload: generation 3 serves'*'; 2 workers left within '* ]]
+	[[ $output = 'reload: generation 3 serves'*'; 2 workers exited within '* ]]
 	run -64 ctl --no-wait status
 	[[ $output = *'--no-wait is for '* ]]
 }
@@ -116,7 +116,7 @@ start_with_a_drain() # DRAIN
 	wait_until grep -q 'reload: generation 2 serves' "$YODELD_LOG"
 	ctl --no-wait upgrade
 	wait "$first"
-	grep -q '^reload: generation 2 serves.*; 2 of 2 workers still leave after' first.out
+	grep -q '^reload: generation 2 serves.*; 2 of 2 workers still draining after' first.out
 	spawn stop "$YODELCTL" -s "$ADMIN" --json stop
 	local stop=$SPAWNED
 	wait_until grep -q ': stopping: draining' "$YODELD_LOG"

@@ -66,7 +66,7 @@ retire_worker_1() # HOW
 	rm START_HOOK
 	assert_all_answered waiting 100
 	wait "$(<scale.pid)"
-	[[ $(<scale.out) = *'; 2 workers left within '*', 0 lost with 1 that died' ]]
+	[[ $(<scale.out) = *'; 2 workers exited within '*', 0 lost with 1 worker that died' ]]
 }
 
 @test "an upgrade waits for a worker that has just started to empty a queue" {
@@ -240,7 +240,7 @@ time.sleep(60)'
 		reload
 	done
 	run -0 "$CTL" -s admin_socket stop
-	[[ $output = *' workers left within '*' ms: 0 connections handed over, 0 drained, 5 forced' ]]
+	[[ $output = *' workers exited within '*' ms: 0 connections handed over, 0 drained, 5 forced' ]]
 	wait "$YODELD_PID"
 }
 

@@ -334,7 +334,7 @@ shows_no_process_of_worker_1()
 	rm START_HOOK
 	# The slot had nobody: who empties its queue leaves, and is waited for.
 	run -0 "$BUILD/yodelctl" -s admin_socket scale 1
-	[[ $output = 'scale: 1 worker serves after '*'; 1 worker left within '*' ms: 0 connections'* ]]
+	[[ $output = 'scale: 1 worker serves after '*'; 1 worker exited within '*' ms: 0 connections'* ]]
 	run -0 "$BUILD/yodelctl" -s admin_socket upgrade
 	run -0 "$BUILD/yodelctl" -s admin_socket scale 2
 }

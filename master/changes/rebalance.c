@@ -45,28 +45,20 @@ read_loads(const struct worker_table *workers, struct loads *ret)
 	}
 }
 
-static struct load *
-find_fullest(struct loads *loads)
+/* The worker with the most connections that sends none yet, and the one with the
+ * fewest; NULL: none. */
+static void
+find_ends(struct loads *loads, struct load **ret_fullest, struct load **ret_emptiest)
 {
-	struct load *fullest = NULL;
-	for (uint32_t i = 0; i < loads->count; i++) {
-		struct load *row = &loads->rows[i];
-		if (!row->is_sender && (fullest == NULL || row->open > fullest->open))
-			fullest = row;
+	struct load *fullest = NULL, *emptiest = NULL;
+	for (struct load *l = loads->rows; l < loads->rows + loads->count; l++) {
+		if (!l->is_sender && (fullest == NULL || l->open > fullest->open))
+			fullest = l;
+		if (emptiest == NULL || l->open < emptiest->open)
+			emptiest = l;
 	}
-	return fullest;
-}
-
-static struct load *
-find_emptiest(struct loads *loads)
-{
-	struct load *emptiest = NULL;
-	for (uint32_t i = 0; i < loads->count; i++) {
-		struct load *row = &loads->rows[i];
-		if (emptiest == NULL || row->open < emptiest->open)
-			emptiest = row;
-	}
-	return emptiest;
+	*ret_fullest = fullest;
+	*ret_emptiest = emptiest;
 }
 
 /* Fullest / mean: 1 is even. */
@@ -75,7 +67,8 @@ imbalance(const struct worker_table *workers)
 {
 	struct loads loads;
 	read_loads(workers, &loads);
-	const struct load *fullest = find_fullest(&loads);
+	struct load *fullest, *emptiest;
+	find_ends(&loads, &fullest, &emptiest);
 	if (fullest == NULL || loads.open == 0)
 		return 1;
 	return (double)fullest->open * loads.count / (double)loads.open;
@@ -101,23 +94,23 @@ start_pass(struct rebalance *rebalance)
 	uint64_t min_difference = rebalance->is_requested || loads.count == 0
 	    ? 0
 	    : loads.open / loads.count / MIN_DIFFERENCE_DIVISOR;
-	struct load *from, *to = find_emptiest(&loads);
-	while ((from = find_fullest(&loads)) != NULL) {
-		uint64_t many = from->open > to->open ? (from->open - to->open) / 2 : 0;
-		if (many == 0 || from->open - to->open <= min_difference)
+	uint64_t flag = rebalance->is_requested ? 0 : CHANNEL_SEND_MOVABLE_ONLY;
+	struct load *from, *to;
+	for (find_ends(&loads, &from, &to); from != NULL;
+	     find_ends(&loads, &from, &to)) {
+		uint64_t count =
+		    from->open > to->open ? (from->open - to->open) / 2 : 0;
+		if (count == 0 || from->open - to->open <= min_difference)
 			break;
-		if (many > BATCH)
-			many = BATCH;
-		if (transfers_start_partial(from->process, to->process,
-			many |
-			    (rebalance->is_requested ? 0 : CHANNEL_SEND_MOVABLE_ONLY)) <
+		if (count > BATCH)
+			count = BATCH;
+		if (transfers_start_partial(from->process, to->process, count | flag) <
 		    0)
 			break;
 		rebalance->transfers_in_progress++;
 		from->is_sender = true;
-		from->open -= many;
-		to->open += many;
-		to = find_emptiest(&loads);
+		from->open -= count;
+		to->open += count;
 	}
 	rebalance->moved_in_pass = 0;
 	return rebalance->transfers_in_progress > 0;

@@ -183,23 +183,24 @@ const char *
 drain_summary_format(const struct drain_summary *summary, char *text, size_t size)
 {
 	uint32_t all = drain_summary_workers(summary);
-	uint32_t left = all - summary->exited_workers;
 	int n;
 	if (summary->ended_ns != 0)
-		n = snprintf(text, size, "%u worker%s left within %.1f ms",
+		n = snprintf(text, size, "%u worker%s exited within %.1f ms",
 		    summary->workers, plural_suffix(summary->workers),
 		    drain_summary_elapsed_ms(summary));
 	else
 		n = snprintf(text, size,
-		    "%u of %u worker%s still leave%s after %.1f ms", left, all,
-		    plural_suffix(all), left == 1 ? "s" : "",
+		    "%u of %u worker%s still draining after %.1f ms",
+		    all - summary->exited_workers, all, plural_suffix(all),
 		    drain_summary_elapsed_ms(summary));
 	n += snprintf(text + n, size - (size_t)n,
 	    ": %llu connection%s handed over, %llu drained, %llu forced",
 	    (unsigned long long)summary->moved, plural_suffix(summary->moved),
 	    (unsigned long long)summary->drained, (unsigned long long)summary->forced);
 	if (summary->died > 0)
-		snprintf(text + n, size - (size_t)n, ", %llu lost with %u that died",
-		    (unsigned long long)summary->lost, summary->died);
+		snprintf(text + n, size - (size_t)n,
+		    ", %llu lost with %u worker%s that died",
+		    (unsigned long long)summary->lost, summary->died,
+		    plural_suffix(summary->died));
 	return text;
 }

@@ -1,6 +1,6 @@
 /*
- * drain_summary_test.c - what becomes of workers that a change sends away, and of each
- * of their connections.
+ * drain_summary_test.c - the workers that a change removes, and each of their
+ * connections.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -96,7 +96,7 @@ test_each_connection_is_counted_once(void **state)
 	assert_non_null(drain_summary);
 	drain_summary_finish(table, drain_summary);
 	assert_int_equal(drain_summary->workers, 2);
-	/* Of the eight that were open: three, two, one; and two are left. */
+	/* Of the eight open ones three move, two drain, one is forced, two are lost. */
 	process->moved_out = 3;
 	ledger_count(&process->worker_ledger->own, LEDGER_CONNECTIONS_MOVED_OUT, 3);
 	ledger_count_closed(&process->worker_ledger->own, CLOSE_DRAINED);
@@ -111,9 +111,9 @@ test_each_connection_is_counted_once(void **state)
 	assert_int_equal(drain_summary->lost, 2);
 	char text[CONFIG_ERROR_MAX];
 	assert_non_null(strstr(drain_summary_format(drain_summary, text, sizeof(text)),
-	    "1 of 2 workers still leaves after "));
+	    "1 of 2 workers still draining after "));
 	assert_non_null(strstr(text,
-	    ": 3 connections handed over, 2 drained, 1 forced, 2 lost with 1 that died"));
+	    ": 3 connections handed over, 2 drained, 1 forced, 2 lost with 1 worker that died"));
 	process_release(dead);
 	assert_null(table->drain_summaries);
 	assert_int_equal(completed, 1);
@@ -130,14 +130,14 @@ test_ignores_workers_that_exit_for_other_reasons(void **state)
 	drain_summary_open(table, "scale", clock_now_ns());
 	struct process *process = add_worker(table, 1);
 	drain_summary_add(process);
-	/* The outcome of something else leaves it open. */
+	/* The outcome of another change leaves it open. */
 	assert_null(finish_change(table, "rebalance"));
 	drain_summary_add(add_worker(table, 2));
 	struct drain_summary *drain_summary = finish_change(table, "scale");
 	assert_non_null(drain_summary);
 	drain_summary_add(add_worker(table, 3));
 	assert_int_equal(drain_summary->workers, 2);
-	/* Who has been forgotten is not looked for when he goes. */
+	/* Afterwards the release of a worker finds no summary. */
 	drain_summary_destroy_all(table);
 	process_release(process);
 	destroy_table(table);
@@ -180,17 +180,17 @@ test_waits_for_the_replacement_of_a_crashed_worker(void **state)
 	assert_ptr_equal(table->drain_summaries, drain_summary);
 	assert_int_equal(drain_summary->exited_workers, 1);
 	assert_non_null(strstr(drain_summary_format(drain_summary, text, sizeof(text)),
-	    "1 of 2 workers still leaves after "));
+	    "1 of 2 workers still draining after "));
 	slot->process = add_worker(table, 1);
 	drain_summary_attach(slot);
 	assert_null(slot->drain_summary);
 	assert_int_equal(drain_summary_workers(drain_summary), 2);
-	/* And who goes on for that one. */
+	/* The replacement of the replacement, too. */
 	struct process *third = add_worker(table, 1);
 	drain_summary_inherit(third, slot->process->drain_summary);
 	process_release(slot->process);
 	assert_ptr_equal(table->drain_summaries, drain_summary);
-	/* What ended there is all its own: it began for that. */
+	/* All its connections count: it was started to drain. */
 	uint64_t drained = drain_summary->drained;
 	process_release(third);
 	assert_int_equal(drained, 2);
@@ -212,7 +212,7 @@ test_does_not_wait_for_cancelled_replacements(void **state)
 	drain_summary_cancel(slot);
 	assert_null(slot->drain_summary);
 	assert_null(table->drain_summaries);
-	/* Nor who has been forgotten. */
+	/* Nor after all are destroyed. */
 	drain_summary_open(table, "scale", clock_now_ns());
 	drain_summary_expect(slot, drain_summary_current(table));
 	drain_summary_destroy_all(table);

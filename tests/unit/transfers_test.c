@@ -1,6 +1,5 @@
 /*
- * transfers_test.c - the accounts of a hand-over, whoever dies on the way, and at what
- * point.
+ * transfers_test.c - the accounts of a transfer, whichever worker dies, and when.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,7 +18,7 @@
 #include "master/workers/process.h"
 #include "master/workers/transfers.h"
 
-/* The linker puts it in the place of channel_send (Makefile). */
+/* Replaces channel_send (--wrap in the Makefile). */
 int __real_channel_send(int fd, const struct channel_message *message, int descriptor);
 int __wrap_channel_send(int fd, const struct channel_message *message, int descriptor);
 
@@ -34,12 +33,12 @@ __wrap_channel_send(int fd, const struct channel_message *message, int descripto
 	return -1;
 }
 
-#define HELD 10 /* connections that the giver has accepted */
+#define HELD 10 /* connections that the sender has accepted */
 
 struct fixture {
 	struct worker_table *table;
 	struct process *sender, *receiver;
-	struct ledger_block *giver_block, *taker_block;
+	struct ledger_block *sender_block, *receiver_block;
 	int worker_ends[2];
 };
 
@@ -71,10 +70,10 @@ set_up(void **state)
 	fixture->table->base = event_base_new();
 	fixture->table->ledger = ledger_create(&fixture->table->ledger_fd);
 	assert_non_null(fixture->table->ledger);
-	fixture->sender = add_worker(fixture, 0, &fixture->giver_block);
-	fixture->receiver = add_worker(fixture, 1, &fixture->taker_block);
+	fixture->sender = add_worker(fixture, 0, &fixture->sender_block);
+	fixture->receiver = add_worker(fixture, 1, &fixture->receiver_block);
 	fixture->sender->state = PROCESS_DRAINING;
-	ledger_count(fixture->giver_block, LEDGER_CONNECTIONS_ACCEPTED, HELD);
+	ledger_count(fixture->sender_block, LEDGER_CONNECTIONS_ACCEPTED, HELD);
 	transfers_start(fixture->sender, fixture->receiver);
 	*state = fixture;
 	return 0;
@@ -124,10 +123,10 @@ kill_worker(struct process *process)
 	settle(table);
 }
 
-/* What slot `slot` has lost, now that both are buried; all that was moved is booked on
- * both sides. */
+/* The connections lost by slots 0 and 1, after both workers are released; moves are
+ * counted on both sides. */
 static void
-assert_lost(const struct fixture *fixture, uint64_t by_giver, uint64_t by_taker)
+assert_lost(const struct fixture *fixture, uint64_t by_sender, uint64_t by_receiver)
 {
 	struct ledger_totals sender, receiver;
 	assert_null(fixture->table->transfers);
@@ -136,16 +135,16 @@ assert_lost(const struct fixture *fixture, uint64_t by_giver, uint64_t by_taker)
 	ledger_sum_slot(fixture->table->ledger, 1, &receiver);
 	assert_int_equal(sender.counters[LEDGER_CONNECTIONS_MOVED_OUT],
 	    receiver.counters[LEDGER_CONNECTIONS_MOVED_IN]);
-	assert_int_equal(sender.closed[CLOSE_WORKER_LOST], by_giver);
-	assert_int_equal(receiver.closed[CLOSE_WORKER_LOST], by_taker);
+	assert_int_equal(sender.closed[CLOSE_WORKER_LOST], by_sender);
+	assert_int_equal(receiver.closed[CLOSE_WORKER_LOST], by_receiver);
 }
 
 static void
 test_counts_what_sender_and_receiver_report(void **state)
 {
 	struct fixture *fixture = *state;
-	ledger_count(fixture->giver_block, LEDGER_CONNECTIONS_MOVED_OUT, HELD);
-	ledger_count(fixture->taker_block, LEDGER_CONNECTIONS_MOVED_IN, HELD);
+	ledger_count(fixture->sender_block, LEDGER_CONNECTIONS_MOVED_OUT, HELD);
+	ledger_count(fixture->receiver_block, LEDGER_CONNECTIONS_MOVED_IN, HELD);
 	end_transfer(fixture->sender, true, 1, HELD);
 	end_transfer(fixture->receiver, false, 1, HELD);
 	kill_worker(fixture->sender);
@@ -157,7 +156,7 @@ static void
 test_a_sender_crash_before_counting_loses_no_accepted_connection(void **state)
 {
 	struct fixture *fixture = *state;
-	ledger_count(fixture->taker_block, LEDGER_CONNECTIONS_MOVED_IN, 4);
+	ledger_count(fixture->receiver_block, LEDGER_CONNECTIONS_MOVED_IN, 4);
 	kill_worker(fixture->sender);
 	assert_non_null(fixture->table->transfers);
 	end_transfer(fixture->receiver, false, 1, 4);
@@ -169,7 +168,7 @@ static void
 test_a_receiver_crash_before_counting_loses_its_connections(void **state)
 {
 	struct fixture *fixture = *state;
-	ledger_count(fixture->giver_block, LEDGER_CONNECTIONS_MOVED_OUT, 4);
+	ledger_count(fixture->sender_block, LEDGER_CONNECTIONS_MOVED_OUT, 4);
 	kill_worker(fixture->receiver);
 	assert_non_null(fixture->table->transfers);
 	end_transfer(fixture->sender, true, 1, 4);
@@ -182,8 +181,8 @@ static void
 test_the_sender_count_decides_when_both_crash(void **state)
 {
 	struct fixture *fixture = *state;
-	ledger_count(fixture->giver_block, LEDGER_CONNECTIONS_MOVED_OUT, 3);
-	ledger_count(fixture->taker_block, LEDGER_CONNECTIONS_MOVED_IN, 2);
+	ledger_count(fixture->sender_block, LEDGER_CONNECTIONS_MOVED_OUT, 3);
+	ledger_count(fixture->receiver_block, LEDGER_CONNECTIONS_MOVED_IN, 2);
 	kill_worker(fixture->receiver);
 	kill_worker(fixture->sender);
 	assert_lost(fixture, HELD - 3, 3);
@@ -193,18 +192,17 @@ static void
 test_two_transfers_of_one_sender_are_separate(void **state)
 {
 	struct fixture *fixture = *state;
-	ledger_count(fixture->giver_block, LEDGER_CONNECTIONS_MOVED_OUT, 4);
-	ledger_count(fixture->taker_block, LEDGER_CONNECTIONS_MOVED_IN, 4);
+	ledger_count(fixture->sender_block, LEDGER_CONNECTIONS_MOVED_OUT, 4);
+	ledger_count(fixture->receiver_block, LEDGER_CONNECTIONS_MOVED_IN, 4);
 	end_transfer(fixture->sender, true, 1, 4);
 	end_transfer(fixture->receiver, false, 1, 4);
 	transfers_start(fixture->sender, fixture->receiver);
-	ledger_count(fixture->giver_block, LEDGER_CONNECTIONS_MOVED_OUT, 2);
+	ledger_count(fixture->sender_block, LEDGER_CONNECTIONS_MOVED_OUT, 2);
 	kill_worker(fixture->sender);
 	kill_worker(fixture->receiver);
 	assert_lost(fixture, HELD - 6, 6);
 }
 
-/* It drained, or waited for its deadline. */
 static void
 test_retries_a_transfer_after_running_out_of_descriptors(void **state)
 {
