@@ -315,7 +315,7 @@ report_summary_lost(const struct result_lost_connection *lost, char *out)
 	return out;
 }
 
-/* "messages 16 to 23 outstanding, the oldest for 1 s: 0 of 64 bytes of its reply
+/* "messages 16 to 23 outstanding, the oldest for 1 s, 0 of 64 bytes of its reply
  * received" */
 static void
 add_outstanding(struct line *line, const struct result_lost_connection *lost)
@@ -345,7 +345,7 @@ report_summary_outstanding(const struct result_lost_connection *lost, char *out)
 	} else {
 		add_outstanding(&line, lost);
 		line.separator = "; ";
-		add(&line, "last byte received %s before", number);
+		add(&line, "nothing received for %s", number);
 	}
 	line.separator = "; ";
 	if (lost->unacknowledged > 0)
