@@ -1,11 +1,14 @@
 /*
- * admin_routes.h - what operators ask for over HTTP:
+ * admin_routes.h - the requests of operators over HTTP:
  *
- *   POST /reload  /scale?workers=N  /rebalance  /upgrade  /stop  /log?level=LEVEL
+ *   GET   /stats /workers /config     JSON
+ *         /metrics                    the text format of Prometheus
+ *         /healthz /readyz            200 or 503, with a word
+ *   POST  /reload  /scale?workers=N  /rebalance  /upgrade  /stop  /log?level=LEVEL
  *
- * A change takes time; its request is answered with its outcome, when that is known and
- * those whom it sends away have left; with wait=outcome without waiting for them
- * (pending_requests.h).
+ * A POST is accepted on the Unix socket only. It is answered with the outcome of the
+ * change, when the workers that it drains have exited; with wait=outcome without
+ * waiting for them (pending_requests.h).
  */
 #ifndef MASTER_ADMIN_ADMIN_ROUTES_H
 #define MASTER_ADMIN_ADMIN_ROUTES_H

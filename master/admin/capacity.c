@@ -6,9 +6,9 @@
 #include "lib/procfs.h"
 #include "lib/resources.h"
 
-/* Descriptors of a worker that are no connections, as worker.c keeps them free. */
+/* Descriptors that a worker (worker.c) keeps free of connections. */
 #define RESERVED_DESCRIPTORS 32
-/* What the kernel takes for one end of an idle connection, seen on Linux 6. */
+/* Kernel memory for one end of an idle connection, as measured on Linux 6. */
 #define CONNECTION_BYTES 4800
 
 #define SYSCTL "/proc/sys/net/"
@@ -55,7 +55,7 @@ warn_about_backlogs(const struct master *master, uint64_t somaxconn)
 		    &master->config.current.listeners[i];
 		if (somaxconn != 0 && config->backlog > somaxconn)
 			log_warnx(
-			    "%s: a backlog of %u was asked for, the kernel gives %llu (net.core.somaxconn)",
+			    "%s: backlog %u: the kernel limits it to %llu (net.core.somaxconn)",
 			    config->address_text, config->backlog,
 			    (unsigned long long)somaxconn);
 	}
@@ -66,21 +66,21 @@ capacity_log(const struct master *master)
 {
 	struct capacity capacity;
 	capacity_read(master, &capacity);
-	log_info("will hold %llu connections (%u worker%s, %llu descriptors each)",
+	log_info("capacity: %llu connections (%u worker%s, %llu descriptors each)",
 	    (unsigned long long)capacity.connections, master->workers.slot_count,
 	    master->workers.slot_count == 1 ? "" : "s",
 	    (unsigned long long)capacity.descriptors);
 	uint64_t asked = master->config.current.limits.max_connections;
 	if (asked > capacity.connections)
 		log_warnx(
-		    "limits.max_connections is %llu, the descriptors are enough for %llu",
+		    "capacity: limits.max_connections is %llu, but the descriptors suffice for %llu",
 		    (unsigned long long)asked,
 		    (unsigned long long)capacity.connections);
 	uint64_t memory = capacity.connections * CONNECTION_BYTES;
 	if (capacity.tcp_memory_bytes != 0 && memory > capacity.tcp_memory_bytes)
 		log_warnx(
-		    "the kernel's memory for TCP (net.ipv4.tcp_mem) is %llu MiB; so many connections take %llu MiB when idle",
-		    (unsigned long long)(capacity.tcp_memory_bytes >> 20),
-		    (unsigned long long)(memory >> 20));
+		    "capacity: idle connections need %llu MiB of kernel memory, but net.ipv4.tcp_mem allows %llu MiB",
+		    (unsigned long long)(memory >> 20),
+		    (unsigned long long)(capacity.tcp_memory_bytes >> 20));
 	warn_about_backlogs(master, capacity.somaxconn);
 }

@@ -1,11 +1,11 @@
 /*
- * What operators send: bytes on a door (http/http_server.h), through its HTTP server to
- * the routes that read and steer. The first byte says which door it is, how the change
- * that is asked for ends, and how the visitor leaves; the second how the bytes are cut.
+ * Requests of operators: bytes on an admin listener (http/http_server.h), through its
+ * HTTP server to the routes. The first byte chooses the listener, how a requested
+ * change ends, and how the client disconnects; the second byte how the bytes are cut.
  *
  * The changes themselves are not made: this is linked with --wrap for each of them.
- * Nothing but a POST on the Unix socket may ask for one, and when the visitor is gone
- * nobody waits and nobody is inside.
+ * Only a POST on the Unix socket may request one, and when the client has disconnected
+ * no request is pending and no connection is left.
  */
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -38,7 +38,7 @@ void __wrap_shutdown_in_order(struct shutdown *shutdown);
 static struct master master;
 static struct sockaddr_un names[HTTP_SERVER_KINDS];
 static socklen_t name_lengths[HTTP_SERVER_KINDS];
-static const char *change; /* that was asked for last; NULL: none */
+static const char *change; /* the last one requested; NULL: none */
 static unsigned changes;
 
 static int
@@ -151,7 +151,7 @@ end_changes(bool is_good)
 	}
 }
 
-/* What comes back begins as an answer does. */
+/* A response begins with "HTTP/". */
 static void
 receive(int fd, bool *received)
 {
