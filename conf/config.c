@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include "lib/printable.h"
@@ -261,6 +262,7 @@ int
 config_load(const struct config_sources *sources, struct config *ret, char *error)
 {
 	struct config config = { 0 };
+	errno = 0;
 	if (settings_read_defaults(&config_table, &config, error, CONFIG_ERROR_MAX) <
 		0 ||
 	    load_file(sources->file, &config, error) != 0 ||
@@ -273,6 +275,12 @@ config_load(const struct config_sources *sources, struct config *ret, char *erro
 	}
 	*ret = config;
 	return 0;
+}
+
+int
+config_exit_status(void)
+{
+	return errno == ENOMEM ? EX_OSERR : EX_CONFIG;
 }
 
 void

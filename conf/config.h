@@ -109,9 +109,12 @@ struct config_sources {
 
 /* Loads, fills in defaults, checks; opens only the file. 0, or -1 with one line in
  * error[CONFIG_ERROR_MAX]: file, line and column, or the option; what was found and
- * what was expected. On 0 the caller calls config_finish. */
+ * what was expected; errno is ENOMEM if memory ran out. On 0 the caller calls
+ * config_finish. */
 int config_load(const struct config_sources *sources, struct config *ret, char *error)
     __attribute__((warn_unused_result));
+/* Exit status (sysexits) after config_load has failed, by its errno. */
+int config_exit_status(void);
 void config_finish(struct config *config);
 
 /* The effective configuration as JSON that loads to the same values; heap, or NULL when

@@ -72,22 +72,25 @@ parse_options(int argc, char **argv, struct options *ret)
 		ret->sources.file = YODEL_SYSCONFDIR "/yodeld.json";
 }
 
+/* Returns the exit status. */
 static int
 load(const struct config_sources *sources, struct config *ret)
 {
 	char error[CONFIG_ERROR_MAX];
 	if (config_load(sources, ret, error) == 0)
-		return 0;
+		return EX_OK;
+	int status = config_exit_status();
 	fprintf(stderr, "yodeld: %s\n", error);
-	return -1;
+	return status;
 }
 
 static int
 check(const struct config_sources *sources)
 {
 	struct config config;
-	if (load(sources, &config) < 0)
-		return EX_CONFIG;
+	int status = load(sources, &config);
+	if (status != EX_OK)
+		return status;
 	config_finish(&config);
 	printf("%s: the configuration is good\n",
 	    sources->file != NULL ? sources->file : "built-in default");
@@ -116,8 +119,9 @@ static int
 print_config(const struct config_sources *sources)
 {
 	struct config config;
-	if (load(sources, &config) < 0)
-		return EX_CONFIG;
+	int status = load(sources, &config);
+	if (status != EX_OK)
+		return status;
 	char *text = config_print(&config);
 	config_finish(&config);
 	return print(text);

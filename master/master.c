@@ -260,20 +260,21 @@ master_run(const struct config_sources *sources, char **argv)
 	master->upgrade.previous_program_fd = -1;
 	char error[CONFIG_ERROR_MAX];
 	if (!is_takeover && config_load(sources, &master->config.current, error) < 0) {
+		int status = config_exit_status();
 		fprintf(stderr, "yodeld: %s\n", error);
 		master_finish(master);
-		return EX_CONFIG;
+		return status;
 	}
-	int status = EX_OSERR;
+	int exit_status = EX_OSERR;
 	if ((is_takeover ? start_takeover(master) : start_fresh(master)) == 0) {
 		event_base_dispatch(master->base);
 		signals_stop(master);
 		master->pending.loop_has_ended = true;
 		log_totals(master);
-		status = master->exit_status;
+		exit_status = master->exit_status;
 	}
 	master_finish(master);
-	return status;
+	return exit_status;
 }
 
 /* Exits without master_finish(), which would remove what belongs to the parent. */
