@@ -13,6 +13,7 @@
 #define REFRESH_PIPE_NS NS_PER_S
 
 #define LINE_SIZE 256
+#define LEFT_SIZE 48
 
 /* Totals of all load processes. */
 struct snapshot {
@@ -60,7 +61,7 @@ take_snapshot(const struct counters_map *counters_map, uint64_t now_ns)
 /* "8 s left": from the duration of the plan, else from the rate. */
 static void
 format_left(const struct plan *plan, const struct snapshot *now, double rate,
-    char out[LINE_SIZE])
+    char out[LEFT_SIZE])
 {
 	uint64_t end_ns = now->start_ns + plan->warmup_ns + plan->duration_ns;
 	double left_s = NAN;
@@ -73,9 +74,9 @@ format_left(const struct plan *plan, const struct snapshot *now, double rate,
 			rate);
 	out[0] = '\0';
 	if (plan->duration_ns > 0 && now->now_ns >= end_ns)
-		snprintf(out, LINE_SIZE, ", draining");
+		snprintf(out, LEFT_SIZE, ", draining");
 	else if (!isnan(left_s))
-		snprintf(out, LINE_SIZE, ", %.0f s left", ceil(left_s));
+		snprintf(out, LEFT_SIZE, ", %.0f s left", ceil(left_s));
 }
 
 /* p99 of the last second; "?": too few values, "-": none. */
@@ -95,7 +96,7 @@ format_running(const struct progress *progress, const struct sampler *sampler,
 	double seconds = (double)(now->now_ns - progress->last_ns) / 1e9;
 	double rate =
 	    seconds > 0 ? (double)(now->answered - progress->last_done) / seconds : 0;
-	char left[LINE_SIZE], open[UNITS_TEXT_MAX], speed[UNITS_TEXT_MAX],
+	char left[LEFT_SIZE], open[UNITS_TEXT_MAX], speed[UNITS_TEXT_MAX],
 	    p99[UNITS_TEXT_MAX], errors[UNITS_TEXT_MAX];
 	format_left(sampler->plan, now, rate, left);
 	snprintf(line, LINE_SIZE,
