@@ -19,30 +19,30 @@
 
 /* A table with a row of each type. */
 
-enum colour { RED, GREEN, BLUE };
-static const char *const colours[] = { "red", "green", "blue", NULL };
+enum policy { LRU, CLOCK, FIFO };
+static const char *const policies[] = { "lru", "clock", "fifo", NULL };
 
-struct door {
+struct port {
 	char *name;
-	uint32_t width;
+	uint32_t queue;
 };
 
-struct house {
-	bool heated;
-	uint32_t rooms;
-	uint64_t area;
-	uint64_t bricks;
-	uint64_t cooling_ns;
-	enum colour colour;
-	char *owner;
-	char **guests;
-	size_t guest_count;
-	struct door *doors;
-	size_t door_count;
+struct server {
+	bool daemon;
+	uint32_t cores;
+	uint64_t size;
+	uint64_t blocks;
+	uint64_t timeout_ns;
+	enum policy policy;
+	char *realm;
+	char **groups;
+	size_t group_count;
+	struct port *ports;
+	size_t port_count;
 };
 
 static inline int
-check_owner(const char *text, char *error, size_t error_size)
+check_capital(const char *text, char *error, size_t error_size)
 {
 	if (text[0] >= 'A' && text[0] <= 'Z')
 		return 0;
@@ -50,140 +50,140 @@ check_owner(const char *text, char *error, size_t error_size)
 	return -1;
 }
 
-#define DOOR(member) SETTING_FIELD(struct door, member)
-static const struct setting door_rows[] = {
+#define PORT(member) SETTING_FIELD(struct port, member)
+static const struct setting port_rows[] = {
 	{ .name = "name",
-	    .help = "What is on it.",
+	    .help = "Name of the port.",
 	    .type = SETTING_STRING,
 	    .flags = SETTING_REQUIRED,
-	    DOOR(name) },
-	{ .name = "width",
-	    .help = "In centimetres.",
+	    PORT(name) },
+	{ .name = "queue",
+	    .help = "Length of its accept queue.",
 	    .type = SETTING_INTEGER,
-	    DOOR(width),
+	    PORT(queue),
 	    .initial = "80",
 	    .min = 50,
 	    .max = 200 },
 	{ .name = NULL },
 };
-static const struct settings door_table = { "Door", door_rows, sizeof(struct door), 0 };
+static const struct settings port_table = { "Port", port_rows, sizeof(struct port), 0 };
 
-#define HOUSE(member) SETTING_FIELD(struct house, member)
-static const struct setting house_rows[] = {
+#define SERVER(member) SETTING_FIELD(struct server, member)
+static const struct setting server_rows[] = {
 	{ .name = "$note", .help = "A note.", .type = SETTING_ANNOTATION },
-	{ .name = "heated",
-	    .help = "Is it?",
+	{ .name = "daemon",
+	    .help = "Runs in the background.",
 	    .type = SETTING_BOOL,
-	    HOUSE(heated),
+	    SERVER(daemon),
 	    .initial = "true" },
-	{ .name = "rooms",
-	    .help = "How many.",
+	{ .name = "cores",
+	    .help = "CPU cores to use.",
 	    .type = SETTING_INTEGER,
 	    .flags = SETTING_AUTO,
-	    HOUSE(rooms),
+	    SERVER(cores),
 	    .initial = "auto",
 	    .min = 1,
 	    .max = 9 },
-	{ .name = "walls.area",
+	{ .name = "cache.size",
 	    .help = "A size.",
 	    .type = SETTING_SIZE,
-	    HOUSE(area),
+	    SERVER(size),
 	    .initial = "64k",
 	    .min = 1,
 	    .max = 1 << 20 },
-	{ .name = "walls.bricks",
+	{ .name = "cache.blocks",
 	    .help = "A count.",
 	    .type = SETTING_COUNT,
 	    .flags = SETTING_OFF,
-	    HOUSE(bricks),
+	    SERVER(blocks),
 	    .initial = "10k",
 	    .min = 100,
 	    .max = 1000000 },
-	{ .name = "walls.paint.colour",
-	    .help = "A colour.",
+	{ .name = "cache.evict.policy",
+	    .help = "A policy.",
 	    .type = SETTING_ENUM,
-	    HOUSE(colour),
-	    .initial = "green",
-	    .names = colours },
-	{ .name = "cooling",
+	    SERVER(policy),
+	    .initial = "clock",
+	    .names = policies },
+	{ .name = "timeout",
 	    .help = "A duration.",
 	    .type = SETTING_DURATION,
 	    .flags = SETTING_OFF,
-	    HOUSE(cooling_ns),
+	    SERVER(timeout_ns),
 	    .initial = "30s",
 	    .min = 1000000,
 	    .max = 60000000000 },
-	{ .name = "owner",
+	{ .name = "realm",
 	    .help = "A name.",
 	    .type = SETTING_STRING,
-	    HOUSE(owner),
-	    .check = check_owner,
+	    SERVER(realm),
+	    .check = check_capital,
 	    .pattern = "^[A-Z]" },
-	{ .name = "guests",
+	{ .name = "groups",
 	    .help = "Names.",
 	    .type = SETTING_STRINGS,
-	    HOUSE(guests),
-	    .count_offset = offsetof(struct house, guest_count),
+	    SERVER(groups),
+	    .count_offset = offsetof(struct server, group_count),
 	    .max = 3,
-	    .check = check_owner,
+	    .check = check_capital,
 	    .pattern = "^[A-Z]" },
-	{ .name = "doors",
-	    .help = "Doors.",
+	{ .name = "ports",
+	    .help = "Ports.",
 	    .type = SETTING_OBJECTS,
-	    HOUSE(doors),
-	    .count_offset = offsetof(struct house, door_count),
-	    .initial = "[{\"name\": \"front\"}]",
+	    SERVER(ports),
+	    .count_offset = offsetof(struct server, port_count),
+	    .initial = "[{\"name\": \"admin\"}]",
 	    .min = 1,
 	    .max = 4,
-	    .items = &door_table },
+	    .items = &port_table },
 	{ .name = NULL },
 };
-static const struct settings house_table = { "House", house_rows, sizeof(struct house),
-	0 };
+static const struct settings server_table = { "Server", server_rows,
+	sizeof(struct server), 0 };
 
-static inline struct house
+static inline struct server
 defaults(void)
 {
-	struct house house = { 0 };
+	struct server server = { 0 };
 	char error[256] = "";
 
-	if (settings_read_defaults(&house_table, &house, error, sizeof(error)) < 0)
+	if (settings_read_defaults(&server_table, &server, error, sizeof(error)) < 0)
 		fail_msg("%s", error);
-	return house;
+	return server;
 }
 
-static inline struct house
-read_house(const char *text)
+static inline struct server
+read_server(const char *text)
 {
-	struct house house = defaults();
+	struct server server = defaults();
 	char error[256] = "";
 
-	if (settings_read_text(&house_table, &house, "f", text, strlen(text), error,
+	if (settings_read_text(&server_table, &server, "f", text, strlen(text), error,
 		sizeof(error)) != 0)
 		fail_msg("%s", error);
-	return house;
+	return server;
 }
 
 static inline void
 check_refused(const char *text, const char *expected)
 {
-	struct house house = defaults();
+	struct server server = defaults();
 	char error[256] = "";
 
-	assert_int_equal(settings_read_text(&house_table, &house, "f", text,
+	assert_int_equal(settings_read_text(&server_table, &server, "f", text,
 			     strlen(text), error, sizeof(error)),
 	    -1);
 	assert_string_equal(error, expected);
-	settings_finish(&house_table, &house);
+	settings_finish(&server_table, &server);
 }
 
 static inline void
-override_to(struct house *house, const char *override, const char *expected)
+override_to(struct server *server, const char *override, const char *expected)
 {
 	char error[256] = "";
 
 	int rc = settings_override(
-	    &house_table, house, "--set", override, error, sizeof(error));
+	    &server_table, server, "--set", override, error, sizeof(error));
 	assert_string_equal(error, expected);
 	assert_int_equal(rc, *expected == '\0' ? 0 : -1);
 }

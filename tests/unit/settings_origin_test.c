@@ -13,86 +13,86 @@
 
 #include "lib/settings/settings.h"
 
-struct door {
+struct port {
 	char *name;
-	uint32_t width;
+	uint32_t queue;
 };
 
-struct house {
-	uint32_t rooms, floors;
-	char **guests;
-	size_t guest_count;
-	struct door *doors;
-	size_t door_count;
+struct server {
+	uint32_t cores, blocks;
+	char **groups;
+	size_t group_count;
+	struct port *ports;
+	size_t port_count;
 	struct settings_origins origins;
 };
 
-static const struct setting door_rows[] = {
-	{ .name = "name", .type = SETTING_STRING, SETTING_FIELD(struct door, name) },
-	{ .name = "width",
+static const struct setting port_rows[] = {
+	{ .name = "name", .type = SETTING_STRING, SETTING_FIELD(struct port, name) },
+	{ .name = "queue",
 	    .type = SETTING_INTEGER,
-	    SETTING_FIELD(struct door, width),
+	    SETTING_FIELD(struct port, queue),
 	    .initial = "1",
 	    .max = 9 },
 	{ .name = NULL },
 };
 
-static const struct settings door_table = {
-	.title = "door", .rows = door_rows, .size = sizeof(struct door)
+static const struct settings port_table = {
+	.title = "port", .rows = port_rows, .size = sizeof(struct port)
 };
 
-static const struct setting house_rows[] = {
-	{ .name = "rooms",
+static const struct setting server_rows[] = {
+	{ .name = "cores",
 	    .type = SETTING_INTEGER,
-	    SETTING_FIELD(struct house, rooms),
+	    SETTING_FIELD(struct server, cores),
 	    .initial = "3",
 	    .max = 9 },
-	{ .name = "high.floors",
+	{ .name = "cache.blocks",
 	    .type = SETTING_INTEGER,
-	    SETTING_FIELD(struct house, floors),
+	    SETTING_FIELD(struct server, blocks),
 	    .initial = "1",
 	    .max = 9 },
-	{ .name = "guests",
+	{ .name = "groups",
 	    .type = SETTING_STRINGS,
-	    SETTING_FIELD(struct house, guests),
-	    .count_offset = offsetof(struct house, guest_count) },
-	{ .name = "doors",
+	    SETTING_FIELD(struct server, groups),
+	    .count_offset = offsetof(struct server, group_count) },
+	{ .name = "ports",
 	    .type = SETTING_OBJECTS,
-	    SETTING_FIELD(struct house, doors),
-	    .count_offset = offsetof(struct house, door_count),
-	    .items = &door_table },
+	    SETTING_FIELD(struct server, ports),
+	    .count_offset = offsetof(struct server, port_count),
+	    .items = &port_table },
 	{ .name = NULL },
 };
 
-static const struct settings house_table = { .title = "house",
-	.rows = house_rows,
-	.size = sizeof(struct house),
-	.origins_offset = offsetof(struct house, origins) };
+static const struct settings server_table = { .title = "server",
+	.rows = server_rows,
+	.size = sizeof(struct server),
+	.origins_offset = offsetof(struct server, origins) };
 
 static void
-read_text(struct house *house, const char *source, const char *text)
+read_text(struct server *server, const char *source, const char *text)
 {
 	char error[256] = "";
 	int rc = settings_read_text(
-	    &house_table, house, source, text, strlen(text), error, sizeof(error));
+	    &server_table, server, source, text, strlen(text), error, sizeof(error));
 	assert_string_equal(error, "");
 	assert_int_equal(rc, 0);
 }
 
 static void
-override(struct house *house, const char *text)
+override(struct server *server, const char *text)
 {
 	char error[256] = "";
-	int rc =
-	    settings_override(&house_table, house, "--set", text, error, sizeof(error));
+	int rc = settings_override(
+	    &server_table, server, "--set", text, error, sizeof(error));
 	assert_string_equal(error, "");
 	assert_int_equal(rc, 0);
 }
 
 static void
-assert_origin(const struct house *house, const char *name, const char *source)
+assert_origin(const struct server *server, const char *name, const char *source)
 {
-	const char *found = settings_origin_of(&house_table, house, name);
+	const char *found = settings_origin_of(&server_table, server, name);
 	if (source == NULL)
 		assert_null(found);
 	else
@@ -102,64 +102,64 @@ assert_origin(const struct house *house, const char *name, const char *source)
 static void
 test_the_last_source_is_the_origin(void **state)
 {
-	struct house house = { 0 };
+	struct server server = { 0 };
 	char error[256];
 	(void)state;
 	assert_int_equal(
-	    settings_read_defaults(&house_table, &house, error, sizeof(error)), 0);
-	assert_origin(&house, "rooms", NULL);
-	read_text(&house, "a.json",
-	    "{\"rooms\": 4, \"high\": {\"floors\": 2}, \"guests\": [\"A\", \"B\"]}");
-	assert_origin(&house, "rooms", "a.json");
-	assert_origin(&house, "high.floors", "a.json");
-	assert_origin(&house, "guests", "a.json");
-	override(&house, "high.floors=3");
-	assert_origin(&house, "high.floors", "--set");
-	assert_origin(&house, "rooms", "a.json");
+	    settings_read_defaults(&server_table, &server, error, sizeof(error)), 0);
+	assert_origin(&server, "cores", NULL);
+	read_text(&server, "a.json",
+	    "{\"cores\": 4, \"cache\": {\"blocks\": 2}, \"groups\": [\"A\", \"B\"]}");
+	assert_origin(&server, "cores", "a.json");
+	assert_origin(&server, "cache.blocks", "a.json");
+	assert_origin(&server, "groups", "a.json");
+	override(&server, "cache.blocks=3");
+	assert_origin(&server, "cache.blocks", "--set");
+	assert_origin(&server, "cores", "a.json");
 	assert_int_equal(
-	    settings_origin_set(&house_table, &house, "rooms", "a neighbour"), 0);
-	assert_origin(&house, "rooms", "a neighbour");
-	settings_finish(&house_table, &house);
-	assert_int_equal(house.origins.count, 0);
+	    settings_origin_set(&server_table, &server, "cores", "POST /scale"), 0);
+	assert_origin(&server, "cores", "POST /scale");
+	settings_finish(&server_table, &server);
+	assert_int_equal(server.origins.count, 0);
 }
 
 static void
 test_replacing_a_list_replaces_its_origins(void **state)
 {
-	struct house house = { 0 };
+	struct server server = { 0 };
 	(void)state;
-	read_text(&house, "a.json",
-	    "{\"rooms\": 4, \"doors\": [{\"name\": \"front\", \"width\": 2}, {\"name\": \"back\"}]}");
-	assert_origin(&house, "doors[0].width", "a.json");
-	assert_origin(&house, "doors[1].name", "a.json");
-	assert_origin(&house, "doors[1].width", NULL);
-	override(&house, "doors[1].width=3");
-	assert_origin(&house, "doors[1].width", "--set");
-	override(&house, "doors=[{\"name\": \"side\"}]");
-	assert_origin(&house, "doors[0].name", "--set");
-	assert_origin(&house, "doors[0].width", NULL);
-	assert_origin(&house, "doors[1].name", NULL);
-	assert_origin(&house, "rooms", "a.json");
-	settings_finish(&house_table, &house);
+	read_text(&server, "a.json",
+	    "{\"cores\": 4, \"ports\": [{\"name\": \"admin\", \"queue\": 2}, {\"name\": \"http\"}]}");
+	assert_origin(&server, "ports[0].queue", "a.json");
+	assert_origin(&server, "ports[1].name", "a.json");
+	assert_origin(&server, "ports[1].queue", NULL);
+	override(&server, "ports[1].queue=3");
+	assert_origin(&server, "ports[1].queue", "--set");
+	override(&server, "ports=[{\"name\": \"http\"}]");
+	assert_origin(&server, "ports[0].name", "--set");
+	assert_origin(&server, "ports[0].queue", NULL);
+	assert_origin(&server, "ports[1].name", NULL);
+	assert_origin(&server, "cores", "a.json");
+	settings_finish(&server_table, &server);
 }
 
 static void
 test_every_value_is_written_with_its_origin(void **state)
 {
-	static const char *const wanted[] = { "\"rooms\": \"default\"",
-		"\"high.floors\": \"--set\"", "\"guests\": \"default\"",
-		"\"doors[0].name\": \"a \\\"b\\\"\"",
-		"\"doors[0].width\": \"default\"" };
-	struct house house = { 0 };
+	static const char *const expected[] = { "\"cores\": \"default\"",
+		"\"cache.blocks\": \"--set\"", "\"groups\": \"default\"",
+		"\"ports[0].name\": \"a \\\"b\\\"\"",
+		"\"ports[0].queue\": \"default\"" };
+	struct server server = { 0 };
 	(void)state;
-	read_text(&house, "a \"b\"", "{\"doors\": [{\"name\": \"front\"}]}");
-	override(&house, "high.floors=2");
-	char *text = settings_write_origins(&house_table, &house);
+	read_text(&server, "a \"b\"", "{\"ports\": [{\"name\": \"admin\"}]}");
+	override(&server, "cache.blocks=2");
+	char *text = settings_write_origins(&server_table, &server);
 	assert_non_null(text);
-	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)
-		assert_non_null(strstr(text, wanted[i]));
+	for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++)
+		assert_non_null(strstr(text, expected[i]));
 	free(text);
-	settings_finish(&house_table, &house);
+	settings_finish(&server_table, &server);
 }
 
 int
