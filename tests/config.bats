@@ -227,7 +227,7 @@ validate() # SCHEMA FILE...
 		run "$YODELD" --check -c x.json
 		[ "$status" = 78 ]
 		run validate "$CONF/yodeld.schema.json" x.json
-		if [[ "$output" != "x.json: not valid: "* ]]; then
+		if [[ "$output" != "x.json: invalid: "* ]]; then
 			echo "the schema accepts $text"
 			return 1
 		fi

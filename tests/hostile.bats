@@ -133,7 +133,7 @@ withstands() # MODE COUNT PORT...
 
 @test "peers that connect and disconnect do not delay others" {
 	start_target
-	withstands leave 50 "${PORTS[@]}"
+	withstands close 50 "${PORTS[@]}"
 }
 
 @test "a SYN flood does not delay others" {

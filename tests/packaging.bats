@@ -169,7 +169,7 @@ complete_in_bash() # PROGRAM WORD...: the words that are offered for the last on
 	sed 's/completions: 4/completions: "4"/' "$PACKAGING/kubernetes/yodel.yaml" >type.yaml
 	for file in key.yaml type.yaml; do
 		run -1 /usr/bin/python3 "$check" $file
-		[[ $output == "$file: the API knows no such "* ]]
+		[[ $output == "$file: not a valid "* ]]
 	done
 }
 

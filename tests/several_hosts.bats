@@ -82,15 +82,15 @@ call_from_all() # [ARG...]
 	run -0 "$YODEL" merge -o all.json --threshold 'p99<10s' 2.json 0.json 1.json
 	[[ $output = *"5,460 sent = 5,460 verified"* && $output = *host2* ]]
 	merged_exactly
-	merged_says 'r["connections"]["established"] == 91 and r["plan"]["rate"] == 3000'
-	merged_says '[p["connections"]["requested"] for p in parts] == [31, 30, 30]'
-	merged_says '{k["hostname"] for k in r["ranks"]} == {"host0", "host1", "host2"}'
+	merged_matches 'r["connections"]["established"] == 91 and r["plan"]["rate"] == 3000'
+	merged_matches '[p["connections"]["requested"] for p in parts] == [31, 30, 30]'
+	merged_matches '{k["hostname"] for k in r["ranks"]} == {"host0", "host1", "host2"}'
 	# All began at the same moment, a second as it was asked for.
-	merged_says 'len({p["started_at"] for p in parts}) == 1 and
+	merged_matches 'len({p["started_at"] for p in parts}) == 1 and
 		parts[0]["started_at"].endswith(".000000000Z")'
 	# The server saw the same: no connection and no message but these.
 	"$BUILD/yodelctl" -s control.sock --json stats >stats.json
-	merged_says '(lambda t: t["connections_accepted"] == 91 and t["messages_received"] == 5460
+	merged_matches '(lambda t: t["connections_accepted"] == 91 and t["messages_received"] == 5460
 		and t["bytes_received"] == r["bytes"]["sent"])(json.load(open("stats.json"))["totals"])'
 	run -99 "$YODEL" merge -q --threshold 'p99<1us' 0.json 1.json 2.json
 }
@@ -115,11 +115,11 @@ sys.exit(json.load(sys.stdin)["totals"]["messages_received"] < 400)'
 	wait $calls
 	run -0 "$YODEL" merge -o all.json 0.json 1.json 2.json
 	merged_exactly
-	merged_says 'r["messages"]["verified"] == r["messages"]["due"] == 2400'
+	merged_matches 'r["messages"]["verified"] == r["messages"]["due"] == 2400'
 	# GNU parallel chooses which host is which rank.
-	merged_says '{p["host"]["hostname"]: p["host"]["retransmits"] > 5 for p in parts} ==
+	merged_matches '{p["host"]["hostname"]: p["host"]["retransmits"] > 5 for p in parts} ==
 		{"host0": False, "host1": True, "host2": False}'
-	merged_says 'next(k["max_ns"] for k in r["ranks"] if k["hostname"] == "host1") > 400e6'
+	merged_matches 'next(k["max_ns"] for k in r["ranks"] if k["hostname"] == "host1") > 400e6'
 	[[ $output = *"(host1) is "*"TCP retransmits on these connections: packets were lost"* ]]
 }
 

@@ -80,7 +80,7 @@ start_scripted_server() # MODE; sets SCRIPTED_SERVER_PORT
 }
 
 @test "a peer that closes early is reported and fails" {
-	start_scripted_server leave
+	start_scripted_server close
 	mkfifo typed
 	spawn talk bash -c 'exec "$0" talk "127.0.0.1:$1" <typed' "$YODEL" "$SCRIPTED_SERVER_PORT"
 	exec 7>typed

@@ -113,7 +113,7 @@ result_says() # EXPRESSION
 
 @test "unacknowledged bytes are distinguished from acknowledged but unanswered ones" {
 	# It reads nothing: what its kernel has no room for stays on this side.
-	start_faulty_server deaf
+	start_faulty_server never-read
 	run_yodel -c 1 -n 1 --size 16M --timeout 1s
 	[ "$status" = 1 ]
 	result_says 'gone[0]["why"] == "timeout" and gone[0]["unacknowledged"] > 0'
@@ -133,7 +133,7 @@ result_says() # EXPRESSION
 }
 
 @test "a server that reads nothing times out although no message is completely sent" {
-	start_faulty_server deaf
+	start_faulty_server never-read
 	for load in "-n 1G" "-n 1G --lockstep" "-d 1h --no-reconnect" "-d 1h -R 1M --no-reconnect"; do
 		# shellcheck disable=SC2086 # words are meant
 		run --separate-stderr timeout 60 "$YODEL" --json result.json --expect none --size 1 \

@@ -99,7 +99,7 @@ load lib/client
 }
 
 @test "a server that accepts and closes is not flooded with reconnects" {
-	start_faulty_server leave
+	start_faulty_server close-all
 	run_yodel -c 4 -R 20 -d 1s "127.0.0.1:$FAULTY_SERVER_PORT"
 	[ "$status" = 1 ]
 	result_matches 'm["verified"] == 0 and lost == m["sent"] > 0 and c["established"] < 200'

@@ -1,13 +1,13 @@
 # shellcheck shell=bash
-# shellcheck disable=SC2034,SC2317 # who loads it sets, uses and calls these
-# admin.bash - for tests of what operators see and do: a yodeld with an admin socket and an
-# address, and ways to ask. Load it after helpers.
+# shellcheck disable=SC2034,SC2317 # the files that load it set, use and call these
+# admin.bash - for tests of the admin interface: starts a yodeld with an admin socket and an
+# admin address, and sends requests to it. Load it after helpers.
 
 ADMIN_CLIENT=$BATS_TEST_DIRNAME/lib/admin_client.py
 YODELCTL=$BUILD/yodelctl
 
-# start_with_admin [ARG...] - a yodeld with two workers, an admin socket and an address.
-# Sets ADMIN, and ADMIN_ADDRESS, the address for who may only read.
+# start_with_admin [ARG...] - starts a yodeld with two workers, an admin socket and an admin
+# address. Sets ADMIN (the socket) and ADMIN_ADDRESS (read-only).
 start_with_admin()
 {
 	ADMIN=$BATS_TEST_TMPDIR/admin_socket
@@ -15,7 +15,7 @@ start_with_admin()
 	ADMIN_ADDRESS=$(sed -nE 's|.*admin: http://([^ ]*) .*|\1|p' "$YODELD_LOG")
 }
 
-# The same with a file that a test can change, server.json.
+# Like start_with_admin, but with a configuration file, server.json, that the test can change.
 start_with_config_file()
 {
 	write_file 2
@@ -38,18 +38,18 @@ start_with_existing_file()
 	ADMIN_ADDRESS=$(sed -nE 's|.*admin: http://([^ ]*) .*|\1|p' "$YODELD_LOG")
 }
 
-ask() # METHOD TARGET [ADMIN]: the status in $output's first line
+ask() # METHOD TARGET [ADMIN]: prints the status on the first line, then the body
 {
 	"$ADMIN_CLIENT" ask "${3-$ADMIN}" "$1" "$2"
 }
 
-# A value of /stats by a Python expression over it, as in: stat 's["generation"]'.
+# Prints the value of a Python expression over /stats, as in: stat_of 's["generation"]'.
 stat_of()
 {
 	ask GET /stats | sed 1d | python3 -c "import json, sys; s = json.load(sys.stdin); print($1)"
 }
 
-# Nobody is inside: of the sockets with that name there is only the one that listens.
+# True when no client is connected: the listening socket is the only one with that path.
 admin_has_no_clients()
 {
 	[ "$(grep -c "$ADMIN\$" /proc/net/unix)" = 1 ]
@@ -60,7 +60,7 @@ ctl()
 	"$YODELCTL" -s "$ADMIN" "$@"
 }
 
-# hold COUNT - connections that a worker has taken, not only the kernel.
+# hold COUNT - opens connections and waits until the workers have accepted them.
 hold()
 {
 	spawn hold "$INDEPENDENT_CLIENT" hold "127.0.0.1:$PORT" "$1"
@@ -71,7 +71,7 @@ hold()
 	wait_until are_open "$1"
 }
 
-# A key of an answer that is JSON on stdin, as in: value_of 's["ok"]'.
+# Prints the value of a Python expression over the JSON on stdin, as in: value_of 's["ok"]'.
 value_of()
 {
 	python3 -c "import json, sys; s = json.load(sys.stdin); print($1)"

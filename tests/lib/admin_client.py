@@ -1,22 +1,22 @@
 #!/usr/bin/env python3
-"""admin_client.py - visitors of yodeld's admin interface that share no code with it.
+"""admin_client.py - clients of yodeld's admin interface that share no code with it.
 
-  ask DOOR METHOD TARGET   one request; prints the status on the first line, then the body
-  watch DOOR               reads /stats and /metrics again and again until SIGTERM; each
-                           /stats must add up, no counter may go back; prints the number
-                           of looks, or what was wrong and exits 1
-  drip DOOR N              N visitors, each a byte of a request now and then, until SIGTERM;
-                           prints "dripping" once all have connected
-  terminal KEY COMMAND...  runs a command on a terminal of its own. When it has drawn
-                           something, KEY is typed (one character) or sent (SIGNAL), or
-                           "nothing". Prints "restored" when the terminal is then as it
-                           was before, and how the command ended
-  views ACT COMMAND...     the same, but prints how many views were drawn. ACT is typed,
-                           or "resize": another size, and "q" when it was drawn anew
-  dumb COMMAND...          runs a command on a terminal that can only print, and prints
-                           what it has shown
+  ask ADMIN METHOD TARGET  one request; prints the status on the first line, then the body
+  watch ADMIN              polls /stats and /metrics until SIGTERM; each /stats must add up
+                           and no counter may decrease; prints the number of polls, or the
+                           error and exits 1
+  drip ADMIN N             N clients that send a byte of a request now and then, until
+                           SIGTERM; prints "dripping" once all have connected
+  terminal KEY COMMAND...  runs a command on its own pseudo-terminal. After the first view,
+                           KEY is typed (one character), sent (SIGNAL) or "nothing". Prints
+                           "restored" if the command restored the terminal, and its status
+  views ACT COMMAND...     likewise, but prints the number of views drawn. ACT is typed, or
+                           is "resize": changes the size, and types "q" after a redraw
+  full_rows COMMAND...     likewise; prints how many rows of the first view fill the
+                           terminal, and how many lose their last column
+  dumb COMMAND...          runs a command on a dumb terminal and prints its output
 
-DOOR is the path of a Unix socket, or HOST:PORT.
+ADMIN is the path of a Unix socket, or HOST:PORT.
 """
 import fcntl
 import json
@@ -32,34 +32,34 @@ import termios
 import time
 
 TIOCGPTN = 0x80045430  # the terminal's number (ioctl_tty(2)); not in termios
-PATIENCE = 20  # seconds, for any single wait
+TIMEOUT = 20  # seconds, for any single wait
 UNREACHED = (ConnectionError, FileNotFoundError)
 
 
 def connect(admin_socket):
     if "/" in admin_socket:
         peer = socket.socket(socket.AF_UNIX)
-        peer.settimeout(PATIENCE)
+        peer.settimeout(TIMEOUT)
         peer.connect(admin_socket)
         return peer
     host, _, port = admin_socket.rpartition(":")
-    return socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE)
+    return socket.create_connection((host.strip("[]"), int(port)), timeout=TIMEOUT)
 
 
 def ask(admin_socket, method, target):
-    """The status and the body; ConnectionError when there is no whole answer."""
+    """The status and the body; ConnectionError if the response is incomplete."""
     with connect(admin_socket) as peer:
         peer.sendall(
             f"{method} {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
             "Content-Length: 0\r\n\r\n".encode()
         )
-        answer = b""
+        response = b""
         while chunk := peer.recv(65536):
-            answer += chunk
-    head, blank, body = answer.partition(b"\r\n\r\n")
+            response += chunk
+    head, blank, body = response.partition(b"\r\n\r\n")
     length = re.search(rb"(?i)content-length: *(\d+)", head)
     if not blank or (length and int(length[1]) != len(body) and method != "HEAD"):
-        raise ConnectionError("the answer broke off")
+        raise ConnectionError("truncated response")
     return int(head.split()[1]), body.decode()
 
 
@@ -80,33 +80,33 @@ def counters_of_metrics(text):
 def check_sum(totals):
     ended = sum(totals["connections_closed"].values())
     if totals["connections_accepted"] != totals["connections_open"] + ended:
-        sys.exit(f"does not add up: {totals}")
+        sys.exit(f"the counters do not add up: {totals}")
 
 
 def check_growth(before, now):
     for name, value in before.items():
         if name not in now:
-            sys.exit(f"{name} is gone")
+            sys.exit(f"{name} disappeared")
         if now[name] < value:
-            sys.exit(f"{name} went back from {value} to {now[name]}")
+            sys.exit(f"{name} decreased from {value} to {now[name]}")
     before.update(now)
 
 
 def watch(admin_socket):
     ends = []
     signal.signal(signal.SIGTERM, lambda *_: ends.append(True))
-    stats, metrics, looks = {}, {}, 0
+    stats, metrics, polls = {}, {}, 0
     while not ends:
         try:
             totals = json.loads(ask(admin_socket, "GET", "/stats")[1])["totals"]
             text = ask(admin_socket, "GET", "/metrics")[1]
         except UNREACHED as error:
-            sys.exit(f"not reached: {error}")
+            sys.exit(f"cannot connect: {error}")
         check_sum(totals)
         check_growth(stats, counters_of_stats(totals))
         check_growth(metrics, counters_of_metrics(text))
-        looks += 1
-    print(looks)
+        polls += 1
+    print(polls)
 
 
 def drip(admin_socket, count):
@@ -127,17 +127,17 @@ def drip(admin_socket, count):
 
 
 def read_terminal(fd, until, shown=b""):
-    """What has come after `shown`, and that: all of it may have come at once."""
-    deadline = time.monotonic() + PATIENCE
+    """Reads until until(text) is true of the whole text, which begins with `shown`."""
+    deadline = time.monotonic() + TIMEOUT
     while not until(shown):
         ready, _, _ = select.select([fd], [], [], 0.1)
         if time.monotonic() > deadline:
-            sys.exit(f"nothing came of {shown!r}")
+            sys.exit(f"timeout after {TIMEOUT} s; output: {shown!r}")
         if not ready:
             continue
         try:
             chunk = os.read(fd, 65536)
-        except OSError:  # nobody has it open any more
+        except OSError:  # the command has exited
             break
         if not chunk:
             break
@@ -166,8 +166,8 @@ def views(act, *command):
 
 
 def full_rows(*command):
-    """How many rows of the first view fill the terminal, and how many lose their last
-    column: the cursor stays on it, so erasing from there to the end erases it too."""
+    """A row loses its last column if the line is erased to its end afterwards: the cursor
+    is still on that column."""
     pid, fd = pty.fork()
     if pid == 0:
         os.environ["TERM"] = "xterm"
@@ -188,17 +188,17 @@ def dumb(*command):
 
 
 def terminal(key, *command):
-    seen, look = os.pipe()
+    saved, notify = os.pipe()
     pid, fd = pty.fork()
     if pid == 0:
         os.environ["TERM"] = "xterm"
-        os.read(seen, 1)  # not before it is known how the terminal was
+        os.read(saved, 1)  # wait until the parent has read the terminal's state
         os.execvp(command[0], command)
-    # Open here too, or the terminal's state is gone with the command.
+    # Opened here too: the state of the terminal is lost with its last open descriptor.
     number = fcntl.ioctl(fd, TIOCGPTN, bytes(4))
     os.open(f"/dev/pts/{int.from_bytes(number, sys.byteorder)}", os.O_RDWR | os.O_NOCTTY)
     before = termios.tcgetattr(fd)
-    os.write(look, b".")
+    os.write(notify, b".")
     shown = read_terminal(fd, lambda text: b"SLOT" in text)
     if len(key) == 1:
         os.write(fd, key.encode())
@@ -219,7 +219,7 @@ def print_answer(admin_socket, method, target):
     try:
         status, body = ask(admin_socket, method, target)
     except UNREACHED as error:
-        sys.exit(f"not reached: {error}")
+        sys.exit(f"cannot connect: {error}")
     print(status)
     print(body, end="")
 

@@ -1,21 +1,20 @@
 #!/usr/bin/env python3
-"""attacker.py MODE COUNT PORT... - what hostile peers do to a server on 127.0.0.1, at once
-and for as long as they are let.
+"""attacker.py MODE COUNT PORT... - hostile clients of a server on 127.0.0.1, until SIGTERM.
 
   drip        COUNT connections that announce a message and send a byte now and then
-  never-read  COUNT connections that send what is answered and read nothing
-  sip         the same, but a byte is read now and then: the window is zero, and opens
+  never-read  COUNT connections that send messages and read no reply
+  sip         like never-read, but a byte is read now and then: the zero window reopens
   reset       COUNT at a time: connect, send, reset
-  leave       COUNT at a time: connect, close
-  half-open   SYNs, as many as go, from addresses that do not answer (root; own network)
+  close       COUNT at a time: connect, close
+  half-open   SYNs at full rate from addresses that do not answer (root; own network)
   endless     COUNT connections with a message that never ends
-  garbage     COUNT connections that send noise in noise's segments
+  garbage     COUNT connections that send random bytes in segments of random length
   bytes       COUNT connections that send single bytes, each in a segment of its own
 
-With several ports the connections take turns. A connection that the server ends is opened
-anew. Those that hold many do so in several processes, each from an address of its own:
-neither the descriptors of one process nor the ports of one address bound them. Prints
-"attacking" when all are there, and at TERM how much was done.
+Connections are spread over the ports in turn. A connection that the server closes is
+reopened. Many connections are divided among several processes, each with its own source
+address, so that neither the descriptor limit of one process nor the ports of one address
+bound them. Prints "attacking" when all connections are open, and at SIGTERM the totals.
 """
 import mmap
 import os
@@ -30,14 +29,14 @@ import time
 RESET = struct.pack("ii", 1, 0)
 LINES = (b"x" * 1023 + b"\n") * 64
 NOISE = random.Random(1)
-PROCESS_MOST = 5000  # connections
+PROCESS_MAX = 5000  # connections
 IP_BIND_ADDRESS_NO_PORT = 24
 done = {"connections": 0, "sent": 0}
 source = ""  # an address; empty: the kernel's choice
 
 
 def open_one(port, buffer=0):
-    """A connection that may still be on its way; None when there is none to be had."""
+    """A connection whose handshake may still be in progress."""
     peer = socket.socket()
     peer.setblocking(False)
     peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -52,7 +51,7 @@ def open_one(port, buffer=0):
 
 
 def send_some(peer, data):
-    """Bytes that went, 0 when none can now, -1 when the connection is over."""
+    """Bytes sent, 0 if the socket buffer is full, -1 if the connection is closed."""
     try:
         count = peer.send(data)
         done["sent"] += count
@@ -64,7 +63,7 @@ def send_some(peer, data):
 
 
 def drain_some(peer, limit=65536):
-    """False when the server has ended the connection."""
+    """False when the server has closed the connection."""
     try:
         return bool(peer.recv(limit))
     except BlockingIOError:
@@ -74,10 +73,10 @@ def drain_some(peer, limit=65536):
 
 
 def divide(count):
-    """In each of several processes: how many connections it holds, and what says that they
-    are there. The first one stays behind, waits for the others and tells for all."""
+    """Forks processes; returns in each the number of its connections and the function that
+    reports them as open. The parent does not return: it prints the totals of all."""
     global source
-    processes = -(-count // PROCESS_MOST)
+    processes = -(-count // PROCESS_MAX)
     shares = [(count + number) // processes for number in range(processes)]
     if processes == 1:
         return count, lambda: print("attacking", flush=True)
@@ -89,11 +88,11 @@ def divide(count):
         if pid == 0:
             source = f"127.0.1.{number + 1}"
             NOISE.seed(number)
-            signal.signal(signal.SIGTERM, lambda *_: leave_tally(tallies, number))
+            signal.signal(signal.SIGTERM, lambda *_: save_totals(tallies, number))
             return share, lambda: os.write(write_end, b"x")
         pids.append(pid)
 
-    def tell_all(*_):
+    def print_all_totals(*_):
         for pid in pids:
             os.kill(pid, signal.SIGTERM)
         for pid in pids:
@@ -102,25 +101,26 @@ def divide(count):
             connections, sent = struct.unpack_from("QQ", tallies, 16 * number)
             done["connections"] += connections
             done["sent"] += sent
-        tell()
+        print_totals()
 
-    signal.signal(signal.SIGTERM, tell_all)
+    signal.signal(signal.SIGTERM, print_all_totals)
     os.close(write_end)
-    there = 0
-    while there < len(pids):
-        there += len(os.read(read_end, len(pids))) or sys.exit("an attacker has ended")
+    opened = 0
+    while opened < len(pids):
+        opened += len(os.read(read_end, len(pids))) or sys.exit("a process has exited")
     print("attacking", flush=True)
     while True:
         signal.pause()
 
 
-def leave_tally(tallies, number):
+def save_totals(tallies, number):
     struct.pack_into("QQ", tallies, 16 * number, done["connections"], done["sent"])
     os._exit(0)
 
 
 def hold(count, ports, step, buffer=0, pause=0.02, share=1.0):
-    """COUNT connections; step(peer) for a share of them in turn, False: open it anew."""
+    """Holds COUNT connections and calls step(peer) for a random share of them in each
+    round; one whose step returns False is reopened."""
     count, announce = divide(count)
     peers = []
     for number in range(count):
@@ -163,13 +163,13 @@ def sip(count, ports):
     hold(count, ports, step, buffer=4096)
 
 
-def storm(count, ports, end):
+def connect_and_finish(count, ports, finish):
     announced = False
     while True:
         peers = [open_one(NOISE.choice(ports)) for _ in range(count)]
         time.sleep(0.002)
         for peer in peers:
-            end(peer)
+            finish(peer)
             peer.close()
         if not announced:
             print("attacking", flush=True)
@@ -209,7 +209,7 @@ def checksum(data):
 
 
 def half_open(count, ports):
-    """A SYN each from 10.x.y.z, which this network drops the answers to."""
+    """Sends SYNs from random addresses 10.x.y.z, to which this network drops answers."""
     raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
     to = socket.inet_aton("127.0.0.1")
     print("attacking", flush=True)
@@ -228,7 +228,7 @@ def half_open(count, ports):
         time.sleep(0.001)
 
 
-def tell(*_):
+def print_totals(*_):
     print(f"{done['connections']} connections, {done['sent']} bytes", flush=True)
     os._exit(0)
 
@@ -238,13 +238,13 @@ def main():
     count, ports = int(count), [int(port) for port in ports]
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
-    signal.signal(signal.SIGTERM, tell)
+    signal.signal(signal.SIGTERM, print_totals)
     {
         "drip": drip,
         "never-read": never_read,
         "sip": sip,
-        "reset": lambda c, p: storm(c, p, reset_one),
-        "leave": lambda c, p: storm(c, p, lambda peer: None),
+        "reset": lambda c, p: connect_and_finish(c, p, reset_one),
+        "close": lambda c, p: connect_and_finish(c, p, lambda peer: None),
         "half-open": half_open,
         "endless": endless,
         "garbage": garbage,

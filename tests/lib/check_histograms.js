@@ -1,5 +1,5 @@
-// check_histograms.js RESULT HGRM HLOG - reads what yodel wrote with hdr-histogram-js and
-// compares: each histogram of the result, the percentile lines, and the intervals' sum.
+// check_histograms.js RESULT HGRM HLOG - decodes yodel's files with hdr-histogram-js and
+// compares each histogram of the result, the percentile lines, and the sums of the intervals.
 'use strict';
 const assert = require('assert');
 const fs = require('fs');
@@ -17,7 +17,7 @@ for (const [name, latency] of Object.entries(result.latency)) {
   near(latency.mean_ns, histogram.mean);
   near(latency.stddev_ns, histogram.stdDeviation);
   for (const [key, p] of [['p50', 50], ['p90', 90], ['p99', 99], ['p999', 99.9]]) {
-    // Ours never says more than the exact maximum.
+    // yodel never reports more than the exact maximum.
     const theirs = Math.min(histogram.getValueAtPercentile(p), latency.max_ns);
     assert.strictEqual(latency[key + '_ns'], theirs, `${name} ${key}`);
     compared++;

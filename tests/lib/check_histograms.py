@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""check_histograms.py RESULT HGRM HLOG - reads what yodel wrote by the HdrHistogram format
-alone (base64, zlib, ZigZag LEB128) and compares: each histogram of the result, the lines of
-percentiles, and the sums of the intervals. Shares no code with lib/histogram*.c. Other
-tests import its reader.
+"""check_histograms.py RESULT HGRM HLOG - decodes yodel's files by the definition of the
+HdrHistogram format (base64, zlib, ZigZag LEB128) and compares each histogram of the result,
+the percentile lines, and the sums of the intervals. Shares no code with
+lib/stats/histogram*.c. Other tests import its decoder.
 """
 import base64
 import json
@@ -84,8 +84,8 @@ def main():
         )
         assert rows[0][0] <= latency["min_ns"] <= rows[0][1]
         assert rows[-1][0] <= latency["max_ns"] <= rows[-1][1]
-        wanted = {"p50": 50, "p90": 90, "p99": 99, "p999": 99.9, "p9999": 99.99}
-        for key, percent in wanted.items():
+        percentiles = {"p50": 50, "p90": 90, "p99": 99, "p999": 99.9, "p9999": 99.99}
+        for key, percent in percentiles.items():
             found = min(percentile(rows, percent), latency["max_ns"])
             assert latency[key + "_ns"] == found, (name, key, found)
             compared += 1

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""check_manifests.py FILE... - each object is what the API of Kubernetes knows by its kind.
+"""check_manifests.py FILE... - checks that each object is valid for the Kubernetes API.
 
-Read into the types that its project generates from the API's description (python3-kubernetes),
-which know what is required, and written again: what they did not take, a key or a value of
-another type, is not there any more. Prints what is wrong and exits 1.
+Each object is deserialized into the generated types of python3-kubernetes, which check
+required keys, and serialized again: unknown keys and values of a wrong type are lost on the
+way, so a difference is an error. Prints the errors and exits 1.
 """
 import json
 import sys
@@ -12,8 +12,8 @@ import yaml
 from kubernetes import client
 
 
-class Answer:
-    """What the client deserializes: an answer of a server."""
+class Response:
+    """The response of an API server, as the client expects it."""
 
     def __init__(self, item):
         self.data = json.dumps(item)
@@ -24,11 +24,11 @@ wrong = 0
 for path in sys.argv[1:]:
     for item in yaml.safe_load_all(open(path)):
         try:
-            taken = api.deserialize(Answer(item), "V1" + item["kind"])
+            parsed = api.deserialize(Response(item), "V1" + item["kind"])
         except (AttributeError, ValueError) as error:
-            taken = None
+            parsed = None
             print(f"{path}: {item['kind']}: {error}")
-        if taken is None or api.sanitize_for_serialization(taken) != item:
-            print(f"{path}: the API knows no such {item['kind']}")
+        if parsed is None or api.sanitize_for_serialization(parsed) != item:
+            print(f"{path}: not a valid {item['kind']}")
             wrong = 1
 sys.exit(wrong)

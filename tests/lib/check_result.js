@@ -1,14 +1,13 @@
-// check_result.js RESULT... - each is what client/result.schema.json says, and adds up.
-//
-// Prints nothing; says on stderr what is wrong, and ends with 1.
+// check_result.js RESULT... - checks each result against client/result.schema.json, and that
+// its message counts add up. Prints the errors on stderr and exits 1.
 'use strict';
 const fs = require('fs');
 const path = require('path');
-const accepts = require('./check_schema');
+const isValid = require('./check_schema');
 
 const schema = path.join(__dirname, '../../client/result.schema.json');
 const results = process.argv.slice(2);
-let good = accepts(schema, results);
+let good = isValid(schema, results);
 
 for (const name of good ? results : []) {
   const result = JSON.parse(fs.readFileSync(name, 'utf8'));

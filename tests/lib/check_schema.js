@@ -1,11 +1,9 @@
-// check_schema.js SCHEMA FILE... - ajv finds no fault in the schema itself (nor a keyword that
-// no draft has), and each file is what it says. Comments on lines of their own are taken away.
-//
-// Prints nothing; says on stderr what is wrong, and ends with 1. With ajv 6 or 8, of Debian
-// (node-ajv) or of npm.
+// check_schema.js SCHEMA FILE... - checks with ajv that the schema is valid (without unknown
+// keywords) and that each file matches it. Lines that are comments are removed first. Prints
+// the errors on stderr and exits 1. Works with ajv 6 and 8, from Debian (node-ajv) or npm.
 'use strict';
 const fs = require('fs');
-// Debian's place, and npm's for all users: not every node looks there.
+// Debian's folder and npm's global folder are not in every node's search path.
 process.env.NODE_PATH = [process.env.NODE_PATH, '/usr/share/nodejs', '/usr/local/lib/node_modules'].join(':');
 require('module').Module._initPaths();
 const ajv = require('ajv');
@@ -18,27 +16,27 @@ function compile(path) {
   try {
     return validator.compile(JSON.parse(fs.readFileSync(path, 'utf8')));
   } catch (error) {
-    console.error(`${path}: bad schema: ${error.message}`);
+    console.error(`${path}: invalid schema: ${error.message}`);
     process.exit(1);
   }
 }
 
-// Says what is wrong with the files; returns whether nothing is.
-function accepts(schemaPath, paths) {
+// Prints the errors of the files; returns true if there are none.
+function isValid(schemaPath, paths) {
   const matches = compile(schemaPath);
   let good = true;
   for (const path of paths) {
     const text = fs.readFileSync(path, 'utf8').replace(/^\s*(\/\/|#).*$/gm, '');
     if (matches(JSON.parse(text))) continue;
     good = false;
-    for (const fault of matches.errors)
-      console.error(`${path}: not valid: ${fault.instancePath ?? fault.dataPath} ${fault.message}`);
+    for (const error of matches.errors)
+      console.error(`${path}: invalid: ${error.instancePath ?? error.dataPath} ${error.message}`);
   }
   return good;
 }
 
-module.exports = accepts;
+module.exports = isValid;
 if (require.main === module) {
   const [schemaPath, ...paths] = process.argv.slice(2);
-  process.exitCode = accepts(schemaPath, paths) ? 0 : 1;
+  process.exitCode = isValid(schemaPath, paths) ? 0 : 1;
 }

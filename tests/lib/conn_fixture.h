@@ -127,7 +127,7 @@ set_up(void **state)
 	return 0;
 }
 
-/* Holds at any time. */
+/* Invariant. */
 static inline void
 check_message_counts(const struct conn_fixture *fixture)
 {

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""fault_sweep.py [--reload] YODELD FAULTS.SO CALL[:STEP]... - starts yodeld again and again,
-and lets the first, second, third ... of these calls fail (or each STEPth of them), one in
-each run, until a run is over before its turn comes.
+"""fault_sweep.py [--reload] YODELD FAULTS.SO CALL[:STEP]... - starts yodeld repeatedly; in
+run N the Nth of these calls fails (or every STEPth number only), until a run makes fewer
+calls than that.
 
-Each start must either serve (one message is asked, then the end is asked for, which must be
-0) or end by itself with status 71 or 78 and an error on stderr; nobody may be killed by a
-signal, and nobody may hang. With --reload the calls that fail are the master's in a reload,
-which either succeeds or is given up for want of memory; the next one succeeds. Prints a line
-for each call: how many of its runs served (whose reload succeeded)."""
+Each start must either serve (answer one message, then exit with 0 at SIGTERM) or exit by
+itself with status 71 or 78 and an error on stderr; no process may be killed by a signal or
+hang. With --reload the calls fail in the master during a reload, which either succeeds or
+fails for lack of memory; the next reload succeeds. Prints a line for each call: how many of
+its runs served (and reloaded)."""
 import concurrent.futures
 import json
 import os
@@ -19,10 +19,10 @@ import sys
 import tempfile
 import time
 
-PATIENCE = 30
+TIMEOUT = 30
 
 
-# The reload of a sweep makes the first the second.
+# The reload changes the configuration from BEFORE to AFTER.
 LISTENER = {"address": "127.0.0.1:0", "reply": "upper"}
 BEFORE = {"workers": 1, "listeners": [LISTENER], "admin": {"socket": ""}}
 AFTER = {
@@ -42,13 +42,13 @@ class Failed(Exception):
 
 
 def read_all(log):
-    """Leaves the place where the server writes as it is: it is the server's, too."""
+    """Does not move the file offset, which the server shares."""
     return os.pread(log.fileno(), 1 << 20, 0).decode()
 
 
 def wait_for_ready(server, log):
-    """The port, or None when the server has ended."""
-    deadline = time.monotonic() + PATIENCE
+    """The port, or None if the server has exited."""
+    deadline = time.monotonic() + TIMEOUT
     while time.monotonic() < deadline:
         ended = server.poll() is not None
         text = read_all(log)
@@ -57,15 +57,15 @@ def wait_for_ready(server, log):
         if ended:
             return None
         time.sleep(0.005)
-    raise Failed("neither ready nor gone")
+    raise Failed("neither ready nor exited")
 
 
 def ask(port):
-    """A worker that could not serve one may have been replaced: asks until answered."""
-    deadline = time.monotonic() + PATIENCE
+    """Retries until answered: a worker that failed to serve may have been replaced."""
+    deadline = time.monotonic() + TIMEOUT
     while time.monotonic() < deadline:
         try:
-            with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as peer:
+            with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT) as peer:
                 peer.sendall(b"hello")
                 if peer.recv(100) == b"HELLO":
                     return
@@ -77,15 +77,15 @@ def ask(port):
 
 def wait_for_reload(server, log, number):
     """The text of the outcome of reload `number`, from 1."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while time.monotonic() < deadline:
         outcomes = re.findall(r"reload(?:: generation| failed| refused).*", read_all(log))
         if len(outcomes) >= number:
             return outcomes[number - 1]
         if server.poll() is not None:
-            raise Failed("gone in a reload")
+            raise Failed("exited during a reload")
         time.sleep(0.005)
-    raise Failed("a reload without outcome")
+    raise Failed("no outcome of the reload")
 
 
 def write_config(folder, config):
@@ -94,7 +94,7 @@ def write_config(folder, config):
 
 
 def reload_once(server, log, folder):
-    """Whether the reload succeeded in which a call fails."""
+    """True if the reload in which a call fails succeeded."""
     once = os.path.join(folder, "now")
     after = dict(AFTER, admin={"socket": os.path.join(folder, "s"), "address": "127.0.0.1:0"})
     write_config(folder, after)
@@ -104,17 +104,17 @@ def reload_once(server, log, folder):
     os.unlink(once)
     is_good = text.startswith("reload: generation")
     if not is_good and not re.search(r"memory|forked|[Cc]annot", text):
-        raise Failed(f"a reason that is none: {text}")
+        raise Failed(f"reload failed without a valid reason: {text}")
     server.send_signal(signal.SIGHUP)
     if not wait_for_reload(server, log, 2).startswith("reload: generation"):
-        raise Failed("the next reload fails, too")
+        raise Failed("the next reload failed, too")
     return is_good
 
 
 def run_once(yodeld, library, call, number, reloads):
-    """(faults that happened, whether it served)"""
+    """(faults that happened, True if it served)"""
     environment = dict(os.environ, LD_PRELOAD=library, FAULTS=f"{call}={number}")
-    # libseccomp 2.5 without memory crashes, or makes a filter that is too narrow.
+    # When malloc fails, libseccomp 2.5 crashes or builds too narrow a filter.
     seccomp = "off" if call == "malloc" else "on"
     with tempfile.TemporaryFile() as log, tempfile.TemporaryDirectory() as folder:
         arguments = ["-w", "1", "-l", "127.0.0.1:0=upper", "--set", "admin.socket="]
@@ -133,14 +133,14 @@ def run_once(yodeld, library, call, number, reloads):
                     is_good = reload_once(server, log, folder)
                 ask(port)
                 server.send_signal(signal.SIGTERM)
-            status = server.wait(PATIENCE)
+            status = server.wait(TIMEOUT)
             text = read_all(log)
             if re.search(r"signal|Segmentation|Sanitizer: |runtime error:", text):
-                raise Failed("somebody was killed")
+                raise Failed("killed by a signal")
             if status not in ((0,) if port is not None else (71, 78)):
                 raise Failed(f"status {status}")
             if port is None and not re.search(r"^(yodeld|.*libevent|\[err\])", text, re.M):
-                raise Failed("no word of it")
+                raise Failed("no error on stderr")
         except (Failed, subprocess.TimeoutExpired) as error:
             server.kill()
             sys.exit(f"{call} number {number}: {error}\n{read_all(log)}")

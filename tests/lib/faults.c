@@ -1,17 +1,17 @@
 /*
- * faults.c - system calls and allocations that fail on demand, to be preloaded
- * (LD_PRELOAD, ld.so(8)) into yodeld.
+ * faults.c - system calls and allocations that fail on demand; preloaded into yodeld
+ * (LD_PRELOAD, ld.so(8)).
  *
  *   FAULTS="recv/7 malloc=120"   every 7th recv fails, and the 120th malloc
- *   FAULTS_IN=parent|serving     only in the first process, or only in the others once
- *                                they have accepted a connection; everywhere without it
- *   FAULTS_ONCE=PATH             in the first process only once there is such a file
+ *   FAULTS_IN=parent|serving     only in the first process, or only in the others after
+ *                                they have accepted a connection; default: everywhere
+ *   FAULTS_ONCE=PATH             in the first process only while this file exists
  *
- * The errors of a call take turns (the table below). A failing send may also take but
- * one byte; a failing clock_gettime is the time of day an hour off, fore or back, also
- * for gettimeofday and time.
- * Parent and children count together. Each says at its end how many faults there have
- * been and, where the allocator is ours, how many blocks of its memory are in use:
+ * The errors of a call are used in turn (the table below). A failing send may instead
+ * send only one byte; a failing clock_gettime, gettimeofday or time returns a time of
+ * day that is an hour off, forward or backward.
+ * The counts are shared by parent and children. Each process prints at its exit the
+ * number of faults so far and its allocated blocks (0 with a sanitizer's allocator):
  *
  *   faults: child: 0 accept4, ... 12 recv, 0 send, 345 blocks
  */
@@ -37,7 +37,7 @@ enum call { ACCEPT4, EPOLL_CTL, FORK, MALLOC, MEMFD_CREATE, MMAP, RECV, SEND, CL
 static struct {
 	const char *name;
 	const int errors[ERRORS_MAX]; /* 0 at the end */
-	unsigned long every, only;    /* 0: not asked for */
+	unsigned long every, only;    /* 0: not set */
 } calls[] = {
 	[ACCEPT4] = { .name = "accept4",
 	    .errors = { ECONNABORTED, EMFILE, ENFILE, ENOMEM, EINTR, EPROTO,
@@ -67,7 +67,7 @@ static enum { EVERYWHERE, PARENT, SERVING } where;
 static long blocks;
 
 static void
-read_order(const char *text)
+parse_faults(const char *text)
 {
 	for (size_t i = 0; i < CALLS; i++) {
 		const char *at = strstr(text, calls[i].name);
@@ -94,7 +94,7 @@ static void __attribute__((constructor)) begin(void)
 		abort();
 	counts = shared;
 	if (getenv("FAULTS") != NULL)
-		read_order(getenv("FAULTS"));
+		parse_faults(getenv("FAULTS"));
 }
 
 static void __attribute__((destructor)) end(void)
@@ -110,7 +110,7 @@ static void __attribute__((destructor)) end(void)
 		_exit(99);
 }
 
-/* Is it this call's turn to fail? errno is set then. */
+/* True if this call fails, with errno set. */
 static bool
 fails(enum call call)
 {
@@ -149,7 +149,7 @@ int
 epoll_ctl(int epoll_fd, int operation, int fd, struct epoll_event *event)
 {
 	REAL(epoll_ctl);
-	/* To stop watching needs no memory. */
+	/* EPOLL_CTL_DEL needs no memory. */
 	if (operation != EPOLL_CTL_DEL && fails(EPOLL_CTL))
 		return -1;
 	return real(epoll_fd, operation, fd, event);
@@ -193,7 +193,7 @@ send(int fd, const void *data, size_t length, int flags)
 	return counts->failed[SEND] % 3 == 0 ? real(fd, data, 1, flags) : -1;
 }
 
-/* Seconds that the time of day is off. */
+/* Offset of the time of day, in seconds. */
 static time_t
 jump(void)
 {
@@ -231,7 +231,7 @@ time(time_t *ret)
 	return now;
 }
 
-/* --- the allocator: not where a sanitizer has its own --- */
+/* --- the allocator, unless a sanitizer replaces it --- */
 
 #ifndef WITHOUT_MALLOC
 

@@ -1,30 +1,32 @@
 #!/usr/bin/env python3
-"""faulty_server.py - a server that answers like yodeld and lies once, for the tests of yodel.
+"""faulty_server.py FAULT - answers like yodeld, with one fault, for the tests of yodel.
 
-Prints its port on stdout, then serves until it is ended. Each read is one message.
-LIE says what happens to message --message (from 0) of connection --connection (from 0,
-in the order of acceptance):
+Prints its port on stdout, then serves until it is terminated. Each read is one message.
+FAULT selects what happens to message --message (from 0) of connection --connection (from
+0, in the order of acceptance):
 
-  none         the truth, always
-  alter        one byte of the answer is another
+  none         no fault
+  alter        one byte of the answer is altered
   drop         no answer
-  duplicate    the answer comes twice
-  swap         this connection and the next one get each other's answer
+  duplicate    the answer is sent twice
+  swap         this connection and the next one receive each other's answer
   truncate     the answer lacks its last bytes; the connection is closed
   gap          some bytes in the middle of the answer are missing
-  extra        bytes that nobody asked for stand after the answer
-  close        the connection is closed in place of the answer
-  reset        the connection is reset in place of the answer
-  late         the answer comes after --time seconds
-  silent       all connections: accepted, never answered
-  deaf         all connections: accepted, never read
-  leave        all connections: accepted and closed at once
-  refuse       all connections: nothing listens on the port
-  full         all connections: the accept queue is full, nothing comes of connecting
-  lag          all connections: each answer comes after --time seconds
-  stall        all connections: the server stands still --time seconds every --period,
-               and prints "BEGIN END", in seconds of the day's clock, of each time that
-               it has really answered nobody, whatever kept it
+  extra        extra bytes follow the answer
+  close        the connection is closed instead of answered
+  reset        the connection is reset instead of answered
+  late         the answer is delayed by --time seconds
+
+These faults apply to all connections:
+
+  silent       accepted, never answered
+  never-read   accepted, never read
+  close-all    accepted and closed at once
+  refuse       nothing listens on the port
+  full         the accept queue is full; a connect is never completed
+  lag          each answer is delayed by --time seconds
+  stall        the server pauses for --time seconds in every --period; prints "BEGIN END"
+               (Unix time) for each interval without an answer, for whatever reason
 """
 import argparse
 import asyncio
@@ -34,6 +36,9 @@ import sys
 import time
 
 SHORTEST_PAUSE = 0.02  # seconds
+ON_ALL_CONNECTIONS = (
+    "none", "silent", "never-read", "close-all", "refuse", "full", "lag", "stall"
+)
 
 
 def parse_arguments():
@@ -54,7 +59,7 @@ class Server:
     def __init__(self, options):
         self.options = options
         self.accepted = 0
-        self.swapping = []  # (protocol, answer) of the first of two
+        self.swapping = []  # (connection, answer) of each of the two
         self.answered_at = None
 
     def answer_to(self, data):
@@ -70,9 +75,8 @@ class Server:
             due += self.options.period
             await asyncio.sleep(due - self.options.time - time.monotonic())
             self.answered_at = self.answered_at or time.time()
-            # until it is due, not for a time: what began late is no longer for it
+            # Ends when it is due: a pause that began late is not longer for it.
             time.sleep(max(0, due - time.monotonic()))
-
 
     def note_pause(self):
         now = time.time()
@@ -94,10 +98,10 @@ class Connection(asyncio.Protocol):
         )
         self.number = self.server.accepted
         self.server.accepted += 1
-        if self.server.options.fault == "leave":
+        if self.server.options.fault == "close-all":
             self.transport.close()
-        if self.server.options.fault == "deaf":
-            # soon: before Python 3.12 the reader is added after this, paused or not
+        if self.server.options.fault == "never-read":
+            # call_soon: before Python 3.12 the reader is added later, even if paused
             asyncio.get_running_loop().call_soon(transport.pause_reading)
 
     def eof_received(self):
@@ -201,9 +205,9 @@ async def serve(options):
 
 def main():
     options = parse_arguments()
-    lies = ["none", "silent", "deaf", "leave", "refuse", "full", "lag", "stall"]
-    if options.fault not in lies and not hasattr(Connection, "fault_" + options.fault):
-        sys.exit(f'faulty_server.py: found "{options.fault}", wanted one of those in --help')
+    fault = options.fault
+    if fault not in ON_ALL_CONNECTIONS and not hasattr(Connection, "fault_" + fault):
+        sys.exit(f'faulty_server.py: unknown fault "{fault}" (see --help)')
     try:
         asyncio.run(serve(options))
     except KeyboardInterrupt:

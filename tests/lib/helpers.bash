@@ -1,9 +1,8 @@
 # shellcheck shell=bash
-# helpers.bash - what the tests of the programs share: `load lib/helpers`.
+# helpers.bash - shared by the bats tests of the programs: `load lib/helpers`.
 #
-# Each test has a private directory ($BATS_TEST_TMPDIR) and starts what runs beside it with
-# `spawn` or `start_yodeld`; teardown ends all of that by its ids. Nothing sleeps and
-# hopes: wait_until.
+# Each test has a private directory ($BATS_TEST_TMPDIR) and starts background processes with
+# `spawn` or `start_yodeld`; teardown terminates them by pid. Use wait_until, not sleep.
 
 bats_require_minimum_version 1.5.0
 # shellcheck source=tests/lib/needs.bash
@@ -15,7 +14,7 @@ YODEL=$BUILD/yodel
 INDEPENDENT_CLIENT=$BATS_TEST_DIRNAME/lib/independent_client.py
 FAULTY_SERVER=$BATS_TEST_DIRNAME/lib/faulty_server.py
 export YODELD YODEL INDEPENDENT_CLIENT FAULTY_SERVER
-# Freed memory that a sanitizer keeps back would look like growth.
+# A small quarantine: freed memory that AddressSanitizer keeps would look like growth.
 export ASAN_OPTIONS=quarantine_size_mb=1:${ASAN_OPTIONS-}
 PYTHONDONTWRITEBYTECODE=1
 export PYTHONDONTWRITEBYTECODE
@@ -27,14 +26,15 @@ setup()
 
 teardown()
 {
-	# What a test that failed left behind says why.
+	# Show the logs of a failed test.
 	[ "${BATS_TEST_COMPLETED-}" = 1 ] || tail -n 40 "$BATS_TEST_TMPDIR"/*.log
 	end_spawned
-	# A worker that a sanitizer ended is replaced: nothing else may have noticed.
+	# A worker terminated by a sanitizer is replaced, so the test itself may have passed.
 	! grep -h -A25 -E 'Sanitizer: |runtime error:' "$BATS_TEST_TMPDIR"/*.log 2>/dev/null
 }
 
-# wait_until [-t SECONDS] COMMAND [ARG...] - until it succeeds; fails the test after 20 s.
+# wait_until [-t SECONDS] COMMAND [ARG...] - repeats the command until it succeeds; fails the
+# test after SECONDS (20).
 wait_until()
 {
 	local seconds=20 deadline
@@ -52,13 +52,13 @@ wait_until()
 	done
 }
 
-# spawn NAME COMMAND [ARG...] - in the background, its output in NAME.out and NAME.log, its
-# id in SPAWNED and NAME.pid.
+# spawn NAME COMMAND [ARG...] - runs the command in the background; stdout goes to NAME.out,
+# stderr to NAME.log, the pid to SPAWNED and NAME.pid.
 spawn()
 {
 	local name=$1
 	shift
-	# Emptied here, not by the child: who waits for a word must not find an old one.
+	# Truncated here, not by the child, so that wait_until cannot match an old line.
 	: >"$name.out"
 	: >"$name.log"
 	"$@" </dev/null >>"$name.out" 2>>"$name.log" 3>&- &
@@ -72,7 +72,7 @@ children_of() # PID
 	cat "/proc/$1/task/$1/children" 2>/dev/null
 }
 
-# True when the process is gone or only waits to be collected.
+# True when the process is gone or a zombie.
 has_ended() # PID
 {
 	local state
@@ -86,14 +86,14 @@ have_ended() # PID...
 	for pid; do has_ended "$pid" || return 1; done
 }
 
-# Ends whatever spawn started and this left running: asked first, then made to. (bash lets
-# what it starts in the background ignore INT; yodeld takes that as its stop at once.)
+# Terminates what spawn started and is still running, with SIGKILL after 3 s. (Background
+# jobs of bash ignore SIGINT; yodeld handles it and stops at once.)
 end_spawned()
 {
 	local pid family=()
 	while read -r pid; do
 		has_ended "$pid" && continue
-		# shellcheck disable=SC2207 # ids are words
+		# shellcheck disable=SC2207 # pids are words
 		family+=("$pid" $(children_of "$pid"))
 		kill -CONT "$pid" 2>/dev/null || :
 		kill -INT "$pid" 2>/dev/null || :
@@ -106,12 +106,12 @@ end_spawned()
 	wait
 }
 
-# start_yodeld [ARG...] - and wait until its workers serve. Sets YODELD_PID, YODELD_LOG,
-# PORTS (one for each listener, in order) and PORT, the first. Listen on port 0.
-# YODELD_RUN holds words to run it under, as in: YODELD_RUN="prlimit --nofile=64".
+# start_yodeld [ARG...] - starts yodeld and waits until its workers serve. Sets YODELD_PID,
+# YODELD_LOG, PORTS (one for each listener, in order) and PORT, the first. Listen on port 0.
+# YODELD_RUN is a command prefix, as in: YODELD_RUN="prlimit --nofile=64".
 start_yodeld()
 {
-	# shellcheck disable=SC2086 # words are meant
+	# shellcheck disable=SC2086 # split on purpose
 	spawn yodeld ${YODELD_RUN-} "$YODELD" "$@"
 	YODELD_PID=$SPAWNED
 	YODELD_LOG=$BATS_TEST_TMPDIR/yodeld.log
@@ -126,8 +126,8 @@ start_yodeld()
 	PORT=${PORTS[0]}
 }
 
-# start_yodeld_with KEYS [ARG...] - one listener that has these keys beside its address,
-# as in: start_yodeld_with '"framing": "line"'.
+# start_yodeld_with KEYS [ARG...] - starts yodeld with one listener that has these keys, as
+# in: start_yodeld_with '"framing": "line"'.
 start_yodeld_with()
 {
 	printf '{ "listeners": [ { "address": "127.0.0.1:0", %s } ] }\n' "$1" >listener.json
@@ -145,24 +145,24 @@ yodeld_is_ready_or_gone()
 	yodeld_is_ready || has_ended "$YODELD_PID"
 }
 
-# stop_yodeld [SIGNAL] - and wait for its end; returns its exit status.
+# stop_yodeld [SIGNAL] - sends the signal (INT), waits for the exit; returns the exit status.
 stop_yodeld()
 {
 	local workers status=0
 	workers=$(children_of "$YODELD_PID")
 	kill -"${1:-INT}" "$YODELD_PID"
 	wait "$YODELD_PID" || status=$?
-	# shellcheck disable=SC2086 # ids are words
+	# shellcheck disable=SC2086 # pids are words
 	have_ended $workers || {
-		echo "workers outlive yodeld: $workers" >&2
+		echo "workers still running after yodeld exited: $workers" >&2
 		return 1
 	}
 	return $status
 }
 
-# A port of 127.0.0.1 that nobody has, for who must know it beforehand or use it again. It is
-# none of those that the kernel gives to who connects or asks for port 0, or another test
-# would have it by then; and another process tries others first.
+# Prints an unused port of 127.0.0.1, for a test that must know it in advance or bind it
+# twice. It is outside the kernel's ephemeral range, so that no connect or bind to port 0
+# takes it meanwhile; the search starts at a place that depends on the pid.
 free_port()
 {
 	python3 - <<-'END'
@@ -187,7 +187,7 @@ free_port()
 	END
 }
 
-# start_faulty_server ARG... - a server that lies (lib/faulty_server.py); sets FAULTY_SERVER_PORT.
+# start_faulty_server ARG... - starts lib/faulty_server.py; sets FAULTY_SERVER_PORT.
 start_faulty_server()
 {
 	spawn faulty_server "$FAULTY_SERVER" "$@"
@@ -196,13 +196,13 @@ start_faulty_server()
 	FAULTY_SERVER_PORT=$(<faulty_server.out)
 }
 
-# True when the programs were built with a sanitizer, which needs more of everything.
+# True when the programs were built with a sanitizer, which needs more memory and CPU time.
 has_sanitizer()
 {
 	grep -q __asan_init "$YODELD"
 }
 
-worker_pids() # one line for each
+worker_pids() # prints one per line
 {
 	children_of "$YODELD_PID" | tr -s ' ' '\n' | sed '/^$/d'
 }

@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
-"""independent_client.py - small clients that share no code with yodel, for the tests of yodeld.
+"""independent_client.py - small clients that share no code with yodel, for tests of yodeld.
 
   ask ADDRESS MESSAGE...   sends each message, waits for the answer, prints it quoted; then
-                           half-closes and prints what still comes. --silent: no answers
-  stream ADDRESS           sends --bytes of random messages, cut as --segment says, then
-                           half-closes; every byte of every answer is checked
-  never-read ADDRESS       sends until nothing more is taken, prints "blocked", and "closed"
-                           when the server ends it
-  hold ADDRESS N           opens N connections and holds them; at SIGUSR1 asks once on each
-                           and prints "served A of N, closed C"
-  burst ADDRESS N          N connections at once, one message on each; prints what became
-                           of them
+                           half-closes and prints any further bytes. --silent: no answers
+  stream ADDRESS           sends --bytes of random messages in segments of --segment bytes,
+                           half-closes, and checks every byte of every answer
+  never-read ADDRESS       sends until the send blocks, prints "blocked", and "closed" when
+                           the server closes the connection
+  hold ADDRESS N           opens N connections and holds them; at SIGUSR1 sends a message on
+                           each and prints "served A of N, closed C"
+  burst ADDRESS N          N connections at once, one message on each; prints the number of
+                           each outcome
   reset ADDRESS            sends a message and resets the connection before the answer
 
 ADDRESS is HOST:PORT or [HOST]:PORT. Escapes in a MESSAGE are Python's.
@@ -27,7 +27,7 @@ import sys
 import threading
 import time
 
-PATIENCE = 30  # seconds, for any single wait
+TIMEOUT = 30  # seconds, for any single wait
 
 
 def parse_address(text):
@@ -38,8 +38,8 @@ def parse_address(text):
 def connect(address, receive_buffer=None):
     host, port = parse_address(address)
     peer = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    peer.settimeout(PATIENCE)
-    if receive_buffer:  # before the window is told to the other side
+    peer.settimeout(TIMEOUT)
+    if receive_buffer:  # before the handshake, which announces the window
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     peer.connect((host, port))
     peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -90,7 +90,7 @@ def frame(payload, framing):
 
 
 def make_conversation(options):
-    """What is sent, and what must come back, worked out anew here."""
+    """The bytes to send, and the bytes that must come back."""
     source = random.Random(options.seed)
     sent, expected = bytearray(), bytearray()
     while len(sent) < options.bytes:
@@ -135,9 +135,9 @@ def stream(options):
                 break
             same += 1
         sys.exit(
-            f"{len(received)} bytes came, wanted {len(expected)}; "
-            f"the first {same} are right, then {received[same:same + 16]!r} "
-            f"instead of {expected[same:same + 16]!r}"
+            f"received {len(received)} bytes, expected {len(expected)}; "
+            f"the first {same} are correct, then found {received[same:same + 16]!r}, "
+            f"expected {expected[same:same + 16]!r}"
         )
     print(f"{len(sent)} bytes sent, {len(received)} came back, all right")
 
@@ -156,12 +156,12 @@ def never_read(options):
         return
     watch = select.poll()
     watch.register(peer, select.POLLRDHUP)
-    watch.poll(PATIENCE * 1000)
+    watch.poll(TIMEOUT * 1000)
     print("closed", flush=True)
 
 
 def connect_or_not(address):
-    """None when the server resets us before the handshake is seen to end."""
+    """None if the server resets the connection before connect() returns."""
     try:
         return connect(address)
     except ConnectionResetError:
@@ -194,7 +194,7 @@ def hold(options):
 
 def burst(options):
     outcome = {"answered": 0, "refused": 0, "reset": 0, "closed": 0, "silent": 0}
-    kept = []  # a socket that nothing refers to is closed
+    kept = []  # keeps the sockets open: Python closes one without references
     selector = selectors.DefaultSelector()
     for number in range(options.count):
         peer = socket.socket()
@@ -209,8 +209,8 @@ def burst(options):
                     key.fileobj.send(key.data)
                     selector.modify(key.fileobj, selectors.EVENT_READ, key.data)
                     continue
-                came = key.fileobj.recv(4096)
-                result = "answered" if came == key.data.upper() else "closed"
+                answer = key.fileobj.recv(4096)
+                result = "answered" if answer == key.data.upper() else "closed"
             except ConnectionRefusedError:
                 result = "refused"
             except (ConnectionError, BrokenPipeError):

@@ -49,7 +49,7 @@ claim_blocks(struct fixture *f, uint32_t slot)
 	return worker_ledger;
 }
 
-/* The slot is that of the owner. */
+/* Retires the blocks; the slot is the owner's. */
 static inline void
 release_blocks(struct fixture *f, struct worker_ledger *worker_ledger,
     uint64_t moved_in, uint64_t moved_out)

@@ -1,5 +1,5 @@
 /*
- * ledger_layout_mismatch.c - a yodeld for which the ledger has another layout, for the
+ * ledger_layout_mismatch.c - a yodeld that expects another layout of the ledger, for
  * tests of the upgrade: linked with --wrap=ledger_attach.
  */
 #include <errno.h>

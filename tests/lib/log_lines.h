@@ -1,6 +1,6 @@
 /*
- * log_lines.h - the lines of a log file without the time and the level that they begin
- * with. For cmocka programs.
+ * log_lines.h - removes the time and the level from the lines of a log file. For cmocka
+ * programs.
  */
 #ifndef TESTS_LOG_LINES_H
 #define TESTS_LOG_LINES_H
@@ -14,7 +14,7 @@
 #include <cmocka.h>
 #include <string.h>
 
-/* Each line must begin with them. Shortens the text; returns it. */
+/* Each line must begin with a time and a level. Modifies and returns the text. */
 static inline char *
 log_lines_strip(char *text)
 {

@@ -1,15 +1,14 @@
 #!/usr/bin/env python3
-"""mock_service_manager.py - the service manager's side of sd_notify(3), sd_listen_fds(3) and of the file
-descriptor store (systemd.service(5)), for tests.
+"""mock_service_manager.py - the service manager's side of sd_notify(3), sd_listen_fds(3)
+and the file descriptor store (systemd.service(5)), for tests.
 
-  listen PATH                   receives what is notified, one line for each datagram: its
-                                lines joined by "|", and "+N" when N descriptors came along
-  activate PORT N -- COMMAND    becomes COMMAND, with N listening sockets of that port on
-                                127.0.0.1 passed to it, in blocking mode
-  manage PATH -- COMMAND        starts COMMAND and is told at PATH, as above; keeps the
-                                descriptors that it is given, and when COMMAND is killed
-                                starts it again and passes them, in the order of systemd:
-                                the last one first
+  listen PATH                   receives notifications and prints a line for each datagram:
+                                its lines joined by "|", and "+N" for N descriptors
+  activate PORT N -- COMMAND    executes COMMAND with N listening sockets of that port on
+                                127.0.0.1, in blocking mode
+  manage PATH -- COMMAND        starts COMMAND and receives its notifications at PATH, as
+                                above; stores its descriptors, and when COMMAND is killed
+                                restarts it with them, the last one first, as systemd does
 """
 import array
 import os
@@ -27,7 +26,7 @@ def open_receiver(path):
 
 
 def receive(receiver):
-    """The datagram as a dictionary, and the descriptors; prints it."""
+    """Prints the datagram; returns it as a dictionary, with its descriptors."""
     data, control, _, _ = receiver.recvmsg(65536, socket.CMSG_SPACE(256 * 4))
     descriptors = array.array("i")
     for _, kind, content in control:
@@ -46,7 +45,7 @@ def listen(path):
 
 
 def execute(command, descriptors, names):
-    """With these descriptors at their place, whatever numbers they have now."""
+    """Moves the descriptors to FIRST and up, and executes the command."""
     high = [os.dup2(fd, 500 + i) for i, fd in enumerate(descriptors)]
     os.closerange(FIRST, 500)
     for i, fd in enumerate(high):

@@ -1,5 +1,6 @@
 /*
- * must.h - what holds whatever a fuzzer gives, and what a fixture itself needs.
+ * must.h - an assertion for fuzz targets and fixtures: aborts if the condition is
+ * false.
  */
 #ifndef TESTS_LIB_MUST_H
 #define TESTS_LIB_MUST_H
@@ -8,9 +9,9 @@
 #include <stdlib.h>
 
 static inline void
-must(bool is_so)
+must(bool condition)
 {
-	if (!is_so)
+	if (!condition)
 		abort();
 }
 

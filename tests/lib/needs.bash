@@ -1,16 +1,16 @@
 # shellcheck shell=bash
-# needs.bash - what a test needs of the machine, beyond what the build needs.
+# needs.bash - requirements of a test on the machine, beyond those of the build.
 #
-# A test says so in its own lines, or its file's setup does: `needs WHAT [ARG]`
+# A test or the setup of its file declares them: `needs WHAT [ARG]`
 #   needs root              effective user id 0
 #   needs descriptors N     a hard limit of at least N open files
 #   needs command NAME      a program in PATH
 #   needs python MODULE     a module of the system's Python
 #   needs kernel FEATURE    mptcp, memory-controller, conntrack, netem or ktls
-# Where that is missing the test is skipped with the reason. tests/run-checks lists these
+# Where one is missing, the test is skipped with the reason. tests/run-checks lists these
 # tests before it starts. In CI only kernel features may be missing.
 
-# Prints nothing if this machine has it, otherwise the reason.
+# Prints the reason if the machine lacks it, otherwise nothing.
 missing() # WHAT [ARG]
 {
 	case $1 in
@@ -23,7 +23,7 @@ missing() # WHAT [ARG]
 		;;
 	command) command -v "$2" >/dev/null || echo "needs the program $2" ;;
 	python) /usr/bin/python3 -c "import $2" 2>/dev/null || echo "needs the Python module $2" ;;
-	kernel) has_kernel_feature "$2" || echo "kernel: has no $2" ;;
+	kernel) has_kernel_feature "$2" || echo "kernel: $2 not available" ;;
 	*) echo "tests/lib/needs.bash: found \"$1\", expected root, descriptors, command, python or kernel" ;;
 	esac
 }
@@ -40,7 +40,7 @@ has_kernel_feature() # FEATURE
 	esac
 }
 
-# In a test or setup: skips it with the reason.
+# Skips the current test, with the reason, if the requirement is not met.
 needs() # WHAT [ARG]
 {
 	local reason
@@ -48,12 +48,12 @@ needs() # WHAT [ARG]
 	[ -z "$reason" ] || skip "$reason"
 }
 
-# Prints "FILE: TEST: REASON" for each test in these bats files and C sources that will
-# be skipped here.
+# Prints "FILE: TEST: REASON" for each test in these bats files and C sources that this
+# machine will skip.
 list_skipped() # FILE...
 {
 	local file test what argument reason
-	# shellcheck disable=SC2016 # a program for awk
+	# shellcheck disable=SC2016 # an awk program
 	awk '
 	FNR == 1 { test = "all tests"; in_setup = 0 }
 	/^@test "/ { test = $0; sub(/^@test "/, "", test); sub(/" \{$/, "", test) }

@@ -7,7 +7,7 @@
 
 #include "tests/lib/worker_fixture.h"
 
-/* What the peer has read. */
+/* Bytes that the peer has read. */
 struct received {
 	uint8_t *bytes;
 	size_t length;

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""scripted_server.py MODE - one connection of a server that is not ours, for `yodel talk`.
+"""scripted_server.py MODE - a server that shares no code with yodeld, for `yodel talk`.
 
 Prints its port, then serves a single connection:
-  tail     reads to the peer's half-close, then answers how many bytes came, and closes
-  slow     answers each read a byte at a time, raised
-  leave    answers the first read with "bye\n" and closes
+  tail     reads until the peer half-closes, answers with the number of bytes, and closes
+  slow     answers each read in upper case, a byte at a time
+  close    answers the first read with "bye\n" and closes
   reset    resets the connection at the first read
   partial  answers the first read with half a length32 message and closes
 """
@@ -27,7 +27,7 @@ while True:
         for byte in data.upper():
             connection.sendall(bytes([byte]))
             time.sleep(0.001)
-    elif mode == "leave":
+    elif mode == "close":
         connection.sendall(b"bye\n")
         break
     elif mode == "reset":

@@ -1,6 +1,6 @@
 /*
- * settings_sample.h - a table with a setting of each type, and what is read with it.
- * For cmocka programs.
+ * settings_sample.h - a sample table of the settings of a server, with a row of each
+ * type, and functions that read it. For cmocka programs.
  */
 #ifndef TESTS_SETTINGS_SAMPLE_H
 #define TESTS_SETTINGS_SAMPLE_H
@@ -16,8 +16,6 @@
 #include <cmocka.h>
 
 #include "lib/settings/settings.h"
-
-/* A table with a row of each type. */
 
 enum policy { LRU, CLOCK, FIFO };
 static const char *const policies[] = { "lru", "clock", "fifo", NULL };

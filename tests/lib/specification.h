@@ -1,10 +1,9 @@
 /*
- * specification.h - what a server owes for the bytes that came, written down a second
- * time and byte by byte, so that the tests do not ask the code under test.
+ * specification.h - an independent implementation of the server's replies, byte by
+ * byte, with which the tests compare the code under test.
  *
- * A stream is only specified here for replies that do not depend on where it is cut;
- * for a stream with a suffix, spec_is_cut_stream says whether an answer is one of the
- * right ones.
+ * For a stream with a suffix the answer depends on how the stream was segmented:
+ * spec_is_cut_stream() checks whether an answer is one of the correct ones.
  */
 #ifndef TESTS_SPECIFICATION_H
 #define TESTS_SPECIFICATION_H
@@ -16,7 +15,7 @@
 
 #include "proto/framing.h"
 
-/* A reply, as text for the server and as what it means. */
+/* A reply: its text in the configuration, and its meaning. */
 struct spec_reply {
 	const char *text;
 	bool keeps_payload, raises, is_discard;
@@ -43,7 +42,7 @@ enum spec_end { SPEC_WHOLE, SPEC_TOO_LONG, SPEC_TRUNCATED };
 struct spec_answer {
 	uint8_t *bytes; /* heap; free it */
 	size_t length, capacity;
-	uint64_t messages; /* read whole; a stream's are counted by its reads */
+	uint64_t messages; /* complete ones; of a stream: 1 */
 	enum spec_end end;
 };
 
@@ -111,7 +110,7 @@ spec_lines(struct spec_answer *answer, const struct spec_reply *reply,
 }
 
 static inline void
-spec_counted(struct spec_answer *answer, const struct spec_reply *reply,
+spec_length32(struct spec_answer *answer, const struct spec_reply *reply,
     size_t max_message, const uint8_t *data, size_t length)
 {
 	size_t at = 0;
@@ -137,7 +136,7 @@ spec_counted(struct spec_answer *answer, const struct spec_reply *reply,
 	}
 }
 
-/* Everything owed for data[length] after which the peer has closed its side. */
+/* The complete answer to data[length] followed by a half-close. */
 static inline struct spec_answer
 spec_answer(const struct spec_reply *reply, enum framing framing, size_t max_message,
     const uint8_t *data, size_t length)
@@ -147,13 +146,13 @@ spec_answer(const struct spec_reply *reply, enum framing framing, size_t max_mes
 	if (framing == FRAMING_LINE)
 		spec_lines(&answer, reply, max_message, data, length);
 	else if (framing == FRAMING_LENGTH32)
-		spec_counted(&answer, reply, max_message, data, length);
+		spec_length32(&answer, reply, max_message, data, length);
 	else if (length > 0)
 		spec_one(&answer, reply, FRAMING_STREAM, data, length, "");
 	return answer;
 }
 
-/* Whether where a stream is cut shows in what is answered. */
+/* True if the answer depends on the segmentation of the stream. */
 static inline bool
 spec_depends_on_cuts(const struct spec_reply *reply, enum framing framing)
 {
@@ -179,7 +178,7 @@ spec_is_cut_stream(const struct spec_reply *reply, size_t max_message,
 			return false;
 	}
 	for (size_t i = 0; reply->keeps_payload && i < length; i++) {
-		/* The suffix is nowhere in the data, as the caller takes care. */
+		/* Precondition: the suffix does not occur in the data. */
 		if (piece > 0 && memcmp(got + at, reply->added, added) == 0) {
 			at += added;
 			piece = 0;

@@ -1,9 +1,9 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2317 # functions that wait_until calls
-# supervision.bash - for tests that change a yodeld while it is used: the load that must
-# not notice, the state that is waited for. Load it after helpers.
+# supervision.bash - for tests that change a yodeld under load: runs the load that must lose
+# nothing, waits for states. Load it after helpers.
 
-# start_load NAME ARG... - verified traffic until end_load; ARG... are yodel's.
+# start_load NAME ARG... - runs yodel with these arguments until end_load.
 start_load()
 {
 	local name=$1
@@ -12,7 +12,7 @@ start_load()
 	wait_until_load_runs "$name"
 }
 
-# The generator has connections: it is what the parent waits for.
+# Waits until the load process, the child of yodel, has opened connections.
 wait_until_load_runs() # NAME
 {
 	load_has_sockets()
@@ -25,15 +25,15 @@ wait_until_load_runs() # NAME
 	wait_until load_has_sockets "$1"
 }
 
-# It is more than a beginning: what it has told of itself, a line each second.
+# True when the progress lines (one each second) add up to at least 1,000 messages.
 load_sent_enough() # NAME
 {
 	sed -nE 's/.* ([0-9,]+) messages\/s.*/\1/p' "$1.log" | tr -d , |
 		awk '{ sum += $1 } END { exit sum < 1000 }'
 }
 
-# end_load NAME... - in order, and it must have noticed nothing: every connection made,
-# every message answered, every byte right.
+# end_load NAME... - stops the loads; fails unless every connection was established, every
+# message answered and every byte correct.
 end_load()
 {
 	local name
@@ -58,11 +58,11 @@ check_load_result() # FILE
 		if c["lost"] or m["wrong"] or m["in_flight"] or bad:
 		    sys.exit(f"{sys.argv[1]}: connections {c}, messages {m}")
 		if m["sent"] != m["verified"] or m["sent"] < 10 * c["requested"]:
-		    sys.exit(f"{sys.argv[1]}: too little was verified: {m}")
+		    sys.exit(f"{sys.argv[1]}: too few messages verified: {m}")
 	END
 }
 
-# Long-lived connections were never made anew.
+# True when no connection was established twice.
 never_reconnected() # FILE
 {
 	python3 - "$1" <<-'END'
@@ -72,8 +72,8 @@ never_reconnected() # FILE
 	END
 }
 
-# write_config KEYS - the file yodeld.json with these keys beside its one listener, on PORT
-# (a free one is chosen when there is none).
+# write_config KEYS - writes yodeld.json with one listener on PORT (a free port if unset) and
+# these top-level keys.
 write_config()
 {
 	PORT=${PORT:-$(free_port)}
@@ -92,7 +92,7 @@ times_logged() # REGEX
 	grep -cE -- "$1" "$YODELD_LOG" || :
 }
 
-# change SIGNAL REGEX - sends the signal and waits for a new line of the log.
+# change SIGNAL REGEX - sends the signal and waits for a new matching line in the log.
 change()
 {
 	local before
@@ -117,26 +117,27 @@ count_workers_is() # N
 
 stop_workers()
 {
-	# shellcheck disable=SC2046 # ids are words
+	# shellcheck disable=SC2046 # pids are words
 	kill -STOP $(worker_pids)
 }
 
-wait_for_worker_count() # N - workers, and nobody who leaves beside them
+wait_for_worker_count() # N: worker processes, including those that drain
 {
 	wait_until count_workers_is "$1"
 }
 
-has_sockets() # NUMBER - of them listen on PORT
+has_sockets() # N: sockets listen on PORT
 {
 	[ "$(ss -Hltn "sport = :$PORT" | wc -l)" = "$1" ]
 }
 
-queue_holds() # N [PORT] - connections wait to be accepted
+queue_holds() # N [PORT]: connections wait to be accepted
 {
 	[ "$(ss -Hltn "sport = :${2:-$PORT}" | awk '{ n += $2 } END { print n + 0 }')" = "$1" ]
 }
 
-# fill_accept_queues NAME N [PORT] - as many callers that wait in the accept queues of stopped workers.
+# fill_accept_queues NAME N [PORT] - opens N connections, which wait in the accept queues of
+# stopped workers.
 fill_accept_queues()
 {
 	spawn "$1" "$INDEPENDENT_CLIENT" burst --patience 60 "127.0.0.1:${3:-$PORT}" "$2"
@@ -152,8 +153,8 @@ assert_all_answered() # NAME N
 	}
 }
 
-# only_killed_workers_lost_connections NAME N - each of the callers is answered, but those whom a worker
-# had accepted that was killed then: by the server's own ledger, at the socket "admin_socket".
+# only_killed_workers_lost_connections NAME N - all N clients are answered, except at most as
+# many as killed workers had accepted, according to the ledger (socket "admin_socket").
 only_killed_workers_lost_connections()
 {
 	wait "$(<"$1.pid")"
@@ -167,11 +168,12 @@ only_killed_workers_lost_connections()
 		held = totals["connections_closed"]["worker_lost"] + totals["accepts_cut_short"]
 		answered, refused, reset, closed, silent = map(int, re.findall(r"\d+", sys.argv[1]))
 		if answered + reset != int(sys.argv[2]) or reset > held:
-		    sys.exit(f"{sys.argv[1]}; {held} were held by killed workers")
+		    sys.exit(f"{sys.argv[1]}; killed workers held {held}")
 	END
 }
 
-# kill_new_workers COUNT KEEP... - kills whatever worker appears beside those, so often.
+# kill_new_workers COUNT KEEP... - kills COUNT workers, each as soon as it appears, except the
+# pids KEEP.
 kill_new_workers()
 {
 	local count=$1 pid children deadline=$((SECONDS + 60))
@@ -181,7 +183,7 @@ kill_new_workers()
 		children=$(children_of "$YODELD_PID")
 		for pid in $children; do
 			[[ " $* " = *" $pid "* ]] && continue
-			# Who waits to be collected is still among them: once is enough.
+			# A zombie is still listed as a child: count each worker once.
 			has_ended "$pid" && continue
 			kill -KILL "$pid" 2>/dev/null || continue
 			wait_until has_ended "$pid"

@@ -91,7 +91,7 @@ transfer_all(struct fixture *f)
 		run_both_once(f);
 }
 
-/* The master has received `verb` for transfer `number`, with so many connections. */
+/* The master has received `verb` for transfer `number` with `moved` connections. */
 static inline void
 assert_master_received(
     int channel_fd, enum channel_verb verb, uint32_t number, uint64_t moved)

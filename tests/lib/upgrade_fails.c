@@ -1,7 +1,8 @@
 /*
- * upgrade_fails.c - a yodeld that fails during an upgrade, when it has loaded the state.
- * The file UPGRADE_FAILS in its directory says when and how: "dry_run crash", "takeover
- * exit", "takeover fail", or "takeover hang" for as long as the file exists. Linked with
+ * upgrade_fails.c - a yodeld that fails during an upgrade, after it has loaded the
+ * state. The file UPGRADE_FAILS in its directory selects when and how: "dry_run crash",
+ * "takeover exit", "takeover fail", or "takeover hang" while the file exists. Linked
+ * with
  * --wrap=signals_start.
  */
 #include <errno.h>
@@ -33,7 +34,7 @@ __wrap_signals_start(struct master *master)
 	if (strcmp(where, here) != 0)
 		return __real_signals_start(master);
 	if (strcmp(how, "crash") == 0) {
-		/* A sanitizer's handler would exit instead; a takeover has its own. */
+		/* A sanitizer's handler would exit; a takeover installs its own. */
 		if (!takeover_is_running())
 			signal(SIGSEGV, SIG_DFL);
 		raise(SIGSEGV);

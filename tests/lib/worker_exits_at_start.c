@@ -1,6 +1,6 @@
 /*
- * worker_exits_at_start.c - a yodeld whose workers exit before they are ready, for the tests
- * of the upgrade: linked in the place of worker/worker.c.
+ * worker_exits_at_start.c - a yodeld whose workers exit before they are ready, for
+ * tests of the upgrade: linked instead of worker/worker.c.
  */
 #include <sysexits.h>
 

@@ -1,7 +1,8 @@
 /*
- * worker_start_hook.c - a yodeld whose worker 1 does not come up as long as there is a
- * file START_HOOK in its directory: it dies, or with "hang" in the file it hangs, or
- * with "late" it waits until the file is gone. For tests of the start; linked with
+ * worker_start_hook.c - a yodeld whose worker 1 does not become ready while the file
+ * START_HOOK exists in its directory: it exits, hangs if the file contains "hang", or
+ * waits until the file is removed if it contains "late". For tests of the start; linked
+ * with
  * --wrap=worker_run.
  */
 #include <stdio.h>
