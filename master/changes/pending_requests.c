@@ -21,7 +21,7 @@
 #include "master/workers/drain_summary.h"
 #include "master/workers/slot.h"
 
-#define TEXT_MAX (2 * CONFIG_ERROR_MAX)
+#define TEXT_MAX (2 * CONFIG_ERROR_MAX + 4)
 
 struct pending_request {
 	struct pending_request *next;

@@ -53,7 +53,8 @@ read_on(struct reader *reader, const uint8_t *data, size_t length)
 
 		must(copy != NULL);
 		memcpy(copy, data + reader->used, left);
-		enum frame_status status = framings[reader->framing].next(copy, left, reader->searched, reader->max_message, &frame);
+		enum frame_status status = framings[reader->framing].next(
+		    copy, left, reader->searched, reader->max_message, &frame);
 		if (status == FRAME_WHOLE) {
 			must(frame_length(&frame) > 0 && frame_length(&frame) <= left);
 			take(reader, copy, &frame);
@@ -75,8 +76,7 @@ read_end(struct reader *reader, const uint8_t *data, size_t length)
 
 	if (reader->is_over) {
 		reader->got.end = SPEC_TOO_LONG;
-	} else if (framing_last(reader->framing, left, &frame) ==
-	    FRAME_WHOLE) {
+	} else if (framing_last(reader->framing, left, &frame) == FRAME_WHOLE) {
 		must(frame_length(&frame) == left);
 		take(reader, data + reader->used, &frame);
 	} else if (left > 0) {

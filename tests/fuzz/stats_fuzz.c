@@ -1,14 +1,14 @@
 /*
  * stats_fuzz - replies of a server as yodelctl and yodel read them.
  *
- * First byte of the input: bit 0: the rest is a body, to which an HTTP head is added (so
- * that the JSON parser is reached), else the rest is the whole reply; bit 1: the server
- * does not close the connection after it. A NUL separates the replies before and after a
- * run.
+ * First byte of the input: bit 0: the rest is a body, to which an HTTP head is added
+ * (so that the JSON parser is reached), else the rest is the whole reply; bit 1: the
+ * server does not close the connection after it. A NUL separates the replies before and
+ * after a run.
  *
  * connect() is wrapped: each socket is one end of a pair whose other end has sent the
- * whole reply. Checked: printed text has no control characters, errors are one line, and
- * two ledgers in the right order are reconciled.
+ * whole reply. Checked: printed text has no control characters, errors are one line,
+ * and two ledgers in the right order are reconciled.
  */
 #include <sys/socket.h>
 

@@ -226,6 +226,49 @@ a_copy_owns_its_texts(void **state)
 	json_record_finish(fields, &nobody);
 }
 
+struct part_number {
+	int fd;
+	uint32_t slot;
+};
+static const struct json_record_field part_number_fields[] = {
+	JSON_RECORD(struct part_number, fd, JSON_RECORD_OWN),
+	{ .name = "slot",
+	    .kind = JSON_RECORD_UINT32,
+	    .offset = offsetof(struct part_number, slot),
+	    .min = 1,
+	    .max = 255 },
+	{ .name = NULL },
+};
+
+static void
+integers_are_read_within_their_bounds(void **state)
+{
+	static const struct {
+		const char *text, *error;
+	} rows[] = {
+		{ "{\"fd\": 2147483647, \"slot\": 255}", "" },
+		{ "{\"fd\": 2147483648, \"slot\": 1}", "part.fd: out of range" },
+		{ "{\"fd\": -1, \"slot\": 1}", "part.fd: out of range" },
+		{ "{\"fd\": 0, \"slot\": 0}", "part.slot: out of range" },
+		{ "{\"fd\": 0, \"slot\": 4294967297}", "part.slot: out of range" },
+		{ "{\"fd\": 0}", "part.slot: not found" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct part_number part;
+		char error[128] = "";
+		struct json_reader reader = { .error = error,
+			.error_size = sizeof(error),
+			.requires_all = true };
+		json_t *json = json_loads(rows[i].text, 0, NULL);
+		assert_non_null(json);
+		json_record_read(part_number_fields, &reader, json, "part", &part);
+		assert_string_equal(error, rows[i].error);
+		json_decref(json);
+	}
+}
+
 int
 main(void)
 {
@@ -236,6 +279,7 @@ main(void)
 		cmocka_unit_test(adds_records_member_by_member),
 		cmocka_unit_test(detects_overflow_of_a_sum),
 		cmocka_unit_test(a_copy_owns_its_texts),
+		cmocka_unit_test(integers_are_read_within_their_bounds),
 	};
 
 	return cmocka_run_group_tests_name("record", tests, NULL, NULL);
