@@ -8,12 +8,7 @@
 #include "lib/resources.h"
 #include "lib/suggest.h"
 
-#include "client/commands/cmd_calibrate.h"
-#include "client/commands/cmd_compare.h"
-#include "client/commands/cmd_merge.h"
-#include "client/commands/cmd_report.h"
-#include "client/commands/cmd_run.h"
-#include "client/commands/cmd_talk.h"
+#include "client/commands/commands.h"
 
 static const struct {
 	const char *name;

@@ -1,5 +1,3 @@
-#include "client/commands/cmd_calibrate.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,6 +9,7 @@
 #include "lib/resources.h"
 #include "lib/units.h"
 
+#include "client/commands/commands.h"
 #include "client/commands/echo_peer.h"
 #include "client/plan/plan.h"
 #include "client/result/verdict.h"

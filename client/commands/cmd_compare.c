@@ -1,5 +1,10 @@
-#include "client/commands/cmd_compare.h"
-
+/*
+ * Percentiles differ if their 95 % intervals (lib/stats/percentile_interval.h) do not
+ * overlap, which is stricter than 95 %. Means are compared by Welch's test with the
+ * effective sample size, the rate by Welch's test over the seconds, shares (lost,
+ * wrong, failed) by the test of two proportions. Where the samples cannot tell, the row
+ * is "inconclusive".
+ */
 #include <inttypes.h>
 #include <math.h>
 #include <stdbool.h>
@@ -10,6 +15,7 @@
 #include "lib/options.h"
 #include "lib/units.h"
 
+#include "client/commands/commands.h"
 #include "client/result/noise.h"
 #include "client/result/result.h"
 #include "client/result/result_fields.h"

@@ -1,5 +1,3 @@
-#include "client/commands/cmd_merge.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <sysexits.h>
@@ -8,6 +6,7 @@
 #include "lib/options.h"
 #include "lib/xmalloc.h"
 
+#include "client/commands/commands.h"
 #include "client/report/outputs.h"
 #include "client/result/result.h"
 #include "client/result/verdict.h"

@@ -1,11 +1,10 @@
-#include "client/commands/cmd_report.h"
-
 #include <stdbool.h>
 #include <stdio.h>
 #include <sysexits.h>
 
 #include "lib/options.h"
 
+#include "client/commands/commands.h"
 #include "client/report/outputs.h"
 #include "client/result/result.h"
 

@@ -1,11 +1,10 @@
-#include "client/commands/cmd_run.h"
-
 #include <stdlib.h>
 #include <sysexits.h>
 
 #include "lib/log.h"
 #include "lib/resources.h"
 
+#include "client/commands/commands.h"
 #include "client/commands/rate_search.h"
 #include "client/plan/plan.h"
 #include "client/plan/plan_options.h"

@@ -1,5 +1,3 @@
-#include "client/commands/cmd_talk.h"
-
 #include <sys/socket.h>
 
 #include <errno.h>
@@ -24,6 +22,8 @@
 #include "net/connect.h"
 
 #include "proto/framing.h"
+
+#include "client/commands/commands.h"
 
 #define ADDRESSES_MAX 8
 #define CHUNK 65536
