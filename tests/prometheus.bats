@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# A real Prometheus scrapes a real yodeld, with the rules that are shipped, and the
-# dashboard asks it for what is there.
+# A Prometheus with the shipped rules scrapes a yodeld; the metrics that the rules and the
+# dashboard query exist.
 
 load lib/helpers
 
@@ -14,8 +14,8 @@ setup()
 	needs command promtool
 }
 
-# A yodeld with two workers and the Prometheus that scrapes it, as shipped but for the time
-# between scrapes. Sets QUERIES, the address of the latter.
+# Starts a yodeld with two workers and a Prometheus with the shipped configuration (but a
+# shorter scrape interval). Sets QUERIES, the address of Prometheus.
 start_both()
 {
 	start_yodeld --workers 2 --listen 127.0.0.1:0=echo --set admin.address=127.0.0.1:0 \
@@ -31,7 +31,7 @@ start_both()
 	wait_until answers 'up{job="yodeld"}' 1
 }
 
-query() # EXPRESSION: the values, a line each
+query() # EXPRESSION: prints the values, one per line
 {
 	promtool query instant "$QUERIES" "$1" | sed -E 's/.*=> ([^ ]*) @.*/\1/'
 }
@@ -71,16 +71,16 @@ answers() # EXPRESSION VALUE
 @test "the dashboard and the rules query existing metrics only" {
 	start_both
 	spawn load "$YODEL" -q -c 20 -d 5m --interval 100ms --messages-per-connection 5 "127.0.0.1:$PORT"
-	all_is_there()
+	expressions_are_valid()
 	{
 		"$CHECK" "$QUERIES" "$SHIPPED/yodeld.dashboard.json" >expressions
 	}
-	wait_until -t 60 all_is_there || { cat expressions; false; }
-	# A name that is wrong would have been seen.
+	wait_until -t 60 expressions_are_valid || { cat expressions; false; }
+	# A wrong metric or label name is detected.
 	sed 's/yodeld_workers_serving/yodeld_worker_serving/; s/{{reason}}/{{cause}}/' \
 		"$SHIPPED/yodeld.dashboard.json" >wrong.json
 	run -1 "$CHECK" "$QUERIES" wrong.json
-	[[ $output = *'there is no yodeld_worker_serving'*'has no label cause'* ]]
+	[[ $output = *'no series: yodeld_worker_serving'*'have no label cause'* ]]
 }
 
 @test "the panels of the dashboard have unique ids and do not overlap" {

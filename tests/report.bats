@@ -54,9 +54,9 @@ run_to() # NAME ARG... - a quiet run against yodeld, its result in NAME.json
 		json.dump(r, open("many.json", "w"))
 	END
 	run -1 check_result few.json
-	[[ $output == "few.json: not valid: "?"messages "*" have required property 'verified'" ]]
+	[[ $output == "few.json: invalid: "?"messages "*" have required property 'verified'" ]]
 	run -1 check_result many.json
-	[[ $output == "many.json: not valid: "?"host "*" NOT have additional properties" ]]
+	[[ $output == "many.json: invalid: "?"host "*" NOT have additional properties" ]]
 }
 
 @test "independent readers find the same values in histograms, percentiles and log" {

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# soak.bats - the short form of tests/soak; make soak is the long one.
+# soak.bats - runs the short form of tests/soak; make soak runs the long one.
 # run-checks: alone
 
 load lib/helpers
