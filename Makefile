@@ -1,4 +1,4 @@
-# yodel: one Makefile, not recursive. `make help` lists what it does.
+# yodel: one non-recursive Makefile. `make help` lists the targets.
 VERSION := 0.1.0
 
 ifeq ($(origin CC),default)
@@ -10,7 +10,7 @@ PREFIX ?= /usr/local
 SYSCONFDIR ?= /etc/yodel
 TIME ?= 60
 
-# The plain flavour builds in build/, any other (compiler, sanitizer) beside it.
+# The plain flavour builds in build/, another compiler or sanitizer in a folder below it.
 comma := ,
 flavour := $(filter-out gcc,$(notdir $(CC)))$(if $(SANITIZE),-$(subst $(comma),-,$(SANITIZE)))
 B := build$(if $(flavour),/$(patsubst -%,%,$(flavour)))
@@ -23,8 +23,8 @@ CFLAGS ?= -O2 -g
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 \
 	-Wvla -Wpointer-arith -Wwrite-strings -Wundef $(if $(WERROR),-Werror)
 HARDENING := -fPIE -fstack-protector-strong -fstack-clash-protection
-# The C library's own checks, as many as it and the compiler know. They want an optimizer;
-# sanitizers have checks of their own.
+# _FORTIFY_SOURCE at the highest level that the C library and the compiler support. It needs
+# an optimizer, and is left out with sanitizers, which have checks of their own.
 ifneq ($(if $(SANITIZE),,$(filter -O1 -O2 -O3 -Os,$(CFLAGS))),)
 FORTIFY := $(shell echo '\#include <stdio.h>' | $(CC) -O2 -D_FORTIFY_SOURCE=3 -Werror -E - \
 	>/dev/null 2>&1 && echo 3 || echo 2)
@@ -35,7 +35,7 @@ all_cflags := -std=gnu11 $(WARNINGS) $(HARDENING) $(CFLAGS) $(sanitize_flags)
 override LDFLAGS += -pie -Wl,--as-needed -Wl,-z,relro,-z,now
 all_libs := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lm -lpthread
 
-# Commands are shown by what they make, or in full: make V=1.
+# Prints a short line for each command, or the command itself: make V=1.
 say = $(if $(V),,@printf '  %-4s %s\n' $(1) $@;)
 
 FOLDERS := $(wildcard lib net http proto conf worker master ctl client)
@@ -73,7 +73,7 @@ $(UNIT_TESTS): $B/tests/%: $B/obj/tests/unit/%.o $B/yodel.a
 $B/tests/transfer_memory_test: override LDFLAGS += -Wl,--wrap=calloc -Wl,--wrap=transfer_state_send
 $B/tests/http_client_test: override LDFLAGS += -Wl,--wrap=recv,--wrap=__recv_chk
 $B/tests/transfers_test: override LDFLAGS += -Wl,--wrap=channel_send
-# The calls that the order contracts name are recorded; workers are not forked.
+# Calls whose order is tested are recorded; no worker is forked.
 RECORDED_CALLS := reuseport_select worker_drain_queue_taken_over worker_drain_find_receivers \
 	worker_drain_on_listeners_removed worker_drain_start worker_drain_replace slot_close_sockets \
 	scale_on_slot_change scale_on_reloaded service_manager_status service_manager_ready capacity_log \
@@ -84,7 +84,7 @@ $B/tests/supervisor_test: override LDFLAGS += $(RECORDED_CALLS:%=-Wl,--wrap=%)
 $B/tests/network_error_test: override LDFLAGS += -Wl,--wrap=recv -Wl,--wrap=send
 $B/tests/json_load_test: override LDFLAGS += -Wl,--wrap=malloc,--wrap=reallocarray
 
-# Programs that the bats tests use beside the real ones.
+# Variants of yodeld for the bats tests.
 HELPERS := $B/tests/worker_exits_at_start $B/tests/ledger_layout_mismatch $B/tests/state_version_mismatch $B/tests/worker_start_hook \
 	$B/tests/upgrade_fails
 $(HELPERS): $B/tests/%: $B/obj/master/main.o $B/obj/tests/lib/%.o $B/yodel.a
@@ -98,8 +98,8 @@ $B/tests/ledger_layout_mismatch: override LDFLAGS += -Wl,--wrap=ledger_attach
 $B/tests/worker_start_hook: override LDFLAGS += -Wl,--wrap=worker_run
 $B/tests/upgrade_fails: override LDFLAGS += -Wl,--wrap=signals_start
 
-# Fuzz targets: tests/fuzz/NAME_fuzz.c, its corpus in tests/fuzz/corpus/NAME/. Linked with
-# replay.c they are a regression test, linked with libFuzzer they look for more.
+# Fuzz targets: tests/fuzz/NAME_fuzz.c, with the corpus tests/fuzz/corpus/NAME/. Linked with
+# replay.c they replay the corpus as a regression test; linked with libFuzzer they fuzz.
 FUZZ := $(patsubst tests/fuzz/%_fuzz.c,%,$(wildcard tests/fuzz/*_fuzz.c))
 REPLAYS := $(FUZZ:%=$B/fuzz/%)
 FUZZERS := $(FUZZ:%=$B/libfuzzer/%)
@@ -112,30 +112,30 @@ $(FUZZERS): $B/libfuzzer/%: $B/obj/tests/fuzz/%_fuzz.o $B/yodel.a
 	$(call say,LINK)$(CC) $(all_cflags) -fsanitize=fuzzer $(LDFLAGS) -o $@ \
 		$(filter %.o,$^) $B/yodel.a $(all_libs)
 
-# What they read is JSON, and shall be some when it has been changed.
+# These targets read JSON: the mutator keeps the input valid JSON.
 JSON_TARGETS := config result stats upgrade_state
 $(JSON_TARGETS:%=$B/libfuzzer/%): $B/obj/tests/fuzz/json_mutator.o
 
-# It asks for changes, and none is made.
+# Wrapped: changes that this fuzz target requests are not made.
 STUBBED_CHANGES := reload_start scale_workers upgrade_start rebalance_start shutdown_in_order
 $B/fuzz/admin $B/libfuzzer/admin: override LDFLAGS += $(STUBBED_CHANGES:%=-Wl,--wrap=%)
-# Its workers are no processes.
+# Wrapped: the workers of this fuzz target are not processes.
 FAKED_PROCESS_CALLS := spawn_worker waitpid kill
 $B/fuzz/channel $B/libfuzzer/channel: override LDFLAGS += $(FAKED_PROCESS_CALLS:%=-Wl,--wrap=%)
 $B/fuzz/channel $B/libfuzzer/channel: $B/obj/tests/fuzz/fake_processes.o
-# It calls nobody.
+# connect(2) is wrapped: this fuzz target opens no connection.
 $B/fuzz/stats $B/libfuzzer/stats: override LDFLAGS += -Wl,--wrap=connect
-# It finds descriptors and processes that are none of its own.
+# Wrapped: the inherited descriptors and processes of this fuzz target are faked.
 FAKED_STATE_CALLS := getpid waitid log_error log_errorx unix_socket_remove
 $B/fuzz/upgrade_state $B/libfuzzer/upgrade_state: override LDFLAGS += $(FAKED_STATE_CALLS:%=-Wl,--wrap=%)
 
-# Raw programs that the benchmarks compare with: tests/bench/NAME.c, each by itself.
+# Reference programs of the benchmarks: tests/bench/NAME.c, each a program of its own.
 BENCHES := $(patsubst tests/bench/%.c,$B/bench/%,$(wildcard tests/bench/*.c))
 $(BENCHES): $B/bench/%: tests/bench/%.c
 	@mkdir -p $(@D)
 	$(call say,LINK)$(CC) $(CPPFLAGS) $(all_cflags) $(LDFLAGS) -o $@ $<
 
-# Preloaded into yodeld by tests/faults.bats; never built with a sanitizer itself.
+# Preloaded into yodeld by tests/faults.bats; never built with a sanitizer.
 $B/faults.so: tests/lib/faults.c
 	@mkdir -p $(@D)
 	$(call say,LINK)$(CC) -std=gnu11 -D_GNU_SOURCE $(WARNINGS) -O1 -g -fPIC -shared \
@@ -148,11 +148,11 @@ check: all $(UNIT_TESTS) $(HELPERS) $(REPLAYS) $B/faults.so ## run all tests and
 	@tests/run-checks $(KINDS)
 
 .PHONY: check-cluster
-check-cluster: all ## run the tests under Slurm and Open MPI (make deps ONLY=cluster before it)
+check-cluster: all ## run the tests under Slurm and Open MPI (first: make deps ONLY=cluster)
 	@tests/run-checks cluster
 
 .PHONY: unit
-unit: $(UNIT_TESTS) ## run the unit tests alone, in full
+unit: $(UNIT_TESTS) ## run only the unit tests, with full output
 	@status=0; for t in $^; do $$t || status=1; done; exit $$status
 
 .PHONY: tables
@@ -161,7 +161,7 @@ tables: all $B/tests/manual_test ## rewrite the tables in the manuals and the JS
 	@$B/yodeld --print-schema >conf/yodeld.schema.json
 
 .PHONY: fuzz fuzzers
-fuzz: ## look for crashes, TIME=60 seconds for each target (clang)
+fuzz: ## fuzz each target for TIME=60 seconds (clang)
 	$(MAKE) CC=clang SANITIZE=fuzzer-no-link,address,undefined TIME=$(TIME) fuzzers
 fuzzers: $(FUZZERS)
 	@set -e; for t in $^; do \
@@ -170,48 +170,48 @@ fuzzers: $(FUZZERS)
 			$$found tests/fuzz/corpus/$${t##*/}; done
 
 .PHONY: demo
-demo: all ## see it work: a server, the two-socket test, 10,000 sockets
+demo: all ## run a server, the two-socket test and 10,000 sockets
 	@tests/demo
 
 .PHONY: soak
-soak: all ## the proof that nothing is lost, in its long form
+soak: all ## change and kill a server under load; count what is lost (long form)
 	@BUILD=$B tests/soak
 
 .PHONY: bench
-bench: all $(BENCHES) ## what it costs beside raw programs and peers (QUICK=1: two minutes)
+bench: all $(BENCHES) ## compare with minimal reference programs and other servers (QUICK=1: two minutes)
 	@tests/bench/run $(if $(QUICK),--quick)
 
 .PHONY: bench-million
-bench-million: all $(BENCHES) ## a million connections at a time (CONNECTIONS=100000: fewer)
+bench-million: all $(BENCHES) ## measure a million concurrent connections (CONNECTIONS=100000: fewer)
 	@tests/bench/million $(CONNECTIONS)
 
 .PHONY: bench-transfers
-bench-transfers: all ## what a reload costs that moves 100,000 connections (CONNECTIONS=20000: fewer)
+bench-transfers: all ## measure a reload that transfers 100,000 connections (CONNECTIONS=20000: fewer)
 	@tests/bench/transfers $(CONNECTIONS)
 
 .PHONY: bench-balance
-bench-balance: all $(BENCHES) ## what balance: cpu is worth beside the kernel's hash
+bench-balance: all $(BENCHES) ## compare balance "cpu" with the kernel's hash
 	@tests/bench/balance
 
 .PHONY: bench-methods bench-compare
-bench-methods: all $(BENCHES) ## select, poll, epoll and others beside idle connections
+bench-methods: all $(BENCHES) ## compare select, poll, epoll and others with idle connections
 	@tests/bench/methods
-bench-compare: all $(BENCHES) ## beside another revision, pair by pair: BASE=REVISION
-	@tests/bench/compare $(or $(BASE),$(error BASE=REVISION was wanted))
+bench-compare: all $(BENCHES) ## compare with another revision in interleaved pairs: BASE=REVISION
+	@tests/bench/compare $(or $(BASE),$(error missing BASE=REVISION))
 
 .PHONY: instructions
-instructions: all $(BENCHES) ## user-mode instructions for each message, by function
+instructions: all $(BENCHES) ## count user-mode instructions per message, by function
 	@tests/bench/instructions --top 15
 
 .PHONY: deps
-deps: ## install what build and tests need (ONLY=build: the build alone; ONLY=cluster: also Slurm)
+deps: ## install the dependencies (ONLY=build: without tests; ONLY=cluster: also Slurm)
 	@tests/install-deps $(ONLY)
 
 .PHONY: format
-format: ## lay out the C sources with clang-format
+format: ## format the C sources with clang-format
 	clang-format -i $(SOURCES) $(HEADERS) $(wildcard tests/unit/*.[ch] tests/fuzz/*.[ch] tests/bench/*.[ch])
 
-# Where things go. An existing configuration is never touched, nor the mode of a folder.
+# Installation. An existing configuration and the mode of existing folders are kept.
 BINDIR ?= $(PREFIX)/bin
 SBINDIR ?= $(PREFIX)/sbin
 DATADIR ?= $(PREFIX)/share
@@ -221,11 +221,11 @@ UNITDIR ?= $(PREFIX)/lib/systemd/system
 SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 FIREWALLDDIR ?= $(PREFIX)/lib/firewalld/services
 folder = { [ -d $(1) ] || install -d $(1); }
-at_home = $(call folder,$(DESTDIR)$(2)) && sed -e 's|/usr/sbin/|$(SBINDIR)/|' \
+install_with_paths = $(call folder,$(DESTDIR)$(2)) && sed -e 's|/usr/sbin/|$(SBINDIR)/|' \
 	-e 's|/usr/bin/|$(BINDIR)/|' -e 's|/usr/share/|$(DATADIR)/|' \
 	-e 's|/etc/yodel/|$(SYSCONFDIR)/|' $(1) >$(DESTDIR)$(2)/$(notdir $(1)) && \
 	chmod 644 $(DESTDIR)$(2)/$(notdir $(1))
-# Completions are made of what the programs' --help says.
+# Completions are generated from the output of --help.
 completions = for program in $(1); do \
 	for way in bash:bash-completion/completions/ zsh:zsh/site-functions/_ \
 			fish:fish/vendor_completions.d/; do \
@@ -235,8 +235,8 @@ completions = for program in $(1); do \
 		packaging/completions/generate $$shell $B/$$program >$$place && \
 		chmod 644 $$place || exit; \
 	done; done
-# Manual pages: their section is where they end. $(1): pages
-install_pages = $(foreach page,$(1),$(call at_home,$(page),$(DATADIR)/man/man$(subst .,,$(suffix $(page)))) &&) :
+# Manual pages: the suffix is the section. $(1): pages
+install_pages = $(foreach page,$(1),$(call install_with_paths,$(page),$(DATADIR)/man/man$(subst .,,$(suffix $(page)))) &&) :
 SERVER_PAGES := $(wildcard master/*.8 conf/*.5 ctl/*.1)
 CLIENT_PAGES := $(wildcard client/*.1)
 
@@ -252,14 +252,14 @@ install-server: all
 	[ -e $(DESTDIR)$(SYSCONFDIR)/yodeld.json ] || \
 		install -m 644 conf/yodeld.json $(DESTDIR)$(SYSCONFDIR)/
 	ln -sf $(DATADIR)/yodel/yodeld.schema.json $(DESTDIR)$(SYSCONFDIR)/
-	$(call at_home,packaging/systemd/yodeld.service,$(UNITDIR))
-	$(call at_home,packaging/systemd/yodeld.socket,$(UNITDIR))
+	$(call install_with_paths,packaging/systemd/yodeld.service,$(UNITDIR))
+	$(call install_with_paths,packaging/systemd/yodeld.socket,$(UNITDIR))
 	install -D -m 644 -t $(DESTDIR)$(SYSUSERSDIR) packaging/sysusers.d/yodel.conf
 	install -D -m 644 -t $(DESTDIR)$(FIREWALLDDIR) packaging/firewall/firewalld/yodeld.xml
 	install -D -m 644 -t $(DESTDIR)$(DOCDIR)/examples conf/examples/*.json \
 		packaging/systemd/*.conf packaging/sysctl.d/*.conf \
 		packaging/container/Containerfile packaging/kubernetes/yodeld.yaml
-	$(call at_home,packaging/apparmor/usr.sbin.yodeld,$(DOCDIR)/examples)
+	$(call install_with_paths,packaging/apparmor/usr.sbin.yodeld,$(DOCDIR)/examples)
 	install -D -m 644 -t $(DESTDIR)$(DOCDIR)/examples/prometheus \
 		packaging/prometheus/*.yml packaging/prometheus/*.json
 	@$(call install_pages,$(SERVER_PAGES))
@@ -274,13 +274,13 @@ install-client: all
 	@$(call completions,yodel)
 
 .PHONY: dist
-dist: ## build/yodel-VERSION.tar.gz of what is committed
+dist: ## build/yodel-VERSION.tar.gz of the committed tree
 	@packaging/make-dist $(VERSION)
 
 .PHONY: deb rpm
-deb: ## Debian packages of what is committed, in build/deb/
+deb: ## Debian packages of the committed tree, in build/deb/
 	@packaging/make-deb
-rpm: ## rpm packages of what is committed, in build/rpm/
+rpm: ## rpm packages of the committed tree, in build/rpm/
 	@packaging/make-rpm $(VERSION)
 
 .PHONY: acceptance
@@ -288,12 +288,12 @@ acceptance: ## install, run, upgrade and remove the packages under a real system
 	@packaging/acceptance $(KINDS)
 
 .PHONY: clean
-clean: ## remove what was built
+clean: ## remove the build
 	@[ ! -d build ] || find build -mindepth 1 -maxdepth 1 ! -name tools -exec rm -rf {} +
 
 .PHONY: help
-help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' Makefile
 
 .SECONDARY:
 -include $(shell find $B/obj -name '*.d' 2>/dev/null)
