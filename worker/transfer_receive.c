@@ -258,7 +258,8 @@ reject(struct worker *worker, int fd, uint32_t id)
 void
 transfer_receive_start(struct worker *worker, int fd, uint32_t id)
 {
-	struct receiver *receiver = calloc(1, sizeof(*receiver));
+	/* fd is -1 when this process had no room for the descriptor (unix(7)). */
+	struct receiver *receiver = fd < 0 ? NULL : calloc(1, sizeof(*receiver));
 	if (receiver == NULL) {
 		reject(worker, fd, id);
 		return;

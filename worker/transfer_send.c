@@ -348,8 +348,9 @@ reject(struct worker *worker, int fd, uint32_t id, uint64_t what)
 void
 transfer_send_start(struct worker *worker, int fd, uint32_t id, uint64_t what)
 {
-	struct sender *sender =
-	    worker->transfers.sender == NULL ? calloc(1, sizeof(*sender)) : NULL;
+	/* fd is -1 when this process had no room for the descriptor (unix(7)). */
+	bool can_start = fd >= 0 && worker->transfers.sender == NULL;
+	struct sender *sender = can_start ? calloc(1, sizeof(*sender)) : NULL;
 	if (sender == NULL) {
 		reject(worker, fd, id, what);
 		return;

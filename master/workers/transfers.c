@@ -66,9 +66,14 @@ settle(const struct transfer *transfer, struct transfer_result *ret)
 	    receiver->slot, (int)receiver->pid);
 	/* After a partial transfer the sender may have been told to drain meanwhile:
 	 * then it wants a receiver already. */
-	if (receiver->state == PROCESS_EXITED && !ret->is_partial &&
-	    sender->state != PROCESS_EXITED)
+	if (ret->is_partial || sender->state == PROCESS_EXITED)
+		return;
+	if (receiver->state == PROCESS_EXITED)
 		sender->wants_receiver = true;
+	/* To the sender a receiver that had no room for the descriptor looks like one
+	 * that has died: it would wait for another transfer. */
+	else if (ret->moved == 0 && !sender->wants_receiver)
+		process_send(sender, CHANNEL_DRAIN, 0, 0);
 }
 
 bool

@@ -103,6 +103,22 @@ test_a_sender_without_memory_drains(void **state)
 	finish_draining(&f, peer);
 }
 
+/* The kernel passes no descriptor to a process that has no room for it. */
+static void
+test_a_transfer_without_descriptor_ends_at_once(void **state)
+{
+	struct fixture f;
+	int transfer[2];
+
+	(void)state;
+	int peer = start_draining(&f, transfer);
+	close(transfer[0]);
+	close(transfer[1]);
+	transfer_receive_start(&f.receiver.worker, -1, 8);
+	transfer_send_start(&f.sender.worker, -1, 7, 0);
+	finish_draining(&f, peer);
+}
+
 static void
 test_retries_a_batch_after_the_socket_blocks(void **state)
 {
@@ -168,6 +184,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_receiver_without_memory_ends_the_transfer),
 		cmocka_unit_test(test_a_sender_without_memory_drains),
+		cmocka_unit_test(test_a_transfer_without_descriptor_ends_at_once),
 		cmocka_unit_test(test_retries_a_batch_after_the_socket_blocks),
 		cmocka_unit_test(test_sends_each_batch_once),
 	};

@@ -23,10 +23,12 @@ int __real_channel_send(int fd, const struct channel_message *message, int descr
 int __wrap_channel_send(int fd, const struct channel_message *message, int descriptor);
 
 static uint32_t refused; /* a verb; 0: none */
+static struct channel_message last_sent;
 
 int
 __wrap_channel_send(int fd, const struct channel_message *message, int descriptor)
 {
+	last_sent = *message;
 	if (message->verb != refused)
 		return __real_channel_send(fd, message, descriptor);
 	errno = ETOOMANYREFS;
@@ -231,6 +233,20 @@ test_retries_a_transfer_after_running_out_of_descriptors(void **state)
 }
 
 static void
+test_a_transfer_that_moved_nothing_lets_the_sender_drain(void **state)
+{
+	struct fixture *fixture = *state;
+	end_transfer(fixture->sender, true, 1, 0);
+	end_transfer(fixture->receiver, false, 1, 0);
+	assert_false(fixture->sender->wants_receiver);
+	assert_int_equal(last_sent.verb, CHANNEL_DRAIN);
+	assert_int_equal(last_sent.argument, 0); /* no other transfer follows */
+	kill_worker(fixture->sender);
+	kill_worker(fixture->receiver);
+	assert_lost(fixture, HELD, 0);
+}
+
+static void
 test_ignores_transfer_messages_from_other_workers(void **state)
 {
 	struct fixture *fixture = *state;
@@ -256,6 +272,7 @@ main(void)
 		TEST(test_the_sender_count_decides_when_both_crash),
 		TEST(test_two_transfers_of_one_sender_are_separate),
 		TEST(test_retries_a_transfer_after_running_out_of_descriptors),
+		TEST(test_a_transfer_that_moved_nothing_lets_the_sender_drain),
 		TEST(test_ignores_transfer_messages_from_other_workers),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
