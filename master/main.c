@@ -13,7 +13,7 @@
 
 #include "conf/config.h"
 
-#include "master/master.h"
+#include "master/master_run.h"
 #include "master/upgrade/dry_run.h"
 #include "master/upgrade/program_path.h"
 #include "master/upgrade/takeover.h"

@@ -1,11 +1,10 @@
-#include "master/master.h"
+#include "master/master_run.h"
 
 #include <sys/mman.h>
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <sysexits.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <linux/capability.h>
@@ -24,6 +23,7 @@
 #include "master/changes/pending_requests.h"
 #include "master/listeners/admin_listener.h"
 #include "master/listeners/socket_activation.h"
+#include "master/master.h"
 #include "master/signals.h"
 #include "master/supervisor.h"
 #include "master/upgrade/dry_run.h"

@@ -6,16 +6,10 @@
 #ifndef MASTER_MASTER_H
 #define MASTER_MASTER_H
 
-#include <sys/types.h>
-
-#include <stdbool.h>
 #include <stdint.h>
-#include <time.h>
 
 #include <event2/event.h>
 #include <event2/event_struct.h>
-
-#include "proto/ledger.h"
 
 #include "conf/config.h"
 
@@ -46,13 +40,5 @@ struct master {
 	struct event tick_timer;
 	struct event signals[MASTER_SIGNALS];
 };
-
-/* Runs yodeld until it is stopped. Returns the exit status (sysexits). */
-int master_run(const struct config_sources *sources, char **argv);
-/* Sets the server up from the saved state, as a dry run (dry_run.h), and exits. */
-void master_dry_run(int state_fd) __attribute__((noreturn));
-
-/* Closes and frees everything. */
-void master_finish(struct master *master);
 
 #endif

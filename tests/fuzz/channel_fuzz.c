@@ -33,6 +33,7 @@
 #include "master/changes/shutdown.h"
 #include "master/listeners/admin_listener.h"
 #include "master/listeners/listener_set.h"
+#include "master/master_run.h"
 #include "master/supervisor.h"
 #include "master/workers/process.h"
 #include "master/workers/slot.h"

@@ -32,6 +32,7 @@
 #include "master/admin/metrics.h"
 #include "master/admin/stats.h"
 #include "master/listeners/admin_listener.h"
+#include "master/master_run.h"
 #include "master/supervisor.h"
 #include "master/upgrade/state_save.h"
 #include "tests/fuzz/descriptors.h"

@@ -31,6 +31,7 @@
 #include "master/listeners/admin_listener.h"
 #include "master/listeners/listener_set.h"
 #include "master/listeners/reuseport.h"
+#include "master/master_run.h"
 #include "master/supervisor.h"
 #include "master/upgrade/upgrade.h"
 #include "master/workers/drain_summary.h"
