@@ -1,22 +1,7 @@
 #include "proto/close_reason.h"
 
-static const struct {
-	const char *name;
-	const char *help;
-} rows[CLOSE_REASON_COUNT] = {
+const struct close_reason_row close_reasons[] = {
 #define X(id, name, help) { name, help },
 	CLOSE_REASONS(X)
 #undef X
 };
-
-const char *
-close_reason_name(enum close_reason reason)
-{
-	return rows[reason].name;
-}
-
-const char *
-close_reason_help(enum close_reason reason)
-{
-	return rows[reason].help;
-}

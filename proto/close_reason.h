@@ -44,7 +44,9 @@ enum close_reason {
 	    CLOSE_REASON_COUNT
 };
 
-const char *close_reason_name(enum close_reason reason);
-const char *close_reason_help(enum close_reason reason);
+struct close_reason_row {
+	const char *name, *help;
+};
+extern const struct close_reason_row close_reasons[]; /* by enum close_reason */
 
 #endif

@@ -17,26 +17,11 @@ _Static_assert(sizeof(struct ledger_block) == 512, "the layout of a block is fix
 
 static const char others[] = "others";
 
-static const struct {
-	const char *name;
-	const char *help;
-} rows[LEDGER_COUNTER_COUNT] = {
+const struct ledger_counter_row ledger_counters[] = {
 #define X(id, name, help) { name, help },
 	LEDGER_COUNTERS(X)
 #undef X
 };
-
-const char *
-ledger_counter_name(enum ledger_counter counter)
-{
-	return rows[counter].name;
-}
-
-const char *
-ledger_counter_help(enum ledger_counter counter)
-{
-	return rows[counter].help;
-}
 
 bool
 ledger_counter_is_per_listener(enum ledger_counter counter)

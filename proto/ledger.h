@@ -64,8 +64,10 @@ enum ledger_counter {
 	    LEDGER_COUNTER_COUNT
 };
 
-const char *ledger_counter_name(enum ledger_counter counter);
-const char *ledger_counter_help(enum ledger_counter counter);
+struct ledger_counter_row {
+	const char *name, *help;
+};
+extern const struct ledger_counter_row ledger_counters[]; /* by enum ledger_counter */
 /* False for the counters that exist for workers only. */
 bool ledger_counter_is_per_listener(enum ledger_counter counter);
 

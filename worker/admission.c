@@ -125,7 +125,7 @@ admission_refuse(const struct listener *listener, int fd, const struct address *
 		 * look up its name. */
 		address_compact(peer, &compact);
 		log_debug("connection %s closed: %s",
-		    address_format_compact(&compact, text), close_reason_name(reason));
+		    address_format_compact(&compact, text), close_reasons[reason].name);
 	}
 	ledger_count_closed(listener->block, reason);
 	const struct linger reset = { .l_onoff = 1 };

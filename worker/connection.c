@@ -105,7 +105,7 @@ connection_close(struct connection *connection, enum close_reason reason)
 		char text[ADDRESS_TEXT_MAX];
 		log_debug("connection %s closed: %s",
 		    address_format_compact(&connection->peer, text),
-		    close_reason_name(reason));
+		    close_reasons[reason].name);
 	}
 	struct ledger_block *block = connection->listener->block;
 	ledger_count(block, LEDGER_BYTES_DROPPED, connection_queued_bytes(connection));

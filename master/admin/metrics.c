@@ -56,8 +56,7 @@ write_metric(FILE *out, const struct dimension *by, const struct metric *metric)
 static const char *
 name_reason(int value)
 {
-	return value < CLOSE_REASON_COUNT ? close_reason_name((enum close_reason)value)
-					  : NULL;
+	return value < CLOSE_REASON_COUNT ? close_reasons[value].name : NULL;
 }
 
 static const char *
@@ -126,9 +125,9 @@ write_counters(FILE *out, const struct dimension *by, size_t totals,
 		if (name_prefix[0] != '\0' && !ledger_counter_is_per_listener(counter))
 			continue;
 		snprintf(name, sizeof(name), "%s%s_total", name_prefix,
-		    ledger_counter_name(counter));
+		    ledger_counters[counter].name);
 		snprintf(help, sizeof(help), "%s%s", help_prefix,
-		    ledger_counter_help(counter));
+		    ledger_counters[counter].help);
 		const struct metric metric = { name, "counter", help,
 			totals + offsetof(struct ledger_totals, counters) +
 			    (size_t)c * sizeof(uint64_t),

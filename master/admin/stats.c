@@ -25,14 +25,14 @@ add_counters(json_t **object, const struct ledger_totals *totals, uint64_t open,
 {
 	json_t *closed = json_object();
 	for (int i = 0; i < CLOSE_REASON_COUNT; i++)
-		json_record_put(&closed, close_reason_name((enum close_reason)i),
-		    number(totals->closed[i]));
+		json_record_put(
+		    &closed, close_reasons[i].name, number(totals->closed[i]));
 	for (int i = 0; i < LEDGER_COUNTER_COUNT; i++) {
 		enum ledger_counter counter = (enum ledger_counter)i;
 		if (of_listener && !ledger_counter_is_per_listener(counter))
 			continue;
 		json_record_put(
-		    object, ledger_counter_name(counter), number(totals->counters[i]));
+		    object, ledger_counters[counter].name, number(totals->counters[i]));
 		if (i != LEDGER_CONNECTIONS_ACCEPTED)
 			continue;
 		json_record_put(object, "connections_open", number(open));

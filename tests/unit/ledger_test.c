@@ -5,23 +5,21 @@ test_every_counter_and_reason_has_a_name_of_its_own(void **state)
 {
 	(void)state;
 	for (int i = 0; i < LEDGER_COUNTER_COUNT; i++) {
-		const char *name = ledger_counter_name((enum ledger_counter)i);
+		const char *name = ledger_counters[i].name;
 		assert_true(strlen(name) > 0);
-		assert_true(strlen(ledger_counter_help((enum ledger_counter)i)) > 0);
+		assert_true(strlen(ledger_counters[i].help) > 0);
 		for (int j = 0; j < i; j++)
-			assert_string_not_equal(
-			    name, ledger_counter_name((enum ledger_counter)j));
+			assert_string_not_equal(name, ledger_counters[j].name);
 	}
 	for (int i = 0; i < CLOSE_REASON_COUNT; i++) {
-		const char *name = close_reason_name((enum close_reason)i);
+		const char *name = close_reasons[i].name;
 		assert_true(strlen(name) > 0);
-		assert_true(strlen(close_reason_help((enum close_reason)i)) > 0);
+		assert_true(strlen(close_reasons[i].help) > 0);
 		for (int j = 0; j < i; j++)
-			assert_string_not_equal(
-			    name, close_reason_name((enum close_reason)j));
+			assert_string_not_equal(name, close_reasons[j].name);
 	}
-	assert_string_equal(ledger_counter_name(LEDGER_REPLIES_SENT), "replies_sent");
-	assert_string_equal(close_reason_name(CLOSE_WORKER_LOST), "worker_lost");
+	assert_string_equal(ledger_counters[LEDGER_REPLIES_SENT].name, "replies_sent");
+	assert_string_equal(close_reasons[CLOSE_WORKER_LOST].name, "worker_lost");
 }
 
 static void

@@ -106,16 +106,14 @@ static void
 put_counters(FILE *out)
 {
 	for (int i = 0; i < LEDGER_COUNTER_COUNT; i++)
-		put_row(out, ledger_counter_name((enum ledger_counter)i),
-		    ledger_counter_help((enum ledger_counter)i));
+		put_row(out, ledger_counters[i].name, ledger_counters[i].help);
 }
 
 static void
 put_reasons(FILE *out)
 {
 	for (int i = 0; i < CLOSE_REASON_COUNT; i++)
-		put_row(out, close_reason_name((enum close_reason)i),
-		    close_reason_help((enum close_reason)i));
+		put_row(out, close_reasons[i].name, close_reasons[i].help);
 }
 
 static char *
