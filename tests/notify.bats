@@ -226,6 +226,7 @@ is_stored() # SLOT...
 }
 
 @test "a killed yodeld gets its sockets back, each in its slot, without losing a connection" {
+	needs root
 	managed_yodeld '"workers": 3'
 	wait_until is_stored 0 1 2
 	stop_workers
@@ -279,6 +280,7 @@ crashed_with()
 }
 
 @test "after a restart, a failing reload with more workers resets no connection" {
+	needs root
 	printf '%s\n' '#!/bin/sh' "exec setpriv --bounding-set=-setuid $YODELD \"\$@\"" >unprivileged
 	chmod +x unprivileged
 	YODELD=$PWD/unprivileged managed_yodeld '"workers": 1'
@@ -312,6 +314,7 @@ crashed_with()
 }
 
 @test "after a restart, reloads that fail because an address is in use reset no connection" {
+	needs root
 	managed_yodeld '"workers": 1'
 	wait_until is_stored 0
 	kill_and_find_again
