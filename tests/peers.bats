@@ -181,6 +181,7 @@ is_refused()
 }
 
 @test "events.method select refuses descriptors above 1,023 and serves the rest" {
+	needs descriptors 4096
 	start_yodeld -w 1 --listen 127.0.0.1:0=upper --set events.method=select \
 		--set log.level=debug
 	local worker served closed
@@ -218,6 +219,7 @@ is_refused()
 }
 
 @test "each of 2,000 connections in a burst is answered" {
+	needs descriptors 4096
 	start_yodeld --workers 2 --listen 127.0.0.1:0=upper
 	run "$INDEPENDENT_CLIENT" burst "127.0.0.1:$PORT" 2000
 	[ "$output" = "answered 2000, refused 0, reset 0, closed 0, silent 0" ]

@@ -252,6 +252,7 @@ one_listener()
 	fill_accept_queues waiting 100
 	kill -CONT "$keep"
 	kill -KILL "$victim"
+	wait_until has_ended "$victim"
 	kill_new_workers 4 "$keep"
 	wait_until logged 'worker 1: failure 4 in a row: next start in [0-9]+ ms'
 	wait_until logged 'worker 1: crash loop: no new connections are directed to it'
@@ -281,6 +282,7 @@ one_listener()
 	fill_accept_queues waiting 100
 	kill -CONT "$keep"
 	kill -KILL "$victim"
+	wait_until has_ended "$victim"
 	kill_new_workers 4 "$keep"
 	wait_until logged 'worker 1: failure 5 in a row'
 	change TTOU 'scale: 1 worker serves'
