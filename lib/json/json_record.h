@@ -48,7 +48,6 @@ struct json_record_field {
 	enum json_record_kind kind;
 	enum json_record_sum sum;
 	int64_t min, max;         /* INT and UINT32; max 0: the type's maximum */
-	bool optional;            /* JSON_RECORD_PART: may be missing */
 	size_t count_offset;      /* JSON_RECORD_TEXTS */
 	const char *const *names; /* JSON_RECORD_COUNTS; NULL at the end */
 	const struct json_record_field *part; /* JSON_RECORD_PART */

@@ -52,7 +52,6 @@ static const struct json_record_field cart_fields[] = {
 	    .part = wheel_fields },
 	{ .name = "spare",
 	    .kind = JSON_RECORD_PART,
-	    .optional = true,
 	    .offset = offsetof(struct cart, spare),
 	    .part = wheel_fields },
 	{ .name = NULL },
@@ -133,7 +132,8 @@ names_errors_by_their_path(void **state)
 	static const struct {
 		const char *text, *error; /* NULL: none */
 	} cases[] = {
-		{ "{\"towns\":[],\"front\":{\"turns\":{}}}", NULL },
+		{ "{\"towns\":[],\"front\":{\"turns\":{}},\"spare\":{\"turns\":{}}}",
+		    NULL },
 		{ "{\"towns\":[],\"front\":{\"turns\":{\"green\":true}}}",
 		    "cart.front.turns.green: expected a whole number" },
 		{ "{\"towns\":[],\"front\":{}}", "cart.front.turns: not found" },
