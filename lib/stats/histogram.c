@@ -52,15 +52,6 @@ histogram_size(const struct histogram_config *config)
 }
 
 struct histogram *
-histogram_init(void *memory, const struct histogram_config *config)
-{
-	struct histogram *histogram = histogram_init_zeroed(memory, config);
-	if (histogram != NULL)
-		histogram_reset(histogram);
-	return histogram;
-}
-
-struct histogram *
 histogram_init_zeroed(void *memory, const struct histogram_config *config)
 {
 	struct histogram form = { .min = UINT64_MAX };
@@ -73,8 +64,8 @@ struct histogram *
 histogram_create(const struct histogram_config *config)
 {
 	size_t size = histogram_size(config);
-	void *memory = size == 0 ? NULL : malloc(size);
-	return memory == NULL ? NULL : histogram_init(memory, config);
+	void *memory = size == 0 ? NULL : calloc(1, size);
+	return memory == NULL ? NULL : histogram_init_zeroed(memory, config);
 }
 
 void

@@ -40,12 +40,9 @@ struct histogram {
  * configuration. */
 size_t histogram_size(const struct histogram_config *config);
 
-/* Makes an empty histogram in memory[histogram_size()], aligned for uint64_t. NULL with
- * errno EINVAL for an invalid configuration. */
-struct histogram *histogram_init(void *memory, const struct histogram_config *config);
-
-/* The same in zeroed memory (fresh from mmap(2)); does not touch the pages of counts.
- */
+/* Makes an empty histogram in zeroed memory[histogram_size()], aligned for uint64_t;
+ * does not touch the pages of counts. NULL with errno EINVAL for an invalid
+ * configuration. */
 struct histogram *histogram_init_zeroed(
     void *memory, const struct histogram_config *config);
 
