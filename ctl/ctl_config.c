@@ -27,10 +27,8 @@ write_leaf(
     const struct writer *writer, const json_t *value, const char *name, const char *end)
 {
 	const char *origin = ctl_json_text(writer->origins, name);
-	char *json =
-	    value == NULL ? xstrdup("null") : json_dumps(value, JSON_ENCODE_ANY);
-	if (json == NULL)
-		xmalloc_fail();
+	char *json = value == NULL ? xstrdup("null")
+				   : xmalloc_check(json_dumps(value, JSON_ENCODE_ANY));
 	size_t size = ESCAPE_MAX * strlen(json) + sizeof("...");
 	char *plain = xmalloc(size);
 	fprintf(writer->out, "%s%s", printable_escape(json, plain, size), end);

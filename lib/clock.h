@@ -51,6 +51,13 @@ clock_realtime_ns(void)
 	return clock_read_ns(CLOCK_REALTIME);
 }
 
+/* CLOCK_REALTIME - CLOCK_MONOTONIC */
+static inline uint64_t
+clock_realtime_offset_ns(void)
+{
+	return clock_realtime_ns() - clock_now_ns();
+}
+
 static inline struct timeval
 clock_timeval(uint64_t ns)
 {

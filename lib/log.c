@@ -16,6 +16,7 @@
 #include "lib/clock.h"
 #include "lib/log_format.h"
 #include "lib/log_ratelimit.h"
+#include "lib/units.h"
 
 #define LINE_MAX_BYTES 2048
 #define PREFIX_MAX_BYTES 48
@@ -178,21 +179,8 @@ log_set_fd(int fd)
 	replace_sink(fd, state.path, state.is_syslog);
 }
 
-/* Time and level, which stderr and syslog do not need; UTC as in JSON (RFC 3339). */
-static size_t
-format_file_prefix(enum log_level level, char *prefix)
-{
-	struct timespec now;
-	struct tm tm;
-	char when[24];
-	clock_gettime(CLOCK_REALTIME, &now);
-	gmtime_r(&now.tv_sec, &tm);
-	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &tm);
-	return (size_t)snprintf(prefix, PREFIX_MAX_BYTES, "%s.%03ldZ %s ", when,
-	    now.tv_nsec / 1000000, log_level_names[level]);
-}
-
-/* The priority for journal and syslog, for syslog also the date (RFC 3164). */
+/* The priority for journal and syslog, for syslog also the date (RFC 3164); time and
+ * level for a file. */
 static size_t
 format_prefix(int fd, enum log_level level, char *prefix)
 {
@@ -201,13 +189,15 @@ format_prefix(int fd, enum log_level level, char *prefix)
 		return !state.is_journal ? 0
 					 : (size_t)snprintf(prefix, PREFIX_MAX_BYTES,
 					       "<%d>", severities[level]);
+	char when[UNITS_TEXT_MAX];
 	if (!state.is_syslog)
 		return state.format == LOG_FORMAT_JSON
 		    ? 0
-		    : format_file_prefix(level, prefix);
+		    : (size_t)snprintf(prefix, PREFIX_MAX_BYTES, "%s %s ",
+			  units_format_time(clock_realtime_ns(), 3, when),
+			  log_level_names[level]);
 	time_t now = time(NULL);
 	struct tm tm;
-	char when[24];
 	localtime_r(&now, &tm);
 	strftime(when, sizeof(when), "%b %e %H:%M:%S", &tm);
 	return (size_t)snprintf(prefix, PREFIX_MAX_BYTES, "<%d>%s ",

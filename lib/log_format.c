@@ -2,10 +2,11 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
 #include "lib/printable.h"
+#include "lib/units.h"
 
 /* As the inside of a JSON string; cut when full. */
 static size_t
@@ -31,16 +32,11 @@ append_json_text(char *line, size_t at, size_t size, const char *text)
 size_t
 log_format_json(const struct log_event *event, char *line, size_t size)
 {
-	struct timespec now;
-	clock_gettime(CLOCK_REALTIME, &now);
-	struct tm tm;
-	gmtime_r(&now.tv_sec, &tm);
-	char when[32];
-	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &tm);
+	char when[UNITS_TEXT_MAX];
 	size_t at = (size_t)snprintf(line, size,
-	    "{\"time\":\"%s.%06ldZ\",\"level\":\"%s\",\"program\":\"%s\",\"pid\":%d,",
-	    when, now.tv_nsec / 1000, log_level_names[event->level], event->program,
-	    (int)getpid());
+	    "{\"time\":\"%s\",\"level\":\"%s\",\"program\":\"%s\",\"pid\":%d,",
+	    units_format_time(clock_realtime_ns(), 6, when),
+	    log_level_names[event->level], event->program, (int)getpid());
 	if (event->role[0] != '\0')
 		at += (size_t)snprintf(
 		    line + at, size - at, "\"role\":\"%s\",", event->role);

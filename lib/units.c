@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #define FRACTION_DIGITS_MAX 18 /* 10^18 fits 64 bits */
 
@@ -248,5 +249,22 @@ units_show_count(uint64_t count, char *buffer)
 		*out++ = digits[i];
 	}
 	*out = '\0';
+	return buffer;
+}
+
+const char *
+units_format_time(uint64_t ns, int digits, char *buffer)
+{
+	time_t seconds = (time_t)(ns / 1000000000);
+	uint64_t fraction = ns % 1000000000;
+	struct tm parts;
+	gmtime_r(&seconds, &parts); /* cannot fail: 64 bits of ns end in 2554 */
+	size_t length = strftime(buffer, UNITS_TEXT_MAX, "%Y-%m-%dT%H:%M:%S", &parts);
+	for (int i = digits; i < 9; i++)
+		fraction /= 10;
+	if (digits > 0)
+		length += (size_t)snprintf(buffer + length, UNITS_TEXT_MAX - length,
+		    ".%0*" PRIu64, digits, fraction);
+	memcpy(buffer + length, "Z", 2);
 	return buffer;
 }

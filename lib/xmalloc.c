@@ -14,8 +14,8 @@ xmalloc_fail(void)
 	exit(EX_OSERR);
 }
 
-static void *
-not_null(void *memory)
+void *
+xmalloc_check(void *memory)
 {
 	if (memory == NULL)
 		xmalloc_fail();
@@ -25,25 +25,26 @@ not_null(void *memory)
 void *
 xmalloc(size_t size)
 {
-	return not_null(malloc(size > 0 ? size : 1));
+	return xmalloc_check(malloc(size > 0 ? size : 1));
 }
 
 void *
 xcalloc(size_t count, size_t size)
 {
-	return not_null(calloc(count > 0 ? count : 1, size > 0 ? size : 1));
+	return xmalloc_check(calloc(count > 0 ? count : 1, size > 0 ? size : 1));
 }
 
 void *
 xreallocarray(void *old, size_t count, size_t size)
 {
-	return not_null(reallocarray(old, count > 0 ? count : 1, size > 0 ? size : 1));
+	return xmalloc_check(
+	    reallocarray(old, count > 0 ? count : 1, size > 0 ? size : 1));
 }
 
 char *
 xstrdup(const char *text)
 {
-	return not_null(strdup(text));
+	return xmalloc_check(strdup(text));
 }
 
 char *
@@ -54,5 +55,5 @@ xasprintf(const char *format, ...)
 	va_start(arguments, format);
 	int length = vasprintf(&text, format, arguments);
 	va_end(arguments);
-	return not_null(length < 0 ? NULL : text);
+	return xmalloc_check(length < 0 ? NULL : text);
 }

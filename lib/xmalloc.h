@@ -20,8 +20,10 @@ char *xstrdup(const char *text)
 char *xasprintf(const char *format, ...)
     __attribute__((format(printf, 1, 2), malloc, returns_nonnull, warn_unused_result));
 
-/* Prints "PROGRAM: out of memory" and exits with EX_OSERR, for libraries that return
- * NULL. */
+/* For libraries that return NULL when out of memory: returns what is not NULL. */
+void *xmalloc_check(void *memory) __attribute__((returns_nonnull, warn_unused_result));
+
+/* Prints "PROGRAM: out of memory" and exits with EX_OSERR. */
 void xmalloc_fail(void) __attribute__((noreturn));
 
 #endif

@@ -221,6 +221,17 @@ address_format(const struct address *address, char *buffer)
 	return buffer;
 }
 
+const char *
+address_format_local(int fd, char *buffer)
+{
+	struct address own = { .length = sizeof(own.storage) };
+	if (getsockname(fd, (struct sockaddr *)&own.storage, &own.length) == 0 &&
+	    own.storage.ss_family != AF_UNSPEC)
+		return address_format(&own, buffer);
+	snprintf(buffer, ADDRESS_TEXT_MAX, "(no address)");
+	return buffer;
+}
+
 uint16_t
 address_port(const struct address *address)
 {

@@ -37,6 +37,8 @@ int address_resolve(const char *text, struct address *ret, int max, char *error,
 
 /* Numeric text of an address with its port, into buffer[ADDRESS_TEXT_MAX], returned. */
 const char *address_format(const struct address *address, char *buffer);
+/* The same for the local address of a socket; "(no address)" if it has none. */
+const char *address_format_local(int fd, char *buffer);
 
 uint16_t address_port(const struct address *address);
 void address_set_port(struct address *address, uint16_t port);

@@ -131,8 +131,7 @@ static struct estimate
 mean_of(const struct result *result, const struct noise *noise, enum latency_kind which)
 {
 	const struct histogram *h = result->latency[which];
-	double count = which == LATENCY_RESPONSE ? result_effective_count(result)
-						 : (double)histogram_count(h);
+	double count = result_effective_count(result, which);
 	struct estimate estimate = { .mean = histogram_mean(h), .known = count >= 30 };
 	if (count > 0)
 		estimate.half = NORMAL_95 * histogram_stddev(h) / sqrt(count);
@@ -250,8 +249,8 @@ compare_losses(struct pair *pair)
 	    n->bytes_unexpected, n->bytes_received);
 	SHARE("connections lost", judge_share, bc->lost, bc->established, nc->lost,
 	    nc->established);
-	SHARE("failed to connect", judge_share, result_failed(bc), bc->attempted,
-	    result_failed(nc), nc->attempted);
+	SHARE("failed to connect", judge_share, result_failed(bc->failed),
+	    bc->attempted, result_failed(nc->failed), nc->attempted);
 #undef SHARE
 	return worse;
 }

@@ -42,7 +42,7 @@ failure(const struct search *search, const struct result *result)
 	if (result->messages.wrong > 0 || result->bytes_unexpected > 0)
 		return "wrong bytes";
 	if (result_lost(&result->messages) > 0 ||
-	    result_failed(&result->connections) > 0)
+	    result_failed(result->connections.failed) > 0)
 		return "losses";
 	if (!outcome.known)
 		return "too few samples";

@@ -3,8 +3,6 @@
 #include "net/address.h"
 #include "net/socket_info.h"
 
-#include "client/measure/timestamps.h"
-
 #define LATE_NS NS_PER_MS
 
 static struct counters_messages *
@@ -98,7 +96,7 @@ record_lost_connection(
 		.silent_ns = ctx->times.now_ns - conn->received_ns,
 	};
 	address_format(&target->addresses[conn->address], out->remote);
-	timestamps_local_address(conn->stream.fd, out->local);
+	address_format_local(conn->stream.fd, out->local);
 	if (conn->in_flight > 0) {
 		uint32_t length;
 		out->messages = conn->in_flight;

@@ -8,8 +8,6 @@
 
 #include "net/address.h"
 
-#include "client/measure/timestamps.h"
-
 #define TEXT_MAX 512 /* of the data in one line */
 
 void
@@ -20,7 +18,7 @@ transcript_event(
 	if (ctx->transcript == NULL)
 		return;
 	fprintf(ctx->transcript, "%s: %s\n",
-	    timestamps_local_address(conn->stream.fd, local), event);
+	    address_format_local(conn->stream.fd, local), event);
 	fflush(ctx->transcript);
 }
 

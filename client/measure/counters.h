@@ -22,10 +22,10 @@
 #include <stdint.h>
 
 #include "lib/stats/histogram.h"
+#include "lib/units.h"
 
 #include "net/address.h"
 
-#include "client/measure/timestamps.h"
 #include "client/plan/plan.h"
 #include "client/plan/threshold.h"
 
@@ -91,7 +91,7 @@ struct counters_mismatch {
 	uint32_t expected_length, got_length;
 	uint8_t expected[COUNTERS_EXCERPT_MAX], got[COUNTERS_EXCERPT_MAX];
 	char looks_like[COUNTERS_DIAGNOSIS_MAX];
-	char at[TIMESTAMPS_TEXT_MAX]; /* wall-clock time */
+	char at[UNITS_TEXT_MAX]; /* wall-clock time */
 	char local[ADDRESS_TEXT_MAX];
 };
 

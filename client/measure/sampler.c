@@ -68,15 +68,6 @@ open_log(const char *path)
 	return strcmp(path, "-") == 0 ? stdout : fopen(path, "we");
 }
 
-static struct histogram *
-create_histogram(void)
-{
-	struct histogram *histogram = histogram_create(&counters_latency_config);
-	if (histogram == NULL)
-		xmalloc_fail();
-	return histogram;
-}
-
 int
 sampler_start(struct sampler *sampler, const struct plan *plan,
     const struct counters_map *counters_map)
@@ -87,10 +78,11 @@ sampler_start(struct sampler *sampler, const struct plan *plan,
 	sampler->counters_map = counters_map;
 	socket_info_read_network_counters(&sampler->network);
 	sampler->time_wait_before = sampler->time_wait_max = time_wait();
-	sampler->now = create_histogram();
-	sampler->between = create_histogram();
+	sampler->now = xmalloc_check(histogram_create(&counters_latency_config));
+	sampler->between = xmalloc_check(histogram_create(&counters_latency_config));
 	for (size_t i = 0; i < sizeof(logged) / sizeof(logged[0]); i++)
-		sampler->before[logged[i].which] = create_histogram();
+		sampler->before[logged[i].which] =
+		    xmalloc_check(histogram_create(&counters_latency_config));
 	if (plan->hlog == NULL || (sampler->hlog = open_log(plan->hlog)) != NULL)
 		return 0;
 	release(sampler);

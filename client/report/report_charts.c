@@ -79,13 +79,12 @@ draw_percentiles(const struct chart *chart, const struct result *result, size_t 
 	enum { STEPS = 160 };
 	struct chart_point values[STEPS], low[STEPS], high[STEPS];
 	const struct histogram *h = result->latency[charted_latencies[which]];
-	bool main = charted_latencies[which] == LATENCY_RESPONSE;
-	size_t known;
 	if (histogram_count(h) == 0)
 		return;
-	known = sample_percentiles(chart, h, main ? result_effective_count(result) : 0,
-	    values, low, high, STEPS);
-	if (main)
+	size_t known = sample_percentiles(chart, h,
+	    result_effective_count(result, charted_latencies[which]), values, low, high,
+	    STEPS);
+	if (charted_latencies[which] == LATENCY_RESPONSE)
 		chart_band(chart, low, high, known, (int)which);
 	chart_line(chart, values, known, (int)which, false);
 	if (known < STEPS)
@@ -281,7 +280,7 @@ report_charts_losses(const struct result *result, FILE *file)
 	const struct result_messages *m = &result->messages;
 	const struct result_connections *c = &result->connections;
 	uint64_t gone = result_lost(m) + m->wrong + m->in_flight;
-	uint64_t failed = result_failed(c) + c->lost;
+	uint64_t failed = result_failed(c->failed) + c->lost;
 	char sent[UNITS_TEXT_MAX], verified[UNITS_TEXT_MAX], wrong[UNITS_TEXT_MAX],
 	    lost[UNITS_TEXT_MAX], in_flight[UNITS_TEXT_MAX];
 	fprintf(file,

@@ -86,12 +86,10 @@ write_head(const struct result *result, FILE *file)
 static void
 write_cards(const struct result *result, FILE *file)
 {
-	const struct histogram *response = result->latency[LATENCY_RESPONSE];
-	double effective = result_effective_count(result);
 	struct percentile_interval p50 =
-	    percentile_interval_of(response, 50, effective);
+	    result_percentile(result, LATENCY_RESPONSE, 50);
 	struct percentile_interval p99 =
-	    percentile_interval_of(response, 99, effective);
+	    result_percentile(result, LATENCY_RESPONSE, 99);
 	char text[UNITS_TEXT_MAX];
 	fputs("<div class=\"cards\">\n", file);
 	card(file, units_show_count(result->messages.verified, text),
@@ -158,8 +156,6 @@ static void
 write_latency_row(const struct result *result, enum latency_kind which, FILE *file)
 {
 	const struct histogram *h = result->latency[which];
-	double effective =
-	    which == LATENCY_RESPONSE ? result_effective_count(result) : 0;
 	char text[UNITS_TEXT_MAX];
 	if (histogram_count(h) == 0)
 		return;
@@ -169,7 +165,7 @@ write_latency_row(const struct result *result, enum latency_kind which, FILE *fi
 	    units_show_duration(result_whole(histogram_mean(h)), text));
 	for (size_t i = 0; i < PERCENTILE_COUNT; i++) {
 		struct percentile_interval c =
-		    percentile_interval_of(h, percentiles[i], effective);
+		    result_percentile(result, which, percentiles[i]);
 		char low[UNITS_TEXT_MAX], high[UNITS_TEXT_MAX];
 		if (!c.known) {
 			fputs(TOO_FEW, file);

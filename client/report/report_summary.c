@@ -68,7 +68,7 @@ unanswered(const struct result_messages *messages)
 static void
 add_connections(struct line *line, const struct result_connections *c)
 {
-	uint64_t failed = result_failed(c);
+	uint64_t failed = result_failed(c->failed);
 	char number[UNITS_TEXT_MAX];
 	if (c->first < c->requested)
 		add_share(line, c->requested - c->first, c->requested, "connections",

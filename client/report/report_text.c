@@ -93,7 +93,7 @@ print_connections(const struct result *result, FILE *file)
 	fprintf(
 	    file, LABEL "%s established", "connections", count(c->established, number));
 	print_connect_rate(result, file);
-	fprintf(file, ", %s failed", count(result_failed(c), number));
+	fprintf(file, ", %s failed", count(result_failed(c->failed), number));
 	print_reasons(c->failed, file);
 	if (c->lost > 0)
 		fprintf(file, ", %s lost (%s by a reset)", count(c->lost, number),
@@ -103,15 +103,6 @@ print_connections(const struct result *result, FILE *file)
 	fputc('\n', file);
 }
 
-static uint64_t
-failed_of(const struct result_target *target)
-{
-	uint64_t sum = 0;
-	for (int i = 0; i < CONNECT_FAILURE_COUNT; i++)
-		sum += target->failed[i];
-	return sum;
-}
-
 static void
 print_targets(const struct result *result, FILE *file)
 {
@@ -119,10 +110,11 @@ print_targets(const struct result *result, FILE *file)
 	size_t shown = 0;
 	for (size_t i = 0; i < result->target_count; i++) {
 		const struct result_target *target = &result->targets[i];
-		if (failed_of(target) == 0 || shown++ >= TARGETS_SHOWN)
+		uint64_t failed = result_failed(target->failed);
+		if (failed == 0 || shown++ >= TARGETS_SHOWN)
 			continue;
 		fprintf(file, LABEL "%s: %s failed", "", target->name,
-		    count(failed_of(target), number));
+		    count(failed, number));
 		print_reasons(target->failed, file);
 		fprintf(file, "%s%s\n", target->last_error[0] != '\0' ? ": " : "",
 		    target->last_error);
@@ -212,8 +204,6 @@ static bool
 print_latency(const struct result *result, enum latency_kind which, FILE *file)
 {
 	const struct histogram *h = result->latency[which];
-	double effective =
-	    which == LATENCY_RESPONSE ? result_effective_count(result) : 0;
 	char text[UNITS_TEXT_MAX], number[UNITS_TEXT_MAX];
 	bool all_known = true;
 	if (histogram_count(h) == 0)
@@ -224,7 +214,7 @@ print_latency(const struct result *result, enum latency_kind which, FILE *file)
 	    file, "%10s", units_show_duration(result_whole(histogram_mean(h)), text));
 	for (size_t i = 0; i < PERCENTILE_COUNT; i++) {
 		struct percentile_interval c =
-		    percentile_interval_of(h, percentiles[i], effective);
+		    result_percentile(result, which, percentiles[i]);
 		all_known = all_known && c.known;
 		fprintf(file, "%10s",
 		    c.known ? units_show_duration(c.value, text) : NOT_KNOWN);
@@ -238,12 +228,11 @@ print_latency(const struct result *result, enum latency_kind which, FILE *file)
 static void
 print_intervals(const struct result *result, FILE *file)
 {
-	const struct histogram *h = result->latency[LATENCY_RESPONSE];
 	char low[UNITS_TEXT_MAX], high[UNITS_TEXT_MAX];
 	bool first = true;
 	for (size_t i = 0; i < PERCENTILE_COUNT; i++) {
-		struct percentile_interval c = percentile_interval_of(
-		    h, percentiles[i], result_effective_count(result));
+		struct percentile_interval c =
+		    result_percentile(result, LATENCY_RESPONSE, percentiles[i]);
 		if (!c.known || percentiles[i] < 99)
 			continue;
 		if (first)
@@ -263,7 +252,7 @@ static void
 print_too_few(const struct result *result, FILE *file)
 {
 	uint64_t values = histogram_count(result->latency[LATENCY_RESPONSE]);
-	double effective = result_effective_count(result);
+	double effective = result_effective_count(result, LATENCY_RESPONSE);
 	char all[UNITS_TEXT_MAX], worth[UNITS_TEXT_MAX];
 	fprintf(file, LABEL "%s: too few samples", "", NOT_KNOWN);
 	if (effective < (double)values / 2)

@@ -170,8 +170,7 @@ struct percentile_interval
 noise_interval(const struct result *result, const struct noise *noise,
     enum latency_kind which, double percentile)
 {
-	struct percentile_interval c = percentile_interval_of(result->latency[which],
-	    percentile, which == LATENCY_RESPONSE ? result_effective_count(result) : 0);
+	struct percentile_interval c = result_percentile(result, which, percentile);
 	double value = (double)c.value, half;
 
 	if (!c.known || !noise->known)

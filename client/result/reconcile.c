@@ -121,7 +121,7 @@ compare_totals(const struct result *result, struct reconciliation *ret)
 	uint64_t more, more_received, more_sent;
 	bool ignores_answers = strcmp(result->plan.expect, "none") == 0;
 
-	ret->explained.connections_failed = result_failed(&result->connections);
+	ret->explained.connections_failed = result_failed(result->connections.failed);
 	ret->explained.connections_never_accepted =
 	    missing(established, server->connections_accepted, &more);
 	ret->explained.connections_cut = result->connections.lost < server->worker_lost

@@ -17,11 +17,9 @@ void
 result_init(struct result *result)
 {
 	memset(result, 0, sizeof(*result));
-	for (int i = 0; i < LATENCY_KIND_COUNT; i++) {
-		result->latency[i] = histogram_create(&counters_latency_config);
-		if (result->latency[i] == NULL)
-			xmalloc_fail();
-	}
+	for (int i = 0; i < LATENCY_KIND_COUNT; i++)
+		result->latency[i] =
+		    xmalloc_check(histogram_create(&counters_latency_config));
 }
 
 static void
@@ -108,12 +106,12 @@ result_lost(const struct result_messages *messages)
 }
 
 uint64_t
-result_failed(const struct result_connections *connections)
+result_failed(const uint64_t failed[CONNECT_FAILURE_COUNT])
 {
 	uint64_t sum = 0;
 
 	for (int i = 0; i < CONNECT_FAILURE_COUNT; i++)
-		sum += connections->failed[i];
+		sum += failed[i];
 	return sum;
 }
 
@@ -136,11 +134,13 @@ result_asked(const struct result *result)
 /* Divides the count by the variance of the seconds' means, relative to that of
  * independent samples. */
 double
-result_effective_count(const struct result *result)
+result_effective_count(const struct result *result, enum latency_kind which)
 {
-	const struct histogram *response = result->latency[LATENCY_RESPONSE];
-	double count = (double)histogram_count(response), inflation = 0;
-	double mean = histogram_mean(response), deviation = histogram_stddev(response);
+	const struct histogram *h = result->latency[which];
+	double count = (double)histogram_count(h), inflation = 0;
+	if (which != LATENCY_RESPONSE)
+		return count;
+	double mean = histogram_mean(h), deviation = histogram_stddev(h);
 	size_t batches = 0;
 
 	for (size_t i = 0; i < result->second_count; i++) {
@@ -156,4 +156,12 @@ result_effective_count(const struct result *result)
 		return count;
 	inflation /= deviation * deviation * (double)(batches - 1);
 	return inflation > 1 ? fmax(count / inflation, (double)batches) : count;
+}
+
+struct percentile_interval
+result_percentile(
+    const struct result *result, enum latency_kind which, double percentile)
+{
+	return percentile_interval_of(
+	    result->latency[which], percentile, result_effective_count(result, which));
 }

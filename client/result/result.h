@@ -19,6 +19,7 @@
 #include <stdio.h>
 
 #include "lib/stats/histogram.h"
+#include "lib/stats/percentile_interval.h"
 
 #include "client/measure/counters.h"
 #include "client/measure/sampler.h"
@@ -224,7 +225,7 @@ result_whole(double figure)
 }
 
 uint64_t result_lost(const struct result_messages *messages);
-uint64_t result_failed(const struct result_connections *connections);
+uint64_t result_failed(const uint64_t failed[CONNECT_FAILURE_COUNT]);
 /* Messages of all connections together, as planned; 0 if a duration ends the run. A
  * double, because the product may exceed 64 bits. */
 double result_asked(const struct result *result);
@@ -233,7 +234,11 @@ bool result_adds_up(const struct result_messages *messages);
 
 /* Latencies of neighbouring seconds are alike: the number of independent samples that
  * the response latencies are worth (batch means over the seconds). */
-double result_effective_count(const struct result *result);
+double result_effective_count(const struct result *result, enum latency_kind which);
+
+/* A percentile of a latency and its 95 % interval, by that size. */
+struct percentile_interval result_percentile(
+    const struct result *result, enum latency_kind which, double percentile);
 
 /* 0, or -1 with errno if writing failed. */
 int result_write_json(const struct result *result, FILE *file)

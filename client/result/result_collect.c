@@ -9,6 +9,7 @@
 #include "lib/clock.h"
 #include "lib/printable.h"
 #include "lib/resources.h"
+#include "lib/units.h"
 #include "lib/xmalloc.h"
 
 #include "client/measure/sampler.h"
@@ -155,7 +156,7 @@ collect_lost_connections(const struct counters *counters, struct result *ret)
 {
 	size_t count = record_count(&counters->lost_connections, COUNTERS_LOST_MAX,
 	    RESULT_LOST_MAX - ret->lost_connection_count);
-	char time[TIMESTAMPS_TEXT_MAX];
+	char time[UNITS_TEXT_MAX];
 
 	if (count > 0 && ret->lost_connections == NULL)
 		ret->lost_connections =
@@ -166,7 +167,8 @@ collect_lost_connections(const struct counters *counters, struct result *ret)
 		ret->lost_connections[ret->lost_connection_count++] =
 		    (struct result_lost_connection){
 			    .connection = from->connection,
-			    .at = xstrdup(timestamps_format(from->at_ns, time)),
+			    .at = xstrdup(units_format_time(
+				from->at_ns + clock_realtime_offset_ns(), 3, time)),
 			    .why = xstrdup(counters_loss_names[from->why]),
 			    .local = xstrdup(from->local),
 			    .remote = xstrdup(from->remote),

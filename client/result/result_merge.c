@@ -1,8 +1,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "lib/units.h"
 #include "lib/xmalloc.h"
 
 #include "client/result/result.h"
@@ -44,24 +44,13 @@ join_reasons(const struct result_trust *trust)
 	return text;
 }
 
-static char *
-started_text(uint64_t ns)
-{
-	time_t seconds = (time_t)(ns / 1000000000);
-	char text[32] = "";
-	struct tm parts;
-
-	if (gmtime_r(&seconds, &parts) != NULL)
-		strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts);
-	return xstrdup(text);
-}
-
 /* The figures of a result that cannot be derived from the merged histograms. */
 static struct result_rank
 summarize(const struct result *result)
 {
 	const struct histogram *h = result->latency[LATENCY_RESPONSE];
 	const char *hostname = result->host.hostname;
+	char started[UNITS_TEXT_MAX];
 
 	return (struct result_rank){
 		.rank = result->plan.rank,
@@ -75,7 +64,8 @@ summarize(const struct result *result)
 		.p9999_ns = histogram_percentile(h, 99.99),
 		.max_ns = histogram_max(h),
 		.hostname = xstrdup(hostname != NULL ? hostname : ""),
-		.started_at = started_text(result->started_at_ns),
+		.started_at =
+		    xstrdup(units_format_time(result->started_at_ns, 0, started)),
 		.verdict = xstrdup(result_verdict_names[result->trust.verdict]),
 		.reasons = join_reasons(&result->trust),
 	};

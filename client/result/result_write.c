@@ -6,10 +6,10 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "lib/stats/histogram_codec.h"
 #include "lib/stats/percentile_interval.h"
+#include "lib/units.h"
 #include "lib/xmalloc.h"
 
 #include "client/result/result.h"
@@ -32,57 +32,34 @@ real(double number)
 }
 
 static json_t *
-time_of(uint64_t ns)
-{
-	time_t seconds = (time_t)(ns / 1000000000);
-	char text[64], whole[32];
-	struct tm parts;
-
-	if (gmtime_r(&seconds, &parts) == NULL)
-		return NULL;
-	strftime(whole, sizeof(whole), "%Y-%m-%dT%H:%M:%S", &parts);
-	snprintf(text, sizeof(text), "%s.%09lluZ", whole,
-	    (unsigned long long)(ns % 1000000000));
-	return json_string(text);
-}
-
-static json_t *
 intervals_of(const struct histogram *h, double effective)
 {
 	json_t *to = json_object();
-	int status = 0;
-
 	for (size_t i = 0; i < PERCENTILES; i++) {
 		struct percentile_interval c = percentile_interval_of(
 		    h, known_percentiles[i].percentile, effective);
-
-		status |= json_object_set_new(to, known_percentiles[i].name,
+		json_record_put(&to, known_percentiles[i].name,
 		    c.known
 			? json_pack("{sI sI}", "low_ns", N(c.low), "high_ns", N(c.high))
 			: json_null());
 	}
-	return json_record_complete(to, status);
+	return to;
 }
 
 static json_t *
 latency_of(const struct histogram *h, double effective)
 {
-	char *text = histogram_codec_encode(h), key[32];
-	json_t *to;
-	int status = 0;
-
-	if (text == NULL)
-		return NULL;
-	to = json_pack("{sI sI sf sf}", "count", N(histogram_count(h)), "min_ns",
-	    N(histogram_min(h)), "mean_ns", histogram_mean(h), "stddev_ns",
+	char *text = xmalloc_check(histogram_codec_encode(h)), key[32];
+	json_t *to = json_pack("{sI sI sf sf}", "count", N(histogram_count(h)),
+	    "min_ns", N(histogram_min(h)), "mean_ns", histogram_mean(h), "stddev_ns",
 	    histogram_stddev(h));
 	for (size_t i = 0; i < PERCENTILES; i++) {
 		snprintf(key, sizeof(key), "%s_ns", known_percentiles[i].name);
-		status |= json_object_set_new(to, key,
+		json_record_put(&to, key,
 		    json_integer(
 			N(histogram_percentile(h, known_percentiles[i].percentile))));
 	}
-	status |= json_object_update_new(to,
+	int status = json_object_update_new(to,
 	    json_pack("{sI sI sf so ss}", "max_ns", N(histogram_max(h)), "dropped",
 		N(histogram_dropped(h)), "effective_count", effective, "intervals95",
 		intervals_of(h, effective), "hdr", text));
@@ -94,18 +71,10 @@ static json_t *
 latencies_of(const struct result *result)
 {
 	json_t *to = json_object();
-	int status = 0;
-
-	for (int i = 0; i < LATENCY_KIND_COUNT; i++) {
-		const struct histogram *h = result->latency[i];
-		double effective = i == LATENCY_RESPONSE
-		    ? result_effective_count(result)
-		    : (double)histogram_count(h);
-
-		status |= json_object_set_new(
-		    to, threshold_latency_names[i], latency_of(h, effective));
-	}
-	return json_record_complete(to, status);
+	for (int i = 0; i < LATENCY_KIND_COUNT; i++)
+		json_record_put(&to, threshold_latency_names[i],
+		    latency_of(result->latency[i], result_effective_count(result, i)));
+	return to;
 }
 
 static const char *
@@ -143,10 +112,9 @@ static json_t *
 trust_of(const struct result_trust *trust)
 {
 	json_t *to = json_record_write(result_trust_fields, trust);
-
-	return json_record_complete(to,
-	    json_object_set_new(
-		to, "verdict", json_string(result_verdict_names[trust->verdict])));
+	json_record_put(
+	    &to, "verdict", json_string(result_verdict_names[trust->verdict]));
+	return to;
 }
 
 static json_t *
@@ -166,53 +134,45 @@ row_of(const struct result_list *list, const void *row)
 static json_t *
 list_of(const struct result_list *list, const struct result *result)
 {
-	size_t count = *result_list_count(list, result);
 	json_t *to = json_array();
-	int status = 0;
-
-	for (size_t i = 0; i < count; i++)
-		status |= json_array_append_new(
-		    to, row_of(list, result_list_at(list, result, i)));
-	return json_record_complete(to, status);
+	for (size_t i = 0; i < *result_list_count(list, result); i++)
+		json_record_append(&to, row_of(list, result_list_at(list, result, i)));
+	return to;
 }
 
 static json_t *
 ledger_of(const struct result *result)
 {
 	json_t *to = json_record_write(result_ledger_fields, &result->ledger);
-	int status = 0;
-
 	if (result->ledger.server_count > 0)
-		status = json_object_set_new(
-		    to, "servers", list_of(&result_ledger_servers, result));
-	return json_record_complete(to, status);
+		json_record_put(
+		    &to, "servers", list_of(&result_ledger_servers, result));
+	return to;
 }
 
 static json_t *
 result_of(const struct result *result)
 {
-	json_t *root = json_pack("{ss ss so si}", "schema", RESULT_SCHEMA, "version",
-	    YODEL_VERSION, "started_at", time_of(result->started_at_ns), "exit_status",
+	char started[UNITS_TEXT_MAX];
+	json_t *root = json_pack("{ss ss ss si}", "schema", RESULT_SCHEMA, "version",
+	    YODEL_VERSION, "started_at",
+	    units_format_time(result->started_at_ns, 9, started), "exit_status",
 	    verdict_exit_status(result));
-	int status =
-	    json_object_update_new(root, json_record_write(result_fields, result));
-
-	status |= json_object_set_new(root, "trust", trust_of(&result->trust));
-	status |= json_object_set_new(root, "latency", latencies_of(result));
+	root = json_record_complete(root,
+	    json_object_update_new(root, json_record_write(result_fields, result)));
+	json_record_put(&root, "trust", trust_of(&result->trust));
+	json_record_put(&root, "latency", latencies_of(result));
 	for (const struct result_list *list = result_lists; list->name != NULL; list++)
-		status |= json_object_set_new(root, list->name, list_of(list, result));
+		json_record_put(&root, list->name, list_of(list, result));
 	if (result->has_ledger)
-		status |= json_object_set_new(root, "ledger", ledger_of(result));
-	return json_record_complete(root, status);
+		json_record_put(&root, "ledger", ledger_of(result));
+	return root;
 }
 
 int
 result_write_json(const struct result *result, FILE *file)
 {
-	json_t *root = result_of(result);
-
-	if (root == NULL)
-		xmalloc_fail();
+	json_t *root = xmalloc_check(result_of(result));
 	int status = json_dumpf(root, file, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
 	if (status == 0 && (fputc('\n', file) == EOF || fflush(file) < 0))
 		status = -1;

@@ -138,7 +138,7 @@ static bool
 may_have_been_dropped(const struct result *result)
 {
 	return result->host.retransmits > 0 ||
-	    result_failed(&result->connections) > 0 ||
+	    result_failed(result->connections.failed) > 0 ||
 	    histogram_max(result->latency[LATENCY_CONNECT]) >= CONNECT_RETRY_NS;
 }
 

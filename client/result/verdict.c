@@ -69,7 +69,7 @@ value_of(const struct threshold *threshold, const struct result *result)
 	case THRESHOLD_WRONG:
 		return of_all(threshold, result->messages.wrong, result->messages.sent);
 	case THRESHOLD_FAILED:
-		return of_all(threshold, result_failed(&result->connections),
+		return of_all(threshold, result_failed(result->connections.failed),
 		    result->connections.attempted);
 	case THRESHOLD_RATE:
 		return result->messages_per_s;
@@ -106,10 +106,8 @@ verdict_of_threshold(const struct threshold *threshold, const struct result *res
 		outcome.passed = outcome.known = false;
 	else if (isfinite(outcome.value) && threshold->figure == THRESHOLD_PERCENTILE &&
 	    percentile_interval_count_min(threshold->percentile) > 0)
-		outcome.known = percentile_interval_of(latency, threshold->percentile,
-		    threshold->histogram == LATENCY_RESPONSE
-			? result_effective_count(result)
-			: 0)
+		outcome.known = result_percentile(
+		    result, threshold->histogram, threshold->percentile)
 				    .known;
 	return outcome;
 }
@@ -136,7 +134,7 @@ something_is_missing(const struct result *result)
 {
 	return result_lost(&result->messages) + result_lost(&result->warmup) +
 		result->messages.in_flight + result->warmup.in_flight +
-		result_failed(&result->connections) + result->connections.lost >
+		result_failed(result->connections.failed) + result->connections.lost >
 	    0 ||
 	    result->connections.first < result->connections.requested ||
 	    result->messages.sent == 0 || is_cut_short(result);

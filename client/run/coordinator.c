@@ -263,19 +263,13 @@ read_signals(struct coordinator *coordinator)
 	reap(coordinator);
 }
 
-/* CLOCK_REALTIME - CLOCK_MONOTONIC */
-static uint64_t
-realtime_offset_ns(void)
-{
-	return clock_realtime_ns() - clock_now_ns();
-}
-
 /* Sets the common start time as soon as every process waits for it. */
 static void
 step_start(struct coordinator *coordinator)
 {
 	const struct plan *plan = coordinator->args->plan;
-	uint64_t start = clock_now_ns() + START_DELAY_NS, offset = realtime_offset_ns();
+	uint64_t start = clock_now_ns() + START_DELAY_NS,
+		 offset = clock_realtime_offset_ns();
 
 	for (uint32_t i = 0; i < coordinator->count; i++)
 		if (coordinator->pids[i] != 0 &&

@@ -3,8 +3,7 @@
 #include <string.h>
 
 #include "lib/clock.h"
-
-#include "client/measure/timestamps.h"
+#include "lib/units.h"
 
 /* Many wrong answers must not stop the load; a few among many correct ones are each
  * diagnosed, because resynchronisation depends on the diagnosis. */
@@ -70,8 +69,8 @@ mismatch_record(struct verify *verify, const struct diagnosis_case *where,
 		    where->connection, *where->cursor, where->unanswered, out->expected,
 		    COUNTERS_EXCERPT_MAX);
 	diagnosis_describe(diagnosis, out->looks_like, sizeof(out->looks_like));
-	timestamps_format(clock_now_ns(), out->at);
-	timestamps_local_address(verify->fd, out->local);
+	units_format_time(clock_realtime_ns(), 3, out->at);
+	address_format_local(verify->fd, out->local);
 	atomic_store_explicit(&counters->mismatches, n + 1, memory_order_release);
 }
 

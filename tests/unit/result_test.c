@@ -232,7 +232,7 @@ static void
 varying_seconds_reduce_the_effective_sample_size(void **state)
 {
 	struct result result = collect(*state);
-	double all = result_effective_count(&result);
+	double all = result_effective_count(&result, LATENCY_RESPONSE);
 	char *text = NULL;
 	size_t size = 0;
 	FILE *file = open_memstream(&text, &size);
@@ -245,11 +245,11 @@ varying_seconds_reduce_the_effective_sample_size(void **state)
 		result.seconds[i].count = 100;
 		result.seconds[i].mean_ns = i % 2 == 0 ? 490000 : 511000;
 	}
-	assert_true(result_effective_count(&result) == 2000);
+	assert_true(result_effective_count(&result, LATENCY_RESPONSE) == 2000);
 	for (size_t i = 0; i < 20; i++)
 		result.seconds[i].mean_ns = i < 10 ? 250000 : 750000;
-	assert_true(result_effective_count(&result) < 100);
-	assert_true(result_effective_count(&result) >= 20);
+	assert_true(result_effective_count(&result, LATENCY_RESPONSE) < 100);
+	assert_true(result_effective_count(&result, LATENCY_RESPONSE) >= 20);
 	report_text(&result, file);
 	fclose(file);
 	assert_non_null(strstr(text,

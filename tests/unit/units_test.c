@@ -196,6 +196,21 @@ test_what_people_see_has_three_significant_digits(void **state)
 	CHECK_TEXTS(units_show_count, counts);
 }
 
+static void
+test_times_are_UTC_with_as_many_digits_as_asked_for(void **state)
+{
+	char text[UNITS_TEXT_MAX];
+
+	(void)state;
+	assert_string_equal(units_format_time(0, 0, text), "1970-01-01T00:00:00Z");
+	assert_string_equal(units_format_time(UINT64_C(1767323045678999999), 3, text),
+	    "2026-01-02T03:04:05.678Z");
+	assert_string_equal(units_format_time(UINT64_C(1767323045000000006), 9, text),
+	    "2026-01-02T03:04:05.000000006Z");
+	assert_string_equal(
+	    units_format_time(UINT64_MAX, 9, text), "2554-07-21T23:34:33.709551615Z");
+}
+
 int
 main(void)
 {
@@ -210,6 +225,7 @@ main(void)
 		cmocka_unit_test(test_the_shortest_text_is_written),
 		cmocka_unit_test(test_every_text_written_parses_back_to_the_same_value),
 		cmocka_unit_test(test_what_people_see_has_three_significant_digits),
+		cmocka_unit_test(test_times_are_UTC_with_as_many_digits_as_asked_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
