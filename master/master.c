@@ -1,4 +1,4 @@
-#include "master/master_run.h"
+#include "master/master.h"
 
 #include <sys/mman.h>
 
@@ -23,12 +23,13 @@
 #include "master/changes/pending_requests.h"
 #include "master/listeners/admin_listener.h"
 #include "master/listeners/socket_activation.h"
-#include "master/master.h"
+#include "master/master_run.h"
 #include "master/signals.h"
 #include "master/supervisor.h"
 #include "master/upgrade/dry_run.h"
 #include "master/upgrade/state_save.h"
 #include "master/upgrade/takeover.h"
+#include "master/upgrade/upgrade.h"
 #include "master/workers/drain_summary.h"
 #include "master/workers/process.h"
 #include "master/workers/slot.h"
@@ -197,7 +198,8 @@ start_takeover(struct master *master)
 		takeover_rollback();
 		return -1;
 	}
-	takeover_resume(master);
+	if (takeover_resume(master) < 0)
+		upgrade_rollback(master);
 	return 0;
 }
 

@@ -15,8 +15,8 @@
 
 #include "master/master.h"
 #include "master/upgrade/program_path.h"
-#include "master/upgrade/signal_mask.h"
 #include "master/upgrade/state_save.h"
+#include "master/upgrade/takeover.h"
 #include "master/workers/process.h"
 
 /* It takes milliseconds; one that hangs would hold up other changes. */
@@ -86,7 +86,7 @@ fork_child(const struct master *master, const int *output)
 {
 	sigset_t before;
 	pid_t parent = getpid();
-	signal_mask_block(&before);
+	takeover_block_signals(&before);
 	pid_t pid = fork();
 	if (pid == 0)
 		exec_program(master, output, parent);

@@ -11,12 +11,15 @@
 #include "lib/log.h"
 
 #include "master/master.h"
-#include "master/upgrade/signal_mask.h"
 #include "master/upgrade/state_save.h"
-#include "master/upgrade/upgrade.h"
 #include "master/workers/process.h"
 #include "master/workers/slot.h"
 #include "master/workers/worker_drain.h"
+
+/* The signals of a crash, and SIGALRM: they end the process, unless handled. */
+static const int fatal_signals[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGSYS,
+	SIGTRAP, SIGALRM };
+#define FATAL_SIGNALS (sizeof(fatal_signals) / sizeof(fatal_signals[0]))
 
 static struct {
 	bool is_armed;
@@ -26,6 +29,24 @@ static struct {
 	char **argv;
 	struct upgrade_state state; /* as it was read */
 } previous = { .fd = -1 };
+
+void
+takeover_block_signals(sigset_t *ret_before)
+{
+	sigset_t blocked;
+	sigfillset(&blocked);
+	for (size_t i = 0; i < FATAL_SIGNALS; i++)
+		sigdelset(&blocked, fatal_signals[i]);
+	sigprocmask(SIG_SETMASK, &blocked, ret_before);
+}
+
+void
+takeover_unblock_signals(void)
+{
+	sigset_t none;
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
 
 static int
 append(const char *text)
@@ -107,8 +128,8 @@ takeover_arm_rollback(char **argv)
 	    record_inherited_fds() < 0)
 		return;
 	previous.is_armed = true;
-	for (size_t i = 0; i < signal_mask_fatal_count; i++)
-		signal(signal_mask_fatal[i], on_fatal);
+	for (size_t i = 0; i < FATAL_SIGNALS; i++)
+		signal(fatal_signals[i], on_fatal);
 	if (atexit(on_exit_early) != 0)
 		log_warnx("upgrade: cannot roll back if this program exits early");
 }
@@ -117,8 +138,8 @@ static void
 disarm_rollback(void)
 {
 	previous.is_armed = false;
-	for (size_t i = 0; i < signal_mask_fatal_count; i++)
-		signal(signal_mask_fatal[i], SIG_DFL);
+	for (size_t i = 0; i < FATAL_SIGNALS; i++)
+		signal(fatal_signals[i], SIG_DFL);
 	unsetenv(STATE_VARIABLE);
 	close(previous.fd);
 	close(previous.state.config_fd);
@@ -187,19 +208,19 @@ fill_slots(struct master *master)
 	}
 }
 
-void
+int
 takeover_resume(struct master *master)
 {
 	disarm_rollback();
 	apply_state(master);
-	signal_mask_unblock();
+	takeover_unblock_signals();
 	/* Before any exit is handled: that closes the sockets that no worker serves. */
 	fill_slots(master);
 	process_reap_unknown(&master->workers);
 	process_reap(&master->workers);
 	slot_update_reuseport(&master->workers);
 	worker_drain_find_receivers(&master->workers);
-	if (!previous.state.is_rollback && reload_start_upgrade(&master->reload) < 0)
-		upgrade_rollback(master);
+	int rc = previous.state.is_rollback ? 0 : reload_start_upgrade(&master->reload);
 	alarm(0);
+	return rc;
 }

@@ -17,6 +17,7 @@
 #ifndef MASTER_UPGRADE_TAKEOVER_H
 #define MASTER_UPGRADE_TAKEOVER_H
 
+#include <signal.h>
 #include <stdbool.h>
 
 struct master;
@@ -32,6 +33,13 @@ int takeover_load(struct master *master) __attribute__((warn_unused_result));
 /* Executes the previous program. Returns when there is none, or it cannot be executed.
  */
 void takeover_rollback(void);
-void takeover_resume(struct master *master);
+/* 0, or -1 when the new workers cannot be started: then upgrade_rollback() is due. */
+int takeover_resume(struct master *master) __attribute__((warn_unused_result));
+
+/* Signals wait while the program replaces itself, so that none is lost: they stay
+ * blocked over the exec, and takeover_resume() unblocks them. Those of a crash and
+ * SIGALRM are not blocked. *ret_before may be NULL. */
+void takeover_block_signals(sigset_t *ret_before);
+void takeover_unblock_signals(void);
 
 #endif

@@ -14,7 +14,6 @@
 #include "master/listeners/admin_listener.h"
 #include "master/master.h"
 #include "master/upgrade/program_path.h"
-#include "master/upgrade/signal_mask.h"
 #include "master/upgrade/state_save.h"
 #include "master/upgrade/takeover.h"
 
@@ -197,7 +196,7 @@ on_exec_timer(evutil_socket_t fd, short what, void *argument)
 	}
 	take_last_step(master);
 	upgrade->is_exec_due = false;
-	signal_mask_unblock();
+	takeover_unblock_signals();
 }
 
 static void
@@ -207,7 +206,7 @@ prepare_exec(struct master *master)
 	if (upgrade->is_exec_due)
 		return;
 	upgrade->is_exec_due = true;
-	signal_mask_block(NULL);
+	takeover_block_signals(NULL);
 	/* The loop notices a signal in one turn and handles it in the next. */
 	upgrade->exec_loop_turns = 2;
 	evtimer_assign(&upgrade->exec_timer, master->base, on_exec_timer, master);
