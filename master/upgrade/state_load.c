@@ -20,7 +20,6 @@
 #include "master/changes/pending_requests.h"
 #include "master/listeners/admin_listener.h"
 #include "master/upgrade/program_path.h"
-#include "master/upgrade/state_rows.h"
 #include "master/upgrade/state_save.h"
 #include "master/workers/process.h"
 #include "master/workers/slot.h"

@@ -8,7 +8,7 @@
  *    "pending_requests": [...], "listeners": [{..., "sockets": [...]}, ...],
  *    "slots": [...], "processes": [...]}
  *
- * state_rows.h describes the records; "origins" says where each value of the
+ * Tables (below) describe the records; "origins" says where each value of the
  * configuration comes from that is not a default. The effective configuration is a
  * memory file of its own.
  *
@@ -21,6 +21,8 @@
 #define MASTER_UPGRADE_STATE_SAVE_H
 
 #include <stdbool.h>
+
+#include "lib/json/json_record.h"
 
 #include "master/master.h"
 
@@ -36,6 +38,13 @@ struct upgrade_state {
 	int config_fd;                 /* its configuration */
 	char reason[CONFIG_ERROR_MAX]; /* of a rollback */
 };
+
+/* The members of the structs upgrade_state, master, pending_request_row, listener, slot
+ * and process that are saved, with their constant bounds; state_load.c checks the
+ * others. One that ends in fd is a descriptor that stays open over the exec. */
+extern const struct json_record_field state_header_fields[], state_master_fields[],
+    state_request_fields[], state_listener_fields[], state_slot_fields[],
+    state_process_fields[];
 
 /* Returns the memory file's descriptor, or -1 with errno. All descriptors named in it
  * (and itself) stay open over an exec; state_save_cancel undoes that. */
