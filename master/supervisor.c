@@ -35,7 +35,8 @@ finish_start(struct master *master)
 {
 	struct worker_table *workers = &master->workers;
 	const struct config *config = &master->config.current;
-	uint32_t serving = slot_serving(workers), failed = slot_crash_looping(workers);
+	uint32_t serving = slot_count_in(workers, SLOT_SERVING);
+	uint32_t failed = slot_crash_looping(workers);
 	char of[32] = "";
 	if (serving == 0 || serving + failed < workers->slot_count)
 		return;

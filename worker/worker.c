@@ -27,8 +27,6 @@
 
 /* Size of a descriptor set in libevent's select back end. */
 #define SELECT_DESCRIPTORS 1024
-/* Descriptors that are not connections: log, channel, epoll, spare, and a margin. */
-#define RESERVED_DESCRIPTORS 32
 
 static struct event_base *
 create_base(enum event_method method)
@@ -65,8 +63,7 @@ set_limits(struct worker *worker)
 	uint64_t limit = resources_descriptor_limit();
 	bool is_select = strcmp(event_base_get_method(worker->base), "select") == 0;
 	worker->limits.fd_end = is_select ? SELECT_DESCRIPTORS : (int)limit;
-	worker->limits.max_connections =
-	    limit > 2 * RESERVED_DESCRIPTORS ? limit - RESERVED_DESCRIPTORS : limit / 2;
+	worker->limits.max_connections = worker_connections_max(limit);
 }
 
 /* Worker i runs on the i-th of the CPUs that the process may use. */

@@ -30,6 +30,15 @@ struct worker_args {
 	struct worker_ledger *worker_ledger; /* of this worker */
 };
 
+/* Connections that a worker can have with so many descriptors: others are for the log,
+ * the channel, epoll, the spare descriptor, and a margin. */
+static inline uint64_t
+worker_connections_max(uint64_t descriptors)
+{
+	const uint64_t reserved = 32;
+	return descriptors > 2 * reserved ? descriptors - reserved : descriptors / 2;
+}
+
 /* Runs an event loop until the master ends the worker (or dies). Returns the exit
  * status of the process: 0, or EX_OSERR if it could not start. */
 int worker_run(const struct worker_args *args);

@@ -57,11 +57,8 @@ refuse(const struct context *context, const char *found, const char *expected)
 static bool
 wait_for(const struct context *context, enum change_kind kind)
 {
-	const struct pending_request_args args = { .http_server = context->http_server,
-		.request = context->request,
-		.kind = kind,
-		.waits_for_drain = context->waits_for_drain };
-	return pending_requests_add(&context->master->pending, &args);
+	return pending_requests_add(&context->master->pending, context->http_server,
+	    context->request, kind, context->waits_for_drain);
 }
 
 static void
@@ -184,7 +181,7 @@ get_readyz(const struct context *context)
 	const struct worker_table *workers = &context->master->workers;
 	const char *reason = workers->phase == MASTER_STARTING ? "starting"
 	    : workers->phase == MASTER_STOPPING                ? "draining"
-	    : slot_serving(workers) == 0                       ? "no worker serves"
+	    : slot_count_in(workers, SLOT_SERVING) == 0        ? "no worker serves"
 							       : NULL;
 	http_response_send(context->request,
 	    reason == NULL ? HTTP_OK : HTTP_SERVUNAVAIL, HTTP_RESPONSE_TEXT,

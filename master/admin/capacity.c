@@ -6,8 +6,8 @@
 #include "lib/procfs.h"
 #include "lib/resources.h"
 
-/* Descriptors that a worker (worker.c) keeps free of connections. */
-#define RESERVED_DESCRIPTORS 32
+#include "worker/worker.h"
+
 /* Kernel memory for one end of an idle connection, as measured on Linux 6. */
 #define CONNECTION_BYTES 4800
 
@@ -22,14 +22,6 @@ read_tcp_memory(void)
 	return pages[2] * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-static uint64_t
-connections_of_worker(uint64_t descriptors)
-{
-	return descriptors > 2 * RESERVED_DESCRIPTORS
-	    ? descriptors - RESERVED_DESCRIPTORS
-	    : descriptors / 2;
-}
-
 void
 capacity_read(const struct master *master, struct capacity *ret)
 {
@@ -37,7 +29,7 @@ capacity_read(const struct master *master, struct capacity *ret)
 	*ret = (struct capacity){
 		.descriptors = descriptors,
 		.connections =
-		    connections_of_worker(descriptors) * master->workers.slot_count,
+		    worker_connections_max(descriptors) * master->workers.slot_count,
 		.somaxconn = procfs_number(SYSCTL "core/somaxconn"),
 		.tcp_memory_bytes = read_tcp_memory(),
 		.tcp_migrate_req = procfs_number(SYSCTL "ipv4/tcp_migrate_req"),

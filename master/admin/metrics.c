@@ -199,7 +199,8 @@ write_server(FILE *out, const struct master *master, const struct snapshot *snap
 	prometheus_gauge(
 	    out, PREFIX "workers", "configured number of workers", workers->slot_count);
 	prometheus_gauge(out, PREFIX "workers_serving",
-	    "workers that accept connections", slot_serving(&master->workers));
+	    "workers that accept connections",
+	    slot_count_in(&master->workers, SLOT_SERVING));
 	prometheus_gauge(out, PREFIX "connections_imbalance_ratio",
 	    "open connections of the fullest worker, divided by the mean of all workers; 1 is even",
 	    imbalance(snapshot, workers->slot_count));

@@ -165,26 +165,25 @@ drain_timeout_s(const struct pending_requests *pending)
 }
 
 bool
-pending_requests_add(
-    struct pending_requests *pending, const struct pending_request_args *args)
+pending_requests_add(struct pending_requests *pending, struct http_server *http_server,
+    struct evhttp_request *evhttp_request, enum change_kind kind, bool waits_for_drain)
 {
-	struct pending_request *request = create(pending, args->kind);
+	struct evhttp_connection *connection =
+	    evhttp_request_get_connection(evhttp_request);
+	struct pending_request *request = create(pending, kind);
 	if (request == NULL) {
 		http_response_send(
-		    args->request, HTTP_SERVUNAVAIL, HTTP_RESPONSE_JSON, NULL);
+		    evhttp_request, HTTP_SERVUNAVAIL, HTTP_RESPONSE_JSON, NULL);
 		return false;
 	}
-	struct evhttp_connection *connection =
-	    evhttp_request_get_connection(args->request);
-	request->http_server = args->http_server;
-	request->request = args->request;
-	request->waits_for_drain = args->waits_for_drain;
+	request->http_server = http_server;
+	request->request = evhttp_request;
+	request->waits_for_drain = waits_for_drain;
 	request->fd = bufferevent_getfd(evhttp_connection_get_bufferevent(connection));
-	request->is_queued = args->kind == CHANGE_RELOAD && pending->reload->is_active;
+	request->is_queued = kind == CHANGE_RELOAD && pending->reload->is_active;
 	evhttp_connection_set_closecb(connection, on_closed, request);
 	set_timeout(request,
-	    args->kind == CHANGE_STOP ? drain_timeout_s(pending)
-				      : PENDING_OUTCOME_TIMEOUT_S);
+	    kind == CHANGE_STOP ? drain_timeout_s(pending) : PENDING_OUTCOME_TIMEOUT_S);
 	return true;
 }
 
@@ -298,7 +297,7 @@ pending_requests_format_outcome(const struct worker_table *workers, bool is_good
 	    json_pack("{s:b, s:o, s:I, s:I, s:I, s:I}", "ok", is_good, "text",
 		json_record_text(text), "generation", (json_int_t)workers->generation,
 		"pid", (json_int_t)getpid(), "workers", (json_int_t)workers->slot_count,
-		"serving", (json_int_t)slot_serving(workers));
+		"serving", (json_int_t)slot_count_in(workers, SLOT_SERVING));
 	if (drain_summary != NULL) {
 		uint64_t outcome_ns =
 		    drain_summary->finished_ns - drain_summary->started_ns;

@@ -36,16 +36,11 @@ struct pending_requests {
 	struct pending_request *first;
 };
 
-struct pending_request_args {
-	struct http_server *http_server;
-	struct evhttp_request *request;
-	enum change_kind kind;
-	bool waits_for_drain;
-};
-
-/* The request is answered later. False when out of memory: then it is refused. */
-bool pending_requests_add(
-    struct pending_requests *pending, const struct pending_request_args *args);
+/* Lets the request wait for the change of that kind that the caller starts next. False
+ * when out of memory: then it has been refused. */
+bool pending_requests_add(struct pending_requests *pending,
+    struct http_server *http_server, struct evhttp_request *request,
+    enum change_kind kind, bool waits_for_drain);
 
 /* `outcome` is that of a change that has just finished; drain_summary (or NULL) is of
  * the workers that it drains. */

@@ -86,7 +86,7 @@ void
 scale_on_slot_change(struct scale *scale)
 {
 	const struct worker_table *workers = scale->workers;
-	uint32_t serving = slot_serving(workers);
+	uint32_t serving = slot_count_in(workers, SLOT_SERVING);
 	uint32_t crash_looping = slot_crash_looping(workers);
 	if (!scale->is_active || serving + crash_looping < workers->slot_count)
 		return;

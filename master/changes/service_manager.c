@@ -11,25 +11,16 @@
 
 #define STATUS_NS (2 * NS_PER_S)
 
-static uint32_t
-backing_off(const struct worker_table *workers)
-{
-	uint32_t count = 0;
-	for (uint32_t i = 0; i < workers->slot_count; i++)
-		count += workers->slots[i].state == SLOT_BACKING_OFF;
-	return count;
-}
-
 static void
 format_status(const struct worker_table *workers, char *text, size_t size)
 {
 	struct ledger_totals totals;
 	ledger_sum(workers->ledger, &totals);
-	uint32_t failing = backing_off(workers);
+	uint32_t failing = slot_count_in(workers, SLOT_BACKING_OFF);
 	int n = snprintf(text, size,
 	    "generation %u: %u of %u workers serve %llu connections, %llu messages so far",
-	    workers->generation, slot_serving(workers), workers->slot_count,
-	    (unsigned long long)ledger_open_total(&totals),
+	    workers->generation, slot_count_in(workers, SLOT_SERVING),
+	    workers->slot_count, (unsigned long long)ledger_open_total(&totals),
 	    (unsigned long long)totals.counters[LEDGER_MESSAGES_RECEIVED]);
 	if (failing > 0 && n > 0 && (size_t)n < size)
 		snprintf(text + n, size - (size_t)n, "; %u backing off", failing);

@@ -93,14 +93,12 @@ reuseport_select(struct listener *listener, const bool *takes_new, bool by_cpu)
 		count = list_selected(listener, all, indexes);
 	int fd = listener->fds[listener->reuseport_slots[0]];
 	int rc = 0;
-	if (count == listener->reuseport_count && !by_cpu) {
-		if (listener->has_program)
-			rc = detach(fd);
-		listener->has_program = false;
-	} else {
+	bool needs_program = count != listener->reuseport_count || by_cpu;
+	if (needs_program)
 		rc = attach(fd, indexes, count, by_cpu);
-		listener->has_program = true;
-	}
+	else if (listener->has_program)
+		rc = detach(fd);
+	listener->has_program = needs_program;
 	if (rc < 0)
 		log_warn("%s: cannot direct new connections: any slot may get them",
 		    listener->name);

@@ -31,11 +31,11 @@ slot_number(const struct slot *slot)
 }
 
 uint32_t
-slot_serving(const struct worker_table *table)
+slot_count_in(const struct worker_table *table, enum slot_state state)
 {
 	uint32_t count = 0;
 	for (uint32_t i = 0; i < table->slot_count; i++)
-		count += table->slots[i].state == SLOT_SERVING;
+		count += table->slots[i].state == state;
 	return count;
 }
 

@@ -60,7 +60,8 @@ enum slot_exit slot_on_exit(struct process *process, int status);
 /* Directs new connections to the slots that serve, or are expected to soon. */
 void slot_update_reuseport(const struct worker_table *table);
 
-uint32_t slot_serving(const struct worker_table *table);
+/* Slots in that state, without those that are being removed. */
+uint32_t slot_count_in(const struct worker_table *table, enum slot_state state);
 /* Slots that are in a crash loop. */
 uint32_t slot_crash_looping(const struct worker_table *table);
 /* True when every slot has failed to start its first worker. */
