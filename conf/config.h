@@ -117,6 +117,11 @@ int config_load(const struct config_sources *sources, struct config *ret, char *
 int config_exit_status(void);
 void config_finish(struct config *config);
 
+/* Sets destination, level and format of the log. 0, or -1 with one line in
+ * error[CONFIG_ERROR_MAX] and the log unchanged. */
+int config_open_log(const struct config *config, char *error)
+    __attribute__((warn_unused_result));
+
 /* The effective configuration as JSON that loads to the same values; heap, or NULL when
  * out of memory. */
 char *config_print(const struct config *config);

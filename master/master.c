@@ -17,8 +17,6 @@
 
 #include "http/http_reserve.h"
 
-#include "conf/log_config.h"
-
 #include "master/admin/admin_routes.h"
 #include "master/changes/pending_requests.h"
 #include "master/listeners/admin_listener.h"
@@ -112,7 +110,7 @@ open_log(const struct config *config)
 {
 	char error[CONFIG_ERROR_MAX];
 	log_detect_journal();
-	if (log_config_apply(config, error) == 0)
+	if (config_open_log(config, error) == 0)
 		return 0;
 	log_errorx("%s", error);
 	return -1;

@@ -3,8 +3,6 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 
-#include "conf/log_config.h"
-
 #include "master/workers/drain_summary.h"
 #include "master/workers/process.h"
 #include "master/workers/slot.h"
@@ -28,7 +26,7 @@ plan(struct reload *reload, char *error)
 	if (listener_set_plan(reload->workers->listeners, config, error) == 0) {
 		if (admin_listener_plan(reload->admin, config, error) == 0) {
 			/* Before the fork: the new workers inherit the new log. */
-			if (log_config_apply(config, error) == 0)
+			if (config_open_log(config, error) == 0)
 				return 0;
 			admin_listener_discard(reload->admin);
 		}
@@ -201,7 +199,9 @@ reload_abort(struct reload *reload, const char *reason)
 	drain_new_slots(reload);
 	slot_discard_listeners(workers);
 	admin_listener_discard(reload->admin);
-	log_config_restore(&workers->config->current);
+	char error[CONFIG_ERROR_MAX];
+	if (config_open_log(&workers->config->current, error) < 0)
+		log_warnx("log: cannot return to the previous log: %s", error);
 	config_finish(&reload->config);
 	change_finish(reload->changes, kind_of(reload), false,
 	    "%s failed, generation %u goes on: %s", change_names[kind_of(reload)],
