@@ -1,7 +1,7 @@
 /*
- * Addresses and prefixes. What is read must be written as what reads to an equal one, a
- * prefix contains the address that it is written with, and what is refused must give an
- * error that fits.
+ * Addresses and prefixes. An accepted address is formatted as text that parses to an
+ * equal one, a prefix contains the address in its text, and a rejected text has an
+ * error that fits its buffer.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -33,8 +33,8 @@ check_address(const char *text)
 	must(address_equal(&address, &again));
 }
 
-/* "ADDRESS/BITS". A mapped one is IPv4, also where a prefix of IPv6 is shorter than
- * what all of them begin with. */
+/* "ADDRESS/BITS". An IPv4-mapped address is IPv4, even if the IPv6 prefix is shorter
+ * than ::ffff:0:0/96. */
 static void
 check_own_address(const char *text, const struct address_prefix *prefix)
 {

@@ -84,7 +84,7 @@ __wrap_shutdown_in_order(struct shutdown *of)
 	note_change("stop");
 }
 
-/* A listening socket without a file, whose name the kernel chooses. */
+/* A listening socket in the abstract namespace, named by the kernel. */
 static void
 open_admin_listener(enum http_server_kind kind)
 {

@@ -1,17 +1,17 @@
 /*
- * What workers that were taken over may do to the master: say anything on their
- * channels, with any descriptors, at any time, write anything into the ledger that all
- * share, and end. The first byte is the number of workers, the rest is what happens:
+ * Compromised workers against the master: they send anything on their channels, with
+ * any descriptors, at any time, write anything into the shared ledger, and exit. The
+ * first byte is the number of workers, the rest are the events:
  *
- *   0  a packet of any bytes       1  a message, of any verb
- *   2  what is asked for is done   3  eight bytes of the ledger change
- *   4  one ends                    5  an operator: reload, scale, rebalance, stop
- *   6  the loop turns              7  no worker can be forked for a while
+ *   0  a packet of any bytes          1  a message with any verb
+ *   2  a worker does as requested     3  eight bytes of the ledger change
+ *   4  a worker exits                 5  reload, scale, rebalance or stop
+ *   6  run the loop                   7  no worker can be forked for a while
  *
- * There are no processes (fake_processes.h). Only workers of ours are ever killed.
- * After each step every slot has the worker that its state says, and each hand-over has
- * two ends that are known. In the end all are gone and their books closed, and no
- * descriptor is left over (the sanitizer looks for memory).
+ * There are no processes (fake_processes.h). Only existing workers may be killed. After
+ * each event every slot has the worker that its state requires, and each transfer has
+ * two known ends. In the end all workers have exited, their ledger blocks are retired,
+ * and no descriptor is open (the sanitizer checks memory).
  */
 #include <sys/mman.h>
 
@@ -49,8 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static struct master *master;
 static char config_paths[CONFIGS][64];
 
-/* Bytes of the head, of a block of its own books or of another's, or of what is
- * retired. */
+/* Bytes of the ledger's header, of a worker's block, or of the retired counters. */
 static void
 corrupt_ledger(struct input *input)
 {
@@ -228,7 +227,7 @@ start(uint8_t how)
 		slot_start(&master->workers, i);
 }
 
-/* Nobody is left: the last books are closed with the last hand-over. */
+/* All workers have exited: the last ledger block is retired with the last transfer. */
 static void
 finish(void)
 {

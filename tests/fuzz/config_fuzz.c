@@ -1,8 +1,8 @@
 /*
- * The configuration, from the text of a file to the struct. Lines at the front that
- * start with "@" are --set overrides, those with "+" are --listen, the rest is the
- * file. What is loaded must print as what loads to the same; what is refused must give
- * one line.
+ * The configuration, from the text of a file to the struct. Leading lines that start
+ * with "@" are --set overrides, those with "+" are --listen, the rest is the file. An
+ * accepted configuration is printed as text that loads to the same; an error is one
+ * line.
  */
 #include <sys/mman.h>
 
@@ -57,7 +57,7 @@ struct options {
 	size_t set_count, listen_count;
 };
 
-/* Takes the options off the front of text. Returns what follows. */
+/* Parses the options at the front of text; returns the rest. */
 static char *
 take_options(char *text, struct options *ret)
 {

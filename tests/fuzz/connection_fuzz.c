@@ -33,7 +33,7 @@ struct peer_end {
 	const struct spec_reply *reply;
 	int fd; /* -1 once closed */
 	bool has_shut, saw_end;
-	struct spec_answer sent, received; /* as plain growing bytes */
+	struct spec_answer sent, received; /* used as growing buffers */
 	const uint8_t *phrase;             /* sent last */
 	size_t phrase_length;
 };
@@ -48,7 +48,7 @@ send_some(struct peer_end *peer, const uint8_t *bytes, size_t length)
 	if (peer->fd < 0 || peer->has_shut ||
 	    peer->sent.length + length > OUTPUT_MAX_BYTES)
 		return;
-	/* The suffix, which shows where a stream was cut, must not occur in it. */
+	/* The suffix marks the cuts in a stream, so it must not occur in the data. */
 	for (size_t i = 0; i < length; i++)
 		piece[i] = is_cut && bytes[i] < ' ' ? ' ' : bytes[i];
 	for (size_t i = 0; is_cut && i < length; i++)

@@ -1,5 +1,5 @@
 /*
- * descriptors.h - which descriptors this process has open, to compare before and after.
+ * descriptors.h - the set of open descriptors, to compare before and after.
  */
 #ifndef TESTS_FUZZ_DESCRIPTORS_H
 #define TESTS_FUZZ_DESCRIPTORS_H
@@ -7,7 +7,7 @@
 #include <fcntl.h>
 #include <stdint.h>
 
-/* Bit i: descriptor i is open. A fuzzer has few, and all of them are low. */
+/* Bit i: descriptor i is open. All descriptors of a fuzz target are below 64. */
 static inline uint64_t
 open_descriptors(void)
 {

@@ -19,7 +19,7 @@ int __wrap_kill(pid_t pid, int number);
 
 #define FIRST_PID 1000
 
-/* A worker: its end of the channel, and whether it lives. */
+/* A worker: its end of the channel, and whether it runs. */
 static struct fake_process {
 	int fd; /* -1: closed */
 	bool is_running, is_zombie;
@@ -81,7 +81,7 @@ __wrap_kill(pid_t pid, int number)
 	return 0;
 }
 
-/* The last ones are the most interesting. */
+/* Prefers the youngest workers. */
 static struct fake_process *
 choose_process(struct input *input)
 {
@@ -153,7 +153,7 @@ answer_command(
 	send_packet(fake_process, &message, sizeof(message), 0);
 }
 
-/* Says that it serves, then does what it has been told so far. */
+/* Reports that it serves, then does what the master has requested so far. */
 void
 fake_processes_answer_commands(struct input *input)
 {

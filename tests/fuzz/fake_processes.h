@@ -1,6 +1,6 @@
 /*
- * fake_processes.h - workers that are no processes: what makes and ends them is wrapped
- * (--wrap of spawn_worker, waitpid and kill), and what they say is the fuzzer's.
+ * fake_processes.h - workers without processes: spawn_worker, waitpid and kill are
+ * wrapped (--wrap), and the fuzzer chooses the messages that the workers send.
  */
 #ifndef TESTS_FUZZ_FAKE_PROCESSES_H
 #define TESTS_FUZZ_FAKE_PROCESSES_H
@@ -9,15 +9,16 @@
 
 #define FAKE_PROCESSES_MAX 64 /* in one input */
 
-/* How many there were since fake_processes_reset. */
+/* Number of workers spawned since fake_processes_reset(). */
 int fake_processes_count(void);
 void fake_processes_reset(void);
-/* All of them end by SIGKILL. */
+/* Ends all of them by SIGKILL. */
 void fake_processes_kill_all(void);
-/* So many workers cannot be forked. */
+/* The next forks of workers fail. */
 void fake_processes_fail_forks(unsigned count);
 
-/* One ends; says any packet; says a message of any verb; does what it was told. */
+/* A worker exits; sends any packet; sends a message with any verb; does as requested.
+ */
 void fake_processes_exit_one(struct input *input);
 void fake_processes_send_garbage(struct input *input);
 void fake_processes_send_message(struct input *input);

@@ -1,7 +1,7 @@
 /*
- * The framings. The first bytes choose the framing, max_message and how the rest
- * arrives: read as it grows, with what was searched remembered, it must give the frames
- * that the specification finds in the whole.
+ * The framings. The first bytes choose the framing, max_message and the segmentation of
+ * the rest. Read incrementally, the rest must give the frames that the specification
+ * finds in the whole.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -41,13 +41,13 @@ take(struct reader *reader, const uint8_t *message, const struct frame *frame)
 	free(out);
 }
 
-/* Everything whole in data[length], of which reader->used bytes are done. */
+/* Reads the complete frames in data[length] after the first reader->used bytes. */
 static void
 read_on(struct reader *reader, const uint8_t *data, size_t length)
 {
 	while (!reader->is_over) {
 		size_t left = length - reader->used;
-		/* A copy of exactly what has come: a look beyond it is seen. */
+		/* An exact copy, so that a sanitizer detects reads beyond it. */
 		uint8_t *copy = malloc(left + (left == 0));
 		struct frame frame;
 

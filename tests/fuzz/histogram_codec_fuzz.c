@@ -1,7 +1,7 @@
 /*
- * The decoder of V2 histograms. The first byte says what the rest is: 'P' the bytes
- * inside the zlib stream (so that the counts are reached), anything else the text
- * itself. What is decoded must encode to what decodes to the same.
+ * The decoder of V2 histograms. If the first byte is 'P', the rest are the bytes inside
+ * the zlib stream (to reach the decoder of the counts), otherwise the text. A decoded
+ * histogram is encoded as text that decodes to the same.
  */
 #include <stddef.h>
 #include <stdint.h>

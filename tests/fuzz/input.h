@@ -1,5 +1,5 @@
 /*
- * input.h - the bytes that a fuzzer gives, spent one after the other.
+ * input.h - reads the fuzzer's input byte by byte.
  */
 #ifndef TESTS_FUZZ_INPUT_H
 #define TESTS_FUZZ_INPUT_H
@@ -12,7 +12,7 @@ struct input {
 	size_t left;
 };
 
-/* 0 when there are no more. */
+/* The next byte; 0 at the end. */
 static inline uint8_t
 next_byte(struct input *input)
 {
@@ -22,7 +22,7 @@ next_byte(struct input *input)
 	return *input->data++;
 }
 
-/* The next bytes as one number, the first one highest. */
+/* The next bytes as a big-endian number. */
 static inline uint64_t
 next_number(struct input *input, int count)
 {

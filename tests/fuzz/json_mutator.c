@@ -1,10 +1,11 @@
 /*
- * Changes to JSON that leave it JSON, for targets whose input holds some: what stands
- * behind the syntax is reached. A few values of the first or second object in the input
- * are replaced, taken away, copied to another place or changed a little; bytes around
- * it stay. What is no JSON, and one time in eight what is, changes as bytes do.
+ * A mutator that keeps JSON valid, so that the code behind the parser is reached. A few
+ * values of the first or second object in the input are replaced, removed, copied to
+ * another place or changed a little; the bytes around the object stay. Invalid JSON,
+ * and valid JSON one time in eight, is mutated bytewise.
  *
- * libFuzzer calls LLVMFuzzerCustomMutator instead of its own (FuzzerInterface.h).
+ * libFuzzer calls LLVMFuzzerCustomMutator instead of its own mutator
+ * (FuzzerInterface.h).
  */
 #include <jansson.h>
 #include <stdbool.h>
@@ -18,7 +19,7 @@ size_t LLVMFuzzerCustomMutator(
     uint8_t *data, size_t size, size_t max_size, unsigned int seed);
 
 #define PLACES_MAX 4096
-#define TEXT_MORE 32 /* bytes that a text may grow by */
+#define TEXT_MORE 32 /* growth of a string, in bytes */
 
 /* A value in an object or an array. */
 struct place {
@@ -34,7 +35,7 @@ static uint64_t random_state;
 static size_t
 random_below(size_t limit)
 {
-	/* Knuth, MMIX; the low bits are the weak ones */
+	/* Knuth's MMIX generator; its low bits are weak */
 	random_state = random_state * 6364136223846793005u + 1442695040888963407u;
 	return (size_t)(random_state >> 33) % limit;
 }
@@ -64,7 +65,7 @@ collect(json_t *parent)
 	}
 }
 
-/* Takes over the value. */
+/* Takes ownership of the value. */
 static void
 put(const struct place *place, json_t *value)
 {
@@ -100,7 +101,7 @@ make_simple(void)
 	}
 }
 
-/* NULL when what came out is no UTF-8. */
+/* NULL if the result is not UTF-8. */
 static json_t *
 change_text(const json_t *value)
 {
@@ -163,7 +164,7 @@ take_away(const struct place *place)
 		json_array_remove(place->parent, place->index);
 }
 
-/* A copy of the other one, beside `place`. */
+/* Inserts a copy of the other value beside `place`. */
 static void
 add(const struct place *place, const struct place *other)
 {
@@ -209,8 +210,7 @@ change_once(json_t *root)
 	}
 }
 
-/* The object that begins at *begin, which goes on to the next one; NULL: there is none.
- */
+/* The object that begins at *begin, which is advanced to the next one; NULL: none. */
 static json_t *
 find_object(const uint8_t *data, size_t size, size_t *begin, size_t *ret_length)
 {
@@ -226,7 +226,7 @@ find_object(const uint8_t *data, size_t size, size_t *begin, size_t *ret_length)
 	return json;
 }
 
-/* Puts the text in the place of what is there. 0 when there is no room. */
+/* Replaces the old text by the new one; 0 if there is no room. */
 static size_t
 replace(uint8_t *data, size_t size, size_t max_size, size_t begin, size_t length,
     const char *text)

@@ -1,6 +1,6 @@
 /*
- * Escapes of messages. What is read must have the length that it says, for every number
- * that a name can become, and what is refused must give an error.
+ * Escapes of messages. An accepted template expands to its declared length for every
+ * value of its placeholders; a rejected one has an error.
  */
 #include <stddef.h>
 #include <stdint.h>

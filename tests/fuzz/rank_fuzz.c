@@ -1,6 +1,6 @@
 /*
- * --rank and --start-at. A rank is one of its ranks, a start that is no date is in the
- * last hour at the earliest; what is refused must give an error.
+ * --rank and --start-at. A rank is below the number of ranks, a start without a date is
+ * at most an hour in the past; a rejected text has an error.
  */
 #include <stddef.h>
 #include <stdint.h>

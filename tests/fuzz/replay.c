@@ -8,7 +8,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* The copy has exactly the input's size: a sanitizer sees the first byte beyond it. */
+/* An exact copy, so that a sanitizer detects reads beyond it. */
 static uint8_t *
 read_file(const char *path, size_t *ret_size)
 {

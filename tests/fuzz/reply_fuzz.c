@@ -1,6 +1,6 @@
 /*
- * The grammar of replies. The input is a specification; what parses must answer
- * as long as it says. What does not parse is told in one line.
+ * The grammar of replies. The input is the text of a reply; an accepted one gives
+ * answers of the declared length. An error is one line.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -17,7 +17,7 @@ static void
 check_answer(const struct reply *reply, const uint8_t *payload, size_t length)
 {
 	size_t wanted = reply_length(reply, length);
-	/* Exactly this much room, and the payload's own memory when that is enough. */
+	/* Exactly this much room; in place if the payload's buffer is large enough. */
 	uint8_t *out = malloc(wanted + 1), *same = malloc(wanted + length + 1);
 
 	must(out != NULL && same != NULL);

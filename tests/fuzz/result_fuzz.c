@@ -68,7 +68,7 @@ write_reports(const struct result *result)
 	fclose(nowhere);
 }
 
-/* Both are finished. */
+/* Finishes both. */
 static void
 merge(struct result *into, struct result *from)
 {

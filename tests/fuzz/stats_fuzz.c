@@ -40,7 +40,7 @@ int __wrap_connect(int fd, const struct sockaddr *address, socklen_t length);
 #define ERROR_MAX 512
 
 static int far_end = -1;
-static const uint8_t *words; /* what the server says */
+static const uint8_t *words; /* the response of the server */
 static size_t word_count;
 static bool has_head, stays;
 
@@ -202,7 +202,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const uint8_t *middle = memchr(at, '\0', size - 1);
 
 	has_head = data[0] & 1;
-	/* To wait takes time. */
+	/* Advances the clock, as waiting does. */
 	stays = (data[0] & 2) && size < 64;
 	for (int i = 0; i < 2; i++) {
 		words = at;

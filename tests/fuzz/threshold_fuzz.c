@@ -1,6 +1,6 @@
 /*
- * Thresholds. What is read keeps its text, holds or not for each value that it can be
- * held against, and is told as text that fits; what is refused must give an error.
+ * Thresholds. An accepted threshold keeps its text, can be tested against any value,
+ * and its outcome is formatted as text that fits; a rejected text has an error.
  */
 #include <math.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 /*
- * Numbers with units. What a text of each kind gives must be written as a text that
- * gives the same; the first bytes are a number too, and what people are shown must fit.
+ * Numbers with units. A parsed value is formatted as text that parses to the same. The
+ * first bytes are also a number, whose formatted text must fit its buffer.
  */
 #include <stddef.h>
 #include <stdint.h>

@@ -1,9 +1,9 @@
 /*
  * The verification of answers. The first bytes choose the framing, the reply, the
- * messages and how they are segmented; each group after them changes the stream of true
- * answers: bytes altered, left out, put in, repeated, or another connection's. However
- * it is cut: what is true is right, the beginning of what is true is nothing else, and
- * what is untrue is told.
+ * messages and the segmentation; each group after them changes the stream of correct
+ * answers: bytes altered, removed, inserted, repeated, or from another connection. With
+ * any segmentation correct answers are verified, a prefix of the correct stream has no
+ * mismatch, and incorrect bytes are reported.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -88,7 +88,7 @@ close_fixture(struct fixture *fixture)
 	free(fixture->counters);
 }
 
-/* The true answers to all messages. */
+/* The correct answers to all messages. */
 static void
 answer(struct fixture *fixture, enum reply_kind kind, uint64_t connection,
     struct bytes *ret)
@@ -113,7 +113,7 @@ replace(struct bytes *bytes, size_t at, size_t gone, const uint8_t *with, size_t
 		gone = bytes->length - at;
 	if (length > sizeof(bytes->data) - (bytes->length - gone))
 		return;
-	memcpy(copy, with, length); /* it may be a part of the same */
+	memcpy(copy, with, length); /* `with` may point into the same stream */
 	memmove(bytes->data + at + length, bytes->data + at + gone,
 	    bytes->length - at - gone);
 	memcpy(bytes->data + at, copy, length);
@@ -152,7 +152,7 @@ change(struct bytes *bytes, const struct bytes *others, struct input *input)
 	}
 }
 
-/* As client/load/conn_receive.c does it; each segment ends where its memory does. */
+/* Like client/load/conn_receive.c; each segment is an exact copy. */
 static void
 feed(struct fixture *fixture, const uint8_t *from, size_t length)
 {
@@ -184,7 +184,7 @@ feed(struct fixture *fixture, const uint8_t *from, size_t length)
 	free(segment);
 }
 
-/* How far the two are the same. */
+/* Length of the common prefix. */
 static size_t
 shared(const struct bytes *a, const struct bytes *b)
 {
@@ -209,7 +209,7 @@ check(const struct fixture *fixture, const struct bytes *came,
 	must(
 	    fixture->right + fixture->wrong + fixture->unanswered == fixture->messages);
 	must(!told || same < came->length);
-	/* What is not told yet is in an answer that is not whole. */
+	/* A mismatch that is not reported yet is in an incomplete answer. */
 	must(told || fixture->expectation.none ||
 	    expectation_offset(&fixture->expectation, &fixture->stream.cursor) <= same);
 	if (same == came->length && same == truth->length && !fixture->expectation.none)
