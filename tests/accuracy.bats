@@ -1,11 +1,11 @@
 #!/usr/bin/env bats
 # run-checks: alone
 #
-# Is what yodel measures the truth? A server that stands still for a known time every known
+# Are yodel's measurements correct? A server that pauses for a known time in every known
 # period has latencies that can be calculated.
 #
 # Of messages that are due at any time alike, a part of stall/period is due in a stall, and
-# waits for what is left of it: the p-quantile is stall - (1 - p) * period, where that is
+# waits for the rest of it: the p-quantile is stall - (1 - p) * period, where that is
 # above 0.
 
 # shellcheck disable=SC2046 # quantiles are words
@@ -33,7 +33,7 @@ print(*(h[key + "_ns"] / 1e6 for key in ["p50", "p90", "p99", "p999"]))' "$@"
 		start = datetime.datetime.fromisoformat(r["started_at"][:26] + "+00:00").timestamp()
 		pauses = [tuple(map(float, line.split())) for line in open("pauses")]
 		found = {k: v / 1e6 for k, v in r["latency"]["response"].items() if k[0] == "p"}
-		# What each message had to wait, by the server's own account.
+		# The wait of each message, according to the pauses that the server printed.
 		due = [start + n / 1000 for n in range(10000)]
 		waits = sorted(1000 * max([0] + [e - t for b, e in pauses if b < t < e]) for t in due)
 		for part, key in [(900, "p90_ns"), (990, "p99_ns"), (999, "p999_ns")]:
@@ -63,7 +63,7 @@ print(*(h[key + "_ns"] / 1e6 for key in ["p50", "p90", "p99", "p999"]))' "$@"
 	python3 - $(quantiles late.json response) $(quantiles late.json service) <<-'END'
 		import sys
 		response, service = [list(map(float, x)) for x in (sys.argv[1:5], sys.argv[5:9])]
-		# One message in flight: those behind it wait on our side, and are counted.
+		# One message in flight: the next ones wait in the client, and the wait counts.
 		assert service[1] < 100 < 200 < response[1], (response, service)
 	END
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# What operators see: stats, metrics, readiness, the configuration in force.
+# Queries on the admin interface: stats, metrics, readiness, the current configuration.
 # shellcheck disable=SC2030,SC2031 # ADMIN is of one test
 
 load lib/helpers

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# What operators change: reload, scale, upgrade, stop, the log, and what they are told of it.
+# Changes through the admin interface: reload, scale, upgrade, stop, log; and their outcomes.
 # shellcheck disable=SC2030,SC2031 # ADMIN is of one test
 
 load lib/helpers
@@ -63,8 +63,8 @@ left='[s["drain"][k] for k in ("is_over", "workers", "workers_died", "connection
 	[ "$(stat_of 's["totals"]["connections_open"]')" = 40 ]
 }
 
-# Its listener is gone from the file: nobody can take its connections over. So many that
-# each worker has some.
+# The listener is removed from the file, so its connections must be drained. 40 of them, so
+# that each worker has some.
 start_with_a_drain() # DRAIN
 {
 	write_file 2 ", \"timeouts\": { \"drain\": \"$1\", \"drain_quiet\": \"1h\" }"
@@ -91,7 +91,7 @@ start_with_a_drain() # DRAIN
 	start_with_a_drain 1h
 	run -0 ctl --no-wait reload
 	[[ $output = 'reload: generation 2 serves with 2 workers'*'; 2 of 2 workers still draining after '* ]]
-	# The next one waits for those alone whom it sends away.
+	# The next reload waits only for the workers that it replaces itself.
 	run -0 ctl reload
 	[[ $output = 'reload: generation 3 serves'*'; 2 workers exited within '* ]]
 	run -64 ctl --no-wait status
@@ -103,7 +103,7 @@ start_with_a_drain() # DRAIN
 	run -75 ctl --timeout 0.3 reload
 	[ "$output" = 'yodelctl: reload: not finished within 0.3 s (--timeout); the server continues with it' ]
 	wait_until admin_has_no_clients
-	# Half-closed is not gone: that visitor still wants to hear.
+	# A client that has only half-closed still gets its answer.
 	write_file 1
 	printf 'POST /reload HTTP/1.0\r\n\r\n' | socat -t 20 - "UNIX-CONNECT:$ADMIN" >answer
 	grep -q 'reload: generation 3 serves with 1 worker ' answer
@@ -177,7 +177,7 @@ start_with_a_drain() # DRAIN
 	run -75 ctl --timeout 0.3 stop
 	[ "$output" = 'yodelctl: stop: not finished within 0.3 s (--timeout); the server continues with it' ]
 	[ "$(ask GET /readyz)" = $'503\ndraining' ]
-	# A server that stands still keeps nobody either.
+	# A stopped server does not block yodelctl beyond its --timeout.
 	kill -STOP "$YODELD_PID"
 	run -75 ctl -t 0.3 reload
 	run -75 ctl -t 0.3 scale 2
@@ -199,7 +199,7 @@ start_with_a_drain() # DRAIN
 	run -0 ctl log warn
 	grep -q ': log: level warn$' "$YODELD_LOG"
 	[[ $(ctl config) = *'"level": "warn", // log'* ]]
-	# What fails changes nothing.
+	# A failed reload changes nothing.
 	write_file 2 ', "log": { "file": "/none/log.txt" }'
 	run -1 ctl reload
 	[[ $(ctl config) = *'"level": "warn", // log'* ]]
@@ -231,7 +231,7 @@ start_with_a_drain() # DRAIN
 	run -1 ctl reload
 	grep -q 'unknown key "worker"' log.txt
 	grep -q 'unknown key "worker"' "$YODELD_LOG"
-	# Where a log cannot be, the one that is goes on.
+	# If the new log cannot be opened, the old one stays in use.
 	write_file 2 ', "log": { "file": "/none/log.txt" }'
 	run -1 ctl reload
 	[[ $output = *'cannot open the log /none/log.txt: No such file or directory'* ]]

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# The doors for operators: who may ask what on them, the socket file, visitors of all kinds.
+# The admin listeners: permissions, HTTP, the socket file, slow and hostile clients.
 # shellcheck disable=SC2030,SC2031 # ADMIN is of one test
 
 load lib/helpers
@@ -131,7 +131,7 @@ load lib/admin
 
 @test "a socket without connect permission is not mistaken for a stale one" {
 	needs root
-	# Where everybody may come, and remove what lies there.
+	# In a folder in which every user may create and remove files.
 	local open
 	open=$(mktemp -d /tmp/yodel-door.XXXXXX)
 	chmod 0777 "$open"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# Which clients are accepted: lists, limits for each address, and what a refusal looks like.
+# Which clients are accepted: lists, limits for each address; and how clients are refused.
 
 load lib/helpers
 

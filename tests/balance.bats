@@ -79,7 +79,7 @@ are_open() # COUNT
 sys.exit(sum(int(n) for n in sys.stdin.read().split()) != int(sys.argv[1]))' "$1"
 }
 
-# The ledger is balanced, nothing is open, and who moved out moved in.
+# The ledger balances, nothing is open, and as many connections moved in as out.
 ledger_balances()
 {
 	control --json stats >stats.json

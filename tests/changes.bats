@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
-# Changes that meet: one is asked for while another is under way, and workers die, or come
-# up late, in the middle of one (lib/worker_start_hook.c: worker 1 start_hook_mode as long as there is a START_HOOK).
+# Overlapping changes: one is requested while another is in progress, and workers die or start
+# late in the middle of one (lib/worker_start_hook.c: worker 1 does not become ready while the
+# file START_HOOK exists).
 
 # shellcheck disable=SC2030,SC2031 # each test has its own PORT
 load lib/helpers
@@ -8,7 +9,7 @@ load lib/supervision
 
 CTL=$BUILD/yodelctl
 
-# A copy of the program whose worker 1 start_hook_mode, that can be replaced on the disk.
+# Runs a copy of that program, which can be replaced on disk.
 start_with_start_hook()
 {
 	mkdir -p bin
@@ -16,8 +17,8 @@ start_with_start_hook()
 	YODELD=$PWD/bin/yodeld start_yodeld -c yodeld.json --set "admin.socket=$PWD/admin_socket"
 }
 
-# Of two workers the second is told to leave with callers in its queue, and dies; who comes
-# in its place to empty the queue start_hook_mode.
+# Removes worker 1 of two while connections wait in its accept queue, and kills it; START_HOOK
+# applies to the replacement that empties the queue.
 retire_worker_1() # HOW
 {
 	local keep victim
@@ -60,7 +61,7 @@ retire_worker_1() # HOW
 	wait_until logged 'scale: 1 worker serves'
 	kill -KILL "$victim"
 	wait_until logged "worker 1 \(pid $victim\): died: signal 9"
-	# It has died, and somebody else is there.
+	# It has died, and its replacement has been forked.
 	wait_until count_workers_is 2
 	run ! logged 'scale: [0-9]+ workers? left'
 	rm START_HOOK
@@ -80,7 +81,7 @@ retire_worker_1() # HOW
 	chmod +x script
 	mv script bin/yodeld
 	kill -USR2 "$YODELD_PID"
-	# The rehearsal is under way, and then the one of the queue, who does not come up yet.
+	# First the dry run is in progress, then also the worker for the queue, which is not ready.
 	wait_until count_workers_is 2
 	echo late >START_HOOK
 	wait_until count_workers_is 3
@@ -117,7 +118,7 @@ retire_worker_1() # HOW
 	echo late >START_HOOK
 	spawn upgrade "$CTL" -s admin_socket upgrade
 	wait_until count_workers_is 4
-	# The doors let nobody in until the new program has taken over.
+	# The admin listeners accept no client until the new program has taken over.
 	spawn reload "$CTL" -s admin_socket reload
 	wait_until logged 'upgrade: executing'
 	follows()
@@ -152,13 +153,13 @@ retire_worker_1() # HOW
 @test "admin requests are served while an upgrade waits for a reload" {
 	write_config '"workers": 2'
 	start_with_start_hook
-	# Somebody who says nothing: the exec waits for him for a second.
-	spawn visitor python3 -c 'import socket, time
+	# A client that sends nothing: the exec waits for it for a second.
+	spawn silent python3 -c 'import socket, time
 peer = socket.socket(socket.AF_UNIX)
 peer.connect("admin_socket")
-print("inside", flush=True)
+print("connected", flush=True)
 time.sleep(60)'
-	wait_until grep -q inside visitor.out
+	wait_until grep -q connected silent.out
 	echo late >START_HOOK
 	kill -USR2 "$YODELD_PID"
 	sleep 0.4 # into that second, mostly; in any order both are to be made
@@ -182,7 +183,7 @@ time.sleep(60)'
 	descriptors=$(open_descriptors "$taker")
 	kill -STOP "$full"
 	spawn rebalance "$CTL" -s admin_socket rebalance
-	# It has heard that it is to take some.
+	# It has received the command to receive connections.
 	is_under_way()
 	{
 		[ "$(open_descriptors "$taker")" -gt "$descriptors" ]
@@ -313,7 +314,7 @@ time.sleep(60)'
 	local victim
 	victim=$(worker_pids | head -n 1)
 	touch WAIT
-	# A shell waits for every child, also for those that it has not started.
+	# A shell reaps every child, also the inherited workers.
 	printf '%s\n' '#!/bin/sh' "[ \"\$1\" = --check ] ||" \
 		"while [ -e $PWD/WAIT ]; do sleep 0.02; done" \
 		"exec $BUILD/tests/worker_start_hook \"\$@\"" >script

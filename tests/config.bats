@@ -1,12 +1,12 @@
 #!/usr/bin/env bats
-# The configuration as operators meet it: each mistake has one line on stderr, exit status
-# 78 and nothing on stdout; what is printed can be used; the schema says the same as yodeld.
+# Configuration: each error is one line on stderr, with exit status 78 and nothing on stdout;
+# a printed configuration can be loaded; the schema and yodeld agree.
 
 load lib/helpers
 
 CONF=$BATS_TEST_DIRNAME/../conf
 
-# refuses TEXT MESSAGE - the file x.json with this text; MESSAGE is what follows its name.
+# refuses TEXT MESSAGE - x.json with this text is refused; MESSAGE follows the file name.
 refuses()
 {
 	printf '%b' "$1" >x.json
@@ -21,7 +21,7 @@ refused()
 	run --separate-stderr "$YODELD" --check "$@"
 	# shellcheck disable=SC2154 # run sets it
 	if [ "$status" != 78 ] || [ "$stderr" != "$message" ] || [ "$output" != "" ]; then
-		printf 'status %s, wanted 78\nfound  %s\nwanted %s\n' "$status" "$stderr" "$message"
+		printf 'status %s, expected 78\nfound    %s\nexpected %s\n' "$status" "$stderr" "$message"
 		return 1
 	fi
 }
@@ -178,7 +178,7 @@ validate() # SCHEMA FILE...
 		--listen 127.0.0.1:1=lower
 	refused 'yodeld: --listen: listeners[1].address: found "127.0.0.1:1", the address of listeners[0], expected another one' \
 		--listen 127.0.0.1:1 --listen 127.0.0.1:1=echo
-	# What is wrong together only: the one that brought the second is named.
+	# A conflict between two values: the error names the origin of the second.
 	refused 'yodeld: --set: listeners[1].address: found "127.0.0.1:1", the address of listeners[0], expected another one' \
 		--listen 127.0.0.1:1 --listen 127.0.0.1:2 --set 'listeners[1].address=127.0.0.1:1'
 	refused 'yodeld: --set: log.syslog: found true although log.file is set, expected only one of them' \

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# What the processes of a running yodeld may do, as /proc and the kernel tell it.
+# Privileges of the processes of a running yodeld, according to /proc.
 
 load lib/helpers
 
@@ -77,11 +77,11 @@ answers()
 	mv yodeld.log old
 	kill -USR1 "$YODELD_PID"
 	wait_until test -e yodeld.log
-	told_by_a_worker()
+	a_worker_has_logged()
 	{
 		"$INDEPENDENT_CLIENT" ask "127.0.0.1:$PORT" hello
 		grep -qE 'worker [01]: connection .* closed: peer_closed' yodeld.log
 	}
-	wait_until told_by_a_worker
+	wait_until a_worker_has_logged
 	run ! grep -q 'killed\|signal' old yodeld.log
 }

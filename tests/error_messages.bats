@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# Bad input gets one line on stderr: what was found, where, what was wanted.
+# Invalid input gives one line on stderr: what was found, where, what was expected.
 # shellcheck disable=SC2154 # run sets stderr
 
 load lib/helpers

@@ -1,10 +1,10 @@
 #!/usr/bin/env bats
-# The servers of the seed documents, each as one configuration, under clients that are not
-# ours (lib/independent_client.py); and the framings, whatever the segments.
+# Each reply and each example configuration with independent clients
+# (lib/independent_client.py), and the framings with any segmentation.
 
 load lib/helpers
 
-example() # NAME: the port is ours, all else is the file's
+example() # NAME: starts the example, on a free port
 {
 	sed -E 's/("address": *"[^"]*:)[0-9]+"/\10"/' \
 		"$BATS_TEST_DIRNAME/../conf/examples/$1.json" >"$1.json"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# Bad luck: calls that fail, each in its turn (lib/faults.c), a log that cannot be written,
-# signals and clocks. Nothing crashes, nothing leaks, the ledger balances.
+# Injected faults: failing calls (lib/faults.c), a log that cannot be written, signals and
+# clock jumps. Nothing crashes, nothing leaks, the ledger balances.
 
 load lib/helpers
 
@@ -13,9 +13,9 @@ start_with_faults()
 	local faults=$1 where=$2
 	shift 2
 	printf '#!/bin/sh\nexec env LD_PRELOAD="%s" FAULTS="%s" FAULTS_IN=%s ASAN_OPTIONS="%s" "$@"\n' \
-		"$FAULTS_SO" "$faults" "$where" "verify_asan_link_order=0:$ASAN_OPTIONS" >unlucky
-	chmod +x unlucky
-	YODELD_RUN=./unlucky start_yodeld -w 1 --listen 127.0.0.1:0=upper \
+		"$FAULTS_SO" "$faults" "$where" "verify_asan_link_order=0:$ASAN_OPTIONS" >with_faults
+	chmod +x with_faults
+	YODELD_RUN=./with_faults start_yodeld -w 1 --listen 127.0.0.1:0=upper \
 		--set 'listeners[0].framing=line' --set admin.socket="$PWD/control.sock" "$@"
 }
 
@@ -27,9 +27,9 @@ t = json.load(sys.stdin)["totals"]
 sys.exit(not eval(sys.argv[1]))' "$1"
 }
 
-# Connections that come and go, beside some that hardly read; some may be lost, no answer
-# may be wrong.
-load_it()
+# Runs a load with reconnects, and clients that read slowly; connections may be lost, but no
+# answer may be wrong.
+run_load()
 {
 	local status=0
 	spawn attack "$BATS_TEST_DIRNAME/lib/attacker.py" sip 20 "$PORT"
@@ -45,24 +45,24 @@ assert m["sent"] == m["verified"] + sum(m["lost"].values()) + m["in_flight"], m
 print("#", m["verified"], "verified,", sum(m["lost"].values()), "lost")' >&3
 }
 
-said_at_the_end() # PROCESS
+last_report() # PROCESS
 {
 	grep "^faults: $1:" "$YODELD_LOG" | tail -n 1
 }
 
 blocks_of() # PROCESS
 {
-	said_at_the_end "$1" | sed -E 's/.* (-?[0-9]+) blocks$/\1/'
+	last_report "$1" | sed -E 's/.* (-?[0-9]+) blocks$/\1/'
 }
 
-# One run that is loaded, with what it must keep; how it ended is in the log.
+# Runs a server with faults under load; checks its ledger, worker and descriptors.
 run_loaded() # FAULTS WHERE
 {
 	local worker descriptors
 	start_with_faults "$1" "$2"
 	worker=$(worker_pids)
 	descriptors=$(open_descriptors "$worker")
-	load_it
+	run_load
 	wait_until totals 't["connections_open"] == 0'
 	totals 't["connections_accepted"] == sum(t["connections_closed"].values())'
 	[ "$(worker_pids)" = "$worker" ]
@@ -72,12 +72,12 @@ run_loaded() # FAULTS WHERE
 	}
 	wait_until all_closed
 	stop_yodeld TERM
-	echo "# $1: $(said_at_the_end parent)" >&3
+	echo "# $1: $(last_report parent)" >&3
 }
 
 had_faults() # CALL
 {
-	said_at_the_end parent | grep -qE " [1-9][0-9]* $1,"
+	last_report parent | grep -qE " [1-9][0-9]* $1,"
 }
 
 sweep() # STEP of malloc, [ARG...]
@@ -98,7 +98,7 @@ sweep() # STEP of malloc, [ARG...]
 		ASAN_OPTIONS="verify_asan_link_order=0:$ASAN_OPTIONS" \
 		"$YODELD" -w 2 --listen 127.0.0.1:0 --set admin.socket=
 	[[ $output = *'cannot fork worker 0: '*'cannot fork worker 1: '*'start failed: no worker became ready'* ]]
-	# One that passes is outlived.
+	# A single failing fork is survived.
 	YODELD_RUN="env LD_PRELOAD=$FAULTS_SO FAULTS=fork=1 FAULTS_IN=parent \
 		ASAN_OPTIONS=verify_asan_link_order=0:$ASAN_OPTIONS" \
 		start_yodeld -w 1 --listen 127.0.0.1:0 --set admin.socket=
@@ -198,7 +198,7 @@ sweep() # STEP of malloc, [ARG...]
 import json
 m = json.load(open("load.json"))["messages"]
 assert m["wrong"] == 0 and m["verified"] > 100, m'
-	echo "# $(said_at_the_end parent)" >&3
+	echo "# $(last_report parent)" >&3
 }
 
 @test "failing calls in the master while workers die: the service stays up" {
@@ -231,7 +231,7 @@ assert m["wrong"] == 0 and m["verified"] > 100, m'
 		FAULTS_ONCE=$PWD/now start_with_faults "$fault" parent
 		pid=$YODELD_PID
 		touch now
-		# Whatever each of them comes to.
+		# Each request may succeed or fail.
 		for _ in 1 2 3; do
 			for request in stats config workers "scale 2" reload "log info" "scale 1"; do
 				# shellcheck disable=SC2086 # words are meant
@@ -244,7 +244,7 @@ assert m["wrong"] == 0 and m["verified"] > 100, m'
 		run "$INDEPENDENT_CLIENT" ask "127.0.0.1:$PORT" 'hello\n'
 		[ "$output" = "'HELLO\n'" ]
 		stop_yodeld TERM
-		said_at_the_end parent | sed "s|^|# $fault: |" >&3
+		last_report parent | sed "s|^|# $fault: |" >&3
 		run ! grep -E 'Segmentation|signal [0-9]|Sanitizer' "$YODELD_LOG"
 	done
 }

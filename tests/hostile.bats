@@ -1,14 +1,14 @@
 #!/usr/bin/env bats
 # run-checks: alone
-# A server under attack: during each, who behaves well is served and verified as ever (the
-# 99th percentile of its response time is told beside that of a quiet server), and when the
-# attack is over everything is as it was: descriptors, memory, the ledger.
+# A server under attack: during each attack, correct clients are served and verified (the
+# output shows the 99th percentile of their response time, without and with the attack), and
+# after it descriptors and memory are as before and the ledger balances.
 
 load lib/helpers
 
 ATTACKER=$BATS_TEST_DIRNAME/lib/attacker.py
 CTL=$BUILD/yodelctl
-# What the allocators of two workers may keep.
+# Memory that the allocators of two workers may keep.
 KEPT_KIB=3072
 ! has_sanitizer || KEPT_KIB=16384
 
@@ -83,7 +83,7 @@ are_in() # COUNT
 	[ "$(open_now)" -ge "$1" ]
 }
 
-# The whole course of an attack; with HELD, so many are in before it is measured, and after.
+# Runs an attack and checks the server; HELD: connections open before and after measuring.
 withstands() # MODE COUNT PORT...
 {
 	local quiet descriptors resident most workers
@@ -110,7 +110,7 @@ withstands() # MODE COUNT PORT...
 }
 
 @test "20,000 connections that send a byte at long intervals do not delay others" {
-	# What a sanitizer notes about so much memory stays; it looks for leaks itself.
+	# A sanitizer keeps metadata of so much memory; it detects leaks itself.
 	! has_sanitizer || KEPT_KIB=65536
 	start_target
 	HELD=20000 withstands drip 20000 "${PORTS[2]}"
@@ -146,11 +146,11 @@ withstands() # MODE COUNT PORT...
 	}
 	wait_until is_own_network
 	$NETWORK ip link set lo up
-	# What is sent to the forged addresses goes nowhere.
+	# Packets to the forged addresses are dropped.
 	$NETWORK ip route add 10.0.0.0/8 dev lo
 	YODELD_RUN=$NETWORK start_target 64
 	withstands half-open 20 "${PORTS[@]}"
-	# The kernel answers what its queue cannot hold with cookies: the flood was one.
+	# With a full SYN queue the kernel sends cookies: the flood was effective.
 	$NETWORK cat /proc/net/netstat | python3 -c 'import sys
 names, values = [line.split() for line in sys.stdin if line.startswith("TcpExt")][:2]
 t = dict(zip(names, values))

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# The manuals say what the programs take.
+# The manuals match the programs.
 
 load lib/helpers
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# What the service manager hears of yodeld, to the letter, and the sockets that it passes.
+# The exact notifications to the service manager, and the sockets that it passes.
 
 # shellcheck disable=SC2030,SC2031 # each test has its own PORT
 load lib/helpers
@@ -7,7 +7,7 @@ load lib/supervision
 
 MANAGER=$BATS_TEST_DIRNAME/lib/mock_service_manager.py
 
-# A service manager that listens: from here on yodeld finds it. What it hears: manager.out.
+# Starts a mock service manager for the yodeld started later. Notifications: manager.out.
 start_manager()
 {
 	spawn manager "$MANAGER" listen "$PWD/notify"
@@ -109,7 +109,7 @@ monotonic_us()
 	kill -TERM "$YODELD_PID"
 	wait_until grep -q STOPPING manager.out
 	run ! has_ended "$YODELD_PID"
-	# Who drains for longer than the manager would wait says so: an hour and some seconds.
+	# A drain longer than the manager's timeout is announced: an hour and some seconds.
 	heard 'STOPPING=1\|EXTEND_TIMEOUT_USEC=360[0-9]{7}\|STATUS=generation 1: .*'
 	stop_yodeld INT
 }
@@ -235,7 +235,7 @@ is_stored() # SLOT...
 	kill -KILL "$YODELD_PID" $(worker_pids)
 	assert_all_answered waiting 300
 	YODELD_PID=$(sed -n 's/^started //p' yodeld.out | tail -n 1)
-	# And the slots are as good as new ones: they come and go, and nobody notices.
+	# The slots work like new ones: adding and removing them loses nothing.
 	start_load churn -c 8 --messages-per-connection 3 "127.0.0.1:$PORT"
 	start_load lasting -c 50 -p 4 "127.0.0.1:$PORT"
 	change TTOU 'scale: 2 workers serve'
@@ -266,7 +266,7 @@ kill_and_find_again()
 	YODELD_PID=$(sed -n 's/^started //p' yodeld.out | tail -n 1)
 }
 
-# crashed_with KEYS - killed with callers in its queues, and started with another file.
+# crashed_with KEYS - kills yodeld with connections in its queues; restarts it with these keys.
 crashed_with()
 {
 	stop_workers
@@ -290,7 +290,7 @@ crashed_with()
 	keep=$(worker_pids)
 	write_config '"workers": 16, "user": "nobody"'
 	change HUP 'reload failed, generation 1 goes on: its workers exit before they are ready'
-	# Nobody empties the sockets of the others any more, and they are still open.
+	# No worker empties the sockets of the others any more, but they are still open.
 	kill -STOP "$YODELD_PID"
 	only_one_is_running()
 	{
@@ -343,7 +343,7 @@ crashed_with()
 	done
 	wait_for_worker_count 2
 	answers_all 300
-	# What is left can be retired, and found again, like any other.
+	# The remaining sockets can be retired and found again like any other.
 	change TTOU 'scale: 1 worker serves'
 	wait_until has_sockets 1
 	answers_all 300

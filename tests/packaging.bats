@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# What is shipped beside the programs, looked at by the tools that will read it. That the
-# packages hold what they promise is shown by packaging/acceptance.
+# The files that are installed beside the programs, checked with the tools that read them.
+# packaging/acceptance tests the packages.
 
 load lib/helpers
 TOP=$BATS_TEST_DIRNAME/..
@@ -53,7 +53,7 @@ long_options() # PROGRAM
 		DESTDIR="$PWD/root" PREFIX=/opt/yodel >install.log 2>&1) || { cat install.log; false; }
 	grep -qx 'profile yodeld /opt/yodel/sbin/yodeld .*' \
 		root/opt/yodel/share/doc/yodel/examples/usr.sbin.yodeld
-	# What is inside a container is that one's.
+	# The Containerfile has the paths inside the container.
 	[ "$(grep -rlE --exclude=Containerfile '/usr/(s?bin|share)/yodel' root)" = '' ]
 	[ "$(find root -type f ! -perm -444)$(find root/* -type d ! -perm -555)" = '' ]
 }
@@ -76,7 +76,7 @@ long_options() # PROGRAM
 	done
 }
 
-complete_in_bash() # PROGRAM WORD...: the words that are offered for the last one
+complete_in_bash() # PROGRAM WORD...: prints the completions of the last word
 {
 	bash -c '
 		source "$1"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# What peers do to a server: nothing, too much, too many, the wrong thing at the wrong time.
+# Misbehaving peers: idle, slow, too many, oversized and malformed messages.
 
 load lib/helpers
 
@@ -13,7 +13,7 @@ closed_for() # REASON
 	log_has "connection [^ ]+ closed: $1"
 }
 
-caller_says() # NAME TEXT
+client_printed() # NAME TEXT
 {
 	grep -qF "$2" "$1.out"
 }
@@ -21,10 +21,10 @@ caller_says() # NAME TEXT
 hold() # NAME COUNT
 {
 	spawn "$1" "$INDEPENDENT_CLIENT" hold "127.0.0.1:$PORT" "$2"
-	wait_until caller_says "$1" "holding $2"
+	wait_until client_printed "$1" "holding $2"
 }
 
-# Asks once on each held connection; what came of it is in $output.
+# Sends a message on each held connection; the outcome is in $output.
 ask_held() # NAME
 {
 	local before
@@ -54,12 +54,12 @@ is_refused()
 	is_served
 	before=$(resident_kib "$worker")
 	spawn stuck "$INDEPENDENT_CLIENT" never-read "127.0.0.1:$PORT"
-	wait_until caller_says stuck "blocked after"
+	wait_until client_printed stuck "blocked after"
 	is_served
 	grown=$(($(resident_kib "$worker") - before))
 	echo "the worker grew by $grown KiB"
 	[ $grown -lt 2048 ]
-	wait_until caller_says stuck closed
+	wait_until client_printed stuck closed
 	wait_until closed_for stalled_write
 	is_served
 }
@@ -148,7 +148,7 @@ is_refused()
 	ask_held early
 	[ "$output" = "served 20 of 20, closed 0" ]
 	wait_until is_served
-	# No setting of limits did that, and it is said now and then, not 160 times.
+	# The reason is not max_connections, and the warning is rate-limited: not 160 lines.
 	closed_for descriptor_limit
 	run ! closed_for max_connections
 	run -0 grep -c 'refusing new connections: no descriptor is left' "$YODELD_LOG"
@@ -162,7 +162,7 @@ is_refused()
 	hold early 20
 	ask_held early
 	[ "$output" = "served 20 of 20, closed 0" ]
-	# Under the feet of the running worker, which reckoned with more.
+	# Lower the limit of the running worker.
 	prlimit --pid "$worker" --nofile="$(($(open_descriptors "$worker") + 5))"
 	before=$(cpu_ticks "$worker")
 	spawn late "$INDEPENDENT_CLIENT" burst "127.0.0.1:$PORT" 100 --patience 3 --keep

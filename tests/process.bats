@@ -1,9 +1,9 @@
 #!/usr/bin/env bats
-# How yodeld's processes live and die, and what its exit status says.
+# Start and exit of yodeld's processes, and its exit status.
 
 load lib/helpers
 
-# The sockets of a process, less those of its listeners and its own.
+# The connections of a process: its sockets without listeners and internal ones.
 sockets_of() # PID
 {
 	find "/proc/$1/fd" -mindepth 1 -lname 'socket:*' | wc -l
@@ -94,7 +94,7 @@ sockets_of() # PID
 		assert m["sent"] == m["verified"] + m["wrong"] + sum(lost.values()) + m["in_flight"], m
 		assert m["wrong"] == 0, m
 		assert m["verified"] > 1000, m
-		# One message at a time: each lost connection loses the one that was on its way.
+		# One message at a time: each lost connection loses its message in flight.
 		assert lost["timeout"] == 0 and lost["reset"] + lost["closed"] == held, (held, m)
 	END
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # run-checks: alone
 #
-# What yodel tells of a run: text, JSON, histograms, pages, merged and compared results.
+# Reports of yodel: text, JSON, histograms, pages, merged and compared results.
 # shellcheck disable=SC2154 # run sets stderr
 
 load lib/helpers
@@ -254,7 +254,7 @@ assert b"\r\x1b[K" in seen[last:seen.index(b"plan ")], seen'
 	[ "$(of_result all.json 'r["latency"]["response"]["max_ns"]')" = \
 		"$(of_result zero.json "max(r['latency']['response']['max_ns'],
 			$(of_result one.json 'r["latency"]["response"]["max_ns"]'))")" ]
-	# In any order, and added to what was merged before.
+	# The order of the files does not matter.
 	"$YODEL" merge -q -o back.json one.json zero.json
 	[ "$(of_result back.json 'r["latency"]["response"]["hdr"]')" = \
 		"$(of_result all.json 'r["latency"]["response"]["hdr"]')" ]
@@ -349,7 +349,7 @@ assert b"\r\x1b[K" in seen[last:seen.index(b"plan ")], seen'
 	into_full() { "$YODEL" "$@" >/dev/full; }
 	run -71 --separate-stderr into_full -c 9 "127.0.0.1:$PORT"
 	[[ $stderr == "yodel: cannot write the report: No space left on device" ]]
-	# The rest of what was measured is not thrown away with the log.
+	# The other outputs are still written.
 	run -71 --separate-stderr "$YODEL" -d 200ms --hlog /dev/full --json kept.json "127.0.0.1:$PORT"
 	[[ $stderr == *"yodel: /dev/full: No space left on device"* ]]
 	[[ $output == *"every byte verified"* ]]

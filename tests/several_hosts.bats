@@ -30,7 +30,7 @@ on()
 	nsenter -n -u -t "$(<"$host.pid")" "$@"
 }
 
-# The server and three callers, a wire from each of them to it.
+# A server and three clients, each connected to it by its own link.
 start_network()
 {
 	local i
@@ -47,7 +47,7 @@ start_network()
 	done
 	YODELD_RUN="nsenter -n -u -t $(<server.pid)" start_yodeld_at \
 		'"address": "'$SERVER':0", "reply": "upper", "framing": "line"'
-	# What GNU parallel takes for ssh: host NAME, then a command for its shell.
+	# Replaces ssh for GNU parallel: host NAME, then a command for its shell.
 	cat >into <<-'END'
 		#!/bin/bash
 		while [[ $1 = -* ]]; do shift; done
@@ -108,7 +108,7 @@ sys.exit(json.load(sys.stdin)["totals"]["messages_received"] < 400)'
 	call_from_all -c 30 -R 600 -d 4s --framing line --size 64 &
 	local calls=$!
 	wait_until four_hundred_are_read
-	# For half a second it sends to an address that nobody has on that wire.
+	# For half a second its packets go to an address that no host on the link has.
 	on host1 ip neigh replace 10.7.1.1 lladdr 02:00:00:00:00:01 dev wire nud permanent
 	sleep 0.5
 	on host1 ip neigh del 10.7.1.1 dev wire

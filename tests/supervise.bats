@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# What nobody who is connected may notice: reloads, more and fewer workers, upgrades, hung
-# and crashing workers. Each test changes yodeld while callers use it, and counts.
+# Changes that no connected peer may notice: reloads, scaling, hung and crashing workers. Each
+# test changes yodeld under load and counts.
 
 # shellcheck disable=SC2030,SC2031 # each test has its own PORT
 load lib/helpers
@@ -34,7 +34,7 @@ load lib/supervision
 	grep -qx 'served 300 of 300, closed 0' quiet.out
 }
 
-# The kernel bounds what all of them together have on its way by what one may open.
+# The kernel limits descriptors in flight, of all processes, to RLIMIT_NOFILE of one.
 @test "a reload of many workers with few descriptors each moves every connection" {
 	write_config '"workers": 16'
 	YODELD_RUN="prlimit --nofile=200" start_yodeld -c yodeld.json
@@ -100,7 +100,7 @@ load lib/supervision
 	start_load churn -c 8 --messages-per-connection 3 "127.0.0.1:$PORT"
 	change HUP ": reload failed, the old configuration stays: cannot bind 127.0.0.1:$FAULTY_SERVER_PORT: Address already in use"
 	count_workers_is 2
-	# What had been bound for it is gone again.
+	# The sockets bound for the failed reload are closed again.
 	wait_until has_sockets 2
 	end_load churn
 }
@@ -154,7 +154,7 @@ one_listener()
 	fill_accept_queues waiting 200 "$OTHER"
 	one_listener
 	reload
-	# shellcheck disable=SC2086 # ids are words
+	# shellcheck disable=SC2086 # pids are words
 	kill -CONT $old
 	assert_all_answered waiting 200
 	wait_until logged "no longer listening on 127.0.0.1:$OTHER"
@@ -206,7 +206,7 @@ one_listener()
 	fill_accept_queues waiting 400
 	write_config '"workers": 1'
 	reload
-	# shellcheck disable=SC2086 # ids are words
+	# shellcheck disable=SC2086 # pids are words
 	kill -CONT $old
 	assert_all_answered waiting 400
 	wait_for_worker_count 1
@@ -224,7 +224,7 @@ one_listener()
 		kill -TTOU "$YODELD_PID"
 		wait_until grep -q "scale: $serving worker" "$YODELD_LOG"
 	done
-	# shellcheck disable=SC2086 # ids are words
+	# shellcheck disable=SC2086 # pids are words
 	kill -KILL $old
 	assert_all_answered waiting 400
 	wait_for_worker_count 1
@@ -236,7 +236,7 @@ one_listener()
 	for _ in 1 2 3; do
 		stop_workers
 		fill_accept_queues waiting 400
-		# shellcheck disable=SC2046 # ids are words
+		# shellcheck disable=SC2046 # pids are words
 		kill -KILL $(worker_pids)
 		assert_all_answered waiting 400
 	done
@@ -261,7 +261,7 @@ one_listener()
 	last=$(sed -nE 's/.*failure 4 in a row: next start in ([0-9]+) ms.*/\1/p' "$YODELD_LOG")
 	[ "$first" -ge 75 ] && [ "$first" -le 125 ]
 	[ "$last" -ge 300 ] && [ "$last" -le 500 ]
-	# Nobody new waits for the slot, and those who did are served when it is back.
+	# The slot gets no new connections, and those in its queue are served when it is back.
 	spawn fresh "$INDEPENDENT_CLIENT" burst "127.0.0.1:$PORT" 200
 	assert_all_answered fresh 200
 	kill_new_workers 1 "$keep"
@@ -318,7 +318,7 @@ shows_no_process_of_worker_1()
 		[[ $("$BUILD/yodelctl" -s admin_socket status) = *'1 of 2 workers serve'* ]]
 		"$BUILD/yodelctl" -s admin_socket workers | grep -qE 'backing_off|starting'
 		wait_until shows_no_process_of_worker_1
-		# It can be changed all the same, and what mends it makes it whole.
+		# A reload is still possible, and after the fix all workers serve.
 		rm START_HOOK
 		"$BUILD/yodelctl" -s admin_socket reload
 		[[ $("$BUILD/yodelctl" -s admin_socket status) = *'2 of 2 workers serve'* ]]
@@ -334,7 +334,7 @@ shows_no_process_of_worker_1()
 	[[ $output = 'yodelctl: scale failed: 1 of 2 workers serve after '*', the others are in a crash loop'* ]]
 	run -0 "$INDEPENDENT_CLIENT" burst "127.0.0.1:$PORT" 50
 	rm START_HOOK
-	# The slot had nobody: who empties its queue leaves, and is waited for.
+	# The slot had no worker: scaling waits until a new one has emptied its queue.
 	run -0 "$BUILD/yodelctl" -s admin_socket scale 1
 	[[ $output = 'scale: 1 worker serves after '*'; 1 worker exited within '*' ms: 0 connections'* ]]
 	run -0 "$BUILD/yodelctl" -s admin_socket upgrade
@@ -347,11 +347,11 @@ shows_no_process_of_worker_1()
 	local victim
 	victim=$(worker_pids | tail -n 1)
 	kill -STOP "$victim"
-	queue_up_some()
+	queue_connections()
 	{
 		"$INDEPENDENT_CLIENT" burst --patience 60 "127.0.0.1:$PORT" 100
 	}
-	spawn waiting queue_up_some
+	spawn waiting queue_connections
 	wait_until logged "worker 1 \(pid $victim\): hung: its event loop has not run for [0-9]+ ms"
 	wait_until logged 'worker 1 \(pid [0-9]+\): serving'
 	has_ended "$victim"
@@ -369,7 +369,7 @@ shows_no_process_of_worker_1()
 	sleep 2.2 # the time itself is what is tested
 	kill -CONT "$YODELD_PID"
 	sleep 0.05
-	# shellcheck disable=SC2086 # ids are words
+	# shellcheck disable=SC2086 # pids are words
 	kill -CONT $workers
 	run -0 "$INDEPENDENT_CLIENT" burst "127.0.0.1:$PORT" 100
 	sleep 1.2
@@ -386,7 +386,7 @@ shows_no_process_of_worker_1()
 	workers=$(worker_pids)
 	kill -KILL "$YODELD_PID"
 	wait "$(<load.pid)"
-	# shellcheck disable=SC2086 # ids are words
+	# shellcheck disable=SC2086 # pids are words
 	wait_until have_ended $workers
 	check_load_result result.json
 	# And the address is free.
@@ -399,7 +399,7 @@ shows_no_process_of_worker_1()
 	stop_workers
 	fill_accept_queues waiting 200
 	kill -TERM "$YODELD_PID"
-	# shellcheck disable=SC2046 # ids are words
+	# shellcheck disable=SC2046 # pids are words
 	kill -CONT $(worker_pids)
 	assert_all_answered waiting 200
 	wait "$YODELD_PID"
@@ -428,7 +428,7 @@ shows_no_process_of_worker_1()
 	wait_for_worker_count 2
 	wait_until has_descriptors_of_before
 	[ $(($(resident_kib "$YODELD_PID") - memory)) -lt 512 ]
-	# shellcheck disable=SC2046 # ids are words
+	# shellcheck disable=SC2046 # pids are words
 	run -1 grep -l '^State:.*Z' $(worker_pids | sed 's|.*|/proc/&/status|')
 	end_load churn lasting
 	never_reconnected lasting.json
@@ -443,7 +443,7 @@ shows_no_process_of_worker_1()
 	fill_accept_queues waiting 200 "$OTHER"
 	one_listener
 	reload
-	# shellcheck disable=SC2086 # ids are words
+	# shellcheck disable=SC2086 # pids are words
 	kill -KILL $old
 	assert_all_answered waiting 200
 	wait_until logged "no longer listening on 127.0.0.1:$OTHER"
@@ -497,7 +497,7 @@ shows_no_process_of_worker_1()
 		wait_for_worker_count 1
 	done
 	end_load churn
-	# Who replaces a worker of the generation that goes on is of that generation.
+	# The replacement of a worker belongs to the generation that stays.
 	kill -KILL "$(worker_pids)"
 	wait_until logged 'worker 0 \(pid [0-9]+\): serving'
 	[[ $("$BUILD/yodelctl" -s admin_socket status) = *', generation 1, '*'1 of 1 workers serve'* ]]
@@ -512,7 +512,7 @@ shows_no_process_of_worker_1()
 	stop_workers
 	fill_accept_queues waiting 200
 	kill -TERM "$YODELD_PID"
-	# shellcheck disable=SC2046 # ids are words
+	# shellcheck disable=SC2046 # pids are words
 	kill -KILL $(worker_pids)
 	assert_all_answered waiting 200
 	wait "$YODELD_PID"

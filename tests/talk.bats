@@ -29,7 +29,7 @@ start_scripted_server() # MODE; sets SCRIPTED_SERVER_PORT
 	run -0 without_stdin
 	without_stdout() { echo one | timeout 20 "$YODEL" talk "127.0.0.1:$PORT" >&-; }
 	run -71 without_stdout
-	# What yodel opens does not become its stdout.
+	# With stdin and stdout closed, a socket must not become descriptor 1.
 	without_all() { timeout 20 "$YODEL" --json result.json "127.0.0.1:$PORT" <&- >&- 2>&-; }
 	run -71 without_all
 	python3 -m json.tool result.json

@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # run-checks: alone
 #
-# What an operator can tune for speed: congestion control, balance, spinning.
+# Performance settings: congestion control, busy polling.
 
 load lib/helpers
 
@@ -81,7 +81,7 @@ sleeps() # PID
 		end_spawned
 	done
 	echo "slept ${slept[*]} times in 100 messages"
-	# On a busy machine a message may be there before the worker has lain down.
+	# On a busy machine a message may arrive before the worker sleeps.
 	[ "${slept[1]}" -lt 20 ]
 	[ $((slept[0] - slept[1])) -gt 25 ]
 	start_yodeld -w 1 --listen 127.0.0.1:0=echo --set events.spin=200ms
@@ -107,6 +107,6 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_nvcsw)' "$YODEL" -q -c 1 -
 			--interval 10ms -n 100 --spin $spin --expect echo "127.0.0.1:$PORT")")
 	done
 	echo "slept ${slept[*]} times in 100 messages"
-	# The parent sleeps in both alike.
+	# The parent sleeps equally often in both.
 	[ $((slept[0] - slept[1])) -gt 80 ]
 }

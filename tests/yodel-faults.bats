@@ -1,10 +1,10 @@
 #!/usr/bin/env bats
-# yodel against a server that lies (lib/faulty_server.py), and against yodeld at scale: each lie is
-# caught, counted and named, and the figures of a result always add up.
+# yodel against a server with faults (lib/faulty_server.py), and against yodeld at scale: each
+# fault is detected, counted and named, and the counts of a result always add up.
 
 load lib/helpers
 
-# yodel against the faulty_server; its exit status is in $status, its result in result.json.
+# Runs yodel against faulty_server; its exit status is in $status, its result in result.json.
 run_yodel() # [ARG...]
 {
 	run --separate-stderr "$YODEL" --json result.json --timeout 10s "$@" \
@@ -14,8 +14,8 @@ run_yodel() # [ARG...]
 	echo "$stderr"
 }
 
-# True when the Python expression holds, in which the parts of result.json are variables.
-result_says() # EXPRESSION
+# True when the Python expression is true. Its variables are parts of result.json.
+result_matches() # EXPRESSION
 {
 	python3 - "$1" <<-'END'
 		import json, sys
@@ -27,7 +27,7 @@ result_says() # EXPRESSION
 		c = result["connections"]
 		x = result["mismatches"]
 		gone = result["lost_connections"]
-		assert eval(sys.argv[1]), f"not so: {sys.argv[1]}: {m} {c} {x} {gone}"
+		assert eval(sys.argv[1]), f"false: {sys.argv[1]}: {m} {c} {x} {gone}"
 	END
 }
 
@@ -35,15 +35,15 @@ result_says() # EXPRESSION
 	start_faulty_server none
 	run_yodel -c 50 -n 20
 	[ "$status" = 0 ]
-	result_says 'm["sent"] == m["verified"] == 1000 and x == []'
+	result_matches 'm["sent"] == m["verified"] == 1000 and x == []'
 }
 
 @test "one altered byte is found, with its connection and message" {
 	start_faulty_server alter --connection 1 --message 2
 	run_yodel -c 2 -n 3
 	[ "$status" = 2 ]
-	result_says 'm["wrong"] >= 1 and len(x) >= 1 and x[0]["message"] == 2'
-	result_says 'x[0]["local"].startswith("127.0.0.1:") and len(x[0]["at"]) == 24'
+	result_matches 'm["wrong"] >= 1 and len(x) >= 1 and x[0]["message"] == 2'
+	result_matches 'x[0]["local"].startswith("127.0.0.1:") and len(x[0]["at"]) == 24'
 	[[ $output =~ "connection "[01]" (127.0.0.1:"[0-9]+"), message 2, offset "[0-9]+" at 20" ]]
 }
 
@@ -51,35 +51,35 @@ result_says() # EXPRESSION
 	start_faulty_server alter --connection 617 --message 4
 	run_yodel -c 1000 -n 10 --size 64
 	[ "$status" = 2 ]
-	result_says 'len({one["connection"] for one in x}) == 1'
+	result_matches 'len({one["connection"] for one in x}) == 1'
 }
 
 @test "an answer that never comes is lost by timeout" {
 	start_faulty_server drop --connection 0 --message 1
 	run_yodel -c 2 -n 3 --timeout 3s
 	[ "$status" = 1 ]
-	result_says 'lost["timeout"] >= 1 and m["wrong"] == 0 and m["verified"] >= 4'
+	result_matches 'lost["timeout"] >= 1 and m["wrong"] == 0 and m["verified"] >= 4'
 }
 
 @test "an answer received twice is reported as a duplicate" {
 	start_faulty_server duplicate --connection 0 --message 1 --reply echo
 	run_yodel -c 2 -n 4 --size 64 --expect echo
 	[ "$status" = 2 ]
-	result_says 'any("duplicate" in one["looks_like"] for one in x)'
+	result_matches 'any("duplicate" in one["looks_like"] for one in x)'
 }
 
 @test "answers swapped between two connections are attributed to the other connection" {
 	start_faulty_server swap --connection 3 --message 1 --reply echo
 	run_yodel -c 10 -n 4 --size 64 --expect echo
 	[ "$status" = 2 ]
-	result_says 'any("connection" in one["looks_like"] for one in x)'
+	result_matches 'any("connection" in one["looks_like"] for one in x)'
 }
 
 @test "missing bytes in the middle of an answer are reported as a gap" {
 	start_faulty_server gap --connection 0 --message 1 --reply echo
 	run_yodel -c 2 -n 4 --size 90 --expect echo
 	[ "$status" = 2 ]
-	result_says 'any("gap" in one["looks_like"] for one in x)'
+	result_matches 'any("gap" in one["looks_like"] for one in x)'
 }
 
 @test "unsolicited bytes are wrong" {
@@ -91,10 +91,10 @@ result_says() # EXPRESSION
 @test "an answer cut short by the end of the connection is not verified" {
 	start_faulty_server truncate --connection 0 --message 1
 	run_yodel -c 2 -n 3 -w 1 --size 64
-	# What did not come is lost. No byte that came was wrong.
+	# The missing bytes are lost. No received byte was wrong.
 	[ "$status" = 1 ]
-	result_says 'lost["closed"] == 1 and m["wrong"] == 0 and x == []'
-	result_says '[(one["why"], one["messages"], one["message"], one["answer_bytes"],
+	result_matches 'lost["closed"] == 1 and m["wrong"] == 0 and x == []'
+	result_matches '[(one["why"], one["messages"], one["message"], one["answer_bytes"],
 		one["answer_length"]) for one in gone] == [("closed", 1, 1, 48, 64)]'
 }
 
@@ -102,8 +102,8 @@ result_says() # EXPRESSION
 	start_faulty_server silent
 	run_yodel -c 3 -n 3 -w 1 --size 64 --timeout 1s
 	[ "$status" = 1 ]
-	result_says 'len(gone) == 3 and len({one["local"] for one in gone}) == 3'
-	result_says 'all(one["why"] == "timeout" and one["messages"] == 1 and one["message"] == 0 and
+	result_matches 'len(gone) == 3 and len({one["local"] for one in gone}) == 3'
+	result_matches 'all(one["why"] == "timeout" and one["messages"] == 1 and one["message"] == 0 and
 		one["answer_bytes"] == 0 and one["answer_length"] == 64 and
 		one["unacknowledged"] == 0 and one["silent_ns"] >= one["waited_ns"] >= 1e9
 		for one in gone)'
@@ -112,24 +112,24 @@ result_says() # EXPRESSION
 }
 
 @test "unacknowledged bytes are distinguished from acknowledged but unanswered ones" {
-	# It reads nothing: what its kernel has no room for stays on this side.
+	# The server reads nothing: what exceeds its receive buffer stays unacknowledged.
 	start_faulty_server never-read
 	run_yodel -c 1 -n 1 --size 16M --timeout 1s
 	[ "$status" = 1 ]
-	result_says 'gone[0]["why"] == "timeout" and gone[0]["unacknowledged"] > 0'
+	result_matches 'gone[0]["why"] == "timeout" and gone[0]["unacknowledged"] > 0'
 }
 
 @test "a closed connection is distinguished from a reset one" {
 	start_faulty_server close --connection 0 --message 1
 	run_yodel -c 2 -n 3
 	[ "$status" = 1 ]
-	result_says 'lost["closed"] >= 1 and lost["reset"] == 0'
+	result_matches 'lost["closed"] >= 1 and lost["reset"] == 0'
 	end_spawned
 	rm faulty_server.out
 	start_faulty_server reset --connection 0 --message 1
 	run_yodel -c 2 -n 3
 	[ "$status" = 1 ]
-	result_says 'lost["reset"] >= 1 and lost["closed"] == 0'
+	result_matches 'lost["reset"] >= 1 and lost["closed"] == 0'
 }
 
 @test "a server that reads nothing times out although no message is completely sent" {
@@ -139,7 +139,7 @@ result_says() # EXPRESSION
 		run --separate-stderr timeout 60 "$YODEL" --json result.json --expect none --size 1 \
 			--timeout 500ms -c 1 -p 1 $load "127.0.0.1:$FAULTY_SERVER_PORT"
 		[ "$status" = 1 ]
-		result_says 'm["verified"] == m["sent"] > 0 and c["lost"] == 1'
+		result_matches 'm["verified"] == m["sent"] > 0 and c["lost"] == 1'
 	done
 }
 
@@ -147,13 +147,13 @@ result_says() # EXPRESSION
 	start_faulty_server late --time 0.5
 	run_yodel -c 2 -n 3
 	[ "$status" = 0 ]
-	result_says 'result["latency"]["service"]["max_ns"] >= 500e6'
+	result_matches 'result["latency"]["service"]["max_ns"] >= 500e6'
 	end_spawned
 	rm faulty_server.out
 	start_faulty_server late --time 2
 	run_yodel -c 2 -n 3 --timeout 300ms
 	[ "$status" = 1 ]
-	result_says 'lost["timeout"] >= 1'
+	result_matches 'lost["timeout"] >= 1'
 }
 
 @test "a refused connection is counted and named, and the other target is tested" {
@@ -161,7 +161,7 @@ result_says() # EXPRESSION
 	start_yodeld --listen 127.0.0.1:0=upper
 	run_yodel -c 10 -n 3 "127.0.0.1:$PORT"
 	[ "$status" = 1 ]
-	result_says 'c["failed"]["refused"] == 5 and c["established"] == 5 and m["verified"] == 15'
+	result_matches 'c["failed"]["refused"] == 5 and c["established"] == 5 and m["verified"] == 15'
 	[[ $output$stderr = *refused* ]]
 }
 
@@ -170,7 +170,7 @@ result_says() # EXPRESSION
 	start_yodeld --listen 127.0.0.1:0=upper
 	run_yodel -c 10 -n 3 --timeout 3s "127.0.0.1:$PORT"
 	[ "$status" = 1 ]
-	result_says 'lost["timeout"] == 5 and m["verified"] == 15'
+	result_matches 'lost["timeout"] == 5 and m["verified"] == 15'
 }
 
 @test "two sockets against yodeld: the transcript shows both, and every byte is verified" {
@@ -186,7 +186,7 @@ result_says() # EXPRESSION
 	start_yodeld --workers 2 --listen 127.0.0.1:0=upper
 	run -0 --separate-stderr "$YODEL" -c 10000 --lockstep --json result.json --timeout 60s \
 		--connect-timeout 60s "127.0.0.1:$PORT"
-	result_says 'm["sent"] == m["verified"] == 30000 and c["established"] == 10000'
+	result_matches 'm["sent"] == m["verified"] == 30000 and c["established"] == 10000'
 }
 
 @test "every framing and reply of yodeld is verified, and a wrong --expect fails" {

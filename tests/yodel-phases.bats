@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# The rhythms of yodel's load: what is sent when, how connections come and go.
+# The pacing of yodel's load: when messages are sent, and connections opened and closed.
 
 load lib/helpers
 load lib/client
@@ -29,11 +29,11 @@ load lib/client
 	run_yodel -c 4 -R 40 -d 500ms --drain 300ms --timeout 10s "127.0.0.1:$FAULTY_SERVER_PORT"
 	[ "$status" = 1 ]
 	result_matches 'm["sent"] == 20 and m["lost"]["timeout"] == 20 and t["age"]["max_ns"] > 500e6'
-	# Without a drain nothing is waited for: not for the patience of a minute either.
+	# Without a drain yodel does not wait, not even for the --timeout of a minute.
 	run_yodel -c 4 -R 40 -d 500ms --drain 0s --timeout 1m "127.0.0.1:$FAULTY_SERVER_PORT"
 	[ "$status" = 1 ]
 	result_matches 'm["lost"]["timeout"] >= 1 and t["age"]["max_ns"] < 30e9'
-	# What the warm-up lost is told as that, and is in no figure of the rest.
+	# Losses of the warm-up are reported separately and excluded from all other counts.
 	run_yodel -c 4 -R 40 -d 500ms --warmup 500ms --timeout 300ms "127.0.0.1:$FAULTY_SERVER_PORT"
 	[ "$status" = 1 ]
 	result_matches 'sum(r["warmup"]["lost"].values()) > 0 and t["age"]["count"] == lost'
@@ -46,7 +46,7 @@ load lib/client
 	[ "$status" = 0 ]
 	result_matches 'm["due"] == m["sent"] == m["verified"] == 20 and r["trust"]["verdict"] != "invalid"'
 	result_matches 't["response"]["max_ns"] > 380e6 and t["response"]["count"] == 20'
-	# Not all of it in a short one: that is told, and what was sent adds up.
+	# A short drain is not enough for all: that is reported, and the counts add up.
 	end_spawned
 	rm faulty_server.out
 	start_faulty_server silent
@@ -66,11 +66,11 @@ load lib/client
 	# shellcheck disable=SC2086 # one word, with blanks around
 	kill -STOP $generator
 	since=$SECONDS
-	# All but the one that it was just busy with have an answer that waits.
+	# All but the connection in progress have an unread answer.
 	are_answered() { [ "$(ss -Htn state established "( dport = :$PORT )" | awk '$1 > 0' | wc -l)" -ge 599 ]; }
 	wait_until are_answered
-	patience_is_over() { [ $((SECONDS - since)) -gt 3 ]; }
-	wait_until patience_is_over
+	timeout_is_over() { [ $((SECONDS - since)) -gt 3 ]; }
+	wait_until timeout_is_over
 	kill -TERM "$load" # it will send no more
 	# shellcheck disable=SC2086
 	kill -CONT $generator
@@ -130,7 +130,7 @@ load lib/client
 	start_yodeld --listen 127.0.0.1:0=upper
 	run_yodel -c 50 -n 1 --connect-rate 100 "127.0.0.1:$PORT"
 	[ "$status" = 0 ]
-	# Never faster; how much slower is the machine's load.
+	# Never faster; slower depends on the load of the machine.
 	result_matches '20 < r["rates"]["connections_per_s"] < 125'
 }
 
@@ -149,7 +149,7 @@ load lib/client
 	run_yodel -c 10 -d 1s --ramp 500ms --messages-per-connection 5 --connect-rate 40 "127.0.0.1:$PORT"
 	[ "$status" = 0 ]
 	result_matches '20 <= c["established"] <= 45'
-	# Nor while it lasts: with all waiting for its end nobody would send what is due.
+	# Nor does the ramp delay reconnects while it lasts: due messages are sent.
 	run_yodel -c 10 -d 1500ms --ramp 3s --messages-per-connection 5 -R 200 "127.0.0.1:$PORT"
 	result_matches 'c["reconnects"] >= 30 and m["verified"] == m["due"] >= 290'
 }
@@ -158,7 +158,7 @@ load lib/client
 	start_yodeld --listen 127.0.0.1:0=upper
 	run_yodel -c 10 -d 2s --interval 100ms --ramp 2s "127.0.0.1:$PORT"
 	[ "$status" = 0 ]
-	# 20 on each of those that are there from the start, and none of the last.
+	# 20 on each connection that is open from the start, none on the last one.
 	result_matches '0 < m["due"] == m["sent"] <= 150'
 }
 

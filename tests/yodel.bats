@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# yodel itself: its command line, the shapes of its load, how it begins and ends.
+# yodel: its command line, the kinds of load, start and end of a run.
 
 load lib/helpers
 load lib/client
@@ -144,7 +144,7 @@ load lib/client
 	run_yodel -c 2 -n 2 --size 20k --slow-read 100k "127.0.0.1:$PORT"
 	[ "$status" = 0 ]
 	result_matches 'm["verified"] == 4 and t["service"]["min_ns"] > 100e6'
-	# A byte now and then is what was asked for, too: 50 in a second, and as many at the end.
+	# A very low rate is respected: 50 bytes in each second.
 	run_yodel -c 1 -d 1s --drain 1ms --size 20k --slow-read 50 "127.0.0.1:$PORT"
 	result_matches '0 < r["bytes"]["received"] <= 50 * (r["elapsed_s"] + 1)'
 }
@@ -165,7 +165,7 @@ load lib/client
 	[ "$status" = 0 ]
 	run_yodel -c 4 -n 10 --expect discard "127.0.0.1:${PORTS[1]}"
 	[ "$status" = 2 ]
-	# What comes back while a message is still on its way out answers nothing either.
+	# Bytes that arrive while a message is still being sent are unexpected, too.
 	run_yodel -c 1 -n 3 --size 20M --expect discard "127.0.0.1:${PORTS[1]}"
 	[ "$status" = 2 ]
 	result_matches 'm["sent"] == m["verified"] == 3 and not r["processes"][0]["died"]'
@@ -178,7 +178,7 @@ load lib/client
 	[ "$(grep -oE '^127.0.[34].[0-9]+' <<<"$output" | sort -u | wc -l)" = 3 ]
 }
 
-# Each connection has an answer. (bytes_acked would be no sign: it counts the SYN.)
+# Each connection has received an answer. (bytes_acked is no sign: it counts the SYN.)
 each_of_20_is_answered()
 {
 	[ "$(ss -Htni state established "( dport = :$PORT )" | grep -c bytes_received)" -ge 20 ]
@@ -186,7 +186,7 @@ each_of_20_is_answered()
 
 @test "Ctrl-C ends the run cleanly and prints the report" {
 	start_yodeld --listen 127.0.0.1:0=upper
-	# bash lets what it starts in the background ignore INT: TERM is the same to yodel.
+	# Background jobs of bash ignore SIGINT; yodel handles SIGTERM in the same way.
 	spawn load "$YODEL" -c 20 -d 60s --json result.json "127.0.0.1:$PORT"
 	wait_until each_of_20_is_answered
 	local status=0
@@ -199,7 +199,7 @@ each_of_20_is_answered()
 
 @test "SIGHUP ends the run cleanly and writes the result" {
 	start_yodeld --listen 127.0.0.1:0=upper
-	# At the third line of progress or after it; who is told twice (kernel, shell) hurries no more.
+	# After the third line of progress. A second SIGHUP (from kernel and shell) changes nothing.
 	run -0 python3 - "$YODEL" -c 20 -d 60s --json result.json "127.0.0.1:$PORT" <<-'END'
 		import os, pty, signal, sys
 		pid, terminal = pty.fork()

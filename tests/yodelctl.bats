@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# yodelctl: what it prints, its live view, its exit status.
+# yodelctl: its output, its live view, its exit status.
 # shellcheck disable=SC2030,SC2031 # ADMIN is of one test
 
 load lib/helpers
