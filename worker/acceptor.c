@@ -63,7 +63,7 @@ log_full(struct worker *worker, enum close_reason reason)
 }
 
 static void
-admit(struct listener *listener, int fd, const struct address *peer)
+admit(struct worker_listener *listener, int fd, const struct address *peer)
 {
 	listener->saw_connection = true;
 	enum close_reason reason = admission_check(listener, fd, peer);
@@ -78,7 +78,7 @@ admit(struct listener *listener, int fd, const struct address *peer)
 /* Accepts and counts one connection; -1 with errno. If the worker crashes between the
  * two, the ledger shows that one may be uncounted. */
 static int
-accept_next(const struct listener *listener, int flags, struct address *ret_peer)
+accept_next(const struct worker_listener *listener, int flags, struct address *ret_peer)
 {
 	struct ledger_block *own = &listener->worker->worker_ledger->own;
 	*ret_peer = (struct address){ .length = sizeof(ret_peer->storage) };
@@ -101,7 +101,7 @@ open_spare(struct worker *worker)
 /* Uses the spare descriptor to refuse one connection, rather than leave its peer
  * without an answer. */
 static void
-refuse_with_spare(struct listener *listener)
+refuse_with_spare(struct worker_listener *listener)
 {
 	struct worker *worker = listener->worker;
 	if (worker->accept.spare_fd < 0)
@@ -130,7 +130,7 @@ pause_accepting(struct worker *worker)
 
 /* True if accepting the next connection may succeed. */
 static bool
-on_accept_failed(struct listener *listener)
+on_accept_failed(struct worker_listener *listener)
 {
 	int error = errno;
 	switch (error) {
@@ -153,7 +153,7 @@ on_accept_failed(struct listener *listener)
 
 /* False when the queue is empty or accepting has paused. */
 static bool
-accept_one(struct listener *listener)
+accept_one(struct worker_listener *listener)
 {
 	struct address peer;
 	int fd = accept_next(listener, SOCK_NONBLOCK, &peer);
@@ -183,7 +183,7 @@ on_resume(evutil_socket_t fd, short what, void *argument)
 	if (worker->accept.spare_fd < 0)
 		open_spare(worker);
 	for (size_t i = 0; i < worker->accept.listener_count; i++) {
-		struct listener *listener = &worker->accept.listeners[i];
+		struct worker_listener *listener = &worker->accept.listeners[i];
 		if (listener->fd >= 0 && event_add(&listener->event, NULL) < 0)
 			all_watched = false;
 	}
@@ -192,7 +192,7 @@ on_resume(evutil_socket_t fd, short what, void *argument)
 }
 
 static void
-listener_close(struct listener *listener)
+listener_close(struct worker_listener *listener)
 {
 	if (listener->fd < 0)
 		return;
@@ -204,7 +204,7 @@ listener_close(struct listener *listener)
 /* Where the kernel does not block new connections (that may need CAP_NET_ADMIN) they
  * never end: then BUSY_TURNS_MAX bounds the wait. */
 static bool
-has_new_arrivals(struct listener *listener)
+has_new_arrivals(struct worker_listener *listener)
 {
 	if (listener->worker->accept.is_paused)
 		return true;
@@ -214,7 +214,7 @@ has_new_arrivals(struct listener *listener)
 /* Accepts at most a full queue, because new connections may keep arriving. False when
  * some are left for lack of descriptors. */
 static bool
-accept_waiting(struct listener *listener)
+accept_waiting(struct worker_listener *listener)
 {
 	uint32_t limit = listener->config->backlog + 1;
 	while (limit-- > 0 && accept_one(listener))
@@ -231,7 +231,7 @@ on_drain_queue_timer(evutil_socket_t fd, short what, void *argument)
 	struct worker *worker = argument;
 	bool is_draining = false;
 	for (size_t i = 0; i < worker->accept.listener_count; i++) {
-		struct listener *listener = &worker->accept.listeners[i];
+		struct worker_listener *listener = &worker->accept.listeners[i];
 		if (!listener->draining_queue || listener->fd < 0)
 			continue;
 		if (has_new_arrivals(listener) || !accept_waiting(listener)) {
@@ -263,7 +263,7 @@ acceptor_start(struct worker *worker, const struct worker_socket *sockets, size_
 	event_del(&worker->accept.resume_timer);
 	worker->accept.listener_count = count;
 	for (size_t i = 0; i < count; i++) {
-		struct listener *listener = &worker->accept.listeners[i];
+		struct worker_listener *listener = &worker->accept.listeners[i];
 		listener->worker = worker;
 		listener->number = sockets[i].listener;
 		listener->config = &worker->config->listeners[listener->number];
@@ -279,7 +279,7 @@ acceptor_start(struct worker *worker, const struct worker_socket *sockets, size_
 	if (admission_start(worker) < 0)
 		return -1;
 	for (size_t i = 0; i < count; i++) {
-		struct listener *listener = &worker->accept.listeners[i];
+		struct worker_listener *listener = &worker->accept.listeners[i];
 		listener->address.length = sizeof(listener->address.storage);
 		if (event_add(&listener->event, NULL) < 0 ||
 		    getsockname(listener->fd,
@@ -295,7 +295,7 @@ void
 acceptor_drain_queue(struct worker *worker, unsigned number)
 {
 	for (size_t i = 0; i < worker->accept.listener_count; i++) {
-		struct listener *listener = &worker->accept.listeners[i];
+		struct worker_listener *listener = &worker->accept.listeners[i];
 		if (number != CHANNEL_ALL && number != listener->number)
 			continue;
 		listener->draining_queue = true;
@@ -308,7 +308,7 @@ void
 acceptor_drain_queue_once(struct worker *worker, unsigned number)
 {
 	for (size_t i = 0; i < worker->accept.listener_count; i++) {
-		struct listener *listener = &worker->accept.listeners[i];
+		struct worker_listener *listener = &worker->accept.listeners[i];
 		if (listener->fd < 0 || number != listener->number)
 			continue;
 		if (accept_waiting(listener))
@@ -333,7 +333,7 @@ void
 acceptor_queue_taken_over(struct worker *worker, uint64_t except)
 {
 	for (size_t i = 0; i < worker->accept.listener_count; i++) {
-		struct listener *listener = &worker->accept.listeners[i];
+		struct worker_listener *listener = &worker->accept.listeners[i];
 		if ((except >> listener->number & 1) == 0)
 			listener_close(listener);
 	}

@@ -87,7 +87,7 @@ is_full(const struct worker *worker)
 }
 
 static enum close_reason
-check_address(const struct listener *listener, const struct address *address)
+check_address(const struct worker_listener *listener, const struct address *address)
 {
 	struct address_compact peer;
 	address_compact(address, &peer);
@@ -97,7 +97,8 @@ check_address(const struct listener *listener, const struct address *address)
 }
 
 enum close_reason
-admission_check(const struct listener *listener, int fd, const struct address *peer)
+admission_check(
+    const struct worker_listener *listener, int fd, const struct address *peer)
 {
 	const struct worker *worker = listener->worker;
 	if (!is_allowed(listener->config, peer))
@@ -115,8 +116,8 @@ admission_check(const struct listener *listener, int fd, const struct address *p
 }
 
 void
-admission_refuse(const struct listener *listener, int fd, const struct address *peer,
-    enum close_reason reason)
+admission_refuse(const struct worker_listener *listener, int fd,
+    const struct address *peer, enum close_reason reason)
 {
 	if (log_get_level() >= LOG_LEVEL_DEBUG) {
 		char text[ADDRESS_TEXT_MAX];

@@ -11,7 +11,7 @@
 
 #include "proto/close_reason.h"
 
-struct listener;
+struct worker_listener;
 struct worker;
 
 /* Creates the table of address limits if a listener has some, with an entry for each
@@ -21,11 +21,11 @@ void admission_stop(struct worker *worker);
 
 /* CLOSE_REASON_COUNT if the accepted connection is allowed, or the reason to refuse it.
  */
-enum close_reason admission_check(const struct listener *listener, int fd,
+enum close_reason admission_check(const struct worker_listener *listener, int fd,
     const struct address *peer) __attribute__((warn_unused_result));
 
 /* Counts the reason and resets the connection, which leaves no state in the kernel. */
-void admission_refuse(const struct listener *listener, int fd,
+void admission_refuse(const struct worker_listener *listener, int fd,
     const struct address *peer, enum close_reason reason);
 
 #endif

@@ -88,7 +88,7 @@ connection_watch(struct connection *connection)
 static void
 count(const struct connection *connection, int change)
 {
-	const struct listener *listener = connection->listener;
+	const struct worker_listener *listener = connection->listener;
 	const struct worker *worker = listener->worker;
 	ledger_add_open(&worker->worker_ledger->own, change);
 	if (address_limits_are_set(listener->config))
@@ -161,7 +161,7 @@ connection_finish(struct connection *connection, enum close_reason reason)
 
 /* Creates a connection that is not watched yet; NULL with ENOMEM. */
 static struct connection *
-create(struct listener *listener, int fd)
+create(struct worker_listener *listener, int fd)
 {
 	struct worker *worker = listener->worker;
 	struct connection *connection = connection_pool_alloc(&worker->connections);
@@ -177,7 +177,7 @@ create(struct listener *listener, int fd)
 }
 
 void
-connection_open(struct listener *listener, int fd, const struct address *peer)
+connection_open(struct worker_listener *listener, int fd, const struct address *peer)
 {
 	struct connection *connection = create(listener, fd);
 	if (connection == NULL) {
@@ -218,7 +218,7 @@ connection_transferred(struct connection *connection)
 
 struct connection *
 connection_install(
-    struct listener *listener, int fd, const struct transfer_record *record)
+    struct worker_listener *listener, int fd, const struct transfer_record *record)
 {
 	struct connection *connection = create(listener, fd);
 	if (connection == NULL)

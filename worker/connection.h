@@ -30,7 +30,7 @@
 #include "proto/close_reason.h"
 #include "proto/transfer.h"
 
-struct listener;
+struct worker_listener;
 struct worker;
 
 enum connection_phase {
@@ -52,7 +52,7 @@ struct output {
 struct connection {
 	struct event event;
 	struct stream stream;
-	struct listener *listener;
+	struct worker_listener *listener;
 	struct buffer *input;  /* partial or postponed messages; NULL: none */
 	struct output *output; /* NULL: nothing is queued */
 	uint32_t searched;     /* bytes of input known to hold no whole message */
@@ -68,7 +68,8 @@ struct connection {
 
 /* Serves an accepted, non-blocking socket (now owned). On failure it is closed and
  * counted. */
-void connection_open(struct listener *listener, int fd, const struct address *peer);
+void connection_open(
+    struct worker_listener *listener, int fd, const struct address *peer);
 
 /* Counts, logs at debug level, closes and frees. */
 void connection_close(struct connection *connection, enum close_reason reason);
@@ -98,7 +99,7 @@ void connection_transferred(struct connection *connection);
 /* Makes a frozen connection of a received record; its input and output are still empty.
  * NULL with ENOMEM; fd is then still the caller's. */
 struct connection *connection_install(
-    struct listener *listener, int fd, const struct transfer_record *record);
+    struct worker_listener *listener, int fd, const struct transfer_record *record);
 /* Frees the memory and leaves the socket open. */
 void connection_free(struct connection *connection);
 

@@ -193,7 +193,7 @@ answer_and_keep(struct connection *connection, const uint8_t *data, size_t lengt
 static inline enum answer_status
 answer_new(struct connection *connection, uint8_t *data, size_t length)
 {
-	const struct listener *listener = connection->listener;
+	const struct worker_listener *listener = connection->listener;
 	if (!listener->is_bytewise)
 		return answer_and_keep(connection, data, length);
 	uint64_t messages = responder_answer_bytewise(listener, data, length);

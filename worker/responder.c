@@ -56,7 +56,7 @@ static enum responder_status
 answer_one(const struct connection *connection, const uint8_t *message,
     const struct frame *frame)
 {
-	const struct listener *listener = connection->listener;
+	const struct worker_listener *listener = connection->listener;
 	const struct listener_config *config = listener->config;
 	const struct reply *reply = &config->reply;
 	if (reply_is_silent(reply)) {
@@ -82,7 +82,7 @@ answer_one(const struct connection *connection, const uint8_t *message,
 }
 
 void
-responder_prepare(struct listener *listener)
+responder_prepare(struct worker_listener *listener)
 {
 	const struct listener_config *config = listener->config;
 	listener->is_bytewise = !framings[config->framing].has_boundaries &&

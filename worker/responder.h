@@ -28,13 +28,14 @@ void responder_finish(struct batch *batch);
 void responder_trim(struct batch *batch);
 
 /* Sets what follows from the framing and reply in the listener's configuration. */
-void responder_prepare(struct listener *listener);
+void responder_prepare(struct worker_listener *listener);
 
 /* For a listener that is_bytewise: makes the reply in place, however the stream was
  * segmented. Returns the number of messages that it answers. Inline, because it is most
  * of the work for a message. */
 static inline uint64_t
-responder_answer_bytewise(const struct listener *listener, uint8_t *data, size_t length)
+responder_answer_bytewise(
+    const struct worker_listener *listener, uint8_t *data, size_t length)
 {
 	uint64_t max = listener->config->max_message;
 	uint64_t messages = length <= max ? 1 : (length - 1) / max + 1;

@@ -75,7 +75,7 @@ check_stalled_writes(struct worker *worker)
 static bool
 may_move(const struct connection *connection)
 {
-	const struct listener *listener = connection->listener;
+	const struct worker_listener *listener = connection->listener;
 	return (listener->worker->transfers.movable >> listener->number & 1) != 0;
 }
 

@@ -21,7 +21,7 @@ struct receiver {
 	uint32_t id;
 	uint64_t received; /* connections, counted as moved in */
 	/* By the listener number of the sender: */
-	struct listener *listeners[TRANSFER_LISTENERS_MAX];
+	struct worker_listener *listeners[TRANSFER_LISTENERS_MAX];
 	uint32_t uncommitted[TRANSFER_LISTENERS_MAX]; /* accepted, not yet COMMITTED */
 };
 
@@ -52,11 +52,11 @@ finish(struct receiver *receiver)
 }
 
 /* The listener of the same address and framing, or NULL. */
-static struct listener *
+static struct worker_listener *
 match_listener(struct worker *worker, const char *name, uint32_t framing)
 {
 	for (size_t i = 0; i < worker->accept.listener_count; i++) {
-		struct listener *listener = &worker->accept.listeners[i];
+		struct worker_listener *listener = &worker->accept.listeners[i];
 		if (strncmp(listener->name, name, TRANSFER_NAME_MAX) == 0 &&
 		    listener->config->framing == framing)
 			return listener;

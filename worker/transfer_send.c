@@ -95,7 +95,7 @@ send_hello(const struct sender *sender)
 		.version = TRANSFER_VERSION,
 		.count = (uint32_t)worker->config->listener_count };
 	for (size_t i = 0; i < worker->accept.listener_count; i++) {
-		const struct listener *listener = &worker->accept.listeners[i];
+		const struct worker_listener *listener = &worker->accept.listeners[i];
 		hello.listeners[listener->number].framing = listener->config->framing;
 		snprintf(hello.listeners[listener->number].name, TRANSFER_NAME_MAX,
 		    "%s", listener->name);

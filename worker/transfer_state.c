@@ -19,7 +19,7 @@ static void
 fill_record(struct transfer_record *record, const struct connection *connection)
 {
 	const struct output *output = connection->output;
-	const struct listener *listener = connection->listener;
+	const struct worker_listener *listener = connection->listener;
 	*record = (struct transfer_record){
 		.listener = (uint32_t)listener->number,
 		.input_bytes = (uint32_t)buffer_length(connection->input),

@@ -2,9 +2,9 @@
  * worker_state.h - the state of one worker process, in parts. Each part names the file
  * that changes it; other files may read it.
  *
- *   struct worker      one for each process; worker.c
- *   struct listener    one for each listening socket; acceptor.c
- *   struct connection  one for each open socket; connection.c
+ *   struct worker           one for each process; worker.c
+ *   struct worker_listener  one for each listening socket; acceptor.c
+ *   struct connection       one for each open socket; connection.c
  *
  * There are no threads: every function of this folder runs in the process's one loop.
  */
@@ -37,7 +37,7 @@
 LIST_HEAD(output_list, output);
 LIST_HEAD(receiver_list, receiver);
 
-struct listener {
+struct worker_listener {
 	struct worker *worker;
 	const struct listener_config *config;
 	const struct transport *transport;
@@ -57,7 +57,7 @@ struct listener {
 
 /* acceptor.c */
 struct worker_accept {
-	struct listener *listeners;
+	struct worker_listener *listeners;
 	size_t listener_count;
 	int spare_fd; /* closed to refuse one connection when no other is left */
 	bool is_paused;
@@ -157,7 +157,7 @@ worker_report(const struct worker *worker, enum channel_verb verb, uint32_t argu
 
 /* The listener's number in the ledger: the same in every worker and across reloads. */
 static inline uint32_t
-listener_ledger_index(const struct listener *listener)
+listener_ledger_index(const struct worker_listener *listener)
 {
 	const struct ledger_block *first = listener->worker->worker_ledger->by_listener;
 	return (uint32_t)(listener->block - first);

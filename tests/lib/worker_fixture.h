@@ -35,7 +35,7 @@
 struct worker_fixture {
 	struct config config;
 	struct listener_config listener_config;
-	struct listener listener;
+	struct worker_listener listener;
 	struct worker worker;
 	struct ledger *ledger;
 	int ledger_fd;
@@ -69,7 +69,7 @@ worker_fixture_start(struct worker_fixture *w, const char *reply, enum framing f
 	drain_init(&w->worker);
 	/* As with epoll; a test may set it to 0, as with poll. */
 	w->worker.edge_events = EV_ET | EV_CLOSED;
-	w->listener = (struct listener){
+	w->listener = (struct worker_listener){
 		.worker = &w->worker,
 		.config = &w->listener_config,
 		.block = &w->worker.worker_ledger->by_listener[w->listener_number],

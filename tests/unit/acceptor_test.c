@@ -63,7 +63,7 @@ finish(struct fixture *f)
 			close(f->clients[i]);
 	}
 	acceptor_stop(&f->w.worker);
-	struct listener *listeners = f->w.worker.accept.listeners;
+	struct worker_listener *listeners = f->w.worker.accept.listeners;
 	worker_fixture_finish(&f->w);
 	free(listeners);
 }

@@ -249,7 +249,7 @@ static bool
 refuses_and_logs_a_denied_address(void)
 {
 	struct ledger_block block = { .owner = 1 };
-	struct listener listener = { .block = &block };
+	struct worker_listener listener = { .block = &block };
 	struct address peer = { .length = sizeof(struct sockaddr_in6) };
 	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&peer.storage;
 
