@@ -102,7 +102,7 @@ account_loss(struct load_context *ctx, struct conn *conn, enum message_loss loss
 }
 
 void
-conn_close(struct load_context *ctx, struct conn *conn, enum conn_close_reason reason)
+conn_close(struct load_context *ctx, struct conn *conn, enum conn_end reason)
 {
 	bool is_lost = reason <= CONN_CLOSE_BY_PEER, again = true;
 	bool was_open = conn->state == CONN_OPEN || conn->state == CONN_CLOSING;

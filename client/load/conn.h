@@ -11,7 +11,7 @@
 
 #include "client/load/conn_state.h"
 
-enum conn_close_reason {
+enum conn_end {
 	/* The connection is lost, and with it the messages in flight. */
 	CONN_CLOSE_TIMEOUT = MESSAGE_LOSS_TIMEOUT,
 	CONN_CLOSE_RESET = MESSAGE_LOSS_RESET,
@@ -40,7 +40,6 @@ void conn_on_timer(struct load_context *ctx, struct conn *conn);
 
 /* Closes the socket, if there is one, accounts for the messages in flight, and makes
  * the connection WAITING (to connect again) or DONE. */
-void conn_close(
-    struct load_context *ctx, struct conn *conn, enum conn_close_reason reason);
+void conn_close(struct load_context *ctx, struct conn *conn, enum conn_end reason);
 
 #endif
