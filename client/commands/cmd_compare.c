@@ -167,9 +167,9 @@ rate_of(const struct result *result)
 	double sum = 0, squares = 0, count = 0;
 	struct estimate estimate = { .mean = result->messages_per_s };
 	for (size_t i = 0; i < result->second_count; i++) {
-		const struct result_second *s = &result->seconds[i];
+		const struct sampler_second *s = &result->seconds[i];
 		double rate = s->length_s > 0 ? (double)s->verified / s->length_s : 0;
-		if (!result_second_is_whole(s))
+		if (!sampler_second_is_whole(s))
 			continue;
 		count++;
 		sum += rate;

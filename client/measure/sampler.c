@@ -90,12 +90,12 @@ sampler_start(struct sampler *sampler, const struct plan *plan,
 }
 
 /* A row with the totals since the start. */
-static struct result_second
+static struct sampler_second
 sum_now(const struct sampler *sampler)
 {
 	struct counters sum;
 	counters_sum(sampler->counters_map, &sum);
-	return (struct result_second){
+	return (struct sampler_second){
 		.connections_open = counters_get(&sum.connections_open),
 		.sent = counters_get(&sum.messages.sent),
 		.verified = counters_get(&sum.messages.verified),
@@ -131,7 +131,7 @@ percentile_of(const struct histogram *response, double percentile)
 }
 
 static void
-fill_latency(struct result_second *row, const struct histogram *response)
+fill_latency(struct sampler_second *row, const struct histogram *response)
 {
 	row->count = histogram_count(response);
 	row->mean_ns = histogram_mean(response);
@@ -143,7 +143,7 @@ fill_latency(struct result_second *row, const struct histogram *response)
 
 static void
 write_log(struct sampler *sampler, enum latency_kind which, const char *tag,
-    const struct result_second *row)
+    const struct sampler_second *row)
 {
 	if (sampler->hlog == NULL)
 		return;
@@ -158,7 +158,7 @@ write_log(struct sampler *sampler, enum latency_kind which, const char *tag,
 }
 
 static void
-append_row(struct sampler *sampler, const struct result_second *row)
+append_row(struct sampler *sampler, const struct sampler_second *row)
 {
 	if (sampler->count == sampler->room) {
 		sampler->room = sampler->room == 0 ? 64 : 2 * sampler->room;
@@ -171,7 +171,7 @@ append_row(struct sampler *sampler, const struct result_second *row)
 static void
 take_row(struct sampler *sampler, uint64_t start_ns, uint64_t now_ns)
 {
-	struct result_second sum = sum_now(sampler), row = sum;
+	struct sampler_second sum = sum_now(sampler), row = sum;
 	row.at_s = (double)(sampler->sampled_ns - start_ns) / 1e9;
 	row.length_s = (double)(now_ns - sampler->sampled_ns) / 1e9;
 	row.sent -= sampler->last.sent;
@@ -219,8 +219,8 @@ sampler_tick(struct sampler *sampler, uint64_t now_ns)
 static bool
 has_new_counts(const struct sampler *sampler)
 {
-	struct result_second sum = sum_now(sampler);
-	const struct result_second *last = &sampler->last;
+	struct sampler_second sum = sum_now(sampler);
+	const struct sampler_second *last = &sampler->last;
 	return sum.sent != last->sent || sum.verified != last->verified ||
 	    sum.wrong != last->wrong || sum.lost != last->lost;
 }

@@ -21,7 +21,7 @@
 
 /* One second (or so) of a run. A percentile is UINT64_MAX, null in JSON, if it is not
  * known: the second has too few values, or is merged from several hosts. */
-struct result_second {
+struct sampler_second {
 	double at_s; /* its beginning, from the start of the run */
 	double length_s;
 	uint64_t connections_open;
@@ -33,7 +33,7 @@ struct result_second {
 
 /* False for the last row of a run, which may be short. */
 static inline bool
-result_second_is_whole(const struct result_second *second)
+sampler_second_is_whole(const struct sampler_second *second)
 {
 	return second->length_s >= 0.5;
 }
@@ -44,9 +44,9 @@ struct sampler {
 	FILE *hlog;          /* NULL: none; stdout is not closed */
 	uint64_t began_ns;   /* CLOCK_MONOTONIC: sampler_start */
 	uint64_t sampled_ns; /* end of the last row; 0: the run has not started */
-	struct result_second *rows;
+	struct sampler_second *rows;
 	size_t count, room;
-	struct result_second last;                    /* totals at sampled_ns */
+	struct sampler_second last;                   /* totals at sampled_ns */
 	struct histogram *before[LATENCY_KIND_COUNT]; /* at sampled_ns */
 	struct histogram *now, *between;
 	struct network_counters network; /* at sampler_start */

@@ -137,11 +137,11 @@ mark_seconds(const struct chart *chart)
 }
 
 /* A figure of one second; NAN: none. */
-typedef double figure_function(const struct result_second *second);
+typedef double figure_function(const struct sampler_second *second);
 
 /* A very short last second gives no meaningful rate. */
 static double
-per_second(const struct result_second *s, uint64_t count)
+per_second(const struct sampler_second *s, uint64_t count)
 {
 	if (s->at_s > 0 && s->length_s < SHORTEST_S)
 		return NAN;
@@ -149,43 +149,43 @@ per_second(const struct result_second *s, uint64_t count)
 }
 
 static double
-rate_of(const struct result_second *s)
+rate_of(const struct sampler_second *s)
 {
 	return per_second(s, s->verified);
 }
 
 static double
-lost_of(const struct result_second *s)
+lost_of(const struct sampler_second *s)
 {
 	return per_second(s, s->lost + s->wrong);
 }
 
 static double
-known_or_gap(const struct result_second *s, uint64_t ns)
+known_or_gap(const struct sampler_second *s, uint64_t ns)
 {
 	return s->count == 0 || ns == UINT64_MAX ? NAN : (double)ns;
 }
 
 static double
-p50_of(const struct result_second *s)
+p50_of(const struct sampler_second *s)
 {
 	return known_or_gap(s, s->p50_ns);
 }
 
 static double
-p90_of(const struct result_second *s)
+p90_of(const struct sampler_second *s)
 {
 	return known_or_gap(s, s->p90_ns);
 }
 
 static double
-p99_of(const struct result_second *s)
+p99_of(const struct sampler_second *s)
 {
 	return known_or_gap(s, s->p99_ns);
 }
 
 static double
-max_of(const struct result_second *s)
+max_of(const struct sampler_second *s)
 {
 	return known_or_gap(s, s->max_ns);
 }
@@ -197,7 +197,7 @@ sample_seconds(
 {
 	size_t group = (result->second_count + POINTS_MAX - 1) / POINTS_MAX, count = 0;
 	for (size_t i = 0; i < result->second_count; i += group) {
-		const struct result_second *first = &result->seconds[i];
+		const struct sampler_second *first = &result->seconds[i];
 		double highest = NAN;
 		for (size_t j = i; j < i + group && j < result->second_count; j++)
 			highest = fmax(highest, figure(&result->seconds[j]));
@@ -213,7 +213,7 @@ draw_seconds(struct chart *chart, const struct result *result, const char *label
     figure_function *const *figures, size_t count, bool latency)
 {
 	struct chart_point points[POINTS_MAX];
-	const struct result_second *last = &result->seconds[result->second_count - 1];
+	const struct sampler_second *last = &result->seconds[result->second_count - 1];
 	double low = 1e18, high = 0, step;
 	char text[UNITS_TEXT_MAX];
 	for (size_t f = 0; f < count; f++)

@@ -20,13 +20,13 @@ noise_student(double degrees)
 }
 
 static double
-mean_of(const struct result_second *second)
+mean_of(const struct sampler_second *second)
 {
 	return second->mean_ns;
 }
 
 #define PERCENTILE(name)                                                               \
-	static double name##_of(const struct result_second *second)                    \
+	static double name##_of(const struct sampler_second *second)                   \
 	{                                                                              \
 		return second->name##_ns == UINT64_MAX ? NAN                           \
 						       : (double)second->name##_ns;    \
@@ -44,16 +44,16 @@ struct batches {
 
 static bool
 take_batches(const struct result *result,
-    double (*figure)(const struct result_second *), struct batches *ret)
+    double (*figure)(const struct sampler_second *), struct batches *ret)
 {
 	double *values = xcalloc(result->second_count, sizeof(*values));
 	double sum = 0;
 	size_t count = 0;
 
 	for (size_t i = 0; i < result->second_count; i++) {
-		const struct result_second *second = &result->seconds[i];
+		const struct sampler_second *second = &result->seconds[i];
 		double value = figure(second);
-		if (!result_second_is_whole(second) || second->count == 0 ||
+		if (!sampler_second_is_whole(second) || second->count == 0 ||
 		    isnan(value))
 			continue;
 		values[count++] = value;
@@ -117,7 +117,7 @@ by_rank(const struct batches *batches)
 }
 
 static double
-half_width(const struct result *result, double (*figure)(const struct result_second *))
+half_width(const struct result *result, double (*figure)(const struct sampler_second *))
 {
 	struct batches batches;
 

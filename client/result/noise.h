@@ -5,7 +5,7 @@
  * Consecutive latencies are alike: other load on the machine, a growing queue or a
  * lower CPU clock last longer than one message. Thousands of samples within a second
  * are worth little more than one, and an interval that assumes independent samples is
- * far too narrow. Therefore the seconds (struct result_second) are used as batches:
+ * far too narrow. Therefore the seconds (struct sampler_second) are used as batches:
  * their standard deviation, with the quantile of Student's t for their number (batch
  * means: Law, Simulation Modeling and Analysis, 9.5.3).
  *

@@ -144,7 +144,7 @@ result_effective_count(const struct result *result, enum latency_kind which)
 	size_t batches = 0;
 
 	for (size_t i = 0; i < result->second_count; i++) {
-		const struct result_second *second = &result->seconds[i];
+		const struct sampler_second *second = &result->seconds[i];
 		double off = second->mean_ns - mean;
 
 		if (second->count == 0 || isnan(second->mean_ns))

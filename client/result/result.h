@@ -173,7 +173,7 @@ struct result {
 	size_t mismatch_count;
 	struct result_process *processes;
 	size_t process_count;
-	struct result_second *seconds;
+	struct sampler_second *seconds;
 	size_t second_count;
 	struct result_rank *ranks; /* merged results only */
 	size_t rank_count;

@@ -173,7 +173,7 @@ static const struct json_record_field process_fields[] = {
 	END,
 };
 
-#define SECOND struct result_second
+#define SECOND struct sampler_second
 const struct json_record_field result_second_fields[] = {
 	JSON_RECORD(SECOND, at_s, JSON_RECORD_OWN),
 	JSON_RECORD(SECOND, length_s, JSON_RECORD_MOST),

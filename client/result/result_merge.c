@@ -123,7 +123,7 @@ check_ranks(const struct result *into, char *error)
 
 /* Adds a second of one rank to the same second of another. */
 static void
-add_second(struct result_second *to, const struct result_second *from)
+add_second(struct sampler_second *to, const struct sampler_second *from)
 {
 	double count = (double)(to->count + from->count);
 
@@ -142,8 +142,8 @@ add_second(struct result_second *to, const struct result_second *from)
 
 /* The second that begins within half a second of `at`, or NULL. *from: where the search
  * begins; it moves on, for times that ascend. */
-static struct result_second *
-find_second(struct result_second *seconds, size_t count, double at, size_t *from)
+static struct sampler_second *
+find_second(struct sampler_second *seconds, size_t count, double at, size_t *from)
 {
 	while (*from < count && seconds[*from].at_s < at - 0.5)
 		++*from;
@@ -154,7 +154,7 @@ find_second(struct result_second *seconds, size_t count, double at, size_t *from
 static int
 by_start(const void *a, const void *b)
 {
-	const struct result_second *x = a, *y = b;
+	const struct sampler_second *x = a, *y = b;
 
 	return x->at_s < y->at_s ? -1 : x->at_s > y->at_s;
 }
@@ -164,12 +164,12 @@ static void
 add_seconds(struct result *into, const struct result *from, double offset_s)
 {
 	size_t own = into->second_count, look = 0;
-	struct result_second *seconds = grow(
+	struct sampler_second *seconds = grow(
 	    into->seconds, into->second_count, from->second_count, sizeof(*seconds));
 
 	into->seconds = seconds;
 	for (size_t i = 0; i < from->second_count; i++) {
-		struct result_second second = from->seconds[i], *same;
+		struct sampler_second second = from->seconds[i], *same;
 
 		second.at_s += offset_s;
 		same = find_second(seconds, own, second.at_s, &look);

@@ -247,9 +247,9 @@ longest_silence(const struct result *result, double *ret_from)
 	double longest = 0, now = 0;
 
 	for (size_t i = 0; i < result->second_count; i++) {
-		const struct result_second *second = &result->seconds[i];
+		const struct sampler_second *second = &result->seconds[i];
 		if (second->verified + second->wrong > 0 ||
-		    second->connections_open == 0 || !result_second_is_whole(second)) {
+		    second->connections_open == 0 || !sampler_second_is_whole(second)) {
 			now = 0;
 			continue;
 		}

@@ -16,14 +16,14 @@
 static void
 add_second(struct result *result, uint64_t us)
 {
-	struct result_second *second = &result->seconds[result->second_count++];
+	struct sampler_second *second = &result->seconds[result->second_count++];
 	static const int both[] = { LATENCY_RESPONSE, LATENCY_SERVICE };
 
 	for (size_t i = 0; i < 2; i++) {
 		histogram_record_many(result->latency[both[i]], us * US, 800);
 		histogram_record_many(result->latency[both[i]], 2 * us * US, 200);
 	}
-	*second = (struct result_second){ .length_s = 1,
+	*second = (struct sampler_second){ .length_s = 1,
 		.count = 1000,
 		.mean_ns = 1.2 * (double)(us * US),
 		.p50_ns = us * US,

@@ -131,7 +131,7 @@ refuses_another_load_and_names_the_difference(void **state)
 }
 
 static void
-set_seconds(struct result *result, const struct result_second *seconds, size_t count)
+set_seconds(struct result *result, const struct sampler_second *seconds, size_t count)
 {
 	free(result->seconds);
 	result->seconds = calloc(count, sizeof(*seconds));
@@ -141,10 +141,10 @@ set_seconds(struct result *result, const struct result_second *seconds, size_t c
 }
 
 /* A second with `count` answers of the same latency. */
-static struct result_second
+static struct sampler_second
 second_of(double at_s, uint64_t count, uint64_t ns)
 {
-	return (struct result_second){ .at_s = at_s,
+	return (struct sampler_second){ .at_s = at_s,
 		.length_s = 1,
 		.sent = count,
 		.verified = count,
@@ -162,9 +162,9 @@ check_seconds(struct run *run, bool later_first)
 {
 	struct result early = collect_rank(run, 0), late = collect_rank(run, 1);
 	struct result *into = later_first ? &late : &early;
-	const struct result_second first[] = { second_of(0, 10, 100),
+	const struct sampler_second first[] = { second_of(0, 10, 100),
 		second_of(1, 30, 100) };
-	const struct result_second other[] = { second_of(0, 10, 200),
+	const struct sampler_second other[] = { second_of(0, 10, 200),
 		second_of(1, 5, 300) };
 
 	late.started_at_ns = early.started_at_ns + SECOND * 5 / 4;
@@ -176,7 +176,7 @@ check_seconds(struct run *run, bool later_first)
 	assert_true(into->messages_per_s == 4000 / 3.25);
 	assert_true(into->started_at_ns == 1700000000 * SECOND + 123456789);
 	assert_int_equal(into->second_count, 3);
-	const struct result_second *s = into->seconds;
+	const struct sampler_second *s = into->seconds;
 	assert_true(s[0].at_s == 0 && s[0].count == 10 && s[0].p50_ns == 100);
 	/* Seconds that begin within half a second are the same; percentiles of a shared
 	 * second are not known. */
@@ -200,9 +200,9 @@ static void
 a_second_with_answers_of_one_rank_keeps_its_percentiles(void **state)
 {
 	struct result a = collect_rank(*state, 0), b = collect_rank(*state, 1);
-	const struct result_second of_a[] = { second_of(0, 0, 0), second_of(1, 7, 500),
+	const struct sampler_second of_a[] = { second_of(0, 0, 0), second_of(1, 7, 500),
 		second_of(2, 1, 100) };
-	const struct result_second of_b[] = { second_of(0, 9, 700), second_of(1, 0, 0),
+	const struct sampler_second of_b[] = { second_of(0, 9, 700), second_of(1, 0, 0),
 		second_of(2.6, 1, 100) };
 
 	set_seconds(&a, of_a, 3);

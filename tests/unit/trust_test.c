@@ -309,7 +309,7 @@ reports_a_stall_hidden_by_a_closed_loop(void **state)
 	result->seconds = calloc(10, sizeof(result->seconds[0]));
 	assert_non_null(result->seconds);
 	for (size_t i = 0; i < 10; i++)
-		result->seconds[i] = (struct result_second){ .at_s = (double)i,
+		result->seconds[i] = (struct sampler_second){ .at_s = (double)i,
 			.length_s = 1,
 			.connections_open = 50,
 			.verified = i == 4 || i == 5 ? 0 : 1250 };
@@ -331,7 +331,7 @@ reports_a_stall_hidden_by_a_closed_loop(void **state)
 	result->seconds[4].connections_open = 50;
 	result->seconds[4].wrong = 1;
 	expect(result, RESULT_VALID, NULL);
-	result->seconds[9] = (struct result_second){
+	result->seconds[9] = (struct sampler_second){
 		.at_s = 9, .length_s = 0.4, .connections_open = 50
 	};
 	expect(result, RESULT_VALID, NULL);
