@@ -43,6 +43,7 @@ enum close_reason {
 #undef X
 	    CLOSE_REASON_COUNT
 };
+#define CLOSE_NONE CLOSE_REASON_COUNT /* allowed, or stays open */
 
 struct close_reason_row {
 	const char *name, *help;

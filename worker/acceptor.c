@@ -67,7 +67,7 @@ admit(struct worker_listener *listener, int fd, const struct address *peer)
 {
 	listener->saw_connection = true;
 	enum close_reason reason = admission_check(listener, fd, peer);
-	if (reason == CLOSE_REASON_COUNT) {
+	if (reason == CLOSE_NONE) {
 		connection_open(listener, fd, peer);
 		return;
 	}

@@ -209,7 +209,7 @@ address_limits_check(struct address_limits *limits, uint32_t listener,
     uint32_t now_ms)
 {
 	if (!address_limits_are_set(config))
-		return CLOSE_REASON_COUNT;
+		return CLOSE_NONE;
 	struct key key = key_of(listener, peer);
 	struct entry *entry = find_or_add(limits, &key);
 	if (entry == NULL)
@@ -228,7 +228,7 @@ address_limits_check(struct address_limits *limits, uint32_t listener,
 		publish_accept(limits, &key, second);
 	return limit != 0 && entry->connections + others.connections >= limit
 	    ? CLOSE_ADDRESS_LIMIT
-	    : CLOSE_REASON_COUNT;
+	    : CLOSE_NONE;
 }
 
 void

@@ -32,7 +32,7 @@ struct address_limits *address_limits_create(
 void address_limits_destroy(struct address_limits *limits);
 
 /* Whether the peer may open one more connection now. Takes one token of accept_rate.
- * CLOSE_REASON_COUNT, or the reason to refuse it. `listener` is its number in the
+ * CLOSE_NONE, or the reason to refuse it. `listener` is its number in the
  * ledger. */
 enum close_reason address_limits_check(struct address_limits *limits, uint32_t listener,
     const struct listener_config *config, const struct address_compact *peer,

@@ -112,7 +112,7 @@ admission_check(
 	if (worker->connections.count >= worker->limits.max_connections)
 		return CLOSE_DESCRIPTOR_LIMIT;
 	return address_limits_are_set(listener->config) ? check_address(listener, peer)
-							: CLOSE_REASON_COUNT;
+							: CLOSE_NONE;
 }
 
 void

@@ -19,8 +19,7 @@ struct worker;
 int admission_start(struct worker *worker) __attribute__((warn_unused_result));
 void admission_stop(struct worker *worker);
 
-/* CLOSE_REASON_COUNT if the accepted connection is allowed, or the reason to refuse it.
- */
+/* CLOSE_NONE if the accepted connection is allowed, or the reason to refuse it. */
 enum close_reason admission_check(const struct worker_listener *listener, int fd,
     const struct address *peer) __attribute__((warn_unused_result));
 

@@ -79,7 +79,7 @@ may_move(const struct connection *connection)
 	return (listener->worker->transfers.movable >> listener->number & 1) != 0;
 }
 
-/* The reason to close a connection now, or CLOSE_REASON_COUNT. */
+/* The reason to close a connection now, or CLOSE_NONE. */
 static enum close_reason
 expired_reason(const struct worker *worker, const struct connection *connection)
 {
@@ -88,7 +88,7 @@ expired_reason(const struct worker *worker, const struct connection *connection)
 	if (connection->phase == CONNECTION_LINGERING)
 		return has_expired(worker, active_ms, LINGER_MS * NS_PER_MS)
 		    ? connection->reason
-		    : CLOSE_REASON_COUNT;
+		    : CLOSE_NONE;
 	if (worker->drain.closes_idle && config->timeouts.drain_quiet_ns != 0 &&
 	    connection_is_idle(connection) && !may_move(connection) &&
 	    has_expired(worker, active_ms, config->timeouts.drain_quiet_ns))
@@ -96,7 +96,7 @@ expired_reason(const struct worker *worker, const struct connection *connection)
 	if (config->timeouts.idle_ns != 0 && connection->output == NULL &&
 	    has_expired(worker, active_ms, config->timeouts.idle_ns))
 		return CLOSE_IDLE;
-	return CLOSE_REASON_COUNT;
+	return CLOSE_NONE;
 }
 
 static bool
@@ -105,7 +105,7 @@ check_connection(struct connection *connection, void *argument)
 	if (connection->frozen)
 		return true;
 	enum close_reason reason = expired_reason(argument, connection);
-	if (reason != CLOSE_REASON_COUNT)
+	if (reason != CLOSE_NONE)
 		connection_close(connection, reason);
 	return true;
 }

@@ -22,8 +22,6 @@
 
 #include "worker/address_limits.h"
 
-#define ALLOWED CLOSE_REASON_COUNT
-
 static inline struct address_compact
 peer(const char *text)
 {

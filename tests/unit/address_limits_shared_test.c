@@ -43,7 +43,7 @@ test_the_limit_applies_to_all_workers_together(void **state)
 	add_connection(worker_pair.address_limits[1], "10.0.0.1:2");
 	assert_int_equal(
 	    check_limits(worker_pair.address_limits[0], &config, "10.0.0.1:3", 0),
-	    ALLOWED);
+	    CLOSE_NONE);
 	add_connection(worker_pair.address_limits[0], "10.0.0.1:3");
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(check_limits(worker_pair.address_limits[i], &config,
@@ -51,15 +51,15 @@ test_the_limit_applies_to_all_workers_together(void **state)
 		    CLOSE_ADDRESS_LIMIT);
 		assert_int_equal(check_limits(worker_pair.address_limits[i], &config,
 				     "10.0.0.2:4", 0),
-		    ALLOWED);
+		    CLOSE_NONE);
 	}
 	remove_connection(worker_pair.address_limits[1], "10.0.0.1:2");
 	assert_int_equal(
 	    check_limits(worker_pair.address_limits[0], &config, "10.0.0.1:4", 0),
-	    ALLOWED);
+	    CLOSE_NONE);
 	assert_int_equal(
 	    check_limits(worker_pair.address_limits[1], &config, "10.0.0.1:4", 0),
-	    ALLOWED);
+	    CLOSE_NONE);
 	finish_worker_pair(&worker_pair);
 }
 
@@ -79,13 +79,13 @@ test_connections_of_a_crashed_worker_do_not_count(void **state)
 	ledger_retire(worker_pair.ledger, worker_pair.worker_ledger[0], 0, 0, 0);
 	assert_int_equal(
 	    check_limits(worker_pair.address_limits[1], &config, "10.0.0.1:3", 0),
-	    ALLOWED);
+	    CLOSE_NONE);
 	/* Nor when another process gets its ledger block. */
 	assert_ptr_equal(
 	    ledger_claim(worker_pair.ledger, 0), worker_pair.worker_ledger[0]);
 	assert_int_equal(
 	    check_limits(worker_pair.address_limits[1], &config, "10.0.0.1:3", 0),
-	    ALLOWED);
+	    CLOSE_NONE);
 	finish_worker_pair(&worker_pair);
 }
 
@@ -100,7 +100,7 @@ test_the_rate_applies_to_all_workers_together(void **state)
 	start_worker_pair(&worker_pair);
 	for (uint32_t now_ms = 5000; now_ms < 15000; now_ms++)
 		allowed += check_limits(worker_pair.address_limits[now_ms % 2], &config,
-			       "10.0.0.1:1", now_ms) == ALLOWED;
+			       "10.0.0.1:1", now_ms) == CLOSE_NONE;
 	assert_int_equal(allowed, 100);
 	finish_worker_pair(&worker_pair);
 }
@@ -129,7 +129,7 @@ test_many_addresses_are_counted_by_all_workers(void **state)
 		remove_connection(worker_pair.address_limits[i % 2], text);
 		assert_int_equal(check_limits(worker_pair.address_limits[(i + 1) % 2],
 				     &config, text, 0),
-		    ALLOWED);
+		    CLOSE_NONE);
 	}
 	finish_worker_pair(&worker_pair);
 }

@@ -7,7 +7,7 @@ test_allows_every_address_without_limits(void **state)
 
 	(void)state;
 	assert_false(address_limits_are_set(&config));
-	assert_int_equal(check_limits(NULL, &config, "10.0.0.1:1", 0), ALLOWED);
+	assert_int_equal(check_limits(NULL, &config, "10.0.0.1:1", 0), CLOSE_NONE);
 }
 
 static void
@@ -19,15 +19,15 @@ test_limits_the_connections_of_an_address(void **state)
 	(void)state;
 	add_connection(address_limits, "10.0.0.1:1");
 	assert_int_equal(
-	    check_limits(address_limits, &config, "10.0.0.1:2", 0), ALLOWED);
+	    check_limits(address_limits, &config, "10.0.0.1:2", 0), CLOSE_NONE);
 	add_connection(address_limits, "10.0.0.1:2");
 	assert_int_equal(check_limits(address_limits, &config, "10.0.0.1:3", 0),
 	    CLOSE_ADDRESS_LIMIT);
 	assert_int_equal(
-	    check_limits(address_limits, &config, "10.0.0.2:3", 0), ALLOWED);
+	    check_limits(address_limits, &config, "10.0.0.2:3", 0), CLOSE_NONE);
 	remove_connection(address_limits, "10.0.0.1:1");
 	assert_int_equal(
-	    check_limits(address_limits, &config, "10.0.0.1:3", 0), ALLOWED);
+	    check_limits(address_limits, &config, "10.0.0.1:3", 0), CLOSE_NONE);
 	address_limits_destroy(address_limits);
 }
 
@@ -43,7 +43,7 @@ test_each_listener_counts_separately(void **state)
 	assert_int_equal(address_limits_check(address_limits, 0, &config, &client, 0),
 	    CLOSE_ADDRESS_LIMIT);
 	assert_int_equal(
-	    address_limits_check(address_limits, 1, &config, &client, 0), ALLOWED);
+	    address_limits_check(address_limits, 1, &config, &client, 0), CLOSE_NONE);
 	address_limits_destroy(address_limits);
 }
 
@@ -59,11 +59,12 @@ test_an_ipv6_network_of_64_bits_counts_as_one_address(void **state)
 	    check_limits(address_limits, &config, "[2001:db8:0:1:ffff::2]:1", 0),
 	    CLOSE_ADDRESS_LIMIT);
 	assert_int_equal(
-	    check_limits(address_limits, &config, "[2001:db8:0:2::1]:1", 0), ALLOWED);
+	    check_limits(address_limits, &config, "[2001:db8:0:2::1]:1", 0),
+	    CLOSE_NONE);
 	/* The same bytes in the other family are another address. */
 	add_connection(address_limits, "10.0.0.1:1");
 	assert_int_equal(
-	    check_limits(address_limits, &config, "[a00:1::1]:1", 0), ALLOWED);
+	    check_limits(address_limits, &config, "[a00:1::1]:1", 0), CLOSE_NONE);
 	address_limits_destroy(address_limits);
 }
 
@@ -78,7 +79,8 @@ test_a_mapped_address_counts_as_ipv4(void **state)
 	assert_int_equal(check_limits(address_limits, &config, "10.0.0.1:2", 0),
 	    CLOSE_ADDRESS_LIMIT);
 	assert_int_equal(
-	    check_limits(address_limits, &config, "[::ffff:10.0.0.2]:1", 0), ALLOWED);
+	    check_limits(address_limits, &config, "[::ffff:10.0.0.2]:1", 0),
+	    CLOSE_NONE);
 	address_limits_destroy(address_limits);
 }
 
@@ -92,15 +94,16 @@ test_the_rate_allows_a_burst_of_one_second(void **state)
 	(void)state;
 	for (int i = 0; i < 10; i++)
 		assert_int_equal(
-		    check_limits(address_limits, &config, "10.0.0.1:1", 5000), ALLOWED);
+		    check_limits(address_limits, &config, "10.0.0.1:1", 5000),
+		    CLOSE_NONE);
 	assert_int_equal(check_limits(address_limits, &config, "10.0.0.1:1", 5000),
 	    CLOSE_ACCEPT_RATE);
 	assert_int_equal(
-	    check_limits(address_limits, &config, "10.0.0.2:1", 5000), ALLOWED);
+	    check_limits(address_limits, &config, "10.0.0.2:1", 5000), CLOSE_NONE);
 	/* Every millisecond for ten seconds: refused connections take no token. */
 	for (uint32_t now_ms = 5001; now_ms <= 15000; now_ms++)
 		allowed += check_limits(address_limits, &config, "10.0.0.1:1",
-			       now_ms) == ALLOWED;
+			       now_ms) == CLOSE_NONE;
 	assert_int_equal(allowed, 100);
 	address_limits_destroy(address_limits);
 }
@@ -115,11 +118,11 @@ test_the_rate_survives_clock_wraparound(void **state)
 	(void)state;
 	assert_int_equal(
 	    check_limits(address_limits, &config, "10.0.0.1:1", UINT32_MAX - 10),
-	    ALLOWED);
+	    CLOSE_NONE);
 	assert_int_equal(check_limits(address_limits, &config, "10.0.0.1:1", 100),
 	    CLOSE_ACCEPT_RATE);
 	assert_int_equal(
-	    check_limits(address_limits, &config, "10.0.0.1:1", 990), ALLOWED);
+	    check_limits(address_limits, &config, "10.0.0.1:1", 990), CLOSE_NONE);
 	address_limits_destroy(address_limits);
 }
 
@@ -132,13 +135,14 @@ test_the_highest_limits_do_not_overflow(void **state)
 
 	(void)state;
 	assert_int_equal(
-	    check_limits(address_limits, &config, "10.0.0.1:1", 0), ALLOWED);
+	    check_limits(address_limits, &config, "10.0.0.1:1", 0), CLOSE_NONE);
 	assert_int_equal(
-	    check_limits(address_limits, &config, "10.0.0.1:1", UINT32_MAX), ALLOWED);
+	    check_limits(address_limits, &config, "10.0.0.1:1", UINT32_MAX),
+	    CLOSE_NONE);
 	for (int i = 0; i < 999999; i++)
 		assert_int_equal(
 		    check_limits(address_limits, &config, "10.0.0.1:1", UINT32_MAX),
-		    ALLOWED);
+		    CLOSE_NONE);
 	assert_int_equal(
 	    check_limits(address_limits, &config, "10.0.0.1:1", UINT32_MAX),
 	    CLOSE_ACCEPT_RATE);
@@ -156,17 +160,17 @@ test_a_full_table_evicts_the_least_recent_address(void **state)
 	for (int i = 0; i < 100; i++) {
 		number_text(text, i);
 		assert_int_equal(
-		    check_limits(address_limits, &config, text, 0), ALLOWED);
+		    check_limits(address_limits, &config, text, 0), CLOSE_NONE);
 	}
 	/* Address 0 connects again and is no longer the oldest. */
 	assert_int_equal(
 	    check_limits(address_limits, &config, "10.0.0.0:1", 0), CLOSE_ACCEPT_RATE);
 	assert_int_equal(
-	    check_limits(address_limits, &config, "10.9.9.9:1", 0), ALLOWED);
+	    check_limits(address_limits, &config, "10.9.9.9:1", 0), CLOSE_NONE);
 	assert_int_equal(
 	    check_limits(address_limits, &config, "10.0.0.0:1", 0), CLOSE_ACCEPT_RATE);
 	assert_int_equal(
-	    check_limits(address_limits, &config, "10.0.0.1:1", 0), ALLOWED);
+	    check_limits(address_limits, &config, "10.0.0.1:1", 0), CLOSE_NONE);
 	address_limits_destroy(address_limits);
 }
 
@@ -186,7 +190,7 @@ test_addresses_with_connections_are_never_evicted(void **state)
 	    CLOSE_ADDRESS_LIMIT);
 	remove_connection(address_limits, "10.0.0.50:1");
 	assert_int_equal(
-	    check_limits(address_limits, &config, "10.9.9.9:1", 0), ALLOWED);
+	    check_limits(address_limits, &config, "10.9.9.9:1", 0), CLOSE_NONE);
 	add_connection(address_limits, "10.9.9.9:1");
 	for (int i = 0; i < 100; i++) {
 		number_text(text, i);
@@ -208,10 +212,10 @@ test_untracked_addresses_change_no_count_on_close(void **state)
 	add_connection(address_limits, "10.0.0.2:1");
 	remove_connection(address_limits, "10.0.0.1:1");
 	assert_int_equal(
-	    check_limits(address_limits, &config, "10.0.0.2:2", 0), ALLOWED);
+	    check_limits(address_limits, &config, "10.0.0.2:2", 0), CLOSE_NONE);
 	remove_connection(address_limits, "10.0.0.2:1");
 	assert_int_equal(
-	    check_limits(address_limits, &config, "10.0.0.2:2", 0), ALLOWED);
+	    check_limits(address_limits, &config, "10.0.0.2:2", 0), CLOSE_NONE);
 	address_limits_destroy(address_limits);
 }
 
@@ -236,7 +240,7 @@ test_eviction_affects_no_other_address(void **state)
 		    *slot = &present[step % PRESENT];
 		number_text(text, client);
 		assert_int_equal(check_limits(address_limits, &config, text, 0),
-		    is_open[client] ? CLOSE_ADDRESS_LIMIT : ALLOWED);
+		    is_open[client] ? CLOSE_ADDRESS_LIMIT : CLOSE_NONE);
 		if (is_open[client])
 			continue;
 		add_connection(address_limits, text);
@@ -271,7 +275,7 @@ test_counts_long_mixed_sequences_correctly(void **state)
 			open[i]--;
 		} else if (open[i] < MOST) {
 			assert_int_equal(
-			    check_limits(address_limits, &config, text, 0), ALLOWED);
+			    check_limits(address_limits, &config, text, 0), CLOSE_NONE);
 			add_connection(address_limits, text);
 			open[i]++;
 		} else {
