@@ -1,11 +1,11 @@
-"""bench.py - what the benchmarks share: servers, loads, their CPU time, the machine.
+"""bench.py - shared by the benchmarks: servers, loads, their CPU time, the machine.
 
-Rates on one machine move by half, CPU time for each message by a few per cent. So compared
-is CPU, with server and client pinned to one core (crossing cores doubles the cost), in
-slices that alternate over connections that stay: what disturbs one disturbs the other. A
-figure is the median of its slices, a ratio the median of the ratios of neighbours.
+Rates on one machine vary by half, CPU time per message by a few per cent. So CPU time is
+compared, with server and client pinned to one core (crossing cores doubles the cost), in
+alternating slices over the same connections, so that a disturbance affects both. A figure
+is the median of its slices, a ratio the median of the ratios of neighbouring slices.
 
-Processes are ended by their ids; all load goes to the loopback.
+Processes are terminated by pid; all traffic is on loopback.
 """
 import os
 import pathlib
@@ -27,13 +27,13 @@ def wait_for(what, condition, seconds=60):
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         if time.monotonic() > deadline:
-            sys.exit(f"bench: not within {seconds} s: {what}")
+            sys.exit(f"bench: timeout after {seconds} s: {what}")
         time.sleep(0.02)
     return found
 
 
 def family(pid):
-    """A process and all that it has started."""
+    """A process and its descendants."""
     found = [pid]
     for one in found:
         try:
@@ -72,14 +72,14 @@ def private_dirty(pid):
 
 
 class Server:
-    """A server, pinned to `core` unless that is None; `port` is known or found in its
-    output by a pattern. It is there when `ready` is in its output, or the port answers."""
+    """A server, pinned to `core` unless that is None. `port` is a number, or a pattern in
+    its output. It is ready when `ready` is in its output, or the port accepts."""
 
     def __init__(self, name, command, port, ready=None, core=CORE, folder=None):
         self.name = name
         self.log = tempfile.TemporaryFile(mode="w+")
         pin = [] if core is None else ["taskset", "-c", str(core)]
-        # It appends through a description of its own: where we read moves no line of it.
+        # Opened separately for appending, so that reading does not move the write position.
         with open(f"/proc/self/fd/{self.log.fileno()}", "a") as output:
             self.process = subprocess.Popen(
                 pin + [str(word) for word in command], stdout=output, stderr=output,
@@ -102,7 +102,7 @@ class Server:
         self.log.seek(0)
         text = self.log.read()
         if self.process.poll() is not None:
-            sys.exit(f"bench: {self.name} ended: {text}")
+            sys.exit(f"bench: {self.name} exited: {text}")
         return re.search(pattern, text, re.M)
 
     def pids(self):
@@ -133,7 +133,7 @@ def start_yodeld(reply="echo", *options, build=BUILD, core=CORE, workers=1, name
 
 
 class Load:
-    """round_trips on a server: connections that stay, run in slices."""
+    """round_trips with persistent connections to a server, run in slices."""
 
     def __init__(self, server, connections=50, size=64, core=CORE, options=(), probe=True):
         self.server = server
@@ -142,7 +142,7 @@ class Load:
         self.process = subprocess.Popen(command + [str(server.port)], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True)
         if self.process.stdout.readline() != "ready\n":
-            sys.exit(f"bench: {server.name}: no {connections} connections")
+            sys.exit(f"bench: {server.name}: cannot open {connections} connections")
         if probe:
             self.run(0.05)  # the first messages warm up
 
@@ -168,10 +168,10 @@ class Load:
         self.process.stdin.flush()
 
     def end(self):
-        """The words of a slice that was begun, as round_trips.c has them."""
+        """The fields of the outcome of a started slice (see round_trips.c)."""
         words = self.process.stdout.readline().split()
         if len(words) != 5:
-            sys.exit(f"bench: {self.server.name}: the load ended")
+            sys.exit(f"bench: {self.server.name}: the load exited")
         return words
 
     def stop(self):
@@ -189,7 +189,7 @@ def alternate(loads, rounds, seconds):
 
 
 def ratio_of(slices, name, base, key="us"):
-    """The median of the ratios of neighbours, and its spread."""
+    """The median of the ratios of neighbouring slices, and its quartiles."""
     ratios = sorted(a[key] / b[key] for a, b in zip(slices[name], slices[base]))
     quarter = len(ratios) // 4
     return {

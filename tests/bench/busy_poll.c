@@ -1,8 +1,8 @@
 /*
- * busy_poll.c - the tutorials' non-blocking server: an echo that asks every socket in
- * turn, without ever waiting for any. For the comparison of event methods alone.
+ * busy_poll.c - a non-blocking echo server that reads from every socket in turn and
+ * never waits. Only for the comparison of event methods.
  *
- *   busy_poll     prints its port, serves until it is ended
+ *   busy_poll     prints its port, serves until it is terminated
  */
 #include <sys/resource.h>
 #include <sys/socket.h>

@@ -1,4 +1,4 @@
-"""costs.py - yodeld's CPU for each message, beside a raw epoll server's."""
+"""costs.py - CPU time of yodeld per message, compared with a raw epoll server."""
 import bench
 
 # what, reply, connections, bytes, options of the load, at most
@@ -17,7 +17,7 @@ CASES = [
 
 
 def sitting(servers, order, case, rounds, seconds):
-    """Slices of fresh connections; the first of `order` connects first."""
+    """Slices over new connections; the first server of `order` is connected first."""
     _, _, connections, size, options, _ = case
     loads = {
         name: bench.Load(servers[name], connections, size, options=options) for name in order
@@ -32,9 +32,9 @@ def compare(servers, case, rounds, seconds):
     what, reply, connections, _, _, bar = case
     names, sittings = ["raw epoll", reply], 1
     if connections > 1000:
-        # Where the kernel has put so many moves their cost by 5 %, and who connects first
-        # pays the more: some sittings, taking turns at that. Fewer slices of each, long
-        # enough to reach everyone.
+        # With many connections their placement in memory changes the cost by 5 %, and the
+        # first to connect is slower: several sittings in alternating order, with fewer
+        # slices, each long enough to reach every connection.
         rounds, seconds, sittings = max(2, rounds // 6), seconds * 2, 6
     slices = {name: [] for name in names}
     for number in range(sittings):

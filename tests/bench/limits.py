@@ -1,5 +1,5 @@
-"""limits.py - what many idle connections cost, what one that never reads does to the
-others, and the counts that no load of the machine changes: memory and system calls."""
+"""limits.py - the cost of many idle connections, the effect of a client that never reads on
+others, and counts that do not depend on the machine's load: memory and system calls."""
 import os
 import re
 import resource
@@ -15,12 +15,12 @@ IDLE_FOR_MEMORY = 18000
 
 
 def room():
-    """Connections that one process may hold, with some air."""
+    """The number of connections that one process may hold, with a margin."""
     return resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 100
 
 
 def with_idle(rounds, seconds):
-    """A message's cost beside so many silent connections, and beside ten."""
+    """CPU time per message with many idle connections, and with ten."""
     idle = min(IDLE, room())
     slices = {"10 idle": [], "many idle": []}
     for number in range(4):  # where the kernel puts them differs from one set to the next
@@ -47,7 +47,7 @@ def with_idle(rounds, seconds):
 
 
 def never_reading(rounds, seconds):
-    """The others' p99 beside a client that sends and never reads; the worker's growth."""
+    """p99 of other clients while one never reads; and the growth of the worker."""
     servers = {
         name: bench.start_yodeld("echo", "--set", "timeouts.stalled_write=0s")
         for name in ("quiet", "stuck")
@@ -56,7 +56,7 @@ def never_reading(rounds, seconds):
     try:
         for name, server in servers.items():
             loads[name] = bench.Load(server, 50, options=["-l"])
-        # The worker's own buffer is touched before, by messages that fill it.
+        # Large messages touch the worker's own buffer first.
         filling = bench.Load(servers["stuck"], 1, 64 * 1024)
         filling.run(0.5)
         filling.stop()
@@ -111,8 +111,8 @@ def memory():
 
 
 def count_calls(pid, run):
-    """System calls of a process while run() runs: by perf, which does not slow it, or by
-    strace; None without both."""
+    """System calls of a process while run() runs, counted by perf, which does not slow it
+    down, or else by strace; None without both."""
     if shutil.which("perf"):
         command = ["perf", "stat", "-x,", "-e", "raw_syscalls:sys_enter", "-p", str(pid)]
         pattern = r"^(\d+),"

@@ -1,5 +1,5 @@
-"""peers.py - yodeld's CPU for a round trip beside that of servers from Debian's packages,
-those that are installed: some 64 bytes each way, 50 connections, one thread, one core."""
+"""peers.py - CPU time of yodeld for a round trip, compared with other servers of Debian that
+are installed: about 64 bytes each way, 50 connections, one thread, one core."""
 import contextlib
 import pathlib
 import shutil
@@ -19,16 +19,16 @@ def free_port():
 
 
 def ask(port, request):
-    """What comes back, until nothing more comes for a while."""
-    came = b""
+    """The answer: all bytes until the peer is silent for a while."""
+    answer = b""
     with socket.create_connection(("127.0.0.1", port)) as peer:
         peer.settimeout(10)
         peer.sendall(request)
         with contextlib.suppress(TimeoutError):
             while part := peer.recv(65536):
-                came += part
+                answer += part
                 peer.settimeout(0.3)
-    return came
+    return answer
 
 
 def memcached(folder, port):
@@ -81,7 +81,7 @@ def sockperf(folder, port):
     feed = pathlib.Path(folder, "feed")  # by -p alone it serves one connection
     feed.write_text(f"T:127.0.0.1:{port}\n")
     server = bench.Server("sockperf", ["sockperf", "server", "-f", feed, "-F", "epoll"], port)
-    # Its header: sequence number, flags (from a client, an answer is wanted), length.
+    # sockperf's header: sequence number, flags (client, reply requested), length.
     header = struct.pack(">QHI", 1, 3, 64)
     return server, header + TEXT[: 64 - len(header)]
 

@@ -1,7 +1,7 @@
 /*
- * raw_client.c - the least that a load generator can do: one process, level-triggered
- * epoll, on each connection one message at a time, answers counted by their bytes and
- * never looked at. What a message costs yodel is compared with it.
+ * raw_client.c - a minimal load generator: one process, level-triggered epoll, one
+ * message at a time on each connection; it counts the bytes of the answers and does not
+ * verify them. The reference for the cost of yodel.
  *
  *   raw_client PORT CONNECTIONS BYTES SECONDS
  *

@@ -1,11 +1,11 @@
 /*
- * raw_epoll.c - the least that an echo server can do: one process, level-triggered
- * epoll, a connection is just a descriptor. What yodeld's cost is compared with.
+ * raw_epoll.c - a minimal echo server: one process, level-triggered epoll, a connection
+ * is just a descriptor. The reference for the cost of yodeld.
  *
- *   raw_epoll [ADDRESS [PORT]]     prints the port, serves until it is ended
+ *   raw_epoll [ADDRESS [PORT]]     prints the port, serves until it is terminated
  *
- * It is no model of a server: what the kernel does not take at once is lost, and the
- * program ends aloud when that happens, since the comparison would be worth nothing.
+ * It has no output buffer: after a partial send it exits with an error, because the
+ * comparison would be invalid.
  */
 #include <sys/epoll.h>
 #include <sys/resource.h>

@@ -1,21 +1,21 @@
 /*
- * round_trips.c - a load for any server that answers a fixed request with an answer of
- * fixed size: one process, level-triggered epoll, one burst at a time on each
+ * round_trips.c - a load generator for any server that answers a fixed request with an
+ * answer of fixed size: one process, level-triggered epoll, one burst at a time on each
  * connection.
  *
  *   round_trips [-c CONNECTIONS] [-i IDLE] [-n BURST] [-o] [-l] [-q FILE] [-a BYTES]
  * PORT
  *
- *   -q  the request (64 bytes of "x"); -a bytes of its answer (as many as it has)
+ *   -q  the request (64 bytes of "x"); -a size of its answer (that of the request)
  *   -n  requests sent at once, all answered before the next burst (1)
  *   -o  a connection for each request, closed after the answer
- *   -i  connections that are open beside and silent
- *   -l  latencies, too
+ *   -i  additional idle connections
+ *   -l  also measure latencies
  *
- * Prints "ready" when all are connected. Each line that it reads then is a number of
- * seconds to run; the outcome is one line: messages, seconds, CPU nanoseconds of this
- * process, p50 and p99 in nanoseconds (0 without -l). Between two runs nothing is in
- * flight, so that servers can be compared in turn over connections that stay.
+ * Prints "ready" when all are connected. Then each input line is a number of seconds to
+ * run, and the output is one line: messages, seconds, CPU nanoseconds of this process,
+ * p50 and p99 in nanoseconds (0 without -l). Between runs nothing is in flight, so that
+ * servers can be compared in turn over the same connections.
  */
 #include <sys/epoll.h>
 #include <sys/resource.h>
@@ -100,8 +100,8 @@ quantile(double part)
 
 /* --- connections --- */
 
-/* Connects from one address of 127.1.0.0/16 after the other: a port that has just been
- * closed waits for a while. */
+/* Connects from the addresses of 127.1.0.0/16 in turn: a closed port stays in TIME_WAIT
+ * for a while. */
 static int
 open_one(void)
 {
@@ -160,7 +160,7 @@ end(struct connection *connection)
 		record(now_ns() - connection->sent_ns);
 }
 
-/* Returns whether the answer is whole. */
+/* Returns true if the answer is complete. */
 static bool
 take(struct connection *connection)
 {

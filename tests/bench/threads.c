@@ -1,8 +1,8 @@
 /*
- * threads.c - the tutorials' server with a thread for each connection: an echo that
- * blocks. For the comparison of event methods alone.
+ * threads.c - a blocking echo server with a thread for each connection. Only for the
+ * comparison of event methods.
  *
- *   threads       prints its port, serves until it is ended
+ *   threads       prints its port, serves until it is terminated
  */
 #include <sys/resource.h>
 #include <sys/socket.h>
