@@ -36,6 +36,7 @@ load lib/supervision
 
 # The kernel limits descriptors in flight, of all processes, to RLIMIT_NOFILE of one.
 @test "a reload of many workers with few descriptors each moves every connection" {
+	needs descriptors 2048
 	write_config '"workers": 16'
 	YODELD_RUN="prlimit --nofile=200" start_yodeld -c yodeld.json
 	spawn quiet "$INDEPENDENT_CLIENT" hold "127.0.0.1:$PORT" 1400
@@ -291,6 +292,7 @@ one_listener()
 }
 
 @test "when no worker starts, the exit status is 71 with a reason" {
+	needs root
 	run -71 timeout 20 setpriv --bounding-set=-setuid "$YODELD" --workers 2 \
 		--listen 127.0.0.1:0 --set user=nobody
 	[[ $output = *'cannot become user "nobody": Operation not permitted'* ]]
@@ -487,6 +489,7 @@ shows_no_process_of_worker_1()
 }
 
 @test "a failing reload with more workers resets no connection" {
+	needs root
 	write_config '"workers": 1'
 	YODELD_RUN='setpriv --bounding-set=-setuid' start_yodeld -c yodeld.json \
 		--set admin.socket="$PWD/admin_socket"
@@ -519,6 +522,7 @@ shows_no_process_of_worker_1()
 }
 
 @test "a full disk under the log is reported once, and the server keeps serving" {
+	needs root
 	on_small_disk use_up_the_disk
 }
 

@@ -183,6 +183,7 @@ result_matches() # EXPRESSION
 }
 
 @test "10,000 sockets in lockstep against yodeld are verified" {
+	needs descriptors 6000
 	start_yodeld --workers 2 --listen 127.0.0.1:0=upper
 	run -0 --separate-stderr "$YODEL" -c 10000 --lockstep --json result.json --timeout 60s \
 		--connect-timeout 60s "127.0.0.1:$PORT"
