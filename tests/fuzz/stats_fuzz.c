@@ -29,7 +29,7 @@
 #include "ctl/ctl_config.h"
 #include "ctl/ctl_json.h"
 #include "ctl/ctl_show.h"
-#include "ctl/top_view.h"
+#include "ctl/top.h"
 #include "tests/fuzz/descriptors.h"
 #include "tests/lib/must.h"
 
@@ -148,7 +148,7 @@ show_all(const json_t *now, const json_t *before)
 		free(text);
 	}
 	for (size_t i = 0; i < sizeof(elapsed_s) / sizeof(elapsed_s[0]); i++) {
-		char *text = top_view_format(now, before, elapsed_s[i]);
+		char *text = top_format(now, before, elapsed_s[i]);
 		must(text != NULL);
 		check_plain(text, false);
 		free(text);
