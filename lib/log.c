@@ -14,8 +14,8 @@
 #include <unistd.h>
 
 #include "lib/clock.h"
-#include "lib/log_format.h"
 #include "lib/log_ratelimit.h"
+#include "lib/printable.h"
 #include "lib/units.h"
 
 #define LINE_MAX_BYTES 2048
@@ -179,6 +179,66 @@ log_set_fd(int fd)
 	replace_sink(fd, state.path, state.is_syslog);
 }
 
+/* As the inside of a JSON string; cut when full. */
+static size_t
+append_json_text(char *line, size_t at, size_t size, const char *text)
+{
+	while (*text != '\0' && at + 8 <= size) {
+		unsigned char c = (unsigned char)*text;
+		size_t length = printable_length(text);
+		if (c == '"' || c == '\\')
+			line[at++] = '\\';
+		if (length > 0)
+			memcpy(line + at, text, length);
+		else if (c < 0x80)
+			at += (size_t)sprintf(line + at, "\\u%04x", c);
+		else
+			line[at++] = '?'; /* JSON cannot contain invalid UTF-8 */
+		at += length;
+		text += length > 0 ? length : 1;
+	}
+	return at;
+}
+
+/* Both write a line with its newline into line[size] and return its length, without a
+ * NUL. A long line is cut. size is at least the message's length and 256. */
+static size_t
+format_json(enum log_level level, const char *message, char *line, size_t size)
+{
+	char when[UNITS_TEXT_MAX];
+	size_t at = (size_t)snprintf(line, size,
+	    "{\"time\":\"%s\",\"level\":\"%s\",\"program\":\"%s\",\"pid\":%d,",
+	    units_format_time(clock_realtime_ns(), 6, when), log_level_names[level],
+	    state.program, (int)getpid());
+	if (state.role[0] != '\0')
+		at += (size_t)snprintf(
+		    line + at, size - at, "\"role\":\"%s\",", state.role);
+	at += (size_t)snprintf(line + at, size - at, "\"message\":\"");
+	at = append_json_text(line, at, size - 4, message);
+	memcpy(line + at, "\"}\n", 3);
+	return at + 3;
+}
+
+static size_t
+format_text(const char *message, char *line, size_t size)
+{
+	int at = 0;
+	if (state.is_command)
+		at = snprintf(line, size, "%s: ", state.program);
+	else if (state.program[0] != '\0')
+		at = snprintf(line, size, "%s[%d]%s%s: ", state.program, (int)getpid(),
+		    state.role[0] != '\0' ? " " : "", state.role);
+	int n = snprintf(line + at, size - (size_t)at - 1, "%s", message);
+	size_t end = (size_t)at + (size_t)n;
+	if (end > size - 2)
+		end = size - 2;
+	/* Untrusted values cannot add lines. */
+	line[end] = '\0';
+	printable_sanitize(line + at);
+	line[end] = '\n';
+	return end + 1;
+}
+
 /* The priority for journal and syslog, for syslog also the date (RFC 3164); time and
  * level for a file. */
 static size_t
@@ -238,14 +298,9 @@ write_line(enum log_level level, const char *message)
 	char room[PREFIX_MAX_BYTES + LINE_MAX_BYTES + 256];
 	char *line = room + PREFIX_MAX_BYTES;
 	size_t size = sizeof(room) - PREFIX_MAX_BYTES;
-	const struct log_event event = { .program = state.program,
-		.role = state.role,
-		.is_command = state.is_command,
-		.level = level,
-		.message = message };
 	size_t length = state.format == LOG_FORMAT_JSON
-	    ? log_format_json(&event, line, size)
-	    : log_format_text(&event, line, size);
+	    ? format_json(level, message, line, size)
+	    : format_text(message, line, size);
 	bool is_for_console =
 	    state.fd != STDERR_FILENO && (int)level < (int)state.console;
 	if (is_for_console && put_line(STDERR_FILENO, level, line, length) < 0)
