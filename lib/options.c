@@ -167,8 +167,7 @@ set(const struct option_row *row, char *text, void *field)
 		memcpy(field, &text, sizeof(text));
 		break;
 	case OPTION_LIST:
-		if (options_list_add(field, text) < 0)
-			fatalx(EX_OSERR, "out of memory");
+		options_list_add(field, text);
 		break;
 	case OPTION_NAME:
 		name = parse_name(row, text);
@@ -300,15 +299,12 @@ options_parse(const struct options_command *command, int argc, char **argv, void
 	return argv + optind;
 }
 
-int
+void
 options_list_add(struct option_list *list, const char *text)
 {
-	const char **items =
-	    realloc(list->items, (list->count + 2) * sizeof(const char *));
-	if (items == NULL)
-		return -1;
-	list->items = items;
-	items[list->count++] = text;
-	items[list->count] = NULL;
-	return 0;
+	list->items = realloc(list->items, (list->count + 2) * sizeof(const char *));
+	if (list->items == NULL)
+		fatalx(EX_OSERR, "out of memory");
+	list->items[list->count++] = text;
+	list->items[list->count] = NULL;
 }

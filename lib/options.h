@@ -74,8 +74,7 @@ struct option_list {
 char **options_parse(
     const struct options_command *command, int argc, char **argv, void *into);
 
-/* Adds a text, which is not copied. 0, or -1 with errno ENOMEM. */
-int options_list_add(struct option_list *list, const char *text)
-    __attribute__((warn_unused_result));
+/* Adds a text, which is not copied; out of memory as above. */
+void options_list_add(struct option_list *list, const char *text);
 
 #endif

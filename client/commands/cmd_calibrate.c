@@ -17,10 +17,16 @@
 
 #define CONNECTIONS 50
 #define MESSAGE_BYTES 64
-#define CLOSED_NS NS_PER_S
-#define PACED_NS NS_PER_S
+#define DURATION_NS NS_PER_S
 #define PACED_RATE 2000.0
 #define EXIT_LOST 1
+
+struct measurement {
+	uint32_t processes; /* 0: as many as useful */
+	double rate;        /* 0: closed loop */
+	uint64_t spin_ns;
+	const char *how; /* of a paced load */
+};
 
 /* The part of the plan that all measurements share. */
 static void
@@ -34,8 +40,7 @@ describe(struct plan *plan, const char *target)
 	/* Measure this machine alone, even when it is one rank of several. */
 	plan->rank_text = "0/1";
 	plan->progress = PLAN_PROGRESS_NEVER;
-	if (options_list_add(&plan->target_texts, target) < 0)
-		fatalx(EX_OSERR, "out of memory");
+	options_list_add(&plan->target_texts, target);
 }
 
 static int
@@ -79,61 +84,48 @@ show_paced(const struct result *result, const char *how)
 
 /* The exit status; an interrupt also skips the measurements that follow. */
 static int
-finish(struct result *result)
+measure(struct plan *plan, const char *target, const struct measurement *measurement)
 {
-	int status = verdict_exit_status(result);
-	if (status == 0 && result->interrupted)
+	struct result result;
+	describe(plan, target);
+	plan->duration_ns = DURATION_NS;
+	plan->processes = measurement->processes;
+	plan->processes_auto = measurement->processes == 0;
+	plan->rate_all = measurement->rate;
+	plan->spin_ns = measurement->spin_ns;
+	int status = try_plan(plan, &result);
+	if (status != 0)
+		return status;
+	if (measurement->rate > 0)
+		show_paced(&result, measurement->how);
+	else
+		show_closed(&result, (uint32_t)result.plan.processes);
+	status = verdict_exit_status(&result);
+	if (status == 0 && result.interrupted)
 		status = EXIT_LOST;
-	result_finish(result);
+	result_finish(&result);
 	return status;
-}
-
-static int
-closed_loop(struct plan *plan, const char *target, uint32_t processes)
-{
-	struct result result;
-	describe(plan, target);
-	plan->duration_ns = CLOSED_NS;
-	plan->processes = processes;
-	plan->processes_auto = processes == 0;
-	int status = try_plan(plan, &result);
-	if (status != 0)
-		return status;
-	show_closed(&result, (uint32_t)result.plan.processes);
-	return finish(&result);
-}
-
-static int
-paced(struct plan *plan, const char *target, uint64_t spin_ns, const char *how)
-{
-	struct result result;
-	describe(plan, target);
-	plan->duration_ns = PACED_NS;
-	plan->rate_all = PACED_RATE;
-	plan->processes = 1;
-	plan->processes_auto = false;
-	plan->spin_ns = spin_ns;
-	int status = try_plan(plan, &result);
-	if (status != 0)
-		return status;
-	show_paced(&result, how);
-	return finish(&result);
 }
 
 static int
 calibrate(const char *target)
 {
+	static const struct measurement measurements[] = {
+		{ .processes = 1 },
+		{ .processes = 0 },
+		{ 1, PACED_RATE, 0, "sleeping" },
+		{ 1, PACED_RATE, UINT64_C(200000), "--spin 200us" },
+	};
 	static struct plan plan; /* large */
-	int status;
+	int status = 0;
 	printf(
 	    "Limits of this client on this machine: %d connections, messages of %d bytes, a minimal echo server on the same machine.\n",
 	    CONNECTIONS, MESSAGE_BYTES);
 	fflush(stdout);
-	if ((status = closed_loop(&plan, target, 1)) != 0 ||
-	    (status = closed_loop(&plan, target, 0)) != 0 ||
-	    (status = paced(&plan, target, 0, "sleeping")) != 0)
-		return status;
-	return paced(&plan, target, UINT64_C(200000), "--spin 200us");
+	for (size_t i = 0;
+	     status == 0 && i < sizeof(measurements) / sizeof(*measurements); i++)
+		status = measure(&plan, target, &measurements[i]);
+	return status;
 }
 
 int

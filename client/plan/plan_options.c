@@ -5,7 +5,6 @@
 
 #include "lib/options.h"
 #include "lib/units.h"
-#include "lib/xmalloc.h"
 
 #define AT(field) offsetof(struct plan, field)
 
@@ -186,6 +185,5 @@ plan_options_parse(int argc, char **argv, struct plan *plan)
 	char **operands = options_parse(&command, argc, argv, plan);
 
 	for (; *operands != NULL; operands++)
-		if (options_list_add(&plan->target_texts, *operands) < 0)
-			xmalloc_fail();
+		options_list_add(&plan->target_texts, *operands);
 }

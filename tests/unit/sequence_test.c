@@ -236,11 +236,11 @@ messages_without_boundaries_between_them_are_rejected(void **state)
 
 	(void)state;
 	plan_init(&plan);
-	assert_int_equal(options_list_add(&plan.texts, ""), 0);
+	options_list_add(&plan.texts, "");
 	refuse(&plan, "empty");
 	plan_init(&plan);
 	plan.framing = FRAMING_LINE;
-	assert_int_equal(options_list_add(&plan.texts, "two\nlines"), 0);
+	options_list_add(&plan.texts, "two\nlines");
 	refuse(&plan, "line end");
 	plan_init(&plan);
 	plan.file = "/nonexistent/messages";
