@@ -177,9 +177,7 @@ ctl_show_printable(ctl_show_function show, const json_t *reply)
 {
 	char *text = NULL;
 	size_t length;
-	FILE *out = open_memstream(&text, &length);
-	if (out == NULL)
-		xmalloc_fail();
+	FILE *out = xmalloc_check(open_memstream(&text, &length));
 	show(out, reply);
 	if (fclose(out) < 0)
 		xmalloc_fail();

@@ -55,8 +55,8 @@ take_terminal(void)
 	state.is_taken = 1;
 }
 
-static void
-restore_terminal(void)
+void
+terminal_leave(void)
 {
 	if (!state.is_taken)
 		return;
@@ -72,7 +72,7 @@ on_signal(int number)
 {
 	int saved = errno;
 	sigset_t only;
-	restore_terminal();
+	terminal_leave();
 	signal(number, SIG_DFL);
 	sigemptyset(&only);
 	sigaddset(&only, number);
@@ -121,15 +121,9 @@ terminal_enter(void)
 	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
 		signal(ends[i], on_signal);
 	watch_size();
-	atexit(restore_terminal);
+	atexit(terminal_leave);
 	take_terminal();
 	return true;
-}
-
-void
-terminal_leave(void)
-{
-	restore_terminal();
 }
 
 /* Each line is erased before it is written: after a line as wide as the terminal the

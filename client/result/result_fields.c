@@ -142,7 +142,7 @@ const struct json_record_field result_target_fields[] = {
 };
 
 #define LOST struct result_lost_connection
-const struct json_record_field result_lost_connection_fields[] = {
+static const struct json_record_field lost_connection_fields[] = {
 	JSON_RECORD(LOST, connection, JSON_RECORD_OWN),
 	JSON_RECORD(LOST, at, JSON_RECORD_OWN),
 	JSON_RECORD(LOST, why, JSON_RECORD_OWN),
@@ -275,11 +275,11 @@ const struct result_list result_ledger_servers = LIST_AS(
 
 const struct result_list result_lists[] = {
 	LIST(targets, target_count, .fields = result_target_fields),
-	LIST(lost_connections, lost_connection_count,
-	    .fields = result_lost_connection_fields),
-	LIST(mismatches, mismatch_count, .row = RESULT_MISMATCH),
+	LIST(lost_connections, lost_connection_count, .fields = lost_connection_fields,
+	    .is_appended = true),
+	LIST(mismatches, mismatch_count, .row = RESULT_MISMATCH, .is_appended = true),
 	LIST(thresholds, threshold_count, .row = RESULT_THRESHOLD),
-	LIST(processes, process_count, .fields = process_fields),
+	LIST(processes, process_count, .fields = process_fields, .is_appended = true),
 	LIST(seconds, second_count, .fields = result_second_fields),
 	LIST(ranks, rank_count, .fields = result_rank_fields),
 	END,

@@ -19,7 +19,6 @@ extern const struct json_record_field result_fields[];
 extern const struct json_record_field result_plan_fields[];
 extern const struct json_record_field result_messages_fields[];
 extern const struct json_record_field result_target_fields[];
-extern const struct json_record_field result_lost_connection_fields[];
 extern const struct json_record_field result_second_fields[];
 extern const struct json_record_field result_rank_fields[];
 extern const struct json_record_field result_trust_fields[];  /* without the verdict */
@@ -34,6 +33,7 @@ struct result_list {
 	size_t count;     /* offset of the number of rows */
 	size_t row_bytes;
 	enum result_row row;
+	bool is_appended; /* a merge appends the rows of all results */
 	const struct json_record_field *fields; /* RESULT_RECORD */
 };
 extern const struct result_list result_lists[];

@@ -15,13 +15,6 @@ fail(char *error, const char *what)
 	return -1;
 }
 
-/* Makes room for `more` elements and keeps those that exist. */
-static void *
-grow(void *items, size_t have, size_t more, size_t size)
-{
-	return xreallocarray(items, have + more, size);
-}
-
 /* Gives a copied struct its own texts. */
 static void
 copy_texts(const struct json_record_field *fields, void *copy)
@@ -78,7 +71,8 @@ add_ranks(struct result *into, const struct result *from)
 	bool merged = from->rank_count > 0;
 	size_t more = merged ? from->rank_count : 1;
 
-	into->ranks = grow(into->ranks, into->rank_count, more, sizeof(into->ranks[0]));
+	into->ranks =
+	    xreallocarray(into->ranks, into->rank_count + more, sizeof(into->ranks[0]));
 	for (size_t i = 0; i < more; i++) {
 		struct result_rank *rank = &into->ranks[into->rank_count++];
 		*rank = merged ? from->ranks[i] : summarize(from);
@@ -164,8 +158,8 @@ static void
 add_seconds(struct result *into, const struct result *from, double offset_s)
 {
 	size_t own = into->second_count, look = 0;
-	struct sampler_second *seconds = grow(
-	    into->seconds, into->second_count, from->second_count, sizeof(*seconds));
+	struct sampler_second *seconds =
+	    xreallocarray(into->seconds, own + from->second_count, sizeof(*seconds));
 
 	into->seconds = seconds;
 	for (size_t i = 0; i < from->second_count; i++) {
@@ -208,8 +202,8 @@ find_target(struct result *result, const char *name)
 	for (size_t i = 0; i < result->target_count; i++)
 		if (strcmp(result->targets[i].name, name) == 0)
 			return &result->targets[i];
-	result->targets =
-	    grow(result->targets, result->target_count, 1, sizeof(result->targets[0]));
+	result->targets = xreallocarray(
+	    result->targets, result->target_count + 1, sizeof(result->targets[0]));
 	struct result_target *target = &result->targets[result->target_count++];
 	*target = (struct result_target){
 		.name = xstrdup(name),
@@ -234,25 +228,27 @@ add_targets(struct result *into, const struct result *from)
 }
 
 static void
+append_rows(
+    const struct result_list *list, struct result *into, const struct result *from)
+{
+	void **items = result_list_items(list, into);
+	size_t *count = result_list_count(list, into);
+	size_t more = *result_list_count(list, from);
+	*items = xreallocarray(*items, *count + more, list->row_bytes);
+	for (size_t i = 0; i < more; i++) {
+		void *row = result_list_at(list, into, (*count)++);
+		memcpy(row, result_list_at(list, from, i), list->row_bytes);
+		if (list->row == RESULT_RECORD)
+			copy_texts(list->fields, row);
+	}
+}
+
+static void
 add_lists(struct result *into, const struct result *from)
 {
-	into->processes = grow(into->processes, into->process_count,
-	    from->process_count, sizeof(into->processes[0]));
-	for (size_t i = 0; i < from->process_count; i++)
-		into->processes[into->process_count++] = from->processes[i];
-	into->mismatches = grow(into->mismatches, into->mismatch_count,
-	    from->mismatch_count, sizeof(into->mismatches[0]));
-	for (size_t i = 0; i < from->mismatch_count; i++)
-		into->mismatches[into->mismatch_count++] = from->mismatches[i];
-	into->lost_connections =
-	    grow(into->lost_connections, into->lost_connection_count,
-		from->lost_connection_count, sizeof(into->lost_connections[0]));
-	for (size_t i = 0; i < from->lost_connection_count; i++) {
-		struct result_lost_connection *row =
-		    &into->lost_connections[into->lost_connection_count++];
-		*row = from->lost_connections[i];
-		copy_texts(result_lost_connection_fields, row);
-	}
+	for (const struct result_list *list = result_lists; list->name != NULL; list++)
+		if (list->is_appended)
+			append_rows(list, into, from);
 	result_lost_connections_sort(into);
 }
 

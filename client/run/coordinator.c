@@ -165,15 +165,6 @@ spawn(struct coordinator *coordinator)
 	return 0;
 }
 
-static void
-count_lost_messages(struct counters_messages *messages)
-{
-	uint64_t lost = counters_get(&messages->in_flight);
-
-	counters_add(&messages->lost[MESSAGE_LOSS_CLOSED], lost);
-	atomic_store_explicit(&messages->in_flight, 0, memory_order_relaxed);
-}
-
 /* Counts the open connections and messages in flight of a dead process as lost. If it
  * died while counting a message, sent is corrected to balance again. */
 static void
@@ -196,14 +187,14 @@ account_dead_process(struct coordinator *coordinator, uint32_t process, int stat
 		uint64_t settled = counters_get(&m->verified) +
 		    counters_get(&m->wrong) + counters_lost(m);
 		uint64_t sent = counters_get(&m->sent);
-		atomic_store_explicit(&m->in_flight,
-		    sent > settled ? sent - settled : 0, memory_order_relaxed);
-		if (settled > sent)
-			atomic_store_explicit(&m->sent, settled, memory_order_relaxed);
-		count_lost_messages(m);
+		if (sent > settled)
+			counters_add(&m->lost[MESSAGE_LOSS_CLOSED], sent - settled);
+		else
+			counters_set(&m->sent, settled);
+		counters_set(&m->in_flight, 0);
 	}
 	counters_add(&counters->connections_lost, open);
-	atomic_store_explicit(&counters->connections_open, 0, memory_order_relaxed);
+	counters_set(&counters->connections_open, 0);
 	atomic_store_explicit(&counters->phase, PHASE_DIED, memory_order_relaxed);
 }
 

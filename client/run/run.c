@@ -56,7 +56,6 @@ collect(struct run_context *run_context, struct result *ret)
 
 	result_collect(
 	    &run_context->plan, &run_context->counters_map, &run_context->sampler, ret);
-	ret->interrupted = outcome->interrupted;
 	if (outcome->died > 0)
 		result_trust_add(&ret->trust, RESULT_INVALID,
 		    "%u of %u load processes did not finish", outcome->died,
