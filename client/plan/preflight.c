@@ -50,13 +50,10 @@ static bool
 is_local(const struct plan *plan)
 {
 	const struct address *address = &plan->targets[0].addresses[0];
-	const struct sockaddr_in *in = (const void *)&address->storage;
-	const struct sockaddr_in6 *in6 = (const void *)&address->storage;
-
 	if (address->storage.ss_family == AF_INET)
-		return ntohl(in->sin_addr.s_addr) >> 24 == 127;
+		return ntohl(address->in.sin_addr.s_addr) >> 24 == 127;
 	return address->storage.ss_family == AF_INET6 &&
-	    IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr);
+	    IN6_IS_ADDR_LOOPBACK(&address->in6.sin6_addr);
 }
 
 /* Ends of connections on this machine: both, if the target is local. */
@@ -80,16 +77,21 @@ check_files(struct check *check)
 		    needed, facts->files_max, needed + needed / 4);
 }
 
+static uint64_t
+source_count(const struct plan *plan)
+{
+	return plan->source_count > 0 ? plan->source_count : 1;
+}
+
 static void
 check_ports(struct check *check)
 {
 	const struct plan *plan = check->plan;
-	uint64_t sources = plan->source_count > 0 ? plan->source_count : 1;
-	uint64_t room = check->facts->ports * sources * plan->target_count;
+	uint64_t each = check->facts->ports * plan->target_count;
+	uint64_t sources = source_count(plan), room = each * sources;
 
 	if (check->facts->ports == 0 || plan->rank_connections <= room)
 		return;
-	uint64_t each = check->facts->ports * plan->target_count;
 	uint64_t missing = (plan->rank_connections + each - 1) / each;
 	add_finding(check, true,
 	    "%u connections need as many local ports, but %" PRIu64
@@ -190,8 +192,7 @@ check_time_wait(struct check *check)
 {
 	const struct plan *plan = check->plan;
 	bool churns = plan->messages_per_connection > 0 || plan->lifetime_ns > 0;
-	uint64_t sources = plan->source_count > 0 ? plan->source_count : 1;
-	uint64_t room = check->facts->ports * sources * plan->target_count;
+	uint64_t room = check->facts->ports * source_count(plan) * plan->target_count;
 	double waiting = plan->connect_rate * TIME_WAIT_S;
 
 	if (churns && plan->close == PLAN_CLOSE_FIN && room > 0 && !is_local(plan) &&

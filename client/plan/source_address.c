@@ -34,9 +34,17 @@ source_address_ports(void)
 static bool
 is_loopback4(const struct address *address)
 {
-	const struct sockaddr_in *in = (const void *)&address->storage;
+	return address->storage.ss_family == AF_INET &&
+	    ntohl(address->in.sin_addr.s_addr) >> 24 == 127;
+}
 
-	return in->sin_family == AF_INET && ntohl(in->sin_addr.s_addr) >> 24 == 127;
+static struct address
+address4(uint32_t host_order)
+{
+	return (struct address){
+		.in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(host_order) },
+		.length = sizeof(struct sockaddr_in),
+	};
 }
 
 /* Number of usable host addresses of a prefix. */
@@ -72,25 +80,19 @@ prefix_host(const struct address_prefix *prefix, uint32_t index, struct address 
 	uint8_t network[16];
 
 	network_of(prefix, network);
-	*ret = (struct address){ .length = 0 };
 	if (prefix->family == AF_INET) {
-		struct sockaddr_in *in = (void *)&ret->storage;
 		uint32_t base;
 		memcpy(&base, network, 4);
-		index += prefix->bits <= 30 ? 1 : 0;
-		in->sin_family = AF_INET;
-		in->sin_addr.s_addr = htonl(ntohl(base) + index);
-		ret->length = sizeof(*in);
-	} else {
-		struct sockaddr_in6 *in = (void *)&ret->storage;
-		in->sin6_family = AF_INET6;
-		memcpy(&in->sin6_addr, network, 16);
-		for (int i = 15; index > 0; i--, index >>= 8) {
-			index += in->sin6_addr.s6_addr[i];
-			in->sin6_addr.s6_addr[i] = (uint8_t)index;
-		}
-		ret->length = sizeof(*in);
+		*ret = address4(ntohl(base) + index + (prefix->bits <= 30 ? 1 : 0));
+		return;
 	}
+	*ret =
+	    (struct address){ .in6.sin6_family = AF_INET6, .length = sizeof(ret->in6) };
+	for (int i = 15; index > 0; i--, index >>= 8) {
+		index += network[i];
+		network[i] = (uint8_t)index;
+	}
+	memcpy(&ret->in6.sin6_addr, network, 16);
 }
 
 /* A target without an address of this family, or NULL. */
@@ -182,10 +184,7 @@ source_address_of(const struct plan *plan, uint32_t connection, struct address *
 	uint32_t index =
 	    plan->source_first + connection / plan->target_count % plan->source_count;
 	if (plan->source_auto) {
-		struct sockaddr_in *in = (void *)&ret->storage;
-		*ret = (struct address){ .length = sizeof(*in) };
-		in->sin_family = AF_INET;
-		in->sin_addr.s_addr = htonl(LOOPBACK_FIRST + index);
+		*ret = address4(LOOPBACK_FIRST + index);
 		return true;
 	}
 	for (uint32_t i = 0; i < plan->source_texts.count; i++) {

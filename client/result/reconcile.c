@@ -89,7 +89,6 @@ compare_messages(const struct result *result, struct reconciliation *ret)
 	const struct result_messages *m = &result->messages, *w = &result->warmup;
 	uint64_t lost = unanswered(result), more_read, more_arrived;
 	uint64_t answered = m->verified + m->wrong + w->verified + w->wrong;
-
 	enum framing framing;
 
 	if (framing_parse(result->plan.framing, &framing) < 0 ||

@@ -55,9 +55,7 @@ result_ledger_clear(struct result *result)
 void
 result_trust_clear(struct result_trust *trust)
 {
-	for (size_t i = 0; i < trust->reason_count; i++)
-		free(trust->reasons[i]);
-	free(trust->reasons);
+	json_record_finish(result_trust_fields, trust);
 	memset(trust, 0, sizeof(*trust));
 }
 
