@@ -15,7 +15,6 @@ since(const struct timeval *now, const struct timeval *then)
 {
 	int64_t us = (now->tv_sec - then->tv_sec) * INT64_C(1000000) +
 	    (now->tv_usec - then->tv_usec);
-
 	return (uint64_t)us * 1000;
 }
 

@@ -92,7 +92,6 @@ message_template_parse(const char *text, size_t length, struct message_template 
 		    2 * (length / 3) + 2, sizeof(struct message_template_piece)),
 	};
 	size_t at = 0;
-
 	while (at < length) {
 		size_t name = find_name(text, length, at);
 		if (add_literal(&out, text + at, name - at, error, error_size) < 0)

@@ -59,7 +59,6 @@ add_text(struct sequence *sequence, const char *text, size_t length,
 	    sequence->texts, sequence->count + 1, sizeof(sequence->texts[0]));
 	struct message_template *out = &sequence->texts[sequence->count];
 	int rc = 0;
-
 	if (plan->escapes)
 		rc = message_template_parse(text, length, out, error, PLAN_ERROR_MAX);
 	else

@@ -66,7 +66,6 @@ plan_share(const struct plan *plan, uint32_t process, uint32_t *ret_first)
 {
 	uint32_t each = plan->rank_connections / plan->processes;
 	uint32_t more = plan->rank_connections % plan->processes;
-
 	*ret_first =
 	    plan->rank_first + process * each + (process < more ? process : more);
 	return each + (process < more ? 1 : 0);
@@ -76,7 +75,6 @@ double
 plan_phase(const struct plan *plan, uint32_t process)
 {
 	double within = ((double)plan->rank + 0.5) / (double)plan->ranks;
-
 	return ((double)process + within) / (double)plan->processes;
 }
 
@@ -84,7 +82,6 @@ static int __attribute__((format(printf, 2, 3)))
 refuse(char *error, const char *format, ...)
 {
 	va_list arguments;
-
 	va_start(arguments, format);
 	vsnprintf(error, PLAN_ERROR_MAX, format, arguments);
 	va_end(arguments);
@@ -125,7 +122,6 @@ check_size(struct plan *plan, char *error)
 {
 	char first[UNITS_TEXT_MAX];
 	const char *text = plan->size_text;
-
 	if (text == NULL)
 		return 0;
 	if (plan->texts.count > 0 || plan->file != NULL)
@@ -164,7 +160,6 @@ static int
 check_expect(struct plan *plan, char *error)
 {
 	char why[256];
-
 	if (strcmp(plan->expect_text, "auto") == 0)
 		plan->expect = PLAN_EXPECT_AUTO;
 	else if (strcmp(plan->expect_text, "none") == 0)
@@ -196,7 +191,6 @@ static int
 check_load(struct plan *plan, char *error)
 {
 	bool bounded = plan->rate_all > 0 || plan->interval_ns > 0;
-
 	if (plan->rate_all > 0 && plan->interval_ns > 0)
 		return refuse(error, "--rate and --interval cannot be used together");
 	if (plan->lockstep && (bounded || plan->pipeline > 1 || has_churn(plan)))
@@ -228,7 +222,6 @@ static int
 check_timing(struct plan *plan, char *error)
 {
 	int rc = check_load(plan, error);
-
 	if (rc != 0)
 		return rc;
 	if (plan->half_close && plan->messages == 0 && plan->duration_ns > 0)
@@ -279,7 +272,6 @@ check_processes(struct plan *plan, char *error)
 	uint32_t cpus = resources_cpus();
 	uint32_t useful = (plan->rank_connections + CONNECTIONS_PER_PROCESS - 1) /
 	    CONNECTIONS_PER_PROCESS;
-
 	if (plan->processes > PLAN_PROCESSES_MAX)
 		return refuse(error, "--workers: expected at most %d load processes",
 		    PLAN_PROCESSES_MAX);
@@ -296,7 +288,6 @@ check_search(struct plan *plan, char *error)
 {
 	char why[256];
 	struct threshold threshold;
-
 	if (plan->search == NULL)
 		return 0;
 	if (threshold_parse(plan->search, &threshold, why, sizeof(why)) < 0)
@@ -321,7 +312,6 @@ check_ledgers(struct plan *plan, char *error)
 {
 	for (uint32_t i = 0; i < plan->ledgers.count; i++) {
 		const char *ledger = plan->ledgers.items[i];
-
 		if (!http_client_accepts(ledger))
 			return refuse(error,
 			    "--ledger: found \"%.128s\", expected http://HOST:PORT or unix:PATH",
@@ -341,7 +331,6 @@ check_outputs(struct plan *plan, char *error)
 {
 	char why[256];
 	struct threshold threshold;
-
 	plan->stdout_taken = is_stdout(plan->json) || is_stdout(plan->hgrm) ||
 	    is_stdout(plan->hlog) || is_stdout(plan->html);
 	if (plan->stdout_taken && plan->transcript)
@@ -368,7 +357,6 @@ plan_check(struct plan *plan, char *error)
 		check_ledgers,
 		check_outputs,
 	};
-
 	if (plan->connections == 0 || plan->connections > PLAN_CONNECTIONS_MAX)
 		return refuse(error, "--connections: found %u, expected 1 to 4M",
 		    plan->connections);

@@ -15,7 +15,6 @@ parse_rate(const char *text, void *field)
 	char number[UNITS_TEXT_MAX], *end;
 	size_t n = strlen(text);
 	uint64_t count = 0;
-
 	if (n > 2 && strcmp(text + n - 2, "/s") == 0)
 		n -= 2;
 	if (n >= sizeof(number))
@@ -36,7 +35,6 @@ parse_workers(const char *text, void *field)
 {
 	struct plan *plan = field;
 	uint64_t count = 0;
-
 	plan->processes_auto = strcmp(text, "auto") == 0;
 	if (plan->processes_auto)
 		return NULL;
@@ -183,7 +181,6 @@ plan_options_parse(int argc, char **argv, struct plan *plan)
 		.rows = rows,
 	};
 	char **operands = options_parse(&command, argc, argv, plan);
-
 	for (; *operands != NULL; operands++)
 		options_list_add(&plan->target_texts, *operands);
 }

@@ -38,7 +38,6 @@ add_finding(struct check *check, bool refuses, const char *format, ...)
 {
 	char line[PREFLIGHT_LINE_MAX];
 	va_list arguments;
-
 	va_start(arguments, format);
 	vsnprintf(line, sizeof(line), format, arguments);
 	va_end(arguments);
@@ -68,7 +67,6 @@ check_files(struct check *check)
 {
 	const struct preflight_facts *facts = check->facts;
 	uint64_t needed = facts->files_used + ends(check->plan);
-
 	if (facts->files_max > 0 && needed > facts->files_max)
 		add_finding(check, true,
 		    "%" PRIu64
@@ -89,7 +87,6 @@ check_ports(struct check *check)
 	const struct plan *plan = check->plan;
 	uint64_t each = check->facts->ports * plan->target_count;
 	uint64_t sources = source_count(plan), room = each * sources;
-
 	if (check->facts->ports == 0 || plan->rank_connections <= room)
 		return;
 	uint64_t missing = (plan->rank_connections + each - 1) / each;
@@ -107,7 +104,6 @@ static void
 check_sources(struct check *check)
 {
 	const char *source = check->facts->nonlocal_source;
-
 	if (source[0] != '\0')
 		add_finding(check, true,
 		    "--source-ip: %.*s is not an address of this machine; fix: ip address add",
@@ -120,7 +116,6 @@ check_memory(struct check *check)
 	uint64_t needed = ends(check->plan) * KERNEL_BYTES +
 	    (uint64_t)check->plan->rank_connections * OWN_BYTES;
 	char need[UNITS_TEXT_MAX], have[UNITS_TEXT_MAX];
-
 	if (check->facts->memory_bytes == 0 || needed <= check->facts->memory_bytes)
 		return;
 	add_finding(check, true,
@@ -140,7 +135,6 @@ check_tcp(struct check *check)
 	    plan->rank_connections * depth * (message + QUEUED_BYTES);
 	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
 	char need[UNITS_TEXT_MAX], have[UNITS_TEXT_MAX];
-
 	if (check->facts->tcp_bytes == 0 || needed <= check->facts->tcp_bytes)
 		return;
 	uint64_t pages = needed / page;
@@ -159,7 +153,6 @@ check_conntrack(struct check *check)
 {
 	uint64_t used = check->facts->conntrack_used;
 	uint64_t needed = used + check->plan->rank_connections;
-
 	if (check->facts->conntrack_max > 0 && needed > check->facts->conntrack_max)
 		add_finding(check, used > 0,
 		    "%" PRIu64
@@ -176,7 +169,6 @@ check_backlog(struct check *check)
 	const struct plan *plan = check->plan;
 	uint64_t queue = check->facts->somaxconn;
 	bool paced = plan->connect_rate > 0 || plan->ramp_ns > 0;
-
 	if (queue > 0 && queue < plan->rank_connections && queue < BURST && !paced &&
 	    is_local(plan))
 		add_finding(check, false,
@@ -194,7 +186,6 @@ check_time_wait(struct check *check)
 	bool churns = plan->messages_per_connection > 0 || plan->lifetime_ns > 0;
 	uint64_t room = check->facts->ports * source_count(plan) * plan->target_count;
 	double waiting = plan->connect_rate * TIME_WAIT_S;
-
 	if (churns && plan->close == PLAN_CLOSE_FIN && room > 0 && !is_local(plan) &&
 	    waiting > (double)room)
 		add_finding(check, false,
@@ -207,7 +198,6 @@ int
 preflight_fit_processes(struct plan *plan, char *error)
 {
 	uint64_t limit = resources_descriptor_limit();
-
 	for (uint32_t n = plan->processes; n <= PLAN_PROCESSES_MAX; n++) {
 		uint64_t each = (plan->rank_connections + n - 1) / n;
 		/* A process inherits the wake descriptors of all processes. */
@@ -232,7 +222,6 @@ preflight_check(const struct plan *plan, const struct preflight_facts *facts,
 		.say = say,
 		.context = context,
 	};
-
 	check_files(&check);
 	check_ports(&check);
 	check_sources(&check);
@@ -249,7 +238,6 @@ preflight_read(const struct plan *plan, struct preflight_facts *ret)
 {
 	struct address nonlocal;
 	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), tcp_pages[3];
-
 	*ret = (struct preflight_facts){ .ports = source_address_ports() };
 	ret->files_max = procfs_number("/proc/sys/fs/file-max");
 	ret->files_used = procfs_number("/proc/sys/fs/file-nr");
@@ -280,7 +268,6 @@ int
 preflight_run(const struct plan *plan)
 {
 	struct preflight_facts facts;
-
 	preflight_read(plan, &facts);
 	if (preflight_check(plan, &facts, log_line, NULL) == 0)
 		return 0;

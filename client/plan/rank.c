@@ -29,7 +29,6 @@ static int
 parse_number(const char *text, const char *end, uint32_t *ret)
 {
 	char *stop;
-
 	errno = 0;
 	unsigned long value = strtoul(text, &stop, 10);
 	if (errno != 0 || stop != end || stop == text || *text == '-' || *text == '+' ||
@@ -44,7 +43,6 @@ parse_pair(const char *rank, const char *rank_end, const char *ranks,
     uint32_t *ret_rank, uint32_t *ret_ranks)
 {
 	uint32_t i, n;
-
 	if (parse_number(rank, rank_end, &i) != 0 ||
 	    parse_number(ranks, ranks + strlen(ranks), &n) != 0 || i >= n)
 		return -1;
@@ -106,7 +104,6 @@ parse_clock(const char *text, uint64_t now_ns, uint64_t *ret_ns)
 {
 	time_t now = (time_t)(now_ns / NS_PER_S);
 	struct tm when;
-
 	if (localtime_r(&now, &when) == NULL)
 		return -1;
 	const char *end = strptime(text, "%H:%M:%S", &when);
@@ -128,7 +125,6 @@ parse_date(const char *text, uint64_t *ret_ns)
 {
 	struct tm when = { .tm_isdst = -1 };
 	const char *end = strptime(text, "%Y-%m-%dT%H:%M:%S", &when);
-
 	if (end == NULL || (strcmp(end, "Z") != 0 && *end != '\0'))
 		return -1;
 	when.tm_isdst = -1;
@@ -144,7 +140,6 @@ static int
 parse_epoch(const char *text, uint64_t *ret_ns)
 {
 	char *end;
-
 	errno = 0;
 	double seconds = strtod(text, &end);
 	if (errno != 0 || end == text || *end != '\0' || !(seconds > 0) ||
@@ -160,7 +155,6 @@ rank_parse_start(
 {
 	uint64_t ns = 0, later = 0;
 	int rc;
-
 	if (text[0] == '+') {
 		rc = units_parse_duration(text + 1, &later);
 		if (later > LATEST_NS - now_ns)

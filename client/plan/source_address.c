@@ -24,7 +24,6 @@ uint32_t
 source_address_ports(void)
 {
 	uint64_t range[2];
-
 	procfs_numbers("/proc/sys/net/ipv4/ip_local_port_range", range, 2);
 	if (range[1] == 0 || range[1] < range[0])
 		return 60999 - 32768 + 1; /* the kernel's default */
@@ -53,7 +52,6 @@ prefix_hosts(const struct address_prefix *prefix)
 {
 	uint32_t width = prefix->family == AF_INET ? 32 : 128;
 	uint32_t bits = width - prefix->bits;
-
 	if (bits > 16)
 		return SOURCE_ADDRESS_COUNT_MAX;
 	uint32_t all = UINT32_C(1) << bits;
@@ -78,7 +76,6 @@ static void
 prefix_host(const struct address_prefix *prefix, uint32_t index, struct address *ret)
 {
 	uint8_t network[16];
-
 	network_of(prefix, network);
 	if (prefix->family == AF_INET) {
 		uint32_t base;
@@ -102,7 +99,6 @@ unreachable_target(const struct plan *plan, int family)
 	for (uint32_t i = 0; i < plan->target_count; i++) {
 		const struct plan_target *target = &plan->targets[i];
 		bool found = false;
-
 		for (uint32_t a = 0; a < target->address_count; a++)
 			found =
 			    found || target->addresses[a].storage.ss_family == family;
@@ -141,7 +137,6 @@ static void
 take_rank_share(struct plan *plan)
 {
 	uint64_t all = plan->source_count;
-
 	if (all < plan->ranks)
 		return;
 	plan->source_first = (uint32_t)(all * plan->rank / plan->ranks);
@@ -207,7 +202,6 @@ static bool
 is_nonlocal(const struct address *source)
 {
 	int fd = socket(source->storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
 	if (fd < 0)
 		return false;
 	bool nonlocal = connect_bind_source(fd, source) < 0 && errno == EADDRNOTAVAIL;
@@ -219,10 +213,8 @@ bool
 source_address_find_nonlocal(const struct plan *plan, struct address *ret)
 {
 	uint32_t connection = 0;
-
 	for (uint32_t i = 0; i < NONLOCAL_CHECKS_MAX && i < plan->source_count; i++) {
 		struct address source;
-
 		if (connection >= plan->rank_connections ||
 		    !source_address_of(plan, connection, &source))
 			return false;

@@ -43,7 +43,6 @@ parse_percentile(const char *digits, double *ret)
 {
 	char *end;
 	double value;
-
 	if (strspn(digits, "0123456789.") != strlen(digits) || *digits == '\0')
 		return -1;
 	value = strtod(digits, &end);
@@ -77,11 +76,9 @@ static int
 parse_metric(const char *name, struct threshold *ret)
 {
 	const char *dot = strchr(name, '.');
-
 	ret->histogram = LATENCY_RESPONSE;
 	for (int i = 0; dot != NULL && i < LATENCY_KIND_COUNT; i++) {
 		const char *known = threshold_latency_names[i];
-
 		if (strlen(known) != (size_t)(dot - name) ||
 		    strncmp(name, known, strlen(known)) != 0)
 			continue;
@@ -99,7 +96,6 @@ parse_limit(const char *text, struct threshold *ret)
 	size_t length = strlen(text);
 	char *end, count[UNITS_TEXT_MAX];
 	uint64_t number;
-
 	if (threshold_is_latency(ret)) {
 		if (units_parse_duration(text, &number) != 0)
 			return -1;
@@ -141,7 +137,6 @@ threshold_parse(const char *text, struct threshold *ret, char *error, size_t err
 	const char *at = text + length;
 	struct threshold found = { 0 };
 	char name[THRESHOLD_TEXT_MAX];
-
 	if (*at == '\0' || strlen(text) >= sizeof(found.text)) {
 		snprintf(error, error_size,
 		    "threshold \"%.64s\": expected METRIC<LIMIT or METRIC>LIMIT, as in p99<5ms",
@@ -175,7 +170,6 @@ uint64_t
 threshold_count_min(const struct threshold *threshold)
 {
 	uint64_t needed = 0;
-
 	if (threshold->figure == THRESHOLD_PERCENTILE)
 		needed = percentile_interval_count_min(threshold->percentile);
 	return needed > COUNT_MIN ? needed : COUNT_MIN;
@@ -191,7 +185,6 @@ const char *
 threshold_format(const struct threshold *threshold, double value, char *buffer)
 {
 	char text[UNITS_TEXT_MAX];
-
 	if (!isfinite(value))
 		snprintf(buffer, THRESHOLD_TEXT_MAX, "no answer");
 	else if (threshold_is_latency(threshold))
@@ -211,7 +204,6 @@ threshold_describe(const struct threshold_outcome *outcome, char *buffer)
 {
 	char value[THRESHOLD_TEXT_MAX];
 	bool empty = !outcome->known && !outcome->passed && !(outcome->value > 0);
-
 	if (empty)
 		snprintf(buffer, THRESHOLD_TEXT_MAX, "no samples");
 	else if (!isfinite(outcome->value))

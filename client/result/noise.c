@@ -14,7 +14,6 @@ double
 noise_student(double degrees)
 {
 	const double z = NORMAL_95, cube = z * z * z;
-
 	return z + (cube + z) / (4 * degrees) +
 	    (5 * cube * z * z + 16 * cube + 3 * z) / (96 * degrees * degrees);
 }
@@ -49,7 +48,6 @@ take_batches(const struct result *result,
 	double *values = xcalloc(result->second_count, sizeof(*values));
 	double sum = 0;
 	size_t count = 0;
-
 	for (size_t i = 0; i < result->second_count; i++) {
 		const struct sampler_second *second = &result->seconds[i];
 		double value = figure(second);
@@ -72,7 +70,6 @@ static double
 autocorrelation_factor(const struct batches *batches)
 {
 	double together = 0, alone = 0;
-
 	for (size_t i = 0; i < batches->count; i++) {
 		double off = batches->values[i] - batches->mean;
 		alone += off * off;
@@ -88,7 +85,6 @@ static double
 by_deviation(const struct batches *batches)
 {
 	double squares = 0, n = (double)batches->count;
-
 	for (size_t i = 0; i < batches->count; i++)
 		squares += pow(batches->values[i] - batches->mean, 2);
 	return noise_student(n - 1) * sqrt(squares / (n - 1) / n);
@@ -98,7 +94,6 @@ static int
 ascending(const void *a, const void *b)
 {
 	double x = *(const double *)a, y = *(const double *)b;
-
 	return x < y ? -1 : x > y;
 }
 
@@ -110,7 +105,6 @@ by_rank(const struct batches *batches)
 	double *values = batches->values, n = (double)batches->count;
 	size_t low = (size_t)fmax(0, floor(n / 2 - NORMAL_95 / 2 * sqrt(n)));
 	size_t high = batches->count - 1 - low;
-
 	qsort(values, batches->count, sizeof(*values), ascending);
 	double middle = values[batches->count / 2];
 	return fmax(middle - values[low], values[high] - middle);
@@ -120,7 +114,6 @@ static double
 half_width(const struct result *result, double (*figure)(const struct sampler_second *))
 {
 	struct batches batches;
-
 	if (!take_batches(result, figure, &batches))
 		return NAN;
 	double half = by_deviation(&batches) * autocorrelation_factor(&batches);
@@ -138,7 +131,6 @@ noise_of(const struct result *result)
 		.p90 = half_width(result, p90_of),
 		.p99 = half_width(result, p99_of),
 	};
-
 	noise.known = !isnan(noise.mean);
 	return noise;
 }
@@ -147,7 +139,6 @@ static double
 part_of(const struct noise *noise, double percentile)
 {
 	double part = percentile <= 50 ? noise->p50 : noise->p90;
-
 	if (percentile > 90)
 		part = fmax(part, noise->p99);
 	return isnan(part) ? noise->mean : part;
@@ -161,7 +152,6 @@ scale_to_response(const struct result *result, enum latency_kind which,
 {
 	double response =
 	    (double)histogram_percentile(result->latency[LATENCY_RESPONSE], percentile);
-
 	return which == LATENCY_SERVICE ? fmax(value, fmin(response, 2 * value))
 					: value;
 }
@@ -172,7 +162,6 @@ noise_interval(const struct result *result, const struct noise *noise,
 {
 	struct percentile_interval c = result_percentile(result, which, percentile);
 	double value = (double)c.value, half;
-
 	if (!c.known || !noise->known)
 		return c;
 	half = part_of(noise, percentile) *

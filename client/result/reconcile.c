@@ -42,7 +42,6 @@ reconcile_read_totals(
 		{ kernel, "kernel", "retransmits", &out.retransmits },
 	};
 	size_t i, count = sizeof(counts) / sizeof(counts[0]) - (kernel == NULL);
-
 	if (root == NULL && errno == ENOMEM)
 		xmalloc_fail();
 	for (i = 0; root != NULL && i < count; i++) {
@@ -76,7 +75,6 @@ static uint64_t
 unanswered(const struct result *result)
 {
 	const struct result_messages *m = &result->messages, *w = &result->warmup;
-
 	return result_lost(m) + result_lost(w) + m->in_flight + w->in_flight;
 }
 
@@ -90,7 +88,6 @@ compare_messages(const struct result *result, struct reconciliation *ret)
 	uint64_t lost = unanswered(result), more_read, more_arrived;
 	uint64_t answered = m->verified + m->wrong + w->verified + w->wrong;
 	enum framing framing;
-
 	if (framing_parse(result->plan.framing, &framing) < 0 ||
 	    !framings[framing].has_boundaries ||
 	    strcmp(result->plan.expect, "none") == 0 ||
@@ -119,7 +116,6 @@ compare_totals(const struct result *result, struct reconciliation *ret)
 	uint64_t lost = unanswered(result) + result->connections.lost;
 	uint64_t more, more_received, more_sent;
 	bool ignores_answers = strcmp(result->plan.expect, "none") == 0;
-
 	ret->explained.connections_failed = result_failed(result->connections.failed);
 	ret->explained.connections_never_accepted =
 	    missing(established, server->connections_accepted, &more);
@@ -163,7 +159,6 @@ reconcile_servers(
     struct result *result, const struct reconcile_server *servers, size_t count)
 {
 	struct reconciliation *ledger = &result->ledger;
-
 	ledger->client.connections_established = result->connections.established;
 	ledger->client.messages_sent = result->messages.sent + result->warmup.sent;
 	ledger->client.bytes_sent = result->bytes_sent;

@@ -65,7 +65,6 @@ result_trust_add(
 {
 	va_list arguments;
 	char *reason;
-
 	va_start(arguments, format);
 	if (vasprintf(&reason, format, arguments) < 0)
 		xmalloc_fail();
@@ -81,7 +80,6 @@ static int
 by_time(const void *a, const void *b)
 {
 	const struct result_lost_connection *x = a, *y = b;
-
 	return strcmp(x->at, y->at);
 }
 
@@ -97,7 +95,6 @@ uint64_t
 result_lost(const struct result_messages *messages)
 {
 	uint64_t sum = 0;
-
 	for (int i = 0; i < MESSAGE_LOSS_COUNT; i++)
 		sum += messages->lost[i];
 	return sum;
@@ -107,7 +104,6 @@ uint64_t
 result_failed(const uint64_t failed[CONNECT_FAILURE_COUNT])
 {
 	uint64_t sum = 0;
-
 	for (int i = 0; i < CONNECT_FAILURE_COUNT; i++)
 		sum += failed[i];
 	return sum;
@@ -140,11 +136,9 @@ result_effective_count(const struct result *result, enum latency_kind which)
 		return count;
 	double mean = histogram_mean(h), deviation = histogram_stddev(h);
 	size_t batches = 0;
-
 	for (size_t i = 0; i < result->second_count; i++) {
 		const struct sampler_second *second = &result->seconds[i];
 		double off = second->mean_ns - mean;
-
 		if (second->count == 0 || isnan(second->mean_ns))
 			continue;
 		batches++;

@@ -28,7 +28,6 @@ message_text(const struct plan *plan)
 	    : plan->texts.count > 0            ? plan->texts.items[0]
 					       : "";
 	char shown[SHOWN_TEXT_MAX];
-
 	printable_escape(given, shown, sizeof(shown));
 	if (plan->payload && min == max)
 		return xasprintf("seeded payload of %llu bytes", min);
@@ -108,7 +107,6 @@ collect_process(const struct counters *counters, struct result *ret)
 	struct result_process *process = &ret->processes[ret->process_count++];
 	uint64_t started = counters_get(&counters->started_ns);
 	uint64_t stopped = counters_get(&counters->stopped_ns);
-
 	process->process = counters->process;
 	process->pid = (uint64_t)atomic_load(&counters->pid);
 	process->connections = counters->connections;
@@ -133,7 +131,6 @@ static size_t
 record_count(const _Atomic uint32_t *records, size_t process_max, size_t room)
 {
 	size_t count = atomic_load_explicit(records, memory_order_acquire);
-
 	count = count < process_max ? count : process_max;
 	return count < room ? count : room;
 }
@@ -143,7 +140,6 @@ collect_mismatches(const struct counters *counters, struct result *ret)
 {
 	size_t count = record_count(&counters->mismatches, COUNTERS_MISMATCHES_MAX,
 	    RESULT_MISMATCHES_MAX - ret->mismatch_count);
-
 	if (count > 0 && ret->mismatches == NULL)
 		ret->mismatches =
 		    xcalloc(RESULT_MISMATCHES_MAX, sizeof(ret->mismatches[0]));
@@ -157,7 +153,6 @@ collect_lost_connections(const struct counters *counters, struct result *ret)
 	size_t count = record_count(&counters->lost_connections, COUNTERS_LOST_MAX,
 	    RESULT_LOST_MAX - ret->lost_connection_count);
 	char time[UNITS_TEXT_MAX];
-
 	if (count > 0 && ret->lost_connections == NULL)
 		ret->lost_connections =
 		    xcalloc(RESULT_LOST_MAX, sizeof(ret->lost_connections[0]));
@@ -227,7 +222,6 @@ end_of(const struct plan *plan, const struct counters_map *counters_map,
 	uint64_t last_stop = counters_get(&sum->stopped_ns);
 	uint64_t last_answer = counters_get(&sum->last_answer_ns);
 	bool runs = false;
-
 	for (uint32_t i = 0; i < counters_map->count; i++) {
 		const struct counters *counters = counters_map_at(counters_map, i);
 		runs = runs ||
@@ -250,7 +244,6 @@ connecting_s(const struct result *result, uint64_t began, uint64_t connected,
 {
 	uint64_t time = connected > began ? connected - began : 0;
 	uint64_t from = start > connected ? start : connected;
-
 	if (result->connections.reconnects > 0 && end > from)
 		time += end - from;
 	return time > 0 ? (double)time / 1e9 : INFINITY;
@@ -263,7 +256,6 @@ collect_times(const struct plan *plan, const struct counters_map *counters_map,
 	uint64_t start = atomic_load(&counters_map->control_block->start_ns),
 		 connected = counters_get(&sum->connected_ns);
 	uint64_t end = end_of(plan, counters_map, sum);
-
 	ret->started_at_ns =
 	    counters_map->control_block->started_at_ns + plan->warmup_ns;
 	if (start != 0 && end > start + plan->warmup_ns)
@@ -283,7 +275,6 @@ collect_host(const struct sampler *sampler, struct result_host *ret)
 	struct rusage children;
 	struct network_counters now;
 	struct utsname name;
-
 	if (uname(&name) == 0) {
 		ret->hostname = xstrdup(name.nodename);
 		ret->kernel = xstrdup(name.release);
@@ -305,7 +296,6 @@ collect_ports(
     const struct plan *plan, const struct sampler *sampler, struct result_ports *ret)
 {
 	uint64_t sources = plan->source_count > 0 ? plan->source_count : 1;
-
 	if (sampler == NULL)
 		return;
 	ret->available = source_address_ports() * sources * plan->target_count;
@@ -330,7 +320,6 @@ static void
 collect_thresholds(const struct plan *plan, struct result *ret)
 {
 	char error[RESULT_ERROR_MAX];
-
 	ret->thresholds = xcalloc(plan->thresholds.count, sizeof(ret->thresholds[0]));
 	for (uint32_t i = 0; i < plan->thresholds.count; i++)
 		if (threshold_parse(plan->thresholds.items[i],
@@ -344,7 +333,6 @@ result_collect(const struct plan *plan, const struct counters_map *counters_map,
     const struct sampler *sampler, struct result *ret)
 {
 	struct counters sum;
-
 	counters_sum(counters_map, &sum);
 	result_init(ret);
 	collect_plan(plan, &ret->plan);

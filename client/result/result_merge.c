@@ -27,7 +27,6 @@ static char *
 join_reasons(const struct result_trust *trust)
 {
 	char *text = xstrdup("");
-
 	for (size_t i = 0; i < trust->reason_count; i++) {
 		char *longer =
 		    xasprintf("%s%s%s", text, i > 0 ? "; " : "", trust->reasons[i]);
@@ -44,7 +43,6 @@ summarize(const struct result *result)
 	const struct histogram *h = result->latency[LATENCY_RESPONSE];
 	const char *hostname = result->host.hostname;
 	char started[UNITS_TEXT_MAX];
-
 	return (struct result_rank){
 		.rank = result->plan.rank,
 		.elapsed_s = result->elapsed_s,
@@ -70,7 +68,6 @@ add_ranks(struct result *into, const struct result *from)
 {
 	bool merged = from->rank_count > 0;
 	size_t more = merged ? from->rank_count : 1;
-
 	into->ranks =
 	    xreallocarray(into->ranks, into->rank_count + more, sizeof(into->ranks[0]));
 	for (size_t i = 0; i < more; i++) {
@@ -89,7 +86,6 @@ difference_of(const struct result_plan *a, const struct result_plan *b)
 		"arrivals", "close", "ranks", "rate", "connect_rate", "interval_ns",
 		"pipeline", "duration_ns", "warmup_ns", "messages",
 		"messages_per_connection", "lifetime_ns" };
-
 	for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++)
 		for (const struct json_record_field *field = result_plan_fields;
 		     field->name != NULL; field++)
@@ -120,7 +116,6 @@ static void
 add_second(struct sampler_second *to, const struct sampler_second *from)
 {
 	double count = (double)(to->count + from->count);
-
 	if (from->count > 0) {
 		to->mean_ns = to->count == 0
 		    ? from->mean_ns
@@ -149,7 +144,6 @@ static int
 by_start(const void *a, const void *b)
 {
 	const struct sampler_second *x = a, *y = b;
-
 	return x->at_s < y->at_s ? -1 : x->at_s > y->at_s;
 }
 
@@ -160,11 +154,9 @@ add_seconds(struct result *into, const struct result *from, double offset_s)
 	size_t own = into->second_count, look = 0;
 	struct sampler_second *seconds =
 	    xreallocarray(into->seconds, own + from->second_count, sizeof(*seconds));
-
 	into->seconds = seconds;
 	for (size_t i = 0; i < from->second_count; i++) {
 		struct sampler_second second = from->seconds[i], *same;
-
 		second.at_s += offset_s;
 		same = find_second(seconds, own, second.at_s, &look);
 		if (same != NULL)
@@ -183,7 +175,6 @@ add_times(struct result *into, const struct result *from)
 	double offset =
 	    (double)(int64_t)(from->started_at_ns - into->started_at_ns) / 1e9;
 	double end = fmax(into->elapsed_s, offset + from->elapsed_s);
-
 	if (offset < 0) {
 		for (size_t i = 0; i < into->second_count; i++)
 			into->seconds[i].at_s -= offset;
@@ -283,7 +274,6 @@ int
 result_merge(struct result *into, const struct result *from, char *error)
 {
 	const char *difference = difference_of(&into->plan, &from->plan);
-
 	if (difference != NULL) {
 		snprintf(error, RESULT_ERROR_MAX,
 		    "its plan differs from that of the first result: \"%s\"",

@@ -44,7 +44,6 @@ read_latency(struct json_reader *reader, const json_t *from, const char *name,
 	const json_t *hdr = json_object_get(one, "hdr");
 	const char *error = "";
 	struct histogram *h;
-
 	if (reader->failed)
 		return;
 	if (!json_is_string(hdr)) {
@@ -78,7 +77,6 @@ static void
 read_trust(struct json_reader *reader, const json_t *from, struct result_trust *ret)
 {
 	char *verdict = json_reader_text(reader, from, "trust", "verdict");
-
 	json_record_read(result_trust_fields, reader, from, "trust", ret);
 	if (verdict == NULL || verdict_of(verdict) < 0)
 		json_reader_fail(
@@ -98,7 +96,6 @@ read_time(struct json_reader *reader, const json_t *from, const char *key)
 	    given == NULL ? NULL : strptime(given, "%Y-%m-%dT%H:%M:%S", &parts);
 	time_t seconds = timegm(&parts);
 	double fraction = rest != NULL && *rest == '.' ? strtod(rest, NULL) : 0;
-
 	if (rest == NULL || seconds < 0 || seconds > SECONDS_MAX || !(fraction < 1)) {
 		json_reader_fail(reader, "", key, "expected an RFC 3339 time in UTC");
 		seconds = 0;
@@ -113,7 +110,6 @@ read_hex(const char *from, uint8_t *to)
 {
 	uint32_t length = 0;
 	unsigned int byte;
-
 	while (length < COUNTERS_EXCERPT_MAX && strlen(from) >= 2 &&
 	    sscanf(from, "%2x", &byte) == 1) {
 		to[length++] = (uint8_t)byte;
@@ -132,7 +128,6 @@ read_mismatch(
 	char *got = json_reader_text(reader, from, where, "got");
 	char *at = json_reader_text(reader, from, where, "at");
 	char *local = json_reader_text(reader, from, where, "local");
-
 	ret->connection = json_reader_count(reader, from, where, "connection");
 	ret->message = json_reader_count(reader, from, where, "message");
 	ret->offset = json_reader_count(reader, from, where, "offset");
@@ -157,7 +152,6 @@ read_threshold(
 {
 	char *given = json_reader_text(reader, from, "thresholds", "threshold");
 	char error[RESULT_ERROR_MAX];
-
 	if (given != NULL &&
 	    threshold_parse(given, &ret->threshold, error, sizeof(error)) < 0)
 		json_reader_fail(reader, "", "thresholds", error);
@@ -191,7 +185,6 @@ read_list(const struct result_list *list, struct json_reader *reader,
 {
 	const json_t *array, *one;
 	size_t i;
-
 	array = json_reader_member(reader, root, "", list->name, JSON_ARRAY);
 	*result_list_items(list, ret) =
 	    json_reader_room(reader, array, list->name, list->row_bytes);
@@ -222,7 +215,6 @@ read_result(struct json_reader *reader, const json_t *root, struct result *ret)
 {
 	const json_t *latency =
 	    json_reader_member(reader, root, "", "latency", JSON_OBJECT);
-
 	json_record_read(result_fields, reader, root, "", ret);
 	ret->started_at_ns = read_time(reader, root, "started_at");
 	for (int i = 0; i < LATENCY_KIND_COUNT; i++)
@@ -242,7 +234,6 @@ read_root(FILE *file, char *error)
 	json_error_t parse;
 	json_t *root = json_load_stream(file, JSON_REJECT_DUPLICATES, &parse);
 	const char *schema = json_string_value(json_object_get(root, "schema"));
-
 	if (root == NULL && errno == ENOMEM)
 		xmalloc_fail();
 	if (root == NULL) {
@@ -263,7 +254,6 @@ result_read_json(FILE *file, struct result *ret, char *error)
 {
 	struct json_reader reader = { .error = error, .error_size = RESULT_ERROR_MAX };
 	json_t *root = read_root(file, error);
-
 	if (root == NULL)
 		return -1;
 	result_init(ret);
@@ -280,7 +270,6 @@ result_read_file(const char *path, struct result *ret)
 {
 	FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
 	char error[RESULT_ERROR_MAX];
-
 	if (file == NULL) {
 		log_error("%s", path);
 		return EX_NOINPUT;

@@ -90,7 +90,6 @@ static json_t *
 mismatch_of(const struct counters_mismatch *m)
 {
 	char expected[2 * COUNTERS_EXCERPT_MAX + 1], got[2 * COUNTERS_EXCERPT_MAX + 1];
-
 	return json_pack("{sI sI sI sI ss ss so so so}", "connection", N(m->connection),
 	    "offset", N(m->offset), "message", N(m->message), "answer_offset",
 	    N(m->answer_offset), "expected",

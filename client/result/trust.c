@@ -42,7 +42,6 @@ check_cpu(struct result *result)
 {
 	struct result_trust *trust = &result->trust;
 	const struct result_process *busiest = NULL;
-
 	for (size_t i = 0; i < result->process_count; i++) {
 		const struct result_process *process = &result->processes[i];
 		if (process->died)
@@ -75,7 +74,6 @@ check_lag(struct result *result, enum latency_kind which, const char *what)
 	uint64_t p99 = histogram_percentile(lag, 99);
 	uint64_t response = histogram_percentile(result->latency[LATENCY_RESPONSE], 99);
 	char text[UNITS_TEXT_MAX], whole[UNITS_TEXT_MAX];
-
 	if (!percentile_interval_of(lag, 99, 0).known ||
 	    (double)p99 < fmax(LAG_SUSPECT_NS, LAG_PART * (double)response))
 		return;
@@ -89,7 +87,6 @@ static void
 check_rate(struct result *result)
 {
 	char due[UNITS_TEXT_MAX], sent[UNITS_TEXT_MAX];
-
 	if (!is_paced(result) || result->interrupted ||
 	    result->messages.sent >= result->messages_due)
 		return;
@@ -106,7 +103,6 @@ check_connections(struct result *result)
 {
 	const struct result_connections *connections = &result->connections;
 	char requested[UNITS_TEXT_MAX], made[UNITS_TEXT_MAX];
-
 	if (connections->first >= connections->requested)
 		return;
 	double part = (double)connections->first / (double)connections->requested;
@@ -122,7 +118,6 @@ check_ports(struct result *result)
 {
 	const struct result_ports *ports = &result->ports;
 	char held[UNITS_TEXT_MAX], all[UNITS_TEXT_MAX];
-
 	if (ports->available == 0 ||
 	    (double)ports->held_max <= PORTS_SUSPECT * (double)ports->available)
 		return;
@@ -147,7 +142,6 @@ check_kernel(struct result *result)
 {
 	const struct result_host *host = &result->host;
 	char text[UNITS_TEXT_MAX];
-
 	if (host->retransmits > 1 &&
 	    (double)host->retransmits >
 		RETRANSMITS_SUSPECT * (double)result->messages.sent)
@@ -165,7 +159,6 @@ check_counts(struct result *result)
 {
 	char text[UNITS_TEXT_MAX];
 	uint64_t dropped = 0;
-
 	for (int i = 0; i < LATENCY_KIND_COUNT; i++)
 		dropped += histogram_dropped(result->latency[i]);
 	if (dropped > 0)
@@ -186,7 +179,6 @@ static void
 check_stream(struct result *result)
 {
 	const struct result_plan *plan = &result->plan;
-
 	if (plan->framing != NULL && strcmp(plan->framing, "stream") == 0 &&
 	    plan->expect != NULL &&
 	    (strstr(plan->expect, ",suffix=") != NULL ||
@@ -204,7 +196,6 @@ check_overlap(struct result *result)
 {
 	char all[UNITS_TEXT_MAX], each[UNITS_TEXT_MAX];
 	double longest = 0;
-
 	for (size_t i = 0; i < result->rank_count; i++)
 		longest = fmax(longest, result->ranks[i].elapsed_s);
 	double apart = longest > 0 ? result->elapsed_s / longest - 1 : 0;
@@ -222,7 +213,6 @@ static void
 check_ranks(struct result *result)
 {
 	struct result_trust *trust = &result->trust;
-
 	for (size_t i = 0; i < result->rank_count; i++) {
 		const struct result_rank *rank = &result->ranks[i];
 		for (int v = RESULT_SUSPECT; v <= RESULT_INVALID; v++)
@@ -245,7 +235,6 @@ static double
 longest_silence(const struct result *result, double *ret_from)
 {
 	double longest = 0, now = 0;
-
 	for (size_t i = 0; i < result->second_count; i++) {
 		const struct sampler_second *second = &result->seconds[i];
 		if (second->verified + second->wrong > 0 ||
@@ -271,7 +260,6 @@ check_silence(struct result *result)
 	double p99 = (double)histogram_percentile(response, 99), from = 0;
 	double silent_ns = longest_silence(result, &from) * 1e9;
 	char text[UNITS_TEXT_MAX], when[UNITS_TEXT_MAX];
-
 	if (is_paced(result) || histogram_count(response) == 0 ||
 	    p99 > silent_ns * STALL_PART)
 		return;

@@ -21,7 +21,6 @@ never_answered(const struct threshold *threshold, const struct result *result)
 {
 	const struct result_messages *m = &result->messages;
 	double lost = (double)result_lost(m);
-
 	if (threshold->histogram == LATENCY_RESPONSE && !result->interrupted &&
 	    result->messages_due > m->sent)
 		lost += (double)(result->messages_due - m->sent);
@@ -39,7 +38,6 @@ percentile_of_all(
 	const struct histogram *latency = result->latency[threshold->histogram];
 	double count = (double)histogram_count(latency);
 	double lost = never_answered(threshold, result);
-
 	if (count > 0 && lost > 0)
 		percentile *= (count + lost) / count;
 	if (percentile > 100)
@@ -51,7 +49,6 @@ static double
 value_of(const struct threshold *threshold, const struct result *result)
 {
 	const struct histogram *latency = result->latency[threshold->histogram];
-
 	switch (threshold->figure) {
 	case THRESHOLD_PERCENTILE:
 		return percentile_of_all(threshold, result, threshold->percentile);
@@ -100,7 +97,6 @@ verdict_of_threshold(const struct threshold *threshold, const struct result *res
 	struct threshold_outcome outcome = { .threshold = *threshold,
 		.value = value_of(threshold, result),
 		.known = true };
-
 	outcome.passed = compare(threshold->op, outcome.value, threshold->limit);
 	if (threshold_is_latency(threshold) && histogram_count(latency) == 0)
 		outcome.passed = outcome.known = false;

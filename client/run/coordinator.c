@@ -48,7 +48,6 @@ static void
 wake_all(const struct coordinator *coordinator)
 {
 	uint64_t one = 1;
-
 	for (uint32_t i = 0; i < coordinator->count; i++)
 		if (write(coordinator->wake_fds[i], &one, sizeof(one)) < 0)
 			log_warn("load process %u: cannot wake it", i);
@@ -71,7 +70,6 @@ static bool
 is_ignored(int signal)
 {
 	struct sigaction now;
-
 	return sigaction(signal, NULL, &now) == 0 && now.sa_handler == SIG_IGN;
 }
 
@@ -79,7 +77,6 @@ static int
 open_signals(struct coordinator *coordinator)
 {
 	sigset_t set;
-
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
@@ -122,7 +119,6 @@ child(struct coordinator *coordinator, uint32_t process, pid_t parent)
 		.parent_fd = coordinator->event_fd,
 		.transcript = args->plan->transcript ? stdout : NULL,
 	};
-
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(EX_OSERR);
@@ -146,7 +142,6 @@ static int
 spawn(struct coordinator *coordinator)
 {
 	pid_t parent = getpid();
-
 	/* Otherwise each child would write the buffered output again. */
 	fflush(NULL);
 	for (uint32_t i = 0; i < coordinator->count; i++) {
@@ -173,7 +168,6 @@ account_dead_process(struct coordinator *coordinator, uint32_t process, int stat
 	struct counters *counters = counters_of(coordinator, process);
 	struct counters_messages *both[] = { &counters->messages, &counters->warmup };
 	uint64_t open = counters_get(&counters->connections_open);
-
 	coordinator->outcome.died++;
 	if (WIFSIGNALED(status))
 		log_warnx("load process %u (pid %d): killed by signal %d (%s)", process,
@@ -203,7 +197,6 @@ reap(struct coordinator *coordinator)
 {
 	int status;
 	pid_t pid;
-
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		for (uint32_t i = 0; i < coordinator->count; i++) {
 			if (coordinator->pids[i] != pid)
@@ -244,7 +237,6 @@ static void
 read_signals(struct coordinator *coordinator)
 {
 	struct signalfd_siginfo info;
-
 	while (read(coordinator->signal_fd, &info, sizeof(info)) == sizeof(info)) {
 		if (info.ssi_signo == SIGHUP)
 			on_sighup(coordinator);
@@ -261,7 +253,6 @@ step_start(struct coordinator *coordinator)
 	const struct plan *plan = coordinator->args->plan;
 	uint64_t start = clock_now_ns() + START_DELAY_NS,
 		 offset = clock_realtime_offset_ns();
-
 	for (uint32_t i = 0; i < coordinator->count; i++)
 		if (coordinator->pids[i] != 0 &&
 		    atomic_load_explicit(&counters_of(coordinator, i)->phase,
@@ -282,7 +273,6 @@ static void
 step_round(struct coordinator *coordinator)
 {
 	uint64_t least = UINT64_MAX;
-
 	for (uint32_t i = 0; i < coordinator->count; i++) {
 		uint64_t done = counters_get(&counters_of(coordinator, i)->rounds_done);
 		if (coordinator->pids[i] != 0 && done < least)
@@ -301,7 +291,6 @@ static void
 step(struct coordinator *coordinator)
 {
 	const struct plan *plan = coordinator->args->plan;
-
 	if (atomic_load_explicit(
 		&coordinator->control_block->start_ns, memory_order_relaxed) == 0)
 		step_start(coordinator);
@@ -317,7 +306,6 @@ supervise_run(struct coordinator *coordinator)
 		{ .fd = coordinator->event_fd, .events = POLLIN },
 	};
 	uint64_t count, tick = 0;
-
 	while (coordinator->alive > 0) {
 		if (poll(fds, 2, TICK_MS) < 0 && errno != EINTR)
 			log_warn("poll");
@@ -362,7 +350,6 @@ coordinator_run(const struct coordinator_args *args, struct coordinator_outcome 
 		.signal_fd = -1,
 	};
 	int rc = prepare(&coordinator);
-
 	if (rc == 0 && (rc = spawn(&coordinator)) == 0)
 		supervise_run(&coordinator);
 	else

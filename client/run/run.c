@@ -43,7 +43,6 @@ static void
 on_tick(void *context, uint64_t now_ns)
 {
 	struct run_context *run_context = context;
-
 	sampler_tick(&run_context->sampler, now_ns);
 	progress_show(&run_context->progress, &run_context->sampler, now_ns);
 }
@@ -53,7 +52,6 @@ collect(struct run_context *run_context, struct result *ret)
 {
 	const struct coordinator_outcome *outcome = &run_context->outcome;
 	char late[UNITS_TEXT_MAX];
-
 	result_collect(
 	    &run_context->plan, &run_context->counters_map, &run_context->sampler, ret);
 	if (outcome->died > 0)
@@ -77,7 +75,6 @@ run_load(struct run_context *run_context, struct result *ret)
 		.on_tick = on_tick,
 		.context = run_context,
 	};
-
 	if (coordinator_run(&args, &run_context->outcome) < 0)
 		return log_system_error("cannot start the load processes");
 	sampler_stop(&run_context->sampler, clock_now_ns());
@@ -92,7 +89,6 @@ run_with_counters(struct run_context *run_context, struct result *ret)
 {
 	const struct plan *plan = &run_context->plan;
 	const char *hlog = plan->hlog != NULL ? plan->hlog : "cannot sample the run";
-
 	if (counters_map_open(&run_context->counters_map, plan->processes) < 0)
 		return log_system_error("cannot map the counters");
 	if (sampler_start(&run_context->sampler, plan, &run_context->counters_map) <
@@ -113,7 +109,6 @@ static int
 check_machine(struct run_context *run_context)
 {
 	char error[PLAN_ERROR_MAX];
-
 	if (preflight_fit_processes(&run_context->plan, error) < 0)
 		return fail_with(EX_OSERR, error);
 	if (run_context->plan.skip_preflight)
@@ -125,7 +120,6 @@ static int
 run_with_sequence(struct run_context *run_context, struct result *ret)
 {
 	char error[PLAN_ERROR_MAX];
-
 	int status = sequence_open(&run_context->plan, &run_context->sequence, error);
 	if (status != 0)
 		return fail_with(status, error);
@@ -145,7 +139,6 @@ int
 run_plan(const struct plan *plan, struct result *ret, bool *ret_hlog_failed)
 {
 	static struct run_context run_context; /* a plan is large */
-
 	run_context = (struct run_context){ .plan = *plan };
 	int status = run_with_sequence(&run_context, ret);
 	*ret_hlog_failed = run_context.hlog_failed;

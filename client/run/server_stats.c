@@ -32,7 +32,6 @@ fetch(const char *where, char *error)
 		.timeout_ns = TIMEOUT_S * NS_PER_S };
 	struct http_client_response response;
 	char why[256];
-
 	if (http_client_send(&request, &response, why, sizeof(why)) == HTTP_CLIENT_OK) {
 		if (response.status == 200)
 			return response.body;
@@ -50,7 +49,6 @@ static int
 read_one(const char *where, uint64_t quiet_at, struct server_totals *ret)
 {
 	char error[PLAN_ERROR_MAX];
-
 	for (int i = 0; i < TRIES; i++) {
 		char *text = fetch(where, error);
 		if (text == NULL)
@@ -70,7 +68,6 @@ int
 server_stats_open(const struct plan *plan, struct reconcile_server **ret)
 {
 	struct reconcile_server *servers;
-
 	*ret = NULL;
 	if (plan->ledgers.count == 0)
 		return 0;
@@ -95,7 +92,6 @@ server_stats_reconcile(
 		struct reconcile_server *server = &servers[i];
 		int status = read_one(
 		    server->where, server->before.connections_open, &server->after);
-
 		if (status != 0)
 			return status;
 		if (!reconcile_is_later(&server->after, &server->before)) {

@@ -166,14 +166,12 @@ find_insertion(const struct diagnosis_case *where, struct diagnosis *ret)
 	const uint8_t *on = n < INSERTION_BYTES_MIN || where->length < 2
 	    ? NULL
 	    : memmem(where->got + 1, where->length - 1, run, n);
-
 	if (on == NULL)
 		return false;
 	ret->bytes = (uint64_t)(on - where->got);
 	ret->kind = DIAGNOSIS_INSERTED;
 	if (step_back(where, ret->bytes, &before)) {
 		size_t part = ret->bytes < sizeof(run) ? ret->bytes : sizeof(run);
-
 		n = diagnosis_expected_bytes(where, where->connection, before,
 		    DIAGNOSIS_MESSAGES_MAX + 1, run, part);
 		if (n == part && memcmp(run, where->got, n) == 0)
@@ -192,7 +190,6 @@ find_connection(const struct diagnosis_case *where, struct diagnosis *ret)
 	bool walks =
 	    sequence->texts != NULL || sequence->size_min != sequence->size_max;
 	uint64_t steps = DIAGNOSIS_STEPS + (walks ? where->cursor->message : 0);
-
 	if (!sequence->varies)
 		return false;
 	for (uint32_t other = 0; other < where->connections; other++) {
@@ -248,7 +245,6 @@ diagnosis_describe(const struct diagnosis *diagnosis, char *out, size_t size)
 	};
 	unsigned long long bytes = diagnosis->bytes;
 	const char *plural = bytes == 1 ? "" : "s";
-
 	switch (diagnosis->kind) {
 	case DIAGNOSIS_DUPLICATE:
 		snprintf(out, size, "a duplicate of message %llu",

@@ -92,7 +92,6 @@ resync_at_mismatch(struct verify *verify, const struct verify_input *in)
 	bool is_delimited = verify_framing(verify)->is_delimited;
 	struct diagnosis_case where = mismatch_case(verify, in);
 	struct diagnosis found = mismatch_diagnose(verify, &where);
-
 	if (is_delimited && in->data[0] == '\n' &&
 	    (found.kind <= DIAGNOSIS_UNSEARCHED || is_within(stream, &found)))
 		found.kind = DIAGNOSIS_TRUNCATED;
@@ -160,7 +159,6 @@ diagnose_header(struct verify *verify, const struct verify_input *in)
 	struct verify_stream whole = *in->stream;
 	uint8_t raw[DIAGNOSIS_WINDOW];
 	size_t more = sizeof(raw) - header_bytes;
-
 	if (in->length > 0)
 		found = mismatch_diagnose(verify, &where);
 	more = in->length < more ? in->length : more;
@@ -205,7 +203,6 @@ resync_after_header(struct verify *verify, const struct verify_input *in)
 	struct verify_stream *stream = in->stream;
 	uint32_t header_bytes = header_of(verify);
 	struct diagnosis found = diagnose_header(verify, in);
-
 	switch (found.kind) {
 	case DIAGNOSIS_DUPLICATE:
 		resync_count_unexpected(verify, header_bytes);
