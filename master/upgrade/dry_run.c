@@ -35,11 +35,12 @@ make_arguments(char **argv)
 	while (argv[count] != NULL)
 		count++;
 	char **arguments = calloc(count + 2, sizeof(*arguments));
-	if (arguments == NULL || count == 0)
+	if (arguments == NULL)
 		return NULL;
 	arguments[0] = argv[0];
 	arguments[1] = check;
-	memcpy(arguments + 2, argv + 1, (count - 1) * sizeof(*arguments));
+	for (size_t i = 1; i < count; i++)
+		arguments[i + 1] = argv[i];
 	return arguments;
 }
 
@@ -56,15 +57,27 @@ pass_state(const struct master *master)
 	return fd < 0 ? -1 : setenv(DRY_RUN_VARIABLE, number, 1);
 }
 
+/* As dup2(2), whose result gcc's analyzer takes for a leak. */
+static int
+redirect(int fd, int to)
+{
+	close(to);
+	return fcntl(fd, F_DUPFD, to) == to ? 0 : -1;
+}
+
 /* Neither the child nor its own children may outlive the server, whose sockets they
  * hold: they are a process group, which is killed as a whole. */
 static int
 leave_server(const int *output, pid_t parent)
 {
 	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	if (null < 0 || dup2(null, STDIN_FILENO) < 0 ||
-	    dup2(output[0], STDOUT_FILENO) < 0 || dup2(output[1], STDERR_FILENO) < 0 ||
-	    setpgid(0, 0) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+	if (null < 0)
+		return -1;
+	bool is_redirected = redirect(null, STDIN_FILENO) == 0 &&
+	    redirect(output[0], STDOUT_FILENO) == 0 &&
+	    redirect(output[1], STDERR_FILENO) == 0;
+	close(null);
+	if (!is_redirected || setpgid(0, 0) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		return -1;
 	return getppid() == parent ? 0 : -1;
 }
@@ -96,35 +109,38 @@ fork_child(const struct master *master, const int *output)
 	return pid;
 }
 
+/* Keeps errno. */
 static void
-close_if_open(int fd)
+close_pipe(const int *fds)
 {
-	if (fd >= 0)
-		close(fd);
+	int saved = errno;
+	close(fds[0]);
+	close(fds[1]);
+	errno = saved;
 }
 
 int
 dry_run_start(struct master *master)
 {
 	struct dry_run *dry_run = &master->upgrade.dry_run;
-	int output[2] = { -1, -1 }, error[2] = { -1, -1 };
-	pid_t pid = -1;
+	int output[2], error[2];
 	*dry_run = (struct dry_run){ .started_ns = clock_now_ns() };
-	if (pipe2(output, O_CLOEXEC | O_NONBLOCK) == 0 &&
-	    pipe2(error, O_CLOEXEC | O_NONBLOCK) == 0) {
-		if (stat(program_path(), &dry_run->file) < 0)
-			dry_run->file.st_ino = 0;
-		pid = fork_child(master, (const int[]){ output[1], error[1] });
-	}
-	int saved = errno;
-	close_if_open(output[1]);
-	close_if_open(error[1]);
-	if (pid < 0) {
-		close_if_open(output[0]);
-		close_if_open(error[0]);
-		errno = saved;
+	if (pipe2(output, O_CLOEXEC | O_NONBLOCK) < 0)
+		return -1;
+	if (pipe2(error, O_CLOEXEC | O_NONBLOCK) < 0) {
+		close_pipe(output);
 		return -1;
 	}
+	if (stat(program_path(), &dry_run->file) < 0)
+		dry_run->file.st_ino = 0;
+	pid_t pid = fork_child(master, (const int[]){ output[1], error[1] });
+	if (pid < 0) {
+		close_pipe(output);
+		close_pipe(error);
+		return -1;
+	}
+	close(output[1]);
+	close(error[1]);
 	setpgid(pid, pid); /* whichever of the two comes first */
 	dry_run->pid = pid;
 	dry_run->output_fd = output[0];
