@@ -170,7 +170,8 @@ start_http(struct http_server *server, struct event_base *base, int fd)
 }
 
 struct http_server *
-http_server_from_fd(const struct http_server_args *args, int fd)
+http_server_from_fd(
+    const struct http_server_args *args, int fd, const struct file_id *file)
 {
 	struct http_server *server = calloc(1, sizeof(*server));
 	if (server == NULL)
@@ -178,6 +179,7 @@ http_server_from_fd(const struct http_server_args *args, int fd)
 	server->kind = args->kind;
 	server->handler = args->handler;
 	server->argument = args->argument;
+	server->file = *file;
 	evtimer_assign(&server->check_timer, args->base, on_check_timer, server);
 	event_assign(
 	    &server->ready_event, args->base, -1, 0, on_connection_ready, server);
@@ -209,21 +211,16 @@ http_server_open(const struct http_server_args *args, char *error, size_t error_
 	int fd = open_socket(args, error, error_size);
 	if (fd < 0)
 		return NULL;
-	struct http_server *server = http_server_from_fd(args, fd);
+	struct file_id file = { 0 };
+	if (args->kind == HTTP_SERVER_UNIX)
+		unix_socket_identify(args->name, &file);
+	struct http_server *server = http_server_from_fd(args, fd, &file);
 	if (server == NULL) {
 		snprintf(error, error_size, "out of memory");
 		close(fd);
-		return NULL;
+		unix_socket_remove(args->name, &file);
 	}
-	if (server->kind == HTTP_SERVER_UNIX)
-		unix_socket_identify(args->name, &server->file);
 	return server;
-}
-
-void
-http_server_set_file(struct http_server *server, const struct file_id *file)
-{
-	server->file = *file;
 }
 
 const struct file_id *

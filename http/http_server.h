@@ -39,13 +39,11 @@ struct http_server_args {
  * line in error[error_size]. */
 struct http_server *http_server_open(const struct http_server_args *args, char *error,
     size_t error_size) __attribute__((warn_unused_result));
-/* The same with a listening socket, which the server then owns. Its file is not known.
- * NULL with errno, and fd stays the caller's. */
-struct http_server *http_server_from_fd(const struct http_server_args *args, int fd)
-    __attribute__((warn_unused_result));
-/* The socket file that the server has created: another file at its path is not removed.
+/* The same with a listening socket, which the server then owns, and its socket file:
+ * another file at its path is not removed. NULL with errno, and fd stays the caller's.
  */
-void http_server_set_file(struct http_server *server, const struct file_id *file);
+struct http_server *http_server_from_fd(const struct http_server_args *args, int fd,
+    const struct file_id *file) __attribute__((warn_unused_result));
 const struct file_id *http_server_file(const struct http_server *server);
 /* Gives the socket file to a group (NULL: that of the process). 0, or -1 with errno. */
 int http_server_set_group(const struct http_server *server, const char *group)

@@ -185,17 +185,6 @@ ledger_sum(const struct ledger *ledger, struct ledger_totals *ret)
 }
 
 void
-ledger_sum_slot(const struct ledger *ledger, uint32_t slot, struct ledger_totals *ret)
-{
-	memset(ret, 0, sizeof(*ret));
-	ledger_add_block(ret, &ledger->retired[slot]);
-	for (uint32_t i = 0; i < ledger_live_end(ledger); i++) {
-		if (load(&ledger->live[i].own.owner) == slot + 1)
-			ledger_add_worker(ret, ledger, &ledger->live[i]);
-	}
-}
-
-void
 ledger_sum_listener(
     const struct ledger *ledger, uint32_t listener, struct ledger_totals *ret)
 {

@@ -150,9 +150,6 @@ void ledger_add_worker(struct ledger_totals *totals, const struct ledger *ledger
     const struct worker_ledger *worker_ledger);
 /* The sum of all blocks, retired and live. */
 void ledger_sum(const struct ledger *ledger, struct ledger_totals *ret);
-/* The sum for one slot: its retired block and the live entries of its workers. */
-void ledger_sum_slot(
-    const struct ledger *ledger, uint32_t slot, struct ledger_totals *ret);
 /* The sum for one listener. Connections do not move between listeners: ignore MOVED_IN
  * and MOVED_OUT. */
 void ledger_sum_listener(

@@ -9,6 +9,7 @@
 #include "lib/log.h"
 
 #include "worker/address_limits.h"
+#include "worker/connection.h"
 #include "worker/worker_state.h"
 
 #define ADDRESSES_MAX (1 << 20)
@@ -119,15 +120,11 @@ void
 admission_refuse(const struct worker_listener *listener, int fd,
     const struct address *peer, enum close_reason reason)
 {
-	if (log_get_level() >= LOG_LEVEL_DEBUG) {
-		char text[ADDRESS_TEXT_MAX];
-		struct address_compact compact;
-		/* Without the interface of a link-local address: the sandbox forbids to
-		 * look up its name. */
-		address_compact(peer, &compact);
-		log_debug("connection %s closed: %s",
-		    address_format_compact(&compact, text), close_reasons[reason].name);
-	}
+	/* Without the interface of a link-local address: the sandbox forbids to look up
+	 * its name. */
+	struct address_compact compact;
+	address_compact(peer, &compact);
+	connection_log_closed(&compact, reason);
 	ledger_count_closed(listener->block, reason);
 	const struct linger reset = { .l_onoff = 1 };
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));

@@ -98,15 +98,19 @@ count(const struct connection *connection, int change)
 }
 
 void
+connection_log_closed(const struct address_compact *peer, enum close_reason reason)
+{
+	char text[ADDRESS_TEXT_MAX];
+	if (log_get_level() >= LOG_LEVEL_DEBUG)
+		log_debug("connection %s closed: %s",
+		    address_format_compact(peer, text), close_reasons[reason].name);
+}
+
+void
 connection_close(struct connection *connection, enum close_reason reason)
 {
 	struct worker *worker = connection->listener->worker;
-	if (log_get_level() >= LOG_LEVEL_DEBUG) {
-		char text[ADDRESS_TEXT_MAX];
-		log_debug("connection %s closed: %s",
-		    address_format_compact(&connection->peer, text),
-		    close_reasons[reason].name);
-	}
+	connection_log_closed(&connection->peer, reason);
 	struct ledger_block *block = connection->listener->block;
 	ledger_count(block, LEDGER_BYTES_DROPPED, connection_queued_bytes(connection));
 	ledger_count_closed(block, reason);

@@ -71,6 +71,9 @@ struct connection {
 void connection_open(
     struct worker_listener *listener, int fd, const struct address *peer);
 
+/* At debug level. */
+void connection_log_closed(
+    const struct address_compact *peer, enum close_reason reason);
 /* Counts, logs at debug level, closes and frees. */
 void connection_close(struct connection *connection, enum close_reason reason);
 

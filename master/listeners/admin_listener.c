@@ -220,13 +220,11 @@ admin_listener_server(const struct admin_listeners *admin, enum http_server_kind
 	return admin == NULL ? NULL : admin->servers[kind];
 }
 
-struct http_server *
-admin_listener_install(
-    struct admin_listeners *admin, enum http_server_kind kind, const char *name, int fd)
+int
+admin_listener_install(struct admin_listeners *admin, enum http_server_kind kind,
+    const char *name, int fd, const struct file_id *file)
 {
 	const struct http_server_args args = args_for(admin, kind, name);
-	struct http_server *http_server = http_server_from_fd(&args, fd);
-	if (http_server != NULL)
-		admin->servers[kind] = http_server;
-	return http_server;
+	admin->servers[kind] = http_server_from_fd(&args, fd, file);
+	return admin->servers[kind] == NULL ? -1 : 0;
 }

@@ -40,9 +40,9 @@ void admin_listener_resume(struct admin_listeners *admin);
 /* An open listener, for the next program image; NULL: none. */
 const struct http_server *admin_listener_server(
     const struct admin_listeners *admin, enum http_server_kind kind);
-/* Adds a listener that this image inherited. NULL with errno. */
-struct http_server *admin_listener_install(
-    struct admin_listeners *admin, enum http_server_kind kind, const char *name, int fd)
+/* Adds a listener that this image inherited. 0, or -1 with errno. */
+int admin_listener_install(struct admin_listeners *admin, enum http_server_kind kind,
+    const char *name, int fd, const struct file_id *file)
     __attribute__((warn_unused_result));
 
 #endif

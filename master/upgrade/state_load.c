@@ -194,13 +194,10 @@ read_admin_listener(struct state_reader *reader, const json_t *from, const char 
 	const struct config *config = &reader->master->config.current;
 	const char *name =
 	    kind == HTTP_SERVER_UNIX ? config->admin.socket : config->admin.address;
-	struct http_server *http_server = name == NULL
-	    ? NULL
-	    : admin_listener_install(reader->master->admin, kind, name, fd);
-	if (http_server == NULL)
-		return "cannot be opened";
-	http_server_set_file(http_server, &file);
-	return NULL;
+	return name == NULL ||
+		admin_listener_install(reader->master->admin, kind, name, fd, &file) < 0
+	    ? "cannot be opened"
+	    : NULL;
 }
 
 static const char *

@@ -18,6 +18,8 @@
 
 #include "lib/log.h"
 
+#include "net/unix_socket.h"
+
 #include "master/admin/admin_routes.h"
 #include "master/changes/pending_requests.h"
 #include "master/listeners/admin_listener.h"
@@ -97,8 +99,9 @@ open_admin_listener(enum http_server_kind kind)
 	must(listen(fd, 8) == 0);
 	must(
 	    getsockname(fd, (struct sockaddr *)&names[kind], &name_lengths[kind]) == 0);
-	must(admin_listener_install(master.admin, kind, "/nowhere/control.sock", fd) !=
-	    NULL);
+	const struct file_id unknown = { 0 };
+	must(admin_listener_install(
+		 master.admin, kind, "/nowhere/control.sock", fd, &unknown) == 0);
 }
 
 static void

@@ -49,6 +49,18 @@ claim_blocks(struct fixture *f, uint32_t slot)
 	return worker_ledger;
 }
 
+/* The sum for one slot: its retired block and the live entries of its workers. */
+static inline void
+sum_slot(const struct ledger *ledger, uint32_t slot, struct ledger_totals *ret)
+{
+	*ret = (struct ledger_totals){ 0 };
+	ledger_add_block(ret, &ledger->retired[slot]);
+	for (uint32_t i = 0; i < ledger_live_end(ledger); i++) {
+		if (atomic_load(&ledger->live[i].own.owner) == slot + 1)
+			ledger_add_worker(ret, ledger, &ledger->live[i]);
+	}
+}
+
 /* Retires the blocks; the slot is the owner's. */
 static inline void
 release_blocks(struct fixture *f, struct worker_ledger *worker_ledger,

@@ -81,7 +81,7 @@ test_ignores_invalid_indexes_in_shared_memory(void **state)
 	ledger_listener_name(f.ledger, 5, name);
 	assert_int_equal(strspn(name, "?"), LEDGER_NAME_MAX - 1);
 	ledger_retire(f.ledger, worker_ledger, 3, 0, 0);
-	ledger_sum_slot(f.ledger, 3, &totals);
+	sum_slot(f.ledger, 3, &totals);
 	assert_int_equal(totals.closed[CLOSE_WORKER_LOST], 5);
 	close_ledger(&f);
 }

@@ -61,9 +61,9 @@ test_counts_open_connections_of_a_crashed_worker_as_worker_lost(void **state)
 	ledger_count(&next->by_listener[0], LEDGER_MESSAGES_RECEIVED, 1);
 	assert_sum(&f, 11, 1, 6);
 	struct ledger_totals slot;
-	ledger_sum_slot(f.ledger, 3, &slot);
+	sum_slot(f.ledger, 3, &slot);
 	assert_int_equal(slot.counters[LEDGER_MESSAGES_RECEIVED], 71);
-	ledger_sum_slot(f.ledger, 2, &slot);
+	sum_slot(f.ledger, 2, &slot);
 	assert_int_equal(slot.counters[LEDGER_MESSAGES_RECEIVED], 0);
 	close_ledger(&f);
 }
@@ -223,7 +223,7 @@ test_another_program_attaches_to_the_ledger(void **state)
 	ledger_count(&worker_ledger->by_listener[0], LEDGER_CONNECTIONS_ACCEPTED, 4);
 	ledger_count_heartbeat(&worker_ledger->own);
 	struct ledger_totals totals;
-	ledger_sum_slot(same, 7, &totals);
+	sum_slot(same, 7, &totals);
 	assert_int_equal(totals.counters[LEDGER_CONNECTIONS_ACCEPTED], 4);
 	assert_int_equal(atomic_load(&same->live[0].own.heartbeat_count), 1);
 	munmap(same, sizeof(*same));

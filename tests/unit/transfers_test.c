@@ -130,11 +130,11 @@ kill_worker(struct process *process)
 static void
 assert_lost(const struct fixture *fixture, uint64_t by_sender, uint64_t by_receiver)
 {
-	struct ledger_totals sender, receiver;
+	struct ledger_totals sender = { 0 }, receiver = { 0 };
 	assert_null(fixture->table->transfers);
 	assert_null(fixture->table->processes);
-	ledger_sum_slot(fixture->table->ledger, 0, &sender);
-	ledger_sum_slot(fixture->table->ledger, 1, &receiver);
+	ledger_add_block(&sender, &fixture->table->ledger->retired[0]);
+	ledger_add_block(&receiver, &fixture->table->ledger->retired[1]);
 	assert_int_equal(sender.counters[LEDGER_CONNECTIONS_MOVED_OUT],
 	    receiver.counters[LEDGER_CONNECTIONS_MOVED_IN]);
 	assert_int_equal(sender.closed[CLOSE_WORKER_LOST], by_sender);
