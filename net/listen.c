@@ -12,6 +12,8 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
+#include "lib/procfs.h"
+
 static int
 set_option(int fd, int level, int option, int value)
 {
@@ -110,12 +112,8 @@ listen_set_options(int fd, const struct listen_options *options)
 const char *
 listen_default_congestion(char *name, size_t size)
 {
-	FILE *file = fopen("/proc/sys/net/ipv4/tcp_congestion_control", "re");
-	if (file == NULL)
-		return NULL;
-	bool is_read = fgets(name, (int)size, file) != NULL;
-	fclose(file);
-	name[is_read ? strcspn(name, "\n") : 0] = '\0';
+	procfs_read("/proc/sys/net/ipv4/tcp_congestion_control", name, size);
+	name[strcspn(name, "\n")] = '\0';
 	return name[0] == '\0' ? NULL : name;
 }
 

@@ -1,11 +1,7 @@
 /*
  * address_usage.h - connections and accepts of each client address at one worker: a
- * table in the worker's part of the ledger (ledger.h), written by that worker and read
- * by all, so that a limit holds for all workers together without a lock. The usage of a
- * killed worker disappears with its part of the ledger.
- *
- *   address -> bucket   of ADDRESS_USAGE_WAYS entries; an entry without connections may
- *                       be reused
+ * hash table in the worker's part of the ledger, written by that worker and read by
+ * all, so that a limit holds for all workers together without a lock.
  *
  * An address that finds no entry in its bucket is counted by each worker on its own. A
  * reader may see an entry change hands, or a falsified table: it only reads numbers.

@@ -8,12 +8,10 @@
  *    written by the master                                     each written by
  *                                                              one worker only
  *
- * A worker process owns one `live` entry: a block for itself and one for each listener,
- * in which everything is counted that belongs to a connection, so that one addition
- * counts for both. When the process has exited, the master adds its blocks to those of
- * the slot and of the listeners, counts its open connections as `worker_lost` and frees
- * the entry. Only the owner adds to a counter, so a reader needs no lock and SIGKILL
- * leaves nothing half-written. At every moment
+ * A worker process owns one `live` entry: a block for each listener, in which
+ * everything is counted that belongs to a connection, and one for the rest. When the
+ * process has exited, the master retires the entry. Only the owner adds to a counter,
+ * so a reader needs no lock and SIGKILL leaves nothing half-written. At every moment
  *
  *   connections_open = accepted + moved_in - moved_out - sum(closed)
  *

@@ -1,15 +1,13 @@
 /*
  * address_limits.h - limits for one client address: how many connections it has open at
- * a listener, and how fast it opens new ones.
+ * a listener, and how fast it opens new ones. An address is an IPv4 address (also an
+ * IPv4-mapped one) or the first 64 bits of an IPv6 address, because a site is assigned
+ * at least a /64 (RFC 6177).
  *
- * An address is an IPv4 address (also an IPv4-mapped one) or the first 64 bits of an
- * IPv6 address, because a site is assigned at least a /64 (RFC 6177).
- *
- * The table has a fixed number of entries. When it is full the address that has been
- * without connections for longest is forgotten; if there is none, a new address is
- * refused. The workers publish their counts to each other (proto/address_usage.h), so
- * that the limits are those of all workers together. Connections that several workers
- * accept in the same instant may exceed a limit by one for each worker.
+ * When the table is full the address that has been without connections for longest is
+ * forgotten; if there is none, a new address is refused. The limits are those of all
+ * workers together (proto/address_usage.h), but for connections that several workers
+ * accept in the same instant.
  */
 #ifndef WORKER_ADDRESS_LIMITS_H
 #define WORKER_ADDRESS_LIMITS_H

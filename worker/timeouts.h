@@ -4,9 +4,7 @@
  * each connection would cost more than the message that it guards.
  *
  * A timeout is never early and at most two check intervals late. Time in which the loop
- * did not run (a stopped process, a frozen container) counts as one interval. The
- * timeout of a stalled write restarts when the socket has room that the kernel had not
- * reported yet.
+ * did not run (a stopped process, a frozen container) counts as one interval.
  */
 #ifndef WORKER_TIMEOUTS_H
 #define WORKER_TIMEOUTS_H

@@ -1,14 +1,7 @@
 /*
- * admin_routes.h - the requests of operators over HTTP:
- *
- *   GET   /stats /workers /config     JSON
- *         /metrics                    the text format of Prometheus
- *         /healthz /readyz            200 or 503, with a word
- *   POST  /reload  /scale?workers=N  /rebalance  /upgrade  /stop  /log?level=LEVEL
- *
- * A POST is accepted on the Unix socket only. It is answered with the outcome of the
- * change, when the workers that it drains have exited; with wait=outcome without
- * waiting for them (pending_requests.h).
+ * admin_routes.h - serves the requests of operators over HTTP. One table has the
+ * routes: GET is answered at once; POST is accepted on the Unix socket only, and
+ * answered with the outcome of the change (pending_requests.h).
  */
 #ifndef MASTER_ADMIN_ADMIN_ROUTES_H
 #define MASTER_ADMIN_ADMIN_ROUTES_H

@@ -1,10 +1,7 @@
 /*
  * snapshot.h - one look at the server, which an answer of stats.h or metrics.h prints:
- * all its figures are of the same moment.
- *
- *   connections_accepted = connections_open + the sum of connections_closed
- *
- * is true in each of them, whatever happens to workers meanwhile.
+ * in each of them connections_accepted is connections_open plus the sum of
+ * connections_closed, whatever happens to workers meanwhile.
  *
  * A row begins with its name, which is "" where there is none; metrics.c reads the rows
  * as arrays of uint64_t.

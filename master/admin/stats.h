@@ -1,6 +1,5 @@
 /*
- * stats.h - the state of the server as JSON, for programs.
- * Each answer prints one snapshot.
+ * stats.h - the state of the server as JSON: each answer prints one snapshot.
  */
 #ifndef MASTER_ADMIN_STATS_H
 #define MASTER_ADMIN_STATS_H

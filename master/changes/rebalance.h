@@ -1,11 +1,11 @@
 /*
  * rebalance.h - evens out the open connections of the workers: the fullest one
- * transfers some to the emptiest (transfers.h), a small batch at a time, until the
- * counts differ by little. The peers do not notice.
+ * transfers some to the emptiest, a small batch at a time, until the counts differ by
+ * little.
  *
- * This is done for listeners with "balance": "move" whenever they are uneven, and for
- * all listeners when an operator asks for it. Short connections even out by themselves:
- * a difference of one in 32 is left alone unless it was asked for.
+ * Listeners with "balance": "move" are evened out whenever they differ by more than one
+ * in 32 (short connections even out by themselves), all listeners when an operator asks
+ * for it.
  */
 #ifndef MASTER_CHANGES_REBALANCE_H
 #define MASTER_CHANGES_REBALANCE_H

@@ -1,15 +1,9 @@
 /*
- * dry_run.h - the program on disk proves that it can take over: a child executes it,
- * beside the program that serves, with a copy of the upgrade state.
- *
- *   NEW --check, DRY_RUN_VARIABLE in its environment: the memory file of the state
- *     -> loads the configuration and the state, sets itself up
- *     -> stops before it would act: it changes nothing that is shared (it accepts no
- *        connection, changes no socket or file, sends no message)
- *     -> prints that it has passed, as its last line; exit status 0
- *
- * Only that line counts: for any other program, --check is harmless and prints another
- * one.
+ * dry_run.h - the program on disk proves that it can take over: a child executes it
+ * with
+ * --check and a copy of the upgrade state, which it loads as if it took over; it stops
+ * before it would change anything shared, and prints that it has passed as its last
+ * line. Only that line counts: for any other program --check is harmless.
  *
  * The child holds copies of all listening sockets. None may be closed while it lives
  * (connections in its queue would never be accepted), so the dry run is cancelled

@@ -2,9 +2,9 @@
  * worker_table.h - the worker processes, the slots that they serve, and the transfers
  * between them.
  *
- *   struct slot      a place for one worker: its sockets stay open when the worker
- * exits struct process   one worker process, from fork until its ledger block is
- * released struct transfer  open connections that move from one process to another
+ *   struct slot      a place for one worker: its sockets outlive the worker
+ *   struct process   one worker process, from fork until its ledger block is released
+ *   struct transfer  open connections that move from one process to another
  *
  * The table owns the ledger. The configuration and the listeners belong to the master.
  */
