@@ -11,8 +11,6 @@
 #include "lib/printable.h"
 #include "lib/resources.h"
 
-#include "conf/config_table.h"
-
 #define FILE_MAX (1 << 20) /* bytes */
 
 static int

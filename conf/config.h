@@ -107,6 +107,10 @@ struct config_sources {
 
 #define CONFIG_ERROR_MAX 512
 
+/* Every key of the file, with its type, bounds, default and help: config_table.c. */
+extern const struct settings config_table;          /* fills struct config */
+extern const struct settings config_listener_table; /* fills struct listener_config */
+
 /* Loads, fills in defaults, checks; opens only the file. 0, or -1 with one line in
  * error[CONFIG_ERROR_MAX]: file, line and column, or the option; what was found and
  * what was expected; errno is ENOMEM if memory ran out. On 0 the caller calls

@@ -1,5 +1,3 @@
-#include "conf/config_table.h"
-
 #include <sys/un.h>
 
 #include <grp.h>

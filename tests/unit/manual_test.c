@@ -17,7 +17,7 @@
 
 #include "proto/ledger.h"
 
-#include "conf/config_table.h"
+#include "conf/config.h"
 
 #define PAGE_BYTES 131072
 #define WIDTH 78 /* of a source line, as mandoc -Tlint wants it */
