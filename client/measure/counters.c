@@ -4,18 +4,9 @@
 
 #include <errno.h>
 
-const char *const counters_connect_failure_names[] = {
-#define X(id, name) name,
-	CONNECT_FAILURES(X)
-#undef X
-	    NULL,
-};
-const char *const counters_loss_names[] = {
-#define X(id, name) name,
-	MESSAGE_LOSSES(X)
-#undef X
-	    NULL,
-};
+const char *const counters_connect_failure_names[] = { "refused", "unreachable",
+	"timeout", "reset", "other", NULL };
+const char *const counters_loss_names[] = { "timeout", "reset", "closed", NULL };
 const struct histogram_config counters_latency_config = {
 	.lowest = 1,
 	.highest = INT64_C(3600) * 1000 * 1000 * 1000,

@@ -38,34 +38,24 @@
 extern const struct histogram_config counters_latency_config; /* 1 ns, 1 h, 3 digits */
 
 /* Why a connect failed. */
-#define CONNECT_FAILURES(X)                                                            \
-	X(REFUSED, "refused")                                                          \
-	X(UNREACHABLE, "unreachable")                                                  \
-	X(TIMEOUT, "timeout")                                                          \
-	X(RESET, "reset")                                                              \
-	X(OTHER, "other")
-
 enum connect_failure {
-#define X(id, name) CONNECT_FAILURE_##id,
-	CONNECT_FAILURES(X)
-#undef X
-	    CONNECT_FAILURE_COUNT
+	CONNECT_FAILURE_REFUSED,
+	CONNECT_FAILURE_UNREACHABLE,
+	CONNECT_FAILURE_TIMEOUT,
+	CONNECT_FAILURE_RESET,
+	CONNECT_FAILURE_OTHER,
+	CONNECT_FAILURE_COUNT
 };
-extern const char *const counters_connect_failure_names[];
+extern const char *const counters_connect_failure_names[]; /* NULL at the end */
 
 /* Why a message was lost. */
-#define MESSAGE_LOSSES(X)                                                              \
-	X(TIMEOUT, "timeout")                                                          \
-	X(RESET, "reset")                                                              \
-	X(CLOSED, "closed")
-
 enum message_loss {
-#define X(id, name) MESSAGE_LOSS_##id,
-	MESSAGE_LOSSES(X)
-#undef X
-	    MESSAGE_LOSS_COUNT
+	MESSAGE_LOSS_TIMEOUT,
+	MESSAGE_LOSS_RESET,
+	MESSAGE_LOSS_CLOSED,
+	MESSAGE_LOSS_COUNT
 };
-extern const char *const counters_loss_names[];
+extern const char *const counters_loss_names[]; /* NULL at the end */
 
 typedef _Atomic uint64_t counters_value;
 

@@ -11,11 +11,8 @@
 
 #define COUNT_MIN 30 /* samples for any figure */
 
-const char *const threshold_latency_names[] = {
-#define X(id, name, help) name,
-	LATENCY_KINDS(X)
-#undef X
-};
+const char *const threshold_latency_names[] = { "response", "service", "send_lag",
+	"connect", "close", "loop_lag", "age" };
 
 static const struct {
 	const char *name;

@@ -23,20 +23,15 @@
 #define THRESHOLD_TEXT_MAX 64
 
 /* The latencies that a load process measures, in nanoseconds: one histogram each. */
-#define LATENCY_KINDS(X)                                                               \
-	X(RESPONSE, "response", "from the intended send time to the whole answer")     \
-	X(SERVICE, "service", "from the first byte sent to the whole answer")          \
-	X(SEND_LAG, "send_lag", "from the intended send time to the first byte sent")  \
-	X(CONNECT, "connect", "from connect() to established")                         \
-	X(CLOSE, "close", "from our FIN to the peer's")                                \
-	X(LOOP_LAG, "loop_lag", "from the requested wake-up to the actual one")        \
-	X(AGE, "age", "age of a message when it was given up as lost")
-
 enum latency_kind {
-#define X(id, name, help) LATENCY_##id,
-	LATENCY_KINDS(X)
-#undef X
-	    LATENCY_KIND_COUNT
+	LATENCY_RESPONSE, /* from the intended send time to the whole answer */
+	LATENCY_SERVICE,  /* from the first byte sent to the whole answer */
+	LATENCY_SEND_LAG, /* from the intended send time to the first byte sent */
+	LATENCY_CONNECT,  /* from connect() to established */
+	LATENCY_CLOSE,    /* from our FIN to the peer's */
+	LATENCY_LOOP_LAG, /* from the requested wake-up to the actual one */
+	LATENCY_AGE,      /* age of a message when it was given up as lost */
+	LATENCY_KIND_COUNT
 };
 extern const char *const threshold_latency_names[];
 

@@ -32,9 +32,6 @@ static const char style[] =
     "@media(max-width:600px){body{padding:16px 16px 40px}svg{margin:10px 0 14px}svg text{font-size:25px}.x{transform:translateY(9px)}.grid,.axis{vector-effect:non-scaling-stroke}}\n";
 /* clang-format on */
 
-static const double percentiles[] = { 50, 90, 99, 99.9, 99.99 };
-#define PERCENTILE_COUNT (sizeof(percentiles) / sizeof(percentiles[0]))
-
 static void
 card(FILE *file, const char *figure, const char *label)
 {
@@ -163,9 +160,9 @@ write_latency_row(const struct result *result, enum latency_kind which, FILE *fi
 	fprintf(file, "<td>%s</td>", units_show_duration(histogram_min(h), text));
 	fprintf(file, "<td>%s</td>",
 	    units_show_duration(result_whole(histogram_mean(h)), text));
-	for (size_t i = 0; i < PERCENTILE_COUNT; i++) {
+	for (size_t i = 0; i < RESULT_PERCENTILES; i++) {
 		struct percentile_interval c =
-		    result_percentile(result, which, percentiles[i]);
+		    result_percentile(result, which, result_percentiles[i]);
 		char low[UNITS_TEXT_MAX], high[UNITS_TEXT_MAX];
 		if (!c.known) {
 			fputs(TOO_FEW, file);

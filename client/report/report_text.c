@@ -16,9 +16,6 @@
 #define TARGETS_SHOWN 8
 #define NOT_KNOWN "?"
 
-static const double percentiles[] = { 50, 90, 99, 99.9, 99.99 };
-#define PERCENTILE_COUNT (sizeof(percentiles) / sizeof(percentiles[0]))
-
 static const char *
 count(uint64_t number, char *buffer)
 {
@@ -212,9 +209,9 @@ print_latency(const struct result *result, enum latency_kind which, FILE *file)
 	    units_show_duration(histogram_min(h), text));
 	fprintf(
 	    file, "%10s", units_show_duration(result_whole(histogram_mean(h)), text));
-	for (size_t i = 0; i < PERCENTILE_COUNT; i++) {
+	for (size_t i = 0; i < RESULT_PERCENTILES; i++) {
 		struct percentile_interval c =
-		    result_percentile(result, which, percentiles[i]);
+		    result_percentile(result, which, result_percentiles[i]);
 		all_known = all_known && c.known;
 		fprintf(file, "%10s",
 		    c.known ? units_show_duration(c.value, text) : NOT_KNOWN);
@@ -230,16 +227,16 @@ print_intervals(const struct result *result, FILE *file)
 {
 	char low[UNITS_TEXT_MAX], high[UNITS_TEXT_MAX];
 	bool first = true;
-	for (size_t i = 0; i < PERCENTILE_COUNT; i++) {
+	for (size_t i = 0; i < RESULT_PERCENTILES; i++) {
 		struct percentile_interval c =
-		    result_percentile(result, LATENCY_RESPONSE, percentiles[i]);
-		if (!c.known || percentiles[i] < 99)
+		    result_percentile(result, LATENCY_RESPONSE, result_percentiles[i]);
+		if (!c.known || result_percentiles[i] < 99)
 			continue;
 		if (first)
 			fprintf(file, LABEL "95 %% confidence: ", "");
 		else
 			fputs(", ", file);
-		fprintf(file, "p%g is between %s and %s", percentiles[i],
+		fprintf(file, "p%g is between %s and %s", result_percentiles[i],
 		    units_show_duration(c.low, low), units_show_duration(c.high, high));
 		first = false;
 	}

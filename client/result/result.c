@@ -11,6 +11,8 @@
 
 #define SECONDS_FOR_VARIANCE 10 /* with fewer batches the variance is not known */
 
+const double result_percentiles[] = { 50, 90, 99, 99.9, 99.99 };
+const char *const result_percentile_names[] = { "p50", "p90", "p99", "p999", "p9999" };
 const char *const result_verdict_names[] = { "valid", "suspect", "invalid", NULL };
 
 void

@@ -236,6 +236,11 @@ bool result_adds_up(const struct result_messages *messages);
  * the response latencies are worth (batch means over the seconds). */
 double result_effective_count(const struct result *result, enum latency_kind which);
 
+/* The percentiles of each report, and their names in JSON. */
+#define RESULT_PERCENTILES 5
+extern const double result_percentiles[RESULT_PERCENTILES];
+extern const char *const result_percentile_names[RESULT_PERCENTILES];
+
 /* A percentile of a latency and its 95 % interval, by that size. */
 struct percentile_interval result_percentile(
     const struct result *result, enum latency_kind which, double percentile);

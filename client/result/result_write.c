@@ -18,13 +18,6 @@
 
 #define N(number) ((json_int_t)(number))
 
-static const struct {
-	const char *name;
-	double percentile;
-} known_percentiles[] = { { "p50", 50 }, { "p90", 90 }, { "p99", 99 }, { "p999", 99.9 },
-	{ "p9999", 99.99 } };
-#define PERCENTILES (sizeof(known_percentiles) / sizeof(known_percentiles[0]))
-
 static json_t *
 real(double number)
 {
@@ -35,10 +28,10 @@ static json_t *
 intervals_of(const struct histogram *h, double effective)
 {
 	json_t *to = json_object();
-	for (size_t i = 0; i < PERCENTILES; i++) {
-		struct percentile_interval c = percentile_interval_of(
-		    h, known_percentiles[i].percentile, effective);
-		json_record_put(&to, known_percentiles[i].name,
+	for (size_t i = 0; i < RESULT_PERCENTILES; i++) {
+		struct percentile_interval c =
+		    percentile_interval_of(h, result_percentiles[i], effective);
+		json_record_put(&to, result_percentile_names[i],
 		    c.known
 			? json_pack("{sI sI}", "low_ns", N(c.low), "high_ns", N(c.high))
 			: json_null());
@@ -53,11 +46,10 @@ latency_of(const struct histogram *h, double effective)
 	json_t *to = json_pack("{sI sI sf sf}", "count", N(histogram_count(h)),
 	    "min_ns", N(histogram_min(h)), "mean_ns", histogram_mean(h), "stddev_ns",
 	    histogram_stddev(h));
-	for (size_t i = 0; i < PERCENTILES; i++) {
-		snprintf(key, sizeof(key), "%s_ns", known_percentiles[i].name);
+	for (size_t i = 0; i < RESULT_PERCENTILES; i++) {
+		snprintf(key, sizeof(key), "%s_ns", result_percentile_names[i]);
 		json_record_put(&to, key,
-		    json_integer(
-			N(histogram_percentile(h, known_percentiles[i].percentile))));
+		    json_integer(N(histogram_percentile(h, result_percentiles[i]))));
 	}
 	int status = json_object_update_new(to,
 	    json_pack("{sI sI sf so ss}", "max_ns", N(histogram_max(h)), "dropped",
