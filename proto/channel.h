@@ -40,7 +40,7 @@ enum channel_verb {
 	CHANNEL_RECEIVE_CONNECTIONS,
 	CHANNEL_EXIT,       /* exit immediately */
 	CHANNEL_LOG_LEVEL,  /* argument: enum log_level */
-	CHANNEL_LOG_REOPEN, /* log to the descriptor; without one, to stderr */
+	CHANNEL_LOG_REOPEN, /* log to the descriptor, if there is one */
 	/* Another worker serves our listening sockets. Stop emptying their queues and
 	 * close them, except for the listeners whose bits are set in value. */
 	CHANNEL_QUEUE_TAKEN_OVER,
