@@ -383,22 +383,15 @@ DEFINE_LOG(log_warnx, LOG_LEVEL_WARN, 0)
 DEFINE_LOG(log_info, LOG_LEVEL_INFO, 0)
 DEFINE_LOG(log_debug, LOG_LEVEL_DEBUG, 0)
 
-void
-fatal(int status, const char *format, ...)
-{
-	va_list arguments;
-	va_start(arguments, format);
-	log_line(LOG_LEVEL_ERROR, errno, format, arguments);
-	va_end(arguments);
-	exit(status);
-}
+#define DEFINE_FATAL(name, error)                                                      \
+	void name(int status, const char *format, ...)                                 \
+	{                                                                              \
+		va_list arguments;                                                     \
+		va_start(arguments, format);                                           \
+		log_line(LOG_LEVEL_ERROR, error, format, arguments);                   \
+		va_end(arguments);                                                     \
+		exit(status);                                                          \
+	}
 
-void
-fatalx(int status, const char *format, ...)
-{
-	va_list arguments;
-	va_start(arguments, format);
-	log_line(LOG_LEVEL_ERROR, 0, format, arguments);
-	va_end(arguments);
-	exit(status);
-}
+DEFINE_FATAL(fatal, errno)
+DEFINE_FATAL(fatalx, 0)

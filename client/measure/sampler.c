@@ -191,25 +191,26 @@ take_row(struct sampler *sampler, uint64_t start_ns, uint64_t now_ns)
 	sampler->sampled_ns = now_ns;
 }
 
-/* When the measured part starts; 0: not yet known. */
+/* Samples the ports. Returns when the measured part started; 0: it has not. */
 static uint64_t
-measured_from(const struct sampler *sampler)
+begin_row(struct sampler *sampler, uint64_t now_ns)
 {
 	uint64_t start = atomic_load_explicit(
 	    &sampler->counters_map->control_block->start_ns, memory_order_acquire);
-	return start == 0 ? 0 : start + sampler->plan->warmup_ns;
+	sample_ports(sampler);
+	if (start == 0 || now_ns < start + sampler->plan->warmup_ns)
+		return 0;
+	start += sampler->plan->warmup_ns;
+	if (sampler->sampled_ns == 0)
+		sampler->sampled_ns = start;
+	return start;
 }
 
 bool
 sampler_tick(struct sampler *sampler, uint64_t now_ns)
 {
-	uint64_t start = measured_from(sampler);
-	sample_ports(sampler);
-	if (start == 0 || now_ns < start)
-		return false;
-	if (sampler->sampled_ns == 0)
-		sampler->sampled_ns = start;
-	if (now_ns - sampler->sampled_ns < NS_PER_S)
+	uint64_t start = begin_row(sampler, now_ns);
+	if (start == 0 || now_ns - sampler->sampled_ns < NS_PER_S)
 		return false;
 	take_row(sampler, start, now_ns);
 	return true;
@@ -228,14 +229,10 @@ has_new_counts(const struct sampler *sampler)
 void
 sampler_stop(struct sampler *sampler, uint64_t now_ns)
 {
-	uint64_t start = measured_from(sampler);
-	sample_ports(sampler);
-	if (start == 0 || now_ns < start)
-		return;
-	if (sampler->sampled_ns == 0)
-		sampler->sampled_ns = start;
-	if (now_ns - sampler->sampled_ns >= SHORTEST_ROW_NS || sampler->count == 0 ||
-	    has_new_counts(sampler))
+	uint64_t start = begin_row(sampler, now_ns);
+	if (start != 0 &&
+	    (now_ns - sampler->sampled_ns >= SHORTEST_ROW_NS || sampler->count == 0 ||
+		has_new_counts(sampler)))
 		take_row(sampler, start, now_ns);
 }
 
