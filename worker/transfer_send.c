@@ -336,31 +336,31 @@ on_packet(evutil_socket_t fd, short what, void *argument)
 
 /* The master starts no other transfer: a draining worker drains its connections. */
 static void
-reject(struct worker *worker, int fd, uint32_t id, uint64_t what)
+reject(struct worker *worker, int fd, uint32_t id, uint64_t selection)
 {
 	log_warnx("transfer: cannot start to send");
 	close(fd);
-	if ((uint32_t)what == 0)
+	if ((uint32_t)selection == 0)
 		transfer_send_expect(worker, false);
 	worker_report(worker, CHANNEL_SENT, id, 0);
 }
 
 void
-transfer_send_start(struct worker *worker, int fd, uint32_t id, uint64_t what)
+transfer_send_start(struct worker *worker, int fd, uint32_t id, uint64_t selection)
 {
 	/* fd is -1 when this process had no room for the descriptor (unix(7)). */
 	bool can_start = fd >= 0 && worker->transfers.sender == NULL;
 	struct sender *sender = can_start ? calloc(1, sizeof(*sender)) : NULL;
 	if (sender == NULL) {
-		reject(worker, fd, id, what);
+		reject(worker, fd, id, selection);
 		return;
 	}
 	sender->worker = worker;
 	sender->fd = fd;
 	sender->id = id;
-	sender->limit = (uint32_t)what;
+	sender->limit = (uint32_t)selection;
 	sender->batch_max = TRANSFER_BATCH_MAX;
-	sender->only_movable = (what & CHANNEL_SEND_MOVABLE_ONLY) != 0;
+	sender->only_movable = (selection & CHANNEL_SEND_MOVABLE_ONLY) != 0;
 	worker->transfers.sender = sender;
 	if (sender->limit == 0)
 		transfer_send_expect(worker, false);

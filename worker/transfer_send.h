@@ -12,10 +12,11 @@ struct worker;
 
 /* Sends connections to the worker at the other end of fd (owned), until all that can
  * move have moved and no new ones will come. `id` is the master's number of the
- * transfer, which CHANNEL_SENT carries. `what` is the value of
+ * transfer, which CHANNEL_SENT carries. `selection` is the value of
  * CHANNEL_SEND_CONNECTIONS: with a count in it the worker goes on serving, and the
  * transfer ends when that many have moved or no open connection can. */
-void transfer_send_start(struct worker *worker, int fd, uint32_t id, uint64_t what);
+void transfer_send_start(
+    struct worker *worker, int fd, uint32_t id, uint64_t selection);
 
 /* True while a transfer of all connections is under way. */
 bool transfer_send_is_sending_all(const struct worker *worker);

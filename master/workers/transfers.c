@@ -56,7 +56,7 @@ settle(const struct transfer *transfer, struct transfer_result *ret)
 	struct process *sender = transfer->sender, *receiver = transfer->receiver;
 	*ret = (struct transfer_result){ .sender = sender,
 		.receiver = receiver,
-		.is_partial = transfer->what != 0,
+		.is_partial = transfer->selection != 0,
 		.moved = moved_connections(transfer) };
 	sender->moved_out += ret->moved;
 	receiver->moved_in += ret->moved;
@@ -128,7 +128,7 @@ send_transfer_end(const struct process *process, uint32_t verb,
     const struct transfer *transfer, int fd)
 {
 	const struct channel_message message = {
-		.verb = verb, .argument = transfer->id, .value = transfer->what
+		.verb = verb, .argument = transfer->id, .value = transfer->selection
 	};
 	if (channel_send(process->channel_fd, &message, fd) == 0)
 		return true;
@@ -137,7 +137,8 @@ send_transfer_end(const struct process *process, uint32_t verb,
 }
 
 int
-transfers_start_partial(struct process *sender, struct process *receiver, uint64_t what)
+transfers_start_partial(
+    struct process *sender, struct process *receiver, uint64_t selection)
 {
 	struct worker_table *table = sender->table;
 	int fds[2];
@@ -152,7 +153,7 @@ transfers_start_partial(struct process *sender, struct process *receiver, uint64
 		.id = ++table->last_transfer_id,
 		.sender = sender,
 		.receiver = receiver,
-		.what = what };
+		.selection = selection };
 	bool is_started =
 	    send_transfer_end(receiver, CHANNEL_RECEIVE_CONNECTIONS, transfer, fds[0]);
 	if (is_started) {
@@ -160,7 +161,7 @@ transfers_start_partial(struct process *sender, struct process *receiver, uint64
 		/* On failure the receiver reads EOF at once, and reports the end. */
 		transfer->has_sent = !send_transfer_end(
 		    sender, CHANNEL_SEND_CONNECTIONS, transfer, fds[1]);
-		if (what == 0)
+		if (selection == 0)
 			sender->wants_receiver = transfer->has_sent;
 	} else {
 		free(transfer);

@@ -21,10 +21,10 @@ struct transfer_result {
 /* Moves all connections of a draining process. A failure is logged; the sender then
  * drains its connections. */
 void transfers_start(struct process *sender, struct process *receiver);
-/* Moves some connections of a process that goes on serving: `what` is the value of
+/* Moves some connections of a process that goes on serving: `selection` is the value of
  * CHANNEL_SEND_CONNECTIONS. 0, or -1 with errno. */
 int transfers_start_partial(struct process *sender, struct process *receiver,
-    uint64_t what) __attribute__((warn_unused_result));
+    uint64_t selection) __attribute__((warn_unused_result));
 
 /* Records what one side has reported. False if it has no such transfer. */
 bool transfers_on_end(const struct process *process, const struct transfer_end *end);

@@ -96,7 +96,7 @@ struct transfer {
 	struct transfer *next;
 	uint32_t id;
 	struct process *sender, *receiver;
-	uint64_t what; /* the value of CHANNEL_SEND_CONNECTIONS; 0: all connections */
+	uint64_t selection; /* value of CHANNEL_SEND_CONNECTIONS; 0: all connections */
 	bool has_sent, has_received;
 	uint64_t sent, received; /* connections */
 };
