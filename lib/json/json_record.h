@@ -53,17 +53,22 @@ struct json_record_field {
 	const struct json_record_field *part; /* JSON_RECORD_PART */
 };
 
+/* clang-format off */
+#define JSON_RECORD_KIND(value)                                                        \
+	_Generic((value),                                                              \
+	    uint64_t: JSON_RECORD_COUNT,                                               \
+	    double: JSON_RECORD_REAL,                                                  \
+	    int: JSON_RECORD_INT,                                                      \
+	    uint32_t: JSON_RECORD_UINT32,                                              \
+	    bool: JSON_RECORD_FLAG,                                                    \
+	    char *: JSON_RECORD_TEXT)
+/* clang-format on */
+
 /* A field whose kind follows from the type of the member; `key` is its name in JSON. */
-#define JSON_RECORD_AS(key, type, member, how)                                           \
-	{                                                                                \
+#define JSON_RECORD_AS(key, type, member, how)                                         \
+	{                                                                              \
 		.name = (key), .offset = offsetof(type, member), .sum = (how),         \
-		.kind = _Generic(((type *)0)->member, uint64_t                         \
-				 : JSON_RECORD_COUNT, double                                \
-				 : JSON_RECORD_REAL, int                                    \
-				 : JSON_RECORD_INT, uint32_t                                \
-				 : JSON_RECORD_UINT32, bool                                 \
-				 : JSON_RECORD_FLAG, char *                                 \
-				 : JSON_RECORD_TEXT) \
+		.kind = JSON_RECORD_KIND(((type *)0)->member)                          \
 	}
 #define JSON_RECORD(type, member, how) JSON_RECORD_AS(#member, type, member, how)
 
