@@ -241,7 +241,7 @@ time.sleep(60)'
 		reload
 	done
 	run -0 "$CTL" -s admin_socket stop
-	[[ $output = *' workers exited within '*' ms: 0 connections handed over, 0 drained, 5 forced' ]]
+	[[ $output = *' workers exited within '*' ms: 0 connections transferred, 0 drained, 5 forced' ]]
 	wait "$YODELD_PID"
 }
 
@@ -260,7 +260,7 @@ time.sleep(60)'
 	for any in '*' 0.0.0.0; do
 		write_spelled "$any"
 		run -0 "$CTL" -s admin_socket reload
-		[[ $output = *': 40 connections handed over, 0 drained, 0 forced' ]]
+		[[ $output = *': 40 connections transferred, 0 drained, 0 forced' ]]
 	done
 	kill -USR1 "$(<held.pid)"
 	wait_until grep -q 'served 40 of 40, closed 0' held.out

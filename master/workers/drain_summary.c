@@ -194,7 +194,7 @@ drain_summary_format(const struct drain_summary *summary, char *text, size_t siz
 		    all - summary->exited_workers, all, plural_suffix(all),
 		    drain_summary_elapsed_ms(summary));
 	n += snprintf(text + n, size - (size_t)n,
-	    ": %llu connection%s handed over, %llu drained, %llu forced",
+	    ": %llu connection%s transferred, %llu drained, %llu forced",
 	    (unsigned long long)summary->moved, plural_suffix(summary->moved),
 	    (unsigned long long)summary->drained, (unsigned long long)summary->forced);
 	if (summary->died > 0)

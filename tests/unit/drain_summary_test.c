@@ -113,7 +113,7 @@ test_each_connection_is_counted_once(void **state)
 	assert_non_null(strstr(drain_summary_format(drain_summary, text, sizeof(text)),
 	    "1 of 2 workers still draining after "));
 	assert_non_null(strstr(text,
-	    ": 3 connections handed over, 2 drained, 1 forced, 2 lost with 1 worker that died"));
+	    ": 3 connections transferred, 2 drained, 1 forced, 2 lost with 1 worker that died"));
 	process_release(dead);
 	assert_null(table->drain_summaries);
 	assert_int_equal(completed, 1);
