@@ -15,14 +15,16 @@
  *
  *   connections_open = accepted + moved_in - moved_out - sum(closed)
  *
- * because the number of open connections is not stored but is that difference.
+ * because totals do not store the number of open connections but compute it.
  *
  * Every process can write all of this memory, so a compromised worker can falsify it:
  * readers use the values as counts, and as indices only within the bounds of this
  * struct.
  *
  * A listener is identified by its address and keeps its number here across reloads.
- * Counters are added at the end; LEDGER_LAYOUT changes when two programs differ.
+ *
+ * Raise LEDGER_LAYOUT when a struct below changes. A counter or close reason that is
+ * added at the end of its table needs no change: the blocks have room for it.
  */
 #ifndef PROTO_LEDGER_H
 #define PROTO_LEDGER_H
@@ -40,7 +42,7 @@
 	X(CONNECTIONS_MOVED_IN, "connections_moved_in",                                \
 	    "open connections received from another worker")                           \
 	X(CONNECTIONS_MOVED_OUT, "connections_moved_out",                              \
-	    "open connections handed to another worker")                               \
+	    "open connections transferred to another worker")                               \
 	X(MESSAGES_RECEIVED, "messages_received", "complete messages received")        \
 	X(REPLIES_SENT, "replies_sent",                                                \
 	    "replies passed to the kernel; replies that were queued are counted when " \
@@ -83,7 +85,9 @@ bool ledger_counter_is_per_listener(enum ledger_counter counter);
 struct ledger_block {
 	_Alignas(128) _Atomic uint64_t counters[LEDGER_COUNTERS_MAX];
 	_Atomic uint64_t closed[LEDGER_REASONS_MAX]; /* by enum close_reason */
-	_Atomic uint64_t open;            /* gauge of open connections; not in sums */
+	/* Gauge of open connections, for limits, rebalancing and the split of those
+	 * that a dead worker lost. Totals are computed from the counters instead. */
+	_Atomic uint64_t open;
 	_Atomic uint64_t accepting;       /* 1 from accept(2) until it is counted */
 	_Atomic uint64_t heartbeat_count; /* incremented by the worker's loop */
 	_Atomic uint64_t owner;           /* slot + 1, 0: free; written by the master */

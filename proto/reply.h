@@ -25,7 +25,7 @@
 typedef void (*reply_transform_fn)(const uint8_t *from, size_t length, uint8_t *to);
 
 /* X(identifier, name, uses the payload, transform, text that follows the name, help).
- * Literals between two rows are joined to those of the rows. */
+ * BETWEEN stands between two rows: the separator of a literal made from all rows. */
 #define REPLY_KINDS(X, BETWEEN)                                                        \
 	X(ECHO, echo, true, NULL, SUFFIX, "the message itself")                        \
 	BETWEEN X(UPPER, upper, true, reply_to_upper, SUFFIX,                          \
@@ -119,7 +119,7 @@ reply_is_bytewise(const struct reply *reply)
 	return reply_kinds[reply->kind].uses_payload && reply->text_length == 0;
 }
 
-/* Raises ASCII letters, in place or from one place to another; copies other bytes. */
+/* Copies the bytes with ASCII letters in upper case; `to` may be `from`. */
 void reply_to_upper(const uint8_t *from, size_t length, uint8_t *to);
 
 #endif

@@ -17,13 +17,15 @@
  *     |-------------------------------->|  counts moved_in
  *     | ... END                         |
  *
- * Until ACCEPTED has arrived, the connections are the sender's: if the receiver dies,
- * the sender serves them. Once ACCEPTED has been sent they are the receiver's, whatever
- * happens to the sender: end of file without COMMITTED counts as COMMITTED. A sender
- * that must stop with a batch in flight (a deadline, an exit) sends END and then shuts
- * its receiving side down: either ACCEPTED was sent before that, or it can no longer be
- * sent, and END tells the receiver that the sender has not died. So each connection has
- * exactly one owner at any time.
+ * Each connection has exactly one owner at any time:
+ *
+ * 1. Until ACCEPTED has been sent, the sender owns the batch: if the receiver dies, the
+ *    sender serves it.
+ * 2. Once ACCEPTED has been sent, the receiver owns the batch, even if the sender dies.
+ * 3. After ACCEPTED, end of file without COMMITTED counts as COMMITTED.
+ * 4. A sender that must stop with a batch in flight (a deadline, an exit) sends END and
+ *    then shuts its receiving side down: either ACCEPTED was sent before that, or it
+ *    can no longer be sent. END tells the receiver that the sender has not died.
  */
 #ifndef PROTO_TRANSFER_H
 #define PROTO_TRANSFER_H

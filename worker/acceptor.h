@@ -30,8 +30,8 @@ void acceptor_drain_queue_once(struct worker *worker, unsigned number);
  * worker whose master has died. */
 void acceptor_drain_without_master(struct worker *worker);
 
-/* Closes all listeners at once, except those whose bit is set: other processes serve
- * their accept queues. */
+/* Closes all listeners at once, except those whose bit is set in `except`: other
+ * processes serve their accept queues. */
 void acceptor_queue_taken_over(struct worker *worker, uint64_t except);
 /* Closes the listeners whose accept queues are not being drained here. */
 void acceptor_close_listeners(struct worker *worker);

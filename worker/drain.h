@@ -4,7 +4,7 @@
  *   serving --DRAIN--> draining: listeners closed (after their queues are empty), open
  *                      connections transferred, the rest served until idle --> exit 0
  *   any     --EXIT---> everything closed --> exit 0
- *   any     --EOF on the channel: as DRAIN, with timeouts.drain
+ *   any     --EOF of the channel--> draining, with timeouts.drain
  */
 #ifndef WORKER_DRAIN_H
 #define WORKER_DRAIN_H

@@ -47,7 +47,7 @@ struct worker_listener {
 	struct event event;          /* readable: a connection is in the accept queue */
 	int fd;                      /* -1 once closed */
 	struct address address;      /* local address */
-	char name[ADDRESS_TEXT_MAX]; /* the same as text; matched in transfers */
+	char name[ADDRESS_TEXT_MAX]; /* `address` as text; matched in transfers */
 	bool is_bytewise;            /* framing and reply treat each byte by itself */
 	reply_transform_fn transform; /* of the payload in a reply; NULL: unchanged */
 	bool draining_queue;          /* closes after a quiet period */
@@ -95,8 +95,9 @@ struct worker_drain {
 struct worker_transfers {
 	struct sender *sender; /* the one transfer that sends connections, or NULL */
 	bool is_expected;      /* a transfer of all connections will start (again) */
-	uint64_t movable;      /* bit for each listener number: a transfer of all may
-				  yet move its connections; a drain leaves them open */
+	/* Bits of the listeners whose connections the pending transfer of all may still
+	 * move; a drain must not close them. */
+	uint64_t movable;
 	struct receiver_list receivers; /* transfers that bring connections */
 };
 

@@ -47,8 +47,8 @@ struct load_times {
 	uint64_t now_ns;
 	uint64_t last_event_ns; /* last time that epoll returned an event */
 	uint64_t received_ns;   /* everything that arrived before this is handled */
-	uint64_t scan_start_ns; /* becomes received_ns when each socket was served... */
-	uint32_t scan_count;    /* ...events returned since then; 0: no scan */
+	uint64_t scan_start_ns; /* becomes received_ns when each socket was served */
+	uint32_t scan_count;    /* events returned since the scan began; 0: no scan */
 	uint64_t measure_ns;    /* messages due from here on are measured */
 	uint64_t end_ns;        /* no message is due from here on */
 	uint64_t drain_ns;      /* messages unanswered at this time are lost */

@@ -14,7 +14,7 @@
 struct service_manager {
 	struct worker_table *workers;
 	uint64_t status_ns;   /* when the status line was last sent */
-	uint64_t watchdog_ns; /* the same of WATCHDOG */
+	uint64_t watchdog_ns; /* when WATCHDOG was last sent */
 };
 
 /* Nothing while the server starts or stops. */
@@ -24,8 +24,8 @@ void service_manager_reloading(struct service_manager *manager);
 void service_manager_stopping(struct service_manager *manager, uint64_t deadline_ns);
 /* To be called when a value in the status line has changed. */
 void service_manager_status(struct service_manager *manager);
-/* The service manager's watchdog timeout, which a worker's event loop must not exceed
- * either; 0: none. */
+/* The service manager's watchdog timeout; 0: none. A worker's event loop must not take
+ * longer than it for one turn. */
 uint64_t service_manager_watchdog_ns(void);
 /* To be called at regular intervals: sends WATCHDOG when due, STATUS now and then. */
 void service_manager_check(

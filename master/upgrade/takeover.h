@@ -8,8 +8,10 @@
  *   takeover_load          reads the state; nothing shared is changed yet
  *   takeover_resume        point of no return: from here on a crash, an exit or
  *                          TAKEOVER_TIMEOUT_S ends the process, and a service manager
- *                          starts it again (process 1 of a container, which the kernel
- *                          spares the signal, hangs)
+ *                          starts it again
+ *
+ * As process 1 of a container it hangs instead: the kernel does not deliver the alarm's
+ * SIGALRM to process 1.
  *
  * When the loop runs the service manager's watchdog watches the master as always; if
  * the new workers fail then, it rolls back like a failed reload (upgrade.h).

@@ -1,14 +1,14 @@
 /*
  * slot.h - keeps a worker in each slot. The complete table of state x event:
  *
- *   state        fill       ready         died              retry     leave     left
+ *   state        start      ready         died              retry     drain     exited
  *   EMPTY        STARTING   -             -                 -         -         -
  *   STARTING     -          SERVING       BACKING_OFF (1)   -         DRAINING  -
  *   SERVING      -          -             BACKING_OFF (1)   -         DRAINING  -
  *   BACKING_OFF  -          -             -                 STARTING  DRAINING  -
  *   DRAINING     STARTING   DRAINING (2)  DRAINING (3)      DRAINING  -         EMPTY
  *
- * `died` is any exit that was not asked for, `left` one that was; "-" cannot happen.
+ * `died` is any exit that was not asked for, `exited` one that was; "-" cannot happen.
  *
  * (1) The first failure after a quiet time is followed by `retry` at once; from the
  * third in a row on the slot gets no new connections until it serves again.

@@ -1,7 +1,7 @@
 /*
- * watchdog.h - hung workers: a worker whose event loop stands still still gets its
- * share of new connections. It is sent SIGABRT, for a core dump, then SIGKILL, and is
- * replaced like any worker that dies.
+ * watchdog.h - kills hung workers. A worker whose event loop does not run still gets
+ * its share of new connections. It is sent SIGABRT, for a core dump, then SIGKILL, and
+ * is replaced like any worker that dies.
  */
 #ifndef MASTER_WORKERS_WATCHDOG_H
 #define MASTER_WORKERS_WATCHDOG_H
