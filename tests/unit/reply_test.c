@@ -84,7 +84,8 @@ test_refuses_malformed_replies_and_says_what_is_expected(void **state)
 	    "upper[,suffix=TEXT], fixed=TEXT, discard");
 	check_refused("Echo", "found \"Echo\", expected one of");
 	check_refused("fixed", "found \"fixed\", expected one of");
-	check_refused("discard,suffix=a", "found \"discard,suffix=a\", expected one of");
+	check_refused(
+	    "discard,suffix=a", "found \"discard,suffix=a\", expected one of");
 	check_refused("echo,", "found \"echo,\", expected one of");
 	check_refused("upper suffix=a", "found \"upper suffix=a\", expected one of");
 	check_refused("echo,suffix=a\\q", "unknown escape in the reply text: \"\\q\"");
@@ -110,13 +111,13 @@ test_a_text_may_have_4096_bytes_and_not_one_more(void **state)
 }
 
 static uint8_t
-raised(uint8_t c)
+in_upper_case(uint8_t c)
 {
 	return c >= 'a' && c <= 'z' ? (uint8_t)(c - 'a' + 'A') : c;
 }
 
 static void
-test_only_the_26_ASCII_letters_are_raised_at_any_length_and_place(void **state)
+test_only_the_26_ASCII_letters_are_in_upper_case_at_any_length_and_place(void **state)
 {
 	uint8_t from[600], to[600];
 
@@ -128,7 +129,7 @@ test_only_the_26_ASCII_letters_are_raised_at_any_length_and_place(void **state)
 			memset(to, '#', sizeof(to));
 			reply_to_upper(from + start, length, to);
 			for (size_t i = 0; i < length; i++)
-				assert_int_equal(to[i], raised(from[start + i]));
+				assert_int_equal(to[i], in_upper_case(from[start + i]));
 			assert_int_equal(to[length], '#');
 			reply_to_upper(from + start, length, from + start);
 			assert_memory_equal(from + start, to, length);
@@ -178,7 +179,7 @@ main(void)
 		    test_refuses_malformed_replies_and_says_what_is_expected),
 		cmocka_unit_test(test_a_text_may_have_4096_bytes_and_not_one_more),
 		cmocka_unit_test(
-		    test_only_the_26_ASCII_letters_are_raised_at_any_length_and_place),
+		    test_only_the_26_ASCII_letters_are_in_upper_case_at_any_length_and_place),
 		cmocka_unit_test(test_a_reply_may_be_written_over_its_message),
 		cmocka_unit_test(
 		    test_only_echo_and_upper_with_no_suffix_do_not_care_where_a_stream_is_cut),
