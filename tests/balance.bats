@@ -183,18 +183,18 @@ both_serve()
 	control scale 1
 	wait_until is_spread 100
 	control scale 2
-	local giver taker before
-	read -r giver taker < <(control --json workers | python3 -c 'import json, sys
+	local sender receiver before
+	read -r sender receiver < <(control --json workers | python3 -c 'import json, sys
 print(*[w["pid"] for w in json.load(sys.stdin)["workers"]])')
-	before=$(open_descriptors "$giver")
-	kill -STOP "$taker"
+	before=$(open_descriptors "$sender")
+	kill -STOP "$receiver"
 	spawn operator "$CTL" -s control.sock rebalance
-	gives() # it holds its end of the hand-over
+	holds_transfer() # its end of the socket pair is open
 	{
-		[ "$(open_descriptors "$giver")" -gt "$before" ]
+		[ "$(open_descriptors "$sender")" -gt "$before" ]
 	}
-	wait_until gives
-	kill -KILL "$taker"
+	wait_until holds_transfer
+	kill -KILL "$receiver"
 	wait "$(<operator.pid)"
 	wait_until both_serve
 	wait_until is_spread 100 0

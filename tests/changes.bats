@@ -176,24 +176,24 @@ time.sleep(60)'
 	start_with_start_hook
 	spawn held "$INDEPENDENT_CLIENT" hold "127.0.0.1:$PORT" 40
 	wait_until grep -q 'holding 40' held.out
-	local full taker descriptors
+	local full receiver descriptors
 	full=$(worker_pids)
 	"$CTL" -s admin_socket scale 2
-	taker=$(worker_pids | grep -vx "$full")
-	descriptors=$(open_descriptors "$taker")
+	receiver=$(worker_pids | grep -vx "$full")
+	descriptors=$(open_descriptors "$receiver")
 	kill -STOP "$full"
 	spawn rebalance "$CTL" -s admin_socket rebalance
 	# It has received the command to receive connections.
 	is_under_way()
 	{
-		[ "$(open_descriptors "$taker")" -gt "$descriptors" ]
+		[ "$(open_descriptors "$receiver")" -gt "$descriptors" ]
 	}
 	wait_until is_under_way
 	kill -USR2 "$YODELD_PID"
 	kill -CONT "$full"
 	wait_until logged ': upgrade: generation 2 serves'
 	wait "$(<rebalance.pid)"
-	[[ $(<rebalance.out) = 'rebalance: 20 connections moved, '* ]]
+	[[ $(<rebalance.out) = 'rebalance: 20 connections transferred, '* ]]
 	kill -USR1 "$(<held.pid)"
 }
 

@@ -121,7 +121,7 @@ finish_rebalance(struct rebalance *rebalance)
 {
 	rebalance->is_requested = false;
 	change_finish(rebalance->changes, CHANGE_REBALANCE, true,
-	    "rebalance: %llu connections moved, fullest worker / mean %.2f -> %.2f after %.1f ms",
+	    "rebalance: %llu connections transferred, fullest worker / mean %.2f -> %.2f after %.1f ms",
 	    (unsigned long long)rebalance->moved, rebalance->before,
 	    imbalance(rebalance->workers), clock_elapsed_ms(rebalance->started_ns));
 }
@@ -187,7 +187,7 @@ rebalance_on_transfer_end(struct rebalance *rebalance, uint64_t connections)
 	if (rebalance->moved_in_pass == 0)
 		rebalance->retry_at_ns = clock_now_ns() + RETRY_DELAY_NS;
 	else if (!rebalance->is_requested)
-		log_debug("balance: %llu connections moved",
+		log_debug("balance: %llu connections transferred",
 		    (unsigned long long)rebalance->moved_in_pass);
 	if (!rebalance->is_requested)
 		return;
