@@ -155,7 +155,7 @@ check(void)
 	     m = m->next) {
 		must(is_known(m->sender) && is_known(m->receiver) &&
 		    m->sender != m->receiver);
-		some += m->what != 0;
+		some += m->selection != 0;
 	}
 	must(master->rebalance.transfers_in_progress == some);
 	for (const struct listener *e = master->listeners.first; e != NULL;
