@@ -6,39 +6,48 @@
 #ifndef PROTO_CLOSE_REASON_H
 #define PROTO_CLOSE_REASON_H
 
-/* X(identifier, name, help) */
+#include <stdbool.h>
+
+/* X(identifier, name, true if the peer has ended its stream, help) */
 #define CLOSE_REASONS(X)                                                               \
-	X(PEER_CLOSED, "peer_closed", "the peer closed and all replies were sent")     \
-	X(RESET, "reset", "the peer reset the connection")                             \
-	X(UNREACHABLE, "unreachable",                                                  \
+	X(PEER_CLOSED, "peer_closed", true,                                            \
+	    "the peer closed and all replies were sent")                               \
+	X(RESET, "reset", false, "the peer reset the connection")                      \
+	X(UNREACHABLE, "unreachable", false,                                           \
 	    "the peer was unreachable (ICMP error or retransmission timeout)")         \
-	X(IDLE, "idle", "nothing was received for timeouts.idle")                      \
-	X(STALLED_WRITE, "stalled_write",                                              \
+	X(IDLE, "idle", false, "nothing was received for timeouts.idle")               \
+	X(STALLED_WRITE, "stalled_write", false,                                       \
 	    "the peer read no data for timeouts.stalled_write")                        \
-	X(MESSAGE_TOO_LONG, "message_too_long",                                        \
+	X(MESSAGE_TOO_LONG, "message_too_long", false,                                 \
 	    "a message was longer than max_message")                                   \
-	X(TRUNCATED_MESSAGE, "truncated_message", "the peer closed inside a message")  \
-	X(DENIED, "denied", "the listener's allow or deny list refuses the peer")      \
-	X(MAX_CONNECTIONS, "max_connections",                                          \
+	X(TRUNCATED_MESSAGE, "truncated_message", true,                                \
+	    "the peer closed inside a message")                                        \
+	X(DENIED, "denied", false,                                                     \
+	    "the listener's allow or deny list refuses the peer")                      \
+	X(MAX_CONNECTIONS, "max_connections", false,                                   \
 	    "limits.max_connections connections were already open")                    \
-	X(DESCRIPTOR_LIMIT, "descriptor_limit", "the worker had no free descriptor")   \
-	X(METHOD_LIMIT, "method_limit", "events.method cannot watch the descriptor")   \
-	X(NO_MEMORY, "no_memory", "out of memory")                                     \
-	X(SYSTEM_ERROR, "system_error", "a system call on the connection failed")      \
-	X(DRAINED, "drained", "the connection was idle while the worker drained")      \
-	X(DRAIN_TIMEOUT, "drain_timeout",                                              \
+	X(DESCRIPTOR_LIMIT, "descriptor_limit", false,                                 \
+	    "the worker had no free descriptor")                                       \
+	X(METHOD_LIMIT, "method_limit", false,                                         \
+	    "events.method cannot watch the descriptor")                               \
+	X(NO_MEMORY, "no_memory", false, "out of memory")                              \
+	X(SYSTEM_ERROR, "system_error", false,                                         \
+	    "a system call on the connection failed")                                  \
+	X(DRAINED, "drained", false,                                                   \
+	    "the connection was idle while the worker drained")                        \
+	X(DRAIN_TIMEOUT, "drain_timeout", false,                                       \
 	    "the connection was still busy after timeouts.drain")                      \
-	X(STOPPED, "stopped", "the server stopped without draining")                   \
-	X(WORKER_LOST, "worker_lost", "the worker process died")                       \
-	X(ADDRESS_LIMIT, "address_limit",                                              \
+	X(STOPPED, "stopped", false, "the server stopped without draining")            \
+	X(WORKER_LOST, "worker_lost", false, "the worker process died")                \
+	X(ADDRESS_LIMIT, "address_limit", false,                                       \
 	    "the address had max_connections_per_address connections open")            \
-	X(ACCEPT_RATE, "accept_rate",                                                  \
+	X(ACCEPT_RATE, "accept_rate", false,                                           \
 	    "the address exceeded the listener's accept_rate")                         \
-	X(OWN_LISTENER, "own_listener",                                                \
+	X(OWN_LISTENER, "own_listener", false,                                         \
 	    "the peer was a listener of this server (a loop)")
 
 enum close_reason {
-#define X(id, name, help) CLOSE_##id,
+#define X(id, ...) CLOSE_##id,
 	CLOSE_REASONS(X)
 #undef X
 	    CLOSE_REASON_COUNT
@@ -47,6 +56,7 @@ enum close_reason {
 
 struct close_reason_row {
 	const char *name, *help;
+	bool peer_has_closed; /* the peer has ended its stream */
 };
 extern const struct close_reason_row close_reasons[]; /* by enum close_reason */
 

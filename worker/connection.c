@@ -139,9 +139,8 @@ bool
 connection_finish_now(struct connection *connection)
 {
 	enum close_reason reason = connection->reason;
-	bool peer_has_closed =
-	    reason == CLOSE_PEER_CLOSED || reason == CLOSE_TRUNCATED_MESSAGE;
-	if (peer_has_closed || transport_finish(&connection->stream) < 0) {
+	if (close_reasons[reason].peer_has_closed ||
+	    transport_finish(&connection->stream) < 0) {
 		connection_close(connection, reason);
 		return false;
 	}
