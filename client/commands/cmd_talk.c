@@ -52,8 +52,9 @@ struct talk {
 #define AT(field) offsetof(struct talk, field)
 
 static const struct option_row rows[] = {
-	{ "framing", 'f', "stream|line|length32", OPTION_NAME, AT(framing),
-	    .help = "how messages are cut (stream)", .names = framing_names },
+	{ "framing", 'f', "NAME", OPTION_NAME, AT(framing),
+	    .help = "how messages are delimited (stream)." FRAMING_HELP,
+	    .names = framing_names },
 	{ "no-newline", 'n', NULL, OPTION_FLAG, AT(strip),
 	    .help = "send lines without their newline (length32 always does)" },
 	{ "escapes", 'e', NULL, OPTION_FLAG, AT(escapes),

@@ -6,6 +6,9 @@
 #include "lib/options.h"
 #include "lib/units.h"
 
+#include "proto/framing.h"
+#include "proto/reply.h"
+
 #define AT(field) offsetof(struct plan, field)
 
 /* "20k", "20k/s", "0.5" */
@@ -64,9 +67,9 @@ static const struct option_row rows[] = {
 	{ "escapes", 'e', NULL, OPTION_FLAG, AT(escapes),
 	    .help = "interpret C escapes and \\{connection}, \\{message}, \\{pid} in messages" },
 	{ "expect", 0, "REPLY", OPTION_TEXT, AT(expect_text),
-	    .help = "expected answers: auto, none, echo, upper, upper,suffix=TEXT, fixed=TEXT, discard (auto: echo or upper, as in the first answer)" },
+	    .help = "expected answers: auto, none, " REPLY_SYNTAX " (auto: echo or upper, as in the first answer)" },
 	{ "framing", 0, "NAME", OPTION_NAME, AT(framing), .names = framing_names,
-	    .help = "how messages are delimited: stream, line or length32 (stream)" },
+	    .help = "how messages are delimited (stream)." FRAMING_HELP },
 	{ "seed", 0, "N", OPTION_COUNT, AT(seed), .max = UINT64_MAX,
 	    .help = "seed of the payload and of random arrivals (1)" },
 

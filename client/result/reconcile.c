@@ -10,6 +10,7 @@
 #include "lib/xmalloc.h"
 
 #include "proto/framing.h"
+#include "proto/reply.h"
 
 #include "client/result/result.h"
 
@@ -91,7 +92,7 @@ compare_messages(const struct result *result, struct reconciliation *ret)
 	if (framing_parse(result->plan.framing, &framing) < 0 ||
 	    !framings[framing].has_boundaries ||
 	    strcmp(result->plan.expect, "none") == 0 ||
-	    strcmp(result->plan.expect, "discard") == 0)
+	    strcmp(result->plan.expect, reply_kinds[REPLY_DISCARD].name) == 0)
 		return true;
 	ret->explained.messages_not_read =
 	    missing(ret->client.messages_sent, server->messages_received, &more_read);
