@@ -61,31 +61,15 @@ ctl_options_query_timeout_s(const struct ctl_options *options)
 }
 
 void
-ctl_options_parse(int argc, char **argv, struct ctl_options *ret)
+ctl_options_parse(int argc, char **argv, const char *notes, struct ctl_options *ret)
 {
-	static const struct options_command command = {
+	const struct options_command command = {
 		.name = "yodelctl",
 		.version = "yodelctl " YODEL_VERSION,
 		.operands = "COMMAND [ARGUMENT]",
 		.operands_max = 2,
 		.intro = "Shows and changes the state of a running yodeld.",
-		.notes =
-		    "Commands that show the state:\n"
-		    "  status       a summary\n"
-		    "  stats        all counters, listeners, losses in the kernel\n"
-		    "  workers      one line for each worker\n"
-		    "  config       the effective configuration\n"
-		    "  top          a live view; q quits\n"
-		    "\n"
-		    "Commands that change it, and wait until old workers have exited:\n"
-		    "  reload       start a new generation with the configuration file\n"
-		    "  scale N      change the number of workers\n"
-		    "  rebalance    spread open connections evenly over the workers\n"
-		    "  upgrade      replace the running program by the one on disk\n"
-		    "  stop         drain and exit\n"
-		    "  log LEVEL    set the log level until a reload: error, warn, info, debug\n"
-		    "\n"
-		    "Exit status: 0 done, 1 failed (the reason is on stderr), 64 bad usage, 69 no server answers, 75 not finished within --timeout.",
+		.notes = notes,
 		.rows = rows,
 	};
 	*ret = (struct ctl_options){

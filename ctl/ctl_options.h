@@ -18,7 +18,9 @@ struct ctl_options {
 /* How long to wait for a reply that needs no change. */
 double ctl_options_query_timeout_s(const struct ctl_options *options);
 
-/* Exits with 64 after one line on stderr on a usage error. */
-void ctl_options_parse(int argc, char **argv, struct ctl_options *ret);
+/* `notes` stand below the options in the help text. Exits with 64 after one line on
+ * stderr on a usage error. */
+void ctl_options_parse(
+    int argc, char **argv, const char *notes, struct ctl_options *ret);
 
 #endif

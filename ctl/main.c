@@ -199,6 +199,8 @@ is_level(const char *text)
  * which its argument is appended. */
 struct row {
 	const char *name, *target;
+	const char *help;
+	const char *operand;    /* the argument in the help; NULL: takes none */
 	ctl_show_function show; /* NULL: a change */
 	bool drains_workers;    /* accepts --no-wait */
 	const char *argument;   /* a description for errors; NULL: takes none */
@@ -207,22 +209,60 @@ struct row {
 };
 
 static const struct row rows[] = {
-	{ "status", "/stats", .show = ctl_show_status },
-	{ "stats", "/stats", .show = ctl_show_stats },
-	{ "workers", "/workers", .show = ctl_show_workers },
-	{ "config", "/config", .show = ctl_config_show },
-	{ "top", .run = top_run },
-	{ "reload", "/reload", .drains_workers = true },
-	{ "scale", "/scale?workers=", .drains_workers = true,
-	    .argument = "a number of workers", .is_valid = is_number },
-	{ "rebalance", .target = "/rebalance" },
-	{ "upgrade", "/upgrade", .drains_workers = true },
-	{ "stop", .run = stop, .drains_workers = true },
-	{ "log", "/log?level=", .argument = "a level: error, warn, info or debug",
-	    .is_valid = is_level },
+	{ "status", "/stats", "a summary", .show = ctl_show_status },
+	{ "stats", "/stats", "all counters, listeners, losses in the kernel",
+	    .show = ctl_show_stats },
+	{ "workers", "/workers", "one line for each worker", .show = ctl_show_workers },
+	{ "config", "/config", "the effective configuration", .show = ctl_config_show },
+	{ "top", NULL, "a live view; q quits", .run = top_run },
+	{ "reload", "/reload", "start a new generation with the configuration file",
+	    .drains_workers = true },
+	{ "scale", "/scale?workers=", "change the number of workers", "N",
+	    .drains_workers = true, .argument = "a number of workers",
+	    .is_valid = is_number },
+	{ "rebalance", "/rebalance",
+	    .help = "spread open connections evenly over the workers" },
+	{ "upgrade", "/upgrade", "replace the running program by the one on disk",
+	    .drains_workers = true },
+	{ "stop", NULL, "drain and exit", .run = stop, .drains_workers = true },
+	{ "log", "/log?level=",
+	    "set the log level until a reload: error, warn, info, debug", "LEVEL",
+	    .argument = "a level: error, warn, info or debug", .is_valid = is_level },
 };
 
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
+
+static bool
+is_change(const struct row *row)
+{
+	return row->show == NULL && row->run != top_run;
+}
+
+/* Adds the rows of one kind to the text, which must have room. */
+static void
+describe_commands(char *text, size_t size, bool changes)
+{
+	for (size_t i = 0; i < ROWS; i++) {
+		const char *operand = rows[i].operand != NULL ? rows[i].operand : "";
+		size_t at = strlen(text);
+		if (is_change(&rows[i]) == changes)
+			snprintf(text + at, size - at, "  %s %-*s %s\n", rows[i].name,
+			    (int)(11 - strlen(rows[i].name)), operand, rows[i].help);
+	}
+}
+
+static char *
+make_help(void)
+{
+	char shows[1024] = "", changes[1024] = "";
+	describe_commands(shows, sizeof(shows), false);
+	describe_commands(changes, sizeof(changes), true);
+	return xasprintf(
+	    "Commands that show the state:\n%s\n"
+	    "Commands that change it, and wait until old workers have exited:\n%s\n"
+	    "Exit status: 0 done, 1 failed (the reason is on stderr), 64 bad usage, 69 no server answers, 75 not finished within --timeout.",
+	    shows, changes);
+}
 
 static int
 usage_error(const struct ctl_options *options)
@@ -276,7 +316,9 @@ main(int argc, char **argv)
 	struct ctl_options options;
 	resources_reserve_streams();
 	log_set_name("yodelctl", NULL);
-	ctl_options_parse(argc, argv, &options);
+	char *help = make_help();
+	ctl_options_parse(argc, argv, help, &options);
+	free(help);
 	for (size_t i = 0; options.command != NULL && i < ROWS; i++) {
 		if (strcmp(rows[i].name, options.command) == 0)
 			return run(&rows[i], &options);
