@@ -2,8 +2,8 @@
  * report_summary.h - the outcome of a run in sentences, for the text report and the
  * page.
  *
- * Each function writes at most REPORT_SUMMARY_MAX bytes, NUL included, to out and returns
- * it unless noted.
+ * Each function writes at most REPORT_SUMMARY_MAX bytes, NUL included, to out and
+ * returns it unless noted.
  */
 #ifndef CLIENT_REPORT_REPORT_SUMMARY_H
 #define CLIENT_REPORT_REPORT_SUMMARY_H
