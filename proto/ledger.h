@@ -42,7 +42,7 @@
 	X(CONNECTIONS_MOVED_IN, "connections_moved_in",                                \
 	    "open connections received from another worker")                           \
 	X(CONNECTIONS_MOVED_OUT, "connections_moved_out",                              \
-	    "open connections transferred to another worker")                               \
+	    "open connections transferred to another worker")                          \
 	X(MESSAGES_RECEIVED, "messages_received", "complete messages received")        \
 	X(REPLIES_SENT, "replies_sent",                                                \
 	    "replies passed to the kernel; replies that were queued are counted when " \

@@ -32,8 +32,7 @@ struct loads {
 static void
 read_loads(const struct worker_table *workers, struct loads *ret)
 {
-	ret->count = 0;
-	ret->open = 0;
+	*ret = (struct loads){ .count = 0 };
 	for (uint32_t i = 0; i < workers->slot_count; i++) {
 		const struct slot *slot = &workers->slots[i];
 		if (slot->state != SLOT_SERVING)
