@@ -7,7 +7,6 @@
 #include "lib/log.h"
 #include "lib/resources.h"
 #include "lib/suggest.h"
-
 #include "client/commands/commands.h"
 
 static const struct {

@@ -29,7 +29,6 @@ read_file(const char *path, size_t *ret_length, char *error)
 	char *text = malloc(FILE_MAX + 1);
 	size_t length = 0;
 	ssize_t n = -1;
-
 	int fd = text != NULL ? open(path, O_RDONLY | O_CLOEXEC) : -1;
 	if (fd >= 0) {
 		while ((n = read(fd, text + length, FILE_MAX + 1 - length)) > 0)
@@ -85,7 +84,6 @@ load_listen(const char *text, struct listener_config *listener, char *error)
 	const struct settings *table = &config_listener_table;
 	char *address = strdup(text);
 	int rc = -1;
-
 	if (address == NULL)
 		return fail(error, "--listen", "out of memory");
 	char *reply = strchr(address, '=');
@@ -124,7 +122,6 @@ load_listens(const char *const *listen, struct config *config, char *error)
 		.listener_count = config->listener_count };
 	size_t count = 0;
 	int rc = 0;
-
 	while (listen != NULL && listen[count] != NULL)
 		count++;
 	if (count == 0)
@@ -206,7 +203,6 @@ static const char *
 source_of(const struct config *config, const char *name)
 {
 	const char *source = settings_origin_of(&config_table, config, name);
-
 	return source != NULL ? source : "configuration";
 }
 
@@ -324,7 +320,6 @@ config_print_origins(const struct config *config)
 {
 	char *values = config_print(config), *whole = NULL;
 	char *origins = settings_write_origins(&config_table, config);
-
 	if (values != NULL && origins != NULL &&
 	    asprintf(&whole, "{\"config\": %s,\n\"origins\": %s}", values, origins) < 0)
 		whole = NULL;

@@ -13,9 +13,7 @@
 
 #include "lib/log.h"
 #include "lib/settings/settings.h"
-
 #include "net/address.h"
-
 #include "proto/framing.h"
 #include "proto/reply.h"
 

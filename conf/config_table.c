@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "lib/clock.h"
-
 #include "conf/config.h"
 
 #define KILO (UINT64_C(1) << 10)
@@ -96,7 +95,6 @@ static int
 check_socket_path(const char *text, char *error, size_t error_size)
 {
 	const size_t longest = sizeof((struct sockaddr_un *)0)->sun_path - 1;
-
 	if (check_path(text, error, error_size) < 0)
 		return -1;
 	if (strlen(text) <= longest)

@@ -5,7 +5,6 @@
 
 #include "lib/printable.h"
 #include "lib/xmalloc.h"
-
 #include "ctl/ctl_json.h"
 
 #define NAME_MAX_LENGTH 256

@@ -5,7 +5,6 @@
 #include "lib/printable.h"
 #include "lib/units.h"
 #include "lib/xmalloc.h"
-
 #include "ctl/ctl_json.h"
 
 #define ADDRESS_WIDTH 24

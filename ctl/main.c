@@ -15,7 +15,6 @@
 #include "lib/resources.h"
 #include "lib/suggest.h"
 #include "lib/xmalloc.h"
-
 #include "ctl/ctl_config.h"
 #include "ctl/ctl_json.h"
 #include "ctl/ctl_options.h"

@@ -10,9 +10,7 @@
 #include "lib/log.h"
 #include "lib/units.h"
 #include "lib/xmalloc.h"
-
 #include "http/http_client.h"
-
 #include "ctl/ctl_json.h"
 #include "ctl/ctl_show.h"
 #include "ctl/terminal.h"

@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "lib/clock.h"
-
 #include "net/address.h"
 #include "net/connect.h"
 

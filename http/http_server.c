@@ -13,7 +13,6 @@
 #include <event2/listener.h>
 
 #include "lib/log.h"
-
 #include "http/http_limits.h"
 #include "net/address.h"
 #include "net/listen.h"

@@ -10,9 +10,7 @@
 #include "lib/log.h"
 #include "lib/options.h"
 #include "lib/resources.h"
-
 #include "conf/config.h"
-
 #include "master/master_run.h"
 #include "master/upgrade/dry_run.h"
 #include "master/upgrade/program_path.h"

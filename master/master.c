@@ -14,9 +14,7 @@
 #include "lib/log.h"
 #include "lib/printable.h"
 #include "lib/resources.h"
-
 #include "http/http_reserve.h"
-
 #include "master/admin/admin_routes.h"
 #include "master/changes/pending_requests.h"
 #include "master/listeners/admin_listener.h"

@@ -12,7 +12,6 @@
 #include <event2/event_struct.h>
 
 #include "conf/config.h"
-
 #include "master/changes/pending_requests.h"
 #include "master/changes/rebalance.h"
 #include "master/changes/scale.h"

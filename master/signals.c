@@ -4,9 +4,7 @@
 #include <unistd.h>
 
 #include "lib/log.h"
-
 #include "proto/channel.h"
-
 #include "master/master.h"
 #include "master/upgrade/upgrade.h"
 #include "master/workers/process.h"

@@ -6,7 +6,6 @@
 
 #include "lib/clock.h"
 #include "lib/log.h"
-
 #include "master/admin/capacity.h"
 #include "master/changes/pending_requests.h"
 #include "master/upgrade/upgrade.h"

@@ -289,7 +289,6 @@ static void
 unmap(struct address_prefix *prefix)
 {
 	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
-
 	if (prefix->family != AF_INET6 || prefix->bits < 96 ||
 	    memcmp(prefix->bytes, mapped, sizeof(mapped)) != 0)
 		return;

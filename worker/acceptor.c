@@ -11,11 +11,8 @@
 
 #include "lib/clock.h"
 #include "lib/log.h"
-
 #include "net/listen.h"
-
 #include "proto/channel.h"
-
 #include "worker/admission.h"
 #include "worker/connection.h"
 #include "worker/connection_io.h"

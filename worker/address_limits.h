@@ -18,7 +18,6 @@
 
 #include "proto/close_reason.h"
 #include "proto/ledger.h"
-
 #include "conf/config.h"
 
 struct address_limits;

@@ -7,7 +7,6 @@
 
 #include "lib/clock.h"
 #include "lib/log.h"
-
 #include "worker/address_limits.h"
 #include "worker/connection.h"
 #include "worker/worker_state.h"

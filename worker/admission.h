@@ -8,7 +8,6 @@
 #define WORKER_ADMISSION_H
 
 #include "net/address.h"
-
 #include "proto/close_reason.h"
 
 struct worker_listener;

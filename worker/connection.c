@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include "lib/log.h"
-
 #include "worker/address_limits.h"
 #include "worker/worker_state.h"
 

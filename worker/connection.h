@@ -23,10 +23,8 @@
 #include <event2/event_struct.h>
 
 #include "lib/buffer.h"
-
 #include "net/address.h"
 #include "net/transport.h"
-
 #include "proto/close_reason.h"
 #include "proto/transfer.h"
 

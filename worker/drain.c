@@ -2,7 +2,6 @@
 
 #include "lib/clock.h"
 #include "lib/log.h"
-
 #include "worker/acceptor.h"
 #include "worker/connection.h"
 #include "worker/timeouts.h"

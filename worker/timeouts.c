@@ -7,7 +7,6 @@
 
 #include "lib/clock.h"
 #include "lib/log.h"
-
 #include "worker/connection.h"
 #include "worker/connection_io.h"
 #include "worker/worker_state.h"

@@ -6,9 +6,7 @@
 #include <unistd.h>
 
 #include "lib/log.h"
-
 #include "proto/transfer.h"
-
 #include "worker/connection.h"
 #include "worker/transfer_state.h"
 #include "worker/worker_state.h"

@@ -9,9 +9,7 @@
 #include <unistd.h>
 
 #include "lib/log.h"
-
 #include "proto/transfer.h"
-
 #include "worker/acceptor.h"
 #include "worker/connection.h"
 #include "worker/transfer_state.h"

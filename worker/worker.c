@@ -11,9 +11,7 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/resources.h"
-
 #include "proto/channel.h"
-
 #include "worker/acceptor.h"
 #include "worker/admission.h"
 #include "worker/connection.h"

@@ -9,7 +9,6 @@
 #include <stdint.h>
 
 #include "proto/ledger.h"
-
 #include "conf/config.h"
 
 /* A listening socket of the worker's slot. */

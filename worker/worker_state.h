@@ -22,16 +22,12 @@
 
 #include "lib/heap_trim.h"
 #include "lib/log.h"
-
 #include "net/address.h"
 #include "net/transport.h"
-
 #include "proto/channel.h"
 #include "proto/ledger.h"
 #include "proto/reply.h"
-
 #include "conf/config.h"
-
 #include "worker/connection_pool.h"
 
 LIST_HEAD(output_list, output);

@@ -8,7 +8,6 @@
 #include "lib/options.h"
 #include "lib/resources.h"
 #include "lib/units.h"
-
 #include "client/commands/commands.h"
 #include "client/commands/echo_peer.h"
 #include "client/plan/plan.h"

@@ -14,7 +14,6 @@
 #include "lib/log.h"
 #include "lib/options.h"
 #include "lib/units.h"
-
 #include "client/commands/commands.h"
 #include "client/result/noise.h"
 #include "client/result/result.h"

@@ -5,7 +5,6 @@
 #include "lib/log.h"
 #include "lib/options.h"
 #include "lib/xmalloc.h"
-
 #include "client/commands/commands.h"
 #include "client/report/outputs.h"
 #include "client/result/result.h"

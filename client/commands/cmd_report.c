@@ -3,7 +3,6 @@
 #include <sysexits.h>
 
 #include "lib/options.h"
-
 #include "client/commands/commands.h"
 #include "client/report/outputs.h"
 #include "client/result/result.h"

@@ -3,7 +3,6 @@
 
 #include "lib/log.h"
 #include "lib/resources.h"
-
 #include "client/commands/commands.h"
 #include "client/commands/rate_search.h"
 #include "client/plan/plan.h"

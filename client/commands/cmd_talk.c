@@ -17,12 +17,9 @@
 #include "lib/log.h"
 #include "lib/options.h"
 #include "lib/xmalloc.h"
-
 #include "net/address.h"
 #include "net/connect.h"
-
 #include "proto/framing.h"
-
 #include "client/commands/commands.h"
 
 #define ADDRESSES_MAX 8

@@ -7,7 +7,6 @@
 
 #include "lib/log.h"
 #include "lib/units.h"
-
 #include "client/plan/threshold.h"
 #include "client/report/outputs.h"
 #include "client/result/verdict.h"

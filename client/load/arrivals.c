@@ -1,7 +1,6 @@
 #include "client/load/arrivals.h"
 
 #include "lib/clock.h"
-
 #include "client/load/conn.h"
 
 #define ARRIVALS_MAX 64 /* per call, so that answers are read in between */

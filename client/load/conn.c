@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "net/socket_info.h"
-
 #include "client/load/accounting.h"
 #include "client/load/conn_connect.h"
 #include "client/load/conn_receive.h"

@@ -10,9 +10,7 @@
 #include <netinet/tcp.h>
 
 #include "lib/clock.h"
-
 #include "net/connect.h"
-
 #include "client/load/accounting.h"
 #include "client/load/transcript.h"
 #include "client/plan/source_address.h"

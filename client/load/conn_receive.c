@@ -3,7 +3,6 @@
 #include <errno.h>
 
 #include "lib/clock.h"
-
 #include "client/load/accounting.h"
 #include "client/load/transcript.h"
 

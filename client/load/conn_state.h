@@ -10,7 +10,6 @@
 #define CLIENT_LOAD_CONN_STATE_H
 
 #include "net/transport.h"
-
 #include "client/load/load_context.h"
 
 #define CONN_STATE_CLOSE_TIMEOUT_NS NS_PER_S /* wait for the peer's FIN after ours */

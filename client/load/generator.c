@@ -10,7 +10,6 @@
 
 #include "lib/clock.h"
 #include "lib/xmalloc.h"
-
 #include "client/load/arrivals.h"
 #include "client/load/conn.h"
 #include "client/load/loop_stats.h"

@@ -3,7 +3,6 @@
 #include <sys/resource.h>
 
 #include "lib/clock.h"
-
 #include "client/load/accounting.h"
 
 #define SAMPLE_NS NS_PER_S

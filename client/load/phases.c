@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include "lib/clock.h"
-
 #include "client/load/arrivals.h"
 #include "client/load/conn.h"
 #include "client/load/loop_stats.h"

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "lib/escape.h"
-
 #include "net/address.h"
 
 #define TEXT_MAX 512 /* of the data in one line */

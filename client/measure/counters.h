@@ -23,9 +23,7 @@
 
 #include "lib/stats/histogram.h"
 #include "lib/units.h"
-
 #include "net/address.h"
-
 #include "client/plan/plan.h"
 #include "client/plan/threshold.h"
 

@@ -14,9 +14,7 @@
 #include <stdio.h>
 
 #include "lib/stats/histogram.h"
-
 #include "net/socket_info.h"
-
 #include "client/measure/counters.h"
 
 /* One second (or so) of a run. A percentile is UINT64_MAX, null in JSON, if it is not

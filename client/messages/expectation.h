@@ -15,7 +15,6 @@
 #include <stdint.h>
 
 #include "proto/reply.h"
-
 #include "client/messages/sequence.h"
 #include "client/plan/plan.h"
 

@@ -7,7 +7,6 @@
 #include <sysexits.h>
 
 #include "lib/xmalloc.h"
-
 #include "client/messages/payload.h"
 
 static const struct reply echo = { .kind = REPLY_ECHO };

@@ -14,7 +14,6 @@
 
 #include "proto/framing.h"
 #include "proto/reply.h"
-
 #include "client/messages/message_template.h"
 #include "client/plan/plan.h"
 

@@ -9,9 +9,7 @@
 #include "lib/clock.h"
 #include "lib/resources.h"
 #include "lib/units.h"
-
 #include "http/http_client.h"
-
 #include "client/plan/rank.h"
 #include "client/plan/source_address.h"
 #include "client/plan/threshold.h"

@@ -14,10 +14,8 @@
 #include <stdint.h>
 
 #include "lib/options.h"
-
 #include "net/address.h"
 #include "net/transport.h"
-
 #include "proto/framing.h"
 #include "proto/reply.h"
 

@@ -5,7 +5,6 @@
 
 #include "lib/options.h"
 #include "lib/units.h"
-
 #include "proto/framing.h"
 #include "proto/reply.h"
 

@@ -12,7 +12,6 @@
 #include "lib/procfs.h"
 #include "lib/resources.h"
 #include "lib/units.h"
-
 #include "client/plan/source_address.h"
 
 /* Measured: kernel memory of one end of an idle connection, and of one queued message

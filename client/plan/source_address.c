@@ -11,7 +11,6 @@
 #include <netinet/in.h>
 
 #include "lib/procfs.h"
-
 #include "net/connect.h"
 
 #define LOOPBACK_FIRST UINT32_C(0x7f010001) /* 127.1.0.1 */

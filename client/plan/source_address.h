@@ -11,7 +11,6 @@
 #include <stdint.h>
 
 #include "net/address.h"
-
 #include "client/plan/plan.h"
 
 #define SOURCE_ADDRESS_COUNT_MAX 65536 /* addresses used of one prefix */

@@ -13,7 +13,6 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/stats/histogram_codec.h"
-
 #include "client/report/report_html.h"
 #include "client/report/report_text.h"
 #include "client/result/verdict.h"

@@ -5,7 +5,6 @@
 
 #include "lib/stats/percentile_interval.h"
 #include "lib/units.h"
-
 #include "client/report/chart.h"
 
 #define POINTS_MAX 512

@@ -6,7 +6,6 @@
 
 #include "lib/stats/percentile_interval.h"
 #include "lib/units.h"
-
 #include "client/report/chart.h"
 #include "client/report/report_charts.h"
 #include "client/report/report_summary.h"

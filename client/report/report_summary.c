@@ -7,7 +7,6 @@
 #include "lib/clock.h"
 #include "lib/printable.h"
 #include "lib/units.h"
-
 #include "client/result/reconcile.h"
 #include "client/result/verdict.h"
 

@@ -7,7 +7,6 @@
 
 #include "lib/stats/percentile_interval.h"
 #include "lib/units.h"
-
 #include "client/report/report_summary.h"
 
 #define LABEL "  %-12s " /* before each line of the report */

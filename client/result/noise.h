@@ -17,7 +17,6 @@
 #include <stdbool.h>
 
 #include "lib/stats/percentile_interval.h"
-
 #include "client/result/result.h"
 
 /* Half the width of the 95 % interval of each response figure, relative to the figure;

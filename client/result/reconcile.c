@@ -8,10 +8,8 @@
 #include "lib/json/json_load.h"
 #include "lib/printable.h"
 #include "lib/xmalloc.h"
-
 #include "proto/framing.h"
 #include "proto/reply.h"
-
 #include "client/result/result.h"
 
 #define COUNT_MAX INT64_C(1000000000000000000) /* sums of a few fit into a result */

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "lib/xmalloc.h"
-
 #include "client/result/result_fields.h"
 
 #define SECONDS_FOR_VARIANCE 10 /* with fewer batches the variance is not known */

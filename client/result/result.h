@@ -20,7 +20,6 @@
 
 #include "lib/stats/histogram.h"
 #include "lib/stats/percentile_interval.h"
-
 #include "client/measure/counters.h"
 #include "client/measure/sampler.h"
 #include "client/plan/threshold.h"

@@ -11,7 +11,6 @@
 #include "lib/resources.h"
 #include "lib/units.h"
 #include "lib/xmalloc.h"
-
 #include "client/measure/sampler.h"
 #include "client/plan/source_address.h"
 #include "client/result/result.h"

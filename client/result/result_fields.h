@@ -10,7 +10,6 @@
 #define CLIENT_RESULT_RESULT_FIELDS_H
 
 #include "lib/json/json_record.h"
-
 #include "client/result/result.h"
 
 /* Members of struct result that are not lists. */

@@ -4,7 +4,6 @@
 
 #include "lib/units.h"
 #include "lib/xmalloc.h"
-
 #include "client/result/result.h"
 #include "client/result/result_fields.h"
 

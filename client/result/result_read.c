@@ -14,7 +14,6 @@
 #include "lib/log.h"
 #include "lib/stats/histogram_codec.h"
 #include "lib/xmalloc.h"
-
 #include "client/result/result.h"
 #include "client/result/result_fields.h"
 

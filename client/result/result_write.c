@@ -11,7 +11,6 @@
 #include "lib/stats/percentile_interval.h"
 #include "lib/units.h"
 #include "lib/xmalloc.h"
-
 #include "client/result/result.h"
 #include "client/result/result_fields.h"
 #include "client/result/verdict.h"

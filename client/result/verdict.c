@@ -3,7 +3,6 @@
 #include <math.h>
 
 #include "lib/stats/percentile_interval.h"
-
 #include "client/result/trust.h"
 
 static double

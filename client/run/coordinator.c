@@ -17,7 +17,6 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/xmalloc.h"
-
 #include "client/load/generator.h"
 
 #define TICK_MS 50

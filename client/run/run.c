@@ -5,7 +5,6 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/units.h"
-
 #include "client/measure/progress.h"
 #include "client/measure/sampler.h"
 #include "client/messages/expectation.h"

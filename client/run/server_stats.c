@@ -8,7 +8,6 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/xmalloc.h"
-
 #include "http/http_client.h"
 
 #define TIMEOUT_S 5

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "lib/xmalloc.h"
-
 #include "client/verify/mismatch.h"
 #include "client/verify/resync.h"
 

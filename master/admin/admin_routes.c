@@ -7,11 +7,8 @@
 #include <event2/keyvalq_struct.h>
 
 #include "lib/log.h"
-
 #include "http/http_response.h"
-
 #include "proto/channel.h"
-
 #include "master/admin/metrics.h"
 #include "master/admin/stats.h"
 #include "master/changes/pending_requests.h"

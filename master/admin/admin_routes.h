@@ -9,7 +9,6 @@
 #include <event2/http.h>
 
 #include "http/http_server.h"
-
 #include "master/master.h"
 
 /* The handler of all admin listeners, with the master as its argument. */

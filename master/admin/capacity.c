@@ -5,7 +5,6 @@
 #include "lib/log.h"
 #include "lib/procfs.h"
 #include "lib/resources.h"
-
 #include "worker/worker.h"
 
 /* Kernel memory for one end of an idle connection, as measured on Linux 6. */

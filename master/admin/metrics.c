@@ -7,7 +7,6 @@
 
 #include "lib/clock.h"
 #include "lib/prometheus.h"
-
 #include "master/admin/capacity.h"
 #include "master/admin/snapshot.h"
 

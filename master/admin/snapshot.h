@@ -10,7 +10,6 @@
 #define MASTER_ADMIN_SNAPSHOT_H
 
 #include "net/socket_info.h"
-
 #include "master/master.h"
 #include "master/workers/slot.h"
 

@@ -6,7 +6,6 @@
 
 #include "lib/clock.h"
 #include "lib/json/json_record.h"
-
 #include "master/admin/snapshot.h"
 #include "master/workers/slot.h"
 

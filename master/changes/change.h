@@ -9,7 +9,6 @@
 #include <stdint.h>
 
 #include "conf/config.h"
-
 #include "master/workers/worker_table.h"
 
 enum change_kind {

@@ -14,9 +14,7 @@
 #include "lib/clock.h"
 #include "lib/json/json_record.h"
 #include "lib/log.h"
-
 #include "http/http_response.h"
-
 #include "master/changes/shutdown.h"
 #include "master/workers/drain_summary.h"
 #include "master/workers/slot.h"

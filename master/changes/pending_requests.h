@@ -17,7 +17,6 @@
 #include <event2/http.h>
 
 #include "http/http_server.h"
-
 #include "master/changes/change.h"
 #include "master/changes/reload.h"
 #include "master/workers/worker_table.h"

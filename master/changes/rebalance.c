@@ -2,9 +2,7 @@
 
 #include "lib/clock.h"
 #include "lib/log.h"
-
 #include "proto/channel.h"
-
 #include "master/workers/transfers.h"
 
 /* Connections of one transfer: few enough that the counts are read often. */

@@ -2,7 +2,6 @@
 
 #include "lib/clock.h"
 #include "lib/log.h"
-
 #include "master/workers/drain_summary.h"
 #include "master/workers/process.h"
 #include "master/workers/slot.h"

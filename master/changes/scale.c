@@ -2,7 +2,6 @@
 
 #include "lib/clock.h"
 #include "lib/log.h"
-
 #include "master/changes/service_manager.h"
 #include "master/listeners/reuseport.h"
 #include "master/workers/drain_summary.h"

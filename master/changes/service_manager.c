@@ -5,7 +5,6 @@
 #include <systemd/sd-daemon.h>
 
 #include "lib/clock.h"
-
 #include "master/listeners/socket_activation.h"
 #include "master/workers/slot.h"
 

@@ -1,9 +1,7 @@
 #include "master/changes/shutdown.h"
 
 #include "lib/log.h"
-
 #include "proto/channel.h"
-
 #include "master/workers/drain_summary.h"
 #include "master/workers/process.h"
 #include "master/workers/slot.h"

@@ -5,7 +5,6 @@
 #define MASTER_CHANGES_SHUTDOWN_H
 
 #include "lib/clock.h"
-
 #include "master/changes/reload.h"
 
 /* Added to the time that a worker has before it is killed. */

@@ -8,7 +8,6 @@
 
 #include "lib/clock.h"
 #include "lib/log.h"
-
 #include "net/address.h"
 
 /* Grace period for requests in progress on an admin listener that a reload has closed.

@@ -12,7 +12,6 @@
 #include <stddef.h>
 
 #include "http/http_server.h"
-
 #include "conf/config.h"
 
 struct admin_listeners;

@@ -9,7 +9,6 @@
 
 #include "lib/log.h"
 #include "lib/procfs.h"
-
 #include "net/listen.h"
 #include "net/socket_info.h"
 

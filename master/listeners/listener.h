@@ -12,7 +12,6 @@
 #include <stdint.h>
 
 #include "proto/ledger.h"
-
 #include "conf/config.h"
 
 struct listener {

@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include "lib/clock.h"
-
 #include "master/master.h"
 #include "master/upgrade/program_path.h"
 #include "master/upgrade/state_save.h"

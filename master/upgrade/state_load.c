@@ -14,9 +14,7 @@
 #include "lib/clock.h"
 #include "lib/json/json_load.h"
 #include "lib/log.h"
-
 #include "net/unix_socket.h"
-
 #include "master/changes/pending_requests.h"
 #include "master/listeners/admin_listener.h"
 #include "master/upgrade/program_path.h"

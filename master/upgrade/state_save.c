@@ -11,9 +11,7 @@
 
 #include "lib/log.h"
 #include "lib/printable.h"
-
 #include "net/unix_socket.h"
-
 #include "master/changes/pending_requests.h"
 #include "master/listeners/admin_listener.h"
 #include "master/upgrade/program_path.h"

@@ -23,7 +23,6 @@
 #include <stdbool.h>
 
 #include "lib/json/json_record.h"
-
 #include "master/master.h"
 
 #ifndef STATE_VERSION

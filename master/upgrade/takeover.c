@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "lib/log.h"
-
 #include "master/master.h"
 #include "master/upgrade/state_save.h"
 #include "master/workers/process.h"

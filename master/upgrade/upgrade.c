@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "lib/log.h"
-
 #include "master/changes/pending_requests.h"
 #include "master/listeners/admin_listener.h"
 #include "master/master.h"

@@ -18,7 +18,6 @@
 #include <event2/event_struct.h>
 
 #include "conf/config.h"
-
 #include "master/upgrade/dry_run.h"
 
 struct master;

@@ -12,9 +12,7 @@
 
 #include "lib/clock.h"
 #include "lib/log.h"
-
 #include "proto/channel.h"
-
 #include "master/workers/drain_summary.h"
 #include "master/workers/spawn.h"
 

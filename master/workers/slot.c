@@ -6,7 +6,6 @@
 
 #include "lib/clock.h"
 #include "lib/log.h"
-
 #include "master/listeners/reuseport.h"
 #include "master/listeners/socket_activation.h"
 #include "master/workers/drain_summary.h"

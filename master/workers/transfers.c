@@ -7,9 +7,7 @@
 #include <unistd.h>
 
 #include "lib/log.h"
-
 #include "proto/channel.h"
-
 #include "master/workers/process.h"
 
 static uint64_t

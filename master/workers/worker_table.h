@@ -20,9 +20,7 @@
 #include <event2/event_struct.h>
 
 #include "proto/ledger.h"
-
 #include "conf/config.h"
-
 #include "master/listeners/listener_set.h"
 
 struct drain_summary;

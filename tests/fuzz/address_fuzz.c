@@ -13,7 +13,6 @@
 #include <netinet/in.h>
 
 #include "net/address.h"
-
 #include "tests/lib/must.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -17,9 +17,7 @@
 #include <unistd.h>
 
 #include "lib/log.h"
-
 #include "net/unix_socket.h"
-
 #include "master/admin/admin_routes.h"
 #include "master/changes/pending_requests.h"
 #include "master/listeners/admin_listener.h"

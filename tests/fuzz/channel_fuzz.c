@@ -23,7 +23,6 @@
 #include <unistd.h>
 
 #include "lib/log.h"
-
 #include "master/admin/admin_routes.h"
 #include "master/admin/metrics.h"
 #include "master/admin/stats.h"

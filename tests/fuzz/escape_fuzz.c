@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "lib/escape.h"
-
 #include "tests/lib/must.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

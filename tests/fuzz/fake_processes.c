@@ -9,7 +9,6 @@
 
 #include "proto/channel.h"
 #include "proto/transfer.h"
-
 #include "master/workers/spawn.h"
 #include "tests/lib/must.h"
 

@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "proto/framing.h"
-
 #include "tests/lib/must.h"
 #include "tests/lib/specification.h"
 

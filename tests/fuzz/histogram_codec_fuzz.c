@@ -12,7 +12,6 @@
 #include "lib/stats/base64.h"
 #include "lib/stats/histogram.h"
 #include "lib/stats/histogram_codec.h"
-
 #include "tests/lib/must.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

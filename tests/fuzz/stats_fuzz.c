@@ -20,9 +20,7 @@
 #include <unistd.h>
 
 #include "lib/clock.h"
-
 #include "http/http_client.h"
-
 #include "client/report/report_summary.h"
 #include "client/result/reconcile.h"
 #include "client/result/result.h"

@@ -18,10 +18,8 @@
 #include <string.h>
 
 #include "lib/log.h"
-
 #include "proto/channel.h"
 #include "proto/transfer.h"
-
 #include "tests/fuzz/descriptors.h"
 #include "tests/fuzz/input.h"
 #include "tests/lib/worker_fixture.h"

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "lib/units.h"
-
 #include "tests/lib/must.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -19,7 +19,6 @@
 #include <unistd.h>
 
 #include "net/address.h"
-
 #include "worker/address_limits.h"
 
 static inline struct address_compact

@@ -22,7 +22,6 @@
 #include <netinet/in.h>
 
 #include "lib/clock.h"
-
 #include "client/load/conn.h"
 #include "client/load/phases.h"
 

@@ -15,7 +15,6 @@
 #include <string.h>
 
 #include "proto/channel.h"
-
 #include "tests/lib/peer_fixture.h"
 #include "tests/lib/specification.h"
 #include "worker/drain.h"

@@ -23,7 +23,6 @@
 
 #include "proto/ledger.h"
 #include "proto/reply.h"
-
 #include "tests/lib/must.h"
 #include "worker/connection.h"
 #include "worker/connection_io.h"

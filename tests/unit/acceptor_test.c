@@ -12,9 +12,7 @@
 #include <string.h>
 
 #include "lib/log.h"
-
 #include "proto/channel.h"
-
 #include "tests/lib/worker_fixture.h"
 #include "worker/acceptor.h"
 #include "worker/worker.h"

@@ -1,5 +1,4 @@
 #include "lib/clock.h"
-
 #include "client/load/accounting.h"
 #include "tests/lib/conn_fixture.h"
 

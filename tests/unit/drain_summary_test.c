@@ -16,9 +16,7 @@
 #include <unistd.h>
 
 #include "lib/clock.h"
-
 #include "proto/channel.h"
-
 #include "master/workers/drain_summary.h"
 #include "master/workers/process.h"
 

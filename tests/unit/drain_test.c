@@ -6,7 +6,6 @@
 #include <cmocka.h>
 
 #include "proto/channel.h"
-
 #include "tests/lib/worker_fixture.h"
 
 /* A draining worker with a channel to the master and nothing else to wait for. */

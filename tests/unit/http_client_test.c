@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include "lib/clock.h"
-
 #include "http/http_client.h"
 
 #define REQUEST "GET / HTTP/1.0\r\n\r\n"

@@ -18,7 +18,6 @@
 
 #include "lib/log.h"
 #include "lib/log_ratelimit.h"
-
 #include "tests/lib/log_lines.h"
 
 #define TEXT_BYTES 65536

@@ -16,7 +16,6 @@
 #include <unistd.h>
 
 #include "lib/log.h"
-
 #include "tests/lib/log_lines.h"
 
 #define FILE_BYTES 16384

@@ -16,7 +16,6 @@
 #include <string.h>
 
 #include "proto/ledger.h"
-
 #include "conf/config.h"
 
 #define PAGE_BYTES 131072

@@ -22,11 +22,8 @@
 #include <netinet/in.h>
 
 #include "lib/log.h"
-
 #include "net/listen.h"
-
 #include "proto/channel.h"
-
 #include "tests/lib/needs.h"
 #include "worker/admission.h"
 #include "worker/sandbox.h"

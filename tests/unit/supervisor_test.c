@@ -19,9 +19,7 @@
 #include <unistd.h>
 
 #include "lib/log.h"
-
 #include "proto/channel.h"
-
 #include "master/admin/admin_routes.h"
 #include "master/admin/capacity.h"
 #include "master/changes/pending_requests.h"

@@ -9,7 +9,6 @@
 #include <math.h>
 
 #include "lib/stats/percentile_interval.h"
-
 #include "client/plan/threshold.h"
 #include "client/result/result.h"
 #include "client/result/verdict.h"

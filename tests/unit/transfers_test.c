@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #include "proto/channel.h"
-
 #include "master/workers/process.h"
 #include "master/workers/transfers.h"
 
