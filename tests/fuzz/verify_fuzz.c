@@ -33,7 +33,7 @@ struct fixture {
 	struct expectation expectation;
 	struct verify verify;
 	struct counters *counters;
-	_Atomic uint32_t told;
+	_Atomic uint32_t detected;
 	struct verify_stream stream;
 	uint32_t messages, unanswered, right, wrong;
 };
@@ -74,7 +74,7 @@ open_fixture(struct fixture *fixture)
 	fixture->counters = aligned_alloc(COUNTERS_CACHE_LINE, sizeof(struct counters));
 	must(fixture->counters != NULL);
 	memset(fixture->counters, 0, sizeof(struct counters));
-	verify_init(&fixture->verify, &fixture->expectation, &fixture->told,
+	verify_init(&fixture->verify, &fixture->expectation, &fixture->detected,
 	    fixture->counters, CONNECTIONS);
 }
 
@@ -201,16 +201,16 @@ check(const struct fixture *fixture, const struct bytes *came,
 {
 	const struct counters *counters = fixture->counters;
 	size_t same = shared(came, truth), other = shared(came, other_truth);
-	bool told = fixture->wrong > 0 || counters->mismatches > 0 ||
+	bool is_reported = fixture->wrong > 0 || counters->mismatches > 0 ||
 	    counters->bytes_unexpected > 0;
 
 	if (fixture->plan.expect == PLAN_EXPECT_AUTO && other > same)
 		same = other;
 	must(
 	    fixture->right + fixture->wrong + fixture->unanswered == fixture->messages);
-	must(!told || same < came->length);
+	must(!is_reported || same < came->length);
 	/* A mismatch that is not reported yet is in an incomplete answer. */
-	must(told || fixture->expectation.none ||
+	must(is_reported || fixture->expectation.none ||
 	    expectation_offset(&fixture->expectation, &fixture->stream.cursor) <= same);
 	if (same == came->length && same == truth->length && !fixture->expectation.none)
 		must(fixture->right == fixture->messages);

@@ -28,7 +28,7 @@ struct fixture {
 	struct expectation expectation;
 	struct verify verify;
 	struct counters *counters;
-	_Atomic uint32_t told;
+	_Atomic uint32_t detected;
 	struct verify_stream stream;
 	uint64_t connection;
 	uint32_t unanswered;
@@ -56,7 +56,7 @@ set_up_sizes(struct fixture *fixture, enum framing framing, const char *expect,
 	expectation_open(&fixture->plan, &fixture->sequence, &fixture->expectation);
 	fixture->counters = aligned_alloc(COUNTERS_CACHE_LINE, sizeof(struct counters));
 	memset(fixture->counters, 0, sizeof(struct counters));
-	verify_init(&fixture->verify, &fixture->expectation, &fixture->told,
+	verify_init(&fixture->verify, &fixture->expectation, &fixture->detected,
 	    fixture->counters, CONNECTIONS);
 	fixture->connection = 4;
 	fixture->unanswered = MESSAGES;

@@ -80,7 +80,7 @@ test_connections_of_a_crashed_worker_do_not_count(void **state)
 	assert_int_equal(
 	    check_limits(worker_pair.address_limits[1], &config, "10.0.0.1:3", 0),
 	    CLOSE_NONE);
-	/* Nor when another process gets its ledger block. */
+	/* Reuse of its ledger block by another process does not change that. */
 	assert_ptr_equal(
 	    ledger_claim(worker_pair.ledger, 0), worker_pair.worker_ledger[0]);
 	assert_int_equal(

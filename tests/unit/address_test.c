@@ -84,7 +84,7 @@ test_refuses_malformed_addresses_and_says_what_is_expected(void **state)
 }
 
 static void
-test_a_text_of_any_length_is_refused_in_one_short_line(void **state)
+test_the_error_for_a_long_address_is_one_short_line(void **state)
 {
 	struct address address;
 	char error[128];
@@ -99,7 +99,7 @@ test_a_text_of_any_length_is_refused_in_one_short_line(void **state)
 }
 
 static void
-test_names_are_resolved_and_numbers_need_no_resolver(void **state)
+test_resolves_names_and_reads_numbers_without_a_resolver(void **state)
 {
 	struct address found[4];
 	char error[256] = "";
@@ -124,7 +124,7 @@ test_names_are_resolved_and_numbers_need_no_resolver(void **state)
 }
 
 static void
-test_addresses_are_equal_when_host_and_port_are(void **state)
+test_addresses_are_equal_if_host_and_port_are_equal(void **state)
 {
 	struct address a = parsed("127.0.0.1:80"), b = parsed("127.0.0.1:81");
 	struct address c = parsed("[::1]:80"), d = parsed("[::2]:80");
@@ -212,10 +212,10 @@ main(void)
 		cmocka_unit_test(test_numeric_addresses_are_read_and_written),
 		cmocka_unit_test(
 		    test_refuses_malformed_addresses_and_says_what_is_expected),
+		cmocka_unit_test(test_the_error_for_a_long_address_is_one_short_line),
 		cmocka_unit_test(
-		    test_a_text_of_any_length_is_refused_in_one_short_line),
-		cmocka_unit_test(test_names_are_resolved_and_numbers_need_no_resolver),
-		cmocka_unit_test(test_addresses_are_equal_when_host_and_port_are),
+		    test_resolves_names_and_reads_numbers_without_a_resolver),
+		cmocka_unit_test(test_addresses_are_equal_if_host_and_port_are_equal),
 		cmocka_unit_test(
 		    test_a_prefix_contains_addresses_with_the_same_first_bits),
 		cmocka_unit_test(test_an_IPv4_mapped_address_matches_as_IPv4),

@@ -43,7 +43,7 @@ test_an_empty_queue_holds_no_memory(void **state)
 }
 
 static void
-test_bytes_come_out_in_the_order_they_went_in(void **state)
+test_bytes_are_read_in_the_order_they_were_written(void **state)
 {
 	struct buffer *buffer = NULL;
 	size_t in = 0, out = 0;
@@ -71,7 +71,7 @@ test_bytes_come_out_in_the_order_they_went_in(void **state)
 }
 
 static void
-test_a_queue_that_is_read_as_fast_as_it_is_written_does_not_grow(void **state)
+test_a_queue_that_is_drained_as_fast_as_it_is_filled_does_not_grow(void **state)
 {
 	struct buffer *buffer = NULL;
 	char piece[600];
@@ -88,7 +88,7 @@ test_a_queue_that_is_read_as_fast_as_it_is_written_does_not_grow(void **state)
 }
 
 static void
-test_room_that_no_memory_can_hold_is_refused_and_the_bytes_stay(void **state)
+test_an_impossible_reservation_fails_and_keeps_the_queued_bytes(void **state)
 {
 	static const size_t sizes[] = { SIZE_MAX, SIZE_MAX - 2, SIZE_MAX / 2 + 1,
 		SIZE_MAX / 4 };
@@ -111,7 +111,7 @@ test_room_that_no_memory_can_hold_is_refused_and_the_bytes_stay(void **state)
 }
 
 static void
-test_reserved_room_is_there_to_be_written(void **state)
+test_reserved_space_is_writable(void **state)
 {
 	struct buffer *buffer = NULL;
 
@@ -149,12 +149,12 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_an_empty_queue_holds_no_memory),
-		cmocka_unit_test(test_bytes_come_out_in_the_order_they_went_in),
+		cmocka_unit_test(test_bytes_are_read_in_the_order_they_were_written),
 		cmocka_unit_test(
-		    test_a_queue_that_is_read_as_fast_as_it_is_written_does_not_grow),
+		    test_a_queue_that_is_drained_as_fast_as_it_is_filled_does_not_grow),
 		cmocka_unit_test(
-		    test_room_that_no_memory_can_hold_is_refused_and_the_bytes_stay),
-		cmocka_unit_test(test_reserved_room_is_there_to_be_written),
+		    test_an_impossible_reservation_fails_and_keeps_the_queued_bytes),
+		cmocka_unit_test(test_reserved_space_is_writable),
 		cmocka_unit_test(test_large_buffers_use_their_own_mapping),
 	};
 

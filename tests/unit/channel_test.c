@@ -55,7 +55,7 @@ test_a_message_arrives_as_it_was_sent(void **state)
 	close_pair(fds);
 }
 
-/* The kernel tells first that some message was not read. */
+/* ECONNRESET for the unread message comes before the queued message. */
 static void
 test_receives_all_messages_sent_before_the_close(void **state)
 {
@@ -74,7 +74,7 @@ test_receives_all_messages_sent_before_the_close(void **state)
 }
 
 static void
-test_a_descriptor_comes_along_and_stays_open_on_this_side(void **state)
+test_a_descriptor_is_duplicated_and_stays_open_in_the_sender(void **state)
 {
 	struct channel_message got;
 	int fds[2], pipes[2], fd = -1;
@@ -128,7 +128,7 @@ test_treats_a_close_with_unread_messages_as_eof(void **state)
 }
 
 static void
-test_a_side_that_does_not_read_fills_the_channel_and_nothing_waits(void **state)
+test_sending_to_a_peer_that_never_reads_fails_with_EAGAIN(void **state)
 {
 	struct channel_message got;
 	int fds[2], fd, sent = 0;
@@ -166,7 +166,7 @@ send_with_descriptor(int channel_fd, const void *data, size_t length, int fd)
 	assert_int_equal(sendmsg(channel_fd, &header, 0), (ssize_t)length);
 }
 
-/* A packet of `length` bytes is refused, and the pipe that came with it is closed. */
+/* A packet of `length` bytes is rejected, and the pipe passed with it is closed. */
 static void
 check_refused(size_t length)
 {
@@ -226,7 +226,7 @@ test_accepts_one_descriptor_per_message(void **state)
 	assert_int_equal(channel_receive(fds[1], &got, &fd), 1);
 	assert_true(fd >= 0);
 	close(fd);
-	/* The last end that writes is closed. */
+	/* The last write end is closed. */
 	assert_int_equal(read(pipes[0], &byte, 1), 0);
 	close(pipes[0]);
 	close_pair(fds);
@@ -239,11 +239,11 @@ main(void)
 		cmocka_unit_test(test_a_message_arrives_as_it_was_sent),
 		cmocka_unit_test(test_receives_all_messages_sent_before_the_close),
 		cmocka_unit_test(
-		    test_a_descriptor_comes_along_and_stays_open_on_this_side),
+		    test_a_descriptor_is_duplicated_and_stays_open_in_the_sender),
 		cmocka_unit_test(test_reports_eof_after_the_last_message),
 		cmocka_unit_test(test_treats_a_close_with_unread_messages_as_eof),
 		cmocka_unit_test(
-		    test_a_side_that_does_not_read_fills_the_channel_and_nothing_waits),
+		    test_sending_to_a_peer_that_never_reads_fails_with_EAGAIN),
 		cmocka_unit_test(test_rejects_packets_of_the_wrong_length),
 		cmocka_unit_test(test_accepts_one_descriptor_per_message),
 	};

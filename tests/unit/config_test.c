@@ -58,7 +58,7 @@ load_text(const char *text)
 	return load(&(struct config_sources){ .file = file_of(text) });
 }
 
-/* `expected` is what stands after the name of the source. */
+/* `expected` follows the name of the source. */
 static void
 check_refused(
     const struct config_sources *sources, const char *source, const char *expected)
@@ -212,7 +212,7 @@ test_a_file_over_one_megabyte_is_refused(void **state)
 }
 
 static void
-test_texts_of_the_command_line_are_checked_like_those_of_the_file(void **state)
+test_values_on_the_command_line_are_checked_like_those_in_the_file(void **state)
 {
 	const char *const bad_address[] = { "localhost", NULL };
 	const char *const bad_reply[] = { "*:1=lower", NULL };
@@ -227,7 +227,7 @@ test_texts_of_the_command_line_are_checked_like_those_of_the_file(void **state)
 }
 
 static void
-test_more_listeners_than_there_may_be_are_refused(void **state)
+test_more_than_64_listeners_are_refused(void **state)
 {
 	const char *listen[CONFIG_LISTENERS_MAX + 2];
 
@@ -244,7 +244,7 @@ test_more_listeners_than_there_may_be_are_refused(void **state)
 }
 
 static void
-test_what_is_printed_loads_back_to_the_same(void **state)
+test_a_printed_configuration_loads_as_the_same_configuration(void **state)
 {
 	struct config config = load_text(
 	    "{\"workers\": 3, \"listeners\": [{\"address\": \"*:1\", \"max_message\": 77,\"reply\": \"fixed=\\\\n\\u00e9\\\"\", \"allow\": [\"::1/128\"]}],\"timeouts\": {\"idle\": \"90s\"}}");
@@ -277,9 +277,10 @@ main(void)
 		    test_a_file_that_cannot_be_read_is_refused_with_the_reason),
 		cmocka_unit_test(test_a_file_over_one_megabyte_is_refused),
 		cmocka_unit_test(
-		    test_texts_of_the_command_line_are_checked_like_those_of_the_file),
-		cmocka_unit_test(test_more_listeners_than_there_may_be_are_refused),
-		cmocka_unit_test(test_what_is_printed_loads_back_to_the_same),
+		    test_values_on_the_command_line_are_checked_like_those_in_the_file),
+		cmocka_unit_test(test_more_than_64_listeners_are_refused),
+		cmocka_unit_test(
+		    test_a_printed_configuration_loads_as_the_same_configuration),
 	};
 
 	return cmocka_run_group_tests(tests, make_file, remove_file);

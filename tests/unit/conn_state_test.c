@@ -8,7 +8,7 @@
 #include "client/load/conn_state.h"
 
 static void
-a_slow_reader_reads_what_was_asked_a_second(void **state)
+a_slow_reader_reads_at_the_configured_rate(void **state)
 {
 	static const uint64_t rates[] = { 1, 10, 99, 100, 150, 10240, 512000, 2 << 20,
 		32 << 20 };
@@ -26,7 +26,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_slow_reader_reads_what_was_asked_a_second),
+		cmocka_unit_test(a_slow_reader_reads_at_the_configured_rate),
 	};
 
 	return cmocka_run_group_tests_name("conn_state", tests, NULL, NULL);

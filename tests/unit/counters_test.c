@@ -19,7 +19,7 @@ set_all(struct counters *counters, uint64_t value)
 }
 
 static void
-every_counter_of_the_struct_is_in_the_sum(void **state)
+the_sum_includes_every_counter(void **state)
 {
 	struct counters_map map;
 	struct counters sum;
@@ -39,7 +39,7 @@ every_counter_of_the_struct_is_in_the_sum(void **state)
 }
 
 static void
-a_sum_adds_counts_and_takes_the_latest_time(void **state)
+the_sum_adds_counts_and_takes_the_latest_time(void **state)
 {
 	struct counters_map map;
 	struct counters sum;
@@ -65,8 +65,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_counter_of_the_struct_is_in_the_sum),
-		cmocka_unit_test(a_sum_adds_counts_and_takes_the_latest_time),
+		cmocka_unit_test(the_sum_includes_every_counter),
+		cmocka_unit_test(the_sum_adds_counts_and_takes_the_latest_time),
 	};
 
 	return cmocka_run_group_tests_name("counters", tests, NULL, NULL);

@@ -13,7 +13,7 @@ a_wrong_letter_does_not_decide_between_echo_and_upper(void **state)
 	size_t n = correct_answers(&fixture, REPLY_UPPER, 4, 0, 3, data);
 	data[1] = '#';
 	feed(&fixture, data, n, n);
-	assert_int_equal(fixture.told, 1 + REPLY_UPPER);
+	assert_int_equal(fixture.detected, 1 + REPLY_UPPER);
 	assert_int_equal(fixture.wrong, 1);
 	assert_int_equal(fixture.right, 2);
 	tear_down(&fixture);

@@ -183,7 +183,7 @@ test_waits_for_the_replacement_of_a_crashed_worker(void **state)
 	drain_summary_attach(slot);
 	assert_null(slot->drain_summary);
 	assert_int_equal(drain_summary_workers(drain_summary), 2);
-	/* The replacement of the replacement, too. */
+	/* The replacement of a crashed replacement is waited for, too. */
 	struct process *third = add_worker(table, 1);
 	drain_summary_inherit(third, slot->process->drain_summary);
 	process_release(slot->process);
@@ -210,7 +210,7 @@ test_does_not_wait_for_cancelled_replacements(void **state)
 	drain_summary_cancel(slot);
 	assert_null(slot->drain_summary);
 	assert_null(table->drain_summaries);
-	/* Nor after all are destroyed. */
+	/* The same after all summaries are destroyed. */
 	drain_summary_open(table, "scale", clock_now_ns());
 	drain_summary_expect(slot, drain_summary_current(table));
 	drain_summary_destroy_all(table);

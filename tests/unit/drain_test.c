@@ -93,7 +93,7 @@ test_a_check_requested_by_the_last_event_runs_before_the_loop_sleeps(void **stat
 	must(event_base_once(f.w.worker.base, -1, EV_TIMEOUT, on_last_event,
 		 &f.w.worker, &soon) == 0);
 	run_until_break(&f);
-	/* Two requests make one check, and the master is told once. */
+	/* Two requests cause one check, and the master gets one message. */
 	assert_int_equal(channel_receive(f.master_fd, &message, &fd), 1);
 	assert_int_equal(message.verb, CHANNEL_LISTENERS_CLOSED);
 	assert_int_equal(channel_receive(f.master_fd, &message, &fd), -1);
@@ -101,7 +101,7 @@ test_a_check_requested_by_the_last_event_runs_before_the_loop_sleeps(void **stat
 }
 
 static void
-test_the_loop_goes_on_while_a_connection_is_open(void **state)
+test_the_loop_continues_while_a_connection_is_open(void **state)
 {
 	struct fixture f;
 	int fds[2];
@@ -131,7 +131,7 @@ main(void)
 		    test_a_requested_check_ends_a_loop_without_any_other_event),
 		cmocka_unit_test(
 		    test_a_check_requested_by_the_last_event_runs_before_the_loop_sleeps),
-		cmocka_unit_test(test_the_loop_goes_on_while_a_connection_is_open),
+		cmocka_unit_test(test_the_loop_continues_while_a_connection_is_open),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

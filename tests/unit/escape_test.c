@@ -117,7 +117,7 @@ test_every_byte_is_written_printable_and_decodes_back(void **state)
 }
 
 static void
-test_what_does_not_fit_ends_in_three_points(void **state)
+test_truncated_text_ends_in_three_dots(void **state)
 {
 	char out[16];
 
@@ -156,7 +156,7 @@ main(void)
 		cmocka_unit_test(test_a_lone_surrogate_is_refused),
 		cmocka_unit_test(test_text_is_decoded_in_place),
 		cmocka_unit_test(test_every_byte_is_written_printable_and_decodes_back),
-		cmocka_unit_test(test_what_does_not_fit_ends_in_three_points),
+		cmocka_unit_test(test_truncated_text_ends_in_three_dots),
 		cmocka_unit_test(test_a_buffer_of_any_size_is_never_overrun),
 	};
 

@@ -15,7 +15,7 @@ static enum frame_status
 next(enum framing framing, const char *text, size_t length, size_t max_message,
     struct frame *ret)
 {
-	/* Exactly this memory: a sanitizer sees a look beyond the end. */
+	/* An exact allocation, so that a sanitizer detects a read beyond the end. */
 	uint8_t *data = malloc(length + (length == 0));
 
 	assert_non_null(data);
@@ -36,7 +36,7 @@ assert_frame(const struct frame *frame, size_t header, size_t payload, size_t tr
 }
 
 static void
-test_each_framing_has_its_name_and_no_other_word_is_one(void **state)
+test_parses_the_name_of_each_framing_and_no_other_word(void **state)
 {
 	enum framing framing = FRAMING_LINE;
 
@@ -66,7 +66,7 @@ test_a_line_ends_at_its_first_newline(void **state)
 }
 
 static void
-test_a_line_may_have_max_message_bytes_before_its_newline_and_not_one_more(void **state)
+test_a_line_has_at_most_max_message_bytes_before_its_newline(void **state)
 {
 	struct frame frame;
 
@@ -81,7 +81,7 @@ test_a_line_may_have_max_message_bytes_before_its_newline_and_not_one_more(void 
 }
 
 static void
-test_a_search_for_the_newline_goes_on_where_the_last_one_ended(void **state)
+test_a_search_for_the_newline_continues_where_the_last_one_ended(void **state)
 {
 	struct frame frame;
 
@@ -89,7 +89,7 @@ test_a_search_for_the_newline_goes_on_where_the_last_one_ended(void **state)
 	assert_int_equal(framings[FRAMING_LINE].next(BYTES("abc\n"), 4, 3, 100, &frame),
 	    FRAME_WHOLE);
 	assert_frame(&frame, 0, 3, 1);
-	/* What was searched is believed: it is not looked at again. */
+	/* Bytes before the offset are not searched again. */
 	assert_int_equal(
 	    framings[FRAMING_LINE].next(BYTES("a\nc\n"), 4, 2, 100, &frame),
 	    FRAME_WHOLE);
@@ -101,7 +101,7 @@ test_a_search_for_the_newline_goes_on_where_the_last_one_ended(void **state)
 }
 
 static void
-test_a_length32_message_of_no_bytes_is_a_message(void **state)
+test_an_empty_length32_message_is_a_message(void **state)
 {
 	struct frame frame;
 
@@ -112,7 +112,7 @@ test_a_length32_message_of_no_bytes_is_a_message(void **state)
 }
 
 static void
-test_a_length32_message_is_whole_with_its_last_byte(void **state)
+test_a_length32_message_is_complete_with_its_last_byte(void **state)
 {
 	static const char data[] = "\0\0\0\5helloX";
 	struct frame frame;
@@ -128,7 +128,7 @@ test_a_length32_message_is_whole_with_its_last_byte(void **state)
 }
 
 static void
-test_a_length32_message_is_too_long_as_soon_as_it_says_so(void **state)
+test_a_length32_message_is_too_long_once_its_length_is_known(void **state)
 {
 	struct frame frame;
 
@@ -156,7 +156,7 @@ test_a_stream_is_cut_at_max_message_and_never_too_long(void **state)
 }
 
 static void
-test_at_the_end_an_open_line_is_a_message_and_half_a_length32_is_none(void **state)
+test_at_eof_a_partial_line_is_a_message_but_a_partial_length32_is_not(void **state)
 {
 	struct frame frame;
 
@@ -170,7 +170,7 @@ test_at_the_end_an_open_line_is_a_message_and_half_a_length32_is_none(void **sta
 }
 
 static void
-test_an_answer_is_framed_as_its_message_was(void **state)
+test_a_reply_is_framed_like_its_message(void **state)
 {
 	const struct frame line = { .payload = 3, .trailer = 1 };
 	const struct frame last_line = { .payload = 3 };
@@ -204,21 +204,22 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(
-		    test_each_framing_has_its_name_and_no_other_word_is_one),
+		    test_parses_the_name_of_each_framing_and_no_other_word),
 		cmocka_unit_test(test_a_line_ends_at_its_first_newline),
 		cmocka_unit_test(
-		    test_a_line_may_have_max_message_bytes_before_its_newline_and_not_one_more),
+		    test_a_line_has_at_most_max_message_bytes_before_its_newline),
 		cmocka_unit_test(
-		    test_a_search_for_the_newline_goes_on_where_the_last_one_ended),
-		cmocka_unit_test(test_a_length32_message_of_no_bytes_is_a_message),
-		cmocka_unit_test(test_a_length32_message_is_whole_with_its_last_byte),
+		    test_a_search_for_the_newline_continues_where_the_last_one_ended),
+		cmocka_unit_test(test_an_empty_length32_message_is_a_message),
 		cmocka_unit_test(
-		    test_a_length32_message_is_too_long_as_soon_as_it_says_so),
+		    test_a_length32_message_is_complete_with_its_last_byte),
+		cmocka_unit_test(
+		    test_a_length32_message_is_too_long_once_its_length_is_known),
 		cmocka_unit_test(
 		    test_a_stream_is_cut_at_max_message_and_never_too_long),
 		cmocka_unit_test(
-		    test_at_the_end_an_open_line_is_a_message_and_half_a_length32_is_none),
-		cmocka_unit_test(test_an_answer_is_framed_as_its_message_was),
+		    test_at_eof_a_partial_line_is_a_message_but_a_partial_length32_is_not),
+		cmocka_unit_test(test_a_reply_is_framed_like_its_message),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

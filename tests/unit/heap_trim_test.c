@@ -48,7 +48,7 @@ fill(void)
 	}
 }
 
-/* All but one in a hundred, which hold the rest of the heap where it is. */
+/* All but one in a hundred: these prevent the heap from shrinking at its end. */
 static void
 empty(void)
 {
@@ -73,10 +73,10 @@ returns_free_memory_to_the_kernel(void **state)
 	heap_trim_check(&heap_trim, 7000);
 	assert_true(heap_trim_check(&heap_trim, 9000));
 	assert_true(resident() + 5 * MIB < full);
-	/* What went already is no reason to try again. */
+	/* Memory that was already returned does not trigger another trim. */
 	assert_false(heap_trim_check(&heap_trim, 11000));
 	assert_false(heap_trim_check(&heap_trim, 13000));
-	/* Until it was used again. */
+	/* Memory that was used again does. */
 	fill();
 	assert_false(heap_trim_check(&heap_trim, 13500));
 	empty();

@@ -82,8 +82,8 @@ refuses_malformed_base64(void **state)
 static void
 the_encoding_inflates_to_the_bytes_of_the_java_implementation(void **state)
 {
-	static const uint8_t want[] = { 0x1c, 0x84, 0x93, 0x13, 0, 0, 0, 6, 0, 0, 0, 0,
-		0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0xd6, 0x93, 0xa4, 0,
+	static const uint8_t expected[] = { 0x1c, 0x84, 0x93, 0x13, 0, 0, 0, 6, 0, 0, 0,
+		0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0xd6, 0x93, 0xa4, 0,
 		0x3f, 0xf0, 0, 0, 0, 0, 0, 0, 0x01, 0x04, 0x02, 0xc9, 0x0f, 0x02 };
 	struct histogram *h = known_histogram();
 	char *text = histogram_codec_encode(h);
@@ -99,25 +99,25 @@ the_encoding_inflates_to_the_bytes_of_the_java_implementation(void **state)
 	assert_int_equal(packed[7], length - 8);
 	assert_int_equal(
 	    uncompress(plain, &plain_length, packed + 8, length - 8), Z_OK);
-	assert_int_equal(plain_length, sizeof(want));
-	assert_memory_equal(plain, want, sizeof(want));
+	assert_int_equal(plain_length, sizeof(expected));
+	assert_memory_equal(plain, expected, sizeof(expected));
 	free(packed);
 	free(text);
 	free(h);
 }
 
 static void
-a_text_of_the_java_implementation_is_read(void **state)
+decodes_a_text_of_the_java_implementation(void **state)
 {
-	struct histogram *want = known_histogram(), *h = decode(KNOWN);
+	struct histogram *expected = known_histogram(), *h = decode(KNOWN);
 
 	(void)state;
-	assert_memory_equal(h->counts, want->counts,
-	    (size_t)want->counts_length * sizeof(want->counts[0]));
-	assert_true(histogram_same_config(h, want));
+	assert_memory_equal(h->counts, expected->counts,
+	    (size_t)expected->counts_length * sizeof(expected->counts[0]));
+	assert_true(histogram_same_config(h, expected));
 	assert_true(histogram_count(h) == 4);
 	assert_true(histogram_min(h) == 1 && histogram_max(h) == 1000);
-	free(want);
+	free(expected);
 	free(h);
 }
 
@@ -164,7 +164,7 @@ refuses_malformed_histograms_with_a_reason(void **state)
 	}
 }
 
-/* A count of which the ninth byte needs all its bits. */
+/* A count that needs all bits of the ninth byte. */
 static void
 round_trips_the_highest_count(void **state)
 {
@@ -188,8 +188,8 @@ round_trips_the_highest_count(void **state)
 	}
 }
 
-/* A text of this header's offset and payload, of which at most 80 bytes are there, and
- * `more` bytes behind the stream. */
+/* A text with this offset in its header, this payload of at most 80 bytes, and `more`
+ * bytes after the stream. */
 static char *
 craft(uint8_t offset, const uint8_t *payload, size_t length, size_t more)
 {
@@ -226,7 +226,7 @@ assert_crafted(char *text, const char *wanted_error)
 static void
 names_what_is_invalid_in_the_text(void **state)
 {
-	/* 23,552 counts: as many zeros, one less and a count, and a zero too many. */
+	/* 23,552 counts: all zero; all but the last zero; one zero too many. */
 	static const uint8_t one[] = { 2 }, all[] = { 0xff, 0xef, 0x02 },
 			     last[] = { 0xfd, 0xef, 0x02, 2 },
 			     beyond[] = { 0xff, 0xef, 0x02, 2 },
@@ -249,16 +249,16 @@ names_what_is_invalid_in_the_text(void **state)
 	assert_crafted(craft(0, too_many, sizeof(too_many), 0), more_counts);
 	assert_crafted(craft(0, cut, sizeof(cut), 0), "the counts end within a number");
 	assert_crafted(craft(0, sum, sizeof(sum), 0), "the counts do not fit 63 bits");
-	/* So much that it would not be looked at. */
+	/* A text that is too long to be decoded. */
 	assert_crafted(craft(0, zeros, 0xffffff, 0),
 	    "its payload is longer than its configuration can be");
 	assert_crafted(craft(0, zeros, 200000, 0),
 	    "the zlib stream is damaged or ends in the counts");
 }
 
-/* One in a thousand passes the checksum of zlib (RFC 1950), which is a weak one. */
+/* One in a thousand passes the weak checksum of zlib (RFC 1950). */
 static void
-a_text_of_which_a_bit_has_changed_is_hardly_ever_another_histogram(void **state)
+a_changed_bit_is_nearly_always_detected(void **state)
 {
 	struct histogram *h = histogram_create(&hour_ns);
 	const char *error;
@@ -303,7 +303,7 @@ hgrm_of(const struct histogram *h)
 static void
 a_percentile_distribution_is_that_of_the_c_implementation(void **state)
 {
-	static const char want[] =
+	static const char expected[] =
 	    "       Value   Percentile   TotalCount 1/(1-Percentile)\n\n"
 	    "       1.000     0.000000            2         1.00\n"
 	    "       1.000     0.100000            2         1.11\n"
@@ -325,7 +325,7 @@ a_percentile_distribution_is_that_of_the_c_implementation(void **state)
 	char *text = hgrm_of(h);
 
 	(void)state;
-	assert_string_equal(text, want);
+	assert_string_equal(text, expected);
 	free(text);
 	free(h);
 }
@@ -362,13 +362,12 @@ main(void)
 		cmocka_unit_test(refuses_malformed_base64),
 		cmocka_unit_test(
 		    the_encoding_inflates_to_the_bytes_of_the_java_implementation),
-		cmocka_unit_test(a_text_of_the_java_implementation_is_read),
+		cmocka_unit_test(decodes_a_text_of_the_java_implementation),
 		cmocka_unit_test(round_trips_any_histogram),
 		cmocka_unit_test(refuses_malformed_histograms_with_a_reason),
 		cmocka_unit_test(round_trips_the_highest_count),
 		cmocka_unit_test(names_what_is_invalid_in_the_text),
-		cmocka_unit_test(
-		    a_text_of_which_a_bit_has_changed_is_hardly_ever_another_histogram),
+		cmocka_unit_test(a_changed_bit_is_nearly_always_detected),
 		cmocka_unit_test(
 		    a_percentile_distribution_is_that_of_the_c_implementation),
 		cmocka_unit_test(

@@ -23,7 +23,7 @@ make(const struct histogram_config *config)
 }
 
 static void
-the_indexes_are_those_of_the_other_implementations(void **state)
+the_indexes_match_other_implementations(void **state)
 {
 	struct histogram *h = make(&hour_us);
 	static const struct {
@@ -83,7 +83,7 @@ an_empty_histogram_reports_zeros(void **state)
 }
 
 static void
-percentiles_of_one_to_ten_thousand_are_the_ranks(void **state)
+percentiles_of_the_values_1_to_10000_equal_their_ranks(void **state)
 {
 	struct histogram *h = make(&hour_ns);
 	static const double percentiles[] = { 0, 0.01, 10, 50, 90, 99, 99.9, 99.99,
@@ -93,8 +93,8 @@ percentiles_of_one_to_ten_thousand_are_the_ranks(void **state)
 	for (uint64_t v = 1; v <= 10000; v++)
 		histogram_record(h, v);
 	for (size_t i = 0; i < sizeof(percentiles) / sizeof(percentiles[0]); i++) {
-		double want = percentiles[i] * 100;
-		uint64_t exact = want < 1 ? 1 : (uint64_t)lround(want);
+		double expected = percentiles[i] * 100;
+		uint64_t exact = expected < 1 ? 1 : (uint64_t)lround(expected);
 		uint64_t got = histogram_percentile(h, percentiles[i]);
 
 		assert_true(got == histogram_highest_equivalent(h, exact) ||
@@ -107,7 +107,7 @@ percentiles_of_one_to_ten_thousand_are_the_ranks(void **state)
 }
 
 static void
-ninety_nine_point_nine_of_a_thousand_is_the_999th(void **state)
+p99_9_of_a_thousand_values_is_the_999th(void **state)
 {
 	struct histogram *h = make(&hour_ns);
 
@@ -138,7 +138,7 @@ a_value_over_the_highest_is_dropped_and_counted(void **state)
 }
 
 static void
-adding_is_the_same_as_recording_in_one(void **state)
+adding_equals_recording_in_one_histogram(void **state)
 {
 	struct histogram *a = make(&hour_ns), *b = make(&hour_ns),
 			 *all = make(&hour_ns);
@@ -197,7 +197,7 @@ a_reset_or_zeroed_histogram_equals_a_new_one(void **state)
 }
 
 static void
-adding_another_configuration_is_refused(void **state)
+adding_a_different_configuration_is_refused(void **state)
 {
 	struct histogram *a = make(&hour_ns), *b = make(&hour_us);
 
@@ -212,7 +212,7 @@ adding_another_configuration_is_refused(void **state)
 }
 
 static void
-the_difference_of_two_moments_is_what_came_between(void **state)
+subtracting_a_snapshot_leaves_the_values_recorded_since(void **state)
 {
 	struct histogram *now = make(&hour_ns), *before = make(&hour_ns);
 	struct histogram *between = make(&hour_ns);
@@ -230,7 +230,7 @@ the_difference_of_two_moments_is_what_came_between(void **state)
 	assert_true(histogram_dropped(between) == 0);
 	assert_int_equal(histogram_subtract(between, now, now), 0);
 	assert_true(histogram_count(between) == 0 && histogram_max(between) == 0);
-	/* The highest of all is known as it is. */
+	/* The maximum is exact if it was recorded since the snapshot. */
 	histogram_record(now, 1000000);
 	histogram_record_many(now, UINT64_MAX, 4);
 	assert_int_equal(histogram_subtract(between, now, before), 0);
@@ -261,17 +261,19 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_indexes_are_those_of_the_other_implementations),
+		cmocka_unit_test(the_indexes_match_other_implementations),
 		cmocka_unit_test(every_index_round_trips_through_its_value),
 		cmocka_unit_test(an_empty_histogram_reports_zeros),
-		cmocka_unit_test(percentiles_of_one_to_ten_thousand_are_the_ranks),
-		cmocka_unit_test(ninety_nine_point_nine_of_a_thousand_is_the_999th),
+		cmocka_unit_test(
+		    percentiles_of_the_values_1_to_10000_equal_their_ranks),
+		cmocka_unit_test(p99_9_of_a_thousand_values_is_the_999th),
 		cmocka_unit_test(a_value_over_the_highest_is_dropped_and_counted),
-		cmocka_unit_test(adding_is_the_same_as_recording_in_one),
+		cmocka_unit_test(adding_equals_recording_in_one_histogram),
 		cmocka_unit_test(adding_updates_minimum_and_maximum),
 		cmocka_unit_test(a_reset_or_zeroed_histogram_equals_a_new_one),
-		cmocka_unit_test(adding_another_configuration_is_refused),
-		cmocka_unit_test(the_difference_of_two_moments_is_what_came_between),
+		cmocka_unit_test(adding_a_different_configuration_is_refused),
+		cmocka_unit_test(
+		    subtracting_a_snapshot_leaves_the_values_recorded_since),
 		cmocka_unit_test(refuses_invalid_configurations),
 	};
 

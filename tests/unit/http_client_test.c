@@ -34,7 +34,7 @@ __wrap_recv(int fd, void *data, size_t size, int flags)
 	return 1;
 }
 
-/* The same, as it is called where it is fortified. */
+/* recv as called under _FORTIFY_SOURCE. */
 ssize_t
 __wrap___recv_chk(int fd, void *data, size_t size, size_t room, int flags)
 {
@@ -71,7 +71,7 @@ close_pair(void **state)
 	return 0;
 }
 
-/* What is answered before it is asked. */
+/* A response that arrives before the request is sent. */
 static int
 ask(struct fixture *f, const char *answer, double patience_s,
     struct http_client_response *ret)

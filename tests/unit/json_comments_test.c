@@ -21,7 +21,7 @@ check_blanked(const char *text, const char *expected)
 }
 
 static void
-test_comments_become_spaces_and_lines_stay(void **state)
+test_comments_become_spaces_and_line_ends_are_kept(void **state)
 {
 	(void)state;
 	check_blanked("1 // x\n2", "1     \n2");
@@ -153,7 +153,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_comments_become_spaces_and_lines_stay),
+		cmocka_unit_test(test_comments_become_spaces_and_line_ends_are_kept),
 		cmocka_unit_test(test_keeps_comment_characters_in_strings),
 		cmocka_unit_test(test_leaves_a_single_slash_to_the_parser),
 		cmocka_unit_test(

@@ -11,7 +11,7 @@
 
 #include "lib/json/json_load.h"
 
-/* Strings that are longer than a first buffer of jansson's, with escapes all over. */
+/* Strings that are longer than the initial buffer of jansson, with many escapes. */
 #define ESCAPES "\\n\\t\\u00e9\\\\\\\"\\n\\t\\u00e9\\\\\\\"\\n\\t\\u00e9\\\\\\\""
 static const char text[] = "{ \"" ESCAPES ESCAPES "\": [ 1, 2.5, \"" ESCAPES
 			   "\", { \"a\": null, \"b\": true } ] }";
@@ -66,7 +66,7 @@ load_string(void)
 	return json_load_string("any text");
 }
 
-/* Each allocation fails in turn, until there are no more: what is read then is all. */
+/* Lets each allocation fail in turn, until a load needs fewer and is complete. */
 static void
 check_sweep(json_t *(*load)(void), unsigned allocations_least)
 {

@@ -212,18 +212,19 @@ a_copy_owns_its_texts(void **state)
 		{ .name = NULL },
 	};
 	char owner[] = "Ann";
-	struct cart cart = { .owner = owner }, copy = cart, nobody = { .owner = NULL };
+	struct cart cart = { .owner = owner }, copy = cart,
+		    no_owner = { .owner = NULL };
 
 	(void)state;
 	assert_int_equal(json_record_copy_texts(fields, &copy), 0);
-	assert_int_equal(json_record_copy_texts(fields, &nobody), 0);
+	assert_int_equal(json_record_copy_texts(fields, &no_owner), 0);
 	assert_true(json_record_equals(&fields[0], &cart, &copy));
 	owner[0] = 'U';
 	assert_string_equal(copy.owner, "Ann");
-	assert_string_equal(nobody.owner, "");
+	assert_string_equal(no_owner.owner, "");
 	assert_false(json_record_equals(&fields[0], &cart, &copy));
 	json_record_finish(fields, &copy);
-	json_record_finish(fields, &nobody);
+	json_record_finish(fields, &no_owner);
 }
 
 struct part_number {

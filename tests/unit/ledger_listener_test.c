@@ -13,7 +13,7 @@ assert_listener(struct fixture *f, uint32_t listener, uint64_t accepted, uint64_
 }
 
 static void
-test_a_listener_keeps_its_number_and_its_counts(void **state)
+test_a_listener_keeps_its_index_and_its_counts(void **state)
 {
 	struct fixture f;
 
@@ -99,7 +99,7 @@ test_counts_connections_of_a_crashed_worker_as_lost_per_listener(void **state)
 	ledger_count(
 	    &worker_ledger->by_listener[other], LEDGER_CONNECTIONS_ACCEPTED, 3);
 	ledger_count_closed(&worker_ledger->by_listener[other], CLOSE_RESET);
-	/* It died before its gauges had all of that. */
+	/* The worker died before it had added all of them to its gauges. */
 	ledger_add_open(&worker_ledger->by_listener[0], 4);
 	ledger_add_open(&worker_ledger->by_listener[other], 3);
 	release_blocks(&f, worker_ledger, 0, 0);
@@ -119,8 +119,8 @@ test_counts_connections_lost_in_transfer_per_listener(void **state)
 	struct worker_ledger *from = claim_blocks(&f, 0), *to = claim_blocks(&f, 1);
 	ledger_count(&from->by_listener[other], LEDGER_CONNECTIONS_ACCEPTED, 5);
 	ledger_add_open(&from->by_listener[other], 5);
-	/* Two arrived, which the one who took them has not counted when it dies; the
-	 * other has three left, of which it counts five. */
+	/* The receiver dies before it counts the two connections that it received. The
+	 * sender keeps three, but its gauge is still five. */
 	ledger_add_open(&to->by_listener[other], 2);
 	release_blocks(&f, to, 2, 0);
 	assert_listener(&f, other, 5, 5, 2);
@@ -131,7 +131,7 @@ test_counts_connections_lost_in_transfer_per_listener(void **state)
 	close_ledger(&f);
 }
 
-/* Three were lost: two that a listener counts, and one on its way to another. */
+/* Three are lost: two that a listener counts, and one in a transfer. */
 static void
 test_no_connection_is_lost_twice_for_the_listener_that_counts_it(void **state)
 {
@@ -158,7 +158,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_a_listener_keeps_its_number_and_its_counts),
+		cmocka_unit_test(test_a_listener_keeps_its_index_and_its_counts),
 		cmocka_unit_test(test_surplus_listeners_share_one_block),
 		cmocka_unit_test(test_ignores_invalid_indexes_in_shared_memory),
 		cmocka_unit_test(

@@ -55,7 +55,7 @@ test_counts_open_connections_of_a_crashed_worker_as_worker_lost(void **state)
 	assert_sum(&f, 10, 0, 6);
 	assert_int_equal(ledger_open_now(f.ledger), 0);
 
-	/* The replacement in the slot begins at nothing; the slot does not. */
+	/* The counters of the replacement start at 0, those of the slot do not. */
 	struct worker_ledger *next = claim_blocks(&f, 3);
 	ledger_count(&next->by_listener[0], LEDGER_CONNECTIONS_ACCEPTED, 1);
 	ledger_count(&next->by_listener[0], LEDGER_MESSAGES_RECEIVED, 1);
@@ -77,12 +77,12 @@ test_transferred_connections_are_not_lost(void **state)
 	open_ledger(&f);
 	struct worker_ledger *from = claim_blocks(&f, 0), *to = claim_blocks(&f, 1);
 	ledger_count(&from->by_listener[0], LEDGER_CONNECTIONS_ACCEPTED, 5);
-	/* Three arrived, and the old worker died when it had booked one of them. */
+	/* Three were received; the sender died after it had counted one of them. */
 	ledger_count(&from->by_listener[0], LEDGER_CONNECTIONS_MOVED_OUT, 1);
 	ledger_count(&to->by_listener[0], LEDGER_CONNECTIONS_MOVED_IN, 3);
 	release_blocks(&f, from, 0, 3);
 	assert_sum(&f, 5, 3, 2);
-	/* The new one dies in turn, one of them closed. */
+	/* The receiver dies, too, after it has closed one of them. */
 	ledger_count_closed(&to->by_listener[0], CLOSE_PEER_CLOSED);
 	release_blocks(&f, to, 3, 0);
 	assert_sum(&f, 5, 0, 4);
@@ -135,7 +135,7 @@ test_each_worker_claims_its_own_blocks_until_none_is_free(void **state)
 	close_ledger(&f);
 }
 
-/* Books behind those that are given out again are still read. */
+/* Blocks after a reused one are still read. */
 static void
 test_reused_blocks_hide_no_connection(void **state)
 {
@@ -191,7 +191,7 @@ test_releases_the_blocks_of_a_worker_killed_at_any_moment(void **state)
 			    &worker_ledger->by_listener[0], CLOSE_PEER_CLOSED);
 		}
 	}
-	/* Meanwhile: a reader never finds more ends than beginnings. */
+	/* Meanwhile a reader never finds more closed connections than opened ones. */
 	uint64_t accepted = 0;
 	while (accepted < 1000000) {
 		struct ledger_totals totals;

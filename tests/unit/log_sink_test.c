@@ -22,7 +22,7 @@
 
 #define TEXT_BYTES 65536
 
-/* The log is a file, and standard error another one. */
+/* The log and standard error are two files. */
 struct fixture {
 	char folder[32];
 	char log[64];
@@ -188,14 +188,14 @@ test_a_line_for_syslog_is_a_packet_with_its_priority_and_the_date(void **state)
 	assert_int_equal(log_open_syslog(f->socket), 0);
 	log_set_name("yodeld", "");
 	log_warnx("odd");
-	char wanted[64];
-	snprintf(wanted, sizeof(wanted), "yodeld[%d]: odd\n", (int)getpid());
-	expect_packet(fd, "<28>", wanted);
+	char expected[64];
+	snprintf(expected, sizeof(expected), "yodeld[%d]: odd\n", (int)getpid());
+	expect_packet(fd, "<28>", expected);
 	close(fd);
 }
 
 static void
-test_a_syslog_that_was_restarted_is_found_again_by_a_reopen(void **state)
+test_reopening_reconnects_to_a_restarted_syslog(void **state)
 {
 	struct fixture *f = *state;
 	int fd = bind_syslog(f->socket);
@@ -214,7 +214,7 @@ test_a_syslog_that_was_restarted_is_found_again_by_a_reopen(void **state)
 }
 
 static void
-test_a_syslog_that_is_not_there_leaves_the_log_as_it_was(void **state)
+test_a_missing_syslog_socket_leaves_the_log_unchanged(void **state)
 {
 	struct fixture *f = *state;
 
@@ -228,7 +228,7 @@ test_suppresses_repeated_lines_and_counts_them(void **state)
 {
 	(void)state;
 	static const char kind[] = "kind %d", other[] = "other %d";
-	const char *told = NULL;
+	const char *reported = NULL;
 	uint64_t now_ns = 1000 * LOG_RATELIMIT_WINDOW_NS;
 
 	for (int i = 0; i < LOG_RATELIMIT_LINES; i++)
@@ -236,11 +236,11 @@ test_suppresses_repeated_lines_and_counts_them(void **state)
 	for (int i = 0; i < 7; i++)
 		assert_false(log_ratelimit_allow(kind, now_ns + 1));
 	assert_true(log_ratelimit_allow(other, now_ns + 1));
-	assert_int_equal(log_ratelimit_take_suppressed(now_ns + 1, &told), 0);
+	assert_int_equal(log_ratelimit_take_suppressed(now_ns + 1, &reported), 0);
 	now_ns += LOG_RATELIMIT_WINDOW_NS;
-	assert_int_equal(log_ratelimit_take_suppressed(now_ns, &told), 7);
-	assert_ptr_equal(told, kind);
-	assert_int_equal(log_ratelimit_take_suppressed(now_ns, &told), 0);
+	assert_int_equal(log_ratelimit_take_suppressed(now_ns, &reported), 7);
+	assert_ptr_equal(reported, kind);
+	assert_int_equal(log_ratelimit_take_suppressed(now_ns, &reported), 0);
 	assert_true(log_ratelimit_allow(kind, now_ns));
 }
 
@@ -311,16 +311,17 @@ static void
 test_suppressed_lines_preserve_errno(void **state)
 {
 	(void)state;
-	static const char told[] = "told", left_out[] = "left out";
+	static const char due[] = "due", other[] = "other";
 
 	assert_int_equal(log_open("/dev/full"), 0);
-	/* A count whose time has come, told when a line comes that is left out. */
+	/* The window of `due` has passed: its count is reported when a line of `other`
+	 * is suppressed. */
 	for (int i = 0; i <= LOG_RATELIMIT_LINES; i++)
-		log_ratelimit_allow(told, now_ns() - LOG_RATELIMIT_WINDOW_NS);
+		log_ratelimit_allow(due, now_ns() - LOG_RATELIMIT_WINDOW_NS);
 	for (int i = 0; i <= LOG_RATELIMIT_LINES; i++)
-		log_ratelimit_allow(left_out, now_ns());
+		log_ratelimit_allow(other, now_ns());
 	errno = ENOTTY;
-	log_warnx(left_out);
+	log_warnx(other);
 	assert_int_equal(errno, ENOTTY);
 }
 
@@ -337,8 +338,8 @@ main(void)
 		SINK_TEST(test_writes_no_priority_to_a_stderr_other_than_the_journal),
 		SINK_TEST(
 		    test_a_line_for_syslog_is_a_packet_with_its_priority_and_the_date),
-		SINK_TEST(test_a_syslog_that_was_restarted_is_found_again_by_a_reopen),
-		SINK_TEST(test_a_syslog_that_is_not_there_leaves_the_log_as_it_was),
+		SINK_TEST(test_reopening_reconnects_to_a_restarted_syslog),
+		SINK_TEST(test_a_missing_syslog_socket_leaves_the_log_unchanged),
 		cmocka_unit_test(test_suppresses_repeated_lines_and_counts_them),
 		cmocka_unit_test(test_slow_lines_are_never_suppressed),
 		cmocka_unit_test(test_writes_all_kinds_beyond_the_table_size),

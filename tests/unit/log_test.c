@@ -79,7 +79,7 @@ static void
 test_a_line_names_the_program_its_process_and_its_role(void **state)
 {
 	struct fixture *f = *state;
-	char wanted[128];
+	char expected[128];
 
 	log_info("plain");
 	log_set_name("yodeld", "");
@@ -88,15 +88,15 @@ test_a_line_names_the_program_its_process_and_its_role(void **state)
 	log_warnx("number %d", 7);
 	log_set_name("yodel", NULL);
 	log_errorx("of a command");
-	snprintf(wanted, sizeof(wanted),
+	snprintf(expected, sizeof(expected),
 	    "plain\nyodeld[%d]: from the master\nyodeld[%d] worker 2: number 7\n"
 	    "yodel: of a command\n",
 	    (int)getpid(), (int)getpid());
-	assert_string_equal(read_lines(f, f->path), wanted);
+	assert_string_equal(read_lines(f, f->path), expected);
 }
 
 static void
-test_what_is_below_the_level_is_not_written(void **state)
+test_lines_below_the_level_are_not_written(void **state)
 {
 	struct fixture *f = *state;
 
@@ -155,7 +155,7 @@ test_a_JSON_line_parses_whatever_the_message_holds(void **state)
 }
 
 static void
-test_a_JSON_line_holds_bytes_that_are_no_text_as_question_marks(void **state)
+test_a_JSON_line_replaces_invalid_UTF_8_by_question_marks(void **state)
 {
 	struct fixture *f = *state;
 
@@ -169,7 +169,7 @@ test_a_JSON_line_holds_bytes_that_are_no_text_as_question_marks(void **state)
 }
 
 static void
-test_a_message_that_is_too_long_is_cut_and_stays_one_line(void **state)
+test_a_message_that_is_too_long_is_truncated_to_one_line(void **state)
 {
 	struct fixture *f = *state;
 	char *message = malloc(5000);
@@ -193,7 +193,7 @@ test_a_message_that_is_too_long_is_cut_and_stays_one_line(void **state)
 }
 
 static void
-test_a_value_with_a_newline_in_it_makes_no_second_line(void **state)
+test_a_newline_in_a_value_does_not_start_a_second_line(void **state)
 {
 	struct fixture *f = *state;
 
@@ -222,7 +222,7 @@ test_after_a_rotation_the_lines_go_to_the_new_file(void **state)
 }
 
 static void
-test_a_file_that_cannot_be_opened_leaves_the_log_as_it_was(void **state)
+test_a_file_that_cannot_be_opened_leaves_the_log_unchanged(void **state)
 {
 	struct fixture *f = *state;
 
@@ -249,7 +249,7 @@ test_reports_the_number_of_dropped_lines(void **state)
 }
 
 static void
-check_fatal(void (*end)(void), int status, const char *wanted)
+check_fatal(void (*end)(void), int status, const char *expected)
 {
 	int pipes[2], result;
 	char text[128] = "";
@@ -269,7 +269,7 @@ check_fatal(void (*end)(void), int status, const char *wanted)
 	assert_int_equal(waitpid(pid, &result, 0), pid);
 	assert_true(WIFEXITED(result));
 	assert_int_equal(WEXITSTATUS(result), status);
-	assert_string_equal(text, wanted);
+	assert_string_equal(text, expected);
 }
 
 static void
@@ -301,15 +301,14 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		LOG_TEST(test_a_line_names_the_program_its_process_and_its_role),
-		LOG_TEST(test_what_is_below_the_level_is_not_written),
+		LOG_TEST(test_lines_below_the_level_are_not_written),
 		LOG_TEST(test_warn_and_error_add_the_text_of_errno_and_keep_it),
 		LOG_TEST(test_a_JSON_line_parses_whatever_the_message_holds),
-		LOG_TEST(
-		    test_a_JSON_line_holds_bytes_that_are_no_text_as_question_marks),
-		LOG_TEST(test_a_message_that_is_too_long_is_cut_and_stays_one_line),
-		LOG_TEST(test_a_value_with_a_newline_in_it_makes_no_second_line),
+		LOG_TEST(test_a_JSON_line_replaces_invalid_UTF_8_by_question_marks),
+		LOG_TEST(test_a_message_that_is_too_long_is_truncated_to_one_line),
+		LOG_TEST(test_a_newline_in_a_value_does_not_start_a_second_line),
 		LOG_TEST(test_after_a_rotation_the_lines_go_to_the_new_file),
-		LOG_TEST(test_a_file_that_cannot_be_opened_leaves_the_log_as_it_was),
+		LOG_TEST(test_a_file_that_cannot_be_opened_leaves_the_log_unchanged),
 		LOG_TEST(test_reports_the_number_of_dropped_lines),
 		LOG_TEST(test_fatal_says_why_on_stderr_and_ends_with_the_given_status),
 	};

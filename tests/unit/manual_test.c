@@ -1,6 +1,6 @@
 /*
  * Compares the tables of settings, counters and close reasons in the manuals, which
- * stand between marks in the pages, with those in the code. With the argument --write
+ * are between marks in the pages, with those in the code. With the argument --write
  * (`make tables`) it rewrites them.
  */
 #include <setjmp.h>
@@ -19,7 +19,7 @@
 #include "conf/config.h"
 
 #define PAGE_BYTES 131072
-#define WIDTH 78 /* of a source line, as mandoc -Tlint wants it */
+#define WIDTH 78 /* of a source line; mandoc -Tlint warns about longer ones */
 
 static bool is_writing;
 
@@ -65,8 +65,8 @@ put_text(FILE *out, const char *text)
 static void
 put_setting(const char *name, const struct setting *row, void *out)
 {
-	char wanted[SETTINGS_EXPECTED_MAX], text[SETTINGS_EXPECTED_MAX + 256];
-	/* As it would stand in the file. */
+	char expected[SETTINGS_EXPECTED_MAX], text[SETTINGS_EXPECTED_MAX + 256];
+	/* As written in the file. */
 	bool is_text = row->type != SETTING_BOOL &&
 	    (row->type != SETTING_INTEGER || strcmp(row->initial, "auto") == 0);
 	const char *quote = is_text ? "\"" : "";
@@ -74,11 +74,11 @@ put_setting(const char *name, const struct setting *row, void *out)
 		snprintf(text, sizeof(text), "%s", row->help);
 	else if (row->initial == NULL)
 		snprintf(text, sizeof(text), "%s The value is %s.", row->help,
-		    settings_expected(row, wanted));
+		    settings_expected(row, expected));
 	else
 		snprintf(text, sizeof(text),
 		    "%s The value is %s; the default is %s%s%s.", row->help,
-		    settings_expected(row, wanted), quote, row->initial, quote);
+		    settings_expected(row, expected), quote, row->initial, quote);
 	fprintf(out, ".It Va %s\n", name);
 	put_text(out, text);
 }
@@ -87,7 +87,8 @@ static void
 put_row(FILE *out, const char *name, const char *help)
 {
 	char text[256];
-	/* A sentence; but the name of a setting, which has a dot, stays as it is. */
+	/* Capitalizes the first letter, except in the name of a setting, which has a
+	 * dot. */
 	bool is_name = memchr(help, '.', strcspn(help, " ")) != NULL;
 	snprintf(text, sizeof(text), "%c%s.",
 	    is_name ? help[0] : toupper((unsigned char)help[0]), help + 1);
@@ -127,7 +128,7 @@ read_page(const char *path)
 	return text;
 }
 
-/* The page with the table between its marks as the code has it; heap. */
+/* The page with the table of the code between its marks; heap. */
 static char *
 rewrite(const char *page, const char *table, void (*put)(FILE *out))
 {
@@ -153,12 +154,12 @@ static void
 check(const char *path, const char *table, void (*put)(FILE *out))
 {
 	char *page = read_page(path);
-	char *wanted = rewrite(page, table, put);
-	bool is_same = strcmp(page, wanted) == 0;
+	char *expected = rewrite(page, table, put);
+	bool is_same = strcmp(page, expected) == 0;
 	if (!is_same && is_writing) {
 		FILE *out = fopen(path, "w");
 		assert_non_null(out);
-		fputs(wanted, out);
+		fputs(expected, out);
 		fclose(out);
 	} else if (!is_same) {
 		print_error(
@@ -166,12 +167,12 @@ check(const char *path, const char *table, void (*put)(FILE *out))
 		    path, table);
 	}
 	free(page);
-	free(wanted);
+	free(expected);
 	assert_true(is_same || is_writing);
 }
 
 static void
-test_the_manual_of_the_file_has_every_setting_as_the_table_has_it(void **state)
+test_the_manual_of_the_file_matches_the_settings_table(void **state)
 {
 	(void)state;
 	check("conf/yodeld.json.5", "settings", put_settings);
@@ -191,7 +192,7 @@ main(int argc, char **argv)
 	is_writing = argc > 1 && strcmp(argv[1], "--write") == 0;
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(
-		    test_the_manual_of_the_file_has_every_setting_as_the_table_has_it),
+		    test_the_manual_of_the_file_matches_the_settings_table),
 		cmocka_unit_test(
 		    test_the_manual_of_the_server_has_every_counter_and_close_reason),
 	};

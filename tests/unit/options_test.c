@@ -90,7 +90,7 @@ parse(struct sample *sample, const char *line)
 	return options_parse(&command, argc, argv, sample);
 }
 
-/* Parses in a child that has to exit with `status`; returns what it printed on `fd`. */
+/* Parses in a child that must exit with `status`; returns its output on `fd`. */
 static const char *
 print_of_exit(const char *line, int status, int fd)
 {
@@ -163,7 +163,7 @@ test_fields_without_an_option_keep_their_defaults(void **state)
 }
 
 static void
-test_operands_stand_anywhere_and_come_back_in_order(void **state)
+test_operands_between_options_are_returned_in_order(void **state)
 {
 	struct sample sample;
 	char **operands;
@@ -181,7 +181,7 @@ test_operands_stand_anywhere_and_come_back_in_order(void **state)
 }
 
 static void
-test_short_options_join_and_long_ones_may_be_abbreviated(void **state)
+test_short_options_combine_and_long_ones_may_be_abbreviated(void **state)
 {
 	struct sample sample;
 
@@ -196,7 +196,7 @@ test_short_options_join_and_long_ones_may_be_abbreviated(void **state)
 }
 
 static void
-test_a_bad_value_is_named_with_what_was_expected(void **state)
+test_an_invalid_value_is_quoted_with_the_expected_format(void **state)
 {
 	(void)state;
 	assert_rejected(
@@ -216,7 +216,7 @@ test_a_bad_value_is_named_with_what_was_expected(void **state)
 }
 
 static void
-test_an_option_that_does_not_exist_is_answered_with_the_nearest(void **state)
+test_rejects_an_unknown_option_and_suggests_the_nearest(void **state)
 {
 	(void)state;
 	assert_rejected(
@@ -228,7 +228,7 @@ test_an_option_that_does_not_exist_is_answered_with_the_nearest(void **state)
 }
 
 static void
-test_arguments_and_operands_are_counted(void **state)
+test_rejects_missing_and_surplus_arguments_and_operands(void **state)
 {
 	(void)state;
 	assert_rejected("x -f", "--file: missing argument: expected FILE");
@@ -288,13 +288,15 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_each_kind_sets_its_field),
 		cmocka_unit_test(test_fields_without_an_option_keep_their_defaults),
-		cmocka_unit_test(test_operands_stand_anywhere_and_come_back_in_order),
+		cmocka_unit_test(test_operands_between_options_are_returned_in_order),
 		cmocka_unit_test(
-		    test_short_options_join_and_long_ones_may_be_abbreviated),
-		cmocka_unit_test(test_a_bad_value_is_named_with_what_was_expected),
+		    test_short_options_combine_and_long_ones_may_be_abbreviated),
 		cmocka_unit_test(
-		    test_an_option_that_does_not_exist_is_answered_with_the_nearest),
-		cmocka_unit_test(test_arguments_and_operands_are_counted),
+		    test_an_invalid_value_is_quoted_with_the_expected_format),
+		cmocka_unit_test(
+		    test_rejects_an_unknown_option_and_suggests_the_nearest),
+		cmocka_unit_test(
+		    test_rejects_missing_and_surplus_arguments_and_operands),
 		cmocka_unit_test(test_help_has_each_row_in_its_group_and_wraps),
 		cmocka_unit_test(test_the_version_is_one_line),
 	};

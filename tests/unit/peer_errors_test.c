@@ -121,7 +121,7 @@ test_reports_a_truncated_message_while_replies_are_queued(void **state)
 	int fds[2];
 
 	(void)state;
-	/* Messages of no bytes, and half a header. */
+	/* Empty messages, then half a header. */
 	worker_fixture_start(
 	    &w, "fixed=a long answer", FRAMING_LENGTH32, MAX_MESSAGE, 1 << 20);
 	open_unix_pair(fds, 4096);

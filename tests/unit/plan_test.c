@@ -248,7 +248,7 @@ each_rank_uses_its_own_source_addresses(void **state)
 }
 
 static void
-the_processes_of_all_ranks_send_one_after_the_other(void **state)
+the_processes_of_all_ranks_take_turns(void **state)
 {
 	struct plan plan = { .ranks = 1, .processes = 2 };
 	bool taken[12] = { false };
@@ -275,7 +275,7 @@ main(void)
 		cmocka_unit_test(options_select_the_load_model),
 		cmocka_unit_test(refuses_invalid_plans_with_a_reason),
 		cmocka_unit_test(ranks_and_processes_share_every_connection_once),
-		cmocka_unit_test(the_processes_of_all_ranks_send_one_after_the_other),
+		cmocka_unit_test(the_processes_of_all_ranks_take_turns),
 		cmocka_unit_test(source_addresses_stay_in_their_network),
 		cmocka_unit_test(each_rank_uses_its_own_source_addresses),
 		cmocka_unit_test(

@@ -9,17 +9,17 @@
 #include "lib/printable.h"
 
 static void
-expect(const char *text, const char *wanted)
+expect(const char *text, const char *expected)
 {
 	char copy[64];
 
 	strcpy(copy, text);
 	assert_ptr_equal(printable_sanitize(copy), copy);
-	assert_string_equal(copy, wanted);
+	assert_string_equal(copy, expected);
 }
 
 static void
-test_what_can_be_shown_stays(void **state)
+test_printable_text_is_unchanged(void **state)
 {
 	(void)state;
 	expect("", "");
@@ -29,7 +29,7 @@ test_what_can_be_shown_stays(void **state)
 }
 
 static void
-test_controls_become_question_marks(void **state)
+test_control_characters_become_question_marks(void **state)
 {
 	(void)state;
 	expect("a\nb\tc\x1b[31m\x7f", "a?b?c?[31m?");
@@ -37,30 +37,30 @@ test_controls_become_question_marks(void **state)
 }
 
 static void
-test_what_is_no_UTF_8_becomes_question_marks(void **state)
+test_invalid_UTF_8_becomes_question_marks(void **state)
 {
 	(void)state;
 	expect("x\xff\xfey", "x??y");
 	expect("\x80", "?");
-	expect("\xc0\xaf", "??");           /* longer than need be */
-	expect("\xe0\x80\xaf", "???");      /* the same */
-	expect("\xed\xa0\x80", "???");      /* half of a pair */
-	expect("\xf4\x90\x80\x80", "????"); /* behind the last */
-	expect("\xe2\x82", "??");           /* cut off */
+	expect("\xc0\xaf", "??");           /* overlong encoding */
+	expect("\xe0\x80\xaf", "???");      /* overlong encoding */
+	expect("\xed\xa0\x80", "???");      /* lone surrogate */
+	expect("\xf4\x90\x80\x80", "????"); /* beyond U+10FFFF */
+	expect("\xe2\x82", "??");           /* truncated */
 	expect("\xe2\x82z", "??z");
 }
 
 static void
-expect_escaped(const char *text, size_t size, const char *wanted)
+expect_escaped(const char *text, size_t size, const char *expected)
 {
 	char out[64];
 
 	assert_ptr_equal(printable_escape(text, out, size), out);
-	assert_string_equal(out, wanted);
+	assert_string_equal(out, expected);
 }
 
 static void
-test_an_escape_shows_what_a_file_would_say(void **state)
+test_control_characters_are_shown_as_JSON_escapes(void **state)
 {
 	(void)state;
 	expect_escaped("", 64, "");
@@ -71,7 +71,7 @@ test_an_escape_shows_what_a_file_would_say(void **state)
 }
 
 static void
-test_what_does_not_fit_is_cut_between_characters(void **state)
+test_text_is_truncated_between_characters(void **state)
 {
 	(void)state;
 	expect_escaped("1234567", 8, "1234567");
@@ -82,7 +82,7 @@ test_what_does_not_fit_is_cut_between_characters(void **state)
 }
 
 static void
-test_of_a_long_text_the_end_is_kept(void **state)
+test_the_tail_of_a_long_text_is_kept(void **state)
 {
 	char out[8];
 
@@ -97,12 +97,12 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_what_can_be_shown_stays),
-		cmocka_unit_test(test_controls_become_question_marks),
-		cmocka_unit_test(test_what_is_no_UTF_8_becomes_question_marks),
-		cmocka_unit_test(test_an_escape_shows_what_a_file_would_say),
-		cmocka_unit_test(test_what_does_not_fit_is_cut_between_characters),
-		cmocka_unit_test(test_of_a_long_text_the_end_is_kept),
+		cmocka_unit_test(test_printable_text_is_unchanged),
+		cmocka_unit_test(test_control_characters_become_question_marks),
+		cmocka_unit_test(test_invalid_UTF_8_becomes_question_marks),
+		cmocka_unit_test(test_control_characters_are_shown_as_JSON_escapes),
+		cmocka_unit_test(test_text_is_truncated_between_characters),
+		cmocka_unit_test(test_the_tail_of_a_long_text_is_kept),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -146,7 +146,7 @@ warns_about_another_user(void)
 }
 
 static void
-test_warns_without_root_that_the_user_is_kept(void **state)
+test_warns_without_root_that_the_user_is_unchanged(void **state)
 {
 	(void)state;
 	assert_true(in_child(warns_about_another_user));
@@ -168,7 +168,7 @@ test_drops_root_permanently(void **state)
 }
 
 static void
-test_the_group_may_differ_from_the_group_of_the_user(void **state)
+test_the_group_may_differ_from_the_primary_group_of_the_user(void **state)
 {
 	(void)state;
 	bool (*is_so)(void) =
@@ -188,10 +188,11 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_warns_without_root_that_the_user_is_kept),
+		cmocka_unit_test(test_warns_without_root_that_the_user_is_unchanged),
 		cmocka_unit_test(test_without_a_user_drops_only_capabilities),
 		cmocka_unit_test(test_drops_root_permanently),
-		cmocka_unit_test(test_the_group_may_differ_from_the_group_of_the_user),
+		cmocka_unit_test(
+		    test_the_group_may_differ_from_the_primary_group_of_the_user),
 		cmocka_unit_test(
 		    test_an_unknown_user_or_group_is_an_error_and_nothing_changes),
 	};

@@ -33,7 +33,7 @@ tear_down(void **state)
 }
 
 static void
-a_counter_is_below_its_name_in_its_section(void **state)
+reads_a_counter_by_its_section_and_name(void **state)
 {
 	uint64_t value = 5;
 
@@ -63,7 +63,7 @@ missing_counters_leave_the_value_unchanged(void **state)
 }
 
 static void
-a_word_is_looked_for_from_its_line_on(void **state)
+finds_a_word_after_the_start_of_its_line(void **state)
 {
 	(void)state;
 	assert_int_equal(procfs_word(path, "Ip: 7", " 7 "), 8);
@@ -71,7 +71,7 @@ a_word_is_looked_for_from_its_line_on(void **state)
 }
 
 static void
-no_more_is_read_than_there_is_room_for(void **state)
+reads_at_most_the_size_of_the_buffer(void **state)
 {
 	char some[6];
 
@@ -84,7 +84,7 @@ no_more_is_read_than_there_is_room_for(void **state)
 }
 
 static void
-numbers_that_are_missing_are_zero(void **state)
+missing_numbers_are_zero(void **state)
 {
 	uint64_t pages[3] = { 0 }, more[2] = { 1, 1 };
 
@@ -100,11 +100,11 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_counter_is_below_its_name_in_its_section),
+		cmocka_unit_test(reads_a_counter_by_its_section_and_name),
 		cmocka_unit_test(missing_counters_leave_the_value_unchanged),
-		cmocka_unit_test(a_word_is_looked_for_from_its_line_on),
-		cmocka_unit_test(no_more_is_read_than_there_is_room_for),
-		cmocka_unit_test(numbers_that_are_missing_are_zero),
+		cmocka_unit_test(finds_a_word_after_the_start_of_its_line),
+		cmocka_unit_test(reads_at_most_the_size_of_the_buffer),
+		cmocka_unit_test(missing_numbers_are_zero),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

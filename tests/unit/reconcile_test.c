@@ -187,7 +187,7 @@ allows_for_messages_a_killed_worker_did_not_count(void **state)
 	(void)state;
 	assert_false(framed_is_consistent(2, 22, 22, 0));
 	assert_true(framed_is_consistent(2, 22, 22, 1));
-	/* But a worker never counts too much. */
+	/* But a worker never counts more than it has read. */
 	assert_false(framed_is_consistent(2, 26, 25, 1));
 	assert_false(framed_is_consistent(2, 25, 26, 1));
 }
@@ -208,7 +208,8 @@ describes_what_both_sides_counted(void **state)
 	report_summary_ledger(&result, line);
 	assert_string_equal(
 	    line, "client and server agree: 5 connections, 1,234,567 bytes each way");
-	/* Accepted, and abandoned by the client before it knew. */
+	/* Accepted by the server, but given up by the client before it was established.
+	 */
 	server.connections_accepted = 7;
 	reconcile(&result, &server);
 	report_summary_ledger(&result, line);

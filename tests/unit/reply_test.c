@@ -21,21 +21,21 @@ parse(const char *spec)
 }
 
 static void
-check_reply(const char *spec, const char *payload, const char *wanted)
+check_reply(const char *spec, const char *payload, const char *expected)
 {
 	struct reply reply = parse(spec);
 	uint8_t out[256];
-	size_t length = strlen(payload), wanted_length = strlen(wanted);
+	size_t length = strlen(payload), expected_length = strlen(expected);
 
-	assert_int_equal(reply_length(&reply, length), wanted_length);
-	assert_int_equal(
-	    reply_write(&reply, (const uint8_t *)payload, length, out), wanted_length);
-	assert_memory_equal(out, wanted, wanted_length);
+	assert_int_equal(reply_length(&reply, length), expected_length);
+	assert_int_equal(reply_write(&reply, (const uint8_t *)payload, length, out),
+	    expected_length);
+	assert_memory_equal(out, expected, expected_length);
 	reply_finish(&reply);
 }
 
 static void
-test_each_kind_answers_as_its_row_in_the_table_says(void **state)
+test_each_kind_writes_its_reply(void **state)
 {
 	(void)state;
 	check_reply("echo", "The message.", "The message.");
@@ -50,7 +50,7 @@ test_each_kind_answers_as_its_row_in_the_table_says(void **state)
 }
 
 static void
-test_the_text_of_a_reply_is_decoded_as_in_JSON(void **state)
+test_escapes_in_the_reply_text_are_decoded_as_in_JSON(void **state)
 {
 	(void)state;
 	check_reply("fixed=a\\n\\u00e9\\\"", "", "a\n\xc3\xa9\"");
@@ -62,15 +62,15 @@ test_the_text_of_a_reply_is_decoded_as_in_JSON(void **state)
 }
 
 static void
-check_refused(const char *spec, const char *wanted)
+check_refused(const char *spec, const char *expected)
 {
 	struct reply reply = { .kind = REPLY_FIXED, .text_length = 77 };
 	char error[256] = "";
 
 	if (reply_parse(spec, &reply, error, sizeof(error)) != -1)
 		fail_msg("\"%s\" was taken", spec);
-	if (strstr(error, wanted) == NULL)
-		fail_msg("\"%s\" says \"%s\", not \"%s\"", spec, error, wanted);
+	if (strstr(error, expected) == NULL)
+		fail_msg("\"%s\" says \"%s\", not \"%s\"", spec, error, expected);
 	assert_int_equal(reply.kind, REPLY_FIXED);
 	assert_int_equal(reply.text_length, 77);
 }
@@ -90,14 +90,14 @@ test_refuses_malformed_replies_and_says_what_is_expected(void **state)
 	check_refused("upper suffix=a", "found \"upper suffix=a\", expected one of");
 	check_refused("echo,suffix=a\\q", "unknown escape in the reply text: \"\\q\"");
 	check_refused("fixed=\\ud800", "unknown escape");
-	/* One line, whatever was found. */
+	/* The error is one line for any text. */
 	check_refused("ec\nho", "found \"ec\\nho\", expected one of");
 	check_refused("echo\n", "found \"echo\\n\", expected one of");
 	check_refused("fixed=\\\n", "unknown escape in the reply text: \"\\\\n\"");
 }
 
 static void
-test_a_text_may_have_4096_bytes_and_not_one_more(void **state)
+test_a_reply_text_has_at_most_4096_bytes(void **state)
 {
 	char spec[16 + REPLY_TEXT_MAX + 1] = "fixed=";
 
@@ -117,7 +117,7 @@ in_upper_case(uint8_t c)
 }
 
 static void
-test_only_the_26_ASCII_letters_are_in_upper_case_at_any_length_and_place(void **state)
+test_converts_only_ASCII_letters_at_any_length_and_alignment(void **state)
 {
 	uint8_t from[600], to[600];
 
@@ -138,7 +138,7 @@ test_only_the_26_ASCII_letters_are_in_upper_case_at_any_length_and_place(void **
 }
 
 static void
-test_a_reply_may_be_written_over_its_message(void **state)
+test_a_reply_may_overwrite_its_message(void **state)
 {
 	char data[32] = "The message.";
 	struct reply reply = parse("upper,suffix=_SB");
@@ -151,7 +151,7 @@ test_a_reply_may_be_written_over_its_message(void **state)
 }
 
 static void
-test_only_echo_and_upper_with_no_suffix_do_not_care_where_a_stream_is_cut(void **state)
+test_only_echo_and_upper_without_suffix_are_bytewise(void **state)
 {
 	static const struct {
 		const char *spec;
@@ -173,16 +173,15 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_each_kind_answers_as_its_row_in_the_table_says),
-		cmocka_unit_test(test_the_text_of_a_reply_is_decoded_as_in_JSON),
+		cmocka_unit_test(test_each_kind_writes_its_reply),
+		cmocka_unit_test(test_escapes_in_the_reply_text_are_decoded_as_in_JSON),
 		cmocka_unit_test(
 		    test_refuses_malformed_replies_and_says_what_is_expected),
-		cmocka_unit_test(test_a_text_may_have_4096_bytes_and_not_one_more),
+		cmocka_unit_test(test_a_reply_text_has_at_most_4096_bytes),
 		cmocka_unit_test(
-		    test_only_the_26_ASCII_letters_are_in_upper_case_at_any_length_and_place),
-		cmocka_unit_test(test_a_reply_may_be_written_over_its_message),
-		cmocka_unit_test(
-		    test_only_echo_and_upper_with_no_suffix_do_not_care_where_a_stream_is_cut),
+		    test_converts_only_ASCII_letters_at_any_length_and_alignment),
+		cmocka_unit_test(test_a_reply_may_overwrite_its_message),
+		cmocka_unit_test(test_only_echo_and_upper_without_suffix_are_bytewise),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
 #include "tests/lib/finished_run_fixture.h"
 
 static void
-the_warm_up_is_counted_apart_and_affects_the_exit_status(void **state)
+the_warm_up_is_counted_separately_and_affects_the_exit_status(void **state)
 {
 	struct run *run = *state;
 	struct counters *counters = counters_map_at(&run->counters_map, 0);
@@ -52,7 +52,7 @@ the_measured_part_begins_after_the_warm_up(void **state)
 }
 
 static void
-each_count_of_a_process_is_in_the_sum(void **state)
+adds_the_counters_of_all_processes(void **state)
 {
 	struct run *run = *state;
 	struct counters *one = counters_map_at(&run->counters_map, 0);
@@ -84,7 +84,7 @@ each_count_of_a_process_is_in_the_sum(void **state)
 }
 
 static void
-a_lost_connection_fails_the_run_even_if_all_was_answered(void **state)
+a_lost_connection_fails_the_run_even_if_every_message_was_answered(void **state)
 {
 	struct run *run = *state;
 	struct result result;
@@ -96,7 +96,7 @@ a_lost_connection_fails_the_run_even_if_all_was_answered(void **state)
 }
 
 static void
-of_many_processes_the_first_64_are_listed(void **state)
+lists_at_most_64_mismatches_and_lost_connections(void **state)
 {
 	struct run *run = *state;
 	struct result result;
@@ -124,11 +124,11 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define RUN(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
-		RUN(the_warm_up_is_counted_apart_and_affects_the_exit_status),
+		RUN(the_warm_up_is_counted_separately_and_affects_the_exit_status),
 		RUN(the_measured_part_begins_after_the_warm_up),
-		RUN(each_count_of_a_process_is_in_the_sum),
-		RUN(a_lost_connection_fails_the_run_even_if_all_was_answered),
-		RUN(of_many_processes_the_first_64_are_listed),
+		RUN(adds_the_counters_of_all_processes),
+		RUN(a_lost_connection_fails_the_run_even_if_every_message_was_answered),
+		RUN(lists_at_most_64_mismatches_and_lost_connections),
 #undef RUN
 	};
 

@@ -30,7 +30,7 @@ assert_refused(struct result *into, const struct result *from, const char *expec
 }
 
 static void
-two_ranks_are_the_sum_of_both(void **state)
+merging_two_ranks_adds_their_counts(void **state)
 {
 	struct result a = collect_rank(*state, 0), b = collect_rank(*state, 1);
 
@@ -190,7 +190,7 @@ check_seconds(struct run *run, bool later_first)
 }
 
 static void
-seconds_are_added_by_the_clock(void **state)
+adds_the_seconds_of_the_same_clock_time(void **state)
 {
 	check_seconds(*state, false);
 	check_seconds(*state, true);
@@ -217,7 +217,7 @@ a_second_with_answers_of_one_rank_keeps_its_percentiles(void **state)
 }
 
 static void
-sums_beyond_63_bits_are_refused(void **state)
+refuses_sums_beyond_63_bits(void **state)
 {
 	static const char error[] =
 	    "the sum of its figures and the others exceeds 63 bits";
@@ -253,7 +253,7 @@ add_target(struct result *result, const char *name, uint64_t established)
 }
 
 static void
-targets_are_added_by_their_names(void **state)
+adds_targets_of_the_same_name(void **state)
 {
 	struct result a = collect_rank(*state, 0), b = collect_rank(*state, 1);
 
@@ -325,14 +325,14 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define RUN(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
-		RUN(two_ranks_are_the_sum_of_both),
+		RUN(merging_two_ranks_adds_their_counts),
 		RUN(merges_results_without_ranks),
 		RUN(refuses_a_rank_that_occurs_twice),
 		RUN(refuses_another_load_and_names_the_difference),
-		RUN(seconds_are_added_by_the_clock),
+		RUN(adds_the_seconds_of_the_same_clock_time),
 		RUN(a_second_with_answers_of_one_rank_keeps_its_percentiles),
-		RUN(sums_beyond_63_bits_are_refused),
-		RUN(targets_are_added_by_their_names),
+		RUN(refuses_sums_beyond_63_bits),
+		RUN(adds_targets_of_the_same_name),
 		RUN(lists_mismatches_and_lost_connections_of_both),
 #undef RUN
 	};

@@ -82,7 +82,7 @@ any_part_of_a_payload_can_be_generated_alone(void **state)
 }
 
 static void
-no_two_connections_or_seeds_have_the_same_payload(void **state)
+each_connection_and_seed_has_its_own_payload(void **state)
 {
 	uint8_t one[64], other[64];
 
@@ -107,7 +107,7 @@ a_payload_for_lines_has_no_line_end(void **state)
 }
 
 static void
-sizes_stay_in_their_range_and_use_all_of_it(void **state)
+random_sizes_cover_their_whole_range(void **state)
 {
 	uint32_t seen[8] = { 0 };
 
@@ -183,7 +183,7 @@ static void
 placeholders_in_a_message_become_numbers(void **state)
 {
 	struct message_template text;
-	char error[256], want[64];
+	char error[256], expected[64];
 	static const char given[] = "c\\{connection} m\\{message} p\\{pid}\\n\\\\{pid}";
 	uint8_t out[256];
 
@@ -192,9 +192,10 @@ placeholders_in_a_message_become_numbers(void **state)
 	    message_template_parse(given, strlen(given), &text, error, sizeof(error)),
 	    0);
 	size_t n = message_template_write(&text, 12, 345, out);
-	int m = snprintf(want, sizeof(want), "c12 m345 p%d\n\\{pid}", (int)getpid());
+	int m = snprintf(
+	    expected, sizeof(expected), "c12 m345 p%d\n\\{pid}", (int)getpid());
 	assert_int_equal(n, m);
-	assert_memory_equal(out, want, n);
+	assert_memory_equal(out, expected, n);
 	assert_int_equal(message_template_length(&text, 12, 345), n);
 	assert_in_range(n, 1, message_template_longest(&text));
 	message_template_finish(&text);
@@ -230,7 +231,7 @@ refuse(struct plan *plan, const char *what)
 }
 
 static void
-messages_without_boundaries_between_them_are_rejected(void **state)
+rejects_messages_that_cannot_be_delimited(void **state)
 {
 	struct plan plan;
 
@@ -256,7 +257,7 @@ check_answer(const char *spec, enum framing framing)
 	struct expectation expectation;
 	struct cursor cursor = { 0 };
 	char error[256];
-	uint8_t scratch[4096], payload[64], want[256], out[256];
+	uint8_t scratch[4096], payload[64], expected[256], out[256];
 
 	plan_init(&plan);
 	plan.framing = framing;
@@ -270,15 +271,15 @@ check_answer(const char *spec, enum framing framing)
 	sequence_payload(&sequence, 9, &cursor, 0, 33, scratch, payload);
 	struct frame frame =
 	    framing_for_payload(framing, reply_length(&plan.reply, 33));
-	reply_write(&plan.reply, payload, 33, want + frame.header);
-	framing_write(framing, &frame, want);
+	reply_write(&plan.reply, payload, 33, expected + frame.header);
+	framing_write(framing, &frame, expected);
 	cursor.length = expectation_length(&expectation, 9, 3);
 	assert_int_equal(cursor.length, frame_length(&frame));
 	while (cursor.at < cursor.length) {
 		size_t n = 3;
 		const uint8_t *wire = expectation_wire(
 		    &expectation, plan.reply.kind, 9, &cursor, &n, scratch, out);
-		assert_memory_equal(wire, want + cursor.at, n);
+		assert_memory_equal(wire, expected + cursor.at, n);
 		cursor.at += (uint32_t)n;
 	}
 	expectation_close(&expectation);
@@ -287,7 +288,7 @@ check_answer(const char *spec, enum framing framing)
 }
 
 static void
-a_generated_answer_is_what_the_server_sends(void **state)
+generated_answers_equal_the_replies_of_the_server(void **state)
 {
 	static const char *const specs[] = { "echo", "upper", "upper,suffix=_SB",
 		"echo,suffix=\\n", "fixed=my server", "fixed=1" };
@@ -304,15 +305,15 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_default_messages_are_those_of_the_tutorials),
 		cmocka_unit_test(any_part_of_a_payload_can_be_generated_alone),
-		cmocka_unit_test(no_two_connections_or_seeds_have_the_same_payload),
+		cmocka_unit_test(each_connection_and_seed_has_its_own_payload),
 		cmocka_unit_test(a_payload_for_lines_has_no_line_end),
-		cmocka_unit_test(sizes_stay_in_their_range_and_use_all_of_it),
+		cmocka_unit_test(random_sizes_cover_their_whole_range),
 		cmocka_unit_test(a_framed_message_can_be_generated_in_parts),
 		cmocka_unit_test(a_cursor_can_seek_back),
 		cmocka_unit_test(placeholders_in_a_message_become_numbers),
 		cmocka_unit_test(an_unknown_escape_is_rejected_and_quoted),
-		cmocka_unit_test(messages_without_boundaries_between_them_are_rejected),
-		cmocka_unit_test(a_generated_answer_is_what_the_server_sends),
+		cmocka_unit_test(rejects_messages_that_cannot_be_delimited),
+		cmocka_unit_test(generated_answers_equal_the_replies_of_the_server),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

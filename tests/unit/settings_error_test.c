@@ -1,7 +1,7 @@
 #include "tests/lib/settings_sample.h"
 
 static void
-test_a_value_of_the_wrong_kind_is_refused_with_what_was_expected(void **state)
+test_a_value_of_the_wrong_type_is_refused_with_the_expected_one(void **state)
 {
 	(void)state;
 	check_refused(
@@ -67,7 +67,7 @@ test_an_unknown_key_is_refused_with_the_nearest_known_one(void **state)
 	check_refused("{\"\": 1}", "f:1:2: unknown key \"\"");
 	check_refused("{\"cache.size\": 1}",
 	    "f:1:2: unknown key \"cache.size\"; expected an object for each part of it");
-	/* It is one where it does not stand. */
+	/* A key of one object is unknown in another. */
 	check_refused("{\"cache\": {\"cores\": 1}}",
 	    "f:1:12: unknown key \"cache.cores\"; did you mean \"cores\"?");
 	check_refused("{\"cache\": {\"cache.size\": 1}}",
@@ -75,7 +75,7 @@ test_an_unknown_key_is_refused_with_the_nearest_known_one(void **state)
 }
 
 static void
-test_a_key_that_stands_twice_is_refused(void **state)
+test_a_duplicate_key_is_refused(void **state)
 {
 	(void)state;
 	check_refused(
@@ -105,7 +105,7 @@ test_a_required_key_that_is_missing_or_empty_is_refused(void **state)
 }
 
 static void
-test_what_is_no_JSON_is_refused_with_line_and_column(void **state)
+test_malformed_JSON_is_refused_with_line_and_column(void **state)
 {
 	(void)state;
 	check_refused("", "f: found nothing, expected an object, { ... }");
@@ -134,7 +134,7 @@ test_what_is_no_JSON_is_refused_with_line_and_column(void **state)
 }
 
 static void
-test_an_error_is_one_line_whatever_the_file_holds(void **state)
+test_an_error_is_one_line_for_any_file(void **state)
 {
 	struct server server = defaults();
 	char text[4096], error[64];
@@ -152,7 +152,7 @@ test_an_error_is_one_line_whatever_the_file_holds(void **state)
 }
 
 static void
-test_an_override_that_is_wrong_is_refused(void **state)
+test_an_invalid_override_is_refused(void **state)
 {
 	struct server server = defaults();
 
@@ -193,17 +193,17 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(
-		    test_a_value_of_the_wrong_kind_is_refused_with_what_was_expected),
+		    test_a_value_of_the_wrong_type_is_refused_with_the_expected_one),
 		cmocka_unit_test(test_a_value_out_of_bounds_is_refused),
 		cmocka_unit_test(
 		    test_an_unknown_key_is_refused_with_the_nearest_known_one),
-		cmocka_unit_test(test_a_key_that_stands_twice_is_refused),
+		cmocka_unit_test(test_a_duplicate_key_is_refused),
 		cmocka_unit_test(test_refuses_an_invalid_string_at_its_position),
 		cmocka_unit_test(
 		    test_a_required_key_that_is_missing_or_empty_is_refused),
-		cmocka_unit_test(test_what_is_no_JSON_is_refused_with_line_and_column),
-		cmocka_unit_test(test_an_error_is_one_line_whatever_the_file_holds),
-		cmocka_unit_test(test_an_override_that_is_wrong_is_refused),
+		cmocka_unit_test(test_malformed_JSON_is_refused_with_line_and_column),
+		cmocka_unit_test(test_an_error_is_one_line_for_any_file),
+		cmocka_unit_test(test_an_invalid_override_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

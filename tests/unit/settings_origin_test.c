@@ -1,6 +1,5 @@
 /*
- * settings_origin_test.c - where each value came from, through file, options and
- * changes.
+ * settings_origin_test.c - the source of each value: file, options, overrides.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -124,7 +123,7 @@ test_the_last_source_is_the_origin(void **state)
 }
 
 static void
-test_replacing_a_list_replaces_its_origins(void **state)
+test_replacing_a_list_replaces_the_origins_of_its_items(void **state)
 {
 	struct server server = { 0 };
 	(void)state;
@@ -167,7 +166,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_the_last_source_is_the_origin),
-		cmocka_unit_test(test_replacing_a_list_replaces_its_origins),
+		cmocka_unit_test(
+		    test_replacing_a_list_replaces_the_origins_of_its_items),
 		cmocka_unit_test(test_every_value_is_written_with_its_origin),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

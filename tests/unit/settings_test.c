@@ -1,7 +1,7 @@
 #include "tests/lib/settings_sample.h"
 
 static void
-test_what_a_file_leaves_out_has_its_default(void **state)
+test_missing_keys_have_their_default_values(void **state)
 {
 	struct server server = read_server("{}");
 
@@ -51,7 +51,7 @@ test_every_type_is_read_from_a_file_with_comments(void **state)
 }
 
 static void
-test_auto_0_and_the_bounds_themselves_are_accepted(void **state)
+test_accepts_auto_zero_and_the_exact_bounds(void **state)
 {
 	struct server server = read_server(
 	    "{\"cores\": \"auto\", \"timeout\": 0, \"cache\":{\"size\": \"1M\", \"blocks\": 0}}");
@@ -92,7 +92,7 @@ test_an_override_sets_one_value_and_wins_over_the_file(void **state)
 }
 
 static void
-test_what_is_written_reads_back_to_the_same(void **state)
+test_written_values_are_read_back_unchanged(void **state)
 {
 	struct server server = read_server(
 	    "{\"realm\": \"A \\\"quoted\\\" \\u00e9\", \"groups\": [\"B\"], \"cores\": 4,\"cache\": {\"size\": 1537, \"evict\": {\"policy\": \"lru\"}}, \"timeout\": 0}");
@@ -114,7 +114,7 @@ test_what_is_written_reads_back_to_the_same(void **state)
 }
 
 static void
-test_the_schema_holds_every_key_with_its_bounds(void **state)
+test_the_schema_contains_every_key_with_its_bounds(void **state)
 {
 	static const char *const parts[] = {
 		"\"$schema\": \"http://json-schema.org/draft-07/schema#\"",
@@ -143,7 +143,7 @@ add_name(const char *name, const struct setting *row, void *arg)
 }
 
 static void
-test_a_walk_names_every_row_and_what_it_accepts(void **state)
+test_a_walk_visits_every_row_with_its_accepted_values(void **state)
 {
 	char out[2048] = "";
 
@@ -168,14 +168,14 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_what_a_file_leaves_out_has_its_default),
+		cmocka_unit_test(test_missing_keys_have_their_default_values),
 		cmocka_unit_test(test_every_type_is_read_from_a_file_with_comments),
-		cmocka_unit_test(test_auto_0_and_the_bounds_themselves_are_accepted),
+		cmocka_unit_test(test_accepts_auto_zero_and_the_exact_bounds),
 		cmocka_unit_test(
 		    test_an_override_sets_one_value_and_wins_over_the_file),
-		cmocka_unit_test(test_what_is_written_reads_back_to_the_same),
-		cmocka_unit_test(test_the_schema_holds_every_key_with_its_bounds),
-		cmocka_unit_test(test_a_walk_names_every_row_and_what_it_accepts),
+		cmocka_unit_test(test_written_values_are_read_back_unchanged),
+		cmocka_unit_test(test_the_schema_contains_every_key_with_its_bounds),
+		cmocka_unit_test(test_a_walk_visits_every_row_with_its_accepted_values),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

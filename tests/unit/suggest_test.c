@@ -11,7 +11,7 @@ static const char *const keys[] = { "max_message", "max_pending", "max_connectio
 	"idle", "log", NULL };
 
 static void
-test_one_letter_left_out_changed_added_or_swapped_is_seen(void **state)
+test_finds_a_word_with_one_letter_omitted_changed_added_or_swapped(void **state)
 {
 	(void)state;
 	assert_string_equal(suggest_nearest("max_mesage", keys), "max_message");
@@ -22,14 +22,14 @@ test_one_letter_left_out_changed_added_or_swapped_is_seen(void **state)
 }
 
 static void
-test_case_does_not_count(void **state)
+test_ignores_case(void **state)
 {
 	(void)state;
 	assert_string_equal(suggest_nearest("IDLE", keys), "idle");
 }
 
 static void
-test_a_word_far_from_all_has_no_suggestion(void **state)
+test_a_dissimilar_word_has_no_suggestion(void **state)
 {
 	(void)state;
 	assert_null(suggest_nearest("colour", keys));
@@ -38,7 +38,7 @@ test_a_word_far_from_all_has_no_suggestion(void **state)
 }
 
 static void
-test_the_nearest_wins_and_the_first_among_equals(void **state)
+test_suggests_the_nearest_word_and_the_first_of_equals(void **state)
 {
 	static const char *const words[] = { "port", "post", "pose", NULL };
 
@@ -66,10 +66,11 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(
-		    test_one_letter_left_out_changed_added_or_swapped_is_seen),
-		cmocka_unit_test(test_case_does_not_count),
-		cmocka_unit_test(test_a_word_far_from_all_has_no_suggestion),
-		cmocka_unit_test(test_the_nearest_wins_and_the_first_among_equals),
+		    test_finds_a_word_with_one_letter_omitted_changed_added_or_swapped),
+		cmocka_unit_test(test_ignores_case),
+		cmocka_unit_test(test_a_dissimilar_word_has_no_suggestion),
+		cmocka_unit_test(
+		    test_suggests_the_nearest_word_and_the_first_of_equals),
 		cmocka_unit_test(test_words_of_any_length_are_safe),
 	};
 

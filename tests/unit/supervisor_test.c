@@ -1,7 +1,7 @@
 /*
  * supervisor_test.c - the order of the calls that keeps every connection (the order
  * contracts of ARCHITECTURE.md): each call is recorded as it is made (--wrap), and the
- * list is compared. The workers are no processes: the test holds their channels.
+ * list is compared. No worker processes exist: the test holds their channels.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -53,7 +53,7 @@ record(const char *call)
 	snprintf(calls + length, sizeof(calls) - length, "%s\n", call);
 }
 
-/* The linker puts each in the place of the function (Makefile). */
+/* The linker replaces the function by this wrapper (Makefile). */
 #define RECORD(name, call, parameters, arguments)                                      \
 	void __real_##name parameters;                                                 \
 	void __wrap_##name parameters;                                                 \
@@ -68,7 +68,7 @@ RECORD(reuseport_select, "reuseport selection",
 RECORD(
     worker_drain_queue_taken_over, "queue taken over", (const struct process *p), (p))
 RECORD(worker_drain_find_receivers, "find receivers", (struct worker_table * t), (t))
-RECORD(worker_drain_on_listeners_removed, "emptying removed listeners goes on",
+RECORD(worker_drain_on_listeners_removed, "continue emptying removed listeners",
     (struct worker_table * t), (t))
 RECORD(worker_drain_start, "worker drains",
     (struct process * p, enum worker_drain_kind k), (p, k))
@@ -121,9 +121,9 @@ int
 __wrap_channel_send(int fd, const struct channel_message *message, int descriptor)
 {
 	if (message->verb == CHANNEL_SEND_CONNECTIONS)
-		record("the sender is told");
+		record("request to the sender");
 	if (message->verb == CHANNEL_RECEIVE_CONNECTIONS)
-		record("the receiver is told");
+		record("request to the receiver");
 	return __real_channel_send(fd, message, descriptor);
 }
 
@@ -247,7 +247,7 @@ tear_down(void **state)
 	return 0;
 }
 
-/* Both workers serve, and nothing is recorded of that. */
+/* Makes both workers ready, and discards the calls recorded so far. */
 static struct master *
 start(void **state)
 {
@@ -299,13 +299,13 @@ test_a_reload_commits_when_all_successors_are_ready(void **state)
 	become_ready(master, 3);
 	assert_int_equal(master->workers.generation, 2);
 	assert_string_equal(calls,
-	    "listener set\nemptying removed listeners goes on\nadmin listeners\n"
+	    "listener set\ncontinue emptying removed listeners\nadmin listeners\n"
 	    "open the summary\n"
 	    "successor into its slot\nqueue taken over\n"
 	    "successor into its slot\nqueue taken over\n"
 	    "reuseport selection\n"
-	    "worker drains\nthe receiver is told\nthe sender is told\n"
-	    "worker drains\nthe receiver is told\nthe sender is told\n"
+	    "worker drains\nrequest to the receiver\nrequest to the sender\n"
+	    "worker drains\nrequest to the receiver\nrequest to the sender\n"
 	    "sd_notify ready\nseal the summary\nanswer requests\nsettle the summary\n"
 	    "scale after reload\n"
 	    "close unserved sockets\nreuseport selection\nstatus line\n");
@@ -324,7 +324,7 @@ test_an_upgrade_is_done_before_sockets_are_closed(void **state)
 	    "close unserved sockets\n"));
 }
 
-/* The one that was asked for meanwhile comes last. */
+/* A reload requested during another one starts last. */
 static void
 test_a_queued_reload_starts_after_the_commit(void **state)
 {
@@ -354,7 +354,7 @@ test_a_worker_exits(void **state)
 	    "close unserved sockets\nreuseport selection\nstatus line\n");
 }
 
-/* What the worker reported before it exited counts. */
+/* Messages that the worker sent before it exited are processed. */
 static void
 test_an_exit_is_handled_after_the_last_messages(void **state)
 {
@@ -397,11 +397,12 @@ test_a_crashed_worker_is_replaced_until_its_queue_is_empty(void **state)
 }
 
 static void
-test_the_receiver_of_a_transfer_is_told_first(void **state)
+test_a_transfer_request_goes_to_the_receiver_first(void **state)
 {
 	struct master *master = start(state);
 	assert_int_equal(scale_workers(&master->scale, 1), 0);
-	assert_non_null(strstr(calls, "the receiver is told\nthe sender is told\n"));
+	assert_non_null(
+	    strstr(calls, "request to the receiver\nrequest to the sender\n"));
 }
 
 static void
@@ -436,7 +437,7 @@ main(void)
 		TEST(test_an_exit_is_handled_after_the_last_messages),
 		TEST(test_a_socket_is_closed_after_its_worker_has_emptied_it),
 		TEST(test_a_crashed_worker_is_replaced_until_its_queue_is_empty),
-		TEST(test_the_receiver_of_a_transfer_is_told_first),
+		TEST(test_a_transfer_request_goes_to_the_receiver_first),
 		TEST(test_a_ledger_block_is_kept_until_its_transfers_are_settled),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -50,7 +50,7 @@ sample(void)
 }
 
 static void
-a_percentile_may_be_written_with_or_without_its_point(void **state)
+a_percentile_may_omit_its_decimal_point(void **state)
 {
 	(void)state;
 	assert_true(parse("p99.9<5ms").percentile == parse("p999<5ms").percentile);
@@ -190,7 +190,7 @@ lost_messages_count_as_infinitely_late(void **state)
 }
 
 static void
-a_malformed_threshold_says_what_is_expected(void **state)
+rejects_a_malformed_threshold_with_the_expected_format(void **state)
 {
 	static const struct {
 		const char *text, *expected;
@@ -316,12 +316,13 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_percentile_may_be_written_with_or_without_its_point),
+		cmocka_unit_test(a_percentile_may_omit_its_decimal_point),
 		cmocka_unit_test(each_figure_is_judged_in_its_own_unit),
 		cmocka_unit_test(wrong_and_failed_are_counts_or_percentages),
 		cmocka_unit_test(a_latency_threshold_without_values_fails),
 		cmocka_unit_test(lost_messages_count_as_infinitely_late),
-		cmocka_unit_test(a_malformed_threshold_says_what_is_expected),
+		cmocka_unit_test(
+		    rejects_a_malformed_threshold_with_the_expected_format),
 		cmocka_unit_test(a_value_is_shown_in_the_unit_of_its_limit),
 		cmocka_unit_test(a_percentile_needs_both_ranks_in_the_sample),
 		cmocka_unit_test(varying_seconds_leave_a_threshold_undecided),

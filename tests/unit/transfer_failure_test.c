@@ -30,7 +30,7 @@ test_keeps_connections_that_the_receiver_cannot_serve(void **state)
 	}
 }
 
-/* The receiver's event method can watch only so many descriptors. In this test, moved
+/* The receiver's event method can watch a limited number of descriptors. Here, moved
  * connections free descriptors for the next batch. */
 static void
 test_splits_a_batch_that_exceeds_the_receiver_capacity(void **state)

@@ -16,7 +16,7 @@ __wrap_calloc(size_t count, size_t size)
 	return NULL;
 }
 
-/* Replaces the send of a batch: the kernel rejects some for now. */
+/* Replaces the send of a batch: the first `refusals` sends fail. */
 int __real_transfer_state_send(
     int fd, struct connection *const *connections, uint32_t count);
 int __wrap_transfer_state_send(
@@ -103,7 +103,7 @@ test_a_sender_without_memory_drains(void **state)
 	finish_draining(&f, peer);
 }
 
-/* The kernel passes no descriptor to a process that has no room for it. */
+/* The kernel passes no descriptor to a process at its descriptor limit. */
 static void
 test_a_transfer_without_descriptor_ends_at_once(void **state)
 {

@@ -2,13 +2,13 @@
 
 struct move {
 	const char *data;
-	size_t
-	    at; /* bytes sent before the transfer; beyond the last: half-closed, too */
+	size_t at; /* bytes sent before the transfer; if beyond the last: half-closed,
+		      too */
 	uint64_t max_pending;
 	bool has_output; /* replies are queued by then */
 };
 
-/* Sends what comes before the transfer, and reads no more replies than needed. */
+/* Sends the bytes before the transfer, and reads no more replies than needed. */
 static void
 send_first(struct fixture *f, const struct move *c, size_t length, int fd,
     struct received *received)

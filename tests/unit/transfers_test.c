@@ -1,5 +1,5 @@
 /*
- * transfers_test.c - the accounts of a transfer, whichever worker dies, and when.
+ * transfers_test.c - the counts of a transfer, with crashes of each worker at any time.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -94,7 +94,7 @@ tear_down(void **state)
 	return 0;
 }
 
-/* As the supervisor does it, which then finds receivers. */
+/* Like the supervisor, which then finds receivers. */
 static void
 settle(struct worker_table *table)
 {

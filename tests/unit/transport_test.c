@@ -50,7 +50,7 @@ bytes_sent_on_one_end_arrive_at_the_other(void **state)
 }
 
 static void
-finish_ends_one_direction_alone(void **state)
+finish_closes_one_direction_only(void **state)
 {
 	char bytes[8];
 
@@ -73,7 +73,7 @@ sending_after_the_end_raises_no_signal(void **state)
 }
 
 static void
-the_row_of_tcp_does_what_the_direct_calls_do(void **state)
+tcp_function_pointers_equal_the_direct_calls(void **state)
 {
 	char bytes[8];
 
@@ -87,7 +87,7 @@ the_row_of_tcp_does_what_the_direct_calls_do(void **state)
 }
 
 static void
-a_tcp_connection_moves_without_state_of_its_own(void **state)
+a_tcp_connection_has_no_transport_state_to_transfer(void **state)
 {
 	(void)state;
 	assert_null(transport_tcp.state_bytes);
@@ -112,7 +112,7 @@ send_two(const struct stream *stream, const void *data, size_t length)
 }
 
 static void
-another_transport_is_called_through_its_row(void **state)
+another_transport_is_called_through_its_function_pointers(void **state)
 {
 	static const struct transport other = {
 		.name = "other",
@@ -135,14 +135,16 @@ main(void)
 		cmocka_unit_test_setup_teardown(
 		    bytes_sent_on_one_end_arrive_at_the_other, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
-		    finish_ends_one_direction_alone, set_up, tear_down),
+		    finish_closes_one_direction_only, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 		    sending_after_the_end_raises_no_signal, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
-		    the_row_of_tcp_does_what_the_direct_calls_do, set_up, tear_down),
+		    tcp_function_pointers_equal_the_direct_calls, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
-		    a_tcp_connection_moves_without_state_of_its_own, set_up, tear_down),
-		cmocka_unit_test(another_transport_is_called_through_its_row),
+		    a_tcp_connection_has_no_transport_state_to_transfer, set_up,
+		    tear_down),
+		cmocka_unit_test(
+		    another_transport_is_called_through_its_function_pointers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -62,7 +62,7 @@ expect(struct result *result, enum result_verdict verdict, const char *reason)
 }
 
 static void
-a_run_on_schedule_is_valid(void **state)
+a_run_that_keeps_its_schedule_is_valid(void **state)
 {
 	expect(*state, RESULT_VALID, NULL);
 }
@@ -378,7 +378,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define RUN(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
-		RUN(a_run_on_schedule_is_valid),
+		RUN(a_run_that_keeps_its_schedule_is_valid),
 		RUN(reports_a_stall_hidden_by_a_closed_loop),
 		RUN(a_busy_load_process_is_suspect_and_a_saturated_one_invalid),
 		RUN(the_busiest_load_process_counts),

@@ -64,7 +64,7 @@ test_counts_are_1000_based(void **state)
 }
 
 static void
-test_durations_are_nanoseconds_and_need_a_unit_but_for_0(void **state)
+test_durations_need_a_unit_except_for_zero(void **state)
 {
 	static const struct row rows[] = { { "0", 0 }, { "0s", 0 }, { "1us", 1000 },
 		{ "250ms", 250000000 }, { "30s", UINT64_C(30000000000) },
@@ -86,7 +86,7 @@ check_refused(parse_function parse, const char *text, int error)
 }
 
 static void
-test_what_is_no_number_of_the_kind_is_EINVAL(void **state)
+test_malformed_numbers_are_EINVAL(void **state)
 {
 	static const char *const never[] = { "", " ", "k", "-1", "+1", " 1", "1 ",
 		"1 k", "1kk", "1x", ".5k", "1.", "1.k", "1..5", "1e3", "0x10", "auto",
@@ -116,7 +116,7 @@ test_a_fraction_must_give_a_whole_result(void **state)
 }
 
 static void
-test_what_does_not_fit_64_bits_is_ERANGE(void **state)
+test_numbers_over_64_bits_are_ERANGE(void **state)
 {
 	(void)state;
 	check_refused(units_parse_size, "18446744073709551616", ERANGE);
@@ -126,7 +126,7 @@ test_what_does_not_fit_64_bits_is_ERANGE(void **state)
 }
 
 static void
-test_the_shortest_text_is_written(void **state)
+test_writes_the_shortest_text(void **state)
 {
 	static const struct row sizes[] = { { "0", 0 }, { "1000", 1000 },
 		{ "1k", 1024 }, { "64k", 65536 }, { "1M", 1048576 }, { "1536", 1536 },
@@ -155,7 +155,7 @@ check_round_trip(parse_function parse, format_function format, uint64_t value)
 }
 
 static void
-test_every_text_written_parses_back_to_the_same_value(void **state)
+test_written_texts_parse_to_the_same_value(void **state)
 {
 	uint64_t value = 1;
 
@@ -176,7 +176,7 @@ test_every_text_written_parses_back_to_the_same_value(void **state)
 }
 
 static void
-test_what_people_see_has_three_significant_digits(void **state)
+test_displayed_values_have_three_significant_digits(void **state)
 {
 	static const struct row sizes[] = { { "0 B", 0 }, { "512 B", 512 },
 		{ "1 KB", 1024 }, { "64 KB", 65536 }, { "1.31 MB", 1373634 },
@@ -197,7 +197,7 @@ test_what_people_see_has_three_significant_digits(void **state)
 }
 
 static void
-test_times_are_UTC_with_as_many_digits_as_asked_for(void **state)
+test_times_are_UTC_with_the_requested_number_of_digits(void **state)
 {
 	char text[UNITS_TEXT_MAX];
 
@@ -217,15 +217,15 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sizes_are_1024_based),
 		cmocka_unit_test(test_counts_are_1000_based),
-		cmocka_unit_test(
-		    test_durations_are_nanoseconds_and_need_a_unit_but_for_0),
-		cmocka_unit_test(test_what_is_no_number_of_the_kind_is_EINVAL),
+		cmocka_unit_test(test_durations_need_a_unit_except_for_zero),
+		cmocka_unit_test(test_malformed_numbers_are_EINVAL),
 		cmocka_unit_test(test_a_fraction_must_give_a_whole_result),
-		cmocka_unit_test(test_what_does_not_fit_64_bits_is_ERANGE),
-		cmocka_unit_test(test_the_shortest_text_is_written),
-		cmocka_unit_test(test_every_text_written_parses_back_to_the_same_value),
-		cmocka_unit_test(test_what_people_see_has_three_significant_digits),
-		cmocka_unit_test(test_times_are_UTC_with_as_many_digits_as_asked_for),
+		cmocka_unit_test(test_numbers_over_64_bits_are_ERANGE),
+		cmocka_unit_test(test_writes_the_shortest_text),
+		cmocka_unit_test(test_written_texts_parse_to_the_same_value),
+		cmocka_unit_test(test_displayed_values_have_three_significant_digits),
+		cmocka_unit_test(
+		    test_times_are_UTC_with_the_requested_number_of_digits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -39,7 +39,7 @@ the_first_answer_decides_between_echo_and_upper(void **state)
 		    correct_answers(&fixture, kinds[k], fixture.connection, 0, 3, data);
 		feed(&fixture, data, n, 5);
 		assert_int_equal(fixture.right, 3);
-		assert_int_equal(fixture.told, 1 + kinds[k]);
+		assert_int_equal(fixture.detected, 1 + kinds[k]);
 		/* From here on the other reply is wrong. */
 		n = correct_answers(
 		    &fixture, kinds[1 - k], fixture.connection, 3, 4, data);
