@@ -34,7 +34,7 @@ struct http_limits {
 
 /* Adds a connection whose descriptor is not known yet. False if there is no room. */
 bool http_limits_add(struct http_limits *limits, struct bufferevent *bev);
-/* Records the descriptors of the added connections, with so many seconds each. */
+/* Records the descriptors of the added connections, each with this deadline. */
 void http_limits_register(struct http_limits *limits, unsigned seconds);
 void http_limits_set_deadline(struct http_limits *limits, int fd, unsigned seconds);
 /* Forgets closed connections, shuts down those past their deadline. */

@@ -67,7 +67,7 @@ int http_server_fd(const struct http_server *server);
 const char *http_server_format_address(
     const struct http_server *server, char *buffer, size_t size);
 
-/* Gives the client of a request so many seconds from now for its next step. */
+/* The client of a request must take its next step within `seconds` from now. */
 void http_server_set_deadline(
     struct http_server *server, struct evhttp_request *request, unsigned seconds);
 

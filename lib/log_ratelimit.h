@@ -2,7 +2,7 @@
  * log_ratelimit.h - at most LOG_RATELIMIT_LINES lines of one kind in each window; the
  * rest is counted.
  *
- * A kind is a format string, told apart by its address.
+ * A kind is a format string, identified by its address.
  */
 #ifndef LIB_LOG_RATELIMIT_H
 #define LIB_LOG_RATELIMIT_H

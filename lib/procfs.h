@@ -19,7 +19,7 @@ void procfs_numbers(const char *path, uint64_t *ret, size_t count);
 uint64_t procfs_number(const char *path);
 
 /* The number after a word that stands at or after `line_start`: 3 of "TCP: inuse 5 mem
- * 3" with "TCP:" and " mem ". 0 if there is none. */
+ * 3" with "TCP:" and " mem ". 0 if it is missing. */
 uint64_t procfs_word(const char *path, const char *line_start, const char *word);
 
 /* The value below a name, of the two lines that start with the section ("Tcp: A B" and

@@ -18,7 +18,7 @@
 enum channel_verb {
 	CHANNEL_READY = 1, /* the worker serves */
 	/* The worker drains and has closed its listening sockets, after it has emptied
-	 * the accept queues that it was told to empty. */
+	 * the accept queues assigned to it. */
 	CHANNEL_LISTENERS_CLOSED,
 	/* A transfer has ended at the sender, at the receiver. argument: its number;
 	 * value: connections that moved. */
@@ -32,7 +32,7 @@ enum channel_verb {
 	 */
 	CHANNEL_DRAIN,
 	/* Send open connections to the worker at the other end of the descriptor.
-	 * argument: the number of the transfer; value: at most so many (0: all), and
+	 * argument: the number of the transfer; value: the maximum number (0: all), and
 	 * CHANNEL_SEND_MOVABLE_ONLY. */
 	CHANNEL_SEND_CONNECTIONS,
 	/* Receive connections from the descriptor. argument: the number of the
@@ -40,7 +40,7 @@ enum channel_verb {
 	CHANNEL_RECEIVE_CONNECTIONS,
 	CHANNEL_EXIT,       /* exit immediately */
 	CHANNEL_LOG_LEVEL,  /* argument: enum log_level */
-	CHANNEL_LOG_REOPEN, /* log to the descriptor, if there is one */
+	CHANNEL_LOG_REOPEN, /* log to the descriptor, if one is passed */
 	/* Another worker serves our listening sockets. Stop emptying their queues and
 	 * close them, except for the listeners whose bits are set in value. */
 	CHANNEL_QUEUE_TAKEN_OVER,

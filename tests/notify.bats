@@ -15,17 +15,17 @@ start_manager()
 	export NOTIFY_SOCKET=$PWD/notify
 }
 
-heard() # REGEX of a whole datagram
+received() # REGEX of a whole datagram
 {
 	grep -qxE -- "$1" manager.out
 }
 
-times_heard() # REGEX
+times_received() # REGEX
 {
 	grep -cxE -- "$1" manager.out || :
 }
 
-# activated_yodeld SOCKETS ARG... - with so many passed sockets on PORT
+# activated_yodeld SOCKETS ARG... - starts yodeld with this number of passed sockets on PORT
 activated_yodeld()
 {
 	PORT=${PORT:-$(free_port)}
@@ -45,8 +45,8 @@ answers_all() # N
 	start_manager
 	write_config '"workers": 3'
 	start_yodeld -c yodeld.json
-	wait_until heard 'READY=1\|STATUS=generation 1: 3 of 3 workers serve 0 connections, 0 messages so far'
-	[ "$(times_heard 'READY=1.*')" = 1 ]
+	wait_until received 'READY=1\|STATUS=generation 1: 3 of 3 workers serve 0 connections, 0 messages so far'
+	[ "$(times_received 'READY=1.*')" = 1 ]
 }
 
 @test "the status line shows connections and messages" {
@@ -56,10 +56,10 @@ answers_all() # N
 	spawn held "$INDEPENDENT_CLIENT" hold "127.0.0.1:$PORT" 7
 	wait_until grep -q 'holding 7' held.out
 	kill -USR1 "$(<held.pid)"
-	wait_until heard 'STATUS=generation 1: 2 of 2 workers serve 7 connections, 7 messages so far'
+	wait_until received 'STATUS=generation 1: 2 of 2 workers serve 7 connections, 7 messages so far'
 }
 
-# Microseconds of CLOCK_MONOTONIC, as the kernel gives them.
+# The time of CLOCK_MONOTONIC in microseconds.
 monotonic_us()
 {
 	python3 -c 'import time; print(time.monotonic_ns() // 1000)'
@@ -69,16 +69,16 @@ monotonic_us()
 	start_manager
 	write_config '"workers": 2'
 	start_yodeld -c yodeld.json
-	local before after told
+	local before after timestamp_us
 	for keys in '"workers": 2' '"colour": 1'; do
 		write_config "$keys"
 		before=$(monotonic_us)
 		change HUP ': reload(: generation [0-9]+ serves| failed,)'
 		after=$(monotonic_us)
 		wait_until grep -q RELOADING manager.out
-		told=$(sed -nE 's/^RELOADING=1\|MONOTONIC_USEC=([0-9]+)\|STATUS=.*/\1/p' manager.out)
-		[ "$(wc -w <<<"$told")" = 1 ]
-		[ "$told" -ge "$before" ] && [ "$told" -le "$after" ]
+		timestamp_us=$(sed -nE 's/^RELOADING=1\|MONOTONIC_USEC=([0-9]+)\|STATUS=.*/\1/p' manager.out)
+		[ "$(wc -w <<<"$timestamp_us")" = 1 ]
+		[ "$timestamp_us" -ge "$before" ] && [ "$timestamp_us" -le "$after" ]
 		ready_follows()
 		{
 			sed -n '/^RELOADING/,$p' manager.out | grep -q '^READY=1|STATUS=generation '
@@ -95,8 +95,8 @@ monotonic_us()
 	start_yodeld -c yodeld.json
 	: >manager.out
 	change USR2 ': upgrade: generation 2 serves'
-	wait_until heard 'READY=1\|STATUS=generation 2: 2 of 2 workers serve .*'
-	heard 'RELOADING=1\|MONOTONIC_USEC=[0-9]+\|STATUS=generation 1: .*'
+	wait_until received 'READY=1\|STATUS=generation 2: 2 of 2 workers serve .*'
+	received 'RELOADING=1\|MONOTONIC_USEC=[0-9]+\|STATUS=generation 1: .*'
 	run ! grep -q MAINPID manager.out
 }
 
@@ -109,8 +109,8 @@ monotonic_us()
 	kill -TERM "$YODELD_PID"
 	wait_until grep -q STOPPING manager.out
 	run ! has_ended "$YODELD_PID"
-	# A drain longer than the manager's timeout is announced: an hour and some seconds.
-	heard 'STOPPING=1\|EXTEND_TIMEOUT_USEC=360[0-9]{7}\|STATUS=generation 1: .*'
+	# yodeld announces a drain longer than the manager's timeout: an hour and some seconds.
+	received 'STOPPING=1\|EXTEND_TIMEOUT_USEC=360[0-9]{7}\|STATUS=generation 1: .*'
 	stop_yodeld INT
 }
 
@@ -119,7 +119,7 @@ monotonic_us()
 	write_config '"workers": 1, "timeouts": { "drain": "0s" }'
 	start_yodeld -c yodeld.json
 	stop_yodeld TERM
-	wait_until heard 'STOPPING=1\|STATUS=generation 1: .*'
+	wait_until received 'STOPPING=1\|STATUS=generation 1: .*'
 }
 
 @test "the status line shows a slot in back-off" {
@@ -129,8 +129,8 @@ monotonic_us()
 	local keep
 	keep=$(worker_pids | head -n 1)
 	kill_new_workers 5 "$keep"
-	wait_until heard 'STATUS=generation 1: 1 of 2 workers serve [0-9]+ connections, [0-9]+ messages so far; 1 backing off'
-	wait_until heard 'STATUS=generation 1: 2 of 2 workers serve [0-9]+ connections, [0-9]+ messages so far'
+	wait_until received 'STATUS=generation 1: 1 of 2 workers serve [0-9]+ connections, [0-9]+ messages so far; 1 backing off'
+	wait_until received 'STATUS=generation 1: 2 of 2 workers serve [0-9]+ connections, [0-9]+ messages so far'
 }
 
 @test "WATCHDOG is sent only while the event loops of all workers run" {
@@ -138,28 +138,28 @@ monotonic_us()
 	export WATCHDOG_USEC=3000000
 	write_config '"workers": 2, "timeouts": { "hung": "0s" }'
 	start_yodeld -c yodeld.json
-	wait_until heard WATCHDOG=1
+	wait_until received WATCHDOG=1
 	local victim count
 	victim=$(worker_pids | tail -n 1)
 	kill -STOP "$victim"
-	is_silent() # over 2 s, in which one was due
+	is_silent() # no WATCHDOG for 2 s, although one is due
 	{
-		count=$(times_heard WATCHDOG=1)
+		count=$(times_received WATCHDOG=1)
 		sleep 2
-		[ "$(times_heard WATCHDOG=1)" = "$count" ]
+		[ "$(times_received WATCHDOG=1)" = "$count" ]
 	}
 	wait_until is_silent
 	is_silent
 	kill -CONT "$victim"
 	was_repeated()
 	{
-		[ "$(times_heard WATCHDOG=1)" -gt "$count" ]
+		[ "$(times_received WATCHDOG=1)" -gt "$count" ]
 	}
 	wait_until was_repeated
 	unset WATCHDOG_USEC
 }
 
-# managed_yodeld KEYS - under a service manager that keeps its sockets, and starts it again.
+# managed_yodeld KEYS - starts yodeld under a service manager that stores its sockets and restarts it.
 managed_yodeld()
 {
 	export FDSTORE=64
@@ -171,7 +171,7 @@ managed_yodeld()
 	YODELD_PID=$(sed -n 's/^started //p' yodeld.out)
 }
 
-told() # REGEX of a whole datagram
+is_notified() # REGEX of a whole datagram
 {
 	grep -qxE -- "$1" yodeld.out
 }
@@ -180,7 +180,7 @@ is_stored() # SLOT...
 {
 	local slot
 	for slot; do
-		told "FDSTORE=1\|FDNAME=yodeld-127.0.0.1_$PORT.$slot \+1" || return 1
+		is_notified "FDSTORE=1\|FDNAME=yodeld-127.0.0.1_$PORT.$slot \+1" || return 1
 	done
 }
 
@@ -194,7 +194,7 @@ is_stored() # SLOT...
 	reload
 	wait_until is_stored 0 1 2
 	for slot in 0 1 2; do
-		wait_until told "FDSTOREREMOVE=1\|FDNAME=yodeld-127.0.0.1_$first.$slot"
+		wait_until is_notified "FDSTOREREMOVE=1\|FDNAME=yodeld-127.0.0.1_$first.$slot"
 	done
 	port_is_free()
 	{
@@ -212,11 +212,11 @@ is_stored() # SLOT...
 	change TTOU 'scale: 3 workers serve'
 	change TTOU 'scale: 2 workers serve'
 	wait_for_worker_count 2
-	wait_until told "FDSTOREREMOVE=1\|FDNAME=yodeld-127.0.0.1_$PORT.2"
+	wait_until is_notified "FDSTOREREMOVE=1\|FDNAME=yodeld-127.0.0.1_$PORT.2"
 	wait_until has_sockets 2
 	end_load churn
 	answers_all 300
-	# A new one is stored like the first ones.
+	# The socket of a new slot is stored like the first ones.
 	: >yodeld.out
 	change TTIN 'scale: 3 workers serve'
 	wait_until is_stored 2
@@ -258,7 +258,7 @@ started_twice()
 	[ "$(times_logged ': ready: ')" = 2 ]
 }
 
-# The server, with its one worker: its manager starts it again.
+# Kills the server and its worker, and waits until the manager has restarted it.
 kill_and_find_again()
 {
 	kill -KILL "$YODELD_PID" "$(worker_pids)"
@@ -290,7 +290,7 @@ crashed_with()
 	keep=$(worker_pids)
 	write_config '"workers": 16, "user": "nobody"'
 	change HUP 'reload failed, generation 1 goes on: its workers exit before they are ready'
-	# No worker empties the sockets of the others any more, but they are still open.
+	# No worker empties the sockets of the other slots any longer, but they are still open.
 	kill -STOP "$YODELD_PID"
 	only_one_is_running()
 	{
@@ -337,13 +337,13 @@ crashed_with()
 	wait_until is_stored 0 1 2 3 4 5
 	crashed_with '"workers": 2'
 	wait_until has_sockets 2
-	# Under the names by which they were stored, or the manager held them open.
+	# With another name, the manager would keep the socket open.
 	for slot in 2 3 4 5; do
-		wait_until told "FDSTOREREMOVE=1\|FDNAME=yodeld-127.0.0.1_$PORT.$slot"
+		wait_until is_notified "FDSTOREREMOVE=1\|FDNAME=yodeld-127.0.0.1_$PORT.$slot"
 	done
 	wait_for_worker_count 2
 	answers_all 300
-	# The remaining sockets can be retired and found again like any other.
+	# The remaining sockets can be closed as usual.
 	change TTOU 'scale: 1 worker serves'
 	wait_until has_sockets 1
 	answers_all 300
@@ -359,14 +359,14 @@ crashed_with()
 			"$1:$PORT" >yodeld.json
 	}
 	managed_yodeld ''
-	wait_until told "FDSTORE=1\|FDNAME=yodeld-0.0.0.0_$PORT.1 \+1"
+	wait_until is_notified "FDSTORE=1\|FDNAME=yodeld-0.0.0.0_$PORT.1 \+1"
 	write_config '*'
 	# shellcheck disable=SC2046 # ids are words
 	kill -KILL "$YODELD_PID" $(worker_pids)
 	wait_until started_twice
 	YODELD_PID=$(sed -n 's/^started //p' yodeld.out | tail -n 1)
 	change TTOU 'scale: 1 worker serves'
-	wait_until told "FDSTOREREMOVE=1\|FDNAME=yodeld-0.0.0.0_$PORT.1"
+	wait_until is_notified "FDSTOREREMOVE=1\|FDNAME=yodeld-0.0.0.0_$PORT.1"
 	wait_until has_sockets 1
 	answers_all 100
 	kill -TERM "$(<yodeld.pid)"
@@ -434,7 +434,7 @@ crashed_with()
 	wait_for_worker_count 3
 	change TTOU 'scale refused: found 2 workers, expected 3 to [0-9]+'
 	answers_all 200
-	# They are the service manager's own: it need not keep them for us.
+	# The service manager owns passed sockets: yodeld does not store them.
 	run ! grep -q 'FDSTORE=1' manager.out
 	unset FDSTORE
 }

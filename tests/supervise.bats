@@ -305,14 +305,14 @@ shows_no_process_of_worker_1()
 }
 
 @test "a worker that does not start delays no connection: the others serve, and the log says so" {
-	local start_hook_mode
-	for start_hook_mode in die hang; do
-		echo $start_hook_mode >START_HOOK
+	local failure
+	for failure in die hang; do
+		echo $failure >START_HOOK
 		write_config '"workers": 2, "timeouts": { "hung": "500ms" }'
 		YODELD=$BUILD/tests/worker_start_hook start_yodeld -c yodeld.json --set "admin.socket=$PWD/admin_socket"
 		logged ': ready: 1 of 2 workers, 1 listener'
 		logged 'worker 1: crash loop'
-		if [ $start_hook_mode = hang ]; then
+		if [ $failure = hang ]; then
 			logged 'worker 1 .*: hung: .* since it was started: sending SIGABRT'
 		fi
 		run -0 "$INDEPENDENT_CLIENT" burst "127.0.0.1:$PORT" 50

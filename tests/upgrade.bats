@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# Another program takes over while clients use the server: a good one, without a lost
-# message, and bad ones, after which the previous program continues.
+# Another program takes over while clients use the server: a working program, without a
+# lost message; after a broken one the previous program continues.
 
 # shellcheck disable=SC2030,SC2031 # each test has its own PORT
 load lib/helpers
@@ -26,8 +26,8 @@ runs_file() # FILE
 	[ "$(stat -Lc %i "/proc/$YODELD_PID/exe")" = "$(stat -c %i "$1")" ]
 }
 
-# A shell script there: LINE...
-replace_with_script()
+# Replaces it by a shell script.
+replace_with_script() # LINE...
 {
 	printf '%s\n' '#!/bin/sh' "$@" >script
 	chmod +x script
@@ -37,8 +37,8 @@ replace_with_script()
 REFUSED='upgrade refused, this program continues: .*/bin/yodeld --check failed'
 RETURNED='upgrade failed, the previous program continues: the new one'
 
-# The child in which the new program makes its dry run.
-dry_run_pid()
+# The child process in which the new program performs its dry run.
+dry_run_pid() # WORKERS
 {
 	comm -13 <(sort <<<"$1") <(worker_pids | sort)
 }
@@ -47,11 +47,11 @@ dry_run_is_in_progress() # WORKERS
 {
 	local pid
 	pid=$(dry_run_pid "$1")
-	# It has become the new program, and holds the sockets.
+	# It has executed the new program, and holds the sockets.
 	[ -n "$pid" ] && ! [ "/proc/$pid/exe" -ef "/proc/$YODELD_PID/exe" ]
 }
 
-# The load of the test is in the server's ledger, to the last byte.
+# The server's ledger agrees with the client to the last byte.
 ledger_holds() # FILE
 {
 	python3 -c 'import json, sys
@@ -87,15 +87,15 @@ sys.exit(0 if ledger["consistent"] else str(ledger))' "$1"
 	start_load churn -c 8 --messages-per-connection 3 "127.0.0.1:$PORT"
 	local before
 	before=$(worker_pids)
-	cp "$YODELD" dull
-	chmod -x dull
-	replace_binary dull
+	cp "$YODELD" not_executable
+	chmod -x not_executable
+	replace_binary not_executable
 	change USR2 'upgrade refused, this program continues: .*: cannot execute it: Permission denied'
-	printf '#!/bin/sh\necho "I do not like this file" >&2; exit 78\n' >picky
-	chmod +x picky
-	replace_binary picky
+	printf '#!/bin/sh\necho "I do not like this file" >&2; exit 78\n' >failing
+	chmod +x failing
+	replace_binary failing
 	change USR2 'upgrade refused, this program continues: .*: I do not like this file'
-	# shellcheck disable=SC2016 # for that shell
+	# shellcheck disable=SC2016 # expanded by that shell
 	printf '#!/bin/sh\nkill -SEGV $$\n' >crashing
 	chmod +x crashing
 	replace_binary crashing
@@ -126,7 +126,7 @@ sys.exit(0 if ledger["consistent"] else str(ledger))' "$1"
 		wait_until previous_runs "$old"
 		[ "$(times_logged 'cannot execute')" = 0 ]
 		wait_for_worker_count 2
-		# The next good one works.
+		# The next upgrade to a working program succeeds.
 		replace_binary good
 		change USR2 'upgrade: generation [0-9]+ serves with 2 workers'
 		runs_file bin/yodeld
@@ -146,7 +146,7 @@ sys.exit(0 if ledger["consistent"] else str(ledger))' "$1"
 	change USR2 "$REFUSED: exited without completing the dry run: not a yodeld that supports upgrades"
 	replace_with_script 'exit 0'
 	change USR2 "$REFUSED: exited without completing the dry run: not a yodeld that supports upgrades"
-	# A --check without a dry run; and a program that prints the line without one.
+	# A --check without a dry run, and a program that prints the line without one.
 	replace_with_script 'unset YODELD_DRY_RUN' "exec $YODELD \"\$@\""
 	change USR2 "$REFUSED: exited without completing the dry run: not a yodeld that supports upgrades"
 	replace_with_script "$YODELD \"\$@\"" \
@@ -199,7 +199,7 @@ sys.exit(0 if ledger["consistent"] else str(ledger))' "$1"
 	replace_with_script "sleep 1000 & echo \$! >$PWD/sleeper" 'wait'
 	change USR2 "$REFUSED: timed out after 10 s"
 	wait_until has_ended "$(<sleeper)"
-	# Children left behind by a dry run that passed would keep the sockets open, too.
+	# Children left by a successful dry run would also keep the sockets open.
 	replace_with_script "if [ \"\$1\" = --check ]; then sleep 1000 & echo \$! >$PWD/sleeper; fi" \
 		"exec $YODELD \"\$@\""
 	change USR2 'upgrade: generation 2 serves with 2 workers'
@@ -226,7 +226,7 @@ sys.exit(0 if ledger["consistent"] else str(ledger))' "$1"
 	run -0 "$INDEPENDENT_CLIENT" burst "127.0.0.1:$PORT" 200
 	[ "$output" = "answered 200, refused 0, reset 0, closed 0, silent 0" ]
 	wait_until dry_run_is_in_progress "$before"
-	# The same with a reload.
+	# A reload interrupts the dry run in the same way.
 	reload
 	rm UPGRADE_FAILS
 	wait_until logged 'upgrade: generation 3 serves with 3 workers'
@@ -334,7 +334,7 @@ sys.exit(0 if ledger["consistent"] else str(ledger))' "$1"
 	[ $status = $((128 + $(kill -l ALRM))) ]
 	# shellcheck disable=SC2086 # ids are words
 	wait_until have_ended $before
-	# And the address is free.
+	# The address is free again.
 	start_yodeld -c yodeld.json
 }
 

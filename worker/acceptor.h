@@ -1,6 +1,6 @@
 /*
- * acceptor.h - accepts connections from the listening sockets of a worker until told to
- * stop, and empties accept queues before a socket is closed.
+ * acceptor.h - accepts connections from the listening sockets of a worker until the
+ * worker drains, and empties accept queues before a socket is closed.
  *
  * At most a few connections are accepted per wake-up, so that a burst of new ones does
  * not starve the open ones. Without descriptors or memory accepting pauses: connections

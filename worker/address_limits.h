@@ -5,9 +5,9 @@
  * at least a /64 (RFC 6177).
  *
  * When the table is full the address that has been without connections for longest is
- * forgotten; if there is none, a new address is refused. The limits are those of all
- * workers together (proto/address_usage.h), but for connections that several workers
- * accept in the same instant.
+ * evicted; if every address has connections, a new address is refused. The limits apply
+ * to all workers together (proto/address_usage.h), except for connections that several
+ * workers accept in the same instant.
  */
 #ifndef WORKER_ADDRESS_LIMITS_H
 #define WORKER_ADDRESS_LIMITS_H

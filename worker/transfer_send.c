@@ -181,7 +181,7 @@ finish(struct sender *sender, bool receiver_is_alive)
 	worker->transfers.sender = NULL;
 	/* If the receiver died, the master starts another transfer: connections that
 	 * can move wait for it. A transfer of some connections changes nothing: the
-	 * worker may have been told to drain meanwhile, and to expect a transfer of
+	 * worker may have started to drain meanwhile, and may expect a transfer of
 	 * all. */
 	if (sender->limit == 0)
 		worker->transfers.is_expected = !receiver_is_alive;

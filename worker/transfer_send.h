@@ -13,7 +13,7 @@ struct worker;
 /* Sends connections to the worker at the other end of fd (owned), until all that can
  * move have moved and no new ones will come. `id` is the master's number of the
  * transfer, which CHANNEL_SENT carries. `selection` is the value of
- * CHANNEL_SEND_CONNECTIONS: with a count in it the worker goes on serving, and the
+ * CHANNEL_SEND_CONNECTIONS: with a count in it the worker continues to serve, and the
  * transfer ends when that many have moved or no open connection can. */
 void transfer_send_start(
     struct worker *worker, int fd, uint32_t id, uint64_t selection);

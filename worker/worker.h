@@ -29,8 +29,8 @@ struct worker_args {
 	struct worker_ledger *worker_ledger; /* of this worker */
 };
 
-/* Connections that a worker can have with so many descriptors: others are for the log,
- * the channel, epoll, the spare descriptor, and a margin. */
+/* Connections that a worker can have with a limit of `descriptors`, less those for the
+ * log, the channel, epoll, the spare descriptor, and a margin. */
 static inline uint64_t
 worker_connections_max(uint64_t descriptors)
 {

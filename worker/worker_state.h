@@ -97,7 +97,7 @@ struct worker_transfers {
 	struct receiver_list receivers; /* transfers that bring connections */
 };
 
-/* Replies made by responder.c and not yet sent: one send for as many as fit. */
+/* Replies made by responder.c and not yet sent: one send for all that fit. */
 struct batch {
 	uint8_t *data;
 	size_t capacity, length; /* bytes */

@@ -21,7 +21,7 @@
 #define EXIT_LOST 1
 
 struct measurement {
-	uint32_t processes; /* 0: as many as useful */
+	uint32_t processes; /* 0: chosen automatically */
 	double rate;        /* 0: closed loop */
 	uint64_t spin_ns;
 	const char *how; /* of a paced load */

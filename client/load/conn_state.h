@@ -1,6 +1,6 @@
 /*
  * conn_state.h - a connection of the load: its struct, the lists and the timer that it
- * is in, and predicates. Calls none of the files that send, receive or connect.
+ * is in, and predicates. It calls no file that sends, receives or connects.
  *
  * A connection is an entry of ctx->conns, named by its index. A million of them must
  * fit into memory: it is small and owns no memory; messages in flight are records of

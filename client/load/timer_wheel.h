@@ -45,7 +45,7 @@ timer_wheel_deadline(const struct timer_wheel *wheel, uint32_t timer)
 	return wheel->timers[timer].deadline_ns;
 }
 
-/* Takes out one timer whose deadline has passed. False when there is none (yet):
+/* Removes one timer whose deadline has passed. False if no timer has expired:
  *	while (timer_wheel_expire(wheel, now, &timer)) ... */
 bool timer_wheel_expire(
     struct timer_wheel *wheel, uint64_t now_ns, uint32_t *ret_timer);

@@ -131,7 +131,7 @@ check_given(struct plan *plan, char *error)
 	return 0;
 }
 
-/* Each rank uses its own addresses, if there are at least as many as ranks. */
+/* Each rank uses its own addresses, if at least one per rank exists. */
 static void
 take_rank_share(struct plan *plan)
 {

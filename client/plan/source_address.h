@@ -29,8 +29,8 @@ int source_address_check(struct plan *plan, char *error)
 bool source_address_of(
     const struct plan *plan, uint32_t connection, struct address *ret);
 
-/* The first source address that is not local; false if there is none among the first
- * few hundred. */
+/* The first source address that is not local; false if the first few hundred are
+ * local. */
 bool source_address_find_nonlocal(const struct plan *plan, struct address *ret);
 
 #endif

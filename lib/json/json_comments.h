@@ -22,7 +22,7 @@ void json_comments_position(const char *text, size_t length, size_t offset,
     unsigned *ret_line, unsigned *ret_column);
 
 /* Offsets of member `key` and its value in the object that starts at or after offset
- * `object`. 0, or -1 if there is none. */
+ * `object`. 0, or -1 if the key is missing. */
 int json_comments_find_key(const char *text, size_t length, size_t object,
     const char *key, size_t *ret_key, size_t *ret_value)
     __attribute__((warn_unused_result));

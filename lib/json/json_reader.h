@@ -3,7 +3,7 @@
  *
  * A missing member is 0, "" or false, or an error if requires_all is set. A member of
  * another type is an error that names its path ("messages.sent: expected a whole
- * number"). Reading goes on after an error, so that the caller tests `failed` once.
+ * number"). Reading continues after an error, so that the caller tests `failed` once.
  * `from` may be NULL: every member is missing.
  */
 #ifndef LIB_JSON_JSON_READER_H

@@ -142,10 +142,10 @@ void settings_walk(const struct settings *settings, settings_visitor visit, void
  */
 const char *settings_expected(const struct setting *row, char *buffer);
 
-/* NULL if there is none. */
+/* NULL if no row has this name. */
 const struct setting *settings_find(const struct settings *settings, const char *name);
 
-/* True if the name of a row starts with `name` and a point. */
+/* True if the name of a row starts with `name` and a dot. */
 bool settings_is_group(const struct settings *settings, const char *name);
 
 /* The value of a field of type BOOL to ENUM. */

@@ -19,7 +19,7 @@ struct dimension {
 	size_t count, row_bytes;
 };
 
-/* A number of each row; or as many as name_value(0..) has names, with a second label.
+/* One number of each row, or one for each name of name_value(0..), with a second label.
  */
 struct metric {
 	const char *name, *type, *help;

@@ -3,8 +3,8 @@
  * in each of them connections_accepted is connections_open plus the sum of
  * connections_closed, whatever happens to workers meanwhile.
  *
- * A row begins with its name, which is "" where there is none; metrics.c reads the rows
- * as arrays of uint64_t.
+ * A row begins with its name, or "" without a name; metrics.c reads the rows as arrays
+ * of uint64_t.
  */
 #ifndef MASTER_ADMIN_SNAPSHOT_H
 #define MASTER_ADMIN_SNAPSHOT_H

@@ -7,7 +7,7 @@
 
 /* Connections of one transfer: few enough that the counts are read often. */
 #define BATCH 256
-/* A requested rebalance ends after so many passes, if new connections keep the workers
+/* Limit of passes of a requested rebalance, if new connections keep the workers
  * uneven. */
 #define PASSES_MAX 1000
 /* The smallest difference that is worth a transfer: the mean divided by this. */

@@ -7,7 +7,7 @@
  *     -> the old workers transfer their connections and exit (worker_drain.h)
  *
  * Until every successor is ready the old workers are not touched: if the configuration
- * is bad, an address is in use, or successors keep dying, the old generation goes on.
+ * is bad, an address is in use, or successors keep dying, the old generation continues.
  */
 #ifndef MASTER_CHANGES_RELOAD_H
 #define MASTER_CHANGES_RELOAD_H
@@ -45,7 +45,7 @@ void reload_start_queued(struct reload *reload);
 /* A successor has exited: starts another one. False after too many failures: then
  * reload_abort is due. */
 bool reload_on_successor_exit(struct reload *reload, uint32_t slot);
-/* Stops the successors; the old generation goes on. A queued reload fails with it:
+/* Stops the successors; the old generation continues. A queued reload fails with it:
  * after an upgrade (returns true) when reload_fail_queued is called. */
 bool reload_abort(struct reload *reload, const char *reason);
 void reload_fail_queued(struct reload *reload);

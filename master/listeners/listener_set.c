@@ -101,20 +101,21 @@ static int
 plan_listener(
     struct listener_set *set, const struct config *config, int number, char *error)
 {
-	const struct listener_config *wanted = &config->listeners[number];
-	if (keep_listeners(set, wanted, number)) {
-		if (listener_check_options(wanted, error) < 0)
+	const struct listener_config *new_config = &config->listeners[number];
+	if (keep_listeners(set, new_config, number)) {
+		if (listener_check_options(new_config, error) < 0)
 			return -1;
 		for (struct listener *e = set->first; e != NULL; e = e->next) {
 			if (e->next_config_index != number)
 				continue;
 			reuseport_freeze(e);
-			if (listener_add_sockets(e, wanted, config->workers, error) < 0)
+			if (listener_add_sockets(
+				e, new_config, config->workers, error) < 0)
 				return -1;
 		}
 		return 0;
 	}
-	struct listener *listener = listener_open(wanted, config->workers, error);
+	struct listener *listener = listener_open(new_config, config->workers, error);
 	if (listener == NULL)
 		return -1;
 	listener->is_new = true;

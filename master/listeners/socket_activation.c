@@ -39,13 +39,13 @@ listener_with_free_slot(struct passed_sockets *passed, int config_index,
 {
 	struct listener_set *set = passed->set;
 	const struct listener_config *config = &passed->config->listeners[config_index];
-	uint32_t wanted = *slot;
+	uint32_t requested_slot = *slot;
 	for (struct listener *e = set->first; e != NULL; e = e->next) {
 		if (e->config_index != config_index ||
 		    e->is_from_manager != is_from_manager ||
 		    e->reuseport_count >= passed->slot_count)
 			continue;
-		if (wanted < passed->slot_count && e->fds[wanted] < 0)
+		if (requested_slot < passed->slot_count && e->fds[requested_slot] < 0)
 			return e;
 		for (*slot = 0; e->fds[*slot] >= 0;)
 			++*slot;
@@ -60,7 +60,7 @@ listener_with_free_slot(struct passed_sockets *passed, int config_index,
 	listener->is_order_unknown = true;
 	listener->next = set->first;
 	set->first = listener;
-	if (wanted >= passed->slot_count)
+	if (requested_slot >= passed->slot_count)
 		*slot = 0;
 	return listener;
 }

@@ -277,7 +277,8 @@ is_valid_process(const struct state_reader *reader, const struct process *row)
 		if (p->pid == row->pid || p->worker_ledger == row->worker_ledger)
 			return false;
 	}
-	/* During a dry run the parent goes on: it may have released the block. */
+	/* During a dry run the parent continues to serve: it may have released the
+	 * block. */
 	return reader->ret->is_dry_run ||
 	    atomic_load(&row->worker_ledger->own.owner) == row->slot + 1;
 }

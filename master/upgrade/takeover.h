@@ -32,8 +32,7 @@ void takeover_arm_rollback(char **argv);
 bool takeover_is_running(void);
 /* 0, or -1 with the reason logged. */
 int takeover_load(struct master *master) __attribute__((warn_unused_result));
-/* Executes the previous program. Returns when there is none, or it cannot be executed.
- */
+/* Executes the previous program. Returns if none exists or it cannot be executed. */
 void takeover_rollback(void);
 /* 0, or -1 when the new workers cannot be started: then upgrade_rollback() is due. */
 int takeover_resume(struct master *master) __attribute__((warn_unused_result));

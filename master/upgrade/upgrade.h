@@ -38,9 +38,9 @@ struct upgrade {
 /* Begins as soon as no other change is in progress. */
 void upgrade_start(struct master *master);
 /* Returns to the previous program soon; the last outcome is the reason. Does nothing
- * when there is none. */
+ * without a previous program. */
 void upgrade_rollback(struct master *master);
-/* The workers of this program serve: there is no rollback any more. */
+/* The workers of this program serve: a rollback is no longer possible. */
 void upgrade_done(struct master *master);
 /* Takes the next step if nothing else is in progress; to be called regularly. */
 void upgrade_check(struct master *master);

@@ -1,14 +1,13 @@
 /*
- * drain_summary.h - the workers that a change removes, and what becomes of their
- * connections: for the outcome that the operator sees.
+ * drain_summary.h - the workers that a change removes, and how their connections end:
+ * for the outcome that the operator sees.
  *
- *   drain_summary_open .. workers that are told to drain join it .. drain_summary_close
+ *   drain_summary_open .. workers that start to drain join it .. drain_summary_close
  *     -> the last of them is released: the on_drained callback, and it is freed
  *
- * Each connection that such a worker held when it was told to drain is counted once:
+ * Each connection that such a worker held when it started to drain is counted once:
  * moved to another worker, drained (it ended by itself, or was idle), forced (closed
- * after timeouts.drain, or because its worker was told to exit), or lost with its
- * worker.
+ * after timeouts.drain, or by CHANNEL_EXIT), or lost with its worker.
  */
 #ifndef MASTER_WORKERS_DRAIN_SUMMARY_H
 #define MASTER_WORKERS_DRAIN_SUMMARY_H
@@ -23,7 +22,7 @@ struct drain_summary {
 	char text[CONFIG_ERROR_MAX]; /* the outcome of the change, once it is closed */
 	bool is_good;
 	uint64_t started_ns;  /* the change */
-	uint64_t finished_ns; /* its outcome; 0: there is none yet */
+	uint64_t finished_ns; /* its outcome; 0: none yet */
 	uint64_t ended_ns;    /* the last worker was released; 0: not yet */
 	uint32_t workers, exited_workers, died;
 	uint32_t expected_workers; /* drain workers that have yet to start */
@@ -33,7 +32,7 @@ struct drain_summary {
 /* Opens one, or renames the open one. Without memory nothing is counted. */
 void drain_summary_open(
     struct worker_table *table, const char *change, uint64_t started_ns);
-/* Adds a worker that is told to drain now to the open one, unless it is in one. */
+/* Adds a worker that starts to drain to the open summary, unless it is in one. */
 void drain_summary_add(struct process *process);
 /* The open one, or NULL. */
 struct drain_summary *drain_summary_current(const struct worker_table *table);

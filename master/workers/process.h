@@ -41,7 +41,7 @@ void process_forget_all(struct worker_table *table);
 /* A wait status as text. */
 void process_format_status(int status, char *text, size_t size);
 
-/* It was told to drain, and has not exited. */
+/* The process drains: it is no longer PROCESS_ACTIVE and has not exited. */
 bool process_is_draining(const struct process *process);
 
 /* Processes that have not exited. */

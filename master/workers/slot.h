@@ -8,12 +8,12 @@
  *   BACKING_OFF  -          -             -                 STARTING  DRAINING  -
  *   DRAINING     STARTING   DRAINING (2)  DRAINING (3)      DRAINING  -         EMPTY
  *
- * `died` is any exit that was not asked for, `exited` one that was; "-" cannot happen.
+ * `died` is an exit that was not requested, `exited` one that was; "-" cannot happen.
  *
  * (1) The first failure after a quiet time is followed by `retry` at once; from the
  * third in a row on the slot gets no new connections until it serves again.
  *
- * (2) A drain worker: it was told to empty the queue and to exit when it was forked.
+ * (2) A drain worker: forked only to empty the accept queue and to exit.
  *
  * (3) A drain worker is started, after the same delay as any other, because connections
  * may wait in the accept queue.

@@ -62,8 +62,8 @@ settle(const struct transfer *transfer, struct transfer_result *ret)
 	    "worker %u (pid %d): transferred %llu connections to worker %u (pid %d)",
 	    sender->slot, (int)sender->pid, (unsigned long long)ret->moved,
 	    receiver->slot, (int)receiver->pid);
-	/* After a partial transfer the sender may have been told to drain meanwhile:
-	 * then it wants a receiver already. */
+	/* After a partial transfer the sender may already drain, and
+	 * wants_receiver is then already set. */
 	if (ret->is_partial || sender->state == PROCESS_EXITED)
 		return;
 	if (receiver->state == PROCESS_EXITED)

@@ -21,15 +21,15 @@ struct transfer_result {
 /* Moves all connections of a draining process. A failure is logged; the sender then
  * drains its connections. */
 void transfers_start(struct process *sender, struct process *receiver);
-/* Moves some connections of a process that goes on serving: `selection` is the value of
- * CHANNEL_SEND_CONNECTIONS. 0, or -1 with errno. */
+/* Moves some connections of a process that continues to serve: `selection` is the value
+ * of CHANNEL_SEND_CONNECTIONS. 0, or -1 with errno. */
 int transfers_start_partial(struct process *sender, struct process *receiver,
     uint64_t selection) __attribute__((warn_unused_result));
 
 /* Records what one side has reported. False if it has no such transfer. */
 bool transfers_on_end(const struct process *process, const struct transfer_end *end);
-/* Takes one transfer that is over out of the table, and adds it to the accounts of its
- * processes. False: there is none. The caller then releases processes. */
+/* Removes one finished transfer from the table, and adds it to the counts of its
+ * processes. False if none has finished. The caller then releases processes. */
 bool transfers_settle_next(struct worker_table *table, struct transfer_result *ret);
 /* Releases a process that has exited and has no transfer left. */
 void transfers_release(struct process *process);

@@ -1,6 +1,6 @@
 /*
- * worker_drain.h - workers that drain: what they are told, where their connections go,
- * and when the sockets that no worker serves any more are closed.
+ * worker_drain.h - workers that drain: which messages they get, which workers receive
+ * their connections, and when sockets that no worker serves any longer are closed.
  *
  * Close a listening socket in this order, so that no connection in its accept queue is
  * reset: no new connections are directed to it (slot_update_reuseport,

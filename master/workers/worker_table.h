@@ -28,7 +28,7 @@ struct drain_summary;
 /*
  * A process only moves down this table:
  *
- *   state             told to drain  LISTENERS_CLOSED  sockets closed  exit
+ *   state             DRAIN sent     LISTENERS_CLOSED  sockets closed  exit
  *   ACTIVE            DRAINING       -                 -               EXITED
  *   DRAINING          -              LISTENERS_CLOSED  -               EXITED
  *   LISTENERS_CLOSED  -              -                 SOCKETS_CLOSED  EXITED
