@@ -16,7 +16,7 @@ CASES = [
 ]
 
 
-def sitting(servers, order, case, rounds, seconds):
+def reconnect_and_measure(servers, order, case, rounds, seconds):
     """Slices over new connections; the first server of `order` is connected first."""
     _, _, connections, size, options, _ = case
     loads = {
@@ -30,19 +30,19 @@ def sitting(servers, order, case, rounds, seconds):
 
 def compare(servers, case, rounds, seconds):
     what, reply, connections, _, _, bar = case
-    names, sittings = ["raw epoll", reply], 1
+    names, repetitions = ["raw epoll", reply], 1
     if connections > 1000:
         # With many connections their placement in memory changes the cost by 5 %, and the
-        # first to connect is slower: several sittings in alternating order, with fewer
-        # slices, each long enough to reach every connection.
-        rounds, seconds, sittings = max(2, rounds // 6), seconds * 2, 6
+        # first to connect is slower: connect several times in alternating order, with
+        # fewer slices, each long enough to reach every connection.
+        rounds, seconds, repetitions = max(2, rounds // 6), seconds * 2, 6
     slices = {name: [] for name in names}
-    for number in range(sittings):
+    for number in range(repetitions):
         order = names if number % 2 == 0 else names[::-1]
-        for name, some in sitting(servers, order, case, rounds, seconds).items():
+        for name, some in reconnect_and_measure(servers, order, case, rounds, seconds).items():
             slices[name] += some
     row = {
-        "what": f"CPU for each message beside raw epoll: {what}",
+        "what": f"CPU per message: yodeld / raw epoll, {what}",
         "bar": bar,
         **bench.ratio_of(slices, reply, "raw epoll"),
         "raw_us": bench.median(slices["raw epoll"], "us"),

@@ -15,7 +15,7 @@ IDLE_FOR_MEMORY = 18000
 
 
 def room():
-    """The number of connections that one process may hold, with a margin."""
+    """The number of connections that one process can open, with a margin."""
     return resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 100
 
 
@@ -23,7 +23,7 @@ def with_idle(rounds, seconds):
     """CPU time per message with many idle connections, and with ten."""
     idle = min(IDLE, room())
     slices = {"10 idle": [], "many idle": []}
-    for number in range(4):  # where the kernel puts them differs from one set to the next
+    for number in range(4):  # the placement in memory differs from one set to the next
         order = sorted(slices, reverse=number % 2 == 1)
         servers = {name: bench.start_yodeld() for name in order}
         loads = {}
@@ -38,7 +38,7 @@ def with_idle(rounds, seconds):
                 one.stop()
     ratio = bench.ratio_of(slices, "many idle", "10 idle")
     yield {
-        "what": f"CPU for each message with {idle:,} idle connections / with 10",
+        "what": f"CPU per message: {idle:,} idle connections / 10 idle connections",
         "bar": 1.02,
         "value": ratio["ratio"],
         **ratio,
@@ -77,14 +77,15 @@ def never_reading(rounds, seconds):
             one.stop()
     ratio = bench.ratio_of(slices, "stuck", "quiet", "p99_us")
     yield {
-        "what": "p99 beside a client that never reads / beside none",
+        "what": "p99 of other clients: with a client that never reads / without",
         "bar": 1.2,
         "value": ratio["ratio"],
         **ratio,
         "p99_us": bench.median(slices["stuck"], "p99_us"),
     }
     yield {
-        "what": "growth of the worker by a client that never reads, KiB (max_pending 1 MiB)",
+        "what": "memory growth of the worker for a client that never reads, KiB "
+                "(max_pending 1 MiB)",
         "bar": 1024 + 64,
         "value": growth / 1024,
     }
@@ -104,7 +105,7 @@ def memory():
     finally:
         server.stop()
     yield {
-        "what": f"user memory for each of {idle:,} idle connections, bytes",
+        "what": f"user memory per connection, {idle:,} idle connections, bytes",
         "bar": 256,
         "value": value,
     }
@@ -144,7 +145,7 @@ def system_calls(seconds):
             server.stop()
         if calls is not None:
             yield {
-                "what": f"system calls for each message, {what}",
+                "what": f"system calls per message, {what}",
                 "bar": bar,
                 "value": calls / rows[0]["messages"],
             }
@@ -157,7 +158,7 @@ def instructions():
                           capture_output=True, text=True).stdout
     found = re.search(r"^yodeld: ([0-9.]+) ", text, re.M)
     yield {
-        "what": "user-mode instructions for each message, 50 connections",
+        "what": "user-mode instructions per message, 50 connections",
         "bar": 450,
         "value": float(found[1]),
     }

@@ -56,7 +56,7 @@ http {{ access_log off; keepalive_requests 1000000000; keepalive_timeout 1h;
   server {{ listen 127.0.0.1:{port}; location / {{ return 200 "{TEXT.decode()}"; }} }} }}
 """)
     server = bench.Server("nginx", ["nginx", "-p", folder, "-c", conf], port)
-    return server, b"GET / HTTP/1.1\r\nHost: valley\r\n\r\n"
+    return server, b"GET / HTTP/1.1\r\nHost: server\r\n\r\n"
 
 
 def haproxy(folder, port):
@@ -69,12 +69,12 @@ defaults
   timeout server 1h
   timeout connect 1s
   timeout http-keep-alive 1h
-frontend valley
+frontend server
   bind 127.0.0.1:{port}
   http-request return status 200 content-type text/plain string "{TEXT.decode()}"
 """)
     server = bench.Server("haproxy", ["haproxy", "-db", "-f", conf], port)
-    return server, b"GET / HTTP/1.1\r\nHost: valley\r\n\r\n"
+    return server, b"GET / HTTP/1.1\r\nHost: server\r\n\r\n"
 
 
 def sockperf(folder, port):
@@ -91,7 +91,7 @@ def socat(folder, port):
     return bench.Server("socat", command, port), TEXT
 
 
-# start, its program, at most (yodeld's CPU / its own)
+# start function, program, upper bound of the ratio (yodeld's CPU / the program's CPU)
 PEERS = [(memcached, "memcached", 0.85), (redis, "redis-server", 1), (nginx, "nginx", 1),
          (haproxy, "haproxy", 1), (sockperf, "sockperf", 1), (socat, "socat", 1)]
 
@@ -109,7 +109,7 @@ def compare(start, bar, load, folder, rounds, seconds):
         server.stop()
     ratio = bench.ratio_of(slices, "yodeld", "peer")
     return {
-        "what": f"CPU for a round trip, yodeld / {start.__name__}",
+        "what": f"CPU per round trip: yodeld / {start.__name__}",
         "bar": bar,
         "value": ratio["ratio"],
         **ratio,
