@@ -1,9 +1,9 @@
 /*
- * terminal.h - full-screen output for a live view. The terminal is restored whatever
- * ends the program (exit, signal, crash), and while it is stopped (^Z).
+ * terminal.h - full-screen output for a live view. The terminal is restored at any end
+ * of the program (exit, signal, crash), and while it is stopped (^Z).
  *
- * If standard output is not a terminal, or one that cannot move its cursor (TERM unset
- * or "dumb"), nothing is done and the caller prints view after view.
+ * If standard output is not a terminal, or cannot move its cursor (TERM unset or
+ * "dumb"), these functions do nothing and the caller prints view after view.
  */
 #ifndef CTL_TERMINAL_H
 #define CTL_TERMINAL_H

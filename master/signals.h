@@ -1,5 +1,5 @@
 /*
- * signals.h - the signals of yodeld(8), and what each asks for.
+ * signals.h - the signals of yodeld(8), and the change that each requests.
  */
 #ifndef MASTER_SIGNALS_H
 #define MASTER_SIGNALS_H

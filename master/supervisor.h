@@ -1,8 +1,8 @@
 /*
  * supervisor.h - decides what happens next when a worker is ready, drains, exits, or a
  * change ends: one function per event, with its calls in the written order of
- * ARCHITECTURE.md (order contracts). It is the only place that knows all parts. Three
- * orders are kept elsewhere: the removal of a listening socket (worker/acceptor.c), a
+ * ARCHITECTURE.md (order contracts). No other file knows all parts. Three orders are
+ * kept elsewhere: the removal of a listening socket (worker/acceptor.c), a
  * transfer (worker/transfer_send.c, transfer_receive.c) and the release of a ledger
  * block (workers/process.c).
  */

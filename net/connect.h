@@ -1,6 +1,6 @@
 /*
- * connect.h - one connection, waited for no longer than asked. The calls block. The
- * caller closes the descriptor.
+ * connect.h - opens one connection within a time limit. The calls block. The caller
+ * closes the descriptor.
  */
 #ifndef NET_CONNECT_H
 #define NET_CONNECT_H

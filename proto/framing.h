@@ -5,8 +5,8 @@
  *   line      to "\n", which stays:         [ payload ][\n]
  *   length32  length first, big-endian:     [ n: 4 bytes ][ payload: n bytes ]
  *
- * A reply is framed as its message was: header and trailer stand around the payload of
- * the reply, so that `fixed=1` answers "1\n" to a line. If a stream ends without "\n",
+ * A reply is framed like its message: header and trailer surround the payload of the
+ * reply, so that `fixed=1` answers "1\n" to a line. If a stream ends without "\n",
  * its last line is a message without a trailer, and so is the reply.
  */
 #ifndef PROTO_FRAMING_H
@@ -90,8 +90,8 @@ struct frame framing_for_reply(
     enum framing framing, const struct frame *like, size_t payload);
 struct frame framing_for_payload(enum framing framing, size_t payload);
 
-/* Writes the header before and the trailer after the payload that stands, or will
- * stand, at out + frame->header. out has room for frame_length bytes. */
+/* Writes the header before and the trailer after the payload, which is or will be at
+ * out + frame->header. out has room for frame_length bytes. */
 void framing_write(enum framing framing, const struct frame *frame, uint8_t *out);
 /* Of a message of our own, writes those bytes of header and trailer that are among the
  * bytes from .. from + length - 1 of its frame; `out` is where byte `from` belongs. */

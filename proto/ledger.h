@@ -75,7 +75,7 @@ bool ledger_counter_is_per_listener(enum ledger_counter counter);
 #define LEDGER_LAYOUT 4
 #define LEDGER_SLOTS 256
 #define LEDGER_WORKERS_MAX 768
-/* Addresses; the last one stands for all further ones. */
+/* Addresses; all surplus ones share the last entry. */
 #define LEDGER_LISTENERS 128
 #define LEDGER_NAME_MAX 64
 #define LEDGER_COUNTERS_MAX 28

@@ -198,8 +198,8 @@ listener_close(struct worker_listener *listener)
 	listener->fd = -1;
 }
 
-/* Where the kernel does not block new connections (that may need CAP_NET_ADMIN) they
- * never end: then BUSY_TURNS_MAX bounds the wait. */
+/* If the kernel does not block new connections (that may need CAP_NET_ADMIN), they may
+ * never stop arriving: then BUSY_TURNS_MAX bounds the wait. */
 static bool
 has_new_arrivals(struct worker_listener *listener)
 {

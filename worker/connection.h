@@ -5,12 +5,12 @@
  *   finishing  reads no more messages; sends what is queued, then
  *              - after a half-close of the peer: closed
  *              - after a protocol error of the peer: lingering
- *   lingering  our direction is shut down; what still arrives is discarded until the
- *              peer closes, so that no reset overtakes the replies on their way
+ *   lingering  our direction is shut down; further input is discarded until the peer
+ *              closes, so that no reset overtakes the replies in flight
  *              (RFC 1122, 4.2.2.13)
  *
- * An idle connection is this struct and nothing else: partial messages and unsent
- * replies are in memory that exists only while there are some.
+ * An idle connection uses only this struct: memory for partial messages and unsent
+ * replies is allocated when needed.
  */
 #ifndef WORKER_CONNECTION_H
 #define WORKER_CONNECTION_H

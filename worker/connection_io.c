@@ -167,8 +167,8 @@ enum answer_status {
 	ANSWER_NOTHING_SENT,
 };
 
-/* Answers new bytes and keeps a partial message, or what must wait for the output. Not
- * inlined: the bytewise path needs neither its locals nor their stack protector. */
+/* Answers new bytes; keeps a partial message, and input that must wait for the output.
+ * Not inlined: the bytewise path needs neither its locals nor their stack protector. */
 __attribute__((noinline)) static enum answer_status
 answer_and_keep(struct connection *connection, const uint8_t *data, size_t length)
 {
@@ -226,10 +226,10 @@ bytes_to_read(const struct connection *connection)
 	return allowed < WORKER_INPUT_BYTES ? (size_t)allowed : WORKER_INPUT_BYTES;
 }
 
-/* A read that does not fill the buffer has emptied the socket (epoll(7)), with three
- * exceptions that a second read for each message would be too dear for: a half-close is
- * reported by libevent (is_closed); a reset is not, but a send finds it, and where
- * nothing was sent a second read does; TCP urgent data is not looked for. */
+/* A read that does not fill the buffer has emptied the socket (epoll(7)). A second read
+ * for each message would cost too much, so three exceptions are handled otherwise: a
+ * half-close is reported by libevent (is_closed); a reset is found by a send, or by a
+ * second read if nothing was sent; TCP urgent data is ignored. */
 static void
 on_readable(struct connection *connection, bool is_closed)
 {
@@ -262,8 +262,8 @@ on_readable(struct connection *connection, bool is_closed)
 		if (!may_have_more)
 			return;
 	}
-	/* Other connections are served first. No new edge reports what is left, but
-	 * adding the event again does; event_active() would run this one next. */
+	/* Other connections are served first. No new edge reports the remaining input,
+	 * but adding the event again does; event_active() would run this one next. */
 	if (worker->edge_events == 0)
 		return;
 	event_del(&connection->event);

@@ -18,7 +18,7 @@ struct worker;
 void drain_init(struct worker *worker);
 
 /* With `expects_transfer` a transfer of the open connections will start: they are
- * served until it has moved them, and those that it leaves are drained. deadline_ns:
+ * served until it has moved them, and the remaining ones are drained. deadline_ns:
  * from now; 0: none. Of several deadlines the earliest counts. */
 void drain_start(struct worker *worker, bool expects_transfer, uint64_t deadline_ns);
 void drain_abort(struct worker *worker);

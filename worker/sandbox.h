@@ -1,6 +1,6 @@
 /*
- * sandbox.h - the last steps before a worker serves: it drops root for good, keeps what
- * it has open and can get nothing else.
+ * sandbox.h - the last steps before a worker serves: it drops root permanently, keeps
+ * its open descriptors, and can open no others.
  *
  *   user       another user, if configured; no capability, no_new_privs
  *   Landlock   no file is opened, created, renamed or executed by name, no TCP port
@@ -19,17 +19,17 @@
 #include "conf/config.h"
 
 /* If `user` is set and the process is root, becomes `user` and `group` (NULL: the
- * user's own) for good, with an empty bounding set. In any case the process then holds
- * no capability and gets none from a program that it executes (no_new_privs). 0, or -1
- * with the reason logged. */
+ * primary group of the user) permanently, with an empty bounding set. In any case the
+ * process then holds no capability and gets none from a program that it executes
+ * (no_new_privs). 0, or -1 with the reason logged. */
 int sandbox_drop_privileges(const char *user, const char *group)
     __attribute__((warn_unused_result));
 /* Warns if `user` is another user that this process, which is not root, cannot become.
  */
 void sandbox_warn_about_user(const char *user);
 
-/* Locks the process in for good. Fails without seccomp, unless that is off; a kernel
- * without Landlock is no failure. 0, or -1 with the reason logged. */
+/* Confines the process permanently. Fails without seccomp, unless that is off; a kernel
+ * without Landlock is not a failure. 0, or -1 with the reason logged. */
 int sandbox_enter(enum seccomp_use seccomp) __attribute__((warn_unused_result));
 
 /* False in a program built with a sanitizer, which opens files and forks at any time:

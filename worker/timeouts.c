@@ -146,7 +146,7 @@ check_interval_ms(const struct config *config)
 }
 
 /* A timerfd, not a timer of libevent: without timers libevent reads no clock in its
- * loop, which for a lone message is most of the cost beside the system calls. */
+ * loop, which for a single message is most of the cost besides the system calls. */
 static int
 set_interval(struct worker *worker, uint32_t ms)
 {
@@ -177,8 +177,8 @@ void
 timeouts_shorten(struct worker *worker)
 {
 	worker->drain.closes_idle = true;
-	/* timeouts.interval_ms stays: the time stamps of connections are that coarse.
-	 */
+	/* timeouts.interval_ms is unchanged: it is the resolution of the time stamps of
+	 * connections. */
 	if (set_interval(worker, CHECK_INTERVAL_MIN_MS) < 0)
 		log_warn("drain: cannot shorten the timeout interval");
 }

@@ -138,7 +138,7 @@ batch_is_complete(const struct transfer_batch *batch, size_t length, size_t fd_c
 	    length == transfer_batch_bytes(batch->count) && fd_count == expected;
 }
 
-/* Undoes a batch, which stays the sender's. */
+/* Undoes a batch: its connections remain with the sender. */
 static void
 discard(struct connection **installed, uint32_t count, const int *fds, size_t fd_count)
 {
@@ -240,8 +240,8 @@ on_packet(evutil_socket_t fd, short what, void *argument)
 	}
 }
 
-/* A sender that only read end of file would wait for another receiver, of which the
- * master knows nothing. */
+/* Tells the sender explicitly: after EOF alone it would wait for another receiver,
+ * which the master would not assign. */
 static void
 reject(struct worker *worker, int fd, uint32_t id)
 {

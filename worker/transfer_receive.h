@@ -13,7 +13,7 @@ struct worker;
  * number of the transfer, which CHANNEL_RECEIVED carries. */
 void transfer_receive_start(struct worker *worker, int fd, uint32_t id);
 
-/* Ends all of them: what has been accepted stays with this worker. */
+/* Ends all transfers: accepted connections remain with this worker. */
 void transfer_receive_stop_all(struct worker *worker);
 
 #endif

@@ -21,8 +21,8 @@ uint64_t transfer_state_bytes(const struct connection *connection);
 int transfer_state_send(int fd, struct connection *const *connections, uint32_t count)
     __attribute__((warn_unused_result));
 
-/* True if the memory file (-1: none) has the size that the records add up to, so that a
- * number alone makes the receiver allocate nothing. Rewinds the file. */
+/* True if the memory file (-1: none) has the total size of the records, so that the
+ * receiver never allocates memory for a wrong number. Rewinds the file. */
 bool transfer_state_is_complete(const struct transfer_batch *batch, int state_fd);
 
 /* Reads the input and output of the next record into its connection. */

@@ -1,6 +1,6 @@
 /*
  * arrivals.h - makes messages due by the schedule of an open load (--rate, --interval),
- * and chooses the connection of each. Lateness is never forgiven: if no connection can
+ * and chooses the connection of each. Lateness is always counted: if no connection can
  * send it, a message stays due, and its latency counts from its intended time.
  */
 #ifndef CLIENT_LOAD_ARRIVALS_H

@@ -52,7 +52,7 @@ startable_messages(const struct load_context *ctx, const struct conn *conn)
 }
 
 /* The bytes to send next: the rest of the message at the cursor and those that may be
- * started, up to the size of the buffer. NULL if there are none. */
+ * started, up to the size of the buffer. NULL without any. */
 static const uint8_t *
 gather(struct load_context *ctx, const struct conn *conn, size_t *ret_length)
 {

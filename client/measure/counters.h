@@ -2,8 +2,8 @@
  * counters.h - the counters of the load processes: one block per process, in memory
  * shared with the parent.
  *
- * Only its process writes a block, with relaxed atomic stores (a plain increment for
- * the machine); the parent reads at any time and adds up. A block stays readable when
+ * Only its process writes a block, with relaxed atomic stores (which compile to plain
+ * increments); the parent reads at any time and adds up. A block stays readable when
  * its process has died. Whenever its process is not in the middle of an event, for the
  * measured messages and for those of the warm-up:
  *

@@ -1,5 +1,5 @@
 /*
- * plan.h - the plan of a run: what the command line asked for, completed and checked.
+ * plan.h - the plan of a run: the options of the command line, completed and checked.
  *
  * client/plan/plan_options.c fills it from the options. plan_check completes it
  * (defaults that depend on other options, resolved names, the share of this rank) and

@@ -1,6 +1,6 @@
 /*
- * reconcile.h - the server's ledger against the client's counters: where was what is
- * missing lost?
+ * reconcile.h - compares the server's ledger with the client's counters, and finds
+ * where missing connections, messages and bytes were lost.
  *
  * The server's counters are read before and after the run; the difference belongs to
  * this run, provided that there were no other clients. The differences are explained:

@@ -1,5 +1,5 @@
 /*
- * verify.h - compares every byte that comes back, however it is segmented.
+ * verify.h - compares every received byte with the expected one, in any segmentation.
  *
  * The answers of a connection are one stream. verify_feed takes data up to the end of
  * the next answer. The first byte that differs makes the answer wrong; the diagnosis

@@ -1,7 +1,7 @@
 /*
- * snapshot.h - one look at the server, which an answer of stats.h or metrics.h prints:
- * in each of them connections_accepted is connections_open plus the sum of
- * connections_closed, whatever happens to workers meanwhile.
+ * snapshot.h - a consistent copy of the server's counters, which stats.h and metrics.h
+ * print: connections_accepted is always connections_open plus the sum of
+ * connections_closed, even if workers exit meanwhile.
  *
  * A row begins with its name, or "" without a name; metrics.c reads the rows as arrays
  * of uint64_t.

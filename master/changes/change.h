@@ -1,6 +1,6 @@
 /*
- * change.h - what an operator asked for, and its outcome: set once for each change,
- * logged, and passed on by one callback.
+ * change.h - the kinds of changes that an operator requests, and the outcome: set once
+ * for each change, logged, and passed on by one callback.
  */
 #ifndef MASTER_CHANGES_CHANGE_H
 #define MASTER_CHANGES_CHANGE_H

@@ -25,7 +25,7 @@ struct pending_request {
 	struct pending_request *next;
 	struct pending_requests *pending;
 	enum change_kind kind;
-	bool is_queued; /* behind a reload in progress, which is not its own */
+	bool is_queued; /* behind another reload in progress */
 	bool waits_for_drain;
 	struct drain_summary
 	    *drain_summary; /* that it waits for; NULL: no outcome yet */

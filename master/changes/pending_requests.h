@@ -1,7 +1,7 @@
 /*
  * pending_requests.h - HTTP requests that wait for the outcome of a change.
  *
- *   outcome known -> it failed, no worker drains, or only the outcome was asked for:
+ *   outcome known -> it failed, no worker drains, or only the outcome was requested:
  *                    answered
  *                 -> else answered when the drained workers have exited
  *                    (drain_summary.h)

@@ -30,7 +30,7 @@ struct rebalance {
 
 /* Moves connections of all listeners, once. 0, or -1 with the reason in the outcome. */
 int rebalance_start(struct rebalance *rebalance);
-/* Another program is about to take over: a requested rebalance ends as it is. */
+/* Ends a requested rebalance early, because another program is about to take over. */
 void rebalance_cancel(struct rebalance *rebalance);
 /* To be called at regular intervals. */
 void rebalance_check(struct rebalance *rebalance);

@@ -16,8 +16,7 @@ kind_of(const struct reload *reload)
 	return reload->is_upgrade ? CHANGE_UPGRADE : CHANGE_RELOAD;
 }
 
-/* Opens everything that the new configuration has and the old one had not, or nothing.
- */
+/* Opens everything that only the new configuration has; on failure nothing. */
 static int
 plan(struct reload *reload, char *error)
 {

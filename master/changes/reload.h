@@ -23,7 +23,7 @@ struct reload {
 	struct service_manager *manager;
 	bool is_active; /* from the first fork until the commit */
 	bool is_upgrade;
-	bool is_repeat_requested; /* another reload was asked for meanwhile */
+	bool is_repeat_requested; /* another reload was requested meanwhile */
 	struct config config;
 	uint32_t generation;
 	uint32_t slot_count;
@@ -31,8 +31,8 @@ struct reload {
 	uint64_t started_ns;
 };
 
-/* Starts a reload, or queues it behind the one in progress. 0, or -1 when it failed at
- * once (the outcome and the log say why). */
+/* Starts a reload, or queues it behind the one in progress. 0, or -1 if it failed
+ * immediately (the outcome and the log contain the reason). */
 int reload_start(struct reload *reload);
 /* The same after an exec: the program has changed. On failure the outcome is the reason
  * to roll back, too. */
@@ -40,7 +40,7 @@ int reload_start_upgrade(struct reload *reload);
 
 /* A successor is ready. True when all are, and the new generation serves. */
 bool reload_on_ready(struct reload *reload);
-/* Starts the reload that was asked for meanwhile. */
+/* Starts the queued reload. */
 void reload_start_queued(struct reload *reload);
 /* A successor has exited: starts another one. False after too many failures: then
  * reload_abort is due. */

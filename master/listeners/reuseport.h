@@ -20,9 +20,9 @@
 
 #include "master/listeners/listener.h"
 
-/* Directs new connections to the slots with takes_new[slot], or to all if there is
- * none: by CPU, or by hash. Does nothing where the order of the group is unknown: a
- * slot that is to get no connections then blocks them (listener_block_new_slot). */
+/* Directs new connections to the slots with takes_new[slot], or to all if no slot has
+ * it: by CPU, or by hash. Does nothing if the order of the group is unknown: then the
+ * other slots block new connections (listener_block_new_slot). */
 void reuseport_select(struct listener *listener, const bool *takes_new, bool by_cpu);
 
 /* To be called before sockets are added: they get no connections until

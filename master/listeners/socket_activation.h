@@ -4,7 +4,7 @@
  * over a restart or a crash (FDSTORE), with the connections in their accept queues.
  *
  * Every socket is served. A stored socket returns to its slot, and can be removed like
- * any other: if there are more than workers, yodeld starts a worker for each and
+ * any other: with more stored sockets than workers, yodeld starts a worker for each and
  * removes the surplus slots when all serve (supervisor.c). A socket of a unit stays
  * open as long as the unit: with more sockets than workers, some workers serve several
  * of them; with fewer, several workers share one.

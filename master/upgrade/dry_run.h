@@ -1,13 +1,11 @@
 /*
- * dry_run.h - the program on disk proves that it can take over: a child executes it
- * with
- * --check and a copy of the upgrade state, which it loads as if it took over; it stops
- * before it would change anything shared, and prints that it has passed as its last
- * line. Only that line counts: for any other program --check is harmless.
+ * dry_run.h - tests whether the program on disk can take over: a child executes it with
+ * --check and a copy of the upgrade state, which it loads as in a takeover. It stops
+ * before it changes anything shared, and prints as its last line that it has passed.
+ * Only that line counts: for any other program --check is harmless.
  *
- * The child holds copies of all listening sockets. None may be closed while it lives
- * (connections in its queue would never be accepted), so the dry run is cancelled
- * first.
+ * The child holds copies of all listening sockets. Cancel the dry run before closing
+ * one: otherwise connections in its queue would never be accepted.
  */
 #ifndef MASTER_UPGRADE_DRY_RUN_H
 #define MASTER_UPGRADE_DRY_RUN_H
@@ -38,9 +36,9 @@ int dry_run_start(struct master *master) __attribute__((warn_unused_result));
 bool dry_run_check(struct dry_run *dry_run, int status, char *reason, size_t size);
 /* To be called regularly: kills one that takes too long. */
 void dry_run_check_deadline(struct dry_run *dry_run);
-/* Kills it. Returns whether there was one. */
+/* Kills the child. True if a dry run was in progress. */
 bool dry_run_cancel(struct dry_run *dry_run);
-/* The program on disk is still the one that has passed. */
+/* True if the program on disk is still the one that has passed. */
 bool dry_run_is_current(const struct dry_run *dry_run);
 
 /* In the child: the descriptor of the upgrade state; -1: this is not a dry run. */

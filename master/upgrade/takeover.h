@@ -2,9 +2,9 @@
  * takeover.h - this program was executed by another one, which saved its state for it
  * (state_save.h).
  *
- *   takeover_arm_rollback  the first thing of all: from here on whatever ends this
- *                          program (a crash, an exit, TAKEOVER_TIMEOUT_S) executes the
- *                          previous one, with its state as it was
+ *   takeover_arm_rollback  called first: from here on a crash, an exit or
+ *                          TAKEOVER_TIMEOUT_S executes the previous program, with its
+ *                          state unchanged
  *   takeover_load          reads the state; nothing shared is changed yet
  *   takeover_resume        point of no return: from here on a crash, an exit or
  *                          TAKEOVER_TIMEOUT_S ends the process, and a service manager
@@ -26,7 +26,7 @@ struct master;
 
 #define TAKEOVER_TIMEOUT_S 10 /* of the alarm that is set before the exec */
 
-/* Does nothing in a program that was started otherwise. */
+/* Does nothing in a program that was started in another way. */
 void takeover_arm_rollback(char **argv);
 /* True when another program saved its state for this one. */
 bool takeover_is_running(void);

@@ -1,14 +1,14 @@
 /*
  * upgrade.h - replaces the running program by the one on disk without a pause: SIGUSR2.
  *
- *   dry run of the program on disk, in a child beside this one (dry_run.h)
- *     -> exec in place: the pid stays, the workers stay its children and serve on
+ *   dry run of the program on disk, in a child process (dry_run.h)
+ *     -> exec in place: the pid is kept, the workers remain its children and serve
  *     -> the new program takes over (takeover.h) and starts a generation (reload.h)
  *     -> all its workers are ready: the old generation drains
  *
  * After a failed dry run nothing has changed. If the new program or its workers fail
- * later it execs the previous program, whose file it keeps open (it may be gone from
- * the disk); that one continues with its workers and logs why.
+ * later, it executes the previous program, whose file it keeps open (it may be deleted
+ * by then); the previous program continues with its workers and logs the reason.
  */
 #ifndef MASTER_UPGRADE_UPGRADE_H
 #define MASTER_UPGRADE_UPGRADE_H

@@ -30,7 +30,7 @@ extern const char *const slot_state_names[]; /* by enum slot_state */
 
 /* How a slot takes the exit of one of its processes. */
 enum slot_exit {
-	SLOT_EXIT_OTHER,     /* not the slot's worker any more: nothing changes */
+	SLOT_EXIT_OTHER,     /* no longer the slot's worker: nothing changes */
 	SLOT_EXIT_SUCCESSOR, /* the slot has no successor now */
 	SLOT_EXIT_EMPTY,     /* the slot is empty now */
 	SLOT_EXIT_BACK_OFF,  /* the slot waits to start another worker */
@@ -54,7 +54,7 @@ void slot_discard_listeners(struct worker_table *table);
 
 /* The slot's worker serves now. False: the process is another one, or it drains. */
 bool slot_on_ready(const struct process *process);
-/* A process of the slot has exited. Logs it, unless it was asked for. */
+/* A process of the slot has exited. Logs an exit that was not requested. */
 enum slot_exit slot_on_exit(struct process *process, int status);
 
 /* Directs new connections to the slots that serve, or are expected to soon. */

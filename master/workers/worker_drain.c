@@ -10,8 +10,8 @@
 /* Draining workers of one slot at a time. */
 #define DRAINING_MAX 3
 
-/* The worker of the sender's slot, or of slot number modulo the slot count; if that one
- * does not serve, the next one that does. */
+/* The worker of the sender's slot (modulo the slot count), or, if it does not serve,
+ * the worker of the next slot that serves. */
 static struct process *
 find_receiver(const struct process *sender)
 {
@@ -58,7 +58,7 @@ drain_stored_queues(const struct process *process)
 	}
 }
 
-/* Bits of its listeners that the current configuration has not any more. */
+/* Bits of its listeners that the current configuration no longer has. */
 static uint64_t
 removed_of(const struct process *process)
 {
@@ -93,8 +93,8 @@ worker_drain_on_listeners_removed(struct worker_table *table)
 	}
 }
 
-/* Generations whose peers never close a connection of a removed listener must not pile
- * up: of the workers of one slot that only drain, the oldest beyond the limit exits. */
+/* Bounds the draining workers of one slot, because peers may never close a connection
+ * of a removed listener: beyond the limit the oldest one exits. */
 static void
 limit_draining(const struct process *newest)
 {

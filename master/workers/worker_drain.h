@@ -16,7 +16,7 @@ enum worker_drain_kind {
 	DRAIN_KEEP_SOCKETS, /* another worker serves them; removed listeners are emptied
 			     */
 	DRAIN_ALL_QUEUES,   /* the slot is removed: all its queues are emptied first */
-	DRAIN_SHUTDOWN,     /* the server stops: emptied and drained, nothing moves */
+	DRAIN_SHUTDOWN,     /* the server stops: emptied and drained, no transfers */
 };
 
 /* Tells a worker to drain and exit. Its connections move unless the server stops. */
