@@ -4,8 +4,8 @@
 # Are yodel's measurements correct? A server that pauses for a known time in every known
 # period has latencies that can be calculated.
 #
-# Of messages that are due at any time alike, a part of stall/period is due in a stall, and
-# waits for the rest of it: the p-quantile is stall - (1 - p) * period, where that is
+# If messages are due at evenly distributed times, the fraction stall/period is due in a
+# stall and waits for its end: the p-quantile is stall - (1 - p) * period, where that is
 # above 0.
 
 # shellcheck disable=SC2046 # quantiles are words
@@ -23,7 +23,7 @@ print(*(h[key + "_ns"] / 1e6 for key in ["p50", "p90", "p99", "p999"]))' "$@"
 }
 
 @test "the open loop finds the calculated percentiles of a stalling server within 2 %" {
-	# So long that 2 % of it is more than a busy machine keeps yodel waiting for a CPU.
+	# Long stalls: 2 % of one exceeds the time that yodel waits for a CPU on a busy machine.
 	start_faulty_server stall --time 2 --period 5
 	"$YODEL" -q --json open.json -c 20 -R 1000 -d 10s -m hello "127.0.0.1:$FAULTY_SERVER_PORT"
 	sed 1d faulty_server.out >pauses
@@ -52,7 +52,8 @@ print(*(h[key + "_ns"] / 1e6 for key in ["p50", "p90", "p99", "p999"]))' "$@"
 	python3 - $(quantiles closed.json response) $(quantiles open.json response) <<-'END'
 		import sys
 		closed, opened = [list(map(float, x)) for x in (sys.argv[1:5], sys.argv[5:9])]
-		# 40 % of the time nothing is answered; the closed loop calls its p99 fine.
+		# The server answers nothing for 40 % of the time; the closed loop still reports
+		# a low p99.
 		assert closed[2] < 100 < 300 < opened[2], (closed, opened)
 	END
 }

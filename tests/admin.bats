@@ -167,7 +167,7 @@ listen_drops listen_overflows retransmits syncookies_sent" ]
 
 @test "the configuration in force names the origin of each value and loads unchanged" {
 	local options=(--set limits.max_message=32k --set 'listeners[0].allow=["127.0.0.0/8"]' --workers 3)
-	# Control characters, of which a terminal gets none.
+	# Control characters must not reach a terminal.
 	options+=(--set $'listeners[0].reply=echo,suffix=\n\x7f\xc2\x9bé')
 	write_file 2 ', "limits": { "max_pending": "2M" }'
 	start_yodeld -c server.json "${options[@]}"
@@ -185,7 +185,7 @@ listen_drops listen_overflows retransmits syncookies_sent" ]
 		"$("$YODELD" -c server.json --print-config "${options[@]}")" ]
 	ctl scale 1
 	[ "$(ctl --json config | value_of 's["config"]["workers"], s["origins"]["workers"]')" = "1 scale" ]
-	# An upgrade reads file and command line anew.
+	# An upgrade reads the file and the command line again.
 	ctl upgrade
 	[ "$(ctl --json config | value_of 's["config"]["workers"], s["origins"]["workers"]')" = "3 --workers" ]
 }

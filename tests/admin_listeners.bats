@@ -131,9 +131,9 @@ load lib/admin
 
 @test "a socket without connect permission is not mistaken for a stale one" {
 	needs root
-	# In a folder in which every user may create and remove files.
+	# Use a directory in which every user may create and remove files.
 	local open
-	open=$(mktemp -d /tmp/yodel-door.XXXXXX)
+	open=$(mktemp -d /tmp/yodel-open.XXXXXX)
 	chmod 0777 "$open"
 	cp "$YODELD" "$open/yodeld"
 	ADMIN=$open/admin_socket
@@ -156,7 +156,7 @@ load lib/admin
 	wait_until ctl status
 	[ "$(stat -c %a "$ADMIN")" = 660 ]
 	run -0 ctl reload
-	# The admin_socket that was lost takes nothing along when it is closed.
+	# Closing the deleted socket does not remove the new file.
 	wait_until admin_has_no_clients
 	ctl status
 	stop_yodeld TERM

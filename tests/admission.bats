@@ -13,7 +13,7 @@ closed_for() # REASON COUNT
 	wait_until has_closed "$1" "${2-1}"
 }
 
-# Asks from that source address: $output is "HELLO", or nothing when refused.
+# Sends a message from this source address: $output is "HELLO", or empty if refused.
 ask_from() # ADDRESS
 {
 	run socat -t 20 - "TCP:127.0.0.1:$PORT,bind=$1" <<<hello
@@ -31,7 +31,7 @@ hold() # NAME COUNT
 	wait_until grep -qF "holding $2" "$1.out"
 }
 
-# Asks once on each held connection; the result is in $output.
+# Sends a message on each held connection; the outcome is in $output.
 ask_held() # NAME
 {
 	kill -USR1 "$(<"$1.pid")"
@@ -86,7 +86,7 @@ ask_held() # NAME
 	echo "$output"
 	local answered=${output#answered }
 	answered=${answered%%,*}
-	# A burst of one second's worth, then the rate for each second of the run.
+	# A burst of one second, then the configured rate for each second of the run.
 	[ "$answered" -ge 20 ]
 	[ "$answered" -le $(((SECONDS - start + 2) * 20)) ]
 	closed_for accept_rate $((200 - answered))

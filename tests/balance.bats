@@ -95,7 +95,7 @@ ledger_balances()
 	END
 }
 
-# A load of so many connections until end_load, all of it verified at its end.
+# Runs a load with COUNT connections until end_load, which verifies the result.
 start_load() # COUNT
 {
 	spawn load "$YODEL" -q -w 1 -c "$1" -d 300s --size 1:5000 -p 4 --expect echo \
@@ -146,10 +146,10 @@ sys.exit(sum(open_now) != 200 or max(open_now) - min(open_now) > 2)'
 	start_load 101
 	local before
 	before=$(spread)
-	sleep 2 # the time itself is what is tested
+	sleep 2 # the test needs this time, not an event
 	end_load
 	wait_until ledger_balances
-	echo "$before" # by hash, hardly ever even
+	echo "$before" # by hash, rarely even
 	grep -q '"connections_moved_in": 0' stats.json
 }
 

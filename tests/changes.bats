@@ -61,7 +61,7 @@ retire_worker_1() # HOW
 	wait_until logged 'scale: 1 worker serves'
 	kill -KILL "$victim"
 	wait_until logged "worker 1 \(pid $victim\): died: signal 9"
-	# It has died, and its replacement has been forked.
+	# The worker has died, and its replacement has been forked.
 	wait_until count_workers_is 2
 	run ! logged 'scale: [0-9]+ workers? left'
 	rm START_HOOK
@@ -162,7 +162,7 @@ time.sleep(60)'
 	wait_until grep -q connected silent.out
 	echo late >START_HOOK
 	kill -USR2 "$YODELD_PID"
-	sleep 0.4 # into that second, mostly; in any order both are to be made
+	sleep 0.4 # mostly within that second; both changes must happen in any order
 	kill -HUP "$YODELD_PID"
 	wait_until count_workers_is 4
 	run -0 timeout 10 "$CTL" -s admin_socket status
@@ -183,7 +183,7 @@ time.sleep(60)'
 	descriptors=$(open_descriptors "$receiver")
 	kill -STOP "$full"
 	spawn rebalance "$CTL" -s admin_socket rebalance
-	# It has received the command to receive connections.
+	# The receiver has got the request to receive connections.
 	is_under_way()
 	{
 		[ "$(open_descriptors "$receiver")" -gt "$descriptors" ]
@@ -283,7 +283,7 @@ time.sleep(60)'
 	wait "$YODELD_PID"
 }
 
-@test "so are they when another worker dies during the exec" {
+@test "connections that wait for a worker in back-off are answered although another worker dies during the exec" {
 	write_config '"workers": 2'
 	start_with_start_hook
 	local keep
@@ -292,7 +292,7 @@ time.sleep(60)'
 	wait_until logged 'worker 1: failure 6 in a row'
 	write_config '"workers": 1'
 	mkfifo gate
-	# Without a child of its own: it would wait for the worker, too.
+	# The script has no child of its own: waiting for that would also reap the worker.
 	printf '%s\n' '#!/bin/sh' "[ \"\$1\" = --check ] || read -r _ <$PWD/gate" \
 		"exec $BUILD/tests/worker_start_hook \"\$@\"" >script
 	chmod +x script

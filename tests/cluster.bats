@@ -8,7 +8,7 @@ load lib/merged
 
 PACKAGING=$BATS_TEST_DIRNAME/../packaging
 
-# Slurm of one node on this machine, as this user, with nothing of the system's.
+# Starts Slurm with one node on this machine, as this user, without system configuration.
 start_slurm()
 {
 	local host control node
@@ -37,8 +37,8 @@ start_slurm()
 		NodeName=$host NodeAddr=127.0.0.1 CPUs=4 State=UNKNOWN
 		PartitionName=test Nodes=ALL Default=YES State=UP
 	END
-	# Nothing here uses cgroups, and yet slurmd would end where none are mounted: left to
-	# itself it looks there for their version. ("disabled" is unknown before 23.02.)
+	# No plugin here uses cgroups, but without this line slurmd detects their version and
+	# exits if none are mounted. ("disabled" is unknown before 23.02.)
 	echo CgroupPlugin=cgroup/v1 >cgroup.conf
 	export SLURM_CONF=$PWD/slurm.conf
 	spawn slurmctld slurmctld -D

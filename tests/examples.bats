@@ -101,7 +101,7 @@ ask()
 }
 
 @test "a peer that reads only after its half-close gets every byte" {
-	# More than the kernel holds for it, less than the server may.
+	# More than the kernel buffers, less than limits.max_pending.
 	start_yodeld --workers 1 --listen 127.0.0.1:0=echo --set limits.max_pending=64M
 	"$INDEPENDENT_CLIENT" stream "127.0.0.1:$PORT" --bytes 300000 --read-late
 	"$INDEPENDENT_CLIENT" stream "127.0.0.1:$PORT" --bytes 12000000 --read-late

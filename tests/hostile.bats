@@ -111,7 +111,7 @@ withstands() # MODE COUNT PORT...
 
 @test "20,000 connections that send a byte at long intervals do not delay others" {
 	needs descriptors 20000
-	# A sanitizer keeps metadata of so much memory; it detects leaks itself.
+	# A sanitizer keeps much metadata; it detects leaks itself.
 	! has_sanitizer || KEPT_KIB=65536
 	start_target
 	HELD=20000 withstands drip 20000 "${PORTS[2]}"

@@ -108,7 +108,7 @@ run_to() # NAME ARG... - a quiet run against yodeld, its result in NAME.json
 		               'aria-label="Response latency over time"', 'id="trust"', 'id="equation"',
 		               'id="plan"', "<h2>Thresholds</h2>"]:
 		    assert wanted in text, wanted
-		# Every line of a chart has its points, all of them numbers.
+		# Every line of a chart has points, and all are numbers.
 		paths = re.findall(r'<path class="line [^"]*" d="([^"]*)"', text)
 		assert len(paths) >= 8, len(paths)
 		for path in paths:
@@ -126,7 +126,7 @@ run_to() # NAME ARG... - a quiet run against yodeld, its result in NAME.json
 @test "untrusted names are shown as text on a terminal" {
 	local message
 	start_yodeld --listen 127.0.0.1:0=echo
-	# Cut where a character ends, and shown as an escape where a terminal would obey.
+	# Text is truncated between characters; control characters are shown as escapes.
 	message=x$(printf 'é%.0s' {1..150})
 	run_to run -m "$message"
 	python3 -c 'import json, sys; m = json.load(open("run.json"))["plan"]["message"]
@@ -203,7 +203,7 @@ assert len(m) < 120 and m.startswith("\"xéé") and m.endswith("é...\""), m'
 		sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 	END
 	[ "$(grep -o $'\r[0-9]* s: 4 connections, [0-9,]* messages/s' seen | wc -l)" -ge 3 ]
-	# The last of it is erased before the report begins.
+	# The last progress line is erased before the report begins.
 	python3 -c '
 seen = open("seen", "rb").read()
 last = seen.rindex(b" messages/s, p99")
@@ -259,7 +259,7 @@ assert b"\r\x1b[K" in seen[last:seen.index(b"plan ")], seen'
 	[ "$(of_result back.json 'r["latency"]["response"]["hdr"]')" = \
 		"$(of_result all.json 'r["latency"]["response"]["hdr"]')" ]
 	run -99 "$YODEL" merge -q --threshold 'p50<1us' zero.json one.json
-	# They ran one after the other: no load of 1,000 a second was ever there.
+	# The ranks ran one after the other: the total load never reached 1,000 a second.
 	[ "$(of_result all.json 'r["trust"]["verdict"]')" != valid ]
 	grep -q 'the ranks did not run at the same time' all.json
 }
@@ -297,7 +297,7 @@ assert b"\r\x1b[K" in seen[last:seen.index(b"plan ")], seen'
 @test "comparing a result with itself shows no difference, and a slower server is worse" {
 	start_yodeld --listen 127.0.0.1:0=upper
 	run_to fast -c 4 -d 1s -m hello
-	# Slower by more than a busy machine makes it.
+	# Slower by more than the noise of a busy machine.
 	start_faulty_server lag --time 0.1
 	"$YODEL" -q --json slow.json -c 4 -d 2s -m hello "127.0.0.1:$FAULTY_SERVER_PORT"
 	run -0 "$YODEL" compare --fail-worse fast.json fast.json

@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # run-checks: alone
-# One load from several machines: hosts with networks and names of their own (namespaces,
-# gone with the process that holds them) under GNU parallel.
+# One load from several machines under GNU parallel: each host is a set of network and UTS
+# namespaces, which disappear with the process that holds them.
 # shellcheck disable=SC2030,SC2031,SC2154 # each test its own PATH; run sets stderr
 
 load lib/helpers
@@ -9,7 +9,7 @@ load lib/merged
 
 SERVER=10.77.0.1
 
-# A machine: a network and a name of its own. Runs there: on NAME COMMAND [ARG...]
+# Starts a host with its own network and name. To run a command there: on NAME COMMAND [ARG...]
 start_host() # NAME
 {
 	spawn "$1" unshare -n -u sleep 600
@@ -66,10 +66,10 @@ start_yodeld_at() # KEYS
 	start_yodeld -c listener.json -w 2 --set "admin.socket=$PWD/control.sock"
 }
 
-# The line of the README: each host is one rank, and all begin at one time.
+# The command line of the README: each host is one rank, and all start at the same time.
 call_from_all() # [ARG...]
 {
-	# Without $SHELL it guesses one for the far side, and a wrong guess runs nothing at all.
+	# Without $SHELL, parallel guesses the remote shell; with a wrong guess it runs nothing.
 	SHELL=/bin/bash parallel --will-cite --ssh "$PWD/into" -S 1/host0,1/host1,1/host2 -j 1 --workdir "$PWD" \
 		"$YODEL" -q --rank '{}/3' --start-at "@$((EPOCHSECONDS + 6))" --json '{}.json' \
 		"$@" "$SERVER:$PORT" ::: 0 1 2
@@ -85,10 +85,10 @@ call_from_all() # [ARG...]
 	merged_matches 'r["connections"]["established"] == 91 and r["plan"]["rate"] == 3000'
 	merged_matches '[p["connections"]["requested"] for p in parts] == [31, 30, 30]'
 	merged_matches '{k["hostname"] for k in r["ranks"]} == {"host0", "host1", "host2"}'
-	# All began at the same moment, a second as it was asked for.
+	# All started at the same time, the requested full second.
 	merged_matches 'len({p["started_at"] for p in parts}) == 1 and
 		parts[0]["started_at"].endswith(".000000000Z")'
-	# The server saw the same: no connection and no message but these.
+	# The server's counters agree: no other connections and messages.
 	"$BUILD/yodelctl" -s control.sock --json stats >stats.json
 	merged_matches '(lambda t: t["connections_accepted"] == 91 and t["messages_received"] == 5460
 		and t["bytes_received"] == r["bytes"]["sent"])(json.load(open("stats.json"))["totals"])'
@@ -108,7 +108,7 @@ sys.exit(json.load(sys.stdin)["totals"]["messages_received"] < 400)'
 	call_from_all -c 30 -R 600 -d 4s --framing line --size 64 &
 	local calls=$!
 	wait_until four_hundred_are_read
-	# For half a second its packets go to an address that no host on the link has.
+	# For half a second, packets of this host go to an address that no host on the link has.
 	on host1 ip neigh replace 10.7.1.1 lladdr 02:00:00:00:00:01 dev wire nud permanent
 	sleep 0.5
 	on host1 ip neigh del 10.7.1.1 dev wire

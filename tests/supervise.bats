@@ -133,7 +133,7 @@ one_listener()
 		run "$INDEPENDENT_CLIENT" burst "127.0.0.1:$OTHER" 5
 		[ "$output" = "answered 0, refused 5, reset 0, closed 0, silent 0" ]
 	done
-	# Removed and added again before its queue is empty.
+	# The listener is removed and added again before its queue is empty.
 	two_listeners
 	reload
 	one_listener
@@ -368,7 +368,7 @@ shows_no_process_of_worker_1()
 	workers=$(worker_pids)
 	stop_workers
 	kill -STOP "$YODELD_PID"
-	sleep 2.2 # the time itself is what is tested
+	sleep 2.2 # the test needs this time, not an event
 	kill -CONT "$YODELD_PID"
 	sleep 0.05
 	# shellcheck disable=SC2086 # pids are words
@@ -391,7 +391,7 @@ shows_no_process_of_worker_1()
 	# shellcheck disable=SC2086 # pids are words
 	wait_until have_ended $workers
 	check_load_result result.json
-	# And the address is free.
+	# The address is free again.
 	start_yodeld -c yodeld.json
 }
 
@@ -413,7 +413,7 @@ shows_no_process_of_worker_1()
 	start_load churn -c 8 --messages-per-connection 3 "127.0.0.1:$PORT"
 	start_load lasting -c 50 -p 4 "127.0.0.1:$PORT"
 	local descriptors memory
-	has_descriptors_of_before() # or fewer: when it counted, one might just have gone
+	has_descriptors_of_before() # or fewer: one may have been closed after the count
 	{
 		[ "$(open_descriptors "$YODELD_PID")" -le "$descriptors" ]
 	}
@@ -435,7 +435,7 @@ shows_no_process_of_worker_1()
 	end_load churn lasting
 	never_reconnected lasting.json
 }
-@test "they are also answered when the worker that empties the queue is killed" {
+@test "connections waiting at a removed listener are answered although its worker is killed" {
 	PORT=$(free_port) OTHER=$(free_port)
 	two_listeners
 	start_yodeld -c yodeld.json
@@ -500,7 +500,7 @@ shows_no_process_of_worker_1()
 		wait_for_worker_count 1
 	done
 	end_load churn
-	# The replacement of a worker belongs to the generation that stays.
+	# The replacement of a worker belongs to the old generation, which continues.
 	kill -KILL "$(worker_pids)"
 	wait_until logged 'worker 0 \(pid [0-9]+\): serving'
 	[[ $("$BUILD/yodelctl" -s admin_socket status) = *', generation 1, '*'1 of 1 workers serve'* ]]
@@ -526,7 +526,7 @@ shows_no_process_of_worker_1()
 	on_small_disk use_up_the_disk
 }
 
-# on_small_disk COMMAND - with the folder disk, that has room for 64 KiB.
+# on_small_disk COMMAND - runs it with the directory disk, a file system of 64 KiB.
 on_small_disk()
 {
 	mkdir disk
@@ -552,7 +552,7 @@ use_up_the_disk()
 	[ "$("$INDEPENDENT_CLIENT" burst "127.0.0.1:$PORT" 200)" = \
 		"answered 200, refused 0, reset 0, closed 0, silent 0" ] || return 1
 	end_load churn || return 1
-	# Once by each process at most, not for each of the thousands of lines.
+	# At most once per process, not once for each of the thousands of lines.
 	[ "$(grep -c "cannot write the log file" yodeld.log)" -le 3 ] || return 1
 	[ "$(worker_pids)" = "$before" ] || return 1
 	: >disk/yodeld.log

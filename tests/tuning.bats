@@ -64,7 +64,7 @@ congestion_in_use()
 	"$INDEPENDENT_CLIENT" ask "127.0.0.1:$PORT" x
 }
 
-# How often a process has gone to sleep by itself.
+# Number of voluntary context switches of a process.
 sleeps() # PID
 {
 	sed -n 's/^voluntary_ctxt_switches:[[:space:]]*//p' "/proc/$1/status"

@@ -81,7 +81,7 @@ load lib/client
 
 @test "messages that fall due during a server outage count as due" {
 	local how status address
-	address=127.0.0.1:$(free_port) # it is asked for again
+	address=127.0.0.1:$(free_port) # the restarted server needs the same port
 	start_yodeld --listen "$address=upper"
 	for how in "-R 200" "--interval 20ms"; do
 		# shellcheck disable=SC2086 # words are meant
@@ -114,8 +114,8 @@ load lib/client
 	run_yodel -c 10 -n 50 --messages-per-connection 5 --close rst "127.0.0.1:$PORT"
 	[ "$status" = 0 ]
 	result_matches 'm["verified"] == 500 and c["established"] == 100'
-	# We closed first: each port stays in TIME_WAIT, unless it was reset, or the machine's
-	# table of them was full before (tcp_max_tw_buckets).
+	# The client closed first: each port stays in TIME_WAIT, unless the connection was reset
+	# or the TIME_WAIT table of the machine was full before (tcp_max_tw_buckets).
 	run_yodel -c 10 -n 50 --messages-per-connection 1 "127.0.0.1:$PORT"
 	[ "$status" = 0 ]
 	result_matches 'r["ports"]["held_max"] >= 490 or r["ports"]["time_wait_before"] > 50000'
@@ -130,7 +130,7 @@ load lib/client
 	start_yodeld --listen 127.0.0.1:0=upper
 	run_yodel -c 50 -n 1 --connect-rate 100 "127.0.0.1:$PORT"
 	[ "$status" = 0 ]
-	# Never faster; slower depends on the load of the machine.
+	# The rate is never exceeded; a busy machine may be slower.
 	result_matches '20 < r["rates"]["connections_per_s"] < 125'
 }
 
@@ -145,11 +145,11 @@ load lib/client
 	start_yodeld --listen 127.0.0.1:0=upper
 	run_yodel -c 10 -d 2s --ramp 500ms --messages-per-connection 5 "127.0.0.1:$PORT"
 	[ "$status" = 0 ]
-	result_matches 'c["reconnects"] > 60' # 20 a second would be the ramp's
+	result_matches 'c["reconnects"] > 60' # the ramp opens only 20 a second
 	run_yodel -c 10 -d 1s --ramp 500ms --messages-per-connection 5 --connect-rate 40 "127.0.0.1:$PORT"
 	[ "$status" = 0 ]
 	result_matches '20 <= c["established"] <= 45'
-	# Nor does the ramp delay reconnects while it lasts: due messages are sent.
+	# During the ramp, too, reconnects are not delayed: due messages are sent.
 	run_yodel -c 10 -d 1500ms --ramp 3s --messages-per-connection 5 -R 200 "127.0.0.1:$PORT"
 	result_matches 'c["reconnects"] >= 30 and m["verified"] == m["due"] >= 290'
 }
