@@ -219,7 +219,7 @@ take_sample(const struct ctl_options *options, struct sample *ret, char *error)
 	return FAILED;
 }
 
-/* As above. */
+/* Prints or draws one view. Returns an exit status, with one line in error. */
 static int
 show(const char *text, bool is_terminal, char *error)
 {

@@ -179,7 +179,7 @@ log_set_fd(int fd)
 	replace_sink(fd, state.path, state.is_syslog);
 }
 
-/* As the inside of a JSON string; cut when full. */
+/* Appends text escaped for a JSON string; truncated when the line is full. */
 static size_t
 append_json_text(char *line, size_t at, size_t size, const char *text)
 {

@@ -60,7 +60,7 @@ fail_congestion(
 	return fail(fd, step, options, error, error_size);
 }
 
-/* What must be set before bind(2). */
+/* Sets the options that must be set before bind(2). */
 static int
 set_up(int fd, int family, const struct listen_options *options)
 {

@@ -93,8 +93,8 @@ struct frame framing_for_payload(enum framing framing, size_t payload);
 /* Writes the header before and the trailer after the payload, which is or will be at
  * out + frame->header. out has room for frame_length bytes. */
 void framing_write(enum framing framing, const struct frame *frame, uint8_t *out);
-/* Of a message of our own, writes those bytes of header and trailer that are among the
- * bytes from .. from + length - 1 of its frame; `out` is where byte `from` belongs. */
+/* Writes the header and trailer bytes of a message to send that are among the bytes
+ * from .. from + length - 1 of its frame; byte `from` belongs at `out`. */
 void framing_write_part(
     enum framing framing, size_t payload, size_t from, size_t length, uint8_t *out);
 

@@ -104,10 +104,10 @@ run_to() # NAME ARG... - a quiet run against yodeld, its result in NAME.json
 	python3 - <<-'END'
 		import html.parser, re
 		text = open("run.dom").read()
-		for wanted in ['aria-label="Latency by percentile"', 'aria-label="Rate over time"',
+		for expected in ['aria-label="Latency by percentile"', 'aria-label="Rate over time"',
 		               'aria-label="Response latency over time"', 'id="trust"', 'id="equation"',
 		               'id="plan"', "<h2>Thresholds</h2>"]:
-		    assert wanted in text, wanted
+		    assert expected in text, expected
 		# Every line of a chart has points, and all are numbers.
 		paths = re.findall(r'<path class="line [^"]*" d="([^"]*)"', text)
 		assert len(paths) >= 8, len(paths)

@@ -94,7 +94,7 @@ bool conn_state_has_sent_all(const struct load_context *ctx, const struct conn *
 /* The connection has reached its number of messages or its lifetime. */
 bool conn_state_has_expired(const struct load_context *ctx, const struct conn *conn);
 
-/* It has messages to send, now or later in the run. */
+/* True if the connection has messages to send, now or later in the run. */
 bool conn_state_has_work(const struct load_context *ctx, const struct conn *conn);
 
 /* --slow-read: bytes per read, and the time of the next read. Reads are at multiples of

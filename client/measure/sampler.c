@@ -24,7 +24,7 @@ static const struct {
 	{ LATENCY_CONNECT, "connect" },
 };
 
-/* Of this network namespace. */
+/* Sockets of this network namespace in TIME_WAIT. */
 static uint64_t
 time_wait(void)
 {

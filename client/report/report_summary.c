@@ -180,7 +180,7 @@ format_bytes(uint64_t bytes, uint64_t messages, char *out)
 	return out;
 }
 
-/* What is missing or extra, in which direction. */
+/* Names the missing and the extra bytes, and their direction. */
 static void
 add_differences(struct line *line, const struct reconciliation *l)
 {

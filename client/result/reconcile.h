@@ -43,7 +43,7 @@ struct reconcile_server {
 	struct server_totals before, after;
 };
 
-/* What one of several servers counted during the run. */
+/* The counters of one of several servers during the run. */
 struct reconciled_server {
 	char *where;
 	uint64_t connections_accepted, bytes_received, bytes_sent;

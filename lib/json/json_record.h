@@ -95,7 +95,7 @@ json_t *json_record_complete(json_t *value, int status)
 void json_record_put(json_t **object, const char *key, json_t *value);
 void json_record_append(json_t **array, json_t *value);
 
-/* As JSON_RECORD_TEXT is written; invalid UTF-8 becomes "?". */
+/* The JSON string of a JSON_RECORD_TEXT; invalid UTF-8 becomes "?". */
 json_t *json_record_text(const char *text) __attribute__((warn_unused_result));
 
 /* Reads every field, also after an error (json_reader.h), so that json_record_finish()

@@ -276,7 +276,7 @@ character_before(const struct settings_reader *reader, size_t offset)
 	return offset > 0 ? reader->text[offset - 1] : '\0';
 }
 
-/* In the words of settings for jansson's; NULL: jansson's are kept. */
+/* The wording of settings for an error of jansson; NULL: keep that of jansson. */
 static const char *
 expected_instead(const char *text)
 {

@@ -131,7 +131,7 @@ write_origin(
 	    object, name, json_string(source != NULL ? source : "default"));
 }
 
-/* Of values such as "listeners[0].reply". */
+/* Writes the origins of values such as "listeners[0].reply". */
 static void
 write_origins_of_items(json_t *object, const struct settings *settings,
     const void *base, const struct setting *list)

@@ -162,7 +162,7 @@ write_rows(FILE *out, const struct snapshot *snapshot)
 	}
 }
 
-/* Of the fullest worker over the mean of all. */
+/* Connections of the fullest worker divided by the mean of all workers. */
 static double
 imbalance(const struct snapshot *snapshot, uint32_t slot_count)
 {

@@ -51,7 +51,8 @@ forget(struct pending_request *request)
 	free(request);
 }
 
-/* What evhttp would write, without the loop that received the request. */
+/* The response that evhttp would write, sent without the event loop that received the
+ * request. */
 static void
 send_directly(const struct pending_request *request, bool is_good, const char *text)
 {

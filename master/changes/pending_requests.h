@@ -64,7 +64,7 @@ struct pending_request_row {
 	int fd;
 	bool waits_for_drain;
 };
-/* As many as fit into ret[max]. Returns how many there are. */
+/* Writes at most `max` requests to ret. Returns the total number. */
 size_t pending_requests_list(const struct pending_requests *pending,
     struct pending_request_row *ret, size_t max);
 /* Takes over one from the previous program, with its descriptor. 0, or -1 with errno.

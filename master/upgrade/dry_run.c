@@ -18,7 +18,7 @@
 #include "master/upgrade/takeover.h"
 #include "master/workers/process.h"
 
-/* It takes milliseconds; one that hangs would hold up other changes. */
+/* A dry run takes milliseconds; one that hangs would delay other changes. */
 #define LIMIT_S 10
 #define OUTPUT_MAX_BYTES 4096
 /* The last line, after YODEL_VERSION. It names the state's process: a program cannot
@@ -56,7 +56,7 @@ pass_state(const struct master *master)
 	return fd < 0 ? -1 : setenv(DRY_RUN_VARIABLE, number, 1);
 }
 
-/* As dup2(2), whose result gcc's analyzer takes for a leak. */
+/* Like dup2(2), whose result gcc's analyzer reports as a leak. */
 static int
 redirect(int fd, int to)
 {

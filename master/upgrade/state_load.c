@@ -283,8 +283,8 @@ is_valid_process(const struct state_reader *reader, const struct process *row)
 	    atomic_load(&row->worker_ledger->own.owner) == row->slot + 1;
 }
 
-/* Of several draining processes of a surplus slot the most recent one, which comes
- * first, occupies it. 0, or -1. */
+/* If several processes of a surplus slot drain, the most recent one, which comes first,
+ * occupies it. 0, or -1. */
 static int
 place(struct process *process)
 {

@@ -135,7 +135,7 @@ upgrade_rollback(struct master *master)
 	struct upgrade *upgrade = &master->upgrade;
 	if (upgrade->previous_program_fd < 0)
 		return;
-	/* Not at once: the ledger block of the worker that failed is not released yet.
+	/* Delayed, because the ledger block of the failed worker is not released yet.
 	 */
 	upgrade->next = UPGRADE_ROLLBACK;
 	snprintf(upgrade->rollback_reason, sizeof(upgrade->rollback_reason), "%s",

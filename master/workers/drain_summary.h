@@ -40,9 +40,9 @@ struct drain_summary *drain_summary_current(const struct worker_table *table);
 void drain_summary_inherit(struct process *process, struct drain_summary *summary);
 /* The same for a drain worker that the slot has yet to start. */
 void drain_summary_expect(struct slot *slot, struct drain_summary *summary);
-/* It has started: slot->process. */
+/* The drain worker has started: slot->process. */
 void drain_summary_attach(struct slot *slot);
-/* It will not be started. */
+/* The drain worker will not be started. */
 void drain_summary_cancel(struct slot *slot);
 /* The change with this name has ended. If its summary is open no more workers are
  * added, and the summary is returned, for drain_summary_finish; else NULL. */

@@ -120,11 +120,11 @@ request_change(struct input *input)
 }
 
 static bool
-is_known(const struct process *wanted)
+is_known(const struct process *process)
 {
 	const struct process *p = master->workers.processes;
 
-	while (p != NULL && p != wanted)
+	while (p != NULL && p != process)
 		p = p->next;
 	return p != NULL;
 }

@@ -135,38 +135,38 @@ apply_operation(struct peer_end *peer, uint8_t op, const uint8_t *data, size_t l
 }
 
 static bool
-is_prefix(const struct peer_end *peer, const struct spec_answer *wanted)
+is_prefix(const struct peer_end *peer, const struct spec_answer *expected)
 {
-	return peer->received.length <= wanted->length &&
+	return peer->received.length <= expected->length &&
 	    (peer->received.length == 0 ||
-		memcmp(peer->received.bytes, wanted->bytes, peer->received.length) ==
+		memcmp(peer->received.bytes, expected->bytes, peer->received.length) ==
 		    0);
 }
 
 /* The peer has read everything: the replies and the ledger must be complete. */
 static void
-check_whole(struct peer_end *peer, const struct spec_answer *wanted, bool is_cut)
+check_whole(struct peer_end *peer, const struct spec_answer *expected, bool is_cut)
 {
 	static const enum close_reason reasons[] = { CLOSE_PEER_CLOSED,
 		CLOSE_MESSAGE_TOO_LONG, CLOSE_TRUNCATED_MESSAGE };
 	const struct worker_fixture *w = &peer->w;
 	uint64_t messages = worker_fixture_count(w, LEDGER_MESSAGES_RECEIVED);
 
-	must(worker_fixture_closed(w, reasons[wanted->end]) == 1);
+	must(worker_fixture_closed(w, reasons[expected->end]) == 1);
 	must(worker_fixture_count(w, LEDGER_BYTES_RECEIVED) == peer->sent.length);
 	must(worker_fixture_count(w, LEDGER_BYTES_SENT) == peer->received.length);
 	must(worker_fixture_count(w, LEDGER_BYTES_DROPPED) == 0);
 	must(worker_fixture_count(w, LEDGER_REPLIES_SENT) ==
 	    (peer->reply->is_discard ? 0 : messages));
 	must(w->listener_config.framing == FRAMING_STREAM ||
-	    messages == wanted->messages);
+	    messages == expected->messages);
 	if (is_cut)
 		must(spec_is_cut_stream(peer->reply, w->listener_config.max_message,
 		    peer->sent.bytes, peer->sent.length, messages, peer->received.bytes,
 		    peer->received.length));
 	else
-		must(
-		    peer->received.length == wanted->length && is_prefix(peer, wanted));
+		must(peer->received.length == expected->length &&
+		    is_prefix(peer, expected));
 }
 
 static void
@@ -188,13 +188,13 @@ check_peer(struct peer_end *peer)
 	    worker_fixture_is_balanced(&peer->w));
 	must(LIST_EMPTY(&peer->w.worker.queued_outputs) &&
 	    peer->w.worker.lingering_count == 0);
-	struct spec_answer wanted = spec_answer(peer->reply, config->framing,
+	struct spec_answer expected = spec_answer(peer->reply, config->framing,
 	    config->max_message, peer->sent.bytes, peer->sent.length);
 	if (!has_left)
-		check_whole(peer, &wanted, is_cut);
+		check_whole(peer, &expected, is_cut);
 	else if (!is_cut)
-		must(is_prefix(peer, &wanted));
-	free(wanted.bytes);
+		must(is_prefix(peer, &expected));
+	free(expected.bytes);
 }
 
 int

@@ -101,14 +101,14 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		read_on(&reader, data, come);
 	}
 	read_end(&reader, data, size);
-	struct spec_answer wanted = spec_answer(
+	struct spec_answer expected = spec_answer(
 	    &spec_replies[0], reader.framing, reader.max_message, data, size);
-	must(reader.got.length == wanted.length && reader.got.end == wanted.end);
-	must(wanted.length == 0 ||
-	    memcmp(reader.got.bytes, wanted.bytes, wanted.length) == 0);
-	must(
-	    reader.framing == FRAMING_STREAM || reader.got.messages == wanted.messages);
+	must(reader.got.length == expected.length && reader.got.end == expected.end);
+	must(expected.length == 0 ||
+	    memcmp(reader.got.bytes, expected.bytes, expected.length) == 0);
+	must(reader.framing == FRAMING_STREAM ||
+	    reader.got.messages == expected.messages);
 	free(reader.got.bytes);
-	free(wanted.bytes);
+	free(expected.bytes);
 	return 0;
 }

@@ -34,7 +34,7 @@ int
 main(int argc, char **argv)
 {
 	if (argc < 2) {
-		fprintf(stderr, "%s: found no input, wanted the files of a corpus\n",
+		fprintf(stderr, "%s: found no input, expected the files of a corpus\n",
 		    argv[0]);
 		return 64;
 	}

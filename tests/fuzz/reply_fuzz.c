@@ -15,16 +15,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void
 check_answer(const struct reply *reply, const uint8_t *payload, size_t length)
 {
-	size_t wanted = reply_length(reply, length);
+	size_t expected = reply_length(reply, length);
 	/* Exactly this much room; in place if the payload's buffer is large enough. */
-	uint8_t *out = malloc(wanted + 1), *same = malloc(wanted + length + 1);
+	uint8_t *out = malloc(expected + 1), *same = malloc(expected + length + 1);
 
 	must(out != NULL && same != NULL);
-	must(reply_write(reply, payload, length, out) == wanted);
+	must(reply_write(reply, payload, length, out) == expected);
 	memcpy(same, payload, length);
-	must(reply_write(reply, same, length, same) == wanted);
-	must(memcmp(out, same, wanted) == 0);
-	must(!reply_is_bytewise(reply) || wanted == length);
+	must(reply_write(reply, same, length, same) == expected);
+	must(memcmp(out, same, expected) == 0);
+	must(!reply_is_bytewise(reply) || expected == length);
 	free(out);
 	free(same);
 }
