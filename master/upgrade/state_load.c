@@ -152,7 +152,9 @@ read_master(struct state_reader *reader, const json_t *root)
 		return;
 	master->workers.ledger = ledger_attach(master->workers.ledger_fd);
 	if (master->workers.ledger == NULL)
-		json_reader_fail(json, "ledger", "", "cannot be used: another layout");
+		json_reader_fail(json, "ledger", "",
+		    errno == EPROTO ? "cannot be used: another layout"
+				    : strerror(errno));
 }
 
 static void
@@ -452,22 +454,6 @@ load_json(int fd, json_t **ret_rollback, char *error)
 	if (text != MAP_FAILED)
 		munmap((void *)text, size);
 	return root;
-}
-
-void
-state_load_header(int fd, struct upgrade_state *ret)
-{
-	char error[CONFIG_ERROR_MAX];
-	struct json_reader json = { .error = error, .error_size = sizeof(error) };
-	json_t *rollback, *root = load_json(fd, &rollback, error);
-	*ret = (struct upgrade_state){ .config_fd = -1 };
-	json_record_read(
-	    state_header_fields, &json, json_object_get(root, "header"), "header", ret);
-	if (root == NULL || json.failed || ret->program_fd == 0)
-		ret->program_fd = -1;
-	ret->is_rollback |= rollback != NULL;
-	json_decref(rollback);
-	json_decref(root);
 }
 
 static void

@@ -28,7 +28,12 @@
 #ifndef STATE_VERSION
 #define STATE_VERSION "1"
 #endif
-#define STATE_VARIABLE "YODELD_UPGRADE_STATE" /* holds the memory file's number */
+/* "STATE_FD:PROGRAM_FD:MODE" in the environment: the memory file, the program that
+ * saved it, and whether this is an upgrade or the way back from one. A program can roll
+ * back by this alone, before it has read the state. */
+#define STATE_VARIABLE "YODELD_UPGRADE_STATE"
+#define STATE_UPGRADE 'u'
+#define STATE_ROLLBACK 'r'
 
 struct upgrade_state {
 	bool is_rollback;              /* for the previous program */
@@ -51,9 +56,6 @@ int state_save(const struct master *master, struct upgrade_state *upgrade_state)
     __attribute__((warn_unused_result));
 void state_save_cancel(
     const struct master *master, const struct upgrade_state *upgrade_state);
-
-/* Reads is_rollback and program_fd (-1: unknown) alone. */
-void state_load_header(int fd, struct upgrade_state *ret);
 
 /* Reads the state into a fresh master: configuration, ledger, listeners, slots,
  * processes. Rejects numbers out of bounds and descriptors that are missing, of another

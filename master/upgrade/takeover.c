@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -23,11 +24,13 @@ static const int fatal_signals[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, S
 static struct {
 	bool is_armed;
 	int fd;             /* the state */
+	int program_fd;     /* the previous program */
+	char *mode;         /* in the environment: STATE_UPGRADE or STATE_ROLLBACK */
 	int *inherited_fds; /* open at the start: state_load makes them close-on-exec */
 	size_t inherited_fd_count;
 	char **argv;
 	struct upgrade_state state; /* as it was read */
-} previous = { .fd = -1 };
+} previous = { .fd = -1, .program_fd = -1 };
 
 void
 takeover_block_signals(sigset_t *ret_before)
@@ -72,7 +75,9 @@ roll_back(const char *why)
 		if (fcntl(previous.inherited_fds[i], F_SETFD, 0) < 0 && errno != EBADF)
 			return;
 	}
-	fexecve(previous.state.program_fd, previous.argv, environ);
+	*previous.mode = STATE_ROLLBACK;
+	fexecve(previous.program_fd, previous.argv, environ);
+	*previous.mode = STATE_UPGRADE;
 }
 
 static void
@@ -92,7 +97,7 @@ on_exit_early(void)
 	roll_back("exited while starting");
 }
 
-/* 0, or -1. */
+/* Those that were open before the exec: not close-on-exec. 0, or -1. */
 static int
 record_inherited_fds(void)
 {
@@ -102,7 +107,7 @@ record_inherited_fds(void)
 	const struct dirent *entry;
 	while ((entry = readdir(fd_directory)) != NULL) {
 		int fd = atoi(entry->d_name);
-		if (fd <= STDERR_FILENO || fcntl(fd, F_GETFD) < 0)
+		if (fd <= STDERR_FILENO || fcntl(fd, F_GETFD) != 0)
 			continue;
 		int *fds = reallocarray(previous.inherited_fds,
 		    previous.inherited_fd_count + 1, sizeof(*fds));
@@ -120,11 +125,15 @@ takeover_arm_rollback(char **argv)
 {
 	if (!takeover_is_running())
 		return;
+	char *value = getenv(STATE_VARIABLE);
+	int length = 0;
 	previous.argv = argv;
-	previous.fd = atoi(getenv(STATE_VARIABLE));
-	state_load_header(previous.fd, &previous.state);
-	if (previous.state.program_fd < 0 || previous.state.is_rollback ||
-	    record_inherited_fds() < 0)
+	if (sscanf(value, "%d:%d:%n", &previous.fd, &previous.program_fd, &length) <
+		2 ||
+	    length == 0)
+		return;
+	previous.mode = value + length;
+	if (*previous.mode != STATE_UPGRADE || record_inherited_fds() < 0)
 		return;
 	previous.is_armed = true;
 	for (size_t i = 0; i < FATAL_SIGNALS; i++)

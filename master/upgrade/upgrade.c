@@ -27,9 +27,10 @@ exec_program(struct master *master, const char *path, struct upgrade_state *stat
 	int program_fd = state->program_fd, fd = state_save(master, state);
 	if (fd < 0)
 		return;
-	char number[16];
-	snprintf(number, sizeof(number), "%d", fd);
-	if (setenv(STATE_VARIABLE, number, 1) < 0)
+	char value[32];
+	snprintf(value, sizeof(value), "%d:%d:%c", fd, program_fd,
+	    state->is_rollback ? STATE_ROLLBACK : STATE_UPGRADE);
+	if (setenv(STATE_VARIABLE, value, 1) < 0)
 		errno = ENOMEM;
 	else if (path != NULL)
 		execv(path, argv);
