@@ -285,7 +285,7 @@ options_parse(const struct options_command *command, int argc, char **argv, void
 			print_help(command, &parser);
 		if (row->kind == OPTION_VERSION) {
 			puts(command->version);
-			exit(EX_OK);
+			exit(fflush(stdout) == 0 ? EX_OK : EX_IOERR);
 		}
 		set(row, optarg, (char *)into + row->offset);
 	}

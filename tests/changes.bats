@@ -137,7 +137,7 @@ retire_worker_1() # HOW
 	status=0
 	wait "$(<reload.pid)" || status=$?
 	[ $status = 1 ]
-	local why='failed, generation 1 goes on:'
+	local why='failed, generation 1 continues:'
 	[ "$(<upgrade.log)" = "yodelctl: upgrade $why its workers exit before they are ready" ]
 	[ "$(<reload.log)" = "yodelctl: reload $why the upgrade before it failed" ]
 	was_logged_twice()
@@ -278,7 +278,7 @@ time.sleep(60)'
 	local status=0
 	wait "$(<upgrade.pid)" || status=$?
 	[ $status = 1 ]
-	[ "$(<upgrade.log)" = "yodelctl: upgrade failed, generation 1 goes on: the server is stopping" ]
+	[ "$(<upgrade.log)" = "yodelctl: upgrade failed, generation 1 continues: the server is stopping" ]
 	rm START_HOOK
 	wait "$YODELD_PID"
 }

@@ -289,7 +289,7 @@ crashed_with()
 	local keep
 	keep=$(worker_pids)
 	write_config '"workers": 16, "user": "nobody"'
-	change HUP 'reload failed, generation 1 goes on: its workers exit before they are ready'
+	change HUP 'reload failed, generation 1 continues: its workers exit before they are ready'
 	# No worker empties the sockets of the other slots any longer, but they are still open.
 	kill -STOP "$YODELD_PID"
 	only_one_is_running()

@@ -195,9 +195,13 @@ sockets_of() # PID
 }
 
 @test "--help and --version print to stdout and exit with 0" {
+	local option
 	run -0 --separate-stderr "$YODELD" --help
 	[[ $output = *--listen* ]]
 	[ -z "$stderr" ]
 	run -0 --separate-stderr "$YODELD" --version
 	[[ $output = yodeld* ]]
+	for option in --help --version; do
+		run -74 bash -c "'$YODELD' $option >/dev/full"
+	done
 }

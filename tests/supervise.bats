@@ -496,7 +496,7 @@ shows_no_process_of_worker_1()
 	start_load churn -c 8 --messages-per-connection 3 "127.0.0.1:$PORT"
 	for _ in 1 2 3 4 5; do
 		write_config '"workers": 16, "user": "nobody"'
-		change HUP 'reload failed, generation 1 goes on: its workers exit before they are ready'
+		change HUP 'reload failed, generation 1 continues: its workers exit before they are ready'
 		wait_for_worker_count 1
 	done
 	end_load churn

@@ -386,7 +386,7 @@ sys.exit(0 if ledger["consistent"] else str(ledger))' "$1"
 	cp "$BUILD/tests/worker_exits_at_start" bin/yodeld
 	change USR2 'upgrade: returning to the previous program'
 	wait_until runs_file bin/yodeld.old
-	wait_until logged 'upgrade failed, generation 1 goes on'
+	wait_until logged 'upgrade failed, generation 1 continues'
 	replace_binary "$BUILD/yodeld"
 	change USR2 'upgrade: generation 2 serves'
 	runs_file bin/yodeld

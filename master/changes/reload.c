@@ -202,7 +202,7 @@ reload_abort(struct reload *reload, const char *reason)
 		log_warnx("log: cannot return to the previous log: %s", error);
 	config_finish(&reload->config);
 	change_finish(reload->changes, kind_of(reload), false,
-	    "%s failed, generation %u goes on: %s", change_names[kind_of(reload)],
+	    "%s failed, generation %u continues: %s", change_names[kind_of(reload)],
 	    workers->generation, reason);
 	return reload->is_upgrade;
 }
@@ -214,7 +214,7 @@ reload_fail_queued(struct reload *reload)
 		return;
 	reload->is_repeat_requested = false;
 	change_finish(reload->changes, CHANGE_RELOAD, false,
-	    "reload failed, generation %u goes on: the upgrade before it failed",
+	    "reload failed, generation %u continues: the upgrade before it failed",
 	    reload->workers->generation);
 }
 
