@@ -13,29 +13,81 @@ const struct histogram_config counters_latency_config = {
 	.significant_digits = 3,
 };
 
-/* `offset`: of a member of struct counters that is a counters_value. */
+#define ROW(member, unit, is_max, help)                                                \
+	{                                                                              \
+#member, offsetof(struct counters, member), COUNTERS_##unit, is_max,   \
+		    help                                                               \
+	}
+#define FAILURE_ROW(id, name)                                                          \
+	ROW(connections_failed[CONNECT_FAILURE_##id], COUNT, false,                    \
+	    "connection attempts failed: " name)
+#define MESSAGE_ROWS(part, text)                                                       \
+	ROW(part.sent, COUNT, false, text " started"),                                 \
+	    ROW(part.verified, COUNT, false, text " answered correctly"),              \
+	    ROW(part.wrong, COUNT, false, text " with a wrong answer"),                \
+	    ROW(part.lost[MESSAGE_LOSS_TIMEOUT], COUNT, false, text " lost: timeout"), \
+	    ROW(part.lost[MESSAGE_LOSS_RESET], COUNT, false, text " lost: reset"),     \
+	    ROW(part.lost[MESSAGE_LOSS_CLOSED], COUNT, false, text " lost: closed"),   \
+	    ROW(part.in_flight, COUNT, false, text " in flight")
+
+const struct counters_row counters_rows[] = {
+	ROW(connections_attempted, COUNT, false, "connection attempts"),
+	ROW(connections_established, COUNT, false, "connections established"),
+	FAILURE_ROW(REFUSED, "refused"),
+	FAILURE_ROW(UNREACHABLE, "unreachable"),
+	FAILURE_ROW(TIMEOUT, "timeout"),
+	FAILURE_ROW(RESET, "reset"),
+	FAILURE_ROW(OTHER, "other"),
+	ROW(reconnects, COUNT, false, "established after a first connection"),
+	ROW(connections_open, COUNT, false, "connections open now"),
+	ROW(connections_done, COUNT, false, "connections with nothing left to do"),
+	ROW(connections_lost, COUNT, false, "connections broken, or timed out"),
+	ROW(connections_reset, COUNT, false, "lost connections that were reset"),
+	ROW(connections_first, COUNT, false,
+	    "connections established for the first time"),
+	MESSAGE_ROWS(messages, "measured messages"),
+	MESSAGE_ROWS(warmup, "messages of the warm-up"),
+	ROW(messages_due, COUNT, false, "messages due by the schedule"),
+	ROW(messages_late, COUNT, false, "messages sent more than 1 ms late"),
+	ROW(bytes_sent, BYTES, false, "bytes sent"),
+	ROW(bytes_received, BYTES, false, "bytes received"),
+	ROW(bytes_unexpected, BYTES, false, "bytes received that belong to no message"),
+	ROW(connected_ns, TIME_NS, true,
+	    "every connection was established or had failed"),
+	ROW(started_ns, TIME_NS, true, "start of the load"),
+	ROW(last_answer_ns, TIME_NS, true, "last answer"),
+	ROW(stopped_ns, TIME_NS, true, "end of sending"),
+	ROW(finished_ns, TIME_NS, true, "end of the process's load"),
+	ROW(oldest_lost_ns, NS, true, "age of the oldest lost message"),
+	ROW(cpu_user_ns, NS, false, "CPU time in user mode since the start"),
+	ROW(cpu_system_ns, NS, false, "CPU time in the kernel since the start"),
+	ROW(context_switches, COUNT, false, "involuntary context switches"),
+	ROW(loops, COUNT, false, "turns of the event loop"),
+	ROW(loop_lag_max_ns, NS, true, "longest delay of a wake-up"),
+	ROW(retransmits, COUNT, false, "TCP retransmits, of closed connections"),
+};
+const size_t counters_row_count = sizeof(counters_rows) / sizeof(counters_rows[0]);
+
 static counters_value *
-value_at(struct counters *counters, size_t offset)
+value_at(struct counters *counters, const struct counters_row *row)
 {
-	return (counters_value *)(void *)((uint8_t *)counters + offset);
+	return (counters_value *)(void *)((uint8_t *)counters + row->offset);
 }
 
 void
 counters_sum(const struct counters_map *counters_map, struct counters *ret)
 {
-	for (size_t at = offsetof(struct counters, connections_attempted);
-	     at < offsetof(struct counters, mismatches); at += sizeof(counters_value)) {
-		bool is_max = at >= offsetof(struct counters, connected_ns);
+	for (size_t r = 0; r < counters_row_count; r++) {
 		uint64_t sum = 0;
 		for (uint32_t i = 0; i < counters_map->count; i++) {
-			uint64_t value = counters_get(
-			    value_at(counters_map_at(counters_map, i), at));
-			if (!is_max)
+			uint64_t value = counters_get(value_at(
+			    counters_map_at(counters_map, i), &counters_rows[r]));
+			if (!counters_rows[r].is_max)
 				sum += value;
 			else if (value > sum)
 				sum = value;
 		}
-		counters_set(value_at(ret, at), sum);
+		counters_set(value_at(ret, &counters_rows[r]), sum);
 	}
 }
 

@@ -57,7 +57,7 @@ extern const char *const counters_loss_names[]; /* NULL at the end */
 
 typedef _Atomic uint64_t counters_value;
 
-/* All members are counters_value, as counters_sum expects. */
+/* All members are counters_value; counters_rows says what each one counts. */
 struct counters_messages {
 	counters_value sent, verified, wrong;
 	counters_value lost[MESSAGE_LOSS_COUNT];
@@ -117,29 +117,20 @@ struct counters {
 	uint32_t first;             /* index of its first connection, in all ranks */
 	counters_value rounds_done; /* lockstep; UINT64_MAX: all of them */
 
-	/* Up to connected_ns counters_sum adds those of all processes.
+	/* From here to `mismatches`: one row of counters_rows each, in the same order.
 	 * attempted = established + sum(failed) + still connecting */
 	counters_value connections_attempted, connections_established;
 	counters_value connections_failed[CONNECT_FAILURE_COUNT];
-	counters_value reconnects; /* established after a first connection */
-	counters_value connections_open, connections_done;
+	counters_value reconnects, connections_open, connections_done;
 	counters_value connections_lost, connections_reset, connections_first;
 	struct counters_messages messages, warmup;
-	counters_value messages_due;  /* by the schedule */
-	counters_value messages_late; /* sent more than 1 ms late */
-	counters_value bytes_sent, bytes_received;
-	counters_value bytes_unexpected;           /* belong to no message */
-	counters_value cpu_user_ns, cpu_system_ns; /* since the start */
-	counters_value context_switches;           /* involuntary */
-	counters_value loops, retransmits;         /* TCP, of closed connections */
-
-	/* Up to `mismatches` it takes the largest. Times are CLOCK_MONOTONIC; 0: not
-	 * yet. */
-	counters_value connected_ns; /* every connection established or failed */
-	counters_value started_ns, last_answer_ns;
-	counters_value stopped_ns, finished_ns; /* end of sending, of the load */
-	counters_value oldest_lost_ns;          /* age of a lost message */
-	counters_value loop_lag_max_ns;         /* longest delay of a wake-up */
+	counters_value messages_due, messages_late;
+	counters_value bytes_sent, bytes_received, bytes_unexpected;
+	counters_value connected_ns, started_ns, last_answer_ns, stopped_ns,
+	    finished_ns;
+	counters_value oldest_lost_ns;
+	counters_value cpu_user_ns, cpu_system_ns, context_switches;
+	counters_value loops, loop_lag_max_ns, retransmits;
 
 	_Atomic uint32_t mismatches; /* complete entries of `mismatch` */
 	_Atomic uint32_t lost_connections;
@@ -149,6 +140,20 @@ struct counters {
 
 	struct histogram *histograms[LATENCY_KIND_COUNT]; /* in the shared memory */
 };
+
+enum counters_unit { COUNTERS_COUNT, COUNTERS_BYTES, COUNTERS_NS, COUNTERS_TIME_NS };
+
+/* One counter: its name, its place in struct counters, and how those of several
+ * processes make one. COUNTERS_TIME_NS is a CLOCK_MONOTONIC time, 0: not yet. */
+struct counters_row {
+	const char *name;
+	size_t offset;
+	enum counters_unit unit;
+	bool is_max; /* the largest of all processes, else their sum */
+	const char *help;
+};
+extern const struct counters_row counters_rows[];
+extern const size_t counters_row_count;
 
 /* Shared by all processes of a run. The parent writes all but `expect`. */
 struct control_block {
@@ -203,7 +208,8 @@ counters_get(const counters_value *count)
 	return atomic_load_explicit(count, memory_order_relaxed);
 }
 
-/* Fills the counters of *ret, and nothing else in it, from all processes. */
+/* Fills the counters of *ret, and nothing else in it, from all processes by the rows.
+ */
 void counters_sum(const struct counters_map *counters_map, struct counters *ret);
 
 /* Sum of lost[] */
