@@ -180,6 +180,7 @@ complete_in_bash() # PROGRAM WORD...: prints the completions of the last word
 }
 
 @test "every setting of the sysctl example exists in Linux" {
+	needs kernel initial-netns
 	sysctl --dry-run -p "$PACKAGING"/sysctl.d/*.conf >taken
 	[ "$(wc -l <taken)" = "$(grep -c '^[a-z]' "$PACKAGING"/sysctl.d/*.conf)" ]
 	grep -oE '^[a-z0-9._-]+' "$PACKAGING"/sysctl.d/*.conf | while read -r key; do

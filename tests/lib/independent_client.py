@@ -18,6 +18,7 @@ ADDRESS is HOST:PORT or [HOST]:PORT. Escapes in a MESSAGE are Python's.
 import argparse
 import codecs
 import random
+import resource
 import select
 import selectors
 import signal
@@ -272,5 +273,7 @@ def parse_arguments():
 
 
 if __name__ == "__main__":
+    hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit, hard_limit))
     chosen = parse_arguments()
     chosen.run(chosen)

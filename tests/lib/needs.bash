@@ -6,7 +6,8 @@
 #   needs descriptors N     a hard limit of at least N open files
 #   needs command NAME      a program in PATH
 #   needs python MODULE     a module of the system's Python
-#   needs kernel FEATURE    mptcp, memory-controller, conntrack, netem or ktls
+#   needs kernel FEATURE    mptcp, memory-controller, conntrack, netem, ktls, or initial-netns
+#                           (this is the first network namespace, with all its sysctls)
 # Where one is missing, the test is skipped with the reason. tests/run-checks lists these
 # tests before it starts. In CI only kernel features may be missing.
 
@@ -35,6 +36,7 @@ has_kernel_feature() # FEATURE
 	memory-controller) grep -qs '\bmemory\b' /sys/fs/cgroup/cgroup.controllers /sys/fs/cgroup/*/cgroup.controllers ;;
 	conntrack) [ -e /proc/sys/net/netfilter/nf_conntrack_max ] ;;
 	netem) unshare -n tc qdisc add dev lo root netem delay 1ms 2>/dev/null ;;
+	initial-netns) [ -e /proc/sys/net/ipv4/tcp_mem ] ;;
 	ktls) grep -qs '\btls\b' /proc/sys/net/ipv4/tcp_available_ulp ;;
 	*) return 1 ;;
 	esac
