@@ -46,10 +46,8 @@ reopen_worker_logs(const struct master *master)
 {
 	const struct channel_message message = { .verb = CHANNEL_LOG_REOPEN };
 	int fd = log_fd() == STDERR_FILENO ? -1 : log_fd();
-	for (const struct process *p = master->workers.processes; p != NULL;
-	     p = p->next) {
-		if (p->state != PROCESS_EXITED &&
-		    channel_send(p->channel_fd, &message, fd) < 0)
+	for (struct process *p = master->workers.processes; p != NULL; p = p->next) {
+		if (p->state != PROCESS_EXITED && process_send_fd(p, &message, fd) < 0)
 			log_warn(
 			    "worker %u: cannot pass the new log file: keeping the old one",
 			    p->slot);

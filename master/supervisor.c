@@ -311,6 +311,7 @@ on_tick(evutil_socket_t fd, short what, void *argument)
 	bool all_responsive = kill_overdue(master, now_ns) ||
 	    watchdog_check(&master->workers, now_ns, service_manager_watchdog_ns());
 	log_report_suppressed();
+	process_send_queued(&master->workers);
 	worker_drain_find_receivers(&master->workers);
 	upgrade_check(master);
 	rebalance_check(&master->rebalance);

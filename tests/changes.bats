@@ -356,3 +356,37 @@ time.sleep(60)'
 	run -0 "$CTL" -s admin_socket upgrade
 	wait_for_worker_count 1
 }
+
+# Sends POST requests to the admin socket.
+post() # COUNT TARGET...
+{
+	python3 - "$@" <<-'END'
+		import socket, sys
+		for n in range(int(sys.argv[1])):
+		    with socket.socket(socket.AF_UNIX) as peer:
+		        peer.connect("admin_socket")
+		        target = sys.argv[2 + n % (len(sys.argv) - 2)]
+		        peer.sendall(f"POST {target} HTTP/1.0\r\n\r\n".encode())
+		        assert b" 200 " in peer.recv(65536)
+	END
+}
+
+@test "a stopped worker whose channel is full gets every control message when it continues" {
+	local change old
+	write_config '"workers": 2, "timeouts": { "hung": "0s" }'
+	start_yodeld -c yodeld.json --set "admin.socket=$PWD/admin_socket"
+	start_load lasting -c 20 "127.0.0.1:$PORT"
+	for change in reload upgrade; do
+		old=$(worker_pids)
+		kill -STOP "$(tail -n 1 <<<"$old")"
+		post 300 '/log?level=warn' '/log?level=info'
+		spawn change "$CTL" -s admin_socket "$change"
+		wait_until logged 'reload: generation 2 serves'
+		kill -CONT "$(tail -n 1 <<<"$old")"
+		wait "$(<change.pid)"
+		[[ $(<change.out) = "$change: "*' exited within '*', 0 drained, 0 forced' ]]
+	done
+	wait_for_worker_count 2
+	end_load lasting
+	never_reconnected lasting.json
+}

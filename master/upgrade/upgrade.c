@@ -15,6 +15,7 @@
 #include "master/upgrade/program_path.h"
 #include "master/upgrade/state_save.h"
 #include "master/upgrade/takeover.h"
+#include "master/workers/process.h"
 
 static const struct timeval at_once;
 
@@ -151,13 +152,15 @@ upgrade_done(struct master *master)
 	master->upgrade.previous_program_fd = -1;
 }
 
-/* The upgrade state holds no transfers and no reload: both end soon by themselves. */
+/* The upgrade state holds no transfers, no reload and no queued messages: they end soon
+ * by themselves, or with a worker that the watchdog ends. */
 static bool
 must_wait(const struct master *master)
 {
 	return master->workers.phase != MASTER_RUNNING ||
 	    master->workers.transfers != NULL || master->reload.is_active ||
-	    master->scale.is_active || master->upgrade.dry_run.pid > 0;
+	    master->scale.is_active || process_has_queued(&master->workers) ||
+	    master->upgrade.dry_run.pid > 0;
 }
 
 static void

@@ -128,6 +128,7 @@ destroy(struct process *process)
 		at = &(*at)->next;
 	*at = process->next;
 	event_del(&process->channel_event);
+	control_queue_clear(&process->queue);
 	close(process->channel_fd);
 	free(process);
 }
@@ -247,25 +248,57 @@ process_start(struct worker_table *table, const struct config *config,
 	return NULL;
 }
 
+int
+process_send_fd(struct process *process, const struct channel_message *message, int fd)
+{
+	if (control_queue_send(&process->queue, process->channel_fd, message, fd) == 0)
+		return 0;
+	int saved = errno;
+	if (saved == ENOBUFS) {
+		log_errorx(
+		    "worker %u (pid %d): cannot queue control message %u: sending SIGKILL",
+		    process->slot, (int)process->pid, message->verb);
+		kill(process->pid, SIGKILL);
+	} else {
+		log_debug("worker %u: cannot send control message %u", process->slot,
+		    message->verb);
+	}
+	errno = saved;
+	return -1;
+}
+
 void
-process_send(
-    const struct process *process, uint32_t verb, uint32_t argument, uint64_t value)
+process_send(struct process *process, uint32_t verb, uint32_t argument, uint64_t value)
 {
 	const struct channel_message message = {
 		.verb = verb, .argument = argument, .value = value
 	};
-	if (channel_send(process->channel_fd, &message, -1) < 0)
-		log_debug(
-		    "worker %u: cannot send control message %u", process->slot, verb);
+	(void)process_send_fd(process, &message, -1);
 }
 
 void
 process_send_all(const struct worker_table *table, uint32_t verb, uint32_t argument)
 {
-	for (const struct process *p = table->processes; p != NULL; p = p->next) {
+	for (struct process *p = table->processes; p != NULL; p = p->next) {
 		if (p->state != PROCESS_EXITED)
 			process_send(p, verb, argument, 0);
 	}
+}
+
+void
+process_send_queued(const struct worker_table *table)
+{
+	for (struct process *p = table->processes; p != NULL; p = p->next)
+		control_queue_flush(&p->queue, p->channel_fd);
+}
+
+bool
+process_has_queued(const struct worker_table *table)
+{
+	const struct process *p = table->processes;
+	while (p != NULL && p->queue.count == 0)
+		p = p->next;
+	return p != NULL;
 }
 
 void
@@ -284,6 +317,7 @@ on_process_exit(struct process *process, int status)
 	const struct worker_table *table = process->table;
 	(void)receive_messages(process, INT_MAX);
 	event_del(&process->channel_event);
+	control_queue_clear(&process->queue);
 	process->exit_state = process->state;
 	process->state = PROCESS_EXITED;
 	process->was_killed = !WIFEXITED(status);

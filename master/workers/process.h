@@ -19,12 +19,19 @@ struct process *process_from_pid(struct worker_table *table, pid_t pid, uint32_t
     int channel_fd, struct worker_ledger *worker_ledger)
     __attribute__((warn_unused_result));
 
-/* Sends a message without a descriptor. A failure is not an error: it means that the
- * worker is about to exit. */
+/* Sends a message, in a control_queue.h if the channel is full. A failure is not an
+ * error: the worker is about to exit, or is killed because it cannot be told. */
 void process_send(
-    const struct process *process, uint32_t verb, uint32_t argument, uint64_t value);
+    struct process *process, uint32_t verb, uint32_t argument, uint64_t value);
 void process_send_all(
     const struct worker_table *table, uint32_t verb, uint32_t argument);
+/* The same with a descriptor (-1: none). 0, or -1 with errno. */
+int process_send_fd(
+    struct process *process, const struct channel_message *message, int fd);
+/* Sends messages that are queued; to be called regularly. */
+void process_send_queued(const struct worker_table *table);
+/* True while messages are queued: another program would not know of them. */
+bool process_has_queued(const struct worker_table *table);
 
 /* Waits for every child that has exited. */
 void process_reap(struct worker_table *table);

@@ -122,16 +122,13 @@ transfers_is_sending(const struct process *process)
 /* False when too many descriptors of all processes are in flight (unix(7)). After any
  * other error the process is about to exit, and its exit settles the transfer. */
 static bool
-send_transfer_end(const struct process *process, uint32_t verb,
-    const struct transfer *transfer, int fd)
+send_transfer_end(
+    struct process *process, uint32_t verb, const struct transfer *transfer, int fd)
 {
 	const struct channel_message message = {
 		.verb = verb, .argument = transfer->id, .value = transfer->selection
 	};
-	if (channel_send(process->channel_fd, &message, fd) == 0)
-		return true;
-	log_debug("worker %u: cannot send control message %u", process->slot, verb);
-	return errno != ETOOMANYREFS;
+	return process_send_fd(process, &message, fd) == 0 || errno != ETOOMANYREFS;
 }
 
 int

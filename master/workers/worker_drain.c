@@ -48,7 +48,7 @@ worker_drain_find_receivers(struct worker_table *table)
 /* Sockets that the service manager keeps over a restart keep their queue for the next
  * instance: only connections that are in it now are accepted. */
 static void
-drain_stored_queues(const struct process *process)
+drain_stored_queues(struct process *process)
 {
 	for (const struct listener *e = process->table->listeners->first; e != NULL;
 	     e = e->next) {
@@ -98,10 +98,9 @@ worker_drain_on_listeners_removed(struct worker_table *table)
 static void
 limit_draining(const struct process *newest)
 {
-	const struct process *oldest = NULL;
+	struct process *oldest = NULL;
 	uint32_t count = 0;
-	for (const struct process *p = newest->table->processes; p != NULL;
-	     p = p->next) {
+	for (struct process *p = newest->table->processes; p != NULL; p = p->next) {
 		bool only_drains = process_is_draining(p) &&
 		    p->state != PROCESS_DRAINING && !p->wants_receiver &&
 		    !transfers_is_sending(p);
@@ -144,8 +143,7 @@ worker_drain_start(struct process *process, enum worker_drain_kind kind)
 void
 worker_drain_queue_taken_over(const struct process *successor)
 {
-	for (const struct process *p = successor->table->processes; p != NULL;
-	     p = p->next) {
+	for (struct process *p = successor->table->processes; p != NULL; p = p->next) {
 		if (p != successor && p->slot == successor->slot &&
 		    p->state == PROCESS_DRAINING)
 			process_send(

@@ -22,6 +22,7 @@
 #include "proto/ledger.h"
 #include "conf/config.h"
 #include "master/listeners/listener_set.h"
+#include "master/workers/control_queue.h"
 
 struct drain_summary;
 
@@ -58,6 +59,7 @@ struct process {
 	bool was_killed;        /* exited by a signal */
 	int channel_fd;
 	struct event channel_event;
+	struct control_queue queue; /* messages that the channel did not take yet */
 	struct worker_ledger *worker_ledger;
 	uint64_t moved_in, moved_out; /* connections of settled transfers */
 	struct drain_summary
