@@ -1,7 +1,5 @@
 #include "master/master.h"
 
-#include <sys/mman.h>
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <sysexits.h>
@@ -120,7 +118,7 @@ begin(struct master *master)
 	master->started_ns = clock_now_ns();
 	master->workers.generation = 1;
 	master->workers.slot_count = master->config.current.workers;
-	master->workers.ledger = ledger_create(&master->workers.ledger_fd);
+	master->workers.ledger = ledger_create();
 	if (master->workers.ledger == NULL) {
 		log_error("cannot start");
 		return -1;
@@ -211,10 +209,7 @@ master_finish(struct master *master)
 		master->listeners.first = listener->next;
 		listener_destroy(listener);
 	}
-	if (master->workers.ledger != NULL) {
-		munmap(master->workers.ledger, sizeof(*master->workers.ledger));
-		close(master->workers.ledger_fd);
-	}
+	ledger_destroy(master->workers.ledger);
 	if (master->base != NULL)
 		event_base_free(master->base);
 	config_finish(&master->config.current);

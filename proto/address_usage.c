@@ -1,15 +1,10 @@
 #include "proto/address_usage.h"
 
-#include <sys/mman.h>
-
 #include <stdbool.h>
 #include <stddef.h>
-#include <string.h>
 
 _Static_assert(
     sizeof(struct address_usage_bucket) == 128, "a bucket is two cache lines");
-_Static_assert(
-    sizeof(struct address_usage) % ADDRESS_USAGE_PAGE == 0, "a table is whole pages");
 
 static uint64_t
 load(const _Atomic uint64_t *word)
@@ -100,13 +95,4 @@ address_usage_add(struct address_usage_count *count,
 		count->accepts += accepts >> 32 == second ? (uint32_t)accepts : 0;
 		return;
 	}
-}
-
-void
-address_usage_clear(struct address_usage *address_usage)
-{
-	if (load(&address_usage->is_used) == 0)
-		return;
-	if (madvise(address_usage, sizeof(*address_usage), MADV_REMOVE) < 0)
-		memset(address_usage, 0, sizeof(*address_usage));
 }

@@ -12,7 +12,6 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#define ADDRESS_USAGE_PAGE 4096
 #define ADDRESS_USAGE_WAYS 5
 #define ADDRESS_USAGE_BUCKET_BITS 12
 
@@ -27,7 +26,7 @@ struct address_usage_bucket {
 };
 
 struct address_usage {
-	_Alignas(ADDRESS_USAGE_PAGE) _Atomic uint64_t is_used;
+	_Atomic uint64_t is_used; /* 0: all of the below is free */
 	struct address_usage_bucket buckets[1 << ADDRESS_USAGE_BUCKET_BITS];
 };
 
@@ -54,8 +53,5 @@ void address_usage_count_accept(
 /* Adds the usage in one table. */
 void address_usage_add(struct address_usage_count *count,
     const struct address_usage *address_usage, uint64_t address_id, uint32_t second);
-
-/* Clears the table of a dead worker and returns its memory to the kernel. */
-void address_usage_clear(struct address_usage *address_usage);
 
 #endif

@@ -1,13 +1,14 @@
 #include "proto/ledger.h"
 
-#include <sys/mman.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "lib/shared_memory.h"
 
 _Static_assert((int)LEDGER_COUNTER_COUNT <= LEDGER_COUNTERS_MAX,
     "LEDGER_COUNTERS_MAX is too small");
@@ -31,60 +32,130 @@ ledger_counter_is_per_listener(enum ledger_counter counter)
 	    counter != LEDGER_ACCEPT_PAUSES && counter != LEDGER_ACCEPTS_CUT_SHORT;
 }
 
-static struct ledger *
-map(int fd)
+static size_t
+shared_bytes(void)
 {
-	void *memory = mmap(
-	    NULL, sizeof(struct ledger), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (memory == MAP_FAILED)
+	return shared_memory_round(sizeof(struct ledger_shared));
+}
+
+static size_t
+entry_bytes(void)
+{
+	return shared_memory_round(sizeof(struct worker_ledger));
+}
+
+static struct shared_memory_range
+entries_range(uint32_t first, uint32_t count)
+{
+	return (struct shared_memory_range){
+		.offset = shared_bytes() + first * entry_bytes(),
+		.bytes = count * entry_bytes(),
+	};
+}
+
+/* Maps entries up to `end`. 0, or -1 with errno. */
+static int
+map_entries(struct ledger *ledger, uint32_t end)
+{
+	struct shared_memory_range range = entries_range(0, end);
+	if (end <= ledger->mapped)
+		return 0;
+	void *entries = ledger->mapped == 0
+	    ? shared_memory_map(ledger->fd, &range, SHARED_MEMORY_READ)
+	    : shared_memory_extend(
+		  (void *)ledger->entries, ledger->mapped * entry_bytes(), range.bytes);
+	if (entries == NULL)
+		return -1;
+	ledger->entries = entries;
+	ledger->mapped = end;
+	return 0;
+}
+
+/* NULL with errno; the caller keeps fd. */
+static struct ledger *
+open_view(int fd)
+{
+	const struct shared_memory_range range = { .bytes = shared_bytes() };
+	struct ledger *ledger = calloc(1, sizeof(*ledger));
+	if (ledger == NULL)
 		return NULL;
-	/* Mostly holes, which a core file of a worker would fill. */
-	(void)madvise(memory, sizeof(struct ledger), MADV_DONTDUMP);
-	return memory;
+	ledger->fd = fd;
+	ledger->shared = shared_memory_map(fd, &range, SHARED_MEMORY_WRITE);
+	if (ledger->shared != NULL)
+		return ledger;
+	int saved = errno;
+	free(ledger);
+	errno = saved;
+	return NULL;
+}
+
+static void
+close_view(struct ledger *ledger)
+{
+	shared_memory_unmap(ledger->shared, shared_bytes());
+	shared_memory_unmap(ledger->entries, ledger->mapped * entry_bytes());
+	free(ledger);
 }
 
 struct ledger *
-ledger_create(int *ret_fd)
+ledger_create(void)
 {
-	int fd = memfd_create("yodeld-ledger", MFD_CLOEXEC);
-	if (fd < 0)
-		return NULL;
-	struct ledger *ledger = NULL;
-	if (ftruncate(fd, sizeof(struct ledger)) == 0)
-		ledger = map(fd);
-	if (ledger == NULL) {
-		close(fd);
-		return NULL;
+	int fd = shared_memory_create("yodeld-ledger", shared_bytes());
+	struct ledger *ledger = fd < 0 ? NULL : open_view(fd);
+	if (ledger != NULL) {
+		struct address_usage_key *key = &ledger->shared->address_usage_key;
+		ledger->shared->magic = LEDGER_MAGIC;
+		ledger->shared->layout = LEDGER_LAYOUT;
+		if (getrandom(key, sizeof(*key), 0) == (ssize_t)sizeof(*key))
+			return ledger;
+		close_view(ledger);
 	}
-	struct address_usage_key *key = &ledger->address_usage_key;
-	if (getrandom(key, sizeof(*key), 0) != (ssize_t)sizeof(*key)) {
-		munmap(ledger, sizeof(*ledger));
+	if (fd >= 0) {
+		int saved = errno;
 		close(fd);
-		return NULL;
+		errno = saved;
 	}
-	ledger->magic = LEDGER_MAGIC;
-	ledger->layout = LEDGER_LAYOUT;
-	*ret_fd = fd;
-	return ledger;
+	return NULL;
+}
+
+static bool
+is_valid(const struct ledger *ledger)
+{
+	const struct ledger_shared *shared = ledger->shared;
+	uint32_t end = atomic_load(&shared->live_end);
+	struct shared_memory_range last = entries_range(end, 0);
+	return shared->magic == LEDGER_MAGIC && shared->layout == LEDGER_LAYOUT &&
+	    end <= LEDGER_WORKERS_MAX && shared_memory_size(ledger->fd) >= last.offset;
 }
 
 struct ledger *
 ledger_attach(int fd)
 {
-	struct stat st;
-	if (fstat(fd, &st) < 0)
+	if (shared_memory_size(fd) < shared_bytes()) {
+		errno = EPROTO;
 		return NULL;
-	struct ledger *ledger = NULL;
-	if ((uint64_t)st.st_size == sizeof(struct ledger)) {
-		ledger = map(fd);
-		if (ledger == NULL)
-			return NULL;
-		if (ledger->magic == LEDGER_MAGIC && ledger->layout == LEDGER_LAYOUT)
-			return ledger;
-		munmap(ledger, sizeof(*ledger));
 	}
+	struct ledger *ledger = open_view(fd);
+	if (ledger == NULL)
+		return NULL;
 	errno = EPROTO;
+	if (is_valid(ledger) &&
+	    map_entries(ledger, atomic_load(&ledger->shared->live_end)) == 0)
+		return ledger;
+	int saved = errno;
+	close_view(ledger);
+	errno = saved;
 	return NULL;
+}
+
+void
+ledger_destroy(struct ledger *ledger)
+{
+	if (ledger == NULL)
+		return;
+	if (ledger->fd >= 0)
+		close(ledger->fd);
+	close_view(ledger);
 }
 
 static uint64_t
@@ -123,7 +194,7 @@ uint32_t
 ledger_listener_count(const struct ledger *ledger)
 {
 	uint32_t count =
-	    atomic_load_explicit(&ledger->listener_count, memory_order_acquire);
+	    atomic_load_explicit(&ledger->shared->listener_count, memory_order_acquire);
 	return count < LEDGER_LISTENERS ? count : LEDGER_LISTENERS;
 }
 
@@ -131,7 +202,7 @@ const char *
 ledger_listener_name(
     const struct ledger *ledger, uint32_t listener, char name[LEDGER_NAME_MAX])
 {
-	memcpy(name, ledger->listeners[listener], LEDGER_NAME_MAX);
+	memcpy(name, ledger->shared->listeners[listener], LEDGER_NAME_MAX);
 	name[LEDGER_NAME_MAX - 1] = '\0';
 	for (char *c = name; *c != '\0'; c++) {
 		if (*c <= ' ' || *c > '~' || *c == '"' || *c == '\\')
@@ -140,61 +211,90 @@ ledger_listener_name(
 	return name;
 }
 
-static void
-add_worker(struct ledger_totals *totals, const struct ledger *ledger,
-    const struct worker_ledger *worker_ledger, add_block_fn add)
+uint32_t
+ledger_live_end(struct ledger *ledger)
 {
+	uint32_t end =
+	    atomic_load_explicit(&ledger->shared->live_end, memory_order_acquire);
+	return map_entries(ledger, end) == 0 ? end : ledger->mapped;
+}
+
+const struct worker_ledger *
+ledger_entry(const struct ledger *ledger, uint32_t entry)
+{
+	return (const void *)(ledger->entries + entry * entry_bytes());
+}
+
+uint32_t
+ledger_slot_of(const struct ledger *ledger, uint32_t entry)
+{
+	uint32_t owner =
+	    atomic_load_explicit(&ledger->shared->owners[entry], memory_order_acquire);
+	return owner == 0 ? LEDGER_SLOTS : owner - 1;
+}
+
+static bool
+is_free(const struct ledger *ledger, uint32_t entry)
+{
+	return ledger_slot_of(ledger, entry) == LEDGER_SLOTS;
+}
+
+static void
+add_worker(struct ledger_totals *totals, const struct ledger *ledger, uint32_t entry,
+    add_block_fn add)
+{
+	const struct worker_ledger *worker_ledger = ledger_entry(ledger, entry);
 	add(totals, &worker_ledger->own);
 	for (uint32_t i = 0; i < ledger_listener_count(ledger); i++)
 		add(totals, &worker_ledger->by_listener[i]);
 }
 
 void
-ledger_add_worker(struct ledger_totals *totals, const struct ledger *ledger,
-    const struct worker_ledger *worker_ledger)
+ledger_add_worker(
+    struct ledger_totals *totals, const struct ledger *ledger, uint32_t entry)
 {
-	add_worker(totals, ledger, worker_ledger, add_closed);
-	add_worker(totals, ledger, worker_ledger, add_counters);
-}
-
-uint32_t
-ledger_live_end(const struct ledger *ledger)
-{
-	uint32_t end = atomic_load_explicit(&ledger->live_end, memory_order_relaxed);
-	return end < LEDGER_WORKERS_MAX ? end : LEDGER_WORKERS_MAX;
+	add_worker(totals, ledger, entry, add_closed);
+	add_worker(totals, ledger, entry, add_counters);
 }
 
 static void
-add_everything(
-    struct ledger_totals *totals, const struct ledger *ledger, add_block_fn add)
+add_everything(struct ledger_totals *totals, struct ledger *ledger, add_block_fn add)
 {
 	for (int i = 0; i < LEDGER_SLOTS; i++)
-		add(totals, &ledger->retired[i]);
-	for (uint32_t i = 0; i < ledger_live_end(ledger); i++)
-		add_worker(totals, ledger, &ledger->live[i], add);
+		add(totals, &ledger->shared->retired[i]);
+	for (uint32_t i = 0; i < ledger_live_end(ledger); i++) {
+		if (!is_free(ledger, i))
+			add_worker(totals, ledger, i, add);
+	}
 }
 
 /* Reads all closes before all accepts, because a connection can be accepted in one
  * block and closed in another. */
 void
-ledger_sum(const struct ledger *ledger, struct ledger_totals *ret)
+ledger_sum(struct ledger *ledger, struct ledger_totals *ret)
 {
 	memset(ret, 0, sizeof(*ret));
 	add_everything(ret, ledger, add_closed);
 	add_everything(ret, ledger, add_counters);
 }
 
+static void
+add_listener(struct ledger_totals *totals, struct ledger *ledger, uint32_t listener,
+    add_block_fn add)
+{
+	add(totals, &ledger->shared->retired_by_listener[listener]);
+	for (uint32_t i = 0; i < ledger_live_end(ledger); i++) {
+		if (!is_free(ledger, i))
+			add(totals, &ledger_entry(ledger, i)->by_listener[listener]);
+	}
+}
+
 void
-ledger_sum_listener(
-    const struct ledger *ledger, uint32_t listener, struct ledger_totals *ret)
+ledger_sum_listener(struct ledger *ledger, uint32_t listener, struct ledger_totals *ret)
 {
 	memset(ret, 0, sizeof(*ret));
-	add_closed(ret, &ledger->retired_by_listener[listener]);
-	for (uint32_t i = 0; i < ledger_live_end(ledger); i++)
-		add_closed(ret, &ledger->live[i].by_listener[listener]);
-	add_counters(ret, &ledger->retired_by_listener[listener]);
-	for (uint32_t i = 0; i < ledger_live_end(ledger); i++)
-		add_counters(ret, &ledger->live[i].by_listener[listener]);
+	add_listener(ret, ledger, listener, add_closed);
+	add_listener(ret, ledger, listener, add_counters);
 }
 
 uint64_t
@@ -223,18 +323,19 @@ ledger_open_total(const struct ledger_totals *totals)
 uint32_t
 ledger_register_listener(struct ledger *ledger, const char *address)
 {
+	struct ledger_shared *shared = ledger->shared;
 	uint32_t i = 0, last = LEDGER_LISTENERS - 1;
 	uint32_t count = ledger_listener_count(ledger);
 	while (
-	    i < count && strncmp(ledger->listeners[i], address, LEDGER_NAME_MAX) != 0)
+	    i < count && strncmp(shared->listeners[i], address, LEDGER_NAME_MAX) != 0)
 		i++;
 	if (i < count)
 		return i;
 	if (i > last)
 		return last;
 	snprintf(
-	    ledger->listeners[i], LEDGER_NAME_MAX, "%s", i < last ? address : others);
-	atomic_store(&ledger->listener_count, i + 1);
+	    shared->listeners[i], LEDGER_NAME_MAX, "%s", i < last ? address : others);
+	atomic_store(&shared->listener_count, i + 1);
 	return i;
 }
 
@@ -283,78 +384,108 @@ distribute_lost(uint64_t lost, const struct ledger *ledger,
 }
 
 void
-ledger_retire(struct ledger *ledger, struct worker_ledger *worker_ledger, uint32_t slot,
-    uint64_t moved_in, uint64_t moved_out)
+ledger_retire(struct ledger *ledger, uint32_t entry, uint32_t slot, uint64_t moved_in,
+    uint64_t moved_out)
 {
+	struct ledger_shared *shared = ledger->shared;
+	const struct worker_ledger *worker_ledger = ledger_entry(ledger, entry);
 	struct ledger_totals totals = { 0 };
 	uint64_t lost[LEDGER_LISTENERS] = { 0 };
-	ledger_add_worker(&totals, ledger, worker_ledger);
+	ledger_add_worker(&totals, ledger, entry);
 	totals.counters[LEDGER_CONNECTIONS_MOVED_IN] = moved_in;
 	totals.counters[LEDGER_CONNECTIONS_MOVED_OUT] = moved_out;
 	totals.counters[LEDGER_ACCEPTS_CUT_SHORT] +=
-	    load(&worker_ledger->own.accepting);
+	    load(&worker_ledger->own.accepting) != 0;
 	int64_t difference = (int64_t)ledger_open(&totals);
 	uint64_t open = difference > 0 ? (uint64_t)difference : 0;
 	totals.closed[CLOSE_WORKER_LOST] += open;
-	add_to_retired(&ledger->retired[slot], &totals);
+	add_to_retired(&shared->retired[slot], &totals);
 
 	distribute_lost(open, ledger, worker_ledger, lost);
 	for (uint32_t i = 0; i < ledger_listener_count(ledger); i++) {
 		totals = (struct ledger_totals){ 0 };
 		ledger_add_block(&totals, &worker_ledger->by_listener[i]);
 		totals.closed[CLOSE_WORKER_LOST] += lost[i];
-		add_to_retired(&ledger->retired_by_listener[i], &totals);
-		memset(&worker_ledger->by_listener[i], 0,
-		    sizeof(worker_ledger->by_listener[i]));
+		add_to_retired(&shared->retired_by_listener[i], &totals);
 	}
-	address_usage_clear(&worker_ledger->address_usage);
-	memset(&worker_ledger->own, 0, sizeof(worker_ledger->own));
+	atomic_store(&shared->owners[entry], 0);
+	/* If it fails, ledger_claim() tries again. */
+	struct shared_memory_range range = entries_range(entry, 1);
+	(void)!shared_memory_clear(ledger->fd, &range);
 }
 
 uint64_t
-ledger_open_now(const struct ledger *ledger)
+ledger_open_now(struct ledger *ledger)
 {
 	uint64_t sum = 0;
-	uint32_t end = ledger_live_end(ledger);
-	for (uint32_t i = 0; i < end; i++)
-		sum += load(&ledger->live[i].own.open);
+	for (uint32_t i = 0; i < ledger_live_end(ledger); i++) {
+		if (!is_free(ledger, i))
+			sum += load(&ledger_entry(ledger, i)->own.open);
+	}
 	return sum;
 }
 
 uint64_t
-ledger_open_by_listener(const struct ledger *ledger, uint32_t listener)
+ledger_open_by_listener(struct ledger *ledger, uint32_t listener)
 {
 	uint64_t sum = 0;
-	for (uint32_t i = 0; i < ledger_live_end(ledger); i++)
-		sum += load(&ledger->live[i].by_listener[listener].open);
+	for (uint32_t i = 0; i < ledger_live_end(ledger); i++) {
+		if (!is_free(ledger, i))
+			sum +=
+			    load(&ledger_entry(ledger, i)->by_listener[listener].open);
+	}
 	return sum;
 }
 
 struct address_usage_count
-ledger_address_usage_elsewhere(const struct ledger *ledger,
-    const struct worker_ledger *own, uint64_t address_id, uint32_t second)
+ledger_address_usage_elsewhere(
+    struct ledger *ledger, uint32_t own, uint64_t address_id, uint32_t second)
 {
 	struct address_usage_count count = { 0 };
 	for (uint32_t i = 0; i < ledger_live_end(ledger); i++) {
-		const struct worker_ledger *worker_ledger = &ledger->live[i];
-		if (worker_ledger != own && load(&worker_ledger->own.owner) != 0)
-			address_usage_add(
-			    &count, &worker_ledger->address_usage, address_id, second);
+		if (i != own && !is_free(ledger, i))
+			address_usage_add(&count,
+			    &ledger_entry(ledger, i)->address_usage, address_id,
+			    second);
 	}
 	return count;
 }
 
-struct worker_ledger *
+int
 ledger_claim(struct ledger *ledger, uint32_t slot)
 {
-	for (uint32_t i = 0; i < LEDGER_WORKERS_MAX; i++) {
-		struct worker_ledger *worker_ledger = &ledger->live[i];
-		if (load(&worker_ledger->own.owner) != 0)
-			continue;
-		atomic_store(&worker_ledger->own.owner, slot + 1);
-		if (i >= ledger_live_end(ledger))
-			atomic_store(&ledger->live_end, i + 1);
-		return worker_ledger;
+	struct ledger_shared *shared = ledger->shared;
+	uint32_t end = ledger_live_end(ledger), entry = 0;
+	while (entry < end && !is_free(ledger, entry))
+		entry++;
+	if (entry == LEDGER_WORKERS_MAX) {
+		errno = EAGAIN;
+		return -1;
 	}
-	return NULL;
+	struct shared_memory_range range = entries_range(entry, 1);
+	if (shared_memory_grow(ledger->fd, range.offset + range.bytes) < 0 ||
+	    shared_memory_clear(ledger->fd, &range) < 0 ||
+	    map_entries(ledger, entry + 1) < 0)
+		return -1;
+	atomic_store(&shared->owners[entry], slot + 1);
+	if (entry == end)
+		atomic_store(&shared->live_end, entry + 1);
+	return (int)entry;
+}
+
+struct worker_ledger *
+ledger_open_entry(const struct ledger *ledger, uint32_t entry)
+{
+	struct shared_memory_range range = entries_range(entry, 1);
+	return shared_memory_map(ledger->fd, &range, SHARED_MEMORY_WRITE);
+}
+
+int
+ledger_enter_worker(struct ledger *ledger)
+{
+	const struct shared_memory_range range = { .bytes = shared_bytes() };
+	if (shared_memory_make_read_only(ledger->fd, &range, ledger->shared) < 0)
+		return -1;
+	ledger->fd = -1;
+	return 0;
 }

@@ -1,25 +1,28 @@
 /*
  * ledger.h - the counters of the server, in memory that the master shares with its
- * workers before the first fork and passes on in an upgrade.
+ * workers and passes on in an upgrade. Each page has one writer (lib/shared_memory.h):
  *
- *   +--------+----------------+-------------------------------+--------------+
- *   | header | retired[slot]  | retired_by_listener[listener] | live[worker] |
- *   +--------+----------------+-------------------------------+--------------+
- *    written by the master                                     each written by
- *                                                              one worker only
+ *   +---------------+-----------------+-----------------+-----
+ *   | ledger_shared | worker_ledger 0 | worker_ledger 1 | ...   one memory file
+ *   +---------------+-----------------+-----------------+-----
+ *    the master      one worker process each
  *
- * A worker process owns one `live` entry: a block for each listener, in which
- * everything is counted that belongs to a connection, and one for the rest. When the
- * process has exited, the master retires the entry. Only the owner adds to a counter,
- * so a reader needs no lock and SIGKILL leaves nothing half-written. At every moment
+ * Every process reads all of it: the master and the workers through `struct ledger`. A
+ * worker has its own pages mapped a second time, for writing. The file has as many
+ * entries as worker processes existed at the same time.
+ *
+ * A worker process owns one entry: a block for each listener, in which everything is
+ * counted that belongs to a connection, one for the rest, and a table of client
+ * addresses. When the process has exited, the master retires the entry: it adds the
+ * counters to its own pages. Only the owner adds to a counter, so a reader needs no
+ * lock and SIGKILL leaves nothing half-written. At every moment
  *
  *   connections_open = accepted + moved_in - moved_out - sum(closed)
  *
  * because totals do not store the number of open connections but compute it.
  *
- * Every process can write all of this memory, so a compromised worker can falsify it:
- * readers use the values as counts, and as indices only within the bounds of this
- * struct.
+ * A compromised worker can falsify its own entry and nothing else. Readers use what
+ * stands there as counts, never as indices.
  *
  * A listener is identified by its address and keeps its number here across reloads.
  *
@@ -72,16 +75,17 @@ extern const struct ledger_counter_row ledger_counters[]; /* by enum ledger_coun
 bool ledger_counter_is_per_listener(enum ledger_counter counter);
 
 #define LEDGER_MAGIC 0x796f6465
-#define LEDGER_LAYOUT 4
+#define LEDGER_LAYOUT 5
 #define LEDGER_SLOTS 256
-#define LEDGER_WORKERS_MAX 768
+/* Worker processes at the same time: 16 generations of all slots. */
+#define LEDGER_WORKERS_MAX (16 * LEDGER_SLOTS)
 /* Addresses; all surplus ones share the last entry. */
 #define LEDGER_LISTENERS 128
 #define LEDGER_NAME_MAX 64
 #define LEDGER_COUNTERS_MAX 28
 #define LEDGER_REASONS_MAX 32
 
-/* 512 bytes, so that two writers never share a cache line or a pair of them. */
+/* 512 bytes, so that two blocks never share a cache line or a pair of them. */
 struct ledger_block {
 	_Alignas(128) _Atomic uint64_t counters[LEDGER_COUNTERS_MAX];
 	_Atomic uint64_t closed[LEDGER_REASONS_MAX]; /* by enum close_reason */
@@ -90,9 +94,10 @@ struct ledger_block {
 	_Atomic uint64_t open;
 	_Atomic uint64_t accepting;       /* 1 from accept(2) until it is counted */
 	_Atomic uint64_t heartbeat_count; /* incremented by the worker's loop */
-	_Atomic uint64_t owner;           /* slot + 1, 0: free; written by the master */
+	_Atomic uint64_t unused;
 };
 
+/* The pages of one worker process. */
 struct worker_ledger {
 	struct ledger_block
 	    own; /* counts without a listener; gauge of the whole worker */
@@ -100,16 +105,26 @@ struct worker_ledger {
 	struct address_usage address_usage; /* for listeners that limit addresses */
 };
 
-struct ledger {
+/* The pages of the master. */
+struct ledger_shared {
 	uint32_t magic;
 	uint32_t layout;
-	_Atomic uint32_t live_end; /* entries from here on are unused; the master's */
+	_Atomic uint32_t live_end;       /* entries from here on have never been used */
 	_Atomic uint32_t listener_count; /* with a name; see ledger_listener_count() */
 	struct address_usage_key address_usage_key;
 	char listeners[LEDGER_LISTENERS][LEDGER_NAME_MAX];
+	_Atomic uint32_t
+	    owners[LEDGER_WORKERS_MAX]; /* of an entry: slot + 1, 0: free */
 	struct ledger_block retired[LEDGER_SLOTS];
 	struct ledger_block retired_by_listener[LEDGER_LISTENERS];
-	struct worker_ledger live[LEDGER_WORKERS_MAX];
+};
+
+/* The view of one process. */
+struct ledger {
+	struct ledger_shared *shared; /* read-only in workers */
+	const uint8_t *entries;       /* read-only; moves when it grows */
+	uint32_t mapped;              /* entries that are mapped */
+	int fd;                       /* -1 in workers */
 };
 
 /* A sum of blocks: plain numbers. */
@@ -118,11 +133,13 @@ struct ledger_totals {
 	uint64_t closed[CLOSE_REASON_COUNT];
 };
 
-/* Creates it in anonymous shared memory, zeroed. *ret_fd can be passed to another
- * program image. NULL with errno. */
-struct ledger *ledger_create(int *ret_fd) __attribute__((warn_unused_result));
-/* Maps an existing one. NULL with errno (EPROTO: not a ledger of this layout). */
+/* Creates it, zeroed. NULL with errno. */
+struct ledger *ledger_create(void) __attribute__((warn_unused_result));
+/* Maps an existing one for a master, which owns the descriptor from then on. NULL with
+ * errno (EPROTO: not a ledger of this layout). */
 struct ledger *ledger_attach(int fd) __attribute__((warn_unused_result));
+/* Unmaps it and closes the descriptor. NULL is accepted. */
+void ledger_destroy(struct ledger *ledger);
 
 /* The number of the listener at an address, which gets one if it has none. Only for the
  * master. */
@@ -131,31 +148,43 @@ uint32_t ledger_listener_count(const struct ledger *ledger);
 /* Its address: printable characters except quotes and backslashes, in name. */
 const char *ledger_listener_name(
     const struct ledger *ledger, uint32_t listener, char name[LEDGER_NAME_MAX]);
-/* The number of live entries that may be in use. */
-uint32_t ledger_live_end(const struct ledger *ledger);
 
-/* A free live entry for a worker of `slot`; NULL if all are in use. Only for the
- * master.
- */
-struct worker_ledger *ledger_claim(struct ledger *ledger, uint32_t slot);
+/* Finds a free entry for a worker of `slot`, zeroed. Its number, or -1 with errno
+ * (EAGAIN: LEDGER_WORKERS_MAX are in use). Only for the master. */
+int ledger_claim(struct ledger *ledger, uint32_t slot)
+    __attribute__((warn_unused_result));
+/* Maps an entry for writing: for its owner. NULL with errno. */
+struct worker_ledger *ledger_open_entry(const struct ledger *ledger, uint32_t entry)
+    __attribute__((warn_unused_result));
+/* In a new worker process: makes everything read-only and forgets the descriptor, which
+ * the caller closes. 0, or -1 with errno. */
+int ledger_enter_worker(struct ledger *ledger) __attribute__((warn_unused_result));
+
+/* Entries of which some may be in use: this many are mapped afterwards. */
+uint32_t ledger_live_end(struct ledger *ledger);
+/* An entry below ledger_live_end(), to read; until the next call of that. */
+const struct worker_ledger *ledger_entry(const struct ledger *ledger, uint32_t entry);
+/* The slot of the entry's process; LEDGER_SLOTS: it is free. */
+uint32_t ledger_slot_of(const struct ledger *ledger, uint32_t entry);
+
 /* Retires the entry of a worker that has exited and frees it. Only for the master.
  * moved_in and moved_out come from the other ends of its transfers and replace its own
  * counts, because it may have died between moving a connection and counting it. The
  * rest of its open connections become worker_lost. For a connection that was being
  * transferred the listener is a guess; the sum over all listeners is exact. */
-void ledger_retire(struct ledger *ledger, struct worker_ledger *worker_ledger,
-    uint32_t slot, uint64_t moved_in, uint64_t moved_out);
+void ledger_retire(struct ledger *ledger, uint32_t entry, uint32_t slot,
+    uint64_t moved_in, uint64_t moved_out);
 
 void ledger_add_block(struct ledger_totals *totals, const struct ledger_block *block);
 /* Adds all blocks of one worker. */
-void ledger_add_worker(struct ledger_totals *totals, const struct ledger *ledger,
-    const struct worker_ledger *worker_ledger);
+void ledger_add_worker(
+    struct ledger_totals *totals, const struct ledger *ledger, uint32_t entry);
 /* The sum of all blocks, retired and live. */
-void ledger_sum(const struct ledger *ledger, struct ledger_totals *ret);
+void ledger_sum(struct ledger *ledger, struct ledger_totals *ret);
 /* The sum for one listener. Connections do not move between listeners: ignore MOVED_IN
  * and MOVED_OUT. */
 void ledger_sum_listener(
-    const struct ledger *ledger, uint32_t listener, struct ledger_totals *ret);
+    struct ledger *ledger, uint32_t listener, struct ledger_totals *ret);
 uint64_t ledger_closed(const struct ledger_totals *totals);
 /* Open connections of a worker or slot, which change by transfers. */
 uint64_t ledger_open(const struct ledger_totals *totals);
@@ -163,12 +192,13 @@ uint64_t ledger_open(const struct ledger_totals *totals);
 uint64_t ledger_open_total(const struct ledger_totals *totals);
 /* Open connections by the gauges of all workers: cheap, at most one off for each
  * worker, and without those in transfer (a batch for each transfer). */
-uint64_t ledger_open_now(const struct ledger *ledger);
+uint64_t ledger_open_now(struct ledger *ledger);
 /* The same for one listener; a connection in transfer counts twice. */
-uint64_t ledger_open_by_listener(const struct ledger *ledger, uint32_t listener);
-/* The usage of an address (address_usage_id) at all workers except `own`. */
-struct address_usage_count ledger_address_usage_elsewhere(const struct ledger *ledger,
-    const struct worker_ledger *own, uint64_t address_id, uint32_t second);
+uint64_t ledger_open_by_listener(struct ledger *ledger, uint32_t listener);
+/* The usage of an address (address_usage_id) at all workers except that of `own`, an
+ * entry. */
+struct address_usage_count ledger_address_usage_elsewhere(
+    struct ledger *ledger, uint32_t own, uint64_t address_id, uint32_t second);
 
 /* Counts; for the owner of the block only. Release order: a reader that sees the close
  * of a connection also sees its accept. */

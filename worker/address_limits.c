@@ -28,7 +28,8 @@ struct entry {
 SLIST_HEAD(chain, entry);
 
 struct address_limits {
-	const struct ledger *ledger; /* of all workers; NULL: this worker alone */
+	struct ledger *ledger; /* of all workers; NULL: this worker alone */
+	uint32_t ledger_entry;
 	struct worker_ledger *worker_ledger;
 	uint64_t factor, addend; /* of the hash; secret */
 	unsigned shift;
@@ -39,8 +40,8 @@ struct address_limits {
 };
 
 struct address_limits *
-address_limits_create(
-    size_t capacity, const struct ledger *ledger, struct worker_ledger *worker_ledger)
+address_limits_create(size_t capacity, struct ledger *ledger, uint32_t ledger_entry,
+    struct worker_ledger *worker_ledger)
 {
 	uint64_t secrets[2];
 	if (getrandom(secrets, sizeof(secrets), 0) != (ssize_t)sizeof(secrets))
@@ -52,6 +53,7 @@ address_limits_create(
 	while ((UINT64_C(1) << bits) < capacity)
 		bits++;
 	limits->ledger = ledger;
+	limits->ledger_entry = ledger_entry;
 	limits->worker_ledger = worker_ledger;
 	limits->factor = secrets[0] | 1;
 	limits->addend = secrets[1];
@@ -147,7 +149,7 @@ static uint64_t
 usage_id_of(const struct address_limits *limits, const struct key *key)
 {
 	return address_usage_id(
-	    &limits->ledger->address_usage_key, key->network, key->scope);
+	    &limits->ledger->shared->address_usage_key, key->network, key->scope);
 }
 
 /* Publishes this address's counts to the other workers. */
@@ -175,7 +177,7 @@ usage_of_others(
 	if (limits->ledger == NULL)
 		return (struct address_usage_count){ 0 };
 	return ledger_address_usage_elsewhere(
-	    limits->ledger, limits->worker_ledger, usage_id_of(limits, key), second);
+	    limits->ledger, limits->ledger_entry, usage_id_of(limits, key), second);
 }
 
 static uint64_t

@@ -22,10 +22,11 @@
 
 struct address_limits;
 
-/* A table of `capacity` addresses for the worker of this ledger; without ledger (NULL)
- * it counts this worker's connections alone. NULL with errno. */
-struct address_limits *address_limits_create(
-    size_t capacity, const struct ledger *ledger, struct worker_ledger *worker_ledger);
+/* A table of `capacity` addresses for the worker of this ledger entry (worker_ledger:
+ * the same, writable); without ledger (NULL) it counts this worker's connections alone.
+ * NULL with errno. */
+struct address_limits *address_limits_create(size_t capacity, struct ledger *ledger,
+    uint32_t ledger_entry, struct worker_ledger *worker_ledger);
 void address_limits_destroy(struct address_limits *limits);
 
 /* Whether the peer may open one more connection now. Takes one token of accept_rate.

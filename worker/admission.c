@@ -25,8 +25,8 @@ admission_start(struct worker *worker)
 	uint64_t capacity = worker->limits.max_connections < ADDRESSES_MAX
 	    ? worker->limits.max_connections
 	    : ADDRESSES_MAX;
-	worker->limits.addresses =
-	    address_limits_create(capacity, worker->ledger, worker->worker_ledger);
+	worker->limits.addresses = address_limits_create(
+	    capacity, worker->ledger, worker->ledger_entry, worker->worker_ledger);
 	return worker->limits.addresses == NULL ? -1 : 0;
 }
 

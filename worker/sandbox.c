@@ -180,15 +180,16 @@ static const int calls[] = {
 	SCMP_SYS(rt_sigaction), SCMP_SYS(exit), SCMP_SYS(exit_group)
 };
 
-/* Allowed on a condition: memory that is not executable, the spare descriptor, the
- * reset of a refused connection, the filter that blocks new connections. */
+/* Allowed on a condition: memory that is not executable and does not become writable
+ * (lib/shared_memory.h), the spare descriptor, the reset of a refused connection, the
+ * filter that blocks new connections. */
 static const struct {
 	int call;
 	struct scmp_arg_cmp condition;
 } narrow_calls[] = {
 	{ SCMP_SYS(mmap), { 2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0 } },
 	{ SCMP_SYS(mmap2), { 2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0 } },
-	{ SCMP_SYS(mprotect), { 2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0 } },
+	{ SCMP_SYS(mprotect), { 2, SCMP_CMP_MASKED_EQ, PROT_EXEC | PROT_WRITE, 0 } },
 	{ SCMP_SYS(fcntl), { 1, SCMP_CMP_EQ, F_DUPFD_CLOEXEC, 0 } },
 	{ SCMP_SYS(fcntl64), { 1, SCMP_CMP_EQ, F_DUPFD_CLOEXEC, 0 } },
 	{ SCMP_SYS(setsockopt), { 2, SCMP_CMP_EQ, SO_LINGER, 0 } },

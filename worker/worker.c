@@ -226,6 +226,7 @@ worker_run(const struct worker_args *args)
 		.slot = args->slot,
 		.generation = args->generation,
 		.ledger = args->ledger,
+		.ledger_entry = args->ledger_entry,
 		.worker_ledger = args->worker_ledger,
 		.channel_fd = args->channel_fd,
 		.accept.spare_fd = -1,

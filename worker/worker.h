@@ -25,8 +25,9 @@ struct worker_args {
 	int channel_fd; /* to the master (proto/channel.h); owned */
 	const struct worker_socket *sockets; /* at least one for each listener */
 	size_t socket_count;
-	const struct ledger *ledger;         /* of all workers */
-	struct worker_ledger *worker_ledger; /* of this worker */
+	struct ledger *ledger;               /* of all workers */
+	uint32_t ledger_entry;               /* of this worker */
+	struct worker_ledger *worker_ledger; /* the same, writable: set in the child */
 };
 
 /* Connections that a worker can have with a limit of `descriptors`, less those for the

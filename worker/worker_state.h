@@ -110,8 +110,9 @@ struct worker {
 	uint32_t generation;
 	struct event_base *base;
 	short edge_events; /* EV_ET | EV_CLOSED where the method knows them, else 0 */
-	const struct ledger *ledger;
-	struct worker_ledger *worker_ledger;
+	struct ledger *ledger; /* of all workers */
+	uint32_t ledger_entry;
+	struct worker_ledger *worker_ledger; /* the same, writable */
 	struct event channel_event;
 	int channel_fd; /* to the master */
 

@@ -51,27 +51,25 @@ finish_worker(
 static void
 read_workers(const struct worker_table *table, struct snapshot_worker *workers)
 {
-	const struct ledger *ledger = table->ledger;
+	struct ledger *ledger = table->ledger;
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++)
-		ledger_add_block(&workers[i].totals, &ledger->retired[i]);
+		ledger_add_block(&workers[i].totals, &ledger->shared->retired[i]);
 	for (uint32_t i = 0; i < ledger_live_end(ledger); i++) {
-		const struct worker_ledger *worker_ledger = &ledger->live[i];
-		uint64_t owner = atomic_load(&worker_ledger->own.owner);
-		if (owner > 0 && owner <= LEDGER_SLOTS)
-			ledger_add_worker(
-			    &workers[owner - 1].totals, ledger, worker_ledger);
+		uint32_t slot = ledger_slot_of(ledger, i);
+		if (slot < LEDGER_SLOTS)
+			ledger_add_worker(&workers[slot].totals, ledger, i);
 	}
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++)
 		finish_worker(&workers[i], table, i);
 }
 
 static void
-read_listeners(const struct ledger *ledger, struct snapshot_listener *listeners)
+read_listeners(struct ledger *ledger, struct snapshot_listener *listeners)
 {
 	for (uint32_t i = 0; i < ledger_listener_count(ledger); i++) {
 		ledger_listener_name(ledger, i, listeners[i].name);
 		ledger_sum_listener(ledger, i, &listeners[i].totals);
-		listeners[i].open = ledger_open_by_listener(ledger, i);
+		listeners[i].open = ledger_open_total(&listeners[i].totals);
 	}
 }
 

@@ -35,7 +35,9 @@ read_loads(const struct worker_table *workers, struct loads *ret)
 		const struct slot *slot = &workers->slots[i];
 		if (slot->state != SLOT_SERVING)
 			continue;
-		uint64_t open = atomic_load(&slot->process->worker_ledger->own.open);
+		const struct worker_ledger *worker_ledger =
+		    ledger_entry(workers->ledger, slot->process->ledger_entry);
+		uint64_t open = atomic_load(&worker_ledger->own.open);
 		ret->rows[ret->count++] =
 		    (struct load){ .process = slot->process, .open = open };
 		ret->open += open;

@@ -147,10 +147,10 @@ read_master(struct state_reader *reader, const json_t *root)
 	json_record_read(state_master_fields, json, from, "master", master);
 	if (master->started_ns > clock_now_ns())
 		json_reader_fail(json, "master", "started_ns", "out of range");
-	if (json->failed ||
-	    claim(reader, "ledger", FD_FILE, master->workers.ledger_fd) < 0)
+	int fd = (int)read_number(reader, from, "master", "ledger_fd", INT_MAX);
+	if (json->failed || claim(reader, "ledger", FD_FILE, fd) < 0)
 		return;
-	master->workers.ledger = ledger_attach(master->workers.ledger_fd);
+	master->workers.ledger = ledger_attach(fd);
 	if (master->workers.ledger == NULL)
 		json_reader_fail(json, "ledger", "",
 		    errno == EPROTO ? "cannot be used: another layout"
@@ -270,19 +270,16 @@ is_child(pid_t pid)
 	return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
 }
 
-/* A process and its ledger block are named once, and the block is its slot's. */
+/* A process and its ledger entry are named once, and the entry exists. */
 static bool
 is_valid_process(const struct state_reader *reader, const struct process *row)
 {
-	for (const struct process *p = reader->master->workers.processes; p != NULL;
-	     p = p->next) {
-		if (p->pid == row->pid || p->worker_ledger == row->worker_ledger)
+	const struct worker_table *workers = &reader->master->workers;
+	for (const struct process *p = workers->processes; p != NULL; p = p->next) {
+		if (p->pid == row->pid || p->ledger_entry == row->ledger_entry)
 			return false;
 	}
-	/* During a dry run the parent continues to serve: it may have released the
-	 * block. */
-	return reader->ret->is_dry_run ||
-	    atomic_load(&row->worker_ledger->own.owner) == row->slot + 1;
+	return row->ledger_entry < ledger_live_end(workers->ledger);
 }
 
 /* If several processes of a surplus slot drain, the most recent one, which comes first,
@@ -307,15 +304,12 @@ read_process(struct state_reader *reader, const json_t *from, const char *where)
 	struct process row;
 	struct master *master = reader->master;
 	json_record_read(state_process_fields, &reader->json, from, where, &row);
-	uint32_t ledger_index =
-	    read_number(reader, from, where, "ledger_index", LEDGER_WORKERS_MAX - 1);
 	if (reader->json.failed || claim(reader, where, FD_CHANNEL, row.channel_fd) < 0)
 		return NULL;
-	row.worker_ledger = &master->workers.ledger->live[ledger_index];
 	if (!is_valid_process(reader, &row))
 		return "not a process of its slot";
 	struct process *process = process_from_pid(
-	    &master->workers, row.pid, row.slot, row.channel_fd, row.worker_ledger);
+	    &master->workers, row.pid, row.slot, row.channel_fd, row.ledger_entry);
 	if (process == NULL)
 		return "out of memory";
 	process->generation = row.generation;

@@ -39,7 +39,6 @@ const struct json_record_field state_master_fields[] = {
 	RANGE("slot_count", master, workers.slot_count, JSON_RECORD_UINT32, 1,
 	    LEDGER_SLOTS),
 	NAMED("last_transfer_id", master, workers.last_transfer_id),
-	NAMED("ledger_fd", master, workers.ledger_fd),
 	MEMBER(master, started_ns),
 	NAMED("outcome_number", master, changes.last.number),
 	NAMED("outcome_is_good", master, changes.last.is_good),
@@ -77,6 +76,8 @@ const struct json_record_field state_process_fields[] = {
 	MEMBER(process, channel_fd),
 	MEMBER(process, is_ready),
 	RANGE("state", process, state, JSON_RECORD_UINT32, 0, PROCESS_SOCKETS_CLOSED),
+	RANGE("ledger_index", process, ledger_entry, JSON_RECORD_UINT32, 0,
+	    LEDGER_WORKERS_MAX - 1),
 	MEMBER(process, moved_in),
 	MEMBER(process, moved_out),
 	{ .name = NULL },
@@ -102,7 +103,7 @@ set_inheritable(int fd, bool is_inheritable)
 static void
 set_all_inheritable(const struct master *master, bool is_inheritable)
 {
-	set_inheritable(master->workers.ledger_fd, is_inheritable);
+	set_inheritable(master->workers.ledger->fd, is_inheritable);
 	for (int i = 0; i < HTTP_SERVER_KINDS; i++) {
 		const struct http_server *http_server =
 		    admin_listener_server(master->admin, (enum http_server_kind)i);
@@ -147,6 +148,14 @@ save_header(const struct master *master, const struct upgrade_state *state)
 	json_record_put(
 	    &header, "outcome_text", json_record_text(master->changes.last.text));
 	return header;
+}
+
+static json_t *
+save_master(const struct master *master)
+{
+	json_t *object = json_record_write(state_master_fields, master);
+	json_record_put(&object, "ledger_fd", json_integer(master->workers.ledger->fd));
+	return object;
 }
 
 static void
@@ -241,8 +250,6 @@ save_processes(const struct master *master)
 	for (const struct process *p = master->workers.processes; p != NULL;
 	     p = p->next) {
 		json_t *row = json_record_write(state_process_fields, p);
-		json_record_put(&row, "ledger_index",
-		    json_integer(p->worker_ledger - master->workers.ledger->live));
 		json_record_append(&rows, row);
 	}
 	return rows;
@@ -254,8 +261,7 @@ format_state(const struct master *master, const struct upgrade_state *state)
 {
 	json_t *root = json_pack("{s:s}", "version", STATE_VERSION);
 	json_record_put(&root, "header", save_header(master, state));
-	json_record_put(
-	    &root, "master", json_record_write(state_master_fields, master));
+	json_record_put(&root, "master", save_master(master));
 	json_record_put(&root, "origins", save_origins(master));
 	json_record_put(&root, "admin_listeners", save_admin_listeners(master));
 	json_record_put(&root, "pending_requests", save_requests(master));

@@ -33,7 +33,7 @@ static void
 read_worker_ledger(const struct process *process, struct ledger_totals *ret)
 {
 	*ret = (struct ledger_totals){ 0 };
-	ledger_add_worker(ret, process->table->ledger, process->worker_ledger);
+	ledger_add_worker(ret, process->table->ledger, process->ledger_entry);
 }
 
 void

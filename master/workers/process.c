@@ -95,10 +95,9 @@ on_channel(evutil_socket_t fd, short what, void *argument)
 /* Links the new process in at *at. */
 static struct process *
 create(struct process **at, struct worker_table *table, uint32_t slot, int channel_fd,
-    struct worker_ledger *worker_ledger)
+    uint32_t ledger_entry)
 {
-	struct process *process =
-	    worker_ledger == NULL ? NULL : calloc(1, sizeof(*process));
+	struct process *process = calloc(1, sizeof(*process));
 	if (process == NULL) {
 		errno = ENOMEM;
 		return NULL;
@@ -106,7 +105,7 @@ create(struct process **at, struct worker_table *table, uint32_t slot, int chann
 	process->table = table;
 	process->slot = slot;
 	process->channel_fd = channel_fd;
-	process->worker_ledger = worker_ledger;
+	process->ledger_entry = ledger_entry;
 	process->started_ns = process->heartbeat_ns = clock_now_ns();
 	event_assign(&process->channel_event, table->base, channel_fd,
 	    EV_READ | EV_PERSIST, on_channel, process);
@@ -135,12 +134,12 @@ destroy(struct process *process)
 
 struct process *
 process_from_pid(struct worker_table *table, pid_t pid, uint32_t slot, int channel_fd,
-    struct worker_ledger *worker_ledger)
+    uint32_t ledger_entry)
 {
 	struct process **end = &table->processes;
 	while (*end != NULL)
 		end = &(*end)->next;
-	struct process *process = create(end, table, slot, channel_fd, worker_ledger);
+	struct process *process = create(end, table, slot, channel_fd, ledger_entry);
 	if (process != NULL)
 		process->pid = pid;
 	return process;
@@ -210,7 +209,7 @@ fork_worker(struct process *process, const struct config *config, int channel_fd
 		.sockets = sockets,
 		.socket_count = list_sockets(table, config, process->slot, sockets),
 		.ledger = table->ledger,
-		.worker_ledger = process->worker_ledger,
+		.ledger_entry = process->ledger_entry,
 	};
 	process->pid = spawn_worker(&args);
 	free(sockets);
@@ -224,15 +223,17 @@ process_start(struct worker_table *table, const struct config *config,
 	int channel[2];
 	if (channel_open(channel) < 0)
 		return NULL;
-	struct worker_ledger *worker_ledger = ledger_claim(table->ledger, slot);
-	struct process *process =
-	    create(&table->processes, table, slot, channel[0], worker_ledger);
+	int entry = ledger_claim(table->ledger, slot);
+	struct process *process = entry < 0
+	    ? NULL
+	    : create(&table->processes, table, slot, channel[0], (uint32_t)entry);
 	if (process == NULL) {
+		int saved = errno;
 		close(channel[0]);
 		close(channel[1]);
-		if (worker_ledger != NULL)
-			ledger_retire(table->ledger, worker_ledger, slot, 0, 0);
-		errno = ENOMEM;
+		if (entry >= 0)
+			ledger_retire(table->ledger, (uint32_t)entry, slot, 0, 0);
+		errno = saved;
 		return NULL;
 	}
 	process->generation = generation;
@@ -242,7 +243,7 @@ process_start(struct worker_table *table, const struct config *config,
 	close(channel[1]);
 	if (rc == 0)
 		return process;
-	ledger_retire(table->ledger, worker_ledger, slot, 0, 0);
+	ledger_retire(table->ledger, (uint32_t)entry, slot, 0, 0);
 	destroy(process);
 	errno = saved;
 	return NULL;
@@ -305,7 +306,7 @@ void
 process_release(struct process *process)
 {
 	drain_summary_on_process_released(process);
-	ledger_retire(process->table->ledger, process->worker_ledger, process->slot,
+	ledger_retire(process->table->ledger, process->ledger_entry, process->slot,
 	    process->moved_in, process->moved_out);
 	destroy(process);
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "lib/log.h"
+#include "proto/ledger.h"
 
 static int
 compare_fds(const void *a, const void *b)
@@ -81,6 +82,15 @@ renumber(struct worker_args *args)
 	args->sockets = sockets;
 }
 
+/* From here on the worker can write its own pages of the ledger, and no others. */
+static void
+enter_ledger(struct worker_args *args)
+{
+	args->worker_ledger = ledger_open_entry(args->ledger, args->ledger_entry);
+	if (args->worker_ledger == NULL || ledger_enter_worker(args->ledger) < 0)
+		fatal(EX_OSERR, "cannot map the ledger");
+}
+
 /* A worker obeys its channel alone: signals that the terminal or the service manager
  * sends to the process group are for the master. */
 static void
@@ -103,6 +113,7 @@ spawn_worker(const struct worker_args *args)
 	pid_t pid = fork();
 	if (pid == 0) {
 		struct worker_args own = *args;
+		enter_ledger(&own);
 		keep_own_descriptors(args);
 		renumber(&own);
 		set_own_signals();

@@ -1,5 +1,6 @@
 /*
- * spawn.h - forks a worker, which keeps no descriptor or signal of the master.
+ * spawn.h - forks a worker, which keeps no descriptor, signal or writable shared memory
+ * of the master.
  */
 #ifndef MASTER_WORKERS_SPAWN_H
 #define MASTER_WORKERS_SPAWN_H

@@ -14,7 +14,7 @@ static uint64_t
 ledger_moved_out(const struct process *process)
 {
 	struct ledger_totals totals = { 0 };
-	ledger_add_worker(&totals, process->table->ledger, process->worker_ledger);
+	ledger_add_worker(&totals, process->table->ledger, process->ledger_entry);
 	return totals.counters[LEDGER_CONNECTIONS_MOVED_OUT];
 }
 

@@ -38,8 +38,10 @@ static bool
 check_process(struct process *process, uint64_t now_ns, uint64_t watchdog_ns)
 {
 	uint64_t limit_ns = hang_limit_ns(process);
+	const struct worker_ledger *worker_ledger =
+	    ledger_entry(process->table->ledger, process->ledger_entry);
 	uint64_t heartbeat_count = atomic_load_explicit(
-	    &process->worker_ledger->own.heartbeat_count, memory_order_relaxed);
+	    &worker_ledger->own.heartbeat_count, memory_order_relaxed);
 	if (heartbeat_count != process->heartbeat_count) {
 		process->heartbeat_count = heartbeat_count;
 		process->heartbeat_ns = now_ns;

@@ -60,7 +60,7 @@ struct process {
 	int channel_fd;
 	struct event channel_event;
 	struct control_queue queue; /* messages that the channel did not take yet */
-	struct worker_ledger *worker_ledger;
+	uint32_t ledger_entry;
 	uint64_t moved_in, moved_out; /* connections of settled transfers */
 	struct drain_summary
 	    *drain_summary; /* of the change that removes it, or NULL */
@@ -142,7 +142,6 @@ struct worker_table {
 	struct listener_set *listeners;
 	enum master_phase phase;
 	struct ledger *ledger;
-	int ledger_fd;
 	uint32_t generation;
 	uint32_t slot_count;
 	struct slot slots[LEDGER_SLOTS];

@@ -113,7 +113,7 @@ start_master(void)
 	must(config_load(&sources, &master.config.current, error) == 0);
 	master.workers.phase = MASTER_RUNNING;
 	master.base = event_base_new();
-	master.workers.ledger = ledger_create(&master.workers.ledger_fd);
+	master.workers.ledger = ledger_create();
 	master.workers.slot_count = 2;
 	master.workers.config = &master.config;
 	must(master.base != NULL && master.workers.ledger != NULL);

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "lib/log.h"
+#include "lib/shared_memory.h"
 #include "master/admin/admin_routes.h"
 #include "master/admin/metrics.h"
 #include "master/admin/stats.h"
@@ -48,25 +49,26 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static struct master *master;
 static char config_paths[CONFIGS][64];
 
-/* Bytes of the ledger's header, of a worker's block, or of the retired counters. */
+/* Bytes that a worker writes: of its blocks, or of its table of addresses. */
 static void
 corrupt_ledger(struct input *input)
 {
 	struct ledger *ledger = master->workers.ledger;
 	uint8_t where = next_byte(input);
 	size_t at = next_number(input, 2) * 8;
-	uint8_t *base = (uint8_t *)ledger;
 	uint64_t value = next_number(input, where & 128 ? 8 : 1);
-	size_t most = offsetof(struct ledger, retired);
+	struct worker_ledger *worker_ledger =
+	    ledger_open_entry(ledger, (where >> 1) % 8 % ledger_live_end(ledger));
+	must(worker_ledger != NULL);
+	uint8_t *base = (uint8_t *)&worker_ledger->own;
+	size_t most = 2 * sizeof(struct ledger_block);
 
 	if (where & 1) {
-		base = (uint8_t *)&ledger->live[(where >> 1) % 8];
-		most = 2 * sizeof(struct ledger_block);
-	} else if (where & 2) {
-		base = (uint8_t *)&ledger->retired[(where >> 2) % 8];
-		most = sizeof(struct ledger_block);
+		base = (uint8_t *)&worker_ledger->address_usage;
+		most = sizeof(worker_ledger->address_usage);
 	}
 	memcpy(base + at % most / 8 * 8, &value, sizeof(value));
+	shared_memory_unmap(worker_ledger, sizeof(*worker_ledger));
 }
 
 static void
@@ -216,7 +218,7 @@ start(uint8_t how)
 	master->config.current.workers = master->workers.slot_count =
 	    how / 2 % WORKERS_MOST + 1;
 	master->base = event_base_new();
-	master->workers.ledger = ledger_create(&master->workers.ledger_fd);
+	master->workers.ledger = ledger_create();
 	must(master->base != NULL && master->workers.ledger != NULL);
 	master->admin = admin_listener_create(master->base, admin_routes_serve, master);
 	must(master->admin != NULL);

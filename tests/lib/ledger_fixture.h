@@ -17,18 +17,20 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/shared_memory.h"
 #include "proto/close_reason.h"
 #include "proto/ledger.h"
 
 struct fixture {
 	struct ledger *ledger;
-	int fd;
+	struct worker_ledger *entries[LEDGER_WORKERS_MAX]; /* writable; NULL: unused */
 };
 
 static inline void
 open_ledger(struct fixture *f)
 {
-	f->ledger = ledger_create(&f->fd);
+	memset(f, 0, sizeof(*f));
+	f->ledger = ledger_create();
 	assert_non_null(f->ledger);
 	assert_int_equal(ledger_register_listener(f->ledger, "a listener"), 0);
 }
@@ -36,28 +38,32 @@ open_ledger(struct fixture *f)
 static inline void
 close_ledger(struct fixture *f)
 {
-	munmap(f->ledger, sizeof(*f->ledger));
-	close(f->fd);
+	ledger_destroy(f->ledger);
+	for (int i = 0; i < LEDGER_WORKERS_MAX; i++)
+		shared_memory_unmap(f->entries[i], sizeof(*f->entries[i]));
 }
 
 static inline struct worker_ledger *
 claim_blocks(struct fixture *f, uint32_t slot)
 {
-	struct worker_ledger *worker_ledger = ledger_claim(f->ledger, slot);
+	int entry = ledger_claim(f->ledger, slot);
 
-	assert_non_null(worker_ledger);
-	return worker_ledger;
+	assert_true(entry >= 0);
+	if (f->entries[entry] == NULL)
+		f->entries[entry] = ledger_open_entry(f->ledger, (uint32_t)entry);
+	assert_non_null(f->entries[entry]);
+	return f->entries[entry];
 }
 
 /* The sum for one slot: its retired block and the live entries of its workers. */
 static inline void
-sum_slot(const struct ledger *ledger, uint32_t slot, struct ledger_totals *ret)
+sum_slot(struct ledger *ledger, uint32_t slot, struct ledger_totals *ret)
 {
 	*ret = (struct ledger_totals){ 0 };
-	ledger_add_block(ret, &ledger->retired[slot]);
+	ledger_add_block(ret, &ledger->shared->retired[slot]);
 	for (uint32_t i = 0; i < ledger_live_end(ledger); i++) {
-		if (atomic_load(&ledger->live[i].own.owner) == slot + 1)
-			ledger_add_worker(ret, ledger, &ledger->live[i]);
+		if (ledger_slot_of(ledger, i) == slot)
+			ledger_add_worker(ret, ledger, i);
 	}
 }
 
@@ -66,9 +72,12 @@ static inline void
 release_blocks(struct fixture *f, struct worker_ledger *worker_ledger,
     uint64_t moved_in, uint64_t moved_out)
 {
-	uint32_t slot = (uint32_t)atomic_load(&worker_ledger->own.owner) - 1;
+	uint32_t entry = 0;
 
-	ledger_retire(f->ledger, worker_ledger, slot, moved_in, moved_out);
+	while (f->entries[entry] != worker_ledger)
+		entry++;
+	ledger_retire(f->ledger, entry, ledger_slot_of(f->ledger, entry), moved_in,
+	    moved_out);
 }
 
 static inline void

@@ -5,7 +5,6 @@
 #ifndef TESTS_WORKER_FIXTURE_H
 #define TESTS_WORKER_FIXTURE_H
 
-#include <sys/mman.h>
 #include <sys/socket.h>
 
 #include <errno.h>
@@ -21,6 +20,7 @@
 #include <event2/event.h>
 #include <netinet/in.h>
 
+#include "lib/shared_memory.h"
 #include "proto/ledger.h"
 #include "proto/reply.h"
 #include "tests/lib/must.h"
@@ -37,7 +37,6 @@ struct worker_fixture {
 	struct worker_listener listener;
 	struct worker worker;
 	struct ledger *ledger;
-	int ledger_fd;
 	uint32_t listener_number; /* in the ledger */
 };
 
@@ -54,11 +53,15 @@ worker_fixture_start(struct worker_fixture *w, const char *reply, enum framing f
 	w->config.listeners = &w->listener_config;
 	w->config.listener_count = 1;
 	w->config.limits.max_pending = max_pending;
-	w->ledger = ledger_create(&w->ledger_fd);
+	w->ledger = ledger_create();
 	must(w->ledger != NULL);
 	w->worker.config = &w->config;
 	w->worker.ledger = w->ledger;
-	w->worker.worker_ledger = ledger_claim(w->ledger, 0);
+	int entry = ledger_claim(w->ledger, 0);
+	must(entry >= 0);
+	w->worker.ledger_entry = (uint32_t)entry;
+	w->worker.worker_ledger = ledger_open_entry(w->ledger, (uint32_t)entry);
+	must(w->worker.worker_ledger != NULL);
 	w->listener_number = ledger_register_listener(w->ledger, "the listener");
 	w->worker.base = event_base_new();
 	w->worker.input = malloc(WORKER_INPUT_BYTES);
@@ -98,8 +101,8 @@ worker_fixture_finish(struct worker_fixture *w)
 	responder_finish(&w->worker.batch);
 	connection_pool_finish(&w->worker.connections);
 	reply_finish(&w->listener_config.reply);
-	munmap(w->ledger, sizeof(*w->ledger));
-	close(w->ledger_fd);
+	shared_memory_unmap(w->worker.worker_ledger, sizeof(struct worker_ledger));
+	ledger_destroy(w->ledger);
 }
 
 /* Serves `fd` as if it had just been accepted. */
@@ -202,7 +205,7 @@ worker_fixture_progress(const struct worker_fixture *w)
 	struct ledger_totals totals = { 0 };
 	uint64_t sum = w->worker.lingering_count;
 
-	ledger_add_worker(&totals, w->ledger, w->worker.worker_ledger);
+	ledger_add_worker(&totals, w->ledger, w->worker.ledger_entry);
 	for (int i = 0; i < LEDGER_COUNTER_COUNT; i++)
 		sum += totals.counters[i];
 	return sum + ledger_closed(&totals);
@@ -213,7 +216,7 @@ worker_fixture_count(const struct worker_fixture *w, enum ledger_counter counter
 {
 	struct ledger_totals totals = { 0 };
 
-	ledger_add_worker(&totals, w->ledger, w->worker.worker_ledger);
+	ledger_add_worker(&totals, w->ledger, w->worker.ledger_entry);
 	return totals.counters[counter];
 }
 
@@ -229,7 +232,7 @@ worker_fixture_is_balanced(const struct worker_fixture *w)
 {
 	struct ledger_totals totals = { 0 };
 
-	ledger_add_worker(&totals, w->ledger, w->worker.worker_ledger);
+	ledger_add_worker(&totals, w->ledger, w->worker.ledger_entry);
 	return ledger_open(&totals) == w->worker.connections.count &&
 	    atomic_load(&w->worker.worker_ledger->own.open) ==
 	    w->worker.connections.count &&

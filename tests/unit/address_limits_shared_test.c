@@ -4,7 +4,6 @@
 
 struct worker_pair {
 	struct ledger *ledger;
-	int fd;
 	struct worker_ledger *worker_ledger[2];
 	struct address_limits *address_limits[2];
 };
@@ -12,12 +11,15 @@ struct worker_pair {
 static void
 start_worker_pair(struct worker_pair *worker_pair)
 {
-	worker_pair->ledger = ledger_create(&worker_pair->fd);
+	worker_pair->ledger = ledger_create();
 	assert_non_null(worker_pair->ledger);
 	for (uint32_t i = 0; i < 2; i++) {
-		worker_pair->worker_ledger[i] = ledger_claim(worker_pair->ledger, i);
+		assert_int_equal(ledger_claim(worker_pair->ledger, i), (int)i);
+		worker_pair->worker_ledger[i] =
+		    ledger_open_entry(worker_pair->ledger, i);
+		assert_non_null(worker_pair->worker_ledger[i]);
 		worker_pair->address_limits[i] = address_limits_create(
-		    1000, worker_pair->ledger, worker_pair->worker_ledger[i]);
+		    1000, worker_pair->ledger, i, worker_pair->worker_ledger[i]);
 		assert_non_null(worker_pair->address_limits[i]);
 	}
 }
@@ -27,8 +29,7 @@ finish_worker_pair(struct worker_pair *worker_pair)
 {
 	for (int i = 0; i < 2; i++)
 		address_limits_destroy(worker_pair->address_limits[i]);
-	munmap(worker_pair->ledger, sizeof(*worker_pair->ledger));
-	close(worker_pair->fd);
+	ledger_destroy(worker_pair->ledger);
 }
 
 static void
@@ -76,13 +77,12 @@ test_connections_of_a_crashed_worker_do_not_count(void **state)
 	assert_int_equal(
 	    check_limits(worker_pair.address_limits[1], &config, "10.0.0.1:3", 0),
 	    CLOSE_ADDRESS_LIMIT);
-	ledger_retire(worker_pair.ledger, worker_pair.worker_ledger[0], 0, 0, 0);
+	ledger_retire(worker_pair.ledger, 0, 0, 0, 0);
 	assert_int_equal(
 	    check_limits(worker_pair.address_limits[1], &config, "10.0.0.1:3", 0),
 	    CLOSE_NONE);
 	/* Reuse of its ledger block by another process does not change that. */
-	assert_ptr_equal(
-	    ledger_claim(worker_pair.ledger, 0), worker_pair.worker_ledger[0]);
+	assert_int_equal(ledger_claim(worker_pair.ledger, 0), 0);
 	assert_int_equal(
 	    check_limits(worker_pair.address_limits[1], &config, "10.0.0.1:3", 0),
 	    CLOSE_NONE);
@@ -147,7 +147,7 @@ static void
 test_a_full_bucket_evicts_the_least_recent_address(void **state)
 {
 	struct address_usage *address_usage =
-	    aligned_alloc(ADDRESS_USAGE_PAGE, sizeof(*address_usage));
+	    aligned_alloc(128, sizeof(*address_usage));
 
 	(void)state;
 	assert_non_null(address_usage);

@@ -14,7 +14,8 @@ static void
 test_limits_the_connections_of_an_address(void **state)
 {
 	const struct listener_config config = { .max_connections_per_address = 2 };
-	struct address_limits *address_limits = address_limits_create(10, NULL, NULL);
+	struct address_limits *address_limits =
+	    address_limits_create(10, NULL, 0, NULL);
 
 	(void)state;
 	add_connection(address_limits, "10.0.0.1:1");
@@ -35,7 +36,8 @@ static void
 test_each_listener_counts_separately(void **state)
 {
 	const struct listener_config config = { .max_connections_per_address = 1 };
-	struct address_limits *address_limits = address_limits_create(10, NULL, NULL);
+	struct address_limits *address_limits =
+	    address_limits_create(10, NULL, 0, NULL);
 	struct address_compact client = peer("10.0.0.1:1");
 
 	(void)state;
@@ -51,7 +53,8 @@ static void
 test_an_ipv6_network_of_64_bits_counts_as_one_address(void **state)
 {
 	const struct listener_config config = { .max_connections_per_address = 1 };
-	struct address_limits *address_limits = address_limits_create(10, NULL, NULL);
+	struct address_limits *address_limits =
+	    address_limits_create(10, NULL, 0, NULL);
 
 	(void)state;
 	add_connection(address_limits, "[2001:db8:0:1::1]:1");
@@ -72,7 +75,8 @@ static void
 test_a_mapped_address_counts_as_ipv4(void **state)
 {
 	const struct listener_config config = { .max_connections_per_address = 1 };
-	struct address_limits *address_limits = address_limits_create(10, NULL, NULL);
+	struct address_limits *address_limits =
+	    address_limits_create(10, NULL, 0, NULL);
 
 	(void)state;
 	add_connection(address_limits, "[::ffff:10.0.0.1]:1");
@@ -88,7 +92,8 @@ static void
 test_the_rate_allows_a_burst_of_one_second(void **state)
 {
 	const struct listener_config config = { .accept_rate = 10 };
-	struct address_limits *address_limits = address_limits_create(10, NULL, NULL);
+	struct address_limits *address_limits =
+	    address_limits_create(10, NULL, 0, NULL);
 	unsigned allowed = 0;
 
 	(void)state;
@@ -113,7 +118,8 @@ static void
 test_the_rate_survives_clock_wraparound(void **state)
 {
 	const struct listener_config config = { .accept_rate = 1 };
-	struct address_limits *address_limits = address_limits_create(10, NULL, NULL);
+	struct address_limits *address_limits =
+	    address_limits_create(10, NULL, 0, NULL);
 
 	(void)state;
 	assert_int_equal(
@@ -131,7 +137,8 @@ test_the_highest_limits_do_not_overflow(void **state)
 {
 	const struct listener_config config = { .accept_rate = 1000000,
 		.max_connections_per_address = 1000000 };
-	struct address_limits *address_limits = address_limits_create(10, NULL, NULL);
+	struct address_limits *address_limits =
+	    address_limits_create(10, NULL, 0, NULL);
 
 	(void)state;
 	assert_int_equal(
@@ -153,7 +160,8 @@ static void
 test_a_full_table_evicts_the_least_recent_address(void **state)
 {
 	const struct listener_config config = { .accept_rate = 1 };
-	struct address_limits *address_limits = address_limits_create(100, NULL, NULL);
+	struct address_limits *address_limits =
+	    address_limits_create(100, NULL, 0, NULL);
 	char text[32];
 
 	(void)state;
@@ -178,7 +186,8 @@ static void
 test_addresses_with_connections_are_never_evicted(void **state)
 {
 	const struct listener_config config = { .max_connections_per_address = 1 };
-	struct address_limits *address_limits = address_limits_create(100, NULL, NULL);
+	struct address_limits *address_limits =
+	    address_limits_create(100, NULL, 0, NULL);
 	char text[32];
 
 	(void)state;
@@ -205,7 +214,7 @@ static void
 test_untracked_addresses_change_no_count_on_close(void **state)
 {
 	const struct listener_config config = { .max_connections_per_address = 1 };
-	struct address_limits *address_limits = address_limits_create(1, NULL, NULL);
+	struct address_limits *address_limits = address_limits_create(1, NULL, 0, NULL);
 
 	(void)state;
 	add_connection(address_limits, "10.0.0.1:1");
@@ -226,7 +235,7 @@ test_eviction_affects_no_other_address(void **state)
 	enum { CAPACITY = 50, PRESENT = 40, ADDRESSES = 500, STEPS = 20000 };
 	const struct listener_config config = { .max_connections_per_address = 1 };
 	struct address_limits *address_limits =
-	    address_limits_create(CAPACITY, NULL, NULL);
+	    address_limits_create(CAPACITY, NULL, 0, NULL);
 	int present[PRESENT];
 	bool is_open[ADDRESSES] = { false };
 	unsigned seed = 2;
@@ -262,7 +271,7 @@ test_counts_long_mixed_sequences_correctly(void **state)
 	enum { ADDRESSES = 300, STEPS = 200000, MOST = 5 };
 	const struct listener_config config = { .max_connections_per_address = MOST };
 	struct address_limits *address_limits =
-	    address_limits_create(ADDRESSES, NULL, NULL);
+	    address_limits_create(ADDRESSES, NULL, 0, NULL);
 	unsigned open[ADDRESSES] = { 0 }, seed = 1;
 	char text[32];
 

@@ -40,7 +40,7 @@ create_table(void)
 	table->events = &events;
 	completed = 0;
 	table->base = event_base_new();
-	table->ledger = ledger_create(&table->ledger_fd);
+	table->ledger = ledger_create();
 	assert_non_null(table->ledger);
 	return table;
 }
@@ -52,9 +52,17 @@ destroy_table(struct worker_table *table)
 	while (table->processes != NULL)
 		process_release(table->processes);
 	event_base_free(table->base);
-	munmap(table->ledger, sizeof(*table->ledger));
-	close(table->ledger_fd);
+	ledger_destroy(table->ledger);
 	free(table);
+}
+
+static struct worker_ledger *
+open_entry(const struct process *process)
+{
+	struct worker_ledger *worker_ledger =
+	    ledger_open_entry(process->table->ledger, process->ledger_entry);
+	assert_non_null(worker_ledger);
+	return worker_ledger;
 }
 
 /* A worker that has accepted ten connections, of which two have ended. */
@@ -64,10 +72,12 @@ add_worker(struct worker_table *table, uint32_t slot)
 	int channel[2];
 	assert_int_equal(channel_open(channel), 0);
 	close(channel[1]);
-	struct worker_ledger *worker_ledger = ledger_claim(table->ledger, slot);
+	int entry = ledger_claim(table->ledger, slot);
+	assert_true(entry >= 0);
 	struct process *process = process_from_pid(
-	    table, (pid_t)(1000 + slot), slot, channel[0], worker_ledger);
+	    table, (pid_t)(1000 + slot), slot, channel[0], (uint32_t)entry);
 	assert_non_null(process);
+	struct worker_ledger *worker_ledger = open_entry(process);
 	ledger_count(&worker_ledger->own, LEDGER_CONNECTIONS_ACCEPTED, 10);
 	ledger_count_closed(&worker_ledger->own, CLOSE_PEER_CLOSED);
 	ledger_count_closed(&worker_ledger->own, CLOSE_RESET);
@@ -96,10 +106,11 @@ test_each_connection_is_counted_once(void **state)
 	assert_int_equal(drain_summary->workers, 2);
 	/* Of the eight open ones three move, two drain, one is forced, two are lost. */
 	process->moved_out = 3;
-	ledger_count(&process->worker_ledger->own, LEDGER_CONNECTIONS_MOVED_OUT, 3);
-	ledger_count_closed(&process->worker_ledger->own, CLOSE_DRAINED);
-	ledger_count_closed(&process->worker_ledger->own, CLOSE_PEER_CLOSED);
-	ledger_count_closed(&process->worker_ledger->own, CLOSE_DRAIN_TIMEOUT);
+	struct worker_ledger *worker_ledger = open_entry(process);
+	ledger_count(&worker_ledger->own, LEDGER_CONNECTIONS_MOVED_OUT, 3);
+	ledger_count_closed(&worker_ledger->own, CLOSE_DRAINED);
+	ledger_count_closed(&worker_ledger->own, CLOSE_PEER_CLOSED);
+	ledger_count_closed(&worker_ledger->own, CLOSE_DRAIN_TIMEOUT);
 	process->was_killed = true;
 	process_release(process);
 	assert_int_equal(drain_summary->exited_workers, 1);

@@ -51,7 +51,8 @@ test_surplus_listeners_share_one_block(void **state)
 		assert_int_equal(
 		    ledger_register_listener(f.ledger, name), i < last ? i : last);
 	}
-	assert_string_equal(f.ledger->listeners[LEDGER_LISTENERS - 1], "others");
+	assert_string_equal(
+	    f.ledger->shared->listeners[LEDGER_LISTENERS - 1], "others");
 	struct worker_ledger *worker_ledger = claim_blocks(&f, 0);
 	ledger_count(&worker_ledger->by_listener[LEDGER_LISTENERS - 1],
 	    LEDGER_CONNECTIONS_ACCEPTED, 1);
@@ -70,17 +71,14 @@ test_ignores_invalid_indexes_in_shared_memory(void **state)
 	open_ledger(&f);
 	struct worker_ledger *worker_ledger = claim_blocks(&f, 3);
 	ledger_count(&worker_ledger->by_listener[0], LEDGER_CONNECTIONS_ACCEPTED, 5);
-	atomic_store(&f.ledger->live_end, UINT32_MAX);
-	atomic_store(&f.ledger->listener_count, UINT32_MAX);
-	atomic_store(&worker_ledger->own.owner, 1 << 20);
-	memset(f.ledger->listeners, '"', sizeof(f.ledger->listeners));
-	assert_int_equal(ledger_live_end(f.ledger), LEDGER_WORKERS_MAX);
+	atomic_store(&f.ledger->shared->listener_count, UINT32_MAX);
+	memset(f.ledger->shared->listeners, '"', sizeof(f.ledger->shared->listeners));
 	assert_int_equal(ledger_listener_count(f.ledger), LEDGER_LISTENERS);
 	assert_int_equal(
 	    ledger_register_listener(f.ledger, "[::1]:7"), LEDGER_LISTENERS - 1);
 	ledger_listener_name(f.ledger, 5, name);
 	assert_int_equal(strspn(name, "?"), LEDGER_NAME_MAX - 1);
-	ledger_retire(f.ledger, worker_ledger, 3, 0, 0);
+	release_blocks(&f, worker_ledger, 0, 0);
 	sum_slot(f.ledger, 3, &totals);
 	assert_int_equal(totals.closed[CLOSE_WORKER_LOST], 5);
 	close_ledger(&f);

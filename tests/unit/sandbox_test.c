@@ -245,7 +245,7 @@ stops_accepting_on_a_listener(void)
 static bool
 refuses_and_logs_a_denied_address(void)
 {
-	struct ledger_block block = { .owner = 1 };
+	struct ledger_block block = { .open = 1 };
 	struct worker_listener listener = { .block = &block };
 	struct address peer = { .length = sizeof(struct sockaddr_in6) };
 	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&peer.storage;

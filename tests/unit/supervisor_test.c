@@ -98,8 +98,8 @@ RECORD(drain_summary_on_process_released, "summary reads the ledger block",
     (struct process * p), (p))
 RECORD(upgrade_done, "upgrade done", (struct master * m), (m))
 RECORD(ledger_retire, "release the ledger block",
-    (struct ledger * l, struct worker_ledger *w, uint32_t s, uint64_t i, uint64_t o),
-    (l, w, s, i, o))
+    (struct ledger * l, uint32_t e, uint32_t s, uint64_t i, uint64_t o),
+    (l, e, s, i, o))
 
 struct drain_summary *__real_drain_summary_close(
     struct worker_table *table, const char *change, bool is_good, const char *text);
@@ -219,7 +219,7 @@ set_up(void **state)
 	master->workers.generation = 1;
 	master->workers.slot_count = 2;
 	master->base = event_base_new();
-	master->workers.ledger = ledger_create(&master->workers.ledger_fd);
+	master->workers.ledger = ledger_create();
 	master->admin = admin_listener_create(master->base, admin_routes_serve, master);
 	assert_non_null(master->admin);
 	supervisor_init(master);

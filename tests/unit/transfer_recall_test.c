@@ -37,9 +37,9 @@ assert_ended_once(const struct fixture *f, uint64_t connections)
 {
 	struct ledger_totals sender = { 0 }, receiver = { 0 };
 
-	ledger_add_worker(&sender, f->sender.ledger, f->sender.worker.worker_ledger);
+	ledger_add_worker(&sender, f->sender.ledger, f->sender.worker.ledger_entry);
 	ledger_add_worker(
-	    &receiver, f->receiver.ledger, f->receiver.worker.worker_ledger);
+	    &receiver, f->receiver.ledger, f->receiver.worker.ledger_entry);
 	assert_int_equal(
 	    ledger_closed(&sender) + ledger_closed(&receiver), connections);
 }

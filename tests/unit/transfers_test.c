@@ -49,13 +49,15 @@ add_worker(struct fixture *fixture, uint32_t slot, struct ledger_block **ret_blo
 	int channel[2];
 	assert_int_equal(channel_open(channel), 0);
 	fixture->worker_ends[slot] = channel[1];
+	int entry = ledger_claim(fixture->table->ledger, slot);
+	assert_true(entry >= 0);
 	struct worker_ledger *worker_ledger =
-	    ledger_claim(fixture->table->ledger, slot);
+	    ledger_open_entry(fixture->table->ledger, (uint32_t)entry);
 	assert_non_null(worker_ledger);
 	*ret_block = &worker_ledger->by_listener[ledger_register_listener(
 	    fixture->table->ledger, "a listener")];
 	struct process *process = process_from_pid(
-	    fixture->table, (pid_t)(1000 + slot), slot, channel[0], worker_ledger);
+	    fixture->table, (pid_t)(1000 + slot), slot, channel[0], (uint32_t)entry);
 	assert_non_null(process);
 	process->is_ready = true;
 	return process;
@@ -69,7 +71,7 @@ set_up(void **state)
 	fixture->table = calloc(1, sizeof(*fixture->table));
 	assert_non_null(fixture->table);
 	fixture->table->base = event_base_new();
-	fixture->table->ledger = ledger_create(&fixture->table->ledger_fd);
+	fixture->table->ledger = ledger_create();
 	assert_non_null(fixture->table->ledger);
 	fixture->sender = add_worker(fixture, 0, &fixture->sender_block);
 	fixture->receiver = add_worker(fixture, 1, &fixture->receiver_block);
@@ -87,8 +89,7 @@ tear_down(void **state)
 	close(fixture->worker_ends[0]);
 	close(fixture->worker_ends[1]);
 	event_base_free(fixture->table->base);
-	munmap(fixture->table->ledger, sizeof(*fixture->table->ledger));
-	close(fixture->table->ledger_fd);
+	ledger_destroy(fixture->table->ledger);
 	free(fixture->table);
 	free(fixture);
 	return 0;
@@ -132,8 +133,8 @@ assert_lost(const struct fixture *fixture, uint64_t by_sender, uint64_t by_recei
 	struct ledger_totals sender = { 0 }, receiver = { 0 };
 	assert_null(fixture->table->transfers);
 	assert_null(fixture->table->processes);
-	ledger_add_block(&sender, &fixture->table->ledger->retired[0]);
-	ledger_add_block(&receiver, &fixture->table->ledger->retired[1]);
+	ledger_add_block(&sender, &fixture->table->ledger->shared->retired[0]);
+	ledger_add_block(&receiver, &fixture->table->ledger->shared->retired[1]);
 	assert_int_equal(sender.counters[LEDGER_CONNECTIONS_MOVED_OUT],
 	    receiver.counters[LEDGER_CONNECTIONS_MOVED_IN]);
 	assert_int_equal(sender.closed[CLOSE_WORKER_LOST], by_sender);
