@@ -224,7 +224,7 @@ log_totals(struct master *master)
 {
 	struct ledger_totals totals;
 	ledger_sum(master->workers.ledger, &totals);
-	change_finish(&master->changes, CHANGE_STOP, true,
+	change_finish(&master->changes, &master->shutdown.change, true,
 	    "stopped: %llu connections, %llu messages, %llu replies",
 	    (unsigned long long)totals.counters[LEDGER_CONNECTIONS_ACCEPTED],
 	    (unsigned long long)totals.counters[LEDGER_MESSAGES_RECEIVED],

@@ -58,7 +58,7 @@ on_new_generation(struct master *master)
 {
 	struct reload *reload = &master->reload;
 	scale_on_reloaded(&master->scale);
-	if (reload->is_upgrade)
+	if (reload->change.kind == CHANGE_UPGRADE)
 		upgrade_done(master);
 	close_sockets(master);
 	reload_start_queued(reload);
@@ -161,11 +161,14 @@ static void
 on_successor_exit(struct master *master, uint32_t slot)
 {
 	struct reload *reload = &master->reload;
-	if (reload_on_successor_exit(reload, slot) ||
-	    !reload_abort(reload, "its workers exit before they are ready"))
+	if (reload_on_successor_exit(reload, slot))
 		return;
+	if (!reload_abort(reload, "its workers exit before they are ready")) {
+		reload_start_queued(reload);
+		return;
+	}
 	upgrade_rollback(master);
-	reload_fail_queued(reload);
+	reload_fail_queued(reload, "the upgrade before it failed");
 }
 
 static void
@@ -238,7 +241,7 @@ on_change_finished(const struct outcome *outcome, void *argument)
 	if (!master->reload.is_active)
 		service_manager_ready(&master->manager);
 	struct drain_summary *drain_summary = drain_summary_close(
-	    workers, change_names[outcome->kind], outcome->is_good, outcome->text);
+	    workers, outcome->change.first_request, outcome->is_good, outcome->text);
 	pending_requests_on_outcome(&master->pending, outcome, drain_summary);
 	if (drain_summary != NULL)
 		drain_summary_finish(workers, drain_summary);
@@ -269,7 +272,7 @@ supervisor_init(struct master *master)
 	changes->argument = master;
 	master->manager.workers = workers;
 	master->pending = (struct pending_requests){
-		.base = master->base, .workers = workers, .reload = &master->reload
+		.base = master->base, .workers = workers, .changes = changes
 	};
 	master->reload = (struct reload){ .workers = workers,
 		.admin = master->admin,

@@ -390,3 +390,116 @@ post() # COUNT TARGET...
 	end_load lasting
 	never_reconnected lasting.json
 }
+
+# request NAME COMMAND... - runs yodelctl in the background.
+request()
+{
+	local name=$1
+	shift
+	spawn "$name" "$CTL" -s admin_socket "$@"
+}
+
+clients_wait() # N: connected to the admin socket
+{
+	[ "$(grep -c "$PWD/admin_socket\$" /proc/net/unix)" = $((1 + $1)) ]
+}
+
+# outcome NAME STATUS PATTERN - waits for it, and checks its exit status and text.
+outcome()
+{
+	local status=0
+	wait "$(<"$1.pid")" || status=$?
+	# shellcheck disable=SC2053 # a pattern
+	[ "$status" = "$2" ] && [[ $(cat "$1.out" "$1.log") = $3 ]] || {
+		echo "$1: exit status $status: $(cat "$1.out" "$1.log")" >&2
+		return 1
+	}
+}
+
+@test "each of several overlapping scale requests is answered with its own outcome" {
+	write_config '"workers": 1'
+	start_with_start_hook
+	echo late >START_HOOK
+	request two scale 2
+	wait_until count_workers_is 2
+	run -1 "$CTL" -s admin_socket scale 999
+	[ "$output" = 'yodelctl: scale refused: found 999 workers, expected 1 to 256' ]
+	run ! has_ended "$(<two.pid)"
+	request again scale 2
+	request three scale 3
+	wait_until count_workers_is 3
+	outcome two 1 'yodelctl: scale failed: overtaken by a scale to 3 workers'
+	outcome again 1 'yodelctl: scale failed: overtaken by a scale to 3 workers'
+	request joined scale 3
+	rm START_HOOK
+	outcome three 0 'scale: 3 workers serve after *'
+	outcome joined 0 'scale: 3 workers serve after *'
+	[ "$(worker_pids | wc -l)" = 3 ]
+}
+
+@test "an upgrade that is requested during a failing dry run has its own dry run and outcome" {
+	write_config '"workers": 2'
+	start_with_start_hook
+	local good=$BUILD/tests/worker_start_hook
+	touch WAIT
+	printf '%s\n' '#!/bin/sh' "while [ -e $PWD/WAIT ]; do sleep 0.02; done" \
+		'echo "the first one fails" >&2; exit 78' >script
+	chmod +x script
+	mv script bin/yodeld
+	request first upgrade
+	wait_until count_workers_is 3
+	cp "$good" bin/new
+	mv bin/new bin/yodeld
+	request second upgrade
+	wait_until clients_wait 2
+	rm WAIT
+	outcome first 1 'yodelctl: upgrade refused, this program continues: *: the first one fails'
+	outcome second 0 'upgrade: generation 2 serves with 2 workers after *'
+}
+
+@test "each reload is answered with the outcome of one that read the file after its request" {
+	write_config '"workers": 2'
+	start_with_start_hook
+	local before
+	before=$(worker_pids)
+	echo late >START_HOOK
+	request first reload
+	wait_until count_workers_is 4
+	write_config '"workers": 3'
+	request second reload
+	wait_until logged 'reload: queued behind the reload in progress'
+	# shellcheck disable=SC2086 # ids are words
+	kill_new_workers 3 $before
+	outcome first 1 'yodelctl: reload failed, generation 1 continues: its workers exit before they are ready'
+	run ! has_ended "$(<second.pid)"
+	# A third one is requested while the second is in progress, with a bad file.
+	write_config '"worker": 4'
+	request third reload
+	queued_twice()
+	{
+		[ "$(times_logged 'reload: queued behind the reload in progress')" = 2 ]
+	}
+	wait_until queued_twice
+	rm START_HOOK
+	outcome second 0 'reload: generation 2 serves with 3 workers after *'
+	outcome third 1 'yodelctl: reload failed, the old configuration stays: *unknown key "worker"*'
+	wait_for_worker_count 3
+}
+
+@test "an upgrade and a reload queued behind it each have their own outcome" {
+	write_config '"workers": 2'
+	start_with_start_hook
+	echo late >START_HOOK
+	request upgrade upgrade
+	wait_until count_workers_is 4
+	wait_until logged 'upgrade: executing'
+	write_config '"workers": 3'
+	request reload reload
+	wait_until logged 'reload: queued behind the reload in progress'
+	request again upgrade
+	wait_until clients_wait 3
+	rm START_HOOK
+	outcome upgrade 0 'upgrade: generation 2 serves with 2 workers after *'
+	outcome reload 0 'reload: generation 3 serves with 3 workers after *'
+	outcome again 0 'upgrade: generation 4 serves with 3 workers after *'
+}

@@ -9,13 +9,35 @@
 const char *const change_names[] = { "reload", "scale", "upgrade", "rebalance",
 	"stop" };
 
+struct change
+change_request(struct change_log *log, enum change_kind kind)
+{
+	uint64_t number = ++log->last_request;
+	return (struct change){ kind, number, number };
+}
+
+void
+change_join(struct change *change, const struct change *request)
+{
+	change->last_request = request->last_request;
+}
+
 bool
-change_can_start(struct change_log *log, enum change_kind kind, enum master_phase phase)
+change_serves(const struct change *change, enum change_kind kind, uint64_t request)
+{
+	return kind == change->kind && request >= change->first_request &&
+	    request <= change->last_request;
+}
+
+bool
+change_can_start(
+    struct change_log *log, const struct change *change, enum master_phase phase)
 {
 	if (phase == MASTER_RUNNING)
 		return true;
-	change_finish(log, kind, false, "%s refused: the server is %s",
-	    change_names[kind], phase == MASTER_STARTING ? "starting" : "stopping");
+	change_finish(log, change, false, "%s refused: the server is %s",
+	    change_names[change->kind],
+	    phase == MASTER_STARTING ? "starting" : "stopping");
 	return false;
 }
 
@@ -26,7 +48,7 @@ change_begin(const struct change_log *log, enum change_kind kind)
 }
 
 void
-change_finish(struct change_log *log, enum change_kind kind, bool is_good,
+change_finish(struct change_log *log, const struct change *change, bool is_good,
     const char *format, ...)
 {
 	struct outcome *outcome = &log->last;
@@ -36,7 +58,7 @@ change_finish(struct change_log *log, enum change_kind kind, bool is_good,
 	va_end(arguments);
 	printable_sanitize(outcome->text);
 	outcome->number++;
-	outcome->kind = kind;
+	outcome->change = *change;
 	outcome->is_good = is_good;
 	if (is_good)
 		log_info("%s", outcome->text);

@@ -25,7 +25,7 @@ struct pending_request {
 	struct pending_request *next;
 	struct pending_requests *pending;
 	enum change_kind kind;
-	bool is_queued; /* behind another reload in progress */
+	uint64_t number; /* change_request */
 	bool waits_for_drain;
 	struct drain_summary
 	    *drain_summary; /* that it waits for; NULL: no outcome yet */
@@ -179,7 +179,7 @@ pending_requests_add(struct pending_requests *pending, struct http_server *http_
 	request->request = evhttp_request;
 	request->waits_for_drain = waits_for_drain;
 	request->fd = bufferevent_getfd(evhttp_connection_get_bufferevent(connection));
-	request->is_queued = kind == CHANGE_RELOAD && pending->reload->is_active;
+	request->number = pending->changes->last_request + 1;
 	evhttp_connection_set_closecb(connection, on_closed, request);
 	set_timeout(request,
 	    kind == CHANGE_STOP ? drain_timeout_s(pending) : PENDING_OUTCOME_TIMEOUT_S);
@@ -217,13 +217,8 @@ pending_requests_on_outcome(struct pending_requests *pending,
 	struct pending_request *next;
 	for (struct pending_request *r = pending->first; r != NULL; r = next) {
 		next = r->next;
-		if (r->drain_summary != NULL || r->kind != outcome->kind)
-			continue;
-		/* When a reload fails, the one queued behind it fails, too. */
-		if (r->is_queued && outcome->is_good &&
-		    pending->reload->is_repeat_requested)
-			r->is_queued = false;
-		else
+		if (r->drain_summary == NULL &&
+		    change_serves(&outcome->change, r->kind, r->number))
 			use_outcome(r, outcome, drain_summary);
 	}
 }
@@ -335,6 +330,7 @@ pending_requests_restore(
 	if (request == NULL)
 		return -1;
 	request->fd = row->fd;
+	request->number = pending->changes->last_request;
 	request->waits_for_drain = row->waits_for_drain;
 	set_timeout(request, PENDING_OUTCOME_TIMEOUT_S);
 	return 0;

@@ -18,7 +18,6 @@
 
 #include "http/http_server.h"
 #include "master/changes/change.h"
-#include "master/changes/reload.h"
 #include "master/workers/worker_table.h"
 
 #define PENDING_OUTCOME_TIMEOUT_S 120 /* then the answer is 504 */
@@ -30,13 +29,14 @@ struct pending_request;
 struct pending_requests {
 	struct event_base *base;
 	const struct worker_table *workers;
-	const struct reload *reload;
+	const struct change_log *changes;
 	bool loop_has_ended; /* answers are written directly */
 	struct pending_request *first;
 };
 
-/* Lets the request wait for the change of that kind that the caller starts next. False
- * when out of memory: then it has been refused. */
+/* Lets the HTTP request wait for the outcome of the request of that kind which the
+ * caller makes next (change_request). False when out of memory: then it has been
+ * refused. */
 bool pending_requests_add(struct pending_requests *pending,
     struct http_server *http_server, struct evhttp_request *request,
     enum change_kind kind, bool waits_for_drain);

@@ -119,7 +119,7 @@ static void
 finish_rebalance(struct rebalance *rebalance)
 {
 	rebalance->is_requested = false;
-	change_finish(rebalance->changes, CHANGE_REBALANCE, true,
+	change_finish(rebalance->changes, &rebalance->change, true,
 	    "rebalance: %llu connections transferred, fullest worker / mean %.2f -> %.2f after %.1f ms",
 	    (unsigned long long)rebalance->moved, rebalance->before,
 	    imbalance(rebalance->workers), clock_elapsed_ms(rebalance->started_ns));
@@ -143,10 +143,14 @@ rebalance_cancel(struct rebalance *rebalance)
 int
 rebalance_start(struct rebalance *rebalance)
 {
-	if (rebalance->is_requested)
+	const struct change request =
+	    change_request(rebalance->changes, CHANGE_REBALANCE);
+	if (rebalance->is_requested) {
+		change_join(&rebalance->change, &request);
 		return 0;
+	}
 	if (!rebalance->may_transfer(rebalance->argument)) {
-		change_finish(rebalance->changes, CHANGE_REBALANCE, false,
+		change_finish(rebalance->changes, &request, false,
 		    "rebalance refused: the server is %s",
 		    rebalance->workers->phase == MASTER_STARTING       ? "starting"
 			: rebalance->workers->phase == MASTER_STOPPING ? "stopping"
@@ -154,6 +158,7 @@ rebalance_start(struct rebalance *rebalance)
 		return -1;
 	}
 	rebalance->is_requested = true;
+	rebalance->change = request;
 	rebalance->moved = 0;
 	rebalance->passes = 0;
 	rebalance->before = imbalance(rebalance->workers);

@@ -18,8 +18,9 @@ struct rebalance {
 	/* False while another change is in progress; given with its argument. */
 	bool (*may_transfer)(const void *argument);
 	const void *argument;
-	bool is_requested; /* of all listeners; an outcome follows */
-	uint32_t passes;   /* since then; a worker sends at most once in each */
+	bool is_requested;    /* of all listeners; an outcome follows */
+	struct change change; /* while it is requested */
+	uint32_t passes;      /* since then; a worker sends at most once in each */
 	uint32_t transfers_in_progress;
 	uint64_t moved;         /* connections, since it was requested */
 	uint64_t moved_in_pass; /* in the transfers of this pass */

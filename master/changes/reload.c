@@ -10,10 +10,10 @@
 /* Successors that may die before they are ready; then the reload is aborted. */
 #define FAILURES_MAX 3
 
-static enum change_kind
-kind_of(const struct reload *reload)
+static const char *
+name_of(const struct reload *reload)
 {
-	return reload->is_upgrade ? CHANGE_UPGRADE : CHANGE_RELOAD;
+	return change_names[reload->change.kind];
 }
 
 /* Opens everything that only the new configuration has; on failure nothing. */
@@ -57,18 +57,18 @@ load_and_plan(struct reload *reload, char *error)
 }
 
 static int
-begin(struct reload *reload, bool is_upgrade)
+begin(struct reload *reload, const struct change *change)
 {
 	struct worker_table *workers = reload->workers;
 	char error[CONFIG_ERROR_MAX];
-	reload->is_upgrade = is_upgrade;
-	change_begin(reload->changes, kind_of(reload));
+	reload->change = *change;
+	change_begin(reload->changes, change->kind);
 	/* Even if it fails at once: the service manager then waits for READY. */
 	service_manager_reloading(reload->manager);
 	if (load_and_plan(reload, error) < 0) {
-		change_finish(reload->changes, kind_of(reload), false,
-		    "%s failed, the old configuration stays: %s",
-		    change_names[kind_of(reload)], error);
+		change_finish(reload->changes, change, false,
+		    "%s failed, the old configuration stays: %s", name_of(reload),
+		    error);
 		return -1;
 	}
 	/* Direct no new connections to a slot whose worker is not ready yet. */
@@ -90,20 +90,26 @@ begin(struct reload *reload, bool is_upgrade)
 int
 reload_start(struct reload *reload)
 {
-	if (!change_can_start(reload->changes, CHANGE_RELOAD, reload->workers->phase))
+	const struct change request = change_request(reload->changes, CHANGE_RELOAD);
+	if (!change_can_start(reload->changes, &request, reload->workers->phase))
 		return -1;
-	if (reload->is_active) {
-		log_info("reload: queued behind the reload in progress");
-		reload->is_repeat_requested = true;
-		return 0;
-	}
-	return begin(reload, false);
+	if (!reload->is_active)
+		return begin(reload, &request);
+	log_info("reload: queued behind the reload in progress");
+	if (reload->is_queued)
+		change_join(&reload->queued, &request);
+	else
+		reload->queued = request;
+	reload->is_queued = true;
+	return 0;
 }
 
 int
 reload_start_upgrade(struct reload *reload)
 {
-	return begin(reload, true);
+	const struct change change = { .kind = CHANGE_UPGRADE,
+		.last_request = reload->changes->last_request };
+	return begin(reload, &change);
 }
 
 /* Puts each successor into its slot, then the old workers drain. */
@@ -141,11 +147,12 @@ commit(struct reload *reload)
 	listener_set_commit(workers->listeners, &config->current);
 	worker_drain_on_listeners_removed(workers);
 	admin_listener_commit(reload->admin, &config->current);
-	drain_summary_open(workers, change_names[kind_of(reload)], reload->started_ns);
+	drain_summary_open(
+	    workers, name_of(reload), reload->change.first_request, reload->started_ns);
 	switch_generation(workers, old_count);
-	change_finish(reload->changes, kind_of(reload), true,
-	    "%s: generation %u serves with %u worker%s after %.1f ms",
-	    change_names[kind_of(reload)], reload->generation, workers->slot_count,
+	change_finish(reload->changes, &reload->change, true,
+	    "%s: generation %u serves with %u worker%s after %.1f ms", name_of(reload),
+	    reload->generation, workers->slot_count,
 	    workers->slot_count == 1 ? "" : "s", clock_elapsed_ms(reload->started_ns));
 }
 
@@ -164,10 +171,11 @@ reload_on_ready(struct reload *reload)
 void
 reload_start_queued(struct reload *reload)
 {
-	if (!reload->is_repeat_requested)
+	const struct change queued = reload->queued;
+	if (!reload->is_queued)
 		return;
-	reload->is_repeat_requested = false;
-	reload_start(reload);
+	reload->is_queued = false;
+	begin(reload, &queued);
 }
 
 /* Connections may have arrived at the sockets of slots that are not added after all. */
@@ -186,7 +194,6 @@ reload_abort(struct reload *reload, const char *reason)
 {
 	struct worker_table *workers = reload->workers;
 	reload->is_active = false;
-	reload->is_repeat_requested &= reload->is_upgrade;
 	/* A successor that is ready already has connections: they move. */
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
 		struct process *successor = workers->slots[i].successor;
@@ -201,21 +208,21 @@ reload_abort(struct reload *reload, const char *reason)
 	if (config_open_log(&workers->config->current, error) < 0)
 		log_warnx("log: cannot return to the previous log: %s", error);
 	config_finish(&reload->config);
-	change_finish(reload->changes, kind_of(reload), false,
-	    "%s failed, generation %u continues: %s", change_names[kind_of(reload)],
+	change_finish(reload->changes, &reload->change, false,
+	    "%s failed, generation %u continues: %s", name_of(reload),
 	    workers->generation, reason);
-	return reload->is_upgrade;
+	return reload->change.kind == CHANGE_UPGRADE;
 }
 
 void
-reload_fail_queued(struct reload *reload)
+reload_fail_queued(struct reload *reload, const char *reason)
 {
-	if (!reload->is_repeat_requested)
+	if (!reload->is_queued)
 		return;
-	reload->is_repeat_requested = false;
-	change_finish(reload->changes, CHANGE_RELOAD, false,
-	    "reload failed, generation %u continues: the upgrade before it failed",
-	    reload->workers->generation);
+	reload->is_queued = false;
+	change_finish(reload->changes, &reload->queued, false,
+	    "reload failed, generation %u continues: %s", reload->workers->generation,
+	    reason);
 }
 
 bool

@@ -21,9 +21,10 @@ struct reload {
 	struct admin_listeners *admin;
 	struct change_log *changes;
 	struct service_manager *manager;
-	bool is_active; /* from the first fork until the commit */
-	bool is_upgrade;
-	bool is_repeat_requested; /* another reload was requested meanwhile */
+	bool is_active;       /* from the first fork until the commit */
+	struct change change; /* reload or upgrade */
+	struct change queued; /* reload: it reads the file after its requests */
+	bool is_queued;       /* another reload was requested meanwhile */
 	struct config config;
 	uint32_t generation;
 	uint32_t slot_count;
@@ -34,20 +35,20 @@ struct reload {
 /* Starts a reload, or queues it behind the one in progress. 0, or -1 if it failed
  * immediately (the outcome and the log contain the reason). */
 int reload_start(struct reload *reload);
-/* The same after an exec: the program has changed. On failure the outcome is the reason
- * to roll back, too. */
+/* The same after an exec: the program has changed, for all requests so far. On failure
+ * the outcome is the reason to roll back, too. */
 int reload_start_upgrade(struct reload *reload);
 
 /* A successor is ready. True when all are, and the new generation serves. */
 bool reload_on_ready(struct reload *reload);
-/* Starts the queued reload. */
+/* Starts the queued reload, if there is one. */
 void reload_start_queued(struct reload *reload);
 /* A successor has exited: starts another one. False after too many failures: then
  * reload_abort is due. */
 bool reload_on_successor_exit(struct reload *reload, uint32_t slot);
-/* Stops the successors; the old generation continues. A queued reload fails with it:
- * after an upgrade (returns true) when reload_fail_queued is called. */
+/* Stops the successors; the old generation continues. Returns true after an upgrade. A
+ * queued reload is due, or is to fail. */
 bool reload_abort(struct reload *reload, const char *reason);
-void reload_fail_queued(struct reload *reload);
+void reload_fail_queued(struct reload *reload, const char *reason);
 
 #endif

@@ -7,12 +7,12 @@
 #include "master/workers/drain_summary.h"
 #include "master/workers/slot.h"
 
+/* 0, or -1 with the error. */
 static int
-grow(struct scale *scale, uint32_t count)
+grow(struct scale *scale, uint32_t count, char *error)
 {
 	struct worker_table *workers = scale->workers;
 	const struct config *config = &workers->config->current;
-	char error[CONFIG_ERROR_MAX];
 	for (struct listener *e = workers->listeners->first; e != NULL; e = e->next) {
 		if (e->config_index < 0)
 			continue;
@@ -20,8 +20,6 @@ grow(struct scale *scale, uint32_t count)
 		if (listener_add_sockets(
 			e, &config->listeners[e->config_index], count, error) < 0) {
 			slot_discard_listeners(workers);
-			change_finish(scale->changes, CHANGE_SCALE, false,
-			    "scale failed: %s", error);
 			return -1;
 		}
 	}
@@ -46,31 +44,63 @@ shrink(struct scale *scale, uint32_t count)
 	service_manager_status(scale->manager);
 }
 
+/* False when the request is refused; that is then its outcome. */
+static bool
+is_allowed(struct scale *scale, const struct change *request, uint32_t count)
+{
+	uint32_t min = listener_set_min_workers(scale->workers->listeners);
+	if (!change_can_start(scale->changes, request, scale->workers->phase))
+		return false;
+	if (scale->reload->is_active) {
+		change_finish(scale->changes, request, false,
+		    "scale refused: a reload is in progress");
+		return false;
+	}
+	if (count < min || count > CONFIG_WORKERS_MAX) {
+		change_finish(scale->changes, request, false,
+		    "scale refused: found %u workers, expected %u to %d", count, min,
+		    CONFIG_WORKERS_MAX);
+		return false;
+	}
+	return true;
+}
+
+static void
+end_overtaken(struct scale *scale, uint32_t count)
+{
+	if (!scale->is_active)
+		return;
+	scale->is_active = false;
+	change_finish(scale->changes, &scale->change, false,
+	    "scale failed: overtaken by a scale to %u worker%s", count,
+	    count == 1 ? "" : "s");
+}
+
 int
 scale_workers(struct scale *scale, uint32_t count)
 {
 	struct worker_table *workers = scale->workers;
 	struct config *config = &workers->config->current;
-	uint32_t min = listener_set_min_workers(workers->listeners);
-	if (!change_can_start(scale->changes, CHANGE_SCALE, workers->phase))
+	const struct change request = change_request(scale->changes, CHANGE_SCALE);
+	char error[CONFIG_ERROR_MAX];
+	if (!is_allowed(scale, &request, count))
 		return -1;
-	if (scale->reload->is_active) {
-		change_finish(scale->changes, CHANGE_SCALE, false,
-		    "scale refused: a reload is in progress");
-		return -1;
-	}
-	if (count < min || count > CONFIG_WORKERS_MAX) {
-		change_finish(scale->changes, CHANGE_SCALE, false,
-		    "scale refused: found %u workers, expected %u to %d", count, min,
-		    CONFIG_WORKERS_MAX);
-		return -1;
+	uint32_t old = workers->slot_count;
+	if (scale->is_active && count == old) {
+		change_join(&scale->change, &request);
+		return 0;
 	}
 	change_begin(scale->changes, CHANGE_SCALE);
-	uint32_t old = workers->slot_count;
-	scale->started_ns = clock_now_ns();
-	if (count > old && grow(scale, count) < 0)
+	if (count > old && grow(scale, count, error) < 0) {
+		change_finish(
+		    scale->changes, &request, false, "scale failed: %s", error);
 		return -1;
-	drain_summary_open(workers, change_names[CHANGE_SCALE], scale->started_ns);
+	}
+	end_overtaken(scale, count);
+	scale->change = request;
+	scale->started_ns = clock_now_ns();
+	drain_summary_open(workers, change_names[CHANGE_SCALE], request.first_request,
+	    scale->started_ns);
 	if (count < old)
 		shrink(scale, count);
 	config->workers = count;
@@ -91,12 +121,12 @@ scale_on_slot_change(struct scale *scale)
 		return;
 	scale->is_active = false;
 	if (crash_looping > 0) {
-		change_finish(scale->changes, CHANGE_SCALE, false,
+		change_finish(scale->changes, &scale->change, false,
 		    "scale failed: %u of %u workers serve after %.1f ms, the others are in a crash loop",
 		    serving, workers->slot_count, clock_elapsed_ms(scale->started_ns));
 		return;
 	}
-	change_finish(scale->changes, CHANGE_SCALE, true,
+	change_finish(scale->changes, &scale->change, true,
 	    "scale: %u worker%s serve%s after %.1f ms", workers->slot_count,
 	    workers->slot_count == 1 ? "" : "s", workers->slot_count == 1 ? "s" : "",
 	    clock_elapsed_ms(scale->started_ns));
@@ -110,7 +140,7 @@ scale_on_reloaded(struct scale *scale)
 	if (!scale->is_active)
 		return;
 	scale->is_active = false;
-	change_finish(scale->changes, CHANGE_SCALE, is_good,
+	change_finish(scale->changes, &scale->change, is_good,
 	    "scale%s: overtaken by a reload, %u worker%s serve%s",
 	    is_good ? "" : " failed", count, count == 1 ? "" : "s",
 	    count == 1 ? "s" : "");

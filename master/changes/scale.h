@@ -12,11 +12,14 @@ struct scale {
 	struct change_log *changes;
 	const struct reload *reload;
 	struct service_manager *manager;
-	bool is_active; /* until every slot serves */
+	bool is_active;       /* until every slot serves */
+	struct change change; /* while it is active */
 	uint64_t started_ns;
 };
 
-/* Changes the number of workers. 0, or -1 with the reason in the outcome. */
+/* Changes the number of workers. Another scale that is active ends with that: one to
+ * the same number is joined, one to another number fails. 0, or -1 with the reason in
+ * the outcome. */
 int scale_workers(struct scale *scale, uint32_t count);
 /* Finishes a change of size when every slot serves. */
 void scale_on_slot_change(struct scale *scale);

@@ -7,17 +7,32 @@
 #include "master/workers/slot.h"
 #include "master/workers/worker_drain.h"
 
+/* A stop serves every request for one. */
+static void
+request(struct shutdown *shutdown)
+{
+	const struct change request =
+	    change_request(shutdown->reload->changes, CHANGE_STOP);
+	if (shutdown->workers->phase == MASTER_STOPPING)
+		change_join(&shutdown->change, &request);
+	else
+		shutdown->change = request;
+}
+
 static void
 enter_stopping(struct shutdown *shutdown, uint64_t limit_ns)
 {
 	struct worker_table *workers = shutdown->workers;
 	struct reload *reload = shutdown->reload;
-	if (reload->is_active && reload_abort(reload, "the server is stopping"))
-		reload_fail_queued(reload);
+	if (reload->is_active) {
+		reload_abort(reload, "the server is stopping");
+		reload_fail_queued(reload, "the server is stopping");
+	}
 	change_begin(reload->changes, CHANGE_STOP);
 	if (workers->phase != MASTER_STOPPING) {
 		drain_summary_destroy_all(workers);
-		drain_summary_open(workers, change_names[CHANGE_STOP], clock_now_ns());
+		drain_summary_open(workers, change_names[CHANGE_STOP],
+		    shutdown->change.first_request, clock_now_ns());
 	}
 	workers->phase = MASTER_STOPPING;
 	admin_listener_resume(reload->admin);
@@ -38,6 +53,7 @@ void
 shutdown_in_order(struct shutdown *shutdown)
 {
 	struct worker_table *workers = shutdown->workers;
+	request(shutdown);
 	if (workers->phase == MASTER_STOPPING)
 		return;
 	struct ledger_totals totals;
@@ -64,6 +80,7 @@ void
 shutdown_now(struct shutdown *shutdown)
 {
 	struct worker_table *workers = shutdown->workers;
+	request(shutdown);
 	enter_stopping(shutdown, NS_PER_MS);
 	for (struct process *p = workers->processes; p != NULL; p = p->next) {
 		if (p->state == PROCESS_ACTIVE)

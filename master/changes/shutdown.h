@@ -13,6 +13,7 @@
 struct shutdown {
 	struct worker_table *workers;
 	struct reload *reload;
+	struct change change;
 	bool is_orderly;
 	uint64_t deadline_ns; /* then workers are killed; 0: none */
 };

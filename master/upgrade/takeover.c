@@ -180,10 +180,11 @@ static void
 apply_state(struct master *master)
 {
 	const struct upgrade_state *state = &previous.state;
+	const struct change change = { .kind = CHANGE_UPGRADE,
+		.last_request = master->changes.last_request };
 	master->workers.phase = MASTER_RUNNING;
 	if (state->is_rollback) {
-		change_finish(
-		    &master->changes, CHANGE_UPGRADE, false, "%s", state->reason);
+		change_finish(&master->changes, &change, false, "%s", state->reason);
 		close(state->program_fd);
 	} else {
 		master->upgrade.previous_program_fd = state->program_fd;

@@ -61,7 +61,7 @@ exec_new(struct master *master)
 		close(state.program_fd);
 		errno = saved;
 	}
-	change_finish(&master->changes, CHANGE_UPGRADE, false,
+	change_finish(&master->changes, &master->upgrade.change, false,
 	    "upgrade failed: cannot execute %s: %s", program_path(), strerror(errno));
 }
 
@@ -81,17 +81,22 @@ exec_previous(struct master *master)
 void
 upgrade_on_child(struct master *master, pid_t pid, int status)
 {
-	struct dry_run *dry_run = &master->upgrade.dry_run;
+	struct upgrade *upgrade = &master->upgrade;
 	char reason[CONFIG_ERROR_MAX / 2];
-	if (pid != dry_run->pid)
+	if (pid != upgrade->dry_run.pid)
 		return;
-	if (!dry_run_check(dry_run, status, reason, sizeof(reason))) {
-		change_finish(&master->changes, CHANGE_UPGRADE, false,
-		    "upgrade refused, this program continues: %s --check failed: %s",
-		    program_path(), reason);
+	if (dry_run_check(&upgrade->dry_run, status, reason, sizeof(reason))) {
+		upgrade->next = UPGRADE_EXEC;
+		upgrade_check(master);
 		return;
 	}
-	master->upgrade.next = UPGRADE_EXEC;
+	/* Later requests get a dry run of their own: upgrade->next. */
+	struct change failed = upgrade->change;
+	failed.last_request = upgrade->tried_request;
+	upgrade->change.first_request = upgrade->tried_request + 1;
+	change_finish(&master->changes, &failed, false,
+	    "upgrade refused, this program continues: %s --check failed: %s",
+	    program_path(), reason);
 	upgrade_check(master);
 }
 
@@ -117,17 +122,29 @@ upgrade_is_pending(const struct master *master)
 	return master->upgrade.dry_run.pid > 0 || master->upgrade.next != UPGRADE_NONE;
 }
 
+static void
+refuse_before_rollback(struct master *master, const struct change *change)
+{
+	change_finish(&master->changes, change, false,
+	    "upgrade refused: the previous program is coming back");
+}
+
 void
 upgrade_start(struct master *master)
 {
-	if (!change_can_start(&master->changes, CHANGE_UPGRADE, master->workers.phase))
+	struct upgrade *upgrade = &master->upgrade;
+	const struct change request = change_request(&master->changes, CHANGE_UPGRADE);
+	if (!change_can_start(&master->changes, &request, master->workers.phase))
 		return;
-	if (master->upgrade.next == UPGRADE_ROLLBACK) {
-		change_finish(&master->changes, CHANGE_UPGRADE, false,
-		    "upgrade refused: the previous program is coming back");
+	if (upgrade->next == UPGRADE_ROLLBACK) {
+		refuse_before_rollback(master, &request);
 		return;
 	}
-	master->upgrade.next = UPGRADE_DRY_RUN;
+	if (upgrade_is_pending(master))
+		change_join(&upgrade->change, &request);
+	else
+		upgrade->change = request;
+	upgrade->next = UPGRADE_DRY_RUN;
 	upgrade_check(master);
 }
 
@@ -139,9 +156,12 @@ upgrade_rollback(struct master *master)
 		return;
 	/* Delayed, because the ledger block of the failed worker is not released yet.
 	 */
+	bool is_repeated = upgrade_is_pending(master);
 	upgrade->next = UPGRADE_ROLLBACK;
 	snprintf(upgrade->rollback_reason, sizeof(upgrade->rollback_reason), "%s",
 	    master->changes.last.text);
+	if (is_repeated)
+		refuse_before_rollback(master, &upgrade->change);
 }
 
 void
@@ -236,7 +256,8 @@ upgrade_check(struct master *master)
 	if (must_wait(master))
 		return;
 	upgrade->next = UPGRADE_NONE;
+	upgrade->tried_request = upgrade->change.last_request;
 	if (dry_run_start(master) < 0)
-		change_finish(&master->changes, CHANGE_UPGRADE, false,
+		change_finish(&master->changes, &upgrade->change, false,
 		    "upgrade failed: %s", strerror(errno));
 }

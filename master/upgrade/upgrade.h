@@ -18,6 +18,7 @@
 #include <event2/event_struct.h>
 
 #include "conf/config.h"
+#include "master/changes/change.h"
 #include "master/upgrade/dry_run.h"
 
 struct master;
@@ -28,6 +29,8 @@ struct upgrade {
 	char **argv;             /* as the server was started */
 	int previous_program_fd; /* it saved the state of this one; -1: none */
 	enum upgrade_step next;  /* as soon as no other change is in progress */
+	struct change change;    /* while it is pending */
+	uint64_t tried_request;  /* the last one when the dry run was started */
 	char rollback_reason[CONFIG_ERROR_MAX];
 	struct dry_run dry_run;
 	struct event exec_timer; /* active while signals are blocked for an exec */

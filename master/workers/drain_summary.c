@@ -2,7 +2,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "lib/clock.h"
 #include "lib/log.h"
@@ -15,7 +14,8 @@ drain_summary_current(const struct worker_table *table)
 }
 
 void
-drain_summary_open(struct worker_table *table, const char *change, uint64_t started_ns)
+drain_summary_open(struct worker_table *table, const char *change, uint64_t request,
+    uint64_t started_ns)
 {
 	struct drain_summary *summary = drain_summary_current(table);
 	if (summary == NULL) {
@@ -26,6 +26,7 @@ drain_summary_open(struct worker_table *table, const char *change, uint64_t star
 		table->drain_summaries = summary;
 	}
 	summary->change = change;
+	summary->request = request;
 	summary->started_ns = started_ns;
 }
 
@@ -121,10 +122,10 @@ drain_summary_finish(struct worker_table *table, struct drain_summary *summary)
 
 struct drain_summary *
 drain_summary_close(
-    struct worker_table *table, const char *change, bool is_good, const char *text)
+    struct worker_table *table, uint64_t request, bool is_good, const char *text)
 {
 	struct drain_summary *summary = drain_summary_current(table);
-	if (summary == NULL || strcmp(change, summary->change) != 0)
+	if (summary == NULL || summary->request != request)
 		return NULL;
 	summary->finished_ns = clock_now_ns();
 	summary->is_good = is_good;

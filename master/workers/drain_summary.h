@@ -17,8 +17,9 @@
 #include "master/workers/worker_table.h"
 
 struct drain_summary {
-	struct drain_summary *next;  /* in worker_table.drain_summaries */
-	const char *change;          /* its name: "reload" */
+	struct drain_summary *next; /* in worker_table.drain_summaries */
+	const char *change;         /* its name: "reload" */
+	uint64_t request; /* the change's first request, which identifies it */
 	char text[CONFIG_ERROR_MAX]; /* the outcome of the change, once it is closed */
 	bool is_good;
 	uint64_t started_ns;  /* the change */
@@ -30,8 +31,8 @@ struct drain_summary {
 };
 
 /* Opens one, or renames the open one. Without memory nothing is counted. */
-void drain_summary_open(
-    struct worker_table *table, const char *change, uint64_t started_ns);
+void drain_summary_open(struct worker_table *table, const char *change,
+    uint64_t request, uint64_t started_ns);
 /* Adds a worker that starts to drain to the open summary, unless it is in one. */
 void drain_summary_add(struct process *process);
 /* The open one, or NULL. */
@@ -44,10 +45,10 @@ void drain_summary_expect(struct slot *slot, struct drain_summary *summary);
 void drain_summary_attach(struct slot *slot);
 /* The drain worker will not be started. */
 void drain_summary_cancel(struct slot *slot);
-/* The change with this name has ended. If its summary is open no more workers are
- * added, and the summary is returned, for drain_summary_finish; else NULL. */
+/* The change with this first request has ended. If its summary is open no more workers
+ * are added, and the summary is returned, for drain_summary_finish; else NULL. */
 struct drain_summary *drain_summary_close(
-    struct worker_table *table, const char *change, bool is_good, const char *text);
+    struct worker_table *table, uint64_t request, bool is_good, const char *text);
 /* Reports and frees it, if it is closed and its workers are released. */
 void drain_summary_finish(struct worker_table *table, struct drain_summary *summary);
 /* To be called before the ledger block of a process is released. */

@@ -119,7 +119,7 @@ start_master(void)
 	must(master.base != NULL && master.workers.ledger != NULL);
 	master.pending = (struct pending_requests){ .base = master.base,
 		.workers = &master.workers,
-		.reload = &master.reload };
+		.changes = &master.changes };
 	master.admin = admin_listener_create(master.base, admin_routes_serve, &master);
 	must(master.admin != NULL);
 	open_admin_listener(HTTP_SERVER_UNIX);
@@ -143,7 +143,9 @@ end_changes(bool is_good)
 		    "%s: it is over", change);
 		for (int k = 0; k <= CHANGE_STOP; k++) {
 			if (strcmp(change_names[k], change) == 0)
-				master.changes.last.kind = (enum change_kind)k;
+				master.changes.last.change =
+				    (struct change){ .kind = (enum change_kind)k,
+					    .last_request = UINT64_MAX };
 		}
 		change = NULL;
 		pending_requests_on_outcome(

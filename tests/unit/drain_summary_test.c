@@ -85,9 +85,9 @@ add_worker(struct worker_table *table, uint32_t slot)
 }
 
 static struct drain_summary *
-finish_change(struct worker_table *table, const char *change)
+finish_change(struct worker_table *table, uint64_t request)
 {
-	return drain_summary_close(table, change, true, "its outcome");
+	return drain_summary_close(table, request, true, "its outcome");
 }
 
 static void
@@ -95,12 +95,12 @@ test_each_connection_is_counted_once(void **state)
 {
 	struct worker_table *table = create_table();
 	(void)state;
-	drain_summary_open(table, "reload", clock_now_ns());
+	drain_summary_open(table, "reload", 1, clock_now_ns());
 	struct process *process = add_worker(table, 0), *dead = add_worker(table, 1);
 	drain_summary_add(process);
 	drain_summary_add(process);
 	drain_summary_add(dead);
-	struct drain_summary *drain_summary = finish_change(table, "reload");
+	struct drain_summary *drain_summary = finish_change(table, 1);
 	assert_non_null(drain_summary);
 	drain_summary_finish(table, drain_summary);
 	assert_int_equal(drain_summary->workers, 2);
@@ -136,13 +136,13 @@ test_ignores_workers_that_exit_for_other_reasons(void **state)
 	(void)state;
 	drain_summary_add(add_worker(table, 0));
 	assert_null(table->drain_summaries);
-	drain_summary_open(table, "scale", clock_now_ns());
+	drain_summary_open(table, "scale", 1, clock_now_ns());
 	struct process *process = add_worker(table, 1);
 	drain_summary_add(process);
 	/* The outcome of another change leaves it open. */
-	assert_null(finish_change(table, "rebalance"));
+	assert_null(finish_change(table, 2));
 	drain_summary_add(add_worker(table, 2));
-	struct drain_summary *drain_summary = finish_change(table, "scale");
+	struct drain_summary *drain_summary = finish_change(table, 1);
 	assert_non_null(drain_summary);
 	drain_summary_add(add_worker(table, 3));
 	assert_int_equal(drain_summary->workers, 2);
@@ -157,8 +157,8 @@ test_finishes_immediately_without_departing_workers(void **state)
 {
 	struct worker_table *table = create_table();
 	(void)state;
-	drain_summary_open(table, "scale", clock_now_ns());
-	drain_summary_finish(table, finish_change(table, "scale"));
+	drain_summary_open(table, "scale", 1, clock_now_ns());
+	drain_summary_finish(table, finish_change(table, 1));
 	assert_null(table->drain_summaries);
 	destroy_table(table);
 }
@@ -166,7 +166,7 @@ test_finishes_immediately_without_departing_workers(void **state)
 static struct drain_summary *
 seal_scale(struct worker_table *table)
 {
-	struct drain_summary *drain_summary = finish_change(table, "scale");
+	struct drain_summary *drain_summary = finish_change(table, 1);
 	assert_non_null(drain_summary);
 	drain_summary_finish(table, drain_summary);
 	return drain_summary;
@@ -180,7 +180,7 @@ test_waits_for_the_replacement_of_a_crashed_worker(void **state)
 	char text[CONFIG_ERROR_MAX];
 	(void)state;
 	slot->table = table;
-	drain_summary_open(table, "scale", clock_now_ns());
+	drain_summary_open(table, "scale", 1, clock_now_ns());
 	struct process *dead = add_worker(table, 1);
 	drain_summary_add(dead);
 	const struct drain_summary *drain_summary = seal_scale(table);
@@ -215,14 +215,14 @@ test_does_not_wait_for_cancelled_replacements(void **state)
 	(void)state;
 	slot->table = table;
 	drain_summary_cancel(slot);
-	drain_summary_open(table, "scale", clock_now_ns());
+	drain_summary_open(table, "scale", 1, clock_now_ns());
 	drain_summary_expect(slot, drain_summary_current(table));
 	assert_ptr_equal(seal_scale(table), table->drain_summaries);
 	drain_summary_cancel(slot);
 	assert_null(slot->drain_summary);
 	assert_null(table->drain_summaries);
 	/* The same after all summaries are destroyed. */
-	drain_summary_open(table, "scale", clock_now_ns());
+	drain_summary_open(table, "scale", 1, clock_now_ns());
 	drain_summary_expect(slot, drain_summary_current(table));
 	drain_summary_destroy_all(table);
 	assert_null(slot->drain_summary);

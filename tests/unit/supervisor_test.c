@@ -91,7 +91,7 @@ RECORD(pending_requests_on_outcome, "answer requests",
     (struct pending_requests * p, const struct outcome *o, struct drain_summary *s),
     (p, o, s))
 RECORD(drain_summary_open, "open the summary",
-    (struct worker_table * t, const char *n, uint64_t s), (t, n, s))
+    (struct worker_table * t, const char *n, uint64_t r, uint64_t s), (t, n, r, s))
 RECORD(drain_summary_finish, "settle the summary",
     (struct worker_table * t, struct drain_summary *s), (t, s))
 RECORD(drain_summary_on_process_released, "summary reads the ledger block",
@@ -102,16 +102,16 @@ RECORD(ledger_retire, "release the ledger block",
     (l, e, s, i, o))
 
 struct drain_summary *__real_drain_summary_close(
-    struct worker_table *table, const char *change, bool is_good, const char *text);
+    struct worker_table *table, uint64_t request, bool is_good, const char *text);
 struct drain_summary *__wrap_drain_summary_close(
-    struct worker_table *table, const char *change, bool is_good, const char *text);
+    struct worker_table *table, uint64_t request, bool is_good, const char *text);
 
 struct drain_summary *
 __wrap_drain_summary_close(
-    struct worker_table *table, const char *change, bool is_good, const char *text)
+    struct worker_table *table, uint64_t request, bool is_good, const char *text)
 {
 	record("seal the summary");
-	return __real_drain_summary_close(table, change, is_good, text);
+	return __real_drain_summary_close(table, request, is_good, text);
 }
 
 int __real_channel_send(int fd, const struct channel_message *message, int descriptor);
