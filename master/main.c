@@ -11,6 +11,7 @@
 #include "lib/options.h"
 #include "lib/resources.h"
 #include "conf/config.h"
+#include "conf/working_directory.h"
 #include "master/master_run.h"
 #include "master/upgrade/dry_run.h"
 #include "master/upgrade/program_path.h"
@@ -130,7 +131,8 @@ main(int argc, char **argv)
 {
 	struct options options;
 	takeover_arm_rollback(argv);
-	program_path_find(argc > 0 ? argv[0] : NULL);
+	working_directory_find();
+	program_path_find();
 	resources_reserve_streams();
 	log_set_name("yodeld", NULL); /* without the pid, until the server starts */
 	parse_options(argc, argv, &options);

@@ -392,20 +392,83 @@ sys.exit(0 if ledger["consistent"] else str(ledger))' "$1"
 	runs_file bin/yodeld
 }
 
-@test "an upgrade follows the link by which the server was started" {
-	write_config '"workers": 1'
-	mkdir -p releases/1 releases/2
-	cp "$YODELD" releases/1/yodeld
-	cp "$YODELD" releases/2/yodeld
+# Two releases, each with a program and a configuration with its number of workers; "current"
+# leads to the first.
+make_releases()
+{
+	local release
+	for release in 1 2; do
+		mkdir -p releases/$release
+		cp "$YODELD" releases/$release/yodeld
+		write_config "\"workers\": $release"
+		mv yodeld.json releases/$release/y.json
+	done
 	ln -s releases/1 current
-	YODELD=current/yodeld start_yodeld -c yodeld.json
+}
+
+# Switches the link to each release in turn; upgrade and reload find it there.
+follow_the_link()
+{
 	local release
 	for release in 2 1; do
 		ln -sfn releases/$release current
-		change USR2 ': upgrade: generation [0-9]+ serves'
+		run -0 "$BUILD/yodelctl" -s "$ROOT/admin_socket" upgrade
+		[[ $output = *": $ROOT/current/yodeld (file $ROOT/releases/$release/yodeld), version "* ]]
+		logged "upgrade: generation .*: $ROOT/current/yodeld \(file $ROOT/releases/$release/yodeld\)"
 		runs_file releases/$release/yodeld
+		ln -sfn releases/$((3 - release)) current
+		run -0 "$BUILD/yodelctl" -s "$ROOT/admin_socket" reload
+		[[ $output = "reload: generation "*" serves with $((3 - release)) worker"*": $ROOT/current/y.json (file $ROOT/releases/$((3 - release))/y.json)"* ]]
+		[[ $output != *'the same settings'* ]]
 	done
+	run -0 "$BUILD/yodelctl" -s "$ROOT/admin_socket" reload
+	[[ $output = *"/y.json), the same settings as before"* ]]
+	ln -sfn releases/1 current
+	run -0 "$BUILD/yodelctl" -s "$ROOT/admin_socket" upgrade
+	[[ $output = *", the same file as before"* ]]
 	stop_yodeld TERM
+	cd "$ROOT"
+	rm current
+	ln -s releases/1 current
+}
+
+@test "upgrade and reload follow the link by which program and file were named" {
+	local ROOT=$PWD options
+	make_releases
+	options=(-c "$ROOT/current/y.json" --set "admin.socket=$ROOT/admin_socket")
+	YODELD=current/yodeld start_yodeld "${options[@]}"
+	follow_the_link
+	YODELD=$ROOT/current/yodeld start_yodeld "${options[@]}"
+	follow_the_link
+	# Found in PATH, of which an entry is a link.
+	PATH=$ROOT/current:$PATH YODELD=yodeld start_yodeld "${options[@]}"
+	follow_the_link
+}
+
+@test "upgrade and reload follow the link by which the working directory was entered" {
+	local ROOT=$PWD options
+	make_releases
+	options=(-c y.json --set "admin.socket=$ROOT/admin_socket")
+	# shellcheck disable=SC2016 # expanded by the script
+	printf '%s\n' '#!/bin/sh' 'cd current' 'exec "$@"' >in_current
+	chmod +x in_current
+	YODELD_RUN=./in_current YODELD=./yodeld start_yodeld "${options[@]}"
+	follow_the_link
+	PATH=.:$PATH YODELD_RUN=./in_current YODELD=yodeld start_yodeld "${options[@]}"
+	follow_the_link
+}
+
+@test "without /proc an upgrade is refused with the reason, and the server continues" {
+	needs root
+	write_config '"workers": 1'
+	# shellcheck disable=SC2016 # expanded by the script
+	printf '%s\n' '#!/bin/sh' 'umount -l /proc' 'exec "$@"' >without_proc
+	chmod +x without_proc
+	YODELD_RUN="unshare --mount ./without_proc" start_yodeld -c yodeld.json \
+		--set "admin.socket=$PWD/admin_socket"
+	run -1 "$BUILD/yodelctl" -s admin_socket upgrade
+	[ "$output" = 'yodelctl: upgrade refused: an upgrade needs /proc, which is not mounted' ]
+	"$YODEL" -q "127.0.0.1:$PORT"
 }
 
 @test "an upgrade and a reload requested together both happen, one after the other" {

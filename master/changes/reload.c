@@ -1,7 +1,14 @@
 #include "master/changes/reload.h"
 
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include "lib/clock.h"
 #include "lib/log.h"
+#include "lib/printable.h"
+#include "conf/working_directory.h"
 #include "master/workers/drain_summary.h"
 #include "master/workers/process.h"
 #include "master/workers/slot.h"
@@ -45,11 +52,43 @@ start_successor(struct reload *reload, uint32_t number)
 	return -1;
 }
 
+static bool
+is_equal(const struct config *a, const struct config *b)
+{
+	char *one = config_print(a), *other = config_print(b);
+	bool is_same = one != NULL && other != NULL && strcmp(one, other) == 0;
+	free(one);
+	free(other);
+	return is_same;
+}
+
+/* Describes the file that was just read: a link may lead elsewhere later. */
+static void
+describe_file(struct reload *reload)
+{
+	const char *name = reload->workers->config->sources.file;
+	char path[PATH_MAX], real[PATH_MAX], shown[2][PRINTABLE_TAIL_MAX];
+	reload->source[0] = '\0';
+	if (name == NULL)
+		return;
+	working_directory_join(name, path, sizeof(path));
+	bool is_link = realpath(path, real) != NULL && strcmp(path, real) != 0;
+	bool is_same = is_equal(&reload->config, &reload->workers->config->current);
+	snprintf(reload->source, sizeof(reload->source), ": %s%s%s%s%s",
+	    printable_tail(path, shown[0], PRINTABLE_TAIL_MAX),
+	    is_link ? " (file " : "",
+	    is_link ? printable_tail(real, shown[1], PRINTABLE_TAIL_MAX) : "",
+	    is_link ? ")" : "", is_same ? ", the same settings as before" : "");
+}
+
 static int
 load_and_plan(struct reload *reload, char *error)
 {
+	working_directory_follow();
 	if (config_load(&reload->workers->config->sources, &reload->config, error) < 0)
 		return -1;
+	if (reload->change.kind == CHANGE_RELOAD)
+		describe_file(reload);
 	if (plan(reload, error) == 0)
 		return 0;
 	config_finish(&reload->config);
@@ -105,8 +144,9 @@ reload_start(struct reload *reload)
 }
 
 int
-reload_start_upgrade(struct reload *reload)
+reload_start_upgrade(struct reload *reload, const char *program)
 {
+	snprintf(reload->source, sizeof(reload->source), ": %s", program);
 	const struct change change = { .kind = CHANGE_UPGRADE,
 		.last_request = reload->changes->last_request };
 	return begin(reload, &change);
@@ -151,9 +191,10 @@ commit(struct reload *reload)
 	    workers, name_of(reload), reload->change.first_request, reload->started_ns);
 	switch_generation(workers, old_count);
 	change_finish(reload->changes, &reload->change, true,
-	    "%s: generation %u serves with %u worker%s after %.1f ms", name_of(reload),
-	    reload->generation, workers->slot_count,
-	    workers->slot_count == 1 ? "" : "s", clock_elapsed_ms(reload->started_ns));
+	    "%s: generation %u serves with %u worker%s after %.1f ms%s",
+	    name_of(reload), reload->generation, workers->slot_count,
+	    workers->slot_count == 1 ? "" : "s", clock_elapsed_ms(reload->started_ns),
+	    reload->source);
 }
 
 bool

@@ -11,6 +11,7 @@
 
 #include "lib/log.h"
 #include "master/master.h"
+#include "master/upgrade/program_path.h"
 #include "master/upgrade/state_save.h"
 #include "master/workers/process.h"
 #include "master/workers/slot.h"
@@ -229,7 +230,11 @@ takeover_resume(struct master *master)
 	process_reap(&master->workers);
 	slot_update_reuseport(&master->workers);
 	worker_drain_find_receivers(&master->workers);
-	int rc = previous.state.is_rollback ? 0 : reload_start_upgrade(&master->reload);
+	char program[CONFIG_ERROR_MAX - 2];
+	program_path_describe(previous.state.program_fd, program, sizeof(program));
+	int rc = previous.state.is_rollback
+	    ? 0
+	    : reload_start_upgrade(&master->reload, program);
 	alarm(0);
 	return rc;
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "lib/log.h"
+#include "conf/working_directory.h"
 #include "master/changes/pending_requests.h"
 #include "master/listeners/admin_listener.h"
 #include "master/master.h"
@@ -257,6 +258,12 @@ upgrade_check(struct master *master)
 		return;
 	upgrade->next = UPGRADE_NONE;
 	upgrade->tried_request = upgrade->change.last_request;
+	if (!program_path_is_known()) {
+		change_finish(&master->changes, &upgrade->change, false,
+		    "upgrade refused: an upgrade needs /proc, which is not mounted");
+		return;
+	}
+	working_directory_follow();
 	if (dry_run_start(master) < 0)
 		change_finish(&master->changes, &upgrade->change, false,
 		    "upgrade failed: %s", strerror(errno));

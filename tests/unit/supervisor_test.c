@@ -315,7 +315,7 @@ static void
 test_an_upgrade_is_done_before_sockets_are_closed(void **state)
 {
 	struct master *master = start(state);
-	assert_int_equal(reload_start_upgrade(&master->reload), 0);
+	assert_int_equal(reload_start_upgrade(&master->reload, "yodeld"), 0);
 	become_ready(master, 2);
 	calls[0] = '\0';
 	become_ready(master, 3);
