@@ -34,6 +34,7 @@ suggested_command(const char *word)
 int
 main(int argc, char **argv)
 {
+	resources_ignore_sigxfsz();
 	resources_reserve_streams();
 	log_set_name("yodel", NULL);
 	for (size_t i = 0; argc > 1 && i < sizeof(commands) / sizeof(commands[0]);

@@ -313,6 +313,7 @@ int
 main(int argc, char **argv)
 {
 	struct ctl_options options;
+	resources_ignore_sigxfsz();
 	resources_reserve_streams();
 	log_set_name("yodelctl", NULL);
 	char *help = make_help();

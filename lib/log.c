@@ -16,6 +16,7 @@
 #include "lib/clock.h"
 #include "lib/log_ratelimit.h"
 #include "lib/printable.h"
+#include "lib/system/sink.h"
 #include "lib/units.h"
 
 #define LINE_MAX_BYTES 2048
@@ -33,18 +34,43 @@ static struct {
 	bool is_command; /* no pid in the prefix */
 	enum log_level level;
 	enum log_format format;
-	int fd;
-	char *path;      /* of the file or socket; NULL: stderr */
-	bool is_syslog;  /* fd is the socket of syslog */
-	bool is_journal; /* stderr is a stream of the journal */
-	enum log_console console;
+	struct sink console; /* stderr */
+	bool has_console;    /* it is attached */
+	struct sink sink;    /* file or syslog, if is_separate */
+	bool is_separate;    /* the log is not stderr */
+	char *path;          /* of the file or socket; NULL: stderr */
+	bool is_syslog;      /* sink is the socket of syslog */
+	bool is_journal;     /* stderr is a stream of the journal */
+	enum log_console console_level;
 	unsigned long unwritten; /* lines that failed since the last successful one */
 	bool is_failing;         /* the last line failed */
-} state = { .level = LOG_LEVEL_INFO, .fd = STDERR_FILENO };
+} state = { .level = LOG_LEVEL_INFO };
+
+/* A command waits this long for room for an error; a server never waits. */
+#define COMMAND_PATIENCE_MS 1000
+
+/* Before a process confines itself: attaching may open a terminal or a pipe again. */
+static void
+attach_console(void)
+{
+	if (!state.has_console)
+		sink_attach(&state.console, STDERR_FILENO);
+	state.has_console = true;
+}
+
+static void
+attach_console_again(void)
+{
+	if (state.has_console)
+		sink_close(&state.console);
+	state.has_console = false;
+	attach_console();
+}
 
 void
 log_set_name(const char *program, const char *role)
 {
+	attach_console();
 	snprintf(state.program, sizeof(state.program), "%s", program);
 	snprintf(state.role, sizeof(state.role), "%s", role != NULL ? role : "");
 	state.is_command = role == NULL;
@@ -75,17 +101,25 @@ log_set_format(enum log_format format)
 void
 log_set_console(enum log_console console)
 {
-	state.console = console;
+	state.console_level = console;
+}
+
+static void
+close_sink(void)
+{
+	if (state.is_separate)
+		sink_close(&state.sink);
+	state.is_separate = false;
 }
 
 static void
 replace_sink(int fd, char *path, bool is_syslog)
 {
-	if (state.fd != STDERR_FILENO)
-		close(state.fd);
+	close_sink();
 	if (path != state.path)
 		free(state.path);
-	state.fd = fd;
+	sink_own(&state.sink, fd);
+	state.is_separate = true;
 	state.path = path;
 	state.is_syslog = is_syslog;
 }
@@ -109,9 +143,7 @@ connect_syslog(const char *path)
 static int
 open_sink(const char *path, bool is_syslog)
 {
-	return is_syslog
-	    ? connect_syslog(path)
-	    : open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
+	return is_syslog ? connect_syslog(path) : sink_open(path);
 }
 
 static int
@@ -134,7 +166,11 @@ log_open(const char *path)
 {
 	if (path != NULL)
 		return open_path(path, false);
-	replace_sink(STDERR_FILENO, NULL, false);
+	close_sink();
+	free(state.path);
+	state.path = NULL;
+	state.is_syslog = false;
+	attach_console_again();
 	return 0;
 }
 
@@ -170,7 +206,13 @@ log_reopen(void)
 int
 log_fd(void)
 {
-	return state.fd;
+	return state.is_separate ? state.sink.fd : -1;
+}
+
+int
+log_console_fd(void)
+{
+	return state.has_console ? state.console.fd : STDERR_FILENO;
 }
 
 void
@@ -242,10 +284,10 @@ format_text(const char *message, char *line, size_t size)
 /* The priority for journal and syslog, for syslog also the date (RFC 3164); time and
  * level for a file. */
 static size_t
-format_prefix(int fd, enum log_level level, char *prefix)
+format_prefix(bool is_console, enum log_level level, char *prefix)
 {
 	static const int severities[] = { 3, 4, 6, 7 }; /* by enum log_level */
-	if (fd == STDERR_FILENO)
+	if (is_console)
 		return !state.is_journal ? 0
 					 : (size_t)snprintf(prefix, PREFIX_MAX_BYTES,
 					       "<%d>", severities[level]);
@@ -266,17 +308,24 @@ format_prefix(int fd, enum log_level level, char *prefix)
 
 /* `line` has PREFIX_MAX_BYTES of room before it. 0, or -1 with errno. */
 static int
-put_line(int fd, enum log_level level, char *line, size_t length)
+put_line(struct sink *sink, enum log_level level, char *line, size_t length)
 {
 	char prefix[PREFIX_MAX_BYTES];
-	size_t before = format_prefix(fd, level, prefix);
+	size_t before = format_prefix(sink == &state.console, level, prefix);
 	memcpy(line - before, prefix, before);
-	ssize_t written = write(fd, line - before, before + length);
-	if (written == (ssize_t)(before + length))
+	if (sink_write_line(sink, line - before, before + length) == 0)
 		return 0;
-	if (written >= 0)
-		errno = ENOSPC; /* written in part */
-	return -1;
+	if (errno != EAGAIN || !state.is_command || level > LOG_LEVEL_ERROR ||
+	    state.is_failing)
+		return -1;
+	sink_wait(sink, COMMAND_PATIENCE_MS);
+	return sink_write_line(sink, line - before, before + length);
+}
+
+static const char *
+failure_text(int error)
+{
+	return error == EAGAIN ? "its reader does not read" : strerror(error);
 }
 
 /* Without stdio, whose system calls a seccomp filter may forbid. */
@@ -286,9 +335,9 @@ report_failure(int error)
 	char text[LINE_MAX_BYTES];
 	int n =
 	    snprintf(text, sizeof(text), "%s[%d]: cannot write the log file %s: %s\n",
-		state.program, (int)getpid(), state.path, strerror(error));
+		state.program, (int)getpid(), state.path, failure_text(error));
 	size_t length = n < (int)sizeof(text) ? (size_t)n : sizeof(text);
-	if (write(STDERR_FILENO, text, length) < 0)
+	if (sink_write_line(&state.console, text, length) < 0)
 		errno = 0; /* there is no other place to report it */
 }
 
@@ -301,18 +350,20 @@ write_line(enum log_level level, const char *message)
 	size_t length = state.format == LOG_FORMAT_JSON
 	    ? format_json(level, message, line, size)
 	    : format_text(message, line, size);
+	attach_console();
 	bool is_for_console =
-	    state.fd != STDERR_FILENO && (int)level < (int)state.console;
-	if (is_for_console && put_line(STDERR_FILENO, level, line, length) < 0)
+	    state.is_separate && (int)level < (int)state.console_level;
+	if (is_for_console && put_line(&state.console, level, line, length) < 0)
 		errno = 0; /* there is no other place to report it */
-	if (put_line(state.fd, level, line, length) == 0) {
+	struct sink *sink = state.is_separate ? &state.sink : &state.console;
+	if (put_line(sink, level, line, length) == 0) {
 		state.is_failing = false;
 		return;
 	}
 	state.unwritten++;
 	bool is_first = !state.is_failing;
 	state.is_failing = true;
-	if (is_first && state.fd != STDERR_FILENO)
+	if (is_first && state.is_separate)
 		report_failure(errno);
 }
 
@@ -337,6 +388,7 @@ log_report_suppressed(void)
 	const char *kind;
 	unsigned long count;
 	uint64_t now = clock_now_ns();
+	report_unwritten();
 	while ((count = log_ratelimit_take_suppressed(now, &kind)) > 0) {
 		char message[256];
 		snprintf(message, sizeof(message),

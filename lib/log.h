@@ -3,6 +3,12 @@
  *
  * As in OpenBSD, log_warn() appends the text of errno and log_warnx() does not. Each
  * line is one write(2), so that lines of several processes never mix. errno is kept.
+ *
+ * A line never waits (lib/system/sink.h): one that cannot be written, because the disk
+ * is full or the reader of a pipe, FIFO, terminal or socket does not read, is dropped
+ * and counted, and the count is logged as soon as there is room. Only a command, which
+ * log_set_name() with NULL makes of a program, waits up to a second for room for an
+ * error.
  */
 #ifndef LIB_LOG_H
 #define LIB_LOG_H
@@ -22,7 +28,8 @@ enum log_console {
 
 /* The prefix of each line: "yodeld[123] worker 2: " for log_set_name("yodeld", "worker
  * 2"), "yodeld[123]: " for an empty role, "yodel: " for NULL (a command). Both are
- * copied. Until the first call there is no prefix. */
+ * copied. Until the first call there is no prefix. The first call also attaches stderr,
+ * for which it may open a file: a process that may not open files inherits it. */
 void log_set_name(const char *program, const char *role);
 void log_set_level(enum log_level level);
 enum log_level log_get_level(void);
@@ -32,10 +39,10 @@ extern const char *const log_console_names[]; /* by enum log_console, NULL at th
 extern const char *const log_level_names[];   /* by enum log_level, NULL at the end */
 extern const char *const log_format_names[];  /* by enum log_format, NULL at the end */
 
-/* Logs to the file at `path`, or to stderr for NULL. In a file, lines of text start
- * with time and level: "2026-11-21T05:24:07.301Z warn ". Lines that cannot be written
- * (ENOSPC) are counted and reported with the next one that can. log_reopen() opens the
- * same path again, after a rotation. 0, or -1 with errno and nothing changed. */
+/* Logs to the file, device or FIFO at `path`, or to stderr for NULL. In a file, lines
+ * of text start with time and level: "2026-11-21T05:24:07.301Z warn ". log_reopen()
+ * opens the same path again, after a rotation. 0, or -1 with errno and nothing changed.
+ */
 int log_open(const char *path) __attribute__((warn_unused_result));
 int log_reopen(void) __attribute__((warn_unused_result));
 /* Logs to syslog(3), facility daemon, over the socket at `path`; log_reopen() connects
@@ -45,13 +52,17 @@ int log_open_syslog(const char *path) __attribute__((warn_unused_result));
 /* Starts lines on stderr with their priority, "<4>", if stderr is a stream of the
  * journal: JOURNAL_STREAM, systemd.exec(5). */
 void log_detect_journal(void);
-/* The descriptor of the log. */
+/* The descriptor of the file or socket, -1 if the log is stderr; and the one by which
+ * stderr is written. A worker keeps both. */
 int log_fd(void);
-/* Logs to `fd` and takes ownership of it: for a process that cannot open files. */
+int log_console_fd(void);
+/* Logs to `fd`, which another process got from log_fd(), and takes ownership of it: for
+ * a process that cannot open files. */
 void log_set_fd(int fd);
 
-/* Reports how many lines were suppressed (log_ratelimit.h) in periods that have ended;
- * call it every second or so. Debug lines are never suppressed. */
+/* Reports how many lines could not be written, and how many were suppressed
+ * (log_ratelimit.h) in periods that have ended; call it every second or so. Debug lines
+ * are never suppressed. */
 void log_report_suppressed(void);
 
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <unistd.h>
 
 void
@@ -17,6 +18,18 @@ resources_reserve_streams(void)
 	while (fd >= 0 && fd <= STDERR_FILENO);
 	if (fd >= 0)
 		close(fd);
+}
+
+void
+resources_ignore_sigxfsz(void)
+{
+	signal(SIGXFSZ, SIG_IGN);
+}
+
+void
+resources_ignore_sigpipe(void)
+{
+	signal(SIGPIPE, SIG_IGN);
 }
 
 uint64_t

@@ -1,5 +1,6 @@
 /*
- * resources.h - what the system grants this process: descriptors and CPUs.
+ * resources.h - what the system grants this process: descriptors and CPUs; and the
+ * signals by which it would be killed instead of getting an error.
  */
 #ifndef LIB_RESOURCES_H
 #define LIB_RESOURCES_H
@@ -10,6 +11,11 @@
  * socket gets its number. Reading from such a stdin and writing to such a stdout or
  * stderr still fails. */
 void resources_reserve_streams(void);
+
+/* Ignores SIGXFSZ: a write beyond RLIMIT_FSIZE fails with EFBIG instead. */
+void resources_ignore_sigxfsz(void);
+/* Ignores SIGPIPE: a write that no process reads fails with EPIPE instead. */
+void resources_ignore_sigpipe(void);
 
 /* RLIMIT_NOFILE: the soft limit of this process. */
 uint64_t resources_descriptor_limit(void);

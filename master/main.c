@@ -79,7 +79,7 @@ load(const struct config_sources *sources, struct config *ret)
 	if (config_load(sources, ret, error) == 0)
 		return EX_OK;
 	int status = config_exit_status();
-	fprintf(stderr, "yodeld: %s\n", error);
+	log_errorx("%s", error);
 	return status;
 }
 
@@ -104,12 +104,12 @@ static int
 print(char *text)
 {
 	if (text == NULL) {
-		fprintf(stderr, "yodeld: out of memory\n");
+		log_errorx("out of memory");
 		return EX_OSERR;
 	}
 	int rc = puts(text) < 0 || fflush(stdout) < 0 ? EX_IOERR : EX_OK;
 	if (rc != EX_OK)
-		perror("yodeld: standard output");
+		log_error("standard output");
 	free(text);
 	return rc;
 }
@@ -130,6 +130,8 @@ int
 main(int argc, char **argv)
 {
 	struct options options;
+	resources_ignore_sigpipe();
+	resources_ignore_sigxfsz();
 	takeover_arm_rollback(argv);
 	working_directory_find();
 	program_path_find();

@@ -256,7 +256,8 @@ master_run(const struct config_sources *sources, char **argv)
 	char error[CONFIG_ERROR_MAX];
 	if (!is_takeover && config_load(sources, &master->config.current, error) < 0) {
 		int status = config_exit_status();
-		fprintf(stderr, "yodeld: %s\n", error);
+		log_set_name("yodeld", NULL);
+		log_errorx("%s", error);
 		master_finish(master);
 		return status;
 	}

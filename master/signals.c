@@ -45,7 +45,7 @@ static void
 reopen_worker_logs(const struct master *master)
 {
 	const struct channel_message message = { .verb = CHANNEL_LOG_REOPEN };
-	int fd = log_fd() == STDERR_FILENO ? -1 : log_fd();
+	int fd = log_fd();
 	for (struct process *p = master->workers.processes; p != NULL; p = p->next) {
 		if (p->state != PROCESS_EXITED && process_send_fd(p, &message, fd) < 0)
 			log_warn(
@@ -99,8 +99,6 @@ on_signal(evutil_socket_t number, short what, void *argument)
 int
 signals_start(struct master *master)
 {
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGXFSZ, SIG_IGN); /* log file at RLIMIT_FSIZE */
 	for (size_t i = 0; i < ROWS; i++) {
 		evsignal_assign(&master->signals[i], master->base, rows[i].number,
 		    on_signal, master);

@@ -171,7 +171,7 @@ static const int calls[] = {
 	SCMP_SYS(send), SCMP_SYS(shutdown), SCMP_SYS(close), SCMP_SYS(getsockname),
 	/* channel and transfers */
 	SCMP_SYS(sendmsg), SCMP_SYS(recvmsg), SCMP_SYS(memfd_create), SCMP_SYS(read),
-	SCMP_SYS(write), SCMP_SYS(lseek), SCMP_SYS(_llseek),
+	SCMP_SYS(write), SCMP_SYS(pwritev2), SCMP_SYS(lseek), SCMP_SYS(_llseek),
 	/* memory */
 	SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise),
 	/* the C library: locks, ids, abort messages */

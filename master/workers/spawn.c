@@ -36,7 +36,7 @@ close_others(int *keep, size_t count)
 static void
 keep_own_descriptors(const struct worker_args *args)
 {
-	enum { OTHERS = 5 };
+	enum { OTHERS = 6 };
 	size_t count = args->socket_count;
 	int *keep = malloc((count + OTHERS) * sizeof(*keep));
 	if (keep == NULL)
@@ -47,6 +47,7 @@ keep_own_descriptors(const struct worker_args *args)
 	keep[count++] = STDOUT_FILENO;
 	keep[count++] = STDERR_FILENO;
 	keep[count++] = log_fd();
+	keep[count++] = log_console_fd();
 	keep[count++] = args->channel_fd;
 	close_others(keep, count);
 	free(keep);
