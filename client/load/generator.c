@@ -14,6 +14,7 @@
 #include "client/load/conn.h"
 #include "client/load/loop_stats.h"
 #include "client/load/phases.h"
+#include "client/load/transcript.h"
 
 #define EVENTS_MAX 256
 #define CONNECTS_MAX 64 /* per turn, so that open connections are served in between */
@@ -255,14 +256,15 @@ generator_run(const struct generator_args *args)
 		.expectation = args->expectation,
 		.counters = args->counters,
 		.control_block = args->control_block,
-		.transcript = args->transcript,
 		.epoll_fd = -1,
 		.wake_fd = args->wake_fd,
 		.parent_fd = args->parent_fd,
 		.times.now_ns = clock_now_ns(),
 		.ready = LOAD_NO_CONN,
 	};
+	struct transcript transcript;
 	int rc = -1;
+	transcript_start(&ctx, &transcript);
 	ctx.count = plan_share(args->plan, args->process, &ctx.first);
 	/* The default slack of 50 us would delay wake-ups. */
 	prctl(PR_SET_TIMERSLACK, 1UL);
@@ -275,5 +277,6 @@ generator_run(const struct generator_args *args)
 			phases_finish(&ctx);
 	}
 	release(&ctx);
+	transcript_finish(&ctx);
 	return rc;
 }

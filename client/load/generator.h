@@ -7,7 +7,6 @@
 #define CLIENT_LOAD_GENERATOR_H
 
 #include <stdint.h>
-#include <stdio.h>
 
 #include "client/measure/counters.h"
 #include "client/messages/expectation.h"
@@ -20,7 +19,6 @@ struct generator_args {
 	const struct expectation *expectation;
 	struct counters *counters;
 	struct control_block *control_block;
-	FILE *transcript; /* NULL: none */
 	uint32_t process;
 	int wake_fd;
 	int parent_fd;

@@ -15,7 +15,6 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
 
 #include "client/load/message_queue.h"
 #include "client/load/pacer.h"
@@ -65,7 +64,7 @@ struct load_context {
 	const struct expectation *expectation;
 	struct counters *counters;
 	struct control_block *control_block;
-	FILE *transcript; /* NULL: none */
+	struct transcript *transcript; /* NULL: none */
 	int epoll_fd;
 	int wake_fd;   /* written by the parent after it changed the control block */
 	int parent_fd; /* written when the parent should read the counters */

@@ -2,12 +2,82 @@
 
 #include <sys/socket.h>
 
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/escape.h"
+#include "lib/log.h"
 #include "net/address.h"
 
 #define TEXT_MAX 512 /* of the data in one line */
+#define LINE_BYTES (TEXT_MAX + 2 * ADDRESS_TEXT_MAX + 64)
+#define FINISH_PATIENCE_MS 10000 /* without progress */
+
+void
+transcript_start(struct load_context *ctx, struct transcript *transcript)
+{
+	if (!ctx->plan->transcript)
+		return;
+	*transcript = (struct transcript){ .dropped = 0 };
+	sink_attach(&transcript->sink, STDOUT_FILENO);
+	ctx->transcript = transcript;
+}
+
+/* True if some of the queued text was written. */
+static bool
+write_queued(struct transcript *transcript)
+{
+	const struct buffer *queued = transcript->queued;
+	if (queued == NULL || transcript->has_failed)
+		return false;
+	long n = sink_write(
+	    &transcript->sink, queued->data + queued->start, buffer_length(queued));
+	if (n > 0)
+		buffer_consume(&transcript->queued, (size_t)n);
+	else if (n < 0 && errno != EAGAIN && errno != EINTR)
+		transcript->has_failed = true;
+	return n > 0;
+}
+
+void
+transcript_finish(struct load_context *ctx)
+{
+	struct transcript *transcript = ctx->transcript;
+	if (transcript == NULL)
+		return;
+	int saved = errno;
+	do
+		sink_wait(&transcript->sink, FINISH_PATIENCE_MS);
+	while (write_queued(transcript));
+	for (size_t i = 0; i < buffer_length(transcript->queued); i++)
+		transcript->dropped +=
+		    transcript->queued->data[transcript->queued->start + i] == '\n';
+	if (transcript->dropped > 0)
+		log_warnx(
+		    "transcript: %lu lines could not be written", transcript->dropped);
+	buffer_release(&transcript->queued);
+	sink_close(&transcript->sink);
+	ctx->transcript = NULL;
+	errno = saved;
+}
+
+static void __attribute__((format(printf, 2, 3)))
+put_line(struct transcript *transcript, const char *format, ...)
+{
+	char line[LINE_BYTES];
+	va_list arguments;
+	va_start(arguments, format);
+	int n = vsnprintf(line, sizeof(line), format, arguments);
+	va_end(arguments);
+	size_t length = (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1;
+	if (buffer_length(transcript->queued) + length > TRANSCRIPT_QUEUED_MAX ||
+	    buffer_append(&transcript->queued, line, length) < 0)
+		transcript->dropped++;
+	write_queued(transcript);
+}
 
 void
 transcript_event(
@@ -16,9 +86,8 @@ transcript_event(
 	char local[ADDRESS_TEXT_MAX];
 	if (ctx->transcript == NULL)
 		return;
-	fprintf(ctx->transcript, "%s: %s\n",
+	put_line(ctx->transcript, "%s: %s\n",
 	    address_format_local(conn->stream.fd, local), event);
-	fflush(ctx->transcript);
 }
 
 void
@@ -52,7 +121,6 @@ transcript_connect_failed(const struct load_context *ctx, const struct conn *con
 {
 	if (ctx->transcript == NULL)
 		return;
-	fprintf(ctx->transcript, "connection %llu: %s: %s\n",
+	put_line(ctx->transcript, "connection %llu: %s: %s\n",
 	    (unsigned long long)conn_state_number(ctx, conn), target, strerror(error));
-	fflush(ctx->transcript);
 }

@@ -1,12 +1,32 @@
 /*
  * transcript.h - what each connection does, as text, for tests with a few connections
- * (--transcript). One line per event, flushed at once. All functions do nothing unless
- * ctx->transcript is set.
+ * (--transcript), on stdout.
+ *
+ * One line per event, written at once. A reader that stalls does not stop the load: the
+ * lines wait in memory, at most TRANSCRIPT_QUEUED_MAX bytes; beyond that they are
+ * dropped and counted. All functions do nothing unless the plan asks for a transcript.
  */
 #ifndef CLIENT_LOAD_TRANSCRIPT_H
 #define CLIENT_LOAD_TRANSCRIPT_H
 
+#include "lib/buffer.h"
+#include "lib/system/sink.h"
 #include "client/load/conn_state.h"
+
+#define TRANSCRIPT_QUEUED_MAX (16 << 20)
+
+struct transcript {
+	struct sink sink;
+	struct buffer *queued;
+	unsigned long dropped; /* lines */
+	bool has_failed;       /* stdout is closed, or its disk is full */
+};
+
+/* For a load process whose plan asks for it; ctx->transcript points to it. */
+void transcript_start(struct load_context *ctx, struct transcript *transcript);
+/* Writes what waits, as long as a reader takes some of it every few seconds, and logs
+ * how many lines were dropped. */
+void transcript_finish(struct load_context *ctx);
 
 void transcript_connected(const struct load_context *ctx, const struct conn *conn);
 void transcript_connect_failed(const struct load_context *ctx, const struct conn *conn,

@@ -4,6 +4,7 @@
 
 #include <limits.h>
 #include <math.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "lib/clock.h"
@@ -31,7 +32,9 @@ progress_init(struct progress *progress, const struct plan *plan)
 	*progress = (struct progress){ .terminal = terminal };
 	if (plan->progress == PLAN_PROGRESS_ALWAYS ||
 	    (plan->progress == PLAN_PROGRESS_AUTO && is_auto))
-		progress->file = stderr;
+		progress->is_shown = true;
+	if (progress->is_shown)
+		sink_attach(&progress->sink, STDERR_FILENO);
 }
 
 static struct snapshot
@@ -125,24 +128,27 @@ format_connecting(
 
 /* Cut to the width of the terminal: a wrapped line cannot be refreshed in place. */
 static void
-put_line(const struct progress *progress, const char *line)
+put_line(struct progress *progress, const char *line)
 {
 	struct winsize window = { .ws_col = 0 };
 	int width = INT_MAX;
-	if (progress->terminal &&
-	    ioctl(fileno(progress->file), TIOCGWINSZ, &window) == 0 &&
+	if (progress->terminal && ioctl(STDERR_FILENO, TIOCGWINSZ, &window) == 0 &&
 	    window.ws_col > 1)
 		width = window.ws_col - 1;
-	fprintf(progress->file, progress->terminal ? "\r%.*s\033[K" : "%.*s\n", width,
-	    line);
-	fflush(progress->file);
+	char text[LINE_SIZE + 8];
+	int n = snprintf(text, sizeof(text),
+	    progress->terminal ? "\r%.*s\033[K" : "%.*s\n", width, line);
+	progress->has_line |= progress->terminal;
+	/* The next refresh makes up for a line that is skipped. */
+	if (sink_write(&progress->sink, text, (size_t)n) < 0)
+		return;
 }
 
 void
 progress_show(struct progress *progress, const struct sampler *sampler, uint64_t now_ns)
 {
 	char line[LINE_SIZE];
-	if (progress->file == NULL || now_ns < progress->next_ns)
+	if (!progress->is_shown || now_ns < progress->next_ns)
 		return;
 	if (progress->next_ns == 0) { /* a run that ends at once needs no line */
 		progress->next_ns = now_ns + REFRESH_TERMINAL_NS;
@@ -155,7 +161,6 @@ progress_show(struct progress *progress, const struct sampler *sampler, uint64_t
 	else
 		format_running(progress, sampler, &now, line);
 	put_line(progress, line);
-	progress->shown = progress->terminal;
 	progress->last_ns = now_ns;
 	progress->last_done = now.answered;
 	progress->next_ns =
@@ -163,11 +168,14 @@ progress_show(struct progress *progress, const struct sampler *sampler, uint64_t
 }
 
 void
-progress_clear(struct progress *progress)
+progress_finish(struct progress *progress)
 {
-	if (progress->file == NULL || !progress->shown)
+	static const char clear[] = "\r\033[K";
+	if (!progress->is_shown)
 		return;
-	fputs("\r\033[K", progress->file);
-	fflush(progress->file);
-	progress->shown = false;
+	if (progress->has_line &&
+	    sink_write(&progress->sink, clear, sizeof(clear) - 1) > 0)
+		progress->has_line = false;
+	sink_close(&progress->sink);
+	progress->is_shown = false;
 }

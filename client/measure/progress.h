@@ -1,20 +1,22 @@
 /*
  * progress.h - the progress line of a run: refreshed in place on a terminal, a new line
- * each time if --progress is given and stderr is not a terminal.
+ * each time if --progress is given and stderr is not a terminal. A line that stderr
+ * does not take at once is skipped.
  */
 #ifndef CLIENT_MEASURE_PROGRESS_H
 #define CLIENT_MEASURE_PROGRESS_H
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
 
+#include "lib/system/sink.h"
 #include "client/measure/sampler.h"
 
 struct progress {
-	FILE *file; /* stderr; NULL: show nothing */
+	bool is_shown; /* the run has a progress line */
 	bool terminal;
-	bool shown;         /* the terminal shows a line */
+	struct sink sink;   /* stderr, if is_shown */
+	bool has_line;      /* the terminal shows one */
 	uint64_t next_ns;   /* time of the next refresh */
 	uint64_t last_ns;   /* time of last_done */
 	uint64_t last_done; /* messages answered at last_ns */
@@ -29,6 +31,6 @@ void progress_show(
     struct progress *progress, const struct sampler *sampler, uint64_t now_ns);
 
 /* Erases the line, so that the report starts on an empty one. */
-void progress_clear(struct progress *progress);
+void progress_finish(struct progress *progress);
 
 #endif

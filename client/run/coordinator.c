@@ -16,6 +16,7 @@
 
 #include "lib/clock.h"
 #include "lib/log.h"
+#include "lib/resources.h"
 #include "lib/xmalloc.h"
 #include "client/load/generator.h"
 
@@ -90,6 +91,9 @@ open_signals(struct coordinator *coordinator)
 static int
 prepare(struct coordinator *coordinator)
 {
+	/* A reader of the progress line or the transcript that ends must not end the
+	 * run with it. */
+	resources_ignore_sigpipe();
 	coordinator->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (coordinator->event_fd < 0)
 		return -1;
@@ -116,7 +120,6 @@ child(struct coordinator *coordinator, uint32_t process, pid_t parent)
 		.process = process,
 		.wake_fd = coordinator->wake_fds[process],
 		.parent_fd = coordinator->event_fd,
-		.transcript = args->plan->transcript ? stdout : NULL,
 	};
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
@@ -124,7 +127,6 @@ child(struct coordinator *coordinator, uint32_t process, pid_t parent)
 	signal(SIGINT, SIG_IGN);
 	signal(SIGTERM, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
-	signal(SIGPIPE, SIG_IGN);
 	sigprocmask(SIG_SETMASK, &coordinator->previous_mask, NULL);
 	close(coordinator->signal_fd);
 	for (uint32_t i = 0; i < coordinator->count; i++)

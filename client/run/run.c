@@ -74,10 +74,11 @@ run_load(struct run_context *run_context, struct result *ret)
 		.on_tick = on_tick,
 		.context = run_context,
 	};
-	if (coordinator_run(&args, &run_context->outcome) < 0)
+	int rc = coordinator_run(&args, &run_context->outcome);
+	progress_finish(&run_context->progress);
+	if (rc < 0)
 		return log_system_error("cannot start the load processes");
 	sampler_stop(&run_context->sampler, clock_now_ns());
-	progress_clear(&run_context->progress);
 	run_context->sampler.interrupted = run_context->outcome.interrupted;
 	collect(run_context, ret);
 	return 0;
