@@ -2,10 +2,18 @@
 
 #include <sys/resource.h>
 
+#include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
+
+#include "lib/clock.h"
+#include "lib/system/cgroup.h"
+#include "lib/system/procfs.h"
 
 void
 resources_reserve_streams(void)
@@ -61,5 +69,55 @@ resources_cpus(void)
 		count = CPU_COUNT(&allowed);
 	else /* there are more CPUs than a cpu_set_t holds */
 		count = sysconf(_SC_NPROCESSORS_ONLN);
+	struct cgroup_limits limits;
+	cgroup_read("", &limits);
+	if (limits.cpus > 0 && limits.cpus < (double)count)
+		count = (long)ceil(limits.cpus);
 	return count < 1 ? 1 : (uint32_t)count;
+}
+
+uint64_t
+resources_available_memory(uint64_t *ret_limit)
+{
+	struct cgroup_limits limits;
+	uint64_t available =
+	    procfs_word("/proc/meminfo", "MemAvailable:", "MemAvailable:") * 1024;
+	cgroup_read("", &limits);
+	*ret_limit = 0;
+	if (limits.memory_bytes == 0 ||
+	    (available != 0 && available <= limits.memory_available_bytes))
+		return available;
+	*ret_limit = limits.memory_bytes;
+	/* 0 would mean that it is not known. */
+	return limits.memory_available_bytes > 0 ? limits.memory_available_bytes : 1;
+}
+
+void
+resources_prefer_for_oom(int thousandths)
+{
+	static const char path[] = "/proc/self/oom_score_adj";
+	char text[16];
+	int saved = errno;
+	procfs_read(path, text, sizeof(text));
+	int score = atoi(text) + thousandths;
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		if (dprintf(fd, "%d", score > 1000 ? 1000 : score) < 0)
+			errno = 0; /* only a preference */
+		close(fd);
+	}
+	errno = saved;
+}
+
+bool
+resources_oom_killed(void)
+{
+	static bool has_begun;
+	static uint64_t seen, valid_until_ns;
+	uint64_t kills = cgroup_oom_kills(""), now = clock_now_ns();
+	if (has_begun && kills > seen)
+		valid_until_ns = now + NS_PER_S;
+	has_begun = true;
+	seen = kills;
+	return now < valid_until_ns;
 }

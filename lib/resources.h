@@ -1,10 +1,11 @@
 /*
- * resources.h - what the system grants this process: descriptors and CPUs; and the
+ * resources.h - what the system grants this process: descriptors, CPUs, memory; and the
  * signals by which it would be killed instead of getting an error.
  */
 #ifndef LIB_RESOURCES_H
 #define LIB_RESOURCES_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Opens /dev/null for each of the descriptors 0 to 2 that is closed, so that no file or
@@ -23,7 +24,21 @@ uint64_t resources_descriptor_limit(void);
  */
 int resources_raise_descriptor_limit(void);
 
-/* CPUs that this process may run on; at least 1. */
+/* How many CPUs this process can keep busy: those that it may run on, or fewer if a
+ * control group limits its CPU time, rounded up; at least 1. */
 uint32_t resources_cpus(void);
+
+/* Memory that this process may still use: what the system has available, or less if a
+ * control group limits it. 0: unknown. *ret_limit is the limit of the control group, or
+ * 0 if the system is what limits. */
+uint64_t resources_available_memory(uint64_t *ret_limit);
+
+/* Makes the OOM killer prefer this process to others of the same size, by this many
+ * thousandths of the memory (oom_score_adj, proc(5)). Does nothing without /proc. */
+void resources_prefer_for_oom(int thousandths);
+/* True if the OOM killer has killed a process of this control group (or of the system)
+ * since the last call, or within the second before: it may kill several. The first call
+ * only begins to count. */
+bool resources_oom_killed(void);
 
 #endif

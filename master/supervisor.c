@@ -6,6 +6,7 @@
 
 #include "lib/clock.h"
 #include "lib/log.h"
+#include "lib/resources.h"
 #include "master/admin/capacity.h"
 #include "master/changes/pending_requests.h"
 #include "master/upgrade/upgrade.h"
@@ -327,6 +328,7 @@ supervisor_start(struct master *master)
 {
 	const struct timeval interval = clock_timeval(INTERVAL_NS);
 	master->workers.last_watch_ns = clock_now_ns();
+	resources_oom_killed();
 	event_assign(
 	    &master->tick_timer, master->base, -1, EV_PERSIST, on_tick, master);
 	return event_add(&master->tick_timer, &interval);

@@ -12,7 +12,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
-#include "lib/procfs.h"
+#include "lib/system/procfs.h"
 
 static int
 set_option(int fd, int level, int option, int value)

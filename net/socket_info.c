@@ -8,7 +8,7 @@
 #include <linux/tcp.h> /* tcpi_dsack_dups is not in <netinet/tcp.h> */
 #include <netinet/in.h>
 
-#include "lib/procfs.h"
+#include "lib/system/procfs.h"
 
 int
 socket_info_read_queue(int fd, struct accept_queue *ret)

@@ -24,6 +24,8 @@
 #include "worker/worker_state.h"
 
 /* Size of a descriptor set in libevent's select back end. */
+/* The OOM killer ends a worker, which is replaced, rather than the master. */
+#define OOM_PREFERENCE 200
 #define SELECT_DESCRIPTORS 1024
 
 static struct event_base *
@@ -217,6 +219,8 @@ worker_run(const struct worker_args *args)
 	log_set_name("yodeld", role);
 	if (args->config->cpu_affinity)
 		pin_to_cpu(args->slot);
+	/* Before the user changes, after which /proc/self belongs to root. */
+	resources_prefer_for_oom(OOM_PREFERENCE);
 	if (args->slot == 0) /* one line for all workers */
 		sandbox_warn_about_user(args->config->user);
 	if (sandbox_drop_privileges(args->config->user, args->config->group) < 0)

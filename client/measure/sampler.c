@@ -6,7 +6,7 @@
 #include <time.h>
 
 #include "lib/clock.h"
-#include "lib/procfs.h"
+#include "lib/system/procfs.h"
 #include "lib/stats/histogram_codec.h"
 #include "lib/stats/percentile_interval.h"
 #include "lib/xmalloc.h"

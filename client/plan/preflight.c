@@ -9,8 +9,8 @@
 #include <netinet/in.h>
 
 #include "lib/log.h"
-#include "lib/procfs.h"
 #include "lib/resources.h"
+#include "lib/system/procfs.h"
 #include "lib/units.h"
 #include "client/plan/source_address.h"
 
@@ -114,13 +114,17 @@ check_memory(struct check *check)
 {
 	uint64_t needed = ends(check->plan) * KERNEL_BYTES +
 	    (uint64_t)check->plan->rank_connections * OWN_BYTES;
-	char need[UNITS_TEXT_MAX], have[UNITS_TEXT_MAX];
+	uint64_t limit = check->facts->memory_limit_bytes;
+	char need[UNITS_TEXT_MAX], have[UNITS_TEXT_MAX], most[UNITS_TEXT_MAX];
 	if (check->facts->memory_bytes == 0 || needed <= check->facts->memory_bytes)
 		return;
 	add_finding(check, true,
-	    "%u connections need about %s of memory, %s are available; fix: fewer --connections, or more machines (--rank)",
+	    "%u connections need about %s of memory, %s are available%s%s%s; fix: fewer --connections, %smore machines (--rank)",
 	    check->plan->rank_connections, units_show_size(needed, need),
-	    units_show_size(check->facts->memory_bytes, have));
+	    units_show_size(check->facts->memory_bytes, have),
+	    limit > 0 ? " (the control group's limit is " : "",
+	    limit > 0 ? units_show_size(limit, most) : "", limit > 0 ? ")" : "",
+	    limit > 0 ? "a higher memory limit, or " : "or ");
 }
 
 /* Each message in flight may be in a socket queue. */
@@ -240,8 +244,7 @@ preflight_read(const struct plan *plan, struct preflight_facts *ret)
 	*ret = (struct preflight_facts){ .ports = source_address_ports() };
 	ret->files_max = procfs_number("/proc/sys/fs/file-max");
 	ret->files_used = procfs_number("/proc/sys/fs/file-nr");
-	ret->memory_bytes =
-	    procfs_word("/proc/meminfo", "MemAvailable:", "MemAvailable:") * 1024;
+	ret->memory_bytes = resources_available_memory(&ret->memory_limit_bytes);
 	procfs_numbers("/proc/sys/net/ipv4/tcp_mem", tcp_pages, 3);
 	ret->tcp_bytes = tcp_pages[2] * page;
 	ret->tcp_used = procfs_word("/proc/self/net/sockstat", "TCP:", " mem ") * page;

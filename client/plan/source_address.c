@@ -10,7 +10,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 
-#include "lib/procfs.h"
+#include "lib/system/procfs.h"
 #include "net/connect.h"
 
 #define LOOPBACK_FIRST UINT32_C(0x7f010001) /* 127.1.0.1 */

@@ -20,6 +20,7 @@
 #include "lib/xmalloc.h"
 #include "client/load/generator.h"
 
+#define OOM_PREFERENCE 500 /* thousandths of the memory */
 #define TICK_MS 50
 #define KILL_AT 3 /* the number of the stop request that sends SIGKILL */
 /* Delay until the common start, so that each process reads it in time. */
@@ -94,6 +95,7 @@ prepare(struct coordinator *coordinator)
 	/* A reader of the progress line or the transcript that ends must not end the
 	 * run with it. */
 	resources_ignore_sigpipe();
+	resources_oom_killed();
 	coordinator->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (coordinator->event_fd < 0)
 		return -1;
@@ -128,6 +130,8 @@ child(struct coordinator *coordinator, uint32_t process, pid_t parent)
 	signal(SIGTERM, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
 	sigprocmask(SIG_SETMASK, &coordinator->previous_mask, NULL);
+	/* The parent must live to report what happened. */
+	resources_prefer_for_oom(OOM_PREFERENCE);
 	close(coordinator->signal_fd);
 	for (uint32_t i = 0; i < coordinator->count; i++)
 		if (i != process)
@@ -161,6 +165,14 @@ spawn(struct coordinator *coordinator)
 	return 0;
 }
 
+static const char *
+oom_text(int status)
+{
+	if (WTERMSIG(status) == SIGKILL && resources_oom_killed())
+		return ": out of memory; fix: fewer --connections, smaller --size, or more memory";
+	return "";
+}
+
 /* Counts the open connections and messages in flight of a dead process as lost. If it
  * died while counting a message, sent is corrected to balance again. */
 static void
@@ -171,9 +183,9 @@ account_dead_process(struct coordinator *coordinator, uint32_t process, int stat
 	uint64_t open = counters_get(&counters->connections_open);
 	coordinator->outcome.died++;
 	if (WIFSIGNALED(status))
-		log_warnx("load process %u (pid %d): killed by signal %d (%s)", process,
-		    (int)coordinator->pids[process], WTERMSIG(status),
-		    strsignal(WTERMSIG(status)));
+		log_warnx("load process %u (pid %d): killed by signal %d (%s)%s",
+		    process, (int)coordinator->pids[process], WTERMSIG(status),
+		    strsignal(WTERMSIG(status)), oom_text(status));
 	else
 		log_warnx("load process %u (pid %d): exited with status %d", process,
 		    (int)coordinator->pids[process], WEXITSTATUS(status));

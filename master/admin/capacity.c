@@ -3,12 +3,15 @@
 #include <unistd.h>
 
 #include "lib/log.h"
-#include "lib/procfs.h"
 #include "lib/resources.h"
+#include "lib/system/procfs.h"
+#include "lib/units.h"
+#include "master/workers/slot.h"
 #include "worker/worker.h"
 
 /* Kernel memory for one end of an idle connection, as measured on Linux 6. */
 #define CONNECTION_BYTES 4800
+#define OWN_BYTES 256 /* of the worker, for an idle connection */
 
 #define SYSCTL "/proc/sys/net/"
 
@@ -21,14 +24,24 @@ read_tcp_memory(void)
 	return pages[2] * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
+/* The open connections have their memory already. */
+static uint64_t
+fitting_in_memory(const struct master *master, uint64_t available)
+{
+	struct ledger_totals totals;
+	ledger_sum(master->workers.ledger, &totals);
+	return ledger_open_total(&totals) + available / (CONNECTION_BYTES + OWN_BYTES);
+}
+
 void
 capacity_read(const struct master *master, struct capacity *ret)
 {
 	uint64_t descriptors = resources_descriptor_limit();
+	uint32_t serving = slot_count_in(&master->workers, SLOT_SERVING);
 	*ret = (struct capacity){
 		.descriptors = descriptors,
-		.connections =
-		    worker_connections_max(descriptors) * master->workers.slot_count,
+		.workers = serving,
+		.connections = worker_connections_max(descriptors) * serving,
 		.somaxconn = procfs_number(SYSCTL "core/somaxconn"),
 		.tcp_memory_bytes = read_tcp_memory(),
 		.tcp_migrate_req = procfs_number(SYSCTL "ipv4/tcp_migrate_req"),
@@ -36,6 +49,10 @@ capacity_read(const struct master *master, struct capacity *ret)
 	uint64_t asked = master->config.current.limits.max_connections;
 	if (asked != 0 && asked < ret->connections)
 		ret->connections = asked;
+	ret->memory_bytes = resources_available_memory(&ret->memory_limit_bytes);
+	uint64_t fitting = fitting_in_memory(master, ret->memory_bytes);
+	if (ret->memory_bytes != 0 && fitting < ret->connections)
+		ret->connections = fitting;
 }
 
 static void
@@ -57,14 +74,18 @@ capacity_log(const struct master *master)
 {
 	struct capacity capacity;
 	capacity_read(master, &capacity);
-	log_info("capacity: %llu connections (%u worker%s, %llu descriptors each)",
-	    (unsigned long long)capacity.connections, master->workers.slot_count,
-	    master->workers.slot_count == 1 ? "" : "s",
-	    (unsigned long long)capacity.descriptors);
+	char available[UNITS_TEXT_MAX];
+	log_info(
+	    "capacity: %llu connections (%llu worker%s, %llu descriptors each, %s of memory%s)",
+	    (unsigned long long)capacity.connections,
+	    (unsigned long long)capacity.workers, capacity.workers == 1 ? "" : "s",
+	    (unsigned long long)capacity.descriptors,
+	    units_show_size(capacity.memory_bytes, available),
+	    capacity.memory_limit_bytes > 0 ? " in the control group" : "");
 	uint64_t asked = master->config.current.limits.max_connections;
 	if (asked > capacity.connections)
 		log_warnx(
-		    "capacity: limits.max_connections is %llu, but the descriptors suffice for %llu",
+		    "capacity: limits.max_connections is %llu, but descriptors and memory suffice for %llu",
 		    (unsigned long long)asked,
 		    (unsigned long long)capacity.connections);
 	uint64_t memory = capacity.connections * CONNECTION_BYTES;

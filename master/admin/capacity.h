@@ -10,11 +10,16 @@
 #include "master/master.h"
 
 struct capacity {
-	uint64_t descriptors;      /* of each process (RLIMIT_NOFILE) */
-	uint64_t connections;      /* of all workers */
-	uint64_t somaxconn;        /* limits each accept queue; 0: unknown */
-	uint64_t tcp_memory_bytes; /* of all TCP (tcp_mem); 0: unknown */
-	uint64_t tcp_migrate_req;  /* 1: a closed socket hands its queue on */
+	uint64_t descriptors; /* of each process (RLIMIT_NOFILE) */
+	uint64_t workers;     /* that serve */
+	/* Of the workers that serve: the least of what descriptors,
+	 * limits.max_connections and memory allow. */
+	uint64_t connections;
+	uint64_t memory_bytes;       /* available; 0: unknown */
+	uint64_t memory_limit_bytes; /* of the control group, if that is the reason */
+	uint64_t somaxconn;          /* limits each accept queue; 0: unknown */
+	uint64_t tcp_memory_bytes;   /* of all TCP (tcp_mem); 0: unknown */
+	uint64_t tcp_migrate_req;    /* 1: a closed socket hands its queue on */
 };
 
 void capacity_read(const struct master *master, struct capacity *ret);

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "lib/log.h"
-#include "lib/procfs.h"
+#include "lib/system/procfs.h"
 #include "net/listen.h"
 #include "net/socket_info.h"
 

@@ -2,10 +2,12 @@
 
 #include <sys/wait.h>
 
+#include <signal.h>
 #include <stdlib.h>
 
 #include "lib/clock.h"
 #include "lib/log.h"
+#include "lib/resources.h"
 #include "master/listeners/reuseport.h"
 #include "master/listeners/socket_activation.h"
 #include "master/workers/drain_summary.h"
@@ -358,8 +360,10 @@ slot_on_exit(struct process *process, int status)
 	    (!exit_was_requested && table->phase != MASTER_STOPPING)) {
 		char text[64];
 		process_format_status(status, text, sizeof(text));
-		log_warnx("worker %u (pid %d): died: %s", process->slot,
-		    (int)process->pid, text);
+		bool is_oom = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL &&
+		    resources_oom_killed();
+		log_warnx("worker %u (pid %d): died: %s%s", process->slot,
+		    (int)process->pid, text, is_oom ? ": out of memory" : "");
 	}
 	if (slot->successor == process) {
 		slot->successor = NULL;

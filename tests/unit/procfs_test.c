@@ -8,7 +8,7 @@
 /* cmocka needs some of those above */
 #include <cmocka.h>
 
-#include "lib/procfs.h"
+#include "lib/system/procfs.h"
 
 static const char text[] = "Ip: A B\nIp: 7 8\nTcp: One Two Three\nTcp: 11 22 33\nTcp";
 

@@ -4,8 +4,8 @@
  * Without stdio: a stream that cannot allocate its buffer reads byte by byte, and a
  * sysctl answers that with wrong numbers.
  */
-#ifndef LIB_PROCFS_H
-#define LIB_PROCFS_H
+#ifndef LIB_SYSTEM_PROCFS_H
+#define LIB_SYSTEM_PROCFS_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,4 +1,4 @@
-#include "lib/procfs.h"
+#include "lib/system/procfs.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
