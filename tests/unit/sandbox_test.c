@@ -315,6 +315,6 @@ main(void)
 		cmocka_unit_test(test_a_worker_can_still_abort),
 		cmocka_unit_test(test_landlock_restricts_files_without_seccomp),
 	};
-
+	log_set_name("", ""); /* as a worker does before it enters the sandbox */
 	return cmocka_run_group_tests(tests, open_worker_descriptors, NULL);
 }
