@@ -94,3 +94,19 @@ connect_bind_source(int fd, const struct address *source)
 		return -1;
 	return bind(fd, (const struct sockaddr *)&source->storage, source->length);
 }
+
+const char *
+connect_error_text(int error)
+{
+	switch (error) {
+	case EACCES:
+	case EPERM:
+		return "prohibited by a firewall or route";
+	case EADDRNOTAVAIL:
+		return "no local port is free";
+	case ENODEV:
+		return "the source address is not an address of this machine";
+	default:
+		return strerror(error);
+	}
+}

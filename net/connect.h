@@ -25,4 +25,8 @@ int connect_unix(const char *path, uint64_t timeout_ns)
 int connect_bind_source(int fd, const struct address *source)
     __attribute__((warn_unused_result));
 
+/* Describes the error of a failed connect: strerror(3), with what the errors that its
+ * text does not explain mean here. Static storage. */
+const char *connect_error_text(int error);
+
 #endif

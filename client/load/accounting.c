@@ -71,6 +71,33 @@ count_lost_message(struct load_context *ctx, struct queued_message message,
 		counters_set(&ctx->counters->oldest_lost_ns, age_ns);
 }
 
+static void
+widen(counters_value *min, counters_value *max, uint64_t value, bool is_first)
+{
+	if (is_first || value < counters_get(min))
+		counters_set(min, value);
+	if (is_first || value > counters_get(max))
+		counters_set(max, value);
+}
+
+/* Adds a lost connection to those with the same cause. */
+static void
+count_lost_connection(
+    struct load_context *ctx, const struct conn *conn, enum message_loss loss)
+{
+	struct counters_losses *losses =
+	    &ctx->counters->losses[loss][conn->in_flight > 0];
+	uint64_t now_ns = ctx->times.now_ns;
+	bool is_first = counters_get(&losses->connections) == 0;
+	widen(&losses->silent_min_ns, &losses->silent_max_ns,
+	    now_ns - conn->received_ns, is_first);
+	widen(&losses->age_min_ns, &losses->age_max_ns, now_ns - conn->opened_ns,
+	    is_first);
+	widen(&losses->first_ns, &losses->last_ns, now_ns, is_first);
+	counters_add(&losses->messages, conn->in_flight);
+	counters_add(&losses->connections, 1);
+}
+
 /* For comparison with the logs of what lies between client and server. */
 static void
 record_lost_connection(
@@ -118,6 +145,7 @@ accounting_connection_lost(
 	counters_add(&ctx->counters->connections_lost, 1);
 	if (loss == MESSAGE_LOSS_RESET)
 		counters_add(&ctx->counters->connections_reset, 1);
+	count_lost_connection(ctx, conn, loss);
 	record_lost_connection(ctx, conn, loss);
 	for (; conn->in_flight > 0; conn->in_flight--) {
 		count_lost_message(ctx,

@@ -100,6 +100,29 @@ account_loss(struct load_context *ctx, struct conn *conn, enum message_loss loss
 	accounting_connection_lost(ctx, conn, loss);
 }
 
+/* Counts how the peer ended a connection after our FIN. */
+static void
+count_close(struct load_context *ctx, const struct conn *conn, enum conn_end reason)
+{
+	enum close_end end;
+	switch (reason) {
+	case CONN_CLOSE_FINISHED:
+		end = CLOSE_END_FIN;
+		accounting_record(
+		    ctx, LATENCY_CLOSE, ctx->times.now_ns - conn->state_since_ns);
+		break;
+	case CONN_CLOSE_PEER_RESET:
+		end = CLOSE_END_RESET;
+		break;
+	case CONN_CLOSE_NO_FIN:
+		end = CLOSE_END_TIMEOUT;
+		break;
+	default:
+		return;
+	}
+	counters_add(&ctx->counters->connections_closed[end], 1);
+}
+
 void
 conn_close(struct load_context *ctx, struct conn *conn, enum conn_end reason)
 {
@@ -113,9 +136,8 @@ conn_close(struct load_context *ctx, struct conn *conn, enum conn_end reason)
 	} else if (reason == CONN_CLOSE_CONNECT_FAILED) {
 		delay_ns = next_backoff_ns(conn);
 		again = conn->was_established && ctx->plan->reconnect;
-	} else if (reason == CONN_CLOSE_FINISHED) {
-		accounting_record(
-		    ctx, LATENCY_CLOSE, ctx->times.now_ns - conn->state_since_ns);
+	} else {
+		count_close(ctx, conn, reason);
 	}
 	if (conn->state == CONN_CONNECTING)
 		ctx->connects.pending--;
@@ -146,7 +168,7 @@ start_close(struct load_context *ctx, struct conn *conn)
 	if (ctx->plan->close == PLAN_CLOSE_RST) {
 		setsockopt(
 		    conn->stream.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
-		conn_close(ctx, conn, CONN_CLOSE_ABORTED);
+		conn_close(ctx, conn, CONN_CLOSE_OWN_RESET);
 		return;
 	}
 	if (!conn->is_write_shut)
@@ -220,7 +242,7 @@ receive(struct load_context *ctx, struct conn *conn, bool until_eof)
 		break;
 	case RECEIVE_RESET:
 		conn_close(ctx, conn,
-		    conn->state == CONN_CLOSING ? CONN_CLOSE_ABORTED
+		    conn->state == CONN_CLOSING ? CONN_CLOSE_PEER_RESET
 						: CONN_CLOSE_RESET);
 		break;
 	}
@@ -324,7 +346,7 @@ conn_on_timer(struct load_context *ctx, struct conn *conn)
 		on_open_timer(ctx, conn);
 		break;
 	case CONN_CLOSING:
-		conn_close(ctx, conn, CONN_CLOSE_ABORTED);
+		conn_close(ctx, conn, CONN_CLOSE_NO_FIN);
 		break;
 	case CONN_DONE:
 		break;

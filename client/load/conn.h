@@ -17,8 +17,10 @@ enum conn_end {
 	CONN_CLOSE_RESET = MESSAGE_LOSS_RESET,
 	CONN_CLOSE_BY_PEER = MESSAGE_LOSS_CLOSED,
 	/* Every message is answered. */
-	CONN_CLOSE_FINISHED, /* the peer's FIN came after ours */
-	CONN_CLOSE_ABORTED,  /* by our RST, or the peer's FIN did not come */
+	CONN_CLOSE_FINISHED,   /* the peer's FIN came after ours */
+	CONN_CLOSE_PEER_RESET, /* a RST came after our FIN */
+	CONN_CLOSE_NO_FIN,     /* the peer's FIN did not come in time */
+	CONN_CLOSE_OWN_RESET,  /* by our RST (--close rst) */
 	/* The connection was never established. */
 	CONN_CLOSE_CONNECT_FAILED,
 	CONN_CLOSE_CANCELLED, /* the run ends first */

@@ -33,7 +33,17 @@ failure_of(int error)
 	case ENETUNREACH:
 	case EHOSTDOWN:
 	case ENETDOWN:
+	/* A router, firewall or rule of this host forbids it (ICMPv6 codes 1, 5 and 6;
+	 * netfilter), or ICMP reports another reason for unreachable. */
+	case EACCES:
+	case EPERM:
+	case ENONET:
+	case ENOPROTOOPT:
+	case EOPNOTSUPP:
+	case EPROTO:
 		return CONNECT_FAILURE_UNREACHABLE;
+	case EADDRNOTAVAIL:
+		return CONNECT_FAILURE_NO_PORT;
 	case ETIMEDOUT:
 		return CONNECT_FAILURE_TIMEOUT;
 	case ECONNRESET:
@@ -44,13 +54,26 @@ failure_of(int error)
 	}
 }
 
+/* Counts a failed attempt at the present address. */
+static void
+count_failure(struct load_context *ctx, const struct conn *conn, int error)
+{
+	uint32_t index = target_index(ctx, conn);
+	struct counters_address *address =
+	    &ctx->counters->targets[index].addresses[conn->address];
+	transcript_connect_failed(
+	    ctx, conn, &ctx->plan->targets[index].addresses[conn->address], error);
+	counters_add(&address->failed[failure_of(error)], 1);
+	atomic_store_explicit(&address->last_errno, error, memory_order_relaxed);
+}
+
+/* Counts a connection that has failed at every address. */
 static enum connect_status
 fail(struct load_context *ctx, struct conn *conn, int error)
 {
-	uint32_t index = target_index(ctx, conn);
-	struct counters_target *target = &ctx->counters->targets[index];
+	struct counters_target *target =
+	    &ctx->counters->targets[target_index(ctx, conn)];
 	enum connect_failure failure = failure_of(error);
-	transcript_connect_failed(ctx, conn, ctx->plan->targets[index].text, error);
 	counters_add(&ctx->counters->connections_failed[failure], 1);
 	counters_add(&target->failed[failure], 1);
 	atomic_store_explicit(&target->last_errno, error, memory_order_relaxed);
@@ -61,11 +84,13 @@ static enum connect_status
 establish(struct load_context *ctx, struct conn *conn)
 {
 	struct counters *counters = ctx->counters;
-	accounting_record(
-	    ctx, LATENCY_CONNECT, ctx->times.now_ns - conn->state_since_ns);
+	struct counters_target *target = &counters->targets[target_index(ctx, conn)];
+	accounting_record(ctx, LATENCY_CONNECT, ctx->times.now_ns - conn->opened_ns);
+	conn->opened_ns = ctx->times.now_ns;
 	counters_add(&counters->connections_established, 1);
 	counters_add(&counters->connections_open, 1);
-	counters_add(&counters->targets[target_index(ctx, conn)].established, 1);
+	counters_add(&target->established, 1);
+	counters_add(&target->addresses[conn->address].established, 1);
 	counters_add(conn->was_established ? &counters->reconnects
 					   : &counters->connections_first,
 	    1);
@@ -98,7 +123,8 @@ open_socket(
 		shrink_receive_buffer(fd, conn_state_slow_bytes(plan->slow_read));
 	if (source_address_of(plan, (uint32_t)connection, &source) &&
 	    connect_bind_source(fd, &source) < 0) {
-		int error = errno;
+		/* Not a lack of ports: connect(2) chooses the port. */
+		int error = errno == EADDRNOTAVAIL ? ENODEV : errno;
 		close(fd);
 		errno = error;
 		return -1;
@@ -109,7 +135,8 @@ open_socket(
 static int
 start_connect(struct load_context *ctx, struct conn *conn)
 {
-	const struct plan_target *target = &ctx->plan->targets[target_index(ctx, conn)];
+	uint32_t index = target_index(ctx, conn);
+	const struct plan_target *target = &ctx->plan->targets[index];
 	const struct address *address = &target->addresses[conn->address];
 	struct epoll_event event = {
 		.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
@@ -119,6 +146,8 @@ start_connect(struct load_context *ctx, struct conn *conn)
 		.fd = open_socket(ctx, address, conn_state_number(ctx, conn)),
 		.transport = target->transport,
 	};
+	counters_add(
+	    &ctx->counters->targets[index].addresses[conn->address].attempted, 1);
 	if (conn->stream.fd < 0)
 		return -1;
 	ctx->times.now_ns = conn->state_since_ns = clock_now_ns();
@@ -139,13 +168,15 @@ conn_connect_close(struct conn *conn)
 enum connect_status
 conn_connect_next(struct load_context *ctx, struct conn *conn, int error)
 {
-	const struct plan_target *target = &ctx->plan->targets[target_index(ctx, conn)];
-	while (conn->address + 1U < target->address_count) {
+	uint32_t count = ctx->plan->targets[target_index(ctx, conn)].address_count;
+	count_failure(ctx, conn, error);
+	while (++conn->tried < count) {
 		conn_connect_close(conn);
-		conn->address++;
+		conn->address = (uint8_t)((conn->address + 1U) % count);
 		if (start_connect(ctx, conn) == 0)
 			return CONNECT_STARTED;
 		error = errno;
+		count_failure(ctx, conn, error);
 	}
 	conn->address = 0;
 	return fail(ctx, conn, error);
@@ -155,6 +186,8 @@ enum connect_status
 conn_connect(struct load_context *ctx, struct conn *conn)
 {
 	counters_add(&ctx->counters->connections_attempted, 1);
+	conn->opened_ns = clock_now_ns();
+	conn->tried = 0;
 	if (start_connect(ctx, conn) == 0)
 		return CONNECT_STARTED;
 	return conn_connect_next(ctx, conn, errno);

@@ -11,7 +11,8 @@ enum connect_status {
 	CONNECT_FAILED, /* at every address of the target */
 };
 
-/* Starts to connect to the target of the connection. */
+/* Starts to connect to the target of the connection: at the address that served it
+ * last, then at each of the others. */
 enum connect_status conn_connect(struct load_context *ctx, struct conn *conn);
 
 /* Reads the outcome after an event of the socket. On failure tries the next address of

@@ -162,7 +162,11 @@ conn_state_set_timer(struct load_context *ctx, struct conn *conn)
 		deadline = conn->state_since_ns + ctx->plan->connect_timeout_ns;
 		break;
 	case CONN_CLOSING:
-		deadline = conn->state_since_ns + CONN_STATE_CLOSE_TIMEOUT_NS;
+		/* With --half-close our FIN may be older than the last answer. */
+		deadline = conn->received_ns > conn->state_since_ns
+		    ? conn->received_ns
+		    : conn->state_since_ns;
+		deadline += PLAN_CLOSE_TIMEOUT_NS;
 		break;
 	case CONN_OPEN:
 		deadline = open_deadline(ctx, conn);

@@ -12,8 +12,6 @@
 #include "net/transport.h"
 #include "client/load/load_context.h"
 
-#define CONN_STATE_CLOSE_TIMEOUT_NS NS_PER_S /* wait for the peer's FIN after ours */
-
 enum conn_state {
 	CONN_WAITING, /* for its turn to connect */
 	CONN_CONNECTING,
@@ -29,7 +27,11 @@ struct conn {
 	uint64_t scheduled;          /* messages that ever became due */
 	uint64_t sent_on_connection; /* messages started on this connection */
 	uint64_t state_since_ns; /* start of the connect, established, or FIN sent */
-	uint64_t received_ns;    /* last received byte, or established */
+	/* Start of the connect at the first address; once open, when it was
+	 * established.
+	 */
+	uint64_t opened_ns;
+	uint64_t received_ns; /* last received byte, or established */
 	struct stream stream;
 	uint32_t in_flight;    /* messages started and not answered */
 	uint32_t due;          /* messages due and not started */
@@ -37,6 +39,7 @@ struct conn {
 	uint32_t next_ready;   /* the list that starts at ctx->ready */
 	uint8_t state;         /* enum conn_state */
 	uint8_t address;       /* index into the target's addresses */
+	uint8_t tried;         /* addresses that this connect has tried and failed at */
 	uint8_t failures;      /* connections without an answer, in a row */
 	bool is_ready;         /* is in the list of ctx->ready */
 	bool connect_started;  /* has started to connect at least once */

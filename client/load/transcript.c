@@ -11,6 +11,7 @@
 #include "lib/escape.h"
 #include "lib/log.h"
 #include "net/address.h"
+#include "net/connect.h"
 
 #define TEXT_MAX 512 /* of the data in one line */
 #define LINE_BYTES (TEXT_MAX + 2 * ADDRESS_TEXT_MAX + 64)
@@ -117,10 +118,12 @@ transcript_connected(const struct load_context *ctx, const struct conn *conn)
 
 void
 transcript_connect_failed(const struct load_context *ctx, const struct conn *conn,
-    const char *target, int error)
+    const struct address *address, int error)
 {
+	char remote[ADDRESS_TEXT_MAX];
 	if (ctx->transcript == NULL)
 		return;
 	put_line(ctx->transcript, "connection %llu: %s: %s\n",
-	    (unsigned long long)conn_state_number(ctx, conn), target, strerror(error));
+	    (unsigned long long)conn_state_number(ctx, conn),
+	    address_format(address, remote), connect_error_text(error));
 }

@@ -30,7 +30,7 @@ void transcript_finish(struct load_context *ctx);
 
 void transcript_connected(const struct load_context *ctx, const struct conn *conn);
 void transcript_connect_failed(const struct load_context *ctx, const struct conn *conn,
-    const char *target, int error);
+    const struct address *address, int error);
 /* "closing", "reset by the peer", ... */
 void transcript_event(
     const struct load_context *ctx, const struct conn *conn, const char *event);

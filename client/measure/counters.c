@@ -5,8 +5,9 @@
 #include <errno.h>
 
 const char *const counters_connect_failure_names[] = { "refused", "unreachable",
-	"timeout", "reset", "other", NULL };
+	"timeout", "reset", "no_port", "other", NULL };
 const char *const counters_loss_names[] = { "timeout", "reset", "closed", NULL };
+const char *const counters_close_names[] = { "fin", "reset", "timeout", NULL };
 const struct histogram_config counters_latency_config = {
 	.lowest = 1,
 	.highest = INT64_C(3600) * 1000 * 1000 * 1000,
@@ -21,6 +22,9 @@ const struct histogram_config counters_latency_config = {
 #define FAILURE_ROW(id, name)                                                          \
 	ROW(connections_failed[CONNECT_FAILURE_##id], COUNT, false,                    \
 	    "connection attempts failed: " name)
+#define CLOSE_ROW(id, text)                                                            \
+	ROW(connections_closed[CLOSE_END_##id], COUNT, false,                          \
+	    "connections closed by yodel: " text)
 #define MESSAGE_ROWS(part, text)                                                       \
 	ROW(part.sent, COUNT, false, text " started"),                                 \
 	    ROW(part.verified, COUNT, false, text " answered correctly"),              \
@@ -37,6 +41,7 @@ const struct counters_row counters_rows[] = {
 	FAILURE_ROW(UNREACHABLE, "unreachable"),
 	FAILURE_ROW(TIMEOUT, "timeout"),
 	FAILURE_ROW(RESET, "reset"),
+	FAILURE_ROW(NO_PORT, "no local port"),
 	FAILURE_ROW(OTHER, "other"),
 	ROW(reconnects, COUNT, false, "established after a first connection"),
 	ROW(connections_open, COUNT, false, "connections open now"),
@@ -45,6 +50,9 @@ const struct counters_row counters_rows[] = {
 	ROW(connections_reset, COUNT, false, "lost connections that were reset"),
 	ROW(connections_first, COUNT, false,
 	    "connections established for the first time"),
+	CLOSE_ROW(FIN, "the peer sent its FIN"),
+	CLOSE_ROW(RESET, "the peer sent a RST"),
+	CLOSE_ROW(TIMEOUT, "the peer sent no FIN in time"),
 	MESSAGE_ROWS(messages, "measured messages"),
 	MESSAGE_ROWS(warmup, "messages of the warm-up"),
 	ROW(messages_due, COUNT, false, "messages due by the schedule"),

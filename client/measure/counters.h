@@ -41,6 +41,7 @@ enum connect_failure {
 	CONNECT_FAILURE_UNREACHABLE,
 	CONNECT_FAILURE_TIMEOUT,
 	CONNECT_FAILURE_RESET,
+	CONNECT_FAILURE_NO_PORT, /* every local port is in use, or reserved */
 	CONNECT_FAILURE_OTHER,
 	CONNECT_FAILURE_COUNT
 };
@@ -55,6 +56,15 @@ enum message_loss {
 };
 extern const char *const counters_loss_names[]; /* NULL at the end */
 
+/* How the peer ended a connection that this side closed with a FIN. */
+enum close_end {
+	CLOSE_END_FIN,     /* in order, by its FIN */
+	CLOSE_END_RESET,   /* by a RST */
+	CLOSE_END_TIMEOUT, /* not at all: its FIN did not come in time */
+	CLOSE_END_COUNT
+};
+extern const char *const counters_close_names[]; /* NULL at the end */
+
 typedef _Atomic uint64_t counters_value;
 
 /* All members are counters_value; counters_rows says what each one counts. */
@@ -64,10 +74,28 @@ struct counters_messages {
 	counters_value in_flight;
 };
 
+/* One address of a target. attempted = established + sum(failed) + still connecting */
+struct counters_address {
+	counters_value attempted, established;
+	counters_value failed[CONNECT_FAILURE_COUNT];
+	_Atomic int last_errno; /* of the last failure; 0: none */
+};
+
+/* A connection that fails at one address and is established at the next one has not
+ * failed here. */
 struct counters_target {
 	counters_value established;
 	counters_value failed[CONNECT_FAILURE_COUNT];
 	_Atomic int last_errno; /* of the last failure; 0: none */
+	struct counters_address addresses[PLAN_TARGET_ADDRESSES_MAX];
+};
+
+/* Connections lost for one cause. The times are valid if `connections` is not 0. */
+struct counters_losses {
+	counters_value connections, messages;
+	counters_value silent_min_ns, silent_max_ns; /* since the last received byte */
+	counters_value age_min_ns, age_max_ns;       /* since it was established */
+	counters_value first_ns, last_ns;            /* CLOCK_MONOTONIC */
 };
 
 /* One of the first wrong answers. Complete once `mismatches` counts it. */
@@ -123,6 +151,7 @@ struct counters {
 	counters_value connections_failed[CONNECT_FAILURE_COUNT];
 	counters_value reconnects, connections_open, connections_done;
 	counters_value connections_lost, connections_reset, connections_first;
+	counters_value connections_closed[CLOSE_END_COUNT];
 	struct counters_messages messages, warmup;
 	counters_value messages_due, messages_late;
 	counters_value bytes_sent, bytes_received, bytes_unexpected;
@@ -137,6 +166,8 @@ struct counters {
 	struct counters_mismatch mismatch[COUNTERS_MISMATCHES_MAX];
 	struct counters_lost_connection lost_connection[COUNTERS_LOST_MAX];
 	struct counters_target targets[PLAN_TARGETS_MAX];
+	/* [1]: with messages in flight, [0]: idle */
+	struct counters_losses losses[MESSAGE_LOSS_COUNT][2];
 
 	struct histogram *histograms[LATENCY_KIND_COUNT]; /* in the shared memory */
 };

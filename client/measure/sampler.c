@@ -101,6 +101,7 @@ sum_now(const struct sampler *sampler)
 		.verified = counters_get(&sum.messages.verified),
 		.wrong = counters_get(&sum.messages.wrong),
 		.lost = counters_lost(&sum.messages),
+		.connections_lost = counters_get(&sum.connections_lost),
 	};
 }
 
@@ -178,6 +179,7 @@ take_row(struct sampler *sampler, uint64_t start_ns, uint64_t now_ns)
 	row.verified -= sampler->last.verified;
 	row.wrong -= sampler->last.wrong;
 	row.lost -= sampler->last.lost;
+	row.connections_lost -= sampler->last.connections_lost;
 	for (size_t i = 0; i < sizeof(logged) / sizeof(logged[0]); i++) {
 		if (sampler->hlog == NULL && logged[i].which != LATENCY_RESPONSE)
 			continue;
@@ -223,7 +225,8 @@ has_new_counts(const struct sampler *sampler)
 	struct sampler_second sum = sum_now(sampler);
 	const struct sampler_second *last = &sampler->last;
 	return sum.sent != last->sent || sum.verified != last->verified ||
-	    sum.wrong != last->wrong || sum.lost != last->lost;
+	    sum.wrong != last->wrong || sum.lost != last->lost ||
+	    sum.connections_lost != last->connections_lost;
 }
 
 void

@@ -23,7 +23,8 @@ struct sampler_second {
 	double at_s; /* its beginning, from the start of the run */
 	double length_s;
 	uint64_t connections_open;
-	uint64_t sent, verified, wrong, lost;
+	uint64_t sent, verified, wrong, lost; /* messages */
+	uint64_t connections_lost;
 	uint64_t count; /* responses, as are the latencies below */
 	double mean_ns;
 	uint64_t p50_ns, p90_ns, p99_ns, max_ns;

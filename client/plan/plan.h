@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/clock.h"
 #include "lib/options.h"
 #include "net/address.h"
 #include "net/transport.h"
@@ -20,12 +21,13 @@
 #include "proto/reply.h"
 
 #define PLAN_TARGETS_MAX 64
-#define PLAN_TARGET_ADDRESSES_MAX 4
+#define PLAN_TARGET_ADDRESSES_MAX 16
 #define PLAN_PROCESSES_MAX 1024
 #define PLAN_CONNECTIONS_MAX 4000000
 #define PLAN_MESSAGE_MAX (1u << 30) /* payload bytes of one message */
 #define PLAN_ERROR_MAX 512
-#define PLAN_DRAIN_AUTO UINT64_MAX /* the timeout */
+#define PLAN_DRAIN_AUTO UINT64_MAX     /* the timeout */
+#define PLAN_CLOSE_TIMEOUT_NS NS_PER_S /* wait for the peer's FIN after ours */
 
 /* The load model. */
 enum plan_load {

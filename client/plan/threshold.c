@@ -25,6 +25,7 @@ static const struct {
 	{ "lost", THRESHOLD_LOST },
 	{ "wrong", THRESHOLD_WRONG },
 	{ "failed", THRESHOLD_FAILED },
+	{ "aborted", THRESHOLD_ABORTED },
 	{ "rate", THRESHOLD_RATE },
 };
 
@@ -144,7 +145,7 @@ threshold_parse(const char *text, struct threshold *ret, char *error, size_t err
 	snprintf(name, sizeof(name), "%.*s", (int)length, text);
 	if (parse_metric(name, &found) < 0) {
 		snprintf(error, error_size,
-		    "threshold \"%s\": found metric \"%s\", expected p50 p99 p99.9 ... mean min max stddev (of response, or service.p99 ...), lost, wrong, failed or rate",
+		    "threshold \"%s\": found metric \"%s\", expected p50 p99 p99.9 ... mean min max stddev (of response, or service.p99 ...), lost, wrong, failed, aborted or rate",
 		    text, name);
 		return -1;
 	}

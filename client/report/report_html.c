@@ -8,6 +8,7 @@
 #include "lib/units.h"
 #include "client/report/chart.h"
 #include "client/report/report_charts.h"
+#include "client/report/report_connections.h"
 #include "client/report/report_summary.h"
 #include "client/result/result_fields.h"
 #include "client/result/verdict.h"
@@ -90,8 +91,11 @@ write_cards(const struct result *result, FILE *file)
 	fputs("<div class=\"cards\">\n", file);
 	card(file, units_show_count(result->messages.verified, text),
 	    "messages verified");
-	card(file, units_show_count(result->messages.wrong, text), "wrong");
-	card(file, units_show_count(result_lost(&result->messages), text), "lost");
+	card(file, units_show_count(result->messages.wrong, text), "messages wrong");
+	card(file, units_show_count(result_lost(&result->messages), text),
+	    "messages lost");
+	card(
+	    file, units_show_count(result->connections.lost, text), "connections lost");
 	card(file, units_show_count(result_whole(result->messages_per_s), text),
 	    "messages/s verified");
 	card(file, p50.known ? units_show_duration(p50.value, text) : "not known",
@@ -273,10 +277,55 @@ write_mismatches(const struct result *result, FILE *file)
 	}
 }
 
+/* One paragraph, unless there is nothing to say. */
+static void
+write_line(FILE *file, const char *line)
+{
+	if (line[0] == '\0')
+		return;
+	fputs("<p>", file);
+	chart_text(file, line);
+	fputs("</p>\n", file);
+}
+
+static void
+write_connections(const struct result *result, FILE *file)
+{
+	char line[REPORT_LINE_MAX];
+	bool aborted = result_aborted(&result->connections) > 0;
+	size_t named = 0;
+	for (size_t i = 0; i < result->address_count; i++)
+		named +=
+		    report_connections_address(&result->addresses[i], line)[0] != '\0';
+	if (!aborted && named == 0)
+		return;
+	fputs("<h2>Connections</h2>\n<div id=\"connections\">\n", file);
+	if (aborted)
+		fputs("<p class=\"warn\">Closed: ", file);
+	chart_text(file, report_connections_close(result, line));
+	if (aborted)
+		fputs("</p>\n", file);
+	write_line(file, report_connections_wait(result, line));
+	for (size_t i = 0; i < result->address_count; i++)
+		write_line(
+		    file, report_connections_address(&result->addresses[i], line));
+	fputs("</div>\n", file);
+}
+
 static void
 write_lost_connections(const struct result *result, FILE *file)
 {
-	char line[REPORT_SUMMARY_MAX];
+	char line[REPORT_LINE_MAX];
+	if (result->loss_count > 0)
+		fputs(
+		    "<h2>Lost connections</h2>\n<ul id=\"lost_connections\">\n", file);
+	for (size_t i = 0; i < result->loss_count; i++) {
+		fputs("<li>", file);
+		chart_text(file, report_connections_losses(&result->losses[i], line));
+		fputs("</li>\n", file);
+	}
+	if (result->loss_count > 0)
+		fputs("</ul>\n", file);
 	if (result->lost_connection_count == 0)
 		return;
 	fputs("<h2>First lost connections</h2>\n", file);
@@ -284,9 +333,9 @@ write_lost_connections(const struct result *result, FILE *file)
 		const struct result_lost_connection *lost =
 		    &result->lost_connections[i];
 		fputs("<p>", file);
-		chart_text(file, report_summary_lost(lost, line));
+		chart_text(file, report_connections_lost(lost, line));
 		fputs("<br>\n", file);
-		chart_text(file, report_summary_outstanding(lost, line));
+		chart_text(file, report_connections_outstanding(lost, line));
 		fputs("</p>\n", file);
 	}
 }
@@ -367,6 +416,7 @@ report_html(const struct result *result, FILE *file)
 	report_charts_percentiles(result, file);
 	report_charts_seconds(result, file);
 	report_charts_losses(result, file);
+	write_connections(result, file);
 	write_lost_connections(result, file);
 	write_mismatches(result, file);
 	write_ranks(result, file);

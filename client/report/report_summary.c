@@ -1,53 +1,22 @@
 #include "client/report/report_summary.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "lib/clock.h"
 #include "lib/printable.h"
 #include "lib/units.h"
+#include "client/report/report_line.h"
 #include "client/result/reconcile.h"
 #include "client/result/verdict.h"
 
-/* Unacknowledged bytes this young may still be on their way. */
-#define ACKNOWLEDGEMENT_NS (200 * NS_PER_MS)
-
-struct line {
-	char *out;
-	size_t length;
-	const char *separator; /* before the next part */
-};
-
-static void __attribute__((format(printf, 2, 3)))
-add(struct line *line, const char *format, ...)
-{
-	size_t room = REPORT_SUMMARY_MAX - line->length;
-	va_list arguments;
-	int n = snprintf(line->out + line->length, room, "%s", line->separator);
-	line->length += (size_t)n < room ? (size_t)n : room - 1;
-	room = REPORT_SUMMARY_MAX - line->length;
-	va_start(arguments, format);
-	n = vsnprintf(line->out + line->length, room, format, arguments);
-	va_end(arguments);
-	line->length += (size_t)n < room ? (size_t)n : room - 1;
-	line->separator = ", ";
-}
-
-static const char *
-plural(uint64_t n)
-{
-	return n == 1 ? "" : "s";
-}
-
 /* "3 of 10 connections were not established"; nothing for 0. */
 static void
-add_share(
-    struct line *line, uint64_t n, uint64_t all, const char *what, const char *outcome)
+add_share(struct report_line *line, uint64_t n, uint64_t all, const char *what,
+    const char *outcome)
 {
 	char number[UNITS_TEXT_MAX], whole[UNITS_TEXT_MAX];
 	if (n > 0)
-		add(line, "%s of %s %s %s %s", units_show_count(n, number),
+		report_line_add(line, "%s of %s %s %s %s", units_show_count(n, number),
 		    units_show_count(all, whole), what, n == 1 ? "was" : "were",
 		    outcome);
 }
@@ -65,7 +34,7 @@ unanswered(const struct result_messages *messages)
 }
 
 static void
-add_connections(struct line *line, const struct result_connections *c)
+add_connections(struct report_line *line, const struct result_connections *c)
 {
 	uint64_t failed = result_failed(c->failed);
 	char number[UNITS_TEXT_MAX];
@@ -73,15 +42,16 @@ add_connections(struct line *line, const struct result_connections *c)
 		add_share(line, c->requested - c->first, c->requested, "connections",
 		    "not established");
 	else if (failed > 0)
-		add(line, "%s connection attempt%s failed",
-		    units_show_count(failed, number), plural(failed));
+		report_line_add(line, "%s connection attempt%s failed",
+		    units_show_count(failed, number), report_line_plural(failed));
 	if (c->lost > 0)
-		add(line, "%s connection%s %s lost", units_show_count(c->lost, number),
-		    plural(c->lost), c->lost == 1 ? "was" : "were");
+		report_line_add(line, "%s connection%s %s lost",
+		    units_show_count(c->lost, number), report_line_plural(c->lost),
+		    c->lost == 1 ? "was" : "were");
 }
 
 static void
-add_missing(struct line *line, const struct result *result)
+add_missing(struct report_line *line, const struct result *result)
 {
 	const struct result_messages *m = &result->messages, *w = &result->warmup;
 	uint64_t asked = result_whole(result_asked(result)), sent = m->sent + w->sent;
@@ -94,54 +64,59 @@ add_missing(struct line *line, const struct result *result)
 	else if (sent < asked)
 		add_share(line, asked - sent, asked, "messages", "not sent");
 	else if (m->sent == 0)
-		add(line, "no message was sent%s",
+		report_line_add(line, "no message was sent%s",
 		    w->sent > 0 ? " after the warm-up" : "");
 	if (!reconcile_is_consistent(result))
-		add(line, "the counters of client and server disagree");
+		report_line_add(line, "the counters of client and server disagree");
 	if (!result_adds_up(m))
-		add(line, "the message counters do not add up");
+		report_line_add(line, "the message counters do not add up");
 }
 
 static void
-add_wrong(struct line *line, const struct result *result)
+add_wrong(struct report_line *line, const struct result *result)
 {
 	uint64_t wrong = result->messages.wrong + result->warmup.wrong;
 	uint64_t extra = result->bytes_unexpected;
 	char number[UNITS_TEXT_MAX];
-	add(line, "wrong bytes received");
+	report_line_add(line, "wrong bytes received");
 	line->separator = ": ";
 	add_share(line, wrong, result->messages.sent + result->warmup.sent, "messages",
 	    "answered wrongly");
 	if (extra > 0)
-		add(line, "%s extra byte%s arrived", units_show_count(extra, number),
-		    plural(extra));
+		report_line_add(line, "%s extra byte%s arrived",
+		    units_show_count(extra, number), report_line_plural(extra));
 	line->separator = "; ";
 	add_missing(line, result);
 }
 
 static void
-add_success(struct line *line, const struct result *result)
+add_success(struct report_line *line, const struct result *result)
 {
 	uint64_t messages = result->messages.verified,
 		 connections = result->connections.requested;
 	char number[UNITS_TEXT_MAX], all[UNITS_TEXT_MAX];
-	add(line, "ok: %s message%s on %s connection%s, %s",
-	    units_show_count(messages, number), plural(messages),
-	    units_show_count(connections, all), plural(connections),
+	report_line_add(line, "ok: %s message%s on %s connection%s, %s",
+	    units_show_count(messages, number), report_line_plural(messages),
+	    units_show_count(connections, all), report_line_plural(connections),
 	    strcmp(result->plan.expect, "none") == 0 ? "replies not verified"
 						     : "every byte verified");
+	uint64_t aborted = result_aborted(&result->connections);
+	line->separator = "; ";
+	if (aborted > 0)
+		report_line_add(line, "%s connection%s not closed in order",
+		    units_show_count(aborted, number),
+		    aborted == 1 ? " was" : "s were");
 }
 
 const char *
 report_summary(const struct result *result, char *out)
 {
-	struct line line = { .out = out, .separator = "" };
+	struct report_line line = report_line_start(out);
 	int status = verdict_exit_status(result);
 	if (status == 0) {
 		add_success(&line, result);
 		return out;
 	}
-	out[0] = '\0';
 	line.separator = "FAILED: ";
 	switch (status) {
 	case 1:
@@ -151,11 +126,11 @@ report_summary(const struct result *result, char *out)
 		add_wrong(&line, result);
 		break;
 	case 3:
-		add(&line, "the measurement is %s (--strict)",
+		report_line_add(&line, "the measurement is %s (--strict)",
 		    result_verdict_names[result->trust.verdict]);
 		break;
 	default:
-		add(&line, "a threshold was not met");
+		report_line_add(&line, "a threshold was not met");
 	}
 	return out;
 }
@@ -173,16 +148,16 @@ format_bytes(uint64_t bytes, uint64_t messages, char *out)
 {
 	char number[UNITS_TEXT_MAX], each[UNITS_TEXT_MAX];
 	int n = snprintf(out, BYTES_TEXT_MAX, "%s byte%s",
-	    units_show_count(bytes, number), plural(bytes));
+	    units_show_count(bytes, number), report_line_plural(bytes));
 	if (messages > 0)
 		snprintf(out + n, BYTES_TEXT_MAX - (size_t)n, " (%s message%s)",
-		    units_show_count(messages, each), plural(messages));
+		    units_show_count(messages, each), report_line_plural(messages));
 	return out;
 }
 
 /* Names the missing and the extra bytes, and their direction. */
 static void
-add_differences(struct line *line, const struct reconciliation *l)
+add_differences(struct report_line *line, const struct reconciliation *l)
 {
 	uint64_t unread = excess(l->client.bytes_sent, l->server.bytes_received);
 	uint64_t extra_read = excess(l->server.bytes_received, l->client.bytes_sent);
@@ -192,68 +167,71 @@ add_differences(struct line *line, const struct reconciliation *l)
 	const char *server = server_of(l);
 	char text[BYTES_TEXT_MAX];
 	if (l->explained.connections_never_accepted > 0)
-		add(line, "%s connection%s never reached %s",
+		report_line_add(line, "%s connection%s never reached %s",
 		    units_show_count(l->explained.connections_never_accepted, text),
-		    plural(l->explained.connections_never_accepted), server);
+		    report_line_plural(l->explained.connections_never_accepted),
+		    server);
 	if (unread > 0)
-		add(line, "%s never reached %s",
+		report_line_add(line, "%s never reached %s",
 		    format_bytes(unread, l->explained.messages_not_read, text), server);
 	if (unreceived > 0)
-		add(line, "%s of replies never reached the client",
+		report_line_add(line, "%s of replies never reached the client",
 		    format_bytes(unreceived, l->explained.answers_not_arrived, text));
 	if (extra_read > 0)
-		add(line, "%s reached %s but did not come from this client",
+		report_line_add(line, "%s reached %s but did not come from this client",
 		    format_bytes(extra_read, 0, text), server);
 	if (extra_received > 0)
-		add(line, "%s reached the client but did not come from %s",
+		report_line_add(line, "%s reached the client but did not come from %s",
 		    format_bytes(extra_received, 0, text), server);
 }
 
 static void
-add_agreement(struct line *line, const struct reconciliation *l)
+add_agreement(struct report_line *line, const struct reconciliation *l)
 {
 	char number[UNITS_TEXT_MAX], received[UNITS_TEXT_MAX];
-	add(line, "client and %s agree: %s connection%s", server_of(l) + strlen("the "),
+	report_line_add(line, "client and %s agree: %s connection%s",
+	    server_of(l) + strlen("the "),
 	    units_show_count(l->client.connections_established, number),
-	    plural(l->client.connections_established));
+	    report_line_plural(l->client.connections_established));
 	if (l->server.connections_accepted > l->client.connections_established)
-		add(line, "%s more abandoned by the client while connecting",
+		report_line_add(line,
+		    "%s more abandoned by the client while connecting",
 		    units_show_count(l->server.connections_accepted -
 			    l->client.connections_established,
 			number));
 	if (l->client.bytes_sent == l->client.bytes_received)
-		add(line, "%s bytes each way",
+		report_line_add(line, "%s bytes each way",
 		    units_show_count(l->client.bytes_sent, number));
 	else
-		add(line, "%s bytes sent, %s received",
+		report_line_add(line, "%s bytes sent, %s received",
 		    units_show_count(l->client.bytes_sent, number),
 		    units_show_count(l->client.bytes_received, received));
 }
 
 static void
-add_disagreement(struct line *line, const struct reconciliation *l)
+add_disagreement(struct report_line *line, const struct reconciliation *l)
 {
 	const char *server = server_of(l);
 	char some[UNITS_TEXT_MAX], all[UNITS_TEXT_MAX];
-	add(line, "%s accepted %s of %s connections", server,
+	report_line_add(line, "%s accepted %s of %s connections", server,
 	    units_show_count(l->server.connections_accepted, some),
 	    units_show_count(l->client.connections_established, all));
-	add(line, "received %s of %s bytes",
+	report_line_add(line, "received %s of %s bytes",
 	    units_show_count(l->server.bytes_received, some),
 	    units_show_count(l->client.bytes_sent, all));
 	line->separator = "; ";
-	add(line, "the client received %s of %s bytes",
+	report_line_add(line, "the client received %s of %s bytes",
 	    units_show_count(l->client.bytes_received, some),
 	    units_show_count(l->server.bytes_sent, all));
 	line->separator = ": ";
 	add_differences(line, l);
 	line->separator = "; ";
-	add(line, "the reported losses %s the difference",
+	report_line_add(line, "the reported losses %s the difference",
 	    l->consistent ? "explain" : "DO NOT EXPLAIN");
 	line->separator = " ";
 	if (!l->consistent && l->client.bytes_received > l->server.bytes_sent &&
 	    l->explained.connections_never_accepted > 0)
-		add(line, "(several servers? name each with --ledger)");
+		report_line_add(line, "(several servers? name each with --ledger)");
 }
 
 static bool
@@ -269,9 +247,8 @@ const char *
 report_summary_ledger(const struct result *result, char *out)
 {
 	const struct reconciliation *ledger = &result->ledger;
-	struct line line = { .out = out, .separator = "" };
+	struct report_line line = report_line_start(out);
 	char number[UNITS_TEXT_MAX];
-	out[0] = '\0';
 	if (!result->has_ledger)
 		return out;
 	if (is_equal(ledger))
@@ -280,9 +257,9 @@ report_summary_ledger(const struct result *result, char *out)
 		add_disagreement(&line, ledger);
 	line.separator = " ";
 	if (ledger->server.retransmits > 0)
-		add(&line, "(%s TCP retransmit%s on the host%s of %s)",
+		report_line_add(&line, "(%s TCP retransmit%s on the host%s of %s)",
 		    units_show_count(ledger->server.retransmits, number),
-		    plural(ledger->server.retransmits),
+		    report_line_plural(ledger->server.retransmits),
 		    ledger->server_count > 1 ? "s" : "", server_of(ledger));
 	return out;
 }
@@ -298,62 +275,8 @@ report_summary_server(const struct result *result, size_t index, char *out)
 	snprintf(out, REPORT_SUMMARY_MAX,
 	    "%.128s: accepted %s connection%s, received %s bytes", server->where,
 	    units_show_count(server->connections_accepted, number),
-	    plural(server->connections_accepted),
+	    report_line_plural(server->connections_accepted),
 	    units_show_count(server->bytes_received, bytes));
 	printable_sanitize(out);
 	return true;
-}
-
-const char *
-report_summary_lost(const struct result_lost_connection *lost, char *out)
-{
-	snprintf(out, REPORT_SUMMARY_MAX,
-	    "connection %llu (%.64s to %.64s): %.16s at %.32s",
-	    (unsigned long long)lost->connection, lost->local, lost->remote, lost->why,
-	    lost->at);
-	return out;
-}
-
-/* "messages 16 to 23 outstanding, the oldest for 1 s, 0 of 64 bytes of its reply
- * received" */
-static void
-add_outstanding(struct line *line, const struct result_lost_connection *lost)
-{
-	uint64_t last = lost->message + lost->messages - 1;
-	char first[UNITS_TEXT_MAX], number[UNITS_TEXT_MAX], time[UNITS_TEXT_MAX];
-	units_show_count(lost->message, first);
-	units_show_duration(lost->waited_ns, time);
-	if (lost->messages == 1)
-		add(line, "message %s outstanding for %s", first, time);
-	else
-		add(line, "messages %s to %s outstanding, the oldest for %s", first,
-		    units_show_count(last, number), time);
-	add(line, "%s of %s bytes of its reply received",
-	    units_show_count(lost->answer_bytes, number),
-	    units_show_count(lost->answer_length, time));
-}
-
-const char *
-report_summary_outstanding(const struct result_lost_connection *lost, char *out)
-{
-	struct line line = { .out = out, .separator = "" };
-	char number[UNITS_TEXT_MAX];
-	units_show_duration(lost->silent_ns, number);
-	if (lost->messages == 0) {
-		add(&line, "idle for %s when it was closed", number);
-	} else {
-		add_outstanding(&line, lost);
-		line.separator = "; ";
-		add(&line, "nothing received for %s", number);
-	}
-	line.separator = "; ";
-	if (lost->unacknowledged > 0)
-		add(&line, "%s bytes sent, %s acknowledged",
-		    units_show_count(lost->unacknowledged, number),
-		    lost->waited_ns < ACKNOWLEDGEMENT_NS ? "not yet" : "never");
-	else
-		add(&line,
-		    lost->messages == 0 ? "nothing was outstanding"
-					: "all bytes sent were acknowledged");
-	return out;
 }

@@ -10,9 +10,10 @@
 
 #include <stdbool.h>
 
+#include "client/report/report_line.h"
 #include "client/result/result.h"
 
-#define REPORT_SUMMARY_MAX 512
+#define REPORT_SUMMARY_MAX REPORT_LINE_MAX
 
 /* The exit status in words: "ok: ...", or "FAILED: ..." with each thing that failed. */
 const char *report_summary(const struct result *result, char *out);
@@ -23,10 +24,5 @@ const char *report_summary_ledger(const struct result *result, char *out);
 
 /* One line about a server when there are several. False when there is no such index. */
 bool report_summary_server(const struct result *result, size_t index, char *out);
-
-/* A lost connection: which one and why; the messages that were outstanding on it. */
-const char *report_summary_lost(const struct result_lost_connection *lost, char *out);
-const char *report_summary_outstanding(
-    const struct result_lost_connection *lost, char *out);
 
 #endif

@@ -7,12 +7,13 @@
 
 #include "lib/stats/percentile_interval.h"
 #include "lib/units.h"
+#include "client/report/report_connections.h"
 #include "client/report/report_summary.h"
 
 #define LABEL "  %-12s " /* before each line of the report */
 #define MISMATCHES_SHOWN 8
-#define LOST_SHOWN 8
 #define TARGETS_SHOWN 8
+#define ADDRESSES_SHOWN 16
 #define NOT_KNOWN "?"
 
 static const char *
@@ -118,6 +119,33 @@ print_targets(const struct result *result, FILE *file)
 	if (shown > TARGETS_SHOWN)
 		fprintf(file, LABEL "... %zu more in the JSON result\n", "",
 		    shown - TARGETS_SHOWN);
+}
+
+/* The addresses of names. */
+static void
+print_addresses(const struct result *result, FILE *file)
+{
+	char line[REPORT_LINE_MAX];
+	size_t shown = 0;
+	for (size_t i = 0; i < result->address_count; i++)
+		if (report_connections_address(&result->addresses[i], line)[0] !=
+			'\0' &&
+		    shown++ < ADDRESSES_SHOWN)
+			fprintf(
+			    file, LABEL "%s\n", shown == 1 ? "addresses" : "", line);
+	if (shown > ADDRESSES_SHOWN)
+		fprintf(file, LABEL "... %zu more in the JSON result\n", "",
+		    shown - ADDRESSES_SHOWN);
+}
+
+static void
+print_closes(const struct result *result, FILE *file)
+{
+	char line[REPORT_LINE_MAX];
+	if (report_connections_close(result, line)[0] != '\0')
+		fprintf(file, LABEL "%s\n", "closed", line);
+	if (report_connections_wait(result, line)[0] != '\0')
+		fprintf(file, LABEL "%s\n", "", line);
 }
 
 /* For connections that are reopened: the side that closes first keeps its port in
@@ -315,19 +343,26 @@ print_mismatches(const struct result *result, FILE *file)
 static void
 print_lost_connections(const struct result *result, FILE *file)
 {
-	char line[REPORT_SUMMARY_MAX];
-	if (result->lost_connection_count == 0)
+	char line[REPORT_LINE_MAX];
+	size_t left = result->lost_connection_count;
+	if (left == 0)
 		return;
-	fprintf(file, "\n  first lost connections\n");
-	for (size_t i = 0; i < result->lost_connection_count && i < LOST_SHOWN; i++) {
+	fprintf(file, "\n  lost connections\n");
+	for (size_t i = 0; i < result->loss_count; i++)
+		fprintf(file, "  - %s\n",
+		    report_connections_losses(&result->losses[i], line));
+	fprintf(file, "  first lost connections of each kind\n");
+	for (size_t i = 0; i < result->lost_connection_count; i++) {
 		const struct result_lost_connection *lost =
 		    &result->lost_connections[i];
-		fprintf(file, "  %s\n", report_summary_lost(lost, line));
-		fprintf(file, "    %s\n", report_summary_outstanding(lost, line));
+		if (!report_connections_is_example(result, i))
+			continue;
+		left--;
+		fprintf(file, "  %s\n", report_connections_lost(lost, line));
+		fprintf(file, "    %s\n", report_connections_outstanding(lost, line));
 	}
-	if (result->lost_connection_count > LOST_SHOWN)
-		fprintf(file, "  ... %zu more in the JSON result\n",
-		    result->lost_connection_count - LOST_SHOWN);
+	if (left > 0)
+		fprintf(file, "  ... %zu more in the JSON result\n", left);
 }
 
 static void
@@ -404,6 +439,8 @@ report_text(const struct result *result, FILE *file)
 	print_plan(result, file);
 	print_connections(result, file);
 	print_targets(result, file);
+	print_addresses(result, file);
+	print_closes(result, file);
 	print_ports(result, file);
 	print_messages("messages", &result->messages, file);
 	if (result->warmup.sent > 0)

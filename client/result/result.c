@@ -110,6 +110,13 @@ result_failed(const uint64_t failed[CONNECT_FAILURE_COUNT])
 	return sum;
 }
 
+uint64_t
+result_aborted(const struct result_connections *connections)
+{
+	return connections->close[CLOSE_END_RESET] +
+	    connections->close[CLOSE_END_TIMEOUT];
+}
+
 bool
 result_adds_up(const struct result_messages *messages)
 {

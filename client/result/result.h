@@ -75,9 +75,10 @@ struct result_connections {
 	uint64_t established; /* including reconnects */
 	uint64_t failed[CONNECT_FAILURE_COUNT];
 	uint64_t reconnects;
-	uint64_t lost;  /* closed by the peer or by a timeout */
-	uint64_t reset; /* part of lost */
-	uint64_t first; /* sockets that connected at least once */
+	uint64_t lost;                   /* closed by the peer or by a timeout */
+	uint64_t reset;                  /* part of lost */
+	uint64_t first;                  /* sockets that connected at least once */
+	uint64_t close[CLOSE_END_COUNT]; /* how the peer ended those that we closed */
 };
 
 struct result_target {
@@ -85,6 +86,26 @@ struct result_target {
 	uint64_t established;
 	uint64_t failed[CONNECT_FAILURE_COUNT];
 	char *last_error; /* "" if no connect failed */
+};
+
+/* One address of a target. */
+struct result_address {
+	char *target;  /* its name */
+	char *address; /* with the port */
+	uint64_t attempted, established;
+	uint64_t failed[CONNECT_FAILURE_COUNT];
+	char *last_error; /* "" if no connect failed */
+};
+
+/* All connections that were lost for one cause. The times are those of the connection
+ * with the smallest and with the largest one. */
+struct result_losses {
+	char *why;     /* one of counters_loss_names */
+	bool was_idle; /* no message was in flight */
+	uint64_t connections, messages;
+	uint64_t silent_min_ns, silent_max_ns; /* since the last received byte */
+	uint64_t age_min_ns, age_max_ns;       /* since it was established */
+	char *first_at, *last_at;              /* same format as lost_connections */
 };
 
 /* One of the first RESULT_LOST_MAX connections that were lost. */
@@ -166,6 +187,10 @@ struct result {
 	uint64_t bytes_sent, bytes_received, bytes_unexpected;
 	double messages_per_s, connections_per_s;
 	struct histogram *latency[LATENCY_KIND_COUNT];
+	struct result_address *addresses;
+	size_t address_count;
+	struct result_losses *losses;
+	size_t loss_count;
 	struct result_lost_connection *lost_connections;
 	size_t lost_connection_count;
 	struct counters_mismatch *mismatches;
@@ -225,6 +250,8 @@ result_whole(double figure)
 
 uint64_t result_lost(const struct result_messages *messages);
 uint64_t result_failed(const uint64_t failed[CONNECT_FAILURE_COUNT]);
+/* Connections that yodel closed and the peer did not close in order. */
+uint64_t result_aborted(const struct result_connections *connections);
 /* Messages of all connections together, as planned; 0 if a duration ends the run. A
  * double, because the product may exceed 64 bits. */
 double result_asked(const struct result *result);

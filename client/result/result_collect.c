@@ -11,6 +11,7 @@
 #include "lib/resources.h"
 #include "lib/units.h"
 #include "lib/xmalloc.h"
+#include "net/connect.h"
 #include "client/measure/sampler.h"
 #include "client/plan/source_address.h"
 #include "client/result/result.h"
@@ -81,6 +82,8 @@ read_connections(struct result_connections *to, const struct counters *from)
 	to->lost = counters_get(&from->connections_lost);
 	to->reset = counters_get(&from->connections_reset);
 	to->first = counters_get(&from->connections_first);
+	for (int i = 0; i < CLOSE_END_COUNT; i++)
+		to->close[i] = counters_get(&from->connections_closed[i]);
 	for (int i = 0; i < CONNECT_FAILURE_COUNT; i++)
 		to->failed[i] = counters_get(&from->connections_failed[i]);
 }
@@ -146,12 +149,19 @@ collect_mismatches(const struct counters *counters, struct result *ret)
 		ret->mismatches[ret->mismatch_count++] = counters->mismatch[i];
 }
 
+/* A CLOCK_MONOTONIC time as time of day. */
+static char *
+format_monotonic(uint64_t ns)
+{
+	char time[UNITS_TEXT_MAX];
+	return xstrdup(units_format_time(ns + clock_realtime_offset_ns(), 3, time));
+}
+
 static void
 collect_lost_connections(const struct counters *counters, struct result *ret)
 {
 	size_t count = record_count(&counters->lost_connections, COUNTERS_LOST_MAX,
 	    RESULT_LOST_MAX - ret->lost_connection_count);
-	char time[UNITS_TEXT_MAX];
 	if (count > 0 && ret->lost_connections == NULL)
 		ret->lost_connections =
 		    xcalloc(RESULT_LOST_MAX, sizeof(ret->lost_connections[0]));
@@ -161,8 +171,7 @@ collect_lost_connections(const struct counters *counters, struct result *ret)
 		ret->lost_connections[ret->lost_connection_count++] =
 		    (struct result_lost_connection){
 			    .connection = from->connection,
-			    .at = xstrdup(units_format_time(
-				from->at_ns + clock_realtime_offset_ns(), 3, time)),
+			    .at = format_monotonic(from->at_ns),
 			    .why = xstrdup(counters_loss_names[from->why]),
 			    .local = xstrdup(from->local),
 			    .remote = xstrdup(from->remote),
@@ -196,7 +205,100 @@ collect_targets(const struct plan *plan, const struct counters_map *counters_map
 			error = last != 0 ? last : error;
 		}
 		target->name = xstrdup(plan->targets[t].text);
-		target->last_error = xstrdup(error != 0 ? strerror(error) : "");
+		target->last_error =
+		    xstrdup(error != 0 ? connect_error_text(error) : "");
+	}
+}
+
+static void
+collect_address(const struct plan_target *target, uint32_t index, uint32_t which,
+    const struct counters_map *counters_map, struct result_address *ret)
+{
+	char text[ADDRESS_TEXT_MAX];
+	int error = 0;
+	for (uint32_t i = 0; i < counters_map->count; i++) {
+		const struct counters_address *from =
+		    &counters_map_at(counters_map, i)->targets[index].addresses[which];
+		int last =
+		    atomic_load_explicit(&from->last_errno, memory_order_relaxed);
+		ret->attempted += counters_get(&from->attempted);
+		ret->established += counters_get(&from->established);
+		for (int f = 0; f < CONNECT_FAILURE_COUNT; f++)
+			ret->failed[f] += counters_get(&from->failed[f]);
+		error = last != 0 ? last : error;
+	}
+	ret->target = xstrdup(target->text);
+	ret->address = xstrdup(address_format(&target->addresses[which], text));
+	ret->last_error = xstrdup(error != 0 ? connect_error_text(error) : "");
+}
+
+static void
+collect_addresses(const struct plan *plan, const struct counters_map *counters_map,
+    struct result *ret)
+{
+	size_t count = 0;
+	for (uint32_t t = 0; t < plan->target_count; t++)
+		count += plan->targets[t].address_count;
+	ret->addresses = xcalloc(count, sizeof(ret->addresses[0]));
+	for (uint32_t t = 0; t < plan->target_count; t++)
+		for (uint32_t a = 0; a < plan->targets[t].address_count; a++)
+			collect_address(&plan->targets[t], t, a, counters_map,
+			    &ret->addresses[ret->address_count++]);
+}
+
+/* Adds the losses of one process to those of the others with the same cause. */
+static void
+add_losses(struct counters_losses *to, const struct counters_losses *from)
+{
+	uint64_t all = counters_get(&to->connections);
+	const struct {
+		counters_value *to;
+		const counters_value *from;
+		bool is_max;
+	} extremes[] = {
+		{ &to->silent_min_ns, &from->silent_min_ns, false },
+		{ &to->silent_max_ns, &from->silent_max_ns, true },
+		{ &to->age_min_ns, &from->age_min_ns, false },
+		{ &to->age_max_ns, &from->age_max_ns, true },
+		{ &to->first_ns, &from->first_ns, false },
+		{ &to->last_ns, &from->last_ns, true },
+	};
+	if (counters_get(&from->connections) == 0)
+		return;
+	for (size_t i = 0; i < sizeof(extremes) / sizeof(extremes[0]); i++) {
+		uint64_t value = counters_get(extremes[i].from);
+		uint64_t known = counters_get(extremes[i].to);
+		if (all == 0 || (extremes[i].is_max ? value > known : value < known))
+			counters_set(extremes[i].to, value);
+	}
+	counters_add(&to->connections, counters_get(&from->connections));
+	counters_add(&to->messages, counters_get(&from->messages));
+}
+
+static void
+collect_losses(const struct counters_map *counters_map, struct result *ret)
+{
+	ret->losses = xcalloc(MESSAGE_LOSS_COUNT * (size_t)2, sizeof(ret->losses[0]));
+	for (int cause = 0; cause < MESSAGE_LOSS_COUNT * 2; cause++) {
+		int why = cause / 2, busy = cause % 2;
+		struct counters_losses sum = { .connections = 0 };
+		for (uint32_t i = 0; i < counters_map->count; i++)
+			add_losses(
+			    &sum, &counters_map_at(counters_map, i)->losses[why][busy]);
+		if (sum.connections == 0)
+			continue;
+		ret->losses[ret->loss_count++] = (struct result_losses){
+			.why = xstrdup(counters_loss_names[why]),
+			.was_idle = busy == 0,
+			.connections = sum.connections,
+			.messages = sum.messages,
+			.silent_min_ns = sum.silent_min_ns,
+			.silent_max_ns = sum.silent_max_ns,
+			.age_min_ns = sum.age_min_ns,
+			.age_max_ns = sum.age_max_ns,
+			.first_at = format_monotonic(sum.first_ns),
+			.last_at = format_monotonic(sum.last_ns),
+		};
 	}
 }
 
@@ -340,6 +442,8 @@ result_collect(const struct plan *plan, const struct counters_map *counters_map,
 		collect_counters(counters_map_at(counters_map, i), ret);
 	result_lost_connections_sort(ret);
 	collect_targets(plan, counters_map, ret);
+	collect_addresses(plan, counters_map, ret);
+	collect_losses(counters_map, ret);
 	read_counters(&sum, ret);
 	collect_times(plan, counters_map, &sum, sampler, ret);
 	collect_ports(plan, sampler, &ret->ports);

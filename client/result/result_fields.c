@@ -48,6 +48,12 @@ static const struct json_record_field connections_fields[] = {
 	JSON_RECORD(CONNECTIONS, lost, JSON_RECORD_SUM),
 	JSON_RECORD(CONNECTIONS, reset, JSON_RECORD_SUM),
 	JSON_RECORD(CONNECTIONS, first, JSON_RECORD_SUM),
+	{ .name = "close",
+	    .offset = offsetof(CONNECTIONS, close),
+	    .kind = JSON_RECORD_COUNTS,
+	    .sum = JSON_RECORD_SUM,
+	    .names = counters_close_names,
+	    .may_miss = true },
 	END,
 };
 
@@ -141,6 +147,32 @@ const struct json_record_field result_target_fields[] = {
 	END,
 };
 
+#define ADDRESS struct result_address
+const struct json_record_field result_address_fields[] = {
+	JSON_RECORD(ADDRESS, target, JSON_RECORD_OWN),
+	JSON_RECORD(ADDRESS, address, JSON_RECORD_OWN),
+	JSON_RECORD(ADDRESS, attempted, JSON_RECORD_SUM),
+	JSON_RECORD(ADDRESS, established, JSON_RECORD_SUM),
+	COUNTS(ADDRESS, failed, counters_connect_failure_names),
+	JSON_RECORD(ADDRESS, last_error, JSON_RECORD_OWN),
+	END,
+};
+
+#define LOSSES struct result_losses
+const struct json_record_field result_losses_fields[] = {
+	JSON_RECORD(LOSSES, why, JSON_RECORD_OWN),
+	JSON_RECORD_AS("idle", LOSSES, was_idle, JSON_RECORD_OWN),
+	JSON_RECORD(LOSSES, connections, JSON_RECORD_SUM),
+	JSON_RECORD(LOSSES, messages, JSON_RECORD_SUM),
+	JSON_RECORD(LOSSES, silent_min_ns, JSON_RECORD_OWN),
+	JSON_RECORD(LOSSES, silent_max_ns, JSON_RECORD_MOST),
+	JSON_RECORD(LOSSES, age_min_ns, JSON_RECORD_OWN),
+	JSON_RECORD(LOSSES, age_max_ns, JSON_RECORD_MOST),
+	JSON_RECORD(LOSSES, first_at, JSON_RECORD_OWN),
+	JSON_RECORD(LOSSES, last_at, JSON_RECORD_OWN),
+	END,
+};
+
 #define LOST struct result_lost_connection
 static const struct json_record_field lost_connection_fields[] = {
 	JSON_RECORD(LOST, connection, JSON_RECORD_OWN),
@@ -182,6 +214,7 @@ const struct json_record_field result_second_fields[] = {
 	JSON_RECORD(SECOND, verified, JSON_RECORD_SUM),
 	JSON_RECORD(SECOND, wrong, JSON_RECORD_SUM),
 	JSON_RECORD(SECOND, lost, JSON_RECORD_SUM),
+	JSON_RECORD(SECOND, connections_lost, JSON_RECORD_SUM),
 	JSON_RECORD(SECOND, count, JSON_RECORD_SUM),
 	JSON_RECORD_OF(SECOND, mean_ns, JSON_RECORD_OWN, JSON_RECORD_REAL_OR_NULL),
 	JSON_RECORD_OF(SECOND, p50_ns, JSON_RECORD_OWN, JSON_RECORD_COUNT_OR_NULL),
@@ -275,6 +308,9 @@ const struct result_list result_ledger_servers = LIST_AS(
 
 const struct result_list result_lists[] = {
 	LIST(targets, target_count, .fields = result_target_fields),
+	LIST(addresses, address_count, .fields = result_address_fields,
+	    .is_optional = true),
+	LIST(losses, loss_count, .fields = result_losses_fields, .is_optional = true),
 	LIST(lost_connections, lost_connection_count, .fields = lost_connection_fields,
 	    .is_appended = true),
 	LIST(mismatches, mismatch_count, .row = RESULT_MISMATCH, .is_appended = true),

@@ -18,6 +18,8 @@ extern const struct json_record_field result_fields[];
 extern const struct json_record_field result_plan_fields[];
 extern const struct json_record_field result_messages_fields[];
 extern const struct json_record_field result_target_fields[];
+extern const struct json_record_field result_address_fields[];
+extern const struct json_record_field result_losses_fields[];
 extern const struct json_record_field result_second_fields[];
 extern const struct json_record_field result_rank_fields[];
 extern const struct json_record_field result_trust_fields[];  /* without the verdict */
@@ -33,6 +35,7 @@ struct result_list {
 	size_t row_bytes;
 	enum result_row row;
 	bool is_appended; /* a merge appends the rows of all results */
+	bool is_optional; /* results of earlier versions do not have it */
 	const struct json_record_field *fields; /* RESULT_RECORD */
 };
 extern const struct result_list result_lists[];

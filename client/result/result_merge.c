@@ -217,6 +217,85 @@ add_targets(struct result *into, const struct result *from)
 	}
 }
 
+static struct result_address *
+find_address(struct result *result, const struct result_address *other)
+{
+	for (size_t i = 0; i < result->address_count; i++)
+		if (strcmp(result->addresses[i].target, other->target) == 0 &&
+		    strcmp(result->addresses[i].address, other->address) == 0)
+			return &result->addresses[i];
+	result->addresses = xreallocarray(
+	    result->addresses, result->address_count + 1, sizeof(result->addresses[0]));
+	struct result_address *address = &result->addresses[result->address_count++];
+	*address = (struct result_address){
+		.target = xstrdup(other->target),
+		.address = xstrdup(other->address),
+		.last_error = xstrdup(""),
+	};
+	return address;
+}
+
+/* Adds the addresses of another result: hosts may resolve a name differently. */
+static void
+add_addresses(struct result *into, const struct result *from)
+{
+	for (size_t i = 0; i < from->address_count; i++) {
+		const struct result_address *other = &from->addresses[i];
+		struct result_address *address = find_address(into, other);
+		json_record_add(result_address_fields, address, other);
+		if (other->last_error[0] == '\0')
+			continue;
+		free(address->last_error);
+		address->last_error = xstrdup(other->last_error);
+	}
+}
+
+/* NULL if none has that cause yet. */
+static struct result_losses *
+find_losses(struct result *result, const struct result_losses *other)
+{
+	for (size_t i = 0; i < result->loss_count; i++)
+		if (strcmp(result->losses[i].why, other->why) == 0 &&
+		    result->losses[i].was_idle == other->was_idle)
+			return &result->losses[i];
+	return NULL;
+}
+
+static void
+replace(char **text, const char *other)
+{
+	free(*text);
+	*text = xstrdup(other);
+}
+
+/* Adds the losses of another result, by their cause. */
+static void
+add_losses(struct result *into, const struct result *from)
+{
+	for (size_t i = 0; i < from->loss_count; i++) {
+		const struct result_losses *other = &from->losses[i];
+		struct result_losses *losses = find_losses(into, other);
+		if (losses == NULL) {
+			into->losses = xreallocarray(into->losses, into->loss_count + 1,
+			    sizeof(into->losses[0]));
+			losses = &into->losses[into->loss_count++];
+			*losses = *other;
+			copy_texts(result_losses_fields, losses);
+			continue;
+		}
+		json_record_add(result_losses_fields, losses, other);
+		if (other->silent_min_ns < losses->silent_min_ns)
+			losses->silent_min_ns = other->silent_min_ns;
+		if (other->age_min_ns < losses->age_min_ns)
+			losses->age_min_ns = other->age_min_ns;
+		/* All times have the same format. */
+		if (strcmp(other->first_at, losses->first_at) < 0)
+			replace(&losses->first_at, other->first_at);
+		if (strcmp(other->last_at, losses->last_at) > 0)
+			replace(&losses->last_at, other->last_at);
+	}
+}
+
 static void
 append_rows(
     const struct result_list *list, struct result *into, const struct result *from)
@@ -290,6 +369,8 @@ result_merge(struct result *into, const struct result *from, char *error)
 	if (into->plan.ranks <= 1)
 		into->plan.connections += from->plan.connections;
 	add_targets(into, from);
+	add_addresses(into, from);
+	add_losses(into, from);
 	add_lists(into, from);
 	add_times(into, from);
 	if (!fits(into))

@@ -184,6 +184,8 @@ read_list(const struct result_list *list, struct json_reader *reader,
 {
 	const json_t *array, *one;
 	size_t i;
+	if (list->is_optional && json_object_get(root, list->name) == NULL)
+		return;
 	array = json_reader_member(reader, root, "", list->name, JSON_ARRAY);
 	*result_list_items(list, ret) =
 	    json_reader_room(reader, array, list->name, list->row_bytes);

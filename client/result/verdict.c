@@ -67,6 +67,10 @@ value_of(const struct threshold *threshold, const struct result *result)
 	case THRESHOLD_FAILED:
 		return of_all(threshold, result_failed(result->connections.failed),
 		    result->connections.attempted);
+	case THRESHOLD_ABORTED:
+		return of_all(threshold, result_aborted(&result->connections),
+		    result_aborted(&result->connections) +
+			result->connections.close[CLOSE_END_FIN]);
 	case THRESHOLD_RATE:
 		return result->messages_per_s;
 	}

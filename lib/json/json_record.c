@@ -152,6 +152,8 @@ static void
 read_counts(const struct json_record_field *field, struct json_reader *reader,
     const json_t *from, const char *where, uint64_t *ret)
 {
+	if (field->may_miss && json_object_get(from, field->name) == NULL)
+		return;
 	const json_t *counts =
 	    json_reader_member(reader, from, where, field->name, JSON_OBJECT);
 	char path[PATH_MAX_BYTES];

@@ -1,3 +1,5 @@
+#include <errno.h>
+
 #include "tests/lib/conn_fixture.h"
 
 static void
@@ -161,6 +163,199 @@ counts_one_attempt_for_a_name_with_several_addresses(void **state)
 	close(bound);
 }
 
+/* An address with a full accept queue, which answers no SYN. */
+static int
+listen_full(struct address *ret, int waiting[4])
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	ret->in = (struct sockaddr_in){ .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	ret->length = sizeof(ret->in);
+	assert_int_equal(bind(fd, (void *)&ret->in, ret->length), 0);
+	assert_int_equal(getsockname(fd, (void *)&ret->in, &ret->length), 0);
+	assert_int_equal(listen(fd, 0), 0);
+	for (int i = 0; i < 4; i++) {
+		waiting[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+		connect(waiting[i], (void *)&ret->in, ret->length);
+	}
+	return fd;
+}
+
+static void
+the_time_of_a_connect_counts_from_its_first_address(void **state)
+{
+	struct conn_fixture *fixture = *state;
+	struct plan_target *target = &fixture->plan.targets[0];
+	const struct counters *counters = fixture->ctx.counters;
+	const struct counters_address *addresses = counters->targets[0].addresses;
+	int waiting[4];
+
+	target->addresses[1] = target->addresses[0];
+	target->address_count = 2;
+	int full = listen_full(&target->addresses[0], waiting);
+	start_connect(fixture);
+	usleep(30000);
+	conn_on_timer(&fixture->ctx, &fixture->conn);
+	while (fixture->conn.state != CONN_OPEN)
+		run_once(fixture);
+	assert_true(
+	    histogram_min(counters->histograms[LATENCY_CONNECT]) >= 30 * NS_PER_MS);
+	assert_true(counters_get(&addresses[0].attempted) == 1);
+	assert_true(counters_get(&addresses[0].failed[CONNECT_FAILURE_TIMEOUT]) == 1);
+	assert_true(counters_get(&addresses[0].established) == 0);
+	assert_int_equal(atomic_load(&addresses[0].last_errno), ETIMEDOUT);
+	assert_true(counters_get(&addresses[1].attempted) == 1);
+	assert_true(counters_get(&addresses[1].established) == 1);
+	assert_true(counters_get(&counters->targets[0].established) == 1);
+	assert_true(
+	    counters_get(&counters->connections_failed[CONNECT_FAILURE_TIMEOUT]) == 0);
+	for (int i = 0; i < 4; i++)
+		close(waiting[i]);
+	close(full);
+}
+
+static void
+a_reconnect_tries_every_address_from_the_last_good_one_on(void **state)
+{
+	struct conn_fixture *fixture = *state;
+	struct plan_target *target = &fixture->plan.targets[0];
+	const struct counters *counters = fixture->ctx.counters;
+	const struct counters_address *addresses = counters->targets[0].addresses;
+	struct sockaddr_in refusing = target->addresses[0].in;
+	socklen_t length = sizeof(refusing);
+	int bound = socket(AF_INET, SOCK_STREAM, 0);
+
+	refusing.sin_port = 0;
+	assert_int_equal(bind(bound, (void *)&refusing, length), 0);
+	assert_int_equal(getsockname(bound, (void *)&refusing, &length), 0);
+	target->addresses[1] = target->addresses[0];
+	target->addresses[1].in = refusing;
+	target->address_count = 2;
+	/* The second address served it last, and is gone. */
+	fixture->conn.address = 1;
+	start_connect(fixture);
+	while (fixture->conn.state != CONN_OPEN)
+		run_once(fixture);
+	assert_true(counters_get(&addresses[1].failed[CONNECT_FAILURE_REFUSED]) == 1);
+	assert_true(counters_get(&addresses[0].established) == 1);
+	assert_int_equal(fixture->conn.address, 0);
+	close(bound);
+}
+
+/* Sends one message, receives its answer, and sends our FIN. */
+static void
+finish_messages(struct conn_fixture *fixture)
+{
+	fixture->plan.messages = 1;
+	connect_both(fixture);
+	send_messages(fixture, 1);
+	peer_reads(fixture, strlen(MESSAGE));
+	peer_answers(fixture, 1);
+	while (fixture->conn.state == CONN_OPEN)
+		run_once(fixture);
+	assert_int_equal(fixture->conn.state, CONN_CLOSING);
+}
+
+static void
+assert_closed(const struct conn_fixture *fixture, enum close_end end)
+{
+	assert_int_equal(fixture->conn.state, CONN_DONE);
+	for (int i = 0; i < CLOSE_END_COUNT; i++)
+		assert_true(
+		    counters_get(&fixture->ctx.counters->connections_closed[i]) ==
+		    (i == (int)end ? 1 : 0));
+	assert_true(counters_get(&fixture->ctx.counters->connections_lost) == 0);
+}
+
+static void
+counts_a_fin_that_follows_ours_as_closed_in_order(void **state)
+{
+	struct conn_fixture *fixture = *state;
+
+	finish_messages(fixture);
+	peer_closes(fixture);
+	run_once(fixture);
+	assert_closed(fixture, CLOSE_END_FIN);
+}
+
+static void
+counts_a_reset_that_follows_our_fin(void **state)
+{
+	struct conn_fixture *fixture = *state;
+	const struct linger reset = { .l_onoff = 1, .l_linger = 0 };
+
+	finish_messages(fixture);
+	setsockopt(fixture->peer, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+	peer_closes(fixture);
+	run_once(fixture);
+	assert_closed(fixture, CLOSE_END_RESET);
+}
+
+static void
+counts_a_fin_that_does_not_come_within_a_second(void **state)
+{
+	struct conn_fixture *fixture = *state;
+	const struct timer_wheel *wheel = &fixture->ctx.timer_wheel;
+
+	finish_messages(fixture);
+	assert_true(timer_wheel_deadline(wheel, 0) - fixture->conn.state_since_ns >=
+	    PLAN_CLOSE_TIMEOUT_NS);
+	conn_on_timer(&fixture->ctx, &fixture->conn);
+	assert_closed(fixture, CLOSE_END_TIMEOUT);
+	assert_true(
+	    histogram_count(fixture->ctx.counters->histograms[LATENCY_CLOSE]) == 0);
+}
+
+/* With --half-close our FIN may be older than the last answer. */
+static void
+waits_a_second_for_the_fin_after_a_late_answer(void **state)
+{
+	struct conn_fixture *fixture = *state;
+
+	fixture->plan.messages = 1;
+	fixture->plan.half_close = true;
+	connect_both(fixture);
+	send_messages(fixture, 1);
+	assert_true(fixture->conn.is_write_shut);
+	fixture->conn.state_since_ns -= 3 * NS_PER_S;
+	peer_reads(fixture, strlen(MESSAGE));
+	peer_answers(fixture, 1);
+	while (fixture->conn.state == CONN_OPEN)
+		run_once(fixture);
+	assert_int_equal(fixture->conn.state, CONN_CLOSING);
+	assert_true(timer_wheel_deadline(&fixture->ctx.timer_wheel, 0) >=
+	    fixture->conn.received_ns + PLAN_CLOSE_TIMEOUT_NS);
+	peer_closes(fixture);
+	run_once(fixture);
+	assert_closed(fixture, CLOSE_END_FIN);
+}
+
+static void
+adds_losses_by_cause_with_silence_and_age(void **state)
+{
+	struct conn_fixture *fixture = *state;
+	const struct counters_losses *idle =
+	    &fixture->ctx.counters->losses[MESSAGE_LOSS_CLOSED][0];
+	const struct counters_losses *busy =
+	    &fixture->ctx.counters->losses[MESSAGE_LOSS_CLOSED][1];
+
+	connect_both(fixture);
+	fixture->conn.received_ns -= 3 * NS_PER_S;
+	fixture->conn.opened_ns -= 5 * NS_PER_S;
+	peer_closes_and_conn_notices(fixture);
+	assert_true(counters_get(&idle->connections) == 1);
+	assert_true(counters_get(&idle->messages) == 0);
+	assert_true(counters_get(&idle->silent_min_ns) >= 3 * NS_PER_S);
+	assert_true(counters_get(&idle->age_max_ns) >= 5 * NS_PER_S);
+	connect_both(fixture);
+	send_messages(fixture, 2);
+	peer_reads(fixture, 2 * strlen(MESSAGE));
+	peer_closes_and_conn_notices(fixture);
+	assert_true(counters_get(&busy->connections) == 1);
+	assert_true(counters_get(&busy->messages) == 2);
+	assert_true(counters_get(&idle->connections) == 1);
+}
+
 static void
 clears_the_timer_of_a_connection_that_waits_to_connect(void **state)
 {
@@ -189,6 +384,13 @@ main(void)
 		RUN(counts_messages_in_flight_as_lost_when_the_peer_closes_early),
 		RUN(handles_an_answer_and_eof_in_one_event),
 		RUN(counts_one_attempt_for_a_name_with_several_addresses),
+		RUN(the_time_of_a_connect_counts_from_its_first_address),
+		RUN(a_reconnect_tries_every_address_from_the_last_good_one_on),
+		RUN(counts_a_fin_that_follows_ours_as_closed_in_order),
+		RUN(counts_a_reset_that_follows_our_fin),
+		RUN(counts_a_fin_that_does_not_come_within_a_second),
+		RUN(waits_a_second_for_the_fin_after_a_late_answer),
+		RUN(adds_losses_by_cause_with_silence_and_age),
 		RUN(clears_the_timer_of_a_connection_that_waits_to_connect),
 		RUN(lockstep_continues_beyond_round_2_to_the_32),
 #undef RUN

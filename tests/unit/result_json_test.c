@@ -1,5 +1,6 @@
 #include <stdio.h>
 
+#include "client/report/report_connections.h"
 #include "client/report/report_summary.h"
 #include "tests/lib/finished_run_fixture.h"
 
@@ -102,16 +103,18 @@ lists_lost_connections_in_order_of_time(void **state)
 	back = read_back(text);
 	assert_int_equal(back.lost_connection_count, 2);
 	assert_int_equal(back.lost_connections[0].connection, 5);
-	assert_string_equal(report_summary_outstanding(&back.lost_connections[0], line),
+	assert_string_equal(
+	    report_connections_outstanding(&back.lost_connections[0], line),
 	    "idle for 1 s when it was closed; nothing was outstanding");
-	assert_non_null(strstr(report_summary_lost(&back.lost_connections[1], line),
+	assert_non_null(strstr(report_connections_lost(&back.lost_connections[1], line),
 	    "connection 3 (10.0.0.1:40000 to 10.0.0.2:80): timeout at "));
-	assert_string_equal(report_summary_outstanding(&back.lost_connections[1], line),
-	    "messages 16 to 23 outstanding, the oldest for 1 s, 2 of 64 bytes of its reply received; nothing received for 4 s; 512 bytes sent, never acknowledged");
+	assert_string_equal(
+	    report_connections_outstanding(&back.lost_connections[1], line),
+	    "messages 16 to 23 outstanding, the oldest for 1 s, 2 of 64 bytes of its reply received; nothing received for 4 s; no acknowledgement received for 512 bytes sent");
 	/* A reset may arrive before the acknowledgement. */
 	back.lost_connections[1].waited_ns = 1000000;
 	assert_non_null(
-	    strstr(report_summary_outstanding(&back.lost_connections[1], line),
+	    strstr(report_connections_outstanding(&back.lost_connections[1], line),
 		"512 bytes sent, not yet acknowledged"));
 	free(text);
 	result_finish(&result);

@@ -1,0 +1,202 @@
+#include "client/report/report_connections.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/clock.h"
+#include "lib/printable.h"
+#include "lib/units.h"
+
+/* Unacknowledged bytes this young may still be on their way. */
+#define ACKNOWLEDGEMENT_NS (200 * NS_PER_MS)
+#define WAIT_SHARE_SHOWN 0.01 /* of the time of all connections */
+#define RANGE_MAX (2 * UNITS_TEXT_MAX + 8)
+
+const char *
+report_connections_close(const struct result *result, char *out)
+{
+	const uint64_t *close = result->connections.close;
+	struct report_line line = report_line_start(out);
+	char number[UNITS_TEXT_MAX], time[UNITS_TEXT_MAX];
+	if (result_aborted(&result->connections) == 0)
+		return out;
+	report_line_add(
+	    &line, "%s in order", units_show_count(close[CLOSE_END_FIN], number));
+	if (close[CLOSE_END_RESET] > 0)
+		report_line_add(&line, "%s by a reset from the peer",
+		    units_show_count(close[CLOSE_END_RESET], number));
+	if (close[CLOSE_END_TIMEOUT] > 0)
+		report_line_add(&line, "%s without a FIN from the peer for %s",
+		    units_show_count(close[CLOSE_END_TIMEOUT], number),
+		    units_show_duration(PLAN_CLOSE_TIMEOUT_NS, time));
+	return out;
+}
+
+const char *
+report_connections_wait(const struct result *result, char *out)
+{
+	const struct result_connections *c = &result->connections;
+	double waited_s =
+	    (double)c->close[CLOSE_END_TIMEOUT] * PLAN_CLOSE_TIMEOUT_NS / 1e9;
+	double all_s = result->elapsed_s * (double)c->requested;
+	bool reopens =
+	    result->plan.messages_per_connection > 0 || result->plan.lifetime_ns > 0;
+	out[0] = '\0';
+	if (reopens && all_s > 0 && waited_s / all_s >= WAIT_SHARE_SHOWN)
+		snprintf(out, REPORT_LINE_MAX,
+		    "waiting for these FINs took %.0f %% of the connections' time and lowered the throughput",
+		    100 * fmin(1, waited_s / all_s));
+	return out;
+}
+
+const char *
+report_connections_address(const struct result_address *address, char *out)
+{
+	uint64_t failed = result_failed(address->failed);
+	struct report_line line = report_line_start(out);
+	char number[UNITS_TEXT_MAX], all[UNITS_TEXT_MAX];
+	if (strcmp(address->target, address->address) == 0)
+		return out;
+	report_line_add(&line, "%.128s at %.64s: ", address->target, address->address);
+	line.separator = "";
+	if (address->attempted == 0)
+		report_line_add(&line, "not used");
+	else
+		report_line_add(&line, "%s of %s attempts established",
+		    units_show_count(address->established, number),
+		    units_show_count(address->attempted, all));
+	for (int i = 0; i < CONNECT_FAILURE_COUNT; i++)
+		if (address->failed[i] > 0)
+			report_line_add(&line, "%s %s",
+			    units_show_count(address->failed[i], number),
+			    counters_connect_failure_names[i]);
+	line.separator = ": ";
+	if (failed > 0 && address->last_error[0] != '\0')
+		report_line_add(&line, "%.128s", address->last_error);
+	printable_sanitize(out);
+	return out;
+}
+
+/* "3 s", or "2.9 s to 3.1 s". */
+static const char *
+format_range(uint64_t min_ns, uint64_t max_ns, char *out)
+{
+	char low[UNITS_TEXT_MAX], high[UNITS_TEXT_MAX];
+	units_show_duration(min_ns, low);
+	units_show_duration(max_ns, high);
+	if (strcmp(low, high) == 0)
+		snprintf(out, RANGE_MAX, "%s", low);
+	else
+		snprintf(out, RANGE_MAX, "%s to %s", low, high);
+	return out;
+}
+
+static const char *
+verb_of(const char *why)
+{
+	if (strcmp(why, "timeout") == 0)
+		return "timed out";
+	return strcmp(why, "reset") == 0 ? "reset by the peer" : "closed by the peer";
+}
+
+const char *
+report_connections_losses(const struct result_losses *losses, char *out)
+{
+	struct report_line line = report_line_start(out);
+	char number[UNITS_TEXT_MAX], range[RANGE_MAX];
+	report_line_add(&line, "%s connection%s %s",
+	    units_show_count(losses->connections, number),
+	    report_line_plural(losses->connections), verb_of(losses->why));
+	line.separator = " ";
+	if (losses->was_idle)
+		report_line_add(&line, "while idle");
+	else
+		report_line_add(&line, "with %s message%s in flight",
+		    units_show_count(losses->messages, number),
+		    report_line_plural(losses->messages));
+	line.separator = ": ";
+	report_line_add(&line, "nothing received for %s",
+	    format_range(losses->silent_min_ns, losses->silent_max_ns, range));
+	report_line_add(&line, "%s after the connect",
+	    format_range(losses->age_min_ns, losses->age_max_ns, range));
+	line.separator = "; ";
+	if (strcmp(losses->first_at, losses->last_at) != 0)
+		report_line_add(
+		    &line, "from %.32s to %.32s", losses->first_at, losses->last_at);
+	else
+		report_line_add(&line, "at %.32s", losses->first_at);
+	printable_sanitize(out);
+	return out;
+}
+
+bool
+report_connections_is_example(const struct result *result, size_t index)
+{
+	const struct result_lost_connection *lost = &result->lost_connections[index];
+	for (size_t i = 0; i < index; i++) {
+		const struct result_lost_connection *other =
+		    &result->lost_connections[i];
+		if (strcmp(other->why, lost->why) == 0 &&
+		    (other->messages == 0) == (lost->messages == 0))
+			return false;
+	}
+	return true;
+}
+
+const char *
+report_connections_lost(const struct result_lost_connection *lost, char *out)
+{
+	snprintf(out, REPORT_LINE_MAX,
+	    "connection %llu (%.64s to %.64s): %.16s at %.32s",
+	    (unsigned long long)lost->connection, lost->local, lost->remote, lost->why,
+	    lost->at);
+	return out;
+}
+
+/* "messages 16 to 23 outstanding, the oldest for 1 s, 0 of 64 bytes of its reply
+ * received" */
+static void
+add_outstanding(struct report_line *line, const struct result_lost_connection *lost)
+{
+	uint64_t last = lost->message + lost->messages - 1;
+	char first[UNITS_TEXT_MAX], number[UNITS_TEXT_MAX], time[UNITS_TEXT_MAX];
+	units_show_count(lost->message, first);
+	units_show_duration(lost->waited_ns, time);
+	if (lost->messages == 1)
+		report_line_add(line, "message %s outstanding for %s", first, time);
+	else
+		report_line_add(line,
+		    "messages %s to %s outstanding, the oldest for %s", first,
+		    units_show_count(last, number), time);
+	report_line_add(line, "%s of %s bytes of its reply received",
+	    units_show_count(lost->answer_bytes, number),
+	    units_show_count(lost->answer_length, time));
+}
+
+const char *
+report_connections_outstanding(const struct result_lost_connection *lost, char *out)
+{
+	struct report_line line = report_line_start(out);
+	char number[UNITS_TEXT_MAX];
+	units_show_duration(lost->silent_ns, number);
+	if (lost->messages == 0) {
+		report_line_add(&line, "idle for %s when it was closed", number);
+	} else {
+		add_outstanding(&line, lost);
+		line.separator = "; ";
+		report_line_add(&line, "nothing received for %s", number);
+	}
+	line.separator = "; ";
+	if (lost->unacknowledged > 0)
+		report_line_add(&line,
+		    lost->waited_ns < ACKNOWLEDGEMENT_NS
+			? "%s bytes sent, not yet acknowledged"
+			: "no acknowledgement received for %s bytes sent",
+		    units_show_count(lost->unacknowledged, number));
+	else
+		report_line_add(&line,
+		    lost->messages == 0 ? "nothing was outstanding"
+					: "all bytes sent were acknowledged");
+	return out;
+}
