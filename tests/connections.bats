@@ -65,3 +65,60 @@ start_closing_server() # END [ARG...]
 	grep -q '<b>12</b><span>connections lost' page.html
 	grep -q '12 connections closed by the peer while idle' page.html
 }
+
+# Starts three servers with their admin sockets; their endpoints are in ENDPOINTS.
+start_three_servers()
+{
+	local i
+	ENDPOINTS=()
+	for i in 0 1 2; do
+		start_server $i 127.0.0.1:0
+		ENDPOINTS+=("$(sed -nE 's/.*listening on (.*) \(.*/\1/p' server$i.log)")
+	done
+}
+
+start_server() # NUMBER ADDRESS
+{
+	spawn "server$1" "$YODELD" --workers 1 --listen "$2=echo" --set "admin.socket=$PWD/$1.sock"
+	wait_until grep -q ': ready: ' "server$1.log"
+}
+
+# Runs a load on the three servers in the background.
+start_reconciled_load() # ARG...
+{
+	spawn load "$YODEL" -c 6 -d 3s -R 300 --framing line --connect-timeout 1s --timeout 1s "$@" \
+		--ledger "unix:$PWD/0.sock" --ledger "unix:$PWD/1.sock" --ledger "unix:$PWD/2.sock" \
+		--json result.json "${ENDPOINTS[@]}"
+	LOAD=$SPAWNED
+	# The restart is later than the first reading by more than the clocks may differ.
+	sleep 0.5
+	wait_until eval '[ "$(ss -Htn state established "( dport = :${ENDPOINTS[1]##*:} )" | wc -l)" -ge 2 ]'
+}
+
+@test "a server that is killed leaves the other ledgers reconciled" {
+	start_three_servers
+	start_reconciled_load
+	kill -KILL "$(<server1.pid)" "$(children_of "$(<server1.pid)")"
+	local status=0
+	wait "$LOAD" || status=$?
+	[ $status = 1 ]
+	result_matches '[s["state"] for s in r["ledger"]["servers"]] == ["reconciled", "gone", "reconciled"]'
+	result_matches 'all(r["ledger"]["servers"][i]["connections_accepted"] == 2 for i in (0, 2))'
+	result_matches 'r["ledger"]["consistent"] and 0 <= r["ledger"]["unaccounted_messages"] <= lost'
+	grep -q '2 of 3 servers reconciled: at least [4-9] of' load.out
+	grep -qE -- "- unix:$PWD/1.sock: gone when it was asked at 20.*: at most [0-9]+ messages? unaccounted" load.out
+}
+
+@test "a server that restarts is told by its time, even if its counters have not decreased" {
+	start_three_servers
+	start_reconciled_load
+	kill -KILL "$(<server1.pid)" "$(children_of "$(<server1.pid)")"
+	wait_until has_ended "$(<server1.pid)"
+	start_server 1 "${ENDPOINTS[1]}"
+	local status=0
+	wait "$LOAD" || status=$?
+	[ $status = 1 ]
+	result_matches '[s["state"] for s in r["ledger"]["servers"]] == ["reconciled", "restarted", "reconciled"]'
+	result_matches 'r["started_at"][:10] <= r["ledger"]["servers"][1]["at"][:10]'
+	grep -qE -- "- unix:$PWD/1.sock: restarted at 20.*: at most [0-9]+ messages? unaccounted" load.out
+}

@@ -234,6 +234,24 @@ add_disagreement(struct report_line *line, const struct reconciliation *l)
 		report_line_add(line, "(several servers? name each with --ledger)");
 }
 
+/* Some servers could not be read: what the others counted. */
+static void
+add_partial(struct report_line *line, const struct reconciliation *l)
+{
+	char some[UNITS_TEXT_MAX], all[UNITS_TEXT_MAX];
+	report_line_add(line, "%zu of %zu servers reconciled",
+	    l->server_count - reconcile_missing(l), l->server_count);
+	line->separator = ": ";
+	report_line_add(line, "at least %s of %s connections accepted",
+	    units_show_count(l->server.connections_accepted, some),
+	    units_show_count(l->client.connections_established, all));
+	report_line_add(line, "%s of %s bytes received",
+	    units_show_count(l->server.bytes_received, some),
+	    units_show_count(l->client.bytes_sent, all));
+	if (!l->consistent)
+		report_line_add(line, "MORE than the client sent");
+}
+
 static bool
 is_equal(const struct reconciliation *l)
 {
@@ -251,7 +269,9 @@ report_summary_ledger(const struct result *result, char *out)
 	char number[UNITS_TEXT_MAX];
 	if (!result->has_ledger)
 		return out;
-	if (is_equal(ledger))
+	if (reconcile_missing(ledger) > 0)
+		add_partial(&line, ledger);
+	else if (is_equal(ledger))
 		add_agreement(&line, ledger);
 	else
 		add_disagreement(&line, ledger);
@@ -264,6 +284,26 @@ report_summary_ledger(const struct result *result, char *out)
 	return out;
 }
 
+static void
+add_missing_server(
+    char *out, const struct result *result, const struct reconciled_server *server)
+{
+	struct report_line line = report_line_start(out);
+	uint64_t messages = result->ledger.unaccounted_messages;
+	char number[UNITS_TEXT_MAX];
+	if (server->error[0] != '\0')
+		report_line_add(&line,
+		    "%.128s: gone when it was asked at %.32s (%.128s)", server->where,
+		    server->at, server->error);
+	else
+		report_line_add(
+		    &line, "%.128s: restarted at %.32s", server->where, server->at);
+	line.separator = ": ";
+	report_line_add(&line, "at most %s message%s unaccounted",
+	    units_show_count(messages, number), report_line_plural(messages));
+	printable_sanitize(out);
+}
+
 bool
 report_summary_server(const struct result *result, size_t index, char *out)
 {
@@ -272,6 +312,10 @@ report_summary_server(const struct result *result, size_t index, char *out)
 	if (index >= result->ledger.server_count)
 		return false;
 	const struct reconciled_server *server = &result->ledger.servers[index];
+	if (server->at[0] != '\0') {
+		add_missing_server(out, result, server);
+		return true;
+	}
 	snprintf(out, REPORT_SUMMARY_MAX,
 	    "%.128s: accepted %s connection%s, received %s bytes", server->where,
 	    units_show_count(server->connections_accepted, number),

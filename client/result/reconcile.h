@@ -17,6 +17,11 @@
  * messages than it lost (framing stream has no messages that both sides can count).
  * Everything else is unexplained and fails the run. A killed worker may not have
  * counted its last work: then the server's counters may be lower.
+ *
+ * A server whose counters of the run are lost (it restarted, or does not answer any
+ * more) does not end this: the others are added up, and can only contradict the client
+ * by having counted more. Messages that neither a reply nor another server accounts for
+ * are then unaccounted.
  */
 #ifndef CLIENT_RESULT_RECONCILE_H
 #define CLIENT_RESULT_RECONCILE_H
@@ -35,17 +40,34 @@ struct server_totals {
 	uint64_t bytes_received, bytes_sent, bytes_dropped;
 	uint64_t worker_lost; /* connections closed because their worker died */
 	uint64_t retransmits;
+	uint64_t generation; /* raised by each reload and upgrade; 0: not known */
+	uint64_t uptime_ns;  /* 0: not known */
+	/* CLOCK_MONOTONIC of the client, set by the caller: it was read between these.
+	 */
+	uint64_t asked_ns, answered_ns;
+};
+
+enum reconcile_state {
+	RECONCILE_READ,
+	RECONCILE_RESTARTED, /* `after` is from another process than `before` */
+	RECONCILE_GONE,      /* `after` could not be read */
 };
 
 /* A server that a run uses. */
 struct reconcile_server {
 	const char *where; /* operand of --ledger */
 	struct server_totals before, after;
+	enum reconcile_state state;
+	uint64_t at_ns;  /* CLOCK_REALTIME: it restarted, or did not answer */
+	char error[256]; /* RECONCILE_GONE */
 };
 
-/* The counters of one of several servers during the run. */
+/* The counters of a server during the run; of one that restarted, since then. */
 struct reconciled_server {
 	char *where;
+	char *state; /* "reconciled", "restarted", "gone" */
+	char *at;    /* of the others, RFC 3339; "": its counters are known */
+	char *error; /* of a server that is gone */
 	uint64_t connections_accepted, bytes_received, bytes_sent;
 };
 
@@ -65,7 +87,9 @@ struct reconciliation {
 	struct {
 		uint64_t connections, messages, bytes;
 	} unexplained;
-	struct reconciled_server *servers; /* if there are several */
+	uint64_t unaccounted_messages; /* at most, on servers that are not read */
+	struct reconciled_server
+	    *servers; /* if there are several, or one is not read */
 	size_t server_count;
 };
 
@@ -73,11 +97,17 @@ struct reconciliation {
 int reconcile_read_totals(const char *text, struct server_totals *ret, char *error,
     size_t error_size) __attribute__((warn_unused_result));
 
-/* False if a counter decreased: `after` is from another server process. */
+/* False if `after` is from another server process: a counter decreased, or it is
+ * younger than the time between the two. An upgrade keeps the process and raises the
+ * generation. */
 bool reconcile_is_later(
     const struct server_totals *after, const struct server_totals *before);
 
-/* Fills result->ledger from at least one server; `after` is later for each. */
+/* Servers whose counters of the run are lost. */
+size_t reconcile_missing(const struct reconciliation *ledger);
+
+/* Fills result->ledger from at least one server; `after` is later for each that is in
+ * state RECONCILE_READ. */
 void reconcile_servers(
     struct result *result, const struct reconcile_server *servers, size_t count);
 

@@ -280,6 +280,7 @@ static const struct json_record_field unexplained_fields[] = {
 };
 const struct json_record_field result_ledger_fields[] = {
 	PLAIN(LEDGER, , consistent),
+	PLAIN(LEDGER, , unaccounted_messages),
 	OF_ALL("server", ledger_server_fields),
 	OF_ALL("client", ledger_client_fields),
 	OF_ALL("explained", explained_fields),
@@ -290,6 +291,9 @@ const struct json_record_field result_ledger_fields[] = {
 #define RECONCILED struct reconciled_server
 static const struct json_record_field reconciled_server_fields[] = {
 	PLAIN(RECONCILED, , where),
+	PLAIN(RECONCILED, , state),
+	PLAIN(RECONCILED, , at),
+	PLAIN(RECONCILED, , error),
 	PLAIN(RECONCILED, , connections_accepted),
 	PLAIN(RECONCILED, , bytes_received),
 	PLAIN(RECONCILED, , bytes_sent),

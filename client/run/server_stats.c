@@ -14,13 +14,6 @@
 #define TRIES 40 /* until the server has closed the connections of the run */
 #define PAUSE_US 50000
 
-static int
-refuse(const char *error)
-{
-	log_errorx("%s", error);
-	return EX_UNAVAILABLE;
-}
-
 /* The server's /stats: heap, or NULL with one line in error[PLAN_ERROR_MAX]. */
 static char *
 fetch(const char *where, char *error)
@@ -38,24 +31,27 @@ fetch(const char *where, char *error)
 		    why, sizeof(why), "HTTP status %d, expected 200", response.status);
 		free(response.body);
 	}
-	snprintf(error, PLAN_ERROR_MAX, "--ledger %s: %s", where, why);
+	snprintf(error, PLAN_ERROR_MAX, "%s", why);
 	return NULL;
 }
 
 /* Reads a server's counters, repeatedly until at most `quiet_at` connections are open
- * there: the server sees a close after the client. */
+ * there: the server sees a close after the client. 0, or -1 with one line in
+ * error[PLAN_ERROR_MAX]. */
 static int
-read_one(const char *where, uint64_t quiet_at, struct server_totals *ret)
+read_one(const char *where, uint64_t quiet_at, struct server_totals *ret, char *error)
 {
-	char error[PLAN_ERROR_MAX];
 	for (int i = 0; i < TRIES; i++) {
+		uint64_t asked_ns = clock_now_ns();
 		char *text = fetch(where, error);
 		if (text == NULL)
-			return refuse(error);
-		int rc = reconcile_read_totals(text, ret, error, sizeof(error));
+			return -1;
+		int rc = reconcile_read_totals(text, ret, error, PLAN_ERROR_MAX);
 		free(text);
 		if (rc != 0)
-			return refuse(error);
+			return -1;
+		ret->asked_ns = asked_ns;
+		ret->answered_ns = clock_now_ns();
 		if (ret->connections_open <= quiet_at)
 			break;
 		usleep(PAUSE_US);
@@ -67,40 +63,58 @@ int
 server_stats_open(const struct plan *plan, struct reconcile_server **ret)
 {
 	struct reconcile_server *servers;
+	char error[PLAN_ERROR_MAX];
 	*ret = NULL;
 	if (plan->ledgers.count == 0)
 		return 0;
 	servers = xcalloc(plan->ledgers.count, sizeof(*servers));
 	for (uint32_t i = 0; i < plan->ledgers.count; i++) {
 		servers[i].where = plan->ledgers.items[i];
-		int status = read_one(servers[i].where, UINT64_MAX, &servers[i].before);
-		if (status != 0) {
+		if (read_one(servers[i].where, UINT64_MAX, &servers[i].before, error) <
+		    0) {
+			log_errorx("--ledger %s: %s", servers[i].where, error);
 			free(servers);
-			return status;
+			return EX_UNAVAILABLE;
 		}
 	}
 	*ret = servers;
 	return 0;
 }
 
+/* Reads one server after the run. 0, or -1 after one line on stderr if its counters of
+ * the run are lost. */
+static int
+read_again(struct reconcile_server *server)
+{
+	char error[PLAN_ERROR_MAX];
+	int rc = read_one(
+	    server->where, server->before.connections_open, &server->after, error);
+	server->at_ns = clock_realtime_ns();
+	if (rc < 0) {
+		server->state = RECONCILE_GONE;
+		snprintf(server->error, sizeof(server->error), "%.255s", error);
+		log_errorx("--ledger %s: %s", server->where, error);
+		return -1;
+	}
+	if (reconcile_is_later(&server->after, &server->before))
+		return 0;
+	server->state = RECONCILE_RESTARTED;
+	server->at_ns -= server->after.uptime_ns;
+	log_errorx(
+	    "--ledger %s: the server restarted during the run: its counters before that are lost",
+	    server->where);
+	return -1;
+}
+
 int
 server_stats_reconcile(
     const struct plan *plan, struct reconcile_server *servers, struct result *result)
 {
-	for (uint32_t i = 0; i < plan->ledgers.count; i++) {
-		struct reconcile_server *server = &servers[i];
-		int status = read_one(
-		    server->where, server->before.connections_open, &server->after);
-		if (status != 0)
-			return status;
-		if (!reconcile_is_later(&server->after, &server->before)) {
-			log_errorx(
-			    "--ledger %s: the counters decreased during the run: another server process answers now",
-			    server->where);
-			return EX_UNAVAILABLE;
-		}
-	}
+	int status = 0;
+	for (uint32_t i = 0; i < plan->ledgers.count; i++)
+		if (read_again(&servers[i]) < 0)
+			status = EX_UNAVAILABLE;
 	if (plan->ledgers.count > 0)
 		reconcile_servers(result, servers, plan->ledgers.count);
-	return 0;
+	return status;
 }

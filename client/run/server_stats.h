@@ -12,7 +12,8 @@
 int server_stats_open(const struct plan *plan, struct reconcile_server **ret)
     __attribute__((warn_unused_result));
 
-/* Reads them again and reconciles. 0, or an exit status after one line on stderr. */
+/* Reads them again and reconciles. 0, or an exit status after one line on stderr for
+ * each server whose counters of the run are lost; the others are reconciled. */
 int server_stats_reconcile(const struct plan *plan, struct reconcile_server *servers,
     struct result *result) __attribute__((warn_unused_result));
 

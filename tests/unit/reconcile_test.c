@@ -7,6 +7,7 @@
 /* cmocka needs some of those above */
 #include <cmocka.h>
 
+#include "lib/clock.h"
 #include "client/report/report_summary.h"
 #include "client/result/reconcile.h"
 #include "client/result/result.h"
@@ -316,6 +317,102 @@ sums_the_ledgers_of_several_servers(void **state)
 	result_finish(&result);
 }
 
+static void
+tells_a_restart_from_an_upgrade_by_age_and_generation(void **state)
+{
+	const struct server_totals before = { .connections_accepted = 1,
+		.generation = 1,
+		.uptime_ns = 5 * NS_PER_S,
+		.answered_ns = 100 * NS_PER_S };
+	struct server_totals after = before;
+
+	(void)state;
+	after.asked_ns = 130 * NS_PER_S;
+	after.uptime_ns = 35 * NS_PER_S;
+	assert_true(reconcile_is_later(&after, &before));
+	/* Older than `before`, but not by the time that has passed. */
+	after.uptime_ns = 20 * NS_PER_S;
+	assert_false(reconcile_is_later(&after, &before));
+	/* An upgrade begins a new uptime and keeps the counters. */
+	after.generation = 2;
+	assert_true(reconcile_is_later(&after, &before));
+	after.connections_accepted = 0;
+	assert_false(reconcile_is_later(&after, &before));
+	/* A server that does not tell its age. */
+	after = before;
+	after.asked_ns = 130 * NS_PER_S;
+	after.uptime_ns = 0;
+	assert_true(reconcile_is_later(&after, &before));
+}
+
+/* Two servers are read, one is gone, one restarted. */
+static void
+reconciles_the_servers_that_are_left(void **state)
+{
+	static const struct reconcile_server servers[] = {
+		{ .where = "unix:one",
+		    .after = { .connections_accepted = 1,
+			.messages_received = 10,
+			.bytes_received = 100,
+			.bytes_sent = 100 } },
+		{ .where = "unix:two",
+		    .state = RECONCILE_GONE,
+		    .at_ns = 1700000000 * NS_PER_S,
+		    .before = { .connections_accepted = 50, .bytes_received = 900 },
+		    .error = "Connection refused" },
+		{ .where = "unix:three",
+		    .state = RECONCILE_RESTARTED,
+		    .at_ns = 1700000000 * NS_PER_S,
+		    .before = { .connections_accepted = 70, .bytes_received = 900 },
+		    .after = { .connections_accepted = 2,
+			.messages_received = 5,
+			.bytes_received = 50 } },
+	};
+	struct result result;
+	char line[REPORT_SUMMARY_MAX];
+
+	(void)state;
+	describe(&result, 3);
+	reconcile_servers(&result, servers, 3);
+	assert_true(reconcile_is_consistent(&result));
+	assert_int_equal(result.ledger.server.connections_accepted, 3);
+	assert_int_equal(result.ledger.server.bytes_received, 150);
+	/* What the client got an answer to is accounted for. */
+	assert_int_equal(result.ledger.unaccounted_messages, 3);
+	report_summary_ledger(&result, line);
+	assert_string_equal(line,
+	    "1 of 3 servers reconciled: at least 3 of 5 connections accepted, 150 of 500 bytes received");
+	assert_true(report_summary_server(&result, 1, line));
+	assert_string_equal(line,
+	    "unix:two: gone when it was asked at 2023-11-14T22:13:20.000Z (Connection refused): at most 3 messages unaccounted");
+	assert_true(report_summary_server(&result, 2, line));
+	assert_string_equal(line,
+	    "unix:three: restarted at 2023-11-14T22:13:20.000Z: at most 3 messages unaccounted");
+	result_ledger_clear(&result);
+	/* One server alone, which is gone. */
+	reconcile_servers(&result, &servers[1], 1);
+	assert_true(report_summary_server(&result, 0, line));
+	result_finish(&result);
+}
+
+static void
+those_left_cannot_have_counted_more_than_the_client(void **state)
+{
+	struct reconcile_server servers[] = {
+		{ .where = "unix:one",
+		    .after = { .connections_accepted = 2, .bytes_received = 501 } },
+		{ .where = "unix:two", .state = RECONCILE_GONE },
+	};
+	struct result result;
+
+	(void)state;
+	describe(&result, 3);
+	reconcile_servers(&result, servers, 2);
+	assert_false(reconcile_is_consistent(&result));
+	assert_int_equal(result.ledger.unexplained.bytes, 1);
+	result_finish(&result);
+}
+
 int
 main(void)
 {
@@ -326,6 +423,9 @@ main(void)
 		cmocka_unit_test(describes_the_direction_of_a_loss),
 		cmocka_unit_test(describes_unexplained_bytes),
 		cmocka_unit_test(sums_the_ledgers_of_several_servers),
+		cmocka_unit_test(tells_a_restart_from_an_upgrade_by_age_and_generation),
+		cmocka_unit_test(reconciles_the_servers_that_are_left),
+		cmocka_unit_test(those_left_cannot_have_counted_more_than_the_client),
 		cmocka_unit_test(losses_of_the_client_explain_differences),
 		cmocka_unit_test(unexplained_differences_fail),
 		cmocka_unit_test(a_connection_that_was_given_up_may_have_been_accepted),

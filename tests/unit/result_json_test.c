@@ -143,8 +143,13 @@ round_trips_a_result_through_json(void **state)
 	result.ledger.servers = calloc(1, sizeof(result.ledger.servers[0]));
 	assert_non_null(result.ledger.servers);
 	result.ledger.server_count = 1;
-	result.ledger.servers[0].where = strdup("unix:one");
-	result.ledger.servers[0].bytes_sent = 9;
+	result.ledger.servers[0] = (struct reconciled_server){
+		.where = strdup("unix:one"),
+		.state = strdup("gone"),
+		.at = strdup("2023-11-14T22:13:20.000Z"),
+		.error = strdup("Connection refused"),
+		.bytes_sent = 9,
+	};
 	first = json_of(&result);
 	back = read_back(first);
 	second = json_of(&back);
@@ -155,6 +160,7 @@ round_trips_a_result_through_json(void **state)
 	assert_true(back.has_ledger && back.ledger.consistent);
 	assert_int_equal(back.ledger.explained.bytes_not_read, 7);
 	assert_string_equal(back.ledger.servers[0].where, "unix:one");
+	assert_int_equal(reconcile_missing(&back.ledger), 1);
 	assert_non_null(
 	    strstr(first, "\"started_at\": \"2023-11-14T22:13:20.123456789Z\""));
 	free(first);

@@ -253,6 +253,84 @@ add_target(struct result *result, const char *name, uint64_t established)
 }
 
 static void
+add_address(struct result *result, const char *address, uint64_t refused)
+{
+	result->addresses = reallocarray(
+	    result->addresses, result->address_count + 1, sizeof(*result->addresses));
+	assert_non_null(result->addresses);
+	struct result_address *added = &result->addresses[result->address_count++];
+	*added = (struct result_address){ .target = strdup("name:7"),
+		.address = strdup(address),
+		.attempted = refused + 1,
+		.established = 1,
+		.last_error = strdup(refused > 0 ? "Connection refused" : "") };
+	added->failed[CONNECT_FAILURE_REFUSED] = refused;
+}
+
+/* The first result of the fixture has one address, of its only target. */
+static void
+adds_addresses_and_keeps_those_that_only_one_host_resolved(void **state)
+{
+	struct result a = collect_rank(*state, 0), b = collect_rank(*state, 1);
+	size_t own = a.address_count;
+
+	add_address(&a, "10.0.0.1:7", 0);
+	add_address(&b, "10.0.0.1:7", 4);
+	add_address(&b, "[2001:db8::1]:7", 0);
+	merge(&a, &b);
+	assert_int_equal(a.address_count, own + 2);
+	const struct result_address *both = &a.addresses[own];
+	assert_string_equal(both->address, "10.0.0.1:7");
+	assert_true(both->attempted == 6 && both->established == 2);
+	assert_true(both->failed[CONNECT_FAILURE_REFUSED] == 4);
+	assert_string_equal(both->last_error, "Connection refused");
+	assert_string_equal(a.addresses[own + 1].address, "[2001:db8::1]:7");
+	result_finish(&a);
+	result_finish(&b);
+}
+
+static void
+add_losses(struct result *result, bool idle, uint64_t ns, const char *at)
+{
+	result->losses = reallocarray(
+	    result->losses, result->loss_count + 1, sizeof(*result->losses));
+	assert_non_null(result->losses);
+	result->losses[result->loss_count++] = (struct result_losses){
+		.why = strdup("closed"),
+		.was_idle = idle,
+		.connections = 2,
+		.messages = idle ? 0 : 3,
+		.silent_min_ns = ns,
+		.silent_max_ns = ns + 1,
+		.age_min_ns = ns,
+		.age_max_ns = ns,
+		.first_at = strdup(at),
+		.last_at = strdup(at),
+	};
+}
+
+static void
+adds_losses_of_the_same_cause(void **state)
+{
+	struct result a = collect_rank(*state, 0), b = collect_rank(*state, 1);
+
+	add_losses(&a, true, 500, "2026-01-01T00:00:05.000Z");
+	add_losses(&b, true, 300, "2026-01-01T00:00:03.000Z");
+	add_losses(&b, false, 900, "2026-01-01T00:00:09.000Z");
+	merge(&a, &b);
+	assert_int_equal(a.loss_count, 2);
+	assert_true(a.losses[0].connections == 4 && a.losses[0].was_idle);
+	assert_true(a.losses[0].silent_min_ns == 300);
+	assert_true(a.losses[0].silent_max_ns == 501);
+	assert_true(a.losses[0].age_min_ns == 300 && a.losses[0].age_max_ns == 500);
+	assert_string_equal(a.losses[0].first_at, "2026-01-01T00:00:03.000Z");
+	assert_string_equal(a.losses[0].last_at, "2026-01-01T00:00:05.000Z");
+	assert_true(a.losses[1].messages == 3 && !a.losses[1].was_idle);
+	result_finish(&a);
+	result_finish(&b);
+}
+
+static void
 adds_targets_of_the_same_name(void **state)
 {
 	struct result a = collect_rank(*state, 0), b = collect_rank(*state, 1);
@@ -333,6 +411,8 @@ main(void)
 		RUN(a_second_with_answers_of_one_rank_keeps_its_percentiles),
 		RUN(refuses_sums_beyond_63_bits),
 		RUN(adds_targets_of_the_same_name),
+		RUN(adds_addresses_and_keeps_those_that_only_one_host_resolved),
+		RUN(adds_losses_of_the_same_cause),
 		RUN(lists_mismatches_and_lost_connections_of_both),
 #undef RUN
 	};
