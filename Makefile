@@ -86,14 +86,15 @@ $B/tests/json_load_test: override LDFLAGS += -Wl,--wrap=malloc,--wrap=reallocarr
 
 # Variants of yodeld for the bats tests.
 HELPERS := $B/tests/worker_exits_at_start $B/tests/ledger_layout_mismatch $B/tests/state_version_mismatch $B/tests/worker_start_hook \
-	$B/tests/upgrade_fails
+	$B/tests/upgrade_fails $B/tests/transfer_version_mismatch
 $(HELPERS): $B/tests/%: $B/obj/master/main.o $B/obj/tests/lib/%.o $B/yodel.a
 	@mkdir -p $(@D)
 	$(call say,LINK)$(CC) $(all_cflags) $(LDFLAGS) -o $@ $^ $(all_libs)
-$B/obj/tests/lib/state_version_mismatch.o: master/upgrade/state_load.c
+$B/obj/tests/lib/state_version_mismatch.o: different := -DSTATE_VERSION='"7"'
+$B/obj/tests/lib/transfer_version_mismatch.o: different := -DTRANSFER_VERSION=7
+$B/obj/tests/lib/state_version_mismatch.o $B/obj/tests/lib/transfer_version_mismatch.o: master/upgrade/state_load.c
 	@mkdir -p $(@D)
-	$(call say,CC)$(CC) $(CPPFLAGS) '-DSTATE_VERSION="7"' $(all_cflags) \
-		-MMD -MP -c -o $@ $<
+	$(call say,CC)$(CC) $(CPPFLAGS) $(different) $(all_cflags) -MMD -MP -c -o $@ $<
 $B/tests/ledger_layout_mismatch: override LDFLAGS += -Wl,--wrap=ledger_attach
 $B/tests/worker_start_hook: override LDFLAGS += -Wl,--wrap=worker_run
 $B/tests/upgrade_fails: override LDFLAGS += -Wl,--wrap=signals_start

@@ -14,6 +14,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* To be raised with any change of the messages, as TRANSFER_VERSION. */
+#define CHANNEL_VERSION 1
+
 /* With the meaning of `argument` and `value`. */
 enum channel_verb {
 	CHANNEL_READY = 1, /* the worker serves */

@@ -35,7 +35,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* To be raised with any change of the packets or of a value in them: an upgrade is
+ * refused between programs that differ (state_save.h). */
+#ifndef TRANSFER_VERSION
 #define TRANSFER_VERSION 1
+#endif
 #define TRANSFER_BATCH_MAX 128 /* below the kernel's SCM_MAX_FD, 253 */
 #define TRANSFER_LISTENERS_MAX 64
 #define TRANSFER_NAME_MAX 72

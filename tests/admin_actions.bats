@@ -56,7 +56,7 @@ left='[s["drain"][k] for k in ("is_over", "workers", "workers_died", "connection
 	[ "$(value_of "$left" <<<"$output")" = '[True, 2, 0, 40, 0, 0, 0]' ]
 	[ "$(value_of '0 < s["outcome_ms"] <= s["drain"]["ms"]' <<<"$output")" = True ]
 	run -0 ctl upgrade
-	[[ $output = 'upgrade: generation 3 serves with 2 workers after '*' ms; 2 workers exited within '*' ms: 40 connections transferred, 0 drained, 0 forced' ]]
+	[[ $output = 'upgrade: generation 3 serves with 2 workers after '*' ms: '*', version '*'; 2 workers exited within '*' ms: 40 connections transferred, 0 drained, 0 forced' ]]
 	run -0 ctl --json scale 1
 	[ "$(value_of 's["drain"]["workers"], s["drain"]["connections_forced"]' <<<"$output")" = '1 0' ]
 	[ "$(value_of 's["drain"]["connections_handed_over"] > 0' <<<"$output")" = True ]

@@ -116,6 +116,21 @@ load_config(struct state_reader *reader, int fd)
 		    &reader->master->config.current); /* saved apart */
 }
 
+/* Workers of both programs serve together: without a common transfer protocol every
+ * open connection would be drained instead of moved. */
+static void
+check_protocols(struct state_reader *reader, const json_t *from)
+{
+	char found[64], error[CONFIG_ERROR_MAX];
+	read_text(reader, from, "protocols", found, sizeof(found));
+	snprintf(error, sizeof(error),
+	    "found \"%s\", expected \"" STATE_PROTOCOLS
+	    "\": open connections cannot move to this version",
+	    found);
+	if (!reader->json.failed && strcmp(found, STATE_PROTOCOLS) != 0)
+		json_reader_fail(&reader->json, "header", "protocols", error);
+}
+
 static void
 read_header(struct state_reader *reader, const json_t *root)
 {
@@ -126,6 +141,7 @@ read_header(struct state_reader *reader, const json_t *root)
 	json_record_read(state_header_fields, json, from, "header", ret);
 	if (json_reader_count(json, from, "header", "pid") != (uint64_t)getpid())
 		json_reader_fail(json, "header", "pid", "another process");
+	check_protocols(reader, from);
 	read_text(reader, from, "reason", ret->reason, sizeof(ret->reason));
 	read_text(reader, from, "path", path, sizeof(path));
 	read_text(reader, from, "outcome_text", reader->master->changes.last.text,

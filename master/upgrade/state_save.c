@@ -142,6 +142,7 @@ save_header(const struct master *master, const struct upgrade_state *state)
 	bool has_path = program_path()[0] == '/' && is_printable(program_path());
 	json_t *header = json_record_write(state_header_fields, state);
 	json_record_put(&header, "pid", json_integer(getpid()));
+	json_record_put(&header, "protocols", json_string(STATE_PROTOCOLS));
 	json_record_put(&header, "reason", json_record_text(state->reason));
 	json_record_put(
 	    &header, "path", json_record_text(has_path ? program_path() : ""));

@@ -23,11 +23,20 @@
 #include <stdbool.h>
 
 #include "lib/json/json_record.h"
+#include "proto/channel.h"
+#include "proto/transfer.h"
 #include "master/master.h"
 
 #ifndef STATE_VERSION
 #define STATE_VERSION "1"
 #endif
+/* What workers of both programs speak with the new master and with each other; JSON
+ * member "protocols". */
+#define STATE_PROTOCOLS                                                                \
+	"channel " STATE_NUMBER(CHANNEL_VERSION) ", transfer " STATE_NUMBER(           \
+	    TRANSFER_VERSION)
+#define STATE_NUMBER(number) STATE_TEXT(number)
+#define STATE_TEXT(number) #number
 /* "STATE_FD:PROGRAM_FD:MODE" in the environment: the memory file, the program that
  * saved it, and whether this is an upgrade or the way back from one. A program can roll
  * back by this alone, before it has read the state. */
