@@ -24,7 +24,7 @@ enum channel_verb {
 	 * the accept queues assigned to it. */
 	CHANNEL_LISTENERS_CLOSED,
 	/* A transfer has ended at the sender, at the receiver. argument: its number;
-	 * value: connections that moved. */
+	 * value: connections that moved, and of the sender CHANNEL_SENT_FULL. */
 	CHANNEL_SENT,
 	CHANNEL_RECEIVED,
 	/* Accept until no connection arrives, then close. argument: a listener, or
@@ -52,6 +52,10 @@ enum channel_verb {
 #define CHANNEL_ALL UINT32_MAX
 /* Only connections of listeners with balance "move". */
 #define CHANNEL_SEND_MOVABLE_ONLY (UINT64_C(1) << 32)
+
+/* The receiver is full: the remaining connections wait for another transfer, or for
+ * DRAIN with argument 0. */
+#define CHANNEL_SENT_FULL (UINT64_C(1) << 63)
 
 struct channel_message {
 	uint32_t verb; /* enum channel_verb */

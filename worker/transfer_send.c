@@ -179,18 +179,22 @@ finish(struct sender *sender, bool receiver_is_alive)
 {
 	struct worker *worker = sender->worker;
 	worker->transfers.sender = NULL;
-	/* If the receiver died, the master starts another transfer: connections that
-	 * can move wait for it. A transfer of some connections changes nothing: the
-	 * worker may have started to drain meanwhile, and may expect a transfer of
-	 * all. */
+	/* If the receiver died or is full, the master starts another transfer:
+	 * connections that can move wait for it. A transfer of some connections changes
+	 * nothing: the worker may have started to drain meanwhile, and may expect a
+	 * transfer of all. */
+	bool is_full = receiver_is_alive && sender->limit == 0 &&
+	    sender->has_capacity && sender->capacity == 0 &&
+	    worker->connections.count > 0;
 	if (sender->limit == 0)
-		worker->transfers.is_expected = !receiver_is_alive;
+		worker->transfers.is_expected = !receiver_is_alive || is_full;
 	update_movable(&worker->transfers);
 	resume_batch(sender);
 	event_del(&sender->event);
 	event_del(&sender->retry);
 	close(sender->fd);
-	worker_report(worker, CHANNEL_SENT, sender->id, sender->moved);
+	worker_report(worker, CHANNEL_SENT, sender->id,
+	    sender->moved | (is_full ? CHANNEL_SENT_FULL : 0));
 	free(sender);
 }
 

@@ -26,7 +26,8 @@ report_transfer_end(
 	const struct worker_table *table = process->table;
 	const struct transfer_end end = { .is_sender = is_sender,
 		.id = message->argument,
-		.connections = message->value };
+		.is_full = is_sender && (message->value & CHANNEL_SENT_FULL) != 0,
+		.connections = message->value & ~CHANNEL_SENT_FULL };
 	table->events->on_transfer_end(process, &end, table->argument);
 }
 

@@ -16,8 +16,7 @@ struct process *process_start(struct worker_table *table, const struct config *c
 
 /* Adds an inherited process; the most recent one comes first. NULL with ENOMEM. */
 struct process *process_from_pid(struct worker_table *table, pid_t pid, uint32_t slot,
-    int channel_fd, uint32_t ledger_entry)
-    __attribute__((warn_unused_result));
+    int channel_fd, uint32_t ledger_entry) __attribute__((warn_unused_result));
 
 /* Sends a message, in a control_queue.h if the channel is full. A failure is not an
  * error: the worker is about to exit, or is killed because it cannot be told. */

@@ -66,11 +66,12 @@ settle(const struct transfer *transfer, struct transfer_result *ret)
 	 * wants_receiver is then already set. */
 	if (ret->is_partial || sender->state == PROCESS_EXITED)
 		return;
-	if (receiver->state == PROCESS_EXITED)
+	if (receiver->state == PROCESS_EXITED ||
+	    (transfer->is_full && ++sender->full_receivers < sender->table->slot_count))
 		sender->wants_receiver = true;
 	/* To the sender a receiver that had no room for the descriptor looks like one
 	 * that has died: it would wait for another transfer. */
-	else if (ret->moved == 0 && !sender->wants_receiver)
+	else if ((ret->moved == 0 || transfer->is_full) && !sender->wants_receiver)
 		process_send(sender, CHANNEL_DRAIN, 0, 0);
 }
 
@@ -101,6 +102,7 @@ transfers_on_end(const struct process *process, const struct transfer_end *end)
 	if (end->is_sender) {
 		transfer->has_sent = true;
 		transfer->sent = end->connections;
+		transfer->is_full = end->is_full;
 	} else {
 		transfer->has_received = true;
 		transfer->received = end->connections;

@@ -10,15 +10,16 @@
 /* Draining workers of one slot at a time. */
 #define DRAINING_MAX 3
 
-/* The worker of the sender's slot (modulo the slot count), or, if it does not serve,
- * the worker of the next slot that serves. */
+/* The worker of the sender's slot (modulo the slot count), or, if it does not serve or
+ * is full, the worker of the next slot that serves. */
 static struct process *
 find_receiver(const struct process *sender)
 {
 	struct worker_table *table = sender->table;
 	for (uint32_t i = 0; i < table->slot_count; i++) {
 		struct slot *slot =
-		    &table->slots[(sender->slot + i) % table->slot_count];
+		    &table->slots[(sender->slot + sender->full_receivers + i) %
+			table->slot_count];
 		if (slot->state == SLOT_SERVING && slot->process != sender)
 			return slot->process;
 	}

@@ -52,11 +52,12 @@ struct process {
 	uint32_t config_number;      /* of the configuration that it serves */
 	uint64_t draining_listeners; /* bits of removed listeners that it empties */
 	enum process_state state, exit_state; /* exit_state: before PROCESS_EXITED */
-	bool is_ready;          /* has sent READY, perhaps while it drained */
-	bool drains_all_queues; /* its slot is removed */
-	bool is_status_unknown; /* inherited; another process has waited for it */
-	bool wants_receiver;    /* its connections have no receiver at the moment */
-	bool was_killed;        /* exited by a signal */
+	bool is_ready;           /* has sent READY, perhaps while it drained */
+	bool drains_all_queues;  /* its slot is removed */
+	bool is_status_unknown;  /* inherited; another process has waited for it */
+	bool wants_receiver;     /* its connections have no receiver at the moment */
+	uint32_t full_receivers; /* that it has tried in turn */
+	bool was_killed;         /* exited by a signal */
 	int channel_fd;
 	struct event channel_event;
 	struct control_queue queue; /* messages that the channel did not take yet */
@@ -97,7 +98,7 @@ struct transfer {
 	uint32_t id;
 	struct process *sender, *receiver;
 	uint64_t selection; /* value of CHANNEL_SEND_CONNECTIONS; 0: all connections */
-	bool has_sent, has_received;
+	bool has_sent, has_received, is_full;
 	uint64_t sent, received; /* connections */
 };
 
@@ -114,6 +115,7 @@ enum master_phase { MASTER_STARTING, MASTER_RUNNING, MASTER_STOPPING };
 struct transfer_end {
 	bool is_sender;
 	uint32_t id;
+	bool is_full; /* the sender has more connections than the receiver has room */
 	uint64_t connections;
 };
 
