@@ -46,6 +46,8 @@ static const struct option_row rows[] = {
 	{ "no-wait", 'N', NULL, OPTION_FLAG, AT(no_wait),
 	    .help =
 		"reload, scale, upgrade, stop: do not wait for the old workers to exit" },
+	{ "force", 'f', NULL, OPTION_FLAG, AT(is_forced),
+	    .help = "scale: close connections for which fewer workers have no room" },
 	{ "timeout", 't', "SECONDS", OPTION_PARSE, AT(timeout_s),
 	    .help =
 		"commands that change the server: wait this long for the outcome (180)",

@@ -13,6 +13,7 @@ struct ctl_options {
 	double interval_s;    /* top: between two views */
 	bool no_wait;         /* do not wait for old workers to exit */
 	double timeout_s;     /* for the outcome of a change */
+	bool is_forced;       /* scale although connections are closed */
 };
 
 /* How long to wait for a reply that needs no change. */

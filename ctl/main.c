@@ -126,11 +126,12 @@ request_change(const struct ctl_options *options, const char *target)
 	char error[CTL_ERROR_MAX], whole[128];
 	struct http_client_response answer;
 	/* The argument was checked: it needs no escaping in a URL. */
-	snprintf(whole, sizeof(whole), "%s%s%s", target,
+	snprintf(whole, sizeof(whole), "%s%s%s%s", target,
 	    options->argument != NULL ? options->argument : "",
 	    !options->no_wait               ? ""
 		: options->argument == NULL ? "?wait=outcome"
-					    : "&wait=outcome");
+					    : "&wait=outcome",
+	    options->is_forced ? "&force=1" : "");
 	if (ctl_json_request(options->socket, "POST", whole, options->timeout_s,
 		&answer, error) < 0) {
 		if (errno == ETIMEDOUT)
@@ -202,6 +203,7 @@ struct row {
 	const char *operand;    /* the argument in the help; NULL: takes none */
 	ctl_show_function show; /* NULL: a change */
 	bool drains_workers;    /* accepts --no-wait */
+	bool may_be_forced;     /* accepts --force; has an argument */
 	const char *argument;   /* a description for errors; NULL: takes none */
 	bool (*is_valid)(const char *argument);
 	int (*run)(const struct ctl_options *options); /* instead of one request */
@@ -217,8 +219,8 @@ static const struct row rows[] = {
 	{ "reload", "/reload", "start a new generation with the configuration file",
 	    .drains_workers = true },
 	{ "scale", "/scale?workers=", "change the number of workers", "N",
-	    .drains_workers = true, .argument = "a number of workers",
-	    .is_valid = is_number },
+	    .drains_workers = true, .may_be_forced = true,
+	    .argument = "a number of workers", .is_valid = is_number },
 	{ "rebalance", "/rebalance",
 	    .help = "spread open connections evenly over the workers" },
 	{ "upgrade", "/upgrade", "replace the running program by the one on disk",
@@ -294,6 +296,8 @@ run(const struct row *row, const struct ctl_options *options)
 	if (options->no_wait && !row->drains_workers)
 		return fail(
 		    EX_USAGE, "--no-wait is for reload, scale, upgrade and stop");
+	if (options->is_forced && !row->may_be_forced)
+		return fail(EX_USAGE, "--force is for scale");
 	if (options->is_json && row->run == top_run)
 		return fail(EX_USAGE, "top has no --json output; use stats");
 	if (row->argument == NULL ? argument != NULL

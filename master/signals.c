@@ -31,13 +31,13 @@ reload(struct master *master)
 static void
 add_worker(struct master *master)
 {
-	scale_workers(&master->scale, master->workers.slot_count + 1);
+	scale_workers(&master->scale, master->workers.slot_count + 1, false);
 }
 
 static void
 remove_worker(struct master *master)
 {
-	scale_workers(&master->scale, master->workers.slot_count - 1);
+	scale_workers(&master->scale, master->workers.slot_count - 1, false);
 }
 
 /* Workers cannot open files: they get the descriptor. */

@@ -50,7 +50,7 @@ finish_start(struct master *master)
 	service_manager_ready(&master->manager);
 	/* Stored sockets had more slots (socket_activation.h): they are emptied now. */
 	if (workers->slot_count > config->workers)
-		scale_workers(&master->scale, config->workers);
+		scale_workers(&master->scale, config->workers, true);
 }
 
 /* All successors are ready, and the reload has committed. */

@@ -149,6 +149,36 @@ start_with_a_drain() # DRAIN
 	[[ $output = *'found "x", expected'* ]]
 }
 
+# Four workers with room for 168 connections each.
+start_with_little_room() # CONNECTIONS
+{
+	write_file 4 ', "timeouts": { "drain": "5s" }'
+	YODELD_RUN="prlimit --nofile=200:200" start_with_existing_file
+	hold "$1"
+}
+
+@test "a scale or reload to workers without room for all connections is refused with the number" {
+	start_with_little_room 400
+	local why='64 of 400 open connections would be closed: 2 workers have room for 336'
+	run -1 ctl scale 2
+	[ "$output" = "yodelctl: scale refused: $why (--force scales all the same)" ]
+	[[ $(ask POST '/scale?workers=2') = 409*"$why"* ]]
+	[[ $(ask POST '/scale?workers=2&force=yes') = 400*'expected force=1'* ]]
+	write_file 2
+	run -1 ctl reload
+	[[ $output = *"workers: $why (fix: "* ]]
+	[ "$(stat_of 's["totals"]["connections_open"], len(s["workers"])')" = '400 4' ]
+	# There is room in three workers, although not in the one that is asked first.
+	run -0 ctl scale 3
+	[[ $output = *' transferred, 0 drained, 0 forced' ]]
+	[ "$(stat_of 's["totals"]["connections_open"]')" = 400 ]
+	run -64 ctl --force reload
+	[ "$output" = 'yodelctl: --force is for scale' ]
+	run -0 ctl --force scale 2
+	[ "$(stat_of 's["totals"]["connections_open"]')" = 336 ]
+	run -0 ctl reload
+}
+
 @test "the new program answers the upgrade request on the same connection" {
 	start_with_config_file
 	local generation # bats has an i of its own

@@ -26,6 +26,7 @@ struct context {
 	struct evhttp_request *request;
 	const char *argument; /* of the query; "": none */
 	bool waits_for_drain; /* not only for the outcome */
+	bool is_forced;
 };
 
 static char *
@@ -73,8 +74,8 @@ post_scale(const struct context *context)
 	if (length == 0 || length > 6 || digits[length] != '\0')
 		refuse(context, digits, "workers=N, a number of workers");
 	else if (wait_for(context, CHANGE_SCALE))
-		scale_workers(
-		    &context->master->scale, (uint32_t)strtoul(digits, NULL, 10));
+		scale_workers(&context->master->scale,
+		    (uint32_t)strtoul(digits, NULL, 10), context->is_forced);
 }
 
 static void
@@ -218,10 +219,14 @@ serve_change(
 	const char *argument = has_query && route->key != NULL
 	    ? evhttp_find_header(&query, route->key)
 	    : NULL;
+	const char *force = has_query ? evhttp_find_header(&query, "force") : NULL;
 	context->argument = argument == NULL ? "" : argument;
+	context->is_forced = force != NULL && strcmp(force, "1") == 0;
 	context->waits_for_drain = wait == NULL || strcmp(wait, "end") == 0;
 	if (!context->waits_for_drain && strcmp(wait, "outcome") != 0)
 		refuse(context, wait, "wait=outcome or wait=end");
+	else if (force != NULL && !context->is_forced)
+		refuse(context, force, "force=1");
 	else
 		route->serve(context);
 	if (has_query)

@@ -9,6 +9,7 @@
 #include "lib/log.h"
 #include "lib/printable.h"
 #include "conf/working_directory.h"
+#include "master/changes/room.h"
 #include "master/workers/drain_summary.h"
 #include "master/workers/process.h"
 #include "master/workers/slot.h"
@@ -81,6 +82,23 @@ describe_file(struct reload *reload)
 	    is_link ? ")" : "", is_same ? ", the same settings as before" : "");
 }
 
+/* An upgrade that failed for that reason would fail each time. */
+static bool
+has_room(const struct reload *reload, char *error)
+{
+	const struct worker_table *workers = reload->workers;
+	const struct config *config = &reload->config;
+	char text[CONFIG_ERROR_MAX / 2];
+	if (reload->change.kind == CHANGE_UPGRADE ||
+	    config->workers >= workers->slot_count ||
+	    room_suffices(workers, config, config->workers, text, sizeof(text)))
+		return true;
+	snprintf(error, CONFIG_ERROR_MAX,
+	    "workers: %s (fix: first \"yodelctl --force scale %u\", which closes them)",
+	    text, config->workers);
+	return false;
+}
+
 static int
 load_and_plan(struct reload *reload, char *error)
 {
@@ -89,6 +107,10 @@ load_and_plan(struct reload *reload, char *error)
 		return -1;
 	if (reload->change.kind == CHANGE_RELOAD)
 		describe_file(reload);
+	if (!has_room(reload, error)) {
+		config_finish(&reload->config);
+		return -1;
+	}
 	if (plan(reload, error) == 0)
 		return 0;
 	config_finish(&reload->config);

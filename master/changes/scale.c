@@ -2,6 +2,7 @@
 
 #include "lib/clock.h"
 #include "lib/log.h"
+#include "master/changes/room.h"
 #include "master/changes/service_manager.h"
 #include "master/listeners/reuseport.h"
 #include "master/workers/drain_summary.h"
@@ -46,7 +47,8 @@ shrink(struct scale *scale, uint32_t count)
 
 /* False when the request is refused; that is then its outcome. */
 static bool
-is_allowed(struct scale *scale, const struct change *request, uint32_t count)
+is_allowed(
+    struct scale *scale, const struct change *request, uint32_t count, bool is_forced)
 {
 	uint32_t min = listener_set_min_workers(scale->workers->listeners);
 	if (!change_can_start(scale->changes, request, scale->workers->phase))
@@ -62,7 +64,15 @@ is_allowed(struct scale *scale, const struct change *request, uint32_t count)
 		    CONFIG_WORKERS_MAX);
 		return false;
 	}
-	return true;
+	char text[CONFIG_ERROR_MAX / 2];
+	const struct worker_table *workers = scale->workers;
+	if (is_forced || count >= workers->slot_count ||
+	    room_suffices(
+		workers, &workers->config->current, count, text, sizeof(text)))
+		return true;
+	change_finish(scale->changes, request, false,
+	    "scale refused: %s (--force scales all the same)", text);
+	return false;
 }
 
 static void
@@ -77,13 +87,13 @@ end_overtaken(struct scale *scale, uint32_t count)
 }
 
 int
-scale_workers(struct scale *scale, uint32_t count)
+scale_workers(struct scale *scale, uint32_t count, bool is_forced)
 {
 	struct worker_table *workers = scale->workers;
 	struct config *config = &workers->config->current;
 	const struct change request = change_request(scale->changes, CHANGE_SCALE);
 	char error[CONFIG_ERROR_MAX];
-	if (!is_allowed(scale, &request, count))
+	if (!is_allowed(scale, &request, count, is_forced))
 		return -1;
 	uint32_t old = workers->slot_count;
 	if (scale->is_active && count == old) {

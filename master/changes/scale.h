@@ -18,9 +18,10 @@ struct scale {
 };
 
 /* Changes the number of workers. Another scale that is active ends with that: one to
- * the same number is joined, one to another number fails. 0, or -1 with the reason in
- * the outcome. */
-int scale_workers(struct scale *scale, uint32_t count);
+ * the same number is joined, one to another number fails. Unless it is forced, it is
+ * refused if fewer workers have no room for all open connections (room.h). 0, or -1
+ * with the reason in the outcome. */
+int scale_workers(struct scale *scale, uint32_t count, bool is_forced);
 /* Finishes a change of size when every slot serves. */
 void scale_on_slot_change(struct scale *scale);
 /* Finishes a change of size when a reload has brought its own number of workers. */

@@ -30,7 +30,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int __wrap_reload_start(struct reload *reload);
-int __wrap_scale_workers(struct scale *scale, uint32_t count);
+int __wrap_scale_workers(struct scale *scale, uint32_t count, bool is_forced);
 void __wrap_upgrade_start(struct master *master);
 int __wrap_rebalance_start(struct rebalance *rebalance);
 void __wrap_shutdown_in_order(struct shutdown *shutdown);
@@ -57,8 +57,9 @@ __wrap_reload_start(struct reload *of)
 }
 
 int
-__wrap_scale_workers(struct scale *of, uint32_t count)
+__wrap_scale_workers(struct scale *of, uint32_t count, bool is_forced)
 {
+	(void)is_forced;
 	must(of == &master.scale && count <= WORKERS_MOST);
 	return note_change("scale");
 }

@@ -103,7 +103,8 @@ request_change(struct input *input)
 		(void)reload_start(&master->reload);
 		break;
 	case 3:
-		(void)scale_workers(&master->scale, what / 8 % (WORKERS_MOST + 1));
+		(void)scale_workers(
+		    &master->scale, what / 8 % (WORKERS_MOST + 1), what % 2 == 0);
 		break;
 	case 4:
 		(void)rebalance_start(&master->rebalance);

@@ -369,7 +369,7 @@ static void
 test_a_socket_is_closed_after_its_worker_has_emptied_it(void **state)
 {
 	struct master *master = start(state);
-	assert_int_equal(scale_workers(&master->scale, 1), 0);
+	assert_int_equal(scale_workers(&master->scale, 1, false), 0);
 	const char *selection = strstr(calls, "reuseport selection\n");
 	const char *drain = strstr(calls, "surplus slot drains\nworker drains\n");
 	assert_true(selection != NULL && drain != NULL && selection < drain);
@@ -386,7 +386,7 @@ static void
 test_a_crashed_worker_is_replaced_until_its_queue_is_empty(void **state)
 {
 	struct master *master = start(state);
-	assert_int_equal(scale_workers(&master->scale, 1), 0);
+	assert_int_equal(scale_workers(&master->scale, 1, false), 0);
 	crash(master, 1);
 	assert_true(master->listeners.first->fds[1] >= 0);
 	run_loop(master);
@@ -400,7 +400,7 @@ static void
 test_a_transfer_request_goes_to_the_receiver_first(void **state)
 {
 	struct master *master = start(state);
-	assert_int_equal(scale_workers(&master->scale, 1), 0);
+	assert_int_equal(scale_workers(&master->scale, 1, false), 0);
 	assert_non_null(
 	    strstr(calls, "request to the receiver\nrequest to the sender\n"));
 }
@@ -409,7 +409,7 @@ static void
 test_a_ledger_block_is_kept_until_its_transfers_are_settled(void **state)
 {
 	struct master *master = start(state);
-	assert_int_equal(scale_workers(&master->scale, 1), 0);
+	assert_int_equal(scale_workers(&master->scale, 1, false), 0);
 	send_message(1, CHANNEL_LISTENERS_CLOSED, 0, 0);
 	run_loop(master);
 	calls[0] = '\0';
