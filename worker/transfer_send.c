@@ -184,7 +184,7 @@ finish(struct sender *sender, bool receiver_is_alive)
 	 * nothing: the worker may have started to drain meanwhile, and may expect a
 	 * transfer of all. */
 	bool is_full = receiver_is_alive && sender->limit == 0 &&
-	    sender->has_capacity && sender->capacity == 0 &&
+	    sender->has_capacity && sender->capacity == 0 && sender->mask != 0 &&
 	    worker->connections.count > 0;
 	if (sender->limit == 0)
 		worker->transfers.is_expected = !receiver_is_alive || is_full;
