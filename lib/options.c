@@ -71,6 +71,14 @@ print_row(const struct option_row *row)
 }
 
 static _Noreturn void
+exit_after_output(void)
+{
+	if (fflush(stdout) == 0 && ferror(stdout) == 0)
+		exit(EX_OK);
+	fatal(EX_IOERR, "standard output");
+}
+
+static _Noreturn void
 print_help(const struct options_command *command, const struct parser *parser)
 {
 	printf("Usage: %s [OPTION...]%s%s\n", command->name,
@@ -89,7 +97,7 @@ print_help(const struct options_command *command, const struct parser *parser)
 		putchar('\n');
 		print_wrapped(command->notes, 0, 0);
 	}
-	exit(fflush(stdout) == 0 ? EX_OK : EX_IOERR);
+	exit_after_output();
 }
 
 static _Noreturn void
@@ -285,7 +293,7 @@ options_parse(const struct options_command *command, int argc, char **argv, void
 			print_help(command, &parser);
 		if (row->kind == OPTION_VERSION) {
 			puts(command->version);
-			exit(fflush(stdout) == 0 ? EX_OK : EX_IOERR);
+			exit_after_output();
 		}
 		set(row, optarg, (char *)into + row->offset);
 	}

@@ -83,22 +83,6 @@ load(const struct config_sources *sources, struct config *ret)
 	return status;
 }
 
-static int
-check(const struct config_sources *sources)
-{
-	struct config config;
-	int status = load(sources, &config);
-	if (status != EX_OK)
-		return status;
-	config_finish(&config);
-	printf("%s: the configuration is good\n",
-	    sources->file != NULL ? sources->file : "built-in default");
-	int state_fd = dry_run_state_fd();
-	if (state_fd >= 0)
-		master_dry_run(state_fd);
-	return EX_OK;
-}
-
 /* Prints and frees a text; NULL: out of memory. */
 static int
 print(char *text)
@@ -112,6 +96,25 @@ print(char *text)
 		log_error("standard output");
 	free(text);
 	return rc;
+}
+
+static int
+check(const struct config_sources *sources)
+{
+	struct config config;
+	int status = load(sources, &config);
+	if (status != EX_OK)
+		return status;
+	config_finish(&config);
+	char *text;
+	if (asprintf(&text, "%s: the configuration is good",
+		sources->file != NULL ? sources->file : "built-in default") < 0)
+		text = NULL;
+	status = print(text);
+	int state_fd = dry_run_state_fd();
+	if (state_fd >= 0)
+		master_dry_run(state_fd);
+	return status;
 }
 
 static int

@@ -1,0 +1,109 @@
+# Limits of a container: CPU time, memory, file size.
+
+load lib/helpers
+
+YODELCTL=$BUILD/yodelctl
+
+setup()
+{
+	cd "$BATS_TEST_TMPDIR" || return 1
+	IN_CGROUP=$BATS_TEST_DIRNAME/lib/in_cgroup
+}
+
+need_cgroup()
+{
+	needs root
+	needs kernel cgroup-limits
+	# AddressSanitizer reserves more memory than these groups have.
+	! has_sanitizer || skip "a sanitizer needs more memory"
+}
+
+@test "workers: auto follows the CPU limit of the control group" {
+	need_cgroup
+	run -0 "$IN_CGROUP" "" 1000 "$YODELD" -w auto --print-config
+	[[ $output == *'"workers": 1'* ]]
+	run -0 "$IN_CGROUP" "" 300 "$YODELD" --print-config
+	[[ $output == *'"workers": 1'* ]]
+	expected=$("$YODELD" --print-config | grep '"workers"')
+	run -0 "$IN_CGROUP" "" 9999000 "$YODELD" --print-config
+	[[ $output == *"$expected"* ]]
+}
+
+@test "the capacity follows the memory limit of the control group" {
+	need_cgroup
+	YODELD_RUN="$IN_CGROUP 31457280 1000"
+	start_yodeld -w auto -l 127.0.0.1:0=echo
+	wait_until grep -q 'capacity: ' yodeld.log
+	capacity=$(sed -nE 's/.*capacity: ([0-9]+) connections \(1 worker, .* of memory in the control group\)$/\1/p' yodeld.log)
+	[ "$capacity" -gt 1000 ]
+	[ "$capacity" -lt 6300 ]
+}
+
+@test "a run that does not fit in the control group is refused" {
+	need_cgroup
+	run -71 "$IN_CGROUP" 31457280 "" "$YODEL" -c 8k --size 4k 127.0.0.1:1
+	[[ $output == *"8000 connections need about"*"(the control group's limit is 30 MB); fix: "* ]]
+}
+
+@test "the OOM killer ends a load process, and the parent reports it" {
+	need_cgroup
+	needs descriptors 18000
+	start_yodeld -w 2 -l 127.0.0.1:0=echo
+	run -1 "$IN_CGROUP" 31457280 "" "$YODEL" -c 8k --size 16k -p 4 --skip-preflight -d 3s \
+		--json result.json "127.0.0.1:$PORT"
+	[[ $output == *"load process "*": killed by signal 9 (Killed): out of memory; fix: "* ]]
+	jq -e '.trust.verdict == "invalid"' result.json
+}
+
+@test "the OOM killer ends a worker, and the master replaces it" {
+	need_cgroup
+	YODELD_RUN="$IN_CGROUP 41943040 1000"
+	start_yodeld -w 1 --set limits.max_pending=1G -l 127.0.0.1:0=echo
+	python3 - "$PORT" <<-'END'
+		import socket, sys
+		s = socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=30)
+		try:
+		    for _ in range(2000):
+		        s.sendall(b"x" * 65536) # the replies are not read
+		    s.settimeout(1)
+		except OSError:
+		    pass
+	END
+	wait_until -t 30 grep -q 'worker 0 (pid .*): died: signal 9 (Killed): out of memory' yodeld.log
+	run -0 "$YODEL" -q -n 10 "127.0.0.1:$PORT"
+}
+
+# The outputs of the command are pipes, which have no size. Prints the exit status, too.
+limited() # COMMAND [ARG...]
+{
+	(
+		ulimit -f 0
+		"$@"
+		echo "status $?"
+	) 2>&1 | cat
+}
+
+@test "a file size limit ends none of the programs" {
+	start_yodeld -l 127.0.0.1:0=echo
+	run -0 limited "$YODEL" -q -n 10 "127.0.0.1:$PORT"
+	[ "$output" = "status 0" ]
+	run -0 limited "$YODEL" -q -n 10 --json result.json "127.0.0.1:$PORT"
+	[[ $output == *"result.json: File too large"*"status 71" ]]
+	# A file as standard output.
+	for command in "$YODELD --check" "$YODELD --print-config" "$YODELD --version" \
+		"$YODEL --help" "$YODELCTL --help"; do
+		run -0 limited bash -c "exec $command >printed"
+		[[ $output == *"File too large"*"status 74" ]]
+	done
+}
+
+@test "a log file at the file size limit does not end the server, and lines are counted" {
+	truncate -s 1G server.log
+	YODELD_RUN="prlimit --fsize=1073741824"
+	start_yodeld -v --set "log.file=$PWD/server.log" --set log.console_level=info \
+		-l 127.0.0.1:0=echo
+	grep -q 'cannot write the log file .*: File too large' yodeld.log
+	run -0 "$YODEL" -q -n 10 "127.0.0.1:$PORT"
+	truncate -s 0 server.log
+	wait_until grep -q 'log lines could not be written' server.log
+}
