@@ -121,7 +121,7 @@ $(JSON_TARGETS:%=$B/libfuzzer/%): $B/obj/tests/fuzz/json_mutator.o
 STUBBED_CHANGES := reload_start scale_workers upgrade_start rebalance_start shutdown_in_order
 $B/fuzz/admin $B/libfuzzer/admin: override LDFLAGS += $(STUBBED_CHANGES:%=-Wl,--wrap=%)
 # Wrapped: the workers of this fuzz target are not processes.
-FAKED_PROCESS_CALLS := spawn_worker waitpid kill
+FAKED_PROCESS_CALLS := spawn_worker waitpid kill channel_refuse_fds
 $B/fuzz/channel $B/libfuzzer/channel: override LDFLAGS += $(FAKED_PROCESS_CALLS:%=-Wl,--wrap=%)
 $B/fuzz/channel $B/libfuzzer/channel: $B/obj/tests/fuzz/fake_processes.o
 # connect(2) is wrapped: this fuzz target opens no connection.

@@ -27,6 +27,7 @@
 #include "master/workers/drain_summary.h"
 #include "master/workers/process.h"
 #include "master/workers/slot.h"
+#include "worker/worker.h"
 
 /* The master keeps what it needs for ports below 1024, SYN filters (newer kernels),
  * workers that change their user and are signalled, and files in the directories of
@@ -118,7 +119,8 @@ begin(struct master *master)
 	master->started_ns = clock_now_ns();
 	master->workers.generation = 1;
 	master->workers.slot_count = master->config.current.workers;
-	master->workers.ledger = ledger_create();
+	master->workers.ledger =
+	    ledger_create(worker_connections_max(resources_descriptor_limit()));
 	if (master->workers.ledger == NULL) {
 		log_error("cannot start");
 		return -1;

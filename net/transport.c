@@ -1,15 +1,16 @@
 #include "net/transport.h"
 
+/* MSG_DONTWAIT: a socket from a compromised worker may be in blocking mode. */
 static ssize_t
 tcp_receive(const struct stream *stream, void *data, size_t size)
 {
-	return recv(stream->fd, data, size, 0);
+	return recv(stream->fd, data, size, MSG_DONTWAIT);
 }
 
 static ssize_t
 tcp_send(const struct stream *stream, const void *data, size_t length)
 {
-	return send(stream->fd, data, length, MSG_NOSIGNAL);
+	return send(stream->fd, data, length, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 static int

@@ -34,6 +34,50 @@ bucket_of(uint64_t address_id)
 	return address_id >> (64 - ADDRESS_USAGE_BUCKET_BITS);
 }
 
+/* A word of accepts: the second, the accepts of the one before, those of this one. */
+#define SECOND_BITS 24
+#define COUNT_BITS 20
+#define COUNT_MAX ((UINT64_C(1) << COUNT_BITS) - 1)
+#define MS_PER_S 1000
+
+static uint64_t
+second_of(uint64_t now_ms)
+{
+	return now_ms / MS_PER_S;
+}
+
+/* Seconds from that of the word to the present one. */
+static uint64_t
+age_of(uint64_t accepts, uint64_t now_ms)
+{
+	uint64_t second = accepts >> 2 * COUNT_BITS;
+	return (second_of(now_ms) - second) & ((UINT64_C(1) << SECOND_BITS) - 1);
+}
+
+uint64_t
+address_usage_count_accept(uint64_t accepts, uint64_t now_ms)
+{
+	uint64_t age = age_of(accepts, now_ms), current = accepts & COUNT_MAX;
+	uint64_t previous = accepts >> COUNT_BITS & COUNT_MAX;
+	if (age != 0) {
+		previous = age == 1 ? current : 0;
+		current = 0;
+	}
+	current += current < COUNT_MAX;
+	return second_of(now_ms) << 2 * COUNT_BITS | previous << COUNT_BITS | current;
+}
+
+uint64_t
+address_usage_accepts_milli(uint64_t accepts, uint64_t now_ms)
+{
+	uint64_t age = age_of(accepts, now_ms), current = accepts & COUNT_MAX;
+	uint64_t previous = accepts >> COUNT_BITS & COUNT_MAX;
+	uint64_t covered = MS_PER_S - now_ms % MS_PER_S;
+	if (age == 0)
+		return current * MS_PER_S + previous * covered;
+	return age == 1 ? current * covered : 0;
+}
+
 /* The entry of the address, or one without connections (the longest unused first), or
  * NULL. */
 static struct address_usage_entry *
@@ -46,7 +90,7 @@ find_or_claim(struct address_usage *own, uint64_t address_id)
 			return &ways[i];
 		bool is_older =
 		    best == NULL || load(&ways[i].accepts) < load(&best->accepts);
-		if (load(&ways[i].connections) == 0 && is_older)
+		if (load(&ways[i].open) == 0 && is_older)
 			best = &ways[i];
 	}
 	if (best == NULL)
@@ -59,40 +103,64 @@ find_or_claim(struct address_usage *own, uint64_t address_id)
 }
 
 void
-address_usage_set_connections(
-    struct address_usage *own, uint64_t address_id, uint32_t connections)
+address_usage_set_open(struct address_usage *own, uint64_t address_id,
+    const struct address_usage_open *open)
 {
 	struct address_usage_entry *entry = find_or_claim(own, address_id);
 	if (entry != NULL)
-		store(&entry->connections, connections);
+		store(&entry->open,
+		    (uint64_t)open->connections << 32 | (uint64_t)open->leaving << 16 |
+			open->arriving);
 }
 
 void
-address_usage_count_accept(
-    struct address_usage *own, uint64_t address_id, uint32_t second)
+address_usage_set_accepts(
+    struct address_usage *own, uint64_t address_id, uint64_t accepts)
 {
 	struct address_usage_entry *entry = find_or_claim(own, address_id);
-	if (entry == NULL)
-		return;
-	uint64_t accepts = load(&entry->accepts);
-	uint64_t first = (uint64_t)second << 32 | 1;
-	store(&entry->accepts, accepts >> 32 == second ? accepts + 1 : first);
+	if (entry != NULL)
+		store(&entry->accepts, accepts);
 }
 
-void
-address_usage_add(struct address_usage_count *count,
-    const struct address_usage *address_usage, uint64_t address_id, uint32_t second)
+/* NULL: it has no entry. */
+static const struct address_usage_entry *
+find(const struct address_usage *address_usage, uint64_t address_id)
 {
 	if (load(&address_usage->is_used) == 0)
-		return;
+		return NULL;
 	const struct address_usage_entry *ways =
 	    address_usage->buckets[bucket_of(address_id)].ways;
 	for (int i = 0; i < ADDRESS_USAGE_WAYS; i++) {
-		if (load(&ways[i].address_id) != address_id)
-			continue;
-		uint64_t accepts = load(&ways[i].accepts);
-		count->connections += load(&ways[i].connections);
-		count->accepts += accepts >> 32 == second ? (uint32_t)accepts : 0;
-		return;
+		if (load(&ways[i].address_id) == address_id)
+			return &ways[i];
 	}
+	return NULL;
+}
+
+void
+address_usage_add_open(struct address_usage_sum *sum,
+    const struct address_usage *address_usage, uint64_t address_id)
+{
+	const struct address_usage_entry *entry = find(address_usage, address_id);
+	uint64_t open = entry == NULL ? 0 : load(&entry->open);
+	sum->connections += open >> 32;
+	sum->leaving += open >> 16 & UINT16_MAX;
+	sum->arriving += open & UINT16_MAX;
+}
+
+void
+address_usage_add_accepts(struct address_usage_sum *sum,
+    const struct address_usage *address_usage, uint64_t address_id, uint64_t now_ms)
+{
+	const struct address_usage_entry *entry = find(address_usage, address_id);
+	if (entry != NULL)
+		sum->accepts_milli +=
+		    address_usage_accepts_milli(load(&entry->accepts), now_ms);
+}
+
+uint64_t
+address_usage_open(const struct address_usage_sum *sum)
+{
+	uint64_t moving = sum->leaving < sum->arriving ? sum->leaving : sum->arriving;
+	return sum->connections > moving ? sum->connections - moving : 0;
 }

@@ -73,6 +73,28 @@ channel_packet_receive(int channel_fd, struct channel_packet *packet)
 	return n > 0 || packet->fd_count > 0;
 }
 
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83
+#endif
+
+void
+channel_refuse_fds(int channel_fd)
+{
+	const int no = 0;
+	(void)setsockopt(channel_fd, SOL_SOCKET, SO_PASSRIGHTS, &no, sizeof(no));
+}
+
+void
+channel_discard_fds(const int *fds, size_t count)
+{
+	const struct linger off = { .l_onoff = 0 };
+	for (size_t i = 0; i < count; i++) {
+		/* Fails for what is not a socket. */
+		(void)setsockopt(fds[i], SOL_SOCKET, SO_LINGER, &off, sizeof(off));
+		close(fds[i]);
+	}
+}
+
 int
 channel_send(int channel_fd, const struct channel_message *message, int fd)
 {
@@ -95,8 +117,7 @@ channel_receive(int channel_fd, struct channel_message *ret, int *ret_fd)
 	if (rc <= 0)
 		return rc;
 	if (packet.length != sizeof(message)) {
-		if (fd >= 0)
-			close(fd);
+		channel_discard_fds(&fd, fd >= 0);
 		errno = EPROTO;
 		return -1;
 	}

@@ -74,6 +74,14 @@ int channel_send(int channel_fd, const struct channel_message *message, int fd)
 int channel_receive(int channel_fd, struct channel_message *ret, int *ret_fd)
     __attribute__((warn_unused_result));
 
+/* Makes sends of descriptors to this end fail, where the kernel can do that (Linux
+ * 6.16): the master wants none. */
+void channel_refuse_fds(int channel_fd);
+/* Closes received descriptors that are not wanted. A compromised worker may send a
+ * socket whose close(2) waits for unsent data (SO_LINGER): that is switched off first.
+ */
+void channel_discard_fds(const int *fds, size_t count);
+
 /* The packet below a message, also of other protocols over such a pair (transfer.h). */
 #define CHANNEL_PACKET_FDS_MAX 129 /* below the kernel's SCM_MAX_FD, 253 */
 struct channel_packet {

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
 #include "lib/shared_memory.h"
 
 _Static_assert((int)LEDGER_COUNTER_COUNT <= LEDGER_COUNTERS_MAX,
@@ -98,7 +99,7 @@ close_view(struct ledger *ledger)
 }
 
 struct ledger *
-ledger_create(void)
+ledger_create(uint64_t connections_max)
 {
 	int fd = shared_memory_create("yodeld-ledger", shared_bytes());
 	struct ledger *ledger = fd < 0 ? NULL : open_view(fd);
@@ -106,6 +107,7 @@ ledger_create(void)
 		struct address_usage_key *key = &ledger->shared->address_usage_key;
 		ledger->shared->magic = LEDGER_MAGIC;
 		ledger->shared->layout = LEDGER_LAYOUT;
+		ledger->shared->connections_max = connections_max;
 		if (getrandom(key, sizeof(*key), 0) == (ssize_t)sizeof(*key))
 			return ledger;
 		close_view(ledger);
@@ -348,6 +350,23 @@ add_to_retired(struct ledger_block *retired, const struct ledger_totals *totals)
 		atomic_fetch_add(&retired->closed[i], totals->closed[i]);
 }
 
+static uint32_t
+now_s(void)
+{
+	return (uint32_t)(clock_now_ns() / NS_PER_S) + 1;
+}
+
+/* Zeroes a free entry. 0, or -1 with errno. */
+static int
+clear(struct ledger *ledger, uint32_t entry)
+{
+	struct shared_memory_range range = entries_range(entry, 1);
+	if (shared_memory_clear(ledger->fd, &range) < 0)
+		return -1;
+	ledger->shared->freed_s[entry] = 0;
+	return 0;
+}
+
 /* Open connections of a listener at a dead worker, by its counters. */
 static uint64_t
 held_by_count(const struct ledger_block *block)
@@ -408,47 +427,73 @@ ledger_retire(struct ledger *ledger, uint32_t entry, uint32_t slot, uint64_t mov
 		totals.closed[CLOSE_WORKER_LOST] += lost[i];
 		add_to_retired(&shared->retired_by_listener[i], &totals);
 	}
+	shared->freed_s[entry] = now_s();
 	atomic_store(&shared->owners[entry], 0);
-	/* If it fails, ledger_claim() tries again. */
-	struct shared_memory_range range = entries_range(entry, 1);
-	(void)!shared_memory_clear(ledger->fd, &range);
+	if (load(&worker_ledger->address_usage.is_used) == 0)
+		(void)clear(ledger, entry);
+}
+
+/* True if no accept of its worker counts any more. */
+static bool
+is_rested(const struct ledger *ledger, uint32_t entry)
+{
+	const uint32_t window_s = 2;
+	return ledger->shared->freed_s[entry] == 0 ||
+	    now_s() - ledger->shared->freed_s[entry] >= window_s;
+}
+
+void
+ledger_trim(struct ledger *ledger)
+{
+	uint32_t end = ledger_live_end(ledger);
+	for (uint32_t i = 0; i < end; i++) {
+		if (is_free(ledger, i) && ledger->shared->freed_s[i] != 0 &&
+		    is_rested(ledger, i))
+			(void)clear(ledger, i);
+	}
+}
+
+static uint64_t
+bounded(const struct ledger *ledger, const _Atomic uint64_t *gauge)
+{
+	uint64_t value = load(gauge), max = ledger->shared->connections_max;
+	return value < max ? value : max;
+}
+
+uint64_t
+ledger_open_of(const struct ledger *ledger, uint32_t entry)
+{
+	return bounded(ledger, &ledger_entry(ledger, entry)->own.open);
 }
 
 uint64_t
 ledger_open_now(struct ledger *ledger)
 {
-	uint64_t sum = 0;
+	struct address_usage_sum sum = { 0 };
 	for (uint32_t i = 0; i < ledger_live_end(ledger); i++) {
-		if (!is_free(ledger, i))
-			sum += load(&ledger_entry(ledger, i)->own.open);
+		const struct ledger_block *own = &ledger_entry(ledger, i)->own;
+		if (is_free(ledger, i))
+			continue;
+		sum.connections += bounded(ledger, &own->open);
+		sum.leaving += bounded(ledger, &own->leaving);
+		sum.arriving += bounded(ledger, &own->arriving);
 	}
-	return sum;
+	return address_usage_open(&sum);
 }
 
-uint64_t
-ledger_open_by_listener(struct ledger *ledger, uint32_t listener)
+void
+ledger_add_address_usage(struct ledger *ledger, uint32_t own, uint64_t address_id,
+    uint64_t now_ms, struct address_usage_sum *sum)
 {
-	uint64_t sum = 0;
 	for (uint32_t i = 0; i < ledger_live_end(ledger); i++) {
+		const struct address_usage *address_usage =
+		    &ledger_entry(ledger, i)->address_usage;
+		if (i == own)
+			continue;
 		if (!is_free(ledger, i))
-			sum +=
-			    load(&ledger_entry(ledger, i)->by_listener[listener].open);
+			address_usage_add_open(sum, address_usage, address_id);
+		address_usage_add_accepts(sum, address_usage, address_id, now_ms);
 	}
-	return sum;
-}
-
-struct address_usage_count
-ledger_address_usage_elsewhere(
-    struct ledger *ledger, uint32_t own, uint64_t address_id, uint32_t second)
-{
-	struct address_usage_count count = { 0 };
-	for (uint32_t i = 0; i < ledger_live_end(ledger); i++) {
-		if (i != own && !is_free(ledger, i))
-			address_usage_add(&count,
-			    &ledger_entry(ledger, i)->address_usage, address_id,
-			    second);
-	}
-	return count;
 }
 
 int
@@ -456,16 +501,19 @@ ledger_claim(struct ledger *ledger, uint32_t slot)
 {
 	struct ledger_shared *shared = ledger->shared;
 	uint32_t end = ledger_live_end(ledger), entry = 0;
-	while (entry < end && !is_free(ledger, entry))
+	while (entry < end && !(is_free(ledger, entry) && is_rested(ledger, entry)))
 		entry++;
+	for (uint32_t i = 0; entry == LEDGER_WORKERS_MAX && i < end; i++) {
+		if (is_free(ledger, i))
+			entry = i;
+	}
 	if (entry == LEDGER_WORKERS_MAX) {
 		errno = EAGAIN;
 		return -1;
 	}
 	struct shared_memory_range range = entries_range(entry, 1);
 	if (shared_memory_grow(ledger->fd, range.offset + range.bytes) < 0 ||
-	    shared_memory_clear(ledger->fd, &range) < 0 ||
-	    map_entries(ledger, entry + 1) < 0)
+	    map_entries(ledger, entry + 1) < 0 || clear(ledger, entry) < 0)
 		return -1;
 	atomic_store(&shared->owners[entry], slot + 1);
 	if (entry == end)

@@ -82,7 +82,7 @@ bool ledger_counter_is_per_listener(enum ledger_counter counter);
 /* Addresses; all surplus ones share the last entry. */
 #define LEDGER_LISTENERS 128
 #define LEDGER_NAME_MAX 64
-#define LEDGER_COUNTERS_MAX 28
+#define LEDGER_COUNTERS_MAX 27
 #define LEDGER_REASONS_MAX 32
 
 /* 512 bytes, so that two blocks never share a cache line or a pair of them. */
@@ -92,9 +92,11 @@ struct ledger_block {
 	/* Gauge of open connections, for limits, rebalancing and the split of those
 	 * that a dead worker lost. Totals are computed from the counters instead. */
 	_Atomic uint64_t open;
+	/* Of the open ones, those that count at the other end of a transfer, too
+	 * (address_usage.h). Of the whole worker only. */
+	_Atomic uint64_t leaving, arriving;
 	_Atomic uint64_t accepting;       /* 1 from accept(2) until it is counted */
 	_Atomic uint64_t heartbeat_count; /* incremented by the worker's loop */
-	_Atomic uint64_t unused;
 };
 
 /* The pages of one worker process. */
@@ -114,7 +116,9 @@ struct ledger_shared {
 	struct address_usage_key address_usage_key;
 	char listeners[LEDGER_LISTENERS][LEDGER_NAME_MAX];
 	_Atomic uint32_t
-	    owners[LEDGER_WORKERS_MAX]; /* of an entry: slot + 1, 0: free */
+	    owners[LEDGER_WORKERS_MAX];       /* of an entry: slot + 1, 0: free */
+	uint32_t freed_s[LEDGER_WORKERS_MAX]; /* CLOCK_MONOTONIC; 0: it is zeroed */
+	uint64_t connections_max; /* that one worker can have; bounds its gauges */
 	struct ledger_block retired[LEDGER_SLOTS];
 	struct ledger_block retired_by_listener[LEDGER_LISTENERS];
 };
@@ -133,8 +137,10 @@ struct ledger_totals {
 	uint64_t closed[CLOSE_REASON_COUNT];
 };
 
-/* Creates it, zeroed. NULL with errno. */
-struct ledger *ledger_create(void) __attribute__((warn_unused_result));
+/* Creates it, zeroed. connections_max: that one worker can have open. NULL with errno.
+ */
+struct ledger *ledger_create(uint64_t connections_max)
+    __attribute__((warn_unused_result));
 /* Maps an existing one for a master, which owns the descriptor from then on. NULL with
  * errno (EPROTO: not a ledger of this layout). */
 struct ledger *ledger_attach(int fd) __attribute__((warn_unused_result));
@@ -149,8 +155,8 @@ uint32_t ledger_listener_count(const struct ledger *ledger);
 const char *ledger_listener_name(
     const struct ledger *ledger, uint32_t listener, char name[LEDGER_NAME_MAX]);
 
-/* Finds a free entry for a worker of `slot`, zeroed. Its number, or -1 with errno
- * (EAGAIN: LEDGER_WORKERS_MAX are in use). Only for the master. */
+/* Finds a free entry for a worker of `slot`, and zeroes it. Its number, or -1 with
+ * errno (EAGAIN: LEDGER_WORKERS_MAX are in use). Only for the master. */
 int ledger_claim(struct ledger *ledger, uint32_t slot)
     __attribute__((warn_unused_result));
 /* Maps an entry for writing: for its owner. NULL with errno. */
@@ -174,6 +180,9 @@ uint32_t ledger_slot_of(const struct ledger *ledger, uint32_t entry);
  * transferred the listener is a guess; the sum over all listeners is exact. */
 void ledger_retire(struct ledger *ledger, uint32_t entry, uint32_t slot,
     uint64_t moved_in, uint64_t moved_out);
+/* Returns the memory of entries that were retired some seconds ago: until then their
+ * accepts count. To be called at intervals. Only for the master. */
+void ledger_trim(struct ledger *ledger);
 
 void ledger_add_block(struct ledger_totals *totals, const struct ledger_block *block);
 /* Adds all blocks of one worker. */
@@ -191,14 +200,14 @@ uint64_t ledger_open(const struct ledger_totals *totals);
 /* Open connections of the whole server: exact also during transfers. */
 uint64_t ledger_open_total(const struct ledger_totals *totals);
 /* Open connections by the gauges of all workers: cheap, at most one off for each
- * worker, and without those in transfer (a batch for each transfer). */
+ * worker. */
 uint64_t ledger_open_now(struct ledger *ledger);
-/* The same for one listener; a connection in transfer counts twice. */
-uint64_t ledger_open_by_listener(struct ledger *ledger, uint32_t listener);
-/* The usage of an address (address_usage_id) at all workers except that of `own`, an
- * entry. */
-struct address_usage_count ledger_address_usage_elsewhere(
-    struct ledger *ledger, uint32_t own, uint64_t address_id, uint32_t second);
+/* A worker's gauge of open connections, at most connections_max. */
+uint64_t ledger_open_of(const struct ledger *ledger, uint32_t entry);
+/* Adds the usage of an address (address_usage_id) at all workers except that of `own`,
+ * an entry; accepts also of workers that have exited. */
+void ledger_add_address_usage(struct ledger *ledger, uint32_t own, uint64_t address_id,
+    uint64_t now_ms, struct address_usage_sum *sum);
 
 /* Counts; for the owner of the block only. Release order: a reader that sees the close
  * of a connection also sees its accept. */
@@ -225,12 +234,18 @@ ledger_count_closed(struct ledger_block *block, enum close_reason reason)
 	    c, atomic_load_explicit(c, memory_order_relaxed) + 1, memory_order_release);
 }
 
-/* Changes the gauge by 1 or -1. */
+/* Changes a gauge. */
+static inline void
+ledger_add_gauge(_Atomic uint64_t *gauge, int64_t n)
+{
+	uint64_t value = atomic_load_explicit(gauge, memory_order_relaxed);
+	atomic_store_explicit(gauge, value + (uint64_t)n, memory_order_release);
+}
+
 static inline void
 ledger_add_open(struct ledger_block *block, int64_t n)
 {
-	uint64_t open = atomic_load_explicit(&block->open, memory_order_relaxed);
-	atomic_store_explicit(&block->open, open + (uint64_t)n, memory_order_relaxed);
+	ledger_add_gauge(&block->open, n);
 }
 
 /* Marks the time from accept(2) until its result is counted, so that the master can

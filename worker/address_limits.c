@@ -4,12 +4,10 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define WHOLE_TOKEN 1000
-#define ALL_TOKENS UINT32_MAX /* a full bucket, whatever the rate */
+#define MILLI 1000
 
 struct key {
 	uint64_t network; /* an IPv4 address, or the first half of an IPv6 one */
@@ -18,9 +16,8 @@ struct key {
 
 struct entry {
 	struct key key;
-	uint32_t connections;
-	uint32_t tokens;    /* left of accept_rate, in 1/WHOLE_TOKEN... */
-	uint32_t filled_ms; /* ...at this time */
+	struct address_usage_open open;
+	uint64_t accepts; /* address_usage_count_accept() */
 	SLIST_ENTRY(entry) chained;
 	TAILQ_ENTRY(entry) idle; /* while it has no connections */
 };
@@ -139,7 +136,7 @@ find_or_add(struct address_limits *limits, const struct key *key)
 	struct entry *entry = find(limits, key);
 	if (entry != NULL || (entry = take_entry(limits)) == NULL)
 		return entry;
-	*entry = (struct entry){ .key = *key, .tokens = ALL_TOKENS };
+	*entry = (struct entry){ .key = *key };
 	SLIST_INSERT_HEAD(chain_of(limits, key), entry, chained);
 	TAILQ_INSERT_TAIL(&limits->idle, entry, idle);
 	return entry;
@@ -152,63 +149,45 @@ usage_id_of(const struct address_limits *limits, const struct key *key)
 	    &limits->ledger->shared->address_usage_key, key->network, key->scope);
 }
 
-/* Publishes this address's counts to the other workers. */
+/* Publishes this address's connections to the other workers. */
 static void
-publish_connections(const struct address_limits *limits, const struct entry *entry)
+publish(const struct address_limits *limits, const struct entry *entry)
 {
 	if (limits->ledger != NULL)
-		address_usage_set_connections(&limits->worker_ledger->address_usage,
-		    usage_id_of(limits, &entry->key), entry->connections);
+		address_usage_set_open(&limits->worker_ledger->address_usage,
+		    usage_id_of(limits, &entry->key), &entry->open);
 }
 
 static void
-publish_accept(
-    const struct address_limits *limits, const struct key *key, uint32_t second)
+count_accept(const struct address_limits *limits, struct entry *entry, uint64_t now_ms)
 {
+	entry->accepts = address_usage_count_accept(entry->accepts, now_ms);
 	if (limits->ledger != NULL)
-		address_usage_count_accept(&limits->worker_ledger->address_usage,
-		    usage_id_of(limits, key), second);
+		address_usage_set_accepts(&limits->worker_ledger->address_usage,
+		    usage_id_of(limits, &entry->key), entry->accepts);
 }
 
-static struct address_usage_count
-usage_of_others(
-    const struct address_limits *limits, const struct key *key, uint32_t second)
+/* The usage at all workers. */
+static struct address_usage_sum
+sum_usage(
+    const struct address_limits *limits, const struct entry *entry, uint64_t now_ms)
 {
-	if (limits->ledger == NULL)
-		return (struct address_usage_count){ 0 };
-	return ledger_address_usage_elsewhere(
-	    limits->ledger, limits->ledger_entry, usage_id_of(limits, key), second);
-}
-
-static uint64_t
-own_accepts(const struct address_limits *limits, const struct key *key, uint32_t second)
-{
-	struct address_usage_count count = { 0 };
+	struct address_usage_sum sum = {
+		.connections = entry->open.connections,
+		.leaving = entry->open.leaving,
+		.arriving = entry->open.arriving,
+		.accepts_milli = address_usage_accepts_milli(entry->accepts, now_ms),
+	};
 	if (limits->ledger != NULL)
-		address_usage_add(&count, &limits->worker_ledger->address_usage,
-		    usage_id_of(limits, key), second);
-	return count.accepts;
-}
-
-/* A token bucket that holds one second's worth; each connection takes one token. */
-static bool
-take_token(struct entry *entry, uint32_t rate, uint32_t now_ms)
-{
-	uint64_t limit = (uint64_t)rate * WHOLE_TOKEN;
-	uint64_t gained = (uint64_t)(uint32_t)(now_ms - entry->filled_ms) * rate;
-	uint64_t tokens = entry->tokens + gained;
-	if (tokens > limit || entry->tokens == ALL_TOKENS)
-		tokens = limit;
-	bool is_enough = tokens >= WHOLE_TOKEN;
-	entry->tokens = (uint32_t)(is_enough ? tokens - WHOLE_TOKEN : tokens);
-	entry->filled_ms = now_ms;
-	return is_enough;
+		ledger_add_address_usage(limits->ledger, limits->ledger_entry,
+		    usage_id_of(limits, &entry->key), now_ms, &sum);
+	return sum;
 }
 
 enum close_reason
 address_limits_check(struct address_limits *limits, uint32_t listener,
     const struct listener_config *config, const struct address_compact *peer,
-    uint32_t now_ms)
+    uint64_t now_ms)
 {
 	if (!address_limits_are_set(config))
 		return CLOSE_NONE;
@@ -216,21 +195,20 @@ address_limits_check(struct address_limits *limits, uint32_t listener,
 	struct entry *entry = find_or_add(limits, &key);
 	if (entry == NULL)
 		return CLOSE_ADDRESS_LIMIT;
-	if (entry->connections == 0) {
+	if (entry->open.connections == 0) {
 		TAILQ_REMOVE(&limits->idle, entry, idle);
 		TAILQ_INSERT_TAIL(&limits->idle, entry, idle);
 	}
-	uint32_t limit = config->max_connections_per_address;
-	uint32_t rate = config->accept_rate, second = now_ms / 1000;
-	struct address_usage_count others = usage_of_others(limits, &key, second);
-	uint64_t accepts = others.accepts + own_accepts(limits, &key, second);
-	if (rate != 0 && (accepts >= rate || !take_token(entry, rate, now_ms)))
-		return CLOSE_ACCEPT_RATE;
-	if (rate != 0)
-		publish_accept(limits, &key, second);
-	return limit != 0 && entry->connections + others.connections >= limit
-	    ? CLOSE_ADDRESS_LIMIT
-	    : CLOSE_NONE;
+	uint64_t limit = config->max_connections_per_address;
+	uint64_t rate = config->accept_rate;
+	struct address_usage_sum sum = sum_usage(limits, entry, now_ms);
+	if (rate != 0) {
+		if (sum.accepts_milli >= rate * MILLI)
+			return CLOSE_ACCEPT_RATE;
+		count_accept(limits, entry, now_ms);
+	}
+	return limit != 0 && address_usage_open(&sum) >= limit ? CLOSE_ADDRESS_LIMIT
+							       : CLOSE_NONE;
 }
 
 void
@@ -241,9 +219,9 @@ address_limits_add(struct address_limits *limits, uint32_t listener,
 	struct entry *entry = find_or_add(limits, &key);
 	if (entry == NULL)
 		return;
-	if (entry->connections++ == 0)
+	if (entry->open.connections++ == 0)
 		TAILQ_REMOVE(&limits->idle, entry, idle);
-	publish_connections(limits, entry);
+	publish(limits, entry);
 }
 
 void
@@ -252,9 +230,41 @@ address_limits_remove(struct address_limits *limits, uint32_t listener,
 {
 	struct key key = key_of(listener, peer);
 	struct entry *entry = find(limits, &key);
-	if (entry == NULL || entry->connections == 0)
+	if (entry == NULL || entry->open.connections == 0)
 		return;
-	if (--entry->connections == 0)
+	if (--entry->open.connections == 0)
 		TAILQ_INSERT_TAIL(&limits->idle, entry, idle);
-	publish_connections(limits, entry);
+	publish(limits, entry);
+}
+
+/* The entry may have been evicted meanwhile, and made again. */
+static void
+change(uint16_t *gauge, int n)
+{
+	if (n > 0 || *gauge > 0)
+		*gauge = (uint16_t)(*gauge + n);
+}
+
+void
+address_limits_add_leaving(struct address_limits *limits, uint32_t listener,
+    const struct address_compact *peer, int n)
+{
+	struct key key = key_of(listener, peer);
+	struct entry *entry = find(limits, &key);
+	if (entry == NULL)
+		return;
+	change(&entry->open.leaving, n);
+	publish(limits, entry);
+}
+
+void
+address_limits_add_arriving(struct address_limits *limits, uint32_t listener,
+    const struct address_compact *peer, int n)
+{
+	struct key key = key_of(listener, peer);
+	struct entry *entry = find(limits, &key);
+	if (entry == NULL)
+		return;
+	change(&entry->open.arriving, n);
+	publish(limits, entry);
 }

@@ -29,12 +29,13 @@ struct address_limits *address_limits_create(size_t capacity, struct ledger *led
     uint32_t ledger_entry, struct worker_ledger *worker_ledger);
 void address_limits_destroy(struct address_limits *limits);
 
-/* Whether the peer may open one more connection now. Takes one token of accept_rate.
+/* Whether the peer may open one more connection now. If it may, that counts for
+ * accept_rate: no more than that in a sliding second, also over reloads and crashes.
  * CLOSE_NONE, or the reason to refuse it. `listener` is its number in the
  * ledger. */
 enum close_reason address_limits_check(struct address_limits *limits, uint32_t listener,
     const struct listener_config *config, const struct address_compact *peer,
-    uint32_t now_ms) __attribute__((warn_unused_result));
+    uint64_t now_ms) __attribute__((warn_unused_result));
 
 /* A connection of the peer was opened or received from another worker; it was closed or
  * sent to another worker. For each listener with such limits, in pairs. */
@@ -42,6 +43,14 @@ void address_limits_add(struct address_limits *limits, uint32_t listener,
     const struct address_compact *peer);
 void address_limits_remove(struct address_limits *limits, uint32_t listener,
     const struct address_compact *peer);
+
+/* A connection that was added is leaving, because it is in the batch of a transfer, or
+ * arriving, until its sender has counted it as moved (proto/address_usage.h); n: 1 or
+ * -1. */
+void address_limits_add_leaving(struct address_limits *limits, uint32_t listener,
+    const struct address_compact *peer, int n);
+void address_limits_add_arriving(struct address_limits *limits, uint32_t listener,
+    const struct address_compact *peer, int n);
 
 /* True if the listener limits single addresses. */
 static inline bool

@@ -93,7 +93,7 @@ check_address(const struct worker_listener *listener, const struct address *addr
 	address_compact(address, &peer);
 	uint64_t now_ms = clock_read_ns(CLOCK_MONOTONIC_COARSE) / NS_PER_MS;
 	return address_limits_check(listener->worker->limits.addresses,
-	    listener_ledger_index(listener), listener->config, &peer, (uint32_t)now_ms);
+	    listener_ledger_index(listener), listener->config, &peer, now_ms);
 }
 
 enum close_reason

@@ -82,8 +82,7 @@ connection_watch(struct connection *connection)
 }
 
 /* Counts the connection (change: 1 or -1) against limits.max_connections and the limits
- * of its address. Not while it is frozen: during a transfer it would count in both
- * workers. */
+ * of its address. */
 static void
 count(const struct connection *connection, int change)
 {
@@ -94,6 +93,18 @@ count(const struct connection *connection, int change)
 		(change > 0 ? address_limits_add : address_limits_remove)(
 		    worker->limits.addresses, listener_ledger_index(listener),
 		    &connection->peer);
+}
+
+/* Marks it as one that may count at the other end of a transfer, too. */
+static void
+count_leaving(const struct connection *connection, int change)
+{
+	const struct worker_listener *listener = connection->listener;
+	const struct worker *worker = listener->worker;
+	ledger_add_gauge(&worker->worker_ledger->own.leaving, change);
+	if (address_limits_are_set(listener->config))
+		address_limits_add_leaving(worker->limits.addresses,
+		    listener_ledger_index(listener), &connection->peer, change);
 }
 
 void
@@ -116,8 +127,12 @@ connection_close(struct connection *connection, enum close_reason reason)
 	if (connection->phase == CONNECTION_LINGERING)
 		worker->lingering_count--;
 	int fd = connection_fd(connection);
+	bool was_received = connection->was_received;
 	connection_free(connection);
-	close(fd);
+	if (was_received)
+		channel_discard_fds(&fd, 1);
+	else
+		close(fd);
 }
 
 void
@@ -125,8 +140,9 @@ connection_free(struct connection *connection)
 {
 	struct worker *worker = connection->listener->worker;
 	event_del(&connection->event);
-	if (!connection->frozen)
-		count(connection, -1);
+	count(connection, -1);
+	if (connection->is_in_flight)
+		count_leaving(connection, -1);
 	connection_destroy_output(connection);
 	buffer_release(&connection->input);
 	struct ledger_block *block = connection->listener->block;
@@ -196,16 +212,17 @@ connection_open(struct worker_listener *listener, int fd, const struct address *
 void
 connection_freeze(struct connection *connection)
 {
-	count(connection, -1);
-	connection->frozen = true;
+	connection->frozen = connection->is_in_flight = true;
+	count_leaving(connection, 1);
 	event_del(&connection->event);
 }
 
 void
 connection_resume(struct connection *connection)
 {
-	connection->frozen = false;
-	count(connection, 1);
+	if (connection->is_in_flight)
+		count_leaving(connection, -1);
+	connection->frozen = connection->is_in_flight = false;
 	(void)add_event(connection, needed_events(connection));
 }
 
@@ -215,7 +232,7 @@ connection_transferred(struct connection *connection)
 	int fd = connection_fd(connection);
 	ledger_count(connection->listener->block, LEDGER_CONNECTIONS_MOVED_OUT, 1);
 	connection_free(connection);
-	close(fd);
+	channel_discard_fds(&fd, 1);
 }
 
 struct connection *
@@ -225,7 +242,7 @@ connection_install(
 	struct connection *connection = create(listener, fd);
 	if (connection == NULL)
 		return NULL;
-	connection->frozen = true;
+	connection->frozen = connection->was_received = true;
 	connection->active_ms -= record->idle_ms;
 	connection->searched = record->searched;
 	connection->phase = record->phase;
@@ -234,6 +251,7 @@ connection_install(
 	connection->peer.family = record->peer_family;
 	connection->peer.port = record->peer_port;
 	memcpy(connection->peer.bytes, record->peer, sizeof(record->peer));
+	count(connection, 1);
 	if (record->output_bytes == 0)
 		return connection;
 	if (connection_create_output(connection) == NULL) {

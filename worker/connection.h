@@ -62,6 +62,8 @@ struct connection {
 	uint8_t reason;      /* enum close_reason: why it is finishing or lingering */
 	bool reading_paused; /* too much output is queued (limits.max_pending) */
 	bool frozen;         /* being transferred: neither read nor written */
+	bool was_received;   /* from another worker */
+	bool is_in_flight;   /* frozen, and in the batch that this worker sends */
 };
 
 /* Serves an accepted, non-blocking socket (now owned). On failure it is closed and

@@ -193,6 +193,8 @@ static const struct {
 	{ SCMP_SYS(fcntl), { 1, SCMP_CMP_EQ, F_DUPFD_CLOEXEC, 0 } },
 	{ SCMP_SYS(fcntl64), { 1, SCMP_CMP_EQ, F_DUPFD_CLOEXEC, 0 } },
 	{ SCMP_SYS(setsockopt), { 2, SCMP_CMP_EQ, SO_LINGER, 0 } },
+	{ SCMP_SYS(getsockopt), { 2, SCMP_CMP_EQ, SO_TYPE, 0 } },
+	{ SCMP_SYS(getsockopt), { 2, SCMP_CMP_EQ, SO_ACCEPTCONN, 0 } },
 	{ SCMP_SYS(setsockopt), { 2, SCMP_CMP_EQ, SO_ATTACH_FILTER, 0 } },
 };
 

@@ -1,12 +1,16 @@
 #include "worker/transfer_receive.h"
 
+#include <sys/socket.h>
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "lib/log.h"
+#include "proto/channel.h"
 #include "proto/transfer.h"
+#include "worker/address_limits.h"
 #include "worker/connection.h"
 #include "worker/transfer_state.h"
 #include "worker/worker_state.h"
@@ -20,20 +24,49 @@ struct receiver {
 	uint64_t received; /* connections, counted as moved in */
 	/* By the listener number of the sender: */
 	struct worker_listener *listeners[TRANSFER_LISTENERS_MAX];
-	uint32_t uncommitted[TRANSFER_LISTENERS_MAX]; /* accepted, not yet COMMITTED */
+	/* Installed, not yet COMMITTED: they count as arriving, and some may have been
+	 * closed meanwhile. */
+	struct arrival {
+		struct worker_listener *listener;
+		struct address_compact peer;
+	} arrivals[TRANSFER_BATCH_MAX];
+	uint32_t arrival_count;
 };
+
+static void
+count_arriving(const struct worker *worker, const struct arrival *arrival, int change)
+{
+	const struct worker_listener *listener = arrival->listener;
+	ledger_add_gauge(&worker->worker_ledger->own.arriving, change);
+	if (address_limits_are_set(listener->config))
+		address_limits_add_arriving(worker->limits.addresses,
+		    listener_ledger_index(listener), &arrival->peer, change);
+}
+
+static void
+add_arrival(struct receiver *receiver, const struct connection *connection)
+{
+	struct arrival *arrival = &receiver->arrivals[receiver->arrival_count++];
+	*arrival = (struct arrival){ connection->listener, connection->peer };
+	count_arriving(receiver->worker, arrival, 1);
+}
+
+static void
+forget_arrivals(struct receiver *receiver)
+{
+	for (uint32_t i = 0; i < receiver->arrival_count; i++)
+		count_arriving(receiver->worker, &receiver->arrivals[i], -1);
+	receiver->arrival_count = 0;
+}
 
 static void
 count_committed(struct receiver *receiver)
 {
-	for (int i = 0; i < TRANSFER_LISTENERS_MAX; i++) {
-		if (receiver->uncommitted[i] == 0)
-			continue;
-		ledger_count(receiver->listeners[i]->block, LEDGER_CONNECTIONS_MOVED_IN,
-		    receiver->uncommitted[i]);
-		receiver->received += receiver->uncommitted[i];
-		receiver->uncommitted[i] = 0;
-	}
+	for (uint32_t i = 0; i < receiver->arrival_count; i++)
+		ledger_count(receiver->arrivals[i].listener->block,
+		    LEDGER_CONNECTIONS_MOVED_IN, 1);
+	receiver->received += receiver->arrival_count;
+	forget_arrivals(receiver);
 }
 
 static void
@@ -97,17 +130,36 @@ record_is_valid(const struct receiver *receiver, const struct transfer_record *r
 	    record->searched <= record->input_bytes;
 }
 
+static int
+socket_option(int fd, int option)
+{
+	int value = -1;
+	socklen_t length = sizeof(value);
+	return getsockopt(fd, SOL_SOCKET, option, &value, &length) < 0 ? -1 : value;
+}
+
+/* False for what a compromised sender may pass instead, such as a listening socket,
+ * whose accept queue would live on here. */
+static bool
+is_connection(int fd)
+{
+	return socket_option(fd, SO_TYPE) == SOCK_STREAM &&
+	    socket_option(fd, SO_ACCEPTCONN) == 0;
+}
+
 /* Makes a frozen connection of a record and its bytes; NULL on failure. */
 static struct connection *
 install_one(struct receiver *receiver, const struct transfer_record *record, int fd,
     int state_fd)
 {
-	if (!record_is_valid(receiver, record) || fd >= receiver->worker->limits.fd_end)
+	if (!record_is_valid(receiver, record) ||
+	    fd >= receiver->worker->limits.fd_end || !is_connection(fd))
 		return NULL;
 	struct connection *connection =
 	    connection_install(receiver->listeners[record->listener], fd, record);
 	if (connection == NULL)
 		return NULL;
+	add_arrival(receiver, connection);
 	if (transfer_state_read(connection, record, state_fd) < 0) {
 		connection_free(connection);
 		return NULL;
@@ -140,12 +192,13 @@ batch_is_complete(const struct transfer_batch *batch, size_t length, size_t fd_c
 
 /* Undoes a batch: its connections remain with the sender. */
 static void
-discard(struct connection **installed, uint32_t count, const int *fds, size_t fd_count)
+discard(struct receiver *receiver, struct connection **installed, uint32_t count,
+    const int *fds, size_t fd_count)
 {
 	for (uint32_t i = 0; i < count; i++)
 		connection_free(installed[i]);
-	for (size_t i = 0; i < fd_count; i++)
-		close(fds[i]);
+	forget_arrivals(receiver);
+	channel_discard_fds(fds, fd_count);
 }
 
 /* True at end of file. A sender that only withdraws its batch sends a packet first. */
@@ -156,7 +209,7 @@ sender_is_gone(const struct receiver *receiver)
 	int fds[TRANSFER_BATCH_MAX + 1];
 	size_t fd_count;
 	ssize_t n = transfer_packet_receive(receiver->fd, &packet, fds, &fd_count);
-	discard(NULL, 0, fds, fd_count);
+	channel_discard_fds(fds, fd_count);
 	return n == 0;
 }
 
@@ -180,6 +233,7 @@ on_batch(struct receiver *receiver, const struct transfer_batch *batch, size_t l
 	struct connection *installed[TRANSFER_BATCH_MAX];
 	uint32_t count = 0;
 	bool is_complete = batch_is_complete(batch, length, fd_count);
+	count_committed(receiver); /* a correct sender has said so before */
 	int state_fd = is_complete && batch->state_bytes > 0 ? fds[fd_count - 1] : -1;
 	if (is_complete && transfer_state_is_complete(batch, state_fd))
 		count = install(receiver, batch, fds, state_fd, installed);
@@ -187,18 +241,17 @@ on_batch(struct receiver *receiver, const struct transfer_batch *batch, size_t l
 		log_warnx(
 		    "transfer: only %u of %u connections can be installed: rejecting the batch",
 		    count, batch->count);
-		discard(installed, count, fds, fd_count);
+		discard(receiver, installed, count, fds, fd_count);
 		return send_answer(receiver, TRANSFER_REJECTED, 0);
 	}
 	/* Once the answer is sent, or the sender has died, they are this worker's. */
 	if (!send_answer(receiver, TRANSFER_ACCEPTED, count)) {
-		discard(installed, count, fds, fd_count);
+		discard(receiver, installed, count, fds, fd_count);
 		return false;
 	}
 	if (state_fd >= 0)
 		close(state_fd);
 	for (uint32_t i = 0; i < count; i++) {
-		receiver->uncommitted[batch->records[i].listener]++;
 		connection_resume(installed[i]);
 	}
 	worker_request_drain_check(receiver->worker);
@@ -217,12 +270,12 @@ on_packet(evutil_socket_t fd, short what, void *argument)
 	if (n < 0 && errno == EAGAIN)
 		return;
 	if (n <= 0 || packet.verb == TRANSFER_END) {
-		discard(NULL, 0, fds, fd_count);
+		channel_discard_fds(fds, fd_count);
 		finish(receiver);
 		return;
 	}
 	if (packet.verb != TRANSFER_BATCH)
-		discard(NULL, 0, fds, fd_count);
+		channel_discard_fds(fds, fd_count);
 	switch ((enum transfer_verb)packet.verb) {
 	case TRANSFER_HELLO:
 		on_hello(receiver, &packet.hello, (size_t)n);

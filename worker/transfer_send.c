@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "lib/log.h"
+#include "proto/channel.h"
 #include "proto/transfer.h"
 #include "worker/acceptor.h"
 #include "worker/connection.h"
@@ -116,8 +117,7 @@ receive_note(const struct sender *sender, struct transfer_note *ret)
 	int fds[TRANSFER_BATCH_MAX + 1];
 	size_t count;
 	ssize_t n = transfer_packet_receive(sender->fd, &packet, fds, &count);
-	for (size_t i = 0; i < count; i++)
-		close(fds[i]);
+	channel_discard_fds(fds, count);
 	if (n > 0)
 		*ret = packet.note;
 	return n;

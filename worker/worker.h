@@ -30,12 +30,14 @@ struct worker_args {
 	struct worker_ledger *worker_ledger; /* the same, writable: set in the child */
 };
 
-/* Connections that a worker can have with a limit of `descriptors`, less those for the
- * log, the channel, epoll, the spare descriptor, and a margin. */
+/* Descriptors for the log, the channel, epoll, the spare one, and a margin. */
+#define WORKER_RESERVED_FDS 32
+
+/* Connections that a worker can have with a limit of `descriptors`. */
 static inline uint64_t
 worker_connections_max(uint64_t descriptors)
 {
-	const uint64_t reserved = 32;
+	const uint64_t reserved = WORKER_RESERVED_FDS;
 	return descriptors > 2 * reserved ? descriptors - reserved : descriptors / 2;
 }
 

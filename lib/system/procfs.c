@@ -1,6 +1,9 @@
 #include "lib/system/procfs.h"
 
+#include <sys/stat.h>
+
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -79,4 +82,13 @@ procfs_counter(const char *path, const char *section, const char *name, uint64_t
 	}
 	if (names != NULL && values != NULL)
 		*ret = strtoull(values, NULL, 10);
+}
+
+uint64_t
+procfs_descriptors(pid_t pid)
+{
+	char path[32];
+	struct stat st;
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
+	return stat(path, &st) < 0 ? 0 : (uint64_t)st.st_size;
 }

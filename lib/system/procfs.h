@@ -7,6 +7,8 @@
 #ifndef LIB_SYSTEM_PROCFS_H
 #define LIB_SYSTEM_PROCFS_H
 
+#include <sys/types.h>
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,5 +28,8 @@ uint64_t procfs_word(const char *path, const char *line_start, const char *word)
  * "Tcp: 1 2", in net/snmp and net/netstat). *ret is unchanged if it is missing. */
 void procfs_counter(
     const char *path, const char *section, const char *name, uint64_t *ret);
+
+/* Open descriptors of a process; 0: unknown (before Linux 6.2, or not ours to see). */
+uint64_t procfs_descriptors(pid_t pid);
 
 #endif

@@ -2,8 +2,10 @@
 
 #include "lib/clock.h"
 #include "lib/log.h"
+#include "lib/system/procfs.h"
 #include "proto/channel.h"
 #include "master/workers/transfers.h"
+#include "worker/worker.h"
 
 /* Connections of one transfer: few enough that the counts are read often. */
 #define BATCH 256
@@ -14,6 +16,8 @@
 #define MIN_DIFFERENCE_DIVISOR 32
 /* Delay after a pass that could move no connection. */
 #define RETRY_DELAY_NS (5 * NS_PER_S)
+
+#define GIVEN_HALF_NS (60 * NS_PER_S)
 
 struct load {
 	struct process *process;
@@ -27,17 +31,38 @@ struct loads {
 	uint64_t open;
 };
 
+/* Open connections of a worker: what it reports, but not less than the kernel proves. A
+ * compromised worker that reports too few would be given ever more. A connection is a
+ * descriptor; where the kernel does not count these, the connections that the worker
+ * was given count, and half of them as closed after a while. */
+static uint64_t
+read_load(struct process *process, uint64_t now_ns)
+{
+	const struct worker_table *table = process->table;
+	uint64_t least, open = ledger_open_of(table->ledger, process->ledger_entry);
+	uint64_t descriptors = procfs_descriptors(process->pid);
+	uint64_t other = WORKER_RESERVED_FDS + table->config->current.listener_count;
+	if (now_ns - process->given_ns >= GIVEN_HALF_NS) {
+		process->given /= 2;
+		process->given_ns = now_ns;
+	}
+	if (descriptors == 0)
+		least = process->given;
+	else
+		least = descriptors > other ? descriptors - other : 0;
+	return open > least ? open : least;
+}
+
 static void
 read_loads(const struct worker_table *workers, struct loads *ret)
 {
+	uint64_t now_ns = clock_now_ns();
 	*ret = (struct loads){ .count = 0 };
 	for (uint32_t i = 0; i < workers->slot_count; i++) {
 		const struct slot *slot = &workers->slots[i];
 		if (slot->state != SLOT_SERVING)
 			continue;
-		const struct worker_ledger *worker_ledger =
-		    ledger_entry(workers->ledger, slot->process->ledger_entry);
-		uint64_t open = atomic_load(&worker_ledger->own.open);
+		uint64_t open = read_load(slot->process, now_ns);
 		ret->rows[ret->count++] =
 		    (struct load){ .process = slot->process, .open = open };
 		ret->open += open;

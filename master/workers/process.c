@@ -68,8 +68,7 @@ receive_messages(struct process *process, int max)
 	int descriptor, rc = 1;
 	while (max-- > 0 &&
 	    (rc = channel_receive(process->channel_fd, &message, &descriptor)) > 0) {
-		if (descriptor >= 0)
-			close(descriptor);
+		channel_discard_fds(&descriptor, descriptor >= 0);
 		on_message(process, &message);
 	}
 	return rc;
@@ -224,6 +223,7 @@ process_start(struct worker_table *table, const struct config *config,
 	int channel[2];
 	if (channel_open(channel) < 0)
 		return NULL;
+	channel_refuse_fds(channel[0]);
 	int entry = ledger_claim(table->ledger, slot);
 	struct process *process = entry < 0
 	    ? NULL

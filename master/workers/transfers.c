@@ -18,14 +18,38 @@ ledger_moved_out(const struct process *process)
 	return totals.counters[LEDGER_CONNECTIONS_MOVED_OUT];
 }
 
+/* Two correct workers report the same number; of two numbers the larger one is wrong. A
+ * single report cannot exceed what a worker can hold, or what was asked for. */
 static uint64_t
 moved_connections(const struct transfer *transfer)
 {
-	if (transfer->has_received)
-		return transfer->received;
-	if (transfer->has_sent)
-		return transfer->sent;
-	return ledger_moved_out(transfer->sender) - transfer->sender->moved_out;
+	const struct ledger *ledger = transfer->sender->table->ledger;
+	uint64_t max = ledger->shared->connections_max, moved;
+	uint32_t selected = (uint32_t)transfer->selection;
+	if (transfer->has_received && transfer->has_sent)
+		moved = transfer->sent < transfer->received ? transfer->sent
+							    : transfer->received;
+	else if (transfer->has_received)
+		moved = transfer->received;
+	else if (transfer->has_sent)
+		moved = transfer->sent;
+	else
+		moved =
+		    ledger_moved_out(transfer->sender) - transfer->sender->moved_out;
+	if (selected != 0 && selected < max)
+		max = selected;
+	return moved < max ? moved : max;
+}
+
+/* By rebalancing. The sender's word counts: a receiver could deny what it has. */
+static void
+count_given(const struct transfer *transfer, uint64_t moved)
+{
+	struct process *sender = transfer->sender, *receiver = transfer->receiver;
+	uint64_t max = (uint32_t)transfer->selection;
+	uint64_t given = transfer->has_sent ? transfer->sent : moved;
+	receiver->given += given < max ? given : max;
+	sender->given -= moved < sender->given ? moved : sender->given;
 }
 
 static bool
@@ -56,6 +80,8 @@ settle(const struct transfer *transfer, struct transfer_result *ret)
 		.receiver = receiver,
 		.is_partial = transfer->selection != 0,
 		.moved = moved_connections(transfer) };
+	if (ret->is_partial)
+		count_given(transfer, ret->moved);
 	sender->moved_out += ret->moved;
 	receiver->moved_in += ret->moved;
 	log_debug(

@@ -4,6 +4,7 @@
 
 #include "lib/clock.h"
 #include "lib/log.h"
+#include "lib/system/procfs.h"
 
 /* A worker that is not ready by then is hung, unless timeouts.hung is shorter. */
 #define START_LIMIT_NS (15 * NS_PER_S)
@@ -11,6 +12,8 @@
 #define ABORT_GRACE_NS (2 * NS_PER_S)
 /* The master itself has been stopped if it was away for so long. */
 #define STALL_NS (750 * NS_PER_MS)
+/* Checks in a row that find a claim impossible. */
+#define FALSE_CLAIMS 3
 
 /* How long a worker may be silent; 0: no limit. */
 static uint64_t
@@ -57,6 +60,31 @@ check_process(struct process *process, uint64_t now_ns, uint64_t watchdog_ns)
 	return false;
 }
 
+/* A worker that claims more connections than it can have has a corrupted ledger entry:
+ * its claim counts against limits.max_connections of all workers. A connection is a
+ * descriptor, so that a claim is wrong if it is beyond these by far, and repeatedly:
+ * both numbers change while they are read. */
+static void
+check_claim(struct process *process)
+{
+	const struct ledger *ledger = process->table->ledger;
+	const uint64_t slack = 64;
+	uint64_t open =
+	    atomic_load_explicit(&ledger_entry(ledger, process->ledger_entry)->own.open,
+		memory_order_relaxed);
+	uint64_t descriptors = procfs_descriptors(process->pid);
+	bool is_possible = open <= ledger->shared->connections_max &&
+	    (descriptors == 0 || open <= 2 * descriptors + slack);
+	process->false_claims = is_possible ? 0 : process->false_claims + 1;
+	if (process->false_claims < FALSE_CLAIMS)
+		return;
+	log_errorx(
+	    "worker %u (pid %d): corrupted counters: it reports %llu open connections, but has %llu descriptors: sending SIGKILL",
+	    process->slot, (int)process->pid, (unsigned long long)open,
+	    (unsigned long long)descriptors);
+	kill(process->pid, SIGKILL);
+}
+
 /* Time in which the master itself was stopped (SIGSTOP, a frozen container) does not
  * count: the workers may have been stopped with it. */
 static void
@@ -80,8 +108,11 @@ watchdog_check(struct worker_table *table, uint64_t now_ns, uint64_t limit_ns)
 {
 	bool all_responsive = true;
 	exclude_own_absence(table, now_ns);
-	for (struct process *p = table->processes; p != NULL; p = p->next)
-		all_responsive &=
-		    p->state == PROCESS_EXITED || check_process(p, now_ns, limit_ns);
+	for (struct process *p = table->processes; p != NULL; p = p->next) {
+		if (p->state == PROCESS_EXITED)
+			continue;
+		all_responsive &= check_process(p, now_ns, limit_ns);
+		check_claim(p);
+	}
 	return all_responsive;
 }

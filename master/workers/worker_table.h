@@ -69,6 +69,10 @@ struct process {
 	uint64_t started_ns;                      /* CLOCK_MONOTONIC, as all times */
 	uint64_t heartbeat_count;                 /* last seen */
 	uint64_t heartbeat_ns;                    /* when it last changed */
+	unsigned false_claims;                    /* in a row (watchdog.c) */
+	/* Connections received by rebalancing that it may still have (rebalance.c). */
+	uint64_t given;
+	uint64_t given_ns; /* when that was last corrected */
 	uint64_t abort_ns; /* when it was sent SIGABRT for being hung; 0: it was not */
 };
 

@@ -114,7 +114,7 @@ start_master(void)
 	must(config_load(&sources, &master.config.current, error) == 0);
 	master.workers.phase = MASTER_RUNNING;
 	master.base = event_base_new();
-	master.workers.ledger = ledger_create();
+	master.workers.ledger = ledger_create(10000);
 	master.workers.slot_count = 2;
 	master.workers.config = &master.config;
 	must(master.base != NULL && master.workers.ledger != NULL);

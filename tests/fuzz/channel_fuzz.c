@@ -219,7 +219,7 @@ start(uint8_t how)
 	master->config.current.workers = master->workers.slot_count =
 	    how / 2 % WORKERS_MOST + 1;
 	master->base = event_base_new();
-	master->workers.ledger = ledger_create();
+	master->workers.ledger = ledger_create(10000);
 	must(master->base != NULL && master->workers.ledger != NULL);
 	master->admin = admin_listener_create(master->base, admin_routes_serve, master);
 	must(master->admin != NULL);

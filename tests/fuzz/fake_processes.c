@@ -27,6 +27,15 @@ static struct fake_process {
 static int fake_process_count;
 static unsigned forks_to_fail;
 
+void __wrap_channel_refuse_fds(int channel_fd);
+
+/* As before Linux 6.16: the master must cope with descriptors. */
+void
+__wrap_channel_refuse_fds(int channel_fd)
+{
+	(void)channel_fd;
+}
+
 pid_t
 __wrap_spawn_worker(const struct worker_args *args)
 {

@@ -131,7 +131,7 @@ static void
 make_ledger(void)
 {
 	static const uint32_t slots[] = { 0, 1, 2, 0 };
-	struct ledger *ledger = ledger_create();
+	struct ledger *ledger = ledger_create(10000);
 
 	must(ledger != NULL);
 	for (size_t i = 0; i < sizeof(slots) / sizeof(slots[0]); i++)

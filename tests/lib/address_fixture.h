@@ -35,7 +35,7 @@ peer(const char *text)
 
 static inline enum close_reason
 check_limits(struct address_limits *address_limits,
-    const struct listener_config *config, const char *text, uint32_t now_ms)
+    const struct listener_config *config, const char *text, uint64_t now_ms)
 {
 	struct address_compact client = peer(text);
 

@@ -30,7 +30,7 @@ static inline void
 open_ledger(struct fixture *f)
 {
 	memset(f, 0, sizeof(*f));
-	f->ledger = ledger_create();
+	f->ledger = ledger_create(10000);
 	assert_non_null(f->ledger);
 	assert_int_equal(ledger_register_listener(f->ledger, "a listener"), 0);
 }
@@ -76,8 +76,8 @@ release_blocks(struct fixture *f, struct worker_ledger *worker_ledger,
 
 	while (f->entries[entry] != worker_ledger)
 		entry++;
-	ledger_retire(f->ledger, entry, ledger_slot_of(f->ledger, entry), moved_in,
-	    moved_out);
+	ledger_retire(
+	    f->ledger, entry, ledger_slot_of(f->ledger, entry), moved_in, moved_out);
 }
 
 static inline void

@@ -53,7 +53,7 @@ worker_fixture_start(struct worker_fixture *w, const char *reply, enum framing f
 	w->config.listeners = &w->listener_config;
 	w->config.listener_count = 1;
 	w->config.limits.max_pending = max_pending;
-	w->ledger = ledger_create();
+	w->ledger = ledger_create(10000);
 	must(w->ledger != NULL);
 	w->worker.config = &w->config;
 	w->worker.ledger = w->ledger;
@@ -236,8 +236,9 @@ worker_fixture_is_balanced(const struct worker_fixture *w)
 	return ledger_open(&totals) == w->worker.connections.count &&
 	    atomic_load(&w->worker.worker_ledger->own.open) ==
 	    w->worker.connections.count &&
-	    ledger_open_by_listener(w->ledger, w->listener_number) ==
-	    w->worker.connections.count &&
+	    atomic_load(&w->listener.block->open) == w->worker.connections.count &&
+	    atomic_load(&w->worker.worker_ledger->own.leaving) == 0 &&
+	    atomic_load(&w->worker.worker_ledger->own.arriving) == 0 &&
 	    totals.counters[LEDGER_CONNECTIONS_ACCEPTED] +
 		totals.counters[LEDGER_CONNECTIONS_MOVED_IN] ==
 	    w->worker.connections.count + ledger_closed(&totals) +

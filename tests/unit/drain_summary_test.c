@@ -40,7 +40,7 @@ create_table(void)
 	table->events = &events;
 	completed = 0;
 	table->base = event_base_new();
-	table->ledger = ledger_create();
+	table->ledger = ledger_create(10000);
 	assert_non_null(table->ledger);
 	return table;
 }

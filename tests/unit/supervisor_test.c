@@ -219,7 +219,7 @@ set_up(void **state)
 	master->workers.generation = 1;
 	master->workers.slot_count = 2;
 	master->base = event_base_new();
-	master->workers.ledger = ledger_create();
+	master->workers.ledger = ledger_create(10000);
 	master->admin = admin_listener_create(master->base, admin_routes_serve, master);
 	assert_non_null(master->admin);
 	supervisor_init(master);

@@ -71,7 +71,7 @@ set_up(void **state)
 	fixture->table = calloc(1, sizeof(*fixture->table));
 	assert_non_null(fixture->table);
 	fixture->table->base = event_base_new();
-	fixture->table->ledger = ledger_create();
+	fixture->table->ledger = ledger_create(10000);
 	assert_non_null(fixture->table->ledger);
 	fixture->sender = add_worker(fixture, 0, &fixture->sender_block);
 	fixture->receiver = add_worker(fixture, 1, &fixture->receiver_block);
