@@ -122,7 +122,7 @@ begin(struct master *master)
 	master->workers.ledger =
 	    ledger_create(worker_connections_max(resources_descriptor_limit()));
 	if (master->workers.ledger == NULL) {
-		log_error("cannot start");
+		log_error("cannot create the ledger (memfd_create, getrandom)");
 		return -1;
 	}
 	if (open_listeners(master) < 0)

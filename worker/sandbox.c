@@ -13,6 +13,7 @@
 #include <seccomp.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -135,7 +136,8 @@ ruleset_bytes(long version)
 			    : offsetof(struct ruleset, handled_access_net);
 }
 
-/* Revokes all rights, without exception. */
+/* Revokes all rights, without exception, if the kernel has Landlock and no filter (of a
+ * container) denies its system calls. */
 static int
 enter_landlock(void)
 {
@@ -146,12 +148,15 @@ enter_landlock(void)
 	}
 	struct ruleset ruleset = all_rights(version);
 	long fd = syscall(LANDLOCK_CREATE_RULESET, &ruleset, ruleset_bytes(version), 0);
-	if (fd < 0)
-		return -1;
-	long rc = syscall(LANDLOCK_RESTRICT_SELF, fd, 0);
+	long rc = fd < 0 ? -1 : syscall(LANDLOCK_RESTRICT_SELF, fd, 0);
 	int saved = errno;
-	close((int)fd);
+	if (fd >= 0)
+		close((int)fd);
 	errno = saved;
+	if (rc < 0 && (errno == ENOSYS || errno == EPERM)) {
+		log_debug("sandbox: a filter denies Landlock: %s", strerror(errno));
+		return 0;
+	}
 	return rc < 0 ? -1 : 0;
 }
 

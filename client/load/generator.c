@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "lib/clock.h"
+#include "lib/system/descriptors.h"
 #include "lib/xmalloc.h"
 #include "client/load/arrivals.h"
 #include "client/load/conn.h"
@@ -137,7 +138,7 @@ poll_events(struct load_context *ctx, uint64_t until_ns, struct epoll_event *eve
 	const struct timespec none = { 0, 0 };
 	int n;
 	do {
-		n = epoll_pwait2(ctx->epoll_fd, events, EVENTS_MAX, &none, NULL);
+		n = descriptors_epoll_wait(ctx->epoll_fd, events, EVENTS_MAX, &none);
 		ctx->times.now_ns = clock_now_ns();
 	} while (n == 0 && ctx->times.now_ns < until_ns);
 	return n;
@@ -161,7 +162,7 @@ wait_events(struct load_context *ctx, uint64_t wake, struct epoll_event *events)
 		timeout.tv_sec = (time_t)(sleep / NS_PER_S);
 		timeout.tv_nsec = (long)(sleep % NS_PER_S);
 	}
-	n = epoll_pwait2(ctx->epoll_fd, events, EVENTS_MAX, &timeout, NULL);
+	n = descriptors_epoll_wait(ctx->epoll_fd, events, EVENTS_MAX, &timeout);
 	ctx->times.now_ns = clock_now_ns();
 	if (n == 0 && spin > 0 && ctx->times.now_ns < wake)
 		n = poll_events(ctx, wake, events);

@@ -81,6 +81,15 @@ detach(int fd)
 	return rc < 0 && errno == ENOENT ? 0 : rc;
 }
 
+/* Linux before 5.3 cannot detach a program. One that selects all sockets has the same
+ * effect. */
+static int
+detach_or_spread(int fd, const uint32_t *indexes, uint32_t count)
+{
+	int rc = detach(fd);
+	return rc < 0 && errno == ENOPROTOOPT ? attach(fd, indexes, count, false) : rc;
+}
+
 void
 reuseport_select(struct listener *listener, const bool *takes_new, bool by_cpu)
 {
@@ -97,7 +106,7 @@ reuseport_select(struct listener *listener, const bool *takes_new, bool by_cpu)
 	if (needs_program)
 		rc = attach(fd, indexes, count, by_cpu);
 	else if (listener->has_program)
-		rc = detach(fd);
+		rc = detach_or_spread(fd, indexes, count);
 	listener->has_program = needs_program;
 	if (rc < 0)
 		log_warn("%s: cannot direct new connections: any slot may get them",

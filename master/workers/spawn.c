@@ -2,12 +2,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sysexits.h>
 #include <unistd.h>
 
 #include "lib/log.h"
+#include "lib/system/descriptors.h"
 #include "proto/ledger.h"
 
 static int
@@ -27,10 +29,10 @@ close_others(int *keep, size_t count)
 			continue;
 		unsigned fd = (unsigned)keep[i];
 		if (fd > next)
-			close_range(next, fd - 1, 0);
+			descriptors_close(next, fd - 1);
 		next = fd + 1;
 	}
-	close_range(next, ~0U, 0);
+	descriptors_close(next, UINT_MAX);
 }
 
 static void
