@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib/clock.h"
+#include "lib/printable.h"
 #include "conf/config.h"
 
 #define KILO (UINT64_C(1) << 10)
@@ -14,6 +15,7 @@
 #define HOUR UINT64_C(3600000000000)
 
 #define ADDRESS_PATTERN "^([0-9.]*|\\*|\\[[0-9A-Fa-f:.]+(%.+)?\\]):[0-9]{1,5}$"
+#define PATH_PATTERN "^/[^\\u0000-\\u001f\\u007f-\\u009f]*$"
 #define PREFIX_PATTERN "^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$"
 
 const char *const balance_names[] = { "hash", "cpu", "move", NULL };
@@ -84,11 +86,23 @@ check_group(const char *text, char *error, size_t error_size)
 static int
 check_path(const char *text, char *error, size_t error_size)
 {
-	if (text[0] == '/')
-		return 0;
-	snprintf(
-	    error, error_size, "found \"%.128s\", expected an absolute path", text);
-	return -1;
+	size_t length;
+	if (text[0] != '/') {
+		snprintf(error, error_size,
+		    "found \"%.128s\", expected an absolute path", text);
+		return -1;
+	}
+	/* It is printed in one line, and an upgrade passes it on as JSON. */
+	for (const char *at = text; *at != '\0'; at += length) {
+		length = printable_length(at);
+		if (length > 0)
+			continue;
+		snprintf(error, error_size,
+		    "found a control character (0x%02x, byte %zu), expected an absolute path without one",
+		    (unsigned)(unsigned char)*at, (size_t)(at - text) + 1);
+		return -1;
+	}
+	return 0;
 }
 
 static int
@@ -238,7 +252,8 @@ static const struct setting rows[] = {
 	    .names = log_format_names },
 	{ "log.file",
 	    "Absolute path of the log file, whose lines begin with time and level; empty is stderr.",
-	    SETTING_STRING, 0, CONFIG(log.file), .check = check_path, .pattern = "^/" },
+	    SETTING_STRING, 0, CONFIG(log.file), .check = check_path,
+	    .pattern = PATH_PATTERN },
 	{ "log.syslog", "Log to syslog instead of stderr.", SETTING_BOOL, 0,
 	    CONFIG(log.syslog), .initial = "false" },
 	{ "log.console_level",
@@ -248,7 +263,7 @@ static const struct setting rows[] = {
 	{ "admin.socket",
 	    "Absolute path of the Unix socket for yodelctl; empty disables it.",
 	    SETTING_STRING, 0, CONFIG(admin.socket), .check = check_socket_path,
-	    .pattern = "^/" },
+	    .pattern = PATH_PATTERN },
 	{ "admin.group",
 	    "Group that may use admin.socket; empty is the group of yodeld.",
 	    SETTING_STRING, 0, CONFIG(admin.group), .check = check_group },

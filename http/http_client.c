@@ -18,6 +18,7 @@
 #define LATE_READS 64
 #define ADDRESSES_MAX 4 /* of a name, tried in turn */
 #define HOST_MAX 256
+#define DIGITS "0123456789"
 
 static const char unix_prefix[] = "unix:";
 static const char http_prefix[] = "http://";
@@ -122,22 +123,62 @@ read_all(int fd, uint64_t deadline_ns, size_t *ret_length)
 	return NULL;
 }
 
+/* The status, three digits (RFC 9112, 4), or -1. */
+static int
+parse_status(const char *text)
+{
+	static const char version[] = "HTTP/1.";
+	const char *digits = text + strlen(version) + 2;
+	if (strncmp(text, version, strlen(version)) != 0 ||
+	    (digits[-2] != '0' && digits[-2] != '1') || digits[-1] != ' ' ||
+	    strspn(digits, DIGITS) != 3 || strchr(" \r", digits[3]) == NULL ||
+	    digits[0] == '0')
+		return -1;
+	return atoi(digits);
+}
+
+/* The value of a header field, in front of `end`, or NULL. */
+static const char *
+find_field(const char *text, const char *end, const char *name)
+{
+	const char *at = strcasestr(text, name);
+	return at != NULL && at < end ? at + strlen(name) : NULL;
+}
+
+/* True if the field's value, digits only, is that number. */
+static bool
+is_number(const char *value, size_t number)
+{
+	char digits[24];
+	value += strspn(value, " \t");
+	size_t count = strspn(value, DIGITS), zeros = strspn(value, "0");
+	const char *rest = value + count + strspn(value + count, " \t");
+	if (count == 0 || *rest != '\r')
+		return false;
+	if (zeros == count)
+		zeros--;
+	size_t length = (size_t)snprintf(digits, sizeof(digits), "%zu", number);
+	return count - zeros == length && memcmp(value + zeros, digits, length) == 0;
+}
+
 /* The body of a complete response, or NULL. Without Content-Length the body is all that
- * arrived. */
+ * arrived. The request was HTTP/1.0: no server may answer it with a transfer coding. */
 static const char *
 find_body(const char *text, size_t length, int *ret_status)
 {
 	static const char field[] = "\r\nContent-Length:";
 	const char *end = strstr(text, "\r\n\r\n");
-	if (strlen(text) != length || end == NULL ||
-	    sscanf(text, "HTTP/1.%*1[01] %3d", ret_status) != 1)
+	*ret_status = parse_status(text);
+	if (strlen(text) != length || end == NULL || *ret_status < 0 ||
+	    find_field(text, end, "\r\nTransfer-Encoding:") != NULL)
 		return NULL;
 	const char *body = end + strlen("\r\n\r\n");
-	const char *length_field = strcasestr(text, field);
-	if (length_field == NULL || length_field > end)
-		return body;
-	size_t content_length = strtoul(length_field + strlen(field), NULL, 10);
-	return length - (size_t)(body - text) == content_length ? body : NULL;
+	size_t body_length = length - (size_t)(body - text);
+	for (const char *at = text; (at = find_field(at, end, field)) != NULL;) {
+		if (!is_number(at, body_length))
+			return NULL;
+	}
+	return body;
 }
 
 int

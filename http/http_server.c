@@ -13,7 +13,9 @@
 #include <event2/listener.h>
 
 #include "lib/log.h"
+#include "http/http_body.h"
 #include "http/http_limits.h"
+#include "http/http_response.h"
 #include "net/address.h"
 #include "net/listen.h"
 #include "net/unix_socket.h"
@@ -133,7 +135,15 @@ on_request(struct evhttp_request *request, void *argument)
 {
 	struct http_server *server = argument;
 	http_server_set_deadline(server, request, HTTP_SERVER_TIMEOUT_S);
-	server->handler(request, server, server->argument);
+	const char *error = http_body_check(request);
+	if (error == NULL) {
+		server->handler(request, server, server->argument);
+		return;
+	}
+	/* What follows may be part of this request: it must not be parsed. */
+	evhttp_add_header(
+	    evhttp_request_get_output_headers(request), "Connection", "close");
+	http_response_send(request, HTTP_BADREQUEST, HTTP_RESPONSE_TEXT, strdup(error));
 }
 
 /* libevent does not own fd: on failure it stays the caller's, else http_server_close

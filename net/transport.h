@@ -28,13 +28,6 @@ struct transport {
 	ssize_t (*send)(const struct stream *stream, const void *data, size_t length);
 	/* Ends our direction of the stream. 0, or -1 with errno. */
 	int (*finish)(const struct stream *stream);
-	/* Not called yet, and NULL for TCP, whose state is in the kernel. State that
-	 * moves with the socket to another process, besides the unread input and the
-	 * unsent output. save_state fills state_bytes() bytes. 0, or -1 with errno
-	 * (EPROTO: the bytes are not a state of this transport). */
-	size_t (*state_bytes)(const struct stream *stream);
-	int (*save_state)(const struct stream *stream, void *data);
-	int (*load_state)(const struct stream *stream, const void *data, size_t length);
 };
 
 extern const struct transport transport_tcp;

@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <libgen.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -71,26 +71,46 @@ remove_stale(
 	return unlink(path) == 0 ? 0 : fail("remove", path, error, error_size);
 }
 
-/* Locks the directory of the file, which leaves nothing behind: without a lock, two
- * processes that find the same stale file would remove each other's. Opens the socket
- * even if the directory cannot be locked. A descriptor that the caller closes, or -1.
+/* False if the holder of the lock has removed the file meanwhile, or another user has
+ * put it there. */
+static bool
+is_own_file(int fd, const char *path)
+{
+	struct stat st, own;
+	return fstat(fd, &own) == 0 && lstat(path, &st) == 0 &&
+	    st.st_ino == own.st_ino && st.st_dev == own.st_dev &&
+	    own.st_uid == geteuid();
+}
+
+/* Locks a file beside the socket, which unlock() removes: without a lock, two processes
+ * that find the same stale socket would remove each other's. Its mode lets no other
+ * user hold the lock. The socket is opened even if it cannot be locked. A descriptor,
+ * or -1.
  */
 static int
-lock_directory(const char *path)
+lock(const char *lock_path)
 {
-	char copy[sizeof(((struct sockaddr_un *)NULL)->sun_path) + 1];
-	snprintf(copy, sizeof(copy), "%s", path);
-	int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return -1;
 	const struct timespec pause = { .tv_nsec = LOCK_RETRY_NS };
 	for (int i = 0; i < LOCK_RETRIES; i++) {
-		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+		int fd =
+		    open(lock_path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+		if (fd < 0)
+			return -1;
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0 && is_own_file(fd, lock_path))
 			return fd;
+		close(fd);
 		nanosleep(&pause, NULL);
 	}
-	close(fd);
 	return -1;
+}
+
+static void
+unlock(int fd, const char *lock_path)
+{
+	if (fd < 0)
+		return;
+	unlink(lock_path);
+	close(fd);
 }
 
 /* Binds fd, which stays the caller's. 0, or -1 with the error. */
@@ -122,7 +142,9 @@ unix_socket_open(const char *path, int backlog, char *error, size_t error_size)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	memcpy(address.sun_path, path, strnlen(path, sizeof(address.sun_path) - 1));
-	int directory_fd = lock_directory(path);
+	char lock_path[sizeof(address.sun_path) + sizeof(".lock")];
+	snprintf(lock_path, sizeof(lock_path), "%s.lock", address.sun_path);
+	int lock_fd = lock(lock_path);
 	int fd = -1;
 	if (remove_stale(&address, path, error, error_size) == 0) {
 		fd = new_socket();
@@ -134,8 +156,7 @@ unix_socket_open(const char *path, int backlog, char *error, size_t error_size)
 			fd = -1;
 		}
 	}
-	if (directory_fd >= 0)
-		close(directory_fd);
+	unlock(lock_fd, lock_path);
 	return fd;
 }
 

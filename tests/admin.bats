@@ -197,3 +197,64 @@ listen_drops listen_overflows retransmits syncookies_sent" ]
 	[ "$(ctl --json config | value_of '[s["origins"][f"listeners[{i}].{k}"] for i in (0, 1) for k in ("address", "reply")]')" = \
 		"['--listen', '--listen', '--listen', 'default']" ]
 }
+
+@test "a request whose end is ambiguous is refused with 400, and nothing behind it is answered" {
+	start_with_admin --listen 127.0.0.1:0=echo
+	python3 - "$ADMIN" <<-'END'
+		import socket, sys
+		behind = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+		n = len(behind)
+
+		def statuses(head, body):
+		    with socket.socket(socket.AF_UNIX) as peer:
+		        peer.settimeout(20)
+		        peer.connect(sys.argv[1])
+		        method = "POST /log?level=info" if head[0] != "GET" else "GET /healthz"
+		        lines = "".join(line + "\r\n" for line in head[1:])
+		        text = f"{method} HTTP/{head[0] if head[0] != 'GET' else '1.1'}\r\nHost: x\r\n{lines}\r\n"
+		        last = b"GET /readyz HTTP/1.0\r\n\r\n"  # the server closes after it
+		        peer.sendall(text.encode() + body + last)
+		        answer = b""
+		        try:
+		            while data := peer.recv(65536):
+		                answer += data
+		        except ConnectionResetError:
+		            pass
+		    return [line.split()[1].decode() for line in answer.split(b"\r\n") if line.startswith(b"HTTP/1.")]
+
+		refused = [
+		    (("1.1", "Content-Length: 0", f"Content-Length: {n}"), behind),
+		    (("1.1", f"Content-Length: {n}", f"content-length: {n}"), behind),
+		    (("1.1", "Transfer-Encoding: gzip"), behind),
+		    (("1.1", "Transfer-Encoding: xchunked"), b"0\r\n\r\n"),
+		    (("1.1", "Transfer-Encoding: gzip, chunked"), b"0\r\n\r\n"),
+		    (("1.1", "Transfer-Encoding: chunked", "Transfer-Encoding: identity"), b"0\r\n\r\n"),
+		    (("1.1", "Transfer-Encoding: chunked", "Content-Length: 5"), b"0\r\n\r\n"),
+		    (("1.0", "Transfer-Encoding: chunked"), b"0\r\n\r\n"),
+		    (("1.1", "Content-Length: +3"), b"abc"),
+		    (("1.1", "Content-Length: -3"), b"abc"),
+		    (("1.1", "Content-Length: 3 3"), b"abc"),
+		    (("1.1", "Content-Length: 3, 3"), b"abc"),
+		    (("1.1", "Content-Length: 0x3"), b"abc"),
+		    (("1.1", "Content-Length:"), b""),
+		    (("1.1", f"Content-Length : {n}"), behind),
+		    (("1.1", "Transfer-Encoding\t: chunked"), b"0\r\n\r\n"),
+		    (("GET", f"Content-Length: {n}"), behind),
+		    (("GET", "Transfer-Encoding: chunked"), b"0\r\n\r\n"),
+		]
+		accepted = [
+		    (("1.1",), b""),
+		    (("1.1", "Content-Length: 3"), b"abc"),
+		    (("1.1", "Content-Length: 003"), b"abc"),
+		    (("1.1", "Transfer-Encoding: Chunked"), b"3\r\nabc\r\n0\r\n\r\n"),
+		    (("GET", "Content-Length: 0"), b""),
+		]
+		wrong = [(c[0], s) for c in refused if (s := statuses(*c)) != ["400"]]
+		wrong += [(c[0], s) for c in accepted if (s := statuses(*c))[:1] != ["200"]]
+		# Larger than any body that is read.
+		too_large = statuses(("1.1", "Content-Length: 18446744073709551616"), b"")
+		wrong += [too_large] if too_large != ["413"] else []
+		if wrong:
+		    sys.exit("\n".join(map(str, wrong)))
+	END
+}

@@ -259,3 +259,18 @@ validate() # SCHEMA FILE...
 	END
 	[ "$count" = 23 ]
 }
+
+@test "a path with a control character is refused" {
+	local key
+	for key in admin.socket log.file; do
+		for name in $'/tmp/a\nb' $'/tmp/a\tb' $'/tmp/a\x7fb' $'/tmp/a\xc2\x85b'; do
+			run -78 "$YODELD" --check --set "$key=$name"
+			[ "${#lines[@]}" = 1 ]
+			[[ $output = *"$key: found a control character (0x"*', byte 7), expected '* ]]
+		done
+		run -0 "$YODELD" --check --set "$key=/tmp/ä b"
+	done
+	printf '{ "admin": { "socket": "/tmp/a\\u000ab" } }' >newline.json
+	run -78 "$YODELD" --check -c newline.json
+	[[ $output = *'newline.json:1:'*'admin.socket: found a control character'* ]]
+}

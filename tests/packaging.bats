@@ -199,3 +199,30 @@ complete_in_bash() # PROGRAM WORD...: prints the completions of the last word
 		esac
 	done
 }
+
+@test "the reload of the service falls back to SIGHUP where no control socket exists" {
+	local command
+	printf '{ "workers": 1, "admin": { "socket": "%s" }, "listeners": [ { "address": "127.0.0.1:0" } ] }\n' \
+		"$PWD/admin_socket" >with.json
+	sed 's|"socket": "[^"]*"|"socket": ""|' with.json >without.json
+	cp with.json server.json
+	start_yodeld -c server.json
+	# As systemd expands it.
+	command=$(sed -n 's/^ExecReload=//p' "$PACKAGING/systemd/yodeld.service" |
+		sed "s|[\$][\$]|\$|g; s|/usr/bin/yodelctl|$BUILD/yodelctl -s $PWD/admin_socket|")
+	reload_unit()
+	{
+		MAINPID=$YODELD_PID sh -c "$command"
+	}
+	cp without.json server.json
+	run -0 reload_unit
+	[ ! -e admin_socket ]
+	# Now only the signal reaches the server.
+	cp with.json server.json
+	run -0 reload_unit
+	wait_until test -S admin_socket
+	# Where the socket exists, the outcome decides.
+	echo '{' >server.json
+	run -1 reload_unit
+	grep -q 'generation 3 serves' "$YODELD_LOG"
+}

@@ -185,22 +185,30 @@ static const int calls[] = {
 	SCMP_SYS(rt_sigaction), SCMP_SYS(exit), SCMP_SYS(exit_group)
 };
 
+/* Level and number: the same number is another option of another level. */
+#define OPTION(level, number)                                                          \
+	{ 1, SCMP_CMP_EQ, (level), 0 },                                                \
+	{                                                                              \
+		2, SCMP_CMP_EQ, (number), 0                                            \
+	}
+
 /* Allowed on a condition: memory that is not executable and does not become writable
  * (lib/shared_memory.h), the spare descriptor, the reset of a refused connection, the
  * filter that blocks new connections. */
 static const struct {
 	int call;
-	struct scmp_arg_cmp condition;
+	struct scmp_arg_cmp conditions[2]; /* op 0: none */
 } narrow_calls[] = {
-	{ SCMP_SYS(mmap), { 2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0 } },
-	{ SCMP_SYS(mmap2), { 2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0 } },
-	{ SCMP_SYS(mprotect), { 2, SCMP_CMP_MASKED_EQ, PROT_EXEC | PROT_WRITE, 0 } },
-	{ SCMP_SYS(fcntl), { 1, SCMP_CMP_EQ, F_DUPFD_CLOEXEC, 0 } },
-	{ SCMP_SYS(fcntl64), { 1, SCMP_CMP_EQ, F_DUPFD_CLOEXEC, 0 } },
-	{ SCMP_SYS(setsockopt), { 2, SCMP_CMP_EQ, SO_LINGER, 0 } },
-	{ SCMP_SYS(getsockopt), { 2, SCMP_CMP_EQ, SO_TYPE, 0 } },
-	{ SCMP_SYS(getsockopt), { 2, SCMP_CMP_EQ, SO_ACCEPTCONN, 0 } },
-	{ SCMP_SYS(setsockopt), { 2, SCMP_CMP_EQ, SO_ATTACH_FILTER, 0 } },
+	{ SCMP_SYS(mmap), { { 2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0 } } },
+	{ SCMP_SYS(mmap2), { { 2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0 } } },
+	{ SCMP_SYS(mprotect),
+	    { { 2, SCMP_CMP_MASKED_EQ, PROT_EXEC | PROT_WRITE, 0 } } },
+	{ SCMP_SYS(fcntl), { { 1, SCMP_CMP_EQ, F_DUPFD_CLOEXEC, 0 } } },
+	{ SCMP_SYS(fcntl64), { { 1, SCMP_CMP_EQ, F_DUPFD_CLOEXEC, 0 } } },
+	{ SCMP_SYS(setsockopt), { OPTION(SOL_SOCKET, SO_LINGER) } },
+	{ SCMP_SYS(getsockopt), { OPTION(SOL_SOCKET, SO_TYPE) } },
+	{ SCMP_SYS(getsockopt), { OPTION(SOL_SOCKET, SO_ACCEPTCONN) } },
+	{ SCMP_SYS(setsockopt), { OPTION(SOL_SOCKET, SO_ATTACH_FILTER) } },
 };
 
 static int
@@ -212,7 +220,8 @@ permit_all(scmp_filter_ctx filter)
 	const size_t count = sizeof(narrow_calls) / sizeof(narrow_calls[0]);
 	for (size_t i = 0; rc == 0 && i < count; i++)
 		rc = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW,
-		    narrow_calls[i].call, 1, &narrow_calls[i].condition);
+		    narrow_calls[i].call, narrow_calls[i].conditions[1].op != 0 ? 2 : 1,
+		    narrow_calls[i].conditions);
 	if (rc < 0)
 		return rc;
 	/* abort(3) signals the process itself. */

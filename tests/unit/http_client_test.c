@@ -108,6 +108,39 @@ test_rejects_a_truncated_response(void **state)
 }
 
 static void
+test_rejects_a_response_whose_end_or_status_is_unclear(void **state)
+{
+	static const char *const answers[] = {
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nbad\r\n0\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: x\r\n\r\nbad",
+		"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nbad",
+		"HTTP/1.1 200 OK\r\nContent-Length: +3\r\n\r\nbad",
+		"HTTP/1.1 200 OK\r\nContent-Length: -3\r\n\r\nbad",
+		"HTTP/1.1 200 OK\r\nContent-Length: 3, 3\r\n\r\nbad",
+		"HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551619\r\n\r\nbad",
+		"HTTP/1.1 200 OK\r\nContent-Length:\r\n\r\n",
+		"HTTP/1.1 -20 OK\r\n\r\nbad",
+		"HTTP/1.1 +20 OK\r\n\r\nbad",
+		"HTTP/1.1  20 OK\r\n\r\nbad",
+		"HTTP/1.1 20 OK\r\n\r\nbad",
+		"HTTP/1.1 2000 OK\r\n\r\nbad",
+		"HTTP/1.1 000 OK\r\n\r\nbad",
+		"HTTP/1.2 200 OK\r\n\r\nbad",
+		"HTTP/1.1\r\n\r\n",
+		"HTTP/1.",
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
+		struct http_client_response answer;
+		void *pair;
+		open_pair(&pair);
+		assert_int_equal(ask(pair, answers[i], LONG_S, &answer), -1);
+		assert_int_equal(errno, EPROTO);
+		close_pair(&pair);
+	}
+}
+
+static void
 test_reads_data_that_arrived_before_the_deadline(void **state)
 {
 	struct http_client_response answer;
@@ -176,6 +209,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		HTTP_TEST(test_an_answer_has_a_status_and_a_body),
 		HTTP_TEST(test_rejects_a_truncated_response),
+		cmocka_unit_test(
+		    test_rejects_a_response_whose_end_or_status_is_unclear),
 		HTTP_TEST(test_reads_data_that_arrived_before_the_deadline),
 		HTTP_TEST(test_trickled_bytes_do_not_extend_the_deadline),
 		cmocka_unit_test(

@@ -166,6 +166,13 @@ change_other_socket_options(void)
 	return setsockopt(old_socket, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) == 0;
 }
 
+/* TCP_CONGESTION has the number of SO_LINGER. */
+static bool
+change_option_of_another_level(void)
+{
+	return setsockopt(old_socket, IPPROTO_TCP, SO_LINGER, "reno", 4) == 0;
+}
+
 static bool
 leave_namespace(void)
 {
@@ -193,6 +200,7 @@ test_forbidden_system_calls_kill_the_worker(void **state)
 	assert_true(is_killed(make_memory_executable));
 	assert_true(is_killed(change_descriptor_flags));
 	assert_true(is_killed(change_other_socket_options));
+	assert_true(is_killed(change_option_of_another_level));
 	assert_true(is_killed(leave_namespace));
 }
 

@@ -86,15 +86,6 @@ tcp_function_pointers_equal_the_direct_calls(void **state)
 	assert_int_equal(errno, EPIPE);
 }
 
-static void
-a_tcp_connection_has_no_transport_state_to_transfer(void **state)
-{
-	(void)state;
-	assert_null(transport_tcp.state_bytes);
-	assert_null(transport_tcp.save_state);
-	assert_null(transport_tcp.load_state);
-}
-
 static ssize_t
 receive_one(const struct stream *stream, void *data, size_t size)
 {
@@ -140,9 +131,6 @@ main(void)
 		    sending_after_the_end_raises_no_signal, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 		    tcp_function_pointers_equal_the_direct_calls, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(
-		    a_tcp_connection_has_no_transport_state_to_transfer, set_up,
-		    tear_down),
 		cmocka_unit_test(
 		    another_transport_is_called_through_its_function_pointers),
 	};
