@@ -315,6 +315,7 @@ on_tick(evutil_socket_t fd, short what, void *argument)
 	bool all_responsive = kill_overdue(master, now_ns) ||
 	    watchdog_check(&master->workers, now_ns, service_manager_watchdog_ns());
 	ledger_trim(master->workers.ledger);
+	process_release_listeners(&master->workers);
 	log_report_suppressed();
 	process_send_queued(&master->workers);
 	worker_drain_find_receivers(&master->workers);

@@ -322,23 +322,42 @@ ledger_open_total(const struct ledger_totals *totals)
 	return totals->counters[LEDGER_CONNECTIONS_ACCEPTED] - ledger_closed(totals);
 }
 
+/* The number with this name; the count if there is none. */
+static uint32_t
+find_listener(const struct ledger *ledger, const char *name)
+{
+	uint32_t i = 0, count = ledger_listener_count(ledger);
+	while (i < count &&
+	    strncmp(ledger->shared->listeners[i], name, LEDGER_NAME_MAX) != 0)
+		i++;
+	return i;
+}
+
 uint32_t
 ledger_register_listener(struct ledger *ledger, const char *address)
 {
 	struct ledger_shared *shared = ledger->shared;
-	uint32_t i = 0, last = LEDGER_LISTENERS - 1;
-	uint32_t count = ledger_listener_count(ledger);
-	while (
-	    i < count && strncmp(shared->listeners[i], address, LEDGER_NAME_MAX) != 0)
-		i++;
+	uint32_t last = LEDGER_LISTENERS - 1, count = ledger_listener_count(ledger);
+	uint32_t i = find_listener(ledger, address);
 	if (i < count)
 		return i;
+	i = find_listener(ledger, "");
 	if (i > last)
 		return last;
 	snprintf(
 	    shared->listeners[i], LEDGER_NAME_MAX, "%s", i < last ? address : others);
-	atomic_store(&shared->listener_count, i + 1);
+	if (i == count)
+		atomic_store(&shared->listener_count, i + 1);
 	return i;
+}
+
+void
+ledger_release_listener(struct ledger *ledger, uint32_t listener)
+{
+	struct ledger_shared *shared = ledger->shared;
+	memset(&shared->retired_by_listener[listener], 0,
+	    sizeof(shared->retired_by_listener[listener]));
+	memset(shared->listeners[listener], 0, LEDGER_NAME_MAX);
 }
 
 static void

@@ -25,6 +25,7 @@
  * stands there as counts, never as indices.
  *
  * A listener is identified by its address and keeps its number here across reloads.
+ * When it is closed and no worker counts its connections any more, the number is free.
  *
  * Raise LEDGER_LAYOUT when a struct below changes. A counter or close reason that is
  * added at the end of its table needs no change: the blocks have room for it.
@@ -150,8 +151,13 @@ void ledger_destroy(struct ledger *ledger);
 /* The number of the listener at an address, which gets one if it has none. Only for the
  * master. */
 uint32_t ledger_register_listener(struct ledger *ledger, const char *address);
+/* Frees the number of a listener that is closed and that no worker process knows. Its
+ * counts remain in those of the slots. Only for the master. */
+void ledger_release_listener(struct ledger *ledger, uint32_t listener);
+/* Numbers of which some may be in use. */
 uint32_t ledger_listener_count(const struct ledger *ledger);
-/* Its address: printable characters except quotes and backslashes, in name. */
+/* Its address: printable characters except quotes and backslashes, in name; "": the
+ * number is not in use. */
 const char *ledger_listener_name(
     const struct ledger *ledger, uint32_t listener, char name[LEDGER_NAME_MAX]);
 

@@ -24,7 +24,7 @@ struct snapshot_worker {
 	struct ledger_totals totals;
 };
 
-struct snapshot_listener { /* of the ledger, also after a reload has removed it */
+struct snapshot_listener { /* of the ledger, also while workers drain a removed one */
 	char name[LEDGER_NAME_MAX];
 	uint64_t open;
 	struct ledger_totals totals;

@@ -140,8 +140,11 @@ process_from_pid(struct worker_table *table, pid_t pid, uint32_t slot, int chann
 	while (*end != NULL)
 		end = &(*end)->next;
 	struct process *process = create(end, table, slot, channel_fd, ledger_entry);
-	if (process != NULL)
-		process->pid = pid;
+	if (process == NULL)
+		return NULL;
+	process->pid = pid;
+	/* Which listeners it has is not known. */
+	memset(process->listeners, 0xff, sizeof(process->listeners));
 	return process;
 }
 
@@ -211,6 +214,9 @@ fork_worker(struct process *process, const struct config *config, int channel_fd
 		.ledger = table->ledger,
 		.ledger_entry = process->ledger_entry,
 	};
+	for (size_t i = 0; i < args.socket_count; i++)
+		process->listeners[sockets[i].ledger_index / 64] |= UINT64_C(1)
+		    << sockets[i].ledger_index % 64;
 	process->pid = spawn_worker(&args);
 	free(sockets);
 	return process->pid > 0 ? 0 : -1;
@@ -369,6 +375,34 @@ process_format_status(int status, char *text, size_t size)
 		    strsignal(WTERMSIG(status)));
 	else
 		snprintf(text, size, "exit status %d", WEXITSTATUS(status));
+}
+
+static bool
+is_listener_used(const struct worker_table *table, uint32_t number)
+{
+	char name[LEDGER_NAME_MAX], address[ADDRESS_TEXT_MAX];
+	for (const struct process *p = table->processes; p != NULL; p = p->next) {
+		if ((p->listeners[number / 64] >> number % 64 & 1) != 0)
+			return true;
+	}
+	ledger_listener_name(table->ledger, number, name);
+	for (const struct listener *e = table->listeners->first; e != NULL;
+	     e = e->next) {
+		address_format(&e->address, address);
+		if (strncmp(name, address, LEDGER_NAME_MAX - 1) == 0)
+			return true;
+	}
+	return name[0] == '\0';
+}
+
+void
+process_release_listeners(struct worker_table *table)
+{
+	uint32_t count = ledger_listener_count(table->ledger);
+	for (uint32_t i = 0; i < count; i++) {
+		if (!is_listener_used(table, i))
+			ledger_release_listener(table->ledger, i);
+	}
 }
 
 void

@@ -41,6 +41,10 @@ void process_reap_unknown(struct worker_table *table);
  * the process. */
 void process_release(struct process *process);
 
+/* Frees the ledger's numbers of listeners that are closed and that no process counts
+ * for; to be called regularly. */
+void process_release_listeners(struct worker_table *table);
+
 /* Frees all processes, and leaves their ledger blocks to the next program image. */
 void process_forget_all(struct worker_table *table);
 

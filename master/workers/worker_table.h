@@ -69,7 +69,9 @@ struct process {
 	uint64_t started_ns;                      /* CLOCK_MONOTONIC, as all times */
 	uint64_t heartbeat_count;                 /* last seen */
 	uint64_t heartbeat_ns;                    /* when it last changed */
-	unsigned false_claims;                    /* in a row (watchdog.c) */
+	uint64_t listeners[LEDGER_LISTENERS / 64]; /* bits: numbers in the ledger that
+						      it may count for */
+	unsigned false_claims;                     /* in a row (watchdog.c) */
 	/* Connections received by rebalancing that it may still have (rebalance.c). */
 	uint64_t given;
 	uint64_t given_ns; /* when that was last corrected */

@@ -61,6 +61,33 @@ test_surplus_listeners_share_one_block(void **state)
 }
 
 static void
+test_a_released_number_is_used_again(void **state)
+{
+	struct fixture f;
+	struct ledger_totals totals;
+	char name[LEDGER_NAME_MAX];
+
+	(void)state;
+	open_ledger(&f);
+	for (uint32_t i = 0; i < 3 * LEDGER_LISTENERS; i++) {
+		snprintf(name, sizeof(name), "127.0.0.1:%u", i);
+		assert_int_equal(ledger_register_listener(f.ledger, name), 1);
+		struct worker_ledger *worker_ledger = claim_blocks(&f, 0);
+		ledger_count(
+		    &worker_ledger->by_listener[1], LEDGER_CONNECTIONS_ACCEPTED, 1);
+		release_blocks(&f, worker_ledger, 0, 0);
+		assert_listener(&f, 1, 1, 0, 1);
+		ledger_release_listener(f.ledger, 1);
+		assert_string_equal(ledger_listener_name(f.ledger, 1, name), "");
+	}
+	assert_listener(&f, 1, 0, 0, 0);
+	ledger_sum(f.ledger, &totals);
+	assert_int_equal(
+	    totals.counters[LEDGER_CONNECTIONS_ACCEPTED], 3 * LEDGER_LISTENERS);
+	close_ledger(&f);
+}
+
+static void
 test_ignores_invalid_indexes_in_shared_memory(void **state)
 {
 	struct fixture f;
@@ -158,6 +185,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_listener_keeps_its_index_and_its_counts),
 		cmocka_unit_test(test_surplus_listeners_share_one_block),
+		cmocka_unit_test(test_a_released_number_is_used_again),
 		cmocka_unit_test(test_ignores_invalid_indexes_in_shared_memory),
 		cmocka_unit_test(
 		    test_counts_connections_of_a_crashed_worker_as_lost_per_listener),
