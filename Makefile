@@ -87,6 +87,7 @@ $B/tests/json_load_test: override LDFLAGS += -Wl,--wrap=malloc,--wrap=reallocarr
 
 # Variants of yodeld for the bats tests.
 HELPERS := $B/tests/worker_exits_at_start $B/tests/ledger_layout_mismatch $B/tests/state_version_mismatch $B/tests/worker_start_hook \
+	$B/tests/compromised_worker \
 	$B/tests/upgrade_fails $B/tests/transfer_version_mismatch
 $(HELPERS): $B/tests/%: $B/obj/master/main.o $B/obj/tests/lib/%.o $B/yodel.a
 	@mkdir -p $(@D)
@@ -97,7 +98,7 @@ $B/obj/tests/lib/state_version_mismatch.o $B/obj/tests/lib/transfer_version_mism
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) $(CPPFLAGS) $(different) $(all_cflags) -MMD -MP -c -o $@ $<
 $B/tests/ledger_layout_mismatch: override LDFLAGS += -Wl,--wrap=ledger_attach
-$B/tests/worker_start_hook: override LDFLAGS += -Wl,--wrap=worker_run
+$B/tests/worker_start_hook $B/tests/compromised_worker: override LDFLAGS += -Wl,--wrap=worker_run
 $B/tests/upgrade_fails: override LDFLAGS += -Wl,--wrap=signals_start
 
 # Fuzz targets: tests/fuzz/NAME_fuzz.c, with the corpus tests/fuzz/corpus/NAME/. Linked with

@@ -319,7 +319,9 @@ ledger_open(const struct ledger_totals *totals)
 uint64_t
 ledger_open_total(const struct ledger_totals *totals)
 {
-	return totals->counters[LEDGER_CONNECTIONS_ACCEPTED] - ledger_closed(totals);
+	uint64_t closed = ledger_closed(totals);
+	uint64_t accepted = totals->counters[LEDGER_CONNECTIONS_ACCEPTED];
+	return accepted > closed ? accepted - closed : 0;
 }
 
 /* The number with this name; the count if there is none. */
@@ -358,6 +360,19 @@ ledger_release_listener(struct ledger *ledger, uint32_t listener)
 	memset(&shared->retired_by_listener[listener], 0,
 	    sizeof(shared->retired_by_listener[listener]));
 	memset(shared->listeners[listener], 0, LEDGER_NAME_MAX);
+}
+
+/* More closed than opened connections are falsified: without the surplus the sums of
+ * the server still balance. */
+static void
+drop_surplus_closed(struct ledger_totals *totals, uint64_t opened)
+{
+	uint64_t room = opened;
+	for (int i = 0; i < CLOSE_REASON_COUNT; i++) {
+		if (totals->closed[i] > room)
+			totals->closed[i] = room;
+		room -= totals->closed[i];
+	}
 }
 
 static void
@@ -434,8 +449,10 @@ ledger_retire(struct ledger *ledger, uint32_t entry, uint32_t slot, uint64_t mov
 	totals.counters[LEDGER_CONNECTIONS_MOVED_OUT] = moved_out;
 	totals.counters[LEDGER_ACCEPTS_CUT_SHORT] +=
 	    load(&worker_ledger->own.accepting) != 0;
-	int64_t difference = (int64_t)ledger_open(&totals);
-	uint64_t open = difference > 0 ? (uint64_t)difference : 0;
+	uint64_t opened =
+	    totals.counters[LEDGER_CONNECTIONS_ACCEPTED] + moved_in - moved_out;
+	drop_surplus_closed(&totals, opened);
+	uint64_t open = opened - ledger_closed(&totals);
 	totals.closed[CLOSE_WORKER_LOST] += open;
 	add_to_retired(&shared->retired[slot], &totals);
 

@@ -203,7 +203,8 @@ void ledger_sum_listener(
 uint64_t ledger_closed(const struct ledger_totals *totals);
 /* Open connections of a worker or slot, which change by transfers. */
 uint64_t ledger_open(const struct ledger_totals *totals);
-/* Open connections of the whole server: exact also during transfers. */
+/* Open connections of the whole server, or of a listener: exact also during transfers.
+ * 0 if a worker has falsified its counters to more closed than accepted ones. */
 uint64_t ledger_open_total(const struct ledger_totals *totals);
 /* Open connections by the gauges of all workers: cheap, at most one off for each
  * worker. */

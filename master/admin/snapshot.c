@@ -63,21 +63,13 @@ read_workers(const struct worker_table *table, struct snapshot_worker *workers)
 		finish_worker(&workers[i], table, i);
 }
 
-/* Connections of a dead worker may be counted as lost at the wrong listener. */
-static uint64_t
-open_of(const struct ledger_totals *totals)
-{
-	int64_t open = (int64_t)ledger_open_total(totals);
-	return open < 0 ? 0 : (uint64_t)open;
-}
-
 static void
 read_listeners(struct ledger *ledger, struct snapshot_listener *listeners)
 {
 	for (uint32_t i = 0; i < ledger_listener_count(ledger); i++) {
 		ledger_listener_name(ledger, i, listeners[i].name);
 		ledger_sum_listener(ledger, i, &listeners[i].totals);
-		listeners[i].open = open_of(&listeners[i].totals);
+		listeners[i].open = ledger_open_total(&listeners[i].totals);
 	}
 }
 

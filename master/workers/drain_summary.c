@@ -133,6 +133,14 @@ drain_summary_close(
 	return summary;
 }
 
+/* A falsified ledger entry cannot claim more connections than a worker can have. */
+static uint64_t
+bounded(const struct process *process, uint64_t connections)
+{
+	uint64_t max = process->table->ledger->shared->connections_max;
+	return connections < max ? connections : max;
+}
+
 void
 drain_summary_on_process_released(struct process *process)
 {
@@ -146,10 +154,11 @@ drain_summary_on_process_released(struct process *process)
 	int64_t open = (int64_t)ledger_open(&totals);
 	uint64_t forced =
 	    totals.closed[CLOSE_DRAIN_TIMEOUT] + totals.closed[CLOSE_STOPPED];
+	uint64_t drained = ledger_closed(&totals) - process->closed_before - forced;
 	summary->moved += process->moved_out - process->moved_out_before;
-	summary->forced += forced;
-	summary->drained += ledger_closed(&totals) - process->closed_before - forced;
-	summary->lost += open > 0 ? (uint64_t)open : 0;
+	summary->forced += bounded(process, forced);
+	summary->drained += bounded(process, drained);
+	summary->lost += open > 0 ? bounded(process, (uint64_t)open) : 0;
 	summary->died += process->was_killed;
 	summary->exited_workers++;
 	process->drain_summary = NULL;

@@ -1,0 +1,162 @@
+#!/usr/bin/env bats
+# A worker that an attacker has taken over harms its own connections and nothing else
+# (lib/compromised_worker.c: worker 0 attacks from inside its sandbox).
+
+load lib/helpers
+
+setup()
+{
+	cd "$BATS_TEST_TMPDIR" || return 1
+	YODELD=$BUILD/tests/compromised_worker
+}
+
+control() # COMMAND...
+{
+	"$BUILD/yodelctl" -s "$BATS_TEST_TMPDIR/control.sock" "$@"
+}
+
+# start_with ATTACK KEYS [ARG...]
+start_with()
+{
+	echo "$1" >ATTACK
+	shift
+	start_yodeld_with "$@" -w 2 --set admin.socket="$BATS_TEST_TMPDIR/control.sock"
+	ATTACKER=$(pid_of_slot 0)
+	VICTIM=$(pid_of_slot 1)
+}
+
+pid_of_slot() # SLOT
+{
+	control --json workers | python3 -c 'import json, sys
+print(next(w["pid"] for w in json.load(sys.stdin)["workers"] if w["slot"] == int(sys.argv[1])))' "$1"
+}
+
+attack()
+{
+	kill -URG "$ATTACKER"
+}
+
+hold() # COUNT
+{
+	spawn hold "$INDEPENDENT_CLIENT" hold "127.0.0.1:$PORT" "$1"
+	wait_until grep -qF "holding $1" hold.out
+}
+
+# "served N of COUNT, closed C" into $output.
+ask_held()
+{
+	kill -USR1 "$(<hold.pid)"
+	wait_until grep -q served hold.out
+	output=$(tail -n 1 hold.out)
+}
+
+# Sockets of established connections of a process.
+connections_of() # PID
+{
+	ss -Htnp state established "sport = :$PORT" | grep -c "pid=$1,"
+}
+
+is_served()
+{
+	[ "$("$INDEPENDENT_CLIENT" ask "127.0.0.1:$PORT" hello)" = "'HELLO'" ]
+}
+
+@test "a compromised worker can write to its own pages only" {
+	start_with write '"reply": "upper"' --set security.seccomp=off
+	attack
+	wait_until grep -q '^attack: ' "$YODELD_LOG"
+	grep '^attack: ' "$YODELD_LOG"
+	grep -qE '^attack: wrote to 0 of [1-9][0-9]+ pages' "$YODELD_LOG"
+	is_served
+}
+
+@test "a worker that zeroes its counters stops no upgrade and loses no connection" {
+	start_with fill=0 '"reply": "upper"'
+	hold 30
+	attack
+	sleep 0.1
+	for _ in 1 2 3; do
+		control upgrade
+	done
+	ask_held
+	[ "$output" = "served 30 of 30, closed 0" ]
+	is_served
+}
+
+@test "whatever a worker writes, reload, upgrade and scale succeed" {
+	local value
+	for value in 18446744073709551615 1099511627776 7; do
+		start_with "fill=$value" '"reply": "upper", "max_connections_per_address": 1000'
+		attack
+		sleep 0.1
+		control reload
+		control upgrade
+		control scale 3
+		is_served
+		control --json stats >/dev/null
+		stop_yodeld
+	done
+}
+
+@test "a false claim of connections refuses other clients only until it is found" {
+	# Worker 0 may have the descriptors, but it has not.
+	start_with open=5000 '"reply": "upper"' --set limits.max_connections=1000
+	is_served
+	attack
+	wait_until grep -q 'corrupted counters: it reports 5000 open connections' "$YODELD_LOG"
+	wait_until is_served
+	is_served
+	[ "$(pid_of_slot 1)" = "$VICTIM" ]
+}
+
+@test "a worker that reports no connections is not given those of others" {
+	start_with open=0 '"reply": "upper"'
+	hold 400
+	attack
+	sleep 0.1
+	control rebalance
+	local given
+	given=$(connections_of "$(pid_of_slot 0)")
+	echo "worker 0 has $given of 400 connections"
+	# Half of them, and the descriptors that are not connections.
+	[ "$given" -le 250 ]
+	ask_held
+	[ "$output" = "served 400 of 400, closed 0" ]
+}
+
+@test "sockets in blocking mode do not hang the worker that receives them" {
+	start_with sockets '"reply": "fixed=0123456789", "framing": "line"' \
+		--set security.seccomp=off --set timeouts.hung=5s --set limits.max_pending=8M
+	# Peers that do not read: the replies fill their socket and wait in the worker.
+	cat >deaf.py <<-'END'
+		import socket, sys
+		peers = [socket.create_connection(("127.0.0.1", int(sys.argv[1]))) for _ in range(8)]
+		for peer in peers:
+		    peer.setblocking(False)
+		    try:
+		        while True:
+		            peer.send(b"\n" * 65536)
+		    except BlockingIOError:
+		        pass
+		print("deaf", flush=True)
+		sys.stdin.readline()
+	END
+	mkfifo wait
+	spawn deaf sh -c "exec python3 deaf.py $PORT <wait"
+	exec {hold_open}<>wait
+	wait_until grep -q deaf deaf.out
+	attack
+	sleep 0.1
+	control reload
+	local i
+	for i in 1 2 3 4 5 6 7 8; do
+		[ "$("$INDEPENDENT_CLIENT" ask "127.0.0.1:$PORT" 'x\n')" = "'0123456789\\n'" ]
+	done
+	# They are closed with unsent replies.
+	kill "$(<deaf.pid)"
+	control reload
+	for i in 1 2 3 4 5 6 7 8; do
+		[ "$("$INDEPENDENT_CLIENT" ask "127.0.0.1:$PORT" 'x\n')" = "'0123456789\\n'" ]
+	done
+	! grep -E 'hung|died' "$YODELD_LOG"
+}
