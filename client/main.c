@@ -36,6 +36,7 @@ main(int argc, char **argv)
 {
 	resources_ignore_sigxfsz();
 	resources_reserve_streams();
+	log_detect_journal();
 	log_set_name("yodel", NULL);
 	for (size_t i = 0; argc > 1 && i < sizeof(commands) / sizeof(commands[0]);
 	     i++) {

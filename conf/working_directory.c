@@ -36,7 +36,9 @@ void
 working_directory_follow(void)
 {
 	if (name[0] != '\0' && chdir(name) < 0)
-		log_warn("cannot change to the working directory %s", name);
+		log_warn("[working_directory_failed path] "
+			 "cannot change to the working directory %s",
+		    name);
 }
 
 char *

@@ -319,6 +319,7 @@ main(int argc, char **argv)
 	struct ctl_options options;
 	resources_ignore_sigxfsz();
 	resources_reserve_streams();
+	log_detect_journal();
 	log_set_name("yodelctl", NULL);
 	char *help = make_help();
 	ctl_options_parse(argc, argv, help, &options);

@@ -126,7 +126,8 @@ on_accept_error(struct evconnlistener *listener, void *argument)
 	while (evhttp_bound_socket_get_listener(server->bound) != listener)
 		server = server->next;
 	if (!server->is_paused)
-		log_warn("http: cannot accept on %s", server->name);
+		log_warn("[http_accept_failed listener] http: cannot accept on %s",
+		    server->name);
 	pause_accepting(server);
 }
 

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "lib/clock.h"
+#include "lib/log_json.h"
 #include "lib/log_ratelimit.h"
 #include "lib/printable.h"
 #include "lib/system/sink.h"
@@ -221,51 +222,32 @@ log_set_fd(int fd)
 	replace_sink(fd, state.path, state.is_syslog);
 }
 
-/* Appends text escaped for a JSON string; truncated when the line is full. */
-static size_t
-append_json_text(char *line, size_t at, size_t size, const char *text)
-{
-	while (*text != '\0' && at + 8 <= size) {
-		unsigned char c = (unsigned char)*text;
-		size_t length = printable_length(text);
-		if (c == '"' || c == '\\')
-			line[at++] = '\\';
-		if (length > 0)
-			memcpy(line + at, text, length);
-		else if (c < 0x80)
-			at += (size_t)sprintf(line + at, "\\u%04x", c);
-		else
-			line[at++] = '?'; /* JSON cannot contain invalid UTF-8 */
-		at += length;
-		text += length > 0 ? length : 1;
-	}
-	return at;
-}
-
 /* Both write a line with its newline into line[size] and return its length, without a
- * NUL. A long line is cut. size is at least the message's length and 256. */
+ * NUL. A long line is cut. */
 static size_t
-format_json(enum log_level level, const char *message, char *line, size_t size)
+format_json(enum log_level level, const char *members, const char *message, char *line,
+    size_t size)
 {
 	char when[UNITS_TEXT_MAX];
-	size_t at = (size_t)snprintf(line, size,
-	    "{\"time\":\"%s\",\"level\":\"%s\",\"program\":\"%s\",\"pid\":%d,",
-	    units_format_time(clock_realtime_ns(), 6, when), log_level_names[level],
-	    state.program, (int)getpid());
-	if (state.role[0] != '\0')
-		at += (size_t)snprintf(
-		    line + at, size - at, "\"role\":\"%s\",", state.role);
-	at += (size_t)snprintf(line + at, size - at, "\"message\":\"");
-	at = append_json_text(line, at, size - 4, message);
-	memcpy(line + at, "\"}\n", 3);
-	return at + 3;
+	const struct log_json_origin origin = {
+		.time = units_format_time(clock_realtime_ns(), 6, when),
+		.level = log_level_names[level],
+		.program = state.program,
+		.role = state.role,
+		.pid = (int)getpid(),
+	};
+	return log_json_format(&origin, members, message, line, size);
 }
 
 static size_t
-format_text(const char *message, char *line, size_t size)
+format_text(bool is_journal, const char *message, char *line, size_t size)
 {
 	int at = 0;
-	if (state.is_command)
+	if (is_journal) /* which shows the program and the pid of the master itself */
+		at = state.role[0] == '\0'
+		    ? 0
+		    : snprintf(line, size, "%s (pid %d): ", state.role, (int)getpid());
+	else if (state.is_command)
 		at = snprintf(line, size, "%s: ", state.program);
 	else if (state.program[0] != '\0')
 		at = snprintf(line, size, "%s[%d]%s%s: ", state.program, (int)getpid(),
@@ -306,20 +288,25 @@ format_prefix(bool is_console, enum log_level level, char *prefix)
 	    SYSLOG_DAEMON | severities[level], when);
 }
 
-/* `line` has PREFIX_MAX_BYTES of room before it. 0, or -1 with errno. */
+/* Formats a line for a sink and writes it. 0, or -1 with errno. */
 static int
-put_line(struct sink *sink, enum log_level level, char *line, size_t length)
+put_line(
+    struct sink *sink, enum log_level level, const char *members, const char *message)
 {
-	char prefix[PREFIX_MAX_BYTES];
-	size_t before = format_prefix(sink == &state.console, level, prefix);
-	memcpy(line - before, prefix, before);
-	if (sink_write_line(sink, line - before, before + length) == 0)
+	char line[PREFIX_MAX_BYTES + LINE_MAX_BYTES + LOG_JSON_MEMBERS_MAX];
+	bool is_console = sink == &state.console;
+	size_t length = format_prefix(is_console, level, line);
+	size_t room = sizeof(line) - length;
+	length += state.format == LOG_FORMAT_JSON
+	    ? format_json(level, members, message, line + length, room)
+	    : format_text(is_console && state.is_journal, message, line + length, room);
+	if (sink_write_line(sink, line, length) == 0)
 		return 0;
 	if (errno != EAGAIN || !state.is_command || level > LOG_LEVEL_ERROR ||
 	    state.is_failing)
 		return -1;
 	sink_wait(sink, COMMAND_PATIENCE_MS);
-	return sink_write_line(sink, line - before, before + length);
+	return sink_write_line(sink, line, length);
 }
 
 static const char *
@@ -342,21 +329,15 @@ report_failure(int error)
 }
 
 static void
-write_line(enum log_level level, const char *message)
+write_line(enum log_level level, const char *members, const char *message)
 {
-	char room[PREFIX_MAX_BYTES + LINE_MAX_BYTES + 256];
-	char *line = room + PREFIX_MAX_BYTES;
-	size_t size = sizeof(room) - PREFIX_MAX_BYTES;
-	size_t length = state.format == LOG_FORMAT_JSON
-	    ? format_json(level, message, line, size)
-	    : format_text(message, line, size);
 	attach_console();
 	bool is_for_console =
 	    state.is_separate && (int)level < (int)state.console_level;
-	if (is_for_console && put_line(&state.console, level, line, length) < 0)
+	if (is_for_console && put_line(&state.console, level, members, message) < 0)
 		errno = 0; /* there is no other place to report it */
 	struct sink *sink = state.is_separate ? &state.sink : &state.console;
-	if (put_line(sink, level, line, length) == 0) {
+	if (put_line(sink, level, members, message) == 0) {
 		state.is_failing = false;
 		return;
 	}
@@ -374,10 +355,12 @@ report_unwritten(void)
 	unsigned long lost = state.unwritten;
 	if (lost == 0)
 		return;
-	char message[96];
+	char message[96], members[96];
 	snprintf(message, sizeof(message), "%lu log lines could not be written", lost);
+	snprintf(members, sizeof(members),
+	    ",\"event\":\"log_lines_dropped\",\"lines\":%lu", lost);
 	state.unwritten = 0;
-	write_line(LOG_LEVEL_WARN, message);
+	write_line(LOG_LEVEL_WARN, members, message);
 	if (state.unwritten > 0)
 		state.unwritten = lost;
 }
@@ -390,10 +373,13 @@ log_report_suppressed(void)
 	uint64_t now = clock_now_ns();
 	report_unwritten();
 	while ((count = log_ratelimit_take_suppressed(now, &kind)) > 0) {
-		char message[256];
+		char message[256], members[96];
 		snprintf(message, sizeof(message),
-		    "suppressed %lu more lines like \"%.128s\"", count, kind);
-		write_line(LOG_LEVEL_WARN, message);
+		    "suppressed %lu more lines like \"%.128s\"", count,
+		    log_json_sentence(kind));
+		snprintf(members, sizeof(members),
+		    ",\"event\":\"log_lines_suppressed\",\"lines\":%lu", count);
+		write_line(LOG_LEVEL_WARN, members, message);
 	}
 }
 
@@ -409,13 +395,17 @@ log_line(enum log_level level, int error, const char *format, va_list arguments)
 		if (!log_ratelimit_allow(format, clock_now_ns()))
 			return;
 	}
-	char message[LINE_MAX_BYTES];
-	int n = vsnprintf(message, sizeof(message), format, arguments);
+	char message[LINE_MAX_BYTES], members[LOG_JSON_MEMBERS_MAX] = "";
+	if (state.format == LOG_FORMAT_JSON)
+		log_json_members(
+		    format, arguments, error != 0 ? strerror(error) : NULL, members);
+	int n =
+	    vsnprintf(message, sizeof(message), log_json_sentence(format), arguments);
 	if (error != 0 && n >= 0 && n < (int)sizeof(message))
 		snprintf(
 		    message + n, sizeof(message) - (size_t)n, ": %s", strerror(error));
 	report_unwritten();
-	write_line(level, message);
+	write_line(level, members, message);
 	errno = saved;
 }
 

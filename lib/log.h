@@ -49,8 +49,9 @@ int log_reopen(void) __attribute__((warn_unused_result));
  * again. 0, or -1 with errno and nothing changed. */
 #define LOG_SYSLOG_PATH "/dev/log"
 int log_open_syslog(const char *path) __attribute__((warn_unused_result));
-/* Starts lines on stderr with their priority, "<4>", if stderr is a stream of the
- * journal: JOURNAL_STREAM, systemd.exec(5). */
+/* If stderr is a stream of the journal (JOURNAL_STREAM, systemd.exec(5)), starts lines
+ * on it with their priority, "<4>", and without the program and its pid, which the
+ * journal shows: "<4>worker 2 (pid 125): ". */
 void log_detect_journal(void);
 /* The descriptor of the file or socket, -1 if the log is stderr; and the one by which
  * stderr is written. A worker keeps both. */
@@ -65,6 +66,16 @@ void log_set_fd(int fd);
  * are never suppressed. */
 void log_report_suppressed(void);
 
+/* A format may begin, in brackets, with the name of the event in snake_case and the
+ * names of what its conversions print, in their order, for the members of a JSON line:
+ *
+ *   log_warnx("[worker_died worker worker_pid reason] worker %u (pid %d): died: %s",
+ * ...)
+ *
+ * "_" names a conversion that is no value. A value that the sentence does not show is
+ * printed by "%.0s". The text of errno is the member "reason". Names do not change
+ * between releases. In lines of text nothing of it is seen. Each line of yodeld has an
+ * event (tests/check-events). */
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_errorx(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -79,7 +79,7 @@ load(const struct config_sources *sources, struct config *ret)
 	if (config_load(sources, ret, error) == 0)
 		return EX_OK;
 	int status = config_exit_status();
-	log_errorx("%s", error);
+	log_errorx("[config_invalid reason] %s", error);
 	return status;
 }
 
@@ -88,12 +88,12 @@ static int
 print(char *text)
 {
 	if (text == NULL) {
-		log_errorx("out of memory");
+		log_errorx("[out_of_memory] out of memory");
 		return EX_OSERR;
 	}
 	int rc = puts(text) < 0 || fflush(stdout) < 0 ? EX_IOERR : EX_OK;
 	if (rc != EX_OK)
-		log_error("standard output");
+		log_error("[output_failed] standard output");
 	free(text);
 	return rc;
 }
@@ -139,6 +139,7 @@ main(int argc, char **argv)
 	working_directory_find();
 	program_path_find();
 	resources_reserve_streams();
+	log_detect_journal();
 	log_set_name("yodeld", NULL); /* without the pid, until the server starts */
 	parse_options(argc, argv, &options);
 	int status = EX_SOFTWARE;

@@ -42,7 +42,7 @@ limit_privileges(void)
 	if (capabilities_limit_bounding_set(needed) == 0 &&
 	    capabilities_limit(needed) == 0)
 		return 0;
-	log_error("cannot drop root privileges");
+	log_error("[privileges_failed] cannot drop root privileges");
 	return -1;
 }
 
@@ -74,7 +74,7 @@ open_listeners(struct master *master)
 		    listener_open(&master->config.current.listeners[i],
 			master->workers.slot_count, error);
 		if (listener == NULL) {
-			log_errorx("%s", error);
+			log_errorx("[start_failed reason] %s", error);
 			return -1;
 		}
 		listener->config_index = (int)i;
@@ -94,7 +94,8 @@ log_listener(const struct master *master, int config_index)
 		char text[ADDRESS_TEXT_MAX], reply[128];
 		uint32_t sockets = listener_socket_count(e);
 		if (e->config_index == config_index)
-			log_info("listening on %s (%s, %s, %u socket%s)",
+			log_info("[listening listener reply framing sockets _] "
+				 "listening on %s (%s, %s, %u socket%s)",
 			    address_format(&e->address, text),
 			    printable_escape(config->reply_text, reply, sizeof(reply)),
 			    framing_names[config->framing], sockets,
@@ -106,10 +107,9 @@ static int
 open_log(const struct config *config)
 {
 	char error[CONFIG_ERROR_MAX];
-	log_detect_journal();
 	if (config_open_log(config, error) == 0)
 		return 0;
-	log_errorx("%s", error);
+	log_errorx("[start_failed reason] %s", error);
 	return -1;
 }
 
@@ -122,7 +122,8 @@ begin(struct master *master)
 	master->workers.ledger =
 	    ledger_create(worker_connections_max(resources_descriptor_limit()));
 	if (master->workers.ledger == NULL) {
-		log_error("cannot create the ledger (memfd_create, getrandom)");
+		log_error("[start_failed] "
+			  "cannot create the ledger (memfd_create, getrandom)");
 		return -1;
 	}
 	if (open_listeners(master) < 0)
@@ -137,7 +138,7 @@ open_admin_listeners(struct master *master)
 {
 	char error[CONFIG_ERROR_MAX];
 	if (admin_listener_plan(master->admin, &master->config.current, error) < 0) {
-		log_errorx("%s", error);
+		log_errorx("[start_failed reason] %s", error);
 		return -1;
 	}
 	admin_listener_commit(master->admin, &master->config.current);
@@ -149,7 +150,8 @@ static int
 prepare(struct master *master)
 {
 	if (resources_raise_descriptor_limit() < 0)
-		log_warn("cannot raise the descriptor limit: it stays at %llu",
+		log_warn("[descriptor_limit_failed limit] "
+			 "cannot raise the descriptor limit: it stays at %llu",
 		    (unsigned long long)resources_descriptor_limit());
 	if (limit_privileges() < 0)
 		return -1;
@@ -161,7 +163,7 @@ prepare(struct master *master)
 		supervisor_init(master);
 		return 0;
 	}
-	log_error("cannot start");
+	log_error("[start_failed] cannot start");
 	return -1;
 }
 
@@ -170,7 +172,7 @@ start_events(struct master *master)
 {
 	if (signals_start(master) == 0 && supervisor_start(master) == 0)
 		return 0;
-	log_error("cannot start");
+	log_error("[start_failed] cannot start");
 	return -1;
 }
 
@@ -237,9 +239,9 @@ static void
 on_libevent_line(int severity, const char *message)
 {
 	if (severity >= EVENT_LOG_WARN)
-		log_warnx("libevent: %s", message);
+		log_warnx("[libevent reason] libevent: %s", message);
 	else
-		log_debug("libevent: %s", message);
+		log_debug("[libevent reason] libevent: %s", message);
 }
 
 int
@@ -250,7 +252,7 @@ master_run(const struct config_sources *sources, char **argv)
 	http_reserve_start();
 	struct master *master = calloc(1, sizeof(*master));
 	if (master == NULL)
-		fatal(EX_OSERR, "cannot start");
+		fatal(EX_OSERR, "[start_failed] cannot start");
 	bool is_takeover = takeover_is_running();
 	master->config.sources = *sources;
 	master->upgrade.argv = argv;
@@ -259,7 +261,7 @@ master_run(const struct config_sources *sources, char **argv)
 	if (!is_takeover && config_load(sources, &master->config.current, error) < 0) {
 		int status = config_exit_status();
 		log_set_name("yodeld", NULL);
-		log_errorx("%s", error);
+		log_errorx("[start_failed reason] %s", error);
 		master_finish(master);
 		return status;
 	}

@@ -12,7 +12,7 @@
 static void
 stop(struct master *master)
 {
-	log_info("stopping now");
+	log_info("[stopping_now] stopping now");
 	shutdown_now(&master->shutdown);
 }
 
@@ -49,6 +49,7 @@ reopen_worker_logs(const struct master *master)
 	for (struct process *p = master->workers.processes; p != NULL; p = p->next) {
 		if (p->state != PROCESS_EXITED && process_send_fd(p, &message, fd) < 0)
 			log_warn(
+			    "[log_pass_failed worker] "
 			    "worker %u: cannot pass the new log file: keeping the old one",
 			    p->slot);
 	}
@@ -58,7 +59,8 @@ static void
 reopen_log(struct master *master)
 {
 	if (log_reopen() < 0)
-		log_warn("cannot reopen the log file: keeping the old one");
+		log_warn("[log_reopen_failed] "
+			 "cannot reopen the log file: keeping the old one");
 	reopen_worker_logs(master);
 }
 

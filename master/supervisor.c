@@ -43,9 +43,10 @@ finish_start(struct master *master)
 	workers->phase = MASTER_RUNNING;
 	if (failed > 0)
 		snprintf(of, sizeof(of), "%u of ", serving);
-	log_info("ready: %s%u worker%s, %zu listener%s", of, workers->slot_count,
-	    workers->slot_count == 1 ? "" : "s", config->listener_count,
-	    config->listener_count == 1 ? "" : "s");
+	log_info("[ready _ workers _ listeners _] "
+		 "ready: %s%u worker%s, %zu listener%s",
+	    of, workers->slot_count, workers->slot_count == 1 ? "" : "s",
+	    config->listener_count, config->listener_count == 1 ? "" : "s");
 	capacity_log(master);
 	service_manager_ready(&master->manager);
 	/* Stored sockets had more slots (socket_activation.h): they are emptied now. */
@@ -81,7 +82,8 @@ on_ready(struct process *process, void *argument)
 	slot_update_reuseport(workers);
 	if (workers->phase == MASTER_RUNNING)
 		log_info(
-		    "worker %u (pid %d): serving", process->slot, (int)process->pid);
+		    "[worker_serving worker worker_pid] worker %u (pid %d): serving",
+		    process->slot, (int)process->pid);
 	else if (workers->phase == MASTER_STARTING)
 		finish_start(master);
 	worker_drain_find_receivers(workers);
@@ -131,7 +133,7 @@ on_back_off(struct master *master)
 static void
 give_up_start(struct master *master)
 {
-	log_errorx("start failed: no worker became ready");
+	log_errorx("[start_failed] start failed: no worker became ready");
 	master->exit_status = EX_OSERR;
 	shutdown_now(&master->shutdown);
 }

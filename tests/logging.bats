@@ -75,3 +75,28 @@ with_stalled_reader() # DESCRIPTOR FILE COMMAND [ARG...]
 	wait "$SPAWNED"
 	jq -e '.messages.verified == .messages.sent and .messages.sent > 0' result.json
 }
+
+@test "each JSON line has an event and its values" {
+	start_yodeld_json()
+	{
+		spawn yodeld "$YODELD" --set log.format=json -v -w 2 -l 127.0.0.1:0=echo
+		YODELD_PID=$SPAWNED
+		wait_until grep -q '"event":"ready"' yodeld.log
+	}
+	start_yodeld_json
+	PORT=$(jq -r 'select(.event == "listening").listener | sub(".*:"; "")' yodeld.log)
+	"$YODEL" -q -n 3 "127.0.0.1:$PORT"
+	pid=$(worker_pids | head -1)
+	kill -KILL "$pid"
+	wait_until jq -es --argjson pid "$pid" 'any(.[]; .event == "worker_died"
+		and .worker_pid == $pid and (.worker == 0 or .worker == 1)
+		and (.reason | startswith("signal 9")) and .level == "warn")' yodeld.log
+	wait_until jq -es 'any(.[]; .event == "worker_serving")' yodeld.log
+	kill -HUP "$YODELD_PID"
+	wait_until jq -es 'any(.[]; .event == "change_finished" and .change == "reload")' yodeld.log
+	wait_until jq -es 'any(.[]; .event == "serving" and .generation == 2 and .role == "worker 0")' \
+		yodeld.log
+	stop_yodeld
+	jq -es 'all(.[]; (.event | test("^[a-z][a-z0-9_]*$")) and .event != "message"
+		and (.message | length) > 0 and (.time | length) == 27)' yodeld.log
+}

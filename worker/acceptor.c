@@ -52,9 +52,11 @@ log_full(struct worker *worker, enum close_reason reason)
 		return;
 	if (reason == CLOSE_MAX_CONNECTIONS)
 		log_warnx(
+		    "[accept_refusing_max_connections] "
 		    "accept: refusing new connections: limits.max_connections is reached");
 	else
 		log_warnx(
+		    "[accept_refusing_no_descriptor connections] "
 		    "accept: refusing new connections: no descriptor is left with %zu open",
 		    worker->connections.count);
 }
@@ -117,7 +119,8 @@ pause_accepting(struct worker *worker)
 {
 	ledger_count(&worker->worker_ledger->own, LEDGER_ACCEPT_PAUSES, 1);
 	if (should_log(&worker->accept.next_pause_log_ns))
-		log_warn("accept: paused with %zu connections open",
+		log_warn("[accept_paused connections] "
+			 "accept: paused with %zu connections open",
 		    worker->connections.count);
 	worker->accept.is_paused = true;
 	for (size_t i = 0; i < worker->accept.listener_count; i++)
@@ -321,7 +324,8 @@ acceptor_drain_without_master(struct worker *worker)
 	for (size_t i = 0; i < worker->accept.listener_count; i++) {
 		int fd = worker->accept.listeners[i].fd;
 		if (fd >= 0 && listen_block_new(fd) < 0)
-			log_debug("drain: cannot block new connections");
+			log_debug(
+			    "[drain_block_failed] drain: cannot block new connections");
 	}
 	acceptor_drain_queue(worker, CHANNEL_ALL);
 }

@@ -112,7 +112,7 @@ connection_log_closed(const struct address_compact *peer, enum close_reason reas
 {
 	char text[ADDRESS_TEXT_MAX];
 	if (log_get_level() >= LOG_LEVEL_DEBUG)
-		log_debug("connection %s closed: %s",
+		log_debug("[connection_closed peer reason] connection %s closed: %s",
 		    address_format_compact(peer, text), close_reasons[reason].name);
 }
 

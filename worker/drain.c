@@ -32,7 +32,8 @@ on_deadline(evutil_socket_t fd, short what, void *argument)
 	(void)fd;
 	(void)what;
 	struct worker *worker = argument;
-	log_warnx("drain: closing %zu busy connections: timeouts.drain is over",
+	log_warnx("[drain_timeout connections] "
+		  "drain: closing %zu busy connections: timeouts.drain is over",
 	    worker->connections.count);
 	acceptor_stop(worker);
 	close_all(worker, CLOSE_DRAIN_TIMEOUT);

@@ -44,7 +44,7 @@ find_group(const char *name, gid_t *ret)
 	errno = 0;
 	const struct group *group = getgrnam(name);
 	if (group == NULL) {
-		log_errorx("unknown group \"%s\"", name);
+		log_errorx("[group_unknown group] unknown group \"%s\"", name);
 		return -1;
 	}
 	*ret = group->gr_gid;
@@ -56,7 +56,7 @@ change_user(const char *user, const char *group)
 {
 	const struct passwd *entry = getpwnam(user);
 	if (entry == NULL) {
-		log_errorx("unknown user \"%s\"", user);
+		log_errorx("[user_unknown user] unknown user \"%s\"", user);
 		return -1;
 	}
 	uid_t uid = entry->pw_uid;
@@ -65,11 +65,13 @@ change_user(const char *user, const char *group)
 		return -1;
 	if (capabilities_limit_bounding_set(0) < 0 || initgroups(user, gid) < 0 ||
 	    setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0) {
-		log_error("cannot become user \"%s\"", user);
+		log_error("[user_change_failed user] cannot become user \"%s\"", user);
 		return -1;
 	}
 	if (uid != 0 && setuid(0) == 0) {
-		log_errorx("user \"%s\" can still become root: not serving", user);
+		log_errorx("[user_change_reversible user] "
+			   "user \"%s\" can still become root: not serving",
+		    user);
 		return -1;
 	}
 	return 0;
@@ -82,6 +84,7 @@ sandbox_warn_about_user(const char *user)
 	if (entry == NULL || geteuid() == 0 || entry->pw_uid == geteuid())
 		return;
 	log_warnx(
+	    "[user_unchanged uid user] "
 	    "workers run as uid %u, not as user \"%s\": only root can change the user",
 	    (unsigned)geteuid(), user);
 }
@@ -95,7 +98,7 @@ sandbox_drop_privileges(const char *user, const char *group)
 	if (capabilities_limit_bounding_set(0) == 0 && capabilities_limit(0) == 0 &&
 	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0)
 		return 0;
-	log_error("cannot drop root privileges");
+	log_error("[privileges_failed] cannot drop root privileges");
 	return -1;
 }
 
@@ -143,7 +146,8 @@ enter_landlock(void)
 {
 	long version = syscall(LANDLOCK_CREATE_RULESET, NULL, 0, LANDLOCK_VERSION);
 	if (version < 1) {
-		log_debug("sandbox: the kernel does not support Landlock");
+		log_debug("[landlock_unsupported] "
+			  "sandbox: the kernel does not support Landlock");
 		return 0;
 	}
 	struct ruleset ruleset = all_rights(version);
@@ -154,7 +158,9 @@ enter_landlock(void)
 		close((int)fd);
 	errno = saved;
 	if (rc < 0 && (errno == ENOSYS || errno == EPERM)) {
-		log_debug("sandbox: a filter denies Landlock: %s", strerror(errno));
+		log_debug(
+		    "[landlock_denied reason] sandbox: a filter denies Landlock: %s",
+		    strerror(errno));
 		return 0;
 	}
 	return rc < 0 ? -1 : 0;
@@ -255,7 +261,8 @@ sandbox_enter(enum seccomp_use seccomp)
 	/* The C library would read the time zone at the first date: too late then. */
 	tzset();
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || enter_landlock() < 0) {
-		log_error("cannot restrict file system access (Landlock)");
+		log_error("[landlock_failed] "
+			  "cannot restrict file system access (Landlock)");
 		return -1;
 	}
 	if (seccomp == SECCOMP_OFF)
@@ -263,6 +270,7 @@ sandbox_enter(enum seccomp_use seccomp)
 	if (enter_seccomp(
 		seccomp == SECCOMP_ON ? SCMP_ACT_KILL_PROCESS : SCMP_ACT_LOG) == 0)
 		return 0;
-	log_error("cannot install the seccomp filter (fix: security.seccomp \"off\")");
+	log_error("[seccomp_failed] "
+		  "cannot install the seccomp filter (fix: security.seccomp \"off\")");
 	return -1;
 }

@@ -180,7 +180,8 @@ timeouts_shorten(struct worker *worker)
 	/* timeouts.interval_ms is unchanged: it is the resolution of the time stamps of
 	 * connections. */
 	if (set_interval(worker, CHECK_INTERVAL_MIN_MS) < 0)
-		log_warn("drain: cannot shorten the timeout interval");
+		log_warn("[drain_timer_failed] "
+			 "drain: cannot shorten the timeout interval");
 }
 
 void

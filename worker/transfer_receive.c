@@ -113,7 +113,8 @@ on_hello(struct receiver *receiver, const struct transfer_hello *hello, size_t l
 		    worker->connections.count);
 	if (transfer_packet_send(receiver->fd, &capacity, sizeof(capacity), NULL, 0) <
 	    0)
-		log_debug("transfer: cannot answer the sender");
+		log_debug(
+		    "[transfer_answer_failed] transfer: cannot answer the sender");
 }
 
 /* Rejects records that no correct sender makes. */
@@ -221,7 +222,9 @@ send_answer(const struct receiver *receiver, uint32_t verb, uint32_t count)
 	const struct transfer_note note = { .verb = verb, .count = count };
 	if (transfer_packet_send(receiver->fd, &note, sizeof(note), NULL, 0) == 0)
 		return true;
-	log_debug("transfer: cannot answer the sender: %s", strerror(errno));
+	log_debug("[transfer_answer_failed reason] "
+		  "transfer: cannot answer the sender: %s",
+	    strerror(errno));
 	return (errno == EPIPE || errno == ECONNRESET) && sender_is_gone(receiver);
 }
 
@@ -239,6 +242,7 @@ on_batch(struct receiver *receiver, const struct transfer_batch *batch, size_t l
 		count = install(receiver, batch, fds, state_fd, installed);
 	if (!is_complete || count < batch->count) {
 		log_warnx(
+		    "[transfer_rejected installable connections] "
 		    "transfer: only %u of %u connections can be installed: rejecting the batch",
 		    count, batch->count);
 		discard(receiver, installed, count, fds, fd_count);
@@ -288,7 +292,9 @@ on_packet(evutil_socket_t fd, short what, void *argument)
 		count_committed(receiver);
 		break;
 	default:
-		log_warnx("transfer: unknown packet %u from the sender", packet.verb);
+		log_warnx("[transfer_packet_unknown packet] "
+			  "transfer: unknown packet %u from the sender",
+		    packet.verb);
 		break;
 	}
 }
@@ -299,9 +305,10 @@ static void
 reject(struct worker *worker, int fd, uint32_t id)
 {
 	const struct transfer_note rejected = { .verb = TRANSFER_REJECTED };
-	log_warn("transfer: cannot start to receive");
+	log_warn("[transfer_receive_failed] transfer: cannot start to receive");
 	if (transfer_packet_send(fd, &rejected, sizeof(rejected), NULL, 0) < 0)
-		log_debug("transfer: cannot answer the sender");
+		log_debug(
+		    "[transfer_answer_failed] transfer: cannot answer the sender");
 	close(fd);
 	worker_report(worker, CHANNEL_RECEIVED, id, 0);
 }

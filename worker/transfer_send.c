@@ -83,7 +83,8 @@ static void
 send_packet(const struct sender *sender, const void *packet, size_t length)
 {
 	if (transfer_packet_send(sender->fd, packet, length, NULL, 0) < 0)
-		log_debug("transfer: cannot send to the receiver");
+		log_debug(
+		    "[transfer_send_failed] transfer: cannot send to the receiver");
 }
 
 static void
@@ -224,7 +225,8 @@ on_send_failed(struct sender *sender)
 	static const struct timeval retry_time = { .tv_usec = RETRY_MS * 1000 };
 	bool gives_up = sender->failures++ == RETRIES_MAX;
 	if (gives_up)
-		log_warn("transfer: cannot send %u connections: keeping them",
+		log_warn("[transfer_send_failed connections] "
+			 "transfer: cannot send %u connections: keeping them",
 		    sender->in_flight_count);
 	resume_batch(sender);
 	if (!gives_up && event_add(&sender->retry, &retry_time) == 0)
@@ -340,7 +342,7 @@ on_packet(evutil_socket_t fd, short what, void *argument)
 static void
 reject(struct worker *worker, int fd, uint32_t id, uint64_t selection)
 {
-	log_warnx("transfer: cannot start to send");
+	log_warnx("[transfer_send_failed] transfer: cannot start to send");
 	close(fd);
 	if ((uint32_t)selection == 0)
 		transfer_send_expect(worker, false);

@@ -79,7 +79,8 @@ pin_to_cpu(uint32_t slot)
 	CPU_ZERO(&one);
 	CPU_SET(cpu, &one);
 	if (sched_setaffinity(0, sizeof(one), &one) < 0)
-		log_warn("cannot bind the process to CPU %d", cpu);
+		log_warn(
+		    "[cpu_affinity_failed cpu] cannot bind the process to CPU %d", cpu);
 }
 
 static void
@@ -117,7 +118,9 @@ on_message(struct worker *worker, const struct channel_message *message, int des
 			log_set_fd(descriptor);
 		return;
 	default:
-		log_warnx("unknown control message %u from the master", message->verb);
+		log_warnx("[master_message_unknown message_number] "
+			  "unknown control message %u from the master",
+		    message->verb);
 		break;
 	}
 	if (descriptor >= 0)
@@ -136,7 +139,7 @@ on_channel(evutil_socket_t fd, short what, void *argument)
 	if (rc < 0 && errno == EAGAIN)
 		return;
 	event_del(&worker->channel_event);
-	log_warnx("the master has exited: draining");
+	log_warnx("[master_exited] the master has exited: draining");
 	acceptor_drain_without_master(worker);
 	drain_start(worker, false, worker->config->timeouts.drain_ns);
 }
@@ -239,12 +242,12 @@ worker_run(const struct worker_args *args)
 	if (start(&worker, args) < 0 ||
 	    sandbox_enter(args->config->security.seccomp) < 0 ||
 	    channel_send(args->channel_fd, &ready, -1) < 0) {
-		log_error("cannot start");
+		log_error("[start_failed] cannot start");
 		finish(&worker);
 		return EX_OSERR;
 	}
-	log_debug("serving, generation %u, %s", args->generation,
-	    event_base_get_method(worker.base));
+	log_debug("[serving generation event_method] serving, generation %u, %s",
+	    args->generation, event_base_get_method(worker.base));
 	if (worker.config->spin_ns == 0)
 		event_base_dispatch(worker.base);
 	else

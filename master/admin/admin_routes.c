@@ -107,7 +107,8 @@ note_level(struct config *config, enum log_level level)
 {
 	config->log.level = level;
 	if (config_set_origin(config, "log.level", "log") < 0)
-		log_warn("log: cannot record where the level was set");
+		log_warn("[log_level_origin_failed] "
+			 "log: cannot record where the level was set");
 }
 
 static void
@@ -116,7 +117,7 @@ set_log_level(struct master *master, enum log_level level)
 	/* Logged at the more verbose of the two levels. */
 	if (level > log_get_level())
 		log_set_level(level);
-	log_info("log: level %s", log_level_names[level]);
+	log_info("[log_level_changed log_level] log: level %s", log_level_names[level]);
 	log_set_level(level);
 	process_send_all(&master->workers, CHANNEL_LOG_LEVEL, level);
 	note_level(&master->config.current, level);

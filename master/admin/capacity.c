@@ -63,6 +63,7 @@ warn_about_backlogs(const struct master *master, uint64_t somaxconn)
 		    &master->config.current.listeners[i];
 		if (somaxconn != 0 && config->backlog > somaxconn)
 			log_warnx(
+			    "[backlog_limited listener backlog limit] "
 			    "%s: backlog %u: the kernel limits it to %llu (net.core.somaxconn)",
 			    config->address_text, config->backlog,
 			    (unsigned long long)somaxconn);
@@ -76,6 +77,7 @@ capacity_log(const struct master *master)
 	capacity_read(master, &capacity);
 	char available[UNITS_TEXT_MAX];
 	log_info(
+	    "[capacity connections workers _ descriptors memory _] "
 	    "capacity: %llu connections (%llu worker%s, %llu descriptors each, %s of memory%s)",
 	    (unsigned long long)capacity.connections,
 	    (unsigned long long)capacity.workers, capacity.workers == 1 ? "" : "s",
@@ -85,12 +87,14 @@ capacity_log(const struct master *master)
 	uint64_t asked = master->config.current.limits.max_connections;
 	if (asked > capacity.connections)
 		log_warnx(
+		    "[capacity_insufficient max_connections connections] "
 		    "capacity: limits.max_connections is %llu, but descriptors and memory suffice for %llu",
 		    (unsigned long long)asked,
 		    (unsigned long long)capacity.connections);
 	uint64_t memory = capacity.connections * CONNECTION_BYTES;
 	if (capacity.tcp_memory_bytes != 0 && memory > capacity.tcp_memory_bytes)
 		log_warnx(
+		    "[tcp_memory_insufficient needed_mib allowed_mib] "
 		    "capacity: idle connections need %llu MiB of kernel memory, but net.ipv4.tcp_mem allows %llu MiB",
 		    (unsigned long long)(memory >> 20),
 		    (unsigned long long)(capacity.tcp_memory_bytes >> 20));

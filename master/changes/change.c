@@ -61,8 +61,10 @@ change_finish(struct change_log *log, const struct change *change, bool is_good,
 	outcome->change = *change;
 	outcome->is_good = is_good;
 	if (is_good)
-		log_info("%s", outcome->text);
+		log_info("[change_finished change reason] %.0s%s",
+		    change_names[change->kind], outcome->text);
 	else
-		log_errorx("%s", outcome->text);
+		log_errorx("[change_failed change reason] %.0s%s",
+		    change_names[change->kind], outcome->text);
 	log->on_finished(outcome, log->argument);
 }

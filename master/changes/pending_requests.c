@@ -64,7 +64,8 @@ send_directly(const struct pending_request *request, bool is_good, const char *t
 	    is_good ? "200 OK" : "409 Conflict", strlen(text) + 1, text);
 	if (n >= (int)sizeof(whole) ||
 	    send(request->fd, whole, (size_t)n, MSG_NOSIGNAL) != n)
-		log_warn("admin: cannot send the outcome of the %s to its client",
+		log_warn("[admin_reply_failed change] "
+			 "admin: cannot send the outcome of the %s to its client",
 		    change_names[request->kind]);
 }
 

@@ -216,7 +216,8 @@ rebalance_on_transfer_end(struct rebalance *rebalance, uint64_t connections)
 	if (rebalance->moved_in_pass == 0)
 		rebalance->retry_at_ns = clock_now_ns() + RETRY_DELAY_NS;
 	else if (!rebalance->is_requested)
-		log_debug("balance: %llu connections transferred",
+		log_debug("[balance_pass connections] "
+			  "balance: %llu connections transferred",
 		    (unsigned long long)rebalance->moved_in_pass);
 	if (!rebalance->is_requested)
 		return;

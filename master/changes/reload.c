@@ -49,7 +49,7 @@ start_successor(struct reload *reload, uint32_t number)
 	    process_start(reload->workers, &reload->config, reload->generation, number);
 	if (slot->successor != NULL)
 		return 0;
-	log_warn("cannot fork worker %u", number);
+	log_warn("[worker_fork_failed worker] cannot fork worker %u", number);
 	return -1;
 }
 
@@ -156,7 +156,7 @@ reload_start(struct reload *reload)
 		return -1;
 	if (!reload->is_active)
 		return begin(reload, &request);
-	log_info("reload: queued behind the reload in progress");
+	log_info("[reload_queued] reload: queued behind the reload in progress");
 	if (reload->is_queued)
 		change_join(&reload->queued, &request);
 	else
@@ -269,7 +269,9 @@ reload_abort(struct reload *reload, const char *reason)
 	admin_listener_discard(reload->admin);
 	char error[CONFIG_ERROR_MAX];
 	if (config_open_log(&workers->config->current, error) < 0)
-		log_warnx("log: cannot return to the previous log: %s", error);
+		log_warnx("[log_return_failed reason] "
+			  "log: cannot return to the previous log: %s",
+		    error);
 	config_finish(&reload->config);
 	change_finish(reload->changes, &reload->change, false,
 	    "%s failed, generation %u continues: %s", name_of(reload),

@@ -115,7 +115,8 @@ scale_workers(struct scale *scale, uint32_t count, bool is_forced)
 		shrink(scale, count);
 	config->workers = count;
 	if (config_set_origin(config, "workers", "scale") < 0)
-		log_warn("cannot record the origin of \"workers\"");
+		log_warn("[workers_origin_failed] "
+			 "cannot record the origin of \"workers\"");
 	scale->is_active = true;
 	scale_on_slot_change(scale);
 	return 0;

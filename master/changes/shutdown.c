@@ -58,7 +58,7 @@ shutdown_in_order(struct shutdown *shutdown)
 		return;
 	struct ledger_totals totals;
 	ledger_sum(workers->ledger, &totals);
-	log_info("stopping: draining %llu connections",
+	log_info("[stopping connections] stopping: draining %llu connections",
 	    (unsigned long long)ledger_open_total(&totals));
 	enter_stopping(shutdown, workers->config->current.timeouts.drain_ns);
 	shutdown->is_orderly = true;

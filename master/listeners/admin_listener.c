@@ -165,7 +165,8 @@ admin_listener_commit(struct admin_listeners *admin, const struct config *config
 		struct http_server *old = admin->servers[i];
 		if (admin->keeps[i]) {
 			if (http_server_set_group(old, config->admin.group) < 0)
-				log_warn("admin: cannot change the group of %s",
+				log_warn("[admin_group_failed listener] "
+					 "admin: cannot change the group of %s",
 				    http_server_name(old));
 			continue;
 		}
@@ -175,7 +176,7 @@ admin_listener_commit(struct admin_listeners *admin, const struct config *config
 		admin->planned[i] = NULL;
 		char where[128];
 		if (admin->servers[i] != NULL)
-			log_info("admin: %s (%s)",
+			log_info("[admin_listening listener access] admin: %s (%s)",
 			    http_server_format_address(
 				admin->servers[i], where, sizeof(where)),
 			    i == HTTP_SERVER_UNIX ? "read and control" : "read-only");

@@ -129,7 +129,8 @@ listener_apply_options(
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
 		if (listener->fds[i] >= 0 &&
 		    listen_set_options(listener->fds[i], &options) < 0)
-			log_warn("%s: cannot change the options of socket %u",
+			log_warn("[socket_options_failed listener socket] "
+				 "%s: cannot change the options of socket %u",
 			    listener->name, i);
 	}
 }
@@ -170,7 +171,9 @@ listener_block_new_slot(const struct listener *listener, uint32_t slot)
 	bool is_shared = listener->is_from_manager && slot >= listener->passed_sockets;
 	if (listener->fds[slot] >= 0 && !is_shared &&
 	    listen_block_new(listener->fds[slot]) < 0)
-		log_debug("%s: cannot block new connections", listener->name);
+		log_debug("[block_connections_failed listener] "
+			  "%s: cannot block new connections",
+		    listener->name);
 }
 
 void

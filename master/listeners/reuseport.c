@@ -109,7 +109,8 @@ reuseport_select(struct listener *listener, const bool *takes_new, bool by_cpu)
 		rc = detach_or_spread(fd, indexes, count);
 	listener->has_program = needs_program;
 	if (rc < 0)
-		log_warn("%s: cannot direct new connections: any slot may get them",
+		log_warn("[reuseport_selection_failed listener] "
+			 "%s: cannot direct new connections: any slot may get them",
 		    listener->name);
 }
 
@@ -124,7 +125,8 @@ reuseport_freeze(struct listener *listener)
 		indexes[i] = i;
 	int fd = listener->fds[listener->reuseport_slots[0]];
 	if (attach(fd, indexes, listener->reuseport_count, false) < 0)
-		log_warn("%s: cannot direct new connections: any slot may get them",
+		log_warn("[reuseport_selection_failed listener] "
+			 "%s: cannot direct new connections: any slot may get them",
 		    listener->name);
 	listener->has_program = true;
 }

@@ -84,7 +84,9 @@ take_socket(struct passed_sockets *passed, int fd, const char *name)
 	char text[ADDRESS_TEXT_MAX];
 	if (sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, 1) <= 0 ||
 	    getsockname(fd, (struct sockaddr *)&address.storage, &address.length) < 0) {
-		log_warnx("passed descriptor %d is not a listening socket: closed", fd);
+		log_warnx("[passed_descriptor_closed descriptor] "
+			  "passed descriptor %d is not a listening socket: closed",
+		    fd);
 		close(fd);
 		return 0;
 	}
@@ -92,7 +94,8 @@ take_socket(struct passed_sockets *passed, int fd, const char *name)
 	bool is_from_manager = !is_stored_name(name, &slot);
 	int config_index = find_listener(passed->config, &address);
 	if (config_index < 0) {
-		log_warnx("no listener is configured for the passed socket %s: closed",
+		log_warnx("[passed_socket_closed address] "
+			  "no listener is configured for the passed socket %s: closed",
 		    address_format(&address, text));
 		/* Left in the store it would accept connections that no worker serves.
 		 */
@@ -104,8 +107,9 @@ take_socket(struct passed_sockets *passed, int fd, const char *name)
 	struct listener *listener =
 	    listener_with_free_slot(passed, config_index, is_from_manager, &slot);
 	if (listener == NULL || make_nonblocking(fd) < 0) {
-		log_error(
-		    "cannot take the passed socket %s", address_format(&address, text));
+		log_error("[passed_socket_failed address] "
+			  "cannot take the passed socket %s",
+		    address_format(&address, text));
 		return -1;
 	}
 	listener_set_socket(listener, slot, fd);
@@ -135,7 +139,7 @@ assign_to_slots(const struct passed_sockets *passed)
 		const struct listener_config *config =
 		    &passed->config->listeners[e->config_index];
 		if (listener_add_sockets(e, config, passed->slot_count, error) < 0) {
-			log_errorx("%s", error);
+			log_errorx("[passed_sockets_failed reason] %s", error);
 			return -1;
 		}
 		listener_accept_new(e);
@@ -151,7 +155,7 @@ socket_activation_take(struct passed_sockets *passed)
 	int rc = 0, count = sd_listen_fds_with_names(1, &names);
 	if (count < 0) {
 		errno = -count;
-		log_error("cannot read the passed sockets");
+		log_error("[passed_sockets_failed] cannot read the passed sockets");
 		return -1;
 	}
 	find_free_slot(passed, count, names);

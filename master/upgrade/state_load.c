@@ -491,7 +491,7 @@ state_load(struct master *master, int fd, struct upgrade_state *ret)
 	json_decref(rollback);
 	json_decref(root);
 	if (reader.json.failed) {
-		log_errorx("upgrade state: %s", error);
+		log_errorx("[upgrade_state_invalid reason] upgrade state: %s", error);
 		release_claims(&reader);
 	}
 	free(reader.claimed_fds);

@@ -96,7 +96,9 @@ static void
 set_inheritable(int fd, bool is_inheritable)
 {
 	if (fcntl(fd, F_SETFD, is_inheritable ? 0 : FD_CLOEXEC) < 0)
-		log_warn("upgrade: cannot change FD_CLOEXEC of descriptor %d", fd);
+		log_warn("[upgrade_descriptor_failed descriptor] "
+			 "upgrade: cannot change FD_CLOEXEC of descriptor %d",
+		    fd);
 }
 
 /* Every descriptor of the master that the next program needs. */

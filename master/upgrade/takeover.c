@@ -140,7 +140,8 @@ takeover_arm_rollback(char **argv)
 	for (size_t i = 0; i < FATAL_SIGNALS; i++)
 		signal(fatal_signals[i], on_fatal);
 	if (atexit(on_exit_early) != 0)
-		log_warnx("upgrade: cannot roll back if this program exits early");
+		log_warnx("[upgrade_rollback_unavailable] "
+			  "upgrade: cannot roll back if this program exits early");
 }
 
 static void
@@ -173,7 +174,9 @@ takeover_load(struct master *master)
 	int fd = dup(previous.fd);
 	if (fd >= 0)
 		return state_load(master, fd, &previous.state);
-	log_error("upgrade state: cannot duplicate descriptor %d", previous.fd);
+	log_error("[upgrade_descriptor_failed descriptor] "
+		  "upgrade state: cannot duplicate descriptor %d",
+	    previous.fd);
 	return -1;
 }
 

@@ -51,7 +51,7 @@ exec_new(struct master *master)
 	struct upgrade_state state = {
 		.program_fd = open("/proc/self/exe", O_PATH | O_CLOEXEC),
 	};
-	log_info("upgrade: executing %s", program_path());
+	log_info("[upgrade_executing path] upgrade: executing %s", program_path());
 	if (state.program_fd >= 0) {
 		/* The alarm survives the exec (takeover.h). */
 		signal(SIGALRM, SIG_DFL);
@@ -73,9 +73,10 @@ exec_previous(struct master *master)
 	struct upgrade_state state = { .is_rollback = true,
 		.program_fd = upgrade->previous_program_fd };
 	snprintf(state.reason, sizeof(state.reason), "%s", upgrade->rollback_reason);
-	log_warnx("upgrade: returning to the previous program");
+	log_warnx("[upgrade_rollback] upgrade: returning to the previous program");
 	exec_program(master, NULL, &state);
-	log_error("upgrade: cannot execute the previous program, this one continues");
+	log_error("[upgrade_rollback_failed] "
+		  "upgrade: cannot execute the previous program, this one continues");
 	upgrade_done(master);
 }
 
@@ -106,7 +107,8 @@ upgrade_postpone(struct master *master)
 {
 	if (!dry_run_cancel(&master->upgrade.dry_run))
 		return;
-	log_info("upgrade: another change interrupts the dry run, which is repeated");
+	log_info("[upgrade_dry_run_interrupted] "
+		 "upgrade: another change interrupts the dry run, which is repeated");
 	master->upgrade.next = UPGRADE_DRY_RUN;
 }
 
@@ -190,7 +192,8 @@ take_last_step(struct master *master)
 	struct upgrade *upgrade = &master->upgrade;
 	enum upgrade_step next = upgrade->next;
 	if (next == UPGRADE_EXEC && !dry_run_is_current(&upgrade->dry_run)) {
-		log_info("upgrade: %s has changed since the dry run, which is repeated",
+		log_info("[upgrade_program_changed path] "
+			 "upgrade: %s has changed since the dry run, which is repeated",
 		    program_path());
 		upgrade->next = UPGRADE_DRY_RUN;
 		return;

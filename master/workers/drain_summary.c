@@ -114,7 +114,7 @@ drain_summary_finish(struct worker_table *table, struct drain_summary *summary)
 		return;
 	summary->ended_ns = clock_now_ns();
 	if (summary->workers > 0)
-		log_info("%s: %s", summary->change,
+		log_info("[drained change result] %s: %s", summary->change,
 		    drain_summary_format(summary, text, sizeof(text)));
 	table->events->on_drained(summary, table->argument);
 	forget(summary, table);

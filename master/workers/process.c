@@ -54,7 +54,8 @@ on_message(struct process *process, const struct channel_message *message)
 		report_transfer_end(process, message, message->verb == CHANNEL_SENT);
 		break;
 	default:
-		log_warnx("worker %u (pid %d): unknown control message %u: ignored",
+		log_warnx("[worker_message_unknown worker worker_pid message_number] "
+			  "worker %u (pid %d): unknown control message %u: ignored",
 		    process->slot, (int)process->pid, message->verb);
 		break;
 	}
@@ -87,7 +88,8 @@ on_channel(evutil_socket_t fd, short what, void *argument)
 	event_del(&process->channel_event);
 	if (rc == 0)
 		return;
-	log_errorx("worker %u (pid %d): malformed control message: sending SIGKILL",
+	log_errorx("[worker_message_malformed worker worker_pid] "
+		   "worker %u (pid %d): malformed control message: sending SIGKILL",
 	    process->slot, (int)process->pid);
 	kill(process->pid, SIGKILL);
 }
@@ -264,12 +266,14 @@ process_send_fd(struct process *process, const struct channel_message *message, 
 	int saved = errno;
 	if (saved == ENOBUFS) {
 		log_errorx(
+		    "[worker_message_unsent worker worker_pid message_number] "
 		    "worker %u (pid %d): cannot queue control message %u: sending SIGKILL",
 		    process->slot, (int)process->pid, message->verb);
 		kill(process->pid, SIGKILL);
 	} else {
-		log_debug("worker %u: cannot send control message %u", process->slot,
-		    message->verb);
+		log_debug("[worker_message_failed worker message_number] "
+			  "worker %u: cannot send control message %u",
+		    process->slot, message->verb);
 	}
 	errno = saved;
 	return -1;
@@ -359,8 +363,9 @@ process_reap_unknown(struct worker_table *table)
 			continue;
 		}
 		p->is_status_unknown = false;
-		log_warnx(
-		    "worker %u (pid %d): exited, status unknown", p->slot, (int)p->pid);
+		log_warnx("[worker_exited worker worker_pid] "
+			  "worker %u (pid %d): exited, status unknown",
+		    p->slot, (int)p->pid);
 		on_process_exit(p, 0);
 		/* Its neighbours in the list may have been freed with it. */
 		p = table->processes;

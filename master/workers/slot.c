@@ -4,6 +4,7 @@
 
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/clock.h"
 #include "lib/log.h"
@@ -94,10 +95,12 @@ back_off(struct slot *slot)
 		slot->state = SLOT_BACKING_OFF;
 	slot->process = NULL;
 	if (ms > 0)
-		log_warnx("worker %u: failure %u in a row: next start in %llu ms",
+		log_warnx("[worker_back_off worker failures delay_ms] "
+			  "worker %u: failure %u in a row: next start in %llu ms",
 		    slot_number(slot), slot->failures, (unsigned long long)ms);
 	if (slot->failures == CRASH_LOOP)
 		log_errorx(
+		    "[worker_crash_loop worker] "
 		    "worker %u: crash loop: no new connections are directed to it",
 		    slot_number(slot));
 	struct timeval delay = clock_timeval(ms * NS_PER_MS);
@@ -120,7 +123,8 @@ spawn(struct slot *slot)
 		worker_drain_start(slot->process, DRAIN_ALL_QUEUES);
 		return;
 	}
-	log_warn("cannot fork worker %u", slot_number(slot));
+	log_warn(
+	    "[worker_fork_failed worker] cannot fork worker %u", slot_number(slot));
 	slot->failures++;
 	back_off(slot);
 	table->events->on_fork_failed(table->argument);
@@ -358,12 +362,14 @@ slot_on_exit(struct process *process, int status)
 	bool needs_replacement = must_be_replaced(slot, process, exit_was_requested);
 	if (needs_replacement ||
 	    (!exit_was_requested && table->phase != MASTER_STOPPING)) {
-		char text[64];
+		char text[96];
 		process_format_status(status, text, sizeof(text));
-		bool is_oom = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL &&
-		    resources_oom_killed();
-		log_warnx("worker %u (pid %d): died: %s%s", process->slot,
-		    (int)process->pid, text, is_oom ? ": out of memory" : "");
+		if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL &&
+		    resources_oom_killed())
+			strcat(text, ": out of memory");
+		log_warnx("[worker_died worker worker_pid reason] "
+			  "worker %u (pid %d): died: %s",
+		    process->slot, (int)process->pid, text);
 	}
 	if (slot->successor == process) {
 		slot->successor = NULL;

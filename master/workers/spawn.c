@@ -42,7 +42,8 @@ keep_own_descriptors(const struct worker_args *args)
 	size_t count = args->socket_count;
 	int *keep = malloc((count + OTHERS) * sizeof(*keep));
 	if (keep == NULL)
-		fatal(EX_OSERR, "cannot close inherited descriptors");
+		fatal(EX_OSERR,
+		    "[worker_start_failed] cannot close inherited descriptors");
 	for (size_t i = 0; i < count; i++)
 		keep[i] = args->sockets[i].fd;
 	keep[count++] = STDIN_FILENO;
@@ -76,7 +77,7 @@ renumber(struct worker_args *args)
 {
 	struct worker_socket *sockets = malloc(args->socket_count * sizeof(*sockets));
 	if (sockets == NULL)
-		fatal(EX_OSERR, "cannot renumber descriptors");
+		fatal(EX_OSERR, "[worker_start_failed] cannot renumber descriptors");
 	args->channel_fd = lowest(args->channel_fd);
 	for (size_t i = 0; i < args->socket_count; i++) {
 		sockets[i] = args->sockets[i];
@@ -91,7 +92,7 @@ enter_ledger(struct worker_args *args)
 {
 	args->worker_ledger = ledger_open_entry(args->ledger, args->ledger_entry);
 	if (args->worker_ledger == NULL || ledger_enter_worker(args->ledger) < 0)
-		fatal(EX_OSERR, "cannot map the ledger");
+		fatal(EX_OSERR, "[worker_start_failed] cannot map the ledger");
 }
 
 /* A worker obeys its channel alone: signals that the terminal or the service manager

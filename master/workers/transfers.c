@@ -85,6 +85,7 @@ settle(const struct transfer *transfer, struct transfer_result *ret)
 	sender->moved_out += ret->moved;
 	receiver->moved_in += ret->moved;
 	log_debug(
+	    "[connections_transferred worker worker_pid connections receiver receiver_pid] "
 	    "worker %u (pid %d): transferred %llu connections to worker %u (pid %d)",
 	    sender->slot, (int)sender->pid, (unsigned long long)ret->moved,
 	    receiver->slot, (int)receiver->pid);
@@ -207,7 +208,8 @@ transfers_start(struct process *sender, struct process *receiver)
 	sender->wants_receiver = errno == ETOOMANYREFS;
 	if (sender->wants_receiver)
 		return;
-	log_warn(
-	    "worker %u: cannot transfer its connections: draining them", sender->slot);
+	log_warn("[transfer_failed worker] "
+		 "worker %u: cannot transfer its connections: draining them",
+	    sender->slot);
 	process_send(sender, CHANNEL_DRAIN, 0, 0);
 }

@@ -29,6 +29,7 @@ static void
 abort_process(struct process *process, uint64_t now_ns, uint64_t silent_ns)
 {
 	log_errorx(
+	    "[worker_hung worker worker_pid silent_ms _] "
 	    "worker %u (pid %d): hung: its event loop has not run for %llu ms%s: sending SIGABRT",
 	    process->slot, (int)process->pid,
 	    (unsigned long long)(silent_ns / NS_PER_MS),
@@ -79,6 +80,7 @@ check_claim(struct process *process)
 	if (process->false_claims < FALSE_CLAIMS)
 		return;
 	log_errorx(
+	    "[worker_counters_corrupted worker worker_pid connections descriptors] "
 	    "worker %u (pid %d): corrupted counters: it reports %llu open connections, but has %llu descriptors: sending SIGKILL",
 	    process->slot, (int)process->pid, (unsigned long long)open,
 	    (unsigned long long)descriptors);

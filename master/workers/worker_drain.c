@@ -113,6 +113,7 @@ limit_draining(const struct process *newest)
 	if (count <= DRAINING_MAX)
 		return;
 	log_warnx(
+	    "[worker_drain_cut_short worker worker_pid generation newer_workers] "
 	    "worker %u (pid %d): generation %u: sending EXIT before it has drained: %u newer workers drain in its slot",
 	    oldest->slot, (int)oldest->pid, oldest->generation, count - 1);
 	process_send(oldest, CHANNEL_EXIT, 0, 0);
@@ -160,7 +161,7 @@ start_drain_worker(struct worker_table *table, const struct config *config,
 	struct process *drain_worker =
 	    process_start(table, config, table->generation, slot);
 	if (drain_worker == NULL) {
-		log_warn("cannot fork worker %u", slot);
+		log_warn("[worker_fork_failed worker] cannot fork worker %u", slot);
 		return;
 	}
 	drain_summary_inherit(
@@ -222,7 +223,8 @@ worker_drain_close_removed(struct worker_table *table)
 			continue;
 		}
 		table->events->before_close(table->argument);
-		log_info("no longer listening on %s", listener->name);
+		log_info("[listener_closed listener] no longer listening on %s",
+		    listener->name);
 		*at = listener->next;
 		listener_destroy(listener);
 	}

@@ -143,6 +143,32 @@ test_lines_for_the_journal_begin_with_their_priority(void **state)
 }
 
 static void
+test_lines_for_the_journal_do_not_repeat_the_program(void **state)
+{
+	struct fixture *f = *state;
+	char expected[128];
+
+	write_to_stream(0);
+	log_set_name("yodeld", "");
+	log_info("ready");
+	log_set_name("yodeld", "worker 1");
+	log_info("serving");
+	log_set_name("yodeld", NULL);
+	log_errorx("no such file");
+	/* The log file is not the journal. */
+	log_set_console(LOG_CONSOLE_ERROR);
+	assert_int_equal(log_open(f->log), 0);
+	log_set_name("yodeld", "");
+	log_errorx("both");
+	snprintf(expected, sizeof(expected),
+	    "<6>ready\n<6>worker 1 (pid %d): serving\n<3>no such file\n<3>both\n",
+	    (int)getpid());
+	assert_string_equal(read_file(f, f->console), expected);
+	snprintf(expected, sizeof(expected), "yodeld[%d]: both\n", (int)getpid());
+	assert_string_equal(log_lines_strip((char *)read_file(f, f->log)), expected);
+}
+
+static void
 test_writes_no_priority_to_a_stderr_other_than_the_journal(void **state)
 {
 	struct fixture *f = *state;
@@ -335,6 +361,7 @@ main(void)
 		    test_errors_reach_the_console_beside_the_file_and_the_rest_does_not),
 		SINK_TEST(test_without_a_file_the_console_gets_each_line_once),
 		SINK_TEST(test_lines_for_the_journal_begin_with_their_priority),
+		SINK_TEST(test_lines_for_the_journal_do_not_repeat_the_program),
 		SINK_TEST(test_writes_no_priority_to_a_stderr_other_than_the_journal),
 		SINK_TEST(
 		    test_a_line_for_syslog_is_a_packet_with_its_priority_and_the_date),

@@ -154,6 +154,115 @@ test_a_JSON_line_parses_whatever_the_message_holds(void **state)
 	json_decref(line);
 }
 
+static json_t *
+read_json(struct fixture *f)
+{
+	json_t *line = json_loads(read_file(f, f->path), 0, NULL);
+	assert_non_null(line);
+	assert_int_equal(truncate(f->path, 0), 0);
+	return line;
+}
+
+static void
+check_text(json_t *line, const char *name, const char *expected)
+{
+	assert_string_equal(json_string_value(json_object_get(line, name)), expected);
+}
+
+static void
+check_number(json_t *line, const char *name, long long expected)
+{
+	json_t *number = json_object_get(line, name);
+	assert_true(json_is_integer(number));
+	assert_int_equal(json_integer_value(number), expected);
+}
+
+static void
+test_a_JSON_line_has_the_event_and_its_values(void **state)
+{
+	struct fixture *f = *state;
+
+	log_set_format(LOG_FORMAT_JSON);
+	log_warnx("[worker_died worker worker_pid reason] worker %u (pid %d): died: %s",
+	    3U, -5, "a \"quoted\" reason");
+	json_t *line = read_json(f);
+	check_text(line, "event", "worker_died");
+	check_number(line, "worker", 3);
+	check_number(line, "worker_pid", -5);
+	check_text(line, "reason", "a \"quoted\" reason");
+	check_text(line, "message", "worker 3 (pid -5): died: a \"quoted\" reason");
+	json_decref(line);
+
+	log_info("[all big size _ part share hidden] %llu %zu%s %.*s %%%5.1f%.0s",
+	    UINT64_C(18446744073709551615) / 2ULL, (size_t)7, "s", 2, "abc", 0.25,
+	    "not shown");
+	line = read_json(f);
+	check_number(line, "big", INT64_MAX);
+	check_number(line, "size", 7);
+	check_text(line, "part", "ab");
+	assert_true(json_number_value(json_object_get(line, "share")) == 0.2);
+	check_text(line, "hidden", "not shown");
+	check_text(line, "message", "9223372036854775807 7s ab %  0.2");
+	assert_null(json_object_get(line, "_"));
+	json_decref(line);
+}
+
+static void
+test_the_reason_of_a_JSON_line_is_the_text_of_errno(void **state)
+{
+	struct fixture *f = *state;
+
+	log_set_format(LOG_FORMAT_JSON);
+	errno = ENOENT;
+	log_warn("[open_failed path] cannot open %s", "x");
+	json_t *line = read_json(f);
+	check_text(line, "path", "x");
+	check_text(line, "reason", "No such file or directory");
+	check_text(line, "message", "cannot open x: No such file or directory");
+	json_decref(line);
+}
+
+static void
+test_each_JSON_line_has_an_event(void **state)
+{
+	struct fixture *f = *state;
+
+	log_set_format(LOG_FORMAT_JSON);
+	log_info("[::1]:80 %s", "is no event");
+	json_t *line = read_json(f);
+	check_text(line, "event", "message");
+	check_text(line, "message", "[::1]:80 is no event");
+	json_decref(line);
+}
+
+static void
+test_a_value_that_does_not_fit_in_a_JSON_line_is_left_out(void **state)
+{
+	struct fixture *f = *state;
+	char *value = malloc(5000);
+
+	memset(value, 'x', 4999);
+	value[4999] = '\0';
+	log_set_format(LOG_FORMAT_JSON);
+	log_info("[event a b c d] %s%s%s %d", value, value, value, 4);
+	json_t *line = read_json(f);
+	check_text(line, "event", "event");
+	assert_non_null(json_object_get(line, "a"));
+	assert_null(json_object_get(line, "c"));
+	check_number(line, "d", 4);
+	json_decref(line);
+	free(value);
+}
+
+static void
+test_a_line_of_text_does_not_show_the_event(void **state)
+{
+	struct fixture *f = *state;
+
+	log_info("[ready workers] ready: %d workers", 2);
+	assert_string_equal(read_lines(f, f->path), "ready: 2 workers\n");
+}
+
 static void
 test_a_JSON_line_replaces_invalid_UTF_8_by_question_marks(void **state)
 {
@@ -304,6 +413,11 @@ main(void)
 		LOG_TEST(test_lines_below_the_level_are_not_written),
 		LOG_TEST(test_warn_and_error_add_the_text_of_errno_and_keep_it),
 		LOG_TEST(test_a_JSON_line_parses_whatever_the_message_holds),
+		LOG_TEST(test_a_JSON_line_has_the_event_and_its_values),
+		LOG_TEST(test_the_reason_of_a_JSON_line_is_the_text_of_errno),
+		LOG_TEST(test_each_JSON_line_has_an_event),
+		LOG_TEST(test_a_value_that_does_not_fit_in_a_JSON_line_is_left_out),
+		LOG_TEST(test_a_line_of_text_does_not_show_the_event),
 		LOG_TEST(test_a_JSON_line_replaces_invalid_UTF_8_by_question_marks),
 		LOG_TEST(test_a_message_that_is_too_long_is_truncated_to_one_line),
 		LOG_TEST(test_a_newline_in_a_value_does_not_start_a_second_line),
