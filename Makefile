@@ -138,6 +138,12 @@ $(BENCHES): $B/bench/%: tests/bench/%.c
 	@mkdir -p $(@D)
 	$(call say,LINK)$(CC) $(CPPFLAGS) $(all_cflags) $(LDFLAGS) -o $@ $<
 
+# A server with a known latency, for the tests of yodel's verdict.
+LATENCY_SERVER := $B/tests/latency_server
+$(LATENCY_SERVER): tests/lib/latency_server.c
+	@mkdir -p $(@D)
+	$(call say,LINK)$(CC) $(CPPFLAGS) $(all_cflags) $(LDFLAGS) -o $@ $< -lm
+
 # Preloaded into yodeld by tests/faults.bats; never built with a sanitizer.
 $B/faults.so: tests/lib/faults.c
 	@mkdir -p $(@D)
@@ -147,7 +153,7 @@ $B/faults.so: tests/lib/faults.c
 export B CC SANITIZE SOURCES HEADERS
 export HEADER_FLAGS := -std=gnu11 $(WARNINGS) $(CPPFLAGS)
 .PHONY: check
-check: all $(UNIT_TESTS) $(HELPERS) $(REPLAYS) $B/faults.so ## run all tests and checks (KINDS="unit bats corpus static")
+check: all $(UNIT_TESTS) $(HELPERS) $(LATENCY_SERVER) $(REPLAYS) $B/faults.so ## run all tests and checks (KINDS="unit bats corpus static")
 	@tests/run-checks $(KINDS)
 
 .PHONY: check-cluster

@@ -13,6 +13,9 @@
 #include <sys/types.h>
 
 #include <stddef.h>
+#include <stdint.h>
+
+#include "net/receive_time.h"
 
 struct transport;
 
@@ -26,6 +29,9 @@ struct transport {
 	/* As recv(2) and send(2) with MSG_NOSIGNAL. */
 	ssize_t (*receive)(const struct stream *stream, void *data, size_t size);
 	ssize_t (*send)(const struct stream *stream, const void *data, size_t length);
+	/* As receive; *ret_waited_ns as in receive_time_recv(). */
+	ssize_t (*receive_timed)(const struct stream *stream, void *data, size_t size,
+	    uint64_t *ret_waited_ns);
 	/* Ends our direction of the stream. 0, or -1 with errno. */
 	int (*finish)(const struct stream *stream);
 };
@@ -46,6 +52,13 @@ transport_send(const struct stream *stream, const void *data, size_t length)
 	if (__builtin_expect(stream->transport == &transport_tcp, 1))
 		return send(stream->fd, data, length, MSG_NOSIGNAL);
 	return stream->transport->send(stream, data, length);
+}
+
+static inline ssize_t
+transport_receive_timed(
+    const struct stream *stream, void *data, size_t size, uint64_t *ret_waited_ns)
+{
+	return stream->transport->receive_timed(stream, data, size, ret_waited_ns);
 }
 
 static inline int

@@ -2,8 +2,10 @@
 
 #include "net/address.h"
 #include "net/socket_info.h"
+#include "client/load/own_delay.h"
 
 #define LATE_NS NS_PER_MS
+#define NS_PER_US UINT64_C(1000)
 
 static struct counters_messages *
 messages_of(const struct load_context *ctx, uint64_t intended_ns)
@@ -18,7 +20,9 @@ accounting_started(struct load_context *ctx, struct conn *conn)
 	struct queued_message *message =
 	    message_queue_at(&ctx->message_pool, conn->queue.unwritten);
 	struct counters_messages *messages = messages_of(ctx, message->intended_ns);
-	uint64_t lag_ns = ctx->times.now_ns - message->intended_ns;
+	uint64_t blocked_ns, lag_ns;
+	message->own_us = own_delay_sent_us(
+	    conn, message->intended_ns, ctx->times.now_ns, &blocked_ns, &lag_ns);
 	message_queue_mark_written(&ctx->message_pool, &conn->queue, ctx->times.now_ns);
 	conn->due--;
 	conn->in_flight++;
@@ -29,6 +33,7 @@ accounting_started(struct load_context *ctx, struct conn *conn)
 	if (ctx->plan->load < PLAN_INTERVAL ||
 	    message->intended_ns < ctx->times.measure_ns)
 		return;
+	accounting_record(ctx, LATENCY_BLOCKED, blocked_ns);
 	accounting_record(ctx, LATENCY_SEND_LAG, lag_ns);
 	if (lag_ns > LATE_NS)
 		counters_add(&ctx->counters->messages_late, 1);
@@ -41,17 +46,51 @@ accounting_answered(struct load_context *ctx, struct conn *conn, bool is_correct
 	struct queued_message message =
 	    message_queue_pop(&ctx->message_pool, &conn->queue);
 	struct counters_messages *messages = messages_of(ctx, message.intended_ns);
-	conn->in_flight--;
+	bool is_measured = is_correct && message.intended_ns >= ctx->times.measure_ns &&
+	    !ctx->expectation->none;
+	if (conn->in_flight-- == ctx->plan->pipeline)
+		conn->ready_ns = now_ns;
 	conn->failures = 0;
 	ctx->in_flight--;
 	counters_add(is_correct ? &messages->verified : &messages->wrong, 1);
 	counters_add(&messages->in_flight, (uint64_t)-1);
 	counters_set(&ctx->counters->last_answer_ns, now_ns);
-	if (!is_correct || message.intended_ns < ctx->times.measure_ns ||
-	    ctx->expectation->none)
+	if (!ctx->expectation->none)
+		own_delay_answered(ctx, conn, &message, is_measured);
+	if (!is_measured)
 		return;
 	accounting_record(ctx, LATENCY_RESPONSE, now_ns - message.intended_ns);
 	accounting_record(ctx, LATENCY_SERVICE, now_ns - message.written_ns);
+}
+
+void
+accounting_heard(struct load_context *ctx, struct conn *conn, uint64_t at_ns)
+{
+	uint64_t since_ns = conn->received_ns;
+	uint64_t written_ns = conn_state_waiting_since(ctx, conn);
+	if (conn->in_flight == 0)
+		return;
+	since_ns = since_ns > written_ns ? since_ns : written_ns;
+	if (since_ns < ctx->times.measure_ns)
+		since_ns = ctx->times.measure_ns;
+	if (at_ns <= since_ns + (uint64_t)conn->silent_us * NS_PER_US)
+		return;
+	uint64_t silent_ns = at_ns - since_ns;
+	uint64_t us = silent_ns / NS_PER_US;
+	conn->silent_us = us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
+	if (silent_ns <= counters_get(&ctx->counters->silence_max_ns))
+		return;
+	counters_set(&ctx->counters->silence_max_ns, silent_ns);
+	counters_set(&ctx->counters->silence_from_ns, since_ns);
+}
+
+void
+accounting_finished(struct load_context *ctx, struct conn *conn)
+{
+	counters_add(&ctx->counters->connections_done, 1);
+	if (conn->silent_us > 0)
+		accounting_record(
+		    ctx, LATENCY_SILENCE, (uint64_t)conn->silent_us * NS_PER_US);
 }
 
 /* `is_wrong`: a part of the answer had arrived and was already wrong. */
@@ -147,6 +186,7 @@ accounting_connection_lost(
 		counters_add(&ctx->counters->connections_reset, 1);
 	count_lost_connection(ctx, conn, loss);
 	record_lost_connection(ctx, conn, loss);
+	accounting_heard(ctx, conn, ctx->times.now_ns);
 	for (; conn->in_flight > 0; conn->in_flight--) {
 		count_lost_message(ctx,
 		    message_queue_pop(&ctx->message_pool, &conn->queue), is_wrong,

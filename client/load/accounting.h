@@ -20,6 +20,13 @@ void accounting_started(struct load_context *ctx, struct conn *conn);
 /* The oldest message is answered, correctly or not, or needs no answer. */
 void accounting_answered(struct load_context *ctx, struct conn *conn, bool is_correct);
 
+/* Bytes arrived at that time, before they are accounted for, or the connection is lost:
+ * notes how long it was silent with a message in flight. */
+void accounting_heard(struct load_context *ctx, struct conn *conn, uint64_t at_ns);
+
+/* The connection has nothing left to do. */
+void accounting_finished(struct load_context *ctx, struct conn *conn);
+
 /* The connection is lost with its messages in flight. The first ones are recorded with
  * the time and the state they were in. Called before the socket is closed. */
 void accounting_connection_lost(

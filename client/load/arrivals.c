@@ -73,13 +73,14 @@ arrivals_run(struct load_context *ctx)
 void
 arrivals_count_missed(struct load_context *ctx)
 {
+	const struct load_times *times = &ctx->times;
 	struct pacer *pacer = &ctx->arrivals;
-	if (ctx->plan->messages > 0)
+	uint64_t until_ns =
+	    times->now_ns < times->end_ns ? times->now_ns + 1 : times->end_ns;
+	if (ctx->plan->messages > 0 || pacer->next_ns == PACER_NEVER)
 		return;
-	while (
-	    pacer->next_ns <= ctx->times.now_ns && pacer->next_ns < ctx->times.end_ns) {
-		if (pacer->next_ns >= ctx->times.measure_ns)
-			counters_add(&ctx->counters->messages_due, 1);
-		pacer_take(pacer);
-	}
+	pacer_take_until(pacer,
+	    until_ns < times->measure_ns ? until_ns : times->measure_ns);
+	counters_add(
+	    &ctx->counters->messages_due, pacer_take_until(pacer, until_ns));
 }

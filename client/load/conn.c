@@ -84,7 +84,7 @@ finish(struct load_context *ctx, struct conn *conn)
 	conn->state = CONN_DONE;
 	timer_wheel_clear(&ctx->timer_wheel, conn_state_index(ctx, conn));
 	ctx->unfinished--;
-	counters_add(&ctx->counters->connections_done, 1);
+	accounting_finished(ctx, conn);
 }
 
 static void
@@ -254,9 +254,10 @@ on_established(struct load_context *ctx, struct conn *conn)
 	ctx->connects.pending--;
 	conn->was_established = true;
 	conn->state = CONN_OPEN;
-	conn->state_since_ns = conn->received_ns = ctx->times.now_ns;
-	conn->sent_on_connection = 0;
+	conn->state_since_ns = conn->received_ns = conn->ready_ns = ctx->times.now_ns;
+	conn->sent_on_connection = conn->own_us = 0;
 	conn->is_write_shut = conn->expires = conn->is_paused = false;
+	conn->is_blocked = false;
 	conn_state_activate(ctx, conn);
 	conn_state_set_timer(ctx, conn);
 	transcript_connected(ctx, conn);

@@ -119,7 +119,10 @@ open_socket(
 	if (fd < 0)
 		return -1;
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	if (plan->slow_read > 0)
+	/* Without time stamps the own delay of the client is not known. */
+	if (plan->slow_read == 0)
+		(void)receive_time_enable(fd);
+	else
 		shrink_receive_buffer(fd, conn_state_slow_bytes(plan->slow_read));
 	if (source_address_of(plan, (uint32_t)connection, &source) &&
 	    connect_bind_source(fd, &source) < 0) {

@@ -4,11 +4,10 @@
 
 #include "lib/clock.h"
 #include "client/load/accounting.h"
+#include "client/load/own_delay.h"
 #include "client/load/transcript.h"
 
-#define READS_MAX                                                                      \
-	4 /* per turn of the loop, so that no connection starves the others            \
-	   */
+#define READS_MAX 4 /* per turn, so that no connection starves the others */
 
 static void
 verify_received(
@@ -47,10 +46,17 @@ read_limit(const struct load_context *ctx)
 static ssize_t
 receive_once(struct load_context *ctx, struct conn *conn, size_t max)
 {
-	ssize_t n = transport_receive(&conn->stream, ctx->buffers.received, max);
+	uint32_t weight = own_delay_weight(ctx, conn);
+	uint64_t waited_ns = RECEIVE_TIME_UNKNOWN;
+	void *data = ctx->buffers.received;
+	ssize_t n = weight > 0
+	    ? transport_receive_timed(&conn->stream, data, max, &waited_ns)
+	    : transport_receive(&conn->stream, data, max);
 	ctx->times.now_ns = clock_now_ns();
 	if (n <= 0)
 		return n;
+	own_delay_set(ctx, weight, waited_ns);
+	accounting_heard(ctx, conn, ctx->times.now_ns - ctx->sample.waited_ns);
 	conn->received_ns = ctx->times.now_ns;
 	counters_add(&ctx->counters->bytes_received, (uint64_t)n);
 	transcript_data(ctx, conn, "received", ctx->buffers.received, (size_t)n);

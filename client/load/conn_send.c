@@ -120,6 +120,7 @@ send_bytes(
 		conn_state_enqueue_ready(ctx, conn);
 	else if (n < 0)
 		return SEND_FAILED;
+	conn->is_blocked = n < (ssize_t)length;
 	if (n < 0)
 		return SEND_BLOCKED;
 	transcript_data(ctx, conn, "sending", bytes, (size_t)n);
@@ -131,6 +132,8 @@ enum send_status
 conn_send(struct load_context *ctx, struct conn *conn)
 {
 	size_t length;
+	if (conn->is_blocked)
+		conn->ready_ns = ctx->times.now_ns;
 	for (int i = 0; i < WRITES_MAX; i++) {
 		schedule_closed_loop(ctx, conn);
 		const uint8_t *bytes = gather(ctx, conn, &length);

@@ -32,21 +32,26 @@ struct conn {
 	 */
 	uint64_t opened_ns;
 	uint64_t received_ns; /* last received byte, or established */
+	uint64_t ready_ns;    /* could take a message since: established, a slot of
+				 --pipeline became free, or room in the socket */
 	struct stream stream;
 	uint32_t in_flight;    /* messages started and not answered */
 	uint32_t due;          /* messages due and not started */
 	uint32_t active_index; /* place in ctx->active.list, or LOAD_NO_CONN */
 	uint32_t next_ready;   /* the list that starts at ctx->ready */
-	uint8_t state;         /* enum conn_state */
-	uint8_t address;       /* index into the target's addresses */
-	uint8_t tried;         /* addresses that this connect has tried and failed at */
-	uint8_t failures;      /* connections without an answer, in a row */
-	bool is_ready;         /* is in the list of ctx->ready */
-	bool connect_started;  /* has started to connect at least once */
+	uint32_t own_us; /* this client's own delay in the last answer (own_delay.h) */
+	uint32_t silent_us; /* longest wait without a byte, with a message in flight */
+	uint8_t state;      /* enum conn_state */
+	uint8_t address;    /* index into the target's addresses */
+	uint8_t tried;      /* addresses that this connect has tried and failed at */
+	uint8_t failures;   /* connections without an answer, in a row */
+	bool is_ready;      /* is in the list of ctx->ready */
+	bool connect_started; /* has started to connect at least once */
 	bool was_established;
 	bool is_write_shut; /* our sending side */
 	bool expires;       /* its lifetime is over: starts no new message */
 	bool is_paused;     /* --slow-read: does not read until its timer expires */
+	bool is_blocked;    /* the socket has not taken all that was to be sent */
 };
 
 static inline uint32_t

@@ -11,6 +11,7 @@
 #include "lib/clock.h"
 #include "lib/system/descriptors.h"
 #include "lib/xmalloc.h"
+#include "net/receive_time.h"
 #include "client/load/arrivals.h"
 #include "client/load/conn.h"
 #include "client/load/loop_stats.h"
@@ -103,7 +104,8 @@ static uint64_t
 next_wake(const struct load_context *ctx)
 {
 	uint64_t times[] = { timer_wheel_next(&ctx->timer_wheel), next_connect_ns(ctx),
-		next_ramp_ns(ctx), phases_next_ns(ctx), ctx->times.sample_ns };
+		next_ramp_ns(ctx), phases_next_ns(ctx), loop_stats_next_ns(ctx),
+		ctx->times.sample_ns };
 	uint64_t wake = ctx->ready != LOAD_NO_CONN ? 0 : UINT64_MAX;
 	for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++)
 		wake = times[i] < wake ? times[i] : wake;
@@ -180,7 +182,7 @@ loop(struct load_context *ctx)
 			return -1;
 		if (n > 0)
 			ctx->times.last_event_ns = ctx->times.now_ns;
-		loop_stats_turn(ctx, wake, n);
+		loop_stats_turn(ctx, wake);
 		arrivals_run(ctx);
 		if (n > 0)
 			on_events(ctx, events, n);
@@ -232,6 +234,8 @@ release(struct load_context *ctx)
 	free(ctx->buffers.outgoing);
 	if (ctx->epoll_fd >= 0)
 		close(ctx->epoll_fd);
+	if (ctx->stamps_fd >= 0)
+		close(ctx->stamps_fd);
 }
 
 static void
@@ -260,6 +264,7 @@ generator_run(const struct generator_args *args)
 		.epoll_fd = -1,
 		.wake_fd = args->wake_fd,
 		.parent_fd = args->parent_fd,
+		.stamps_fd = receive_time_hold(),
 		.times.now_ns = clock_now_ns(),
 		.ready = LOAD_NO_CONN,
 	};

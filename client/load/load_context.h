@@ -52,6 +52,16 @@ struct load_times {
 	uint64_t end_ns;        /* no message is due from here on */
 	uint64_t drain_ns;      /* messages unanswered at this time are lost */
 	uint64_t sample_ns;     /* next sample of the CPU time */
+	uint64_t turn_ns;       /* start of this turn of the loop */
+};
+
+/* The sample of reads whose waiting time in the socket is asked for (own_delay.h). */
+struct load_sample {
+	uint64_t slow_ns;   /* an answer to a message at least this old is always taken */
+	uint64_t random;    /* state of the generator */
+	uint32_t skip;      /* reads until the next one that is taken by chance */
+	uint32_t weight;    /* of this read: messages that each one stands for; 0: none */
+	uint64_t waited_ns; /* of this read: its data in the socket; 0: not known */
 };
 
 struct load_buffers {
@@ -68,6 +78,7 @@ struct load_context {
 	int epoll_fd;
 	int wake_fd;   /* written by the parent after it changed the control block */
 	int parent_fd; /* written when the parent should read the counters */
+	int stamps_fd; /* receive_time_hold() */
 
 	struct conn *conns;
 	uint32_t count;
@@ -77,6 +88,7 @@ struct load_context {
 	struct load_active active;
 	uint32_t ready; /* first connection with work left over, or LOAD_NO_CONN */
 	struct load_times times;
+	struct load_sample sample;
 	struct load_buffers buffers;
 
 	struct verify verify;

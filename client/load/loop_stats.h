@@ -1,4 +1,4 @@
-/* loop_stats.h - CPU time of the load process, and how late its loop wakes up. */
+/* loop_stats.h - CPU time of the load process, how late its loop wakes up, and why. */
 #ifndef CLIENT_LOAD_LOOP_STATS_H
 #define CLIENT_LOAD_LOOP_STATS_H
 
@@ -9,8 +9,11 @@ struct load_context;
 /* Counts CPU time from here on. */
 void loop_stats_start(struct load_context *ctx);
 
-/* The loop has waited until `wake_ns` at the latest, and has `events` events. */
-void loop_stats_turn(struct load_context *ctx, uint64_t wake_ns, int events);
+/* A turn of the loop begins, which was due at `wake_ns` at the latest; 0: at once. */
+void loop_stats_turn(struct load_context *ctx, uint64_t wake_ns);
+
+/* When the next turn must begin at the latest. */
+uint64_t loop_stats_next_ns(const struct load_context *ctx);
 
 /* Takes the last sample, before the work of stopping. */
 void loop_stats_finish(struct load_context *ctx);

@@ -4,6 +4,7 @@
 
 #include "client/messages/payload.h"
 
+#define DRAWS_MAX 1000000 /* of random gaps, at once */
 #define LONGEST_GAP_NS 1e17 /* 3 years; a sum of many fits into 64 bits */
 
 static uint64_t
@@ -59,6 +60,37 @@ pacer_take(struct pacer *pacer)
 {
 	pacer->taken++;
 	schedule(pacer);
+}
+
+/* Moves a constant schedule to just before the first arrival at `until_ns` or later. */
+static void
+jump(struct pacer *pacer, uint64_t until_ns)
+{
+	double number =
+	    floor((double)(until_ns - pacer->base_ns) / pacer->gap_ns - pacer->phase);
+	if (number - 1 > (double)pacer->taken) {
+		pacer->taken = (uint64_t)number - 1;
+		schedule(pacer);
+	}
+}
+
+uint64_t
+pacer_take_until(struct pacer *pacer, uint64_t until_ns)
+{
+	uint64_t before = pacer->taken;
+	if (pacer->next_ns >= until_ns)
+		return 0;
+	if (!pacer->poisson)
+		jump(pacer, until_ns);
+	for (uint32_t i = 0; i < DRAWS_MAX && pacer->next_ns < until_ns; i++)
+		pacer_take(pacer);
+	if (pacer->next_ns < until_ns) {
+		pacer->taken +=
+		    (uint64_t)((double)(until_ns - pacer->next_ns) / pacer->gap_ns);
+		pacer->at_ns = (double)(until_ns - pacer->base_ns);
+		schedule(pacer);
+	}
+	return pacer->taken - before;
 }
 
 uint32_t

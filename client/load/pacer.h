@@ -37,6 +37,10 @@ void pacer_start(struct pacer *pacer, const struct pacer_args *args);
 /* Takes the arrival at next_ns and sets next_ns to the one after it. */
 void pacer_take(struct pacer *pacer);
 
+/* Takes all arrivals due before `until_ns`, in bounded time; returns their number. That
+ * of more than a million Poisson arrivals is the expected one. */
+uint64_t pacer_take_until(struct pacer *pacer, uint64_t until_ns);
+
 /* Skips arrivals that were due before now: the next one is due now. */
 void pacer_resume(struct pacer *pacer, uint64_t now_ns);
 

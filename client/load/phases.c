@@ -7,6 +7,8 @@
 #include "client/load/conn.h"
 #include "client/load/loop_stats.h"
 
+#define LATE_MAX_NS (100 * NS_PER_MS)
+
 static void
 notify_parent(struct load_context *ctx)
 {
@@ -151,12 +153,35 @@ close_idle(struct load_context *ctx)
 	}
 }
 
+/* A process that is behind its schedule gives the messages that were due before the end
+ * to their connections until then; the others are never sent. At the end itself a wake-up
+ * may be a little late. */
+static uint64_t
+schedule_end_ns(const struct load_context *ctx)
+{
+	uint64_t drain_ns = ctx->plan->drain_ns;
+	if (ctx->times.end_ns == UINT64_MAX)
+		return UINT64_MAX;
+	return ctx->times.end_ns + (drain_ns > LATE_MAX_NS ? drain_ns : LATE_MAX_NS);
+}
+
+/* The drain is counted from the planned end, so that it bounds the run. */
+static uint64_t
+drain_end_ns(const struct load_context *ctx)
+{
+	uint64_t end_ns = ctx->times.end_ns < ctx->times.now_ns ? ctx->times.end_ns
+								: ctx->times.now_ns;
+	return end_ns + ctx->plan->drain_ns;
+}
+
 /* Nothing more becomes due. Messages that a schedule made due before the end are still
  * sent, late, and their answers awaited until the end of the drain; if the operator
  * stops the run, they are dropped. */
 static void
 stop(struct load_context *ctx, bool by_request)
 {
+	if (by_request)
+		arrivals_run(ctx); /* what is due at this moment */
 	loop_stats_finish(ctx);
 	arrivals_count_missed(ctx);
 	ctx->is_running = false;
@@ -164,7 +189,7 @@ stop(struct load_context *ctx, bool by_request)
 	ctx->is_dropping = by_request || ctx->plan->load < PLAN_INTERVAL;
 	ctx->arrivals.next_ns = PACER_NEVER;
 	ctx->connects.ramp_started = ctx->count;
-	ctx->times.drain_ns = ctx->times.now_ns + ctx->plan->drain_ns;
+	ctx->times.drain_ns = drain_end_ns(ctx);
 	counters_set(&ctx->counters->stopped_ns, ctx->times.now_ns);
 	atomic_store(&ctx->counters->phase, PHASE_DRAINING);
 	close_idle(ctx);
@@ -219,7 +244,8 @@ phases_step(struct load_context *ctx)
 		step_lockstep(ctx);
 	bool arrived =
 	    ctx->arrivals.next_ns >= ctx->times.end_ns || ctx->active.count == 0;
-	bool over = ctx->times.now_ns >= ctx->times.end_ns && arrived;
+	bool over = ctx->times.now_ns >= ctx->times.end_ns &&
+	    (arrived || ctx->times.now_ns >= schedule_end_ns(ctx));
 	if (!ctx->is_stopped && (asked > 0 || over || ctx->unfinished == 0))
 		stop(ctx, asked > 0);
 	if (asked > 0 && !ctx->is_dropping) {

@@ -70,6 +70,8 @@ const struct counters_row counters_rows[] = {
 	ROW(cpu_user_ns, NS, false, "CPU time in user mode since the start"),
 	ROW(cpu_system_ns, NS, false, "CPU time in the kernel since the start"),
 	ROW(context_switches, COUNT, false, "involuntary context switches"),
+	ROW(cpu_wait_ns, NS, false, "time ready to run, but without a CPU"),
+	ROW(not_run_ns, NS, false, "time stopped, frozen or blocked by the kernel"),
 	ROW(loops, COUNT, false, "turns of the event loop"),
 	ROW(loop_lag_max_ns, NS, true, "longest delay of a wake-up"),
 	ROW(retransmits, COUNT, false, "TCP retransmits, of closed connections"),
@@ -105,6 +107,19 @@ round_up(size_t n, size_t to)
 	return (n + to - 1) / to * to;
 }
 
+/* At `at` and every `each` bytes after it. */
+static void
+init_histograms(struct counters *counters, uint8_t *at, size_t each)
+{
+	for (int i = 0; i < LATENCY_KIND_COUNT; i++, at += each)
+		counters->histograms[i] =
+		    histogram_init_zeroed(at, &counters_latency_config);
+	for (int i = 0; i < COUNTERS_SAMPLE_COUNT; i++)
+		for (int j = 0; j < COUNTERS_PAIR; j++, at += each)
+			counters->samples[i][j] =
+			    histogram_init_zeroed(at, &counters_latency_config);
+}
+
 int
 counters_map_open(struct counters_map *ret, uint32_t count)
 {
@@ -113,7 +128,9 @@ counters_map_open(struct counters_map *ret, uint32_t count)
 	size_t each =
 	    round_up(histogram_size(&counters_latency_config), COUNTERS_CACHE_LINE);
 	size_t head = round_up(sizeof(struct counters), COUNTERS_CACHE_LINE);
-	size_t slot = round_up(head + LATENCY_KIND_COUNT * each, 4096);
+	size_t histograms =
+	    LATENCY_KIND_COUNT + COUNTERS_SAMPLE_COUNT * COUNTERS_PAIR;
+	size_t slot = round_up(head + histograms * each, 4096);
 	size_t total = control_block + count * slot;
 	uint8_t *memory = mmap(NULL, total, PROT_READ | PROT_WRITE,
 	    MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -129,11 +146,8 @@ counters_map_open(struct counters_map *ret, uint32_t count)
 	ret->control_block->slots = count;
 	for (uint32_t i = 0; i < count; i++) {
 		struct counters *counters = counters_map_at(ret, i);
-		uint8_t *at = (uint8_t *)counters + head;
 		counters->process = i;
-		for (int h = 0; h < LATENCY_KIND_COUNT; h++)
-			counters->histograms[h] = histogram_init_zeroed(
-			    at + (size_t)h * each, &counters_latency_config);
+		init_histograms(counters, (uint8_t *)counters + head, each);
 	}
 	return 0;
 }

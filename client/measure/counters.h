@@ -65,6 +65,16 @@ enum close_end {
 };
 extern const char *const counters_close_names[]; /* NULL at the end */
 
+/* Two histograms of one sample of messages, each counted with its weight: the latency
+ * as measured, and without what the load process added to it (client/load/own_delay.h).
+ */
+enum counters_sample {
+	COUNTERS_SAMPLE_RESPONSE,
+	COUNTERS_SAMPLE_SERVICE,
+	COUNTERS_SAMPLE_COUNT
+};
+enum { COUNTERS_MEASURED, COUNTERS_WITHOUT_OWN, COUNTERS_PAIR };
+
 typedef _Atomic uint64_t counters_value;
 
 /* All members are counters_value; counters_rows says what each one counts. */
@@ -159,10 +169,13 @@ struct counters {
 	    finished_ns;
 	counters_value oldest_lost_ns;
 	counters_value cpu_user_ns, cpu_system_ns, context_switches;
+	counters_value cpu_wait_ns, not_run_ns;
 	counters_value loops, loop_lag_max_ns, retransmits;
 
 	_Atomic uint32_t mismatches; /* complete entries of `mismatch` */
 	_Atomic uint32_t lost_connections;
+	/* Of all connections, the longest wait for a byte with a message in flight. */
+	counters_value silence_max_ns, silence_from_ns; /* CLOCK_MONOTONIC */
 	struct counters_mismatch mismatch[COUNTERS_MISMATCHES_MAX];
 	struct counters_lost_connection lost_connection[COUNTERS_LOST_MAX];
 	struct counters_target targets[PLAN_TARGETS_MAX];
@@ -170,6 +183,7 @@ struct counters {
 	struct counters_losses losses[MESSAGE_LOSS_COUNT][2];
 
 	struct histogram *histograms[LATENCY_KIND_COUNT]; /* in the shared memory */
+	struct histogram *samples[COUNTERS_SAMPLE_COUNT][COUNTERS_PAIR]; /* likewise */
 };
 
 enum counters_unit { COUNTERS_COUNT, COUNTERS_BYTES, COUNTERS_NS, COUNTERS_TIME_NS };

@@ -77,6 +77,7 @@ sampler_start(struct sampler *sampler, const struct plan *plan,
 	sampler->plan = plan;
 	sampler->counters_map = counters_map;
 	socket_info_read_network_counters(&sampler->network);
+	sampler->cpu_wait = cpu_wait_host();
 	sampler->time_wait_before = sampler->time_wait_max = time_wait();
 	sampler->now = xmalloc_check(histogram_create(&counters_latency_config));
 	sampler->between = xmalloc_check(histogram_create(&counters_latency_config));

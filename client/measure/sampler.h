@@ -16,6 +16,7 @@
 #include "lib/stats/histogram.h"
 #include "net/socket_info.h"
 #include "client/measure/counters.h"
+#include "client/measure/cpu_wait.h"
 
 /* One second (or so) of a run. A percentile is UINT64_MAX, null in JSON, if it is not
  * known: the second has too few values, or is merged from several hosts. */
@@ -49,6 +50,7 @@ struct sampler {
 	struct histogram *before[LATENCY_KIND_COUNT]; /* at sampled_ns */
 	struct histogram *now, *between;
 	struct network_counters network; /* at sampler_start */
+	struct cpu_wait_host cpu_wait;   /* at sampler_start */
 	uint64_t time_wait_before,
 	    time_wait_max;       /* sockets of this network namespace */
 	uint64_t ports_held_max; /* open, or in TIME_WAIT since the start */

@@ -11,8 +11,8 @@
 
 #define COUNT_MIN 30 /* samples for any figure */
 
-const char *const threshold_latency_names[] = { "response", "service", "send_lag",
-	"connect", "close", "loop_lag", "age" };
+const char *const threshold_latency_names[] = { "response", "service", "blocked",
+	"send_lag", "receive_lag", "connect", "close", "loop_lag", "silence", "age" };
 
 static const struct {
 	const char *name;

@@ -58,7 +58,7 @@ add_missing(struct report_line *line, const struct result *result)
 	add_connections(line, &result->connections);
 	add_share(line, unanswered(m), m->sent, "messages", "not answered");
 	add_share(line, unanswered(w), w->sent, "warm-up messages", "not answered");
-	if (result->messages_due > m->sent && !result->interrupted)
+	if (result->messages_due > m->sent)
 		add_share(line, result->messages_due - m->sent, result->messages_due,
 		    "scheduled messages", "not sent");
 	else if (sent < asked)

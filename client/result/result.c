@@ -54,6 +54,17 @@ result_ledger_clear(struct result *result)
 }
 
 void
+result_client_delays_clear(struct result *result)
+{
+	for (size_t i = 0; i < result->client_delay_count; i++)
+		json_record_finish(
+		    result_client_delay_fields, &result->client_delays[i]);
+	free(result->client_delays);
+	result->client_delays = NULL;
+	result->client_delay_count = 0;
+}
+
+void
 result_trust_clear(struct result_trust *trust)
 {
 	json_record_finish(result_trust_fields, trust);

@@ -138,8 +138,19 @@ struct result_process {
 	uint64_t process, pid, connections;
 	uint64_t sent, verified;
 	double cpu_user_s, cpu_sys_s, cpu_share; /* share of one CPU, 0 to 1 */
+	double cpu_wait_s; /* ready to run, but without a CPU */
+	double not_run_s;  /* stopped, frozen or blocked by the kernel */
 	uint64_t loop_lag_max_ns;
+	uint64_t silence_max_ns; /* of its connections, the longest wait for a byte */
+	double silence_from_s;   /* start of that wait, from the start of the run */
 	bool died;
+};
+
+/* A percentile or maximum, and its value without this client's own delays. */
+struct result_client_delay {
+	char *latency;    /* one of threshold_latency_names */
+	char *percentile; /* one of result_percentile_names, or "max" */
+	uint64_t measured_ns, without_client_ns; /* of a sample of the messages */
 };
 
 /* One of the results that were merged. */
@@ -158,6 +169,8 @@ struct result_host {
 	char *hostname, *kernel;
 	uint64_t cpus;                /* usable by yodel */
 	double cpu_user_s, cpu_sys_s; /* of the load processes */
+	double throttled_s; /* by a CPU quota: the control groups of yodel, together */
+	double steal_s;     /* that the hypervisor used, of all CPUs of this machine */
 	uint64_t memory_bytes;        /* resident, of the largest load process */
 	uint64_t retransmits;         /* on the connections of this run */
 	uint64_t host_retransmits;    /* in the network namespace, during the run */
@@ -197,6 +210,8 @@ struct result {
 	size_t mismatch_count;
 	struct result_process *processes;
 	size_t process_count;
+	struct result_client_delay *client_delays; /* of a single rank only */
+	size_t client_delay_count;
 	struct sampler_second *seconds;
 	size_t second_count;
 	struct result_rank *ranks; /* merged results only */
@@ -213,6 +228,7 @@ struct result {
 void result_init(struct result *result);
 void result_finish(struct result *result);
 void result_ledger_clear(struct result *result);
+void result_client_delays_clear(struct result *result);
 void result_lost_connections_sort(struct result *result); /* by time */
 
 /* Adds a reason; the verdict becomes the worst of all. */

@@ -14,6 +14,7 @@
 #include "net/connect.h"
 #include "client/measure/sampler.h"
 #include "client/plan/source_address.h"
+#include "client/result/client_delay.h"
 #include "client/result/result.h"
 #include "client/result/verdict.h"
 
@@ -104,7 +105,8 @@ read_counters(const struct counters *sum, struct result *ret)
 }
 
 static void
-collect_process(const struct counters *counters, struct result *ret)
+collect_process(
+    const struct counters *counters, uint64_t start_ns, struct result *ret)
 {
 	struct result_process *process = &ret->processes[ret->process_count++];
 	uint64_t started = counters_get(&counters->started_ns);
@@ -117,6 +119,12 @@ collect_process(const struct counters *counters, struct result *ret)
 	process->cpu_user_s = (double)counters_get(&counters->cpu_user_ns) / 1e9;
 	process->cpu_sys_s = (double)counters_get(&counters->cpu_system_ns) / 1e9;
 	process->loop_lag_max_ns = counters_get(&counters->loop_lag_max_ns);
+	process->cpu_wait_s = (double)counters_get(&counters->cpu_wait_ns) / 1e9;
+	process->not_run_s = (double)counters_get(&counters->not_run_ns) / 1e9;
+	process->silence_max_ns = counters_get(&counters->silence_max_ns);
+	if (process->silence_max_ns > 0)
+		process->silence_from_s =
+		    (double)(counters_get(&counters->silence_from_ns) - start_ns) / 1e9;
 	process->died = atomic_load(&counters->phase) == PHASE_DIED;
 	if (stopped == 0)
 		stopped = clock_now_ns();
@@ -303,13 +311,14 @@ collect_losses(const struct counters_map *counters_map, struct result *ret)
 }
 
 static void
-collect_counters(const struct counters *counters, struct result *ret)
+collect_counters(
+    const struct counters *counters, uint64_t start_ns, struct result *ret)
 {
 	for (int i = 0; i < LATENCY_KIND_COUNT; i++)
 		/* Both have counters_latency_config. */
 		if (histogram_add(ret->latency[i], counters->histograms[i]) < 0)
 			abort();
-	collect_process(counters, ret);
+	collect_process(counters, start_ns, ret);
 	collect_mismatches(counters, ret);
 	collect_lost_connections(counters, ret);
 }
@@ -385,6 +394,10 @@ collect_host(const struct sampler *sampler, struct result_host *ret)
 		ret->memory_bytes = (uint64_t)children.ru_maxrss * 1024;
 	if (sampler == NULL)
 		return;
+	struct cpu_wait_host wait = cpu_wait_host();
+	ret->throttled_s =
+	    (double)(wait.throttled_ns - sampler->cpu_wait.throttled_ns) / 1e9;
+	ret->steal_s = (double)(wait.steal_ns - sampler->cpu_wait.steal_ns) / 1e9;
 	socket_info_read_network_counters(&now);
 	ret->host_retransmits = now.retransmits - sampler->network.retransmits;
 	ret->listen_overflows =
@@ -433,13 +446,15 @@ void
 result_collect(const struct plan *plan, const struct counters_map *counters_map,
     const struct sampler *sampler, struct result *ret)
 {
+	uint64_t start_ns =
+	    atomic_load(&counters_map->control_block->start_ns) + plan->warmup_ns;
 	struct counters sum;
 	counters_sum(counters_map, &sum);
 	result_init(ret);
 	collect_plan(plan, &ret->plan);
 	ret->processes = xcalloc(counters_map->count, sizeof(ret->processes[0]));
 	for (uint32_t i = 0; i < counters_map->count; i++)
-		collect_counters(counters_map_at(counters_map, i), ret);
+		collect_counters(counters_map_at(counters_map, i), start_ns, ret);
 	result_lost_connections_sort(ret);
 	collect_targets(plan, counters_map, ret);
 	collect_addresses(plan, counters_map, ret);
@@ -450,5 +465,6 @@ result_collect(const struct plan *plan, const struct counters_map *counters_map,
 	collect_seconds(sampler, ret);
 	collect_host(sampler, &ret->host);
 	collect_thresholds(plan, ret);
+	client_delay_collect(counters_map, ret);
 	verdict_evaluate(ret);
 }

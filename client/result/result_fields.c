@@ -85,6 +85,8 @@ static const struct json_record_field host_fields[] = {
 	JSON_RECORD(HOST, cpus, JSON_RECORD_SUM),
 	JSON_RECORD(HOST, cpu_user_s, JSON_RECORD_SUM),
 	JSON_RECORD(HOST, cpu_sys_s, JSON_RECORD_SUM),
+	JSON_RECORD(HOST, throttled_s, JSON_RECORD_SUM),
+	JSON_RECORD(HOST, steal_s, JSON_RECORD_SUM),
 	JSON_RECORD(HOST, memory_bytes, JSON_RECORD_MOST),
 	JSON_RECORD(HOST, retransmits, JSON_RECORD_SUM),
 	JSON_RECORD(HOST, host_retransmits, JSON_RECORD_SUM),
@@ -200,8 +202,21 @@ static const struct json_record_field process_fields[] = {
 	JSON_RECORD(PROCESS, cpu_user_s, JSON_RECORD_OWN),
 	JSON_RECORD(PROCESS, cpu_sys_s, JSON_RECORD_OWN),
 	JSON_RECORD(PROCESS, cpu_share, JSON_RECORD_OWN),
+	JSON_RECORD(PROCESS, cpu_wait_s, JSON_RECORD_OWN),
+	JSON_RECORD(PROCESS, not_run_s, JSON_RECORD_OWN),
 	JSON_RECORD(PROCESS, loop_lag_max_ns, JSON_RECORD_OWN),
+	JSON_RECORD(PROCESS, silence_max_ns, JSON_RECORD_OWN),
+	JSON_RECORD(PROCESS, silence_from_s, JSON_RECORD_OWN),
 	JSON_RECORD(PROCESS, died, JSON_RECORD_OWN),
+	END,
+};
+
+#define DELAY struct result_client_delay
+const struct json_record_field result_client_delay_fields[] = {
+	JSON_RECORD(DELAY, latency, JSON_RECORD_OWN),
+	JSON_RECORD(DELAY, percentile, JSON_RECORD_OWN),
+	JSON_RECORD(DELAY, measured_ns, JSON_RECORD_OWN),
+	JSON_RECORD(DELAY, without_client_ns, JSON_RECORD_OWN),
 	END,
 };
 
@@ -320,6 +335,8 @@ const struct result_list result_lists[] = {
 	LIST(mismatches, mismatch_count, .row = RESULT_MISMATCH, .is_appended = true),
 	LIST(thresholds, threshold_count, .row = RESULT_THRESHOLD),
 	LIST(processes, process_count, .fields = process_fields, .is_appended = true),
+	LIST(client_delays, client_delay_count, .fields = result_client_delay_fields,
+	    .is_optional = true),
 	LIST(seconds, second_count, .fields = result_second_fields),
 	LIST(ranks, rank_count, .fields = result_rank_fields),
 	END,

@@ -21,6 +21,7 @@ extern const struct json_record_field result_target_fields[];
 extern const struct json_record_field result_address_fields[];
 extern const struct json_record_field result_losses_fields[];
 extern const struct json_record_field result_second_fields[];
+extern const struct json_record_field result_client_delay_fields[];
 extern const struct json_record_field result_rank_fields[];
 extern const struct json_record_field result_trust_fields[];  /* without the verdict */
 extern const struct json_record_field result_ledger_fields[]; /* without the servers */

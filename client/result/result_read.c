@@ -38,6 +38,8 @@ static void
 read_latency(struct json_reader *reader, const json_t *from, const char *name,
     struct histogram *into)
 {
+	if (from != NULL && json_object_get(from, name) == NULL)
+		return; /* the file is older than this latency */
 	const json_t *one =
 	    json_reader_member(reader, from, "latency", name, JSON_OBJECT);
 	const json_t *hdr = json_object_get(one, "hdr");

@@ -1,11 +1,13 @@
 #include "client/result/trust.h"
 
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "lib/stats/percentile_interval.h"
 #include "lib/units.h"
+#include "client/result/client_delay.h"
 
 /* A busier load process has no reserve when many answers arrive at once. */
 #define CPU_SUSPECT 0.80
@@ -15,12 +17,22 @@
 /* Minimum share of the due messages that were sent, of the connections established. */
 #define RATE_INVALID 0.95
 #define CONNECTIONS_INVALID 0.90
-/* Lag below this part of the response is noise. */
+/* Lateness of sending at the 99th percentile, if the arrival of answers is not known:
+ * noise below this part of the response. */
 #define LAG_PART 0.10
-/* The percentiles hide a stall of whole seconds if they are below this part of it. */
-#define STALL_PART 0.5
 #define LAG_SUSPECT_NS 1e6
 #define LAG_INVALID_NS 10e6
+/* The percentiles hide a stall if the highest of them is below this part of it. */
+#define STALL_PART 0.5
+/* A stall of this length is reported; a shorter one if it takes this part of the time of
+ * all connections, because then it would show in the 99th percentile of an open loop. */
+#define STALL_NS 1e9
+#define STALL_SHORT_NS 100e6
+#define STALL_SHARE 0.01
+/* Part of the run that a load process waited for a CPU or was stopped, or that the
+ * hypervisor used, above which the 99th percentile may be distorted. */
+#define WAIT_SUSPECT 0.10
+#define STEAL_SUSPECT 0.02
 /* The kernel hands out ports of one parity first, and then has to search. */
 #define PORTS_SUSPECT 0.5
 /* Time that ranks may start apart, as a part of the longest rank. */
@@ -35,52 +47,192 @@ is_paced(const struct result *result)
 	return result->plan.rate > 0 || result->plan.interval_ns > 0;
 }
 
+static void
+check_died(struct result *result)
+{
+	for (size_t i = 0; i < result->process_count; i++)
+		if (result->processes[i].died)
+			result_trust_add(&result->trust, RESULT_INVALID,
+			    "load process %llu died before the end of the run",
+			    (unsigned long long)result->processes[i].process);
+}
+
+/* Part of the run that a process used or wanted to use a CPU. */
+static double
+busy_share(const struct result *result, const struct result_process *process)
+{
+	return process->cpu_share + process->cpu_wait_s / result->elapsed_s;
+}
+
 /* A busy load process sends late if the load is paced; otherwise it, and not the
  * server, may limit the rate. With --spin it is always busy. */
 static void
 check_cpu(struct result *result)
 {
 	struct result_trust *trust = &result->trust;
-	const struct result_process *busiest = NULL;
-	for (size_t i = 0; i < result->process_count; i++) {
-		const struct result_process *process = &result->processes[i];
-		if (process->died)
-			result_trust_add(trust, RESULT_INVALID,
-			    "load process %llu died before the end of the run",
-			    (unsigned long long)process->process);
-		if (busiest == NULL || process->cpu_share > busiest->cpu_share)
-			busiest = process;
-	}
-	if (busiest == NULL || result->elapsed_s < CPU_SECONDS_MIN ||
-	    result->plan.spin_ns > 0 || busiest->cpu_share < CPU_SUSPECT)
+	const struct result_process *busiest = result->processes;
+	if (result->process_count == 0 || result->elapsed_s < CPU_SECONDS_MIN ||
+	    result->plan.spin_ns > 0)
 		return;
-	bool saturated = busiest->cpu_share >= CPU_INVALID;
-	if (is_paced(result))
-		result_trust_add(trust, saturated ? RESULT_INVALID : RESULT_SUSPECT,
+	for (size_t i = 1; i < result->process_count; i++)
+		if (busy_share(result, &result->processes[i]) >
+		    busy_share(result, busiest))
+			busiest = &result->processes[i];
+	double share = busiest->cpu_share;
+	if (is_paced(result) && share >= CPU_SUSPECT)
+		result_trust_add(trust,
+		    share >= CPU_INVALID ? RESULT_INVALID : RESULT_SUSPECT,
 		    "load process %llu used %.0f %% of a CPU, expected below %.0f %%; fix: more load processes (-w) or CPUs",
-		    (unsigned long long)busiest->process, 100 * busiest->cpu_share,
+		    (unsigned long long)busiest->process, 100 * share,
 		    100 * CPU_SUSPECT);
-	else if (saturated)
+	else if (!is_paced(result) && busy_share(result, busiest) >= CPU_INVALID)
 		result_trust_add(trust, RESULT_SUSPECT,
-		    "load process %llu used %.0f %% of a CPU: the client may limit the rate",
-		    (unsigned long long)busiest->process, 100 * busiest->cpu_share);
+		    "load process %llu used %.0f %% of a CPU and waited for it %.0f %% of the time: the client may limit the rate",
+		    (unsigned long long)busiest->process, 100 * share,
+		    100 * busiest->cpu_wait_s / result->elapsed_s);
 }
 
-/* Reports a lag that is large relative to the 99th percentile of the response. */
-static void
-check_lag(struct result *result, enum latency_kind which, const char *what)
+#define CAUSES_SIZE 512
+
+struct causes {
+	char text[CAUSES_SIZE];
+	size_t length;
+};
+
+static void __attribute__((format(printf, 2, 3)))
+add_cause(struct causes *causes, const char *format, ...)
 {
-	const struct histogram *lag = result->latency[which];
-	uint64_t p99 = histogram_percentile(lag, 99);
-	uint64_t response = histogram_percentile(result->latency[LATENCY_RESPONSE], 99);
-	char text[UNITS_TEXT_MAX], whole[UNITS_TEXT_MAX];
-	if (!percentile_interval_of(lag, 99, 0).known ||
-	    (double)p99 < fmax(LAG_SUSPECT_NS, LAG_PART * (double)response))
+	size_t room = CAUSES_SIZE - causes->length;
+	va_list arguments;
+	va_start(arguments, format);
+	int n = vsnprintf(causes->text + causes->length, room, format, arguments);
+	va_end(arguments);
+	causes->length += (size_t)n < room ? (size_t)n : room - 1;
+}
+
+static const char *
+seconds(double s, char *out)
+{
+	return units_show_duration(result_whole(s * 1e9), out);
+}
+
+/* The load process with the largest sum of both times. */
+static const struct result_process *
+most_delayed(const struct result *result)
+{
+	const struct result_process *most = NULL;
+	for (size_t i = 0; i < result->process_count; i++) {
+		const struct result_process *process = &result->processes[i];
+		if (most == NULL ||
+		    process->cpu_wait_s + process->not_run_s >
+			most->cpu_wait_s + most->not_run_s)
+			most = process;
+	}
+	return most;
+}
+
+/* "; load process 0 waited 4.3 s of 6 s for a CPU, of which ..." */
+static void
+explain_delay(const struct result *result, struct causes *causes)
+{
+	const struct result_process *process = most_delayed(result);
+	const struct result_host *host = &result->host;
+	char part[UNITS_TEXT_MAX], whole[UNITS_TEXT_MAX];
+	*causes = (struct causes){ .length = 0 };
+	if (process == NULL)
 		return;
-	result_trust_add(&result->trust,
-	    (double)p99 < LAG_INVALID_NS ? RESULT_SUSPECT : RESULT_INVALID,
-	    "this client %s late (%s at p99), which affects the measured response (%s at p99)",
-	    what, units_show_duration(p99, text), units_show_duration(response, whole));
+	add_cause(causes, "; in %s, load process %llu ran for %s, had to wait %s",
+	    seconds(result->elapsed_s, whole), (unsigned long long)process->process,
+	    seconds(process->cpu_user_s + process->cpu_sys_s, part),
+	    seconds(process->cpu_wait_s, (char[UNITS_TEXT_MAX]){ 0 }));
+	add_cause(causes, " for a CPU");
+	if (host->throttled_s > 0)
+		add_cause(causes, " (the CPU quota of its control group took %s)",
+		    seconds(host->throttled_s, part));
+	if (process->not_run_s > 0)
+		add_cause(causes, " and was stopped or frozen for %s",
+		    seconds(process->not_run_s, part));
+	if (host->steal_s > 0)
+		add_cause(causes, "; the hypervisor took %s of this machine",
+		    seconds(host->steal_s, part));
+}
+
+/* "this client made the response times longer: p50 34 ms (without its delay 5.1 ms)" */
+static enum result_verdict
+describe_delays(const struct result *result, const char *latency, struct causes *out)
+{
+	enum result_verdict worst = RESULT_VALID;
+	char measured[UNITS_TEXT_MAX], without[UNITS_TEXT_MAX];
+	*out = (struct causes){ .length = 0 };
+	for (size_t i = 0; i < result->client_delay_count; i++) {
+		const struct result_client_delay *row = &result->client_delays[i];
+		enum result_verdict verdict = client_delay_verdict(row);
+		if (verdict == RESULT_VALID || strcmp(row->latency, latency) != 0)
+			continue;
+		add_cause(out, "%s%s %s instead of %s", out->length > 0 ? ", " : "",
+		    row->percentile, units_show_duration(row->measured_ns, measured),
+		    units_show_duration(row->without_client_ns, without));
+		worst = verdict > worst ? verdict : worst;
+	}
+	return worst;
+}
+
+/* Service is a part of response: it is judged if the delay is small in the whole. */
+static void
+check_client_delay(struct result *result)
+{
+	static const char *const latencies[] = { "response", "service" };
+	struct causes delays, causes;
+	for (size_t i = 0; i < sizeof(latencies) / sizeof(latencies[0]); i++) {
+		enum result_verdict verdict =
+		    describe_delays(result, latencies[i], &delays);
+		if (verdict == RESULT_VALID)
+			continue;
+		explain_delay(result, &causes);
+		result_trust_add(&result->trust, verdict,
+		    "this client was late, which affects the %s: %s%s", latencies[i],
+		    delays.text, causes.text);
+		return;
+	}
+}
+
+/* Without arrival times only the lateness of sending and the causes are known. */
+static void
+check_unmeasured_delay(struct result *result)
+{
+	const struct result_process *process = most_delayed(result);
+	const struct histogram *lag = result->latency[LATENCY_SEND_LAG];
+	double response =
+	    (double)histogram_percentile(result->latency[LATENCY_RESPONSE], 99);
+	uint64_t p99 = histogram_percentile(lag, 99);
+	char text[UNITS_TEXT_MAX];
+	struct causes causes;
+	if (result->client_delay_count > 0 || process == NULL)
+		return;
+	explain_delay(result, &causes);
+	if (percentile_interval_of(lag, 99, 0).known &&
+	    (double)p99 >= fmax(LAG_SUSPECT_NS, LAG_PART * response))
+		result_trust_add(&result->trust,
+		    (double)p99 < LAG_INVALID_NS ? RESULT_SUSPECT : RESULT_INVALID,
+		    "this client sent late: %s at p99%s", units_show_duration(p99, text),
+		    causes.text);
+	else if (result->elapsed_s > 0 &&
+	    process->cpu_wait_s + process->not_run_s >=
+		WAIT_SUSPECT * result->elapsed_s)
+		result_trust_add(&result->trust, RESULT_SUSPECT,
+		    "this client did not get the CPU time that it needed%s",
+		    causes.text);
+}
+
+static void
+check_steal(struct result *result)
+{
+	const struct result_host *host = &result->host;
+	double whole = result->elapsed_s * (double)host->cpus;
+	if (whole > 0 && host->steal_s >= STEAL_SUSPECT * whole)
+		result_trust_add(&result->trust, RESULT_SUSPECT,
+		    "the hypervisor took %.1f %% of the CPU time of this machine (steal), which delays sending and receiving; fix: a machine of its own",
+		    100 * host->steal_s / whole);
 }
 
 static void
@@ -229,55 +381,80 @@ check_ranks(struct result *result)
 	check_overlap(result);
 }
 
-/* Length in seconds of the longest time without an answer on open connections, counted
- * in whole seconds; *ret_from: when it began. */
+/* The highest percentile that has enough samples, at least the 99th. */
 static double
-longest_silence(const struct result *result, double *ret_from)
+highest_known(const struct result *result)
 {
-	double longest = 0, now = 0;
-	for (size_t i = 0; i < result->second_count; i++) {
-		const struct sampler_second *second = &result->seconds[i];
-		if (second->verified + second->wrong > 0 ||
-		    second->connections_open == 0 || !sampler_second_is_whole(second)) {
-			now = 0;
-			continue;
-		}
-		now += second->length_s;
-		if (now > longest) {
-			longest = now;
-			*ret_from = second->at_s + second->length_s - now;
-		}
-	}
+	const struct histogram *response = result->latency[LATENCY_RESPONSE];
+	double highest = 99;
+	for (size_t i = 0; i < RESULT_PERCENTILES; i++)
+		if (result_percentiles[i] > highest &&
+		    result_percentile(result, LATENCY_RESPONSE, result_percentiles[i])
+			.known)
+			highest = result_percentiles[i];
+	return (double)histogram_percentile(response, highest);
+}
+
+/* Connections whose longest silence was at least so long. */
+static uint64_t
+count_silent(const struct result *result, double ns)
+{
+	const struct histogram *silence = result->latency[LATENCY_SILENCE];
+	uint64_t all = histogram_count(silence), silent = 0;
+	while (silent < all &&
+	    (double)histogram_at_rank(silence, all - silent) >= ns)
+		silent++;
+	return silent;
+}
+
+static const struct result_process *
+longest_silence(const struct result *result)
+{
+	const struct result_process *longest = NULL;
+	for (size_t i = 0; i < result->process_count; i++)
+		if (longest == NULL ||
+		    result->processes[i].silence_max_ns > longest->silence_max_ns)
+			longest = &result->processes[i];
 	return longest;
 }
 
-/* A closed loop sends nothing during a stall: it measures one slow message for each
- * connection, where a fixed rate would have measured a thousand. */
+/* A connection in a closed loop sends nothing during a stall: it measures one slow
+ * message, where a fixed rate would have measured a thousand. */
 static void
 check_silence(struct result *result)
 {
-	const struct histogram *response = result->latency[LATENCY_RESPONSE];
-	double p99 = (double)histogram_percentile(response, 99), from = 0;
-	double silent_ns = longest_silence(result, &from) * 1e9;
-	char text[UNITS_TEXT_MAX], when[UNITS_TEXT_MAX];
-	if (is_paced(result) || histogram_count(response) == 0 ||
-	    p99 > silent_ns * STALL_PART)
+	const struct result_process *process = longest_silence(result);
+	double longest = (double)histogram_max(result->latency[LATENCY_SILENCE]);
+	double connections = (double)result->connections.requested;
+	char silent[UNITS_TEXT_MAX], all[UNITS_TEXT_MAX], text[UNITS_TEXT_MAX],
+	    when[UNITS_TEXT_MAX];
+	if (is_paced(result) || process == NULL || longest < STALL_SHORT_NS ||
+	    histogram_count(result->latency[LATENCY_RESPONSE]) == 0 ||
+	    highest_known(result) > longest * STALL_PART)
+		return;
+	uint64_t count = count_silent(result, longest * STALL_PART);
+	double share =
+	    (double)count * longest / (connections * result->elapsed_s * 1e9);
+	if (longest < STALL_NS && share < STALL_SHARE)
 		return;
 	result_trust_add(&result->trust, RESULT_SUSPECT,
-	    "no answer arrived for at least %s, beginning %s after the start: a closed loop sends nothing meanwhile, so the percentiles hardly show it; fix: --rate",
-	    units_show_duration(result_whole(silent_ns), text),
-	    units_show_duration(result_whole(from * 1e9), when));
+	    "%s of %s connections got no answer for %s, beginning %s after the start: a closed loop sends nothing on them meanwhile, so the percentiles hardly show it; fix: --rate",
+	    units_show_count(count, silent),
+	    units_show_count(result->connections.requested, all),
+	    units_show_duration(result_whole(longest), text),
+	    seconds(process->silence_from_s, when));
 }
 
 static void
 check_load(struct result *result)
 {
+	check_died(result);
+	check_client_delay(result);
+	check_unmeasured_delay(result);
 	check_cpu(result);
+	check_steal(result);
 	check_rate(result);
 	check_silence(result);
-	check_lag(result, LATENCY_LOOP_LAG, "woke up");
-	if (is_paced(result))
-		check_lag(result, LATENCY_SEND_LAG, "sent");
 	check_kernel(result);
 	check_ports(result);
 }

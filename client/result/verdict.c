@@ -136,7 +136,8 @@ something_is_missing(const struct result *result)
 		result_failed(result->connections.failed) + result->connections.lost >
 	    0 ||
 	    result->connections.first < result->connections.requested ||
-	    result->messages.sent == 0 || is_cut_short(result);
+	    result->messages.sent == 0 ||
+	    result->messages_due > result->messages.sent || is_cut_short(result);
 }
 
 int

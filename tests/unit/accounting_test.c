@@ -17,6 +17,7 @@ send_late(struct conn_fixture *fixture, uint64_t late_ns)
 {
 	struct load_context *g = &fixture->ctx;
 
+	fixture->conn.ready_ns = 0; /* for a long time */
 	g->times.now_ns = clock_now_ns();
 	assert_true(conn_state_schedule(g, &fixture->conn, g->times.now_ns - late_ns));
 	conn_advance(g, &fixture->conn);
@@ -50,6 +51,124 @@ an_answer_is_timed_from_its_due_time_and_from_its_send(void **state)
 	assert_true(histogram_count(histogram_of(fixture, LATENCY_RESPONSE)) == 2);
 	assert_true(histogram_max(histogram_of(fixture, LATENCY_RESPONSE)) >=
 	    histogram_max(histogram_of(fixture, LATENCY_SERVICE)) + MS);
+}
+
+/* The wait for a free slot is not this client's lateness. */
+static void
+a_message_is_late_from_when_the_connection_could_take_it(void **state)
+{
+	struct conn_fixture *fixture = *state;
+	struct load_context *g = &fixture->ctx;
+	const struct counters *counters = g->counters;
+
+	fixture->plan.pipeline = 1;
+	connect_both(fixture);
+	send_late(fixture, 0);
+	assert_true(conn_state_schedule(g, &fixture->conn, g->times.now_ns - 50 * MS));
+	peer_reads(fixture, strlen(MESSAGE));
+	peer_answers(fixture, 1);
+	run_once(fixture);
+	assert_int_equal(counters_get(&counters->messages.sent), 2);
+	assert_true(counters_get(&counters->messages_late) == 0);
+	assert_true(histogram_max(histogram_of(fixture, LATENCY_BLOCKED)) >= 50 * MS);
+	assert_true(histogram_max(histogram_of(fixture, LATENCY_SEND_LAG)) < 50 * MS);
+}
+
+static void
+a_message_that_waits_for_a_connection_is_blocked(void **state)
+{
+	struct conn_fixture *fixture = *state;
+	struct load_context *g = &fixture->ctx;
+
+	connect_both(fixture);
+	lose(fixture);
+	conn_state_dequeue_connect(g);
+	assert_true(conn_state_schedule(g, &fixture->conn, g->times.now_ns - 70 * MS));
+	connect_both(fixture);
+	assert_int_equal(counters_get(&g->counters->messages.sent), 1);
+	assert_true(histogram_min(histogram_of(fixture, LATENCY_BLOCKED)) >= 70 * MS);
+	assert_true(histogram_max(histogram_of(fixture, LATENCY_SEND_LAG)) < 70 * MS);
+}
+
+/* Response = blocked + send_lag + service, for each message. */
+static void
+own_delay_is_what_the_response_contains_of_this_client(void **state)
+{
+	struct conn_fixture *fixture = *state;
+	struct load_context *g = &fixture->ctx;
+	struct histogram **pair = g->counters->samples[COUNTERS_SAMPLE_RESPONSE];
+
+	connect_both(fixture);
+	send_late(fixture, 40 * MS);
+	peer_reads(fixture, strlen(MESSAGE));
+	peer_answers(fixture, 1);
+	/* The answer waits in the socket for 30 ms. */
+	usleep(30000);
+	run_once(fixture);
+	assert_int_equal(histogram_count(pair[COUNTERS_MEASURED]), 1);
+	uint64_t measured = histogram_max(pair[COUNTERS_MEASURED]);
+	uint64_t without = histogram_max(pair[COUNTERS_WITHOUT_OWN]);
+	assert_true(measured >= 70 * MS);
+	assert_true(measured - without >= 69 * MS);
+	assert_true(
+	    histogram_max(histogram_of(fixture, LATENCY_RECEIVE_LAG)) >= 29 * MS);
+}
+
+/* With one message in flight, each waits for the one before: a delay of the client in
+ * its answer is the client's delay of the next one, too. */
+static void
+an_own_delay_is_passed_on_to_the_messages_that_wait(void **state)
+{
+	struct conn_fixture *fixture = *state;
+	struct load_context *g = &fixture->ctx;
+	struct histogram **pair = g->counters->samples[COUNTERS_SAMPLE_RESPONSE];
+
+	fixture->plan.pipeline = 1;
+	connect_both(fixture);
+	send_late(fixture, 0);
+	assert_true(conn_state_schedule(g, &fixture->conn, g->times.now_ns));
+	peer_reads(fixture, strlen(MESSAGE));
+	peer_answers(fixture, 1);
+	usleep(50000);
+	run_once(fixture); /* reads the first answer, sends the second message */
+	peer_reads(fixture, strlen(MESSAGE));
+	peer_answers(fixture, 1);
+	run_once(fixture);
+	assert_int_equal(histogram_count(pair[COUNTERS_MEASURED]), 2);
+	/* Both took 50 ms, almost all of it in this client. */
+	assert_true(histogram_min(pair[COUNTERS_MEASURED]) >= 50 * MS);
+	assert_true(histogram_max(histogram_of(fixture, LATENCY_BLOCKED)) >= 50 * MS);
+	assert_true(histogram_min(pair[COUNTERS_MEASURED]) -
+		histogram_min(pair[COUNTERS_WITHOUT_OWN]) >=
+	    45 * MS);
+}
+
+static void
+a_connection_is_silent_while_it_waits_for_an_answer(void **state)
+{
+	struct conn_fixture *fixture = *state;
+	struct load_context *g = &fixture->ctx;
+
+	connect_both(fixture);
+	usleep(60000); /* nothing is in flight */
+	send_late(fixture, 0);
+	peer_reads(fixture, strlen(MESSAGE));
+	usleep(40000);
+	peer_answers(fixture, 1);
+	usleep(60000); /* the answer has arrived */
+	run_once(fixture);
+	uint64_t silent = counters_get(&g->counters->silence_max_ns);
+	assert_true(silent >= 39 * MS);
+	assert_true(histogram_max(histogram_of(fixture, LATENCY_RECEIVE_LAG)) >= 59 * MS);
+	assert_true(silent <= g->times.now_ns - g->counters->silence_from_ns - 59 * MS);
+	/* Recorded when the connection ends. */
+	g->is_stopped = g->is_dropping = true;
+	g->is_running = false;
+	send_late(fixture, 0);
+	fixture->ctx.times.now_ns += 500 * MS;
+	conn_close(g, &fixture->conn, CONN_CLOSE_TIMEOUT);
+	peer_closes(fixture);
+	assert_int_equal(histogram_count(histogram_of(fixture, LATENCY_SILENCE)), 1);
 }
 
 static void
@@ -378,6 +497,11 @@ main(void)
 	const struct CMUnitTest tests[] = {
 #define RUN(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 		RUN(an_answer_is_timed_from_its_due_time_and_from_its_send),
+		RUN(a_message_is_late_from_when_the_connection_could_take_it),
+		RUN(a_message_that_waits_for_a_connection_is_blocked),
+		RUN(own_delay_is_what_the_response_contains_of_this_client),
+		RUN(an_own_delay_is_passed_on_to_the_messages_that_wait),
+		RUN(a_connection_is_silent_while_it_waits_for_an_answer),
 		RUN(excludes_the_warm_up_from_all_figures),
 		RUN(excludes_wrong_answers_from_latencies),
 		RUN(counts_a_partial_wrong_answer_as_wrong_not_lost),

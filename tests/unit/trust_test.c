@@ -61,6 +61,24 @@ expect(struct result *result, enum result_verdict verdict, const char *reason)
 		fail_msg("%s", result->trust.reasons[0]);
 }
 
+/* As if the load processes had found this. */
+static void
+add_delay(struct result *result, const char *latency, const char *percentile,
+    uint64_t measured_ns, uint64_t without_client_ns)
+{
+	size_t n = result->client_delay_count++;
+
+	result->client_delays = reallocarray(
+	    result->client_delays, n + 1, sizeof(result->client_delays[0]));
+	assert_non_null(result->client_delays);
+	result->client_delays[n] = (struct result_client_delay){
+		.latency = strdup(latency),
+		.percentile = strdup(percentile),
+		.measured_ns = measured_ns,
+		.without_client_ns = without_client_ns,
+	};
+}
+
 static void
 a_run_that_keeps_its_schedule_is_valid(void **state)
 {
@@ -78,6 +96,12 @@ a_busy_load_process_is_suspect_and_a_saturated_one_invalid(void **state)
 	expect(result, RESULT_INVALID, "used 97 % of a CPU");
 	result->plan.rate = 0; /* unlimited: the client may be the bottleneck */
 	expect(result, RESULT_SUSPECT, "the client may limit the rate");
+	result->processes[0].cpu_share = 0.1;
+	result->processes[0].cpu_wait_s = 8.8;
+	add_delay(result, "response", "p99", 5 * MS, 5 * MS);
+	expect(result, RESULT_SUSPECT,
+	    "used 10 % of a CPU and waited for it 88 % of the time: the client may");
+	result->processes[0].cpu_wait_s = 0;
 	result->processes[0].cpu_share = 0.85;
 	expect(result, RESULT_VALID, NULL);
 }
@@ -144,42 +168,114 @@ messages_that_were_due_but_not_sent_are_reported(void **state)
 }
 
 static void
-lag_counts_relative_to_the_latency(void **state)
+a_percentile_that_the_client_lengthened_is_not_valid(void **state)
+{
+	static const struct {
+		const char *percentile;
+		uint64_t measured_us, without_us;
+		enum result_verdict verdict;
+	} rows[] = {
+		{ "p50", 5000, 5000, RESULT_VALID },
+		{ "p50", 34000, 5000, RESULT_INVALID },
+		/* The grey zone ends at 10 % and at 1 ms. */
+		{ "p99", 1099000, 1000000, RESULT_VALID },
+		{ "p99", 1101000, 1000000, RESULT_SUSPECT },
+		{ "p99", 1049, 50, RESULT_VALID },
+		{ "p99", 1051, 50, RESULT_INVALID },
+		{ "p90", 14900, 10000, RESULT_SUSPECT },
+		{ "p90", 15100, 10000, RESULT_INVALID },
+		/* The latencies below a distorted tail can be used. */
+		{ "p999", 90000, 5000, RESULT_SUSPECT },
+		{ "max", 90000, 5000, RESULT_SUSPECT },
+	};
+	struct result *result = *state;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		for (int paced = 0; paced < 2; paced++) {
+			result->plan.rate = paced ? 1000 : 0;
+			result_client_delays_clear(result);
+			add_delay(result, "response", "p50", 5 * MS, 5 * MS);
+			add_delay(result, "response", rows[i].percentile,
+			    rows[i].measured_us * 1000, rows[i].without_us * 1000);
+			expect(result, rows[i].verdict,
+			    rows[i].verdict == RESULT_VALID ? NULL
+							    : rows[i].percentile);
+		}
+}
+
+static void
+the_reason_names_what_kept_the_client_from_running(void **state)
 {
 	struct result *result = *state;
 
-	/* Lag below a millisecond is ignored, whatever the response. */
-	histogram_record_many(result->latency[LATENCY_SEND_LAG], 990 * MS / 1000, 500);
+	result->processes[0].cpu_user_s = 0.5;
+	result->processes[0].cpu_wait_s = 4.3;
+	add_delay(result, "response", "p50", 34 * MS, 5 * MS);
+	expect(result, RESULT_INVALID,
+	    "this client was late, which affects the response: p50 34 ms instead of 5 ms; in 10 s, load process 0 ran for 500 ms, had to wait 4.3 s for a CPU");
+	result->host.throttled_s = 4;
+	expect(result, RESULT_INVALID, "the CPU quota of its control group took 4 s");
+	result->processes[0].not_run_s = 2;
+	expect(result, RESULT_INVALID, "was stopped or frozen for 2 s");
+	result->host.steal_s = 0.1;
+	expect(result, RESULT_INVALID, "the hypervisor took 100 ms of this machine");
+}
+
+static void
+service_is_judged_if_the_response_hides_the_delay(void **state)
+{
+	struct result *result = *state;
+
+	add_delay(result, "response", "p99", 1000 * MS, 990 * MS);
+	add_delay(result, "service", "p99", 20 * MS, 10 * MS);
+	expect(result, RESULT_INVALID, "affects the service: p99 20 ms instead of 10 ms");
+}
+
+static void
+late_sends_count_where_no_answer_is_measured(void **state)
+{
+	struct result *result = *state;
+	struct histogram *lag = result->latency[LATENCY_SEND_LAG];
+
+	histogram_record_many(lag, 990 * MS / 1000, 500);
 	expect(result, RESULT_VALID, NULL);
-	histogram_record_many(result->latency[LATENCY_SEND_LAG], 3 * MS, 500);
-	expect(result, RESULT_SUSPECT, "this client sent late (3 ms at p99)");
-	histogram_record_many(result->latency[LATENCY_SEND_LAG], 9 * MS, 900);
-	expect(result, RESULT_SUSPECT, "this client sent late (9 ms at p99)");
-	histogram_record_many(result->latency[LATENCY_SEND_LAG], 11 * MS, 900);
-	expect(result, RESULT_INVALID, "this client sent late (11 ms at p99)");
-	histogram_record_many(result->latency[LATENCY_SEND_LAG], 30 * MS, 900);
-	expect(result, RESULT_INVALID, "this client sent late (30 ms at p99)");
-	/* 30 ms of lag are noise in responses of one second. */
+	histogram_record_many(lag, 3 * MS, 500);
+	expect(result, RESULT_SUSPECT, "this client sent late: 3 ms at p99");
+	histogram_record_many(lag, 11 * MS, 900);
+	expect(result, RESULT_INVALID, "this client sent late: 11 ms at p99");
+	/* 11 ms are noise in responses of one second, also where those are not known. */
 	histogram_record_many(result->latency[LATENCY_RESPONSE], 1000 * MS, 900);
 	expect(result, RESULT_VALID, NULL);
-	/* Without a schedule no message is late. */
 	histogram_reset(result->latency[LATENCY_RESPONSE]);
 	histogram_record_many(result->latency[LATENCY_RESPONSE], MS / 5, 10000);
-	result->plan.rate = 0;
+	expect(result, RESULT_INVALID, "this client sent late: 11 ms at p99");
+	add_delay(result, "response", "p99", 1000 * MS, 989 * MS);
 	expect(result, RESULT_VALID, NULL);
 }
 
 static void
-late_wake_ups_are_reported_if_there_are_enough_samples(void **state)
+a_starved_process_is_suspect_where_nothing_else_is_known(void **state)
 {
 	struct result *result = *state;
-	struct histogram *lag = result->latency[LATENCY_LOOP_LAG];
 
-	histogram_record_many(lag, 5 * MS, 900);
-	expect(result, RESULT_SUSPECT, "this client woke up late");
-	histogram_reset(lag);
-	histogram_record(lag, 50 * MS);
+	result->processes[0].cpu_wait_s = 0.9;
 	expect(result, RESULT_VALID, NULL);
+	result->processes[0].not_run_s = 0.2;
+	expect(result, RESULT_SUSPECT, "did not get the CPU time that it needed");
+	add_delay(result, "response", "p99", 5 * MS, 5 * MS);
+	expect(result, RESULT_VALID, NULL);
+}
+
+static void
+time_that_the_hypervisor_took_is_suspect(void **state)
+{
+	struct result *result = *state;
+
+	result->host.cpus = 2;
+	result->host.steal_s = 0.39;
+	expect(result, RESULT_VALID, NULL);
+	result->host.steal_s = 0.6;
+	expect(result, RESULT_SUSPECT, "the hypervisor took 3.0 % of the CPU time");
 }
 
 static void
@@ -299,22 +395,20 @@ a_merged_result_has_the_worst_verdict_of_its_ranks(void **state)
 }
 
 static void
-reports_a_stall_hidden_by_a_closed_loop(void **state)
+reports_connections_whose_stall_a_closed_loop_hides(void **state)
 {
 	struct result *result = *state;
+	struct histogram *silence = result->latency[LATENCY_SILENCE];
 
 	result->plan.rate = 0;
 	result->messages_due = 0;
-	result->second_count = 10;
-	result->seconds = calloc(10, sizeof(result->seconds[0]));
-	assert_non_null(result->seconds);
-	for (size_t i = 0; i < 10; i++)
-		result->seconds[i] = (struct sampler_second){ .at_s = (double)i,
-			.length_s = 1,
-			.connections_open = 50,
-			.verified = i == 4 || i == 5 ? 0 : 1250 };
+	histogram_record_many(silence, 2 * MS, 46);
+	histogram_record_many(silence, 2000 * MS, 3);
+	histogram_record(silence, 1500 * MS);
+	result->processes[0].silence_max_ns = 2000 * MS;
+	result->processes[0].silence_from_s = 4;
 	expect(result, RESULT_SUSPECT,
-	    "no answer arrived for at least 2 s, beginning 4 s after the");
+	    "4 of 50 connections got no answer for 2 s, beginning 4 s after the");
 	/* An open loop shows the stall, and so does a server that is always that slow.
 	 */
 	result->plan.rate = 1000;
@@ -322,23 +416,35 @@ reports_a_stall_hidden_by_a_closed_loop(void **state)
 	result->plan.rate = 0;
 	histogram_record_many(result->latency[LATENCY_RESPONSE], 1500 * MS, 1000);
 	expect(result, RESULT_VALID, NULL);
-	/* Without a connection no answer is expected; another reason reports that. */
+	/* The 99.9th percentile shows rare slow answers. */
 	histogram_reset(result->latency[LATENCY_RESPONSE]);
 	histogram_record_many(result->latency[LATENCY_RESPONSE], MS / 5, 10000);
-	result->seconds[4].connections_open = result->seconds[5].connections_open = 0;
-	expect(result, RESULT_VALID, NULL);
-	/* A wrong answer is an answer, and a short last second is ignored. */
-	result->seconds[4].connections_open = 50;
-	result->seconds[4].wrong = 1;
-	expect(result, RESULT_VALID, NULL);
-	result->seconds[9] = (struct sampler_second){
-		.at_s = 9, .length_s = 0.4, .connections_open = 50
-	};
+	histogram_record_many(result->latency[LATENCY_RESPONSE], 1500 * MS, 50);
 	expect(result, RESULT_VALID, NULL);
 	/* If there is no answer at all, the summary reports it. */
 	histogram_reset(result->latency[LATENCY_RESPONSE]);
-	result->seconds[4].wrong = 0;
 	expect(result, RESULT_VALID, NULL);
+}
+
+static void
+a_short_stall_is_reported_if_it_takes_one_percent_of_the_time(void **state)
+{
+	struct result *result = *state;
+	struct histogram *silence = result->latency[LATENCY_SILENCE];
+
+	result->plan.rate = 0;
+	result->messages_due = 0;
+	histogram_record_many(silence, 2 * MS, 41);
+	histogram_record_many(silence, 500 * MS, 9);
+	expect(result, RESULT_VALID, NULL); /* 4.5 s of 500 s */
+	histogram_record_many(silence, 500 * MS, 2);
+	expect(result, RESULT_SUSPECT, "11 of 50 connections got no answer for 500 ms");
+	histogram_reset(silence);
+	histogram_record_many(silence, 99 * MS, 50);
+	expect(result, RESULT_VALID, NULL); /* noise of a busy server */
+	histogram_reset(silence);
+	histogram_record(silence, 1000 * MS);
+	expect(result, RESULT_SUSPECT, "1 of 50 connections got no answer for 1 s");
 }
 
 static void
@@ -379,14 +485,19 @@ main(void)
 	const struct CMUnitTest tests[] = {
 #define RUN(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 		RUN(a_run_that_keeps_its_schedule_is_valid),
-		RUN(reports_a_stall_hidden_by_a_closed_loop),
+		RUN(reports_connections_whose_stall_a_closed_loop_hides),
+		RUN(a_short_stall_is_reported_if_it_takes_one_percent_of_the_time),
 		RUN(a_busy_load_process_is_suspect_and_a_saturated_one_invalid),
 		RUN(the_busiest_load_process_counts),
 		RUN(ignores_the_cpu_of_short_and_of_spinning_runs),
 		RUN(a_crashed_load_process_is_invalid),
 		RUN(messages_that_were_due_but_not_sent_are_reported),
-		RUN(lag_counts_relative_to_the_latency),
-		RUN(late_wake_ups_are_reported_if_there_are_enough_samples),
+		RUN(a_percentile_that_the_client_lengthened_is_not_valid),
+		RUN(the_reason_names_what_kept_the_client_from_running),
+		RUN(service_is_judged_if_the_response_hides_the_delay),
+		RUN(late_sends_count_where_no_answer_is_measured),
+		RUN(a_starved_process_is_suspect_where_nothing_else_is_known),
+		RUN(time_that_the_hypervisor_took_is_suspect),
 		RUN(missing_connections_are_reported),
 		RUN(reports_lost_packets_and_queue_overflows),
 		RUN(reports_port_exhaustion),

@@ -1,0 +1,97 @@
+#include "client/load/own_delay.h"
+
+#define NS_PER_US 1000
+/* The threshold settles where (1 - p) / FALL = p / RISE: 3 % of the reads are above. */
+#define RISE 16
+#define FALL 512
+
+static uint32_t
+next_skip(struct load_sample *sample)
+{
+	sample->random = sample->random * UINT64_C(6364136223846793005) + 1;
+	return 1 + (uint32_t)((sample->random >> 33) % (2 * OWN_DELAY_STRIDE - 1));
+}
+
+uint32_t
+own_delay_weight(struct load_context *ctx, const struct conn *conn)
+{
+	struct load_sample *sample = &ctx->sample;
+	if (conn->in_flight == 0 || ctx->plan->slow_read > 0)
+		return 0;
+	uint64_t age_ns = ctx->times.now_ns -
+	    message_queue_at(&ctx->message_pool, conn->queue.head)->intended_ns;
+	bool is_slow = age_ns >= sample->slow_ns;
+	if (is_slow)
+		sample->slow_ns += sample->slow_ns / RISE + 1;
+	else
+		sample->slow_ns -= sample->slow_ns / FALL;
+	if (is_slow || conn->due > 0)
+		return 1;
+	if (sample->skip-- > 1)
+		return 0;
+	sample->skip = next_skip(sample);
+	return OWN_DELAY_STRIDE;
+}
+
+void
+own_delay_set(struct load_context *ctx, uint32_t weight, uint64_t waited_ns)
+{
+	/* Data that arrived before received_ns has been read. An older time stamp is that
+	 * of a segment that waited for an earlier one, which was lost and retransmitted;
+	 * or the clock of the stamps was set. */
+	uint64_t longest_ns = ctx->times.now_ns - ctx->times.received_ns;
+	bool is_known = waited_ns != RECEIVE_TIME_UNKNOWN;
+	ctx->sample.weight = is_known ? weight : 0;
+	ctx->sample.waited_ns = !is_known ? 0
+	    : waited_ns < longest_ns      ? waited_ns
+					  : longest_ns;
+}
+
+static uint32_t
+to_us(uint64_t ns)
+{
+	uint64_t us = ns / NS_PER_US;
+	return us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
+}
+
+uint32_t
+own_delay_sent_us(const struct conn *conn, uint64_t intended_ns, uint64_t now_ns,
+    uint64_t *ret_blocked_ns, uint64_t *ret_lag_ns)
+{
+	uint64_t blocked_ns =
+	    conn->ready_ns > intended_ns ? conn->ready_ns - intended_ns : 0;
+	uint64_t lag_ns = now_ns - intended_ns - blocked_ns;
+	uint64_t earlier_ns = (uint64_t)conn->own_us * NS_PER_US;
+	*ret_blocked_ns = blocked_ns;
+	*ret_lag_ns = lag_ns;
+	return to_us(lag_ns + (earlier_ns < blocked_ns ? earlier_ns : blocked_ns));
+}
+
+static void
+record(struct load_context *ctx, enum counters_sample which, uint64_t ns,
+    uint64_t own_ns, uint32_t weight)
+{
+	struct histogram **pair = ctx->counters->samples[which];
+	histogram_record_many(pair[COUNTERS_MEASURED], ns, weight);
+	histogram_record_many(
+	    pair[COUNTERS_WITHOUT_OWN], ns > own_ns ? ns - own_ns : 0, weight);
+}
+
+void
+own_delay_answered(struct load_context *ctx, struct conn *conn,
+    const struct queued_message *message, bool is_measured)
+{
+	const struct load_sample *sample = &ctx->sample;
+	uint64_t now_ns = ctx->times.now_ns;
+	uint64_t waited_ns = sample->waited_ns;
+	uint64_t own_ns = (uint64_t)message->own_us * NS_PER_US + waited_ns;
+	conn->own_us = to_us(own_ns);
+	if (sample->weight == 0 || !is_measured)
+		return;
+	histogram_record_many(ctx->counters->histograms[LATENCY_RECEIVE_LAG], waited_ns,
+	    sample->weight);
+	record(ctx, COUNTERS_SAMPLE_RESPONSE, now_ns - message->intended_ns, own_ns,
+	    sample->weight);
+	record(ctx, COUNTERS_SAMPLE_SERVICE, now_ns - message->written_ns, waited_ns,
+	    sample->weight);
+}

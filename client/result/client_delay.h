@@ -1,0 +1,27 @@
+/*
+ * client_delay.h - what this client itself added to each percentile that a report
+ * prints.
+ *
+ * For a sample of the messages the load processes know both the latency as measured and
+ * without their own delays (client/load/own_delay.h). The same percentile of both shows
+ * the part of the client, whatever the cause and the kind of load.
+ *
+ * A percentile is distorted if it is at least 10 % and 1 ms longer than without the
+ * client. Below that is the grey zone: the client may have changed it, but not so that
+ * it would lead to another conclusion.
+ */
+#ifndef CLIENT_RESULT_CLIENT_DELAY_H
+#define CLIENT_RESULT_CLIENT_DELAY_H
+
+#include "client/result/result.h"
+
+/* Fills result->client_delays, with a row for each percentile of response and service
+ * that has enough samples, and for the maximum. */
+void client_delay_collect(
+    const struct counters_map *counters_map, struct result *result);
+
+/* How far a row is distorted: valid, suspect, or invalid (half as long again, in a
+ * percentile up to the 99th). */
+enum result_verdict client_delay_verdict(const struct result_client_delay *row);
+
+#endif
