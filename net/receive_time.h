@@ -14,12 +14,13 @@
 
 #define RECEIVE_TIME_UNKNOWN UINT64_MAX
 
-/* From now on the kernel notes the arrival times of this socket. 0, or -1 with errno. */
+/* From now on the kernel notes the arrival times of this socket. 0, or -1 with errno.
+ */
 int receive_time_enable(int fd);
 
-/* A socket that keeps the time stamps of the kernel switched on until it is closed: they
- * are switched by the first and the last such socket of the machine, which is slow. -1
- * with errno if there are none. */
+/* A socket that keeps the time stamps of the kernel switched on until it is closed:
+ * they are switched by the first and the last such socket of the machine, which is
+ * slow. -1 with errno if there are none. */
 int receive_time_hold(void);
 
 /* As recv(2). *ret_waited_ns: time from the arrival of the last byte to the return of

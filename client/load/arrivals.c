@@ -79,8 +79,7 @@ arrivals_count_missed(struct load_context *ctx)
 	    times->now_ns < times->end_ns ? times->now_ns + 1 : times->end_ns;
 	if (ctx->plan->messages > 0 || pacer->next_ns == PACER_NEVER)
 		return;
-	pacer_take_until(pacer,
-	    until_ns < times->measure_ns ? until_ns : times->measure_ns);
-	counters_add(
-	    &ctx->counters->messages_due, pacer_take_until(pacer, until_ns));
+	pacer_take_until(
+	    pacer, until_ns < times->measure_ns ? until_ns : times->measure_ns);
+	counters_add(&ctx->counters->messages_due, pacer_take_until(pacer, until_ns));
 }

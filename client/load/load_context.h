@@ -57,10 +57,10 @@ struct load_times {
 
 /* The sample of reads whose waiting time in the socket is asked for (own_delay.h). */
 struct load_sample {
-	uint64_t slow_ns;   /* an answer to a message at least this old is always taken */
-	uint64_t random;    /* state of the generator */
-	uint32_t skip;      /* reads until the next one that is taken by chance */
-	uint32_t weight;    /* of this read: messages that each one stands for; 0: none */
+	uint64_t slow_ns; /* an answer to a message at least this old is always taken */
+	uint64_t random;  /* state of the generator */
+	uint32_t skip;    /* reads until the next one that is taken by chance */
+	uint32_t weight;  /* of this read: messages that each one stands for; 0: none */
 	uint64_t waited_ns; /* of this read: its data in the socket; 0: not known */
 };
 

@@ -16,7 +16,7 @@ struct queued_message {
 	uint64_t intended_ns; /* when it should have been sent */
 	uint64_t written_ns; /* when its first byte was sent, or first blocked by a full
 				socket with nothing in flight; 0: not yet */
-	uint32_t next;   /* in the queue, or in the list of free records */
+	uint32_t next;       /* in the queue, or in the list of free records */
 	uint32_t own_us; /* by which this client was late when it sent the message */
 };
 

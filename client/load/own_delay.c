@@ -36,9 +36,9 @@ own_delay_weight(struct load_context *ctx, const struct conn *conn)
 void
 own_delay_set(struct load_context *ctx, uint32_t weight, uint64_t waited_ns)
 {
-	/* Data that arrived before received_ns has been read. An older time stamp is that
-	 * of a segment that waited for an earlier one, which was lost and retransmitted;
-	 * or the clock of the stamps was set. */
+	/* Data that arrived before received_ns has been read. An older time stamp is
+	 * that of a segment that waited for an earlier one, which was lost and
+	 * retransmitted; or the clock of the stamps was set. */
 	uint64_t longest_ns = ctx->times.now_ns - ctx->times.received_ns;
 	bool is_known = waited_ns != RECEIVE_TIME_UNKNOWN;
 	ctx->sample.weight = is_known ? weight : 0;
@@ -88,8 +88,8 @@ own_delay_answered(struct load_context *ctx, struct conn *conn,
 	conn->own_us = to_us(own_ns);
 	if (sample->weight == 0 || !is_measured)
 		return;
-	histogram_record_many(ctx->counters->histograms[LATENCY_RECEIVE_LAG], waited_ns,
-	    sample->weight);
+	histogram_record_many(
+	    ctx->counters->histograms[LATENCY_RECEIVE_LAG], waited_ns, sample->weight);
 	record(ctx, COUNTERS_SAMPLE_RESPONSE, now_ns - message->intended_ns, own_ns,
 	    sample->weight);
 	record(ctx, COUNTERS_SAMPLE_SERVICE, now_ns - message->written_ns, waited_ns,

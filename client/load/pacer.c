@@ -4,7 +4,7 @@
 
 #include "client/messages/payload.h"
 
-#define DRAWS_MAX 1000000 /* of random gaps, at once */
+#define DRAWS_MAX 1000000   /* of random gaps, at once */
 #define LONGEST_GAP_NS 1e17 /* 3 years; a sum of many fits into 64 bits */
 
 static uint64_t

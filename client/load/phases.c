@@ -154,8 +154,8 @@ close_idle(struct load_context *ctx)
 }
 
 /* A process that is behind its schedule gives the messages that were due before the end
- * to their connections until then; the others are never sent. At the end itself a wake-up
- * may be a little late. */
+ * to their connections until then; the others are never sent. At the end itself a
+ * wake-up may be a little late. */
 static uint64_t
 schedule_end_ns(const struct load_context *ctx)
 {

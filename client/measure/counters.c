@@ -128,8 +128,7 @@ counters_map_open(struct counters_map *ret, uint32_t count)
 	size_t each =
 	    round_up(histogram_size(&counters_latency_config), COUNTERS_CACHE_LINE);
 	size_t head = round_up(sizeof(struct counters), COUNTERS_CACHE_LINE);
-	size_t histograms =
-	    LATENCY_KIND_COUNT + COUNTERS_SAMPLE_COUNT * COUNTERS_PAIR;
+	size_t histograms = LATENCY_KIND_COUNT + COUNTERS_SAMPLE_COUNT * COUNTERS_PAIR;
 	size_t slot = round_up(head + histograms * each, 4096);
 	size_t total = control_block + count * slot;
 	uint8_t *memory = mmap(NULL, total, PROT_READ | PROT_WRITE,

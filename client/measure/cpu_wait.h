@@ -7,8 +7,8 @@
 
 #include <stdint.h>
 
-/* Of this process since its start (/proc/self/schedstat); 0 if the kernel does not count
- * them. */
+/* Of this process since its start (/proc/self/schedstat); 0 if the kernel does not
+ * count them. */
 struct cpu_wait {
 	uint64_t cpu_ns;  /* running */
 	uint64_t wait_ns; /* ready to run, but without a CPU */

@@ -6,9 +6,9 @@
 #include <time.h>
 
 #include "lib/clock.h"
-#include "lib/system/procfs.h"
 #include "lib/stats/histogram_codec.h"
 #include "lib/stats/percentile_interval.h"
+#include "lib/system/procfs.h"
 #include "lib/xmalloc.h"
 
 #define SHORTEST_ROW_NS (NS_PER_S / 20) /* of a last row without new counts */

@@ -29,12 +29,13 @@ enum latency_kind {
 	/* From the intended send time until the connection could take the message:
 	 * established, a slot of --pipeline free, room in the socket */
 	LATENCY_BLOCKED,
-	LATENCY_SEND_LAG,    /* from there to the first byte sent: this client's delay */
+	LATENCY_SEND_LAG, /* from there to the first byte sent: this client's delay */
 	LATENCY_RECEIVE_LAG, /* from the arrival of an answer to its read (a sample) */
 	LATENCY_CONNECT,     /* from connect() to established */
 	LATENCY_CLOSE,       /* from our FIN to the peer's */
 	LATENCY_LOOP_LAG,    /* from the requested wake-up to the actual one */
-	LATENCY_SILENCE, /* of each connection: its longest wait without a byte received */
+	LATENCY_SILENCE, /* of each connection: its longest wait without a byte received
+			  */
 	LATENCY_AGE,     /* age of a message when it was given up as lost */
 	LATENCY_KIND_COUNT
 };

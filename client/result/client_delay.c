@@ -9,6 +9,7 @@
 #define DISTORTED 1.1
 #define DISTORTED_MIN_NS NS_PER_MS
 #define UNUSABLE 1.5
+#define UNUSABLE_MIN_NS (10 * NS_PER_MS)
 
 static const enum latency_kind latency_of[] = {
 	[COUNTERS_SAMPLE_RESPONSE] = LATENCY_RESPONSE,
@@ -54,8 +55,7 @@ collect_latency(const struct counters_map *counters_map, int sample, struct resu
 			add_row(ret, latency, result_percentile_names[i],
 			    histogram_percentile(measured, result_percentiles[i]),
 			    histogram_percentile(without, result_percentiles[i]));
-	add_row(
-	    ret, latency, "max", histogram_max(measured), histogram_max(without));
+	add_row(ret, latency, "max", histogram_max(measured), histogram_max(without));
 	free(measured);
 	free(without);
 }
@@ -76,15 +76,18 @@ is_tail(const char *percentile)
 	    strcmp(percentile, "p99") != 0;
 }
 
+static bool
+is_longer(const struct result_client_delay *row, double factor, uint64_t ns)
+{
+	return (double)row->measured_ns >= factor * (double)row->without_client_ns &&
+	    row->measured_ns >= row->without_client_ns + ns;
+}
+
 enum result_verdict
 client_delay_verdict(const struct result_client_delay *row)
 {
-	double measured = (double)row->measured_ns,
-	       without = (double)row->without_client_ns;
-	if (measured < DISTORTED * without ||
-	    measured - without < (double)DISTORTED_MIN_NS)
-		return RESULT_VALID;
-	return measured >= UNUSABLE * without && !is_tail(row->percentile)
-	    ? RESULT_INVALID
-	    : RESULT_SUSPECT;
+	if (is_longer(row, UNUSABLE, UNUSABLE_MIN_NS) && !is_tail(row->percentile))
+		return RESULT_INVALID;
+	return is_longer(row, DISTORTED, DISTORTED_MIN_NS) ? RESULT_SUSPECT
+							   : RESULT_VALID;
 }

@@ -20,8 +20,8 @@
 void client_delay_collect(
     const struct counters_map *counters_map, struct result *result);
 
-/* How far a row is distorted: valid, suspect, or invalid (half as long again, in a
- * percentile up to the 99th). */
+/* How far a row is distorted: valid, suspect, or invalid (half as long again and 10 ms
+ * longer, in a percentile up to the 99th). */
 enum result_verdict client_delay_verdict(const struct result_client_delay *row);
 
 #endif

@@ -138,8 +138,8 @@ struct result_process {
 	uint64_t process, pid, connections;
 	uint64_t sent, verified;
 	double cpu_user_s, cpu_sys_s, cpu_share; /* share of one CPU, 0 to 1 */
-	double cpu_wait_s; /* ready to run, but without a CPU */
-	double not_run_s;  /* stopped, frozen or blocked by the kernel */
+	double cpu_wait_s;                       /* ready to run, but without a CPU */
+	double not_run_s; /* stopped, frozen or blocked by the kernel */
 	uint64_t loop_lag_max_ns;
 	uint64_t silence_max_ns; /* of its connections, the longest wait for a byte */
 	double silence_from_s;   /* start of that wait, from the start of the run */
@@ -171,9 +171,9 @@ struct result_host {
 	double cpu_user_s, cpu_sys_s; /* of the load processes */
 	double throttled_s; /* by a CPU quota: the control groups of yodel, together */
 	double steal_s;     /* that the hypervisor used, of all CPUs of this machine */
-	uint64_t memory_bytes;        /* resident, of the largest load process */
-	uint64_t retransmits;         /* on the connections of this run */
-	uint64_t host_retransmits;    /* in the network namespace, during the run */
+	uint64_t memory_bytes;     /* resident, of the largest load process */
+	uint64_t retransmits;      /* on the connections of this run */
+	uint64_t host_retransmits; /* in the network namespace, during the run */
 	uint64_t listen_overflows, listen_drops;
 };
 

@@ -105,8 +105,7 @@ read_counters(const struct counters *sum, struct result *ret)
 }
 
 static void
-collect_process(
-    const struct counters *counters, uint64_t start_ns, struct result *ret)
+collect_process(const struct counters *counters, uint64_t start_ns, struct result *ret)
 {
 	struct result_process *process = &ret->processes[ret->process_count++];
 	uint64_t started = counters_get(&counters->started_ns);
@@ -311,8 +310,7 @@ collect_losses(const struct counters_map *counters_map, struct result *ret)
 }
 
 static void
-collect_counters(
-    const struct counters *counters, uint64_t start_ns, struct result *ret)
+collect_counters(const struct counters *counters, uint64_t start_ns, struct result *ret)
 {
 	for (int i = 0; i < LATENCY_KIND_COUNT; i++)
 		/* Both have counters_latency_config. */

@@ -376,7 +376,8 @@ result_merge(struct result *into, const struct result *from, char *error)
 	if (!fits(into))
 		return fail(
 		    error, "the sum of its figures and the others exceeds 63 bits");
-	/* The ledgers of all ranks count the same server, and percentiles do not add. */
+	/* The ledgers of all ranks count the same server, and percentiles do not add.
+	 */
 	result_ledger_clear(into);
 	result_client_delays_clear(into);
 	return 0;

@@ -24,8 +24,9 @@
 #define LAG_INVALID_NS 10e6
 /* The percentiles hide a stall if the highest of them is below this part of it. */
 #define STALL_PART 0.5
-/* A stall of this length is reported; a shorter one if it takes this part of the time of
- * all connections, because then it would show in the 99th percentile of an open loop. */
+/* A stall of this length is reported; a shorter one if it takes this part of the time
+ * of all connections, because then it would show in the 99th percentile of an open
+ * loop. */
 #define STALL_NS 1e9
 #define STALL_SHORT_NS 100e6
 #define STALL_SHARE 0.01
@@ -214,8 +215,8 @@ check_unmeasured_delay(struct result *result)
 	    (double)p99 >= fmax(LAG_SUSPECT_NS, LAG_PART * response))
 		result_trust_add(&result->trust,
 		    (double)p99 < LAG_INVALID_NS ? RESULT_SUSPECT : RESULT_INVALID,
-		    "this client sent late: %s at p99%s", units_show_duration(p99, text),
-		    causes.text);
+		    "this client sent late: %s at p99%s",
+		    units_show_duration(p99, text), causes.text);
 	else if (result->elapsed_s > 0 &&
 	    process->cpu_wait_s + process->not_run_s >=
 		WAIT_SUSPECT * result->elapsed_s)
@@ -401,8 +402,7 @@ count_silent(const struct result *result, double ns)
 {
 	const struct histogram *silence = result->latency[LATENCY_SILENCE];
 	uint64_t all = histogram_count(silence), silent = 0;
-	while (silent < all &&
-	    (double)histogram_at_rank(silence, all - silent) >= ns)
+	while (silent < all && (double)histogram_at_rank(silence, all - silent) >= ns)
 		silent++;
 	return silent;
 }

@@ -232,6 +232,26 @@ cgroup_read(const char *root, struct cgroup_limits *ret)
 	visit_controller(root, "cpu", read_cpu, ret);
 }
 
+/* Version 2 counts microseconds, version 1 nanoseconds. */
+static void
+add_throttled(const char *folder, bool is_v2, void *argument)
+{
+	uint64_t *ns = argument;
+	char text[1024];
+	read_file(folder, "cpu.stat", text, sizeof(text));
+	*ns += is_v2 ? number_of(text, "throttled_usec") * 1000
+		     : number_of(text, "throttled_time");
+}
+
+uint64_t
+cgroup_throttled_ns(const char *root)
+{
+	uint64_t ns = 0;
+	visit_controller(root, "", add_throttled, &ns);
+	visit_controller(root, "cpu", add_throttled, &ns);
+	return ns;
+}
+
 struct oom_kills {
 	bool is_known;
 	uint64_t count;

@@ -30,4 +30,8 @@ void cgroup_read(const char *root, struct cgroup_limits *ret);
  * system if the group does not tell. */
 uint64_t cgroup_oom_kills(const char *root);
 
+/* How long CPU quotas have stopped the group of this process and its ancestors, in ns,
+ * together (throttled_usec of version 2, throttled_time of version 1). */
+uint64_t cgroup_throttled_ns(const char *root);
+
 #endif

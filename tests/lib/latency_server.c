@@ -1,6 +1,6 @@
 /*
- * latency_server LAW [--outage FROM LENGTH [EVERY_NTH]] - an echo server that answers each
- * message after a random time of a known law, and reports what it really did.
+ * latency_server LAW [--outage FROM LENGTH [EVERY_NTH]] - an echo server that answers
+ * each message after a random time of a known law, and reports what it really did.
  *
  *   fixed:MS        every message after MS milliseconds
  *   exp:MS          exponentially distributed with that mean
@@ -9,11 +9,12 @@
  * --outage: from FROM to FROM + LENGTH seconds after the first message, every EVERY_NTH
  * connection (1: all, the default) gets no answer; what was due is answered at the end.
  *
- * Prints its port. On SIGTERM it prints a line for each message: connection, the earliest
- * and the latest time at which it can have arrived in the socket, clock before and after
- * the send of the answer, in ns of CLOCK_REALTIME. Both times are the kernel's time stamp,
- * unless several messages waited: they share the last one's stamp, and the earliest time
- * is that at which the socket was last seen empty. A message has MESSAGE bytes. SEED in the environment: of the law.
+ * Prints its port. On SIGTERM it prints a line for each message: connection, the
+ * earliest and the latest time at which it can have arrived in the socket, clock before
+ * and after the send of the answer, in ns of CLOCK_REALTIME. Both times are the
+ * kernel's time stamp, unless several messages waited: they share the last one's stamp,
+ * and the earliest time is that at which the socket was last seen empty. A message has
+ * MESSAGE bytes. SEED in the environment: of the law.
  */
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
@@ -230,8 +231,9 @@ receive(uint32_t index)
 		is_alone = is_alone && left == 0;
 		uint64_t arrived_ns = stamp_of(&message);
 		take_message(index,
-		    is_alone || connection->empty_ns > arrived_ns ? arrived_ns
-							: connection->empty_ns,
+		    is_alone || connection->empty_ns > arrived_ns
+			? arrived_ns
+			: connection->empty_ns,
 		    arrived_ns);
 	}
 }
@@ -243,8 +245,7 @@ answer_due(void)
 	while (heap_count > 0 && heap[0].due_ns <= (now = now_ns())) {
 		struct answer answer = pop();
 		int fd = connections[answer.connection].fd;
-		if (fd < 0 ||
-		    send(fd, answer.text, MESSAGE, MSG_NOSIGNAL) != MESSAGE)
+		if (fd < 0 || send(fd, answer.text, MESSAGE, MSG_NOSIGNAL) != MESSAGE)
 			continue;
 		if (record_count == record_room)
 			records = grow(records, &record_room, sizeof(*records));
@@ -262,8 +263,8 @@ accept_one(int listener, int epoll)
 		fail("accept");
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on));
-	connections[connection_count++] = (struct connection){
-		.fd = fd, .empty_ns = now_ns() };
+	connections[connection_count++] =
+	    (struct connection){ .fd = fd, .empty_ns = now_ns() };
 	if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) < 0)
 		fail("epoll_ctl");
 }

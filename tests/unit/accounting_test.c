@@ -159,7 +159,8 @@ a_connection_is_silent_while_it_waits_for_an_answer(void **state)
 	run_once(fixture);
 	uint64_t silent = counters_get(&g->counters->silence_max_ns);
 	assert_true(silent >= 39 * MS);
-	assert_true(histogram_max(histogram_of(fixture, LATENCY_RECEIVE_LAG)) >= 59 * MS);
+	assert_true(
+	    histogram_max(histogram_of(fixture, LATENCY_RECEIVE_LAG)) >= 59 * MS);
 	assert_true(silent <= g->times.now_ns - g->counters->silence_from_ns - 59 * MS);
 	/* Recorded when the connection ends. */
 	g->is_stopped = g->is_dropping = true;

@@ -105,6 +105,19 @@ reads_the_limits_of_version_2(void **state)
 }
 
 static void
+adds_the_throttled_time_of_all_ancestors(void **state)
+{
+	(void)state;
+	assert_int_equal(cgroup_throttled_ns(root), 0);
+	put("/proc/self/mountinfo", V2);
+	put("/proc/self/cgroup", "0::/a/b\n");
+	put("/sys/fs/cgroup/a/cpu.stat",
+	    "usage_usec 5\nnr_throttled 3\nthrottled_usec 7\n");
+	put("/sys/fs/cgroup/a/b/cpu.stat", "usage_usec 5\nthrottled_usec 2000\n");
+	assert_int_equal(cgroup_throttled_ns(root), 2007000);
+}
+
+static void
 the_smallest_limit_of_all_ancestors_counts(void **state)
 {
 	(void)state;
@@ -235,6 +248,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		CGROUP_TEST(no_control_group_is_no_limit),
 		CGROUP_TEST(reads_the_limits_of_version_2),
+		CGROUP_TEST(adds_the_throttled_time_of_all_ancestors),
 		CGROUP_TEST(the_smallest_limit_of_all_ancestors_counts),
 		CGROUP_TEST(a_group_above_its_limit_has_nothing_left),
 		CGROUP_TEST(reads_the_limits_of_version_1),
