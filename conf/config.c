@@ -184,8 +184,9 @@ static int
 derive_listener(
     struct listener_config *listener, const struct config *config, char *error)
 {
-	if (listener->max_message == 0)
-		listener->max_message = config->limits.max_message;
+	listener->max_message = listener->max_message_setting != 0
+	    ? listener->max_message_setting
+	    : config->limits.max_message;
 	if (address_parse(listener->address_text, &listener->address, error,
 		CONFIG_ERROR_MAX) < 0 ||
 	    reply_parse(
@@ -236,8 +237,8 @@ check_distinct(const struct config *config, char *error)
 static int
 derive(struct config *config, char *error)
 {
-	if (config->workers == 0)
-		config->workers = resources_cpus();
+	config->workers =
+	    config->workers_setting != 0 ? config->workers_setting : resources_cpus();
 	if (config->workers > CONFIG_WORKERS_MAX)
 		config->workers = CONFIG_WORKERS_MAX;
 	for (size_t i = 0; i < config->listener_count; i++)

@@ -39,6 +39,7 @@ struct listener_config {
 	char *reply_text; /* as configured */
 	struct reply reply;
 	enum framing framing;
+	uint64_t max_message_setting; /* as configured, to be printed; 0: auto */
 	uint64_t max_message; /* bytes of payload; limits.max_message unless given */
 	uint32_t backlog;     /* connections in the accept queue of each worker */
 	bool nodelay;
@@ -55,7 +56,8 @@ struct listener_config {
 };
 
 struct config {
-	uint32_t workers; /* "auto" is resolved */
+	uint32_t workers_setting; /* as configured, to be printed; 0: auto */
+	uint32_t workers;         /* "auto" is resolved */
 	struct listener_config *listeners;
 	size_t listener_count;
 	enum event_method event_method;

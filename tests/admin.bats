@@ -258,3 +258,20 @@ listen_drops listen_overflows retransmits syncookies_sent" ]
 		    sys.exit("\n".join(map(str, wrong)))
 	END
 }
+
+@test "a printed configuration keeps auto where the file says auto" {
+	local values='s["config"]["workers"], s["config"]["listeners"][0]["max_message"]'
+	printf '{ "workers": "auto", "listeners": [ { "address": "127.0.0.1:0" } ], "admin": { "socket": "%s" } }\n' \
+		"$BATS_TEST_TMPDIR/admin_socket" >server.json
+	start_with_existing_file
+	[ "$(ctl --json config | value_of "$values")" = 'auto auto' ]
+	[[ $(ctl config) = *'"workers": "auto", // server.json'* ]]
+	# An upgrade keeps it, too; a scale fixes the number until the next reload.
+	ctl upgrade
+	[ "$(ctl --json config | value_of "$values")" = 'auto auto' ]
+	ctl scale 3
+	[ "$(ctl --json config | value_of "$values")" = '3 auto' ]
+	ctl reload
+	[ "$(ctl --json config | value_of "$values")" = 'auto auto' ]
+	[ "$(stat_of 'len(s["workers"])')" = "$(nproc)" ]
+}

@@ -113,7 +113,7 @@ scale_workers(struct scale *scale, uint32_t count, bool is_forced)
 	    scale->started_ns);
 	if (count < old)
 		shrink(scale, count);
-	config->workers = count;
+	config->workers_setting = config->workers = count;
 	if (config_set_origin(config, "workers", "scale") < 0)
 		log_warn("[workers_origin_failed] "
 			 "cannot record the origin of \"workers\"");
