@@ -503,3 +503,17 @@ outcome()
 	outcome reload 0 'reload: generation 3 serves with 3 workers after *'
 	outcome again 0 'upgrade: generation 4 serves with 3 workers after *'
 }
+
+@test "a slot in a crash loop keeps its back-off over an upgrade that fails" {
+	write_config '"workers": 2'
+	start_with_start_hook
+	echo die >START_HOOK
+	kill -KILL "$(worker_pids | tail -n 1)"
+	wait_until logged 'worker 1: failure 4 in a row'
+	request upgrade upgrade
+	outcome upgrade 1 'yodelctl: upgrade failed, generation 1 continues: its workers exit before they are ready'
+	wait_until logged 'worker 1: failure [5-9] in a row'
+	[ "$(times_logged 'worker 1: failure 2 in a row')" = 1 ]
+	rm START_HOOK
+	wait_for_worker_count 2
+}

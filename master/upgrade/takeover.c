@@ -215,7 +215,7 @@ fill_slots(struct master *master)
 		if (master->workers.slots[i].process != NULL)
 			continue;
 		if (i < master->workers.slot_count)
-			slot_start(&master->workers, i);
+			slot_resume(&master->workers, i);
 		else if (has_sockets(master, i))
 			slot_drain_queue(&master->workers, i);
 	}

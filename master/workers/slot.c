@@ -147,7 +147,6 @@ prepare(struct worker_table *table, struct slot *slot)
 		event_del(&slot->retry_timer);
 	drain_summary_cancel(slot);
 	slot->table = table;
-	slot->failures = 0;
 	evtimer_assign(&slot->retry_timer, table->base, on_retry, slot);
 }
 
@@ -167,9 +166,23 @@ slot_start(struct worker_table *table, uint32_t number)
 {
 	struct slot *slot = &table->slots[number];
 	prepare(table, slot);
+	slot->failures = 0;
 	accept_new_connections(slot);
 	slot->state = SLOT_EMPTY;
 	spawn(slot);
+}
+
+void
+slot_resume(struct worker_table *table, uint32_t number)
+{
+	struct slot *slot = &table->slots[number];
+	if (slot->failures == 0) {
+		slot_start(table, number);
+		return;
+	}
+	prepare(table, slot);
+	accept_new_connections(slot);
+	back_off(slot);
 }
 
 void
@@ -188,8 +201,9 @@ slot_adopt(struct process *process)
 void
 slot_set_process(struct process *process)
 {
-	const struct slot *slot = &process->table->slots[process->slot];
+	struct slot *slot = &process->table->slots[process->slot];
 	slot_adopt(process);
+	slot->failures = 0;
 	accept_new_connections(slot);
 	if (slot->state == SLOT_SERVING)
 		worker_drain_queue_taken_over(process);
@@ -236,6 +250,7 @@ slot_drain_queue(struct worker_table *table, uint32_t number)
 {
 	struct slot *slot = &table->slots[number];
 	prepare(table, slot);
+	slot->failures = 0;
 	slot->state = SLOT_DRAINING;
 	retire_sockets(slot);
 	spawn(slot);

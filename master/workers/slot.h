@@ -38,6 +38,9 @@ enum slot_exit {
 
 /* Starts a worker in an empty slot. */
 void slot_start(struct worker_table *table, uint32_t number);
+/* Starts a worker in a slot that had none before the exec; after failures in a row,
+ * with the delay that the previous program would have kept. */
+void slot_resume(struct worker_table *table, uint32_t number);
 /* Makes a successor the slot's worker. */
 void slot_set_process(struct process *process);
 /* Makes an inherited process the slot's worker, which it was before the exec. */
