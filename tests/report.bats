@@ -273,7 +273,7 @@ assert b"\r\x1b[K" in seen[last:seen.index(b"plan ")], seen'
 	[ "$(grep -cE '^ +[01] .* 10 +[0-9.]+ [num]?s +\? +\? +[0-9.]+ [num]?s$' <<<"$output")" = 2 ]
 	[ "$(sed -n '/Results of each rank/,/<\/table>/p' all.html | grep -o '>?</td>' | wc -l)" = 4 ]
 	run -0 "$YODEL" compare zero.json one.json
-	[[ $output =~ "response p99 "\ +\?\ +\?\ +-\ +"inconclusive" ]]
+	[[ $output =~ "response p99 "\ +\?\ +\?\ +-\ +-\ +"inconclusive" ]]
 	run_to slow -c 4 -d 1200ms -R 20 -m hello
 	[ "$(of_result slow.json 'r["seconds"][0]["p99_ns"]')" = None ]
 }
@@ -308,6 +308,57 @@ assert b"\r\x1b[K" in seen[last:seen.index(b"plan ")], seen'
 	[[ $output =~ "service mean"[^$'\n']*better ]]
 }
 
+@test "compare takes several runs of each side, and refuses invalid ones" {
+	start_yodeld --listen 127.0.0.1:0=upper
+	for i in 1 2 3; do
+		run_to "fast$i" -c 2 -R 200 -d 400ms -m hello
+	done
+	start_faulty_server lag --time 0.02
+	for i in 1 2 3; do
+		"$YODEL" -q --json "slow$i.json" -c 2 -R 200 -d 400ms -m hello \
+			"127.0.0.1:$FAULTY_SERVER_PORT"
+	done
+	run -99 "$YODEL" compare --fail-worse fast[123].json -- slow[123].json
+	[[ $output =~ "service mean"[^$'\n']*" +2"[0-9.]*" ms"[^$'\n']*WORSE ]]
+	[[ $output == *"targets differ: base 127.0.0.1:$PORT, new 127.0.0.1:$FAULTY_SERVER_PORT"* ]]
+	[[ $output != *"one run does not show"* ]]
+	run -0 "$YODEL" compare --fail-worse fast1.json fast2.json -- fast3.json
+	[[ $output == *"one run does not show how much runs differ"* ]]
+	run -64 --separate-stderr "$YODEL" compare fast1.json fast2.json fast3.json
+	[ "$stderr" = "yodel compare: found 3 results, expected BASE NEW, or BASE... -- NEW..." ]
+	run -64 --separate-stderr "$YODEL" compare -- fast1.json fast2.json
+	python3 - <<-'END'
+		import json
+		r = json.load(open("fast1.json"))
+		r["trust"] = {"verdict": "invalid", "reasons": ["the client was busy"]}
+		json.dump(r, open("invalid.json", "w"))
+	END
+	run -3 --separate-stderr "$YODEL" compare fast2.json invalid.json
+	[ "$stderr" = "yodel compare: invalid.json: the result is invalid (the client was busy); expected a valid one" ]
+	[ -z "$output" ]
+	into_full() { "$YODEL" compare fast1.json fast2.json >/dev/full; }
+	run -71 --separate-stderr into_full
+	[[ $stderr == "yodel compare: cannot write the comparison: No space left on device" ]]
+}
+
+@test "a run says how precisely its figures are known, if it is long enough" {
+	start_yodeld --listen 127.0.0.1:0=upper
+	# On a busy machine consecutive responses may be too much alike.
+	for _ in 1 2 3 4 5; do
+		run_to long -c 4 -R 2000 -d 1s -m hello
+		[ "$(of_result long.json 'r["latency"]["response"]["intervals95"]["p50"] is None or r["latency"]["service"]["intervals95"]["p50"] is None')" = True ] || break
+	done
+	[ "$(of_result long.json 'all(r["latency"][k]["intervals95"]["p50"]["low_ns"] <= r["latency"][k]["p50_ns"] <= r["latency"][k]["intervals95"]["p50"]["high_ns"] for k in ("response", "service"))')" = True ]
+	[ "$(of_result long.json 'r["messages_per_s_interval95"]["low"] <= r["rates"]["messages_per_s"] <= r["messages_per_s_interval95"]["high"]')" = True ]
+	# All connections are opened at once: one sample of the machine.
+	[ "$(of_result long.json 'r["latency"]["connect"]["intervals95"]["p50"]')" = None ]
+	# Read back, the intervals are the same.
+	"$YODEL" merge -q -o again.json long.json
+	[ "$(of_result again.json 'r["latency"]["response"]["intervals95"]')" = "$(of_result long.json 'r["latency"]["response"]["intervals95"]')" ]
+	run_to short -c 4 -n 5 -m hello
+	[ "$(of_result short.json 'r["latency"]["response"]["intervals95"]["p50"]')" = None ]
+}
+
 @test "one new wrong answer is worse, and a loss too rare to judge is reported as such" {
 	start_faulty_server none
 	"$YODEL" -q --json good.json -c 2 -n 3 --size 64 "127.0.0.1:$FAULTY_SERVER_PORT"
@@ -316,13 +367,13 @@ assert b"\r\x1b[K" in seen[last:seen.index(b"plan ")], seen'
 	start_faulty_server alter
 	run -2 "$YODEL" -q --json wrong.json -c 2 -n 3 --size 64 "127.0.0.1:$FAULTY_SERVER_PORT"
 	run -99 "$YODEL" compare --fail-worse good.json wrong.json
-	[[ $output =~ "wrong "\ +0\ +1\ +-\ +WORSE ]]
+	[[ $output =~ "wrong "\ +0\ +1\ +\+1\ +-\ +WORSE ]]
 	end_spawned
 	rm faulty_server.out
 	start_faulty_server close
 	run -1 "$YODEL" -q --json lost.json -c 2 -n 3 --size 64 "127.0.0.1:$FAULTY_SERVER_PORT"
 	run -0 "$YODEL" compare good.json lost.json
-	[[ $output =~ "connections lost "\ +0\ +1\ +-\ +"inconclusive" ]]
+	[[ $output =~ "connections lost "\ +0\ +1\ +\+1\ +-\ +"inconclusive" ]]
 	[[ $output != *"nothing is worse"* ]]
 }
 

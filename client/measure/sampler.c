@@ -12,6 +12,8 @@
 #include "lib/xmalloc.h"
 
 #define SHORTEST_ROW_NS (NS_PER_S / 20) /* of a last row without new counts */
+#define FIRST_BATCH_NS (10 * NS_PER_MS)
+#define PORTS_EVERY_NS (50 * NS_PER_MS)
 
 /* The histograms in the .hlog; response has no tag. */
 static const struct {
@@ -33,8 +35,11 @@ time_wait(void)
 
 /* A port is free again after a minute in TIME_WAIT: keeps the largest number held. */
 static void
-sample_ports(struct sampler *sampler)
+sample_ports(struct sampler *sampler, uint64_t now_ns)
 {
+	if (now_ns < sampler->next_ports_ns)
+		return;
+	sampler->next_ports_ns = now_ns + PORTS_EVERY_NS;
 	uint64_t waiting = time_wait();
 	struct counters sum;
 	counters_sum(sampler->counters_map, &sum);
@@ -54,8 +59,11 @@ sample_ports(struct sampler *sampler)
 static void
 release(struct sampler *sampler)
 {
-	for (int i = 0; i < LATENCY_KIND_COUNT; i++)
+	for (int i = 0; i < LATENCY_KIND_COUNT; i++) {
 		free(sampler->before[i]);
+		free(sampler->batched[i]);
+		batches_clear(&sampler->batches[i]);
+	}
 	free(sampler->now);
 	free(sampler->between);
 	free(sampler->rows);
@@ -84,6 +92,10 @@ sampler_start(struct sampler *sampler, const struct plan *plan,
 	for (size_t i = 0; i < sizeof(logged) / sizeof(logged[0]); i++)
 		sampler->before[logged[i].which] =
 		    xmalloc_check(histogram_create(&counters_latency_config));
+	for (int i = 0; i < LATENCY_KIND_COUNT; i++)
+		sampler->batched[i] =
+		    xmalloc_check(histogram_create(&counters_latency_config));
+	sampler->batch_ns = FIRST_BATCH_NS;
 	if (plan->hlog == NULL || (sampler->hlog = open_log(plan->hlog)) != NULL)
 		return 0;
 	release(sampler);
@@ -106,9 +118,9 @@ sum_now(const struct sampler *sampler)
 	};
 }
 
-/* sampler->between = the values of histogram `which` since the last row. */
+/* sampler->between = the values of histogram `which` since *before, which moves on. */
 static void
-difference(struct sampler *sampler, enum latency_kind which)
+difference(struct sampler *sampler, enum latency_kind which, struct histogram **before)
 {
 	struct histogram *now = sampler->now;
 	int status = 0;
@@ -116,20 +128,63 @@ difference(struct sampler *sampler, enum latency_kind which)
 	for (uint32_t i = 0; i < sampler->counters_map->count; i++)
 		status |= histogram_add(
 		    now, counters_map_at(sampler->counters_map, i)->histograms[which]);
-	status |= histogram_subtract(sampler->between, now, sampler->before[which]);
+	status |= histogram_subtract(sampler->between, now, *before);
 	if (status != 0)
 		histogram_reset(sampler->between);
-	sampler->now = sampler->before[which];
-	sampler->before[which] = now;
+	sampler->now = *before;
+	*before = now;
+}
+
+/* Halves the number of rates, as batches_add does with the batches. */
+static void
+merge_rates(struct sampler *sampler)
+{
+	for (size_t i = 0; i < BATCHES_MAX / 2; i++) {
+		sampler->verified[i] =
+		    sampler->verified[2 * i] + sampler->verified[2 * i + 1];
+		sampler->lengths_s[i] =
+		    sampler->lengths_s[2 * i] + sampler->lengths_s[2 * i + 1];
+	}
+	sampler->batch_ns *= 2;
+}
+
+static void
+take_batch(struct sampler *sampler, uint64_t now_ns)
+{
+	struct counters sum;
+	bool merged = false;
+	counters_sum(sampler->counters_map, &sum);
+	uint64_t verified = counters_get(&sum.messages.verified);
+	for (int i = 0; i < LATENCY_KIND_COUNT; i++) {
+		difference(sampler, (enum latency_kind)i, &sampler->batched[i]);
+		int status = batches_add(&sampler->batches[i], sampler->between);
+		if (status < 0)
+			xmalloc_fail();
+		merged = status > 0;
+	}
+	if (merged)
+		merge_rates(sampler);
+	size_t last = sampler->batches[LATENCY_RESPONSE].count - 1;
+	sampler->verified[last] = (double)(verified - sampler->batch_verified);
+	sampler->lengths_s[last] = (double)(now_ns - sampler->batched_ns) / 1e9;
+	sampler->batch_verified = verified;
+	sampler->batched_ns = now_ns;
+}
+
+uint64_t
+sampler_next_ns(const struct sampler *sampler)
+{
+	return sampler->batched_ns == 0 ? UINT64_MAX
+					: sampler->batched_ns + sampler->batch_ns;
 }
 
 /* UINT64_MAX if there are too few values. */
 static uint64_t
 percentile_of(const struct histogram *response, double percentile)
 {
-	struct percentile_interval found =
-	    percentile_interval_of(response, percentile, 0);
-	return found.known ? found.value : UINT64_MAX;
+	return percentile_interval_is_known(percentile, histogram_count(response))
+	    ? histogram_percentile(response, percentile)
+	    : UINT64_MAX;
 }
 
 static void
@@ -184,7 +239,7 @@ take_row(struct sampler *sampler, uint64_t start_ns, uint64_t now_ns)
 	for (size_t i = 0; i < sizeof(logged) / sizeof(logged[0]); i++) {
 		if (sampler->hlog == NULL && logged[i].which != LATENCY_RESPONSE)
 			continue;
-		difference(sampler, logged[i].which);
+		difference(sampler, logged[i].which, &sampler->before[logged[i].which]);
 		if (logged[i].which == LATENCY_RESPONSE)
 			fill_latency(&row, sampler->between);
 		write_log(sampler, logged[i].which, logged[i].tag, &row);
@@ -200,12 +255,12 @@ begin_row(struct sampler *sampler, uint64_t now_ns)
 {
 	uint64_t start = atomic_load_explicit(
 	    &sampler->counters_map->control_block->start_ns, memory_order_acquire);
-	sample_ports(sampler);
+	sample_ports(sampler, now_ns);
 	if (start == 0 || now_ns < start + sampler->plan->warmup_ns)
 		return 0;
 	start += sampler->plan->warmup_ns;
 	if (sampler->sampled_ns == 0)
-		sampler->sampled_ns = start;
+		sampler->sampled_ns = sampler->batched_ns = start;
 	return start;
 }
 
@@ -213,7 +268,11 @@ bool
 sampler_tick(struct sampler *sampler, uint64_t now_ns)
 {
 	uint64_t start = begin_row(sampler, now_ns);
-	if (start == 0 || now_ns - sampler->sampled_ns < NS_PER_S)
+	if (start == 0)
+		return false;
+	if (now_ns >= sampler_next_ns(sampler))
+		take_batch(sampler, now_ns);
+	if (now_ns - sampler->sampled_ns < NS_PER_S)
 		return false;
 	take_row(sampler, start, now_ns);
 	return true;
@@ -234,6 +293,8 @@ void
 sampler_stop(struct sampler *sampler, uint64_t now_ns)
 {
 	uint64_t start = begin_row(sampler, now_ns);
+	if (start != 0 && now_ns > sampler->batched_ns)
+		take_batch(sampler, now_ns);
 	if (start != 0 &&
 	    (now_ns - sampler->sampled_ns >= SHORTEST_ROW_NS || sampler->count == 0 ||
 		has_new_counts(sampler)))

@@ -1,6 +1,8 @@
 /*
  * sampler.h - samples the counters in the parent: once per second the difference to the
- * second before, for the charts, the .hlog and the progress line.
+ * second before, for the charts, the .hlog and the progress line; and in shorter steps,
+ * which double as the run goes on, the batches from which the precision of each figure
+ * is estimated (lib/stats/batches.h).
  *
  *   sampler_start -> sampler_tick, often -> sampler_stop -> result_collect
  *                                                        -> sampler_finish
@@ -13,6 +15,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "lib/stats/batches.h"
 #include "lib/stats/histogram.h"
 #include "net/socket_info.h"
 #include "client/measure/counters.h"
@@ -48,11 +51,20 @@ struct sampler {
 	size_t count, room;
 	struct sampler_second last;                   /* totals at sampled_ns */
 	struct histogram *before[LATENCY_KIND_COUNT]; /* at sampled_ns */
+	/* Of each latency; their duration, and the end of the last one. The connects
+	 * before the start of the run are the first batch. */
+	struct batches batches[LATENCY_KIND_COUNT];
+	struct histogram *batched[LATENCY_KIND_COUNT]; /* at batched_ns */
+	uint64_t batch_ns, batched_ns;
+	uint64_t batch_verified; /* total at batched_ns */
+	/* Messages verified in each batch, and its length. */
+	double verified[BATCHES_MAX], lengths_s[BATCHES_MAX];
 	struct histogram *now, *between;
 	struct network_counters network; /* at sampler_start */
 	struct cpu_wait_host cpu_wait;   /* at sampler_start */
 	uint64_t time_wait_before,
-	    time_wait_max;       /* sockets of this network namespace */
+	    time_wait_max; /* sockets of this network namespace */
+	uint64_t next_ports_ns;
 	uint64_t ports_held_max; /* open, or in TIME_WAIT since the start */
 	bool interrupted;        /* set by the caller: Ctrl-C ended the run */
 };
@@ -62,9 +74,12 @@ struct sampler {
 int sampler_start(struct sampler *sampler, const struct plan *plan,
     const struct counters_map *counters_map) __attribute__((warn_unused_result));
 
-/* Adds a row if a second is over, after the warm-up. True if it did. To be called a few
- * times per second. */
+/* Adds a batch if its time is over, and a row if a second is over, after the warm-up.
+ * True if it added a row. To be called at sampler_next_ns() or a few times per second,
+ * whichever is earlier. */
 bool sampler_tick(struct sampler *sampler, uint64_t now_ns);
+/* When the current batch ends; UINT64_MAX before the run has started. */
+uint64_t sampler_next_ns(const struct sampler *sampler);
 
 /* Adds the last, shorter row. */
 void sampler_stop(struct sampler *sampler, uint64_t now_ns);

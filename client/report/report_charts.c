@@ -50,22 +50,23 @@ mark_percentiles(const struct chart *chart)
 	}
 }
 
+enum { STEPS = 160 };
+
 /* Percentiles of a histogram at even steps of the axis. Returns how many of them, from
  * the start, have enough samples. */
 static size_t
-sample_percentiles(const struct chart *chart, const struct histogram *h,
-    double effective, struct chart_point *values, struct chart_point *low,
-    struct chart_point *high, size_t count)
+sample_percentiles(const struct chart *chart, const struct result *result,
+    enum latency_kind which, struct chart_point *values, struct chart_point *low,
+    struct chart_point *high)
 {
 	size_t known = 0;
-	for (size_t i = 0; i < count; i++) {
-		double x = pow(chart->x.high, (double)i / (double)(count - 1));
+	for (size_t i = 0; i < STEPS; i++) {
+		double x = pow(chart->x.high, (double)i / (double)(STEPS - 1));
 		struct percentile_interval c =
-		    percentile_interval_of(h, 100 * (1 - 1 / x), effective);
+		    result_percentile(result, which, 100 * (1 - 1 / x));
 		values[i] = (struct chart_point){ x, (double)c.value };
-		low[i] = (struct chart_point){ x, (double)(c.known ? c.low : c.value) };
-		high[i] =
-		    (struct chart_point){ x, (double)(c.known ? c.high : c.value) };
+		low[i] = (struct chart_point){ x, (double)c.low };
+		high[i] = (struct chart_point){ x, (double)c.high };
 		if (c.known || 1 - 1 / x < 0.5)
 			known = i + 1;
 	}
@@ -75,14 +76,12 @@ sample_percentiles(const struct chart *chart, const struct histogram *h,
 static void
 draw_percentiles(const struct chart *chart, const struct result *result, size_t which)
 {
-	enum { STEPS = 160 };
 	struct chart_point values[STEPS], low[STEPS], high[STEPS];
 	const struct histogram *h = result->latency[charted_latencies[which]];
 	if (histogram_count(h) == 0)
 		return;
-	size_t known = sample_percentiles(chart, h,
-	    result_effective_count(result, charted_latencies[which]), values, low, high,
-	    STEPS);
+	size_t known = sample_percentiles(
+	    chart, result, charted_latencies[which], values, low, high);
 	if (charted_latencies[which] == LATENCY_RESPONSE)
 		chart_band(chart, low, high, known, (int)which);
 	chart_line(chart, values, known, (int)which, false);

@@ -171,9 +171,13 @@ write_latency_row(const struct result *result, enum latency_kind which, FILE *fi
 			fputs(TOO_FEW, file);
 			continue;
 		}
-		fprintf(file, "<td title=\"95 %% confidence: %s to %s\">%s</td>",
-		    units_show_duration(c.low, low), units_show_duration(c.high, high),
-		    units_show_duration(c.value, text));
+		if (c.has_interval)
+			fprintf(file, "<td title=\"95 %% confidence: %s to %s\">",
+			    units_show_duration(c.low, low),
+			    units_show_duration(c.high, high));
+		else
+			fputs("<td>", file);
+		fprintf(file, "%s</td>", units_show_duration(c.value, text));
 	}
 	fprintf(file, "<td>%s</td>", units_show_duration(histogram_max(h), text));
 	fprintf(file, "<td>%s</td></tr>\n", units_show_count(histogram_count(h), text));

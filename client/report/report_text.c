@@ -257,7 +257,7 @@ print_intervals(const struct result *result, FILE *file)
 	for (size_t i = 0; i < RESULT_PERCENTILES; i++) {
 		struct percentile_interval c =
 		    result_percentile(result, LATENCY_RESPONSE, result_percentiles[i]);
-		if (!c.known || result_percentiles[i] < 99)
+		if (!c.has_interval || result_percentiles[i] < 99)
 			continue;
 		if (first)
 			fprintf(file, LABEL "95 %% confidence: ", "");
@@ -271,7 +271,7 @@ print_intervals(const struct result *result, FILE *file)
 		fputc('\n', file);
 }
 
-/* Samples within a second are correlated: many may tell no more than a few. */
+/* Consecutive responses are alike: many may tell no more than a few. */
 static void
 print_too_few(const struct result *result, FILE *file)
 {
@@ -279,9 +279,9 @@ print_too_few(const struct result *result, FILE *file)
 	double effective = result_effective_count(result, LATENCY_RESPONSE);
 	char all[UNITS_TEXT_MAX], worth[UNITS_TEXT_MAX];
 	fprintf(file, LABEL "%s: too few samples", "", NOT_KNOWN);
-	if (effective < (double)values / 2)
+	if (effective > 0 && effective < (double)values / 2)
 		fprintf(file,
-		    "; latency varied so much between seconds that %s responses tell no more than %s independent ones",
+		    "; consecutive responses were so alike that %s responses tell no more than %s independent ones",
 		    count(values, all), count(result_whole(effective), worth));
 	fputc('\n', file);
 }

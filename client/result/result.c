@@ -8,8 +8,6 @@
 #include "lib/xmalloc.h"
 #include "client/result/result_fields.h"
 
-#define SECONDS_FOR_VARIANCE 10 /* with fewer batches the variance is not known */
-
 const double result_percentiles[] = { 50, 90, 99, 99.9, 99.99 };
 const char *const result_percentile_names[] = { "p50", "p90", "p99", "p999", "p9999" };
 const char *const result_verdict_names[] = { "valid", "suspect", "invalid", NULL };
@@ -18,9 +16,12 @@ void
 result_init(struct result *result)
 {
 	memset(result, 0, sizeof(*result));
-	for (int i = 0; i < LATENCY_KIND_COUNT; i++)
+	result->rate_half = NAN;
+	for (int i = 0; i < LATENCY_KIND_COUNT; i++) {
 		result->latency[i] =
 		    xmalloc_check(histogram_create(&counters_latency_config));
+		result->precision[i].mean_half_ns = NAN;
+	}
 }
 
 static void
@@ -144,35 +145,26 @@ result_asked(const struct result *result)
 	return (double)result->plan.messages * (double)result->plan.rank_connections;
 }
 
-/* Divides the count by the variance of the seconds' means, relative to that of
- * independent samples. */
 double
 result_effective_count(const struct result *result, enum latency_kind which)
 {
-	const struct histogram *h = result->latency[which];
-	double count = (double)histogram_count(h), inflation = 0;
-	if (which != LATENCY_RESPONSE)
-		return count;
-	double mean = histogram_mean(h), deviation = histogram_stddev(h);
-	size_t batches = 0;
-	for (size_t i = 0; i < result->second_count; i++) {
-		const struct sampler_second *second = &result->seconds[i];
-		double off = second->mean_ns - mean;
-		if (second->count == 0 || isnan(second->mean_ns))
-			continue;
-		batches++;
-		inflation += off * off * (double)second->count;
+	double least = 0;
+	for (size_t i = 0; i < RESULT_PERCENTILES && result_percentiles[i] <= 99; i++) {
+		double n = result->precision[which].percentiles[i].effective;
+		least = least == 0 ? n : fmin(least, n);
 	}
-	if (batches < SECONDS_FOR_VARIANCE || deviation <= 0)
-		return count;
-	inflation /= deviation * deviation * (double)(batches - 1);
-	return inflation > 1 ? fmax(count / inflation, (double)batches) : count;
+	return least;
 }
 
 struct percentile_interval
 result_percentile(
     const struct result *result, enum latency_kind which, double percentile)
 {
+	const struct precision *all = result->precision[which].percentiles;
+	double least = all[0].effective;
+	size_t i = 0;
+	while (i + 1 < RESULT_PERCENTILES && result_percentiles[i] < percentile)
+		least = fmin(least, all[++i].effective);
 	return percentile_interval_of(
-	    result->latency[which], percentile, result_effective_count(result, which));
+	    result->latency[which], percentile, &all[i], least);
 }

@@ -165,6 +165,18 @@ struct result_rank {
 	char *reasons; /* for the verdict, joined with "; " */
 };
 
+/* The percentiles of each report, and their names in JSON. */
+#define RESULT_PERCENTILES 5
+extern const double result_percentiles[RESULT_PERCENTILES];
+extern const char *const result_percentile_names[RESULT_PERCENTILES];
+
+/* How precisely the figures of one latency are known (lib/stats/batches.h). */
+struct result_precision {
+	struct precision percentiles[RESULT_PERCENTILES];
+	double
+	    mean_half_ns; /* half the 95 % interval of the mean; NAN: not estimated */
+};
+
 struct result_host {
 	char *hostname, *kernel;
 	uint64_t cpus;                /* usable by yodel */
@@ -199,11 +211,13 @@ struct result {
 	uint64_t messages_due, messages_late, oldest_lost_ns;
 	uint64_t bytes_sent, bytes_received, bytes_unexpected;
 	double messages_per_s, connections_per_s;
+	double rate_half; /* half the 95 % interval of messages_per_s; NAN */
 	struct histogram *latency[LATENCY_KIND_COUNT];
 	struct result_address *addresses;
 	size_t address_count;
 	struct result_losses *losses;
 	size_t loss_count;
+	struct result_precision precision[LATENCY_KIND_COUNT];
 	struct result_lost_connection *lost_connections;
 	size_t lost_connection_count;
 	struct counters_mismatch *mismatches;
@@ -274,18 +288,13 @@ double result_asked(const struct result *result);
 
 bool result_adds_up(const struct result_messages *messages);
 
-/* Latencies of neighbouring seconds are alike: the number of independent samples that
- * the response latencies are worth (batch means over the seconds). */
-double result_effective_count(const struct result *result, enum latency_kind which);
-
-/* The percentiles of each report, and their names in JSON. */
-#define RESULT_PERCENTILES 5
-extern const double result_percentiles[RESULT_PERCENTILES];
-extern const char *const result_percentile_names[RESULT_PERCENTILES];
-
-/* A percentile of a latency and its 95 % interval, by that size. */
+/* A percentile of a latency and its 95 % interval. Between the percentiles of
+ * result_percentiles the precision is that of the next higher one. */
 struct percentile_interval result_percentile(
     const struct result *result, enum latency_kind which, double percentile);
+/* The number of independent values that a latency is worth: the smallest of its
+ * percentiles up to p99; 0: not estimated. */
+double result_effective_count(const struct result *result, enum latency_kind which);
 
 /* 0, or -1 with errno if writing failed. */
 int result_write_json(const struct result *result, FILE *file)

@@ -427,6 +427,23 @@ collect_seconds(const struct sampler *sampler, struct result *ret)
 		ret->seconds[ret->second_count++] = sampler->rows[i];
 }
 
+static void
+collect_precision(const struct sampler *sampler, struct result *ret)
+{
+	if (sampler == NULL)
+		return;
+	for (int i = 0; i < LATENCY_KIND_COUNT; i++) {
+		const struct batches *batches = &sampler->batches[i];
+		for (size_t p = 0; p < RESULT_PERCENTILES; p++)
+			ret->precision[i].percentiles[p] = batches_percentile(
+			    batches, ret->latency[i], result_percentiles[p]);
+		ret->precision[i].mean_half_ns =
+		    batches_mean_half(batches, ret->latency[i]);
+	}
+	ret->rate_half = batches_ratio_half(sampler->verified, sampler->lengths_s,
+	    sampler->batches[LATENCY_RESPONSE].count);
+}
+
 /* plan_check has parsed them once. */
 static void
 collect_thresholds(const struct plan *plan, struct result *ret)
@@ -461,6 +478,7 @@ result_collect(const struct plan *plan, const struct counters_map *counters_map,
 	collect_times(plan, counters_map, &sum, sampler, ret);
 	collect_ports(plan, sampler, &ret->ports);
 	collect_seconds(sampler, ret);
+	collect_precision(sampler, ret);
 	collect_host(sampler, &ret->host);
 	collect_thresholds(plan, ret);
 	client_delay_collect(counters_map, ret);

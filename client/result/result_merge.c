@@ -341,6 +341,45 @@ fits(const struct result *result)
 	return true;
 }
 
+/* The standard error of a percentile's rank, as a part of `share`. */
+static double
+rank_error(const struct precision *precision, double p, double share)
+{
+	return share * sqrt(p * (1 - p) / precision->effective);
+}
+
+/* The ranks load the same server: takes their errors for correlated, which makes the
+ * intervals too wide rather than too narrow. To be called before the histograms are
+ * added. */
+static void
+add_precision(struct result *into, const struct result *from, int which)
+{
+	double a = (double)histogram_count(into->latency[which]);
+	double b = (double)histogram_count(from->latency[which]);
+	struct result_precision *to = &into->precision[which];
+	const struct result_precision *other = &from->precision[which];
+	if (b == 0)
+		return;
+	if (a == 0) {
+		*to = *other;
+		return;
+	}
+	for (size_t i = 0; i < RESULT_PERCENTILES; i++) {
+		struct precision *x = &to->percentiles[i];
+		const struct precision *y = &other->percentiles[i];
+		double p = result_percentiles[i] / 100;
+		if (x->effective <= 0 || y->effective <= 0) {
+			*x = (struct precision){ 0 };
+			continue;
+		}
+		double error =
+		    rank_error(x, p, a / (a + b)) + rank_error(y, p, b / (a + b));
+		*x = (struct precision){ p * (1 - p) / (error * error),
+			fmin(x->degrees, y->degrees) };
+	}
+	to->mean_half_ns = (a * to->mean_half_ns + b * other->mean_half_ns) / (a + b);
+}
+
 void
 result_merge_start(struct result *result)
 {
@@ -362,9 +401,12 @@ result_merge(struct result *into, const struct result *from, char *error)
 	add_ranks(into, from);
 	if (check_ranks(into, error) < 0)
 		return -1;
-	for (int i = 0; i < LATENCY_KIND_COUNT; i++)
+	into->rate_half += from->rate_half;
+	for (int i = 0; i < LATENCY_KIND_COUNT; i++) {
+		add_precision(into, from, i);
 		if (histogram_add(into->latency[i], from->latency[i]) < 0)
 			return fail(error, "its histograms have another resolution");
+	}
 	json_record_add(result_fields, into, from);
 	if (into->plan.ranks <= 1)
 		into->plan.connections += from->plan.connections;

@@ -65,6 +65,34 @@ read_latency(struct json_reader *reader, const json_t *from, const char *name,
 	free(h);
 }
 
+/* A real number, or NAN. */
+static double
+read_real(const json_t *from, const char *name)
+{
+	const json_t *number = json_object_get(from, name);
+	double value = json_is_number(number) ? json_number_value(number) : NAN;
+	return value >= 0 && value <= RESULT_FIGURE_MAX ? value : NAN;
+}
+
+/* Results without it have no intervals. */
+static void
+read_precision(struct json_reader *reader, const json_t *latency, const char *name,
+    struct result_precision *ret)
+{
+	const json_t *one =
+	    json_object_get(json_object_get(latency, name), "uncertainty");
+	if (one != NULL && !json_is_object(one))
+		json_reader_fail(reader, name, "uncertainty", "expected an object");
+	for (size_t i = 0; i < RESULT_PERCENTILES; i++) {
+		const json_t *p = json_object_get(one, result_percentile_names[i]);
+		struct precision found = { read_real(p, "effective_count"),
+			read_real(p, "degrees") };
+		if (found.effective > 0 && found.degrees >= 1)
+			ret->percentiles[i] = found;
+	}
+	ret->mean_half_ns = read_real(one, "mean_half_ns");
+}
+
 static int
 verdict_of(const char *name)
 {
@@ -220,9 +248,14 @@ read_result(struct json_reader *reader, const json_t *root, struct result *ret)
 	    json_reader_member(reader, root, "", "latency", JSON_OBJECT);
 	json_record_read(result_fields, reader, root, "", ret);
 	ret->started_at_ns = read_time(reader, root, "started_at");
-	for (int i = 0; i < LATENCY_KIND_COUNT; i++)
-		read_latency(
-		    reader, latency, threshold_latency_names[i], ret->latency[i]);
+	for (int i = 0; i < LATENCY_KIND_COUNT; i++) {
+		const char *name = threshold_latency_names[i];
+		read_latency(reader, latency, name, ret->latency[i]);
+		read_precision(reader, latency, name, &ret->precision[i]);
+	}
+	ret->rate_half =
+	    read_real(json_object_get(root, "messages_per_s_interval95"), "high") -
+	    ret->messages_per_s;
 	for (const struct result_list *list = result_lists; list->name != NULL; list++)
 		read_list(list, reader, root, ret);
 	read_trust(reader, json_reader_member(reader, root, "", "trust", JSON_OBJECT),

@@ -24,23 +24,48 @@ real(double number)
 }
 
 static json_t *
-intervals_of(const struct histogram *h, double effective)
+interval_of(double value, double half)
+{
+	return isfinite(half)
+	    ? json_pack("{sf sf}", "low", fmax(0, value - half), "high", value + half)
+	    : json_null();
+}
+
+static json_t *
+intervals_of(const struct result *result, enum latency_kind which)
 {
 	json_t *to = json_object();
 	for (size_t i = 0; i < RESULT_PERCENTILES; i++) {
 		struct percentile_interval c =
-		    percentile_interval_of(h, result_percentiles[i], effective);
+		    result_percentile(result, which, result_percentiles[i]);
 		json_record_put(&to, result_percentile_names[i],
-		    c.known
+		    c.has_interval
 			? json_pack("{sI sI}", "low_ns", N(c.low), "high_ns", N(c.high))
 			: json_null());
 	}
 	return to;
 }
 
+/* What the intervals are computed from, to be read again. */
 static json_t *
-latency_of(const struct histogram *h, double effective)
+precision_of(const struct result_precision *precision)
 {
+	json_t *to = json_object();
+	for (size_t i = 0; i < RESULT_PERCENTILES; i++) {
+		const struct precision *p = &precision->percentiles[i];
+		json_record_put(&to, result_percentile_names[i],
+		    p->effective > 0 ? json_pack("{sf sf}", "effective_count",
+					   p->effective, "degrees", p->degrees)
+				     : json_null());
+	}
+	json_record_put(&to, "mean_half_ns", real(precision->mean_half_ns));
+	return to;
+}
+
+static json_t *
+latency_of(const struct result *result, enum latency_kind which)
+{
+	const struct histogram *h = result->latency[which];
 	char *text = xmalloc_check(histogram_codec_encode(h)), key[32];
 	json_t *to = json_pack("{sI sI sf sf}", "count", N(histogram_count(h)),
 	    "min_ns", N(histogram_min(h)), "mean_ns", histogram_mean(h), "stddev_ns",
@@ -51,9 +76,11 @@ latency_of(const struct histogram *h, double effective)
 		    json_integer(N(histogram_percentile(h, result_percentiles[i]))));
 	}
 	int status = json_object_update_new(to,
-	    json_pack("{sI sI sf so ss}", "max_ns", N(histogram_max(h)), "dropped",
-		N(histogram_dropped(h)), "effective_count", effective, "intervals95",
-		intervals_of(h, effective), "hdr", text));
+	    json_pack("{sI sI sf so so ss}", "max_ns", N(histogram_max(h)), "dropped",
+		N(histogram_dropped(h)), "effective_count",
+		result_effective_count(result, which), "intervals95",
+		intervals_of(result, which), "uncertainty",
+		precision_of(&result->precision[which]), "hdr", text));
 	free(text);
 	return json_record_complete(to, status);
 }
@@ -63,8 +90,7 @@ latencies_of(const struct result *result)
 {
 	json_t *to = json_object();
 	for (int i = 0; i < LATENCY_KIND_COUNT; i++)
-		json_record_put(&to, threshold_latency_names[i],
-		    latency_of(result->latency[i], result_effective_count(result, i)));
+		json_record_put(&to, threshold_latency_names[i], latency_of(result, i));
 	return to;
 }
 
@@ -151,6 +177,8 @@ result_of(const struct result *result)
 	root = json_record_complete(root,
 	    json_object_update_new(root, json_record_write(result_fields, result)));
 	json_record_put(&root, "trust", trust_of(&result->trust));
+	json_record_put(&root, "messages_per_s_interval95",
+	    interval_of(result->messages_per_s, result->rate_half));
 	json_record_put(&root, "latency", latencies_of(result));
 	for (const struct result_list *list = result_lists; list->name != NULL; list++)
 		json_record_put(&root, list->name, list_of(list, result));

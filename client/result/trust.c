@@ -211,7 +211,7 @@ check_unmeasured_delay(struct result *result)
 	if (result->client_delay_count > 0 || process == NULL)
 		return;
 	explain_delay(result, &causes);
-	if (percentile_interval_of(lag, 99, 0).known &&
+	if (percentile_interval_of(lag, 99, NULL, 0).known &&
 	    (double)p99 >= fmax(LAG_SUSPECT_NS, LAG_PART * response))
 		result_trust_add(&result->trust,
 		    (double)p99 < LAG_INVALID_NS ? RESULT_SUSPECT : RESULT_INVALID,

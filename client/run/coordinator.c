@@ -311,6 +311,12 @@ step(struct coordinator *coordinator)
 		step_round(coordinator);
 }
 
+static int
+wait_ms(uint64_t tick_ns, uint64_t now_ns)
+{
+	return tick_ns <= now_ns ? 0 : (int)((tick_ns - now_ns) / NS_PER_MS) + 1;
+}
+
 static void
 supervise_run(struct coordinator *coordinator)
 {
@@ -318,9 +324,9 @@ supervise_run(struct coordinator *coordinator)
 		{ .fd = coordinator->signal_fd, .events = POLLIN },
 		{ .fd = coordinator->event_fd, .events = POLLIN },
 	};
-	uint64_t count, tick = 0;
+	uint64_t count, tick = 0, now = clock_now_ns();
 	while (coordinator->alive > 0) {
-		if (poll(fds, 2, TICK_MS) < 0 && errno != EINTR)
+		if (poll(fds, 2, wait_ms(tick, now)) < 0 && errno != EINTR)
 			log_warn("poll");
 		if (fds[0].revents != 0)
 			read_signals(coordinator);
@@ -329,12 +335,15 @@ supervise_run(struct coordinator *coordinator)
 		    errno != EAGAIN)
 			log_warn("read");
 		step(coordinator);
-		uint64_t now = clock_now_ns();
+		now = clock_now_ns();
 		if (now < tick)
 			continue;
 		tick = now + TICK_MS * NS_PER_MS;
-		if (coordinator->args->on_tick != NULL)
-			coordinator->args->on_tick(coordinator->args->context, now);
+		if (coordinator->args->on_tick != NULL) {
+			uint64_t wanted =
+			    coordinator->args->on_tick(coordinator->args->context, now);
+			tick = wanted < tick ? wanted : tick;
+		}
 	}
 }
 

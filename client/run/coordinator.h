@@ -19,7 +19,9 @@ struct coordinator_args {
 	const struct expectation *expectation;
 	const struct counters_map *counters_map;
 	/* Called several times per second during the run, with CLOCK_MONOTONIC. */
-	void (*on_tick)(void *context, uint64_t now_ns);
+	/* Returns when it wants to be called again at the latest, in ns of
+	 * CLOCK_MONOTONIC. */
+	uint64_t (*on_tick)(void *context, uint64_t now_ns);
 	void *context;
 };
 

@@ -38,12 +38,13 @@ log_system_error(const char *subject)
 	return EX_OSERR;
 }
 
-static void
+static uint64_t
 on_tick(void *context, uint64_t now_ns)
 {
 	struct run_context *run_context = context;
 	sampler_tick(&run_context->sampler, now_ns);
 	progress_show(&run_context->progress, &run_context->sampler, now_ns);
+	return sampler_next_ns(&run_context->sampler);
 }
 
 static void

@@ -3,6 +3,12 @@
 #include <math.h>
 
 #define NORMAL_95 1.96
+/* Values that are worth less than 1 / CORRELATED of their number are correlated. The
+ * percentile is known from TAIL_MIN independent ones beyond it. These three were
+ * chosen by simulation (tests/unit/coverage_test.c). */
+#define CORRELATED 2.5
+#define TAIL_MIN 5
+#define DEGREES_PER_VALUE 0.7
 
 static uint64_t
 at_rank(const struct histogram *histogram, double rank)
@@ -32,23 +38,51 @@ percentile_interval_is_known(double percentile, uint64_t count)
 	return needed > 0 && count >= needed;
 }
 
-struct percentile_interval
-percentile_interval_of(
-    const struct histogram *histogram, double percentile, double effective)
+/* Ranks as parts of 1. The skew of a share of few independent values shifts both
+ * (Cornish and Fisher). */
+static bool
+find_ranks(
+    double p, const struct precision *worth, double count, double *low, double *high)
 {
+	double t = batches_student(worth->degrees), n = worth->effective;
+	double half = t * sqrt(p * (1 - p) / n);
+	double shift = (1 - 2 * p) * (t * t - 1) / (6 * n);
+	*low = p - half + shift;
+	*high = p + half + shift;
+	return *low * count >= 1 && *high < 1;
+}
+
+struct percentile_interval
+percentile_interval_of(const struct histogram *histogram, double percentile,
+    const struct precision *precision, double least)
+{
+	uint64_t count = histogram_count(histogram);
 	struct percentile_interval found = { .value = histogram_percentile(
 						 histogram, percentile) };
-	double count = (double)histogram_count(histogram);
-	double p = percentile / 100, half;
-	if (effective <= 0 || effective > count)
-		effective = count;
-	if (effective < 1)
+	double p = percentile / 100, n = (double)count, low, high;
+	struct precision worth = { n, INFINITY };
+	found.low = found.high = found.value;
+	found.known = percentile_interval_is_known(percentile, count);
+	if (precision != NULL)
+		worth = *precision;
+	if (!found.known || worth.effective <= 0)
 		return found;
-	half = NORMAL_95 * sqrt(p * (1 - p) / effective);
-	if (effective * (p - half) < 1 || p + half >= 1)
+	double fewest = least > 0 ? fmin(least, worth.effective) : worth.effective;
+	if (n / fewest > CORRELATED) {
+		double tail = fewest * fmin(p, 1 - p);
+		/* Few independent values say little about how few they are. */
+		worth.degrees = 1 /
+		    (1 / worth.degrees +
+			1 / (DEGREES_PER_VALUE * worth.effective * fmin(p, 1 - p)));
+		found.known = tail >= TAIL_MIN && worth.degrees >= 2;
+	}
+	if (!found.known || !find_ranks(p, &worth, n, &low, &high)) {
+		found.known = false;
 		return found;
-	found.known = true;
-	found.low = at_rank(histogram, floor(count * (p - half)));
-	found.high = at_rank(histogram, ceil(count * (p + half)));
+	}
+	found.has_interval = true;
+	found.low = histogram_lowest_equivalent(
+	    histogram, at_rank(histogram, floor(n * low) + 1));
+	found.high = at_rank(histogram, ceil(n * high));
 	return found;
 }

@@ -229,31 +229,23 @@ the_report_shows_the_message_balance_and_unknown_values(void **state)
 }
 
 static void
-varying_seconds_reduce_the_effective_sample_size(void **state)
+alike_responses_are_worth_fewer_samples(void **state)
 {
 	struct result result = collect(*state);
-	double all = result_effective_count(&result, LATENCY_RESPONSE);
 	char *text = NULL;
 	size_t size = 0;
 	FILE *file = open_memstream(&text, &size);
 
-	assert_true(all == 2000);
-	result.second_count = 20;
-	result.seconds = calloc(20, sizeof(result.seconds[0]));
-	assert_non_null(result.seconds);
-	for (size_t i = 0; i < 20; i++) {
-		result.seconds[i].count = 100;
-		result.seconds[i].mean_ns = i % 2 == 0 ? 490000 : 511000;
-	}
-	assert_true(result_effective_count(&result, LATENCY_RESPONSE) == 2000);
-	for (size_t i = 0; i < 20; i++)
-		result.seconds[i].mean_ns = i < 10 ? 250000 : 750000;
-	assert_true(result_effective_count(&result, LATENCY_RESPONSE) < 100);
-	assert_true(result_effective_count(&result, LATENCY_RESPONSE) >= 20);
+	/* Not estimated without a sampler. */
+	assert_true(result_effective_count(&result, LATENCY_RESPONSE) == 0);
+	for (size_t i = 0; i < RESULT_PERCENTILES; i++)
+		result.precision[LATENCY_RESPONSE].percentiles[i] =
+		    (struct precision){ 80 + (double)i, 19 };
+	assert_true(result_effective_count(&result, LATENCY_RESPONSE) == 80);
 	report_text(&result, file);
 	fclose(file);
 	assert_non_null(strstr(text,
-	    "?: too few samples; latency varied so much between seconds that 2,000 responses tell no more than "));
+	    "?: too few samples; consecutive responses were so alike that 2,000 responses tell no more than 80 "));
 	free(text);
 	result_finish(&result);
 }
@@ -299,7 +291,7 @@ main(void)
 		RUN(the_summary_names_all_losses_and_errors),
 		RUN(the_page_shows_the_outcome),
 		RUN(the_report_shows_the_message_balance_and_unknown_values),
-		RUN(varying_seconds_reduce_the_effective_sample_size),
+		RUN(alike_responses_are_worth_fewer_samples),
 		RUN(each_second_contains_the_change_since_the_previous),
 #undef RUN
 	};

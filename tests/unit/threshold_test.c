@@ -237,40 +237,42 @@ a_percentile_needs_both_ranks_in_the_sample(void **state)
 {
 	struct result result = sample();
 	struct histogram *h = result.latency[LATENCY_RESPONSE];
-	struct percentile_interval c = percentile_interval_of(h, 99, 0);
+	struct percentile_interval c = percentile_interval_of(h, 99, NULL, 0);
+	struct precision fewer = { 300, 20 }, short_run = { 0 };
 
 	(void)state;
-	/* 998 values: ranks 988.02 -+ 6.16, so the 981st and the 995th. */
-	assert_true(c.known);
-	assert_true(c.low == histogram_highest_equivalent(h, 981000));
-	assert_true(c.high == histogram_highest_equivalent(h, 995000));
-	assert_false(percentile_interval_of(h, 99.9, 0).known);
-	assert_true(percentile_interval_of(h, 99.9, 0).value > 990000);
-	assert_false(percentile_interval_of(h, 99, 300).known);
-	assert_true(percentile_interval_of(h, 50, 300).high >
-	    percentile_interval_of(h, 50, 0).high);
+	/* 998 values: ranks 988.02 - 0.46 -+ 6.16, so the 982nd and the 994th. */
+	assert_true(c.known && c.has_interval);
+	assert_true(c.low == histogram_lowest_equivalent(h, 982000));
+	assert_true(c.high == histogram_highest_equivalent(h, 994000));
+	assert_false(percentile_interval_of(h, 99.9, NULL, 0).known);
+	assert_true(percentile_interval_of(h, 99.9, NULL, 0).value > 990000);
+	assert_false(percentile_interval_of(h, 99, &fewer, 0).known);
+	c = percentile_interval_of(h, 50, &fewer, 0);
+	assert_true(c.high > percentile_interval_of(h, 50, NULL, 0).high);
+	/* The lower percentiles are worth less. */
+	assert_false(percentile_interval_of(h, 90, &fewer, 40).known);
+	assert_true(percentile_interval_of(h, 90, &fewer, 60).known);
+	/* Nothing is known about how alike the values are. */
+	c = percentile_interval_of(h, 50, &short_run, 0);
+	assert_true(c.known && !c.has_interval && c.low == c.value);
 	assert_false(
-	    percentile_interval_of(result.latency[LATENCY_SERVICE], 50, 0).known);
+	    percentile_interval_of(result.latency[LATENCY_SERVICE], 50, NULL, 0).known);
 	result_finish(&result);
 }
 
-/* The seconds vary as much as the values: they are worth 20 samples. */
 static void
-varying_seconds_leave_a_threshold_undecided(void **state)
+alike_values_leave_a_threshold_undecided(void **state)
 {
 	struct result result = sample();
 
 	(void)state;
 	assert_true(check("p99<1h", &result).known);
-	result.second_count = 20;
-	result.seconds = calloc(20, sizeof(result.seconds[0]));
-	assert_non_null(result.seconds);
-	for (size_t i = 0; i < 20; i++) {
-		result.seconds[i].count = 50;
-		result.seconds[i].mean_ns = i < 10 ? 250000 : 750000;
-	}
+	for (size_t i = 0; i < RESULT_PERCENTILES; i++)
+		result.precision[LATENCY_RESPONSE].percentiles[i] =
+		    (struct precision){ 20, 19 };
 	assert_false(check("p99<1h", &result).known);
-	/* The variation of response does not apply to connects. */
+	/* The precision of response does not apply to connects. */
 	histogram_record_many(result.latency[LATENCY_CONNECT], 5000, 998);
 	assert_true(check("connect.p99<1h", &result).known);
 	result_finish(&result);
@@ -305,9 +307,9 @@ a_percentile_is_known_from_its_minimum_number_of_samples(void **state)
 		struct histogram *h = result.latency[LATENCY_RESPONSE];
 
 		histogram_record_many(h, 1000, needed - 1);
-		assert_false(percentile_interval_of(h, percentiles[i], 0).known);
+		assert_false(percentile_interval_of(h, percentiles[i], NULL, 0).known);
 		histogram_record(h, 1000);
-		assert_true(percentile_interval_of(h, percentiles[i], 0).known);
+		assert_true(percentile_interval_of(h, percentiles[i], NULL, 0).known);
 		result_finish(&result);
 	}
 }
@@ -325,7 +327,7 @@ main(void)
 		    rejects_a_malformed_threshold_with_the_expected_format),
 		cmocka_unit_test(a_value_is_shown_in_the_unit_of_its_limit),
 		cmocka_unit_test(a_percentile_needs_both_ranks_in_the_sample),
-		cmocka_unit_test(varying_seconds_leave_a_threshold_undecided),
+		cmocka_unit_test(alike_values_leave_a_threshold_undecided),
 		cmocka_unit_test(
 		    a_threshold_needs_the_samples_of_its_percentile_and_at_least_30),
 		cmocka_unit_test(

@@ -1,0 +1,228 @@
+#include "lib/stats/batches.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NORMAL_95 1.959964
+/* A stronger correlation of neighbouring batches cannot be told from a trend. */
+#define CORRELATION_MAX 0.9
+/* Independent batches scatter to both sides of 0: to believe one side only would widen
+ * every interval. */
+#define CORRELATION_MIN (-0.3)
+#define DEGREES_MIN 2
+/* Values that vary less than independent ones by more than this are not believed. */
+#define VARIANCE_MIN 0.25
+
+/* One number and one weight for each batch. */
+struct series {
+	double values[BATCHES_MAX], weights[BATCHES_MAX];
+	size_t count;
+};
+
+/* The variance of sum(values) / sum(weights), and its degrees of freedom. */
+struct variance {
+	bool known;
+	double ratio, variance, degrees;
+};
+
+double
+batches_student(double degrees)
+{
+	const double z = NORMAL_95, z2 = z * z;
+	if (!(degrees < 1e6))
+		return z;
+	double n = degrees;
+	return z *
+	    (1 + (z2 + 1) / (4 * n) + ((5 * z2 + 16) * z2 + 3) / (96 * n * n) +
+		(((3 * z2 + 19) * z2 + 17) * z2 - 15) / (384 * n * n * n));
+}
+
+/* *to = the sum of two batches, whose cells are freed. 0, or -1 with ENOMEM. */
+static int
+merge_pair(struct batch *a, struct batch *b, struct batch *to)
+{
+	size_t room = a->cell_count + b->cell_count, i = 0, j = 0, n = 0;
+	struct batch_cell *cells = calloc(room > 0 ? room : 1, sizeof(*cells));
+	if (cells == NULL)
+		return -1;
+	while (i < a->cell_count || j < b->cell_count) {
+		bool from_a = j == b->cell_count ||
+		    (i < a->cell_count && a->cells[i].index <= b->cells[j].index);
+		struct batch_cell cell = from_a ? a->cells[i++] : b->cells[j++];
+		if (n > 0 && cells[n - 1].index == cell.index)
+			cells[n - 1].count += cell.count;
+		else
+			cells[n++] = cell;
+	}
+	struct batch sum = { cells, n, a->count + b->count };
+	free(a->cells);
+	free(b->cells);
+	*a = *b = (struct batch){ NULL };
+	*to = sum;
+	return 0;
+}
+
+static int
+merge_neighbours(struct batches *batches)
+{
+	for (size_t i = 0; i < BATCHES_MAX / 2; i++)
+		if (merge_pair(&batches->rows[2 * i], &batches->rows[2 * i + 1],
+			&batches->rows[i]) < 0) {
+			batches_clear(batches); /* half merged: of no use */
+			return -1;
+		}
+	batches->count = BATCHES_MAX / 2;
+	return 0;
+}
+
+int
+batches_add(struct batches *batches, const struct histogram *values)
+{
+	struct histogram_cursor cursor = { 0 };
+	size_t cells = 0;
+	int merged = 0;
+	if (batches->count == BATCHES_MAX) {
+		if (merge_neighbours(batches) < 0)
+			return -1;
+		merged = 1;
+	}
+	while (histogram_next(values, &cursor))
+		cells++;
+	struct batch *batch = &batches->rows[batches->count];
+	batch->cells = calloc(cells > 0 ? cells : 1, sizeof(batch->cells[0]));
+	if (batch->cells == NULL)
+		return -1;
+	batch->cell_count = 0;
+	batch->count = 0;
+	cursor = (struct histogram_cursor){ 0 };
+	while (batch->cell_count < cells && histogram_next(values, &cursor)) {
+		batch->cells[batch->cell_count++] =
+		    (struct batch_cell){ cursor.index, cursor.count };
+		batch->count += cursor.count;
+	}
+	batches->count++;
+	return merged;
+}
+
+void
+batches_clear(struct batches *batches)
+{
+	for (size_t i = 0; i < BATCHES_MAX; i++)
+		free(batches->rows[i].cells);
+	memset(batches, 0, sizeof(*batches));
+}
+
+/* False if the weight lies in too few batches: connections that were all opened at once
+ * are one sample of the machine. */
+static bool
+is_spread(const struct series *series)
+{
+	double sum = 0, squares = 0;
+	for (size_t i = 0; i < series->count; i++) {
+		sum += series->weights[i];
+		squares += series->weights[i] * series->weights[i];
+	}
+	return squares > 0 && sum * sum / squares >= BATCHES_MIN;
+}
+
+static struct variance
+variance_of(const struct series *series)
+{
+	struct variance found = { .known = false };
+	double values = 0, weights = 0, squares = 0, products = 0, before = 0;
+	double n = (double)series->count;
+	if (series->count < BATCHES_MIN || !is_spread(series))
+		return found;
+	for (size_t i = 0; i < series->count; i++) {
+		values += series->values[i];
+		weights += series->weights[i];
+	}
+	found.ratio = values / weights;
+	for (size_t i = 0; i < series->count; i++) {
+		double off = (series->values[i] - found.ratio * series->weights[i]) /
+		    (weights / n);
+		squares += off * off;
+		products += off * before;
+		before = off;
+	}
+	found.known = true;
+	found.degrees = n - 1;
+	if (squares <= 0)
+		return found;
+	/* The correlation of few batches is estimated too low. */
+	double correlation = products / squares;
+	correlation += (1 + 3 * correlation) / n;
+	correlation = fmin(fmax(correlation, CORRELATION_MIN), CORRELATION_MAX);
+	double inflation = (1 + correlation) / (1 - correlation);
+	found.variance = squares / (n - 1) / n * inflation;
+	found.degrees = fmax((n - 1) / fmax(inflation, 1), DEGREES_MIN);
+	return found;
+}
+
+static uint64_t
+count_below(const struct batch *batch, int32_t end)
+{
+	uint64_t sum = 0;
+	for (size_t i = 0; i < batch->cell_count && batch->cells[i].index < end; i++)
+		sum += batch->cells[i].count;
+	return sum;
+}
+
+static struct series
+shares_below(const struct batches *batches, int32_t end)
+{
+	struct series series = { .count = batches->count };
+	for (size_t i = 0; i < batches->count; i++) {
+		series.values[i] = (double)count_below(&batches->rows[i], end);
+		series.weights[i] = (double)batches->rows[i].count;
+	}
+	return series;
+}
+
+struct precision
+batches_percentile(
+    const struct batches *batches, const struct histogram *all, double percentile)
+{
+	double p = percentile / 100, count = (double)histogram_count(all);
+	int32_t index = histogram_index(all, histogram_percentile(all, percentile));
+	/* Values that share an index are alike: takes the side nearer to p. */
+	struct series with = shares_below(batches, index + 1);
+	struct series without = shares_below(batches, index);
+	struct variance a = variance_of(&with), b = variance_of(&without);
+	if (!a.known || count < 1)
+		return (struct precision){ 0 };
+	struct variance *v = fabs(b.ratio - p) < fabs(a.ratio - p) ? &b : &a;
+	if (v->ratio <= 0 || v->ratio >= 1)
+		v = v == &a ? &b : &a;
+	double spread = v->ratio * (1 - v->ratio);
+	if (spread <= 0) /* all values are alike */
+		return (struct precision){ count, v->degrees };
+	double variance = fmax(v->variance, VARIANCE_MIN * spread / count);
+	return (struct precision){ spread / variance, v->degrees };
+}
+
+double
+batches_mean_half(const struct batches *batches, const struct histogram *all)
+{
+	struct series series = { .count = batches->count };
+	for (size_t i = 0; i < batches->count; i++) {
+		const struct batch *batch = &batches->rows[i];
+		for (size_t c = 0; c < batch->cell_count; c++)
+			series.values[i] += (double)batch->cells[c].count *
+			    (double)histogram_value_at(all, batch->cells[c].index);
+		series.weights[i] = (double)batch->count;
+	}
+	return batches_ratio_half(series.values, series.weights, series.count);
+}
+
+double
+batches_ratio_half(const double *values, const double *weights, size_t count)
+{
+	struct series series = { .count = count < BATCHES_MAX ? count : BATCHES_MAX };
+	memcpy(series.values, values, series.count * sizeof(values[0]));
+	memcpy(series.weights, weights, series.count * sizeof(weights[0]));
+	struct variance v = variance_of(&series);
+	return v.known ? batches_student(v.degrees) * sqrt(v.variance) : NAN;
+}
