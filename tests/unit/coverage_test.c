@@ -229,8 +229,8 @@ check_coverage(const struct law *law, unsigned seconds, unsigned count)
 {
 	unsigned bad = 0, known[RESULT_PERCENTILES] = { 0 },
 		 covered[RESULT_PERCENTILES] = { 0 };
-	/* 93 to 97 % with 1,000 runs; fewer scatter more. */
-	double margin = 0.02 * sqrt(1000.0 / fmin(count, 1000));
+	/* 93 to 97 % with 1,000 runs; fewer scatter more: four standard errors. */
+	double margin = count >= 1000 ? 0.02 : 4 * sqrt(0.95 * 0.05 / count);
 	for (unsigned run = 0; run < count; run++) {
 		struct result result;
 		result_init(&result);
