@@ -1,6 +1,5 @@
 #include "net/transport.h"
 
-/* MSG_DONTWAIT: a socket from a compromised worker may be in blocking mode. */
 static ssize_t
 tcp_receive(const struct stream *stream, void *data, size_t size)
 {

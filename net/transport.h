@@ -26,7 +26,8 @@ struct stream {
 
 struct transport {
 	const char *name;
-	/* As recv(2) and send(2) with MSG_NOSIGNAL. */
+	/* As recv(2) and send(2) with MSG_NOSIGNAL, and never waits: a socket from a
+	 * compromised worker may be in blocking mode. */
 	ssize_t (*receive)(const struct stream *stream, void *data, size_t size);
 	ssize_t (*send)(const struct stream *stream, const void *data, size_t length);
 	/* As receive; *ret_waited_ns as in receive_time_recv(). */
@@ -42,7 +43,7 @@ static inline ssize_t
 transport_receive(const struct stream *stream, void *data, size_t size)
 {
 	if (__builtin_expect(stream->transport == &transport_tcp, 1))
-		return recv(stream->fd, data, size, 0);
+		return recv(stream->fd, data, size, MSG_DONTWAIT);
 	return stream->transport->receive(stream, data, size);
 }
 
@@ -50,7 +51,7 @@ static inline ssize_t
 transport_send(const struct stream *stream, const void *data, size_t length)
 {
 	if (__builtin_expect(stream->transport == &transport_tcp, 1))
-		return send(stream->fd, data, length, MSG_NOSIGNAL);
+		return send(stream->fd, data, length, MSG_NOSIGNAL | MSG_DONTWAIT);
 	return stream->transport->send(stream, data, length);
 }
 

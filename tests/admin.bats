@@ -165,6 +165,41 @@ listen_drops listen_overflows retransmits syncookies_sent" ]
 	grep -q "^yodeld_listener_connections_open{listener=\"127.0.0.1:$PORT\"} 0$" metrics
 }
 
+@test "a removed listener leaves stats and metrics, and its number is used again" {
+	local -a free=()
+	local i
+	for i in 1 2 3; do free+=("$(free_port)"); done
+	write_ports() # PORT...
+	{
+		printf '{ "workers": 2, "listeners": [ %s { "address": "127.0.0.1:%s" } ] }' \
+			"$(printf '{ "address": "127.0.0.1:%s" }, ' "${@:2}")" "$1" >server.json
+	}
+	# Listeners and the counters that they leave in the totals.
+	ADMIN=$BATS_TEST_TMPDIR/admin_socket
+	write_ports "${free[0]}" "${free[1]}"
+	start_yodeld -c server.json --set "admin.socket=$ADMIN"
+	"$YODEL" -q -c 10 -n 1 --size 20 "127.0.0.1:${free[1]}"
+	is_listed() # PORT
+	{
+		ask GET /metrics | grep -q "^yodeld_listener_.*{listener=\"127.0.0.1:$1\""
+	}
+	is_not_listed()
+	{
+		! is_listed "$1"
+	}
+	wait_until is_listed "${free[1]}"
+	write_ports "${free[0]}" "${free[2]}"
+	ctl reload
+	wait_until is_not_listed "${free[1]}"
+	is_listed "${free[2]}"
+	[ "$(stat_of 's["totals"]["connections_accepted"]')" = 10 ]
+	# It starts again at 0.
+	write_ports "${free[0]}" "${free[1]}"
+	ctl reload
+	[ "$(stat_of '[l["connections_accepted"] for l in s["listeners"]]')" = "[0, 0]" ]
+	[ "$(stat_of 's["totals"]["connections_accepted"]')" = 10 ]
+}
+
 @test "the configuration in force names the origin of each value and loads unchanged" {
 	local options=(--set limits.max_message=32k --set 'listeners[0].allow=["127.0.0.0/8"]' --workers 3)
 	# Control characters must not reach a terminal.

@@ -223,3 +223,74 @@ is_replaced() # PID
 	}
 	is_served_from_echo
 }
+
+# Connects from 127.0.0.1 in a loop for SECONDS, and holds what is served. Prints the greatest
+# number that was open at a time, and the number that was served.
+press() # SECONDS
+{
+	cat >press.py <<-'END'
+		import select, socket, sys, time
+		port, seconds = int(sys.argv[1]), float(sys.argv[2])
+		held, most, served = {}, 0, 0
+		end = time.monotonic() + seconds
+		while time.monotonic() < end:
+		    s = socket.socket()
+		    s.settimeout(20)
+		    try:
+		        s.connect(("127.0.0.1", port))
+		        s.sendall(b"hello\n")
+		        if s.recv(100) == b"HELLO\n":
+		            held[s.fileno()] = s
+		            served += 1
+		    except OSError:
+		        pass
+		    poller = select.poll()
+		    for fd in held:
+		        poller.register(fd, select.POLLIN)
+		    for fd, _ in poller.poll(0):
+		        held.pop(fd)
+		    most = max(most, len(held))
+		print(most, served)
+	END
+	python3 press.py "$PORT" "$1"
+}
+
+reload_until_gone() # PID
+{
+	while ! has_ended "$1"; do
+		"$BUILD/yodelctl" -s control.sock reload >/dev/null
+	done
+}
+
+@test "the limits of an address and of all hold while connections move between workers" {
+	local key
+	for key in listeners limits; do
+		if [ $key = listeners ]; then
+			start_yodeld_with '"reply": "upper", "max_connections_per_address": 100' -w 2 \
+				--set admin.socket="$PWD/control.sock"
+		else
+			start_yodeld_with '"reply": "upper"' -w 2 --set admin.socket="$PWD/control.sock" \
+				--set limits.max_connections=100
+		fi
+		spawn pressing bash -c "$(declare -f press); PORT=$PORT; press 2"
+		reload_until_gone "$SPAWNED"
+		cat pressing.out
+		read -r most _ <pressing.out
+		[ "$most" -ge 95 ]
+		# Workers that accept in the same instant: two of each generation.
+		[ "$most" -le 104 ]
+		stop_yodeld
+	done
+}
+
+@test "a reload does not renew the allowance of accept_rate" {
+	start_yodeld_with '"reply": "upper", "accept_rate": 20' -w 2 --set admin.socket="$PWD/control.sock"
+	local start=$SECONDS
+	spawn pressing bash -c "$(declare -f press); PORT=$PORT; press 3"
+	reload_until_gone "$SPAWNED"
+	read -r _ served <pressing.out
+	echo "served $served in $((SECONDS - start)) s"
+	[ "$served" -ge 30 ]
+	# Of one second more, and what workers accept in the same instant.
+	[ "$served" -le $(((SECONDS - start + 2) * 22)) ]
+}

@@ -66,9 +66,19 @@ def cpu_ns(pids):
     return total
 
 
-def private_dirty(pid):
-    text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
-    return int(re.search(r"Private_Dirty:\s+(\d+) kB", text)[1]) * 1024
+def dirty_memory(pid):
+    """Memory that a process has written, in bytes: what it has for itself, and what it
+    shares with other processes in mappings that it can write."""
+    total = 0
+    for line in pathlib.Path(f"/proc/{pid}/smaps").read_text().splitlines():
+        mapping = re.match(r"[0-9a-f]+-[0-9a-f]+ (\S{4}) ", line)
+        if mapping:
+            is_shared = mapping[1] == "rw-s"
+        elif line.startswith("Private_Dirty:") or (
+            line.startswith("Shared_Dirty:") and is_shared
+        ):
+            total += int(line.split()[1]) * 1024
+    return total
 
 
 class Server:

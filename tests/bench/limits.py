@@ -60,14 +60,14 @@ def never_reading(rounds, seconds):
         filling = bench.Load(servers["stuck"], 1, 64 * 1024)
         filling.run(0.5)
         filling.stop()
-        before = bench.private_dirty(servers["stuck"].worker())
+        before = bench.dirty_memory(servers["stuck"].worker())
         stuck = subprocess.Popen(
             [bench.TESTS / "lib/independent_client.py", "never-read",
              f"127.0.0.1:{servers['stuck'].port}"],
             stdout=subprocess.PIPE, text=True,
         )
         stuck.stdout.readline()
-        growth = bench.private_dirty(servers["stuck"].worker()) - before
+        growth = bench.dirty_memory(servers["stuck"].worker()) - before
         slices = bench.alternate(loads, rounds * 2, seconds)
     finally:
         if stuck:
@@ -92,15 +92,15 @@ def never_reading(rounds, seconds):
 
 
 def memory():
-    """User memory for each idle connection, by Private_Dirty."""
+    """User memory for each idle connection, private or in shared mappings."""
     idle = min(IDLE_FOR_MEMORY, room())
     server = bench.start_yodeld(core=None)
     try:
-        before = bench.private_dirty(server.worker())
+        before = bench.dirty_memory(server.worker())
         load = bench.Load(server, 1, options=["-i", idle])
         accepted = f"/proc/{server.worker()}/fd"
         bench.wait_for("all accepted", lambda: len(os.listdir(accepted)) > idle)
-        value = (bench.private_dirty(server.worker()) - before) / idle
+        value = (bench.dirty_memory(server.worker()) - before) / idle
         load.stop()
     finally:
         server.stop()

@@ -98,12 +98,13 @@ def watch(admin_socket):
     stats, metrics, polls = {}, {}, 0
     while not ends:
         try:
-            totals = json.loads(ask(admin_socket, "GET", "/stats")[1])["totals"]
+            now = json.loads(ask(admin_socket, "GET", "/stats")[1])
             text = ask(admin_socket, "GET", "/metrics")[1]
         except UNREACHED as error:
             sys.exit(f"cannot connect: {error}")
-        check_sum(totals)
-        check_growth(stats, counters_of_stats(totals))
+        for row in [now["totals"], *now["listeners"]]:
+            check_sum(row)
+        check_growth(stats, counters_of_stats(now["totals"]))
         check_growth(metrics, counters_of_metrics(text))
         polls += 1
     print(polls)

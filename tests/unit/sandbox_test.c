@@ -153,6 +153,14 @@ make_memory_executable(void)
 }
 
 static bool
+make_memory_writable(void)
+{
+	void *page = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return mprotect(page, 4096, PROT_READ | PROT_WRITE) == 0;
+}
+
+static bool
 change_descriptor_flags(void)
 {
 	return fcntl(old_socket, F_SETFL, 0) == 0;
@@ -198,6 +206,7 @@ test_forbidden_system_calls_kill_the_worker(void **state)
 	assert_true(is_killed(trace_parent));
 	assert_true(is_killed(map_code));
 	assert_true(is_killed(make_memory_executable));
+	assert_true(is_killed(make_memory_writable));
 	assert_true(is_killed(change_descriptor_flags));
 	assert_true(is_killed(change_other_socket_options));
 	assert_true(is_killed(change_option_of_another_level));

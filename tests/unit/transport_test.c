@@ -1,6 +1,7 @@
 #include <sys/socket.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -47,6 +48,28 @@ bytes_sent_on_one_end_arrive_at_the_other(void **state)
 	assert_memory_equal(bytes, "hello", 5);
 	assert_int_equal(transport_receive(&b, bytes, sizeof(bytes)), -1);
 	assert_int_equal(errno, EAGAIN);
+}
+
+/* As a compromised worker may hand one over. SIGALRM ends a test that waits. */
+static void
+a_socket_in_blocking_mode_is_never_waited_for(void **state)
+{
+	static const char zeros[65536];
+	char bytes[8];
+	ssize_t n;
+
+	(void)state;
+	assert_int_equal(fcntl(fds[0], F_SETFL, 0), 0);
+	alarm(30);
+	assert_int_equal(transport_receive(&a, bytes, sizeof(bytes)), -1);
+	assert_int_equal(errno, EAGAIN);
+	do
+		n = transport_send(&a, zeros, sizeof(zeros));
+	while (n > 0);
+	assert_int_equal(errno, EAGAIN);
+	assert_int_equal(transport_tcp.receive(&a, bytes, sizeof(bytes)), -1);
+	assert_int_equal(transport_tcp.send(&a, zeros, sizeof(zeros)), -1);
+	alarm(0);
 }
 
 static void
@@ -125,6 +148,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
 		    bytes_sent_on_one_end_arrive_at_the_other, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+		    a_socket_in_blocking_mode_is_never_waited_for, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 		    finish_closes_one_direction_only, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
