@@ -122,3 +122,28 @@ start_reconciled_load() # ARG...
 	result_matches 'r["started_at"][:10] <= r["ledger"]["servers"][1]["at"][:10]'
 	grep -qE -- "- unix:$PWD/1.sock: restarted at 20.*: at most [0-9]+ messages? unaccounted" load.out
 }
+
+@test "merge counts a run once, and refuses results that share some of their runs" {
+	start_closing_server fin
+	local i
+	for i in 0 1 2; do
+		"$YODEL" -q -c 2 -n 5 --size 64 --json $i.json "$ENDPOINT"
+	done
+	merges_to() # SENT FILE...
+	{
+		local sent=$1
+		shift
+		run -0 "$YODEL" merge -q -o merged.json "$@"
+		[ "$(python3 -c 'import json; print(json.load(open("merged.json"))["messages"]["sent"])')" = "$sent" ]
+	}
+	merges_to 10 0.json 0.json
+	[ "$output" = "yodel merge: 0.json: its run was already added and counts once" ]
+	cp 1.json copy.json
+	merges_to 20 0.json 1.json copy.json
+	cp merged.json all.json
+	merges_to 20 all.json 1.json
+	merges_to 20 all.json all.json
+	merges_to 30 all.json 2.json 0.json
+	run -65 "$YODEL" merge -q 1.json all.json
+	[[ $output = *"all.json: contains the run of host "*" at 20"*", which another result contains too" ]]
+}

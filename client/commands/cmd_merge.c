@@ -76,7 +76,11 @@ merge_all(char *const *paths, struct result *ret)
 		status = result_read_file(paths[i], &next);
 		if (status != 0)
 			break;
-		if (result_merge(ret, &next, error) < 0) {
+		/* A rank that occurs twice is an error in any case. */
+		if (ret->plan.ranks <= 1 && result_merge_contains(ret, &next)) {
+			log_warnx(
+			    "%s: its run was already added and counts once", paths[i]);
+		} else if (result_merge(ret, &next, error) < 0) {
 			log_errorx("%s: %s", paths[i], error);
 			status = EX_DATAERR;
 		}

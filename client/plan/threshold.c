@@ -9,7 +9,8 @@
 #include "lib/stats/percentile_interval.h"
 #include "lib/units.h"
 
-#define COUNT_MIN 30 /* samples for any figure */
+#define COUNT_MIN 30        /* samples for any figure */
+#define LATENCY_MIN_NS 1000 /* below what any run can measure */
 
 const char *const threshold_latency_names[] = { "response", "service", "blocked",
 	"send_lag", "receive_lag", "connect", "close", "loop_lag", "silence", "age" };
@@ -118,6 +119,17 @@ parse_limit(const char *text, struct threshold *ret)
 	return 0;
 }
 
+/* True if no run can stay below this upper limit. */
+static bool
+is_impossible(const struct threshold *threshold)
+{
+	if (threshold->op != THRESHOLD_LT && threshold->op != THRESHOLD_LE)
+		return false;
+	if (threshold_is_latency(threshold) && threshold->figure != THRESHOLD_STDDEV)
+		return threshold->limit < LATENCY_MIN_NS;
+	return threshold->op == THRESHOLD_LT && threshold->limit <= 0;
+}
+
 static const char *
 expected_limit(const struct threshold *threshold)
 {
@@ -158,6 +170,13 @@ threshold_parse(const char *text, struct threshold *ret, char *error, size_t err
 		snprintf(error, error_size,
 		    "threshold \"%s\": found \"%s\", expected %s", text, at,
 		    expected_limit(&found));
+		return -1;
+	}
+	if (is_impossible(&found)) {
+		snprintf(error, error_size,
+		    "threshold \"%s\": found \"%s\", which no run can meet; expected %s",
+		    text, at,
+		    threshold_is_latency(&found) ? "at least 1us" : "<= or more");
 		return -1;
 	}
 	*ret = found;

@@ -89,6 +89,29 @@ add_wrong(struct report_line *line, const struct result *result)
 	add_missing(line, result);
 }
 
+/* Losses that a threshold allows. */
+static void
+add_allowed(struct report_line *line, const struct result *result)
+{
+	const struct threshold *lost = verdict_budget(result, THRESHOLD_LOST);
+	const struct threshold *failed = verdict_budget(result, THRESHOLD_FAILED);
+	uint64_t messages = result_lost(&result->messages);
+	uint64_t attempts = result_failed(result->connections.failed);
+	char number[UNITS_TEXT_MAX], connections[UNITS_TEXT_MAX];
+	if (lost != NULL && messages + result->connections.lost > 0)
+		report_line_add(line,
+		    "%s message%s and %s connection%s lost (allowed: %s)",
+		    units_show_count(messages, number), report_line_plural(messages),
+		    units_show_count(result->connections.lost, connections),
+		    report_line_plural(result->connections.lost), lost->text);
+	line->separator = "; ";
+	if (failed != NULL && attempts > 0)
+		report_line_add(line, "%s connection attempt%s failed (allowed: %s)",
+		    units_show_count(attempts, number), report_line_plural(attempts),
+		    failed->text);
+	line->separator = "; ";
+}
+
 static void
 add_success(struct report_line *line, const struct result *result)
 {
@@ -102,6 +125,7 @@ add_success(struct report_line *line, const struct result *result)
 						     : "every byte verified");
 	uint64_t aborted = result_aborted(&result->connections);
 	line->separator = "; ";
+	add_allowed(line, result);
 	if (aborted > 0)
 		report_line_add(line, "%s connection%s not closed in order",
 		    units_show_count(aborted, number),

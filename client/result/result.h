@@ -156,6 +156,7 @@ struct result_client_delay {
 /* One of the results that were merged. */
 struct result_rank {
 	uint64_t rank;
+	char *id; /* of the run: no two results have the same; "" if not known */
 	char *hostname;
 	char *started_at;
 	double elapsed_s, messages_per_s;
@@ -260,6 +261,9 @@ void result_collect(const struct plan *plan, const struct counters_map *counters
 /* Turns a result into a merged one that contains only itself; its trust then depends on
  * whether all ranks of its plan are present. */
 void result_merge_start(struct result *result);
+
+/* True if a merged result already contains every run of the other one. */
+bool result_merge_contains(const struct result *merged, const struct result *result);
 
 /* Adds the result of another rank, or of ranks merged before: counts and histograms
  * exactly, seconds by their clock time. Both must have the same load and different

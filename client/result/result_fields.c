@@ -242,6 +242,7 @@ const struct json_record_field result_second_fields[] = {
 #define RANK struct result_rank
 const struct json_record_field result_rank_fields[] = {
 	JSON_RECORD(RANK, rank, JSON_RECORD_OWN),
+	JSON_RECORD(RANK, id, JSON_RECORD_OWN),
 	JSON_RECORD(RANK, hostname, JSON_RECORD_OWN),
 	JSON_RECORD(RANK, started_at, JSON_RECORD_OWN),
 	JSON_RECORD(RANK, elapsed_s, JSON_RECORD_OWN),

@@ -35,6 +35,34 @@ join_reasons(const struct result_trust *trust)
 	return text;
 }
 
+/* FNV-1a. */
+static void
+hash(uint64_t *sum, const void *data, size_t length)
+{
+	const uint8_t *bytes = data;
+	for (size_t i = 0; i < length; i++)
+		*sum = (*sum ^ bytes[i]) * UINT64_C(0x100000001b3);
+}
+
+/* Identifies a run by host, time, process ids and traffic: a copy of its file has the
+ * same. "" without process ids. */
+static char *
+identify(const struct result *result)
+{
+	const char *hostname =
+	    result->host.hostname != NULL ? result->host.hostname : "";
+	uint64_t sum = UINT64_C(0xcbf29ce484222325), pids = 0;
+	const uint64_t numbers[] = { result->started_at_ns, result->messages.sent,
+		result->messages.verified, result->bytes_sent, result->bytes_received };
+	hash(&sum, hostname, strlen(hostname));
+	hash(&sum, numbers, sizeof(numbers));
+	for (size_t i = 0; i < result->process_count; i++) {
+		pids |= result->processes[i].pid;
+		hash(&sum, &result->processes[i].pid, sizeof(uint64_t));
+	}
+	return pids == 0 ? xstrdup("") : xasprintf("%016llx", (unsigned long long)sum);
+}
+
 /* The figures of a result that cannot be derived from the merged histograms. */
 static struct result_rank
 summarize(const struct result *result)
@@ -53,6 +81,7 @@ summarize(const struct result *result)
 		.p999_ns = histogram_percentile(h, 99.9),
 		.p9999_ns = histogram_percentile(h, 99.99),
 		.max_ns = histogram_max(h),
+		.id = identify(result),
 		.hostname = xstrdup(hostname != NULL ? hostname : ""),
 		.started_at =
 		    xstrdup(units_format_time(result->started_at_ns, 0, started)),
@@ -96,17 +125,30 @@ difference_of(const struct result_plan *a, const struct result_plan *b)
 }
 
 static int
+check_pair(const struct result *into, const struct result_rank *a,
+    const struct result_rank *b, char *error)
+{
+	if (into->plan.ranks > 1 && a->rank == b->rank) {
+		snprintf(error, RESULT_ERROR_MAX, "rank %llu occurs twice",
+		    (unsigned long long)a->rank);
+		return -1;
+	}
+	if (a->id[0] == '\0' || strcmp(a->id, b->id) != 0)
+		return 0;
+	snprintf(error, RESULT_ERROR_MAX,
+	    "contains the run of host %.64s at %.32s, which another result contains too",
+	    a->hostname, a->started_at);
+	return -1;
+}
+
+static int
 check_ranks(const struct result *into, char *error)
 {
 	for (size_t i = 0; i < into->rank_count; i++)
 		for (size_t j = 0; j < i; j++)
-			if (into->plan.ranks > 1 &&
-			    into->ranks[i].rank == into->ranks[j].rank) {
-				snprintf(error, RESULT_ERROR_MAX,
-				    "rank %llu occurs twice",
-				    (unsigned long long)into->ranks[i].rank);
+			if (check_pair(into, &into->ranks[i], &into->ranks[j], error) <
+			    0)
 				return -1;
-			}
 	return 0;
 }
 
@@ -385,6 +427,30 @@ result_merge_start(struct result *result)
 {
 	if (result->rank_count == 0)
 		add_ranks(result, result);
+}
+
+static bool
+has_rank(const struct result *result, const char *id)
+{
+	for (size_t i = 0; i < result->rank_count; i++)
+		if (id[0] != '\0' && strcmp(result->ranks[i].id, id) == 0)
+			return true;
+	return false;
+}
+
+bool
+result_merge_contains(const struct result *merged, const struct result *result)
+{
+	if (result->rank_count == 0) {
+		char *id = identify(result);
+		bool contains = has_rank(merged, id);
+		free(id);
+		return contains;
+	}
+	for (size_t i = 0; i < result->rank_count; i++)
+		if (!has_rank(merged, result->ranks[i].id))
+			return false;
+	return true;
 }
 
 int

@@ -120,22 +120,57 @@ verdict_evaluate(struct result *result)
 	trust_evaluate(result);
 }
 
+const struct threshold *
+verdict_budget(const struct result *result, enum threshold_figure figure)
+{
+	for (size_t i = 0; i < result->threshold_count; i++) {
+		const struct threshold_outcome *outcome = &result->thresholds[i];
+		enum threshold_op op = outcome->threshold.op;
+		if (outcome->threshold.figure == figure && outcome->passed &&
+		    (op == THRESHOLD_LT || op == THRESHOLD_LE))
+			return &outcome->threshold;
+	}
+	return NULL;
+}
+
+/* Messages or connections were lost, and more than a budget allows, which covers the
+ * warm-up too. */
+static bool
+lost_something(const struct result *result)
+{
+	const struct threshold *budget = verdict_budget(result, THRESHOLD_LOST);
+	uint64_t lost = result_lost(&result->messages) + result_lost(&result->warmup);
+	uint64_t sent = result->messages.sent + result->warmup.sent;
+	if (budget != NULL)
+		return !compare(budget->op, of_all(budget, lost, sent), budget->limit);
+	return lost + result->connections.lost > 0;
+}
+
+static bool
+failed_to_connect(const struct result *result)
+{
+	const struct result_connections *c = &result->connections;
+	return verdict_budget(result, THRESHOLD_FAILED) == NULL &&
+	    (result_failed(c->failed) > 0 || c->first < c->requested);
+}
+
+/* Without the messages of sockets that a budget allows not to connect. */
 static bool
 is_cut_short(const struct result *result)
 {
-	return (double)(result->messages.sent + result->warmup.sent) <
-	    result_asked(result);
+	const struct result_connections *c = &result->connections;
+	double asked = result_asked(result);
+	if (verdict_budget(result, THRESHOLD_FAILED) != NULL && c->requested > 0)
+		asked *= (double)c->first / (double)c->requested;
+	return (double)(result->messages.sent + result->warmup.sent) < asked;
 }
 
 /* Also true for an interrupted run: it did not send everything that was planned. */
 static bool
 something_is_missing(const struct result *result)
 {
-	return result_lost(&result->messages) + result_lost(&result->warmup) +
-		result->messages.in_flight + result->warmup.in_flight +
-		result_failed(result->connections.failed) + result->connections.lost >
-	    0 ||
-	    result->connections.first < result->connections.requested ||
+	return lost_something(result) || failed_to_connect(result) ||
+	    result->messages.in_flight + result->warmup.in_flight > 0 ||
 	    result->messages.sent == 0 ||
 	    result->messages_due > result->messages.sent || is_cut_short(result);
 }

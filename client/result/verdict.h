@@ -11,8 +11,14 @@ void verdict_evaluate(struct result *result);
 struct threshold_outcome verdict_of_threshold(
     const struct threshold *threshold, const struct result *result);
 
-/* The worst of: 2 (wrong bytes), 1 (messages or connections lost or never made, or no
- * message sent), 99 (a threshold failed), 3 (not valid, with --strict), 0. */
+/* The first passed upper limit on a figure, which says how much of it is acceptable;
+ * NULL without one. */
+const struct threshold *verdict_budget(
+    const struct result *result, enum threshold_figure figure);
+
+/* The first that applies of: 2 (wrong bytes), 1 (messages or connections lost or never
+ * made, unless a budget on `lost` or `failed` allows it; or no message sent), 99 (a
+ * threshold failed), 3 (not valid, with --strict), 0. */
 int verdict_exit_status(const struct result *result);
 
 #endif

@@ -100,6 +100,61 @@ each_figure_is_judged_in_its_own_unit(void **state)
 	result_finish(&result);
 }
 
+/* 1,000 messages of which 2 were lost with a connection, and a failed attempt. */
+static void
+a_budget_that_passes_replaces_the_exit_status_of_a_loss(void **state)
+{
+	static const struct {
+		const char *text[2];
+		int status;
+	} cases[] = {
+		{ { "p99<5ms", "p99<5ms" }, 1 },
+		{ { "lost<1%", "p99<5ms" }, 1 }, /* the attempt failed */
+		{ { "lost<1%", "failed<=1" }, 0 },
+		{ { "failed<50%", "lost<=2" }, 0 },
+		{ { "failed<50%", "p99<5ms" }, 1 },
+		{ { "failed<=1", "lost<=1" }, 1 },
+		{ { "failed<=1", "lost>1" }, 1 }, /* not an upper limit */
+		{ { "failed<=1", "lost<0.1%" }, 1 },
+	};
+	struct result result = sample();
+	struct threshold_outcome outcomes[2];
+
+	(void)state;
+	result.connections.requested = result.connections.first = 2;
+	result.connections.attempted = 4;
+	result.connections.lost = 1;
+	result.connections.failed[CONNECT_FAILURE_REFUSED] = 1;
+	result.plan.duration_ns = 1;
+	result.thresholds = outcomes;
+	result.threshold_count = 2;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		for (int t = 0; t < 2; t++)
+			outcomes[t] = check(cases[i].text[t], &result);
+		if (verdict_exit_status(&result) != cases[i].status)
+			fail_msg("%s %s: %d", cases[i].text[0], cases[i].text[1],
+			    verdict_exit_status(&result));
+	}
+	/* Messages of the warm-up count too. */
+	outcomes[0] = check("lost<=2", &result);
+	outcomes[1] = check("failed<=1", &result);
+	assert_int_equal(verdict_exit_status(&result), 0);
+	result.warmup.sent = result.warmup.lost[MESSAGE_LOSS_RESET] = 1;
+	assert_int_equal(verdict_exit_status(&result), 1);
+	/* Without a duration each socket that connects sends all its messages. */
+	result.warmup.sent = result.warmup.lost[MESSAGE_LOSS_RESET] = 0;
+	result.plan.duration_ns = 0;
+	result.plan.messages = 1000;
+	result.plan.rank_connections = 2;
+	result.connections.first = 1;
+	assert_int_equal(verdict_exit_status(&result), 0);
+	result.plan.messages = 1001;
+	assert_int_equal(verdict_exit_status(&result), 1);
+	result.thresholds = NULL;
+	result.threshold_count = 0;
+	result_finish(&result);
+}
+
 static void
 wrong_and_failed_are_counts_or_percentages(void **state)
 {
@@ -196,6 +251,11 @@ rejects_a_malformed_threshold_with_the_expected_format(void **state)
 		const char *text, *expected;
 	} bad[] = {
 		{ "p99", "expected METRIC<LIMIT" },
+		{ "p99<1ns", "found \"1ns\", expected a duration" },
+		{ "p50<=0us", "found \"0us\", which no run can meet; expected at least 1us" },
+		{ "connect.max<0ms", "which no run can meet; expected at least 1us" },
+		{ "lost<0", "found \"0\", which no run can meet; expected <= or more" },
+		{ "wrong<0%", "found \"0%\", which no run can meet" },
 		{ "", "expected METRIC<LIMIT" },
 		{ "p1.2.3<1ms", "found metric \"p1.2.3\"" },
 		{ "p1000<1ms", "found metric \"p1000\"" },
@@ -321,6 +381,8 @@ main(void)
 		cmocka_unit_test(a_percentile_may_omit_its_decimal_point),
 		cmocka_unit_test(each_figure_is_judged_in_its_own_unit),
 		cmocka_unit_test(wrong_and_failed_are_counts_or_percentages),
+		cmocka_unit_test(
+		    a_budget_that_passes_replaces_the_exit_status_of_a_loss),
 		cmocka_unit_test(a_latency_threshold_without_values_fails),
 		cmocka_unit_test(lost_messages_count_as_infinitely_late),
 		cmocka_unit_test(
