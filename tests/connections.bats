@@ -147,3 +147,38 @@ start_reconciled_load() # ARG...
 	run -65 "$YODEL" merge -q 1.json all.json
 	[[ $output = *"all.json: contains the run of host "*" at 20"*", which another result contains too" ]]
 }
+
+@test "with -n a lost connection is replaced, and its remaining messages are sent" {
+	local load
+	for load in "" "--lockstep" "-p 2" "-R 200"; do
+		rm -f faulty_server.out
+		start_faulty_server close --connection 0 --message 1
+		# shellcheck disable=SC2086 # words are meant
+		run_yodel -c 2 -n 5 --size 64 $load "127.0.0.1:$FAULTY_SERVER_PORT"
+		[ "$status" = 1 ]
+		result_matches 'c["lost"] == 1 and c["reconnects"] == 1 and m["sent"] == 10 and lost >= 1'
+		end_spawned
+	done
+	rm -f faulty_server.out
+	start_faulty_server close --connection 0 --message 1
+	run_yodel -c 2 -n 5 --size 64 --no-reconnect "127.0.0.1:$FAULTY_SERVER_PORT"
+	[ "$status" = 1 ]
+	result_matches 'c["lost"] == 1 and c["reconnects"] == 0 and m["sent"] < 10'
+}
+
+@test "with -n a server that is gone, mute or closes at once ends the run" {
+	local fault
+	for fault in close-all silent; do
+		rm -f faulty_server.out
+		start_faulty_server $fault
+		run_yodel -c 2 -n 5 --size 64 --timeout 500ms --connect-timeout 1s \
+			"127.0.0.1:$FAULTY_SERVER_PORT"
+		[ "$status" = 1 ]
+		result_matches 'm["verified"] == 0 and c["lost"] >= 2'
+		end_spawned
+	done
+	start_closing_server reset --after 0.2 --accept 2
+	run_yodel -c 2 -n 9 --interval 300ms --size 64 --connect-timeout 1s "$ENDPOINT"
+	[ "$status" = 1 ]
+	result_matches 'm["verified"] >= 1 and c["failed"]["refused"] >= 2 and c["reconnects"] == 0'
+}

@@ -17,6 +17,14 @@
 #define FIRST_BACKOFF_NS UINT64_C(10000000)
 #define BACKOFF_DOUBLINGS_MAX 6
 
+/* Called before `failures` grows. */
+static void
+note_failure(const struct load_context *ctx, struct conn *conn)
+{
+	if (conn->failures == 0)
+		conn->failing_since_ns = ctx->times.now_ns;
+}
+
 /* Delay before the next attempt; doubles with each connection without an answer. */
 static uint64_t
 next_backoff_ns(struct conn *conn)
@@ -67,8 +75,31 @@ drop_due(struct load_context *ctx, struct conn *conn)
 }
 
 static void
+set_reconnecting(struct load_context *ctx, struct conn *conn, bool is_reconnecting)
+{
+	if (conn->is_reconnecting != is_reconnecting)
+		ctx->reconnecting += is_reconnecting ? 1 : -1U;
+	conn->is_reconnecting = is_reconnecting;
+}
+
+/* Without a duration the messages end the run: a connection to a server that is gone,
+ * or that never answers, would keep it from its end. */
+static bool
+is_hopeless(
+    const struct load_context *ctx, const struct conn *conn, enum conn_end reason)
+{
+	if (ctx->plan->duration_ns > 0)
+		return false;
+	if (reason == CONN_CLOSE_TIMEOUT && conn->received_ns <= conn->opened_ns)
+		return true;
+	return ctx->times.now_ns - conn->failing_since_ns >=
+	    ctx->plan->connect_timeout_ns;
+}
+
+static void
 connect_again(struct load_context *ctx, struct conn *conn, uint64_t delay_ns)
 {
+	set_reconnecting(ctx, conn, true);
 	conn->state = CONN_WAITING;
 	if (delay_ns > 0)
 		timer_wheel_set(&ctx->timer_wheel, conn_state_index(ctx, conn),
@@ -81,6 +112,7 @@ static void
 finish(struct load_context *ctx, struct conn *conn)
 {
 	drop_due(ctx, conn);
+	set_reconnecting(ctx, conn, false);
 	conn->state = CONN_DONE;
 	timer_wheel_clear(&ctx->timer_wheel, conn_state_index(ctx, conn));
 	ctx->unfinished--;
@@ -130,12 +162,15 @@ conn_close(struct load_context *ctx, struct conn *conn, enum conn_end reason)
 	bool was_open = conn->state == CONN_OPEN || conn->state == CONN_CLOSING;
 	uint64_t delay_ns = 0;
 	if (is_lost) {
+		note_failure(ctx, conn);
 		delay_ns = delay_after_loss(ctx, conn);
-		again = ctx->plan->reconnect;
+		again = ctx->plan->reconnect && !is_hopeless(ctx, conn, reason);
 		account_loss(ctx, conn, (enum message_loss)reason);
 	} else if (reason == CONN_CLOSE_CONNECT_FAILED) {
+		note_failure(ctx, conn);
 		delay_ns = next_backoff_ns(conn);
-		again = conn->was_established && ctx->plan->reconnect;
+		again = conn->was_established && ctx->plan->reconnect &&
+		    !is_hopeless(ctx, conn, reason);
 	} else {
 		count_close(ctx, conn, reason);
 	}
@@ -253,6 +288,7 @@ on_established(struct load_context *ctx, struct conn *conn)
 {
 	ctx->connects.pending--;
 	conn->was_established = true;
+	set_reconnecting(ctx, conn, false);
 	conn->state = CONN_OPEN;
 	conn->state_since_ns = conn->received_ns = conn->ready_ns = ctx->times.now_ns;
 	conn->sent_on_connection = conn->own_us = 0;

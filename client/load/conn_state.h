@@ -34,6 +34,7 @@ struct conn {
 	uint64_t received_ns; /* last received byte, or established */
 	uint64_t ready_ns;    /* could take a message since: established, a slot of
 				 --pipeline became free, or room in the socket */
+	uint64_t failing_since_ns; /* the first of `failures` */
 	struct stream stream;
 	uint32_t in_flight;    /* messages started and not answered */
 	uint32_t due;          /* messages due and not started */
@@ -48,10 +49,11 @@ struct conn {
 	bool is_ready;      /* is in the list of ctx->ready */
 	bool connect_started; /* has started to connect at least once */
 	bool was_established;
-	bool is_write_shut; /* our sending side */
-	bool expires;       /* its lifetime is over: starts no new message */
-	bool is_paused;     /* --slow-read: does not read until its timer expires */
-	bool is_blocked;    /* the socket has not taken all that was to be sent */
+	bool is_reconnecting; /* counts in ctx->reconnecting */
+	bool is_write_shut;   /* our sending side */
+	bool expires;         /* its lifetime is over: starts no new message */
+	bool is_paused;       /* --slow-read: does not read until its timer expires */
+	bool is_blocked;      /* the socket has not taken all that was to be sent */
 };
 
 static inline uint32_t

@@ -97,12 +97,13 @@ struct load_context {
 	struct pacer arrivals;
 	uint32_t next_arrival; /* connection that takes the next arrival */
 
-	bool is_running;     /* between the start and the end */
-	bool is_stopped;     /* after the end: nothing more becomes due */
-	bool is_dropping;    /* messages that are due but unsent are dropped */
-	uint32_t unfinished; /* connections that are not DONE */
-	uint64_t in_flight;  /* messages, of all connections */
-	uint64_t round;      /* lockstep: the next round */
+	bool is_running;       /* between the start and the end */
+	bool is_stopped;       /* after the end: nothing more becomes due */
+	bool is_dropping;      /* messages that are due but unsent are dropped */
+	uint32_t unfinished;   /* connections that are not DONE */
+	uint32_t reconnecting; /* closed, and not yet open again */
+	uint64_t in_flight;    /* messages, of all connections */
+	uint64_t round;        /* lockstep: the next round */
 };
 
 #endif

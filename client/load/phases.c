@@ -90,7 +90,8 @@ start_round(struct load_context *ctx, uint64_t round)
 {
 	for (uint32_t i = ctx->active.count; i > 0; i--) {
 		struct conn *conn = &ctx->conns[ctx->active.list[i - 1]];
-		if (conn->scheduled < round) {
+		/* With a number of messages each connection sends all of them. */
+		if (conn->scheduled < round && ctx->plan->messages == 0) {
 			sequence_seek(ctx->sequence, conn_state_number(ctx, conn),
 			    &conn->send, round);
 			conn->answers.cursor = conn->send;
@@ -103,12 +104,22 @@ start_round(struct load_context *ctx, uint64_t round)
 	ctx->round = round + 1;
 }
 
+/* A round is over when its answers are there. With a number of messages, the next one
+ * waits for connections that were lost. */
+static bool
+is_between_rounds(const struct load_context *ctx)
+{
+	return ctx->in_flight == 0 &&
+	    (ctx->plan->messages == 0 || ctx->reconnecting == 0);
+}
+
 static void
 step_lockstep(struct load_context *ctx)
 {
 	struct control_block *control_block = ctx->control_block;
 	uint64_t done = ctx->unfinished == 0 ? UINT64_MAX : ctx->round;
-	if (ctx->in_flight == 0 && counters_get(&ctx->counters->rounds_done) < done) {
+	if (is_between_rounds(ctx) &&
+	    counters_get(&ctx->counters->rounds_done) < done) {
 		counters_set(&ctx->counters->rounds_done, done);
 		if (ctx->plan->processes > 1)
 			notify_parent(ctx);
@@ -116,7 +127,7 @@ step_lockstep(struct load_context *ctx)
 			atomic_store(&control_block->round, ctx->round);
 	}
 	uint64_t round = atomic_load(&control_block->round);
-	if (ctx->is_running && round >= ctx->round && ctx->in_flight == 0)
+	if (ctx->is_running && round >= ctx->round && is_between_rounds(ctx))
 		start_round(ctx, round);
 }
 
@@ -269,7 +280,7 @@ phases_next_ns(const struct load_context *ctx)
 		    ? start_ns
 		    : UINT64_MAX;
 	if (ctx->plan->load == PLAN_LOCKSTEP && ctx->active.count > 0 &&
-	    ctx->in_flight == 0 &&
+	    is_between_rounds(ctx) &&
 	    counters_get(&ctx->counters->rounds_done) < ctx->round)
 		return 0; /* a round without answers is over at once */
 	return arrival_ns < end_ns && ctx->active.count > 0 ? arrival_ns : end_ns;

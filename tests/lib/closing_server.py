@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""closing_server.py END [--after SECONDS] - echoes, and ends each connection in its own way.
+"""closing_server.py END [OPTION...] - echoes, and ends each connection in its own way.
 
 Prints its port on stdout, then serves until it is terminated. END is what follows the
 peer's FIN, or with --after what happens to a connection that is idle for so long:
@@ -7,6 +7,8 @@ peer's FIN, or with --after what happens to a connection that is idle for so lon
   fin      the connection is closed in order
   reset    it is reset
   silence  nothing: the connection stays open on this side
+
+With --accept N the server refuses connections after the first N.
 """
 import argparse
 import asyncio
@@ -21,6 +23,9 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport):
         self.transport = transport
+        self.options.accept -= 1
+        if self.options.accept == 0:
+            self.options.server.close()
         self.wait()
 
     def wait(self):
@@ -58,6 +63,7 @@ async def serve(options):
     server = await asyncio.get_running_loop().create_server(
         lambda: Connection(options), options.address, options.port, backlog=4096
     )
+    options.server = server
     print(server.sockets[0].getsockname()[1], flush=True)
     await asyncio.Event().wait()
 
@@ -68,6 +74,7 @@ def main():
     )
     parser.add_argument("end", choices=["fin", "reset", "silence"])
     parser.add_argument("--after", type=float, default=0)
+    parser.add_argument("--accept", type=int, default=-1)
     parser.add_argument("--address", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0)
     asyncio.run(serve(parser.parse_args()))
