@@ -1,4 +1,5 @@
 /* yodel: the load client. The first word names the command; without one it is "run". */
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,23 +22,27 @@ static const struct {
 	{ "calibrate", cmd_calibrate },
 };
 
-/* A target has a port; a first word without one is probably a mistyped command. */
-static const char *
-suggested_command(const char *word)
+/* A target has a port: a first word without one is no target. */
+static void
+refuse_command(const char *word)
 {
 	const char *names[sizeof(commands) / sizeof(commands[0]) + 1] = { NULL };
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		names[i] = commands[i].name;
-	return strchr(word, ':') == NULL ? suggest_nearest(word, names) : NULL;
+	const char *nearest = suggest_nearest(word, names);
+	if (nearest != NULL)
+		log_errorx(
+		    "unknown command \"%s\"; did you mean \"%s\"?", word, nearest);
+	else
+		log_errorx(
+		    "no such command \"%s\"; expected a command (see --help) or a target HOST:PORT",
+		    word);
 }
 
-int
-main(int argc, char **argv)
+/* One of the commands, or "run" for options and targets. */
+static int
+run_command(int argc, char **argv)
 {
-	resources_ignore_sigxfsz();
-	resources_reserve_streams();
-	log_detect_journal();
-	log_set_name("yodel", NULL);
 	for (size_t i = 0; argc > 1 && i < sizeof(commands) / sizeof(commands[0]);
 	     i++) {
 		if (strcmp(argv[1], commands[i].name) != 0)
@@ -47,9 +52,25 @@ main(int argc, char **argv)
 		log_set_name(program, NULL);
 		return commands[i].main(argc - 1, argv + 1);
 	}
-	const char *name = argc > 1 ? suggested_command(argv[1]) : NULL;
-	if (name == NULL)
+	if (argc < 2 || argv[1][0] == '-' || strchr(argv[1], ':') != NULL)
 		return cmd_run(argc, argv);
-	log_errorx("unknown command \"%s\"; did you mean \"%s\"?", argv[1], name);
+	refuse_command(argv[1]);
 	return EX_USAGE;
+}
+
+int
+main(int argc, char **argv)
+{
+	resources_ignore_sigxfsz();
+	resources_reserve_streams();
+	log_detect_journal();
+	log_set_name("yodel", NULL);
+	int status = run_command(argc, argv);
+	bool failed_before = status == EX_OSERR || status == EX_IOERR;
+	/* Of what a command has printed nothing may be missing. */
+	if ((fflush(stdout) != 0 || ferror(stdout)) && !failed_before) {
+		log_errorx("cannot write to stdout");
+		return EX_OSERR;
+	}
+	return status;
 }

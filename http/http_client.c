@@ -18,6 +18,7 @@
 #define LATE_READS 64
 #define ADDRESSES_MAX 4 /* of a name, tried in turn */
 #define HOST_MAX 256
+#define SERVER_MAX 1024 /* bytes of a server and a target */
 #define DIGITS "0123456789"
 
 static const char unix_prefix[] = "unix:";
@@ -205,26 +206,61 @@ http_client_exchange(
 	return 0;
 }
 
-/* Connects to the HOST:PORT at the front of `url`. The first address that accepts, or
- * -1 with errno and the error. */
+/* Connects to the first address that accepts: each of those left gets its share of the
+ * time that is left. A descriptor, or -1 with errno and one line that names each
+ * address with its error. */
+static int
+connect_addresses(const struct address *addresses, int count, uint64_t deadline_ns,
+    char *error, size_t error_size)
+{
+	char name[ADDRESS_TEXT_MAX];
+	int n = snprintf(error, error_size, "cannot connect: ");
+	size_t length = (size_t)n < error_size ? (size_t)n : error_size - 1;
+	errno = ETIMEDOUT;
+	for (int i = 0; i < count; i++) {
+		uint64_t share_ns = time_left(deadline_ns) / (uint64_t)(count - i);
+		int fd = connect_tcp(
+		    &addresses[i], share_ns > NS_PER_MS ? share_ns : NS_PER_MS);
+		if (fd >= 0)
+			return fd;
+		int saved = errno;
+		n = count == 1
+		    ? snprintf(error + length, error_size - length, "%s",
+			  connect_error_text(saved))
+		    : snprintf(error + length, error_size - length, "%s%s: %s",
+			  i > 0 ? "; " : "", address_format(&addresses[i], name),
+			  connect_error_text(saved));
+		length += (size_t)n < error_size - length ? (size_t)n
+							  : error_size - length - 1;
+		errno = saved;
+	}
+	return -1;
+}
+
+/* Connects to the HOST:PORT at the front of `url`. A descriptor, or -1 with errno and
+ * the error. */
 static int
 connect_host(const char *url, uint64_t deadline_ns, char *error, size_t error_size)
 {
 	char host[HOST_MAX];
 	struct address addresses[ADDRESSES_MAX];
-	snprintf(host, sizeof(host), "%.*s", (int)strcspn(url, "/"), url);
+	size_t length = strcspn(url, "/");
+	if (length >= sizeof(host)) {
+		snprintf(error, error_size,
+		    "found the host \"%.40s...\", expected less than %d bytes", url,
+		    HOST_MAX);
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	memcpy(host, url, length);
+	host[length] = '\0';
 	int count = address_resolve(host, addresses, ADDRESSES_MAX, error, error_size);
 	if (count < 1) {
 		errno = EADDRNOTAVAIL;
 		return -1;
 	}
-	int fd = -1;
-	errno = ETIMEDOUT;
-	for (int i = 0; fd < 0 && i < count && clock_now_ns() < deadline_ns; i++)
-		fd = connect_tcp(&addresses[i], time_left(deadline_ns));
-	if (fd < 0)
-		snprintf(error, error_size, "cannot connect: %s", strerror(errno));
-	else
+	int fd = connect_addresses(addresses, count, deadline_ns, error, error_size);
+	if (fd >= 0)
 		fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
 	return fd;
 }
@@ -257,13 +293,20 @@ http_client_send(const struct http_client_request *request,
 {
 	uint64_t deadline_ns = clock_now_ns() + request->timeout_ns;
 	const char *target = request->target;
+	if (strlen(request->server) + strlen(target) > SERVER_MAX) {
+		snprintf(error, error_size,
+		    "found a URL of %zu bytes, expected at most %d",
+		    strlen(request->server) + strlen(target), SERVER_MAX);
+		errno = ENAMETOOLONG;
+		return HTTP_CLIENT_NOT_CONNECTED;
+	}
 	int fd =
 	    connect_server(request->server, deadline_ns, &target, error, error_size);
 	if (fd < 0)
 		return HTTP_CLIENT_NOT_CONNECTED;
-	char text[512];
+	char text[SERVER_MAX + 128];
 	snprintf(text, sizeof(text),
-	    "%s %.400s HTTP/1.0\r\nHost: yodeld\r\nConnection: close\r\n"
+	    "%.8s %s HTTP/1.0\r\nHost: yodeld\r\nConnection: close\r\n"
 	    "Content-Length: 0\r\n\r\n",
 	    request->method, target);
 	int rc = http_client_exchange(fd, text, deadline_ns, ret);

@@ -1,6 +1,7 @@
 #include "net/address.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <string.h>
@@ -144,6 +145,21 @@ address_parse(const char *text, struct address *ret, char *error, size_t error_s
 }
 
 static int
+resolver_errno(int status)
+{
+	switch (status) {
+	case EAI_AGAIN:
+	case EAI_FAIL:
+	case EAI_SYSTEM:
+		return EAGAIN;
+	case EAI_MEMORY:
+		return ENOMEM;
+	default:
+		return ENOENT;
+	}
+}
+
+static int
 resolve_name(const struct parts *parts, struct address *ret, int max, char *error,
     size_t error_size)
 {
@@ -157,6 +173,7 @@ resolve_name(const struct parts *parts, struct address *ret, int max, char *erro
 	if (status != 0) {
 		snprintf(error, error_size, "cannot resolve host \"%s\": %s",
 		    parts->host, gai_strerror(status));
+		errno = resolver_errno(status);
 		return -1;
 	}
 	for (struct addrinfo *at = list; at != NULL && count < max; at = at->ai_next) {
@@ -176,6 +193,7 @@ address_resolve(
 {
 	struct parts parts = { 0 };
 	struct address numeric;
+	errno = EINVAL;
 	if (split(text, &parts, error, error_size) < 0)
 		return -1;
 	if (parts.host[0] != '\0' && set_numeric(&parts, &numeric) == 0) {
@@ -187,6 +205,7 @@ address_resolve(
 		snprintf(error, error_size,
 		    "found \"%s\" in \"%s\", expected an IPv6 address", parts.host,
 		    text);
+		errno = EINVAL;
 		return -1;
 	}
 	return resolve_name(&parts, ret, max, error, error_size);

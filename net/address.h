@@ -31,7 +31,8 @@ int address_parse(const char *text, struct address *ret, char *error, size_t err
 
 /* Also resolves names (getaddrinfo(3): may block, start-up only); ":port" is this host.
  * Writes at most `max` addresses, in the resolver's order, and returns their number, or
- * -1 with the error. */
+ * -1 with the error and errno: EAGAIN if no name server answers, ENOMEM, ENOENT for a
+ * name without an address, EINVAL for a malformed text. */
 int address_resolve(const char *text, struct address *ret, int max, char *error,
     size_t error_size) __attribute__((warn_unused_result));
 

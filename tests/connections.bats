@@ -182,3 +182,73 @@ start_reconciled_load() # ARG...
 	[ "$status" = 1 ]
 	result_matches 'm["verified"] >= 1 and c["failed"]["refused"] >= 2 and c["reconnects"] == 0'
 }
+
+# Runs a command where the resolver knows these hosts and no name server answers.
+with_hosts() # HOSTS COMMAND [ARG...]
+{
+	printf '%b' "$1" >hosts
+	shift
+	printf 'nameserver 127.0.0.1\noptions timeout:1 attempts:1\n' >resolv.conf
+	printf 'hosts: files dns\n' >nsswitch.conf
+	unshare -m sh -c '
+		for file in hosts resolv.conf nsswitch.conf; do
+			[ -e "/etc/$file" ] || : >"/etc/$file"
+			mount --bind $file "$(readlink -f /etc/$file)" || exit 1
+		done
+		exec "$@"' sh "$@"
+}
+
+@test "a name with several addresses: attempts and errors of each are told" {
+	needs root
+	# The resolver puts 127.0.0.1 first, where nothing listens.
+	start_closing_server fin --address 127.0.0.77
+	local port=${ENDPOINT##*:}
+	run -0 with_hosts '127.0.0.77 peer.test\n127.0.0.1 peer.test\n' \
+		"$YODEL" -c 3 -n 4 --size 64 --json result.json --html page.html "peer.test:$port"
+	echo "$output"
+	result_matches '[a["address"] for a in r["addresses"]] == ["127.0.0.1:'"$port"'", "127.0.0.77:'"$port"'"]'
+	result_matches '[(a["attempted"], a["established"], a["failed"]["refused"], a["last_error"])
+		for a in r["addresses"]] == [(3, 0, 3, "Connection refused"), (3, 3, 0, "")]'
+	result_matches 'c["failed"]["refused"] == 0 and c["established"] == 3'
+	[[ $output = *"peer.test:$port at 127.0.0.77:$port: 3 of 3 attempts established"* ]]
+	[[ $output = *"peer.test:$port at 127.0.0.1:$port: 0 of 3 attempts established, 3 refused: Connection refused"* ]]
+	grep -q "at 127.0.0.1:$port: 0 of 3 attempts established" page.html
+	end_spawned
+	run -1 with_hosts '127.0.0.77 peer.test\n127.0.0.78 peer.test\n' \
+		"$YODEL" -c 1 -n 1 --json result.json "peer.test:$port"
+	result_matches 'sum(a["failed"]["refused"] for a in r["addresses"]) == 2 and c["failed"]["refused"] == 1'
+	[[ $output = *"at 127.0.0.78:$port: 0 of 1 attempts established, 1 refused: Connection refused"* ]]
+	[[ $output = *"at 127.0.0.77:$port: 0 of 1 attempts established, 1 refused: Connection refused"* ]]
+}
+
+@test "a name server that does not answer is a failure of the system, not of usage" {
+	needs root
+	run with_hosts '127.0.0.1 localhost\n' "$YODEL" -n 1 name.test:80
+	[ "$status" = 71 ]
+	[[ $output = *'cannot resolve host "name.test": '* ]]
+	run with_hosts '127.0.0.1 localhost\n' "$YODEL" talk name.test:80
+	[ "$status" = 71 ]
+}
+
+@test "an output that cannot be written is an error of every command" {
+	start_closing_server fin
+	"$YODEL" -q -c 1 -n 3 --size 64 --json a.json "$ENDPOINT"
+	"$YODEL" -q -c 1 -n 3 --size 64 --json b.json "$ENDPOINT"
+	run -71 bash -c '"$YODEL" compare a.json b.json >/dev/full'
+	[ "$output" = "yodel compare: cannot write to stdout" ]
+	run -71 bash -c '"$YODEL" merge a.json b.json >/dev/full'
+	run -71 bash -c '"$YODEL" report a.json >/dev/full'
+	run -71 bash -c '"$YODEL" -c 1 -n 1 '"$ENDPOINT"' >/dev/full'
+}
+
+@test "-f - reads the messages from stdin, and a word that is no target is no command" {
+	start_closing_server fin
+	printf 'one\ntwo\n' | "$YODEL" -q -c 2 -n 2 -f - --json result.json "$ENDPOINT"
+	result_matches 'm["verified"] == 4 and r["bytes"]["sent"] == 12 and r["plan"]["message"] == "lines of stdin"'
+	run -64 "$YODEL" -f - -d 1s --search 'p99<1s' "$ENDPOINT"
+	[[ $output = *"it cannot read the messages from stdin" ]]
+	run -64 "$YODEL" foo
+	[ "$output" = 'yodel: no such command "foo"; expected a command (see --help) or a target HOST:PORT' ]
+	run -69 "$YODEL" --ledger "http://$(printf 'a%.0s' {1..300}):80" "$ENDPOINT"
+	[[ $output = *"expected less than 256 bytes" ]]
+}

@@ -73,7 +73,7 @@ parse(struct talk *talk, int argc, char **argv)
 		.intro =
 		    "Sends each line and prints what comes back. At the end of the input (Ctrl-D) it stops sending, reads the replies that are still due and closes.",
 		.notes =
-		    "Exit status: 0 closed in order, 1 not connected or connection lost, 64 usage.",
+		    "Exit status: 0 closed in order, 1 not connected or connection lost, 64 usage, 71 no name server.",
 		.rows = rows,
 	};
 	talk->target = options_parse(&command, argc, argv, talk)[0];
@@ -88,8 +88,9 @@ connect_any(struct talk *talk)
 	int count = address_resolve(
 	    talk->target, addresses, ADDRESSES_MAX, error, sizeof(error));
 	if (count < 0) {
+		bool failed = errno == EAGAIN || errno == ENOMEM;
 		log_errorx("%s", error);
-		return EX_USAGE;
+		return failed ? EX_OSERR : EX_USAGE;
 	}
 	int errors[ADDRESSES_MAX];
 	for (int i = 0; i < count; i++) {
@@ -100,8 +101,8 @@ connect_any(struct talk *talk)
 	}
 	/* Failures are reported only when no address accepts. */
 	for (int i = 0; i < count; i++) {
-		errno = errors[i];
-		log_error("%s", address_format(&addresses[i], name));
+		log_errorx("%s: %s", address_format(&addresses[i], name),
+		    connect_error_text(errors[i]));
 	}
 	return EXIT_LOST;
 }

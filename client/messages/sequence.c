@@ -87,7 +87,8 @@ fail_read(const struct plan *plan, char *error)
 static int
 read_file(struct sequence *sequence, const struct plan *plan, char *error)
 {
-	FILE *file = fopen(plan->file, "re");
+	bool is_stdin = strcmp(plan->file, "-") == 0;
+	FILE *file = is_stdin ? stdin : fopen(plan->file, "re");
 	char *line = NULL;
 	size_t size = 0;
 	ssize_t n;
@@ -107,7 +108,8 @@ read_file(struct sequence *sequence, const struct plan *plan, char *error)
 		rc = EX_USAGE;
 	}
 	free(line);
-	fclose(file);
+	if (!is_stdin)
+		fclose(file);
 	return rc;
 }
 

@@ -1,5 +1,6 @@
 #include "client/plan/plan.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -101,8 +102,12 @@ check_targets(struct plan *plan, char *error)
 		target->text = plan->target_texts.items[i];
 		int n = address_resolve(target->text, target->addresses,
 		    PLAN_TARGET_ADDRESSES_MAX, why, sizeof(why));
-		if (n < 0)
-			return refuse(error, "%s", why);
+		if (n < 0) {
+			/* Without a name server the system fails, not the usage. */
+			bool failed = errno == EAGAIN || errno == ENOMEM;
+			refuse(error, "%s", why);
+			return failed ? EX_OSERR : EX_USAGE;
+		}
 		if (address_port(&target->addresses[0]) == 0)
 			return refuse(error,
 			    "target \"%s\": expected a port from 1 to 65535",
@@ -297,6 +302,9 @@ check_search(struct plan *plan, char *error)
 	if (plan->ledgers.count > 0 || plan->hlog != NULL)
 		return refuse(error,
 		    "--search makes several runs: it cannot be used with --ledger or --hlog");
+	if (plan->file != NULL && strcmp(plan->file, "-") == 0)
+		return refuse(error,
+		    "--search makes several runs: it cannot read the messages from stdin");
 	if (plan->duration_ns == 0)
 		return refuse(
 		    error, "--search requires --duration, the length of a step");

@@ -60,7 +60,7 @@ static const struct option_row rows[] = {
 	{ "message", 'm', "TEXT", OPTION_LIST, AT(texts), .heading = "Messages and answers:",
 	    .help = "add a message to the sequence (repeatable)" },
 	{ "file", 'f', "FILE", OPTION_TEXT, AT(file),
-	    .help = "read the sequence from a file, one message per line" },
+	    .help = "read the sequence from a file, one message per line (- is stdin)" },
 	{ "size", 0, "N[:M]", OPTION_TEXT, AT(size_text),
 	    .help = "generate payloads of N (to M) bytes, different on each connection" },
 	{ "escapes", 'e', NULL, OPTION_FLAG, AT(escapes),

@@ -34,6 +34,8 @@ message_text(const struct plan *plan)
 		return xasprintf("seeded payload of %llu bytes", min);
 	if (plan->payload)
 		return xasprintf("seeded payload of %llu to %llu bytes", min, max);
+	if (plan->file != NULL && strcmp(plan->file, "-") == 0)
+		return xstrdup("lines of stdin");
 	if (plan->file != NULL)
 		return xasprintf("file %s", shown);
 	if (plan->texts.count == 0)
