@@ -252,3 +252,56 @@ with_hosts() # HOSTS COMMAND [ARG...]
 	run -69 "$YODEL" --ledger "http://$(printf 'a%.0s' {1..300}):80" "$ENDPOINT"
 	[[ $output = *"expected less than 256 bytes" ]]
 }
+
+# Runs commands in a network namespace with four local ports, one of them reserved, and a
+# server at 10.9.9.1.
+with_few_ports() # COMMANDS
+{
+	unshare -n sh -ec '
+		ip link set lo up
+		ip address add 10.9.9.1/32 dev lo
+		echo 40000 40003 >/proc/sys/net/ipv4/ip_local_port_range
+		echo 40002 >/proc/sys/net/ipv4/ip_local_reserved_ports
+		"$0" fin --address 10.9.9.1 --port 7777 >server.out &
+		for i in $(seq 500); do [ -s server.out ] && break; sleep 0.05; done
+		status=0
+		eval "$1" || status=$?
+		kill $!
+		exit $status' "$BATS_TEST_DIRNAME/lib/closing_server.py" "$1"
+}
+
+@test "a lack of local ports is a failure of its own, also in the preflight" {
+	needs root
+	run -1 with_few_ports '"$YODEL" -c 6 -n 1 --size 64 --skip-preflight --json result.json 10.9.9.1:7777'
+	result_matches 'c["failed"]["no_port"] == 3 == 6 - c["established"] and c["failed"]["other"] == 0'
+	[[ $output = *"3 failed (3 no_port)"*"no local port is free"* ]]
+	run -71 with_few_ports '"$YODEL" -c 6 -n 1 10.9.9.1:7777'
+	[[ $output = *"with 3 ports (1 more are reserved) to 1 target provide 3"* ]]
+	# A source address that is not local is no lack of ports.
+	run -1 with_few_ports '"$YODEL" -c 1 -n 1 --source-ip 10.66.0.1 --skip-preflight --json result.json 10.9.9.1:7777'
+	result_matches 'c["failed"]["other"] == 1'
+	[[ $output = *"the source address is not an address of this machine"* ]]
+}
+
+@test "a prohibited destination is unreachable" {
+	needs root
+	run -1 unshare -n sh -ec '
+		ip link set lo up
+		ip route add prohibit 10.8.0.0/16
+		ip -6 route add prohibit 2001:db8::/32 dev lo
+		exec "$YODEL" -c 2 -n 1 --json result.json 10.8.0.1:7 "[2001:db8::1]:7"'
+	result_matches 'c["failed"]["unreachable"] == 2 and c["failed"]["other"] == 0'
+	[[ $output = *"prohibited by a firewall or route"* ]]
+}
+
+@test "a budget for losses that is met replaces the exit status" {
+	start_faulty_server close --connection 0 --message 1
+	run_yodel -c 2 -n 20 --size 64 --threshold 'lost<10%' "127.0.0.1:$FAULTY_SERVER_PORT"
+	[ "$status" = 0 ]
+	[[ $output = *"ok: 39 messages on 2 connections, every byte verified; 1 message and 1 connection lost (allowed: lost<10%)"* ]]
+	end_spawned
+	rm faulty_server.out
+	start_faulty_server close --connection 0 --message 1
+	run_yodel -c 2 -n 20 --size 64 --threshold 'lost<1%' "127.0.0.1:$FAULTY_SERVER_PORT"
+	[ "$status" = 1 ]
+}

@@ -86,17 +86,41 @@ check_ports(struct check *check)
 	const struct plan *plan = check->plan;
 	uint64_t each = check->facts->ports * plan->target_count;
 	uint64_t sources = source_count(plan), room = each * sources;
-	if (check->facts->ports == 0 || plan->rank_connections <= room)
+	uint64_t reserved = check->facts->ports_reserved;
+	char besides[64] = "";
+	if ((each == 0 && reserved == 0) || plan->rank_connections <= room)
 		return;
-	uint64_t missing = (plan->rank_connections + each - 1) / each;
+	uint64_t missing = each > 0 ? (plan->rank_connections + each - 1) / each : 0;
+	if (reserved > 0)
+		snprintf(besides, sizeof(besides), " (%" PRIu64 " more are reserved)",
+		    reserved);
 	add_finding(check, true,
 	    "%u connections need as many local ports, but %" PRIu64
-	    " source address%s with %" PRIu64 " ports to %u target%s provide %" PRIu64
-	    "; fix: --source-ip (%" PRIu64
-	    " addresses), more targets, or sysctl -w net.ipv4.ip_local_port_range=\"1024 65535\"",
+	    " source address%s with %" PRIu64 " ports%s to %u target%s provide %" PRIu64
+	    "; fix: --source-ip (%" PRIu64 " addresses), more targets, or sysctl -w %s",
 	    plan->rank_connections, sources, sources > 1 ? "es" : "",
-	    check->facts->ports, plan->target_count, plan->target_count > 1 ? "s" : "",
-	    room, missing);
+	    check->facts->ports, besides, plan->target_count,
+	    plan->target_count > 1 ? "s" : "", room, missing,
+	    reserved > check->facts->ports
+		? "net.ipv4.ip_local_reserved_ports=\"\""
+		: "net.ipv4.ip_local_port_range=\"1024 65535\"");
+}
+
+/* Sockets in TIME_WAIT keep their ports for a minute, each for one destination, which
+ * is not known. On loopback the kernel reuses them earlier. */
+static void
+check_ports_waiting(struct check *check)
+{
+	const struct plan *plan = check->plan;
+	uint64_t waiting = check->facts->time_wait;
+	uint64_t room = check->facts->ports * plan->target_count * source_count(plan);
+	if (is_local(plan) || plan->rank_connections > room ||
+	    plan->rank_connections + waiting <= room)
+		return;
+	add_finding(check, false,
+	    "%u connections need as many local ports: of %" PRIu64 ", up to %" PRIu64
+	    " are in TIME_WAIT, and some connects may find none; fix: wait a minute, or --source-ip",
+	    plan->rank_connections, room, waiting);
 }
 
 static void
@@ -201,17 +225,29 @@ int
 preflight_fit_processes(struct plan *plan, char *error)
 {
 	uint64_t limit = resources_descriptor_limit();
+	uint64_t least = UINT64_MAX, connections = 0;
+	uint32_t best = 0;
 	for (uint32_t n = plan->processes; n <= PLAN_PROCESSES_MAX; n++) {
 		uint64_t each = (plan->rank_connections + n - 1) / n;
 		/* A process inherits the wake descriptors of all processes. */
-		if (each + n + RESERVED > limit)
+		uint64_t needed = each + n + RESERVED;
+		if (needed <= limit) {
+			plan->processes = n;
+			return 0;
+		}
+		if (needed >= least)
 			continue;
-		plan->processes = n;
-		return 0;
+		least = needed;
+		best = n;
+		connections = each;
 	}
 	snprintf(error, PLAN_ERROR_MAX,
-	    "%u connections need more descriptors than %d processes may open with a limit of %llu each; fix: ulimit -Hn 1048576",
-	    plan->rank_connections, PLAN_PROCESSES_MAX, (unsigned long long)limit);
+	    "%u connections in %u load processes need %" PRIu64
+	    " descriptors in each: %" PRIu64
+	    " connections, %u to wake the processes, %d others; the limit is %" PRIu64
+	    "; fix: ulimit -Hn %" PRIu64,
+	    plan->rank_connections, best, least, connections, best, RESERVED, limit,
+	    least);
 	return -1;
 }
 
@@ -227,6 +263,7 @@ preflight_check(const struct plan *plan, const struct preflight_facts *facts,
 	};
 	check_files(&check);
 	check_ports(&check);
+	check_ports_waiting(&check);
 	check_sources(&check);
 	check_memory(&check);
 	check_tcp(&check);
@@ -241,7 +278,10 @@ preflight_read(const struct plan *plan, struct preflight_facts *ret)
 {
 	struct address nonlocal;
 	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), tcp_pages[3];
-	*ret = (struct preflight_facts){ .ports = source_address_ports() };
+	uint32_t reserved;
+	*ret = (struct preflight_facts){ .ports = source_address_ports(&reserved) };
+	ret->ports_reserved = reserved;
+	ret->time_wait = procfs_word("/proc/self/net/sockstat", "TCP:", " tw ");
 	ret->files_max = procfs_number("/proc/sys/fs/file-max");
 	ret->files_used = procfs_number("/proc/sys/fs/file-nr");
 	ret->memory_bytes = resources_available_memory(&ret->memory_limit_bytes);

@@ -19,6 +19,8 @@ struct preflight_facts {
 	uint64_t files_max; /* fs.file-max */
 	uint64_t files_used;
 	uint64_t ports;              /* per source address and destination */
+	uint64_t ports_reserved;     /* in the range, besides */
+	uint64_t time_wait;          /* sockets in TIME_WAIT, to any destination */
 	uint64_t memory_bytes;       /* available */
 	uint64_t memory_limit_bytes; /* of the control group, if that is the reason */
 	uint64_t tcp_bytes; /* in the queues of all sockets: net.ipv4.tcp_mem */

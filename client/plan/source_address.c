@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -18,15 +19,50 @@
  * more than half of them in use, a connect() takes milliseconds. */
 #define PORTS_USED 0.4
 #define NONLOCAL_CHECKS_MAX 256 /* addresses checked before the run */
+#define RESERVED_MAX 65536      /* bytes of ip_local_reserved_ports */
 
 uint32_t
-source_address_ports(void)
+source_address_reserved(uint32_t first, uint32_t last, const char *list)
+{
+	uint32_t reserved = 0;
+	while (*list != '\0') {
+		char *end;
+		unsigned long low = strtoul(list, &end, 10), high = low;
+		if (end == list)
+			break;
+		if (*end == '-')
+			high = strtoul(end + 1, &end, 10);
+		low = low < first ? first : low;
+		high = high > last ? last : high;
+		if (low <= high)
+			reserved += (uint32_t)(high - low + 1);
+		list = *end == ',' ? end + 1 : end;
+	}
+	return reserved;
+}
+
+/* 0 if the file cannot be read. */
+static uint32_t
+read_reserved(uint32_t first, uint32_t last)
+{
+	char list[RESERVED_MAX];
+	procfs_read("/proc/sys/net/ipv4/ip_local_reserved_ports", list, sizeof(list));
+	return source_address_reserved(first, last, list);
+}
+
+uint32_t
+source_address_ports(uint32_t *ret_reserved)
 {
 	uint64_t range[2];
 	procfs_numbers("/proc/sys/net/ipv4/ip_local_port_range", range, 2);
-	if (range[1] == 0 || range[1] < range[0])
-		return 60999 - 32768 + 1; /* the kernel's default */
-	return (uint32_t)(range[1] - range[0] + 1);
+	if (range[1] == 0 || range[1] < range[0] || range[1] > UINT16_MAX) {
+		range[0] = 32768; /* the kernel's default */
+		range[1] = 60999;
+	}
+	uint32_t reserved = read_reserved((uint32_t)range[0], (uint32_t)range[1]);
+	if (ret_reserved != NULL)
+		*ret_reserved = reserved;
+	return (uint32_t)(range[1] - range[0] + 1) - reserved;
 }
 
 static bool
@@ -151,7 +187,7 @@ count_sources(struct plan *plan, char *error)
 	for (uint32_t i = 0; i < plan->target_count; i++)
 		if (!is_loopback4(&plan->targets[i].addresses[0]))
 			return 0;
-	double room = PORTS_USED * source_address_ports() * plan->target_count;
+	double room = PORTS_USED * source_address_ports(NULL) * plan->target_count;
 	if (plan->connections <= room)
 		return 0;
 	plan->source_auto = true;

@@ -16,8 +16,13 @@
 #define SOURCE_ADDRESS_COUNT_MAX 65536 /* addresses used of one prefix */
 
 /* Number of local ports for one source address and destination
- * (net.ipv4.ip_local_port_range). */
-uint32_t source_address_ports(void);
+ * (net.ipv4.ip_local_port_range), without those that are reserved
+ * (net.ipv4.ip_local_reserved_ports); their number in *ret_reserved, which may be NULL.
+ */
+uint32_t source_address_ports(uint32_t *ret_reserved);
+
+/* Number of the ports from `first` to `last` in a list like "8080,9000-9010". */
+uint32_t source_address_reserved(uint32_t first, uint32_t last, const char *list);
 
 /* Sets plan->source_count and source_first: this rank's share of the addresses of
  * --source-ip, or of 127.0.0.0/8 if all targets are on IPv4 loopback and one address

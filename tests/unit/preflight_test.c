@@ -1,3 +1,5 @@
+#include <sys/resource.h>
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,6 +10,7 @@
 #include <cmocka.h>
 
 #include "client/plan/preflight.h"
+#include "client/plan/source_address.h"
 
 struct report {
 	char text[2048];
@@ -139,6 +142,70 @@ a_short_accept_queue_only_warns(void **state)
 }
 
 static void
+reserved_ports_are_not_available(void **state)
+{
+	struct preflight_facts facts = enough;
+	struct report report;
+
+	(void)state;
+	assert_int_equal(source_address_reserved(32768, 60999, ""), 0);
+	assert_int_equal(source_address_reserved(32768, 60999, "8080,32768\n"), 1);
+	assert_int_equal(
+	    source_address_reserved(32768, 60999, "30000-32769,60998-65535,40000"), 5);
+	assert_int_equal(source_address_reserved(1024, 65535, "0-65535"), 64512);
+	facts.ports = 100;
+	facts.ports_reserved = 27900;
+	assert_int_equal(check(200, "10.0.0.1:7", &facts, &report), 1);
+	assert_non_null(strstr(report.text,
+	    "with 100 ports (27900 more are reserved) to 1 target provide 100"));
+	assert_non_null(strstr(report.text, "ip_local_reserved_ports"));
+	/* All of them. */
+	facts.ports = 0;
+	facts.ports_reserved = 28000;
+	assert_int_equal(check(1, "10.0.0.1:7", &facts, &report), 1);
+}
+
+static void
+ports_in_time_wait_may_be_missing(void **state)
+{
+	struct preflight_facts facts = enough;
+	struct report report;
+
+	(void)state;
+	facts.time_wait = 27000;
+	assert_int_equal(check(1000, "10.0.0.1:7", &facts, &report), 0);
+	assert_string_equal(report.text, "");
+	assert_int_equal(check(1001, "10.0.0.1:7", &facts, &report), 0);
+	assert_int_equal(report.warnings, 1);
+	assert_non_null(strstr(report.text, "of 28000, up to 27000 are in TIME_WAIT"));
+	/* On loopback the kernel reuses them. */
+	assert_int_equal(check(1001, "127.0.0.1:7", &facts, &report), 0);
+	assert_string_equal(report.text, "");
+}
+
+static void
+the_descriptors_that_each_process_needs_are_added_up(void **state)
+{
+	static struct plan plan;
+	struct rlimit before, low = { .rlim_cur = 100, .rlim_max = 100 };
+	char error[PLAN_ERROR_MAX];
+
+	(void)state;
+	plan_init(&plan);
+	plan.processes = 1;
+	plan.rank_connections = 10000;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	low.rlim_max = before.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+	int rc = preflight_fit_processes(&plan, error);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_int_equal(rc, -1);
+	/* Fewer processes need more for connections, more of them more to wake them. */
+	assert_string_equal(error,
+	    "10000 connections in 100 load processes need 232 descriptors in each: 100 connections, 100 to wake the processes, 32 others; the limit is 100; fix: ulimit -Hn 232");
+}
+
+static void
 warns_when_churn_exhausts_the_ports(void **state)
 {
 	static struct plan plan;
@@ -184,6 +251,9 @@ main(void)
 		cmocka_unit_test(names_each_insufficient_limit_with_its_remedy),
 		cmocka_unit_test(an_empty_conntrack_table_only_warns),
 		cmocka_unit_test(a_short_accept_queue_only_warns),
+		cmocka_unit_test(reserved_ports_are_not_available),
+		cmocka_unit_test(ports_in_time_wait_may_be_missing),
+		cmocka_unit_test(the_descriptors_that_each_process_needs_are_added_up),
 		cmocka_unit_test(warns_when_churn_exhausts_the_ports),
 		cmocka_unit_test(reads_the_limits_of_this_machine),
 	};
