@@ -211,7 +211,8 @@ write_log(struct sampler *sampler, enum latency_kind which, const char *tag,
 	if (histogram_codec_write_hlog(
 		sampler->hlog, tag, row->at_s, row->length_s, sampler->between) < 0)
 		fprintf(sampler->hlog, "#[out of memory at %.3f]\n", row->at_s);
-	fflush(sampler->hlog);
+	if (fflush(sampler->hlog) != 0 && sampler->hlog_error == 0)
+		sampler->hlog_error = errno;
 }
 
 static void
@@ -305,13 +306,14 @@ int
 sampler_finish(struct sampler *sampler)
 {
 	FILE *log = sampler->hlog;
-	int status = 0;
+	int error = sampler->hlog_error;
 	release(sampler);
 	if (log == NULL)
 		return 0;
-	if (ferror(log))
-		status = -1;
-	if ((log == stdout ? fflush(log) : fclose(log)) != 0)
-		status = -1;
-	return status;
+	if (error == 0 && ferror(log))
+		error = EIO;
+	if ((log == stdout ? fflush(log) : fclose(log)) != 0 && error == 0)
+		error = errno;
+	errno = error;
+	return error == 0 ? 0 : -1;
 }

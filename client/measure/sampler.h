@@ -45,6 +45,7 @@ struct sampler {
 	const struct plan *plan;
 	const struct counters_map *counters_map;
 	FILE *hlog;          /* NULL: none; stdout is not closed */
+	int hlog_error;      /* errno of its first failed write */
 	uint64_t began_ns;   /* CLOCK_MONOTONIC: sampler_start */
 	uint64_t sampled_ns; /* end of the last row; 0: the run has not started */
 	struct sampler_second *rows;

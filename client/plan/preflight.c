@@ -278,9 +278,8 @@ preflight_read(const struct plan *plan, struct preflight_facts *ret)
 {
 	struct address nonlocal;
 	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), tcp_pages[3];
-	uint32_t reserved;
-	*ret = (struct preflight_facts){ .ports = source_address_ports(&reserved) };
-	ret->ports_reserved = reserved;
+	*ret = (struct preflight_facts){ .ports = source_address_ports() };
+	ret->ports_reserved = source_address_ports_reserved();
 	ret->time_wait = procfs_word("/proc/self/net/sockstat", "TCP:", " tw ");
 	ret->files_max = procfs_number("/proc/sys/fs/file-max");
 	ret->files_used = procfs_number("/proc/sys/fs/file-nr");

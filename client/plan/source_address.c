@@ -41,28 +41,33 @@ source_address_reserved(uint32_t first, uint32_t last, const char *list)
 	return reserved;
 }
 
-/* 0 if the file cannot be read. */
-static uint32_t
-read_reserved(uint32_t first, uint32_t last)
+/* The ports that connect(2) chooses from. */
+static void
+read_range(uint32_t *ret_first, uint32_t *ret_last)
+{
+	uint64_t range[2];
+	procfs_numbers("/proc/sys/net/ipv4/ip_local_port_range", range, 2);
+	bool is_known = range[1] >= range[0] && range[1] > 0 && range[1] <= UINT16_MAX;
+	*ret_first = is_known ? (uint32_t)range[0] : 32768; /* the kernel's default */
+	*ret_last = is_known ? (uint32_t)range[1] : 60999;
+}
+
+uint32_t
+source_address_ports_reserved(void)
 {
 	char list[RESERVED_MAX];
+	uint32_t first, last;
+	read_range(&first, &last);
 	procfs_read("/proc/sys/net/ipv4/ip_local_reserved_ports", list, sizeof(list));
 	return source_address_reserved(first, last, list);
 }
 
 uint32_t
-source_address_ports(uint32_t *ret_reserved)
+source_address_ports(void)
 {
-	uint64_t range[2];
-	procfs_numbers("/proc/sys/net/ipv4/ip_local_port_range", range, 2);
-	if (range[1] == 0 || range[1] < range[0] || range[1] > UINT16_MAX) {
-		range[0] = 32768; /* the kernel's default */
-		range[1] = 60999;
-	}
-	uint32_t reserved = read_reserved((uint32_t)range[0], (uint32_t)range[1]);
-	if (ret_reserved != NULL)
-		*ret_reserved = reserved;
-	return (uint32_t)(range[1] - range[0] + 1) - reserved;
+	uint32_t first, last;
+	read_range(&first, &last);
+	return last - first + 1 - source_address_ports_reserved();
 }
 
 static bool
@@ -187,7 +192,7 @@ count_sources(struct plan *plan, char *error)
 	for (uint32_t i = 0; i < plan->target_count; i++)
 		if (!is_loopback4(&plan->targets[i].addresses[0]))
 			return 0;
-	double room = PORTS_USED * source_address_ports(NULL) * plan->target_count;
+	double room = PORTS_USED * source_address_ports() * plan->target_count;
 	if (plan->connections <= room)
 		return 0;
 	plan->source_auto = true;

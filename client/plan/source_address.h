@@ -16,10 +16,11 @@
 #define SOURCE_ADDRESS_COUNT_MAX 65536 /* addresses used of one prefix */
 
 /* Number of local ports for one source address and destination
- * (net.ipv4.ip_local_port_range), without those that are reserved
- * (net.ipv4.ip_local_reserved_ports); their number in *ret_reserved, which may be NULL.
- */
-uint32_t source_address_ports(uint32_t *ret_reserved);
+ * (net.ipv4.ip_local_port_range), without those that are reserved. */
+uint32_t source_address_ports(void);
+/* Ports in that range that connect(2) does not choose
+ * (net.ipv4.ip_local_reserved_ports). */
+uint32_t source_address_ports_reserved(void);
 
 /* Number of the ports from `first` to `last` in a list like "8080,9000-9010". */
 uint32_t source_address_reserved(uint32_t first, uint32_t last, const char *list);

@@ -412,7 +412,7 @@ collect_ports(
 	uint64_t sources = plan->source_count > 0 ? plan->source_count : 1;
 	if (sampler == NULL)
 		return;
-	ret->available = source_address_ports(NULL) * sources * plan->target_count;
+	ret->available = source_address_ports() * sources * plan->target_count;
 	ret->held_max = sampler->ports_held_max;
 	ret->time_wait_before = sampler->time_wait_before;
 	ret->time_wait_max = sampler->time_wait_max;
