@@ -88,7 +88,7 @@ static bool
 is_hopeless(
     const struct load_context *ctx, const struct conn *conn, enum conn_end reason)
 {
-	if (ctx->plan->duration_ns > 0)
+	if (ctx->plan->messages == 0 || ctx->plan->duration_ns > 0)
 		return false;
 	if (reason == CONN_CLOSE_TIMEOUT && conn->received_ns <= conn->opened_ns)
 		return true;

@@ -238,7 +238,9 @@ check_timing(struct plan *plan, char *error)
 		    error, "--timeout, --connect-timeout: expected at least 1ms");
 	if (plan->drain_ns == PLAN_DRAIN_AUTO)
 		plan->drain_ns = plan->timeout_ns;
-	plan->reconnect = !plan->no_reconnect;
+	/* The two-socket test shows what happens to its two sockets. */
+	plan->reconnect =
+	    !plan->no_reconnect && (plan->duration_ns > 0 || plan->messages > 0);
 	return 0;
 }
 

@@ -68,6 +68,7 @@ options_select_the_load_model(void **state)
 	assert_int_equal(PLAN_OF(&plan, error, "-p", "8", "-n", "9", "127.0.0.1:7"), 0);
 	assert_int_equal(plan.load, PLAN_CLOSED);
 	assert_int_equal(plan.pipeline, 8);
+	assert_true(plan.reconnect);
 	plan_finish(&plan);
 	assert_int_equal(PLAN_OF(&plan, error, "-R", "20k/s", "127.0.0.1:7"), 0);
 	assert_int_equal(plan.load, PLAN_OPEN);
