@@ -4,13 +4,52 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FIRST_CAPACITY 1024
+#define FIRST_CAPACITY (1024 - sizeof(struct buffer))
 /* No capacity between these two: glibc maps blocks from 128 KiB on separately
  * (mallopt(3)). They use memory only for touched pages, grow without a copy and leave
  * no hole in the heap. */
 #define HEAP_CAPACITY_MAX (32 * 1024)
 #define MAPPED_CAPACITY_MIN (256 * 1024)
 #define CAPACITY_MAX (SIZE_MAX / 8) /* doubling does not overflow */
+
+static const struct buffer_memory *memory; /* NULL: the heap */
+
+void
+buffer_set_memory(const struct buffer_memory *new_memory)
+{
+	memory = new_memory;
+}
+
+/* A new block with the contents of `b`, which is freed. NULL with ENOMEM. */
+static struct buffer *
+move_to_memory(struct buffer *b, size_t capacity)
+{
+	size_t bytes = sizeof(*b) + capacity, length = buffer_length(b);
+	struct buffer *larger = memory->alloc(&bytes, memory->argument);
+	if (larger == NULL)
+		return NULL;
+	*larger = (struct buffer){ .end = length, .capacity = bytes - sizeof(*b) };
+	if (b == NULL)
+		return larger;
+	memcpy(larger->data, b->data + b->start, length);
+	memory->free(b, sizeof(*b) + b->capacity, memory->argument);
+	return larger;
+}
+
+/* The same on the heap. realloc(3) grows large blocks by moving their pages
+ * (mremap(2)). */
+static struct buffer *
+move_on_heap(struct buffer *b, size_t capacity)
+{
+	size_t length = buffer_length(b);
+	struct buffer *larger = realloc(b, sizeof(*larger) + capacity);
+	if (larger == NULL)
+		return NULL;
+	if (b != NULL && larger->start > 0)
+		memmove(larger->data, larger->data + larger->start, length);
+	*larger = (struct buffer){ .end = length, .capacity = capacity };
+	return larger;
+}
 
 int
 buffer_reserve(struct buffer **buffer, size_t more)
@@ -20,7 +59,8 @@ buffer_reserve(struct buffer **buffer, size_t more)
 		return 0;
 	size_t length = buffer_length(b);
 	/* Moving pays only if it copies less than it frees. */
-	if (b != NULL && b->start >= length && b->capacity - length >= more) {
+	if (memory == NULL && b != NULL && b->start >= length &&
+	    b->capacity - length >= more) {
 		memcpy(b->data, b->data + b->start, length);
 		b->start = 0;
 		b->end = length;
@@ -35,13 +75,10 @@ buffer_reserve(struct buffer **buffer, size_t more)
 		capacity *= 2;
 	if (capacity > HEAP_CAPACITY_MAX && capacity < MAPPED_CAPACITY_MIN)
 		capacity = MAPPED_CAPACITY_MIN;
-	/* realloc(3) grows large blocks by moving their pages (mremap(2)). */
-	struct buffer *larger = realloc(b, sizeof(*larger) + capacity);
+	struct buffer *larger =
+	    memory != NULL ? move_to_memory(b, capacity) : move_on_heap(b, capacity);
 	if (larger == NULL)
 		return -1;
-	if (b != NULL && larger->start > 0)
-		memmove(larger->data, larger->data + larger->start, length);
-	*larger = (struct buffer){ .end = length, .capacity = capacity };
 	*buffer = larger;
 	return 0;
 }
@@ -70,6 +107,10 @@ buffer_consume(struct buffer **buffer, size_t length)
 void
 buffer_release(struct buffer **buffer)
 {
-	free(*buffer);
+	struct buffer *b = *buffer;
 	*buffer = NULL;
+	if (b != NULL && memory != NULL)
+		memory->free(b, sizeof(*b) + b->capacity, memory->argument);
+	else
+		free(b);
 }

@@ -24,6 +24,19 @@ buffer_length(const struct buffer *buffer)
 	return buffer == NULL ? 0 : buffer->end - buffer->start;
 }
 
+/* Where buffers take their memory from; both functions get the bytes of a block. */
+struct buffer_memory {
+	/* *bytes grows to what the block really has. NULL with ENOMEM. */
+	void *(*alloc)(size_t *bytes, void *argument);
+	void (*free)(void *block, size_t bytes, void *argument);
+	void *argument;
+};
+
+/* Of this process, before its first buffer; not copied. NULL: the heap. With another
+ * memory a queued byte is never overwritten: its block is freed, and its contents are
+ * then up to that memory. */
+void buffer_set_memory(const struct buffer_memory *memory);
+
 /* Makes room for `more` bytes at data + end; may move the queued bytes. 0, or -1 with
  * ENOMEM and the buffer unchanged. */
 int buffer_reserve(struct buffer **buffer, size_t more)

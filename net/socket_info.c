@@ -3,6 +3,9 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include <errno.h>
+
+#include <linux/bpf.h> /* the states of TCP, for the same reason */
 #include <linux/sock_diag.h>
 #include <linux/sockios.h>
 #include <linux/tcp.h> /* tcpi_dsack_dups is not in <netinet/tcp.h> */
@@ -64,4 +67,76 @@ socket_info_unacknowledged(int fd)
 {
 	int bytes = 0;
 	return ioctl(fd, SIOCOUTQ, &bytes) < 0 || bytes < 0 ? 0 : (uint64_t)bytes;
+}
+
+/* Readings of a busy connection until two in a row agree. */
+#define READINGS_MAX 1000
+
+struct reading {
+	struct tcp_info info;
+	int unread, unacknowledged; /* bytes */
+};
+
+static int
+read_once(int fd, struct reading *ret)
+{
+	socklen_t length = sizeof(ret->info);
+	*ret = (struct reading){ .unread = 0 };
+	/* The queues are read between two readings of the counters. */
+	return ioctl(fd, SIOCINQ, &ret->unread) < 0 ||
+		ioctl(fd, SIOCOUTQ, &ret->unacknowledged) < 0 ||
+		getsockopt(fd, IPPROTO_TCP, TCP_INFO, &ret->info, &length) < 0
+	    ? -1
+	    : 0;
+}
+
+static bool
+is_equal(const struct reading *a, const struct reading *b)
+{
+	return a->info.tcpi_state == b->info.tcpi_state &&
+	    a->info.tcpi_bytes_received == b->info.tcpi_bytes_received &&
+	    a->info.tcpi_bytes_acked == b->info.tcpi_bytes_acked;
+}
+
+/* A FIN counts as a byte: in tcpi_bytes_received when the peer's has come, in SIOCOUTQ
+ * and then tcpi_bytes_acked when ours is queued. SIOCINQ never counts it
+ * (net/ipv4/tcp.c, tcp_inq). */
+static bool
+has_received_fin(uint8_t state)
+{
+	return state == BPF_TCP_CLOSE_WAIT || state == BPF_TCP_LAST_ACK ||
+	    state == BPF_TCP_CLOSING || state == BPF_TCP_TIME_WAIT;
+}
+
+static bool
+has_sent_fin(uint8_t state)
+{
+	return state == BPF_TCP_FIN_WAIT1 || state == BPF_TCP_FIN_WAIT2 ||
+	    state == BPF_TCP_CLOSING || state == BPF_TCP_LAST_ACK ||
+	    state == BPF_TCP_TIME_WAIT;
+}
+
+int
+socket_info_read_position(int fd, struct stream_position *ret)
+{
+	struct reading before, now;
+	if (read_once(fd, &before) < 0)
+		return -1;
+	for (int i = 0; i < READINGS_MAX; i++, before = now) {
+		if (read_once(fd, &now) < 0)
+			return -1;
+		if (!is_equal(&before, &now))
+			continue;
+		uint8_t state = now.info.tcpi_state;
+		*ret = (struct stream_position){ .is_closed = state == BPF_TCP_CLOSE };
+		if (ret->is_closed)
+			return 0;
+		ret->received = now.info.tcpi_bytes_received - (uint64_t)now.unread -
+		    has_received_fin(state);
+		ret->sent = now.info.tcpi_bytes_acked + (uint64_t)now.unacknowledged -
+		    has_sent_fin(state);
+		return 0;
+	}
+	errno = EAGAIN;
+	return -1;
 }

@@ -5,6 +5,7 @@
 #ifndef NET_SOCKET_INFO_H
 #define NET_SOCKET_INFO_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Connections in the accept queue of a listening socket, and its limit: tcpi_unacked
@@ -39,5 +40,19 @@ uint64_t socket_info_retransmits(int fd);
 
 /* Bytes sent that the peer's kernel has not acknowledged (our FIN counts as one). */
 uint64_t socket_info_unacknowledged(int fd);
+
+/* How far a process has read and written the streams of a TCP connection. */
+struct stream_position {
+	uint64_t
+	    received;   /* bytes that were read from the socket, since it was opened */
+	uint64_t sent;  /* bytes that were written to it */
+	bool is_closed; /* the connection has been reset: the others are 0 */
+};
+
+/* Exact also while the peer sends and acknowledges, and whatever happened to a process
+ * that was inside recv(2) or send(2). 0, or -1 with errno (EAGAIN: the numbers changed
+ * each time they were read). */
+int socket_info_read_position(int fd, struct stream_position *ret)
+    __attribute__((warn_unused_result));
 
 #endif
