@@ -38,7 +38,7 @@ all_libs := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lm -lpthread
 # Prints a short line for each command, or the command itself: make V=1.
 say = $(if $(V),,@printf '  %-4s %s\n' $(1) $@;)
 
-FOLDERS := $(wildcard lib net http proto conf worker master ctl client)
+FOLDERS := $(wildcard lib net http proto conf worker keeper master ctl client)
 SOURCES := $(sort $(shell find $(FOLDERS) -name '*.c'))
 HEADERS := $(sort $(shell find $(FOLDERS) -name '*.h'))
 # A program is linked from its main file and the archive of everything else.

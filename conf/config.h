@@ -63,6 +63,7 @@ struct config {
 	enum event_method event_method;
 	uint64_t spin_ns;  /* busy-poll before sleeping; 0: none */
 	bool cpu_affinity; /* worker i on the i-th allowed CPU */
+	bool survive_crashes; /* connections outlive a worker that dies */
 	char *user;        /* NULL: unchanged */
 	char *group;       /* NULL: the user's */
 	struct {

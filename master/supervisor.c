@@ -10,6 +10,7 @@
 #include "master/admin/capacity.h"
 #include "master/changes/pending_requests.h"
 #include "master/upgrade/upgrade.h"
+#include "master/workers/crash_recovery.h"
 #include "master/workers/drain_summary.h"
 #include "master/workers/process.h"
 #include "master/workers/slot.h"
@@ -105,7 +106,9 @@ settle_transfers(struct master *master)
 	struct transfer_result result;
 	while (transfers_settle_next(&master->workers, &result)) {
 		transfers_release(result.receiver);
-		if (result.sender->wants_receiver)
+		/* A keeper that has connections left waits for the tick: most have
+		 * none. */
+		if (result.sender->wants_receiver && !result.sender->is_recovering)
 			worker_drain_find_receivers(&master->workers);
 		transfers_release(result.sender);
 		if (result.is_partial)
@@ -175,10 +178,17 @@ on_successor_exit(struct master *master, uint32_t slot)
 }
 
 static void
+stop_after_last(const struct master *master)
+{
+	const struct worker_table *workers = &master->workers;
+	if (workers->phase == MASTER_STOPPING && process_count(workers) == 0)
+		event_base_loopbreak(master->base);
+}
+
+static void
 on_exit(struct process *process, int status, void *argument)
 {
 	struct master *master = argument;
-	const struct worker_table *workers = &master->workers;
 	enum slot_exit exit = slot_on_exit(process, status);
 	if (exit == SLOT_EXIT_SUCCESSOR)
 		on_successor_exit(master, process->slot);
@@ -189,14 +199,34 @@ on_exit(struct process *process, int status, void *argument)
 	transfers_release(process);
 	settle_transfers(master);
 	close_sockets(master);
-	if (workers->phase == MASTER_STOPPING && process_count(workers) == 0)
-		event_base_loopbreak(master->base);
+	stop_after_last(master);
+}
+
+/* As on_exit; but the process stays, and its keeper passes its connections on. */
+static void
+on_death(struct process *process, int status, void *argument)
+{
+	struct master *master = argument;
+	enum slot_exit exit = slot_on_exit(process, status);
+	bool emptied_queues = process->exit_state < PROCESS_LISTENERS_CLOSED;
+	crash_recovery_start(process);
+	transfers_on_death(process);
+	if (exit == SLOT_EXIT_SUCCESSOR)
+		on_successor_exit(master, process->slot);
+	else if (exit == SLOT_EXIT_BACK_OFF)
+		on_worker_died(master);
+	if (emptied_queues)
+		worker_drain_replace(process, shutdown_has_time(&master->shutdown));
+	settle_transfers(master);
+	worker_drain_find_receivers(&master->workers);
+	close_sockets(master);
 }
 
 static void
 on_other_child(pid_t pid, int status, void *argument)
 {
 	upgrade_on_child(argument, pid, status);
+	stop_after_last(argument);
 }
 
 static void
@@ -216,6 +246,7 @@ static const struct process_events process_events = {
 	.on_ready = on_ready,
 	.on_listeners_closed = on_listeners_closed,
 	.on_transfer_end = on_transfer_end,
+	.on_death = on_death,
 	.on_exit = on_exit,
 	.on_other_child = on_other_child,
 	.on_fork_failed = on_fork_failed,

@@ -4,7 +4,8 @@
  *
  * End of file reports that the other process has exited.
  *
- *   worker -> master   READY, LISTENERS_CLOSED, SENT, RECEIVED
+ *   worker -> master   KEEPER, READY, LISTENERS_CLOSED, SENT, RECEIVED
+ *   keeper -> master   SENT, RECEIVED after the death of the worker
  *   master -> worker   DRAIN_QUEUE, DRAIN, SEND_CONNECTIONS, RECEIVE_CONNECTIONS, EXIT,
  *                      LOG_LEVEL, LOG_REOPEN, QUEUE_TAKEN_OVER
  */
@@ -47,6 +48,8 @@ enum channel_verb {
 	/* Another worker serves our listening sockets. Stop emptying their queues and
 	 * close them, except for the listeners whose bits are set in value. */
 	CHANNEL_QUEUE_TAKEN_OVER,
+	/* The process id of the worker's keeper is value; before READY. */
+	CHANNEL_KEEPER,
 };
 
 #define CHANNEL_ALL UINT32_MAX

@@ -38,13 +38,15 @@
 	X(DRAIN_TIMEOUT, "drain_timeout", false,                                       \
 	    "the connection was still busy after timeouts.drain")                      \
 	X(STOPPED, "stopped", false, "the server stopped without draining")            \
-	X(WORKER_LOST, "worker_lost", false, "the worker process died")                \
+	X(WORKER_LOST, "worker_lost", false, "the worker process died and the connection was not recovered")                \
 	X(ADDRESS_LIMIT, "address_limit", false,                                       \
 	    "the address had max_connections_per_address connections open")            \
 	X(ACCEPT_RATE, "accept_rate", false,                                           \
 	    "the address exceeded the listener's accept_rate")                         \
 	X(OWN_LISTENER, "own_listener", false,                                         \
-	    "the peer was a listener of this server (a loop)")
+	    "the peer was a listener of this server (a loop)")                         \
+	X(CRASHED_TWICE, "crashed_twice", false,                                       \
+	    "two workers in a row died while they processed its input")
 
 enum close_reason {
 #define X(id, ...) CLOSE_##id,

@@ -30,7 +30,8 @@ ledger_counter_is_per_listener(enum ledger_counter counter)
 {
 	return counter != LEDGER_CONNECTIONS_MOVED_IN &&
 	    counter != LEDGER_CONNECTIONS_MOVED_OUT &&
-	    counter != LEDGER_ACCEPT_PAUSES && counter != LEDGER_ACCEPTS_CUT_SHORT;
+	    counter != LEDGER_ACCEPT_PAUSES && counter != LEDGER_ACCEPTS_CUT_SHORT &&
+	    counter != LEDGER_RECOVERIES && counter != LEDGER_RECOVERY_US;
 }
 
 static size_t

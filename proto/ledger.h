@@ -59,7 +59,14 @@
 	    "times that accepting paused for lack of descriptors or memory")           \
 	X(ACCEPTS_CUT_SHORT, "accepts_cut_short",                                      \
 	    "workers that died inside accept(2): each may have accepted one "          \
-	    "connection that no other counter has")
+	    "connection that no other counter has")                                    \
+	X(CONNECTIONS_RECOVERED, "connections_recovered",                              \
+	    "open connections of a worker that died which another worker continued")   \
+	X(RECOVERIES, "recoveries", "workers that died whose connections were "        \
+				    "passed to other workers")                         \
+	X(RECOVERY_US, "recovery_us",                                                  \
+	    "time from the start of a recovery until its last connection was "         \
+	    "passed on, in microseconds, sum")
 
 enum ledger_counter {
 #define X(id, name, help) LEDGER_##id,

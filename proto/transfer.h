@@ -23,6 +23,10 @@
  *    sender serves it.
  * 2. Once ACCEPTED has been sent, the receiver owns the batch, even if the sender dies.
  * 3. After ACCEPTED, end of file without COMMITTED counts as COMMITTED.
+ * ACCEPTED carries the number of its batch, counted by both sides, because a keeper that
+ * does not know whether its dead worker has sent it sends it again; the sender ignores
+ * one of another batch. A sender that finds ACCEPTED after END sends COMMITTED too.
+ *
  * 4. A sender that must stop with a batch in flight (a deadline, an exit) sends END and
  *    then shuts its receiving side down: either ACCEPTED was sent before that, or it
  *    can no longer be sent. END tells the receiver that the sender has not died.
@@ -38,7 +42,7 @@
 /* To be raised with any change of the packets or of a value in them: an upgrade is
  * refused between programs that differ (state_save.h). */
 #ifndef TRANSFER_VERSION
-#define TRANSFER_VERSION 1
+#define TRANSFER_VERSION 2
 #endif
 #define TRANSFER_BATCH_MAX 128 /* below the kernel's SCM_MAX_FD, 253 */
 #define TRANSFER_LISTENERS_MAX 64
@@ -68,7 +72,8 @@ struct transfer_hello {
 struct transfer_note {
 	uint32_t verb;
 	uint32_t count;
-	uint64_t mask; /* CAPACITY: bit i: listener i can move */
+	uint64_t mask; /* CAPACITY: bit i: listener i can move; ACCEPTED: the number of
+			  the batch (0: the one in flight) */
 };
 
 /* One connection. The batch's memory file holds the bytes of the connections in the
@@ -86,7 +91,9 @@ struct transfer_record {
 	uint8_t reading_paused;
 	uint16_t peer_port;
 	uint8_t peer[16];
-	uint8_t unused[6];
+	uint8_t deaths;  /* workers in a row that died while they processed it */
+	uint8_t is_interrupted; /* by the death of its worker: continue at once */
+	uint32_t skip;   /* bytes of the replies to the input that have been sent */
 };
 
 struct transfer_batch {

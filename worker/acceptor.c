@@ -75,17 +75,21 @@ admit(struct worker_listener *listener, int fd, const struct address *peer)
 }
 
 /* Accepts and counts one connection; -1 with errno. If the worker crashes between the
- * two, the ledger shows that one may be uncounted. */
+ * two, the ledger shows that one may be uncounted. The caller calls
+ * crash_record_open_end() when it has recorded or refused the connection. */
 static int
 accept_next(const struct worker_listener *listener, int flags, struct address *ret_peer)
 {
 	struct ledger_block *own = &listener->worker->worker_ledger->own;
 	*ret_peer = (struct address){ .length = sizeof(ret_peer->storage) };
 	ledger_set_accepting(own, true);
+	crash_record_open_begin(listener);
 	int fd = accept4(listener->fd, (struct sockaddr *)&ret_peer->storage,
 	    &ret_peer->length, flags | SOCK_CLOEXEC);
 	if (fd >= 0)
 		ledger_count(listener->block, LEDGER_CONNECTIONS_ACCEPTED, 1);
+	else
+		crash_record_open_end(listener->worker->record);
 	ledger_set_accepting(own, false);
 	return fd;
 }
@@ -110,6 +114,7 @@ refuse_with_spare(struct worker_listener *listener)
 	int fd = accept_next(listener, 0, &peer);
 	if (fd >= 0)
 		admission_refuse(listener, fd, &peer, CLOSE_DESCRIPTOR_LIMIT);
+	crash_record_open_end(worker->record);
 	open_spare(worker);
 }
 
@@ -160,6 +165,7 @@ accept_one(struct worker_listener *listener)
 	if (fd < 0)
 		return on_accept_failed(listener);
 	admit(listener, fd, &peer);
+	crash_record_open_end(listener->worker->record);
 	return true;
 }
 

@@ -48,8 +48,8 @@ contains(
 	return false;
 }
 
-static bool
-is_allowed(const struct listener_config *config, const struct address *peer)
+bool
+admission_is_allowed(const struct listener_config *config, const struct address *peer)
 {
 	return !contains(config->deny, config->deny_count, peer) &&
 	    (config->allow_count == 0 ||
@@ -101,7 +101,7 @@ admission_check(
     const struct worker_listener *listener, int fd, const struct address *peer)
 {
 	const struct worker *worker = listener->worker;
-	if (!is_allowed(listener->config, peer))
+	if (!admission_is_allowed(listener->config, peer))
 		return CLOSE_DENIED;
 	if (is_own_listener(worker, fd, peer))
 		return CLOSE_OWN_LISTENER;
@@ -124,8 +124,10 @@ admission_refuse(const struct worker_listener *listener, int fd,
 	struct address_compact compact;
 	address_compact(peer, &compact);
 	connection_log_closed(&compact, reason);
-	ledger_count_closed(listener->block, reason);
 	const struct linger reset = { .l_onoff = 1 };
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+	crash_record_close_begin(listener, fd, reason, NULL);
 	close(fd);
+	ledger_count_closed(listener->block, reason);
+	crash_record_close_end(listener->worker->record);
 }

@@ -7,9 +7,12 @@
 #ifndef WORKER_ADMISSION_H
 #define WORKER_ADMISSION_H
 
+#include <stdbool.h>
+
 #include "net/address.h"
 #include "proto/close_reason.h"
 
+struct listener_config;
 struct worker_listener;
 struct worker;
 
@@ -17,6 +20,10 @@ struct worker;
  * connection that the worker can have. 0, or -1 with errno. */
 int admission_start(struct worker *worker) __attribute__((warn_unused_result));
 void admission_stop(struct worker *worker);
+
+/* True if the allow and deny lists of the listener admit the peer. */
+bool admission_is_allowed(
+    const struct listener_config *config, const struct address *peer);
 
 /* CLOSE_NONE if the accepted connection is allowed, or the reason to refuse it. */
 enum close_reason admission_check(const struct worker_listener *listener, int fd,

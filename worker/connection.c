@@ -19,9 +19,12 @@ struct output *
 connection_create_output(struct connection *connection)
 {
 	struct worker *worker = connection->listener->worker;
-	struct output *output = calloc(1, sizeof(*output));
+	struct output *output = worker->region.slabs != NULL
+	    ? region_heap_alloc(&worker->blocks, sizeof(*output))
+	    : malloc(sizeof(*output));
 	if (output == NULL)
 		return NULL;
+	memset(output, 0, sizeof(*output));
 	output->owner = connection;
 	output->progress_ms = worker->timeouts.now_ms;
 	LIST_INSERT_HEAD(&worker->queued_outputs, output, queued);
@@ -32,13 +35,17 @@ connection_create_output(struct connection *connection)
 void
 connection_destroy_output(struct connection *connection)
 {
+	struct worker *worker = connection->listener->worker;
 	struct output *output = connection->output;
 	if (output == NULL)
 		return;
+	connection->output = NULL;
 	LIST_REMOVE(output, queued);
 	buffer_release(&output->bytes);
-	free(output);
-	connection->output = NULL;
+	if (worker->region.slabs != NULL)
+		region_heap_free(&worker->blocks, output, sizeof(*output));
+	else
+		free(output);
 }
 
 static short
@@ -119,20 +126,24 @@ connection_log_closed(const struct address_compact *peer, enum close_reason reas
 void
 connection_close(struct connection *connection, enum close_reason reason)
 {
-	struct worker *worker = connection->listener->worker;
+	struct worker_listener *listener = connection->listener;
+	struct worker *worker = listener->worker;
 	connection_log_closed(&connection->peer, reason);
-	struct ledger_block *block = connection->listener->block;
-	ledger_count(block, LEDGER_BYTES_DROPPED, connection_queued_bytes(connection));
-	ledger_count_closed(block, reason);
 	if (connection->phase == CONNECTION_LINGERING)
 		worker->lingering_count--;
-	int fd = connection_fd(connection);
 	bool was_received = connection->was_received;
-	connection_free(connection);
+	int fd = connection_fd(connection);
+	event_del(&connection->event);
+	crash_record_close_begin(listener, fd, reason, connection);
 	if (was_received)
 		channel_discard_fds(&fd, 1);
 	else
 		close(fd);
+	ledger_count(
+	    listener->block, LEDGER_BYTES_DROPPED, connection_queued_bytes(connection));
+	ledger_count_closed(listener->block, reason);
+	connection_free(connection);
+	crash_record_close_end(worker->record);
 }
 
 void
@@ -187,6 +198,7 @@ create(struct worker_listener *listener, int fd)
 		return NULL;
 	connection->listener = listener;
 	connection->stream = (struct stream){ fd, listener->transport };
+	connection->socket = (uint16_t)(listener - worker->accept.listeners);
 	connection->active_ms = worker->timeouts.now_ms;
 	ledger_add_open(listener->block, 1);
 	event_assign(&connection->event, worker->base, fd, needed_events(connection),
@@ -205,6 +217,7 @@ connection_open(struct worker_listener *listener, int fd, const struct address *
 	}
 	address_compact(peer, &connection->peer);
 	count(connection, 1);
+	connection->is_recorded = true;
 	if (event_add(&connection->event, NULL) < 0)
 		connection_close(connection, CLOSE_SYSTEM_ERROR);
 }
@@ -217,13 +230,15 @@ connection_freeze(struct connection *connection)
 	event_del(&connection->event);
 }
 
-void
+bool
 connection_resume(struct connection *connection)
 {
 	if (connection->is_in_flight)
 		count_leaving(connection, -1);
 	connection->frozen = connection->is_in_flight = false;
-	(void)add_event(connection, needed_events(connection));
+	if (connection->phase == CONNECTION_LINGERING)
+		connection->listener->worker->lingering_count++;
+	return add_event(connection, needed_events(connection));
 }
 
 void
@@ -245,6 +260,8 @@ connection_install(
 	connection->frozen = connection->was_received = true;
 	connection->active_ms -= record->idle_ms;
 	connection->searched = record->searched;
+	connection->skip = record->skip;
+	connection->deaths = record->deaths;
 	connection->phase = record->phase;
 	connection->reason = record->reason;
 	connection->reading_paused = record->reading_paused != 0;

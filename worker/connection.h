@@ -47,23 +47,41 @@ struct output {
 	uint32_t progress_ms; /* when the peer last took some (timeouts.now_ms) */
 };
 
+/* What changes while bytes of a connection are read and sent (crash_record.h). */
+#define CONNECTION_STATE                                                               \
+	uint64_t received, sent; /* bytes, since it was accepted */                    \
+	struct buffer *input;    /* partial or postponed messages; NULL: none */       \
+	struct output *output;   /* NULL: nothing is queued */                         \
+	uint32_t searched;       /* bytes of input known to hold no whole message */   \
+	uint32_t skip;       /* bytes of the replies to input that have been sent */   \
+	uint32_t active_ms;  /* when the last bytes arrived or the last queued reply   \
+				was sent (timeouts.now_ms) */                          \
+	uint8_t phase;       /* enum connection_phase */                               \
+	uint8_t reason;      /* enum close_reason: why it finishes or lingers */       \
+	bool reading_paused; /* too much output is queued (limits.max_pending) */      \
+	uint8_t deaths;      /* workers in a row that died while they processed it */
+
+struct connection_state {
+	CONNECTION_STATE
+};
+
 struct connection {
 	struct event event;
 	struct stream stream;
 	struct worker_listener *listener;
-	struct buffer *input;  /* partial or postponed messages; NULL: none */
-	struct output *output; /* NULL: nothing is queued */
-	uint32_t searched;     /* bytes of input known to hold no whole message */
-	uint32_t active_ms;    /* when the last bytes arrived or the last queued reply
-				  was sent (timeouts.now_ms) */
+	union {
+		struct connection_state state;
+		struct {
+			CONNECTION_STATE
+		};
+	};
 	struct address_compact peer;
-	uint8_t slab_index;  /* connection_pool.c */
-	uint8_t phase;       /* enum connection_phase */
-	uint8_t reason;      /* enum close_reason: why it is finishing or lingering */
-	bool reading_paused; /* too much output is queued (limits.max_pending) */
-	bool frozen;         /* being transferred: neither read nor written */
-	bool was_received;   /* from another worker */
-	bool is_in_flight;   /* frozen, and in the batch that this worker sends */
+	uint16_t socket;    /* number of its listener in worker->accept.listeners */
+	uint8_t slab_index; /* connection_pool.c */
+	bool frozen;        /* being transferred: neither read nor written */
+	bool was_received;  /* from another worker */
+	bool is_in_flight;  /* frozen, and in the batch that this worker sends */
+	bool is_recorded;   /* this worker owns it (crash_record.h) */
 };
 
 /* Serves an accepted, non-blocking socket (now owned). On failure it is closed and
@@ -96,7 +114,8 @@ bool connection_is_over_output_limit(const struct connection *connection);
 
 /* Stops reading and writing until connection_resume, for a transfer. */
 void connection_freeze(struct connection *connection);
-void connection_resume(struct connection *connection);
+/* False when that failed and the connection is closed. */
+bool connection_resume(struct connection *connection);
 /* Another worker owns it now: counts it as moved out and closes this copy. */
 void connection_transferred(struct connection *connection);
 /* Makes a frozen connection of a received record; its input and output are still empty.

@@ -51,6 +51,7 @@ send_some(
 		return -1;
 	}
 	ledger_count(block, LEDGER_BYTES_SENT, (uint64_t)n);
+	connection->sent += (uint64_t)n;
 	return n;
 }
 
@@ -85,12 +86,22 @@ send_or_queue(
 	return connection_watch(connection);
 }
 
+/* Of `length` bytes of replies, those that a worker which has died had sent already. */
+static size_t
+take_skipped(struct connection *connection, size_t length)
+{
+	size_t skipped = connection->skip < length ? connection->skip : length;
+	connection->skip -= (uint32_t)skipped;
+	return skipped;
+}
+
 /* Sends what the responder put into the batch. */
 static bool
 send_batch(struct connection *connection)
 {
 	struct batch *batch = &connection->listener->worker->batch;
-	size_t length = batch->length;
+	size_t skipped = take_skipped(connection, batch->length);
+	size_t length = batch->length - skipped;
 	uint64_t replies = batch->replies;
 	batch->length = 0;
 	batch->replies = 0;
@@ -99,7 +110,8 @@ send_batch(struct connection *connection)
 		ledger_count(connection->listener->block, LEDGER_REPLIES_SENT, replies);
 		return true;
 	}
-	bool is_open = send_or_queue(connection, batch->data, length, replies);
+	bool is_open =
+	    send_or_queue(connection, batch->data + skipped, length, replies);
 	responder_trim(batch);
 	return is_open;
 }
@@ -158,6 +170,8 @@ answer_kept(struct connection *connection)
 		connection, input->data + input->start, buffer_length(input), &used))
 		return false;
 	buffer_consume(&connection->input, used);
+	if (connection->input == NULL)
+		connection->deaths = 0;
 	return true;
 }
 
@@ -184,6 +198,7 @@ answer_and_keep(struct connection *connection, const uint8_t *data, size_t lengt
 	}
 	if (has_input && !answer_kept(connection))
 		return ANSWER_CLOSED;
+	connection->deaths = 0;
 	return connection->output != NULL ||
 		ledger_read(block, LEDGER_BYTES_SENT) != sent
 	    ? ANSWER_SENT
@@ -226,6 +241,16 @@ bytes_to_read(const struct connection *connection)
 	return allowed < WORKER_INPUT_BYTES ? (size_t)allowed : WORKER_INPUT_BYTES;
 }
 
+/* No bytes were read: end of file, or an error. */
+static void
+on_nothing_read(struct connection *connection, ssize_t n)
+{
+	if (n == 0)
+		on_peer_closed(connection);
+	else if (errno != EAGAIN)
+		connection_close(connection, reason_of_errno());
+}
+
 /* A read that does not fill the buffer has emptied the socket (epoll(7)). A second read
  * for each message would cost too much, so three exceptions are handled otherwise: a
  * half-close is reported by libevent (is_closed); a reset is found by a send, or by a
@@ -234,25 +259,24 @@ static void
 on_readable(struct connection *connection, bool is_closed)
 {
 	struct worker *worker = connection->listener->worker;
+	struct ledger_block *block = connection->listener->block;
 	for (int i = 0; i < READS_PER_WAKEUP; i++) {
 		size_t size = bytes_to_read(connection);
+		crash_record_begin(worker->record, connection, block);
 		ssize_t n = transport_receive(&connection->stream, worker->input, size);
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0) {
-			if (errno != EAGAIN)
-				connection_close(connection, reason_of_errno());
+		if (n <= 0) {
+			on_nothing_read(connection, n);
+			crash_record_commit(worker->record);
 			return;
 		}
-		if (n == 0) {
-			on_peer_closed(connection);
-			return;
-		}
+		connection->received += (uint64_t)n;
 		connection->active_ms = worker->timeouts.now_ms;
-		ledger_count(
-		    connection->listener->block, LEDGER_BYTES_RECEIVED, (uint64_t)n);
+		ledger_count(block, LEDGER_BYTES_RECEIVED, (uint64_t)n);
 		enum answer_status status =
 		    answer_new(connection, worker->input, (size_t)n);
+		crash_record_commit(worker->record);
 		if (status == ANSWER_CLOSED)
 			return;
 		bool may_have_more =
@@ -275,13 +299,17 @@ static void
 on_lingering(struct connection *connection)
 {
 	struct worker *worker = connection->listener->worker;
+	struct ledger_block *block = connection->listener->block;
+	crash_record_begin(worker->record, connection, block);
 	ssize_t n =
 	    transport_receive(&connection->stream, worker->input, WORKER_INPUT_BYTES);
-	if (n > 0)
-		ledger_count(
-		    connection->listener->block, LEDGER_BYTES_RECEIVED, (uint64_t)n);
+	if (n > 0) {
+		connection->received += (uint64_t)n;
+		ledger_count(block, LEDGER_BYTES_RECEIVED, (uint64_t)n);
+	}
 	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
 		connection_close(connection, connection->reason);
+	crash_record_commit(worker->record);
 }
 
 /* The last queued reply is sent: the idle time starts now. */
@@ -297,8 +325,8 @@ on_output_sent(struct connection *connection)
 	return true;
 }
 
-bool
-connection_io_flush(struct connection *connection)
+static bool
+flush(struct connection *connection)
 {
 	struct worker *worker = connection->listener->worker;
 	struct output *output = connection->output;
@@ -320,6 +348,55 @@ connection_io_flush(struct connection *connection)
 			return false;
 	}
 	return connection_watch(connection);
+}
+
+bool
+connection_io_flush(struct connection *connection)
+{
+	struct worker *worker = connection->listener->worker;
+	crash_record_begin(worker->record, connection, connection->listener->block);
+	bool is_open = flush(connection);
+	crash_record_commit(worker->record);
+	return is_open;
+}
+
+/* Answers the input of a connection whose worker died while it processed that. A
+ * partial message is completed by the next read. */
+static bool
+replay(struct connection *connection)
+{
+	struct buffer *input = connection->input;
+	if (connection->phase == CONNECTION_FINISHING && connection->output == NULL)
+		return connection_finish_now(connection);
+	if (input == NULL || connection->phase != CONNECTION_SERVING ||
+	    connection->reading_paused)
+		return true;
+	if (!connection->listener->is_bytewise)
+		return answer_kept(connection);
+	uint8_t *data = input->data + input->start;
+	size_t length = buffer_length(input);
+	uint64_t messages =
+	    responder_answer_bytewise(connection->listener, data, length);
+	size_t skipped = take_skipped(connection, length);
+	if (!send_or_queue(connection, data + skipped, length - skipped, messages))
+		return false;
+	buffer_release(&connection->input);
+	return true;
+}
+
+void
+connection_io_replay(struct connection *connection)
+{
+	struct worker *worker = connection->listener->worker;
+	crash_record_begin(worker->record, connection, connection->listener->block);
+	bool is_open = replay(connection);
+	if (is_open && connection->input == NULL) {
+		connection->deaths = 0;
+		/* More was sent than the replies have bytes. */
+		if (connection->skip > 0)
+			connection_close(connection, CLOSE_SYSTEM_ERROR);
+	}
+	crash_record_commit(worker->record);
 }
 
 static void

@@ -18,6 +18,10 @@ struct connection;
 bool connection_io_flush(struct connection *connection)
     __attribute__((warn_unused_result));
 
+/* Continues with a connection that was received from the keeper of a dead worker: its
+ * input may hold messages that are not answered yet, or in part. May close it. */
+void connection_io_replay(struct connection *connection);
+
 /* The first event callback of a connection over this transport; its argument is the
  * connection. */
 event_callback_fn connection_io_callback(const struct transport *transport);

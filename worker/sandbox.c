@@ -1,5 +1,6 @@
 #include "worker/sandbox.h"
 
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -16,6 +17,9 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+
+#include <linux/sockios.h>
+#include <netinet/tcp.h>
 
 #include "lib/capabilities.h"
 #include "lib/log.h"
@@ -167,7 +171,7 @@ enter_landlock(void)
 }
 
 /* Allowed with any arguments. */
-static const int calls[] = {
+static const int worker_calls[] = {
 	/* the loop */
 	SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait), SCMP_SYS(epoll_pwait2),
 	SCMP_SYS(epoll_ctl), SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(select),
@@ -191,6 +195,20 @@ static const int calls[] = {
 	SCMP_SYS(rt_sigaction), SCMP_SYS(exit), SCMP_SYS(exit_group)
 };
 
+/* A keeper waits, asks the kernel about sockets, passes them on in packets with a
+ * memory file, and closes them. */
+static const int keeper_calls[] = { SCMP_SYS(ppoll), SCMP_SYS(poll),
+	SCMP_SYS(ppoll_time64), SCMP_SYS(clock_gettime), SCMP_SYS(clock_gettime64),
+	SCMP_SYS(clock_nanosleep), SCMP_SYS(clock_nanosleep_time64),
+	SCMP_SYS(gettimeofday), SCMP_SYS(time), SCMP_SYS(restart_syscall),
+	SCMP_SYS(getsockopt), SCMP_SYS(getpeername), SCMP_SYS(getsockname),
+	SCMP_SYS(shutdown), SCMP_SYS(close), SCMP_SYS(sendmsg), SCMP_SYS(recvmsg),
+	SCMP_SYS(memfd_create), SCMP_SYS(write), SCMP_SYS(brk), SCMP_SYS(munmap),
+	SCMP_SYS(mremap), SCMP_SYS(madvise), SCMP_SYS(futex), SCMP_SYS(getrandom),
+	SCMP_SYS(getpid), SCMP_SYS(gettid), SCMP_SYS(writev), SCMP_SYS(rt_sigreturn),
+	SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigaction), SCMP_SYS(prlimit64),
+	SCMP_SYS(exit), SCMP_SYS(exit_group) };
+
 /* Level and number: the same number is another option of another level. */
 #define OPTION(level, number)                                                          \
 	{ 1, SCMP_CMP_EQ, (level), 0 },                                                \
@@ -201,10 +219,11 @@ static const int calls[] = {
 /* Allowed on a condition: memory that is not executable and does not become writable
  * (lib/shared_memory.h), the spare descriptor, the reset of a refused connection, the
  * filter that blocks new connections. */
-static const struct {
+struct narrow_call {
 	int call;
 	struct scmp_arg_cmp conditions[2]; /* op 0: none */
-} narrow_calls[] = {
+};
+static const struct narrow_call worker_narrow_calls[] = {
 	{ SCMP_SYS(mmap), { { 2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0 } } },
 	{ SCMP_SYS(mmap2), { { 2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0 } } },
 	{ SCMP_SYS(mprotect),
@@ -215,19 +234,43 @@ static const struct {
 	{ SCMP_SYS(getsockopt), { OPTION(SOL_SOCKET, SO_TYPE) } },
 	{ SCMP_SYS(getsockopt), { OPTION(SOL_SOCKET, SO_ACCEPTCONN) } },
 	{ SCMP_SYS(setsockopt), { OPTION(SOL_SOCKET, SO_ATTACH_FILTER) } },
+	/* socket_info_read_position(), of a connection that is received */
+	{ SCMP_SYS(getsockopt), { OPTION(IPPROTO_TCP, TCP_INFO) } },
+	{ SCMP_SYS(ioctl), { { 1, SCMP_CMP_EQ, SIOCINQ, 0 } } },
+	{ SCMP_SYS(ioctl), { { 1, SCMP_CMP_EQ, SIOCOUTQ, 0 } } },
+};
+static const struct narrow_call keeper_narrow_calls[] = {
+	{ SCMP_SYS(mmap), { { 2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0 } } },
+	{ SCMP_SYS(mmap2), { { 2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0 } } },
+	{ SCMP_SYS(mprotect),
+	    { { 2, SCMP_CMP_MASKED_EQ, PROT_EXEC | PROT_WRITE, 0 } } },
+	{ SCMP_SYS(setsockopt), { OPTION(SOL_SOCKET, SO_LINGER) } },
+	{ SCMP_SYS(ioctl), { { 1, SCMP_CMP_EQ, SIOCINQ, 0 } } },
+	{ SCMP_SYS(ioctl), { { 1, SCMP_CMP_EQ, SIOCOUTQ, 0 } } },
 };
 
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+static const struct filter_rules {
+	const int *calls;
+	size_t call_count;
+	const struct narrow_call *narrow_calls;
+	size_t narrow_call_count;
+} worker_rules = { worker_calls, COUNT(worker_calls), worker_narrow_calls,
+	COUNT(worker_narrow_calls) },
+  keeper_rules = { keeper_calls, COUNT(keeper_calls), keeper_narrow_calls,
+	  COUNT(keeper_narrow_calls) };
+
 static int
-permit_all(scmp_filter_ctx filter)
+permit_all(scmp_filter_ctx filter, const struct filter_rules *rules)
 {
 	int rc = 0;
-	for (size_t i = 0; rc == 0 && i < sizeof(calls) / sizeof(calls[0]); i++)
-		rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 0);
-	const size_t count = sizeof(narrow_calls) / sizeof(narrow_calls[0]);
-	for (size_t i = 0; rc == 0 && i < count; i++)
+	for (size_t i = 0; rc == 0 && i < rules->call_count; i++)
+		rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, rules->calls[i], 0);
+	for (size_t i = 0; rc == 0 && i < rules->narrow_call_count; i++)
 		rc = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW,
-		    narrow_calls[i].call, narrow_calls[i].conditions[1].op != 0 ? 2 : 1,
-		    narrow_calls[i].conditions);
+		    rules->narrow_calls[i].call,
+		    rules->narrow_calls[i].conditions[1].op != 0 ? 2 : 1,
+		    rules->narrow_calls[i].conditions);
 	if (rc < 0)
 		return rc;
 	/* abort(3) signals the process itself. */
@@ -236,7 +279,7 @@ permit_all(scmp_filter_ctx filter)
 }
 
 static int
-enter_seccomp(uint32_t action)
+enter_seccomp(uint32_t action, const struct filter_rules *rules)
 {
 	scmp_filter_ctx filter = seccomp_init(action);
 	if (filter == NULL) {
@@ -245,7 +288,7 @@ enter_seccomp(uint32_t action)
 	}
 	int rc = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, action);
 	if (rc == 0)
-		rc = permit_all(filter);
+		rc = permit_all(filter, rules);
 	if (rc == 0)
 		rc = seccomp_load(filter);
 	seccomp_release(filter);
@@ -253,8 +296,8 @@ enter_seccomp(uint32_t action)
 	return rc < 0 ? -1 : 0;
 }
 
-int
-sandbox_enter(enum seccomp_use seccomp)
+static int
+enter(enum seccomp_use seccomp, const struct filter_rules *rules)
 {
 	if (!sandbox_is_possible())
 		return 0;
@@ -267,10 +310,22 @@ sandbox_enter(enum seccomp_use seccomp)
 	}
 	if (seccomp == SECCOMP_OFF)
 		return 0;
-	if (enter_seccomp(
-		seccomp == SECCOMP_ON ? SCMP_ACT_KILL_PROCESS : SCMP_ACT_LOG) == 0)
+	uint32_t action = seccomp == SECCOMP_ON ? SCMP_ACT_KILL_PROCESS : SCMP_ACT_LOG;
+	if (enter_seccomp(action, rules) == 0)
 		return 0;
 	log_error("[seccomp_failed] "
 		  "cannot install the seccomp filter (fix: security.seccomp \"off\")");
 	return -1;
+}
+
+int
+sandbox_enter(enum seccomp_use seccomp)
+{
+	return enter(seccomp, &worker_rules);
+}
+
+int
+sandbox_enter_keeper(enum seccomp_use seccomp)
+{
+	return enter(seccomp, &keeper_rules);
 }

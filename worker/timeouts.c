@@ -120,6 +120,7 @@ on_timeouts_timer(evutil_socket_t fd, short what, void *argument)
 	ledger_count_heartbeat(&worker->worker_ledger->own);
 	log_report_suppressed();
 	advance_clock(worker);
+	worker->record->now_ms = worker->timeouts.now_ms;
 	check_stalled_writes(worker);
 	bool all = worker->drain.closes_idle || worker->lingering_count > 0 ||
 	    worker->config->timeouts.idle_ns != 0;
@@ -127,6 +128,10 @@ on_timeouts_timer(evutil_socket_t fd, short what, void *argument)
 		connection_pool_for_each(
 		    &worker->connections, check_connection, worker);
 	heap_trim_check(&worker->heap_trim, worker->timeouts.now_ms);
+	if (worker->timeouts.now_ms - worker->blocks_trimmed_ms >= HEAP_TRIM_QUIET_MS) {
+		worker->blocks_trimmed_ms = worker->timeouts.now_ms;
+		region_heap_trim(&worker->blocks);
+	}
 	worker_request_drain_check(worker);
 }
 
@@ -163,6 +168,7 @@ timeouts_start(struct worker *worker)
 	if (fd < 0)
 		return -1;
 	worker->timeouts.now_ms = worker->timeouts.checked_ms = monotonic_ms();
+	worker->record->now_ms = worker->timeouts.now_ms;
 	event_assign(&worker->timeouts.timer, worker->base, fd, EV_READ | EV_PERSIST,
 	    on_timeouts_timer, worker);
 	if (event_add(&worker->timeouts.timer, NULL) < 0) {

@@ -8,10 +8,13 @@
 #include <unistd.h>
 
 #include "lib/log.h"
+#include "net/socket_info.h"
 #include "proto/channel.h"
 #include "proto/transfer.h"
 #include "worker/address_limits.h"
 #include "worker/connection.h"
+#include "worker/connection_io.h"
+#include "worker/crash_record.h"
 #include "worker/transfer_state.h"
 #include "worker/worker_state.h"
 
@@ -22,6 +25,8 @@ struct receiver {
 	int fd;
 	uint32_t id;
 	uint64_t received; /* connections, counted as moved in */
+	uint32_t batch;    /* number of the last batch that came */
+	int *recorded_fd;  /* in the crash record; NULL: it had no room */
 	/* By the listener number of the sender: */
 	struct worker_listener *listeners[TRANSFER_LISTENERS_MAX];
 	/* Installed, not yet COMMITTED: they count as arriving, and some may have been
@@ -77,9 +82,24 @@ finish(struct receiver *receiver)
 	worker_report(worker, CHANNEL_RECEIVED, receiver->id, receiver->received);
 	LIST_REMOVE(receiver, next);
 	event_del(&receiver->event);
+	if (receiver->recorded_fd != NULL)
+		*receiver->recorded_fd = 0;
 	close(receiver->fd);
 	free(receiver);
 	worker_request_drain_check(worker);
+}
+
+static int *
+record_fd(struct crash_record *record, int fd)
+{
+	for (int i = 0; i < CRASH_RECORD_RECEIVERS; i++) {
+		int *recorded_fd = &record->receiver_fds_plus_one[i];
+		if (*recorded_fd != 0)
+			continue;
+		*recorded_fd = fd + 1;
+		return recorded_fd;
+	}
+	return NULL;
 }
 
 /* The listener of the same address and framing, or NULL. */
@@ -125,9 +145,12 @@ record_is_valid(const struct receiver *receiver, const struct transfer_record *r
 	return record->listener < TRANSFER_LISTENERS_MAX &&
 	    receiver->listeners[record->listener] != NULL &&
 	    (record->phase == CONNECTION_SERVING ||
-		(record->phase == CONNECTION_FINISHING && has_output)) &&
+		(record->phase == CONNECTION_FINISHING &&
+		    (has_output || record->is_interrupted != 0)) ||
+		(record->phase == CONNECTION_LINGERING && !has_output &&
+		    record->input_bytes == 0)) &&
 	    (record->reading_paused == 0 || has_output) &&
-	    record->reason < CLOSE_REASON_COUNT &&
+	    (record->skip == 0 || !has_output) && record->reason < CLOSE_REASON_COUNT &&
 	    record->searched <= record->input_bytes;
 }
 
@@ -148,6 +171,19 @@ is_connection(int fd)
 	    socket_option(fd, SO_ACCEPTCONN) == 0;
 }
 
+/* Where the streams of a received connection are: from now on this worker counts. */
+static void
+read_position(struct connection *connection)
+{
+	const struct worker *worker = connection->listener->worker;
+	struct stream_position position = { 0 };
+	if (worker->region.slabs != NULL &&
+	    socket_info_read_position(connection_fd(connection), &position) < 0)
+		log_debug("transfer: cannot read the position of a stream");
+	connection->received = position.received;
+	connection->sent = position.sent;
+}
+
 /* Makes a frozen connection of a record and its bytes; NULL on failure. */
 static struct connection *
 install_one(struct receiver *receiver, const struct transfer_record *record, int fd,
@@ -161,6 +197,7 @@ install_one(struct receiver *receiver, const struct transfer_record *record, int
 	if (connection == NULL)
 		return NULL;
 	add_arrival(receiver, connection);
+	read_position(connection);
 	if (transfer_state_read(connection, record, state_fd) < 0) {
 		connection_free(connection);
 		return NULL;
@@ -219,7 +256,9 @@ sender_is_gone(const struct receiver *receiver)
 static bool
 send_answer(const struct receiver *receiver, uint32_t verb, uint32_t count)
 {
-	const struct transfer_note note = { .verb = verb, .count = count };
+	const struct transfer_note note = {
+		.verb = verb, .count = count, .mask = receiver->batch
+	};
 	if (transfer_packet_send(receiver->fd, &note, sizeof(note), NULL, 0) == 0)
 		return true;
 	log_debug("[transfer_answer_failed reason] "
@@ -228,13 +267,37 @@ send_answer(const struct receiver *receiver, uint32_t verb, uint32_t count)
 	return (errno == EPIPE || errno == ECONNRESET) && sender_is_gone(receiver);
 }
 
+/* From here until the connections are recorded the keeper asks the sender whether they
+ * are this worker's. */
+static void
+record_answering(const struct receiver *receiver)
+{
+	struct crash_record *record = receiver->worker->record;
+	record->answering.batch = receiver->batch;
+	CRASH_RECORD_BARRIER();
+	record->answering.fd_plus_one = receiver->fd + 1;
+	CRASH_RECORD_BARRIER();
+}
+
+static void
+serve(struct connection **connections, const struct transfer_batch *batch)
+{
+	for (uint32_t i = 0; i < batch->count; i++) {
+		if (connection_resume(connections[i]) &&
+		    batch->records[i].is_interrupted != 0)
+			connection_io_replay(connections[i]);
+	}
+}
+
 /* Installs all of a batch or nothing. False if the transfer must end. */
 static bool
 on_batch(struct receiver *receiver, const struct transfer_batch *batch, size_t length,
     const int *fds, size_t fd_count)
 {
 	struct connection *installed[TRANSFER_BATCH_MAX];
+	struct crash_record *record = receiver->worker->record;
 	uint32_t count = 0;
+	receiver->batch++;
 	bool is_complete = batch_is_complete(batch, length, fd_count);
 	count_committed(receiver); /* a correct sender has said so before */
 	int state_fd = is_complete && batch->state_bytes > 0 ? fds[fd_count - 1] : -1;
@@ -249,15 +312,19 @@ on_batch(struct receiver *receiver, const struct transfer_batch *batch, size_t l
 		return send_answer(receiver, TRANSFER_REJECTED, 0);
 	}
 	/* Once the answer is sent, or the sender has died, they are this worker's. */
+	record_answering(receiver);
 	if (!send_answer(receiver, TRANSFER_ACCEPTED, count)) {
 		discard(receiver, installed, count, fds, fd_count);
+		record->answering.fd_plus_one = 0;
 		return false;
 	}
+	for (uint32_t i = 0; i < count; i++)
+		installed[i]->is_recorded = true;
+	CRASH_RECORD_BARRIER();
+	record->answering.fd_plus_one = 0;
 	if (state_fd >= 0)
 		close(state_fd);
-	for (uint32_t i = 0; i < count; i++) {
-		connection_resume(installed[i]);
-	}
+	serve(installed, batch);
 	worker_request_drain_check(receiver->worker);
 	return true;
 }
@@ -333,6 +400,7 @@ transfer_receive_start(struct worker *worker, int fd, uint32_t id)
 	receiver->worker = worker;
 	receiver->fd = fd;
 	receiver->id = id;
+	receiver->recorded_fd = record_fd(worker->record, fd);
 }
 
 void

@@ -38,6 +38,7 @@ struct sender {
 	bool only_movable;  /* only of listeners with balance "move" */
 	uint64_t mask;      /* bit for each listener that the receiver serves */
 	uint64_t moved;     /* connections */
+	uint32_t batch;     /* number of the last batch that was sent */
 	uint32_t in_flight_count;
 	uint64_t in_flight_bytes; /* of input and output */
 	struct connection *in_flight[TRANSFER_BATCH_MAX];
@@ -110,11 +111,31 @@ send_note(const struct sender *sender, enum transfer_verb verb, uint32_t count)
 	send_packet(sender, &note, sizeof(note));
 }
 
+static bool
+accepts_batch(const struct sender *sender, const struct transfer_note *note)
+{
+	return note->verb == TRANSFER_ACCEPTED &&
+	    (note->mask == 0 || note->mask == sender->batch);
+}
+
+/* Records that the next packet accepts the batch, before that is taken from the socket:
+ * whether the keeper finds it there or in the record, it knows. */
+static void
+record_accepted(const struct sender *sender)
+{
+	struct transfer_note note;
+	if (recv(sender->fd, &note, sizeof(note), MSG_PEEK) == sizeof(note) &&
+	    accepts_batch(sender, &note))
+		sender->worker->record->sending.accepted = sender->batch;
+	CRASH_RECORD_BARRIER();
+}
+
 /* Receives a packet. Its length, 0 or -1 as transfer_packet_receive() returns. */
 static ssize_t
 receive_note(const struct sender *sender, struct transfer_note *ret)
 {
 	union transfer_packet packet;
+	record_accepted(sender);
 	int fds[TRANSFER_BATCH_MAX + 1];
 	size_t count;
 	ssize_t n = transfer_packet_receive(sender->fd, &packet, fds, &count);
@@ -170,8 +191,11 @@ withdraw_batch(struct sender *sender)
 	send_note(sender, TRANSFER_END, 0);
 	shutdown(sender->fd, SHUT_RD);
 	while (receive_note(sender, &note) > 0) {
-		if (note.verb == TRANSFER_ACCEPTED)
-			commit_batch(sender);
+		uint32_t count = sender->in_flight_count;
+		if (!accepts_batch(sender, &note) || count == 0)
+			continue;
+		commit_batch(sender);
+		send_note(sender, TRANSFER_COMMITTED, count);
 	}
 }
 
@@ -193,6 +217,7 @@ finish(struct sender *sender, bool receiver_is_alive)
 	resume_batch(sender);
 	event_del(&sender->event);
 	event_del(&sender->retry);
+	worker->record->sending.fd_plus_one = 0;
 	close(sender->fd);
 	worker_report(worker, CHANNEL_SENT, sender->id,
 	    sender->moved | (is_full ? CHANNEL_SENT_FULL : 0));
@@ -250,13 +275,17 @@ send_batch(struct sender *sender)
 			end(sender);
 		return;
 	}
+	worker->record->sending.batch = ++sender->batch;
+	CRASH_RECORD_BARRIER();
 	for (uint32_t i = 0; i < sender->in_flight_count; i++)
 		connection_freeze(sender->in_flight[i]);
 	if (transfer_state_send(
-		sender->fd, sender->in_flight, sender->in_flight_count) == 0)
+		sender->fd, sender->in_flight, sender->in_flight_count) == 0) {
 		sender->failures = 0;
-	else
+	} else {
+		sender->batch--;
 		on_send_failed(sender);
+	}
 }
 
 /* transfer_send_continue() may have sent a batch meanwhile. */
@@ -332,9 +361,9 @@ on_packet(evutil_socket_t fd, short what, void *argument)
 		finish(sender, false);
 	else if (note.verb == TRANSFER_CAPACITY)
 		on_capacity(sender, &note);
-	else if (note.verb == TRANSFER_ACCEPTED)
+	else if (accepts_batch(sender, &note))
 		on_accepted(sender);
-	else
+	else if (note.verb != TRANSFER_ACCEPTED)
 		on_rejected(sender);
 }
 
@@ -366,6 +395,9 @@ transfer_send_start(struct worker *worker, int fd, uint32_t id, uint64_t selecti
 	sender->batch_max = TRANSFER_BATCH_MAX;
 	sender->only_movable = (selection & CHANNEL_SEND_MOVABLE_ONLY) != 0;
 	worker->transfers.sender = sender;
+	worker->record->sending.batch = worker->record->sending.accepted = 0;
+	CRASH_RECORD_BARRIER();
+	worker->record->sending.fd_plus_one = fd + 1;
 	if (sender->limit == 0)
 		transfer_send_expect(worker, false);
 	evtimer_assign(&sender->retry, worker->base, on_retry, sender);

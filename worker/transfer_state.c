@@ -32,6 +32,8 @@ fill_record(struct transfer_record *record, const struct connection *connection)
 		.peer_family = connection->peer.family,
 		.reading_paused = connection->reading_paused,
 		.peer_port = connection->peer.port,
+		.deaths = connection->deaths,
+		.skip = connection->skip,
 	};
 	memcpy(record->peer, connection->peer.bytes, sizeof(record->peer));
 }

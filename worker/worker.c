@@ -1,13 +1,18 @@
 #include "worker/worker.h"
 
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
 #include <errno.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "lib/buffer.h"
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/resources.h"
@@ -175,13 +180,120 @@ run_spinning(struct worker *worker)
 	} while (!event_base_got_break(worker->base));
 }
 
+static void *
+alloc_block(size_t *bytes, void *argument)
+{
+	struct worker *worker = argument;
+	*bytes = region_heap_block_bytes(*bytes);
+	return region_heap_alloc(&worker->blocks, *bytes);
+}
+
+static void
+free_block(void *block, size_t bytes, void *argument)
+{
+	struct worker *worker = argument;
+	region_heap_free(&worker->blocks, block, bytes);
+}
+
+/* Of address space, for the partial messages and unsent replies of one connection:
+ * twice what it may need, because blocks have powers of two of bytes and one is copied
+ * to the next. */
+static uint64_t
+connection_bytes(const struct config *config)
+{
+	uint64_t longest = 0;
+	for (size_t i = 0; i < config->listener_count; i++) {
+		uint64_t max = config->listeners[i].max_message;
+		longest = max > longest ? max : longest;
+	}
+	return 4 * (longest + config->limits.max_pending + WORKER_INPUT_BYTES);
+}
+
+/* Shares the memory of connections with a keeper; -1 if that is not possible. */
+static int
+share_connections(struct worker *worker)
+{
+	uint64_t connections = worker_connections_max(resources_descriptor_limit());
+	if (crash_region_create(
+		&worker->region, connections, connection_bytes(worker->config)) < 0)
+		return -1;
+	if (connection_pool_start(&worker->connections, &worker->region) < 0) {
+		crash_region_destroy(&worker->region);
+		return -1;
+	}
+	region_heap_init(
+	    &worker->blocks, worker->region.blocks, worker->region.block_bytes);
+	worker->buffer_memory = (struct buffer_memory){
+		.alloc = alloc_block, .free = free_block, .argument = worker
+	};
+	buffer_set_memory(&worker->buffer_memory);
+	return 0;
+}
+
+/* 0, or -1 with errno. */
+static int
+start_record(struct worker *worker)
+{
+	bool is_shared = worker->config->survive_crashes;
+	if (is_shared && share_connections(worker) < 0) {
+		log_warn("survive_crashes: cannot share the memory of connections");
+		is_shared = false;
+	}
+	if (!is_shared && crash_region_create_private(&worker->region) < 0)
+		return -1;
+	worker->record = worker->region.record;
+	worker->input = worker->region.input;
+	return 0;
+}
+
+/* A fork without copies of the descriptors: when this process is killed, its sockets
+ * stay open in the keeper. It is the master's child, which sees it exit. */
+static pid_t
+clone_keeper(void)
+{
+	const unsigned long flags = CLONE_FILES | CLONE_PARENT | SIGCHLD;
+#ifdef __s390x__
+	return (pid_t)syscall(SYS_clone, NULL, flags, NULL, NULL, NULL);
+#else
+	return (pid_t)syscall(SYS_clone, flags, NULL, NULL, NULL, NULL);
+#endif
+}
+
+/* The keeper has its name and no pending signal from its first instruction on. */
+static void
+start_keeper(struct worker *worker, const struct worker_args *args)
+{
+	if (worker->region.slabs == NULL || args->run_keeper == NULL)
+		return;
+	char name[16] = "";
+	sigset_t keeper_signals, before;
+	sigemptyset(&keeper_signals);
+	sigaddset(&keeper_signals, SIGUSR1);
+	sigaddset(&keeper_signals, SIGTERM);
+	sigprocmask(SIG_BLOCK, &keeper_signals, &before);
+	(void)prctl(PR_GET_NAME, name, 0, 0, 0);
+	(void)prctl(PR_SET_NAME, "yodeld-keeper", 0, 0, 0);
+	pid_t pid = clone_keeper();
+	if (pid == 0) {
+		args->run_keeper(args, &worker->region);
+		_exit(EX_SOFTWARE);
+	}
+	(void)prctl(PR_SET_NAME, name, 0, 0, 0);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	if (pid > 0)
+		worker_report(worker, CHANNEL_KEEPER, 0, (uint64_t)pid);
+	else
+		log_warn("survive_crashes: cannot start the keeper");
+}
+
 static int
 start(struct worker *worker, const struct worker_args *args)
 {
+	if (start_record(worker) < 0)
+		return -1;
+	start_keeper(worker, args);
 	worker->base = create_base(args->config->event_method);
-	worker->input = malloc(WORKER_INPUT_BYTES);
-	if (worker->base == NULL || worker->input == NULL ||
-	    responder_init(&worker->batch) < 0)
+	if (worker->base == NULL || responder_init(&worker->batch) < 0)
 		return -1;
 	drain_init(worker);
 	worker->edge_events = edge_events(worker->base);
@@ -207,9 +319,11 @@ finish(struct worker *worker)
 		event_base_free(worker->base);
 	}
 	free(worker->accept.listeners);
-	free(worker->input);
 	responder_finish(&worker->batch);
 	connection_pool_finish(&worker->connections);
+	buffer_set_memory(NULL);
+	region_heap_finish(&worker->blocks);
+	crash_region_destroy(&worker->region);
 	admission_stop(worker);
 	close(worker->channel_fd);
 }

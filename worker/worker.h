@@ -18,6 +18,15 @@ struct worker_socket {
 	uint32_t ledger_index; /* number in the ledger */
 };
 
+struct crash_region;
+struct worker_args;
+
+/* Runs in the worker's keeper, a child of the master that shares the worker's table of
+ * descriptors, and does not return. The keeper has all memory of the worker as it was
+ * before the worker served, and sees in the region what became of its connections. */
+typedef void (*worker_keeper_fn)(
+    const struct worker_args *args, const struct crash_region *region);
+
 struct worker_args {
 	const struct config *config;
 	uint32_t slot;
@@ -28,6 +37,7 @@ struct worker_args {
 	struct ledger *ledger;               /* of all workers */
 	uint32_t ledger_entry;               /* of this worker */
 	struct worker_ledger *worker_ledger; /* the same, writable: set in the child */
+	worker_keeper_fn run_keeper;         /* used if config->survive_crashes */
 };
 
 /* Descriptors for the log, the channel, epoll, the spare one, and a margin. */

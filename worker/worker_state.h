@@ -29,6 +29,7 @@
 #include "proto/reply.h"
 #include "conf/config.h"
 #include "worker/connection_pool.h"
+#include "worker/crash_record.h"
 
 LIST_HEAD(output_list, output);
 LIST_HEAD(receiver_list, receiver);
@@ -116,11 +117,18 @@ struct worker {
 	struct event channel_event;
 	int channel_fd; /* to the master */
 
+	struct crash_region region;
+	struct crash_record *record; /* in the region */
+	struct region_heap blocks;   /* buffers and outputs, unless on the heap */
+	struct buffer_memory buffer_memory;
+	uint32_t blocks_trimmed_ms; /* timeouts.now_ms */
+
 	struct connection_pool connections;
 	struct output_list queued_outputs; /* all that wait for their peer */
 	size_t lingering_count;            /* connections in that phase */
 	struct heap_trim heap_trim;
-	uint8_t *input;     /* of one read; used up before the callback returns */
+	uint8_t *input;     /* of one read, in the region; used up before the callback
+				returns */
 	struct batch batch; /* sent before the callback returns */
 
 	struct worker_accept accept;

@@ -121,7 +121,9 @@ write_counters(FILE *out, const struct dimension *by, size_t totals,
 	for (int c = 0; c < LEDGER_COUNTER_COUNT; c++) {
 		enum ledger_counter counter = (enum ledger_counter)c;
 		char name[64], help[256];
-		if (name_prefix[0] != '\0' && !ledger_counter_is_per_listener(counter))
+		if (counter == LEDGER_RECOVERY_US ||
+		    (name_prefix[0] != '\0' &&
+			!ledger_counter_is_per_listener(counter)))
 			continue;
 		snprintf(name, sizeof(name), "%s%s_total", name_prefix,
 		    ledger_counters[counter].name);
@@ -132,6 +134,22 @@ write_counters(FILE *out, const struct dimension *by, size_t totals,
 			    (size_t)c * sizeof(uint64_t),
 			NULL, NULL };
 		write_metric(out, by, &metric);
+	}
+}
+
+/* In the base unit of Prometheus. */
+static void
+write_recovery_seconds(FILE *out, const struct snapshot *snapshot)
+{
+	const char *name = PREFIX "recovery_seconds_total";
+	prometheus_family(out, name, "counter",
+	    "time from the death of a worker's process until its last connection was passed on, sum");
+	for (int i = 0; i < LEDGER_SLOTS; i++) {
+		const struct snapshot_worker *worker = &snapshot->workers[i];
+		uint64_t us = worker->totals.counters[LEDGER_RECOVERY_US];
+		if (worker->name[0] != '\0')
+			fprintf(out, "%s{worker=\"%s\"} %.6f\n", name, worker->name,
+			    (double)us / 1e6);
 	}
 }
 
@@ -147,6 +165,7 @@ write_rows(FILE *out, const struct snapshot *snapshot)
 	write_counters(out, &workers, offsetof(struct snapshot_worker, totals), "", "");
 	for (const struct metric *m = worker_metrics; m->name != NULL; m++)
 		write_metric(out, &workers, m);
+	write_recovery_seconds(out, snapshot);
 	write_counters(out, &listeners, offsetof(struct snapshot_listener, totals),
 	    "listener_", "by listener: ");
 	for (const struct metric *m = listener_metrics; m->name != NULL; m++)

@@ -335,6 +335,8 @@ read_process(struct state_reader *reader, const json_t *from, const char *where)
 	process->state =
 	    row.state == PROCESS_LISTENERS_CLOSED ? PROCESS_SOCKETS_CLOSED : row.state;
 	process->wants_receiver = process_is_draining(process);
+	process->keeper_pid = row.keeper_pid;
+	process->is_recovering = row.is_recovering;
 	process->moved_in = row.moved_in;
 	process->moved_out = row.moved_out;
 	return place(process) < 0 ? "slot out of range or taken" : NULL;

@@ -78,6 +78,8 @@ const struct json_record_field state_process_fields[] = {
 	RANGE("state", process, state, JSON_RECORD_UINT32, 0, PROCESS_SOCKETS_CLOSED),
 	RANGE("ledger_index", process, ledger_entry, JSON_RECORD_UINT32, 0,
 	    LEDGER_WORKERS_MAX - 1),
+	RANGE("keeper_pid", process, keeper_pid, JSON_RECORD_INT, 0, INT_MAX),
+	MEMBER(process, is_recovering),
 	MEMBER(process, moved_in),
 	MEMBER(process, moved_out),
 	{ .name = NULL },

@@ -159,7 +159,7 @@ drain_summary_on_process_released(struct process *process)
 	summary->forced += bounded(process, forced);
 	summary->drained += bounded(process, drained);
 	summary->lost += open > 0 ? bounded(process, (uint64_t)open) : 0;
-	summary->died += process->was_killed;
+	summary->died += process->was_killed || process->is_recovering;
 	summary->exited_workers++;
 	process->drain_summary = NULL;
 	drain_summary_finish(process->table, summary);

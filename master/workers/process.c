@@ -13,6 +13,8 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "proto/channel.h"
+#include "keeper/keeper.h"
+#include "master/workers/crash_recovery.h"
 #include "master/workers/drain_summary.h"
 #include "master/workers/spawn.h"
 
@@ -48,6 +50,9 @@ on_message(struct process *process, const struct channel_message *message)
 			break;
 		process->state = PROCESS_LISTENERS_CLOSED;
 		table->events->on_listeners_closed(process, table->argument);
+		break;
+	case CHANNEL_KEEPER:
+		crash_recovery_on_keeper(process, message->value);
 		break;
 	case CHANNEL_SENT:
 	case CHANNEL_RECEIVED:
@@ -215,6 +220,7 @@ fork_worker(struct process *process, const struct config *config, int channel_fd
 		.socket_count = list_sockets(table, config, process->slot, sockets),
 		.ledger = table->ledger,
 		.ledger_entry = process->ledger_entry,
+		.run_keeper = keeper_run,
 	};
 	for (size_t i = 0; i < args.socket_count; i++)
 		process->listeners[sockets[i].ledger_index / 64] |= UINT64_C(1)
@@ -333,7 +339,30 @@ on_process_exit(struct process *process, int status)
 	process->exit_state = process->state;
 	process->state = PROCESS_EXITED;
 	process->was_killed = !WIFEXITED(status);
+	crash_recovery_end(process);
 	table->events->on_exit(process, status, table->argument);
+}
+
+/* A worker has died: its keeper continues in its place. */
+static void
+on_process_death(struct process *process, int status)
+{
+	const struct worker_table *table = process->table;
+	(void)receive_messages(process, INT_MAX);
+	control_queue_clear(&process->queue);
+	process->exit_state = process->state;
+	crash_recovery_prepare(process, status);
+	table->events->on_death(process, status, table->argument);
+}
+
+static struct process *
+find_process(const struct worker_table *table, pid_t pid)
+{
+	struct process *process = table->processes;
+	while (process != NULL &&
+	    (process->pid != pid || process->state == PROCESS_EXITED))
+		process = process->next;
+	return process;
 }
 
 void
@@ -342,14 +371,15 @@ process_reap(struct worker_table *table)
 	pid_t pid;
 	int status;
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		struct process *process = table->processes;
-		while (process != NULL &&
-		    (process->pid != pid || process->state == PROCESS_EXITED))
-			process = process->next;
-		if (process != NULL)
+		struct process *process = find_process(table, pid);
+		if (process != NULL && crash_recovery_is_possible(process, status))
+			on_process_death(process, status);
+		else if (process != NULL)
 			on_process_exit(process, status);
-		else
-			table->events->on_other_child(pid, status, table->argument);
+		if (process != NULL)
+			continue;
+		crash_recovery_on_child(table, pid, status);
+		table->events->on_other_child(pid, status, table->argument);
 	}
 }
 
@@ -415,6 +445,7 @@ process_forget_all(struct worker_table *table)
 {
 	while (table->processes != NULL)
 		destroy(table->processes);
+	crash_recovery_forget_all(table);
 }
 
 bool
@@ -429,5 +460,8 @@ process_count(const struct worker_table *table)
 	uint32_t count = 0;
 	for (const struct process *p = table->processes; p != NULL; p = p->next)
 		count += p->state != PROCESS_EXITED;
+	for (const struct ending_keeper *k = table->ending_keepers; k != NULL;
+	     k = k->next)
+		count++;
 	return count;
 }

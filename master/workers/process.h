@@ -54,7 +54,7 @@ void process_format_status(int status, char *text, size_t size);
 /* The process drains: it is no longer PROCESS_ACTIVE and has not exited. */
 bool process_is_draining(const struct process *process);
 
-/* Processes that have not exited. */
+/* Processes that have not exited, with keepers that are about to. */
 uint32_t process_count(const struct worker_table *table);
 
 #endif

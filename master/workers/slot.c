@@ -20,6 +20,9 @@
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_LONGEST_MS 30000
 #define QUIET_NS (10 * NS_PER_S)
+/* The same for a worker whose connections survive it: only deaths soon after the start
+ * are a loop. */
+#define RECOVERABLE_QUIET_NS (500 * NS_PER_MS)
 /* A slot that failed this often in a row is in a crash loop. */
 #define CRASH_LOOP 3
 
@@ -349,7 +352,8 @@ slot_start_has_failed(const struct worker_table *table)
 static void
 on_died(struct slot *slot, const struct process *process)
 {
-	if (process->is_ready && clock_now_ns() - process->started_ns >= QUIET_NS)
+	uint64_t quiet_ns = process->keeper_pid > 0 ? RECOVERABLE_QUIET_NS : QUIET_NS;
+	if (process->is_ready && clock_now_ns() - process->started_ns >= quiet_ns)
 		slot->failures = 0;
 	slot->failures++;
 	back_off(slot);

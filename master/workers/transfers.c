@@ -53,10 +53,18 @@ count_given(const struct transfer *transfer, uint64_t moved)
 }
 
 static bool
+has_lost_receiver(const struct transfer *transfer)
+{
+	return transfer->has_receiver_died ||
+	    transfer->receiver->state == PROCESS_EXITED;
+}
+
+static bool
 is_settled(const struct transfer *transfer)
 {
-	return (transfer->has_sent || transfer->sender->state == PROCESS_EXITED) &&
-	    (transfer->has_received || transfer->receiver->state == PROCESS_EXITED);
+	return (transfer->has_sent || transfer->has_sender_died ||
+		   transfer->sender->state == PROCESS_EXITED) &&
+	    (transfer->has_received || has_lost_receiver(transfer));
 }
 
 void
@@ -70,6 +78,16 @@ transfers_release(struct process *process)
 			return;
 	}
 	process_release(process);
+}
+
+/* A keeper that has connections left needs another receiver, until none takes any. */
+static void
+settle_recovery(struct process *sender, const struct transfer_result *result)
+{
+	sender->full_receivers = result->moved > 0 ? 0 : sender->full_receivers + 1;
+	sender->wants_receiver = true;
+	if (sender->full_receivers > sender->table->slot_count)
+		process_send(sender, CHANNEL_DRAIN, 0, 0);
 }
 
 static void
@@ -91,9 +109,12 @@ settle(const struct transfer *transfer, struct transfer_result *ret)
 	    receiver->slot, (int)receiver->pid);
 	/* After a partial transfer the sender may already drain, and
 	 * wants_receiver is then already set. */
-	if (ret->is_partial || sender->state == PROCESS_EXITED)
+	if (ret->is_partial || transfer->has_sender_died ||
+	    sender->state == PROCESS_EXITED)
 		return;
-	if (receiver->state == PROCESS_EXITED ||
+	if (sender->is_recovering)
+		settle_recovery(sender, ret);
+	else if (has_lost_receiver(transfer) ||
 	    (transfer->is_full && ++sender->full_receivers < sender->table->slot_count))
 		sender->wants_receiver = true;
 	/* To the sender a receiver that had no room for the descriptor looks like one
@@ -115,6 +136,17 @@ transfers_settle_next(struct worker_table *table, struct transfer_result *ret)
 		return true;
 	}
 	return false;
+}
+
+void
+transfers_on_death(const struct process *process)
+{
+	for (struct transfer *t = process->table->transfers; t != NULL; t = t->next) {
+		if (t->sender == process)
+			t->has_sender_died = true;
+		if (t->receiver == process)
+			t->has_receiver_died = true;
+	}
 }
 
 bool
@@ -142,7 +174,7 @@ transfers_is_sending(const struct process *process)
 {
 	for (const struct transfer *m = process->table->transfers; m != NULL;
 	     m = m->next) {
-		if (m->sender == process && !m->has_sent)
+		if (m->sender == process && !m->has_sent && !m->has_sender_died)
 			return true;
 	}
 	return false;
@@ -202,10 +234,11 @@ void
 transfers_start(struct process *sender, struct process *receiver)
 {
 	sender->wants_receiver = false;
+	sender->crash.receiver_pid = receiver->pid;
 	if (transfers_start_partial(sender, receiver, 0) == 0)
 		return;
 	/* worker_drain_find_receivers retries. */
-	sender->wants_receiver = errno == ETOOMANYREFS;
+	sender->wants_receiver = errno == ETOOMANYREFS || sender->is_recovering;
 	if (sender->wants_receiver)
 		return;
 	log_warn("[transfer_failed worker] "

@@ -31,6 +31,8 @@ bool transfers_on_end(const struct process *process, const struct transfer_end *
 /* Removes one finished transfer from the table, and adds it to the counts of its
  * processes. False if none has finished. The caller then releases processes. */
 bool transfers_settle_next(struct worker_table *table, struct transfer_result *ret);
+/* The process has died: its keeper ends its part of all transfers without a report. */
+void transfers_on_death(const struct process *process);
 /* Releases a process that has exited and has no transfer left. */
 void transfers_release(struct process *process);
 

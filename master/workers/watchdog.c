@@ -111,7 +111,7 @@ watchdog_check(struct worker_table *table, uint64_t now_ns, uint64_t limit_ns)
 	bool all_responsive = true;
 	exclude_own_absence(table, now_ns);
 	for (struct process *p = table->processes; p != NULL; p = p->next) {
-		if (p->state == PROCESS_EXITED)
+		if (p->state == PROCESS_EXITED || p->is_recovering)
 			continue;
 		all_responsive &= check_process(p, now_ns, limit_ns);
 		check_claim(p);

@@ -9,6 +9,7 @@
 
 /* Draining workers of one slot at a time. */
 #define DRAINING_MAX 3
+#define OWN_SLOT_WAIT_NS NS_PER_S
 
 /* The worker of the sender's slot (modulo the slot count), or, if it does not serve or
  * is full, the worker of the next slot that serves. */
@@ -36,12 +37,24 @@ start_transfer(struct process *sender)
 		sender->wants_receiver = true;
 }
 
+/* The connections of a worker that has died wait for the next worker of its slot,
+ * unless that takes long. */
+static bool
+waits_for_own_slot(const struct process *process)
+{
+	const struct slot *slot = &process->table->slots[process->slot];
+	bool is_coming = slot->state == SLOT_STARTING ||
+	    (slot->state == SLOT_BACKING_OFF && slot->failures <= 1);
+	return process->is_recovering && is_coming &&
+	    clock_now_ns() - process->crash.died_ns < OWN_SLOT_WAIT_NS;
+}
+
 void
 worker_drain_find_receivers(struct worker_table *table)
 {
 	for (struct process *p = table->processes; p != NULL; p = p->next) {
 		if (p->wants_receiver && process_is_draining(p) &&
-		    !transfers_is_sending(p))
+		    !transfers_is_sending(p) && !waits_for_own_slot(p))
 			start_transfer(p);
 	}
 }
@@ -102,7 +115,7 @@ limit_draining(const struct process *newest)
 	struct process *oldest = NULL;
 	uint32_t count = 0;
 	for (struct process *p = newest->table->processes; p != NULL; p = p->next) {
-		bool only_drains = process_is_draining(p) &&
+		bool only_drains = process_is_draining(p) && !p->is_recovering &&
 		    p->state != PROCESS_DRAINING && !p->wants_receiver &&
 		    !transfers_is_sending(p);
 		if (p->slot != newest->slot || !only_drains)

@@ -43,6 +43,11 @@ enum process_state {
 	PROCESS_EXITED,           /* freed when its transfers are settled */
 };
 
+/*
+ * When a worker that has a keeper (keeper/keeper.h) dies, the keeper takes its place in
+ * the struct, with the same channel and ledger entry, and drains: it is the sender of
+ * transfers until it has no connection left.
+ */
 struct process {
 	struct process *next; /* in worker_table.processes */
 	struct worker_table *table;
@@ -58,6 +63,13 @@ struct process {
 	bool wants_receiver;     /* its connections have no receiver at the moment */
 	uint32_t full_receivers; /* that it has tried in turn */
 	bool was_killed;         /* exited by a signal */
+	pid_t keeper_pid;        /* of a worker; 0: it has none */
+	bool is_recovering;      /* the worker has died: `pid` is its keeper's */
+	struct {                 /* while is_recovering */
+		pid_t worker_pid, receiver_pid;
+		int status; /* of the worker (wait(2)) */
+		uint64_t died_ns;
+	} crash;
 	int channel_fd;
 	struct event channel_event;
 	struct control_queue queue; /* messages that the channel did not take yet */
@@ -76,6 +88,12 @@ struct process {
 	uint64_t given;
 	uint64_t given_ns; /* when that was last corrected */
 	uint64_t abort_ns; /* when it was sent SIGABRT for being hung; 0: it was not */
+};
+
+/* Has been told to exit. */
+struct ending_keeper {
+	struct ending_keeper *next;
+	pid_t pid;
 };
 
 enum slot_state {
@@ -105,7 +123,8 @@ struct transfer {
 	struct process *sender, *receiver;
 	uint64_t selection; /* value of CHANNEL_SEND_CONNECTIONS; 0: all connections */
 	bool has_sent, has_received, is_full;
-	uint64_t sent, received; /* connections */
+	bool has_sender_died, has_receiver_died; /* and its keeper has ended its part */
+	uint64_t sent, received;                 /* connections */
 };
 
 struct config_set {
@@ -131,6 +150,8 @@ struct process_events {
 	void (*on_listeners_closed)(struct process *process, void *argument);
 	void (*on_transfer_end)(
 	    struct process *process, const struct transfer_end *end, void *argument);
+	/* The worker has died, and its keeper is about to take its place. */
+	void (*on_death)(struct process *process, int status, void *argument);
 	/* The process is marked as exited, its last messages have been reported. */
 	void (*on_exit)(struct process *process, int status, void *argument);
 	void (*on_other_child)(pid_t pid, int status, void *argument);
@@ -154,6 +175,7 @@ struct worker_table {
 	uint32_t slot_count;
 	struct slot slots[LEDGER_SLOTS];
 	struct process *processes; /* the most recent first */
+	struct ending_keeper *ending_keepers; /* their workers have exited */
 	struct transfer *transfers;
 	uint32_t last_transfer_id;
 	struct drain_summary *drain_summaries; /* the open one first */

@@ -204,7 +204,23 @@ has_sanitizer()
 
 worker_pids() # prints one per line
 {
-	children_of "$YODELD_PID" | tr -s ' ' '\n' | sed '/^$/d'
+	children_of "$YODELD_PID" | tr -s ' ' '\n' | sed '/^$/d' | without_keepers
+}
+
+without_keepers() # copies pids
+{
+	local pid
+	while read -r pid; do
+		[ "$(cat "/proc/$pid/comm" 2>/dev/null)" = yodeld-keeper ] || echo "$pid"
+	done
+}
+
+keeper_pids() # prints one per line
+{
+	local pid
+	for pid in $(children_of "$YODELD_PID"); do
+		[ "$(cat "/proc/$pid/comm" 2>/dev/null)" != yodeld-keeper ] || echo "$pid"
+	done
 }
 
 # Resident memory of a process, in KiB.

@@ -180,7 +180,7 @@ kill_new_workers()
 	shift
 	while [ "$count" -gt 0 ]; do
 		[ $SECONDS -lt $deadline ] || return 1
-		children=$(children_of "$YODELD_PID")
+		children=$(worker_pids)
 		for pid in $children; do
 			[[ " $* " = *" $pid "* ]] && continue
 			# A zombie is still listed as a child: count each worker once.

@@ -64,10 +64,11 @@ worker_fixture_start(struct worker_fixture *w, const char *reply, enum framing f
 	must(w->worker.worker_ledger != NULL);
 	w->listener_number = ledger_register_listener(w->ledger, "the listener");
 	w->worker.base = event_base_new();
-	w->worker.input = malloc(WORKER_INPUT_BYTES);
+	must(crash_region_create_private(&w->worker.region) == 0);
+	w->worker.record = w->worker.region.record;
+	w->worker.input = w->worker.region.input;
 	w->worker.accept.spare_fd = -1;
-	must(
-	    w->worker.base && w->worker.input && responder_init(&w->worker.batch) == 0);
+	must(w->worker.base && responder_init(&w->worker.batch) == 0);
 	drain_init(&w->worker);
 	/* As with epoll; a test may set it to 0, as with poll. */
 	w->worker.edge_events = EV_ET | EV_CLOSED;
@@ -97,7 +98,7 @@ worker_fixture_finish(struct worker_fixture *w)
 	    &w->worker.connections, worker_fixture_close_one, NULL);
 	must(LIST_EMPTY(&w->worker.queued_outputs) && w->worker.lingering_count == 0);
 	event_base_free(w->worker.base);
-	free(w->worker.input);
+	crash_region_destroy(&w->worker.region);
 	responder_finish(&w->worker.batch);
 	connection_pool_finish(&w->worker.connections);
 	reply_finish(&w->listener_config.reply);

@@ -263,7 +263,10 @@ static bool
 refuses_and_logs_a_denied_address(void)
 {
 	struct ledger_block block = { .open = 1 };
-	struct worker_listener listener = { .block = &block };
+	struct crash_record record = { .current = NULL };
+	struct worker worker = { .record = &record };
+	struct worker_listener listener = { .worker = &worker, .block = &block };
+	worker.accept.listeners = &listener;
 	struct address peer = { .length = sizeof(struct sockaddr_in6) };
 	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&peer.storage;
 

@@ -1,0 +1,205 @@
+#include "keeper/recovery.h"
+
+#include <stdalign.h>
+
+#include "lib/buffer.h"
+#include "worker/connection.h"
+#include "worker/connection_pool.h"
+#include "worker/worker_state.h"
+
+const struct connection *
+recovery_next(const struct recovery *recovery, struct recovery_cursor *cursor)
+{
+	const struct crash_region *region = recovery->region;
+	uint32_t end = region->record->slab_end;
+	if (end > region->slab_max)
+		end = region->slab_max;
+	for (; cursor->slab < end; cursor->slab++, cursor->index = 0) {
+		uint8_t *at =
+		    region->slabs + cursor->slab * connection_pool_slab_bytes();
+		struct slab *slab = (struct slab *)(void *)at;
+		uint64_t left =
+		    cursor->index < SLAB_CONNECTIONS ? slab->used >> cursor->index : 0;
+		if (left == 0)
+			continue;
+		cursor->index += (uint32_t)__builtin_ctzll(left);
+		return connection_pool_at(slab, cursor->index++);
+	}
+	return NULL;
+}
+
+/* True if `bytes` at the pointer lie in the region's blocks. */
+static bool
+is_in_blocks(const struct crash_region *region, const void *pointer, size_t bytes)
+{
+	uintptr_t first = (uintptr_t)region->blocks, at = (uintptr_t)pointer;
+	return at >= first && at % alignof(uint64_t) == 0 &&
+	    at - first <= region->block_bytes &&
+	    bytes <= region->block_bytes - (at - first);
+}
+
+/* The bytes from start to end of a buffer (NULL: none); false if it is none. */
+static bool
+read_piece(const struct crash_region *region, const struct buffer *buffer,
+    const struct crash_undo_buffer *range, struct recovery_piece *ret)
+{
+	*ret = (struct recovery_piece){ .data = NULL };
+	if (buffer == NULL)
+		return true;
+	if (!is_in_blocks(region, buffer, sizeof(*buffer)))
+		return false;
+	struct crash_undo_buffer own = { buffer->start, buffer->end };
+	if (range != NULL)
+		own = *range;
+	if (own.start > own.end || own.end > region->block_bytes ||
+	    !is_in_blocks(region, buffer, sizeof(*buffer) + own.end))
+		return false;
+	*ret = (struct recovery_piece){ buffer->data + own.start, own.end - own.start };
+	return true;
+}
+
+static bool
+read_output(const struct crash_region *region, const struct connection_state *state,
+    struct recovered_connection *ret)
+{
+	const struct output *output = state->output;
+	if (output == NULL)
+		return true;
+	if (!is_in_blocks(region, output, sizeof(*output)))
+		return false;
+	ret->record.replies = output->replies;
+	return read_piece(region, output->bytes, NULL, &ret->output);
+}
+
+/* What the connection was before its worker began to process it. */
+static bool
+read_undone(const struct crash_record *record, const struct crash_region *region,
+    struct recovered_connection *ret)
+{
+	if (!read_piece(
+		region, record->undo.input, &record->undo_input, &ret->input[0]))
+		return false;
+	if (record->undo.output == NULL)
+		return true;
+	ret->record.replies = record->undo_replies;
+	return read_piece(
+	    region, record->undo_output_bytes, &record->undo_output, &ret->output);
+}
+
+/* What has been sent since is taken from the output first, then from the replies to the
+ * input, which will be made again. */
+static bool
+take_sent(struct recovered_connection *ret)
+{
+	uint64_t left = ret->sent;
+	struct recovery_piece *output = &ret->output;
+	size_t taken = left < output->length ? (size_t)left : output->length;
+	bool had_output = output->length > 0;
+	output->data += taken;
+	output->length -= taken;
+	left -= taken;
+	if (had_output && output->length == 0) {
+		ret->replies_sent = ret->record.replies;
+		ret->record.replies = 0;
+	}
+	if (left > UINT32_MAX - ret->record.skip)
+		return false;
+	ret->record.skip += (uint32_t)left;
+	return true;
+}
+
+/* Adds what the kernel knows of the connection that was being processed. */
+static bool
+complete(const struct recovery *recovery, const struct connection_state *state,
+    struct recovered_connection *ret)
+{
+	struct stream_position now;
+	if (recovery->read_position(ret->fd, &now) < 0)
+		return false;
+	ret->was_processed = true;
+	ret->record.is_interrupted = 1;
+	if (now.is_closed)
+		return true;
+	if (now.received < state->received || now.sent < state->sent ||
+	    now.received - state->received > WORKER_INPUT_BYTES)
+		return false;
+	ret->received = now.received - state->received;
+	ret->sent = now.sent - state->sent;
+	if (state->phase == CONNECTION_SERVING)
+		ret->input[1] = (struct recovery_piece){ recovery->region->input,
+			(size_t)ret->received };
+	/* It has processed input, new or postponed. */
+	bool has_input = ret->received > 0 || state->input != NULL || state->deaths > 0;
+	if (state->phase == CONNECTION_SERVING && has_input &&
+	    ret->record.deaths < UINT8_MAX)
+		ret->record.deaths++;
+	return take_sent(ret);
+}
+
+static void
+fill_record(const struct crash_record *record, const struct connection *connection,
+    const struct connection_state *state, struct transfer_record *ret)
+{
+	uint32_t idle_ms = record->now_ms - state->active_ms;
+	*ret = (struct transfer_record){
+		.searched = state->searched,
+		.idle_ms = idle_ms > INT32_MAX ? 0 : idle_ms,
+		.phase = state->phase,
+		.reason = state->reason,
+		.peer_family = connection->peer.family,
+		.peer_port = connection->peer.port,
+		.deaths = state->deaths,
+		.skip = state->skip,
+		.is_interrupted = state->deaths > 0 || state->skip > 0,
+	};
+	memcpy(ret->peer, connection->peer.bytes, sizeof(ret->peer));
+}
+
+/* What every record of a worker is. */
+static bool
+is_consistent(const struct recovery *recovery, const struct recovered_connection *c)
+{
+	uint64_t input_bytes = (uint64_t)c->input[0].length + c->input[1].length;
+	bool has_output = c->output.length > 0;
+	return input_bytes <= recovery->input_max &&
+	    c->output.length <= recovery->output_max &&
+	    c->record.searched <= input_bytes && (c->record.skip == 0 || !has_output) &&
+	    c->record.reason < CLOSE_REASON_COUNT &&
+	    (c->record.phase == CONNECTION_SERVING ||
+		(c->record.phase == CONNECTION_FINISHING &&
+		    (has_output || c->record.is_interrupted != 0)) ||
+		(c->record.phase == CONNECTION_LINGERING && !has_output &&
+		    input_bytes == 0));
+}
+
+enum recovery_status
+recovery_read(const struct recovery *recovery, const struct connection *connection,
+    struct recovered_connection *ret)
+{
+	const struct crash_region *region = recovery->region;
+	const struct crash_record *record = region->record;
+	bool is_current = connection == record->current;
+	const struct connection_state *state =
+	    is_current ? &record->undo : &connection->state;
+	*ret = (struct recovered_connection){ .fd = connection->stream.fd,
+		.socket = connection->socket };
+	if (ret->socket >= recovery->socket_count)
+		return RECOVERY_INVALID;
+	fill_record(record, connection, state, &ret->record);
+	bool is_read = is_current
+	    ? read_undone(record, region, ret)
+	    : read_piece(region, state->input, NULL, &ret->input[0]) &&
+		read_output(region, state, ret);
+	if (!is_read || (is_current && !complete(recovery, state, ret)))
+		return RECOVERY_INVALID;
+	if (!is_consistent(recovery, ret))
+		return RECOVERY_INVALID;
+	if (ret->record.deaths > 1)
+		return RECOVERY_CRASHED_TWICE;
+	ret->record.input_bytes =
+	    (uint32_t)(ret->input[0].length + ret->input[1].length);
+	ret->record.output_bytes = (uint32_t)ret->output.length;
+	ret->record.reading_paused =
+	    *(const uint8_t *)&state->reading_paused != 0 && ret->output.length > 0;
+	return RECOVERY_OK;
+}

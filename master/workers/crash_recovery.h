@@ -1,0 +1,33 @@
+/*
+ * crash_recovery.h - the master's part when a worker with a keeper dies
+ * (keeper/keeper.h):
+ *
+ *   the worker dies    on_death: its slot backs off or gets a successor, as after any
+ *                      death; its process becomes the keeper's, and drains
+ *   a worker is ready  the keeper's connections are transferred to it
+ *   the keeper exits   one log line; the process is released
+ *
+ * A keeper that dies while its worker serves cannot be replaced, because the worker is
+ * in its sandbox: then the worker is, by a successor with a keeper and a transfer.
+ */
+#ifndef MASTER_WORKERS_CRASH_RECOVERY_H
+#define MASTER_WORKERS_CRASH_RECOVERY_H
+
+#include "master/workers/worker_table.h"
+
+/* The worker has reported the process id of its keeper. */
+void crash_recovery_on_keeper(struct process *process, uint64_t pid);
+/* Ends the keeper of a process that has exited; logs the result of a recovery. */
+void crash_recovery_end(struct process *process);
+/* Whether the keeper of a worker that has ended can continue for it. */
+bool crash_recovery_is_possible(const struct process *process, int status);
+/* Notes the death. The process still has the pid of its worker. */
+void crash_recovery_prepare(struct process *process, int status);
+/* Its slot has been taken care of: the keeper takes the worker's place. */
+void crash_recovery_start(struct process *process);
+/* A child has exited that is no worker: perhaps a keeper. */
+void crash_recovery_on_child(struct worker_table *table, pid_t pid, int status);
+/* Frees what is known of keepers that were told to exit. */
+void crash_recovery_forget_all(struct worker_table *table);
+
+#endif

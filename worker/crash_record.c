@@ -1,0 +1,166 @@
+#include "worker/crash_record.h"
+
+#include <sys/mman.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "lib/buffer.h"
+#include "lib/shared_memory.h"
+#include "worker/connection_pool.h"
+#include "worker/worker_state.h"
+
+/* Of address space, not memory. */
+#define BLOCK_BYTES_MAX ((uint64_t)1 << (sizeof(void *) > 4 ? 42 : 27))
+#define BLOCK_BYTES_MIN ((uint64_t)1 << 24)
+
+static void *
+map(size_t size)
+{
+	int fd = shared_memory_create("yodeld-connections", size);
+	if (fd < 0)
+		return NULL;
+	const struct shared_memory_range all = { 0, size };
+	void *base = shared_memory_map(fd, &all, SHARED_MEMORY_WRITE);
+	int saved = errno;
+	close(fd);
+	errno = saved;
+	return base;
+}
+
+static void
+set_places(struct crash_region *region, uint8_t *base, size_t record_bytes)
+{
+	region->base = base;
+	region->record = (void *)base;
+	region->input = base + record_bytes;
+}
+
+int
+crash_region_create(
+    struct crash_region *region, uint64_t connections, uint64_t connection_bytes)
+{
+	size_t record_bytes = shared_memory_round(sizeof(struct crash_record));
+	uint64_t slabs = connections / SLAB_CONNECTIONS + 2;
+	size_t fixed_bytes = record_bytes + WORKER_INPUT_BYTES +
+	    (size_t)slabs * connection_pool_slab_bytes();
+	uint64_t block_bytes = connections > BLOCK_BYTES_MAX / connection_bytes
+	    ? BLOCK_BYTES_MAX
+	    : connections * connection_bytes;
+	block_bytes = shared_memory_round(block_bytes + BLOCK_BYTES_MIN);
+	void *base = map(fixed_bytes + block_bytes);
+	/* The address space may be limited (setrlimit(2), RLIMIT_AS). */
+	while (base == NULL && block_bytes > BLOCK_BYTES_MIN) {
+		block_bytes = shared_memory_round(block_bytes / 2);
+		base = map(fixed_bytes + block_bytes);
+	}
+	if (base == NULL)
+		return -1;
+	*region = (struct crash_region){ .size = fixed_bytes + block_bytes };
+	set_places(region, base, record_bytes);
+	region->slabs = region->input + WORKER_INPUT_BYTES;
+	region->slab_max = (uint32_t)slabs;
+	region->blocks = region->base + fixed_bytes;
+	region->block_bytes = block_bytes;
+	return 0;
+}
+
+int
+crash_region_create_private(struct crash_region *region)
+{
+	size_t record_bytes = shared_memory_round(sizeof(struct crash_record));
+	uint8_t *base = aligned_alloc(4096, record_bytes + WORKER_INPUT_BYTES);
+	if (base == NULL)
+		return -1;
+	memset(base, 0, record_bytes);
+	*region = (struct crash_region){ .size = record_bytes + WORKER_INPUT_BYTES };
+	set_places(region, base, record_bytes);
+	return 0;
+}
+
+void
+crash_region_destroy(struct crash_region *region)
+{
+	if (region->slabs != NULL)
+		shared_memory_unmap(region->base, region->size);
+	else
+		free(region->base);
+	*region = (struct crash_region){ .base = NULL };
+}
+
+int
+crash_region_protect(const struct crash_region *region)
+{
+	return mprotect(region->base, region->size, PROT_READ);
+}
+
+static void
+save(struct crash_undo_buffer *undo, const struct buffer *buffer)
+{
+	if (buffer != NULL)
+		*undo = (struct crash_undo_buffer){ buffer->start, buffer->end };
+}
+
+void
+crash_record_save_buffers(
+    struct crash_record *record, const struct connection *connection)
+{
+	region_heap_settle(&connection->listener->worker->blocks);
+	save(&record->undo_input, connection->input);
+	if (connection->output == NULL)
+		return;
+	record->undo_output_bytes = connection->output->bytes;
+	save(&record->undo_output, connection->output->bytes);
+	record->undo_replies = connection->output->replies;
+}
+
+static uint32_t
+socket_of(const struct worker_listener *listener)
+{
+	return (uint32_t)(listener - listener->worker->accept.listeners);
+}
+
+void
+crash_record_open_begin(const struct worker_listener *listener)
+{
+	struct crash_record *record = listener->worker->record;
+	record->opening.accepted =
+	    ledger_read(listener->block, LEDGER_CONNECTIONS_ACCEPTED);
+	CRASH_RECORD_BARRIER();
+	record->opening.socket_plus_one = socket_of(listener) + 1;
+	CRASH_RECORD_BARRIER();
+}
+
+void
+crash_record_open_end(struct crash_record *record)
+{
+	CRASH_RECORD_BARRIER();
+	record->opening.socket_plus_one = 0;
+	CRASH_RECORD_BARRIER();
+}
+
+void
+crash_record_close_begin(const struct worker_listener *listener, int fd,
+    enum close_reason reason, struct connection *connection)
+{
+	struct crash_record *record = listener->worker->record;
+	record->closing.socket = socket_of(listener);
+	record->closing.reason = reason;
+	record->closing.closed = atomic_load_explicit(
+	    &listener->block->closed[reason], memory_order_relaxed);
+	record->closing.connection = connection;
+	CRASH_RECORD_BARRIER();
+	record->closing.fd_plus_one = fd + 1;
+	CRASH_RECORD_BARRIER();
+	record->current = NULL;
+	CRASH_RECORD_BARRIER();
+}
+
+void
+crash_record_close_end(struct crash_record *record)
+{
+	CRASH_RECORD_BARRIER();
+	record->closing.fd_plus_one = 0;
+	CRASH_RECORD_BARRIER();
+}
