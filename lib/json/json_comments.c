@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lib/escape.h"
+#include "lib/printable.h"
 
 static void
 blank(char *text, size_t from, size_t to)
@@ -49,6 +50,35 @@ skip_comment(const char *text, size_t length, size_t at)
 		if (starts_with(text, length, at, "*/"))
 			return at + 2;
 	return 0;
+}
+
+/* U+0080 to U+009F, which JSON allows in a string. */
+static bool
+is_c1_control(const char *text)
+{
+	return (unsigned char)text[0] == 0xc2 && (unsigned char)text[1] >= 0x80 &&
+	    (unsigned char)text[1] < 0xa0;
+}
+
+size_t
+json_comments_find_binary(const char *text, size_t length)
+{
+	size_t at = 0;
+	while (at < length) {
+		unsigned char c = (unsigned char)text[at];
+		if (c == '\t' || c == '\n' || c == '\r' || (c >= 0x20 && c < 0x80)) {
+			at++;
+			continue;
+		}
+		/* A sequence that the end cuts off ends at the NUL of this copy. */
+		char character[5] = "";
+		memcpy(character, text + at, length - at < 4 ? length - at : 4);
+		size_t bytes = c < 0x80 ? 0 : printable_length(character);
+		if (bytes == 0 && !is_c1_control(character))
+			break;
+		at += bytes > 0 ? bytes : 2;
+	}
+	return at;
 }
 
 int

@@ -297,6 +297,59 @@ expected_instead(const char *text)
 	return NULL;
 }
 
+/* The encoding that a file seems to have, from its first bytes. */
+static const char *
+guess_encoding(const char *text, size_t length)
+{
+	static const struct {
+		const char *bytes;
+		size_t length, zeros; /* a bit for each byte that must be zero */
+		const char *name;
+	} rows[] = {
+		{ "\xff\xfe", 2, 0, "UTF-16" },
+		{ "\xfe\xff", 2, 0, "UTF-16" },
+		{ "", 4, 0xe, "UTF-32" },
+		{ "", 4, 0x7, "UTF-32" },
+		{ "", 4, 0xa, "UTF-16" },
+		{ "", 4, 0x5, "UTF-16" },
+		{ "\x1f\x8b", 2, 0, "gzip data" },
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		size_t marked = strlen(rows[i].bytes), matching = 0;
+		for (size_t j = 0; length >= rows[i].length && j < rows[i].length; j++)
+			matching += marked > 0
+			    ? text[j] == rows[i].bytes[j]
+			    : (text[j] == '\0') == ((rows[i].zeros >> j & 1) != 0);
+		if (matching == rows[i].length)
+			return rows[i].name;
+	}
+	return NULL;
+}
+
+int
+settings_error_binary(struct settings_reader *reader, size_t offset)
+{
+	const char *encoding = guess_encoding(reader->original, reader->length);
+	return settings_error_at(reader, offset,
+	    "found the byte 0x%02x (byte %zu of %zu), expected text in UTF-8%s%s",
+	    (unsigned char)reader->original[offset], offset + 1, reader->length,
+	    encoding != NULL ? "; the file looks like " : "",
+	    encoding != NULL ? encoding : "");
+}
+
+/* Between the values; the file is valid UTF-8. */
+static int
+error_character(struct settings_reader *reader, size_t offset)
+{
+	const unsigned char *at = (const unsigned char *)reader->text + offset;
+	unsigned length = at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : 4;
+	unsigned code = at[0] & (0xffu >> (length + 1));
+	for (unsigned i = 1; i < length; i++)
+		code = code << 6 | (at[i] & 0x3fu);
+	return settings_error_at(reader, offset,
+	    "not JSON: found the character U+%04X, expected a value", code);
+}
+
 int
 settings_error_syntax(struct settings_reader *reader, const json_error_t *error)
 {
@@ -323,6 +376,8 @@ settings_error_syntax(struct settings_reader *reader, const json_error_t *error)
 	if ((token == '}' || token == ']') && character_before(reader, offset) == ',')
 		return settings_error_at(reader, offset,
 		    "found a comma before \"%c\", expected none", token);
+	if ((unsigned char)token >= 0x80)
+		return error_character(reader, offset);
 	const char *expected = expected_instead(error->text);
 	if (expected == NULL)
 		return settings_error_at(reader, offset, "not JSON: %s", error->text);

@@ -293,9 +293,14 @@ settings_read_text(const struct settings *settings, void *base, const char *sour
 		return settings_error_memory(&reader);
 	memcpy(blanked, text, length);
 	blanked[length] = '\0';
-	if (json_comments_blank(blanked, length, &at) < 0)
+	const char *nul = memchr(text, '\0', length);
+	if (nul != NULL)
+		rc = settings_error_binary(&reader, (size_t)(nul - text));
+	else if (json_comments_blank(blanked, length, &at) < 0)
 		rc = settings_error_at(
 		    &reader, at, "found a comment without an end, expected \"*/\"");
+	else if ((at = json_comments_find_binary(blanked, length)) < length)
+		rc = settings_error_binary(&reader, at);
 	else if (blanked[strspn(blanked, " \t\r\n")] == '\0')
 		rc = settings_error_at(&reader, SETTINGS_NOWHERE,
 		    "found nothing, expected an object, { ... }");

@@ -64,6 +64,8 @@ int settings_error_missing(struct settings_reader *reader,
     const struct settings_place *place, const char *key);
 /* `error` is jansson's for reader->text. */
 int settings_error_syntax(struct settings_reader *reader, const json_error_t *error);
+/* The byte at the offset cannot be a part of JSON. */
+int settings_error_binary(struct settings_reader *reader, size_t offset);
 int settings_error_memory(struct settings_reader *reader);
 
 /* Reads the value of one row as written on a command line. */

@@ -188,6 +188,51 @@ test_an_invalid_override_is_refused(void **state)
 	settings_finish(&server_table, &server);
 }
 
+static void
+check_bytes(const char *text, size_t length, const char *expected)
+{
+	struct server server = defaults();
+	char error[256] = "";
+
+	assert_int_equal(settings_read_text(&server_table, &server, "f", text, length,
+			     error, sizeof(error)),
+	    -1);
+	assert_string_equal(error, expected);
+	settings_finish(&server_table, &server);
+}
+
+#define CHECK_BYTES(text, expected) check_bytes(text, sizeof(text) - 1, expected)
+
+static void
+test_a_byte_that_is_no_text_is_named_with_its_place(void **state)
+{
+	(void)state;
+	CHECK_BYTES("{\"cores\":\n 2}\n\0\0\0",
+	    "f:3:1: found the byte 0x00 (byte 15 of 17), expected text in UTF-8");
+	CHECK_BYTES(
+	    "\0", "f:1:1: found the byte 0x00 (byte 1 of 1), expected text in UTF-8");
+	CHECK_BYTES("// a\0\n{}",
+	    "f:1:5: found the byte 0x00 (byte 5 of 8), expected text in UTF-8");
+	CHECK_BYTES("{\"realm\": \"a\0b\"}",
+	    "f:1:13: found the byte 0x00 (byte 13 of 16), expected text in UTF-8");
+	CHECK_BYTES("{}\x1a",
+	    "f:1:3: found the byte 0x1a (byte 3 of 3), expected text in UTF-8");
+	CHECK_BYTES("{\"realm\": \"\xe9t\"}",
+	    "f:1:12: found the byte 0xe9 (byte 12 of 15), expected text in UTF-8");
+	CHECK_BYTES("{\"realm\": \"\xf0\x9f\x98",
+	    "f:1:12: found the byte 0xf0 (byte 12 of 14), expected text in UTF-8");
+	CHECK_BYTES("{\0}\0\n\0",
+	    "f:1:2: found the byte 0x00 (byte 2 of 6), expected text in UTF-8; the file looks like UTF-16");
+	CHECK_BYTES("\0{\0}",
+	    "f:1:1: found the byte 0x00 (byte 1 of 4), expected text in UTF-8; the file looks like UTF-16");
+	CHECK_BYTES("\xff\xfe{\0}\0",
+	    "f:1:4: found the byte 0x00 (byte 4 of 6), expected text in UTF-8; the file looks like UTF-16");
+	CHECK_BYTES("{\0\0\0}\0\0\0",
+	    "f:1:2: found the byte 0x00 (byte 2 of 8), expected text in UTF-8; the file looks like UTF-32");
+	CHECK_BYTES("{\"cores\":\xc2\xa0 2}",
+	    "f:1:10: not JSON: found the character U+00A0, expected a value");
+}
+
 int
 main(void)
 {
@@ -204,6 +249,7 @@ main(void)
 		cmocka_unit_test(test_malformed_JSON_is_refused_with_line_and_column),
 		cmocka_unit_test(test_an_error_is_one_line_for_any_file),
 		cmocka_unit_test(test_an_invalid_override_is_refused),
+		cmocka_unit_test(test_a_byte_that_is_no_text_is_named_with_its_place),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
