@@ -45,6 +45,7 @@ YODELCTL=$BUILD/yodelctl
 		text = "".join(open(f).read() for d in ("master", "worker", "net", "http", "conf", "lib")
 		               for f in sorted(glob.glob(f"{sys.argv[1]}/{d}/**/*.c", recursive=True)))
 		text = re.sub(r'"\s*\n\s*"', "", text) # one string in several lines
+		text = re.sub(r'"\[[a-z0-9_ ]+\] ', '"', text) # names of events (lib/log.h)
 		formats = [f for f in re.findall(r'"((?:[^"\\\n]|\\.)*)"', text) if len(f) > 15]
 		shapes = [".*".join(map(re.escape, re.split("%[a-z0-9.]+", f))) for f in formats]
 		page = open(f"{sys.argv[1]}/master/yodeld.8").read()
