@@ -40,14 +40,17 @@ accounting_started(struct load_context *ctx, struct conn *conn)
 }
 
 void
-accounting_answered(struct load_context *ctx, struct conn *conn, bool is_correct)
+accounting_answered(
+    struct load_context *ctx, struct conn *conn, bool is_correct, uint64_t now_ns)
 {
-	uint64_t now_ns = ctx->times.now_ns;
 	struct queued_message message =
 	    message_queue_pop(&ctx->message_pool, &conn->queue);
 	struct counters_messages *messages = messages_of(ctx, message.intended_ns);
 	bool is_measured = is_correct && message.intended_ns >= ctx->times.measure_ns &&
 	    !ctx->expectation->none;
+	/* A duplicate that came early may be the answer to a message like it. */
+	if (now_ns < message.written_ns)
+		now_ns = message.written_ns;
 	if (conn->in_flight-- == ctx->plan->pipeline)
 		conn->ready_ns = now_ns;
 	conn->failures = 0;
@@ -91,6 +94,16 @@ accounting_finished(struct load_context *ctx, struct conn *conn)
 	if (conn->silent_us > 0)
 		accounting_record(
 		    ctx, LATENCY_SILENCE, (uint64_t)conn->silent_us * NS_PER_US);
+}
+
+void
+accounting_released(struct load_context *ctx, struct conn *conn, uint32_t released)
+{
+	if (released > conn->in_flight)
+		released = conn->in_flight;
+	ctx->released += released;
+	ctx->released -= conn->released;
+	conn->released = released;
 }
 
 /* `is_wrong`: a part of the answer had arrived and was already wrong. */

@@ -17,8 +17,14 @@ accounting_record(const struct load_context *ctx, enum latency_kind kind, uint64
 /* The socket took the first byte of the next due message. */
 void accounting_started(struct load_context *ctx, struct conn *conn);
 
-/* The oldest message is answered, correctly or not, or needs no answer. */
-void accounting_answered(struct load_context *ctx, struct conn *conn, bool is_correct);
+/* The oldest message is answered, correctly or not, or needs no answer. `now_ns`: when
+ * its answer was complete. */
+void accounting_answered(
+    struct load_context *ctx, struct conn *conn, bool is_correct, uint64_t now_ns);
+
+/* So many of the messages in flight need not be waited for (client/verify/verify.h). */
+void accounting_released(
+    struct load_context *ctx, struct conn *conn, uint32_t released);
 
 /* Bytes arrived at that time, before they are accounted for, or the connection is lost:
  * notes how long it was silent with a message in flight. */

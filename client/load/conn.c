@@ -155,12 +155,23 @@ count_close(struct load_context *ctx, const struct conn *conn, enum conn_end rea
 	counters_add(&ctx->counters->connections_closed[end], 1);
 }
 
+/* An answer came in place of those that are waited for no more. */
+static void
+end_answers(struct load_context *ctx, struct conn *conn, bool is_lost)
+{
+	conn_receive_end(ctx, conn);
+	while (!is_lost && conn->in_flight > 0)
+		accounting_answered(ctx, conn, false, ctx->times.now_ns);
+}
+
 void
 conn_close(struct load_context *ctx, struct conn *conn, enum conn_end reason)
 {
 	bool is_lost = reason <= CONN_CLOSE_BY_PEER, again = true;
 	bool was_open = conn->state == CONN_OPEN || conn->state == CONN_CLOSING;
 	uint64_t delay_ns = 0;
+	if (was_open)
+		end_answers(ctx, conn, is_lost);
 	if (is_lost) {
 		note_failure(ctx, conn);
 		delay_ns = delay_after_loss(ctx, conn);
@@ -241,7 +252,7 @@ conn_advance(struct load_context *ctx, struct conn *conn)
 		conn->is_write_shut = true;
 		conn->state_since_ns = ctx->times.now_ns;
 	}
-	if (conn->in_flight > 0 || conn->send.at > 0)
+	if (conn_state_awaited(conn) > 0 || conn->send.at > 0)
 		return;
 	if (conn_state_has_expired(ctx, conn) || !conn_state_has_work(ctx, conn))
 		start_close(ctx, conn);
@@ -251,7 +262,7 @@ static void
 on_peer_closed(struct load_context *ctx, struct conn *conn)
 {
 	if (conn->state == CONN_OPEN) {
-		if (conn->in_flight > 0 ||
+		if (conn_state_awaited(conn) > 0 ||
 		    (conn_state_has_work(ctx, conn) &&
 			!conn_state_has_expired(ctx, conn))) {
 			conn_close(ctx, conn, CONN_CLOSE_BY_PEER);

@@ -9,31 +9,54 @@
 
 #define READS_MAX 4 /* per turn, so that no connection starves the others */
 
+static struct verify_input
+input_of(const struct load_context *ctx, struct conn *conn)
+{
+	return (struct verify_input){
+		.connection = conn_state_number(ctx, conn),
+		.stream = &conn->answers,
+		.now_ns = ctx->times.now_ns,
+		.answered_ns = ctx->times.now_ns,
+		.unanswered = conn->in_flight,
+	};
+}
+
 static void
 verify_received(
     struct load_context *ctx, struct conn *conn, const uint8_t *data, size_t length)
 {
 	struct verify *verify = &ctx->verify;
-	struct verify_input in = {
-		.connection = conn_state_number(ctx, conn),
-		.stream = &conn->answers,
-		.data = data,
-		.length = length,
-	};
+	struct verify_input in = input_of(ctx, conn);
 	if (ctx->plan->expect == PLAN_EXPECT_NONE)
 		return;
 	verify->fd = conn->stream.fd;
-	while (in.length > 0 || conn->answers.gap > 0) {
-		/* With --expect discard no answer is expected even while sending. */
-		if (conn->in_flight == 0 || verify->expectation->none) {
-			verify_unexpected(verify, &in);
-			return;
-		}
-		in.unanswered = conn->in_flight;
+	in.data = data;
+	in.length = length;
+	while (in.length > 0 || conn->answers.held != NULL) {
 		enum verify_result result = verify_feed(verify, &in);
-		if (result != VERIFY_MORE)
-			accounting_answered(ctx, conn, result == VERIFY_RIGHT);
+		if (result == VERIFY_MORE && in.length == 0)
+			break;
+		if (result == VERIFY_MORE)
+			continue;
+		accounting_answered(ctx, conn, result == VERIFY_RIGHT, in.answered_ns);
+		in.unanswered--;
+		in.answered_ns = in.now_ns;
 	}
+	accounting_released(ctx, conn, verify_released(&conn->answers));
+}
+
+void
+conn_receive_end(struct load_context *ctx, struct conn *conn)
+{
+	struct verify_input in = input_of(ctx, conn);
+	enum verify_result result;
+	ctx->verify.fd = conn->stream.fd;
+	while ((result = verify_end(&ctx->verify, &in)) != VERIFY_MORE) {
+		accounting_answered(ctx, conn, result == VERIFY_RIGHT, in.answered_ns);
+		in.unanswered--;
+	}
+	verify_stream_finish(&ctx->verify, &conn->answers);
+	accounting_released(ctx, conn, 0);
 }
 
 static size_t

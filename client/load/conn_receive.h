@@ -17,6 +17,10 @@ enum receive_status {
 enum receive_status conn_receive(
     struct load_context *ctx, struct conn *conn, bool until_eof);
 
+/* Before the socket is closed: nothing more will arrive. Verdicts that were still open
+ * are made with what there is. */
+void conn_receive_end(struct load_context *ctx, struct conn *conn);
+
 /* After a failed send: reads what arrived before the failure. */
 void conn_receive_rest(struct load_context *ctx, struct conn *conn);
 

@@ -29,7 +29,7 @@ count_sent(struct load_context *ctx, struct conn *conn, size_t sent)
 			return;
 		sequence_seek(ctx->sequence, connection, cursor, cursor->message + 1);
 		if (ctx->expectation->none)
-			accounting_answered(ctx, conn, true);
+			accounting_answered(ctx, conn, true, ctx->times.now_ns);
 	}
 }
 
@@ -41,8 +41,9 @@ startable_messages(const struct load_context *ctx, const struct conn *conn)
 	uint32_t n = conn->due;
 	if (conn->expires || ctx->is_dropping)
 		return 0;
-	if (plan->pipeline > 0 && n > plan->pipeline - conn->in_flight)
-		n = plan->pipeline - conn->in_flight;
+	uint32_t awaited = conn_state_awaited(conn);
+	if (plan->pipeline > 0 && n + awaited > plan->pipeline)
+		n = awaited < plan->pipeline ? plan->pipeline - awaited : 0;
 	if (plan->messages_per_connection > 0) {
 		uint64_t left =
 		    plan->messages_per_connection - conn->sent_on_connection;
@@ -91,7 +92,7 @@ schedule_closed_loop(struct load_context *ctx, struct conn *conn)
 {
 	if (!ctx->is_running || ctx->plan->load != PLAN_CLOSED)
 		return;
-	while (conn->in_flight + conn->due < ctx->plan->pipeline)
+	while (conn_state_awaited(conn) + conn->due < ctx->plan->pipeline)
 		if (!conn_state_schedule(ctx, conn, ctx->times.now_ns))
 			return;
 }

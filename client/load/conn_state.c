@@ -128,6 +128,11 @@ conn_state_waiting_since(const struct load_context *ctx, const struct conn *conn
 {
 	if (conn->queue.head == MESSAGE_QUEUE_NONE)
 		return 0;
+	if (conn->released > 0)
+		return conn_state_awaited(conn) > 0 || conn->due > 0 ||
+			conn->send.at > 0
+		    ? conn->received_ns
+		    : 0;
 	return message_queue_at(&ctx->message_pool, conn->queue.head)->written_ns;
 }
 

@@ -36,7 +36,8 @@ struct conn {
 				 --pipeline became free, or room in the socket */
 	uint64_t failing_since_ns; /* the first of `failures` */
 	struct stream stream;
-	uint32_t in_flight;    /* messages started and not answered */
+	uint32_t in_flight;    /* messages started and without verdict */
+	uint32_t released;     /* of them: their answers need not be waited for */
 	uint32_t due;          /* messages due and not started */
 	uint32_t active_index; /* place in ctx->active.list, or LOAD_NO_CONN */
 	uint32_t next_ready;   /* the list that starts at ctx->ready */
@@ -69,6 +70,13 @@ conn_state_number(const struct load_context *ctx, const struct conn *conn)
 	return ctx->first + conn_state_index(ctx, conn);
 }
 
+/* Messages whose answers are waited for. */
+static inline uint32_t
+conn_state_awaited(const struct conn *conn)
+{
+	return conn->in_flight - conn->released;
+}
+
 void conn_state_init(struct conn *conn);
 
 /* Makes a message due. False when the connection has no more messages to send. */
@@ -94,7 +102,8 @@ void conn_state_skip_unused_turns(struct load_context *ctx);
 /* Sets the timer to the next deadline of its state. */
 void conn_state_set_timer(struct load_context *ctx, struct conn *conn);
 
-/* When the oldest message was sent, or first blocked by a full socket; 0: none. */
+/* When the oldest message was sent, or first blocked by a full socket; 0: none. While a
+ * damaged answer is examined, this is when the last bytes arrived. */
 uint64_t conn_state_waiting_since(
     const struct load_context *ctx, const struct conn *conn);
 

@@ -14,6 +14,7 @@
 #include "net/receive_time.h"
 #include "client/load/arrivals.h"
 #include "client/load/conn.h"
+#include "client/load/conn_receive.h"
 #include "client/load/loop_stats.h"
 #include "client/load/phases.h"
 #include "client/load/transcript.h"
@@ -252,6 +253,15 @@ init_conns(struct load_context *ctx)
 	}
 }
 
+/* Connections that are still open when the run is ended. */
+static void
+end_answers(struct load_context *ctx)
+{
+	for (uint32_t i = 0; i < ctx->count; i++)
+		if (ctx->conns[i].answers.held != NULL)
+			conn_receive_end(ctx, &ctx->conns[i]);
+}
+
 int
 generator_run(const struct generator_args *args)
 {
@@ -279,6 +289,7 @@ generator_run(const struct generator_args *args)
 		init_conns(&ctx);
 		phases_start(&ctx);
 		rc = loop(&ctx);
+		end_answers(&ctx);
 		if (rc == 0)
 			phases_finish(&ctx);
 	}

@@ -103,6 +103,7 @@ struct load_context {
 	uint32_t unfinished;   /* connections that are not DONE */
 	uint32_t reconnecting; /* closed, and not yet open again */
 	uint64_t in_flight;    /* messages, of all connections */
+	uint64_t released;     /* of them: their answers need not be waited for */
 	uint64_t round;        /* lockstep: the next round */
 };
 

@@ -91,7 +91,8 @@ start_round(struct load_context *ctx, uint64_t round)
 	for (uint32_t i = ctx->active.count; i > 0; i--) {
 		struct conn *conn = &ctx->conns[ctx->active.list[i - 1]];
 		/* With a number of messages each connection sends all of them. */
-		if (conn->scheduled < round && ctx->plan->messages == 0) {
+		if (conn->scheduled < round && ctx->plan->messages == 0 &&
+		    conn->in_flight == 0) {
 			sequence_seek(ctx->sequence, conn_state_number(ctx, conn),
 			    &conn->send, round);
 			conn->answers.cursor = conn->send;
@@ -109,7 +110,7 @@ start_round(struct load_context *ctx, uint64_t round)
 static bool
 is_between_rounds(const struct load_context *ctx)
 {
-	return ctx->in_flight == 0 &&
+	return ctx->in_flight == ctx->released &&
 	    (ctx->plan->messages == 0 || ctx->reconnecting == 0);
 }
 
@@ -214,7 +215,7 @@ end_drain(struct load_context *ctx)
 	ctx->is_dropping = true;
 	for (uint32_t i = 0; i < ctx->count; i++) {
 		struct conn *conn = &ctx->conns[i];
-		if (conn->state == CONN_OPEN && conn->in_flight > 0)
+		if (conn->state == CONN_OPEN && conn_state_awaited(conn) > 0)
 			conn_close(ctx, conn, CONN_CLOSE_TIMEOUT);
 	}
 	close_idle(ctx);

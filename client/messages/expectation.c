@@ -113,3 +113,51 @@ expectation_offset(const struct expectation *expectation, const struct cursor *c
 	return cursor->message * each +
 	    (reply_kinds[reply->kind].uses_payload ? cursor->offset : 0);
 }
+
+/* Bytes left of the answer at the reader; 0 at its end. */
+static uint32_t
+left_of_answer(struct expectation_reader *reader)
+{
+	struct cursor *cursor = &reader->cursor;
+	const struct sequence *sequence = reader->expectation->sequence;
+	while (cursor->message < reader->end) {
+		if (cursor->length == 0)
+			cursor->length = expectation_length(
+			    reader->expectation, reader->connection, cursor->message);
+		if (cursor->at < cursor->length)
+			return cursor->length - cursor->at;
+		sequence_seek(
+		    sequence, reader->connection, cursor, cursor->message + 1);
+	}
+	return 0;
+}
+
+size_t
+expectation_read(struct expectation_reader *reader, uint8_t *out, size_t length)
+{
+	size_t done = 0;
+	while (done < length && left_of_answer(reader) > 0) {
+		size_t n = length - done;
+		const uint8_t *wire = expectation_wire(reader->expectation,
+		    reader->kind, reader->connection, &reader->cursor, &n,
+		    reader->scratch, out + done);
+		if (wire != out + done)
+			memcpy(out + done, wire, n);
+		reader->cursor.at += (uint32_t)n;
+		done += n;
+	}
+	return done;
+}
+
+uint64_t
+expectation_skip(struct expectation_reader *reader, uint64_t bytes)
+{
+	uint64_t done = 0;
+	uint32_t left;
+	while (done < bytes && (left = left_of_answer(reader)) > 0) {
+		uint64_t n = bytes - done < left ? bytes - done : left;
+		reader->cursor.at += (uint32_t)n;
+		done += n;
+	}
+	return done;
+}

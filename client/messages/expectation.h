@@ -41,6 +41,23 @@ const uint8_t *expectation_wire(const struct expectation *expectation,
     enum reply_kind kind, uint64_t connection, const struct cursor *cursor,
     size_t *length, uint8_t *scratch, uint8_t *out);
 
+/* Reads the answers of a connection one after the other, as one stream. */
+struct expectation_reader {
+	const struct expectation *expectation;
+	enum reply_kind kind;
+	uint64_t connection;
+	struct cursor cursor; /* the next byte; moves */
+	uint64_t end;         /* reads only the answers before this message */
+	uint8_t *scratch;     /* room for the longest message */
+};
+
+/* Reads up to `length` bytes. Returns their number: fewer only at the end. */
+size_t expectation_read(struct expectation_reader *reader, uint8_t *out, size_t length);
+
+/* Moves the reader `bytes` forwards, or up to its end; cheaper than reading. Returns
+ * the number of bytes. */
+uint64_t expectation_skip(struct expectation_reader *reader, uint64_t bytes);
+
 /* Bytes of all answers before the one at the cursor. */
 uint64_t expectation_offset(
     const struct expectation *expectation, const struct cursor *cursor);

@@ -1,236 +1,382 @@
 #include "client/verify/resync.h"
 
+#include <stdlib.h>
 #include <string.h>
 
-#include "client/verify/mismatch.h"
+#include "lib/xmalloc.h"
+
+#define WINDOW 8        /* bytes that are looked up */
+#define NEAR_BYTES 4096 /* shifts for which a window is evidence enough */
+#define CHUNK_BYTES 65536
+#define RANGE_FACTOR 16 /* expected bytes searched for each received one */
+#define SPARE_START (UINT64_C(64) << 20)
+#define SPARE_PER_BYTE 16
+#define EVIDENCE_MAX 128
+#define EVIDENCE_TEXT 16 /* texts repeat: evidence of another kind is needed */
+#define TAIL_MAX 65536
+#define TAIL_MESSAGES_MAX 4096
+#define TAIL_HITS_MAX 16 /* for each damage: bounds the work where bytes repeat */
 
 void
-resync_count_unexpected(struct verify *verify, size_t length)
+resync_init(struct resync *resync)
 {
-	if (verify->counters != NULL)
-		counters_add(&verify->counters->bytes_unexpected, length);
+	*resync = (struct resync){
+		.chunk = xmalloc(CHUNK_BYTES + EVIDENCE_MAX),
+		.spare_bytes = SPARE_START,
+	};
 }
 
 void
-resync_next(struct verify *verify, const struct verify_input *in)
+resync_finish(struct resync *resync)
 {
-	struct verify_stream *stream = in->stream;
-	sequence_seek(verify->expectation->sequence, in->connection, &stream->cursor,
-	    stream->cursor.message + 1);
-	stream->wrong = stream->ends_with_frame = false;
-	stream->header = 0;
+	free(resync->slots);
+	free(resync->chunk);
+	*resync = (struct resync){ .slots = NULL };
 }
 
-static uint32_t
-header_of(const struct verify *verify)
-{
-	return (uint32_t)verify_framing(verify)->header_bytes;
-}
-
-static uint32_t
-length_at(const struct verify *verify, const struct verify_input *in, uint64_t message)
-{
-	return expectation_length(verify->expectation, in->connection, message);
-}
-
-/* If the gap ends inside a header, its missing bytes are assumed to be correct. */
-static void
-end_gap(struct verify *verify, const struct verify_input *in)
-{
-	struct verify_stream *stream = in->stream;
-	uint32_t at = stream->gap_at, header_bytes = header_of(verify);
-	if (at > 0 && at < header_bytes)
-		stream->header =
-		    (length_at(verify, in, stream->cursor.message) - header_bytes) >>
-		    8 * (header_bytes - at);
-	stream->cursor.at = at;
-	stream->wrong = stream->gap_wrong;
-	stream->gap_at = 0;
-	stream->gap_wrong = false;
-}
-
-enum verify_result
-resync_skip_gap(struct verify *verify, const struct verify_input *in)
-{
-	resync_next(verify, in);
-	if (--in->stream->gap == 0)
-		end_gap(verify, in);
-	return VERIFY_WRONG;
-}
-
-/* The stream continues `bytes` later, perhaps in a later answer. */
-static void
-skip_bytes(struct verify *verify, const struct verify_input *in, uint64_t bytes)
-{
-	struct verify_stream *stream = in->stream;
-	struct cursor to = stream->cursor;
-	uint64_t at = to.at + bytes;
-	while (at >= to.length) {
-		at -= to.length;
-		to.length = length_at(verify, in, ++to.message);
-		stream->gap++;
-	}
-	if (stream->gap == 0)
-		stream->cursor.at = (uint32_t)at;
-	else
-		stream->gap_at = (uint32_t)at;
-	stream->gap_wrong = stream->gap > 0 && at > 0;
-}
-
-/* True for a gap that ends in the same answer. */
+/* True if no two parts of the expected stream are the same. */
 static bool
-is_within(const struct verify_stream *stream, const struct diagnosis *found)
+is_unique(const struct resync_case *where)
 {
-	return found->kind == DIAGNOSIS_GAP &&
-	    stream->cursor.at + found->bytes < stream->cursor.length;
+	const struct expectation *expectation = where->expected.expectation;
+	const struct reply *reply = expectation->reply;
+	return expectation->sequence->texts == NULL &&
+	    (reply == NULL ||
+		(reply_kinds[reply->kind].uses_payload && reply->text_length == 0));
 }
 
-void
-resync_at_mismatch(struct verify *verify, const struct verify_input *in)
+/* Bytes that must be the same to be evidence: so many of payload, and the headers and
+ * trailers among them. */
+static size_t
+evidence_bytes(const struct resync_case *where, size_t payload)
 {
-	struct verify_stream *stream = in->stream;
-	bool is_delimited = verify_framing(verify)->is_delimited;
-	struct diagnosis_case where = mismatch_case(verify, in);
-	struct diagnosis found = mismatch_diagnose(verify, &where);
-	if (is_delimited && in->data[0] == '\n' &&
-	    (found.kind <= DIAGNOSIS_UNSEARCHED || is_within(stream, &found)))
-		found.kind = DIAGNOSIS_TRUNCATED;
-	mismatch_record(verify, &where, &found);
-	switch (found.kind) {
-	case DIAGNOSIS_DUPLICATE:
-		stream->skip = length_at(verify, in, found.message) - stream->cursor.at;
-		resync_count_unexpected(verify, stream->cursor.at);
-		stream->cursor.at = stream->header = 0;
-		return;
-	case DIAGNOSIS_MISSING:
-		stream->gap = (uint32_t)(found.message - stream->cursor.message);
-		stream->gap_at = stream->cursor.at;
-		return;
-	case DIAGNOSIS_GAP:
-		stream->wrong = true;
-		skip_bytes(verify, in, found.bytes);
-		return;
-	case DIAGNOSIS_INSERTED:
-	case DIAGNOSIS_REPEATED:
-		/* Between two answers it makes neither of them wrong. */
-		stream->wrong = stream->cursor.at > 0;
-		stream->skip = (uint32_t)found.bytes;
-		return;
-	default:
-		stream->wrong = true;
-		stream->ends_with_frame = is_delimited &&
-		    (found.kind != DIAGNOSIS_ALTERED ||
-			in->length < DIAGNOSIS_BYTES_MIN);
-	}
+	const struct sequence *sequence = where->expected.expectation->sequence;
+	const struct framing_ops *framing = &framings[sequence->framing];
+	size_t around = framing->header_bytes + framing->trailer_bytes;
+	if (!is_unique(where))
+		return EVIDENCE_TEXT;
+	if (around == 0)
+		return payload;
+	return payload + around * (1 + payload / sequence->size_min);
 }
 
-/* True if only the length was altered on the way: the next answer follows after the
- * expected length, or the length is so large that this cannot have arrived yet. (A
- * server that sends a longer answer sends as much as its header says.) */
-static bool
-is_altered_length(struct verify *verify, const struct verify_input *in)
+static size_t
+tail_evidence(const struct resync_case *where)
 {
-	const struct verify_stream *stream = in->stream;
-	uint32_t expected = stream->cursor.length - header_of(verify);
-	struct diagnosis_case where = mismatch_case(verify, in);
-	struct cursor next = stream->cursor;
-	uint8_t run[FRAMING_HEADER_MAX + 1];
-	if (in->length < expected + sizeof(run) || in->unanswered < 2)
-		return stream->header > in->length &&
-		    stream->header > expected + UINT8_MAX;
-	sequence_seek(
-	    verify->expectation->sequence, in->connection, &next, next.message + 1);
-	size_t n =
-	    diagnosis_expected_bytes(&where, in->connection, next, 1, run, sizeof(run));
-	return memcmp(run, in->data + expected, n) == 0;
+	const struct expectation_reader *expected = &where->expected;
+	bool is_one = expected->end == expected->cursor.message + 1;
+	return !is_unique(where) && (is_one || where->is_last)
+	    ? RESYNC_TAIL_MIN
+	    : evidence_bytes(where, RESYNC_TAIL_MIN);
 }
 
-/* Diagnoses a header with an unexpected length, and the data after it: another answer,
- * or else this one with its header, with bytes altered or left out. Records the
- * mismatch at the first wrong byte of the header. */
-static struct diagnosis
-diagnose_header(struct verify *verify, const struct verify_input *in)
+static uint64_t
+window_at(const uint8_t *bytes)
 {
-	uint32_t header = in->stream->header, header_bytes = header_of(verify),
-		 wrong = 0;
-	uint32_t expected = in->stream->cursor.length - header_bytes;
-	struct diagnosis_case where = mismatch_case(verify, in);
-	struct diagnosis found = { .kind = DIAGNOSIS_UNKNOWN };
-	struct verify_stream whole = *in->stream;
-	uint8_t raw[DIAGNOSIS_WINDOW];
-	size_t more = sizeof(raw) - header_bytes;
-	if (in->length > 0)
-		found = mismatch_diagnose(verify, &where);
-	more = in->length < more ? in->length : more;
-	for (uint32_t i = 0; i < header_bytes; i++)
-		raw[i] = (uint8_t)(header >> 8 * (header_bytes - 1 - i));
-	if (more > 0)
-		memcpy(raw + header_bytes, in->data, more);
-	whole.cursor.at = 0;
-	where = mismatch_case(verify,
-	    &(struct verify_input){
-		in->connection, &whole, in->unanswered, raw, header_bytes + more });
-	if (found.kind <= DIAGNOSIS_ALTERED || found.kind == DIAGNOSIS_REPEATED) {
-		found = mismatch_diagnose(verify, &where);
-		if (found.kind <= DIAGNOSIS_ALTERED && !is_altered_length(verify, in))
-			found.kind =
-			    header < expected ? DIAGNOSIS_TRUNCATED : DIAGNOSIS_LONGER;
-	}
-	while ((header ^ expected) >> 8 * (header_bytes - 1 - wrong) == 0)
-		wrong++;
-	whole.cursor.at = wrong;
-	where.got += wrong;
-	where.length -= wrong;
-	mismatch_record(verify, &where, &found);
-	return found;
+	uint64_t window;
+	memcpy(&window, bytes, WINDOW);
+	return window;
 }
 
-/* Discards the header and the rest of the repeated bytes. If they are fewer than a
- * header, its end is the beginning of the correct header. */
+static size_t
+slot_of(const struct resync *resync, uint64_t window)
+{
+	return (size_t)((window * UINT64_C(0x9e3779b97f4a7c15)) >> 32) &
+	    (resync->slot_count - 1);
+}
+
+/* Indexes the windows of the received bytes, each by its first position. */
 static void
-skip_repeated(struct verify *verify, struct verify_stream *stream, uint64_t bytes)
+index_windows(struct resync *resync, const uint8_t *got, size_t count)
 {
-	uint32_t header_bytes = header_of(verify);
-	uint32_t in_header = bytes < header_bytes ? (uint32_t)bytes : header_bytes;
-	resync_count_unexpected(verify, in_header);
-	stream->skip = (uint32_t)bytes - in_header;
-	stream->cursor.at = header_bytes - in_header;
+	size_t slots = 64;
+	while (slots < 2 * count)
+		slots *= 2;
+	if (slots > resync->slot_room) {
+		resync->slots = xreallocarray(resync->slots, slots, sizeof(uint32_t));
+		resync->slot_room = slots;
+	}
+	resync->slot_count = slots;
+	memset(resync->slots, 0, slots * sizeof(uint32_t));
+	for (size_t at = 0; at < count; at++) {
+		uint64_t window = window_at(got + at);
+		size_t slot = slot_of(resync, window);
+		while (resync->slots[slot] != 0 &&
+		    window_at(got + resync->slots[slot] - 1) != window)
+			slot = (slot + 1) & (slots - 1);
+		if (resync->slots[slot] == 0)
+			resync->slots[slot] = (uint32_t)at + 1;
+	}
 }
 
-enum verify_result
-resync_after_header(struct verify *verify, const struct verify_input *in)
+/* The first received position of a window, or SIZE_MAX. */
+static size_t
+find_window(const struct resync *resync, const uint8_t *got, uint64_t window)
 {
-	struct verify_stream *stream = in->stream;
-	uint32_t header_bytes = header_of(verify);
-	struct diagnosis found = diagnose_header(verify, in);
-	switch (found.kind) {
-	case DIAGNOSIS_DUPLICATE:
-		resync_count_unexpected(verify, header_bytes);
-		stream->skip = stream->header;
-		stream->cursor.at = stream->header = 0;
-		return VERIFY_MORE;
-	case DIAGNOSIS_MISSING:
-		stream->gap = (uint32_t)(found.message - stream->cursor.message);
-		stream->gap_at = header_bytes;
-		return VERIFY_MORE;
-	case DIAGNOSIS_GAP:
-		stream->wrong = true;
-		stream->cursor.at = 0;
-		skip_bytes(verify, in, found.bytes + header_bytes);
-		return VERIFY_MORE;
-	case DIAGNOSIS_ALTERED:
-		stream->wrong = true;
-		return VERIFY_MORE;
-	case DIAGNOSIS_REPEATED:
-		skip_repeated(verify, stream, found.bytes);
-		return VERIFY_MORE;
-	default:
-		stream->wrong = true;
-		stream->skip = stream->header;
-		stream->skip_ends_answer = stream->skip > 0;
+	size_t slot = slot_of(resync, window);
+	for (; resync->slots[slot] != 0; slot = (slot + 1) & (resync->slot_count - 1))
+		if (window_at(got + resync->slots[slot] - 1) == window)
+			return resync->slots[slot] - 1;
+	return SIZE_MAX;
+}
+
+static uint64_t
+cost_of(const struct held_place *place)
+{
+	return place->expected > place->got ? place->expected : place->got;
+}
+
+static uint64_t
+shift_of(const struct held_place *place)
+{
+	return place->expected > place->got ? place->expected - place->got
+					    : place->got - place->expected;
+}
+
+static bool
+is_nearer(const struct held_place *a, const struct held_place *b)
+{
+	uint64_t cost = cost_of(a), other = cost_of(b);
+	return cost < other || (cost == other && shift_of(a) < shift_of(b));
+}
+
+/* The state of one search: chunks of the expected stream against the index. */
+struct scan {
+	const struct resync_case *where;
+	size_t limit;     /* received bytes */
+	size_t near, far; /* bytes of evidence */
+	struct held_place best;
+	bool found;
+};
+
+static void
+scan_chunk(struct scan *scan, const uint8_t *chunk, size_t length, uint64_t at)
+{
+	const uint8_t *got = scan->where->got;
+	for (size_t i = 0; i + scan->near <= length; i++) {
+		if (scan->found && at + i > cost_of(&scan->best))
+			return;
+		size_t j = find_window(scan->where->resync, got, window_at(chunk + i));
+		struct held_place place = { at + i, j };
+		if (j == SIZE_MAX || (scan->found && !is_nearer(&place, &scan->best)))
+			continue;
+		size_t need = cost_of(&place) < NEAR_BYTES ? scan->near : scan->far;
+		if (i + need > length || j + need > scan->limit ||
+		    memcmp(chunk + i, got + j, need) != 0)
+			continue;
+		scan->best = place;
+		scan->found = true;
 	}
-	if (stream->skip > 0)
-		return VERIFY_MORE;
-	resync_next(verify, in);
-	return VERIFY_WRONG;
+}
+
+/* Looks for the nearest place with `limit` received bytes, up to `range` expected ones.
+ */
+static bool
+search(const struct resync_case *where, size_t limit, uint64_t range,
+    struct held_place *ret)
+{
+	struct resync *resync = where->resync;
+	struct expectation_reader reader = where->expected;
+	struct scan scan = {
+		.where = where,
+		.limit = limit,
+		.near = evidence_bytes(where, WINDOW),
+		.far = evidence_bytes(where, 2 * WINDOW),
+	};
+	size_t kept = 0;
+	uint64_t at = 0;
+	if (limit < scan.near)
+		return false;
+	index_windows(resync, where->got, limit - WINDOW + 1);
+	while (at + kept < range && !(scan.found && at > cost_of(&scan.best))) {
+		uint64_t left = range - at - kept;
+		size_t want = left < CHUNK_BYTES ? (size_t)left : CHUNK_BYTES;
+		size_t n = expectation_read(&reader, resync->chunk + kept, want);
+		resync->work_bytes += n;
+		scan_chunk(&scan, resync->chunk, kept + n, at);
+		if (n < want)
+			break;
+		size_t keep = kept + n < scan.far ? kept + n : scan.far - 1;
+		memmove(resync->chunk, resync->chunk + kept + n - keep, keep);
+		at += kept + n - keep;
+		kept = keep;
+	}
+	if (scan.found)
+		*ret = scan.best;
+	return scan.found;
+}
+
+/* The received prefix of the next search. */
+static size_t
+next_prefix(size_t searched)
+{
+	return searched == 0 ? RESYNC_FIRST : searched + searched / 4;
+}
+
+/* How far a search with `limit` received bytes goes: farther while there is work to
+ * spare. When it finds a place depends on this; which place it finds does not, unless
+ * expected bytes repeat. */
+static uint64_t
+range_of(const struct resync_case *where, size_t limit, uint64_t outstanding)
+{
+	struct resync *resync = where->resync;
+	uint64_t usual = RANGE_FACTOR * (uint64_t)limit;
+	if (where->is_last || outstanding <= usual)
+		return outstanding;
+	if (outstanding > resync->spare_bytes)
+		return usual;
+	resync->spare_bytes -= outstanding;
+	return outstanding;
+}
+
+/* Where expected bytes repeat, a nearer place may still be to come. */
+static bool
+is_settled(
+    const struct resync_case *where, size_t limit, const struct held_place *place)
+{
+	return where->is_last || is_unique(where) ||
+	    cost_of(place) + EVIDENCE_TEXT <= limit;
+}
+
+/* The received bytes up to `end` end like the outstanding ones, and are fewer: nothing
+ * else is to come if the stream goes on where the two become the same. There may be
+ * another damage between: the nearest place counts. */
+static bool
+find_at_end(const struct resync_case *where, size_t end, uint64_t outstanding,
+    struct held_place *ret)
+{
+	uint8_t *tail = where->resync->chunk;
+	size_t length = end < TAIL_MAX ? end : TAIL_MAX, same = 0;
+	struct expectation_reader reader = where->expected;
+	if (length > outstanding)
+		length = (size_t)outstanding;
+	if (expectation_skip(&reader, outstanding - length) < outstanding - length ||
+	    expectation_read(&reader, tail, length) < length)
+		return false;
+	where->resync->work_bytes += length;
+	while (same < length && tail[length - 1 - same] == where->got[end - 1 - same])
+		same++;
+	*ret = (struct held_place){ outstanding - same, end - same };
+	/* If at least as many bytes as expected came, nothing waits for a decision. */
+	if (same < tail_evidence(where) || ret->expected <= ret->got)
+		return false;
+	struct held_place nearest;
+	if (search(where, end, outstanding, &nearest) && is_nearer(&nearest, ret))
+		*ret = nearest;
+	return true;
+}
+
+/* Looks for the last bytes that are outstanding. `to`: the received bytes to look in.
+ */
+static bool
+search_tail(const struct resync_case *where, struct held *held, size_t to,
+    uint64_t outstanding, struct held_place *ret)
+{
+	uint8_t last[RESYNC_TAIL_MIN];
+	struct expectation_reader reader = where->expected;
+	size_t from = held->tail_searched;
+	if (to < sizeof(last) || outstanding < sizeof(last) ||
+	    reader.end - reader.cursor.message > TAIL_MESSAGES_MAX)
+		return false;
+	expectation_skip(&reader, outstanding - sizeof(last));
+	if (expectation_read(&reader, last, sizeof(last)) < sizeof(last))
+		return false;
+	while (from + sizeof(last) <= to && held->tail_hits < TAIL_HITS_MAX) {
+		const uint8_t *hit =
+		    memmem(where->got + from, to - from, last, sizeof(last));
+		if (hit == NULL)
+			break;
+		from = (size_t)(hit - where->got) + 1;
+		held->tail_searched = from;
+		held->tail_hits++;
+		if (find_at_end(where, from - 1 + sizeof(last), outstanding, ret))
+			return true;
+	}
+	held->tail_searched = to - sizeof(last) + 1;
+	return false;
+}
+
+/* At the end of the stream the last few bytes are evidence, too. */
+static bool
+search_last(const struct resync_case *where, struct held_place *ret)
+{
+	struct expectation_reader reader = where->expected;
+	uint8_t *chunk = where->resync->chunk;
+	struct held_place best = { UINT64_MAX, SIZE_MAX };
+	size_t length = where->length, enough = tail_evidence(where);
+	size_t n = expectation_read(&reader, chunk, CHUNK_BYTES);
+	for (size_t end = enough; end <= n; end++) {
+		size_t same = 0;
+		while (same < end && same < length &&
+		    chunk[end - 1 - same] == where->got[length - 1 - same])
+			same++;
+		struct held_place place = { end - same, length - same };
+		if (same >= enough && is_nearer(&place, &best))
+			best = place;
+	}
+	*ret = best;
+	return best.got != SIZE_MAX;
+}
+
+/* Includes the same bytes before the evidence. */
+static void
+extend_backwards(const struct resync_case *where, struct held_place *place)
+{
+	uint8_t *before = where->resync->chunk;
+	while (place->got > 0 && place->expected > 0) {
+		size_t n = place->got < CHUNK_BYTES ? place->got : CHUNK_BYTES;
+		struct expectation_reader reader = where->expected;
+		if (n > place->expected)
+			n = (size_t)place->expected;
+		expectation_skip(&reader, place->expected - n);
+		if (expectation_read(&reader, before, n) < n)
+			return;
+		size_t same = 0;
+		while (same < n &&
+		    before[n - 1 - same] == where->got[place->got - 1 - same])
+			same++;
+		place->got -= same;
+		place->expected -= same;
+		if (same < n)
+			return;
+	}
+}
+
+/* Bytes from the first wrong one to the end of what is outstanding. */
+static uint64_t
+outstanding_bytes(const struct resync_case *where, struct held *held)
+{
+	struct expectation_reader reader = where->expected;
+	if (held->outstanding_to.message > reader.cursor.message)
+		reader.cursor = held->outstanding_to;
+	held->outstanding += expectation_skip(&reader, UINT64_MAX);
+	held->outstanding_to = reader.cursor;
+	return held->outstanding;
+}
+
+bool
+resync_find(const struct resync_case *where, struct held *held, struct held_place *ret)
+{
+	uint64_t outstanding = outstanding_bytes(where, held);
+	bool found = false;
+	while (!found) {
+		size_t limit = next_prefix(held->searched);
+		bool is_partial = limit > where->length;
+		if (is_partial)
+			limit = where->length;
+		if (search_tail(where, held, limit, outstanding, ret))
+			break;
+		if (is_partial && !where->is_last)
+			return false;
+		held->searched = limit;
+		found =
+		    search(where, limit, range_of(where, limit, outstanding), ret) &&
+		    is_settled(where, limit, ret);
+		if (is_partial && !found && !search_last(where, ret))
+			return false;
+		if (is_partial)
+			break;
+	}
+	extend_backwards(where, ret);
+	return true;
 }

@@ -1,31 +1,47 @@
 /*
- * resync.h - decides where a stream of answers continues after wrong bytes
- * (client/verify/verify.h), so that one fault is reported once and the rest is
- * verified.
+ * resync.h - finds where a damaged stream of answers goes on: the place nearest to the
+ * first wrong byte at which received and expected bytes are the same again.
+ *
+ *   expected:  ...intact | left out (place.expected) | evidence, the same bytes
+ *   received:  ...intact | in place of them (place.got) | evidence, the same bytes
+ *
+ * "Nearest" is the smallest larger one of the two; among equals the place that shifts
+ * the stream least. The searches are made over growing prefixes of the received bytes,
+ * always of the same lengths, so that the result does not depend on segmentation, and
+ * the work for each received byte is bounded.
  */
 #ifndef CLIENT_VERIFY_RESYNC_H
 #define CLIENT_VERIFY_RESYNC_H
 
-#include "client/verify/verify.h"
+#include "client/messages/expectation.h"
+#include "client/verify/held.h"
 
-/* in->data[0] is the first wrong byte of an answer: records the mismatch and moves the
- * stream to where it continues. */
-void resync_at_mismatch(struct verify *verify, const struct verify_input *in);
+#define RESYNC_FIRST 16   /* bytes of the first prefix */
+#define RESYNC_TAIL_MIN 4 /* bytes of evidence at the end of the stream */
 
-/* A header with another length than the expected one is read; in->data follows it.
- * WRONG if the answer ends with the header. */
-enum verify_result resync_after_header(struct verify *verify,
-    const struct verify_input *in) __attribute__((warn_unused_result));
+/* Memory and work of the searches of a process. */
+struct resync {
+	uint32_t *slots; /* hash table of windows: position + 1; heap, owned */
+	size_t slot_room, slot_count; /* allocated; used by this search */
+	uint8_t *chunk;               /* of the expected stream; heap, owned */
+	uint64_t work_bytes;          /* expected bytes searched */
+	uint64_t spare_bytes;         /* searches that may go farther than usual */
+};
 
-/* Counts one answer of a gap as wrong; after the last one the stream continues behind
- * the gap. */
-enum verify_result resync_skip_gap(struct verify *verify, const struct verify_input *in)
-    __attribute__((warn_unused_result));
+struct resync_case {
+	struct resync *resync;
+	struct expectation_reader expected; /* at the first wrong byte */
+	const uint8_t *got;                 /* from the first wrong byte on */
+	size_t length;
+	bool is_last; /* nothing more will arrive */
+};
 
-/* Moves the stream to the next answer. */
-void resync_next(struct verify *verify, const struct verify_input *in);
+void resync_init(struct resync *resync);
+void resync_finish(struct resync *resync);
 
-/* Counts bytes that belong to no expected answer. */
-void resync_count_unexpected(struct verify *verify, size_t length);
+/* Continues the search for held->place with all prefixes that have arrived. True if it
+ * was found. */
+bool resync_find(
+    const struct resync_case *where, struct held *held, struct held_place *ret);
 
 #endif

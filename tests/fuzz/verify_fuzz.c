@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/verify/diagnosis.h"
 #include "client/verify/verify.h"
 #include "tests/fuzz/input.h"
 #include "tests/lib/must.h"
@@ -93,13 +92,13 @@ static void
 answer(struct fixture *fixture, enum reply_kind kind, uint64_t connection,
     struct bytes *ret)
 {
-	struct cursor start = { 0 };
-	struct diagnosis_case where = { .expectation = &fixture->expectation,
-		.reply = kind,
+	struct expectation_reader reader = { .expectation = &fixture->expectation,
+		.kind = kind,
+		.connection = connection,
+		.end = fixture->expectation.none ? 0 : fixture->messages,
 		.scratch = fixture->verify.scratch };
 
-	ret->length = diagnosis_expected_bytes(
-	    &where, connection, start, fixture->messages, ret->data, STREAM_MAX);
+	ret->length = expectation_read(&reader, ret->data, STREAM_MAX);
 }
 
 static void
@@ -152,6 +151,15 @@ change(struct bytes *bytes, const struct bytes *others, struct input *input)
 	}
 }
 
+static void
+count(struct fixture *fixture, enum verify_result result)
+{
+	must(result == VERIFY_MORE || fixture->unanswered > 0);
+	fixture->unanswered -= result != VERIFY_MORE;
+	fixture->right += result == VERIFY_RIGHT;
+	fixture->wrong += result == VERIFY_WRONG;
+}
+
 /* Like client/load/conn_receive.c; each segment is an exact copy. */
 static void
 feed(struct fixture *fixture, const uint8_t *from, size_t length)
@@ -166,22 +174,35 @@ feed(struct fixture *fixture, const uint8_t *from, size_t length)
 		.data = segment,
 		.length = length,
 	};
-	while (in.length > 0 || fixture->stream.gap > 0) {
+	enum verify_result result;
+	do {
 		in.unanswered = fixture->unanswered;
-		if (fixture->unanswered == 0 || fixture->expectation.none) {
-			verify_unexpected(&fixture->verify, &in);
-			break;
-		}
 		size_t before = in.length;
-		enum verify_result result = verify_feed(&fixture->verify, &in);
-		must(in.length < before ||
-		    (in.length == before && result != VERIFY_MORE));
+		result = verify_feed(&fixture->verify, &in);
+		must(in.length < before || in.length == 0);
 		must(in.data + in.length == segment + length);
-		fixture->unanswered -= result != VERIFY_MORE;
-		fixture->right += result == VERIFY_RIGHT;
-		fixture->wrong += result == VERIFY_WRONG;
-	}
+		must(verify_released(&fixture->stream) <= STREAM_MAX);
+		count(fixture, result);
+	} while (in.length > 0 || result != VERIFY_MORE);
 	free(segment);
+}
+
+static void
+end(struct fixture *fixture)
+{
+	struct verify_input in = { .connection = OWN, .stream = &fixture->stream };
+	enum verify_result result;
+
+	do {
+		in.unanswered = fixture->unanswered;
+		result = verify_end(&fixture->verify, &in);
+		count(fixture, result);
+	} while (result != VERIFY_MORE);
+	/* Everything is decided. */
+	must(fixture->stream.held == NULL || held_length(fixture->stream.held) == 0 ||
+	    fixture->expectation.none);
+	verify_stream_finish(&fixture->verify, &fixture->stream);
+	must(fixture->verify.budget.bytes == 0);
 }
 
 /* Length of the common prefix. */
@@ -240,6 +261,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (size_t at = 0; at < came.length; at += segment)
 		feed(&fixture, came.data + at,
 		    came.length - at < segment ? came.length - at : segment);
+	end(&fixture);
 	check(&fixture, &came, &truth, &other_truth);
 	close_fixture(&fixture);
 	return 0;

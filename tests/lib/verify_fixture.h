@@ -72,6 +72,7 @@ set_up(struct fixture *fixture, enum framing framing, const char *expect, uint64
 static void
 tear_down(struct fixture *fixture)
 {
+	verify_stream_finish(&fixture->verify, &fixture->stream);
 	verify_finish(&fixture->verify);
 	expectation_close(&fixture->expectation);
 	sequence_close(&fixture->sequence);
@@ -101,29 +102,63 @@ correct_answers(struct fixture *fixture, enum reply_kind kind, uint64_t connecti
 	return done;
 }
 
-/* Feeds data in segments of `segment` bytes. */
-static void
+static inline void
+count(struct fixture *fixture, enum verify_result result)
+{
+	fixture->unanswered -= result != VERIFY_MORE;
+	fixture->right += result == VERIFY_RIGHT;
+	fixture->wrong += result == VERIFY_WRONG;
+}
+
+/* Feeds one segment, in a copy of its own. */
+static inline void
+feed_segment(struct fixture *fixture, const uint8_t *data, size_t length)
+{
+	uint8_t *copy = malloc(length > 0 ? length : 1);
+	struct verify_input in = {
+		.connection = fixture->connection,
+		.stream = &fixture->stream,
+		.data = copy,
+		.length = length,
+	};
+	enum verify_result result;
+
+	assert_non_null(copy);
+	memcpy(copy, data, length);
+	do {
+		in.unanswered = fixture->unanswered;
+		result = verify_feed(&fixture->verify, &in);
+		count(fixture, result);
+	} while (in.length > 0 || result != VERIFY_MORE);
+	free(copy);
+}
+
+/* Nothing more will arrive. */
+static inline void
+end(struct fixture *fixture)
+{
+	struct verify_input in = {
+		.connection = fixture->connection,
+		.stream = &fixture->stream,
+	};
+	enum verify_result result;
+
+	do {
+		in.unanswered = fixture->unanswered;
+		result = verify_end(&fixture->verify, &in);
+		count(fixture, result);
+	} while (result != VERIFY_MORE);
+	verify_stream_finish(&fixture->verify, &fixture->stream);
+}
+
+/* Feeds data in segments of `segment` bytes, and nothing after it. */
+static inline void
 feed(struct fixture *fixture, const uint8_t *data, size_t length, size_t segment)
 {
-	for (size_t at = 0; at < length; at += segment) {
-		struct verify_input in = {
-			.connection = fixture->connection,
-			.stream = &fixture->stream,
-			.data = data + at,
-			.length = length - at < segment ? length - at : segment,
-		};
-		while (in.length > 0 || fixture->stream.gap > 0) {
-			in.unanswered = fixture->unanswered;
-			if (in.unanswered == 0) {
-				verify_unexpected(&fixture->verify, &in);
-				break;
-			}
-			enum verify_result result = verify_feed(&fixture->verify, &in);
-			fixture->unanswered -= result != VERIFY_MORE;
-			fixture->right += result == VERIFY_RIGHT;
-			fixture->wrong += result == VERIFY_WRONG;
-		}
-	}
+	for (size_t at = 0; at < length; at += segment)
+		feed_segment(
+		    fixture, data + at, length - at < segment ? length - at : segment);
+	end(fixture);
 }
 
 /* A connection that has received its two answers of 50 bytes, which are in `data`.
@@ -138,7 +173,7 @@ set_up_answered(struct fixture *fixture, uint8_t *data)
 	return n;
 }
 
-static const char *
+static inline const char *
 diagnosis_text(const struct fixture *fixture)
 {
 	return fixture->counters->mismatches > 0

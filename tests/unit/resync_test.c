@@ -88,7 +88,8 @@ reports_extra_bytes_once_and_skips_them(void **state)
 		const char *diagnosis_text;
 	} cases[] = {
 		{ FRAMING_STREAM, 70, 10, false, 1, "10 bytes inserted" },
-		{ FRAMING_STREAM, 64, 3, false, 0, "3 bytes inserted" },
+		{ FRAMING_STREAM, 64, 3, false, 0,
+		    "3 bytes inserted: \"###\" after the answer" },
 		{ FRAMING_STREAM, 70, 1, false, 1, "1 byte inserted" },
 		{ FRAMING_STREAM, 150, 100, true, 1, "the last 100 bytes repeated" },
 		{ FRAMING_STREAM, 150, 20, true, 1, "the last 20 bytes repeated" },
