@@ -9,20 +9,31 @@ void
 arrivals_start(struct load_context *ctx, uint64_t start_ns)
 {
 	const struct plan *plan = ctx->plan;
-	double share = (double)ctx->count / plan->rank_connections;
-	double rate = plan->rate * share;
-	if (plan->load == PLAN_INTERVAL)
-		rate = (double)ctx->count * 1e9 / (double)plan->interval_ns;
-	else if (plan->load != PLAN_OPEN)
-		return;
-	pacer_start(&ctx->arrivals,
-	    &(struct pacer_args){
+	struct pacer_args args = {
 		.start_ns = start_ns,
-		.rate = rate,
-		.phase = plan_phase(plan, ctx->counters->process),
-		.poisson = plan->arrivals == PLAN_POISSON,
+		.rate = plan->rate_all,
+		.phase = 0.5,
 		.seed = plan->seed + ctx->first,
-	    });
+	};
+	if (plan->load < PLAN_INTERVAL)
+		return;
+	if (plan->load == PLAN_INTERVAL)
+		args.rate = plan->connections * 1e9 / (double)plan->interval_ns;
+	if (plan->arrivals == PLAN_POISSON) {
+		/* Independent Poisson processes are one together. */
+		args.poisson = true;
+		args.rate = plan->rate * ctx->count / plan->rank_connections;
+	} else {
+		args.of_rank = (struct pacer_share){ .whole = plan->connections,
+			.own = plan->rank_connections,
+			.parts = plan->ranks,
+			.part = plan->rank };
+		args.of_process = (struct pacer_share){ .whole = plan->rank_connections,
+			.own = ctx->count,
+			.parts = plan->processes,
+			.part = ctx->counters->process };
+	}
+	pacer_start(&ctx->arrivals, &args);
 }
 
 static struct conn *

@@ -21,6 +21,30 @@ exponential(struct pacer *pacer)
 	return -log(uniform) * pacer->gap_ns;
 }
 
+/* The turn of the whole schedule at which this share takes its n-th one, from 0. */
+static uint64_t
+turn_of(const struct pacer_share *share, uint64_t n)
+{
+	if (share->parts <= 1)
+		return n;
+	return n / share->own * share->whole + n % share->own * share->parts +
+	    share->part;
+}
+
+/* How many turns this share takes before a turn of the whole schedule. */
+static uint64_t
+turns_before(const struct pacer_share *share, uint64_t turn)
+{
+	if (share->parts <= 1)
+		return turn;
+	uint64_t rest = turn % share->whole;
+	uint64_t taken = rest > share->part
+	    ? (rest - share->part + share->parts - 1) / share->parts
+	    : 0;
+	return turn / share->whole * share->own +
+	    (taken < share->own ? taken : share->own);
+}
+
 static void
 schedule(struct pacer *pacer)
 {
@@ -28,8 +52,10 @@ schedule(struct pacer *pacer)
 		pacer->at_ns += exponential(pacer);
 		pacer->next_ns = pacer->base_ns + (uint64_t)pacer->at_ns;
 	} else {
+		uint64_t turn =
+		    turn_of(&pacer->of_rank, turn_of(&pacer->of_process, pacer->taken));
 		pacer->next_ns = pacer->base_ns +
-		    (uint64_t)(((double)pacer->taken + pacer->phase) * pacer->gap_ns);
+		    (uint64_t)(((double)turn + pacer->phase) * pacer->gap_ns);
 	}
 }
 
@@ -40,6 +66,8 @@ pacer_start(struct pacer *pacer, const struct pacer_args *args)
 		.base_ns = args->start_ns,
 		.gap_ns = fmin(1e9 / args->rate, LONGEST_GAP_NS),
 		.phase = args->phase,
+		.of_rank = args->of_rank,
+		.of_process = args->of_process,
 		.poisson = args->poisson,
 		.random = payload_mix(args->seed + 1),
 	};
@@ -68,8 +96,12 @@ jump(struct pacer *pacer, uint64_t until_ns)
 {
 	double number =
 	    floor((double)(until_ns - pacer->base_ns) / pacer->gap_ns - pacer->phase);
-	if (number - 1 > (double)pacer->taken) {
-		pacer->taken = (uint64_t)number - 1;
+	uint64_t taken = number > 0
+	    ? turns_before(
+		  &pacer->of_process, turns_before(&pacer->of_rank, (uint64_t)number))
+	    : 0;
+	if (taken > pacer->taken + 1) {
+		pacer->taken = taken - 1;
 		schedule(pacer);
 	}
 }

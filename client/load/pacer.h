@@ -14,12 +14,21 @@
 
 #define PACER_NEVER UINT64_MAX
 
+/* The share of one of several pacers in a common schedule: of each `whole` turns it
+ * takes every `parts`-th from turn `part` on, `own` in all. All of them together take
+ * each turn once. {0}: every turn. */
+struct pacer_share {
+	uint64_t whole, own;
+	uint64_t parts, part;
+};
+
 struct pacer {
 	uint64_t next_ns; /* next arrival; PACER_NEVER: not running */
 	uint64_t base_ns;
 	uint64_t taken;
 	double gap_ns;
 	double phase; /* of the first arrival, in gaps */
+	struct pacer_share of_rank, of_process;
 	double at_ns; /* Poisson: after base_ns */
 	uint64_t random;
 	bool poisson;
@@ -29,6 +38,9 @@ struct pacer_args {
 	uint64_t start_ns;
 	double rate;  /* arrivals per second */
 	double phase; /* 0 to 1: delay of the first arrival, in gaps */
+	/* Constant arrivals: `rate` is that of all ranks, and this is a process of one.
+	 */
+	struct pacer_share of_rank, of_process;
 	bool poisson;
 	uint64_t seed;
 };

@@ -25,6 +25,71 @@ constant_arrivals_do_not_drift(void **state)
 	    1000 + UINT64_C(1000000000000) + 166668);
 }
 
+/* The pacer of one process of a rank, which share the connections as a plan does. */
+static struct pacer
+share_of(const uint64_t ranks[2], const uint64_t processes[2], uint64_t connections)
+{
+	uint64_t of_rank = connections / ranks[1] + (ranks[0] < connections % ranks[1]);
+	struct pacer pacer;
+
+	pacer_start(&pacer,
+	    &(struct pacer_args){ .start_ns = SECOND,
+		.rate = 1000,
+		.phase = 0.5,
+		.of_rank = { connections, of_rank, ranks[1], ranks[0] },
+		.of_process = { of_rank,
+		    of_rank / processes[1] + (processes[0] < of_rank % processes[1]),
+		    processes[1], processes[0] } });
+	return pacer;
+}
+
+/* One arrival each millisecond, whatever the shares: none missing, none twice. */
+static void
+the_pacers_of_all_processes_make_one_schedule(void **state)
+{
+	static const uint64_t cases[][3] = { { 1, 2, 3 }, { 1, 3, 7 }, { 2, 2, 5 },
+		{ 3, 2, 10 }, { 1, 5, 5 }, { 1, 2, 40 } };
+	enum { TURNS = 200 };
+
+	(void)state;
+	for (size_t c = 0; c < sizeof(cases) / sizeof(cases[0]); c++) {
+		uint64_t ranks = cases[c][0], processes = cases[c][1];
+		int taken[TURNS] = { 0 };
+		for (uint64_t i = 0; i < ranks * processes; i++) {
+			struct pacer pacer = share_of(
+			    (const uint64_t[]){ i % ranks, ranks },
+			    (const uint64_t[]){ i / ranks, processes }, cases[c][2]);
+			for (;;) {
+				uint64_t at = pacer.next_ns - SECOND;
+				assert_true(at % 1000000 == 500000);
+				if (at / 1000000 >= TURNS)
+					break;
+				taken[at / 1000000]++;
+				pacer_take(&pacer);
+			}
+		}
+		for (int i = 0; i < TURNS; i++)
+			assert_int_equal(taken[i], 1);
+	}
+}
+
+/* pacer_take_until() takes as many as single steps do. */
+static void
+a_share_is_skipped_to_the_same_place(void **state)
+{
+	(void)state;
+	for (uint64_t until = 0; until < 60; until++) {
+		struct pacer one =
+		    share_of((const uint64_t[]){ 1, 2 }, (const uint64_t[]){ 0, 2 }, 7);
+		struct pacer other = one;
+		uint64_t until_ns = SECOND + until * 1000000, steps = 0;
+		for (; one.next_ns < until_ns; steps++)
+			pacer_take(&one);
+		assert_true(pacer_take_until(&other, until_ns) == steps);
+		assert_true(other.next_ns == one.next_ns);
+	}
+}
+
 static void
 poisson_arrivals_have_the_mean_and_the_variance_of_poisson(void **state)
 {
@@ -164,6 +229,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_pacers_of_all_processes_make_one_schedule),
+		cmocka_unit_test(a_share_is_skipped_to_the_same_place),
 		cmocka_unit_test(constant_arrivals_do_not_drift),
 		cmocka_unit_test(
 		    poisson_arrivals_have_the_mean_and_the_variance_of_poisson),
