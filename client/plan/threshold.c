@@ -9,8 +9,8 @@
 #include "lib/stats/percentile_interval.h"
 #include "lib/units.h"
 
-#define COUNT_MIN 30        /* samples for any figure */
-#define LATENCY_MIN_NS 1000 /* below what any run can measure */
+#define COUNT_MIN 30       /* samples for any figure */
+#define LATENCY_MIN_NS 100 /* below what any run can measure */
 
 const char *const threshold_latency_names[] = { "response", "service", "blocked",
 	"send_lag", "receive_lag", "connect", "close", "loop_lag", "silence", "age" };
@@ -176,7 +176,7 @@ threshold_parse(const char *text, struct threshold *ret, char *error, size_t err
 		snprintf(error, error_size,
 		    "threshold \"%s\": found \"%s\", which no run can meet; expected %s",
 		    text, at,
-		    threshold_is_latency(&found) ? "at least 1us" : "<= or more");
+		    threshold_is_latency(&found) ? "at least 0.1us" : "<= or more");
 		return -1;
 	}
 	*ret = found;
