@@ -144,6 +144,27 @@ sweep() # STEP of malloc, [ARG...]
 	[ $turn -gt 40 ]
 }
 
+@test "whichever allocation fails while a result is read, it is no malformed result" {
+	has_sanitizer && return # its allocator is its own
+	local turn=0 status=0 faults=1
+	start_yodeld -w 1 --listen 127.0.0.1:0=upper
+	"$YODEL" -q -c 2 -n 2 --json r.json "127.0.0.1:$PORT"
+	while [ "$faults" = 1 ]; do
+		# The parser allocates each value: a sample of them.
+		turn=$((turn + 1 + turn / 20))
+		status=0
+		timeout 30 env LD_PRELOAD="$FAULTS_SO" FAULTS=malloc=$turn \
+			"$YODEL" report --text r.json >out 2>errors || status=$?
+		faults=$(sed -n 's/^faults: parent: .* \([0-9]*\) malloc.*/\1/p' errors)
+		case $status in
+		0) grep -q 'every byte verified' out ;;
+		71) [ "$(grep -c '^yodel' errors)" = 1 ] ;;
+		*) false ;;
+		esac || { echo "allocation $turn: $status, $(cat errors)" && false; }
+	done
+	[ $turn -gt 100 ]
+}
+
 @test "a load process without memory ends with 71: reported, and the others' result is written" {
 	has_sanitizer && return # its allocator is its own
 	local turn=20

@@ -52,6 +52,8 @@ read_latency(struct json_reader *reader, const json_t *from, const char *name,
 		return;
 	}
 	h = histogram_codec_decode(json_string_value(hdr), &error);
+	if (h == NULL && errno == ENOMEM)
+		json_reader_fail_memory(reader, name, "hdr");
 	if (h == NULL) {
 		json_reader_fail(reader, name, "hdr", error);
 		return;
@@ -295,6 +297,8 @@ result_read_json(FILE *file, struct result *ret, char *error)
 	result_init(ret);
 	read_result(&reader, root, ret);
 	json_decref(root);
+	if (reader.out_of_memory)
+		xmalloc_fail();
 	if (!reader.failed)
 		return 0;
 	result_finish(ret);
@@ -307,8 +311,9 @@ result_read_file(const char *path, struct result *ret)
 	FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
 	char error[RESULT_ERROR_MAX];
 	if (file == NULL) {
+		int status = errno == ENOMEM ? EX_OSERR : EX_NOINPUT;
 		log_error("%s", path);
-		return EX_NOINPUT;
+		return status;
 	}
 	int status = result_read_json(file, ret, error);
 	if (file != stdin)

@@ -17,6 +17,13 @@ json_reader_fail(
 	reader->failed = true;
 }
 
+void
+json_reader_fail_memory(struct json_reader *reader, const char *where, const char *key)
+{
+	json_reader_fail(reader, where, key, "out of memory");
+	reader->out_of_memory = true;
+}
+
 json_t *
 json_reader_member(struct json_reader *reader, const json_t *from, const char *where,
     const char *key, json_type type)
@@ -104,7 +111,7 @@ json_reader_text(
 		json_reader_fail(reader, where, key, "expected a string");
 	copy = strdup(json_is_string(value) ? json_string_value(value) : "");
 	if (copy == NULL)
-		json_reader_fail(reader, where, key, "out of memory");
+		json_reader_fail_memory(reader, where, key);
 	return copy != NULL ? printable_sanitize(copy) : NULL;
 }
 
@@ -117,6 +124,6 @@ json_reader_room(
 		return NULL;
 	room = calloc(json_array_size(array), size);
 	if (room == NULL)
-		json_reader_fail(reader, "", key, "out of memory");
+		json_reader_fail_memory(reader, "", key);
 	return room;
 }

@@ -21,12 +21,17 @@ struct json_reader {
 	char *error; /* one line in error[error_size] */
 	size_t error_size;
 	bool failed;
-	bool requires_all; /* a missing member is an error */
+	bool out_of_memory; /* why it failed, at the first error or later */
+	bool requires_all;  /* a missing member is an error */
 };
 
 /* Records an error, unless there is one already. */
 void json_reader_fail(
     struct json_reader *reader, const char *where, const char *key, const char *what);
+
+/* Records that memory is exhausted: the document may be valid. */
+void json_reader_fail_memory(
+    struct json_reader *reader, const char *where, const char *key);
 
 /* A required array or object; NULL after an error. */
 json_t *json_reader_member(struct json_reader *reader, const json_t *from,

@@ -136,7 +136,7 @@ read_texts(const struct json_record_field *field, struct json_reader *reader,
 		else if ((texts[*count] = strdup(json_string_value(one))) != NULL)
 			printable_sanitize(texts[(*count)++]);
 		else
-			json_reader_fail(reader, where, field->name, "out of memory");
+			json_reader_fail_memory(reader, where, field->name);
 	}
 }
 

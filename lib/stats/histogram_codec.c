@@ -176,18 +176,23 @@ read_counts(struct histogram *h, const uint8_t *in, size_t length)
 	return NULL;
 }
 
-/* Reads exactly `room` bytes. 0, or -1. */
-static int
-inflate_some(z_stream *stream, uint8_t *out, size_t room)
+static const char no_memory[] = "out of memory";
+
+/* Reads exactly `room` bytes. NULL, or an error, which is `damaged` if the stream is.
+ */
+static const char *
+inflate_some(z_stream *stream, uint8_t *out, size_t room, const char *damaged)
 {
 	int status = Z_OK;
 	stream->next_out = out;
 	stream->avail_out = (uInt)room;
 	while (stream->avail_out > 0 && status == Z_OK)
 		status = inflate(stream, Z_SYNC_FLUSH);
+	if (status == Z_MEM_ERROR)
+		return no_memory;
 	return stream->avail_out == 0 && (status == Z_OK || status == Z_STREAM_END)
-	    ? 0
-	    : -1;
+	    ? NULL
+	    : damaged;
 }
 
 /* True if the stream ends here with a valid checksum; one byte may go to `more`. */
@@ -209,9 +214,10 @@ read_stream(z_stream *stream, struct histogram **ret)
 	struct histogram *h = NULL;
 	const char *error;
 	size_t size, length;
-	if (inflate_some(stream, header, sizeof(header)) != 0)
-		return "the zlib stream is damaged or ends in the header";
-	error = read_config(header, &config);
+	error = inflate_some(stream, header, sizeof(header),
+	    "the zlib stream is damaged or ends in the header");
+	if (error == NULL)
+		error = read_config(header, &config);
 	if (error != NULL)
 		return error;
 	size = histogram_size(&config);
@@ -222,12 +228,12 @@ read_stream(z_stream *stream, struct histogram **ret)
 		return "its payload is longer than its configuration can be";
 	payload = malloc(length + 1);
 	if (payload == NULL)
-		return "out of memory";
-	if (inflate_some(stream, payload, length) != 0)
-		error = "the zlib stream is damaged or ends in the counts";
-	else if ((h = histogram_create(&config)) == NULL)
-		error = "out of memory";
-	else
+		return no_memory;
+	error = inflate_some(stream, payload, length,
+	    "the zlib stream is damaged or ends in the counts");
+	if (error == NULL && (h = histogram_create(&config)) == NULL)
+		error = no_memory;
+	if (error == NULL)
 		error = read_counts(h, payload, length);
 	if (error == NULL && !ends_here(stream, payload + length))
 		error = "the zlib stream is damaged or continues after the counts";
@@ -247,16 +253,17 @@ histogram_codec_decode(const char *text, const char **ret_error)
 	struct histogram *h = NULL;
 	uint8_t *packed;
 	size_t length;
-	*ret_error = "not base64";
 	packed = base64_decode(text, &length);
-	if (packed == NULL)
+	if (packed == NULL) {
+		*ret_error = errno == ENOMEM ? no_memory : "not base64";
 		return NULL;
+	}
 	*ret_error = "the outer cookie or length is not that of a V2 histogram";
 	if (length < OUTER_HEADER ||
 	    (get(packed, 4) & ~(uint64_t)COOKIE_MASK) != COOKIE_COMPRESSED ||
 	    get(packed + 4, 4) != length - OUTER_HEADER)
 		goto out;
-	*ret_error = "out of memory";
+	*ret_error = no_memory;
 	stream.next_in = packed + OUTER_HEADER;
 	stream.avail_in = (uInt)(length - OUTER_HEADER);
 	if (inflateInit(&stream) != Z_OK)
@@ -265,6 +272,8 @@ histogram_codec_decode(const char *text, const char **ret_error)
 	inflateEnd(&stream);
 out:
 	free(packed);
+	if (h == NULL)
+		errno = *ret_error == no_memory ? ENOMEM : EINVAL;
 	return h;
 }
 

@@ -25,8 +25,8 @@
 char *histogram_codec_encode(const struct histogram *histogram)
     __attribute__((warn_unused_result));
 
-/* Heap, owned by the caller. NULL with a constant line in *ret_error if the text is not
- * valid or memory is exhausted. */
+/* Heap, owned by the caller. NULL with a constant line in *ret_error and errno EINVAL
+ * if the text is not valid, ENOMEM if memory is exhausted. */
 struct histogram *histogram_codec_decode(const char *text, const char **ret_error)
     __attribute__((warn_unused_result));
 
