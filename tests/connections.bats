@@ -86,7 +86,7 @@ start_server() # NUMBER ADDRESS
 # Runs a load on the three servers in the background.
 start_reconciled_load() # ARG...
 {
-	spawn load "$YODEL" -c 6 -d 3s -R 300 --framing line --connect-timeout 1s --timeout 1s "$@" \
+	spawn load "$YODEL" -c 6 -d 2s -R 300 --framing line --connect-timeout 1s --timeout 1s "$@" \
 		--ledger "unix:$PWD/0.sock" --ledger "unix:$PWD/1.sock" --ledger "unix:$PWD/2.sock" \
 		--json result.json "${ENDPOINTS[@]}"
 	LOAD=$SPAWNED
