@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <errno.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -35,7 +36,9 @@ working_directory_find(void)
 void
 working_directory_follow(void)
 {
-	if (name[0] != '\0' && chdir(name) < 0)
+	/* EACCES: started as another user, in a directory that this one cannot enter.
+	 */
+	if (name[0] != '\0' && chdir(name) < 0 && errno != EACCES)
 		log_warn("[working_directory_failed path] "
 			 "cannot change to the working directory %s",
 		    name);

@@ -410,10 +410,10 @@ outcome()
 	local status=0
 	wait "$(<"$1.pid")" || status=$?
 	# shellcheck disable=SC2053 # a pattern
-	[ "$status" = "$2" ] && [[ $(cat "$1.out" "$1.log") = $3 ]] || {
+	if [ "$status" != "$2" ] || [[ $(cat "$1.out" "$1.log") != $3 ]]; then
 		echo "$1: exit status $status: $(cat "$1.out" "$1.log")" >&2
 		return 1
-	}
+	fi
 }
 
 @test "each of several overlapping scale requests is answered with its own outcome" {

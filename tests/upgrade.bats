@@ -430,7 +430,6 @@ follow_the_link()
 	run -0 "$BUILD/yodelctl" -s "$ROOT/admin_socket" upgrade
 	[[ $output = *", the same file as before"* ]]
 	stop_yodeld TERM
-	cd "$ROOT"
 	rm current
 	ln -s releases/1 current
 }

@@ -20,8 +20,8 @@ test_keeps_connections_that_the_receiver_cannot_serve(void **state)
 			strcpy(f.receiver.listener.name, "[::1]:1");
 		transfer_all(&f);
 		assert_int_equal(f.receiver.worker.connections.count, 0);
-		assert_master_received(f.sender_channel, CHANNEL_SENT, 7,
-		    i == 0 ? CHANNEL_SENT_FULL : 0);
+		assert_master_received(
+		    f.sender_channel, CHANNEL_SENT, 7, i == 0 ? CHANNEL_SENT_FULL : 0);
 		assert_master_received(f.receiver_channel, CHANNEL_RECEIVED, 8, 0);
 		assert_int_equal(send(fds[0], "hello", 5, 0), 5);
 		worker_fixture_run_once(&f.sender);
