@@ -119,6 +119,7 @@ on_timeouts_timer(evutil_socket_t fd, short what, void *argument)
 		return;
 	ledger_count_heartbeat(&worker->worker_ledger->own);
 	log_report_suppressed();
+	control_queue_flush(&worker->reports, worker->channel_fd);
 	advance_clock(worker);
 	worker->record->now_ms = worker->timeouts.now_ms;
 	check_stalled_writes(worker);

@@ -325,6 +325,8 @@ finish(struct worker *worker)
 	region_heap_finish(&worker->blocks);
 	crash_region_destroy(&worker->region);
 	admission_stop(worker);
+	control_queue_flush(&worker->reports, worker->channel_fd);
+	control_queue_clear(&worker->reports);
 	close(worker->channel_fd);
 }
 

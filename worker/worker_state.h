@@ -24,7 +24,7 @@
 #include "lib/log.h"
 #include "net/address.h"
 #include "net/transport.h"
-#include "proto/channel.h"
+#include "proto/control_queue.h"
 #include "proto/ledger.h"
 #include "proto/reply.h"
 #include "conf/config.h"
@@ -115,7 +115,8 @@ struct worker {
 	uint32_t ledger_entry;
 	struct worker_ledger *worker_ledger; /* the same, writable */
 	struct event channel_event;
-	int channel_fd; /* to the master */
+	int channel_fd;               /* to the master */
+	struct control_queue reports; /* that the channel did not take yet */
 
 	struct crash_region region;
 	struct crash_record *record; /* in the region */
@@ -148,16 +149,16 @@ worker_request_drain_check(struct worker *worker)
 	event_active(&worker->drain.check, EV_TIMEOUT, 0);
 }
 
-/* Sends a control message to the master. A failure is no error here: the master finds
- * out by the end of the process. */
+/* Sends a control message to the master, later if the master is stopped. A failure is
+ * no error here: the master finds out by the end of the process. */
 static inline void
-worker_report(const struct worker *worker, enum channel_verb verb, uint32_t argument,
-    uint64_t value)
+worker_report(
+    struct worker *worker, enum channel_verb verb, uint32_t argument, uint64_t value)
 {
 	const struct channel_message message = {
 		.verb = verb, .argument = argument, .value = value
 	};
-	if (channel_send(worker->channel_fd, &message, -1) < 0)
+	if (control_queue_send(&worker->reports, worker->channel_fd, &message, -1) < 0)
 		log_debug("cannot send control message %u to the master", verb);
 }
 

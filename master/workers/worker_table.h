@@ -19,10 +19,10 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 
+#include "proto/control_queue.h"
 #include "proto/ledger.h"
 #include "conf/config.h"
 #include "master/listeners/listener_set.h"
-#include "master/workers/control_queue.h"
 
 struct drain_summary;
 

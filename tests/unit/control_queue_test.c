@@ -11,7 +11,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "master/workers/control_queue.h"
+#include "proto/control_queue.h"
 
 static int
 send_one(struct control_queue *queue, int fd, uint32_t verb, uint32_t argument)

@@ -7,6 +7,7 @@
 
 #include "proto/channel.h"
 #include "tests/lib/worker_fixture.h"
+#include "worker/timeouts.h"
 
 /* A draining worker with a channel to the master and nothing else to wait for. */
 struct fixture {
@@ -123,6 +124,36 @@ test_the_loop_continues_while_a_connection_is_open(void **state)
 	finish(&f);
 }
 
+/* A master that is stopped reads nothing: the report waits for it. */
+static void
+test_a_report_is_sent_when_the_master_reads_again(void **state)
+{
+	const struct channel_message filler = { .verb = CHANNEL_READY };
+	struct channel_message message = filler;
+	struct fixture f;
+	int fds[2], fd;
+
+	(void)state;
+	start(&f);
+	assert_int_equal(timeouts_start(&f.w.worker), 0);
+	open_tcp_pair(fds, 0);
+	worker_fixture_serve(&f.w, fds[1]);
+	while (channel_send(f.w.worker.channel_fd, &filler, -1) == 0)
+		continue;
+	worker_request_drain_check(&f.w.worker);
+	worker_fixture_run_once(&f.w);
+	assert_true(f.w.worker.drain.listeners_closed_sent);
+	while (channel_receive(f.master_fd, &message, &fd) == 1)
+		assert_int_equal(message.verb, CHANNEL_READY);
+	assert_true(worker_fixture_run_until(
+	    &f.w, channel_receive(f.master_fd, &message, &fd) == 1));
+	assert_int_equal(message.verb, CHANNEL_LISTENERS_CLOSED);
+	close(fds[0]);
+	assert_true(worker_fixture_run_until(&f.w, f.w.worker.connections.count == 0));
+	timeouts_stop(&f.w.worker);
+	finish(&f);
+}
+
 int
 main(void)
 {
@@ -132,6 +163,7 @@ main(void)
 		cmocka_unit_test(
 		    test_a_check_requested_by_the_last_event_runs_before_the_loop_sleeps),
 		cmocka_unit_test(test_the_loop_continues_while_a_connection_is_open),
+		cmocka_unit_test(test_a_report_is_sent_when_the_master_reads_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,12 +1,13 @@
 /*
- * control_queue.h - control messages for a worker whose channel is full, because it is
- * stopped or hung: they wait here and are sent in their order when it reads again.
+ * control_queue.h - control messages (channel.h) for a process whose channel is full,
+ * because it is stopped or hung: they wait here and are sent in their order when it
+ * reads again. Master and workers have one for each channel.
  *
  * Only the newest of the messages about the log is kept. The others are bounded by the
- * state of the worker; CONTROL_QUEUE_MAX is the last resort.
+ * state of the receiver; CONTROL_QUEUE_MAX is the last resort.
  */
-#ifndef MASTER_WORKERS_CONTROL_QUEUE_H
-#define MASTER_WORKERS_CONTROL_QUEUE_H
+#ifndef PROTO_CONTROL_QUEUE_H
+#define PROTO_CONTROL_QUEUE_H
 
 #include <stdint.h>
 

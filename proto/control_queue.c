@@ -1,4 +1,4 @@
-#include "master/workers/control_queue.h"
+#include "proto/control_queue.h"
 
 #include <errno.h>
 #include <fcntl.h>
