@@ -207,31 +207,74 @@ source_of(const struct config *config, const char *name)
 	return source != NULL ? source : "configuration";
 }
 
+/* One address of the configuration. */
+struct named_address {
+	char name[64];  /* of the setting */
+	char owner[32]; /* "listeners[1]" */
+	const char *text;
+	struct address address;
+};
+
 static int
-fail_duplicate(const struct config *config, size_t second, size_t first, char *error)
+fail_overlap(const struct config *config, const struct named_address *second,
+    const struct named_address *first, char *error)
 {
-	char name[64], shown[PRINTABLE_TAIL_MAX];
-	snprintf(name, sizeof(name), "listeners[%zu].address", second);
-	snprintf(error, CONFIG_ERROR_MAX,
-	    "%s: %s: found \"%s\", the address of listeners[%zu], expected another one",
-	    printable_tail(source_of(config, name), shown, sizeof(shown)), name,
-	    config->listeners[second].address_text, first);
+	char shown[PRINTABLE_TAIL_MAX];
+	const char *source =
+	    printable_tail(source_of(config, second->name), shown, sizeof(shown));
+	if (address_equal(&first->address, &second->address))
+		snprintf(error, CONFIG_ERROR_MAX,
+		    "%s: %s: found \"%s\", the address of %s, expected another one",
+		    source, second->name, second->text, first->owner);
+	else
+		snprintf(error, CONFIG_ERROR_MAX,
+		    "%s: %s: found \"%s\", which overlaps %s, \"%s\", expected another port, or one of the two",
+		    source, second->name, second->text, first->owner, first->text);
 	return -1;
 }
 
+static void
+name_listener(const struct config *config, size_t i, struct named_address *ret)
+{
+	const struct listener_config *listener = &config->listeners[i];
+	snprintf(ret->owner, sizeof(ret->owner), "listeners[%zu]", i);
+	snprintf(ret->name, sizeof(ret->name), "%s.address", ret->owner);
+	ret->text = listener->address_text;
+	ret->address = listener->address;
+}
+
+/* Compares an address with those of the listeners below `end`. */
+static int
+check_against_listeners(const struct config *config, const struct named_address *second,
+    size_t end, char *error)
+{
+	struct named_address first;
+	for (size_t i = 0; i < end; i++) {
+		name_listener(config, i, &first);
+		if (address_overlaps(&first.address, &second->address))
+			return fail_overlap(config, second, &first, error);
+	}
+	return 0;
+}
+
+/* A socket of each address must be bindable while the others are. */
 static int
 check_distinct(const struct config *config, char *error)
 {
+	struct named_address second;
 	for (size_t i = 0; i < config->listener_count; i++) {
-		const struct listener_config *listener = &config->listeners[i];
-		for (size_t j = 0; j < i && address_port(&listener->address) != 0;
-		     j++) {
-			if (address_equal(
-				&config->listeners[j].address, &listener->address))
-				return fail_duplicate(config, i, j, error);
-		}
+		name_listener(config, i, &second);
+		if (check_against_listeners(config, &second, i, error) < 0)
+			return -1;
 	}
-	return 0;
+	if (config->admin.address == NULL)
+		return 0;
+	second = (struct named_address){ .name = "admin.address",
+		.text = config->admin.address };
+	if (address_parse(
+		config->admin.address, &second.address, error, CONFIG_ERROR_MAX) < 0)
+		return -1;
+	return check_against_listeners(config, &second, config->listener_count, error);
 }
 
 static int

@@ -26,7 +26,9 @@ static int
 check_address(const char *text, char *error, size_t error_size)
 {
 	struct address address;
-	return address_parse(text, &address, error, error_size);
+	return address_parse(text, &address, error, error_size) < 0
+	    ? -1
+	    : address_check_bindable(&address, error, error_size);
 }
 
 static int

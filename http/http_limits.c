@@ -22,7 +22,7 @@ inode_of(int fd)
 bool
 http_limits_are_full(const struct http_limits *limits)
 {
-	return limits->count + limits->unregistered_count >= HTTP_SERVER_CLIENTS_MAX;
+	return limits->count + limits->unregistered_count >= HTTP_SERVER_CLIENTS_ALL;
 }
 
 bool
@@ -47,17 +47,23 @@ http_limits_register(struct http_limits *limits, unsigned seconds)
 			limits->rows[limits->count++] =
 			    (struct http_limits_entry){ .fd = fd,
 				    .inode = inode,
+				    .since_ns = clock_now_ns(),
 				    .deadline_ns = in_seconds(seconds) };
 	}
 	limits->unregistered_count = 0;
 }
 
 void
-http_limits_set_deadline(struct http_limits *limits, int fd, unsigned seconds)
+http_limits_set_state(
+    struct http_limits *limits, int fd, enum http_limits_state state, unsigned seconds)
 {
 	for (unsigned i = 0; i < limits->count; i++) {
-		if (limits->rows[i].fd == fd)
-			limits->rows[i].deadline_ns = in_seconds(seconds);
+		struct http_limits_entry *entry = &limits->rows[i];
+		if (entry->fd != fd)
+			continue;
+		entry->state = state;
+		entry->since_ns = clock_now_ns();
+		entry->deadline_ns = in_seconds(seconds);
 	}
 }
 
@@ -75,6 +81,51 @@ http_limits_check(struct http_limits *limits)
 		limits->rows[kept++] = entry;
 	}
 	limits->count = kept;
+}
+
+/* Connections that are not about to close. */
+static unsigned
+open_count(const struct http_limits *limits)
+{
+	unsigned count = limits->unregistered_count;
+	for (unsigned i = 0; i < limits->count; i++)
+		count += !limits->rows[i].is_closing;
+	return count;
+}
+
+/* NULL: none in this state since before that time. */
+static struct http_limits_entry *
+find_oldest(
+    struct http_limits *limits, enum http_limits_state state, uint64_t before_ns)
+{
+	struct http_limits_entry *oldest = NULL;
+	for (unsigned i = 0; i < limits->count; i++) {
+		struct http_limits_entry *entry = &limits->rows[i];
+		if (entry->state == state && !entry->is_closing &&
+		    entry->since_ns <= before_ns &&
+		    (oldest == NULL || entry->since_ns < oldest->since_ns))
+			oldest = entry;
+	}
+	return oldest;
+}
+
+void
+http_limits_make_room(struct http_limits *limits)
+{
+	if (open_count(limits) < HTTP_SERVER_CLIENTS_MAX)
+		return;
+	http_limits_check(limits);
+	if (open_count(limits) < HTTP_SERVER_CLIENTS_MAX)
+		return;
+	uint64_t now_ns = clock_now_ns();
+	struct http_limits_entry *victim =
+	    find_oldest(limits, HTTP_LIMITS_IDLE, now_ns);
+	if (victim == NULL)
+		victim = find_oldest(limits, HTTP_LIMITS_RESPONDING, now_ns - NS_PER_S);
+	if (victim == NULL)
+		return;
+	victim->is_closing = true;
+	shutdown(victim->fd, SHUT_RDWR);
 }
 
 void

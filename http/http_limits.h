@@ -18,17 +18,27 @@
 
 #include "http/http_server.h"
 
+/* What a connection would lose if it were closed. */
+enum http_limits_state {
+	HTTP_LIMITS_IDLE, /* no complete request: between two, or before the first */
+	HTTP_LIMITS_RESPONDING, /* the client has not read the response yet */
+	HTTP_LIMITS_WAITING,    /* the response waits for the outcome of a change */
+};
+
 struct http_limits_entry {
 	int fd;
 	ino_t inode; /* of the socket: the descriptor may be reused by now */
+	enum http_limits_state state;
+	bool is_closing; /* shut down to make room */
+	uint64_t since_ns;
 	uint64_t deadline_ns;
 };
 
 struct http_limits {
-	struct http_limits_entry rows[HTTP_SERVER_CLIENTS_MAX];
+	struct http_limits_entry rows[HTTP_SERVER_CLIENTS_ALL];
 	unsigned count;
 	struct bufferevent
-	    *unregistered[HTTP_SERVER_CLIENTS_MAX]; /* with a reference */
+	    *unregistered[HTTP_SERVER_CLIENTS_ALL]; /* with a reference */
 	unsigned unregistered_count;
 };
 
@@ -36,9 +46,15 @@ struct http_limits {
 bool http_limits_add(struct http_limits *limits, struct bufferevent *bev);
 /* Records the descriptors of the added connections, each with this deadline. */
 void http_limits_register(struct http_limits *limits, unsigned seconds);
-void http_limits_set_deadline(struct http_limits *limits, int fd, unsigned seconds);
+/* The connection is in this state from now on, with this deadline. */
+void http_limits_set_state(
+    struct http_limits *limits, int fd, enum http_limits_state state, unsigned seconds);
 /* Forgets closed connections, shuts down those past their deadline. */
 void http_limits_check(struct http_limits *limits);
+/* With HTTP_SERVER_CLIENTS_MAX connections, shuts down the one that has been idle
+ * longest; if none is, the one that has been reading its response longest, for a second
+ * at least. */
+void http_limits_make_room(struct http_limits *limits);
 /* Forgets all connections. */
 void http_limits_clear(struct http_limits *limits);
 bool http_limits_are_full(const struct http_limits *limits);

@@ -33,7 +33,8 @@ struct http_server {
 	struct evhttp_bound_socket *bound; /* NULL: closed */
 	int fd;                            /* the listening socket, while bound */
 	bool is_paused;    /* full, or no descriptor or memory: the timer resumes */
-	bool is_suspended; /* by http_server_pause() */
+	bool is_suspended; /* by http_server_pause(), or not started */
+	bool is_started;   /* it listens */
 	struct http_limits limits;
 	struct event ready_event; /* new connections have their descriptor */
 	struct event check_timer;
@@ -83,6 +84,7 @@ on_new_connection(struct event_base *base, void *argument)
 	struct bufferevent *bev = bufferevent_socket_new(base, -1, 0);
 	if (bev == NULL)
 		return NULL;
+	http_limits_make_room(&server->limits);
 	if (http_limits_add(&server->limits, bev))
 		event_active(&server->ready_event, EV_TIMEOUT, 0);
 	if (http_limits_are_full(&server->limits) && !server->is_paused)
@@ -132,10 +134,27 @@ on_accept_error(struct evconnlistener *listener, void *argument)
 }
 
 static void
+set_state(struct http_server *server, struct evhttp_request *request,
+    enum http_limits_state state, unsigned seconds)
+{
+	struct evhttp_connection *connection = evhttp_request_get_connection(request);
+	struct bufferevent *bev = evhttp_connection_get_bufferevent(connection);
+	http_limits_set_state(&server->limits, bufferevent_getfd(bev), state, seconds);
+}
+
+/* The response is sent. */
+static void
+on_complete(struct evhttp_request *request, void *argument)
+{
+	set_state(argument, request, HTTP_LIMITS_IDLE, HTTP_SERVER_TIMEOUT_S);
+}
+
+static void
 on_request(struct evhttp_request *request, void *argument)
 {
 	struct http_server *server = argument;
-	http_server_set_deadline(server, request, HTTP_SERVER_TIMEOUT_S);
+	set_state(server, request, HTTP_LIMITS_RESPONDING, HTTP_SERVER_TIMEOUT_S);
+	evhttp_request_set_on_complete_cb(request, on_complete, server);
 	const char *error = http_body_check(request);
 	if (error == NULL) {
 		server->handler(request, server, server->argument);
@@ -179,9 +198,9 @@ start_http(struct http_server *server, struct event_base *base, int fd)
 	return 0;
 }
 
-struct http_server *
-http_server_from_fd(
-    const struct http_server_args *args, int fd, const struct file_id *file)
+static struct http_server *
+create(const struct http_server_args *args, int fd, const struct file_id *file,
+    bool is_started)
 {
 	struct http_server *server = calloc(1, sizeof(*server));
 	if (server == NULL)
@@ -190,6 +209,8 @@ http_server_from_fd(
 	server->handler = args->handler;
 	server->argument = args->argument;
 	server->file = *file;
+	server->is_started = is_started;
+	server->is_suspended = !is_started;
 	evtimer_assign(&server->check_timer, args->base, on_check_timer, server);
 	event_assign(
 	    &server->ready_event, args->base, -1, 0, on_connection_ready, server);
@@ -201,36 +222,81 @@ http_server_from_fd(
 	return NULL;
 }
 
-/* A listening socket, or -1 with the error. */
-static int
-open_socket(const struct http_server_args *args, char *error, size_t error_size)
+struct http_server *
+http_server_from_fd(
+    const struct http_server_args *args, int fd, const struct file_id *file)
 {
-	const struct listen_options options = { .name = args->name,
-		.backlog = BACKLOG };
+	/* An earlier version has opened it without. */
+	if (args->kind == HTTP_SERVER_TCP)
+		listen_allow_others(fd);
+	return create(args, fd, file, true);
+}
+
+/* A bound socket, or -1 with the error; *ret_is_started: it listens. */
+static int
+open_socket(const struct http_server_args *args, bool *ret_is_started,
+    const struct listen_error *error)
+{
+	const struct listen_options options = {
+		.name = args->name, .group = LISTEN_GROUP_FIRST, .is_v6_only = true
+	};
 	struct address address;
+	enum listen_overlap overlap = LISTEN_NO_OVERLAP;
+	*ret_is_started = true;
 	if (args->kind == HTTP_SERVER_UNIX)
-		return unix_socket_open(args->name, BACKLOG, error, error_size);
-	if (address_parse(args->name, &address, error, error_size) < 0)
+		return unix_socket_open(args->name, BACKLOG, error->text, error->size);
+	if (address_parse(args->name, &address, error->text, error->size) < 0)
 		return -1;
-	return listen_open(&address, &options, error, error_size);
+	int fd = listen_bind(&address, &options, &overlap, error);
+	*ret_is_started = overlap == LISTEN_NO_OVERLAP;
+	if (fd < 0 || overlap != LISTEN_NO_OVERLAP || listen_start(fd, BACKLOG) == 0)
+		return fd;
+	snprintf(error->text, error->size, "cannot listen on %s: %s", args->name,
+	    strerror(errno));
+	close(fd);
+	return -1;
 }
 
 struct http_server *
 http_server_open(const struct http_server_args *args, char *error, size_t error_size)
 {
-	int fd = open_socket(args, error, error_size);
+	const struct listen_error where = { error, error_size };
+	bool is_started;
+	int fd = open_socket(args, &is_started, &where);
 	if (fd < 0)
 		return NULL;
 	struct file_id file = { 0 };
 	if (args->kind == HTTP_SERVER_UNIX)
 		unix_socket_identify(args->name, &file);
-	struct http_server *server = http_server_from_fd(args, fd, &file);
+	struct http_server *server = create(args, fd, &file, is_started);
 	if (server == NULL) {
 		snprintf(error, error_size, "out of memory");
 		close(fd);
 		unix_socket_remove(args->name, &file);
 	}
 	return server;
+}
+
+void
+http_server_start(struct http_server *server)
+{
+	if (server->is_started)
+		return;
+	if (listen_start(server->fd, BACKLOG) < 0)
+		log_warn(
+		    "[listen_failed listener] http: cannot listen on %s", server->name);
+	server->is_started = true;
+	http_server_resume(server);
+}
+
+void
+http_server_retire(struct http_server *server)
+{
+	if (server->kind == HTTP_SERVER_UNIX)
+		unix_socket_remove(server->name, &server->file);
+	else if (server->bound != NULL && listen_retire(server->fd) < 0)
+		log_debug(
+		    "[retire_failed listener] http: cannot retire %s", server->name);
 }
 
 const struct file_id *
@@ -339,7 +405,5 @@ void
 http_server_set_deadline(
     struct http_server *server, struct evhttp_request *request, unsigned seconds)
 {
-	struct evhttp_connection *connection = evhttp_request_get_connection(request);
-	struct bufferevent *bev = evhttp_connection_get_bufferevent(connection);
-	http_limits_set_deadline(&server->limits, bufferevent_getfd(bev), seconds);
+	set_state(server, request, HTTP_LIMITS_WAITING, seconds);
 }

@@ -17,8 +17,13 @@
 
 enum http_server_kind { HTTP_SERVER_UNIX, HTTP_SERVER_TCP, HTTP_SERVER_KINDS };
 
-#define HTTP_SERVER_CLIENTS_MAX 64 /* at a time; others wait in the accept queue */
-#define HTTP_SERVER_TIMEOUT_S 30   /* for each request */
+/* Connections at a time. Beyond the first number each new one closes the one that has
+ * been idle longest, or for want of an idle one takes a place of the reserve; beyond
+ * both numbers it waits in the accept queue. */
+#define HTTP_SERVER_CLIENTS_MAX 64
+#define HTTP_SERVER_CLIENTS_RESERVE 8
+#define HTTP_SERVER_CLIENTS_ALL (HTTP_SERVER_CLIENTS_MAX + HTTP_SERVER_CLIENTS_RESERVE)
+#define HTTP_SERVER_TIMEOUT_S 30 /* for each request */
 #define HTTP_SERVER_HEADERS_MAX_BYTES 8192
 #define HTTP_SERVER_BODY_MAX_BYTES 4096
 
@@ -35,8 +40,10 @@ struct http_server_args {
 	void *argument;              /* of the handler */
 };
 
-/* Binds and listens; a stale socket file is replaced (net/unix_socket.h). NULL with one
- * line in error[error_size]. */
+/* Binds and listens; a stale socket file is replaced (net/unix_socket.h). Beside own
+ * sockets with an overlapping address it only binds: http_server_start() is due when
+ * those of the same address are retired (net/listen.h). NULL with one line in
+ * error[error_size]. */
 struct http_server *http_server_open(const struct http_server_args *args, char *error,
     size_t error_size) __attribute__((warn_unused_result));
 /* The same with a listening socket, which the server then owns, and its socket file:
@@ -44,10 +51,15 @@ struct http_server *http_server_open(const struct http_server_args *args, char *
  */
 struct http_server *http_server_from_fd(const struct http_server_args *args, int fd,
     const struct file_id *file) __attribute__((warn_unused_result));
+/* Listens and accepts, if it does not yet. */
+void http_server_start(struct http_server *server);
 const struct file_id *http_server_file(const struct http_server *server);
 /* Gives the socket file to a group (NULL: that of the process). 0, or -1 with errno. */
 int http_server_set_group(const struct http_server *server, const char *group)
     __attribute__((warn_unused_result));
+/* Clients can no longer connect: the socket file is removed, the TCP socket retired
+ * (net/listen.h). Connections in the accept queue are accepted. */
+void http_server_retire(struct http_server *server);
 /* Stops listening and removes the socket file; open connections are still served. */
 void http_server_close(struct http_server *server);
 void http_server_destroy(struct http_server *server);
@@ -67,7 +79,8 @@ int http_server_fd(const struct http_server *server);
 const char *http_server_format_address(
     const struct http_server *server, char *buffer, size_t size);
 
-/* The client of a request must take its next step within `seconds` from now. */
+/* The request waits for its response: its client must take its next step within
+ * `seconds` from now, and the connection makes no room for others. */
 void http_server_set_deadline(
     struct http_server *server, struct evhttp_request *request, unsigned seconds);
 

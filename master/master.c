@@ -58,21 +58,15 @@ is_from_manager(const struct master *master, int config_index)
 }
 
 static int
-open_listeners(struct master *master)
+bind_listeners(struct master *master)
 {
-	struct passed_sockets passed = { .set = &master->listeners,
-		.config = &master->config.current,
-		.slot_count = master->workers.slot_count };
-	if (socket_activation_take(&passed) < 0)
-		return -1;
-	master->workers.slot_count = passed.slot_count;
-	for (size_t i = 0; i < master->config.current.listener_count; i++) {
+	const struct config *config = &master->config.current;
+	for (size_t i = 0; i < config->listener_count; i++) {
 		char error[CONFIG_ERROR_MAX];
 		if (is_from_manager(master, (int)i))
 			continue;
-		struct listener *listener =
-		    listener_open(&master->config.current.listeners[i],
-			master->workers.slot_count, error);
+		struct listener *listener = listener_open(
+		    &config->listeners[i], master->workers.slot_count, error);
 		if (listener == NULL) {
 			log_errorx("[start_failed reason] %s", error);
 			return -1;
@@ -81,6 +75,43 @@ open_listeners(struct master *master)
 		listener->next = master->listeners.first;
 		master->listeners.first = listener;
 	}
+	return 0;
+}
+
+/* The worker that empties the sockets of the previous instance has this configuration
+ * as its previous one. */
+static int
+copy_config(struct config_set *config)
+{
+	char error[CONFIG_ERROR_MAX];
+	if (config_load(&config->sources, &config->previous, error) == 0) {
+		config->number = 1;
+		return 0;
+	}
+	log_errorx("[start_failed reason] %s", error);
+	return -1;
+}
+
+/* socket_activation.h has the order and its reason. */
+static int
+open_listeners(struct master *master)
+{
+	struct listener_set *set = &master->listeners;
+	const struct config *config = &master->config.current;
+	char error[CONFIG_ERROR_MAX];
+	if (socket_activation_take(set, config) < 0 || bind_listeners(master) < 0)
+		return -1;
+	if (admin_listener_plan(master->admin, config, error) < 0) {
+		log_errorx("[start_failed reason] %s", error);
+		return -1;
+	}
+	if (socket_activation_has_stored(set) && copy_config(&master->config) < 0)
+		return -1;
+	listener_set_listen(set, config, LISTEN_OVERLAP);
+	socket_activation_retire_stored(set);
+	admin_listener_commit(master->admin, config);
+	listener_set_listen(set, config, LISTEN_SAME);
+	socket_activation_retire_stand_ins(set);
 	return 0;
 }
 
@@ -133,18 +164,6 @@ begin(struct master *master)
 	return 0;
 }
 
-static int
-open_admin_listeners(struct master *master)
-{
-	char error[CONFIG_ERROR_MAX];
-	if (admin_listener_plan(master->admin, &master->config.current, error) < 0) {
-		log_errorx("[start_failed reason] %s", error);
-		return -1;
-	}
-	admin_listener_commit(master->admin, &master->config.current);
-	return 0;
-}
-
 /* Common to a fresh start, a takeover and a dry run. */
 static int
 prepare(struct master *master)
@@ -180,8 +199,7 @@ static int
 start_fresh(struct master *master)
 {
 	if (open_log(&master->config.current) < 0 || prepare(master) < 0 ||
-	    open_admin_listeners(master) < 0 || begin(master) < 0 ||
-	    start_events(master) < 0)
+	    begin(master) < 0 || start_events(master) < 0)
 		return -1;
 	for (uint32_t i = 0; i < master->workers.slot_count; i++)
 		slot_start(&master->workers, i);

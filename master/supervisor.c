@@ -50,9 +50,7 @@ finish_start(struct master *master)
 	    config->listener_count, config->listener_count == 1 ? "" : "s");
 	capacity_log(master);
 	service_manager_ready(&master->manager);
-	/* Stored sockets had more slots (socket_activation.h): they are emptied now. */
-	if (workers->slot_count > config->workers)
-		scale_workers(&master->scale, config->workers, true);
+	worker_drain_stored(workers);
 }
 
 /* All successors are ready, and the reload has committed. */
@@ -338,6 +336,15 @@ kill_overdue(const struct master *master, uint64_t now_ns)
 	return true;
 }
 
+/* A worker can shut down a listening socket that it shares with others. */
+static void
+revive_listeners(const struct worker_table *workers)
+{
+	if (workers->phase == MASTER_RUNNING &&
+	    listener_set_revive(workers->listeners, &workers->config->current))
+		slot_update_reuseport(workers);
+}
+
 static void
 on_tick(evutil_socket_t fd, short what, void *argument)
 {
@@ -350,6 +357,7 @@ on_tick(evutil_socket_t fd, short what, void *argument)
 	ledger_trim(master->workers.ledger);
 	process_release_listeners(&master->workers);
 	log_report_suppressed();
+	revive_listeners(&master->workers);
 	process_send_queued(&master->workers);
 	worker_drain_find_receivers(&master->workers);
 	upgrade_check(master);

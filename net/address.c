@@ -280,6 +280,50 @@ address_equal(const struct address *a, const struct address *b)
 	return a->in.sin_addr.s_addr == b->in.sin_addr.s_addr;
 }
 
+bool
+address_is_wildcard(const struct address *address)
+{
+	return address->storage.ss_family == AF_INET6
+	    ? IN6_IS_ADDR_UNSPECIFIED(&address->in6.sin6_addr)
+	    : address->in.sin_addr.s_addr == htonl(INADDR_ANY);
+}
+
+bool
+address_overlaps(const struct address *a, const struct address *b)
+{
+	return a->storage.ss_family == b->storage.ss_family && address_port(a) != 0 &&
+	    address_port(a) == address_port(b) &&
+	    (address_is_wildcard(a) || address_is_wildcard(b) || address_equal(a, b));
+}
+
+int
+address_check_bindable(const struct address *address, char *error, size_t error_size)
+{
+	const struct in6_addr *ip = &address->in6.sin6_addr;
+	char text[ADDRESS_TEXT_MAX], ipv4[INET_ADDRSTRLEN];
+	if (address->storage.ss_family != AF_INET6)
+		return 0;
+	address_format(address, text);
+	if (IN6_IS_ADDR_V4MAPPED(ip)) {
+		inet_ntop(AF_INET, &ip->s6_addr[12], ipv4, sizeof(ipv4));
+		snprintf(error, error_size,
+		    "found the IPv4-mapped address \"%s\", expected \"%s:%u\"", text,
+		    ipv4, address_port(address));
+	} else if (IN6_IS_ADDR_MULTICAST(ip)) {
+		snprintf(error, error_size,
+		    "found the multicast address \"%s\", expected an address of this host",
+		    text);
+	} else if (IN6_IS_ADDR_LINKLOCAL(ip) && address->in6.sin6_scope_id == 0) {
+		inet_ntop(AF_INET6, ip, text, sizeof(text));
+		snprintf(error, error_size,
+		    "found the link-local address \"[%s]:%u\" without its interface, expected one such as \"[%s%%eth0]:%u\"",
+		    text, address_port(address), text, address_port(address));
+	} else {
+		return 0;
+	}
+	return -1;
+}
+
 void
 address_compact(const struct address *address, struct address_compact *ret)
 {

@@ -44,6 +44,16 @@ const char *address_format_local(int fd, char *buffer);
 uint16_t address_port(const struct address *address);
 void address_set_port(struct address *address, uint16_t port);
 bool address_equal(const struct address *a, const struct address *b);
+bool address_is_wildcard(const struct address *address);
+/* Whether sockets bound to them could receive the same connection: the same address, or
+ * one of them is the wildcard of their family, with the same port, which is not 0. An
+ * IPv6 wildcard is taken as one of IPv6 only. */
+bool address_overlaps(const struct address *a, const struct address *b);
+/* Whether bind(2) refuses the address on every host: an IPv4-mapped or a multicast IPv6
+ * address, or a link-local one without its interface. 0, or -1 with one line in
+ * error[error_size]. */
+int address_check_bindable(const struct address *address, char *error,
+    size_t error_size) __attribute__((warn_unused_result));
 
 /* An IP address with its port in 20 bytes, for a connection. */
 struct address_compact {

@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 
 #include <errno.h>
+#include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -29,20 +30,19 @@ set_congestion(int fd, const char *name)
 
 /* Formats the error, closes fd unless it is -1. Returns -1 with errno as it was. */
 static int
-fail(int fd, const char *step, const struct listen_options *options, char *error,
-    size_t error_size)
+fail(int fd, const char *step, const struct listen_options *options, const char *remedy,
+    const struct listen_error *error)
 {
 	int saved = errno;
-	const char *remedy = "";
-	if (saved == EACCES)
+	if (remedy == NULL && saved == EACCES)
 		remedy =
 		    "; ports below net.ipv4.ip_unprivileged_port_start need CAP_NET_BIND_SERVICE";
-	else if (saved == ENOENT)
+	else if (remedy == NULL && saved == ENOENT)
 		remedy = "; expected one of net.ipv4.tcp_available_congestion_control";
-	else if (saved == EPERM)
+	else if (remedy == NULL && saved == EPERM)
 		remedy = "; expected one of net.ipv4.tcp_allowed_congestion_control";
-	snprintf(error, error_size, "cannot %s %s: %s%s", step, options->name,
-	    strerror(saved), remedy);
+	snprintf(error->text, error->size, "cannot %s %s: %s%s", step, options->name,
+	    strerror(saved), remedy == NULL ? "" : remedy);
 	if (fd >= 0)
 		close(fd);
 	errno = saved;
@@ -52,12 +52,25 @@ fail(int fd, const char *step, const struct listen_options *options, char *error
 /* As fail(), which closes the descriptor. */
 static int
 fail_congestion(
-    int fd, const struct listen_options *options, char *error, size_t error_size)
+    int fd, const struct listen_options *options, const struct listen_error *error)
 {
 	char step[64];
 	snprintf(
 	    step, sizeof(step), "set congestion control %s of", options->congestion);
-	return fail(fd, step, options, error, error_size);
+	return fail(fd, step, options, NULL, error);
+}
+
+static int
+fail_bind(int fd, const struct address *address, const struct listen_options *options,
+    const struct listen_error *error)
+{
+	int saved = errno;
+	char holder[128], remedy[160] = "";
+	if (saved == EADDRINUSE &&
+	    listen_overlap_find_other(address, holder, sizeof(holder)))
+		snprintf(remedy, sizeof(remedy), "; a process listens on %s", holder);
+	errno = saved;
+	return fail(fd, "bind", options, remedy[0] == '\0' ? NULL : remedy, error);
 }
 
 /* Sets the options that must be set before bind(2). */
@@ -76,27 +89,71 @@ set_up(int fd, int family, const struct listen_options *options)
 	    : 0;
 }
 
+/* Binds beside own sockets. SO_REUSEPORT would also share the address with other
+ * processes of this user. */
+static int
+bind_beside_own(int fd, const struct address *address, enum listen_overlap *ret_overlap)
+{
+	char holder[128];
+	*ret_overlap = listen_overlap_own(address);
+	if (*ret_overlap == LISTEN_NO_OVERLAP ||
+	    listen_overlap_find_other(address, holder, sizeof(holder))) {
+		errno = EADDRINUSE;
+		return -1;
+	}
+	if (set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1) < 0)
+		return -1;
+	return bind(fd, (const struct sockaddr *)&address->storage, address->length);
+}
+
+static int
+bind_to(int fd, const struct address *address, enum listen_group group,
+    enum listen_overlap *ret_overlap)
+{
+	if (bind(fd, (const struct sockaddr *)&address->storage, address->length) < 0)
+		return group == LISTEN_GROUP_FIRST && errno == EADDRINUSE
+		    ? bind_beside_own(fd, address, ret_overlap)
+		    : -1;
+	return group == LISTEN_GROUP_FIRST ? set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1)
+					   : 0;
+}
+
 int
-listen_open(struct address *address, const struct listen_options *options, char *error,
-    size_t error_size)
+listen_bind(struct address *address, const struct listen_options *options,
+    enum listen_overlap *ret_overlap, const struct listen_error *error)
 {
 	struct sockaddr *to = (struct sockaddr *)&address->storage;
+	enum listen_overlap overlap = LISTEN_NO_OVERLAP;
 	int fd = socket(to->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
-		return fail(fd, "open a socket for", options, error, error_size);
+		return fail(fd, "open a socket for", options, NULL, error);
 	if (set_up(fd, to->sa_family, options) < 0)
-		return fail(fd, "set up", options, error, error_size);
+		return fail(fd, "set up", options, NULL, error);
 	if (options->congestion != NULL && set_congestion(fd, options->congestion) < 0)
-		return fail_congestion(fd, options, error, error_size);
-	if (bind(fd, to, address->length) < 0)
-		return fail(fd, "bind", options, error, error_size);
-	if (options->group == LISTEN_GROUP_FIRST &&
-	    set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1) < 0)
-		return fail(fd, "share", options, error, error_size);
+		return fail_congestion(fd, options, error);
+	if (bind_to(fd, address, options->group, &overlap) < 0)
+		return fail_bind(fd, address, options, error);
 	socklen_t length = sizeof(address->storage);
-	if (listen(fd, options->backlog) < 0 || getsockname(fd, to, &length) < 0)
-		return fail(fd, "listen on", options, error, error_size);
+	if (getsockname(fd, to, &length) < 0)
+		return fail(fd, "read the address of", options, NULL, error);
+	if (options->group == LISTEN_GROUP_FIRST)
+		*ret_overlap = overlap;
 	return fd;
+}
+
+int
+listen_start(int fd, int backlog)
+{
+	return listen(fd, backlog);
+}
+
+bool
+listen_is_active(int fd)
+{
+	int value = 0;
+	socklen_t length = sizeof(value);
+	return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &value, &length) == 0 &&
+	    value == 1;
 }
 
 int
@@ -119,15 +176,86 @@ listen_default_congestion(char *name, size_t size)
 
 int
 listen_check_congestion(
-    int family, const struct listen_options *options, char *error, size_t error_size)
+    int family, const struct listen_options *options, const struct listen_error *error)
 {
 	int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
-		return fail(fd, "open a socket for", options, error, error_size);
+		return fail(fd, "open a socket for", options, NULL, error);
 	if (set_congestion(fd, options->congestion) < 0)
-		return fail_congestion(fd, options, error, error_size);
+		return fail_congestion(fd, options, error);
 	close(fd);
 	return 0;
+}
+
+/* The index of no interface: a socket that is bound to it is never found by a SYN. Any
+ * user may bind an unbound socket (Linux 5.7), but not undo it. */
+#define NO_INTERFACE INT_MAX
+
+int
+listen_retire(int fd)
+{
+	int index = 0;
+	socklen_t length = sizeof(index);
+	if (set_option(fd, SOL_SOCKET, SO_BINDTOIFINDEX, NO_INTERFACE) == 0)
+		return 0;
+	int saved = errno;
+	if (getsockopt(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &index, &length) == 0 &&
+	    index == NO_INTERFACE)
+		return 0;
+	(void)listen_block_new(fd);
+	errno = saved;
+	return -1;
+}
+
+void
+listen_allow_others(int fd)
+{
+	set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+}
+
+bool
+listen_can_retire(void)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool can_retire =
+	    fd >= 0 && set_option(fd, SOL_SOCKET, SO_BINDTOIFINDEX, NO_INTERFACE) == 0;
+	if (fd >= 0)
+		close(fd);
+	return can_retire;
+}
+
+static void
+map_to_ipv6(const struct address *address, struct address *ret)
+{
+	*ret = *address;
+	if (address->storage.ss_family != AF_INET)
+		return;
+	*ret = (struct address){ .length = sizeof(ret->in6) };
+	ret->in6.sin6_family = AF_INET6;
+	ret->in6.sin6_port = address->in.sin_port;
+	memset(&ret->in6.sin6_addr.s6_addr[10], 0xff, 2);
+	memcpy(&ret->in6.sin6_addr.s6_addr[12], &address->in.sin_addr, 4);
+}
+
+int
+listen_open_stand_in(const struct address *address)
+{
+	struct address mapped;
+	map_to_ipv6(address, &mapped);
+	int fd = socket(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd >= 0 && set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0) == 0 &&
+	    set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) == 0 &&
+	    set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1) == 0 &&
+	    bind(fd, (struct sockaddr *)&mapped.storage, mapped.length) == 0 &&
+	    listen(fd, SOMAXCONN) == 0)
+		return fd;
+	int saved = errno;
+	if (fd >= 0)
+		close(fd);
+	errno = saved;
+	return -1;
 }
 
 /* A socket filter sees the segment from its TCP header on: byte 13 holds the flags (RFC

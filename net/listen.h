@@ -10,11 +10,18 @@
 #include <stddef.h>
 
 #include "net/address.h"
+#include "net/listen_overlap.h"
 
-/* Sockets of one address form a group (socket(7), SO_REUSEPORT). The first one is bound
- * without SO_REUSEPORT: that fails if another process is bound to the address, even one
- * of the same user that would share it. */
-enum listen_group { LISTEN_ALONE, LISTEN_GROUP_FIRST, LISTEN_GROUP_NEXT };
+/* Sockets of one address form a group (socket(7), SO_REUSEPORT). */
+enum listen_group {
+	LISTEN_ALONE,
+	/* Bound without SO_REUSEPORT, which is set afterwards: that fails if another
+	 * process is bound to the address, even one of the same user that would share
+	 * it. Beside own sockets that overlap it (listen_overlap.h) it is bound with
+	 * SO_REUSEPORT, if no other process has one. */
+	LISTEN_GROUP_FIRST,
+	LISTEN_GROUP_NEXT,
+};
 
 struct listen_options {
 	const char *name; /* of the address, for errors */
@@ -25,11 +32,27 @@ struct listen_options {
 	const char *congestion; /* NULL: see the functions */
 };
 
-/* Binds and listens. A descriptor, non-blocking and close-on-exec, with the port in
- * *address if it was 0; or -1 with errno and the error. congestion NULL is the system's
- * default. */
-int listen_open(struct address *address, const struct listen_options *options,
-    char *error, size_t error_size) __attribute__((warn_unused_result));
+/* Where an error goes: one line in text[size]. */
+struct listen_error {
+	char *text;
+	size_t size;
+};
+
+/* Binds a socket that does not listen yet. A descriptor, non-blocking and
+ * close-on-exec, with the port in *address if it was 0; or -1 with errno and the error.
+ * congestion NULL is the system's default. *ret_overlap is set for LISTEN_GROUP_FIRST:
+ * with LISTEN_OVERLAP, listen_start() directs connections to this socket that an own
+ * one has received so far, or has no effect on it before that one is retired; with
+ * LISTEN_SAME it must follow listen_retire() of the others, or the socket joins their
+ * group. */
+int listen_bind(struct address *address, const struct listen_options *options,
+    enum listen_overlap *ret_overlap, const struct listen_error *error)
+    __attribute__((warn_unused_result));
+/* 0, or -1 with errno. */
+int listen_start(int fd, int backlog) __attribute__((warn_unused_result));
+/* True if the socket is in the state LISTEN: it is not before listen_start() and after
+ * shutdown(2), by any process that has a copy of it. */
+bool listen_is_active(int fd);
 
 /* Changes backlog, nodelay and congestion of a listening socket; congestion NULL leaves
  * it as it is. 0, or -1 with errno. */
@@ -40,12 +63,31 @@ int listen_set_options(int fd, const struct listen_options *options)
 const char *listen_default_congestion(char *name, size_t size);
 /* Whether the kernel would accept options->congestion. 0, or -1 with the error. */
 int listen_check_congestion(int family, const struct listen_options *options,
-    char *error, size_t error_size) __attribute__((warn_unused_result));
+    const struct listen_error *error) __attribute__((warn_unused_result));
 
-/* Drops SYNs to the socket, before its accept queue is emptied: a client retransmits
- * one second later and reaches another socket. Handshakes in progress complete and the
- * queue stays. The filter is a property of the socket, so it acts in every process that
- * shares it. 0, or -1 with errno (socket(7), SO_ATTACH_FILTER). */
+/* Allows own sockets to be bound beside a socket that was bound alone. */
+void listen_allow_others(int fd);
+
+/* Makes the kernel find the socket for no new connection, for ever: a SYN reaches
+ * another socket that is bound to its address, or is refused. Handshakes in progress
+ * complete, and the accept queue stays. It is a property of the socket, so it acts in
+ * every process that shares it. Sockets that are opened afterwards do not join its
+ * group. 0, or -1 with errno: kernels before 5.7 need CAP_NET_RAW; there it calls
+ * listen_block_new(). */
+int listen_retire(int fd);
+/* Whether listen_retire() works. */
+bool listen_can_retire(void);
+/* A listening socket for the same connections as sockets bound to `address`, of a group
+ * of its own: an IPv4-mapped IPv6 socket, or an IPv6 one without IPV6_V6ONLY. It
+ * receives new connections while the sockets of `address` are replaced. -1 with errno.
+ */
+int listen_open_stand_in(const struct address *address)
+    __attribute__((warn_unused_result));
+
+/* Drops SYNs to the socket: a client retransmits one second later and may reach another
+ * socket. Handshakes in progress complete and the queue stays. The filter is a property
+ * of the socket, so it acts in every process that shares it. 0, or -1 with errno
+ * (socket(7), SO_ATTACH_FILTER; newer kernels need CAP_NET_ADMIN). */
 int listen_block_new(int fd);
 /* Removes the filter, if there is one. */
 void listen_accept_new(int fd);

@@ -22,6 +22,7 @@
 
 #define ACCEPTS_PER_WAKEUP 4
 #define PAUSE_MS 100
+#define NOT_LISTENING_MS 5
 #define LOG_INTERVAL_NS (60 * NS_PER_S)
 /* A handshake that began before the listener stopped getting new connections has
  * completed or timed out within this time. */
@@ -29,6 +30,7 @@
 #define BUSY_TURNS_MAX 5
 
 static const struct timeval pause_time = { .tv_usec = PAUSE_MS * 1000 };
+static const struct timeval not_listening_time = { .tv_usec = NOT_LISTENING_MS * 1000 };
 static const struct timeval quiet_time = { .tv_usec = QUEUE_QUIET_MS * 1000 };
 
 /* A server at its limit refuses or pauses again and again, but logs it only once per
@@ -133,6 +135,15 @@ pause_accepting(struct worker *worker)
 	event_add(&worker->accept.resume_timer, &pause_time);
 }
 
+/* The master makes it listen: at the commit of a reload, where it replaces a socket of
+ * an overlapping address, or after a process has shut it down. */
+static void
+wait_until_listening(struct worker_listener *listener)
+{
+	event_del(&listener->event);
+	event_add(&listener->worker->accept.resume_timer, &not_listening_time);
+}
+
 /* True if accepting the next connection may succeed. */
 static bool
 on_accept_failed(struct worker_listener *listener)
@@ -150,6 +161,9 @@ on_accept_failed(struct worker_listener *listener)
 		pause_accepting(listener->worker);
 		return false;
 	case EAGAIN:
+		return false;
+	case EINVAL:
+		wait_until_listening(listener);
 		return false;
 	default: /* an error of this connection alone (accept(2)) */
 		return true;

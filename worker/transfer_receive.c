@@ -102,17 +102,53 @@ record_fd(struct crash_record *record, int fd)
 	return NULL;
 }
 
-/* The listener of the same address and framing, or NULL. */
+static bool
+overlaps(const struct worker_listener *listener, const char *name)
+{
+	struct address address;
+	char text[TRANSFER_NAME_MAX + 1], error[128];
+	snprintf(text, sizeof(text), "%.*s", TRANSFER_NAME_MAX, name);
+	/* The sandbox forbids to look up the interface of a link-local address. */
+	return strchr(text, '%') == NULL &&
+	    address_parse(text, &address, error, sizeof(error)) == 0 &&
+	    address_overlaps(&listener->address, &address);
+}
+
+/* The listener of the same address and framing; else one whose address overlaps, which
+ * a reload has put in its place. NULL: none. */
 static struct worker_listener *
 match_listener(struct worker *worker, const char *name, uint32_t framing)
 {
+	struct worker_listener *overlapping = NULL;
 	for (size_t i = 0; i < worker->accept.listener_count; i++) {
 		struct worker_listener *listener = &worker->accept.listeners[i];
-		if (strncmp(listener->name, name, TRANSFER_NAME_MAX) == 0 &&
-		    listener->config->framing == framing)
+		if (listener->config->framing != framing)
+			continue;
+		if (strncmp(listener->name, name, TRANSFER_NAME_MAX) == 0)
+			return listener;
+		if (overlapping == NULL && overlaps(listener, name))
+			overlapping = listener;
+	}
+	return overlapping;
+}
+
+/* Several listeners may have replaced that of a wildcard. */
+static struct worker_listener *
+listener_of(const struct receiver *receiver, uint32_t number, int fd)
+{
+	struct worker_listener *matched = receiver->listeners[number];
+	struct worker_accept *accept = &receiver->worker->accept;
+	struct address own = { .length = sizeof(own.storage) };
+	if (accept->listener_count == 1 || address_is_wildcard(&matched->address) ||
+	    getsockname(fd, (struct sockaddr *)&own.storage, &own.length) < 0)
+		return matched;
+	for (size_t i = 0; i < accept->listener_count; i++) {
+		struct worker_listener *listener = &accept->listeners[i];
+		if (listener->config->framing == matched->config->framing &&
+		    address_equal(&listener->address, &own))
 			return listener;
 	}
-	return NULL;
+	return matched;
 }
 
 static void
@@ -193,7 +229,7 @@ install_one(struct receiver *receiver, const struct transfer_record *record, int
 	    fd >= receiver->worker->limits.fd_end || !is_connection(fd))
 		return NULL;
 	struct connection *connection =
-	    connection_install(receiver->listeners[record->listener], fd, record);
+	    connection_install(listener_of(receiver, record->listener, fd), fd, record);
 	if (connection == NULL)
 		return NULL;
 	add_arrival(receiver, connection);

@@ -209,6 +209,7 @@ commit(struct reload *reload)
 	listener_set_commit(workers->listeners, &config->current);
 	worker_drain_on_listeners_removed(workers);
 	admin_listener_commit(reload->admin, &config->current);
+	listener_set_listen(workers->listeners, &config->current, LISTEN_SAME);
 	drain_summary_open(
 	    workers, name_of(reload), reload->change.first_request, reload->started_ns);
 	switch_generation(workers, old_count);
@@ -241,7 +242,8 @@ reload_start_queued(struct reload *reload)
 	begin(reload, &queued);
 }
 
-/* Connections may have arrived at the sockets of slots that are not added after all. */
+/* Successors that have not exited yet hold the sockets of slots that are not added after
+ * all: they are closed, and get no connections, when a worker has emptied them. */
 static void
 drain_new_slots(struct reload *reload)
 {

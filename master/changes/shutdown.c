@@ -65,7 +65,7 @@ shutdown_in_order(struct shutdown *shutdown)
 	for (struct listener *e = workers->listeners->first; e != NULL; e = e->next) {
 		for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
 			if (!e->is_stored[i])
-				listener_block_new_slot(e, i);
+				listener_retire_slot(e, i);
 		}
 	}
 	for (struct process *p = workers->processes; p != NULL; p = p->next) {

@@ -10,8 +10,8 @@
 #include "lib/log.h"
 #include "net/address.h"
 
-/* Grace period for requests in progress on an admin listener that a reload has closed.
- */
+/* Grace period for requests in progress on an admin listener that a reload has closed,
+ * and for connections in its accept queue. */
 #define CLOSE_GRACE_S 2
 /* An exec waits so long for requests in progress. */
 #define EXEC_WAIT_NS NS_PER_S
@@ -152,7 +152,7 @@ static void
 close_with_grace(struct admin_listeners *admin, int kind)
 {
 	const struct timeval delay = { .tv_sec = CLOSE_GRACE_S };
-	http_server_close(admin->servers[kind]);
+	http_server_retire(admin->servers[kind]);
 	http_server_destroy(admin->draining[kind]);
 	admin->draining[kind] = admin->servers[kind];
 	evtimer_add(&admin->close_grace_timer, &delay);
@@ -170,6 +170,8 @@ admin_listener_commit(struct admin_listeners *admin, const struct config *config
 				    http_server_name(old));
 			continue;
 		}
+		if (admin->planned[i] != NULL)
+			http_server_start(admin->planned[i]);
 		if (old != NULL)
 			close_with_grace(admin, i);
 		admin->servers[i] = admin->planned[i];

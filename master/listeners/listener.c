@@ -85,6 +85,25 @@ listener_set_socket(struct listener *listener, uint32_t slot, int fd)
 	listener->reuseport_slots[listener->reuseport_count++] = (uint16_t)slot;
 }
 
+/* A descriptor, or -1 with the error. */
+static int
+open_socket(
+    struct listener *listener, const struct listener_config *config, char *error)
+{
+	const struct listen_error where = { error, CONFIG_ERROR_MAX };
+	const struct listen_options options = options_of(listener, config);
+	int fd = listen_bind(&listener->address, &options, &listener->overlap, &where);
+	if (fd < 0 || listener->overlap != LISTEN_NO_OVERLAP ||
+	    listen_start(fd, options.backlog) == 0)
+		return fd;
+	int saved = errno;
+	snprintf(error, CONFIG_ERROR_MAX, "cannot listen on %s: %s", listener->name,
+	    strerror(saved));
+	close(fd);
+	errno = saved;
+	return -1;
+}
+
 int
 listener_add_sockets(struct listener *listener, const struct listener_config *config,
     uint32_t slots, char *error)
@@ -92,11 +111,9 @@ listener_add_sockets(struct listener *listener, const struct listener_config *co
 	for (uint32_t i = 0; i < slots; i++) {
 		if (listener->fds[i] >= 0)
 			continue;
-		const struct listen_options options = options_of(listener, config);
 		int fd = listener->is_from_manager
 		    ? share_socket(listener, i, error)
-		    : listen_open(
-			  &listener->address, &options, error, CONFIG_ERROR_MAX);
+		    : open_socket(listener, config, error);
 		if (fd < 0)
 			return -1;
 		listener_set_socket(listener, i, fd);
@@ -108,12 +125,13 @@ listener_add_sockets(struct listener *listener, const struct listener_config *co
 int
 listener_check_options(const struct listener_config *config, char *error)
 {
+	const struct listen_error where = { error, CONFIG_ERROR_MAX };
 	const struct listen_options options = { .name = config->address_text,
 		.congestion = config->congestion };
 	if (config->congestion == NULL)
 		return 0;
 	return listen_check_congestion(
-	    config->address.storage.ss_family, &options, error, CONFIG_ERROR_MAX);
+	    config->address.storage.ss_family, &options, &where);
 }
 
 void
@@ -135,16 +153,10 @@ listener_apply_options(
 	}
 }
 
-void
-listener_close_slot(struct listener *listener, uint32_t slot)
+/* As reuseport_detach_sock() does: the last one moves into the gap. */
+static void
+leave_group(struct listener *listener, uint32_t slot)
 {
-	if (listener->fds[slot] < 0)
-		return;
-	listener->closed_socket_drops += socket_info_read_drops(listener->fds[slot]);
-	close(listener->fds[slot]);
-	listener->fds[slot] = -1;
-	listener->is_stored[slot] = false;
-	/* As reuseport_detach_sock() does: the last one moves into the gap. */
 	for (uint32_t i = 0; i < listener->reuseport_count; i++) {
 		if (listener->reuseport_slots[i] == slot) {
 			listener->reuseport_slots[i] =
@@ -155,6 +167,18 @@ listener_close_slot(struct listener *listener, uint32_t slot)
 }
 
 void
+listener_close_slot(struct listener *listener, uint32_t slot)
+{
+	if (listener->fds[slot] < 0)
+		return;
+	listener->closed_socket_drops += socket_info_read_drops(listener->fds[slot]);
+	close(listener->fds[slot]);
+	listener->fds[slot] = -1;
+	listener->is_stored[slot] = false;
+	leave_group(listener, slot);
+}
+
+void
 listener_destroy(struct listener *listener)
 {
 	if (listener == NULL)
@@ -162,39 +186,90 @@ listener_destroy(struct listener *listener)
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++)
 		listener_close_slot(listener, i);
 	free(listener->name);
+	free(listener->stored_name);
 	free(listener);
 }
 
 void
-listener_block_new_slot(const struct listener *listener, uint32_t slot)
+listener_listen(struct listener *listener, const struct listener_config *config)
 {
-	bool is_shared = listener->is_from_manager && slot >= listener->passed_sockets;
-	if (listener->fds[slot] >= 0 && !is_shared &&
-	    listen_block_new(listener->fds[slot]) < 0)
-		log_debug("[block_connections_failed listener] "
-			  "%s: cannot block new connections",
+	if (listener->overlap == LISTEN_NO_OVERLAP)
+		return;
+	/* In the order in which they are in the group. */
+	for (uint32_t i = 0; i < listener->reuseport_count; i++) {
+		uint32_t slot = listener->reuseport_slots[i];
+		if (listen_start(listener->fds[slot], (int)config->backlog) < 0)
+			log_warn("[listen_failed listener] cannot listen on %s",
+			    listener->name);
+	}
+	/* Else it has joined the group of the former ones. */
+	listener->is_order_unknown =
+	    listener->overlap == LISTEN_SAME && !listen_can_retire();
+	listener->overlap = LISTEN_NO_OVERLAP;
+}
+
+static bool
+is_shared(const struct listener *listener, uint32_t slot)
+{
+	return listener->is_from_manager && slot >= listener->passed_sockets;
+}
+
+void
+listener_retire_slot(const struct listener *listener, uint32_t slot)
+{
+	if (listener->fds[slot] >= 0 && !is_shared(listener, slot) &&
+	    listen_retire(listener->fds[slot]) < 0)
+		log_debug("[retire_failed listener] %s: cannot retire a socket",
 		    listener->name);
 }
 
 void
-listener_block_new(const struct listener *listener)
+listener_retire(const struct listener *listener)
 {
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++)
-		listener_block_new_slot(listener, i);
-}
-
-void
-listener_accept_new_slot(const struct listener *listener, uint32_t slot)
-{
-	if (listener->fds[slot] >= 0)
-		listen_accept_new(listener->fds[slot]);
+		listener_retire_slot(listener, i);
 }
 
 void
 listener_accept_new(const struct listener *listener)
 {
+	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
+		if (listener->fds[i] >= 0)
+			listen_accept_new(listener->fds[i]);
+	}
+}
+
+/* shutdown(2) has taken it out of the group, listen(2) appends it. */
+static bool
+revive_slot(
+    struct listener *listener, const struct listener_config *config, uint32_t slot)
+{
+	if (listener->fds[slot] < 0 || is_shared(listener, slot) ||
+	    listen_is_active(listener->fds[slot]))
+		return false;
+	if (listen_start(listener->fds[slot], (int)config->backlog) < 0) {
+		log_warn(
+		    "[listen_failed listener socket] %s: socket %u does not listen",
+		    listener->name, slot);
+		return false;
+	}
+	leave_group(listener, slot);
+	listener->reuseport_slots[listener->reuseport_count++] = (uint16_t)slot;
+	return true;
+}
+
+uint32_t
+listener_revive(struct listener *listener, const struct listener_config *config)
+{
+	uint32_t count = 0;
+	if (listener->overlap != LISTEN_NO_OVERLAP)
+		return 0;
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++)
-		listener_accept_new_slot(listener, i);
+		count += revive_slot(listener, config, i);
+	/* The order in which several have left the group is not known. */
+	if (count > 1)
+		listener->is_order_unknown = true;
+	return count;
 }
 
 uint32_t

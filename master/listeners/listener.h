@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "net/listen_overlap.h"
 #include "proto/ledger.h"
 #include "conf/config.h"
 
@@ -25,7 +26,12 @@ struct listener {
 	bool is_new;               /* opened for the planned configuration */
 	bool is_from_manager;      /* of a .socket unit (socket_activation.h) */
 	uint32_t passed_sockets;   /* then: their number, each must be served */
-	bool is_order_unknown;     /* of the group: the sockets were passed */
+	char *
+	    stored_name; /* of a socket of the previous instance, in the store; owned */
+	/* Of its sockets with other own ones when they were bound; unless
+	 * LISTEN_NO_OVERLAP, they do not listen before listener_listen(). */
+	enum listen_overlap overlap;
+	bool is_order_unknown; /* of the group: no socket of it can be selected */
 	bool is_stored[LEDGER_SLOTS]; /* the service manager has a copy */
 	int fds[LEDGER_SLOTS];        /* by slot; -1: none */
 	/* The slots in the order of the kernel's group (reuseport.c). */
@@ -35,8 +41,8 @@ struct listener {
 	bool has_program;             /* a BPF program selects the socket */
 };
 
-/* Binds sockets for slots [0, slots) of a listener. NULL with one line in
- * error[CONFIG_ERROR_MAX] and errno. */
+/* Binds sockets for slots [0, slots) of a listener; they listen unless they overlap own
+ * sockets (overlap). NULL with one line in error[CONFIG_ERROR_MAX] and errno. */
 struct listener *listener_open(const struct listener_config *config, uint32_t slots,
     char *error) __attribute__((warn_unused_result));
 /* A listener without sockets; NULL with ENOMEM. */
@@ -58,13 +64,18 @@ void listener_apply_options(
 void listener_close_slot(struct listener *listener, uint32_t slot);
 void listener_destroy(struct listener *listener);
 
-/* The kernel drops SYNs to all sockets of the listener, before their queues are
- * emptied; handshakes in progress go on. listener_accept_new undoes it. */
-void listener_block_new(const struct listener *listener);
+/* Listens on sockets that were bound beside others. */
+void listener_listen(struct listener *listener, const struct listener_config *config);
+/* Its sockets get no new connections any more (net/listen.h); handshakes in progress go
+ * on, and connections wait in the accept queues. */
+void listener_retire(const struct listener *listener);
 /* The same for one slot, unless other slots share its socket. */
-void listener_block_new_slot(const struct listener *listener, uint32_t slot);
+void listener_retire_slot(const struct listener *listener, uint32_t slot);
+/* Removes filters that the workers of a killed master have left. */
 void listener_accept_new(const struct listener *listener);
-void listener_accept_new_slot(const struct listener *listener, uint32_t slot);
+/* Listens again on sockets that a process has shut down. Returns how many. */
+uint32_t listener_revive(
+    struct listener *listener, const struct listener_config *config);
 
 uint32_t listener_socket_count(const struct listener *listener);
 /* Connections that the kernel has dropped on all of its sockets (socket_info.h). */

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "lib/log.h"
 #include "master/listeners/reuseport.h"
 #include "master/listeners/socket_activation.h"
 
@@ -25,11 +26,9 @@ clear_next_indexes(struct listener_set *set)
 		e->next_config_index = -1;
 }
 
-uint32_t
-listener_set_discard(
-    struct listener_set *set, const bool *is_unused, uint32_t *ret_slots)
+void
+listener_set_discard(struct listener_set *set, const bool *is_unused)
 {
-	bool must_drain[LEDGER_SLOTS] = { false };
 	struct listener **at = &set->first;
 	while (*at != NULL) {
 		struct listener *listener = *at;
@@ -39,43 +38,31 @@ listener_set_discard(
 			continue;
 		}
 		for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
-			if (!is_unused[i] || must_drain[i] || listener->fds[i] < 0)
-				continue;
-			/* No connection has arrived where reuseport_freeze works. */
-			if (listener->is_order_unknown)
-				must_drain[i] = true;
-			else
+			if (is_unused[i])
 				listener_close_slot(listener, i);
 		}
 		at = &listener->next;
 	}
 	clear_next_indexes(set);
-	uint32_t count = 0;
-	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
-		if (must_drain[i])
-			ret_slots[count++] = i;
-	}
-	return count;
 }
 
 /* Compares addresses, not their spelling. */
 static bool
 is_free(const struct listener *listener, const struct listener_config *config)
 {
-	return listener->next_config_index < 0 &&
+	return listener->config_index >= 0 && listener->next_config_index < 0 &&
 	    address_equal(&listener->configured, &config->address);
 }
 
 /* Several listeners have the same address where the kernel chose the ports: the first
- * of the current configuration, then (-1 is the highest) one that is being removed. */
+ * of the current configuration. A removed one is retired, and cannot be kept. */
 static const struct listener *
 find_kept(const struct listener_set *set, const struct listener_config *config)
 {
 	const struct listener *kept = NULL;
 	for (const struct listener *e = set->first; e != NULL; e = e->next) {
 		if (is_free(e, config) &&
-		    (kept == NULL ||
-			(unsigned)e->config_index < (unsigned)kept->config_index))
+		    (kept == NULL || e->config_index < kept->config_index))
 			kept = e;
 	}
 	return kept;
@@ -143,6 +130,16 @@ listener_set_plan(struct listener_set *set, const struct config *config, char *e
 }
 
 void
+listener_set_listen(const struct listener_set *set, const struct config *config,
+    enum listen_overlap overlap)
+{
+	for (struct listener *e = set->first; e != NULL; e = e->next) {
+		if (e->config_index >= 0 && e->overlap == overlap)
+			listener_listen(e, &config->listeners[e->config_index]);
+	}
+}
+
+void
 listener_set_commit(struct listener_set *set, const struct config *config)
 {
 	for (struct listener *e = set->first; e != NULL; e = e->next) {
@@ -151,13 +148,33 @@ listener_set_commit(struct listener_set *set, const struct config *config)
 		e->config_index = e->next_config_index;
 		e->next_config_index = -1;
 		e->previous_config_index = e->config_index < 0 ? old : -1;
-		if (e->config_index < 0) {
-			listener_block_new(e);
-			socket_activation_forget(e);
+	}
+	/* First: until then only the removed ones receive connections of both. */
+	listener_set_listen(set, config, LISTEN_OVERLAP);
+	for (struct listener *e = set->first; e != NULL; e = e->next) {
+		if (e->config_index >= 0) {
+			listener_apply_options(e, &config->listeners[e->config_index]);
 			continue;
 		}
-		if (old < 0)
-			listener_accept_new(e);
-		listener_apply_options(e, &config->listeners[e->config_index]);
+		listener_retire(e);
+		socket_activation_forget(e);
 	}
+}
+
+bool
+listener_set_revive(const struct listener_set *set, const struct config *config)
+{
+	uint32_t total = 0;
+	for (struct listener *e = set->first; e != NULL; e = e->next) {
+		if (e->config_index < 0)
+			continue;
+		uint32_t count =
+		    listener_revive(e, &config->listeners[e->config_index]);
+		if (count > 0)
+			log_warnx(
+			    "[sockets_revived listener sockets _] %s: %u listening socket%s had been shut down by a worker: listening again",
+			    e->name, count, count == 1 ? "" : "s");
+		total += count;
+	}
+	return total > 0;
 }

@@ -20,14 +20,20 @@ struct listener_set {
 int listener_set_plan(struct listener_set *set, const struct config *config,
     char *error) __attribute__((warn_unused_result));
 /* Closes what was opened for the planned configuration, or for a change of size that
- * has failed: new listeners, and the sockets of slots with is_unused[slot]. Connections
- * may wait in those of some slots: their numbers are put into ret_slots[LEDGER_SLOTS],
- * for a worker to empty them first. Returns how many. */
-uint32_t listener_set_discard(
-    struct listener_set *set, const bool *is_unused, uint32_t *ret_slots);
+ * has failed: new listeners, and the sockets of slots with is_unused[slot], which have
+ * received no connection (reuseport_freeze). */
+void listener_set_discard(struct listener_set *set, const bool *is_unused);
 /* The planned configuration, `config`, is the current one now. Removed listeners get no
  * new connections; draining workers empty them. */
 void listener_set_commit(struct listener_set *set, const struct config *config);
+/* Listens on what was bound beside other sockets (LISTEN_OVERLAP), or in their place
+ * (LISTEN_SAME). listener_set_commit has done the former; the latter is due when all
+ * sockets of the former configuration are retired, also those of admin.address. */
+void listener_set_listen(const struct listener_set *set, const struct config *config,
+    enum listen_overlap overlap);
+/* Listens again on sockets that a process has shut down, and logs it. Returns whether
+ * there were any. */
+bool listener_set_revive(const struct listener_set *set, const struct config *config);
 
 /* The number of workers needed to serve every passed socket. */
 uint32_t listener_set_min_workers(const struct listener_set *set);

@@ -1,5 +1,7 @@
 #include "master/listeners/socket_activation.h"
 
+#include <sys/stat.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -10,9 +12,12 @@
 #include <systemd/sd-daemon.h>
 
 #include "lib/log.h"
+#include "net/listen.h"
 
 #define NAME_START "yodeld-"
 #define NAME_BYTES 128
+/* The service manager takes so long at most to close a socket. */
+#define BARRIER_US 1000000
 
 static int
 make_nonblocking(int fd)
@@ -21,135 +26,189 @@ make_nonblocking(int fd)
 	return flags < 0 ? -1 : fcntl(fd, F_SETFL, flags | O_NONBLOCK);
 }
 
+/* The listener of the configuration with that address; else, for a dual-stack socket,
+ * that of the IPv4 wildcard. -1: none. */
 static int
-find_listener(const struct config *config, const struct address *address)
+find_listener(const struct config *config, const struct address *address, int fd)
+{
+	int ipv4_wildcard = -1;
+	for (size_t i = 0; i < config->listener_count; i++) {
+		const struct address *configured = &config->listeners[i].address;
+		if (address_equal(configured, address))
+			return (int)i;
+		if (configured->storage.ss_family == AF_INET &&
+		    address_is_wildcard(configured) &&
+		    address_port(configured) == address_port(address))
+			ipv4_wildcard = (int)i;
+	}
+	return listen_is_dual_stack(fd, address) ? ipv4_wildcard : -1;
+}
+
+/* Connections to an address wait in the stored socket of a wildcard, and the reverse.
+ */
+static int
+find_overlapping(const struct config *config, const struct address *address)
 {
 	for (size_t i = 0; i < config->listener_count; i++) {
-		if (address_equal(&config->listeners[i].address, address))
+		if (address_overlaps(&config->listeners[i].address, address))
 			return (int)i;
 	}
 	return -1;
 }
 
-/* A struct listener with a free slot, if possible *slot; a new one when all are full.
- */
 static struct listener *
-listener_with_free_slot(struct passed_sockets *passed, int config_index,
-    bool is_from_manager, uint32_t *slot)
+add_listener(struct listener_set *set, const char *name, const struct address *address)
 {
-	struct listener_set *set = passed->set;
-	const struct listener_config *config = &passed->config->listeners[config_index];
-	uint32_t requested_slot = *slot;
-	for (struct listener *e = set->first; e != NULL; e = e->next) {
-		if (e->config_index != config_index ||
-		    e->is_from_manager != is_from_manager ||
-		    e->reuseport_count >= passed->slot_count)
-			continue;
-		if (requested_slot < passed->slot_count && e->fds[requested_slot] < 0)
-			return e;
-		for (*slot = 0; e->fds[*slot] >= 0;)
-			++*slot;
-		return e;
-	}
-	struct listener *listener =
-	    listener_create(config->address_text, &config->address);
+	struct listener *listener = listener_create(name, address);
 	if (listener == NULL)
 		return NULL;
-	listener->config_index = config_index;
-	listener->is_from_manager = is_from_manager;
-	listener->is_order_unknown = true;
 	listener->next = set->first;
 	set->first = listener;
-	if (requested_slot >= passed->slot_count)
-		*slot = 0;
 	return listener;
 }
 
-/* The name of a stored socket contains its slot. False: a unit passes the socket. */
-static bool
-is_stored_name(const char *name, uint32_t *ret_slot)
+/* A struct listener with a free slot; a new one when all are full. */
+static struct listener *
+listener_of_unit(
+    struct listener_set *set, const struct config *config, int config_index)
 {
-	const char *dot = strrchr(name, '.');
-	*ret_slot = 0;
-	if (strncmp(name, NAME_START, strlen(NAME_START)) != 0 || dot == NULL)
-		return false;
-	*ret_slot = (uint32_t)strtoul(dot + 1, NULL, 10);
-	return true;
+	const struct listener_config *own = &config->listeners[config_index];
+	for (struct listener *e = set->first; e != NULL; e = e->next) {
+		if (e->config_index == config_index &&
+		    e->reuseport_count < config->workers)
+			return e;
+	}
+	struct listener *listener = add_listener(set, own->address_text, &own->address);
+	if (listener == NULL)
+		return NULL;
+	listener->config_index = config_index;
+	listener->is_from_manager = true;
+	listener->is_order_unknown = true;
+	return listener;
+}
+
+static bool
+is_stored_name(const char *name)
+{
+	return strncmp(name, NAME_START, strlen(NAME_START)) == 0;
+}
+
+struct passed_socket {
+	int fd;
+	const char *name; /* FDNAME */
+	struct address address;
+};
+
+static int
+take_stored(struct listener_set *set, const struct passed_socket *passed, int previous)
+{
+	char text[ADDRESS_TEXT_MAX];
+	struct listener *listener =
+	    add_listener(set, address_format(&passed->address, text), &passed->address);
+	if (listener == NULL)
+		return -1;
+	listener->previous_config_index = previous;
+	listener->stored_name = strdup(passed->name);
+	listener_set_socket(listener, 0, passed->fd);
+	return listener->stored_name == NULL ? -1 : 0;
 }
 
 static int
-take_socket(struct passed_sockets *passed, int fd, const char *name)
+take_of_unit(struct listener_set *set, const struct config *config,
+    const struct passed_socket *passed, int config_index)
 {
-	struct address address = { .length = sizeof(address.storage) };
-	char text[ADDRESS_TEXT_MAX];
-	if (sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, 1) <= 0 ||
-	    getsockname(fd, (struct sockaddr *)&address.storage, &address.length) < 0) {
-		log_warnx("[passed_descriptor_closed descriptor] "
-			  "passed descriptor %d is not a listening socket: closed",
-		    fd);
-		close(fd);
-		return 0;
-	}
-	uint32_t slot;
-	bool is_from_manager = !is_stored_name(name, &slot);
-	int config_index = find_listener(passed->config, &address);
-	if (config_index < 0) {
-		log_warnx("[passed_socket_closed address] "
-			  "no listener is configured for the passed socket %s: closed",
-		    address_format(&address, text));
-		/* Left in the store it would accept connections that no worker serves.
-		 */
-		if (!is_from_manager)
-			sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", name);
-		close(fd);
-		return 0;
-	}
-	struct listener *listener =
-	    listener_with_free_slot(passed, config_index, is_from_manager, &slot);
-	if (listener == NULL || make_nonblocking(fd) < 0) {
-		log_error("[passed_socket_failed address] "
-			  "cannot take the passed socket %s",
-		    address_format(&address, text));
+	struct listener *listener = listener_of_unit(set, config, config_index);
+	if (listener == NULL)
 		return -1;
-	}
-	listener_set_socket(listener, slot, fd);
+	uint32_t slot = listener->reuseport_count;
+	listener->address = passed->address;
+	listener_set_socket(listener, slot, passed->fd);
 	listener->is_stored[slot] = true;
-	listener->passed_sockets += is_from_manager;
+	listener->passed_sockets++;
 	return 0;
 }
 
-/* A stored socket returns to its slot, even if that is above the worker count. */
-static void
-find_free_slot(struct passed_sockets *passed, int count, char *const *names)
+/* Whether sockets of this process may be bound beside it. */
+static bool
+is_own(int fd)
 {
-	for (int i = 0; i < count; i++) {
-		uint32_t slot;
-		if (is_stored_name(names[i], &slot) && slot < CONFIG_WORKERS_MAX &&
-		    slot >= passed->slot_count)
-			passed->slot_count = slot + 1;
-	}
+	struct stat st;
+	return fstat(fd, &st) == 0 && st.st_uid == geteuid();
 }
 
-/* Slots without a socket get one of their own, or share one. */
+/* Left in the store it would accept connections that no worker serves, and keep its
+ * address in use. */
+static void
+give_back(const struct passed_socket *passed, const char *reason)
+{
+	char text[ADDRESS_TEXT_MAX];
+	log_warnx(
+	    "[passed_socket_closed reason address] %s the passed socket %s: closed",
+	    reason, address_format(&passed->address, text));
+	close(passed->fd);
+	if (!is_stored_name(passed->name))
+		return;
+	sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", passed->name);
+	sd_notify_barrier(0, BARRIER_US);
+}
+
 static int
-assign_to_slots(const struct passed_sockets *passed)
+take_socket(
+    struct listener_set *set, const struct config *config, struct passed_socket *passed)
+{
+	struct address *address = &passed->address;
+	char text[ADDRESS_TEXT_MAX];
+	address->length = sizeof(address->storage);
+	if (sd_is_socket(passed->fd, AF_UNSPEC, SOCK_STREAM, 1) <= 0 ||
+	    getsockname(passed->fd, (struct sockaddr *)&address->storage,
+		&address->length) < 0) {
+		log_warnx(
+		    "[passed_descriptor_closed descriptor] passed descriptor %d is not a listening socket: closed",
+		    passed->fd);
+		close(passed->fd);
+		return 0;
+	}
+	bool is_stored = is_stored_name(passed->name);
+	if (is_stored && !is_own(passed->fd)) {
+		give_back(passed, "another user has opened");
+		return 0;
+	}
+	int config_index = is_stored ? find_overlapping(config, address)
+				     : find_listener(config, address, passed->fd);
+	if (config_index < 0) {
+		give_back(passed, "no listener is configured for");
+		return 0;
+	}
+	if (make_nonblocking(passed->fd) == 0 &&
+	    (is_stored ? take_stored(set, passed, config_index)
+		       : take_of_unit(set, config, passed, config_index)) == 0)
+		return 0;
+	log_error("[passed_socket_failed address] cannot take the passed socket %s",
+	    address_format(address, text));
+	return -1;
+}
+
+/* Slots without a socket of their own share one. */
+static int
+assign_to_slots(struct listener_set *set, const struct config *config)
 {
 	char error[CONFIG_ERROR_MAX];
-	for (struct listener *e = passed->set->first; e != NULL; e = e->next) {
-		const struct listener_config *config =
-		    &passed->config->listeners[e->config_index];
-		if (listener_add_sockets(e, config, passed->slot_count, error) < 0) {
+	for (struct listener *e = set->first; e != NULL; e = e->next) {
+		if (e->config_index < 0)
+			continue;
+		const struct listener_config *own = &config->listeners[e->config_index];
+		if (listener_add_sockets(e, own, config->workers, error) < 0) {
 			log_errorx("[passed_sockets_failed reason] %s", error);
 			return -1;
 		}
 		listener_accept_new(e);
-		listener_apply_options(e, config);
+		listener_apply_options(e, own);
 	}
 	return 0;
 }
 
 int
-socket_activation_take(struct passed_sockets *passed)
+socket_activation_take(struct listener_set *set, const struct config *config)
 {
 	char **names = NULL;
 	int rc = 0, count = sd_listen_fds_with_names(1, &names);
@@ -158,14 +217,83 @@ socket_activation_take(struct passed_sockets *passed)
 		log_error("[passed_sockets_failed] cannot read the passed sockets");
 		return -1;
 	}
-	find_free_slot(passed, count, names);
 	for (int i = 0; i < count; i++) {
+		struct passed_socket passed = { .fd = SD_LISTEN_FDS_START + i,
+			.name = names[i] };
 		if (rc == 0)
-			rc = take_socket(passed, SD_LISTEN_FDS_START + i, names[i]);
+			rc = take_socket(set, config, &passed);
 		free(names[i]);
 	}
 	free(names);
-	return rc == 0 && count > 0 ? assign_to_slots(passed) : rc;
+	return rc == 0 ? assign_to_slots(set, config) : rc;
+}
+
+static bool
+is_stored(const struct listener *listener)
+{
+	return listener->stored_name != NULL;
+}
+
+bool
+socket_activation_has_stored(const struct listener_set *set)
+{
+	const struct listener *e = set->first;
+	while (e != NULL && !is_stored(e))
+		e = e->next;
+	return e != NULL;
+}
+
+static bool
+needs_stand_in(const struct listener_set *set, const struct listener *stored)
+{
+	bool is_replaced = false;
+	for (const struct listener *e = set->first; e != NULL; e = e->next) {
+		bool is_same = address_equal(&e->address, &stored->address);
+		if (is_same && e->config_index < 0 && !is_stored(e))
+			return false; /* there is one */
+		if (is_same && e->config_index >= 0)
+			is_replaced = true;
+	}
+	return is_replaced;
+}
+
+/* Without one (IPv6 is off, or another user has the port), connections are refused
+ * between two system calls. */
+static void
+open_stand_in(struct listener_set *set, const struct listener *stored)
+{
+	int fd = listen_open_stand_in(&stored->address);
+	if (fd < 0)
+		return;
+	struct listener *stand_in = add_listener(set, stored->name, &stored->address);
+	if (stand_in == NULL) {
+		close(fd);
+		return;
+	}
+	stand_in->previous_config_index = stored->previous_config_index;
+	listener_set_socket(stand_in, 0, fd);
+}
+
+void
+socket_activation_retire_stored(struct listener_set *set)
+{
+	for (const struct listener *e = set->first; e != NULL; e = e->next) {
+		if (is_stored(e) && needs_stand_in(set, e))
+			open_stand_in(set, e);
+	}
+	for (const struct listener *e = set->first; e != NULL; e = e->next) {
+		if (is_stored(e))
+			listener_retire(e);
+	}
+}
+
+void
+socket_activation_retire_stand_ins(const struct listener_set *set)
+{
+	for (const struct listener *e = set->first; e != NULL; e = e->next) {
+		if (e->config_index < 0 && !is_stored(e))
+			listener_retire(e);
+	}
 }
 
 /* Independent of the spelling in the configuration, or a reload could not remove what
@@ -182,6 +310,19 @@ format_name(const struct listener *listener, uint32_t slot, char *text, size_t s
 	}
 }
 
+/* The new sockets have the same names. */
+static void
+forget_previous(const struct listener_set *set)
+{
+	for (struct listener *e = set->first; e != NULL; e = e->next) {
+		if (!is_stored(e))
+			continue;
+		sd_notifyf(0, "FDSTOREREMOVE=1\nFDNAME=%s", e->stored_name);
+		free(e->stored_name);
+		e->stored_name = NULL;
+	}
+}
+
 void
 socket_activation_store(const struct listener_set *set, uint32_t slot_count)
 {
@@ -189,6 +330,7 @@ socket_activation_store(const struct listener_set *set, uint32_t slot_count)
 	/* $FDSTORE is set since systemd 254; older ones ignore the descriptor. */
 	if (getenv("NOTIFY_SOCKET") == NULL || (limit != NULL && atoi(limit) == 0))
 		return;
+	forget_previous(set);
 	for (struct listener *e = set->first; e != NULL; e = e->next) {
 		for (uint32_t i = 0; e->config_index >= 0 && i < slot_count; i++) {
 			char name[NAME_BYTES], state[NAME_BYTES + 32];

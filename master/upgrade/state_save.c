@@ -85,7 +85,7 @@ const struct json_record_field state_process_fields[] = {
 	{ .name = NULL },
 };
 
-#define REQUESTS_MAX (2 * HTTP_SERVER_CLIENTS_MAX)
+#define REQUESTS_MAX (HTTP_SERVER_KINDS * HTTP_SERVER_CLIENTS_ALL)
 
 static size_t
 list_requests(const struct master *master, struct pending_request_row *ret)

@@ -153,24 +153,12 @@ prepare(struct worker_table *table, struct slot *slot)
 	evtimer_assign(&slot->retry_timer, table->base, on_retry, slot);
 }
 
-/* Undoes retire_sockets. */
-static void
-accept_new_connections(const struct slot *slot)
-{
-	for (struct listener *e = slot->table->listeners->first; e != NULL;
-	     e = e->next) {
-		if (e->is_order_unknown && e->config_index >= 0)
-			listener_accept_new_slot(e, slot_number(slot));
-	}
-}
-
 void
 slot_start(struct worker_table *table, uint32_t number)
 {
 	struct slot *slot = &table->slots[number];
 	prepare(table, slot);
 	slot->failures = 0;
-	accept_new_connections(slot);
 	slot->state = SLOT_EMPTY;
 	spawn(slot);
 }
@@ -184,7 +172,6 @@ slot_resume(struct worker_table *table, uint32_t number)
 		return;
 	}
 	prepare(table, slot);
-	accept_new_connections(slot);
 	back_off(slot);
 }
 
@@ -207,7 +194,6 @@ slot_set_process(struct process *process)
 	struct slot *slot = &process->table->slots[process->slot];
 	slot_adopt(process);
 	slot->failures = 0;
-	accept_new_connections(slot);
 	if (slot->state == SLOT_SERVING)
 		worker_drain_queue_taken_over(process);
 }
@@ -221,17 +207,12 @@ slot_stop_retries(struct worker_table *table)
 	}
 }
 
-/* No new connections are directed to them; the service manager closes its copies. */
+/* The service manager closes its copies of the slot's sockets. */
 static void
-retire_sockets(const struct slot *slot)
+forget_sockets(const struct slot *slot)
 {
-	uint32_t number = slot_number(slot);
-	for (struct listener *e = slot->table->listeners->first; e != NULL;
-	     e = e->next) {
-		socket_activation_forget_slot(e, number);
-		if (e->is_order_unknown)
-			listener_block_new_slot(e, number);
-	}
+	for (struct listener *e = slot->table->listeners->first; e != NULL; e = e->next)
+		socket_activation_forget_slot(e, slot_number(slot));
 }
 
 void
@@ -239,7 +220,7 @@ slot_drain(struct slot *slot)
 {
 	event_del(&slot->retry_timer);
 	slot->state = SLOT_DRAINING;
-	retire_sockets(slot);
+	forget_sockets(slot);
 	if (slot->process != NULL) {
 		worker_drain_start(slot->process, DRAIN_ALL_QUEUES);
 		return;
@@ -255,7 +236,7 @@ slot_drain_queue(struct worker_table *table, uint32_t number)
 	prepare(table, slot);
 	slot->failures = 0;
 	slot->state = SLOT_DRAINING;
-	retire_sockets(slot);
+	forget_sockets(slot);
 	spawn(slot);
 }
 
@@ -269,19 +250,6 @@ close_slot(struct worker_table *table, uint32_t slot)
 	}
 }
 
-/* Connections may wait in a socket of an empty slot: a change that has failed had added
- * it after the slot's last worker exited, to a group without reuseport_freeze. */
-static bool
-may_have_connections(const struct worker_table *table, uint32_t slot)
-{
-	for (const struct listener *e = table->listeners->first; e != NULL;
-	     e = e->next) {
-		if (e->fds[slot] >= 0 && e->is_order_unknown)
-			return true;
-	}
-	return false;
-}
-
 static void
 close_slots(struct worker_table *table)
 {
@@ -293,9 +261,6 @@ close_slots(struct worker_table *table)
 		if (last != NULL && last->state == PROCESS_LISTENERS_CLOSED) {
 			close_slot(table, i);
 			last->state = PROCESS_SOCKETS_CLOSED;
-		} else if (slot->state == SLOT_EMPTY &&
-		    may_have_connections(table, i)) {
-			slot_drain_queue(table, i);
 		} else if (slot->state == SLOT_EMPTY) {
 			close_slot(table, i);
 		}
@@ -318,13 +283,10 @@ void
 slot_discard_listeners(struct worker_table *table)
 {
 	bool is_unused[LEDGER_SLOTS];
-	uint32_t slots[LEDGER_SLOTS];
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++)
 		is_unused[i] =
 		    i >= table->slot_count && table->slots[i].state == SLOT_EMPTY;
-	uint32_t count = listener_set_discard(table->listeners, is_unused, slots);
-	for (uint32_t i = 0; i < count; i++)
-		slot_drain_queue(table, slots[i]);
+	listener_set_discard(table->listeners, is_unused);
 	slot_update_reuseport(table);
 }
 

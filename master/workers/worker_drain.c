@@ -212,6 +212,17 @@ worker_drain_replace(const struct process *exited, bool has_time)
 		    exited->slot, exited);
 }
 
+void
+worker_drain_stored(struct worker_table *table)
+{
+	const struct listener *e = table->listeners->first;
+	while (e != NULL && (e->config_index >= 0 || e->fds[0] < 0))
+		e = e->next;
+	if (e != NULL)
+		start_drain_worker(
+		    table, &table->config->previous, DRAIN_KEEP_SOCKETS, 0, NULL);
+}
+
 bool
 worker_drain_is_emptying(const struct worker_table *table, int slot)
 {

@@ -4,7 +4,7 @@
  *
  * Close a listening socket in this order, so that no connection in its accept queue is
  * reset: no new connections are directed to it (slot_update_reuseport,
- * listener_block_new); its worker accepts until none has arrived for a while, and sends
+ * listener_retire); its worker accepts until none has arrived for a while, and sends
  * LISTENERS_CLOSED; only then is the socket closed.
  */
 #ifndef MASTER_WORKERS_WORKER_DRAIN_H
@@ -35,6 +35,9 @@ void worker_drain_all_queues(struct worker_table *table);
 void worker_drain_find_receivers(struct worker_table *table);
 /* True while a draining worker may accept from a socket of this slot; -1: of any. */
 bool worker_drain_is_emptying(const struct worker_table *table, int slot);
+/* Starts a worker that empties the sockets of the previous instance
+ * (socket_activation.h), if there are any. */
+void worker_drain_stored(struct worker_table *table);
 /* Closes removed listeners, once no worker empties a queue. */
 void worker_drain_close_removed(struct worker_table *table);
 
