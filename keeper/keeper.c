@@ -119,7 +119,9 @@ report(int channel_fd, enum channel_verb verb, uint32_t argument, uint64_t value
 		.verb = verb, .argument = argument, .value = value
 	};
 	if (channel_send(channel_fd, &message, -1) < 0)
-		log_debug("cannot send control message %u to the master", verb);
+		log_debug("[control_message_failed verb] "
+			  "cannot send control message %u to the master",
+		    verb);
 }
 
 static void
@@ -128,7 +130,8 @@ reject_transfer(int channel_fd, int fd, uint32_t id)
 	const struct transfer_note rejected = { .verb = TRANSFER_REJECTED };
 	if (fd >= 0 &&
 	    transfer_packet_send(fd, &rejected, sizeof(rejected), NULL, 0) < 0)
-		log_debug("transfer: cannot answer the sender");
+		log_debug("[transfer_answer_failed] "
+			  "transfer: cannot answer the sender");
 	report(channel_fd, CHANNEL_RECEIVED, id, 0);
 }
 
@@ -202,7 +205,7 @@ recover(const struct worker_args *args, const struct crash_region *region,
 		close(args->sockets[i].fd);
 	struct kept_transfers transfers = end_transfers(region->record);
 	if (kept_start(&kept, args, region, &transfers) < 0) {
-		log_error("cannot recover the connections");
+		log_error("[recovery_failed] cannot recover the connections");
 		_exit(EX_OSERR);
 	}
 	kept.names = names->names;
@@ -239,7 +242,7 @@ keeper_run(const struct worker_args *args, const struct crash_region *region)
 	read_names(args, &names);
 	if (names.names == NULL || crash_region_protect(region) < 0 ||
 	    sandbox_enter_keeper(args->config->security.seccomp) < 0) {
-		log_error("cannot start");
+		log_error("[keeper_start_failed] cannot start");
 		_exit(EX_OSERR);
 	}
 	wait_for_death(args->channel_fd);

@@ -71,8 +71,12 @@ on_ready(struct process *process, void *argument)
 	struct master *master = argument;
 	struct worker_table *workers = &master->workers;
 	if (workers->slots[process->slot].successor == process) {
-		if (reload_on_ready(&master->reload))
+		if (!master->reload.is_active) {
+			crash_recovery_on_replacement(process);
+			close_sockets(master);
+		} else if (reload_on_ready(&master->reload)) {
 			on_new_generation(master);
+		}
 		return;
 	}
 	if (!slot_on_ready(process))
@@ -360,6 +364,8 @@ on_tick(evutil_socket_t fd, short what, void *argument)
 	revive_listeners(&master->workers);
 	process_send_queued(&master->workers);
 	worker_drain_find_receivers(&master->workers);
+	if (may_rebalance(master))
+		crash_recovery_replace(&master->workers);
 	upgrade_check(master);
 	rebalance_check(&master->rebalance);
 	pending_requests_check(&master->pending);

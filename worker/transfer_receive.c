@@ -215,7 +215,8 @@ read_position(struct connection *connection)
 	struct stream_position position = { 0 };
 	if (worker->region.slabs != NULL &&
 	    socket_info_read_position(connection_fd(connection), &position) < 0)
-		log_debug("transfer: cannot read the position of a stream");
+		log_debug("[transfer_position_unknown] "
+			  "transfer: cannot read the position of a stream");
 	connection->received = position.received;
 	connection->sent = position.sent;
 }

@@ -236,7 +236,8 @@ start_record(struct worker *worker)
 {
 	bool is_shared = worker->config->survive_crashes;
 	if (is_shared && share_connections(worker) < 0) {
-		log_warn("survive_crashes: cannot share the memory of connections");
+		log_warn("[keeper_memory_failed] "
+			 "survive_crashes: cannot share the memory of connections");
 		is_shared = false;
 	}
 	if (!is_shared && crash_region_create_private(&worker->region) < 0)
@@ -283,7 +284,8 @@ start_keeper(struct worker *worker, const struct worker_args *args)
 	if (pid > 0)
 		worker_report(worker, CHANNEL_KEEPER, 0, (uint64_t)pid);
 	else
-		log_warn("survive_crashes: cannot start the keeper");
+		log_warn("[keeper_start_failed] "
+			 "survive_crashes: cannot start the keeper");
 }
 
 static int

@@ -45,6 +45,9 @@ static int
 start_successor(struct reload *reload, uint32_t number)
 {
 	struct slot *slot = &reload->workers->slots[number];
+	/* It would have replaced a worker that has lost its keeper. */
+	if (slot->successor != NULL)
+		worker_drain_start(slot->successor, DRAIN_KEEP_SOCKETS);
 	slot->successor =
 	    process_start(reload->workers, &reload->config, reload->generation, number);
 	if (slot->successor != NULL)

@@ -12,6 +12,8 @@
 #include "lib/log.h"
 #include "lib/units.h"
 #include "master/workers/process.h"
+#include "master/workers/slot.h"
+#include "master/workers/worker_drain.h"
 
 /* True for a child of this process that belongs to no worker yet. */
 static bool
@@ -61,8 +63,9 @@ crash_recovery_start(struct process *process)
 	/* It closes its copies of the listening sockets at once. */
 	process->state = PROCESS_SOCKETS_CLOSED;
 	if (kill(process->pid, SIGUSR1) < 0)
-		log_warn("worker %u: cannot signal its keeper (pid %d)", process->slot,
-		    (int)process->pid);
+		log_warn("[keeper_signal_failed worker keeper_pid] "
+			 "worker %u: cannot signal its keeper (pid %d)",
+		    process->slot, (int)process->pid);
 }
 
 static const char *
@@ -88,7 +91,8 @@ static void
 log_result(const struct process *process)
 {
 	struct ledger_totals totals = { 0 };
-	char death[64], recovered[32], lost_text[32], by[32] = "";
+	char death[64], shown[UNITS_TEXT_MAX], by[32] = "", lost_text[48] = "";
+	char count_text[24], lost_count_text[24];
 	ledger_add_worker(&totals, process->table->ledger, process->ledger_entry);
 	uint64_t count = totals.counters[LEDGER_CONNECTIONS_RECOVERED];
 	totals.counters[LEDGER_CONNECTIONS_MOVED_IN] = process->moved_in;
@@ -101,12 +105,21 @@ log_result(const struct process *process)
 	if (process->crash.receiver_pid > 0 && count > 0)
 		snprintf(
 		    by, sizeof(by), " by pid %d", (int)process->crash.receiver_pid);
-	log_warnx("worker %u (pid %d): %s: %s connection%s recovered in %.0f ms%s%s%s",
+	if (lost > 0)
+		snprintf(lost_text, sizeof(lost_text), ", %llu lost",
+		    (unsigned long long)lost);
+	snprintf(count_text, sizeof(count_text), "%llu", (unsigned long long)count);
+	snprintf(
+	    lost_count_text, sizeof(lost_count_text), "%llu", (unsigned long long)lost);
+	log_warnx(
+	    "[worker_recovered worker worker_pid reason _ _ duration_ms _ _ "
+	    "connections_recovered connections_lost] "
+	    "worker %u (pid %d): %s: %s connection%s recovered in %.0f ms%s%s%.0s%.0s",
 	    process->slot, (int)process->crash.worker_pid,
 	    format_death(process->crash.status, death, sizeof(death)),
-	    units_show_count(count, recovered), count == 1 ? "" : "s",
-	    clock_elapsed_ms(process->crash.died_ns), by, lost > 0 ? ", lost: " : "",
-	    lost > 0 ? units_show_count(lost, lost_text) : "");
+	    units_show_count(count, shown), count == 1 ? "" : "s",
+	    clock_elapsed_ms(process->crash.died_ns), by, lost_text, count_text,
+	    lost_count_text);
 }
 
 static void
@@ -157,8 +170,64 @@ crash_recovery_on_child(struct worker_table *table, pid_t pid, int status)
 		return;
 	process->keeper_pid = 0;
 	process_format_status(status, text, sizeof(text));
-	log_warnx("worker %u (pid %d): its keeper (pid %d) died: %s", process->slot,
-	    (int)process->pid, (int)pid, text);
+	process->has_lost_keeper = true;
+	log_warnx(
+	    "[keeper_died worker worker_pid keeper_pid reason] "
+	    "worker %u (pid %d): its keeper (pid %d) died: %s: replacing the worker",
+	    process->slot, (int)process->pid, (int)pid, text);
+}
+
+/* A worker without a keeper whose slot has nothing else to do. */
+static bool
+needs_replacement(const struct slot *slot)
+{
+	return slot->state == SLOT_SERVING && slot->successor == NULL &&
+	    slot->process->has_lost_keeper && slot->process->state == PROCESS_ACTIVE;
+}
+
+void
+crash_recovery_replace(struct worker_table *table)
+{
+	for (uint32_t i = 0; i < table->slot_count; i++) {
+		struct slot *slot = &table->slots[i];
+		if (!needs_replacement(slot))
+			continue;
+		slot->successor =
+		    process_start(table, &table->config->current, table->generation, i);
+		if (slot->successor == NULL)
+			log_warn(
+			    "[worker_fork_failed worker] cannot fork worker %u", i);
+	}
+}
+
+bool
+crash_recovery_is_replacing(const struct worker_table *table)
+{
+	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
+		if (table->slots[i].successor != NULL)
+			return true;
+	}
+	return false;
+}
+
+void
+crash_recovery_on_replacement(struct process *successor)
+{
+	struct slot *slot = &successor->table->slots[successor->slot];
+	struct process *old = slot->process;
+	/* Meanwhile the slot may have been removed, or its worker have died. */
+	if (slot->state != SLOT_SERVING || old == NULL) {
+		slot->successor = NULL;
+		worker_drain_start(successor, DRAIN_KEEP_SOCKETS);
+		return;
+	}
+	slot_set_process(successor);
+	log_info("[worker_replaced worker worker_pid successor_pid] "
+		 "worker %u (pid %d): replaced by pid %d, which has a keeper",
+	    successor->slot, (int)old->pid, (int)successor->pid);
+	slot_update_reuseport(successor->table);
+	if (old->state == PROCESS_ACTIVE)
+		worker_drain_start(old, DRAIN_KEEP_SOCKETS);
 }
 
 void

@@ -27,6 +27,13 @@ void crash_recovery_prepare(struct process *process, int status);
 void crash_recovery_start(struct process *process);
 /* A child has exited that is no worker: perhaps a keeper. */
 void crash_recovery_on_child(struct worker_table *table, pid_t pid, int status);
+/* Starts successors of workers that have lost their keeper; call it regularly while no
+ * change is in progress. */
+void crash_recovery_replace(struct worker_table *table);
+/* True while such a successor, or one of a reload, is not its slot's worker yet. */
+bool crash_recovery_is_replacing(const struct worker_table *table);
+/* Such a successor is ready. */
+void crash_recovery_on_replacement(struct process *successor);
 /* Frees what is known of keepers that were told to exit. */
 void crash_recovery_forget_all(struct worker_table *table);
 

@@ -64,6 +64,7 @@ struct process {
 	uint32_t full_receivers; /* that it has tried in turn */
 	bool was_killed;         /* exited by a signal */
 	pid_t keeper_pid;        /* of a worker; 0: it has none */
+	bool has_lost_keeper;    /* which has died */
 	bool is_recovering;      /* the worker has died: `pid` is its keeper's */
 	struct {                 /* while is_recovering */
 		pid_t worker_pid, receiver_pid;
@@ -107,10 +108,10 @@ enum slot_state {
 struct slot {
 	struct worker_table *table; /* NULL: never used */
 	enum slot_state state;
-	struct process *process; /* the one that serves, or is starting */
-	struct process
-	    *successor;    /* of the next generation, until the reload commits */
-	uint32_t failures; /* in a row */
+	struct process *process;   /* the one that serves, or is starting */
+	struct process *successor; /* until the reload commits; or instead of `process`,
+				      which has lost its keeper */
+	uint32_t failures;         /* in a row */
 	uint64_t restarts;
 	struct event retry_timer;
 	struct drain_summary *drain_summary; /* of its next drain worker, or NULL */
@@ -174,7 +175,7 @@ struct worker_table {
 	uint32_t generation;
 	uint32_t slot_count;
 	struct slot slots[LEDGER_SLOTS];
-	struct process *processes; /* the most recent first */
+	struct process *processes;            /* the most recent first */
 	struct ending_keeper *ending_keepers; /* their workers have exited */
 	struct transfer *transfers;
 	uint32_t last_transfer_id;
