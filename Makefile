@@ -87,7 +87,7 @@ $B/tests/json_load_test: override LDFLAGS += -Wl,--wrap=malloc,--wrap=reallocarr
 
 # Variants of yodeld for the bats tests.
 HELPERS := $B/tests/worker_exits_at_start $B/tests/ledger_layout_mismatch $B/tests/state_version_mismatch $B/tests/worker_start_hook \
-	$B/tests/compromised_worker \
+	$B/tests/compromised_worker $B/tests/worker_dies_of_input \
 	$B/tests/upgrade_fails $B/tests/transfer_version_mismatch
 $(HELPERS): $B/tests/%: $B/obj/master/main.o $B/obj/tests/lib/%.o $B/yodel.a
 	@mkdir -p $(@D)
@@ -100,6 +100,13 @@ $B/obj/tests/lib/state_version_mismatch.o $B/obj/tests/lib/transfer_version_mism
 $B/tests/ledger_layout_mismatch: override LDFLAGS += -Wl,--wrap=ledger_attach
 $B/tests/worker_start_hook $B/tests/compromised_worker: override LDFLAGS += -Wl,--wrap=worker_run
 $B/tests/upgrade_fails: override LDFLAGS += -Wl,--wrap=signals_start
+$B/tests/worker_dies_of_input: override LDFLAGS += -Wl,--wrap=reply_write
+
+# Programs of the bats tests that are not servers.
+TOOLS := $B/tests/kill_at_call
+$(TOOLS): $B/tests/%: $B/obj/tests/lib/%.o
+	@mkdir -p $(@D)
+	$(call say,LINK)$(CC) $(all_cflags) $(LDFLAGS) -o $@ $^
 
 # Fuzz targets: tests/fuzz/NAME_fuzz.c, with the corpus tests/fuzz/corpus/NAME/. Linked with
 # replay.c they replay the corpus as a regression test; linked with libFuzzer they fuzz.

@@ -1,0 +1,225 @@
+#!/usr/bin/env bats
+# Established connections survive the death of their worker. Each test kills processes of yodeld
+# while yodel verifies every byte without reconnecting, or while clients hold connections.
+
+# shellcheck disable=SC2030,SC2031 # each test has its own PORT
+load lib/helpers
+load lib/supervision
+load lib/admin
+
+KILLER=$BATS_TEST_DIRNAME/lib/killer.py
+
+# start_server KEYS - with listeners for echo, lines and frames on PORT, LINE_PORT and FRAME_PORT.
+start_server()
+{
+	PORT=$(free_port)
+	LINE_PORT=$((PORT + 1)) FRAME_PORT=$((PORT + 2))
+	cat >yodeld.json <<-END
+		{ "listeners": [ { "address": "127.0.0.1:$PORT", "reply": "echo" },
+		  { "address": "127.0.0.1:$LINE_PORT", "reply": "upper,suffix=!", "framing": "line" },
+		  { "address": "127.0.0.1:$FRAME_PORT", "reply": "echo", "framing": "length32", "max_message": "1M" } ],
+		  "limits": { "max_pending": "256k" }, "admin": { "socket": "$PWD/admin_socket" }, $1 }
+	END
+	start_yodeld -c yodeld.json
+}
+
+start_lasting_loads()
+{
+	start_load echo --no-reconnect -c 50 -p 8 --size 1:3000 "127.0.0.1:$PORT"
+	start_load lines --no-reconnect -c 20 -p 4 --size 100:3000 --framing line \
+		--expect 'upper,suffix=!' "127.0.0.1:$LINE_PORT"
+	start_load frames --no-reconnect -c 4 -p 2 --size 1:1M --framing length32 -R 200 \
+		"127.0.0.1:$FRAME_PORT"
+}
+
+totals() # CONDITION on t, a Python expression
+{
+	"$BATS_TEST_DIRNAME/lib/admin_client.py" ask "$PWD/admin_socket" GET /stats | sed 1d | python3 -c "
+import json, sys
+t = json.load(sys.stdin)['totals']
+closed = t['connections_closed']
+assert t['connections_accepted'] == t['connections_open'] + sum(closed.values()), t
+assert $1, t"
+}
+
+serves_with() # N - that many workers, and a keeper for each
+{
+	[ "$(worker_pids | wc -l)" = "$1" ] && [ "$(keeper_pids | wc -l)" = "$1" ] &&
+		"$BUILD/yodelctl" -s admin_socket status | grep -q "^$1 of $1 workers serve"
+}
+
+@test "50 deaths of workers under load lose no connection and no byte" {
+	ulimit -c unlimited
+	start_server '"workers": 4'
+	start_lasting_loads
+	start_load churn --no-reconnect -c 8 --messages-per-connection 3 "127.0.0.1:$PORT"
+	[ "$("$KILLER" "$YODELD_PID" 50)" = 50 ]
+	totals 't["connections_recovered"] > 0 and t["recoveries"] > 10 and t["recovery_us"] > 0'
+	end_load echo lines frames churn
+	wait_until serves_with 4
+	totals 'closed["worker_lost"] == 0 and closed["crashed_twice"] == 0'
+	logged 'worker [0-9] \(pid [0-9]+\): killed by SIGSEGV: [0-9,]+ connections? recovered in [0-9]+ ms by pid [0-9]+'
+}
+
+# A worker in the middle of each step, before and after the kernel has done it.
+@test "a worker killed at any system call of the path of a connection loses none" {
+	needs root
+	start_server '"workers": 2'
+	start_lasting_loads
+	start_load churn --no-reconnect -c 4 --messages-per-connection 2 "127.0.0.1:$PORT"
+	local call when worker
+	for call in accept4 recvfrom sendto close epoll_ctl shutdown; do
+		[ $call != shutdown ] || continue # only of a connection with a protocol error
+		for when in before after; do
+			wait_until serves_with 2
+			worker=$(worker_pids | head -n 1)
+			run -0 timeout 30 "$BUILD/tests/kill_at_call" "$worker" $call $when $((RANDOM % 20 + 1))
+			wait_until logged "worker [0-9] \(pid $worker\): killed by SIGKILL"
+		done
+	done
+	end_load echo lines frames churn
+	totals 'closed["worker_lost"] == 0'
+}
+
+# moves_while_killed ROLE CALL WHEN NUMBER - moves half of the connections from worker 0 to worker
+# 1, of which the sender or receiver is killed at that call.
+moves_while_killed()
+{
+	local worker
+	"$BUILD/yodelctl" -s admin_socket scale 1 >>moves.log
+	"$BUILD/yodelctl" -s admin_socket scale 2 >>moves.log
+	wait_until serves_with 2
+	worker=$("$BUILD/yodelctl" -s admin_socket workers | awk -v role="$1" \
+		'$1 == (role == "sender" ? 0 : 1) { print $2 }')
+	spawn tracer timeout 30 "$BUILD/tests/kill_at_call" "$worker" "$2" "$3" "$4"
+	is_traced()
+	{
+		! grep -q '^TracerPid:[[:space:]]0$' "/proc/$1/status" 2>/dev/null
+	}
+	wait_until is_traced "$worker"
+	"$BUILD/yodelctl" -s admin_socket rebalance >>moves.log || :
+	wait_until has_ended "$worker"
+	wait_until logged "pid $worker\): killed by SIGKILL: [0-9,]+ connections? recovered in [0-9]+ ms( by pid [0-9]+)?$"
+}
+
+# The sender receives its order, CAPACITY and ACCEPTED; it sends HELLO, BATCH and COMMITTED. The
+# receiver receives its order, HELLO, BATCH and COMMITTED; it sends CAPACITY and ACCEPTED.
+@test "a worker killed at any packet of a transfer loses no connection, in either role" {
+	needs root
+	start_server '"workers": 2'
+	start_load echo --no-reconnect -c 50 --size 1:3000 -R 2k "127.0.0.1:$PORT"
+	local cells=() role call when number cell
+	for when in before after; do
+		for number in 1 2 3; do cells+=("sender sendmsg $when $number"); done
+		for number in 1 3 4; do cells+=("sender recvmsg $when $number"); done
+		for number in 1 2; do cells+=("receiver sendmsg $when $number"); done
+		for number in 1 3 4 5; do cells+=("receiver recvmsg $when $number"); done
+	done
+	# A few of them, others each time; all with LONG=1 (make check-long).
+	while read -r role call when number; do
+		moves_while_killed "$role" "$call" "$when" "$number" || {
+			echo "$role $call $when $number" >&2
+			false
+		}
+	done < <(printf '%s\n' "${cells[@]}" | shuf -n "$([ -n "${LONG-}" ] && echo 99 || echo 4)")
+	end_load echo
+	never_reconnected echo.json
+	totals 'closed["worker_lost"] == 0'
+}
+
+@test "connections with partial messages, unsent replies and half-closed ones survive" {
+	start_server '"workers": 1'
+	spawn states "$BATS_TEST_DIRNAME/lib/connection_states.py" "$PORT" "$LINE_PORT" "$FRAME_PORT"
+	wait_until grep -q ready states.out
+	for _ in 1 2 3; do
+		local worker
+		worker=$(worker_pids)
+		kill -KILL "$worker"
+		wait_until logged "pid $worker\): killed by SIGKILL"
+		wait_until serves_with 1
+	done
+	kill -USR1 "$(<states.pid)"
+	wait "$(<states.pid)" || { cat states.log; false; }
+	totals 'closed["worker_lost"] == 0'
+}
+
+@test "a connection whose input kills two workers in a row is closed, the others continue" {
+	YODELD=$BUILD/tests/worker_dies_of_input start_server '"workers": 2'
+	start_load echo --no-reconnect -c 20 -p 4 "127.0.0.1:$PORT"
+	local peer answer
+	for _ in 1 2; do
+		exec {peer}<>"/dev/tcp/127.0.0.1/$LINE_PORT"
+		printf 'good\n' >&"$peer"
+		read -r -t 30 answer <&"$peer"
+		[ "$answer" = 'GOOD!' ]
+		printf 'poison\n' >&"$peer"
+		timeout 30 cat <&"$peer" || : # until it is closed, or reset
+		exec {peer}>&-
+	done
+	end_load echo
+	never_reconnected echo.json
+	totals 'closed["crashed_twice"] == 2 and closed["worker_lost"] == 0'
+	# Two deaths for each.
+	[ "$(times_logged 'killed by SIGABRT')" = 4 ]
+}
+
+@test "a worker whose keeper is killed is replaced, and no connection notices" {
+	start_server '"workers": 2'
+	start_lasting_loads
+	local keeper
+	for keeper in $(keeper_pids); do
+		kill -KILL "$keeper"
+		wait_until logged "its keeper \(pid $keeper\) died: .*: replacing the worker"
+	done
+	wait_until logged 'replaced by pid [0-9]+, which has a keeper'
+	wait_until serves_with 2
+	kill -KILL "$(worker_pids | head -n 1)"
+	wait_until logged 'connections recovered in'
+	end_load echo lines frames
+	never_reconnected echo.json
+	totals 'closed["worker_lost"] == 0'
+}
+
+@test "with worker and keeper killed the connections are lost, counted once" {
+	start_server '"workers": 1'
+	spawn quiet "$INDEPENDENT_CLIENT" hold "127.0.0.1:$PORT" 20
+	wait_until grep -q 'holding 20' quiet.out
+	# Both at once: the master sees either first.
+	kill -STOP "$YODELD_PID"
+	# shellcheck disable=SC2046 # pids are words
+	kill -KILL $(keeper_pids) $(worker_pids)
+	kill -CONT "$YODELD_PID"
+	wait_until logged 'died: signal 9'
+	wait_until serves_with 1
+	totals 'closed["worker_lost"] == 20 and t["connections_open"] == 0'
+}
+
+@test "without survive_crashes there is no keeper, and a death costs its connections" {
+	start_server '"workers": 1, "survive_crashes": false'
+	[ -z "$(keeper_pids)" ]
+	spawn quiet "$INDEPENDENT_CLIENT" hold "127.0.0.1:$PORT" 20
+	wait_until grep -q 'holding 20' quiet.out
+	kill -KILL "$(worker_pids)"
+	wait_until logged 'worker 0 \(pid [0-9]+\): serving'
+	totals 'closed["worker_lost"] == 20 and t["recoveries"] == 0'
+}
+
+@test "keepers end with their workers: reload, scaling, upgrade, stop" {
+	start_server '"workers": 2'
+	local keepers
+	keepers=$(keeper_pids)
+	reload
+	wait_until serves_with 2
+	[ -z "$(comm -12 <(sort <<<"$keepers") <(keeper_pids | sort))" ]
+	"$BUILD/yodelctl" -s admin_socket scale 1
+	wait_until serves_with 1
+	"$BUILD/yodelctl" -s admin_socket upgrade # to the two workers of the file
+	wait_until serves_with 2
+	kill -KILL "$(worker_pids | head -n 1)"
+	wait_until logged 'recovered in'
+	wait_until serves_with 2
+	keepers=$(keeper_pids)
+	stop_yodeld TERM
+	local keeper
+	for keeper in $keepers; do has_ended "$keeper"; done
+}
