@@ -201,3 +201,37 @@ result_matches() # EXPRESSION
 		stop_yodeld
 	done
 }
+
+# Counts of 100 messages of 64 bytes, all outstanding at once, answered with damages.
+assert_damaged() # WRONG DIAGNOSIS ARG...
+{
+	local wrong=$1 diagnosis=$2 segment
+	shift 2
+	for segment in 1 1448 1000000; do
+		rm -f damaging_server.out
+		spawn damaging_server python3 "$BATS_TEST_DIRNAME/lib/damaging_server.py" \
+			--segment "$segment" "$@"
+		wait_until test -s damaging_server.out
+		FAULTY_SERVER_PORT=$(<damaging_server.out)
+		run_yodel -c 1 -n 100 -p 100 --size 64 --expect echo --timeout 30s
+		[ "$status" = 2 ]
+		result_matches "m['wrong'] == $wrong and m['verified'] == 100 - $wrong"
+		result_matches "{one['looks_like'] for one in x} == {'$diagnosis'}"
+	done
+}
+
+@test "the number of wrong answers does not depend on segments" {
+	assert_damaged 8 "a gap of 1 byte" --cut 1 --every 700
+	assert_damaged 65 "a gap of 4095 bytes" --cut 4095 --first 1000
+	assert_damaged 1 "70000 bytes inserted" --add 70000 --first 1001
+}
+
+@test "messages that are the same on all connections are said to be so" {
+	start_faulty_server none
+	run_yodel -c 2 -n 3
+	[[ $output == *"the same on all connections (answers to another connection are not noticed; see --size)"* ]]
+	run_yodel -c 2 -n 3 --size 64
+	[[ $output != *"the same on all connections"* ]]
+	run_yodel -c 2 -n 3 -e -m 'connection \{connection}'
+	[[ $output != *"the same on all connections"* ]]
+}

@@ -45,7 +45,7 @@ enum plan_close { PLAN_CLOSE_FIN, PLAN_CLOSE_RST };
 extern const char *const plan_close_names[]; /* "fin" "rst" */
 
 enum plan_expect {
-	PLAN_EXPECT_AUTO,  /* echo or upper: the first answer decides for all */
+	PLAN_EXPECT_AUTO,  /* echo or upper: the first answers decide for all */
 	PLAN_EXPECT_REPLY, /* plan->reply */
 	PLAN_EXPECT_NONE,  /* answers are discarded unverified */
 };
@@ -83,6 +83,7 @@ struct plan {
 	uint64_t size_max;
 	const char *size_text; /* --size, as given */
 	bool escapes;
+	bool same_messages; /* all connections send the same; set with the sequence */
 	uint64_t seed;
 
 	/* expected answers */

@@ -45,6 +45,20 @@ message_text(const struct plan *plan)
 	return xasprintf("%u messages, \"%s\" first", plan->texts.count, shown);
 }
 
+/* Says what such messages cannot show. */
+static char *
+plan_message_text(const struct plan *plan)
+{
+	char *text = message_text(plan);
+	if (!plan->same_messages || plan->connections < 2)
+		return text;
+	char *all = xasprintf(
+	    "%s, the same on all connections (answers to another connection are not noticed; see --size)",
+	    text);
+	free(text);
+	return all;
+}
+
 static void
 collect_plan(const struct plan *plan, struct result_plan *ret)
 {
@@ -52,7 +66,7 @@ collect_plan(const struct plan *plan, struct result_plan *ret)
 	for (uint32_t i = 0; i < plan->target_count; i++)
 		ret->targets[ret->target_count++] = xstrdup(plan->targets[i].text);
 	ret->load = xstrdup(plan_load_names[plan->load]);
-	ret->message = message_text(plan);
+	ret->message = plan_message_text(plan);
 	ret->expect = xstrdup(plan->expect_text != NULL ? plan->expect_text : "auto");
 	ret->framing = xstrdup(framing_names[plan->framing]);
 	ret->arrivals = xstrdup(plan_arrivals_names[plan->arrivals]);
