@@ -125,6 +125,8 @@ static void
 hold(struct verify *verify, struct verify_input *in)
 {
 	struct verify_stream *stream = in->stream;
+	if (in->length == 0)
+		return;
 	if (stream->held == NULL)
 		stream->held = held_create();
 	held_append(stream->held, &verify->budget, in->data, in->length, in->now_ns);

@@ -54,10 +54,10 @@ other_protocols_are_named(void **state)
 	    "an HTTP response (\"HTTP/1.1 502 Bad Gateway\")");
 	assert_named("echo", REPLY_ECHO, alert, sizeof(alert),
 	    "a TLS alert (handshake_failure)");
-	assert_named("upper", REPLY_UPPER, proxy, strlen(proxy),
-	    "a PROXY header (version 1)");
-	assert_named("echo", REPLY_ECHO, proxy2, sizeof(proxy2),
-	    "a PROXY header (version 2)");
+	assert_named(
+	    "upper", REPLY_UPPER, proxy, strlen(proxy), "a PROXY header (version 1)");
+	assert_named(
+	    "echo", REPLY_ECHO, proxy2, sizeof(proxy2), "a PROXY header (version 2)");
 	assert_named("echo", REPLY_ECHO, zeros, sizeof(zeros), "64 zero bytes");
 	assert_named("echo", REPLY_ECHO, zeros, 10, "10 zero bytes");
 	assert_named("echo", REPLY_ECHO, html, strlen(html), "an HTML page");
@@ -82,10 +82,10 @@ another_kind_of_reply_is_named(void **state)
 		for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 			uint8_t data[STREAM_MAX];
 			set_up(&fixture, (enum framing)framing, cases[i].expect, SIZE);
-			size_t n = correct_answers(
-			    &fixture, cases[i].right, 4, 0, 2, data);
-			n += correct_answers(
-			    &fixture, cases[i].came, 4, 2, 3, data + n);
+			size_t n =
+			    correct_answers(&fixture, cases[i].right, 4, 0, 2, data);
+			n +=
+			    correct_answers(&fixture, cases[i].came, 4, 2, 3, data + n);
 			n += correct_answers(
 			    &fixture, cases[i].right, 4, 3, MESSAGES, data + n);
 			feed(&fixture, data, n, 7);
@@ -147,8 +147,8 @@ assert_answer_named(uint64_t other, bool exchanged, const char *name)
 	for (int framing = 0; framing_names[framing] != NULL; framing++)
 		for (size_t i = 0; i < sizeof(segments) / sizeof(segments[0]); i++) {
 			set_up(&fixture, (enum framing)framing, "echo", SIZE);
-			size_t n = correct_answers(
-			    &fixture, REPLY_ECHO, 4, 0, MESSAGES, data);
+			size_t n =
+			    correct_answers(&fixture, REPLY_ECHO, 4, 0, MESSAGES, data);
 			size_t each = n / MESSAGES;
 			memcpy(answer, data + 2 * each, each);
 			memcpy(data + 2 * each, data + other * each, each);
@@ -157,8 +157,7 @@ assert_answer_named(uint64_t other, bool exchanged, const char *name)
 			feed(&fixture, data, n, segments[i]);
 			assert_string_equal(diagnosis_text(&fixture), name);
 			assert_int_equal(fixture.wrong, exchanged ? 2 : 1);
-			assert_int_equal(
-			    fixture.right, MESSAGES - (exchanged ? 2 : 1));
+			assert_int_equal(fixture.right, MESSAGES - (exchanged ? 2 : 1));
 			tear_down(&fixture);
 		}
 }
@@ -214,10 +213,9 @@ data_of_another_connection_is_found_at_other_offsets(void **state)
 	for (int framing = 0; framing_names[framing] != NULL; framing++)
 		for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 			set_up(&fixture, (enum framing)framing, "echo", SIZE);
-			size_t n =
-			    correct_answers(&fixture, REPLY_ECHO, 4, 0, 2, data);
-			n += correct_answers(&fixture, REPLY_ECHO, 13,
-			    cases[i].message, cases[i].message + 1, data + n);
+			size_t n = correct_answers(&fixture, REPLY_ECHO, 4, 0, 2, data);
+			n += correct_answers(&fixture, REPLY_ECHO, 13, cases[i].message,
+			    cases[i].message + 1, data + n);
 			n += correct_answers(
 			    &fixture, REPLY_ECHO, 4, 3, MESSAGES, data + n);
 			feed(&fixture, data, n, 7);
@@ -241,8 +239,8 @@ a_line_end_after_each_answer_is_named(void **state)
 		data[n++] = '\n';
 	}
 	feed(&fixture, data, n, 7);
-	assert_string_equal(diagnosis_text(&fixture),
-	    "1 byte inserted: a line end after the answer");
+	assert_string_equal(
+	    diagnosis_text(&fixture), "1 byte inserted: a line end after the answer");
 	assert_int_equal(fixture.right, MESSAGES);
 	assert_int_equal(fixture.counters->bytes_unexpected, MESSAGES);
 	tear_down(&fixture);
