@@ -190,8 +190,9 @@ demo: all ## run a server, the two-socket test and 10,000 sockets
 	@tests/demo
 
 .PHONY: soak
-soak: all ## change and kill a server under load; count what is lost (long form)
+soak: all $(LATENCY_SERVER) ## change and kill a server under load; count what is lost (long form)
 	@BUILD=$B tests/soak
+	@BUILD=$B tests/verdict_runs --runs 200
 
 .PHONY: bench
 bench: all $(BENCHES) ## compare with minimal reference programs and other servers (QUICK=1: two minutes)

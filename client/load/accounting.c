@@ -5,7 +5,6 @@
 #include "client/load/own_delay.h"
 
 #define LATE_NS NS_PER_MS
-#define NS_PER_US UINT64_C(1000)
 
 static struct counters_messages *
 messages_of(const struct load_context *ctx, uint64_t intended_ns)
@@ -21,8 +20,7 @@ accounting_started(struct load_context *ctx, struct conn *conn)
 	    message_queue_at(&ctx->message_pool, conn->queue.unwritten);
 	struct counters_messages *messages = messages_of(ctx, message->intended_ns);
 	uint64_t blocked_ns, lag_ns;
-	message->own_us = own_delay_sent_us(
-	    conn, message->intended_ns, ctx->times.now_ns, &blocked_ns, &lag_ns);
+	own_delay_sent(conn, message, ctx->times.now_ns, &blocked_ns, &lag_ns);
 	message_queue_mark_written(&ctx->message_pool, &conn->queue, ctx->times.now_ns);
 	conn->due--;
 	conn->in_flight++;
@@ -58,8 +56,7 @@ accounting_answered(
 	counters_add(is_correct ? &messages->verified : &messages->wrong, 1);
 	counters_add(&messages->in_flight, (uint64_t)-1);
 	counters_set(&ctx->counters->last_answer_ns, now_ns);
-	if (!ctx->expectation->none)
-		own_delay_answered(ctx, conn, &message, is_measured);
+	own_delay_answered(ctx, conn, &message, is_measured);
 	if (!is_measured)
 		return;
 	accounting_record(ctx, LATENCY_RESPONSE, now_ns - message.intended_ns);
@@ -67,13 +64,9 @@ accounting_answered(
 }
 
 void
-accounting_heard(struct load_context *ctx, struct conn *conn, uint64_t at_ns)
+accounting_silent(
+    struct load_context *ctx, struct conn *conn, uint64_t since_ns, uint64_t at_ns)
 {
-	uint64_t since_ns = conn->received_ns;
-	uint64_t written_ns = conn_state_waiting_since(ctx, conn);
-	if (conn->in_flight == 0)
-		return;
-	since_ns = since_ns > written_ns ? since_ns : written_ns;
 	if (since_ns < ctx->times.measure_ns)
 		since_ns = ctx->times.measure_ns;
 	if (at_ns <= since_ns + (uint64_t)conn->silent_us * NS_PER_US)

@@ -26,9 +26,24 @@ void accounting_answered(
 void accounting_released(
     struct load_context *ctx, struct conn *conn, uint32_t released);
 
+/* The connection, with a message in flight, was silent between these times. */
+void accounting_silent(
+    struct load_context *ctx, struct conn *conn, uint64_t since_ns, uint64_t at_ns);
+
 /* Bytes arrived at that time, before they are accounted for, or the connection is lost:
  * notes how long it was silent with a message in flight. */
-void accounting_heard(struct load_context *ctx, struct conn *conn, uint64_t at_ns);
+static inline void
+accounting_heard(struct load_context *ctx, struct conn *conn, uint64_t at_ns)
+{
+	if (conn->in_flight == 0)
+		return;
+	uint64_t written_ns =
+	    message_queue_at(&ctx->message_pool, conn->queue.head)->written_ns;
+	uint64_t since_ns =
+	    conn->received_ns > written_ns ? conn->received_ns : written_ns;
+	if (at_ns > since_ns + (uint64_t)conn->silent_us * NS_PER_US)
+		accounting_silent(ctx, conn, since_ns, at_ns);
+}
 
 /* The connection has nothing left to do. */
 void accounting_finished(struct load_context *ctx, struct conn *conn);

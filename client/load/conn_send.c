@@ -129,6 +129,16 @@ send_bytes(
 	return (size_t)n < length ? SEND_BLOCKED : SEND_DONE;
 }
 
+/* False without work for the next round of conn_send: a short cut for the usual case.
+ */
+static bool
+may_send_more(const struct load_context *ctx, const struct conn *conn)
+{
+	bool is_closed = ctx->is_running && ctx->plan->load == PLAN_CLOSED;
+	return conn->due > 0 || conn->send.at > 0 ||
+	    (is_closed && conn->in_flight < ctx->plan->pipeline);
+}
+
 enum send_status
 conn_send(struct load_context *ctx, struct conn *conn)
 {
@@ -145,6 +155,8 @@ conn_send(struct load_context *ctx, struct conn *conn)
 			return status;
 		if (ctx->plan->dribble)
 			break;
+		if (!may_send_more(ctx, conn))
+			return SEND_DONE;
 	}
 	conn_state_enqueue_ready(ctx, conn);
 	return SEND_DONE;

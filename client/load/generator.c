@@ -130,7 +130,8 @@ on_events(struct load_context *ctx, const struct epoll_event *events, int n)
 			on_wake(ctx);
 		else
 			conn_on_event(ctx, &ctx->conns[index], events[i].events);
-		arrivals_run(ctx);
+		if (ctx->arrivals.next_ns <= ctx->times.now_ns)
+			arrivals_run(ctx);
 	}
 }
 

@@ -1,9 +1,11 @@
 #include "client/load/own_delay.h"
 
-#define NS_PER_US 1000
-/* The threshold settles where (1 - p) / FALL = p / RISE: 3 % of the reads are above. */
+#include "lib/clock.h"
+
+/* The threshold settles where (1 - p) / FALL = p / RISE: 1.5 % of the reads are above.
+ */
 #define RISE 16
-#define FALL 512
+#define FALL 1024
 
 static uint32_t
 next_skip(struct load_sample *sample)
@@ -54,17 +56,18 @@ to_us(uint64_t ns)
 	return us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
 }
 
-uint32_t
-own_delay_sent_us(const struct conn *conn, uint64_t intended_ns, uint64_t now_ns,
-    uint64_t *ret_blocked_ns, uint64_t *ret_lag_ns)
+void
+own_delay_sent_late(const struct conn *conn, struct queued_message *message,
+    uint64_t now_ns, uint64_t *ret_blocked_ns, uint64_t *ret_lag_ns)
 {
-	uint64_t blocked_ns =
-	    conn->ready_ns > intended_ns ? conn->ready_ns - intended_ns : 0;
+	uint64_t intended_ns = message->intended_ns, ready_ns = conn->ready_ns;
+	uint64_t blocked_ns = ready_ns > intended_ns ? ready_ns - intended_ns : 0;
 	uint64_t lag_ns = now_ns - intended_ns - blocked_ns;
 	uint64_t earlier_ns = (uint64_t)conn->own_us * NS_PER_US;
 	*ret_blocked_ns = blocked_ns;
 	*ret_lag_ns = lag_ns;
-	return to_us(lag_ns + (earlier_ns < blocked_ns ? earlier_ns : blocked_ns));
+	message->own_us =
+	    to_us(lag_ns + (earlier_ns < blocked_ns ? earlier_ns : blocked_ns));
 }
 
 static void
@@ -78,20 +81,21 @@ record(struct load_context *ctx, enum counters_sample which, uint64_t ns,
 }
 
 void
-own_delay_answered(struct load_context *ctx, struct conn *conn,
+own_delay_record(struct load_context *ctx, struct conn *conn,
     const struct queued_message *message, bool is_measured)
 {
 	const struct load_sample *sample = &ctx->sample;
-	uint64_t now_ns = ctx->times.now_ns;
-	uint64_t waited_ns = sample->waited_ns;
+	uint64_t now_ns = ctx->times.now_ns, waited_ns = sample->waited_ns;
 	uint64_t own_ns = (uint64_t)message->own_us * NS_PER_US + waited_ns;
 	conn->own_us = to_us(own_ns);
-	if (sample->weight == 0 || !is_measured)
+	if (!is_measured)
 		return;
 	histogram_record_many(
 	    ctx->counters->histograms[LATENCY_RECEIVE_LAG], waited_ns, sample->weight);
 	record(ctx, COUNTERS_SAMPLE_RESPONSE, now_ns - message->intended_ns, own_ns,
 	    sample->weight);
-	record(ctx, COUNTERS_SAMPLE_SERVICE, now_ns - message->written_ns, waited_ns,
-	    sample->weight);
+	/* Without a schedule a message is sent when it is due: both are the same. */
+	if (ctx->plan->load >= PLAN_INTERVAL)
+		record(ctx, COUNTERS_SAMPLE_SERVICE, now_ns - message->written_ns,
+		    waited_ns, sample->weight);
 }

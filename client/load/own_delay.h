@@ -11,7 +11,7 @@
  *
  * The arrival costs a slower system call, so it is asked for in a sample of the reads:
  *
- *   - all that answer one of the slowest 3 % of the messages, weight 1;
+ *   - all that answer one of the slowest 1.5 % of the messages, weight 1;
  *   - all on a connection with messages that wait for this answer, weight 1;
  *   - of the others 1 in OWN_DELAY_STRIDE by chance, with that weight.
  *
@@ -23,7 +23,7 @@
 
 #include "client/load/conn_state.h"
 
-#define OWN_DELAY_STRIDE 16
+#define OWN_DELAY_STRIDE 32
 
 /* Decides whether the next read of this connection is sampled: its weight, or 0. */
 uint32_t own_delay_weight(struct load_context *ctx, const struct conn *conn);
@@ -31,14 +31,33 @@ uint32_t own_delay_weight(struct load_context *ctx, const struct conn *conn);
 /* Sets the sample of the read that has just returned data. */
 void own_delay_set(struct load_context *ctx, uint32_t weight, uint64_t waited_ns);
 
-/* The message at the head of those not yet sent is sent now: returns the own delay up
- * to here, and how long it was blocked and late. */
-uint32_t own_delay_sent_us(const struct conn *conn, uint64_t intended_ns,
+/* The first byte of the message is sent now: sets its own delay up to here.
+ * *ret_blocked_ns, *ret_lag_ns: the two parts of the time since it was intended. */
+void own_delay_sent_late(const struct conn *conn, struct queued_message *message,
     uint64_t now_ns, uint64_t *ret_blocked_ns, uint64_t *ret_lag_ns);
 
-/* A message is answered by the last read. Records it if that is sampled and the message
- * is measured. */
-void own_delay_answered(struct load_context *ctx, struct conn *conn,
+static inline void
+own_delay_sent(const struct conn *conn, struct queued_message *message, uint64_t now_ns,
+    uint64_t *ret_blocked_ns, uint64_t *ret_lag_ns)
+{
+	*ret_blocked_ns = *ret_lag_ns = 0;
+	if (now_ns != message->intended_ns)
+		own_delay_sent_late(conn, message, now_ns, ret_blocked_ns, ret_lag_ns);
+}
+
+/* Records a message that the last read answers in the sample. */
+void own_delay_record(struct load_context *ctx, struct conn *conn,
     const struct queued_message *message, bool is_measured);
+
+/* A message is answered by the last read. */
+static inline void
+own_delay_answered(struct load_context *ctx, struct conn *conn,
+    const struct queued_message *message, bool is_measured)
+{
+	if (ctx->sample.weight > 0)
+		own_delay_record(ctx, conn, message, is_measured);
+	else
+		conn->own_us = message->own_us;
+}
 
 #endif

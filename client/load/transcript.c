@@ -92,7 +92,7 @@ transcript_event(
 }
 
 void
-transcript_data(const struct load_context *ctx, const struct conn *conn,
+transcript_write_data(const struct load_context *ctx, const struct conn *conn,
     const char *event, const uint8_t *data, size_t length)
 {
 	char text[TEXT_MAX], line[TEXT_MAX + 32];

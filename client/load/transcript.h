@@ -34,8 +34,17 @@ void transcript_connect_failed(const struct load_context *ctx, const struct conn
 /* "closing", "reset by the peer", ... */
 void transcript_event(
     const struct load_context *ctx, const struct conn *conn, const char *event);
-/* "sending" or "received", and the data. */
-void transcript_data(const struct load_context *ctx, const struct conn *conn,
+void transcript_write_data(const struct load_context *ctx, const struct conn *conn,
     const char *event, const uint8_t *data, size_t length);
+
+/* "sending" or "received", and the data. Inline, because it is called for each message.
+ */
+static inline void
+transcript_data(const struct load_context *ctx, const struct conn *conn,
+    const char *event, const uint8_t *data, size_t length)
+{
+	if (__builtin_expect(ctx->transcript != NULL, 0))
+		transcript_write_data(ctx, conn, event, data, length);
+}
 
 #endif

@@ -50,12 +50,15 @@ collect_latency(const struct counters_map *counters_map, int sample, struct resu
 	enum latency_kind latency = latency_of[sample];
 	struct histogram *measured = sum_of(counters_map, sample, COUNTERS_MEASURED);
 	struct histogram *without = sum_of(counters_map, sample, COUNTERS_WITHOUT_OWN);
+	if (histogram_count(measured) == 0)
+		goto out;
 	for (size_t i = 0; i < RESULT_PERCENTILES; i++)
 		if (result_percentile(ret, latency, result_percentiles[i]).known)
 			add_row(ret, latency, result_percentile_names[i],
 			    histogram_percentile(measured, result_percentiles[i]),
 			    histogram_percentile(without, result_percentiles[i]));
 	add_row(ret, latency, "max", histogram_max(measured), histogram_max(without));
+out:
 	free(measured);
 	free(without);
 }

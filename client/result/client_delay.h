@@ -15,8 +15,8 @@
 
 #include "client/result/result.h"
 
-/* Fills result->client_delays, with a row for each percentile of response and service
- * that has enough samples, and for the maximum. */
+/* Fills result->client_delays, with a row for each percentile of response, and of
+ * service if the load is paced, that has enough samples, and for the maximum. */
 void client_delay_collect(
     const struct counters_map *counters_map, struct result *result);
 

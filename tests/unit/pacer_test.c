@@ -197,6 +197,51 @@ a_resumed_schedule_continues_from_now(void **state)
 	assert_true(pacer.next_ns == 9 * SECOND + SECOND / 10);
 }
 
+/* The same as taking each of them, at any rate and phase. */
+static void
+takes_all_arrivals_until_a_time(void **state)
+{
+	static const double rates[] = { 0.5, 3, 1000, 333333, 1e8 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rates) / sizeof(rates[0]); i++)
+		for (int how = 0; how < 4; how++) {
+			struct pacer_args args = { .start_ns = SECOND,
+				.rate = rates[i],
+				.phase = how * 0.3,
+				.poisson = how == 3,
+				.seed = 7 };
+			uint64_t until = SECOND + (uint64_t)(2345.6 * 1e9 / rates[i]);
+			struct pacer one, all;
+			uint64_t count = 0;
+			pacer_start(&one, &args);
+			pacer_start(&all, &args);
+			for (; one.next_ns < until; count++)
+				pacer_take(&one);
+			assert_int_equal(pacer_take_until(&all, until), count);
+			assert_true(all.next_ns == one.next_ns);
+			assert_int_equal(pacer_take_until(&all, until), 0);
+		}
+}
+
+/* An hour at 100 million per second: one by one they would take an hour, too. */
+static void
+takes_any_number_of_arrivals_in_bounded_time(void **state)
+{
+	struct pacer_args args = { .start_ns = SECOND, .rate = 1e8 };
+	struct pacer pacer;
+
+	(void)state;
+	pacer_start(&pacer, &args);
+	assert_true(pacer_take_until(&pacer, 3601 * SECOND) == 360000000000);
+	assert_true(pacer.next_ns == 3601 * SECOND);
+	args.poisson = true;
+	pacer_start(&pacer, &args);
+	uint64_t count = pacer_take_until(&pacer, 3601 * SECOND);
+	assert_true(count > 359900000000 && count < 360100000000);
+	assert_true(pacer.next_ns >= 3601 * SECOND && pacer.next_ns < 3602 * SECOND);
+}
+
 /* Two connections reconnect after a minute without any connect. */
 static void
 does_not_catch_up_on_unused_connects(void **state)
@@ -238,6 +283,8 @@ main(void)
 		cmocka_unit_test(each_seed_gives_its_own_arrivals),
 		cmocka_unit_test(picks_are_uniform),
 		cmocka_unit_test(a_resumed_schedule_continues_from_now),
+		cmocka_unit_test(takes_all_arrivals_until_a_time),
+		cmocka_unit_test(takes_any_number_of_arrivals_in_bounded_time),
 		cmocka_unit_test(does_not_catch_up_on_unused_connects),
 	};
 
