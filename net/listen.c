@@ -147,6 +147,16 @@ listen_start(int fd, int backlog)
 	return listen(fd, backlog);
 }
 
+int
+listen_restart(int fd, const struct address *address, int backlog)
+{
+	/* EINVAL: it still has its address and port. */
+	if (bind(fd, (const struct sockaddr *)&address->storage, address->length) < 0 &&
+	    errno != EINVAL)
+		return -1;
+	return listen(fd, backlog);
+}
+
 bool
 listen_is_active(int fd)
 {

@@ -124,6 +124,37 @@ is_served()
 	[ "$output" = "served 400 of 400, closed 0" ]
 }
 
+@test "a worker that shuts down its listening sockets cannot stop its slot accepting" {
+	start_with shutdown '"reply": "upper"'
+	hold 30
+	attack
+	wait_until grep -q 'shut down by a worker: listening again' "$YODELD_LOG"
+	# Each slot gets its share again.
+	gets_connections() # SLOT
+	{
+		"$INDEPENDENT_CLIENT" burst "127.0.0.1:$PORT" 20 >/dev/null
+		control --json workers | python3 -c 'import json, sys
+before = int(sys.argv[2])
+w = next(w for w in json.load(sys.stdin)["workers"] if w["slot"] == int(sys.argv[1]))
+sys.exit(w["connections_accepted"] <= before)' "$1" "$2"
+	}
+	accepted_by() # SLOT
+	{
+		control --json workers | python3 -c 'import json, sys
+print(next(w["connections_accepted"] for w in json.load(sys.stdin)["workers"] if w["slot"] == int(sys.argv[1])))' "$1"
+	}
+	local slot
+	for slot in 0 1; do
+		wait_until gets_connections $slot "$(accepted_by $slot)"
+	done
+	control reload
+	for slot in 0 1; do
+		wait_until gets_connections $slot "$(accepted_by $slot)"
+	done
+	ask_held
+	[ "$output" = "served 30 of 30, closed 0" ]
+}
+
 @test "sockets in blocking mode do not hang the worker that receives them" {
 	start_with sockets '"reply": "fixed=0123456789", "framing": "line"' \
 		--set security.seccomp=off --set timeouts.hung=5s --set limits.max_pending=8M

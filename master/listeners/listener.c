@@ -247,7 +247,8 @@ revive_slot(
 	if (listener->fds[slot] < 0 || is_shared(listener, slot) ||
 	    listen_is_active(listener->fds[slot]))
 		return false;
-	if (listen_start(listener->fds[slot], (int)config->backlog) < 0) {
+	if (listen_restart(
+		listener->fds[slot], &listener->address, (int)config->backlog) < 0) {
 		log_warn(
 		    "[listen_failed listener socket] %s: socket %u does not listen",
 		    listener->name, slot);

@@ -7,6 +7,7 @@
  *   open=N    reports N open connections
  *   write     tries to write to each page that is not its own, and prints how many it
  *             could write to (security.seccomp must be off)
+ *   shutdown  shuts down its listening sockets
  *   sockets   makes its connections block in all calls and at close(2) (likewise)
  *
  * The first worker removes the file: its successors are honest. Linked with
@@ -97,6 +98,13 @@ make_sockets_block(void)
 }
 
 static void
+shut_down_listening_sockets(void)
+{
+	for (size_t i = 0; i < victim->socket_count; i++)
+		shutdown(victim->sockets[i].fd, SHUT_RDWR);
+}
+
+static void
 on_timer(int number)
 {
 	(void)number;
@@ -106,9 +114,11 @@ on_timer(int number)
 		fill_own_pages();
 	else if (strcmp(attack, "open") == 0)
 		atomic_store(&victim->worker_ledger->own.open, value);
+	else if (strcmp(attack, "shutdown") == 0 && is_attacking == 1)
+		shut_down_listening_sockets();
 	else if (strcmp(attack, "sockets") == 0)
 		make_sockets_block();
-	else if (is_attacking == 1)
+	else if (is_attacking == 1 && strcmp(attack, "write") == 0)
 		write_everywhere();
 	is_attacking = 2;
 }
