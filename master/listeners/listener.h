@@ -28,6 +28,7 @@ struct listener {
 	uint32_t passed_sockets;   /* then: their number, each must be served */
 	char *
 	    stored_name; /* of a socket of the previous instance, in the store; owned */
+	bool is_of_previous; /* of the previous instance, or in place of its sockets */
 	/* Of its sockets with other own ones when they were bound; unless
 	 * LISTEN_NO_OVERLAP, they do not listen before listener_listen(). */
 	enum listen_overlap overlap;

@@ -108,6 +108,7 @@ take_stored(struct listener_set *set, const struct passed_socket *passed, int pr
 	if (listener == NULL)
 		return -1;
 	listener->previous_config_index = previous;
+	listener->is_of_previous = true;
 	listener->stored_name = strdup(passed->name);
 	listener_set_socket(listener, 0, passed->fd);
 	return listener->stored_name == NULL ? -1 : 0;
@@ -270,6 +271,7 @@ open_stand_in(struct listener_set *set, const struct listener *stored)
 		close(fd);
 		return;
 	}
+	stand_in->is_of_previous = true;
 	stand_in->previous_config_index = stored->previous_config_index;
 	listener_set_socket(stand_in, 0, fd);
 }

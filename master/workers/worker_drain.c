@@ -247,8 +247,9 @@ worker_drain_close_removed(struct worker_table *table)
 			continue;
 		}
 		table->events->before_close(table->argument);
-		log_info("[listener_closed listener] no longer listening on %s",
-		    listener->name);
+		if (!listener->is_of_previous)
+			log_info("[listener_closed listener] no longer listening on %s",
+			    listener->name);
 		*at = listener->next;
 		listener_destroy(listener);
 	}
