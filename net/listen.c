@@ -3,7 +3,6 @@
 #include <sys/socket.h>
 
 #include <errno.h>
-#include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -197,20 +196,18 @@ listen_check_congestion(
 	return 0;
 }
 
-/* The index of no interface: a socket that is bound to it is never found by a SYN. Any
- * user may bind an unbound socket (Linux 5.7), but not undo it. */
-#define NO_INTERFACE INT_MAX
-
+/* A socket that is bound to the index of no interface is never found by a SYN. Any user
+ * may bind an unbound socket (Linux 5.7), but not undo it. */
 int
 listen_retire(int fd)
 {
 	int index = 0;
 	socklen_t length = sizeof(index);
-	if (set_option(fd, SOL_SOCKET, SO_BINDTOIFINDEX, NO_INTERFACE) == 0)
+	if (set_option(fd, SOL_SOCKET, SO_BINDTOIFINDEX, LISTEN_NO_INTERFACE) == 0)
 		return 0;
 	int saved = errno;
 	if (getsockopt(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &index, &length) == 0 &&
-	    index == NO_INTERFACE)
+	    index == LISTEN_NO_INTERFACE)
 		return 0;
 	(void)listen_block_new(fd);
 	errno = saved;
@@ -229,8 +226,8 @@ listen_can_retire(void)
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	bool can_retire =
-	    fd >= 0 && set_option(fd, SOL_SOCKET, SO_BINDTOIFINDEX, NO_INTERFACE) == 0;
+	bool can_retire = fd >= 0 &&
+	    set_option(fd, SOL_SOCKET, SO_BINDTOIFINDEX, LISTEN_NO_INTERFACE) == 0;
 	if (fd >= 0)
 		close(fd);
 	return can_retire;

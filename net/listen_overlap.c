@@ -33,6 +33,12 @@ read_own(int fd, struct address *ret)
 	    (ret->storage.ss_family == AF_INET || ret->storage.ss_family == AF_INET6);
 }
 
+static bool
+is_retired(int fd)
+{
+	return int_option(fd, SOL_SOCKET, SO_BINDTOIFINDEX) == LISTEN_NO_INTERFACE;
+}
+
 bool
 listen_is_dual_stack(int fd, const struct address *own)
 {
@@ -67,7 +73,8 @@ compare_own(int fd, void *argument)
 	struct address own;
 	if (!read_own(fd, &own) || address_port(&own) != address_port(search->address))
 		return true;
-	if (address_equal(&own, search->address))
+	/* A retired one is in no way of a new group. */
+	if (address_equal(&own, search->address) && !is_retired(fd))
 		search->found = LISTEN_SAME;
 	else if (search->found == LISTEN_NO_OVERLAP &&
 	    (address_overlaps(&own, search->address) || listen_is_dual_stack(fd, &own)))

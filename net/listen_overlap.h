@@ -8,15 +8,19 @@
 #ifndef NET_LISTEN_OVERLAP_H
 #define NET_LISTEN_OVERLAP_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 
 #include "net/address.h"
 
+/* The index of no interface, to which a retired socket is bound (listen.h). */
+#define LISTEN_NO_INTERFACE INT_MAX
+
 enum listen_overlap {
 	LISTEN_NO_OVERLAP,
 	LISTEN_OVERLAP, /* with the wildcard, or of the wildcard */
-	LISTEN_SAME,    /* the same address */
+	LISTEN_SAME,    /* the same address, and not retired */
 };
 
 /* Which of them this process has open. */

@@ -225,3 +225,15 @@ overlap_is_refused()
 		END
 	done
 }
+
+@test "changes that follow each other without waiting refuse no connection" {
+	PORT=$(free_port)
+	write_addresses "127.0.0.1:$PORT"
+	start_yodeld -c yodeld.json
+	start_load churn -c 8 --messages-per-connection 3 "127.0.0.1:$PORT"
+	for address in '*' 127.0.0.1 '*' 127.0.0.1 '*' 127.0.0.1; do
+		write_addresses "$address:$PORT"
+		ctl --no-wait reload
+	done
+	end_load churn
+}
