@@ -252,7 +252,8 @@ rejects_a_malformed_threshold_with_the_expected_format(void **state)
 	} bad[] = {
 		{ "p99", "expected METRIC<LIMIT" },
 		{ "p99<1ns", "found \"1ns\", expected a duration" },
-		{ "p50<=0us", "found \"0us\", which no run can meet; expected at least 0.1us" },
+		{ "p50<=0us",
+		    "found \"0us\", which no run can meet; expected at least 0.1us" },
 		{ "connect.max<0ms", "which no run can meet; expected at least 0.1us" },
 		{ "lost<0", "found \"0\", which no run can meet; expected <= or more" },
 		{ "wrong<0%", "found \"0%\", which no run can meet" },
