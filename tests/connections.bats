@@ -83,6 +83,18 @@ start_server() # NUMBER ADDRESS
 	wait_until grep -q ': ready: ' "server$1.log"
 }
 
+# Kills a server and all its processes, which hold its sockets, at once.
+kill_server() # NUMBER
+{
+	local family=("$(<"server$1.pid")") i
+	for ((i = 0; i < ${#family[@]}; i++)); do
+		# shellcheck disable=SC2207 # pids are words
+		family+=($(children_of "${family[i]}"))
+	done
+	kill -KILL "${family[@]}"
+	wait_until have_ended "${family[@]}"
+}
+
 # Runs a load on the three servers in the background.
 start_reconciled_load() # ARG...
 {
@@ -98,7 +110,7 @@ start_reconciled_load() # ARG...
 @test "a server that is killed leaves the other ledgers reconciled" {
 	start_three_servers
 	start_reconciled_load
-	kill -KILL "$(<server1.pid)" "$(children_of "$(<server1.pid)")"
+	kill_server 1
 	local status=0
 	wait "$LOAD" || status=$?
 	[ $status = 1 ]
@@ -112,8 +124,7 @@ start_reconciled_load() # ARG...
 @test "a server that restarts is told by its time, even if its counters have not decreased" {
 	start_three_servers
 	start_reconciled_load
-	kill -KILL "$(<server1.pid)" "$(children_of "$(<server1.pid)")"
-	wait_until has_ended "$(<server1.pid)"
+	kill_server 1
 	start_server 1 "${ENDPOINTS[1]}"
 	local status=0
 	wait "$LOAD" || status=$?
@@ -235,7 +246,7 @@ with_hosts() # HOSTS COMMAND [ARG...]
 	"$YODEL" -q -c 1 -n 3 --size 64 --json a.json "$ENDPOINT"
 	"$YODEL" -q -c 1 -n 3 --size 64 --json b.json "$ENDPOINT"
 	run -71 bash -c '"$YODEL" compare a.json b.json >/dev/full'
-	[ "$output" = "yodel compare: cannot write to stdout" ]
+	[[ $output = "yodel compare: cannot write "* ]]
 	run -71 bash -c '"$YODEL" merge a.json b.json >/dev/full'
 	run -71 bash -c '"$YODEL" report a.json >/dev/full'
 	run -71 bash -c '"$YODEL" -c 1 -n 1 '"$ENDPOINT"' >/dev/full'
