@@ -96,15 +96,16 @@ kill_server() # NUMBER
 }
 
 # Runs a load on the three servers in the background.
-start_reconciled_load() # ARG...
+start_reconciled_load()
 {
-	spawn load "$YODEL" -c 6 -d 2s -R 300 --framing line --connect-timeout 1s --timeout 1s "$@" \
+	spawn load "$YODEL" -c 6 -d 2s -R 300 --framing line --connect-timeout 1s --timeout 1s \
 		--ledger "unix:$PWD/0.sock" --ledger "unix:$PWD/1.sock" --ledger "unix:$PWD/2.sock" \
 		--json result.json "${ENDPOINTS[@]}"
 	LOAD=$SPAWNED
 	# The restart is later than the first reading by more than the clocks may differ.
 	sleep 0.5
-	wait_until eval '[ "$(ss -Htn state established "( dport = :${ENDPOINTS[1]##*:} )" | wc -l)" -ge 2 ]'
+	two_are_open() { [ "$(ss -Htn state established "( dport = :${ENDPOINTS[1]##*:} )" | wc -l)" -ge 2 ]; }
+	wait_until two_are_open
 }
 
 @test "a server that is killed leaves the other ledgers reconciled" {
@@ -201,6 +202,7 @@ with_hosts() # HOSTS COMMAND [ARG...]
 	shift
 	printf 'nameserver 127.0.0.1\noptions timeout:1 attempts:1\n' >resolv.conf
 	printf 'hosts: files dns\n' >nsswitch.conf
+	# shellcheck disable=SC2016 # for the inner shell
 	unshare -m sh -c '
 		for file in hosts resolv.conf nsswitch.conf; do
 			[ -e "/etc/$file" ] || : >"/etc/$file"
@@ -245,11 +247,12 @@ with_hosts() # HOSTS COMMAND [ARG...]
 	start_closing_server fin
 	"$YODEL" -q -c 1 -n 3 --size 64 --json a.json "$ENDPOINT"
 	"$YODEL" -q -c 1 -n 3 --size 64 --json b.json "$ENDPOINT"
-	run -71 bash -c '"$YODEL" compare a.json b.json >/dev/full'
+	into_full() { "$YODEL" "$@" >/dev/full; }
+	run -71 into_full compare a.json b.json
 	[[ $output = "yodel compare: cannot write "* ]]
-	run -71 bash -c '"$YODEL" merge a.json b.json >/dev/full'
-	run -71 bash -c '"$YODEL" report a.json >/dev/full'
-	run -71 bash -c '"$YODEL" -c 1 -n 1 '"$ENDPOINT"' >/dev/full'
+	run -71 into_full merge a.json b.json
+	run -71 into_full report a.json
+	run -71 into_full -c 1 -n 1 "$ENDPOINT"
 }
 
 @test "-f - reads the messages from stdin, and a word that is no target is no command" {
@@ -264,10 +267,11 @@ with_hosts() # HOSTS COMMAND [ARG...]
 	[[ $output = *"expected less than 256 bytes" ]]
 }
 
-# Runs commands in a network namespace with four local ports, one of them reserved, and a
+# Runs yodel in a network namespace with four local ports, one of them reserved, and a
 # server at 10.9.9.1.
-with_few_ports() # COMMANDS
+with_few_ports() # [ARG...]
 {
+	# shellcheck disable=SC2016 # for the inner shell
 	unshare -n sh -ec '
 		ip link set lo up
 		ip address add 10.9.9.1/32 dev lo
@@ -276,26 +280,27 @@ with_few_ports() # COMMANDS
 		"$0" fin --address 10.9.9.1 --port 7777 >server.out &
 		for i in $(seq 500); do [ -s server.out ] && break; sleep 0.05; done
 		status=0
-		eval "$1" || status=$?
+		"$YODEL" "$@" || status=$?
 		kill $!
-		exit $status' "$BATS_TEST_DIRNAME/lib/closing_server.py" "$1"
+		exit $status' "$BATS_TEST_DIRNAME/lib/closing_server.py" "$@"
 }
 
 @test "a lack of local ports is a failure of its own, also in the preflight" {
 	needs root
-	run -1 with_few_ports '"$YODEL" -c 6 -n 1 --size 64 --skip-preflight --json result.json 10.9.9.1:7777'
+	run -1 with_few_ports -c 6 -n 1 --size 64 --skip-preflight --json result.json 10.9.9.1:7777
 	result_matches 'c["failed"]["no_port"] == 3 == 6 - c["established"] and c["failed"]["other"] == 0'
 	[[ $output = *"3 failed (3 no_port)"*"no local port is free"* ]]
-	run -71 with_few_ports '"$YODEL" -c 6 -n 1 10.9.9.1:7777'
+	run -71 with_few_ports -c 6 -n 1 10.9.9.1:7777
 	[[ $output = *"with 3 ports (1 more are reserved) to 1 target provide 3"* ]]
 	# A source address that is not local is no lack of ports.
-	run -1 with_few_ports '"$YODEL" -c 1 -n 1 --source-ip 10.66.0.1 --skip-preflight --json result.json 10.9.9.1:7777'
+	run -1 with_few_ports -c 1 -n 1 --source-ip 10.66.0.1 --skip-preflight --json result.json 10.9.9.1:7777
 	result_matches 'c["failed"]["other"] == 1'
 	[[ $output = *"the source address is not an address of this machine"* ]]
 }
 
 @test "a prohibited destination is unreachable" {
 	needs root
+	# shellcheck disable=SC2016 # for the inner shell
 	run -1 unshare -n sh -ec '
 		ip link set lo up
 		ip route add prohibit 10.8.0.0/16

@@ -31,9 +31,9 @@ struct conn {
 	 * established.
 	 */
 	uint64_t opened_ns;
-	uint64_t received_ns; /* last received byte, or established */
-	uint64_t ready_ns;    /* could take a message since: established, a slot of
-				 --pipeline became free, or room in the socket */
+	uint64_t received_ns;      /* last received byte, or established */
+	uint64_t ready_ns;         /* could take a message since: established, a slot of
+				      --pipeline became free, or room in the socket */
 	uint64_t failing_since_ns; /* the first of `failures` */
 	struct stream stream;
 	uint32_t in_flight;    /* messages started and without verdict */
