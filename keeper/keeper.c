@@ -24,22 +24,27 @@
 static volatile sig_atomic_t is_asked_to_recover, is_asked_to_exit;
 
 static void
-on_signal(int number)
+on_signal(int number, siginfo_t *info, void *context)
 {
-	if (number == SIGUSR1)
+	(void)context;
+	/* Otherwise two processes would own the connections of a worker that lives. */
+	if (info->si_pid != getppid())
+		return;
+	if (number == KEEPER_SIGNAL_RECOVER)
 		is_asked_to_recover = 1;
 	else
 		is_asked_to_exit = 1;
 }
 
-/* SIGUSR1 and SIGTERM, which the worker has blocked, arrive while it waits, and only
- * then. */
+/* The two signals, which the worker has blocked, arrive while it waits, and only then.
+ */
 static void
 catch_signals(void)
 {
-	const struct sigaction action = { .sa_handler = on_signal };
-	sigaction(SIGUSR1, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
+	const struct sigaction action = { .sa_sigaction = on_signal,
+		.sa_flags = SA_SIGINFO };
+	sigaction(KEEPER_SIGNAL_RECOVER, &action, NULL);
+	sigaction(KEEPER_SIGNAL_EXIT, &action, NULL);
 }
 
 /* Returns when the worker has died. */
@@ -48,8 +53,8 @@ wait_for_death(int channel_fd)
 {
 	sigset_t unblocked;
 	sigprocmask(SIG_BLOCK, NULL, &unblocked);
-	sigdelset(&unblocked, SIGUSR1);
-	sigdelset(&unblocked, SIGTERM);
+	sigdelset(&unblocked, KEEPER_SIGNAL_RECOVER);
+	sigdelset(&unblocked, KEEPER_SIGNAL_EXIT);
 	while (!is_asked_to_recover) {
 		struct pollfd channel = { .fd = channel_fd };
 		int rc = ppoll(&channel, 1, NULL, &unblocked);

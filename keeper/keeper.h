@@ -2,12 +2,12 @@
  * keeper.h - the keeper of a worker: a process that shares the worker's table of
  * descriptors and the record of its connections (worker/crash_record.h), and sleeps.
  *
- *   worker exits in order   the master sends SIGTERM; the keeper exits
- *   worker dies             the master sends SIGUSR1; the keeper reads the record and
- * is from then on the sender of ordinary transfers (proto/transfer.h), as the master
- * asks on the worker's channel. It counts in the worker's part of the ledger. With the
- * last connection it exits master exits            the channel reports it (POLLHUP);
- * the keeper exits
+ *   worker exits in order   the master sends KEEPER_SIGNAL_EXIT; the keeper exits
+ *   worker dies             the master sends KEEPER_SIGNAL_RECOVER; the keeper reads
+ * the record and is from then on the sender of ordinary transfers (proto/transfer.h),
+ * as the master asks on the worker's channel. It counts in the worker's part of the
+ * ledger. With the last connection it exits master exits            the channel reports
+ * it (POLLHUP); the keeper exits
  *
  * It never reads or writes a byte of a connection: a message that has killed one worker
  * cannot kill it.

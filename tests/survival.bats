@@ -219,7 +219,12 @@ moves_while_killed()
 	wait_until logged 'recovered in'
 	wait_until serves_with 2
 	keepers=$(keeper_pids)
+	# As a service manager, a terminal or pkill(1) does.
+	local signal keeper
+	for signal in TERM INT HUP USR1 USR2; do
+		for keeper in $keepers; do kill -$signal "$keeper"; done
+	done
 	stop_yodeld TERM
-	local keeper
+	run ! logged 'its keeper'
 	for keeper in $keepers; do has_ended "$keeper"; done
 }

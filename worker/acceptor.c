@@ -338,9 +338,31 @@ acceptor_drain_queue_once(struct worker *worker, unsigned number)
 	}
 }
 
+/* The service manager keeps the listening sockets (master/listeners/socket_activation.c)
+ * and starts the next master, to which new connections belong: the filter would stay on
+ * its sockets. */
+static bool
+has_next_master(void)
+{
+	const char *limit = getenv("FDSTORE");
+	return getenv("NOTIFY_SOCKET") != NULL && limit != NULL && atoi(limit) > 0;
+}
+
+static void
+drain_queues_once(struct worker *worker)
+{
+	for (size_t i = 0; i < worker->accept.listener_count; i++)
+		acceptor_drain_queue_once(
+		    worker, (unsigned)worker->accept.listeners[i].number);
+}
+
 void
 acceptor_drain_without_master(struct worker *worker)
 {
+	if (has_next_master()) {
+		drain_queues_once(worker);
+		return;
+	}
 	for (size_t i = 0; i < worker->accept.listener_count; i++) {
 		int fd = worker->accept.listeners[i].fd;
 		if (fd >= 0 && listen_block_new(fd) < 0)

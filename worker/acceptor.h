@@ -26,8 +26,9 @@ void acceptor_drain_queue(struct worker *worker, unsigned number);
 /* Closes the listener as soon as its accept queue is empty: for a queue that another
  * process keeps open. */
 void acceptor_drain_queue_once(struct worker *worker, unsigned number);
-/* Blocks new connections on all listeners, then closes each after a quiet period: for a
- * worker whose master has died. */
+/* For a worker whose master has died: blocks new connections on all listeners, then
+ * closes each after a quiet period; or, if a service manager keeps the sockets for the
+ * next master, as soon as its queue is empty. */
 void acceptor_drain_without_master(struct worker *worker);
 
 /* Closes all listeners at once, except those whose bit is set in `except`: other

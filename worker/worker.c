@@ -269,8 +269,8 @@ start_keeper(struct worker *worker, const struct worker_args *args)
 	char name[16] = "";
 	sigset_t keeper_signals, before;
 	sigemptyset(&keeper_signals);
-	sigaddset(&keeper_signals, SIGUSR1);
-	sigaddset(&keeper_signals, SIGTERM);
+	sigaddset(&keeper_signals, KEEPER_SIGNAL_RECOVER);
+	sigaddset(&keeper_signals, KEEPER_SIGNAL_EXIT);
 	sigprocmask(SIG_BLOCK, &keeper_signals, &before);
 	(void)prctl(PR_GET_NAME, name, 0, 0, 0);
 	(void)prctl(PR_SET_NAME, "yodeld-keeper", 0, 0, 0);

@@ -5,6 +5,7 @@
 #ifndef WORKER_WORKER_H
 #define WORKER_WORKER_H
 
+#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,6 +21,12 @@ struct worker_socket {
 
 struct crash_region;
 struct worker_args;
+
+/* From the master to a keeper: its worker has died, has exited in order. Not signals
+ * that a terminal, a service manager or an operator may send to all processes of
+ * yodeld. */
+#define KEEPER_SIGNAL_RECOVER (SIGRTMIN + 0)
+#define KEEPER_SIGNAL_EXIT (SIGRTMIN + 1)
 
 /* Runs in the worker's keeper, a child of the master that shares the worker's table of
  * descriptors, and does not return. The keeper has all memory of the worker as it was

@@ -11,6 +11,7 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/units.h"
+#include "worker/worker.h"
 #include "master/workers/process.h"
 #include "master/workers/slot.h"
 #include "master/workers/worker_drain.h"
@@ -62,7 +63,7 @@ crash_recovery_start(struct process *process)
 	process->wants_receiver = true;
 	/* It closes its copies of the listening sockets at once. */
 	process->state = PROCESS_SOCKETS_CLOSED;
-	if (kill(process->pid, SIGUSR1) < 0)
+	if (kill(process->pid, KEEPER_SIGNAL_RECOVER) < 0)
 		log_warn("[keeper_signal_failed worker keeper_pid] "
 			 "worker %u: cannot signal its keeper (pid %d)",
 		    process->slot, (int)process->pid);
@@ -126,7 +127,7 @@ static void
 end_keeper(struct worker_table *table, pid_t pid)
 {
 	struct ending_keeper *ending = malloc(sizeof(*ending));
-	kill(pid, SIGTERM);
+	kill(pid, KEEPER_SIGNAL_EXIT);
 	if (ending == NULL)
 		return;
 	*ending = (struct ending_keeper){ .next = table->ending_keepers, .pid = pid };

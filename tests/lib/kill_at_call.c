@@ -1,7 +1,7 @@
 /*
- * kill_at_call PID CALL before|after N - stops a process at its N-th system call of that
- * name, before or after the kernel has done it, and kills it there (ptrace(2)). Prints
- * "killed".
+ * kill_at_call PID CALL before|after N - stops a process at its N-th system call of
+ * that name, before or after the kernel has done it, and kills it there (ptrace(2)).
+ * Prints "killed".
  */
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
@@ -52,7 +52,8 @@ is_at_call(pid_t pid, long number, bool is_after)
 	if (info.op == PTRACE_SYSCALL_INFO_ENTRY)
 		was_entered = (long)info.entry.nr == number;
 	return was_entered &&
-	    info.op == (is_after ? PTRACE_SYSCALL_INFO_EXIT : PTRACE_SYSCALL_INFO_ENTRY);
+	    info.op ==
+	    (is_after ? PTRACE_SYSCALL_INFO_EXIT : PTRACE_SYSCALL_INFO_ENTRY);
 }
 
 int
