@@ -31,8 +31,7 @@ need_cgroup()
 
 @test "the capacity follows the memory limit of the control group" {
 	need_cgroup
-	YODELD_RUN="$IN_CGROUP 31457280 1000"
-	start_yodeld -w auto -l 127.0.0.1:0=echo
+	YODELD_RUN="$IN_CGROUP 31457280 1000" start_yodeld -w auto -l 127.0.0.1:0=echo
 	wait_until grep -q 'capacity: ' yodeld.log
 	capacity=$(sed -nE 's/.*capacity: ([0-9]+) connections \(1 worker, .* of memory in the control group\)$/\1/p' yodeld.log)
 	[ "$capacity" -gt 1000 ]
@@ -57,8 +56,7 @@ need_cgroup()
 
 @test "the OOM killer ends a worker, and the master replaces it" {
 	need_cgroup
-	YODELD_RUN="$IN_CGROUP 41943040 1000"
-	start_yodeld -w 1 --set limits.max_pending=1G -l 127.0.0.1:0=echo
+	YODELD_RUN="$IN_CGROUP 41943040 1000" start_yodeld -w 1 --set limits.max_pending=1G -l 127.0.0.1:0=echo
 	python3 - "$PORT" <<-'END'
 		import socket, sys
 		s = socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=30)
@@ -99,8 +97,7 @@ limited() # COMMAND [ARG...]
 
 @test "a log file at the file size limit does not end the server, and lines are counted" {
 	truncate -s 1G server.log
-	YODELD_RUN="prlimit --fsize=1073741824"
-	start_yodeld -v --set "log.file=$PWD/server.log" --set log.console_level=info \
+	YODELD_RUN="prlimit --fsize=1073741824" start_yodeld -v --set "log.file=$PWD/server.log" --set log.console_level=info \
 		-l 127.0.0.1:0=echo
 	grep -q 'cannot write the log file .*: File too large' yodeld.log
 	run -0 "$YODEL" -q -n 10 "127.0.0.1:$PORT"

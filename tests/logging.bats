@@ -60,7 +60,7 @@ with_stalled_reader() # DESCRIPTOR FILE COMMAND [ARG...]
 	spawn run with_stalled_reader 1 read "$YODEL" --transcript -n 20 --json result.json \
 		"127.0.0.1:$PORT"
 	wait_until -t 30 grep -q 'closed: ' yodeld.log
-	! has_ended "$SPAWNED"
+	kill -0 "$SPAWNED" # it waits for its reader
 	touch read
 	wait_until -t 30 has_ended "$SPAWNED"
 	[ "$(grep -c ': sending "' run.out)" = 40 ]
@@ -88,6 +88,7 @@ with_stalled_reader() # DESCRIPTOR FILE COMMAND [ARG...]
 	"$YODEL" -q -n 3 "127.0.0.1:$PORT"
 	pid=$(worker_pids | head -1)
 	kill -KILL "$pid"
+	# shellcheck disable=SC2016 # a variable of jq
 	wait_until jq -es --argjson pid "$pid" 'any(.[]; .event == "worker_died"
 		and .worker_pid == $pid and (.worker == 0 or .worker == 1)
 		and (.reason | startswith("signal 9")) and .level == "warn")' yodeld.log
