@@ -98,6 +98,6 @@ with_stalled_reader() # DESCRIPTOR FILE COMMAND [ARG...]
 	wait_until jq -es 'any(.[]; .event == "serving" and .generation == 2 and .role == "worker 0")' \
 		yodeld.log
 	stop_yodeld
-	jq -es 'all(.[]; (.event | test("^[a-z][a-z0-9_]*$")) and .event != "message"
+	jq -es 'all(.[]; (.event | test("^[a-z][a-z0-9_]*$"))
 		and (.message | length) > 0 and (.time | length) == 27)' yodeld.log
 }
