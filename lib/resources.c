@@ -92,20 +92,25 @@ resources_available_memory(uint64_t *ret_limit)
 	return limits.memory_available_bytes > 0 ? limits.memory_available_bytes : 1;
 }
 
-void
-resources_prefer_for_oom(int thousandths)
+int
+resources_open_oom_score(void)
 {
-	static const char path[] = "/proc/self/oom_score_adj";
-	char text[16];
+	return open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
+}
+
+void
+resources_prefer_for_oom(int fd, int thousandths)
+{
+	char text[16] = "";
 	int saved = errno;
-	procfs_read(path, text, sizeof(text));
-	int score = atoi(text) + thousandths;
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd >= 0) {
+	if (fd < 0)
+		return;
+	if (read(fd, text, sizeof(text) - 1) > 0) {
+		int score = atoi(text) + thousandths;
 		if (dprintf(fd, "%d", score > 1000 ? 1000 : score) < 0)
 			errno = 0; /* only a preference */
-		close(fd);
 	}
+	close(fd);
 	errno = saved;
 }
 

@@ -34,8 +34,11 @@ uint32_t resources_cpus(void);
 uint64_t resources_available_memory(uint64_t *ret_limit);
 
 /* Makes the OOM killer prefer this process to others of the same size, by this many
- * thousandths of the memory (oom_score_adj, proc(5)). Does nothing without /proc. */
-void resources_prefer_for_oom(int thousandths);
+ * thousandths of the memory (oom_score_adj, proc(5)); it and its later children. The
+ * file is opened first, because a process that changes its user cannot open it any
+ * more; -1 without /proc, which is then ignored. Closes the descriptor. */
+int resources_open_oom_score(void);
+void resources_prefer_for_oom(int fd, int thousandths);
 /* True if the OOM killer has killed a process of this control group (or of the system)
  * since the last call, or within the second before: it may kill several. The first call
  * only begins to count. */

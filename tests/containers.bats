@@ -22,7 +22,7 @@ need_cgroup()
 workers_with() # THOUSANDTHS
 {
 	YODELD_RUN="$IN_CGROUP - $1" start_yodeld -w auto -l 127.0.0.1:0
-	worker_pids | wc -l
+	sed -nE 's/.*: ready: ([0-9]+) workers?, .*/\1/p' yodeld.log
 	stop_yodeld
 }
 
@@ -31,7 +31,7 @@ workers_with() # THOUSANDTHS
 	[ "$(workers_with 1000)" = 1 ]
 	[ "$(workers_with 300)" = 1 ]
 	start_yodeld -w auto -l 127.0.0.1:0
-	expected=$(worker_pids | wc -l)
+	expected=$(sed -nE 's/.*: ready: ([0-9]+) workers?, .*/\1/p' yodeld.log)
 	stop_yodeld
 	[ "$(workers_with 9999000)" = "$expected" ]
 }
@@ -59,6 +59,20 @@ workers_with() # THOUSANDTHS
 		--json result.json "127.0.0.1:$PORT"
 	[[ $output == *"load process "*": killed by signal 9 (Killed): out of memory; fix: "* ]]
 	jq -e '.trust.verdict == "invalid"' result.json
+}
+
+@test "the OOM killer prefers workers to the master and to their keepers" {
+	start_yodeld -w 1 -l 127.0.0.1:0=echo
+	own=$(cat "/proc/$YODELD_PID/oom_score_adj")
+	raised=0
+	for pid in $(worker_pids); do
+		score=$(cat "/proc/$pid/oom_score_adj")
+		case $(cat "/proc/$pid/comm") in
+		*keeper) [ "$score" = "$own" ] ;;
+		*) [ "$score" = $((own + 200 > 1000 ? 1000 : own + 200)) ] && raised=1 ;;
+		esac
+	done
+	[ $raised = 1 ]
 }
 
 @test "the OOM killer ends a worker, and the master replaces it" {

@@ -340,8 +340,8 @@ worker_run(const struct worker_args *args)
 	log_set_name("yodeld", role);
 	if (args->config->cpu_affinity)
 		pin_to_cpu(args->slot);
-	/* Before the user changes, after which /proc/self belongs to root. */
-	resources_prefer_for_oom(OOM_PREFERENCE);
+	/* After a change of the user /proc/self belongs to root. */
+	int oom_score_fd = resources_open_oom_score();
 	if (args->slot == 0) /* one line for all workers */
 		sandbox_warn_about_user(args->config->user);
 	if (sandbox_drop_privileges(args->config->user, args->config->group) < 0)
@@ -357,8 +357,10 @@ worker_run(const struct worker_args *args)
 		.accept.spare_fd = -1,
 	};
 	struct channel_message ready = { .verb = CHANNEL_READY };
-	if (start(&worker, args) < 0 ||
-	    sandbox_enter(args->config->security.seccomp) < 0 ||
+	int rc = start(&worker, args);
+	/* The keeper, a copy of this process, is to outlive it. */
+	resources_prefer_for_oom(oom_score_fd, OOM_PREFERENCE);
+	if (rc < 0 || sandbox_enter(args->config->security.seccomp) < 0 ||
 	    channel_send(args->channel_fd, &ready, -1) < 0) {
 		log_error("[start_failed] cannot start");
 		finish(&worker);

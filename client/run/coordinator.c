@@ -131,7 +131,7 @@ child(struct coordinator *coordinator, uint32_t process, pid_t parent)
 	signal(SIGHUP, SIG_IGN);
 	sigprocmask(SIG_SETMASK, &coordinator->previous_mask, NULL);
 	/* The parent must live to report what happened. */
-	resources_prefer_for_oom(OOM_PREFERENCE);
+	resources_prefer_for_oom(resources_open_oom_score(), OOM_PREFERENCE);
 	close(coordinator->signal_fd);
 	for (uint32_t i = 0; i < coordinator->count; i++)
 		if (i != process)
