@@ -23,7 +23,7 @@ workers_with() # THOUSANDTHS
 {
 	YODELD_RUN="$IN_CGROUP - $1" start_yodeld -w auto -l 127.0.0.1:0
 	sed -nE 's/.*: ready: ([0-9]+) workers?, .*/\1/p' yodeld.log
-	stop_yodeld
+	end_spawned # the server is a child of in_cgroup
 }
 
 @test "workers: auto follows the CPU limit of the control group" {
