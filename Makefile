@@ -190,7 +190,8 @@ demo: all ## run a server, the two-socket test and 10,000 sockets
 	@tests/demo
 
 .PHONY: soak
-soak: all $(LATENCY_SERVER) ## change and kill a server under load; count what is lost (long form)
+soak: all $(LATENCY_SERVER) $B/tests/coverage_test ## change and kill a server under load; count what is lost (long form)
+	@COVERAGE_RUNS=1000 $B/tests/coverage_test
 	@BUILD=$B tests/soak
 	@BUILD=$B tests/verdict_runs --runs 200
 

@@ -3,10 +3,13 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sysexits.h>
 
 #include "lib/log.h"
 #include "lib/units.h"
+#include "lib/xmalloc.h"
 #include "client/plan/threshold.h"
 #include "client/report/outputs.h"
 #include "client/result/verdict.h"
@@ -14,9 +17,12 @@
 
 #define LAST_RATE 1e8
 #define PRECISION 1.05
-#define STEPS_MAX 40
+#define STEPS_MAX 60
+/* A rate is decided when two runs agree, of at most this many. */
+#define RUNS_MAX 3
 #define EXIT_LOST 1
 #define EXIT_WRONG 2
+#define EXIT_UNTRUSTED 3
 #define EXIT_THRESHOLD 99
 
 struct search {
@@ -25,31 +31,68 @@ struct search {
 	FILE *out;    /* NULL: quiet */
 	double least; /* the lowest rate that gives a step enough samples */
 	double good;  /* the highest rate that passed; 0: none yet */
-	double bad;   /* the lowest rate that failed; 0: none yet */
+	double bad;   /* the lowest rate that did not; 0: none yet */
 	bool interrupted;
 	bool cannot_succeed; /* wrong bytes or no connection, at whatever rate */
 	struct result best;
 	bool has_best;
+	struct result_search_step steps[STEPS_MAX];
+	size_t step_count;
 };
 
-/* Why a step does not count as passed; NULL: it passed. */
-static const char *
-failure(const struct search *search, const struct result *result)
+/* What one step says about its rate. */
+enum outcome { PASSED, FAILED, UNKNOWN };
+
+/* The value without this client's own delays of the highest percentile of the report
+ * up to the threshold's; 0: not known. */
+static double
+without_client(const struct threshold *threshold, const struct result *result)
+{
+	double found = 0;
+	if (threshold->figure != THRESHOLD_PERCENTILE)
+		return 0;
+	for (size_t i = 0; i < result->client_delay_count; i++) {
+		const struct result_client_delay *row = &result->client_delays[i];
+		for (size_t p = 0; p < RESULT_PERCENTILES; p++)
+			if (strcmp(row->latency,
+				threshold_latency_names[threshold->histogram]) == 0 &&
+			    strcmp(row->percentile, result_percentile_names[p]) == 0 &&
+			    result_percentiles[p] <= threshold->percentile)
+				found = fmax(found, (double)row->without_client_ns);
+	}
+	return found;
+}
+
+/* A failure that this client may have caused decides nothing, nor does a success. */
+static enum outcome
+outcome_of(
+    const struct search *search, const struct result *result, const char **ret_why)
 {
 	struct threshold_outcome outcome =
 	    verdict_of_threshold(&search->threshold, result);
-	if (result->messages.wrong > 0 || result->bytes_unexpected > 0)
-		return "wrong bytes";
+	bool is_servers = !outcome.passed &&
+	    without_client(&search->threshold, result) > search->threshold.limit;
+	bool is_trusted = is_servers || result->trust.verdict != RESULT_INVALID;
+	if (result->messages.wrong > 0 || result->bytes_unexpected > 0) {
+		*ret_why = "wrong bytes";
+		return FAILED;
+	}
+	if (!is_trusted) {
+		*ret_why = "unknown: the measurement is invalid";
+		return UNKNOWN;
+	}
 	if (result_lost(&result->messages) > 0 ||
-	    result_failed(result->connections.failed) > 0)
-		return "losses";
-	if (!outcome.known)
-		return "too few samples";
-	if (!outcome.passed)
-		return "failed";
-	if (result->trust.verdict == RESULT_INVALID)
-		return "passed, but the measurement is invalid";
-	return NULL;
+	    result_failed(result->connections.failed) > 0) {
+		*ret_why = "losses";
+		return FAILED;
+	}
+	if (!outcome.known) {
+		*ret_why = "too few samples";
+		/* Latencies far above the limit are known to be, however alike. */
+		return outcome.passed ? UNKNOWN : FAILED;
+	}
+	*ret_why = outcome.passed ? "passed" : "failed";
+	return outcome.passed ? PASSED : FAILED;
 }
 
 static void __attribute__((format(printf, 2, 3)))
@@ -75,17 +118,38 @@ show(struct search *search, const struct result *result, const char *why)
 	    units_show_count(result_whole(search->plan.rate_all), asked),
 	    units_show_count(result_whole(result->messages_per_s), got),
 	    search->threshold.text,
-	    threshold_format(&search->threshold, outcome.value, value),
-	    why == NULL ? "passed" : why, result_verdict_names[result->trust.verdict]);
+	    threshold_format(&search->threshold, outcome.value, value), why,
+	    result_verdict_names[result->trust.verdict]);
+}
+
+static void
+drop_best(struct search *search)
+{
+	if (search->has_best)
+		result_finish(&search->best);
+	search->has_best = false;
 }
 
 static void
 keep_best(struct search *search, const struct result *result)
 {
-	if (search->has_best)
-		result_finish(&search->best);
+	drop_best(search);
 	search->best = *result;
 	search->has_best = true;
+}
+
+static void
+record(struct search *search, const struct result *result, enum outcome outcome)
+{
+	static const char *const names[] = { "passed", "failed", "unknown" };
+	double value = verdict_of_threshold(&search->threshold, result).value;
+	search->steps[search->step_count++] = (struct result_search_step){
+		.rate = search->plan.rate_all,
+		.achieved = result->messages_per_s,
+		.value = isfinite(value) ? value : NAN,
+		.outcome = xstrdup(names[outcome]),
+		.verdict = xstrdup(result_verdict_names[result->trust.verdict]),
+	};
 }
 
 /* One run. 0, or an exit status that ends the search. */
@@ -94,28 +158,75 @@ step(struct search *search, double rate)
 {
 	struct result result;
 	bool hlog_failed;
+	const char *why;
 	search->plan.rate_all = rate;
 	search->plan.rate =
 	    rate * search->plan.rank_connections / search->plan.connections;
 	int status = run_plan(&search->plan, &result, &hlog_failed);
 	if (status != 0)
 		return status;
-	const char *why = failure(search, &result);
+	enum outcome outcome = outcome_of(search, &result, &why);
 	show(search, &result, why);
 	search->interrupted = result.interrupted;
 	search->cannot_succeed = !search->interrupted &&
 	    (verdict_exit_status(&result) == EXIT_WRONG ||
 		result.connections.established == 0);
-	if (search->cannot_succeed) {
+	if (!search->interrupted)
+		record(search, &result, outcome);
+	if (search->cannot_succeed ||
+	    (outcome == PASSED && !search->interrupted && rate >= search->good))
 		keep_best(search, &result);
-	} else if (why == NULL && !search->interrupted) {
-		keep_best(search, &result);
-		search->good = rate;
-	} else {
+	else
 		result_finish(&result);
-		search->bad = rate;
-	}
 	return 0;
+}
+
+static unsigned
+count_steps(const struct search *search, double rate, const char *outcome)
+{
+	unsigned count = 0;
+	for (size_t i = 0; i < search->step_count; i++)
+		count += search->steps[i].rate == rate &&
+		    strcmp(search->steps[i].outcome, outcome) == 0;
+	return count;
+}
+
+static bool
+is_over(const struct search *search)
+{
+	return search->interrupted || search->cannot_succeed ||
+	    search->step_count == STEPS_MAX;
+}
+
+/* Runs steps until `agreeing` of at most RUNS_MAX say the same. 0, or an exit status
+ * that ends the search. */
+static int
+decide(struct search *search, double rate, unsigned agreeing, enum outcome *ret)
+{
+	for (;;) {
+		unsigned passed = count_steps(search, rate, "passed");
+		unsigned failed = count_steps(search, rate, "failed");
+		unsigned unknown = count_steps(search, rate, "unknown");
+		*ret = passed >= agreeing ? PASSED : FAILED;
+		if (passed >= agreeing || failed >= agreeing || is_over(search))
+			return 0;
+		*ret = passed > failed ? PASSED : failed > passed ? FAILED : UNKNOWN;
+		if (passed + failed + unknown >= RUNS_MAX)
+			return 0;
+		int status = step(search, rate);
+		if (status != 0)
+			return status;
+	}
+}
+
+/* The rate's steps decided it. */
+static void
+move_bounds(struct search *search, double rate, enum outcome outcome)
+{
+	if (outcome == PASSED)
+		search->good = rate;
+	else
+		search->bad = rate;
 }
 
 /* Below this rate a step has too few samples for the percentile. Poisson arrivals may
@@ -144,38 +255,216 @@ next_rate(const struct search *search)
 static bool
 is_found(const struct search *search)
 {
-	return search->interrupted || search->cannot_succeed ||
-	    search->good >= LAST_RATE ||
+	return is_over(search) || search->good >= LAST_RATE ||
 	    (search->bad > 0 && search->bad <= search->least * PRECISION) ||
 	    (search->good > 0 && search->bad > 0 &&
 		search->bad / search->good < PRECISION);
 }
 
+/* The nearest rate beyond `from` whose steps passed (upward: did not pass) more often
+ * than not; 0: none. */
+static double
+next_bound(const struct search *search, double from, bool upward)
+{
+	double found = 0;
+	for (size_t i = 0; i < search->step_count; i++) {
+		double rate = search->steps[i].rate;
+		bool passed = count_steps(search, rate, "passed") >
+		    count_steps(search, rate, "failed");
+		bool is_beyond = upward ? rate > from : rate < from;
+		bool is_nearer = found == 0 || (upward ? rate < found : rate > found);
+		if (is_beyond && is_nearer && passed != upward)
+			found = rate;
+	}
+	return found;
+}
+
+/* Repeats the runs at both bounds. A bound that the repetition overturns moves, and the
+ * search goes on. Sets *ret_done when both hold. */
 static int
-finish(struct search *search)
+confirm(struct search *search, bool *ret_done)
+{
+	enum outcome outcome;
+	*ret_done = true;
+	if (search->good > 0) {
+		int status = decide(search, search->good, 2, &outcome);
+		if (status == 0 && !search->has_best && !is_over(search))
+			status = step(search, search->good);
+		if (status != 0)
+			return status;
+		if (outcome != PASSED && !is_over(search)) {
+			search->bad = search->good;
+			search->good = next_bound(search, search->bad, false);
+			drop_best(search);
+			*ret_done = false;
+			return 0;
+		}
+	}
+	if (search->bad > 0 && !is_over(search)) {
+		int status = decide(search, search->bad, 2, &outcome);
+		if (status != 0)
+			return status;
+		if (outcome == PASSED && !is_over(search)) {
+			search->good = search->bad;
+			search->bad = next_bound(search, search->good, true);
+			*ret_done = false;
+		}
+	}
+	return 0;
+}
+
+/* Single steps lead to the bounds, which are then confirmed. */
+static int
+look(struct search *search)
+{
+	double rate = fmax(search->plan.rate_all, search->least);
+	bool done = false;
+	while (!done) {
+		while (!is_found(search)) {
+			enum outcome outcome;
+			int status = decide(search, rate, 1, &outcome);
+			if (status != 0)
+				return status;
+			if (is_over(search) && search->step_count < STEPS_MAX)
+				break;
+			move_bounds(search, rate, outcome);
+			rate = next_rate(search);
+		}
+		if (is_over(search))
+			return 0;
+		int status = confirm(search, &done);
+		if (status != 0)
+			return status;
+		if (!done)
+			rate = next_rate(search);
+	}
+	return 0;
+}
+
+/* Between which rates the limit lies. Where runs of one rate, or a higher and a lower
+ * one, contradict each other, it is no better known than that (true). *ret_high 0: no
+ * rate failed. */
+static bool
+find_range(const struct search *search, double *ret_low, double *ret_high)
+{
+	bool contradict = false;
+	*ret_low = search->good;
+	*ret_high = search->bad;
+	while (*ret_high > 0 && count_steps(search, *ret_high, "failed") == 0)
+		*ret_high = next_bound(search, *ret_high, true);
+	for (size_t i = 0; i < search->step_count; i++) {
+		const struct result_search_step *s = &search->steps[i];
+		bool failed = strcmp(s->outcome, "failed") == 0;
+		bool passed = strcmp(s->outcome, "passed") == 0 && *ret_high > 0;
+		if (failed && s->rate <= search->good) {
+			*ret_low = fmin(*ret_low, s->rate);
+			contradict = true;
+		}
+		if (passed && s->rate >= *ret_high) {
+			*ret_high = s->rate;
+			contradict = true;
+		}
+	}
+	return contradict;
+}
+
+static bool
+was_untrusted(const struct search *search, double rate)
+{
+	for (size_t i = 0; i < search->step_count; i++)
+		if (search->steps[i].rate == rate &&
+		    strcmp(search->steps[i].verdict,
+			result_verdict_names[RESULT_INVALID]) == 0)
+			return true;
+	return false;
+}
+
+static void
+print_found(const struct search *search)
+{
+	char rate[UNITS_TEXT_MAX], low[UNITS_TEXT_MAX], high[UNITS_TEXT_MAX];
+	double from, to;
+	bool contradict = find_range(search, &from, &to);
+	print(search, "%s: passed %s %s/s in %u of %u runs\n", search->threshold.text,
+	    search->interrupted ? "(interrupted) at" : "up to",
+	    units_show_count(result_whole(search->good), rate),
+	    count_steps(search, search->good, "passed"),
+	    count_steps(search, search->good, "passed") +
+		count_steps(search, search->good, "failed"));
+	if (to > 0)
+		print(search, "the limit lies between %s/s and %s/s%s\n",
+		    units_show_count(result_whole(from), low),
+		    units_show_count(result_whole(to), high),
+		    contradict ? ": runs in this range contradict each other" : "");
+	if (search->bad > 0 && count_steps(search, search->bad, "failed") == 0)
+		print(search, "unknown at %s/s: %s\n",
+		    units_show_count(result_whole(search->bad), rate),
+		    was_untrusted(search, search->bad)
+			? "this client could not measure; fix: more load processes (-w) or CPUs"
+			: "the steps are too short for the figure; fix: a longer --duration");
+}
+
+static void
+keep_steps(struct search *search)
+{
+	struct result *best = &search->best;
+	best->search_steps = xcalloc(search->step_count, sizeof(search->steps[0]));
+	memcpy(best->search_steps, search->steps,
+	    search->step_count * sizeof(search->steps[0]));
+	best->search_step_count = search->step_count;
+	search->step_count = 0;
+}
+
+static void
+free_steps(struct search *search)
+{
+	for (size_t i = 0; i < search->step_count; i++) {
+		free(search->steps[i].outcome);
+		free(search->steps[i].verdict);
+	}
+	search->step_count = 0;
+}
+
+/* No rate passed. */
+static int
+report_none(const struct search *search)
 {
 	char rate[UNITS_TEXT_MAX];
-	if (!search->has_best && search->interrupted) {
+	bool any_failed = false;
+	for (size_t i = 0; i < search->step_count; i++)
+		any_failed =
+		    any_failed || strcmp(search->steps[i].outcome, "failed") == 0;
+	units_show_count(result_whole(search->least), rate);
+	if (search->interrupted) {
 		print(search, "interrupted before a rate was found\n");
 		return EXIT_LOST;
 	}
-	if (!search->has_best) {
+	if (!any_failed) {
 		print(search,
-		    "%s: failed at every rate from %s/s up; use a longer --duration to test lower rates\n",
-		    search->threshold.text,
-		    units_show_count(result_whole(search->least), rate));
-		return EXIT_THRESHOLD;
+		    "%s: unknown at every rate from %s/s up: this client could not measure\n",
+		    search->threshold.text, rate);
+		return EXIT_UNTRUSTED;
 	}
+	print(search,
+	    "%s: failed at every rate from %s/s up; use a longer --duration to test lower rates\n",
+	    search->threshold.text, rate);
+	return EXIT_THRESHOLD;
+}
+
+static int
+finish(struct search *search)
+{
+	if (!search->has_best)
+		return report_none(search);
 	if (search->cannot_succeed)
 		print(search,
 		    "stopped: another rate cannot fix this; report of the last step:\n");
+	else if (search->good > 0)
+		print_found(search);
 	else
-		print(search, "%s: passed %s %s/s\n", search->threshold.text,
-		    search->interrupted ? "(interrupted) at" : "up to",
-		    units_show_count(result_whole(search->good), rate));
-	int status = outputs_report(&search->plan, &search->best);
-	result_finish(&search->best);
-	return status;
+		return report_none(search);
+	keep_steps(search);
+	return outputs_report(&search->plan, &search->best);
 }
 
 int
@@ -193,15 +482,10 @@ rate_search_run(const struct plan *plan)
 		return EX_USAGE;
 	}
 	search.least = least_rate(&search);
-	double rate = fmax(plan->rate_all, search.least);
-	for (int i = 0; i < STEPS_MAX && !is_found(&search); i++) {
-		int status = step(&search, rate);
-		if (status != 0) {
-			if (search.has_best)
-				result_finish(&search.best);
-			return status;
-		}
-		rate = next_rate(&search);
-	}
-	return finish(&search);
+	int status = look(&search);
+	if (status == 0)
+		status = finish(&search);
+	drop_best(&search);
+	free_steps(&search);
+	return status;
 }

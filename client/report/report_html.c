@@ -215,6 +215,30 @@ write_thresholds(const struct result *result, FILE *file)
 }
 
 static void
+write_search(const struct result *result, FILE *file)
+{
+	char rate[UNITS_TEXT_MAX], achieved[UNITS_TEXT_MAX];
+	if (result->search_step_count == 0)
+		return;
+	fputs(
+	    "<h2>Search</h2>\n<div class=\"scroll\"><table><tr><th>planned/s</th><th>achieved/s</th><th>outcome</th><th>trust</th></tr>\n",
+	    file);
+	for (size_t i = 0; i < result->search_step_count; i++) {
+		const struct result_search_step *step = &result->search_steps[i];
+		fprintf(file, "<tr><td>%s</td><td>%s</td><td>",
+		    units_show_count(result_whole(step->rate), rate),
+		    units_show_count(result_whole(step->achieved), achieved));
+		chart_text(file, step->outcome);
+		fputs("</td><td>", file);
+		chart_text(file, step->verdict);
+		fputs("</td></tr>\n", file);
+	}
+	fputs(
+	    "</table></div>\n<p class=\"dim\">A rate is decided when two of its runs agree.</p>\n",
+	    file);
+}
+
+static void
 write_ranks(const struct result *result, FILE *file)
 {
 	char text[UNITS_TEXT_MAX];
@@ -416,6 +440,7 @@ report_html(const struct result *result, FILE *file)
 	write_ledger(result, file);
 	write_cards(result, file);
 	write_thresholds(result, file);
+	write_search(result, file);
 	write_latencies(result, file);
 	report_charts_percentiles(result, file);
 	report_charts_seconds(result, file);

@@ -166,6 +166,14 @@ struct result_rank {
 	char *reasons; /* for the verdict, joined with "; " */
 };
 
+/* One run of --search. */
+struct result_search_step {
+	double rate, achieved; /* messages per second */
+	double value;          /* of the threshold's figure; NAN: infinite */
+	char *outcome;         /* passed, failed or unknown */
+	char *verdict;
+};
+
 /* The percentiles of each report, and their names in JSON. */
 #define RESULT_PERCENTILES 5
 extern const double result_percentiles[RESULT_PERCENTILES];
@@ -231,6 +239,8 @@ struct result {
 	size_t second_count;
 	struct result_rank *ranks; /* merged results only */
 	size_t rank_count;
+	struct result_search_step *search_steps; /* in order */
+	size_t search_step_count;
 	struct threshold_outcome *thresholds;
 	size_t threshold_count;
 	struct result_trust trust;

@@ -211,6 +211,16 @@ static const struct json_record_field process_fields[] = {
 	END,
 };
 
+#define STEP struct result_search_step
+static const struct json_record_field search_step_fields[] = {
+	JSON_RECORD(STEP, rate, JSON_RECORD_OWN),
+	JSON_RECORD(STEP, achieved, JSON_RECORD_OWN),
+	JSON_RECORD_OF(STEP, value, JSON_RECORD_OWN, JSON_RECORD_REAL_OR_NULL),
+	JSON_RECORD(STEP, outcome, JSON_RECORD_OWN),
+	JSON_RECORD(STEP, verdict, JSON_RECORD_OWN),
+	END,
+};
+
 #define DELAY struct result_client_delay
 const struct json_record_field result_client_delay_fields[] = {
 	JSON_RECORD(DELAY, latency, JSON_RECORD_OWN),
@@ -335,6 +345,8 @@ const struct result_list result_lists[] = {
 	    .is_appended = true),
 	LIST(mismatches, mismatch_count, .row = RESULT_MISMATCH, .is_appended = true),
 	LIST(thresholds, threshold_count, .row = RESULT_THRESHOLD),
+	LIST_AS("search", search_steps, search_step_count, .fields = search_step_fields,
+	    .is_optional = true),
 	LIST(processes, process_count, .fields = process_fields, .is_appended = true),
 	LIST(client_delays, client_delay_count, .fields = result_client_delay_fields,
 	    .is_optional = true),

@@ -93,6 +93,22 @@ compare(enum threshold_op op, double value, double limit)
 	return false;
 }
 
+/* A percentile is known if its interval is. Of values too much alike to know it, each
+ * must keep the limit. */
+static bool
+is_percentile_known(const struct threshold *threshold, const struct result *result)
+{
+	const struct histogram *latency = result->latency[threshold->histogram];
+	bool is_upper = threshold->op == THRESHOLD_LT || threshold->op == THRESHOLD_LE;
+	return result_percentile(result, threshold->histogram, threshold->percentile)
+		   .known ||
+	    (is_upper &&
+		percentile_interval_is_known(
+		    threshold->percentile, histogram_count(latency)) &&
+		compare(threshold->op, percentile_of_all(threshold, result, 100),
+		    threshold->limit));
+}
+
 struct threshold_outcome
 verdict_of_threshold(const struct threshold *threshold, const struct result *result)
 {
@@ -105,9 +121,7 @@ verdict_of_threshold(const struct threshold *threshold, const struct result *res
 		outcome.passed = outcome.known = false;
 	else if (isfinite(outcome.value) && threshold->figure == THRESHOLD_PERCENTILE &&
 	    percentile_interval_count_min(threshold->percentile) > 0)
-		outcome.known = result_percentile(
-		    result, threshold->histogram, threshold->percentile)
-				    .known;
+		outcome.known = is_percentile_known(threshold, result);
 	return outcome;
 }
 

@@ -25,6 +25,7 @@ These faults apply to all connections:
   refuse       nothing listens on the port
   full         the accept queue is full; a connect is never completed
   lag          each answer is delayed by --time seconds
+  serial       one answer after another, each takes --time seconds
   stall        the server pauses for --time seconds in every --period; prints "BEGIN END"
                (Unix time) for each interval without an answer, for whatever reason
 """
@@ -37,7 +38,8 @@ import time
 
 SHORTEST_PAUSE = 0.02  # seconds
 ON_ALL_CONNECTIONS = (
-    "none", "silent", "never-read", "close-all", "refuse", "full", "lag", "stall"
+    "none", "silent", "never-read", "close-all", "refuse", "full", "lag", "serial",
+    "stall"
 )
 
 
@@ -61,6 +63,7 @@ class Server:
         self.accepted = 0
         self.swapping = []  # (connection, answer) of each of the two
         self.answered_at = None
+        self.free_at = 0  # serial: when the answers so far are sent
 
     def answer_to(self, data):
         if self.options.reply == "upper":
@@ -124,6 +127,8 @@ class Connection(asyncio.Protocol):
             self.server.note_pause()
         if fault == "lag":
             self.fault_late(answer)
+        elif fault == "serial":
+            self.send_in_turn(answer)
         elif fault in ("none", "stall") or not self.is_fault_due():
             self.send(answer)
         else:
@@ -133,6 +138,11 @@ class Connection(asyncio.Protocol):
     def send(self, data):
         if not self.transport.is_closing():
             self.transport.write(data)
+
+    def send_in_turn(self, answer):
+        loop, server = asyncio.get_running_loop(), self.server
+        server.free_at = max(server.free_at, loop.time()) + server.options.time
+        loop.call_at(server.free_at, self.send, answer)
 
     def fault_alter(self, answer):
         middle = len(answer) // 2

@@ -332,7 +332,12 @@ alike_values_leave_a_threshold_undecided(void **state)
 	for (size_t i = 0; i < RESULT_PERCENTILES; i++)
 		result.precision[LATENCY_RESPONSE].percentiles[i] =
 		    (struct precision){ 20, 19 };
+	assert_false(check("p99<995us", &result).known);
+	/* Each of them keeps this limit, but for the two that were lost. */
 	assert_false(check("p99<1h", &result).known);
+	result.messages.lost[MESSAGE_LOSS_RESET] = 0;
+	assert_true(check("p99<1h", &result).known);
+	assert_false(check("p99>1us", &result).known);
 	/* The precision of response does not apply to connects. */
 	histogram_record_many(result.latency[LATENCY_CONNECT], 5000, 998);
 	assert_true(check("connect.p99<1h", &result).known);
