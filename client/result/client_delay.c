@@ -53,7 +53,8 @@ collect_latency(const struct counters_map *counters_map, int sample, struct resu
 	if (histogram_count(measured) == 0)
 		goto out;
 	for (size_t i = 0; i < RESULT_PERCENTILES; i++)
-		if (result_percentile(ret, latency, result_percentiles[i]).known)
+		if (percentile_interval_is_known(
+			result_percentiles[i], histogram_count(ret->latency[latency])))
 			add_row(ret, latency, result_percentile_names[i],
 			    histogram_percentile(measured, result_percentiles[i]),
 			    histogram_percentile(without, result_percentiles[i]));

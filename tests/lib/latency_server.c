@@ -13,8 +13,8 @@
  * earliest and the latest time at which it can have arrived in the socket, clock before
  * and after the send of the answer, in ns of CLOCK_REALTIME. Both times are the
  * kernel's time stamp, unless several messages waited: they share the last one's stamp,
- * and the earliest time is that at which the socket was last seen empty. A message has
- * MESSAGE bytes. SEED in the environment: of the law.
+ * and the earliest time is the last one at which the socket was seen empty. A message
+ * has MESSAGE bytes. SEED in the environment: of the law.
  */
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
@@ -39,6 +39,7 @@
 #define NS_PER_S UINT64_C(1000000000)
 #define NS_PER_MS 1e6
 #define CONNECTIONS_MAX 4096
+#define EVENTS_MAX 64
 #define NEVER UINT64_MAX
 
 struct answer {
@@ -71,6 +72,7 @@ static enum { FIXED, EXPONENTIAL, BIMODAL } law;
 static double outage_from, outage_length;
 static uint32_t outage_nth = 1;
 static uint64_t first_ns;
+static uint64_t waited_ns[2]; /* return of this epoll_wait, and of the one before it */
 static volatile sig_atomic_t stopped;
 
 static void
@@ -229,12 +231,13 @@ receive(uint32_t index)
 		int left = 0;
 		ioctl(connection->fd, FIONREAD, &left);
 		is_alone = is_alone && left == 0;
-		uint64_t arrived_ns = stamp_of(&message);
-		take_message(index,
-		    is_alone || connection->empty_ns > arrived_ns
-			? arrived_ns
-			: connection->empty_ns,
-		    arrived_ns);
+		uint64_t arrived_ns = stamp_of(&message), earliest_ns;
+		/* Data that had been there would have been read after that wait. */
+		earliest_ns = connection->empty_ns > waited_ns[1] ? connection->empty_ns
+								  : waited_ns[1];
+		if (is_alone || earliest_ns > arrived_ns)
+			earliest_ns = arrived_ns;
+		take_message(index, earliest_ns, arrived_ns);
 	}
 }
 
@@ -288,7 +291,7 @@ open_listener(void)
 static void
 wait_events(int listener, int epoll)
 {
-	struct epoll_event events[64];
+	struct epoll_event events[EVENTS_MAX];
 	struct timespec timeout = { 1, 0 };
 	uint64_t now = now_ns();
 	if (heap_count > 0 && heap[0].due_ns < now + NS_PER_S) {
@@ -296,7 +299,11 @@ wait_events(int listener, int epoll)
 		timeout.tv_nsec =
 		    heap[0].due_ns > now ? (long)(heap[0].due_ns - now) : 0;
 	}
-	int n = epoll_pwait2(epoll, events, 64, &timeout, NULL);
+	int n = epoll_pwait2(epoll, events, EVENTS_MAX, &timeout, NULL);
+	if (n < EVENTS_MAX) {
+		waited_ns[1] = waited_ns[0];
+		waited_ns[0] = now_ns();
+	}
 	for (int i = 0; i < n; i++) {
 		if (events[i].data.u32 == UINT32_MAX)
 			accept_one(listener, epoll);
