@@ -173,16 +173,6 @@ managed_yodeld()
 	YODELD_PID=$(sed -n 's/^started //p' yodeld.out)
 }
 
-# Replaces YODELD by a script that starts it without capabilities, even as root.
-without_capabilities()
-{
-	[ "$(id -u)" = 0 ] || return 0
-	printf '%s\n' '#!/bin/sh' \
-		"exec setpriv --bounding-set=-all --inh-caps=-all $YODELD \"\$@\"" >unprivileged
-	chmod +x unprivileged
-	YODELD=$PWD/unprivileged
-}
-
 is_notified() # REGEX of a whole datagram
 {
 	grep -qxE -- "$1" yodeld.out

@@ -7,12 +7,20 @@ load lib/supervision
 
 CTL=$BUILD/yodelctl
 
+# As a packaged service: what needs a privilege would lose connections there.
+setup()
+{
+	cd "$BATS_TEST_TMPDIR" || return 1
+	without_capabilities
+}
+
 # write_addresses ADDRESS [ADMIN] - a configuration with this listener and admin.address.
+# BALANCE is that of the listener.
 write_addresses()
 {
-	printf '{ "listeners": [ { "address": "%s" } ], "workers": 2,
+	printf '{ "listeners": [ { "address": "%s", "balance": "%s" } ], "workers": 2,
 		"admin": { "socket": "%s/admin_socket", "address": "%s" } }\n' \
-		"$1" "$PWD" "${2-}" >yodeld.json.new
+		"$1" "${BALANCE-hash}" "$PWD" "${2-}" >yodeld.json.new
 	mv yodeld.json.new yodeld.json
 }
 
@@ -236,4 +244,24 @@ overlap_is_refused()
 		ctl --no-wait reload
 	done
 	end_load churn
+}
+
+@test "changes of the address and of the number of workers lose no connection" {
+	PORT=$(free_port)
+	write_addresses "127.0.0.1:$PORT"
+	start_yodeld -c yodeld.json
+	start_load churn -c 16 --messages-per-connection 1 "127.0.0.1:$PORT"
+	for BALANCE in hash cpu; do
+		ctl scale 5
+		write_addresses "*:$PORT"
+		ctl reload
+		ctl scale 1
+		write_addresses "127.0.0.1:$PORT"
+		ctl reload
+		ctl scale 4
+		ctl scale 1
+	done
+	end_load churn
+	wait_until has_sockets 1
+	! logged 'does not listen'
 }

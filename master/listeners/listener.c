@@ -195,13 +195,19 @@ listener_listen(struct listener *listener, const struct listener_config *config)
 {
 	if (listener->overlap == LISTEN_NO_OVERLAP)
 		return;
-	/* In the order in which they are in the group. */
+	/* In the order in which they are in the group. listener_revive() tries again
+	 * for one that fails, and appends it. */
+	uint32_t count = 0;
 	for (uint32_t i = 0; i < listener->reuseport_count; i++) {
-		uint32_t slot = listener->reuseport_slots[i];
+		uint16_t slot = listener->reuseport_slots[i];
 		if (listen_start(listener->fds[slot], (int)config->backlog) < 0)
-			log_warn("[listen_failed listener] cannot listen on %s",
-			    listener->name);
+			log_warn("[listen_failed listener socket] "
+				 "%s: socket %u does not listen",
+			    listener->name, slot);
+		else
+			listener->reuseport_slots[count++] = slot;
 	}
+	listener->reuseport_count = count;
 	/* Else it has joined the group of the former ones. */
 	listener->is_order_unknown =
 	    listener->overlap == LISTEN_SAME && !listen_can_retire();

@@ -8,6 +8,7 @@
 #include <linux/filter.h>
 
 #include "lib/log.h"
+#include "net/listen.h"
 
 /* Instructions: a number modulo the count; a jump and a return for each index. */
 enum { HEAD = 2, PER_INDEX = 2 };
@@ -90,17 +91,31 @@ detach_or_spread(int fd, const uint32_t *indexes, uint32_t count)
 	return rc < 0 && errno == ENOPROTOOPT ? attach(fd, indexes, count, false) : rc;
 }
 
+/* A socket of the group, or -1 while none listens. A program that is attached to a
+ * socket before listen(2) makes it a group of its own, which the kernel does not let
+ * listen beside another own group of an overlapping address (EADDRINUSE). */
+static int
+find_member(const struct listener *listener)
+{
+	for (uint32_t i = 0; i < listener->reuseport_count; i++) {
+		int fd = listener->fds[listener->reuseport_slots[i]];
+		if (listen_is_active(fd))
+			return fd;
+	}
+	return -1;
+}
+
 void
 reuseport_select(struct listener *listener, const bool *takes_new, bool by_cpu)
 {
 	static const bool all[LEDGER_SLOTS] = { [0 ... LEDGER_SLOTS - 1] = true };
 	uint32_t indexes[LEDGER_SLOTS];
-	if (listener->reuseport_count == 0 || listener->is_order_unknown)
+	int fd = find_member(listener);
+	if (fd < 0 || listener->is_order_unknown)
 		return;
 	uint32_t count = list_selected(listener, takes_new, indexes);
 	if (count == 0)
 		count = list_selected(listener, all, indexes);
-	int fd = listener->fds[listener->reuseport_slots[0]];
 	int rc = 0;
 	bool needs_program = count != listener->reuseport_count || by_cpu;
 	if (needs_program)
@@ -118,12 +133,11 @@ void
 reuseport_freeze(struct listener *listener)
 {
 	uint32_t indexes[LEDGER_SLOTS];
-	if (listener->reuseport_count == 0 || listener->is_order_unknown ||
-	    listener->has_program)
+	int fd = find_member(listener);
+	if (fd < 0 || listener->is_order_unknown || listener->has_program)
 		return;
 	for (uint32_t i = 0; i < listener->reuseport_count; i++)
 		indexes[i] = i;
-	int fd = listener->fds[listener->reuseport_slots[0]];
 	if (attach(fd, indexes, listener->reuseport_count, false) < 0)
 		log_warn("[reuseport_selection_failed listener] "
 			 "%s: cannot direct new connections: any slot may get them",

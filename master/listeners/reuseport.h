@@ -21,8 +21,8 @@
 #include "master/listeners/listener.h"
 
 /* Directs new connections to the slots with takes_new[slot], or to all if no slot has
- * it: by CPU, or by hash. Does nothing if the order of the group is unknown: then the
- * other slots block new connections (listener_block_new_slot). */
+ * it: by CPU, or by hash. Does nothing if the order of the group is unknown, or while
+ * none of its sockets listens. */
 void reuseport_select(struct listener *listener, const bool *takes_new, bool by_cpu);
 
 /* To be called before sockets are added: they get no connections until

@@ -3,6 +3,16 @@
 # supervision.bash - for tests that change a yodeld under load: runs the load that must lose
 # nothing, waits for states. Load it after helpers.
 
+# Replaces YODELD by a script that starts it without capabilities, even as root.
+without_capabilities()
+{
+	[ "$(id -u)" = 0 ] || return 0
+	printf '%s\n' '#!/bin/sh' \
+		"exec setpriv --bounding-set=-all --inh-caps=-all $YODELD \"\$@\"" >unprivileged
+	chmod +x unprivileged
+	YODELD=$PWD/unprivileged
+}
+
 # start_load NAME ARG... - runs yodel with these arguments until end_load.
 start_load()
 {
