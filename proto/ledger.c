@@ -376,6 +376,19 @@ drop_surplus_closed(struct ledger_totals *totals, uint64_t opened)
 	}
 }
 
+/* Fewer accepted connections than it has given away are falsified: those that it gave
+ * away were open. */
+static void
+raise_accepted(struct ledger_totals *totals)
+{
+	uint64_t *counters = totals->counters;
+	uint64_t moved_out = counters[LEDGER_CONNECTIONS_MOVED_OUT];
+	uint64_t had = counters[LEDGER_CONNECTIONS_MOVED_IN] +
+	    counters[LEDGER_CONNECTIONS_ACCEPTED];
+	if (had < moved_out)
+		counters[LEDGER_CONNECTIONS_ACCEPTED] += moved_out - had;
+}
+
 static void
 add_to_retired(struct ledger_block *retired, const struct ledger_totals *totals)
 {
@@ -450,6 +463,7 @@ ledger_retire(struct ledger *ledger, uint32_t entry, uint32_t slot, uint64_t mov
 	totals.counters[LEDGER_CONNECTIONS_MOVED_OUT] = moved_out;
 	totals.counters[LEDGER_ACCEPTS_CUT_SHORT] +=
 	    load(&worker_ledger->own.accepting) != 0;
+	raise_accepted(&totals);
 	uint64_t opened =
 	    totals.counters[LEDGER_CONNECTIONS_ACCEPTED] + moved_in - moved_out;
 	drop_surplus_closed(&totals, opened);

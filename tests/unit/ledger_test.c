@@ -93,6 +93,24 @@ test_transferred_connections_are_not_lost(void **state)
 	close_ledger(&f);
 }
 
+/* Other workers have received more connections than this one admits to have had. */
+static void
+test_falsified_accepts_hide_no_connection(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	open_ledger(&f);
+	struct worker_ledger *from = claim_blocks(&f, 0), *to = claim_blocks(&f, 1);
+	ledger_count(&to->by_listener[0], LEDGER_CONNECTIONS_ACCEPTED, 4);
+	ledger_count(&to->by_listener[0], LEDGER_CONNECTIONS_MOVED_IN, 3);
+	ledger_count(&from->by_listener[0], LEDGER_CONNECTIONS_ACCEPTED, 1);
+	ledger_count_closed(&from->by_listener[0], CLOSE_PEER_CLOSED);
+	release_blocks(&f, from, 0, 3);
+	assert_sum(&f, 7, 7, 0);
+	close_ledger(&f);
+}
+
 static void
 test_a_connection_in_transfer_is_open(void **state)
 {
@@ -265,6 +283,7 @@ main(void)
 		cmocka_unit_test(
 		    test_counts_open_connections_of_a_crashed_worker_as_worker_lost),
 		cmocka_unit_test(test_transferred_connections_are_not_lost),
+		cmocka_unit_test(test_falsified_accepts_hide_no_connection),
 		cmocka_unit_test(test_a_connection_in_transfer_is_open),
 		cmocka_unit_test(
 		    test_each_worker_claims_its_own_blocks_until_none_is_free),
