@@ -68,15 +68,38 @@ histogram_create(const struct histogram_config *config)
 	return memory == NULL ? NULL : histogram_init_zeroed(memory, config);
 }
 
+/* The counts that may not be zero: first <= index < end. */
+struct range {
+	int32_t first, end;
+};
+
+static uint64_t
+load(const uint64_t *word)
+{
+	return __atomic_load_n(word, __ATOMIC_RELAXED);
+}
+
+/* From min to max only: other pages may never have been touched. */
+static struct range
+used_range(const struct histogram *histogram)
+{
+	uint64_t min = load(&histogram->min), max = load(&histogram->max);
+	if (min > max)
+		return (struct range){ 0, 0 };
+	return (struct range){ histogram_index(histogram, min),
+		histogram_index(histogram, max) + 1 };
+}
+
 void
 histogram_reset(struct histogram *histogram)
 {
+	struct range used = used_range(histogram);
+	memset(&histogram->counts[used.first], 0,
+	    (size_t)(used.end - used.first) * sizeof(histogram->counts[0]));
 	histogram->dropped = 0;
 	histogram->total = 0;
 	histogram->max = 0;
 	histogram->min = UINT64_MAX;
-	memset(histogram->counts, 0,
-	    (size_t)histogram->counts_length * sizeof(histogram->counts[0]));
 }
 
 bool
@@ -87,12 +110,6 @@ histogram_same_config(const struct histogram *a, const struct histogram *b)
 	    a->config.significant_digits == b->config.significant_digits;
 }
 
-static uint64_t
-load(const uint64_t *word)
-{
-	return __atomic_load_n(word, __ATOMIC_RELAXED);
-}
-
 int
 histogram_add(struct histogram *to, const struct histogram *from)
 {
@@ -101,9 +118,8 @@ histogram_add(struct histogram *to, const struct histogram *from)
 		errno = EINVAL;
 		return -1;
 	}
-	/* From min to max only: other pages may never have been touched. */
-	int32_t last = min > max ? -1 : histogram_index(from, max);
-	for (int32_t i = last < 0 ? 0 : histogram_index(from, min); i <= last; i++) {
+	struct range used = used_range(from);
+	for (int32_t i = used.first; i < used.end; i++) {
 		uint64_t count = load(&from->counts[i]);
 		if (count == 0)
 			continue;
@@ -125,13 +141,15 @@ histogram_subtract(
     struct histogram *into, const struct histogram *now, const struct histogram *before)
 {
 	int32_t first = -1, last = -1;
+	struct range used;
 	if (!histogram_same_config(into, now) || !histogram_same_config(into, before)) {
 		errno = EINVAL;
 		return -1;
 	}
-	into->total = 0;
+	histogram_reset(into);
+	used = used_range(now);
 	into->dropped = load(&now->dropped) - load(&before->dropped);
-	for (int32_t i = 0; i < now->counts_length; i++) {
+	for (int32_t i = used.first; i < used.end; i++) {
 		uint64_t count = load(&now->counts[i]) - load(&before->counts[i]);
 		into->counts[i] = count;
 		into->total += count;
