@@ -9,8 +9,6 @@
 #define NEAR_BYTES 4096 /* shifts for which a window is evidence enough */
 #define CHUNK_BYTES 65536
 #define RANGE_FACTOR 16 /* expected bytes searched for each received one */
-#define SPARE_START (UINT64_C(64) << 20)
-#define SPARE_PER_BYTE 16
 #define EVIDENCE_MAX 128
 #define EVIDENCE_TEXT 16 /* texts repeat: evidence of another kind is needed */
 #define TAIL_MAX 65536
@@ -22,7 +20,7 @@ resync_init(struct resync *resync)
 {
 	*resync = (struct resync){
 		.chunk = xmalloc(CHUNK_BYTES + EVIDENCE_MAX),
-		.spare_bytes = SPARE_START,
+		.spare_bytes = RESYNC_SPARE_BYTES,
 	};
 }
 

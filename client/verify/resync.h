@@ -19,6 +19,9 @@
 #define RESYNC_FIRST 16   /* bytes of the first prefix */
 #define RESYNC_TAIL_MIN 4 /* bytes of evidence at the end of the stream */
 
+/* Expected bytes that the searches of a process may go farther than usual, in all. */
+#define RESYNC_SPARE_BYTES (UINT64_C(64) << 20)
+
 /* Memory and work of the searches of a process. */
 struct resync {
 	uint32_t *slots; /* hash table of windows: position + 1; heap, owned */

@@ -230,7 +230,7 @@ reports_an_incomplete_search(void **state)
 static void
 every_one_of_many_damages_is_counted_alone(void **state)
 {
-	enum { MANY = 3000, SIZE = 64 };
+	enum { MANY = 6000, SIZE = 64 };
 	uint8_t *data = malloc(MANY * SIZE);
 	struct fixture fixture;
 
@@ -252,6 +252,9 @@ every_one_of_many_damages_is_counted_alone(void **state)
 	assert_int_equal(fixture.right, MANY / 2);
 	assert_int_equal(fixture.wrong, MANY / 2 - 1);
 	assert_int_equal(fixture.unanswered, 1);
+	/* The work is bounded for each received byte. */
+	assert_true(fixture.verify.resync.work_bytes <=
+	    RESYNC_SPARE_BYTES + 256 * (uint64_t)length);
 	tear_down(&fixture);
 	free(data);
 }
