@@ -83,7 +83,6 @@ struct plan {
 	uint64_t size_max;
 	const char *size_text; /* --size, as given */
 	bool escapes;
-	bool same_messages; /* all connections send the same; set with the sequence */
 	uint64_t seed;
 
 	/* expected answers */

@@ -45,12 +45,14 @@ message_text(const struct plan *plan)
 	return xasprintf("%u messages, \"%s\" first", plan->texts.count, shown);
 }
 
-/* Says what such messages cannot show. */
+/* Says what the default messages cannot show. */
 static char *
 plan_message_text(const struct plan *plan)
 {
 	char *text = message_text(plan);
-	if (!plan->same_messages || plan->connections < 2)
+	bool is_default =
+	    !plan->payload && plan->file == NULL && plan->texts.count == 0;
+	if (!is_default || plan->connections < 2)
 		return text;
 	char *all = xasprintf(
 	    "%s, the same on all connections (answers to another connection are not noticed; see --size)",

@@ -125,7 +125,6 @@ run_with_sequence(struct run_context *run_context, struct result *ret)
 	if (status != 0)
 		return fail_with(status, error);
 	plan_complete(&run_context->plan, run_context->sequence.count);
-	run_context->plan.same_messages = !run_context->sequence.varies;
 	status = check_machine(run_context);
 	if (status == 0) {
 		expectation_open(&run_context->plan, &run_context->sequence,
