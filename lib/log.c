@@ -216,6 +216,21 @@ log_console_fd(void)
 	return state.has_console ? state.console.fd : STDERR_FILENO;
 }
 
+bool
+log_is_syslog(void)
+{
+	return state.is_separate && state.is_syslog;
+}
+
+void
+log_relay_line(const char *line, size_t length)
+{
+	int saved = errno;
+	if (log_is_syslog() && sink_write_line(&state.sink, line, length) < 0)
+		state.unwritten++;
+	errno = saved;
+}
+
 void
 log_set_fd(int fd)
 {

@@ -14,6 +14,8 @@
 #define LIB_LOG_H
 
 #include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
@@ -57,6 +59,10 @@ void log_detect_journal(void);
  * stderr is written. A worker keeps both. */
 int log_fd(void);
 int log_console_fd(void);
+/* True if the log is syslog. */
+bool log_is_syslog(void);
+/* Writes a line that another process has formatted to syslog; to another log nothing. */
+void log_relay_line(const char *line, size_t length);
 /* Logs to `fd`, which another process got from log_fd(), and takes ownership of it: for
  * a process that cannot open files. */
 void log_set_fd(int fd);

@@ -189,8 +189,11 @@ prepare(struct master *master)
 static int
 start_events(struct master *master)
 {
-	if (signals_start(master) == 0 && supervisor_start(master) == 0)
+	if (signals_start(master) == 0 && supervisor_start(master) == 0 &&
+	    log_relay_start(&master->log_relay, master->base) == 0) {
+		master->workers.log_relay_fd = master->log_relay.write_fd;
 		return 0;
+	}
 	log_error("[start_failed] cannot start");
 	return -1;
 }
@@ -232,6 +235,7 @@ master_finish(struct master *master)
 		listener_destroy(listener);
 	}
 	ledger_destroy(master->workers.ledger);
+	log_relay_stop(&master->log_relay);
 	if (master->base != NULL)
 		event_base_free(master->base);
 	config_finish(&master->config.current);

@@ -16,6 +16,7 @@
 #include "master/changes/rebalance.h"
 #include "master/changes/scale.h"
 #include "master/changes/shutdown.h"
+#include "master/log_relay.h"
 #include "master/upgrade/upgrade.h"
 
 #define MASTER_SIGNALS 10
@@ -35,6 +36,7 @@ struct master {
 	struct service_manager manager;
 	struct pending_requests pending;
 	struct admin_listeners *admin;
+	struct log_relay log_relay;
 	uint64_t started_ns;
 	struct event tick_timer;
 	struct event signals[MASTER_SIGNALS];

@@ -40,28 +40,13 @@ remove_worker(struct master *master)
 	scale_workers(&master->scale, master->workers.slot_count - 1, false);
 }
 
-/* Workers cannot open files: they get the descriptor. */
-static void
-reopen_worker_logs(const struct master *master)
-{
-	const struct channel_message message = { .verb = CHANNEL_LOG_REOPEN };
-	int fd = log_fd();
-	for (struct process *p = master->workers.processes; p != NULL; p = p->next) {
-		if (p->state != PROCESS_EXITED && process_send_fd(p, &message, fd) < 0)
-			log_warn(
-			    "[log_pass_failed worker] "
-			    "worker %u: cannot pass the new log file: keeping the old one",
-			    p->slot);
-	}
-}
-
 static void
 reopen_log(struct master *master)
 {
 	if (log_reopen() < 0)
 		log_warn("[log_reopen_failed] "
 			 "cannot reopen the log file: keeping the old one");
-	reopen_worker_logs(master);
+	process_send_log(&master->workers);
 }
 
 static void

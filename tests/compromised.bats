@@ -191,3 +191,53 @@ print(next(w["connections_accepted"] for w in json.load(sys.stdin)["workers"] if
 	done
 	! grep -E 'hung|died' "$YODELD_LOG"
 }
+
+# Runs yodeld with a /dev in which /dev/log is the test's socket.
+start_with_syslog() # ATTACK
+{
+	mkdir dev
+	cat >syslog.py <<-'END'
+		import socket, sys
+		s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+		s.bind(sys.argv[1])
+		print("bound", flush=True)
+		while True:
+		    print(s.recv(4096), flush=True)
+	END
+	spawn syslog python3 syslog.py dev/log
+	spawn victim python3 syslog.py victim.sock
+	wait_until grep -q bound syslog.out
+	wait_until grep -q bound victim.out
+	cat >private_dev <<-'END'
+		#!/bin/sh -e
+		for name in null zero random urandom tty; do
+			touch dev/$name
+			mount --bind /dev/$name dev/$name
+		done
+		mount --bind dev /dev
+		exec "$@"
+	END
+	chmod +x private_dev
+	YODELD_RUN="unshare --mount --propagation private $PWD/private_dev" \
+		start_with "$1" '"reply": "upper"' --set log.syslog=true --set log.level=debug \
+		--set log.console_level=debug
+}
+
+@test "a worker that logs to syslog cannot send to another datagram socket" {
+	needs root
+	start_with_syslog datagram
+	wait_until grep -q 'worker 0: serving' syslog.out
+	attack
+	wait_until grep -q '^attack: ' "$YODELD_LOG"
+	# Lines of workers also arrive after a reload, an upgrade and a new log socket.
+	control reload
+	control upgrade
+	kill -USR1 "$YODELD_PID"
+	is_served
+	wait_until grep -q 'worker [01]: connection 127.0.0.1:.* closed' syslog.out
+	[ "$(<victim.out)" = bound ]
+	# The check can fail: this socket is reachable.
+	python3 -c 'import socket
+socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b"x", "victim.sock")'
+	wait_until grep -q "b'x'" victim.out
+}

@@ -181,9 +181,9 @@ static const int worker_calls[] = {
 	/* the same where time had 32 bits */
 	SCMP_SYS(clock_gettime64), SCMP_SYS(ppoll_time64), SCMP_SYS(pselect6_time64),
 	SCMP_SYS(timerfd_settime64), SCMP_SYS(futex_time64),
-	/* connections; sendto cannot reach other peers without a new socket */
-	SCMP_SYS(accept4), SCMP_SYS(recvfrom), SCMP_SYS(recv), SCMP_SYS(sendto),
-	SCMP_SYS(send), SCMP_SYS(shutdown), SCMP_SYS(close), SCMP_SYS(getsockname),
+	/* connections */
+	SCMP_SYS(accept4), SCMP_SYS(recvfrom), SCMP_SYS(recv), SCMP_SYS(send),
+	SCMP_SYS(shutdown), SCMP_SYS(close), SCMP_SYS(getsockname),
 	/* channel and transfers */
 	SCMP_SYS(sendmsg), SCMP_SYS(recvmsg), SCMP_SYS(memfd_create), SCMP_SYS(read),
 	SCMP_SYS(write), SCMP_SYS(pwritev2), SCMP_SYS(lseek), SCMP_SYS(_llseek),
@@ -216,9 +216,9 @@ static const int keeper_calls[] = { SCMP_SYS(ppoll), SCMP_SYS(poll),
 		2, SCMP_CMP_EQ, (number), 0                                            \
 	}
 
-/* Allowed on a condition: memory that is not executable and does not become writable
- * (lib/shared_memory.h), the spare descriptor, the reset of a refused connection, the
- * filter that blocks new connections. */
+/* Allowed on a condition: sends to the connected peer, memory that is not executable
+ * and does not become writable (lib/shared_memory.h), the spare descriptor, the reset
+ * of a refused connection, the filter that blocks new connections. */
 struct narrow_call {
 	int call;
 	struct scmp_arg_cmp conditions[2]; /* op 0: none */
@@ -228,6 +228,7 @@ static const struct narrow_call worker_narrow_calls[] = {
 	{ SCMP_SYS(mmap2), { { 2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0 } } },
 	{ SCMP_SYS(mprotect),
 	    { { 2, SCMP_CMP_MASKED_EQ, PROT_EXEC | PROT_WRITE, 0 } } },
+	{ SCMP_SYS(sendto), { { 4, SCMP_CMP_EQ, 0, 0 } } },
 	{ SCMP_SYS(fcntl), { { 1, SCMP_CMP_EQ, F_DUPFD_CLOEXEC, 0 } } },
 	{ SCMP_SYS(fcntl64), { { 1, SCMP_CMP_EQ, F_DUPFD_CLOEXEC, 0 } } },
 	{ SCMP_SYS(setsockopt), { OPTION(SOL_SOCKET, SO_LINGER) } },

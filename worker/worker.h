@@ -41,8 +41,9 @@ struct worker_args {
 	int channel_fd; /* to the master (proto/channel.h); owned */
 	const struct worker_socket *sockets; /* at least one for each listener */
 	size_t socket_count;
-	struct ledger *ledger;               /* of all workers */
-	uint32_t ledger_entry;               /* of this worker */
+	int log_fd;            /* for lines to syslog (log_relay.h); -1: none */
+	struct ledger *ledger; /* of all workers */
+	uint32_t ledger_entry; /* of this worker */
 	struct worker_ledger *worker_ledger; /* the same, writable: set in the child */
 	worker_keeper_fn run_keeper;         /* used if config->survive_crashes */
 };

@@ -227,6 +227,9 @@ takeover_resume(struct master *master)
 	disarm_rollback();
 	apply_state(master);
 	takeover_unblock_signals();
+	/* The pipe of the previous program has no reader any more. */
+	if (log_is_syslog())
+		process_send_log(&master->workers);
 	/* Before any exit is handled: that closes the sockets that no worker serves. */
 	fill_slots(master);
 	process_reap_unknown(&master->workers);

@@ -218,6 +218,7 @@ fork_worker(struct process *process, const struct config *config, int channel_fd
 		.channel_fd = channel_fd,
 		.sockets = sockets,
 		.socket_count = list_sockets(table, config, process->slot, sockets),
+		.log_fd = log_is_syslog() ? table->log_relay_fd : -1,
 		.ledger = table->ledger,
 		.ledger_entry = process->ledger_entry,
 		.run_keeper = keeper_run,
@@ -317,6 +318,20 @@ process_has_queued(const struct worker_table *table)
 	while (p != NULL && p->queue.count == 0)
 		p = p->next;
 	return p != NULL;
+}
+
+void
+process_send_log(struct worker_table *table)
+{
+	const struct channel_message message = { .verb = CHANNEL_LOG_REOPEN };
+	int fd = log_is_syslog() ? table->log_relay_fd : log_fd();
+	for (struct process *p = table->processes; p != NULL; p = p->next) {
+		if (p->state != PROCESS_EXITED && process_send_fd(p, &message, fd) < 0)
+			log_warn(
+			    "[log_pass_failed worker] "
+			    "worker %u: cannot pass the new log file: keeping the old one",
+			    p->slot);
+	}
 }
 
 void

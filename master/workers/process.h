@@ -32,6 +32,9 @@ void process_send_queued(const struct worker_table *table);
 /* True while messages are queued: another program would not know of them. */
 bool process_has_queued(const struct worker_table *table);
 
+/* Passes the log to all workers, which cannot open files. */
+void process_send_log(struct worker_table *table);
+
 /* Waits for every child that has exited. */
 void process_reap(struct worker_table *table);
 /* Handles the exit of inherited processes that waitpid(2) cannot report. */

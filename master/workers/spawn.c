@@ -118,6 +118,8 @@ spawn_worker(const struct worker_args *args)
 	if (pid == 0) {
 		struct worker_args own = *args;
 		enter_ledger(&own);
+		if (args->log_fd >= 0)
+			log_set_fd(args->log_fd);
 		keep_own_descriptors(args);
 		renumber(&own);
 		set_own_signals();

@@ -172,6 +172,7 @@ struct worker_table {
 	struct listener_set *listeners;
 	enum master_phase phase;
 	struct ledger *ledger;
+	int log_relay_fd; /* for the lines of workers to syslog */
 	uint32_t generation;
 	uint32_t slot_count;
 	struct slot slots[LEDGER_SLOTS];

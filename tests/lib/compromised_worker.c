@@ -8,6 +8,7 @@
  *   write     tries to write to each page that is not its own, and prints how many it
  *             could write to (security.seccomp must be off)
  *   shutdown  shuts down its listening sockets
+ *   datagram  sends to the socket victim.sock in its directory by each descriptor
  *   sockets   makes its connections block in all calls and at close(2) (likewise)
  *
  * The first worker removes the file: its successors are honest. Linked with
@@ -16,6 +17,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/un.h>
 
 #include <fcntl.h>
 #include <setjmp.h>
@@ -105,6 +107,25 @@ shut_down_listening_sockets(void)
 }
 
 static void
+send_datagrams(void)
+{
+	struct sockaddr_un name = { .sun_family = AF_UNIX, .sun_path = "victim.sock" };
+	struct iovec part = { .iov_base = attack, .iov_len = 1 };
+	const struct msghdr header = { .msg_name = &name,
+		.msg_namelen = sizeof(name),
+		.msg_iov = &part,
+		.msg_iovlen = 1 };
+	for (int fd = 3; fd < 256; fd++) {
+		int type = 0;
+		socklen_t length = sizeof(type);
+		if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 &&
+		    type == SOCK_DGRAM)
+			(void)!sendmsg(fd, &header, MSG_NOSIGNAL | MSG_DONTWAIT);
+	}
+	fprintf(stderr, "attack: sent datagrams\n");
+}
+
+static void
 on_timer(int number)
 {
 	(void)number;
@@ -118,6 +139,8 @@ on_timer(int number)
 		shut_down_listening_sockets();
 	else if (strcmp(attack, "sockets") == 0)
 		make_sockets_block();
+	else if (strcmp(attack, "datagram") == 0 && is_attacking == 1)
+		send_datagrams();
 	else if (is_attacking == 1 && strcmp(attack, "write") == 0)
 		write_everywhere();
 	is_attacking = 2;

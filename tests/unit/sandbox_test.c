@@ -152,6 +152,15 @@ make_memory_executable(void)
 	return mprotect(page, 4096, PROT_READ | PROT_EXEC) == 0;
 }
 
+/* Of syslog a worker has a pipe alone (master/log_relay.h). */
+static bool
+send_to_an_address(void)
+{
+	const struct sockaddr name = { .sa_family = AF_UNIX };
+
+	return sendto(old_socket, "x", 1, MSG_NOSIGNAL, &name, sizeof(name)) >= 0;
+}
+
 static bool
 make_memory_writable(void)
 {
@@ -207,6 +216,7 @@ test_forbidden_system_calls_kill_the_worker(void **state)
 	assert_true(is_killed(map_code));
 	assert_true(is_killed(make_memory_executable));
 	assert_true(is_killed(make_memory_writable));
+	assert_true(is_killed(send_to_an_address));
 	assert_true(is_killed(change_descriptor_flags));
 	assert_true(is_killed(change_other_socket_options));
 	assert_true(is_killed(change_option_of_another_level));
