@@ -53,7 +53,7 @@ ask_held()
 # Sockets of established connections of a process.
 connections_of() # PID
 {
-	ss -Htnp state established "sport = :$PORT" | grep -c "pid=$1,"
+	ss -Htnp state established "sport = :$PORT" | grep -c "pid=$1," || : # none
 }
 
 is_served()
