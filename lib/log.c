@@ -223,18 +223,14 @@ log_is_syslog(void)
 }
 
 void
-log_relay_line(const char *line, size_t length)
-{
-	int saved = errno;
-	if (log_is_syslog() && sink_write_line(&state.sink, line, length) < 0)
-		state.unwritten++;
-	errno = saved;
-}
-
-void
 log_set_fd(int fd)
 {
-	replace_sink(fd, state.path, state.is_syslog);
+	int number = state.is_separate ? state.sink.fd : -1;
+	close_sink();
+	int same = number >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, number) : -1;
+	if (same >= 0)
+		close(fd);
+	replace_sink(same >= 0 ? same : fd, state.path, state.is_syslog);
 }
 
 /* Both write a line with its newline into line[size] and return its length, without a
@@ -344,6 +340,16 @@ report_failure(int error)
 }
 
 static void
+count_outcome(bool is_written)
+{
+	bool is_first = !is_written && !state.is_failing;
+	state.is_failing = !is_written;
+	state.unwritten += !is_written;
+	if (is_first && state.is_separate)
+		report_failure(errno);
+}
+
+static void
 write_line(enum log_level level, const char *members, const char *message)
 {
 	attach_console();
@@ -352,15 +358,33 @@ write_line(enum log_level level, const char *members, const char *message)
 	if (is_for_console && put_line(&state.console, level, members, message) < 0)
 		errno = 0; /* there is no other place to report it */
 	struct sink *sink = state.is_separate ? &state.sink : &state.console;
-	if (put_line(sink, level, members, message) == 0) {
-		state.is_failing = false;
-		return;
-	}
-	state.unwritten++;
-	bool is_first = !state.is_failing;
-	state.is_failing = true;
-	if (is_first && state.is_separate)
-		report_failure(errno);
+	count_outcome(put_line(sink, level, members, message) == 0);
+}
+
+/* Starts with a priority that format_prefix() writes. */
+static bool
+has_own_priority(const char *line)
+{
+	unsigned priority;
+	int end = 0;
+	return sscanf(line, "<%2u>%n", &priority, &end) == 1 && end == 4 &&
+	    priority >= (SYSLOG_DAEMON | 3) && priority <= (SYSLOG_DAEMON | 7);
+}
+
+bool
+log_relay_line(char *line)
+{
+	size_t length = strcspn(line, "\n");
+	if (!log_is_syslog() || line[length] != '\n' || line[length + 1] != '\0' ||
+	    !has_own_priority(line))
+		return false;
+	line[length] = '\0';
+	printable_sanitize(line);
+	line[length] = '\n';
+	int saved = errno;
+	count_outcome(sink_write_line(&state.sink, line, length + 1) == 0);
+	errno = saved;
+	return true;
 }
 
 /* Before the first line that can be written again. */

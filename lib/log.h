@@ -61,10 +61,12 @@ int log_fd(void);
 int log_console_fd(void);
 /* True if the log is syslog. */
 bool log_is_syslog(void);
-/* Writes a line that another process has formatted to syslog; to another log nothing. */
-void log_relay_line(const char *line, size_t length);
+/* Writes to syslog what an untrusted process has formatted for it. False if that is not
+ * one line with a priority of this log. Changes the line. */
+bool log_relay_line(char *line);
 /* Logs to `fd`, which another process got from log_fd(), and takes ownership of it: for
- * a process that cannot open files. */
+ * a process that cannot open files. The log keeps its number, because a keeper uses the
+ * same table of descriptors. */
 void log_set_fd(int fd);
 
 /* Reports how many lines could not be written, and how many were suppressed

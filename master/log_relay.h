@@ -4,7 +4,9 @@
  * socket of the host, which no sandbox can prevent (sendmsg(2) with an address).
  *
  * One packet of the pipe is one line. A line that finds the pipe full is lost, and
- * counted by its worker, as with any other log.
+ * counted by its worker, as with any other log. Lines are untrusted: what is not one
+ * line of this log's priorities is dropped, control characters are replaced. The pipe
+ * belongs to one program: after an upgrade the workers get a new one.
  */
 #ifndef MASTER_LOG_RELAY_H
 #define MASTER_LOG_RELAY_H

@@ -241,3 +241,21 @@ start_with_syslog() # ATTACK
 socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b"x", "victim.sock")'
 	wait_until grep -q "b'x'" victim.out
 }
+
+@test "a worker that floods syslog with forged lines neither stops the master nor gets them there" {
+	needs root
+	start_with_syslog log
+	wait_until grep -q 'worker 0: serving' syslog.out
+	attack
+	wait_until grep -q 'malformed line to the log: dropped' syslog.out
+	wait_until grep -qF '<30>red ?[31m' syslog.out
+	is_served
+	control scale 3
+	control upgrade
+	control reload
+	is_served
+	# Honest workers are heard again.
+	wait_until grep -q 'generation 3' syslog.out
+	! grep -E '<0>|forged|second|\\x1b|\\xff|\\x00' syslog.out
+	! grep -E 'hung|died' "$YODELD_LOG"
+}

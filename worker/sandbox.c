@@ -241,6 +241,8 @@ static const struct narrow_call worker_narrow_calls[] = {
 	{ SCMP_SYS(ioctl), { { 1, SCMP_CMP_EQ, SIOCOUTQ, 0 } } },
 };
 static const struct narrow_call keeper_narrow_calls[] = {
+	{ SCMP_SYS(fcntl), { { 1, SCMP_CMP_EQ, F_DUPFD_CLOEXEC, 0 } } },
+	{ SCMP_SYS(fcntl64), { { 1, SCMP_CMP_EQ, F_DUPFD_CLOEXEC, 0 } } },
 	{ SCMP_SYS(mmap), { { 2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0 } } },
 	{ SCMP_SYS(mmap2), { { 2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0 } } },
 	{ SCMP_SYS(mprotect),

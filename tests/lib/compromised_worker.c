@@ -9,6 +9,7 @@
  *             could write to (security.seccomp must be off)
  *   shutdown  shuts down its listening sockets
  *   datagram  sends to the socket victim.sock in its directory by each descriptor
+ *   log       floods its log with forged and malformed lines
  *   sockets   makes its connections block in all calls and at close(2) (likewise)
  *
  * The first worker removes the file: its successors are honest. Linked with
@@ -27,6 +28,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/log.h"
 #include "worker/worker.h"
 
 int __real_worker_run(const struct worker_args *args);
@@ -126,6 +128,26 @@ send_datagrams(void)
 }
 
 static void
+flood_log(void)
+{
+	static const char forged[] = "<0>kernel: forged\n";
+	static const char two_lines[] = "<30>forged\n<30>second\n";
+	static const char colours[] = "<30>red \033[31m\n";
+	static char garbage[65536];
+	int fd = log_fd();
+	memset(garbage, 0xff, sizeof(garbage));
+	for (int i = 0; i < 300; i++) {
+		(void)!write(fd, forged, sizeof(forged) - 1);
+		(void)!write(fd, two_lines, sizeof(two_lines) - 1);
+		(void)!write(fd, colours, sizeof(colours) - 1);
+		(void)!write(fd, colours, sizeof(colours));
+		(void)!write(fd, garbage, sizeof(garbage));
+		(void)!write(fd, "\n", 1);
+		(void)!write(fd, "", 1);
+	}
+}
+
+static void
 on_timer(int number)
 {
 	(void)number;
@@ -139,6 +161,8 @@ on_timer(int number)
 		shut_down_listening_sockets();
 	else if (strcmp(attack, "sockets") == 0)
 		make_sockets_block();
+	else if (strcmp(attack, "log") == 0)
+		flood_log();
 	else if (strcmp(attack, "datagram") == 0 && is_attacking == 1)
 		send_datagrams();
 	else if (is_attacking == 1 && strcmp(attack, "write") == 0)
