@@ -380,6 +380,18 @@ on_open_timer(struct load_context *ctx, struct conn *conn)
 		conn_state_set_timer(ctx, conn);
 }
 
+/* Bytes that belong to damaged answers still arrive: their number says which answers are
+ * wrong. */
+static bool
+is_still_answered(const struct load_context *ctx, const struct conn *conn)
+{
+	uint64_t now_ns = ctx->times.received_ns;
+	return conn->in_flight > 0 &&
+	    conn->received_ns + PLAN_CLOSE_TIMEOUT_NS > now_ns &&
+	    conn->state_since_ns + ctx->plan->timeout_ns > now_ns &&
+	    (!ctx->is_stopped || ctx->times.drain_ns != UINT64_MAX);
+}
+
 void
 conn_on_timer(struct load_context *ctx, struct conn *conn)
 {
@@ -394,7 +406,10 @@ conn_on_timer(struct load_context *ctx, struct conn *conn)
 		on_open_timer(ctx, conn);
 		break;
 	case CONN_CLOSING:
-		conn_close(ctx, conn, CONN_CLOSE_NO_FIN);
+		if (is_still_answered(ctx, conn))
+			conn_state_set_timer(ctx, conn);
+		else
+			conn_close(ctx, conn, CONN_CLOSE_NO_FIN);
 		break;
 	case CONN_DONE:
 		break;

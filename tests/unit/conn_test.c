@@ -330,6 +330,37 @@ waits_a_second_for_the_fin_after_a_late_answer(void **state)
 	assert_closed(fixture, CLOSE_END_FIN);
 }
 
+/* Which answers are damaged is not known before the rest of the stream is there. */
+static void
+waits_for_the_fin_while_damaged_answers_arrive(void **state)
+{
+	struct conn_fixture *fixture = *state;
+	struct load_context *g = &fixture->ctx;
+
+	fixture->plan.messages = 1;
+	fixture->plan.timeout_ns = 10 * NS_PER_S;
+	connect_both(fixture);
+	send_messages(fixture, 1);
+	peer_reads(fixture, strlen(MESSAGE));
+	assert_int_equal(send(fixture->peer, "#####", 5, 0), 5);
+	while (fixture->conn.state == CONN_OPEN)
+		run_once(fixture);
+	assert_int_equal(fixture->conn.state, CONN_CLOSING);
+	assert_int_equal(fixture->conn.in_flight, 1);
+	/* Our FIN is older than the last byte. */
+	fixture->conn.state_since_ns -= 3 * NS_PER_S;
+	g->times.received_ns = fixture->conn.received_ns;
+	conn_on_timer(g, &fixture->conn);
+	assert_int_equal(fixture->conn.state, CONN_CLOSING);
+	assert_true(timer_wheel_deadline(&g->timer_wheel, 0) >=
+	    fixture->conn.received_ns + PLAN_CLOSE_TIMEOUT_NS);
+	/* The timeout bounds it. */
+	fixture->conn.state_since_ns -= 7 * NS_PER_S;
+	conn_on_timer(g, &fixture->conn);
+	assert_closed(fixture, CLOSE_END_TIMEOUT);
+	assert_true(counters_get(&g->counters->messages.wrong) == 1);
+}
+
 static void
 adds_losses_by_cause_with_silence_and_age(void **state)
 {
@@ -390,6 +421,7 @@ main(void)
 		RUN(counts_a_reset_that_follows_our_fin),
 		RUN(counts_a_fin_that_does_not_come_within_a_second),
 		RUN(waits_a_second_for_the_fin_after_a_late_answer),
+		RUN(waits_for_the_fin_while_damaged_answers_arrive),
 		RUN(adds_losses_by_cause_with_silence_and_age),
 		RUN(clears_the_timer_of_a_connection_that_waits_to_connect),
 		RUN(lockstep_continues_beyond_round_2_to_the_32),
