@@ -167,9 +167,9 @@ start_reconciled_load()
 		rm -f faulty_server.out
 		start_faulty_server close --connection 0 --message 1
 		# shellcheck disable=SC2086 # words are meant
-		run_yodel -c 2 -n 5 --size 64 $load "127.0.0.1:$FAULTY_SERVER_PORT"
+		run_yodel -c 2 -n 50 --size 64 $load "127.0.0.1:$FAULTY_SERVER_PORT"
 		[ "$status" = 1 ]
-		result_matches 'c["lost"] == 1 and c["reconnects"] == 1 and m["sent"] == 10 and lost >= 1'
+		result_matches 'c["lost"] == 1 and c["reconnects"] == 1 and m["sent"] == 100 and lost >= 1'
 		end_spawned
 	done
 	rm -f faulty_server.out
