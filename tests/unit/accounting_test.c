@@ -1,4 +1,5 @@
 #include "lib/clock.h"
+#include "net/receive_time.h"
 #include "client/load/accounting.h"
 #include "tests/lib/conn_fixture.h"
 
@@ -90,6 +91,31 @@ a_message_that_waits_for_a_connection_is_blocked(void **state)
 	assert_true(histogram_max(histogram_of(fixture, LATENCY_SEND_LAG)) < 70 * MS);
 }
 
+/* The kernel switches its time stamps on a while after the first socket asked for them
+ * (net_enable_timestamp defers the work): until then arrivals are not noted. */
+static void
+wait_for_time_stamps(struct conn_fixture *fixture)
+{
+	uint64_t end_ns = clock_now_ns() + 30 * SECOND, waited_ns;
+	char byte;
+	int pair[2];
+
+	pair[0] = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(
+	    connect(pair[0], (void *)&fixture->plan.targets[0].addresses[0].storage,
+		fixture->plan.targets[0].addresses[0].length),
+	    0);
+	pair[1] = accept(fixture->listener, NULL, NULL);
+	assert_int_equal(receive_time_enable(pair[1]), 0);
+	do {
+		assert_int_equal(send(pair[0], "x", 1, 0), 1);
+		assert_int_equal(receive_time_recv(pair[1], &byte, 1, &waited_ns), 1);
+	} while (waited_ns == RECEIVE_TIME_UNKNOWN && clock_now_ns() < end_ns);
+	assert_true(waited_ns != RECEIVE_TIME_UNKNOWN);
+	close(pair[0]);
+	close(pair[1]);
+}
+
 /* Response = blocked + send_lag + service, for each message. */
 static void
 own_delay_is_what_the_response_contains_of_this_client(void **state)
@@ -99,6 +125,7 @@ own_delay_is_what_the_response_contains_of_this_client(void **state)
 	struct histogram **pair = g->counters->samples[COUNTERS_SAMPLE_RESPONSE];
 
 	connect_both(fixture);
+	wait_for_time_stamps(fixture);
 	send_late(fixture, 40 * MS);
 	peer_reads(fixture, strlen(MESSAGE));
 	peer_answers(fixture, 1);
@@ -125,6 +152,7 @@ an_own_delay_is_passed_on_to_the_messages_that_wait(void **state)
 
 	fixture->plan.pipeline = 1;
 	connect_both(fixture);
+	wait_for_time_stamps(fixture);
 	send_late(fixture, 0);
 	assert_true(conn_state_schedule(g, &fixture->conn, g->times.now_ns));
 	peer_reads(fixture, strlen(MESSAGE));
@@ -150,6 +178,7 @@ a_connection_is_silent_while_it_waits_for_an_answer(void **state)
 	struct load_context *g = &fixture->ctx;
 
 	connect_both(fixture);
+	wait_for_time_stamps(fixture);
 	usleep(60000); /* nothing is in flight */
 	send_late(fixture, 0);
 	peer_reads(fixture, strlen(MESSAGE));
