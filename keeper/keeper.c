@@ -12,6 +12,7 @@
 
 #include "lib/clock.h"
 #include "lib/log.h"
+#include "lib/system/process_title.h"
 #include "proto/channel.h"
 #include "proto/transfer.h"
 #include "keeper/keeper_send.h"
@@ -21,7 +22,7 @@
 /* How long a sender may take to tell whether it got the answer of the dead worker. */
 #define ANSWER_MS 2000
 
-static volatile sig_atomic_t is_asked_to_recover, is_asked_to_exit;
+static volatile sig_atomic_t is_asked_to_recover, is_asked_to_exit, lacks_memory;
 
 static void
 on_signal(int number, siginfo_t *info, void *context)
@@ -30,10 +31,12 @@ on_signal(int number, siginfo_t *info, void *context)
 	/* Otherwise two processes would own the connections of a worker that lives. */
 	if (info->si_pid != getppid())
 		return;
-	if (number == KEEPER_SIGNAL_RECOVER)
+	if (number == KEEPER_SIGNAL_RECOVER) {
+		lacks_memory = info->si_value.sival_int != 0;
 		is_asked_to_recover = 1;
-	else
+	} else {
 		is_asked_to_exit = 1;
+	}
 }
 
 /* The two signals, which the worker has blocked, arrive while it waits, and only then.
@@ -95,26 +98,26 @@ is_batch_received(int fd, uint32_t batch)
 
 /* Ends the transfers of the dead worker: of each batch exactly one side keeps the
  * connections. */
-static struct kept_transfers
+static struct kept_circumstances
 end_transfers(const struct crash_record *record)
 {
-	struct kept_transfers transfers = { .is_sent = false };
+	struct kept_circumstances how = { .is_sent = false };
 	int sending_fd = record->sending.fd_plus_one - 1;
 	if (sending_fd >= 0) {
 		bool is_recorded = record->sending.batch != 0 &&
 		    record->sending.accepted == record->sending.batch;
 		bool is_found = keeper_send_withdraw(sending_fd, record->sending.batch);
-		transfers.is_sent = is_recorded || is_found;
+		how.is_sent = is_recorded || is_found;
 		close(sending_fd);
 	}
 	if (record->answering.fd_plus_one > 0)
-		transfers.is_received = is_batch_received(
+		how.is_received = is_batch_received(
 		    record->answering.fd_plus_one - 1, record->answering.batch);
 	for (int i = 0; i < CRASH_RECORD_RECEIVERS; i++) {
 		if (record->receiver_fds_plus_one[i] > 0)
 			close(record->receiver_fds_plus_one[i] - 1);
 	}
-	return transfers;
+	return how;
 }
 
 static void
@@ -208,8 +211,9 @@ recover(const struct worker_args *args, const struct crash_region *region,
 	/* Their accept queues are the next worker's. */
 	for (size_t i = 0; i < args->socket_count; i++)
 		close(args->sockets[i].fd);
-	struct kept_transfers transfers = end_transfers(region->record);
-	if (kept_start(&kept, args, region, &transfers) < 0) {
+	struct kept_circumstances how = end_transfers(region->record);
+	how.lacks_memory = lacks_memory != 0;
+	if (kept_start(&kept, args, region, &how) < 0) {
 		log_error("[recovery_failed] cannot recover the connections");
 		_exit(EX_OSERR);
 	}
@@ -240,9 +244,11 @@ void
 keeper_run(const struct worker_args *args, const struct crash_region *region)
 {
 	struct kept_names names;
-	char role[32];
+	char role[32], title[48];
 	snprintf(role, sizeof(role), "keeper %u", args->slot);
+	snprintf(title, sizeof(title), "yodeld: %s", role);
 	log_set_name("yodeld", role);
+	process_title_set(title);
 	catch_signals();
 	read_names(args, &names);
 	if (names.names == NULL || crash_region_protect(region) < 0 ||

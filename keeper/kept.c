@@ -8,6 +8,7 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/resources.h"
+#include "lib/shared_memory.h"
 #include "proto/channel.h"
 #include "worker/admission.h"
 #include "worker/connection.h"
@@ -105,8 +106,33 @@ count_lost(const struct kept *kept, uint32_t socket, enum close_reason reason)
 	ledger_count_closed(block_of(kept, socket), reason);
 }
 
+/* The worker was killed for lack of memory, which its buffers still take: those of a
+ * connection with that many bytes are returned to the kernel. */
+#define LARGE_BYTES (1024 * 1024)
+
+static bool
+is_large(const struct recovered_connection *recovered)
+{
+	return (uint64_t)recovered->record.input_bytes +
+	    recovered->record.output_bytes >
+	    LARGE_BYTES;
+}
+
+static void
+return_memory(const struct crash_region *region, const struct recovery_piece *piece)
+{
+	const size_t page = shared_memory_round(1);
+	size_t first = shared_memory_round((size_t)(piece->data - region->base));
+	size_t end =
+	    ((size_t)(piece->data - region->base) + piece->length) / page * page;
+	const struct shared_memory_range range = { first, end - first };
+	if (piece->length > LARGE_BYTES / 2 && end > first &&
+	    shared_memory_clear(region->fd, &range) < 0)
+		log_warn("[memory_return_failed] cannot return memory");
+}
+
 static int
-keep_one(struct kept *kept, const struct connection *connection)
+keep_one(struct kept *kept, const struct connection *connection, bool lacks_memory)
 {
 	struct recovered_connection recovered;
 	enum recovery_status status =
@@ -118,13 +144,19 @@ keep_one(struct kept *kept, const struct connection *connection)
 	    claim_fd(kept, recovered.fd);
 	if (is_usable && recovered.was_processed)
 		correct_counters(kept, &recovered);
-	if (is_usable && status == RECOVERY_OK)
+	bool is_dropped = status == RECOVERY_OK && lacks_memory && is_large(&recovered);
+	if (is_dropped) {
+		return_memory(kept->recovery.region, &recovered.input[0]);
+		return_memory(kept->recovery.region, &recovered.output);
+	} else if (is_usable && status == RECOVERY_OK)
 		return add(kept,
 		    &(struct kept_connection){ .connection = connection,
 			.fd = recovered.fd,
 			.socket = recovered.socket });
 	count_lost(kept, recovered.socket,
-	    status == RECOVERY_CRASHED_TWICE ? CLOSE_CRASHED_TWICE : CLOSE_WORKER_LOST);
+	    status == RECOVERY_CRASHED_TWICE ? CLOSE_CRASHED_TWICE
+		: is_dropped                 ? CLOSE_NO_MEMORY
+					     : CLOSE_WORKER_LOST);
 	if (is_usable)
 		close_socket(recovered.fd);
 	return 0;
@@ -146,7 +178,7 @@ byte(const bool *flag)
 }
 
 static int
-keep_all(struct kept *kept, const struct kept_transfers *transfers)
+keep_all(struct kept *kept, const struct kept_circumstances *how)
 {
 	const struct crash_record *record = kept->recovery.region->record;
 	struct recovery_cursor cursor = { 0 };
@@ -154,15 +186,13 @@ keep_all(struct kept *kept, const struct kept_transfers *transfers)
 	while ((connection = recovery_next(&kept->recovery, &cursor)) != NULL) {
 		bool is_closing = record->closing.fd_plus_one != 0 &&
 		    record->closing.connection == connection;
-		bool is_owned =
-		    byte(&connection->is_recorded) != 0 || transfers->is_received;
-		bool has_left =
-		    byte(&connection->is_in_flight) != 0 && transfers->is_sent;
+		bool is_owned = byte(&connection->is_recorded) != 0 || how->is_received;
+		bool has_left = byte(&connection->is_in_flight) != 0 && how->is_sent;
 		if (is_closing || (!is_owned && record->opening.socket_plus_one != 0))
 			continue;
 		if (!is_owned || has_left)
 			close_if_connection(kept, connection);
-		else if (keep_one(kept, connection) < 0)
+		else if (keep_one(kept, connection, how->lacks_memory) < 0)
 			return -1;
 	}
 	return 0;
@@ -244,7 +274,7 @@ set_gauges(const struct kept *kept)
 
 int
 kept_start(struct kept *kept, const struct worker_args *args,
-    const struct crash_region *region, const struct kept_transfers *transfers)
+    const struct crash_region *region, const struct kept_circumstances *how)
 {
 	uint64_t longest = 0;
 	for (size_t i = 0; i < args->config->listener_count; i++) {
@@ -261,7 +291,7 @@ kept_start(struct kept *kept, const struct worker_args *args,
 		    .read_position = socket_info_read_position },
 		.fd_end = (int)resources_descriptor_limit() };
 	kept->fd_bits = calloc((size_t)kept->fd_end / 8 + 1, 1);
-	if (kept->fd_bits == NULL || keep_all(kept, transfers) < 0 ||
+	if (kept->fd_bits == NULL || keep_all(kept, how) < 0 ||
 	    finish_opening(kept) < 0)
 		return -1;
 	finish_closing(kept);

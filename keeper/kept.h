@@ -37,14 +37,17 @@ struct kept {
 	int fd_end;
 };
 
-/* Reads the record of the dead worker; completes what it was doing. `is_sent`: the
- * batch that it was sending has been accepted; `is_received`: so has the one that it
- * was receiving. 0, or -1 with ENOMEM. */
-struct kept_transfers {
-	bool is_sent, is_received;
+/* How the worker died. */
+struct kept_circumstances {
+	bool is_sent;      /* the batch that it was sending has been accepted */
+	bool is_received;  /* so has the one that it was receiving */
+	bool lacks_memory; /* the OOM killer has ended it */
 };
+
+/* Reads the record of the dead worker and completes what it was doing. 0, or -1 with
+ * ENOMEM. */
 int kept_start(struct kept *kept, const struct worker_args *args,
-    const struct crash_region *region, const struct kept_transfers *transfers)
+    const struct crash_region *region, const struct kept_circumstances *how)
     __attribute__((warn_unused_result));
 
 /* The record of a connection as it is sent to another worker. */

@@ -125,6 +125,8 @@ complete(const struct recovery *recovery, const struct connection_state *state,
 		return false;
 	ret->received = now.received - state->received;
 	ret->sent = now.sent - state->sent;
+	ret->record.received = now.received;
+	ret->record.sent = now.sent;
 	if (state->phase == CONNECTION_SERVING)
 		ret->input[1] = (struct recovery_piece){ recovery->region->input,
 			(size_t)ret->received };
@@ -150,6 +152,8 @@ fill_record(const struct crash_record *record, const struct connection *connecti
 		.peer_port = connection->peer.port,
 		.deaths = state->deaths,
 		.skip = state->skip,
+		.received = state->received,
+		.sent = state->sent,
 		.is_interrupted = state->deaths > 0 || state->skip > 0,
 	};
 	memcpy(ret->peer, connection->peer.bytes, sizeof(ret->peer));

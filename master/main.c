@@ -10,6 +10,7 @@
 #include "lib/log.h"
 #include "lib/options.h"
 #include "lib/resources.h"
+#include "lib/system/process_title.h"
 #include "conf/config.h"
 #include "conf/working_directory.h"
 #include "master/master_run.h"
@@ -135,6 +136,7 @@ main(int argc, char **argv)
 	struct options options;
 	resources_ignore_sigpipe();
 	resources_ignore_sigxfsz();
+	process_title_init(argc, argv);
 	takeover_arm_rollback(argv);
 	working_directory_find();
 	program_path_find();

@@ -23,9 +23,10 @@
  *    sender serves it.
  * 2. Once ACCEPTED has been sent, the receiver owns the batch, even if the sender dies.
  * 3. After ACCEPTED, end of file without COMMITTED counts as COMMITTED.
- * ACCEPTED carries the number of its batch, counted by both sides, because a keeper that
- * does not know whether its dead worker has sent it sends it again; the sender ignores
- * one of another batch. A sender that finds ACCEPTED after END sends COMMITTED too.
+ * ACCEPTED carries the number of its batch, counted by both sides, because a keeper
+ * that does not know whether its dead worker has sent it sends it again; the sender
+ * ignores one of another batch. A sender that finds ACCEPTED after END sends COMMITTED
+ * too.
  *
  * 4. A sender that must stop with a batch in flight (a deadline, an exit) sends END and
  *    then shuts its receiving side down: either ACCEPTED was sent before that, or it
@@ -91,9 +92,10 @@ struct transfer_record {
 	uint8_t reading_paused;
 	uint16_t peer_port;
 	uint8_t peer[16];
-	uint8_t deaths;  /* workers in a row that died while they processed it */
+	uint8_t deaths;         /* workers in a row that died while they processed it */
 	uint8_t is_interrupted; /* by the death of its worker: continue at once */
-	uint32_t skip;   /* bytes of the replies to the input that have been sent */
+	uint32_t skip; /* bytes of the replies to the input that have been sent */
+	uint64_t received, sent; /* bytes of the streams, since they began */
 };
 
 struct transfer_batch {

@@ -163,6 +163,27 @@ moves_while_killed()
 	[ "$(times_logged 'killed by SIGABRT')" = 4 ]
 }
 
+@test "the OOM killer costs no connection but the one whose input uses up the memory" {
+	needs root
+	needs kernel cgroup-limits
+	! has_sanitizer || skip "a sanitizer needs more memory"
+	# shellcheck disable=SC2030
+	export YODELD_RUN="$BATS_TEST_DIRNAME/lib/in_cgroup 100000000 2000"
+	YODELD=$BUILD/tests/worker_dies_of_input start_server '"workers": 1'
+	spawn quiet "$INDEPENDENT_CLIENT" hold "127.0.0.1:$PORT" 200
+	wait_until grep -q 'holding 200' quiet.out
+	local peer
+	exec {peer}<>"/dev/tcp/127.0.0.1/$LINE_PORT"
+	printf 'hunger\n' >&"$peer"
+	timeout 30 cat <&"$peer" || : # until it is closed, or reset
+	exec {peer}>&-
+	kill -USR1 "$(<quiet.pid)"
+	wait_until grep -q served quiet.out
+	grep -qx 'served 200 of 200, closed 0' quiet.out
+	totals 'closed["crashed_twice"] == 1 and closed["worker_lost"] == 0'
+	[ "$(times_logged 'died: signal 9 \(Killed\): out of memory')" = 2 ]
+}
+
 @test "a worker whose keeper is killed is replaced, and no connection notices" {
 	start_server '"workers": 2'
 	start_lasting_loads

@@ -338,9 +338,9 @@ acceptor_drain_queue_once(struct worker *worker, unsigned number)
 	}
 }
 
-/* The service manager keeps the listening sockets (master/listeners/socket_activation.c)
- * and starts the next master, to which new connections belong: the filter would stay on
- * its sockets. */
+/* The service manager keeps the listening sockets
+ * (master/listeners/socket_activation.c) and starts the next master, to which new
+ * connections belong: the filter would stay on its sockets. */
 static bool
 has_next_master(void)
 {

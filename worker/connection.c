@@ -261,6 +261,8 @@ connection_install(
 	connection->active_ms -= record->idle_ms;
 	connection->searched = record->searched;
 	connection->skip = record->skip;
+	connection->received = record->received;
+	connection->sent = record->sent;
 	connection->deaths = record->deaths;
 	connection->phase = record->phase;
 	connection->reason = record->reason;

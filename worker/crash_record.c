@@ -16,17 +16,21 @@
 #define BLOCK_BYTES_MIN ((uint64_t)1 << 24)
 
 static void *
-map(size_t size)
+map(size_t size, int *ret_fd)
 {
 	int fd = shared_memory_create("yodeld-connections", size);
 	if (fd < 0)
 		return NULL;
 	const struct shared_memory_range all = { 0, size };
 	void *base = shared_memory_map(fd, &all, SHARED_MEMORY_WRITE);
+	if (base != NULL) {
+		*ret_fd = fd;
+		return base;
+	}
 	int saved = errno;
 	close(fd);
 	errno = saved;
-	return base;
+	return NULL;
 }
 
 static void
@@ -49,15 +53,16 @@ crash_region_create(
 	    ? BLOCK_BYTES_MAX
 	    : connections * connection_bytes;
 	block_bytes = shared_memory_round(block_bytes + BLOCK_BYTES_MIN);
-	void *base = map(fixed_bytes + block_bytes);
+	int fd = -1;
+	void *base = map(fixed_bytes + block_bytes, &fd);
 	/* The address space may be limited (setrlimit(2), RLIMIT_AS). */
 	while (base == NULL && block_bytes > BLOCK_BYTES_MIN) {
 		block_bytes = shared_memory_round(block_bytes / 2);
-		base = map(fixed_bytes + block_bytes);
+		base = map(fixed_bytes + block_bytes, &fd);
 	}
 	if (base == NULL)
 		return -1;
-	*region = (struct crash_region){ .size = fixed_bytes + block_bytes };
+	*region = (struct crash_region){ .size = fixed_bytes + block_bytes, .fd = fd };
 	set_places(region, base, record_bytes);
 	region->slabs = region->input + WORKER_INPUT_BYTES;
 	region->slab_max = (uint32_t)slabs;
@@ -74,7 +79,8 @@ crash_region_create_private(struct crash_region *region)
 	if (base == NULL)
 		return -1;
 	memset(base, 0, record_bytes);
-	*region = (struct crash_region){ .size = record_bytes + WORKER_INPUT_BYTES };
+	*region = (struct crash_region){ .size = record_bytes + WORKER_INPUT_BYTES,
+		.fd = -1 };
 	set_places(region, base, record_bytes);
 	return 0;
 }
@@ -86,7 +92,9 @@ crash_region_destroy(struct crash_region *region)
 		shared_memory_unmap(region->base, region->size);
 	else
 		free(region->base);
-	*region = (struct crash_region){ .base = NULL };
+	if (region->fd >= 0)
+		close(region->fd);
+	*region = (struct crash_region){ .fd = -1 };
 }
 
 int

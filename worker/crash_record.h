@@ -14,8 +14,8 @@
  *   crash_record_commit()   after they have been counted and queued: one store
  *
  * In between, bytes that were queued before are not overwritten: their blocks are freed
- * at the next begin (region_heap_settle). A reply is a function of its message: it is made
- * again, and the bytes of it that have been sent are skipped (connection->skip).
+ * at the next begin (region_heap_settle). A reply is a function of its message: it is
+ * made again, and the bytes of it that have been sent are skipped (connection->skip).
  *
  * The opening and closing of a connection, and the hand-over of a batch of a transfer,
  * have a member each, set before the first and cleared after the last of their steps.
@@ -90,6 +90,7 @@ struct crash_region {
 	size_t block_bytes;
 	uint8_t *base;
 	size_t size;
+	int fd; /* of the memory file; -1: private */
 };
 
 /* Shared with children, and with room for so many connections that each have so many

@@ -19,7 +19,6 @@
 #include <unistd.h>
 
 #include <linux/sockios.h>
-#include <netinet/tcp.h>
 
 #include "lib/capabilities.h"
 #include "lib/log.h"
@@ -207,7 +206,7 @@ static const int keeper_calls[] = { SCMP_SYS(ppoll), SCMP_SYS(poll),
 	SCMP_SYS(mremap), SCMP_SYS(madvise), SCMP_SYS(futex), SCMP_SYS(getrandom),
 	SCMP_SYS(getpid), SCMP_SYS(gettid), SCMP_SYS(writev), SCMP_SYS(rt_sigreturn),
 	SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigaction), SCMP_SYS(prlimit64),
-	SCMP_SYS(getppid), SCMP_SYS(exit), SCMP_SYS(exit_group) };
+	SCMP_SYS(getppid), SCMP_SYS(fallocate), SCMP_SYS(exit), SCMP_SYS(exit_group) };
 
 /* Level and number: the same number is another option of another level. */
 #define OPTION(level, number)                                                          \
@@ -235,10 +234,6 @@ static const struct narrow_call worker_narrow_calls[] = {
 	{ SCMP_SYS(getsockopt), { OPTION(SOL_SOCKET, SO_TYPE) } },
 	{ SCMP_SYS(getsockopt), { OPTION(SOL_SOCKET, SO_ACCEPTCONN) } },
 	{ SCMP_SYS(setsockopt), { OPTION(SOL_SOCKET, SO_ATTACH_FILTER) } },
-	/* socket_info_read_position(), of a connection that is received */
-	{ SCMP_SYS(getsockopt), { OPTION(IPPROTO_TCP, TCP_INFO) } },
-	{ SCMP_SYS(ioctl), { { 1, SCMP_CMP_EQ, SIOCINQ, 0 } } },
-	{ SCMP_SYS(ioctl), { { 1, SCMP_CMP_EQ, SIOCOUTQ, 0 } } },
 };
 static const struct narrow_call keeper_narrow_calls[] = {
 	{ SCMP_SYS(fcntl), { { 1, SCMP_CMP_EQ, F_DUPFD_CLOEXEC, 0 } } },

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "lib/log.h"
-#include "net/socket_info.h"
 #include "proto/channel.h"
 #include "proto/transfer.h"
 #include "worker/address_limits.h"
@@ -207,20 +206,6 @@ is_connection(int fd)
 	    socket_option(fd, SO_ACCEPTCONN) == 0;
 }
 
-/* Where the streams of a received connection are: from now on this worker counts. */
-static void
-read_position(struct connection *connection)
-{
-	const struct worker *worker = connection->listener->worker;
-	struct stream_position position = { 0 };
-	if (worker->region.slabs != NULL &&
-	    socket_info_read_position(connection_fd(connection), &position) < 0)
-		log_debug("[transfer_position_unknown] "
-			  "transfer: cannot read the position of a stream");
-	connection->received = position.received;
-	connection->sent = position.sent;
-}
-
 /* Makes a frozen connection of a record and its bytes; NULL on failure. */
 static struct connection *
 install_one(struct receiver *receiver, const struct transfer_record *record, int fd,
@@ -234,7 +219,6 @@ install_one(struct receiver *receiver, const struct transfer_record *record, int
 	if (connection == NULL)
 		return NULL;
 	add_arrival(receiver, connection);
-	read_position(connection);
 	if (transfer_state_read(connection, record, state_fd) < 0) {
 		connection_free(connection);
 		return NULL;

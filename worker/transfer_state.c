@@ -34,6 +34,8 @@ fill_record(struct transfer_record *record, const struct connection *connection)
 		.peer_port = connection->peer.port,
 		.deaths = connection->deaths,
 		.skip = connection->skip,
+		.received = connection->received,
+		.sent = connection->sent,
 	};
 	memcpy(record->peer, connection->peer.bytes, sizeof(record->peer));
 }

@@ -16,6 +16,7 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/resources.h"
+#include "lib/system/process_title.h"
 #include "proto/channel.h"
 #include "worker/acceptor.h"
 #include "worker/admission.h"
@@ -29,8 +30,6 @@
 #include "worker/worker_state.h"
 
 /* Size of a descriptor set in libevent's select back end. */
-/* The OOM killer ends a worker, which is replaced, rather than the master. */
-#define OOM_PREFERENCE 200
 #define SELECT_DESCRIPTORS 1024
 
 static struct event_base *
@@ -332,12 +331,21 @@ finish(struct worker *worker)
 	close(worker->channel_fd);
 }
 
+static void
+set_title(const struct worker_args *args)
+{
+	char title[32];
+	snprintf(title, sizeof(title), "yodeld: worker %u", args->slot);
+	process_title_set(title);
+}
+
 int
 worker_run(const struct worker_args *args)
 {
 	char role[32];
 	snprintf(role, sizeof(role), "worker %u", args->slot);
 	log_set_name("yodeld", role);
+	set_title(args);
 	if (args->config->cpu_affinity)
 		pin_to_cpu(args->slot);
 	/* After a change of the user /proc/self belongs to root. */
@@ -359,7 +367,7 @@ worker_run(const struct worker_args *args)
 	struct channel_message ready = { .verb = CHANNEL_READY };
 	int rc = start(&worker, args);
 	/* The keeper, a copy of this process, is to outlive it. */
-	resources_prefer_for_oom(oom_score_fd, OOM_PREFERENCE);
+	resources_prefer_for_oom(oom_score_fd, WORKER_OOM_PREFERENCE);
 	if (rc < 0 || sandbox_enter(args->config->security.seccomp) < 0 ||
 	    channel_send(args->channel_fd, &ready, -1) < 0) {
 		log_error("[start_failed] cannot start");

@@ -22,11 +22,16 @@ struct worker_socket {
 struct crash_region;
 struct worker_args;
 
-/* From the master to a keeper: its worker has died, has exited in order. Not signals
+/* From the master to a keeper: its worker has died (with the value 1 for lack of
+ * memory), has exited in order. Not signals
  * that a terminal, a service manager or an operator may send to all processes of
  * yodeld. */
 #define KEEPER_SIGNAL_RECOVER (SIGRTMIN + 0)
 #define KEEPER_SIGNAL_EXIT (SIGRTMIN + 1)
+
+/* The OOM killer ends a worker, which is replaced, rather than the master or a keeper
+ * (resources_prefer_for_oom). */
+#define WORKER_OOM_PREFERENCE 200
 
 /* Runs in the worker's keeper, a child of the master that shares the worker's table of
  * descriptors, and does not return. The keeper has all memory of the worker as it was

@@ -8,6 +8,9 @@
 
 #define PAGE_BYTES 4096
 #define CLASS_MIN 6 /* the exponent of the smallest block */
+/* The memory of a larger block is returned at once: it is copied when it grows, and the
+ * old one would double what is used. */
+#define KEPT_BYTES_MAX ((size_t)1 << 20)
 
 static unsigned
 class_of(size_t bytes)
@@ -106,8 +109,11 @@ void
 region_heap_settle_pending(struct region_heap *heap)
 {
 	for (size_t i = 0; i < heap->pending_count; i++) {
-		struct region_heap_class *to =
-		    &heap->classes[heap->pending[i].size_class];
+		unsigned size_class = heap->pending[i].size_class;
+		size_t size = (size_t)1 << size_class;
+		struct region_heap_class *to = &heap->classes[size_class];
+		if (size > KEPT_BYTES_MAX)
+			(void)madvise(heap->pending[i].block, size, MADV_REMOVE);
 		void *blocks = to->blocks;
 		int rc = grow(&blocks, &to->capacity, to->count, sizeof(*to->blocks));
 		to->blocks = blocks;

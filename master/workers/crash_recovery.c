@@ -10,11 +10,12 @@
 
 #include "lib/clock.h"
 #include "lib/log.h"
+#include "lib/resources.h"
 #include "lib/units.h"
-#include "worker/worker.h"
 #include "master/workers/process.h"
 #include "master/workers/slot.h"
 #include "master/workers/worker_drain.h"
+#include "worker/worker.h"
 
 /* True for a child of this process that belongs to no worker yet. */
 static bool
@@ -63,7 +64,8 @@ crash_recovery_start(struct process *process)
 	process->wants_receiver = true;
 	/* It closes its copies of the listening sockets at once. */
 	process->state = PROCESS_SOCKETS_CLOSED;
-	if (kill(process->pid, KEEPER_SIGNAL_RECOVER) < 0)
+	const union sigval value = { .sival_int = resources_oom_killed() };
+	if (sigqueue(process->pid, KEEPER_SIGNAL_RECOVER, value) < 0)
 		log_warn("[keeper_signal_failed worker keeper_pid] "
 			 "worker %u: cannot signal its keeper (pid %d)",
 		    process->slot, (int)process->pid);

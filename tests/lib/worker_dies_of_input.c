@@ -1,6 +1,7 @@
 /*
  * worker_dies_of_input - a yodeld whose workers abort when they answer a message that
- * begins with "poison". Linked with --wrap=reply_write.
+ * begins with "poison", and use up all memory for one that begins with "hunger". Linked
+ * with --wrap=reply_write.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -18,5 +19,10 @@ __wrap_reply_write(
 {
 	if (length >= 6 && memcmp(payload, "poison", 6) == 0)
 		abort();
+	while (length >= 6 && memcmp(payload, "hunger", 6) == 0) {
+		char *block = malloc(1 << 20);
+		if (block != NULL)
+			memset(block, 1, 1 << 20);
+	}
 	return __real_reply_write(reply, payload, length, out);
 }
