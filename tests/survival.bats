@@ -108,7 +108,7 @@ moves_while_killed()
 	needs root
 	start_server '"workers": 2'
 	start_load echo --no-reconnect -c 50 --size 1:3000 -R 2k "127.0.0.1:$PORT"
-	local cells=() role call when number cell
+	local cells=() role call when number
 	for when in before after; do
 		for number in 1 2 3; do cells+=("sender sendmsg $when $number"); done
 		for number in 1 3 4; do cells+=("sender recvmsg $when $number"); done
