@@ -61,18 +61,11 @@ workers_with() # THOUSANDTHS
 	jq -e '.trust.verdict == "invalid"' result.json
 }
 
-@test "the OOM killer prefers workers to the master and to their keepers" {
+@test "the OOM killer prefers workers to their keepers, and those to the master" {
 	start_yodeld -w 1 -l 127.0.0.1:0=echo
 	own=$(cat "/proc/$YODELD_PID/oom_score_adj")
-	raised=0
-	for pid in $(worker_pids); do
-		score=$(cat "/proc/$pid/oom_score_adj")
-		case $(cat "/proc/$pid/comm") in
-		*keeper) [ "$score" = "$own" ] ;;
-		*) [ "$score" = $((own + 200 > 1000 ? 1000 : own + 200)) ] && raised=1 ;;
-		esac
-	done
-	[ $raised = 1 ]
+	[ "$(cat "/proc/$(worker_pids)/oom_score_adj")" = $((own + 200 > 1000 ? 1000 : own + 200)) ]
+	[ "$(cat "/proc/$(keeper_pids)/oom_score_adj")" = $((own + 100 > 1000 ? 1000 : own + 100)) ]
 }
 
 @test "the OOM killer ends a worker, and the master replaces it" {

@@ -349,7 +349,8 @@ worker_run(const struct worker_args *args)
 	if (args->config->cpu_affinity)
 		pin_to_cpu(args->slot);
 	/* After a change of the user /proc/self belongs to root. */
-	int oom_score_fd = resources_open_oom_score();
+	int keeper_score_fd = resources_open_oom_score();
+	int own_score_fd = resources_open_oom_score();
 	if (args->slot == 0) /* one line for all workers */
 		sandbox_warn_about_user(args->config->user);
 	if (sandbox_drop_privileges(args->config->user, args->config->group) < 0)
@@ -365,9 +366,11 @@ worker_run(const struct worker_args *args)
 		.accept.spare_fd = -1,
 	};
 	struct channel_message ready = { .verb = CHANNEL_READY };
+	resources_prefer_for_oom(keeper_score_fd, WORKER_OOM_PREFERENCE / 2);
 	int rc = start(&worker, args);
-	/* The keeper, a copy of this process, is to outlive it. */
-	resources_prefer_for_oom(oom_score_fd, WORKER_OOM_PREFERENCE);
+	/* The keeper, which has only the first half, is to outlive this process. But it
+	 * goes before the master: it holds the memory of connections. */
+	resources_prefer_for_oom(own_score_fd, WORKER_OOM_PREFERENCE / 2);
 	if (rc < 0 || sandbox_enter(args->config->security.seccomp) < 0 ||
 	    channel_send(args->channel_fd, &ready, -1) < 0) {
 		log_error("[start_failed] cannot start");
