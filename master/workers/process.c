@@ -363,7 +363,6 @@ static void
 on_process_death(struct process *process, int status)
 {
 	const struct worker_table *table = process->table;
-	(void)receive_messages(process, INT_MAX);
 	control_queue_clear(&process->queue);
 	process->exit_state = process->state;
 	crash_recovery_prepare(process, status);
@@ -387,6 +386,9 @@ process_reap(struct worker_table *table)
 	int status;
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		struct process *process = find_process(table, pid);
+		/* Perhaps READY: it may have accepted connections since. */
+		if (process != NULL)
+			(void)receive_messages(process, INT_MAX);
 		if (process != NULL && crash_recovery_is_possible(process, status))
 			on_process_death(process, status);
 		else if (process != NULL)
