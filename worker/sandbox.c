@@ -206,7 +206,9 @@ static const int keeper_calls[] = { SCMP_SYS(ppoll), SCMP_SYS(poll),
 	SCMP_SYS(mremap), SCMP_SYS(madvise), SCMP_SYS(futex), SCMP_SYS(getrandom),
 	SCMP_SYS(getpid), SCMP_SYS(gettid), SCMP_SYS(writev), SCMP_SYS(rt_sigreturn),
 	SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigaction), SCMP_SYS(prlimit64),
-	SCMP_SYS(getppid), SCMP_SYS(fallocate), SCMP_SYS(exit), SCMP_SYS(exit_group) };
+	SCMP_SYS(getppid), SCMP_SYS(fallocate),
+	/* the log, if it is a socket */
+	SCMP_SYS(sendto), SCMP_SYS(send), SCMP_SYS(exit), SCMP_SYS(exit_group) };
 
 /* Level and number: the same number is another option of another level. */
 #define OPTION(level, number)                                                          \
