@@ -34,6 +34,14 @@ resources_ignore_sigxfsz(void)
 	signal(SIGXFSZ, SIG_IGN);
 }
 
+uint64_t
+resources_file_size_limit(void)
+{
+	struct rlimit limit = { .rlim_cur = RLIM_INFINITY };
+	getrlimit(RLIMIT_FSIZE, &limit);
+	return limit.rlim_cur == RLIM_INFINITY ? UINT64_MAX : limit.rlim_cur;
+}
+
 void
 resources_ignore_sigpipe(void)
 {

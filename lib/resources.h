@@ -15,6 +15,8 @@ void resources_reserve_streams(void);
 
 /* Ignores SIGXFSZ: a write beyond RLIMIT_FSIZE fails with EFBIG instead. */
 void resources_ignore_sigxfsz(void);
+/* RLIMIT_FSIZE in bytes, which counts for memory files too; UINT64_MAX: unlimited. */
+uint64_t resources_file_size_limit(void);
 /* Ignores SIGPIPE: a write that no process reads fails with EPIPE instead. */
 void resources_ignore_sigpipe(void);
 

@@ -144,9 +144,27 @@ open_log(const struct config *config)
 	return -1;
 }
 
+/* Shared memory counts as a file. A reload runs each worker twice for a while. */
+static int
+check_file_size_limit(const struct config *config)
+{
+	uint64_t limit = resources_file_size_limit();
+	size_t needed = ledger_size(2 * config->workers);
+	if (limit >= needed)
+		return 0;
+	log_errorx(
+	    "[file_size_limit_low limit needed] the file size limit is %llu "
+	    "bytes, but the shared memory of %u workers needs %zu; fix: a larger "
+	    "LimitFSIZE= (systemd) or ulimit -f",
+	    (unsigned long long)limit, config->workers, needed);
+	return -1;
+}
+
 static int
 begin(struct master *master)
 {
+	if (check_file_size_limit(&master->config.current) < 0)
+		return -1;
 	master->started_ns = clock_now_ns();
 	master->workers.generation = 1;
 	master->workers.slot_count = master->config.current.workers;

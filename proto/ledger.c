@@ -55,6 +55,12 @@ entries_range(uint32_t first, uint32_t count)
 	};
 }
 
+size_t
+ledger_size(uint32_t workers)
+{
+	return entries_range(workers, 0).offset;
+}
+
 /* Maps entries up to `end`. 0, or -1 with errno. */
 static int
 map_entries(struct ledger *ledger, uint32_t end)

@@ -35,6 +35,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "proto/address_usage.h"
@@ -62,8 +63,9 @@
 	    "connection that no other counter has")                                    \
 	X(CONNECTIONS_RECOVERED, "connections_recovered",                              \
 	    "open connections of a worker that died which another worker continued")   \
-	X(RECOVERIES, "recoveries", "workers that died whose connections were "        \
-				    "passed to other workers")                         \
+	X(RECOVERIES, "recoveries",                                                    \
+	    "workers that died whose connections were "                                \
+	    "passed to other workers")                                                 \
 	X(RECOVERY_US, "recovery_us",                                                  \
 	    "time from the start of a recovery until its last connection was "         \
 	    "passed on, in microseconds, sum")
@@ -145,6 +147,8 @@ struct ledger_totals {
 	uint64_t closed[CLOSE_REASON_COUNT];
 };
 
+/* Its size in bytes with this many workers. */
+size_t ledger_size(uint32_t workers);
 /* Creates it, zeroed. connections_max: that one worker can have open. NULL with errno.
  */
 struct ledger *ledger_create(uint64_t connections_max)

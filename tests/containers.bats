@@ -109,6 +109,20 @@ limited() # COMMAND [ARG...]
 	done
 }
 
+@test "a file size limit below the size of the shared memory is named at the start" {
+	# The second one is enough for a part of the workers.
+	for bytes in 0 1000000; do
+		run -71 prlimit --fsize=$bytes "$YODELD" -w 2 -l 127.0.0.1:0=echo
+		[[ $output == *"the file size limit is $bytes bytes, but the shared memory of 2 workers needs "*"; fix: a larger LimitFSIZE="* ]]
+	done
+	needed=$(sed -nE 's/.*of 2 workers needs ([0-9]+);.*/\1/p' <<<"$output")
+	YODELD_RUN="prlimit --fsize=$needed" start_yodeld -w 2 \
+		--set "admin.socket=$PWD/control.sock" -l 127.0.0.1:0=echo
+	"$YODELCTL" -s control.sock reload
+	run -0 "$YODEL" -q -n 10 "127.0.0.1:$PORT"
+	! grep -E 'cannot (fork|create)' yodeld.log
+}
+
 @test "a log file at the file size limit does not end the server, and lines are counted" {
 	truncate -s 1G server.log
 	YODELD_RUN="prlimit --fsize=1073741824" start_yodeld -v --set "log.file=$PWD/server.log" --set log.console_level=info \
