@@ -13,7 +13,7 @@
 #define LOG_JSON_MEMBERS_MAX 1024
 
 /* The sentence of a format: what follows "[...] ". */
-const char *log_json_sentence(const char *format);
+const char *log_json_sentence(const char *format) __attribute__((format_arg(1)));
 
 /* Writes the members of an event, each with a comma before it:
  * ,"event":"worker_died","worker":3,"reason":"signal 9 (Killed)"
