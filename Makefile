@@ -185,6 +185,10 @@ fuzzers: $(FUZZERS)
 		$$t -max_total_time=$(TIME) -timeout=10 -artifact_prefix=$$found- \
 			$$found tests/fuzz/corpus/$${t##*/}; done
 
+.PHONY: check-long
+check-long: ## make check with the long forms of the tests
+	@LONG=1 $(MAKE) check
+
 .PHONY: demo
 demo: all ## run a server, the two-socket test and 10,000 sockets
 	@tests/demo
