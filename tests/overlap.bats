@@ -64,7 +64,7 @@ by_upgrade()
 	PORT=$(free_port)
 	write_addresses "127.0.0.1:$PORT"
 	start_yodeld -c yodeld.json
-	change_under_load by_reload 127.0.0.1 '*' 127.0.0.1 0.0.0.0 127.0.0.1
+	change_under_load by_reload 127.0.0.1 '*' 127.0.0.1
 	wait_until listens_only_on "127.0.0.1:$PORT"
 }
 
@@ -90,7 +90,7 @@ by_upgrade()
 	start_yodeld -c yodeld.json
 	start_faulty_server none
 	start_load churn -c 8 --messages-per-connection 3 "127.0.0.1:$PORT"
-	for _ in {1..10}; do
+	for _ in {1..5}; do
 		write_addresses "*:$PORT" "127.0.0.1:$FAULTY_SERVER_PORT"
 		run ! ctl reload
 		[[ $output = *'cannot bind'*'a process listens on 127.0.0.1:'* ]]
@@ -111,7 +111,7 @@ by_upgrade()
 		done
 	}
 	ask >asked &
-	for address in '*' 127.0.0.1 '*' 127.0.0.1; do
+	for address in '*' 127.0.0.1; do
 		write_addresses "127.0.0.1:$PORT" "$address:$ADMIN_PORT"
 		ctl reload
 	done
@@ -120,25 +120,33 @@ by_upgrade()
 	[ ! -s asked ]
 }
 
+# answers_messages PORT / answers_probes PORT - each of several connections.
+answers_messages()
+{
+	[ "$("$INDEPENDENT_CLIENT" burst "127.0.0.1:$1" 20)" = \
+		"answered 20, refused 0, reset 0, closed 0, silent 0" ]
+}
+
+answers_probes()
+{
+	for _ in 1 2 3 4; do
+		curl -sf -m 20 "http://127.0.0.1:$1/healthz"
+	done
+}
+
 @test "a reload swaps the ports of a listener and admin.address" {
 	PORT=$(free_port)
 	ADMIN_PORT=$(free_port)
 	write_addresses "127.0.0.1:$PORT" "127.0.0.1:$ADMIN_PORT"
 	start_yodeld -c yodeld.json
-	for _ in 1 2; do
-		write_addresses "127.0.0.1:$ADMIN_PORT" "127.0.0.1:$PORT"
-		ctl reload
-		for _ in 1 2 3 4; do
-			[ "$("$INDEPENDENT_CLIENT" ask "127.0.0.1:$ADMIN_PORT" x)" = "'X'" ]
-			curl -sf -m 20 "http://127.0.0.1:$PORT/healthz"
-		done
-		write_addresses "127.0.0.1:$PORT" "*:$ADMIN_PORT"
-		ctl reload
-		for _ in 1 2 3 4; do
-			[ "$("$INDEPENDENT_CLIENT" ask "127.0.0.1:$PORT" x)" = "'X'" ]
-			curl -sf -m 20 "http://127.0.0.1:$ADMIN_PORT/healthz"
-		done
-	done
+	write_addresses "127.0.0.1:$ADMIN_PORT" "127.0.0.1:$PORT"
+	ctl reload
+	answers_messages "$ADMIN_PORT"
+	answers_probes "$PORT"
+	write_addresses "127.0.0.1:$PORT" "*:$ADMIN_PORT"
+	ctl reload
+	answers_messages "$PORT"
+	answers_probes "$ADMIN_PORT"
 }
 
 @test "a removed listener that returns at once accepts again" {
@@ -151,8 +159,7 @@ by_upgrade()
 		ctl --no-wait reload
 		write_addresses "127.0.0.1:$PORT"
 		ctl --no-wait reload
-		[ "$("$INDEPENDENT_CLIENT" burst "127.0.0.1:$PORT" 100)" = \
-			"answered 100, refused 0, reset 0, closed 0, silent 0" ]
+		answers_messages "$PORT"
 	done
 }
 
@@ -263,5 +270,5 @@ overlap_is_refused()
 	done
 	end_load churn
 	wait_until has_sockets 1
-	! logged 'does not listen'
+	run ! logged 'does not listen'
 }

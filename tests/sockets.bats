@@ -40,11 +40,11 @@ start_with_admin_address()
 	start_yodeld -l 127.0.0.1:0 -w 1 --set admin.socket= --set "admin.address=127.0.0.1:$ADMIN_PORT"
 }
 
-# Each of 12 probes is answered within its time limit.
+# Each of 5 probes is answered within its time limit.
 probes_are_answered()
 {
 	local _
-	for _ in {1..12}; do
+	for _ in {1..5}; do
 		[ "$(curl -sf -m 15 -o /dev/null -w '%{http_code}' "http://127.0.0.1:$ADMIN_PORT/healthz")" = 200 ]
 	done
 }
