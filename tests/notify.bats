@@ -353,21 +353,37 @@ accepted()
 print(*[w["connections_accepted"] for w in json.load(sys.stdin)["workers"]])'
 }
 
+# kill_until_crash_loops N KEEP... - kills new workers, except the pids KEEP, until N crash
+# loops are logged.
+kill_until_crash_loops()
+{
+	local count=$1 killer
+	shift
+	kill_new_workers 1000 "$@" &
+	killer=$!
+	crash_loops()
+	{
+		[ "$(times_logged 'worker [0-9]: crash loop: no new connections')" = "$1" ]
+	}
+	wait_until -t 50 crash_loops "$count"
+	kill "$killer"
+	wait "$killer" || :
+}
+
 @test "after a restart, connections are directed to slots as after a first start" {
 	write_config()
 	{
 		PORT=${PORT:-$(free_port)}
-		printf '{ "listeners": [ { "address": "127.0.0.1:%s" } ], "admin": { "socket": "%s/admin_socket" }, %s }\n' \
-			"$PORT" "$PWD" "$1" >yodeld.json
+		printf '{ "listeners": [ { "address": "127.0.0.1:%s", "balance": "%s" } ],
+			"admin": { "socket": "%s/admin_socket" }, %s }\n' \
+			"$PORT" "${BALANCE-hash}" "$PWD" "$1" >yodeld.json
 	}
 	managed_yodeld '"workers": 3'
-	local keep first second third pids
+	local first second third pids
 	# A slot in a crash loop: a program of the group passes it over, and is still attached
 	# when the server is killed.
 	read -ra pids < <(worker_pids | xargs)
-	kill_new_workers 5 "${pids[0]}" "${pids[1]}" &
-	wait_until logged 'worker [0-9]: crash loop: no new connections are directed to it'
-	wait $!
+	kill_until_crash_loops 1 "${pids[0]}" "${pids[1]}"
 	restarted_with '"workers": 3'
 	wait_for_worker_count 3
 	answers_all 300
@@ -375,15 +391,14 @@ print(*[w["connections_accepted"] for w in json.load(sys.stdin)["workers"]])'
 	[ "$first" -gt 40 ] && [ "$second" -gt 40 ] && [ "$third" -gt 40 ]
 	# In the second instance a slot in a crash loop is passed over, too.
 	read -ra pids < <(worker_pids | xargs)
-	kill_new_workers 7 "${pids[1]}" "${pids[2]}" &
-	keep=$!
-	crash_loops_again()
-	{
-		[ "$(times_logged 'worker [0-9]: crash loop')" = 2 ]
-	}
-	wait_until crash_loops_again
-	wait $keep
+	kill_until_crash_loops 2 "${pids[1]}" "${pids[2]}"
 	answers_all 300
+	# By CPU: all of one CPU go to one worker.
+	BALANCE=cpu restarted_with '"workers": 2'
+	wait_for_worker_count 2
+	taskset -c "$(taskset -cp $$ | grep -oE '[0-9]+$')" \
+		"$INDEPENDENT_CLIENT" burst "127.0.0.1:$PORT" 100
+	[ "$(accepted | tr ' ' '\n' | sort | xargs)" = "0 100" ]
 	kill -TERM "$(<yodeld.pid)"
 	wait "$(<yodeld.pid)"
 }
