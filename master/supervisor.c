@@ -12,6 +12,7 @@
 #include "master/upgrade/upgrade.h"
 #include "master/workers/crash_recovery.h"
 #include "master/workers/drain_summary.h"
+#include "master/workers/keeper_loss.h"
 #include "master/workers/process.h"
 #include "master/workers/slot.h"
 #include "master/workers/transfers.h"
@@ -72,7 +73,7 @@ on_ready(struct process *process, void *argument)
 	struct worker_table *workers = &master->workers;
 	if (workers->slots[process->slot].successor == process) {
 		if (!master->reload.is_active) {
-			crash_recovery_on_replacement(process);
+			keeper_loss_on_ready(process);
 			close_sockets(master);
 		} else if (reload_on_ready(&master->reload)) {
 			on_new_generation(master);
@@ -365,7 +366,7 @@ on_tick(evutil_socket_t fd, short what, void *argument)
 	process_send_queued(&master->workers);
 	worker_drain_find_receivers(&master->workers);
 	if (may_rebalance(master))
-		crash_recovery_replace(&master->workers);
+		keeper_loss_check(&master->workers);
 	upgrade_check(master);
 	rebalance_check(&master->rebalance);
 	pending_requests_check(&master->pending);

@@ -16,7 +16,7 @@
 #include "master/upgrade/program_path.h"
 #include "master/upgrade/state_save.h"
 #include "master/upgrade/takeover.h"
-#include "master/workers/crash_recovery.h"
+#include "master/workers/keeper_loss.h"
 #include "master/workers/process.h"
 
 static const struct timeval at_once;
@@ -184,7 +184,7 @@ must_wait(const struct master *master)
 	return master->workers.phase != MASTER_RUNNING ||
 	    master->workers.transfers != NULL || master->reload.is_active ||
 	    master->scale.is_active || process_has_queued(&master->workers) ||
-	    crash_recovery_is_replacing(&master->workers) ||
+	    keeper_loss_is_pending(&master->workers) ||
 	    master->upgrade.dry_run.pid > 0;
 }
 

@@ -12,10 +12,8 @@
 #include "lib/log.h"
 #include "lib/resources.h"
 #include "lib/units.h"
-#include "master/workers/process.h"
-#include "master/workers/slot.h"
-#include "master/workers/worker_drain.h"
 #include "worker/worker.h"
+#include "master/workers/process.h"
 
 /* True for a child of this process that belongs to no worker yet. */
 static bool
@@ -178,59 +176,6 @@ crash_recovery_on_child(struct worker_table *table, pid_t pid, int status)
 	    "[keeper_died worker worker_pid keeper_pid reason] "
 	    "worker %u (pid %d): its keeper (pid %d) died: %s: replacing the worker",
 	    process->slot, (int)process->pid, (int)pid, text);
-}
-
-/* A worker without a keeper whose slot has nothing else to do. */
-static bool
-needs_replacement(const struct slot *slot)
-{
-	return slot->state == SLOT_SERVING && slot->successor == NULL &&
-	    slot->process->has_lost_keeper && slot->process->state == PROCESS_ACTIVE;
-}
-
-void
-crash_recovery_replace(struct worker_table *table)
-{
-	for (uint32_t i = 0; i < table->slot_count; i++) {
-		struct slot *slot = &table->slots[i];
-		if (!needs_replacement(slot))
-			continue;
-		slot->successor =
-		    process_start(table, &table->config->current, table->generation, i);
-		if (slot->successor == NULL)
-			log_warn(
-			    "[worker_fork_failed worker] cannot fork worker %u", i);
-	}
-}
-
-bool
-crash_recovery_is_replacing(const struct worker_table *table)
-{
-	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
-		if (table->slots[i].successor != NULL)
-			return true;
-	}
-	return false;
-}
-
-void
-crash_recovery_on_replacement(struct process *successor)
-{
-	struct slot *slot = &successor->table->slots[successor->slot];
-	struct process *old = slot->process;
-	/* Meanwhile the slot may have been removed, or its worker have died. */
-	if (slot->state != SLOT_SERVING || old == NULL) {
-		slot->successor = NULL;
-		worker_drain_start(successor, DRAIN_KEEP_SOCKETS);
-		return;
-	}
-	slot_set_process(successor);
-	log_info("[worker_replaced worker worker_pid successor_pid] "
-		 "worker %u (pid %d): replaced by pid %d, which has a keeper",
-	    successor->slot, (int)old->pid, (int)successor->pid);
-	slot_update_reuseport(successor->table);
-	if (old->state == PROCESS_ACTIVE)
-		worker_drain_start(old, DRAIN_KEEP_SOCKETS);
 }
 
 void

@@ -7,8 +7,7 @@
  *   a worker is ready  the keeper's connections are transferred to it
  *   the keeper exits   one log line; the process is released
  *
- * A keeper that dies while its worker serves cannot be replaced, because the worker is
- * in its sandbox: then the worker is, by a successor with a keeper and a transfer.
+ * If the keeper dies first, the worker is replaced (keeper_loss.h).
  */
 #ifndef MASTER_WORKERS_CRASH_RECOVERY_H
 #define MASTER_WORKERS_CRASH_RECOVERY_H
@@ -27,13 +26,6 @@ void crash_recovery_prepare(struct process *process, int status);
 void crash_recovery_start(struct process *process);
 /* A child has exited that is no worker: perhaps a keeper. */
 void crash_recovery_on_child(struct worker_table *table, pid_t pid, int status);
-/* Starts successors of workers that have lost their keeper; call it regularly while no
- * change is in progress. */
-void crash_recovery_replace(struct worker_table *table);
-/* True while such a successor, or one of a reload, is not its slot's worker yet. */
-bool crash_recovery_is_replacing(const struct worker_table *table);
-/* Such a successor is ready. */
-void crash_recovery_on_replacement(struct process *successor);
 /* Frees what is known of keepers that were told to exit. */
 void crash_recovery_forget_all(struct worker_table *table);
 
