@@ -248,7 +248,7 @@ static int
 check_against_listeners(const struct config *config, const struct named_address *second,
     size_t end, char *error)
 {
-	struct named_address first;
+	struct named_address first = { .text = NULL };
 	for (size_t i = 0; i < end; i++) {
 		name_listener(config, i, &first);
 		if (address_overlaps(&first.address, &second->address))
@@ -261,7 +261,7 @@ check_against_listeners(const struct config *config, const struct named_address 
 static int
 check_distinct(const struct config *config, char *error)
 {
-	struct named_address second;
+	struct named_address second = { .text = NULL };
 	for (size_t i = 0; i < config->listener_count; i++) {
 		name_listener(config, i, &second);
 		if (check_against_listeners(config, &second, i, error) < 0)

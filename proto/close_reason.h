@@ -38,7 +38,8 @@
 	X(DRAIN_TIMEOUT, "drain_timeout", false,                                       \
 	    "the connection was still busy after timeouts.drain")                      \
 	X(STOPPED, "stopped", false, "the server stopped without draining")            \
-	X(WORKER_LOST, "worker_lost", false, "the worker process died and the connection was not recovered")                \
+	X(WORKER_LOST, "worker_lost", false,                                           \
+	    "the worker process died and the connection was not recovered")            \
 	X(ADDRESS_LIMIT, "address_limit", false,                                       \
 	    "the address had max_connections_per_address connections open")            \
 	X(ACCEPT_RATE, "accept_rate", false,                                           \

@@ -74,19 +74,18 @@ region_heap_alloc(struct region_heap *heap, size_t bytes)
 	return heap->base + at;
 }
 
-/* Makes room for one more element. -1: out of memory. */
-static int
-grow(void **array, size_t *capacity, size_t count, size_t element_bytes)
+/* The array with room for one more element; NULL if it stays as it is for want of
+ * memory. */
+static void *
+grow(void *array, size_t *capacity, size_t count, size_t element_bytes)
 {
 	if (count < *capacity)
-		return 0;
+		return array;
 	size_t wanted = *capacity == 0 ? 16 : *capacity * 2;
-	void *larger = reallocarray(*array, wanted, element_bytes);
-	if (larger == NULL)
-		return -1;
-	*array = larger;
-	*capacity = wanted;
-	return 0;
+	void *larger = realloc(array, wanted * element_bytes);
+	if (larger != NULL)
+		*capacity = wanted;
+	return larger;
 }
 
 /* A block that no list has room for is lost until everything is free. */
@@ -96,13 +95,13 @@ region_heap_free(struct region_heap *heap, void *block, size_t bytes)
 	if (block == NULL)
 		return;
 	heap->in_use--;
-	void *pending = heap->pending;
-	int rc = grow(&pending, &heap->pending_capacity, heap->pending_count,
-	    sizeof(*heap->pending));
+	void *pending = grow(heap->pending, &heap->pending_capacity,
+	    heap->pending_count, sizeof(*heap->pending));
+	if (pending == NULL)
+		return;
 	heap->pending = pending;
-	if (rc == 0)
-		heap->pending[heap->pending_count++] =
-		    (struct region_heap_block){ block, class_of(bytes) };
+	heap->pending[heap->pending_count++] =
+	    (struct region_heap_block){ block, class_of(bytes) };
 }
 
 void
@@ -114,11 +113,12 @@ region_heap_settle_pending(struct region_heap *heap)
 		struct region_heap_class *to = &heap->classes[size_class];
 		if (size > KEPT_BYTES_MAX)
 			(void)madvise(heap->pending[i].block, size, MADV_REMOVE);
-		void *blocks = to->blocks;
-		int rc = grow(&blocks, &to->capacity, to->count, sizeof(*to->blocks));
+		void *blocks =
+		    grow(to->blocks, &to->capacity, to->count, sizeof(*to->blocks));
+		if (blocks == NULL)
+			continue;
 		to->blocks = blocks;
-		if (rc == 0)
-			to->blocks[to->count++] = heap->pending[i].block;
+		to->blocks[to->count++] = heap->pending[i].block;
 	}
 	heap->pending_count = 0;
 }

@@ -245,8 +245,9 @@ reload_start_queued(struct reload *reload)
 	begin(reload, &queued);
 }
 
-/* Successors that have not exited yet hold the sockets of slots that are not added after
- * all: they are closed, and get no connections, when a worker has emptied them. */
+/* Successors that have not exited yet hold the sockets of slots that are not added
+ * after all: they are closed, and get no connections, when a worker has emptied them.
+ */
 static void
 drain_new_slots(struct reload *reload)
 {

@@ -184,8 +184,7 @@ must_wait(const struct master *master)
 	return master->workers.phase != MASTER_RUNNING ||
 	    master->workers.transfers != NULL || master->reload.is_active ||
 	    master->scale.is_active || process_has_queued(&master->workers) ||
-	    keeper_loss_is_pending(&master->workers) ||
-	    master->upgrade.dry_run.pid > 0;
+	    keeper_loss_is_pending(&master->workers) || master->upgrade.dry_run.pid > 0;
 }
 
 static void

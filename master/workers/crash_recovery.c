@@ -12,8 +12,8 @@
 #include "lib/log.h"
 #include "lib/resources.h"
 #include "lib/units.h"
-#include "worker/worker.h"
 #include "master/workers/process.h"
+#include "worker/worker.h"
 
 /* True for a child of this process that belongs to no worker yet. */
 static bool

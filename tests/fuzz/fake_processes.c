@@ -44,7 +44,8 @@ __wrap_spawn_worker(const struct worker_args *args)
 		errno = EAGAIN;
 		return -1;
 	}
-	must(args->slot < LEDGER_SLOTS && args->ledger_entry < ledger_live_end(args->ledger));
+	must(args->slot < LEDGER_SLOTS &&
+	    args->ledger_entry < ledger_live_end(args->ledger));
 	for (size_t i = 0; i < args->socket_count; i++)
 		must(fcntl(args->sockets[i].fd, F_GETFD) >= 0);
 	struct fake_process *fake_process = &fake_processes[fake_process_count];
