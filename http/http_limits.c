@@ -109,23 +109,32 @@ find_oldest(
 	return oldest;
 }
 
-void
-http_limits_make_room(struct http_limits *limits)
+/* NULL: each has a request in progress. */
+static struct http_limits_entry *
+find_victim(struct http_limits *limits, uint64_t now_ns)
 {
-	if (open_count(limits) < HTTP_SERVER_CLIENTS_MAX)
-		return;
-	http_limits_check(limits);
-	if (open_count(limits) < HTTP_SERVER_CLIENTS_MAX)
-		return;
-	uint64_t now_ns = clock_now_ns();
 	struct http_limits_entry *victim =
 	    find_oldest(limits, HTTP_LIMITS_IDLE, now_ns);
-	if (victim == NULL)
-		victim = find_oldest(limits, HTTP_LIMITS_RESPONDING, now_ns - NS_PER_S);
-	if (victim == NULL)
-		return;
-	victim->is_closing = true;
-	shutdown(victim->fd, SHUT_RDWR);
+	return victim != NULL
+	    ? victim
+	    : find_oldest(limits, HTTP_LIMITS_RESPONDING, now_ns - NS_PER_S);
+}
+
+unsigned
+http_limits_make_room(struct http_limits *limits, unsigned wanted)
+{
+	unsigned closed = 0, max = HTTP_SERVER_CLIENTS_MAX - wanted;
+	struct http_limits_entry *victim;
+	if (open_count(limits) <= max)
+		return 0;
+	http_limits_check(limits);
+	while (open_count(limits) > max &&
+	    (victim = find_victim(limits, clock_now_ns())) != NULL) {
+		victim->is_closing = true;
+		shutdown(victim->fd, SHUT_RDWR);
+		closed++;
+	}
+	return closed;
 }
 
 void

@@ -51,10 +51,10 @@ void http_limits_set_state(
     struct http_limits *limits, int fd, enum http_limits_state state, unsigned seconds);
 /* Forgets closed connections, shuts down those past their deadline. */
 void http_limits_check(struct http_limits *limits);
-/* With HTTP_SERVER_CLIENTS_MAX connections, shuts down the one that has been idle
- * longest; if none is, the one that has been reading its response longest, for a second
- * at least. */
-void http_limits_make_room(struct http_limits *limits);
+/* Makes room for so many more connections within HTTP_SERVER_CLIENTS_MAX: shuts down
+ * those that have been idle longest; if none is, those that have been reading their
+ * response longest, for a second at least. Returns how many. */
+unsigned http_limits_make_room(struct http_limits *limits, unsigned wanted);
 /* Forgets all connections. */
 void http_limits_clear(struct http_limits *limits);
 bool http_limits_are_full(const struct http_limits *limits);

@@ -21,6 +21,7 @@
 #include "net/unix_socket.h"
 
 #define CHECK_INTERVAL_MS 250
+#define CLOSING_MS 5 /* until libevent has freed connections that were shut down */
 #define BACKLOG 128
 
 struct http_server {
@@ -84,12 +85,24 @@ on_new_connection(struct event_base *base, void *argument)
 	struct bufferevent *bev = bufferevent_socket_new(base, -1, 0);
 	if (bev == NULL)
 		return NULL;
-	http_limits_make_room(&server->limits);
+	(void)http_limits_make_room(&server->limits, 1);
 	if (http_limits_add(&server->limits, bev))
 		event_active(&server->ready_event, EV_TIMEOUT, 0);
 	if (http_limits_are_full(&server->limits) && !server->is_paused)
 		pause_accepting(server);
 	return bev;
+}
+
+/* Of several connections that are accepted at once, all in the same turn of the loop,
+ * none can make room for another: they are registered only now. */
+static void
+make_room(struct http_server *server)
+{
+	const struct timeval delay = { .tv_usec = CLOSING_MS * 1000 };
+	if (http_limits_make_room(&server->limits, 0) > 0)
+		evtimer_add(&server->check_timer, &delay);
+	else
+		schedule_check(server);
 }
 
 static void
@@ -99,7 +112,7 @@ on_connection_ready(evutil_socket_t fd, short what, void *argument)
 	(void)what;
 	struct http_server *server = argument;
 	http_limits_register(&server->limits, HTTP_SERVER_TIMEOUT_S);
-	schedule_check(server);
+	make_room(server);
 }
 
 static void
@@ -115,7 +128,7 @@ on_check_timer(evutil_socket_t fd, short what, void *argument)
 		update_accepting(server);
 	}
 	if (server->is_paused || server->limits.count > 0)
-		schedule_check(server);
+		make_room(server);
 }
 
 /* Without a descriptor or memory, accept(2) would fail again in every turn of the loop.

@@ -57,6 +57,14 @@ probes_are_answered()
 	done
 }
 
+@test "connections to admin.address that are accepted at once make room for probes" {
+	start_with_admin_address
+	kill -STOP "$YODELD_PID"
+	open_admin_connections silent 120
+	kill -CONT "$YODELD_PID"
+	probes_are_answered
+}
+
 @test "connections that do not read their responses leave room for probes" {
 	start_with_admin_address
 	cat >greedy.py <<-'END'
