@@ -167,8 +167,8 @@ listen_drops listen_overflows retransmits syncookies_sent" ]
 
 @test "a removed listener leaves stats and metrics, and its number is used again" {
 	local -a free=()
-	local i
-	for i in 1 2 3; do free+=("$(free_port)"); done
+	local _
+	for _ in 1 2 3; do free+=("$(free_port)"); done
 	write_ports() # PORT...
 	{
 		printf '{ "workers": 2, "listeners": [ %s { "address": "127.0.0.1:%s" } ] }' \

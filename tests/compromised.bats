@@ -7,6 +7,7 @@ load lib/helpers
 setup()
 {
 	cd "$BATS_TEST_TMPDIR" || return 1
+	# shellcheck disable=SC2034 # for start_yodeld
 	YODELD=$BUILD/tests/compromised_worker
 }
 
@@ -175,22 +176,23 @@ print(next(w["connections_accepted"] for w in json.load(sys.stdin)["workers"] if
 	END
 	mkfifo wait
 	spawn deaf sh -c "exec python3 deaf.py $PORT <wait"
-	exec {hold_open}<>wait
+	exec {hold_open}<>./wait
+	[ -n "$hold_open" ]
 	wait_until grep -q deaf deaf.out
 	attack
 	sleep 0.1
 	control reload
-	local i
-	for i in 1 2 3 4 5 6 7 8; do
+	local _
+	for _ in {1..8}; do
 		[ "$("$INDEPENDENT_CLIENT" ask "127.0.0.1:$PORT" 'x\n')" = "'0123456789\\n'" ]
 	done
 	# They are closed with unsent replies.
 	kill "$(<deaf.pid)"
 	control reload
-	for i in 1 2 3 4 5 6 7 8; do
+	for _ in {1..8}; do
 		[ "$("$INDEPENDENT_CLIENT" ask "127.0.0.1:$PORT" 'x\n')" = "'0123456789\\n'" ]
 	done
-	! grep -E 'hung|died' "$YODELD_LOG"
+	[ "$(grep -cE 'hung|died' "$YODELD_LOG")" = 0 ]
 }
 
 # Runs yodeld with a /dev in which /dev/log is the test's socket.
@@ -257,6 +259,6 @@ socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b"x", "victim.sock")'
 	is_served
 	# Honest workers are heard again.
 	wait_until grep -q 'generation 3' syslog.out
-	! grep -E '<0>|forged|second|\\x1b|\\xff|\\x00' syslog.out
-	! grep -E 'hung|died' "$YODELD_LOG"
+	[ "$(grep -cE '<0>|forged|second|\\x1b|\\xff|\\x00' syslog.out)" = 0 ]
+	[ "$(grep -cE 'hung|died' "$YODELD_LOG")" = 0 ]
 }

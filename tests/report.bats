@@ -347,6 +347,7 @@ assert b"\r\x1b[K" in seen[last:seen.index(b"plan ")], seen'
 	run -3 --separate-stderr "$YODEL" compare fast2.json invalid.json
 	[ "$stderr" = "yodel compare: invalid.json: the result is invalid (the client was busy); expected a valid one" ]
 	[ -z "$output" ]
+	# shellcheck disable=SC2317 # by run
 	into_full() { "$YODEL" compare fast1.json fast2.json >/dev/full; }
 	run -71 --separate-stderr into_full
 	[[ $stderr == "yodel compare: cannot write the comparison: No space left on device" ]]

@@ -2,6 +2,7 @@
 # yodel against a server with faults (lib/faulty_server.py), and against yodeld at scale: each
 # fault is detected, counted and named, and the counts of a result always add up.
 
+# shellcheck disable=SC2030,SC2031 # status is of one test
 load lib/helpers
 
 # Runs yodel against faulty_server; its exit status is in $status, its result in result.json.

@@ -18,6 +18,7 @@ start_load()
 {
 	local name=$1
 	shift
+	# shellcheck disable=SC2153 # set by helpers.bash
 	spawn "$name" "$YODEL" -w 1 -d 300s -q --progress always --json "$name.json" "$@"
 	wait_until_load_runs "$name"
 }
