@@ -102,8 +102,8 @@ static struct kept_circumstances
 end_transfers(const struct crash_record *record)
 {
 	struct kept_circumstances how = { .is_sent = false };
-	int sending_fd = record->sending.fd_plus_one - 1;
-	if (sending_fd >= 0) {
+	if (record->sending.fd_plus_one > 0) {
+		int sending_fd = record->sending.fd_plus_one - 1;
 		bool is_recorded = record->sending.batch != 0 &&
 		    record->sending.accepted == record->sending.batch;
 		bool is_found = keeper_send_withdraw(sending_fd, record->sending.batch);

@@ -2,12 +2,15 @@
  * keeper.h - the keeper of a worker: a process that shares the worker's table of
  * descriptors and the record of its connections (worker/crash_record.h), and sleeps.
  *
- *   worker exits in order   the master sends KEEPER_SIGNAL_EXIT; the keeper exits
- *   worker dies             the master sends KEEPER_SIGNAL_RECOVER; the keeper reads
- * the record and is from then on the sender of ordinary transfers (proto/transfer.h),
- * as the master asks on the worker's channel. It counts in the worker's part of the
- * ledger. With the last connection it exits master exits            the channel reports
- * it (POLLHUP); the keeper exits
+ * When its worker exits in order, the master sends KEEPER_SIGNAL_EXIT, and the keeper
+ * exits.
+ *
+ * When its worker dies, the master sends KEEPER_SIGNAL_RECOVER. The keeper reads the
+ * record and is from then on the sender of ordinary transfers (proto/transfer.h), as
+ * the master asks on the worker's channel. It counts in the worker's part of the
+ * ledger, and exits with the last connection.
+ *
+ * When the master exits, the channel reports it (POLLHUP), and the keeper exits.
  *
  * It never reads or writes a byte of a connection: a message that has killed one worker
  * cannot kill it.

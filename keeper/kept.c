@@ -204,10 +204,10 @@ finish_closing(struct kept *kept)
 {
 	const struct crash_record *record = kept->recovery.region->record;
 	uint32_t socket = record->closing.socket, reason = record->closing.reason;
-	int fd = record->closing.fd_plus_one - 1;
-	if (fd < 0 || socket >= kept->args->socket_count ||
+	if (record->closing.fd_plus_one <= 0 || socket >= kept->args->socket_count ||
 	    reason >= CLOSE_REASON_COUNT)
 		return;
+	int fd = record->closing.fd_plus_one - 1;
 	atomic_store(
 	    &block_of(kept, socket)->closed[reason], record->closing.closed + 1);
 	if (is_connection(kept, fd, socket) && !is_claimed(kept, fd))

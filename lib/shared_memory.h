@@ -5,16 +5,20 @@
  * and forks the other processes; each of them maps what it needs and closes the
  * descriptor:
  *
- *   creator: fd = shared_memory_create(), shared_memory_map(fd, ...,
- * SHARED_MEMORY_READ) child:   shared_memory_map(fd, own pages, SHARED_MEMORY_WRITE)
- *            shared_memory_make_read_only() for what it inherited writable
- *            close(fd), then its sandbox
+ *   creator:
+ *     fd = shared_memory_create()
+ *     shared_memory_map(fd, all pages, SHARED_MEMORY_READ)
+ *   child:
+ *     shared_memory_map(fd, own pages, SHARED_MEMORY_WRITE)
+ *     shared_memory_make_read_only() for what it inherited writable
+ *     close(fd), then its sandbox
  *
  * Without the descriptor a process can write through its own writable mapping alone:
  * - A read-only mapping is made from the file opened again with O_RDONLY, so that the
  *   kernel refuses to make it writable (mprotect(2): EACCES).
  * - Where /proc is not mounted, the file cannot be opened again. Then the seccomp
- * filter of the process must deny mprotect(2) with PROT_WRITE (worker/sandbox.c does).
+ *   filter of the process must deny mprotect(2) with PROT_WRITE (worker/sandbox.c
+ * does).
  *
  * A writable mapping is inherited by fork(2): a child that must not write calls
  * shared_memory_make_read_only() first. Offsets and lengths are whole pages.

@@ -2,8 +2,7 @@
  * crash_record.h - what another process must know to continue the connections of a
  * worker that has died, in memory that it shares with its keeper (keeper/keeper.h).
  *
- *   | struct crash_record | input of one read | slabs of connections | blocks of
- * buffers |
+ *   | struct crash_record | input of one read | slabs of connections | blocks |
  *
  * Invariant: at each instruction of the worker, either the connections in the slabs are
  * true, or `current` names the one that is being processed, and `undo` is what it was

@@ -5,9 +5,9 @@
  *   base                             next                     base + size
  *    | blocks, in use or free          | never used, untouched     |
  *
- * - A block takes a power of two of bytes, at least 64, and is aligned to its size
- * (from 4 KiB on to a page). Untouched pages take no memory, so a large block costs
- * what is written to it.
+ * - A block takes a power of two of bytes, at least 64, and is aligned to its size,
+ *   from 4 KiB on to a page. Untouched pages take no memory, so a large block costs
+ *   what is written to it.
  * - Nothing about the blocks is stored in the region: it holds only what the caller
  *   writes there.
  * - The contents of a freed block stay until region_heap_settle(). Until then a reader

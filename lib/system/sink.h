@@ -5,12 +5,12 @@
  * O_NONBLOCK belongs to the open file description, which an inherited stdout or stderr
  * shares with other programs: it is never set there. Instead
  *
- *   a socket             send(2) with MSG_DONTWAIT
- *   a terminal or pipe   a description of our own, opened through /proc with
- * O_NONBLOCK; the terminal also through /dev/tty a pipe that cannot   pwritev2(2) with
- * RWF_NOWAIT; before Linux 6.4, poll(2) first: be opened            a pipe that polls
- * writable takes a line of up to PIPE_BUF anything else        write(2): files and
- * devices have no reader that stalls
+ * - a socket is written by send(2) with MSG_DONTWAIT;
+ * - a terminal or pipe by a description of our own, opened through /proc with
+ *   O_NONBLOCK, the terminal also through /dev/tty;
+ * - a pipe that cannot be opened again by pwritev2(2) with RWF_NOWAIT, before Linux 6.4
+ *   after poll(2): a pipe that polls writable takes a line of up to PIPE_BUF;
+ * - anything else by write(2): files and devices have no reader that stalls.
  *
  * A sink stays valid across fork(2); a process that may open nothing inherits it.
  */
