@@ -140,11 +140,14 @@ print_trust(const struct comparison_side sides[2])
 }
 
 static void
-print_conclusion(bool worse, bool too_short, bool too_rare)
+print_conclusion(bool worse, bool too_short, bool contended, bool too_rare)
 {
 	if (too_short)
 		puts(
 		    "  inconclusive: a run is too short, or its values are too alike, to know the figure; fix: a longer --duration");
+	if (contended)
+		puts(
+		    "  the load processes waited for a CPU, which other load on the machine used: single runs of such a machine cannot be compared; fix: several runs of each side");
 	if (worse)
 		puts(
 		    "  new is worse than base in the rows marked WORSE, by more than noise (95 % confidence)");
@@ -177,8 +180,10 @@ compare(const struct comparison_side sides[2])
 	putchar('\n');
 	print_trust(sides);
 	report_differences(sides);
-	print_conclusion(worse, too_short, too_rare);
-	if (sides[0].count == 1 || sides[1].count == 1)
+	bool contended =
+	    comparison_is_contended(&sides[0]) || comparison_is_contended(&sides[1]);
+	print_conclusion(worse, too_short && !contended, contended, too_rare);
+	if (!contended && (sides[0].count == 1 || sides[1].count == 1))
 		puts(
 		    "  one run does not show how much runs differ: compare BASE BASE BASE -- NEW NEW NEW");
 	return worse;

@@ -9,6 +9,9 @@
 #define NORMAL_95 1.96
 /* Where two 95 % intervals of equal width no longer overlap. */
 #define NORMAL_APART (NORMAL_95 * 1.4142)
+/* A load process that waited for a CPU longer than this part of the run shared it. */
+#define CONTENDED_PART 0.1
+#define CONTENDED_RATIO 10
 #define EVENTS_MIN 5 /* fewer losses cannot be compared */
 
 const char *const comparison_outcome_names[] = { "inconclusive", "within noise",
@@ -49,6 +52,18 @@ estimate_of(
 	return between(mean, fmax(apart, sqrt(within) / n));
 }
 
+bool
+comparison_is_contended(const struct comparison_side *side)
+{
+	for (size_t i = 0; side->count == 1 && i < side->runs[0].process_count; i++) {
+		const struct result_process *process = &side->runs[0].processes[i];
+		if (process->cpu_wait_s + process->not_run_s >
+		    CONTENDED_PART * side->runs[0].elapsed_s)
+			return true;
+	}
+	return false;
+}
+
 static enum comparison_outcome
 judge(const struct comparison_estimate *base, const struct comparison_estimate *new,
     bool more_is_better)
@@ -68,6 +83,12 @@ compare_row(const struct comparison_side sides[2], struct comparison_row *row,
 	row->base = estimate_of(&sides[0], estimate, which);
 	row->new = estimate_of(&sides[1], estimate, which);
 	row->outcome = judge(&row->base, &row->new, row->unit == COMPARISON_COUNT);
+	/* Other load on the machine differs between two runs as much as that. */
+	if ((row->outcome == COMPARISON_WORSE || row->outcome == COMPARISON_BETTER) &&
+	    fmax(row->base.value, row->new.value) <
+		CONTENDED_RATIO * fmin(row->base.value, row->new.value) &&
+	    (comparison_is_contended(&sides[0]) || comparison_is_contended(&sides[1])))
+		row->outcome = COMPARISON_INCONCLUSIVE;
 }
 
 static struct comparison_estimate

@@ -5,7 +5,8 @@
  * than 95 %: of some twenty rows of equal sides, at most one comparison in twenty is to
  * show a difference. A side of several runs is judged by the variation between its runs
  * (Student's t), a single run by that within it (lib/stats/batches.h). Where the
- * samples cannot tell, the row is inconclusive.
+ * samples cannot tell, the row is inconclusive; so are differences below a factor of
+ * ten if a side has a single run whose load processes had to wait for a CPU.
  */
 #ifndef CLIENT_RESULT_COMPARISON_H
 #define CLIENT_RESULT_COMPARISON_H
@@ -46,6 +47,9 @@ struct comparison_side {
 	struct result *runs;
 	size_t count;
 };
+
+/* True if the side is a single run whose load processes had to wait for a CPU. */
+bool comparison_is_contended(const struct comparison_side *side);
 
 /* Compares sides[0], the base, with sides[1]. Returns the number of rows. */
 size_t comparison_of(const struct comparison_side sides[2],

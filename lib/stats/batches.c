@@ -34,6 +34,8 @@ batches_student(double degrees)
 	if (!(degrees < 1e6))
 		return z;
 	double n = degrees;
+	if (n < 1.5) /* the expansion is too small there */
+		return 12.706;
 	return z *
 	    (1 + (z2 + 1) / (4 * n) + ((5 * z2 + 16) * z2 + 3) / (96 * n * n) +
 		(((3 * z2 + 19) * z2 + 17) * z2 - 15) / (384 * n * n * n));

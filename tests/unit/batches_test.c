@@ -18,6 +18,7 @@ static void
 the_quantiles_of_student_match_the_published_tables(void **state)
 {
 	(void)state;
+	assert_true(fabs(batches_student(1) - 12.706) < 0.001);
 	assert_true(fabs(batches_student(2) - 4.303) < 0.15);
 	assert_true(fabs(batches_student(4) - 2.776) < 0.01);
 	assert_true(fabs(batches_student(9) - 2.262) < 0.001);
