@@ -33,9 +33,9 @@ struct search {
 	double good;  /* the highest rate that passed; 0: none yet */
 	double bad;   /* the lowest rate that did not; 0: none yet */
 	bool interrupted;
-	bool cannot_succeed; /* wrong bytes or no connection, at whatever rate */
-	struct result best;
-	bool has_best;
+	bool cannot_succeed;      /* wrong bytes or no connection, at whatever rate */
+	struct result best, last; /* last: of the steps that are not the best */
+	bool has_best, has_last;
 	struct result_search_step steps[STEPS_MAX];
 	size_t step_count;
 };
@@ -139,6 +139,22 @@ keep_best(struct search *search, const struct result *result)
 }
 
 static void
+drop_last(struct search *search)
+{
+	if (search->has_last)
+		result_finish(&search->last);
+	search->has_last = false;
+}
+
+static void
+keep_last(struct search *search, const struct result *result)
+{
+	drop_last(search);
+	search->last = *result;
+	search->has_last = true;
+}
+
+static void
 record(struct search *search, const struct result *result, enum outcome outcome)
 {
 	static const char *const names[] = { "passed", "failed", "unknown" };
@@ -177,7 +193,7 @@ step(struct search *search, double rate)
 	    (outcome == PASSED && !search->interrupted && rate >= search->good))
 		keep_best(search, &result);
 	else
-		result_finish(&result);
+		keep_last(search, &result);
 	return 0;
 }
 
@@ -405,13 +421,12 @@ print_found(const struct search *search)
 }
 
 static void
-keep_steps(struct search *search)
+keep_steps(struct search *search, struct result *into)
 {
-	struct result *best = &search->best;
-	best->search_steps = xcalloc(search->step_count, sizeof(search->steps[0]));
-	memcpy(best->search_steps, search->steps,
+	into->search_steps = xcalloc(search->step_count, sizeof(search->steps[0]));
+	memcpy(into->search_steps, search->steps,
 	    search->step_count * sizeof(search->steps[0]));
-	best->search_step_count = search->step_count;
+	into->search_step_count = search->step_count;
 	search->step_count = 0;
 }
 
@@ -451,19 +466,30 @@ report_none(const struct search *search)
 	return EXIT_THRESHOLD;
 }
 
+/* The files show the last step and all before it. */
+static int
+finish_without_best(struct search *search)
+{
+	struct outputs outputs = outputs_of(&search->plan);
+	int status = report_none(search);
+	if (!search->has_last || search->step_count == 0)
+		return status;
+	outputs.quiet = true;
+	keep_steps(search, &search->last);
+	return outputs_write(&outputs, &search->last) != 0 ? EX_OSERR : status;
+}
+
 static int
 finish(struct search *search)
 {
-	if (!search->has_best)
-		return report_none(search);
+	if (!search->has_best || (search->good == 0 && !search->cannot_succeed))
+		return finish_without_best(search);
 	if (search->cannot_succeed)
 		print(search,
 		    "stopped: another rate cannot fix this; report of the last step:\n");
-	else if (search->good > 0)
-		print_found(search);
 	else
-		return report_none(search);
-	keep_steps(search);
+		print_found(search);
+	keep_steps(search, &search->best);
 	return outputs_report(&search->plan, &search->best);
 }
 
@@ -486,6 +512,7 @@ rate_search_run(const struct plan *plan)
 	if (status == 0)
 		status = finish(&search);
 	drop_best(&search);
+	drop_last(&search);
 	free_steps(&search);
 	return status;
 }
