@@ -158,6 +158,17 @@ explain_delay(const struct result *result, struct causes *causes)
 		    seconds(host->steal_s, part));
 }
 
+/* "p99.9" for "p999": the name that the report shows. */
+static const char *
+shown_percentile(const char *name)
+{
+	for (size_t i = 0; i < RESULT_PERCENTILES; i++)
+		if (result_percentiles[i] > 99 &&
+		    strcmp(name, result_percentile_names[i]) == 0)
+			return result_percentiles[i] > 99.95 ? "p99.99" : "p99.9";
+	return name;
+}
+
 /* "this client made the response times longer: p50 34 ms (without its delay 5.1 ms)" */
 static enum result_verdict
 describe_delays(const struct result *result, const char *latency, struct causes *out)
@@ -171,7 +182,8 @@ describe_delays(const struct result *result, const char *latency, struct causes 
 		if (verdict == RESULT_VALID || strcmp(row->latency, latency) != 0)
 			continue;
 		add_cause(out, "%s%s %s instead of %s", out->length > 0 ? ", " : "",
-		    row->percentile, units_show_duration(row->measured_ns, measured),
+		    shown_percentile(row->percentile),
+		    units_show_duration(row->measured_ns, measured),
 		    units_show_duration(row->without_client_ns, without));
 		worst = verdict > worst ? verdict : worst;
 	}
