@@ -19,6 +19,7 @@ load lib/client
 		r = json.load(open("none.json"))
 		assert [s["outcome"] for s in r["search"]].count("failed") >= 2, r["search"]
 		assert len(r["search"]) == int(sys.argv[1]) and r["messages"]["sent"] > 0
+		assert r["exit_status"] == 99 and not r["thresholds"][0]["passed"], r["thresholds"]
 	END
 	grep -q '<h2>Search</h2>' none.html
 }

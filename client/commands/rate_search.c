@@ -466,6 +466,22 @@ report_none(const struct search *search)
 	return EXIT_THRESHOLD;
 }
 
+/* The step is judged by the threshold of the search, like a run by its own. */
+static void
+judge_last(struct search *search)
+{
+	struct result *last = &search->last;
+	size_t n = last->threshold_count;
+	struct threshold_outcome outcome =
+	    verdict_of_threshold(&search->threshold, last);
+	if (outcome.passed)
+		return;
+	last->thresholds =
+	    xreallocarray(last->thresholds, n + 1, sizeof(last->thresholds[0]));
+	last->thresholds[n] = outcome;
+	last->threshold_count = n + 1;
+}
+
 /* The files show the last step and all before it. */
 static int
 finish_without_best(struct search *search)
@@ -475,6 +491,7 @@ finish_without_best(struct search *search)
 	if (!search->has_last || search->step_count == 0)
 		return status;
 	outputs.quiet = true;
+	judge_last(search);
 	keep_steps(search, &search->last);
 	return outputs_write(&outputs, &search->last) != 0 ? EX_OSERR : status;
 }
