@@ -194,14 +194,16 @@ a_percentile_that_the_client_lengthened_is_not_valid(void **state)
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		for (int paced = 0; paced < 2; paced++) {
+			const char *shown = strcmp(rows[i].percentile, "p999") == 0
+			    ? "p99.9"
+			    : rows[i].percentile;
 			result->plan.rate = paced ? 1000 : 0;
 			result_client_delays_clear(result);
 			add_delay(result, "response", "p50", 5 * MS, 5 * MS);
 			add_delay(result, "response", rows[i].percentile,
 			    rows[i].measured_us * 1000, rows[i].without_us * 1000);
 			expect(result, rows[i].verdict,
-			    rows[i].verdict == RESULT_VALID ? NULL
-							    : rows[i].percentile);
+			    rows[i].verdict == RESULT_VALID ? NULL : shown);
 		}
 }
 
