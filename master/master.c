@@ -24,6 +24,7 @@
 #include "master/upgrade/state_save.h"
 #include "master/upgrade/takeover.h"
 #include "master/upgrade/upgrade.h"
+#include "master/workers/crash_recovery.h"
 #include "master/workers/drain_summary.h"
 #include "master/workers/process.h"
 #include "master/workers/slot.h"
@@ -247,6 +248,7 @@ master_finish(struct master *master)
 	drain_summary_destroy_all(&master->workers);
 	admin_listener_destroy(master->admin);
 	process_forget_all(&master->workers);
+	crash_recovery_forget_all(&master->workers);
 	while (master->listeners.first != NULL) {
 		struct listener *listener = master->listeners.first;
 		master->listeners.first = listener->next;

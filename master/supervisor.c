@@ -102,6 +102,13 @@ on_listeners_closed(struct process *process, void *argument)
 	close_sockets(argument);
 }
 
+static void
+on_keeper(struct process *process, uint64_t pid, void *argument)
+{
+	(void)argument;
+	crash_recovery_on_keeper(process, pid);
+}
+
 /* Releases the processes whose last transfer is settled. */
 static void
 settle_transfers(struct master *master)
@@ -192,6 +199,7 @@ static void
 on_exit(struct process *process, int status, void *argument)
 {
 	struct master *master = argument;
+	crash_recovery_end(process);
 	enum slot_exit exit = slot_on_exit(process, status);
 	if (exit == SLOT_EXIT_SUCCESSOR)
 		on_successor_exit(master, process->slot);
@@ -210,6 +218,7 @@ static void
 on_death(struct process *process, int status, void *argument)
 {
 	struct master *master = argument;
+	crash_recovery_prepare(process, status);
 	enum slot_exit exit = slot_on_exit(process, status);
 	bool emptied_queues = process->exit_state < PROCESS_LISTENERS_CLOSED;
 	crash_recovery_start(process);
@@ -228,8 +237,10 @@ on_death(struct process *process, int status, void *argument)
 static void
 on_other_child(pid_t pid, int status, void *argument)
 {
-	upgrade_on_child(argument, pid, status);
-	stop_after_last(argument);
+	struct master *master = argument;
+	crash_recovery_on_child(&master->workers, pid, status);
+	upgrade_on_child(master, pid, status);
+	stop_after_last(master);
 }
 
 static void
@@ -248,6 +259,7 @@ on_drained(const struct drain_summary *drain_summary, void *argument)
 static const struct process_events process_events = {
 	.on_ready = on_ready,
 	.on_listeners_closed = on_listeners_closed,
+	.on_keeper = on_keeper,
 	.on_transfer_end = on_transfer_end,
 	.on_death = on_death,
 	.on_exit = on_exit,

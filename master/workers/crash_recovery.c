@@ -36,13 +36,6 @@ crash_recovery_on_keeper(struct process *process, uint64_t pid)
 		process->keeper_pid = (pid_t)pid;
 }
 
-bool
-crash_recovery_is_possible(const struct process *process, int status)
-{
-	bool is_orderly = WIFEXITED(status) && WEXITSTATUS(status) == 0;
-	return !is_orderly && process->is_ready && process->keeper_pid > 0;
-}
-
 void
 crash_recovery_prepare(struct process *process, int status)
 {

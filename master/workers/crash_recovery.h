@@ -18,8 +18,6 @@
 void crash_recovery_on_keeper(struct process *process, uint64_t pid);
 /* Ends the keeper of a process that has exited; logs the result of a recovery. */
 void crash_recovery_end(struct process *process);
-/* Whether the keeper of a worker that has ended can continue for it. */
-bool crash_recovery_is_possible(const struct process *process, int status);
 /* Notes the death. The process still has the pid of its worker. */
 void crash_recovery_prepare(struct process *process, int status);
 /* Its slot has been taken care of: the keeper takes the worker's place. */

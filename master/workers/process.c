@@ -14,7 +14,6 @@
 #include "lib/log.h"
 #include "proto/channel.h"
 #include "keeper/keeper.h"
-#include "master/workers/crash_recovery.h"
 #include "master/workers/drain_summary.h"
 #include "master/workers/spawn.h"
 
@@ -52,7 +51,7 @@ on_message(struct process *process, const struct channel_message *message)
 		table->events->on_listeners_closed(process, table->argument);
 		break;
 	case CHANNEL_KEEPER:
-		crash_recovery_on_keeper(process, message->value);
+		table->events->on_keeper(process, message->value, table->argument);
 		break;
 	case CHANNEL_SENT:
 	case CHANNEL_RECEIVED:
@@ -354,8 +353,15 @@ on_process_exit(struct process *process, int status)
 	process->exit_state = process->state;
 	process->state = PROCESS_EXITED;
 	process->was_killed = !WIFEXITED(status);
-	crash_recovery_end(process);
 	table->events->on_exit(process, status, table->argument);
+}
+
+/* True if the keeper of a worker that has ended can continue for it. */
+static bool
+leaves_keeper(const struct process *process, int status)
+{
+	bool is_orderly = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+	return !is_orderly && process->is_ready && process->keeper_pid > 0;
 }
 
 /* A worker has died: its keeper continues in its place. */
@@ -365,7 +371,6 @@ on_process_death(struct process *process, int status)
 	const struct worker_table *table = process->table;
 	control_queue_clear(&process->queue);
 	process->exit_state = process->state;
-	crash_recovery_prepare(process, status);
 	table->events->on_death(process, status, table->argument);
 }
 
@@ -389,13 +394,12 @@ process_reap(struct worker_table *table)
 		/* Perhaps READY: it may have accepted connections since. */
 		if (process != NULL)
 			(void)receive_messages(process, INT_MAX);
-		if (process != NULL && crash_recovery_is_possible(process, status))
+		if (process != NULL && leaves_keeper(process, status))
 			on_process_death(process, status);
 		else if (process != NULL)
 			on_process_exit(process, status);
 		if (process != NULL)
 			continue;
-		crash_recovery_on_child(table, pid, status);
 		table->events->on_other_child(pid, status, table->argument);
 	}
 }
@@ -462,7 +466,6 @@ process_forget_all(struct worker_table *table)
 {
 	while (table->processes != NULL)
 		destroy(table->processes);
-	crash_recovery_forget_all(table);
 }
 
 bool

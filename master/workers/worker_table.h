@@ -149,12 +149,16 @@ struct transfer_end {
 struct process_events {
 	void (*on_ready)(struct process *process, void *argument);
 	void (*on_listeners_closed)(struct process *process, void *argument);
+	/* The worker has reported the process id of its keeper. */
+	void (*on_keeper)(struct process *process, uint64_t pid, void *argument);
 	void (*on_transfer_end)(
 	    struct process *process, const struct transfer_end *end, void *argument);
-	/* The worker has died, and its keeper is about to take its place. */
+	/* The worker has died, and its keeper is about to take its place: the process
+	 * still has the pid of the worker. */
 	void (*on_death)(struct process *process, int status, void *argument);
 	/* The process is marked as exited, its last messages have been reported. */
 	void (*on_exit)(struct process *process, int status, void *argument);
+	/* A child that is no worker has exited: perhaps a keeper. */
 	void (*on_other_child)(pid_t pid, int status, void *argument);
 	/* A slot backs off, because fork(2) has failed. */
 	void (*on_fork_failed)(void *argument);
