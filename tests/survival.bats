@@ -81,6 +81,11 @@ serves_with() # N - that many workers, and a keeper for each
 	totals 'closed["worker_lost"] == 0'
 }
 
+is_traced() # PID
+{
+	! grep -q '^TracerPid:[[:space:]]0$' "/proc/$1/status" 2>/dev/null
+}
+
 # moves_while_killed ROLE CALL WHEN NUMBER - moves half of the connections from worker 0 to worker
 # 1, of which the sender or receiver is killed at that call.
 moves_while_killed()
@@ -92,10 +97,6 @@ moves_while_killed()
 	worker=$("$BUILD/yodelctl" -s admin_socket workers | awk -v role="$1" \
 		'$1 == (role == "sender" ? 0 : 1) { print $2 }')
 	spawn tracer timeout 30 "$BUILD/tests/kill_at_call" "$worker" "$2" "$3" "$4"
-	is_traced()
-	{
-		! grep -q '^TracerPid:[[:space:]]0$' "/proc/$1/status" 2>/dev/null
-	}
 	wait_until is_traced "$worker"
 	"$BUILD/yodelctl" -s admin_socket rebalance >>moves.log || :
 	wait_until has_ended "$worker"
@@ -159,8 +160,39 @@ moves_while_killed()
 	end_load echo
 	never_reconnected echo.json
 	totals 'closed["crashed_twice"] == 2 and closed["worker_lost"] == 0'
+	# A last line without its end is answered, and kills, at the end of file.
+	run timeout 30 python3 -c "
+import socket
+peer = socket.create_connection(('127.0.0.1', $LINE_PORT))
+peer.send(b'poison')
+peer.shutdown(socket.SHUT_WR)
+peer.recv(1)"
+	[ "$status" != 124 ]
+	totals 'closed["crashed_twice"] == 3 and closed["worker_lost"] == 0'
 	# Two deaths for each.
-	[ "$(times_logged 'killed by SIGABRT')" = 4 ]
+	[ "$(times_logged 'killed by SIGABRT')" = 6 ]
+}
+
+# The worker has read each piece when it dies: a successor that has processed the piece is the
+# proof that the piece was not the cause.
+@test "a connection of partial messages survives each death while it is processed" {
+	needs root
+	start_server '"workers": 1'
+	local peer piece worker answer
+	exec {peer}<>"/dev/tcp/127.0.0.1/$LINE_PORT"
+	for piece in 'half ' 'a ' 'li'; do
+		wait_until serves_with 1
+		worker=$(worker_pids)
+		spawn tracer timeout 30 "$BUILD/tests/kill_at_call" "$worker" recvfrom after 1
+		wait_until is_traced "$worker"
+		printf %s "$piece" >&"$peer"
+		wait_until logged "pid $worker\): killed by SIGKILL: 1 connection recovered"
+	done
+	printf 'ne\n' >&"$peer"
+	read -r -t 30 answer <&"$peer"
+	[ "$answer" = 'HALF A LINE!' ]
+	exec {peer}>&-
+	totals 'closed["crashed_twice"] == 0 and closed["worker_lost"] == 0'
 }
 
 @test "the OOM killer costs no connection but the one whose input uses up the memory" {

@@ -1,5 +1,7 @@
 #include "worker/connection_io.h"
 
+#include <sys/socket.h>
+
 #include <errno.h>
 
 #include "worker/connection.h"
@@ -158,6 +160,21 @@ answer_messages(
 	return true;
 }
 
+/* All input that was read has been processed by a worker that lives: it is not what
+ * killed another. Only the end of file is not in the input; it remains a suspect. */
+static void
+forget_deaths(struct connection *connection)
+{
+	uint8_t byte;
+	if (connection->deaths == 0)
+		return;
+	if (connection->input != NULL &&
+	    (connection_is_over_output_limit(connection) ||
+		recv(connection->stream.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0))
+		return;
+	connection->deaths = 0;
+}
+
 /* Answers the messages in the input. */
 static bool
 answer_kept(struct connection *connection)
@@ -170,8 +187,7 @@ answer_kept(struct connection *connection)
 		connection, input->data + input->start, buffer_length(input), &used))
 		return false;
 	buffer_consume(&connection->input, used);
-	if (connection->input == NULL)
-		connection->deaths = 0;
+	forget_deaths(connection);
 	return true;
 }
 
