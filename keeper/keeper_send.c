@@ -76,6 +76,8 @@ send_hello(const struct transfer_out *out)
 		uint32_t number = args->sockets[i].listener;
 		hello.listeners[number].framing =
 		    args->config->listeners[number].framing;
+		hello.listeners[number].reply =
+		    reply_fingerprint(&args->config->listeners[number].reply);
 		snprintf(hello.listeners[number].name, TRANSFER_NAME_MAX, "%s",
 		    out->kept->names[i]);
 	}

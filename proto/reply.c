@@ -106,6 +106,16 @@ reply_finish(struct reply *reply)
 	*reply = (struct reply){ .kind = REPLY_DISCARD };
 }
 
+uint64_t
+reply_fingerprint(const struct reply *reply)
+{
+	const uint64_t prime = UINT64_C(0x100000001b3);
+	uint64_t hash = (UINT64_C(0xcbf29ce484222325) ^ (uint64_t)reply->kind) * prime;
+	for (size_t i = 0; i < reply->text_length; i++)
+		hash = (hash ^ (uint8_t)reply->text[i]) * prime;
+	return hash;
+}
+
 size_t
 reply_length(const struct reply *reply, size_t length)
 {

@@ -80,6 +80,9 @@ int reply_parse(const char *spec, struct reply *ret, char *error, size_t error_s
     __attribute__((warn_unused_result));
 void reply_finish(struct reply *reply);
 
+/* Equal for equal replies, and different for others but by chance (64-bit FNV-1a). */
+uint64_t reply_fingerprint(const struct reply *reply);
+
 /* Bytes of the reply to a payload of `length` bytes. */
 size_t reply_length(const struct reply *reply, size_t length);
 

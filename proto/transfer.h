@@ -43,7 +43,7 @@
 /* To be raised with any change of the packets or of a value in them: an upgrade is
  * refused between programs that differ (state_save.h). */
 #ifndef TRANSFER_VERSION
-#define TRANSFER_VERSION 2
+#define TRANSFER_VERSION 3
 #endif
 #define TRANSFER_BATCH_MAX 128 /* below the kernel's SCM_MAX_FD, 253 */
 #define TRANSFER_LISTENERS_MAX 64
@@ -66,6 +66,7 @@ struct transfer_hello {
 	struct {
 		uint32_t framing;             /* enum framing */
 		char name[TRANSFER_NAME_MAX]; /* the address that it is bound to */
+		uint64_t reply;               /* reply_fingerprint() */
 	} listeners[TRANSFER_LISTENERS_MAX];
 };
 

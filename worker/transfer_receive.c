@@ -28,6 +28,7 @@ struct receiver {
 	int *recorded_fd;  /* in the crash record; NULL: it had no room */
 	/* By the listener number of the sender: */
 	struct worker_listener *listeners[TRANSFER_LISTENERS_MAX];
+	uint64_t replies[TRANSFER_LISTENERS_MAX]; /* fingerprints */
 	/* Installed, not yet COMMITTED: they count as arriving, and some may have been
 	 * closed meanwhile. */
 	struct arrival {
@@ -160,6 +161,7 @@ on_hello(struct receiver *receiver, const struct transfer_hello *hello, size_t l
 	     i++) {
 		receiver->listeners[i] = match_listener(
 		    worker, hello->listeners[i].name, hello->listeners[i].framing);
+		receiver->replies[i] = hello->listeners[i].reply;
 		if (receiver->listeners[i] != NULL)
 			capacity.mask |= UINT64_C(1) << i;
 	}
@@ -300,12 +302,28 @@ record_answering(const struct receiver *receiver)
 	CRASH_RECORD_BARRIER();
 }
 
+/* A part of the replies to the input has been sent, and this worker would make others:
+ * a reload has changed the reply. */
+static bool
+has_part_of_other_reply(const struct receiver *receiver,
+    const struct connection *connection, const struct transfer_record *record)
+{
+	return record->skip > 0 &&
+	    receiver->replies[record->listener] !=
+	    reply_fingerprint(&connection->listener->config->reply);
+}
+
 static void
-serve(struct connection **connections, const struct transfer_batch *batch)
+serve(const struct receiver *receiver, struct connection **connections,
+    const struct transfer_batch *batch)
 {
 	for (uint32_t i = 0; i < batch->count; i++) {
-		if (connection_resume(connections[i]) &&
-		    batch->records[i].is_interrupted != 0)
+		const struct transfer_record *record = &batch->records[i];
+		if (!connection_resume(connections[i]))
+			continue;
+		if (has_part_of_other_reply(receiver, connections[i], record))
+			connection_close(connections[i], CLOSE_WORKER_LOST);
+		else if (record->is_interrupted != 0)
 			connection_io_replay(connections[i]);
 	}
 }
@@ -345,7 +363,7 @@ on_batch(struct receiver *receiver, const struct transfer_batch *batch, size_t l
 	record->answering.fd_plus_one = 0;
 	if (state_fd >= 0)
 		close(state_fd);
-	serve(installed, batch);
+	serve(receiver, installed, batch);
 	worker_request_drain_check(receiver->worker);
 	return true;
 }

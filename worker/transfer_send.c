@@ -98,6 +98,8 @@ send_hello(const struct sender *sender)
 	for (size_t i = 0; i < worker->accept.listener_count; i++) {
 		const struct worker_listener *listener = &worker->accept.listeners[i];
 		hello.listeners[listener->number].framing = listener->config->framing;
+		hello.listeners[listener->number].reply =
+		    reply_fingerprint(&listener->config->reply);
 		snprintf(hello.listeners[listener->number].name, TRANSFER_NAME_MAX,
 		    "%s", listener->name);
 	}

@@ -1,3 +1,5 @@
+#include <sys/mman.h>
+
 #include "tests/lib/transfer_fixture.h"
 
 static void
@@ -135,6 +137,73 @@ test_receiver_keeps_connections_when_the_sender_dies_after_the_batch(void **stat
 	finish(&f);
 }
 
+/* Passes a connection with input "hello" of whose reply 3 bytes have been sent, as the
+ * keeper of a worker with that reply does. Returns what recv(2) of the peer returns. */
+static ssize_t
+replay_after(const char *reply_of_dead, char answer[8], uint64_t *ret_lost)
+{
+	struct fixture f;
+	struct transfer_hello hello = {
+		.verb = TRANSFER_HELLO, .version = TRANSFER_VERSION, .count = 1
+	};
+	struct transfer_batch batch = {
+		.verb = TRANSFER_BATCH, .count = 1, .state_bytes = 6
+	};
+	struct reply reply;
+	char error[128];
+	int fds[2], transfer[2], passed[2];
+
+	start(&f, "upper,suffix=!", FRAMING_LINE, 1024);
+	open_unix_pair(fds, 0);
+	must(channel_open(transfer) == 0);
+	transfer_receive_start(&f.receiver.worker, transfer[1], 8);
+	must(reply_parse(reply_of_dead, &reply, error, sizeof(error)) == 0);
+	hello.listeners[0].framing = FRAMING_LINE;
+	hello.listeners[0].reply = reply_fingerprint(&reply);
+	reply_finish(&reply);
+	strcpy(hello.listeners[0].name, "127.0.0.1:10000");
+	must(transfer_packet_send(transfer[0], &hello, sizeof(hello), NULL, 0) == 0);
+	batch.records[0].peer_family = AF_INET;
+	batch.records[0].input_bytes = 6;
+	batch.records[0].is_interrupted = 1;
+	batch.records[0].skip = 3;
+	passed[0] = fds[1];
+	passed[1] = memfd_create("state", MFD_CLOEXEC);
+	must(write(passed[1], "hello\n", 6) == 6);
+	must(transfer_packet_send(
+		 transfer[0], &batch, transfer_batch_bytes(1), passed, 2) == 0);
+	close(passed[0]);
+	close(passed[1]);
+	for (int i = 0; i < 5; i++)
+		worker_fixture_run_once(&f.receiver);
+	ssize_t n = recv(fds[0], answer, 8, 0);
+	struct ledger_totals totals = { 0 };
+	ledger_add_worker(&totals, f.receiver.ledger, f.receiver.worker.ledger_entry);
+	*ret_lost = totals.closed[CLOSE_WORKER_LOST];
+	close(transfer[0]);
+	close(fds[0]);
+	for (int i = 0; i < 5; i++)
+		worker_fixture_run_once(&f.receiver);
+	finish(&f);
+	return n;
+}
+
+static void
+test_closes_a_partly_answered_connection_when_the_reply_has_changed(void **state)
+{
+	char answer[8];
+	uint64_t lost;
+
+	(void)state;
+	assert_int_equal(replay_after("upper,suffix=!", answer, &lost), 4);
+	assert_memory_equal(answer, "LO!\n", 4);
+	assert_int_equal(lost, 0);
+	assert_true(replay_after("upper,suffix=?", answer, &lost) <= 0);
+	assert_int_equal(lost, 1);
+	assert_true(replay_after("echo,suffix=!", answer, &lost) <= 0);
+	assert_int_equal(lost, 1);
+}
+
 static void
 test_a_repeated_capacity_message_loses_no_connection(void **state)
 {
@@ -227,6 +296,8 @@ main(void)
 		    test_sender_keeps_connections_when_the_receiver_dies_before_accepting),
 		cmocka_unit_test(
 		    test_receiver_keeps_connections_when_the_sender_dies_after_the_batch),
+		cmocka_unit_test(
+		    test_closes_a_partly_answered_connection_when_the_reply_has_changed),
 		cmocka_unit_test(test_a_repeated_capacity_message_loses_no_connection),
 		cmocka_unit_test(test_rejects_excess_descriptors),
 		cmocka_unit_test(test_an_empty_packet_with_a_descriptor_is_not_eof),
