@@ -73,7 +73,9 @@ serves_with() # N - that many workers, and a keeper for each
 @test "a worker killed at any system call of the path of a connection loses none" {
 	needs root
 	start_server '"workers": 2'
-	start_lasting_loads
+	start_load echo --no-reconnect -c 20 -p 4 --size 1:3000 -R 2k "127.0.0.1:$PORT"
+	start_load lines --no-reconnect -c 20 -p 4 --size 100:3000 --framing line \
+		--expect 'upper,suffix=!' -R 1k "127.0.0.1:$LINE_PORT"
 	start_load churn --no-reconnect -c 4 --messages-per-connection 2 "127.0.0.1:$PORT"
 	local call when worker
 	while read -r call when; do
@@ -82,7 +84,7 @@ serves_with() # N - that many workers, and a keeper for each
 		run -0 timeout 30 "$BUILD/tests/kill_at_call" "$worker" "$call" "$when" $((RANDOM % 20 + 1))
 		wait_until logged "worker [0-9] \(pid $worker\): killed by SIGKILL"
 	done < <(printf '%s\n' {accept4,recvfrom,sendto,close,epoll_ctl}' '{before,after} | some_of 3)
-	end_load echo lines frames churn
+	end_load echo lines churn
 	totals 'closed["worker_lost"] == 0'
 }
 

@@ -78,6 +78,8 @@ def main():
     print("ready", flush=True)
     signal.sigwait([signal.SIGUSR1])
 
+    for peer in slow, slow_lines, half_closed:  # or reading takes seconds
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
     idle.send(b"second")
     assert read_exactly(idle, 6) == b"second", "idle"
     untouched.send(b"hello")
