@@ -64,7 +64,7 @@ sockets_of() # PID
 }
 
 @test "a worker killed under load: yodel counts exactly the connections that it held" {
-	start_yodeld --workers 2 --listen 127.0.0.1:0=upper
+	start_yodeld --workers 2 --listen 127.0.0.1:0=upper --set survive_crashes=false
 	local victim own held status=0
 	victim=$(worker_pids | head -n 1)
 	own=$(sockets_of "$victim")
