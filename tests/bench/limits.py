@@ -106,7 +106,7 @@ def memory():
         server.stop()
     yield {
         "what": f"user memory per connection, {idle:,} idle connections, bytes",
-        "bar": 256,
+        "bar": 320,
         "value": value,
     }
 
@@ -159,6 +159,6 @@ def instructions():
     found = re.search(r"^yodeld: ([0-9.]+) ", text, re.M)
     yield {
         "what": "user-mode instructions per message, 50 connections",
-        "bar": 450,
+        "bar": 460,
         "value": float(found[1]),
     }
