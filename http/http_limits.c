@@ -109,12 +109,16 @@ find_oldest(
 	return oldest;
 }
 
-/* NULL: each has a request in progress. */
+/* A new connection is idle until its request has been read, which may be the one that
+ * needs the room: while half of the reserve is left, only connections that have been in
+ * their state for a second have to go. NULL: none has to. */
 static struct http_limits_entry *
 find_victim(struct http_limits *limits, uint64_t now_ns)
 {
-	struct http_limits_entry *victim =
-	    find_oldest(limits, HTTP_LIMITS_IDLE, now_ns);
+	bool is_urgent = open_count(limits) >
+	    HTTP_SERVER_CLIENTS_MAX + HTTP_SERVER_CLIENTS_RESERVE / 2;
+	struct http_limits_entry *victim = find_oldest(
+	    limits, HTTP_LIMITS_IDLE, is_urgent ? now_ns : now_ns - NS_PER_S);
 	return victim != NULL
 	    ? victim
 	    : find_oldest(limits, HTTP_LIMITS_RESPONDING, now_ns - NS_PER_S);
