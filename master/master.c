@@ -154,7 +154,7 @@ check_file_size_limit(const struct config *config)
 	if (limit >= needed)
 		return 0;
 	log_errorx(
-	    "[file_size_limit_low limit needed] the file size limit is %llu "
+	    "[file_size_limit_low limit workers needed] the file size limit is %llu "
 	    "bytes, but the shared memory of %u workers needs %zu; fix: a larger "
 	    "LimitFSIZE= (systemd) or ulimit -f",
 	    (unsigned long long)limit, config->workers, needed);

@@ -29,8 +29,8 @@ struct worker_args;
 #define KEEPER_SIGNAL_RECOVER (SIGRTMIN + 0)
 #define KEEPER_SIGNAL_EXIT (SIGRTMIN + 1)
 
-/* The OOM killer ends a worker, which is replaced, rather than a keeper, and that rather
- * than the master (resources_prefer_for_oom). */
+/* The OOM killer ends a worker, which is replaced, rather than a keeper, and that
+ * rather than the master (resources_prefer_for_oom). */
 #define WORKER_OOM_PREFERENCE 200
 
 /* Runs in the worker's keeper, a child of the master that shares the worker's table of

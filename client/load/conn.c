@@ -380,8 +380,8 @@ on_open_timer(struct load_context *ctx, struct conn *conn)
 		conn_state_set_timer(ctx, conn);
 }
 
-/* Bytes that belong to damaged answers still arrive: their number says which answers are
- * wrong. */
+/* Bytes that belong to damaged answers still arrive: their number says which answers
+ * are wrong. */
 static bool
 is_still_answered(const struct load_context *ctx, const struct conn *conn)
 {

@@ -293,6 +293,7 @@ has_new_counts(const struct sampler *sampler)
 void
 sampler_stop(struct sampler *sampler, uint64_t now_ns)
 {
+	sampler->next_ports_ns = 0; /* a short run may not have been sampled yet */
 	uint64_t start = begin_row(sampler, now_ns);
 	if (start != 0 && now_ns > sampler->batched_ns)
 		take_batch(sampler, now_ns);
