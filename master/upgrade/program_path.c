@@ -68,7 +68,10 @@ program_path_find(void)
 {
 	char path[PATH_MAX];
 	/* The path given to execve(2): a shell has searched PATH. */
-	const char *name = (const char *)getauxval(AT_EXECFN);
+	unsigned long address = getauxval(AT_EXECFN); /* of a text, or 0 */
+	const char *name;
+	_Static_assert(sizeof(name) == sizeof(address), "an address fits");
+	memcpy(&name, &address, sizeof(name));
 	if (name != NULL && !is_descriptor(name) &&
 	    is_running_program(working_directory_join(name, path, sizeof(path))))
 		program_path_set(path);
