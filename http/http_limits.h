@@ -51,7 +51,7 @@ void http_limits_set_state(
     struct http_limits *limits, int fd, enum http_limits_state state, unsigned seconds);
 /* Forgets closed connections, shuts down those past their deadline. */
 void http_limits_check(struct http_limits *limits);
-/* Makes room for so many more connections within HTTP_SERVER_CLIENTS_MAX: shuts down
+/* Makes room for `wanted` more connections within HTTP_SERVER_CLIENTS_MAX: shuts down
  * those that have been idle longest; if none is, those that have been reading their
  * response longest, for a second at least. Returns how many. */
 unsigned http_limits_make_room(struct http_limits *limits, unsigned wanted);

@@ -22,7 +22,7 @@ const char *log_json_sentence(const char *format) __attribute__((format_arg(1)))
 void log_json_members(
     const char *format, va_list arguments, const char *error, char *members);
 
-/* Who writes the line, and when. */
+/* The writer of the line, and its time. */
 struct log_json_origin {
 	const char *time, *level, *program, *role;
 	int pid;

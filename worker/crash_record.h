@@ -92,9 +92,9 @@ struct crash_region {
 	int fd; /* of the memory file; -1: private */
 };
 
-/* Shared with children, and with room for so many connections that each have so many
- * bytes of partial messages and unsent replies; as much of that as there is address
- * space. 0, or -1 with errno. */
+/* Shared with children, and with room for that many connections, each of which has that
+ * many bytes of partial messages and unsent replies; as much of that as there is
+ * address space. 0, or -1 with errno. */
 int crash_region_create(struct crash_region *region, uint64_t connections,
     uint64_t connection_bytes) __attribute__((warn_unused_result));
 /* Private memory, for the record and the input alone. 0, or -1 with errno. */

@@ -22,7 +22,7 @@ void accounting_started(struct load_context *ctx, struct conn *conn);
 void accounting_answered(
     struct load_context *ctx, struct conn *conn, bool is_correct, uint64_t now_ns);
 
-/* So many of the messages in flight need not be waited for (client/verify/verify.h). */
+/* Number of messages in flight that need not be waited for (client/verify/verify.h). */
 void accounting_released(
     struct load_context *ctx, struct conn *conn, uint32_t released);
 

@@ -49,7 +49,7 @@ read_after(const struct resync_case *where, uint64_t bytes, uint8_t *out, size_t
 	    : expectation_read(&reader, out, length);
 }
 
-/* By how many bytes a gap may lie earlier: so many before it equal its last ones. */
+/* By how many bytes a gap may lie earlier: the bytes before it that equal its last. */
 static uint32_t
 gap_earlier(const struct resync_case *where, uint64_t gap)
 {

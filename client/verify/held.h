@@ -28,7 +28,7 @@ enum held_state {
 	HELD_RESUMING, /* counts the answers up to `resume` */
 };
 
-/* Where the stream goes on: after so many bytes from the first wrong one. */
+/* Where the stream goes on: bytes from the first wrong one. */
 struct held_place {
 	uint64_t expected; /* bytes of the expected stream that are left out */
 	size_t got;        /* bytes received in place of them */

@@ -43,7 +43,7 @@ is_unique(const struct resync_case *where)
 		(reply_kinds[reply->kind].uses_payload && reply->text_length == 0));
 }
 
-/* Bytes that must be the same to be evidence: so many of payload, and the headers and
+/* Bytes that must be the same to be evidence: these of payload, and the headers and
  * trailers among them. */
 static size_t
 evidence_bytes(const struct resync_case *where, size_t payload)
