@@ -61,7 +61,7 @@ merge_pair(struct batch *a, struct batch *b, struct batch *to)
 	struct batch sum = { cells, n, a->count + b->count };
 	free(a->cells);
 	free(b->cells);
-	*a = *b = (struct batch){ NULL };
+	*a = *b = (struct batch){ 0 };
 	*to = sum;
 	return 0;
 }
