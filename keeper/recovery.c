@@ -95,8 +95,10 @@ take_sent(struct recovered_connection *ret)
 	struct recovery_piece *output = &ret->output;
 	size_t taken = left < output->length ? (size_t)left : output->length;
 	bool had_output = output->length > 0;
-	output->data += taken;
-	output->length -= taken;
+	if (taken > 0) { /* data may be NULL */
+		output->data += taken;
+		output->length -= taken;
+	}
 	left -= taken;
 	if (had_output && output->length == 0) {
 		ret->replies_sent = ret->record.replies;
