@@ -58,6 +58,8 @@ serves_with() # N - that many workers, and a keeper for each
 	local deaths=10
 	[ -z "${LONG-}" ] || deaths=50
 	ulimit -c unlimited
+	# AddressSanitizer would turn these signals into an exit.
+	export ASAN_OPTIONS=handle_segv=0:handle_abort=0:${ASAN_OPTIONS-}
 	start_server '"workers": 4'
 	start_lasting_loads
 	start_load churn --no-reconnect -c 8 --messages-per-connection 3 "127.0.0.1:$PORT"
