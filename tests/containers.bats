@@ -15,7 +15,7 @@ need_cgroup()
 	needs root
 	needs kernel cgroup-limits
 	# AddressSanitizer reserves more memory than these groups have.
-	! has_sanitizer || skip "a sanitizer needs more memory"
+	! has_sanitizer || skip "sanitizer: it needs more memory"
 }
 
 # Prints the number of workers of a server with this CPU limit, in thousandths of a CPU.

@@ -208,7 +208,7 @@ peer.recv(1)"
 @test "the OOM killer costs no connection but the one whose input uses up the memory" {
 	needs root
 	needs kernel cgroup-limits
-	! has_sanitizer || skip "a sanitizer needs more memory"
+	! has_sanitizer || skip "sanitizer: it needs more memory"
 	# shellcheck disable=SC2030
 	export YODELD_RUN="$BATS_TEST_DIRNAME/lib/in_cgroup 100000000 2000"
 	YODELD=$BUILD/tests/worker_dies_of_input start_server '"workers": 1'

@@ -132,7 +132,7 @@ reuseport_select(struct listener *listener, const bool *takes_new, bool by_cpu)
 void
 reuseport_freeze(struct listener *listener)
 {
-	uint32_t indexes[LEDGER_SLOTS];
+	uint32_t indexes[LEDGER_SLOTS] = { 0 };
 	int fd = find_member(listener);
 	if (fd < 0 || listener->is_order_unknown || listener->has_program)
 		return;
