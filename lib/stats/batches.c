@@ -163,6 +163,13 @@ variance_of(const struct series *series)
 	return found;
 }
 
+static double
+half_of(const struct series *series)
+{
+	struct variance v = variance_of(series);
+	return v.known ? batches_student(v.degrees) * sqrt(v.variance) : NAN;
+}
+
 static uint64_t
 count_below(const struct batch *batch, int32_t end)
 {
@@ -216,7 +223,7 @@ batches_mean_half(const struct batches *batches, const struct histogram *all)
 			    (double)histogram_value_at(all, batch->cells[c].index);
 		series.weights[i] = (double)batch->count;
 	}
-	return batches_ratio_half(series.values, series.weights, series.count);
+	return half_of(&series);
 }
 
 double
@@ -225,6 +232,5 @@ batches_ratio_half(const double *values, const double *weights, size_t count)
 	struct series series = { .count = count < BATCHES_MAX ? count : BATCHES_MAX };
 	memcpy(series.values, values, series.count * sizeof(values[0]));
 	memcpy(series.weights, weights, series.count * sizeof(weights[0]));
-	struct variance v = variance_of(&series);
-	return v.known ? batches_student(v.degrees) * sqrt(v.variance) : NAN;
+	return half_of(&series);
 }
