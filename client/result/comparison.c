@@ -9,6 +9,10 @@
 #define NORMAL_95 1.96
 /* Where two 95 % intervals of equal width no longer overlap. */
 #define NORMAL_APART (NORMAL_95 * 1.4142)
+/* Equal runs differ by this part, at most by this time: memory layout and the placement
+ * of processes are those of one run. A single run does not show it. */
+#define RUN_PART 0.08
+#define RUN_NS 100e3
 /* A load process that waited for a CPU longer than this part of the run shared it. */
 #define CONTENDED_PART 0.1
 #define CONTENDED_RATIO 10
@@ -23,7 +27,7 @@ typedef struct comparison_estimate estimate_fn(
 static struct comparison_estimate
 between(double value, double half)
 {
-	return (struct comparison_estimate){ value, value - half, value + half, true,
+	return (struct comparison_estimate){ value, value - half, value + half, 0, true,
 		isfinite(half) };
 }
 
@@ -35,8 +39,11 @@ estimate_of(
 {
 	double sum = 0, squares = 0, within = 0, n = (double)side->count;
 	struct comparison_estimate one = estimate(&side->runs[0], which);
-	if (side->count == 1)
+	if (side->count == 1) {
+		one.low -= one.value * one.run_part;
+		one.high += one.value * one.run_part;
 		return one;
+	}
 	for (size_t i = 0; i < side->count; i++) {
 		one = estimate(&side->runs[i], which);
 		if (!one.known)
@@ -91,11 +98,20 @@ compare_row(const struct comparison_side sides[2], struct comparison_row *row,
 		row->outcome = COMPARISON_INCONCLUSIVE;
 }
 
+/* How much a latency of another run may differ, as a part of it. */
+static double
+run_part(double latency_ns)
+{
+	return latency_ns > 0 ? fmin(RUN_PART, RUN_NS / latency_ns) : RUN_PART;
+}
+
 static struct comparison_estimate
 rate_of(const struct result *run, const void *which)
 {
 	(void)which;
-	return between(run->messages_per_s, run->rate_half);
+	struct comparison_estimate rate = between(run->messages_per_s, run->rate_half);
+	rate.run_part = run_part(histogram_mean(run->latency[LATENCY_RESPONSE]));
+	return rate;
 }
 
 struct latency_row {
@@ -107,13 +123,21 @@ static struct comparison_estimate
 latency_of(const struct result *run, const void *which)
 {
 	const struct latency_row *row = which;
-	if (row->percentile == 0)
-		return between(histogram_mean(run->latency[row->which]),
+	struct comparison_estimate found;
+	if (row->percentile == 0) {
+		found = between(histogram_mean(run->latency[row->which]),
 		    run->precision[row->which].mean_half_ns);
-	struct percentile_interval c =
-	    result_percentile(run, row->which, row->percentile);
-	return (struct comparison_estimate){ (double)c.value, (double)c.low,
-		(double)c.high, c.known, c.has_interval };
+	} else {
+		struct percentile_interval c =
+		    result_percentile(run, row->which, row->percentile);
+		found = (struct comparison_estimate){ .value = (double)c.value,
+			.low = (double)c.low,
+			.high = (double)c.high,
+			.known = c.known,
+			.has_interval = c.has_interval };
+	}
+	found.run_part = run_part(found.value);
+	return found;
 }
 
 static bool

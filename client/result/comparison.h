@@ -4,7 +4,8 @@
  * A row differs if the 95 % intervals of both sides do not overlap, which is stricter
  * than 95 %: of some twenty rows of equal sides, at most one comparison in twenty is to
  * show a difference. A side of several runs is judged by the variation between its runs
- * (Student's t), a single run by that within it (lib/stats/batches.h). Where the
+ * (Student's t), a single run by that within it (lib/stats/batches.h) and an assumed
+ * variation between runs. Where the
  * samples cannot tell, the row is inconclusive; so are differences below a factor of
  * ten if a side has a single run whose load processes had to wait for a CPU.
  */
@@ -31,6 +32,7 @@ enum comparison_unit { COMPARISON_DURATION, COMPARISON_COUNT, COMPARISON_EVENTS 
 /* A figure of a side and its 95 % interval. Durations are in ns. */
 struct comparison_estimate {
 	double value, low, high;
+	double run_part;   /* by how much a single run may differ from another */
 	bool known;        /* the figure itself */
 	bool has_interval; /* else the bounds mean nothing */
 };

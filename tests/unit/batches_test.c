@@ -111,8 +111,10 @@ runs_within_their_own_variation_do_not_differ(void **state)
 static void
 detects_five_percent_between_steady_runs(void **state)
 {
-	static const uint64_t one[] = { 200, 201, 200, 199, 200, 200, 201, 199 };
-	static const uint64_t two[] = { 210, 211, 210, 209, 210, 210, 211, 209 };
+	static const uint64_t one[] = { 20000, 20100, 20000, 19900, 20000, 20000, 20100,
+		19900 };
+	static const uint64_t two[] = { 21000, 21100, 21000, 20900, 21000, 21000, 21100,
+		20900 };
 	struct result a = run_of(one, 8), b = run_of(two, 8);
 
 	(void)state;
