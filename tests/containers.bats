@@ -120,7 +120,7 @@ limited() # COMMAND [ARG...]
 		--set "admin.socket=$PWD/control.sock" -l 127.0.0.1:0=echo
 	"$YODELCTL" -s control.sock reload
 	run -0 "$YODEL" -q -n 10 "127.0.0.1:$PORT"
-	! grep -E 'cannot (fork|create)' yodeld.log
+	run ! grep -E 'cannot (fork|create)' yodeld.log
 }
 
 @test "a log file at the file size limit does not end the server, and lines are counted" {
