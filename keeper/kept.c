@@ -9,6 +9,7 @@
 #include "lib/log.h"
 #include "lib/resources.h"
 #include "lib/shared_memory.h"
+#include "net/socket_info.h"
 #include "proto/channel.h"
 #include "worker/admission.h"
 #include "worker/connection.h"
@@ -34,22 +35,14 @@ close_socket(int fd)
 	channel_discard_fds(&fd, 1);
 }
 
-static int
-socket_option(int fd, int option)
-{
-	int value = -1;
-	socklen_t length = sizeof(value);
-	return getsockopt(fd, SOL_SOCKET, option, &value, &length) < 0 ? -1 : value;
-}
-
 /* True for a connected socket of the family of that listener. */
 static bool
 is_connection(const struct kept *kept, int fd, uint32_t socket)
 {
 	return fd >= 0 && fd < kept->fd_end &&
-	    socket_option(fd, SO_TYPE) == SOCK_STREAM &&
-	    socket_option(fd, SO_ACCEPTCONN) == 0 &&
-	    socket_option(fd, SO_DOMAIN) ==
+	    socket_info_option(fd, SO_TYPE) == SOCK_STREAM &&
+	    socket_info_option(fd, SO_ACCEPTCONN) == 0 &&
+	    socket_info_option(fd, SO_DOMAIN) ==
 	    config_of(kept, socket)->address.storage.ss_family;
 }
 

@@ -38,7 +38,8 @@ is_in_blocks(const struct crash_region *region, const void *pointer, size_t byte
 	    bytes <= region->block_bytes - (at - first);
 }
 
-/* The bytes from start to end of a buffer (NULL: none); false if it is none. */
+/* The bytes from start to end of a buffer (NULL: none); false if they are not within
+ * it. */
 static bool
 read_piece(const struct crash_region *region, const struct buffer *buffer,
     const struct crash_undo_buffer *range, struct recovery_piece *ret)

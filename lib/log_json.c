@@ -46,7 +46,7 @@ struct members {
 	bool has_reason;
 };
 
-/* Copies the next name; false if there is none. */
+/* Copies the next name; false at the end. */
 static bool
 take_name(struct members *members, char name[NAME_MAX_BYTES])
 {

@@ -14,6 +14,14 @@
 #include "lib/system/procfs.h"
 
 int
+socket_info_option(int fd, int option)
+{
+	int value = -1;
+	socklen_t length = sizeof(value);
+	return getsockopt(fd, SOL_SOCKET, option, &value, &length) < 0 ? -1 : value;
+}
+
+int
 socket_info_read_queue(int fd, struct accept_queue *ret)
 {
 	struct tcp_info info;

@@ -38,6 +38,9 @@ void socket_info_read_network_counters(struct network_counters *ret);
  * duplicates (DSACK) were late, not lost, and do not count. 0 if unknown. */
 uint64_t socket_info_retransmits(int fd);
 
+/* An integer option of level SOL_SOCKET (socket(7)); -1 with errno. */
+int socket_info_option(int fd, int option);
+
 /* Bytes sent that the peer's kernel has not acknowledged (our FIN counts as one). */
 uint64_t socket_info_unacknowledged(int fd);
 

@@ -331,7 +331,7 @@ ledger_open_total(const struct ledger_totals *totals)
 	return accepted > closed ? accepted - closed : 0;
 }
 
-/* The number with this name; the count if there is none. */
+/* The number with this name; the count if no listener has it. */
 static uint32_t
 find_listener(const struct ledger *ledger, const char *name)
 {

@@ -17,7 +17,7 @@ int json_comments_blank(char *text, size_t length, size_t *ret_at)
     __attribute__((warn_unused_result));
 
 /* Offset of the first byte that cannot be a part of JSON: a NUL or another control
- * character than tab and line ends, or invalid UTF-8; `length` if there is none. */
+ * character than tab and line ends, or invalid UTF-8; `length` without one. */
 size_t json_comments_find_binary(const char *text, size_t length);
 
 /* Line and column of an offset, both from 1. A column is one UTF-8 character; a byte

@@ -14,6 +14,7 @@
 #include "lib/clock.h"
 #include "lib/json/json_load.h"
 #include "lib/log.h"
+#include "net/socket_info.h"
 #include "net/unix_socket.h"
 #include "master/changes/pending_requests.h"
 #include "master/listeners/admin_listener.h"
@@ -36,20 +37,12 @@ struct state_reader {
 	struct listener *listener; /* the last one; NULL: none yet */
 };
 
-static int
-socket_option(int fd, int option)
-{
-	int value = -1;
-	socklen_t length = sizeof(value);
-	return getsockopt(fd, SOL_SOCKET, option, &value, &length) < 0 ? -1 : value;
-}
-
 static bool
 is_of_kind(int fd, enum fd_kind kind)
 {
 	struct stat st;
-	int type = socket_option(fd, SO_TYPE);
-	int is_listening = socket_option(fd, SO_ACCEPTCONN);
+	int type = socket_info_option(fd, SO_TYPE);
+	int is_listening = socket_info_option(fd, SO_ACCEPTCONN);
 	switch (kind) {
 	case FD_FILE:
 		return fstat(fd, &st) == 0 && S_ISREG(st.st_mode);

@@ -1,6 +1,6 @@
 /*
  * compromised_worker.c - a yodeld whose worker 0 attacks the others from inside its
- * sandbox, as an attacker would who has taken it over. If the file ATTACK exists in its
+ * sandbox, as an attacker in control of it would. If the file ATTACK exists in its
  * directory when it starts, the worker begins at SIGURG what the file says:
  *
  *   fill=N    writes N into each word of its pages of the ledger, again and again
