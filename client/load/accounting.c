@@ -3,6 +3,7 @@
 #include "net/address.h"
 #include "net/socket_info.h"
 #include "client/load/own_delay.h"
+#include "client/load/traffic.h"
 
 #define LATE_NS NS_PER_MS
 
@@ -90,7 +91,7 @@ accounting_finished(struct load_context *ctx, struct conn *conn)
 }
 
 void
-accounting_released(struct load_context *ctx, struct conn *conn, uint32_t released)
+accounting_set_released(struct load_context *ctx, struct conn *conn, uint32_t released)
 {
 	if (released > conn->in_flight)
 		released = conn->in_flight;
@@ -170,12 +171,8 @@ record_lost_connection(
 	address_format(&target->addresses[conn->address], out->remote);
 	address_format_local(conn->stream.fd, out->local);
 	if (conn->in_flight > 0) {
-		uint32_t length;
 		out->messages = conn->in_flight;
-		out->message = conn->answers.cursor.message;
-		out->answer_bytes =
-		    verify_progress(&ctx->verify, connection, &conn->answers, &length);
-		out->answer_length = length;
+		ctx->traffic->outstanding(ctx, conn, out);
 		out->waited_ns =
 		    ctx->times.now_ns - conn_state_waiting_since(ctx, conn);
 	}

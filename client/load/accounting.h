@@ -22,9 +22,16 @@ void accounting_started(struct load_context *ctx, struct conn *conn);
 void accounting_answered(
     struct load_context *ctx, struct conn *conn, bool is_correct, uint64_t now_ns);
 
-/* Number of messages in flight that need not be waited for (client/verify/verify.h). */
-void accounting_released(
+void accounting_set_released(
     struct load_context *ctx, struct conn *conn, uint32_t released);
+
+/* Number of messages in flight that need not be waited for (client/verify/verify.h). */
+static inline void
+accounting_released(struct load_context *ctx, struct conn *conn, uint32_t released)
+{
+	if (released != conn->released)
+		accounting_set_released(ctx, conn, released);
+}
 
 /* The connection, with a message in flight, was silent between these times. */
 void accounting_silent(

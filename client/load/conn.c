@@ -11,6 +11,7 @@
 #include "client/load/conn_connect.h"
 #include "client/load/conn_receive.h"
 #include "client/load/conn_send.h"
+#include "client/load/traffic.h"
 #include "client/load/transcript.h"
 
 #define SHORT_CONNECTION_NS NS_PER_S
@@ -54,14 +55,12 @@ delay_after_loss(const struct load_context *ctx, struct conn *conn)
 static void
 close_socket(struct load_context *ctx, struct conn *conn)
 {
-	uint64_t next = conn->send.message + (conn->send.at > 0 ? 1 : 0);
 	counters_add(
 	    &ctx->counters->retransmits, socket_info_retransmits(conn->stream.fd));
 	close(conn->stream.fd);
 	conn->stream.fd = -1;
 	counters_add(&ctx->counters->connections_open, (uint64_t)-1);
-	sequence_seek(ctx->sequence, conn_state_number(ctx, conn), &conn->send, next);
-	conn->answers = (struct verify_stream){ .cursor = conn->send };
+	ctx->traffic->restart(ctx, conn);
 	/* The next connection has not blocked this message. */
 	if (conn->due > 0)
 		message_queue_at(&ctx->message_pool, conn->queue.head)->written_ns = 0;
@@ -159,7 +158,7 @@ count_close(struct load_context *ctx, const struct conn *conn, enum conn_end rea
 static void
 end_answers(struct load_context *ctx, struct conn *conn, bool is_lost)
 {
-	conn_receive_end(ctx, conn);
+	ctx->traffic->end(ctx, conn);
 	while (!is_lost && conn->in_flight > 0)
 		accounting_answered(ctx, conn, false, ctx->times.now_ns);
 }

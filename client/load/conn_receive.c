@@ -5,59 +5,10 @@
 #include "lib/clock.h"
 #include "client/load/accounting.h"
 #include "client/load/own_delay.h"
+#include "client/load/traffic.h"
 #include "client/load/transcript.h"
 
 #define READS_MAX 4 /* per turn, so that no connection starves the others */
-
-static struct verify_input
-input_of(const struct load_context *ctx, struct conn *conn)
-{
-	return (struct verify_input){
-		.connection = conn_state_number(ctx, conn),
-		.stream = &conn->answers,
-		.now_ns = ctx->times.now_ns,
-		.answered_ns = ctx->times.now_ns,
-		.unanswered = conn->in_flight,
-	};
-}
-
-static void
-verify_received(
-    struct load_context *ctx, struct conn *conn, const uint8_t *data, size_t length)
-{
-	struct verify *verify = &ctx->verify;
-	struct verify_input in = input_of(ctx, conn);
-	if (ctx->plan->expect == PLAN_EXPECT_NONE)
-		return;
-	verify->fd = conn->stream.fd;
-	in.data = data;
-	in.length = length;
-	while (in.length > 0 || conn->answers.held != NULL) {
-		enum verify_result result = verify_feed(verify, &in);
-		if (result == VERIFY_MORE && in.length == 0)
-			break;
-		if (result == VERIFY_MORE)
-			continue;
-		accounting_answered(ctx, conn, result == VERIFY_RIGHT, in.answered_ns);
-		in.unanswered--;
-		in.answered_ns = in.now_ns;
-	}
-	accounting_released(ctx, conn, verify_released(&conn->answers));
-}
-
-void
-conn_receive_end(struct load_context *ctx, struct conn *conn)
-{
-	struct verify_input in = input_of(ctx, conn);
-	enum verify_result result;
-	ctx->verify.fd = conn->stream.fd;
-	while ((result = verify_end(&ctx->verify, &in)) != VERIFY_MORE) {
-		accounting_answered(ctx, conn, result == VERIFY_RIGHT, in.answered_ns);
-		in.unanswered--;
-	}
-	verify_stream_finish(&ctx->verify, &conn->answers);
-	accounting_released(ctx, conn, 0);
-}
 
 static size_t
 read_limit(const struct load_context *ctx)
@@ -83,7 +34,7 @@ receive_once(struct load_context *ctx, struct conn *conn, size_t max)
 	conn->received_ns = ctx->times.now_ns;
 	counters_add(&ctx->counters->bytes_received, (uint64_t)n);
 	transcript_data(ctx, conn, "received", ctx->buffers.received, (size_t)n);
-	verify_received(ctx, conn, ctx->buffers.received, (size_t)n);
+	ctx->traffic->received(ctx, conn, ctx->buffers.received, (size_t)n);
 	return n;
 }
 

@@ -1,4 +1,4 @@
-/* conn_receive.h - reads from a connection, and verifies what it reads. */
+/* conn_receive.h - reads from a connection, and has verified what it reads. */
 #ifndef CLIENT_LOAD_CONN_RECEIVE_H
 #define CLIENT_LOAD_CONN_RECEIVE_H
 
@@ -16,10 +16,6 @@ enum receive_status {
  * read. */
 enum receive_status conn_receive(
     struct load_context *ctx, struct conn *conn, bool until_eof);
-
-/* Before the socket is closed: nothing more will arrive. Verdicts that were still open
- * are made with what there is. */
-void conn_receive_end(struct load_context *ctx, struct conn *conn);
 
 /* After a failed send: reads what arrived before the failure. */
 void conn_receive_rest(struct load_context *ctx, struct conn *conn);

@@ -4,7 +4,7 @@
  *
  * A connection is an entry of ctx->conns, named by its index. A million of them must
  * fit into memory: it is small and owns no memory; messages in flight are records of
- * client/load/message_queue.h. Its states are in client/load/conn.h.
+ * client/schedule/message_queue.h. Its states are in client/load/conn.h.
  */
 #ifndef CLIENT_LOAD_CONN_STATE_H
 #define CLIENT_LOAD_CONN_STATE_H
@@ -75,6 +75,25 @@ static inline uint32_t
 conn_state_awaited(const struct conn *conn)
 {
 	return conn->in_flight - conn->released;
+}
+
+/* Messages that may be started now: those that are due, as far as the plan allows. */
+static inline uint32_t
+conn_state_startable(const struct load_context *ctx, const struct conn *conn)
+{
+	const struct plan *plan = ctx->plan;
+	uint32_t n = conn->due;
+	if (conn->expires || ctx->is_dropping)
+		return 0;
+	uint32_t awaited = conn_state_awaited(conn);
+	if (plan->pipeline > 0 && n + awaited > plan->pipeline)
+		n = awaited < plan->pipeline ? plan->pipeline - awaited : 0;
+	if (plan->messages_per_connection > 0) {
+		uint64_t left =
+		    plan->messages_per_connection - conn->sent_on_connection;
+		n = n < left ? n : (uint32_t)left;
+	}
+	return n;
 }
 
 void conn_state_init(struct conn *conn);

@@ -14,9 +14,9 @@
 #include "net/receive_time.h"
 #include "client/load/arrivals.h"
 #include "client/load/conn.h"
-#include "client/load/conn_receive.h"
 #include "client/load/loop_stats.h"
 #include "client/load/phases.h"
+#include "client/load/traffic.h"
 #include "client/load/transcript.h"
 
 #define EVENTS_MAX 256
@@ -259,8 +259,7 @@ static void
 end_answers(struct load_context *ctx)
 {
 	for (uint32_t i = 0; i < ctx->count; i++)
-		if (ctx->conns[i].answers.held != NULL)
-			conn_receive_end(ctx, &ctx->conns[i]);
+		ctx->traffic->end(ctx, &ctx->conns[i]);
 }
 
 int
@@ -268,6 +267,7 @@ generator_run(const struct generator_args *args)
 {
 	struct load_context ctx = {
 		.plan = args->plan,
+		.traffic = &traffic_messages,
 		.sequence = args->sequence,
 		.expectation = args->expectation,
 		.counters = args->counters,

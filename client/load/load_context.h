@@ -5,7 +5,7 @@
  * Files call downwards only:
  *
  *   generator -> phases -> arrivals -> conn -> conn_connect, conn_send, conn_receive
- *                                           -> accounting, transcript -> conn_state
+ *     -> traffic_messages -> accounting, transcript -> conn_state
  *
  * Times are CLOCK_MONOTONIC in nanoseconds. times.now_ns is read after each wait and
  * after each read of a socket, so that recorded times are exact at one clock call each.
@@ -16,13 +16,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "client/load/message_queue.h"
-#include "client/load/pacer.h"
-#include "client/load/timer_wheel.h"
 #include "client/measure/counters.h"
 #include "client/messages/expectation.h"
 #include "client/messages/sequence.h"
 #include "client/plan/plan.h"
+#include "client/schedule/message_queue.h"
+#include "client/schedule/pacer.h"
+#include "client/schedule/timer_wheel.h"
 #include "client/verify/verify.h"
 
 #define LOAD_BUFFER_BYTES 65536 /* bytes per read and per write */
@@ -70,6 +70,7 @@ struct load_buffers {
 
 struct load_context {
 	const struct plan *plan;
+	const struct traffic *traffic; /* traffic.h */
 	const struct sequence *sequence;
 	const struct expectation *expectation;
 	struct counters *counters;

@@ -6,6 +6,7 @@
 #include "client/load/arrivals.h"
 #include "client/load/conn.h"
 #include "client/load/loop_stats.h"
+#include "client/load/traffic.h"
 
 #define LATE_MAX_NS (100 * NS_PER_MS)
 
@@ -93,9 +94,7 @@ start_round(struct load_context *ctx, uint64_t round)
 		/* With a number of messages each connection sends all of them. */
 		if (conn->scheduled < round && ctx->plan->messages == 0 &&
 		    conn->in_flight == 0) {
-			sequence_seek(ctx->sequence, conn_state_number(ctx, conn),
-			    &conn->send, round);
-			conn->answers.cursor = conn->send;
+			ctx->traffic->seek(ctx, conn, round);
 			conn->scheduled = round;
 		}
 		ctx->times.now_ns = clock_now_ns();

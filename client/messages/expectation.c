@@ -98,7 +98,9 @@ expectation_wire(const struct expectation *expectation, enum reply_kind kind,
 	to = overlap(&part, header + body, text, &from, &n);
 	if (n > 0)
 		memcpy(to, reply->text + from, n);
-	framing_write_part(sequence->framing, payload, cursor->at, *length, out);
+	if (header + ops->trailer_bytes > 0)
+		framing_write_part(
+		    sequence->framing, payload, cursor->at, *length, out);
 	return out;
 }
 

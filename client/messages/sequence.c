@@ -195,8 +195,11 @@ sequence_payload_length(
 	if (sequence->texts == NULL)
 		return (uint32_t)payload_size(sequence->seed, connection, message,
 		    sequence->size_min, sequence->size_max);
-	return (uint32_t)message_template_length(
-	    &sequence->texts[message % sequence->count], connection, message);
+	const struct message_template *text =
+	    &sequence->texts[message % sequence->count];
+	return (uint32_t)(text->varies
+		? message_template_length(text, connection, message)
+		: text->length);
 }
 
 void
@@ -251,7 +254,9 @@ sequence_wire(const struct sequence *sequence, uint64_t connection,
 	if (begin < end)
 		sequence_payload(sequence, connection, cursor, begin - header,
 		    end - begin, scratch, out + (begin - cursor->at));
-	framing_write_part(sequence->framing, payload, cursor->at, *length, out);
+	if (header + ops->trailer_bytes > 0)
+		framing_write_part(
+		    sequence->framing, payload, cursor->at, *length, out);
 	return out;
 }
 
@@ -259,6 +264,10 @@ void
 sequence_seek(const struct sequence *sequence, uint64_t connection,
     struct cursor *cursor, uint64_t message)
 {
+	if (sequence->texts == NULL && sequence->size_min == sequence->size_max) {
+		cursor->offset = message * sequence->size_min;
+		cursor->message = message;
+	}
 	while (cursor->message < message)
 		cursor->offset +=
 		    sequence_payload_length(sequence, connection, cursor->message++);

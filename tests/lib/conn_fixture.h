@@ -24,6 +24,7 @@
 #include "lib/clock.h"
 #include "client/load/conn.h"
 #include "client/load/phases.h"
+#include "client/load/traffic.h"
 
 #define MESSAGE "hello"
 #define ANSWER "HELLO"
@@ -82,6 +83,7 @@ fill_context(struct conn_fixture *fixture)
 
 	*g = (struct load_context){
 		.plan = &fixture->plan,
+		.traffic = &traffic_messages,
 		.sequence = &fixture->sequence,
 		.expectation = &fixture->expectation,
 		.counters = counters_map_at(&fixture->counters_map, 0),

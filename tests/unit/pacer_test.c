@@ -6,7 +6,7 @@
 #include <cmocka.h>
 
 #include "client/load/conn_state.h"
-#include "client/load/pacer.h"
+#include "client/schedule/pacer.h"
 
 #define SECOND UINT64_C(1000000000)
 

@@ -6,9 +6,9 @@
 /* cmocka needs some of the above */
 #include <cmocka.h>
 
-#include "client/load/message_queue.h"
-#include "client/load/timer_wheel.h"
 #include "client/messages/payload.h"
+#include "client/schedule/message_queue.h"
+#include "client/schedule/timer_wheel.h"
 
 #define MS TIMER_WHEEL_TICK_NS
 #define TIMERS 1000

@@ -1,4 +1,4 @@
-#include "client/load/message_queue.h"
+#include "client/schedule/message_queue.h"
 
 #include <stdlib.h>
 

@@ -6,8 +6,8 @@
  * gaps of Poisson arrivals are exponential, from a seeded random generator, so that a
  * run can be repeated.
  */
-#ifndef CLIENT_LOAD_PACER_H
-#define CLIENT_LOAD_PACER_H
+#ifndef CLIENT_SCHEDULE_PACER_H
+#define CLIENT_SCHEDULE_PACER_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -7,8 +7,8 @@
  * timer that is more than one turn of the wheel away stays in its slot and is checked
  * once per turn.
  */
-#ifndef CLIENT_LOAD_TIMER_WHEEL_H
-#define CLIENT_LOAD_TIMER_WHEEL_H
+#ifndef CLIENT_SCHEDULE_TIMER_WHEEL_H
+#define CLIENT_SCHEDULE_TIMER_WHEEL_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,4 +1,4 @@
-#include "client/load/pacer.h"
+#include "client/schedule/pacer.h"
 
 #include <math.h>
 

@@ -5,8 +5,8 @@
  * A record exists from the time that the message is due until it is answered or lost; a
  * connection with neither has no record.
  */
-#ifndef CLIENT_LOAD_MESSAGE_QUEUE_H
-#define CLIENT_LOAD_MESSAGE_QUEUE_H
+#ifndef CLIENT_SCHEDULE_MESSAGE_QUEUE_H
+#define CLIENT_SCHEDULE_MESSAGE_QUEUE_H
 
 #include <stdint.h>
 

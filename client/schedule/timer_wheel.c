@@ -1,4 +1,4 @@
-#include "client/load/timer_wheel.h"
+#include "client/schedule/timer_wheel.h"
 
 #include <stdlib.h>
 

@@ -1,0 +1,149 @@
+/* Messages: the bytes come from the sequence, the verdicts from verify. */
+#include <string.h>
+
+#include "client/load/accounting.h"
+#include "client/load/traffic.h"
+
+/* The bytes to send next: the rest of the message at the cursor and those that may be
+ * started, up to the size of the buffer. NULL without any. */
+static const uint8_t *
+gather(struct load_context *ctx, const struct conn *conn, size_t *ret_length)
+{
+	uint64_t connection = conn_state_number(ctx, conn);
+	struct cursor cursor = conn->send;
+	uint32_t messages = conn_state_startable(ctx, conn) + (cursor.at > 0 ? 1 : 0);
+	size_t room = ctx->plan->dribble ? 1 : LOAD_BUFFER_BYTES, length = 0;
+	while (messages > 0 && length < room) {
+		if (cursor.length == 0)
+			cursor.length = sequence_wire_length(
+			    ctx->sequence, connection, cursor.message);
+		size_t n = room - length;
+		uint8_t *out = ctx->buffers.outgoing + length;
+		const uint8_t *wire = sequence_wire(
+		    ctx->sequence, connection, &cursor, &n, ctx->verify.scratch, out);
+		cursor.at += (uint32_t)n;
+		messages -= cursor.at == cursor.length;
+		if (length == 0 && (messages == 0 || n == room)) {
+			*ret_length = n;
+			return wire;
+		}
+		if (wire != out)
+			memcpy(out, wire, n);
+		length += n;
+		if (cursor.at == cursor.length)
+			sequence_seek(
+			    ctx->sequence, connection, &cursor, cursor.message + 1);
+	}
+	*ret_length = length;
+	return length > 0 ? ctx->buffers.outgoing : NULL;
+}
+
+/* Advances the send cursor by `sent` bytes. */
+static void
+sent(struct load_context *ctx, struct conn *conn, size_t length)
+{
+	uint64_t connection = conn_state_number(ctx, conn);
+	struct cursor *cursor = &conn->send;
+	counters_add(&ctx->counters->bytes_sent, length);
+	while (length > 0) {
+		if (cursor->length == 0)
+			cursor->length = sequence_wire_length(
+			    ctx->sequence, connection, cursor->message);
+		if (cursor->at == 0)
+			accounting_started(ctx, conn);
+		uint32_t left = cursor->length - cursor->at;
+		uint32_t n = length < left ? (uint32_t)length : left;
+		cursor->at += n;
+		length -= n;
+		if (cursor->at < cursor->length)
+			return;
+		sequence_seek(ctx->sequence, connection, cursor, cursor->message + 1);
+		if (ctx->expectation->none)
+			accounting_answered(ctx, conn, true, ctx->times.now_ns);
+	}
+}
+
+static struct verify_input
+input_of(const struct load_context *ctx, struct conn *conn)
+{
+	return (struct verify_input){
+		.connection = conn_state_number(ctx, conn),
+		.stream = &conn->answers,
+		.now_ns = ctx->times.now_ns,
+		.answered_ns = ctx->times.now_ns,
+		.unanswered = conn->in_flight,
+	};
+}
+
+static void
+received(
+    struct load_context *ctx, struct conn *conn, const uint8_t *data, size_t length)
+{
+	struct verify *verify = &ctx->verify;
+	struct verify_input in = input_of(ctx, conn);
+	if (ctx->plan->expect == PLAN_EXPECT_NONE)
+		return;
+	verify->fd = conn->stream.fd;
+	in.data = data;
+	in.length = length;
+	while (in.length > 0 || conn->answers.held != NULL) {
+		enum verify_result result = verify_feed(verify, &in);
+		if (result == VERIFY_MORE && in.length == 0)
+			break;
+		if (result == VERIFY_MORE)
+			continue;
+		accounting_answered(ctx, conn, result == VERIFY_RIGHT, in.answered_ns);
+		in.unanswered--;
+		in.answered_ns = in.now_ns;
+	}
+	accounting_released(ctx, conn, verify_released(&conn->answers));
+}
+
+static void
+end(struct load_context *ctx, struct conn *conn)
+{
+	struct verify_input in = input_of(ctx, conn);
+	enum verify_result result;
+	ctx->verify.fd = conn->stream.fd;
+	while ((result = verify_end(&ctx->verify, &in)) != VERIFY_MORE) {
+		accounting_answered(ctx, conn, result == VERIFY_RIGHT, in.answered_ns);
+		in.unanswered--;
+	}
+	verify_stream_finish(&ctx->verify, &conn->answers);
+	accounting_released(ctx, conn, 0);
+}
+
+static void
+seek(struct load_context *ctx, struct conn *conn, uint64_t message)
+{
+	sequence_seek(
+	    ctx->sequence, conn_state_number(ctx, conn), &conn->send, message);
+	conn->answers = (struct verify_stream){ .cursor = conn->send };
+}
+
+static void
+restart(struct load_context *ctx, struct conn *conn)
+{
+	seek(ctx, conn, conn->send.message + (conn->send.at > 0 ? 1 : 0));
+}
+
+static void
+outstanding(const struct load_context *ctx, const struct conn *conn,
+    struct counters_lost_connection *ret)
+{
+	uint32_t length;
+	ret->message = conn->answers.cursor.message;
+	ret->answer_bytes = verify_progress(
+	    &ctx->verify, conn_state_number(ctx, conn), &conn->answers, &length);
+	ret->answer_length = length;
+}
+
+const struct traffic traffic_messages = {
+	.gather = gather,
+	.sent = sent,
+	.received = received,
+	.end = end,
+	.restart = restart,
+	.seek = seek,
+	.outstanding = outstanding,
+};
