@@ -7,7 +7,7 @@
 #include <sysexits.h>
 
 #include "lib/xmalloc.h"
-#include "client/messages/payload.h"
+#include "proto/payload.h"
 
 static const struct reply echo = { .kind = REPLY_ECHO };
 

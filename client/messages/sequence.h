@@ -2,7 +2,7 @@
  * sequence.h - the messages: the bytes of message i of connection c, on the wire.
  *
  * A sequence is a list of texts, repeated (message i is text i % count), or a seeded
- * payload (client/messages/payload.h). Nothing is stored per message: any part of any
+ * payload (proto/payload.h). Nothing is stored per message: any part of any
  * message is generated when it is sent, and again when its answer is verified.
  */
 #ifndef CLIENT_MESSAGES_SEQUENCE_H

@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-#include "client/messages/payload.h"
+#include "proto/payload.h"
 
 #define DRAWS_MAX 1000000   /* of random gaps, at once */
 #define LONGEST_GAP_NS 1e17 /* 3 years; a sum of many fits into 64 bits */

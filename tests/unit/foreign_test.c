@@ -1,4 +1,4 @@
-#include "client/messages/payload.h"
+#include "proto/payload.h"
 #include "tests/lib/verify_fixture.h"
 
 #define SIZE 64

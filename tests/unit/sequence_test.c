@@ -10,8 +10,8 @@
 /* cmocka needs some of the above */
 #include <cmocka.h>
 
+#include "proto/payload.h"
 #include "client/messages/expectation.h"
-#include "client/messages/payload.h"
 #include "client/messages/sequence.h"
 
 static void

@@ -6,7 +6,7 @@
 /* cmocka needs some of the above */
 #include <cmocka.h>
 
-#include "client/messages/payload.h"
+#include "proto/payload.h"
 #include "client/schedule/message_queue.h"
 #include "client/schedule/timer_wheel.h"
 

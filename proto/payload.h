@@ -6,8 +6,8 @@
  * same bytes: data that arrives on the wrong connection is detected. A word of 8 bytes
  * is the SplitMix64 finaliser (Steele, Lea, Flood 2014) of a counter.
  */
-#ifndef CLIENT_MESSAGES_PAYLOAD_H
-#define CLIENT_MESSAGES_PAYLOAD_H
+#ifndef PROTO_PAYLOAD_H
+#define PROTO_PAYLOAD_H
 
 #include <stdbool.h>
 #include <stddef.h>

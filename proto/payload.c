@@ -1,4 +1,4 @@
-#include "client/messages/payload.h"
+#include "proto/payload.h"
 
 #include <endian.h>
 #include <string.h>
