@@ -73,6 +73,7 @@ $(UNIT_TESTS): $B/tests/%: $B/obj/tests/unit/%.o $B/yodel.a
 $B/tests/transfer_memory_test: override LDFLAGS += -Wl,--wrap=calloc -Wl,--wrap=transfer_state_send
 $B/tests/http_client_test: override LDFLAGS += -Wl,--wrap=recv,--wrap=__recv_chk
 $B/tests/unix_socket_test: override LDFLAGS += -Wl,--wrap=nanosleep
+$B/tests/transfer_test: override LDFLAGS += -Wl,--wrap=open_count_change
 $B/tests/transfers_test: override LDFLAGS += -Wl,--wrap=channel_send
 # Calls whose order is tested are recorded; no worker is forked.
 RECORDED_CALLS := reuseport_select worker_drain_queue_taken_over worker_drain_find_receivers \

@@ -260,9 +260,7 @@ set_gauges(const struct kept *kept)
 		atomic_store(&block_of(kept, (uint32_t)i)->open, 0);
 	for (size_t i = 0; i < kept->count; i++)
 		ledger_add_open(block_of(kept, kept->connections[i].socket), 1);
-	atomic_store(&worker_ledger->own.open, kept->count);
-	atomic_store(&worker_ledger->own.leaving, 0);
-	atomic_store(&worker_ledger->own.arriving, 0);
+	open_count_reset(&worker_ledger->open, (uint32_t)kept->count);
 }
 
 int
@@ -316,7 +314,8 @@ static void
 forget(struct kept *kept, size_t i)
 {
 	ledger_add_open(block_of(kept, kept->connections[i].socket), -1);
-	ledger_add_open(&kept->args->worker_ledger->own, -1);
+	open_count_change(&kept->args->worker_ledger->open,
+	    &(struct open_change){ .connections = -1 });
 	close_socket(kept->connections[i].fd);
 	kept->connections[i] = kept->connections[--kept->count];
 }

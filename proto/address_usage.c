@@ -103,14 +103,12 @@ find_or_claim(struct address_usage *own, uint64_t address_id)
 }
 
 void
-address_usage_set_open(struct address_usage *own, uint64_t address_id,
-    const struct address_usage_open *open)
+address_usage_set_open(
+    struct address_usage *own, uint64_t address_id, const struct open_count *open)
 {
 	struct address_usage_entry *entry = find_or_claim(own, address_id);
 	if (entry != NULL)
-		store(&entry->open,
-		    (uint64_t)open->connections << 32 | (uint64_t)open->leaving << 16 |
-			open->arriving);
+		store(&entry->open, open_count_encode(open));
 }
 
 void
@@ -137,30 +135,19 @@ find(const struct address_usage *address_usage, uint64_t address_id)
 	return NULL;
 }
 
-void
-address_usage_add_open(struct address_usage_sum *sum,
-    const struct address_usage *address_usage, uint64_t address_id)
+struct open_count
+address_usage_open(const struct address_usage *address_usage, uint64_t address_id)
 {
 	const struct address_usage_entry *entry = find(address_usage, address_id);
-	uint64_t open = entry == NULL ? 0 : load(&entry->open);
-	sum->connections += open >> 32;
-	sum->leaving += open >> 16 & UINT16_MAX;
-	sum->arriving += open & UINT16_MAX;
-}
-
-void
-address_usage_add_accepts(struct address_usage_sum *sum,
-    const struct address_usage *address_usage, uint64_t address_id, uint64_t now_ms)
-{
-	const struct address_usage_entry *entry = find(address_usage, address_id);
-	if (entry != NULL)
-		sum->accepts_milli +=
-		    address_usage_accepts_milli(load(&entry->accepts), now_ms);
+	return open_count_decode(entry == NULL ? 0 : open_count_load(&entry->open));
 }
 
 uint64_t
-address_usage_open(const struct address_usage_sum *sum)
+address_usage_accepts(
+    const struct address_usage *address_usage, uint64_t address_id, uint64_t now_ms)
 {
-	uint64_t moving = sum->leaving < sum->arriving ? sum->leaving : sum->arriving;
-	return sum->connections > moving ? sum->connections - moving : 0;
+	const struct address_usage_entry *entry = find(address_usage, address_id);
+	return entry == NULL
+	    ? 0
+	    : address_usage_accepts_milli(load(&entry->accepts), now_ms);
 }

@@ -16,6 +16,8 @@ _Static_assert((int)LEDGER_COUNTER_COUNT <= LEDGER_COUNTERS_MAX,
 _Static_assert(
     (int)CLOSE_REASON_COUNT <= LEDGER_REASONS_MAX, "LEDGER_REASONS_MAX is too small");
 _Static_assert(sizeof(struct ledger_block) == 512, "the layout of a block is fixed");
+_Static_assert(
+    LEDGER_WORKERS_MAX <= 1 << OPEN_COUNT_ENTRY_BITS, "an entry fits a batch");
 
 static const char others[] = "others";
 
@@ -456,6 +458,15 @@ distribute_lost(uint64_t lost, const struct ledger *ledger,
 	}
 }
 
+/* Makes an entry used (slot + 1) or free (0). */
+static void
+set_owner(struct ledger_shared *shared, uint32_t entry, uint32_t owner)
+{
+	atomic_fetch_or(&shared->version, 1);
+	atomic_store(&shared->owners[entry], owner);
+	atomic_fetch_add(&shared->version, 1);
+}
+
 void
 ledger_retire(struct ledger *ledger, uint32_t entry, uint32_t slot, uint64_t moved_in,
     uint64_t moved_out)
@@ -485,7 +496,7 @@ ledger_retire(struct ledger *ledger, uint32_t entry, uint32_t slot, uint64_t mov
 		add_to_retired(&shared->retired_by_listener[i], &totals);
 	}
 	shared->freed_s[entry] = now_s();
-	atomic_store(&shared->owners[entry], 0);
+	set_owner(shared, entry, 0);
 	if (load(&worker_ledger->address_usage.is_used) == 0)
 		(void)clear(ledger, entry);
 }
@@ -511,46 +522,116 @@ ledger_trim(struct ledger *ledger)
 }
 
 static uint64_t
-bounded(const struct ledger *ledger, const _Atomic uint64_t *gauge)
+bounded(const struct ledger *ledger, uint64_t connections)
 {
-	uint64_t value = load(gauge), max = ledger->shared->connections_max;
-	return value < max ? value : max;
+	uint64_t max = ledger->shared->connections_max;
+	return connections < max ? connections : max;
 }
 
 uint64_t
 ledger_open_of(const struct ledger *ledger, uint32_t entry)
 {
-	return bounded(ledger, &ledger_entry(ledger, entry)->own.open);
+	uint64_t total = load(&ledger_entry(ledger, entry)->open.total);
+	return bounded(ledger, open_count_decode(total).connections);
+}
+
+/* True if the receiver of the batch that this worker sends has published it. */
+static bool
+has_installed(const struct ledger *ledger, uint64_t batch, uint32_t end)
+{
+	uint32_t receiver = open_count_batch_entry(batch);
+	uint32_t place = open_count_batch_place(batch);
+	return batch != 0 && receiver < end && !is_free(ledger, receiver) &&
+	    load(&ledger_entry(ledger, receiver)->open.installed[place]) == batch;
+}
+
+/* The sum of one reading; `address` is NULL for all connections. */
+static uint64_t
+sum_open(
+    const struct ledger *ledger, uint32_t end, const struct ledger_address *address)
+{
+	uint64_t sum = 0;
+	for (uint32_t i = 0; i < end; i++) {
+		if (is_free(ledger, i))
+			continue;
+		const struct worker_ledger *worker_ledger = ledger_entry(ledger, i);
+		struct open_count count;
+		if (address == NULL)
+			count = open_count_decode(load(&worker_ledger->open.total));
+		else if (i == address->own_entry)
+			count = address->own_open;
+		else
+			count = address_usage_open(
+			    &worker_ledger->address_usage, address->id);
+		bool is_installed = count.leaving != 0 &&
+		    has_installed(ledger, load(&worker_ledger->open.sent), end);
+		sum += bounded(ledger, open_count_share(&count, is_installed));
+	}
+	return sum;
+}
+
+/* The sum of the versions of all pages. No version decreases while its page is in use,
+ * so two equal sums mean that none has changed. *ret_is_stable: none is odd. */
+static uint64_t
+sum_versions(const struct ledger *ledger, uint32_t end, bool *ret_is_stable)
+{
+	uint64_t sum = load(&ledger->shared->version), odd = sum;
+	for (uint32_t i = 0; i < end; i++) {
+		if (is_free(ledger, i))
+			continue;
+		uint64_t version = load(&ledger_entry(ledger, i)->open.version);
+		sum += version;
+		odd |= version;
+	}
+	*ret_is_stable = (odd & 1) == 0;
+	return sum;
+}
+
+/* Reads until no connection has moved meanwhile, but not for ever: a worker may be
+ * dead, compromised, or not run for a while. */
+static uint64_t
+read_open(struct ledger *ledger, const struct ledger_address *address)
+{
+	const int readings_max = 8;
+	uint64_t largest = 0;
+	for (int i = 0; i < readings_max; i++) {
+		bool was_stable, is_stable;
+		uint32_t end = ledger_live_end(ledger);
+		uint64_t before = sum_versions(ledger, end, &was_stable);
+		uint64_t sum = sum_open(ledger, end, address);
+		atomic_thread_fence(memory_order_seq_cst);
+		uint64_t after = sum_versions(ledger, end, &is_stable);
+		if (was_stable && is_stable && before == after)
+			return sum;
+		largest = sum > largest ? sum : largest;
+	}
+	return largest;
 }
 
 uint64_t
 ledger_open_now(struct ledger *ledger)
 {
-	struct address_usage_sum sum = { 0 };
-	for (uint32_t i = 0; i < ledger_live_end(ledger); i++) {
-		const struct ledger_block *own = &ledger_entry(ledger, i)->own;
-		if (is_free(ledger, i))
-			continue;
-		sum.connections += bounded(ledger, &own->open);
-		sum.leaving += bounded(ledger, &own->leaving);
-		sum.arriving += bounded(ledger, &own->arriving);
-	}
-	return address_usage_open(&sum);
+	return read_open(ledger, NULL);
 }
 
-void
-ledger_add_address_usage(struct ledger *ledger, uint32_t own, uint64_t address_id,
-    uint64_t now_ms, struct address_usage_sum *sum)
+uint64_t
+ledger_address_open(struct ledger *ledger, const struct ledger_address *address)
 {
+	return read_open(ledger, address);
+}
+
+uint64_t
+ledger_address_accepts(
+    struct ledger *ledger, const struct ledger_address *address, uint64_t now_ms)
+{
+	uint64_t sum = 0;
 	for (uint32_t i = 0; i < ledger_live_end(ledger); i++) {
-		const struct address_usage *address_usage =
-		    &ledger_entry(ledger, i)->address_usage;
-		if (i == own)
-			continue;
-		if (!is_free(ledger, i))
-			address_usage_add_open(sum, address_usage, address_id);
-		address_usage_add_accepts(sum, address_usage, address_id, now_ms);
+		if (i != address->own_entry)
+			sum += address_usage_accepts(
+			    &ledger_entry(ledger, i)->address_usage, address->id,
+			    now_ms);
 	}
+	return sum;
 }
 
 int
@@ -572,7 +653,7 @@ ledger_claim(struct ledger *ledger, uint32_t slot)
 	if (shared_memory_grow(ledger->fd, range.offset + range.bytes) < 0 ||
 	    map_entries(ledger, entry + 1) < 0 || clear(ledger, entry) < 0)
 		return -1;
-	atomic_store(&shared->owners[entry], slot + 1);
+	set_owner(shared, entry, slot + 1);
 	if (entry == end)
 		atomic_store(&shared->live_end, entry + 1);
 	return (int)entry;

@@ -40,6 +40,7 @@
 
 #include "proto/address_usage.h"
 #include "proto/close_reason.h"
+#include "proto/open_count.h"
 
 /* X(identifier, name, help). Counters never decrease. */
 #define LEDGER_COUNTERS(X)                                                             \
@@ -85,35 +86,32 @@ extern const struct ledger_counter_row ledger_counters[]; /* by enum ledger_coun
 bool ledger_counter_is_per_listener(enum ledger_counter counter);
 
 #define LEDGER_MAGIC 0x796f6465
-#define LEDGER_LAYOUT 5
+#define LEDGER_LAYOUT 6
 #define LEDGER_SLOTS 256
 /* Worker processes at the same time: 16 generations of all slots. */
 #define LEDGER_WORKERS_MAX (16 * LEDGER_SLOTS)
 /* Addresses; all surplus ones share the last entry. */
 #define LEDGER_LISTENERS 128
 #define LEDGER_NAME_MAX 64
-#define LEDGER_COUNTERS_MAX 27
+#define LEDGER_COUNTERS_MAX 29
 #define LEDGER_REASONS_MAX 32
 
 /* 512 bytes, so that two blocks never share a cache line or a pair of them. */
 struct ledger_block {
 	_Alignas(128) _Atomic uint64_t counters[LEDGER_COUNTERS_MAX];
 	_Atomic uint64_t closed[LEDGER_REASONS_MAX]; /* by enum close_reason */
-	/* Gauge of open connections, for limits, rebalancing and the split of those
-	 * that a dead worker lost. Totals are computed from the counters instead. */
+	/* Gauge of a listener's open connections, for the split of those that a dead
+	 * worker lost. Totals are computed from the counters instead. */
 	_Atomic uint64_t open;
-	/* Of the open ones, those that count at the other end of a transfer, too
-	 * (address_usage.h). Of the whole worker only. */
-	_Atomic uint64_t leaving, arriving;
 	_Atomic uint64_t accepting;       /* 1 from accept(2) until it is counted */
 	_Atomic uint64_t heartbeat_count; /* incremented by the worker's loop */
 };
 
 /* The pages of one worker process. */
 struct worker_ledger {
-	struct ledger_block
-	    own; /* counts without a listener; gauge of the whole worker */
+	struct ledger_block own; /* counts without a listener */
 	struct ledger_block by_listener[LEDGER_LISTENERS];
+	struct open_shared open; /* of all listeners, for limits and rebalancing */
 	struct address_usage address_usage; /* for listeners that limit addresses */
 };
 
@@ -122,6 +120,7 @@ struct ledger_shared {
 	uint32_t magic;
 	uint32_t layout;
 	_Atomic uint32_t live_end;       /* entries from here on have never been used */
+	_Atomic uint64_t version;        /* odd: an entry becomes free or used */
 	_Atomic uint32_t listener_count; /* with a name; see ledger_listener_count() */
 	struct address_usage_key address_usage_key;
 	char listeners[LEDGER_LISTENERS][LEDGER_NAME_MAX];
@@ -217,15 +216,28 @@ uint64_t ledger_open(const struct ledger_totals *totals);
 /* Open connections of the whole server, or of a listener: exact also during transfers.
  * 0 if a worker has falsified its counters to more closed than accepted ones. */
 uint64_t ledger_open_total(const struct ledger_totals *totals);
-/* Open connections by the gauges of all workers: cheap, at most one off for each
- * worker. */
+/* Open connections by the gauges of all workers, for limits: never less than the
+ * connections that are open before and after. More if a worker has stopped for a moment
+ * between two steps of a transfer, or falsifies its version: then the largest of a few
+ * readings. */
 uint64_t ledger_open_now(struct ledger *ledger);
 /* A worker's gauge of open connections, at most connections_max. */
 uint64_t ledger_open_of(const struct ledger *ledger, uint32_t entry);
-/* Adds the usage of an address (address_usage_id) at all workers except that of `own`,
- * an entry; accepts also of workers that have exited. */
-void ledger_add_address_usage(struct ledger *ledger, uint32_t own, uint64_t address_id,
-    uint64_t now_ms, struct address_usage_sum *sum);
+
+/* An address whose usage one worker wants to know. */
+struct ledger_address {
+	uint64_t id; /* address_usage_id() */
+	uint32_t own_entry;
+	struct open_count own_open; /* at that worker, whose table may lack it */
+};
+
+/* Open connections of an address at all workers, as ledger_open_now(). */
+uint64_t ledger_address_open(
+    struct ledger *ledger, const struct ledger_address *address);
+/* Accepts in the second before now_ms, in 1/1000, at all workers except that of
+ * own_entry, and of workers that have exited. They do not move. */
+uint64_t ledger_address_accepts(
+    struct ledger *ledger, const struct ledger_address *address, uint64_t now_ms);
 
 /* Counts; for the owner of the block only. Release order: a reader that sees the close
  * of a connection also sees its accept. */

@@ -43,7 +43,7 @@
 /* To be raised with any change of the packets or of a value in them: an upgrade is
  * refused between programs that differ (state_save.h). */
 #ifndef TRANSFER_VERSION
-#define TRANSFER_VERSION 3
+#define TRANSFER_VERSION 4
 #endif
 #define TRANSFER_BATCH_MAX 128 /* below the kernel's SCM_MAX_FD, 253 */
 #define TRANSFER_LISTENERS_MAX 64
@@ -74,8 +74,9 @@ struct transfer_hello {
 struct transfer_note {
 	uint32_t verb;
 	uint32_t count;
-	uint64_t mask; /* CAPACITY: bit i: listener i can move; ACCEPTED: the number of
-			  the batch (0: the one in flight) */
+	uint64_t mask;  /* CAPACITY: bit i: listener i can move; ACCEPTED: the number of
+			   the batch (0: the one in flight) */
+	uint64_t place; /* CAPACITY: open_count_place(), or OPEN_COUNT_NOWHERE */
 };
 
 /* One connection. The batch's memory file holds the bytes of the connections in the

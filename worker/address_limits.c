@@ -16,7 +16,7 @@ struct key {
 
 struct entry {
 	struct key key;
-	struct address_usage_open open;
+	struct open_count open;
 	uint64_t accepts; /* address_usage_count_accept() */
 	SLIST_ENTRY(entry) chained;
 	TAILQ_ENTRY(entry) idle; /* while it has no connections */
@@ -167,21 +167,34 @@ count_accept(const struct address_limits *limits, struct entry *entry, uint64_t 
 		    usage_id_of(limits, &entry->key), entry->accepts);
 }
 
-/* The usage at all workers. */
-static struct address_usage_sum
-sum_usage(
+static struct ledger_address
+ledger_address_of(const struct address_limits *limits, const struct entry *entry)
+{
+	return (struct ledger_address){ .id = usage_id_of(limits, &entry->key),
+		.own_entry = limits->ledger_entry,
+		.own_open = entry->open };
+}
+
+/* Connections at all workers. */
+static uint64_t
+sum_open(const struct address_limits *limits, const struct entry *entry)
+{
+	if (limits->ledger == NULL)
+		return entry->open.connections;
+	const struct ledger_address address = ledger_address_of(limits, entry);
+	return ledger_address_open(limits->ledger, &address);
+}
+
+/* Accepts at all workers in the last second, in 1/1000. */
+static uint64_t
+sum_accepts(
     const struct address_limits *limits, const struct entry *entry, uint64_t now_ms)
 {
-	struct address_usage_sum sum = {
-		.connections = entry->open.connections,
-		.leaving = entry->open.leaving,
-		.arriving = entry->open.arriving,
-		.accepts_milli = address_usage_accepts_milli(entry->accepts, now_ms),
-	};
-	if (limits->ledger != NULL)
-		ledger_add_address_usage(limits->ledger, limits->ledger_entry,
-		    usage_id_of(limits, &entry->key), now_ms, &sum);
-	return sum;
+	uint64_t sum = address_usage_accepts_milli(entry->accepts, now_ms);
+	if (limits->ledger == NULL)
+		return sum;
+	const struct ledger_address address = ledger_address_of(limits, entry);
+	return sum + ledger_address_accepts(limits->ledger, &address, now_ms);
 }
 
 enum close_reason
@@ -201,70 +214,31 @@ address_limits_check(struct address_limits *limits, uint32_t listener,
 	}
 	uint64_t limit = config->max_connections_per_address;
 	uint64_t rate = config->accept_rate;
-	struct address_usage_sum sum = sum_usage(limits, entry, now_ms);
 	if (rate != 0) {
-		if (sum.accepts_milli >= rate * MILLI)
+		if (sum_accepts(limits, entry, now_ms) >= rate * MILLI)
 			return CLOSE_ACCEPT_RATE;
 		count_accept(limits, entry, now_ms);
 	}
-	return limit != 0 && address_usage_open(&sum) >= limit ? CLOSE_ADDRESS_LIMIT
-							       : CLOSE_NONE;
+	return limit != 0 && sum_open(limits, entry) >= limit ? CLOSE_ADDRESS_LIMIT
+							      : CLOSE_NONE;
 }
 
 void
-address_limits_add(struct address_limits *limits, uint32_t listener,
-    const struct address_compact *peer)
+address_limits_change(struct address_limits *limits, uint32_t listener,
+    const struct address_compact *peer, const struct open_change *change)
 {
 	struct key key = key_of(listener, peer);
-	struct entry *entry = find_or_add(limits, &key);
+	struct entry *entry =
+	    change->connections > 0 ? find_or_add(limits, &key) : find(limits, &key);
 	if (entry == NULL)
 		return;
-	if (entry->open.connections++ == 0)
+	bool was_idle = entry->open.connections == 0;
+	if (was_idle && change->connections <= 0)
+		return;
+	open_count_add(&entry->open, change);
+	if (was_idle)
 		TAILQ_REMOVE(&limits->idle, entry, idle);
-	publish(limits, entry);
-}
-
-void
-address_limits_remove(struct address_limits *limits, uint32_t listener,
-    const struct address_compact *peer)
-{
-	struct key key = key_of(listener, peer);
-	struct entry *entry = find(limits, &key);
-	if (entry == NULL || entry->open.connections == 0)
-		return;
-	if (--entry->open.connections == 0)
+	else if (entry->open.connections == 0)
 		TAILQ_INSERT_TAIL(&limits->idle, entry, idle);
-	publish(limits, entry);
-}
-
-/* The entry may have been evicted meanwhile, and made again. */
-static void
-change(uint16_t *gauge, int n)
-{
-	if (n > 0 || *gauge > 0)
-		*gauge = (uint16_t)(*gauge + n);
-}
-
-void
-address_limits_add_leaving(struct address_limits *limits, uint32_t listener,
-    const struct address_compact *peer, int n)
-{
-	struct key key = key_of(listener, peer);
-	struct entry *entry = find(limits, &key);
-	if (entry == NULL)
-		return;
-	change(&entry->open.leaving, n);
-	publish(limits, entry);
-}
-
-void
-address_limits_add_arriving(struct address_limits *limits, uint32_t listener,
-    const struct address_compact *peer, int n)
-{
-	struct key key = key_of(listener, peer);
-	struct entry *entry = find(limits, &key);
-	if (entry == NULL)
-		return;
-	change(&entry->open.arriving, n);
 	publish(limits, entry);
 }

@@ -6,8 +6,8 @@
  *
  * When the table is full the address that has been without connections for longest is
  * evicted; if every address has connections, a new address is refused. The limits apply
- * to all workers together (proto/address_usage.h), except for connections that several
- * workers accept in the same instant.
+ * to all workers together (proto/address_usage.h); n workers that accept in the same
+ * instant may exceed them by n - 1.
  */
 #ifndef WORKER_ADDRESS_LIMITS_H
 #define WORKER_ADDRESS_LIMITS_H
@@ -37,20 +37,10 @@ enum close_reason address_limits_check(struct address_limits *limits, uint32_t l
     const struct listener_config *config, const struct address_compact *peer,
     uint64_t now_ms) __attribute__((warn_unused_result));
 
-/* A connection of the peer was opened or received from another worker; it was closed or
- * sent to another worker. For each listener with such limits, in pairs. */
-void address_limits_add(struct address_limits *limits, uint32_t listener,
-    const struct address_compact *peer);
-void address_limits_remove(struct address_limits *limits, uint32_t listener,
-    const struct address_compact *peer);
-
-/* A connection that was added is leaving, because it is in the batch of a transfer, or
- * arriving, until its sender has counted it as moved (proto/address_usage.h); n: 1 or
- * -1. */
-void address_limits_add_leaving(struct address_limits *limits, uint32_t listener,
-    const struct address_compact *peer, int n);
-void address_limits_add_arriving(struct address_limits *limits, uint32_t listener,
-    const struct address_compact *peer, int n);
+/* A connection of the peer was opened or closed, or moves from or to another worker
+ * (proto/open_count.h). For each listener with such limits. */
+void address_limits_change(struct address_limits *limits, uint32_t listener,
+    const struct address_compact *peer, const struct open_change *change);
 
 /* True if the listener limits single addresses. */
 static inline bool

@@ -88,30 +88,28 @@ connection_watch(struct connection *connection)
 	return add_event(connection, events);
 }
 
-/* Counts the connection (change: 1 or -1) against limits.max_connections and the limits
- * of its address. */
+/* For limits.max_connections and the limits of its address. */
 static void
-count(const struct connection *connection, int change)
+count(const struct connection *connection, const struct open_change *change)
 {
 	const struct worker_listener *listener = connection->listener;
 	const struct worker *worker = listener->worker;
-	ledger_add_open(&worker->worker_ledger->own, change);
+	open_count_change(&worker->worker_ledger->open, change);
 	if (address_limits_are_set(listener->config))
-		(change > 0 ? address_limits_add : address_limits_remove)(
-		    worker->limits.addresses, listener_ledger_index(listener),
-		    &connection->peer);
+		address_limits_change(worker->limits.addresses,
+		    listener_ledger_index(listener), &connection->peer, change);
 }
 
-/* Marks it as one that may count at the other end of a transfer, too. */
 static void
-count_leaving(const struct connection *connection, int change)
+count_leaving(const struct connection *connection, int n)
 {
-	const struct worker_listener *listener = connection->listener;
-	const struct worker *worker = listener->worker;
-	ledger_add_gauge(&worker->worker_ledger->own.leaving, change);
-	if (address_limits_are_set(listener->config))
-		address_limits_add_leaving(worker->limits.addresses,
-		    listener_ledger_index(listener), &connection->peer, change);
+	count(connection, &(struct open_change){ .leaving = n });
+}
+
+void
+connection_count_arriving(const struct connection *connection, int n)
+{
+	count(connection, &(struct open_change){ .arriving = n });
 }
 
 void
@@ -151,9 +149,11 @@ connection_free(struct connection *connection)
 {
 	struct worker *worker = connection->listener->worker;
 	event_del(&connection->event);
-	count(connection, -1);
-	if (connection->is_in_flight)
-		count_leaving(connection, -1);
+	bool is_arriving = connection->was_received && !connection->is_recorded;
+	count(connection,
+	    &(struct open_change){ .connections = -1,
+		.leaving = connection->is_in_flight ? -1 : 0,
+		.arriving = is_arriving ? -1 : 0 });
 	connection_destroy_output(connection);
 	buffer_release(&connection->input);
 	struct ledger_block *block = connection->listener->block;
@@ -216,7 +216,7 @@ connection_open(struct worker_listener *listener, int fd, const struct address *
 		return;
 	}
 	address_compact(peer, &connection->peer);
-	count(connection, 1);
+	count(connection, &(struct open_change){ .connections = 1 });
 	connection->is_recorded = true;
 	if (event_add(&connection->event, NULL) < 0)
 		connection_close(connection, CLOSE_SYSTEM_ERROR);
@@ -270,7 +270,7 @@ connection_install(
 	connection->peer.family = record->peer_family;
 	connection->peer.port = record->peer_port;
 	memcpy(connection->peer.bytes, record->peer, sizeof(record->peer));
-	count(connection, 1);
+	count(connection, &(struct open_change){ .connections = 1, .arriving = 1 });
 	if (record->output_bytes == 0)
 		return connection;
 	if (connection_create_output(connection) == NULL) {

@@ -119,9 +119,12 @@ bool connection_resume(struct connection *connection);
 /* Another worker owns it now: counts it as moved out and closes this copy. */
 void connection_transferred(struct connection *connection);
 /* Makes a frozen connection of a received record; its input and output are still empty.
- * NULL with ENOMEM; fd is then still the caller's. */
+ * It counts as arriving until is_recorded. NULL with ENOMEM; fd is then still the
+ * caller's. */
 struct connection *connection_install(
     struct worker_listener *listener, int fd, const struct transfer_record *record);
+/* Its batch is published (-1), or is so no longer (1): proto/open_count.h. */
+void connection_count_arriving(const struct connection *connection, int n);
 /* Frees the memory and leaves the socket open. */
 void connection_free(struct connection *connection);
 

@@ -10,7 +10,6 @@
 #include "lib/log.h"
 #include "proto/channel.h"
 #include "proto/transfer.h"
-#include "worker/address_limits.h"
 #include "worker/connection.h"
 #include "worker/connection_io.h"
 #include "worker/crash_record.h"
@@ -25,53 +24,81 @@ struct receiver {
 	uint32_t id;
 	uint64_t received; /* connections, counted as moved in */
 	uint32_t batch;    /* number of the last batch that came */
+	uint32_t place;    /* of its batches (open_count.h); OPEN_COUNT_PLACES: none */
 	int *recorded_fd;  /* in the crash record; NULL: it had no room */
 	/* By the listener number of the sender: */
 	struct worker_listener *listeners[TRANSFER_LISTENERS_MAX];
 	uint64_t replies[TRANSFER_LISTENERS_MAX]; /* fingerprints */
-	/* Installed, not yet COMMITTED: they count as arriving, and some may have been
-	 * closed meanwhile. */
-	struct arrival {
-		struct worker_listener *listener;
-		struct address_compact peer;
-	} arrivals[TRANSFER_BATCH_MAX];
+	/* The listeners of connections that are installed, not yet COMMITTED; some may
+	 * have been closed meanwhile. */
+	struct worker_listener *arrivals[TRANSFER_BATCH_MAX];
 	uint32_t arrival_count;
 };
 
-static void
-count_arriving(const struct worker *worker, const struct arrival *arrival, int change)
+static struct open_shared *
+own_open(const struct receiver *receiver)
 {
-	const struct worker_listener *listener = arrival->listener;
-	ledger_add_gauge(&worker->worker_ledger->own.arriving, change);
-	if (address_limits_are_set(listener->config))
-		address_limits_add_arriving(worker->limits.addresses,
-		    listener_ledger_index(listener), &arrival->peer, change);
+	return &receiver->worker->worker_ledger->open;
+}
+
+static bool
+is_taken(const struct worker *worker, uint32_t place)
+{
+	const struct receiver *receiver = LIST_FIRST(&worker->transfers.receivers);
+	while (receiver != NULL && receiver->place != place)
+		receiver = LIST_NEXT(receiver, next);
+	return receiver != NULL;
+}
+
+static uint32_t
+find_place(const struct worker *worker)
+{
+	uint32_t place = 0;
+	while (place < OPEN_COUNT_PLACES && is_taken(worker, place))
+		place++;
+	return place;
 }
 
 static void
-add_arrival(struct receiver *receiver, const struct connection *connection)
+set_installed(const struct receiver *receiver, uint64_t batch)
 {
-	struct arrival *arrival = &receiver->arrivals[receiver->arrival_count++];
-	*arrival = (struct arrival){ connection->listener, connection->peer };
-	count_arriving(receiver->worker, arrival, 1);
+	if (receiver->place < OPEN_COUNT_PLACES)
+		open_count_store(
+		    &own_open(receiver)->installed[receiver->place], batch);
+}
+
+/* From here on the batch counts here and no longer at its sender. */
+static void
+publish(const struct receiver *receiver, struct connection **installed, uint32_t count)
+{
+	const struct worker *worker = receiver->worker;
+	open_count_begin(own_open(receiver));
+	for (uint32_t i = 0; i < count; i++)
+		connection_count_arriving(installed[i], -1);
+	set_installed(receiver,
+	    open_count_batch(receiver->id, receiver->batch,
+		open_count_place(worker->ledger_entry, receiver->place)));
+	open_count_end(own_open(receiver));
 }
 
 static void
-forget_arrivals(struct receiver *receiver)
+withdraw(const struct receiver *receiver, struct connection **installed, uint32_t count)
 {
-	for (uint32_t i = 0; i < receiver->arrival_count; i++)
-		count_arriving(receiver->worker, &receiver->arrivals[i], -1);
-	receiver->arrival_count = 0;
+	open_count_begin(own_open(receiver));
+	set_installed(receiver, 0);
+	for (uint32_t i = 0; i < count; i++)
+		connection_count_arriving(installed[i], 1);
+	open_count_end(own_open(receiver));
 }
 
 static void
 count_committed(struct receiver *receiver)
 {
 	for (uint32_t i = 0; i < receiver->arrival_count; i++)
-		ledger_count(receiver->arrivals[i].listener->block,
-		    LEDGER_CONNECTIONS_MOVED_IN, 1);
+		ledger_count(
+		    receiver->arrivals[i]->block, LEDGER_CONNECTIONS_MOVED_IN, 1);
 	receiver->received += receiver->arrival_count;
-	forget_arrivals(receiver);
+	receiver->arrival_count = 0;
 }
 
 static void
@@ -79,6 +106,7 @@ finish(struct receiver *receiver)
 {
 	struct worker *worker = receiver->worker;
 	count_committed(receiver);
+	set_installed(receiver, 0);
 	worker_report(worker, CHANNEL_RECEIVED, receiver->id, receiver->received);
 	LIST_REMOVE(receiver, next);
 	event_del(&receiver->event);
@@ -155,7 +183,10 @@ static void
 on_hello(struct receiver *receiver, const struct transfer_hello *hello, size_t length)
 {
 	struct worker *worker = receiver->worker;
-	struct transfer_note capacity = { .verb = TRANSFER_CAPACITY };
+	struct transfer_note capacity = { .verb = TRANSFER_CAPACITY,
+		.place = receiver->place < OPEN_COUNT_PLACES
+		    ? open_count_place(worker->ledger_entry, receiver->place)
+		    : OPEN_COUNT_NOWHERE };
 	bool fits = length == sizeof(*hello) && hello->version == TRANSFER_VERSION;
 	for (uint32_t i = 0; fits && i < hello->count && i < TRANSFER_LISTENERS_MAX;
 	     i++) {
@@ -220,7 +251,7 @@ install_one(struct receiver *receiver, const struct transfer_record *record, int
 	    connection_install(listener_of(receiver, record->listener, fd), fd, record);
 	if (connection == NULL)
 		return NULL;
-	add_arrival(receiver, connection);
+	receiver->arrivals[receiver->arrival_count++] = connection->listener;
 	if (transfer_state_read(connection, record, state_fd) < 0) {
 		connection_free(connection);
 		return NULL;
@@ -258,7 +289,7 @@ discard(struct receiver *receiver, struct connection **installed, uint32_t count
 {
 	for (uint32_t i = 0; i < count; i++)
 		connection_free(installed[i]);
-	forget_arrivals(receiver);
+	receiver->arrival_count = 0;
 	channel_discard_fds(fds, fd_count);
 }
 
@@ -350,9 +381,11 @@ on_batch(struct receiver *receiver, const struct transfer_batch *batch, size_t l
 		discard(receiver, installed, count, fds, fd_count);
 		return send_answer(receiver, TRANSFER_REJECTED, 0);
 	}
+	publish(receiver, installed, count);
 	/* Once the answer is sent, or the sender has died, they are this worker's. */
 	record_answering(receiver);
 	if (!send_answer(receiver, TRANSFER_ACCEPTED, count)) {
+		withdraw(receiver, installed, count);
 		discard(receiver, installed, count, fds, fd_count);
 		record->answering.fd_plus_one = 0;
 		return false;
@@ -435,8 +468,9 @@ transfer_receive_start(struct worker *worker, int fd, uint32_t id)
 		reject(worker, fd, id);
 		return;
 	}
-	LIST_INSERT_HEAD(&worker->transfers.receivers, receiver, next);
 	receiver->worker = worker;
+	receiver->place = find_place(worker);
+	LIST_INSERT_HEAD(&worker->transfers.receivers, receiver, next);
 	receiver->fd = fd;
 	receiver->id = id;
 	receiver->recorded_fd = record_fd(worker->record, fd);

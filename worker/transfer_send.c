@@ -39,6 +39,7 @@ struct sender {
 	uint64_t mask;      /* bit for each listener that the receiver serves */
 	uint64_t moved;     /* connections */
 	uint32_t batch;     /* number of the last batch that was sent */
+	uint32_t place;     /* where the receiver publishes it (open_count.h) */
 	uint32_t in_flight_count;
 	uint64_t in_flight_bytes; /* of input and output */
 	struct connection *in_flight[TRANSFER_BATCH_MAX];
@@ -160,12 +161,19 @@ add_to_batch(struct connection *connection, void *argument)
 	    sender->in_flight_bytes < STATE_BYTES_MAX;
 }
 
+static struct open_shared *
+own_open(const struct sender *sender)
+{
+	return &sender->worker->worker_ledger->open;
+}
+
 /* Serves the connections in flight here again. */
 static void
 resume_batch(struct sender *sender)
 {
 	uint32_t count = sender->in_flight_count;
 	sender->in_flight_count = 0;
+	open_count_store(&own_open(sender)->sent, 0);
 	for (uint32_t i = 0; i < count; i++)
 		connection_resume(sender->in_flight[i]);
 }
@@ -174,8 +182,11 @@ resume_batch(struct sender *sender)
 static void
 commit_batch(struct sender *sender)
 {
+	open_count_begin(own_open(sender));
 	for (uint32_t i = 0; i < sender->in_flight_count; i++)
 		connection_transferred(sender->in_flight[i]);
+	open_count_store(&own_open(sender)->sent, 0);
+	open_count_end(own_open(sender));
 	sender->moved += sender->in_flight_count;
 	sender->capacity -= sender->in_flight_count;
 	sender->in_flight_count = 0;
@@ -281,6 +292,8 @@ send_batch(struct sender *sender)
 	CRASH_RECORD_BARRIER();
 	for (uint32_t i = 0; i < sender->in_flight_count; i++)
 		connection_freeze(sender->in_flight[i]);
+	open_count_store(&own_open(sender)->sent,
+	    open_count_batch(sender->id, sender->batch, sender->place));
 	if (transfer_state_send(
 		sender->fd, sender->in_flight, sender->in_flight_count) == 0) {
 		sender->failures = 0;
@@ -331,6 +344,7 @@ on_capacity(struct sender *sender, const struct transfer_note *note)
 	if (sender->limit != 0 && sender->limit < sender->capacity)
 		sender->capacity = sender->limit;
 	sender->mask = note->mask;
+	sender->place = (uint32_t)note->place;
 	update_movable(&sender->worker->transfers);
 	send_batch(sender);
 }

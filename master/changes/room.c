@@ -25,9 +25,7 @@ room_suffices(const struct worker_table *workers, const struct config *config,
 		const struct process *process = workers->slots[i].process;
 		if (process == NULL)
 			continue;
-		const struct worker_ledger *worker_ledger =
-		    ledger_entry(workers->ledger, process->ledger_entry);
-		uint64_t own = atomic_load(&worker_ledger->own.open);
+		uint64_t own = ledger_open_of(workers->ledger, process->ledger_entry);
 		/* A worker can hold no more, whatever it claims. */
 		open += own > each ? each : own;
 	}

@@ -70,9 +70,9 @@ check_claim(struct process *process)
 {
 	const struct ledger *ledger = process->table->ledger;
 	const uint64_t slack = 64;
-	uint64_t open =
-	    atomic_load_explicit(&ledger_entry(ledger, process->ledger_entry)->own.open,
-		memory_order_relaxed);
+	uint64_t open = open_count_decode(
+	    open_count_load(&ledger_entry(ledger, process->ledger_entry)->open.total))
+			    .connections;
 	uint64_t descriptors = procfs_descriptors(process->pid);
 	bool is_possible = open <= ledger->shared->connections_max &&
 	    (descriptors == 0 || open <= 2 * descriptors + slack);

@@ -47,7 +47,8 @@ add_connection(struct address_limits *address_limits, const char *text)
 {
 	struct address_compact client = peer(text);
 
-	address_limits_add(address_limits, 0, &client);
+	address_limits_change(
+	    address_limits, 0, &client, &(struct open_change){ .connections = 1 });
 }
 
 static inline void
@@ -55,7 +56,8 @@ remove_connection(struct address_limits *address_limits, const char *text)
 {
 	struct address_compact client = peer(text);
 
-	address_limits_remove(address_limits, 0, &client);
+	address_limits_change(
+	    address_limits, 0, &client, &(struct open_change){ .connections = -1 });
 }
 
 static inline void

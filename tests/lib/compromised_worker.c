@@ -156,7 +156,7 @@ on_timer(int number)
 	if (strcmp(attack, "fill") == 0)
 		fill_own_pages();
 	else if (strcmp(attack, "open") == 0)
-		atomic_store(&victim->worker_ledger->own.open, value);
+		atomic_store(&victim->worker_ledger->open.total, value << 32);
 	else if (strcmp(attack, "shutdown") == 0 && is_attacking == 1)
 		shut_down_listening_sockets();
 	else if (strcmp(attack, "sockets") == 0)

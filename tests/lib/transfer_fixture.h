@@ -66,6 +66,8 @@ finish(struct fixture *f)
 	close(f->receiver.worker.channel_fd);
 	close(f->sender_channel);
 	close(f->receiver_channel);
+	if (f->receiver.ledger == f->sender.ledger)
+		f->sender.ledger = NULL; /* is destroyed with the receiver */
 	worker_fixture_finish(&f->sender);
 	worker_fixture_finish(&f->receiver);
 }

@@ -235,11 +235,10 @@ worker_fixture_is_balanced(const struct worker_fixture *w)
 
 	ledger_add_worker(&totals, w->ledger, w->worker.ledger_entry);
 	return ledger_open(&totals) == w->worker.connections.count &&
-	    atomic_load(&w->worker.worker_ledger->own.open) ==
-	    w->worker.connections.count &&
+	    atomic_load(&w->worker.worker_ledger->open.total) ==
+	    (uint64_t)w->worker.connections.count << 32 &&
 	    atomic_load(&w->listener.block->open) == w->worker.connections.count &&
-	    atomic_load(&w->worker.worker_ledger->own.leaving) == 0 &&
-	    atomic_load(&w->worker.worker_ledger->own.arriving) == 0 &&
+	    atomic_load(&w->worker.worker_ledger->open.sent) == 0 &&
 	    totals.counters[LEDGER_CONNECTIONS_ACCEPTED] +
 		totals.counters[LEDGER_CONNECTIONS_MOVED_IN] ==
 	    w->worker.connections.count + ledger_closed(&totals) +

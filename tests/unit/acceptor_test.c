@@ -138,7 +138,7 @@ test_refuses_connections_over_the_max_connections_of_all_workers(void **state)
 	assert_int_equal(ledger_claim(f.w.ledger, 1), 1);
 	struct worker_ledger *other = ledger_open_entry(f.w.ledger, 1);
 	assert_non_null(other);
-	ledger_add_open(&other->own, 2);
+	open_count_change(&other->open, &(struct open_change){ .connections = 2 });
 	connect_clients(&f, 0, 5);
 	assert_true(worker_fixture_run_until(&f.w, accepted(&f) == 6));
 	assert_int_equal(f.w.worker.connections.count, 3);
@@ -148,7 +148,7 @@ test_refuses_connections_over_the_max_connections_of_all_workers(void **state)
 	connect_clients(&f, 6, 7);
 	assert_true(worker_fixture_run_until(&f.w, accepted(&f) == 8));
 	assert_int_equal(f.w.worker.connections.count, 3);
-	ledger_add_open(&other->own, -2);
+	open_count_change(&other->open, &(struct open_change){ .connections = -2 });
 	finish(&f);
 }
 

@@ -41,7 +41,7 @@ test_each_listener_counts_separately(void **state)
 	struct address_compact client = peer("10.0.0.1:1");
 
 	(void)state;
-	address_limits_add(address_limits, 0, &client);
+	add_connection(address_limits, "10.0.0.1:1");
 	assert_int_equal(address_limits_check(address_limits, 0, &config, &client, 0),
 	    CLOSE_ADDRESS_LIMIT);
 	assert_int_equal(

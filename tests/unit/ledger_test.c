@@ -50,7 +50,8 @@ test_counts_open_connections_of_a_crashed_worker_as_worker_lost(void **state)
 	ledger_count(&worker_ledger->by_listener[0], LEDGER_MESSAGES_RECEIVED, 70);
 	for (int i = 0; i < 4; i++)
 		ledger_count_closed(&worker_ledger->by_listener[0], CLOSE_PEER_CLOSED);
-	ledger_add_open(&worker_ledger->own, 6);
+	open_count_change(
+	    &worker_ledger->open, &(struct open_change){ .connections = 6 });
 	release_blocks(&f, worker_ledger, 0, 0);
 	assert_sum(&f, 10, 0, 6);
 	assert_int_equal(ledger_open_now(f.ledger), 0);
@@ -142,7 +143,8 @@ test_each_worker_claims_its_own_blocks_until_none_is_free(void **state)
 		assert_ptr_not_equal(worker_ledger, last);
 		assert_int_equal((uintptr_t)worker_ledger % 128, 0);
 		assert_int_equal(ledger_slot_of(f.ledger, i), i % LEDGER_SLOTS);
-		ledger_add_open(&worker_ledger->own, 2);
+		open_count_change(
+		    &worker_ledger->open, &(struct open_change){ .connections = 2 });
 		last = worker_ledger;
 	}
 	assert_int_equal(ledger_claim(f.ledger, 0), -1);
@@ -164,7 +166,7 @@ test_reused_blocks_hide_no_connection(void **state)
 	struct worker_ledger *first = claim_blocks(&f, 0),
 			     *second = claim_blocks(&f, 1);
 	ledger_count(&second->by_listener[0], LEDGER_CONNECTIONS_ACCEPTED, 4);
-	ledger_add_open(&second->own, 4);
+	open_count_change(&second->open, &(struct open_change){ .connections = 4 });
 	release_blocks(&f, first, 0, 0);
 	assert_ptr_equal(claim_blocks(&f, 0), first);
 	assert_sum(&f, 4, 4, 0);

@@ -1,4 +1,5 @@
 #include "tests/lib/transfer_fixture.h"
+#include "worker/admission.h"
 
 struct move {
 	const char *data;
@@ -236,44 +237,147 @@ test_transfers_all_connections_and_counts_them_on_both_sides(void **state)
 	finish(&f);
 }
 
-/* By the gauges of both workers, as ledger_open_now() reads them from one ledger. */
-static uint64_t
-open_now(const struct fixture *f)
+/* Both workers have their entries in one ledger, and limit the connections of each
+ * address. */
+static void
+share_ledger(struct fixture *f)
 {
-	const struct ledger_block *blocks[] = { &f->sender.worker.worker_ledger->own,
-		&f->receiver.worker.worker_ledger->own };
-	struct address_usage_sum sum = { 0 };
+	struct worker_fixture *receiver = &f->receiver;
+	struct worker_fixture *both[] = { &f->sender, receiver };
 
+	shared_memory_unmap(
+	    receiver->worker.worker_ledger, sizeof(struct worker_ledger));
+	ledger_destroy(receiver->ledger);
+	receiver->ledger = receiver->worker.ledger = f->sender.ledger;
+	int entry = ledger_claim(receiver->ledger, 1);
+	must(entry == 1);
+	receiver->worker.ledger_entry = 1;
+	receiver->worker.worker_ledger = ledger_open_entry(receiver->ledger, 1);
+	must(receiver->worker.worker_ledger != NULL);
+	receiver->listener.block =
+	    &receiver->worker.worker_ledger->by_listener[receiver->listener_number];
 	for (int i = 0; i < 2; i++) {
-		sum.connections += atomic_load(&blocks[i]->open);
-		sum.leaving += atomic_load(&blocks[i]->leaving);
-		sum.arriving += atomic_load(&blocks[i]->arriving);
+		both[i]->listener_config.max_connections_per_address = MANY;
+		must(admission_start(&both[i]->worker) == 0);
 	}
-	return address_usage_open(&sum);
+}
+
+/* The connections of 127.0.0.1, as a third worker counts them. */
+static uint64_t
+open_from_loopback(struct ledger *ledger)
+{
+	uint64_t network = 0;
+	uint32_t address = htonl(INADDR_LOOPBACK);
+
+	memcpy(&network, &address, sizeof(address));
+	const struct ledger_address loopback = { .own_entry = 2,
+		.id =
+		    address_usage_id(&ledger->shared->address_usage_key, network, 0) };
+	return ledger_address_open(ledger, &loopback);
+}
+
+/* What limits count after each step that a worker takes; NULL: not now. */
+static struct ledger *counted;
+static uint64_t open_connections;
+
+void __real_open_count_change(
+    struct open_shared *own, const struct open_change *change);
+void __wrap_open_count_change(
+    struct open_shared *own, const struct open_change *change);
+
+/* No step hides a connection, so that a worker may stop there. */
+void
+__wrap_open_count_change(struct open_shared *own, const struct open_change *change)
+{
+	__real_open_count_change(own, change);
+	if (counted == NULL)
+		return;
+	assert_true(ledger_open_now(counted) >= open_connections);
+	assert_true(open_from_loopback(counted) >= open_connections);
+	/* Otherwise connections are about to become, or have just become, another's. */
+	if ((own->version & 1) == 0)
+		assert_int_equal(ledger_open_now(counted), open_connections);
+}
+
+static void
+assert_counted(void)
+{
+	assert_int_equal(ledger_open_now(counted), open_connections);
+	assert_int_equal(open_from_loopback(counted), open_connections);
 }
 
 /* Otherwise limits would count it twice, or not at all. */
 static void
 test_counts_a_connection_once_at_each_moment_of_a_transfer(void **state)
 {
+	enum { CONNECTIONS = TRANSFER_BATCH_MAX + 5 };
+	struct fixture f;
+	int fds[CONNECTIONS][2], transfer[2];
+
+	(void)state;
+	start(&f, "upper", FRAMING_STREAM, 1024);
+	share_ledger(&f);
+	for (int i = 0; i < CONNECTIONS; i++) {
+		open_unix_pair(fds[i], 0);
+		worker_fixture_serve(&f.sender, fds[i][1]);
+	}
+	counted = f.receiver.ledger;
+	open_connections = CONNECTIONS;
+	assert_counted();
+	must(channel_open(transfer) == 0);
+	transfer_send_start(&f.sender.worker, transfer[0], 7, 0);
+	transfer_receive_start(&f.receiver.worker, transfer[1], 7);
+	for (int i = 0; i < 1000 && !LIST_EMPTY(&f.receiver.worker.transfers.receivers);
+	     i++) {
+		worker_fixture_run_once(i % 2 == 0 ? &f.sender : &f.receiver);
+		assert_counted();
+	}
+	assert_int_equal(f.receiver.worker.connections.count, CONNECTIONS);
+	counted = NULL;
+	for (int i = 0; i < CONNECTIONS; i++)
+		close(fds[i][0]);
+	admission_stop(&f.sender.worker);
+	assert_true(worker_fixture_run_until(
+	    &f.receiver, f.receiver.worker.connections.count == 0));
+	admission_stop(&f.receiver.worker);
+	finish(&f);
+}
+
+/* The receiver has installed and published the batch; its answer comes too late. */
+static void
+test_counts_a_connection_once_when_its_batch_is_withdrawn(void **state)
+{
 	struct fixture f;
 	int fds[2], transfer[2];
 
 	(void)state;
 	start(&f, "upper", FRAMING_STREAM, 1024);
+	share_ledger(&f);
 	open_unix_pair(fds, 0);
 	worker_fixture_serve(&f.sender, fds[1]);
-	assert_int_equal(open_now(&f), 1);
+	counted = f.receiver.ledger;
+	open_connections = 1;
 	must(channel_open(transfer) == 0);
 	transfer_send_start(&f.sender.worker, transfer[0], 7, 0);
-	transfer_receive_start(&f.receiver.worker, transfer[1], 8);
-	for (int i = 0; i < 1000 && !LIST_EMPTY(&f.receiver.worker.transfers.receivers);
-	     i++) {
-		worker_fixture_run_once(i % 2 == 0 ? &f.sender : &f.receiver);
-		assert_int_equal(open_now(&f), 1);
+	transfer_receive_start(&f.receiver.worker, transfer[1], 7);
+	while (!worker_fixture_connection(&f.sender)->frozen) {
+		worker_fixture_run_once(&f.receiver);
+		worker_fixture_run_once(&f.sender);
 	}
-	assert_int_equal(ledger_open_now(f.receiver.ledger), 1);
+	transfer_send_stop(&f.sender.worker);
+	assert_counted();
+	for (int i = 0; i < 10; i++) {
+		worker_fixture_run_once(&f.receiver);
+		assert_counted();
+	}
+	assert_int_equal(f.sender.worker.connections.count, 1);
+	assert_int_equal(f.receiver.worker.connections.count, 0);
+	counted = NULL;
 	close(fds[0]);
+	assert_true(worker_fixture_run_until(
+	    &f.sender, f.sender.worker.connections.count == 0));
+	admission_stop(&f.sender.worker);
+	admission_stop(&f.receiver.worker);
 	finish(&f);
 }
 
@@ -290,6 +394,8 @@ main(void)
 		    test_transfers_a_connection_over_the_receiver_output_limit),
 		cmocka_unit_test(
 		    test_counts_a_connection_once_at_each_moment_of_a_transfer),
+		cmocka_unit_test(
+		    test_counts_a_connection_once_when_its_batch_is_withdrawn),
 		cmocka_unit_test(
 		    test_transfers_all_connections_and_counts_them_on_both_sides),
 	};
