@@ -81,7 +81,7 @@ RECORDED_CALLS := reuseport_select worker_drain_queue_taken_over worker_drain_fi
 	scale_on_slot_change scale_on_reloaded service_manager_status service_manager_ready capacity_log \
 	listener_set_commit admin_listener_commit slot_set_process slot_drain pending_requests_on_outcome \
 	drain_summary_open drain_summary_close drain_summary_finish drain_summary_on_process_released \
-	upgrade_done ledger_retire channel_send spawn_worker waitpid
+	upgrade_done ledger_retire channel_send spawn_worker waitpid sigqueue
 $B/tests/supervisor_test: override LDFLAGS += $(RECORDED_CALLS:%=-Wl,--wrap=%)
 $B/tests/network_error_test: override LDFLAGS += -Wl,--wrap=recv -Wl,--wrap=send
 $B/tests/json_load_test: override LDFLAGS += -Wl,--wrap=malloc,--wrap=reallocarray

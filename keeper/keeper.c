@@ -17,6 +17,7 @@
 #include "proto/transfer.h"
 #include "keeper/keeper_send.h"
 #include "keeper/kept.h"
+#include "worker/acceptor.h"
 #include "worker/sandbox.h"
 
 /* How long a sender may take to tell whether it got the answer of the dead worker. */
@@ -157,15 +158,13 @@ on_message(struct kept *kept, const struct channel_message *message, int descrip
 	switch ((enum channel_verb)message->verb) {
 	case CHANNEL_SEND_CONNECTIONS:
 		report(channel_fd, CHANNEL_SENT, message->argument,
-		    descriptor < 0 ? 0 : keeper_send(kept, descriptor));
+		    descriptor < 0 ? CHANNEL_SENT_FULL : keeper_send(kept, descriptor));
 		return;
 	case CHANNEL_RECEIVE_CONNECTIONS:
 		reject_transfer(channel_fd, descriptor, message->argument);
 		break;
-	case CHANNEL_DRAIN:
-		/* No worker takes any. */
-		if (message->argument == 0 && message->value == 0)
-			close_all(kept, CLOSE_WORKER_LOST);
+	case CHANNEL_NO_RECEIVER:
+		close_all(kept, CLOSE_WORKER_LOST);
 		break;
 	case CHANNEL_EXIT:
 		close_all(kept, CLOSE_STOPPED);
@@ -177,7 +176,7 @@ on_message(struct kept *kept, const struct channel_message *message, int descrip
 		if (descriptor >= 0)
 			log_set_fd(descriptor);
 		return;
-	default: /* what only a worker that serves can do */
+	default: /* to the worker, which died before it read that */
 		break;
 	}
 	if (descriptor >= 0)
@@ -233,9 +232,9 @@ read_names(const struct worker_args *args, struct kept_names *ret)
 {
 	ret->names = calloc(args->socket_count, sizeof(*ret->names));
 	for (size_t i = 0; ret->names != NULL && i < args->socket_count; i++) {
-		struct address address = { .length = sizeof(address.storage) };
-		if (getsockname(args->sockets[i].fd,
-			(struct sockaddr *)&address.storage, &address.length) == 0)
+		struct address address;
+		if (acceptor_socket_address(
+			args->ledger, &args->sockets[i], &address) == 0)
 			address_format(&address, ret->names[i]);
 	}
 }

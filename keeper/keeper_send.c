@@ -12,6 +12,7 @@
 
 #include "lib/clock.h"
 #include "lib/log.h"
+#include "proto/channel.h"
 #include "proto/transfer.h"
 
 /* A batch stops growing when its bytes reach this. */
@@ -25,10 +26,10 @@
 struct transfer_out {
 	struct kept *kept;
 	int fd;
-	uint64_t mask;      /* listeners that the receiver serves */
-	uint32_t capacity;  /* connections that it can still install */
-	uint32_t batch_max; /* connections */
-	uint32_t number;    /* of the last batch */
+	uint64_t mask, same_replies; /* listeners: as in CAPACITY */
+	uint32_t capacity;           /* connections that it can still install */
+	uint32_t batch_max;          /* connections */
+	uint32_t number;             /* of the last batch */
 	uint64_t moved;
 };
 
@@ -116,11 +117,20 @@ write_state(const struct batch_out *batch)
 }
 
 static bool
+has_bit(uint64_t listeners, const struct transfer_out *out,
+    const struct kept_connection *connection)
+{
+	return (listeners >> out->kept->args->sockets[connection->socket].listener &
+		   1) != 0;
+}
+
+/* The rest of a reply of which a part has been sent needs a receiver that makes the
+ * same reply. */
+static bool
 can_move(const struct transfer_out *out, const struct kept_connection *connection)
 {
-	uint32_t listener = out->kept->args->sockets[connection->socket].listener;
-	return (out->mask >> listener & 1) != 0 &&
-	    connection->rejections < REJECTIONS_MAX;
+	return has_bit(out->mask, out, connection) &&
+	    (!connection->has_sent_part || has_bit(out->same_replies, out, connection));
 }
 
 /* Takes connections in order; those that fail for good are closed. */
@@ -226,8 +236,21 @@ on_rejected(struct transfer_out *out, const struct batch_out *batch)
 	if (++out->kept->connections[i].rejections >= REJECTIONS_MAX)
 		kept_close(out->kept, i, CLOSE_WORKER_LOST);
 	else
-		out->mask = 0; /* the next receiver tries */
+		out->capacity = 0; /* the next receiver tries */
 	out->batch_max = TRANSFER_BATCH_MAX;
+}
+
+/* What SENT says of the connections that are left. */
+static uint64_t
+describe_rest(const struct transfer_out *out, bool is_alive)
+{
+	const struct kept *kept = out->kept;
+	bool may_move = !is_alive;
+	for (size_t i = 0; i < kept->count && !may_move; i++)
+		may_move = can_move(out, &kept->connections[i]);
+	if (kept->count == 0)
+		return 0;
+	return may_move ? CHANNEL_SENT_FULL : CHANNEL_SENT_UNSERVED;
 }
 
 uint64_t
@@ -243,6 +266,7 @@ keeper_send(struct kept *kept, int fd)
 	if (is_alive) {
 		out.capacity = note.count;
 		out.mask = note.mask;
+		out.same_replies = note.same_replies;
 	}
 	while (is_alive) {
 		fill_batch(&out, &batch);
@@ -260,7 +284,7 @@ keeper_send(struct kept *kept, int fd)
 	if (is_alive)
 		(void)send_note(fd, TRANSFER_END, 0);
 	close(fd);
-	return out.moved;
+	return out.moved | describe_rest(&out, is_alive);
 }
 
 bool

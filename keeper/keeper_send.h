@@ -11,7 +11,8 @@
 #include "keeper/kept.h"
 
 /* Sends what it can to the worker at the other end of fd (owned). Returns how many
- * connections moved. */
+ * connections moved, and a flag if some are left: CHANNEL_SENT_FULL if another worker
+ * may take them, CHANNEL_SENT_UNSERVED if only one with the same listeners can. */
 uint64_t keeper_send(struct kept *kept, int fd);
 
 /* Asks the receiver of a batch whether it has accepted it, so that exactly one of the

@@ -145,7 +145,8 @@ keep_one(struct kept *kept, const struct connection *connection, bool lacks_memo
 		return add(kept,
 		    &(struct kept_connection){ .connection = connection,
 			.fd = recovered.fd,
-			.socket = recovered.socket });
+			.socket = recovered.socket,
+			.has_sent_part = recovered.record.skip > 0 });
 	count_lost(kept, recovered.socket,
 	    status == RECOVERY_CRASHED_TWICE ? CLOSE_CRASHED_TWICE
 		: is_dropped                 ? CLOSE_NO_MEMORY

@@ -18,6 +18,7 @@ struct kept_connection {
 	int fd;
 	uint32_t socket;             /* number of its listening socket */
 	uint32_t rejections;         /* receivers that could not install it */
+	bool has_sent_part;          /* of the replies to its input */
 	struct address_compact peer; /* of one without a connection */
 };
 

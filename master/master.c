@@ -260,6 +260,8 @@ master_finish(struct master *master)
 		event_base_free(master->base);
 	config_finish(&master->config.current);
 	config_finish(&master->config.previous);
+	if (master->workers.config != NULL)
+		process_release_configs(&master->workers);
 	if (master->reload.is_active)
 		config_finish(&master->reload.config);
 	free(master);

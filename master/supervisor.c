@@ -116,9 +116,7 @@ settle_transfers(struct master *master)
 	struct transfer_result result;
 	while (transfers_settle_next(&master->workers, &result)) {
 		transfers_release(result.receiver);
-		/* A keeper that has connections left waits for the tick: most have
-		 * none. */
-		if (result.sender->wants_receiver && !result.sender->is_recovering)
+		if (result.sender->wants_receiver)
 			worker_drain_find_receivers(&master->workers);
 		transfers_release(result.sender);
 		if (result.is_partial)
@@ -230,6 +228,10 @@ on_death(struct process *process, int status, void *argument)
 	if (emptied_queues)
 		worker_drain_replace(process, shutdown_has_time(&master->shutdown));
 	settle_transfers(master);
+	/* A stop without time closes what it has. */
+	if (master->workers.phase == MASTER_STOPPING &&
+	    !shutdown_has_time(&master->shutdown))
+		process_send(process, CHANNEL_EXIT, 0, 0);
 	worker_drain_find_receivers(&master->workers);
 	close_sockets(master);
 }
@@ -373,6 +375,7 @@ on_tick(evutil_socket_t fd, short what, void *argument)
 	    watchdog_check(&master->workers, now_ns, service_manager_watchdog_ns());
 	ledger_trim(master->workers.ledger);
 	process_release_listeners(&master->workers);
+	process_release_configs(&master->workers);
 	log_report_suppressed();
 	revive_listeners(&master->workers);
 	process_send_queued(&master->workers);

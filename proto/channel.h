@@ -8,6 +8,7 @@
  *   keeper -> master   SENT, RECEIVED after the death of the worker
  *   master -> worker   DRAIN_QUEUE, DRAIN, SEND_CONNECTIONS, RECEIVE_CONNECTIONS, EXIT,
  *                      LOG_LEVEL, LOG_REOPEN, QUEUE_TAKEN_OVER
+ *   master -> keeper   SEND_CONNECTIONS, NO_RECEIVER, EXIT, LOG_LEVEL, LOG_REOPEN
  */
 #ifndef PROTO_CHANNEL_H
 #define PROTO_CHANNEL_H
@@ -16,7 +17,7 @@
 #include <stdint.h>
 
 /* To be raised with any change of the messages, as TRANSFER_VERSION. */
-#define CHANNEL_VERSION 1
+#define CHANNEL_VERSION 2
 
 /* With the meaning of `argument` and `value`. */
 enum channel_verb {
@@ -25,7 +26,8 @@ enum channel_verb {
 	 * the accept queues assigned to it. */
 	CHANNEL_LISTENERS_CLOSED,
 	/* A transfer has ended at the sender, at the receiver. argument: its number;
-	 * value: connections that moved, and of the sender CHANNEL_SENT_FULL. */
+	 * value: connections that moved, and of the sender CHANNEL_SENT_FULL or
+	 * CHANNEL_SENT_UNSERVED. */
 	CHANNEL_SENT,
 	CHANNEL_RECEIVED,
 	/* Accept until no connection arrives, then close. argument: a listener, or
@@ -50,6 +52,7 @@ enum channel_verb {
 	CHANNEL_QUEUE_TAKEN_OVER,
 	/* The process id of the worker's keeper is value; before READY. */
 	CHANNEL_KEEPER,
+	CHANNEL_NO_RECEIVER, /* no worker takes what a keeper has: close it */
 };
 
 #define CHANNEL_ALL UINT32_MAX
@@ -59,6 +62,8 @@ enum channel_verb {
 /* The receiver is full: the remaining connections wait for another transfer, or for
  * DRAIN with argument 0. */
 #define CHANNEL_SENT_FULL (UINT64_C(1) << 63)
+/* From a keeper: the receiver serves none of the remaining connections. */
+#define CHANNEL_SENT_UNSERVED (UINT64_C(1) << 62)
 
 struct channel_message {
 	uint32_t verb; /* enum channel_verb */

@@ -43,7 +43,7 @@
 /* To be raised with any change of the packets or of a value in them: an upgrade is
  * refused between programs that differ (state_save.h). */
 #ifndef TRANSFER_VERSION
-#define TRANSFER_VERSION 4
+#define TRANSFER_VERSION 5
 #endif
 #define TRANSFER_BATCH_MAX 128 /* below the kernel's SCM_MAX_FD, 253 */
 #define TRANSFER_LISTENERS_MAX 64
@@ -74,9 +74,10 @@ struct transfer_hello {
 struct transfer_note {
 	uint32_t verb;
 	uint32_t count;
-	uint64_t mask;  /* CAPACITY: bit i: listener i can move; ACCEPTED: the number of
-			   the batch (0: the one in flight) */
-	uint64_t place; /* CAPACITY: open_count_place(), or OPEN_COUNT_NOWHERE */
+	uint64_t mask; /* CAPACITY: bit i: listener i can move; ACCEPTED: the number of
+			  the batch (0: the one in flight) */
+	uint64_t same_replies; /* CAPACITY: bit i: it has the same reply here */
+	uint64_t place;        /* CAPACITY: open_count_place(), or OPEN_COUNT_NOWHERE */
 };
 
 /* One connection. The batch's memory file holds the bytes of the connections in the
@@ -96,7 +97,8 @@ struct transfer_record {
 	uint8_t peer[16];
 	uint8_t deaths;         /* workers in a row that died while they processed it */
 	uint8_t is_interrupted; /* by the death of its worker: continue at once */
-	uint32_t skip; /* bytes of the replies to the input that have been sent */
+	uint32_t skip; /* bytes of the replies to the input that have been sent; then
+			  the receiver has the same reply */
 	uint64_t received, sent; /* bytes of the streams, since they began */
 };
 

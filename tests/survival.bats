@@ -30,6 +30,7 @@ start_lasting_loads()
 		--expect 'upper,suffix=!' "127.0.0.1:$LINE_PORT"
 	start_load frames --no-reconnect -c 4 -p 2 --size 1:1M --framing length32 -R 200 \
 		"127.0.0.1:$FRAME_PORT"
+	start_load slow --no-reconnect -c 4 -p 64 --size 64k --slow-read 2M "127.0.0.1:$PORT"
 }
 
 totals() # CONDITION on t, a Python expression
@@ -55,8 +56,8 @@ serves_with() # N - that many workers, and a keeper for each
 }
 
 @test "deaths of workers under load lose no connection and no byte" {
-	local deaths=10
-	[ -z "${LONG-}" ] || deaths=50
+	local deaths=50
+	[ -z "${LONG-}" ] || deaths=1000
 	ulimit -c unlimited
 	# AddressSanitizer would turn these signals into an exit.
 	export ASAN_OPTIONS=handle_segv=0:handle_abort=0:${ASAN_OPTIONS-}
@@ -65,7 +66,7 @@ serves_with() # N - that many workers, and a keeper for each
 	start_load churn --no-reconnect -c 8 --messages-per-connection 3 "127.0.0.1:$PORT"
 	[ "$("$KILLER" "$YODELD_PID" "$deaths")" = "$deaths" ]
 	totals 't["connections_recovered"] > 0 and t["recoveries"] > 3 and t["recovery_us"] > 0'
-	end_load echo lines frames churn
+	end_load echo lines frames slow churn
 	wait_until serves_with 4
 	totals 'closed["worker_lost"] == 0 and closed["crashed_twice"] == 0'
 	logged 'worker [0-9] \(pid [0-9]+\): killed by SIGSEGV: [0-9,]+ connections? recovered in [0-9]+ ms by pid [0-9]+'
@@ -154,6 +155,45 @@ moves_while_killed()
 	totals 'closed["worker_lost"] == 0'
 }
 
+# write_removing KEYS - the configuration without the listeners for lines and frames.
+write_removing()
+{
+	cat >yodeld.json <<-END
+		{ "listeners": [ { "address": "127.0.0.1:$PORT", "reply": "echo" } ],
+		  "timeouts": { "drain_quiet": "120s" }, "admin": { "socket": "$PWD/admin_socket" }, $1 }
+	END
+}
+
+draining_worker() # the one that does not serve a slot
+{
+	comm -23 <(worker_pids | sort) <("$BUILD/yodelctl" -s admin_socket workers |
+		awk '$3 == "serving" { print $2 }' | sort)
+}
+
+has_draining_worker()
+{
+	[ "$(draining_worker | wc -l)" = 1 ]
+}
+
+@test "connections of a removed listener survive the deaths of workers that drain them" {
+	start_server '"workers": 1, "timeouts": { "drain_quiet": "120s" }'
+	spawn states "$BATS_TEST_DIRNAME/lib/connection_states.py" "$PORT" "$LINE_PORT" "$FRAME_PORT"
+	wait_until grep -q ready states.out
+	write_removing '"workers": 1'
+	reload
+	reload # another configuration after that
+	local worker
+	for _ in 1 2 3; do
+		wait_until has_draining_worker
+		worker=$(draining_worker)
+		kill -KILL "$worker"
+		wait_until logged "pid $worker\): killed by SIGKILL: [34] connections recovered in [0-9]+ ms by pid [0-9]+$"
+	done
+	kill -USR1 "$(<states.pid)"
+	wait "$(<states.pid)" || { cat states.log; false; }
+	totals 'closed["worker_lost"] == 0'
+}
+
 @test "a connection whose input kills two workers in a row is closed, the others continue" {
 	YODELD=$BUILD/tests/worker_dies_of_input start_server '"workers": 2'
 	start_load echo --no-reconnect -c 20 -p 4 "127.0.0.1:$PORT"
@@ -203,6 +243,73 @@ peer.recv(1)"
 	[ "$answer" = 'HALF A LINE!' ]
 	exec {peer}>&-
 	totals 'closed["crashed_twice"] == 0 and closed["worker_lost"] == 0'
+}
+
+# The worker shuts its side down after the reply and discards what follows. Killed at the shutdown,
+# in between, or at the end, it leaves that to its successor: the peer sees no reset.
+@test "a worker killed while a connection lingers does not reset it" {
+	needs root
+	start_server '"workers": 1'
+	local call when number worker count=0
+	while read -r call when number; do
+		wait_until serves_with 1
+		worker=$(worker_pids)
+		spawn tracer timeout 30 "$BUILD/tests/kill_at_call" "$worker" "$call" "$when" "$number"
+		wait_until is_traced "$worker"
+		run -0 timeout 30 python3 -c "
+import socket, struct
+peer = socket.create_connection(('127.0.0.1', $FRAME_PORT))
+frame = struct.pack('>I', 3) + b'one'
+peer.sendall(frame + struct.pack('>I', 1 << 30))
+data = b''
+while piece := peer.recv(100):
+    data += piece
+assert data == frame, data
+peer.sendall(b'discarded')
+peer.shutdown(socket.SHUT_WR)
+assert peer.recv(1) == b''"
+		wait_until has_ended "$worker"
+		wait_until logged "pid $worker\): killed by SIGKILL"
+		count=$((count + 1))
+	done < <(printf '%s\n' {'recvfrom '{before,after},'shutdown '{before,after}}' 1' \
+		'recvfrom '{before,after}' 2' | some_of 3)
+	totals "closed['message_too_long'] == $count and closed['worker_lost'] == 0"
+}
+
+# The server stops in order: it waits for the peers, which need not notice.
+@test "a worker that dies while the server stops leaves its connections to another one" {
+	start_server '"workers": 1, "timeouts": { "drain_quiet": "120s" }'
+	spawn states "$BATS_TEST_DIRNAME/lib/connection_states.py" "$PORT" "$LINE_PORT" "$FRAME_PORT"
+	wait_until grep -q ready states.out
+	kill -TERM "$YODELD_PID"
+	wait_until logged 'stopping: draining'
+	local worker
+	for _ in 1 2; do
+		wait_until count_workers_is 1
+		worker=$(worker_pids)
+		kill -KILL "$worker"
+		wait_until logged "pid $worker\): killed by SIGKILL: 7 connections recovered in [0-9]+ ms by pid [0-9]+$"
+	done
+	kill -USR1 "$(<states.pid)"
+	wait "$(<states.pid)" || { cat states.log; false; }
+	totals 'closed["worker_lost"] == 0' || ! kill -0 "$YODELD_PID" # it may have exited by now
+	wait "$YODELD_PID"
+	logged 'stop: .* 0 forced, 0 lost with 2 workers that died'
+}
+
+@test "a server that is told to stop at once does not wait for the keeper of a dead worker" {
+	start_server '"workers": 1'
+	spawn quiet "$INDEPENDENT_CLIENT" hold "127.0.0.1:$PORT" 20
+	wait_until grep -q 'holding 20' quiet.out
+	local worker
+	worker=$(worker_pids)
+	kill -STOP "$worker"
+	kill -INT "$YODELD_PID"
+	wait_until logged 'stopp'
+	kill -KILL "$worker"
+	wait "$YODELD_PID"
+	logged "pid $worker\): killed by SIGKILL: 0 connections recovered"
+	logged '20 forced, 0 lost'
 }
 
 @test "the OOM killer costs no connection but the one whose input uses up the memory" {

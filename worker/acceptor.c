@@ -268,6 +268,19 @@ on_drain_queue_timer(evutil_socket_t fd, short what, void *argument)
 }
 
 int
+acceptor_socket_address(const struct ledger *ledger, const struct worker_socket *socket,
+    struct address *ret)
+{
+	char name[LEDGER_NAME_MAX], error[128];
+	ret->length = sizeof(ret->storage);
+	if (socket->fd >= 0)
+		return getsockname(
+		    socket->fd, (struct sockaddr *)&ret->storage, &ret->length);
+	ledger_listener_name(ledger, socket->ledger_index, name);
+	return address_parse(name, ret, error, sizeof(error));
+}
+
+int
 acceptor_start(struct worker *worker, const struct worker_socket *sockets, size_t count)
 {
 	evtimer_assign(&worker->accept.resume_timer, worker->base, on_resume, worker);
@@ -300,11 +313,9 @@ acceptor_start(struct worker *worker, const struct worker_socket *sockets, size_
 		return -1;
 	for (size_t i = 0; i < count; i++) {
 		struct worker_listener *listener = &worker->accept.listeners[i];
-		listener->address.length = sizeof(listener->address.storage);
-		if (event_add(&listener->event, NULL) < 0 ||
-		    getsockname(listener->fd,
-			(struct sockaddr *)&listener->address.storage,
-			&listener->address.length) < 0)
+		if (acceptor_socket_address(
+			worker->ledger, &sockets[i], &listener->address) < 0 ||
+		    (listener->fd >= 0 && event_add(&listener->event, NULL) < 0))
 			return -1;
 		address_format(&listener->address, listener->name);
 	}

@@ -13,12 +13,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct address;
+struct ledger;
 struct worker;
 struct worker_socket;
 
 /* Starts to accept on the sockets (now owned). 0, or -1 with errno. */
 int acceptor_start(struct worker *worker, const struct worker_socket *sockets,
     size_t count) __attribute__((warn_unused_result));
+
+/* The address that connections of the socket arrive at. 0, or -1. */
+int acceptor_socket_address(const struct ledger *ledger,
+    const struct worker_socket *socket, struct address *ret)
+    __attribute__((warn_unused_result));
 
 /* Closes the listener of that number (CHANNEL_ALL: all) after a quiet period: for a
  * socket that gets no new connections, so that none in its accept queue is reset. */

@@ -179,6 +179,13 @@ listener_of(const struct receiver *receiver, uint32_t number, int fd)
 	return matched;
 }
 
+static bool
+has_same_reply(const struct receiver *receiver, uint32_t number,
+    const struct worker_listener *listener)
+{
+	return receiver->replies[number] == reply_fingerprint(&listener->config->reply);
+}
+
 static void
 on_hello(struct receiver *receiver, const struct transfer_hello *hello, size_t length)
 {
@@ -193,8 +200,11 @@ on_hello(struct receiver *receiver, const struct transfer_hello *hello, size_t l
 		receiver->listeners[i] = match_listener(
 		    worker, hello->listeners[i].name, hello->listeners[i].framing);
 		receiver->replies[i] = hello->listeners[i].reply;
-		if (receiver->listeners[i] != NULL)
-			capacity.mask |= UINT64_C(1) << i;
+		if (receiver->listeners[i] == NULL)
+			continue;
+		capacity.mask |= UINT64_C(1) << i;
+		if (has_same_reply(receiver, i, receiver->listeners[i]))
+			capacity.same_replies |= UINT64_C(1) << i;
 	}
 	if (worker->limits.max_connections > worker->connections.count)
 		capacity.count = (uint32_t)(worker->limits.max_connections -
@@ -247,8 +257,11 @@ install_one(struct receiver *receiver, const struct transfer_record *record, int
 	if (!record_is_valid(receiver, record) ||
 	    fd >= receiver->worker->limits.fd_end || !is_connection(fd))
 		return NULL;
-	struct connection *connection =
-	    connection_install(listener_of(receiver, record->listener, fd), fd, record);
+	struct worker_listener *listener = listener_of(receiver, record->listener, fd);
+	/* A part of a reply has been sent: another reply has no such part. */
+	if (record->skip > 0 && !has_same_reply(receiver, record->listener, listener))
+		return NULL;
+	struct connection *connection = connection_install(listener, fd, record);
 	if (connection == NULL)
 		return NULL;
 	receiver->arrivals[receiver->arrival_count++] = connection->listener;
@@ -333,28 +346,12 @@ record_answering(const struct receiver *receiver)
 	CRASH_RECORD_BARRIER();
 }
 
-/* A part of the replies to the input has been sent, and this worker would make others:
- * a reload has changed the reply. */
-static bool
-has_part_of_other_reply(const struct receiver *receiver,
-    const struct connection *connection, const struct transfer_record *record)
-{
-	return record->skip > 0 &&
-	    receiver->replies[record->listener] !=
-	    reply_fingerprint(&connection->listener->config->reply);
-}
-
 static void
-serve(const struct receiver *receiver, struct connection **connections,
-    const struct transfer_batch *batch)
+serve(struct connection **connections, const struct transfer_batch *batch)
 {
 	for (uint32_t i = 0; i < batch->count; i++) {
-		const struct transfer_record *record = &batch->records[i];
-		if (!connection_resume(connections[i]))
-			continue;
-		if (has_part_of_other_reply(receiver, connections[i], record))
-			connection_close(connections[i], CLOSE_WORKER_LOST);
-		else if (record->is_interrupted != 0)
+		if (connection_resume(connections[i]) &&
+		    batch->records[i].is_interrupted != 0)
 			connection_io_replay(connections[i]);
 	}
 }
@@ -396,7 +393,7 @@ on_batch(struct receiver *receiver, const struct transfer_batch *batch, size_t l
 	record->answering.fd_plus_one = 0;
 	if (state_fd >= 0)
 		close(state_fd);
-	serve(receiver, installed, batch);
+	serve(installed, batch);
 	worker_request_drain_check(receiver->worker);
 	return true;
 }

@@ -14,7 +14,8 @@
 
 /* A listening socket of the worker's slot. */
 struct worker_socket {
-	int fd;                /* owned by the worker; non-blocking */
+	int fd;                /* owned by the worker; non-blocking; -1: it gets its
+				  connections by transfers alone */
 	uint32_t listener;     /* number in config->listeners */
 	uint32_t ledger_index; /* number in the ledger */
 };

@@ -202,7 +202,7 @@ commit(struct reload *reload)
 	struct worker_table *workers = reload->workers;
 	struct config_set *config = workers->config;
 	uint32_t old_count = workers->slot_count;
-	config_finish(&config->previous);
+	process_retire_previous_config(workers);
 	config->previous = config->current;
 	config->current = reload->config;
 	config->number++;
@@ -267,8 +267,10 @@ reload_abort(struct reload *reload, const char *reason)
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
 		struct process *successor = workers->slots[i].successor;
 		workers->slots[i].successor = NULL;
-		if (successor != NULL)
-			worker_drain_start(successor, DRAIN_KEEP_SOCKETS);
+		if (successor == NULL)
+			continue;
+		process_forget_config(successor);
+		worker_drain_start(successor, DRAIN_KEEP_SOCKETS);
 	}
 	drain_new_slots(reload);
 	slot_discard_listeners(workers);

@@ -44,6 +44,7 @@ crash_recovery_prepare(struct process *process, int status)
 	process->crash.status = status;
 	process->crash.died_ns = clock_now_ns();
 	process->full_receivers = 0;
+	process->needs_own_listeners = false;
 }
 
 void

@@ -4,7 +4,8 @@
  *
  *   the worker dies    on_death: its slot backs off or gets a successor, as after any
  *                      death; its process becomes the keeper's, and drains
- *   a worker is ready  the keeper's connections are transferred to it
+ *   a worker is ready  the keeper's connections are transferred to it; those that no
+ *                      slot's worker serves to a worker of their own (worker_drain.c)
  *   the keeper exits   one log line; the process is released
  *
  * If the keeper dies first, the worker is replaced (keeper_loss.h).

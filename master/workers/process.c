@@ -16,6 +16,7 @@
 #include "keeper/keeper.h"
 #include "master/workers/drain_summary.h"
 #include "master/workers/spawn.h"
+#include "worker/worker.h"
 
 /* Messages read per wake-up, so that one worker cannot starve the others. */
 #define MESSAGES_AT_ONCE 64
@@ -28,7 +29,10 @@ report_transfer_end(
 	const struct transfer_end end = { .is_sender = is_sender,
 		.id = message->argument,
 		.is_full = is_sender && (message->value & CHANNEL_SENT_FULL) != 0,
-		.connections = message->value & ~CHANNEL_SENT_FULL };
+		.is_unserved = is_sender && process->is_recovering &&
+		    (message->value & CHANNEL_SENT_UNSERVED) != 0,
+		.connections =
+		    message->value & ~(CHANNEL_SENT_FULL | CHANNEL_SENT_UNSERVED) };
 	table->events->on_transfer_end(process, &end, table->argument);
 }
 
@@ -135,6 +139,7 @@ destroy(struct process *process)
 	event_del(&process->channel_event);
 	control_queue_clear(&process->queue);
 	close(process->channel_fd);
+	free(process->sockets);
 	free(process);
 }
 
@@ -154,6 +159,19 @@ process_from_pid(struct worker_table *table, pid_t pid, uint32_t slot, int chann
 	return process;
 }
 
+static const struct config *
+find_config(const struct config_set *set, uint32_t number)
+{
+	if (number == set->number)
+		return &set->current;
+	if (number + 1 == set->number)
+		return &set->previous;
+	const struct former_config *former = set->former;
+	while (former != NULL && former->number != number)
+		former = former->next;
+	return former == NULL ? NULL : &former->config;
+}
+
 /* The number of the listener in that configuration; of the previous one only listeners
  * that were removed since have a number. */
 static int
@@ -170,27 +188,14 @@ config_index_in(const struct worker_table *table, const struct config *config,
 static uint32_t
 config_number_of(const struct worker_table *table, const struct config *config)
 {
-	if (config == &table->config->previous)
-		return table->config->number - 1;
-	return table->config->number + (config == &table->config->current ? 0 : 1);
-}
-
-static size_t
-list_sockets(const struct worker_table *table, const struct config *config,
-    uint32_t slot, struct worker_socket *ret)
-{
-	size_t count = 0;
-	char address[ADDRESS_TEXT_MAX];
-	for (const struct listener *e = table->listeners->first; e != NULL;
-	     e = e->next) {
-		int config_index = config_index_in(table, config, e);
-		if (config_index >= 0 && e->fds[slot] >= 0)
-			ret[count++] = (struct worker_socket){ .fd = e->fds[slot],
-				.listener = (uint32_t)config_index,
-				.ledger_index = ledger_register_listener(table->ledger,
-				    address_format(&e->address, address)) };
+	const struct config_set *set = table->config;
+	for (const struct former_config *f = set->former; f != NULL; f = f->next) {
+		if (config == &f->config)
+			return f->number;
 	}
-	return count;
+	if (config == &set->previous)
+		return set->number - 1;
+	return set->number + (config == &set->current ? 0 : 1);
 }
 
 static size_t
@@ -202,37 +207,74 @@ count_listeners(const struct worker_table *table)
 	return count;
 }
 
+/* Sets the sockets of a process to those of a configuration. 0, or -1 with errno. */
+static int
+list_sockets(struct process *process, const struct config *config)
+{
+	const struct worker_table *table = process->table;
+	uint32_t slot = process->slot;
+	size_t count = 0;
+	char address[ADDRESS_TEXT_MAX];
+	struct worker_socket *ret = calloc(count_listeners(table) + 1, sizeof(*ret));
+	if (ret == NULL)
+		return -1;
+	for (const struct listener *e = table->listeners->first; e != NULL;
+	     e = e->next) {
+		int config_index = config_index_in(table, config, e);
+		if (config_index >= 0 && e->fds[slot] >= 0)
+			ret[count++] = (struct worker_socket){ .fd = e->fds[slot],
+				.listener = (uint32_t)config_index,
+				.ledger_index = ledger_register_listener(table->ledger,
+				    address_format(&e->address, address)) };
+	}
+	process->sockets = ret;
+	process->socket_count = count;
+	return 0;
+}
+
+/* The listeners of another process, without their sockets. 0, or -1 with errno. */
+static int
+copy_listeners(struct process *process, const struct process *from)
+{
+	process->sockets = calloc(from->socket_count, sizeof(*process->sockets));
+	if (process->sockets == NULL)
+		return -1;
+	process->socket_count = from->socket_count;
+	for (size_t i = 0; i < from->socket_count; i++) {
+		process->sockets[i] = from->sockets[i];
+		process->sockets[i].fd = -1;
+	}
+	return 0;
+}
+
 static int
 fork_worker(struct process *process, const struct config *config, int channel_fd)
 {
 	struct worker_table *table = process->table;
-	struct worker_socket *sockets =
-	    calloc(count_listeners(table), sizeof(*sockets));
-	if (sockets == NULL)
-		return -1;
 	const struct worker_args args = {
 		.config = config,
 		.slot = process->slot,
 		.generation = process->generation,
 		.channel_fd = channel_fd,
-		.sockets = sockets,
-		.socket_count = list_sockets(table, config, process->slot, sockets),
+		.sockets = process->sockets,
+		.socket_count = process->socket_count,
 		.log_fd = log_is_syslog() ? table->log_relay_fd : -1,
 		.ledger = table->ledger,
 		.ledger_entry = process->ledger_entry,
 		.run_keeper = keeper_run,
 	};
-	for (size_t i = 0; i < args.socket_count; i++)
-		process->listeners[sockets[i].ledger_index / 64] |= UINT64_C(1)
-		    << sockets[i].ledger_index % 64;
+	for (size_t i = 0; i < args.socket_count; i++) {
+		uint32_t number = args.sockets[i].ledger_index;
+		process->listeners[number / 64] |= UINT64_C(1) << number % 64;
+	}
 	process->pid = spawn_worker(&args);
-	free(sockets);
 	return process->pid > 0 ? 0 : -1;
 }
 
-struct process *
-process_start(struct worker_table *table, const struct config *config,
-    uint32_t generation, uint32_t slot)
+/* `former`: has its listeners, or NULL. */
+static struct process *
+start(struct worker_table *table, const struct config *config, uint32_t generation,
+    uint32_t slot, const struct process *former)
 {
 	int channel[2];
 	if (channel_open(channel) < 0)
@@ -253,7 +295,10 @@ process_start(struct worker_table *table, const struct config *config,
 	}
 	process->generation = generation;
 	process->config_number = config_number_of(table, config);
-	int rc = fork_worker(process, config, channel[1]);
+	int rc = former == NULL ? list_sockets(process, config)
+				: copy_listeners(process, former);
+	if (rc == 0)
+		rc = fork_worker(process, config, channel[1]);
 	int saved = errno;
 	close(channel[1]);
 	if (rc == 0)
@@ -262,6 +307,27 @@ process_start(struct worker_table *table, const struct config *config,
 	destroy(process);
 	errno = saved;
 	return NULL;
+}
+
+struct process *
+process_start(struct worker_table *table, const struct config *config,
+    uint32_t generation, uint32_t slot)
+{
+	return start(table, config, generation, slot, NULL);
+}
+
+struct process *
+process_start_like(const struct process *former)
+{
+	struct worker_table *table = former->table;
+	const struct config *config = former->sockets == NULL
+	    ? NULL
+	    : find_config(table->config, former->config_number);
+	if (config == NULL) {
+		errno = ENOENT;
+		return NULL;
+	}
+	return start(table, config, former->generation, former->slot, former);
 }
 
 int
@@ -459,6 +525,55 @@ process_release_listeners(struct worker_table *table)
 		if (!is_listener_used(table, i))
 			ledger_release_listener(table->ledger, i);
 	}
+}
+
+static bool
+is_config_used(const struct worker_table *table, uint32_t number)
+{
+	const struct process *p = table->processes;
+	while (p != NULL && p->config_number != number)
+		p = p->next;
+	return p != NULL;
+}
+
+/* Without memory the connections of a process that has it are not recovered (ENOENT of
+ * process_start_like). */
+void
+process_retire_previous_config(struct worker_table *table)
+{
+	struct config_set *set = table->config;
+	struct former_config *former = calloc(1, sizeof(*former));
+	if (former == NULL) {
+		config_finish(&set->previous);
+		return;
+	}
+	*former = (struct former_config){
+		.next = set->former, .number = set->number - 1, .config = set->previous
+	};
+	set->former = former;
+}
+
+void
+process_release_configs(struct worker_table *table)
+{
+	struct former_config **at = &table->config->former;
+	while (*at != NULL) {
+		struct former_config *former = *at;
+		if (is_config_used(table, former->number)) {
+			at = &former->next;
+			continue;
+		}
+		*at = former->next;
+		config_finish(&former->config);
+		free(former);
+	}
+}
+
+void
+process_forget_config(struct process *process)
+{
+	free(process->sockets);
+	process->sockets = NULL;
 }
 
 void

@@ -14,6 +14,12 @@
 struct process *process_start(struct worker_table *table, const struct config *config,
     uint32_t generation, uint32_t slot) __attribute__((warn_unused_result));
 
+/* Forks a worker with the listeners of another one, but not their sockets: it gets
+ * connections by transfers alone. NULL with errno (ENOENT: its configuration is no
+ * longer known). */
+struct process *process_start_like(const struct process *former)
+    __attribute__((warn_unused_result));
+
 /* Adds an inherited process; the most recent one comes first. NULL with ENOMEM. */
 struct process *process_from_pid(struct worker_table *table, pid_t pid, uint32_t slot,
     int channel_fd, uint32_t ledger_entry) __attribute__((warn_unused_result));
@@ -47,6 +53,14 @@ void process_release(struct process *process);
 /* Frees the ledger's numbers of listeners that are closed and that no process counts
  * for; to be called regularly. */
 void process_release_listeners(struct worker_table *table);
+
+/* Keeps the previous configuration for the processes that have it: another one is about
+ * to take its place. */
+void process_retire_previous_config(struct worker_table *table);
+/* Frees the configurations before it that no process has; to be called regularly. */
+void process_release_configs(struct worker_table *table);
+/* The configuration that the process was started with is discarded. */
+void process_forget_config(struct process *process);
 
 /* Frees all processes, and leaves their ledger blocks to the next program image. */
 void process_forget_all(struct worker_table *table);

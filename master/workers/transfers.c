@@ -80,14 +80,23 @@ transfers_release(struct process *process)
 	process_release(process);
 }
 
+/* Of workers with the listeners of a keeper, for what no worker of a slot takes. */
+#define OWN_RECEIVERS_MAX 3
+
 /* A keeper that has connections left needs another receiver, until none takes any. */
 static void
-settle_recovery(struct process *sender, const struct transfer_result *result)
+settle_recovery(const struct transfer *transfer, uint64_t moved)
 {
-	sender->full_receivers = result->moved > 0 ? 0 : sender->full_receivers + 1;
-	sender->wants_receiver = true;
-	if (sender->full_receivers > sender->table->slot_count)
-		process_send(sender, CHANNEL_DRAIN, 0, 0);
+	struct process *keeper = transfer->sender;
+	uint32_t slots = keeper->table->slot_count;
+	uint32_t tried = moved > 0 ? 0 : keeper->full_receivers + 1;
+	if (!transfer->is_full && !transfer->is_unserved)
+		return;
+	keeper->needs_own_listeners = transfer->is_unserved || tried > slots;
+	keeper->full_receivers = tried;
+	keeper->wants_receiver = tried <= slots + OWN_RECEIVERS_MAX;
+	if (!keeper->wants_receiver)
+		process_send(keeper, CHANNEL_NO_RECEIVER, 0, 0);
 }
 
 static void
@@ -113,7 +122,7 @@ settle(const struct transfer *transfer, struct transfer_result *ret)
 	    sender->state == PROCESS_EXITED)
 		return;
 	if (sender->is_recovering)
-		settle_recovery(sender, ret);
+		settle_recovery(transfer, ret->moved);
 	else if (has_lost_receiver(transfer) ||
 	    (transfer->is_full && ++sender->full_receivers < sender->table->slot_count))
 		sender->wants_receiver = true;
@@ -162,6 +171,7 @@ transfers_on_end(const struct process *process, const struct transfer_end *end)
 		transfer->has_sent = true;
 		transfer->sent = end->connections;
 		transfer->is_full = end->is_full;
+		transfer->is_unserved = end->is_unserved;
 	} else {
 		transfer->has_received = true;
 		transfer->received = end->connections;

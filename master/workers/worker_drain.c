@@ -27,9 +27,49 @@ find_receiver(const struct process *sender)
 	return NULL;
 }
 
+/* Lives that are short after one another end: the connections of a worker that died so
+ * soon after its start are not given to a further one. */
+#define SHORT_LIFE_NS (500 * NS_PER_MS)
+#define SHORT_LIVES_MAX 3
+
+static uint32_t
+count_short_lives(const struct process *keeper)
+{
+	uint64_t lifetime_ns = keeper->crash.died_ns - keeper->started_ns;
+	return lifetime_ns < SHORT_LIFE_NS ? keeper->short_lives + 1 : 0;
+}
+
+/* Moves the connections of a keeper that no worker of a slot serves (their listener was
+ * removed or has changed, or the server stops) to a new worker with the same listeners,
+ * which drains. */
+static void
+move_to_drain_worker(struct process *keeper)
+{
+	uint32_t short_lives = count_short_lives(keeper);
+	struct process *receiver =
+	    short_lives <= SHORT_LIVES_MAX ? process_start_like(keeper) : NULL;
+	keeper->wants_receiver = false;
+	if (receiver == NULL) {
+		process_send(keeper, CHANNEL_NO_RECEIVER, 0, 0);
+		return;
+	}
+	receiver->short_lives = short_lives;
+	drain_summary_inherit(receiver, keeper->drain_summary);
+	/* In this order, or it would exit without connections. */
+	transfers_start(keeper, receiver);
+	worker_drain_start(receiver,
+	    keeper->table->phase == MASTER_STOPPING ? DRAIN_SHUTDOWN
+						    : DRAIN_KEEP_SOCKETS);
+}
+
 static void
 start_transfer(struct process *sender)
 {
+	bool is_stopping = sender->table->phase == MASTER_STOPPING;
+	if (sender->is_recovering && (sender->needs_own_listeners || is_stopping)) {
+		move_to_drain_worker(sender);
+		return;
+	}
 	struct process *receiver = find_receiver(sender);
 	if (receiver != NULL && !transfers_is_sending(sender))
 		transfers_start(sender, receiver);

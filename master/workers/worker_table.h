@@ -62,11 +62,15 @@ struct process {
 	bool is_status_unknown;  /* inherited; another process has waited for it */
 	bool wants_receiver;     /* its connections have no receiver at the moment */
 	uint32_t full_receivers; /* that it has tried in turn */
+	bool
+	    needs_own_listeners; /* only a worker with the same listeners can receive */
 	bool was_killed;         /* exited by a signal */
 	pid_t keeper_pid;        /* of a worker; 0: it has none */
 	bool has_lost_keeper;    /* which has died */
 	bool is_recovering;      /* the worker has died: `pid` is its keeper's */
-	struct {                 /* while is_recovering */
+	uint32_t short_lives; /* of workers before it that received the connections of
+				 one another (worker_drain.c) */
+	struct {              /* while is_recovering */
 		pid_t worker_pid, receiver_pid;
 		int status; /* of the worker (wait(2)) */
 		uint64_t died_ns;
@@ -84,7 +88,10 @@ struct process {
 	uint64_t heartbeat_ns;                    /* when it last changed */
 	uint64_t listeners[LEDGER_LISTENERS / 64]; /* bits: numbers in the ledger that
 						      it may count for */
-	unsigned false_claims;                     /* in a row (watchdog.c) */
+	struct worker_socket
+	    *sockets; /* NULL: not known, or its configuration is not */
+	size_t socket_count;
+	unsigned false_claims; /* in a row (watchdog.c) */
 	/* Connections received by rebalancing that it may still have (rebalance.c). */
 	uint64_t given;
 	uint64_t given_ns; /* when that was last corrected */
@@ -123,16 +130,24 @@ struct transfer {
 	uint32_t id;
 	struct process *sender, *receiver;
 	uint64_t selection; /* value of CHANNEL_SEND_CONNECTIONS; 0: all connections */
-	bool has_sent, has_received, is_full;
+	bool has_sent, has_received, is_full, is_unserved;
 	bool has_sender_died, has_receiver_died; /* and its keeper has ended its part */
 	uint64_t sent, received;                 /* connections */
+};
+
+/* An earlier configuration that draining processes have. */
+struct former_config {
+	struct former_config *next;
+	uint32_t number;
+	struct config config;
 };
 
 struct config_set {
 	struct config_sources sources;
 	struct config current;
-	uint32_t number;        /* of the current one */
-	struct config previous; /* for workers that empty removed listeners */
+	uint32_t number;              /* of the current one */
+	struct config previous;       /* for workers that empty removed listeners */
+	struct former_config *former; /* those before, the most recent first */
 };
 
 enum master_phase { MASTER_STARTING, MASTER_RUNNING, MASTER_STOPPING };
@@ -142,6 +157,7 @@ struct transfer_end {
 	bool is_sender;
 	uint32_t id;
 	bool is_full; /* the sender has more connections than the receiver has room */
+	bool is_unserved; /* a keeper has connections that the receiver cannot serve */
 	uint64_t connections;
 };
 

@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,8 +39,10 @@
 #include "master/workers/spawn.h"
 #include "master/workers/transfers.h"
 #include "master/workers/worker_drain.h"
+#include "worker/worker.h"
 
 #define FIRST_PID 1000
+#define KEEPER_PID 999
 #define WORKERS_MAX 16
 
 static char calls[4096]; /* one line each */
@@ -148,6 +151,18 @@ __wrap_waitpid(pid_t pid, int *status, int options)
 	exited_pid = 0;
 	*status = SIGSEGV;
 	return exited;
+}
+
+int __wrap_sigqueue(pid_t pid, int number, union sigval value);
+
+int
+__wrap_sigqueue(pid_t pid, int number, union sigval value)
+{
+	(void)value;
+	assert_int_equal(pid, KEEPER_PID);
+	assert_int_equal(number, KEEPER_SIGNAL_RECOVER);
+	record("signal to the keeper");
+	return 0;
 }
 
 static void
@@ -423,6 +438,76 @@ test_a_ledger_block_is_kept_until_its_transfers_are_settled(void **state)
 	    strstr(calls, "release the ledger block\n"));
 }
 
+/* What the keeper of worker 1 is asked to send, and how that ends. */
+static void
+end_transfer(struct master *master, int receiver, uint32_t id, uint64_t sent)
+{
+	send_message(receiver, CHANNEL_RECEIVED, id, sent & UINT32_MAX);
+	send_message(1, CHANNEL_SENT, id, sent);
+	run_loop(master);
+}
+
+static void
+test_a_keeper_takes_the_place_of_its_dead_worker(void **state)
+{
+	struct master *master = start(state);
+	master->workers.slots[1].process->keeper_pid = KEEPER_PID;
+	exited_pid = FIRST_PID + 1;
+	process_reap(&master->workers);
+	assert_string_equal(calls,
+	    "signal to the keeper\n"
+	    "reuseport selection\ncheck the pending scale\nstatus line\n"
+	    "replace the worker that empties queues\nfind receivers\n"
+	    "close unserved sockets\nreuseport selection\nstatus line\n");
+	run_loop(master);
+	assert_int_equal(worker_count, 3);
+	calls[0] = '\0';
+	become_ready(master, 2);
+	assert_string_equal(calls,
+	    "queue taken over\nreuseport selection\nfind receivers\n"
+	    "request to the receiver\nrequest to the sender\n"
+	    "check the pending scale\nstatus line\n");
+	end_transfer(master, 2, 1, 5);
+	calls[0] = '\0';
+	exited_pid = KEEPER_PID;
+	process_reap(&master->workers);
+	assert_string_equal(calls,
+	    "summary reads the ledger block\nrelease the ledger block\n"
+	    "close unserved sockets\nreuseport selection\nstatus line\n");
+}
+
+static void
+assert_worker_received(int worker, enum channel_verb verb)
+{
+	struct channel_message message;
+	int descriptor;
+	assert_int_equal(channel_receive(worker_fds[worker], &message, &descriptor), 1);
+	if (descriptor >= 0)
+		close(descriptor);
+	assert_int_equal(message.verb, verb);
+}
+
+static void
+test_what_no_worker_serves_gets_one_that_drains_it(void **state)
+{
+	struct master *master = start(state);
+	master->workers.slots[1].process->keeper_pid = KEEPER_PID;
+	exited_pid = FIRST_PID + 1;
+	process_reap(&master->workers);
+	run_loop(master);
+	become_ready(master, 2);
+	calls[0] = '\0';
+	end_transfer(master, 2, 1, 5 | CHANNEL_SENT_UNSERVED);
+	assert_int_equal(worker_count, 4);
+	/* A worker that drains without a transfer to it would exit. */
+	assert_worker_received(3, CHANNEL_RECEIVE_CONNECTIONS);
+	assert_worker_received(3, CHANNEL_DRAIN);
+	calls[0] = '\0';
+	end_transfer(master, 3, 2, 1);
+	assert_null(strstr(calls, "request to the receiver\n"));
+	assert_int_equal(worker_count, 4);
+}
+
 int
 main(void)
 {
@@ -439,6 +524,8 @@ main(void)
 		TEST(test_a_crashed_worker_is_replaced_until_its_queue_is_empty),
 		TEST(test_a_transfer_request_goes_to_the_receiver_first),
 		TEST(test_a_ledger_block_is_kept_until_its_transfers_are_settled),
+		TEST(test_a_keeper_takes_the_place_of_its_dead_worker),
+		TEST(test_what_no_worker_serves_gets_one_that_drains_it),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -138,9 +138,11 @@ test_receiver_keeps_connections_when_the_sender_dies_after_the_batch(void **stat
 }
 
 /* Passes a connection with input "hello" of whose reply 3 bytes have been sent, as the
- * keeper of a worker with that reply does. Returns what recv(2) of the peer returns. */
-static ssize_t
-replay_after(const char *reply_of_dead, char answer[8], uint64_t *ret_lost)
+ * keeper of a worker with that reply does. Returns the receiver's answer; ret_same is
+ * same_replies of its CAPACITY, and ret_length what recv(2) of the peer returns. */
+static enum transfer_verb
+replay_after(
+    const char *reply_of_dead, char answer[8], ssize_t *ret_length, uint64_t *ret_same)
 {
 	struct fixture f;
 	struct transfer_hello hello = {
@@ -150,8 +152,10 @@ replay_after(const char *reply_of_dead, char answer[8], uint64_t *ret_lost)
 		.verb = TRANSFER_BATCH, .count = 1, .state_bytes = 6
 	};
 	struct reply reply;
+	union transfer_packet packet;
 	char error[128];
-	int fds[2], transfer[2], passed[2];
+	int fds[2], transfer[2], passed[2], got[TRANSFER_BATCH_MAX + 1];
+	size_t got_count;
 
 	start(&f, "upper,suffix=!", FRAMING_LINE, 1024);
 	open_unix_pair(fds, 0);
@@ -172,36 +176,43 @@ replay_after(const char *reply_of_dead, char answer[8], uint64_t *ret_lost)
 	must(write(passed[1], "hello\n", 6) == 6);
 	must(transfer_packet_send(
 		 transfer[0], &batch, transfer_batch_bytes(1), passed, 2) == 0);
-	close(passed[0]);
 	close(passed[1]);
 	for (int i = 0; i < 5; i++)
 		worker_fixture_run_once(&f.receiver);
-	ssize_t n = recv(fds[0], answer, 8, 0);
-	struct ledger_totals totals = { 0 };
-	ledger_add_worker(&totals, f.receiver.ledger, f.receiver.worker.ledger_entry);
-	*ret_lost = totals.closed[CLOSE_WORKER_LOST];
+	*ret_length = recv(fds[0], answer, 8, 0);
+	assert_true(transfer_packet_receive(transfer[0], &packet, got, &got_count) > 0);
+	assert_int_equal(packet.verb, TRANSFER_CAPACITY);
+	*ret_same = packet.note.same_replies;
+	assert_true(transfer_packet_receive(transfer[0], &packet, got, &got_count) > 0);
 	close(transfer[0]);
 	close(fds[0]);
+	close(passed[0]);
 	for (int i = 0; i < 5; i++)
 		worker_fixture_run_once(&f.receiver);
 	finish(&f);
-	return n;
+	return (enum transfer_verb)packet.verb;
 }
 
 static void
-test_closes_a_partly_answered_connection_when_the_reply_has_changed(void **state)
+test_rejects_a_partly_answered_connection_when_the_reply_has_changed(void **state)
 {
+	static const char *const changed[] = { "upper,suffix=?", "echo,suffix=!" };
 	char answer[8];
-	uint64_t lost;
+	uint64_t same;
+	ssize_t length;
 
 	(void)state;
-	assert_int_equal(replay_after("upper,suffix=!", answer, &lost), 4);
+	assert_int_equal(
+	    replay_after("upper,suffix=!", answer, &length, &same), TRANSFER_ACCEPTED);
+	assert_int_equal(same, 1);
+	assert_int_equal(length, 4);
 	assert_memory_equal(answer, "LO!\n", 4);
-	assert_int_equal(lost, 0);
-	assert_true(replay_after("upper,suffix=?", answer, &lost) <= 0);
-	assert_int_equal(lost, 1);
-	assert_true(replay_after("echo,suffix=!", answer, &lost) <= 0);
-	assert_int_equal(lost, 1);
+	for (size_t i = 0; i < sizeof(changed) / sizeof(changed[0]); i++) {
+		assert_int_equal(replay_after(changed[i], answer, &length, &same),
+		    TRANSFER_REJECTED);
+		assert_int_equal(same, 0);
+		assert_int_equal(length, -1); /* the sender still has it */
+	}
 }
 
 static void
@@ -297,7 +308,7 @@ main(void)
 		cmocka_unit_test(
 		    test_receiver_keeps_connections_when_the_sender_dies_after_the_batch),
 		cmocka_unit_test(
-		    test_closes_a_partly_answered_connection_when_the_reply_has_changed),
+		    test_rejects_a_partly_answered_connection_when_the_reply_has_changed),
 		cmocka_unit_test(test_a_repeated_capacity_message_loses_no_connection),
 		cmocka_unit_test(test_rejects_excess_descriptors),
 		cmocka_unit_test(test_an_empty_packet_with_a_descriptor_is_not_eof),
