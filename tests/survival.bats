@@ -69,7 +69,7 @@ serves_with() # N - that many workers, and a keeper for each
 	end_load echo lines frames slow churn
 	wait_until serves_with 4
 	totals 'closed["worker_lost"] == 0 and closed["crashed_twice"] == 0'
-	logged 'worker [0-9] \(pid [0-9]+\): killed by SIGSEGV: [0-9,]+ connections? recovered in [0-9]+ ms by pid [0-9]+'
+	logged 'worker [0-9] \(pid [0-9]+\): killed by SIGSEGV: [0-9]+ connections? recovered in [0-9]+ ms by pid [0-9]+'
 }
 
 # A worker in the middle of each step, before and after the kernel has done it.
@@ -110,7 +110,7 @@ moves_while_killed()
 	wait_until is_traced "$worker"
 	"$BUILD/yodelctl" -s admin_socket rebalance >>moves.log || :
 	wait_until has_ended "$worker"
-	wait_until logged "pid $worker\): killed by SIGKILL: [0-9,]+ connections? recovered in [0-9]+ ms( by pid [0-9]+)?$"
+	wait_until logged "pid $worker\): killed by SIGKILL: [0-9]+ connections? recovered in [0-9]+ ms( by pid [0-9]+)?, 0 lost$"
 }
 
 # The sender receives its order, CAPACITY and ACCEPTED; it sends HELLO, BATCH and COMMITTED. The
@@ -187,7 +187,7 @@ has_draining_worker()
 		wait_until has_draining_worker
 		worker=$(draining_worker)
 		kill -KILL "$worker"
-		wait_until logged "pid $worker\): killed by SIGKILL: [34] connections recovered in [0-9]+ ms by pid [0-9]+$"
+		wait_until logged "pid $worker\): killed by SIGKILL: [34] connections recovered in [0-9]+ ms by pid [0-9]+, 0 lost$"
 	done
 	kill -USR1 "$(<states.pid)"
 	wait "$(<states.pid)" || { cat states.log; false; }
@@ -288,7 +288,7 @@ assert peer.recv(1) == b''"
 		wait_until count_workers_is 1
 		worker=$(worker_pids)
 		kill -KILL "$worker"
-		wait_until logged "pid $worker\): killed by SIGKILL: 7 connections recovered in [0-9]+ ms by pid [0-9]+$"
+		wait_until logged "pid $worker\): killed by SIGKILL: 7 connections recovered in [0-9]+ ms by pid [0-9]+, 0 lost$"
 	done
 	kill -USR1 "$(<states.pid)"
 	wait "$(<states.pid)" || { cat states.log; false; }

@@ -330,6 +330,7 @@ read_process(struct state_reader *reader, const json_t *from, const char *where)
 	process->wants_receiver = process_is_draining(process);
 	process->keeper_pid = row.keeper_pid;
 	process->is_recovering = row.is_recovering;
+	process->crash = row.crash;
 	process->moved_in = row.moved_in;
 	process->moved_out = row.moved_out;
 	return place(process) < 0 ? "slot out of range or taken" : NULL;

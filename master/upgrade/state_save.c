@@ -80,6 +80,10 @@ const struct json_record_field state_process_fields[] = {
 	    LEDGER_WORKERS_MAX - 1),
 	RANGE("keeper_pid", process, keeper_pid, JSON_RECORD_INT, 0, INT_MAX),
 	MEMBER(process, is_recovering),
+	RANGE(
+	    "crash_worker_pid", process, crash.worker_pid, JSON_RECORD_INT, 0, INT_MAX),
+	RANGE("crash_status", process, crash.status, JSON_RECORD_INT, 0, UINT16_MAX),
+	NAMED("crash_died_ns", process, crash.died_ns),
 	MEMBER(process, moved_in),
 	MEMBER(process, moved_out),
 	{ .name = NULL },

@@ -11,7 +11,6 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/resources.h"
-#include "lib/units.h"
 #include "master/workers/process.h"
 #include "worker/worker.h"
 
@@ -86,8 +85,7 @@ static void
 log_result(const struct process *process)
 {
 	struct ledger_totals totals = { 0 };
-	char death[64], shown[UNITS_TEXT_MAX], by[32] = "", lost_text[48] = "";
-	char count_text[24], lost_count_text[24];
+	char death[64], by[32] = "";
 	ledger_add_worker(&totals, process->table->ledger, process->ledger_entry);
 	uint64_t count = totals.counters[LEDGER_CONNECTIONS_RECOVERED];
 	totals.counters[LEDGER_CONNECTIONS_MOVED_IN] = process->moved_in;
@@ -100,21 +98,14 @@ log_result(const struct process *process)
 	if (process->crash.receiver_pid > 0 && count > 0)
 		snprintf(
 		    by, sizeof(by), " by pid %d", (int)process->crash.receiver_pid);
-	if (lost > 0)
-		snprintf(lost_text, sizeof(lost_text), ", %llu lost",
-		    (unsigned long long)lost);
-	snprintf(count_text, sizeof(count_text), "%llu", (unsigned long long)count);
-	snprintf(
-	    lost_count_text, sizeof(lost_count_text), "%llu", (unsigned long long)lost);
 	log_warnx(
-	    "[worker_recovered worker worker_pid reason _ _ duration_ms _ _ "
-	    "connections_recovered connections_lost] "
-	    "worker %u (pid %d): %s: %s connection%s recovered in %.0f ms%s%s%.0s%.0s",
+	    "[worker_recovered worker worker_pid reason connections_recovered _ "
+	    "duration_ms _ connections_lost] "
+	    "worker %u (pid %d): %s: %llu connection%s recovered in %.0f ms%s, %llu lost",
 	    process->slot, (int)process->crash.worker_pid,
 	    format_death(process->crash.status, death, sizeof(death)),
-	    units_show_count(count, shown), count == 1 ? "" : "s",
-	    clock_elapsed_ms(process->crash.died_ns), by, lost_text, count_text,
-	    lost_count_text);
+	    (unsigned long long)count, count == 1 ? "" : "s",
+	    clock_elapsed_ms(process->crash.died_ns), by, (unsigned long long)lost);
 }
 
 static void

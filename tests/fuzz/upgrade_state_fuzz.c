@@ -8,9 +8,10 @@
  *   111 .. 114 channels of workers: processes 1000 .. 1003, in ledger blocks 0 .. 3 of
  *              slots 0, 1, 2, 0
  *
- * getpid() is 4711. A rejected state has a reason and leaves every descriptor as it
- * was. An accepted one can be shown, and what is saved from it loads to the same. No
- * descriptor is left open (the sanitizer checks memory).
+ * getpid() is 4711. "PROTOCOLS" stands for the protocols of this program. A rejected
+ * state has a reason and leaves every descriptor as it was. An accepted one can be
+ * shown, and what is saved from it loads to the same. No descriptor is left open (the
+ * sanitizer checks memory).
  */
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -299,6 +300,22 @@ check_descriptors(void)
 		must(fcntl(FIRST + i, F_GETFD) == 0);
 }
 
+static int
+make_state(const uint8_t *data, size_t size)
+{
+	static const char name[] = "PROTOCOLS", value[] = STATE_PROTOCOLS;
+	const uint8_t *found = memmem(data, size, name, sizeof(name) - 1);
+
+	if (found == NULL)
+		return make_file(data, size);
+	int fd = make_file(data, (size_t)(found - data));
+	const uint8_t *rest = found + sizeof(name) - 1;
+	size_t rest_size = (size_t)(data + size - rest);
+	must(write(fd, value, sizeof(value) - 1) == sizeof(value) - 1);
+	must(write(fd, rest, rest_size) == (ssize_t)rest_size);
+	return fd;
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -313,7 +330,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	place_descriptors(data[0]);
 	struct master *master = start_master();
 	reasons = 0;
-	int fd = make_file(data + 1, size - 1);
+	int fd = make_state(data + 1, size - 1);
 	if (state_load(master, fd, &upgrade_state) == 0) {
 		must(upgrade_state.program_fd >= FIRST &&
 		    upgrade_state.config_fd >= FIRST);
