@@ -195,8 +195,11 @@ derive_listener(
 	if (derive_prefixes(listener->allow_texts, listener->allow_count,
 		&listener->allow, error) < 0)
 		return -1;
-	return derive_prefixes(
-	    listener->deny_texts, listener->deny_count, &listener->deny, error);
+	if (derive_prefixes(
+		listener->deny_texts, listener->deny_count, &listener->deny, error) < 0)
+		return -1;
+	return derive_prefixes(listener->proxy_from_texts, listener->proxy_from_count,
+	    &listener->proxy_from, error);
 }
 
 /* The source of a value that is not a default. */
@@ -205,6 +208,22 @@ source_of(const struct config *config, const char *name)
 {
 	const char *source = settings_origin_of(&config_table, config, name);
 	return source != NULL ? source : "configuration";
+}
+
+/* Without a list, any client could announce any address. */
+static int
+check_proxy_protocol(const struct config *config, size_t i, char *error)
+{
+	const struct listener_config *listener = &config->listeners[i];
+	char name[64], shown[PRINTABLE_TAIL_MAX];
+	if (listener->proxy_protocol == PROXY_OFF || listener->proxy_from_count > 0)
+		return 0;
+	snprintf(name, sizeof(name), "listeners[%zu].proxy_protocol", i);
+	snprintf(error, CONFIG_ERROR_MAX,
+	    "%s: %s: found \"%s\" without proxy_from, expected the prefixes of the load balancers there, such as [\"10.0.0.0/8\"]",
+	    printable_tail(source_of(config, name), shown, sizeof(shown)), name,
+	    proxy_protocol_names[listener->proxy_protocol]);
+	return -1;
 }
 
 /* One address of the configuration. */
@@ -285,7 +304,8 @@ derive(struct config *config, char *error)
 	if (config->workers > CONFIG_WORKERS_MAX)
 		config->workers = CONFIG_WORKERS_MAX;
 	for (size_t i = 0; i < config->listener_count; i++)
-		if (derive_listener(&config->listeners[i], config, error) < 0)
+		if (derive_listener(&config->listeners[i], config, error) < 0 ||
+		    check_proxy_protocol(config, i, error) < 0)
 			return -1;
 	if (config->log.syslog && config->log.file != NULL)
 		return fail(error, source_of(config, "log.syslog"),
@@ -328,6 +348,7 @@ config_finish(struct config *config)
 		reply_finish(&config->listeners[i].reply);
 		free(config->listeners[i].allow);
 		free(config->listeners[i].deny);
+		free(config->listeners[i].proxy_from);
 	}
 	settings_finish(&config_table, config);
 }

@@ -14,12 +14,13 @@
 #include "lib/log.h"
 #include "lib/settings/settings.h"
 #include "net/address.h"
+#include "net/proxy_header.h"
 #include "proto/framing.h"
 #include "proto/reply.h"
 
 #define CONFIG_WORKERS_MAX 256
 #define CONFIG_LISTENERS_MAX 64
-#define CONFIG_PREFIXES_MAX 1024 /* in each of allow and deny */
+#define CONFIG_PREFIXES_MAX 1024 /* in each of allow, deny and proxy_from */
 
 enum event_method { EVENTS_AUTO, EVENTS_EPOLL, EVENTS_POLL, EVENTS_SELECT };
 enum seccomp_use { SECCOMP_ON, SECCOMP_LOG, SECCOMP_OFF };
@@ -31,7 +32,7 @@ enum balance {
 };
 /* By the enum, NULL at the end. */
 extern const char *const event_method_names[], *const seccomp_names[];
-extern const char *const balance_names[];
+extern const char *const balance_names[], *const proxy_protocol_names[];
 
 struct listener_config {
 	char *address_text; /* as configured: the name of the listener */
@@ -51,6 +52,10 @@ struct listener_config {
 	struct address_prefix *deny;  /* overrides allow */
 	char **deny_texts;
 	size_t deny_count;
+	enum proxy_versions proxy_protocol; /* headers that are expected */
+	struct address_prefix *proxy_from;  /* balancers that send them */
+	char **proxy_from_texts;
+	size_t proxy_from_count;
 	uint32_t max_connections_per_address; /* 0: any number */
 	uint32_t accept_rate;                 /* a second and address; 0: any rate */
 };
@@ -70,6 +75,7 @@ struct config {
 		uint64_t max_connections; /* 0: as descriptors allow */
 		uint64_t max_message;     /* bytes */
 		uint64_t max_pending;     /* bytes of unsent replies of a connection */
+		uint32_t handshakes;      /* connections of a worker, at a time */
 	} limits;
 	struct { /* 0: off */
 		uint64_t idle_ns;
@@ -77,6 +83,7 @@ struct config {
 		uint64_t drain_ns;
 		uint64_t drain_quiet_ns;
 		uint64_t hung_ns;
+		uint64_t handshake_ns;
 	} timeouts;
 	struct {
 		enum log_level level;

@@ -19,6 +19,7 @@
 #define PREFIX_PATTERN "^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$"
 
 const char *const balance_names[] = { "hash", "cpu", "move", NULL };
+const char *const proxy_protocol_names[] = { "off", "v1", "v2", "any", NULL };
 const char *const event_method_names[] = { "auto", "epoll", "poll", "select", NULL };
 const char *const seccomp_names[] = { "on", "log", "off", NULL };
 
@@ -162,6 +163,16 @@ static const struct setting listener_rows[] = {
 	    .count_offset = offsetof(struct listener_config, deny_count),
 	    .max = CONFIG_PREFIXES_MAX, .check = check_prefix,
 	    .pattern = PREFIX_PATTERN },
+	{ "proxy_protocol",
+	    "PROXY header that a load balancer sends in front of the data of each connection: v1, v2, any (one of the two) or off. It is never optional. The address in it takes the place of the peer's in allow, deny, max_connections_per_address, accept_rate, the log and whoami.",
+	    SETTING_ENUM, 0, LISTENER(proxy_protocol), .initial = "off",
+	    .names = proxy_protocol_names },
+	{ "proxy_from",
+	    "Address prefixes of the load balancers that send PROXY headers; any other peer is refused. Required unless proxy_protocol is off.",
+	    SETTING_STRINGS, 0, LISTENER(proxy_from_texts),
+	    .count_offset = offsetof(struct listener_config, proxy_from_count),
+	    .max = CONFIG_PREFIXES_MAX, .check = check_prefix,
+	    .pattern = PREFIX_PATTERN },
 	{ "max_connections_per_address",
 	    "Connections that one client address (IPv6: a /64) may have open, over all workers; 0 is no limit.",
 	    SETTING_COUNT, SETTING_OFF, LISTENER(max_connections_per_address),
@@ -224,6 +235,10 @@ static const struct setting rows[] = {
 	    "Unsent reply bytes of a connection above which yodeld stops reading from it.",
 	    SETTING_SIZE, 0, CONFIG(limits.max_pending), .initial = "1M", .min = KILO,
 	    .max = GIGA },
+	{ "limits.handshakes",
+	    "Connections of each worker that may wait for their PROXY header at the same time; more are refused.",
+	    SETTING_COUNT, 0, CONFIG(limits.handshakes), .initial = "4000", .min = 1,
+	    .max = 1000000 },
 	{ "timeouts.idle",
 	    "Close a connection on which nothing was received this long after its last reply.",
 	    SETTING_DURATION, SETTING_OFF, CONFIG(timeouts.idle_ns), .initial = "0s",
@@ -246,6 +261,10 @@ static const struct setting rows[] = {
 	    "Replace a worker whose event loop has not run for this long.",
 	    SETTING_DURATION, SETTING_OFF, CONFIG(timeouts.hung_ns), .initial = "30s",
 	    .min = 500 * NS_PER_MS, .max = 1000 * HOUR },
+	{ "timeouts.handshake",
+	    "Close a connection whose PROXY header is not complete this long after it was accepted.",
+	    SETTING_DURATION, 0, CONFIG(timeouts.handshake_ns), .initial = "10s",
+	    .min = NS_PER_MS, .max = HOUR },
 	{ "security.seccomp",
 	    "System calls that a worker does not need. on: the worker is killed. log: the kernel logs the call. off: no filter.",
 	    SETTING_ENUM, 0, CONFIG(security.seccomp), .initial = "on",

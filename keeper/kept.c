@@ -86,8 +86,10 @@ correct_counters(const struct kept *kept, const struct recovered_connection *rec
 {
 	const struct crash_record *record = kept->recovery.region->record;
 	struct ledger_block *block = block_of(kept, recovered->socket);
+	/* Before the end of a header no byte counts as received (proxy_phase.c). */
+	bool has_header = recovered->record.phase == CONNECTION_AWAITING_HEADER;
 	const uint64_t done[CRASH_RECORD_COUNTERS] = { 0, recovered->replies_sent,
-		recovered->received, recovered->sent };
+		has_header ? 0 : recovered->received, recovered->sent };
 	for (int i = 0; i < CRASH_RECORD_COUNTERS; i++)
 		atomic_store(&block->counters[LEDGER_MESSAGES_RECEIVED + i],
 		    record->counters[i] + done[i]);
@@ -241,8 +243,11 @@ finish_opening(struct kept *kept)
 	struct address peer = { .length = sizeof(peer.storage) };
 	bool is_connected =
 	    getpeername(fd, (struct sockaddr *)&peer.storage, &peer.length) == 0;
-	if (is_connected && !admission_is_allowed(config_of(kept, socket), &peer)) {
-		count_lost(kept, socket, CLOSE_DENIED);
+	enum close_reason reason = is_connected
+	    ? admission_check_peer(config_of(kept, socket), &peer)
+	    : CLOSE_NONE;
+	if (reason != CLOSE_NONE) {
+		count_lost(kept, socket, reason);
 		close_socket(fd);
 		return 0;
 	}
@@ -301,7 +306,8 @@ kept_read(const struct kept *kept, const struct kept_connection *connection,
 	} else {
 		*ret = (struct recovered_connection){ .fd = connection->fd,
 			.socket = connection->socket,
-			.record = { .phase = CONNECTION_SERVING,
+			.record = { .phase = (uint8_t)connection_first_phase(
+					config_of(kept, connection->socket)),
 			    .peer_family = connection->peer.family,
 			    .peer_port = connection->peer.port } };
 		memcpy(

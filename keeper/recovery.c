@@ -130,13 +130,13 @@ complete(const struct recovery *recovery, const struct connection_state *state,
 	ret->sent = now.sent - state->sent;
 	ret->record.received = now.received;
 	ret->record.sent = now.sent;
-	if (state->phase == CONNECTION_SERVING)
+	bool takes_input = connection_phase_takes_input(state->phase);
+	if (takes_input)
 		ret->input[1] = (struct recovery_piece){ recovery->region->input,
 			(size_t)ret->received };
 	/* It has processed input, new or postponed. */
 	bool has_input = ret->received > 0 || state->input != NULL || state->deaths > 0;
-	if (state->phase == CONNECTION_SERVING && has_input &&
-	    ret->record.deaths < UINT8_MAX)
+	if (takes_input && has_input && ret->record.deaths < UINT8_MAX)
 		ret->record.deaths++;
 	return take_sent(ret);
 }
@@ -173,6 +173,7 @@ is_consistent(const struct recovery *recovery, const struct recovered_connection
 	    c->record.searched <= input_bytes && (c->record.skip == 0 || !has_output) &&
 	    c->record.reason < CLOSE_REASON_COUNT &&
 	    (c->record.phase == CONNECTION_SERVING ||
+		(c->record.phase == CONNECTION_AWAITING_HEADER && !has_output) ||
 		(c->record.phase == CONNECTION_FINISHING &&
 		    (has_output || c->record.is_interrupted != 0)) ||
 		(c->record.phase == CONNECTION_LINGERING && !has_output &&

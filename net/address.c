@@ -335,15 +335,25 @@ address_compact(const struct address *address, struct address_compact *ret)
 		memcpy(ret->bytes, &address->in6.sin6_addr, 16);
 }
 
+void
+address_expand(const struct address_compact *compact, struct address *ret)
+{
+	*ret = (struct address){ .storage.ss_family = compact->family };
+	if (compact->family == AF_INET) {
+		memcpy(&ret->in.sin_addr, compact->bytes, 4);
+		ret->length = sizeof(ret->in);
+	} else {
+		memcpy(&ret->in6.sin6_addr, compact->bytes, 16);
+		ret->length = sizeof(ret->in6);
+	}
+	address_set_port(ret, compact->port);
+}
+
 const char *
 address_format_compact(const struct address_compact *compact, char *buffer)
 {
-	struct address address = { .storage.ss_family = compact->family };
-	if (compact->family == AF_INET)
-		memcpy(&address.in.sin_addr, compact->bytes, 4);
-	else
-		memcpy(&address.in6.sin6_addr, compact->bytes, 16);
-	address_set_port(&address, compact->port);
+	struct address address;
+	address_expand(compact, &address);
 	return address_format(&address, buffer);
 }
 

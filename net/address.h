@@ -62,6 +62,7 @@ struct address_compact {
 	uint8_t family;    /* AF_INET or AF_INET6 */
 };
 void address_compact(const struct address *address, struct address_compact *ret);
+void address_expand(const struct address_compact *compact, struct address *ret);
 /* As address_format(). */
 const char *address_format_compact(const struct address_compact *compact, char *buffer);
 

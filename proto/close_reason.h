@@ -47,7 +47,18 @@
 	X(OWN_LISTENER, "own_listener", false,                                         \
 	    "the peer was a listener of this server (a loop)")                         \
 	X(CRASHED_TWICE, "crashed_twice", false,                                       \
-	    "two workers in a row died while they processed its input")
+	    "two workers in a row died while they processed its input")                \
+	X(PROXY_UNTRUSTED, "proxy_untrusted", false,                                   \
+	    "the peer is not in the listener's proxy_from")                            \
+	X(PROXY_HEADER_INVALID, "proxy_header_invalid", false,                         \
+	    "the connection did not begin with a valid PROXY header")                  \
+	X(PROXY_HEADER_TIMEOUT, "proxy_header_timeout", false,                         \
+	    "the PROXY header was not complete after timeouts.handshake")              \
+	X(PROXY_HEALTH_CHECK, "proxy_health_check", false,                             \
+	    "a load balancer checked that the server answers: it closed before a "     \
+	    "PROXY header, or after one with the command LOCAL")                       \
+	X(HANDSHAKE_LIMIT, "handshake_limit", false,                                   \
+	    "limits.handshakes connections were waiting for their PROXY header")
 
 enum close_reason {
 #define X(id, ...) CLOSE_##id,

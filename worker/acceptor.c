@@ -16,6 +16,7 @@
 #include "worker/admission.h"
 #include "worker/connection.h"
 #include "worker/connection_io.h"
+#include "worker/proxy_phase.h"
 #include "worker/responder.h"
 #include "worker/worker.h"
 #include "worker/worker_state.h"
@@ -46,13 +47,31 @@ should_log(uint64_t *next_log_ns)
 }
 
 static void
+log_untrusted(const struct worker_listener *listener, const struct address *peer)
+{
+	struct address_compact compact;
+	char text[ADDRESS_TEXT_MAX];
+	if (!should_log(&listener->worker->accept.next_untrusted_log_ns))
+		return;
+	address_compact(peer, &compact);
+	log_warnx("[accept_refusing_untrusted listener peer] "
+		  "accept: %s: refusing %s: it is not in proxy_from",
+	    listener->name, address_format_compact(&compact, text));
+}
+
+static void
 log_full(struct worker *worker, enum close_reason reason)
 {
-	bool is_full =
-	    reason == CLOSE_MAX_CONNECTIONS || reason == CLOSE_DESCRIPTOR_LIMIT;
+	bool is_full = reason == CLOSE_MAX_CONNECTIONS ||
+	    reason == CLOSE_DESCRIPTOR_LIMIT || reason == CLOSE_HANDSHAKE_LIMIT;
 	if (!is_full || !should_log(&worker->accept.next_full_log_ns))
 		return;
-	if (reason == CLOSE_MAX_CONNECTIONS)
+	if (reason == CLOSE_HANDSHAKE_LIMIT)
+		log_warnx(
+		    "[accept_refusing_handshakes connections] "
+		    "accept: refusing new connections: %zu connections wait for their PROXY header (limits.handshakes)",
+		    worker->handshake_count);
+	else if (reason == CLOSE_MAX_CONNECTIONS)
 		log_warnx(
 		    "[accept_refusing_max_connections] "
 		    "accept: refusing new connections: limits.max_connections is reached");
@@ -72,7 +91,10 @@ admit(struct worker_listener *listener, int fd, const struct address *peer)
 		connection_open(listener, fd, peer);
 		return;
 	}
-	log_full(listener->worker, reason);
+	if (reason == CLOSE_PROXY_UNTRUSTED)
+		log_untrusted(listener, peer);
+	else
+		log_full(listener->worker, reason);
 	admission_refuse(listener, fd, peer, reason);
 }
 
@@ -306,6 +328,7 @@ acceptor_start(struct worker *worker, const struct worker_socket *sockets, size_
 		listener->fd = sockets[i].fd;
 		listener->transport = &transport_tcp;
 		listener->on_event = connection_io_callback(listener->transport);
+		listener->on_header_event = proxy_phase_on_event;
 		event_assign(&listener->event, worker->base, listener->fd,
 		    EV_READ | EV_PERSIST, on_acceptable, listener);
 	}

@@ -48,12 +48,22 @@ contains(
 	return false;
 }
 
-bool
-admission_is_allowed(const struct listener_config *config, const struct address *peer)
+static bool
+is_allowed(const struct listener_config *config, const struct address *peer)
 {
 	return !contains(config->deny, config->deny_count, peer) &&
 	    (config->allow_count == 0 ||
 		contains(config->allow, config->allow_count, peer));
+}
+
+enum close_reason
+admission_check_peer(const struct listener_config *config, const struct address *peer)
+{
+	if (config->proxy_protocol != PROXY_OFF)
+		return contains(config->proxy_from, config->proxy_from_count, peer)
+		    ? CLOSE_NONE
+		    : CLOSE_PROXY_UNTRUSTED;
+	return is_allowed(config, peer) ? CLOSE_NONE : CLOSE_DENIED;
 }
 
 /* True if the peer has the address of a listener, or its port and the local address of
@@ -87,13 +97,12 @@ is_full(const struct worker *worker)
 }
 
 static enum close_reason
-check_address(const struct worker_listener *listener, const struct address *address)
+check_address(
+    const struct worker_listener *listener, const struct address_compact *peer)
 {
-	struct address_compact peer;
-	address_compact(address, &peer);
 	uint64_t now_ms = clock_read_ns(CLOCK_MONOTONIC_COARSE) / NS_PER_MS;
 	return address_limits_check(listener->worker->limits.addresses,
-	    listener_ledger_index(listener), listener->config, &peer, now_ms);
+	    listener_ledger_index(listener), listener->config, peer, now_ms);
 }
 
 enum close_reason
@@ -101,8 +110,10 @@ admission_check(
     const struct worker_listener *listener, int fd, const struct address *peer)
 {
 	const struct worker *worker = listener->worker;
-	if (!admission_is_allowed(listener->config, peer))
-		return CLOSE_DENIED;
+	bool has_header = listener->config->proxy_protocol != PROXY_OFF;
+	enum close_reason reason = admission_check_peer(listener->config, peer);
+	if (reason != CLOSE_NONE)
+		return reason;
 	if (is_own_listener(worker, fd, peer))
 		return CLOSE_OWN_LISTENER;
 	if (fd >= worker->limits.fd_end)
@@ -111,8 +122,28 @@ admission_check(
 		return CLOSE_MAX_CONNECTIONS;
 	if (worker->connections.count >= worker->limits.max_connections)
 		return CLOSE_DESCRIPTOR_LIMIT;
-	return address_limits_are_set(listener->config) ? check_address(listener, peer)
-							: CLOSE_NONE;
+	if (has_header)
+		return worker->handshake_count < worker->config->limits.handshakes
+		    ? CLOSE_NONE
+		    : CLOSE_HANDSHAKE_LIMIT;
+	if (!address_limits_are_set(listener->config))
+		return CLOSE_NONE;
+	struct address_compact compact;
+	address_compact(peer, &compact);
+	return check_address(listener, &compact);
+}
+
+enum close_reason
+admission_check_announced(const struct worker_listener *listener,
+    const struct address_compact *peer, bool is_counted)
+{
+	struct address address;
+	address_expand(peer, &address);
+	if (!is_allowed(listener->config, &address))
+		return CLOSE_DENIED;
+	return address_limits_are_set(listener->config) && !is_counted
+	    ? check_address(listener, peer)
+	    : CLOSE_NONE;
 }
 
 void

@@ -21,13 +21,20 @@ struct worker;
 int admission_start(struct worker *worker) __attribute__((warn_unused_result));
 void admission_stop(struct worker *worker);
 
-/* True if the allow and deny lists of the listener admit the peer. */
-bool admission_is_allowed(
+/* The reason to refuse a connection at such a listener for the address of its socket's
+ * peer, or CLOSE_NONE: the allow and deny lists, or proxy_from. */
+enum close_reason admission_check_peer(
     const struct listener_config *config, const struct address *peer);
 
 /* CLOSE_NONE if the accepted connection is allowed, or the reason to refuse it. */
 enum close_reason admission_check(const struct worker_listener *listener, int fd,
     const struct address *peer) __attribute__((warn_unused_result));
+
+/* The same for the address that a PROXY header has announced; is_counted: it has been
+ * allowed before, and counts once for accept_rate. */
+enum close_reason admission_check_announced(const struct worker_listener *listener,
+    const struct address_compact *peer, bool is_counted)
+    __attribute__((warn_unused_result));
 
 /* Counts the reason and resets the connection, which leaves no state in the kernel. */
 void admission_refuse(const struct worker_listener *listener, int fd,

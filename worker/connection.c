@@ -53,6 +53,7 @@ needed_events(const struct connection *connection)
 {
 	short edge = connection->listener->worker->edge_events;
 	switch ((enum connection_phase)connection->phase) {
+	case CONNECTION_AWAITING_HEADER:
 	case CONNECTION_SERVING:
 		return (short)(EV_PERSIST | (edge & EV_ET) |
 		    (connection->reading_paused ? 0 : EV_READ | edge) |
@@ -88,16 +89,26 @@ connection_watch(struct connection *connection)
 	return add_event(connection, events);
 }
 
-/* For limits.max_connections and the limits of its address. */
+/* Not before the address is known. */
+static void
+count_for_address(const struct connection *connection, const struct open_change *change)
+{
+	const struct worker_listener *listener = connection->listener;
+	if (address_limits_are_set(listener->config) &&
+	    connection->phase != CONNECTION_AWAITING_HEADER)
+		address_limits_change(listener->worker->limits.addresses,
+		    listener_ledger_index(listener), &connection->peer, change);
+}
+
+/* For limits.max_connections, and limits.handshakes or the limits of its address. */
 static void
 count(const struct connection *connection, const struct open_change *change)
 {
-	const struct worker_listener *listener = connection->listener;
-	const struct worker *worker = listener->worker;
+	struct worker *worker = connection->listener->worker;
 	open_count_change(&worker->worker_ledger->open, change);
-	if (address_limits_are_set(listener->config))
-		address_limits_change(worker->limits.addresses,
-		    listener_ledger_index(listener), &connection->peer, change);
+	if (connection->phase == CONNECTION_AWAITING_HEADER)
+		worker->handshake_count += (size_t)change->connections;
+	count_for_address(connection, change);
 }
 
 static void
@@ -142,6 +153,30 @@ connection_close(struct connection *connection, enum close_reason reason)
 	ledger_count_closed(listener->block, reason);
 	connection_free(connection);
 	crash_record_close_end(worker->record);
+}
+
+void
+connection_refuse(struct connection *connection, enum close_reason reason)
+{
+	const struct linger reset = { .l_onoff = 1 };
+	setsockopt(
+	    connection_fd(connection), SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+	connection_close(connection, reason);
+}
+
+void
+connection_serve(struct connection *connection, const struct address_compact *peer)
+{
+	struct worker_listener *listener = connection->listener;
+	connection->peer = *peer;
+	connection->phase = CONNECTION_SERVING;
+	connection->active_ms = listener->worker->timeouts.now_ms;
+	listener->worker->handshake_count--;
+	count_for_address(connection, &(struct open_change){ .connections = 1 });
+	/* The events are the same in both phases: to register them again would cost two
+	 * system calls. */
+	connection->event.ev_evcallback.evcb_cb_union.evcb_callback =
+	    listener->on_event;
 }
 
 void
@@ -190,7 +225,7 @@ connection_finish(struct connection *connection, enum close_reason reason)
 
 /* Creates a connection that is not watched yet; NULL with ENOMEM. */
 static struct connection *
-create(struct worker_listener *listener, int fd)
+create(struct worker_listener *listener, int fd, enum connection_phase phase)
 {
 	struct worker *worker = listener->worker;
 	struct connection *connection = connection_pool_alloc(&worker->connections);
@@ -200,16 +235,20 @@ create(struct worker_listener *listener, int fd)
 	connection->stream = (struct stream){ fd, listener->transport };
 	connection->socket = (uint16_t)(listener - worker->accept.listeners);
 	connection->active_ms = worker->timeouts.now_ms;
+	connection->phase = (uint8_t)phase;
 	ledger_add_open(listener->block, 1);
 	event_assign(&connection->event, worker->base, fd, needed_events(connection),
-	    listener->on_event, connection);
+	    phase == CONNECTION_AWAITING_HEADER ? listener->on_header_event
+						: listener->on_event,
+	    connection);
 	return connection;
 }
 
 void
 connection_open(struct worker_listener *listener, int fd, const struct address *peer)
 {
-	struct connection *connection = create(listener, fd);
+	struct connection *connection =
+	    create(listener, fd, connection_first_phase(listener->config));
 	if (connection == NULL) {
 		ledger_count_closed(listener->block, CLOSE_NO_MEMORY);
 		close(fd);
@@ -254,7 +293,7 @@ struct connection *
 connection_install(
     struct worker_listener *listener, int fd, const struct transfer_record *record)
 {
-	struct connection *connection = create(listener, fd);
+	struct connection *connection = create(listener, fd, record->phase);
 	if (connection == NULL)
 		return NULL;
 	connection->frozen = connection->was_received = true;
@@ -264,7 +303,6 @@ connection_install(
 	connection->received = record->received;
 	connection->sent = record->sent;
 	connection->deaths = record->deaths;
-	connection->phase = record->phase;
 	connection->reason = record->reason;
 	connection->reading_paused = record->reading_paused != 0;
 	connection->peer.family = record->peer_family;

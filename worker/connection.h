@@ -1,6 +1,7 @@
 /*
  * connection.h - one open socket of a worker, from accept to close.
  *
+ *   awaiting a header  (proxy_phase.c) of a load balancer, if the listener expects one
  *   serving    reads and answers; while replies are queued it waits for room to write
  *   finishing  reads no more messages; sends what is queued, then
  *              - after a half-close of the peer: closed
@@ -27,6 +28,7 @@
 #include "net/transport.h"
 #include "proto/close_reason.h"
 #include "proto/transfer.h"
+#include "conf/config.h"
 
 struct worker_listener;
 struct worker;
@@ -35,6 +37,7 @@ enum connection_phase {
 	CONNECTION_SERVING,
 	CONNECTION_FINISHING,
 	CONNECTION_LINGERING,
+	CONNECTION_AWAITING_HEADER,
 };
 
 /* Replies that the kernel has not taken yet. Exists only while there are some; all of a
@@ -94,6 +97,12 @@ void connection_log_closed(
     const struct address_compact *peer, enum close_reason reason);
 /* Counts, logs at debug level, closes and frees. */
 void connection_close(struct connection *connection, enum close_reason reason);
+/* The same with a reset, which leaves no state in the kernel. */
+void connection_refuse(struct connection *connection, enum close_reason reason);
+
+/* Ends the phase AWAITING_HEADER; from now on the connection is one of `peer`. */
+void connection_serve(
+    struct connection *connection, const struct address_compact *peer);
 
 /* Makes the loop watch the events of the connection's state. False when that failed and
  * the connection is closed. */
@@ -141,6 +150,21 @@ static inline bool
 connection_is_idle(const struct connection *connection)
 {
 	return connection->output == NULL && connection->input == NULL;
+}
+
+/* The phase of a connection that was accepted at such a listener. */
+static inline enum connection_phase
+connection_first_phase(const struct listener_config *config)
+{
+	return config->proxy_protocol == PROXY_OFF ? CONNECTION_SERVING
+						   : CONNECTION_AWAITING_HEADER;
+}
+
+/* Bytes that are read in this phase are kept or answered. */
+static inline bool
+connection_phase_takes_input(uint8_t phase)
+{
+	return phase == CONNECTION_SERVING || phase == CONNECTION_AWAITING_HEADER;
 }
 
 static inline int

@@ -11,10 +11,10 @@
 /* Reads per wake-up, so that a flood on one socket does not starve the others. */
 #define READS_PER_WAKEUP 4
 
-static enum close_reason
-reason_of_errno(void)
+enum close_reason
+connection_io_reason(int error)
 {
-	switch (errno) {
+	switch (error) {
 	case ECONNRESET:
 	case EPIPE:
 		return CLOSE_RESET;
@@ -47,7 +47,7 @@ send_some(
 	if (n < 0) {
 		if (errno == EAGAIN || errno == EINTR)
 			return 0;
-		enum close_reason reason = reason_of_errno();
+		enum close_reason reason = connection_io_reason(errno);
 		ledger_count(block, LEDGER_BYTES_DROPPED, unqueued);
 		connection_close(connection, reason);
 		return -1;
@@ -232,6 +232,12 @@ answer_new(struct connection *connection, uint8_t *data, size_t length)
 								 : ANSWER_CLOSED;
 }
 
+bool
+connection_io_answer(struct connection *connection, uint8_t *data, size_t length)
+{
+	return answer_new(connection, data, length) != ANSWER_CLOSED;
+}
+
 static void
 on_peer_closed(struct connection *connection)
 {
@@ -264,7 +270,7 @@ on_nothing_read(struct connection *connection, ssize_t n)
 	if (n == 0)
 		on_peer_closed(connection);
 	else if (errno != EAGAIN)
-		connection_close(connection, reason_of_errno());
+		connection_close(connection, connection_io_reason(errno));
 }
 
 /* A read that does not fill the buffer has emptied the socket (epoll(7)). A second read
@@ -432,8 +438,6 @@ on_tcp_event(evutil_socket_t fd, short what, void *argument)
 		on_readable(connection, (what & EV_CLOSED) != 0);
 }
 
-/* The callback that a new connection starts with. A phase before the first message
- * (a handshake) has its own, which installs the next one when it is done. */
 static const struct {
 	const struct transport *transport;
 	event_callback_fn on_event;

@@ -6,10 +6,13 @@
 #define WORKER_CONNECTION_IO_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include <event2/event.h>
 
 #include "net/transport.h"
+#include "proto/close_reason.h"
 
 struct connection;
 
@@ -22,8 +25,15 @@ bool connection_io_flush(struct connection *connection)
  * input may hold messages that are not answered yet, or in part. May close it. */
 void connection_io_replay(struct connection *connection);
 
-/* The first event callback of a connection over this transport; its argument is the
- * connection. */
+/* Answers the bytes that were read behind a header, within crash_record_begin() and
+ * crash_record_commit(). False when the connection was closed. */
+bool connection_io_answer(struct connection *connection, uint8_t *data, size_t length)
+    __attribute__((warn_unused_result));
+/* Why a connection ends after errno of recv(2) or send(2). */
+enum close_reason connection_io_reason(int error);
+
+/* The event callback of a connection over this transport that is served; its argument
+ * is the connection. */
 event_callback_fn connection_io_callback(const struct transport *transport);
 
 #endif

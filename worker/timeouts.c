@@ -9,6 +9,7 @@
 #include "lib/log.h"
 #include "worker/connection.h"
 #include "worker/connection_io.h"
+#include "worker/proxy_phase.h"
 #include "worker/worker_state.h"
 
 #define CHECK_INTERVAL_MIN_MS 50
@@ -88,6 +89,9 @@ expired_reason(const struct worker *worker, const struct connection *connection)
 		return has_expired(worker, active_ms, LINGER_MS * NS_PER_MS)
 		    ? connection->reason
 		    : CLOSE_NONE;
+	if (connection->phase == CONNECTION_AWAITING_HEADER &&
+	    has_expired(worker, active_ms, config->timeouts.handshake_ns))
+		return CLOSE_PROXY_HEADER_TIMEOUT;
 	if (worker->drain.closes_idle && config->timeouts.drain_quiet_ns != 0 &&
 	    connection_is_idle(connection) && !may_move(connection) &&
 	    has_expired(worker, active_ms, config->timeouts.drain_quiet_ns))
@@ -104,7 +108,9 @@ check_connection(struct connection *connection, void *argument)
 	if (connection->frozen)
 		return true;
 	enum close_reason reason = expired_reason(argument, connection);
-	if (reason != CLOSE_NONE)
+	if (reason == CLOSE_PROXY_HEADER_TIMEOUT)
+		proxy_phase_expire(connection);
+	else if (reason != CLOSE_NONE)
 		connection_close(connection, reason);
 	return true;
 }
@@ -124,7 +130,7 @@ on_timeouts_timer(evutil_socket_t fd, short what, void *argument)
 	worker->record->now_ms = worker->timeouts.now_ms;
 	check_stalled_writes(worker);
 	bool all = worker->drain.closes_idle || worker->lingering_count > 0 ||
-	    worker->config->timeouts.idle_ns != 0;
+	    worker->handshake_count > 0 || worker->config->timeouts.idle_ns != 0;
 	if (all)
 		connection_pool_for_each(
 		    &worker->connections, check_connection, worker);
@@ -142,7 +148,8 @@ check_interval_ms(const struct config *config)
 	uint64_t shortest_ns = CHECK_INTERVAL_MAX_MS * NS_PER_MS * 8;
 	/* hung: the watchdog must see several heartbeats in that time. */
 	const uint64_t timeouts_ns[] = { config->timeouts.idle_ns,
-		config->timeouts.stalled_write_ns, config->timeouts.hung_ns };
+		config->timeouts.stalled_write_ns, config->timeouts.hung_ns,
+		config->timeouts.handshake_ns };
 	for (size_t i = 0; i < sizeof(timeouts_ns) / sizeof(timeouts_ns[0]); i++) {
 		if (timeouts_ns[i] != 0 && timeouts_ns[i] < shortest_ns)
 			shortest_ns = timeouts_ns[i];

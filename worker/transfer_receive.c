@@ -13,6 +13,7 @@
 #include "worker/connection.h"
 #include "worker/connection_io.h"
 #include "worker/crash_record.h"
+#include "worker/proxy_phase.h"
 #include "worker/transfer_state.h"
 #include "worker/worker_state.h"
 
@@ -223,6 +224,7 @@ record_is_valid(const struct receiver *receiver, const struct transfer_record *r
 	return record->listener < TRANSFER_LISTENERS_MAX &&
 	    receiver->listeners[record->listener] != NULL &&
 	    (record->phase == CONNECTION_SERVING ||
+		(record->phase == CONNECTION_AWAITING_HEADER && !has_output) ||
 		(record->phase == CONNECTION_FINISHING &&
 		    (has_output || record->is_interrupted != 0)) ||
 		(record->phase == CONNECTION_LINGERING && !has_output &&
@@ -351,7 +353,8 @@ serve(struct connection **connections, const struct transfer_batch *batch)
 {
 	for (uint32_t i = 0; i < batch->count; i++) {
 		if (connection_resume(connections[i]) &&
-		    batch->records[i].is_interrupted != 0)
+		    batch->records[i].is_interrupted != 0 &&
+		    proxy_phase_replay(connections[i]))
 			connection_io_replay(connections[i]);
 	}
 }

@@ -38,7 +38,8 @@ struct worker_listener {
 	struct worker *worker;
 	const struct listener_config *config;
 	const struct transport *transport;
-	event_callback_fn on_event;  /* first callback of connections accepted here */
+	event_callback_fn on_event;        /* of connections that are served */
+	event_callback_fn on_header_event; /* of those awaiting a header */
 	struct ledger_block *block;  /* of this worker: counts of its connections */
 	size_t number;               /* in the configuration */
 	struct event event;          /* readable: a connection is in the accept queue */
@@ -58,7 +59,8 @@ struct worker_accept {
 	size_t listener_count;
 	int spare_fd; /* closed to refuse one connection when no other is left */
 	bool is_paused;
-	uint64_t next_pause_log_ns, next_full_log_ns; /* CLOCK_MONOTONIC */
+	/* CLOCK_MONOTONIC */
+	uint64_t next_pause_log_ns, next_full_log_ns, next_untrusted_log_ns;
 	struct event resume_timer;
 	struct event drain_queue_timer;
 };
@@ -127,6 +129,7 @@ struct worker {
 	struct connection_pool connections;
 	struct output_list queued_outputs; /* all that wait for their peer */
 	size_t lingering_count;            /* connections in that phase */
+	size_t handshake_count;            /* connections awaiting a header */
 	struct heap_trim heap_trim;
 	uint8_t *input;     /* of one read, in the region; used up before the callback
 				returns */

@@ -1,0 +1,302 @@
+#!/usr/bin/env bats
+# The PROXY protocol: headers that load balancers send in front of the data of a client.
+
+# shellcheck disable=SC2030,SC2031 # each test has its own PORT
+load lib/helpers
+load lib/supervision
+
+BALANCER=$BATS_TEST_DIRNAME/lib/proxy_client.py
+# Where tests/install-deps unpacks programs whose packages start a service.
+PATH=$PATH:$BATS_TEST_DIRNAME/../build/tools/usr/sbin
+
+# start_server KEYS [ARG...] - a listener that expects headers from 127.0.0.1.
+start_server()
+{
+	local keys=$1
+	shift
+	start_yodeld_with '"reply": "upper", "framing": "line", "proxy_protocol": "any",
+		"proxy_from": ["127.0.0.1"]'"${keys:+, }$keys" \
+		--set log.level=debug --set admin.socket="$PWD/control.sock" "$@"
+}
+
+# The peer may see the close before it is counted.
+has_closed() # REASON COUNT
+{
+	"$BUILD/yodelctl" -s control.sock stats --json | python3 -c '
+import json, sys
+closed = json.load(sys.stdin)["totals"]["connections_closed"]
+assert closed.get(sys.argv[1], 0) == int(sys.argv[2]), closed' "$@"
+}
+
+closed() # REASON COUNT
+{
+	wait_until has_closed "$@"
+}
+
+total() # NAME
+{
+	"$BUILD/yodelctl" -s control.sock stats --json |
+		python3 -c 'import json, sys; print(json.load(sys.stdin)["totals"][sys.argv[1]])' "$1"
+}
+
+@test "the client of a header takes the place of the balancer, in both versions" {
+	start_server ''
+	run -0 "$BALANCER" "$PORT" v1='TCP4 198.51.100.7 192.0.2.1 4000 80' send=hello read
+	[ "$output" = HELLO ]
+	run -0 "$BALANCER" "$PORT" v1='TCP6 2001:db8::7 2001:db8::1 4000 80' send=hello read
+	[ "$output" = HELLO ]
+	run -0 "$BALANCER" "$PORT" v2=198.51.100.8:4001 send=hello read
+	[ "$output" = HELLO ]
+	closed peer_closed 3
+	logged 'connection 198.51.100.7:4000: by PROXY header of 127.0.0.1:'
+	logged 'connection \[2001:db8::7\]:4000 closed: peer_closed'
+	logged 'connection 198.51.100.8:4001 closed: peer_closed'
+	# The header is not the client's data.
+	[ "$(total bytes_received)" = 18 ]
+}
+
+@test "a header may come byte by byte or with data in one segment" {
+	start_server ''
+	run -0 "$BALANCER" "$PORT" one-by-one v1='TCP4 198.51.100.7 192.0.2.1 4000 80' send=hello read
+	[ "$output" = HELLO ]
+	run -0 "$BALANCER" "$PORT" one-by-one v2=198.51.100.8:4001 send=hello read
+	[ "$output" = HELLO ]
+	run -0 "$BALANCER" "$PORT" together v2=198.51.100.9:4001 send=hello send=again flush read read
+	[ "$output" = $'HELLO\nAGAIN' ]
+	run -0 "$BALANCER" "$PORT" together v1='UNKNOWN' send=hello flush read
+	[ "$output" = HELLO ]
+	closed peer_closed 4
+}
+
+@test "a peer that is not in proxy_from is refused" {
+	start_server ''
+	run socat -t 20 - "TCP:127.0.0.1:$PORT,bind=127.0.0.2" <<<$'PROXY TCP4 127.0.0.1 127.0.0.1 1 2\r\nhello'
+	[[ $output != *HELLO* ]]
+	closed proxy_untrusted 1
+	logged "refusing 127.0.0.2:[0-9]+: it is not in proxy_from"
+}
+
+@test "a header is never optional" {
+	start_server ''
+	run -0 "$BALANCER" "$PORT" send=hello read
+	[ "$output" = reset ]
+	run -0 "$BALANCER" "$PORT" raw='PROXY TCP4 1.2.3.4'
+	closed proxy_header_invalid 2
+	logged 'found no PROXY header'
+	logged 'found the end of the stream inside a PROXY header'
+}
+
+@test "a listener accepts the version that it expects alone" {
+	start_yodeld_with '"reply": "upper", "framing": "line", "proxy_protocol": "v2", "proxy_from": ["127.0.0.1"]'
+	run -0 "$BALANCER" "$PORT" v1='TCP4 198.51.100.7 192.0.2.1 4000 80' send=hello read
+	[ "$output" = reset ]
+	logged 'found a PROXY v1 header, expected version 2'
+	run -0 "$BALANCER" "$PORT" v2=198.51.100.8:4001 send=hello read
+	[ "$output" = HELLO ]
+}
+
+@test "a header that does not come, or not as a whole, ends the connection in time" {
+	start_server '' --set timeouts.handshake=500ms
+	run -0 "$BALANCER" "$PORT" read
+	[[ $output = end || $output = reset ]]
+	run -0 "$BALANCER" "$PORT" raw='PROXY TCP4 ' read
+	[[ $output = end || $output = reset ]]
+	closed proxy_header_timeout 2
+}
+
+@test "health checks are counted by themselves" {
+	start_server ''
+	"$BALANCER" "$PORT"
+	"$BALANCER" "$PORT" reset
+	"$BALANCER" "$PORT" local
+	"$BALANCER" "$PORT" local reset
+	closed proxy_health_check 4
+	[ "$(total connections_accepted)" = 4 ]
+}
+
+@test "data behind LOCAL is served, also when it comes late" {
+	start_server '' --set timeouts.handshake=500ms
+	run -0 "$BALANCER" "$PORT" together local send=hello flush read
+	[ "$output" = HELLO ]
+	run -0 "$BALANCER" "$PORT" local send=hello read
+	[ "$output" = HELLO ]
+	spawn late "$BALANCER" "$PORT" local wait=go send=hello read
+	wait_until_served()
+	{
+		[ "$(grep -c 'by PROXY header of' "$YODELD_LOG")" = 3 ]
+	}
+	wait_until wait_until_served
+	touch go
+	wait_until grep -q HELLO late.out
+	closed peer_closed 3
+}
+
+@test "lists and limits hold for the client of the header" {
+	start_server '"deny": ["198.51.100.0/24"], "max_connections_per_address": 1'
+	run -0 "$BALANCER" "$PORT" v2=198.51.100.8:4001 send=hello read
+	[ "$output" = reset ]
+	closed denied 1
+	spawn first "$BALANCER" "$PORT" v2=203.0.113.1:1 send=hello read wait=go
+	wait_until grep -q HELLO first.out
+	run -0 "$BALANCER" "$PORT" v2=203.0.113.1:2 send=hello read
+	[ "$output" = reset ]
+	closed address_limit 1
+	run -0 "$BALANCER" "$PORT" v2=203.0.113.2:1 send=hello read
+	[ "$output" = HELLO ]
+	touch go
+	closed peer_closed 2
+	run -0 "$BALANCER" "$PORT" v2=203.0.113.1:3 send=hello read
+	[ "$output" = HELLO ]
+}
+
+@test "limits.handshakes bounds the connections that wait for a header" {
+	start_server '' -w 1 --set limits.handshakes=2
+	spawn a "$BALANCER" "$PORT" raw=P made=a.sent wait=go
+	spawn b "$BALANCER" "$PORT" raw=P made=b.sent wait=go
+	wait_until test -e a.sent -a -e b.sent
+	is_refused()
+	{
+		[ "$("$BALANCER" "$PORT" v2=198.51.100.8:4001 send=hello read)" = reset ]
+	}
+	wait_until is_refused
+	"$BUILD/yodelctl" -s control.sock stats --json | grep -q '"handshake_limit": *[1-9]'
+	touch go
+	is_served()
+	{
+		[ "$("$BALANCER" "$PORT" v2=198.51.100.8:4001 send=hello read)" = HELLO ]
+	}
+	wait_until is_served
+}
+
+# Two connections: one with half of its header, one that is served.
+hold_two()
+{
+	spawn half "$BALANCER" "$PORT" raw='PROXY TCP4 203.0.113.5 ' made=half.sent wait=go \
+		raw=$'192.0.2.1 77 80\r\n' send=hello read wait=end
+	spawn whole "$BALANCER" "$PORT" v2=203.0.113.6:78 send=one read wait=go send=two read wait=end
+	wait_until grep -q ONE whole.out
+	wait_until test -e half.sent
+}
+
+both_are_served()
+{
+	touch go
+	wait_until grep -q HELLO half.out
+	wait_until grep -q TWO whole.out
+	# The addresses of the headers have moved with the connections.
+	run -0 "$BALANCER" "$PORT" v2=203.0.113.5:1 send=hello read
+	[ "$output" = reset ]
+	run -0 "$BALANCER" "$PORT" v2=203.0.113.6:1 send=hello read
+	[ "$output" = reset ]
+	closed address_limit 2
+	touch end
+	closed peer_closed 2
+	logged 'connection 203.0.113.5:77 closed: peer_closed'
+	logged 'connection 203.0.113.6:78 closed: peer_closed'
+}
+
+@test "a connection keeps its header or its part of one through a reload" {
+	start_server '"max_connections_per_address": 1'
+	hold_two
+	kill -HUP "$YODELD_PID"
+	wait_until grep -q 'generation 2 serves' "$YODELD_LOG"
+	wait_until grep -qE '2 connections transferred|[2-9] transferred' "$YODELD_LOG"
+	both_are_served
+}
+
+@test "a connection keeps its header or its part of one when its worker is killed" {
+	start_server '"max_connections_per_address": 1' -w 1
+	hold_two
+	kill -KILL "$(worker_pids | without_keepers)"
+	is_recovered()
+	{
+		[ "$(total connections_recovered)" = 2 ]
+	}
+	wait_until is_recovered
+	both_are_served
+}
+
+@test "proxy_protocol without proxy_from is an error" {
+	printf '%s' '{ "listeners": [ { "address": "127.0.0.1:0", "proxy_protocol": "v2" } ] }' >bad.json
+	run -78 "$YODELD" -t -c bad.json
+	[[ $output = *'listeners[0].proxy_protocol: found "v2" without proxy_from, expected the prefixes'* ]]
+	run -78 "$YODELD" -t --set 'listeners=[{"address": "127.0.0.1:0", "proxy_protocol": "v3"}]'
+	[[ $output = *'found "v3"'* ]]
+}
+
+# start_haproxy SEND - HAProxy in front of yodeld, with this on its server line.
+start_haproxy()
+{
+	BALANCER_PORT=$(free_port)
+	cat >haproxy.cfg <<-END
+		defaults
+		  mode tcp
+		  timeout connect 10s
+		  timeout client 60s
+		  timeout server 60s
+		listen front
+		  bind 127.0.0.1:$BALANCER_PORT
+		  bind unix@$PWD/front.sock
+		  server back 127.0.0.1:$PORT $1
+	END
+	spawn haproxy haproxy -db -f haproxy.cfg
+	wait_until eval "printf 'x\n' | socat -t 20 - TCP:127.0.0.1:$BALANCER_PORT | grep -q X"
+}
+
+haproxy_announces_its_clients() # SEND
+{
+	needs command haproxy
+	start_server ''
+	start_haproxy "$1"
+	run -0 socat -t 20 - "TCP:127.0.0.1:$BALANCER_PORT,bind=127.0.0.9:0" <<<hello
+	[ "$output" = HELLO ]
+	wait_until logged 'connection 127.0.0.9:[0-9]+: by PROXY header of 127.0.0.1:'
+	# The address of a client at a Unix socket is unknown.
+	run -0 socat -t 20 - "UNIX-CONNECT:front.sock" <<<hello
+	[ "$output" = HELLO ]
+	run -0 "$BUILD/yodel" -c 5 -n 200 --size 1:3000 --framing line "127.0.0.1:$BALANCER_PORT"
+	! logged 'closed: proxy_header_invalid'
+}
+
+@test "HAProxy announces its clients by version 1" {
+	haproxy_announces_its_clients send-proxy
+}
+
+@test "HAProxy announces its clients by version 2, with TLVs" {
+	haproxy_announces_its_clients 'send-proxy-v2 proxy-v2-options crc32c,unique-id'
+}
+
+@test "health checks of HAProxy are counted by themselves" {
+	needs command haproxy
+	start_server ''
+	start_haproxy 'send-proxy-v2 check check-send-proxy inter 50ms'
+	has_checks()
+	{
+		[ "$("$BUILD/yodelctl" -s control.sock stats --json |
+			python3 -c 'import json, sys; print(json.load(sys.stdin)["totals"]["connections_closed"].get("proxy_health_check", 0))')" -ge 10 ]
+	}
+	wait_until has_checks
+	! logged 'closed: (reset|proxy_header_invalid)'
+}
+
+@test "nginx announces its clients" {
+	needs command nginx
+	start_server ''
+	BALANCER_PORT=$(free_port)
+	local module=usr/lib/nginx/modules/ngx_stream_module.so
+	module=$(ls "$BATS_TEST_DIRNAME/../build/tools/$module" /$module /usr/lib64/nginx/modules/ngx_stream_module.so 2>/dev/null | head -n 1)
+	cat >nginx.conf <<-END
+		load_module $module;
+		daemon off; master_process off; pid $PWD/nginx.pid; error_log stderr;
+		events { }
+		stream { server { listen 127.0.0.1:$BALANCER_PORT; proxy_pass 127.0.0.1:$PORT; proxy_protocol on;
+			proxy_half_close on; } }
+	END
+	spawn nginx nginx -p "$PWD" -e stderr -c "$PWD/nginx.conf"
+	wait_until eval "printf 'x\n' | socat -t 20 - TCP:127.0.0.1:$BALANCER_PORT | grep -q X"
+	run -0 socat -t 20 - "TCP:127.0.0.1:$BALANCER_PORT,bind=127.0.0.9:0" <<<hello
+	[ "$output" = HELLO ]
+	wait_until logged 'connection 127.0.0.9:[0-9]+: by PROXY header of 127.0.0.1:'
+	run -0 "$BUILD/yodel" -c 5 -n 200 --size 1:3000 --framing line "127.0.0.1:$BALANCER_PORT"
+	! logged 'closed: proxy_header_invalid'
+}
