@@ -18,7 +18,7 @@
 #include "keeper/keeper_send.h"
 #include "keeper/kept.h"
 #include "worker/acceptor.h"
-#include "worker/sandbox.h"
+#include "worker/limits/sandbox.h"
 
 /* How long a sender may take to tell whether it got the answer of the dead worker. */
 #define ANSWER_MS 2000

@@ -17,8 +17,8 @@
  * - A read-only mapping is made from the file opened again with O_RDONLY, so that the
  *   kernel refuses to make it writable (mprotect(2): EACCES).
  * - Where /proc is not mounted, the file cannot be opened again. Then the seccomp
- *   filter of the process must deny mprotect(2) with PROT_WRITE (worker/sandbox.c
- * does).
+ *   filter of the process must deny mprotect(2) with PROT_WRITE
+ * (worker/limits/sandbox.c does).
  *
  * A writable mapping is inherited by fork(2): a child that must not write calls
  * shared_memory_make_read_only() first. Offsets and lengths are whole pages.

@@ -255,7 +255,7 @@ haproxy_announces_its_clients() # SEND
 	run -0 socat -t 20 - "UNIX-CONNECT:front.sock" <<<hello
 	[ "$output" = HELLO ]
 	run -0 "$BUILD/yodel" -c 5 -n 200 --size 1:3000 --framing line "127.0.0.1:$BALANCER_PORT"
-	! logged 'closed: proxy_header_invalid'
+	run ! logged 'closed: proxy_header_invalid'
 }
 
 @test "HAProxy announces its clients by version 1" {
@@ -276,7 +276,7 @@ haproxy_announces_its_clients() # SEND
 			python3 -c 'import json, sys; print(json.load(sys.stdin)["totals"]["connections_closed"].get("proxy_health_check", 0))')" -ge 10 ]
 	}
 	wait_until has_checks
-	! logged 'closed: (reset|proxy_header_invalid)'
+	run ! logged 'closed: (reset|proxy_header_invalid)'
 }
 
 @test "nginx announces its clients" {
@@ -284,7 +284,9 @@ haproxy_announces_its_clients() # SEND
 	start_server ''
 	BALANCER_PORT=$(free_port)
 	local module=usr/lib/nginx/modules/ngx_stream_module.so
-	module=$(ls "$BATS_TEST_DIRNAME/../build/tools/$module" /$module /usr/lib64/nginx/modules/ngx_stream_module.so 2>/dev/null | head -n 1)
+	for module in "$BATS_TEST_DIRNAME/../build/tools/$module" "/$module" "/usr/lib64/${module#usr/lib/}"; do
+		[ ! -e "$module" ] || break
+	done
 	cat >nginx.conf <<-END
 		load_module $module;
 		daemon off; master_process off; pid $PWD/nginx.pid; error_log stderr;
@@ -298,5 +300,5 @@ haproxy_announces_its_clients() # SEND
 	[ "$output" = HELLO ]
 	wait_until logged 'connection 127.0.0.9:[0-9]+: by PROXY header of 127.0.0.1:'
 	run -0 "$BUILD/yodel" -c 5 -n 200 --size 1:3000 --framing line "127.0.0.1:$BALANCER_PORT"
-	! logged 'closed: proxy_header_invalid'
+	run ! logged 'closed: proxy_header_invalid'
 }

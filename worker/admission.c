@@ -7,8 +7,8 @@
 
 #include "lib/clock.h"
 #include "lib/log.h"
-#include "worker/address_limits.h"
 #include "worker/connection.h"
+#include "worker/limits/address_limits.h"
 #include "worker/worker_state.h"
 
 #define ADDRESSES_MAX (1 << 20)

@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "lib/log.h"
-#include "worker/address_limits.h"
+#include "worker/limits/address_limits.h"
 #include "worker/worker_state.h"
 
 bool

@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #include "net/address.h"
-#include "worker/address_limits.h"
+#include "worker/limits/address_limits.h"
 
 static inline struct address_compact
 peer(const char *text)

@@ -20,7 +20,7 @@
 #include <linux/capability.h>
 
 #include "lib/log.h"
-#include "worker/sandbox.h"
+#include "worker/limits/sandbox.h"
 
 /* Runs `is_so` in a child process, because it changes the process for good. */
 static bool

@@ -26,7 +26,7 @@
 #include "proto/channel.h"
 #include "tests/lib/needs.h"
 #include "worker/admission.h"
-#include "worker/sandbox.h"
+#include "worker/limits/sandbox.h"
 #include "worker/worker_state.h"
 
 #define SUCCEEDED 0

@@ -1,4 +1,4 @@
-#include "worker/address_limits.h"
+#include "worker/limits/address_limits.h"
 
 #include <sys/queue.h>
 #include <sys/random.h>

@@ -1,4 +1,4 @@
-#include "worker/sandbox.h"
+#include "worker/limits/sandbox.h"
 
 #include <sys/ioctl.h>
 #include <sys/mman.h>
