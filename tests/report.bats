@@ -192,7 +192,7 @@ assert len(m) < 120 and m.startswith("\"xéé") and m.endswith("é...\""), m'
 	[[ $stderr == *"9 sent = 9 verified"* ]]
 }
 
-@test "--progress prints a line per second into a pipe, and \"never\" prints nothing" {
+@test "--progress prints a line per second into a pipe, and never prints nothing" {
 	start_yodeld --listen 127.0.0.1:0=upper
 	run -0 --separate-stderr run_to run -c 4 -R 500 -d 2500ms --progress always
 	[[ $stderr =~ "4 connections, "[0-9,]+" messages/s, p99 " ]]
