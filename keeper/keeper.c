@@ -157,6 +157,8 @@ on_message(struct kept *kept, const struct channel_message *message, int descrip
 	int channel_fd = kept->args->channel_fd;
 	switch ((enum channel_verb)message->verb) {
 	case CHANNEL_SEND_CONNECTIONS:
+		if ((message->value & CHANNEL_SEND_KEPT) == 0)
+			break;
 		report(channel_fd, CHANNEL_SENT, message->argument,
 		    descriptor < 0 ? CHANNEL_SENT_FULL : keeper_send(kept, descriptor));
 		return;

@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 /* To be raised with any change of the messages, as TRANSFER_VERSION. */
-#define CHANNEL_VERSION 2
+#define CHANNEL_VERSION 3
 
 /* With the meaning of `argument` and `value`. */
 enum channel_verb {
@@ -39,7 +39,7 @@ enum channel_verb {
 	CHANNEL_DRAIN,
 	/* Send open connections to the worker at the other end of the descriptor.
 	 * argument: the number of the transfer; value: the maximum number (0: all), and
-	 * CHANNEL_SEND_MOVABLE_ONLY. */
+	 * CHANNEL_SEND_MOVABLE_ONLY or CHANNEL_SEND_KEPT. */
 	CHANNEL_SEND_CONNECTIONS,
 	/* Receive connections from the descriptor. argument: the number of the
 	   transfer. */
@@ -58,6 +58,8 @@ enum channel_verb {
 #define CHANNEL_ALL UINT32_MAX
 /* Only connections of listeners with balance "move". */
 #define CHANNEL_SEND_MOVABLE_ONLY (UINT64_C(1) << 32)
+/* To a keeper, which ignores an order that its worker has not read. */
+#define CHANNEL_SEND_KEPT (UINT64_C(1) << 33)
 
 /* The receiver is full: the remaining connections wait for another transfer, or for
  * DRAIN with argument 0. */

@@ -196,9 +196,10 @@ static bool
 send_transfer_end(
     struct process *process, uint32_t verb, const struct transfer *transfer, int fd)
 {
-	const struct channel_message message = {
-		.verb = verb, .argument = transfer->id, .value = transfer->selection
-	};
+	const struct channel_message message = { .verb = verb,
+		.argument = transfer->id,
+		.value = transfer->selection |
+		    (transfer->sender->is_recovering ? CHANNEL_SEND_KEPT : 0) };
 	return process_send_fd(process, &message, fd) == 0 || errno != ETOOMANYREFS;
 }
 
