@@ -30,7 +30,7 @@
 #define CONVERSATION_STEPS_MAX 1000
 #define CONVERSATION_PARTS_MAX 8000
 #define CONVERSATION_TEXT_MAX (256 * 1024)     /* bytes of all literal text */
-#define CONVERSATION_NAMES_MAX 64              /* captures; named steps */
+#define CONVERSATION_NAMES_MAX 256             /* captures; named steps */
 #define CONVERSATION_NAME_MAX 32               /* bytes of a name, with its NUL */
 #define CONVERSATION_NESTING_MAX 3             /* counted parts in each other */
 #define CONVERSATION_ALTERNATIVES_MAX 16       /* of one choice */
