@@ -34,10 +34,10 @@ teardown()
 }
 
 # wait_until [-t SECONDS] COMMAND [ARG...] - repeats the command until it succeeds; fails the
-# test after SECONDS (20).
+# test after SECONDS (60).
 wait_until()
 {
-	local seconds=20 deadline
+	local seconds=60 deadline
 	if [ "$1" = -t ]; then
 		seconds=$2
 		shift 2
