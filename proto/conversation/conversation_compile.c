@@ -41,7 +41,7 @@ check_pending(struct compiler *compiler, int speaker)
 	    out->parts[compiler->length_part].speaker != speaker)
 		return source_fail(&compiler->source,
 		    compiler->places[compiler->length_part],
-		    "found a length without a counted part, expected { ... } behind it or in the next line of this side");
+		    "found a length without a counted part, expected { ... } behind it or in the next lines of this side");
 	if (compiler->star != CONVERSATION_NONE &&
 	    (out->parts[compiler->star].speaker != speaker || compiler->in_star))
 		return source_fail(&compiler->source, compiler->places[compiler->star],
@@ -111,7 +111,9 @@ close_star(struct compiler *compiler)
 	for (uint16_t i = compiler->definition_count;
 	     i > 0 && compiler->definitions[i - 1].in_star; i--)
 		compiler->definition_count--;
-	if (compiler->length_part != CONVERSATION_NONE)
+	/* A length from before the repetition still waits. */
+	if (compiler->length_part != CONVERSATION_NONE &&
+	    compiler->length_part > compiler->star)
 		return source_fail(&compiler->source,
 		    compiler->places[compiler->length_part],
 		    "found a length without a counted part, expected { ... } in the same S*: line");
@@ -218,9 +220,7 @@ compile_step(struct compiler *compiler)
 	}
 	if (source->at < end && *source->at == '*') {
 		source->at++;
-		if (!check_pending(compiler,
-			compiler->length_part == CONVERSATION_NONE ? (int)speaker
-								   : -1) ||
+		if (!check_pending(compiler, speaker) ||
 		    (compiler->star != CONVERSATION_NONE &&
 			!source_fail(source, where,
 			    "found S*: behind S*:, expected the S: line that ends the first repetition")) ||

@@ -61,6 +61,9 @@ open_group(struct compiler *compiler)
 {
 	struct conversation *out = compiler->out;
 	uint16_t begin = out->part_count;
+	if (compiler->in_star && compiler->length_part < compiler->star)
+		return source_fail(&compiler->source, compiler->source.at,
+		    "found { in a repeated line, expected it behind the repetition: it begins the part that a length before S*: counts");
 	if (builder_add_part(compiler, CONVERSATION_GROUP_BEGIN, compiler->source.at) ==
 	    NULL)
 		return false;
