@@ -21,6 +21,7 @@
 #include "net/connect.h"
 #include "proto/framing.h"
 #include "client/commands/commands.h"
+#include "client/commands/recording.h"
 
 #define ADDRESSES_MAX 8
 #define CHUNK 65536
@@ -36,6 +37,8 @@ struct talk {
 	bool escapes;
 	bool strip; /* lines are sent without their newline */
 	uint64_t connect_timeout_ns;
+	const char *record;
+	struct recording recording;
 	int fd;
 	bool prompt;        /* stdin and stdout are a terminal */
 	bool at_line_start; /* the prompt needs no newline before it */
@@ -58,6 +61,8 @@ static const struct option_row rows[] = {
 	    .help = "C escapes in the lines: \\n \\t \\xHH ..." },
 	{ "connect-timeout", 0, "TIME", OPTION_DURATION, AT(connect_timeout_ns),
 	    .help = "give up connecting after this (5s)" },
+	{ "record", 0, "FILE", OPTION_TEXT, AT(record),
+	    .help = "write what is said as a conversation, yodel-conversation(5)" },
 	{ .name = NULL },
 };
 
@@ -219,8 +224,9 @@ print_messages(struct talk *talk)
 
 /* -1 to go on, else an exit status. */
 static int
-on_end(const struct talk *talk)
+on_end(struct talk *talk)
 {
+	recording_action(&talk->recording, "S close");
 	if (buffer_length(talk->reply) > 0) {
 		log_errorx("the peer closed the connection in the middle of a reply");
 		return EXIT_LOST;
@@ -244,6 +250,7 @@ on_readable(struct talk *talk)
 	}
 	if (n == 0)
 		return on_end(talk);
+	recording_add(&talk->recording, CONVERSATION_SERVER, chunk, (size_t)n);
 	if (framings[talk->framing].header_bytes == 0)
 		print(talk, chunk, (size_t)n);
 	else {
@@ -271,10 +278,13 @@ on_writable(struct talk *talk)
 			log_error("%s", talk->target);
 			return EXIT_LOST;
 		}
+		recording_add(&talk->recording, CONVERSATION_CLIENT,
+		    talk->out->data + talk->out->start, (size_t)n);
 		buffer_consume(&talk->out, (size_t)n);
 	}
 	if (talk->input_ended && !talk->shut) {
 		shutdown(talk->fd, SHUT_WR);
+		recording_action(&talk->recording, "C half-close");
 		talk->shut = true;
 	}
 	return -1;
@@ -314,6 +324,8 @@ cmd_talk(int argc, char **argv)
 	int status = connect_any(&talk);
 	if (status != 0)
 		return status;
+	if (recording_open(&talk.recording, talk.record) < 0)
+		return EX_OSERR;
 	setsockopt(talk.fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
 	show_prompt(&talk);
 	do
@@ -324,6 +336,8 @@ cmd_talk(int argc, char **argv)
 	if (talk.prompt && !talk.at_line_start)
 		putchar('\n');
 	close(talk.fd);
+	if (recording_close(&talk.recording, talk.target) < 0 && status == 0)
+		status = EX_OSERR;
 	buffer_release(&talk.input_line);
 	buffer_release(&talk.out);
 	buffer_release(&talk.reply);

@@ -49,7 +49,7 @@ static double
 without_client(const struct threshold *threshold, const struct result *result)
 {
 	double found = 0;
-	if (threshold->figure != THRESHOLD_PERCENTILE)
+	if (threshold->figure != THRESHOLD_PERCENTILE || threshold->step[0] != '\0')
 		return 0;
 	for (size_t i = 0; i < result->client_delay_count; i++) {
 		const struct result_client_delay *row = &result->client_delays[i];

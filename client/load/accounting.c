@@ -170,12 +170,11 @@ record_lost_connection(
 	};
 	address_format(&target->addresses[conn->address], out->remote);
 	address_format_local(conn->stream.fd, out->local);
-	if (conn->in_flight > 0) {
-		out->messages = conn->in_flight;
-		ctx->traffic->outstanding(ctx, conn, out);
-		out->waited_ns =
-		    ctx->times.now_ns - conn_state_waiting_since(ctx, conn);
-	}
+	ctx->traffic->outstanding(ctx, conn, out);
+	out->messages = conn->in_flight;
+	uint64_t since_ns = conn_state_waiting_since(ctx, conn);
+	if (since_ns > 0)
+		out->waited_ns = ctx->times.now_ns - since_ns;
 	atomic_store_explicit(&counters->lost_connections, n + 1, memory_order_release);
 }
 

@@ -125,6 +125,7 @@ account_loss(struct load_context *ctx, struct conn *conn, enum message_loss loss
 		[MESSAGE_LOSS_TIMEOUT] = "no answer in time",
 		[MESSAGE_LOSS_RESET] = "reset by the peer",
 		[MESSAGE_LOSS_CLOSED] = "closed by the peer",
+		[MESSAGE_LOSS_MISMATCH] = "closed after a wrong answer",
 	};
 	transcript_event(ctx, conn, texts[loss]);
 	conn_state_deactivate(ctx, conn);
@@ -166,8 +167,8 @@ end_answers(struct load_context *ctx, struct conn *conn, bool is_lost)
 void
 conn_close(struct load_context *ctx, struct conn *conn, enum conn_end reason)
 {
-	bool is_lost = reason <= CONN_CLOSE_BY_PEER, again = true;
-	bool was_open = conn->state == CONN_OPEN || conn->state == CONN_CLOSING;
+	bool is_lost = reason <= CONN_CLOSE_MISMATCH, again = true;
+	bool was_open = conn_state_talks(conn) || conn->state == CONN_CLOSING;
 	uint64_t delay_ns = 0;
 	if (was_open)
 		end_answers(ctx, conn, is_lost);
@@ -184,8 +185,10 @@ conn_close(struct load_context *ctx, struct conn *conn, enum conn_end reason)
 	} else {
 		count_close(ctx, conn, reason);
 	}
-	if (conn->state == CONN_CONNECTING)
+	if (conn->state == CONN_CONNECTING || conn->state == CONN_OPENING)
 		ctx->connects.pending--;
+	if (conn->state == CONN_OPENING)
+		ctx->opening--;
 	if (was_open)
 		close_socket(ctx, conn);
 	else
@@ -199,11 +202,40 @@ conn_close(struct load_context *ctx, struct conn *conn, enum conn_end reason)
 		finish(ctx, conn);
 }
 
+static void
+shut_down(const struct load_context *ctx, struct conn *conn)
+{
+	if (conn->is_write_shut)
+		return;
+	transport_finish(&conn->stream);
+	conn->is_write_shut = true;
+	conn->state_since_ns = ctx->times.now_ns;
+}
+
+/* close(2) will reset the connection. */
+static void
+reset_on_close(const struct conn *conn)
+{
+	struct linger reset = { .l_onoff = 1, .l_linger = 0 };
+	setsockopt(conn->stream.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+}
+
+/* No more messages will be started: what a conversation has before the close. */
+static void
+start_ending(struct load_context *ctx, struct conn *conn)
+{
+	conn->state = CONN_ENDING;
+	conn->state_since_ns = ctx->times.now_ns;
+	conn_state_deactivate(ctx, conn);
+	ctx->traffic->close(ctx, conn);
+	conn_state_set_timer(ctx, conn);
+	conn_advance(ctx, conn);
+}
+
 /* Sends the FIN and waits for the peer's; with --close=rst resets the connection. */
 static void
 start_close(struct load_context *ctx, struct conn *conn)
 {
-	struct linger reset = { .l_onoff = 1, .l_linger = 0 };
 	transcript_event(ctx, conn, "closing");
 	conn_state_deactivate(ctx, conn);
 	conn->state = CONN_CLOSING;
@@ -211,14 +243,11 @@ start_close(struct load_context *ctx, struct conn *conn)
 	if (!conn->is_write_shut)
 		conn->state_since_ns = ctx->times.now_ns;
 	if (ctx->plan->close == PLAN_CLOSE_RST) {
-		setsockopt(
-		    conn->stream.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+		reset_on_close(conn);
 		conn_close(ctx, conn, CONN_CLOSE_OWN_RESET);
 		return;
 	}
-	if (!conn->is_write_shut)
-		transport_finish(&conn->stream);
-	conn->is_write_shut = true;
+	shut_down(ctx, conn);
 	conn_state_set_timer(ctx, conn);
 }
 
@@ -230,36 +259,122 @@ on_send_failed(struct load_context *ctx, struct conn *conn)
 	conn_close(ctx, conn, CONN_CLOSE_RESET);
 }
 
+/* Messages may be started from now on. */
+static void
+on_opened(struct load_context *ctx, struct conn *conn)
+{
+	ctx->connects.pending--;
+	ctx->opening--;
+	set_reconnecting(ctx, conn, false);
+	conn->state = CONN_OPEN;
+	conn->state_since_ns = conn->ready_ns = ctx->times.now_ns;
+	conn_state_activate(ctx, conn);
+	conn_state_set_timer(ctx, conn);
+}
+
+/* Counts the pass that a reset ends. */
+static void
+on_reset(struct load_context *ctx, struct conn *conn, enum conn_end end)
+{
+	enum traffic_request request;
+	do
+		request = ctx->traffic->next(ctx, conn);
+	while (request != TRAFFIC_NONE && request < TRAFFIC_FINISHED);
+	conn_close(ctx, conn, end);
+}
+
+/* Does what the traffic requests. True if it may have more to send. */
+static bool
+follow(struct load_context *ctx, struct conn *conn)
+{
+	for (bool more = false;; more = true) {
+		switch (ctx->traffic->next(ctx, conn)) {
+		case TRAFFIC_NONE:
+			return more;
+		case TRAFFIC_OPENED:
+			on_opened(ctx, conn);
+			break;
+		case TRAFFIC_RESUMED:
+			break;
+		case TRAFFIC_HALF_CLOSE:
+		case TRAFFIC_CLOSE:
+			shut_down(ctx, conn);
+			break;
+		case TRAFFIC_RESET:
+			reset_on_close(conn);
+			on_reset(ctx, conn, CONN_CLOSE_OWN_RESET);
+			return false;
+		case TRAFFIC_FINISHED:
+			start_close(ctx, conn);
+			return false;
+		case TRAFFIC_MISMATCH:
+			conn_close(ctx, conn, CONN_CLOSE_MISMATCH);
+			return false;
+		}
+	}
+}
+
+/* Sends what can be sent. False if the connection is closing or closed afterwards. */
+static bool
+send_all(struct load_context *ctx, struct conn *conn)
+{
+	do {
+		if (conn_send(ctx, conn) == SEND_FAILED) {
+			on_send_failed(ctx, conn);
+			return false;
+		}
+	} while (ctx->traffic->next != NULL && follow(ctx, conn));
+	return conn_state_talks(conn);
+}
+
 void
 conn_advance(struct load_context *ctx, struct conn *conn)
 {
 	const struct plan *plan = ctx->plan;
 	uint32_t index = conn_state_index(ctx, conn);
-	if (conn->state != CONN_OPEN)
+	if (!conn_state_talks(conn) || !send_all(ctx, conn) || conn->state != CONN_OPEN)
 		return;
-	if (conn_send(ctx, conn) == SEND_FAILED) {
-		on_send_failed(ctx, conn);
-		return;
-	}
 	if (conn->in_flight > 0 &&
 	    timer_wheel_deadline(&ctx->timer_wheel, index) >
 		ctx->times.now_ns + plan->timeout_ns)
 		conn_state_set_timer(ctx, conn);
 	if (plan->half_close && conn_state_has_sent_all(ctx, conn) &&
 	    conn->send.at == 0 && !conn->is_write_shut) {
-		transport_finish(&conn->stream);
-		conn->is_write_shut = true;
-		conn->state_since_ns = ctx->times.now_ns;
+		shut_down(ctx, conn);
 	}
 	if (conn_state_awaited(conn) > 0 || conn->send.at > 0)
 		return;
-	if (conn_state_has_expired(ctx, conn) || !conn_state_has_work(ctx, conn))
+	if (!conn_state_has_expired(ctx, conn) && conn_state_has_work(ctx, conn))
+		return;
+	if (ctx->traffic->close != NULL)
+		start_ending(ctx, conn);
+	else
 		start_close(ctx, conn);
+}
+
+/* The peer has ended a conversation, by a FIN or a RST. */
+static void
+on_conversation_ended(struct load_context *ctx, struct conn *conn, bool is_reset)
+{
+	if (!ctx->traffic->peer_ended(ctx, conn, is_reset)) {
+		conn_close(ctx, conn, is_reset ? CONN_CLOSE_RESET : CONN_CLOSE_BY_PEER);
+	} else if (is_reset) {
+		on_reset(ctx, conn, CONN_CLOSE_EXPECTED_RESET);
+	} else {
+		conn_advance(ctx, conn);
+		/* Nothing is left to do but our FIN. */
+		if (conn->state == CONN_CLOSING)
+			conn_close(ctx, conn, CONN_CLOSE_FINISHED);
+	}
 }
 
 static void
 on_peer_closed(struct load_context *ctx, struct conn *conn)
 {
+	if (conn_state_talks(conn) && ctx->traffic->peer_ended != NULL) {
+		on_conversation_ended(ctx, conn, false);
+		return;
+	}
 	if (conn->state == CONN_OPEN) {
 		if (conn_state_awaited(conn) > 0 ||
 		    (conn_state_has_work(ctx, conn) &&
@@ -274,9 +389,26 @@ on_peer_closed(struct load_context *ctx, struct conn *conn)
 }
 
 static void
+on_peer_reset(struct load_context *ctx, struct conn *conn)
+{
+	if (conn_state_talks(conn) && ctx->traffic->peer_ended != NULL)
+		on_conversation_ended(ctx, conn, true);
+	else
+		conn_close(ctx, conn,
+		    conn->state == CONN_CLOSING ? CONN_CLOSE_PEER_RESET
+						: CONN_CLOSE_RESET);
+}
+
+static void
 receive(struct load_context *ctx, struct conn *conn, bool until_eof)
 {
-	switch (conn_receive(ctx, conn, until_eof)) {
+	enum receive_status status = conn_receive(ctx, conn, until_eof);
+	if (ctx->traffic->next != NULL && conn_state_talks(conn)) {
+		(void)follow(ctx, conn);
+		if (!conn_state_talks(conn) && conn->state != CONN_CLOSING)
+			return;
+	}
+	switch (status) {
 	case RECEIVE_NO_MORE:
 		break;
 	case RECEIVE_MORE_LATER:
@@ -286,9 +418,7 @@ receive(struct load_context *ctx, struct conn *conn, bool until_eof)
 		on_peer_closed(ctx, conn);
 		break;
 	case RECEIVE_RESET:
-		conn_close(ctx, conn,
-		    conn->state == CONN_CLOSING ? CONN_CLOSE_PEER_RESET
-						: CONN_CLOSE_RESET);
+		on_peer_reset(ctx, conn);
 		break;
 	}
 }
@@ -296,18 +426,21 @@ receive(struct load_context *ctx, struct conn *conn, bool until_eof)
 static void
 on_established(struct load_context *ctx, struct conn *conn)
 {
-	ctx->connects.pending--;
 	conn->was_established = true;
-	set_reconnecting(ctx, conn, false);
-	conn->state = CONN_OPEN;
-	conn->state_since_ns = conn->received_ns = conn->ready_ns = ctx->times.now_ns;
+	conn->state = CONN_OPENING;
+	ctx->opening++;
+	conn->state_since_ns = conn->received_ns = ctx->times.now_ns;
 	conn->sent_on_connection = conn->own_us = 0;
 	conn->is_write_shut = conn->expires = conn->is_paused = false;
-	conn->is_blocked = false;
-	conn_state_activate(ctx, conn);
-	conn_state_set_timer(ctx, conn);
+	conn->is_blocked = conn->is_held = false;
 	transcript_connected(ctx, conn);
-	if (ctx->is_running || ctx->is_stopped)
+	if (ctx->traffic->open == NULL) {
+		on_opened(ctx, conn);
+	} else {
+		ctx->traffic->open(ctx, conn);
+		conn_state_set_timer(ctx, conn);
+	}
+	if (ctx->traffic->open != NULL || ctx->is_running || ctx->is_stopped)
 		conn_advance(ctx, conn);
 }
 
@@ -342,9 +475,9 @@ conn_on_event(struct load_context *ctx, struct conn *conn, uint32_t events)
 	uint32_t ended = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
 	if (conn->state == CONN_CONNECTING)
 		on_connect(ctx, conn, conn_connect_finish(ctx, conn));
-	if (conn->state != CONN_OPEN && conn->state != CONN_CLOSING)
+	if (!conn_state_talks(conn) && conn->state != CONN_CLOSING)
 		return;
-	if ((events & (EPOLLIN | ended)) != 0 && !conn->is_paused)
+	if ((events & (EPOLLIN | ended)) != 0 && !conn->is_paused && !conn->is_held)
 		receive(ctx, conn, (events & ended) != 0);
 	conn_advance(ctx, conn);
 }
@@ -363,11 +496,12 @@ on_open_timer(struct load_context *ctx, struct conn *conn)
 {
 	const struct plan *plan = ctx->plan;
 	uint64_t since = conn_state_waiting_since(ctx, conn);
-	if (since != 0 && since + plan->timeout_ns <= ctx->times.received_ns) {
+	if (since != 0 &&
+	    since + conn_state_patience_ns(ctx, conn) <= ctx->times.received_ns) {
 		conn_close(ctx, conn, CONN_CLOSE_TIMEOUT);
 		return;
 	}
-	if (plan->lifetime_ns > 0 && ctx->is_running &&
+	if (plan->lifetime_ns > 0 && ctx->is_running && conn->state == CONN_OPEN &&
 	    conn->state_since_ns + plan->lifetime_ns <= ctx->times.now_ns)
 		conn->expires = true;
 	if (conn->is_paused) {
@@ -375,7 +509,7 @@ on_open_timer(struct load_context *ctx, struct conn *conn)
 		receive(ctx, conn, true);
 	}
 	conn_advance(ctx, conn);
-	if (conn->state == CONN_OPEN)
+	if (conn_state_talks(conn))
 		conn_state_set_timer(ctx, conn);
 }
 
@@ -401,7 +535,9 @@ conn_on_timer(struct load_context *ctx, struct conn *conn)
 	case CONN_CONNECTING:
 		on_connect(ctx, conn, conn_connect_next(ctx, conn, ETIMEDOUT));
 		break;
+	case CONN_OPENING:
 	case CONN_OPEN:
+	case CONN_ENDING:
 		on_open_timer(ctx, conn);
 		break;
 	case CONN_CLOSING:

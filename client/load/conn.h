@@ -2,9 +2,11 @@
  * conn.h - the state machine of a connection: decides, and calls conn_connect,
  * conn_send and conn_receive, which return a status. Nothing here blocks.
  *
- *   WAITING --> CONNECTING --> OPEN --FIN--> CLOSING --> DONE
- *      ^             |           |              |
- *      +-- again ----+-----------+--------------+
+ *   WAITING --> CONNECTING -+-> OPENING -+-> OPEN -+-> ENDING -+--FIN--> CLOSING -->
+ * DONE ^             |      +------------+         +-----------+            |
+ *      +-- again ----+---------- or the connection is lost -----------------+
+ *
+ * OPENING and ENDING are states of conversations only.
  */
 #ifndef CLIENT_LOAD_CONN_H
 #define CLIENT_LOAD_CONN_H
@@ -16,11 +18,13 @@ enum conn_end {
 	CONN_CLOSE_TIMEOUT = MESSAGE_LOSS_TIMEOUT,
 	CONN_CLOSE_RESET = MESSAGE_LOSS_RESET,
 	CONN_CLOSE_BY_PEER = MESSAGE_LOSS_CLOSED,
+	CONN_CLOSE_MISMATCH = MESSAGE_LOSS_MISMATCH, /* by us: a wrong answer */
 	/* Every message is answered. */
-	CONN_CLOSE_FINISHED,   /* the peer's FIN came after ours */
-	CONN_CLOSE_PEER_RESET, /* a RST came after our FIN */
-	CONN_CLOSE_NO_FIN,     /* the peer's FIN did not come in time */
-	CONN_CLOSE_OWN_RESET,  /* by our RST (--close rst) */
+	CONN_CLOSE_FINISHED,       /* the peer's FIN came after ours */
+	CONN_CLOSE_PEER_RESET,     /* a RST came after our FIN */
+	CONN_CLOSE_NO_FIN,         /* the peer's FIN did not come in time */
+	CONN_CLOSE_OWN_RESET,      /* by our RST (--close rst, C reset) */
+	CONN_CLOSE_EXPECTED_RESET, /* by the peer's (S reset) */
 	/* The connection was never established. */
 	CONN_CLOSE_CONNECT_FAILED,
 	CONN_CLOSE_CANCELLED, /* the run ends first */

@@ -33,7 +33,8 @@ receive_once(struct load_context *ctx, struct conn *conn, size_t max)
 	accounting_heard(ctx, conn, ctx->times.now_ns - ctx->sample.waited_ns);
 	conn->received_ns = ctx->times.now_ns;
 	counters_add(&ctx->counters->bytes_received, (uint64_t)n);
-	transcript_data(ctx, conn, "received", ctx->buffers.received, (size_t)n);
+	transcript_data(
+	    ctx, conn, CONVERSATION_SERVER, ctx->buffers.received, (size_t)n);
 	ctx->traffic->received(ctx, conn, ctx->buffers.received, (size_t)n);
 	return n;
 }
@@ -57,7 +58,9 @@ conn_receive(struct load_context *ctx, struct conn *conn, bool until_eof)
 			return errno == EAGAIN ? RECEIVE_NO_MORE : RECEIVE_RESET;
 		if (n == 0)
 			return RECEIVE_PEER_CLOSED;
-		if (ctx->plan->slow_read > 0 && conn->state == CONN_OPEN) {
+		if (conn->is_held)
+			return RECEIVE_NO_MORE;
+		if (ctx->plan->slow_read > 0 && conn_state_talks(conn)) {
 			conn->is_paused = true;
 			conn_state_set_timer(ctx, conn);
 			return RECEIVE_NO_MORE;

@@ -11,7 +11,8 @@
 static void
 schedule_closed_loop(struct load_context *ctx, struct conn *conn)
 {
-	if (!ctx->is_running || ctx->plan->load != PLAN_CLOSED)
+	if (!ctx->is_running || ctx->plan->load != PLAN_CLOSED ||
+	    conn->state != CONN_OPEN)
 		return;
 	while (conn_state_awaited(conn) + conn->due < ctx->plan->pipeline)
 		if (!conn_state_schedule(ctx, conn, ctx->times.now_ns))
@@ -23,6 +24,8 @@ schedule_closed_loop(struct load_context *ctx, struct conn *conn)
 static void
 start_blocked_timer(struct load_context *ctx, struct conn *conn)
 {
+	if (conn->queue.head == MESSAGE_QUEUE_NONE)
+		return; /* in the opening or the end of a conversation */
 	struct queued_message *oldest =
 	    message_queue_at(&ctx->message_pool, conn->queue.head);
 	if (oldest->written_ns != 0)
@@ -45,7 +48,7 @@ send_bytes(
 	conn->is_blocked = n < (ssize_t)length;
 	if (n < 0)
 		return SEND_BLOCKED;
-	transcript_data(ctx, conn, "sending", bytes, (size_t)n);
+	transcript_data(ctx, conn, CONVERSATION_CLIENT, bytes, (size_t)n);
 	ctx->traffic->sent(ctx, conn, (size_t)n);
 	return (size_t)n < length ? SEND_BLOCKED : SEND_DONE;
 }

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "client/load/traffic.h"
+
 #define SLOW_READS_PER_S 100 /* of a slow reader, at most */
 
 /* Memory per connection: with its timer and its places in two lists. */
@@ -126,6 +128,8 @@ conn_state_dequeue_connect(struct load_context *ctx)
 uint64_t
 conn_state_waiting_since(const struct load_context *ctx, const struct conn *conn)
 {
+	if (ctx->traffic->waiting_since != NULL)
+		return ctx->traffic->waiting_since(ctx, conn);
 	if (conn->queue.head == MESSAGE_QUEUE_NONE)
 		return 0;
 	if (conn->released > 0)
@@ -142,16 +146,30 @@ earlier(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
+uint64_t
+conn_state_patience_ns(const struct load_context *ctx, const struct conn *conn)
+{
+	uint64_t timeout_ns = ctx->plan->timeout_ns;
+	bool is_drained = ctx->is_stopped && ctx->times.drain_ns == UINT64_MAX;
+	return conn->state == CONN_ENDING && is_drained &&
+		timeout_ns > PLAN_CLOSE_TIMEOUT_NS
+	    ? PLAN_CLOSE_TIMEOUT_NS
+	    : timeout_ns;
+}
+
 static uint64_t
 open_deadline(const struct load_context *ctx, const struct conn *conn)
 {
 	const struct plan *plan = ctx->plan;
 	uint64_t deadline = TIMER_WHEEL_NEVER;
 	uint64_t since = conn_state_waiting_since(ctx, conn);
-	if (plan->lifetime_ns > 0 && ctx->is_running && !conn->expires)
+	if (plan->lifetime_ns > 0 && ctx->is_running && !conn->expires &&
+	    conn->state == CONN_OPEN)
 		deadline = conn->state_since_ns + plan->lifetime_ns;
 	if (since != 0)
-		deadline = earlier(deadline, since + plan->timeout_ns);
+		deadline = earlier(deadline, since + conn_state_patience_ns(ctx, conn));
+	if (ctx->traffic->resume_ns != NULL)
+		deadline = earlier(deadline, ctx->traffic->resume_ns(ctx, conn));
 	if (conn->is_paused)
 		deadline = earlier(deadline,
 		    conn_state_slow_next_ns(plan->slow_read, ctx->times.now_ns));
@@ -173,7 +191,9 @@ conn_state_set_timer(struct load_context *ctx, struct conn *conn)
 		    : conn->state_since_ns;
 		deadline += PLAN_CLOSE_TIMEOUT_NS;
 		break;
+	case CONN_OPENING:
 	case CONN_OPEN:
+	case CONN_ENDING:
 		deadline = open_deadline(ctx, conn);
 		break;
 	case CONN_WAITING:

@@ -15,7 +15,9 @@
 enum conn_state {
 	CONN_WAITING, /* for its turn to connect */
 	CONN_CONNECTING,
+	CONN_OPENING, /* established; the opening of a conversation */
 	CONN_OPEN,
+	CONN_ENDING,  /* the end section of a conversation */
 	CONN_CLOSING, /* our FIN is sent, the peer's is awaited */
 	CONN_DONE,
 };
@@ -55,6 +57,7 @@ struct conn {
 	bool expires;         /* its lifetime is over: starts no new message */
 	bool is_paused;       /* --slow-read: does not read until its timer expires */
 	bool is_blocked;      /* the socket has not taken all that was to be sent */
+	bool is_held; /* does not read: a conversation has to send or wait first */
 };
 
 static inline uint32_t
@@ -68,6 +71,13 @@ static inline uint64_t
 conn_state_number(const struct load_context *ctx, const struct conn *conn)
 {
 	return ctx->first + conn_state_index(ctx, conn);
+}
+
+/* Established, and not closing yet. */
+static inline bool
+conn_state_talks(const struct conn *conn)
+{
+	return conn->state >= CONN_OPENING && conn->state <= CONN_ENDING;
 }
 
 /* Messages whose answers are waited for. */
@@ -122,8 +132,13 @@ void conn_state_skip_unused_turns(struct load_context *ctx);
 void conn_state_set_timer(struct load_context *ctx, struct conn *conn);
 
 /* When the oldest message was sent, or first blocked by a full socket; 0: none. While a
- * damaged answer is examined, this is when the last bytes arrived. */
+ * damaged answer is examined, this is when the last bytes arrived. In a conversation:
+ * when something was sent that the peer must answer now. */
 uint64_t conn_state_waiting_since(
+    const struct load_context *ctx, const struct conn *conn);
+
+/* How long an answer is waited for. */
+uint64_t conn_state_patience_ns(
     const struct load_context *ctx, const struct conn *conn);
 
 /* Every message is sent or started. */

@@ -219,14 +219,13 @@ allocate(struct load_context *ctx)
 	ctx->buffers.outgoing = xmalloc(LOAD_BUFFER_BYTES);
 	timer_wheel_init(&ctx->timer_wheel, count, ctx->times.now_ns);
 	message_queue_pool_init(&ctx->message_pool);
-	verify_init(&ctx->verify, ctx->expectation, &ctx->control_block->expect,
-	    ctx->counters, ctx->plan->connections);
+	ctx->traffic->start(ctx);
 }
 
 static void
 release(struct load_context *ctx)
 {
-	verify_finish(&ctx->verify);
+	ctx->traffic->finish(ctx);
 	timer_wheel_finish(&ctx->timer_wheel);
 	message_queue_pool_finish(&ctx->message_pool);
 	free(ctx->conns);
@@ -267,7 +266,8 @@ generator_run(const struct generator_args *args)
 {
 	struct load_context ctx = {
 		.plan = args->plan,
-		.traffic = &traffic_messages,
+		.traffic = args->plan->conversation_file != NULL ? &traffic_conversation
+								 : &traffic_messages,
 		.sequence = args->sequence,
 		.expectation = args->expectation,
 		.counters = args->counters,

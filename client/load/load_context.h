@@ -5,7 +5,7 @@
  * Files call downwards only:
  *
  *   generator -> phases -> arrivals -> conn -> conn_connect, conn_send, conn_receive
- *     -> traffic_messages -> accounting, transcript -> conn_state
+ *     -> traffic_... -> accounting, transcript -> conn_state
  *
  * Times are CLOCK_MONOTONIC in nanoseconds. times.now_ns is read after each wait and
  * after each read of a socket, so that recorded times are exact at one clock call each.
@@ -92,7 +92,8 @@ struct load_context {
 	struct load_sample sample;
 	struct load_buffers buffers;
 
-	struct verify verify;
+	struct verify verify; /* traffic_messages */
+	struct talks *talks;  /* traffic_conversation */
 	struct message_pool message_pool;
 	struct timer_wheel timer_wheel;
 	struct pacer arrivals;
@@ -103,6 +104,7 @@ struct load_context {
 	bool is_dropping;      /* messages that are due but unsent are dropped */
 	uint32_t unfinished;   /* connections that are not DONE */
 	uint32_t reconnecting; /* closed, and not yet open again */
+	uint32_t opening;      /* connections that will be open soon (CONN_OPENING) */
 	uint64_t in_flight;    /* messages, of all connections */
 	uint64_t released;     /* of them: their answers need not be waited for */
 	uint64_t round;        /* lockstep: the next round */

@@ -153,11 +153,11 @@ close_idle(struct load_context *ctx)
 	}
 	for (uint32_t i = 0; i < ctx->count; i++) {
 		struct conn *conn = &ctx->conns[i];
-		if (conn->state == CONN_OPEN)
+		if (conn->state == CONN_OPEN || conn->state == CONN_ENDING)
 			conn_advance(ctx, conn);
 		else if (conn_state_has_work(ctx, conn))
 			continue;
-		else if (conn->state == CONN_CONNECTING)
+		else if (conn->state == CONN_CONNECTING || conn->state == CONN_OPENING)
 			conn_close(ctx, conn, CONN_CLOSE_CANCELLED);
 		else if (conn->state == CONN_WAITING)
 			cancel_waiting(ctx, conn);
@@ -216,6 +216,8 @@ end_drain(struct load_context *ctx)
 		struct conn *conn = &ctx->conns[i];
 		if (conn->state == CONN_OPEN && conn_state_awaited(conn) > 0)
 			conn_close(ctx, conn, CONN_CLOSE_TIMEOUT);
+		else if (conn->state == CONN_ENDING)
+			conn_state_set_timer(ctx, conn);
 	}
 	close_idle(ctx);
 }
@@ -242,6 +244,13 @@ step_start(struct load_context *ctx)
 		start(ctx, start_ns);
 }
 
+/* Messages may still be given to connections: to those that send, or that open. */
+static bool
+has_takers(const struct load_context *ctx)
+{
+	return ctx->active.count > 0 || ctx->opening > 0;
+}
+
 void
 phases_step(struct load_context *ctx)
 {
@@ -253,8 +262,7 @@ phases_step(struct load_context *ctx)
 		step_start(ctx);
 	if (ctx->is_running && ctx->plan->load == PLAN_LOCKSTEP)
 		step_lockstep(ctx);
-	bool arrived =
-	    ctx->arrivals.next_ns >= ctx->times.end_ns || ctx->active.count == 0;
+	bool arrived = ctx->arrivals.next_ns >= ctx->times.end_ns || !has_takers(ctx);
 	bool over = ctx->times.now_ns >= ctx->times.end_ns &&
 	    (arrived || ctx->times.now_ns >= schedule_end_ns(ctx));
 	if (!ctx->is_stopped && (asked > 0 || over || ctx->unfinished == 0))
@@ -283,6 +291,8 @@ phases_next_ns(const struct load_context *ctx)
 	    is_between_rounds(ctx) &&
 	    counters_get(&ctx->counters->rounds_done) < ctx->round)
 		return 0; /* a round without answers is over at once */
+	if (ctx->times.now_ns >= end_ns && ctx->active.count == 0 && ctx->opening > 0)
+		return schedule_end_ns(ctx);
 	return arrival_ns < end_ns && ctx->active.count > 0 ? arrival_ns : end_ns;
 }
 

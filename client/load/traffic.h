@@ -3,22 +3,38 @@
  * between the files that drive a socket (conn.c, conn_send.c, conn_receive.c) and the
  * kinds of traffic. A load process has one kind for all connections (ctx->traffic).
  *
- *   traffic_messages   messages and their answers (client/messages/, client/verify/)
+ *   traffic_messages      messages and their answers (client/messages/, client/verify/)
+ *   traffic_conversation  the client's side of a file (proto/conversation/)
  *
  * A kind of traffic counts messages as started and answered (accounting.h). It changes
- * neither the state of a connection nor its socket. conn->send.at is not 0 while a
- * message is partly sent.
+ * neither the state of a connection nor its socket: what a conversation needs of them
+ * it requests (`next`). conn->send.at is not 0 while a message is partly sent.
  */
 #ifndef CLIENT_LOAD_TRAFFIC_H
 #define CLIENT_LOAD_TRAFFIC_H
 
 #include "client/load/conn_state.h"
 
+enum traffic_request {
+	TRAFFIC_NONE,       /* send, receive or wait */
+	TRAFFIC_OPENED,     /* messages may be started from now on */
+	TRAFFIC_RESUMED,    /* a pause is over: send */
+	TRAFFIC_HALF_CLOSE, /* these three when everything was sent */
+	TRAFFIC_CLOSE,
+	TRAFFIC_RESET,
+	TRAFFIC_FINISHED, /* nothing is left to send or to receive */
+	TRAFFIC_MISMATCH, /* the connection is of no more use: a wrong answer */
+};
+
 struct traffic {
+	/* Memory for all connections of a load process, at its start and its end. */
+	void (*start)(struct load_context *ctx);
+	void (*finish)(struct load_context *ctx);
+
 	/* The bytes to send next, at most LOAD_BUFFER_BYTES, and their number; NULL
 	 * without any. They stay valid until the next call. */
 	const uint8_t *(*gather)(
-	    struct load_context *ctx, const struct conn *conn, size_t *ret_length);
+	    struct load_context *ctx, struct conn *conn, size_t *ret_length);
 
 	/* The socket took the first `length` of these bytes. */
 	void (*sent)(struct load_context *ctx, struct conn *conn, size_t length);
@@ -37,12 +53,34 @@ struct traffic {
 	/* With nothing in flight: the next message is this one (lockstep). */
 	void (*seek)(struct load_context *ctx, struct conn *conn, uint64_t message);
 
-	/* The first message in flight of a connection that is lost, and how much of its
-	 * answer has arrived. */
+	/* What a connection that is lost waited for. */
 	void (*outstanding)(const struct load_context *ctx, const struct conn *conn,
 	    struct counters_lost_connection *ret);
+
+	/* NULL, like all that follow: connections are open when they are established,
+	 * and closed when no message is left.
+	 *
+	 * The connection is established: its opening begins. */
+	void (*open)(struct load_context *ctx, struct conn *conn);
+
+	/* No more messages will be started: what comes before the close begins. */
+	void (*close)(struct load_context *ctx, struct conn *conn);
+
+	/* What is to be done now; what was requested before has been done. */
+	enum traffic_request (*next)(struct load_context *ctx, struct conn *conn);
+
+	/* The peer ended its stream, or reset the connection. True if it was to. */
+	bool (*peer_ended)(struct load_context *ctx, struct conn *conn, bool is_reset);
+
+	/* Since when the connection waits for the peer; 0: it does not. */
+	uint64_t (*waiting_since)(
+	    const struct load_context *ctx, const struct conn *conn);
+
+	/* End of a pause; TIMER_WHEEL_NEVER: there is none. */
+	uint64_t (*resume_ns)(const struct load_context *ctx, const struct conn *conn);
 };
 
 extern const struct traffic traffic_messages;
+extern const struct traffic traffic_conversation;
 
 #endif

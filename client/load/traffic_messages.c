@@ -7,7 +7,7 @@
 /* The bytes to send next: the rest of the message at the cursor and those that may be
  * started, up to the size of the buffer. NULL without any. */
 static const uint8_t *
-gather(struct load_context *ctx, const struct conn *conn, size_t *ret_length)
+gather(struct load_context *ctx, struct conn *conn, size_t *ret_length)
 {
 	uint64_t connection = conn_state_number(ctx, conn);
 	struct cursor cursor = conn->send;
@@ -132,13 +132,30 @@ outstanding(const struct load_context *ctx, const struct conn *conn,
     struct counters_lost_connection *ret)
 {
 	uint32_t length;
+	if (conn->in_flight == 0)
+		return;
 	ret->message = conn->answers.cursor.message;
 	ret->answer_bytes = verify_progress(
 	    &ctx->verify, conn_state_number(ctx, conn), &conn->answers, &length);
 	ret->answer_length = length;
 }
 
+static void
+start(struct load_context *ctx)
+{
+	verify_init(&ctx->verify, ctx->expectation, &ctx->control_block->expect,
+	    ctx->counters, ctx->plan->connections);
+}
+
+static void
+finish(struct load_context *ctx)
+{
+	verify_finish(&ctx->verify);
+}
+
 const struct traffic traffic_messages = {
+	.start = start,
+	.finish = finish,
 	.gather = gather,
 	.sent = sent,
 	.received = received,

@@ -12,9 +12,10 @@
 #include "lib/log.h"
 #include "net/address.h"
 #include "net/connect.h"
+#include "client/messages/notation.h"
 
 #define TEXT_MAX 512 /* of the data in one line */
-#define LINE_BYTES (TEXT_MAX + 2 * ADDRESS_TEXT_MAX + 64)
+#define LINE_BYTES (NOTATION_LINE_MAX + 2 * ADDRESS_TEXT_MAX + 64)
 #define FINISH_PATIENCE_MS 10000 /* without progress */
 
 void
@@ -80,6 +81,15 @@ put_line(struct transcript *transcript, const char *format, ...)
 	write_queued(transcript);
 }
 
+/* A transcript in the notation of one conversation has other lines as comments. */
+static const char *
+comment_of(const struct load_context *ctx)
+{
+	return ctx->plan->conversation_file != NULL && ctx->plan->connections == 1
+	    ? "# "
+	    : "";
+}
+
 void
 transcript_event(
     const struct load_context *ctx, const struct conn *conn, const char *event)
@@ -87,17 +97,42 @@ transcript_event(
 	char local[ADDRESS_TEXT_MAX];
 	if (ctx->transcript == NULL)
 		return;
-	put_line(ctx->transcript, "%s: %s\n",
+	put_line(ctx->transcript, "%s%s: %s\n", comment_of(ctx),
 	    address_format_local(conn->stream.fd, local), event);
+}
+
+/* As lines of a conversation file. With a single connection they are one: what else
+ * happens is a comment. */
+static void
+write_lines(const struct load_context *ctx, const struct conn *conn,
+    enum conversation_role speaker, const uint8_t *data, size_t length)
+{
+	enum conversation_ending ending = ctx->plan->conversation.ending;
+	char local[ADDRESS_TEXT_MAX], line[NOTATION_LINE_MAX];
+	address_format_local(conn->stream.fd, local);
+	while (length > 0) {
+		size_t used = notation_line(speaker, ending, data, length, line);
+		data += used;
+		length -= used;
+		if (ctx->plan->connections == 1)
+			put_line(ctx->transcript, "%s\n", line);
+		else
+			put_line(ctx->transcript, "%s: %s\n", local, line);
+	}
 }
 
 void
 transcript_write_data(const struct load_context *ctx, const struct conn *conn,
-    const char *event, const uint8_t *data, size_t length)
+    enum conversation_role speaker, const uint8_t *data, size_t length)
 {
 	char text[TEXT_MAX], line[TEXT_MAX + 32];
 	if (ctx->transcript == NULL)
 		return;
+	if (ctx->plan->conversation_file != NULL) {
+		write_lines(ctx, conn, speaker, data, length);
+		return;
+	}
+	const char *event = speaker == CONVERSATION_CLIENT ? "sending" : "received";
 	snprintf(line, sizeof(line), "%s \"%s\"", event,
 	    escape_encode(data, length, text, sizeof(text)));
 	transcript_event(ctx, conn, line);
@@ -123,7 +158,7 @@ transcript_connect_failed(const struct load_context *ctx, const struct conn *con
 	char remote[ADDRESS_TEXT_MAX];
 	if (ctx->transcript == NULL)
 		return;
-	put_line(ctx->transcript, "connection %llu: %s: %s\n",
+	put_line(ctx->transcript, "%sconnection %llu: %s: %s\n", comment_of(ctx),
 	    (unsigned long long)conn_state_number(ctx, conn),
 	    address_format(address, remote), connect_error_text(error));
 }

@@ -35,16 +35,16 @@ void transcript_connect_failed(const struct load_context *ctx, const struct conn
 void transcript_event(
     const struct load_context *ctx, const struct conn *conn, const char *event);
 void transcript_write_data(const struct load_context *ctx, const struct conn *conn,
-    const char *event, const uint8_t *data, size_t length);
+    enum conversation_role speaker, const uint8_t *data, size_t length);
 
-/* "sending" or "received", and the data. Inline, because it is called for each message.
- */
+/* Data sent or received; in a conversation in the notation of its file. Inline, because
+ * it is called for each message. */
 static inline void
 transcript_data(const struct load_context *ctx, const struct conn *conn,
-    const char *event, const uint8_t *data, size_t length)
+    enum conversation_role speaker, const uint8_t *data, size_t length)
 {
 	if (__builtin_expect(ctx->transcript != NULL, 0))
-		transcript_write_data(ctx, conn, event, data, length);
+		transcript_write_data(ctx, conn, speaker, data, length);
 }
 
 #endif

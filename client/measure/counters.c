@@ -6,7 +6,8 @@
 
 const char *const counters_connect_failure_names[] = { "refused", "unreachable",
 	"timeout", "reset", "no_port", "other", NULL };
-const char *const counters_loss_names[] = { "timeout", "reset", "closed", NULL };
+const char *const counters_loss_names[] = { "timeout", "reset", "closed", "mismatch",
+	NULL };
 const char *const counters_close_names[] = { "fin", "reset", "timeout", NULL };
 const struct histogram_config counters_latency_config = {
 	.lowest = 1,
@@ -32,6 +33,8 @@ const struct histogram_config counters_latency_config = {
 	    ROW(part.lost[MESSAGE_LOSS_TIMEOUT], COUNT, false, text " lost: timeout"), \
 	    ROW(part.lost[MESSAGE_LOSS_RESET], COUNT, false, text " lost: reset"),     \
 	    ROW(part.lost[MESSAGE_LOSS_CLOSED], COUNT, false, text " lost: closed"),   \
+	    ROW(part.lost[MESSAGE_LOSS_MISMATCH], COUNT, false,                        \
+		text " lost: after a wrong answer"),                                   \
 	    ROW(part.in_flight, COUNT, false, text " in flight")
 
 const struct counters_row counters_rows[] = {
@@ -111,7 +114,7 @@ round_up(size_t n, size_t to)
 static void
 init_histograms(struct counters *counters, uint8_t *at, size_t each)
 {
-	for (int i = 0; i < LATENCY_KIND_COUNT; i++, at += each)
+	for (uint32_t i = 0; i < counters->latency_count; i++, at += each)
 		counters->histograms[i] =
 		    histogram_init_zeroed(at, &counters_latency_config);
 	for (int i = 0; i < COUNTERS_SAMPLE_COUNT; i++)
@@ -121,14 +124,15 @@ init_histograms(struct counters *counters, uint8_t *at, size_t each)
 }
 
 int
-counters_map_open(struct counters_map *ret, uint32_t count)
+counters_map_open(struct counters_map *ret, uint32_t count, uint32_t steps)
 {
 	size_t control_block =
 	    round_up(sizeof(struct control_block), COUNTERS_CACHE_LINE);
 	size_t each =
 	    round_up(histogram_size(&counters_latency_config), COUNTERS_CACHE_LINE);
 	size_t head = round_up(sizeof(struct counters), COUNTERS_CACHE_LINE);
-	size_t histograms = LATENCY_KIND_COUNT + COUNTERS_SAMPLE_COUNT * COUNTERS_PAIR;
+	size_t latencies = LATENCY_KIND_COUNT + (size_t)steps;
+	size_t histograms = latencies + COUNTERS_SAMPLE_COUNT * COUNTERS_PAIR;
 	size_t slot = round_up(head + histograms * each, 4096);
 	size_t total = control_block + count * slot;
 	uint8_t *memory = mmap(NULL, total, PROT_READ | PROT_WRITE,
@@ -146,6 +150,7 @@ counters_map_open(struct counters_map *ret, uint32_t count)
 	for (uint32_t i = 0; i < count; i++) {
 		struct counters *counters = counters_map_at(ret, i);
 		counters->process = i;
+		counters->latency_count = (uint32_t)latencies;
 		init_histograms(counters, (uint8_t *)counters + head, each);
 	}
 	return 0;

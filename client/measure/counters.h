@@ -31,6 +31,7 @@
 #define COUNTERS_LOST_MAX 16       /* recorded lost connections, likewise */
 #define COUNTERS_EXCERPT_MAX 32    /* bytes recorded of expected and received data */
 #define COUNTERS_DIAGNOSIS_MAX 96
+#define COUNTERS_DESCRIPTION_MAX 512
 #define COUNTERS_CACHE_LINE 64
 
 extern const struct histogram_config counters_latency_config; /* 1 ns, 1 h, 3 digits */
@@ -52,6 +53,7 @@ enum message_loss {
 	MESSAGE_LOSS_TIMEOUT,
 	MESSAGE_LOSS_RESET,
 	MESSAGE_LOSS_CLOSED,
+	MESSAGE_LOSS_MISMATCH, /* by this client, after a wrong answer */
 	MESSAGE_LOSS_COUNT
 };
 extern const char *const counters_loss_names[]; /* NULL at the end */
@@ -114,6 +116,10 @@ struct counters_mismatch {
 	uint64_t message;       /* of that connection, from 0 */
 	uint64_t offset;        /* bytes received on it before the first wrong one */
 	uint64_t answer_offset; /* the same, from the start of the answer */
+	uint32_t line;          /* of the conversation; 0: none */
+	char step[THRESHOLD_STEP_MAX]; /* its name; "": none */
+	/* Place, expected and received, in one line; "" without a conversation. */
+	char description[COUNTERS_DESCRIPTION_MAX];
 	uint32_t expected_length, got_length;
 	uint8_t expected[COUNTERS_EXCERPT_MAX], got[COUNTERS_EXCERPT_MAX];
 	char looks_like[COUNTERS_DIAGNOSIS_MAX];
@@ -133,6 +139,9 @@ struct counters_lost_connection {
 	uint64_t unacknowledged; /* bytes that the peer's kernel has not acknowledged */
 	uint64_t waited_ns;      /* since the first one was sent */
 	uint64_t silent_ns;      /* since the last received byte, or established */
+	uint32_t line;           /* of the conversation, which waited; 0: none */
+	char step[THRESHOLD_STEP_MAX];          /* its name; "": none */
+	char waiting[COUNTERS_DESCRIPTION_MAX]; /* what was expected; "": nothing */
 	char local[ADDRESS_TEXT_MAX], remote[ADDRESS_TEXT_MAX];
 };
 
@@ -182,7 +191,9 @@ struct counters {
 	/* [1]: with messages in flight, [0]: idle */
 	struct counters_losses losses[MESSAGE_LOSS_COUNT][2];
 
-	struct histogram *histograms[LATENCY_KIND_COUNT]; /* in the shared memory */
+	/* In the shared memory; those of named steps as far as latency_count. */
+	struct histogram *histograms[LATENCY_MAX];
+	uint32_t latency_count;
 	struct histogram *samples[COUNTERS_SAMPLE_COUNT][COUNTERS_PAIR]; /* likewise */
 };
 
@@ -219,9 +230,9 @@ struct counters_map {
 	size_t total_bytes;
 	uint32_t count;
 };
-/* Maps the shared memory for `count` processes, before the fork. 0, or -1 with errno.
- */
-int counters_map_open(struct counters_map *ret, uint32_t count)
+/* Maps the shared memory for `count` processes, before the fork, and `steps` named
+ * steps. 0, or -1 with errno. */
+int counters_map_open(struct counters_map *ret, uint32_t count, uint32_t steps)
     __attribute__((warn_unused_result));
 void counters_map_close(struct counters_map *counters_map);
 

@@ -59,8 +59,9 @@ sample_ports(struct sampler *sampler, uint64_t now_ns)
 static void
 release(struct sampler *sampler)
 {
-	for (int i = 0; i < LATENCY_KIND_COUNT; i++) {
+	for (int i = 0; i < LATENCY_KIND_COUNT; i++)
 		free(sampler->before[i]);
+	for (uint32_t i = 0; i < sampler->latency_count; i++) {
 		free(sampler->batched[i]);
 		batches_clear(&sampler->batches[i]);
 	}
@@ -92,7 +93,8 @@ sampler_start(struct sampler *sampler, const struct plan *plan,
 	for (size_t i = 0; i < sizeof(logged) / sizeof(logged[0]); i++)
 		sampler->before[logged[i].which] =
 		    xmalloc_check(histogram_create(&counters_latency_config));
-	for (int i = 0; i < LATENCY_KIND_COUNT; i++)
+	sampler->latency_count = counters_map_at(counters_map, 0)->latency_count;
+	for (uint32_t i = 0; i < sampler->latency_count; i++)
 		sampler->batched[i] =
 		    xmalloc_check(histogram_create(&counters_latency_config));
 	sampler->batch_ns = FIRST_BATCH_NS;
@@ -155,7 +157,7 @@ take_batch(struct sampler *sampler, uint64_t now_ns)
 	bool merged = false;
 	counters_sum(sampler->counters_map, &sum);
 	uint64_t verified = counters_get(&sum.messages.verified);
-	for (int i = 0; i < LATENCY_KIND_COUNT; i++) {
+	for (uint32_t i = 0; i < sampler->latency_count; i++) {
 		difference(sampler, (enum latency_kind)i, &sampler->batched[i]);
 		int status = batches_add(&sampler->batches[i], sampler->between);
 		if (status < 0)

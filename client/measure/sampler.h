@@ -54,8 +54,9 @@ struct sampler {
 	struct histogram *before[LATENCY_KIND_COUNT]; /* at sampled_ns */
 	/* Of each latency; their duration, and the end of the last one. The connects
 	 * before the start of the run are the first batch. */
-	struct batches batches[LATENCY_KIND_COUNT];
-	struct histogram *batched[LATENCY_KIND_COUNT]; /* at batched_ns */
+	struct batches batches[LATENCY_MAX];
+	struct histogram *batched[LATENCY_MAX]; /* at batched_ns */
+	uint32_t latency_count;                 /* kinds and named steps */
 	uint64_t batch_ns, batched_ns;
 	uint64_t batch_verified; /* total at batched_ns */
 	/* Messages verified in each batch, and its length. */

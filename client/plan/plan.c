@@ -57,6 +57,7 @@ plan_finish(struct plan *plan)
 	free(plan->ledgers.items);
 	if (plan->expect == PLAN_EXPECT_REPLY)
 		reply_finish(&plan->reply);
+	conversation_finish(&plan->conversation);
 	*plan = (struct plan){ .connections = 0 };
 }
 
@@ -151,6 +152,56 @@ check_size(struct plan *plan, char *error)
 	return 0;
 }
 
+/* The file says what is sent and what is expected. */
+static int
+refuse_message_options(const struct plan *plan, char *error)
+{
+	const struct {
+		const char *name;
+		bool is_given;
+	} options[] = {
+		{ "--message", plan->texts.count > 0 },
+		{ "--file", plan->file != NULL },
+		{ "--size", plan->size_text != NULL },
+		{ "--escapes", plan->escapes },
+		{ "--expect", strcmp(plan->expect_text, "auto") != 0 },
+		{ "--framing", plan->framing != FRAMING_STREAM },
+		{ "--half-close", plan->half_close },
+	};
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
+		if (options[i].is_given)
+			return refuse(error,
+			    "--conversation says what is sent and what is expected: it cannot be used with %s",
+			    options[i].name);
+	return 0;
+}
+
+/* Loads the file, and applies what it requires of the load. */
+static int
+check_conversation(struct plan *plan, char *error)
+{
+	if (plan->conversation_file == NULL)
+		return 0;
+	int rc = refuse_message_options(plan, error);
+	if (rc != 0)
+		return rc;
+	rc = conversation_load(plan->conversation_file, &plan->conversation, error);
+	if (rc != 0)
+		return rc;
+	if (plan->conversation.step_name_count > LATENCY_MAX - LATENCY_STEP_FIRST)
+		return refuse(error, "%s: found %u named steps, expected at most %d",
+		    plan->conversation_file, plan->conversation.step_name_count,
+		    LATENCY_MAX - LATENCY_STEP_FIRST);
+	if (!plan->conversation.closes)
+		return 0;
+	if (plan->messages_per_connection > 1 || plan->lockstep)
+		return refuse(error,
+		    "%s closes the connection in each pass: it cannot be used with --lockstep or --messages-per-connection",
+		    plan->conversation_file);
+	plan->messages_per_connection = 1;
+	return 0;
+}
+
 static int
 check_messages(struct plan *plan, char *error)
 {
@@ -184,6 +235,19 @@ is_one_at_a_time(const struct plan *plan)
 	    !reply_is_bytewise(&plan->reply);
 }
 
+/* Passes of a conversation that has to wait for the answers of each. */
+static int
+check_pipeline(struct plan *plan, char *error)
+{
+	const char *reason = plan->conversation.pipeline_refusal;
+	if (plan->conversation_file == NULL || reason[0] == '\0')
+		return 0;
+	if (plan->pipeline > 1)
+		return refuse(error, "--pipeline: %s", reason);
+	plan->pipeline = 1;
+	return 0;
+}
+
 static bool
 has_churn(const struct plan *plan)
 {
@@ -194,6 +258,10 @@ static int
 check_load(struct plan *plan, char *error)
 {
 	bool bounded = plan->rate_all > 0 || plan->interval_ns > 0;
+	bool is_pipelined = plan->pipeline > 0;
+	int rc = check_pipeline(plan, error);
+	if (rc != 0)
+		return rc;
 	if (plan->rate_all > 0 && plan->interval_ns > 0)
 		return refuse(error, "--rate and --interval cannot be used together");
 	if (plan->lockstep && (bounded || plan->pipeline > 1 || has_churn(plan)))
@@ -204,7 +272,7 @@ check_load(struct plan *plan, char *error)
 	else if (plan->interval_ns > 0)
 		plan->load = PLAN_INTERVAL;
 	else if (plan->lockstep ||
-	    (plan->duration_ns == 0 && plan->pipeline == 0 && !has_churn(plan)))
+	    (plan->duration_ns == 0 && !is_pipelined && !has_churn(plan)))
 		plan->load = PLAN_LOCKSTEP;
 	else
 		plan->load = PLAN_CLOSED;
@@ -287,6 +355,27 @@ check_processes(struct plan *plan, char *error)
 	return 0;
 }
 
+/* A named step of a threshold must be one of the conversation. */
+static int
+check_step(const struct plan *plan, const struct threshold *threshold, char *error)
+{
+	const struct conversation *conversation = &plan->conversation;
+	char known[PLAN_ERROR_MAX / 2] = "";
+	if (threshold->step[0] == '\0')
+		return 0;
+	for (uint16_t i = 0; i < conversation->step_name_count; i++) {
+		const char *name = conversation->step_names[i];
+		size_t used = strlen(known);
+		if (strcmp(name, threshold->step) == 0)
+			return 0;
+		snprintf(known + used, sizeof(known) - used, "%s%s",
+		    used > 0 ? ", " : "", name);
+	}
+	return refuse(error,
+	    "threshold \"%s\": found step \"%s\", expected a named step of --conversation (%s)",
+	    threshold->text, threshold->step, known[0] != '\0' ? known : "none");
+}
+
 /* A search uses the open loop and finds its rate. */
 static int
 check_search(struct plan *plan, char *error)
@@ -297,6 +386,8 @@ check_search(struct plan *plan, char *error)
 		return 0;
 	if (threshold_parse(plan->search, &threshold, why, sizeof(why)) < 0)
 		return refuse(error, "--search: %s", why);
+	if (check_step(plan, &threshold, error) != 0)
+		return EX_USAGE;
 	if (threshold.op == THRESHOLD_GT || threshold.op == THRESHOLD_GE)
 		return refuse(error,
 		    "--search: found \"%s\", expected an upper limit, as in p99<1ms",
@@ -347,6 +438,8 @@ check_outputs(struct plan *plan, char *error)
 		if (threshold_parse(
 			plan->thresholds.items[i], &threshold, why, sizeof(why)) < 0)
 			return refuse(error, "--threshold: %s", why);
+		if (check_step(plan, &threshold, error) != 0)
+			return EX_USAGE;
 	}
 	return 0;
 }
@@ -356,6 +449,7 @@ plan_check(struct plan *plan, char *error)
 {
 	static int (*const checks[])(struct plan *, char *) = {
 		check_targets,
+		check_conversation,
 		check_messages,
 		check_expect,
 		check_search,

@@ -17,6 +17,7 @@
 #include "lib/options.h"
 #include "net/address.h"
 #include "net/transport.h"
+#include "proto/conversation/conversation.h"
 #include "proto/framing.h"
 #include "proto/reply.h"
 
@@ -24,8 +25,8 @@
 #define PLAN_TARGET_ADDRESSES_MAX 16
 #define PLAN_PROCESSES_MAX 1024
 #define PLAN_CONNECTIONS_MAX 4000000
-#define PLAN_MESSAGE_MAX (1u << 30) /* payload bytes of one message */
-#define PLAN_ERROR_MAX 512
+#define PLAN_MESSAGE_MAX (1u << 30)    /* payload bytes of one message */
+#define PLAN_ERROR_MAX 640             /* at least CONVERSATION_ERROR_MAX, and more */
 #define PLAN_DRAIN_AUTO UINT64_MAX     /* the timeout */
 #define PLAN_CLOSE_TIMEOUT_NS NS_PER_S /* wait for the peer's FIN after ours */
 
@@ -84,6 +85,10 @@ struct plan {
 	const char *size_text; /* --size, as given */
 	bool escapes;
 	uint64_t seed;
+
+	/* --conversation, in place of messages and expected answers; NULL: none */
+	const char *conversation_file;
+	struct conversation conversation; /* compiled by plan_check */
 
 	/* expected answers */
 	const char *expect_text; /* "auto", "none" or a reply, as given */
@@ -152,8 +157,8 @@ struct plan {
 /* Defaults, before the options are parsed. */
 void plan_init(struct plan *plan);
 
-/* Checks and completes. 0, or an exit status (64 usage, 71 system) with one line in
- * error[PLAN_ERROR_MAX]. Resolves names, which may block. */
+/* Checks and completes. 0, or an exit status (64 usage, 66 no conversation, 71 system)
+ * with one line in error[PLAN_ERROR_MAX]. Resolves names, which may block. */
 int plan_check(struct plan *plan, char *error) __attribute__((warn_unused_result));
 
 /* Frees what plan_check and the lists allocated; the texts belong to argv. */

@@ -63,6 +63,8 @@ static const struct option_row rows[] = {
 	    .help = "read the sequence from a file, one message per line (- is stdin)" },
 	{ "size", 0, "N[:M]", OPTION_TEXT, AT(size_text),
 	    .help = "generate payloads of N (to M) bytes, different on each connection" },
+	{ "conversation", 0, "FILE", OPTION_TEXT, AT(conversation_file),
+	    .help = "play the client of a conversation, yodel-conversation(5); one pass is one message" },
 	{ "escapes", 'e', NULL, OPTION_FLAG, AT(escapes),
 	    .help = "interpret C escapes and \\{connection}, \\{message}, \\{pid} in messages" },
 	{ "expect", 0, "REPLY", OPTION_TEXT, AT(expect_text),
@@ -164,6 +166,8 @@ static const char notes[] =
     "      open loop at 20,000 messages per second, with a threshold\n"
     "  yodel -c 100 -d 10s --messages-per-connection 10 10.0.0.1:7 10.0.0.2:7\n"
     "      two targets, reconnecting all the time\n"
+    "  yodel --conversation smtp.talk -c 50 -d 10s --threshold 'p99[noop]<5ms' mail:25\n"
+    "      passes of a conversation, verified, with a threshold on a named step\n"
     "\n"
     "Units: k and M of counts (1000), k, M and G of sizes (1024), us ms s m h.\n"
     "Exit status: 0 all verified, 1 messages or connections lost, 2 wrong bytes,\n"

@@ -13,7 +13,8 @@
 #define LATENCY_MIN_NS 100 /* below what any run can measure */
 
 const char *const threshold_latency_names[] = { "response", "service", "blocked",
-	"send_lag", "receive_lag", "connect", "close", "loop_lag", "silence", "age" };
+	"send_lag", "receive_lag", "connect", "opening", "ending", "close", "loop_lag",
+	"silence", "age" };
 
 static const struct {
 	const char *name;
@@ -70,12 +71,27 @@ parse_figure(const char *name, struct threshold *ret)
 	return 0;
 }
 
+/* "figure[step]" */
+static int
+parse_step_metric(const char *name, const char *bracket, struct threshold *ret)
+{
+	size_t length = strlen(bracket + 1), figure = (size_t)(bracket - name);
+	char text[THRESHOLD_TEXT_MAX];
+	if (length < 2 || length > sizeof(ret->step) || bracket[length] != ']')
+		return -1;
+	snprintf(ret->step, sizeof(ret->step), "%.*s", (int)length - 1, bracket + 1);
+	snprintf(text, sizeof(text), "%.*s", (int)figure, name);
+	return parse_figure(text, ret) == 0 && threshold_is_latency(ret) ? 0 : -1;
+}
+
 /* "[histogram.]figure": the part before the first dot may name a histogram. */
 static int
 parse_metric(const char *name, struct threshold *ret)
 {
-	const char *dot = strchr(name, '.');
+	const char *dot = strchr(name, '.'), *bracket = strchr(name, '[');
 	ret->histogram = LATENCY_RESPONSE;
+	if (bracket != NULL)
+		return parse_step_metric(name, bracket, ret);
 	for (int i = 0; dot != NULL && i < LATENCY_KIND_COUNT; i++) {
 		const char *known = threshold_latency_names[i];
 		if (strlen(known) != (size_t)(dot - name) ||
@@ -157,7 +173,7 @@ threshold_parse(const char *text, struct threshold *ret, char *error, size_t err
 	snprintf(name, sizeof(name), "%.*s", (int)length, text);
 	if (parse_metric(name, &found) < 0) {
 		snprintf(error, error_size,
-		    "threshold \"%s\": found metric \"%s\", expected p50 p99 p99.9 ... mean min max stddev (of response, or service.p99 ...), lost, wrong, failed, aborted or rate",
+		    "threshold \"%s\": found metric \"%s\", expected p50 p99 p99.9 ... mean min max stddev (of response, service.p99 ..., or p99[STEP]), lost, wrong, failed, aborted or rate",
 		    text, name);
 		return -1;
 	}

@@ -4,6 +4,7 @@
  *   threshold = metric op limit          op = "<" | "<=" | ">" | ">="
  *   metric    = [ histogram "." ] figure  histogram: threshold_latency_names, default
  *                                         response
+ *             | figure "[" step "]"       of a named step of the conversation
  *             | "lost" | "wrong" | "failed" | "aborted" | "rate"
  *   figure    = "mean" | "min" | "max" | "stddev" | "p" number
  *
@@ -20,7 +21,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define THRESHOLD_TEXT_MAX 64
+#define THRESHOLD_TEXT_MAX 96
+#define THRESHOLD_STEP_MAX 32 /* bytes of the name of a step, with its NUL */
 
 /* The latencies that a load process measures, in nanoseconds: one histogram each. */
 enum latency_kind {
@@ -32,12 +34,18 @@ enum latency_kind {
 	LATENCY_SEND_LAG, /* from there to the first byte sent: this client's delay */
 	LATENCY_RECEIVE_LAG, /* from the arrival of an answer to its read (a sample) */
 	LATENCY_CONNECT,     /* from connect() to established */
+	LATENCY_OPENING,     /* from there to the end of a conversation's opening */
+	LATENCY_ENDING,      /* of the end section of a conversation */
 	LATENCY_CLOSE,       /* from our FIN to the peer's */
 	LATENCY_LOOP_LAG,    /* from the requested wake-up to the actual one */
 	LATENCY_SILENCE, /* of each connection: its longest wait without a byte received
 			  */
 	LATENCY_AGE,     /* age of a message when it was given up as lost */
-	LATENCY_KIND_COUNT
+	LATENCY_KIND_COUNT,
+	/* The named steps of a conversation follow, in the order of the file: from the
+	 * first byte of the step to the whole answer to it. */
+	LATENCY_STEP_FIRST = LATENCY_KIND_COUNT,
+	LATENCY_MAX = LATENCY_STEP_FIRST + 64
 };
 extern const char *const threshold_latency_names[];
 
@@ -59,7 +67,8 @@ enum threshold_op { THRESHOLD_LT, THRESHOLD_LE, THRESHOLD_GT, THRESHOLD_GE };
 struct threshold {
 	char text[THRESHOLD_TEXT_MAX]; /* as given */
 	enum threshold_figure figure;
-	int histogram; /* enum latency_kind, if it is about a latency */
+	int histogram;                 /* enum latency_kind, if it is about a latency */
+	char step[THRESHOLD_STEP_MAX]; /* a named step in its place; "": none */
 	double percentile;
 	enum threshold_op op;
 	double limit; /* ns, a count, messages per second, or a fraction of 1 */

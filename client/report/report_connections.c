@@ -97,7 +97,16 @@ verb_of(const char *why)
 {
 	if (strcmp(why, "timeout") == 0)
 		return "timed out";
+	if (strcmp(why, "mismatch") == 0)
+		return "closed after a wrong answer";
 	return strcmp(why, "reset") == 0 ? "reset by the peer" : "closed by the peer";
+}
+
+/* Closed by this client: what the peer did before is shown with the wrong answer. */
+static bool
+is_mismatch(const char *why)
+{
+	return strcmp(why, "mismatch") == 0;
 }
 
 const char *
@@ -109,15 +118,16 @@ report_connections_losses(const struct result_losses *losses, char *out)
 	    units_show_count(losses->connections, number),
 	    report_line_plural(losses->connections), verb_of(losses->why));
 	line.separator = " ";
-	if (losses->was_idle)
+	if (losses->was_idle && !is_mismatch(losses->why))
 		report_line_add(&line, "while idle");
-	else
+	else if (!losses->was_idle)
 		report_line_add(&line, "with %s message%s in flight",
 		    units_show_count(losses->messages, number),
 		    report_line_plural(losses->messages));
 	line.separator = ": ";
-	report_line_add(&line, "nothing received for %s",
-	    format_range(losses->silent_min_ns, losses->silent_max_ns, range));
+	if (!is_mismatch(losses->why))
+		report_line_add(&line, "nothing received for %s",
+		    format_range(losses->silent_min_ns, losses->silent_max_ns, range));
 	report_line_add(&line, "%s after the connect",
 	    format_range(losses->age_min_ns, losses->age_max_ns, range));
 	line.separator = "; ";
@@ -169,6 +179,8 @@ add_outstanding(struct report_line *line, const struct result_lost_connection *l
 		report_line_add(line,
 		    "messages %s to %s outstanding, the oldest for %s", first,
 		    units_show_count(last, number), time);
+	if (lost->waiting[0] != '\0')
+		return;
 	report_line_add(line, "%s of %s bytes of its reply received",
 	    units_show_count(lost->answer_bytes, number),
 	    units_show_count(lost->answer_length, time));
@@ -180,7 +192,13 @@ report_connections_outstanding(const struct result_lost_connection *lost, char *
 	struct report_line line = report_line_start(out);
 	char number[UNITS_TEXT_MAX];
 	units_show_duration(lost->silent_ns, number);
-	if (lost->messages == 0) {
+	if (is_mismatch(lost->why) && lost->messages == 0) {
+		report_line_add(&line, "no other message was outstanding");
+		return out;
+	}
+	if (lost->messages == 0 && lost->waiting[0] != '\0') {
+		report_line_add(&line, "nothing received for %s", number);
+	} else if (lost->messages == 0) {
 		report_line_add(&line, "idle for %s when it was closed", number);
 	} else {
 		add_outstanding(&line, lost);
@@ -196,7 +214,8 @@ report_connections_outstanding(const struct result_lost_connection *lost, char *
 		    units_show_count(lost->unacknowledged, number));
 	else
 		report_line_add(&line,
-		    lost->messages == 0 ? "nothing was outstanding"
-					: "all bytes sent were acknowledged");
+		    lost->messages == 0 && lost->waiting[0] == '\0'
+			? "nothing was outstanding"
+			: "all bytes sent were acknowledged");
 	return out;
 }

@@ -156,10 +156,12 @@ static void
 write_latency_row(const struct result *result, enum latency_kind which, FILE *file)
 {
 	const struct histogram *h = result->latency[which];
-	char text[UNITS_TEXT_MAX];
+	char text[UNITS_TEXT_MAX], name[RESULT_LATENCY_NAME_MAX];
 	if (histogram_count(h) == 0)
 		return;
-	fprintf(file, "<tr><td>%s</td>", threshold_latency_names[which]);
+	fputs("<tr><td>", file);
+	chart_text(file, result_latency_name(result, (int)which, name));
+	fputs("</td>", file);
 	fprintf(file, "<td>%s</td>", units_show_duration(histogram_min(h), text));
 	fprintf(file, "<td>%s</td>",
 	    units_show_duration(result_whole(histogram_mean(h)), text));
@@ -189,7 +191,7 @@ write_latencies(const struct result *result, FILE *file)
 	fputs(
 	    "<h2>Latency</h2>\n<div class=\"scroll\"><table><tr><th></th><th>min</th><th>mean</th><th>p50</th><th>p90</th><th>p99</th><th>p99.9</th><th>p99.99</th><th>max</th><th>count</th></tr>\n",
 	    file);
-	for (int i = 0; i < LATENCY_KIND_COUNT; i++)
+	for (int i = 0; i < result_latency_count(result); i++)
 		write_latency_row(result, (enum latency_kind)i, file);
 	fputs(
 	    "</table></div>\n<p class=\"dim\">response is measured from the intended send time, service from the actual one. ?: too few samples. The tooltip of a percentile shows its 95 % confidence interval.</p>\n",
@@ -297,7 +299,8 @@ write_mismatches(const struct result *result, FILE *file)
 		fputs(" at ", file);
 		chart_text(file, m->at);
 		fputs(": <b>", file);
-		chart_text(file, m->looks_like);
+		chart_text(
+		    file, m->description[0] != '\0' ? m->description : m->looks_like);
 		fputs("</b>", file);
 		write_window("expected", m->expected, m->expected_length, file);
 		write_window("received", m->got, m->got_length, file);
@@ -364,6 +367,9 @@ write_lost_connections(const struct result *result, FILE *file)
 		chart_text(file, report_connections_lost(lost, line));
 		fputs("<br>\n", file);
 		chart_text(file, report_connections_outstanding(lost, line));
+		if (lost->waiting[0] != '\0')
+			fputs("<br>\n", file);
+		chart_text(file, lost->waiting);
 		fputs("</p>\n", file);
 	}
 }

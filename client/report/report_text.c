@@ -48,8 +48,11 @@ print_plan(const struct result *result, FILE *file)
 		fprintf(file, ", %s", units_show_duration(plan->duration_ns, time));
 	else
 		fprintf(file, ", %s messages on each", count(plan->messages, number));
-	fprintf(file, "\n" LABEL "%s; framing %s, expect %s\n", "", plan->message,
-	    plan->framing, plan->expect);
+	if (plan->conversation[0] != '\0')
+		fprintf(file, "\n" LABEL "%s\n", "", plan->message);
+	else
+		fprintf(file, "\n" LABEL "%s; framing %s, expect %s\n", "",
+		    plan->message, plan->framing, plan->expect);
 }
 
 /* " (3 refused, 1 timeout)"; nothing for none. */
@@ -229,10 +232,11 @@ print_latency(const struct result *result, enum latency_kind which, FILE *file)
 {
 	const struct histogram *h = result->latency[which];
 	char text[UNITS_TEXT_MAX], number[UNITS_TEXT_MAX];
+	char name[RESULT_LATENCY_NAME_MAX];
 	bool all_known = true;
 	if (histogram_count(h) == 0)
 		return true;
-	fprintf(file, LABEL "%10s", threshold_latency_names[which],
+	fprintf(file, LABEL "%10s", result_latency_name(result, (int)which, name),
 	    units_show_duration(histogram_min(h), text));
 	fprintf(
 	    file, "%10s", units_show_duration(result_whole(histogram_mean(h)), text));
@@ -290,13 +294,13 @@ static void
 print_latencies(const struct result *result, FILE *file)
 {
 	bool all_known = true, any = false;
-	for (int i = 0; i < LATENCY_KIND_COUNT; i++)
+	for (int i = 0; i < result_latency_count(result); i++)
 		any = any || histogram_count(result->latency[i]) > 0;
 	if (!any)
 		return;
 	fprintf(file, "\n" LABEL "%10s%10s%10s%10s%10s%10s%10s%10s%14s\n", "latency",
 	    "min", "mean", "p50", "p90", "p99", "p99.9", "p99.99", "max", "count");
-	for (int i = 0; i < LATENCY_KIND_COUNT; i++)
+	for (int i = 0; i < result_latency_count(result); i++)
 		all_known =
 		    print_latency(result, (enum latency_kind)i, file) && all_known;
 	print_intervals(result, file);
@@ -332,6 +336,10 @@ print_mismatches(const struct result *result, FILE *file)
 		    ", offset %" PRIu64 " at %s%s%s\n",
 		    m->connection, m->local, m->message, m->offset, m->at,
 		    m->looks_like[0] != '\0' ? ": " : "", m->looks_like);
+		if (m->description[0] != '\0') {
+			fprintf(file, "    %s\n", m->description);
+			continue;
+		}
 		print_window("expected", m->expected, m->expected_length, file);
 		print_window("received", m->got, m->got_length, file);
 	}
@@ -360,6 +368,8 @@ print_lost_connections(const struct result *result, FILE *file)
 		left--;
 		fprintf(file, "  %s\n", report_connections_lost(lost, line));
 		fprintf(file, "    %s\n", report_connections_outstanding(lost, line));
+		if (lost->waiting[0] != '\0')
+			fprintf(file, "    %s\n", lost->waiting);
 	}
 	if (left > 0)
 		fprintf(file, "  ... %zu more in the JSON result\n", left);

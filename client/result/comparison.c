@@ -149,13 +149,29 @@ has_values(const struct comparison_side *side, enum latency_kind which)
 	return true;
 }
 
+/* True if all runs have this named step: the first steps that differ end the list. */
+static bool
+have_step(const struct comparison_side sides[2], int which)
+{
+	size_t step = (size_t)(which - LATENCY_STEP_FIRST);
+	const struct result *first = &sides[0].runs[0];
+	for (size_t s = 0; s < 2; s++)
+		for (size_t i = 0; i < sides[s].count; i++)
+			if (step >= sides[s].runs[i].step_count ||
+			    strcmp(sides[s].runs[i].steps[step], first->steps[step]) !=
+				0)
+				return false;
+	return true;
+}
+
 static size_t
 compare_latency(const struct comparison_side sides[2], enum latency_kind which,
     struct comparison_row *rows)
 {
 	static const double percentiles[] = { 0, 50, 90, 99, 99.9 };
 	enum { COUNT = sizeof(percentiles) / sizeof(percentiles[0]) };
-	const char *latency = threshold_latency_names[which];
+	char name[RESULT_LATENCY_NAME_MAX];
+	const char *latency = result_latency_name(&sides[0].runs[0], (int)which, name);
 	if (!has_values(&sides[0], which) || !has_values(&sides[1], which))
 		return 0;
 	for (size_t i = 0; i < COUNT; i++) {
@@ -324,5 +340,8 @@ comparison_of(const struct comparison_side sides[2],
 	count += compare_latency(sides, LATENCY_RESPONSE, rows + count);
 	count += compare_latency(sides, LATENCY_SERVICE, rows + count);
 	count += compare_latency(sides, LATENCY_CONNECT, rows + count);
+	count += compare_latency(sides, LATENCY_OPENING, rows + count);
+	for (int i = LATENCY_STEP_FIRST; have_step(sides, i); i++)
+		count += compare_latency(sides, (enum latency_kind)i, rows + count);
 	return count;
 }

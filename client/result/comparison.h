@@ -17,7 +17,7 @@
 
 #include "client/result/result.h"
 
-#define COMPARISON_ROWS_MAX 24
+#define COMPARISON_ROWS_MAX (34 + 5 * (LATENCY_MAX - LATENCY_STEP_FIRST))
 
 enum comparison_outcome {
 	COMPARISON_INCONCLUSIVE,
@@ -38,7 +38,7 @@ struct comparison_estimate {
 };
 
 struct comparison_row {
-	char name[32];
+	char name[48];
 	enum comparison_unit unit;
 	struct comparison_estimate base, new;
 	enum comparison_outcome outcome;

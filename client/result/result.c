@@ -39,8 +39,11 @@ result_finish(struct result *result)
 	json_record_finish(result_fields, result);
 	for (const struct result_list *list = result_lists; list->name != NULL; list++)
 		finish_list(list, result);
-	for (int i = 0; i < LATENCY_KIND_COUNT; i++)
+	for (int i = 0; i < result_latency_count(result); i++)
 		free(result->latency[i]);
+	for (size_t i = 0; i < result->step_count; i++)
+		free(result->steps[i]);
+	free(result->steps);
 	result_ledger_clear(result);
 	result_trust_clear(&result->trust);
 	memset(result, 0, sizeof(*result));
@@ -63,6 +66,41 @@ result_client_delays_clear(struct result *result)
 	free(result->client_delays);
 	result->client_delays = NULL;
 	result->client_delay_count = 0;
+}
+
+void
+result_step_add(struct result *result, const char *name)
+{
+	int which = result_latency_count(result);
+	if (which >= LATENCY_MAX)
+		return;
+	result->steps = xreallocarray(
+	    result->steps, result->step_count + 1, sizeof(result->steps[0]));
+	result->steps[result->step_count++] = xstrdup(name);
+	result->latency[which] =
+	    xmalloc_check(histogram_create(&counters_latency_config));
+	result->precision[which] = (struct result_precision){ .mean_half_ns = NAN };
+}
+
+const char *
+result_latency_name(const struct result *result, int which, char *buffer)
+{
+	if (which < LATENCY_KIND_COUNT)
+		return threshold_latency_names[which];
+	snprintf(buffer, RESULT_LATENCY_NAME_MAX, "[%.31s]",
+	    result->steps[which - LATENCY_STEP_FIRST]);
+	return buffer;
+}
+
+int
+result_threshold_latency(const struct result *result, const struct threshold *threshold)
+{
+	if (threshold->step[0] == '\0')
+		return threshold->histogram;
+	for (size_t i = 0; i < result->step_count; i++)
+		if (strcmp(result->steps[i], threshold->step) == 0)
+			return LATENCY_STEP_FIRST + (int)i;
+	return -1;
 }
 
 void

@@ -37,6 +37,7 @@
 #define RESULT_PLAN_TEXTS(X)                                                           \
 	X(load, OWN)    /* plan_load_names */                                          \
 	X(message, OWN) /* describes what is sent */                                   \
+	X(conversation, OWN) /* the file; "": none */                                  \
 	X(expect, OWN) X(framing, OWN) X(arrivals, OWN) X(close, OWN)
 #define RESULT_PLAN_COUNTS(X)                                                          \
 	X(connections, OWN) /* in all ranks; without ranks, a merge adds them */       \
@@ -117,6 +118,8 @@ struct result_lost_connection {
 	/* as in struct counters_lost_connection */
 	uint64_t messages, message, answer_bytes, answer_length;
 	uint64_t unacknowledged, waited_ns, silent_ns;
+	uint64_t line;
+	char *step, *waiting;
 };
 
 /* Local ports. 0: not measured. */
@@ -221,12 +224,15 @@ struct result {
 	uint64_t bytes_sent, bytes_received, bytes_unexpected;
 	double messages_per_s, connections_per_s;
 	double rate_half; /* half the 95 % interval of messages_per_s; NAN */
-	struct histogram *latency[LATENCY_KIND_COUNT];
+	/* The kinds, then the named steps of the conversation. */
+	struct histogram *latency[LATENCY_MAX];
 	struct result_address *addresses;
 	size_t address_count;
 	struct result_losses *losses;
 	size_t loss_count;
-	struct result_precision precision[LATENCY_KIND_COUNT];
+	struct result_precision precision[LATENCY_MAX];
+	char **steps; /* names of the steps */
+	size_t step_count;
 	struct result_lost_connection *lost_connections;
 	size_t lost_connection_count;
 	struct counters_mismatch *mismatches;
@@ -254,6 +260,21 @@ void result_init(struct result *result);
 void result_finish(struct result *result);
 void result_ledger_clear(struct result *result);
 void result_client_delays_clear(struct result *result);
+/* Adds a named step with an empty histogram, if there is room. */
+void result_step_add(struct result *result, const char *name);
+/* The latencies of a result: kinds and named steps. */
+static inline int
+result_latency_count(const struct result *result)
+{
+	return LATENCY_KIND_COUNT + (int)result->step_count;
+}
+/* The name of a latency: one of threshold_latency_names, or of a step in brackets, into
+ * buffer[RESULT_LATENCY_NAME_MAX], returned. */
+#define RESULT_LATENCY_NAME_MAX (THRESHOLD_STEP_MAX + 2)
+const char *result_latency_name(const struct result *result, int which, char *buffer);
+/* The latency of a threshold; -1: a step that this result does not have. */
+int result_threshold_latency(
+    const struct result *result, const struct threshold *threshold);
 void result_lost_connections_sort(struct result *result); /* by time */
 
 /* Adds a reason; the verdict becomes the worst of all. */

@@ -29,7 +29,11 @@ message_text(const struct plan *plan)
 	    : plan->texts.count > 0            ? plan->texts.items[0]
 					       : "";
 	char shown[SHOWN_TEXT_MAX];
+	if (plan->conversation_file != NULL)
+		given = plan->conversation_file;
 	printable_escape(given, shown, sizeof(shown));
+	if (plan->conversation_file != NULL)
+		return xasprintf("conversation %s", shown);
 	if (plan->payload && min == max)
 		return xasprintf("seeded payload of %llu bytes", min);
 	if (plan->payload)
@@ -50,8 +54,8 @@ static char *
 plan_message_text(const struct plan *plan)
 {
 	char *text = message_text(plan);
-	bool is_default =
-	    !plan->payload && plan->file == NULL && plan->texts.count == 0;
+	bool is_default = !plan->payload && plan->file == NULL &&
+	    plan->texts.count == 0 && plan->conversation_file == NULL;
 	if (!is_default || plan->connections < 2)
 		return text;
 	char *all = xasprintf(
@@ -69,6 +73,8 @@ collect_plan(const struct plan *plan, struct result_plan *ret)
 		ret->targets[ret->target_count++] = xstrdup(plan->targets[i].text);
 	ret->load = xstrdup(plan_load_names[plan->load]);
 	ret->message = plan_message_text(plan);
+	ret->conversation =
+	    xstrdup(plan->conversation_file != NULL ? plan->conversation_file : "");
 	ret->expect = xstrdup(plan->expect_text != NULL ? plan->expect_text : "auto");
 	ret->framing = xstrdup(framing_names[plan->framing]);
 	ret->arrivals = xstrdup(plan_arrivals_names[plan->arrivals]);
@@ -207,6 +213,9 @@ collect_lost_connections(const struct counters *counters, struct result *ret)
 			    .unacknowledged = from->unacknowledged,
 			    .waited_ns = from->waited_ns,
 			    .silent_ns = from->silent_ns,
+			    .line = from->line,
+			    .step = xstrdup(from->step),
+			    .waiting = xstrdup(from->waiting),
 		    };
 	}
 }
@@ -330,7 +339,7 @@ collect_losses(const struct counters_map *counters_map, struct result *ret)
 static void
 collect_counters(const struct counters *counters, uint64_t start_ns, struct result *ret)
 {
-	for (int i = 0; i < LATENCY_KIND_COUNT; i++)
+	for (int i = 0; i < result_latency_count(ret); i++)
 		/* Both have counters_latency_config. */
 		if (histogram_add(ret->latency[i], counters->histograms[i]) < 0)
 			abort();
@@ -450,7 +459,7 @@ collect_precision(const struct sampler *sampler, struct result *ret)
 {
 	if (sampler == NULL)
 		return;
-	for (int i = 0; i < LATENCY_KIND_COUNT; i++) {
+	for (int i = 0; i < result_latency_count(ret); i++) {
 		const struct batches *batches = &sampler->batches[i];
 		for (size_t p = 0; p < RESULT_PERCENTILES; p++)
 			ret->precision[i].percentiles[p] = batches_percentile(
@@ -485,6 +494,8 @@ result_collect(const struct plan *plan, const struct counters_map *counters_map,
 	counters_sum(counters_map, &sum);
 	result_init(ret);
 	collect_plan(plan, &ret->plan);
+	for (uint16_t i = 0; i < plan->conversation.step_name_count; i++)
+		result_step_add(ret, plan->conversation.step_names[i]);
 	ret->processes = xcalloc(counters_map->count, sizeof(ret->processes[0]));
 	for (uint32_t i = 0; i < counters_map->count; i++)
 		collect_counters(counters_map_at(counters_map, i), start_ns, ret);

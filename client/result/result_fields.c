@@ -189,6 +189,9 @@ static const struct json_record_field lost_connection_fields[] = {
 	JSON_RECORD(LOST, unacknowledged, JSON_RECORD_OWN),
 	JSON_RECORD(LOST, waited_ns, JSON_RECORD_OWN),
 	JSON_RECORD(LOST, silent_ns, JSON_RECORD_OWN),
+	JSON_RECORD(LOST, line, JSON_RECORD_OWN),
+	JSON_RECORD(LOST, step, JSON_RECORD_OWN),
+	JSON_RECORD(LOST, waiting, JSON_RECORD_OWN),
 	END,
 };
 

@@ -110,9 +110,9 @@ add_ranks(struct result *into, const struct result *from)
 static const char *
 difference_of(const struct result_plan *a, const struct result_plan *b)
 {
-	static const char *const same[] = { "load", "message", "expect", "framing",
-		"arrivals", "close", "ranks", "rate", "connect_rate", "interval_ns",
-		"pipeline", "duration_ns", "warmup_ns", "messages",
+	static const char *const same[] = { "load", "message", "conversation", "expect",
+		"framing", "arrivals", "close", "ranks", "rate", "connect_rate",
+		"interval_ns", "pipeline", "duration_ns", "warmup_ns", "messages",
 		"messages_per_connection", "lifetime_ns" };
 	for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++)
 		for (const struct json_record_field *field = result_plan_fields;
@@ -376,7 +376,7 @@ fits(const struct result *result)
 			if (!json_record_fits(
 				list->fields, result_list_at(list, result, i)))
 				return false;
-	for (int i = 0; i < LATENCY_KIND_COUNT; i++)
+	for (int i = 0; i < result_latency_count(result); i++)
 		if (histogram_count(result->latency[i]) > INT64_MAX ||
 		    histogram_dropped(result->latency[i]) > INT64_MAX)
 			return false;
@@ -453,6 +453,15 @@ result_merge_contains(const struct result *merged, const struct result *result)
 	return true;
 }
 
+static bool
+has_same_steps(const struct result *a, const struct result *b)
+{
+	for (size_t i = 0; i < a->step_count && i < b->step_count; i++)
+		if (strcmp(a->steps[i], b->steps[i]) != 0)
+			return false;
+	return a->step_count == b->step_count;
+}
+
 int
 result_merge(struct result *into, const struct result *from, char *error)
 {
@@ -463,12 +472,14 @@ result_merge(struct result *into, const struct result *from, char *error)
 		    difference);
 		return -1;
 	}
+	if (!has_same_steps(into, from))
+		return fail(error, "its conversation has other named steps");
 	result_merge_start(into);
 	add_ranks(into, from);
 	if (check_ranks(into, error) < 0)
 		return -1;
 	into->rate_half += from->rate_half;
-	for (int i = 0; i < LATENCY_KIND_COUNT; i++) {
+	for (int i = 0; i < result_latency_count(into); i++) {
 		add_precision(into, from, i);
 		if (histogram_add(into->latency[i], from->latency[i]) < 0)
 			return fail(error, "its histograms have another resolution");

@@ -159,6 +159,9 @@ read_mismatch(
 	char *got = json_reader_text(reader, from, where, "got");
 	char *at = json_reader_text(reader, from, where, "at");
 	char *local = json_reader_text(reader, from, where, "local");
+	char *step = json_reader_text(reader, from, where, "step");
+	char *description = json_reader_text(reader, from, where, "description");
+	uint64_t line = json_reader_count(reader, from, where, "line");
 	ret->connection = json_reader_count(reader, from, where, "connection");
 	ret->message = json_reader_count(reader, from, where, "message");
 	ret->offset = json_reader_count(reader, from, where, "offset");
@@ -166,6 +169,9 @@ read_mismatch(
 	if (!reader->failed) {
 		snprintf(ret->looks_like, sizeof(ret->looks_like), "%s", looks);
 		snprintf(ret->at, sizeof(ret->at), "%s", at);
+		snprintf(ret->step, sizeof(ret->step), "%s", step);
+		snprintf(ret->description, sizeof(ret->description), "%s", description);
+		ret->line = line < UINT32_MAX ? (uint32_t)line : UINT32_MAX;
 		snprintf(ret->local, sizeof(ret->local), "%s", local);
 		ret->expected_length = read_hex(expected, ret->expected);
 		ret->got_length = read_hex(got, ret->got);
@@ -175,6 +181,8 @@ read_mismatch(
 	free(got);
 	free(at);
 	free(local);
+	free(step);
+	free(description);
 }
 
 static void
@@ -243,6 +251,32 @@ read_ledger(struct json_reader *reader, const json_t *root, struct result *ret)
 		read_list(&result_ledger_servers, reader, ledger, ret);
 }
 
+/* Results of earlier versions have none. */
+static void
+read_steps(struct json_reader *reader, const json_t *root, struct result *ret)
+{
+	const char *name;
+	json_t *one, *steps = json_object_get(root, "steps");
+	if (steps == NULL)
+		return;
+	if (!json_is_object(steps)) {
+		json_reader_fail(reader, "", "steps", "expected an object");
+		return;
+	}
+	json_object_foreach(steps, name, one)
+	{
+		int which = result_latency_count(ret);
+		if (strlen(name) >= THRESHOLD_STEP_MAX || which == LATENCY_MAX) {
+			json_reader_fail(reader, "", "steps",
+			    "expected at most 64 names of at most 31 bytes");
+			return;
+		}
+		result_step_add(ret, name);
+		read_latency(reader, steps, name, ret->latency[which]);
+		read_precision(reader, steps, name, &ret->precision[which]);
+	}
+}
+
 static void
 read_result(struct json_reader *reader, const json_t *root, struct result *ret)
 {
@@ -255,6 +289,7 @@ read_result(struct json_reader *reader, const json_t *root, struct result *ret)
 		read_latency(reader, latency, name, ret->latency[i]);
 		read_precision(reader, latency, name, &ret->precision[i]);
 	}
+	read_steps(reader, root, ret);
 	ret->rate_half =
 	    read_real(json_object_get(root, "messages_per_s_interval95"), "high") -
 	    ret->messages_per_s;

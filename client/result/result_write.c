@@ -94,6 +94,16 @@ latencies_of(const struct result *result)
 	return to;
 }
 
+static json_t *
+steps_of(const struct result *result)
+{
+	json_t *to = json_object();
+	for (size_t i = 0; i < result->step_count; i++)
+		json_record_put(&to, result->steps[i],
+		    latency_of(result, (enum latency_kind)(LATENCY_STEP_FIRST + i)));
+	return to;
+}
+
 static const char *
 hex(const uint8_t *data, uint32_t length, char *buffer)
 {
@@ -107,13 +117,14 @@ static json_t *
 mismatch_of(const struct counters_mismatch *m)
 {
 	char expected[2 * COUNTERS_EXCERPT_MAX + 1], got[2 * COUNTERS_EXCERPT_MAX + 1];
-	return json_pack("{sI sI sI sI ss ss so so so}", "connection", N(m->connection),
-	    "offset", N(m->offset), "message", N(m->message), "answer_offset",
-	    N(m->answer_offset), "expected",
+	return json_pack("{sI sI sI sI ss ss so so so sI so so}", "connection",
+	    N(m->connection), "offset", N(m->offset), "message", N(m->message),
+	    "answer_offset", N(m->answer_offset), "expected",
 	    hex(m->expected, m->expected_length, expected), "got",
 	    hex(m->got, m->got_length, got), "looks_like",
 	    json_record_text(m->looks_like), "at", json_record_text(m->at), "local",
-	    json_record_text(m->local));
+	    json_record_text(m->local), "line", N(m->line), "step",
+	    json_record_text(m->step), "description", json_record_text(m->description));
 }
 
 static json_t *
@@ -180,6 +191,7 @@ result_of(const struct result *result)
 	json_record_put(&root, "messages_per_s_interval95",
 	    interval_of(result->messages_per_s, result->rate_half));
 	json_record_put(&root, "latency", latencies_of(result));
+	json_record_put(&root, "steps", steps_of(result));
 	for (const struct result_list *list = result_lists; list->name != NULL; list++)
 		json_record_put(&root, list->name, list_of(list, result));
 	if (result->has_ledger)

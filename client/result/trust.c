@@ -324,7 +324,7 @@ check_counts(struct result *result)
 {
 	char text[UNITS_TEXT_MAX];
 	uint64_t dropped = 0;
-	for (int i = 0; i < LATENCY_KIND_COUNT; i++)
+	for (int i = 0; i < result_latency_count(result); i++)
 		dropped += histogram_dropped(result->latency[i]);
 	if (dropped > 0)
 		result_trust_add(&result->trust, RESULT_SUSPECT,

@@ -5,6 +5,14 @@
 #include "lib/stats/percentile_interval.h"
 #include "client/result/trust.h"
 
+/* NULL for a step that this result does not have. */
+static const struct histogram *
+latency_of(const struct threshold *threshold, const struct result *result)
+{
+	int which = result_threshold_latency(result, threshold);
+	return which < 0 ? NULL : result->latency[which];
+}
+
 static double
 of_all(const struct threshold *threshold, uint64_t part, uint64_t all)
 {
@@ -19,6 +27,8 @@ static double
 never_answered(const struct threshold *threshold, const struct result *result)
 {
 	const struct result_messages *m = &result->messages;
+	if (threshold->step[0] != '\0')
+		return 0;
 	double lost = (double)result_lost(m);
 	if (threshold->histogram == LATENCY_RESPONSE && !result->interrupted &&
 	    result->messages_due > m->sent)
@@ -34,7 +44,7 @@ static double
 percentile_of_all(
     const struct threshold *threshold, const struct result *result, double percentile)
 {
-	const struct histogram *latency = result->latency[threshold->histogram];
+	const struct histogram *latency = latency_of(threshold, result);
 	double count = (double)histogram_count(latency);
 	double lost = never_answered(threshold, result);
 	if (count > 0 && lost > 0)
@@ -47,7 +57,9 @@ percentile_of_all(
 static double
 value_of(const struct threshold *threshold, const struct result *result)
 {
-	const struct histogram *latency = result->latency[threshold->histogram];
+	const struct histogram *latency = latency_of(threshold, result);
+	if (latency == NULL)
+		return NAN;
 	switch (threshold->figure) {
 	case THRESHOLD_PERCENTILE:
 		return percentile_of_all(threshold, result, threshold->percentile);
@@ -98,9 +110,11 @@ compare(enum threshold_op op, double value, double limit)
 static bool
 is_percentile_known(const struct threshold *threshold, const struct result *result)
 {
-	const struct histogram *latency = result->latency[threshold->histogram];
+	int which = result_threshold_latency(result, threshold);
+	const struct histogram *latency = result->latency[which];
 	bool is_upper = threshold->op == THRESHOLD_LT || threshold->op == THRESHOLD_LE;
-	return result_percentile(result, threshold->histogram, threshold->percentile)
+	return result_percentile(
+		   result, (enum latency_kind)which, threshold->percentile)
 		   .known ||
 	    (is_upper &&
 		percentile_interval_is_known(
@@ -112,12 +126,13 @@ is_percentile_known(const struct threshold *threshold, const struct result *resu
 struct threshold_outcome
 verdict_of_threshold(const struct threshold *threshold, const struct result *result)
 {
-	const struct histogram *latency = result->latency[threshold->histogram];
+	const struct histogram *latency = latency_of(threshold, result);
 	struct threshold_outcome outcome = { .threshold = *threshold,
 		.value = value_of(threshold, result),
 		.known = true };
 	outcome.passed = compare(threshold->op, outcome.value, threshold->limit);
-	if (threshold_is_latency(threshold) && histogram_count(latency) == 0)
+	if (threshold_is_latency(threshold) &&
+	    (latency == NULL || histogram_count(latency) == 0))
 		outcome.passed = outcome.known = false;
 	else if (isfinite(outcome.value) && threshold->figure == THRESHOLD_PERCENTILE &&
 	    percentile_interval_count_min(threshold->percentile) > 0)

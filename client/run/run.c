@@ -90,7 +90,8 @@ run_with_counters(struct run_context *run_context, struct result *ret)
 {
 	const struct plan *plan = &run_context->plan;
 	const char *hlog = plan->hlog != NULL ? plan->hlog : "cannot sample the run";
-	if (counters_map_open(&run_context->counters_map, plan->processes) < 0)
+	if (counters_map_open(&run_context->counters_map, plan->processes,
+		plan->conversation.step_name_count) < 0)
 		return log_system_error("cannot map the counters");
 	if (sampler_start(&run_context->sampler, plan, &run_context->counters_map) <
 	    0) {
@@ -124,7 +125,9 @@ run_with_sequence(struct run_context *run_context, struct result *ret)
 	int status = sequence_open(&run_context->plan, &run_context->sequence, error);
 	if (status != 0)
 		return fail_with(status, error);
-	plan_complete(&run_context->plan, run_context->sequence.count);
+	plan_complete(&run_context->plan,
+	    run_context->plan.conversation_file != NULL ? 1
+							: run_context->sequence.count);
 	status = check_machine(run_context);
 	if (status == 0) {
 		expectation_open(&run_context->plan, &run_context->sequence,

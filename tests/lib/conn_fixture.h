@@ -104,8 +104,7 @@ fill_context(struct conn_fixture *fixture)
 		.buffers.outgoing = malloc(LOAD_BUFFER_BYTES),
 	};
 	timer_wheel_init(&g->timer_wheel, 1, g->times.now_ns);
-	verify_init(&g->verify, &fixture->expectation, &g->control_block->expect,
-	    g->counters, 1);
+	g->traffic->start(g);
 	message_queue_pool_init(&g->message_pool);
 	conn_state_init(&fixture->conn);
 }
@@ -121,7 +120,7 @@ set_up(void **state)
 	listen_at(fixture, 8);
 	assert_int_equal(sequence_open(&fixture->plan, &fixture->sequence, error), 0);
 	expectation_open(&fixture->plan, &fixture->sequence, &fixture->expectation);
-	assert_int_equal(counters_map_open(&fixture->counters_map, 1), 0);
+	assert_int_equal(counters_map_open(&fixture->counters_map, 1, 0), 0);
 	fill_context(fixture);
 	fixture->peer = -1;
 	*state = fixture;
@@ -153,7 +152,7 @@ tear_down(void **state)
 		close(fixture->peer);
 	close(fixture->listener);
 	close(fixture->ctx.epoll_fd);
-	verify_finish(&fixture->ctx.verify);
+	fixture->ctx.traffic->finish(&fixture->ctx);
 	timer_wheel_finish(&fixture->ctx.timer_wheel);
 	message_queue_pool_finish(&fixture->ctx.message_pool);
 	free(fixture->ctx.buffers.received);

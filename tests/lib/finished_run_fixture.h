@@ -68,7 +68,7 @@ set_up(void **state)
 	run->plan.target_count = 1;
 	run->plan.targets[0].text = "127.0.0.1:10000";
 	run->plan.ranks = 1;
-	assert_int_equal(counters_map_open(&run->counters_map, 2), 0);
+	assert_int_equal(counters_map_open(&run->counters_map, 2, 0), 0);
 	run->counters_map.control_block->start_ns = 5 * SECOND;
 	run->counters_map.control_block->started_at_ns =
 	    1700000000 * SECOND + 123456789;

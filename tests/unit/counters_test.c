@@ -29,7 +29,7 @@ the_sum_includes_every_counter(void **state)
 	struct counters sum;
 
 	(void)state;
-	assert_int_equal(counters_map_open(&map, 2), 0);
+	assert_int_equal(counters_map_open(&map, 2, 0), 0);
 	for (size_t i = 0; i < counters_row_count; i++) {
 		size_t at = counters_rows[i].offset;
 		for (uint32_t process = 0; process < 2; process++) {
@@ -54,7 +54,7 @@ the_sum_adds_counts_and_takes_the_latest_time(void **state)
 	struct counters sum;
 
 	(void)state;
-	assert_int_equal(counters_map_open(&map, 3), 0);
+	assert_int_equal(counters_map_open(&map, 3, 0), 0);
 	for (uint32_t i = 0; i < 3; i++) {
 		struct counters *counters = counters_map_at(&map, i);
 		counters_add(&counters->warmup.lost[MESSAGE_LOSS_CLOSED], 10 + i);

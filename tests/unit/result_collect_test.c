@@ -103,7 +103,7 @@ lists_at_most_64_mismatches_and_lost_connections(void **state)
 
 	counters_map_close(&run->counters_map);
 	run->plan.processes = 5;
-	assert_int_equal(counters_map_open(&run->counters_map, 5), 0);
+	assert_int_equal(counters_map_open(&run->counters_map, 5, 0), 0);
 	run->counters_map.control_block->start_ns = 5 * SECOND;
 	for (uint32_t i = 0; i < 5; i++) {
 		struct counters *counters = counters_map_at(&run->counters_map, i);
