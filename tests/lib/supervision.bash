@@ -66,8 +66,10 @@ check_load_result() # FILE
 		result = json.load(open(sys.argv[1]))
 		c, m = result["connections"], result["messages"]
 		bad = {k: n for k, n in {**c["failed"], **m["lost"]}.items() if n}
-		if c["lost"] or m["wrong"] or m["in_flight"] or bad:
-		    sys.exit(f"{sys.argv[1]}: connections {c}, messages {m}")
+		surplus, mismatches = result["bytes"]["surplus"], result["mismatches"]
+		if c["lost"] or m["wrong"] or m["in_flight"] or bad or surplus or mismatches:
+		    sys.exit(f"{sys.argv[1]}: connections {c}, messages {m}, "
+		             f"{surplus} surplus bytes, {mismatches}")
 		if m["sent"] != m["verified"] or m["sent"] < 10 * c["requested"]:
 		    sys.exit(f"{sys.argv[1]}: too few messages verified: {m}")
 	END
