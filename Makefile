@@ -270,7 +270,7 @@ install: install-server install-client ## install below $(DESTDIR)$(PREFIX)
 install-server: all
 	install -D -m 755 -t $(DESTDIR)$(SBINDIR) $B/yodeld
 	install -D -m 755 -t $(DESTDIR)$(BINDIR) $B/yodelctl
-	install -D -m 644 -t $(DESTDIR)$(DATADIR)/yodel conf/yodeld.schema.json
+	install -D -m 644 -t $(DESTDIR)$(DATADIR)/yodel conf/yodeld.schema.json conf/whoami.schema.json
 	$(call folder,$(DESTDIR)$(SYSCONFDIR))
 	[ -e $(DESTDIR)$(SYSCONFDIR)/yodeld.json ] || \
 		install -m 644 conf/yodeld.json $(DESTDIR)$(SYSCONFDIR)/

@@ -303,6 +303,13 @@ derive(struct config *config, char *error)
 	    config->workers_setting != 0 ? config->workers_setting : resources_cpus();
 	if (config->workers > CONFIG_WORKERS_MAX)
 		config->workers = CONFIG_WORKERS_MAX;
+	if (config->instance != NULL)
+		snprintf(config->instance_name, sizeof(config->instance_name), "%s",
+		    config->instance);
+	else if (gethostname(config->instance_name, sizeof(config->instance_name) - 1) <
+	    0)
+		snprintf(
+		    config->instance_name, sizeof(config->instance_name), "unknown");
 	for (size_t i = 0; i < config->listener_count; i++)
 		if (derive_listener(&config->listeners[i], config, error) < 0 ||
 		    check_proxy_protocol(config, i, error) < 0)

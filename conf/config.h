@@ -66,11 +66,13 @@ struct config {
 	struct listener_config *listeners;
 	size_t listener_count;
 	enum event_method event_method;
-	uint64_t spin_ns;     /* busy-poll before sleeping; 0: none */
-	bool cpu_affinity;    /* worker i on the i-th allowed CPU */
-	bool survive_crashes; /* connections outlive a worker that dies */
-	char *user;           /* NULL: unchanged */
-	char *group;          /* NULL: the user's */
+	uint64_t spin_ns;       /* busy-poll before sleeping; 0: none */
+	bool cpu_affinity;      /* worker i on the i-th allowed CPU */
+	bool survive_crashes;   /* connections outlive a worker that dies */
+	char *instance;         /* as configured; NULL: the host's name */
+	char instance_name[65]; /* in replies of whoami */
+	char *user;             /* NULL: unchanged */
+	char *group;            /* NULL: the user's */
 	struct {
 		uint64_t max_connections; /* 0: as descriptors allow */
 		uint64_t max_message;     /* bytes */

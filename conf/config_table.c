@@ -67,6 +67,20 @@ check_congestion(const char *text, char *error, size_t error_size)
 }
 
 static int
+check_instance(const char *text, char *error, size_t error_size)
+{
+	enum { LONGEST = 64 };
+	size_t length = strspn(
+	    text, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz._:-");
+	if (length <= LONGEST && text[length] == '\0')
+		return 0;
+	snprintf(error, error_size,
+	    "found \"%.80s\", expected a name of up to %d letters, digits, \".\", \"_\", \":\" and \"-\"",
+	    text, LONGEST);
+	return -1;
+}
+
+static int
 check_user(const char *text, char *error, size_t error_size)
 {
 	if (getpwnam(text) != NULL)
@@ -217,6 +231,10 @@ static const struct setting rows[] = {
 	{ "survive_crashes",
 	    "Keep connections open when their worker dies, with a second process for each worker that passes them to another one.",
 	    SETTING_BOOL, 0, CONFIG(survive_crashes), .initial = "true" },
+	{ "instance",
+	    "Name of this server in the reply whoami; empty is the name of the host.",
+	    SETTING_STRING, 0, CONFIG(instance), .check = check_instance,
+	    .pattern = "^[0-9A-Za-z._:-]{1,64}$" },
 	{ "user",
 	    "User that the workers run as when root starts yodeld; empty is the user that started it.",
 	    SETTING_STRING, 0, CONFIG(user), .check = check_user },

@@ -108,7 +108,7 @@ write_state(const struct batch_out *batch)
 		const struct recovered_connection *c = &batch->recovered[i];
 		if (write_piece(fd, &c->input[0]) < 0 ||
 		    write_piece(fd, &c->input[1]) < 0 ||
-		    write_piece(fd, &c->output) < 0) {
+		    write_piece(fd, &c->output) < 0 || write_piece(fd, &c->about) < 0) {
 			close(fd);
 			return -1;
 		}
@@ -153,8 +153,8 @@ fill_batch(struct transfer_out *out, struct batch_out *batch)
 			continue;
 		}
 		packet->records[packet->count] = c->record;
-		packet->state_bytes +=
-		    (uint64_t)c->record.input_bytes + c->record.output_bytes;
+		packet->state_bytes += (uint64_t)c->record.input_bytes +
+		    c->record.output_bytes + c->record.about_bytes;
 		batch->indices[packet->count++] = i++;
 	}
 }

@@ -5,6 +5,7 @@
 #include "lib/buffer.h"
 #include "worker/connection.h"
 #include "worker/connection_pool.h"
+#include "worker/whoami_state.h"
 #include "worker/worker_state.h"
 
 const struct connection *
@@ -170,7 +171,8 @@ is_consistent(const struct recovery *recovery, const struct recovered_connection
 	bool has_output = c->output.length > 0;
 	return input_bytes <= recovery->input_max &&
 	    c->output.length <= recovery->output_max &&
-	    c->record.searched <= input_bytes && (c->record.skip == 0 || !has_output) &&
+	    c->about.length <= WHOAMI_ABOUT_MAX && c->record.searched <= input_bytes &&
+	    (c->record.skip == 0 || !has_output) &&
 	    c->record.reason < CLOSE_REASON_COUNT &&
 	    (c->record.phase == CONNECTION_SERVING ||
 		(c->record.phase == CONNECTION_AWAITING_HEADER && !has_output) ||
@@ -198,6 +200,8 @@ recovery_read(const struct recovery *recovery, const struct connection *connecti
 	    ? read_undone(record, region, ret)
 	    : read_piece(region, state->input, NULL, &ret->input[0]) &&
 		read_output(region, state, ret);
+	if (!read_piece(region, connection->about, NULL, &ret->about))
+		return RECOVERY_INVALID;
 	if (!is_read || (is_current && !complete(recovery, state, ret)))
 		return RECOVERY_INVALID;
 	if (!is_consistent(recovery, ret))
@@ -207,6 +211,7 @@ recovery_read(const struct recovery *recovery, const struct connection *connecti
 	ret->record.input_bytes =
 	    (uint32_t)(ret->input[0].length + ret->input[1].length);
 	ret->record.output_bytes = (uint32_t)ret->output.length;
+	ret->record.about_bytes = (uint32_t)ret->about.length;
 	ret->record.reading_paused =
 	    *(const uint8_t *)&state->reading_paused != 0 && ret->output.length > 0;
 	return RECOVERY_OK;

@@ -46,7 +46,7 @@ struct recovered_connection {
 	uint32_t socket;
 	/* But for its listener: the worker's record has the number of the socket. */
 	struct transfer_record record;
-	struct recovery_piece input[2], output;
+	struct recovery_piece input[2], output, about;
 	/* What the worker had done since the last commit: */
 	bool was_processed;
 	uint64_t received, sent; /* bytes */
@@ -58,7 +58,7 @@ struct recovered_connection {
 const struct connection *recovery_next(
     const struct recovery *recovery, struct recovery_cursor *cursor);
 
-/* *ret has at least fd and socket; the pieces have input_bytes and output_bytes of its
+/* *ret has at least fd and socket; the pieces have the sizes in its
  * record. */
 enum recovery_status recovery_read(const struct recovery *recovery,
     const struct connection *connection, struct recovered_connection *ret);

@@ -81,7 +81,8 @@ set_up(int fd, int family, const struct listen_options *options)
 	if (family == AF_INET6 && options->is_v6_only &&
 	    set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1) < 0)
 		return -1;
-	if (set_option(fd, IPPROTO_TCP, TCP_NODELAY, options->nodelay) < 0)
+	if (set_option(fd, IPPROTO_TCP, TCP_NODELAY, options->nodelay) < 0 ||
+	    set_option(fd, IPPROTO_TCP, TCP_SAVE_SYN, options->save_syn) < 0)
 		return -1;
 	return options->group == LISTEN_GROUP_NEXT
 	    ? set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1)
@@ -169,7 +170,8 @@ int
 listen_set_options(int fd, const struct listen_options *options)
 {
 	if (listen(fd, options->backlog) < 0 ||
-	    set_option(fd, IPPROTO_TCP, TCP_NODELAY, options->nodelay) < 0)
+	    set_option(fd, IPPROTO_TCP, TCP_NODELAY, options->nodelay) < 0 ||
+	    set_option(fd, IPPROTO_TCP, TCP_SAVE_SYN, options->save_syn) < 0)
 		return -1;
 	return options->congestion == NULL ? 0
 					   : set_congestion(fd, options->congestion);

@@ -29,6 +29,7 @@ struct listen_options {
 	int backlog;
 	bool is_v6_only;
 	bool nodelay;
+	bool save_syn;          /* accepted sockets have their SYN (tcp_syn.h) */
 	const char *congestion; /* NULL: see the functions */
 };
 
@@ -57,8 +58,8 @@ int listen_restart(int fd, const struct address *address, int backlog)
  * shutdown(2), by any process that has a copy of it. */
 bool listen_is_active(int fd);
 
-/* Changes backlog, nodelay and congestion of a listening socket; congestion NULL leaves
- * it as it is. 0, or -1 with errno. */
+/* Changes backlog, nodelay, save_syn and congestion of a listening socket; congestion
+ * NULL leaves it as it is. 0, or -1 with errno. */
 int listen_set_options(int fd, const struct listen_options *options)
     __attribute__((warn_unused_result));
 /* The congestion control that the system gives to new sockets, into name[size]; NULL if

@@ -4,7 +4,7 @@
  *
  *   reply  = kind [ "," "suffix=" text ]      kind = "echo" | "upper"
  *          | "fixed=" text
- *          | "discard"
+ *          | "discard" | "whoami"
  *   text   = the rest of the line, escapes as in JSON (lib/escape.h)
  *
  * The bytes of a reply are the payload of the message, perhaps transformed, if the kind
@@ -31,7 +31,9 @@ typedef void (*reply_transform_fn)(const uint8_t *from, size_t length, uint8_t *
 	BETWEEN X(UPPER, upper, true, reply_to_upper, SUFFIX,                          \
 	    "the message in upper case (ASCII)") BETWEEN                               \
 	X(FIXED, fixed, false, NULL, VALUE, "TEXT") BETWEEN                            \
-	X(DISCARD, discard, false, NULL, NOTHING, "no reply")
+	X(DISCARD, discard, false, NULL, NOTHING, "no reply") BETWEEN                  \
+	X(WHOAMI, whoami, false, NULL, NOTHING,                                        \
+	    "a line of JSON that tells what the server sees of the connection")
 
 enum reply_kind {
 #define X(id, ...) REPLY_##id,
@@ -83,7 +85,8 @@ void reply_finish(struct reply *reply);
 /* Equal for equal replies, and different for others but by chance (64-bit FNV-1a). */
 uint64_t reply_fingerprint(const struct reply *reply);
 
-/* Bytes of the reply to a payload of `length` bytes. */
+/* Bytes of the reply to a payload of `length` bytes; not for REPLY_WHOAMI, which does
+ * not depend on the message (whoami.h). */
 size_t reply_length(const struct reply *reply, size_t length);
 
 /* Writes the reply to payload[length] into out, which has room for reply_length bytes
@@ -103,15 +106,15 @@ reply_transform(enum reply_kind kind, uint8_t *data, size_t length)
 static inline bool
 reply_is_silent(const struct reply *reply)
 {
-	return reply_kinds[reply->kind].text == REPLY_TAKES_NOTHING &&
-	    !reply_kinds[reply->kind].uses_payload;
+	return reply->kind == REPLY_DISCARD;
 }
 
 /* True if the reply has no bytes, whatever the message. */
 static inline bool
 reply_is_empty(const struct reply *reply)
 {
-	return !reply_kinds[reply->kind].uses_payload && reply->text_length == 0;
+	return !reply_kinds[reply->kind].uses_payload && reply->text_length == 0 &&
+	    reply->kind != REPLY_WHOAMI;
 }
 
 /* True when the reply depends on each byte alone (echo and upper with no suffix), so

@@ -43,7 +43,7 @@
 /* To be raised with any change of the packets or of a value in them: an upgrade is
  * refused between programs that differ (state_save.h). */
 #ifndef TRANSFER_VERSION
-#define TRANSFER_VERSION 6
+#define TRANSFER_VERSION 7
 #endif
 #define TRANSFER_BATCH_MAX 128 /* below the kernel's SCM_MAX_FD, 253 */
 #define TRANSFER_LISTENERS_MAX 64
@@ -81,7 +81,8 @@ struct transfer_note {
 };
 
 /* One connection. The batch's memory file holds the bytes of the connections in the
- * order of the records: first the unread input, then the unsent output. */
+ * order of the records: first the unread input, then the unsent output, then what the
+ * reply "whoami" keeps of it. */
 struct transfer_record {
 	uint32_t listener; /* the sender's number, as in HELLO */
 	uint32_t input_bytes;
@@ -100,6 +101,8 @@ struct transfer_record {
 	uint32_t skip; /* bytes of the replies to the input that have been sent; then
 			  the receiver has the same reply */
 	uint64_t received, sent; /* bytes of the streams, since they began */
+	uint32_t about_bytes;    /* of what the reply "whoami" keeps */
+	uint32_t unused;
 };
 
 struct transfer_batch {

@@ -6,6 +6,7 @@
 
 #include "lib/log.h"
 #include "worker/limits/address_limits.h"
+#include "worker/whoami_state.h"
 #include "worker/worker_state.h"
 
 bool
@@ -191,6 +192,7 @@ connection_free(struct connection *connection)
 		.arriving = is_arriving ? -1 : 0 });
 	connection_destroy_output(connection);
 	buffer_release(&connection->input);
+	buffer_release(&connection->about);
 	struct ledger_block *block = connection->listener->block;
 	connection_pool_free(&worker->connections, connection);
 	ledger_add_open(block, -1);
@@ -257,7 +259,9 @@ connection_open(struct worker_listener *listener, int fd, const struct address *
 	address_compact(peer, &connection->peer);
 	count(connection, &(struct open_change){ .connections = 1 });
 	connection->is_recorded = true;
-	if (event_add(&connection->event, NULL) < 0)
+	if (listener->keeps_about && whoami_state_create(connection) < 0)
+		connection_close(connection, CLOSE_NO_MEMORY);
+	else if (event_add(&connection->event, NULL) < 0)
 		connection_close(connection, CLOSE_SYSTEM_ERROR);
 }
 

@@ -78,6 +78,7 @@ struct connection {
 			CONNECTION_STATE
 		};
 	};
+	struct buffer *about; /* whoami_state.h; NULL: nothing is kept */
 	struct address_compact peer;
 	uint16_t socket;    /* number of its listener in worker->accept.listeners */
 	uint8_t slab_index; /* connection_pool.c */

@@ -7,6 +7,7 @@
 #include "worker/admission.h"
 #include "worker/connection.h"
 #include "worker/connection_io.h"
+#include "worker/whoami_state.h"
 #include "worker/worker_state.h"
 
 /* A reload may have set proxy_protocol to off meanwhile: the balancer sends the header
@@ -60,10 +61,11 @@ log_announced(const struct connection *connection, const struct address_compact 
 		    address_format_compact(&connection->peer, via));
 }
 
-/* Serves the connection as one of the client that the header announces, or of the peer
- * if it announces none. False when it was refused. */
+/* Serves the connection as one of the client that the header (in data) announces, or of
+ * the peer if it announces none. False when it was refused. */
 static bool
-serve(struct connection *connection, const struct proxy_header *header, bool is_replay)
+serve(struct connection *connection, const struct proxy_header *header,
+    const uint8_t *data, bool is_replay)
 {
 	struct address_compact peer = connection->peer;
 	if (header->family == PROXY_TCP4 || header->family == PROXY_TCP6)
@@ -71,6 +73,9 @@ serve(struct connection *connection, const struct proxy_header *header, bool is_
 	enum close_reason reason =
 	    admission_check_announced(connection->listener, &peer, is_replay);
 	log_announced(connection, &peer);
+	if (reason == CLOSE_NONE &&
+	    whoami_state_add_header(connection, data, header->length) < 0)
+		reason = CLOSE_NO_MEMORY;
 	if (reason == CLOSE_NONE) {
 		connection_serve(connection, &peer);
 		return true;
@@ -103,7 +108,7 @@ take_header(struct connection *connection, const uint8_t *data, size_t length,
 	*ret_rest = length - header.length;
 	if (header.is_local && *ret_rest == 0)
 		return STEP_WAIT;
-	return serve(connection, &header, is_replay) ? STEP_SERVED : STEP_CLOSED;
+	return serve(connection, &header, data, is_replay) ? STEP_SERVED : STEP_CLOSED;
 }
 
 /* Takes `length` new bytes, which lie in worker->input. */
@@ -219,13 +224,15 @@ void
 proxy_phase_expire(struct connection *connection)
 {
 	struct worker *worker = connection->listener->worker;
-	if (connection->input == NULL || !is_health_check(connection)) {
+	const struct buffer *input = connection->input;
+	if (input == NULL || !is_health_check(connection)) {
 		connection_refuse(connection, CLOSE_PROXY_HEADER_TIMEOUT);
 		return;
 	}
-	const struct proxy_header local = { .is_local = true };
+	const struct proxy_header local = { .is_local = true,
+		.length = buffer_length(input) };
 	crash_record_begin(worker->record, connection, connection->listener->block);
-	if (serve(connection, &local, false))
+	if (serve(connection, &local, input->data + input->start, false))
 		buffer_release(&connection->input);
 	crash_record_commit(worker->record);
 }

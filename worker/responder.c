@@ -3,7 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/whoami.h"
 #include "worker/connection.h"
+#include "worker/whoami_state.h"
 #include "worker/worker_state.h"
 
 /* A larger batch exists only while its one long reply is sent. */
@@ -51,6 +53,37 @@ reserve(struct batch *batch, size_t length)
 	return RESPONDER_DONE;
 }
 
+/* Replies of which no message is a part. */
+__attribute__((noinline)) static enum responder_status
+answer_alone(const struct connection *connection, const struct frame *frame)
+{
+	const struct worker_listener *listener = connection->listener;
+	struct batch *batch = &listener->worker->batch;
+	enum framing framing = listener->config->framing;
+	char line[WHOAMI_MAX + 1];
+	size_t length = 0;
+	if (listener->config->reply.kind == REPLY_DISCARD) {
+		ledger_count(listener->block, LEDGER_MESSAGES_RECEIVED, 1);
+		return RESPONDER_DONE;
+	}
+	length = whoami_state_write(connection, line);
+	if (framing == FRAMING_STREAM)
+		line[length++] = '\n';
+	struct frame answer = framing_for_reply(framing, frame, length);
+	enum responder_status status = reserve(batch, frame_length(&answer));
+	if (status == RESPONDER_BATCH_FULL)
+		return status;
+	ledger_count(listener->block, LEDGER_MESSAGES_RECEIVED, 1);
+	if (status != RESPONDER_DONE)
+		return status;
+	uint8_t *out = batch->data + batch->length;
+	memcpy(out + answer.header, line, length);
+	framing_write(framing, &answer, out);
+	batch->length += frame_length(&answer);
+	batch->replies++;
+	return RESPONDER_DONE;
+}
+
 /* Puts the reply to one message into the batch. */
 static enum responder_status
 answer_one(const struct connection *connection, const uint8_t *message,
@@ -59,10 +92,8 @@ answer_one(const struct connection *connection, const uint8_t *message,
 	const struct worker_listener *listener = connection->listener;
 	const struct listener_config *config = listener->config;
 	const struct reply *reply = &config->reply;
-	if (reply_is_silent(reply)) {
-		ledger_count(listener->block, LEDGER_MESSAGES_RECEIVED, 1);
-		return RESPONDER_DONE;
-	}
+	if (listener->answers_alone)
+		return answer_alone(connection, frame);
 	struct batch *batch = &listener->worker->batch;
 	struct frame answer = framing_for_reply(
 	    config->framing, frame, reply_length(reply, frame->payload));
@@ -87,6 +118,9 @@ responder_prepare(struct worker_listener *listener)
 	const struct listener_config *config = listener->config;
 	listener->is_bytewise = !framings[config->framing].has_boundaries &&
 	    reply_is_bytewise(&config->reply);
+	listener->answers_alone =
+	    reply_is_silent(&config->reply) || config->reply.kind == REPLY_WHOAMI;
+	listener->keeps_about = config->reply.kind == REPLY_WHOAMI;
 	listener->transform = reply_kinds[config->reply.kind].transform;
 }
 

@@ -15,6 +15,7 @@
 #include "worker/crash_record.h"
 #include "worker/proxy_phase.h"
 #include "worker/transfer_state.h"
+#include "worker/whoami_state.h"
 #include "worker/worker_state.h"
 
 struct receiver {
@@ -221,6 +222,8 @@ static bool
 record_is_valid(const struct receiver *receiver, const struct transfer_record *record)
 {
 	bool has_output = record->output_bytes > 0;
+	if (record->about_bytes > WHOAMI_ABOUT_MAX)
+		return false;
 	return record->listener < TRANSFER_LISTENERS_MAX &&
 	    receiver->listeners[record->listener] != NULL &&
 	    (record->phase == CONNECTION_SERVING ||
@@ -268,6 +271,12 @@ install_one(struct receiver *receiver, const struct transfer_record *record, int
 		return NULL;
 	receiver->arrivals[receiver->arrival_count++] = connection->listener;
 	if (transfer_state_read(connection, record, state_fd) < 0) {
+		connection_free(connection);
+		return NULL;
+	}
+	whoami_state_check(connection);
+	if (connection->listener->keeps_about && connection->about == NULL &&
+	    whoami_state_create(connection) < 0) {
 		connection_free(connection);
 		return NULL;
 	}

@@ -12,7 +12,7 @@ uint64_t
 transfer_state_bytes(const struct connection *connection)
 {
 	return (uint64_t)buffer_length(connection->input) +
-	    connection_queued_bytes(connection);
+	    connection_queued_bytes(connection) + buffer_length(connection->about);
 }
 
 static void
@@ -34,6 +34,7 @@ fill_record(struct transfer_record *record, const struct connection *connection)
 		.peer_port = connection->peer.port,
 		.deaths = connection->deaths,
 		.skip = connection->skip,
+		.about_bytes = (uint32_t)buffer_length(connection->about),
 		.received = connection->received,
 		.sent = connection->sent,
 	};
@@ -64,7 +65,8 @@ write_state(struct connection *const *connections, uint32_t count)
 	for (uint32_t i = 0; i < count; i++) {
 		const struct connection *c = connections[i];
 		if (write_bytes(fd, c->input) < 0 ||
-		    (c->output != NULL && write_bytes(fd, c->output->bytes) < 0)) {
+		    (c->output != NULL && write_bytes(fd, c->output->bytes) < 0) ||
+		    write_bytes(fd, c->about) < 0) {
 			close(fd);
 			return -1;
 		}
@@ -103,7 +105,7 @@ transfer_state_is_complete(const struct transfer_batch *batch, int state_fd)
 	uint64_t bytes = 0;
 	for (uint32_t i = 0; i < batch->count; i++)
 		bytes += (uint64_t)batch->records[i].input_bytes +
-		    batch->records[i].output_bytes;
+		    batch->records[i].output_bytes + batch->records[i].about_bytes;
 	return bytes == batch->state_bytes &&
 	    (state_fd < 0 ||
 		(lseek(state_fd, 0, SEEK_END) == (off_t)bytes &&
@@ -135,7 +137,8 @@ transfer_state_read(
 {
 	if (read_bytes(state_fd, &connection->input, record->input_bytes) < 0)
 		return -1;
-	return connection->output == NULL
-	    ? 0
-	    : read_bytes(state_fd, &connection->output->bytes, record->output_bytes);
+	if (connection->output != NULL &&
+	    read_bytes(state_fd, &connection->output->bytes, record->output_bytes) < 0)
+		return -1;
+	return read_bytes(state_fd, &connection->about, record->about_bytes);
 }

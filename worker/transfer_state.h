@@ -1,7 +1,7 @@
 /*
  * transfer_state.h - frozen connections as one batch of a transfer (proto/transfer.h),
- * and their partial input and unsent output in a memory file: written by the sender,
- * checked and read by the receiver.
+ * and their partial input, unsent output and about in a memory file: written by the
+ * sender, checked and read by the receiver.
  */
 #ifndef WORKER_TRANSFER_STATE_H
 #define WORKER_TRANSFER_STATE_H
@@ -13,7 +13,7 @@
 
 struct connection;
 
-/* Bytes of input and output that move with a connection. */
+/* Bytes of input, output and about that move with a connection. */
 uint64_t transfer_state_bytes(const struct connection *connection);
 
 /* Sends at most TRANSFER_BATCH_MAX connections, which do not change. 0, or -1 with

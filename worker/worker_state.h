@@ -48,6 +48,8 @@ struct worker_listener {
 	char name[ADDRESS_TEXT_MAX]; /* `address` as text; matched in transfers */
 	bool is_bytewise;            /* framing and reply treat each byte by itself */
 	reply_transform_fn transform; /* of the payload in a reply; NULL: unchanged */
+	bool keeps_about;             /* whoami_state.h */
+	bool answers_alone;           /* the reply has nothing of its message */
 	bool draining_queue;          /* closes after a quiet period */
 	bool saw_connection;          /* since the last run of drain_queue_timer */
 	unsigned busy_turns; /* runs of drain_queue_timer that saw connections */

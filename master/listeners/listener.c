@@ -21,6 +21,7 @@ options_of(const struct listener *listener, const struct listener_config *config
 		.backlog = (int)config->backlog,
 		.is_v6_only = true,
 		.nodelay = config->nodelay,
+		.save_syn = config->reply.kind == REPLY_WHOAMI,
 		.congestion = config->congestion };
 }
 

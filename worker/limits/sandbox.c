@@ -19,6 +19,8 @@
 #include <unistd.h>
 
 #include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 
 #include "lib/capabilities.h"
 #include "lib/log.h"
@@ -183,6 +185,7 @@ static const int worker_calls[] = {
 	/* connections */
 	SCMP_SYS(accept4), SCMP_SYS(recvfrom), SCMP_SYS(recv), SCMP_SYS(send),
 	SCMP_SYS(shutdown), SCMP_SYS(close), SCMP_SYS(getsockname),
+	SCMP_SYS(getpeername),
 	/* channel and transfers */
 	SCMP_SYS(sendmsg), SCMP_SYS(recvmsg), SCMP_SYS(memfd_create), SCMP_SYS(read),
 	SCMP_SYS(write), SCMP_SYS(pwritev2), SCMP_SYS(lseek), SCMP_SYS(_llseek),
@@ -235,6 +238,10 @@ static const struct narrow_call worker_narrow_calls[] = {
 	{ SCMP_SYS(setsockopt), { OPTION(SOL_SOCKET, SO_LINGER) } },
 	{ SCMP_SYS(getsockopt), { OPTION(SOL_SOCKET, SO_TYPE) } },
 	{ SCMP_SYS(getsockopt), { OPTION(SOL_SOCKET, SO_ACCEPTCONN) } },
+	/* what the reply "whoami" tells */
+	{ SCMP_SYS(getsockopt), { OPTION(SOL_SOCKET, SO_INCOMING_CPU) } },
+	{ SCMP_SYS(getsockopt), { OPTION(IPPROTO_TCP, TCP_INFO) } },
+	{ SCMP_SYS(getsockopt), { OPTION(IPPROTO_TCP, TCP_SAVED_SYN) } },
 	{ SCMP_SYS(setsockopt), { OPTION(SOL_SOCKET, SO_ATTACH_FILTER) } },
 };
 static const struct narrow_call keeper_narrow_calls[] = {

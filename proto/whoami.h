@@ -1,0 +1,47 @@
+/*
+ * whoami.h - what the server sees of a connection, as one line of JSON: the reply
+ * "whoami" of yodeld, which yodel reads (--expect whoami). yodeld.json(5) has its
+ * schema.
+ */
+#ifndef PROTO_WHOAMI_H
+#define PROTO_WHOAMI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "net/address.h"
+#include "net/proxy_header.h"
+#include "net/tcp_syn.h"
+
+#define WHOAMI_MAX 6144 /* bytes of a line, at most */
+#define WHOAMI_INSTANCE_MAX 64
+
+/* Of TCP_INFO (tcp(7)). */
+struct whoami_tcp {
+	uint32_t rtt_us, rttvar_us, min_rtt_us;
+	uint32_t retransmits; /* segments, since the connection began */
+	uint32_t reordering;
+	uint32_t snd_mss, rcv_mss; /* bytes */
+	uint64_t delivery_rate;    /* bytes a second */
+	bool timestamps, sack, window_scale, ecn, fast_open;
+};
+
+struct whoami {
+	const char *instance;      /* name of the server */
+	uint32_t slot, generation; /* of the worker that answers */
+	uint64_t connection; /* number among those that its first worker accepted */
+	uint32_t first_slot, first_generation; /* of that worker */
+	uint64_t age_us;
+	struct address client;            /* of the PROXY header, or the peer */
+	struct address peer, local;       /* of the socket */
+	int incoming_cpu;                 /* -1: unknown */
+	const struct proxy_header *proxy; /* NULL: none, or not known any more */
+	const struct tcp_syn *syn;        /* NULL: unknown */
+	const struct whoami_tcp *tcp;     /* NULL: unknown */
+};
+
+/* Writes the line without its end into out[WHOAMI_MAX]; its bytes. */
+size_t whoami_write(const struct whoami *whoami, char *out);
+
+#endif

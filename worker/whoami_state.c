@@ -1,0 +1,190 @@
+#include "worker/whoami_state.h"
+
+#include <sys/socket.h>
+
+#include <string.h>
+
+#include <linux/tcp.h> /* tcpi_delivery_rate is not in <netinet/tcp.h> */
+#include <netinet/in.h>
+
+#include "lib/clock.h"
+#include "net/socket_info.h"
+#include "proto/whoami.h"
+#include "worker/connection.h"
+#include "worker/worker_state.h"
+
+struct snapshot {
+	uint64_t received, sent; /* of the connection when it was taken */
+	uint64_t age_us;
+	uint32_t slot, generation;
+	char instance[WHOAMI_INSTANCE_MAX + 1];
+	int32_t incoming_cpu;
+	uint8_t is_taken, has_tcp;
+	struct whoami_tcp tcp;
+};
+
+struct about {
+	uint64_t accepted_ns; /* CLOCK_MONOTONIC */
+	uint64_t number;
+	uint32_t slot, generation;        /* of the worker that accepted it */
+	struct address_compact peer;      /* of the socket */
+	uint16_t syn_bytes, header_bytes; /* behind this struct */
+	struct snapshot snapshot;
+};
+_Static_assert(sizeof(struct about) <= 512, "WHOAMI_ABOUT_MAX");
+
+static struct about *
+about_of(const struct connection *connection)
+{
+	struct buffer *about = connection->about;
+	return about == NULL ? NULL : (void *)(about->data + about->start);
+}
+
+static void
+set_peer(struct about *about, const struct connection *connection)
+{
+	struct address peer = { .length = sizeof(peer.storage) };
+	about->peer = connection->peer;
+	if (connection->phase == CONNECTION_SERVING &&
+	    connection->listener->config->proxy_protocol != PROXY_OFF &&
+	    getpeername(connection_fd(connection), (struct sockaddr *)&peer.storage,
+		&peer.length) == 0)
+		address_compact(&peer, &about->peer);
+}
+
+int
+whoami_state_create(struct connection *connection)
+{
+	const struct worker_listener *listener = connection->listener;
+	struct about about = { .accepted_ns = clock_now_ns(),
+		.number = ledger_read(listener->block, LEDGER_CONNECTIONS_ACCEPTED),
+		.slot = listener->worker->slot,
+		.generation = listener->worker->generation };
+	uint8_t syn[TCP_SYN_MAX];
+	set_peer(&about, connection);
+	about.syn_bytes = (uint16_t)tcp_syn_read(connection_fd(connection), syn);
+	struct buffer *buffer = NULL;
+	if (buffer_reserve(&buffer, sizeof(about) + about.syn_bytes) < 0 ||
+	    buffer_append(&buffer, &about, sizeof(about)) < 0 ||
+	    buffer_append(&buffer, syn, about.syn_bytes) < 0) {
+		buffer_release(&buffer);
+		return -1;
+	}
+	connection->about = buffer;
+	return 0;
+}
+
+void
+whoami_state_check(struct connection *connection)
+{
+	struct about *about = about_of(connection);
+	size_t length = buffer_length(connection->about);
+	if (about == NULL)
+		return;
+	if (length < sizeof(*about) ||
+	    length - sizeof(*about) != (size_t)about->syn_bytes + about->header_bytes)
+		buffer_release(&connection->about);
+	/* The worker died when it had kept a header that will be taken again. */
+	else if (connection->phase == CONNECTION_AWAITING_HEADER) {
+		connection->about->end -= about->header_bytes;
+		about->header_bytes = 0;
+	}
+}
+
+int
+whoami_state_add_header(
+    struct connection *connection, const uint8_t *header, size_t length)
+{
+	if (connection->about == NULL)
+		return 0;
+	if (buffer_append(&connection->about, header, length) < 0)
+		return -1;
+	about_of(connection)->header_bytes = (uint16_t)length;
+	return 0;
+}
+
+static void
+read_tcp(int fd, struct snapshot *snapshot)
+{
+	struct tcp_info info = { .tcpi_rtt = 0 };
+	socklen_t length = sizeof(info);
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) < 0)
+		return;
+	snapshot->has_tcp = 1;
+	snapshot->tcp = (struct whoami_tcp){ .rtt_us = info.tcpi_rtt,
+		.rttvar_us = info.tcpi_rttvar,
+		.min_rtt_us = info.tcpi_min_rtt,
+		.retransmits = info.tcpi_total_retrans,
+		.reordering = info.tcpi_reordering,
+		.snd_mss = info.tcpi_snd_mss,
+		.rcv_mss = info.tcpi_rcv_mss,
+		.delivery_rate = info.tcpi_delivery_rate,
+		.timestamps = (info.tcpi_options & TCPI_OPT_TIMESTAMPS) != 0,
+		.sack = (info.tcpi_options & TCPI_OPT_SACK) != 0,
+		.window_scale = (info.tcpi_options & TCPI_OPT_WSCALE) != 0,
+		.ecn = (info.tcpi_options & TCPI_OPT_ECN) != 0,
+		.fast_open = (info.tcpi_options & TCPI_OPT_SYN_DATA) != 0 };
+}
+
+/* Takes the snapshot of all replies until the next commit, if it is not taken yet: the
+ * connection has neither received nor sent bytes since it began. */
+static void
+update_snapshot(const struct connection *connection, struct about *about)
+{
+	const struct worker *worker = connection->listener->worker;
+	const struct connection_state *begin = &worker->record->undo;
+	struct snapshot *old = &about->snapshot;
+	bool is_current = old->is_taken != 0 && old->received == begin->received &&
+	    old->sent == begin->sent;
+	if (is_current)
+		return;
+	if (connection->skip == 0 || old->is_taken == 0) {
+		int fd = connection_fd(connection);
+		struct snapshot now = {
+			.age_us = (clock_now_ns() - about->accepted_ns) / 1000,
+			.slot = worker->slot,
+			.generation = worker->generation,
+			.incoming_cpu = socket_info_option(fd, SO_INCOMING_CPU),
+			.is_taken = 1
+		};
+		memcpy(
+		    now.instance, worker->config->instance_name, sizeof(now.instance));
+		read_tcp(fd, &now);
+		*old = now;
+	}
+	old->received = begin->received;
+	old->sent = begin->sent;
+}
+
+size_t
+whoami_state_write(const struct connection *connection, char *out)
+{
+	struct about *about = about_of(connection);
+	struct proxy_header proxy;
+	struct tcp_syn syn;
+	const char *error;
+	update_snapshot(connection, about);
+	const struct snapshot *snapshot = &about->snapshot;
+	struct whoami whoami = { .instance = snapshot->instance,
+		.slot = snapshot->slot,
+		.generation = snapshot->generation,
+		.connection = about->number,
+		.first_slot = about->slot,
+		.first_generation = about->generation,
+		.age_us = snapshot->age_us,
+		.local = { .length = sizeof(whoami.local.storage) },
+		.incoming_cpu = snapshot->incoming_cpu,
+		.tcp = snapshot->has_tcp != 0 ? &snapshot->tcp : NULL };
+	const uint8_t *at = (const uint8_t *)(about + 1);
+	address_expand(&connection->peer, &whoami.client);
+	address_expand(&about->peer, &whoami.peer);
+	if (getsockname(connection_fd(connection),
+		(struct sockaddr *)&whoami.local.storage, &whoami.local.length) < 0)
+		whoami.local.length = 0;
+	if (tcp_syn_decode(at, about->syn_bytes, &syn))
+		whoami.syn = &syn;
+	if (proxy_header_parse(at + about->syn_bytes, about->header_bytes, PROXY_ANY,
+		&proxy, &error) == PROXY_COMPLETE)
+		whoami.proxy = &proxy;
+	return whoami_write(&whoami, out);
+}
