@@ -128,7 +128,7 @@ monotonic_us()
 	start_yodeld -c yodeld.json
 	local keep
 	keep=$(worker_pids | head -n 1)
-	kill_new_workers 5 "$keep"
+	kill_until_logged 'worker 1: failure 5 in a row' "$keep"
 	wait_until received 'STATUS=generation 1: 1 of 2 workers serve [0-9]+ connections, [0-9]+ messages so far; 1 backing off'
 	wait_until received 'STATUS=generation 1: 2 of 2 workers serve [0-9]+ connections, [0-9]+ messages so far'
 }
@@ -357,17 +357,9 @@ print(*[w["connections_accepted"] for w in json.load(sys.stdin)["workers"]])'
 # loops are logged.
 kill_until_crash_loops()
 {
-	local count=$1 killer
-	shift
-	kill_new_workers 1000 "$@" &
-	killer=$!
-	crash_loops()
-	{
-		[ "$(times_logged 'worker [0-9]: crash loop: no new connections')" = "$1" ]
-	}
-	wait_until -t 50 crash_loops "$count"
-	kill "$killer"
-	wait "$killer" || :
+	local line='worker [0-9]: crash loop: no new connections'
+	kill_until_logged "(?s)($line.*){$1}" "${@:2}"
+	[ "$(times_logged "$line")" = "$1" ]
 }
 
 @test "after a restart, connections are directed to slots as after a first start" {

@@ -189,19 +189,44 @@ only_killed_workers_lost_connections()
 # pids KEEP.
 kill_new_workers()
 {
-	local count=$1 pid children deadline=$((SECONDS + 60))
-	shift
-	while [ "$count" -gt 0 ]; do
-		[ $SECONDS -lt $deadline ] || return 1
-		children=$(worker_pids)
-		for pid in $children; do
-			[[ " $* " = *" $pid "* ]] && continue
-			# A zombie is still listed as a child: count each worker once.
-			has_ended "$pid" && continue
-			kill -KILL "$pid" 2>/dev/null || continue
-			wait_until has_ended "$pid"
-			count=$((count - 1))
-			[ "$count" -gt 0 ] || return 0
-		done
-	done
+	kill_new_workers_until "$1" '' "${@:2}"
+}
+
+# kill_until_logged REGEX KEEP... - kills new workers until their log has a matching line: a
+# worker that lived for some time, because this machine is busy, begins a new row of failures.
+kill_until_logged()
+{
+	kill_new_workers_until 1000 "$@"
+}
+
+kill_new_workers_until() # COUNT REGEX KEEP...
+{
+	python3 - "$YODELD_PID" "$YODELD_LOG" "$@" <<-'END'
+		import os, re, signal, sys, time
+		master, log, count, regex = sys.argv[1:5]
+		known = set(sys.argv[5:])
+		count, deadline = int(count), time.monotonic() + 100
+		def read(path):
+		    try:
+		        with open(path) as file:
+		            return file.read()
+		    except OSError: # it has ended
+		        return ""
+		def is_logged():
+		    return regex and re.search(regex, read(log))
+		while count > 0 and not is_logged():
+		    if time.monotonic() > deadline:
+		        sys.exit("kill_new_workers: too few workers were started")
+		    for pid in read(f"/proc/{master}/task/{master}/children").split():
+		        # The end of the one before has been logged when the next one exists.
+		        if pid in known or count == 0 or is_logged() or \
+		                read(f"/proc/{pid}/comm") in ("", "yodeld-keeper\n"):
+		            continue
+		        known.add(pid)
+		        os.kill(int(pid), signal.SIGKILL)
+		        while "State:\tZ" not in (read(f"/proc/{pid}/status") or "State:\tZ"):
+		            time.sleep(0.001)
+		        count -= 1
+		    time.sleep(0.001)
+	END
 }
