@@ -576,17 +576,14 @@ static void
 write_prefix(struct writer *writer, const struct address_prefix *prefix)
 {
 	struct address_compact compact = { .family = prefix->family };
-	char text[ADDRESS_TEXT_MAX], *end;
+	char text[ADDRESS_TEXT_MAX];
 	memcpy(compact.bytes, prefix->bytes, sizeof(compact.bytes));
 	address_format_compact(&compact, text);
-	char *begin = text;
-	end = strrchr(text, ':'); /* the port */
-	if (prefix->family == AF_INET6) {
-		begin++;
-		end = strchr(text, ']');
-	}
-	*end = '\0';
-	write_text(writer, " from %s/%u", begin, prefix->bits);
+	/* Without the port, and the brackets of IPv6. */
+	bool is_ipv6 = prefix->family == AF_INET6;
+	const char *begin = is_ipv6 ? text + 1 : text;
+	size_t length = strcspn(begin, is_ipv6 ? "]" : ":");
+	write_text(writer, " from %.*s/%u", (int)length, begin, prefix->bits);
 }
 
 const char *
