@@ -8,6 +8,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
 #include "lib/printable.h"
 #include "lib/resources.h"
 
@@ -179,6 +180,55 @@ derive_prefixes(
 	return 0;
 }
 
+static int
+parse_fault(const struct listener_config *listener, const char *text, struct fault *ret,
+    char *error, size_t error_size)
+{
+	return fault_parse(text, ret, error, error_size) < 0
+	    ? -1
+	    : fault_check(ret, listener->framing, &listener->reply, error, error_size);
+}
+
+int
+config_set_faults(struct listener_config *listener, const char *const *texts,
+    size_t count, char *error)
+{
+	char reason[CONFIG_ERROR_MAX - 64];
+	struct fault *faults = NULL;
+	if (count > FAULTS_MAX) {
+		snprintf(error, CONFIG_ERROR_MAX,
+		    "found %zu faults, expected at most %d", count, FAULTS_MAX);
+		return -1;
+	}
+	if (count > 0 && (faults = calloc(count, sizeof(*faults))) == NULL) {
+		snprintf(error, CONFIG_ERROR_MAX, "out of memory");
+		return -1;
+	}
+	for (size_t i = 0; i < count; i++) {
+		if (parse_fault(
+			listener, texts[i], &faults[i], reason, sizeof(reason)) == 0)
+			continue;
+		snprintf(error, CONFIG_ERROR_MAX, "faults[%zu]: %s", i, reason);
+		free(faults);
+		return -1;
+	}
+	free(listener->faults);
+	listener->faults = faults;
+	listener->fault_count = count;
+	listener->has_run_time_faults = true;
+	return 0;
+}
+
+int
+config_reset_faults(struct listener_config *listener, char *error)
+{
+	if (config_set_faults(listener, (const char *const *)listener->fault_texts,
+		listener->fault_text_count, error) < 0)
+		return -1;
+	listener->has_run_time_faults = false;
+	return 0;
+}
+
 /* Makes what a listener derives from its texts. */
 static int
 derive_listener(
@@ -224,6 +274,22 @@ check_proxy_protocol(const struct config *config, size_t i, char *error)
 	    printable_tail(source_of(config, name), shown, sizeof(shown)), name,
 	    proxy_protocol_names[listener->proxy_protocol]);
 	return -1;
+}
+
+/* After the parts of the listeners that faults depend on. */
+static int
+derive_faults(struct config *config, char *error)
+{
+	config->faults_since_ns = clock_now_ns();
+	for (size_t i = 0; i < config->listener_count; i++) {
+		char reason[CONFIG_ERROR_MAX], name[64], text[CONFIG_ERROR_MAX - 64];
+		if (config_reset_faults(&config->listeners[i], reason) == 0)
+			continue;
+		snprintf(name, sizeof(name), "listeners[%zu].faults", i);
+		snprintf(text, sizeof(text), "listeners[%zu].%.380s", i, reason);
+		return fail(error, source_of(config, name), text);
+	}
+	return 0;
 }
 
 /* One address of the configuration. */
@@ -314,6 +380,8 @@ derive(struct config *config, char *error)
 		if (derive_listener(&config->listeners[i], config, error) < 0 ||
 		    check_proxy_protocol(config, i, error) < 0)
 			return -1;
+	if (derive_faults(config, error) < 0)
+		return -1;
 	if (config->log.syslog && config->log.file != NULL)
 		return fail(error, source_of(config, "log.syslog"),
 		    "log.syslog: found true although log.file is set, expected only one of them");
@@ -356,6 +424,7 @@ config_finish(struct config *config)
 		free(config->listeners[i].allow);
 		free(config->listeners[i].deny);
 		free(config->listeners[i].proxy_from);
+		free(config->listeners[i].faults);
 	}
 	settings_finish(&config_table, config);
 }

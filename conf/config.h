@@ -15,6 +15,7 @@
 #include "lib/settings/settings.h"
 #include "net/address.h"
 #include "net/proxy_header.h"
+#include "proto/fault.h"
 #include "proto/framing.h"
 #include "proto/reply.h"
 
@@ -58,6 +59,11 @@ struct listener_config {
 	size_t proxy_from_count;
 	uint32_t max_connections_per_address; /* 0: any number */
 	uint32_t accept_rate;                 /* a second and address; 0: any rate */
+	char **fault_texts;                   /* as configured */
+	size_t fault_text_count;
+	struct fault *faults; /* in effect: those of the texts, or set at run time */
+	size_t fault_count;
+	bool has_run_time_faults;
 };
 
 struct config {
@@ -66,13 +72,16 @@ struct config {
 	struct listener_config *listeners;
 	size_t listener_count;
 	enum event_method event_method;
-	uint64_t spin_ns;       /* busy-poll before sleeping; 0: none */
-	bool cpu_affinity;      /* worker i on the i-th allowed CPU */
-	bool survive_crashes;   /* connections outlive a worker that dies */
-	char *instance;         /* as configured; NULL: the host's name */
-	char instance_name[65]; /* in replies of whoami */
-	char *user;             /* NULL: unchanged */
-	char *group;            /* NULL: the user's */
+	uint64_t spin_ns;         /* busy-poll before sleeping; 0: none */
+	bool cpu_affinity;        /* worker i on the i-th allowed CPU */
+	bool survive_crashes;     /* connections outlive a worker that dies */
+	char *instance;           /* as configured; NULL: the host's name */
+	char instance_name[65];   /* in replies of whoami */
+	char *user;               /* NULL: unchanged */
+	char *group;              /* NULL: the user's */
+	uint64_t fault_seed;      /* of the decisions on faults */
+	uint32_t fault_record;    /* faults that are remembered */
+	uint64_t faults_since_ns; /* CLOCK_MONOTONIC: when they took effect */
 	struct {
 		uint64_t max_connections; /* 0: as descriptors allow */
 		uint64_t max_message;     /* bytes */
@@ -130,6 +139,14 @@ int config_load(const struct config_sources *sources, struct config *ret, char *
 /* Exit status (sysexits) after config_load has failed, by its errno. */
 int config_exit_status(void);
 void config_finish(struct config *config);
+
+/* Replaces the faults of a listener by these texts. 0, or -1 with one line in
+ * error[CONFIG_ERROR_MAX] and the faults unchanged. */
+int config_set_faults(struct listener_config *listener, const char *const *texts,
+    size_t count, char *error) __attribute__((warn_unused_result));
+/* Returns to the configured faults. 0, or -1 with the error. */
+int config_reset_faults(struct listener_config *listener, char *error)
+    __attribute__((warn_unused_result));
 
 /* Sets destination, level and format of the log. 0, or -1 with one line in
  * error[CONFIG_ERROR_MAX] and the log unchanged. */

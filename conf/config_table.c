@@ -39,6 +39,14 @@ check_prefix(const char *text, char *error, size_t error_size)
 	return address_prefix_parse(text, &prefix, error, error_size);
 }
 
+/* Of the text alone; config.c checks it with the framing and reply. */
+static int
+check_fault(const char *text, char *error, size_t error_size)
+{
+	struct fault fault;
+	return fault_parse(text, &fault, error, error_size);
+}
+
 static int
 check_reply(const char *text, char *error, size_t error_size)
 {
@@ -195,6 +203,11 @@ static const struct setting listener_rows[] = {
 	    "New connections per second that are accepted from one client address (IPv6: a /64), over all workers; 0 is no limit.",
 	    SETTING_COUNT, SETTING_OFF, LISTENER(accept_rate), .initial = "0", .min = 1,
 	    .max = 1000000 },
+	{ "faults",
+	    "Faults to inject on purpose, such as \"delay normal 20ms 5ms\" or \"reset after 4096 bytes on 1%\"; see the section on faults.",
+	    SETTING_STRINGS, 0, LISTENER(fault_texts),
+	    .count_offset = offsetof(struct listener_config, fault_text_count),
+	    .max = FAULTS_MAX, .check = check_fault },
 	{ .name = NULL },
 };
 
@@ -241,6 +254,14 @@ static const struct setting rows[] = {
 	{ "group",
 	    "Group that the workers run as, together with user; empty is that user's group.",
 	    SETTING_STRING, 0, CONFIG(group), .check = check_group },
+	{ "fault_seed",
+	    "Seed of the decisions on faults: with the same one, a client that uses the same addresses and ports sees the same faults.",
+	    SETTING_INTEGER, SETTING_OFF, CONFIG(fault_seed), .initial = "1", .min = 1,
+	    .max = UINT64_C(1) << 53 },
+	{ "fault_record",
+	    "Injected faults that are remembered, the latest ones; takes effect when yodeld starts.",
+	    SETTING_COUNT, 0, CONFIG(fault_record), .initial = "65536", .min = 16,
+	    .max = 10000000 },
 	{ "limits.max_connections",
 	    "Open connections of the whole server; auto is what the descriptor limits allow.",
 	    SETTING_COUNT, SETTING_AUTO, CONFIG(limits.max_connections),

@@ -97,6 +97,17 @@ write_piece(int fd, const struct recovery_piece *piece)
 	return 0;
 }
 
+static int
+write_faults(int fd, const struct recovered_connection *c)
+{
+	const struct recovery_piece progress = { (const uint8_t *)&c->fault_progress,
+		sizeof(c->fault_progress) };
+	if (!c->has_faults)
+		return 0;
+	return write_piece(fd, &progress) < 0 ? -1
+					      : write_piece(fd, &c->fault_segments);
+}
+
 /* Returns the memory file of the batch; -1 with errno. */
 static int
 write_state(const struct batch_out *batch)
@@ -108,7 +119,8 @@ write_state(const struct batch_out *batch)
 		const struct recovered_connection *c = &batch->recovered[i];
 		if (write_piece(fd, &c->input[0]) < 0 ||
 		    write_piece(fd, &c->input[1]) < 0 ||
-		    write_piece(fd, &c->output) < 0 || write_piece(fd, &c->about) < 0) {
+		    write_piece(fd, &c->output) < 0 || write_piece(fd, &c->about) < 0 ||
+		    write_faults(fd, c) < 0) {
 			close(fd);
 			return -1;
 		}
@@ -154,7 +166,8 @@ fill_batch(struct transfer_out *out, struct batch_out *batch)
 		}
 		packet->records[packet->count] = c->record;
 		packet->state_bytes += (uint64_t)c->record.input_bytes +
-		    c->record.output_bytes + c->record.about_bytes;
+		    c->record.output_bytes + c->record.about_bytes +
+		    c->record.fault_bytes;
 		batch->indices[packet->count++] = i++;
 	}
 }

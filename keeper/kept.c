@@ -93,6 +93,13 @@ correct_counters(const struct kept *kept, const struct recovered_connection *rec
 	for (int i = 0; i < CRASH_RECORD_COUNTERS; i++)
 		atomic_store(&block->counters[LEDGER_MESSAGES_RECEIVED + i],
 		    record->counters[i] + done[i]);
+	if (!recovered->has_faults)
+		return;
+	for (int i = 0; i < FAULT_KIND_COUNT; i++)
+		atomic_store(&block->faults[i], record->undo_faults.counts[i]);
+	if (kept->args->fault_ring != NULL)
+		atomic_store(
+		    &kept->args->fault_ring->written, record->undo_faults.ring_written);
 }
 
 static void

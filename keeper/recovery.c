@@ -60,6 +60,34 @@ read_piece(const struct crash_region *region, const struct buffer *buffer,
 	return true;
 }
 
+/* The state of its faults, before its worker began to process it. */
+static bool
+read_faults(const struct recovery *recovery, const struct connection *connection,
+    bool is_current, struct recovered_connection *ret)
+{
+	const struct crash_region *region = recovery->region;
+	const struct crash_record *record = region->record;
+	const struct fault_state *state = connection->faults;
+	if (state == NULL)
+		return true;
+	if (!is_in_blocks(region, state, sizeof(*state)))
+		return false;
+	ret->has_faults = true;
+	ret->fault_progress =
+	    is_current ? record->undo_faults.progress : state->progress;
+	bool is_read = is_current
+	    ? read_piece(region, record->undo_faults.segments,
+		  &record->undo_faults.range, &ret->fault_segments)
+	    : read_piece(region, state->segments, NULL, &ret->fault_segments);
+	if (!is_read ||
+	    ret->fault_segments.length >
+		recovery->output_max * 2 * sizeof(struct fault_segment))
+		return false;
+	ret->record.fault_bytes =
+	    (uint32_t)(sizeof(ret->fault_progress) + ret->fault_segments.length);
+	return true;
+}
+
 static bool
 read_output(const struct crash_region *region, const struct connection_state *state,
     struct recovered_connection *ret)
@@ -102,6 +130,10 @@ take_sent(struct recovered_connection *ret)
 		output->length -= taken;
 	}
 	left -= taken;
+	if (ret->has_faults) {
+		ret->fault_progress.front_sent += (uint32_t)taken;
+		return left == 0;
+	}
 	if (had_output && output->length == 0) {
 		ret->replies_sent = ret->record.replies;
 		ret->record.replies = 0;
@@ -177,7 +209,7 @@ is_consistent(const struct recovery *recovery, const struct recovered_connection
 	    (c->record.phase == CONNECTION_SERVING ||
 		(c->record.phase == CONNECTION_AWAITING_HEADER && !has_output) ||
 		(c->record.phase == CONNECTION_FINISHING &&
-		    (has_output || c->record.is_interrupted != 0)) ||
+		    (has_output || c->record.is_interrupted != 0 || c->has_faults)) ||
 		(c->record.phase == CONNECTION_LINGERING && !has_output &&
 		    input_bytes == 0));
 }
@@ -202,6 +234,7 @@ recovery_read(const struct recovery *recovery, const struct connection *connecti
 		read_output(region, state, ret);
 	if (!read_piece(region, connection->about, NULL, &ret->about))
 		return RECOVERY_INVALID;
+	is_read = is_read && read_faults(recovery, connection, is_current, ret);
 	if (!is_read || (is_current && !complete(recovery, state, ret)))
 		return RECOVERY_INVALID;
 	if (!is_consistent(recovery, ret))
@@ -212,7 +245,7 @@ recovery_read(const struct recovery *recovery, const struct connection *connecti
 	    (uint32_t)(ret->input[0].length + ret->input[1].length);
 	ret->record.output_bytes = (uint32_t)ret->output.length;
 	ret->record.about_bytes = (uint32_t)ret->about.length;
-	ret->record.reading_paused =
-	    *(const uint8_t *)&state->reading_paused != 0 && ret->output.length > 0;
+	ret->record.reading_paused = *(const uint8_t *)&state->reading_paused != 0 &&
+	    (ret->output.length > 0 || ret->has_faults);
 	return RECOVERY_OK;
 }

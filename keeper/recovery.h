@@ -16,6 +16,7 @@
 #include "net/socket_info.h"
 #include "proto/transfer.h"
 #include "worker/crash_record.h"
+#include "worker/fault_state.h"
 
 struct recovery {
 	const struct crash_region *region;
@@ -47,6 +48,9 @@ struct recovered_connection {
 	/* But for its listener: the worker's record has the number of the socket. */
 	struct transfer_record record;
 	struct recovery_piece input[2], output, about;
+	bool has_faults;
+	struct fault_progress fault_progress;
+	struct recovery_piece fault_segments;
 	/* What the worker had done since the last commit: */
 	bool was_processed;
 	uint64_t received, sent; /* bytes */

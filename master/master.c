@@ -176,6 +176,11 @@ begin(struct master *master)
 			  "cannot create the ledger (memfd_create, getrandom)");
 		return -1;
 	}
+	master->workers.fault_records =
+	    fault_records_create(master->config.current.fault_record);
+	if (master->workers.fault_records == NULL)
+		log_warn("[fault_record_failed] "
+			 "cannot create the record of faults: continuing without");
 	if (open_listeners(master) < 0)
 		return -1;
 	for (size_t i = 0; i < master->config.current.listener_count; i++)
@@ -255,6 +260,7 @@ master_finish(struct master *master)
 		listener_destroy(listener);
 	}
 	ledger_destroy(master->workers.ledger);
+	fault_records_destroy(master->workers.fault_records);
 	log_relay_stop(&master->log_relay);
 	if (master->base != NULL)
 		event_base_free(master->base);

@@ -7,7 +7,7 @@
  *   worker -> master   KEEPER, READY, LISTENERS_CLOSED, SENT, RECEIVED
  *   keeper -> master   SENT, RECEIVED after the death of the worker
  *   master -> worker   DRAIN_QUEUE, DRAIN, SEND_CONNECTIONS, RECEIVE_CONNECTIONS, EXIT,
- *                      LOG_LEVEL, LOG_REOPEN, QUEUE_TAKEN_OVER
+ *                      LOG_LEVEL, LOG_REOPEN, QUEUE_TAKEN_OVER, FAULTS
  *   master -> keeper   SEND_CONNECTIONS, NO_RECEIVER, EXIT, LOG_LEVEL, LOG_REOPEN
  */
 #ifndef PROTO_CHANNEL_H
@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 /* To be raised with any change of the messages, as TRANSFER_VERSION. */
-#define CHANNEL_VERSION 3
+#define CHANNEL_VERSION 4
 
 /* With the meaning of `argument` and `value`. */
 enum channel_verb {
@@ -53,6 +53,9 @@ enum channel_verb {
 	/* The process id of the worker's keeper is value; before READY. */
 	CHANNEL_KEEPER,
 	CHANNEL_NO_RECEIVER, /* no worker takes what a keeper has: close it */
+	/* Replace the faults of listeners by the text in the descriptor, a memory file
+	 * (worker/fault_listener.h). value: its bytes. */
+	CHANNEL_FAULTS,
 };
 
 #define CHANNEL_ALL UINT32_MAX

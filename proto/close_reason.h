@@ -58,7 +58,8 @@
 	    "a load balancer checked that the server answers: it closed before a "     \
 	    "PROXY header, or after one with the command LOCAL")                       \
 	X(HANDSHAKE_LIMIT, "handshake_limit", false,                                   \
-	    "limits.handshakes connections were waiting for their PROXY header")
+	    "limits.handshakes connections were waiting for their PROXY header")       \
+	X(FAULT, "fault", false, "a fault of the listener ended the connection")
 
 enum close_reason {
 #define X(id, ...) CLOSE_##id,

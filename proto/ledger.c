@@ -15,9 +15,11 @@ _Static_assert((int)LEDGER_COUNTER_COUNT <= LEDGER_COUNTERS_MAX,
     "LEDGER_COUNTERS_MAX is too small");
 _Static_assert(
     (int)CLOSE_REASON_COUNT <= LEDGER_REASONS_MAX, "LEDGER_REASONS_MAX is too small");
-_Static_assert(sizeof(struct ledger_block) == 512, "the layout of a block is fixed");
+_Static_assert(sizeof(struct ledger_block) == 768, "the layout of a block is fixed");
 _Static_assert(
     LEDGER_WORKERS_MAX <= 1 << OPEN_COUNT_ENTRY_BITS, "an entry fits a batch");
+_Static_assert(
+    (int)FAULT_KIND_COUNT <= LEDGER_FAULTS_MAX, "LEDGER_FAULTS_MAX is too small");
 
 static const char others[] = "others";
 
@@ -187,6 +189,8 @@ add_counters(struct ledger_totals *totals, const struct ledger_block *block)
 {
 	for (int i = LEDGER_COUNTER_COUNT - 1; i >= 0; i--)
 		totals->counters[i] += load(&block->counters[i]);
+	for (int i = 0; i < FAULT_KIND_COUNT; i++)
+		totals->faults[i] += load(&block->faults[i]);
 }
 
 /* Reads closes before accepts: a connection that is counted as closed is then counted
@@ -404,6 +408,8 @@ add_to_retired(struct ledger_block *retired, const struct ledger_totals *totals)
 		atomic_fetch_add(&retired->counters[i], totals->counters[i]);
 	for (int i = 0; i < CLOSE_REASON_COUNT; i++)
 		atomic_fetch_add(&retired->closed[i], totals->closed[i]);
+	for (int i = 0; i < FAULT_KIND_COUNT; i++)
+		atomic_fetch_add(&retired->faults[i], totals->faults[i]);
 }
 
 static uint32_t

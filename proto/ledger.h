@@ -40,6 +40,7 @@
 
 #include "proto/address_usage.h"
 #include "proto/close_reason.h"
+#include "proto/fault.h"
 #include "proto/open_count.h"
 
 /* X(identifier, name, help). Counters never decrease. */
@@ -86,7 +87,7 @@ extern const struct ledger_counter_row ledger_counters[]; /* by enum ledger_coun
 bool ledger_counter_is_per_listener(enum ledger_counter counter);
 
 #define LEDGER_MAGIC 0x796f6465
-#define LEDGER_LAYOUT 6
+#define LEDGER_LAYOUT 7
 #define LEDGER_SLOTS 256
 /* Worker processes at the same time: 16 generations of all slots. */
 #define LEDGER_WORKERS_MAX (16 * LEDGER_SLOTS)
@@ -95,8 +96,9 @@ bool ledger_counter_is_per_listener(enum ledger_counter counter);
 #define LEDGER_NAME_MAX 64
 #define LEDGER_COUNTERS_MAX 29
 #define LEDGER_REASONS_MAX 32
+#define LEDGER_FAULTS_MAX 32
 
-/* 512 bytes, so that two blocks never share a cache line or a pair of them. */
+/* 768 bytes, so that two blocks never share a cache line or a pair of them. */
 struct ledger_block {
 	_Alignas(128) _Atomic uint64_t counters[LEDGER_COUNTERS_MAX];
 	_Atomic uint64_t closed[LEDGER_REASONS_MAX]; /* by enum close_reason */
@@ -105,6 +107,7 @@ struct ledger_block {
 	_Atomic uint64_t open;
 	_Atomic uint64_t accepting;       /* 1 from accept(2) until it is counted */
 	_Atomic uint64_t heartbeat_count; /* incremented by the worker's loop */
+	_Atomic uint64_t faults[LEDGER_FAULTS_MAX]; /* injected, by enum fault_kind */
 };
 
 /* The pages of one worker process. */
@@ -144,6 +147,7 @@ struct ledger {
 struct ledger_totals {
 	uint64_t counters[LEDGER_COUNTER_COUNT];
 	uint64_t closed[CLOSE_REASON_COUNT];
+	uint64_t faults[FAULT_KIND_COUNT];
 };
 
 /* Its size in bytes with this many workers. */
@@ -260,6 +264,14 @@ static inline void
 ledger_count_closed(struct ledger_block *block, enum close_reason reason)
 {
 	_Atomic uint64_t *c = &block->closed[reason];
+	atomic_store_explicit(
+	    c, atomic_load_explicit(c, memory_order_relaxed) + 1, memory_order_release);
+}
+
+static inline void
+ledger_count_fault(struct ledger_block *block, enum fault_kind kind)
+{
+	_Atomic uint64_t *c = &block->faults[kind];
 	atomic_store_explicit(
 	    c, atomic_load_explicit(c, memory_order_relaxed) + 1, memory_order_release);
 }

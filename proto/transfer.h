@@ -43,7 +43,7 @@
 /* To be raised with any change of the packets or of a value in them: an upgrade is
  * refused between programs that differ (state_save.h). */
 #ifndef TRANSFER_VERSION
-#define TRANSFER_VERSION 7
+#define TRANSFER_VERSION 8
 #endif
 #define TRANSFER_BATCH_MAX 128 /* below the kernel's SCM_MAX_FD, 253 */
 #define TRANSFER_LISTENERS_MAX 64
@@ -82,7 +82,8 @@ struct transfer_note {
 
 /* One connection. The batch's memory file holds the bytes of the connections in the
  * order of the records: first the unread input, then the unsent output, then what the
- * reply "whoami" keeps of it. */
+ * reply "whoami" keeps of it, then the state of its faults (worker/fault_state.h):
+ * struct fault_progress and the segments. */
 struct transfer_record {
 	uint32_t listener; /* the sender's number, as in HELLO */
 	uint32_t input_bytes;
@@ -102,7 +103,7 @@ struct transfer_record {
 			  the receiver has the same reply */
 	uint64_t received, sent; /* bytes of the streams, since they began */
 	uint32_t about_bytes;    /* of what the reply "whoami" keeps */
-	uint32_t unused;
+	uint32_t fault_bytes;    /* of the state of its faults; 0: it has none */
 };
 
 struct transfer_batch {

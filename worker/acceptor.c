@@ -16,6 +16,8 @@
 #include "worker/admission.h"
 #include "worker/connection.h"
 #include "worker/connection_io.h"
+#include "worker/fault_injection.h"
+#include "worker/fault_listener.h"
 #include "worker/proxy_phase.h"
 #include "worker/responder.h"
 #include "worker/worker.h"
@@ -87,8 +89,15 @@ admit(struct worker_listener *listener, int fd, const struct address *peer)
 {
 	listener->saw_connection = true;
 	enum close_reason reason = admission_check(listener, fd, peer);
+	if (reason == CLOSE_NONE && listener->faults.refuses &&
+	    fault_injection_refuses(listener, peer))
+		reason = CLOSE_FAULT;
 	if (reason == CLOSE_NONE) {
-		connection_open(listener, fd, peer);
+		struct connection *connection = connection_open(listener, fd, peer);
+		/* With a PROXY header the connection is served later. */
+		if (connection != NULL && listener->faults.count > 0 &&
+		    connection->phase == CONNECTION_SERVING)
+			(void)fault_injection_open(connection);
 		return;
 	}
 	if (reason == CLOSE_PROXY_UNTRUSTED)
@@ -226,7 +235,8 @@ on_resume(evutil_socket_t fd, short what, void *argument)
 		open_spare(worker);
 	for (size_t i = 0; i < worker->accept.listener_count; i++) {
 		struct worker_listener *listener = &worker->accept.listeners[i];
-		if (listener->fd >= 0 && event_add(&listener->event, NULL) < 0)
+		if (listener->fd >= 0 && !listener->faults.accepts_none &&
+		    event_add(&listener->event, NULL) < 0)
 			all_watched = false;
 	}
 	if (!all_watched)
@@ -327,8 +337,8 @@ acceptor_start(struct worker *worker, const struct worker_socket *sockets, size_
 		responder_prepare(listener);
 		listener->fd = sockets[i].fd;
 		listener->transport = &transport_tcp;
-		listener->on_event = connection_io_callback(listener->transport);
 		listener->on_header_event = proxy_phase_on_event;
+		fault_listener_prepare(listener);
 		event_assign(&listener->event, worker->base, listener->fd,
 		    EV_READ | EV_PERSIST, on_acceptable, listener);
 	}
@@ -341,6 +351,7 @@ acceptor_start(struct worker *worker, const struct worker_socket *sockets, size_
 		    (listener->fd >= 0 && event_add(&listener->event, NULL) < 0))
 			return -1;
 		address_format(&listener->address, listener->name);
+		fault_listener_start(listener);
 	}
 	return 0;
 }
@@ -440,8 +451,10 @@ acceptor_stop(struct worker *worker)
 {
 	event_del(&worker->accept.resume_timer);
 	event_del(&worker->accept.drain_queue_timer);
-	for (size_t i = 0; i < worker->accept.listener_count; i++)
+	for (size_t i = 0; i < worker->accept.listener_count; i++) {
 		listener_close(&worker->accept.listeners[i]);
+		fault_listener_stop(&worker->accept.listeners[i]);
+	}
 	if (worker->accept.spare_fd >= 0)
 		close(worker->accept.spare_fd);
 	worker->accept.spare_fd = -1;

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "lib/log.h"
+#include "worker/fault_state.h"
 #include "worker/limits/address_limits.h"
 #include "worker/whoami_state.h"
 #include "worker/worker_state.h"
@@ -57,10 +58,13 @@ needed_events(const struct connection *connection)
 	case CONNECTION_AWAITING_HEADER:
 	case CONNECTION_SERVING:
 		return (short)(EV_PERSIST | (edge & EV_ET) |
-		    (connection->reading_paused ? 0 : EV_READ | edge) |
-		    (connection->output != NULL ? EV_WRITE : 0));
+		    (connection->reading_held            ? edge
+			    : connection->reading_paused ? 0
+							 : EV_READ | edge) |
+		    (connection->output != NULL && !connection->writing_held ? EV_WRITE
+									     : 0));
 	case CONNECTION_FINISHING:
-		return EV_PERSIST | EV_WRITE;
+		return connection->writing_held ? EV_PERSIST : EV_PERSIST | EV_WRITE;
 	case CONNECTION_LINGERING:
 		break;
 	}
@@ -190,6 +194,7 @@ connection_free(struct connection *connection)
 	    &(struct open_change){ .connections = -1,
 		.leaving = connection->is_in_flight ? -1 : 0,
 		.arriving = is_arriving ? -1 : 0 });
+	fault_state_destroy(connection);
 	connection_destroy_output(connection);
 	buffer_release(&connection->input);
 	buffer_release(&connection->about);
@@ -246,7 +251,7 @@ create(struct worker_listener *listener, int fd, enum connection_phase phase)
 	return connection;
 }
 
-void
+struct connection *
 connection_open(struct worker_listener *listener, int fd, const struct address *peer)
 {
 	struct connection *connection =
@@ -254,7 +259,7 @@ connection_open(struct worker_listener *listener, int fd, const struct address *
 	if (connection == NULL) {
 		ledger_count_closed(listener->block, CLOSE_NO_MEMORY);
 		close(fd);
-		return;
+		return NULL;
 	}
 	address_compact(peer, &connection->peer);
 	count(connection, &(struct open_change){ .connections = 1 });
@@ -263,6 +268,9 @@ connection_open(struct worker_listener *listener, int fd, const struct address *
 		connection_close(connection, CLOSE_NO_MEMORY);
 	else if (event_add(&connection->event, NULL) < 0)
 		connection_close(connection, CLOSE_SYSTEM_ERROR);
+	else
+		return connection;
+	return NULL;
 }
 
 void

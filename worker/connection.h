@@ -30,6 +30,7 @@
 #include "proto/transfer.h"
 #include "conf/config.h"
 
+struct fault_state;
 struct worker_listener;
 struct worker;
 
@@ -78,7 +79,8 @@ struct connection {
 			CONNECTION_STATE
 		};
 	};
-	struct buffer *about; /* whoami_state.h; NULL: nothing is kept */
+	struct buffer *about;       /* whoami_state.h; NULL: nothing is kept */
+	struct fault_state *faults; /* NULL: its listener has none */
 	struct address_compact peer;
 	uint16_t socket;    /* number of its listener in worker->accept.listeners */
 	uint8_t slab_index; /* connection_pool.c */
@@ -86,11 +88,13 @@ struct connection {
 	bool was_received;  /* from another worker */
 	bool is_in_flight;  /* frozen, and in the batch that this worker sends */
 	bool is_recorded;   /* this worker owns it (crash_record.h) */
+	bool reading_held;  /* by a fault: no event is watched for that */
+	bool writing_held;  /* the same; queued output waits for a time */
 };
 
 /* Serves an accepted, non-blocking socket (now owned). On failure it is closed and
- * counted. */
-void connection_open(
+ * counted; NULL. */
+struct connection *connection_open(
     struct worker_listener *listener, int fd, const struct address *peer);
 
 /* At debug level. */

@@ -317,8 +317,8 @@ on_readable(struct connection *connection, bool is_closed)
 		connection_close(connection, CLOSE_SYSTEM_ERROR);
 }
 
-static void
-on_lingering(struct connection *connection)
+void
+connection_io_linger(struct connection *connection)
 {
 	struct worker *worker = connection->listener->worker;
 	struct ledger_block *block = connection->listener->block;
@@ -427,7 +427,7 @@ on_tcp_event(evutil_socket_t fd, short what, void *argument)
 	(void)fd;
 	struct connection *connection = argument;
 	if (connection->phase == CONNECTION_LINGERING) {
-		on_lingering(connection);
+		connection_io_linger(connection);
 		return;
 	}
 	if ((what & EV_WRITE) && connection->output != NULL &&

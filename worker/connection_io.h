@@ -25,6 +25,8 @@ bool connection_io_flush(struct connection *connection)
  * input may hold messages that are not answered yet, or in part. May close it. */
 void connection_io_replay(struct connection *connection);
 
+/* Discards input of a lingering connection; closes it at its end. */
+void connection_io_linger(struct connection *connection);
 /* Answers the bytes that were read behind a header, within crash_record_begin() and
  * crash_record_commit(). False when the connection was closed. */
 bool connection_io_answer(struct connection *connection, uint8_t *data, size_t length)

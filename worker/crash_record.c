@@ -123,6 +123,23 @@ crash_record_save_buffers(
 	record->undo_replies = connection->output->replies;
 }
 
+void
+crash_record_save_faults(
+    struct crash_record *record, const struct connection *connection)
+{
+	const struct worker_listener *listener = connection->listener;
+	const struct fault_state *state = connection->faults;
+	record->undo_faults.progress = state->progress;
+	record->undo_faults.segments = state->segments;
+	save(&record->undo_faults.range, state->segments);
+	for (int i = 0; i < FAULT_KIND_COUNT; i++)
+		record->undo_faults.counts[i] = atomic_load_explicit(
+		    &listener->block->faults[i], memory_order_relaxed);
+	if (listener->worker->fault_ring != NULL)
+		record->undo_faults.ring_written =
+		    atomic_load(&listener->worker->fault_ring->written);
+}
+
 static uint32_t
 socket_of(const struct worker_listener *listener)
 {

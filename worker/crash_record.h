@@ -33,6 +33,7 @@
 #include "lib/memory/region_heap.h"
 #include "proto/ledger.h"
 #include "worker/connection.h"
+#include "worker/fault_state.h"
 
 #define CRASH_RECORD_RECEIVERS 256
 /* MESSAGES_RECEIVED to BYTES_SENT: what the path of a message counts. */
@@ -53,6 +54,13 @@ struct crash_record {
 	struct crash_undo_buffer undo_input, undo_output; /* unless NULL in undo */
 	struct buffer *undo_output_bytes;
 	uint64_t undo_replies;
+	struct { /* if it has faults */
+		struct fault_progress progress;
+		struct buffer *segments;
+		struct crash_undo_buffer range;
+		uint64_t counts[FAULT_KIND_COUNT]; /* of its listener's block */
+		uint64_t ring_written;
+	} undo_faults;
 
 	struct {
 		uint32_t socket_plus_one; /* 0: none is being accepted */
@@ -108,6 +116,10 @@ int crash_region_protect(const struct crash_region *region)
 /* Notes the queued bytes of a connection, and settles the blocks that the connections
  * before it have freed. */
 void crash_record_save_buffers(
+    struct crash_record *record, const struct connection *connection);
+
+/* Before crash_record_begin(), for a connection with faults. */
+void crash_record_save_faults(
     struct crash_record *record, const struct connection *connection);
 
 /* The order of stores before and after it is the order in memory: the process that

@@ -7,6 +7,7 @@
 #include "worker/admission.h"
 #include "worker/connection.h"
 #include "worker/connection_io.h"
+#include "worker/fault_injection.h"
 #include "worker/whoami_state.h"
 #include "worker/worker_state.h"
 
@@ -136,9 +137,17 @@ take_bytes(struct connection *connection, uint8_t *data, size_t length)
 	}
 	buffer_release(&connection->input);
 	ledger_count(connection->listener->block, LEDGER_BYTES_RECEIVED, rest);
-	if (rest > 0 && !connection_io_answer(connection, data + (length - rest), rest))
-		return STEP_CLOSED;
-	return STEP_SERVED;
+	if (rest == 0)
+		return STEP_SERVED;
+	data += length - rest;
+	if (connection->listener->faults.count == 0)
+		return connection_io_answer(connection, data, rest) ? STEP_SERVED
+								    : STEP_CLOSED;
+	/* begin_faults() answers it. */
+	if (buffer_append(&connection->input, data, rest) == 0)
+		return STEP_SERVED;
+	connection_close(connection, CLOSE_NO_MEMORY);
+	return STEP_CLOSED;
 }
 
 /* No bytes were read: end of file, or an error. */
@@ -179,6 +188,15 @@ read_once(struct connection *connection, size_t *ret_length)
 	return step;
 }
 
+/* The connection is served. False when it is closed. */
+static bool
+begin_faults(struct connection *connection)
+{
+	if (connection->listener->faults.count == 0)
+		return true;
+	return fault_injection_open(connection) && fault_injection_replay(connection);
+}
+
 /* Reads until the socket is empty, as events by edges demand; a header that does not
  * end is refused after PROXY_HEADER_MAX bytes. */
 void
@@ -190,6 +208,8 @@ proxy_phase_on_event(evutil_socket_t fd, short what, void *argument)
 	do {
 		step = read_once(connection, &length);
 	} while (step == STEP_WAIT);
+	if (step == STEP_SERVED && !begin_faults(connection))
+		return;
 	/* Bytes, an end or a reset that no other event reports (connection_io.c). */
 	if (step == STEP_SERVED &&
 	    (length == WORKER_INPUT_BYTES || (what & EV_CLOSED) != 0 ||
@@ -217,7 +237,7 @@ proxy_phase_replay(struct connection *connection)
 		ledger_count(connection->listener->block, LEDGER_BYTES_RECEIVED, rest);
 	}
 	crash_record_commit(worker->record);
-	return step == STEP_SERVED;
+	return step == STEP_SERVED && begin_faults(connection);
 }
 
 void
@@ -232,7 +252,10 @@ proxy_phase_expire(struct connection *connection)
 	const struct proxy_header local = { .is_local = true,
 		.length = buffer_length(input) };
 	crash_record_begin(worker->record, connection, connection->listener->block);
-	if (serve(connection, &local, input->data + input->start, false))
+	bool is_served = serve(connection, &local, input->data + input->start, false);
+	if (is_served)
 		buffer_release(&connection->input);
 	crash_record_commit(worker->record);
+	if (is_served)
+		(void)begin_faults(connection);
 }

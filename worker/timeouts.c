@@ -9,6 +9,7 @@
 #include "lib/log.h"
 #include "worker/connection.h"
 #include "worker/connection_io.h"
+#include "worker/fault_injection.h"
 #include "worker/proxy_phase.h"
 #include "worker/worker_state.h"
 
@@ -48,9 +49,16 @@ is_stalled(const struct connection *connection)
 {
 	const struct worker *worker = connection->listener->worker;
 	const struct output *output = connection->output;
-	return output != NULL && !connection->frozen &&
+	return output != NULL && !connection->frozen && !connection->writing_held &&
 	    has_expired(
 		worker, output->progress_ms, worker->config->timeouts.stalled_write_ns);
+}
+
+static bool
+flush(struct connection *connection)
+{
+	return connection->faults != NULL ? fault_injection_flush(connection)
+					  : connection_io_flush(connection);
 }
 
 /* The kernel reports a socket writable only when a third of its buffer is free, which
@@ -65,8 +73,7 @@ check_stalled_writes(struct worker *worker)
 	     output != NULL; output = next) {
 		struct connection *owner = output->owner;
 		next = LIST_NEXT(output, queued);
-		if (is_stalled(owner) && connection_io_flush(owner) &&
-		    is_stalled(owner))
+		if (is_stalled(owner) && flush(owner) && is_stalled(owner))
 			connection_close(owner, CLOSE_STALLED_WRITE);
 	}
 }

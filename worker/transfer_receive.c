@@ -13,6 +13,7 @@
 #include "worker/connection.h"
 #include "worker/connection_io.h"
 #include "worker/crash_record.h"
+#include "worker/fault_injection.h"
 #include "worker/proxy_phase.h"
 #include "worker/transfer_state.h"
 #include "worker/whoami_state.h"
@@ -229,10 +230,11 @@ record_is_valid(const struct receiver *receiver, const struct transfer_record *r
 	    (record->phase == CONNECTION_SERVING ||
 		(record->phase == CONNECTION_AWAITING_HEADER && !has_output) ||
 		(record->phase == CONNECTION_FINISHING &&
-		    (has_output || record->is_interrupted != 0)) ||
+		    (has_output || record->is_interrupted != 0 ||
+			record->fault_bytes != 0)) ||
 		(record->phase == CONNECTION_LINGERING && !has_output &&
 		    record->input_bytes == 0)) &&
-	    (record->reading_paused == 0 || has_output) &&
+	    (record->reading_paused == 0 || has_output || record->fault_bytes != 0) &&
 	    (record->skip == 0 || !has_output) && record->reason < CLOSE_REASON_COUNT &&
 	    record->searched <= record->input_bytes;
 }
@@ -361,9 +363,17 @@ static void
 serve(struct connection **connections, const struct transfer_batch *batch)
 {
 	for (uint32_t i = 0; i < batch->count; i++) {
-		if (connection_resume(connections[i]) &&
-		    batch->records[i].is_interrupted != 0 &&
-		    proxy_phase_replay(connections[i]))
+		struct connection *connection = connections[i];
+		if (connection->faults != NULL)
+			fault_injection_adopt(connection);
+		if (!connection_resume(connection))
+			continue;
+		if (connection->faults != NULL)
+			(void)fault_injection_replay(connection);
+		else if (batch->records[i].is_interrupted == 0 ||
+		    !proxy_phase_replay(connection))
+			continue;
+		else if (connection->listener->faults.count == 0)
 			connection_io_replay(connections[i]);
 	}
 }

@@ -13,6 +13,7 @@
 #include "proto/transfer.h"
 #include "worker/acceptor.h"
 #include "worker/connection.h"
+#include "worker/fault_injection.h"
 #include "worker/transfer_state.h"
 #include "worker/worker_state.h"
 
@@ -174,8 +175,12 @@ resume_batch(struct sender *sender)
 	uint32_t count = sender->in_flight_count;
 	sender->in_flight_count = 0;
 	open_count_store(&own_open(sender)->sent, 0);
-	for (uint32_t i = 0; i < count; i++)
-		connection_resume(sender->in_flight[i]);
+	for (uint32_t i = 0; i < count; i++) {
+		struct connection *connection = sender->in_flight[i];
+		/* What became due meanwhile. */
+		if (connection_resume(connection) && connection->faults != NULL)
+			(void)fault_injection_flush(connection);
+	}
 }
 
 /* The connections in flight are the receiver's now. */

@@ -6,13 +6,24 @@
 #include <unistd.h>
 
 #include "worker/connection.h"
+#include "worker/fault_state.h"
 #include "worker/worker_state.h"
+
+static uint32_t
+fault_bytes(const struct connection *connection)
+{
+	const struct fault_state *faults = connection->faults;
+	return faults == NULL
+	    ? 0
+	    : (uint32_t)(sizeof(faults->progress) + buffer_length(faults->segments));
+}
 
 uint64_t
 transfer_state_bytes(const struct connection *connection)
 {
 	return (uint64_t)buffer_length(connection->input) +
-	    connection_queued_bytes(connection) + buffer_length(connection->about);
+	    connection_queued_bytes(connection) + buffer_length(connection->about) +
+	    fault_bytes(connection);
 }
 
 static void
@@ -37,22 +48,41 @@ fill_record(struct transfer_record *record, const struct connection *connection)
 		.about_bytes = (uint32_t)buffer_length(connection->about),
 		.received = connection->received,
 		.sent = connection->sent,
+		.fault_bytes = fault_bytes(connection),
 	};
 	memcpy(record->peer, connection->peer.bytes, sizeof(record->peer));
 }
 
 static int
-write_bytes(int fd, const struct buffer *buffer)
+write_all(int fd, const uint8_t *data, size_t length)
 {
-	size_t done = 0, length = buffer_length(buffer);
+	size_t done = 0;
 	while (done < length) {
-		ssize_t n =
-		    write(fd, buffer->data + buffer->start + done, length - done);
+		ssize_t n = write(fd, data + done, length - done);
 		if (n < 0)
 			return -1;
 		done += (size_t)n;
 	}
 	return 0;
+}
+
+static int
+write_bytes(int fd, const struct buffer *buffer)
+{
+	return buffer == NULL
+	    ? 0
+	    : write_all(fd, buffer->data + buffer->start, buffer_length(buffer));
+}
+
+static int
+write_faults(int fd, const struct fault_state *faults)
+{
+	if (faults == NULL)
+		return 0;
+	return write_all(
+		   fd, (const uint8_t *)&faults->progress, sizeof(faults->progress)) < 0
+	    ? -1
+	    : write_bytes(fd, faults->segments);
 }
 
 /* Returns the memory file; -1 with errno. */
@@ -66,7 +96,7 @@ write_state(struct connection *const *connections, uint32_t count)
 		const struct connection *c = connections[i];
 		if (write_bytes(fd, c->input) < 0 ||
 		    (c->output != NULL && write_bytes(fd, c->output->bytes) < 0) ||
-		    write_bytes(fd, c->about) < 0) {
+		    write_bytes(fd, c->about) < 0 || write_faults(fd, c->faults) < 0) {
 			close(fd);
 			return -1;
 		}
@@ -105,7 +135,8 @@ transfer_state_is_complete(const struct transfer_batch *batch, int state_fd)
 	uint64_t bytes = 0;
 	for (uint32_t i = 0; i < batch->count; i++)
 		bytes += (uint64_t)batch->records[i].input_bytes +
-		    batch->records[i].output_bytes + batch->records[i].about_bytes;
+		    batch->records[i].output_bytes + batch->records[i].about_bytes +
+		    batch->records[i].fault_bytes;
 	return bytes == batch->state_bytes &&
 	    (state_fd < 0 ||
 		(lseek(state_fd, 0, SEEK_END) == (off_t)bytes &&
@@ -131,6 +162,46 @@ read_bytes(int fd, struct buffer **buffer, size_t length)
 	return 0;
 }
 
+/* The segments are of the output, and nothing else is. */
+static bool
+is_valid(const struct fault_state *state, uint64_t output_bytes)
+{
+	const struct fault_segment *segment = fault_state_front(state);
+	size_t count = fault_state_segment_count(state);
+	uint64_t bytes = 0;
+	for (size_t i = 0; i < count; i++) {
+		bool is_action = segment[i].action < FAULT_NO_ACTION;
+		if (segment[i].action > FAULT_NO_ACTION ||
+		    is_action != (segment[i].length == 0))
+			return false;
+		bytes += segment[i].length;
+	}
+	return bytes == output_bytes + state->progress.front_sent;
+}
+
+static int
+read_faults(
+    struct connection *connection, const struct transfer_record *record, int state_fd)
+{
+	struct fault_progress progress;
+	size_t segment_bytes = record->fault_bytes - sizeof(progress);
+	struct fault_state *state;
+	if (record->fault_bytes < sizeof(progress) ||
+	    segment_bytes % sizeof(struct fault_segment) != 0 ||
+	    read(state_fd, &progress, sizeof(progress)) != sizeof(progress) ||
+	    (state = fault_state_create(connection)) == NULL)
+		return -1;
+	state->progress = progress;
+	if (read_bytes(state_fd, &state->segments, segment_bytes) < 0 ||
+	    !is_valid(state, record->output_bytes))
+		return -1;
+	/* Actions are behind an output, even if it is empty. */
+	return segment_bytes == 0 || connection->output != NULL ||
+		connection_create_output(connection) != NULL
+	    ? 0
+	    : -1;
+}
+
 int
 transfer_state_read(
     struct connection *connection, const struct transfer_record *record, int state_fd)
@@ -140,5 +211,13 @@ transfer_state_read(
 	if (connection->output != NULL &&
 	    read_bytes(state_fd, &connection->output->bytes, record->output_bytes) < 0)
 		return -1;
-	return read_bytes(state_fd, &connection->about, record->about_bytes);
+	if (read_bytes(state_fd, &connection->about, record->about_bytes) < 0)
+		return -1;
+	if (record->fault_bytes > 0)
+		return read_faults(connection, record, state_fd);
+	return connection->listener->faults.count == 0 ||
+		connection->phase == CONNECTION_AWAITING_HEADER ||
+		fault_state_create(connection) != NULL
+	    ? 0
+	    : -1;
 }

@@ -1,5 +1,6 @@
 #include "worker/worker.h"
 
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
@@ -22,6 +23,8 @@
 #include "worker/admission.h"
 #include "worker/connection.h"
 #include "worker/drain.h"
+#include "worker/fault_listener.h"
+#include "worker/fault_state.h"
 #include "worker/limits/sandbox.h"
 #include "worker/responder.h"
 #include "worker/timeouts.h"
@@ -88,6 +91,20 @@ pin_to_cpu(uint32_t slot)
 }
 
 static void
+set_faults(struct worker *worker, int fd, size_t length)
+{
+	char *text = fd < 0 || length == 0
+	    ? MAP_FAILED
+	    : mmap(NULL, length, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (text == MAP_FAILED) {
+		log_warnx("[faults_failed] cannot set the faults");
+		return;
+	}
+	fault_listener_set(worker, text, length);
+	munmap(text, length);
+}
+
+static void
 on_message(struct worker *worker, const struct channel_message *message, int descriptor)
 {
 	switch ((enum channel_verb)message->verb) {
@@ -113,6 +130,9 @@ on_message(struct worker *worker, const struct channel_message *message, int des
 	case CHANNEL_QUEUE_TAKEN_OVER:
 		acceptor_queue_taken_over(worker, message->value);
 		worker_request_drain_check(worker);
+		break;
+	case CHANNEL_FAULTS:
+		set_faults(worker, descriptor, message->value);
 		break;
 	case CHANNEL_LOG_LEVEL:
 		log_set_level((enum log_level)message->argument);
@@ -301,7 +321,8 @@ start(struct worker *worker, const struct worker_args *args)
 	set_limits(worker);
 	event_assign(&worker->channel_event, worker->base, args->channel_fd,
 	    EV_READ | EV_PERSIST, on_channel, worker);
-	if (event_add(&worker->channel_event, NULL) < 0 || timeouts_start(worker) < 0)
+	if (event_add(&worker->channel_event, NULL) < 0 || timeouts_start(worker) < 0 ||
+	    fault_timers_start(worker) < 0)
 		return -1;
 	return acceptor_start(worker, args->sockets, args->socket_count);
 }
@@ -316,11 +337,13 @@ finish(struct worker *worker)
 			transfer_receive_stop_all(worker);
 			acceptor_stop(worker);
 			timeouts_stop(worker);
+			fault_timers_stop(worker);
 		}
 		event_base_free(worker->base);
 	}
 	free(worker->accept.listeners);
 	responder_finish(&worker->batch);
+	free(worker->faults.scratch);
 	connection_pool_finish(&worker->connections);
 	buffer_set_memory(NULL);
 	region_heap_finish(&worker->blocks);
@@ -363,6 +386,7 @@ worker_run(const struct worker_args *args)
 		.ledger_entry = args->ledger_entry,
 		.worker_ledger = args->worker_ledger,
 		.channel_fd = args->channel_fd,
+		.fault_ring = args->fault_ring,
 		.accept.spare_fd = -1,
 	};
 	struct channel_message ready = { .verb = CHANNEL_READY };

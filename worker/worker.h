@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "proto/fault_record.h"
 #include "proto/ledger.h"
 #include "conf/config.h"
 
@@ -51,6 +52,8 @@ struct worker_args {
 	struct ledger *ledger; /* of all workers */
 	uint32_t ledger_entry; /* of this worker */
 	struct worker_ledger *worker_ledger; /* the same, writable: set in the child */
+	struct fault_records *fault_records; /* NULL: there is no record */
+	struct fault_ring *fault_ring;       /* of this worker: set in the child */
 	worker_keeper_fn run_keeper;         /* used if config->survive_crashes */
 };
 

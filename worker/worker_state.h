@@ -30,6 +30,8 @@
 #include "conf/config.h"
 #include "worker/connection_pool.h"
 #include "worker/crash_record.h"
+#include "worker/fault_listener.h"
+#include "worker/fault_state.h"
 
 LIST_HEAD(output_list, output);
 LIST_HEAD(receiver_list, receiver);
@@ -53,6 +55,7 @@ struct worker_listener {
 	bool draining_queue;          /* closes after a quiet period */
 	bool saw_connection;          /* since the last run of drain_queue_timer */
 	unsigned busy_turns; /* runs of drain_queue_timer that saw connections */
+	struct listener_faults faults;
 };
 
 /* acceptor.c */
@@ -102,6 +105,14 @@ struct worker_transfers {
 	struct receiver_list receivers; /* transfers that bring connections */
 };
 
+/* fault_state.c and fault_injection.c */
+struct worker_faults {
+	struct fault_timers timers;
+	struct event timer_event;
+	uint8_t *scratch; /* a reply while it is changed */
+	size_t scratch_bytes;
+};
+
 /* Replies made by responder.c and not yet sent: one send for all that fit. */
 struct batch {
 	uint8_t *data;
@@ -142,6 +153,8 @@ struct worker {
 	struct worker_timeouts timeouts;
 	struct worker_drain drain;
 	struct worker_transfers transfers;
+	struct worker_faults faults;
+	struct fault_ring *fault_ring; /* record of this worker; NULL: none */
 };
 
 #define WORKER_INPUT_BYTES (64 * 1024)

@@ -147,6 +147,24 @@ read_header(struct state_reader *reader, const json_t *root)
 		program_path_set(path);
 }
 
+/* The program that saved the state may have had none, or another layout. */
+static void
+read_fault_record(struct state_reader *reader, const json_t *from)
+{
+	struct master *master = reader->master;
+	if (json_object_get(from, "fault_record_fd") != NULL) {
+		int fd = (int)read_number(
+		    reader, from, "master", "fault_record_fd", INT_MAX);
+		if (reader->json.failed ||
+		    claim(reader, "fault_record", FD_FILE, fd) < 0)
+			return;
+		master->workers.fault_records = fault_records_attach(fd);
+	}
+	if (master->workers.fault_records == NULL)
+		master->workers.fault_records =
+		    fault_records_create(master->config.current.fault_record);
+}
+
 static void
 read_master(struct state_reader *reader, const json_t *root)
 {
@@ -164,6 +182,8 @@ read_master(struct state_reader *reader, const json_t *root)
 		json_reader_fail(json, "ledger", "",
 		    errno == EPROTO ? "cannot be used: another layout"
 				    : strerror(errno));
+	else
+		read_fault_record(reader, from);
 }
 
 static void

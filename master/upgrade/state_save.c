@@ -112,6 +112,8 @@ static void
 set_all_inheritable(const struct master *master, bool is_inheritable)
 {
 	set_inheritable(master->workers.ledger->fd, is_inheritable);
+	if (master->workers.fault_records != NULL)
+		set_inheritable(master->workers.fault_records->fd, is_inheritable);
 	for (int i = 0; i < HTTP_SERVER_KINDS; i++) {
 		const struct http_server *http_server =
 		    admin_listener_server(master->admin, (enum http_server_kind)i);
@@ -164,6 +166,9 @@ save_master(const struct master *master)
 {
 	json_t *object = json_record_write(state_master_fields, master);
 	json_record_put(&object, "ledger_fd", json_integer(master->workers.ledger->fd));
+	if (master->workers.fault_records != NULL)
+		json_record_put(&object, "fault_record_fd",
+		    json_integer(master->workers.fault_records->fd));
 	return object;
 }
 

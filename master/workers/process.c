@@ -261,12 +261,16 @@ fork_worker(struct process *process, const struct config *config, int channel_fd
 		.log_fd = log_is_syslog() ? table->log_relay_fd : -1,
 		.ledger = table->ledger,
 		.ledger_entry = process->ledger_entry,
+		.fault_records = table->fault_records,
 		.run_keeper = keeper_run,
 	};
 	for (size_t i = 0; i < args.socket_count; i++) {
 		uint32_t number = args.sockets[i].ledger_index;
 		process->listeners[number / 64] |= UINT64_C(1) << number % 64;
 	}
+	if (table->fault_records != NULL &&
+	    fault_records_clear(table->fault_records, process->ledger_entry) < 0)
+		return -1;
 	process->pid = spawn_worker(&args);
 	return process->pid > 0 ? 0 : -1;
 }
@@ -405,6 +409,9 @@ process_release(struct process *process)
 	drain_summary_on_process_released(process);
 	ledger_retire(process->table->ledger, process->ledger_entry, process->slot,
 	    process->moved_in, process->moved_out);
+	if (process->table->fault_records != NULL)
+		fault_records_retire(
+		    process->table->fault_records, process->ledger_entry);
 	destroy(process);
 }
 

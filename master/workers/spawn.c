@@ -93,6 +93,13 @@ enter_ledger(struct worker_args *args)
 	args->worker_ledger = ledger_open_entry(args->ledger, args->ledger_entry);
 	if (args->worker_ledger == NULL || ledger_enter_worker(args->ledger) < 0)
 		fatal(EX_OSERR, "[worker_start_failed] cannot map the ledger");
+	if (args->fault_records == NULL)
+		return;
+	args->fault_ring =
+	    fault_records_enter_worker(args->fault_records, args->ledger_entry);
+	if (args->fault_ring == NULL)
+		fatal(
+		    EX_OSERR, "[worker_start_failed] cannot map the record of faults");
 }
 
 /* A worker obeys its channel alone: signals that the terminal or the service manager

@@ -20,6 +20,7 @@
 #include <event2/event_struct.h>
 
 #include "proto/control_queue.h"
+#include "proto/fault_record.h"
 #include "proto/ledger.h"
 #include "conf/config.h"
 #include "master/listeners/listener_set.h"
@@ -192,7 +193,8 @@ struct worker_table {
 	struct listener_set *listeners;
 	enum master_phase phase;
 	struct ledger *ledger;
-	int log_relay_fd; /* for the lines of workers to syslog */
+	struct fault_records *fault_records; /* NULL: there is no record */
+	int log_relay_fd;                    /* for the lines of workers to syslog */
 	uint32_t generation;
 	uint32_t slot_count;
 	struct slot slots[LEDGER_SLOTS];

@@ -48,6 +48,7 @@ worker_fixture_start(struct worker_fixture *w, const char *reply, enum framing f
 
 	memset(w, 0, sizeof(*w));
 	must(reply_parse(reply, &w->listener_config.reply, error, sizeof(error)) == 0);
+	w->listener_config.address_text = (char *)"127.0.0.1:0";
 	w->listener_config.framing = framing;
 	w->listener_config.max_message = max_message;
 	w->config.listeners = &w->listener_config;
