@@ -416,11 +416,17 @@ set_closes(struct compiler *compiler)
 	const struct conversation_range *repeat = &out->sections[CONVERSATION_REPEAT];
 	uint8_t last = out->parts[repeat->end - 1].kind;
 	out->closes = last == CONVERSATION_CLOSE || last == CONVERSATION_RESET;
-	for (uint16_t i = repeat->first; i < repeat->end && !out->closes; i++)
+	bool has_client = out->closes;
+	for (uint16_t i = repeat->first; i < repeat->end && !out->closes; i++) {
+		has_client |= out->parts[i].speaker == CONVERSATION_CLIENT &&
+		    !is_control(&out->parts[i]);
 		if (out->parts[i].kind == CONVERSATION_HALF_CLOSE)
 			return source_fail(&compiler->source, compiler->places[i],
 			    "found a half-close in a repeat section that goes on, expected a close or reset at its end");
-	return true;
+	}
+	return has_client ||
+	    source_fail(&compiler->source, compiler->places[repeat->first],
+		"found no C: line in the repeat section, expected one, or a close at its end");
 }
 
 bool

@@ -18,6 +18,8 @@ check_order(struct compiler *compiler, enum conversation_role speaker, bool is_e
 {
 	const struct conversation *out = compiler->out;
 	for (uint16_t i = out->step_count; i-- > 0;) {
+		if (out->steps[i].first == out->part_count)
+			continue; /* the step itself */
 		const struct conversation_part *part = &out->parts[out->steps[i].first];
 		if (is_ending(part->kind))
 			return source_fail(&compiler->source, compiler->source.at,
@@ -26,7 +28,7 @@ check_order(struct compiler *compiler, enum conversation_role speaker, bool is_e
 		if (part->kind == CONVERSATION_HALF_CLOSE && part->speaker == speaker &&
 		    !is_end)
 			return source_fail(&compiler->source, compiler->source.at,
-			    "found text behind the half-close in line %u, expected none from this side",
+			    "found a step behind the half-close in line %u, expected only a close or reset from this side",
 			    out->steps[i].line);
 	}
 	return true;
@@ -186,7 +188,12 @@ compile_action(struct compiler *compiler, const char *where, const char *end)
 		if (compiler->section == CONVERSATION_OPENING)
 			return source_fail(source, where,
 			    "found a close in the opening, expected it in the repeat or end section");
-		if (!check_pending(compiler, -1))
+		if (!check_pending(compiler, -1) ||
+		    (actions[i].kind == CONVERSATION_HALF_CLOSE &&
+			!check_order(compiler,
+			    (enum conversation_role)out->steps[out->step_count - 1]
+				.speaker,
+			    false)))
 			return false;
 		source->at = end;
 		out->steps[out->step_count - 1].end++;

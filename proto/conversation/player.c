@@ -136,14 +136,34 @@ say_event(
 /* True if what this side says at the cursor of what is heard has begun (client: an
  * answer may come while a long text is being sent) or is complete (server). */
 static bool
-has_begun(const struct player_side *side, const struct player *player,
+has_begun(const struct player_side *side, struct player *player,
     const struct conversation_part *part)
 {
+	(void)player_can_say(side, player); /* goes over what is complete */
 	uint16_t begun =
 	    side->role == CONVERSATION_CLIENT ? part->run_begun : part->run_end;
 	return player->ahead > 0 || player->say.part > begun ||
 	    (player->say.part == begun &&
 		(player->say.offset > 0 || begun == part->run_end));
+}
+
+/* The peer has not said anything of the pass. */
+static bool
+is_at_start_of_pass(const struct player_side *side, const struct player *player)
+{
+	uint16_t at = section_of(side, player)->first;
+	while (
+	    at < player->hear.part && player_part(side, at)->kind == CONVERSATION_PAUSE)
+		at++;
+	return player->section == CONVERSATION_REPEAT && player->hear.part == at;
+}
+
+/* Client: nothing may be said before a pass or the end is started. */
+static bool
+is_idle(const struct player_side *side, const struct player *player)
+{
+	return side->role == CONVERSATION_CLIENT &&
+	    player->section == CONVERSATION_REPEAT && player->started == 0;
 }
 
 /* Bytes have come, or none, where this side must speak or decide first. */
@@ -155,6 +175,8 @@ wait_for_own(const struct player_side *side, struct player *player,
 		player_hear_wrong(side, player, input, PLAYER_EARLY, detail);
 		return PLAYER_MISMATCH;
 	}
+	if (is_idle(side, player))
+		return PLAYER_IDLE;
 	return say_event(side, player, detail);
 }
 
@@ -238,7 +260,8 @@ event_of(enum player_heard heard, const struct player_side *side, struct player 
 {
 	switch (heard) {
 	case PLAYER_HEARD_PART:
-		return say_event(side, player, detail);
+		return is_idle(side, player) ? PLAYER_IDLE
+					     : say_event(side, player, detail);
 	case PLAYER_HEARD_WRONG:
 		return PLAYER_MISMATCH;
 	default:
@@ -261,29 +284,6 @@ expect_end(const struct player_side *side, struct player *player,
 		return event;
 	return part->kind == CONVERSATION_RESET ? PLAYER_EXPECTS_RESET
 						: PLAYER_EXPECTS_CLOSE;
-}
-
-/* Client: at the start of a pass that may not begin. */
-static enum player_event
-idle(const struct player_side *side, struct player *player,
-    const struct player_input *input, struct player_detail *detail)
-{
-	if ((player->flags & PLAYER_ENDING) != 0) {
-		enter_section(side, player, CONVERSATION_END);
-		return PLAYER_NEEDS_INPUT;
-	}
-	if (input->length > input->used) {
-		player_hear_wrong(side, player, input, PLAYER_EARLY, detail);
-		return PLAYER_MISMATCH;
-	}
-	return PLAYER_IDLE;
-}
-
-static bool
-is_at_start_of_pass(const struct player_side *side, const struct player *player)
-{
-	return player->section == CONVERSATION_REPEAT &&
-	    player->hear.part == section_of(side, player)->first;
 }
 
 /* The text of the peer at the cursor: goes on with it, as far as it has come. *ret is
@@ -316,16 +316,15 @@ static bool
 advance(const struct player_side *side, struct player *player,
     struct player_input *input, struct player_detail *detail, enum player_event *ret)
 {
+	if (is_idle(side, player) && (player->flags & PLAYER_ENDING) != 0) {
+		enter_section(side, player, CONVERSATION_END);
+		return true;
+	}
 	if (player->hear.part == section_of(side, player)->end) {
 		*ret = is_all_said(side, player)
 		    ? end_section(side, player)
 		    : wait_for_own(side, player, input, detail);
 		return false;
-	}
-	if (side->role == CONVERSATION_CLIENT && player->started == 0 &&
-	    is_at_start_of_pass(side, player)) {
-		*ret = idle(side, player, input, detail);
-		return player->section == CONVERSATION_END;
 	}
 	const struct conversation_part *part = player_part(side, player->hear.part);
 	if (part->speaker == side->role) {
@@ -338,6 +337,11 @@ advance(const struct player_side *side, struct player *player,
 	}
 	if (part->kind == CONVERSATION_PAUSE) {
 		player->hear.part++;
+		return true;
+	}
+	if (part->kind == CONVERSATION_CLOSE &&
+	    (player->flags & PLAYER_HALF_CLOSED) != 0) {
+		player->hear.part++; /* its stream has ended before */
 		return true;
 	}
 	if (player_is_control(part)) {
@@ -367,54 +371,82 @@ player_feed(const struct player_side *side, struct player *player, const uint8_t
 	return event;
 }
 
-static enum player_event
-end_early(const struct player_side *side, const struct player *player,
-    enum player_fault fault, struct player_detail *detail)
+/* Goes over what the peer has waited for, and its pauses, within the section. Returns
+ * the part that is expected; NULL at the end of the section. */
+static const struct conversation_part *
+find_expected(const struct player_side *side, struct player *player)
 {
-	const struct player_input input = { .length = 0 };
-	player_hear_wrong(side, player, &input, fault, detail);
-	return PLAYER_MISMATCH;
+	for (;;) {
+		if (player->hear.part == section_of(side, player)->end)
+			return NULL;
+		const struct conversation_part *part =
+		    player_part(side, player->hear.part);
+		if (part->speaker == side->role && has_begun(side, player, part))
+			player->hear = (struct player_cursor){ .part = part->run_end };
+		else if (part->speaker != side->role &&
+		    part->kind == CONVERSATION_PAUSE)
+			player->hear.part++;
+		else
+			return part;
+	}
 }
 
-/* The peer has ended the connection in one of two ways; `is_expected` decides. */
+static bool
+ends_so(const struct conversation_part *part, bool is_reset)
+{
+	return is_reset
+	    ? part->kind == CONVERSATION_RESET
+	    : part->kind == CONVERSATION_CLOSE || part->kind == CONVERSATION_HALF_CLOSE;
+}
+
+/* Server: the client has not said anything of a pass yet. */
+static bool
+may_leave(const struct player_side *side, const struct player *player)
+{
+	uint16_t first = section_of(side, player)->first;
+	if (side->role != CONVERSATION_SERVER ||
+	    player->section != CONVERSATION_REPEAT || player->hear.offset > 0 ||
+	    player->state > 0 || player->depth > 0)
+		return false;
+	return is_at_start_of_pass(side, player) ||
+	    (player_part(side, first)->speaker == side->role &&
+		player->hear.part == player_part(side, first)->run_end);
+}
+
+/* The peer has ended its stream or reset the connection. */
 static enum player_event
 on_end(const struct player_side *side, struct player *player, bool is_reset,
     struct player_detail *detail)
 {
-	if ((player->flags & PLAYER_OVER) != 0)
-		return PLAYER_FINISHED;
-	bool is_between =
-	    side->role == CONVERSATION_SERVER && player_is_between_passes(side, player);
+	const struct player_input none = { .length = 0 };
 	const struct conversation_range *end =
 	    &side->conversation->sections[CONVERSATION_END];
+	if ((player->flags & PLAYER_OVER) != 0)
+		return PLAYER_FINISHED;
+	bool is_between = may_leave(side, player);
 	if (is_between && end->first < end->end &&
-	    player_is_control(player_part(side, end->first)))
+	    player_decider(side) == CONVERSATION_NONE)
 		enter_section(side, player, CONVERSATION_END);
-	while (player->hear.part < section_of(side, player)->end &&
-	    player_part(side, player->hear.part)->speaker != side->role &&
-	    player_part(side, player->hear.part)->kind == CONVERSATION_PAUSE)
+	const struct conversation_part *part = find_expected(side, player);
+	if (part != NULL && part->speaker != side->role && ends_so(part, is_reset)) {
 		player->hear.part++;
-	if (player->hear.part < section_of(side, player)->end) {
-		const struct conversation_part *part =
-		    player_part(side, player->hear.part);
-		bool is_expected = part->speaker != side->role &&
-		    (is_reset ? part->kind == CONVERSATION_RESET
-			      : part->kind == CONVERSATION_CLOSE ||
-				part->kind == CONVERSATION_HALF_CLOSE);
-		if (is_expected) {
-			player->hear.part++;
-			if (player->hear.part == part->run_end &&
-			    part->exchange != CONVERSATION_NONE)
-				player->flags |= PLAYER_STEP_PENDING;
-			return PLAYER_NEEDS_INPUT;
-		}
+		player->flags |= PLAYER_HALF_CLOSED;
+		if (player->hear.part == part->run_end &&
+		    part->exchange != CONVERSATION_NONE)
+			player->flags |= PLAYER_STEP_PENDING;
+		return PLAYER_NEEDS_INPUT;
 	}
+	bool is_last =
+	    player->section == CONVERSATION_END || side->conversation->closes;
+	if (part == NULL && is_last && is_all_said(side, player))
+		return PLAYER_NEEDS_INPUT; /* nothing was left to hear */
 	if (is_between) {
 		player->flags |= PLAYER_OVER;
 		return PLAYER_FINISHED;
 	}
-	return end_early(
-	    side, player, is_reset ? PLAYER_RESET_EARLY : PLAYER_CLOSED_EARLY, detail);
+	player_hear_wrong(side, player, &none,
+	    is_reset ? PLAYER_RESET_EARLY : PLAYER_CLOSED_EARLY, detail);
+	return PLAYER_MISMATCH;
 }
 
 enum player_event
@@ -436,7 +468,7 @@ player_is_between_passes(const struct player_side *side, const struct player *pl
 {
 	uint16_t first = section_of(side, player)->first;
 	return player->section == CONVERSATION_REPEAT && player->ahead == 0 &&
-	    player->started == 0 && player->hear.part == first &&
+	    player->started == 0 && is_at_start_of_pass(side, player) &&
 	    player->hear.offset == 0 && player->state == 0 && player->depth == 0 &&
 	    player->say.part == first && player->say.offset == 0 &&
 	    (player->flags & (PLAYER_OVER | PLAYER_STEP_PENDING)) == 0;

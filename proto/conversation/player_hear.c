@@ -75,6 +75,8 @@ look(struct hearing *hearing)
 static void
 use(struct hearing *hearing, size_t length)
 {
+	if (length == 0)
+		return;
 	hearing->input->used += length;
 	hearing->player->received += length;
 	hearing->data += length;

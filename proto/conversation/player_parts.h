@@ -17,6 +17,7 @@ enum player_flag {
 	PLAYER_ENDING = 2,       /* client: player_start_end */
 	PLAYER_CHOSEN = 4,       /* server: the pass has begun, the end has not */
 	PLAYER_STEP_PENDING = 8, /* STEP_DONE is to be reported */
+	PLAYER_HALF_CLOSED = 16, /* the peer has ended its stream */
 };
 
 struct player_slot {

@@ -20,7 +20,7 @@ struct saved {
 	uint32_t ends[CONVERSATION_NESTING_MAX];
 	uint16_t slots, opening_slots; /* of its conversation */
 	uint8_t depth, section, flags, role;
-	bool is_between; /* player_is_between_passes */
+	uint8_t is_between; /* player_is_between_passes */
 	uint8_t unused[7];
 };
 
@@ -192,6 +192,17 @@ is_hearing_valid(const struct player_side *side, const struct saved *saved)
 	}
 }
 
+static uint16_t
+first_heard(
+    const struct conversation *conversation, const struct conversation_range *section)
+{
+	uint16_t at = section->first;
+	while (
+	    at + 1 < section->end && conversation->parts[at].kind == CONVERSATION_PAUSE)
+		at++;
+	return at;
+}
+
 /* The position is one of this conversation. */
 static bool
 is_position_valid(const struct player_side *side, const struct saved *saved)
@@ -215,7 +226,8 @@ is_position_valid(const struct player_side *side, const struct saved *saved)
 	if (saved->hear.part == section->end)
 		return true;
 	if (is_repeat && side->role == CONVERSATION_SERVER &&
-	    saved->hear.part == section->first && (saved->flags & PLAYER_CHOSEN) == 0) {
+	    saved->hear.part == first_heard(conversation, section) &&
+	    (saved->flags & PLAYER_CHOSEN) == 0) {
 		uint16_t decider = player_decider(side);
 		return saved->hear.offset <=
 		    (decider == CONVERSATION_NONE

@@ -114,7 +114,9 @@ player_value_number(const struct player_side *side, const struct player *player,
 	uint64_t value = part->number;
 	if (part->section == CONVERSATION_OPENING)
 		pass = 0;
-	if (part->kind == CONVERSATION_NUMBER && part->speaker != side->role &&
+	bool is_known = part->term == CONVERSATION_TERM_CONSTANT ||
+	    part->term == CONVERSATION_TERM_REFERENCE;
+	if (!is_known && part->speaker != side->role &&
 	    part->slot != CONVERSATION_NONE) {
 		uint32_t length;
 		const uint8_t *bytes = player_capture_get(player, part->slot, &length);
@@ -272,7 +274,7 @@ player_value_bytes(const struct player_side *side, const struct player *player,
 		if (part->is_captured)
 			random_bytes(side, player, pass, at, from, out, length);
 		else
-			memcpy(out, "ok" + from, length);
+			memcpy(out, &"ok"[from], length);
 		break;
 	case CONVERSATION_BYTES:
 		memset(out, 'x', length);
