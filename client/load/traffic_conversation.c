@@ -226,6 +226,8 @@ hear(struct load_context *ctx, struct conn *conn, const uint8_t *data, size_t le
 		}
 		if (event == PLAYER_PASS_DONE) {
 			accounting_answered(ctx, conn, true, ctx->times.now_ns);
+			if (ctx->talks->is_server_first)
+				length = all; /* the rest is of the next pass */
 			continue;
 		}
 		talk->event = (uint8_t)event;

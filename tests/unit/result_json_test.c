@@ -32,6 +32,54 @@ read_back(char *text)
 }
 
 static void
+stores_the_latencies_of_named_steps(void **state)
+{
+	static const char text[] = "C [login]: a\nS: b\nC [query]: c\nS: d\n";
+	struct run *run = *state;
+	struct threshold threshold;
+	char error[RESULT_ERROR_MAX], *json;
+
+	assert_int_equal(conversation_compile("x.talk", text, strlen(text),
+			     &run->plan.conversation, error),
+	    0);
+	run->plan.conversation_file = "x.talk";
+	counters_map_close(&run->counters_map);
+	assert_int_equal(counters_map_open(&run->counters_map, 2, 2), 0);
+	for (int i = 0; i < 2; i++)
+		histogram_record(counters_map_at(&run->counters_map, i)
+				     ->histograms[LATENCY_STEP_FIRST + 1],
+		    5000000);
+	struct result result = collect(run), back, other;
+	json = json_of(&result);
+	back = read_back(json);
+	other = read_back(json);
+	assert_string_equal(back.plan.conversation, "x.talk");
+	assert_int_equal(back.step_count, 2);
+	assert_string_equal(back.steps[1], "query");
+	assert_int_equal(histogram_count(back.latency[LATENCY_STEP_FIRST]), 0);
+	assert_int_equal(histogram_count(back.latency[LATENCY_STEP_FIRST + 1]), 2);
+	assert_int_equal(
+	    threshold_parse("max[query]<4ms", &threshold, error, sizeof(error)), 0);
+	assert_false(verdict_of_threshold(&threshold, &back).passed);
+	assert_int_equal(
+	    threshold_parse("max[query]<6ms", &threshold, error, sizeof(error)), 0);
+	assert_true(verdict_of_threshold(&threshold, &back).passed);
+	assert_int_equal(
+	    threshold_parse("max[none]<6ms", &threshold, error, sizeof(error)), 0);
+	assert_false(verdict_of_threshold(&threshold, &back).passed);
+	other.started_at_ns++; /* another run */
+	assert_int_equal(result_merge(&back, &other, error), 0);
+	assert_int_equal(histogram_count(back.latency[LATENCY_STEP_FIRST + 1]), 4);
+	other.steps[0][0] = 'x';
+	assert_int_equal(result_merge(&back, &other, error), -1);
+	free(json);
+	result_finish(&result);
+	result_finish(&back);
+	result_finish(&other);
+	conversation_finish(&run->plan.conversation);
+}
+
+static void
 stores_a_mismatch_with_its_excerpts(void **state)
 {
 	struct run *run = *state;
@@ -207,6 +255,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 #define RUN(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 		RUN(lists_lost_connections_in_order_of_time),
+		RUN(stores_the_latencies_of_named_steps),
 		RUN(stores_a_mismatch_with_its_excerpts),
 		RUN(round_trips_a_result_through_json),
 		RUN(refuses_malformed_results_by_line_or_path),

@@ -62,6 +62,9 @@ a_percentile_may_omit_its_decimal_point(void **state)
 	assert_true(parse("p99<1500us").limit == 1.5e6);
 	assert_true(parse("rate>10k/s").limit == 10000);
 	assert_int_equal(parse("service.p99<=1ms").histogram, LATENCY_SERVICE);
+	assert_string_equal(parse("p99[login]<20ms").step, "login");
+	assert_int_equal(parse("max[login]<20ms").figure, THRESHOLD_MAX);
+	assert_string_equal(parse("p99<20ms").step, "");
 	assert_int_equal(parse("service.p99<=1ms").op, THRESHOLD_LE);
 }
 
