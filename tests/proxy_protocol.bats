@@ -279,20 +279,29 @@ haproxy_announces_its_clients() # SEND
 	run ! logged 'closed: (reset|proxy_header_invalid)'
 }
 
-@test "nginx announces its clients" {
-	needs command nginx
-	start_server ''
-	BALANCER_PORT=$(free_port)
+write_nginx_config() # reads the servers from stdin
+{
 	local module=usr/lib/nginx/modules/ngx_stream_module.so
 	for module in "$BATS_TEST_DIRNAME/../build/tools/$module" "/$module" "/usr/lib64/${module#usr/lib/}"; do
 		[ ! -e "$module" ] || break
 	done
+	local servers
+	servers=$(cat)
 	cat >nginx.conf <<-END
 		load_module $module;
 		daemon off; master_process off; pid $PWD/nginx.pid; error_log stderr;
 		events { }
-		stream { server { listen 127.0.0.1:$BALANCER_PORT; proxy_pass 127.0.0.1:$PORT; proxy_protocol on;
-			proxy_half_close on; } }
+		stream { $servers }
+	END
+}
+
+@test "nginx announces its clients" {
+	needs command nginx
+	start_server ''
+	BALANCER_PORT=$(free_port)
+	write_nginx_config <<-END
+		server { listen 127.0.0.1:$BALANCER_PORT; proxy_pass 127.0.0.1:$PORT; proxy_protocol on;
+			proxy_half_close on; }
 	END
 	spawn nginx nginx -p "$PWD" -e stderr -c "$PWD/nginx.conf"
 	wait_until eval "printf 'x\n' | socat -t 20 - TCP:127.0.0.1:$BALANCER_PORT | grep -q X"
@@ -301,4 +310,62 @@ haproxy_announces_its_clients() # SEND
 	wait_until logged 'connection 127.0.0.9:[0-9]+: by PROXY header of 127.0.0.1:'
 	run -0 "$BUILD/yodel" -c 5 -n 200 --size 1:3000 --framing line "127.0.0.1:$BALANCER_PORT"
 	run ! logged 'closed: proxy_header_invalid'
+}
+
+@test "yodel announces another client for each connection" {
+	start_server '"max_connections_per_address": 4'
+	run -0 "$BUILD/yodel" -c 100 -n 3 --size 20 --expect upper --framing line --proxy-protocol v2 \
+		--proxy-source 203.0.113.0/24 --proxy-tlv authority=example.org --proxy-tlv crc32c \
+		--ledger "unix:$PWD/control.sock" "127.0.0.1:$PORT"
+	[[ $output = *'client and server agree'* ]]
+	[ "$(grep -oE 'connection 203.0.113.[0-9]+:1024: by' "$YODELD_LOG" | sort -u | wc -l)" = 100 ]
+	run -0 "$BUILD/yodel" -c 4 -n 3 --size 20 --expect upper --framing line --proxy-protocol v1 \
+		--proxy-source 2001:db8::/126 --dribble "127.0.0.1:$PORT"
+	logged 'connection \[2001:db8::3\]:1024: by PROXY header'
+	run -64 "$BUILD/yodel" --proxy-source 10.0.0.0/8 127.0.0.1:1
+	run -64 "$BUILD/yodel" --proxy-protocol v2 --proxy-tlv color=red 127.0.0.1:1
+	[[ $output = *'--proxy-tlv: found "color=red", expected crc32c, or alpn'* ]]
+}
+
+@test "HAProxy and nginx accept the headers of yodel" {
+	needs command haproxy
+	needs command nginx
+	start_yodeld_with '"reply": "echo"'
+	local first second
+	first=$(free_port)
+	second=$((first + 1))
+	cat >haproxy.cfg <<-END
+		defaults
+		  mode tcp
+		  timeout connect 10s
+		  timeout client 60s
+		  timeout server 60s
+		listen front
+		  bind 127.0.0.1:$first accept-proxy
+		  tcp-request session reject if !{ src 198.51.100.0/24 }
+		  server back 127.0.0.1:$PORT
+	END
+	spawn haproxy haproxy -db -f haproxy.cfg
+	write_nginx_config <<-END
+		server { listen 127.0.0.1:$second proxy_protocol; set_real_ip_from 127.0.0.1;
+			allow 198.51.100.0/24; deny all; proxy_pass 127.0.0.1:$PORT; }
+	END
+	spawn nginx nginx -p "$PWD" -e stderr -c "$PWD/nginx.conf"
+	local version
+	for version in v1 v2; do
+		wait_until "$BUILD/yodel" -q -c 10 -n 3 --size 20 --expect echo --proxy-protocol $version \
+			--proxy-source 198.51.100.0/28 "127.0.0.1:$first"
+		wait_until "$BUILD/yodel" -q -c 10 -n 3 --size 20 --expect echo --proxy-protocol $version \
+			--proxy-source 198.51.100.0/28 "127.0.0.1:$second"
+	done
+	# They take the announced address for that of the client.
+	run "$BUILD/yodel" -q -c 1 -n 1 --size 20 --expect echo --proxy-protocol v2 --proxy-source 203.0.113.1/32 \
+		"127.0.0.1:$first"
+	[ "$status" = 1 ]
+}
+
+@test "a header that the server sends back is recognised" {
+	start_yodeld_with '"reply": "echo", "framing": "line"'
+	run -2 "$BUILD/yodel" -c 2 -n 2 --size 20 --expect echo --framing line --proxy-protocol v2 "127.0.0.1:$PORT"
+	[[ $output = *'a PROXY v2 header: the balancer sends it, the server does not expect it'* ]]
 }

@@ -13,6 +13,7 @@
 #include "net/connect.h"
 #include "client/load/accounting.h"
 #include "client/load/transcript.h"
+#include "client/plan/proxy_plan.h"
 #include "client/plan/source_address.h"
 
 #define RECEIVE_BUFFER_MIN 4096 /* bytes, for --slow-read */
@@ -78,6 +79,32 @@ fail(struct load_context *ctx, struct conn *conn, int error)
 	counters_add(&target->failed[failure], 1);
 	atomic_store_explicit(&target->last_errno, error, memory_order_relaxed);
 	return CONNECT_FAILED;
+}
+
+/* Sends the PROXY header of --proxy-protocol, if there is one. It is held for the first
+ * message, so that both come in one segment, but for at most 200 ms (MSG_MORE,
+ * send(2)). An empty send buffer has room for all of it. 0, or -1 with errno. */
+static int
+announce(const struct load_context *ctx, const struct conn *conn)
+{
+	const struct plan *plan = ctx->plan;
+	struct address own = { .length = sizeof(own.storage) }, source;
+	uint8_t header[PROXY_HEADER_MAX];
+	if (plan->proxy_version == PROXY_OFF)
+		return 0;
+	if (getsockname(conn->stream.fd, (struct sockaddr *)&own.storage, &own.length) <
+	    0)
+		return -1;
+	proxy_plan_source(plan, conn_state_number(ctx, conn), &own, &source);
+	size_t length = proxy_plan_write(plan, &source,
+	    &plan->targets[target_index(ctx, conn)].addresses[conn->address], header);
+	size_t each = plan->dribble ? 1 : length;
+	int flags = MSG_NOSIGNAL | MSG_DONTWAIT | (plan->dribble ? 0 : MSG_MORE);
+	for (size_t at = 0; at < length; at += each) {
+		if (send(conn->stream.fd, header + at, each, flags) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 static enum connect_status
@@ -202,6 +229,8 @@ conn_connect_finish(struct load_context *ctx, struct conn *conn)
 	int error = 0;
 	socklen_t length = sizeof(error);
 	if (getsockopt(conn->stream.fd, SOL_SOCKET, SO_ERROR, &error, &length) < 0)
+		error = errno;
+	if (error == 0 && announce(ctx, conn) < 0)
 		error = errno;
 	return error != 0 ? conn_connect_next(ctx, conn, error) : establish(ctx, conn);
 }

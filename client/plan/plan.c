@@ -11,6 +11,7 @@
 #include "lib/resources.h"
 #include "lib/units.h"
 #include "http/http_client.h"
+#include "client/plan/proxy_plan.h"
 #include "client/plan/rank.h"
 #include "client/plan/source_address.h"
 #include "client/plan/threshold.h"
@@ -30,6 +31,7 @@ const char *const plan_load_names[] = {
 };
 const char *const plan_arrivals_names[] = { "constant", "poisson", NULL };
 const char *const plan_close_names[] = { "fin", "rst", NULL };
+const char *const plan_proxy_names[] = { "off", "v1", "v2", NULL };
 const char *const plan_progress_names[] = { "auto", "always", "never", NULL };
 
 void
@@ -53,6 +55,8 @@ plan_finish(struct plan *plan)
 	free(plan->target_texts.items);
 	free(plan->texts.items);
 	free(plan->source_texts.items);
+	proxy_plan_finish(plan);
+	free(plan->proxy_tlv_texts.items);
 	free(plan->thresholds.items);
 	free(plan->ledgers.items);
 	if (plan->expect == PLAN_EXPECT_REPLY)
@@ -452,6 +456,7 @@ plan_check(struct plan *plan, char *error)
 		check_conversation,
 		check_messages,
 		check_expect,
+		proxy_plan_check,
 		check_search,
 		check_timing,
 		check_rank,

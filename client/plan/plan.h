@@ -16,6 +16,7 @@
 #include "lib/clock.h"
 #include "lib/options.h"
 #include "net/address.h"
+#include "net/proxy_header.h"
 #include "net/transport.h"
 #include "proto/conversation/conversation.h"
 #include "proto/framing.h"
@@ -24,6 +25,7 @@
 #define PLAN_TARGETS_MAX 64
 #define PLAN_TARGET_ADDRESSES_MAX 16
 #define PLAN_PROCESSES_MAX 1024
+#define PLAN_PROXY_TLVS_MAX 16
 #define PLAN_CONNECTIONS_MAX 4000000
 #define PLAN_MESSAGE_MAX (1u << 30)    /* payload bytes of one message */
 #define PLAN_ERROR_MAX 640             /* at least CONVERSATION_ERROR_MAX, and more */
@@ -52,6 +54,8 @@ enum plan_expect {
 };
 
 enum plan_progress { PLAN_PROGRESS_AUTO, PLAN_PROGRESS_ALWAYS, PLAN_PROGRESS_NEVER };
+extern const char
+    *const plan_proxy_names[]; /* by enum proxy_versions, NULL at the end */
 extern const char *const plan_progress_names[]; /* "auto" "always" "never" */
 
 struct plan_target {
@@ -126,6 +130,17 @@ struct plan {
 	bool source_auto;                /* use addresses of 127.0.0.0/8 */
 	uint32_t source_count; /* addresses of this rank; 0: chosen by the kernel */
 	uint32_t source_first; /* index of the first of them */
+
+	/* PROXY header in front of each connection; PROXY_OFF: none */
+	enum proxy_versions proxy_version;
+	const char
+	    *proxy_source_text; /* "ADDRESS/BITS", as given; NULL: the socket's */
+	struct address_prefix proxy_source;
+	struct option_list proxy_tlv_texts; /* "NAME=TEXT" or "crc32c", as given */
+	struct proxy_tlv proxy_tlvs[PLAN_PROXY_TLVS_MAX];
+	size_t proxy_tlv_count;
+	bool proxy_crc32c;
+	bool expect_proxy; /* --expect-proxy: a balancer announces our addresses */
 
 	/* timeouts */
 	uint64_t timeout_ns;

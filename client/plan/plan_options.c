@@ -112,6 +112,13 @@ static const struct option_row rows[] = {
 	{ "source-ip", 0, "ADDR[/BITS]", OPTION_LIST, AT(source_texts),
 	    .help = "connect from these addresses (repeatable; automatic on loopback if ports run short)" },
 
+	{ "proxy-protocol", 0, "v1|v2", OPTION_NAME, AT(proxy_version), .names = plan_proxy_names, .heading = "Load balancers:",
+	    .help = "begin each connection with a PROXY header, as a load balancer does" },
+	{ "proxy-source", 0, "ADDR/BITS", OPTION_TEXT, AT(proxy_source_text),
+	    .help = "announce another client of these addresses for each connection (the address of the socket)" },
+	{ "proxy-tlv", 0, "NAME=TEXT", OPTION_LIST, AT(proxy_tlv_texts),
+	    .help = "add a TLV to the header: alpn, authority, unique-id, netns or a number, with C escapes in TEXT; or crc32c (repeatable)" },
+
 	{ "timeout", 0, "T", OPTION_DURATION, AT(timeout_ns), .heading = "Timeouts:",
 	    .help = "wait up to T for an answer (10s)" },
 	{ "connect-timeout", 0, "T", OPTION_DURATION, AT(connect_timeout_ns),

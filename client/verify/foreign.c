@@ -5,6 +5,11 @@
 
 #define ZEROS_MIN 4 /* fewer may be altered bytes */
 #define LINE_MAX_SHOWN 40
+/* Sent back by a server that takes it for data. */
+#define PROXY_V1_NAME                                                                  \
+	"a PROXY v1 header: the balancer sends it, the server does not expect it"
+#define PROXY_V2_NAME                                                                  \
+	"a PROXY v2 header: the balancer sends it, the server does not expect it"
 
 static bool
 starts_with(const uint8_t *bytes, size_t length, const char *start, size_t n)
@@ -85,10 +90,10 @@ foreign_name(const uint8_t *bytes, size_t length, char *out, size_t size)
 		size_t length;
 		const char *name;
 	} starts[] = {
-		{ "PROXY TCP4 ", 11, "a PROXY header (version 1)" },
-		{ "PROXY TCP6 ", 11, "a PROXY header (version 1)" },
-		{ "PROXY UNKNOWN", 13, "a PROXY header (version 1)" },
-		{ "\r\n\r\n\0\r\nQUIT\n", 12, "a PROXY header (version 2)" },
+		{ "PROXY TCP4 ", 11, PROXY_V1_NAME },
+		{ "PROXY TCP6 ", 11, PROXY_V1_NAME },
+		{ "PROXY UNKNOWN", 13, PROXY_V1_NAME },
+		{ "\r\n\r\n\0\r\nQUIT\n", 12, PROXY_V2_NAME },
 		{ "<!DOCTYPE", 9, "an HTML page" },
 		{ "<!doctype", 9, "an HTML page" },
 		{ "<html", 5, "an HTML page" },

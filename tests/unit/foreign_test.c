@@ -54,10 +54,10 @@ other_protocols_are_named(void **state)
 	    "an HTTP response (\"HTTP/1.1 502 Bad Gateway\")");
 	assert_named("echo", REPLY_ECHO, alert, sizeof(alert),
 	    "a TLS alert (handshake_failure)");
-	assert_named(
-	    "upper", REPLY_UPPER, proxy, strlen(proxy), "a PROXY header (version 1)");
-	assert_named(
-	    "echo", REPLY_ECHO, proxy2, sizeof(proxy2), "a PROXY header (version 2)");
+	assert_named("upper", REPLY_UPPER, proxy, strlen(proxy),
+	    "a PROXY v1 header: the balancer sends it, the server does not expect it");
+	assert_named("echo", REPLY_ECHO, proxy2, sizeof(proxy2),
+	    "a PROXY v2 header: the balancer sends it, the server does not expect it");
 	assert_named("echo", REPLY_ECHO, zeros, sizeof(zeros), "64 zero bytes");
 	assert_named("echo", REPLY_ECHO, zeros, 10, "10 zero bytes");
 	assert_named("echo", REPLY_ECHO, html, strlen(html), "an HTML page");
