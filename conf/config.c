@@ -11,6 +11,7 @@
 #include "lib/clock.h"
 #include "lib/printable.h"
 #include "lib/resources.h"
+#include "conf/conversation_reply.h"
 
 #define FILE_MAX (1 << 20) /* bytes */
 
@@ -184,6 +185,11 @@ static int
 parse_fault(const struct listener_config *listener, const char *text, struct fault *ret,
     char *error, size_t error_size)
 {
+	if (listener->reply.kind == REPLY_CONVERSATION) {
+		snprintf(error, error_size,
+		    "found a fault on a listener with a conversation, expected another reply there");
+		return -1;
+	}
 	return fault_parse(text, ret, error, error_size) < 0
 	    ? -1
 	    : fault_check(ret, listener->framing, &listener->reply, error, error_size);
@@ -239,7 +245,7 @@ derive_listener(
 	    : config->limits.max_message;
 	if (address_parse(listener->address_text, &listener->address, error,
 		CONFIG_ERROR_MAX) < 0 ||
-	    reply_parse(
+	    reply_parse_server(
 		listener->reply_text, &listener->reply, error, CONFIG_ERROR_MAX) != 0)
 		return -1;
 	if (derive_prefixes(listener->allow_texts, listener->allow_count,
@@ -274,6 +280,28 @@ check_proxy_protocol(const struct config *config, size_t i, char *error)
 	    printable_tail(source_of(config, name), shown, sizeof(shown)), name,
 	    proxy_protocol_names[listener->proxy_protocol]);
 	return -1;
+}
+
+/* The file of a reply that is a conversation; `file` is that of the configuration. */
+static int
+derive_conversation(struct config *config, const char *file, size_t i, char *error)
+{
+	struct listener_config *listener = &config->listeners[i];
+	char name[64], what[160];
+	if (listener->reply.kind != REPLY_CONVERSATION)
+		return 0;
+	if (listener->framing != FRAMING_STREAM) {
+		snprintf(name, sizeof(name), "listeners[%zu].framing", i);
+		snprintf(what, sizeof(what),
+		    "%s: found \"%s\", expected \"stream\": the file of a conversation says where its messages end",
+		    name, framing_names[listener->framing]);
+		return fail(error, source_of(config, name), what);
+	}
+	/* A name of the command line leads from the working directory. */
+	snprintf(name, sizeof(name), "listeners[%zu].reply", i);
+	const char *source = source_of(config, name);
+	bool is_in_file = file != NULL && strcmp(source, file) == 0;
+	return conversation_reply_load(listener, is_in_file ? source : NULL, error);
 }
 
 /* After the parts of the listeners that faults depend on. */
@@ -363,7 +391,7 @@ check_distinct(const struct config *config, char *error)
 }
 
 static int
-derive(struct config *config, char *error)
+derive(struct config *config, const char *file, char *error)
 {
 	config->workers =
 	    config->workers_setting != 0 ? config->workers_setting : resources_cpus();
@@ -378,7 +406,8 @@ derive(struct config *config, char *error)
 		    config->instance_name, sizeof(config->instance_name), "unknown");
 	for (size_t i = 0; i < config->listener_count; i++)
 		if (derive_listener(&config->listeners[i], config, error) < 0 ||
-		    check_proxy_protocol(config, i, error) < 0)
+		    check_proxy_protocol(config, i, error) < 0 ||
+		    derive_conversation(config, file, i, error) < 0)
 			return -1;
 	if (derive_faults(config, error) < 0)
 		return -1;
@@ -401,7 +430,7 @@ config_load(const struct config_sources *sources, struct config *ret, char *erro
 	    load_file(sources->file, &config, error) != 0 ||
 	    load_listens(sources->listen, &config, error) != 0 ||
 	    load_overrides(sources, &config, error) != 0 ||
-	    derive(&config, error) != 0) {
+	    derive(&config, sources->file, error) != 0) {
 		config_finish(&config);
 		printable_sanitize(error); /* one line, and JSON can hold it */
 		return -1;
@@ -421,6 +450,7 @@ config_finish(struct config *config)
 {
 	for (size_t i = 0; i < config->listener_count; i++) {
 		reply_finish(&config->listeners[i].reply);
+		conversation_reply_finish(&config->listeners[i]);
 		free(config->listeners[i].allow);
 		free(config->listeners[i].deny);
 		free(config->listeners[i].proxy_from);

@@ -40,6 +40,7 @@ struct listener_config {
 	struct address address;
 	char *reply_text; /* as configured */
 	struct reply reply;
+	struct conversation *conversation; /* of the reply; NULL: none */
 	enum framing framing;
 	uint64_t max_message_setting; /* as configured, to be printed; 0: auto */
 	uint64_t max_message; /* bytes of payload; limits.max_message unless given */

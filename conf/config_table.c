@@ -51,7 +51,7 @@ static int
 check_reply(const char *text, char *error, size_t error_size)
 {
 	struct reply reply;
-	if (reply_parse(text, &reply, error, error_size) != 0)
+	if (reply_parse_server(text, &reply, error, error_size) != 0)
 		return -1;
 	reply_finish(&reply);
 	return 0;
@@ -151,9 +151,9 @@ static const struct setting listener_rows[] = {
 	    "Address to listen on: \"127.0.0.1:10000\", \"[::1]:8001\", \"*:80\" (all IPv4 addresses), \"[::]:80\" (all IPv6 addresses).",
 	    SETTING_STRING, SETTING_REQUIRED, LISTENER(address_text),
 	    .check = check_address, .pattern = ADDRESS_PATTERN },
-	{ "reply", "Reply to each message." REPLY_HELP, SETTING_STRING,
+	{ "reply", "Reply to each message." SERVER_REPLY_HELP, SETTING_STRING,
 	    SETTING_REQUIRED, LISTENER(reply_text), .initial = "upper",
-	    .check = check_reply, .pattern = REPLY_PATTERN },
+	    .check = check_reply, .pattern = SERVER_REPLY_PATTERN },
 	{ "framing", "How received bytes are cut into messages." FRAMING_HELP,
 	    SETTING_ENUM, 0, LISTENER(framing), .initial = "stream",
 	    .names = framing_names },

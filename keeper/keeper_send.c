@@ -14,6 +14,7 @@
 #include "lib/log.h"
 #include "proto/channel.h"
 #include "proto/transfer.h"
+#include "worker/conversation/session.h"
 
 /* A batch stops growing when its bytes reach this. */
 #define STATE_BYTES_MAX (4 * 1024 * 1024)
@@ -75,10 +76,10 @@ send_hello(const struct transfer_out *out)
 		.count = (uint32_t)args->config->listener_count };
 	for (size_t i = 0; i < args->socket_count; i++) {
 		uint32_t number = args->sockets[i].listener;
-		hello.listeners[number].framing =
-		    args->config->listeners[number].framing;
-		hello.listeners[number].reply =
-		    reply_fingerprint(&args->config->listeners[number].reply);
+		const struct listener_config *config = &args->config->listeners[number];
+		hello.listeners[number].framing = config->framing;
+		hello.listeners[number].reply = reply_fingerprint(&config->reply);
+		hello.listeners[number].kinship = session_kinship(config->conversation);
 		snprintf(hello.listeners[number].name, TRANSFER_NAME_MAX, "%s",
 		    out->kept->names[i]);
 	}
@@ -136,13 +137,14 @@ has_bit(uint64_t listeners, const struct transfer_out *out,
 		   1) != 0;
 }
 
-/* The rest of a reply of which a part has been sent needs a receiver that makes the
- * same reply. */
+/* The rest of a reply of which a part has been sent, or of a pass of a conversation,
+ * needs a receiver that makes the same reply. */
 static bool
 can_move(const struct transfer_out *out, const struct kept_connection *connection)
 {
+	bool same_reply = has_bit(out->same_replies, out, connection);
 	return has_bit(out->mask, out, connection) &&
-	    (!connection->has_sent_part || has_bit(out->same_replies, out, connection));
+	    (same_reply || !connection->needs_same_reply);
 }
 
 /* Takes connections in order; those that fail for good are closed. */

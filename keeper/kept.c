@@ -13,6 +13,7 @@
 #include "proto/channel.h"
 #include "worker/admission.h"
 #include "worker/connection.h"
+#include "worker/conversation/session.h"
 
 static struct ledger_block *
 block_of(const struct kept *kept, uint32_t socket)
@@ -133,6 +134,15 @@ return_memory(const struct crash_region *region, const struct recovery_piece *pi
 		log_warn("[memory_return_failed] cannot return memory");
 }
 
+static bool
+is_within_pass(const struct kept *kept, const struct recovered_connection *recovered)
+{
+	const struct recovery_piece *session = &recovered->input[0];
+	return config_of(kept, recovered->socket)->conversation != NULL &&
+	    recovered->record.phase == CONNECTION_SERVING &&
+	    !session_is_between_passes(session->data, session->length);
+}
+
 static int
 keep_one(struct kept *kept, const struct connection *connection, bool lacks_memory)
 {
@@ -155,7 +165,8 @@ keep_one(struct kept *kept, const struct connection *connection, bool lacks_memo
 		    &(struct kept_connection){ .connection = connection,
 			.fd = recovered.fd,
 			.socket = recovered.socket,
-			.has_sent_part = recovered.record.skip > 0 });
+			.needs_same_reply = recovered.record.skip > 0 ||
+			    is_within_pass(kept, &recovered) });
 	count_lost(kept, recovered.socket,
 	    status == RECOVERY_CRASHED_TWICE ? CLOSE_CRASHED_TWICE
 		: is_dropped                 ? CLOSE_NO_MEMORY
@@ -213,7 +224,11 @@ finish_closing(struct kept *kept)
 	int fd = record->closing.fd_plus_one - 1;
 	atomic_store(
 	    &block_of(kept, socket)->closed[reason], record->closing.closed + 1);
-	if (is_connection(kept, fd, socket) && !is_claimed(kept, fd))
+	if (!is_connection(kept, fd, socket) || is_claimed(kept, fd))
+		return;
+	if (reason == CLOSE_CONVERSATION_RESET)
+		transport_reset(fd);
+	else
 		close_socket(fd);
 }
 

@@ -18,7 +18,7 @@ struct kept_connection {
 	int fd;
 	uint32_t socket;             /* number of its listening socket */
 	uint32_t rejections;         /* receivers that could not install it */
-	bool has_sent_part;          /* of the replies to its input */
+	bool needs_same_reply;       /* it is within a reply, or a pass */
 	struct address_compact peer; /* of one without a connection */
 };
 

@@ -14,6 +14,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <unistd.h>
 
 #include "net/receive_time.h"
 
@@ -66,6 +67,16 @@ static inline int
 transport_finish(const struct stream *stream)
 {
 	return stream->transport->finish(stream);
+}
+
+/* Closes a connected socket with a reset (socket(7), SO_LINGER): bytes that the peer
+ * has not acknowledged may be lost. */
+static inline void
+transport_reset(int fd)
+{
+	const struct linger reset = { .l_onoff = 1 };
+	(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+	close(fd);
 }
 
 #endif

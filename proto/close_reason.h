@@ -59,7 +59,13 @@
 	    "PROXY header, or after one with the command LOCAL")                       \
 	X(HANDSHAKE_LIMIT, "handshake_limit", false,                                   \
 	    "limits.handshakes connections were waiting for their PROXY header")       \
-	X(FAULT, "fault", false, "a fault of the listener ended the connection")
+	X(FAULT, "fault", false, "a fault of the listener ended the connection")       \
+	X(UNEXPECTED_MESSAGE, "unexpected_message", false,                             \
+	    "the peer sent something else than its conversation says")                 \
+	X(CONVERSATION_CLOSED, "conversation_closed", false,                           \
+	    "the conversation says that the server closes (S close)")                  \
+	X(CONVERSATION_RESET, "conversation_reset", false,                             \
+	    "the conversation says that the server resets (S reset)")
 
 enum close_reason {
 #define X(id, ...) CLOSE_##id,

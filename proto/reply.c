@@ -60,7 +60,7 @@ const struct reply_ops reply_kinds[] = {
 		.uses_payload = uses,                                                  \
 		.transform = function,                                                 \
 		.text = REPLY_TAKES_##text_use },
-	REPLY_KINDS(X, )
+	SERVER_REPLY_KINDS(X, )
 #undef X
 };
 
@@ -71,16 +71,20 @@ find_text(enum reply_text takes, const char *rest)
 {
 	if (takes == REPLY_TAKES_VALUE)
 		return skip_prefix(rest, "=");
+	if (takes == REPLY_TAKES_FILE)
+		return rest[0] == '=' && rest[1] != '\0' ? rest + 1 : NULL;
 	if (*rest == '\0')
 		return rest;
 	return takes == REPLY_TAKES_SUFFIX ? skip_prefix(rest, ",suffix=") : NULL;
 }
 
-int
-reply_parse(const char *spec, struct reply *ret, char *error, size_t error_size)
+/* Of the first `kinds` rows; `syntax` describes them. */
+static int
+parse(const char *spec, int kinds, const char *syntax, struct reply *ret, char *error,
+    size_t error_size)
 {
 	char found[FOUND_LENGTH];
-	for (int i = 0; i < REPLY_KIND_COUNT; i++) {
+	for (int i = 0; i < kinds; i++) {
 		const char *rest = skip_prefix(spec, reply_kinds[i].name);
 		const char *text =
 		    rest == NULL ? NULL : find_text(reply_kinds[i].text, rest);
@@ -92,9 +96,22 @@ reply_parse(const char *spec, struct reply *ret, char *error, size_t error_size)
 		*ret = reply;
 		return 0;
 	}
-	snprintf(error, error_size, "found \"%s\", expected one of " REPLY_SYNTAX,
-	    escape_encode(spec, strlen(spec), found, sizeof(found)));
+	snprintf(error, error_size, "found \"%s\", expected one of %s",
+	    escape_encode(spec, strlen(spec), found, sizeof(found)), syntax);
 	return -1;
+}
+
+int
+reply_parse(const char *spec, struct reply *ret, char *error, size_t error_size)
+{
+	return parse(spec, REPLY_CONVERSATION, REPLY_SYNTAX, ret, error, error_size);
+}
+
+int
+reply_parse_server(const char *spec, struct reply *ret, char *error, size_t error_size)
+{
+	return parse(
+	    spec, REPLY_KIND_COUNT, SERVER_REPLY_SYNTAX, ret, error, error_size);
 }
 
 void
@@ -110,6 +127,8 @@ uint64_t
 reply_fingerprint(const struct reply *reply)
 {
 	const uint64_t prime = UINT64_C(0x100000001b3);
+	if (reply->kind == REPLY_CONVERSATION)
+		return reply->conversation_digest;
 	uint64_t hash = (UINT64_C(0xcbf29ce484222325) ^ (uint64_t)reply->kind) * prime;
 	for (size_t i = 0; i < reply->text_length; i++)
 		hash = (hash ^ (uint8_t)reply->text[i]) * prime;

@@ -5,6 +5,7 @@
  *   reply  = kind [ "," "suffix=" text ]      kind = "echo" | "upper"
  *          | "fixed=" text
  *          | "discard" | "whoami"
+ *          | "conversation=" file             yodeld only: the file's S side is played
  *   text   = the rest of the line, escapes as in JSON (lib/escape.h)
  *
  * The bytes of a reply are the payload of the message, perhaps transformed, if the kind
@@ -35,21 +36,34 @@ typedef void (*reply_transform_fn)(const uint8_t *from, size_t length, uint8_t *
 	X(WHOAMI, whoami, false, NULL, NOTHING,                                        \
 	    "a line of JSON that tells what the server sees of the connection")
 
+/* The kinds of yodeld: those of a message, and one that takes the whole stream. */
+#define SERVER_REPLY_KINDS(X, BETWEEN)                                                 \
+	REPLY_KINDS(X, BETWEEN)                                                        \
+	BETWEEN X(CONVERSATION, conversation, false, NULL, FILE,                       \
+	    "the part of the server in the conversation that FILE describes, see yodel-conversation(5); relative to this file")
+
 enum reply_kind {
 #define X(id, ...) REPLY_##id,
-	REPLY_KINDS(X, )
+	SERVER_REPLY_KINDS(X, )
 #undef X
 	    REPLY_KIND_COUNT
 };
 
 /* The text after the name of a kind: how it is written, and as a regular expression. */
-enum reply_text { REPLY_TAKES_SUFFIX, REPLY_TAKES_VALUE, REPLY_TAKES_NOTHING };
+enum reply_text {
+	REPLY_TAKES_SUFFIX,
+	REPLY_TAKES_VALUE,
+	REPLY_TAKES_NOTHING,
+	REPLY_TAKES_FILE,
+};
 #define REPLY_SYNTAX_SUFFIX "[,suffix=TEXT]"
 #define REPLY_SYNTAX_VALUE "=TEXT"
 #define REPLY_SYNTAX_NOTHING ""
+#define REPLY_SYNTAX_FILE "=FILE"
 #define REPLY_PATTERN_SUFFIX "(,suffix=|$)"
 #define REPLY_PATTERN_VALUE "="
 #define REPLY_PATTERN_NOTHING "$"
+#define REPLY_PATTERN_FILE "=."
 
 struct reply_ops {
 	const char *name;
@@ -63,23 +77,28 @@ extern const struct reply_ops reply_kinds[]; /* by enum reply_kind */
  * message itself. ...", and a regular expression of a reply. */
 #define REPLY_SYNTAX_(id, name, uses, transform, text, help) #name REPLY_SYNTAX_##text
 #define REPLY_SYNTAX REPLY_KINDS(REPLY_SYNTAX_, ", ")
+#define SERVER_REPLY_SYNTAX SERVER_REPLY_KINDS(REPLY_SYNTAX_, ", ")
 #define REPLY_HELP_(id, name, uses, transform, text, help)                             \
 	" " #name REPLY_SYNTAX_##text ": " help "."
-#define REPLY_HELP REPLY_KINDS(REPLY_HELP_, )
+#define SERVER_REPLY_HELP SERVER_REPLY_KINDS(REPLY_HELP_, )
 #define REPLY_PATTERN_(id, name, uses, transform, text, help)                          \
 	"^" #name REPLY_PATTERN_##text
-#define REPLY_PATTERN REPLY_KINDS(REPLY_PATTERN_, "|")
+#define SERVER_REPLY_PATTERN SERVER_REPLY_KINDS(REPLY_PATTERN_, "|")
 
 struct reply {
 	enum reply_kind kind;
-	size_t text_length; /* of the suffix or the fixed reply */
+	size_t text_length; /* of the suffix, the fixed reply or the name of the file */
 	char *text;         /* heap, owned; NULL when text_length is 0 */
+	uint64_t conversation_digest; /* of the file, once it is compiled; 0 before */
 };
 
-/* 0, or -1 with one line in error (what was found, what was expected) and *ret
- * untouched. On 0 the caller calls reply_finish. */
+/* Of REPLY_KINDS. 0, or -1 with one line in error (what was found, what was expected)
+ * and *ret untouched. On 0 the caller calls reply_finish. */
 int reply_parse(const char *spec, struct reply *ret, char *error, size_t error_size)
     __attribute__((warn_unused_result));
+/* The same of SERVER_REPLY_KINDS; opens no file. */
+int reply_parse_server(const char *spec, struct reply *ret, char *error,
+    size_t error_size) __attribute__((warn_unused_result));
 void reply_finish(struct reply *reply);
 
 /* Equal for equal replies, and different for others but by chance (64-bit FNV-1a). */

@@ -67,6 +67,8 @@ struct transfer_hello {
 		uint32_t framing;             /* enum framing */
 		char name[TRANSFER_NAME_MAX]; /* the address that it is bound to */
 		uint64_t reply;               /* reply_fingerprint() */
+		uint64_t kinship; /* of a conversation: equal if one can continue with
+				     the next pass of the other; 0: it is none */
 	} listeners[TRANSFER_LISTENERS_MAX];
 };
 
@@ -76,7 +78,8 @@ struct transfer_note {
 	uint32_t count;
 	uint64_t mask; /* CAPACITY: bit i: listener i can move; ACCEPTED: the number of
 			  the batch (0: the one in flight) */
-	uint64_t same_replies; /* CAPACITY: bit i: it has the same reply here */
+	uint64_t same_replies; /* CAPACITY: bit i: it has the same reply here; if not, a
+				  conversation can move between two passes */
 	uint64_t place;        /* CAPACITY: open_count_place(), or OPEN_COUNT_NOWHERE */
 };
 

@@ -84,7 +84,8 @@ log_full(struct worker *worker, enum close_reason reason)
 		    worker->connections.count);
 }
 
-static void
+/* The connection that is served now, or NULL. */
+static struct connection *
 admit(struct worker_listener *listener, int fd, const struct address *peer)
 {
 	listener->saw_connection = true;
@@ -98,13 +99,14 @@ admit(struct worker_listener *listener, int fd, const struct address *peer)
 		if (connection != NULL && listener->faults.count > 0 &&
 		    connection->phase == CONNECTION_SERVING)
 			(void)fault_injection_open(connection);
-		return;
+		return listener_plays(listener) ? connection : NULL;
 	}
 	if (reason == CLOSE_PROXY_UNTRUSTED)
 		log_untrusted(listener, peer);
 	else
 		log_full(listener->worker, reason);
 	admission_refuse(listener, fd, peer, reason);
+	return NULL;
 }
 
 /* Accepts and counts one connection; -1 with errno. If the worker crashes between the
@@ -209,8 +211,10 @@ accept_one(struct worker_listener *listener)
 	int fd = accept_next(listener, SOCK_NONBLOCK, &peer);
 	if (fd < 0)
 		return on_accept_failed(listener);
-	admit(listener, fd, &peer);
+	struct connection *connection = admit(listener, fd, &peer);
 	crash_record_open_end(listener->worker->record);
+	if (connection != NULL && listener_plays(listener))
+		connection_io_replay(connection); /* it may begin with the server */
 	return true;
 }
 

@@ -5,10 +5,28 @@
 #include <unistd.h>
 
 #include "lib/log.h"
+#include "worker/conversation/session.h"
 #include "worker/fault_state.h"
 #include "worker/limits/address_limits.h"
 #include "worker/whoami_state.h"
 #include "worker/worker_state.h"
+
+bool
+connection_is_between_passes(const struct connection *connection)
+{
+	const struct buffer *input = connection->input;
+	return listener_plays(connection->listener) && input != NULL &&
+	    session_is_between_passes(input->data + input->start, buffer_length(input));
+}
+
+bool
+connection_is_idle(const struct connection *connection)
+{
+	return connection->output == NULL &&
+	    (connection->input == NULL ||
+		(connection_is_between_passes(connection) &&
+		    session_waiting_bytes(connection->input) == 0));
+}
 
 bool
 connection_is_over_output_limit(const struct connection *connection)
@@ -149,7 +167,9 @@ connection_close(struct connection *connection, enum close_reason reason)
 	int fd = connection_fd(connection);
 	event_del(&connection->event);
 	crash_record_close_begin(listener, fd, reason, connection);
-	if (was_received)
+	if (reason == CLOSE_CONVERSATION_RESET)
+		transport_reset(fd);
+	else if (was_received)
 		channel_discard_fds(&fd, 1);
 	else
 		close(fd);
@@ -198,6 +218,7 @@ connection_free(struct connection *connection)
 	connection_destroy_output(connection);
 	buffer_release(&connection->input);
 	buffer_release(&connection->about);
+	pauses_clear(&worker->pauses, &connection->pause_place);
 	struct ledger_block *block = connection->listener->block;
 	connection_pool_free(&worker->connections, connection);
 	ledger_add_open(block, -1);
@@ -207,7 +228,8 @@ bool
 connection_finish_now(struct connection *connection)
 {
 	enum close_reason reason = connection->reason;
-	if (close_reasons[reason].peer_has_closed ||
+	if (reason == CLOSE_CONVERSATION_RESET ||
+	    close_reasons[reason].peer_has_closed ||
 	    transport_finish(&connection->stream) < 0) {
 		connection_close(connection, reason);
 		return false;
@@ -264,12 +286,12 @@ connection_open(struct worker_listener *listener, int fd, const struct address *
 	address_compact(peer, &connection->peer);
 	count(connection, &(struct open_change){ .connections = 1 });
 	connection->is_recorded = true;
+	enum close_reason reason = CLOSE_SYSTEM_ERROR;
 	if (listener->keeps_about && whoami_state_create(connection) < 0)
-		connection_close(connection, CLOSE_NO_MEMORY);
-	else if (event_add(&connection->event, NULL) < 0)
-		connection_close(connection, CLOSE_SYSTEM_ERROR);
-	else
+		reason = CLOSE_NO_MEMORY;
+	else if (event_add(&connection->event, NULL) == 0)
 		return connection;
+	connection_close(connection, reason);
 	return NULL;
 }
 

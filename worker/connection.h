@@ -11,7 +11,9 @@
  *              (RFC 1122, 4.2.2.13)
  *
  * An idle connection uses only this struct: memory for partial messages and unsent
- * replies is allocated when needed.
+ * replies is allocated when needed. One that plays a conversation keeps its position
+ * and captures as the first bytes of its input (conversation/session.h): they move with
+ * it, and survive a crash, as any input does.
  */
 #ifndef WORKER_CONNECTION_H
 #define WORKER_CONNECTION_H
@@ -62,7 +64,8 @@ struct output {
 				was sent (timeouts.now_ms) */                          \
 	uint8_t phase;       /* enum connection_phase */                               \
 	uint8_t reason;      /* enum close_reason: why it finishes or lingers */       \
-	bool reading_paused; /* too much output is queued (limits.max_pending) */      \
+	bool reading_paused; /* too much output is queued (limits.max_pending), or the \
+				conversation pauses */                                 \
 	uint8_t deaths;      /* workers in a row that died while they processed it */
 
 struct connection_state {
@@ -82,14 +85,15 @@ struct connection {
 	struct buffer *about;       /* whoami_state.h; NULL: nothing is kept */
 	struct fault_state *faults; /* NULL: its listener has none */
 	struct address_compact peer;
-	uint16_t socket;    /* number of its listener in worker->accept.listeners */
-	uint8_t slab_index; /* connection_pool.c */
-	bool frozen;        /* being transferred: neither read nor written */
-	bool was_received;  /* from another worker */
-	bool is_in_flight;  /* frozen, and in the batch that this worker sends */
-	bool is_recorded;   /* this worker owns it (crash_record.h) */
-	bool reading_held;  /* by a fault: no event is watched for that */
-	bool writing_held;  /* the same; queued output waits for a time */
+	uint16_t socket;       /* number of its listener in worker->accept.listeners */
+	uint8_t slab_index;    /* connection_pool.c */
+	bool frozen;           /* being transferred: neither read nor written */
+	bool was_received;     /* from another worker */
+	bool is_in_flight;     /* frozen, and in the batch that this worker sends */
+	bool is_recorded;      /* this worker owns it (crash_record.h) */
+	bool reading_held : 1; /* by a fault: no event is watched for that */
+	bool writing_held : 1; /* the same; queued output waits for a time */
+	uint32_t pause_place;  /* in worker->pauses */
 };
 
 /* Serves an accepted, non-blocking socket (now owned). On failure it is closed and
@@ -150,12 +154,10 @@ connection_queued_bytes(const struct connection *connection)
 					  : buffer_length(connection->output->bytes);
 }
 
-/* True without queued output and partial message. */
-static inline bool
-connection_is_idle(const struct connection *connection)
-{
-	return connection->output == NULL && connection->input == NULL;
-}
+/* True if it plays a conversation and is between two passes. */
+bool connection_is_between_passes(const struct connection *connection);
+/* True without queued output and partial message or pass. */
+bool connection_is_idle(const struct connection *connection);
 
 /* The phase of a connection that was accepted at such a listener. */
 static inline enum connection_phase

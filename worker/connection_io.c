@@ -4,9 +4,14 @@
 
 #include <errno.h>
 
+#include "lib/clock.h"
+#include "lib/log.h"
 #include "worker/connection.h"
+#include "worker/conversation/session.h"
 #include "worker/responder.h"
 #include "worker/worker_state.h"
+
+static const uint8_t nothing[1];
 
 /* Reads per wake-up, so that a flood on one socket does not starve the others. */
 #define READS_PER_WAKEUP 4
@@ -118,6 +123,43 @@ send_batch(struct connection *connection)
 	return is_open;
 }
 
+/* Ends our stream, unless something is queued. */
+static bool
+half_close(struct connection *connection)
+{
+	if (connection->output != NULL)
+		return true;
+	if (transport_finish(&connection->stream) < 0) {
+		connection_close(connection, CLOSE_SYSTEM_ERROR);
+		return false;
+	}
+	connection->listener->worker->session.half_closes = false;
+	return true;
+}
+
+static void
+log_mismatch(const struct connection *connection, const struct session *session)
+{
+	char mismatch[1024], peer[ADDRESS_TEXT_MAX];
+	player_describe_mismatch(session->side, &session->player, &session->mismatch,
+	    mismatch, sizeof(mismatch));
+	log_warnx("[unexpected_message reason peer mismatch] "
+		  "%s: conversation with %s: %s",
+	    close_reasons[session->reason].name,
+	    address_format_compact(&connection->peer, peer), mismatch);
+}
+
+/* The conversation is over, or the peer has left it. */
+static bool
+end_session(struct connection *connection)
+{
+	const struct session *session = &connection->listener->worker->session;
+	enum close_reason reason = session->reason;
+	if (session->has_mismatch && reason != CLOSE_TRUNCATED_MESSAGE)
+		log_mismatch(connection, session);
+	return connection_finish(connection, reason);
+}
+
 /* Sends the batch, then acts on the status that came with it. */
 static bool
 send_and_check(struct connection *connection, enum responder_status status)
@@ -132,6 +174,10 @@ send_and_check(struct connection *connection, enum responder_status status)
 		return connection_finish(connection, CLOSE_MESSAGE_TOO_LONG);
 	case RESPONDER_TRUNCATED:
 		return connection_finish(connection, CLOSE_TRUNCATED_MESSAGE);
+	case RESPONDER_HALF_CLOSE:
+		return half_close(connection);
+	case RESPONDER_ENDED:
+		return end_session(connection);
 	case RESPONDER_NO_MEMORY:
 		connection_close(connection, CLOSE_NO_MEMORY);
 		return false;
@@ -160,19 +206,108 @@ answer_messages(
 	return true;
 }
 
+static bool
+is_at_end(const struct connection *connection)
+{
+	uint8_t byte;
+	return recv(connection->stream.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 /* All input that was read has been processed by a worker that lives: it is not what
  * killed another. Only the end of file is not in the input; it remains a suspect. */
 static void
 forget_deaths(struct connection *connection)
 {
-	uint8_t byte;
 	if (connection->deaths == 0)
 		return;
 	if (connection->input != NULL &&
-	    (connection_is_over_output_limit(connection) ||
-		recv(connection->stream.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0))
+	    (connection_is_over_output_limit(connection) || is_at_end(connection)))
 		return;
 	connection->deaths = 0;
+}
+
+/* Keeps the session and what it has not played, data[length]; reads on unless it has to
+ * wait for something else than input. */
+static bool
+keep_session(struct connection *connection, const uint8_t *data, size_t length)
+{
+	struct worker *worker = connection->listener->worker;
+	const struct session *session = &worker->session;
+	uint64_t pause_end_ns = session->pause_end_ns;
+	if (session_save(session, &connection->input, data, length) < 0 ||
+	    (pause_end_ns != 0 &&
+		pauses_set(&worker->pauses, connection, &connection->pause_place,
+		    pause_end_ns) < 0)) {
+		connection_close(connection, CLOSE_NO_MEMORY);
+		return false;
+	}
+	bool is_over_limit = connection_is_over_output_limit(connection);
+	connection->reading_paused = is_over_limit || pause_end_ns != 0 ||
+	    session->half_closes || session->has_end;
+	if (!is_over_limit && length == 0)
+		forget_deaths(connection);
+	return connection_watch(connection);
+}
+
+/* Plays the open session with data[length], until it waits or too much output is
+ * queued. */
+static bool
+play_session(struct connection *connection, const uint8_t *data, size_t length)
+{
+	const struct worker *worker = connection->listener->worker;
+	size_t used = 0;
+	enum responder_status status;
+	do {
+		size_t n;
+		status = responder_play(connection, data + used, length - used, &n);
+		used += n;
+		if (!send_and_check(connection, status))
+			return false;
+	} while (!connection_is_over_output_limit(connection) &&
+	    (status == RESPONDER_BATCH_FULL ||
+		(status == RESPONDER_HALF_CLOSE && !worker->session.half_closes)));
+	return connection->phase != CONNECTION_SERVING ||
+	    keep_session(connection, data + used, length - used);
+}
+
+/* A number that no other connection to this listener from the same host has. */
+static uint32_t
+number_of(const struct connection *connection)
+{
+	const struct address_compact *peer = &connection->peer;
+	uint32_t fold = 0;
+	for (size_t i = 0; i < sizeof(peer->bytes); i++)
+		fold = fold * 31 + peer->bytes[i];
+	return (uint32_t)peer->port << 16 | (fold & 0xffff);
+}
+
+/* Plays a conversation with the bytes that wait in the input, then with data[length],
+ * and, if `is_end`, with the end of the peer's stream. */
+static bool
+play(struct connection *connection, const uint8_t *data, size_t length, bool is_end)
+{
+	const struct worker_listener *listener = connection->listener;
+	struct session *session = &listener->worker->session;
+	if (session_waiting_bytes(connection->input) > 0) {
+		if (buffer_append(&connection->input, data, length) < 0) {
+			connection_close(connection, CLOSE_NO_MEMORY);
+			return false;
+		}
+		length = session_waiting_bytes(connection->input);
+		data = connection->input->data + connection->input->end - length;
+	}
+	if (session_open(&listener->side, connection->input, number_of(connection),
+		session) < 0) {
+		connection_close(
+		    connection, errno == ENOMEM ? CLOSE_NO_MEMORY : CLOSE_SYSTEM_ERROR);
+		return false;
+	}
+	if (is_end)
+		session_set_end(session);
+	pauses_clear(&listener->worker->pauses, &connection->pause_place);
+	bool is_open = play_session(connection, data, length);
+	session_close(session);
+	return is_open;
 }
 
 /* Answers the messages in the input. */
@@ -182,6 +317,8 @@ answer_kept(struct connection *connection)
 	struct buffer *input = connection->input;
 	if (input == NULL)
 		return true;
+	if (listener_plays(connection->listener))
+		return play(connection, nothing, 0, false);
 	size_t used;
 	if (!answer_messages(
 		connection, input->data + input->start, buffer_length(input), &used))
@@ -197,6 +334,19 @@ enum answer_status {
 	ANSWER_NOTHING_SENT,
 };
 
+/* Answers input that has waited, and new bytes. */
+static bool
+answer_behind_kept(struct connection *connection, const uint8_t *data, size_t length)
+{
+	if (listener_plays(connection->listener))
+		return play(connection, data, length, false);
+	if (buffer_append(&connection->input, data, length) < 0) {
+		connection_close(connection, CLOSE_NO_MEMORY);
+		return false;
+	}
+	return answer_kept(connection);
+}
+
 /* Answers new bytes; keeps a partial message, and input that must wait for the output.
  * Not inlined: the bytewise path needs neither its locals nor their stack protector. */
 __attribute__((noinline)) static enum answer_status
@@ -204,16 +354,18 @@ answer_and_keep(struct connection *connection, const uint8_t *data, size_t lengt
 {
 	const struct ledger_block *block = connection->listener->block;
 	uint64_t sent = ledger_read(block, LEDGER_BYTES_SENT);
-	size_t used = 0;
-	bool has_input = connection->input != NULL;
-	if (!has_input && !answer_messages(connection, data, length, &used))
-		return ANSWER_CLOSED;
-	if (buffer_append(&connection->input, data + used, length - used) < 0) {
-		connection_close(connection, CLOSE_NO_MEMORY);
-		return ANSWER_CLOSED;
+	if (connection->input != NULL) {
+		if (!answer_behind_kept(connection, data, length))
+			return ANSWER_CLOSED;
+	} else {
+		size_t used = 0;
+		if (!answer_messages(connection, data, length, &used))
+			return ANSWER_CLOSED;
+		if (buffer_append(&connection->input, data + used, length - used) < 0) {
+			connection_close(connection, CLOSE_NO_MEMORY);
+			return ANSWER_CLOSED;
+		}
 	}
-	if (has_input && !answer_kept(connection))
-		return ANSWER_CLOSED;
 	connection->deaths = 0;
 	return connection->output != NULL ||
 		ledger_read(block, LEDGER_BYTES_SENT) != sent
@@ -235,7 +387,20 @@ answer_new(struct connection *connection, uint8_t *data, size_t length)
 bool
 connection_io_answer(struct connection *connection, uint8_t *data, size_t length)
 {
+	if (listener_plays(connection->listener))
+		return play(connection, data, length, false);
 	return answer_new(connection, data, length) != ANSWER_CLOSED;
+}
+
+bool
+connection_io_begin_session(struct connection *connection)
+{
+	const struct worker_listener *listener = connection->listener;
+	if (session_begin(&listener->side, number_of(connection), &connection->input) ==
+	    0)
+		return true;
+	connection_close(connection, CLOSE_NO_MEMORY);
+	return false;
 }
 
 static void
@@ -243,6 +408,10 @@ on_peer_closed(struct connection *connection)
 {
 	struct buffer *input = connection->input;
 	size_t length = buffer_length(input);
+	if (listener_plays(connection->listener)) {
+		(void)play(connection, nothing, 0, true);
+		return;
+	}
 	if (length > 0 &&
 	    !send_and_check(connection,
 		responder_answer_last(connection, input->data + input->start, length)))
@@ -263,14 +432,34 @@ bytes_to_read(const struct connection *connection)
 	return allowed < WORKER_INPUT_BYTES ? (size_t)allowed : WORKER_INPUT_BYTES;
 }
 
+/* A reset may be the end of a pass. */
+static void
+count_reset(const struct connection *connection)
+{
+	const struct worker_listener *listener = connection->listener;
+	struct session *session = &listener->worker->session;
+	uint64_t passes = 0;
+	if (session_open(
+		&listener->side, connection->input, number_of(connection), session) < 0)
+		return;
+	session_take_reset(session, &passes);
+	ledger_count(listener->block, LEDGER_MESSAGES_RECEIVED, passes);
+	ledger_count(listener->block, LEDGER_REPLIES_SENT, passes);
+	session_close(session);
+}
+
 /* No bytes were read: end of file, or an error. */
 static void
 on_nothing_read(struct connection *connection, ssize_t n)
 {
-	if (n == 0)
+	if (n == 0) {
 		on_peer_closed(connection);
-	else if (errno != EAGAIN)
-		connection_close(connection, connection_io_reason(errno));
+	} else if (errno != EAGAIN) {
+		enum close_reason reason = connection_io_reason(errno);
+		if (reason == CLOSE_RESET && listener_plays(connection->listener))
+			count_reset(connection);
+		connection_close(connection, reason);
+	}
 }
 
 /* A read that does not fill the buffer has emptied the socket (epoll(7)). A second read
@@ -390,6 +579,10 @@ replay(struct connection *connection)
 	struct buffer *input = connection->input;
 	if (connection->phase == CONNECTION_FINISHING && connection->output == NULL)
 		return connection_finish_now(connection);
+	if (listener_plays(connection->listener))
+		return connection->phase != CONNECTION_SERVING ||
+		    connection_is_over_output_limit(connection) ||
+		    play(connection, nothing, 0, false);
 	if (input == NULL || connection->phase != CONNECTION_SERVING ||
 	    connection->reading_paused)
 		return true;
@@ -406,19 +599,45 @@ replay(struct connection *connection)
 	return true;
 }
 
+/* True if the replies to all input that was read have been made. */
+static bool
+has_answered_all(const struct connection *connection)
+{
+	if (!listener_plays(connection->listener))
+		return connection->input == NULL;
+	return connection->phase == CONNECTION_SERVING &&
+	    session_waiting_bytes(connection->input) == 0 && !is_at_end(connection);
+}
+
 void
 connection_io_replay(struct connection *connection)
 {
 	struct worker *worker = connection->listener->worker;
 	crash_record_begin(worker->record, connection, connection->listener->block);
 	bool is_open = replay(connection);
-	if (is_open && connection->input == NULL) {
+	if (is_open && connection->input == NULL)
 		connection->deaths = 0;
-		/* More was sent than the replies have bytes. */
-		if (connection->skip > 0)
-			connection_close(connection, CLOSE_SYSTEM_ERROR);
-	}
+	/* More was sent than the replies have bytes. */
+	if (is_open && connection->skip > 0 && has_answered_all(connection))
+		connection_close(connection, CLOSE_SYSTEM_ERROR);
 	crash_record_commit(worker->record);
+}
+
+/* The batch of a transfer that it is part of may yet come back. */
+#define FROZEN_RETRY_NS (10 * NS_PER_MS)
+
+void
+connection_io_on_pause_over(void *waiter)
+{
+	struct connection *connection = waiter;
+	if (!connection->frozen) {
+		connection_io_replay(connection);
+		return;
+	}
+	/* A place has just become free. */
+	if (pauses_set(&connection->listener->worker->pauses, connection,
+		&connection->pause_place, clock_now_ns() + FROZEN_RETRY_NS) < 0)
+		log_debug("[pause_failed] conversation: cannot pause");
 }
 
 static void

@@ -22,14 +22,21 @@ bool connection_io_flush(struct connection *connection)
     __attribute__((warn_unused_result));
 
 /* Continues with a connection that was received from the keeper of a dead worker: its
- * input may hold messages that are not answered yet, or in part. May close it. */
+ * input may hold messages that are not answered yet, or in part; or with one that plays
+ * a conversation. May close it. */
 void connection_io_replay(struct connection *connection);
+/* A pause of its conversation is over; `waiter` is the connection. May close it. */
+void connection_io_on_pause_over(void *waiter);
 
 /* Discards input of a lingering connection; closes it at its end. */
 void connection_io_linger(struct connection *connection);
 /* Answers the bytes that were read behind a header, within crash_record_begin() and
  * crash_record_commit(). False when the connection was closed. */
 bool connection_io_answer(struct connection *connection, uint8_t *data, size_t length)
+    __attribute__((warn_unused_result));
+/* Begins a conversation, whose first bytes are the input so far; then call
+ * connection_io_replay(). False when the connection was closed. */
+bool connection_io_begin_session(struct connection *connection)
     __attribute__((warn_unused_result));
 /* Why a connection ends after errno of recv(2) or send(2). */
 enum close_reason connection_io_reason(int error);

@@ -629,6 +629,8 @@ check_status(struct connection *connection, enum responder_status status)
 	case RESPONDER_TRUNCATED:
 		return connection_finish(connection, CLOSE_TRUNCATED_MESSAGE);
 	case RESPONDER_NO_MEMORY:
+	case RESPONDER_HALF_CLOSE: /* these two of a conversation, without faults */
+	case RESPONDER_ENDED:
 		break;
 	}
 	connection_close(connection, CLOSE_NO_MEMORY);

@@ -137,7 +137,8 @@ take_bytes(struct connection *connection, uint8_t *data, size_t length)
 	}
 	buffer_release(&connection->input);
 	ledger_count(connection->listener->block, LEDGER_BYTES_RECEIVED, rest);
-	if (rest == 0)
+	bool plays = listener_plays(connection->listener);
+	if (rest == 0 && !plays)
 		return STEP_SERVED;
 	data += length - rest;
 	if (connection->listener->faults.count == 0)
@@ -234,6 +235,9 @@ proxy_phase_replay(struct connection *connection)
 		connection->deaths = 0;
 	if (step == STEP_SERVED) {
 		buffer_consume(&connection->input, buffer_length(input) - rest);
+		if (listener_plays(connection->listener) &&
+		    !connection_io_begin_session(connection))
+			step = STEP_CLOSED;
 		ledger_count(connection->listener->block, LEDGER_BYTES_RECEIVED, rest);
 	}
 	crash_record_commit(worker->record);
@@ -255,7 +259,11 @@ proxy_phase_expire(struct connection *connection)
 	bool is_served = serve(connection, &local, input->data + input->start, false);
 	if (is_served)
 		buffer_release(&connection->input);
+	bool plays = is_served && listener_plays(connection->listener) &&
+	    connection_io_begin_session(connection);
 	crash_record_commit(worker->record);
-	if (is_served)
+	if (plays)
+		connection_io_replay(connection);
+	else if (is_served)
 		(void)begin_faults(connection);
 }

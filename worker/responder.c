@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "proto/whoami.h"
 #include "worker/connection.h"
@@ -116,6 +117,15 @@ void
 responder_prepare(struct worker_listener *listener)
 {
 	const struct listener_config *config = listener->config;
+	listener->side = (struct player_side){
+		.conversation = config->conversation,
+		.role = CONVERSATION_SERVER,
+		/* Of the master, the same in the next worker. */
+		.pid = (uint32_t)getppid(),
+		.capture_max = config->max_message < UINT32_MAX
+		    ? (uint32_t)config->max_message
+		    : UINT32_MAX,
+	};
 	listener->is_bytewise = !framings[config->framing].has_boundaries &&
 	    reply_is_bytewise(&config->reply);
 	listener->answers_alone =
@@ -153,6 +163,49 @@ responder_answer_messages(
 		searched = 0;
 	}
 	return status;
+}
+
+/* True if its next pass is another worker's (transfer_send.h), unless more than a read
+ * waits already. */
+static bool
+stops_between_passes(const struct worker_listener *listener, size_t length)
+{
+	return (listener->worker->transfers.between_passes >> listener->number & 1) !=
+	    0 &&
+	    length <= WORKER_INPUT_BYTES;
+}
+
+enum responder_status
+responder_play(const struct connection *connection, const uint8_t *data, size_t length,
+    size_t *ret_used)
+{
+	const struct worker_listener *listener = connection->listener;
+	struct worker *worker = listener->worker;
+	struct batch *batch = &worker->batch;
+	struct session_output out = { .data = batch->data,
+		.room = batch->capacity,
+		.length = batch->length,
+		.stops = stops_between_passes(listener, length) };
+	enum session_status status =
+	    session_play(&worker->session, data, length, ret_used, &out);
+	batch->length = out.length;
+	batch->replies += out.passes;
+	ledger_count(listener->block, LEDGER_MESSAGES_RECEIVED, out.passes);
+	switch (status) {
+	case SESSION_FULL:
+		return RESPONDER_BATCH_FULL;
+	case SESSION_HALF_CLOSES:
+		return RESPONDER_HALF_CLOSE;
+	case SESSION_ENDED:
+		return RESPONDER_ENDED;
+	case SESSION_STOPPED:
+		worker_request_drain_check(worker); /* it can be sent now */
+		break;
+	case SESSION_WAITS:
+	case SESSION_PAUSES:
+		break;
+	}
+	return RESPONDER_DONE;
 }
 
 enum responder_status

@@ -19,6 +19,8 @@ enum responder_status {
 	RESPONDER_TOO_LONG,   /* a message exceeds max_message: discard the rest */
 	RESPONDER_TRUNCATED,  /* the last message is incomplete */
 	RESPONDER_NO_MEMORY,  /* for a reply longer than the batch */
+	RESPONDER_HALF_CLOSE, /* end our stream, when all is sent, and call again */
+	RESPONDER_ENDED,      /* close as worker->session says */
 };
 
 /* 0, or -1 with ENOMEM. */
@@ -49,6 +51,12 @@ responder_answer_bytewise(
  * caller keeps what is behind *ret_used. */
 enum responder_status responder_answer_messages(
     struct connection *connection, const uint8_t *data, size_t length, size_t *ret_used)
+    __attribute__((warn_unused_result));
+
+/* Plays the conversation that worker->session holds, with input data[length]. *ret_used
+ * is less than length where a pause begins, or where it has been asked to stop. */
+enum responder_status responder_play(const struct connection *connection,
+    const uint8_t *data, size_t length, size_t *ret_used)
     __attribute__((warn_unused_result));
 
 /* The peer has half-closed: answers data[length] as the last message where the framing

@@ -104,6 +104,7 @@ expired_reason(const struct worker *worker, const struct connection *connection)
 	    has_expired(worker, active_ms, config->timeouts.drain_quiet_ns))
 		return CLOSE_DRAINED;
 	if (config->timeouts.idle_ns != 0 && connection->output == NULL &&
+	    connection->pause_place == 0 &&
 	    has_expired(worker, active_ms, config->timeouts.idle_ns))
 		return CLOSE_IDLE;
 	return CLOSE_NONE;

@@ -12,6 +12,7 @@
 #include "proto/transfer.h"
 #include "worker/connection.h"
 #include "worker/connection_io.h"
+#include "worker/conversation/session.h"
 #include "worker/crash_record.h"
 #include "worker/fault_injection.h"
 #include "worker/proxy_phase.h"
@@ -32,6 +33,7 @@ struct receiver {
 	/* By the listener number of the sender: */
 	struct worker_listener *listeners[TRANSFER_LISTENERS_MAX];
 	uint64_t replies[TRANSFER_LISTENERS_MAX]; /* fingerprints */
+	uint64_t kinship[TRANSFER_LISTENERS_MAX];
 	/* The listeners of connections that are installed, not yet COMMITTED; some may
 	 * have been closed meanwhile. */
 	struct worker_listener *arrivals[TRANSFER_BATCH_MAX];
@@ -189,6 +191,16 @@ has_same_reply(const struct receiver *receiver, uint32_t number,
 	return receiver->replies[number] == reply_fingerprint(&listener->config->reply);
 }
 
+/* True if its connections can go on at this listener: those of a conversation only in
+ * one of the same kind. */
+static bool
+has_kin_reply(const struct receiver *receiver, uint32_t number,
+    const struct worker_listener *listener)
+{
+	return receiver->kinship[number] ==
+	    session_kinship(listener->side.conversation);
+}
+
 static void
 on_hello(struct receiver *receiver, const struct transfer_hello *hello, size_t length)
 {
@@ -203,10 +215,12 @@ on_hello(struct receiver *receiver, const struct transfer_hello *hello, size_t l
 		receiver->listeners[i] = match_listener(
 		    worker, hello->listeners[i].name, hello->listeners[i].framing);
 		receiver->replies[i] = hello->listeners[i].reply;
-		if (receiver->listeners[i] == NULL)
+		receiver->kinship[i] = hello->listeners[i].kinship;
+		const struct worker_listener *listener = receiver->listeners[i];
+		if (listener == NULL || !has_kin_reply(receiver, i, listener))
 			continue;
 		capacity.mask |= UINT64_C(1) << i;
-		if (has_same_reply(receiver, i, receiver->listeners[i]))
+		if (has_same_reply(receiver, i, listener))
 			capacity.same_replies |= UINT64_C(1) << i;
 	}
 	if (worker->limits.max_connections > worker->connections.count)
@@ -256,6 +270,19 @@ is_connection(int fd)
 	    socket_option(fd, SO_ACCEPTCONN) == 0;
 }
 
+/* Checks the session that came as the first bytes of the input, and makes it one of
+ * this worker's conversation. */
+static bool
+take_session(
+    const struct receiver *receiver, struct connection *connection, uint32_t number)
+{
+	const struct worker_listener *listener = connection->listener;
+	if (!has_kin_reply(receiver, number, listener))
+		return false;
+	return !listener_plays(listener) || connection->phase != CONNECTION_SERVING ||
+	    session_adopt(&listener->side, &connection->input);
+}
+
 /* Makes a frozen connection of a record and its bytes; NULL on failure. */
 static struct connection *
 install_one(struct receiver *receiver, const struct transfer_record *record, int fd,
@@ -272,7 +299,8 @@ install_one(struct receiver *receiver, const struct transfer_record *record, int
 	if (connection == NULL)
 		return NULL;
 	receiver->arrivals[receiver->arrival_count++] = connection->listener;
-	if (transfer_state_read(connection, record, state_fd) < 0) {
+	if (transfer_state_read(connection, record, state_fd) < 0 ||
+	    !take_session(receiver, connection, record->listener)) {
 		connection_free(connection);
 		return NULL;
 	}
@@ -364,14 +392,15 @@ serve(struct connection **connections, const struct transfer_batch *batch)
 {
 	for (uint32_t i = 0; i < batch->count; i++) {
 		struct connection *connection = connections[i];
+		bool continues = batch->records[i].is_interrupted != 0 ||
+		    listener_plays(connection->listener);
 		if (connection->faults != NULL)
 			fault_injection_adopt(connection);
 		if (!connection_resume(connection))
 			continue;
 		if (connection->faults != NULL)
 			(void)fault_injection_replay(connection);
-		else if (batch->records[i].is_interrupted == 0 ||
-		    !proxy_phase_replay(connection))
+		else if (!continues || !proxy_phase_replay(connection))
 			continue;
 		else if (connection->listener->faults.count == 0)
 			connection_io_replay(connections[i]);

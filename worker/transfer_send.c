@@ -13,6 +13,8 @@
 #include "proto/transfer.h"
 #include "worker/acceptor.h"
 #include "worker/connection.h"
+#include "worker/connection_io.h"
+#include "worker/conversation/session.h"
 #include "worker/fault_injection.h"
 #include "worker/transfer_state.h"
 #include "worker/worker_state.h"
@@ -32,28 +34,45 @@ struct sender {
 	unsigned failures; /* to send, in a row */
 	int fd;
 	uint32_t id;
-	bool has_capacity;  /* CAPACITY has been received */
-	uint32_t capacity;  /* connections that the receiver can still accept */
-	uint32_t limit;     /* connections; 0: all, including new ones */
-	uint32_t batch_max; /* connections per batch: halved when one is rejected */
-	bool only_movable;  /* only of listeners with balance "move" */
-	uint64_t mask;      /* bit for each listener that the receiver serves */
-	uint64_t moved;     /* connections */
-	uint32_t batch;     /* number of the last batch that was sent */
-	uint32_t place;     /* where the receiver publishes it (open_count.h) */
+	bool has_capacity;     /* CAPACITY has been received */
+	uint32_t capacity;     /* connections that the receiver can still accept */
+	uint32_t limit;        /* connections; 0: all, including new ones */
+	uint32_t batch_max;    /* connections per batch: halved when one is rejected */
+	bool only_movable;     /* only of listeners with balance "move" */
+	uint64_t mask;         /* bit for each listener that the receiver serves */
+	uint64_t same_replies; /* of these: as in CAPACITY */
+	bool has_waiting;      /* a connection can move when its pass has ended */
+	uint64_t moved;        /* connections */
+	uint32_t batch;        /* number of the last batch that was sent */
+	uint32_t place;        /* where the receiver publishes it (open_count.h) */
 	uint32_t in_flight_count;
 	uint64_t in_flight_bytes; /* of input and output */
 	struct connection *in_flight[TRANSFER_BATCH_MAX];
 };
 
 static bool
-can_move(const struct sender *sender, const struct connection *connection)
+has_bit(uint64_t mask, const struct connection *connection)
+{
+	return (mask >> connection->listener->number & 1) != 0;
+}
+
+static bool
+can_move(struct sender *sender, const struct connection *connection)
 {
 	if (sender->only_movable &&
 	    connection->listener->config->balance != BALANCE_MOVE)
 		return false;
-	return connection->phase != CONNECTION_LINGERING &&
-	    (sender->mask >> connection->listener->number & 1) != 0;
+	if (connection->phase == CONNECTION_LINGERING)
+		return false;
+	if (!has_bit(sender->mask, connection))
+		return false;
+	bool can_move_now = !listener_plays(connection->listener) ||
+	    has_bit(sender->same_replies, connection) ||
+	    connection->phase != CONNECTION_SERVING ||
+	    connection_is_between_passes(connection);
+	if (!can_move_now)
+		sender->has_waiting = true;
+	return can_move_now;
 }
 
 /* To be called when any of the values used here has changed. */
@@ -67,6 +86,10 @@ update_movable(struct worker_transfers *transfers)
 		transfers->movable = UINT64_MAX;
 	else
 		transfers->movable = sender->capacity > 0 ? sender->mask : 0;
+	transfers->between_passes = sender != NULL && sender->limit == 0 &&
+		sender->has_capacity && sender->capacity > 0
+	    ? sender->mask & ~sender->same_replies
+	    : 0;
 }
 
 void
@@ -102,6 +125,8 @@ send_hello(const struct sender *sender)
 		hello.listeners[listener->number].framing = listener->config->framing;
 		hello.listeners[listener->number].reply =
 		    reply_fingerprint(&listener->config->reply);
+		hello.listeners[listener->number].kinship =
+		    session_kinship(listener->side.conversation);
 		snprintf(hello.listeners[listener->number].name, TRANSFER_NAME_MAX,
 		    "%s", listener->name);
 	}
@@ -183,6 +208,16 @@ resume_batch(struct sender *sender)
 	}
 }
 
+/* Goes on with a connection that has stopped between two passes. */
+static bool
+continue_one(struct connection *connection, void *argument)
+{
+	(void)argument;
+	if (listener_plays(connection->listener) && !connection->frozen)
+		connection_io_replay(connection);
+	return true;
+}
+
 /* The connections in flight are the receiver's now. */
 static void
 commit_batch(struct sender *sender)
@@ -231,8 +266,11 @@ finish(struct sender *sender, bool receiver_is_alive)
 	    worker->connections.count > 0;
 	if (sender->limit == 0)
 		worker->transfers.is_expected = !receiver_is_alive || is_full;
+	bool had_stopped = worker->transfers.between_passes != 0;
 	update_movable(&worker->transfers);
 	resume_batch(sender);
+	if (had_stopped)
+		connection_pool_for_each(&worker->connections, continue_one, NULL);
 	event_del(&sender->event);
 	event_del(&sender->retry);
 	worker->record->sending.fd_plus_one = 0;
@@ -283,11 +321,12 @@ send_batch(struct sender *sender)
 {
 	struct worker *worker = sender->worker;
 	sender->in_flight_bytes = 0;
+	sender->has_waiting = false;
 	if (sender->capacity > 0)
 		connection_pool_for_each(&worker->connections, add_to_batch, sender);
 	if (sender->in_flight_count == 0) {
 		bool more_may_come = sender->limit == 0 &&
-		    (!acceptor_is_closed(worker) ||
+		    (!acceptor_is_closed(worker) || sender->has_waiting ||
 			!LIST_EMPTY(&worker->transfers.receivers));
 		if (!more_may_come || sender->capacity == 0)
 			end(sender);
@@ -349,6 +388,7 @@ on_capacity(struct sender *sender, const struct transfer_note *note)
 	if (sender->limit != 0 && sender->limit < sender->capacity)
 		sender->capacity = sender->limit;
 	sender->mask = note->mask;
+	sender->same_replies = note->same_replies;
 	sender->place = (uint32_t)note->place;
 	update_movable(&sender->worker->transfers);
 	send_batch(sender);

@@ -41,7 +41,7 @@ fill_record(struct transfer_record *record, const struct connection *connection)
 		.phase = connection->phase,
 		.reason = connection->reason,
 		.peer_family = connection->peer.family,
-		.reading_paused = connection->reading_paused,
+		.reading_paused = connection->reading_paused && output != NULL,
 		.peer_port = connection->peer.port,
 		.deaths = connection->deaths,
 		.skip = connection->skip,

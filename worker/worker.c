@@ -22,6 +22,7 @@
 #include "worker/acceptor.h"
 #include "worker/admission.h"
 #include "worker/connection.h"
+#include "worker/connection_io.h"
 #include "worker/drain.h"
 #include "worker/fault_listener.h"
 #include "worker/fault_state.h"
@@ -307,6 +308,19 @@ start_keeper(struct worker *worker, const struct worker_args *args)
 			 "survive_crashes: cannot start the keeper");
 }
 
+/* What listeners with a conversation need. 0, or -1 with errno. */
+static int
+start_conversations(struct worker *worker)
+{
+	bool is_needed = false;
+	for (size_t i = 0; i < worker->config->listener_count; i++)
+		if (worker->config->listeners[i].conversation != NULL)
+			is_needed = true;
+	return is_needed
+	    ? pauses_start(&worker->pauses, worker->base, connection_io_on_pause_over)
+	    : 0;
+}
+
 static int
 start(struct worker *worker, const struct worker_args *args)
 {
@@ -315,6 +329,8 @@ start(struct worker *worker, const struct worker_args *args)
 	start_keeper(worker, args);
 	worker->base = create_base(args->config->event_method);
 	if (worker->base == NULL || responder_init(&worker->batch) < 0)
+		return -1;
+	if (start_conversations(worker) < 0)
 		return -1;
 	drain_init(worker);
 	worker->edge_events = edge_events(worker->base);
@@ -339,6 +355,7 @@ finish(struct worker *worker)
 			timeouts_stop(worker);
 			fault_timers_stop(worker);
 		}
+		pauses_stop(&worker->pauses);
 		event_base_free(worker->base);
 	}
 	free(worker->accept.listeners);

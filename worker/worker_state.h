@@ -29,6 +29,8 @@
 #include "proto/reply.h"
 #include "conf/config.h"
 #include "worker/connection_pool.h"
+#include "worker/conversation/pauses.h"
+#include "worker/conversation/session.h"
 #include "worker/crash_record.h"
 #include "worker/fault_listener.h"
 #include "worker/fault_state.h"
@@ -48,7 +50,8 @@ struct worker_listener {
 	int fd;                      /* -1 once closed */
 	struct address address;      /* local address */
 	char name[ADDRESS_TEXT_MAX]; /* `address` as text; matched in transfers */
-	bool is_bytewise;            /* framing and reply treat each byte by itself */
+	struct player_side side; /* of its conversation, which is NULL if it has none */
+	bool is_bytewise;        /* framing and reply treat each byte by itself */
 	reply_transform_fn transform; /* of the payload in a reply; NULL: unchanged */
 	bool keeps_about;             /* whoami_state.h */
 	bool answers_alone;           /* the reply has nothing of its message */
@@ -102,6 +105,9 @@ struct worker_transfers {
 	/* Bits of the listeners whose connections the pending transfer of all may still
 	 * move; a drain must not close them. */
 	uint64_t movable;
+	/* Bits of the listeners whose connections it moves when they are between two
+	 * passes of a conversation: there each of them stops. */
+	uint64_t between_passes;
 	struct receiver_list receivers; /* transfers that bring connections */
 };
 
@@ -155,6 +161,8 @@ struct worker {
 	struct worker_transfers transfers;
 	struct worker_faults faults;
 	struct fault_ring *fault_ring; /* record of this worker; NULL: none */
+	struct pauses pauses;   /* of conversations; not started if there are none */
+	struct session session; /* the one that is being played */
 };
 
 #define WORKER_INPUT_BYTES (64 * 1024)
@@ -178,6 +186,13 @@ worker_report(
 	};
 	if (control_queue_send(&worker->reports, worker->channel_fd, &message, -1) < 0)
 		log_debug("cannot send control message %u to the master", verb);
+}
+
+/* True if its connections play a conversation. */
+static inline bool
+listener_plays(const struct worker_listener *listener)
+{
+	return listener->side.conversation != NULL;
 }
 
 /* The listener's number in the ledger: the same in every worker and across reloads. */

@@ -56,11 +56,25 @@ start_successor(struct reload *reload, uint32_t number)
 	return -1;
 }
 
+/* True if they have the same replies, also those that files describe. */
+static bool
+has_equal_replies(const struct config *a, const struct config *b)
+{
+	if (a->listener_count != b->listener_count)
+		return false;
+	for (size_t i = 0; i < a->listener_count; i++)
+		if (reply_fingerprint(&a->listeners[i].reply) !=
+		    reply_fingerprint(&b->listeners[i].reply))
+			return false;
+	return true;
+}
+
 static bool
 is_equal(const struct config *a, const struct config *b)
 {
 	char *one = config_print(a), *other = config_print(b);
-	bool is_same = one != NULL && other != NULL && strcmp(one, other) == 0;
+	bool is_same = one != NULL && other != NULL && strcmp(one, other) == 0 &&
+	    has_equal_replies(a, b);
 	free(one);
 	free(other);
 	return is_same;

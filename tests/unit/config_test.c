@@ -223,7 +223,7 @@ test_values_on_the_command_line_are_checked_like_those_in_the_file(void **state)
 	check_refused(&(struct config_sources){ .listen = bad_address }, "--listen",
 	    ": address: found \"localhost\" without a port, expected \"address:port\" or \"[IPv6 address]:port\"");
 	check_refused(&(struct config_sources){ .listen = bad_reply }, "--listen",
-	    ": reply: found \"lower\", expected one of " REPLY_SYNTAX);
+	    ": reply: found \"lower\", expected one of " SERVER_REPLY_SYNTAX);
 }
 
 static void

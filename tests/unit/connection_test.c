@@ -94,7 +94,7 @@ check_answer(struct worker_fixture *w, const struct spec_reply *reply,
 	free(expected.bytes);
 }
 
-struct conversation {
+struct dialogue {
 	void (*open_pair)(int fds[2], int buffer);
 	size_t bytes, longest; /* of the input, of a message */
 	size_t piece_max;
@@ -104,7 +104,7 @@ struct conversation {
 
 static void
 check_conversation(
-    const struct spec_reply *reply, enum framing framing, const struct conversation *c)
+    const struct spec_reply *reply, enum framing framing, const struct dialogue *c)
 {
 	static uint8_t data[LONG_INPUT_BYTES];
 	size_t length = make_input(data, c->bytes, framing, c->longest);
@@ -126,7 +126,7 @@ check_conversation(
 }
 
 static void
-check_all_conversations(const struct conversation *c)
+check_all_conversations(const struct dialogue *c)
 {
 	for (size_t i = 0; i < SPEC_REPLIES; i++) {
 		for (int framing = 0; framing_names[framing] != NULL; framing++)
@@ -137,7 +137,7 @@ check_all_conversations(const struct conversation *c)
 static void
 test_replies_are_exact_in_every_framing_and_segmentation(void **state)
 {
-	static const struct conversation rows[] = {
+	static const struct dialogue rows[] = {
 		{ open_unix_pair, INPUT_BYTES, MAX_MESSAGE, 1, 1 << 20, false },
 		{ open_tcp_pair, INPUT_BYTES, MAX_MESSAGE, 7, 1 << 20, false },
 		{ open_unix_pair, INPUT_BYTES, MAX_MESSAGE, 300, 1 << 20, false },
@@ -155,7 +155,7 @@ test_replies_are_exact_in_every_framing_and_segmentation(void **state)
 static void
 test_replies_are_exact_in_every_framing_under_back_pressure(void **state)
 {
-	static const struct conversation rows[] = {
+	static const struct dialogue rows[] = {
 		{ open_tcp_pair, INPUT_BYTES, MAX_MESSAGE, 20000, 0, false },
 		{ open_unix_pair, INPUT_BYTES, MAX_MESSAGE, 20000, 1, false },
 		{ open_tcp_pair, INPUT_BYTES, MAX_MESSAGE, 20000, 50, false },

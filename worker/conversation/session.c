@@ -1,0 +1,342 @@
+#include "worker/conversation/session.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "lib/clock.h"
+
+enum session_flag {
+	SESSION_HAS_END = 1,
+	SESSION_TOOK_END = 2,
+	SESSION_IS_BETWEEN = 4,
+	SESSION_HALF_CLOSING = 8,
+	SESSION_FLAGS = 15,
+};
+
+struct session_header {
+	uint64_t pause_end_ns;
+	uint32_t player_bytes;
+	uint8_t flags; /* enum session_flag */
+	uint8_t ending;
+	uint8_t reserved[2];
+};
+
+/* Reads the header of a session; false if there is no valid one. */
+static bool
+read_header(const uint8_t *data, size_t length, struct session_header *ret)
+{
+	if (length < sizeof(*ret))
+		return false;
+	memcpy(ret, data, sizeof(*ret));
+	return ret->player_bytes <= length - sizeof(*ret) &&
+	    (ret->flags & ~SESSION_FLAGS) == 0 && ret->ending <= CLOSE_NONE;
+}
+
+/* Sets all members but the player and the mismatch. */
+static void
+set(const struct player_side *side, const struct session_header *header,
+    struct session *ret)
+{
+	ret->side = side;
+	ret->pause_end_ns = header->pause_end_ns;
+	ret->has_end = (header->flags & SESSION_HAS_END) != 0;
+	ret->took_end = (header->flags & SESSION_TOOK_END) != 0;
+	ret->half_closes = (header->flags & SESSION_HALF_CLOSING) != 0;
+	ret->ending = header->ending;
+	ret->reason = CLOSE_NONE;
+	ret->has_mismatch = false;
+}
+
+int
+session_open(const struct player_side *side, const struct buffer *input,
+    uint32_t connection, struct session *ret)
+{
+	struct session_header header = { .ending = CLOSE_NONE };
+	if (input == NULL) {
+		set(side, &header, ret);
+		player_init(side, connection, 0, &ret->player);
+		return 0;
+	}
+	const uint8_t *data = input->data + input->start;
+	if (!read_header(data, buffer_length(input), &header)) {
+		errno = EINVAL;
+		return -1;
+	}
+	set(side, &header, ret);
+	enum player_load loaded =
+	    player_load(side, data + sizeof(header), header.player_bytes, &ret->player);
+	if (loaded == PLAYER_LOADED)
+		return 0;
+	errno = loaded == PLAYER_LOAD_NO_MEMORY ? ENOMEM : EINVAL;
+	return -1;
+}
+
+void
+session_close(struct session *session)
+{
+	player_finish(&session->player);
+}
+
+void
+session_set_end(struct session *session)
+{
+	session->has_end = true;
+}
+
+static enum session_status
+end(struct session *session, enum close_reason reason)
+{
+	session->reason = reason;
+	return SESSION_ENDED;
+}
+
+static enum session_status
+end_unexpected(struct session *session, const struct player_mismatch *mismatch)
+{
+	static const enum close_reason reasons[PLAYER_FAULT_COUNT] = {
+		[PLAYER_WRONG_BYTES] = CLOSE_UNEXPECTED_MESSAGE,
+		[PLAYER_EARLY] = CLOSE_UNEXPECTED_MESSAGE,
+		[PLAYER_BYTES_FOR_END] = CLOSE_UNEXPECTED_MESSAGE,
+		[PLAYER_CLOSED_EARLY] = CLOSE_TRUNCATED_MESSAGE,
+		[PLAYER_RESET_EARLY] = CLOSE_RESET,
+		[PLAYER_TOO_LONG] = CLOSE_MESSAGE_TOO_LONG,
+		[PLAYER_WRONG_LENGTH] = CLOSE_UNEXPECTED_MESSAGE,
+		[PLAYER_WAITING] = CLOSE_UNEXPECTED_MESSAGE,
+	};
+	session->has_mismatch = true;
+	session->mismatch = *mismatch;
+	return end(session, reasons[mismatch->fault]);
+}
+
+/* The conversation is over. */
+static enum session_status
+end_finished(struct session *session)
+{
+	if (session->ending != CLOSE_NONE)
+		return end(session, session->ending);
+	return end(
+	    session, session->took_end ? CLOSE_PEER_CLOSED : CLOSE_CONVERSATION_CLOSED);
+}
+
+/* Writes what the server says now; false if the room does not suffice. */
+static bool
+write_output(struct session *session, struct session_output *out)
+{
+	while (player_has_output(session->side, &session->player)) {
+		size_t n = out->room - out->length;
+		if (n == 0)
+			return false;
+		uint8_t *to = out->data + out->length;
+		const uint8_t *bytes =
+		    player_output(session->side, &session->player, to, &n, NULL, NULL);
+		if (n == 0)
+			break;
+		if (bytes != to)
+			memcpy(to, bytes, n);
+		out->length += n;
+	}
+	return true;
+}
+
+/* The next event: of the bytes behind *used, then of the end of the client's stream. */
+static enum player_event
+next_event(struct session *session, const uint8_t *data, size_t length, size_t *used,
+    struct player_detail *detail)
+{
+	size_t n = 0;
+	enum player_event event = player_feed(session->side, &session->player,
+	    data == NULL ? NULL : data + *used, length - *used, &n, detail);
+	*used += n;
+	bool waits = event == PLAYER_NEEDS_INPUT || event == PLAYER_EXPECTS_CLOSE ||
+	    event == PLAYER_EXPECTS_RESET;
+	if (!waits || !session->has_end || session->took_end)
+		return event;
+	session->took_end = true;
+	event = player_end_of_input(session->side, &session->player, detail);
+	return event == PLAYER_NEEDS_INPUT
+	    ? next_event(session, NULL, 0, &(size_t){ 0 }, detail)
+	    : event;
+}
+
+/* Acts on an event. False: return *ret_status; true: ask for the next one. */
+static bool
+on_event(struct session *session, enum player_event event,
+    const struct player_detail *detail, struct session_output *out,
+    enum session_status *ret_status)
+{
+	switch (event) {
+	case PLAYER_HAS_OUTPUT:
+		*ret_status = SESSION_FULL;
+		return write_output(session, out);
+	case PLAYER_OPENED:
+	case PLAYER_STEP_DONE:
+		return true;
+	case PLAYER_PASS_DONE:
+		out->passes++;
+		*ret_status = SESSION_STOPPED;
+		return !out->stops ||
+		    !player_is_between_passes(session->side, &session->player);
+	case PLAYER_PAUSE:
+		session->pause_end_ns = clock_now_ns() + detail->pause_ns;
+		*ret_status = SESSION_PAUSES;
+		return false;
+	case PLAYER_HALF_CLOSE:
+		session->half_closes = true;
+		*ret_status = SESSION_HALF_CLOSES;
+		return false;
+	case PLAYER_CLOSE:
+		session->ending = CLOSE_CONVERSATION_CLOSED;
+		return true;
+	case PLAYER_RESET:
+		session->ending = CLOSE_CONVERSATION_RESET;
+		return true;
+	case PLAYER_FINISHED:
+		*ret_status = end_finished(session);
+		return false;
+	case PLAYER_MISMATCH:
+		*ret_status = end_unexpected(session, &detail->mismatch);
+		return false;
+	case PLAYER_NO_MEMORY:
+		*ret_status = end(session, CLOSE_NO_MEMORY);
+		return false;
+	case PLAYER_NEEDS_INPUT:
+	case PLAYER_EXPECTS_CLOSE:
+	case PLAYER_EXPECTS_RESET:
+	case PLAYER_IDLE:
+		break;
+	}
+	/* After the end of the client's stream it would wait for ever. */
+	*ret_status =
+	    session->took_end ? end(session, CLOSE_TRUNCATED_MESSAGE) : SESSION_WAITS;
+	return false;
+}
+
+enum session_status
+session_play(struct session *session, const uint8_t *data, size_t length,
+    size_t *ret_used, struct session_output *out)
+{
+	struct player_detail detail;
+	enum player_event event;
+	enum session_status status;
+	*ret_used = 0;
+	if (session->half_closes)
+		return SESSION_HALF_CLOSES;
+	if (session->pause_end_ns > clock_now_ns())
+		return SESSION_PAUSES;
+	session->pause_end_ns = 0;
+	do {
+		event = next_event(session, data, length, ret_used, &detail);
+	} while (on_event(session, event, &detail, out, &status));
+	return status;
+}
+
+bool
+session_take_reset(struct session *session, uint64_t *passes)
+{
+	struct player_detail detail;
+	size_t used;
+	enum player_event event =
+	    player_reset_by_peer(session->side, &session->player, &detail);
+	bool is_expected = event == PLAYER_NEEDS_INPUT;
+	while (event != PLAYER_FINISHED && event != PLAYER_MISMATCH && is_expected) {
+		event = player_feed(
+		    session->side, &session->player, NULL, 0, &used, &detail);
+		if (event == PLAYER_PASS_DONE)
+			++*passes;
+		else if (event != PLAYER_STEP_DONE)
+			break;
+	}
+	return is_expected;
+}
+
+int
+session_save(const struct session *session, struct buffer **input, const uint8_t *data,
+    size_t length)
+{
+	struct session_header header = { .pause_end_ns = session->pause_end_ns,
+		.flags = (uint8_t)((session->has_end ? SESSION_HAS_END : 0) |
+		    (session->took_end ? SESSION_TOOK_END : 0) |
+		    (session->half_closes ? SESSION_HALF_CLOSING : 0) |
+		    (player_is_between_passes(session->side, &session->player)
+			    ? SESSION_IS_BETWEEN
+			    : 0)),
+		.ending = session->ending };
+	struct buffer *saved = NULL;
+	if (buffer_append(&saved, &header, sizeof(header)) < 0 ||
+	    player_save(session->side, &session->player, &saved) < 0)
+		goto fail;
+	header.player_bytes = (uint32_t)(buffer_length(saved) - sizeof(header));
+	memcpy(saved->data + saved->start, &header, sizeof(header));
+	if (buffer_append(&saved, data, length) < 0)
+		goto fail;
+	buffer_release(input);
+	*input = saved;
+	return 0;
+fail:
+	buffer_release(&saved);
+	return -1;
+}
+
+int
+session_begin(
+    const struct player_side *side, uint32_t connection, struct buffer **input)
+{
+	struct session session;
+	const struct buffer *rest = *input;
+	if (session_open(side, NULL, connection, &session) < 0)
+		return -1;
+	int rc = session_save(&session, input,
+	    rest == NULL ? NULL : rest->data + rest->start, buffer_length(rest));
+	session_close(&session);
+	return rc;
+}
+
+size_t
+session_waiting_bytes(const struct buffer *input)
+{
+	struct session_header header;
+	if (input == NULL ||
+	    !read_header(input->data + input->start, buffer_length(input), &header))
+		return 0;
+	return buffer_length(input) - sizeof(header) - header.player_bytes;
+}
+
+bool
+session_is_between_passes(const uint8_t *data, size_t length)
+{
+	struct session_header header;
+	return length == 0 ||
+	    (read_header(data, length, &header) &&
+		(header.flags & SESSION_IS_BETWEEN) != 0);
+}
+
+uint64_t
+session_kinship(const struct conversation *conversation)
+{
+	const uint64_t prime = UINT64_C(0x100000001b3);
+	if (conversation == NULL)
+		return 0;
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+	for (uint16_t i = 0; i < conversation->opening_slots; i++)
+		for (const char *c = conversation->slot_names[i];; c++) {
+			hash = (hash ^ (uint8_t)*c) * prime;
+			if (*c == '\0')
+				break;
+		}
+	return hash == 0 ? 1 : hash;
+}
+
+bool
+session_adopt(const struct player_side *side, struct buffer **input)
+{
+	struct session session;
+	if (*input == NULL)
+		return true;
+	if (session_open(side, *input, 0, &session) < 0)
+		return false;
+	size_t waiting = session_waiting_bytes(*input);
+	int rc = session_save(
+	    &session, input, (*input)->data + (*input)->end - waiting, waiting);
+	session_close(&session);
+	return rc == 0;
+}
