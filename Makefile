@@ -261,7 +261,7 @@ completions = for program in $(1); do \
 # Manual pages: the suffix is the section. $(1): pages
 install_pages = $(foreach page,$(1),$(call install_with_paths,$(page),$(DATADIR)/man/man$(subst .,,$(suffix $(page)))) &&) :
 SERVER_PAGES := $(wildcard master/*.8 conf/*.5 ctl/*.1)
-CLIENT_PAGES := $(wildcard client/*.1)
+CLIENT_PAGES := $(wildcard client/*.1 client/*.5)
 
 .PHONY: install install-server install-client
 install: install-server install-client ## install below $(DESTDIR)$(PREFIX)

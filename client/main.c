@@ -20,6 +20,7 @@ static const struct {
 	{ "compare", cmd_compare },
 	{ "report", cmd_report },
 	{ "calibrate", cmd_calibrate },
+	{ "check", cmd_check },
 };
 
 /* A target has a port: a first word without one is no target. */

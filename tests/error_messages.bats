@@ -35,6 +35,7 @@ refused()
 	refused "$YODEL" talk "$bad"
 	refused "$YODEL" talk --framing "$bad" 127.0.0.1:7
 	refused "$YODEL" calibrate "$bad"
+	refused "$YODEL" check "/none/$bad"
 }
 
 @test "yodeld and yodelctl report an error in one line for arbitrary bytes" {

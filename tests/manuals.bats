@@ -7,7 +7,7 @@ YODELCTL=$BUILD/yodelctl
 
 @test "no quotation in a manual is nested in another" {
 	local manual root=$BATS_TEST_DIRNAME/..
-	for manual in "$root"/{master/yodeld.8,ctl/yodelctl.1,conf/yodeld.json.5,client/yodel.1}; do
+	for manual in "$root"/{master/yodeld.8,ctl/yodelctl.1,conf/yodeld.json.5,client/yodel.1,client/yodel-conversation.5}; do
 		mandoc -Tutf8 "$manual" >shown
 		python3 - <<-'END'
 			import re
@@ -55,4 +55,19 @@ YODELCTL=$BUILD/yodelctl
 		for line in lines:
 		    assert any(re.fullmatch(s + "(: .*)?", line) for s in shapes), line
 	END
+}
+
+@test "the examples of yodel-conversation(5) compile" {
+	python3 - "$BATS_TEST_DIRNAME/../client/yodel-conversation.5" <<-'END'
+		import re, sys
+		text = open(sys.argv[1], encoding="utf-8").read()
+		text = text[text.index(".Sh EXAMPLES"):]
+		for i, block in enumerate(re.findall(r"\.Bd [^\n]*\n(.*?)\.Ed", text, re.S)):
+		    open(f"{i}.talk", "w", encoding="utf-8").write(block.replace("\\e", "\\"))
+	END
+	[ -e 3.talk ]
+	local file
+	for file in ./*.talk; do
+		run -0 "$YODEL" check "$file"
+	done
 }

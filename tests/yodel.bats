@@ -64,7 +64,7 @@ load lib/client
 	[[ $output = *"Amount:"* && $output = *"Pacing:"* && $output = *"Examples:"* ]]
 	[ "$(grep -c '^  yodel .*:' <<<"$output")" = 5 ]
 	local form
-	for form in run talk merge compare report calibrate; do
+	for form in run talk merge compare report calibrate check; do
 		if "$YODEL" $form --help | grep -E '^.{81}'; then false; fi
 	done
 	run -0 "$YODEL" --version

@@ -28,6 +28,10 @@ int cmd_compare(int argc, char **argv);
 /* Makes a page or a text report of a JSON result. 0, 65, 66 or 71. */
 int cmd_report(int argc, char **argv);
 
+/* Compiles a conversation file and shows both sides. 0, 64 (a mistake in it), 66 (it
+ * cannot be read) or 71. */
+int cmd_check(int argc, char **argv);
+
 /* Measures the highest rate and the pacing accuracy of this machine's client, against
  * an echo server of its own. */
 int cmd_calibrate(int argc, char **argv);

@@ -110,9 +110,8 @@ close_star(struct compiler *compiler)
 		return false;
 	end->reference = compiler->star;
 	compiler->in_star = false;
-	for (uint16_t i = compiler->definition_count;
-	     i > 0 && compiler->definitions[i - 1].in_star; i--)
-		compiler->definition_count--;
+	for (uint16_t i = 0; i < compiler->definition_count; i++)
+		compiler->definitions[i].is_over = compiler->definitions[i].in_star;
 	/* A length from before the repetition still waits. */
 	if (compiler->length_part != CONVERSATION_NONE &&
 	    compiler->length_part > compiler->star)

@@ -19,7 +19,8 @@
 struct definition {
 	char name[CONVERSATION_NAME_MAX];
 	uint16_t part;
-	bool in_star; /* known in its own line only */
+	bool in_star; /* known in its own S*: line only, */
+	bool is_over; /* which has ended */
 };
 
 struct compiler {

@@ -138,7 +138,7 @@ find_definition(const struct compiler *compiler, const struct word *name)
 		const struct definition *definition = &compiler->definitions[i];
 		uint8_t section = compiler->out->parts[definition->part].section;
 		if ((section == compiler->section || section == CONVERSATION_OPENING) &&
-		    is_word(name, definition->name))
+		    !definition->is_over && is_word(name, definition->name))
 			return definition->part;
 	}
 	return CONVERSATION_NONE;
