@@ -68,8 +68,8 @@ ctl_options_parse(int argc, char **argv, const char *notes, struct ctl_options *
 	const struct options_command command = {
 		.name = "yodelctl",
 		.version = "yodelctl " YODEL_VERSION,
-		.operands = "COMMAND [ARGUMENT]",
-		.operands_max = 2,
+		.operands = "COMMAND [ARGUMENT...]",
+		.operands_max = 40,
 		.intro = "Shows and changes the state of a running yodeld.",
 		.notes = notes,
 		.rows = rows,
@@ -79,5 +79,6 @@ ctl_options_parse(int argc, char **argv, const char *notes, struct ctl_options *
 	};
 	char **operands = options_parse(&command, argc, argv, ret);
 	ret->command = operands[0];
-	ret->argument = operands[0] != NULL ? operands[1] : NULL;
+	ret->arguments = operands[0] != NULL ? operands + 1 : operands;
+	ret->argument = ret->arguments[0];
 }

@@ -9,6 +9,7 @@ struct ctl_options {
 	bool is_json;
 	const char *command;
 	const char *argument; /* NULL: none was given */
+	char **arguments;     /* all operands after the command, NULL at the end */
 	unsigned frames;      /* top: number of views; 0: until it is quit */
 	double interval_s;    /* top: between two views */
 	bool no_wait;         /* do not wait for old workers to exit */

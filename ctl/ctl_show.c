@@ -70,16 +70,16 @@ show_number(FILE *out, const char *name, const json_t *value)
 		    units_show_count((uint64_t)json_integer_value(value), text));
 }
 
-/* The sum, then each reason that occurred. */
+/* The sum, then each reason or kind that occurred. */
 static void
-show_closed(FILE *out, const json_t *closed)
+show_parts(FILE *out, const char *name, const json_t *parts)
 {
 	const char *reason;
 	json_t *value;
 	char text[UNITS_TEXT_MAX];
-	fprintf(out, "  %-24s %20s\n", "connections_closed",
-	    units_show_count(ctl_json_sum(closed), text));
-	json_object_foreach((json_t *)closed, reason, value)
+	fprintf(
+	    out, "  %-24s %20s\n", name, units_show_count(ctl_json_sum(parts), text));
+	json_object_foreach((json_t *)parts, reason, value)
 	{
 		if (json_integer_value(value) > 0)
 			fprintf(out, "    %-22s %20s\n", reason,
@@ -133,7 +133,7 @@ ctl_show_stats(FILE *out, const json_t *stats)
 	json_object_foreach((json_t *)totals, name, value)
 	{
 		if (json_is_object(value))
-			show_closed(out, value);
+			show_parts(out, name, value);
 		else
 			show_number(out, name, value);
 	}

@@ -16,6 +16,7 @@
 #include "lib/suggest.h"
 #include "lib/xmalloc.h"
 #include "ctl/ctl_config.h"
+#include "ctl/ctl_faults.h"
 #include "ctl/ctl_json.h"
 #include "ctl/ctl_options.h"
 #include "ctl/ctl_show.h"
@@ -195,6 +196,28 @@ is_level(const char *text)
 	return false;
 }
 
+static int
+run_faults(const struct ctl_options *options)
+{
+	char error[CTL_ERROR_MAX];
+	struct http_client_response answer;
+	if (options->argument == NULL)
+		return query(options, "/faults?record=0", ctl_faults_show);
+	char *target = ctl_faults_target(options->arguments, error);
+	if (target == NULL) {
+		log_errorx("faults: %s", error);
+		return EX_USAGE;
+	}
+	int rc = ctl_json_request(
+	    options->socket, "POST", target, options->timeout_s, &answer, error);
+	free(target);
+	if (rc < 0)
+		return fail(EX_UNAVAILABLE, error);
+	rc = print_outcome(options, &answer);
+	free(answer.body);
+	return rc;
+}
+
 /* A command shows the reply to GET `target`, or requests the change POST `target`, to
  * which its argument is appended. */
 struct row {
@@ -207,6 +230,7 @@ struct row {
 	const char *argument;   /* a description for errors; NULL: takes none */
 	bool (*is_valid)(const char *argument);
 	int (*run)(const struct ctl_options *options); /* instead of one request */
+	bool takes_many; /* arguments, which it checks itself */
 };
 
 static const struct row rows[] = {
@@ -229,6 +253,8 @@ static const struct row rows[] = {
 	{ "log", "/log?level=",
 	    "set the log level until a reload: error, warn, info, debug", "LEVEL",
 	    .argument = "a level: error, warn, info or debug", .is_valid = is_level },
+	{ "faults", NULL, "list the faults in effect; set LISTENER FAULT...; clear",
+	    "...", .run = run_faults, .takes_many = true },
 };
 
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
@@ -300,6 +326,13 @@ run(const struct row *row, const struct ctl_options *options)
 		return fail(EX_USAGE, "--force is for scale");
 	if (options->is_json && row->run == top_run)
 		return fail(EX_USAGE, "top has no --json output; use stats");
+	if (row->takes_many)
+		return row->run(options);
+	if (options->argument != NULL && options->arguments[1] != NULL) {
+		log_errorx("%s: found \"%.64s\", expected at most one argument",
+		    options->command, options->arguments[1]);
+		return EX_USAGE;
+	}
 	if (row->argument == NULL ? argument != NULL
 				  : argument == NULL || !row->is_valid(argument)) {
 		log_errorx("%s: found \"%.64s\", expected %s", options->command,

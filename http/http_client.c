@@ -18,7 +18,7 @@
 #define LATE_READS 64
 #define ADDRESSES_MAX 4 /* of a name, tried in turn */
 #define HOST_MAX 256
-#define SERVER_MAX 1024 /* bytes of a server and a target */
+#define SERVER_MAX 8192 /* bytes of a server and a target */
 #define DIGITS "0123456789"
 
 static const char unix_prefix[] = "unix:";

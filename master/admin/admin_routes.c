@@ -1,5 +1,7 @@
 #include "master/admin/admin_routes.h"
 
+#include <sys/queue.h>
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,8 +11,10 @@
 #include "lib/log.h"
 #include "http/http_response.h"
 #include "proto/channel.h"
+#include "master/admin/fault_report.h"
 #include "master/admin/metrics.h"
 #include "master/admin/stats.h"
+#include "master/changes/fault_change.h"
 #include "master/changes/pending_requests.h"
 #include "master/changes/rebalance.h"
 #include "master/changes/reload.h"
@@ -24,8 +28,9 @@ struct context {
 	struct master *master;
 	struct http_server *http_server;
 	struct evhttp_request *request;
-	const char *argument; /* of the query; "": none */
-	bool waits_for_drain; /* not only for the outcome */
+	const struct evkeyvalq *query; /* NULL: none */
+	const char *argument;          /* of the query; "": none */
+	bool waits_for_drain;          /* not only for the outcome */
 	bool is_forced;
 };
 
@@ -140,6 +145,60 @@ post_log(const struct context *context)
 	refuse(context, context->argument, "level=LEVEL: error, warn, info or debug");
 }
 
+/* faults?listener=ADDRESS&fault=FAULT&fault=..., or faults?clear=1 */
+static void
+post_faults(const struct context *context)
+{
+	struct worker_table *workers = &context->master->workers;
+	const char *faults[FAULTS_MAX + 1], *listener = context->argument;
+	const struct evkeyval *pair;
+	char text[CONFIG_ERROR_MAX];
+	size_t count = 0;
+	bool clears = false;
+	if (context->query != NULL) {
+		for (pair = TAILQ_FIRST(context->query); pair != NULL;
+		     pair = TAILQ_NEXT(pair, next)) {
+			if (strcmp(pair->key, "fault") == 0 && count <= FAULTS_MAX)
+				faults[count++] = pair->value;
+			clears = clears || strcmp(pair->key, "clear") == 0;
+		}
+	}
+	if (clears == (listener[0] != '\0')) {
+		respond(context, HTTP_BADREQUEST,
+		    "expected listener=ADDRESS or listener=all, with fault=FAULT for each fault, or clear=1");
+		return;
+	}
+	int rc = clears ? fault_change_clear(workers, text)
+			: fault_change_set(workers, listener, faults, count, text);
+	if (rc < 0)
+		respond(context, HTTP_BADREQUEST, text);
+	else if (clears)
+		respond(context, HTTP_OK,
+		    "faults: those of the configuration are in effect");
+	else {
+		snprintf(text, sizeof(text),
+		    "faults: %.64s: %zu set, until they are cleared or the next reload",
+		    listener, count);
+		respond(context, HTTP_OK, text);
+	}
+}
+
+/* faults?record=N: only the latest N records */
+static void
+get_faults(const struct context *context)
+{
+	const char *digits = context->argument;
+	bool is_number = digits[0] != '\0' && strlen(digits) < 10 &&
+	    strspn(digits, "0123456789") == strlen(digits);
+	if (digits[0] != '\0' && !is_number) {
+		refuse(context, digits, "record=N, a number of records");
+		return;
+	}
+	http_response_send(context->request, HTTP_OK, HTTP_RESPONSE_JSON,
+	    fault_report_format(
+		context->master, is_number ? strtoul(digits, NULL, 10) : UINT64_MAX));
+}
+
 static void
 get_stats(const struct context *context)
 {
@@ -205,29 +264,46 @@ static const struct route {
 	{ "/rebalance", true, NULL, post_rebalance },
 	{ "/stop", true, NULL, post_stop },
 	{ "/log", true, "level", post_log },
+	{ "/faults", false, "record", get_faults },
+	{ "/faults", true, "listener", post_faults },
 };
 
 #define ROUTES (sizeof(routes) / sizeof(routes[0]))
 
-static void
-serve_change(
-    const struct route *route, struct context *context, const struct evhttp_uri *uri)
+static const char *
+find(const struct context *context, const char *key)
 {
-	struct evkeyvalq query;
-	const char *text = evhttp_uri_get_query(uri);
-	bool has_query = text != NULL && evhttp_parse_query_str(text, &query) == 0;
-	const char *wait = has_query ? evhttp_find_header(&query, "wait") : NULL;
-	const char *argument = has_query && route->key != NULL
-	    ? evhttp_find_header(&query, route->key)
-	    : NULL;
-	const char *force = has_query ? evhttp_find_header(&query, "force") : NULL;
-	context->argument = argument == NULL ? "" : argument;
+	return context->query == NULL || key == NULL
+	    ? NULL
+	    : evhttp_find_header(context->query, key);
+}
+
+static void
+serve_change(const struct route *route, struct context *context)
+{
+	const char *wait = find(context, "wait"), *force = find(context, "force");
 	context->is_forced = force != NULL && strcmp(force, "1") == 0;
 	context->waits_for_drain = wait == NULL || strcmp(wait, "end") == 0;
 	if (!context->waits_for_drain && strcmp(wait, "outcome") != 0)
 		refuse(context, wait, "wait=outcome or wait=end");
 	else if (force != NULL && !context->is_forced)
 		refuse(context, force, "force=1");
+	else
+		route->serve(context);
+}
+
+static void
+serve_with_query(
+    const struct route *route, struct context *context, const struct evhttp_uri *uri)
+{
+	struct evkeyvalq query;
+	const char *text = evhttp_uri_get_query(uri);
+	bool has_query = text != NULL && evhttp_parse_query_str(text, &query) == 0;
+	context->query = has_query ? &query : NULL;
+	const char *argument = find(context, route->key);
+	context->argument = argument == NULL ? "" : argument;
+	if (route->is_change)
+		serve_change(route, context);
 	else
 		route->serve(context);
 	if (has_query)
@@ -248,10 +324,21 @@ serve_route(
 		    route->is_change ? "POST" : "GET, HEAD", HTTP_RESPONSE_JSON,
 		    format_outcome(context, false,
 			route->is_change ? "expected POST" : "expected GET"));
-	else if (route->is_change)
-		serve_change(route, context, uri);
 	else
-		route->serve(context);
+		serve_with_query(route, context, uri);
+}
+
+/* The route of the path, for the method if there are two; NULL: none. */
+static const struct route *
+find_route(const char *path, bool is_post)
+{
+	const struct route *found = NULL;
+	for (size_t i = 0; path != NULL && i < ROUTES; i++) {
+		if (strcmp(routes[i].path, path) == 0 &&
+		    (found == NULL || routes[i].is_change == is_post))
+			found = &routes[i];
+	}
+	return found;
 }
 
 static void
@@ -280,11 +367,10 @@ admin_routes_serve(
 		return;
 	}
 	const char *path = evhttp_uri_get_path(uri);
-	for (size_t i = 0; path != NULL && i < ROUTES; i++) {
-		if (strcmp(routes[i].path, path) == 0) {
-			serve_route(&routes[i], &context, uri);
-			return;
-		}
-	}
-	refuse_path(&context);
+	bool is_post = evhttp_request_get_command(request) == EVHTTP_REQ_POST;
+	const struct route *route = find_route(path, is_post);
+	if (route != NULL)
+		serve_route(route, &context, uri);
+	else
+		refuse_path(&context);
 }

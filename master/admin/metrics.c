@@ -59,6 +59,12 @@ name_reason(int value)
 }
 
 static const char *
+name_fault(int value)
+{
+	return value < FAULT_KIND_COUNT ? fault_kinds[value].name : NULL;
+}
+
+static const char *
 name_state(int value)
 {
 	return value < SNAPSHOT_STATES ? slot_state_names[value] : NULL;
@@ -83,6 +89,8 @@ static const struct metric worker_metrics[] = {
 	    offsetof(struct snapshot_worker, failures), NULL, NULL },
 	{ "connections_closed_total", "counter", "closed connections, by reason",
 	    offsetof(struct snapshot_worker, totals.closed), "reason", name_reason },
+	{ "faults_injected_total", "counter", "faults injected on purpose, by kind",
+	    offsetof(struct snapshot_worker, totals.faults), "kind", name_fault },
 	{ "connections_open", "gauge", "open connections",
 	    offsetof(struct snapshot_worker, open), NULL, NULL },
 	{ .name = NULL },
@@ -92,6 +100,9 @@ static const struct metric listener_metrics[] = {
 	{ "listener_connections_closed_total", "counter",
 	    "by listener: closed connections, by reason",
 	    offsetof(struct snapshot_listener, totals.closed), "reason", name_reason },
+	{ "listener_faults_injected_total", "counter",
+	    "by listener: faults injected on purpose, by kind",
+	    offsetof(struct snapshot_listener, totals.faults), "kind", name_fault },
 	{ "listener_connections_open", "gauge", "by listener: open connections",
 	    offsetof(struct snapshot_listener, open), NULL, NULL },
 	{ .name = NULL },

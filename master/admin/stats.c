@@ -37,6 +37,11 @@ add_counters(json_t **object, const struct ledger_totals *totals, uint64_t open,
 		json_record_put(object, "connections_open", number(open));
 		json_record_put(object, "connections_closed", closed);
 	}
+	json_t *faults = json_object();
+	for (int i = 0; i < FAULT_KIND_COUNT; i++)
+		json_record_put(
+		    &faults, fault_kinds[i].name, number(totals->faults[i]));
+	json_record_put(object, "faults_injected", faults);
 }
 
 static json_t *

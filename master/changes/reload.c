@@ -9,6 +9,7 @@
 #include "lib/log.h"
 #include "lib/printable.h"
 #include "conf/working_directory.h"
+#include "master/changes/fault_change.h"
 #include "master/changes/room.h"
 #include "master/workers/drain_summary.h"
 #include "master/workers/process.h"
@@ -216,6 +217,7 @@ commit(struct reload *reload)
 	struct worker_table *workers = reload->workers;
 	struct config_set *config = workers->config;
 	uint32_t old_count = workers->slot_count;
+	bool ends_faults = fault_change_is_active(&config->current);
 	process_retire_previous_config(workers);
 	config->previous = config->current;
 	config->current = reload->config;
@@ -231,10 +233,11 @@ commit(struct reload *reload)
 	    workers, name_of(reload), reload->change.first_request, reload->started_ns);
 	switch_generation(workers, old_count);
 	change_finish(reload->changes, &reload->change, true,
-	    "%s: generation %u serves with %u worker%s after %.1f ms%s",
+	    "%s: generation %u serves with %u worker%s after %.1f ms%s%s",
 	    name_of(reload), reload->generation, workers->slot_count,
 	    workers->slot_count == 1 ? "" : "s", clock_elapsed_ms(reload->started_ns),
-	    reload->source);
+	    reload->source,
+	    ends_faults ? "; the faults set at run time have ended" : "");
 }
 
 bool

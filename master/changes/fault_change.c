@@ -1,0 +1,156 @@
+#include "master/changes/fault_change.h"
+
+#include <sys/mman.h>
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/clock.h"
+#include "lib/log.h"
+#include "proto/channel.h"
+#include "master/workers/process.h"
+
+static void
+write_listener(FILE *out, const struct listener_config *listener)
+{
+	char text[FAULT_TEXT_MAX];
+	fprintf(out, "listener %s\n", listener->address_text);
+	for (size_t i = 0; i < listener->fault_count; i++)
+		fprintf(out, "fault %s\n", fault_format(&listener->faults[i], text));
+}
+
+/* All faults in effect, as worker/fault_listener.h describes; heap, NULL when out of
+ * memory. */
+static char *
+write_all(const struct config *config)
+{
+	char *text = NULL;
+	size_t length;
+	FILE *out = open_memstream(&text, &length);
+	if (out == NULL)
+		return NULL;
+	fprintf(out, "since %" PRIu64 "\n", config->faults_since_ns);
+	for (size_t i = 0; i < config->listener_count; i++)
+		write_listener(out, &config->listeners[i]);
+	if (fclose(out) == 0)
+		return text;
+	free(text);
+	return NULL;
+}
+
+/* A memory file with the text; -1 with errno. */
+static int
+open_text(const char *text)
+{
+	size_t length = strlen(text);
+	int fd = memfd_create("yodeld-fault-list", MFD_CLOEXEC);
+	if (fd >= 0 && write(fd, text, length) == (ssize_t)length)
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+static void
+send_to_workers(struct worker_table *workers)
+{
+	char *text = write_all(&workers->config->current);
+	int fd = text == NULL ? -1 : open_text(text);
+	struct channel_message message = { .verb = CHANNEL_FAULTS };
+	if (fd >= 0)
+		message.value = strlen(text);
+	else
+		log_warn("[faults_failed] cannot send the faults to the workers");
+	for (struct process *p = workers->processes; fd >= 0 && p != NULL;
+	     p = p->next) {
+		if (p->state != PROCESS_EXITED && !p->is_recovering &&
+		    process_send_fd(p, &message, fd) < 0)
+			log_warn("[faults_failed worker] "
+				 "worker %u: cannot send the faults",
+			    p->slot);
+	}
+	if (fd >= 0)
+		close(fd);
+	free(text);
+}
+
+static bool
+is_selected(const struct listener_config *config, const char *listener)
+{
+	return strcmp(listener, FAULT_CHANGE_ALL) == 0 ||
+	    strcmp(listener, config->address_text) == 0;
+}
+
+/* Checks or sets the faults of the selected listeners, whose number is returned; -1
+ * with the error. */
+static int
+visit(struct config *config, const char *listener, const char *const *faults,
+    size_t count, bool is_check, char *error)
+{
+	int found = 0;
+	for (size_t i = 0; i < config->listener_count; i++) {
+		struct listener_config *one = &config->listeners[i];
+		struct listener_config copy = *one;
+		char reason[CONFIG_ERROR_MAX];
+		if (!is_selected(one, listener))
+			continue;
+		found++;
+		copy.faults = NULL;
+		if (config_set_faults(is_check ? &copy : one, faults, count, reason) <
+		    0) {
+			snprintf(error, CONFIG_ERROR_MAX, "%.64s: %.400s",
+			    one->address_text, reason);
+			return -1;
+		}
+		free(is_check ? copy.faults : NULL);
+	}
+	return found;
+}
+
+int
+fault_change_set(struct worker_table *workers, const char *listener,
+    const char *const *faults, size_t count, char *error)
+{
+	struct config *config = &workers->config->current;
+	int found = visit(config, listener, faults, count, true, error);
+	if (found == 0)
+		snprintf(error, CONFIG_ERROR_MAX,
+		    "found \"%.64s\", expected \"" FAULT_CHANGE_ALL
+		    "\" or the address of a listener as configured",
+		    listener);
+	if (found <= 0 || visit(config, listener, faults, count, false, error) < 0)
+		return -1;
+	config->faults_since_ns = clock_now_ns();
+	send_to_workers(workers);
+	log_info("[faults_set listener faults] faults: %s: %zu set at run time",
+	    listener, count);
+	return 0;
+}
+
+int
+fault_change_clear(struct worker_table *workers, char *error)
+{
+	struct config *config = &workers->config->current;
+	for (size_t i = 0; i < config->listener_count; i++) {
+		if (config_reset_faults(&config->listeners[i], error) < 0)
+			return -1;
+	}
+	config->faults_since_ns = clock_now_ns();
+	send_to_workers(workers);
+	log_info("[faults_cleared] faults: those of the configuration are in effect");
+	return 0;
+}
+
+bool
+fault_change_is_active(const struct config *config)
+{
+	for (size_t i = 0; i < config->listener_count; i++) {
+		if (config->listeners[i].has_run_time_faults)
+			return true;
+	}
+	return false;
+}
