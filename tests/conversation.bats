@@ -6,6 +6,9 @@
 load lib/helpers
 load lib/client
 
+# Where tests/install-deps unpacks programs whose packages start a service.
+PATH=$PATH:$BATS_TEST_DIRNAME/../build/tools/usr/sbin
+
 start_line_server() # [MODE]; sets SERVER, its address
 {
 	spawn line_server "$BATS_TEST_DIRNAME/lib/line_server.py" "${1-right}"
@@ -142,6 +145,11 @@ write_exchanges()
 		result_matches 'm["verified"] == 12 and c["established"] == 12 and c["lost"] == 0' ||
 			{ echo "$body"; return 1; }
 	done
+	# The greeting of a pass that is never due is not missed.
+	printf 'S: 220 ready\nC: QUIT\nS: 221 bye\nS close\n' >first.talk
+	run_yodel --conversation first.talk -c 3 -R 100 -d 300ms "$SERVER"
+	[ "$status" = 0 ]
+	result_matches 'm["verified"] == 30 and c["close"]["timeout"] == 0'
 	start_line_server resets
 	printf 'S: 220 ready\n--- repeat\nC: QUIT\nS: 221 bye\nS reset\n' >reset.talk
 	run_yodel --conversation reset.talk -c 3 -n 4 "$SERVER"

@@ -279,6 +279,15 @@ open_conversation(struct load_context *ctx, struct conn *conn)
 	go_on(ctx, conn);
 }
 
+/* Forgets what the server has said for a pass that will not be. */
+static void
+drop_unheard(struct load_context *ctx, struct conn *conn)
+{
+	buffer_release(&talk_of(ctx, conn)->unheard);
+	conn->is_held = false;
+	conn_state_enqueue_ready(ctx, conn);
+}
+
 static void
 close_conversation(struct load_context *ctx, struct conn *conn)
 {
@@ -287,6 +296,8 @@ close_conversation(struct load_context *ctx, struct conn *conn)
 	player_start_end(&talk->player);
 	if (talk->event == PLAYER_IDLE)
 		go_on(ctx, conn);
+	if (talk->event == PLAYER_FINISHED && talk->unheard != NULL)
+		drop_unheard(ctx, conn);
 }
 
 /* Gives the player the passes that are due. */
@@ -408,6 +419,8 @@ received(
 {
 	struct talk *talk = talk_of(ctx, conn);
 	size_t used = 0;
+	if (talk->event == PLAYER_FINISHED && ctx->talks->is_server_first)
+		return;
 	if (is_hearing(ctx, talk))
 		used = hear(ctx, conn, data, length);
 	if (used == length || talk->event == PLAYER_MISMATCH)

@@ -19,6 +19,7 @@
 #define KERNEL_BYTES 4800
 #define QUEUED_BYTES 1024
 #define OWN_BYTES 256
+#define CONVERSATION_BYTES 128 /* more, for a connection that plays one */
 #define TYPICAL_MESSAGE 64
 #define TIME_WAIT_S 60
 #define RESERVED 32 /* descriptors of a process besides its connections */
@@ -136,8 +137,11 @@ check_sources(struct check *check)
 static void
 check_memory(struct check *check)
 {
+	uint64_t own = check->plan->conversation_file != NULL
+	    ? OWN_BYTES + CONVERSATION_BYTES
+	    : OWN_BYTES;
 	uint64_t needed = ends(check->plan) * KERNEL_BYTES +
-	    (uint64_t)check->plan->rank_connections * OWN_BYTES;
+	    (uint64_t)check->plan->rank_connections * own;
 	uint64_t limit = check->facts->memory_limit_bytes;
 	char need[UNITS_TEXT_MAX], have[UNITS_TEXT_MAX], most[UNITS_TEXT_MAX];
 	if (check->facts->memory_bytes == 0 || needed <= check->facts->memory_bytes)
