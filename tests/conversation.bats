@@ -324,3 +324,50 @@ write_exchanges()
 	printf 'S: 220 ready\n--- repeat\nC: QUIT\nS: 221 bye\nS close\n' >closes.talk
 	run -64 "$YODEL" --conversation closes.talk --messages-per-connection 2 127.0.0.1:9
 }
+
+# Runs yodel against this address, and compares its counts with yodeld's.
+ledgers_agree() # PORT
+{
+	run_yodel --conversation both.talk -c 8 -n 300 -p 4 --messages-per-connection 100 \
+		--ledger "unix:$PWD/admin.sock" "127.0.0.1:$1"
+	[ "$status" = 0 ]
+	result_matches 'm["verified"] == 2400 and c["established"] == 24 and r["ledger"]["consistent"]'
+	result_matches 'r["ledger"]["server"]["messages_received"] == 2400'
+	result_matches 'all(r["ledger"]["server"]["bytes_" + a] == r["bytes"][b]
+		for a, b in (("sent", "received"), ("received", "sent")))'
+}
+
+@test "the ledgers agree when yodeld plays the same file, also through HAProxy" {
+	needs command haproxy
+	local front
+	cat >both.talk <<-'END'
+		S: 220 ready
+		C [hello]: HELLO client-\{connection}
+		S: 250 hello
+		--- repeat
+		C [echo]: ECHO \{payload 1:300}
+		S: 250 \{echo}
+		--- end
+		C: QUIT
+		S: 221 bye
+		S close
+	END
+	start_yodeld --listen "127.0.0.1:0=conversation=$PWD/both.talk" \
+		--set admin.socket="$PWD/admin.sock"
+	ledgers_agree "$PORT"
+	front=$(free_port)
+	cat >haproxy.cfg <<-END
+		defaults
+		  mode tcp
+		  timeout connect 10s
+		  timeout client 60s
+		  timeout server 60s
+		listen front
+		  bind 127.0.0.1:$front
+		  server back 127.0.0.1:$PORT
+	END
+	spawn haproxy haproxy -db -f haproxy.cfg
+	is_listening() { [ -n "$(ss -Hltn "( sport = :$front )")" ]; }
+	wait_until is_listening
+	ledgers_agree "$front"
+}
