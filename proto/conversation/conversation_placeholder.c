@@ -144,6 +144,19 @@ find_definition(const struct compiler *compiler, const struct word *name)
 	return CONVERSATION_NONE;
 }
 
+/* The name is known elsewhere. */
+static bool
+fail_out_of_scope(struct reader *reader, const struct word *name, uint16_t part)
+{
+	struct compiler *compiler = reader->compiler;
+	return source_fail(&compiler->source, name->text,
+	    "found \"%.*s\", which is known in the %s of line %u only, expected a name that was captured before in this section or the opening",
+	    (int)name->length, name->text,
+	    compiler->out->parts[part].section == compiler->section ? "S*: line"
+								    : "section",
+	    conversation_line(compiler->out, part));
+}
+
 static bool
 fail_unknown(struct reader *reader, const struct word *name)
 {
@@ -152,8 +165,12 @@ fail_unknown(struct reader *reader, const struct word *name)
 	size_t count = 0;
 	for (size_t i = 0; words[i] != NULL; i++)
 		known[count++] = words[i];
-	for (size_t i = 0; i < reader->compiler->definition_count; i++)
-		known[count++] = reader->compiler->definitions[i].name;
+	for (size_t i = 0; i < reader->compiler->definition_count; i++) {
+		const struct definition *definition = &reader->compiler->definitions[i];
+		if (is_word(name, definition->name))
+			return fail_out_of_scope(reader, name, definition->part);
+		known[count++] = definition->name;
+	}
 	known[count] = NULL;
 	snprintf(text, sizeof(text), "%.*s", (int)name->length, name->text);
 	const char *nearest = suggest_nearest(text, known);

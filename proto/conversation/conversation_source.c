@@ -5,7 +5,6 @@
 #include <string.h>
 #include <sysexits.h>
 
-#include "lib/escape.h"
 #include "lib/printable.h"
 #include "proto/conversation/conversation.h"
 
@@ -95,11 +94,14 @@ source_next_line(struct source *source)
 char *
 source_quote(const char *start, const char *end, char *out)
 {
-	if (start == end)
+	size_t length = (size_t)(end - start), shown = length;
+	if (length == 0)
 		return strcpy(out, "the end of the line");
-	out[0] = '"';
-	escape_encode(start, (size_t)(end - start), out + 1, SOURCE_QUOTE_MAX - 2);
-	return strcat(out, "\"");
+	if (shown > SOURCE_QUOTE_MAX - 6)
+		shown = SOURCE_QUOTE_MAX - 6;
+	snprintf(out, SOURCE_QUOTE_MAX, "\"%.*s%s\"", (int)shown, start,
+	    shown < length ? "..." : "");
+	return printable_sanitize(out);
 }
 
 static int

@@ -40,9 +40,8 @@ reserve(const struct player_side *side, struct player *player, size_t length)
 size_t
 player_capture_room(const struct player_side *side, const struct player *player)
 {
-	return player->captured < side->capture_max
-	    ? side->capture_max - player->captured
-	    : 0;
+	uint32_t used = player->captures == NULL ? table_bytes(side) : player->captured;
+	return used < side->capture_max ? side->capture_max - used : 0;
 }
 
 bool

@@ -188,6 +188,22 @@ add_expected(struct line *line, const struct expected *expected)
 	}
 }
 
+/* At the start of a repeated line: the line behind the repetition could come as well.
+ */
+static void
+add_other_line(struct line *line, const struct expected *expected)
+{
+	const struct conversation *conversation = expected->side->conversation;
+	struct expected other = *expected;
+	if (expected->part == 0 ||
+	    conversation->parts[expected->part - 1].kind != CONVERSATION_STAR_BEGIN)
+		return;
+	other.part = conversation->parts[expected->part - 1].reference;
+	add(line, " or ");
+	add_value(line, &other);
+	add(line, " (line %" PRIu32 ")", conversation_line(conversation, other.part));
+}
+
 /* Bytes of the part that had come are the ones that were expected. */
 static void
 add_found(struct line *line, const struct player_mismatch *mismatch)
@@ -268,6 +284,7 @@ player_describe_mismatch(const struct player_side *side, const struct player *pl
 		add(&line, "nothing before this line is sent");
 	else
 		add_expected(&line, &expected);
+	add_other_line(&line, &expected);
 	if (mismatch->at > 0 && mismatch->fault == PLAYER_WRONG_BYTES)
 		add(&line, ", of which %" PRIu32 " byte%s came", mismatch->at,
 		    mismatch->at > 1 ? "s" : "");
