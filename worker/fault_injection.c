@@ -799,7 +799,10 @@ act(struct connection *connection)
 {
 	struct fault_state *state = connection->faults;
 	struct fault_progress *progress = &state->progress;
-	struct fault_segment segment = *fault_state_front(state);
+	const struct fault_segment *front = fault_state_front(state);
+	if (front == NULL)
+		return true;
+	struct fault_segment segment = *front;
 	uint64_t now_ns = clock_now_ns();
 	buffer_consume(&state->segments, sizeof(segment));
 	note_action(connection, &segment);

@@ -219,7 +219,7 @@ replace(struct worker_listener *listener, const struct new_list *list)
 	}
 	free(faults->own);
 	faults->rows = faults->own = rows;
-	faults->count = list->count;
+	faults->count = rows == NULL ? 0 : list->count;
 	faults->since_ns = list->since_ns;
 	set_derived(listener);
 	connection_pool_for_each(

@@ -99,7 +99,9 @@ whoami_state_add_header(
 		return 0;
 	if (buffer_append(&connection->about, header, length) < 0)
 		return -1;
-	about_of(connection)->header_bytes = (uint16_t)length;
+	struct about *about = about_of(connection);
+	if (about != NULL)
+		about->header_bytes = (uint16_t)length;
 	return 0;
 }
 
@@ -163,6 +165,8 @@ whoami_state_write(const struct connection *connection, char *out)
 	struct proxy_header proxy;
 	struct tcp_syn syn;
 	const char *error;
+	if (about == NULL)
+		return 0;
 	update_snapshot(connection, about);
 	const struct snapshot *snapshot = &about->snapshot;
 	struct whoami whoami = { .instance = snapshot->instance,

@@ -113,7 +113,7 @@ check_alternatives(const struct neighbours *at)
 	struct source *source = &at->compiler->source;
 	uint32_t count = at->part->length;
 	for (uint32_t i = 0; i < count; i++) {
-		if (choices[i].length == 0 && i < count - 1)
+		if (i < count - 1 && choices[i].length == 0)
 			return source_fail(source, at->where,
 			    "found an empty alternative before others, expected it as the last");
 		for (uint32_t j = 0; j < count && choices[i].length > 0; j++)

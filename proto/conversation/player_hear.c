@@ -65,7 +65,8 @@ look(struct hearing *hearing)
 {
 	struct player_input *input = hearing->input;
 	uint32_t left = group_left(hearing->player);
-	hearing->data = input->data == NULL ? NULL : input->data + input->used;
+	hearing->data =
+	    input->data == NULL ? (const uint8_t *)"" : input->data + input->used;
 	hearing->length = input->length - input->used;
 	hearing->ends = hearing->player->depth > 0 && left <= hearing->length;
 	if (hearing->ends)

@@ -25,15 +25,15 @@ struct player_slot {
 };
 
 /* player_value: parts that this side says, and what is known to both. `pass` is the
- * number of the pass; it is ignored for parts of the opening. */
+ * number of the pass; it is ignored for parts of the opening. `at`: the part. */
 uint64_t player_value_length(const struct player_side *side,
-    const struct player *player, uint64_t pass, uint16_t part);
+    const struct player *player, uint64_t pass, uint16_t at);
 /* Bytes from .. from + length - 1 of them. */
 void player_value_bytes(const struct player_side *side, const struct player *player,
-    uint64_t pass, uint16_t part, uint64_t from, uint8_t *out, size_t length);
+    uint64_t pass, uint16_t at, uint64_t from, uint8_t *out, size_t length);
 /* Of a number, BYTES or a captured number: its value, modulo 2^64. */
 uint64_t player_value_number(const struct player_side *side,
-    const struct player *player, uint64_t pass, uint16_t part);
+    const struct player *player, uint64_t pass, uint16_t at);
 /* Bytes of a number that the peer says in a fixed number of bytes; 0: of any length. */
 uint32_t player_value_size(const struct conversation_part *number);
 
