@@ -403,7 +403,7 @@ connection_io_begin_session(struct connection *connection)
 	return false;
 }
 
-static void
+__attribute__((noinline)) static void
 on_peer_closed(struct connection *connection)
 {
 	struct buffer *input = connection->input;
@@ -432,8 +432,8 @@ bytes_to_read(const struct connection *connection)
 	return allowed < WORKER_INPUT_BYTES ? (size_t)allowed : WORKER_INPUT_BYTES;
 }
 
-/* A reset may be the end of a pass. */
-static void
+/* A reset may be the end of a pass. Not inlined, as answer_and_keep(). */
+__attribute__((noinline)) static void
 count_reset(const struct connection *connection)
 {
 	const struct worker_listener *listener = connection->listener;

@@ -119,7 +119,7 @@ the_answers_are_the_same_wherever_the_input_is_cut(void **state)
 		play(&talk, "", 0, false);
 		play(&talk, SAID, first, false);
 		if (talk.status != SESSION_ENDED)
-			play(&talk, SAID + first, length - first, false);
+			play(&talk, &SAID[first], length - first, false);
 		assert_int_equal(talk.status, SESSION_ENDED);
 		assert_int_equal(talk.reason, CLOSE_CONVERSATION_CLOSED);
 		assert_int_equal(talk.passes, 2);
@@ -129,7 +129,7 @@ the_answers_are_the_same_wherever_the_input_is_cut(void **state)
 	start(&talk, TEXT);
 	talk.room = 1;
 	for (size_t i = 0; i < length; i++)
-		play(&talk, SAID + i, 1, false);
+		play(&talk, &SAID[i], 1, false);
 	assert_int_equal(talk.status, SESSION_ENDED);
 	check_answered(&talk, ANSWERED);
 	finish(&talk);
@@ -150,14 +150,14 @@ the_same_input_makes_the_same_bytes_again(void **state)
 			    buffer_append(&before, talk.input->data + talk.input->start,
 				buffer_length(talk.input)) == 0);
 		size_t length = talk.out_length;
-		play(&talk, SAID + i, 1, false);
+		play(&talk, &SAID[i], 1, false);
 		after = talk.input;
 		uint8_t made[sizeof(talk.out)];
 		size_t made_length = talk.out_length - length;
 		memcpy(made, talk.out + length, made_length);
 		talk.input = before;
 		talk.out_length = length;
-		play(&talk, SAID + i, 1, false);
+		play(&talk, &SAID[i], 1, false);
 		assert_int_equal(talk.out_length - length, made_length);
 		assert_memory_equal(talk.out + length, made, made_length);
 		assert_int_equal(buffer_length(talk.input), buffer_length(after));
