@@ -279,7 +279,7 @@ install-server: all
 	$(call install_with_paths,packaging/systemd/yodeld.socket,$(UNITDIR))
 	install -D -m 644 -t $(DESTDIR)$(SYSUSERSDIR) packaging/sysusers.d/yodel.conf
 	install -D -m 644 -t $(DESTDIR)$(FIREWALLDDIR) packaging/firewall/firewalld/yodeld.xml
-	install -D -m 644 -t $(DESTDIR)$(DOCDIR)/examples conf/examples/*.json \
+	install -D -m 644 -t $(DESTDIR)$(DOCDIR)/examples conf/examples/*.json conf/examples/*.talk \
 		packaging/systemd/*.conf packaging/sysctl.d/*.conf packaging/logrotate/yodeld \
 		packaging/container/Containerfile packaging/kubernetes/yodeld.yaml
 	$(call install_with_paths,packaging/apparmor/usr.sbin.yodeld,$(DOCDIR)/examples)
