@@ -41,6 +41,19 @@ struct whoami {
 	const struct whoami_tcp *tcp;     /* NULL: unknown */
 };
 
+/* What a client learns from a line. */
+struct whoami_view {
+	char instance[WHOAMI_INSTANCE_MAX + 1];
+	struct address_compact client;
+	bool has_header; /* a PROXY header announced `source` */
+	struct address_compact source;
+};
+
+/* Reads a line without its end, of any origin; other members are ignored. False with
+ * *ret untouched if it is not an object with instance and client. */
+bool whoami_read(const char *line, size_t length, struct whoami_view *ret)
+    __attribute__((warn_unused_result));
+
 /* Writes the line without its end into out[WHOAMI_MAX]; its bytes. */
 size_t whoami_write(const struct whoami *whoami, char *out);
 

@@ -7,6 +7,8 @@ load lib/supervision
 
 BALANCER=$BATS_TEST_DIRNAME/lib/proxy_client.py
 CLIENT=$BATS_TEST_DIRNAME/lib/whoami_client.py
+# Where tests/install-deps unpacks programs whose packages start a service.
+PATH=$PATH:$BATS_TEST_DIRNAME/../build/tools/usr/sbin
 
 # start_server KEYS [ARG...]
 start_server()
@@ -103,7 +105,7 @@ for _ in range(2):
 	}
 	wait_until is_recovered
 	touch again
-	wait_until eval '[ "$(wc -l <held.out)" = 3 ]'
+	wait_until eval "sed -n 3p held.out | grep -q generation"
 	output=$(<held.out)
 	says 'w["client"]["address"] == "198.51.100.8" and w["proxy"]["version"] == 2 and "syn" in w'
 	says 'w["connection"]["generation"] == 1'
@@ -117,8 +119,12 @@ for _ in range(2):
 	spawn asking "$CLIENT" "$PORT" 10 8
 	wait_until grep -q asking asking.out
 	local worker
+	has_one_worker()
+	{
+		[ "$(worker_pids | without_keepers | wc -w)" = 1 ]
+	}
 	for _ in 1 2 3; do
-		wait_until eval '[ "$(worker_pids | without_keepers | wc -w)" = 1 ]'
+		wait_until has_one_worker
 		worker=$(worker_pids | without_keepers)
 		run -0 timeout 30 "$BUILD/tests/kill_at_call" "$worker" sendto after $((RANDOM % 30 + 1))
 		wait_until logged "worker [0-9] \(pid $worker\): (killed|died)"
@@ -158,4 +164,203 @@ ask()"
 @test "the name of an instance is checked" {
 	run -78 "$YODELD" -t --set 'instance=a b'
 	[[ $output = *'instance: found "a b", expected a name'* ]]
+}
+
+# asks ARG... - runs yodel against a server with this reply; the result is in result.json.
+asks()
+{
+	run "$BUILD/yodel" --expect whoami --framing line --size 20 --json result.json "$@"
+}
+
+# The result as r: CONDITION, a Python expression.
+result()
+{
+	python3 -c '
+import json, sys
+r = json.load(open("result.json"))
+w = r["whoami"]
+assert eval(sys.argv[1]), (w, r["servers"], r["outside"], r["messages"])' "$1"
+}
+
+# start_two - the instances alpha and beta, at PORT_A and PORT_B.
+start_two()
+{
+	local name
+	for name in alpha beta; do
+		start_yodeld_with '"reply": "whoami", "framing": "line"' --set instance=$name -w 1
+		cp "$YODELD_LOG" $name.log
+		[ $name = beta ] || PORT_A=$PORT
+	done
+	PORT_B=$PORT
+}
+
+# start_haproxy LINES... - HAProxy on BALANCER_PORT, with these lines of its section.
+start_haproxy()
+{
+	BALANCER_PORT=$(free_port)
+	{
+		printf 'defaults\n mode tcp\n timeout connect 10s\n timeout client 60s\n timeout server 60s\n'
+		printf 'listen front\n bind 127.0.0.1:%s\n' "$BALANCER_PORT"
+		printf ' %s\n' "$@"
+	} >haproxy.cfg
+	spawn haproxy haproxy -db -f haproxy.cfg
+	wait_until socat -u /dev/null "TCP:127.0.0.1:$BALANCER_PORT"
+}
+
+@test "yodel verifies that the server sees its own address and port" {
+	start_server '"framing": "line"'
+	asks -c 20 -n 10 --messages-per-connection 5 --html page.html "127.0.0.1:$PORT"
+	[ "$status" = 0 ]
+	[[ $output = *"the server saw this client's own address and port on all 40 connections"* ]]
+	[[ $output = *'alpha: 40 connections, 200 messages, 0 lost'* ]]
+	grep -q 'alpha: 40 connections, 200 messages, 0 lost' page.html
+	result 'w["connections"] == 40 and w["translated"] == 0 and w["reconnected"] == w["stayed"] == 20'
+	result 'r["steps"]["alpha"]["count"] == 200 and r["outside"] == [{"address": "127.0.0.1", "connections": 20}]'
+	node "$BATS_TEST_DIRNAME/lib/check_schema.js" "$BATS_TEST_DIRNAME/../client/result.schema.json" result.json
+	"$BUILD/yodel" report result.json >again
+	grep -q 'alpha: 40 connections, 200 messages, 0 lost' again
+}
+
+@test "yodel reads whoami in every framing, under load, in parts" {
+	start_yodeld --listen 127.0.0.1:0=whoami -w 1
+	run -0 "$BUILD/yodel" --expect whoami --size 20 -c 5 -n 20 "127.0.0.1:$PORT"
+	[[ $output = *'every byte verified'* ]]
+	stop_yodeld
+	start_yodeld_with '"reply": "whoami", "framing": "length32"'
+	run -0 "$BUILD/yodel" --expect whoami --framing length32 --size 20 -c 5 -p 20 -n 200 --slow-read 500k "127.0.0.1:$PORT"
+	[[ $output = *'every byte verified'* ]]
+	run -64 "$BUILD/yodel" --expect-proxy 127.0.0.1:1
+	[[ $output = *'--expect-proxy requires --expect whoami'* ]]
+}
+
+@test "yodel groups connections by server, and tells a fair balancer from another" {
+	needs command haproxy
+	start_two
+	start_haproxy 'balance roundrobin' 'source 127.0.0.7' "server a 127.0.0.1:$PORT_A weight 1" "server b 127.0.0.1:$PORT_B weight 1"
+	asks -c 60 -n 2 "127.0.0.1:$BALANCER_PORT"
+	[ "$status" = 0 ]
+	result 'sorted((s["name"], s["connections"]) for s in r["servers"]) == [("alpha", 30), ("beta", 30)]'
+	[[ $output = *'60 of 60 connections translated, 1 outside address (127.0.0.7)'* ]]
+	[[ $output = *'with a probability of 100 %'* ]]
+	result 'w["shared_ports"] == 0'
+	mv result.json first.json
+	asks -c 40 -n 2 "127.0.0.1:$PORT_A"
+	"$BUILD/yodel" merge -o merged.json first.json result.json >merged.txt
+	mv merged.json result.json
+	result 'sorted((s["name"], s["connections"]) for s in r["servers"]) == [("alpha", 70), ("beta", 30)]'
+	result 'r["steps"]["alpha"]["count"] == 140 and r["steps"]["beta"]["count"] == 60'
+	grep -q 'a fair balancer spreads connections like this with a probability below 0.01 %' merged.txt
+}
+
+@test "every header of a balancer names its connection" {
+	needs command haproxy
+	start_server '"framing": "line", "proxy_protocol": "any", "proxy_from": ["127.0.0.1"]'
+	local version
+	for version in send-proxy send-proxy-v2; do
+		start_haproxy "server a 127.0.0.1:$PORT $version"
+		asks --expect-proxy -c 50 -n 4 --messages-per-connection 2 "127.0.0.1:$BALANCER_PORT"
+		[ "$status" = 0 ]
+		result 'w["headers"] == w["connections"] == 100 and w["translated"] == 0'
+	done
+	# Without a balancer there is no header.
+	stop_yodeld
+	start_server '"framing": "line"'
+	asks --expect-proxy -c 1 -n 1 "127.0.0.1:$PORT"
+	[ "$status" = 2 ]
+	[[ $output = *'no PROXY header announces a client'* ]]
+}
+
+@test "one header that names another connection is found and named" {
+	start_server '"framing": "line", "proxy_protocol": "any", "proxy_from": ["127.0.0.1"]'
+	spawn forwarder "$BATS_TEST_DIRNAME/lib/proxy_forwarder.py" "$PORT" 700
+	wait_until test -s forwarder.out
+	asks --expect-proxy -c 20 -n 50 --messages-per-connection 1 "127.0.0.1:$(<forwarder.out)"
+	[ "$status" = 2 ]
+	result 'r["messages"]["wrong"] == 1 and r["messages"]["verified"] == 999'
+	[[ $output = *'the PROXY header names another client'* ]]
+	[[ $output =~ expected\ 127\.0\.0\.1:([0-9]+),\ found\ 127\.0\.0\.1:([0-9]+) ]]
+	[ $((BASH_REMATCH[1] ^ 1)) = "${BASH_REMATCH[2]}" ]
+}
+
+@test "an announced client must be the one that the server sees" {
+	start_server '"framing": "line", "proxy_protocol": "v2", "proxy_from": ["127.0.0.1"]'
+	asks -c 10 -n 4 --proxy-protocol v2 --proxy-source 198.51.100.0/29 "127.0.0.1:$PORT"
+	[ "$status" = 0 ]
+	result 'w["translated"] == 0 and w["outside_addresses"] == 8 and w["headers"] == 10'
+	# This balancer puts a header of its own in front.
+	spawn forwarder "$BATS_TEST_DIRNAME/lib/proxy_forwarder.py" "$PORT" 0
+	wait_until test -s forwarder.out
+	asks -c 1 -n 1 --proxy-protocol v2 --proxy-source 198.51.100.0/29 "127.0.0.1:$(<forwarder.out)"
+	[ "$status" != 0 ]
+}
+
+@test "an answer that is none of whoami is wrong" {
+	start_yodeld_with '"reply": "echo", "framing": "line"'
+	asks -c 1 -n 1 "127.0.0.1:$PORT"
+	[ "$status" = 2 ]
+	[[ $output = *'no answer of whoami'*'expected a line of JSON with instance and client'* ]]
+}
+
+# start_host NAME - a network namespace. To run a command there: on NAME COMMAND [ARG...]
+start_host()
+{
+	spawn "$1" unshare -n sleep 600
+	has_own()
+	{
+		[ "$(readlink "/proc/$SPAWNED/ns/net")" != "$(readlink /proc/self/ns/net)" ]
+	}
+	wait_until has_own
+	on "$1" ip link set lo up
+}
+
+on()
+{
+	nsenter -n -t "$(<"$1.pid")" "${@:2}"
+}
+
+# connect HOST ADDRESS ROUTER_ADDRESS - a wire to the router, which is the default route.
+connect()
+{
+	on router ip link add "to_$1" type veth peer name wire netns "$(<"$1.pid")"
+	on router ip address add "$3/30" dev "to_$1"
+	on router ip link set "to_$1" up
+	on "$1" ip address add "$2/30" dev wire
+	on "$1" ip link set wire up
+	on "$1" ip route add default via "$3"
+}
+
+@test "a router that translates addresses is recognised, with and without the ports" {
+	needs root
+	needs command nft
+	needs kernel conntrack
+	local host
+	for host in router client server; do start_host $host; done
+	connect client 10.8.1.2 10.8.1.1
+	connect server 10.8.2.2 10.8.2.1
+	on router sysctl -qw net.ipv4.ip_forward=1
+	YODELD_RUN="nsenter -n -t $(<server.pid)" start_yodeld --listen 10.8.2.2:7000=whoami \
+		--set listeners[0].framing=line
+	ask_server()
+	{
+		run -0 on client "$BUILD/yodel" --expect whoami --framing line --size 20 --skip-preflight \
+			--json result.json -c 30 -n 3 10.8.2.2:7000
+	}
+	ask_server
+	[[ $output = *"the server saw this client's own address and port on all 30 connections"* ]]
+	on router nft -f - <<-END
+		table ip nat {
+			chain post {
+				type nat hook postrouting priority 100
+				ip saddr 10.8.1.0/30 masquerade
+			}
+		}
+	END
+	ask_server
+	[[ $output = *'30 of 30 connections translated, 1 outside address (10.8.2.1), port kept on 30'* ]]
+	result 'w["translated"] == w["ports_kept"] == 30 and w["shared_ports"] == 0'
+	on router nft flush chain ip nat post
+	on router nft add rule ip nat post ip saddr 10.8.1.0/30 ip protocol tcp masquerade to :2000-2999
+	ask_server
+	[[ $output = *'port kept on 0'* ]]
+	result 'w["translated"] == 30 and w["ports_kept"] == 0'
 }

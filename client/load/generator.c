@@ -267,6 +267,7 @@ generator_run(const struct generator_args *args)
 	struct load_context ctx = {
 		.plan = args->plan,
 		.traffic = args->plan->conversation_file != NULL ? &traffic_conversation
+		    : plan_expects_whoami(args->plan)            ? &traffic_whoami
 								 : &traffic_messages,
 		.sequence = args->sequence,
 		.expectation = args->expectation,

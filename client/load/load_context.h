@@ -94,6 +94,7 @@ struct load_context {
 
 	struct verify verify; /* traffic_messages */
 	struct talks *talks;  /* traffic_conversation */
+	struct asker *askers; /* traffic_whoami: one for each connection */
 	struct message_pool message_pool;
 	struct timer_wheel timer_wheel;
 	struct pacer arrivals;

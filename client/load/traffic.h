@@ -4,6 +4,7 @@
  * kinds of traffic. A load process has one kind for all connections (ctx->traffic).
  *
  *   traffic_messages      messages and their answers (client/messages/, client/verify/)
+ *   traffic_whoami        messages, and answers that tell what the server sees
  *   traffic_conversation  the client's side of a file (proto/conversation/)
  *
  * A kind of traffic counts messages as started and answered (accounting.h). It changes
@@ -81,6 +82,12 @@ struct traffic {
 };
 
 extern const struct traffic traffic_messages;
+extern const struct traffic traffic_whoami;
 extern const struct traffic traffic_conversation;
+
+/* Parts of traffic_messages that traffic_whoami shares. */
+const uint8_t *traffic_messages_gather(
+    struct load_context *ctx, struct conn *conn, size_t *ret_length);
+void traffic_messages_sent(struct load_context *ctx, struct conn *conn, size_t length);
 
 #endif

@@ -6,8 +6,8 @@
 
 /* The bytes to send next: the rest of the message at the cursor and those that may be
  * started, up to the size of the buffer. NULL without any. */
-static const uint8_t *
-gather(struct load_context *ctx, struct conn *conn, size_t *ret_length)
+const uint8_t *
+traffic_messages_gather(struct load_context *ctx, struct conn *conn, size_t *ret_length)
 {
 	uint64_t connection = conn_state_number(ctx, conn);
 	struct cursor cursor = conn->send;
@@ -39,8 +39,8 @@ gather(struct load_context *ctx, struct conn *conn, size_t *ret_length)
 }
 
 /* Advances the send cursor by `sent` bytes. */
-static void
-sent(struct load_context *ctx, struct conn *conn, size_t length)
+void
+traffic_messages_sent(struct load_context *ctx, struct conn *conn, size_t length)
 {
 	uint64_t connection = conn_state_number(ctx, conn);
 	struct cursor *cursor = &conn->send;
@@ -156,8 +156,8 @@ finish(struct load_context *ctx)
 const struct traffic traffic_messages = {
 	.start = start,
 	.finish = finish,
-	.gather = gather,
-	.sent = sent,
+	.gather = traffic_messages_gather,
+	.sent = traffic_messages_sent,
 	.received = received,
 	.end = end,
 	.restart = restart,

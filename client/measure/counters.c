@@ -3,6 +3,9 @@
 #include <sys/mman.h>
 
 #include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
 
 const char *const counters_connect_failure_names[] = { "refused", "unreachable",
 	"timeout", "reset", "no_port", "other", NULL };
@@ -156,9 +159,54 @@ counters_map_open(struct counters_map *ret, uint32_t count, uint32_t steps)
 	return 0;
 }
 
+int
+counters_map_add_seen(struct counters_map *counters_map, uint32_t connections)
+{
+	struct control_block *control_block = counters_map->control_block;
+	size_t bytes = connections * sizeof(*control_block->seen);
+	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (memory == MAP_FAILED)
+		return -1;
+	control_block->seen = memory;
+	control_block->seen_bytes = bytes;
+	return 0;
+}
+
+/* Waits for a process that is writing a name: it needs a few instructions for that. */
+static bool
+is_named(struct control_block *control_block, int i, const char *name)
+{
+	while (atomic_load(&control_block->server_states[i]) == 1)
+		sched_yield();
+	return strcmp(control_block->server_names[i], name) == 0;
+}
+
+int
+counters_server_index(struct control_block *control_block, const char *name)
+{
+	char cut[THRESHOLD_STEP_MAX];
+	snprintf(cut, sizeof(cut), "%s", name);
+	for (int i = 0; i < COUNTERS_SERVERS_MAX; i++) {
+		uint32_t free_state = 0;
+		if (atomic_compare_exchange_strong(
+			&control_block->server_states[i], &free_state, 1)) {
+			memcpy(control_block->server_names[i], cut, sizeof(cut));
+			atomic_store(&control_block->server_states[i], 2);
+			return i;
+		}
+		if (is_named(control_block, i, cut))
+			return i;
+	}
+	return -1;
+}
+
 void
 counters_map_close(struct counters_map *counters_map)
 {
+	if (counters_map->control_block && counters_map->control_block->seen != NULL)
+		munmap(counters_map->control_block->seen,
+		    counters_map->control_block->seen_bytes);
 	if (counters_map->control_block)
 		munmap(counters_map->control_block, counters_map->total_bytes);
 	counters_map->control_block = NULL;

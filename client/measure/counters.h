@@ -33,6 +33,7 @@
 #define COUNTERS_DIAGNOSIS_MAX 96
 #define COUNTERS_DESCRIPTION_MAX 512
 #define COUNTERS_CACHE_LINE 64
+#define COUNTERS_SERVERS_MAX 32 /* that replies of whoami may name */
 
 extern const struct histogram_config counters_latency_config; /* 1 ns, 1 h, 3 digits */
 
@@ -155,6 +156,27 @@ enum load_phase {
 	PHASE_DIED,     /* set by the parent: exited without finishing */
 };
 
+/* A server that replies of whoami name; its latency is that of a named step. */
+struct counters_server {
+	counters_value connections, messages, lost; /* measured or not */
+};
+
+/* What replies of whoami say of the connections. */
+struct counters_whoami {
+	counters_value connections; /* that were answered */
+	counters_value translated;  /* the server sees another address or port */
+	counters_value ports_kept;  /* of those: the same port */
+	counters_value headers;     /* a PROXY header announces this client */
+	counters_value reconnected; /* connections that replaced an answered one */
+	counters_value stayed;      /* of those: at the same server */
+};
+
+/* The latest connection of an index. */
+struct counters_seen {
+	struct address_compact outside; /* as the server sees it; family 0: none */
+	uint64_t opened_ns, closed_ns;  /* CLOCK_MONOTONIC; closed 0: still open */
+};
+
 /* The counters of one load process. */
 struct counters {
 	_Alignas(COUNTERS_CACHE_LINE) _Atomic uint32_t phase; /* enum load_phase */
@@ -188,6 +210,8 @@ struct counters {
 	struct counters_mismatch mismatch[COUNTERS_MISMATCHES_MAX];
 	struct counters_lost_connection lost_connection[COUNTERS_LOST_MAX];
 	struct counters_target targets[PLAN_TARGETS_MAX];
+	struct counters_whoami whoami;
+	struct counters_server servers[COUNTERS_SERVERS_MAX];
 	/* [1]: with messages in flight, [0]: idle */
 	struct counters_losses losses[MESSAGE_LOSS_COUNT][2];
 
@@ -218,7 +242,13 @@ struct control_block {
 	_Atomic uint64_t round; /* lockstep: the round to send now */
 	_Atomic uint32_t stop;  /* 1: send no more, drain; 2 and more: end now */
 	_Atomic uint32_t
-	    expect;             /* --expect auto: 0 unknown, else 1 + enum reply_kind */
+	    expect; /* --expect auto: 0 unknown, else 1 + enum reply_kind */
+	/* Names of servers, added by the load processes: 0 free, 1 being written, 2. */
+	_Atomic uint32_t server_states[COUNTERS_SERVERS_MAX];
+	char server_names[COUNTERS_SERVERS_MAX][THRESHOLD_STEP_MAX];
+	/* By index in this rank, each written by its load process; NULL: none. */
+	struct counters_seen *seen;
+	size_t seen_bytes;
 	uint64_t started_at_ns; /* CLOCK_REALTIME at start_ns */
 	uint32_t slots;
 };
@@ -235,6 +265,14 @@ struct counters_map {
 int counters_map_open(struct counters_map *ret, uint32_t count, uint32_t steps)
     __attribute__((warn_unused_result));
 void counters_map_close(struct counters_map *counters_map);
+/* Maps control_block->seen for that many connections, before the fork. 0, or -1 with
+ * errno. */
+int counters_map_add_seen(struct counters_map *counters_map, uint32_t connections)
+    __attribute__((warn_unused_result));
+
+/* The index of a server by its name, which is added if it is new; -1 if there is no
+ * room. */
+int counters_server_index(struct control_block *control_block, const char *name);
 
 static inline struct counters *
 counters_map_at(const struct counters_map *counters_map, uint32_t process)

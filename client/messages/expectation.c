@@ -24,7 +24,8 @@ expectation_open(
 		(reply_is_silent(out.reply) ||
 		    (reply_is_empty(out.reply) &&
 			!framings[sequence->framing].has_boundaries)));
-	if (out.reply != NULL && !out.none && sequence->texts != NULL)
+	if (out.reply != NULL && !out.none && sequence->texts != NULL &&
+	    !plan_expects_whoami(plan))
 		out.wires = sequence_make_wires(sequence, out.reply);
 	*ret = out;
 }

@@ -226,6 +226,9 @@ check_expect(struct plan *plan, char *error)
 		return refuse(error, "--expect: %s, or auto, or none", why);
 	else
 		plan->expect = PLAN_EXPECT_REPLY;
+	if (plan->expect_proxy && !plan_expects_whoami(plan))
+		return refuse(error,
+		    "--expect-proxy requires --expect whoami, and a server with that reply");
 	return 0;
 }
 

@@ -169,6 +169,13 @@ struct plan {
 	uint64_t start_at_ns; /* CLOCK_REALTIME; 0: as soon as all are connected */
 };
 
+/* The answers are lines of whoami (proto/whoami.h). */
+static inline bool
+plan_expects_whoami(const struct plan *plan)
+{
+	return plan->expect == PLAN_EXPECT_REPLY && plan->reply.kind == REPLY_WHOAMI;
+}
+
 /* Defaults, before the options are parsed. */
 void plan_init(struct plan *plan);
 

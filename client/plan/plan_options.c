@@ -119,6 +119,9 @@ static const struct option_row rows[] = {
 	{ "proxy-tlv", 0, "NAME=TEXT", OPTION_LIST, AT(proxy_tlv_texts),
 	    .help = "add a TLV to the header: alpn, authority, unique-id, netns or a number, with C escapes in TEXT; or crc32c (repeatable)" },
 
+	{ "expect-proxy", 0, NULL, OPTION_FLAG, AT(expect_proxy),
+	    .help = "with --expect whoami: the header that a balancer adds must name each connection of this client" },
+
 	{ "timeout", 0, "T", OPTION_DURATION, AT(timeout_ns), .heading = "Timeouts:",
 	    .help = "wait up to T for an answer (10s)" },
 	{ "connect-timeout", 0, "T", OPTION_DURATION, AT(connect_timeout_ns),

@@ -9,6 +9,7 @@
 #include "client/report/chart.h"
 #include "client/report/report_charts.h"
 #include "client/report/report_connections.h"
+#include "client/report/report_servers.h"
 #include "client/report/report_summary.h"
 #include "client/result/result_fields.h"
 #include "client/result/verdict.h"
@@ -320,6 +321,21 @@ write_line(FILE *file, const char *line)
 }
 
 static void
+write_servers(const struct result *result, FILE *file)
+{
+	char line[REPORT_LINE_MAX], spread[REPORT_LINE_MAX];
+	report_servers_spread(result, spread);
+	if (result->whoami.connections == 0 && spread[0] == '\0')
+		return;
+	fputs("<h2>Servers</h2>\n<div id=\"servers\">\n", file);
+	write_line(file, report_servers_translation(result, line));
+	for (size_t i = 0; i < result->server_count; i++)
+		write_line(file, report_servers_server(result, i, line));
+	write_line(file, spread);
+	fputs("</div>\n", file);
+}
+
+static void
 write_connections(const struct result *result, FILE *file)
 {
 	char line[REPORT_LINE_MAX];
@@ -452,6 +468,7 @@ report_html(const struct result *result, FILE *file)
 	report_charts_seconds(result, file);
 	report_charts_losses(result, file);
 	write_connections(result, file);
+	write_servers(result, file);
 	write_lost_connections(result, file);
 	write_mismatches(result, file);
 	write_ranks(result, file);

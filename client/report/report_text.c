@@ -8,6 +8,7 @@
 #include "lib/stats/percentile_interval.h"
 #include "lib/units.h"
 #include "client/report/report_connections.h"
+#include "client/report/report_servers.h"
 #include "client/report/report_summary.h"
 
 #define LABEL "  %-12s " /* before each line of the report */
@@ -149,6 +150,23 @@ print_closes(const struct result *result, FILE *file)
 		fprintf(file, LABEL "%s\n", "closed", line);
 	if (report_connections_wait(result, line)[0] != '\0')
 		fprintf(file, LABEL "%s\n", "", line);
+}
+
+/* The servers behind a balancer. */
+static void
+print_servers(const struct result *result, FILE *file)
+{
+	char line[REPORT_LINE_MAX];
+	if (report_servers_translation(result, line)[0] != '\0')
+		fprintf(file, LABEL "%s\n", "client", line);
+	for (size_t i = 0; i < result->server_count && i < REPORT_SERVERS_SHOWN; i++)
+		fprintf(file, LABEL "%s\n", i == 0 ? "servers" : "",
+		    report_servers_server(result, i, line));
+	if (result->server_count > REPORT_SERVERS_SHOWN)
+		fprintf(file, LABEL "... %zu more in the JSON result\n", "",
+		    result->server_count - REPORT_SERVERS_SHOWN);
+	if (report_servers_spread(result, line)[0] != '\0')
+		fprintf(file, LABEL "%s\n", "spread", line);
 }
 
 /* For connections that are reopened: the side that closes first keeps its port in
@@ -451,6 +469,7 @@ report_text(const struct result *result, FILE *file)
 	print_targets(result, file);
 	print_addresses(result, file);
 	print_closes(result, file);
+	print_servers(result, file);
 	print_ports(result, file);
 	print_messages("messages", &result->messages, file);
 	if (result->warmup.sent > 0)

@@ -28,6 +28,8 @@
 #define RESULT_SCHEMA "yodel.result/1"
 #define RESULT_MISMATCHES_MAX 64
 #define RESULT_LOST_MAX 64
+#define RESULT_OUTSIDE_MAX 64  /* addresses */
+#define RESULT_SERVERS_MAX 256 /* of merged results */
 #define RESULT_ERROR_MAX 256
 #define RESULT_FIGURE_MAX 1e18 /* largest value of a figure that is not a count */
 
@@ -120,6 +122,26 @@ struct result_lost_connection {
 	uint64_t unacknowledged, waited_ns, silent_ns;
 	uint64_t line;
 	char *step, *waiting;
+};
+
+/* A server that replies of whoami name; its latency is the step of that name. */
+struct result_server {
+	char *name;
+	uint64_t connections, messages, lost; /* also those of the warm-up */
+};
+
+/* An address from which the servers see connections: of the latest of each index. */
+struct result_outside {
+	char *address;
+	uint64_t connections;
+};
+
+/* As in struct counters_whoami; all 0 without --expect whoami. */
+struct result_whoami {
+	uint64_t connections, translated, ports_kept, headers, reconnected, stayed;
+	uint64_t outside_addresses;
+	uint64_t shared_ports; /* connections whose outside address and port another one
+				  had at the same time */
 };
 
 /* Local ports. 0: not measured. */
@@ -237,6 +259,11 @@ struct result {
 	size_t lost_connection_count;
 	struct counters_mismatch *mismatches;
 	size_t mismatch_count;
+	struct result_whoami whoami;
+	struct result_server *servers;
+	size_t server_count;
+	struct result_outside *outside;
+	size_t outside_count;
 	struct result_process *processes;
 	size_t process_count;
 	struct result_client_delay *client_delays; /* of a single rank only */

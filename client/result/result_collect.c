@@ -16,6 +16,7 @@
 #include "client/plan/source_address.h"
 #include "client/result/client_delay.h"
 #include "client/result/result.h"
+#include "client/result/servers.h"
 #include "client/result/verdict.h"
 
 #define SHOWN_TEXT_MAX 200 /* bytes of a command line operand */
@@ -496,6 +497,8 @@ result_collect(const struct plan *plan, const struct counters_map *counters_map,
 	collect_plan(plan, &ret->plan);
 	for (uint16_t i = 0; i < plan->conversation.step_name_count; i++)
 		result_step_add(ret, plan->conversation.step_names[i]);
+	if (plan_expects_whoami(plan))
+		servers_add_steps(counters_map, ret);
 	ret->processes = xcalloc(counters_map->count, sizeof(ret->processes[0]));
 	for (uint32_t i = 0; i < counters_map->count; i++)
 		collect_counters(counters_map_at(counters_map, i), start_ns, ret);
@@ -503,6 +506,8 @@ result_collect(const struct plan *plan, const struct counters_map *counters_map,
 	collect_targets(plan, counters_map, ret);
 	collect_addresses(plan, counters_map, ret);
 	collect_losses(counters_map, ret);
+	if (plan_expects_whoami(plan))
+		servers_collect(counters_map, ret);
 	read_counters(&sum, ret);
 	collect_times(plan, counters_map, &sum, sampler, ret);
 	collect_ports(plan, sampler, &ret->ports);

@@ -126,6 +126,19 @@ static const struct json_record_field rates_fields[] = {
 	END,
 };
 
+#define WHOAMI struct result_whoami
+static const struct json_record_field whoami_fields[] = {
+	JSON_RECORD(WHOAMI, connections, JSON_RECORD_SUM),
+	JSON_RECORD(WHOAMI, translated, JSON_RECORD_SUM),
+	JSON_RECORD(WHOAMI, ports_kept, JSON_RECORD_SUM),
+	JSON_RECORD(WHOAMI, outside_addresses, JSON_RECORD_SUM),
+	JSON_RECORD(WHOAMI, shared_ports, JSON_RECORD_SUM),
+	JSON_RECORD(WHOAMI, headers, JSON_RECORD_SUM),
+	JSON_RECORD(WHOAMI, reconnected, JSON_RECORD_SUM),
+	JSON_RECORD(WHOAMI, stayed, JSON_RECORD_SUM),
+	END,
+};
+
 const struct json_record_field result_fields[] = {
 	PART("plan", RESULT, plan, result_plan_fields),
 	JSON_RECORD(RESULT, elapsed_s, JSON_RECORD_OWN),
@@ -137,6 +150,11 @@ const struct json_record_field result_fields[] = {
 	OF_ALL("rates", rates_fields),
 	PART("host", RESULT, host, host_fields),
 	PART("ports", RESULT, ports, ports_fields),
+	{ .name = "whoami",
+	    .offset = offsetof(RESULT, whoami),
+	    .kind = JSON_RECORD_PART,
+	    .part = whoami_fields,
+	    .may_miss = true },
 	END,
 };
 
@@ -172,6 +190,22 @@ const struct json_record_field result_losses_fields[] = {
 	JSON_RECORD(LOSSES, age_max_ns, JSON_RECORD_MOST),
 	JSON_RECORD(LOSSES, first_at, JSON_RECORD_OWN),
 	JSON_RECORD(LOSSES, last_at, JSON_RECORD_OWN),
+	END,
+};
+
+#define SERVER struct result_server
+const struct json_record_field result_server_fields[] = {
+	JSON_RECORD(SERVER, name, JSON_RECORD_OWN),
+	JSON_RECORD(SERVER, connections, JSON_RECORD_SUM),
+	JSON_RECORD(SERVER, messages, JSON_RECORD_SUM),
+	JSON_RECORD(SERVER, lost, JSON_RECORD_SUM),
+	END,
+};
+
+#define OUTSIDE struct result_outside
+static const struct json_record_field outside_fields[] = {
+	JSON_RECORD(OUTSIDE, address, JSON_RECORD_OWN),
+	JSON_RECORD(OUTSIDE, connections, JSON_RECORD_SUM),
 	END,
 };
 
@@ -344,6 +378,10 @@ const struct result_list result_lists[] = {
 	LIST(addresses, address_count, .fields = result_address_fields,
 	    .is_optional = true),
 	LIST(losses, loss_count, .fields = result_losses_fields, .is_optional = true),
+	LIST(
+	    servers, server_count, .fields = result_server_fields, .is_optional = true),
+	LIST_AS("outside", outside, outside_count, .fields = outside_fields,
+	    .is_optional = true),
 	LIST(lost_connections, lost_connection_count, .fields = lost_connection_fields,
 	    .is_appended = true),
 	LIST(mismatches, mismatch_count, .row = RESULT_MISMATCH, .is_appended = true),

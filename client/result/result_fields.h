@@ -20,6 +20,7 @@ extern const struct json_record_field result_messages_fields[];
 extern const struct json_record_field result_target_fields[];
 extern const struct json_record_field result_address_fields[];
 extern const struct json_record_field result_losses_fields[];
+extern const struct json_record_field result_server_fields[];
 extern const struct json_record_field result_second_fields[];
 extern const struct json_record_field result_client_delay_fields[];
 extern const struct json_record_field result_rank_fields[];

@@ -6,6 +6,7 @@
 #include "lib/xmalloc.h"
 #include "client/result/result.h"
 #include "client/result/result_fields.h"
+#include "client/result/servers.h"
 
 static int
 fail(char *error, const char *what)
@@ -394,11 +395,13 @@ rank_error(const struct precision *precision, double p, double share)
  * intervals too wide rather than too narrow. To be called before the histograms are
  * added. */
 static void
-add_precision(struct result *into, const struct result *from, int which)
+add_precision(struct result *into, const struct result *from, int which, int at)
 {
-	double a = (double)histogram_count(into->latency[which]);
+	if (at < 0)
+		return;
+	double a = (double)histogram_count(into->latency[at]);
 	double b = (double)histogram_count(from->latency[which]);
-	struct result_precision *to = &into->precision[which];
+	struct result_precision *to = &into->precision[at];
 	const struct result_precision *other = &from->precision[which];
 	if (b == 0)
 		return;
@@ -462,6 +465,40 @@ has_same_steps(const struct result *a, const struct result *b)
 	return a->step_count == b->step_count;
 }
 
+/* The steps are servers, of which hosts may reach different ones. */
+static bool
+is_by_server(const struct result *result)
+{
+	return strcmp(result->plan.expect, reply_kinds[REPLY_WHOAMI].name) == 0;
+}
+
+static int
+find_step(const struct result *result, const char *name)
+{
+	for (size_t i = 0; i < result->step_count; i++)
+		if (strcmp(result->steps[i], name) == 0)
+			return (int)i;
+	return -1;
+}
+
+static void
+add_steps(struct result *into, const struct result *from)
+{
+	for (size_t i = 0; i < from->step_count; i++)
+		if (find_step(into, from->steps[i]) < 0)
+			result_step_add(into, from->steps[i]);
+}
+
+/* The latency of `into` with the name of one of `from`; -1: there was no room. */
+static int
+latency_of(const struct result *into, const struct result *from, int which)
+{
+	if (which < LATENCY_STEP_FIRST)
+		return which;
+	int step = find_step(into, from->steps[which - LATENCY_STEP_FIRST]);
+	return step < 0 ? -1 : LATENCY_STEP_FIRST + step;
+}
+
 int
 result_merge(struct result *into, const struct result *from, char *error)
 {
@@ -472,16 +509,19 @@ result_merge(struct result *into, const struct result *from, char *error)
 		    difference);
 		return -1;
 	}
-	if (!has_same_steps(into, from))
+	if (is_by_server(into))
+		add_steps(into, from);
+	else if (!has_same_steps(into, from))
 		return fail(error, "its conversation has other named steps");
 	result_merge_start(into);
 	add_ranks(into, from);
 	if (check_ranks(into, error) < 0)
 		return -1;
 	into->rate_half += from->rate_half;
-	for (int i = 0; i < result_latency_count(into); i++) {
-		add_precision(into, from, i);
-		if (histogram_add(into->latency[i], from->latency[i]) < 0)
+	for (int i = 0; i < result_latency_count(from); i++) {
+		int to = latency_of(into, from, i);
+		add_precision(into, from, i, to);
+		if (to >= 0 && histogram_add(into->latency[to], from->latency[i]) < 0)
 			return fail(error, "its histograms have another resolution");
 	}
 	json_record_add(result_fields, into, from);
@@ -490,6 +530,7 @@ result_merge(struct result *into, const struct result *from, char *error)
 	add_targets(into, from);
 	add_addresses(into, from);
 	add_losses(into, from);
+	servers_merge(into, from);
 	add_lists(into, from);
 	add_times(into, from);
 	if (!fits(into))

@@ -91,8 +91,15 @@ run_with_counters(struct run_context *run_context, struct result *ret)
 	const struct plan *plan = &run_context->plan;
 	const char *hlog = plan->hlog != NULL ? plan->hlog : "cannot sample the run";
 	if (counters_map_open(&run_context->counters_map, plan->processes,
-		plan->conversation.step_name_count) < 0)
+		plan_expects_whoami(plan) ? COUNTERS_SERVERS_MAX
+					  : plan->conversation.step_name_count) < 0)
 		return log_system_error("cannot map the counters");
+	if (plan_expects_whoami(plan) &&
+	    counters_map_add_seen(&run_context->counters_map, plan->rank_connections) <
+		0) {
+		counters_map_close(&run_context->counters_map);
+		return log_system_error("cannot map the counters");
+	}
 	if (sampler_start(&run_context->sampler, plan, &run_context->counters_map) <
 	    0) {
 		counters_map_close(&run_context->counters_map);

@@ -167,6 +167,8 @@ read_part(const struct json_record_field *field, struct json_reader *reader,
     const json_t *from, const char *where, void *part)
 {
 	char path[PATH_MAX_BYTES];
+	if (field->may_miss && json_object_get(from, field->name) == NULL)
+		return;
 	json_record_read(field->part, reader,
 	    json_reader_member(reader, from, where, field->name, JSON_OBJECT),
 	    path_of(where, field->name, path), part);

@@ -50,7 +50,7 @@ struct json_record_field {
 	int64_t min, max;         /* INT and UINT32; max 0: the type's maximum */
 	size_t count_offset;      /* JSON_RECORD_TEXTS */
 	const char *const *names; /* JSON_RECORD_COUNTS; NULL at the end */
-	bool may_miss;            /* JSON_RECORD_COUNTS; then they are 0 */
+	bool may_miss;            /* counts or a part: then its members are 0 */
 	const struct json_record_field *part; /* JSON_RECORD_PART */
 };
 
