@@ -94,7 +94,7 @@ $(HELPERS): $B/tests/%: $B/obj/master/main.o $B/obj/tests/lib/%.o $B/yodel.a
 	@mkdir -p $(@D)
 	$(call say,LINK)$(CC) $(all_cflags) $(LDFLAGS) -o $@ $^ $(all_libs)
 $B/obj/tests/lib/state_version_mismatch.o: different := -DSTATE_VERSION='"7"'
-$B/obj/tests/lib/transfer_version_mismatch.o: different := -DTRANSFER_VERSION=7
+$B/obj/tests/lib/transfer_version_mismatch.o: different := -DTRANSFER_VERSION=4095
 $B/obj/tests/lib/state_version_mismatch.o $B/obj/tests/lib/transfer_version_mismatch.o: master/upgrade/state_load.c
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) $(CPPFLAGS) $(different) $(all_cflags) -MMD -MP -c -o $@ $<

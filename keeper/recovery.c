@@ -153,7 +153,6 @@ complete(const struct recovery *recovery, const struct connection_state *state,
 	if (recovery->read_position(ret->fd, &now) < 0)
 		return false;
 	ret->was_processed = true;
-	ret->record.is_interrupted = 1;
 	if (now.is_closed)
 		return true;
 	if (now.received < state->received || now.sent < state->sent ||
@@ -190,7 +189,6 @@ fill_record(const struct crash_record *record, const struct connection *connecti
 		.skip = state->skip,
 		.received = state->received,
 		.sent = state->sent,
-		.is_interrupted = state->deaths > 0 || state->skip > 0,
 	};
 	memcpy(ret->peer, connection->peer.bytes, sizeof(ret->peer));
 }
@@ -208,8 +206,7 @@ is_consistent(const struct recovery *recovery, const struct recovered_connection
 	    c->record.reason < CLOSE_REASON_COUNT &&
 	    (c->record.phase == CONNECTION_SERVING ||
 		(c->record.phase == CONNECTION_AWAITING_HEADER && !has_output) ||
-		(c->record.phase == CONNECTION_FINISHING &&
-		    (has_output || c->record.is_interrupted != 0 || c->has_faults)) ||
+		c->record.phase == CONNECTION_FINISHING ||
 		(c->record.phase == CONNECTION_LINGERING && !has_output &&
 		    input_bytes == 0));
 }

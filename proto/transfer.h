@@ -43,7 +43,7 @@
 /* To be raised with any change of the packets or of a value in them: an upgrade is
  * refused between programs that differ (state_save.h). */
 #ifndef TRANSFER_VERSION
-#define TRANSFER_VERSION 8
+#define TRANSFER_VERSION 11
 #endif
 #define TRANSFER_BATCH_MAX 128 /* below the kernel's SCM_MAX_FD, 253 */
 #define TRANSFER_LISTENERS_MAX 64
@@ -83,10 +83,12 @@ struct transfer_note {
 	uint64_t place;        /* CAPACITY: open_count_place(), or OPEN_COUNT_NOWHERE */
 };
 
-/* One connection. The batch's memory file holds the bytes of the connections in the
- * order of the records: first the unread input, then the unsent output, then what the
- * reply "whoami" keeps of it, then the state of its faults (worker/fault_state.h):
- * struct fault_progress and the segments. */
+/* One connection. If its worker has died, the input may hold messages that are not
+ * answered yet, and a connection that finishes may have no output: the receiver
+ * continues with each connection at once. The batch's memory file holds the bytes of
+ * the connections in the order of the records: first the unread input, then the unsent
+ * output, then what the reply "whoami" keeps of it, then the state of its faults
+ * (worker/fault_state.h): struct fault_progress and the segments. */
 struct transfer_record {
 	uint32_t listener; /* the sender's number, as in HELLO */
 	uint32_t input_bytes;
@@ -100,8 +102,8 @@ struct transfer_record {
 	uint8_t reading_paused;
 	uint16_t peer_port;
 	uint8_t peer[16];
-	uint8_t deaths;         /* workers in a row that died while they processed it */
-	uint8_t is_interrupted; /* by the death of its worker: continue at once */
+	uint8_t deaths; /* workers in a row that died while they processed it */
+	uint8_t unused;
 	uint32_t skip; /* bytes of the replies to the input that have been sent; then
 			  the receiver has the same reply */
 	uint64_t received, sent; /* bytes of the streams, since they began */

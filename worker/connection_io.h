@@ -21,9 +21,9 @@ struct connection;
 bool connection_io_flush(struct connection *connection)
     __attribute__((warn_unused_result));
 
-/* Continues with a connection that was received from the keeper of a dead worker: its
- * input may hold messages that are not answered yet, or in part; or with one that plays
- * a conversation. May close it. */
+/* Continues with a connection that was received. If its worker has died, the input may
+ * hold messages that are not answered yet, or in part; it may play a conversation. May
+ * close it. */
 void connection_io_replay(struct connection *connection);
 /* A pause of its conversation is over; `waiter` is the connection. May close it. */
 void connection_io_on_pause_over(void *waiter);

@@ -243,9 +243,7 @@ record_is_valid(const struct receiver *receiver, const struct transfer_record *r
 	    receiver->listeners[record->listener] != NULL &&
 	    (record->phase == CONNECTION_SERVING ||
 		(record->phase == CONNECTION_AWAITING_HEADER && !has_output) ||
-		(record->phase == CONNECTION_FINISHING &&
-		    (has_output || record->is_interrupted != 0 ||
-			record->fault_bytes != 0)) ||
+		record->phase == CONNECTION_FINISHING ||
 		(record->phase == CONNECTION_LINGERING && !has_output &&
 		    record->input_bytes == 0)) &&
 	    (record->reading_paused == 0 || has_output || record->fault_bytes != 0) &&
@@ -388,22 +386,19 @@ record_answering(const struct receiver *receiver)
 }
 
 static void
-serve(struct connection **connections, const struct transfer_batch *batch)
+serve(struct connection **connections, uint32_t count)
 {
-	for (uint32_t i = 0; i < batch->count; i++) {
+	for (uint32_t i = 0; i < count; i++) {
 		struct connection *connection = connections[i];
-		bool continues = batch->records[i].is_interrupted != 0 ||
-		    listener_plays(connection->listener);
 		if (connection->faults != NULL)
 			fault_injection_adopt(connection);
 		if (!connection_resume(connection))
 			continue;
 		if (connection->faults != NULL)
 			(void)fault_injection_replay(connection);
-		else if (!continues || !proxy_phase_replay(connection))
-			continue;
-		else if (connection->listener->faults.count == 0)
-			connection_io_replay(connections[i]);
+		else if (proxy_phase_replay(connection) &&
+		    connection->listener->faults.count == 0)
+			connection_io_replay(connection);
 	}
 }
 
@@ -444,7 +439,7 @@ on_batch(struct receiver *receiver, const struct transfer_batch *batch, size_t l
 	record->answering.fd_plus_one = 0;
 	if (state_fd >= 0)
 		close(state_fd);
-	serve(installed, batch);
+	serve(installed, count);
 	worker_request_drain_check(receiver->worker);
 	return true;
 }

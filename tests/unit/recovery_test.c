@@ -114,7 +114,6 @@ test_a_connection_at_rest_is_what_its_record_says(void **state)
 	assert_int_equal(c.record.searched, 3);
 	assert_int_equal(c.record.replies, 2);
 	assert_int_equal(c.record.reading_paused, 1);
-	assert_int_equal(c.record.is_interrupted, 0);
 	assert_piece(&c.input[0], "partial");
 	assert_piece(&c.output, "unsent");
 	assert_false(c.was_processed);
@@ -137,7 +136,6 @@ test_bytes_that_were_read_and_partly_answered_are_found(void **state)
 	assert_piece(&c.input[1], "message");
 	assert_int_equal(c.record.skip, 3);
 	assert_int_equal(c.record.deaths, 1);
-	assert_int_equal(c.record.is_interrupted, 1);
 	assert_int_equal(c.received, 7);
 	assert_int_equal(c.sent, 3);
 }

@@ -169,7 +169,6 @@ replay_after(
 	must(transfer_packet_send(transfer[0], &hello, sizeof(hello), NULL, 0) == 0);
 	batch.records[0].peer_family = AF_INET;
 	batch.records[0].input_bytes = 6;
-	batch.records[0].is_interrupted = 1;
 	batch.records[0].skip = 3;
 	passed[0] = fds[1];
 	passed[1] = memfd_create("state", MFD_CLOEXEC);
