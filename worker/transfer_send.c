@@ -148,15 +148,17 @@ accepts_batch(const struct sender *sender, const struct transfer_note *note)
 }
 
 /* Records that the next packet accepts the batch, before that is taken from the socket:
- * whether the keeper finds it there or in the record, it knows. */
-static void
+ * whether the keeper finds it there or in the record, it knows. False if no packet is
+ * there: one that arrives now is not taken. */
+static bool
 record_accepted(const struct sender *sender)
 {
 	struct transfer_note note;
-	if (recv(sender->fd, &note, sizeof(note), MSG_PEEK) == sizeof(note) &&
-	    accepts_batch(sender, &note))
+	ssize_t n = recv(sender->fd, &note, sizeof(note), MSG_PEEK);
+	if (n == sizeof(note) && accepts_batch(sender, &note))
 		sender->worker->record->sending.accepted = sender->batch;
 	CRASH_RECORD_BARRIER();
+	return n >= 0 || errno != EAGAIN;
 }
 
 /* Receives a packet. Its length, 0 or -1 as transfer_packet_receive() returns. */
@@ -164,7 +166,8 @@ static ssize_t
 receive_note(const struct sender *sender, struct transfer_note *ret)
 {
 	union transfer_packet packet;
-	record_accepted(sender);
+	if (!record_accepted(sender))
+		return -1;
 	int fds[TRANSFER_BATCH_MAX + 1];
 	size_t count;
 	ssize_t n = transfer_packet_receive(sender->fd, &packet, fds, &count);
