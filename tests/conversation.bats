@@ -125,6 +125,19 @@ write_exchanges()
 	result_matches 'r["steps"]["first"]["count"] == r["steps"]["second"]["count"] == 6'
 }
 
+@test "a pass may begin with a pause" {
+	local load
+	start_line_server
+	printf 'S: 220 ready\n--- repeat\npause 10ms\nC [noop]: NOOP\nS: 250 ok\n--- end\npause 5ms\nC close\n' >think.talk
+	for load in "-n 3" "-n 3 -p 1" "-R 50 -d 300ms"; do
+		# shellcheck disable=SC2086 # split on purpose
+		run_yodel --conversation think.talk -c 2 $load "$SERVER"
+		[ "$status" = 0 ] || { echo "$load: $status"; return 1; }
+		result_matches 'm["verified"] == m["sent"] >= 6 and t["service"]["min_ns"] >= 1e7'
+		result_matches 'r["steps"]["noop"]["min_ns"] < t["service"]["min_ns"]'
+	done
+}
+
 @test "a pause longer than the timeout is no timeout" {
 	start_line_server
 	sed 's/20ms/400ms/' < <(write_exchanges; cat exchanges.talk) >long.talk

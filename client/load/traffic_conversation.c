@@ -46,9 +46,9 @@ struct gathered {
 /* Of a load process. */
 struct talks {
 	struct player_side side;
-	/* The server speaks first in a pass, which begins when it is due. Else it
-	 * begins with the first byte that is sent. */
-	bool is_server_first;
+	/* A pass begins when it is due, because the server speaks first, or the client
+	 * pauses or closes first. Else it begins with the first byte that is sent. */
+	bool begins_when_due;
 	struct gathered gathered;
 	struct talk each[];
 };
@@ -59,13 +59,15 @@ talk_of(const struct load_context *ctx, const struct conn *conn)
 	return &ctx->talks->each[conn_state_index(ctx, conn)];
 }
 
+/* False if a pass begins with text of the client. */
 static bool
-is_server_first(const struct conversation *conversation)
+begins_when_due(const struct conversation *conversation)
 {
 	const struct conversation_range *repeat =
 	    &conversation->sections[CONVERSATION_REPEAT];
-	return repeat->first < repeat->end &&
-	    conversation->parts[repeat->first].speaker == CONVERSATION_SERVER;
+	const struct conversation_part *first = &conversation->parts[repeat->first];
+	return repeat->first == repeat->end || first->speaker == CONVERSATION_SERVER ||
+	    first->kind >= CONVERSATION_PAUSE;
 }
 
 static void
@@ -83,7 +85,7 @@ start(struct load_context *ctx)
 		    plan->conversation.pipeline_refusal[0] == '\0',
 		.capture_max = CAPTURES_MAX,
 	};
-	ctx->talks->is_server_first = is_server_first(&plan->conversation);
+	ctx->talks->begins_when_due = begins_when_due(&plan->conversation);
 }
 
 static void
@@ -226,7 +228,7 @@ hear(struct load_context *ctx, struct conn *conn, const uint8_t *data, size_t le
 		}
 		if (event == PLAYER_PASS_DONE) {
 			accounting_answered(ctx, conn, true, ctx->times.now_ns);
-			if (ctx->talks->is_server_first)
+			if (ctx->talks->begins_when_due)
 				length = all; /* the rest is of the next pass */
 			continue;
 		}
@@ -309,7 +311,7 @@ grant(struct load_context *ctx, struct conn *conn, struct talk *talk)
 		return;
 	for (uint32_t n = startable - talk->granted; n > 0; n--) {
 		player_start_pass(&talk->player);
-		if (ctx->talks->is_server_first)
+		if (ctx->talks->begins_when_due)
 			accounting_started(ctx, conn);
 		else
 			talk->granted++;
@@ -355,7 +357,7 @@ begin(struct load_context *ctx, struct conn *conn, uint32_t passes, bool begins_
 	struct talk *talk = talk_of(ctx, conn);
 	if (begins_step)
 		talk->step_ns = ctx->times.now_ns;
-	if (ctx->talks->is_server_first)
+	if (ctx->talks->begins_when_due)
 		return;
 	for (; passes > 0; passes--, talk->granted--)
 		accounting_started(ctx, conn);
@@ -407,7 +409,7 @@ is_hearing(const struct load_context *ctx, const struct talk *talk)
 	case PLAYER_FINISHED:
 		return talk->unheard == NULL;
 	case PLAYER_IDLE:
-		return talk->unheard == NULL && !ctx->talks->is_server_first;
+		return talk->unheard == NULL && !ctx->talks->begins_when_due;
 	default:
 		return false;
 	}
@@ -419,7 +421,7 @@ received(
 {
 	struct talk *talk = talk_of(ctx, conn);
 	size_t used = 0;
-	if (talk->event == PLAYER_FINISHED && ctx->talks->is_server_first)
+	if (talk->event == PLAYER_FINISHED && ctx->talks->begins_when_due)
 		return;
 	if (is_hearing(ctx, talk))
 		used = hear(ctx, conn, data, length);

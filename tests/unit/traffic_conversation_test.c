@@ -273,6 +273,26 @@ a_greeting_waits_until_its_pass_is_due(void **state)
 	assert_int_equal(fixture->ctx.counters->mismatches, 0);
 }
 
+/* A message without a byte. */
+static void
+a_pass_that_says_nothing_is_a_message(void **state)
+{
+	struct conn_fixture *fixture = *state;
+
+	play(fixture, "S: 220 ready\n--- repeat\npause 1ms\nC close\n");
+	fixture->plan.messages_per_connection = 1;
+	connect_to_peer(fixture);
+	peer_says_and_conn_hears(fixture, "220 ready\r\n");
+	send_messages(fixture, 1);
+	assert_int_equal(fixture->conn.in_flight, 1);
+	fixture->ctx.times.now_ns += NS_PER_S;
+	conn_on_timer(&fixture->ctx, &fixture->conn);
+	assert_int_equal(counters_get(&fixture->ctx.counters->messages.verified), 1);
+	assert_int_equal(fixture->conn.state, CONN_CLOSING);
+	char byte;
+	assert_int_equal(recv(fixture->peer, &byte, 1, 0), 0);
+}
+
 static void
 a_part_that_the_socket_took_is_said_once(void **state)
 {
@@ -317,6 +337,7 @@ main(void)
 		RUN(the_end_section_precedes_the_close),
 		RUN(a_close_where_the_file_has_none_loses_the_message),
 		RUN(a_greeting_waits_until_its_pass_is_due),
+		RUN(a_pass_that_says_nothing_is_a_message),
 		RUN(a_part_that_the_socket_took_is_said_once),
 #undef RUN
 	};
