@@ -395,8 +395,8 @@ append_before_held(struct altered *reply, uint64_t due_ns)
 		.peer = &connection->peer,
 		.message = held.message,
 		.offset = held.offset,
-		.length = held.value + reply->original,
-		.value = 1 };
+		.length = state->progress.offset + reply->original - held.offset,
+		.value = reply->message - held.message };
 	if (buffer_append(&segments, old_segments->data + old_segments->start,
 		kept_segments) == 0 &&
 	    buffer_append(&bytes, old_bytes->data + old_bytes->start, kept_bytes) ==

@@ -153,6 +153,10 @@ record_lost_connection(
 	uint64_t connection = conn_state_number(ctx, conn);
 	const struct plan_target *target =
 	    &ctx->plan->targets[connection % ctx->plan->target_count];
+	struct counters_lost_connection first = { .message = 0 };
+	ctx->traffic->outstanding(ctx, conn, &first);
+	findings_add(
+	    counters->findings, FINDING_LOSS, conn->stream.fd, first.message, 0);
 	uint32_t n =
 	    atomic_load_explicit(&counters->lost_connections, memory_order_relaxed);
 	if (n >= COUNTERS_LOST_MAX)

@@ -136,7 +136,8 @@ counters_map_open(struct counters_map *ret, uint32_t count, uint32_t steps)
 	size_t head = round_up(sizeof(struct counters), COUNTERS_CACHE_LINE);
 	size_t latencies = LATENCY_KIND_COUNT + (size_t)steps;
 	size_t histograms = latencies + COUNTERS_SAMPLE_COUNT * COUNTERS_PAIR;
-	size_t slot = round_up(head + histograms * each, 4096);
+	size_t findings = round_up(head + histograms * each, 4096);
+	size_t slot = findings + round_up(sizeof(struct findings), 4096);
 	size_t total = control_block + count * slot;
 	uint8_t *memory = mmap(NULL, total, PROT_READ | PROT_WRITE,
 	    MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -154,6 +155,7 @@ counters_map_open(struct counters_map *ret, uint32_t count, uint32_t steps)
 		struct counters *counters = counters_map_at(ret, i);
 		counters->process = i;
 		counters->latency_count = (uint32_t)latencies;
+		counters->findings = (void *)((uint8_t *)counters + findings);
 		init_histograms(counters, (uint8_t *)counters + head, each);
 	}
 	return 0;

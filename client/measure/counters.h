@@ -24,6 +24,7 @@
 #include "lib/stats/histogram.h"
 #include "lib/units.h"
 #include "net/address.h"
+#include "client/measure/findings.h"
 #include "client/plan/plan.h"
 #include "client/plan/threshold.h"
 
@@ -214,6 +215,7 @@ struct counters {
 	struct counters_server servers[COUNTERS_SERVERS_MAX];
 	/* [1]: with messages in flight, [0]: idle */
 	struct counters_losses losses[MESSAGE_LOSS_COUNT][2];
+	struct findings *findings; /* in the shared memory; NULL: none is kept */
 
 	/* In the shared memory; those of named steps as far as latency_count. */
 	struct histogram *histograms[LATENCY_MAX];

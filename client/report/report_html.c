@@ -146,6 +146,10 @@ write_ledger(const struct result *result, FILE *file)
 		return;
 	fputs("<p id=\"ledger\">Ledger: ", file);
 	chart_text(file, line);
+	if (report_summary_faults(result, line)[0] != '\0') {
+		fputs("<br>\nFaults: ", file);
+		chart_text(file, line);
+	}
 	for (size_t i = 0; report_summary_server(result, i, line); i++) {
 		fputs("<br>\n", file);
 		chart_text(file, line);

@@ -309,6 +309,60 @@ report_summary_ledger(const struct result *result, char *out)
 }
 
 static void
+add_findings(struct report_line *line, const struct explained_faults *faults)
+{
+	char some[UNITS_TEXT_MAX], all[UNITS_TEXT_MAX];
+	if (faults->unexplained > 0) {
+		report_line_add(line,
+		    "DAMAGE OF THE PATH: %s of %s findings were not injected by the server",
+		    units_show_count(faults->unexplained, some),
+		    units_show_count(faults->findings, all));
+		if (faults->explained > 0)
+			report_line_add(
+			    line, "%s were", units_show_count(faults->explained, some));
+	} else if (faults->findings == 0) {
+		report_line_add(line, "no findings");
+	} else if (faults->unjudged == 0) {
+		report_line_add(line,
+		    "%s finding%s: all %s injected by the server; the path added no damage",
+		    units_show_count(faults->findings, all),
+		    report_line_plural(faults->findings),
+		    units_show_count(faults->explained, some));
+	} else {
+		report_line_add(line, "%s of %s findings were injected by the server",
+		    units_show_count(faults->explained, some),
+		    units_show_count(faults->findings, all));
+	}
+	if (faults->unjudged > 0)
+		report_line_add(line, "%s cannot be judged: the record is too short",
+		    units_show_count(faults->unjudged, some));
+}
+
+const char *
+report_summary_faults(const struct result *result, char *out)
+{
+	const struct explained_faults *faults = &result->ledger.faults;
+	struct report_line line = report_line_start(out);
+	char some[UNITS_TEXT_MAX];
+	if (!result->has_ledger || !result->ledger.has_faults)
+		return out;
+	add_findings(&line, faults);
+	line.separator = "; ";
+	report_line_add(&line, "the server injected %s fault%s",
+	    units_show_count(faults->injected, some),
+	    report_line_plural(faults->injected));
+	line.separator = ": ";
+	report_line_add(&line, "%s seen here", units_show_count(faults->seen, some));
+	line.separator = ", ";
+	report_line_add(&line, "%s of timing", units_show_count(faults->timing, some));
+	report_line_add(&line, "%s not seen", units_show_count(faults->unseen, some));
+	if (faults->recorded < faults->injected)
+		report_line_add(&line, "%s no longer in its record",
+		    units_show_count(faults->injected - faults->recorded, some));
+	return out;
+}
+
+static void
 add_missing_server(
     char *out, const struct result *result, const struct reconciled_server *server)
 {

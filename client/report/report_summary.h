@@ -22,6 +22,9 @@ const char *report_summary(const struct result *result, char *out);
  * whether the reported losses explain it; "" without a ledger. */
 const char *report_summary_ledger(const struct result *result, char *out);
 
+/* Which findings the server has injected on purpose; "" if it has injected no fault. */
+const char *report_summary_faults(const struct result *result, char *out);
+
 /* One line about a server when there are several. False when there is no such index. */
 bool report_summary_server(const struct result *result, size_t index, char *out);
 

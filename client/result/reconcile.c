@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/clock.h"
@@ -52,6 +53,14 @@ reconcile_read_totals(
 	size_t i, count = sizeof(counts) / sizeof(counts[0]) - (kernel == NULL);
 	double uptime_s = json_number_value(json_object_get(root, "uptime_s"));
 	json_int_t generation = json_integer_value(json_object_get(root, "generation"));
+	const char *kind;
+	json_t *injected;
+	json_object_foreach(json_object_get(totals, "faults_injected"), kind, injected)
+	{
+		json_int_t number = json_integer_value(injected);
+		out.faults_injected +=
+		    number > 0 && number <= COUNT_MAX ? (uint64_t)number : 0;
+	}
 	out.uptime_ns = result_whole(uptime_s * 1e9);
 	out.generation = generation > 0 ? (uint64_t)generation : 0;
 	if (root == NULL && errno == ENOMEM)
@@ -97,7 +106,9 @@ compare_messages(const struct result *result, struct reconciliation *ret)
 {
 	const struct server_totals *server = &ret->server;
 	const struct result_messages *m = &result->messages, *w = &result->warmup;
-	uint64_t lost = unanswered(result), more_read, more_arrived;
+	/* A fault may have left out an answer, or ended a connection. */
+	uint64_t injected = ret->server.faults_injected;
+	uint64_t lost = unanswered(result) + injected, more_read, more_arrived;
 	uint64_t answered = m->verified + m->wrong + w->verified + w->wrong;
 	enum framing framing;
 	if (framing_parse(result->plan.framing, &framing) < 0 ||
@@ -112,6 +123,7 @@ compare_messages(const struct result *result, struct reconciliation *ret)
 	/* A killed worker may have answered without counting it. */
 	if (server->worker_lost > 0)
 		more_arrived = 0;
+	more_arrived -= more_arrived < injected ? more_arrived : injected;
 	ret->unexplained.messages = more_read + more_arrived;
 	return ret->unexplained.messages == 0 &&
 	    (ret->explained.messages_not_read <= lost || server->worker_lost > 0) &&
@@ -125,7 +137,8 @@ compare_totals(const struct result *result, struct reconciliation *ret)
 	uint64_t established = ret->client.connections_established;
 	/* The server may have accepted some of these. */
 	uint64_t unfinished = result->connections.attempted - established;
-	uint64_t lost = unanswered(result) + result->connections.lost;
+	uint64_t lost =
+	    unanswered(result) + result->connections.lost + server->faults_injected;
 	uint64_t more, more_received, more_sent;
 	bool ignores_answers = strcmp(result->plan.expect, "none") == 0;
 	ret->explained.connections_failed = result_failed(result->connections.failed);
@@ -192,7 +205,8 @@ compare_partial(const struct result *result, struct reconciliation *ret)
 	X(connections_accepted)                                                        \
 	X(messages_received)                                                           \
 	X(replies_sent)                                                                \
-	X(bytes_received) X(bytes_sent) X(bytes_dropped) X(worker_lost) X(retransmits)
+	X(bytes_received)                                                              \
+	X(bytes_sent) X(bytes_dropped) X(worker_lost) X(retransmits) X(faults_injected)
 
 bool
 reconcile_is_later(
@@ -245,6 +259,30 @@ describe(const struct reconcile_server *server)
 	};
 }
 
+/* All servers' faults explain the findings together. */
+static void
+explain(struct result *result, const struct reconcile_server *servers, size_t count)
+{
+	struct reconciliation *ledger = &result->ledger;
+	struct explain_list all = { .faults = NULL };
+	for (size_t i = 0; i < count; i++) {
+		const struct explain_list *own = &servers[i].faults;
+		all.missing += own->missing;
+		if (own->count == 0)
+			continue;
+		all.faults = xreallocarray(
+		    all.faults, all.count + own->count, sizeof(*all.faults));
+		memcpy(all.faults + all.count, own->faults,
+		    own->count * sizeof(*all.faults));
+		all.count += own->count;
+	}
+	ledger->has_faults = all.count > 0 || all.missing > 0;
+	if (ledger->has_faults)
+		explain_findings(result->findings, result->finding_count,
+		    result->findings_missed, &all, &ledger->faults);
+	free(all.faults);
+}
+
 void
 reconcile_servers(
     struct result *result, const struct reconcile_server *servers, size_t count)
@@ -260,6 +298,7 @@ reconcile_servers(
 		if (count > 1 || servers[i].state != RECONCILE_READ)
 			ledger->servers[ledger->server_count++] = describe(&servers[i]);
 	}
+	explain(result, servers, count);
 	if (reconcile_missing(ledger) > 0)
 		compare_partial(result, ledger);
 	else

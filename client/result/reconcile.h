@@ -30,6 +30,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "client/result/explain.h"
+
 struct result;
 
 /* "totals" of /stats, and the retransmits of the server's network namespace: they show
@@ -40,8 +42,9 @@ struct server_totals {
 	uint64_t bytes_received, bytes_sent, bytes_dropped;
 	uint64_t worker_lost; /* connections closed because their worker died */
 	uint64_t retransmits;
-	uint64_t generation; /* raised by each reload and upgrade; 0: not known */
-	uint64_t uptime_ns;  /* 0: not known */
+	uint64_t faults_injected; /* on purpose (yodeld.json(5)) */
+	uint64_t generation;      /* raised by each reload and upgrade; 0: not known */
+	uint64_t uptime_ns;       /* 0: not known */
 	/* CLOCK_MONOTONIC of the client, set by the caller: it was read between these.
 	 */
 	uint64_t asked_ns, answered_ns;
@@ -60,6 +63,7 @@ struct reconcile_server {
 	enum reconcile_state state;
 	uint64_t at_ns;  /* CLOCK_REALTIME: it restarted, or did not answer */
 	char error[256]; /* RECONCILE_GONE */
+	struct explain_list faults; /* of the run, owned by the caller */
 };
 
 /* The counters of a server during the run; of one that restarted, since then. */
@@ -87,6 +91,8 @@ struct reconciliation {
 	struct {
 		uint64_t connections, messages, bytes;
 	} unexplained;
+	bool has_faults; /* injected by the server */
+	struct explained_faults faults;
 	uint64_t unaccounted_messages; /* at most, on servers that are not read */
 	struct reconciled_server
 	    *servers; /* if there are several, or one is not read */

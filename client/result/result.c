@@ -44,6 +44,7 @@ result_finish(struct result *result)
 	for (size_t i = 0; i < result->step_count; i++)
 		free(result->steps[i]);
 	free(result->steps);
+	free(result->findings);
 	result_ledger_clear(result);
 	result_trust_clear(&result->trust);
 	memset(result, 0, sizeof(*result));

@@ -257,6 +257,9 @@ struct result {
 	size_t step_count;
 	struct result_lost_connection *lost_connections;
 	size_t lost_connection_count;
+	struct finding *findings; /* not in the document */
+	size_t finding_count;
+	uint64_t findings_missed;
 	struct counters_mismatch *mismatches;
 	size_t mismatch_count;
 	struct result_whoami whoami;

@@ -181,6 +181,23 @@ collect_mismatches(const struct counters *counters, struct result *ret)
 		ret->mismatches[ret->mismatch_count++] = counters->mismatch[i];
 }
 
+static void
+collect_findings(const struct counters *counters, struct result *ret)
+{
+	const struct findings *from = counters->findings;
+	if (from == NULL)
+		return;
+	size_t count = record_count(&from->count, FINDINGS_MAX, FINDINGS_MAX);
+	ret->findings_missed += atomic_load(&from->missed);
+	if (count == 0)
+		return;
+	ret->findings = xreallocarray(
+	    ret->findings, ret->finding_count + count, sizeof(ret->findings[0]));
+	memcpy(ret->findings + ret->finding_count, from->list,
+	    count * sizeof(ret->findings[0]));
+	ret->finding_count += count;
+}
+
 /* A CLOCK_MONOTONIC time as time of day. */
 static char *
 format_monotonic(uint64_t ns)
@@ -345,6 +362,7 @@ collect_counters(const struct counters *counters, uint64_t start_ns, struct resu
 		if (histogram_add(ret->latency[i], counters->histograms[i]) < 0)
 			abort();
 	collect_process(counters, start_ns, ret);
+	collect_findings(counters, ret);
 	collect_mismatches(counters, ret);
 	collect_lost_connections(counters, ret);
 }

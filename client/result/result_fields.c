@@ -351,6 +351,19 @@ const struct json_record_field result_ledger_fields[] = {
 	END,
 };
 
+const struct json_record_field result_fault_fields[] = {
+	PLAIN(LEDGER, faults., injected),
+	PLAIN(LEDGER, faults., recorded),
+	PLAIN(LEDGER, faults., timing),
+	PLAIN(LEDGER, faults., seen),
+	PLAIN(LEDGER, faults., unseen),
+	PLAIN(LEDGER, faults., findings),
+	PLAIN(LEDGER, faults., explained),
+	PLAIN(LEDGER, faults., unexplained),
+	PLAIN(LEDGER, faults., unjudged),
+	END,
+};
+
 #define RECONCILED struct reconciled_server
 static const struct json_record_field reconciled_server_fields[] = {
 	PLAIN(RECONCILED, , where),

@@ -24,8 +24,9 @@ extern const struct json_record_field result_server_fields[];
 extern const struct json_record_field result_second_fields[];
 extern const struct json_record_field result_client_delay_fields[];
 extern const struct json_record_field result_rank_fields[];
-extern const struct json_record_field result_trust_fields[];  /* without the verdict */
-extern const struct json_record_field result_ledger_fields[]; /* without the servers */
+extern const struct json_record_field result_trust_fields[]; /* without the verdict */
+extern const struct json_record_field result_ledger_fields[],
+    result_fault_fields[]; /* without the servers */
 
 /* How a row of a list is read and written: by its table, or by hand. */
 enum result_row { RESULT_RECORD, RESULT_MISMATCH, RESULT_THRESHOLD };

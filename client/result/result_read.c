@@ -247,6 +247,12 @@ read_ledger(struct json_reader *reader, const json_t *root, struct result *ret)
 	    json_reader_member(reader, root, "", "ledger", JSON_OBJECT);
 	ret->has_ledger = true;
 	json_record_read(result_ledger_fields, reader, ledger, "ledger", &ret->ledger);
+	const json_t *faults = json_object_get(ledger, "faults");
+	ret->ledger.has_faults = faults != NULL;
+	if (faults != NULL)
+		json_record_read(result_fault_fields, reader,
+		    json_reader_member(reader, ledger, "ledger", "faults", JSON_OBJECT),
+		    "ledger.faults", &ret->ledger);
 	if (json_object_get(ledger, "servers") != NULL)
 		read_list(&result_ledger_servers, reader, ledger, ret);
 }

@@ -171,6 +171,9 @@ static json_t *
 ledger_of(const struct result *result)
 {
 	json_t *to = json_record_write(result_ledger_fields, &result->ledger);
+	if (result->ledger.has_faults)
+		json_record_put(&to, "faults",
+		    json_record_write(result_fault_fields, &result->ledger));
 	if (result->ledger.server_count > 0)
 		json_record_put(
 		    &to, "servers", list_of(&result_ledger_servers, result));

@@ -14,13 +14,13 @@
 #define TRIES 40 /* until the server has closed the connections of the run */
 #define PAUSE_US 50000
 
-/* The server's /stats: heap, or NULL with one line in error[PLAN_ERROR_MAX]. */
+/* The server's answer: heap, or NULL with one line in error[PLAN_ERROR_MAX]. */
 static char *
-fetch(const char *where, char *error)
+fetch(const char *where, const char *target, char *error)
 {
 	const struct http_client_request request = { .server = where,
 		.method = "GET",
-		.target = "/stats",
+		.target = target,
 		.timeout_ns = TIMEOUT_S * NS_PER_S };
 	struct http_client_response response;
 	char why[256];
@@ -43,7 +43,7 @@ read_one(const char *where, uint64_t quiet_at, struct server_totals *ret, char *
 {
 	for (int i = 0; i < TRIES; i++) {
 		uint64_t asked_ns = clock_now_ns();
-		char *text = fetch(where, error);
+		char *text = fetch(where, "/stats", error);
 		if (text == NULL)
 			return -1;
 		int rc = reconcile_read_totals(text, ret, error, PLAN_ERROR_MAX);
@@ -81,6 +81,25 @@ server_stats_open(const struct plan *plan, struct reconcile_server **ret)
 	return 0;
 }
 
+/* Reads the record of the faults that the server has injected during the run. Without
+ * it none of the findings can be judged. */
+static void
+read_faults(struct reconcile_server *server)
+{
+	char error[PLAN_ERROR_MAX];
+	uint64_t injected =
+	    server->after.faults_injected - server->before.faults_injected;
+	if (injected == 0)
+		return;
+	char *text = fetch(server->where, "/faults", error);
+	if (text == NULL ||
+	    explain_read(text, injected, &server->faults, error, sizeof(error)) < 0) {
+		log_warnx("--ledger %s: %s", server->where, error);
+		server->faults.missing = injected;
+	}
+	free(text);
+}
+
 /* Reads one server after the run. 0, or -1 after one line on stderr if its counters of
  * the run are lost. */
 static int
@@ -96,8 +115,10 @@ read_again(struct reconcile_server *server)
 		log_errorx("--ledger %s: %s", server->where, error);
 		return -1;
 	}
-	if (reconcile_is_later(&server->after, &server->before))
+	if (reconcile_is_later(&server->after, &server->before)) {
+		read_faults(server);
 		return 0;
+	}
 	server->state = RECONCILE_RESTARTED;
 	server->at_ns -= server->after.uptime_ns;
 	log_errorx(
@@ -116,5 +137,7 @@ server_stats_reconcile(
 			status = EX_UNAVAILABLE;
 	if (plan->ledgers.count > 0)
 		reconcile_servers(result, servers, plan->ledgers.count);
+	for (uint32_t i = 0; i < plan->ledgers.count; i++)
+		free(servers[i].faults.faults);
 	return status;
 }

@@ -45,6 +45,11 @@ mismatch_record(struct verify *verify, const struct verify_stream *stream,
 		.search_left = &verify->search_left,
 		.displaced = stream->displaced,
 	};
+	if (counters != NULL)
+		findings_add(counters->findings, FINDING_DAMAGE, verify->fd,
+		    cursor->message,
+		    expectation_offset(where->expected.expectation, cursor) +
+			cursor->at);
 	uint32_t n = counters == NULL
 	    ? COUNTERS_MISMATCHES_MAX
 	    : atomic_load_explicit(&counters->mismatches, memory_order_relaxed);

@@ -1,0 +1,218 @@
+#!/usr/bin/env bats
+# Faults on purpose: what the server injects, what it records, what yodel explains by that.
+
+# shellcheck disable=SC2030,SC2031,SC2154 # each test has its own PORT; run sets stderr
+load lib/helpers
+load lib/supervision
+
+CLIENT=$BATS_TEST_DIRNAME/lib/fault_client.py
+
+# start_server FAULTS [ARG...] - FAULTS: strings of JSON
+start_server()
+{
+	local faults=$1
+	shift
+	start_yodeld_with '"reply": "echo", "framing": "line", "faults": ['"$faults"']' \
+		--set admin.socket="$PWD/control.sock" "$@"
+}
+
+ctl()
+{
+	"$BUILD/yodelctl" -s control.sock "$@"
+}
+
+# CONDITION on f, the reply to /faults, and t, the totals of /stats
+faults()
+{
+	"$BATS_TEST_DIRNAME/lib/admin_client.py" ask "$PWD/control.sock" GET /faults | sed 1d >faults.json
+	ctl stats --json >stats.json
+	python3 -c '
+import json, sys
+f = json.load(open("faults.json"))
+t = json.load(open("stats.json"))["totals"]
+assert eval(sys.argv[1]), (f["injected"], f["recorded"], f["kept"])' "$1"
+}
+
+# The result as r, its faults as x: CONDITION
+result()
+{
+	python3 -c '
+import json, sys
+r = json.load(open("result.json"))
+x = r["ledger"]["faults"]
+assert eval(sys.argv[1]), (r["messages"], r["ledger"])' "$1"
+}
+
+load_with() # ARG... - a run that finds damage
+{
+	run "$BUILD/yodel" --framing line --expect echo --drain 2s --size 40 --json result.json \
+		--html page.html --ledger "unix:$PWD/control.sock" "$@" "127.0.0.1:$PORT"
+}
+
+@test "each of thousands of faults of replies under load is explained" {
+	local rate=1500 time=4s
+	[ -z "${LONG-}" ] || rate=3000 time=30s
+	start_server '"corrupt 1 byte on 3%", "truncate 2 bytes on 3%", "insert 3 bytes on 3%",
+		"duplicate on 3%", "drop on 3%", "reorder on 3%", "swap on 3%", "delay normal 5ms 2ms on 20%"' -w 2
+	load_with -c 8 -p 4 -R $rate -d $time
+	[ "$status" = 2 ]
+	result 'x["injected"] == x["recorded"] > 500'
+	result 'x["unexplained"] == 0 and x["unjudged"] == 0 and x["explained"] == x["findings"] > 100'
+	result 'x["seen"] > 20 * x["unseen"] and x["timing"] > 100'
+	faults 'sum(f["injected"].values()) == f["recorded"] == f["kept"] == len(f["record"])'
+	faults 'f["injected"] == t["faults_injected"]'
+	grep -q 'the path added no damage' page.html
+	[[ $output =~ "injected by the server; the path added no damage" ]]
+}
+
+@test "damage that no fault explains is the path's, and is said first" {
+	start_server '"delay 1ms on 10%"'
+	# A server that answers in upper case: its replies are no faults.
+	run "$BUILD/yodel" --framing line --expect upper -c 2 -R 100 -d 1s --drain 1s --size 40 \
+		--json result.json --ledger "unix:$PWD/control.sock" "127.0.0.1:$PORT"
+	[ "$status" = 2 ]
+	result 'x["unexplained"] > 0 and x["explained"] == 0'
+	grep -q "^  faults  *DAMAGE OF THE PATH:" <<<"$output"
+}
+
+@test "findings are not judged when the record was too short for the faults" {
+	start_server '"corrupt 1 byte on 20%"' --set fault_record=16 -w 1
+	load_with -c 4 -p 2 -R 400 -d 2s
+	[ "$status" = 2 ]
+	result 'x["injected"] > x["recorded"] == 16 and x["unexplained"] == 0 and x["unjudged"] > 0'
+	[[ $output =~ "cannot be judged: the record is too short" ]]
+}
+
+@test "ended connections have the reason fault, and are explained" {
+	start_server '"reset after 400 bytes on 30%", "close at message 20 on 30%",
+		"half-close at message 15 on 30%", "refuse on 20%"' -w 2
+	load_with --no-reconnect -c 60 -R 1000 -d 3s
+	[ "$status" -ne 0 ]
+	result 'x["injected"] > 20 and x["unexplained"] == 0 and x["explained"] == x["findings"] > 10'
+	faults 't["connections_closed"]["fault"] >= f["injected"]["reset"] + f["injected"]["refuse"] > 0'
+	faults 't["connections_accepted"] == t["connections_open"] + sum(t["connections_closed"].values())'
+}
+
+@test "a client with the same source ports sees the same faults" {
+	local first=$((20000 + RANDOM % 10000))
+	local kinds='"corrupt 2 bytes on 10%", "truncate 3 bytes on 10%", "insert 5 bytes on 10%",
+		"duplicate on 5%", "drop on 5%", "reset after 300 bytes on 30%"'
+	start_server "$kinds" -w 1
+	"$CLIENT" replies "$PORT" "$first" 12 40 | sed 's/b.*Error.$/reset/' >one
+	faults 'f["injected"]["corrupt"] > 10 and f["injected"]["reset"] > 0'
+	# Another number of workers, and a new process.
+	ctl scale 3
+	ctl reload
+	"$CLIENT" replies "$PORT" "$first" 12 40 | sed 's/b.*Error.$/reset/' >two
+	cmp one two
+	faults 'len({(r["client"], r["message"], r["kind"]) for r in f["record"]}) * 2 == len(f["record"])'
+}
+
+@test "faults set at run time hold from the next message until clear, or a reload" {
+	start_server '"drop at message 1"'
+	run -0 ctl faults
+	[[ $output =~ "drop at message 1" ]]
+	run -0 ctl faults set 127.0.0.1:0 'duplicate' 'truncate 1 byte on 100%'
+	[ "$("$CLIENT" replies "$PORT" 0 1 1)" = "b'message 000000\\nmessage 000000'" ]
+	run -0 ctl faults
+	[[ $output =~ "set at run time" && $output =~ "duplicate" ]]
+	run -0 ctl faults clear
+	[ "$("$CLIENT" replies "$PORT" 0 1 1)" = "b''" ]
+	ctl faults set all
+	[ "$("$CLIENT" replies "$PORT" 0 1 1)" = "b'message 000000\\n'" ]
+	run -0 ctl reload
+	[[ $output =~ "the faults set at run time have ended" ]]
+	[ "$("$CLIENT" replies "$PORT" 0 1 1)" = "b''" ]
+	run -1 --separate-stderr ctl faults set all 'dropp'
+	[[ $stderr =~ 'position 1: found "dropp", expected "drop"' ]]
+	run -1 --separate-stderr ctl faults set 1.2.3.4:5 drop
+	[[ $stderr =~ 'expected "all" or the address of a listener' ]]
+	run -64 --separate-stderr ctl faults sett all
+	[[ $stderr == *'expected "set LISTENER FAULT..." or "clear"'* ]]
+}
+
+@test "open connections get faults that are set, in the middle" {
+	start_server ''
+	coproc HOLD { exec 3>&-; "$CLIENT" hold "$PORT" one two; }
+	read -r line <&"${HOLD[0]}"
+	[ "$line" = sent ]
+	ctl faults set all 'drop every 2'
+	echo >&"${HOLD[1]}"
+	read -r line <&"${HOLD[0]}"
+	[ "$line" = "one two" ]
+	wait "$HOLD_PID" || :
+}
+
+@test "delayed replies and the record survive a reload, an upgrade and the death of the worker" {
+	start_server '"delay 3s at message 2"' -w 1
+	coproc HOLD { exec 3>&-; "$CLIENT" hold "$PORT" one two three; }
+	read -r line <&"${HOLD[0]}"
+	wait_until faults 'f["injected"]["delay"] == 1'
+	ctl reload
+	faults 'f["recorded"] == f["kept"] == 1'
+	[ -n "$(keeper_pids)" ] && kill -9 "$(worker_pids)"
+	wait_until ctl status
+	ctl upgrade
+	faults 'f["recorded"] == f["kept"] == 1 and f["injected"]["delay"] == 1'
+	wait_until faults 't["replies_sent"] == 3'
+	echo >&"${HOLD[1]}"
+	read -r line <&"${HOLD[0]}"
+	[ "$line" = "one two three" ]
+	wait "$HOLD_PID" || :
+	faults 't["connections_closed"]["worker_lost"] == 0'
+}
+
+@test "a listener accepts nothing for a time, or stalls" {
+	start_server '"never-accept 1s"'
+	run -0 "$CLIENT" connect "$PORT"
+	python3 -c "assert $output < 15"
+	faults 'f["injected"]["never-accept"] >= 1'
+	ctl faults set all 'stall listener 3s'
+	run -0 "$CLIENT" connect "$PORT"
+	python3 -c "assert 0.3 < $output < 15"
+	ctl faults set all 'backlog 1'
+	ctl stats --json >stats.json
+	python3 -c '
+import json
+l = json.load(open("stats.json"))["listeners"][0]
+assert all(s["queue_limit"] == 1 for s in l["sockets"]), l'
+	ctl faults clear
+}
+
+@test "percentiles of delays are those that the server has recorded" {
+	start_server '' -w 1
+	load_with -c 8 -R 300 -d 2s
+	[ "$status" = 0 ]
+	cp result.json without.json
+	ctl faults set all 'delay uniform 40ms..80ms'
+	load_with -c 40 -R 300 -d 4s
+	[ "$status" = 0 ]
+	faults 'f["injected"]["delay"] > 600'
+	python3 - <<-'END'
+		import json, math
+		r, without = json.load(open("result.json")), json.load(open("without.json"))
+		delays = sorted(x["value"] for x in json.load(open("faults.json"))["record"])
+		slack = without["latency"]["service"]["p99_ns"] or without["latency"]["service"]["max_ns"]
+		n = len(delays)
+		for name, p in (("p50_ns", 0.5), ("p90_ns", 0.9)):
+		    half = 2.576 * math.sqrt(n * p * (1 - p))
+		    low = delays[max(0, int(n * p - half) - 1)]
+		    high = delays[min(n - 1, math.ceil(n * p + half))]
+		    found = r["latency"]["service"][name]
+		    assert low * 0.99 <= found, (name, low, found, high)
+		    if r["trust"]["verdict"] == "valid":
+		        assert found <= high + slack, (name, low, found, high, slack)
+	END
+}
+
+@test "a fault that cannot work is refused by the check" {
+	printf '%s' '{ "listeners": [ { "address": "127.0.0.1:1", "reply": "echo", "faults": [ "reorder" ] } ] }' >a.json
+	run -78 --separate-stderr "$BUILD/yodeld" -c a.json --check
+	[[ $stderr == *'listeners[0].faults[0]: found "reorder" with framing "stream"'* ]]
+	run -78 --separate-stderr "$BUILD/yodeld" --check --set 'listeners[0].reply=discard' \
+		--set 'listeners[0].faults=["drop"]'
+	[[ $stderr =~ 'expected another reply' ]]
+	run -78 --separate-stderr "$BUILD/yodeld" --check --set 'listeners[0].faults=["delay 20 on 1%"]'
+	[[ $stderr == *'listeners[0].faults[0]: position 7: found "20", expected a time such as "20ms"'* ]]
+	run -0 "$BUILD/yodeld" --check -c "$BATS_TEST_DIRNAME/../conf/examples/faults.json"
+}
