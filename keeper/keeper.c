@@ -13,6 +13,7 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/system/process_title.h"
+#include "net/socket_info.h"
 #include "proto/channel.h"
 #include "proto/transfer.h"
 #include "keeper/keeper_send.h"
@@ -203,15 +204,25 @@ pass_on(struct kept *kept)
 	}
 }
 
+/* Their accept queues are the next worker's. A worker that drained has closed them, and
+ * their numbers may be those of transfers or connections now. */
+static void
+close_listening(const struct worker_args *args)
+{
+	for (size_t i = 0; i < args->socket_count; i++) {
+		int fd = args->sockets[i].fd;
+		if (socket_info_option(fd, SO_ACCEPTCONN) == 1)
+			close(fd);
+	}
+}
+
 static void
 recover(const struct worker_args *args, const struct crash_region *region,
     const struct kept_names *names)
 {
 	static struct kept kept;
 	uint64_t start_ns = clock_now_ns();
-	/* Their accept queues are the next worker's. */
-	for (size_t i = 0; i < args->socket_count; i++)
-		close(args->sockets[i].fd);
+	close_listening(args);
 	struct kept_circumstances how = end_transfers(region->record);
 	how.lacks_memory = lacks_memory != 0;
 	if (kept_start(&kept, args, region, &how) < 0) {

@@ -137,6 +137,29 @@ moves_while_killed()
 	never_reconnected echo.json
 }
 
+# A worker that drains has closed its listening sockets, whose numbers the transfer gets.
+@test "a worker killed at any packet while a reload moves its connections loses none" {
+	needs root
+	start_server '"workers": 1'
+	start_load echo --no-reconnect -c 50 --size 1:3000 -R 2k "127.0.0.1:$PORT"
+	local call when number worker
+	while read -r call when number; do
+		wait_until serves_with 1
+		worker=$(worker_pids)
+		spawn tracer timeout 30 "$BUILD/tests/kill_at_call" "$worker" "$call" "$when" "$number"
+		wait_until is_traced "$worker"
+		kill -HUP "$YODELD_PID"
+		wait_until has_ended "$worker"
+		wait_until logged "pid $worker\): killed by SIGKILL: [0-9]+ connections? recovered in [0-9]+ ms( by pid [0-9]+)?, 0 lost$" &&
+			totals 't["connections_open"] == 50 and t["connections_accepted"] == 50' || {
+			echo "$call $when $number" >&2
+			false
+		}
+	done < <(printf '%s\n' {sendmsg,recvmsg}' '{before,after}' '{2,3} | some_of 3)
+	end_load echo
+	never_reconnected echo.json
+}
+
 @test "connections with partial messages, unsent replies and half-closed ones survive" {
 	start_server '"workers": 1'
 	spawn states "$BATS_TEST_DIRNAME/lib/connection_states.py" "$PORT" "$LINE_PORT" "$FRAME_PORT"
