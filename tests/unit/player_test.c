@@ -179,749 +179,478 @@ struct row {
 	"S: 221 \\{any}\n"                                                             \
 	"S close\n"
 
-/* clang-format off: it cannot lay out an array of this size. */
-static const struct
-    row
-	plays
-	    [] = {
-		    {
-			.text = SMTP,
-			.role = CLIENT,
-			.passes = 2,
-			.turns = { "220 hi\r\n", "250-A\r\n250-\r\n250 B\r\n",
-			    "250 ok\r\n", "250 \r\n", "221 bye\r\n", END },
-			.log =
-			    ">EHLO c-7\\r\\n opened >NOOP\\r\\n noop pass >NOOP\\r\\n noop pass >QUIT\\r\\n finished",
-		    },
-		    {
-			.text = SMTP,
-			.role = CLIENT,
-			.passes = 1,
-			.turns = { "220 hi\r\n", "250 B\r\n", "251 no\r\n" },
-			.log =
-			    ">EHLO c-7\\r\\n opened >NOOP\\r\\n x.talk:7: [noop], pass 0, offset 17: expected \"250 \", of which 2 bytes came, found \"1 no\\r\\n\" (hex 31 20 6e 6f 0d 0a)",
-		    },
-		    {
-			.text = SMTP,
-			.role = CLIENT,
-			.passes = 1,
-			.turns = { "220 hi\r\n", "250 B\r\n", "250 ok\n" },
-			.log =
-			    ">EHLO c-7\\r\\n opened >NOOP\\r\\n x.talk:7: [noop], pass 0, offset 21: expected any text up to \"\\r\\n\", of which 2 bytes came, found \"\\n\" (hex 0a)",
-		    },
-		    {
-			.text = SMTP,
-			.role = CLIENT,
-			.passes = 1,
-			.turns = { "220 hi\r\n", "250 B\r\n", "250 ok\r\n250 ok\r\n" },
-			.log =
-			    ">EHLO c-7\\r\\n opened >NOOP\\r\\n noop pass x.talk:6: [noop], pass 1, offset 23: expected nothing before this line is sent, found \"250 ok\\r\\n\" (hex 32 35 30 20 6f 6b 0d 0a)",
-		    },
-		    {
-			.text = SMTP,
-			.role = CLIENT,
-			.passes = 1,
-			.turns = { "220 hi\r\n250 early\r\n" },
-			.log =
-			    "x.talk:2: opening, offset 8: expected nothing before this line is sent, found \"250 early\\r\\n\" (hex 32 35 30 20 65 61 72 6c 79 0d 0a)",
-		    },
-		    {
-			.text = SMTP,
-			.role = CLIENT,
-			.passes = 1,
-			.turns = { "220 hi\r\n", "250-A\r\n251 B\r\n" },
-			.log =
-			    ">EHLO c-7\\r\\n x.talk:3: opening, offset 17: expected \"250-\" or \"250 \" (line 4), of which 2 bytes came, found \"1 B\\r\\n\" (hex 31 20 42 0d 0a)",
-		    },
-		    {
-			.text = SMTP,
-			.role = CLIENT,
-			.passes = 1,
-			.turns = { "220 hi\r\n", "250-A\r\n25", END },
-			.log =
-			    ">EHLO c-7\\r\\n x.talk:3: opening, offset 17: expected \"250 \" (line 4) or a repeated line, found the end of the stream",
-		    },
-		    {
-			.text = SMTP,
-			.role = CLIENT,
-			.passes = 1,
-			.turns = { "220 hi\r\n", RESET },
-			.log =
-			    ">EHLO c-7\\r\\n x.talk:3: opening, offset 8: expected \"250 \" (line 4) or a repeated line, found a reset",
-		    },
-		    {
-			.text = SMTP,
-			.role = CLIENT,
-			.passes = 1,
-			.turns = { "220 hi\r\n", "250 B\r\n", "250 ok\r\n",
-			    "221 bye\r\n", "x" },
-			.log =
-			    ">EHLO c-7\\r\\n opened >NOOP\\r\\n noop pass >QUIT\\r\\n x.talk:11: end, offset 32: expected the end of the stream, found \"x\" (hex 78)",
-		    },
-		    {
-			.text = SMTP,
-			.role = CLIENT,
-			.passes = 1,
-			.turns = { "220 hi\r\n", "250 B\r\n", "250 ok\r\n",
-			    "221 bye\r\n", RESET },
-			.log =
-			    ">EHLO c-7\\r\\n opened >NOOP\\r\\n noop pass >QUIT\\r\\n x.talk:11: end, offset 32: expected the end of the stream, found a reset",
-		    },
-		    {
-			.text = SMTP,
-			.role = CLIENT,
-			.turns = { "220 hi\r\n", "250 B\r\n", "221 bye\r\n", END },
-			.log = ">EHLO c-7\\r\\n opened >QUIT\\r\\n finished",
-		    },
-		    {
-			.text = SMTP,
-			.role = CLIENT,
-			.passes = 1,
-			.turns = { "220 hi\r\n", "250 B\r\n", END },
-			.log =
-			    ">EHLO c-7\\r\\n opened >NOOP\\r\\n x.talk:7: [noop], pass 0, offset 15: expected \"250 \", found the end of the stream",
-		    },
-		    {
-			.text = SMTP,
-			.role = SERVER,
-			.turns = { "EHLO c-12\r\n", "NOOP\r\nNOOP\r\n",
-			    "NOOP\r\nQUIT\r\n" },
-			.log =
-			    ">220 ok\\r\\n >250 ok\\r\\n opened >250 ok\\r\\n pass >250 ok\\r\\n pass >250 ok\\r\\n pass >221 ok\\r\\n close finished",
-		    },
-		    {
-			.text = SMTP,
-			.role = SERVER,
-			.turns = { "EHLO c-12\r\n", "NOPE\r\n" },
-			.log =
-			    ">220 ok\\r\\n >250 ok\\r\\n opened x.talk:6: [noop], pass 0, offset 13: expected \"NOOP\\r\\n\", of which 2 bytes came, found \"PE\\r\\n\" (hex 50 45 0d 0a)",
-		    },
-		    {
-			.text = SMTP,
-			.role = SERVER,
-			.turns = { "EHLO c-12\r\n", "QUIET\r\n" },
-			.log =
-			    ">220 ok\\r\\n >250 ok\\r\\n opened x.talk:6: [noop], pass 0, offset 11: expected \"NOOP\\r\\n\", found \"QUIET\\r\\n\" (hex 51 55 49 45 54 0d 0a)",
-		    },
-		    {
-			.text = SMTP,
-			.role = SERVER,
-			.turns = { "EHLO c-12\r\n", "NOOP\r\n", END },
-			.log =
-			    ">220 ok\\r\\n >250 ok\\r\\n opened >250 ok\\r\\n pass finished",
-		    },
-		    {
-			.text = SMTP,
-			.role = SERVER,
-			.turns = { "EHLO c-12\r\n", "NO", END },
-			.log =
-			    ">220 ok\\r\\n >250 ok\\r\\n opened x.talk:6: [noop], pass 0, offset 13: expected \"NOOP\\r\\n\", found the end of the stream",
-		    },
-		    {
-			.text = SMTP,
-			.role = SERVER,
-			.turns = { "EHLO c-\r\n" },
-			.log =
-			    ">220 ok\\r\\n x.talk:2: opening, offset 7: expected digits, found \"\\r\\n\" (hex 0d 0a)",
-		    },
-		    {
-			.text = "C: LIST\n"
-				"S: +OK \\{any}\n"
-				"S*: \\{any}\n"
-				"S: .\n",
-			.role = CLIENT,
-			.passes = 1,
-			.turns = { "+OK 2\r\n1 120\r\n..x\r\n.\r\n" },
-			.log = "opened >LIST\\r\\n pass finished",
-		    },
-		    {
-			.text = "C: LIST\n"
-				"S: +OK \\{any}\n"
-				"S*: \\{any}\n"
-				"S: .\n",
-			.role = CLIENT,
-			.passes = 1,
-			.turns = { "+OK 2\r\n1 120\r\n.\r.\r\n.\n" },
-			.log =
-			    "opened >LIST\\r\\n x.talk:3: pass 0, offset 20: expected any text up to \"\\r\\n\" or \".\\r\\n\" (line 4), of which 1 byte came, found \"\\n\" (hex 0a)",
-		    },
-		    {
-			.text = "C: LIST\n"
-				"S: +OK \\{any}\n"
-				"S*: \\{digits} \\{digits}\n"
-				"S: .\n",
-			.role = CLIENT,
-			.passes = 1,
-			.turns = { "+OK 2\r\n1 120\r\n.x\r\n" },
-			.log =
-			    "opened >LIST\\r\\n x.talk:3: pass 0, offset 14: expected digits or \".\\r\\n\" (line 4), found \".x\\r\\n\" (hex 2e 78 0d 0a)",
-		    },
-		    {
-			.text = "ending none\n"
-				"C: x\n"
-				"S*: aab\n"
-				"S: aaba\\{any}!\n",
-			.role = CLIENT,
-			.passes = 1,
-			.turns = { "aabaabaaba!" },
-			.log = "opened >x pass finished",
-		    },
-		    {
-			.text = "C: x\n"
-				"S: <\\{a: any}abab!\\{b: any}>\n"
-				"C: \\{a},\\{b}\n",
-			.role = CLIENT,
-			.passes = 1,
-			.turns = { "<abaababab!>\r\n", "x" },
-			.log = "opened >x\\r\\n >abaab,\\r\\n pass finished",
-		    },
-		    {
-			.text = "C: x\n"
-				"S: \\{any}\n",
-			.role = CLIENT,
-			.passes = 1,
-			.turns = { "a\rb\r\r\n" },
-			.log = "opened >x\\r\\n pass finished",
-		    },
-		    {
-			.text = "C: x\n"
-				"S: \\{k: any}\n"
-				"C: \\{k}\n",
-			.role = CLIENT,
-			.passes = 1,
-			.turns = { REPEAT_1000("yyyyy") },
-			.log =
-			    "opened >x\\r\\n x.talk:2: pass 0, offset 4096: expected any text up to \"\\r\\n\", found more than its limit allows, then \"yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\" (hex 79 79 79 79 79 79 79 79 79 79 79 79 79 79 79 79 79 79 79 79 79 79 79 79 ...)",
-		    },
-		    {
-			.text = "C: x\n"
-				"S: \\{k: any}\n"
-				"C: \\{k}\n",
-			.role = CLIENT,
-			.passes = 1,
-			.turns = { "\r\n" },
-			.log = "opened >x\\r\\n >\\r\\n pass finished",
-		    },
-		    { .text = "ending none\n"
-			      "C: x\n"
-			      "S: \\{any}\\x00\\{any 3}\\{any 0}.\n",
-			.role = CLIENT,
-			.passes = 1,
-			.turns = { "a\nb\000\n\n\n." },
-			.log = "opened >x pass finished",
-			.lengths = { 8 } },
-		    {
-			.text = "C: x\n"
-				"S: \\{n: digits} \\{hex}\n"
-				"C: \\{decimal n+1}\\{u8 n-2}\n",
-			.role = CLIENT,
-			.passes = 1,
-			.turns = { "41 aF9\r\n" },
-			.log = "opened >x\\r\\n >42'\\r\\n pass finished",
-		    },
-		    {
-			.text = "C: x\n"
-				"S: \\{digits}\n",
-			.role = CLIENT,
-			.passes = 1,
-			.turns = { "\r\n" },
-			.log =
-			    "opened >x\\r\\n x.talk:2: pass 0, offset 0: expected digits, found \"\\r\\n\" (hex 0d 0a)",
-		    },
-		    {
-			.text = "C: x\n"
-				"S: \\{digits}\n",
-			.role = CLIENT,
-			.passes = 1,
-			.turns = { "1111111111111111111111111111111111111111111111111111111111111111111111111111111111111111111111111111x" },
-			.log =
-			    "opened >x\\r\\n x.talk:2: pass 0, offset 100: expected \"\\r\\n\", found \"x\" (hex 78)",
-		    },
-		    {
-			.text = "C: x\n"
-				"S: \\{n: digits}\n"
-				"C: \\{n}\n",
-			.role = CLIENT,
-			.passes = 1,
-			.turns = { "111111111111111111111" },
-			.log =
-			    "opened >x\\r\\n x.talk:2: pass 0, offset 20: expected digits, found more than its limit allows, then \"1\" (hex 31)",
-		    },
-		    {
-			.text = "C: x\n"
-				"S: \\{yes|yet|no|} \\{ok|}\n",
-			.role = CLIENT,
-			.passes = 2,
-			.turns = { "yet \r\n", " ok\r\n" },
-			.log = "opened >x\\r\\n pass >x\\r\\n pass finished",
-		    },
-		    {
-			.text = "C: x\n"
-				"S: \\{yes|yet|no|} \\{ok|}\n",
-			.role = CLIENT,
-			.passes = 1,
-			.turns = { "yex" },
-			.log =
-			    "opened >x\\r\\n x.talk:2: pass 0, offset 2: expected \"yes\", \"yet\", \"no\" or nothing, of which 2 bytes came, found \"x\" (hex 78)",
-		    },
-		    {
-			.text = "C: x\n"
-				"S: \\{k: one|two}\n"
-				"C: \\{k}\n",
-			.role = CLIENT,
-			.passes = 1,
-			.turns = { "two\r\n" },
-			.log = "opened >x\\r\\n >two\\r\\n pass finished",
-		    },
-		    { .text = "ending none\n"
-			      "C: x\n"
-			      "S: T\\{u32be n}\\{bytes n-4}Z\\{u32be n}\\{bytes n-4}\n"
-			      "C: \\{u16le n}\n",
-			.role = CLIENT,
-			.passes = 1,
-			.turns = { "T\000\000\000\006abZ\000\000\000\005c" },
-			.log = "opened >x >\\x05\\x00 pass finished",
-			.lengths = { 13 } },
-		    { .text = "ending none\n"
-			      "C: x\n"
-			      "S: T\\{u32be n}\\{bytes n-4}\n",
-			.role = CLIENT,
-			.passes = 1,
-			.turns = { "T\000\000\000\003" },
-			.log =
-			    "opened >x x.talk:3: pass 0, offset 5: expected -1 bytes, found a length that is negative (-1)",
-			.lengths = { 5 } },
-		    {
-			.text =
-			    "ending none\n"
-			    "C: \\{u8 1}\\{u16be 0x102}\\{u16le 0x102}\\{u24be 1}\\{u24le 1}\\{u32be 1}\\{u32le 1}\\{u64be 1}\\{u64le 1}\\{varint 300}\\{decimal 7}\\{u8 pid}\\{u16be message+258}\n"
-			    "S: ok\n",
-			.role = CLIENT,
-			.passes = 1,
-			.turns = { "ok" },
-			.log =
-			    "opened >\\x01\\x01\\x02\\x02\\x01\\x00\\x00\\x01\\x01\\x00\\x00\\x00\\x00\\x00\\x01\\x01\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x01\\x01\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\xac\\x027g\\x01\\x02 pass finished",
-		    },
-		    {
-			.text =
-			    "ending none\n"
-			    "C: x\n"
-			    "S: \\{u8 1}\\{u16be 0x102}\\{u16le 0x102}\\{varint 300}\\{u8 n}\\{u8 n+1}\n",
-			.role = CLIENT,
-			.passes = 1,
-			.turns = { "\001\001\002\002\001\254\002\005\006" },
-			.log = "opened >x pass finished",
-		    },
-		    {
-			.text = "ending none\n"
-				"C: x\n"
-				"S: \\{u8 n}\\{u8 n+1}\n",
-			.role = CLIENT,
-			.passes = 1,
-			.turns = { "\005\007" },
-			.log =
-			    "opened >x x.talk:3: pass 0, offset 1: expected \"\\x06\", found \"\\a\" (hex 07)",
-		    },
-		    { .text = "ending none\n"
-			      "C: x\n"
-			      "S: \\{u16be n}\\{varint m}\\{u64le k}\n"
-			      "C: \\{decimal n}/\\{decimal m}/\\{decimal k}\\{n}\n",
-			.role = CLIENT,
-			.passes = 1,
-			.turns = { "\001\002\200\001\003\000\000\000\000\000\000\001" },
-			.log =
-			    "opened >x >258/128/72057594037927939\\x01\\x02 pass finished",
-			.lengths = { 12 } },
-		    {
-			.text = "ending none\n"
-				"C: x\n"
-				"S: \\{varint m}\n",
-			.role = CLIENT,
-			.passes = 1,
-			.turns = { "\377\377\377\377" },
-			.log =
-			    "opened >x x.talk:3: pass 0, offset 3: expected a number of variable length, found more than its limit allows, then \"\\xff\" (hex ff)",
-		    },
-		    {
-			.text = "C: a\n"
-				"S: \\{decimal length}:{\\{any}}\n",
-			.role = CLIENT,
-			.passes = 1,
-			.turns = { "3:abc\r\n" },
-			.log = "opened >a\\r\\n pass finished",
-		    },
-		    {
-			.text = "C: a\n"
-				"S: \\{decimal length}:{\\{any}}\n",
-			.role = CLIENT,
-			.passes = 1,
-			.turns = { "4:abc\r\nx" },
-			.log =
-			    "opened >a\\r\\n x.talk:2: pass 0, offset 6: expected \"\\r\\n\", found \"\\nx\" (hex 0a 78)",
-		    },
-		    {
-			.text = "C: a\n"
-				"S: \\{decimal length}:{\\{any}}\n",
-			.role = CLIENT,
-			.passes = 1,
-			.turns = { "2:abc\r\n" },
-			.log =
-			    "opened >a\\r\\n x.talk:2: pass 0, offset 4: expected \"\\r\\n\", found \"c\\r\\n\" (hex 63 0d 0a)",
-		    },
-		    {
-			.text = "C: a\n"
-				"S: \\{decimal length}:{\\{any}}\n",
-			.role = CLIENT,
-			.passes = 1,
-			.turns = { "99999999999:" },
-			.log =
-			    "opened >a\\r\\n x.talk:2: pass 0, offset 9: expected digits (a length), found more than its limit allows, then \"99:\" (hex 39 39 3a)",
-		    },
-		    {
-			.text = "C: a\n"
-				"S: \\{decimal length}:{ab\\{digits}}\n",
-			.role = CLIENT,
-			.passes = 1,
-			.turns = { "4:ab12\r\n" },
-			.log = "opened >a\\r\\n pass finished",
-		    },
-		    {
-			.text = "C: a\n"
-				"S: \\{decimal length}:{ab\\{digits}}\n",
-			.role = CLIENT,
-			.passes = 1,
-			.turns = { "1:a" },
-			.log =
-			    "opened >a\\r\\n x.talk:2: pass 0, offset 3: expected \"ab\", found a length that ends before it",
-		    },
-		    {
-			.text = "C: a\n"
-				"S: \\{decimal length}:{ab\\{digits}}\n",
-			.role = CLIENT,
-			.passes = 1,
-			.turns = { "2:ab" },
-			.log =
-			    "opened >a\\r\\n x.talk:2: pass 0, offset 4: expected digits, found a length that ends before it",
-		    },
-		    {
-			.text = "ending none\n"
-				"C: \\{u32be length+4}{SELECT \\{message}\\0}\n"
-				"S: \\{u8 length-1}{\\{any},\\{any}}.\n",
-			.role = CLIENT,
-			.passes = 1,
-			.turns = { "\004a,bcd." },
-			.log = "opened >\\x00\\x00\\x00\\rSELECT 0\\x00 pass finished",
-		    },
-		    {
-			.text = "ending none\n"
-				"C: a\n"
-				"S: \\{u8 length+4}{x}\n",
-			.role = CLIENT,
-			.passes = 1,
-			.turns = { "\003" },
-			.log =
-			    "opened >a x.talk:3: pass 0, offset 1: expected a number of 1 byte (a length), found a length that is negative (-1)",
-		    },
-		    {
-			.text =
-			    "ending none\n"
-			    "C: \\x10\\{varint length}{\\{u16be length}{MQTT}\\x04\\{u8 length}{\\{u8 length}{x}}}\n"
-			    "S: \\{varint length}{\\{u8 length}{a\\{any}}b}\n",
-			.role = CLIENT,
-			.passes = 1,
-			.turns = { "\004\002axb" },
-			.log =
-			    "opened >\\x10\\n\\x00\\x04MQTT\\x04\\x02\\x01x pass finished",
-		    },
-		    {
-			.text = "ending none\n"
-				"C: x\n"
-				"S: \\{varint length}{\\{u8 length}{a\\{any}}b}\n",
-			.role = CLIENT,
-			.passes = 1,
-			.turns = { "\004\006axb" },
-			.log =
-			    "opened >x x.talk:3: pass 0, offset 2: expected the end of the counted part, found a length that is 3 bytes longer, then \"axb\" (hex 61 78 62)",
-		    },
-		    {
-			.text = "ending none\n"
-				"C: x\n"
-				"S: \\{u32be length}{a}\n",
-			.role = CLIENT,
-			.passes = 1,
-			.turns = { "\177\377\377\377" },
-			.log =
-			    "opened >x x.talk:3: pass 0, offset 4: expected a number of 4 bytes (a length), found more than its limit allows, then nothing",
-		    },
-		    { .text = "ending none\n"
-			      "C: x\n"
-			      "S: \\{u64be length}{a}\n",
-			.role = CLIENT,
-			.passes = 1,
-			.turns = { "\000\000\001" },
-			.log =
-			    "opened >x x.talk:3: pass 0, offset 2: expected a number of 8 bytes (a length), found more than its limit allows, then \"\\x01\" (hex 01)",
-			.lengths = { 3 } },
-		    {
-			.text = "C: a\n"
-				"S: Length: \\{decimal length}\n"
-				"S*: \\{any}: \\{any}\n"
-				"S:\n"
-				"S: {\\{any}}\\c\n",
-			.role = CLIENT,
-			.passes = 2,
-			.turns = { "Length: 3\r\nA: b\r\nC: d\r\n\r\nxyz",
-			    "Length: 0\r\n\r\n" },
-			.log = "opened >a\\r\\n pass >a\\r\\n pass finished",
-		    },
-		    {
-			.text = "C: {\"a\": \\{decimal length}, {\"b\": {}}} }\\c\n"
-				"S: x\n",
-			.role = CLIENT,
-			.passes = 1,
-			.turns = { "x\r\n" },
-			.log = "opened >{\\\"a\\\": 7, \\\"b\\\": {}} } pass finished",
-		    },
-		    {
-			.text = "C: \\{payload 8}\n"
-				"S: \\{echo}\n",
-			.role = CLIENT,
-			.passes = 2,
-			.turns = { "MjuEvzg`\r\n", "x" },
-			.log =
-			    "opened >MjuEvzg`\\r\\n pass >duQKe\\\\Qg\\r\\n x.talk:2: pass 1, offset 10: expected \"duQKe\\\\Qg\", found \"x\" (hex 78)",
-		    },
-		    { .text = "C: \\{u8 length}{\\{payload 0:3}}\n"
-			      "S: \\{echo}.\n",
-			.role = SERVER,
-			.turns = { "\002@A\r\n", "\000\r\n" },
-			.log = "opened >@A.\\r\\n pass >.\\r\\n pass",
-			.lengths = { 0, 3 } },
-		    {
-			.text = "C: \\{u8 length}{\\{payload 0:3}}\n"
-				"S: \\{echo}.\n",
-			.role = SERVER,
-			.turns = { "\004@ABC\r\n" },
-			.log =
-			    "opened x.talk:1: pass 0, offset 4: expected the end of the counted part, found a length that is 1 byte longer, then \"C\\r\\n\" (hex 43 0d 0a)",
-		    },
-		    {
-			.text = "C: \\{payload 2:3}\n"
-				"S: \\{echo}.\n",
-			.role = SERVER,
-			.turns = { "@A\r\n@AB\r\n", "@\r\n" },
-			.log =
-			    "opened >@A.\\r\\n pass >@AB.\\r\\n pass x.talk:1: pass 2, offset 10: expected a payload of 2 to 3 bytes from @ to \\x7f, of which 1 byte came, found \"\\r\\n\" (hex 0d 0a)",
-		    },
-		    {
-			.text = "C: \\{payload 2}\n"
-				"S: \\{echo}.\n",
-			.role = SERVER,
-			.turns = { "@ \r\n" },
-			.log =
-			    "opened x.talk:1: pass 0, offset 1: expected a payload of 2 to 2 bytes from @ to \\x7f, of which 1 byte came, found \" \\r\\n\" (hex 20 0d 0a)",
-		    },
-		    {
-			.text = "ending none\n"
-				"C: \\{payload 20000}\n"
-				"S: \\{echo}.\n",
-			.role = SERVER,
-			.turns = { REPEAT_1000("@@@@@@@@@@@@@@@@@") },
-			.log =
-			    "opened x.talk:2: pass 0, offset 16376: expected a payload of 20000 to 20000 bytes from @ to \\x7f, found more than its limit allows, then \"@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@\" (hex 40 40 40 40 40 40 40 40 40 40 40 40 40 40 40 40 40 40 40 40 40 40 40 40 ...)",
-		    },
-		    {
-			.text = "S: id=\\{id: hex}\n"
-				"C: \\{k: random 5}\n"
-				"--- repeat\n"
-				"C: \\{id}\\{k}\\{r: random 3}\n"
-				"S: \\{r}\\{id}\\{k}\n",
-			.role = CLIENT,
-			.passes = 2,
-			.turns = { "id=beef\r\n", "rjmbeefz67ni\r\n" },
-			.log =
-			    ">z67ni\\r\\n opened >beefz67nirjm\\r\\n pass >beefz67ni7pv\\r\\n",
-		    },
-		    {
-			.text = "C: k \\{k: random 4}\n"
-				"S: v \\{k}\n",
-			.role = SERVER,
-			.turns = { "k ab27\r\nk zzzz\r\n", "k ab1c\r\n" },
-			.log =
-			    "opened >v ab27\\r\\n pass >v zzzz\\r\\n pass x.talk:1: pass 2, offset 20: expected 4 characters a-z or 2-7, of which 2 bytes came, found \"1c\\r\\n\" (hex 31 63 0d 0a)",
-		    },
-		    {
-			.text = "C: a\n"
-				"pause 5ms\n"
-				"C: b\n"
-				"S: c\n"
-				"pause 7ms\n"
-				"C half-close\n"
-				"S: d\n"
-				"S close\n",
-			.role = CLIENT,
-			.passes = 1,
-			.turns = { "c\r\n", "d\r\n", END },
-			.log =
-			    "opened >a\\r\\n pause:5000000ns >b\\r\\n pause:7000000ns half-close pass finished",
-		    },
-		    {
-			.text = "C: a\n"
-				"pause 5ms\n"
-				"C: b\n"
-				"S: c\n"
-				"pause 7ms\n"
-				"C half-close\n"
-				"S: d\n"
-				"S close\n",
-			.role = SERVER,
-			.turns = { "a\r\nb\r\n", END },
-			.log = "opened >c\\r\\n >d\\r\\n close pass finished",
-		    },
-		    {
-			.text = "C: a\n"
-				"pause 5ms\n"
-				"C: b\n"
-				"S: c\n"
-				"pause 7ms\n"
-				"C half-close\n"
-				"S: d\n"
-				"S close\n",
-			.role = SERVER,
-			.turns = { "a\r\nb\r\n", "x" },
-			.log =
-			    "opened >c\\r\\n x.talk:6: pass 0, offset 6: expected the end of the stream, found \"x\" (hex 78)",
-		    },
-		    {
-			.text = "C: a\n"
-				"S: b\n"
-				"C reset\n",
-			.role = CLIENT,
-			.passes = 1,
-			.turns = { "b\r\n" },
-			.log = "opened >a\\r\\n reset pass finished",
-		    },
-		    {
-			.text = "C: a\n"
-				"S: b\n"
-				"C reset\n",
-			.role = SERVER,
-			.turns = { "a\r\n", RESET },
-			.log = "opened >b\\r\\n pass finished",
-		    },
-		    {
-			.text = "C: a\n"
-				"S: b\n"
-				"C reset\n",
-			.role = SERVER,
-			.turns = { "a\r\n", END },
-			.log =
-			    "opened >b\\r\\n x.talk:3: pass 0, offset 3: expected a reset, found the end of the stream",
-		    },
-		    {
-			.text = "C [q]: a\n"
-				"S close\n",
-			.role = CLIENT,
-			.passes = 1,
-			.turns = { END },
-			.log = "opened >a\\r\\n q pass finished",
-		    },
-		    {
-			.text = "C: a\n"
-				"S: b\n"
-				"C close\n",
-			.role = SERVER,
-			.turns = { "a\r\n", END },
-			.log = "opened >b\\r\\n pass finished",
-		    },
-		    {
-			.text = "--- repeat\n"
-				"C: a\n"
-				"S: b\n"
-				"--- end\n"
-				"C close\n",
-			.role = SERVER,
-			.turns = { "a\r\n", END },
-			.log = "opened >b\\r\\n pass finished",
-		    },
-		    {
-			.text = "S: time\n"
-				"S close\n",
-			.role = CLIENT,
-			.passes = 1,
-			.turns = { "time\r\n", END },
-			.log = "opened pass finished",
-		    },
-		    {
-			.text = "S: time\n"
-				"S close\n",
-			.role = CLIENT,
-			.turns = { "time\r\n", END },
-			.log = "opened finished",
-		    },
-		    {
-			.text = "S: > \\c\n"
-				"C: x\n"
-				"S: y\n",
-			.role = SERVER,
-			.turns = { "x\r\n", END },
-			.log = "opened >>  >y\\r\\n pass >>  finished",
-		    },
-		    {
-			.text = "--- repeat\n"
-				"C: Q\n"
-				"S: a\n"
-				"--- end\n"
-				"C: QUIT\n",
-			.role = SERVER,
-			.turns = { "Q\r\n", "QUI\r\n" },
-			.log =
-			    "opened >a\\r\\n pass x.talk:2: pass 1, offset 4: expected \"Q\\r\\n\", of which 1 byte came, found \"UI\\r\\n\" (hex 55 49 0d 0a)",
-		    },
-		    {
-			.text = "ending none\n"
-				"--- repeat\n"
-				"C: Q\\{any 1}\n"
-				"S: a\n"
-				"--- end\n"
-				"C: QUIT\n",
-			.role = SERVER,
-			.turns = { "QU", "QXQUIQ" },
-			.log =
-			    "opened >a pass >a pass x.talk:4: pass 2, offset 6: expected nothing before this line is sent, found \"IQ\" (hex 49 51)",
-		    },
-		    {
-			.text = "C: a\\r\\n\\t\\0\\x41\\\\\\}{}\n"
-				"   b\\x20\n"
-				"  c\n"
-				"C:\n"
-				"S: x\\c\n",
-			.role = CLIENT,
-			.passes = 1,
-			.turns = { "x" },
-			.log =
-			    "opened >a\\r\\n\\t\\x00A\\\\}{}b c\\r\\n\\r\\n pass finished",
-		    },
-		    {
-			.text = "ending lf\n"
-				"C: a\n"
-				"S: b\n",
-			.role = CLIENT,
-			.passes = 1,
-			.turns = { "b\n" },
-			.log = "opened >a\\n pass finished",
-		    },
-		    {
-			.text = "ending lf\n"
-				"C: a\n"
-				"S: b\n",
-			.role = CLIENT,
-			.passes = 1,
-			.turns = { "b\r\n" },
-			.log =
-			    "opened >a\\n x.talk:3: pass 0, offset 1: expected \"b\\n\", of which 1 byte came, found \"\\r\\n\" (hex 0d 0a)",
-		    },
-	    };
+/* An array of this size is laid out badly. */
+/* clang-format off */
+static const struct row plays[] = {
+	{ .text = SMTP,
+	    .role = CLIENT, .passes = 2,
+	    .turns = { "220 hi\r\n", "250-A\r\n250-\r\n250 B\r\n", "250 ok\r\n", "250 \r\n", "221 bye\r\n", END },
+	    .log = ">EHLO c-7\\r\\n opened >NOOP\\r\\n noop pass >NOOP\\r\\n noop pass >QUIT\\r\\n finished", },
+	{ .text = SMTP,
+	    .role = CLIENT, .passes = 1,
+	    .turns = { "220 hi\r\n", "250 B\r\n", "251 no\r\n" },
+	    .log = ">EHLO c-7\\r\\n opened >NOOP\\r\\n x.talk:7: [noop], pass 0, offset 17: expected \"250 \", of which 2 bytes came, found \"1 no\\r\\n\" (hex 31 20 6e 6f 0d 0a)", },
+	{ .text = SMTP,
+	    .role = CLIENT, .passes = 1,
+	    .turns = { "220 hi\r\n", "250 B\r\n", "250 ok\n" },
+	    .log = ">EHLO c-7\\r\\n opened >NOOP\\r\\n x.talk:7: [noop], pass 0, offset 21: expected any text up to \"\\r\\n\", of which 2 bytes came, found \"\\n\" (hex 0a)", },
+	{ .text = SMTP,
+	    .role = CLIENT, .passes = 1,
+	    .turns = { "220 hi\r\n", "250 B\r\n", "250 ok\r\n250 ok\r\n" },
+	    .log = ">EHLO c-7\\r\\n opened >NOOP\\r\\n noop pass x.talk:6: [noop], pass 1, offset 23: expected nothing before this line is sent, found \"250 ok\\r\\n\" (hex 32 35 30 20 6f 6b 0d 0a)", },
+	{ .text = SMTP,
+	    .role = CLIENT, .passes = 1,
+	    .turns = { "220 hi\r\n250 early\r\n" },
+	    .log = "x.talk:2: opening, offset 8: expected nothing before this line is sent, found \"250 early\\r\\n\" (hex 32 35 30 20 65 61 72 6c 79 0d 0a)", },
+	{ .text = SMTP,
+	    .role = CLIENT, .passes = 1,
+	    .turns = { "220 hi\r\n", "250-A\r\n251 B\r\n" },
+	    .log = ">EHLO c-7\\r\\n x.talk:3: opening, offset 17: expected \"250-\" or \"250 \" (line 4), of which 2 bytes came, found \"1 B\\r\\n\" (hex 31 20 42 0d 0a)", },
+	{ .text = SMTP,
+	    .role = CLIENT, .passes = 1,
+	    .turns = { "220 hi\r\n", "250-A\r\n25", END },
+	    .log = ">EHLO c-7\\r\\n x.talk:3: opening, offset 17: expected \"250 \" (line 4) or a repeated line, found the end of the stream", },
+	{ .text = SMTP,
+	    .role = CLIENT, .passes = 1,
+	    .turns = { "220 hi\r\n", RESET },
+	    .log = ">EHLO c-7\\r\\n x.talk:3: opening, offset 8: expected \"250 \" (line 4) or a repeated line, found a reset", },
+	{ .text = SMTP,
+	    .role = CLIENT, .passes = 1,
+	    .turns = { "220 hi\r\n", "250 B\r\n", "250 ok\r\n", "221 bye\r\n", "x" },
+	    .log = ">EHLO c-7\\r\\n opened >NOOP\\r\\n noop pass >QUIT\\r\\n x.talk:11: end, offset 32: expected the end of the stream, found \"x\" (hex 78)", },
+	{ .text = SMTP,
+	    .role = CLIENT, .passes = 1,
+	    .turns = { "220 hi\r\n", "250 B\r\n", "250 ok\r\n", "221 bye\r\n", RESET },
+	    .log = ">EHLO c-7\\r\\n opened >NOOP\\r\\n noop pass >QUIT\\r\\n x.talk:11: end, offset 32: expected the end of the stream, found a reset", },
+	{ .text = SMTP,
+	    .role = CLIENT,
+	    .turns = { "220 hi\r\n", "250 B\r\n", "221 bye\r\n", END },
+	    .log = ">EHLO c-7\\r\\n opened >QUIT\\r\\n finished", },
+	{ .text = SMTP,
+	    .role = CLIENT, .passes = 1,
+	    .turns = { "220 hi\r\n", "250 B\r\n", END },
+	    .log = ">EHLO c-7\\r\\n opened >NOOP\\r\\n x.talk:7: [noop], pass 0, offset 15: expected \"250 \", found the end of the stream", },
+	{ .text = SMTP,
+	    .role = SERVER,
+	    .turns = { "EHLO c-12\r\n", "NOOP\r\nNOOP\r\n", "NOOP\r\nQUIT\r\n" },
+	    .log = ">220 ok\\r\\n >250 ok\\r\\n opened >250 ok\\r\\n pass >250 ok\\r\\n pass >250 ok\\r\\n pass >221 ok\\r\\n close finished", },
+	{ .text = SMTP,
+	    .role = SERVER,
+	    .turns = { "EHLO c-12\r\n", "NOPE\r\n" },
+	    .log = ">220 ok\\r\\n >250 ok\\r\\n opened x.talk:6: [noop], pass 0, offset 13: expected \"NOOP\\r\\n\", of which 2 bytes came, found \"PE\\r\\n\" (hex 50 45 0d 0a)", },
+	{ .text = SMTP,
+	    .role = SERVER,
+	    .turns = { "EHLO c-12\r\n", "QUIET\r\n" },
+	    .log = ">220 ok\\r\\n >250 ok\\r\\n opened x.talk:6: [noop], pass 0, offset 11: expected \"NOOP\\r\\n\", found \"QUIET\\r\\n\" (hex 51 55 49 45 54 0d 0a)", },
+	{ .text = SMTP,
+	    .role = SERVER,
+	    .turns = { "EHLO c-12\r\n", "NOOP\r\n", END },
+	    .log = ">220 ok\\r\\n >250 ok\\r\\n opened >250 ok\\r\\n pass finished", },
+	{ .text = SMTP,
+	    .role = SERVER,
+	    .turns = { "EHLO c-12\r\n", "NO", END },
+	    .log = ">220 ok\\r\\n >250 ok\\r\\n opened x.talk:6: [noop], pass 0, offset 13: expected \"NOOP\\r\\n\", found the end of the stream", },
+	{ .text = SMTP,
+	    .role = SERVER,
+	    .turns = { "EHLO c-\r\n" },
+	    .log = ">220 ok\\r\\n x.talk:2: opening, offset 7: expected digits, found \"\\r\\n\" (hex 0d 0a)", },
+	{ .text = "C: LIST\n"
+	            "S: +OK \\{any}\n"
+	            "S*: \\{any}\n"
+	            "S: .\n",
+	    .role = CLIENT, .passes = 1,
+	    .turns = { "+OK 2\r\n1 120\r\n..x\r\n.\r\n" },
+	    .log = "opened >LIST\\r\\n pass finished", },
+	{ .text = "C: LIST\n"
+	            "S: +OK \\{any}\n"
+	            "S*: \\{any}\n"
+	            "S: .\n",
+	    .role = CLIENT, .passes = 1,
+	    .turns = { "+OK 2\r\n1 120\r\n.\r.\r\n.\n" },
+	    .log = "opened >LIST\\r\\n x.talk:3: pass 0, offset 20: expected any text up to \"\\r\\n\" or \".\\r\\n\" (line 4), of which 1 byte came, found \"\\n\" (hex 0a)", },
+	{ .text = "C: LIST\n"
+	            "S: +OK \\{any}\n"
+	            "S*: \\{digits} \\{digits}\n"
+	            "S: .\n",
+	    .role = CLIENT, .passes = 1,
+	    .turns = { "+OK 2\r\n1 120\r\n.x\r\n" },
+	    .log = "opened >LIST\\r\\n x.talk:3: pass 0, offset 14: expected digits or \".\\r\\n\" (line 4), found \".x\\r\\n\" (hex 2e 78 0d 0a)", },
+	{ .text = "ending none\n"
+	            "C: x\n"
+	            "S*: aab\n"
+	            "S: aaba\\{any}!\n",
+	    .role = CLIENT, .passes = 1,
+	    .turns = { "aabaabaaba!" },
+	    .log = "opened >x pass finished", },
+	{ .text = "C: x\n"
+	            "S: <\\{a: any}abab!\\{b: any}>\n"
+	            "C: \\{a},\\{b}\n",
+	    .role = CLIENT, .passes = 1,
+	    .turns = { "<abaababab!>\r\n", "x" },
+	    .log = "opened >x\\r\\n >abaab,\\r\\n pass finished", },
+	{ .text = "C: x\n"
+	            "S: \\{any}\n",
+	    .role = CLIENT, .passes = 1,
+	    .turns = { "a\rb\r\r\n" },
+	    .log = "opened >x\\r\\n pass finished", },
+	{ .text = "C: x\n"
+	            "S: \\{k: any}\n"
+	            "C: \\{k}\n",
+	    .role = CLIENT, .passes = 1,
+	    .turns = { REPEAT_1000("yyyyy") },
+	    .log = "opened >x\\r\\n x.talk:2: pass 0, offset 4096: expected any text up to \"\\r\\n\", found more than its limit allows, then \"yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\" (hex 79 79 79 79 79 79 79 79 79 79 79 79 79 79 79 79 79 79 79 79 79 79 79 79 ...)", },
+	{ .text = "C: x\n"
+	            "S: \\{k: any}\n"
+	            "C: \\{k}\n",
+	    .role = CLIENT, .passes = 1,
+	    .turns = { "\r\n" },
+	    .log = "opened >x\\r\\n >\\r\\n pass finished", },
+	{ .text = "ending none\n"
+	            "C: x\n"
+	            "S: \\{any}\\x00\\{any 3}\\{any 0}.\n",
+	    .role = CLIENT, .passes = 1,
+	    .turns = { "a\nb\000\n\n\n." },
+	    .log = "opened >x pass finished",
+	    .lengths = { 8 } },
+	{ .text = "C: x\n"
+	            "S: \\{n: digits} \\{hex}\n"
+	            "C: \\{decimal n+1}\\{u8 n-2}\n",
+	    .role = CLIENT, .passes = 1,
+	    .turns = { "41 aF9\r\n" },
+	    .log = "opened >x\\r\\n >42'\\r\\n pass finished", },
+	{ .text = "C: x\n"
+	            "S: \\{digits}\n",
+	    .role = CLIENT, .passes = 1,
+	    .turns = { "\r\n" },
+	    .log = "opened >x\\r\\n x.talk:2: pass 0, offset 0: expected digits, found \"\\r\\n\" (hex 0d 0a)", },
+	{ .text = "C: x\n"
+	            "S: \\{digits}\n",
+	    .role = CLIENT, .passes = 1,
+	    .turns = { "1111111111111111111111111111111111111111111111111111111111111111111111111111111111111111111111111111x" },
+	    .log = "opened >x\\r\\n x.talk:2: pass 0, offset 100: expected \"\\r\\n\", found \"x\" (hex 78)", },
+	{ .text = "C: x\n"
+	            "S: \\{n: digits}\n"
+	            "C: \\{n}\n",
+	    .role = CLIENT, .passes = 1,
+	    .turns = { "111111111111111111111" },
+	    .log = "opened >x\\r\\n x.talk:2: pass 0, offset 20: expected digits, found more than its limit allows, then \"1\" (hex 31)", },
+	{ .text = "C: x\n"
+	            "S: \\{yes|yet|no|} \\{ok|}\n",
+	    .role = CLIENT, .passes = 2,
+	    .turns = { "yet \r\n", " ok\r\n" },
+	    .log = "opened >x\\r\\n pass >x\\r\\n pass finished", },
+	{ .text = "C: x\n"
+	            "S: \\{yes|yet|no|} \\{ok|}\n",
+	    .role = CLIENT, .passes = 1,
+	    .turns = { "yex" },
+	    .log = "opened >x\\r\\n x.talk:2: pass 0, offset 2: expected \"yes\", \"yet\", \"no\" or nothing, of which 2 bytes came, found \"x\" (hex 78)", },
+	{ .text = "C: x\n"
+	            "S: \\{k: one|two}\n"
+	            "C: \\{k}\n",
+	    .role = CLIENT, .passes = 1,
+	    .turns = { "two\r\n" },
+	    .log = "opened >x\\r\\n >two\\r\\n pass finished", },
+	{ .text = "ending none\n"
+	            "C: x\n"
+	            "S: T\\{u32be n}\\{bytes n-4}Z\\{u32be n}\\{bytes n-4}\n"
+	            "C: \\{u16le n}\n",
+	    .role = CLIENT, .passes = 1,
+	    .turns = { "T\000\000\000\006abZ\000\000\000\005c" },
+	    .log = "opened >x >\\x05\\x00 pass finished",
+	    .lengths = { 13 } },
+	{ .text = "ending none\n"
+	            "C: x\n"
+	            "S: T\\{u32be n}\\{bytes n-4}\n",
+	    .role = CLIENT, .passes = 1,
+	    .turns = { "T\000\000\000\003" },
+	    .log = "opened >x x.talk:3: pass 0, offset 5: expected -1 bytes, found a length that is negative (-1)",
+	    .lengths = { 5 } },
+	{ .text = "ending none\n"
+	            "C: \\{u8 1}\\{u16be 0x102}\\{u16le 0x102}\\{u24be 1}\\{u24le 1}\\{u32be 1}\\{u32le 1}\\{u64be 1}\\{u64le 1}\\{varint 300}\\{decimal 7}\\{u8 pid}\\{u16be message+258}\n"
+	            "S: ok\n",
+	    .role = CLIENT, .passes = 1,
+	    .turns = { "ok" },
+	    .log = "opened >\\x01\\x01\\x02\\x02\\x01\\x00\\x00\\x01\\x01\\x00\\x00\\x00\\x00\\x00\\x01\\x01\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x01\\x01\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\xac\\x027g\\x01\\x02 pass finished", },
+	{ .text = "ending none\n"
+	            "C: x\n"
+	            "S: \\{u8 1}\\{u16be 0x102}\\{u16le 0x102}\\{varint 300}\\{u8 n}\\{u8 n+1}\n",
+	    .role = CLIENT, .passes = 1,
+	    .turns = { "\001\001\002\002\001\254\002\005\006" },
+	    .log = "opened >x pass finished", },
+	{ .text = "ending none\n"
+	            "C: x\n"
+	            "S: \\{u8 n}\\{u8 n+1}\n",
+	    .role = CLIENT, .passes = 1,
+	    .turns = { "\005\007" },
+	    .log = "opened >x x.talk:3: pass 0, offset 1: expected \"\\x06\", found \"\\a\" (hex 07)", },
+	{ .text = "ending none\n"
+	            "C: x\n"
+	            "S: \\{u16be n}\\{varint m}\\{u64le k}\n"
+	            "C: \\{decimal n}/\\{decimal m}/\\{decimal k}\\{n}\n",
+	    .role = CLIENT, .passes = 1,
+	    .turns = { "\001\002\200\001\003\000\000\000\000\000\000\001" },
+	    .log = "opened >x >258/128/72057594037927939\\x01\\x02 pass finished",
+	    .lengths = { 12 } },
+	{ .text = "ending none\n"
+	            "C: x\n"
+	            "S: \\{varint m}\n",
+	    .role = CLIENT, .passes = 1,
+	    .turns = { "\377\377\377\377" },
+	    .log = "opened >x x.talk:3: pass 0, offset 3: expected a number of variable length, found more than its limit allows, then \"\\xff\" (hex ff)", },
+	{ .text = "C: a\n"
+	            "S: \\{decimal length}:{\\{any}}\n",
+	    .role = CLIENT, .passes = 1,
+	    .turns = { "3:abc\r\n" },
+	    .log = "opened >a\\r\\n pass finished", },
+	{ .text = "C: a\n"
+	            "S: \\{decimal length}:{\\{any}}\n",
+	    .role = CLIENT, .passes = 1,
+	    .turns = { "4:abc\r\nx" },
+	    .log = "opened >a\\r\\n x.talk:2: pass 0, offset 6: expected \"\\r\\n\", found \"\\nx\" (hex 0a 78)", },
+	{ .text = "C: a\n"
+	            "S: \\{decimal length}:{\\{any}}\n",
+	    .role = CLIENT, .passes = 1,
+	    .turns = { "2:abc\r\n" },
+	    .log = "opened >a\\r\\n x.talk:2: pass 0, offset 4: expected \"\\r\\n\", found \"c\\r\\n\" (hex 63 0d 0a)", },
+	{ .text = "C: a\n"
+	            "S: \\{decimal length}:{\\{any}}\n",
+	    .role = CLIENT, .passes = 1,
+	    .turns = { "99999999999:" },
+	    .log = "opened >a\\r\\n x.talk:2: pass 0, offset 9: expected digits (a length), found more than its limit allows, then \"99:\" (hex 39 39 3a)", },
+	{ .text = "C: a\n"
+	            "S: \\{decimal length}:{ab\\{digits}}\n",
+	    .role = CLIENT, .passes = 1,
+	    .turns = { "4:ab12\r\n" },
+	    .log = "opened >a\\r\\n pass finished", },
+	{ .text = "C: a\n"
+	            "S: \\{decimal length}:{ab\\{digits}}\n",
+	    .role = CLIENT, .passes = 1,
+	    .turns = { "1:a" },
+	    .log = "opened >a\\r\\n x.talk:2: pass 0, offset 3: expected \"ab\", found a length that ends before it", },
+	{ .text = "C: a\n"
+	            "S: \\{decimal length}:{ab\\{digits}}\n",
+	    .role = CLIENT, .passes = 1,
+	    .turns = { "2:ab" },
+	    .log = "opened >a\\r\\n x.talk:2: pass 0, offset 4: expected digits, found a length that ends before it", },
+	{ .text = "ending none\n"
+	            "C: \\{u32be length+4}{SELECT \\{message}\\0}\n"
+	            "S: \\{u8 length-1}{\\{any},\\{any}}.\n",
+	    .role = CLIENT, .passes = 1,
+	    .turns = { "\004a,bcd." },
+	    .log = "opened >\\x00\\x00\\x00\\rSELECT 0\\x00 pass finished", },
+	{ .text = "ending none\n"
+	            "C: a\n"
+	            "S: \\{u8 length+4}{x}\n",
+	    .role = CLIENT, .passes = 1,
+	    .turns = { "\003" },
+	    .log = "opened >a x.talk:3: pass 0, offset 1: expected a number of 1 byte (a length), found a length that is negative (-1)", },
+	{ .text = "ending none\n"
+	            "C: \\x10\\{varint length}{\\{u16be length}{MQTT}\\x04\\{u8 length}{\\{u8 length}{x}}}\n"
+	            "S: \\{varint length}{\\{u8 length}{a\\{any}}b}\n",
+	    .role = CLIENT, .passes = 1,
+	    .turns = { "\004\002axb" },
+	    .log = "opened >\\x10\\n\\x00\\x04MQTT\\x04\\x02\\x01x pass finished", },
+	{ .text = "ending none\n"
+	            "C: x\n"
+	            "S: \\{varint length}{\\{u8 length}{a\\{any}}b}\n",
+	    .role = CLIENT, .passes = 1,
+	    .turns = { "\004\006axb" },
+	    .log = "opened >x x.talk:3: pass 0, offset 2: expected the end of the counted part, found a length that is 3 bytes longer, then \"axb\" (hex 61 78 62)", },
+	{ .text = "ending none\n"
+	            "C: x\n"
+	            "S: \\{u32be length}{a}\n",
+	    .role = CLIENT, .passes = 1,
+	    .turns = { "\177\377\377\377" },
+	    .log = "opened >x x.talk:3: pass 0, offset 4: expected a number of 4 bytes (a length), found more than its limit allows, then nothing", },
+	{ .text = "ending none\n"
+	            "C: x\n"
+	            "S: \\{u64be length}{a}\n",
+	    .role = CLIENT, .passes = 1,
+	    .turns = { "\000\000\001" },
+	    .log = "opened >x x.talk:3: pass 0, offset 2: expected a number of 8 bytes (a length), found more than its limit allows, then \"\\x01\" (hex 01)",
+	    .lengths = { 3 } },
+	{ .text = "C: a\n"
+	            "S: Length: \\{decimal length}\n"
+	            "S*: \\{any}: \\{any}\n"
+	            "S:\n"
+	            "S: {\\{any}}\\c\n",
+	    .role = CLIENT, .passes = 2,
+	    .turns = { "Length: 3\r\nA: b\r\nC: d\r\n\r\nxyz", "Length: 0\r\n\r\n" },
+	    .log = "opened >a\\r\\n pass >a\\r\\n pass finished", },
+	{ .text = "C: {\"a\": \\{decimal length}, {\"b\": {}}} }\\c\n"
+	            "S: x\n",
+	    .role = CLIENT, .passes = 1,
+	    .turns = { "x\r\n" },
+	    .log = "opened >{\\\"a\\\": 7, \\\"b\\\": {}} } pass finished", },
+	{ .text = "C: \\{payload 8}\n"
+	            "S: \\{echo}\n",
+	    .role = CLIENT, .passes = 2,
+	    .turns = { "MjuEvzg`\r\n", "x" },
+	    .log = "opened >MjuEvzg`\\r\\n pass >duQKe\\\\Qg\\r\\n x.talk:2: pass 1, offset 10: expected \"duQKe\\\\Qg\", found \"x\" (hex 78)", },
+	{ .text = "C: \\{u8 length}{\\{payload 0:3}}\n"
+	            "S: \\{echo}.\n",
+	    .role = SERVER,
+	    .turns = { "\002@A\r\n", "\000\r\n" },
+	    .log = "opened >@A.\\r\\n pass >.\\r\\n pass",
+	    .lengths = { 0, 3 } },
+	{ .text = "C: \\{u8 length}{\\{payload 0:3}}\n"
+	            "S: \\{echo}.\n",
+	    .role = SERVER,
+	    .turns = { "\004@ABC\r\n" },
+	    .log = "opened x.talk:1: pass 0, offset 4: expected the end of the counted part, found a length that is 1 byte longer, then \"C\\r\\n\" (hex 43 0d 0a)", },
+	{ .text = "C: \\{payload 2:3}\n"
+	            "S: \\{echo}.\n",
+	    .role = SERVER,
+	    .turns = { "@A\r\n@AB\r\n", "@\r\n" },
+	    .log = "opened >@A.\\r\\n pass >@AB.\\r\\n pass x.talk:1: pass 2, offset 10: expected a payload of 2 to 3 bytes from @ to \\x7f, of which 1 byte came, found \"\\r\\n\" (hex 0d 0a)", },
+	{ .text = "C: \\{payload 2}\n"
+	            "S: \\{echo}.\n",
+	    .role = SERVER,
+	    .turns = { "@ \r\n" },
+	    .log = "opened x.talk:1: pass 0, offset 1: expected a payload of 2 to 2 bytes from @ to \\x7f, of which 1 byte came, found \" \\r\\n\" (hex 20 0d 0a)", },
+	{ .text = "ending none\n"
+	            "C: \\{payload 20000}\n"
+	            "S: \\{echo}.\n",
+	    .role = SERVER,
+	    .turns = { REPEAT_1000("@@@@@@@@@@@@@@@@@") },
+	    .log = "opened x.talk:2: pass 0, offset 16376: expected a payload of 20000 to 20000 bytes from @ to \\x7f, found more than its limit allows, then \"@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@\" (hex 40 40 40 40 40 40 40 40 40 40 40 40 40 40 40 40 40 40 40 40 40 40 40 40 ...)", },
+	{ .text = "S: id=\\{id: hex}\n"
+	            "C: \\{k: random 5}\n"
+	            "--- repeat\n"
+	            "C: \\{id}\\{k}\\{r: random 3}\n"
+	            "S: \\{r}\\{id}\\{k}\n",
+	    .role = CLIENT, .passes = 2,
+	    .turns = { "id=beef\r\n", "rjmbeefz67ni\r\n" },
+	    .log = ">z67ni\\r\\n opened >beefz67nirjm\\r\\n pass >beefz67ni7pv\\r\\n", },
+	{ .text = "C: k \\{k: random 4}\n"
+	            "S: v \\{k}\n",
+	    .role = SERVER,
+	    .turns = { "k ab27\r\nk zzzz\r\n", "k ab1c\r\n" },
+	    .log = "opened >v ab27\\r\\n pass >v zzzz\\r\\n pass x.talk:1: pass 2, offset 20: expected 4 characters a-z or 2-7, of which 2 bytes came, found \"1c\\r\\n\" (hex 31 63 0d 0a)", },
+	{ .text = "C: a\n"
+	            "pause 5ms\n"
+	            "C: b\n"
+	            "S: c\n"
+	            "pause 7ms\n"
+	            "C half-close\n"
+	            "S: d\n"
+	            "S close\n",
+	    .role = CLIENT, .passes = 1,
+	    .turns = { "c\r\n", "d\r\n", END },
+	    .log = "opened >a\\r\\n pause:5000000ns >b\\r\\n pause:7000000ns half-close pass finished", },
+	{ .text = "C: a\n"
+	            "pause 5ms\n"
+	            "C: b\n"
+	            "S: c\n"
+	            "pause 7ms\n"
+	            "C half-close\n"
+	            "S: d\n"
+	            "S close\n",
+	    .role = SERVER,
+	    .turns = { "a\r\nb\r\n", END },
+	    .log = "opened >c\\r\\n >d\\r\\n close pass finished", },
+	{ .text = "C: a\n"
+	            "pause 5ms\n"
+	            "C: b\n"
+	            "S: c\n"
+	            "pause 7ms\n"
+	            "C half-close\n"
+	            "S: d\n"
+	            "S close\n",
+	    .role = SERVER,
+	    .turns = { "a\r\nb\r\n", "x" },
+	    .log = "opened >c\\r\\n x.talk:6: pass 0, offset 6: expected the end of the stream, found \"x\" (hex 78)", },
+	{ .text = "C: a\n"
+	            "S: b\n"
+	            "C reset\n",
+	    .role = CLIENT, .passes = 1,
+	    .turns = { "b\r\n" },
+	    .log = "opened >a\\r\\n reset pass finished", },
+	{ .text = "C: a\n"
+	            "S: b\n"
+	            "C reset\n",
+	    .role = SERVER,
+	    .turns = { "a\r\n", RESET },
+	    .log = "opened >b\\r\\n pass finished", },
+	{ .text = "C: a\n"
+	            "S: b\n"
+	            "C reset\n",
+	    .role = SERVER,
+	    .turns = { "a\r\n", END },
+	    .log = "opened >b\\r\\n x.talk:3: pass 0, offset 3: expected a reset, found the end of the stream", },
+	{ .text = "C [q]: a\n"
+	            "S close\n",
+	    .role = CLIENT, .passes = 1,
+	    .turns = { END },
+	    .log = "opened >a\\r\\n q pass finished", },
+	{ .text = "C: a\n"
+	            "S: b\n"
+	            "C close\n",
+	    .role = SERVER,
+	    .turns = { "a\r\n", END },
+	    .log = "opened >b\\r\\n pass finished", },
+	{ .text = "--- repeat\n"
+	            "C: a\n"
+	            "S: b\n"
+	            "--- end\n"
+	            "C close\n",
+	    .role = SERVER,
+	    .turns = { "a\r\n", END },
+	    .log = "opened >b\\r\\n pass finished", },
+	{ .text = "S: time\n"
+	            "S close\n",
+	    .role = CLIENT, .passes = 1,
+	    .turns = { "time\r\n", END },
+	    .log = "opened pass finished", },
+	{ .text = "S: time\n"
+	            "S close\n",
+	    .role = CLIENT,
+	    .turns = { "time\r\n", END },
+	    .log = "opened finished", },
+	{ .text = "S: > \\c\n"
+	            "C: x\n"
+	            "S: y\n",
+	    .role = SERVER,
+	    .turns = { "x\r\n", END },
+	    .log = "opened >>  >y\\r\\n pass >>  finished", },
+	{ .text = "--- repeat\n"
+	            "C: Q\n"
+	            "S: a\n"
+	            "--- end\n"
+	            "C: QUIT\n",
+	    .role = SERVER,
+	    .turns = { "Q\r\n", "QUI\r\n" },
+	    .log = "opened >a\\r\\n pass x.talk:2: pass 1, offset 4: expected \"Q\\r\\n\", of which 1 byte came, found \"UI\\r\\n\" (hex 55 49 0d 0a)", },
+	{ .text = "ending none\n"
+	            "--- repeat\n"
+	            "C: Q\\{any 1}\n"
+	            "S: a\n"
+	            "--- end\n"
+	            "C: QUIT\n",
+	    .role = SERVER,
+	    .turns = { "QU", "QXQUIQ" },
+	    .log = "opened >a pass >a pass x.talk:4: pass 2, offset 6: expected nothing before this line is sent, found \"IQ\" (hex 49 51)", },
+	{ .text = "C: a\\r\\n\\t\\0\\x41\\\\\\}{}\n"
+	            "   b\\x20\n"
+	            "  c\n"
+	            "C:\n"
+	            "S: x\\c\n",
+	    .role = CLIENT, .passes = 1,
+	    .turns = { "x" },
+	    .log = "opened >a\\r\\n\\t\\x00A\\\\}{}b c\\r\\n\\r\\n pass finished", },
+	{ .text = "ending lf\n"
+	            "C: a\n"
+	            "S: b\n",
+	    .role = CLIENT, .passes = 1,
+	    .turns = { "b\n" },
+	    .log = "opened >a\\n pass finished", },
+	{ .text = "ending lf\n"
+	            "C: a\n"
+	            "S: b\n",
+	    .role = CLIENT, .passes = 1,
+	    .turns = { "b\r\n" },
+	    .log = "opened >a\\n x.talk:3: pass 0, offset 1: expected \"b\\n\", of which 1 byte came, found \"\\r\\n\" (hex 0d 0a)", },
+};
 /* clang-format on */
 
 static void
