@@ -330,10 +330,7 @@ advance(const struct player_side *side, struct player *player,
 	if (part->speaker == side->role) {
 		if (!has_begun(side, player, part)) {
 			*ret = wait_for_own(side, player, input, detail);
-			/* It has gone over the end of what was said last. */
-			if (*ret != PLAYER_NEEDS_INPUT ||
-			    !has_begun(side, player, part))
-				return false;
+			return false;
 		}
 		player->hear = (struct player_cursor){ .part = part->run_end };
 		return true;

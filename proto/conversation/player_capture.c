@@ -7,6 +7,8 @@
 
 #include "proto/conversation/player_parts.h"
 
+#define LARGE 4096 /* bytes of a block that is not kept for the next pass */
+
 static uint32_t
 table_bytes(const struct player_side *side)
 {
@@ -96,7 +98,8 @@ player_capture_reset(
 	if (old == NULL)
 		return true;
 	uint32_t keep = bytes_before(side, player, first);
-	if (side->is_undoable) {
+	bool is_large = first == 0 && old->capacity > LARGE;
+	if (side->is_undoable || is_large) {
 		if (first > 0 && buffer_append(&copy, old->data, keep) < 0)
 			return false;
 		buffer_release(&old);

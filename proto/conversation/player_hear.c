@@ -76,8 +76,6 @@ look(struct hearing *hearing)
 static void
 use(struct hearing *hearing, size_t length)
 {
-	if (length == 0)
-		return;
 	hearing->input->used += length;
 	hearing->player->received += length;
 	hearing->data += length;
