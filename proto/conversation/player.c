@@ -403,14 +403,17 @@ ends_so(const struct conversation_part *part, bool is_reset)
 static bool
 may_leave(const struct player_side *side, const struct player *player)
 {
-	uint16_t first = section_of(side, player)->first;
+	uint16_t first = section_of(side, player)->first, at = first;
 	if (side->role != CONVERSATION_SERVER ||
 	    player->section != CONVERSATION_REPEAT || player->hear.offset > 0 ||
 	    player->state > 0 || player->depth > 0)
 		return false;
-	return is_at_start_of_pass(side, player) ||
-	    (player_part(side, first)->speaker == side->role &&
-		player->hear.part == player_part(side, first)->run_end);
+	if (player_part(side, first)->speaker == side->role)
+		at = player_part(side, first)->run_end;
+	while (
+	    at < player->hear.part && player_part(side, at)->kind == CONVERSATION_PAUSE)
+		at++;
+	return player->hear.part == first || player->hear.part == at;
 }
 
 /* The peer has ended its stream or reset the connection. */
