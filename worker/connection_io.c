@@ -613,6 +613,8 @@ void
 connection_io_replay(struct connection *connection)
 {
 	struct worker *worker = connection->listener->worker;
+	/* A new conversation has no input yet, for which crash_record_begin() would. */
+	region_heap_settle(&worker->blocks);
 	crash_record_begin(worker->record, connection, connection->listener->block);
 	bool is_open = replay(connection);
 	if (is_open && connection->input == NULL)

@@ -144,6 +144,27 @@ test_large_buffers_use_their_own_mapping(void **state)
 	buffer_release(&buffer);
 }
 
+static void
+test_a_buffer_that_is_fitted_keeps_its_bytes_and_can_grow(void **state)
+{
+	struct buffer *buffer = NULL;
+	char piece[500];
+
+	(void)state;
+	memset(piece, 'x', sizeof(piece));
+	buffer_fit(&buffer);
+	assert_null(buffer);
+	assert_int_equal(buffer_append(&buffer, piece, sizeof(piece)), 0);
+	append(&buffer, "abc");
+	buffer_consume(&buffer, sizeof(piece));
+	buffer_fit(&buffer);
+	assert_holds(buffer, "abc");
+	assert_in_range(buffer->capacity, 3, 100);
+	append(&buffer, "defg");
+	assert_holds(buffer, "abcdefg");
+	buffer_release(&buffer);
+}
+
 int
 main(void)
 {
@@ -156,6 +177,8 @@ main(void)
 		    test_an_impossible_reservation_fails_and_keeps_the_queued_bytes),
 		cmocka_unit_test(test_reserved_space_is_writable),
 		cmocka_unit_test(test_large_buffers_use_their_own_mapping),
+		cmocka_unit_test(
+		    test_a_buffer_that_is_fitted_keeps_its_bytes_and_can_grow),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

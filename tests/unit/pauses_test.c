@@ -82,24 +82,32 @@ run_until_empty(struct fixture *f)
 		must(event_base_loop(f->base, EVLOOP_ONCE) >= 0);
 }
 
+static uint64_t
+next_random(uint64_t *random)
+{
+	*random = *random * UINT64_C(6364136223846793005) + 1442695040888963407U;
+	return *random >> 33;
+}
+
 static void
 pauses_end_in_order_and_not_before_their_time(void **state)
 {
 	static struct fixture f;
 	unsigned set_again = 0, cleared = 0;
+	uint64_t random = 1;
 
 	(void)state;
 	start(&f);
 	uint64_t now_ns = clock_now_ns();
-	srand(1);
 	for (int i = 0; i < WAITERS; i++)
-		set(&f, &f.waiters[i], now_ns + (uint64_t)rand() % LONGEST_NS);
+		set(&f, &f.waiters[i], now_ns + next_random(&random) % LONGEST_NS);
 	for (int i = 0; i < WAITERS; i++) {
 		if (i % 3 == 0) {
 			pauses_clear(&f.pauses, &f.waiters[i].place);
 			cleared++;
 		} else if (i % 3 == 1) {
-			set(&f, &f.waiters[i], now_ns + (uint64_t)rand() % LONGEST_NS);
+			set(&f, &f.waiters[i],
+			    now_ns + next_random(&random) % LONGEST_NS);
 			set_again++;
 		}
 	}

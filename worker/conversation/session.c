@@ -10,16 +10,26 @@ enum session_flag {
 	SESSION_TOOK_END = 2,
 	SESSION_IS_BETWEEN = 4,
 	SESSION_HALF_CLOSING = 8,
-	SESSION_FLAGS = 15,
+	SESSION_IS_PAUSING = 16,
+	SESSION_FLAGS = 31,
 };
 
+/* Small, because an idle connection has one. */
 struct session_header {
-	uint64_t pause_end_ns;
 	uint32_t player_bytes;
 	uint8_t flags; /* enum session_flag */
 	uint8_t ending;
 	uint8_t reserved[2];
 };
+
+/* Bytes of header, player, and end of the pause if it is pausing. */
+static size_t
+saved_bytes(const struct session_header *header)
+{
+	bool is_pausing = (header->flags & SESSION_IS_PAUSING) != 0;
+	return sizeof(*header) + header->player_bytes +
+	    (is_pausing ? sizeof(uint64_t) : 0);
+}
 
 /* Reads the header of a session; false if there is no valid one. */
 static bool
@@ -28,8 +38,8 @@ read_header(const uint8_t *data, size_t length, struct session_header *ret)
 	if (length < sizeof(*ret))
 		return false;
 	memcpy(ret, data, sizeof(*ret));
-	return ret->player_bytes <= length - sizeof(*ret) &&
-	    (ret->flags & ~SESSION_FLAGS) == 0 && ret->ending <= CLOSE_NONE;
+	return saved_bytes(ret) <= length && (ret->flags & ~SESSION_FLAGS) == 0 &&
+	    ret->ending <= CLOSE_NONE;
 }
 
 /* Sets all members but the player and the mismatch. */
@@ -38,7 +48,7 @@ set(const struct player_side *side, const struct session_header *header,
     struct session *ret)
 {
 	ret->side = side;
-	ret->pause_end_ns = header->pause_end_ns;
+	ret->pause_end_ns = 0;
 	ret->has_end = (header->flags & SESSION_HAS_END) != 0;
 	ret->took_end = (header->flags & SESSION_TOOK_END) != 0;
 	ret->half_closes = (header->flags & SESSION_HALF_CLOSING) != 0;
@@ -63,6 +73,9 @@ session_open(const struct player_side *side, const struct buffer *input,
 		return -1;
 	}
 	set(side, &header, ret);
+	if ((header.flags & SESSION_IS_PAUSING) != 0)
+		memcpy(&ret->pause_end_ns, data + sizeof(header) + header.player_bytes,
+		    sizeof(ret->pause_end_ns));
 	enum player_load loaded =
 	    player_load(side, data + sizeof(header), header.player_bytes, &ret->player);
 	if (loaded == PLAYER_LOADED)
@@ -221,7 +234,7 @@ session_play(struct session *session, const uint8_t *data, size_t length,
 	*ret_used = 0;
 	if (session->half_closes)
 		return SESSION_HALF_CLOSES;
-	if (session->pause_end_ns > clock_now_ns())
+	if (session->pause_end_ns != 0 && session->pause_end_ns > clock_now_ns())
 		return SESSION_PAUSES;
 	session->pause_end_ns = 0;
 	do {
@@ -249,17 +262,23 @@ session_take_reset(struct session *session, uint64_t *passes)
 	return is_expected;
 }
 
+static uint8_t
+flags_of(const struct session *session)
+{
+	bool is_between = player_is_between_passes(session->side, &session->player);
+	int flags = (session->has_end ? SESSION_HAS_END : 0) |
+	    (session->took_end ? SESSION_TOOK_END : 0) |
+	    (session->half_closes ? SESSION_HALF_CLOSING : 0) |
+	    (session->pause_end_ns != 0 ? SESSION_IS_PAUSING : 0) |
+	    (is_between ? SESSION_IS_BETWEEN : 0);
+	return (uint8_t)flags;
+}
+
 int
 session_save(const struct session *session, struct buffer **input, const uint8_t *data,
     size_t length)
 {
-	struct session_header header = { .pause_end_ns = session->pause_end_ns,
-		.flags = (uint8_t)((session->has_end ? SESSION_HAS_END : 0) |
-		    (session->took_end ? SESSION_TOOK_END : 0) |
-		    (session->half_closes ? SESSION_HALF_CLOSING : 0) |
-		    (player_is_between_passes(session->side, &session->player)
-			    ? SESSION_IS_BETWEEN
-			    : 0)),
+	struct session_header header = { .flags = flags_of(session),
 		.ending = session->ending };
 	struct buffer *saved = NULL;
 	if (buffer_append(&saved, &header, sizeof(header)) < 0 ||
@@ -267,8 +286,13 @@ session_save(const struct session *session, struct buffer **input, const uint8_t
 		goto fail;
 	header.player_bytes = (uint32_t)(buffer_length(saved) - sizeof(header));
 	memcpy(saved->data + saved->start, &header, sizeof(header));
+	if (session->pause_end_ns != 0 &&
+	    buffer_append(
+		&saved, &session->pause_end_ns, sizeof(session->pause_end_ns)) < 0)
+		goto fail;
 	if (buffer_append(&saved, data, length) < 0)
 		goto fail;
+	buffer_fit(&saved); /* it may lie there for long */
 	buffer_release(input);
 	*input = saved;
 	return 0;
@@ -298,7 +322,7 @@ session_waiting_bytes(const struct buffer *input)
 	if (input == NULL ||
 	    !read_header(input->data + input->start, buffer_length(input), &header))
 		return 0;
-	return buffer_length(input) - sizeof(header) - header.player_bytes;
+	return buffer_length(input) - saved_bytes(&header);
 }
 
 bool

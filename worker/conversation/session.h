@@ -4,7 +4,7 @@
  *
  * Between two calls a session is bytes, at the front of the connection's input:
  *
- *   | header | flat form of the player (player.h) | input that is not played yet |
+ *   | header | flat form of the player (player.h) | end of a pause | unplayed input |
  *
  * So a transfer moves it as it moves any input, and the death of a worker does not
  * change it: each time it has played, a session is saved into a new block, and the old
