@@ -45,8 +45,8 @@ read_string(struct reader *reader, char *out, size_t size)
 	if (!take(reader, '"'))
 		return false;
 	while (reader->at < reader->end && *reader->at != '"') {
-		bool is_escape = *reader->at == '\\';
-		for (int i = 0; i <= is_escape && reader->at < reader->end; i++) {
+		int bytes = *reader->at == '\\' ? 2 : 1;
+		for (int i = 0; i < bytes && reader->at < reader->end; i++) {
 			if (length + 1 < size)
 				out[length++] = *reader->at;
 			reader->at++;

@@ -216,6 +216,41 @@ both_are_served()
 	both_are_served
 }
 
+# The worker has read the header and a message, or has sent the reply, and dies.
+@test "a header is taken again when its worker is killed with it" {
+	needs root
+	start_server '"max_connections_per_address": 1' -w 1
+	local call when worker='' count=0
+	serves_anew()
+	{
+		[ "$(worker_pids | without_keepers)" != "$worker" ] &&
+			"$BUILD/yodelctl" -s control.sock status | grep -q '1 of 1 workers serve'
+	}
+	for call in recvfrom sendto; do
+		for when in before after; do
+			wait_until serves_anew
+			worker=$(worker_pids | without_keepers)
+			spawn tracer timeout 30 "$BUILD/tests/kill_at_call" "$worker" "$call" "$when" 1
+			wait_until grep -q '^TracerPid:[[:space:]][1-9]' "/proc/$worker/status"
+			count=$((count + 1))
+			spawn "peer$count" "$BALANCER" "$PORT" together "v2=203.0.113.$count:7" send=hello flush read \
+				wait=go send=again read
+			wait_until grep -q HELLO "peer$count.out"
+		done
+	done
+	# Each still has its address, once.
+	run -0 "$BALANCER" "$PORT" v2=203.0.113.1:1 send=hello read
+	[ "$output" = reset ]
+	touch go
+	for count in 1 2 3 4; do
+		wait_until grep -q AGAIN "peer$count.out"
+		[ "$(<"peer$count.out")" = $'HELLO\nAGAIN' ]
+	done
+	[ "$(total bytes_received)" = 48 ]
+	[ "$(total replies_sent)" = 8 ]
+	closed peer_closed 4
+}
+
 @test "proxy_protocol without proxy_from is an error" {
 	printf '%s' '{ "listeners": [ { "address": "127.0.0.1:0", "proxy_protocol": "v2" } ] }' >bad.json
 	run -78 "$YODELD" -t -c bad.json

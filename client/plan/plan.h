@@ -138,6 +138,7 @@ struct plan {
 	struct address_prefix proxy_source;
 	struct option_list proxy_tlv_texts; /* "NAME=TEXT" or "crc32c", as given */
 	struct proxy_tlv proxy_tlvs[PLAN_PROXY_TLVS_MAX];
+	char *proxy_tlv_values[PLAN_PROXY_TLVS_MAX]; /* of these, owned */
 	size_t proxy_tlv_count;
 	bool proxy_crc32c;
 	bool expect_proxy; /* --expect-proxy: a balancer announces our addresses */

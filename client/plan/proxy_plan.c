@@ -74,6 +74,7 @@ add_tlv(struct plan *plan, const char *text, char *error)
 	const char *value = text + name + 1;
 	char *decoded = xmalloc(strlen(value) + 1);
 	long length = escape_decode(value, strlen(value), decoded, &at);
+	plan->proxy_tlv_values[plan->proxy_tlv_count] = decoded;
 	plan->proxy_tlvs[plan->proxy_tlv_count++] = (struct proxy_tlv){ .type = type,
 		.value = (uint8_t *)decoded,
 		.length = length < 0 ? 0 : (size_t)length };
@@ -126,7 +127,7 @@ void
 proxy_plan_finish(struct plan *plan)
 {
 	for (size_t i = 0; i < plan->proxy_tlv_count; i++)
-		free((void *)(uintptr_t)plan->proxy_tlvs[i].value);
+		free(plan->proxy_tlv_values[i]);
 	plan->proxy_tlv_count = 0;
 }
 
