@@ -38,7 +38,9 @@ play(const struct player_side *side, struct player *player, const uint8_t *data,
 	struct buffer *flat = NULL;
 	must(player_save(side, player, &flat) == 0);
 	buffer_release(&flat);
-	(void)player_end_of_input(side, player, &detail);
+	enum player_event end = player_end_of_input(side, player, &detail);
+	must(end == PLAYER_NEEDS_INPUT || end == PLAYER_FINISHED ||
+	    end == PLAYER_MISMATCH);
 }
 
 int
