@@ -216,6 +216,10 @@ bench-transfers: all ## measure a reload that transfers 100,000 connections (CON
 bench-balance: all $(BENCHES) ## compare balance "cpu" with the kernel's hash
 	@tests/bench/balance
 
+.PHONY: bench-redis
+bench-redis: all ## compare yodel with redis-benchmark, which verifies nothing
+	@tests/bench/redis
+
 .PHONY: bench-methods bench-compare
 bench-methods: all $(BENCHES) ## compare select, poll, epoll and others with idle connections
 	@tests/bench/methods
@@ -291,6 +295,7 @@ install-server: all
 install-client: all
 	install -D -m 755 -t $(DESTDIR)$(BINDIR) $B/yodel
 	install -D -m 644 -t $(DESTDIR)$(DATADIR)/yodel client/result.schema.json
+	install -D -m 644 -t $(DESTDIR)$(DATADIR)/yodel/conversations client/conversations/*.talk
 	install -D -m 644 -t $(DESTDIR)$(CLIENT_DOCDIR)/examples packaging/slurm/yodel.sbatch \
 		packaging/kubernetes/yodel.yaml
 	@$(call install_pages,$(CLIENT_PAGES))

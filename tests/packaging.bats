@@ -39,6 +39,7 @@ long_options() # PROGRAM
 	[ "$(readlink root/etc/yodel/yodeld.schema.json)" = /usr/share/yodel/yodeld.schema.json ]
 	[ -e root/usr/share/doc/yodel/examples/echo.json ] && [ -e root/usr/share/doc/yodel/SECURITY.md ]
 	[ -e root/usr/share/doc/yodel/examples/yodel.sbatch ]
+	[ -e root/usr/share/yodel/conversations/redis.talk ]
 
 	echo '{}' >root/etc/yodel/yodeld.json
 	chmod 2750 root/etc/yodel root/usr/share/man/man1

@@ -162,12 +162,12 @@ start_postgresql() # HOME PORT
 }
 
 # Each session keeps its mailbox to itself: connection N reads that of user-N, of which there
-# are 32 with one message of 41 bytes each. Password: secret.
+# are 100 with one message of 41 bytes each. Password: secret.
 start_pop3() # HOME PORT
 {
 	local user
 	mkdir "$1/passwords" "$1/mail"
-	for user in user-{0..31}; do
+	for user in user-{0..99}; do
 		mkdir "$1/mail/$user"
 		printf '%s\n' 'From alice@example Thu Jan  1 00:00:00 2026' 'From: alice' \
 			'Subject: hi' '' 'line' '.dot' '' >"$1/mail/$user/INBOX"
@@ -188,7 +188,7 @@ start_pop3() # HOME PORT
 		    authorization virtdomain;
 		};
 		virtdomain { passwd-dir "$1/passwords"; };
-		server 127.0.0.1:$2 { single-process no; };
+		server 127.0.0.1:$2 { single-process no; backlog 4096; };
 	END
 	spawn pop3d pop3d --no-site-config --config-file "$1/pop3d.conf"
 }
