@@ -115,6 +115,11 @@ write_exchanges()
 	run_yodel --conversation echo.talk -c 4 -p 16 -n 500 "$SERVER"
 	[ "$status" = 0 ]
 	result_matches 'm["verified"] == 2000 and r["steps"]["echo"]["count"] == 2000'
+	# The server speaks first, for passes that are due.
+	printf -- '--- repeat\nS: \\{digits} \\{any}\nC: NOOP\n' >first.talk
+	run_yodel --conversation first.talk -c 4 -p 8 -n 100 "$SERVER"
+	[ "$status" = 0 ]
+	result_matches 'm["verified"] == 400'
 	write_exchanges
 	run_yodel --conversation exchanges.talk -p 2 -n 1 "$SERVER"
 	[ "$status" = 64 ]

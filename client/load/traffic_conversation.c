@@ -228,8 +228,8 @@ hear(struct load_context *ctx, struct conn *conn, const uint8_t *data, size_t le
 		}
 		if (event == PLAYER_PASS_DONE) {
 			accounting_answered(ctx, conn, true, ctx->times.now_ns);
-			if (ctx->talks->begins_when_due)
-				length = all; /* the rest is of the next pass */
+			if (ctx->talks->begins_when_due && conn->in_flight == 0)
+				length = all; /* of a pass that is not due yet */
 			continue;
 		}
 		talk->event = (uint8_t)event;
