@@ -72,6 +72,45 @@ serves_with() # N - that many workers, and a keeper for each
 	logged 'worker [0-9] \(pid [0-9]+\): killed by SIGSEGV: [0-9]+ connections? recovered in [0-9]+ ms by pid [0-9]+'
 }
 
+# Replies that are more than a function of their message: a conversation has a place in its file,
+# a delayed reply its time.
+@test "conversations and delayed replies survive the deaths of their workers" {
+	needs root
+	PORT=$(free_port) LINE_PORT=$((PORT + 1))
+	cat >both.talk <<-'END'
+		S: 220 ready
+		C: HELLO client-\{connection}
+		S: 250 hello
+		--- repeat
+		C [echo]: ECHO \{payload 1:300}
+		S: 250 \{echo}
+		--- end
+		C: QUIT
+		S: 221 bye
+		S close
+	END
+	cat >yodeld.json <<-END
+		{ "workers": 1, "listeners": [
+		  { "address": "127.0.0.1:$PORT", "reply": "conversation=$PWD/both.talk" },
+		  { "address": "127.0.0.1:$LINE_PORT", "reply": "echo", "framing": "line",
+		    "faults": [ "delay 20ms every 3" ] } ],
+		  "admin": { "socket": "$PWD/admin_socket" } }
+	END
+	start_yodeld -c yodeld.json
+	start_load talk --no-reconnect -c 20 -p 1 -R 1k --conversation both.talk "127.0.0.1:$PORT"
+	start_load delayed --no-reconnect -c 20 -p 8 --size 1:300 --framing line "127.0.0.1:$LINE_PORT"
+	[ "$("$KILLER" "$YODELD_PID" 8)" = 8 ]
+	local call when worker
+	while read -r call when; do
+		wait_until serves_with 1
+		worker=$(worker_pids)
+		run -0 timeout 30 "$BUILD/tests/kill_at_call" "$worker" "$call" "$when" $((RANDOM % 40 + 1))
+		wait_until logged "worker [0-9] \(pid $worker\): killed by SIGKILL"
+	done < <(printf '%s\n' {recvfrom,sendto}' '{before,after} | some_of 2)
+	end_load talk delayed
+	totals 'closed["worker_lost"] == 0 and closed["crashed_twice"] == 0'
+}
+
 # A worker in the middle of each step, before and after the kernel has done it.
 @test "a worker killed at any system call of the path of a connection loses none" {
 	needs root
