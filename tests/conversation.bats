@@ -389,3 +389,19 @@ ledgers_agree() # PORT
 	wait_until is_listening
 	ledgers_agree "$front"
 }
+
+@test "yodel check shows what both sides say, or the place of a mistake" {
+	cat >good.talk <<-'END'
+		C [ask]: GET \{key: random 8}
+		S: \{key} \{any}
+	END
+	run -0 "$YODEL" check good.talk
+	[[ $output = *"says  [ask] \"GET \" <key: 8 random characters> \"\\r\\n\""* ]]
+	[[ $output = *"hears <key> \" \" <any text> \"\\r\\n\""* ]]
+	[[ $output = *"says  <key> \" \" <ok> \"\\r\\n\""* ]]
+	printf 'C: GET\nS: \\{anny}\n' >bad.talk
+	run -64 "$YODEL" check bad.talk
+	[ "$output" = 'yodel check: bad.talk:2:6: found "anny", expected a placeholder or a name that was captured before; did you mean "any"?' ]
+	run -66 "$YODEL" check missing.talk
+	[ "$output" = "yodel check: missing.talk: No such file or directory" ]
+}
