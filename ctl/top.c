@@ -93,10 +93,13 @@ show_losses(const struct view *view)
 	fprintf(view->out, " (+%s/s)",
 	    units_show_count(
 		rate(view, kernel, kernel_before, "listen_overflows"), text));
-	fprintf(view->out, ", drops %s",
-	    units_show_count(ctl_json_number(kernel, "listen_drops"), text));
-	fprintf(view->out, " (+%s/s)\n",
-	    units_show_count(rate(view, kernel, kernel_before, "listen_drops"), text));
+	fprintf(view->out, ", refused %s",
+	    units_show_count(ctl_json_number(kernel, "listen_refused"), text));
+	fprintf(view->out, " (+%s/s)",
+	    units_show_count(
+		rate(view, kernel, kernel_before, "listen_refused"), text));
+	fprintf(view->out, ", aborted by clients %s\n",
+	    units_show_count(ctl_json_number(kernel, "handshakes_aborted"), text));
 }
 
 static void

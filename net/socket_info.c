@@ -54,6 +54,11 @@ socket_info_read_network_counters(struct network_counters *ret)
 	static const char extended[] = "/proc/self/net/netstat";
 	procfs_counter(extended, "TcpExt:", "ListenOverflows", &last.listen_overflows);
 	procfs_counter(extended, "TcpExt:", "ListenDrops", &last.listen_drops);
+	procfs_counter(extended, "TcpExt:", "EmbryonicRsts", &last.handshakes_aborted);
+	/* Both were read at one time, or not at all. */
+	if (last.listen_drops - last.listen_overflows > last.listen_refused &&
+	    last.listen_drops >= last.listen_overflows)
+		last.listen_refused = last.listen_drops - last.listen_overflows;
 	procfs_counter(extended, "TcpExt:", "SyncookiesSent", &last.syncookies_sent);
 	procfs_counter("/proc/self/net/snmp", "Tcp:", "RetransSegs", &last.retransmits);
 	*ret = last;

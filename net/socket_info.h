@@ -18,17 +18,21 @@ struct accept_queue {
 /* 0, or -1 with errno. */
 int socket_info_read_queue(int fd, struct accept_queue *ret)
     __attribute__((warn_unused_result));
-/* Connections and SYNs that this listening socket has dropped since it was opened,
- * because its queue was full or for another reason; 0 if the kernel does not tell. */
+/* Packets that this listening socket has dropped since it was opened: of connections
+ * that found its queue full, but also of handshakes that the client aborted, as health
+ * checks of load balancers do. 0 if the kernel does not tell. */
 uint64_t socket_info_read_drops(int fd);
 
 /* Counters of the whole network namespace (/proc/self/net/netstat, TcpExt, and snmp,
  * Tcp); 0 if unreadable. Overflows are connections that found a full queue; drops are
- * those and all others that a listener could not take; retransmits are segments
+ * those and all others that a listener could not take; refused are the difference;
+ * aborted are handshakes that the client ended by a reset; retransmits are segments
  * (tcpRetransSegs, RFC 4022). */
 struct network_counters {
 	uint64_t listen_overflows;
 	uint64_t listen_drops;
+	uint64_t listen_refused;
+	uint64_t handshakes_aborted;
 	uint64_t syncookies_sent;
 	uint64_t retransmits;
 };

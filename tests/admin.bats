@@ -27,7 +27,7 @@ print(s["version"] != "", s["generation"], s["uptime_s"] > 0, t["connections_acc
     s["listeners"][0]["address"].startswith("127.0.0.1:"),
     s["listeners"][0]["queue_limit"] > 0, *sorted(s["kernel"]))')" = \
 			"True 1 True 10 30 [0, 1] serving 0 30 ['echo', 'upper'] True True \
-listen_drops listen_overflows retransmits syncookies_sent" ]
+handshakes_aborted listen_drops listen_overflows listen_refused retransmits syncookies_sent" ]
 		run ask GET /workers "$admin_socket"
 		[[ $output = 200*'"slot": 1'* ]]
 		run ask GET /config "$admin_socket"

@@ -116,7 +116,7 @@ static const struct metric queue_metrics[] = {
 	    "maximum length of the accept queue",
 	    offsetof(struct snapshot_queues, limit), "worker", name_slot },
 	{ "accept_queue_drops_total", "counter",
-	    "connections that the kernel dropped because the accept queue was full or is being drained",
+	    "packets that the listening sockets dropped for any reason, also of handshakes that clients aborted, such as health checks; kernel_listen_overflows_total counts full accept queues",
 	    offsetof(struct snapshot_queues, drops), NULL, NULL },
 	{ "accept_queue_wanted_connections", "gauge",
 	    "the configured backlog, which the kernel limits to net.core.somaxconn",

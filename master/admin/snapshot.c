@@ -15,6 +15,10 @@ const struct snapshot_network_row snapshot_network_rows[] = {
 	    listen_overflows, "connections dropped because an accept queue was full"),
 	NETWORK(
 	    listen_drops, "connections that a listening socket dropped for any reason"),
+	NETWORK(listen_refused,
+	    "SYNs and connections that a listening socket refused although its accept queue had room"),
+	NETWORK(handshakes_aborted,
+	    "handshakes that the client aborted by a reset, such as health checks of load balancers: nothing is lost"),
 	NETWORK(syncookies_sent, "SYN cookies sent"),
 	NETWORK(retransmits, "TCP segments retransmitted"),
 	{ .name = NULL },
