@@ -273,10 +273,15 @@ check_round_trip(struct master *master, struct upgrade_state *first, uint8_t con
 	struct upgrade_state second;
 	int fd = save(master, first);
 	char *text = text_of(fd), *again;
+	/* Created by state_load() if the text named none. */
+	int record_fd = master->workers.fault_records->fd, kept_fd = dup(record_fd);
 
+	must(kept_fd >= 0);
 	master_finish(master);
 	close_descriptors();
 	place_descriptors(config);
+	must(dup2(kept_fd, record_fd) == record_fd);
+	close(kept_fd);
 	master = start_master();
 	must(state_load(master, fd, &second) == 0);
 	must(second.is_rollback == first->is_rollback);
