@@ -84,6 +84,7 @@ received(
 	if (ctx->plan->expect == PLAN_EXPECT_NONE)
 		return;
 	verify->fd = conn->stream.fd;
+	verify->sent = conn->sent_on_connection;
 	in.data = data;
 	in.length = length;
 	while (in.length > 0 || conn->answers.held != NULL) {
@@ -105,6 +106,7 @@ end(struct load_context *ctx, struct conn *conn)
 	struct verify_input in = input_of(ctx, conn);
 	enum verify_result result;
 	ctx->verify.fd = conn->stream.fd;
+	ctx->verify.sent = conn->sent_on_connection;
 	while ((result = verify_end(&ctx->verify, &in)) != VERIFY_MORE) {
 		accounting_answered(ctx, conn, result == VERIFY_RIGHT, in.answered_ns);
 		in.unanswered--;

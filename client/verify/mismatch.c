@@ -45,9 +45,13 @@ mismatch_record(struct verify *verify, const struct verify_stream *stream,
 		.search_left = &verify->search_left,
 		.displaced = stream->displaced,
 	};
+	/* A server counts the messages of a connection from its start. */
+	uint64_t end = where->expected.end;
+	uint64_t first =
+	    end > verify->sent && verify->sent > 0 ? end - verify->sent : 0;
 	if (counters != NULL)
 		findings_add(counters->findings, FINDING_DAMAGE, verify->fd,
-		    cursor->message,
+		    cursor->message > first ? cursor->message - first : 0,
 		    expectation_offset(where->expected.expectation, cursor) +
 			cursor->at);
 	uint32_t n = counters == NULL

@@ -81,6 +81,7 @@ struct verify {
 	struct resync resync;
 	struct held_budget budget;
 	int fd;            /* of the present connection, for its address */
+	uint64_t sent;     /* messages, on it: since a reconnect */
 	uint8_t *scratch;  /* as long as the longest message, or a page */
 	uint8_t *expected; /* VERIFY_STEP bytes */
 };
