@@ -213,7 +213,7 @@ handshakes_aborted listen_drops listen_overflows listen_refused retransmits sync
 		"['--workers', '--set', 'server.json', 'default', '--set', '--set', 'default']" ]
 	[ "$(ctl --json config | value_of 's["config"]["workers"], s["config"]["limits"]["max_message"]')" = "3 32k" ]
 	ctl config >again.json
-	grep -q '"max_pending": "2M" // server.json' again.json
+	grep -q '"max_pending": "2M", // server.json' again.json
 	"$YODELD" -c again.json --check
 	grep -qF '"reply": "echo,suffix=\n\u007f\u009bé", // --set' again.json
 	[ "$("$YODELD" -c again.json --print-config)" = \
