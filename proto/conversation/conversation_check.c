@@ -267,12 +267,12 @@ set_failures(struct compiler *compiler)
 		return source_fail_memory(&compiler->source);
 	for (uint16_t i = 0; i + 1 < out->part_count; i++) {
 		const struct conversation_part *needle = &out->parts[i + 1];
-		const uint8_t *bytes = out->bytes + needle->at;
-		uint32_t *failures = out->failures + needle->at;
-		uint32_t k = 0;
 		if (out->parts[i].kind != CONVERSATION_ANY ||
 		    needle->kind != CONVERSATION_LITERAL)
 			continue;
+		const uint8_t *bytes = out->bytes + needle->at;
+		uint32_t *failures = out->failures + needle->at;
+		uint32_t k = 0;
 		for (uint32_t j = 1; j < needle->length; j++) {
 			while (k > 0 && bytes[j] != bytes[k])
 				k = failures[k - 1];
