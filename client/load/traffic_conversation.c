@@ -537,13 +537,22 @@ outstanding(const struct load_context *ctx, const struct conn *conn,
 	    side, &talk->player, &waiting, ret->waiting, sizeof(ret->waiting));
 }
 
+/* Passes that run ahead of their answers: the oldest has waited since it began. Else
+ * the peer's turn is since this side spoke, or since a pass began in which the peer
+ * speaks first. */
 static uint64_t
 waiting_since(const struct load_context *ctx, const struct conn *conn)
 {
 	const struct talk *talk = talk_of(ctx, conn);
-	return talk->event == PLAYER_IDLE || talk->event == PLAYER_PAUSE
-	    ? 0
-	    : talk->since_ns;
+	if (talk->event == PLAYER_IDLE || talk->event == PLAYER_PAUSE)
+		return 0;
+	if (conn->queue.head == MESSAGE_QUEUE_NONE)
+		return talk->since_ns;
+	uint64_t begun_ns =
+	    message_queue_at(&ctx->message_pool, conn->queue.head)->written_ns;
+	if (ctx->talks->side.runs_ahead && conn->in_flight > 0)
+		return begun_ns;
+	return begun_ns > talk->since_ns ? begun_ns : talk->since_ns;
 }
 
 static uint64_t

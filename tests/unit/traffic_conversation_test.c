@@ -241,6 +241,50 @@ a_close_where_the_file_has_none_loses_the_message(void **state)
 	assert_string_equal(counters->lost_connection[0].step, "noop");
 }
 
+/* What is sent meanwhile does not put off the timeout of a pass. */
+static void
+a_pass_in_flight_waits_since_it_began(void **state)
+{
+	struct conn_fixture *fixture = *state;
+	struct load_context *g = &fixture->ctx;
+
+	play(fixture, "C: a\\{message}\nS: b\n");
+	fixture->plan.pipeline = 0;
+	g->traffic->finish(g);
+	g->traffic->start(g); /* with another pipeline */
+	start_connect(fixture);
+	fixture->peer = accept(fixture->listener, NULL, NULL);
+	run_once(fixture);
+	send_messages(fixture, 1);
+	uint64_t first_ns = conn_state_waiting_since(g, &fixture->conn);
+	usleep(2000);
+	send_messages(fixture, 1);
+	peer_hears(fixture, "a0\r\na1\r\n");
+	assert_true(conn_state_waiting_since(g, &fixture->conn) == first_ns);
+	peer_says_and_conn_hears(fixture, "b\r\n");
+	assert_true(conn_state_waiting_since(g, &fixture->conn) >= first_ns + 2000000);
+	peer_says_and_conn_hears(fixture, "b\r\n");
+	assert_true(conn_state_waiting_since(g, &fixture->conn) == 0);
+}
+
+/* Not since this side spoke, which may be long ago. */
+static void
+a_pass_in_which_the_server_speaks_first_waits_since_it_began(void **state)
+{
+	struct conn_fixture *fixture = *state;
+	struct load_context *g = &fixture->ctx;
+
+	play(fixture, "S: tick\nC: tock\n");
+	start_connect(fixture);
+	fixture->peer = accept(fixture->listener, NULL, NULL);
+	run_once(fixture);
+	usleep(2000);
+	uint64_t now_ns = clock_now_ns();
+	send_messages(fixture, 1);
+	assert_int_equal(fixture->conn.in_flight, 1);
+	assert_true(conn_state_waiting_since(g, &fixture->conn) >= now_ns);
+}
+
 /* The server speaks first in each pass: its greeting may come before the pass is due.
  */
 static void
@@ -336,6 +380,8 @@ main(void)
 		RUN(others_in_flight_behind_a_wrong_answer_are_lost),
 		RUN(the_end_section_precedes_the_close),
 		RUN(a_close_where_the_file_has_none_loses_the_message),
+		RUN(a_pass_in_flight_waits_since_it_began),
+		RUN(a_pass_in_which_the_server_speaks_first_waits_since_it_began),
 		RUN(a_greeting_waits_until_its_pass_is_due),
 		RUN(a_pass_that_says_nothing_is_a_message),
 		RUN(a_part_that_the_socket_took_is_said_once),
