@@ -1,6 +1,7 @@
 /*
  * keeper.h - the keeper of a worker: a process that shares the worker's table of
- * descriptors and the record of its connections (worker/crash_record.h), and sleeps.
+ * descriptors and the record of its connections (worker/connection/crash_record.h), and
+ * sleeps.
  *
  * When its worker exits in order, the master sends KEEPER_SIGNAL_EXIT, and the keeper
  * exits.

@@ -12,7 +12,7 @@
 #include "net/socket_info.h"
 #include "proto/channel.h"
 #include "worker/admission.h"
-#include "worker/connection.h"
+#include "worker/connection/connection.h"
 #include "worker/conversation/session.h"
 
 static struct ledger_block *

@@ -3,10 +3,10 @@
 #include <stdalign.h>
 
 #include "lib/buffer.h"
-#include "worker/connection.h"
-#include "worker/connection_pool.h"
-#include "worker/whoami_state.h"
-#include "worker/worker_state.h"
+#include "worker/connection/connection.h"
+#include "worker/connection/connection_pool.h"
+#include "worker/connection/whoami_state.h"
+#include "worker/connection/worker_state.h"
 
 const struct connection *
 recovery_next(const struct recovery *recovery, struct recovery_cursor *cursor)

@@ -1,6 +1,6 @@
 /*
- * recovery.h - reads the record of a dead worker (worker/crash_record.h): which of its
- * connections can be continued, from which byte on.
+ * recovery.h - reads the record of a dead worker (worker/connection/crash_record.h):
+ * which of its connections can be continued, from which byte on.
  *
  * The memory is untrusted: its worker may have been compromised. Whatever it holds,
  * only offsets within the region are followed, and only descriptors that its caller has
@@ -15,8 +15,8 @@
 
 #include "net/socket_info.h"
 #include "proto/transfer.h"
-#include "worker/crash_record.h"
-#include "worker/fault_state.h"
+#include "worker/connection/crash_record.h"
+#include "worker/connection/fault_state.h"
 
 struct recovery {
 	const struct crash_region *region;

@@ -54,7 +54,7 @@ enum channel_verb {
 	CHANNEL_KEEPER,
 	CHANNEL_NO_RECEIVER, /* no worker takes what a keeper has: close it */
 	/* Replace the faults of listeners by the text in the descriptor, a memory file
-	 * (worker/fault_listener.h). value: its bytes. */
+	 * (worker/faults/fault_listener.h). value: its bytes. */
 	CHANNEL_FAULTS,
 };
 

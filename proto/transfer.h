@@ -88,7 +88,7 @@ struct transfer_note {
  * continues with each connection at once. The batch's memory file holds the bytes of
  * the connections in the order of the records: first the unread input, then the unsent
  * output, then what the reply "whoami" keeps of it, then the state of its faults
- * (worker/fault_state.h): struct fault_progress and the segments. */
+ * (worker/connection/fault_state.h): struct fault_progress and the segments. */
 struct transfer_record {
 	uint32_t listener; /* the sender's number, as in HELLO */
 	uint32_t input_bytes;

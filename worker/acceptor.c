@@ -14,14 +14,14 @@
 #include "net/listen.h"
 #include "proto/channel.h"
 #include "worker/admission.h"
-#include "worker/connection.h"
-#include "worker/connection_io.h"
-#include "worker/fault_injection.h"
-#include "worker/fault_listener.h"
+#include "worker/connection/connection.h"
+#include "worker/connection/connection_io.h"
+#include "worker/connection/responder.h"
+#include "worker/connection/worker_state.h"
+#include "worker/faults/fault_injection.h"
+#include "worker/faults/fault_listener.h"
 #include "worker/proxy_phase.h"
-#include "worker/responder.h"
 #include "worker/worker.h"
-#include "worker/worker_state.h"
 
 #define ACCEPTS_PER_WAKEUP 4
 #define PAUSE_MS 100

@@ -7,9 +7,9 @@
 
 #include "lib/clock.h"
 #include "lib/log.h"
-#include "worker/connection.h"
+#include "worker/connection/connection.h"
+#include "worker/connection/worker_state.h"
 #include "worker/limits/address_limits.h"
-#include "worker/worker_state.h"
 
 #define ADDRESSES_MAX (1 << 20)
 

@@ -3,10 +3,10 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "worker/acceptor.h"
-#include "worker/connection.h"
+#include "worker/connection/connection.h"
+#include "worker/connection/worker_state.h"
 #include "worker/timeouts.h"
 #include "worker/transfer_send.h"
-#include "worker/worker_state.h"
 
 static bool
 close_for(struct connection *connection, void *argument)

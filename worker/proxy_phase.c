@@ -5,11 +5,11 @@
 #include "lib/log.h"
 #include "net/proxy_header.h"
 #include "worker/admission.h"
-#include "worker/connection.h"
-#include "worker/connection_io.h"
-#include "worker/fault_injection.h"
-#include "worker/whoami_state.h"
-#include "worker/worker_state.h"
+#include "worker/connection/connection.h"
+#include "worker/connection/connection_io.h"
+#include "worker/connection/whoami_state.h"
+#include "worker/connection/worker_state.h"
+#include "worker/faults/fault_injection.h"
 
 /* A reload may have set proxy_protocol to off meanwhile: the balancer sends the header
  * that it was asked for then. */

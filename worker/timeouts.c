@@ -7,11 +7,11 @@
 
 #include "lib/clock.h"
 #include "lib/log.h"
-#include "worker/connection.h"
-#include "worker/connection_io.h"
-#include "worker/fault_injection.h"
+#include "worker/connection/connection.h"
+#include "worker/connection/connection_io.h"
+#include "worker/connection/worker_state.h"
+#include "worker/faults/fault_injection.h"
 #include "worker/proxy_phase.h"
-#include "worker/worker_state.h"
 
 #define CHECK_INTERVAL_MIN_MS 50
 #define CHECK_INTERVAL_MAX_MS 1000

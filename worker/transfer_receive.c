@@ -10,15 +10,15 @@
 #include "lib/log.h"
 #include "proto/channel.h"
 #include "proto/transfer.h"
-#include "worker/connection.h"
-#include "worker/connection_io.h"
+#include "worker/connection/connection.h"
+#include "worker/connection/connection_io.h"
+#include "worker/connection/crash_record.h"
+#include "worker/connection/whoami_state.h"
+#include "worker/connection/worker_state.h"
 #include "worker/conversation/session.h"
-#include "worker/crash_record.h"
-#include "worker/fault_injection.h"
+#include "worker/faults/fault_injection.h"
 #include "worker/proxy_phase.h"
 #include "worker/transfer_state.h"
-#include "worker/whoami_state.h"
-#include "worker/worker_state.h"
 
 struct receiver {
 	LIST_ENTRY(receiver) next; /* in worker->transfers.receivers */

@@ -12,12 +12,12 @@
 #include "proto/channel.h"
 #include "proto/transfer.h"
 #include "worker/acceptor.h"
-#include "worker/connection.h"
-#include "worker/connection_io.h"
+#include "worker/connection/connection.h"
+#include "worker/connection/connection_io.h"
+#include "worker/connection/worker_state.h"
 #include "worker/conversation/session.h"
-#include "worker/fault_injection.h"
+#include "worker/faults/fault_injection.h"
 #include "worker/transfer_state.h"
-#include "worker/worker_state.h"
 
 /* A batch stops growing when its unsent bytes reach this. */
 #define STATE_BYTES_MAX (4 * 1024 * 1024)

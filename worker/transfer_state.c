@@ -5,9 +5,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "worker/connection.h"
-#include "worker/fault_state.h"
-#include "worker/worker_state.h"
+#include "worker/connection/connection.h"
+#include "worker/connection/fault_state.h"
+#include "worker/connection/worker_state.h"
 
 static uint32_t
 fault_bytes(const struct connection *connection)

@@ -21,17 +21,17 @@
 #include "proto/channel.h"
 #include "worker/acceptor.h"
 #include "worker/admission.h"
-#include "worker/connection.h"
-#include "worker/connection_io.h"
+#include "worker/connection/connection.h"
+#include "worker/connection/connection_io.h"
+#include "worker/connection/fault_state.h"
+#include "worker/connection/responder.h"
+#include "worker/connection/worker_state.h"
 #include "worker/drain.h"
-#include "worker/fault_listener.h"
-#include "worker/fault_state.h"
+#include "worker/faults/fault_listener.h"
 #include "worker/limits/sandbox.h"
-#include "worker/responder.h"
 #include "worker/timeouts.h"
 #include "worker/transfer_receive.h"
 #include "worker/transfer_send.h"
-#include "worker/worker_state.h"
 
 /* Size of a descriptor set in libevent's select back end. */
 #define SELECT_DESCRIPTORS 1024

@@ -23,8 +23,8 @@ write_listener(FILE *out, const struct listener_config *listener)
 		fprintf(out, "fault %s\n", fault_format(&listener->faults[i], text));
 }
 
-/* All faults in effect, as worker/fault_listener.h describes; heap, NULL when out of
- * memory. */
+/* All faults in effect, as worker/faults/fault_listener.h describes; heap, NULL when
+ * out of memory. */
 static char *
 write_all(const struct config *config)
 {

@@ -8,7 +8,7 @@
 
 #include "tests/fuzz/input.h"
 #include "tests/lib/recovery_fixture.h"
-#include "worker/connection.h"
+#include "worker/connection/connection.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

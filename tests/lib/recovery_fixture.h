@@ -1,6 +1,6 @@
 /*
  * recovery_fixture.h - a small region as a dead worker leaves it
- * (worker/crash_record.h).
+ * (worker/connection/crash_record.h).
  */
 #ifndef TESTS_RECOVERY_FIXTURE_H
 #define TESTS_RECOVERY_FIXTURE_H
@@ -10,8 +10,8 @@
 
 #include "keeper/recovery.h"
 #include "tests/lib/must.h"
-#include "worker/connection_pool.h"
-#include "worker/worker_state.h"
+#include "worker/connection/connection_pool.h"
+#include "worker/connection/worker_state.h"
 
 #define RECOVERY_SLABS 2
 #define RECOVERY_BLOCK_BYTES ((size_t)16 * 1024)

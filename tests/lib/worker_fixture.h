@@ -24,12 +24,12 @@
 #include "proto/ledger.h"
 #include "proto/reply.h"
 #include "tests/lib/must.h"
-#include "worker/connection.h"
-#include "worker/connection_io.h"
+#include "worker/connection/connection.h"
+#include "worker/connection/connection_io.h"
+#include "worker/connection/responder.h"
+#include "worker/connection/worker_state.h"
 #include "worker/drain.h"
-#include "worker/responder.h"
 #include "worker/timeouts.h"
-#include "worker/worker_state.h"
 
 struct worker_fixture {
 	struct config config;

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "worker/connection.h"
-#include "worker/connection_pool.h"
+#include "worker/connection/connection.h"
+#include "worker/connection/connection_pool.h"
 
 #define MANY 1000
 

@@ -9,7 +9,8 @@
 
 #include "proto/fault_record.h"
 #include "tests/lib/worker_fixture.h"
-#include "worker/fault_injection.h"
+#include "worker/faults/fault_injection.h"
+#include "worker/faults/fault_listener.h"
 
 #define RING 256
 

@@ -7,7 +7,7 @@
 
 #include "lib/buffer.h"
 #include "tests/lib/recovery_fixture.h"
-#include "worker/connection.h"
+#include "worker/connection/connection.h"
 
 struct fixture {
 	struct crash_region region;

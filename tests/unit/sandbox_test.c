@@ -26,8 +26,8 @@
 #include "proto/channel.h"
 #include "tests/lib/needs.h"
 #include "worker/admission.h"
+#include "worker/connection/worker_state.h"
 #include "worker/limits/sandbox.h"
-#include "worker/worker_state.h"
 
 #define SUCCEEDED 0
 #define FAILED 1

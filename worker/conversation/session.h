@@ -8,8 +8,8 @@
  *
  * So a transfer moves it as it moves any input, and the death of a worker does not
  * change it: each time it has played, a session is saved into a new block, and the old
- * one stays until the commit (worker/crash_record.h). The player is deterministic: from
- * the same position it makes the same bytes of the same input.
+ * one stays until the commit (worker/connection/crash_record.h). The player is
+ * deterministic: from the same position it makes the same bytes of the same input.
  */
 #ifndef WORKER_CONVERSATION_SESSION_H
 #define WORKER_CONVERSATION_SESSION_H

@@ -75,6 +75,28 @@ struct fault_state {
 	struct fault_timer timer;
 };
 
+/* A reply for FAULT_SWAP. */
+struct kept_reply {
+	uint8_t *data;
+	size_t length, capacity;
+	uint64_t seed; /* of its connection */
+};
+
+/* Of a struct worker_listener. */
+struct listener_faults {
+	const struct fault *rows; /* of the configuration, or `own` */
+	size_t count;
+	struct fault *own; /* set at run time; heap */
+	uint64_t seed;     /* fault_listener_seed() */
+	uint64_t since_ns; /* CLOCK_MONOTONIC: when they took effect */
+	uint64_t fired;    /* bit: that fault of the listener has begun */
+	bool refuses;      /* some connections */
+	bool accepts_none; /* at the moment */
+	bool has_own_backlog;
+	struct kept_reply latest[2]; /* of two connections, the latest first */
+	struct fault_timer timer;    /* of the faults of the listener */
+};
+
 struct fault_timers {
 	struct fault_timer **heap;
 	size_t count, capacity;

@@ -1,13 +1,13 @@
-#include "worker/responder.h"
+#include "worker/connection/responder.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "proto/whoami.h"
-#include "worker/connection.h"
-#include "worker/whoami_state.h"
-#include "worker/worker_state.h"
+#include "worker/connection/connection.h"
+#include "worker/connection/whoami_state.h"
+#include "worker/connection/worker_state.h"
 
 /* A larger batch exists only while its one long reply is sent. */
 #define BATCH_BYTES ((size_t)64 * 1024)

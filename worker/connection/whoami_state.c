@@ -1,4 +1,4 @@
-#include "worker/whoami_state.h"
+#include "worker/connection/whoami_state.h"
 
 #include <sys/socket.h>
 
@@ -10,8 +10,8 @@
 #include "lib/clock.h"
 #include "net/socket_info.h"
 #include "proto/whoami.h"
-#include "worker/connection.h"
-#include "worker/worker_state.h"
+#include "worker/connection/connection.h"
+#include "worker/connection/worker_state.h"
 
 struct snapshot {
 	uint64_t received, sent; /* of the connection when it was taken */

@@ -1,15 +1,15 @@
-#include "worker/connection.h"
+#include "worker/connection/connection.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "lib/log.h"
+#include "worker/connection/fault_state.h"
+#include "worker/connection/whoami_state.h"
+#include "worker/connection/worker_state.h"
 #include "worker/conversation/session.h"
-#include "worker/fault_state.h"
 #include "worker/limits/address_limits.h"
-#include "worker/whoami_state.h"
-#include "worker/worker_state.h"
 
 bool
 connection_is_between_passes(const struct connection *connection)

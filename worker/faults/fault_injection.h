@@ -12,8 +12,8 @@
 #include <stdbool.h>
 
 #include "net/address.h"
-#include "worker/fault_state.h"
-#include "worker/worker_state.h"
+#include "worker/connection/fault_state.h"
+#include "worker/connection/worker_state.h"
 
 /* What a new connection of the listener starts with. */
 void fault_injection_prepare(struct worker_listener *listener);

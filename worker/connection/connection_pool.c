@@ -1,4 +1,4 @@
-#include "worker/connection_pool.h"
+#include "worker/connection/connection_pool.h"
 
 #include <sys/mman.h>
 
@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "worker/connection.h"
-#include "worker/crash_record.h"
+#include "worker/connection/connection.h"
+#include "worker/connection/crash_record.h"
 
 /* Whole pages, so that an empty one can be returned. */
 #define SLAB_BYTES ((size_t)SLAB_CONNECTIONS * 256)

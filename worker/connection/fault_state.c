@@ -1,4 +1,4 @@
-#include "worker/fault_state.h"
+#include "worker/connection/fault_state.h"
 
 #include <sys/timerfd.h>
 
@@ -9,8 +9,8 @@
 
 #include "lib/clock.h"
 #include "proto/fault_decision.h"
-#include "worker/connection.h"
-#include "worker/worker_state.h"
+#include "worker/connection/connection.h"
+#include "worker/connection/worker_state.h"
 
 _Static_assert(sizeof(struct fault_segment) % 8 == 0, "segments lie in one buffer");
 

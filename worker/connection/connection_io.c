@@ -1,4 +1,4 @@
-#include "worker/connection_io.h"
+#include "worker/connection/connection_io.h"
 
 #include <sys/socket.h>
 
@@ -6,10 +6,10 @@
 
 #include "lib/clock.h"
 #include "lib/log.h"
-#include "worker/connection.h"
+#include "worker/connection/connection.h"
+#include "worker/connection/responder.h"
+#include "worker/connection/worker_state.h"
 #include "worker/conversation/session.h"
-#include "worker/responder.h"
-#include "worker/worker_state.h"
 
 static const uint8_t nothing[1];
 

@@ -1,4 +1,4 @@
-#include "worker/fault_listener.h"
+#include "worker/faults/fault_listener.h"
 
 #include <sys/socket.h>
 
@@ -9,9 +9,9 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "proto/fault_decision.h"
-#include "worker/connection.h"
-#include "worker/fault_injection.h"
-#include "worker/worker_state.h"
+#include "worker/connection/connection.h"
+#include "worker/connection/worker_state.h"
+#include "worker/faults/fault_injection.h"
 
 /* When a fault of the listener is in effect. */
 struct period {

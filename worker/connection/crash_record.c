@@ -1,4 +1,4 @@
-#include "worker/crash_record.h"
+#include "worker/connection/crash_record.h"
 
 #include <sys/mman.h>
 
@@ -8,8 +8,8 @@
 
 #include "lib/buffer.h"
 #include "lib/shared_memory.h"
-#include "worker/connection_pool.h"
-#include "worker/worker_state.h"
+#include "worker/connection/connection_pool.h"
+#include "worker/connection/worker_state.h"
 
 /* Of address space, not memory. */
 #define BLOCK_BYTES_MAX ((uint64_t)1 << (sizeof(void *) > 4 ? 42 : 27))

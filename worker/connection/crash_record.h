@@ -32,8 +32,8 @@
 
 #include "lib/memory/region_heap.h"
 #include "proto/ledger.h"
-#include "worker/connection.h"
-#include "worker/fault_state.h"
+#include "worker/connection/connection.h"
+#include "worker/connection/fault_state.h"
 
 #define CRASH_RECORD_RECEIVERS 256
 /* MESSAGES_RECEIVED to BYTES_SENT: what the path of a message counts. */

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "worker/worker_state.h"
+#include "worker/connection/worker_state.h"
 
 struct connection;
 

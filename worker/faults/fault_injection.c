@@ -1,4 +1,4 @@
-#include "worker/fault_injection.h"
+#include "worker/faults/fault_injection.h"
 
 #include <sys/socket.h>
 
@@ -8,9 +8,9 @@
 
 #include "lib/clock.h"
 #include "proto/fault_decision.h"
-#include "worker/connection.h"
-#include "worker/connection_io.h"
-#include "worker/responder.h"
+#include "worker/connection/connection.h"
+#include "worker/connection/connection_io.h"
+#include "worker/connection/responder.h"
 
 #define READS_PER_WAKEUP 4
 /* A reply that is held for the next one is sent alone after this time. */

@@ -6,7 +6,7 @@
  *   struct worker_listener  one for each listening socket; acceptor.c
  *   struct connection       one for each open socket; connection.c
  *
- * There are no threads: every function of this folder runs in the process's one loop.
+ * There are no threads: every function of worker/ runs in the process's one loop.
  */
 #ifndef WORKER_WORKER_STATE_H
 #define WORKER_WORKER_STATE_H
@@ -28,12 +28,11 @@
 #include "proto/ledger.h"
 #include "proto/reply.h"
 #include "conf/config.h"
-#include "worker/connection_pool.h"
+#include "worker/connection/connection_pool.h"
+#include "worker/connection/crash_record.h"
+#include "worker/connection/fault_state.h"
 #include "worker/conversation/pauses.h"
 #include "worker/conversation/session.h"
-#include "worker/crash_record.h"
-#include "worker/fault_listener.h"
-#include "worker/fault_state.h"
 
 LIST_HEAD(output_list, output);
 LIST_HEAD(receiver_list, receiver);
@@ -111,7 +110,7 @@ struct worker_transfers {
 	struct receiver_list receivers; /* transfers that bring connections */
 };
 
-/* fault_state.c and fault_injection.c */
+/* fault_state.c and faults/ */
 struct worker_faults {
 	struct fault_timers timers;
 	struct event timer_event;
