@@ -98,12 +98,15 @@ complete_in_bash() # PROGRAM WORD...: prints the completions of the last word
 	done
 	[ "$(complete_in_bash yodel --framing = l | paste -s -d ' ')" = "line length32" ]
 	[ "$(complete_in_bash yodel merge --str)" = --strict ]
+	[ "$(complete_in_bash yodel merge --dur)" = '' ]
+	[ "$(complete_in_bash yodel c | paste -s -d ' ')" = "check compare calibrate" ]
 	[ "$(complete_in_bash yodelctl rel)" = reload ]
 	[ "$(complete_in_bash yodelctl -s /x rel)" = reload ]
 	[ "$(complete_in_bash yodelctl -j rel)" = reload ]
 	[ "$(complete_in_bash yodelctl -t rel)" = '' ]
 	[ "$(complete_in_bash yodelctl stop rel)" = '' ]
 	[ "$(complete_in_bash yodelctl log w)" = warn ]
+	[ "$(complete_in_bash yodelctl faults s)" = set ]
 }
 
 @test "zsh and fish accept their completions" {

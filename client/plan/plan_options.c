@@ -162,7 +162,7 @@ static const struct option_row rows[] = {
 
 static const char intro[] =
     "Connects many sockets to HOST:PORT, sends messages, and verifies every byte of the answers. Without options: two sockets, three messages, and a transcript.\n"
-    "Other commands: yodel talk, check, merge, compare, report, calibrate; each has --help.";
+    "Other commands: yodel talk, check, merge, compare, report, calibrate (--help).";
 
 static const char notes[] =
     "Examples:\n"
@@ -176,7 +176,7 @@ static const char notes[] =
     "      open loop at 20,000 messages per second, with a threshold\n"
     "  yodel -c 100 -d 10s --messages-per-connection 10 10.0.0.1:7 10.0.0.2:7\n"
     "      two targets, reconnecting all the time\n"
-    "  yodel --conversation smtp.talk -c 50 -d 10s --threshold 'p99[noop]<5ms' mail:25\n"
+    "  yodel --conversation smtp.talk -d 10s --threshold 'p99[noop]<5ms' mail:25\n"
     "      passes of a conversation, verified, with a threshold on a named step\n"
     "\n"
     "Units: k and M of counts (1000), k, M and G of sizes (1024), us ms s m h.\n"
