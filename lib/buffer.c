@@ -95,22 +95,11 @@ buffer_append(struct buffer **buffer, const void *data, size_t length)
 	return 0;
 }
 
-void
-buffer_fit(struct buffer **buffer)
+struct buffer *
+buffer_create(size_t capacity)
 {
-	struct buffer *b = *buffer;
-	size_t length = buffer_length(b);
-	if (b == NULL || length > b->capacity / 2)
-		return;
-	if (memory == NULL && b->start > 0) {
-		memmove(b->data, b->data + b->start, length);
-		b->start = 0; /* realloc(3) cuts the end off */
-		b->end = length;
-	}
-	struct buffer *smaller =
-	    memory != NULL ? move_to_memory(b, length) : move_on_heap(b, length);
-	if (smaller != NULL)
-		*buffer = smaller;
+	return memory != NULL ? move_to_memory(NULL, capacity)
+			      : move_on_heap(NULL, capacity);
 }
 
 void

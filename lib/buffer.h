@@ -44,9 +44,9 @@ int buffer_reserve(struct buffer **buffer, size_t more)
 /* 0, or -1 with ENOMEM and the buffer unchanged. */
 int buffer_append(struct buffer **buffer, const void *data, size_t length)
     __attribute__((warn_unused_result));
-/* Moves the bytes into a block that is not much larger, for a buffer that will not grow
- * soon; if there is no memory for that, nothing changes. */
-void buffer_fit(struct buffer **buffer);
+/* An empty buffer in a block that is not much larger, for bytes that may lie there for
+ * long. NULL with ENOMEM. */
+struct buffer *buffer_create(size_t capacity) __attribute__((warn_unused_result));
 /* Removes bytes from the front; frees the memory with the last one. */
 void buffer_consume(struct buffer **buffer, size_t length);
 void buffer_release(struct buffer **buffer);

@@ -72,7 +72,10 @@ skip_part(const struct player_side *side, struct player *player,
     const struct conversation_part *part)
 {
 	uint16_t next = (uint16_t)(player->say.part + 1);
-	if (part->kind == CONVERSATION_STAR_BEGIN)
+	if (part->kind == CONVERSATION_LITERAL) {
+		if (player->say.offset < part->length)
+			return false;
+	} else if (part->kind == CONVERSATION_STAR_BEGIN)
 		next = part->reference;
 	else if (player_is_control(part) ||
 	    player->say.offset < player_value_length(side, player,
@@ -133,18 +136,28 @@ say_event(
 	}
 }
 
+/* The cursor of what is said has come to where the run at `part` counts as begun. */
+static bool
+is_begun_at(
+    const struct player *player, const struct conversation_part *part, uint16_t begun)
+{
+	return player->ahead > 0 || player->say.part > begun ||
+	    (player->say.part == begun &&
+		(player->say.offset > 0 || begun == part->run_end));
+}
+
 /* True if what this side says at the cursor of what is heard has begun (client: an
  * answer may come while a long text is being sent) or is complete (server). */
 static bool
 has_begun(const struct player_side *side, struct player *player,
     const struct conversation_part *part)
 {
-	(void)player_can_say(side, player); /* goes over what is complete */
 	uint16_t begun =
 	    side->role == CONVERSATION_CLIENT ? part->run_begun : part->run_end;
-	return player->ahead > 0 || player->say.part > begun ||
-	    (player->say.part == begun &&
-		(player->say.offset > 0 || begun == part->run_end));
+	if (is_begun_at(player, part, begun))
+		return true;
+	(void)player_can_say(side, player); /* goes over what is complete */
+	return is_begun_at(player, part, begun);
 }
 
 /* The peer has not said anything of the pass. */
@@ -211,7 +224,8 @@ end_section(const struct player_side *side, struct player *player)
 static bool
 is_all_said(const struct player_side *side, struct player *player)
 {
-	(void)player_can_say(side, player); /* goes over the end of the section */
+	if (player->ahead == 0)
+		(void)player_can_say(side, player); /* goes over the end */
 	return player->ahead > 0 || player->say.part == section_of(side, player)->end;
 }
 

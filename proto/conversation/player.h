@@ -201,9 +201,15 @@ char *player_describe_mismatch(const struct player_side *side,
     const struct player *player, const struct player_mismatch *mismatch, char *out,
     size_t size);
 
-/* Appends a flat form, which another process can load, to *to. 0, or -1 with ENOMEM. */
-int player_save(const struct player_side *side, const struct player *player,
-    struct buffer **to) __attribute__((warn_unused_result));
+/* Writes a flat form, which another process can load, to out[player_saved_bytes()]. */
+void player_save(
+    const struct player_side *side, const struct player *player, uint8_t *out);
+size_t player_saved_bytes(const struct player_side *side, const struct player *player);
+/* Reads what player_save wrote in this process, or player_load accepted, with the same
+ * side: nothing is checked. 0, or -1 with ENOMEM. On 0 the caller finishes the player.
+ */
+int player_restore(const uint8_t *data, struct player *ret)
+    __attribute__((warn_unused_result));
 
 enum player_load {
 	PLAYER_LOADED,

@@ -348,10 +348,23 @@ hear_number(struct hearing *hearing)
 					   : hear_digits(hearing);
 }
 
-static bool
-is_payload_byte(const struct conversation_part *part, uint8_t byte)
+/* Of data[length], the bytes at the front that a payload can have. */
+static size_t
+payload_bytes(const struct conversation_part *part, const uint8_t *data, size_t length)
 {
-	return part->is_binary || (byte >= 0x40 && byte <= 0x7f);
+	const uint64_t mask = UINT64_C(0xc0c0c0c0c0c0c0c0);
+	const uint64_t printable = UINT64_C(0x4040404040404040); /* 0x40-0x7f */
+	size_t n = 0;
+	if (part->is_binary)
+		return length;
+	for (uint64_t word; length - n >= sizeof(word); n += sizeof(word)) {
+		memcpy(&word, data + n, sizeof(word));
+		if ((word & mask) != printable)
+			break;
+	}
+	while (n < length && (data[n] & 0xc0) == 0x40)
+		n++;
+	return n;
 }
 
 /* The payload of the other side: its size and its range of bytes are known. */
@@ -360,10 +373,10 @@ hear_payload(struct hearing *hearing)
 {
 	const struct conversation_part *part = hearing->part;
 	uint32_t offset = hearing->player->hear.offset;
-	size_t n = 0;
-	while (n < hearing->length && n < part->length - offset &&
-	    is_payload_byte(part, hearing->data[n]))
-		n++;
+	size_t n = part->length - offset;
+	if (n > hearing->length)
+		n = hearing->length;
+	n = payload_bytes(part, hearing->data, n);
 	enum player_heard heard = take(hearing, n);
 	if (heard != PLAYER_HEARD)
 		return heard;

@@ -31,12 +31,32 @@ struct flat {
 	const char (*names)[CONVERSATION_NAME_MAX];
 };
 
-int
-player_save(
-    const struct player_side *side, const struct player *player, struct buffer **to)
+/* A table without captures is not saved. */
+static uint32_t
+captured_bytes(const struct player_side *side, const struct player *player)
+{
+	size_t table = side->conversation->slot_count * sizeof(struct player_slot);
+	return player->captures == NULL || player->captured <= table ? 0
+								     : player->captured;
+}
+
+static size_t
+names_bytes(const struct conversation *conversation)
+{
+	return conversation->opening_slots * sizeof(*conversation->slot_names);
+}
+
+size_t
+player_saved_bytes(const struct player_side *side, const struct player *player)
+{
+	return sizeof(struct saved) + captured_bytes(side, player) +
+	    names_bytes(side->conversation);
+}
+
+void
+player_save(const struct player_side *side, const struct player *player, uint8_t *out)
 {
 	const struct conversation *conversation = side->conversation;
-	size_t names = conversation->opening_slots * sizeof(*conversation->slot_names);
 	struct saved saved = {
 		.digest = conversation->digest,
 		.received = player->received,
@@ -45,7 +65,7 @@ player_save(
 		.ahead = player->ahead,
 		.started = player->started,
 		.connection = player->connection,
-		.captured = player->captures == NULL ? 0 : player->captured,
+		.captured = captured_bytes(side, player),
 		.state = player->state,
 		.say = player->say,
 		.hear = player->hear,
@@ -58,13 +78,43 @@ player_save(
 		.is_between = player_is_between_passes(side, player),
 	};
 	memcpy(saved.ends, player->ends, sizeof(saved.ends));
-	if (buffer_reserve(to, sizeof(saved) + saved.captured + names) < 0 ||
-	    buffer_append(to, &saved, sizeof(saved)) < 0)
-		return -1;
-	if (saved.captured > 0 &&
-	    buffer_append(to, player->captures->data, saved.captured) < 0)
-		return -1;
-	return names == 0 ? 0 : buffer_append(to, conversation->slot_names, names);
+	memcpy(out, &saved, sizeof(saved));
+	out += sizeof(saved);
+	if (saved.captured > 0)
+		memcpy(out, player->captures->data, saved.captured);
+	if (conversation->opening_slots > 0)
+		memcpy(out + saved.captured, conversation->slot_names,
+		    names_bytes(conversation));
+}
+
+/* Without the captures. */
+static void
+set(const struct saved *saved, struct player *ret)
+{
+	*ret = (struct player){
+		.received = saved->received,
+		.pass = saved->pass,
+		.ahead = saved->ahead,
+		.started = saved->started,
+		.connection = saved->connection,
+		.captured = saved->captured,
+		.state = saved->state,
+		.say = saved->say,
+		.hear = saved->hear,
+		.depth = saved->depth,
+		.section = saved->section,
+		.flags = saved->flags,
+	};
+	memcpy(ret->ends, saved->ends, sizeof(ret->ends));
+}
+
+int
+player_restore(const uint8_t *data, struct player *ret)
+{
+	struct saved saved;
+	memcpy(&saved, data, sizeof(saved));
+	set(&saved, ret);
+	return buffer_append(&ret->captures, data + sizeof(saved), saved.captured);
 }
 
 static bool
@@ -253,25 +303,12 @@ static enum player_load
 load_same(const struct player_side *side, const struct flat *flat, struct player *ret)
 {
 	const struct saved *saved = &flat->saved;
-	struct player player = {
-		.received = saved->received,
-		.pass = saved->pass,
-		.ahead = saved->ahead,
-		.started = saved->started,
-		.connection = saved->connection,
-		.captured = saved->captured,
-		.state = saved->state,
-		.say = saved->say,
-		.hear = saved->hear,
-		.depth = saved->depth,
-		.section = saved->section,
-		.flags = saved->flags,
-	};
+	struct player player;
+	set(saved, &player);
 	if (saved->slots != side->conversation->slot_count ||
 	    saved->captured > side->capture_max || !is_position_valid(side, saved) ||
 	    !do_captures_fit(side, flat))
 		return PLAYER_INVALID;
-	memcpy(player.ends, saved->ends, sizeof(player.ends));
 	if (saved->captured > 0 &&
 	    buffer_append(&player.captures, flat->captures, saved->captured) < 0)
 		return PLAYER_LOAD_NO_MEMORY;

@@ -130,14 +130,19 @@ feed(const struct player_side *side, struct player *player, const uint8_t *data,
 static void
 save_and_load(const struct player_side *side, struct player *player)
 {
-	struct buffer *flat = NULL;
-	struct player loaded;
-	must(player_save(side, player, &flat) == 0);
-	must(player_load(side, flat->data + flat->start, buffer_length(flat),
-		 &loaded) == PLAYER_LOADED);
+	size_t length = player_saved_bytes(side, player);
+	uint8_t *flat = malloc(length);
+	struct player loaded, restored;
+	must(flat != NULL);
+	player_save(side, player, flat);
+	must(player_load(side, flat, length, &loaded) == PLAYER_LOADED);
 	player_finish(player);
 	*player = loaded;
-	buffer_release(&flat);
+	player_save(side, player, flat);
+	must(player_restore(flat, &restored) == 0);
+	player_finish(player);
+	*player = restored;
+	free(flat);
 	settle();
 }
 

@@ -35,9 +35,10 @@ play(const struct player_side *side, struct player *player, const uint8_t *data,
 	}
 	player_waiting(side, player, &detail.mismatch);
 	player_describe_mismatch(side, player, &detail.mismatch, line, sizeof(line));
-	struct buffer *flat = NULL;
-	must(player_save(side, player, &flat) == 0);
-	buffer_release(&flat);
+	uint8_t *flat = malloc(player_saved_bytes(side, player));
+	must(flat != NULL);
+	player_save(side, player, flat);
+	free(flat);
 	enum player_event end = player_end_of_input(side, player, &detail);
 	must(end == PLAYER_NEEDS_INPUT || end == PLAYER_FINISHED ||
 	    end == PLAYER_MISMATCH);

@@ -75,7 +75,10 @@ play(const struct player_side *side, struct buffer **input, const uint8_t *data,
 	struct session session;
 	size_t used = 0;
 
-	must(session_open(side, *input, 1, &session) == 0);
+	if (*input == NULL)
+		session_init(side, 1, &session);
+	else
+		must(session_open(side, *input, &session) == 0);
 	if (is_end)
 		session_set_end(&session);
 	do {
@@ -145,7 +148,10 @@ adopt(const struct player_side *side, const uint8_t *data, size_t size)
 		size_t used;
 		struct session_output out = { .data = outcome.said,
 			.room = sizeof(outcome.said) };
-		must(session_open(side, input, 1, &session) == 0);
+		if (input == NULL)
+			session_init(side, 1, &session);
+		else
+			must(session_open(side, input, &session) == 0);
 		enum session_status status =
 		    session_play(&session, (const uint8_t *)"GET\r\n", 5, &used, &out);
 		must(used <= 5 && status <= SESSION_ENDED);

@@ -281,6 +281,18 @@ number_of(const struct connection *connection)
 	return (uint32_t)peer->port << 16 | (fold & 0xffff);
 }
 
+/* The session of the connection, in the worker. 0, or -1 with ENOMEM. */
+static int
+open_session(const struct connection *connection)
+{
+	const struct worker_listener *listener = connection->listener;
+	struct session *session = &listener->worker->session;
+	if (connection->input != NULL)
+		return session_open(&listener->side, connection->input, session);
+	session_init(&listener->side, number_of(connection), session);
+	return 0;
+}
+
 /* Plays a conversation with the bytes that wait in the input, then with data[length],
  * and, if `is_end`, with the end of the peer's stream. */
 static bool
@@ -296,10 +308,8 @@ play(struct connection *connection, const uint8_t *data, size_t length, bool is_
 		length = session_waiting_bytes(connection->input);
 		data = connection->input->data + connection->input->end - length;
 	}
-	if (session_open(&listener->side, connection->input, number_of(connection),
-		session) < 0) {
-		connection_close(
-		    connection, errno == ENOMEM ? CLOSE_NO_MEMORY : CLOSE_SYSTEM_ERROR);
+	if (open_session(connection) < 0) {
+		connection_close(connection, CLOSE_NO_MEMORY);
 		return false;
 	}
 	if (is_end)
@@ -439,8 +449,7 @@ count_reset(const struct connection *connection)
 	const struct worker_listener *listener = connection->listener;
 	struct session *session = &listener->worker->session;
 	uint64_t passes = 0;
-	if (session_open(
-		&listener->side, connection->input, number_of(connection), session) < 0)
+	if (open_session(connection) < 0)
 		return;
 	session_take_reset(session, &passes);
 	ledger_count(listener->block, LEDGER_MESSAGES_RECEIVED, passes);

@@ -1,9 +1,10 @@
 #include "worker/conversation/session.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include "lib/clock.h"
+
+#define HALVED_MAX 512 /* bytes of a session that has a block of twice its size */
 
 enum session_flag {
 	SESSION_HAS_END = 1,
@@ -42,13 +43,17 @@ read_header(const uint8_t *data, size_t length, struct session_header *ret)
 	    ret->ending <= CLOSE_NONE;
 }
 
-/* Sets all members but the player and the mismatch. */
+/* Sets all members but the player and the mismatch; data: where the header lies. */
 static void
 set(const struct player_side *side, const struct session_header *header,
-    struct session *ret)
+    const uint8_t *data, struct session *ret)
 {
 	ret->side = side;
 	ret->pause_end_ns = 0;
+	if ((header->flags & SESSION_IS_PAUSING) != 0)
+		memcpy(&ret->pause_end_ns,
+		    data + sizeof(*header) + header->player_bytes,
+		    sizeof(ret->pause_end_ns));
 	ret->has_end = (header->flags & SESSION_HAS_END) != 0;
 	ret->took_end = (header->flags & SESSION_TOOK_END) != 0;
 	ret->half_closes = (header->flags & SESSION_HALF_CLOSING) != 0;
@@ -57,31 +62,22 @@ set(const struct player_side *side, const struct session_header *header,
 	ret->has_mismatch = false;
 }
 
-int
-session_open(const struct player_side *side, const struct buffer *input,
-    uint32_t connection, struct session *ret)
+void
+session_init(const struct player_side *side, uint32_t connection, struct session *ret)
 {
-	struct session_header header = { .ending = CLOSE_NONE };
-	if (input == NULL) {
-		set(side, &header, ret);
-		player_init(side, connection, 0, &ret->player);
-		return 0;
-	}
+	set(side, &(struct session_header){ .ending = CLOSE_NONE }, NULL, ret);
+	player_init(side, connection, 0, &ret->player);
+}
+
+int
+session_open(
+    const struct player_side *side, const struct buffer *input, struct session *ret)
+{
 	const uint8_t *data = input->data + input->start;
-	if (!read_header(data, buffer_length(input), &header)) {
-		errno = EINVAL;
-		return -1;
-	}
-	set(side, &header, ret);
-	if ((header.flags & SESSION_IS_PAUSING) != 0)
-		memcpy(&ret->pause_end_ns, data + sizeof(header) + header.player_bytes,
-		    sizeof(ret->pause_end_ns));
-	enum player_load loaded =
-	    player_load(side, data + sizeof(header), header.player_bytes, &ret->player);
-	if (loaded == PLAYER_LOADED)
-		return 0;
-	errno = loaded == PLAYER_LOAD_NO_MEMORY ? ENOMEM : EINVAL;
-	return -1;
+	struct session_header header;
+	memcpy(&header, data, sizeof(header));
+	set(side, &header, data, ret);
+	return player_restore(data + sizeof(header), &ret->player);
 }
 
 void
@@ -131,23 +127,19 @@ end_finished(struct session *session)
 	    session, session->took_end ? CLOSE_PEER_CLOSED : CLOSE_CONVERSATION_CLOSED);
 }
 
-/* Writes what the server says now; false if the room does not suffice. */
+/* Writes what the server says now, or some of it; false if there is no room. */
 static bool
 write_output(struct session *session, struct session_output *out)
 {
-	while (player_has_output(session->side, &session->player)) {
-		size_t n = out->room - out->length;
-		if (n == 0)
-			return false;
-		uint8_t *to = out->data + out->length;
-		const uint8_t *bytes =
-		    player_output(session->side, &session->player, to, &n, NULL, NULL);
-		if (n == 0)
-			break;
-		if (bytes != to)
-			memcpy(to, bytes, n);
-		out->length += n;
-	}
+	size_t n = out->room - out->length;
+	uint8_t *to = out->data + out->length;
+	if (n == 0)
+		return false;
+	const uint8_t *bytes =
+	    player_output(session->side, &session->player, to, &n, NULL, NULL);
+	if (bytes != to)
+		memcpy(to, bytes, n);
+	out->length += n;
 	return true;
 }
 
@@ -274,31 +266,52 @@ flags_of(const struct session *session)
 	return (uint8_t)flags;
 }
 
+/* Where `bytes` bytes can be written in the block of the input without overwriting what
+ * is queued there: before or behind it. False: in none, or the block is much too
+ * large. */
+static bool
+find_room(const struct buffer *input, size_t bytes, size_t *ret_start)
+{
+	if (input == NULL || input->capacity > 4 * bytes)
+		return false;
+	bool is_behind = input->capacity - input->end >= bytes;
+	*ret_start = is_behind ? input->end : 0;
+	return is_behind || input->start >= bytes;
+}
+
 int
 session_save(const struct session *session, struct buffer **input, const uint8_t *data,
     size_t length)
 {
 	struct session_header header = { .flags = flags_of(session),
 		.ending = session->ending };
-	struct buffer *saved = NULL;
-	if (buffer_append(&saved, &header, sizeof(header)) < 0 ||
-	    player_save(session->side, &session->player, &saved) < 0)
-		goto fail;
-	header.player_bytes = (uint32_t)(buffer_length(saved) - sizeof(header));
-	memcpy(saved->data + saved->start, &header, sizeof(header));
-	if (session->pause_end_ns != 0 &&
-	    buffer_append(
-		&saved, &session->pause_end_ns, sizeof(session->pause_end_ns)) < 0)
-		goto fail;
-	if (buffer_append(&saved, data, length) < 0)
-		goto fail;
-	buffer_fit(&saved); /* it may lie there for long */
-	buffer_release(input);
+	header.player_bytes =
+	    (uint32_t)player_saved_bytes(session->side, &session->player);
+	size_t bytes = saved_bytes(&header) + length, start;
+	struct buffer *saved = *input;
+	if (!find_room(saved, bytes, &start)) {
+		saved = buffer_create(bytes <= HALVED_MAX ? 2 * bytes : bytes);
+		start = 0;
+	}
+	if (saved == NULL)
+		return -1;
+	uint8_t *out = saved->data + start;
+	memcpy(out, &header, sizeof(header));
+	out += sizeof(header);
+	player_save(session->side, &session->player, out);
+	out += header.player_bytes;
+	if (session->pause_end_ns != 0) {
+		memcpy(out, &session->pause_end_ns, sizeof(session->pause_end_ns));
+		out += sizeof(session->pause_end_ns);
+	}
+	if (length > 0)
+		memcpy(out, data, length);
+	saved->start = start;
+	saved->end = start + bytes;
+	if (saved != *input)
+		buffer_release(input);
 	*input = saved;
 	return 0;
-fail:
-	buffer_release(&saved);
-	return -1;
 }
 
 int
@@ -307,8 +320,7 @@ session_begin(
 {
 	struct session session;
 	const struct buffer *rest = *input;
-	if (session_open(side, NULL, connection, &session) < 0)
-		return -1;
+	session_init(side, connection, &session);
 	int rc = session_save(&session, input,
 	    rest == NULL ? NULL : rest->data + rest->start, buffer_length(rest));
 	session_close(&session);
@@ -319,9 +331,9 @@ size_t
 session_waiting_bytes(const struct buffer *input)
 {
 	struct session_header header;
-	if (input == NULL ||
-	    !read_header(input->data + input->start, buffer_length(input), &header))
+	if (input == NULL)
 		return 0;
+	memcpy(&header, input->data + input->start, sizeof(header));
 	return buffer_length(input) - saved_bytes(&header);
 }
 
@@ -353,10 +365,16 @@ session_kinship(const struct conversation *conversation)
 bool
 session_adopt(const struct player_side *side, struct buffer **input)
 {
+	struct session_header header;
 	struct session session;
 	if (*input == NULL)
 		return true;
-	if (session_open(side, *input, 0, &session) < 0)
+	const uint8_t *bytes = (*input)->data + (*input)->start;
+	if (!read_header(bytes, buffer_length(*input), &header))
+		return false;
+	set(side, &header, bytes, &session);
+	if (player_load(side, bytes + sizeof(header), header.player_bytes,
+		&session.player) != PLAYER_LOADED)
 		return false;
 	size_t waiting = session_waiting_bytes(*input);
 	int rc = session_save(

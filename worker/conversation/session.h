@@ -7,8 +7,9 @@
  *   | header | flat form of the player (player.h) | end of a pause | unplayed input |
  *
  * So a transfer moves it as it moves any input, and the death of a worker does not
- * change it: each time it has played, a session is saved into a new block, and the old
- * one stays until the commit (worker/connection/crash_record.h). The player is
+ * change it: each time it has played, once for each crash_record_begin(), a session is
+ * saved beside the old one: before or behind it in its block, or into a new block. The
+ * old one stays until the commit (worker/connection/crash_record.h). The player is
  * deterministic: from the same position it makes the same bytes of the same input.
  */
 #ifndef WORKER_CONVERSATION_SESSION_H
@@ -54,11 +55,15 @@ struct session_output {
 	bool stops;      /* asks it to stop between two passes */
 };
 
-/* Reads the session at the front of the input, or begins one if there is none;
- * `connection` is then the number of the connection. 0; -1: the bytes are invalid, or
- * of another conversation (EINVAL), or ENOMEM. On 0 the caller calls session_close. */
+/* Begins one; `connection` is the number of the connection. The caller calls
+ * session_close. */
+void session_init(
+    const struct player_side *side, uint32_t connection, struct session *ret);
+/* Reads the session at the front of the input, which is not NULL: one of this process
+ * with the same side, so nothing is checked. 0, or -1 with ENOMEM. On 0 the caller
+ * calls session_close. */
 int session_open(const struct player_side *side, const struct buffer *input,
-    uint32_t connection, struct session *ret) __attribute__((warn_unused_result));
+    struct session *ret) __attribute__((warn_unused_result));
 /* Puts a session that begins in front of the input. 0, or -1 with ENOMEM and nothing
  * changed. */
 int session_begin(const struct player_side *side, uint32_t connection,
