@@ -269,8 +269,8 @@ CLIENT_PAGES := $(wildcard client/*.1 client/*.5)
 
 .PHONY: install install-server install-client
 install: install-server install-client ## install below $(DESTDIR)$(PREFIX)
-	install -D -m 644 -t $(DESTDIR)$(DOCDIR) CHANGELOG.md SECURITY.md LICENSE
-	$(call install_with_paths,README.md,$(DOCDIR))
+	install -D -m 644 -t $(DESTDIR)$(DOCDIR) SECURITY.md LICENSE
+	@$(foreach page,README.md CHANGELOG.md,$(call install_with_paths,$(page),$(DOCDIR)) &&) :
 
 install-server: all
 	install -D -m 755 -t $(DESTDIR)$(SBINDIR) $B/yodeld
