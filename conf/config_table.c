@@ -204,7 +204,7 @@ static const struct setting listener_rows[] = {
 	    SETTING_COUNT, SETTING_OFF, LISTENER(accept_rate), .initial = "0", .min = 1,
 	    .max = 1000000 },
 	{ "faults",
-	    "Faults to inject on purpose, such as \"delay normal 20ms 5ms\" or \"reset after 4096 bytes on 1%\"; see the section on faults.",
+	    "Faults to inject on purpose, such as \"delay normal 20ms 5ms\" or \"reset after 4096 bytes on 1%\"; see FAULTS in yodeld.json(5).",
 	    SETTING_STRINGS, 0, LISTENER(fault_texts),
 	    .count_offset = offsetof(struct listener_config, fault_text_count),
 	    .max = FAULTS_MAX, .check = check_fault },

@@ -89,9 +89,6 @@ struct fault_kind_row {
 	enum fault_argument argument;
 };
 extern const struct fault_kind_row fault_kinds[]; /* by enum fault_kind */
-/* " delay: HELP. ..." as a literal. */
-#define FAULT_HELP_(id, name, scope, argument, help) " " name ": " help "."
-#define FAULT_HELP FAULT_KINDS(FAULT_HELP_)
 
 enum fault_law {
 	FAULT_LAW_CONSTANT,    /* a */
