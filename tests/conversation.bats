@@ -130,6 +130,19 @@ write_exchanges()
 	result_matches 'r["steps"]["first"]["count"] == r["steps"]["second"]["count"] == 6'
 }
 
+# The file would allow more in flight.
+@test "without -p each line waits for the answer before it, also in an open loop" {
+	start_line_server
+	printf 'S: 220 ready\n--- repeat\nC: FIRST\nS: 251 first\nC: SECOND\nS: 252 second\n' >order.talk
+	run_yodel --conversation order.talk -c 1 -n 3 -R 1k --transcript "$SERVER"
+	[ "$status" = 0 ]
+	result_matches 'm["verified"] == 3 and r["plan"]["pipeline"] == 1'
+	grep -o "[CS]: .*" <<<"$output" | grep -e FIRST -e first -e SECOND -e second >played
+	for _ in 1 2 3; do
+		printf 'C: FIRST\nS: 251 first\nC: SECOND\nS: 252 second\n'
+	done | diff - played
+}
+
 @test "a pass may begin with a pause" {
 	local load
 	start_line_server

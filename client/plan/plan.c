@@ -242,16 +242,18 @@ is_one_at_a_time(const struct plan *plan)
 	    !reply_is_bytewise(&plan->reply);
 }
 
-/* Passes of a conversation that has to wait for the answers of each. */
+/* A conversation is played in its order unless the user asks for more: without -p the
+ * next pass, also of an open loop, waits for the end of the one before. */
 static int
 check_pipeline(struct plan *plan, char *error)
 {
 	const char *reason = plan->conversation.pipeline_refusal;
-	if (plan->conversation_file == NULL || reason[0] == '\0')
+	if (plan->conversation_file == NULL)
 		return 0;
-	if (plan->pipeline > 1)
+	if (plan->pipeline > 1 && reason[0] != '\0')
 		return refuse(error, "--pipeline: %s", reason);
-	plan->pipeline = 1;
+	if (plan->pipeline == 0)
+		plan->pipeline = 1;
 	return 0;
 }
 
