@@ -43,26 +43,6 @@ struct search {
 /* What one step says about its rate. */
 enum outcome { PASSED, FAILED, UNKNOWN };
 
-/* The value without this client's own delays of the highest percentile of the report
- * up to the threshold's; 0: not known. */
-static double
-without_client(const struct threshold *threshold, const struct result *result)
-{
-	double found = 0;
-	if (threshold->figure != THRESHOLD_PERCENTILE || threshold->step[0] != '\0')
-		return 0;
-	for (size_t i = 0; i < result->client_delay_count; i++) {
-		const struct result_client_delay *row = &result->client_delays[i];
-		for (size_t p = 0; p < RESULT_PERCENTILES; p++)
-			if (strcmp(row->latency,
-				threshold_latency_names[threshold->histogram]) == 0 &&
-			    strcmp(row->percentile, result_percentile_names[p]) == 0 &&
-			    result_percentiles[p] <= threshold->percentile)
-				found = fmax(found, (double)row->without_client_ns);
-	}
-	return found;
-}
-
 /* A failure that this client may have caused decides nothing, nor does a success. */
 static enum outcome
 outcome_of(
@@ -70,9 +50,8 @@ outcome_of(
 {
 	struct threshold_outcome outcome =
 	    verdict_of_threshold(&search->threshold, result);
-	bool is_servers = !outcome.passed &&
-	    without_client(&search->threshold, result) > search->threshold.limit;
-	bool is_trusted = is_servers || result->trust.verdict != RESULT_INVALID;
+	bool is_trusted = result->trust.verdict != RESULT_INVALID ||
+	    (!outcome.passed && verdict_is_certain_failure(&search->threshold, result));
 	if (result->messages.wrong > 0 || result->bytes_unexpected > 0) {
 		*ret_why = "wrong bytes";
 		return FAILED;

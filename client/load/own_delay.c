@@ -90,6 +90,8 @@ own_delay_record(struct load_context *ctx, struct conn *conn,
 	conn->own_us = to_us(own_ns);
 	if (!is_measured)
 		return;
+	if (own_ns > counters_get(&ctx->counters->own_delay_max_ns))
+		counters_set(&ctx->counters->own_delay_max_ns, own_ns);
 	histogram_record_many(
 	    ctx->counters->histograms[LATENCY_RECEIVE_LAG], waited_ns, sample->weight);
 	record(ctx, COUNTERS_SAMPLE_RESPONSE, now_ns - message->intended_ns, own_ns,

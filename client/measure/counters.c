@@ -73,6 +73,7 @@ const struct counters_row counters_rows[] = {
 	ROW(stopped_ns, TIME_NS, true, "end of sending"),
 	ROW(finished_ns, TIME_NS, true, "end of the process's load"),
 	ROW(oldest_lost_ns, NS, true, "age of the oldest lost message"),
+	ROW(own_delay_max_ns, NS, true, "longest own delay of a message in the sample"),
 	ROW(cpu_user_ns, NS, false, "CPU time in user mode since the start"),
 	ROW(cpu_system_ns, NS, false, "CPU time in the kernel since the start"),
 	ROW(context_switches, COUNT, false, "involuntary context switches"),

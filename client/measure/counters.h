@@ -199,7 +199,7 @@ struct counters {
 	counters_value bytes_sent, bytes_received, bytes_unexpected;
 	counters_value connected_ns, started_ns, last_answer_ns, stopped_ns,
 	    finished_ns;
-	counters_value oldest_lost_ns;
+	counters_value oldest_lost_ns, own_delay_max_ns;
 	counters_value cpu_user_ns, cpu_system_ns, context_switches;
 	counters_value cpu_wait_ns, not_run_ns;
 	counters_value loops, loop_lag_max_ns, retransmits;

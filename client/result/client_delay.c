@@ -64,11 +64,26 @@ out:
 	free(without);
 }
 
+/* Own delays are known of a sample of the messages, the lateness of sending of all. At
+ * least 1. */
+static uint64_t
+longest_of(const struct counters_map *counters_map, const struct result *result)
+{
+	uint64_t longest = histogram_max(result->latency[LATENCY_SEND_LAG]);
+	for (uint32_t i = 0; i < counters_map->count; i++) {
+		uint64_t ns =
+		    counters_get(&counters_map_at(counters_map, i)->own_delay_max_ns);
+		longest = ns > longest ? ns : longest;
+	}
+	return longest > 0 ? longest : 1;
+}
+
 void
 client_delay_collect(const struct counters_map *counters_map, struct result *result)
 {
 	if (histogram_count(result->latency[LATENCY_RECEIVE_LAG]) == 0)
 		return;
+	result->client_delay_max_ns = longest_of(counters_map, result);
 	for (int i = 0; i < COUNTERS_SAMPLE_COUNT; i++)
 		collect_latency(counters_map, i, result);
 }

@@ -15,9 +15,10 @@
 
 #include "client/result/result.h"
 
-/* Fills result->client_delays, with a row for each percentile of response, and of
- * service if the load is paced, that has enough samples, and for the maximum. Samples
- * that resemble each other count here, too: the client may be what makes them alike. */
+/* Fills result->client_delay_max_ns and result->client_delays, with a row for each
+ * percentile of response, and of service if the load is paced, that has enough samples,
+ * and for the maximum. Samples that resemble each other count here, too: the client may
+ * be what makes them alike. */
 void client_delay_collect(
     const struct counters_map *counters_map, struct result *result);
 

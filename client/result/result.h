@@ -271,6 +271,9 @@ struct result {
 	size_t process_count;
 	struct result_client_delay *client_delays; /* of a single rank only */
 	size_t client_delay_count;
+	/* Longest delay that this client added to a message; 0: not known. Not in the
+	 * document. */
+	uint64_t client_delay_max_ns;
 	struct sampler_second *seconds;
 	size_t second_count;
 	struct result_rank *ranks; /* merged results only */

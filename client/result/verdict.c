@@ -140,6 +140,39 @@ verdict_of_threshold(const struct threshold *threshold, const struct result *res
 	return outcome;
 }
 
+/* Of the answered messages only: this client may be the reason why others were not
+ * sent. */
+static double
+value_of_answered(const struct threshold *threshold, const struct histogram *latency)
+{
+	switch (threshold->figure) {
+	case THRESHOLD_PERCENTILE:
+		return (double)histogram_percentile(latency, threshold->percentile);
+	case THRESHOLD_MEAN:
+		return histogram_mean(latency);
+	case THRESHOLD_MIN:
+		return (double)histogram_min(latency);
+	case THRESHOLD_MAX:
+		return (double)histogram_max(latency);
+	default:
+		return NAN;
+	}
+}
+
+bool
+verdict_is_certain_failure(
+    const struct threshold *threshold, const struct result *result)
+{
+	int which = result_threshold_latency(result, threshold);
+	if (result->client_delay_max_ns == 0 ||
+	    (which != LATENCY_RESPONSE && which != LATENCY_SERVICE) ||
+	    histogram_count(result->latency[which]) == 0)
+		return false;
+	double value = value_of_answered(threshold, result->latency[which]) -
+	    (double)result->client_delay_max_ns;
+	return isfinite(value) && !compare(threshold->op, value, threshold->limit);
+}
+
 void
 verdict_evaluate(struct result *result)
 {

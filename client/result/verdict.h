@@ -11,6 +11,16 @@ void verdict_evaluate(struct result *result);
 struct threshold_outcome verdict_of_threshold(
     const struct threshold *threshold, const struct result *result);
 
+/* True if a threshold that failed would have failed whatever this client added: it is
+ * on response or service, and fails even if this client delayed every message by the
+ * most that it delayed one.
+ *
+ * The values without the client's own delay (client/result/client_delay.h) do not tell:
+ * a client that is late sends in one burst what was due over a longer time, and one
+ * pause of the server then delays all of them. Sent in time, few would have met it. */
+bool verdict_is_certain_failure(
+    const struct threshold *threshold, const struct result *result);
+
 /* The first passed upper limit on a figure, which says how much of it is acceptable;
  * NULL without one. */
 const struct threshold *verdict_budget(

@@ -383,6 +383,49 @@ a_percentile_is_known_from_its_minimum_number_of_samples(void **state)
 	}
 }
 
+static bool
+is_certain_failure(const char *text, const struct result *result)
+{
+	struct threshold threshold = parse(text);
+
+	assert_false(verdict_of_threshold(&threshold, result).passed);
+	return verdict_is_certain_failure(&threshold, result);
+}
+
+/* A client that was stopped for 150 ms sent 12 of 30 messages in one burst, on which
+ * the server spent 15 ms. */
+static void
+a_delay_of_the_client_may_be_the_cause_of_a_failure(void **state)
+{
+	struct result result;
+
+	(void)state;
+	result_init(&result);
+	for (uint64_t i = 0; i < 12; i++)
+		histogram_record(
+		    result.latency[LATENCY_RESPONSE], (165 - 12 * i) * 1000000);
+	histogram_record_many(result.latency[LATENCY_SERVICE], 15000000, 12);
+	assert_false(is_certain_failure("p50<5ms", &result)); /* delay not known */
+	result.client_delay_max_ns = 150000000;
+	assert_false(is_certain_failure("p50<5ms", &result));
+	assert_false(is_certain_failure("service.p50<5ms", &result));
+	assert_false(is_certain_failure("max<20ms", &result));
+	assert_false(is_certain_failure("mean<5ms", &result));
+	assert_false(is_certain_failure("min<5ms", &result));
+	/* The server alone took longer, of whatever the client did. */
+	assert_true(is_certain_failure("max<10ms", &result));
+	result.client_delay_max_ns = 20000000;
+	assert_true(is_certain_failure("p50<5ms", &result));
+	assert_true(is_certain_failure("p50>1s", &result));
+	assert_false(is_certain_failure("stddev<1ms", &result));
+	/* Messages that were not sent, and figures that the delay is no part of. */
+	result.messages_due = 30;
+	assert_false(is_certain_failure("p50<120ms", &result));
+	assert_false(is_certain_failure("connect.p50<5ms", &result));
+	assert_false(is_certain_failure("rate>5", &result));
+	result_finish(&result);
+}
+
 int
 main(void)
 {
@@ -403,6 +446,7 @@ main(void)
 		    a_threshold_needs_the_samples_of_its_percentile_and_at_least_30),
 		cmocka_unit_test(
 		    a_percentile_is_known_from_its_minimum_number_of_samples),
+		cmocka_unit_test(a_delay_of_the_client_may_be_the_cause_of_a_failure),
 	};
 
 	return cmocka_run_group_tests_name("threshold", tests, NULL, NULL);
