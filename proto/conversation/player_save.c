@@ -253,6 +253,16 @@ first_heard(
 	return at;
 }
 
+/* What is heard waits for what this side says at the first part of that alone. */
+static bool
+is_inside_own(const struct player_side *side, const struct conversation_range *section,
+    uint16_t part)
+{
+	return player_part(side, part)->speaker == side->role &&
+	    part > section->first &&
+	    player_part(side, (uint16_t)(part - 1))->speaker == side->role;
+}
+
 /* The position is one of this conversation. */
 static bool
 is_position_valid(const struct player_side *side, const struct saved *saved)
@@ -275,6 +285,8 @@ is_position_valid(const struct player_side *side, const struct saved *saved)
 		return false;
 	if (saved->hear.part == section->end)
 		return true;
+	if (is_inside_own(side, section, saved->hear.part))
+		return false;
 	if (is_repeat && side->role == CONVERSATION_SERVER &&
 	    saved->hear.part == first_heard(conversation, section) &&
 	    (saved->flags & PLAYER_CHOSEN) == 0) {

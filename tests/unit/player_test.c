@@ -935,6 +935,48 @@ test_a_form_that_was_cut_or_changed_is_invalid(void **state)
 	conversation_finish(&conversation);
 }
 
+/* Where struct saved (player_save.c) has them. */
+enum { SAVED_SAY = 48, SAVED_HEAR = 56, SAVED_DEPTH = 80 };
+
+static void
+test_a_form_that_hears_its_own_text_is_invalid(void **state)
+{
+	static const char nested[] =
+	    "\\{u8 length}{\\{u8 length}{\\{u8 length}{abc}}}\n";
+	struct conversation conversation;
+	struct player_side side;
+	struct player player, loaded;
+	char text[256];
+	(void)state;
+	snprintf(
+	    text, sizeof(text), "ending none\nC: a\nS: %sC: %sS: b\n", nested, nested);
+	start(&conversation, text, &side, SERVER);
+	player_init(&side, 0, 0, &player);
+	assert_int_equal(feed(&side, &player, ""), PLAYER_OPENED);
+	assert_int_equal(feed(&side, &player, "a"), PLAYER_HAS_OUTPUT);
+	size_t length = player_saved_bytes(&side, &player);
+	uint8_t *data = malloc(length);
+	assert_non_null(data);
+	player_save(&side, &player, data);
+	/* In the innermost counted part of this side, which has said everything: the
+	 * client's counted parts would come on top. */
+	uint16_t inside = 0;
+	while (conversation.parts[inside].kind != CONVERSATION_LITERAL ||
+	    conversation.parts[inside].speaker != SERVER)
+		inside++;
+	uint16_t end = conversation.parts[inside].run_end;
+	const struct player_cursor say = { .part = end }, hear = { .part = inside };
+	assert_memory_equal(data + SAVED_SAY, &player.say, sizeof(say));
+	assert_memory_equal(data + SAVED_HEAR, &player.hear, sizeof(hear));
+	memcpy(data + SAVED_SAY, &say, sizeof(say));
+	memcpy(data + SAVED_HEAR, &hear, sizeof(hear));
+	data[SAVED_DEPTH] = CONVERSATION_NESTING_MAX;
+	assert_int_equal(player_load(&side, data, length, &loaded), PLAYER_INVALID);
+	free(data);
+	player_finish(&player);
+	conversation_finish(&conversation);
+}
+
 static size_t
 cut(size_t length, void *argument)
 {
@@ -1028,6 +1070,7 @@ main(void)
 		cmocka_unit_test(
 		    test_a_saved_player_goes_on_and_takes_new_passes_from_a_new_file),
 		cmocka_unit_test(test_a_form_that_was_cut_or_changed_is_invalid),
+		cmocka_unit_test(test_a_form_that_hears_its_own_text_is_invalid),
 		cmocka_unit_test(test_both_sides_of_each_example_agree),
 		cmocka_unit_test(
 		    test_random_text_and_payload_differ_for_each_pass_and_connection),
