@@ -156,7 +156,8 @@ struct conversation {
 	char (*slot_names)[CONVERSATION_NAME_MAX]; /* "payload" for that of \{echo} */
 	char (*step_names)[CONVERSATION_NAME_MAX]; /* C [NAME]: */
 	uint32_t byte_count;
-	uint16_t part_count, step_count, choice_count, slot_count, step_name_count;
+	uint32_t choice_count;
+	uint16_t part_count, step_count, slot_count, step_name_count;
 	uint16_t opening_slots; /* slots of the opening come first */
 	enum conversation_ending ending;
 	struct conversation_range sections[CONVERSATION_SECTION_COUNT];

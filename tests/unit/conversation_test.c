@@ -447,6 +447,29 @@ test_describes_what_each_side_says_and_hears(void **state)
 	    "     11  says  reset\n");
 }
 
+static void
+test_a_file_may_have_very_many_alternatives(void **state)
+{
+	static const char one[] = "\\{a|b|c|d|e|f|g|h|i|j|k|l|m|n|o|p}";
+	enum { PARTS = 5000 };
+	struct conversation conversation;
+	char error[CONVERSATION_ERROR_MAX];
+	size_t length = 0;
+	(void)state;
+	char *text = malloc(PARTS * sizeof(one) + 64);
+	assert_non_null(text);
+	length += (size_t)sprintf(text, "C: ");
+	for (int i = 0; i < PARTS; i++)
+		length += (size_t)sprintf(text + length, "%s", one);
+	length += (size_t)sprintf(text + length, "\nS: a\n");
+	assert_int_equal(
+	    conversation_compile("x.talk", text, length, &conversation, error), 0);
+	assert_int_equal(conversation.choice_count, 16 * PARTS);
+	assert_int_equal(conversation.parts[PARTS - 1].at, 16 * (PARTS - 1));
+	free(text);
+	conversation_finish(&conversation);
+}
+
 int
 main(void)
 {
@@ -460,6 +483,7 @@ main(void)
 		cmocka_unit_test(test_a_server_must_see_where_the_end_begins),
 		cmocka_unit_test(test_loads_a_file_or_says_why_not),
 		cmocka_unit_test(test_describes_what_each_side_says_and_hears),
+		cmocka_unit_test(test_a_file_may_have_very_many_alternatives),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
