@@ -214,7 +214,8 @@ accept_one(struct worker_listener *listener)
 	struct connection *connection = admit(listener, fd, &peer);
 	crash_record_open_end(listener->worker->record);
 	if (connection != NULL && listener_plays(listener))
-		connection_io_replay(connection); /* it may begin with the server */
+		(void)connection_io_replay(
+		    connection); /* it may begin with the server */
 	return true;
 }
 

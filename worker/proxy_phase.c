@@ -263,7 +263,7 @@ proxy_phase_expire(struct connection *connection)
 	    connection_io_begin_session(connection);
 	crash_record_commit(worker->record);
 	if (plays)
-		connection_io_replay(connection);
+		(void)connection_io_replay(connection);
 	else if (is_served)
 		(void)begin_faults(connection);
 }

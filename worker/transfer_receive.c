@@ -396,9 +396,11 @@ serve(struct connection **connections, uint32_t count)
 			continue;
 		if (connection->faults != NULL)
 			(void)fault_injection_replay(connection);
-		else if (proxy_phase_replay(connection) &&
-		    connection->listener->faults.count == 0)
-			connection_io_replay(connection);
+		else if (proxy_phase_replay(connection) && connection->faults == NULL &&
+		    connection_io_replay(connection) &&
+		    connection->listener->faults.count > 0 &&
+		    connection->phase != CONNECTION_LINGERING)
+			(void)fault_injection_open(connection);
 	}
 }
 

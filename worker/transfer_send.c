@@ -207,7 +207,7 @@ resume_batch(struct sender *sender)
 		struct connection *connection = sender->in_flight[i];
 		/* What became due meanwhile. */
 		if (connection_resume(connection) && connection->faults != NULL)
-			(void)fault_injection_flush(connection);
+			(void)fault_injection_replay(connection);
 	}
 }
 
@@ -217,7 +217,7 @@ continue_one(struct connection *connection, void *argument)
 {
 	(void)argument;
 	if (listener_plays(connection->listener) && !connection->frozen)
-		connection_io_replay(connection);
+		(void)connection_io_replay(connection);
 	return true;
 }
 

@@ -162,7 +162,8 @@ read_bytes(int fd, struct buffer **buffer, size_t length)
 	return 0;
 }
 
-/* The segments are of the output, and nothing else is. */
+/* The segments are of the output, and nothing else is; what has been sent of them lies
+ * before the first action. */
 static bool
 is_valid(const struct fault_state *state, uint64_t output_bytes)
 {
@@ -172,7 +173,8 @@ is_valid(const struct fault_state *state, uint64_t output_bytes)
 	for (size_t i = 0; i < count; i++) {
 		bool is_action = segment[i].action < FAULT_NO_ACTION;
 		if (segment[i].action > FAULT_NO_ACTION ||
-		    is_action != (segment[i].length == 0))
+		    is_action != (segment[i].length == 0) ||
+		    (is_action && state->progress.front_sent > bytes))
 			return false;
 		bytes += segment[i].length;
 	}
@@ -185,15 +187,19 @@ read_faults(
 {
 	struct fault_progress progress;
 	size_t segment_bytes = record->fault_bytes - sizeof(progress);
+	struct buffer *segments = NULL;
 	struct fault_state *state;
 	if (record->fault_bytes < sizeof(progress) ||
 	    segment_bytes % sizeof(struct fault_segment) != 0 ||
-	    read(state_fd, &progress, sizeof(progress)) != sizeof(progress) ||
-	    (state = fault_state_create(connection)) == NULL)
+	    read(state_fd, &progress, sizeof(progress)) != sizeof(progress))
 		return -1;
+	if (read_bytes(state_fd, &segments, segment_bytes) < 0 ||
+	    (state = fault_state_create(connection, segments)) == NULL) {
+		buffer_release(&segments);
+		return -1;
+	}
 	state->progress = progress;
-	if (read_bytes(state_fd, &state->segments, segment_bytes) < 0 ||
-	    !is_valid(state, record->output_bytes))
+	if (!is_valid(state, record->output_bytes))
 		return -1;
 	/* Actions are behind an output, even if it is empty. */
 	return segment_bytes == 0 || connection->output != NULL ||
@@ -213,11 +219,5 @@ transfer_state_read(
 		return -1;
 	if (read_bytes(state_fd, &connection->about, record->about_bytes) < 0)
 		return -1;
-	if (record->fault_bytes > 0)
-		return read_faults(connection, record, state_fd);
-	return connection->listener->faults.count == 0 ||
-		connection->phase == CONNECTION_AWAITING_HEADER ||
-		fault_state_create(connection) != NULL
-	    ? 0
-	    : -1;
+	return record->fault_bytes > 0 ? read_faults(connection, record, state_fd) : 0;
 }

@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <stdio.h>
 
+#include "lib/clock.h"
 #include "proto/fault_record.h"
 #include "tests/lib/worker_fixture.h"
 #include "worker/faults/fault_injection.h"
@@ -55,7 +56,8 @@ serve(struct fixture *f, uint16_t port)
 	ledger_count(f->w.listener.block, LEDGER_CONNECTIONS_ACCEPTED, 1);
 	struct connection *connection = connection_open(&f->w.listener, fds[1], &peer);
 	assert_non_null(connection);
-	fault_injection_open(connection);
+	if (f->w.listener.faults.count > 0)
+		fault_injection_open(connection);
 	return fds[0];
 }
 
@@ -397,6 +399,107 @@ test_new_faults_hold_from_the_next_message(void **state)
 	finish(&f);
 }
 
+/* Sends 'x' bytes until the connection has queued output. */
+static size_t
+fill_output(struct fixture *f, int fd, const struct connection *connection)
+{
+	static char text[65536];
+	size_t sent = 0;
+	memset(text, 'x', sizeof(text));
+	while (connection->output == NULL) {
+		ssize_t n = send(fd, text, sizeof(text), MSG_DONTWAIT | MSG_NOSIGNAL);
+		sent += n > 0 ? (size_t)n : 0;
+		worker_fixture_run_once(&f->w);
+	}
+	return sent;
+}
+
+static void
+test_new_faults_keep_what_is_queued(void **state)
+{
+	(void)state;
+	struct fixture f;
+	start(&f, "drop at message 99", FRAMING_STREAM);
+	f.w.worker.accept.listeners = &f.w.listener;
+	f.w.worker.accept.listener_count = 1;
+	const char *set = "since 1\nlistener 127.0.0.1:0\n";
+	fault_listener_set(&f.w.worker, set, strlen(set));
+	int fd = serve(&f, 0);
+	const struct connection *connection = worker_fixture_connection(&f.w);
+	assert_null(connection->faults);
+	size_t sent = fill_output(&f, fd, connection), received = 0;
+	set = "since 1\nlistener 127.0.0.1:0\nfault delay 1ms\n";
+	fault_listener_set(&f.w.worker, set, strlen(set));
+	assert_non_null(connection->faults);
+	while (received < sent) {
+		size_t n = strlen(receive(&f, fd, 1000, LONG_MS, NULL));
+		assert_int_not_equal(n, 0);
+		received += n;
+	}
+	assert_int_equal(received, sent);
+	close(fd);
+	finish(&f);
+}
+
+/* As after a transfer, during which the faults have changed or become due. */
+static void
+test_continues_with_other_faults(void **state)
+{
+	static const enum framing both[] = { FRAMING_STREAM, FRAMING_LINE };
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct fixture f;
+		start(&f, "drop at message 99", both[i]);
+		int fd = serve(&f, 4000);
+		struct connection *connection = worker_fixture_connection(&f.w);
+		must(buffer_append(&connection->input, "aaa\n", 4) == 0);
+		connection->faults->progress.list_id++;
+		assert_true(fault_injection_replay(connection));
+		assert_string_equal(receive(&f, fd, 4, LONG_MS, NULL), "aaa\n");
+		close(fd);
+		finish(&f);
+	}
+}
+
+static void
+test_continues_with_what_became_due(void **state)
+{
+	(void)state;
+	struct fixture f;
+	start(&f, "close after 10s", FRAMING_LINE);
+	int fd = serve(&f, 4000);
+	struct connection *connection = worker_fixture_connection(&f.w);
+	connection->faults->progress.accepted_ns -= 11 * NS_PER_S;
+	assert_true(fault_injection_replay(connection));
+	assert_int_equal(connection->phase, CONNECTION_LINGERING);
+	close(fd);
+	finish(&f);
+}
+
+/* A worker died between a send and its commit. */
+static void
+test_continues_behind_what_was_sent(void **state)
+{
+	(void)state;
+	struct fixture f;
+	start(&f, "delay 60s at message 1;reorder at message 2", FRAMING_LINE);
+	int fd = serve(&f, 4000);
+	send_text(fd, "aaa\nbbb\n");
+	struct connection *connection = worker_fixture_connection(&f.w);
+	assert_true(
+	    worker_fixture_run_until(&f.w, connection_queued_bytes(connection) == 8));
+	buffer_consume(&connection->output->bytes, 6);
+	connection->faults->progress.front_sent = 6;
+	must(buffer_append(&connection->input, "ccc\n", 4) == 0);
+	assert_true(fault_injection_replay(connection));
+	assert_int_equal(connection_queued_bytes(connection), 6);
+	assert_memory_equal(
+	    connection->output->bytes->data + connection->output->bytes->start,
+	    "b\nccc\n", 6);
+	close(fd);
+	finish(&f);
+}
+
 int
 main(void)
 {
@@ -414,6 +517,10 @@ main(void)
 		cmocka_unit_test(test_refuses_some_connections_again_and_again),
 		cmocka_unit_test(test_bounds_what_waits),
 		cmocka_unit_test(test_new_faults_hold_from_the_next_message),
+		cmocka_unit_test(test_new_faults_keep_what_is_queued),
+		cmocka_unit_test(test_continues_with_other_faults),
+		cmocka_unit_test(test_continues_with_what_became_due),
+		cmocka_unit_test(test_continues_behind_what_was_sent),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -618,7 +618,7 @@ has_answered_all(const struct connection *connection)
 	    session_waiting_bytes(connection->input) == 0 && !is_at_end(connection);
 }
 
-void
+bool
 connection_io_replay(struct connection *connection)
 {
 	struct worker *worker = connection->listener->worker;
@@ -629,9 +629,12 @@ connection_io_replay(struct connection *connection)
 	if (is_open && connection->input == NULL)
 		connection->deaths = 0;
 	/* More was sent than the replies have bytes. */
-	if (is_open && connection->skip > 0 && has_answered_all(connection))
+	if (is_open && connection->skip > 0 && has_answered_all(connection)) {
 		connection_close(connection, CLOSE_SYSTEM_ERROR);
+		is_open = false;
+	}
 	crash_record_commit(worker->record);
+	return is_open;
 }
 
 /* The batch of a transfer that it is part of may yet come back. */
@@ -642,7 +645,7 @@ connection_io_on_pause_over(void *waiter)
 {
 	struct connection *connection = waiter;
 	if (!connection->frozen) {
-		connection_io_replay(connection);
+		(void)connection_io_replay(connection);
 		return;
 	}
 	/* A place has just become free. */

@@ -22,9 +22,9 @@ bool connection_io_flush(struct connection *connection)
     __attribute__((warn_unused_result));
 
 /* Continues with a connection that was received. If its worker has died, the input may
- * hold messages that are not answered yet, or in part; it may play a conversation. May
- * close it. */
-void connection_io_replay(struct connection *connection);
+ * hold messages that are not answered yet, or in part; it may play a conversation.
+ * False when the connection was closed. */
+bool connection_io_replay(struct connection *connection);
 /* A pause of its conversation is over; `waiter` is the connection. May close it. */
 void connection_io_on_pause_over(void *waiter);
 

@@ -162,7 +162,7 @@ fault_state_list_id(const struct worker_listener *listener)
 }
 
 struct fault_state *
-fault_state_create(struct connection *connection)
+fault_state_create(struct connection *connection, struct buffer *segments)
 {
 	const struct worker_listener *listener = connection->listener;
 	struct worker *worker = listener->worker;
@@ -171,10 +171,10 @@ fault_state_create(struct connection *connection)
 	    : malloc(sizeof(*state));
 	if (state == NULL)
 		return NULL;
-	*state = (struct fault_state){ .progress = {
-					   .list_id = fault_state_list_id(listener),
-					   .accepted_ns = clock_now_ns(),
-					   .connected_ns = clock_realtime_ns() } };
+	*state = (struct fault_state){ .segments = segments,
+		.progress = { .list_id = fault_state_list_id(listener),
+		    .accepted_ns = clock_now_ns(),
+		    .connected_ns = clock_realtime_ns() } };
 	state->seed = fault_connection_seed(listener->faults.seed, &connection->peer);
 	connection->faults = state;
 	return state;

@@ -109,8 +109,10 @@ void fault_timers_stop(struct worker *worker);
 /* FAULT_FOR_EVER: removes it. If memory runs out the timer is due with another one. */
 void fault_timer_set(struct worker *worker, struct fault_timer *timer, uint64_t due_ns);
 
-/* Gives the connection its state: just accepted, or received. NULL with ENOMEM. */
-struct fault_state *fault_state_create(struct connection *connection);
+/* Gives the connection its state, with the segments of its output (now owned). NULL
+ * with ENOMEM; the segments are then still the caller's. */
+struct fault_state *fault_state_create(
+    struct connection *connection, struct buffer *segments);
 void fault_state_destroy(struct connection *connection);
 
 static inline size_t

@@ -118,14 +118,21 @@ fault_injection_flush(struct connection *connection)
 	return connection_watch(connection);
 }
 
+/* False when the connection is closed. */
+static bool
+begin_due(struct connection *connection)
+{
+	return connection->phase != CONNECTION_SERVING ||
+	    fault_input_check(connection,
+		fault_queue_by_age(connection) < 0 ? RESPONDER_NO_MEMORY
+						   : RESPONDER_DONE);
+}
+
 static bool
 step(struct connection *connection)
 {
 	begin(connection);
-	bool is_open = connection->phase != CONNECTION_SERVING ||
-	    fault_input_check(connection,
-		fault_queue_by_age(connection) < 0 ? RESPONDER_NO_MEMORY
-						   : RESPONDER_DONE);
+	bool is_open = begin_due(connection);
 	crash_record_commit(connection->listener->worker->record);
 	return is_open;
 }
@@ -208,11 +215,29 @@ fault_injection_adopt(struct connection *connection)
 	    event_get_events(event), on_event, connection);
 }
 
+/* What is queued already becomes one segment. */
+static struct fault_state *
+create_state(struct connection *connection)
+{
+	struct buffer *segments = NULL;
+	struct fault_segment queued = { .action = FAULT_NO_ACTION };
+	queued.length = (uint32_t)connection_queued_bytes(connection);
+	if (queued.length > 0) {
+		queued.replies = (uint32_t)connection->output->replies;
+		if (buffer_append(&segments, &queued, sizeof(queued)) < 0)
+			return NULL;
+	}
+	struct fault_state *state = fault_state_create(connection, segments);
+	if (state == NULL)
+		buffer_release(&segments);
+	return state;
+}
+
 bool
 fault_injection_open(struct connection *connection)
 {
 	bool is_watched = !connection->frozen;
-	if (fault_state_create(connection) == NULL) {
+	if (create_state(connection) == NULL) {
 		connection_close(connection, CLOSE_NO_MEMORY);
 		return false;
 	}
@@ -228,8 +253,9 @@ fault_injection_open(struct connection *connection)
 	return step(connection) && fault_injection_flush(connection);
 }
 
-bool
-fault_injection_restart(struct connection *connection)
+/* The faults of its listener are not those that it has met. */
+static void
+begin_anew(struct connection *connection)
 {
 	struct fault_state *state = connection->faults;
 	struct fault_progress *progress = &state->progress;
@@ -241,6 +267,12 @@ fault_injection_restart(struct connection *connection)
 	progress->stalled_until_ns = 0;
 	progress->trickle_rate = 0;
 	progress->reads_no_more = 0;
+}
+
+bool
+fault_injection_restart(struct connection *connection)
+{
+	begin_anew(connection);
 	if (connection->frozen)
 		return true;
 	if (!step(connection) || !fault_injection_flush(connection))
@@ -265,13 +297,13 @@ fault_injection_replay(struct connection *connection)
 {
 	struct crash_record *record = connection->listener->worker->record;
 	if (connection->faults->progress.list_id !=
-	    fault_state_list_id(connection->listener)) {
-		return fault_injection_restart(connection);
-	}
+	    fault_state_list_id(connection->listener))
+		begin_anew(connection);
 	begin(connection);
-	bool is_open = true;
-	if (connection->phase == CONNECTION_SERVING && !connection->reading_paused &&
-	    connection->input != NULL) {
+	fault_output_consume_sent(connection);
+	bool is_open = begin_due(connection);
+	if (is_open && connection->phase == CONNECTION_SERVING &&
+	    !connection->reading_paused && connection->input != NULL) {
 		if (!connection->listener->is_bytewise) {
 			is_open = fault_input_answer_kept(connection);
 		} else {

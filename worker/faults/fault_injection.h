@@ -33,8 +33,8 @@ void fault_injection_stall(struct connection *connection, uint64_t time_ns);
 void fault_injection_adopt(struct connection *connection);
 /* Sends what is due. False when the connection is closed. */
 bool fault_injection_flush(struct connection *connection);
-/* A received connection is served again: continues where the other worker was. False
- * when it is closed. */
+/* A connection that was frozen is served again: continues where it, or another worker,
+ * was. False when it is closed. */
 bool fault_injection_replay(struct connection *connection);
 
 #endif

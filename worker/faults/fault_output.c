@@ -91,9 +91,8 @@ act(struct connection *connection)
 	return true;
 }
 
-/* Removes the segments whose bytes have been sent. */
-static void
-consume_sent(struct connection *connection)
+void
+fault_output_consume_sent(struct connection *connection)
 {
 	struct fault_state *state = connection->faults;
 	struct fault_progress *progress = &state->progress;
@@ -144,7 +143,7 @@ fault_output_step(struct connection *connection)
 	struct fault_state *state = connection->faults;
 	struct fault_progress *progress = &state->progress;
 	uint64_t now_ns = clock_now_ns();
-	consume_sent(connection);
+	fault_output_consume_sent(connection);
 	const struct fault_segment *front = fault_state_front(state);
 	if (progress->stalled_until_ns > now_ns)
 		return FLUSH_WAITS;
@@ -172,7 +171,7 @@ fault_output_step(struct connection *connection)
 	output->progress_ms = worker->timeouts.now_ms;
 	buffer_consume(&output->bytes, (size_t)n);
 	progress->front_sent += (uint32_t)n;
-	consume_sent(connection);
+	fault_output_consume_sent(connection);
 	return (size_t)n < bytes ? FLUSH_BLOCKED : FLUSH_AGAIN;
 }
 

@@ -18,6 +18,8 @@ enum flush_status {
 	FLUSH_EMPTY,
 };
 
+/* Removes the segments whose bytes have been sent. */
+void fault_output_consume_sent(struct connection *connection);
 /* One step: an action, or one send. */
 enum flush_status fault_output_step(struct connection *connection);
 /* After FLUSH_EMPTY: everything is sent. False when the connection is closed. */
