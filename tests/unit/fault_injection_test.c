@@ -500,6 +500,47 @@ test_continues_behind_what_was_sent(void **state)
 	finish(&f);
 }
 
+static size_t allocated;
+
+static void *
+count_block(size_t *bytes, void *argument)
+{
+	(void)argument;
+	allocated += *bytes;
+	return malloc(*bytes);
+}
+
+static void
+free_block(void *block, size_t bytes, void *argument)
+{
+	(void)bytes;
+	(void)argument;
+	free(block);
+}
+
+/* What is freed in a step is used again only after it. */
+static void
+test_reorders_many_replies_in_little_memory(void **state)
+{
+	static const struct buffer_memory memory = { count_block, free_block, NULL };
+	static char text[65536];
+	(void)state;
+	struct fixture f;
+	buffer_set_memory(&memory);
+	start(&f, "reorder every 2;delay 60s", FRAMING_LINE);
+	f.w.config.limits.max_pending = 1024 * 1024;
+	int fd = serve(&f, 4000);
+	memset(text, '\n', sizeof(text));
+	assert_int_equal(send(fd, text, sizeof(text), 0), sizeof(text));
+	const struct connection *connection = worker_fixture_connection(&f.w);
+	assert_true(worker_fixture_run_until(&f.w, connection->reading_paused));
+	assert_in_range(injected(&f, FAULT_REORDER), 1000, 65536);
+	assert_in_range(allocated, 0, 32 * 1024 * 1024);
+	close(fd);
+	finish(&f);
+	buffer_set_memory(NULL);
+}
+
 int
 main(void)
 {
@@ -519,6 +560,7 @@ main(void)
 		cmocka_unit_test(test_new_faults_hold_from_the_next_message),
 		cmocka_unit_test(test_new_faults_keep_what_is_queued),
 		cmocka_unit_test(test_continues_with_other_faults),
+		cmocka_unit_test(test_reorders_many_replies_in_little_memory),
 		cmocka_unit_test(test_continues_with_what_became_due),
 		cmocka_unit_test(test_continues_behind_what_was_sent),
 	};

@@ -121,51 +121,52 @@ append_bytes(struct fault_altered *reply, size_t from, size_t end, uint64_t due_
 	    &connection->output->bytes, reply->data + from, end - from);
 }
 
-/* Puts the reply before the one that was held for it. What is queued is not changed but
- * replaced, so that it can be undone. */
+/* Replaces bytes that a crash would restore by a copy, which may be changed. 0, or -1
+ * with ENOMEM. */
+static int
+make_own(struct buffer **buffer, const struct buffer *restored)
+{
+	struct buffer *copy = NULL;
+	if (*buffer != restored)
+		return 0;
+	if (buffer_append(
+		&copy, (*buffer)->data + (*buffer)->start, buffer_length(*buffer)) < 0)
+		return -1;
+	buffer_release(buffer);
+	*buffer = copy;
+	return 0;
+}
+
+/* Puts the reply before the one that was held for it. 0, or -1 with ENOMEM. */
 static int
 append_before_held(struct fault_altered *reply, uint64_t due_ns)
 {
 	struct connection *connection = reply->connection;
+	const struct crash_record *record = connection->listener->worker->record;
 	struct fault_state *state = connection->faults;
+	struct buffer **bytes = &connection->output->bytes;
 	struct fault_segment held = *find_held(state);
-	struct buffer *segments = NULL, *bytes = NULL;
-	struct buffer *old_segments = state->segments;
-	struct buffer *old_bytes = connection->output->bytes;
-	size_t kept_segments = buffer_length(old_segments) - sizeof(held);
-	size_t kept_bytes = buffer_length(old_bytes) - held.length;
-	const uint8_t *held_bytes = old_bytes->data + old_bytes->start + kept_bytes;
+	if (make_own(&state->segments, record->undo_faults.segments) < 0 ||
+	    make_own(bytes, record->undo_output_bytes) < 0)
+		return -1;
+	state->segments->end -= sizeof(held);
 	held.is_held = 0;
 	held.due_ns = due_ns;
-	const struct fault_note note = { .kind = FAULT_REORDER,
+	if (append_bytes(reply, 0, reply->length, due_ns) < 0 ||
+	    append_segment(connection, &held) < 0)
+		return -1;
+	uint8_t *end = (*bytes)->data + (*bytes)->end;
+	uint8_t *to = end - reply->length - held.length;
+	memmove(end - held.length, to, held.length);
+	memcpy(to, reply->data, reply->length);
+	fault_state_note(connection->listener, state,
+	    &(struct fault_note){ .kind = FAULT_REORDER,
 		.peer = &connection->peer,
 		.message = held.message,
 		.offset = held.offset,
 		.length = state->progress.offset + reply->original - held.offset,
-		.value = reply->message - held.message };
-	if (buffer_append(&segments, old_segments->data + old_segments->start,
-		kept_segments) == 0 &&
-	    buffer_append(&bytes, old_bytes->data + old_bytes->start, kept_bytes) ==
-		0) {
-		state->segments = segments;
-		connection->output->bytes = bytes;
-		if (append_bytes(reply, 0, reply->length, due_ns) == 0 &&
-		    append_segment(connection, &held) == 0 &&
-		    buffer_append(
-			&connection->output->bytes, held_bytes, held.length) == 0) {
-			buffer_release(&old_segments);
-			buffer_release(&old_bytes);
-			fault_state_note(connection->listener, state, &note);
-			return 0;
-		}
-		segments = state->segments;
-		bytes = connection->output->bytes;
-		state->segments = old_segments;
-		connection->output->bytes = old_bytes;
-	}
-	buffer_release(&segments);
-	buffer_release(&bytes);
-	return -1;
+		.value = reply->message - held.message });
+	return 0;
 }
 
 int
