@@ -131,6 +131,25 @@ load_with() # ARG... - a run that finds damage
 	[[ $stderr == *'expected "set LISTENER FAULT..." or "clear"'* ]]
 }
 
+@test "faults that are set while a reload is in progress end with it" {
+	local reload
+	mkdir -p bin
+	cp "$BUILD/tests/worker_start_hook" bin/yodeld
+	YODELD=$PWD/bin/yodeld start_server '' -w 2
+	echo late >START_HOOK
+	spawn reload ctl reload
+	reload=$SPAWNED
+	wait_until count_workers_is 4
+	run -0 ctl faults set all drop
+	rm START_HOOK
+	wait "$reload"
+	grep -q "the faults set at run time have ended" reload.out
+	for ((i = 0; i < 10; i++)); do
+		[ "$("$CLIENT" replies "$PORT" 0 1 1)" = "b'message 000000\\n'" ]
+	done
+	faults 'f["listeners"][0]["faults"] == []'
+}
+
 @test "open connections get faults that are set, in the middle" {
 	start_server ''
 	coproc HOLD { exec 3>&-; "$CLIENT" hold "$PORT" one two; }

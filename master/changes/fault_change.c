@@ -55,6 +55,14 @@ open_text(const char *text)
 	return -1;
 }
 
+/* A worker of another configuration may have another listener at the same address. */
+static bool
+needs_faults(const struct worker_table *workers, const struct process *process)
+{
+	return process->state != PROCESS_EXITED && !process->is_recovering &&
+	    process->config_number == workers->config->number;
+}
+
 static void
 send_to_workers(struct worker_table *workers)
 {
@@ -67,8 +75,7 @@ send_to_workers(struct worker_table *workers)
 		log_warn("[faults_failed] cannot send the faults to the workers");
 	for (struct process *p = workers->processes; fd >= 0 && p != NULL;
 	     p = p->next) {
-		if (p->state != PROCESS_EXITED && !p->is_recovering &&
-		    process_send_fd(p, &message, fd) < 0)
+		if (needs_faults(workers, p) && process_send_fd(p, &message, fd) < 0)
 			log_warn("[faults_failed worker] "
 				 "worker %u: cannot send the faults",
 			    p->slot);
