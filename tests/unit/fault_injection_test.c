@@ -541,6 +541,24 @@ test_reorders_many_replies_in_little_memory(void **state)
 	buffer_set_memory(NULL);
 }
 
+static void
+test_bounds_a_reply_that_grows(void **state)
+{
+	char faults[FAULTS_MAX * sizeof("duplicate")] = "duplicate";
+	(void)state;
+	struct fixture f;
+	for (int i = 1; i < FAULTS_MAX; i++)
+		strcat(faults, ";duplicate");
+	start(&f, faults, FRAMING_LINE);
+	int fd = serve(&f, 4000);
+	send_text(fd, "aaaaaaa\n");
+	assert_true(worker_fixture_run_until(
+	    &f.w, atomic_load(&f.w.listener.block->closed[CLOSE_NO_MEMORY]) == 1));
+	assert_in_range(f.w.worker.faults.scratch_bytes, 1, 65 * 1024 * 1024);
+	close(fd);
+	finish(&f);
+}
+
 int
 main(void)
 {
@@ -559,6 +577,7 @@ main(void)
 		cmocka_unit_test(test_bounds_what_waits),
 		cmocka_unit_test(test_new_faults_hold_from_the_next_message),
 		cmocka_unit_test(test_new_faults_keep_what_is_queued),
+		cmocka_unit_test(test_bounds_a_reply_that_grows),
 		cmocka_unit_test(test_continues_with_other_faults),
 		cmocka_unit_test(test_reorders_many_replies_in_little_memory),
 		cmocka_unit_test(test_continues_with_what_became_due),

@@ -1,5 +1,6 @@
 #include "worker/faults/fault_reply.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,10 +66,18 @@ corrupt(
 	}
 }
 
+/* Each duplicate of a list doubles the reply: more than twice its bytes and these are
+ * too many. */
+#define GROWTH_MAX ((size_t)64 * 1024 * 1024)
+
 /* 0, or -1 with ENOMEM. */
 static int
 grow(struct fault_altered *reply, size_t more)
 {
+	if (reply->length + more > 2 * reply->original + GROWTH_MAX) {
+		errno = ENOMEM;
+		return -1;
+	}
 	struct worker *worker = reply->connection->listener->worker;
 	uint8_t *data = scratch(worker, reply->length + more);
 	if (data == NULL)
