@@ -101,7 +101,7 @@ $B/obj/tests/lib/state_version_mismatch.o $B/obj/tests/lib/transfer_version_mism
 $B/tests/ledger_layout_mismatch: override LDFLAGS += -Wl,--wrap=ledger_attach
 $B/tests/worker_start_hook $B/tests/compromised_worker: override LDFLAGS += -Wl,--wrap=worker_run
 $B/tests/upgrade_fails: override LDFLAGS += -Wl,--wrap=signals_start
-$B/tests/worker_dies_of_input: override LDFLAGS += -Wl,--wrap=reply_write
+$B/tests/worker_dies_of_input: override LDFLAGS += -Wl,--wrap=reply_write,--wrap=session_play
 
 # Programs of the bats tests that are not servers.
 TOOLS := $B/tests/kill_at_call

@@ -66,6 +66,12 @@ def expect(text):
 $1"
 }
 
+# For say: closes the connection with a reset.
+WITH_RESET='import struct
+peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+lines.close()
+peer.close()'
+
 @test "every pass is verified and counted as one message" {
 	start_server '"workers": 2'
 	run -0 "$CLIENT" "$PORT" 20 100
@@ -235,6 +241,87 @@ assert min(l for l in late if l != 'reset') > -0.002, late"
 	stats 'closed["worker_lost"] == 0'
 }
 
+@test "a half-close of the server ends its stream, and the client still speaks" {
+	printf '%s\n' 'S: hello' '--- repeat' 'C: go' 'S: gone' 'S half-close' 'C: more' 'C close' >server.talk
+	start_server '"workers": 1'
+	say "
+expect('hello\r\n')
+say('go\r\n')
+expect('gone\r\n')
+expect('')
+say('more\r\n')
+peer.close()"
+	wait_until stats 'closed["peer_closed"] == 1'
+	stats 't["messages_received"] == t["replies_sent"] == 1'
+	# What is said behind it is verified.
+	say "
+expect('hello\r\n')
+say('go\r\n')
+expect('gone\r\n')
+expect('')
+say('less\r\n')"
+	wait_until stats 'closed["unexpected_message"] == 1'
+	logged 'server.talk:6: .*expected "more'
+	stats 't["messages_received"] == 1'
+	run -0 "$YODEL" -q --conversation server.talk -c 4 -n 5 "127.0.0.1:$PORT"
+	wait_until stats 'closed["peer_closed"] == 21 and t["messages_received"] == t["replies_sent"] == 21'
+}
+
+@test "a close by the client ends its pass, and nothing else does" {
+	printf '%s\n' 'C: go' 'S: gone' 'C close' >server.talk
+	start_server '"workers": 1'
+	say "
+say('go\r\n')
+expect('gone\r\n')"
+	wait_until stats 'closed["peer_closed"] == 1'
+	stats 't["messages_received"] == t["replies_sent"] == 1'
+	say "
+say('go\r\n')
+expect('gone\r\n')
+say('go\r\n')
+expect('')"
+	wait_until stats 'closed["unexpected_message"] == 1'
+	say "
+say('go\r\n')
+expect('gone\r\n')
+$WITH_RESET"
+	wait_until stats 'closed["reset"] == 1'
+	stats 't["messages_received"] == 1'
+}
+
+@test "a reset by the client ends its pass, and nothing else does" {
+	printf '%s\n' 'C: go' 'S: gone' 'C reset' >server.talk
+	start_server '"workers": 1'
+	say "
+say('go\r\n')
+expect('gone\r\n')
+$WITH_RESET"
+	wait_until stats 'closed["reset"] == 1'
+	stats 't["messages_received"] == t["replies_sent"] == 1'
+	say "
+say('go\r\n')
+expect('gone\r\n')"
+	wait_until stats 'closed["truncated_message"] == 1'
+	say "
+say('go\r\n')
+expect('gone\r\n')
+say('go\r\n')
+expect('')"
+	wait_until stats 'closed["unexpected_message"] == 1'
+	stats 't["messages_received"] == 1'
+}
+
+@test "a close by the server ends its pass" {
+	printf '%s\n' 'C: go' 'S: gone' 'S close' >server.talk
+	start_server '"workers": 1'
+	say "
+say('go\r\n')
+expect('gone\r\n')
+expect('')"
+	wait_until stats 'closed["conversation_closed"] == 1'
+	stats 't["messages_received"] == t["replies_sent"] == 1'
+}
+
 @test "a client that does not read is not read from, and goes on where it was" {
 	start_server '"workers": 1, "limits": { "max_pending": "16k" }'
 	say "
@@ -300,6 +387,21 @@ passes_agree() # FILE - yodel and yodeld have counted the same
 	stats "t['messages_received'] == t['replies_sent'] == $PASSES and t['connections_recovered'] > 0"
 	stats 'closed["worker_lost"] == closed["unexpected_message"] == closed["crashed_twice"] == 0'
 	[ "$PASSES" -gt 100 ]
+}
+
+@test "a client whose input kills two workers in a row is closed, the others continue" {
+	YODELD=$BUILD/tests/worker_dies_of_input start_server '"workers": 2'
+	start_playing load 20
+	say "
+expect('220 ready\r\n')
+say('LOGIN 1\r\n')
+expect('250 welcome\r\n')
+say('poison\r\n')
+assert hear() in ('', 'reset')"
+	end_playing load
+	stats "t['messages_received'] == t['replies_sent'] == $PASSES"
+	stats 'closed["crashed_twice"] == 1 and closed["worker_lost"] == closed["unexpected_message"] == 0'
+	[ "$(times_logged 'killed by SIGABRT')" = 2 ]
 }
 
 serves_with() # N - that many workers, and a keeper for each

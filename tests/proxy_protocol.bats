@@ -114,6 +114,58 @@ total() # NAME
 	[ "$(total connections_accepted)" = 4 ]
 }
 
+change_worker() # the one worker dies; its successor has its connection
+{
+	local worker
+	worker=$(worker_pids | without_keepers)
+	kill -KILL "$worker"
+	wait_until logged "pid $worker\\): killed by SIGKILL: 1 connection recovered in [0-9]+ ms"
+}
+
+@test "a conversation begins behind the header, whoever speaks first" {
+	local first
+	printf '%s\n' 'ending lf' 'S: ready' '--- repeat' 'C: ask \{text: any}' 'S: told \{text}' >server.talk
+	printf '%s\n' 'ending lf' 'C: ask \{text: any}' 'S: told \{text}' >client.talk
+	for first in server client; do
+		printf '{ "listeners": [ { "address": "127.0.0.1:0", "reply": "conversation=%s.talk",
+			"proxy_protocol": "any", "proxy_from": ["127.0.0.1"] } ] }' "$first" >listener.json
+		start_yodeld -c listener.json --set log.level=debug --set admin.socket="$PWD/control.sock" -w 1
+		local greeting=() told=$'told A\ntold B'
+		[ "$first" = client ] || { greeting=(read) told=$'ready\n'$told; }
+		run -0 "$BALANCER" "$PORT" v1='TCP4 198.51.100.7 192.0.2.1 4000 80' "${greeting[@]}" \
+			'send=ask A' read 'send=ask B' read
+		[ "$output" = "$told" ]
+		run -0 "$BALANCER" "$PORT" one-by-one v2=198.51.100.8:4001 'send=ask A' 'send=ask B' \
+			"${greeting[@]}" read read
+		[ "$output" = "$told" ]
+		run -0 "$BALANCER" "$PORT" together v2=198.51.100.9:4001 'send=ask A' 'send=ask B' flush \
+			"${greeting[@]}" read read
+		[ "$output" = "$told" ]
+		run -0 "$BALANCER" "$PORT" local 'send=ask A' "${greeting[@]}" read 'send=ask B' read
+		[ "$output" = "$told" ]
+		"$BALANCER" "$PORT" local
+		closed proxy_health_check 1
+		# Its worker dies within the header, and within a pass.
+		spawn "half.$first" "$BALANCER" "$PORT" raw='PROXY TCP4 203.0.113.5 ' made="half.$first.sent" \
+			wait="$first.go" raw=$'192.0.2.1 77 80\r\nask ' "${greeting[@]}" made="$first.said" \
+			wait="$first.on" 'send=A' read 'send=ask B' read
+		wait_until test -e "half.$first.sent"
+		change_worker
+		touch "$first.go"
+		wait_until test -e "$first.said"
+		change_worker
+		touch "$first.on"
+		wait "$(<"half.$first.pid")"
+		[ "$(<"half.$first.out")" = "$told" ]
+		logged 'connection 203.0.113.5:77 closed: peer_closed'
+		closed peer_closed 5
+		[ "$(total messages_received)" = 10 ]
+		[ "$(total replies_sent)" = 10 ]
+		closed worker_lost 0
+		stop_yodeld
+	done
+}
+
 @test "data behind LOCAL is served, also when it comes late" {
 	start_server '' --set timeouts.handshake=500ms
 	run -0 "$BALANCER" "$PORT" together local send=hello flush read
