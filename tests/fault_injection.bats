@@ -75,6 +75,15 @@ load_with() # ARG... - a run that finds damage
 	grep -q "^  faults  *DAMAGE OF THE PATH:" <<<"$output"
 }
 
+@test "a delayed reply that does not follow the file is damage of the path" {
+	start_server '"delay 1ms"'
+	printf 'C: PING \\{message}\nS: PONG\n' >ping.talk
+	run "$BUILD/yodel" --conversation ping.talk -c 2 -n 5 --json result.json \
+		--ledger "unix:$PWD/control.sock" "127.0.0.1:$PORT"
+	[ "$status" = 2 ]
+	result 'x["timing"] == x["findings"] == x["unexplained"] == r["messages"]["wrong"] == 10'
+}
+
 @test "findings are not judged when the record was too short for the faults" {
 	start_server '"corrupt 1 byte on 20%"' --set fault_record=16 -w 1
 	load_with -c 4 -p 2 -R 400 -d 2s

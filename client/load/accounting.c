@@ -155,8 +155,11 @@ record_lost_connection(
 	    &ctx->plan->targets[connection % ctx->plan->target_count];
 	struct counters_lost_connection first = { .message = 0 };
 	ctx->traffic->outstanding(ctx, conn, &first);
-	findings_add(
-	    counters->findings, FINDING_LOSS, conn->stream.fd, first.message, 0);
+	/* The traffic has recorded the damage itself. */
+	if (loss != MESSAGE_LOSS_MISMATCH)
+		findings_add(counters->findings,
+		    loss == MESSAGE_LOSS_TIMEOUT ? FINDING_TIMEOUT : FINDING_ENDED,
+		    conn->stream.fd, first.message, 0);
 	uint32_t n =
 	    atomic_load_explicit(&counters->lost_connections, memory_order_relaxed);
 	if (n >= COUNTERS_LOST_MAX)

@@ -135,20 +135,24 @@ copy_expected(const struct conversation *conversation,
 	    out->expected_length);
 }
 
-/* Records one of the first mismatches. */
+/* Records a mismatch, with all that is known of it if it is one of the first. */
 static void
 record(struct load_context *ctx, const struct conn *conn,
     const struct player_mismatch *mismatch)
 {
 	const struct player_side *side = &ctx->talks->side;
 	struct counters *counters = ctx->counters;
+	uint64_t pass = player_pass(&talk_of(ctx, conn)->player);
+	/* A server counts the messages of a connection from its start. */
+	findings_add(counters->findings, FINDING_DAMAGE, conn->stream.fd,
+	    pass - conn->send.message, mismatch->offset);
 	uint32_t n = atomic_load_explicit(&counters->mismatches, memory_order_relaxed);
 	if (n >= COUNTERS_MISMATCHES_MAX)
 		return;
 	struct counters_mismatch *out = &counters->mismatch[n];
 	*out = (struct counters_mismatch){
 		.connection = conn_state_number(ctx, conn),
-		.message = player_pass(&talk_of(ctx, conn)->player),
+		.message = pass,
 		.offset = mismatch->offset,
 		.answer_offset = mismatch->at,
 		.line = conversation_line(side->conversation, mismatch->part),

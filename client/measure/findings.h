@@ -15,7 +15,9 @@
 
 enum finding_kind {
 	FINDING_DAMAGE, /* wrong, missing or extra bytes of answers */
-	FINDING_LOSS,   /* a connection was lost, perhaps with messages in flight */
+	/* A connection was lost, perhaps with messages in flight: */
+	FINDING_TIMEOUT, /* the peer was silent for too long */
+	FINDING_ENDED,   /* the peer closed or reset it */
 };
 
 struct finding {

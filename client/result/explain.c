@@ -127,7 +127,16 @@ explains_damage(const struct explain_fault *fault, const struct finding *finding
 static bool
 explains(const struct explain_fault *fault, const struct finding *finding)
 {
-	return finding->kind == FINDING_LOSS || explains_damage(fault, finding);
+	switch ((enum finding_kind)finding->kind) {
+	case FINDING_TIMEOUT:
+		return true;
+	case FINDING_ENDED:
+		/* After others the server may have waited for us in vain. */
+		return fault->kind != FAULT_DELAY;
+	case FINDING_DAMAGE:
+		break;
+	}
+	return explains_damage(fault, finding);
 }
 
 /* The first fault of the client; the count if it has none. */
@@ -176,7 +185,7 @@ explain_findings(const struct finding *findings, size_t finding_count,
 		qsort(list->faults, list->count, sizeof(*list->faults), compare);
 	for (size_t i = 0; i < finding_count; i++) {
 		if (mark(list, &findings[i].local, &findings[i]) ||
-		    (findings[i].kind == FINDING_LOSS &&
+		    (findings[i].kind != FINDING_DAMAGE &&
 			mark(list, &none, &findings[i])))
 			out.explained++;
 		else if (list->missing > 0)

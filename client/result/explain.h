@@ -5,7 +5,7 @@
  *
  * A fault explains a finding of the same client address and port that it can cause: a
  * changed reply explains damage at its message or within its bytes, any fault explains
- * the loss of its connection from then on.
+ * that its connection was silent for too long, and all but a delay that it was ended.
  */
 #ifndef CLIENT_RESULT_EXPLAIN_H
 #define CLIENT_RESULT_EXPLAIN_H

@@ -16,7 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	const struct finding findings[] = { { .kind = FINDING_LOSS },
+	const struct finding findings[] = { { .kind = FINDING_ENDED },
 		{ .kind = FINDING_DAMAGE, .message = 4 } };
 	char *text = strndup((const char *)data, size), error[256] = "";
 	struct explain_list list;

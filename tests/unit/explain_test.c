@@ -78,7 +78,7 @@ test_a_fault_explains_damage_at_its_place_alone(void **state)
 }
 
 static void
-test_a_delay_explains_no_damage_but_a_loss(void **state)
+test_a_delay_explains_a_timeout_alone(void **state)
 {
 	(void)state;
 	const char *record = RECORD("10.0.0.1:4000", "delay", 5, 400, 100);
@@ -86,7 +86,26 @@ test_a_delay_explains_no_damage_but_a_loss(void **state)
 	    explain(record, 1, finding_of(FINDING_DAMAGE, 4000, 4, 450)).unexplained,
 	    1);
 	assert_int_equal(
-	    explain(record, 1, finding_of(FINDING_LOSS, 4000, 4, 0)).explained, 1);
+	    explain(record, 1, finding_of(FINDING_TIMEOUT, 4000, 4, 0)).explained, 1);
+	assert_int_equal(
+	    explain(record, 1, finding_of(FINDING_ENDED, 4000, 4, 0)).unexplained, 1);
+}
+
+static void
+test_a_fault_of_a_connection_explains_its_end(void **state)
+{
+	(void)state;
+	static const char *const records[] = {
+		RECORD("10.0.0.1:4000", "reset", 5, 400, 0),
+		RECORD("10.0.0.1:4000", "stall", 5, 400, 0),
+		RECORD("10.0.0.1:4000", "drop", 5, 400, 100),
+	};
+	for (size_t i = 0; i < sizeof(records) / sizeof(records[0]); i++) {
+		struct finding finding = finding_of(FINDING_ENDED, 4000, 4, 0);
+		assert_int_equal(explain(records[i], 1, finding).explained, 1);
+		finding.local.port++;
+		assert_int_equal(explain(records[i], 1, finding).unexplained, 1);
+	}
 }
 
 static void
@@ -95,7 +114,7 @@ test_a_fault_of_the_listener_explains_a_loss(void **state)
 	(void)state;
 	const char *record = RECORD("", "never-accept", 0, 0, 0);
 	assert_int_equal(
-	    explain(record, 1, finding_of(FINDING_LOSS, 4000, 0, 0)).explained, 1);
+	    explain(record, 1, finding_of(FINDING_ENDED, 4000, 0, 0)).explained, 1);
 	assert_int_equal(
 	    explain(record, 1, finding_of(FINDING_DAMAGE, 4000, 0, 0)).unexplained, 1);
 }
@@ -150,7 +169,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_fault_explains_damage_at_its_place_alone),
-		cmocka_unit_test(test_a_delay_explains_no_damage_but_a_loss),
+		cmocka_unit_test(test_a_delay_explains_a_timeout_alone),
+		cmocka_unit_test(test_a_fault_of_a_connection_explains_its_end),
 		cmocka_unit_test(test_a_fault_of_the_listener_explains_a_loss),
 		cmocka_unit_test(
 		    test_nothing_is_unexplained_when_the_record_is_too_short),
