@@ -225,6 +225,18 @@ config_set_faults(struct listener_config *listener, const char *const *texts,
 	return 0;
 }
 
+uint32_t
+config_backlog(const struct listener_config *listener)
+{
+	for (size_t i = 0; i < listener->fault_count; i++) {
+		const struct fault *fault = &listener->faults[i];
+		if (fault->kind == FAULT_BACKLOG && fault->from_ns == 0 &&
+		    fault->to_ns == FAULT_FOR_EVER)
+			return (uint32_t)fault->count;
+	}
+	return listener->backlog;
+}
+
 int
 config_reset_faults(struct listener_config *listener, char *error)
 {

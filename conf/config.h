@@ -145,6 +145,9 @@ void config_finish(struct config *config);
  * error[CONFIG_ERROR_MAX] and the faults unchanged. */
 int config_set_faults(struct listener_config *listener, const char *const *texts,
     size_t count, char *error) __attribute__((warn_unused_result));
+/* The backlog of the listener's sockets: that of a fault that is always in effect, or
+ * the configured one. */
+uint32_t config_backlog(const struct listener_config *listener);
 /* Returns to the configured faults. 0, or -1 with the error. */
 int config_reset_faults(struct listener_config *listener, char *error)
     __attribute__((warn_unused_result));

@@ -198,13 +198,39 @@ load_with() # ARG... - a run that finds damage
 	ctl faults set all 'stall listener 3s'
 	run -0 "$CLIENT" connect "$PORT"
 	python3 -c "assert 0.3 < $output < 15"
-	ctl faults set all 'backlog 1'
+}
+
+# backlog_is N - of all sockets of the listener
+backlog_is()
+{
 	ctl stats --json >stats.json
 	python3 -c '
-import json
+import json, sys
 l = json.load(open("stats.json"))["listeners"][0]
-assert all(s["queue_limit"] == 1 for s in l["sockets"]), l'
+assert all(s["queue_limit"] == int(sys.argv[1]) for s in l["sockets"]), l' "$1"
+}
+
+@test "a backlog set at run time ends with clear and reload, one of the file stays" {
+	start_server '"backlog 2"' --set 'listeners[0].backlog=50'
+	wait_until backlog_is 2
+	ctl reload
+	wait_until backlog_is 2
+	ctl faults set all 'backlog 1'
+	wait_until backlog_is 1
+	ctl faults set all
+	wait_until backlog_is 50
+	ctl faults set all 'backlog 1 between 0s and 1s'
+	wait_until backlog_is 50
+	ctl faults set all 'backlog 1'
+	ctl scale 3
+	wait_until backlog_is 1
 	ctl faults clear
+	wait_until backlog_is 2
+	ctl faults set all 'backlog 1'
+	run -0 ctl upgrade
+	[[ $output =~ "the faults set at run time have ended" ]]
+	wait_until backlog_is 2
+	run ! grep -q 'died: ' "$YODELD_LOG"
 }
 
 @test "percentiles of delays are those that the server has recorded" {

@@ -18,7 +18,7 @@ options_of(const struct listener *listener, const struct listener_config *config
 	return (struct listen_options){ .name = listener->name,
 		.group = listener->reuseport_count == 0 ? LISTEN_GROUP_FIRST
 							: LISTEN_GROUP_NEXT,
-		.backlog = (int)config->backlog,
+		.backlog = (int)config_backlog(config),
 		.is_v6_only = true,
 		.nodelay = config->nodelay,
 		.save_syn = config->reply.kind == REPLY_WHOAMI,
@@ -201,7 +201,7 @@ listener_listen(struct listener *listener, const struct listener_config *config)
 	uint32_t count = 0;
 	for (uint32_t i = 0; i < listener->reuseport_count; i++) {
 		uint16_t slot = listener->reuseport_slots[i];
-		if (listen_start(listener->fds[slot], (int)config->backlog) < 0)
+		if (listen_start(listener->fds[slot], (int)config_backlog(config)) < 0)
 			log_warn("[listen_failed listener socket] "
 				 "%s: socket %u does not listen",
 			    listener->name, slot);
@@ -254,8 +254,8 @@ revive_slot(
 	if (listener->fds[slot] < 0 || is_shared(listener, slot) ||
 	    listen_is_active(listener->fds[slot]))
 		return false;
-	if (listen_restart(
-		listener->fds[slot], &listener->address, (int)config->backlog) < 0) {
+	if (listen_restart(listener->fds[slot], &listener->address,
+		(int)config_backlog(config)) < 0) {
 		log_warn(
 		    "[listen_failed listener socket] %s: socket %u does not listen",
 		    listener->name, slot);

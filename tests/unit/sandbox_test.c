@@ -298,6 +298,19 @@ test_needed_system_calls_work(void **state)
 	assert_true(works(SECCOMP_ON, refuses_and_logs_a_denied_address));
 }
 
+static bool
+sets_a_backlog(void)
+{
+	return listen(old_socket, 1) == 0;
+}
+
+static void
+test_a_backlog_can_be_changed(void **state)
+{
+	(void)state;
+	assert_true(works(SECCOMP_ON, sets_a_backlog));
+}
+
 /* Recent kernels let only root attach a filter to a listening socket. */
 static void
 test_a_listener_can_refuse_new_connections(void **state)
@@ -342,6 +355,7 @@ main(void)
 		cmocka_unit_test(test_forbidden_system_calls_kill_the_worker),
 		cmocka_unit_test(test_needed_system_calls_work),
 		cmocka_unit_test(test_a_listener_can_refuse_new_connections),
+		cmocka_unit_test(test_a_backlog_can_be_changed),
 		cmocka_unit_test(test_a_worker_can_still_abort),
 		cmocka_unit_test(test_landlock_restricts_files_without_seccomp),
 	};

@@ -139,13 +139,13 @@ make_own(struct buffer **buffer, const struct buffer *restored)
 
 /* Puts the reply before the one that was held for it. 0, or -1 with ENOMEM. */
 static int
-append_before_held(struct fault_altered *reply, uint64_t due_ns)
+append_before_held(
+    struct fault_altered *reply, struct fault_segment held, uint64_t due_ns)
 {
 	struct connection *connection = reply->connection;
 	const struct crash_record *record = connection->listener->worker->record;
 	struct fault_state *state = connection->faults;
 	struct buffer **bytes = &connection->output->bytes;
-	struct fault_segment held = *find_held(state);
 	if (make_own(&state->segments, record->undo_faults.segments) < 0 ||
 	    make_own(bytes, record->undo_output_bytes) < 0)
 		return -1;
@@ -176,16 +176,17 @@ fault_queue_reply(struct fault_altered *reply)
 	struct fault_progress *progress = &connection->faults->progress;
 	size_t from = 0, number = 0;
 	uint64_t at = 0, due_ns = progress->last_due_ns;
+	const struct fault_segment *held = find_held(connection->faults);
 	const struct fault *cut;
 	if (reply->delay_ns > 0) {
 		uint64_t own_ns = clock_now_ns() + reply->delay_ns;
 		due_ns = own_ns > due_ns ? own_ns : due_ns;
 	}
 	progress->last_due_ns = due_ns;
-	if (find_held(connection->faults) != NULL &&
+	if (held != NULL &&
 	    fault_selection_cut(connection, reply->original, &at, &number) == NULL) {
 		if (reply->length > 0)
-			return append_before_held(reply, due_ns);
+			return append_before_held(reply, *held, due_ns);
 		return 0;
 	}
 	if (reply->is_held)

@@ -185,7 +185,7 @@ static const int worker_calls[] = {
 	/* connections */
 	SCMP_SYS(accept4), SCMP_SYS(recvfrom), SCMP_SYS(recv), SCMP_SYS(send),
 	SCMP_SYS(shutdown), SCMP_SYS(close), SCMP_SYS(getsockname),
-	SCMP_SYS(getpeername),
+	SCMP_SYS(getpeername), SCMP_SYS(listen), /* the fault backlog */
 	/* channel and transfers */
 	SCMP_SYS(sendmsg), SCMP_SYS(recvmsg), SCMP_SYS(memfd_create), SCMP_SYS(read),
 	SCMP_SYS(write), SCMP_SYS(pwritev2), SCMP_SYS(lseek), SCMP_SYS(_llseek),
