@@ -177,7 +177,7 @@ post_faults(const struct context *context)
 		    "faults: those of the configuration are in effect");
 	else {
 		snprintf(text, sizeof(text),
-		    "faults: %.64s: %zu set, until they are cleared or the next reload",
+		    "faults: %.64s: %zu set, until they are cleared, a reload or an upgrade",
 		    listener, count);
 		respond(context, HTTP_OK, text);
 	}

@@ -165,6 +165,37 @@ read_fault_record(struct state_reader *reader, const json_t *from)
 		    fault_records_create(master->config.current.fault_record);
 }
 
+/* Workers have them until the next generation serves. */
+static void
+read_run_time_faults(struct state_reader *reader, const json_t *from)
+{
+	struct config *config = &reader->master->config.current;
+	struct json_reader *json = &reader->json;
+	const json_t *rows = json_object_get(from, "run_time_faults"), *row;
+	size_t i;
+	json_array_foreach(rows, i, row)
+	{
+		const char *texts[FAULTS_MAX];
+		char error[CONFIG_ERROR_MAX];
+		const json_t *faults = json_object_get(row, "faults");
+		size_t count = json_array_size(faults);
+		uint32_t listener =
+		    read_number(reader, row, "run_time_faults", "listener", INT_MAX);
+		if (listener >= config->listener_count || count > FAULTS_MAX) {
+			json_reader_fail(json, "run_time_faults", "", "out of range");
+			return;
+		}
+		for (size_t k = 0; k < count; k++) {
+			texts[k] = json_string_value(json_array_get(faults, k));
+			if (texts[k] == NULL)
+				texts[k] = "";
+		}
+		if (config_set_faults(
+			&config->listeners[listener], texts, count, error) < 0)
+			json_reader_fail(json, "run_time_faults", "", error);
+	}
+}
+
 static void
 read_master(struct state_reader *reader, const json_t *root)
 {
@@ -174,6 +205,7 @@ read_master(struct state_reader *reader, const json_t *root)
 	json_record_read(state_master_fields, json, from, "master", master);
 	if (master->started_ns > clock_now_ns())
 		json_reader_fail(json, "master", "started_ns", "out of range");
+	read_run_time_faults(reader, from);
 	int fd = (int)read_number(reader, from, "master", "ledger_fd", INT_MAX);
 	if (json->failed || claim(reader, "ledger", FD_FILE, fd) < 0)
 		return;

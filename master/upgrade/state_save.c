@@ -161,6 +161,27 @@ save_header(const struct master *master, const struct upgrade_state *state)
 	return header;
 }
 
+/* Those of each listener that has some, by its number in the configuration. */
+static json_t *
+save_run_time_faults(const struct config *config)
+{
+	json_t *rows = json_array();
+	for (size_t i = 0; i < config->listener_count; i++) {
+		const struct listener_config *listener = &config->listeners[i];
+		char text[FAULT_TEXT_MAX];
+		json_t *faults = json_array();
+		for (size_t k = 0; k < listener->fault_count; k++)
+			json_record_append(&faults,
+			    json_string(fault_format(&listener->faults[k], text)));
+		if (listener->has_run_time_faults)
+			json_record_append(&rows,
+			    json_pack(
+				"{s:i, s:O}", "listener", (int)i, "faults", faults));
+		json_decref(faults);
+	}
+	return rows;
+}
+
 static json_t *
 save_master(const struct master *master)
 {
@@ -169,6 +190,8 @@ save_master(const struct master *master)
 	if (master->workers.fault_records != NULL)
 		json_record_put(&object, "fault_record_fd",
 		    json_integer(master->workers.fault_records->fd));
+	json_record_put(
+	    &object, "run_time_faults", save_run_time_faults(&master->config.current));
 	return object;
 }
 
