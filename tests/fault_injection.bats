@@ -105,7 +105,7 @@ load_with() # ARG... - a run that finds damage
 @test "a client with the same source ports sees the same faults" {
 	local first=$((20000 + RANDOM % 10000))
 	local kinds='"corrupt 2 bytes on 10%", "truncate 3 bytes on 10%", "insert 5 bytes on 10%",
-		"duplicate on 5%", "drop on 5%", "reset after 300 bytes on 30%"'
+		"duplicate on 5%", "drop on 5%", "reset after 300 bytes on 60%"'
 	start_server "$kinds" -w 1
 	"$CLIENT" replies "$PORT" "$first" 12 40 | sed 's/b.*Error.$/reset/' >one
 	faults 'f["injected"]["corrupt"] > 10 and f["injected"]["reset"] > 0'
