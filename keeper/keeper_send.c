@@ -79,7 +79,8 @@ send_hello(const struct transfer_out *out)
 		const struct listener_config *config = &args->config->listeners[number];
 		hello.listeners[number].framing = config->framing;
 		hello.listeners[number].reply = reply_fingerprint(&config->reply);
-		hello.listeners[number].kinship = session_kinship(config->conversation);
+		hello.listeners[number].opening =
+		    session_opening_fingerprint(config->conversation);
 		snprintf(hello.listeners[number].name, TRANSFER_NAME_MAX, "%s",
 		    out->kept->names[i]);
 	}

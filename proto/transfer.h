@@ -67,8 +67,9 @@ struct transfer_hello {
 		uint32_t framing;             /* enum framing */
 		char name[TRANSFER_NAME_MAX]; /* the address that it is bound to */
 		uint64_t reply;               /* reply_fingerprint() */
-		uint64_t kinship; /* of a conversation: equal if one can continue with
-				     the next pass of the other; 0: it is none */
+		uint64_t opening; /* session_opening_fingerprint() of a conversation:
+				     equal if one can continue with the next pass of the
+				     other; 0: it is none */
 	} listeners[TRANSFER_LISTENERS_MAX];
 };
 

@@ -33,7 +33,7 @@ struct receiver {
 	/* By the listener number of the sender: */
 	struct worker_listener *listeners[TRANSFER_LISTENERS_MAX];
 	uint64_t replies[TRANSFER_LISTENERS_MAX]; /* fingerprints */
-	uint64_t kinship[TRANSFER_LISTENERS_MAX];
+	uint64_t opening[TRANSFER_LISTENERS_MAX];
 	/* The listeners of connections that are installed, not yet COMMITTED; some may
 	 * have been closed meanwhile. */
 	struct worker_listener *arrivals[TRANSFER_BATCH_MAX];
@@ -194,11 +194,11 @@ has_same_reply(const struct receiver *receiver, uint32_t number,
 /* True if its connections can go on at this listener: those of a conversation only in
  * one of the same kind. */
 static bool
-has_kin_reply(const struct receiver *receiver, uint32_t number,
+has_same_opening(const struct receiver *receiver, uint32_t number,
     const struct worker_listener *listener)
 {
-	return receiver->kinship[number] ==
-	    session_kinship(listener->side.conversation);
+	return receiver->opening[number] ==
+	    session_opening_fingerprint(listener->side.conversation);
 }
 
 static void
@@ -215,9 +215,9 @@ on_hello(struct receiver *receiver, const struct transfer_hello *hello, size_t l
 		receiver->listeners[i] = match_listener(
 		    worker, hello->listeners[i].name, hello->listeners[i].framing);
 		receiver->replies[i] = hello->listeners[i].reply;
-		receiver->kinship[i] = hello->listeners[i].kinship;
+		receiver->opening[i] = hello->listeners[i].opening;
 		const struct worker_listener *listener = receiver->listeners[i];
-		if (listener == NULL || !has_kin_reply(receiver, i, listener))
+		if (listener == NULL || !has_same_opening(receiver, i, listener))
 			continue;
 		capacity.mask |= UINT64_C(1) << i;
 		if (has_same_reply(receiver, i, listener))
@@ -275,7 +275,7 @@ take_session(
     const struct receiver *receiver, struct connection *connection, uint32_t number)
 {
 	const struct worker_listener *listener = connection->listener;
-	if (!has_kin_reply(receiver, number, listener))
+	if (!has_same_opening(receiver, number, listener))
 		return false;
 	return !listener_plays(listener) || connection->phase != CONNECTION_SERVING ||
 	    session_adopt(&listener->side, &connection->input);

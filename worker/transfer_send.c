@@ -125,8 +125,8 @@ send_hello(const struct sender *sender)
 		hello.listeners[listener->number].framing = listener->config->framing;
 		hello.listeners[listener->number].reply =
 		    reply_fingerprint(&listener->config->reply);
-		hello.listeners[listener->number].kinship =
-		    session_kinship(listener->side.conversation);
+		hello.listeners[listener->number].opening =
+		    session_opening_fingerprint(listener->side.conversation);
 		snprintf(hello.listeners[listener->number].name, TRANSFER_NAME_MAX,
 		    "%s", listener->name);
 	}

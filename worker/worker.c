@@ -98,7 +98,8 @@ set_faults(struct worker *worker, int fd, size_t length)
 	    ? MAP_FAILED
 	    : mmap(NULL, length, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (text == MAP_FAILED) {
-		log_warnx("[faults_failed] cannot set the faults");
+		log_warnx("[faults_failed] "
+			  "faults: cannot read them: the previous ones stay in effect");
 		return;
 	}
 	fault_listener_set(worker, text, length);

@@ -72,12 +72,14 @@ send_to_workers(struct worker_table *workers)
 	if (fd >= 0)
 		message.value = strlen(text);
 	else
-		log_warn("[faults_failed] cannot send the faults to the workers");
+		log_warn("[faults_failed] faults: cannot send them to the workers: "
+			 "the previous ones stay in effect");
 	for (struct process *p = workers->processes; fd >= 0 && p != NULL;
 	     p = p->next) {
 		if (needs_faults(workers, p) && process_send_fd(p, &message, fd) < 0)
 			log_warn("[faults_failed worker] "
-				 "worker %u: cannot send the faults",
+				 "worker %u: cannot send the faults: "
+				 "the previous ones stay in effect",
 			    p->slot);
 	}
 	if (fd >= 0)

@@ -292,9 +292,9 @@ a_session_between_passes_goes_on_with_the_next_pass_of_another_file(void **state
 	(void)state;
 	start(&one, TEXT);
 	start(&two, other);
-	assert_int_equal(
-	    session_kinship(&one.conversation), session_kinship(&two.conversation));
-	assert_int_equal(session_kinship(NULL), 0);
+	assert_int_equal(session_opening_fingerprint(&one.conversation),
+	    session_opening_fingerprint(&two.conversation));
+	assert_int_equal(session_opening_fingerprint(NULL), 0);
 	for (size_t length = 0; length < sizeof(said); length++) {
 		buffer_release(&one.input);
 		play(&one, said, length, false);

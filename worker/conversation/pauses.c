@@ -64,7 +64,8 @@ set_timer(struct pauses *pauses)
 					     .tv_nsec = (long)(value_ns % NS_PER_S) } };
 	if (timerfd_settime(
 		event_get_fd(&pauses->timer), TFD_TIMER_ABSTIME, &time, NULL) < 0)
-		log_warn("[pause_timer_failed] conversation: cannot set the timer");
+		log_warn(
+		    "[pause_timer_failed] conversation: cannot set the timer of pauses");
 }
 
 static struct pause

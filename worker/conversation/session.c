@@ -347,7 +347,7 @@ session_is_between_passes(const uint8_t *data, size_t length)
 }
 
 uint64_t
-session_kinship(const struct conversation *conversation)
+session_opening_fingerprint(const struct conversation *conversation)
 {
 	const uint64_t prime = UINT64_C(0x100000001b3);
 	if (conversation == NULL)

@@ -93,9 +93,10 @@ size_t session_waiting_bytes(const struct buffer *input);
  * has not begun; input may follow it. The bytes may be untrusted. */
 bool session_is_between_passes(const uint8_t *data, size_t length);
 
-/* Equal for conversations of which one can continue with the next pass of the other; 0
- * without a conversation, and only then. */
-uint64_t session_kinship(const struct conversation *conversation);
+/* Fingerprint of the names that the opening captures. Equal for conversations of which
+ * one can continue with the next pass of the other; 0 without a conversation, and only
+ * then. */
+uint64_t session_opening_fingerprint(const struct conversation *conversation);
 
 /* Checks untrusted input that was received with a connection, and makes it that of this
  * conversation. False if that is not possible, or for lack of memory. */

@@ -96,7 +96,10 @@ set_accepting(struct worker_listener *listener, bool accepts_none)
 		event_del(&listener->event);
 	else if (!listener->worker->accept.is_paused &&
 	    event_add(&listener->event, NULL) < 0)
-		log_warnx("[accept_watch_failed] accept: cannot watch a listener");
+		log_warnx(
+		    "[accept_watch_failed listener] "
+		    "accept: %s: cannot watch the socket: accepting no connections",
+		    listener->name);
 }
 
 /* Begins and ends the faults of the listener that are due, and waits for the next. */
@@ -212,7 +215,9 @@ replace(struct worker_listener *listener, const struct new_list *list)
 	if (list->count > 0) {
 		rows = calloc(list->count, sizeof(*rows));
 		if (rows == NULL) {
-			log_warn("[faults_failed] cannot set the faults");
+			log_warn("[faults_failed listener] "
+				 "faults: %s: the previous ones stay in effect",
+			    listener->name);
 			return;
 		}
 		memcpy(rows, list->rows, list->count * sizeof(*rows));
@@ -262,7 +267,8 @@ read_line(struct worker *worker, struct new_list *list, char *line)
 		    0)
 			list->count++;
 		else
-			log_warnx("[fault_invalid reason] fault: %s", error);
+			log_warnx(
+			    "[fault_invalid reason] faults: ignoring one: %s", error);
 	}
 }
 
@@ -272,7 +278,7 @@ fault_listener_set(struct worker *worker, const char *text, size_t length)
 	struct new_list *list = calloc(1, sizeof(*list));
 	char *copy = strndup(text, length), *rest = copy, *line;
 	if (list == NULL || copy == NULL)
-		log_warn("[faults_failed] cannot set the faults");
+		log_warn("[faults_failed] faults: the previous ones stay in effect");
 	while (list != NULL && (line = strsep(&rest, "\n")) != NULL)
 		read_line(worker, list, line);
 	if (list != NULL && copy != NULL)
