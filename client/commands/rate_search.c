@@ -22,8 +22,6 @@
 #define RUNS_MAX 3
 #define EXIT_LOST 1
 #define EXIT_WRONG 2
-#define EXIT_UNTRUSTED 3
-#define EXIT_THRESHOLD 99
 
 struct search {
 	struct plan plan; /* of the next step */
@@ -420,8 +418,8 @@ free_steps(struct search *search)
 }
 
 /* No rate passed. */
-static int
-report_none(const struct search *search)
+static void
+print_none(const struct search *search)
 {
 	char rate[UNITS_TEXT_MAX];
 	bool any_failed = false;
@@ -429,20 +427,16 @@ report_none(const struct search *search)
 		any_failed =
 		    any_failed || strcmp(search->steps[i].outcome, "failed") == 0;
 	units_show_count(result_whole(search->least), rate);
-	if (search->interrupted) {
+	if (search->interrupted)
 		print(search, "interrupted before a rate was found\n");
-		return EXIT_LOST;
-	}
-	if (!any_failed) {
+	else if (any_failed)
+		print(search,
+		    "%s: failed at every rate from %s/s up; use a longer --duration to test lower rates\n",
+		    search->threshold.text, rate);
+	else
 		print(search,
 		    "%s: unknown at every rate from %s/s up: this client could not measure\n",
 		    search->threshold.text, rate);
-		return EXIT_UNTRUSTED;
-	}
-	print(search,
-	    "%s: failed at every rate from %s/s up; use a longer --duration to test lower rates\n",
-	    search->threshold.text, rate);
-	return EXIT_THRESHOLD;
 }
 
 /* The step is judged by the threshold of the search, like a run by its own. */
@@ -466,13 +460,15 @@ static int
 finish_without_best(struct search *search)
 {
 	struct outputs outputs = outputs_of(&search->plan);
-	int status = report_none(search);
+	print_none(search);
 	if (!search->has_last || search->step_count == 0)
-		return status;
+		return EXIT_LOST; /* interrupted in the first step */
 	outputs.quiet = true;
 	judge_last(search);
 	keep_steps(search, &search->last);
-	return outputs_write(&outputs, &search->last) != 0 ? EX_OSERR : status;
+	return outputs_write(&outputs, &search->last) != 0
+	    ? EX_OSERR
+	    : verdict_exit_status(&search->last);
 }
 
 static int

@@ -11,8 +11,8 @@
 #include "client/plan/plan.h"
 
 /* Prints one line for each step, then the report of the best one. Returns the exit
- * status of the best step, 99 if the threshold passes at no rate, 1 if the search was
- * interrupted before it found one. */
+ * status of the best step, or the one of a search that found no rate
+ * (client/result/verdict.h). */
 int rate_search_run(const struct plan *plan);
 
 #endif

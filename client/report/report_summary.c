@@ -150,8 +150,12 @@ report_summary(const struct result *result, char *out)
 		add_wrong(&line, result);
 		break;
 	case 3:
-		report_line_add(&line, "the measurement is %s (--strict)",
-		    result_verdict_names[result->trust.verdict]);
+		if (result->plan.strict)
+			report_line_add(&line, "the measurement is %s (--strict)",
+			    result_verdict_names[result->trust.verdict]);
+		else
+			report_line_add(&line,
+			    "this client could not measure any step of the search");
 		break;
 	default:
 		report_line_add(&line, "a threshold was not met");

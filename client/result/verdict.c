@@ -1,6 +1,7 @@
 #include "client/result/verdict.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "lib/stats/percentile_interval.h"
 #include "client/result/trust.h"
@@ -237,11 +238,42 @@ something_is_missing(const struct result *result)
 	    result->messages_due > result->messages.sent || is_cut_short(result);
 }
 
+static size_t
+count_steps(const struct result *result, const char *outcome, bool is_same_rate)
+{
+	size_t count = 0;
+	for (size_t i = 0; i < result->search_step_count; i++)
+		count += strcmp(result->search_steps[i].outcome, outcome) == 0 &&
+		    (!is_same_rate ||
+			result->search_steps[i].rate == result->plan.rate);
+	return count;
+}
+
+/* The result is that of the best rate, which passed, or the search found none. */
+static bool
+found_no_rate(const struct result *result)
+{
+	size_t passed = count_steps(result, "passed", true);
+	return result->search_step_count > 0 &&
+	    (passed == 0 || passed < count_steps(result, "failed", true));
+}
+
+/* Losses at rates that are too high for the server are what a search expects. */
+static int
+status_of_no_rate(const struct result *result)
+{
+	if (result->interrupted || result->connections.established == 0)
+		return 1;
+	return count_steps(result, "failed", false) > 0 ? 99 : 3;
+}
+
 int
 verdict_exit_status(const struct result *result)
 {
 	if (result->messages.wrong + result->warmup.wrong + result->mismatch_count > 0)
 		return 2;
+	if (found_no_rate(result))
+		return status_of_no_rate(result);
 	if (something_is_missing(result) || !result_adds_up(&result->messages) ||
 	    !reconcile_is_consistent(result))
 		return 1;

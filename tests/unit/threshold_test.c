@@ -426,6 +426,61 @@ a_delay_of_the_client_may_be_the_cause_of_a_failure(void **state)
 	result_finish(&result);
 }
 
+static void
+add_step(struct result *result, double rate, const char *outcome)
+{
+	size_t n = result->search_step_count++;
+
+	result->search_steps =
+	    reallocarray(result->search_steps, n + 1, sizeof(result->search_steps[0]));
+	assert_non_null(result->search_steps);
+	result->search_steps[n] = (struct result_search_step){
+		.rate = rate, .outcome = strdup(outcome), .verdict = strdup("valid")
+	};
+}
+
+/* The result has lost messages, and no threshold failed. */
+static void
+a_search_without_a_rate_has_an_exit_status_of_its_own(void **state)
+{
+	struct result result = sample();
+
+	(void)state;
+	result.connections.requested = result.connections.first = 2;
+	result.connections.attempted = result.connections.established = 2;
+	result.plan.duration_ns = 1;
+	result.plan.rate = 100;
+	assert_int_equal(verdict_exit_status(&result), 1);
+	add_step(&result, 100, "unknown");
+	assert_int_equal(verdict_exit_status(&result), 3);
+	add_step(&result, 200, "failed");
+	assert_int_equal(verdict_exit_status(&result), 99);
+	result.interrupted = true;
+	assert_int_equal(verdict_exit_status(&result), 1);
+	result.interrupted = false;
+	result.connections.established = 0;
+	assert_int_equal(verdict_exit_status(&result), 1);
+	result.connections.established = 2;
+	result.messages.wrong = 1;
+	assert_int_equal(verdict_exit_status(&result), 2);
+	result.messages.wrong = 0;
+	/* The repetitions overturned it. */
+	add_step(&result, 100, "passed");
+	add_step(&result, 100, "failed");
+	add_step(&result, 100, "failed");
+	assert_int_equal(verdict_exit_status(&result), 99);
+	/* The best rate passed: the result is judged as any other. */
+	add_step(&result, 100, "passed");
+	add_step(&result, 100, "passed");
+	result.messages.verified = 1000;
+	result.messages.lost[MESSAGE_LOSS_RESET] = 0;
+	assert_int_equal(verdict_exit_status(&result), 0);
+	result.messages.verified = 999;
+	result.messages.lost[MESSAGE_LOSS_RESET] = 1;
+	assert_int_equal(verdict_exit_status(&result), 1);
+	result_finish(&result);
+}
+
 int
 main(void)
 {
@@ -447,6 +502,7 @@ main(void)
 		cmocka_unit_test(
 		    a_percentile_is_known_from_its_minimum_number_of_samples),
 		cmocka_unit_test(a_delay_of_the_client_may_be_the_cause_of_a_failure),
+		cmocka_unit_test(a_search_without_a_rate_has_an_exit_status_of_its_own),
 	};
 
 	return cmocka_run_group_tests_name("threshold", tests, NULL, NULL);
