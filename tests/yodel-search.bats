@@ -42,7 +42,9 @@ load lib/client
 	run -0 "$YODEL" -c 4 -R 100 -d 500ms -m hello --json result.json --html result.html \
 		--search 'p50<60ms' "127.0.0.1:$FAULTY_SERVER_PORT"
 	[[ $output =~ "p50<60ms: passed up to "[0-9.]+"/s in "[123]" of "[123]" runs" ]]
-	[[ $output =~ "the limit lies between "[0-9.,]+"/s and "[0-9.,]+"/s" ]]
+	# Unless a busy client could measure no rate above the limit.
+	[[ $output =~ "the limit lies between "[0-9.,]+"/s and "[0-9.,]+"/s" ||
+		$output = *"search: unknown at "*"this client could not measure"* ]]
 	python3 - "$output" <<-'END'
 		import json, re, sys
 		r = json.load(open("result.json"))
