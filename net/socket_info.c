@@ -75,6 +75,15 @@ socket_info_retransmits(int fd)
 	return info.tcpi_total_retrans - info.tcpi_dsack_dups;
 }
 
+bool
+socket_info_is_closed(int fd)
+{
+	struct tcp_info info;
+	socklen_t length = sizeof(info);
+	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0 &&
+	    info.tcpi_state == BPF_TCP_CLOSE;
+}
+
 uint64_t
 socket_info_unacknowledged(int fd)
 {

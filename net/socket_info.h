@@ -48,6 +48,9 @@ int socket_info_option(int fd, int option);
 /* Bytes sent that the peer's kernel has not acknowledged (our FIN counts as one). */
 uint64_t socket_info_unacknowledged(int fd);
 
+/* True if a TCP connection has been reset, or both of its streams have ended. */
+bool socket_info_is_closed(int fd);
+
 /* How far a process has read and written the streams of a TCP connection. */
 struct stream_position {
 	uint64_t

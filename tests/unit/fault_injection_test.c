@@ -559,6 +559,44 @@ test_bounds_a_reply_that_grows(void **state)
 	finish(&f);
 }
 
+static void
+test_notices_a_reset_while_it_holds(void **state)
+{
+	static const struct linger at_once = { .l_onoff = 1 };
+	static const char *const holds[] = { "never-read at message 2",
+		"stall at message 2", "stall 60s at message 2" };
+	(void)state;
+	for (size_t i = 0; i < sizeof(holds) / sizeof(holds[0]); i++) {
+		struct fixture f;
+		start(&f, holds[i], FRAMING_LINE);
+		int fd = serve(&f, 4000);
+		send_text(fd, "aaa\nbbb\n");
+		assert_memory_equal(receive(&f, fd, 4, LONG_MS, NULL), "aaa\n", 4);
+		const struct connection *connection = worker_fixture_connection(&f.w);
+		assert_true(worker_fixture_run_until(&f.w, connection->reading_held));
+		setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+		close(fd);
+		assert_true(worker_fixture_run_until(
+		    &f.w, atomic_load(&f.w.listener.block->closed[CLOSE_RESET]) == 1));
+		finish(&f);
+	}
+}
+
+static void
+test_closes_when_it_stalls_behind_the_last_message(void **state)
+{
+	(void)state;
+	struct fixture f;
+	start(&f, "delay 20ms;stall at message 2", FRAMING_LINE);
+	int fd = serve(&f, 4000);
+	send_text(fd, "aaa\nbbb\n");
+	shutdown(fd, SHUT_WR);
+	assert_true(worker_fixture_run_until(
+	    &f.w, atomic_load(&f.w.listener.block->closed[CLOSE_FAULT]) == 1));
+	close(fd);
+	finish(&f);
+}
+
 int
 main(void)
 {
@@ -578,6 +616,8 @@ main(void)
 		cmocka_unit_test(test_new_faults_hold_from_the_next_message),
 		cmocka_unit_test(test_new_faults_keep_what_is_queued),
 		cmocka_unit_test(test_bounds_a_reply_that_grows),
+		cmocka_unit_test(test_notices_a_reset_while_it_holds),
+		cmocka_unit_test(test_closes_when_it_stalls_behind_the_last_message),
 		cmocka_unit_test(test_continues_with_other_faults),
 		cmocka_unit_test(test_reorders_many_replies_in_little_memory),
 		cmocka_unit_test(test_continues_with_what_became_due),

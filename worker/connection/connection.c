@@ -72,17 +72,21 @@ static short
 needed_events(const struct connection *connection)
 {
 	short edge = connection->listener->worker->edge_events;
+	/* Of what is neither read nor sent the end is reported as EV_CLOSED, and a
+	 * reset as EV_READ and EV_WRITE, of which only an edge is wanted. */
+	short held = (short)(edge == 0 ? 0 : edge | EV_WRITE);
 	switch ((enum connection_phase)connection->phase) {
 	case CONNECTION_AWAITING_HEADER:
 	case CONNECTION_SERVING:
 		return (short)(EV_PERSIST | (edge & EV_ET) |
-		    (connection->reading_held            ? edge
+		    (connection->reading_held            ? held
 			    : connection->reading_paused ? 0
 							 : EV_READ | edge) |
 		    (connection->output != NULL && !connection->writing_held ? EV_WRITE
 									     : 0));
 	case CONNECTION_FINISHING:
-		return connection->writing_held ? EV_PERSIST : EV_PERSIST | EV_WRITE;
+		return (
+		    short)(EV_PERSIST | (connection->writing_held ? held : EV_WRITE));
 	case CONNECTION_LINGERING:
 		break;
 	}

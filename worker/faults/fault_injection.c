@@ -1,6 +1,9 @@
 #include "worker/faults/fault_injection.h"
 
+#include <errno.h>
+
 #include "lib/clock.h"
+#include "net/socket_info.h"
 #include "proto/fault_decision.h"
 #include "worker/connection/connection.h"
 #include "worker/connection/connection_io.h"
@@ -105,6 +108,13 @@ fault_injection_flush(struct connection *connection)
 	if (status == FLUSH_CLOSED)
 		return false;
 	bool is_stalled = state->progress.stalled_until_ns != 0;
+	/* The peer has closed, and will never get the rest. */
+	if (connection->phase == CONNECTION_FINISHING &&
+	    state->progress.stalled_until_ns == FAULT_FOR_EVER &&
+	    close_reasons[connection->reason].peer_has_closed) {
+		connection_close(connection, CLOSE_FAULT);
+		return false;
+	}
 	connection->writing_held = status == FLUSH_WAITS;
 	connection->reading_held = is_stalled || state->progress.reads_no_more ||
 	    (state->progress.is_ending && !state->progress.is_half_closed);
@@ -159,6 +169,14 @@ is_abandoned(const struct connection *connection, short what)
 	    (progress->reads_no_more || progress->stalled_until_ns == FAULT_FOR_EVER);
 }
 
+/* A reset, which no read or send tells. */
+static bool
+has_failed(const struct connection *connection)
+{
+	return (connection->reading_held || connection->writing_held) &&
+	    socket_info_is_closed(connection_fd(connection));
+}
+
 static void
 on_event(evutil_socket_t fd, short what, void *argument)
 {
@@ -170,6 +188,12 @@ on_event(evutil_socket_t fd, short what, void *argument)
 	}
 	if (is_abandoned(connection, what)) {
 		connection_close(connection, CLOSE_FAULT);
+		return;
+	}
+	if ((what & EV_WRITE) && has_failed(connection)) {
+		bool is_told = transport_send(&connection->stream, "", 0) < 0;
+		connection_close(
+		    connection, is_told ? connection_io_reason(errno) : CLOSE_RESET);
 		return;
 	}
 	if ((what & EV_WRITE) && !fault_injection_flush(connection))
