@@ -47,7 +47,10 @@ add_address(struct line *line, const char *name, const struct address *address)
 {
 	char text[ADDRESS_TEXT_MAX];
 	struct address_compact compact;
-	if (address->length == 0) {
+	/* The kernel does not tell the address of a connection that was reset. */
+	bool is_known = address->storage.ss_family == AF_INET ||
+	    address->storage.ss_family == AF_INET6;
+	if (address->length == 0 || !is_known) {
 		add(line, "\"%s\":null", name);
 		return;
 	}

@@ -171,6 +171,20 @@ test_a_syn_is_decoded(void **state)
 	assert_false(tcp_syn_decode(v6, sizeof(v6), &syn));
 }
 
+/* A connection was reset before its worker had asked for its address. */
+static void
+test_an_unknown_address_is_null(void **state)
+{
+	const struct address_compact unknown = { .port = 0 };
+	struct whoami whoami = { .instance = "name" };
+	(void)state;
+	address_expand(&unknown, &whoami.client);
+	address_expand(&unknown, &whoami.peer);
+	json_t *json = written(&whoami);
+	assert_true(json_is_null(json_object_get(json, "client")));
+	json_decref(json);
+}
+
 int
 main(void)
 {
@@ -178,6 +192,7 @@ main(void)
 		cmocka_unit_test(test_the_longest_line_is_json),
 		cmocka_unit_test(test_texts_of_a_header_are_escaped),
 		cmocka_unit_test(test_a_syn_is_decoded),
+		cmocka_unit_test(test_an_unknown_address_is_null),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
