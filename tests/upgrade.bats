@@ -174,7 +174,7 @@ sys.exit(0 if ledger["consistent"] else str(ledger))' "$1"
 	change USR2 "$REFUSED: upgrade state: version: found [0-9]+, expected 7"
 	# Another version of the protocol by which connections move.
 	replace_binary "$BUILD/tests/transfer_version_mismatch"
-	change USR2 "$REFUSED: upgrade state: header.protocols: found \"channel [0-9]+, transfer [0-9]+\", expected \"channel [0-9]+, transfer 7\": open connections cannot move"
+	change USR2 "$REFUSED: upgrade state: header.protocols: found \"channel [0-9]+, transfer [0-9]+\", expected \"channel [0-9]+, transfer 4095\": open connections cannot move"
 	replace_binary "$BUILD/tests/ledger_layout_mismatch"
 	change USR2 "$REFUSED: upgrade state: ledger: cannot be used"
 	replace_binary "$BUILD/tests/upgrade_fails"
