@@ -84,6 +84,25 @@ load_with() # ARG... - a run that finds damage
 	result 'x["timing"] == x["findings"] == x["unexplained"] == r["messages"]["wrong"] == 10'
 }
 
+@test "one byte that a proxy damages beside seeded faults is named, alone" {
+	start_server '"corrupt 1 byte every 20", "drop every 50"' \
+		--set 'listeners[0].proxy_protocol=v1' --set 'listeners[0].proxy_from=["127.0.0.0/8"]'
+	# In message 31: messages have 41 bytes.
+	coproc PROXY { exec 3>&-; exec "$BATS_TEST_DIRNAME/lib/damage_proxy.py" "$PORT" 1240; }
+	local server=$PORT
+	read -r PORT <&"${PROXY[0]}"
+	load_with -c 4 -R 400 -d 2s
+	PORT=$server
+	kill "$PROXY_PID"
+	[ "$status" = 2 ]
+	result 'x["unexplained"] == 1 and x["explained"] > 20 and x["unjudged"] == 0'
+	result '[(f["kind"], f["message"]) for f in r["ledger"]["unexplained_findings"]] == [("damage", 31)]'
+	result 'r["ledger"]["unexplained_findings"][0]["connection"].startswith("127.0.0.1:")'
+	local line="not injected: damage at message 31, offset 12[0-9][0-9], connection from 127.0.0.1:[0-9]+"
+	[[ $output =~ $line ]]
+	grep -qE "$line" page.html
+}
+
 @test "findings are not judged when the record was too short for the faults" {
 	start_server '"corrupt 1 byte on 20%"' --set fault_record=16 -w 1
 	load_with -c 4 -p 2 -R 400 -d 2s

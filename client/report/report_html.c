@@ -150,6 +150,10 @@ write_ledger(const struct result *result, FILE *file)
 		fputs("<br>\nFaults: ", file);
 		chart_text(file, line);
 	}
+	for (size_t i = 0; report_summary_finding(result, i, line); i++) {
+		fputs("<br>\n", file);
+		chart_text(file, line);
+	}
 	for (size_t i = 0; report_summary_server(result, i, line); i++) {
 		fputs("<br>\n", file);
 		chart_text(file, line);

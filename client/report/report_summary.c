@@ -1,5 +1,6 @@
 #include "client/report/report_summary.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -359,11 +360,32 @@ report_summary_faults(const struct result *result, char *out)
 	report_line_add(&line, "%s seen here", units_show_count(faults->seen, some));
 	line.separator = ", ";
 	report_line_add(&line, "%s of timing", units_show_count(faults->timing, some));
-	report_line_add(&line, "%s not seen", units_show_count(faults->unseen, some));
+	report_line_add(
+	    &line, "%s had no visible effect", units_show_count(faults->unseen, some));
 	if (faults->recorded < faults->injected)
 		report_line_add(&line, "%s no longer in its record",
 		    units_show_count(faults->injected - faults->recorded, some));
 	return out;
+}
+
+bool
+report_summary_finding(const struct result *result, size_t index, char *out)
+{
+	const struct reconciliation *ledger = &result->ledger;
+	struct report_line line = report_line_start(out);
+	if (index >= ledger->unexplained_finding_count)
+		return false;
+	const struct unexplained_finding *finding =
+	    &ledger->unexplained_findings[index];
+	report_line_add(&line, "not injected: %.16s at message %" PRIu64, finding->kind,
+	    finding->message);
+	line.separator = ", ";
+	if (strcmp(finding->kind, "damage") == 0)
+		report_line_add(&line, "offset %" PRIu64, finding->offset);
+	report_line_add(&line, "connection from %.64s at %.40s", finding->connection,
+	    finding->time);
+	printable_sanitize(out);
+	return true;
 }
 
 static void

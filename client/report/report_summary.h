@@ -25,6 +25,10 @@ const char *report_summary_ledger(const struct result *result, char *out);
 /* Which findings the server has injected on purpose; "" if it has injected no fault. */
 const char *report_summary_faults(const struct result *result, char *out);
 
+/* One line about a finding that no fault explains. False when there is no such index.
+ */
+bool report_summary_finding(const struct result *result, size_t index, char *out);
+
 /* One line about a server when there are several. False when there is no such index. */
 bool report_summary_server(const struct result *result, size_t index, char *out);
 

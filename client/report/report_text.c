@@ -449,6 +449,8 @@ print_ledger(const struct result *result, FILE *file)
 		fprintf(file, LABEL "%s\n", "ledger", line);
 	if (report_summary_faults(result, line)[0] != '\0')
 		fprintf(file, LABEL "%s\n", "faults", line);
+	for (size_t i = 0; report_summary_finding(result, i, line); i++)
+		fprintf(file, LABEL "- %s\n", "", line);
 	for (size_t i = 0; report_summary_server(result, i, line); i++)
 		fprintf(file, LABEL "- %s\n", "", line);
 }

@@ -44,6 +44,9 @@ read_fault(const json_t *from, struct explain_fault *ret)
 			return false;
 		address_compact(&address, &ret->client);
 	}
+	/* null: for ever */
+	if (!read_count(from, "value", &ret->value))
+		ret->value = 0;
 	return ret->kind < FAULT_KIND_COUNT;
 }
 
@@ -119,7 +122,10 @@ explains_damage(const struct explain_fault *fault, const struct finding *finding
 	/* The faults count messages from 1. A reordered reply is followed by another.
 	 */
 	uint64_t message = finding->message + 1;
-	return (message + 1 >= fault->message && message <= fault->message + 1) ||
+	uint64_t last = fault->message + 1;
+	if (fault->kind == FAULT_REORDER)
+		last += fault->value;
+	return (message + 1 >= fault->message && message <= last) ||
 	    (finding->offset + PLACE_SLACK >= fault->offset &&
 		finding->offset <= fault->offset + fault->length);
 }
@@ -174,8 +180,10 @@ mark(struct explain_list *list, const struct address_compact *client,
 
 void
 explain_findings(const struct finding *findings, size_t finding_count,
-    uint64_t findings_missed, struct explain_list *list, struct explained_faults *ret)
+    uint64_t findings_missed, struct explain_list *list, struct explained_faults *ret,
+    struct explain_named *ret_named)
 {
+	struct explain_named named = { .count = 0 };
 	const struct address_compact none = { .family = 0 };
 	struct explained_faults out = { .injected = list->count + list->missing,
 		.recorded = list->count,
@@ -190,8 +198,11 @@ explain_findings(const struct finding *findings, size_t finding_count,
 			out.explained++;
 		else if (list->missing > 0)
 			out.unjudged++;
-		else
+		else {
 			out.unexplained++;
+			if (named.count < EXPLAIN_NAMED_MAX)
+				named.list[named.count++] = &findings[i];
+		}
 	}
 	for (size_t i = 0; i < list->count; i++) {
 		if (is_timing(list->faults[i].kind))
@@ -202,4 +213,5 @@ explain_findings(const struct finding *findings, size_t finding_count,
 			out.unseen++;
 	}
 	*ret = out;
+	*ret_named = named;
 }

@@ -24,6 +24,7 @@ struct result;
 struct explain_fault {
 	struct address_compact client; /* family 0: of a listener */
 	uint64_t message, offset, length;
+	uint64_t value; /* of reorder: messages until the reply */
 	enum fault_kind kind;
 	bool is_seen; /* explains a finding */
 };
@@ -53,8 +54,18 @@ struct explained_faults {
 	uint64_t unjudged;    /* the record, or this client's list, was too short */
 };
 
-/* Compares the findings with the faults, which it sorts. */
+#define EXPLAIN_NAMED_MAX 5
+
+/* The first findings that no fault explains. */
+struct explain_named {
+	const struct finding *list[EXPLAIN_NAMED_MAX];
+	size_t count;
+};
+
+/* Compares the findings with the faults, which it sorts. ret_named points into
+ * findings. */
 void explain_findings(const struct finding *findings, size_t finding_count,
-    uint64_t findings_missed, struct explain_list *list, struct explained_faults *ret);
+    uint64_t findings_missed, struct explain_list *list, struct explained_faults *ret,
+    struct explain_named *ret_named);
 
 #endif

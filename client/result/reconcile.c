@@ -13,6 +13,7 @@
 #include "lib/xmalloc.h"
 #include "proto/framing.h"
 #include "proto/reply.h"
+#include "client/measure/findings.h"
 #include "client/result/result.h"
 
 #define CLOCK_SLACK_NS (100 * NS_PER_MS)       /* of a server's uptime, and 0.1 % */
@@ -259,6 +260,24 @@ describe(const struct reconcile_server *server)
 	};
 }
 
+static struct unexplained_finding
+name_finding(const struct finding *finding)
+{
+	static const char *const kinds[] = { [FINDING_DAMAGE] = "damage",
+		[FINDING_TIMEOUT] = "timeout",
+		[FINDING_ENDED] = "ended" };
+	char time[UNITS_TEXT_MAX], local[ADDRESS_TEXT_MAX] = "";
+	if (finding->local.family != 0)
+		address_format_compact(&finding->local, local);
+	return (struct unexplained_finding){
+		.time = xstrdup(units_format_time(finding->at_ns, 6, time)),
+		.connection = xstrdup(local),
+		.kind = xstrdup(kinds[finding->kind]),
+		.message = finding->message + 1,
+		.offset = finding->offset,
+	};
+}
+
 /* All servers' faults explain the findings together. */
 static void
 explain(struct result *result, const struct reconcile_server *servers, size_t count)
@@ -277,9 +296,16 @@ explain(struct result *result, const struct reconcile_server *servers, size_t co
 		all.count += own->count;
 	}
 	ledger->has_faults = all.count > 0 || all.missing > 0;
-	if (ledger->has_faults)
+	if (ledger->has_faults) {
+		struct explain_named named;
 		explain_findings(result->findings, result->finding_count,
-		    result->findings_missed, &all, &ledger->faults);
+		    result->findings_missed, &all, &ledger->faults, &named);
+		ledger->unexplained_findings =
+		    xcalloc(named.count + 1, sizeof(ledger->unexplained_findings[0]));
+		for (size_t i = 0; i < named.count; i++)
+			ledger->unexplained_findings[i] = name_finding(named.list[i]);
+		ledger->unexplained_finding_count = named.count;
+	}
 	free(all.faults);
 }
 

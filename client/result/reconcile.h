@@ -75,6 +75,15 @@ struct reconciled_server {
 	uint64_t connections_accepted, bytes_received, bytes_sent;
 };
 
+/* A finding that no fault explains. */
+struct unexplained_finding {
+	char *time;       /* RFC 3339, by the client's clock */
+	char *connection; /* address and port of the client */
+	char *kind;       /* "damage", "timeout", "ended" */
+	uint64_t message; /* of the connection, from 1, as faults count them */
+	uint64_t offset;  /* damage: bytes of correct answers before it */
+};
+
 /* The outcome; the members are the keys of "ledger" in a result. */
 struct reconciliation {
 	bool consistent;             /* nothing is unexplained */
@@ -93,6 +102,8 @@ struct reconciliation {
 	} unexplained;
 	bool has_faults; /* injected by the server */
 	struct explained_faults faults;
+	struct unexplained_finding *unexplained_findings; /* the first ones */
+	size_t unexplained_finding_count;
 	uint64_t unaccounted_messages; /* at most, on servers that are not read */
 	struct reconciled_server
 	    *servers; /* if there are several, or one is not read */

@@ -54,6 +54,7 @@ void
 result_ledger_clear(struct result *result)
 {
 	finish_list(&result_ledger_servers, result);
+	finish_list(&result_ledger_findings, result);
 	result->ledger = (struct reconciliation){ 0 };
 	result->has_ledger = false;
 }

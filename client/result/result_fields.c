@@ -376,6 +376,16 @@ static const struct json_record_field reconciled_server_fields[] = {
 	END,
 };
 
+#define UNEXPLAINED struct unexplained_finding
+static const struct json_record_field unexplained_finding_fields[] = {
+	PLAIN(UNEXPLAINED, , time),
+	PLAIN(UNEXPLAINED, , connection),
+	PLAIN(UNEXPLAINED, , kind),
+	PLAIN(UNEXPLAINED, , message),
+	PLAIN(UNEXPLAINED, , offset),
+	END,
+};
+
 #define LIST_AS(key, at, number, ...)                                                  \
 	{                                                                              \
 		.name = (key), .items = offsetof(RESULT, at),                          \
@@ -385,6 +395,9 @@ static const struct json_record_field reconciled_server_fields[] = {
 #define LIST(key, number, ...) LIST_AS(#key, key, number, __VA_ARGS__)
 const struct result_list result_ledger_servers = LIST_AS(
     "servers", ledger.servers, ledger.server_count, .fields = reconciled_server_fields);
+const struct result_list result_ledger_findings =
+    LIST_AS("unexplained_findings", ledger.unexplained_findings,
+	ledger.unexplained_finding_count, .fields = unexplained_finding_fields);
 
 const struct result_list result_lists[] = {
 	LIST(targets, target_count, .fields = result_target_fields),

@@ -42,7 +42,8 @@ struct result_list {
 	const struct json_record_field *fields; /* RESULT_RECORD */
 };
 extern const struct result_list result_lists[];
-extern const struct result_list result_ledger_servers; /* a list of "ledger" */
+/* Lists of "ledger". */
+extern const struct result_list result_ledger_servers, result_ledger_findings;
 
 static inline void **
 result_list_items(const struct result_list *list, const struct result *result)

@@ -253,6 +253,8 @@ read_ledger(struct json_reader *reader, const json_t *root, struct result *ret)
 		json_record_read(result_fault_fields, reader,
 		    json_reader_member(reader, ledger, "ledger", "faults", JSON_OBJECT),
 		    "ledger.faults", &ret->ledger);
+	if (json_object_get(ledger, "unexplained_findings") != NULL)
+		read_list(&result_ledger_findings, reader, ledger, ret);
 	if (json_object_get(ledger, "servers") != NULL)
 		read_list(&result_ledger_servers, reader, ledger, ret);
 }

@@ -174,6 +174,9 @@ ledger_of(const struct result *result)
 	if (result->ledger.has_faults)
 		json_record_put(&to, "faults",
 		    json_record_write(result_fault_fields, &result->ledger));
+	if (result->ledger.unexplained_finding_count > 0)
+		json_record_put(&to, "unexplained_findings",
+		    list_of(&result_ledger_findings, result));
 	if (result->ledger.server_count > 0)
 		json_record_put(
 		    &to, "servers", list_of(&result_ledger_servers, result));

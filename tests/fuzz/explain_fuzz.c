@@ -21,10 +21,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	char *text = strndup((const char *)data, size), error[256] = "";
 	struct explain_list list;
 	struct explained_faults out;
+	struct explain_named named;
 
 	must(text != NULL);
 	if (explain_read(text, size, &list, error, sizeof(error)) == 0) {
-		explain_findings(findings, 2, 1, &list, &out);
+		explain_findings(findings, 2, 1, &list, &out, &named);
 		must(out.findings == 3 &&
 		    out.explained + out.unexplained + out.unjudged == 3);
 		must(out.recorded == out.timing + out.seen + out.unseen);

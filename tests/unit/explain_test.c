@@ -43,7 +43,9 @@ explain(const char *record, uint64_t injected, struct finding finding)
 {
 	struct explained_faults out;
 	struct explain_list list = read_list(record, injected);
-	explain_findings(&finding, 1, 0, &list, &out);
+	struct explain_named named;
+	explain_findings(&finding, 1, 0, &list, &out, &named);
+	assert_int_equal(named.count, out.unexplained);
 	free(list.faults);
 	assert_int_equal(out.findings, out.explained + out.unexplained + out.unjudged);
 	assert_int_equal(out.recorded, out.timing + out.seen + out.unseen);
