@@ -4,8 +4,6 @@
 
 #include "lib/clock.h"
 
-#define HALVED_MAX 512 /* bytes of a session that has a block of twice its size */
-
 enum session_flag {
 	SESSION_HAS_END = 1,
 	SESSION_TOOK_END = 2,
@@ -266,19 +264,6 @@ flags_of(const struct session *session)
 	return (uint8_t)flags;
 }
 
-/* Where `bytes` bytes can be written in the block of the input without overwriting what
- * is queued there: before or behind it. False: in none, or the block is much too
- * large. */
-static bool
-find_room(const struct buffer *input, size_t bytes, size_t *ret_start)
-{
-	if (input == NULL || input->capacity > 4 * bytes)
-		return false;
-	bool is_behind = input->capacity - input->end >= bytes;
-	*ret_start = is_behind ? input->end : 0;
-	return is_behind || input->start >= bytes;
-}
-
 int
 session_save(const struct session *session, struct buffer **input, const uint8_t *data,
     size_t length)
@@ -287,15 +272,11 @@ session_save(const struct session *session, struct buffer **input, const uint8_t
 		.ending = session->ending };
 	header.player_bytes =
 	    (uint32_t)player_saved_bytes(session->side, &session->player);
-	size_t bytes = saved_bytes(&header) + length, start;
-	struct buffer *saved = *input;
-	if (!find_room(saved, bytes, &start)) {
-		saved = buffer_create(bytes <= HALVED_MAX ? 2 * bytes : bytes);
-		start = 0;
-	}
+	size_t bytes = saved_bytes(&header) + length;
+	struct buffer *saved = buffer_create(bytes);
 	if (saved == NULL)
 		return -1;
-	uint8_t *out = saved->data + start;
+	uint8_t *out = saved->data;
 	memcpy(out, &header, sizeof(header));
 	out += sizeof(header);
 	player_save(session->side, &session->player, out);
@@ -306,10 +287,8 @@ session_save(const struct session *session, struct buffer **input, const uint8_t
 	}
 	if (length > 0)
 		memcpy(out, data, length);
-	saved->start = start;
-	saved->end = start + bytes;
-	if (saved != *input)
-		buffer_release(input);
+	saved->end = bytes;
+	buffer_release(input);
 	*input = saved;
 	return 0;
 }

@@ -7,9 +7,8 @@
  *   | header | flat form of the player (player.h) | end of a pause | unplayed input |
  *
  * So a transfer moves it as it moves any input, and the death of a worker does not
- * change it: each time it has played, once for each crash_record_begin(), a session is
- * saved beside the old one: before or behind it in its block, or into a new block. The
- * old one stays until the commit (worker/connection/crash_record.h). The player is
+ * change it: each time it has played, a session is saved into a new block, and the old
+ * one stays until the commit (worker/connection/crash_record.h). The player is
  * deterministic: from the same position it makes the same bytes of the same input.
  */
 #ifndef WORKER_CONVERSATION_SESSION_H
