@@ -521,11 +521,11 @@ hear_any(struct hearing *hearing)
 	const struct conversation *conversation = hearing->side->conversation;
 	const struct conversation_part *next = hearing->part + 1;
 	struct player *player = hearing->player;
-	const uint8_t *needle = conversation->bytes + next->at;
-	const uint32_t *failures = conversation->failures + next->at;
 	enum player_heard heard;
 	if (next->kind != CONVERSATION_LITERAL)
 		return hear_rest(hearing);
+	const uint8_t *needle = conversation->bytes + next->at;
+	const uint32_t *failures = conversation->failures + next->at;
 	while (hearing->length > 0) {
 		uint32_t held = player->state;
 		if (held == 0) {

@@ -275,6 +275,12 @@ static const struct row plays[] = {
 	    .role = CLIENT, .passes = 1,
 	    .turns = { "+OK 2\r\n1 120\r\n.x\r\n" },
 	    .log = "opened >LIST\\r\\n x.talk:3: pass 0, offset 14: expected digits or \".\\r\\n\" (line 4), found \".x\\r\\n\" (hex 2e 78 0d 0a)", },
+	/* A file without a literal. */
+	{ .text = "ending none\nC: \\{u8 65}\nS: \\{u8 length}{\\{any}}\n",
+	    .role = CLIENT,
+	    .passes = 1,
+	    .turns = { "\x03xyz" },
+	    .log = "opened >A pass finished" },
 	{ .text = "ending none\n"
 	            "C: x\n"
 	            "S*: aab\n"
