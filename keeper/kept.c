@@ -306,7 +306,8 @@ kept_start(struct kept *kept, const struct worker_args *args,
 		.recovery = { .region = region,
 		    .socket_count = (uint32_t)args->socket_count,
 		    .input_max = longest + margin,
-		    .output_max = args->config->limits.max_pending + longest + margin,
+		    .output_max = args->config->limits.max_pending + 2 * longest +
+			FAULT_GROWTH_MAX + margin,
 		    .read_position = socket_info_read_position },
 		.fd_end = (int)resources_descriptor_limit() };
 	kept->fd_bits = calloc((size_t)kept->fd_end / 8 + 1, 1);

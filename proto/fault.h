@@ -103,6 +103,9 @@ enum fault_law {
 #define FAULTS_MAX 32           /* of a listener */
 #define FAULT_TEXT_MAX 256      /* of one that was formatted */
 #define FAULT_BYTES_MAX 1048576 /* that are truncated, corrupted or inserted */
+/* Each duplicate of a list doubles a reply: it has at most twice its bytes and these.
+ */
+#define FAULT_GROWTH_MAX (UINT32_C(64) * 1024 * 1024)
 #define FAULT_SHARE_ALL UINT64_C(1000000000)
 
 struct fault {

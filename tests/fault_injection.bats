@@ -7,6 +7,13 @@ load lib/supervision
 
 CLIENT=$BATS_TEST_DIRNAME/lib/fault_client.py
 
+# hold LINE... - as the coprocess HOLD: a client that sends these lines, and reads when told to.
+hold()
+{
+	coproc HOLD { exec 3>&-; exec "$CLIENT" hold "$PORT" "$@"; }
+	echo "$HOLD_PID" >>"$BATS_TEST_TMPDIR/spawned"
+}
+
 # start_server FAULTS [ARG...] - FAULTS: strings of JSON
 start_server()
 {
@@ -89,6 +96,7 @@ load_with() # ARG... - a run that finds damage
 		--set 'listeners[0].proxy_protocol=v1' --set 'listeners[0].proxy_from=["127.0.0.0/8"]'
 	# In message 31: messages have 41 bytes.
 	coproc PROXY { exec 3>&-; exec "$BATS_TEST_DIRNAME/lib/damage_proxy.py" "$PORT" 1240; }
+	echo "$PROXY_PID" >>"$BATS_TEST_TMPDIR/spawned"
 	local server=$PORT
 	read -r PORT <&"${PROXY[0]}"
 	load_with -c 4 -R 400 -d 2s
@@ -180,7 +188,7 @@ load_with() # ARG... - a run that finds damage
 
 @test "open connections get faults that are set, in the middle" {
 	start_server ''
-	coproc HOLD { exec 3>&-; "$CLIENT" hold "$PORT" one two; }
+	hold one two
 	read -r line <&"${HOLD[0]}"
 	[ "$line" = sent ]
 	ctl faults set all 'drop every 2'
@@ -192,7 +200,7 @@ load_with() # ARG... - a run that finds damage
 
 @test "delayed replies and the record survive a reload, an upgrade and the death of the worker" {
 	start_server '"delay 3s at message 2"' -w 1
-	coproc HOLD { exec 3>&-; "$CLIENT" hold "$PORT" one two three; }
+	hold one two three
 	read -r line <&"${HOLD[0]}"
 	wait_until faults 'f["injected"]["delay"] == 1'
 	ctl reload
@@ -207,6 +215,16 @@ load_with() # ARG... - a run that finds damage
 	[ "$line" = "one two three" ]
 	wait "$HOLD_PID" || :
 	faults 't["connections_closed"]["worker_lost"] == 0'
+}
+
+@test "a reply that has grown beyond the limit of output survives the death of the worker" {
+	start_server '"delay 60s", "insert 1048576 bytes", "duplicate"' -w 1
+	hold one
+	read -r line <&"${HOLD[0]}"
+	wait_until faults 'f["injected"]["duplicate"] == 1'
+	[ -n "$(keeper_pids)" ] && kill -9 "$(worker_pids)"
+	wait_until faults 't["connections_recovered"] + t["connections_closed"]["worker_lost"] == 1'
+	faults 't["connections_recovered"] == 1'
 }
 
 @test "a listener accepts nothing for a time, or stalls" {

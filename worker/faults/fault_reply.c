@@ -66,15 +66,11 @@ corrupt(
 	}
 }
 
-/* Each duplicate of a list doubles the reply: more than twice its bytes and these are
- * too many. */
-#define GROWTH_MAX ((size_t)64 * 1024 * 1024)
-
 /* 0, or -1 with ENOMEM. */
 static int
 grow(struct fault_altered *reply, size_t more)
 {
-	if (reply->length + more > 2 * reply->original + GROWTH_MAX) {
+	if (reply->length + more > 2 * reply->original + FAULT_GROWTH_MAX) {
 		errno = ENOMEM;
 		return -1;
 	}
