@@ -72,11 +72,11 @@ conversation_reply_load(
 		return -1;
 	}
 	struct conversation *conversation = malloc(sizeof(*conversation));
-	int status = EX_OSERR;
-	if (conversation == NULL)
+	if (conversation == NULL) {
 		snprintf(error, CONFIG_ERROR_MAX, "out of memory");
-	else
-		status = compile(path, conversation, error);
+		return -1;
+	}
+	int status = compile(path, conversation, error);
 	if (status != 0) {
 		free(conversation);
 		errno = status == EX_OSERR ? ENOMEM : EINVAL;

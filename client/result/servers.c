@@ -187,7 +187,7 @@ servers_merge(struct result *into, const struct result *from)
 double
 servers_fairness(const struct result *result)
 {
-	uint64_t counts[RESULT_SERVERS_MAX];
+	uint64_t counts[RESULT_SERVERS_MAX] = { 0 };
 	size_t n = 0;
 	for (; n < result->server_count && n < RESULT_SERVERS_MAX; n++)
 		counts[n] = result->servers[n].connections;

@@ -175,7 +175,7 @@ read_run_time_faults(struct state_reader *reader, const json_t *from)
 	size_t i;
 	json_array_foreach(rows, i, row)
 	{
-		const char *texts[FAULTS_MAX];
+		const char *texts[FAULTS_MAX] = { NULL };
 		char error[CONFIG_ERROR_MAX];
 		const json_t *faults = json_object_get(row, "faults");
 		size_t count = json_array_size(faults);
