@@ -329,8 +329,14 @@ write_exchanges()
 
 @test "a recorded conversation passes against the same server" {
 	start_line_server
-	run -0 "$YODEL" talk -e --record said.talk "$SERVER" \
-		< <(printf 'HELLO there\\r\nECHO  a \\x00\\\\ \\{b}\\r\nNOOP\\r\n')
+	mkfifo said
+	"$YODEL" talk -e --record said.talk "$SERVER" <said >heard 2>&1 3>&- &
+	local talk=$!
+	exec 4>said
+	wait_until grep -q '^220 ready' heard # the server speaks first
+	printf 'HELLO there\\r\nECHO  a \\x00\\\\ \\{b}\\r\nNOOP\\r\n' >&4
+	exec 4>&-
+	wait "$talk"
 	run_yodel --conversation said.talk -c 3 -n 2 "$SERVER"
 	[ "$status" = 0 ] || { cat said.talk; return 1; }
 	result_matches 'm["verified"] == 6'
