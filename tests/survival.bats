@@ -64,9 +64,14 @@ serves_with() # N - that many workers, and a keeper for each
 	start_server '"workers": 4'
 	start_lasting_loads
 	start_load churn --no-reconnect -c 8 --messages-per-connection 3 "127.0.0.1:$PORT"
+	local many=()
+	if [ -n "${LONG-}" ]; then
+		many=(many)
+		start_load many --no-reconnect -c 10k --size 1:3000 --interval 5s "127.0.0.1:$PORT"
+	fi
 	[ "$("$KILLER" "$YODELD_PID" "$deaths")" = "$deaths" ]
 	totals 't["connections_recovered"] > 0 and t["recoveries"] > 3 and t["recovery_us"] > 0'
-	end_load echo lines frames slow churn
+	end_load echo lines frames slow churn "${many[@]}"
 	wait_until serves_with 4
 	totals 'closed["worker_lost"] == 0 and closed["crashed_twice"] == 0'
 	logged 'worker [0-9] \(pid [0-9]+\): killed by SIGSEGV: [0-9]+ connections? recovered in [0-9]+ ms by pid [0-9]+'
