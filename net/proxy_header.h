@@ -89,7 +89,7 @@ enum proxy_status proxy_header_parse(const uint8_t *data, size_t length,
     unsigned versions, struct proxy_header *ret, const char **ret_error)
     __attribute__((warn_unused_result));
 
-/* Takes the next TLV from the front; false when there is none. */
+/* Takes the next TLV from the front; false at the end. */
 bool proxy_header_next_tlv(struct proxy_tlvs *tlvs, struct proxy_tlv *ret);
 /* The TLVs inside the value of an SSL one; without any if it is too short. */
 struct proxy_tlvs proxy_header_ssl_tlvs(const struct proxy_tlv *ssl);

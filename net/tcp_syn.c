@@ -24,7 +24,7 @@ get_16(const uint8_t *at)
 	return (uint16_t)(at[0] << 8 | at[1]);
 }
 
-/* The bytes of the IP header; 0 if it is none of TCP. */
+/* The bytes of the IP header; 0 if another protocol than TCP follows. */
 static size_t
 decode_ip(const uint8_t *ip, size_t length, struct tcp_syn *ret)
 {

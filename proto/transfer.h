@@ -69,7 +69,7 @@ struct transfer_hello {
 		uint64_t reply;               /* reply_fingerprint() */
 		uint64_t opening; /* session_opening_fingerprint() of a conversation:
 				     equal if one can continue with the next pass of the
-				     other; 0: it is none */
+				     other; 0: no conversation */
 	} listeners[TRANSFER_LISTENERS_MAX];
 };
 

@@ -127,7 +127,7 @@ read_member(struct reader *reader)
 	size_t length = strlen(reader->path);
 	if (!read_string(reader, name, sizeof(name)) || !take(reader, ':'))
 		return false;
-	/* A longer path is none that is used. */
+	/* No member in use has a longer path. */
 	if (length + 1 + strlen(name) < sizeof(reader->path)) {
 		reader->path[length] = '.';
 		memcpy(reader->path + length + 1, name, strlen(name) + 1);

@@ -77,7 +77,7 @@ struct traffic {
 	uint64_t (*waiting_since)(
 	    const struct load_context *ctx, const struct conn *conn);
 
-	/* End of a pause; TIMER_WHEEL_NEVER: there is none. */
+	/* End of a pause; TIMER_WHEEL_NEVER: no pause. */
 	uint64_t (*resume_ns)(const struct load_context *ctx, const struct conn *conn);
 };
 

@@ -202,7 +202,7 @@ count_section(const struct load_context *ctx, enum conversation_section section,
 		accounting_record(ctx, which, ctx->times.now_ns - since_ns);
 }
 
-/* The pass in which it happened is wrong; in opening and end there is none. */
+/* The pass in which it happened is wrong; opening and end belong to no pass. */
 static void
 on_mismatch(
     struct load_context *ctx, struct conn *conn, const struct player_mismatch *mismatch)

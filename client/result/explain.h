@@ -29,7 +29,7 @@ struct explain_fault {
 	bool is_seen; /* explains a finding */
 };
 
-/* The last `count` faults of a server's record, if it still has so many. */
+/* The last `count` faults of a server's record, or all that it still has. */
 struct explain_list {
 	struct explain_fault *faults; /* heap */
 	size_t count;

@@ -78,7 +78,7 @@ write_record(FILE *out, const struct fault_record *record, const struct ledger *
 		fprintf(out, ", \"value\": null }"); /* for ever */
 }
 
-/* The record of all workers; NULL: there is none, or no memory. */
+/* The record of all workers; NULL: empty, or out of memory. */
 static struct fault_record *
 read_record(const struct master *master, size_t *ret_count, uint64_t *ret_total)
 {

@@ -77,7 +77,7 @@ skip_blanks(struct reader *reader)
 		reader->at++;
 }
 
-/* Letters, digits and "_"; empty if there is none. */
+/* Letters, digits and "_"; empty if the text begins with another byte. */
 static struct word
 read_word(struct reader *reader)
 {

@@ -50,7 +50,7 @@ player_hear_wrong(const struct player_side *side, const struct player *player,
 	return PLAYER_HEARD_WRONG;
 }
 
-/* The counted part that is open has so many bytes left; UINT32_MAX: none is open. */
+/* Bytes left in the open counted part; UINT32_MAX: none is open. */
 static uint32_t
 group_left(const struct player *player)
 {
@@ -305,7 +305,7 @@ is_digit(uint8_t form, uint8_t byte)
 		((byte >= 'a' && byte <= 'f') || (byte >= 'A' && byte <= 'F')));
 }
 
-/* Digits, up to the first byte that is none. */
+/* Digits, up to the first other byte. */
 static enum player_heard
 hear_digits(struct hearing *hearing)
 {
