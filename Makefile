@@ -15,7 +15,7 @@ comma := ,
 flavour := $(filter-out gcc,$(notdir $(CC)))$(if $(SANITIZE),-$(subst $(comma),-,$(SANITIZE)))
 B := build$(if $(flavour),/$(patsubst -%,%,$(flavour)))
 
-PACKAGES := libevent_core libevent_extra jansson zlib libsystemd libseccomp
+PACKAGES := libevent_core libevent_extra jansson zlib libsystemd libseccomp libssl libcrypto
 PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 override CPPFLAGS += -I. -D_GNU_SOURCE -DYODEL_VERSION='"$(VERSION)"' \
 	-DYODEL_SYSCONFDIR='"$(SYSCONFDIR)"' $(PKG_CFLAGS)
