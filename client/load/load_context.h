@@ -1,6 +1,7 @@
 /*
- * load_context.h - what the files of client/load/ share: one load process with one
- * epoll loop and its part of the connections. No functions; generator.c fills it.
+ * load_context.h - what the files of client/load/ and client/loop/ share: one load
+ * process with one epoll loop and its part of the connections. No functions;
+ * generator.c fills it.
  *
  * Files call downwards only:
  *

@@ -18,7 +18,7 @@
 #include "lib/log.h"
 #include "lib/resources.h"
 #include "lib/xmalloc.h"
-#include "client/load/generator.h"
+#include "client/loop/generator.h"
 
 #define OOM_PREFERENCE 500 /* thousandths of the memory */
 #define TICK_MS 50

@@ -23,8 +23,8 @@
 
 #include "lib/clock.h"
 #include "client/load/conn.h"
-#include "client/load/phases.h"
 #include "client/load/traffic.h"
+#include "client/loop/phases.h"
 
 #define MESSAGE "hello"
 #define ANSWER "HELLO"

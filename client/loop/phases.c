@@ -1,12 +1,12 @@
-#include "client/load/phases.h"
+#include "client/loop/phases.h"
 
 #include <unistd.h>
 
 #include "lib/clock.h"
-#include "client/load/arrivals.h"
 #include "client/load/conn.h"
-#include "client/load/loop_stats.h"
 #include "client/load/traffic.h"
+#include "client/loop/arrivals.h"
+#include "client/loop/loop_stats.h"
 
 #define LATE_MAX_NS (100 * NS_PER_MS)
 

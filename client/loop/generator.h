@@ -3,8 +3,8 @@
  *
  *   connecting -> waiting for the common start -> running -> draining -> finished
  */
-#ifndef CLIENT_LOAD_GENERATOR_H
-#define CLIENT_LOAD_GENERATOR_H
+#ifndef CLIENT_LOOP_GENERATOR_H
+#define CLIENT_LOOP_GENERATOR_H
 
 #include <stdint.h>
 

@@ -1,4 +1,4 @@
-#include "client/load/arrivals.h"
+#include "client/loop/arrivals.h"
 
 #include "lib/clock.h"
 #include "client/load/conn.h"

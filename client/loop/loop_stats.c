@@ -1,4 +1,4 @@
-#include "client/load/loop_stats.h"
+#include "client/loop/loop_stats.h"
 
 #include <sys/resource.h>
 

@@ -3,8 +3,8 @@
  * and chooses the connection of each. Lateness is always counted: if no connection can
  * send it, a message stays due, and its latency counts from its intended time.
  */
-#ifndef CLIENT_LOAD_ARRIVALS_H
-#define CLIENT_LOAD_ARRIVALS_H
+#ifndef CLIENT_LOOP_ARRIVALS_H
+#define CLIENT_LOOP_ARRIVALS_H
 
 #include <stdint.h>
 

@@ -9,8 +9,8 @@
  *               interval, open: the schedule does (arrivals.h)
  *   draining    starts no new message, waits for answers
  */
-#ifndef CLIENT_LOAD_PHASES_H
-#define CLIENT_LOAD_PHASES_H
+#ifndef CLIENT_LOOP_PHASES_H
+#define CLIENT_LOOP_PHASES_H
 
 #include <stdbool.h>
 #include <stdint.h>

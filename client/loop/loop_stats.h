@@ -1,6 +1,6 @@
 /* loop_stats.h - CPU time of the load process, how late its loop wakes up, and why. */
-#ifndef CLIENT_LOAD_LOOP_STATS_H
-#define CLIENT_LOAD_LOOP_STATS_H
+#ifndef CLIENT_LOOP_LOOP_STATS_H
+#define CLIENT_LOOP_LOOP_STATS_H
 
 #include <stdint.h>
 

@@ -1,4 +1,4 @@
-#include "client/load/generator.h"
+#include "client/loop/generator.h"
 
 #include <sys/epoll.h>
 #include <sys/prctl.h>
@@ -12,12 +12,12 @@
 #include "lib/system/descriptors.h"
 #include "lib/xmalloc.h"
 #include "net/receive_time.h"
-#include "client/load/arrivals.h"
 #include "client/load/conn.h"
-#include "client/load/loop_stats.h"
-#include "client/load/phases.h"
 #include "client/load/traffic.h"
 #include "client/load/transcript.h"
+#include "client/loop/arrivals.h"
+#include "client/loop/loop_stats.h"
+#include "client/loop/phases.h"
 
 #define EVENTS_MAX 256
 #define CONNECTS_MAX 64 /* per turn, so that open connections are served in between */
