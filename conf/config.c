@@ -185,9 +185,11 @@ static int
 parse_fault(const struct listener_config *listener, const char *text, struct fault *ret,
     char *error, size_t error_size)
 {
-	if (listener->reply.kind == REPLY_CONVERSATION) {
+	if (listener->reply.kind == REPLY_CONVERSATION ||
+	    listener->reply.kind == REPLY_WITNESS) {
 		snprintf(error, error_size,
-		    "found a fault on a listener with a conversation, expected another reply there");
+		    "found a fault on a listener with a %s, expected another reply there",
+		    reply_kinds[listener->reply.kind].name);
 		return -1;
 	}
 	return fault_parse(text, ret, error, error_size) < 0
@@ -223,6 +225,16 @@ config_set_faults(struct listener_config *listener, const char *const *texts,
 	listener->fault_count = count;
 	listener->has_run_time_faults = true;
 	return 0;
+}
+
+bool
+config_has_witness(const struct config *config)
+{
+	for (size_t i = 0; i < config->listener_count; i++) {
+		if (config->listeners[i].reply.kind == REPLY_WITNESS)
+			return true;
+	}
+	return false;
 }
 
 uint32_t
@@ -294,21 +306,32 @@ check_proxy_protocol(const struct config *config, size_t i, char *error)
 	return -1;
 }
 
+/* Some replies take the whole stream. */
+static int
+check_framing(const struct config *config, size_t i, char *error)
+{
+	const struct listener_config *listener = &config->listeners[i];
+	char name[64], what[160];
+	bool is_witness = listener->reply.kind == REPLY_WITNESS;
+	if ((!is_witness && listener->reply.kind != REPLY_CONVERSATION) ||
+	    listener->framing == FRAMING_STREAM)
+		return 0;
+	snprintf(name, sizeof(name), "listeners[%zu].framing", i);
+	snprintf(what, sizeof(what), "%s: found \"%s\", expected \"stream\": %s", name,
+	    framing_names[listener->framing],
+	    is_witness ? "the commands of a witness are lines"
+		       : "the file of a conversation says where its messages end");
+	return fail(error, source_of(config, name), what);
+}
+
 /* The file of a reply that is a conversation; `file` is that of the configuration. */
 static int
 derive_conversation(struct config *config, const char *file, size_t i, char *error)
 {
 	struct listener_config *listener = &config->listeners[i];
-	char name[64], what[160];
+	char name[64];
 	if (listener->reply.kind != REPLY_CONVERSATION)
 		return 0;
-	if (listener->framing != FRAMING_STREAM) {
-		snprintf(name, sizeof(name), "listeners[%zu].framing", i);
-		snprintf(what, sizeof(what),
-		    "%s: found \"%s\", expected \"stream\": the file of a conversation says where its messages end",
-		    name, framing_names[listener->framing]);
-		return fail(error, source_of(config, name), what);
-	}
 	/* A name of the command line leads from the working directory. */
 	snprintf(name, sizeof(name), "listeners[%zu].reply", i);
 	const char *source = source_of(config, name);
@@ -419,6 +442,7 @@ derive(struct config *config, const char *file, char *error)
 	for (size_t i = 0; i < config->listener_count; i++)
 		if (derive_listener(&config->listeners[i], config, error) < 0 ||
 		    check_proxy_protocol(config, i, error) < 0 ||
+		    check_framing(config, i, error) < 0 ||
 		    derive_conversation(config, file, i, error) < 0)
 			return -1;
 	if (derive_faults(config, error) < 0)

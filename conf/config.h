@@ -148,6 +148,9 @@ int config_set_faults(struct listener_config *listener, const char *const *texts
 /* The backlog of the listener's sockets: that of a fault that is always in effect, or
  * the configured one. */
 uint32_t config_backlog(const struct listener_config *listener);
+
+/* True if a listener has the reply "witness". */
+bool config_has_witness(const struct config *config);
 /* Returns to the configured faults. 0, or -1 with the error. */
 int config_reset_faults(struct listener_config *listener, char *error)
     __attribute__((warn_unused_result));

@@ -133,6 +133,12 @@ log_listener(const struct master *master, int config_index)
 			    framing_names[config->framing], sockets,
 			    sockets == 1 ? "" : "s");
 	}
+	if (config->reply.kind == REPLY_WITNESS && config->allow_count == 0 &&
+	    !address_is_loopback(&config->address))
+		log_warnx(
+		    "[witness_open_to_all listener] "
+		    "%s: any client that reaches this witness may use it (fix: set allow to the addresses that survey)",
+		    config->address_text);
 }
 
 static int
@@ -261,6 +267,7 @@ master_finish(struct master *master)
 	}
 	ledger_destroy(master->workers.ledger);
 	fault_records_destroy(master->workers.fault_records);
+	witness_records_destroy(master->workers.witness_records);
 	log_relay_stop(&master->log_relay);
 	if (master->base != NULL)
 		event_base_free(master->base);

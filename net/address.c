@@ -289,6 +289,15 @@ address_is_wildcard(const struct address *address)
 }
 
 bool
+address_is_loopback(const struct address *address)
+{
+	if (address->storage.ss_family == AF_INET)
+		return ntohl(address->in.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+	return address->storage.ss_family != AF_INET6 ||
+	    IN6_IS_ADDR_LOOPBACK(&address->in6.sin6_addr);
+}
+
+bool
 address_overlaps(const struct address *a, const struct address *b)
 {
 	return a->storage.ss_family == b->storage.ss_family && address_port(a) != 0 &&

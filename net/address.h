@@ -45,6 +45,8 @@ uint16_t address_port(const struct address *address);
 void address_set_port(struct address *address, uint16_t port);
 bool address_equal(const struct address *a, const struct address *b);
 bool address_is_wildcard(const struct address *address);
+/* True if no other host reaches it: 127.0.0.0/8, ::1, or not an IP address. */
+bool address_is_loopback(const struct address *address);
 /* Whether sockets bound to them could receive the same connection: the same address, or
  * one of them is the wildcard of their family, with the same port, which is not 0. An
  * IPv6 wildcard is taken as one of IPv6 only. */

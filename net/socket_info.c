@@ -91,6 +91,24 @@ socket_info_unacknowledged(int fd)
 	return ioctl(fd, SIOCOUTQ, &bytes) < 0 || bytes < 0 ? 0 : (uint64_t)bytes;
 }
 
+uint64_t
+socket_info_unread(int fd)
+{
+	int bytes = 0;
+	return ioctl(fd, SIOCINQ, &bytes) < 0 || bytes < 0 ? 0 : (uint64_t)bytes;
+}
+
+void
+socket_info_set_keepalive(int fd, uint32_t seconds)
+{
+	const int time = (int)seconds, is_on = seconds > 0;
+	if (is_on != 0) {
+		(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &time, sizeof(time));
+		(void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &time, sizeof(time));
+	}
+	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &is_on, sizeof(is_on));
+}
+
 /* Readings of a busy connection until two in a row agree. */
 #define READINGS_MAX 1000
 

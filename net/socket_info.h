@@ -48,6 +48,13 @@ int socket_info_option(int fd, int option);
 /* Bytes sent that the peer's kernel has not acknowledged (our FIN counts as one). */
 uint64_t socket_info_unacknowledged(int fd);
 
+/* Bytes that the kernel has received and that were not read. */
+uint64_t socket_info_unread(int fd);
+
+/* Sends a keepalive probe after that many seconds of silence, and each time that they
+ * have passed again (tcp(7), TCP_KEEPIDLE, TCP_KEEPINTVL); 0: none. Best effort. */
+void socket_info_set_keepalive(int fd, uint32_t seconds);
+
 /* True if a TCP connection has been reset, or both of its streams have ended. */
 bool socket_info_is_closed(int fd);
 

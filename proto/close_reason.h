@@ -65,7 +65,11 @@
 	X(CONVERSATION_CLOSED, "conversation_closed", false,                           \
 	    "the conversation says that the server closes (S close)")                  \
 	X(CONVERSATION_RESET, "conversation_reset", false,                             \
-	    "the conversation says that the server resets (S reset)")
+	    "the conversation says that the server resets (S reset)")                  \
+	X(WITNESS_BAD_COMMAND, "witness_bad_command", false,                           \
+	    "the peer of a witness sent something else than a command")                \
+	X(WITNESS_RESET, "witness_reset", false,                                       \
+	    "the peer of a witness asked for a reset (rst)")
 
 enum close_reason {
 #define X(id, ...) CLOSE_##id,

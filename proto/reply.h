@@ -6,6 +6,7 @@
  *          | "fixed=" text
  *          | "discard" | "whoami"
  *          | "conversation=" file             yodeld only: the file's S side is played
+ *          | "witness"                        yodeld only: proto/witness/witness.h
  *   text   = the rest of the line, escapes as in JSON (lib/escape.h)
  *
  * The bytes of a reply are the payload of the message, perhaps transformed, if the kind
@@ -36,11 +37,14 @@ typedef void (*reply_transform_fn)(const uint8_t *from, size_t length, uint8_t *
 	X(WHOAMI, whoami, false, NULL, NOTHING,                                        \
 	    "a line of JSON that tells what the server sees of the connection")
 
-/* The kinds of yodeld: those of a message, and one that takes the whole stream. */
-#define SERVER_REPLY_KINDS(X, BETWEEN)                                                 \
-	REPLY_KINDS(X, BETWEEN)                                                        \
-	BETWEEN X(CONVERSATION, conversation, false, NULL, FILE,                       \
-	    "the part of the server in the conversation that FILE describes, see yodel-conversation(5); relative to this file")
+/* The kinds of yodeld: those of a message, and those that take the whole stream. */
+#define SERVER_REPLY_KINDS(X, BETWEEN)                                                        \
+	REPLY_KINDS(X, BETWEEN)                                                               \
+	BETWEEN X(WITNESS, witness, false, NULL, NOTHING,                                     \
+	    "greets with a line of JSON, then takes commands of yodel survey, see yodeld(8)") \
+	    BETWEEN                                                                           \
+	    X(CONVERSATION, conversation, false, NULL, FILE,                                  \
+		"the part of the server in the conversation that FILE describes, see yodel-conversation(5); relative to this file")
 
 enum reply_kind {
 #define X(id, ...) REPLY_##id,
@@ -133,7 +137,7 @@ static inline bool
 reply_is_empty(const struct reply *reply)
 {
 	return !reply_kinds[reply->kind].uses_payload && reply->text_length == 0 &&
-	    reply->kind != REPLY_WHOAMI;
+	    reply->kind != REPLY_WHOAMI && reply->kind != REPLY_WITNESS;
 }
 
 /* True when the reply depends on each byte alone (echo and upper with no suffix), so

@@ -43,7 +43,7 @@
 /* To be raised with any change of the packets or of a value in them: an upgrade is
  * refused between programs that differ (state_save.h). */
 #ifndef TRANSFER_VERSION
-#define TRANSFER_VERSION 9
+#define TRANSFER_VERSION 10
 #endif
 #define TRANSFER_BATCH_MAX 128 /* below the kernel's SCM_MAX_FD, 253 */
 #define TRANSFER_LISTENERS_MAX 64
@@ -69,7 +69,7 @@ struct transfer_hello {
 		uint64_t reply;               /* reply_fingerprint() */
 		uint64_t opening; /* session_opening_fingerprint() of a conversation:
 				     equal if one can continue with the next pass of the
-				     other; 0: no conversation */
+				     other; another one for all witnesses; 0: neither */
 	} listeners[TRANSFER_LISTENERS_MAX];
 };
 

@@ -21,6 +21,7 @@
 #include "worker/faults/fault_injection.h"
 #include "worker/faults/fault_listener.h"
 #include "worker/proxy_phase.h"
+#include "worker/witness/witness_serve.h"
 #include "worker/worker.h"
 
 #define ACCEPTS_PER_WAKEUP 4
@@ -84,7 +85,7 @@ log_full(struct worker *worker, enum close_reason reason)
 		    worker->connections.count);
 }
 
-/* The connection that is served now, or NULL. */
+/* The connection, if the server may begin on it, or NULL. */
 static struct connection *
 admit(struct worker_listener *listener, int fd, const struct address *peer)
 {
@@ -99,7 +100,8 @@ admit(struct worker_listener *listener, int fd, const struct address *peer)
 		if (connection != NULL && listener->faults.count > 0 &&
 		    connection->phase == CONNECTION_SERVING)
 			(void)fault_injection_open(connection);
-		return listener_plays(listener) ? connection : NULL;
+		return listener_plays(listener) || listener->is_witness ? connection
+									: NULL;
 	}
 	if (reason == CLOSE_PROXY_UNTRUSTED)
 		log_untrusted(listener, peer);
@@ -213,9 +215,9 @@ accept_one(struct worker_listener *listener)
 		return on_accept_failed(listener);
 	struct connection *connection = admit(listener, fd, &peer);
 	crash_record_open_end(listener->worker->record);
-	if (connection != NULL && listener_plays(listener))
-		(void)connection_io_replay(
-		    connection); /* it may begin with the server */
+	if (connection != NULL && connection->phase == CONNECTION_SERVING)
+		(void)(listener->is_witness ? witness_serve_begin(connection)
+					    : connection_io_replay(connection));
 	return true;
 }
 

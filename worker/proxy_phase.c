@@ -10,6 +10,7 @@
 #include "worker/connection/whoami_state.h"
 #include "worker/connection/worker_state.h"
 #include "worker/faults/fault_injection.h"
+#include "worker/witness/witness_serve.h"
 
 /* A reload may have set proxy_protocol to off meanwhile: the balancer sends the header
  * that it was asked for then. */
@@ -141,10 +142,11 @@ take_bytes(struct connection *connection, uint8_t *data, size_t length)
 	if (rest == 0 && !plays)
 		return STEP_SERVED;
 	data += length - rest;
-	if (connection->listener->faults.count == 0)
+	if (connection->listener->faults.count == 0 &&
+	    !connection->listener->is_witness)
 		return connection_io_answer(connection, data, rest) ? STEP_SERVED
 								    : STEP_CLOSED;
-	/* begin_faults() answers it. */
+	/* begin_serving() takes it. */
 	if (buffer_append(&connection->input, data, rest) == 0)
 		return STEP_SERVED;
 	connection_close(connection, CLOSE_NO_MEMORY);
@@ -189,10 +191,12 @@ read_once(struct connection *connection, size_t *ret_length)
 	return step;
 }
 
-/* The connection is served. False when it is closed. */
+/* The connection is served from now on. False when it is closed. */
 static bool
-begin_faults(struct connection *connection)
+begin_serving(struct connection *connection)
 {
+	if (connection->listener->is_witness)
+		return witness_serve_begin(connection);
 	if (connection->listener->faults.count == 0)
 		return true;
 	return fault_injection_open(connection) && fault_injection_replay(connection);
@@ -209,7 +213,7 @@ proxy_phase_on_event(evutil_socket_t fd, short what, void *argument)
 	do {
 		step = read_once(connection, &length);
 	} while (step == STEP_WAIT);
-	if (step == STEP_SERVED && !begin_faults(connection))
+	if (step == STEP_SERVED && !begin_serving(connection))
 		return;
 	/* Bytes, an end or a reset that no other event reports (connection_io.c). */
 	if (step == STEP_SERVED &&
@@ -241,7 +245,7 @@ proxy_phase_replay(struct connection *connection)
 		ledger_count(connection->listener->block, LEDGER_BYTES_RECEIVED, rest);
 	}
 	crash_record_commit(worker->record);
-	return step == STEP_SERVED && begin_faults(connection);
+	return step == STEP_SERVED && begin_serving(connection);
 }
 
 void
@@ -265,5 +269,5 @@ proxy_phase_expire(struct connection *connection)
 	if (plays)
 		(void)connection_io_replay(connection);
 	else if (is_served)
-		(void)begin_faults(connection);
+		(void)begin_serving(connection);
 }

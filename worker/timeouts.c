@@ -12,6 +12,7 @@
 #include "worker/connection/worker_state.h"
 #include "worker/faults/fault_injection.h"
 #include "worker/proxy_phase.h"
+#include "worker/witness/witness_serve.h"
 
 #define CHECK_INTERVAL_MIN_MS 50
 #define CHECK_INTERVAL_MAX_MS 1000
@@ -57,6 +58,8 @@ is_stalled(const struct connection *connection)
 static bool
 flush(struct connection *connection)
 {
+	if (connection->listener->is_witness)
+		return witness_serve_flush(connection);
 	return connection->faults != NULL ? fault_injection_flush(connection)
 					  : connection_io_flush(connection);
 }

@@ -14,11 +14,13 @@
 #include "worker/connection/connection_io.h"
 #include "worker/connection/crash_record.h"
 #include "worker/connection/whoami_state.h"
+#include "worker/connection/witness_state.h"
 #include "worker/connection/worker_state.h"
 #include "worker/conversation/session.h"
 #include "worker/faults/fault_injection.h"
 #include "worker/proxy_phase.h"
 #include "worker/transfer_state.h"
+#include "worker/witness/witness_serve.h"
 
 struct receiver {
 	LIST_ENTRY(receiver) next; /* in worker->transfers.receivers */
@@ -197,8 +199,7 @@ static bool
 has_same_opening(const struct receiver *receiver, uint32_t number,
     const struct worker_listener *listener)
 {
-	return receiver->opening[number] ==
-	    session_opening_fingerprint(listener->side.conversation);
+	return receiver->opening[number] == transfer_state_opening(listener);
 }
 
 static void
@@ -302,7 +303,10 @@ install_one(struct receiver *receiver, const struct transfer_record *record, int
 		connection_free(connection);
 		return NULL;
 	}
-	whoami_state_check(connection);
+	if (witness_state_of(connection) != NULL && listener->is_witness)
+		witness_state_check(connection);
+	else
+		whoami_state_check(connection);
 	if (connection->listener->keeps_about && connection->about == NULL &&
 	    whoami_state_create(connection) < 0) {
 		connection_free(connection);
@@ -386,6 +390,13 @@ record_answering(const struct receiver *receiver)
 }
 
 static void
+serve_witness(struct connection *connection)
+{
+	if (proxy_phase_replay(connection))
+		(void)witness_serve_resume(connection);
+}
+
+static void
 serve(struct connection **connections, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++) {
@@ -394,7 +405,9 @@ serve(struct connection **connections, uint32_t count)
 			fault_injection_adopt(connection);
 		if (!connection_resume(connection))
 			continue;
-		if (connection->faults != NULL)
+		if (connection->listener->is_witness)
+			serve_witness(connection);
+		else if (connection->faults != NULL)
 			(void)fault_injection_replay(connection);
 		else if (proxy_phase_replay(connection) && connection->faults == NULL &&
 		    connection_io_replay(connection) &&

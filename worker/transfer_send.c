@@ -18,6 +18,7 @@
 #include "worker/conversation/session.h"
 #include "worker/faults/fault_injection.h"
 #include "worker/transfer_state.h"
+#include "worker/witness/witness_serve.h"
 
 /* A batch stops growing when its unsent bytes reach this. */
 #define STATE_BYTES_MAX (4 * 1024 * 1024)
@@ -126,7 +127,7 @@ send_hello(const struct sender *sender)
 		hello.listeners[listener->number].reply =
 		    reply_fingerprint(&listener->config->reply);
 		hello.listeners[listener->number].opening =
-		    session_opening_fingerprint(listener->side.conversation);
+		    transfer_state_opening(listener);
 		snprintf(hello.listeners[listener->number].name, TRANSFER_NAME_MAX,
 		    "%s", listener->name);
 	}
@@ -206,8 +207,13 @@ resume_batch(struct sender *sender)
 	for (uint32_t i = 0; i < count; i++) {
 		struct connection *connection = sender->in_flight[i];
 		/* What became due meanwhile. */
-		if (connection_resume(connection) && connection->faults != NULL)
+		if (!connection_resume(connection))
+			continue;
+		if (connection->faults != NULL)
 			(void)fault_injection_replay(connection);
+		else if (connection->listener->is_witness &&
+		    connection->phase != CONNECTION_AWAITING_HEADER)
+			(void)witness_serve_resume(connection);
 	}
 }
 

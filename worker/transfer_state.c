@@ -8,6 +8,18 @@
 #include "worker/connection/connection.h"
 #include "worker/connection/fault_state.h"
 #include "worker/connection/worker_state.h"
+#include "worker/conversation/session.h"
+
+/* In place of the fingerprint of a conversation. */
+#define WITNESS_OPENING UINT64_C(0x7769746e65737301)
+
+uint64_t
+transfer_state_opening(const struct worker_listener *listener)
+{
+	return listener->is_witness
+	    ? WITNESS_OPENING
+	    : session_opening_fingerprint(listener->side.conversation);
+}
 
 static uint32_t
 fault_bytes(const struct connection *connection)

@@ -12,6 +12,11 @@
 #include "proto/transfer.h"
 
 struct connection;
+struct worker_listener;
+
+/* Equal for listeners between which connections can move (proto/transfer.h, opening).
+ */
+uint64_t transfer_state_opening(const struct worker_listener *listener);
 
 /* Bytes of input, output and about that move with a connection. */
 uint64_t transfer_state_bytes(const struct connection *connection);

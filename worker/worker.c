@@ -32,6 +32,7 @@
 #include "worker/timeouts.h"
 #include "worker/transfer_receive.h"
 #include "worker/transfer_send.h"
+#include "worker/witness/witness_serve.h"
 
 /* Size of a descriptor set in libevent's select back end. */
 #define SELECT_DESCRIPTORS 1024
@@ -309,17 +310,26 @@ start_keeper(struct worker *worker, const struct worker_args *args)
 			 "survive_crashes: cannot start the keeper");
 }
 
-/* What listeners with a conversation need. 0, or -1 with errno. */
-static int
-start_conversations(struct worker *worker)
+static void
+on_pause_over(void *waiter)
 {
-	bool is_needed = false;
+	struct connection *connection = waiter;
+	if (connection->listener->is_witness)
+		witness_serve_on_due(connection);
+	else
+		connection_io_on_pause_over(connection);
+}
+
+/* What listeners with a conversation, or a witness, need. 0, or -1 with errno. */
+static int
+start_pauses(struct worker *worker)
+{
+	bool is_needed = config_has_witness(worker->config);
 	for (size_t i = 0; i < worker->config->listener_count; i++)
 		if (worker->config->listeners[i].conversation != NULL)
 			is_needed = true;
-	return is_needed
-	    ? pauses_start(&worker->pauses, worker->base, connection_io_on_pause_over)
-	    : 0;
+	return is_needed ? pauses_start(&worker->pauses, worker->base, on_pause_over)
+			 : 0;
 }
 
 static int
@@ -331,7 +341,7 @@ start(struct worker *worker, const struct worker_args *args)
 	worker->base = create_base(args->config->event_method);
 	if (worker->base == NULL || responder_init(&worker->batch) < 0)
 		return -1;
-	if (start_conversations(worker) < 0)
+	if (start_pauses(worker) < 0)
 		return -1;
 	drain_init(worker);
 	worker->edge_events = edge_events(worker->base);
@@ -362,6 +372,7 @@ finish(struct worker *worker)
 	free(worker->accept.listeners);
 	responder_finish(&worker->batch);
 	free(worker->faults.scratch);
+	witness_book_destroy(worker->witness_book);
 	connection_pool_finish(&worker->connections);
 	buffer_set_memory(NULL);
 	region_heap_finish(&worker->blocks);
@@ -405,6 +416,7 @@ worker_run(const struct worker_args *args)
 		.worker_ledger = args->worker_ledger,
 		.channel_fd = args->channel_fd,
 		.fault_ring = args->fault_ring,
+		.witness_book = args->witness_book,
 		.accept.spare_fd = -1,
 	};
 	struct channel_message ready = { .verb = CHANNEL_READY };

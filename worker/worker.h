@@ -11,6 +11,7 @@
 
 #include "proto/fault_record.h"
 #include "proto/ledger.h"
+#include "proto/witness/witness_records.h"
 #include "conf/config.h"
 
 /* A listening socket of the worker's slot. */
@@ -54,7 +55,9 @@ struct worker_args {
 	struct worker_ledger *worker_ledger; /* the same, writable: set in the child */
 	struct fault_records *fault_records; /* NULL: there is no record */
 	struct fault_ring *fault_ring;       /* of this worker: set in the child */
-	worker_keeper_fn run_keeper;         /* used if config->survive_crashes */
+	struct witness_records *witness_records; /* NULL: no listener is a witness */
+	struct witness_book *witness_book;       /* set in the child; NULL: none */
+	worker_keeper_fn run_keeper;             /* used if config->survive_crashes */
 };
 
 /* Descriptors for the log, the channel, epoll, the spare one, and a margin. */

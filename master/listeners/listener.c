@@ -21,7 +21,8 @@ options_of(const struct listener *listener, const struct listener_config *config
 		.backlog = (int)config_backlog(config),
 		.is_v6_only = true,
 		.nodelay = config->nodelay,
-		.save_syn = config->reply.kind == REPLY_WHOAMI,
+		.save_syn = config->reply.kind == REPLY_WHOAMI ||
+		    config->reply.kind == REPLY_WITNESS,
 		.congestion = config->congestion };
 }
 

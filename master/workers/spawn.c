@@ -102,6 +102,19 @@ enter_ledger(struct worker_args *args)
 		    EX_OSERR, "[worker_start_failed] cannot map the record of faults");
 }
 
+/* The same of the records of witnesses. */
+static void
+enter_witness_records(struct worker_args *args)
+{
+	if (args->witness_records == NULL)
+		return;
+	args->witness_book =
+	    witness_records_enter_worker(args->witness_records, args->ledger_entry);
+	if (args->witness_book == NULL)
+		log_warn("[witness_records_failed] "
+			 "witness: cannot map the records: ask finds no connection");
+}
+
 /* A worker obeys its channel alone: signals that the terminal or the service manager
  * sends to the process group are for the master. */
 static void
@@ -125,6 +138,7 @@ spawn_worker(const struct worker_args *args)
 	if (pid == 0) {
 		struct worker_args own = *args;
 		enter_ledger(&own);
+		enter_witness_records(&own);
 		if (args->log_fd >= 0)
 			log_set_fd(args->log_fd);
 		keep_own_descriptors(args);

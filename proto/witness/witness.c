@@ -230,12 +230,10 @@ add_hex(struct text *text, const char *name, const uint8_t *bytes, size_t length
 }
 
 size_t
-witness_greeting_write(const struct witness_greeting *greeting,
-    const struct whoami *whoami, char out[WITNESS_GREETING_MAX])
+witness_greeting_write(const struct witness_greeting *greeting, const char *whoami,
+    size_t length, char out[WITNESS_GREETING_MAX])
 {
 	struct text text = { .out = out, .size = WITNESS_GREETING_MAX };
-	char line[WHOAMI_MAX];
-	size_t length = whoami_write(whoami, line);
 	add(&text, "{\"yodel_witness\":%d", WITNESS_VERSION);
 	add_hex(&text, "id", greeting->id.bytes, WITNESS_ID_BYTES);
 	add_count(&text, "idle_ms", greeting->idle_ms);
@@ -243,7 +241,7 @@ witness_greeting_write(const struct witness_greeting *greeting,
 	add_count(&text, "accepted", greeting->accepted);
 	add_hex(&text, "syn_headers", greeting->syn_headers, greeting->syn_bytes);
 	/* Behind its brace. */
-	add(&text, ",%.*s\n", (int)length - 1, line + 1);
+	add(&text, ",%.*s\n", (int)length - 1, whoami + 1);
 	return text.length;
 }
 

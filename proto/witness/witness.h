@@ -276,9 +276,10 @@ void witness_fill(uint64_t offset, uint8_t *out, size_t length);
 /* CRC-32 (ISO-HDLC, as zlib's crc32()) of further bytes; begins with 0. */
 uint32_t witness_crc32(uint32_t crc, const void *data, size_t length);
 
-/* Write a line with its end into `out`; the bytes. */
+/* Write a line with its end into `out`; the bytes. `whoami` is a line of
+ * whoami_write(). */
 size_t witness_greeting_write(const struct witness_greeting *greeting,
-    const struct whoami *whoami, char out[WITNESS_GREETING_MAX]);
+    const char *whoami, size_t length, char out[WITNESS_GREETING_MAX]);
 /* `record` NULL: unknown. */
 size_t witness_answer_write(enum witness_command_kind kind,
     const struct witness_record *record, const char *instance,

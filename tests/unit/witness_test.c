@@ -190,14 +190,15 @@ test_a_greeting_is_read_as_it_was_written(void **state)
 		.instance = "A", .slot = 3, .generation = 7, .tcp = &tcp
 	};
 	struct witness_view view;
-	char line[WITNESS_GREETING_MAX];
+	char line[WITNESS_GREETING_MAX], own[WHOAMI_MAX];
 	(void)state;
 	memset(&greeting.id, 0x5a, sizeof(greeting.id));
 	memset(greeting.syn_headers, 0xa5, sizeof(greeting.syn_headers));
 	set_address(&whoami.client, "[2001:db8::1]:9");
 	set_address(&whoami.peer, "192.0.2.1:10");
 	set_address(&whoami.local, "192.0.2.2:11");
-	size_t length = witness_greeting_write(&greeting, &whoami, line);
+	size_t length =
+	    witness_greeting_write(&greeting, own, whoami_write(&whoami, own), line);
 	assert_int_equal(line[length - 1], '\n');
 	assert_true(witness_greeting_read(line, length, &view));
 	assert_memory_equal(&view.greeting, &greeting, sizeof(greeting));

@@ -7,6 +7,7 @@
 #include "lib/log.h"
 #include "worker/connection/fault_state.h"
 #include "worker/connection/whoami_state.h"
+#include "worker/connection/witness_state.h"
 #include "worker/connection/worker_state.h"
 #include "worker/conversation/session.h"
 #include "worker/limits/address_limits.h"
@@ -165,6 +166,8 @@ connection_close(struct connection *connection, enum close_reason reason)
 	struct worker_listener *listener = connection->listener;
 	struct worker *worker = listener->worker;
 	connection_log_closed(&connection->peer, reason);
+	if (listener->is_witness)
+		witness_state_on_close(connection, reason);
 	if (connection->phase == CONNECTION_LINGERING)
 		worker->lingering_count--;
 	bool was_received = connection->was_received;
@@ -323,6 +326,8 @@ connection_transferred(struct connection *connection)
 {
 	int fd = connection_fd(connection);
 	ledger_count(connection->listener->block, LEDGER_CONNECTIONS_MOVED_OUT, 1);
+	if (connection->listener->is_witness)
+		witness_state_on_moved(connection);
 	connection_free(connection);
 	channel_discard_fds(&fd, 1);
 }

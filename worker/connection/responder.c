@@ -130,7 +130,9 @@ responder_prepare(struct worker_listener *listener)
 	    reply_is_bytewise(&config->reply);
 	listener->answers_alone =
 	    reply_is_silent(&config->reply) || config->reply.kind == REPLY_WHOAMI;
-	listener->keeps_about = config->reply.kind == REPLY_WHOAMI;
+	listener->is_witness = config->reply.kind == REPLY_WITNESS;
+	listener->keeps_about =
+	    listener->is_witness || config->reply.kind == REPLY_WHOAMI;
 	listener->transform = reply_kinds[config->reply.kind].transform;
 }
 

@@ -105,6 +105,23 @@ whoami_state_add_header(
 	return 0;
 }
 
+uint64_t
+whoami_state_accepted_ns(const struct connection *connection)
+{
+	const struct about *about = about_of(connection);
+	return about == NULL ? 0 : about->accepted_ns;
+}
+
+size_t
+whoami_state_syn(const struct connection *connection, uint8_t *ret)
+{
+	const struct about *about = about_of(connection);
+	if (about == NULL || about->syn_bytes > TCP_SYN_MAX)
+		return 0;
+	memcpy(ret, about + 1, about->syn_bytes);
+	return about->syn_bytes;
+}
+
 static void
 read_tcp(int fd, struct snapshot *snapshot)
 {

@@ -35,6 +35,11 @@ void whoami_state_check(struct connection *connection);
 int whoami_state_add_header(struct connection *connection, const uint8_t *header,
     size_t length) __attribute__((warn_unused_result));
 
+/* CLOCK_MONOTONIC; 0 without connection->about. */
+uint64_t whoami_state_accepted_ns(const struct connection *connection);
+/* The headers of its SYN, into ret[TCP_SYN_MAX]; their bytes, 0: unknown. */
+size_t whoami_state_syn(const struct connection *connection, uint8_t *ret);
+
 /* Writes the reply to a message into out[WHOAMI_MAX]; its bytes. */
 size_t whoami_state_write(const struct connection *connection, char *out);
 

@@ -53,6 +53,7 @@ struct worker_listener {
 	bool is_bytewise;        /* framing and reply treat each byte by itself */
 	reply_transform_fn transform; /* of the payload in a reply; NULL: unchanged */
 	bool keeps_about;             /* whoami_state.h */
+	bool is_witness;              /* witness_state.h */
 	bool answers_alone;           /* the reply has nothing of its message */
 	bool draining_queue;          /* closes after a quiet period */
 	bool saw_connection;          /* since the last run of drain_queue_timer */
@@ -159,8 +160,10 @@ struct worker {
 	struct worker_drain drain;
 	struct worker_transfers transfers;
 	struct worker_faults faults;
-	struct fault_ring *fault_ring; /* record of this worker; NULL: none */
-	struct pauses pauses;   /* of conversations; not started if there are none */
+	struct fault_ring *fault_ring;     /* record of this worker; NULL: none */
+	struct witness_book *witness_book; /* records of witnesses; NULL: none */
+	struct pauses pauses;   /* of conversations and witnesses; not started if there
+				   are none */
 	struct session session; /* the one that is being played */
 };
 

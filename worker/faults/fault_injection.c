@@ -11,6 +11,7 @@
 #include "worker/faults/fault_input.h"
 #include "worker/faults/fault_output.h"
 #include "worker/faults/fault_queue.h"
+#include "worker/witness/witness_serve.h"
 
 #define READS_PER_WAKEUP 4
 
@@ -205,9 +206,12 @@ on_event(evutil_socket_t fd, short what, void *argument)
 void
 fault_injection_prepare(struct worker_listener *listener)
 {
-	listener->on_event = listener->faults.count > 0
-	    ? on_event
-	    : connection_io_callback(listener->transport);
+	if (listener->is_witness)
+		listener->on_event = witness_serve_on_event;
+	else if (listener->faults.count > 0)
+		listener->on_event = on_event;
+	else
+		listener->on_event = connection_io_callback(listener->transport);
 }
 
 bool

@@ -243,6 +243,11 @@ static const struct narrow_call worker_narrow_calls[] = {
 	{ SCMP_SYS(getsockopt), { OPTION(IPPROTO_TCP, TCP_INFO) } },
 	{ SCMP_SYS(getsockopt), { OPTION(IPPROTO_TCP, TCP_SAVED_SYN) } },
 	{ SCMP_SYS(setsockopt), { OPTION(SOL_SOCKET, SO_ATTACH_FILTER) } },
+	/* what the reply "witness" tells, and its command "keepalive" */
+	{ SCMP_SYS(ioctl), { { 1, SCMP_CMP_EQ, SIOCINQ, 0 } } },
+	{ SCMP_SYS(setsockopt), { OPTION(SOL_SOCKET, SO_KEEPALIVE) } },
+	{ SCMP_SYS(setsockopt), { OPTION(IPPROTO_TCP, TCP_KEEPIDLE) } },
+	{ SCMP_SYS(setsockopt), { OPTION(IPPROTO_TCP, TCP_KEEPINTVL) } },
 };
 static const struct narrow_call keeper_narrow_calls[] = {
 	{ SCMP_SYS(fcntl), { { 1, SCMP_CMP_EQ, F_DUPFD_CLOEXEC, 0 } } },
