@@ -141,7 +141,7 @@ validate() # SCHEMA FILE...
 	refuses '{ "listeners": [ { "address": "::1:80" } ] }' \
 		':1:31: listeners[0].address: found "::1:80", expected "[address]:port" for an IPv6 address'
 	refuses '{ "listeners": [ { "address": "127.0.0.1:1", "reply": "lower" } ] }' \
-		':1:55: listeners[0].reply: found "lower", expected one of echo[,suffix=TEXT], upper[,suffix=TEXT], fixed=TEXT, discard, whoami, conversation=FILE'
+		':1:55: listeners[0].reply: found "lower", expected one of echo[,suffix=TEXT], upper[,suffix=TEXT], fixed=TEXT, discard, whoami, witness, conversation=FILE'
 	refuses '{ "listeners": [ { "address": "127.0.0.1:1", "framing": "lines" } ] }' \
 		':1:57: listeners[0].framing: found "lines", expected "stream", "line" or "length32"'
 	refuses '{ "listeners": [ { "address": "127.0.0.1:1", "backlog": 0 } ] }' \
@@ -174,7 +174,7 @@ validate() # SCHEMA FILE...
 		--set 'listeners[1].reply=echo'
 	refused 'yodeld: --workers: workers: found "x", expected a whole number from 1 to 256 or "auto"' \
 		--workers x
-	refused 'yodeld: --listen: reply: found "lower", expected one of echo[,suffix=TEXT], upper[,suffix=TEXT], fixed=TEXT, discard, whoami, conversation=FILE' \
+	refused 'yodeld: --listen: reply: found "lower", expected one of echo[,suffix=TEXT], upper[,suffix=TEXT], fixed=TEXT, discard, whoami, witness, conversation=FILE' \
 		--listen 127.0.0.1:1=lower
 	refused 'yodeld: --listen: listeners[1].address: found "127.0.0.1:1", the address of listeners[0], expected another one' \
 		--listen 127.0.0.1:1 --listen 127.0.0.1:1=echo
