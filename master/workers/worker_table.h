@@ -193,9 +193,9 @@ struct worker_table {
 	struct listener_set *listeners;
 	enum master_phase phase;
 	struct ledger *ledger;
-	struct fault_records *fault_records; /* NULL: there is no record */
+	struct fault_records *fault_records;     /* NULL: there is no record */
 	struct witness_records *witness_records; /* NULL: none is needed yet */
-	int log_relay_fd;                    /* for the lines of workers to syslog */
+	int log_relay_fd; /* for the lines of workers to syslog */
 	uint32_t generation;
 	uint32_t slot_count;
 	struct slot slots[LEDGER_SLOTS];
