@@ -76,10 +76,15 @@ load_with() # ARG... - a run that finds damage
 	start_server '"delay 1ms on 10%"'
 	# A server that answers in upper case: its replies are no faults.
 	run "$BUILD/yodel" --framing line --expect upper -c 2 -R 100 -d 1s --drain 1s --size 40 \
-		--json result.json --ledger "unix:$PWD/control.sock" "127.0.0.1:$PORT"
+		--json result.json --html page.html --ledger "unix:$PWD/control.sock" "127.0.0.1:$PORT"
 	[ "$status" = 2 ]
 	result 'x["unexplained"] > 0 and x["explained"] == 0'
-	grep -q "^  faults  *DAMAGE OF THE PATH:" <<<"$output"
+	# The first line of the text, the first member of the JSON, the first paragraph of the page.
+	sed -n 1p <<<"$output" | grep "^  faults  *DAMAGE OF THE PATH:"
+	sed -n 2p <<<"$output" | grep -E "not injected: damage at message 1, offset [0-9]+, connection from 127"
+	sed -n 2p result.json | grep '"ledger": {'
+	sed -n 3p result.json | grep '"unexplained_findings"'
+	grep -m 1 "<p" page.html | grep "DAMAGE OF THE PATH"
 }
 
 @test "a delayed reply that does not follow the file is damage of the path" {
@@ -91,17 +96,31 @@ load_with() # ARG... - a run that finds damage
 	result 'x["timing"] == x["findings"] == x["unexplained"] == r["messages"]["wrong"] == 10'
 }
 
-@test "one byte that a proxy damages beside seeded faults is named, alone" {
-	start_server '"corrupt 1 byte every 20", "drop every 50"' \
-		--set 'listeners[0].proxy_protocol=v1' --set 'listeners[0].proxy_from=["127.0.0.0/8"]'
-	# In message 31: messages have 41 bytes.
-	coproc PROXY { exec 3>&-; exec "$BATS_TEST_DIRNAME/lib/damage_proxy.py" "$PORT" 1240; }
+# load_through_proxy ARG... - of damage_proxy.py
+load_through_proxy()
+{
+	coproc PROXY { exec 3>&-; exec "$BATS_TEST_DIRNAME/lib/damage_proxy.py" "$PORT" "$@"; }
 	echo "$PROXY_PID" >>"$BATS_TEST_TMPDIR/spawned"
 	local server=$PORT
 	read -r PORT <&"${PROXY[0]}"
 	load_with -c 4 -R 400 -d 2s
 	PORT=$server
 	kill "$PROXY_PID"
+}
+
+@test "faults behind a proxy that does not announce its clients cannot be judged" {
+	start_server '"corrupt 1 byte every 20", "drop every 50"'
+	load_through_proxy 1240 plain
+	[ "$status" = 2 ]
+	result 'x["unexplained"] == x["explained"] == 0 < x["unjudged"] == x["findings"] and x["translated"]'
+	[[ $output =~ "cannot be judged: the faults in the server's record hit other addresses" ]]
+}
+
+@test "one byte that a proxy damages beside seeded faults is named, alone" {
+	start_server '"corrupt 1 byte every 20", "drop every 50"' \
+		--set 'listeners[0].proxy_protocol=v1' --set 'listeners[0].proxy_from=["127.0.0.0/8"]'
+	# In message 31: messages have 41 bytes.
+	load_through_proxy 1240
 	[ "$status" = 2 ]
 	result 'x["unexplained"] == 1 and x["explained"] > 20 and x["unjudged"] == 0'
 	result '[(f["kind"], f["message"]) for f in r["ledger"]["unexplained_findings"]] == [("damage", 31)]'

@@ -144,6 +144,45 @@ count_lost_connection(
 	counters_add(&losses->connections, 1);
 }
 
+static void
+add_loss(
+    const struct load_context *ctx, const struct conn *conn, enum message_loss loss)
+{
+	static const enum finding_kind kinds[] = {
+		[MESSAGE_LOSS_TIMEOUT] = FINDING_TIMEOUT,
+		[MESSAGE_LOSS_RESET] = FINDING_RESET,
+		[MESSAGE_LOSS_CLOSED] = FINDING_CLOSED,
+	};
+	struct finding finding = {
+		.kind = (uint8_t)kinds[loss],
+		.connected_ns = conn->connect_ns,
+		.connection = conn_state_number(ctx, conn),
+	};
+	uint64_t since_ns = conn_state_waiting_since(ctx, conn);
+	if (since_ns > 0)
+		finding.waited_ns = ctx->times.now_ns - since_ns;
+	/* It waited for more bytes to judge a damage that is recorded by now. */
+	if (loss == MESSAGE_LOSS_TIMEOUT && since_ns == 0)
+		return;
+	ctx->traffic->place(ctx, conn, &finding);
+	findings_add(ctx->counters->findings, &finding, conn->stream.fd);
+}
+
+void
+accounting_connect_failed(
+    struct load_context *ctx, const struct conn *conn, enum connect_failure failure)
+{
+	const struct finding finding = {
+		.kind = failure == CONNECT_FAILURE_TIMEOUT ? FINDING_CONNECT_TIMEOUT
+							   : FINDING_CONNECT_RESET,
+		.waited_ns = ctx->times.now_ns - conn->connect_ns,
+		.connected_ns = conn->connect_ns,
+		.connection = conn_state_number(ctx, conn),
+	};
+	if (failure == CONNECT_FAILURE_TIMEOUT || failure == CONNECT_FAILURE_RESET)
+		findings_add(ctx->counters->findings, &finding, conn->stream.fd);
+}
+
 /* For comparison with the logs of what lies between client and server. */
 static void
 record_lost_connection(
@@ -153,13 +192,9 @@ record_lost_connection(
 	uint64_t connection = conn_state_number(ctx, conn);
 	const struct plan_target *target =
 	    &ctx->plan->targets[connection % ctx->plan->target_count];
-	struct counters_lost_connection first = { .message = 0 };
-	ctx->traffic->outstanding(ctx, conn, &first);
 	/* The traffic has recorded the damage itself. */
 	if (loss != MESSAGE_LOSS_MISMATCH)
-		findings_add(counters->findings,
-		    loss == MESSAGE_LOSS_TIMEOUT ? FINDING_TIMEOUT : FINDING_ENDED,
-		    conn->stream.fd, first.message, 0);
+		add_loss(ctx, conn, loss);
 	uint32_t n =
 	    atomic_load_explicit(&counters->lost_connections, memory_order_relaxed);
 	if (n >= COUNTERS_LOST_MAX)

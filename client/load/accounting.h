@@ -55,6 +55,10 @@ accounting_heard(struct load_context *ctx, struct conn *conn, uint64_t at_ns)
 /* The connection has nothing left to do. */
 void accounting_finished(struct load_context *ctx, struct conn *conn);
 
+/* A connect at one address has failed; its socket, if there is one, is still open. */
+void accounting_connect_failed(
+    struct load_context *ctx, const struct conn *conn, enum connect_failure failure);
+
 /* The connection is lost with its messages in flight. The first ones are recorded with
  * the time and the state they were in. Called before the socket is closed. */
 void accounting_connection_lost(

@@ -64,6 +64,7 @@ count_failure(struct load_context *ctx, const struct conn *conn, int error)
 	    &ctx->counters->targets[index].addresses[conn->address];
 	transcript_connect_failed(
 	    ctx, conn, &ctx->plan->targets[index].addresses[conn->address], error);
+	accounting_connect_failed(ctx, conn, failure_of(error));
 	counters_add(&address->failed[failure_of(error)], 1);
 	atomic_store_explicit(&address->last_errno, error, memory_order_relaxed);
 }
@@ -181,9 +182,12 @@ start_connect(struct load_context *ctx, struct conn *conn)
 	if (conn->stream.fd < 0)
 		return -1;
 	ctx->times.now_ns = conn->state_since_ns = clock_now_ns();
+	conn->connect_ns = ctx->times.now_ns;
 	const struct sockaddr *to = (const void *)&address->storage;
 	if (connect(conn->stream.fd, to, address->length) < 0 && errno != EINPROGRESS)
 		return -1;
+	if (ctx->plan->ledgers.count > 0)
+		findings_add_client(ctx->counters->findings, conn->stream.fd);
 	return epoll_ctl(ctx->epoll_fd, EPOLL_CTL_ADD, conn->stream.fd, &event);
 }
 

@@ -33,6 +33,7 @@ struct conn {
 	 * established.
 	 */
 	uint64_t opened_ns;
+	uint64_t connect_ns;       /* start of the connect at the present address */
 	uint64_t received_ns;      /* last received byte, or established */
 	uint64_t ready_ns;         /* could take a message since: established, a slot of
 				      --pipeline became free, or room in the socket */

@@ -54,6 +54,11 @@ struct traffic {
 	/* With nothing in flight: the next message is this one (lockstep). */
 	void (*seek)(struct load_context *ctx, struct conn *conn, uint64_t message);
 
+	/* The answers for which a connection that is lost waited: sets message,
+	 * last_message, offset and end. */
+	void (*place)(const struct load_context *ctx, const struct conn *conn,
+	    struct finding *ret);
+
 	/* What a connection that is lost waited for. */
 	void (*outstanding)(const struct load_context *ctx, const struct conn *conn,
 	    struct counters_lost_connection *ret);

@@ -135,6 +135,29 @@ copy_expected(const struct conversation *conversation,
 	    out->expected_length);
 }
 
+static void
+add_finding(const struct load_context *ctx, const struct conn *conn,
+    const struct player_mismatch *mismatch)
+{
+	struct finding finding = {
+		.kind = FINDING_DAMAGE,
+		.connected_ns = conn->connect_ns,
+		.connection = conn_state_number(ctx, conn),
+		.last_message = FINDING_NO_END,
+		.offset = mismatch->offset > mismatch->at
+		    ? mismatch->offset - mismatch->at
+		    : 0,
+		.end = mismatch->offset,
+	};
+	if (mismatch->fault == PLAYER_CLOSED_EARLY ||
+	    mismatch->fault == PLAYER_RESET_EARLY) {
+		finding.kind = mismatch->fault == PLAYER_CLOSED_EARLY ? FINDING_CLOSED
+								      : FINDING_RESET;
+		finding.end = FINDING_NO_END;
+	}
+	findings_add(ctx->counters->findings, &finding, conn->stream.fd);
+}
+
 /* Records a mismatch, with all that is known of it if it is one of the first. */
 static void
 record(struct load_context *ctx, const struct conn *conn,
@@ -143,9 +166,7 @@ record(struct load_context *ctx, const struct conn *conn,
 	const struct player_side *side = &ctx->talks->side;
 	struct counters *counters = ctx->counters;
 	uint64_t pass = player_pass(&talk_of(ctx, conn)->player);
-	/* A server counts the messages of a connection from its start. */
-	findings_add(counters->findings, FINDING_DAMAGE, conn->stream.fd,
-	    pass - conn->send.message, mismatch->offset);
+	add_finding(ctx, conn, mismatch);
 	uint32_t n = atomic_load_explicit(&counters->mismatches, memory_order_relaxed);
 	if (n >= COUNTERS_MISMATCHES_MAX)
 		return;
@@ -522,6 +543,14 @@ seek(struct load_context *ctx, struct conn *conn, uint64_t message)
 	(void)message;
 }
 
+/* What a server counts as one message, a file does not tell. */
+static void
+place(const struct load_context *ctx, const struct conn *conn, struct finding *ret)
+{
+	ret->last_message = ret->end = FINDING_NO_END;
+	ret->offset = talk_of(ctx, conn)->player.received;
+}
+
 static void
 outstanding(const struct load_context *ctx, const struct conn *conn,
     struct counters_lost_connection *ret)
@@ -575,6 +604,7 @@ const struct traffic traffic_conversation = {
 	.end = end,
 	.restart = restart,
 	.seek = seek,
+	.place = place,
 	.outstanding = outstanding,
 	.open = open_conversation,
 	.close = close_conversation,

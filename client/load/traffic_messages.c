@@ -76,6 +76,14 @@ input_of(const struct load_context *ctx, struct conn *conn)
 }
 
 static void
+set_connection(struct verify *verify, const struct conn *conn)
+{
+	verify->fd = conn->stream.fd;
+	verify->sent = conn->sent_on_connection;
+	verify->connected_ns = conn->connect_ns;
+}
+
+static void
 received(
     struct load_context *ctx, struct conn *conn, const uint8_t *data, size_t length)
 {
@@ -83,8 +91,7 @@ received(
 	struct verify_input in = input_of(ctx, conn);
 	if (ctx->plan->expect == PLAN_EXPECT_NONE)
 		return;
-	verify->fd = conn->stream.fd;
-	verify->sent = conn->sent_on_connection;
+	set_connection(verify, conn);
 	in.data = data;
 	in.length = length;
 	while (in.length > 0 || conn->answers.held != NULL) {
@@ -105,8 +112,7 @@ end(struct load_context *ctx, struct conn *conn)
 {
 	struct verify_input in = input_of(ctx, conn);
 	enum verify_result result;
-	ctx->verify.fd = conn->stream.fd;
-	ctx->verify.sent = conn->sent_on_connection;
+	set_connection(&ctx->verify, conn);
 	while ((result = verify_end(&ctx->verify, &in)) != VERIFY_MORE) {
 		accounting_answered(ctx, conn, result == VERIFY_RIGHT, in.answered_ns);
 		in.unanswered--;
@@ -120,13 +126,31 @@ seek(struct load_context *ctx, struct conn *conn, uint64_t message)
 {
 	sequence_seek(
 	    ctx->sequence, conn_state_number(ctx, conn), &conn->send, message);
-	conn->answers = (struct verify_stream){ .cursor = conn->send };
+	conn->answers = (struct verify_stream){ .cursor = conn->send,
+		.first_offset = conn->send.offset };
 }
 
 static void
 restart(struct load_context *ctx, struct conn *conn)
 {
 	seek(ctx, conn, conn->send.message + (conn->send.at > 0 ? 1 : 0));
+}
+
+/* Messages of a connection count from its start. */
+static void
+place(const struct load_context *ctx, const struct conn *conn, struct finding *ret)
+{
+	const struct verify_stream *answers = &conn->answers;
+	const struct expectation *expectation = ctx->expectation;
+	struct cursor end = conn->send;
+	uint64_t after = end.message + (end.at > 0 ? 1 : 0);
+	uint64_t first = after - conn->sent_on_connection;
+	sequence_seek(ctx->sequence, conn_state_number(ctx, conn), &end, after);
+	ret->message = answers->cursor.message - first;
+	ret->last_message =
+	    conn->in_flight > 0 ? ret->message + conn->in_flight - 1 : ret->message;
+	ret->offset = verify_offset(expectation, answers, first, &answers->cursor);
+	ret->end = verify_offset(expectation, answers, first, &end);
 }
 
 static void
@@ -164,5 +188,6 @@ const struct traffic traffic_messages = {
 	.end = end,
 	.restart = restart,
 	.seek = seek,
+	.place = place,
 	.outstanding = outstanding,
 };

@@ -277,6 +277,17 @@ restart(struct load_context *ctx, struct conn *conn)
 	seek(ctx, conn, conn->send.message + (conn->send.at > 0 ? 1 : 0));
 }
 
+/* How long the answers should have been is not known. */
+static void
+place(const struct load_context *ctx, const struct conn *conn, struct finding *ret)
+{
+	(void)ctx;
+	ret->message = conn->sent_on_connection - conn->in_flight;
+	ret->last_message =
+	    conn->in_flight > 0 ? conn->sent_on_connection - 1 : ret->message;
+	ret->end = FINDING_NO_END;
+}
+
 static void
 outstanding(const struct load_context *ctx, const struct conn *conn,
     struct counters_lost_connection *ret)
@@ -317,5 +328,6 @@ const struct traffic traffic_whoami = {
 	.end = end,
 	.restart = restart,
 	.seek = seek,
+	.place = place,
 	.outstanding = outstanding,
 };

@@ -58,6 +58,22 @@ row(FILE *file, const char *name, const char *value)
 	fputs("</td></tr>\n", file);
 }
 
+/* Damage of the path stands before everything else. */
+static void
+write_damage(const struct result *result, FILE *file)
+{
+	char line[REPORT_SUMMARY_MAX];
+	if (!report_summary_has_damage(result))
+		return;
+	fputs("<p class=\"verdict bad\" id=\"damage\">", file);
+	chart_text(file, report_summary_faults(result, line));
+	for (size_t i = 0; report_summary_finding(result, i, line); i++) {
+		fputs("<br>\n", file);
+		chart_text(file, line);
+	}
+	fputs("</p>\n", file);
+}
+
 static void
 write_head(const struct result *result, FILE *file)
 {
@@ -68,8 +84,9 @@ write_head(const struct result *result, FILE *file)
 	      "<link rel=\"icon\" href=\"data:,\">\n<title>yodel: ",
 	    file);
 	chart_text(file, plan->target_count > 0 ? plan->targets[0] : "");
-	fprintf(
-	    file, "</title>\n<style>\n%s</style>\n</head>\n<body>\n<h1>yodel: ", style);
+	fprintf(file, "</title>\n<style>\n%s</style>\n</head>\n<body>\n", style);
+	write_damage(result, file);
+	fputs("<h1>yodel: ", file);
 	fprintf(file, "%s connections to ",
 	    units_show_count(result->connections.requested, number));
 	for (size_t i = 0; i < plan->target_count; i++) {
@@ -146,12 +163,9 @@ write_ledger(const struct result *result, FILE *file)
 		return;
 	fputs("<p id=\"ledger\">Ledger: ", file);
 	chart_text(file, line);
-	if (report_summary_faults(result, line)[0] != '\0') {
+	if (!report_summary_has_damage(result) &&
+	    report_summary_faults(result, line)[0] != '\0') {
 		fputs("<br>\nFaults: ", file);
-		chart_text(file, line);
-	}
-	for (size_t i = 0; report_summary_finding(result, i, line); i++) {
-		fputs("<br>\n", file);
 		chart_text(file, line);
 	}
 	for (size_t i = 0; report_summary_server(result, i, line); i++) {

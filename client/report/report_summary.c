@@ -313,9 +313,24 @@ report_summary_ledger(const struct result *result, char *out)
 	return out;
 }
 
-static void
-add_findings(struct report_line *line, const struct explained_faults *faults)
+static const char *
+why_unjudged(const struct result *result)
 {
+	const struct explained_faults *faults = &result->ledger.faults;
+	if (faults->translated)
+		return "the faults in the server's record hit other addresses than this "
+		       "client's (a proxy or NAT without the PROXY protocol, or other "
+		       "clients)";
+	return reconcile_missing(&result->ledger) > 0 &&
+		faults->recorded == faults->injected
+	    ? "a server could not be read"
+	    : "the record is too short";
+}
+
+static void
+add_findings(struct report_line *line, const struct result *result)
+{
+	const struct explained_faults *faults = &result->ledger.faults;
 	char some[UNITS_TEXT_MAX], all[UNITS_TEXT_MAX];
 	if (faults->unexplained > 0) {
 		report_line_add(line,
@@ -339,8 +354,29 @@ add_findings(struct report_line *line, const struct explained_faults *faults)
 		    units_show_count(faults->findings, all));
 	}
 	if (faults->unjudged > 0)
-		report_line_add(line, "%s cannot be judged: the record is too short",
-		    units_show_count(faults->unjudged, some));
+		report_line_add(line, "%s cannot be judged: %s",
+		    units_show_count(faults->unjudged, some), why_unjudged(result));
+}
+
+/* Why faults that should have been found were not. */
+static void
+add_unseen(struct report_line *line, const struct explained_faults *faults)
+{
+	char number[UNITS_TEXT_MAX];
+	uint64_t others = faults->unseen - faults->unseen_hidden - faults->unseen_lost;
+	report_line_add(
+	    line, "%s had no visible effect", units_show_count(faults->unseen, number));
+	line->separator = ": ";
+	if (faults->unseen_hidden > 0)
+		report_line_add(line, "%s behind another fault of the same reply",
+		    units_show_count(faults->unseen_hidden, number));
+	if (faults->unseen_lost > 0)
+		report_line_add(line, "%s on connections that were lost",
+		    units_show_count(faults->unseen_lost, number));
+	if (others > 0)
+		report_line_add(line,
+		    "%s in replies that were not awaited or still the same",
+		    units_show_count(others, number));
 }
 
 const char *
@@ -351,7 +387,7 @@ report_summary_faults(const struct result *result, char *out)
 	char some[UNITS_TEXT_MAX];
 	if (!result->has_ledger || !result->ledger.has_faults)
 		return out;
-	add_findings(&line, faults);
+	add_findings(&line, result);
 	line.separator = "; ";
 	report_line_add(&line, "the server injected %s fault%s",
 	    units_show_count(faults->injected, some),
@@ -360,12 +396,19 @@ report_summary_faults(const struct result *result, char *out)
 	report_line_add(&line, "%s seen here", units_show_count(faults->seen, some));
 	line.separator = ", ";
 	report_line_add(&line, "%s of timing", units_show_count(faults->timing, some));
-	report_line_add(
-	    &line, "%s had no visible effect", units_show_count(faults->unseen, some));
+	if (faults->unseen > 0)
+		add_unseen(&line, faults);
 	if (faults->recorded < faults->injected)
 		report_line_add(&line, "%s no longer in its record",
 		    units_show_count(faults->injected - faults->recorded, some));
 	return out;
+}
+
+bool
+report_summary_has_damage(const struct result *result)
+{
+	return result->has_ledger && result->ledger.has_faults &&
+	    result->ledger.faults.unexplained > 0;
 }
 
 bool
@@ -380,8 +423,7 @@ report_summary_finding(const struct result *result, size_t index, char *out)
 	report_line_add(&line, "not injected: %.16s at message %" PRIu64, finding->kind,
 	    finding->message);
 	line.separator = ", ";
-	if (strcmp(finding->kind, "damage") == 0)
-		report_line_add(&line, "offset %" PRIu64, finding->offset);
+	report_line_add(&line, "offset %" PRIu64, finding->offset);
 	report_line_add(&line, "connection from %.64s at %.40s", finding->connection,
 	    finding->time);
 	printable_sanitize(out);

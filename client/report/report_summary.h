@@ -25,6 +25,9 @@ const char *report_summary_ledger(const struct result *result, char *out);
 /* Which findings the server has injected on purpose; "" if it has injected no fault. */
 const char *report_summary_faults(const struct result *result, char *out);
 
+/* True if a finding is damage of the path: it is reported before everything else. */
+bool report_summary_has_damage(const struct result *result);
+
 /* One line about a finding that no fault explains. False when there is no such index.
  */
 bool report_summary_finding(const struct result *result, size_t index, char *out);

@@ -442,15 +442,23 @@ print_ranks(const struct result *result, FILE *file)
 }
 
 static void
+print_faults(const struct result *result, FILE *file)
+{
+	char line[REPORT_SUMMARY_MAX];
+	if (report_summary_faults(result, line)[0] != '\0')
+		fprintf(file, LABEL "%s\n", "faults", line);
+	for (size_t i = 0; report_summary_finding(result, i, line); i++)
+		fprintf(file, LABEL "- %s\n", "", line);
+}
+
+static void
 print_ledger(const struct result *result, FILE *file)
 {
 	char line[REPORT_SUMMARY_MAX];
 	if (report_summary_ledger(result, line)[0] != '\0')
 		fprintf(file, LABEL "%s\n", "ledger", line);
-	if (report_summary_faults(result, line)[0] != '\0')
-		fprintf(file, LABEL "%s\n", "faults", line);
-	for (size_t i = 0; report_summary_finding(result, i, line); i++)
-		fprintf(file, LABEL "- %s\n", "", line);
+	if (!report_summary_has_damage(result))
+		print_faults(result, file);
 	for (size_t i = 0; report_summary_server(result, i, line); i++)
 		fprintf(file, LABEL "- %s\n", "", line);
 }
@@ -468,6 +476,8 @@ void
 report_text(const struct result *result, FILE *file)
 {
 	char outcome[REPORT_SUMMARY_MAX];
+	if (report_summary_has_damage(result))
+		print_faults(result, file);
 	print_plan(result, file);
 	print_connections(result, file);
 	print_targets(result, file);

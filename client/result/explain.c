@@ -1,176 +1,296 @@
 #include "client/result/explain.h"
 
-#include <errno.h>
-#include <jansson.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/json/json_load.h"
-#include "lib/printable.h"
-#include "lib/xmalloc.h"
 #include "client/measure/findings.h"
 
 /* A damage may be placed some bytes before the first wrong one, where both explain what
  * was received (client/verify/damage.h). */
 #define PLACE_SLACK 8
 
+/* What the findings are compared with. */
+struct work {
+	const struct explain_args *args;
+	struct explain_list *list;
+	uint64_t longest; /* bytes of a reply with a fault */
+};
+
+/* What changes which bytes of a reply arrive. */
 static bool
-read_count(const json_t *from, const char *key, uint64_t *ret)
+changes_reply(const struct explain_fault *fault)
 {
-	const json_t *value = json_object_get(from, key);
-	if (!json_is_integer(value) || json_integer_value(value) < 0)
-		return false;
-	*ret = (uint64_t)json_integer_value(value);
-	return true;
-}
-
-static bool
-read_fault(const json_t *from, struct explain_fault *ret)
-{
-	const char *kind = json_string_value(json_object_get(from, "kind"));
-	const char *client = json_string_value(json_object_get(from, "client"));
-	struct address address;
-	char error[256];
-	*ret = (struct explain_fault){ .kind = FAULT_KIND_COUNT };
-	if (kind == NULL || client == NULL ||
-	    !read_count(from, "message", &ret->message) ||
-	    !read_count(from, "offset", &ret->offset) ||
-	    !read_count(from, "length", &ret->length))
-		return false;
-	ret->kind = fault_kind_parse(kind);
-	if (client[0] != '\0') {
-		if (address_parse(client, &address, error, sizeof(error)) < 0)
-			return false;
-		address_compact(&address, &ret->client);
-	}
-	/* null: for ever */
-	if (!read_count(from, "value", &ret->value))
-		ret->value = 0;
-	return ret->kind < FAULT_KIND_COUNT;
-}
-
-int
-explain_read(const char *text, uint64_t injected, struct explain_list *ret, char *error,
-    size_t error_size)
-{
-	json_error_t why;
-	json_t *root = json_load_text(text, strlen(text), 0, &why);
-	const json_t *record = json_object_get(root, "record");
-	size_t all = json_array_size(record), count = all, i;
-	struct explain_list list = { .faults = NULL };
-	if (root == NULL && errno == ENOMEM)
-		xmalloc_fail();
-	if (root == NULL || !json_is_array(record)) {
-		snprintf(error, error_size, "/faults: %s",
-		    root == NULL ? printable_sanitize(why.text)
-				 : "record: expected an array");
-		json_decref(root);
-		return -1;
-	}
-	if (count > injected)
-		count = (size_t)injected;
-	list.missing = injected - count;
-	list.faults = xcalloc(count + 1, sizeof(*list.faults));
-	for (i = 0; i < count; i++) {
-		if (!read_fault(json_array_get(record, all - count + i),
-			&list.faults[list.count++]))
-			break;
-	}
-	json_decref(root);
-	if (i == count) {
-		*ret = list;
-		return 0;
-	}
-	free(list.faults);
-	snprintf(error, error_size, "/faults: record[%zu]: expected a fault",
-	    all - count + i);
-	return -1;
-}
-
-static int
-compare_clients(const struct address_compact *a, const struct address_compact *b)
-{
-	if (a->family != b->family)
-		return a->family < b->family ? -1 : 1;
-	if (a->port != b->port)
-		return a->port < b->port ? -1 : 1;
-	return memcmp(a->bytes, b->bytes, sizeof(a->bytes));
-}
-
-static int
-compare(const void *a, const void *b)
-{
-	const struct explain_fault *one = a, *other = b;
-	return compare_clients(&one->client, &other->client);
+	return fault_kinds[fault->kind].scope == FAULT_SCOPE_REPLY &&
+	    fault->kind != FAULT_DELAY;
 }
 
 /* Changes when bytes arrive, and not which. */
 static bool
-is_timing(enum fault_kind kind)
+is_timing(const struct explain_fault *fault)
 {
-	return kind == FAULT_DELAY || kind == FAULT_TRICKLE || kind == FAULT_STALL ||
-	    kind == FAULT_NEVER_ACCEPT || kind == FAULT_BACKLOG;
+	return fault->kind == FAULT_DELAY || fault->kind == FAULT_TRICKLE ||
+	    fault->kind == FAULT_STALL || fault->kind == FAULT_NEVER_ACCEPT ||
+	    fault->kind == FAULT_BACKLOG;
 }
 
-static bool
-explains_damage(const struct explain_fault *fault, const struct finding *finding)
+static uint64_t
+add(uint64_t a, uint64_t b)
 {
-	if (fault_kinds[fault->kind].scope != FAULT_SCOPE_REPLY ||
-	    fault->kind == FAULT_DELAY)
+	return a > UINT64_MAX - b ? UINT64_MAX : a + b;
+}
+
+/* True if the fault can have happened to this connection of its client: another one may
+ * have had the same port before or after it. */
+static bool
+is_in_time(const struct work *work, const struct explain_fault *fault,
+    const struct finding *finding)
+{
+	uint64_t slack_ns = work->list->slack_ns;
+	uint64_t since_ns =
+	    fault->connected_ns != 0 ? fault->connected_ns : fault->time_ns;
+	return fault->time_ns == 0 ||
+	    (fault->time_ns <= add(finding->at_ns, slack_ns) &&
+		add(since_ns, slack_ns) >= finding->connected_ns);
+}
+
+/* True if it was in effect when the client gave up: from its time on, for its value. */
+static bool
+is_in_effect(
+    const struct work *work, const struct explain_fault *fault, uint64_t from_ns)
+{
+	return fault->time_ns == 0 ||
+	    add(add(fault->time_ns, fault->value), work->list->slack_ns) >= from_ns;
+}
+
+/* The fault changes bytes of the answers that the finding concerns. */
+static bool
+overlaps(const struct work *work, const struct explain_fault *fault,
+    const struct finding *finding)
+{
+	if (add(fault->offset, fault->length) < finding->offset ||
+	    fault->offset > add(finding->end, PLACE_SLACK))
 		return false;
+	if (!work->args->has_boundaries)
+		return true;
 	/* The faults count messages from 1. A reordered reply is followed by another.
-	 */
-	uint64_t message = finding->message + 1;
-	uint64_t last = fault->message + 1;
+	 * A damage may end where the faults of the next reply begin: then it is theirs,
+	 * too. */
+	uint64_t last = fault->message;
 	if (fault->kind == FAULT_REORDER)
-		last += fault->value;
-	return (message + 1 >= fault->message && message <= last) ||
-	    (finding->offset + PLACE_SLACK >= fault->offset &&
-		finding->offset <= fault->offset + fault->length);
+		last = add(last, fault->value);
+	return fault->message <= add(finding->last_message, 2) &&
+	    last >= finding->message;
+}
+
+/* The end of a connection, behind the last byte received. */
+static bool
+is_behind(const struct explain_fault *fault, const struct finding *finding)
+{
+	return fault->offset + PLACE_SLACK >= finding->offset &&
+	    fault->offset <= finding->end;
+}
+
+/* May leave out bytes of replies. */
+static bool
+leaves_out(const struct explain_fault *fault)
+{
+	return fault->kind == FAULT_TRUNCATE || fault->kind == FAULT_DROP ||
+	    fault->kind == FAULT_SWAP || fault->kind == FAULT_REORDER;
+}
+
+/* May add bytes to replies. */
+static bool
+adds(const struct explain_fault *fault)
+{
+	return fault->kind == FAULT_INSERT || fault->kind == FAULT_DUPLICATE ||
+	    fault->kind == FAULT_SWAP || fault->kind == FAULT_REORDER;
+}
+
+/* Holds up the connection from its time on. */
+static bool
+holds_up(const struct work *work, const struct explain_fault *fault,
+    const struct finding *finding)
+{
+	switch (fault->kind) {
+	case FAULT_STALL:
+		return is_in_effect(
+		    work, fault, finding->at_ns - finding->waited_ns / 10);
+	case FAULT_TRICKLE:
+	case FAULT_NEVER_READ:
+		return fault->offset <= finding->end;
+	default:
+		return false;
+	}
+}
+
+/* Of a fault of the listener. */
+static bool
+holds_up_listener(const struct work *work, const struct explain_fault *fault,
+    const struct finding *finding)
+{
+	bool has_received = finding->offset > 0;
+	switch (fault->kind) {
+	case FAULT_STALL:
+		return is_in_effect(
+		    work, fault, finding->at_ns - finding->waited_ns / 10);
+	case FAULT_NEVER_ACCEPT:
+		return !has_received &&
+		    is_in_effect(work, fault, finding->connected_ns);
+	case FAULT_BACKLOG:
+		return !has_received;
+	default:
+		return false;
+	}
 }
 
 static bool
-explains(const struct explain_fault *fault, const struct finding *finding)
+explains_loss(const struct work *work, const struct explain_fault *fault,
+    const struct finding *finding)
 {
 	switch ((enum finding_kind)finding->kind) {
-	case FINDING_TIMEOUT:
-		return true;
-	case FINDING_ENDED:
-		/* After others the server may have waited for us in vain. */
-		return fault->kind != FAULT_DELAY;
 	case FINDING_DAMAGE:
+		return changes_reply(fault) && overlaps(work, fault, finding);
+	case FINDING_TIMEOUT:
+		return holds_up(work, fault, finding) ||
+		    (leaves_out(fault) && overlaps(work, fault, finding));
+	case FINDING_CLOSED:
+		return holds_up(work, fault, finding) ||
+		    ((fault->kind == FAULT_CLOSE || fault->kind == FAULT_HALF_CLOSE) &&
+			is_behind(fault, finding)) ||
+		    (leaves_out(fault) && overlaps(work, fault, finding));
+	case FINDING_RESET:
+		return holds_up(work, fault, finding) ||
+		    (fault->kind == FAULT_REFUSE && finding->offset == 0) ||
+		    ((fault->kind == FAULT_RESET || fault->kind == FAULT_CLOSE) &&
+			is_behind(fault, finding));
+	case FINDING_CONNECT_RESET:
+		return fault->kind == FAULT_REFUSE;
+	case FINDING_CONNECT_TIMEOUT:
 		break;
 	}
-	return explains_damage(fault, finding);
+	return false;
 }
 
-/* The first fault of the client; the count if it has none. */
-static size_t
-find_client(const struct explain_list *list, const struct address_compact *client)
+/* Delays of the first outstanding reply that add up to the time for which it was
+ * awaited, but for a tenth that may be the host's. Marks them. */
+static bool
+mark_delays(const struct work *work, const struct finding *finding, size_t first)
 {
-	size_t low = 0, high = list->count;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (compare_clients(&list->faults[middle].client, client) < 0)
-			low = middle + 1;
-		else
-			high = middle;
+	struct explain_fault *faults = work->list->faults;
+	uint64_t sum_ns = 0;
+	size_t i;
+	for (int is_marking = 0; is_marking < 2; is_marking++) {
+		for (i = first; i < work->list->count &&
+		     explain_compare_clients(&faults[i].client, &finding->announced) ==
+			 0;
+		     i++) {
+			bool is_there = work->args->has_boundaries
+			    ? faults[i].message == finding->message + 1
+			    : overlaps(work, &faults[i], finding);
+			if (faults[i].kind != FAULT_DELAY || !is_there ||
+			    !is_in_time(work, &faults[i], finding))
+				continue;
+			if (is_marking)
+				faults[i].is_seen = true;
+			else
+				sum_ns = add(sum_ns, faults[i].value);
+		}
+		if (sum_ns < finding->waited_ns / 10 * 9 || sum_ns == 0)
+			return false;
 	}
-	return low;
+	return true;
+}
+
+/* Whether these faults together can have left out, or added, bytes as was found. */
+struct effect {
+	bool leaves_out, adds;
+};
+
+static bool
+is_possible(const struct effect *effect, const struct finding *finding)
+{
+	if (finding->kind != FINDING_DAMAGE)
+		return true;
+	return (finding->missing_bytes <= finding->extra_bytes || effect->leaves_out) &&
+	    (finding->extra_bytes <= finding->missing_bytes || effect->adds);
+}
+
+/* Bytes that the fault adds after a reply may begin like the next one: a damage of that
+ * one, by another fault, is then found some bytes later than they came. */
+static bool
+reaches(const struct work *work, const struct explain_fault *fault,
+    const struct finding *finding)
+{
+	struct explain_fault longer = *fault;
+	longer.length = add(longer.length, longer.length);
+	return adds(fault) && overlaps(work, &longer, finding);
+}
+
+/* The faults of this client from `first` on that explain the finding, each by itself;
+ * with those that contribute to it, marks them. Returns the number of the former;
+ * *ret_effect: what they can do together. */
+static size_t
+match(const struct work *work, const struct finding *finding, size_t first,
+    bool is_marking, struct effect *ret_effect)
+{
+	struct explain_list *list = work->list;
+	bool is_damage = finding->kind == FINDING_DAMAGE;
+	size_t found = 0;
+	*ret_effect = (struct effect){ false, false };
+	for (size_t i = first; i < list->count; i++) {
+		struct explain_fault *fault = &list->faults[i];
+		if (explain_compare_clients(&fault->client, &finding->announced) != 0 ||
+		    (is_damage && fault->offset > add(finding->end, PLACE_SLACK)))
+			break;
+		bool is_one = explains_loss(work, fault, finding);
+		if (!is_in_time(work, fault, finding) ||
+		    (!is_one && !(is_damage && reaches(work, fault, finding))))
+			continue;
+		found += is_one;
+		ret_effect->leaves_out = ret_effect->leaves_out || leaves_out(fault);
+		ret_effect->adds = ret_effect->adds || adds(fault);
+		if (is_marking)
+			fault->is_seen = true;
+	}
+	return found;
 }
 
 /* Marks the faults of this client that explain the finding. True if there is one. */
 static bool
-mark(struct explain_list *list, const struct address_compact *client,
-    const struct finding *finding)
+mark_own(const struct work *work, const struct finding *finding)
 {
+	/* What holds up a connection may have begun long before. */
+	uint64_t reach = finding->kind == FINDING_DAMAGE
+	    ? 2 * work->longest + PLACE_SLACK
+	    : finding->offset;
+	uint64_t from = finding->offset > reach ? finding->offset - reach : 0;
+	size_t first = explain_list_find(work->list, &finding->announced, from);
+	struct effect effect;
+	if (finding->announced.family == 0)
+		return false;
+	if (match(work, finding, first, false, &effect) > 0 &&
+	    is_possible(&effect, finding)) {
+		(void)match(work, finding, first, true, &effect);
+		return true;
+	}
+	return finding->kind == FINDING_TIMEOUT && mark_delays(work, finding, first);
+}
+
+/* Marks the faults of listeners that explain it. True if there is one. */
+static bool
+mark_listeners(const struct work *work, const struct finding *finding)
+{
+	const struct address_compact none = { .family = 0 };
+	struct explain_list *list = work->list;
 	bool is_explained = false;
-	for (size_t i = find_client(list, client); i < list->count; i++) {
+	if (finding->kind != FINDING_TIMEOUT &&
+	    finding->kind != FINDING_CONNECT_TIMEOUT)
+		return false;
+	for (size_t i = explain_list_find(list, &none, 0);
+	     i < list->count && list->faults[i].client.family == 0; i++) {
 		struct explain_fault *fault = &list->faults[i];
-		if (compare_clients(&fault->client, client) != 0)
-			break;
-		if (!explains(fault, finding))
+		if (fault->time_ns > add(finding->at_ns, list->slack_ns) ||
+		    !holds_up_listener(work, fault, finding))
 			continue;
 		fault->is_seen = true;
 		is_explained = true;
@@ -178,40 +298,142 @@ mark(struct explain_list *list, const struct address_compact *client,
 	return is_explained;
 }
 
-void
-explain_findings(const struct finding *findings, size_t finding_count,
-    uint64_t findings_missed, struct explain_list *list, struct explained_faults *ret,
-    struct explain_named *ret_named)
+/* True if another fault of the same bytes explains a finding. */
+static bool
+is_hidden(const struct work *work, const struct explain_fault *own)
 {
-	struct explain_named named = { .count = 0 };
-	const struct address_compact none = { .family = 0 };
-	struct explained_faults out = { .injected = list->count + list->missing,
-		.recorded = list->count,
-		.findings = finding_count + findings_missed,
-		.unjudged = findings_missed };
-	if (list->count > 0)
-		qsort(list->faults, list->count, sizeof(*list->faults), compare);
-	for (size_t i = 0; i < finding_count; i++) {
-		if (mark(list, &findings[i].local, &findings[i]) ||
-		    (findings[i].kind != FINDING_DAMAGE &&
-			mark(list, &none, &findings[i])))
-			out.explained++;
-		else if (list->missing > 0)
-			out.unjudged++;
-		else {
-			out.unexplained++;
-			if (named.count < EXPLAIN_NAMED_MAX)
-				named.list[named.count++] = &findings[i];
+	const struct explain_list *list = work->list;
+	uint64_t from = own->offset > work->longest ? own->offset - work->longest : 0;
+	for (size_t i = explain_list_find(list, &own->client, from); i < list->count;
+	     i++) {
+		const struct explain_fault *other = &list->faults[i];
+		if (explain_compare_clients(&other->client, &own->client) != 0 ||
+		    other->offset > add(own->offset, own->length))
+			return false;
+		if (other->is_seen && other->connected_ns == own->connected_ns &&
+		    add(other->offset, other->length) >= own->offset)
+			return true;
+	}
+	return false;
+}
+
+static int
+compare_findings(const void *a, const void *b)
+{
+	const struct finding *const *one = a, *const *other = b;
+	return explain_compare_clients(&(*one)->announced, &(*other)->announced);
+}
+
+/* The lost connections, by client; heap. */
+static const struct finding **
+sort_losses(const struct explain_args *args, size_t *ret_count)
+{
+	const struct finding **losses =
+	    calloc(args->finding_count + 1, sizeof(*losses));
+	*ret_count = 0;
+	for (size_t i = 0; losses != NULL && i < args->finding_count; i++) {
+		if (args->findings[i].kind != FINDING_DAMAGE)
+			losses[(*ret_count)++] = &args->findings[i];
+	}
+	if (*ret_count > 0)
+		qsort(losses, *ret_count, sizeof(*losses), compare_findings);
+	return losses;
+}
+
+/* True if the connection of the fault was lost. */
+static bool
+is_lost(const struct work *work, const struct explain_fault *fault,
+    const struct finding *const *losses, size_t count)
+{
+	size_t low = 0, high = count;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (explain_compare_clients(
+			&losses[middle]->announced, &fault->client) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (; low < count &&
+	     explain_compare_clients(&losses[low]->announced, &fault->client) == 0;
+	     low++) {
+		uint64_t since_ns =
+		    fault->connected_ns != 0 ? fault->connected_ns : fault->time_ns;
+		if (add(since_ns, work->list->slack_ns) >= losses[low]->connected_ns &&
+		    since_ns <= add(losses[low]->at_ns, work->list->slack_ns))
+			return true;
+	}
+	return false;
+}
+
+static void
+count_faults(const struct work *work, struct explained_faults *ret)
+{
+	const struct explain_list *list = work->list;
+	size_t loss_count;
+	const struct finding **losses = sort_losses(work->args, &loss_count);
+	for (size_t i = 0; i < list->count; i++) {
+		const struct explain_fault *fault = &list->faults[i];
+		if (fault->is_seen) {
+			ret->seen++;
+		} else if (is_timing(fault)) {
+			ret->timing++;
+		} else {
+			ret->unseen++;
+			if (is_hidden(work, fault))
+				ret->unseen_hidden++;
+			else if (is_lost(work, fault, losses, loss_count))
+				ret->unseen_lost++;
 		}
 	}
+	free(losses);
+}
+
+/* True if most faults hit clients that are none of ours. */
+static bool
+is_translated(const struct work *work)
+{
+	const struct explain_list *list = work->list;
+	uint64_t own = 0, all = 0;
+	if (work->args->clients == NULL)
+		return false;
 	for (size_t i = 0; i < list->count; i++) {
-		if (is_timing(list->faults[i].kind))
-			out.timing++;
-		else if (list->faults[i].is_seen)
-			out.seen++;
-		else
-			out.unseen++;
+		const struct address_compact *client = &list->faults[i].client;
+		all += client->family != 0;
+		own += client->family != 0 &&
+		    findings_has_client(work->args->clients, client);
 	}
+	/* A proxy on this host may use a port that was one of ours, by chance. */
+	return own * 4 * (work->args->ranks > 0 ? work->args->ranks : 1) < all;
+}
+
+void
+explain_findings(const struct explain_args *args, struct explain_list *list,
+    struct explained_faults *ret, struct explain_named *ret_named)
+{
+	struct work work = { .args = args, .list = list };
+	struct explain_named named = { .count = 0 };
+	struct explained_faults out = { .injected = list->count + list->missing,
+		.recorded = list->count,
+		.findings = args->finding_count + args->findings_missed,
+		.unjudged = args->findings_missed };
+	explain_list_sort(list);
+	for (size_t i = 0; i < list->count; i++) {
+		if (list->faults[i].length > work.longest)
+			work.longest = list->faults[i].length;
+	}
+	out.translated = is_translated(&work);
+	for (size_t i = 0; i < args->finding_count; i++) {
+		const struct finding *finding = &args->findings[i];
+		bool is_own = mark_own(&work, finding);
+		if (mark_listeners(&work, finding) || is_own)
+			out.explained++;
+		else if (list->missing > 0 || list->is_incomplete || out.translated)
+			out.unjudged++;
+		else if (++out.unexplained <= EXPLAIN_NAMED_MAX)
+			named.list[named.count++] = finding;
+	}
+	count_faults(&work, &out);
 	*ret = out;
 	*ret_named = named;
 }

@@ -265,7 +265,10 @@ name_finding(const struct finding *finding)
 {
 	static const char *const kinds[] = { [FINDING_DAMAGE] = "damage",
 		[FINDING_TIMEOUT] = "timeout",
-		[FINDING_ENDED] = "ended" };
+		[FINDING_CLOSED] = "closed",
+		[FINDING_RESET] = "reset",
+		[FINDING_CONNECT_TIMEOUT] = "connect timeout",
+		[FINDING_CONNECT_RESET] = "connect reset" };
 	char time[UNITS_TEXT_MAX], local[ADDRESS_TEXT_MAX] = "";
 	if (finding->local.family != 0)
 		address_format_compact(&finding->local, local);
@@ -284,22 +287,26 @@ explain(struct result *result, const struct reconcile_server *servers, size_t co
 {
 	struct reconciliation *ledger = &result->ledger;
 	struct explain_list all = { .faults = NULL };
+	enum framing framing;
 	for (size_t i = 0; i < count; i++) {
-		const struct explain_list *own = &servers[i].faults;
-		all.missing += own->missing;
-		if (own->count == 0)
-			continue;
-		all.faults = xreallocarray(
-		    all.faults, all.count + own->count, sizeof(*all.faults));
-		memcpy(all.faults + all.count, own->faults,
-		    own->count * sizeof(*all.faults));
-		all.count += own->count;
+		explain_list_add(&all, &servers[i].faults);
+		all.is_incomplete =
+		    all.is_incomplete || servers[i].state != RECONCILE_READ;
 	}
 	ledger->has_faults = all.count > 0 || all.missing > 0;
 	if (ledger->has_faults) {
 		struct explain_named named;
-		explain_findings(result->findings, result->finding_count,
-		    result->findings_missed, &all, &ledger->faults, &named);
+		const struct explain_args args = {
+			.findings = result->findings,
+			.finding_count = result->finding_count,
+			.findings_missed = result->findings_missed,
+			.clients = result->clients,
+			.ranks = (uint32_t)result->plan.ranks,
+			.has_boundaries =
+			    framing_parse(result->plan.framing, &framing) == 0 &&
+			    framings[framing].has_boundaries,
+		};
+		explain_findings(&args, &all, &ledger->faults, &named);
 		ledger->unexplained_findings =
 		    xcalloc(named.count + 1, sizeof(ledger->unexplained_findings[0]));
 		for (size_t i = 0; i < named.count; i++)

@@ -79,9 +79,10 @@ struct reconciled_server {
 struct unexplained_finding {
 	char *time;       /* RFC 3339, by the client's clock */
 	char *connection; /* address and port of the client */
-	char *kind;       /* "damage", "timeout", "ended" */
+	char *kind;       /* "damage", "timeout", "closed", "reset",
+			     "connect timeout", "connect reset" */
 	uint64_t message; /* of the connection, from 1, as faults count them */
-	uint64_t offset;  /* damage: bytes of correct answers before it */
+	uint64_t offset;  /* bytes of correct answers before it */
 };
 
 /* The outcome; the members are the keys of "ledger" in a result. */

@@ -45,6 +45,7 @@ result_finish(struct result *result)
 		free(result->steps[i]);
 	free(result->steps);
 	free(result->findings);
+	free(result->clients);
 	result_ledger_clear(result);
 	result_trust_clear(&result->trust);
 	memset(result, 0, sizeof(*result));

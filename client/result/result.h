@@ -260,6 +260,7 @@ struct result {
 	struct finding *findings; /* not in the document */
 	size_t finding_count;
 	uint64_t findings_missed;
+	struct findings_clients *clients; /* of --ledger; NULL: not known; heap */
 	struct counters_mismatch *mismatches;
 	size_t mismatch_count;
 	struct result_whoami whoami;

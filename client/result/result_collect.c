@@ -188,6 +188,11 @@ collect_findings(const struct counters *counters, struct result *ret)
 	if (from == NULL)
 		return;
 	size_t count = record_count(&from->count, FINDINGS_MAX, FINDINGS_MAX);
+	if (from->clients.address_count > 0) {
+		if (ret->clients == NULL)
+			ret->clients = xcalloc(1, sizeof(*ret->clients));
+		findings_merge_clients(ret->clients, &from->clients);
+	}
 	ret->findings_missed += atomic_load(&from->missed);
 	if (count == 0)
 		return;

@@ -357,10 +357,13 @@ const struct json_record_field result_fault_fields[] = {
 	PLAIN(LEDGER, faults., timing),
 	PLAIN(LEDGER, faults., seen),
 	PLAIN(LEDGER, faults., unseen),
+	PLAIN(LEDGER, faults., unseen_hidden),
+	PLAIN(LEDGER, faults., unseen_lost),
 	PLAIN(LEDGER, faults., findings),
 	PLAIN(LEDGER, faults., explained),
 	PLAIN(LEDGER, faults., unexplained),
 	PLAIN(LEDGER, faults., unjudged),
+	PLAIN(LEDGER, faults., translated),
 	END,
 };
 

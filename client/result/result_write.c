@@ -170,13 +170,16 @@ list_of(const struct result_list *list, const struct result *result)
 static json_t *
 ledger_of(const struct result *result)
 {
-	json_t *to = json_record_write(result_ledger_fields, &result->ledger);
-	if (result->ledger.has_faults)
-		json_record_put(&to, "faults",
-		    json_record_write(result_fault_fields, &result->ledger));
+	json_t *to = json_object();
 	if (result->ledger.unexplained_finding_count > 0)
 		json_record_put(&to, "unexplained_findings",
 		    list_of(&result_ledger_findings, result));
+	if (result->ledger.has_faults)
+		json_record_put(&to, "faults",
+		    json_record_write(result_fault_fields, &result->ledger));
+	to = json_record_complete(to,
+	    json_object_update_new(
+		to, json_record_write(result_ledger_fields, &result->ledger)));
 	if (result->ledger.server_count > 0)
 		json_record_put(
 		    &to, "servers", list_of(&result_ledger_servers, result));
@@ -187,10 +190,16 @@ static json_t *
 result_of(const struct result *result)
 {
 	char started[UNITS_TEXT_MAX];
-	json_t *root = json_pack("{ss ss ss si}", "schema", RESULT_SCHEMA, "version",
-	    YODEL_VERSION, "started_at",
-	    units_format_time(result->started_at_ns, 9, started), "exit_status",
-	    verdict_exit_status(result));
+	json_t *root = json_object();
+	/* Damage of the path stands before everything else. */
+	if (result->has_ledger && result->ledger.unexplained_finding_count > 0)
+		json_record_put(&root, "ledger", ledger_of(result));
+	root = json_record_complete(root,
+	    json_object_update_new(root,
+		json_pack("{ss ss ss si}", "schema", RESULT_SCHEMA, "version",
+		    YODEL_VERSION, "started_at",
+		    units_format_time(result->started_at_ns, 9, started), "exit_status",
+		    verdict_exit_status(result))));
 	root = json_record_complete(root,
 	    json_object_update_new(root, json_record_write(result_fields, result)));
 	json_record_put(&root, "trust", trust_of(&result->trust));
@@ -200,7 +209,7 @@ result_of(const struct result *result)
 	json_record_put(&root, "steps", steps_of(result));
 	for (const struct result_list *list = result_lists; list->name != NULL; list++)
 		json_record_put(&root, list->name, list_of(list, result));
-	if (result->has_ledger)
+	if (result->has_ledger && result->ledger.unexplained_finding_count == 0)
 		json_record_put(&root, "ledger", ledger_of(result));
 	return root;
 }

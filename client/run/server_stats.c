@@ -9,6 +9,9 @@
 #include "lib/log.h"
 #include "lib/xmalloc.h"
 #include "http/http_client.h"
+#include "client/measure/findings.h"
+#include "client/plan/proxy_plan.h"
+#include "client/result/result.h"
 
 #define TIMEOUT_S 5
 #define TRIES 40 /* until the server has closed the connections of the run */
@@ -84,16 +87,22 @@ server_stats_open(const struct plan *plan, struct reconcile_server **ret)
 /* Reads the record of the faults that the server has injected during the run. Without
  * it none of the findings can be judged. */
 static void
-read_faults(struct reconcile_server *server)
+read_faults(struct reconcile_server *server, bool has_findings, uint64_t since_ns)
 {
 	char error[PLAN_ERROR_MAX];
 	uint64_t injected =
 	    server->after.faults_injected - server->before.faults_injected;
-	if (injected == 0)
+	/* Earlier faults of a listener may still be in effect. */
+	if (injected == 0 && (!has_findings || server->after.faults_injected == 0))
 		return;
+	struct explain_request request = { .injected = injected,
+		.since_ns = since_ns,
+		.asked_ns = clock_realtime_ns() };
 	char *text = fetch(server->where, "/faults", error);
+	request.answered_ns = clock_realtime_ns();
 	if (text == NULL ||
-	    explain_read(text, injected, &server->faults, error, sizeof(error)) < 0) {
+	    explain_list_read(text, &request, &server->faults, error, sizeof(error)) <
+		0) {
 		log_warnx("--ledger %s: %s", server->where, error);
 		server->faults.missing = injected;
 	}
@@ -103,7 +112,7 @@ read_faults(struct reconcile_server *server)
 /* Reads one server after the run. 0, or -1 after one line on stderr if its counters of
  * the run are lost. */
 static int
-read_again(struct reconcile_server *server)
+read_again(struct reconcile_server *server, bool has_findings, uint64_t since_ns)
 {
 	char error[PLAN_ERROR_MAX];
 	int rc = read_one(
@@ -116,7 +125,7 @@ read_again(struct reconcile_server *server)
 		return -1;
 	}
 	if (reconcile_is_later(&server->after, &server->before)) {
-		read_faults(server);
+		read_faults(server, has_findings, since_ns);
 		return 0;
 	}
 	server->state = RECONCILE_RESTARTED;
@@ -127,14 +136,39 @@ read_again(struct reconcile_server *server)
 	return -1;
 }
 
+/* Sets by which address the server knows the client of each finding. */
+static void
+set_announced(const struct plan *plan, struct result *result)
+{
+	for (size_t i = 0; i < result->finding_count; i++) {
+		struct finding *finding = &result->findings[i];
+		finding->announced = finding->local;
+		if (plan->proxy_version != PROXY_OFF && finding->local.family != 0) {
+			struct address own, source;
+			address_expand(&finding->local, &own);
+			proxy_plan_source(plan, finding->connection, &own, &source);
+			finding->announced = (struct address_compact){ .family = 0 };
+			address_compact(&source, &finding->announced);
+		}
+		explain_unmap(&finding->announced);
+	}
+	if (plan->proxy_source_text == NULL)
+		return;
+	/* The server knows announced clients alone. */
+	free(result->clients);
+	result->clients = NULL;
+}
+
 int
 server_stats_reconcile(
     const struct plan *plan, struct reconcile_server *servers, struct result *result)
 {
 	int status = 0;
 	for (uint32_t i = 0; i < plan->ledgers.count; i++)
-		if (read_again(&servers[i]) < 0)
+		if (read_again(&servers[i], result->finding_count > 0,
+			result->started_at_ns) < 0)
 			status = EX_UNAVAILABLE;
+	set_announced(plan, result);
 	if (plan->ledgers.count > 0)
 		reconcile_servers(result, servers, plan->ledgers.count);
 	for (uint32_t i = 0; i < plan->ledgers.count; i++)

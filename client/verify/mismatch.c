@@ -32,6 +32,44 @@ copy_excerpts(const struct resync_case *where, const struct damage *damage,
 	    (uint32_t)expectation_read(&reader, out->expected, COUNTERS_EXCERPT_MAX);
 }
 
+/* The last answer that the damage makes wrong. */
+static uint64_t
+last_wrong(const struct resync_case *where, const struct damage *damage)
+{
+	const struct cursor *until = &damage->wrong_until;
+	uint64_t last =
+	    until->at == 0 && until->message > 0 ? until->message - 1 : until->message;
+	uint64_t first = where->expected.cursor.message;
+	return last > first ? last : first;
+}
+
+/* In the numbers of a server, which begin with the connection. */
+static void
+add_finding(const struct verify *verify, const struct verify_stream *stream,
+    const struct resync_case *where, const struct damage *damage)
+{
+	const struct cursor *cursor = &where->expected.cursor;
+	uint64_t all = where->expected.end;
+	uint64_t first =
+	    all > verify->sent && verify->sent > 0 ? all - verify->sent : 0;
+	uint64_t offset =
+	    verify_offset(where->expected.expectation, stream, first, cursor);
+	uint64_t from = offset - damage->earlier;
+	uint64_t end = from + damage->place.expected;
+	const struct finding finding = {
+		.kind = FINDING_DAMAGE,
+		.connected_ns = verify->connected_ns,
+		.connection = where->expected.connection,
+		.message = cursor->message > first ? cursor->message - first : 0,
+		.last_message = last_wrong(where, damage) - first,
+		.offset = from,
+		.end = end > offset ? end : offset,
+		.missing_bytes = damage->place.expected,
+		.extra_bytes = damage->place.got,
+	};
+	findings_add(verify->counters->findings, &finding, verify->fd);
+}
+
 void
 mismatch_record(struct verify *verify, const struct verify_stream *stream,
     const struct resync_case *where, const struct damage *damage)
@@ -45,15 +83,8 @@ mismatch_record(struct verify *verify, const struct verify_stream *stream,
 		.search_left = &verify->search_left,
 		.displaced = stream->displaced,
 	};
-	/* A server counts the messages of a connection from its start. */
-	uint64_t end = where->expected.end;
-	uint64_t first =
-	    end > verify->sent && verify->sent > 0 ? end - verify->sent : 0;
 	if (counters != NULL)
-		findings_add(counters->findings, FINDING_DAMAGE, verify->fd,
-		    cursor->message > first ? cursor->message - first : 0,
-		    expectation_offset(where->expected.expectation, cursor) +
-			cursor->at);
+		add_finding(verify, stream, where, damage);
 	uint32_t n = counters == NULL
 	    ? COUNTERS_MISMATCHES_MAX
 	    : atomic_load_explicit(&counters->mismatches, memory_order_relaxed);

@@ -478,6 +478,16 @@ verify_end(struct verify *verify, struct verify_input *in)
 	return step_held(verify, in, true);
 }
 
+uint64_t
+verify_offset(const struct expectation *expectation, const struct verify_stream *stream,
+    uint64_t first, const struct cursor *cursor)
+{
+	const struct cursor start = { .message = first,
+		.offset = stream->first_offset };
+	return expectation_offset(expectation, cursor) + cursor->at -
+	    expectation_offset(expectation, &start);
+}
+
 uint32_t
 verify_progress(const struct verify *verify, uint64_t connection,
     const struct verify_stream *stream, uint32_t *ret_length)

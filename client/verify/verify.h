@@ -51,11 +51,12 @@ enum verify_result {
 /* The state of one connection. Zero but for the cursor at first; verify_stream_finish
  * at the end. */
 struct verify_stream {
-	struct cursor cursor; /* the present answer, or the next one */
-	struct held *held;    /* NULL: no damage; heap, owned */
-	uint64_t displaced;   /* 1 + the message in whose place a later answer came */
-	uint32_t surplus;     /* duplicates: answers that more messages may wait for */
-	bool wrong;           /* the present answer */
+	struct cursor cursor;  /* the present answer, or the next one */
+	struct held *held;     /* NULL: no damage; heap, owned */
+	uint64_t displaced;    /* 1 + the message in whose place a later answer came */
+	uint64_t first_offset; /* payload bytes before the connection's first message */
+	uint32_t surplus;      /* duplicates: answers that more messages may wait for */
+	bool wrong;            /* the present answer */
 };
 
 /* Data received on a connection, and the state of that connection. */
@@ -80,10 +81,11 @@ struct verify {
 	uint64_t search_left; /* limits the search among them */
 	struct resync resync;
 	struct held_budget budget;
-	int fd;            /* of the present connection, for its address */
-	uint64_t sent;     /* messages, on it: since a reconnect */
-	uint8_t *scratch;  /* as long as the longest message, or a page */
-	uint8_t *expected; /* VERIFY_STEP bytes */
+	int fd;                /* of the present connection, for its address */
+	uint64_t sent;         /* messages, on it: since a reconnect */
+	uint64_t connected_ns; /* when it began to connect */
+	uint8_t *scratch;      /* as long as the longest message, or a page */
+	uint8_t *expected;     /* VERIFY_STEP bytes */
 };
 #define VERIFY_STEP 65536
 
@@ -108,6 +110,11 @@ verify_released(const struct verify_stream *stream)
 {
 	return stream->surplus + (stream->held != NULL ? stream->held->released : 0);
 }
+
+/* Bytes of the correct answers of the stream's connection, from its first message
+ * `first` on, up to the cursor. */
+uint64_t verify_offset(const struct expectation *expectation,
+    const struct verify_stream *stream, uint64_t first, const struct cursor *cursor);
 
 /* Bytes received of the present answer; *ret_length: its expected length. */
 uint32_t verify_progress(const struct verify *verify, uint64_t connection,

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/clock.h"
 #include "lib/units.h"
 #include "proto/fault_record.h"
 
@@ -65,13 +66,14 @@ write_record(FILE *out, const struct fault_record *record, const struct ledger *
 	if (record->listener < ledger_listener_count(ledger))
 		ledger_listener_name(ledger, record->listener, listener);
 	fprintf(out,
-	    "    { \"time\": \"%s\", \"listener\": \"%s\", \"client\": \"%s\", \"connected_ns\": %" PRIu64
+	    "    { \"time\": \"%s\", \"time_ns\": %" PRIu64
+	    ", \"listener\": \"%s\", \"client\": \"%s\", \"connected_ns\": %" PRIu64
 	    ", \"kind\": \"%s\", \"message\": %" PRIu64 ", \"offset\": %" PRIu64
 	    ", \"length\": %" PRIu64,
-	    units_format_time(record->time_ns, 6, time), listener, client,
-	    record->connected_ns & INT64_MAX, fault_kinds[record->kind].name,
-	    record->message & INT64_MAX, record->offset & INT64_MAX,
-	    record->length & INT64_MAX);
+	    units_format_time(record->time_ns, 6, time), record->time_ns & INT64_MAX,
+	    listener, client, record->connected_ns & INT64_MAX,
+	    fault_kinds[record->kind].name, record->message & INT64_MAX,
+	    record->offset & INT64_MAX, record->length & INT64_MAX);
 	if (record->value <= INT64_MAX)
 		fprintf(out, ", \"value\": %" PRIu64 " }", record->value);
 	else
@@ -104,8 +106,10 @@ write_report(FILE *out, const struct master *master, uint64_t record_max)
 	struct fault_record *list = read_record(master, &count, &total);
 	size_t first = count > record_max ? count - (size_t)record_max : 0;
 	ledger_sum(master->workers.ledger, &totals);
-	fprintf(out, "{\n  \"fault_seed\": %" PRIu64 ",\n  \"injected\": {",
-	    master->config.current.fault_seed);
+	fprintf(out,
+	    "{\n  \"fault_seed\": %" PRIu64 ",\n  \"now_ns\": %" PRIu64
+	    ",\n  \"injected\": {",
+	    master->config.current.fault_seed, clock_realtime_ns());
 	for (int i = 0; i < FAULT_KIND_COUNT; i++)
 		fprintf(out, "%s \"%s\": %" PRIu64, i == 0 ? "" : ",",
 		    fault_kinds[i].name, totals.faults[i]);

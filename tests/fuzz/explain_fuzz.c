@@ -16,16 +16,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	const struct finding findings[] = { { .kind = FINDING_ENDED },
-		{ .kind = FINDING_DAMAGE, .message = 4 } };
+	const struct finding findings[] = { { .kind = FINDING_TIMEOUT, .end = 9 },
+		{ .kind = FINDING_DAMAGE, .message = 4, .last_message = 5 } };
+	const struct explain_args args = {
+		.findings = findings, .finding_count = 2, .findings_missed = 1
+	};
+	const struct explain_request request = { .injected = size, .answered_ns = 1 };
 	char *text = strndup((const char *)data, size), error[256] = "";
 	struct explain_list list;
 	struct explained_faults out;
 	struct explain_named named;
 
 	must(text != NULL);
-	if (explain_read(text, size, &list, error, sizeof(error)) == 0) {
-		explain_findings(findings, 2, 1, &list, &out, &named);
+	if (explain_list_read(text, &request, &list, error, sizeof(error)) == 0) {
+		explain_findings(&args, &list, &out, &named);
 		must(out.findings == 3 &&
 		    out.explained + out.unexplained + out.unjudged == 3);
 		must(out.recorded == out.timing + out.seen + out.unseen);

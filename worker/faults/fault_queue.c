@@ -17,16 +17,17 @@ append_segment(struct connection *connection, const struct fault_segment *segmen
 	return buffer_append(&connection->faults->segments, segment, sizeof(*segment));
 }
 
-/* Puts an action behind what is queued. */
+/* Puts an action behind what is queued, `at` bytes after the start of the next reply.
+ */
 static int
-append_action(
-    struct connection *connection, const struct fault *fault, uint64_t message)
+append_action(struct connection *connection, const struct fault *fault,
+    uint64_t message, uint64_t at)
 {
 	struct fault_progress *progress = &connection->faults->progress;
 	const struct fault_segment segment = {
 		.due_ns = progress->last_due_ns,
 		.message = message,
-		.offset = progress->offset,
+		.offset = progress->offset + at,
 		.value = fault->kind == FAULT_STALL ? fault->time_ns : fault->count,
 		.action = (uint8_t)fault->kind,
 	};
@@ -57,7 +58,7 @@ fault_queue_by_age(struct connection *connection)
 	for (size_t i = 0; i < faults->count; i++) {
 		if (fault_selection_at_age(connection, i) &&
 		    !state->progress.is_ending && take_once(connection, i) &&
-		    append_action(connection, &faults->rows[i], 0) < 0)
+		    append_action(connection, &faults->rows[i], 0, 0) < 0)
 			return -1;
 	}
 	return 0;
@@ -74,7 +75,7 @@ fault_queue_by_message(struct connection *connection, const struct fault_point *
 			continue;
 		if (fault->kind != FAULT_STALL && !take_once(connection, i))
 			continue;
-		if (append_action(connection, fault, point->message) < 0)
+		if (append_action(connection, fault, point->message, 0) < 0)
 			return -1;
 	}
 	return 0;
@@ -200,7 +201,7 @@ fault_queue_reply(struct fault_altered *reply)
 			return -1;
 		from = end;
 		(void)take_once(connection, number);
-		if (append_action(connection, cut, reply->message) < 0)
+		if (append_action(connection, cut, reply->message, at) < 0)
 			return -1;
 		if (progress->is_ending)
 			return 0;
