@@ -356,6 +356,12 @@ use_contents(struct tls_session *session, uint8_t type, struct tls_opened *ret)
 	if (ret->length == 0)
 		return count_idle(session, ret);
 	session->idle_records = 0;
+	/* RFC 8446, 5.5, limits what one key protects: ask for the next one. */
+	if (is_1_3(session) && session->receive.sequence >= TLS_RECORDS_PER_KEY &&
+	    !session->update_asked) {
+		session->update_asked = true;
+		tls_record_request_update(session, true);
+	}
 	return TLS_OPEN_DATA;
 }
 
@@ -383,12 +389,6 @@ tls_record_open(struct tls_session *session, struct tls_ciphers *ciphers, uint8_
 	if (!tls_ciphers_open(ciphers, session, data, ret->record, ret->data))
 		return fail(session, TLS_ALERT_BAD_RECORD_MAC,
 		    "found a record that is forged or damaged", ret);
-	/* RFC 8446, 5.5, limits what one key protects: ask for the next one. */
-	if (is_1_3(session) && session->receive.sequence >= TLS_RECORDS_PER_KEY &&
-	    !session->update_asked) {
-		session->update_asked = true;
-		tls_record_request_update(session, true);
-	}
 	if (is_1_3(session) && !strip_padding(ret->data, &ret->length, &type))
 		return fail(session, TLS_ALERT_UNEXPECTED_MESSAGE,
 		    "found a record without content type", ret);
