@@ -295,7 +295,8 @@ install-server: all
 
 install-client: all
 	install -D -m 755 -t $(DESTDIR)$(BINDIR) $B/yodel
-	install -D -m 644 -t $(DESTDIR)$(DATADIR)/yodel client/result.schema.json
+	install -D -m 644 -t $(DESTDIR)$(DATADIR)/yodel client/result.schema.json \
+		client/events.schema.json
 	install -D -m 644 -t $(DESTDIR)$(DATADIR)/yodel/conversations client/conversations/*.talk
 	install -D -m 644 -t $(DESTDIR)$(CLIENT_DOCDIR)/examples packaging/slurm/yodel.sbatch \
 		packaging/kubernetes/yodel.yaml

@@ -357,6 +357,19 @@ http_server_destroy(struct http_server *server)
 	free(server);
 }
 
+void
+http_server_close_in_child(struct http_server *server)
+{
+	if (server->bound != NULL)
+		close(server->fd);
+	http_limits_check(&server->limits);
+	for (unsigned i = 0; i < server->limits.count; i++)
+		close(server->limits.rows[i].fd);
+	for (unsigned i = 0; i < server->limits.unregistered_count; i++)
+		if (bufferevent_getfd(server->limits.unregistered[i]) >= 0)
+			close(bufferevent_getfd(server->limits.unregistered[i]));
+}
+
 unsigned
 http_server_pause(struct http_server *server)
 {

@@ -63,6 +63,9 @@ void http_server_retire(struct http_server *server);
 /* Stops listening and removes the socket file; open connections are still served. */
 void http_server_close(struct http_server *server);
 void http_server_destroy(struct http_server *server);
+/* Closes its descriptors in another process, after fork(2), where the server must not
+ * be used: the clients then notice when this process closes them. */
+void http_server_close_in_child(struct http_server *server);
 
 /* Stops accepting until http_server_resume(): new connections wait in the accept queue.
  * Returns the number of open connections. */

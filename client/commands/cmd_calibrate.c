@@ -51,7 +51,7 @@ try_plan(struct plan *plan, struct result *ret)
 	if (status != 0)
 		log_errorx("%s", error);
 	else
-		status = run_plan(plan, ret, &hlog_failed);
+		status = run_plan(plan, NULL, ret, &hlog_failed);
 	plan_finish(plan);
 	return status;
 }

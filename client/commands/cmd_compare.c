@@ -106,6 +106,23 @@ same_targets(const struct result *base, const struct result *new)
 	return true;
 }
 
+/* "labels differ in host: base a, new b" */
+static void
+report_label_differences(const struct labels *base, const struct labels *new)
+{
+	for (size_t i = 0; i < base->count; i++) {
+		const struct label *label = &base->items[i];
+		const char *other = labels_find(new, label->key);
+		if (other == NULL || strcmp(other, label->value) != 0)
+			printf("  labels differ in %s: base %s, new %s\n", label->key,
+			    label->value, other != NULL ? other : "none");
+	}
+	for (size_t i = 0; i < new->count; i++)
+		if (labels_find(base, new->items[i].key) == NULL)
+			printf("  labels differ in %s: base none, new %s\n",
+			    new->items[i].key, new->items[i].value);
+}
+
 /* Of each run and the first base run. */
 static void
 report_differences(const struct comparison_side sides[2])
@@ -116,6 +133,7 @@ report_differences(const struct comparison_side sides[2])
 	for (size_t i = 0; i < sides[1].count; i++) {
 		const struct result *run = &sides[1].runs[i];
 		report_plan_differences(first, run);
+		report_label_differences(&first->labels, &run->labels);
 		if (same_targets(first, run))
 			continue;
 		fputs("  targets differ: base ", stdout);

@@ -5,32 +5,45 @@
 #include "lib/resources.h"
 #include "client/commands/commands.h"
 #include "client/commands/rate_search.h"
+#include "client/live/live.h"
 #include "client/plan/plan.h"
 #include "client/plan/plan_options.h"
 #include "client/report/outputs.h"
 #include "client/run/run.h"
 #include "client/run/server_stats.h"
 
+/* One run after its servers were read. */
+static int
+run_watched(
+    const struct plan *plan, struct reconcile_server *servers, struct live *live)
+{
+	struct result result;
+	bool hlog_failed;
+	live_set_servers(live, servers, plan->ledgers.count);
+	int status = run_plan(plan, live_observer(live), &result, &hlog_failed);
+	if (status != 0)
+		return live_close(live, NULL) != 0 ? EX_OSERR : status;
+	int ledger_status = server_stats_reconcile(plan, servers, &result);
+	status = outputs_report(plan, &result);
+	int live_status = live_close(live, &result);
+	result_finish(&result);
+	if (hlog_failed || live_status != 0)
+		return EX_OSERR;
+	return status != 0 ? status : ledger_status;
+}
+
 static int
 run_once(const struct plan *plan)
 {
 	struct reconcile_server *servers = NULL;
-	struct result result;
-	bool hlog_failed;
+	struct live *live;
 	int status = server_stats_open(plan, &servers);
 	if (status == 0)
-		status = run_plan(plan, &result, &hlog_failed);
-	if (status != 0) {
-		free(servers);
-		return status;
-	}
-	int ledger_status = server_stats_reconcile(plan, servers, &result);
+		status = live_open(plan, &live);
+	if (status == 0)
+		status = run_watched(plan, servers, live);
 	free(servers);
-	status = outputs_report(plan, &result);
-	result_finish(&result);
-	if (hlog_failed)
-		return EX_OSERR;
-	return status != 0 ? status : ledger_status;
+	return status;
 }
 
 int

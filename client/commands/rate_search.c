@@ -10,6 +10,7 @@
 #include "lib/log.h"
 #include "lib/units.h"
 #include "lib/xmalloc.h"
+#include "client/live/live.h"
 #include "client/plan/threshold.h"
 #include "client/report/outputs.h"
 #include "client/result/verdict.h"
@@ -26,14 +27,16 @@
 struct search {
 	struct plan plan; /* of the next step */
 	struct threshold threshold;
-	FILE *out;    /* NULL: quiet */
-	double least; /* the lowest rate that gives a step enough samples */
-	double good;  /* the highest rate that passed; 0: none yet */
-	double bad;   /* the lowest rate that did not; 0: none yet */
+	FILE *out;         /* NULL: quiet */
+	struct live *live; /* NULL: none */
+	double least;      /* the lowest rate that gives a step enough samples */
+	double good;       /* the highest rate that passed; 0: none yet */
+	double bad;        /* the lowest rate that did not; 0: none yet */
 	bool interrupted;
 	bool cannot_succeed;      /* wrong bytes or no connection, at whatever rate */
 	struct result best, last; /* last: of the steps that are not the best */
 	bool has_best, has_last;
+	const struct result *shown; /* the reported one; NULL: none */
 	struct result_search_step steps[STEPS_MAX];
 	size_t step_count;
 };
@@ -155,7 +158,9 @@ step(struct search *search, double rate)
 	search->plan.rate_all = rate;
 	search->plan.rate =
 	    rate * search->plan.rank_connections / search->plan.connections;
-	int status = run_plan(&search->plan, &result, &hlog_failed);
+	live_set_steps(search->live, search->steps, search->step_count);
+	int status =
+	    run_plan(&search->plan, live_observer(search->live), &result, &hlog_failed);
 	if (status != 0)
 		return status;
 	enum outcome outcome = outcome_of(search, &result, &why);
@@ -466,6 +471,7 @@ finish_without_best(struct search *search)
 	outputs.quiet = true;
 	judge_last(search);
 	keep_steps(search, &search->last);
+	search->shown = &search->last;
 	return outputs_write(&outputs, &search->last) != 0
 	    ? EX_OSERR
 	    : verdict_exit_status(&search->last);
@@ -482,6 +488,7 @@ finish(struct search *search)
 	else
 		print_found(search);
 	keep_steps(search, &search->best);
+	search->shown = &search->best;
 	return outputs_report(&search->plan, &search->best);
 }
 
@@ -499,10 +506,15 @@ rate_search_run(const struct plan *plan)
 		log_errorx("--search: %s", error);
 		return EX_USAGE;
 	}
+	int status = live_open(plan, &search.live);
+	if (status != 0)
+		return status;
 	search.least = least_rate(&search);
-	int status = look(&search);
+	status = look(&search);
 	if (status == 0)
 		status = finish(&search);
+	if (live_close(search.live, search.shown) != 0 && status == 0)
+		status = EX_OSERR;
 	drop_best(&search);
 	drop_last(&search);
 	free_steps(&search);

@@ -68,6 +68,7 @@ release(struct sampler *sampler)
 	free(sampler->now);
 	free(sampler->between);
 	free(sampler->rows);
+	tenths_finish(&sampler->tenths);
 	memset(sampler, 0, sizeof(*sampler));
 }
 
@@ -176,8 +177,10 @@ take_batch(struct sampler *sampler, uint64_t now_ns)
 uint64_t
 sampler_next_ns(const struct sampler *sampler)
 {
-	return sampler->batched_ns == 0 ? UINT64_MAX
-					: sampler->batched_ns + sampler->batch_ns;
+	if (sampler->batched_ns == 0)
+		return UINT64_MAX;
+	uint64_t batch = sampler->batched_ns + sampler->batch_ns;
+	return batch < sampler->tenth_end_ns ? batch : sampler->tenth_end_ns;
 }
 
 /* UINT64_MAX if there are too few values. */
@@ -228,17 +231,48 @@ append_row(struct sampler *sampler, const struct sampler_second *row)
 	sampler->rows[sampler->count++] = *row;
 }
 
+/* What was counted between two totals; the row has no latencies. */
+static struct sampler_second
+row_between(const struct sampler_second *before, const struct sampler_second *after)
+{
+	struct sampler_second row = *after;
+	row.sent -= before->sent;
+	row.verified -= before->verified;
+	row.wrong -= before->wrong;
+	row.lost -= before->lost;
+	row.connections_lost -= before->connections_lost;
+	return row;
+}
+
+/* The end of the row that begins now: rows that are late do not add up. */
+static uint64_t
+next_end(uint64_t start_ns, uint64_t now_ns, uint64_t each_ns)
+{
+	return start_ns + ((now_ns - start_ns) / each_ns + 1) * each_ns;
+}
+
+static void
+take_tenth(struct sampler *sampler, uint64_t start_ns, uint64_t now_ns)
+{
+	struct sampler_second sum = sum_now(sampler);
+	struct sampler_second row = row_between(&sampler->last_tenth, &sum);
+	row.at_s = (double)(sampler->tenth_ns - start_ns) / 1e9;
+	row.length_s = (double)(now_ns - sampler->tenth_ns) / 1e9;
+	tenths_add(&sampler->tenths, &row);
+	sampler->last_tenth = sum;
+	sampler->tenth_ns = now_ns;
+	sampler->tenth_end_ns = next_end(start_ns, now_ns, TENTHS_NS);
+}
+
 static void
 take_row(struct sampler *sampler, uint64_t start_ns, uint64_t now_ns)
 {
-	struct sampler_second sum = sum_now(sampler), row = sum;
+	take_tenth(sampler, start_ns, now_ns);
+	tenths_end_second(&sampler->tenths);
+	struct sampler_second sum = sampler->last_tenth;
+	struct sampler_second row = row_between(&sampler->last, &sum);
 	row.at_s = (double)(sampler->sampled_ns - start_ns) / 1e9;
 	row.length_s = (double)(now_ns - sampler->sampled_ns) / 1e9;
-	row.sent -= sampler->last.sent;
-	row.verified -= sampler->last.verified;
-	row.wrong -= sampler->last.wrong;
-	row.lost -= sampler->last.lost;
-	row.connections_lost -= sampler->last.connections_lost;
 	for (size_t i = 0; i < sizeof(logged) / sizeof(logged[0]); i++) {
 		if (sampler->hlog == NULL && logged[i].which != LATENCY_RESPONSE)
 			continue;
@@ -250,6 +284,7 @@ take_row(struct sampler *sampler, uint64_t start_ns, uint64_t now_ns)
 	append_row(sampler, &row);
 	sampler->last = sum;
 	sampler->sampled_ns = now_ns;
+	sampler->row_end_ns = next_end(start_ns, now_ns, NS_PER_S);
 }
 
 /* Samples the ports. Returns when the measured part started; 0: it has not. */
@@ -262,8 +297,11 @@ begin_row(struct sampler *sampler, uint64_t now_ns)
 	if (start == 0 || now_ns < start + sampler->plan->warmup_ns)
 		return 0;
 	start += sampler->plan->warmup_ns;
-	if (sampler->sampled_ns == 0)
-		sampler->sampled_ns = sampler->batched_ns = start;
+	if (sampler->sampled_ns == 0) {
+		sampler->sampled_ns = sampler->batched_ns = sampler->tenth_ns = start;
+		sampler->tenth_end_ns = start + TENTHS_NS;
+		sampler->row_end_ns = start + NS_PER_S;
+	}
 	return start;
 }
 
@@ -273,9 +311,11 @@ sampler_tick(struct sampler *sampler, uint64_t now_ns)
 	uint64_t start = begin_row(sampler, now_ns);
 	if (start == 0)
 		return false;
-	if (now_ns >= sampler_next_ns(sampler))
+	if (now_ns >= sampler->batched_ns + sampler->batch_ns)
 		take_batch(sampler, now_ns);
-	if (now_ns - sampler->sampled_ns < NS_PER_S)
+	if (now_ns >= sampler->tenth_end_ns)
+		take_tenth(sampler, start, now_ns);
+	if (now_ns < sampler->row_end_ns)
 		return false;
 	take_row(sampler, start, now_ns);
 	return true;

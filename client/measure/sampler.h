@@ -20,26 +20,8 @@
 #include "net/socket_info.h"
 #include "client/measure/counters.h"
 #include "client/measure/cpu_wait.h"
-
-/* One second (or so) of a run. A percentile is UINT64_MAX, null in JSON, if it is not
- * known: the second has too few values, or is merged from several hosts. */
-struct sampler_second {
-	double at_s; /* its beginning, from the start of the run */
-	double length_s;
-	uint64_t connections_open;
-	uint64_t sent, verified, wrong, lost; /* messages */
-	uint64_t connections_lost;
-	uint64_t count; /* responses, as are the latencies below */
-	double mean_ns;
-	uint64_t p50_ns, p90_ns, p99_ns, max_ns;
-};
-
-/* False for the last row of a run, which may be short. */
-static inline bool
-sampler_second_is_whole(const struct sampler_second *second)
-{
-	return second->length_s >= 0.5;
-}
+#include "client/measure/sampler_row.h"
+#include "client/measure/tenths.h"
 
 struct sampler {
 	const struct plan *plan;
@@ -50,7 +32,11 @@ struct sampler {
 	uint64_t sampled_ns; /* end of the last row; 0: the run has not started */
 	struct sampler_second *rows;
 	size_t count, room;
-	struct sampler_second last;                   /* totals at sampled_ns */
+	struct sampler_second last; /* totals at sampled_ns */
+	struct tenths tenths;
+	uint64_t tenth_ns;                 /* end of the last row of them */
+	uint64_t tenth_end_ns, row_end_ns; /* planned ends of the next rows */
+	struct sampler_second last_tenth;  /* totals at tenth_ns */
 	struct histogram *before[LATENCY_KIND_COUNT]; /* at sampled_ns */
 	/* Of each latency; their duration, and the end of the last one. The connects
 	 * before the start of the run are the first batch. */
@@ -80,7 +66,8 @@ int sampler_start(struct sampler *sampler, const struct plan *plan,
  * True if it added a row. To be called at sampler_next_ns() or a few times per second,
  * whichever is earlier. */
 bool sampler_tick(struct sampler *sampler, uint64_t now_ns);
-/* When the current batch ends; UINT64_MAX before the run has started. */
+/* When the current batch, or row of 100 ms, ends; UINT64_MAX before the run has
+ * started. */
 uint64_t sampler_next_ns(const struct sampler *sampler);
 
 /* Adds the last, shorter row. */

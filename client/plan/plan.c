@@ -59,6 +59,9 @@ plan_finish(struct plan *plan)
 	free(plan->proxy_tlv_texts.items);
 	free(plan->thresholds.items);
 	free(plan->ledgers.items);
+	free(plan->label_texts.items);
+	labels_finish(&plan->labels);
+	free(plan->command);
 	if (plan->expect == PLAN_EXPECT_REPLY)
 		reply_finish(&plan->reply);
 	conversation_finish(&plan->conversation);
@@ -428,6 +431,16 @@ check_ledgers(struct plan *plan, char *error)
 	return 0;
 }
 
+static int
+check_labels(struct plan *plan, char *error)
+{
+	for (uint32_t i = 0; i < plan->label_texts.count; i++)
+		if (labels_parse(&plan->labels, plan->label_texts.items[i], error,
+			PLAN_ERROR_MAX) < 0)
+			return EX_USAGE;
+	return 0;
+}
+
 static bool
 is_stdout(const char *path)
 {
@@ -440,7 +453,8 @@ check_outputs(struct plan *plan, char *error)
 	char why[256];
 	struct threshold threshold;
 	plan->stdout_taken = is_stdout(plan->json) || is_stdout(plan->hgrm) ||
-	    is_stdout(plan->hlog) || is_stdout(plan->html);
+	    is_stdout(plan->hlog) || is_stdout(plan->html) ||
+	    is_stdout(plan->json_lines);
 	if (plan->stdout_taken && plan->transcript)
 		return refuse(error, "--transcript and a file cannot both use stdout");
 	for (uint32_t i = 0; i < plan->thresholds.count; i++) {
@@ -467,6 +481,7 @@ plan_check(struct plan *plan, char *error)
 		check_rank,
 		check_processes,
 		check_ledgers,
+		check_labels,
 		check_outputs,
 	};
 	if (plan->connections == 0 || plan->connections > PLAN_CONNECTIONS_MAX)

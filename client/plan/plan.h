@@ -21,6 +21,7 @@
 #include "proto/conversation/conversation.h"
 #include "proto/framing.h"
 #include "proto/reply.h"
+#include "client/plan/labels.h"
 
 #define PLAN_TARGETS_MAX 64
 #define PLAN_TARGET_ADDRESSES_MAX 16
@@ -155,6 +156,11 @@ struct plan {
 	const char *hgrm;
 	const char *hlog;
 	const char *html;
+	const char *json_lines;         /* an object for each second of the run */
+	const char *serve;              /* address of the live report; NULL: none */
+	struct option_list label_texts; /* "KEY=VALUE", as given */
+	struct labels labels;
+	char *command; /* the command line as a shell would take it, owned; or NULL */
 	enum plan_progress progress;
 	bool quiet;
 	bool strict;     /* exit status 3 if the measurement is not valid */

@@ -4,11 +4,14 @@
 #include <string.h>
 
 #include "lib/options.h"
+#include "lib/printable.h"
 #include "lib/units.h"
+#include "lib/xmalloc.h"
 #include "proto/framing.h"
 #include "proto/reply.h"
 
 #define AT(field) offsetof(struct plan, field)
+#define COMMAND_MAX 4096 /* bytes of the command line that a result keeps */
 
 /* "20k", "20k/s", "0.5" */
 static const char *
@@ -141,6 +144,12 @@ static const struct option_row rows[] = {
 	    .help = "write a histogram for each second" },
 	{ "html", 0, "FILE", OPTION_TEXT, AT(html),
 	    .help = "write one self-contained page" },
+	{ "serve", 0, "ADDRESS", OPTION_TEXT, AT(serve),
+	    .help = "show the run while it goes on: HTTP on [ADDRESS:]PORT or unix:PATH" },
+	{ "json-lines", 0, "FILE", OPTION_TEXT, AT(json_lines),
+	    .help = "write a JSON object for each second of the run" },
+	{ "label", 0, "KEY=VALUE", OPTION_LIST, AT(label_texts),
+	    .help = "add a label to all outputs (repeatable)" },
 	{ "strict", 0, NULL, OPTION_FLAG, AT(strict),
 	    .help = "exit 3 if the measurement is not valid" },
 	{ "skip-preflight", 0, NULL, OPTION_FLAG, AT(skip_preflight),
@@ -184,6 +193,45 @@ static const char notes[] =
     "3 not valid (--strict), 64 usage, 69 --ledger not reachable, 71 system,\n"
     "99 a threshold failed.";
 
+/* The word as a shell takes it; heap. */
+static char *
+quote(const char *word)
+{
+	static const char plain[] =
+	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789%+,-./:=@_";
+	static const char quoted[] = "'\\''";
+	if (*word != '\0' && word[strspn(word, plain)] == '\0')
+		return xstrdup(word);
+	char *out = xmalloc(strlen(word) * strlen(quoted) + 3), *at = out;
+	*at++ = '\'';
+	for (; *word != '\0'; word++) {
+		if (*word == '\'')
+			at = stpcpy(at, quoted);
+		else
+			*at++ = *word;
+	}
+	strcpy(at, "'");
+	return out;
+}
+
+/* The options may be reordered later. */
+static char *
+command_line(int argc, char **argv)
+{
+	char *line = xstrdup("yodel");
+	for (int i = 1; i < argc; i++) {
+		char *word = quote(argv[i]);
+		char *longer = xasprintf("%s %s", line, word);
+		free(word);
+		free(line);
+		line = longer;
+	}
+	char *shown = xmalloc(COMMAND_MAX);
+	printable_escape(line, shown, COMMAND_MAX);
+	free(line);
+	return shown;
+}
+
 void
 plan_options_parse(int argc, char **argv, struct plan *plan)
 {
@@ -196,6 +244,7 @@ plan_options_parse(int argc, char **argv, struct plan *plan)
 		.notes = notes,
 		.rows = rows,
 	};
+	plan->command = command_line(argc, argv);
 	char **operands = options_parse(&command, argc, argv, plan);
 	for (; *operands != NULL; operands++)
 		options_list_add(&plan->target_texts, *operands);

@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-#define LEFT 78.0
+#define LEFT 62.0
 #define RIGHT 14.0
 #define TOP 10.0
 #define BOTTOM 26.0
@@ -113,6 +113,16 @@ chart_line(const struct chart *chart, const struct chart_point *points, size_t c
 	}
 	/* Makes a single point visible. */
 	fputs(count == 1 ? "h.1\"/>\n" : "\"/>\n", chart->file);
+}
+
+void
+chart_event(const struct chart *chart, double x, const char *text)
+{
+	double at = to_x(chart, x), bottom = CHART_HEIGHT - BOTTOM;
+	fprintf(chart->file, "<path class=\"event\" d=\"M%.1f %.1fl4 -9h-8z\"><title>",
+	    at, bottom);
+	chart_text(chart->file, text);
+	fputs("</title></path>\n", chart->file);
 }
 
 void

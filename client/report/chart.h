@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#define CHART_WIDTH 860
+#define CHART_WIDTH 540
 #define CHART_HEIGHT 260
 
 struct chart_axis {
@@ -40,6 +40,9 @@ void chart_mark_y(const struct chart *chart, double value, const char *label);
 /* A line through points in the order of x. */
 void chart_line(const struct chart *chart, const struct chart_point *points,
     size_t count, int series, bool dashed);
+
+/* A mark on the x axis with a text that a browser shows beside it. */
+void chart_event(const struct chart *chart, double x, const char *text);
 
 /* The area between two lines of the same number of points. */
 void chart_band(const struct chart *chart, const struct chart_point *low,

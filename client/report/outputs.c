@@ -70,6 +70,7 @@ outputs_of(const struct plan *plan)
 		.hgrm = plan->hgrm,
 		.html = plan->html,
 		.hlog = plan->hlog,
+		.json_lines = plan->json_lines,
 		.quiet = plan->quiet,
 	};
 }
@@ -99,7 +100,7 @@ int
 outputs_check(const struct outputs *outputs)
 {
 	const char *const paths[] = { outputs->json, outputs->hgrm, outputs->html,
-		outputs->hlog };
+		outputs->hlog, outputs->json_lines };
 	int on_stdout = 0;
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
 		int error = 0;
@@ -132,7 +133,8 @@ int
 outputs_write(const struct outputs *outputs, const struct result *result)
 {
 	bool taken = is_stdout(outputs->json) || is_stdout(outputs->hgrm) ||
-	    is_stdout(outputs->html) || is_stdout(outputs->hlog);
+	    is_stdout(outputs->html) || is_stdout(outputs->hlog) ||
+	    is_stdout(outputs->json_lines);
 	int status = write_one(outputs->json, result_write_json, result);
 	status |= write_one(outputs->hgrm, write_hgrm, result);
 	status |= write_one(outputs->html, report_html, result);

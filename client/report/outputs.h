@@ -16,8 +16,9 @@ struct outputs {
 	const char *json; /* paths; NULL: none */
 	const char *hgrm; /* response latencies in ms */
 	const char *html;
-	const char *hlog; /* only checked here: written during the run */
-	bool quiet;       /* no text report */
+	const char *hlog;       /* only checked here: written during the run */
+	const char *json_lines; /* likewise */
+	bool quiet;             /* no text report */
 };
 
 /* The outputs that a plan asks for. */

@@ -5,6 +5,7 @@
 
 #include "lib/stats/percentile_interval.h"
 #include "lib/units.h"
+#include "lib/xmalloc.h"
 #include "client/report/chart.h"
 
 #define POINTS_MAX 512
@@ -16,14 +17,25 @@ static const enum latency_kind charted_latencies[] = { LATENCY_RESPONSE,
 	LATENCY_SERVICE, LATENCY_SEND_LAG, LATENCY_CONNECT };
 #define CHARTED_COUNT (sizeof(charted_latencies) / sizeof(charted_latencies[0]))
 
+/* Opens a chart with its heading and the key of its lines. names[i] NULL: that line is
+ * not drawn. */
 static void
-write_key(FILE *file, const char *const *names, size_t count)
+open_panel(const char *title, const char *class, const char *const *names, size_t count,
+    FILE *file)
 {
-	fputs("<div class=\"key\">", file);
+	fprintf(file, "<div class=\"chart%s\">\n<h2>%s</h2>\n<div class=\"key\">",
+	    class, title);
 	for (size_t i = 0; i < count; i++)
 		if (names[i] != NULL)
-			fprintf(
-			    file, "<span><i class=\"s%zu\"></i>%s</span>", i, names[i]);
+			fprintf(file,
+			    "<span><svg viewBox=\"0 0 18 8\" aria-hidden=\"true\"><path class=\"line s%zu\" d=\"M1 4L17 4\"/></svg>%s</span>",
+			    i, names[i]);
+	fputs("</div>\n", file);
+}
+
+static void
+close_panel(FILE *file)
+{
 	fputs("</div>\n", file);
 }
 
@@ -90,8 +102,8 @@ draw_percentiles(const struct chart *chart, const struct result *result, size_t 
 		    STEPS - (known > 0 ? known - 1 : 0), (int)which, true);
 }
 
-void
-report_charts_percentiles(const struct result *result, FILE *file)
+static void
+write_percentiles(const struct result *result, FILE *file)
 {
 	const char *names[CHARTED_COUNT] = { NULL };
 	double low = 1e18, high = 0, most = 0;
@@ -110,8 +122,7 @@ report_charts_percentiles(const struct result *result, FILE *file)
 	chart.x = (struct chart_axis){ 1,
 		pow(10, fmin(NINES_MAX, fmax(1, ceil(log10(most))))), true };
 	chart.y = chart_round(fmax(low, 100), high, true);
-	fputs("<h2>Latency by percentile</h2>\n", file);
-	write_key(file, names, CHARTED_COUNT);
+	open_panel("Latency by percentile", "", names, CHARTED_COUNT, file);
 	chart_open(&chart, "Latency by percentile");
 	mark_durations(&chart);
 	mark_percentiles(&chart);
@@ -121,6 +132,34 @@ report_charts_percentiles(const struct result *result, FILE *file)
 	fputs(
 	    "<p class=\"dim\">The shaded band is the 95 % confidence interval of response; dotted: too few samples.</p>\n",
 	    file);
+	close_panel(file);
+}
+
+/* 1500000 -> "1.5M" */
+static const char *
+format_count(double value, char *buffer)
+{
+	static const struct {
+		double unit;
+		const char *name;
+	} units[] = { { 1e9, "G" }, { 1e6, "M" }, { 1e3, "k" } };
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+		if (value >= units[i].unit) {
+			snprintf(buffer, UNITS_TEXT_MAX, "%.4g%s",
+			    value / units[i].unit, units[i].name);
+			return buffer;
+		}
+	snprintf(buffer, UNITS_TEXT_MAX, "%.3g", value);
+	return buffer;
+}
+
+static void
+mark_counts(const struct chart *chart)
+{
+	double step = chart_step(&chart->y);
+	char text[UNITS_TEXT_MAX];
+	for (int i = 0; step * i <= chart->y.high * 1.0001; i++)
+		chart_mark_y(chart, step * i, format_count(step * i, text));
 }
 
 static void
@@ -128,9 +167,9 @@ mark_seconds(const struct chart *chart)
 {
 	double step = chart_step(&chart->x);
 	char text[UNITS_TEXT_MAX];
-	for (double v = 0; v <= chart->x.high * 1.0001; v += step) {
-		snprintf(text, sizeof(text), "%g s", v);
-		chart_mark_x(chart, v, text);
+	for (int i = 0; step * i <= chart->x.high * 1.0001; i++) {
+		snprintf(text, sizeof(text), "%.6g s", step * i);
+		chart_mark_x(chart, step * i, text);
 	}
 }
 
@@ -188,71 +227,161 @@ max_of(const struct sampler_second *s)
 	return known_or_gap(s, s->max_ns);
 }
 
-/* At most POINTS_MAX points; of seconds that share one, the highest is shown. */
-static size_t
-sample_seconds(
-    const struct result *result, figure_function *figure, struct chart_point *ret)
+static double
+open_of(const struct sampler_second *s)
 {
-	size_t group = (result->second_count + POINTS_MAX - 1) / POINTS_MAX, count = 0;
-	for (size_t i = 0; i < result->second_count; i += group) {
-		const struct sampler_second *first = &result->seconds[i];
+	return (double)s->connections_open;
+}
+
+/* The rows of a chart over time, in order. */
+struct series {
+	const struct sampler_second **rows; /* owned */
+	size_t count;
+	double end_s;
+};
+
+/* The seconds; with `fine` the rows of 100 ms in place of those seconds that have some.
+ */
+static struct series
+series_of(const struct result *result, bool fine)
+{
+	const struct sampler_second *last = &result->seconds[result->second_count - 1];
+	struct series series = {
+		.rows = xcalloc(
+		    result->second_count + result->tenth_count, sizeof(series.rows[0])),
+		.end_s = fmax(last->at_s + last->length_s, 0.001),
+	};
+	size_t t = 0;
+	for (size_t i = 0; i < result->second_count; i++) {
+		const struct sampler_second *second = &result->seconds[i];
+		double end = second->at_s + second->length_s - SHORTEST_S / 2;
+		size_t before = series.count;
+		for (; t < result->tenth_count && result->tenths[t].at_s < end; t++)
+			if (fine)
+				series.rows[series.count++] = &result->tenths[t];
+		if (series.count == before)
+			series.rows[series.count++] = second;
+	}
+	return series;
+}
+
+/* At most POINTS_MAX points; of rows that share one, the highest is shown. */
+static size_t
+sample_series(const struct series *series, figure_function *figure,
+    struct chart_point ret[POINTS_MAX])
+{
+	size_t group = (series->count + POINTS_MAX - 1) / POINTS_MAX, count = 0;
+	for (size_t i = 0; i < series->count; i += group) {
+		const struct sampler_second *first = series->rows[i];
 		double highest = NAN;
-		for (size_t j = i; j < i + group && j < result->second_count; j++)
-			highest = fmax(highest, figure(&result->seconds[j]));
+		for (size_t j = i; j < i + group && j < series->count; j++)
+			highest = fmax(highest, figure(series->rows[j]));
 		ret[count++] =
 		    (struct chart_point){ first->at_s + first->length_s / 2, highest };
 	}
 	return count;
 }
 
-/* Draws a chart over time with one line for each figure. */
+/* A mark on the time axis for each row in which something was lost or wrong. */
 static void
-draw_seconds(struct chart *chart, const struct result *result, const char *label,
-    figure_function *const *figures, size_t count, bool latency)
+mark_events(const struct chart *chart, const struct series *series)
+{
+	char text[160], messages[UNITS_TEXT_MAX], connections[UNITS_TEXT_MAX];
+	for (size_t i = 0; i < series->count; i++) {
+		const struct sampler_second *row = series->rows[i];
+		if (!sampler_second_has_event(row))
+			continue;
+		snprintf(text, sizeof(text),
+		    "%.1f s: %s connections lost, %s messages lost or wrong", row->at_s,
+		    units_show_count(row->connections_lost, connections),
+		    units_show_count(row->lost + row->wrong, messages));
+		chart_event(chart, row->at_s + row->length_s / 2, text);
+	}
+}
+
+#define LINES_MAX 4
+
+/* A chart over time: a line for each figure that has a value. */
+struct time_chart {
+	const char *title, *class;
+	size_t count;
+	figure_function *figures[LINES_MAX];
+	const char *names[LINES_MAX];
+	bool is_latency;
+};
+
+static void
+draw_seconds(
+    const struct time_chart *what, const struct result *result, struct chart *chart)
 {
 	struct chart_point points[POINTS_MAX];
-	const struct sampler_second *last = &result->seconds[result->second_count - 1];
-	double low = 1e18, high = 0, step;
-	char text[UNITS_TEXT_MAX];
-	for (size_t f = 0; f < count; f++)
-		for (size_t i = sample_seconds(result, figures[f], points); i > 0;
+	const char *names[LINES_MAX] = { NULL };
+	struct series series = series_of(result, !what->is_latency);
+	struct series events = series_of(result, true);
+	double low = 1e18, high = 0;
+	for (size_t f = 0; f < what->count; f++)
+		for (size_t i = sample_series(&series, what->figures[f], points); i > 0;
 		     i--) {
+			if (isnan(points[i - 1].y))
+				continue;
 			low = fmin(low, points[i - 1].y);
 			high = fmax(high, points[i - 1].y);
+			names[f] = what->names[f];
 		}
-	chart->x =
-	    (struct chart_axis){ 0, fmax(last->at_s + last->length_s, 0.001), false };
-	chart->y = chart_round(fmax(low, 100), high, latency);
-	chart_open(chart, label);
-	step = chart_step(&chart->y);
-	if (latency)
+	chart->x = (struct chart_axis){ 0, series.end_s, false };
+	chart->y = chart_round(fmax(low, 100), high, what->is_latency);
+	open_panel(what->title, what->class, names, what->count, chart->file);
+	chart_open(chart, what->title);
+	if (what->is_latency)
 		mark_durations(chart);
 	else
-		for (double v = 0; v <= chart->y.high * 1.0001; v += step)
-			chart_mark_y(chart, v, units_show_count(result_whole(v), text));
+		mark_counts(chart);
 	mark_seconds(chart);
-	for (size_t f = 0; f < count; f++)
-		chart_line(chart, points, sample_seconds(result, figures[f], points),
-		    (int)f, false);
+	mark_events(chart, &events);
+	for (size_t f = 0; f < what->count; f++)
+		if (names[f] != NULL)
+			chart_line(chart, points,
+			    sample_series(&series, what->figures[f], points), (int)f,
+			    false);
 	chart_close(chart);
+	close_panel(chart->file);
+	free(series.rows);
+	free(events.rows);
+}
+
+static void
+write_seconds(const struct result *result, FILE *file)
+{
+	static const struct time_chart charts[] = {
+		{ "Rate over time", " loss", 2, { rate_of, lost_of },
+		    { "verified/s", "lost or wrong/s" }, false },
+		{ "Response latency over time", "", 4,
+		    { p50_of, p90_of, p99_of, max_of }, { "p50", "p90", "p99", "max" },
+		    true },
+		{ "Open connections", "", 1, { open_of }, { "open" }, false },
+	};
+	struct chart chart = { .file = file };
+	for (size_t i = 0; i < sizeof(charts) / sizeof(charts[0]); i++)
+		draw_seconds(&charts[i], result, &chart);
+}
+
+/* How the latency grows with the load: the steps of --search. */
+static void
+write_search_curve(const struct result *result, FILE *file)
+{
+	(void)result;
+	(void)file;
 }
 
 void
-report_charts_seconds(const struct result *result, FILE *file)
+report_charts(const struct result *result, FILE *file)
 {
-	static figure_function *const rates[] = { rate_of, lost_of };
-	static figure_function *const times[] = { p50_of, p90_of, p99_of, max_of };
-	static const char *const rate_names[] = { "verified/s", "lost or wrong/s" };
-	static const char *const time_names[] = { "p50", "p90", "p99", "max" };
-	struct chart chart = { .file = file };
-	if (result->second_count == 0)
-		return;
-	fputs("<div class=\"loss\"><h2>Rate over time</h2>\n", file);
-	write_key(file, rate_names, 2);
-	draw_seconds(&chart, result, "Rate over time", rates, 2, false);
-	fputs("</div>\n<h2>Response latency over time</h2>\n", file);
-	write_key(file, time_names, 4);
-	draw_seconds(&chart, result, "Response latency over time", times, 4, true);
+	fputs("<div class=\"charts\">\n", file);
+	write_search_curve(result, file);
+	if (result->second_count > 0)
+		write_seconds(result, file);
+	write_percentiles(result, file);
+	fputs("</div>\n", file);
 	if (result->rank_count > 1)
 		fputs(
 		    "<p class=\"dim\">Percentiles of several ranks cannot be merged: for seconds that ranks share, only the maximum is shown.</p>\n",
@@ -267,7 +396,7 @@ write_bar(
 	if (count == 0)
 		return;
 	fprintf(file,
-	    "<tr><td>%s%s</td><td>%s</td><td style=\"width:50%%\"><span class=\"bar\" style=\"width:%.1f%%\"></span></td></tr>\n",
+	    "<tr><th scope=\"row\">%s%s</th><td>%s</td><td class=\"wide\"><svg class=\"bar\" viewBox=\"0 0 100 10\" preserveAspectRatio=\"none\" aria-hidden=\"true\"><rect width=\"%.1f\" height=\"10\"/></svg></td></tr>\n",
 	    what, reason, units_show_count(count, number),
 	    100 * fmin(1, (double)count / fmax(1, (double)all)));
 }

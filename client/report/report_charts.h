@@ -6,10 +6,9 @@
 
 #include "client/result/result.h"
 
-/* Latency by percentile, dotted where there are too few samples. */
-void report_charts_percentiles(const struct result *result, FILE *file);
-/* Rate and latency over time. */
-void report_charts_seconds(const struct result *result, FILE *file);
+/* Rate, latency and open connections over time; latency by percentile, dotted where
+ * there are too few samples. */
+void report_charts(const struct result *result, FILE *file);
 /* The sum of messages; lost messages and failed connections by reason. */
 void report_charts_losses(const struct result *result, FILE *file);
 

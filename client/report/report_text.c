@@ -56,6 +56,15 @@ print_plan(const struct result *result, FILE *file)
 		    plan->message, plan->framing, plan->expect);
 }
 
+static void
+print_labels(const struct result *result, FILE *file)
+{
+	char text[LABELS_MAX * (LABELS_KEY_MAX + 2)];
+	if (result->labels.count > 0)
+		fprintf(file, LABEL "%s\n", "labels",
+		    labels_format(&result->labels, text, sizeof(text)));
+}
+
 /* " (3 refused, 1 timeout)"; nothing for none. */
 static void
 print_reasons(const uint64_t *failed, FILE *file)
@@ -479,6 +488,7 @@ report_text(const struct result *result, FILE *file)
 	if (report_summary_has_damage(result))
 		print_faults(result, file);
 	print_plan(result, file);
+	print_labels(result, file);
 	print_connections(result, file);
 	print_targets(result, file);
 	print_addresses(result, file);

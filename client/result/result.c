@@ -37,6 +37,7 @@ void
 result_finish(struct result *result)
 {
 	json_record_finish(result_fields, result);
+	labels_finish(&result->labels);
 	for (const struct result_list *list = result_lists; list->name != NULL; list++)
 		finish_list(list, result);
 	for (int i = 0; i < result_latency_count(result); i++)

@@ -22,6 +22,7 @@
 #include "lib/stats/percentile_interval.h"
 #include "client/measure/counters.h"
 #include "client/measure/sampler.h"
+#include "client/plan/labels.h"
 #include "client/plan/threshold.h"
 #include "client/result/reconcile.h"
 
@@ -233,6 +234,10 @@ struct result_trust {
 };
 
 struct result {
+	char *version; /* of the yodel that ran */
+	char *command; /* the command line; "": not known */
+	struct labels labels;
+	bool is_running; /* an interim result: more is to come */
 	struct result_plan plan;
 	uint64_t started_at_ns; /* CLOCK_REALTIME */
 	double elapsed_s;       /* without the warm-up */
@@ -277,6 +282,8 @@ struct result {
 	uint64_t client_delay_max_ns;
 	struct sampler_second *seconds;
 	size_t second_count;
+	struct sampler_second *tenths; /* around events; not in merged results */
+	size_t tenth_count;
 	struct result_rank *ranks; /* merged results only */
 	size_t rank_count;
 	struct result_search_step *search_steps; /* in order */

@@ -476,6 +476,9 @@ collect_seconds(const struct sampler *sampler, struct result *ret)
 	ret->seconds = xcalloc(sampler->count, sizeof(ret->seconds[0]));
 	for (size_t i = 0; i < sampler->count; i++)
 		ret->seconds[ret->second_count++] = sampler->rows[i];
+	ret->tenths = xcalloc(sampler->tenths.count, sizeof(ret->tenths[0]));
+	for (size_t i = 0; i < sampler->tenths.count; i++)
+		ret->tenths[ret->tenth_count++] = sampler->tenths.rows[i];
 }
 
 static void
@@ -517,6 +520,9 @@ result_collect(const struct plan *plan, const struct counters_map *counters_map,
 	struct counters sum;
 	counters_sum(counters_map, &sum);
 	result_init(ret);
+	ret->version = xstrdup(YODEL_VERSION);
+	ret->command = xstrdup(plan->command != NULL ? plan->command : "");
+	labels_copy(&ret->labels, &plan->labels);
 	collect_plan(plan, &ret->plan);
 	for (uint16_t i = 0; i < plan->conversation.step_name_count; i++)
 		result_step_add(ret, plan->conversation.step_names[i]);

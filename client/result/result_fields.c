@@ -140,6 +140,8 @@ static const struct json_record_field whoami_fields[] = {
 };
 
 const struct json_record_field result_fields[] = {
+	JSON_RECORD(RESULT, version, JSON_RECORD_OWN),
+	JSON_RECORD(RESULT, command, JSON_RECORD_OWN),
 	PART("plan", RESULT, plan, result_plan_fields),
 	JSON_RECORD(RESULT, elapsed_s, JSON_RECORD_OWN),
 	JSON_RECORD(RESULT, interrupted, JSON_RECORD_MOST),
@@ -286,6 +288,18 @@ const struct json_record_field result_second_fields[] = {
 	END,
 };
 
+static const struct json_record_field tenth_fields[] = {
+	JSON_RECORD(SECOND, at_s, JSON_RECORD_OWN),
+	JSON_RECORD(SECOND, length_s, JSON_RECORD_OWN),
+	JSON_RECORD(SECOND, connections_open, JSON_RECORD_OWN),
+	JSON_RECORD(SECOND, sent, JSON_RECORD_OWN),
+	JSON_RECORD(SECOND, verified, JSON_RECORD_OWN),
+	JSON_RECORD(SECOND, wrong, JSON_RECORD_OWN),
+	JSON_RECORD(SECOND, lost, JSON_RECORD_OWN),
+	JSON_RECORD(SECOND, connections_lost, JSON_RECORD_OWN),
+	END,
+};
+
 #define RANK struct result_rank
 const struct json_record_field result_rank_fields[] = {
 	JSON_RECORD(RANK, rank, JSON_RECORD_OWN),
@@ -421,6 +435,7 @@ const struct result_list result_lists[] = {
 	LIST(client_delays, client_delay_count, .fields = result_client_delay_fields,
 	    .is_optional = true),
 	LIST(seconds, second_count, .fields = result_second_fields),
+	LIST(tenths, tenth_count, .fields = tenth_fields, .is_optional = true),
 	LIST(ranks, rank_count, .fields = result_rank_fields),
 	END,
 };

@@ -28,6 +28,10 @@ extern const struct json_record_field result_trust_fields[]; /* without the verd
 extern const struct json_record_field result_ledger_fields[],
     result_fault_fields[]; /* without the servers */
 
+/* The labels as a JSON object; NULL when out of memory. */
+json_t *result_labels_json(const struct labels *labels)
+    __attribute__((warn_unused_result));
+
 /* How a row of a list is read and written: by its table, or by hand. */
 enum result_row { RESULT_RECORD, RESULT_MISMATCH, RESULT_THRESHOLD };
 

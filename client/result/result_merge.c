@@ -525,6 +525,7 @@ result_merge(struct result *into, const struct result *from, char *error)
 			return fail(error, "its histograms have another resolution");
 	}
 	json_record_add(result_fields, into, from);
+	labels_merge(&into->labels, &from->labels);
 	if (into->plan.ranks <= 1)
 		into->plan.connections += from->plan.connections;
 	add_targets(into, from);
@@ -540,5 +541,7 @@ result_merge(struct result *into, const struct result *from, char *error)
 	 */
 	result_ledger_clear(into);
 	result_client_delays_clear(into);
+	/* Rows of 100 ms of several hosts do not begin together. */
+	into->tenth_count = 0;
 	return 0;
 }

@@ -285,6 +285,28 @@ read_steps(struct json_reader *reader, const json_t *root, struct result *ret)
 	}
 }
 
+/* Results of earlier versions have none. */
+static void
+read_labels(struct json_reader *reader, const json_t *root, struct labels *ret)
+{
+	const char *key;
+	json_t *value, *labels = json_object_get(root, "labels");
+	if (labels != NULL && !json_is_object(labels))
+		json_reader_fail(reader, "", "labels", "expected an object");
+	json_object_foreach(labels, key, value)
+	{
+		if (!labels_is_key(key) || ret->count == LABELS_MAX) {
+			json_reader_fail(reader, "", "labels",
+			    "expected at most 32 names of letters, digits and \"_\"");
+			return;
+		}
+		char *text = json_reader_text(reader, labels, "labels", key);
+		if (text != NULL)
+			labels_add(ret, key, text);
+		free(text);
+	}
+}
+
 static void
 read_result(struct json_reader *reader, const json_t *root, struct result *ret)
 {
@@ -292,6 +314,8 @@ read_result(struct json_reader *reader, const json_t *root, struct result *ret)
 	    json_reader_member(reader, root, "", "latency", JSON_OBJECT);
 	json_record_read(result_fields, reader, root, "", ret);
 	ret->started_at_ns = read_time(reader, root, "started_at");
+	ret->is_running = json_reader_flag(reader, root, "", "running");
+	read_labels(reader, root, &ret->labels);
 	for (int i = 0; i < LATENCY_KIND_COUNT; i++) {
 		const char *name = threshold_latency_names[i];
 		read_latency(reader, latency, name, ret->latency[i]);

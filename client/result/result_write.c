@@ -186,6 +186,16 @@ ledger_of(const struct result *result)
 	return to;
 }
 
+json_t *
+result_labels_json(const struct labels *labels)
+{
+	json_t *to = json_object();
+	for (size_t i = 0; i < labels->count; i++)
+		json_record_put(&to, labels->items[i].key,
+		    json_record_text(labels->items[i].value));
+	return to;
+}
+
 static json_t *
 result_of(const struct result *result)
 {
@@ -196,10 +206,12 @@ result_of(const struct result *result)
 		json_record_put(&root, "ledger", ledger_of(result));
 	root = json_record_complete(root,
 	    json_object_update_new(root,
-		json_pack("{ss ss ss si}", "schema", RESULT_SCHEMA, "version",
-		    YODEL_VERSION, "started_at",
+		json_pack("{ss ss si}", "schema", RESULT_SCHEMA, "started_at",
 		    units_format_time(result->started_at_ns, 9, started), "exit_status",
 		    verdict_exit_status(result))));
+	json_record_put(&root, "labels", result_labels_json(&result->labels));
+	if (result->is_running)
+		json_record_put(&root, "running", json_true());
 	root = json_record_complete(root,
 	    json_object_update_new(root, json_record_write(result_fields, result)));
 	json_record_put(&root, "trust", trust_of(&result->trust));

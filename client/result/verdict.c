@@ -228,10 +228,21 @@ is_cut_short(const struct result *result)
 	return (double)(result->messages.sent + result->warmup.sent) < asked;
 }
 
+/* Before the end, messages in flight and those to come are not missing. */
+static bool
+something_is_missing_so_far(const struct result *result)
+{
+	return lost_something(result) ||
+	    (verdict_budget(result, THRESHOLD_FAILED) == NULL &&
+		result_failed(result->connections.failed) > 0);
+}
+
 /* Also true for an interrupted run: it did not send everything that was planned. */
 static bool
 something_is_missing(const struct result *result)
 {
+	if (result->is_running)
+		return something_is_missing_so_far(result);
 	return lost_something(result) || failed_to_connect(result) ||
 	    result->messages.in_flight + result->warmup.in_flight > 0 ||
 	    result->messages.sent == 0 ||
@@ -274,7 +285,8 @@ verdict_exit_status(const struct result *result)
 		return 2;
 	if (found_no_rate(result))
 		return status_of_no_rate(result);
-	if (something_is_missing(result) || !result_adds_up(&result->messages) ||
+	if (something_is_missing(result) ||
+	    (!result->is_running && !result_adds_up(&result->messages)) ||
 	    !reconcile_is_consistent(result))
 		return 1;
 	for (size_t i = 0; i < result->threshold_count; i++)

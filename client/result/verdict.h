@@ -28,7 +28,8 @@ const struct threshold *verdict_budget(
 
 /* The first that applies of: 2 (wrong bytes), 1 (messages or connections lost or never
  * made, unless a budget on `lost` or `failed` allows it; or no message sent), 99 (a
- * threshold failed), 3 (not valid, with --strict), 0.
+ * threshold failed), 3 (not valid, with --strict), 0. Of an interim result: what would
+ * follow from the losses and thresholds so far.
  *
  * Of a search that found no rate: 2, 1 (interrupted, or no connection), 99 (a rate
  * failed), 3 (no step could be measured). */

@@ -6,13 +6,15 @@
 #include <sys/wait.h>
 
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
 
 #include "lib/clock.h"
 #include "lib/log.h"
@@ -36,6 +38,8 @@ struct coordinator {
 	int *wake_fds;
 	int event_fd;  /* written by the load processes */
 	int signal_fd; /* INT, TERM, HUP, CHLD */
+	struct event_base *base;
+	struct event wake_event, signal_event, timer; /* persistent; the timer is not */
 	sigset_t previous_mask;
 };
 
@@ -57,6 +61,8 @@ wake_all(const struct coordinator *coordinator)
 static void
 close_fds(struct coordinator *coordinator)
 {
+	if (coordinator->base != NULL && coordinator->args->observer == NULL)
+		event_base_free(coordinator->base);
 	for (uint32_t i = 0; i < coordinator->count; i++)
 		if (coordinator->wake_fds[i] > 0)
 			close(coordinator->wake_fds[i]);
@@ -133,6 +139,8 @@ child(struct coordinator *coordinator, uint32_t process, pid_t parent)
 	/* The parent must live to report what happened. */
 	resources_prefer_for_oom(resources_open_oom_score(), OOM_PREFERENCE);
 	close(coordinator->signal_fd);
+	if (args->observer != NULL)
+		args->observer->in_child(args->observer->context);
 	for (uint32_t i = 0; i < coordinator->count; i++)
 		if (i != process)
 			close(coordinator->wake_fds[i]);
@@ -311,40 +319,89 @@ step(struct coordinator *coordinator)
 		step_round(coordinator);
 }
 
-static int
-wait_ms(uint64_t tick_ns, uint64_t now_ns)
+static void
+on_signal(evutil_socket_t fd, short what, void *argument)
 {
-	return tick_ns <= now_ns ? 0 : (int)((tick_ns - now_ns) / NS_PER_MS) + 1;
+	(void)fd;
+	(void)what;
+	read_signals(argument);
+}
+
+/* A load process has finished a round or its connects: step() looks. */
+static void
+on_wake(evutil_socket_t fd, short what, void *argument)
+{
+	uint64_t count;
+	(void)what;
+	(void)argument;
+	if (read(fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
+		log_warn("read");
+}
+
+static void
+on_timer(evutil_socket_t fd, short what, void *argument)
+{
+	(void)fd;
+	(void)what;
+	(void)argument; /* it only ends the wait */
+}
+
+static int
+open_loop(struct coordinator *coordinator)
+{
+	const struct run_observer *observer = coordinator->args->observer;
+	coordinator->base = observer != NULL ? observer->base : event_base_new();
+	if (coordinator->base == NULL) {
+		errno = ENOMEM;
+		return -1;
+	}
+	event_assign(&coordinator->signal_event, coordinator->base,
+	    coordinator->signal_fd, EV_READ | EV_PERSIST, on_signal, coordinator);
+	event_assign(&coordinator->wake_event, coordinator->base, coordinator->event_fd,
+	    EV_READ | EV_PERSIST, on_wake, coordinator);
+	evtimer_assign(&coordinator->timer, coordinator->base, on_timer, coordinator);
+	return 0;
+}
+
+/* Waits until something happens, or until tick_ns. */
+static void
+wait_until_tick(struct coordinator *coordinator, uint64_t tick_ns, uint64_t now_ns)
+{
+	uint64_t us = tick_ns <= now_ns ? 0 : (tick_ns - now_ns) / NS_PER_US + 1;
+	const struct timeval delay = { .tv_usec = (suseconds_t)us };
+	evtimer_add(&coordinator->timer, &delay);
+	if (event_base_loop(coordinator->base, EVLOOP_ONCE) < 0)
+		log_warn("event_base_loop");
+}
+
+/* When on_tick is due again. */
+static uint64_t
+tick(const struct coordinator_args *args, uint64_t now_ns)
+{
+	uint64_t next = now_ns + TICK_MS * NS_PER_MS, wanted = next;
+	if (args->on_tick != NULL)
+		wanted = args->on_tick(args->context, now_ns);
+	if (args->observer != NULL)
+		args->observer->on_tick(args->observer->context, now_ns);
+	return wanted < next ? wanted : next;
 }
 
 static void
 supervise_run(struct coordinator *coordinator)
 {
-	struct pollfd fds[] = {
-		{ .fd = coordinator->signal_fd, .events = POLLIN },
-		{ .fd = coordinator->event_fd, .events = POLLIN },
-	};
-	uint64_t count, tick = 0, now = clock_now_ns();
+	uint64_t next = 0, now = clock_now_ns();
+	event_add(&coordinator->signal_event, NULL);
+	event_add(&coordinator->wake_event, NULL);
 	while (coordinator->alive > 0) {
-		if (poll(fds, 2, wait_ms(tick, now)) < 0 && errno != EINTR)
-			log_warn("poll");
-		if (fds[0].revents != 0)
-			read_signals(coordinator);
-		if (fds[1].revents != 0 &&
-		    read(coordinator->event_fd, &count, sizeof(count)) < 0 &&
-		    errno != EAGAIN)
-			log_warn("read");
+		wait_until_tick(coordinator, next, now);
 		step(coordinator);
 		now = clock_now_ns();
-		if (now < tick)
-			continue;
-		tick = now + TICK_MS * NS_PER_MS;
-		if (coordinator->args->on_tick != NULL) {
-			uint64_t wanted =
-			    coordinator->args->on_tick(coordinator->args->context, now);
-			tick = wanted < tick ? wanted : tick;
-		}
+		if (now >= next)
+			next = tick(coordinator->args, now);
 	}
+	event_del(&coordinator->signal_event);
+	event_del(&coordinator->wake_event);
+	event_del(&coordinator->timer);
 }
 
 /* Kills the processes that were forked before a fork failed. */
@@ -372,6 +429,8 @@ coordinator_run(const struct coordinator_args *args, struct coordinator_outcome 
 		.signal_fd = -1,
 	};
 	int rc = prepare(&coordinator);
+	if (rc == 0)
+		rc = open_loop(&coordinator);
 	if (rc == 0 && (rc = spawn(&coordinator)) == 0)
 		supervise_run(&coordinator);
 	else

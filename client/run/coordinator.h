@@ -12,6 +12,7 @@
 #include "client/messages/expectation.h"
 #include "client/messages/sequence.h"
 #include "client/plan/plan.h"
+#include "client/run/run_observer.h"
 
 struct coordinator_args {
 	const struct plan *plan;
@@ -23,6 +24,7 @@ struct coordinator_args {
 	 * CLOCK_MONOTONIC. */
 	uint64_t (*on_tick)(void *context, uint64_t now_ns);
 	void *context;
+	const struct run_observer *observer; /* NULL: none */
 };
 
 struct coordinator_outcome {

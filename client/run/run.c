@@ -20,6 +20,7 @@ struct run_context {
 	struct sampler sampler;
 	struct progress progress;
 	struct coordinator_outcome outcome;
+	const struct run_observer *observer; /* NULL: none */
 	bool hlog_failed;
 };
 
@@ -74,8 +75,15 @@ run_load(struct run_context *run_context, struct result *ret)
 		.counters_map = &run_context->counters_map,
 		.on_tick = on_tick,
 		.context = run_context,
+		.observer = run_context->observer,
 	};
+	const struct run_view view = { &run_context->plan, &run_context->counters_map,
+		&run_context->sampler };
+	if (args.observer != NULL)
+		args.observer->on_start(args.observer->context, &view);
 	int rc = coordinator_run(&args, &run_context->outcome);
+	if (args.observer != NULL)
+		args.observer->on_stop(args.observer->context);
 	progress_finish(&run_context->progress);
 	if (rc < 0)
 		return log_system_error("cannot start the load processes");
@@ -147,10 +155,11 @@ run_with_sequence(struct run_context *run_context, struct result *ret)
 }
 
 int
-run_plan(const struct plan *plan, struct result *ret, bool *ret_hlog_failed)
+run_plan(const struct plan *plan, const struct run_observer *observer,
+    struct result *ret, bool *ret_hlog_failed)
 {
 	static struct run_context run_context; /* a plan is large */
-	run_context = (struct run_context){ .plan = *plan };
+	run_context = (struct run_context){ .plan = *plan, .observer = observer };
 	int status = run_with_sequence(&run_context, ret);
 	*ret_hlog_failed = run_context.hlog_failed;
 	return status;

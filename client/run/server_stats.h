@@ -12,6 +12,10 @@
 int server_stats_open(const struct plan *plan, struct reconcile_server **ret)
     __attribute__((warn_unused_result));
 
+/* The counters of a server now. 0, or -1 with one line in error[PLAN_ERROR_MAX]. */
+int server_stats_read(const char *where, struct server_totals *ret, char *error)
+    __attribute__((warn_unused_result));
+
 /* Reads them again and reconciles. 0, or an exit status after one line on stderr for
  * each server whose counters of the run are lost; the others are reconciled. */
 int server_stats_reconcile(const struct plan *plan, struct reconcile_server *servers,
