@@ -11,6 +11,7 @@ SCHEMA=$BATS_TEST_DIRNAME/../client/events.schema.json
 # start_run ARG... - starts a run with --serve in the background; sets URL and RUN_PID.
 start_run()
 {
+	# shellcheck disable=SC2153 # set by start_yodeld
 	spawn run "$YODEL" -q --serve 0 "$@" "127.0.0.1:$PORT"
 	RUN_PID=$SPAWNED
 	wait_until grep -q 'live report: ' run.log
@@ -105,6 +106,7 @@ is_true() # EXPRESSION of /result
 	start_yodeld --listen 127.0.0.1:0=echo
 	start_run -c 10 -R 500 -d 2m --size 64 --threshold 'p99<5s' --label branch=main --label 'note=a "b" \c'
 	curl -s "${URL}metrics" >metrics
+	# shellcheck disable=SC2094
 	run -0 promtool check metrics <metrics
 	[ -z "$output" ]
 	cat >prometheus.yml <<-END
