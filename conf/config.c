@@ -223,6 +223,7 @@ config_set_faults(struct listener_config *listener, const char *const *texts,
 	free(listener->faults);
 	listener->faults = faults;
 	listener->fault_count = count;
+	listener->faults_since_ns = clock_now_ns();
 	listener->has_run_time_faults = true;
 	return 0;
 }
@@ -240,10 +241,11 @@ config_has_witness(const struct config *config)
 uint32_t
 config_backlog(const struct listener_config *listener)
 {
+	uint64_t age_ns = clock_now_ns() - listener->faults_since_ns;
 	for (size_t i = 0; i < listener->fault_count; i++) {
 		const struct fault *fault = &listener->faults[i];
-		if (fault->kind == FAULT_BACKLOG && fault->from_ns == 0 &&
-		    fault->to_ns == FAULT_FOR_EVER)
+		if (fault->kind == FAULT_BACKLOG && age_ns >= fault->from_ns &&
+		    age_ns < fault->to_ns)
 			return (uint32_t)fault->count;
 	}
 	return listener->backlog;
@@ -343,7 +345,6 @@ derive_conversation(struct config *config, const char *file, size_t i, char *err
 static int
 derive_faults(struct config *config, char *error)
 {
-	config->faults_since_ns = clock_now_ns();
 	for (size_t i = 0; i < config->listener_count; i++) {
 		char reason[CONFIG_ERROR_MAX], name[64], text[CONFIG_ERROR_MAX - 64];
 		if (config_reset_faults(&config->listeners[i], reason) == 0)

@@ -64,6 +64,7 @@ struct listener_config {
 	size_t fault_text_count;
 	struct fault *faults; /* in effect: those of the texts, or set at run time */
 	size_t fault_count;
+	uint64_t faults_since_ns; /* CLOCK_MONOTONIC: when they took effect */
 	bool has_run_time_faults;
 };
 
@@ -73,16 +74,15 @@ struct config {
 	struct listener_config *listeners;
 	size_t listener_count;
 	enum event_method event_method;
-	uint64_t spin_ns;         /* busy-poll before sleeping; 0: none */
-	bool cpu_affinity;        /* worker i on the i-th allowed CPU */
-	bool survive_crashes;     /* connections outlive a worker that dies */
-	char *instance;           /* as configured; NULL: the host's name */
-	char instance_name[65];   /* in replies of whoami */
-	char *user;               /* NULL: unchanged */
-	char *group;              /* NULL: the user's */
-	uint64_t fault_seed;      /* of the decisions on faults */
-	uint32_t fault_record;    /* faults that are remembered */
-	uint64_t faults_since_ns; /* CLOCK_MONOTONIC: when they took effect */
+	uint64_t spin_ns;       /* busy-poll before sleeping; 0: none */
+	bool cpu_affinity;      /* worker i on the i-th allowed CPU */
+	bool survive_crashes;   /* connections outlive a worker that dies */
+	char *instance;         /* as configured; NULL: the host's name */
+	char instance_name[65]; /* in replies of whoami */
+	char *user;             /* NULL: unchanged */
+	char *group;            /* NULL: the user's */
+	uint64_t fault_seed;    /* of the decisions on faults */
+	uint32_t fault_record;  /* faults that are remembered */
 	struct {
 		uint64_t max_connections; /* 0: as descriptors allow */
 		uint64_t max_message;     /* bytes */
@@ -141,12 +141,12 @@ int config_load(const struct config_sources *sources, struct config *ret, char *
 int config_exit_status(void);
 void config_finish(struct config *config);
 
-/* Replaces the faults of a listener by these texts. 0, or -1 with one line in
- * error[CONFIG_ERROR_MAX] and the faults unchanged. */
+/* Replaces the faults of a listener by these texts, from now on. 0, or -1 with one line
+ * in error[CONFIG_ERROR_MAX] and the faults unchanged. */
 int config_set_faults(struct listener_config *listener, const char *const *texts,
     size_t count, char *error) __attribute__((warn_unused_result));
-/* The backlog of the listener's sockets: that of a fault that is always in effect, or
- * the configured one. */
+/* The backlog of the listener's sockets: that of a fault that is in effect now, or the
+ * configured one. */
 uint32_t config_backlog(const struct listener_config *listener);
 
 /* True if a listener has the reply "witness". */

@@ -205,6 +205,19 @@ load_through_proxy()
 	faults 'f["listeners"][0]["faults"] == []'
 }
 
+@test "clear releases the replies that a fault delays, and the connections that wait for them" {
+	local client
+	start_server '' -w 1
+	ctl faults set all 'delay 1000h' 'stall at message 2'
+	spawn client "$CLIENT" replies "$PORT" 0 1 3
+	client=$SPAWNED
+	wait_until faults 'f["injected"]["delay"] == 3'
+	ctl faults clear
+	wait "$client"
+	[ "$(<client.out)" = "b'message 000000\nmessage 000001\nmessage 000002\n'" ]
+	wait_until faults 't["connections_open"] == 0'
+}
+
 @test "open connections get faults that are set, in the middle" {
 	start_server ''
 	hold one two
@@ -287,6 +300,15 @@ assert all(s["queue_limit"] == int(sys.argv[1]) for s in l["sockets"]), l' "$1"
 	[[ $output =~ "the faults set at run time have ended" ]]
 	wait_until backlog_is 2
 	run ! grep -q 'died: ' "$YODELD_LOG"
+}
+
+@test "a backlog for a time survives a reload" {
+	start_server '"backlog 2 between 0s and 10m"' --set 'listeners[0].backlog=50'
+	wait_until backlog_is 2
+	ctl reload
+	wait_until backlog_is 2
+	ctl scale 3
+	wait_until backlog_is 2
 }
 
 @test "percentiles of delays are those that the server has recorded" {

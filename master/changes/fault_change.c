@@ -18,7 +18,8 @@ static void
 write_listener(FILE *out, const struct listener_config *listener)
 {
 	char text[FAULT_TEXT_MAX];
-	fprintf(out, "listener %s\n", listener->address_text);
+	fprintf(out, "listener %s\nsince %" PRIu64 "\n", listener->address_text,
+	    listener->faults_since_ns);
 	for (size_t i = 0; i < listener->fault_count; i++)
 		fprintf(out, "fault %s\n", fault_format(&listener->faults[i], text));
 }
@@ -33,7 +34,6 @@ write_all(const struct config *config)
 	FILE *out = open_memstream(&text, &length);
 	if (out == NULL)
 		return NULL;
-	fprintf(out, "since %" PRIu64 "\n", config->faults_since_ns);
 	for (size_t i = 0; i < config->listener_count; i++)
 		write_listener(out, &config->listeners[i]);
 	if (fclose(out) == 0)
@@ -133,7 +133,6 @@ fault_change_set(struct worker_table *workers, const char *listener,
 		    listener);
 	if (found <= 0 || visit(config, listener, faults, count, false, error) < 0)
 		return -1;
-	config->faults_since_ns = clock_now_ns();
 	send_to_workers(workers);
 	log_info("[faults_set listener faults] faults: %s: %zu set at run time",
 	    listener, count);
@@ -145,10 +144,10 @@ fault_change_clear(struct worker_table *workers, char *error)
 {
 	struct config *config = &workers->config->current;
 	for (size_t i = 0; i < config->listener_count; i++) {
-		if (config_reset_faults(&config->listeners[i], error) < 0)
+		if (config->listeners[i].has_run_time_faults &&
+		    config_reset_faults(&config->listeners[i], error) < 0)
 			return -1;
 	}
-	config->faults_since_ns = clock_now_ns();
 	send_to_workers(workers);
 	log_info("[faults_cleared] faults: those of the configuration are in effect");
 	return 0;

@@ -386,11 +386,15 @@ test_new_faults_hold_from_the_next_message(void **state)
 	send_text(fd, "aaa\n");
 	assert_string_equal(receive(&f, fd, 4, LONG_MS, NULL), "aaa\n");
 	const char *set =
-	    "since 1\nlistener 127.0.0.1:0\nfault duplicate\nfault truncate 1 byte\n";
+	    "listener 127.0.0.1:0\nsince 1\nfault duplicate\nfault truncate 1 byte\n";
 	fault_listener_set(&f.w.worker, set, strlen(set));
 	send_text(fd, "bbb\n");
 	assert_string_equal(receive(&f, fd, 7, LONG_MS, NULL), "bbb\nbbb");
-	set = "since 1\nlistener 127.0.0.1:0\n";
+	/* Those of another listener were set at another time. */
+	set = "listener 127.0.0.1:0\nsince 1\nlistener 127.0.0.2:0\nsince 2\n";
+	fault_listener_set(&f.w.worker, set, strlen(set));
+	assert_int_equal(f.w.listener.faults.count, 2);
+	set = "listener 127.0.0.1:0\nsince 2\n";
 	fault_listener_set(&f.w.worker, set, strlen(set));
 	send_text(fd, "ccc\n");
 	assert_string_equal(receive(&f, fd, 4, LONG_MS, NULL), "ccc\n");
@@ -422,13 +426,13 @@ test_new_faults_keep_what_is_queued(void **state)
 	start(&f, "drop at message 99", FRAMING_STREAM);
 	f.w.worker.accept.listeners = &f.w.listener;
 	f.w.worker.accept.listener_count = 1;
-	const char *set = "since 1\nlistener 127.0.0.1:0\n";
+	const char *set = "listener 127.0.0.1:0\nsince 1\n";
 	fault_listener_set(&f.w.worker, set, strlen(set));
 	int fd = serve(&f, 0);
 	const struct connection *connection = worker_fixture_connection(&f.w);
 	assert_null(connection->faults);
 	size_t sent = fill_output(&f, fd, connection), received = 0;
-	set = "since 1\nlistener 127.0.0.1:0\nfault delay 1ms\n";
+	set = "listener 127.0.0.1:0\nsince 2\nfault delay 1ms\n";
 	fault_listener_set(&f.w.worker, set, strlen(set));
 	assert_non_null(connection->faults);
 	while (received < sent) {

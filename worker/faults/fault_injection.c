@@ -295,6 +295,7 @@ begin_anew(struct connection *connection)
 	progress->stalled_until_ns = 0;
 	progress->trickle_rate = 0;
 	progress->reads_no_more = 0;
+	fault_queue_release(state);
 }
 
 bool

@@ -159,7 +159,7 @@ fault_listener_prepare(struct worker_listener *listener)
 	struct listener_faults *faults = &listener->faults;
 	faults->rows = listener->config->faults;
 	faults->count = listener->config->fault_count;
-	faults->since_ns = listener->worker->config->faults_since_ns;
+	faults->since_ns = listener->config->faults_since_ns;
 	faults->timer.on_due = update;
 	faults->timer.argument = listener;
 	set_derived(listener);
@@ -212,6 +212,9 @@ replace(struct worker_listener *listener, const struct new_list *list)
 {
 	struct listener_faults *faults = &listener->faults;
 	struct fault *rows = NULL;
+	/* Those of another listener were set. */
+	if (list->since_ns == faults->since_ns)
+		return;
 	if (list->count > 0) {
 		rows = calloc(list->count, sizeof(*rows));
 		if (rows == NULL) {
@@ -262,6 +265,7 @@ read_line(struct worker *worker, struct new_list *list, char *line)
 		apply(worker, list);
 		list->address = rest;
 		list->count = 0;
+		list->since_ns = 0;
 	} else if ((rest = after(line, "fault ")) != NULL && list->count < FAULTS_MAX) {
 		if (fault_parse(rest, &list->rows[list->count], error, sizeof(error)) ==
 		    0)

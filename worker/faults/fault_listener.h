@@ -16,8 +16,9 @@ void fault_listener_prepare(struct worker_listener *listener);
 void fault_listener_start(struct worker_listener *listener);
 void fault_listener_stop(struct worker_listener *listener);
 
-/* Replaces the faults of listeners, by the text that the master sends: lines "since
- * NS", "listener ADDRESS", and for each "fault TEXT". */
+/* Replaces the faults of listeners, by the text that the master sends: for each lines
+ * "listener ADDRESS", "since NS" (CLOCK_MONOTONIC: when they took effect, by which they
+ * are known), and "fault TEXT". */
 void fault_listener_set(struct worker *worker, const char *text, size_t length);
 
 #endif

@@ -81,6 +81,23 @@ fault_queue_by_message(struct connection *connection, const struct fault_point *
 	return 0;
 }
 
+void
+fault_queue_release(struct fault_state *state)
+{
+	struct buffer *segments = state->segments;
+	struct fault_segment *first =
+	    segments == NULL ? NULL : (void *)(segments->data + segments->start);
+	state->progress.last_due_ns = 0;
+	for (size_t i = 0; i < fault_state_segment_count(state); i++) {
+		first[i].due_ns = 0;
+		first[i].is_held = 0;
+		if (first[i].action == FAULT_STALL ||
+		    first[i].action == FAULT_TRICKLE ||
+		    first[i].action == FAULT_NEVER_READ)
+			first[i].action = FAULT_NO_ACTION; /* of no bytes: nothing */
+	}
+}
+
 /* The last segment, if it is a reply that is held for this one. */
 static const struct fault_segment *
 find_held(const struct fault_state *state)

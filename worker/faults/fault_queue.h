@@ -11,6 +11,7 @@
 
 struct connection;
 struct fault_point;
+struct fault_state;
 
 /* A reply whose faults have been applied. */
 struct fault_altered {
@@ -32,6 +33,9 @@ int fault_queue_by_message(struct connection *connection,
     const struct fault_point *point) __attribute__((warn_unused_result));
 /* Queues the reply, with the actions that cut it. 0, or -1 with ENOMEM. */
 int fault_queue_reply(struct fault_altered *reply) __attribute__((warn_unused_result));
+/* Makes everything that is queued due at once, and takes out what would hold it up. Not
+ * within a step of the crash record. */
+void fault_queue_release(struct fault_state *state);
 /* True if a reply is held for the next one. */
 bool fault_queue_holds_reply(const struct connection *connection);
 

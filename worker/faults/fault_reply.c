@@ -12,6 +12,7 @@
 
 /* Longer replies are not given to other connections. */
 #define SWAP_BYTES_MAX ((size_t)64 * 1024)
+#define SCRATCH_KEPT_BYTES ((size_t)256 * 1024) /* between replies */
 
 /* Makes room in the worker's scratch memory. NULL with ENOMEM. */
 static uint8_t *
@@ -26,6 +27,18 @@ scratch(struct worker *worker, size_t length)
 		faults->scratch_bytes = length;
 	}
 	return faults->scratch;
+}
+
+/* Gives back what only a large reply has needed. */
+static void
+trim(struct worker *worker)
+{
+	struct worker_faults *faults = &worker->faults;
+	if (faults->scratch_bytes <= SCRATCH_KEPT_BYTES)
+		return;
+	free(faults->scratch);
+	faults->scratch = NULL;
+	faults->scratch_bytes = 0;
 }
 
 static void
@@ -255,6 +268,7 @@ fault_reply_add(struct connection *connection, const uint8_t *data, size_t lengt
 		memcpy(reply.data, data, length);
 	if (!state->progress.is_ending && length > 0 && add_altered(&reply, &point) < 0)
 		return -1;
+	trim(worker);
 	if (needs_latest(&connection->listener->faults))
 		keep_latest(connection, data, length);
 	state->progress.offset += length;
