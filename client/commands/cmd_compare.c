@@ -158,6 +158,17 @@ print_trust(const struct comparison_side sides[2])
 }
 
 static void
+print_unverified(const struct comparison_side sides[2])
+{
+	for (size_t s = 0; s < 2; s++)
+		for (size_t i = 0; i < sides[s].count; i++)
+			if (sides[s].runs[i].plan.tls_insecure)
+				printf(
+				    "  %s run %zu accepted any certificate (--tls-insecure)\n",
+				    side_names[s], i + 1);
+}
+
+static void
 print_conclusion(bool worse, bool too_short, bool contended, bool too_rare)
 {
 	if (too_short)
@@ -197,6 +208,7 @@ compare(const struct comparison_side sides[2])
 	}
 	putchar('\n');
 	print_trust(sides);
+	print_unverified(sides);
 	report_differences(sides);
 	bool contended =
 	    comparison_is_contended(&sides[0]) || comparison_is_contended(&sides[1]);

@@ -11,6 +11,7 @@
 #include "client/load/conn_connect.h"
 #include "client/load/conn_receive.h"
 #include "client/load/conn_send.h"
+#include "client/load/conn_tls.h"
 #include "client/load/traffic.h"
 #include "client/load/transcript.h"
 
@@ -53,8 +54,9 @@ delay_after_loss(const struct load_context *ctx, struct conn *conn)
 
 /* The next connection starts with a whole message. */
 static void
-close_socket(struct load_context *ctx, struct conn *conn)
+close_socket(struct load_context *ctx, struct conn *conn, bool says_goodbye)
 {
+	conn_tls_destroy(ctx, conn, says_goodbye);
 	counters_add(
 	    &ctx->counters->retransmits, socket_info_retransmits(conn->stream.fd));
 	close(conn->stream.fd);
@@ -126,6 +128,7 @@ account_loss(struct load_context *ctx, struct conn *conn, enum message_loss loss
 		[MESSAGE_LOSS_RESET] = "reset by the peer",
 		[MESSAGE_LOSS_CLOSED] = "closed by the peer",
 		[MESSAGE_LOSS_MISMATCH] = "closed after a wrong answer",
+		[MESSAGE_LOSS_TLS] = "ended by an error of TLS",
 	};
 	transcript_event(ctx, conn, texts[loss]);
 	conn_state_deactivate(ctx, conn);
@@ -164,15 +167,21 @@ end_answers(struct load_context *ctx, struct conn *conn, bool is_lost)
 		accounting_answered(ctx, conn, false, ctx->times.now_ns);
 }
 
+static bool
+is_starting(const struct conn *conn)
+{
+	return conn->state == CONN_CONNECTING || conn->state == CONN_HANDSHAKE;
+}
+
 void
 conn_close(struct load_context *ctx, struct conn *conn, enum conn_end reason)
 {
-	bool is_lost = reason <= CONN_CLOSE_MISMATCH, again = true;
+	bool is_lost = reason <= CONN_CLOSE_TLS, again = true;
 	bool was_open = conn_state_talks(conn) || conn->state == CONN_CLOSING;
 	uint64_t delay_ns = 0;
 	if (was_open)
 		end_answers(ctx, conn, is_lost);
-	if (reason <= CONN_CLOSE_MISMATCH) {
+	if (is_lost) {
 		note_failure(ctx, conn);
 		delay_ns = delay_after_loss(ctx, conn);
 		again = ctx->plan->reconnect && !is_hopeless(ctx, conn, reason);
@@ -185,14 +194,17 @@ conn_close(struct load_context *ctx, struct conn *conn, enum conn_end reason)
 	} else {
 		count_close(ctx, conn, reason);
 	}
-	if (conn->state == CONN_CONNECTING || conn->state == CONN_OPENING)
+	if (conn->state >= CONN_CONNECTING && conn->state <= CONN_OPENING)
 		ctx->connects.pending--;
+	if (ctx->tls != NULL && is_starting(conn))
+		ctx->tls->starting--;
 	if (conn->state == CONN_OPENING)
 		ctx->opening--;
 	if (was_open)
-		close_socket(ctx, conn);
+		close_socket(ctx, conn,
+		    reason == CONN_CLOSE_TIMEOUT || reason == CONN_CLOSE_MISMATCH);
 	else
-		conn_connect_close(conn);
+		conn_connect_close(ctx, conn);
 	/* A schedule keeps its messages due; others are made due again. */
 	if (is_lost && ctx->plan->load < PLAN_INTERVAL)
 		drop_due(ctx, conn);
@@ -256,7 +268,8 @@ static void
 on_send_failed(struct load_context *ctx, struct conn *conn)
 {
 	conn_receive_rest(ctx, conn);
-	conn_close(ctx, conn, CONN_CLOSE_RESET);
+	conn_close(
+	    ctx, conn, conn_tls_has_failed(conn) ? CONN_CLOSE_TLS : CONN_CLOSE_RESET);
 }
 
 /* Messages may be started from now on. */
@@ -332,7 +345,12 @@ conn_advance(struct load_context *ctx, struct conn *conn)
 {
 	const struct plan *plan = ctx->plan;
 	uint32_t index = conn_state_index(ctx, conn);
-	if (!conn_state_talks(conn) || !send_all(ctx, conn) || conn->state != CONN_OPEN)
+	if (!conn_state_talks(conn)) {
+		/* What TLS has sealed; that it fails shows when it is read. */
+		(void)conn_tls_flush(conn);
+		return;
+	}
+	if (!send_all(ctx, conn) || conn->state != CONN_OPEN)
 		return;
 	if (conn->in_flight > 0 &&
 	    timer_wheel_deadline(&ctx->timer_wheel, index) >
@@ -391,7 +409,9 @@ on_peer_closed(struct load_context *ctx, struct conn *conn)
 static void
 on_peer_reset(struct load_context *ctx, struct conn *conn)
 {
-	if (conn_state_talks(conn) && ctx->traffic->peer_ended != NULL)
+	if (conn_state_talks(conn) && conn_tls_has_failed(conn))
+		conn_close(ctx, conn, CONN_CLOSE_TLS);
+	else if (conn_state_talks(conn) && ctx->traffic->peer_ended != NULL)
 		on_conversation_ended(ctx, conn, true);
 	else
 		conn_close(ctx, conn,
@@ -426,14 +446,18 @@ receive(struct load_context *ctx, struct conn *conn, bool until_eof)
 static void
 on_established(struct load_context *ctx, struct conn *conn)
 {
+	if (ctx->tls != NULL)
+		ctx->tls->starting--;
 	conn->was_established = true;
 	conn->state = CONN_OPENING;
 	ctx->opening++;
 	conn->state_since_ns = conn->received_ns = ctx->times.now_ns;
 	conn->sent_on_connection = conn->own_us = 0;
 	conn->is_write_shut = conn->expires = conn->is_paused = false;
-	conn->is_blocked = conn->is_held = false;
-	transcript_connected(ctx, conn);
+	conn->is_blocked = conn_tls_has_output(conn);
+	conn->is_held = false;
+	if (conn->tls == NULL)
+		transcript_connected(ctx, conn);
 	if (ctx->traffic->open == NULL) {
 		on_opened(ctx, conn);
 	} else {
@@ -451,6 +475,11 @@ on_connect(struct load_context *ctx, struct conn *conn, enum connect_status stat
 	case CONNECT_STARTED:
 		conn_state_set_timer(ctx, conn);
 		break;
+	case CONNECT_HANDSHAKE:
+		conn->state = CONN_HANDSHAKE;
+		transcript_connected(ctx, conn);
+		on_connect(ctx, conn, conn_connect_shake(ctx, conn));
+		break;
 	case CONNECT_ESTABLISHED:
 		on_established(ctx, conn);
 		break;
@@ -466,15 +495,26 @@ conn_start(struct load_context *ctx, struct conn *conn)
 	conn->state = CONN_CONNECTING;
 	conn->connect_started = true;
 	ctx->connects.pending++;
+	if (ctx->tls != NULL)
+		ctx->tls->starting++;
 	on_connect(ctx, conn, conn_connect(ctx, conn));
+}
+
+static void
+on_connect_event(struct load_context *ctx, struct conn *conn)
+{
+	if (conn->state == CONN_CONNECTING)
+		on_connect(ctx, conn, conn_connect_finish(ctx, conn));
+	else if (conn->state == CONN_HANDSHAKE)
+		on_connect(ctx, conn, conn_connect_shake(ctx, conn));
 }
 
 void
 conn_on_event(struct load_context *ctx, struct conn *conn, uint32_t events)
 {
 	uint32_t ended = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
-	if (conn->state == CONN_CONNECTING)
-		on_connect(ctx, conn, conn_connect_finish(ctx, conn));
+	if (conn->state <= CONN_HANDSHAKE)
+		on_connect_event(ctx, conn);
 	if (!conn_state_talks(conn) && conn->state != CONN_CLOSING)
 		return;
 	if ((events & (EPOLLIN | ended)) != 0 && !conn->is_paused && !conn->is_held)
@@ -487,7 +527,7 @@ conn_on_ready(struct load_context *ctx, struct conn *conn)
 {
 	/* The connection with the work left over may be closed and the next one be
 	 * connecting. */
-	if (conn->state != CONN_CONNECTING)
+	if (!is_starting(conn))
 		conn_on_event(ctx, conn, EPOLLIN | EPOLLOUT | EPOLLRDHUP);
 }
 
@@ -534,6 +574,9 @@ conn_on_timer(struct load_context *ctx, struct conn *conn)
 		break;
 	case CONN_CONNECTING:
 		on_connect(ctx, conn, conn_connect_next(ctx, conn, ETIMEDOUT));
+		break;
+	case CONN_HANDSHAKE:
+		on_connect(ctx, conn, conn_connect_give_up(ctx, conn));
 		break;
 	case CONN_OPENING:
 	case CONN_OPEN:

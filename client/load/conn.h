@@ -6,7 +6,8 @@
  * DONE ^             |      +------------+         +-----------+            |
  *      +-- again ----+---------- or the connection is lost -----------------+
  *
- * OPENING and ENDING are states of conversations only.
+ * OPENING and ENDING are states of conversations only. With TLS, HANDSHAKE follows
+ * CONNECTING.
  */
 #ifndef CLIENT_LOAD_CONN_H
 #define CLIENT_LOAD_CONN_H
@@ -19,6 +20,7 @@ enum conn_end {
 	CONN_CLOSE_RESET = MESSAGE_LOSS_RESET,
 	CONN_CLOSE_BY_PEER = MESSAGE_LOSS_CLOSED,
 	CONN_CLOSE_MISMATCH = MESSAGE_LOSS_MISMATCH, /* by us: a wrong answer */
+	CONN_CLOSE_TLS = MESSAGE_LOSS_TLS,           /* by an alert, theirs or ours */
 	/* Every message is answered. */
 	CONN_CLOSE_FINISHED,       /* the peer's FIN came after ours */
 	CONN_CLOSE_PEER_RESET,     /* a RST came after our FIN */

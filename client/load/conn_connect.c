@@ -12,6 +12,7 @@
 #include "lib/clock.h"
 #include "net/connect.h"
 #include "client/load/accounting.h"
+#include "client/load/conn_tls.h"
 #include "client/load/transcript.h"
 #include "client/plan/proxy_plan.h"
 #include "client/plan/source_address.h"
@@ -55,27 +56,33 @@ failure_of(int error)
 	}
 }
 
+static void
+count_at_address(struct load_context *ctx, const struct conn *conn,
+    enum connect_failure failure, int error)
+{
+	struct counters_address *address =
+	    &ctx->counters->targets[target_index(ctx, conn)].addresses[conn->address];
+	accounting_connect_failed(ctx, conn, failure);
+	counters_add(&address->failed[failure], 1);
+	atomic_store_explicit(&address->last_errno, error, memory_order_relaxed);
+}
+
 /* Counts a failed attempt at the present address. */
 static void
 count_failure(struct load_context *ctx, const struct conn *conn, int error)
 {
-	uint32_t index = target_index(ctx, conn);
-	struct counters_address *address =
-	    &ctx->counters->targets[index].addresses[conn->address];
-	transcript_connect_failed(
-	    ctx, conn, &ctx->plan->targets[index].addresses[conn->address], error);
-	accounting_connect_failed(ctx, conn, failure_of(error));
-	counters_add(&address->failed[failure_of(error)], 1);
-	atomic_store_explicit(&address->last_errno, error, memory_order_relaxed);
+	const struct plan_target *target = &ctx->plan->targets[target_index(ctx, conn)];
+	transcript_connect_failed(ctx, conn, &target->addresses[conn->address], error);
+	count_at_address(ctx, conn, failure_of(error), error);
 }
 
 /* Counts a connection that has failed at every address. */
 static enum connect_status
-fail(struct load_context *ctx, struct conn *conn, int error)
+fail(struct load_context *ctx, struct conn *conn, enum connect_failure failure,
+    int error)
 {
 	struct counters_target *target =
 	    &ctx->counters->targets[target_index(ctx, conn)];
-	enum connect_failure failure = failure_of(error);
 	counters_add(&ctx->counters->connections_failed[failure], 1);
 	counters_add(&target->failed[failure], 1);
 	atomic_store_explicit(&target->last_errno, error, memory_order_relaxed);
@@ -113,7 +120,6 @@ establish(struct load_context *ctx, struct conn *conn)
 {
 	struct counters *counters = ctx->counters;
 	struct counters_target *target = &counters->targets[target_index(ctx, conn)];
-	accounting_record(ctx, LATENCY_CONNECT, ctx->times.now_ns - conn->opened_ns);
 	conn->opened_ns = ctx->times.now_ns;
 	counters_add(&counters->connections_established, 1);
 	counters_add(&counters->connections_open, 1);
@@ -192,8 +198,9 @@ start_connect(struct load_context *ctx, struct conn *conn)
 }
 
 void
-conn_connect_close(struct conn *conn)
+conn_connect_close(struct load_context *ctx, struct conn *conn)
 {
+	conn_tls_destroy(ctx, conn, false);
 	if (conn->stream.fd >= 0)
 		close(conn->stream.fd);
 	conn->stream.fd = -1;
@@ -205,7 +212,7 @@ conn_connect_next(struct load_context *ctx, struct conn *conn, int error)
 	uint32_t count = ctx->plan->targets[target_index(ctx, conn)].address_count;
 	count_failure(ctx, conn, error);
 	while (++conn->tried < count) {
-		conn_connect_close(conn);
+		conn_connect_close(ctx, conn);
 		conn->address = (uint8_t)((conn->address + 1U) % count);
 		if (start_connect(ctx, conn) == 0)
 			return CONNECT_STARTED;
@@ -213,7 +220,7 @@ conn_connect_next(struct load_context *ctx, struct conn *conn, int error)
 		count_failure(ctx, conn, error);
 	}
 	conn->address = 0;
-	return fail(ctx, conn, error);
+	return fail(ctx, conn, failure_of(error), error);
 }
 
 enum connect_status
@@ -236,5 +243,43 @@ conn_connect_finish(struct load_context *ctx, struct conn *conn)
 		error = errno;
 	if (error == 0 && announce(ctx, conn) < 0)
 		error = errno;
-	return error != 0 ? conn_connect_next(ctx, conn, error) : establish(ctx, conn);
+	if (error != 0)
+		return conn_connect_next(ctx, conn, error);
+	accounting_record(ctx, LATENCY_CONNECT, ctx->times.now_ns - conn->opened_ns);
+	if (ctx->tls == NULL)
+		return establish(ctx, conn);
+	conn->state_since_ns = ctx->times.now_ns;
+	conn_tls_begin(ctx, conn);
+	return CONNECT_HANDSHAKE;
+}
+
+/* What is wrong with a certificate is the same at every address. */
+static enum connect_status
+fail_handshake(struct load_context *ctx, struct conn *conn,
+    enum connect_failure failure, int error)
+{
+	count_at_address(ctx, conn, failure, error);
+	return fail(ctx, conn, failure, error);
+}
+
+enum connect_status
+conn_connect_shake(struct load_context *ctx, struct conn *conn)
+{
+	switch (conn_tls_shake(ctx, conn)) {
+	case TLS_STREAM_WAIT:
+		break;
+	case TLS_STREAM_READY:
+		return establish(ctx, conn);
+	case TLS_STREAM_FAILED:
+		return fail_handshake(
+		    ctx, conn, CONNECT_FAILURE_TLS, COUNTERS_ERROR_TLS);
+	}
+	return CONNECT_STARTED;
+}
+
+enum connect_status
+conn_connect_give_up(struct load_context *ctx, struct conn *conn)
+{
+	conn_tls_timed_out(ctx, conn);
+	return fail_handshake(ctx, conn, CONNECT_FAILURE_TIMEOUT, ETIMEDOUT);
 }

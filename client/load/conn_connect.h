@@ -6,9 +6,10 @@
 #include "client/load/conn_state.h"
 
 enum connect_status {
-	CONNECT_STARTED, /* an event of the socket will tell */
+	CONNECT_STARTED,   /* an event of the socket will tell */
+	CONNECT_HANDSHAKE, /* connected: continue with conn_connect_shake() */
 	CONNECT_ESTABLISHED,
-	CONNECT_FAILED, /* at every address of the target */
+	CONNECT_FAILED, /* at every address of the target, or in the TLS handshake */
 };
 
 /* Starts to connect to the target of the connection: at the address that served it
@@ -23,7 +24,12 @@ enum connect_status conn_connect_finish(struct load_context *ctx, struct conn *c
 enum connect_status conn_connect_next(
     struct load_context *ctx, struct conn *conn, int error);
 
+/* Continues the TLS handshake: CONNECT_STARTED, _ESTABLISHED or _FAILED. */
+enum connect_status conn_connect_shake(struct load_context *ctx, struct conn *conn);
+/* The TLS handshake took too long: CONNECT_FAILED. */
+enum connect_status conn_connect_give_up(struct load_context *ctx, struct conn *conn);
+
 /* Closes the socket of a connection that is not established, if it has one. */
-void conn_connect_close(struct conn *conn);
+void conn_connect_close(struct load_context *ctx, struct conn *conn);
 
 #endif

@@ -8,7 +8,7 @@ enum receive_status {
 	RECEIVE_NO_MORE,
 	RECEIVE_MORE_LATER, /* the turn is over: continue in the next one */
 	RECEIVE_PEER_CLOSED,
-	RECEIVE_RESET, /* or another error of the socket */
+	RECEIVE_RESET, /* or another error of the socket, or of TLS */
 };
 
 /* Reads what has arrived. A short read ends it, unless the peer has closed

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include "client/load/conn_tls.h"
 #include "client/load/traffic.h"
 #include "client/load/transcript.h"
 
@@ -45,7 +46,8 @@ send_bytes(
 		conn_state_enqueue_ready(ctx, conn);
 	else if (n < 0)
 		return SEND_FAILED;
-	conn->is_blocked = n < (ssize_t)length;
+	if (n < (ssize_t)length)
+		conn->is_blocked = true;
 	if (n < 0)
 		return SEND_BLOCKED;
 	transcript_data(ctx, conn, CONVERSATION_CLIENT, bytes, (size_t)n);
@@ -63,12 +65,26 @@ may_send_more(const struct load_context *ctx, const struct conn *conn)
 	    (is_closed && conn->in_flight < ctx->plan->pipeline);
 }
 
+/* There may be room in the socket again. */
+static enum send_status
+unblock(struct load_context *ctx, struct conn *conn)
+{
+	conn->ready_ns = ctx->times.now_ns;
+	if (conn_tls_flush(conn) < 0)
+		return errno == EAGAIN ? SEND_BLOCKED : SEND_FAILED;
+	conn->is_blocked = false;
+	return SEND_DONE;
+}
+
 enum send_status
 conn_send(struct load_context *ctx, struct conn *conn)
 {
 	size_t length;
-	if (conn->is_blocked)
-		conn->ready_ns = ctx->times.now_ns;
+	if (conn->is_blocked) {
+		enum send_status status = unblock(ctx, conn);
+		if (status != SEND_DONE)
+			return status;
+	}
 	for (int i = 0; i < WRITES_MAX; i++) {
 		schedule_closed_loop(ctx, conn);
 		const uint8_t *bytes = ctx->traffic->gather(ctx, conn, &length);

@@ -8,8 +8,9 @@
 
 /* Memory per connection: with its timer and its places in two lists. */
 _Static_assert(
-    sizeof(struct conn) + sizeof(struct timer_wheel_entry) + 2 * sizeof(uint32_t) < 256,
-    "a connection takes less than 256 bytes");
+    sizeof(struct conn) + sizeof(struct timer_wheel_entry) + 2 * sizeof(uint32_t) <=
+	256,
+    "a connection takes at most 256 bytes");
 
 void
 conn_state_init(struct conn *conn)
@@ -182,6 +183,7 @@ conn_state_set_timer(struct load_context *ctx, struct conn *conn)
 	uint64_t deadline = TIMER_WHEEL_NEVER;
 	switch ((enum conn_state)conn->state) {
 	case CONN_CONNECTING:
+	case CONN_HANDSHAKE:
 		deadline = conn->state_since_ns + ctx->plan->connect_timeout_ns;
 		break;
 	case CONN_CLOSING:

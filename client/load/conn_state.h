@@ -3,19 +3,21 @@
  * is in, and predicates. It calls no file that sends, receives or connects.
  *
  * A connection is an entry of ctx->conns, named by its index. A million of them must
- * fit into memory: it is small and owns no memory; messages in flight are records of
- * client/schedule/message_queue.h. Its states are in client/load/conn.h.
+ * fit into memory: it is small and owns no memory but that of TLS; messages in flight
+ * are records of client/schedule/message_queue.h. Its states are in client/load/conn.h.
  */
 #ifndef CLIENT_LOAD_CONN_STATE_H
 #define CLIENT_LOAD_CONN_STATE_H
 
 #include "net/transport.h"
 #include "client/load/load_context.h"
+#include "client/tls/tls_stream.h"
 
 enum conn_state {
 	CONN_WAITING, /* for its turn to connect */
 	CONN_CONNECTING,
-	CONN_OPENING, /* established; the opening of a conversation */
+	CONN_HANDSHAKE, /* connected; the TLS handshake */
+	CONN_OPENING,   /* established; the opening of a conversation */
 	CONN_OPEN,
 	CONN_ENDING,  /* the end section of a conversation */
 	CONN_CLOSING, /* our FIN is sent, the peer's is awaited */
@@ -28,7 +30,7 @@ struct conn {
 	struct message_queue queue;
 	uint64_t scheduled;          /* messages that ever became due */
 	uint64_t sent_on_connection; /* messages started on this connection */
-	uint64_t state_since_ns; /* start of the connect, established, or FIN sent */
+	uint64_t state_since_ns; /* start of connect or handshake, open, or FIN sent */
 	/* Start of the connect at the first address; once open, when it was
 	 * established.
 	 */
@@ -39,11 +41,12 @@ struct conn {
 				      --pipeline became free, or room in the socket */
 	uint64_t failing_since_ns; /* the first of `failures` */
 	struct stream stream;
-	uint32_t in_flight;    /* messages started and without verdict */
-	uint32_t released;     /* of them: their answers need not be waited for */
-	uint32_t due;          /* messages due and not started */
-	uint32_t active_index; /* place in ctx->active.list, or LOAD_NO_CONN */
-	uint32_t next_ready;   /* the list that starts at ctx->ready */
+	struct tls_stream *tls; /* owned (conn_tls.h); NULL: no TLS */
+	uint32_t in_flight;     /* messages started and without verdict */
+	uint32_t released;      /* of them: their answers need not be waited for */
+	uint32_t due;           /* messages due and not started */
+	uint32_t active_index;  /* place in ctx->active.list, or LOAD_NO_CONN */
+	uint32_t next_ready;    /* the list that starts at ctx->ready */
 	uint32_t own_us; /* this client's own delay in the last answer (own_delay.h) */
 	uint32_t silent_us; /* longest wait without a byte, with a message in flight */
 	uint8_t state;      /* enum conn_state */

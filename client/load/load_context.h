@@ -6,7 +6,7 @@
  * Files call downwards only:
  *
  *   generator -> phases -> arrivals -> conn -> conn_connect, conn_send, conn_receive
- *     -> traffic_... -> accounting, transcript -> conn_state
+ *     -> conn_tls, traffic_... -> accounting, transcript -> conn_state
  *
  * Times are CLOCK_MONOTONIC in nanoseconds. times.now_ns is read after each wait and
  * after each read of a socket, so that recorded times are exact at one clock call each.
@@ -92,6 +92,8 @@ struct load_context {
 	struct load_times times;
 	struct load_sample sample;
 	struct load_buffers buffers;
+
+	struct load_tls *tls; /* conn_tls.h; NULL: no TLS */
 
 	struct verify verify; /* traffic_messages */
 	struct talks *talks;  /* traffic_conversation */

@@ -13,6 +13,7 @@
 #include "lib/xmalloc.h"
 #include "net/receive_time.h"
 #include "client/load/conn.h"
+#include "client/load/conn_tls.h"
 #include "client/load/traffic.h"
 #include "client/load/transcript.h"
 #include "client/loop/arrivals.h"
@@ -26,14 +27,17 @@
 static uint64_t
 next_connect_ns(const struct load_context *ctx)
 {
-	return ctx->connects.count > 0 ? ctx->connects.pacer.next_ns : UINT64_MAX;
+	return ctx->connects.count > 0 && conn_tls_has_room(ctx)
+	    ? ctx->connects.pacer.next_ns
+	    : UINT64_MAX;
 }
 
 static uint64_t
 next_ramp_ns(const struct load_context *ctx)
 {
-	return ctx->connects.ramp_started < ctx->count ? ctx->connects.ramp.next_ns
-						       : UINT64_MAX;
+	return ctx->connects.ramp_started < ctx->count && conn_tls_has_room(ctx)
+	    ? ctx->connects.ramp.next_ns
+	    : UINT64_MAX;
 }
 
 static void
@@ -219,6 +223,7 @@ allocate(struct load_context *ctx)
 	ctx->buffers.outgoing = xmalloc(LOAD_BUFFER_BYTES);
 	timer_wheel_init(&ctx->timer_wheel, count, ctx->times.now_ns);
 	message_queue_pool_init(&ctx->message_pool);
+	conn_tls_init(ctx);
 	ctx->traffic->start(ctx);
 }
 
@@ -226,6 +231,7 @@ static void
 release(struct load_context *ctx)
 {
 	ctx->traffic->finish(ctx);
+	conn_tls_finish(ctx);
 	timer_wheel_finish(&ctx->timer_wheel);
 	message_queue_pool_finish(&ctx->message_pool);
 	free(ctx->conns);

@@ -4,6 +4,7 @@
 
 #include "lib/clock.h"
 #include "client/load/accounting.h"
+#include "client/load/conn_tls.h"
 #include "client/measure/cpu_wait.h"
 
 #define SAMPLE_NS NS_PER_S
@@ -74,6 +75,7 @@ loop_stats_turn(struct load_context *ctx, uint64_t wake_ns)
 	ctx->times.turn_ns = ctx->times.now_ns;
 	if (ctx->times.now_ns >= ctx->times.sample_ns) {
 		sample(ctx);
+		conn_tls_sweep(ctx);
 		ctx->times.sample_ns = ctx->times.now_ns + SAMPLE_NS;
 	}
 	if (wake_ns == 0 || ctx->times.now_ns < wake_ns || !ctx->is_running)

@@ -8,10 +8,12 @@
 #include <string.h>
 
 const char *const counters_connect_failure_names[] = { "refused", "unreachable",
-	"timeout", "reset", "no_port", "other", NULL };
+	"timeout", "reset", "no_port", "tls", "other", NULL };
 const char *const counters_loss_names[] = { "timeout", "reset", "closed", "mismatch",
-	NULL };
+	"tls", NULL };
 const char *const counters_close_names[] = { "fin", "reset", "timeout", NULL };
+const char *const counters_tls_kind_names[] = { "version", "cipher", "group",
+	"protocol", "failure", "alert", "error", NULL };
 const struct histogram_config counters_latency_config = {
 	.lowest = 1,
 	.highest = INT64_C(3600) * 1000 * 1000 * 1000,
@@ -38,6 +40,8 @@ const struct histogram_config counters_latency_config = {
 	    ROW(part.lost[MESSAGE_LOSS_CLOSED], COUNT, false, text " lost: closed"),   \
 	    ROW(part.lost[MESSAGE_LOSS_MISMATCH], COUNT, false,                        \
 		text " lost: after a wrong answer"),                                   \
+	    ROW(part.lost[MESSAGE_LOSS_TLS], COUNT, false,                             \
+		text " lost: by an error of TLS"),                                     \
 	    ROW(part.in_flight, COUNT, false, text " in flight")
 
 const struct counters_row counters_rows[] = {
@@ -48,6 +52,7 @@ const struct counters_row counters_rows[] = {
 	FAILURE_ROW(TIMEOUT, "timeout"),
 	FAILURE_ROW(RESET, "reset"),
 	FAILURE_ROW(NO_PORT, "no local port"),
+	FAILURE_ROW(TLS, "TLS handshake"),
 	FAILURE_ROW(OTHER, "other"),
 	ROW(reconnects, COUNT, false, "established after a first connection"),
 	ROW(connections_open, COUNT, false, "connections open now"),
@@ -82,6 +87,17 @@ const struct counters_row counters_rows[] = {
 	ROW(loops, COUNT, false, "turns of the event loop"),
 	ROW(loop_lag_max_ns, NS, true, "longest delay of a wake-up"),
 	ROW(retransmits, COUNT, false, "TCP retransmits, of closed connections"),
+	ROW(tls.handshakes, COUNT, false, "TLS handshakes completed"),
+	ROW(tls.resumed, COUNT, false, "of these: a session was resumed"),
+	ROW(tls.offered, COUNT, false, "connections that offered a session"),
+	ROW(tls.tickets, COUNT, false, "sessions received for later connections"),
+	ROW(tls.truncated, COUNT, false, "streams that ended without close_notify"),
+	ROW(tls.bad_records, COUNT, false, "records that could not be opened"),
+	ROW(tls.alerts, COUNT, false, "fatal alerts received after the handshake"),
+	ROW(tls.record_bytes_sent, BYTES, false, "bytes of records sent"),
+	ROW(tls.record_bytes_received, BYTES, false, "bytes of records received"),
+	ROW(tls.handshake_bytes_sent, BYTES, false, "bytes of handshakes sent"),
+	ROW(tls.handshake_bytes_received, BYTES, false, "bytes of handshakes received"),
 };
 const size_t counters_row_count = sizeof(counters_rows) / sizeof(counters_rows[0]);
 

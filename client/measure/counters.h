@@ -35,6 +35,10 @@
 #define COUNTERS_DESCRIPTION_MAX 512
 #define COUNTERS_CACHE_LINE 64
 #define COUNTERS_SERVERS_MAX 32 /* that replies of whoami may name */
+#define COUNTERS_TLS_TEXTS_MAX 64
+#define COUNTERS_TLS_TEXT_MAX 192
+#define COUNTERS_CERTIFICATES_MAX 32
+#define COUNTERS_FINGERPRINT_MAX 65 /* SHA-256 in hex, and the NUL */
 
 extern const struct histogram_config counters_latency_config; /* 1 ns, 1 h, 3 digits */
 
@@ -45,6 +49,7 @@ enum connect_failure {
 	CONNECT_FAILURE_TIMEOUT,
 	CONNECT_FAILURE_RESET,
 	CONNECT_FAILURE_NO_PORT, /* every local port is in use, or reserved */
+	CONNECT_FAILURE_TLS,     /* connected, but the TLS handshake failed */
 	CONNECT_FAILURE_OTHER,
 	CONNECT_FAILURE_COUNT
 };
@@ -56,6 +61,7 @@ enum message_loss {
 	MESSAGE_LOSS_RESET,
 	MESSAGE_LOSS_CLOSED,
 	MESSAGE_LOSS_MISMATCH, /* by this client, after a wrong answer */
+	MESSAGE_LOSS_TLS, /* by an alert, or after a record that cannot be opened */
 	MESSAGE_LOSS_COUNT
 };
 extern const char *const counters_loss_names[]; /* NULL at the end */
@@ -79,6 +85,8 @@ enum counters_sample {
 };
 enum { COUNTERS_MEASURED, COUNTERS_WITHOUT_OWN, COUNTERS_PAIR };
 
+#define COUNTERS_ERROR_TLS (-1) /* last_errno: the TLS handshake failed */
+
 typedef _Atomic uint64_t counters_value;
 
 /* All members are counters_value; counters_rows says what each one counts. */
@@ -86,6 +94,14 @@ struct counters_messages {
 	counters_value sent, verified, wrong;
 	counters_value lost[MESSAGE_LOSS_COUNT];
 	counters_value in_flight;
+};
+
+/* Likewise. */
+struct counters_tls {
+	counters_value handshakes, resumed, offered, tickets;
+	counters_value truncated, bad_records, alerts;
+	counters_value record_bytes_sent, record_bytes_received;
+	counters_value handshake_bytes_sent, handshake_bytes_received;
 };
 
 /* One address of a target. attempted = established + sum(failed) + still connecting */
@@ -172,6 +188,38 @@ struct counters_whoami {
 	counters_value stayed;      /* of those: at the same server */
 };
 
+/* What is counted by a text of the TLS connections. */
+enum counters_tls_kind {
+	COUNTERS_TLS_VERSION,
+	COUNTERS_TLS_CIPHER,
+	COUNTERS_TLS_GROUP,
+	COUNTERS_TLS_PROTOCOL, /* ALPN */
+	COUNTERS_TLS_FAILURE,  /* why handshakes failed, in words */
+	COUNTERS_TLS_ALERT,    /* "sent bad_certificate", "received ..." */
+	COUNTERS_TLS_ERROR,    /* why connections ended after their handshake */
+	COUNTERS_TLS_KIND_COUNT
+};
+extern const char *const counters_tls_kind_names[]; /* NULL at the end */
+
+/* A text of struct control_block, added by the load processes. */
+struct counters_tls_text {
+	_Atomic uint32_t state; /* 0 free, 1 being written, 2 complete */
+	enum counters_tls_kind kind;
+	char text[COUNTERS_TLS_TEXT_MAX];
+};
+
+/* One certificate of a chain that a target has presented. */
+struct counters_certificate {
+	_Atomic uint32_t state; /* as above */
+	uint32_t target;        /* its index */
+	uint32_t position;      /* in the chain; 0: the target's own */
+	char subject[COUNTERS_TLS_TEXT_MAX], issuer[COUNTERS_TLS_TEXT_MAX];
+	char names[2 * COUNTERS_TLS_TEXT_MAX]; /* DNS names and addresses */
+	char key[UNITS_TEXT_MAX];              /* "ECDSA P-256" */
+	int64_t not_before, not_after;         /* seconds since 1970 */
+	char sha256[COUNTERS_FINGERPRINT_MAX]; /* of the certificate, in hex */
+};
+
 /* The latest connection of an index. */
 struct counters_seen {
 	struct address_compact outside; /* as the server sees it; family 0: none */
@@ -203,6 +251,7 @@ struct counters {
 	counters_value cpu_user_ns, cpu_system_ns, context_switches;
 	counters_value cpu_wait_ns, not_run_ns;
 	counters_value loops, loop_lag_max_ns, retransmits;
+	struct counters_tls tls;
 
 	_Atomic uint32_t mismatches; /* complete entries of `mismatch` */
 	_Atomic uint32_t lost_connections;
@@ -213,6 +262,8 @@ struct counters {
 	struct counters_target targets[PLAN_TARGETS_MAX];
 	struct counters_whoami whoami;
 	struct counters_server servers[COUNTERS_SERVERS_MAX];
+	/* Connections, by control_block->tls_texts. */
+	counters_value tls_texts[COUNTERS_TLS_TEXTS_MAX];
 	/* [1]: with messages in flight, [0]: idle */
 	struct counters_losses losses[MESSAGE_LOSS_COUNT][2];
 	struct findings *findings; /* in the shared memory; NULL: none is kept */
@@ -248,6 +299,8 @@ struct control_block {
 	/* Names of servers, added by the load processes: 0 free, 1 being written, 2. */
 	_Atomic uint32_t server_states[COUNTERS_SERVERS_MAX];
 	char server_names[COUNTERS_SERVERS_MAX][THRESHOLD_STEP_MAX];
+	struct counters_tls_text tls_texts[COUNTERS_TLS_TEXTS_MAX];
+	struct counters_certificate certificates[COUNTERS_CERTIFICATES_MAX];
 	/* By index in this rank, each written by its load process; NULL: none. */
 	struct counters_seen *seen;
 	size_t seen_bytes;

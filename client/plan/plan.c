@@ -15,6 +15,7 @@
 #include "client/plan/rank.h"
 #include "client/plan/source_address.h"
 #include "client/plan/threshold.h"
+#include "client/plan/tls_plan.h"
 
 #define CONNECTIONS_PER_PROCESS 16 /* minimum that justifies another process */
 #define SLOW_READ_MAX (32u << 20)  /* bytes per second */
@@ -32,6 +33,7 @@ const char *const plan_load_names[] = {
 const char *const plan_arrivals_names[] = { "constant", "poisson", NULL };
 const char *const plan_close_names[] = { "fin", "rst", NULL };
 const char *const plan_proxy_names[] = { "off", "v1", "v2", NULL };
+const char *const plan_tls_version_names[] = { "default", "1.2", "1.3", NULL };
 const char *const plan_progress_names[] = { "auto", "always", "never", NULL };
 
 void
@@ -56,6 +58,7 @@ plan_finish(struct plan *plan)
 	free(plan->texts.items);
 	free(plan->source_texts.items);
 	proxy_plan_finish(plan);
+	tls_plan_finish(plan);
 	free(plan->proxy_tlv_texts.items);
 	free(plan->thresholds.items);
 	free(plan->ledgers.items);
@@ -476,6 +479,7 @@ plan_check(struct plan *plan, char *error)
 		check_messages,
 		check_expect,
 		proxy_plan_check,
+		tls_plan_check,
 		check_search,
 		check_timing,
 		check_rank,

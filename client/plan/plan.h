@@ -54,6 +54,10 @@ enum plan_expect {
 	PLAN_EXPECT_NONE,  /* answers are discarded unverified */
 };
 
+/* --tls-min, --tls-max */
+enum plan_tls_version { PLAN_TLS_DEFAULT, PLAN_TLS_1_2, PLAN_TLS_1_3 };
+extern const char *const plan_tls_version_names[]; /* "default" "1.2" "1.3" */
+
 enum plan_progress { PLAN_PROGRESS_AUTO, PLAN_PROGRESS_ALWAYS, PLAN_PROGRESS_NEVER };
 extern const char
     *const plan_proxy_names[]; /* by enum proxy_versions, NULL at the end */
@@ -143,6 +147,23 @@ struct plan {
 	size_t proxy_tlv_count;
 	bool proxy_crc32c;
 	bool expect_proxy; /* --expect-proxy: a balancer announces our addresses */
+
+	/* TLS (client/plan/tls_plan.h); the files and names as given, NULL: none */
+	bool tls;
+	bool tls_insecure;
+	const char *tls_ca;
+	const char *tls_name;
+	const char *tls_certificate; /* one, or a pattern with TLS_PLAN_PLACEHOLDER */
+	const char *tls_key;
+	enum plan_tls_version tls_min, tls_max;
+	const char *tls_ciphers;
+	const char *tls_groups;
+	const char *tls_alpn;
+	uint64_t tls_resume; /* percent of the reconnects that offer a session */
+	const char *tls_keylog;
+	const char *tls_pin;
+	char *tls_verification;    /* what is verified, in words; owned; NULL: no TLS */
+	struct tls_plan *tls_plan; /* made by tls_plan_check; owned; NULL: no TLS */
 
 	/* timeouts */
 	uint64_t timeout_ns;

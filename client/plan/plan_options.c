@@ -1,5 +1,6 @@
 #include "client/plan/plan_options.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,6 +33,22 @@ parse_rate(const char *text, void *field)
 	if (!(value > 0) || value > 1e9)
 		return "a rate, as in 500 or 20k/s";
 	memcpy(field, &value, sizeof(value));
+	return NULL;
+}
+
+/* "50", "50%" */
+static const char *
+parse_percent(const char *text, void *field)
+{
+	char number[UNITS_TEXT_MAX];
+	uint64_t percent = 0;
+	size_t n = strlen(text);
+	if (n > 1 && text[n - 1] == '%')
+		n--;
+	snprintf(number, sizeof(number), "%.*s", (int)n, text);
+	if (units_parse_count(number, &percent) < 0 || percent > 100)
+		return "a percentage from 0 to 100";
+	memcpy(field, &percent, sizeof(percent));
 	return NULL;
 }
 
@@ -125,10 +142,39 @@ static const struct option_row rows[] = {
 	{ "expect-proxy", 0, NULL, OPTION_FLAG, AT(expect_proxy),
 	    .help = "with --expect whoami: the header that a balancer adds must name each connection of this client" },
 
+	{ "tls", 0, NULL, OPTION_FLAG, AT(tls), .heading = "TLS:",
+	    .help = "speak TLS with the targets, and verify their certificates" },
+	{ "tls-ca", 0, "FILE", OPTION_TEXT, AT(tls_ca),
+	    .help = "trust the certificates in FILE (the system's, or those of SSL_CERT_FILE)" },
+	{ "tls-name", 0, "NAME", OPTION_TEXT, AT(tls_name),
+	    .help = "request this server name, and expect a certificate for it (the host of the target)" },
+	{ "tls-insecure", 0, NULL, OPTION_FLAG, AT(tls_insecure),
+	    .help = "accept any certificate; each report says so" },
+	{ "tls-pin", 0, "SHA256", OPTION_TEXT, AT(tls_pin),
+	    .help = "accept the certificate with this fingerprint and no other, whoever has signed it" },
+	{ "tls-cert", 0, "FILE", OPTION_TEXT, AT(tls_certificate),
+	    .help = "certificate of the client, then its chain; with {connection} in FILE another one for each connection" },
+	{ "tls-key", 0, "FILE", OPTION_TEXT, AT(tls_key),
+	    .help = "its private key (the file of --tls-cert)" },
+	{ "tls-min", 0, "1.2|1.3", OPTION_NAME, AT(tls_min), .names = plan_tls_version_names,
+	    .help = "lowest version of TLS (1.2)" },
+	{ "tls-max", 0, "1.2|1.3", OPTION_NAME, AT(tls_max), .names = plan_tls_version_names,
+	    .help = "highest version of TLS (1.3)" },
+	{ "tls-ciphers", 0, "LIST", OPTION_TEXT, AT(tls_ciphers),
+	    .help = "cipher suites to offer, in order, separated by colons" },
+	{ "tls-groups", 0, "LIST", OPTION_TEXT, AT(tls_groups),
+	    .help = "groups of the key exchange to offer, in order, separated by colons" },
+	{ "tls-alpn", 0, "LIST", OPTION_TEXT, AT(tls_alpn),
+	    .help = "application protocols to offer, in order, separated by commas" },
+	{ "tls-resume", 0, "PERCENT", OPTION_PARSE, AT(tls_resume), .parse = parse_percent,
+	    .help = "resume a session on this part of the connections (0)" },
+	{ "tls-keylog", 0, "FILE", OPTION_TEXT, AT(tls_keylog),
+	    .help = "append the secrets to FILE, with which Wireshark decrypts a capture" },
+
 	{ "timeout", 0, "T", OPTION_DURATION, AT(timeout_ns), .heading = "Timeouts:",
 	    .help = "wait up to T for an answer (10s)" },
 	{ "connect-timeout", 0, "T", OPTION_DURATION, AT(connect_timeout_ns),
-	    .help = "wait up to T for a connection (5s)" },
+	    .help = "wait up to T for a connection, and as long for its TLS handshake (5s)" },
 
 	{ "threshold", 0, "'p99<5ms'", OPTION_LIST, AT(thresholds), .heading = "Verdict and output:",
 	    .help = "exit 99 if the result does not meet this (repeatable)" },

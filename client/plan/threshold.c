@@ -13,8 +13,8 @@
 #define LATENCY_MIN_NS 100 /* below what any run can measure */
 
 const char *const threshold_latency_names[] = { "response", "service", "blocked",
-	"send_lag", "receive_lag", "connect", "opening", "ending", "close", "loop_lag",
-	"silence", "age" };
+	"send_lag", "receive_lag", "connect", "tls_handshake", "tls_resumed", "opening",
+	"ending", "close", "loop_lag", "silence", "age" };
 
 static const struct {
 	const char *name;

@@ -34,10 +34,12 @@ enum latency_kind {
 	LATENCY_SEND_LAG, /* from there to the first byte sent: this client's delay */
 	LATENCY_RECEIVE_LAG, /* from the arrival of an answer to its read (a sample) */
 	LATENCY_CONNECT,     /* from connect() to established */
-	LATENCY_OPENING,     /* from there to the end of a conversation's opening */
-	LATENCY_ENDING,      /* of the end section of a conversation */
-	LATENCY_CLOSE,       /* from our FIN to the peer's */
-	LATENCY_LOOP_LAG,    /* from the requested wake-up to the actual one */
+	LATENCY_TLS_HANDSHAKE, /* from there to the end of a full TLS handshake */
+	LATENCY_TLS_RESUMED,   /* the same, of a handshake that resumed a session */
+	LATENCY_OPENING,       /* from there to the end of a conversation's opening */
+	LATENCY_ENDING,        /* of the end section of a conversation */
+	LATENCY_CLOSE,         /* from our FIN to the peer's */
+	LATENCY_LOOP_LAG,      /* from the requested wake-up to the actual one */
 	LATENCY_SILENCE, /* of each connection: its longest wait without a byte received
 			  */
 	LATENCY_AGE,     /* age of a message when it was given up as lost */

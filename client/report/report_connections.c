@@ -99,6 +99,8 @@ verb_of(const char *why)
 		return "timed out";
 	if (strcmp(why, "mismatch") == 0)
 		return "closed after a wrong answer";
+	if (strcmp(why, "tls") == 0)
+		return "ended by an error of TLS";
 	return strcmp(why, "reset") == 0 ? "reset by the peer" : "closed by the peer";
 }
 

@@ -13,6 +13,7 @@
 #include "client/report/report_style.h"
 #include "client/report/report_summary.h"
 #include "client/report/report_tables.h"
+#include "client/report/report_tls.h"
 #include "client/result/result_fields.h"
 #include "client/result/verdict.h"
 
@@ -195,6 +196,21 @@ write_servers(const struct result *result, FILE *file)
 }
 
 static void
+write_tls(const struct result *result, FILE *file)
+{
+	char line[REPORT_LINE_MAX];
+	if (report_tls_verification(result, line)[0] == '\0')
+		return;
+	fprintf(file, "<h2>TLS</h2>\n<div id=\"tls\">\n<p%s>",
+	    result->plan.tls_insecure ? " class=\"warn\"" : "");
+	chart_text(file, line);
+	fputs("</p>\n", file);
+	for (size_t i = 0; report_tls_line(result, i, line); i++)
+		write_line(file, line);
+	fputs("</div>\n", file);
+}
+
+static void
 write_connections(const struct result *result, FILE *file)
 {
 	char line[REPORT_LINE_MAX];
@@ -271,6 +287,7 @@ report_html_main(const struct result *result, FILE *file)
 	report_tables_targets(result, file);
 	write_connections(result, file);
 	write_servers(result, file);
+	write_tls(result, file);
 	write_lost_connections(result, file);
 	write_mismatches(result, file);
 	report_tables_ranks(result, file);

@@ -167,38 +167,46 @@ add_so_far(struct report_line *line, const struct result *result)
 			    result->thresholds[i].threshold.text);
 }
 
+static void
+add_outcome(struct report_line *line, const struct result *result)
+{
+	int status = verdict_exit_status(result);
+	if (status == 0) {
+		add_success(line, result);
+		return;
+	}
+	line->separator = "FAILED: ";
+	switch (status) {
+	case 1:
+		add_missing(line, result);
+		break;
+	case 2:
+		add_wrong(line, result);
+		break;
+	case 3:
+		if (result->plan.strict)
+			report_line_add(line, "the measurement is %s (--strict)",
+			    result_verdict_names[result->trust.verdict]);
+		else
+			report_line_add(line,
+			    "this client could not measure any step of the search");
+		break;
+	default:
+		report_line_add(line, "a threshold was not met");
+	}
+}
+
 const char *
 report_summary(const struct result *result, char *out)
 {
 	struct report_line line = report_line_start(out);
-	if (result->is_running) {
+	if (result->is_running)
 		add_so_far(&line, result);
-		return out;
-	}
-	int status = verdict_exit_status(result);
-	if (status == 0) {
-		add_success(&line, result);
-		return out;
-	}
-	line.separator = "FAILED: ";
-	switch (status) {
-	case 1:
-		add_missing(&line, result);
-		break;
-	case 2:
-		add_wrong(&line, result);
-		break;
-	case 3:
-		if (result->plan.strict)
-			report_line_add(&line, "the measurement is %s (--strict)",
-			    result_verdict_names[result->trust.verdict]);
-		else
-			report_line_add(&line,
-			    "this client could not measure any step of the search");
-		break;
-	default:
-		report_line_add(&line, "a threshold was not met");
-	}
+	else
+		add_outcome(&line, result);
+	line.separator = "; ";
+	if (result->plan.tls_insecure)
+		report_line_add(&line, "certificates not verified (--tls-insecure)");
 	return out;
 }
 

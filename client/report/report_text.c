@@ -10,6 +10,7 @@
 #include "client/report/report_connections.h"
 #include "client/report/report_servers.h"
 #include "client/report/report_summary.h"
+#include "client/report/report_tls.h"
 
 #define LABEL "  %-12s " /* before each line of the report */
 #define MISMATCHES_SHOWN 8
@@ -176,6 +177,17 @@ print_servers(const struct result *result, FILE *file)
 		    result->server_count - REPORT_SERVERS_SHOWN);
 	if (report_servers_spread(result, line)[0] != '\0')
 		fprintf(file, LABEL "%s\n", "spread", line);
+}
+
+static void
+print_tls(const struct result *result, FILE *file)
+{
+	char line[REPORT_LINE_MAX];
+	if (report_tls_verification(result, line)[0] != '\0')
+		fprintf(file, LABEL "%s\n", "TLS", line);
+	for (size_t i = 0; report_tls_line(result, i, line); i++)
+		if (line[0] != '\0')
+			fprintf(file, LABEL "%s\n", "", line);
 }
 
 /* For connections that are reopened: the side that closes first keeps its port in
@@ -494,6 +506,7 @@ report_text(const struct result *result, FILE *file)
 	print_addresses(result, file);
 	print_closes(result, file);
 	print_servers(result, file);
+	print_tls(result, file);
 	print_ports(result, file);
 	print_messages("messages", &result->messages, file);
 	if (result->warmup.sent > 0)

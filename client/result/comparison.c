@@ -340,6 +340,8 @@ comparison_of(const struct comparison_side sides[2],
 	count += compare_latency(sides, LATENCY_RESPONSE, rows + count);
 	count += compare_latency(sides, LATENCY_SERVICE, rows + count);
 	count += compare_latency(sides, LATENCY_CONNECT, rows + count);
+	count += compare_latency(sides, LATENCY_TLS_HANDSHAKE, rows + count);
+	count += compare_latency(sides, LATENCY_TLS_RESUMED, rows + count);
 	count += compare_latency(sides, LATENCY_OPENING, rows + count);
 	for (int i = LATENCY_STEP_FIRST; have_step(sides, i); i++)
 		count += compare_latency(sides, (enum latency_kind)i, rows + count);

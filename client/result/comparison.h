@@ -17,7 +17,7 @@
 
 #include "client/result/result.h"
 
-#define COMPARISON_ROWS_MAX (34 + 5 * (LATENCY_MAX - LATENCY_STEP_FIRST))
+#define COMPARISON_ROWS_MAX (44 + 5 * (LATENCY_MAX - LATENCY_STEP_FIRST))
 
 enum comparison_outcome {
 	COMPARISON_INCONCLUSIVE,

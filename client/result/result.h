@@ -41,7 +41,8 @@
 	X(load, OWN)    /* plan_load_names */                                          \
 	X(message, OWN) /* describes what is sent */                                   \
 	X(conversation, OWN) /* the file; "": none */                                  \
-	X(expect, OWN) X(framing, OWN) X(arrivals, OWN) X(close, OWN)
+	X(expect, OWN) X(framing, OWN) X(arrivals, OWN) X(close, OWN)                  \
+	X(tls_verification, OWN) /* what is verified, in words; "": no TLS */
 #define RESULT_PLAN_COUNTS(X)                                                          \
 	X(connections, OWN) /* in all ranks; without ranks, a merge adds them */       \
 	X(rank_connections, SUM)                                                       \
@@ -49,10 +50,11 @@
 	X(slow_read, OWN) X(messages_per_connection, OWN) X(duration_ns, OWN)          \
 	X(interval_ns, OWN) X(ramp_ns, OWN) X(warmup_ns, OWN) X(drain_ns, OWN)         \
 	X(spin_ns, OWN) X(timeout_ns, OWN) X(connect_timeout_ns, OWN)                  \
-	X(lifetime_ns, OWN) X(rank, OWN) X(ranks, OWN)
+	X(lifetime_ns, OWN) X(tls_resume, OWN) X(rank, OWN) X(ranks, OWN)
 #define RESULT_PLAN_REALS(X) X(rate, OWN) X(connect_rate, OWN)
 #define RESULT_PLAN_FLAGS(X)                                                           \
-	X(reconnect, OWN) X(dribble, OWN) X(half_close, OWN) X(strict, MOST)
+	X(reconnect, OWN) X(dribble, OWN) X(half_close, OWN) X(tls, OWN)               \
+	X(tls_insecure, MOST) X(strict, MOST)
 /* clang-format on */
 
 struct result_plan {
@@ -143,6 +145,31 @@ struct result_whoami {
 	uint64_t outside_addresses;
 	uint64_t shared_ports; /* connections whose outside address and port another one
 				  had at the same time */
+};
+
+/* TLS; all 0 without it. The bytes of "bytes" are those of the application. */
+struct result_tls {
+	uint64_t handshakes; /* completed, also in the warm-up; of these resumed */
+	uint64_t resumed, offered, tickets;
+	uint64_t truncated, bad_records, alerts;
+	uint64_t record_bytes_sent, record_bytes_received; /* after the handshakes */
+	uint64_t handshake_bytes_sent, handshake_bytes_received;
+};
+
+/* Connections by what they negotiated, or why they failed. */
+struct result_tls_count {
+	char *kind; /* one of counters_tls_kind_names */
+	char *text;
+	uint64_t connections;
+};
+
+/* A certificate that a target has presented. */
+struct result_certificate {
+	char *target;      /* its name */
+	uint64_t position; /* in the chain; 0: the target's own */
+	char *subject, *issuer, *names, *key;
+	char *not_before, *not_after; /* same format as started_at */
+	char *sha256;                 /* fingerprint in hex */
 };
 
 /* Local ports. 0: not measured. */
@@ -273,6 +300,11 @@ struct result {
 	size_t server_count;
 	struct result_outside *outside;
 	size_t outside_count;
+	struct result_tls tls;
+	struct result_tls_count *tls_counts;
+	size_t tls_count_count;
+	struct result_certificate *certificates;
+	size_t certificate_count;
 	struct result_process *processes;
 	size_t process_count;
 	struct result_client_delay *client_delays; /* of a single rank only */

@@ -17,6 +17,7 @@
 #include "client/result/client_delay.h"
 #include "client/result/result.h"
 #include "client/result/servers.h"
+#include "client/result/tls_result.h"
 #include "client/result/verdict.h"
 
 #define SHOWN_TEXT_MAX 200 /* bytes of a command line operand */
@@ -80,6 +81,8 @@ collect_plan(const struct plan *plan, struct result_plan *ret)
 	ret->framing = xstrdup(framing_names[plan->framing]);
 	ret->arrivals = xstrdup(plan_arrivals_names[plan->arrivals]);
 	ret->close = xstrdup(plan_close_names[plan->close]);
+	ret->tls_verification =
+	    xstrdup(plan->tls_verification != NULL ? plan->tls_verification : "");
 	ret->seed = plan->seed;
 	ret->rate = plan->rate_all;
 	ret->connect_rate = plan->connect_rate_all;
@@ -203,6 +206,15 @@ collect_findings(const struct counters *counters, struct result *ret)
 	ret->finding_count += count;
 }
 
+/* Of a failed connect; "" for 0. */
+static char *
+error_text(int error)
+{
+	if (error == COUNTERS_ERROR_TLS)
+		return xstrdup("the TLS handshake failed");
+	return xstrdup(error != 0 ? connect_error_text(error) : "");
+}
+
 /* A CLOCK_MONOTONIC time as time of day. */
 static char *
 format_monotonic(uint64_t ns)
@@ -262,8 +274,7 @@ collect_targets(const struct plan *plan, const struct counters_map *counters_map
 			error = last != 0 ? last : error;
 		}
 		target->name = xstrdup(plan->targets[t].text);
-		target->last_error =
-		    xstrdup(error != 0 ? connect_error_text(error) : "");
+		target->last_error = error_text(error);
 	}
 }
 
@@ -286,7 +297,7 @@ collect_address(const struct plan_target *target, uint32_t index, uint32_t which
 	}
 	ret->target = xstrdup(target->text);
 	ret->address = xstrdup(address_format(&target->addresses[which], text));
-	ret->last_error = xstrdup(error != 0 ? connect_error_text(error) : "");
+	ret->last_error = error_text(error);
 }
 
 static void
@@ -537,6 +548,7 @@ result_collect(const struct plan *plan, const struct counters_map *counters_map,
 	collect_losses(counters_map, ret);
 	if (plan_expects_whoami(plan))
 		servers_collect(counters_map, ret);
+	tls_result_collect(plan, counters_map, &sum, ret);
 	read_counters(&sum, ret);
 	collect_times(plan, counters_map, &sum, sampler, ret);
 	collect_ports(plan, sampler, &ret->ports);

@@ -139,6 +139,22 @@ static const struct json_record_field whoami_fields[] = {
 	END,
 };
 
+#define TLS struct result_tls
+static const struct json_record_field tls_fields[] = {
+	JSON_RECORD(TLS, handshakes, JSON_RECORD_SUM),
+	JSON_RECORD(TLS, resumed, JSON_RECORD_SUM),
+	JSON_RECORD(TLS, offered, JSON_RECORD_SUM),
+	JSON_RECORD(TLS, tickets, JSON_RECORD_SUM),
+	JSON_RECORD(TLS, truncated, JSON_RECORD_SUM),
+	JSON_RECORD(TLS, bad_records, JSON_RECORD_SUM),
+	JSON_RECORD(TLS, alerts, JSON_RECORD_SUM),
+	JSON_RECORD(TLS, record_bytes_sent, JSON_RECORD_SUM),
+	JSON_RECORD(TLS, record_bytes_received, JSON_RECORD_SUM),
+	JSON_RECORD(TLS, handshake_bytes_sent, JSON_RECORD_SUM),
+	JSON_RECORD(TLS, handshake_bytes_received, JSON_RECORD_SUM),
+	END,
+};
+
 const struct json_record_field result_fields[] = {
 	JSON_RECORD(RESULT, version, JSON_RECORD_OWN),
 	JSON_RECORD(RESULT, command, JSON_RECORD_OWN),
@@ -156,6 +172,11 @@ const struct json_record_field result_fields[] = {
 	    .offset = offsetof(RESULT, whoami),
 	    .kind = JSON_RECORD_PART,
 	    .part = whoami_fields,
+	    .may_miss = true },
+	{ .name = "tls",
+	    .offset = offsetof(RESULT, tls),
+	    .kind = JSON_RECORD_PART,
+	    .part = tls_fields,
 	    .may_miss = true },
 	END,
 };
@@ -208,6 +229,28 @@ const struct json_record_field result_server_fields[] = {
 static const struct json_record_field outside_fields[] = {
 	JSON_RECORD(OUTSIDE, address, JSON_RECORD_OWN),
 	JSON_RECORD(OUTSIDE, connections, JSON_RECORD_SUM),
+	END,
+};
+
+#define TLS_COUNT struct result_tls_count
+const struct json_record_field result_tls_count_fields[] = {
+	JSON_RECORD(TLS_COUNT, kind, JSON_RECORD_OWN),
+	JSON_RECORD(TLS_COUNT, text, JSON_RECORD_OWN),
+	JSON_RECORD(TLS_COUNT, connections, JSON_RECORD_SUM),
+	END,
+};
+
+#define CERTIFICATE struct result_certificate
+const struct json_record_field result_certificate_fields[] = {
+	JSON_RECORD(CERTIFICATE, target, JSON_RECORD_OWN),
+	JSON_RECORD(CERTIFICATE, position, JSON_RECORD_OWN),
+	JSON_RECORD(CERTIFICATE, subject, JSON_RECORD_OWN),
+	JSON_RECORD(CERTIFICATE, issuer, JSON_RECORD_OWN),
+	JSON_RECORD(CERTIFICATE, names, JSON_RECORD_OWN),
+	JSON_RECORD(CERTIFICATE, key, JSON_RECORD_OWN),
+	JSON_RECORD(CERTIFICATE, not_before, JSON_RECORD_OWN),
+	JSON_RECORD(CERTIFICATE, not_after, JSON_RECORD_OWN),
+	JSON_RECORD(CERTIFICATE, sha256, JSON_RECORD_OWN),
 	END,
 };
 
@@ -424,6 +467,10 @@ const struct result_list result_lists[] = {
 	LIST(
 	    servers, server_count, .fields = result_server_fields, .is_optional = true),
 	LIST_AS("outside", outside, outside_count, .fields = outside_fields,
+	    .is_optional = true),
+	LIST(tls_counts, tls_count_count, .fields = result_tls_count_fields,
+	    .is_optional = true),
+	LIST(certificates, certificate_count, .fields = result_certificate_fields,
 	    .is_optional = true),
 	LIST(lost_connections, lost_connection_count, .fields = lost_connection_fields,
 	    .is_appended = true),

@@ -21,6 +21,8 @@ extern const struct json_record_field result_target_fields[];
 extern const struct json_record_field result_address_fields[];
 extern const struct json_record_field result_losses_fields[];
 extern const struct json_record_field result_server_fields[];
+extern const struct json_record_field result_tls_count_fields[];
+extern const struct json_record_field result_certificate_fields[];
 extern const struct json_record_field result_second_fields[];
 extern const struct json_record_field result_client_delay_fields[];
 extern const struct json_record_field result_rank_fields[];

@@ -7,6 +7,7 @@
 #include "client/result/result.h"
 #include "client/result/result_fields.h"
 #include "client/result/servers.h"
+#include "client/result/tls_result.h"
 
 static int
 fail(char *error, const char *what)
@@ -114,7 +115,7 @@ difference_of(const struct result_plan *a, const struct result_plan *b)
 	static const char *const same[] = { "load", "message", "conversation", "expect",
 		"framing", "arrivals", "close", "ranks", "rate", "connect_rate",
 		"interval_ns", "pipeline", "duration_ns", "warmup_ns", "messages",
-		"messages_per_connection", "lifetime_ns" };
+		"messages_per_connection", "lifetime_ns", "tls", "tls_resume" };
 	for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++)
 		for (const struct json_record_field *field = result_plan_fields;
 		     field->name != NULL; field++)
@@ -532,6 +533,7 @@ result_merge(struct result *into, const struct result *from, char *error)
 	add_addresses(into, from);
 	add_losses(into, from);
 	servers_merge(into, from);
+	tls_result_merge(into, from);
 	add_lists(into, from);
 	add_times(into, from);
 	if (!fits(into))

@@ -1,0 +1,115 @@
+#include "client/tls/tls_pool.h"
+
+#include <stdlib.h>
+
+#include "lib/xmalloc.h"
+#include "client/tls/tls_stream.h"
+
+#define ARMED_FIRST 64
+
+void
+tls_pool_init(struct tls_pool *pool, struct counters_tls *counts, uint32_t target_count)
+{
+	*pool = (struct tls_pool){
+		.counts = counts,
+		.received = xmalloc(TLS_POOL_BYTES),
+		.sealed = xmalloc(TLS_SEALED_MAX(TLS_POOL_BYTES)),
+		.common = xmalloc_check(tls_ciphers_create()),
+		.tickets = xcalloc(target_count, sizeof(pool->tickets[0])),
+		.target_count = target_count,
+	};
+}
+
+void
+tls_pool_finish(struct tls_pool *pool)
+{
+	for (uint32_t i = 0; i < pool->target_count; i++)
+		while (pool->tickets[i].count > 0)
+			tls_ticket_release(
+			    pool->tickets[i].list[--pool->tickets[i].count]);
+	tls_ciphers_destroy(pool->common);
+	free(pool->received);
+	free(pool->sealed);
+	free(pool->armed);
+	free(pool->tickets);
+	*pool = (struct tls_pool){ .counts = NULL };
+}
+
+static void
+arm(struct tls_pool *pool, struct tls_stream *stream)
+{
+	if (pool->armed_count == pool->armed_room) {
+		pool->armed_room =
+		    pool->armed_room == 0 ? ARMED_FIRST : 2 * pool->armed_room;
+		pool->armed = xreallocarray(
+		    pool->armed, pool->armed_room, sizeof(struct tls_stream *));
+	}
+	stream->ciphers = xmalloc_check(tls_ciphers_create());
+	stream->armed_index = (uint32_t)pool->armed_count;
+	pool->armed[pool->armed_count++] = stream;
+}
+
+struct tls_ciphers *
+tls_pool_ciphers(struct tls_pool *pool, struct tls_stream *stream)
+{
+	if (stream->ciphers == NULL && stream->is_used &&
+	    pool->armed_count < TLS_POOL_CIPHERS_MAX)
+		arm(pool, stream);
+	stream->is_used = true;
+	return stream->ciphers != NULL ? stream->ciphers : pool->common;
+}
+
+void
+tls_pool_disarm(struct tls_pool *pool, struct tls_stream *stream)
+{
+	if (stream->ciphers == NULL)
+		return;
+	struct tls_stream *last = pool->armed[--pool->armed_count];
+	pool->armed[stream->armed_index] = last;
+	last->armed_index = stream->armed_index;
+	tls_ciphers_destroy(stream->ciphers);
+	stream->ciphers = NULL;
+}
+
+void
+tls_pool_sweep(struct tls_pool *pool)
+{
+	/* From the end: a removal moves the last one into the gap. */
+	for (size_t i = pool->armed_count; i-- > 0;) {
+		struct tls_stream *stream = pool->armed[i];
+		if (stream->is_used)
+			stream->is_used = false;
+		else
+			tls_pool_disarm(pool, stream);
+	}
+}
+
+struct tls_ticket *
+tls_pool_take_ticket(struct tls_pool *pool, uint32_t target)
+{
+	struct tls_pool_tickets *tickets = &pool->tickets[target];
+	if (tickets->count == 0)
+		return NULL;
+	if (tickets->count == 1)
+		return tls_ticket_ref(tickets->list[0]);
+	return tickets->list[--tickets->count];
+}
+
+void
+tls_pool_add_ticket(struct tls_pool *pool, uint32_t target, struct tls_ticket *ticket)
+{
+	struct tls_pool_tickets *tickets = &pool->tickets[target];
+	if (ticket == NULL)
+		return;
+	counters_add(&pool->counts->tickets, 1);
+	if (tickets->count == TLS_POOL_TICKETS_MAX)
+		tls_ticket_release(tickets->list[--tickets->count]);
+	tickets->list[tickets->count++] = ticket;
+}
+
+bool
+tls_pool_wants_ticket(const struct tls_pool *pool, uint32_t target)
+{
+	const struct tls_pool_tickets *tickets = &pool->tickets[target];
+	return tickets->count + tickets->awaited < TLS_POOL_TICKETS_MAX;
+}

@@ -1,0 +1,64 @@
+/*
+ * tls_pool.h - what the TLS connections of one process share: buffers for the records
+ * of one call, cipher contexts while connections use them, and tickets of sessions that
+ * later connections may resume.
+ */
+#ifndef CLIENT_TLS_TLS_POOL_H
+#define CLIENT_TLS_TLS_POOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "net/tls/tls_handshake.h"
+#include "net/tls/tls_record.h"
+#include "client/measure/counters.h"
+
+#define TLS_POOL_BYTES 65536 /* of application data in one call */
+/* Pairs of cipher contexts, 2.4 kB each; the connections beyond them share one. */
+#define TLS_POOL_CIPHERS_MAX 20000
+#define TLS_POOL_TICKETS_MAX 32 /* of each target */
+
+struct tls_stream;
+
+struct tls_pool_tickets {
+	struct tls_ticket *list[TLS_POOL_TICKETS_MAX]; /* the newest is the last */
+	uint32_t count;
+	uint32_t awaited; /* connections whose ticket is still to come */
+};
+
+struct tls_pool {
+	struct counters_tls *counts;
+	uint8_t *received; /* TLS_POOL_BYTES */
+	uint8_t *sealed;   /* TLS_SEALED_MAX(TLS_POOL_BYTES) */
+	struct tls_ciphers *common;
+	struct tls_stream **armed; /* those with ciphers of their own */
+	size_t armed_count, armed_room;
+	struct tls_pool_tickets *tickets; /* one for each target */
+	uint32_t target_count;
+};
+
+void tls_pool_init(
+    struct tls_pool *pool, struct counters_tls *counts, uint32_t target_count);
+/* When no connection is left. */
+void tls_pool_finish(struct tls_pool *pool);
+
+/* Destroys the ciphers of all connections that did not use them since the last call. */
+void tls_pool_sweep(struct tls_pool *pool);
+
+/* The ciphers that a connection uses now: those that all share for its first use, then
+ * its own. */
+struct tls_ciphers *tls_pool_ciphers(struct tls_pool *pool, struct tls_stream *stream);
+/* Destroys those of its own, if it has some. */
+void tls_pool_disarm(struct tls_pool *pool, struct tls_stream *stream);
+
+/* A ticket for one connection to that target, owned by the caller; NULL: none is known.
+ * Each is given once, but the last one any number of times. */
+struct tls_ticket *tls_pool_take_ticket(struct tls_pool *pool, uint32_t target);
+/* Stores a ticket, which the pool owns from now on; NULL is ignored. */
+void tls_pool_add_ticket(
+    struct tls_pool *pool, uint32_t target, struct tls_ticket *ticket);
+/* True if another connection should wait for its ticket. */
+bool tls_pool_wants_ticket(const struct tls_pool *pool, uint32_t target);
+
+#endif
