@@ -148,6 +148,17 @@ set_name(struct tls_handshake *handshake, const char *name)
 	    SSL_set_tlsext_host_name(handshake->ssl, name) == 1;
 }
 
+/* OpenSSL refuses to resume from a session again that was used once (TLS 1.3) or
+ * renewed (TLS 1.2): each connection has its own copy. */
+static bool
+set_ticket(SSL *ssl, const struct tls_ticket *ticket)
+{
+	SSL_SESSION *copy = SSL_SESSION_dup((const SSL_SESSION *)ticket);
+	bool is_set = copy != NULL && SSL_set_session(ssl, copy) == 1;
+	SSL_SESSION_free(copy);
+	return is_set;
+}
+
 struct tls_handshake *
 tls_handshake_create_client(
     struct tls_context *context, const struct tls_client_options *options)
@@ -159,8 +170,7 @@ tls_handshake_create_client(
 	handshake->observer.keeps_ticket = options->keeps_ticket;
 	if ((options->name != NULL && !set_name(handshake, options->name)) ||
 	    (options->identity != NULL && !tls_identity_use(options->identity, ssl)) ||
-	    (options->ticket != NULL &&
-		SSL_set_session(ssl, (SSL_SESSION *)options->ticket) != 1)) {
+	    (options->ticket != NULL && !set_ticket(ssl, options->ticket))) {
 		ERR_clear_error();
 		tls_handshake_destroy(handshake);
 		errno = ENOMEM;

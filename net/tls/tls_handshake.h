@@ -114,9 +114,10 @@ int tls_handshake_take(struct tls_handshake *handshake, struct tls_session *ret)
 bool tls_handshake_watch(struct tls_handshake *handshake, const uint8_t *data,
     size_t length) __attribute__((warn_unused_result));
 
-/* The newest ticket that has come, now owned by the caller; NULL: none. Any number of
- * connections of this process may resume from it, at the same time, with a context of
- * the same settings. */
+/* The newest ticket that has come, now owned by the caller. NULL: none; then one that
+ * was resumed from stays good (with TLS 1.2 a server renews it only when it is old).
+ * Any number of connections of this process may resume from a ticket, at the same time,
+ * with a context of the same settings and the same name. */
 struct tls_ticket *tls_handshake_fetch_ticket(struct tls_handshake *handshake)
     __attribute__((warn_unused_result));
 struct tls_ticket *tls_ticket_ref(struct tls_ticket *ticket);

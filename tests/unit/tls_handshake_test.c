@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -133,6 +134,516 @@ test_all_suites_and_certificates(void **state)
 	}
 }
 
+/* What one end of a failed handshake says. */
+struct outcome {
+	enum tls_failure kind;
+	int sent, received;
+	char reason[TLS_ERROR_MAX];
+};
+
+static void
+note(struct tls_handshake *handshake, enum tls_handshake_status status,
+    struct outcome *ret)
+{
+	struct tls_failure_facts facts;
+	*ret = (struct outcome){ .sent = -1, .received = -1 };
+	if (status != TLS_HANDSHAKE_FAILED)
+		return;
+	tls_handshake_failure(handshake, &facts);
+	ret->kind = facts.kind;
+	ret->sent = facts.alert_sent;
+	ret->received = facts.alert_received;
+	snprintf(ret->reason, sizeof(ret->reason), "%s", facts.reason);
+	assert_true(facts.reason[0] != '\0');
+	assert_int_not_equal(facts.kind, TLS_FAILURE_NONE);
+}
+
+/* Runs a handshake that fails at one end or both. In TLS 1.3 a client is done before
+ * the server has looked at its certificate: the alert is a record of the session. */
+static void
+run_failing(const struct tls_settings *s, const struct tls_settings *c,
+    const char *name, struct outcome *server, struct outcome *client)
+{
+	struct tls_client_options options = { .name = name };
+	struct tls_pair pair;
+	struct tls_context *sc = tls_must_create(true, s);
+	struct tls_context *cc = tls_must_create(false, c);
+	tls_pair_start(&pair, sc, cc, &options);
+	tls_pair_run(&pair, SIZE_MAX);
+	note(pair.server, pair.server_status, server);
+	note(pair.client, pair.client_status, client);
+	assert_true(
+	    server->kind != TLS_FAILURE_NONE || client->kind != TLS_FAILURE_NONE);
+	tls_pair_finish(&pair);
+	tls_context_release(sc);
+	tls_context_release(cc);
+}
+
+static void
+test_a_certificate_that_is_not_valid_is_refused_with_the_reason(void **state)
+{
+	static const struct {
+		const char *certificate, *name;
+		enum tls_failure kind;
+		enum tls_alert alert;
+		const char *reason;
+	} rows[] = {
+		{ "server", "example.com", TLS_FAILURE_NAME, TLS_ALERT_BAD_CERTIFICATE,
+		    "the certificate is for example.org, *.example.net, 127.0.0.1, the "
+		    "requested name is example.com" },
+		{ "server", "a.b.example.net", TLS_FAILURE_NAME,
+		    TLS_ALERT_BAD_CERTIFICATE, "requested name is a.b.example.net" },
+		{ "server", "127.0.0.2", TLS_FAILURE_NAME, TLS_ALERT_BAD_CERTIFICATE,
+		    "requested name is 127.0.0.2" },
+		{ "expired", "example.org", TLS_FAILURE_EXPIRED,
+		    TLS_ALERT_CERTIFICATE_EXPIRED,
+		    "the certificate (CN=example.org) expired on 20" },
+		{ "future", "example.org", TLS_FAILURE_EXPIRED,
+		    TLS_ALERT_BAD_CERTIFICATE,
+		    "the certificate (CN=example.org) is valid from 20" },
+		{ "selfsigned", "example.org", TLS_FAILURE_SELF_SIGNED,
+		    TLS_ALERT_UNKNOWN_CA,
+		    "the certificate (CN=example.org) is self-signed and not in /tmp" },
+		{ "stranger", "example.org", TLS_FAILURE_UNTRUSTED,
+		    TLS_ALERT_UNKNOWN_CA,
+		    "the certificate (CN=example.org) was issued by a CA (CN=Other "
+		    "CA) that is not in /tmp" },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		for (int version = 0; version < 2; version++) {
+			char file[32], key[32];
+			struct tls_settings s = server_settings();
+			struct tls_settings c = client_settings();
+			struct outcome server, client;
+			snprintf(file, sizeof(file), "%s.pem", rows[i].certificate);
+			snprintf(key, sizeof(key), "%s.key", rows[i].certificate);
+			s.certificate = tls_path(file);
+			s.key = tls_path(key);
+			c.max_version =
+			    version == 0 ? TLS_VERSION_1_3 : TLS_VERSION_1_2;
+			run_failing(&s, &c, rows[i].name, &server, &client);
+			assert_int_equal(client.kind, rows[i].kind);
+			assert_non_null(strstr(client.reason, rows[i].reason));
+			assert_int_equal(client.sent, rows[i].alert);
+			assert_int_equal(server.received, rows[i].alert);
+			assert_int_equal(server.kind, TLS_FAILURE_ALERT);
+			assert_non_null(
+			    strstr(server.reason, tls_alert_name(rows[i].alert)));
+		}
+}
+
+static void
+test_ends_without_anything_in_common_say_what_is_missing(void **state)
+{
+	static const char *const h2[] = { "h2" }, *const echo[] = { "echo", "x" };
+	struct tls_settings s = server_settings(), c = client_settings();
+	struct outcome server, client;
+	(void)state;
+	/* versions */
+	s.min_version = TLS_VERSION_1_3;
+	c.max_version = TLS_VERSION_1_2;
+	run_failing(&s, &c, "example.org", &server, &client);
+	assert_int_equal(server.kind, TLS_FAILURE_VERSION);
+	assert_string_equal(server.reason,
+	    "the client supports at most TLS 1.2, expected at least TLS 1.3");
+	assert_int_equal(client.kind, TLS_FAILURE_VERSION);
+	assert_string_equal(client.reason,
+	    "the server supports no version from TLS 1.2 to TLS 1.2 (alert "
+	    "protocol_version)");
+	/* suites */
+	s = server_settings();
+	s.ciphers = "TLS_AES_128_GCM_SHA256";
+	c = client_settings();
+	c.ciphers = "TLS_CHACHA20_POLY1305_SHA256";
+	run_failing(&s, &c, "example.org", &server, &client);
+	assert_int_equal(server.kind, TLS_FAILURE_SUITE);
+	assert_int_equal(client.received, TLS_ALERT_HANDSHAKE_FAILURE);
+	/* groups */
+	s = server_settings();
+	s.groups = "X25519";
+	c = client_settings();
+	c.groups = "P-384";
+	run_failing(&s, &c, "example.org", &server, &client);
+	assert_int_equal(server.kind, TLS_FAILURE_SUITE);
+	assert_string_equal(server.reason,
+	    "the client offers no group for the key exchange that is allowed here");
+	/* protocols */
+	s = server_settings();
+	s.alpn = echo;
+	s.alpn_count = 2;
+	c = client_settings();
+	c.alpn = h2;
+	c.alpn_count = 1;
+	run_failing(&s, &c, "example.org", &server, &client);
+	assert_int_equal(server.kind, TLS_FAILURE_ALPN);
+	assert_string_equal(
+	    server.reason, "the client offers the protocols h2, expected echo, x");
+	assert_int_equal(client.kind, TLS_FAILURE_ALPN);
+}
+
+static void
+test_a_pinned_certificate_is_the_only_one_accepted(void **state)
+{
+	struct tls_settings s = server_settings(), c = client_settings();
+	struct tls_client_options options = { .name = "not.its.name" };
+	struct tls_certificate certificate;
+	struct outcome server, client;
+	struct tls_facts facts;
+	uint8_t pin[TLS_SHA256_BYTES] = { 0 };
+	struct tls_pair pair;
+	char text[TLS_SHA256_TEXT];
+	(void)state;
+	c.verify = TLS_VERIFY_NONE;
+	c.pin = pin;
+	run_failing(&s, &c, "example.org", &server, &client);
+	assert_int_equal(client.kind, TLS_FAILURE_PIN);
+	struct tls_context *sc = tls_must_create(true, &s);
+	const char *name;
+	certificate = *tls_context_certificate(sc, 0, &name);
+	assert_null(name);
+	assert_string_equal(certificate.key, "EC P-256");
+	assert_int_equal(
+	    tls_sha256_parse(tls_sha256_format(certificate.sha256, text), pin), 0);
+	struct tls_context *cc = tls_must_create(false, &c);
+	tls_pair_start(&pair, sc, cc, &options);
+	tls_pair_run(&pair, SIZE_MAX);
+	assert_int_equal(pair.client_status, TLS_HANDSHAKE_DONE);
+	tls_handshake_facts(pair.client, &facts);
+	assert_true(facts.has_certificate && !facts.is_verified);
+	assert_true(tls_handshake_certificate(pair.client, 0, &certificate));
+	assert_string_equal(certificate.subject, "CN=example.org");
+	assert_string_equal(certificate.issuer, "CN=Test CA");
+	assert_memory_equal(certificate.sha256, pin, sizeof(pin));
+	assert_false(tls_handshake_certificate(pair.client, 1, &certificate));
+	tls_pair_finish(&pair);
+	tls_context_release(sc);
+	tls_context_release(cc);
+}
+
+static void
+check_client_certificate(enum tls_verify verify, uint16_t version,
+    const char *certificate, enum tls_failure expected)
+{
+	char file[32], key[32];
+	struct tls_settings s = server_settings(), c = client_settings();
+	struct tls_client_options options = { .name = "example.org" };
+	struct tls_pair pair;
+	struct outcome server;
+	struct tls_facts facts;
+	s.ca = tls_path("ca.pem");
+	s.verify = verify;
+	c.max_version = version;
+	if (certificate != NULL) {
+		snprintf(file, sizeof(file), "%s.pem", certificate);
+		snprintf(key, sizeof(key), "%s.key", certificate);
+		c.certificate = tls_path(file);
+		c.key = tls_path(key);
+	}
+	struct tls_context *sc = tls_must_create(true, &s);
+	struct tls_context *cc = tls_must_create(false, &c);
+	tls_pair_start(&pair, sc, cc, &options);
+	tls_pair_run(&pair, SIZE_MAX);
+	note(pair.server, pair.server_status, &server);
+	assert_int_equal(server.kind, expected);
+	if (expected == TLS_FAILURE_NONE) {
+		tls_handshake_facts(pair.server, &facts);
+		assert_int_equal(facts.has_certificate, certificate != NULL);
+		assert_int_equal(facts.is_verified, certificate != NULL);
+	}
+	tls_pair_finish(&pair);
+	tls_context_release(sc);
+	tls_context_release(cc);
+}
+
+static void
+test_clients_are_verified_as_the_listener_says(void **state)
+{
+	(void)state;
+	for (uint16_t v = TLS_VERSION_1_2; v <= TLS_VERSION_1_3; v++) {
+		check_client_certificate(
+		    TLS_VERIFY_REQUIRE, v, "server", TLS_FAILURE_NONE);
+		check_client_certificate(
+		    TLS_VERIFY_REQUIRE, v, NULL, TLS_FAILURE_NO_CERTIFICATE);
+		check_client_certificate(
+		    TLS_VERIFY_REQUIRE, v, "stranger", TLS_FAILURE_UNTRUSTED);
+		check_client_certificate(
+		    TLS_VERIFY_REQUIRE, v, "expired", TLS_FAILURE_EXPIRED);
+		check_client_certificate(
+		    TLS_VERIFY_OPTIONAL, v, NULL, TLS_FAILURE_NONE);
+		check_client_certificate(
+		    TLS_VERIFY_OPTIONAL, v, "server", TLS_FAILURE_NONE);
+		check_client_certificate(
+		    TLS_VERIFY_OPTIONAL, v, "selfsigned", TLS_FAILURE_SELF_SIGNED);
+	}
+}
+
+/* Asks a server for a name; the subject of its certificate. */
+static const char *
+subject_for(struct tls_context *sc, struct tls_context *cc, const char *name)
+{
+	static struct tls_certificate certificate;
+	struct tls_client_options options = { .name = name };
+	struct tls_session server, client;
+	struct tls_pair pair;
+	tls_pair_start(&pair, sc, cc, &options);
+	tls_pair_run(&pair, SIZE_MAX);
+	assert_true(tls_handshake_certificate(pair.client, 0, &certificate));
+	take(&pair, &server, &client);
+	exchange(&client, &server, 100);
+	exchange(&server, &client, 100);
+	tls_pair_finish(&pair);
+	return certificate.names;
+}
+
+static void
+test_the_certificate_follows_the_requested_name(void **state)
+{
+	const struct tls_name_settings names[] = {
+		{ "Other.Example.org", tls_path("other.pem"), tls_path("other.key") },
+		{ "*.wild.org", tls_path("wild.pem"), tls_path("wild.key") },
+	};
+	static const char *const echo[] = { "echo" };
+	struct tls_settings s = server_settings(), c = client_settings();
+	const char *name;
+	(void)state;
+	s.names = names;
+	s.name_count = 2;
+	s.alpn = c.alpn = echo;
+	s.alpn_count = c.alpn_count = 1;
+	c.verify = TLS_VERIFY_NONE;
+	struct tls_context *sc = tls_must_create(true, &s);
+	assert_int_equal(tls_context_certificate_count(sc), 3);
+	assert_string_equal(tls_context_certificate(sc, 2, &name)->subject, "CN=wild");
+	assert_string_equal(name, "*.wild.org");
+	for (uint16_t v = TLS_VERSION_1_2; v <= TLS_VERSION_1_3; v++) {
+		c.max_version = v;
+		struct tls_context *cc = tls_must_create(false, &c);
+		assert_string_equal(
+		    subject_for(sc, cc, "other.example.ORG"), "other.example.org");
+		assert_string_equal(subject_for(sc, cc, "a.wild.org"), "*.wild.org");
+		const char *fallback = "example.org, *.example.net, 127.0.0.1";
+		assert_string_equal(subject_for(sc, cc, "a.b.wild.org"), fallback);
+		assert_string_equal(subject_for(sc, cc, "wild.org"), fallback);
+		assert_string_equal(subject_for(sc, cc, NULL), fallback);
+		assert_string_equal(subject_for(sc, cc, "127.0.0.1"), fallback);
+		tls_context_release(cc);
+	}
+	tls_context_release(sc);
+}
+
+/* Connects once, as a client that keeps the ticket; true if it resumed. */
+static bool
+connect_and_keep(struct tls_context *sc, struct tls_context *cc,
+    struct tls_ticket **ticket, size_t cut)
+{
+	struct tls_client_options options = {
+		.name = "example.org", .ticket = *ticket, .keeps_ticket = true
+	};
+	struct tls_session server, client;
+	struct tls_facts facts;
+	struct tls_pair pair;
+	bool wants_more = true;
+	tls_pair_start(&pair, sc, cc, &options);
+	tls_pair_run(&pair, SIZE_MAX);
+	assert_int_equal(pair.client_status, TLS_HANDSHAKE_DONE);
+	tls_handshake_facts(pair.client, &facts);
+	assert_true(facts.is_verified);
+	bool is_resumed = facts.is_resumed;
+	tls_handshake_facts(pair.server, &facts);
+	assert_int_equal(facts.is_resumed, is_resumed);
+	assert_int_equal(tls_handshake_take(pair.server, &server), 0);
+	assert_int_equal(tls_handshake_take(pair.client, &client), 0);
+	/* Data of the server comes behind the ticket, in the same segment. */
+	uint8_t out[256];
+	size_t n = tls_record_seal(&server, ciphers, "hello", 5, out);
+	must(buffer_append(&pair.to_client, out, n) == 0);
+	uint8_t *at = pair.to_client->data + pair.to_client->start;
+	size_t length = buffer_length(pair.to_client);
+	for (size_t shown = 0; wants_more && shown < length; shown += cut) {
+		size_t part = length - shown < cut ? length - shown : cut;
+		wants_more = tls_handshake_watch(pair.client, at + shown, part);
+	}
+	assert_false(wants_more);
+	struct tls_ticket *newest = tls_handshake_fetch_ticket(pair.client);
+	/* With TLS 1.2 a ticket is renewed only when it is old. */
+	assert_true(newest != NULL || client.version == TLS_VERSION_1_2);
+	if (newest != NULL) {
+		tls_ticket_release(*ticket);
+		*ticket = newest;
+	}
+	while (length > 0) {
+		struct tls_opened opened;
+		enum tls_open_status status =
+		    tls_record_open(&client, ciphers, at, length, NULL, &opened);
+		assert_int_equal(
+		    status, length == opened.record ? TLS_OPEN_DATA : TLS_OPEN_CONTROL);
+		at += opened.record;
+		length -= opened.record;
+	}
+	exchange(&client, &server, 1000);
+	exchange(&server, &client, 1000);
+	tls_pair_finish(&pair);
+	return is_resumed;
+}
+
+static void
+test_a_client_resumes_with_the_ticket_that_it_kept(void **state)
+{
+	static const char *const suites[] = { "TLS_AES_256_GCM_SHA384",
+		"TLS_CHACHA20_POLY1305_SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384" };
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		struct tls_settings s = server_settings(), c = client_settings();
+		struct tls_ticket *ticket = NULL;
+		s.ciphers = suites[i];
+		struct tls_context *sc = tls_must_create(true, &s);
+		struct tls_context *cc = tls_must_create(false, &c);
+		assert_false(connect_and_keep(sc, cc, &ticket, SIZE_MAX / 2));
+		for (size_t cut = 1; cut < 200; cut += 31)
+			assert_true(connect_and_keep(sc, cc, &ticket, cut));
+		/* One ticket, several connections. */
+		struct tls_ticket *same = tls_ticket_ref(ticket);
+		assert_true(connect_and_keep(sc, cc, &same, 1000));
+		assert_true(connect_and_keep(sc, cc, &ticket, 1000));
+		tls_ticket_release(same);
+		tls_ticket_release(ticket);
+		tls_context_release(sc);
+		tls_context_release(cc);
+	}
+}
+
+/* A client that meets a server without tickets stops watching. */
+static void
+test_a_ticket_that_never_comes_is_not_awaited_for_ever(void **state)
+{
+	struct tls_client_options options = { .name = "example.org",
+		.keeps_ticket = true };
+	static uint8_t data[TLS_RECORD_DATA_MAX], out[TLS_SEALED_MAX(sizeof(data))];
+	struct tls_settings s = server_settings(), c = client_settings();
+	struct tls_session server, client;
+	struct tls_pair pair;
+	(void)state;
+	s.has_tickets = false;
+	struct tls_context *sc = tls_must_create(true, &s);
+	struct tls_context *cc = tls_must_create(false, &c);
+	tls_pair_start(&pair, sc, cc, &options);
+	tls_pair_run(&pair, SIZE_MAX);
+	take(&pair, &server, &client);
+	for (int i = 0; i < 4; i++) {
+		size_t n = tls_record_seal(&server, ciphers, data, sizeof(data), out);
+		assert_int_equal(tls_handshake_watch(pair.client, out, n), i < 3);
+	}
+	assert_null(tls_handshake_fetch_ticket(pair.client));
+	tls_pair_finish(&pair);
+	tls_context_release(sc);
+	tls_context_release(cc);
+}
+
+static void
+test_what_is_not_tls_is_named(void **state)
+{
+	static const struct {
+		const char *bytes, *reason;
+	} rows[] = {
+		{ "GET / HTTP/1.1\r\n", "received a plain-text HTTP request" },
+		{ "HTTP/1.1 400 Bad Request\r\n",
+		    "received a plain-text HTTP response" },
+		{ "SSH-2.0-OpenSSH_9.2p1\r\n", "received an SSH greeting" },
+		{ "PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n",
+		    "received a PROXY protocol header, which is not expected here" },
+		{ "hello\n world",
+		    "received bytes that are not TLS: \"hello\\n world\"" },
+		{ "220 mail.example.org",
+		    "received a plain-text greeting of SMTP or FTP" },
+	};
+	struct tls_settings s = server_settings(), c = client_settings();
+	struct tls_context *sc = tls_must_create(true, &s);
+	struct tls_context *cc = tls_must_create(false, &c);
+	struct tls_client_options options = { .name = NULL };
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		for (int is_client = 0; is_client < 2; is_client++) {
+			struct tls_handshake *h = is_client
+			    ? tls_handshake_create_client(cc, &options)
+			    : tls_handshake_create_server(sc);
+			struct buffer *output = NULL;
+			struct outcome outcome;
+			size_t consumed;
+			must(h != NULL);
+			if (is_client)
+				assert_int_equal(
+				    tls_handshake_step(h, NULL, 0, &output, &consumed),
+				    TLS_HANDSHAKE_WANT_MORE);
+			enum tls_handshake_status status =
+			    tls_handshake_step(h, (const uint8_t *)rows[i].bytes,
+				strlen(rows[i].bytes), &output, &consumed);
+			/* Too short for OpenSSL to know: then the peer closes. */
+			if (status == TLS_HANDSHAKE_WANT_MORE)
+				tls_handshake_cut(h, 0);
+			note(h, TLS_HANDSHAKE_FAILED, &outcome);
+			assert_int_equal(outcome.kind, TLS_FAILURE_NOT_TLS);
+			assert_string_equal(outcome.reason, rows[i].reason);
+			tls_handshake_destroy(h);
+			buffer_release(&output);
+		}
+	tls_context_release(sc);
+	tls_context_release(cc);
+}
+
+/* Each end meets the end of the stream behind each byte of the other's. */
+static void
+test_a_handshake_can_be_cut_behind_each_byte(void **state)
+{
+	struct tls_settings s = server_settings(), c = client_settings();
+	struct tls_client_options options = { .name = "example.org" };
+	struct tls_context *sc = tls_must_create(true, &s);
+	struct tls_context *cc = tls_must_create(false, &c);
+	struct outcome outcome;
+	struct tls_pair pair;
+	size_t consumed, hello, flight;
+	(void)state;
+	for (size_t cut = 0, end = 1; cut < end; cut++) {
+		tls_pair_start(&pair, sc, cc, &options);
+		assert_int_equal(tls_handshake_step(
+				     pair.client, NULL, 0, &pair.to_server, &consumed),
+		    TLS_HANDSHAKE_WANT_MORE);
+		hello = buffer_length(pair.to_server);
+		assert_int_equal(
+		    tls_handshake_step(pair.server,
+			pair.to_server->data + pair.to_server->start,
+			cut < hello ? cut : hello, &pair.to_client, &consumed),
+		    TLS_HANDSHAKE_WANT_MORE);
+		if (cut < hello) {
+			end = hello + 1;
+			tls_handshake_cut(pair.server, 0);
+			note(pair.server, TLS_HANDSHAKE_FAILED, &outcome);
+			assert_int_equal(outcome.kind, TLS_FAILURE_CUT);
+			assert_string_equal(outcome.reason,
+			    "the client closed the connection before a whole "
+			    "ClientHello");
+		} else {
+			/* A signature has another length each time. */
+			flight = buffer_length(pair.to_client);
+			size_t part = cut - hello < flight ? cut - hello : flight - 1;
+			end = hello + flight;
+			assert_int_equal(
+			    tls_handshake_step(pair.client,
+				pair.to_client->data + pair.to_client->start, part,
+				&pair.to_server, &consumed),
+			    TLS_HANDSHAKE_WANT_MORE);
+			tls_handshake_cut(pair.client, ECONNRESET);
+			note(pair.client, TLS_HANDSHAKE_FAILED, &outcome);
+			assert_int_equal(outcome.kind, TLS_FAILURE_CUT);
+			assert_non_null(
+			    strstr(outcome.reason, "Connection reset by peer"));
+		}
+		tls_pair_finish(&pair);
+	}
+	tls_context_release(sc);
+	tls_context_release(cc);
+}
+
 static int
 setup(void **state)
 {
@@ -141,8 +652,39 @@ setup(void **state)
 		.names = "DNS:example.org",
 		.is_rsa = true };
 	(void)state;
+	static const struct tls_fixture more[] = {
+		{ .file = "expired",
+		    .name = "example.org",
+		    .names = "DNS:example.org",
+		    .from_days = -20,
+		    .to_days = -2 },
+		{ .file = "future",
+		    .name = "example.org",
+		    .names = "DNS:example.org",
+		    .from_days = 2,
+		    .to_days = 20 },
+		{ .file = "selfsigned",
+		    .name = "example.org",
+		    .names = "DNS:example.org",
+		    .is_self_signed = true },
+		{ .file = "other", .name = "other", .names = "DNS:other.example.org" },
+		{ .file = "wild", .name = "wild", .names = "DNS:*.wild.org" },
+	};
+	struct tls_fixture other_ca = { .file = "otherca",
+		.name = "Other CA",
+		.is_self_signed = true,
+		.is_ca = true };
+	struct tls_fixture stranger = {
+		.file = "stranger", .name = "example.org", .names = "DNS:example.org"
+	};
 	tls_fixture_start();
 	tls_fixture_add(&rsa);
+	for (size_t i = 0; i < sizeof(more) / sizeof(more[0]); i++)
+		tls_fixture_add(&more[i]);
+	stranger.issuer = tls_fixture_make(&other_ca, &stranger.issuer_key);
+	tls_fixture_add(&stranger);
+	X509_free(stranger.issuer);
+	EVP_PKEY_free(stranger.issuer_key);
 	ciphers = tls_ciphers_create();
 	return ciphers == NULL ? -1 : 0;
 }
@@ -161,6 +703,18 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_all_suites_and_certificates),
+		cmocka_unit_test(
+		    test_a_certificate_that_is_not_valid_is_refused_with_the_reason),
+		cmocka_unit_test(
+		    test_ends_without_anything_in_common_say_what_is_missing),
+		cmocka_unit_test(test_a_pinned_certificate_is_the_only_one_accepted),
+		cmocka_unit_test(test_clients_are_verified_as_the_listener_says),
+		cmocka_unit_test(test_the_certificate_follows_the_requested_name),
+		cmocka_unit_test(test_a_client_resumes_with_the_ticket_that_it_kept),
+		cmocka_unit_test(
+		    test_a_ticket_that_never_comes_is_not_awaited_for_ever),
+		cmocka_unit_test(test_what_is_not_tls_is_named),
+		cmocka_unit_test(test_a_handshake_can_be_cut_behind_each_byte),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
