@@ -12,6 +12,7 @@
 #include "lib/printable.h"
 #include "lib/resources.h"
 #include "conf/conversation_reply.h"
+#include "conf/listener_kind.h"
 
 #define FILE_MAX (1 << 20) /* bytes */
 
@@ -192,9 +193,16 @@ parse_fault(const struct listener_config *listener, const char *text, struct fau
 		    reply_kinds[listener->reply.kind].name);
 		return -1;
 	}
-	return fault_parse(text, ret, error, error_size) < 0
-	    ? -1
-	    : fault_check(ret, listener->framing, &listener->reply, error, error_size);
+	if (fault_parse(text, ret, error, error_size) < 0)
+		return -1;
+	if (address_is_unix(&listener->address) &&
+	    (ret->kind == FAULT_RESET || ret->kind == FAULT_REFUSE)) {
+		snprintf(error, error_size,
+		    "found \"%s\" on a Unix socket, which has no reset (the peer sees an end of file), expected \"close\"",
+		    fault_kinds[ret->kind].name);
+		return -1;
+	}
+	return fault_check(ret, listener->framing, &listener->reply, error, error_size);
 }
 
 int
@@ -298,7 +306,9 @@ check_proxy_protocol(const struct config *config, size_t i, char *error)
 {
 	const struct listener_config *listener = &config->listeners[i];
 	char name[64], shown[PRINTABLE_TAIL_MAX];
-	if (listener->proxy_protocol == PROXY_OFF || listener->proxy_from_count > 0)
+	/* Of a Unix socket its file says who may connect. */
+	if (listener->proxy_protocol == PROXY_OFF || listener->proxy_from_count > 0 ||
+	    address_is_unix(&listener->address))
 		return 0;
 	snprintf(name, sizeof(name), "listeners[%zu].proxy_protocol", i);
 	snprintf(error, CONFIG_ERROR_MAX,
@@ -323,6 +333,19 @@ check_framing(const struct config *config, size_t i, char *error)
 	    framing_names[listener->framing],
 	    is_witness ? "the commands of a witness are lines"
 		       : "the file of a conversation says where its messages end");
+	return fail(error, source_of(config, name), what);
+}
+
+static int
+check_kind(struct config *config, size_t i, char *error)
+{
+	char name[64], reason[CONFIG_ERROR_MAX - 160], what[CONFIG_ERROR_MAX - 64];
+	const char *setting;
+	if (listener_kind_derive(
+		&config->listeners[i], &setting, reason, sizeof(reason)) == 0)
+		return 0;
+	snprintf(name, sizeof(name), "listeners[%zu].%s", i, setting);
+	snprintf(what, sizeof(what), "%s: %s", name, reason);
 	return fail(error, source_of(config, name), what);
 }
 
@@ -442,6 +465,7 @@ derive(struct config *config, const char *file, char *error)
 		    config->instance_name, sizeof(config->instance_name), "unknown");
 	for (size_t i = 0; i < config->listener_count; i++)
 		if (derive_listener(&config->listeners[i], config, error) < 0 ||
+		    check_kind(config, i, error) < 0 ||
 		    check_proxy_protocol(config, i, error) < 0 ||
 		    check_framing(config, i, error) < 0 ||
 		    derive_conversation(config, file, i, error) < 0)
@@ -491,6 +515,8 @@ config_finish(struct config *config)
 		free(config->listeners[i].allow);
 		free(config->listeners[i].deny);
 		free(config->listeners[i].proxy_from);
+		free(config->listeners[i].allow_users);
+		free(config->listeners[i].allow_groups);
 		free(config->listeners[i].faults);
 	}
 	settings_finish(&config_table, config);

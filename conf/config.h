@@ -7,6 +7,8 @@
 #ifndef CONF_CONFIG_H
 #define CONF_CONFIG_H
 
+#include <sys/types.h>
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -46,7 +48,8 @@ struct listener_config {
 	uint64_t max_message; /* bytes of payload; limits.max_message unless given */
 	uint32_t backlog;     /* connections in the accept queue of each worker */
 	bool nodelay;
-	enum balance balance;
+	enum balance balance_setting; /* as configured, to be printed */
+	enum balance balance;         /* that of a Unix socket is never BALANCE_HASH */
 	char *congestion; /* tcp(7), TCP_CONGESTION; NULL: the system's default */
 	struct address_prefix *allow; /* empty: all */
 	char **allow_texts;           /* as configured */
@@ -58,6 +61,18 @@ struct listener_config {
 	struct address_prefix *proxy_from;  /* balancers that send them */
 	char **proxy_from_texts;
 	size_t proxy_from_count;
+	char *owner_text, *group_text; /* of the file of a Unix socket; NULL: own */
+	char *mode_text;               /* octal; NULL: 0660 */
+	uid_t owner;                   /* (uid_t)-1: that of the process */
+	gid_t group;                   /* (gid_t)-1: the same */
+	mode_t mode;
+	char *
+	    *allow_user_texts; /* users of a Unix socket; empty, with the groups: all */
+	uint32_t *allow_users;
+	size_t allow_user_count; /* of both */
+	char **allow_group_texts;
+	uint32_t *allow_groups;
+	size_t allow_group_count;
 	uint32_t max_connections_per_address; /* 0: any number */
 	uint32_t accept_rate;                 /* a second and address; 0: any rate */
 	char **fault_texts;                   /* as configured */

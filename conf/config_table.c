@@ -8,13 +8,16 @@
 #include "lib/clock.h"
 #include "lib/printable.h"
 #include "conf/config.h"
+#include "conf/listener_kind.h"
 
 #define KILO (UINT64_C(1) << 10)
 #define GIGA (UINT64_C(1) << 30)
 #define MICROSECOND UINT64_C(1000)
 #define HOUR UINT64_C(3600000000000)
 
-#define ADDRESS_PATTERN "^([0-9.]*|\\*|\\[[0-9A-Fa-f:.]+(%.+)?\\]):[0-9]{1,5}$"
+#define INET_PATTERN "([0-9.]*|\\*|\\[[0-9A-Fa-f:.]+(%.+)?\\]):[0-9]{1,5}"
+#define ADDRESS_PATTERN "^" INET_PATTERN "$"
+#define LISTENER_PATTERN "^((mptcp:)?" INET_PATTERN "|unix:[/@].+)$"
 #define PATH_PATTERN "^/[^\\u0000-\\u001f\\u007f-\\u009f]*$"
 #define PREFIX_PATTERN "^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$"
 
@@ -24,12 +27,36 @@ const char *const event_method_names[] = { "auto", "epoll", "poll", "select", NU
 const char *const seccomp_names[] = { "on", "log", "off", NULL };
 
 static int
-check_address(const char *text, char *error, size_t error_size)
+check_listener_address(const char *text, char *error, size_t error_size)
 {
 	struct address address;
 	return address_parse(text, &address, error, error_size) < 0
 	    ? -1
 	    : address_check_bindable(&address, error, error_size);
+}
+
+static int
+check_tcp_address(const char *text, char *error, size_t error_size)
+{
+	struct address address;
+	if (check_listener_address(text, error, error_size) < 0)
+		return -1;
+	if (address_parse(text, &address, error, error_size) == 0 &&
+	    !address_is_unix(&address) && !address.is_mptcp)
+		return 0;
+	snprintf(error, error_size, "found \"%.128s\", expected a TCP address", text);
+	return -1;
+}
+
+static int
+check_mode(const char *text, char *error, size_t error_size)
+{
+	size_t length = strspn(text, "01234567");
+	if ((length == 3 || (length == 4 && text[0] == '0')) && text[length] == '\0')
+		return 0;
+	snprintf(error, error_size,
+	    "found \"%.64s\", expected an octal mode such as \"0660\"", text);
+	return -1;
 }
 
 static int
@@ -148,9 +175,9 @@ check_socket_path(const char *text, char *error, size_t error_size)
 
 static const struct setting listener_rows[] = {
 	{ "address",
-	    "Address to listen on: \"127.0.0.1:10000\", \"[::1]:8001\", \"*:80\" (all IPv4 addresses), \"[::]:80\" (all IPv6 addresses).",
+	    "Address to listen on: \"127.0.0.1:10000\", \"[::1]:8001\", \"*:80\" (all IPv4 addresses), \"[::]:80\" (all IPv6 addresses); the same behind \"mptcp:\" for Multipath TCP; \"unix:/run/yodel/echo\" or \"unix:@echo\" (an abstract name) for a Unix socket.",
 	    SETTING_STRING, SETTING_REQUIRED, LISTENER(address_text),
-	    .check = check_address, .pattern = ADDRESS_PATTERN },
+	    .check = check_listener_address, .pattern = LISTENER_PATTERN },
 	{ "reply", "Reply to each message." SERVER_REPLY_HELP, SETTING_STRING,
 	    SETTING_REQUIRED, LISTENER(reply_text), .initial = "upper",
 	    .check = check_reply, .pattern = SERVER_REPLY_PATTERN },
@@ -167,8 +194,8 @@ static const struct setting listener_rows[] = {
 	{ "nodelay", "Send each reply at once (TCP_NODELAY).", SETTING_BOOL, 0,
 	    LISTENER(nodelay), .initial = "true" },
 	{ "balance",
-	    "Which worker gets a connection. hash: the kernel's choice by a hash of the addresses. cpu: the worker with the number of the CPU on which the connection arrives, for pinned workers; do not use it where all clients arrive on one CPU. move: by hash, and the master moves open connections so that all workers have the same number.",
-	    SETTING_ENUM, 0, LISTENER(balance), .initial = "hash",
+	    "Which worker gets a connection. hash: the kernel's choice by a hash of the addresses. cpu: the worker with the number of the CPU on which the connection arrives, for pinned workers; do not use it where all clients arrive on one CPU. move: by hash, and the master moves open connections so that all workers have the same number. The workers share the queue of a Unix socket, where hash is the same as move.",
+	    SETTING_ENUM, 0, LISTENER(balance_setting), .initial = "hash",
 	    .names = balance_names },
 	{ "congestion",
 	    "Congestion control of the connections, such as \"reno\"; empty is the system's default.",
@@ -190,17 +217,39 @@ static const struct setting listener_rows[] = {
 	    SETTING_ENUM, 0, LISTENER(proxy_protocol), .initial = "off",
 	    .names = proxy_protocol_names },
 	{ "proxy_from",
-	    "Address prefixes of the load balancers that send PROXY headers; any other peer is refused. Required unless proxy_protocol is off.",
+	    "Address prefixes of the load balancers that send PROXY headers; any other peer is refused. Required unless proxy_protocol is off, or the listener is a Unix socket.",
 	    SETTING_STRINGS, 0, LISTENER(proxy_from_texts),
 	    .count_offset = offsetof(struct listener_config, proxy_from_count),
 	    .max = CONFIG_PREFIXES_MAX, .check = check_prefix,
 	    .pattern = PREFIX_PATTERN },
+	{ "owner",
+	    "Owner of the file of a Unix socket, a name or a number; empty is the user of yodeld. Another one needs CAP_CHOWN.",
+	    SETTING_STRING, 0, LISTENER(owner_text),
+	    .check = listener_kind_check_user },
+	{ "group",
+	    "Group of the file of a Unix socket, a name or a number; empty is the group of yodeld.",
+	    SETTING_STRING, 0, LISTENER(group_text),
+	    .check = listener_kind_check_group },
+	{ "mode",
+	    "Octal mode of the file of a Unix socket, such as \"0666\": who may write may connect; empty is \"0660\".",
+	    SETTING_STRING, 0, LISTENER(mode_text), .check = check_mode,
+	    .pattern = "^0?[0-7]{3}$" },
+	{ "allow_users",
+	    "Users that may connect to a Unix socket, names or numbers; empty, with allow_groups, allows all.",
+	    SETTING_STRINGS, 0, LISTENER(allow_user_texts),
+	    .count_offset = offsetof(struct listener_config, allow_user_count),
+	    .max = CONFIG_PREFIXES_MAX, .check = listener_kind_check_user },
+	{ "allow_groups",
+	    "Groups whose members may connect to a Unix socket, names or numbers, beside allow_users.",
+	    SETTING_STRINGS, 0, LISTENER(allow_group_texts),
+	    .count_offset = offsetof(struct listener_config, allow_group_count),
+	    .max = CONFIG_PREFIXES_MAX, .check = listener_kind_check_group },
 	{ "max_connections_per_address",
-	    "Connections that one client address (IPv6: a /64) may have open, over all workers; 0 is no limit.",
+	    "Connections that one client address (IPv6: a /64; Unix socket: a user) may have open, over all workers; 0 is no limit.",
 	    SETTING_COUNT, SETTING_OFF, LISTENER(max_connections_per_address),
 	    .initial = "0", .min = 1, .max = 1000000 },
 	{ "accept_rate",
-	    "New connections per second that are accepted from one client address (IPv6: a /64), over all workers; 0 is no limit.",
+	    "New connections per second that are accepted from one client address (IPv6: a /64; Unix socket: a user), over all workers; 0 is no limit.",
 	    SETTING_COUNT, SETTING_OFF, LISTENER(accept_rate), .initial = "0", .min = 1,
 	    .max = 1000000 },
 	{ "faults",
@@ -333,7 +382,7 @@ static const struct setting rows[] = {
 	    SETTING_STRING, 0, CONFIG(admin.group), .check = check_group },
 	{ "admin.address",
 	    "TCP address for read-only HTTP requests such as metrics, for example \"127.0.0.1:9601\"; empty disables it.",
-	    SETTING_STRING, 0, CONFIG(admin.address), .check = check_address,
+	    SETTING_STRING, 0, CONFIG(admin.address), .check = check_tcp_address,
 	    .pattern = ADDRESS_PATTERN },
 	{ .name = NULL },
 };

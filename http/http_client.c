@@ -226,10 +226,10 @@ connect_addresses(const struct address *addresses, int count, uint64_t deadline_
 		int saved = errno;
 		n = count == 1
 		    ? snprintf(error + length, error_size - length, "%s",
-			  connect_error_text(saved))
+			  connect_error_text(&addresses[i], saved))
 		    : snprintf(error + length, error_size - length, "%s%s: %s",
 			  i > 0 ? "; " : "", address_format(&addresses[i], name),
-			  connect_error_text(saved));
+			  connect_error_text(&addresses[i], saved));
 		length += (size_t)n < error_size - length ? (size_t)n
 							  : error_size - length - 1;
 		errno = saved;

@@ -247,7 +247,7 @@ read_names(const struct worker_args *args, struct kept_names *ret)
 	for (size_t i = 0; ret->names != NULL && i < args->socket_count; i++) {
 		struct address address;
 		if (acceptor_socket_address(
-			args->ledger, &args->sockets[i], &address) == 0)
+			args->config, args->ledger, &args->sockets[i], &address) == 0)
 			address_format(&address, ret->names[i]);
 	}
 }

@@ -265,8 +265,10 @@ finish_opening(struct kept *kept)
 	struct address peer = { .length = sizeof(peer.storage) };
 	bool is_connected =
 	    getpeername(fd, (struct sockaddr *)&peer.storage, &peer.length) == 0;
+	if (is_connected && address_is_unix(&peer))
+		address_set_process(fd, &peer);
 	enum close_reason reason = is_connected
-	    ? admission_check_peer(config_of(kept, socket), &peer)
+	    ? admission_check_peer(config_of(kept, socket), fd, &peer)
 	    : CLOSE_NONE;
 	if (reason != CLOSE_NONE) {
 		count_lost(kept, socket, reason);

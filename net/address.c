@@ -10,7 +10,13 @@
 #include <net/if.h>
 #include <netinet/in.h>
 
+#include "lib/printable.h"
+
 #define HOST_MAX 256
+#define INET_TEXT_MAX 64
+#define UNIX_PREFIX "unix:"
+#define MPTCP_PREFIX "mptcp:"
+#define NAME_OFFSET offsetof(struct sockaddr_un, sun_path)
 #define EXPECTED "expected \"address:port\" or \"[IPv6 address]:port\""
 
 /* The parts of "host:port". */
@@ -128,8 +134,94 @@ set_numeric(const struct parts *parts, struct address *ret)
 	return set_ipv4(host, parts->port, ret);
 }
 
-int
-address_parse(const char *text, struct address *ret, char *error, size_t error_size)
+static bool
+has_prefix(const char *text, const char *prefix)
+{
+	return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+/* The name is shown in lines, JSON and labels of metrics as it is. */
+static bool
+is_plain(const char *text)
+{
+	size_t length = 1;
+	for (; *text != '\0' && *text != '"' && *text != '\\' && length > 0;
+	     text += length)
+		length = printable_length(text);
+	return *text == '\0';
+}
+
+/* "unix:/path" and "unix:@name". */
+static int
+parse_unix(const char *text, struct address *ret, char *error, size_t error_size)
+{
+	const char *name = text + strlen(UNIX_PREFIX);
+	bool is_abstract = name[0] == '@';
+	size_t length = strlen(name);
+	if ((name[0] != '/' && !is_abstract) || length < 2) {
+		snprintf(error, error_size,
+		    "found \"%.128s\", expected an absolute path, as in \"unix:/run/yodel/echo\", or an abstract name, as in \"unix:@echo\"",
+		    text);
+		return -1;
+	}
+	if (length - is_abstract > ADDRESS_UNIX_NAME_MAX) {
+		snprintf(error, error_size,
+		    "found a Unix socket with a name of %zu bytes, expected at most %d (unix(7))",
+		    length - is_abstract, ADDRESS_UNIX_NAME_MAX);
+		return -1;
+	}
+	if (!is_plain(name)) {
+		snprintf(error, error_size,
+		    "found a control character, quotation mark or backslash in the name of a Unix socket, expected a name without");
+		return -1;
+	}
+	/* A path has its final zero, an abstract name a leading one. */
+	*ret = (struct address){ .length =
+				     (socklen_t)(NAME_OFFSET + length + !is_abstract) };
+	ret->un.sun_family = AF_UNIX;
+	memcpy(ret->un.sun_path, name, length);
+	if (is_abstract)
+		ret->un.sun_path[0] = '\0';
+	return 0;
+}
+
+/* The bytes of a Unix address: its path without the final zero, or its abstract name
+ * with the leading one; none for a peer. */
+static size_t
+unix_name_length(const struct address *address)
+{
+	if (address->length <= NAME_OFFSET)
+		return 0;
+	size_t length = address->length - NAME_OFFSET;
+	if (length > sizeof(address->un.sun_path))
+		length = sizeof(address->un.sun_path);
+	return address->un.sun_path[0] == '\0' ? length
+					       : strnlen(address->un.sun_path, length);
+}
+
+const char *
+address_unix_path(const struct address *address)
+{
+	return address_is_unix(address) && unix_name_length(address) > 0 &&
+		address->un.sun_path[0] != '\0'
+	    ? address->un.sun_path
+	    : NULL;
+}
+
+void
+address_set_process(int fd, struct address *peer)
+{
+	struct ucred process = { .pid = 0, .uid = UINT32_MAX, .gid = UINT32_MAX };
+	socklen_t length = sizeof(process);
+	(void)getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &process, &length);
+	*peer = (struct address){ .storage.ss_family = AF_UNIX, .length = NAME_OFFSET };
+	peer->process = (struct address_process){
+		.pid = (uint32_t)process.pid, .uid = process.uid, .gid = process.gid
+	};
+}
+
+static int
+parse_numeric(const char *text, struct address *ret, char *error, size_t error_size)
 {
 	struct parts parts = { 0 };
 	if (split(text, &parts, error, error_size) < 0)
@@ -141,6 +233,19 @@ address_parse(const char *text, struct address *ret, char *error, size_t error_s
 				    : "IPv4 address, or an IPv6 address in brackets");
 		return -1;
 	}
+	return 0;
+}
+
+int
+address_parse(const char *text, struct address *ret, char *error, size_t error_size)
+{
+	if (has_prefix(text, UNIX_PREFIX))
+		return parse_unix(text, ret, error, error_size);
+	bool is_mptcp = has_prefix(text, MPTCP_PREFIX);
+	size_t skipped = is_mptcp ? strlen(MPTCP_PREFIX) : 0;
+	if (parse_numeric(text + skipped, ret, error, error_size) < 0)
+		return -1;
+	ret->is_mptcp = is_mptcp;
 	return 0;
 }
 
@@ -187,8 +292,8 @@ resolve_name(const struct parts *parts, struct address *ret, int max, char *erro
 	return count;
 }
 
-int
-address_resolve(
+static int
+resolve_inet(
     const char *text, struct address *ret, int max, char *error, size_t error_size)
 {
 	struct parts parts = { 0 };
@@ -211,7 +316,40 @@ address_resolve(
 	return resolve_name(&parts, ret, max, error, error_size);
 }
 
+int
+address_resolve(
+    const char *text, struct address *ret, int max, char *error, size_t error_size)
+{
+	errno = EINVAL;
+	if (has_prefix(text, UNIX_PREFIX))
+		return max > 0 && parse_unix(text, ret, error, error_size) == 0 ? 1
+										: -1;
+	bool is_mptcp = has_prefix(text, MPTCP_PREFIX);
+	int count = resolve_inet(
+	    text + (is_mptcp ? strlen(MPTCP_PREFIX) : 0), ret, max, error, error_size);
+	for (int i = 0; i < count; i++)
+		ret[i].is_mptcp = is_mptcp;
+	return count;
+}
+
 static const char *
+format_unix(const struct address *address, char *buffer)
+{
+	size_t length = unix_name_length(address);
+	const char *name = address->un.sun_path;
+	if (length == 0)
+		snprintf(buffer, ADDRESS_TEXT_MAX, "unix pid %u uid %u",
+		    address->process.pid, address->process.uid);
+	else if (name[0] == '\0')
+		snprintf(buffer, ADDRESS_TEXT_MAX, UNIX_PREFIX "@%.*s", (int)length - 1,
+		    name + 1);
+	else
+		snprintf(
+		    buffer, ADDRESS_TEXT_MAX, UNIX_PREFIX "%.*s", (int)length, name);
+	return buffer;
+}
+
+static void
 format_ipv6(const struct sockaddr_in6 *in6, char *buffer)
 {
 	char host[INET6_ADDRSTRLEN], name[IF_NAMESIZE], scope[IF_NAMESIZE + 1] = "";
@@ -222,21 +360,27 @@ format_ipv6(const struct sockaddr_in6 *in6, char *buffer)
 			    name, sizeof(name), "%u", (unsigned)in6->sin6_scope_id);
 		snprintf(scope, sizeof(scope), "%%%s", name);
 	}
-	snprintf(buffer, ADDRESS_TEXT_MAX, "[%.39s%s]:%u", host, scope,
+	snprintf(buffer, INET_TEXT_MAX, "[%.39s%s]:%u", host, scope,
 	    (unsigned)ntohs(in6->sin6_port));
-	return buffer;
 }
 
 const char *
 address_format(const struct address *address, char *buffer)
 {
 	char host[INET_ADDRSTRLEN];
-	if (address->storage.ss_family == AF_INET6)
-		return format_ipv6(&address->in6, buffer);
+	char *at = buffer;
+	if (address_is_unix(address))
+		return format_unix(address, buffer);
+	if (address->is_mptcp)
+		at = stpcpy(buffer, MPTCP_PREFIX);
+	if (address->storage.ss_family == AF_INET6) {
+		format_ipv6(&address->in6, at);
+		return buffer;
+	}
 	if (address->storage.ss_family != AF_INET)
 		return strcpy(buffer, "?");
 	inet_ntop(AF_INET, &address->in.sin_addr, host, sizeof(host));
-	snprintf(buffer, ADDRESS_TEXT_MAX, "%s:%u", host, ntohs(address->in.sin_port));
+	snprintf(at, INET_TEXT_MAX, "%s:%u", host, ntohs(address->in.sin_port));
 	return buffer;
 }
 
@@ -244,8 +388,13 @@ const char *
 address_format_local(int fd, char *buffer)
 {
 	struct address own = { .length = sizeof(own.storage) };
-	if (getsockname(fd, (struct sockaddr *)&own.storage, &own.length) == 0 &&
-	    own.storage.ss_family != AF_UNSPEC)
+	bool has_address =
+	    getsockname(fd, (struct sockaddr *)&own.storage, &own.length) == 0;
+	if (has_address && address_is_unix(&own) && unix_name_length(&own) == 0) {
+		snprintf(buffer, ADDRESS_TEXT_MAX, "unix socket %d", fd);
+		return buffer;
+	}
+	if (has_address && own.storage.ss_family != AF_UNSPEC)
 		return address_format(&own, buffer);
 	snprintf(buffer, ADDRESS_TEXT_MAX, "(no address)");
 	return buffer;
@@ -274,6 +423,11 @@ address_equal(const struct address *a, const struct address *b)
 	if (a->storage.ss_family != b->storage.ss_family ||
 	    address_port(a) != address_port(b))
 		return false;
+	if (address_is_unix(a)) {
+		size_t length = unix_name_length(a);
+		return length == unix_name_length(b) &&
+		    memcmp(a->un.sun_path, b->un.sun_path, length) == 0;
+	}
 	if (a->storage.ss_family == AF_INET6)
 		return IN6_ARE_ADDR_EQUAL(&a->in6.sin6_addr, &b->in6.sin6_addr) &&
 		    a->in6.sin6_scope_id == b->in6.sin6_scope_id;
@@ -285,7 +439,8 @@ address_is_wildcard(const struct address *address)
 {
 	return address->storage.ss_family == AF_INET6
 	    ? IN6_IS_ADDR_UNSPECIFIED(&address->in6.sin6_addr)
-	    : address->in.sin_addr.s_addr == htonl(INADDR_ANY);
+	    : address->storage.ss_family == AF_INET &&
+		address->in.sin_addr.s_addr == htonl(INADDR_ANY);
 }
 
 bool
@@ -300,6 +455,8 @@ address_is_loopback(const struct address *address)
 bool
 address_overlaps(const struct address *a, const struct address *b)
 {
+	if (address_is_unix(a))
+		return address_equal(a, b);
 	return a->storage.ss_family == b->storage.ss_family && address_port(a) != 0 &&
 	    address_port(a) == address_port(b) &&
 	    (address_is_wildcard(a) || address_is_wildcard(b) || address_equal(a, b));
@@ -338,7 +495,11 @@ address_compact(const struct address *address, struct address_compact *ret)
 {
 	ret->port = address_port(address);
 	ret->family = (uint8_t)address->storage.ss_family;
-	if (ret->family == AF_INET)
+	if (ret->family == AF_UNIX) {
+		const struct address_process *from = &address->process;
+		const uint32_t numbers[4] = { from->uid, from->gid, from->pid };
+		memcpy(ret->bytes, numbers, sizeof(numbers));
+	} else if (ret->family == AF_INET)
 		memcpy(ret->bytes, &address->in.sin_addr, 4);
 	else
 		memcpy(ret->bytes, &address->in6.sin6_addr, 16);
@@ -348,7 +509,13 @@ void
 address_expand(const struct address_compact *compact, struct address *ret)
 {
 	*ret = (struct address){ .storage.ss_family = compact->family };
-	if (compact->family == AF_INET) {
+	if (compact->family == AF_UNIX) {
+		uint32_t numbers[4];
+		memcpy(numbers, compact->bytes, sizeof(numbers));
+		ret->process =
+		    (struct address_process){ numbers[2], numbers[0], numbers[1] };
+		ret->length = NAME_OFFSET;
+	} else if (compact->family == AF_INET) {
 		memcpy(&ret->in.sin_addr, compact->bytes, 4);
 		ret->length = sizeof(ret->in);
 	} else {

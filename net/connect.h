@@ -10,7 +10,11 @@
 #include "net/address.h"
 
 /* A connected, non-blocking descriptor, or -1 with errno (ETIMEDOUT after timeout_ns; 0
- * leaves the limit to the kernel). */
+ * leaves the limit to the kernel). The address is of any kind. */
+int connect_stream(const struct address *address, uint64_t timeout_ns)
+    __attribute__((warn_unused_result));
+
+/* The same for an address of TCP. */
 int connect_tcp(const struct address *address, uint64_t timeout_ns)
     __attribute__((warn_unused_result));
 
@@ -25,8 +29,8 @@ int connect_unix(const char *path, uint64_t timeout_ns)
 int connect_bind_source(int fd, const struct address *source)
     __attribute__((warn_unused_result));
 
-/* Describes the error of a failed connect: strerror(3), with what the errors that its
- * text does not explain mean here. Static storage. */
-const char *connect_error_text(int error);
+/* Describes the error of a failed connect to the address: strerror(3), with what the
+ * errors that its text does not explain mean here. Static storage. */
+const char *connect_error_text(const struct address *address, int error);
 
 #endif

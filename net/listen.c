@@ -13,11 +13,21 @@
 #include <netinet/tcp.h>
 
 #include "lib/system/procfs.h"
+#include "net/mptcp.h"
 
 static int
 set_option(int fd, int level, int option, int value)
 {
 	return setsockopt(fd, level, option, &value, sizeof(value));
+}
+
+/* MPTCP sockets do not know the option. */
+static int
+set_save_syn(int fd, const struct listen_options *options)
+{
+	return options->is_mptcp
+	    ? 0
+	    : set_option(fd, IPPROTO_TCP, TCP_SAVE_SYN, options->save_syn);
 }
 
 static int
@@ -82,7 +92,7 @@ set_up(int fd, int family, const struct listen_options *options)
 	    set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1) < 0)
 		return -1;
 	if (set_option(fd, IPPROTO_TCP, TCP_NODELAY, options->nodelay) < 0 ||
-	    set_option(fd, IPPROTO_TCP, TCP_SAVE_SYN, options->save_syn) < 0)
+	    set_save_syn(fd, options) < 0)
 		return -1;
 	return options->group == LISTEN_GROUP_NEXT
 	    ? set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1)
@@ -124,9 +134,14 @@ listen_bind(struct address *address, const struct listen_options *options,
 {
 	struct sockaddr *to = (struct sockaddr *)&address->storage;
 	enum listen_overlap overlap = LISTEN_NO_OVERLAP;
-	int fd = socket(to->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int fd = socket(to->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
+	    address->is_mptcp ? IPPROTO_MPTCP : 0);
 	if (fd < 0)
-		return fail(fd, "open a socket for", options, NULL, error);
+		return fail(fd, "open a socket for", options,
+		    address->is_mptcp
+			? "; the kernel has no MPTCP, or net.mptcp.enabled is 0"
+			: NULL,
+		    error);
 	if (set_up(fd, to->sa_family, options) < 0)
 		return fail(fd, "set up", options, NULL, error);
 	if (options->congestion != NULL && set_congestion(fd, options->congestion) < 0)
@@ -171,7 +186,7 @@ listen_set_options(int fd, const struct listen_options *options)
 {
 	if (listen(fd, options->backlog) < 0 ||
 	    set_option(fd, IPPROTO_TCP, TCP_NODELAY, options->nodelay) < 0 ||
-	    set_option(fd, IPPROTO_TCP, TCP_SAVE_SYN, options->save_syn) < 0)
+	    set_save_syn(fd, options) < 0)
 		return -1;
 	return options->congestion == NULL ? 0
 					   : set_congestion(fd, options->congestion);
@@ -259,6 +274,26 @@ listen_open_stand_in(const struct address *address)
 	    set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1) == 0 &&
 	    bind(fd, (struct sockaddr *)&mapped.storage, mapped.length) == 0 &&
 	    listen(fd, SOMAXCONN) == 0)
+		return fd;
+	int saved = errno;
+	if (fd >= 0)
+		close(fd);
+	errno = saved;
+	return -1;
+}
+
+int
+listen_open_member(const struct address *address)
+{
+	int fd = socket(address->storage.ss_family,
+	    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
+	bool is_ipv6 = address->storage.ss_family == AF_INET6;
+	if (fd >= 0 && set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) == 0 &&
+	    set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1) == 0 &&
+	    (!is_ipv6 || set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1) == 0) &&
+	    bind(fd, (const struct sockaddr *)&address->storage, address->length) ==
+		0 &&
+	    listen(fd, 1) == 0)
 		return fd;
 	int saved = errno;
 	if (fd >= 0)

@@ -29,7 +29,8 @@ struct listen_options {
 	int backlog;
 	bool is_v6_only;
 	bool nodelay;
-	bool save_syn;          /* accepted sockets have their SYN (tcp_syn.h) */
+	bool is_mptcp; /* of the address */
+	bool save_syn; /* accepted sockets have their SYN (tcp_syn.h); not MPTCP */
 	const char *congestion; /* NULL: see the functions */
 };
 
@@ -86,6 +87,12 @@ bool listen_can_retire(void);
  * receives new connections while the sockets of `address` are replaced. -1 with errno.
  */
 int listen_open_stand_in(const struct address *address)
+    __attribute__((warn_unused_result));
+
+/* A listening TCP socket in the group of sockets bound to `address`. The group of MPTCP
+ * sockets takes a program through it alone (SO_ATTACH_REUSEPORT_CBPF), and keeps the
+ * program when it is closed. It is the last of the group. -1 with errno. */
+int listen_open_member(const struct address *address)
     __attribute__((warn_unused_result));
 
 /* Drops SYNs to the socket: a client retransmits one second later and may reach another

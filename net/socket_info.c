@@ -12,6 +12,7 @@
 #include <netinet/in.h>
 
 #include "lib/system/procfs.h"
+#include "net/mptcp.h"
 
 int
 socket_info_option(int fd, int option)
@@ -160,6 +161,11 @@ int
 socket_info_read_position(int fd, struct stream_position *ret)
 {
 	struct reading before, now;
+	/* TCP_INFO of an MPTCP socket is that of one subflow. */
+	if (mptcp_subflows(fd) > 0) {
+		*ret = (struct stream_position){ .is_closed = false };
+		return mptcp_read_position(fd, &ret->received, &ret->sent);
+	}
 	if (read_once(fd, &before) < 0)
 		return -1;
 	for (int i = 0; i < READINGS_MAX; i++, before = now) {

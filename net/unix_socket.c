@@ -113,9 +113,35 @@ unlock(int fd, const char *lock_path)
 	close(fd);
 }
 
+int
+unix_socket_set_access(const char *path, const struct unix_socket_access *access,
+    char *error, size_t error_size)
+{
+	struct stat st;
+	if (lstat(path, &st) < 0)
+		return fail("read the mode of", path, error, error_size);
+	uid_t owner = access->owner == (uid_t)-1 ? geteuid() : access->owner;
+	gid_t group = access->group == (gid_t)-1 ? getegid() : access->group;
+	/* A service manager may forbid chown(2): call it only if needed. */
+	if ((st.st_uid != owner || st.st_gid != group) &&
+	    lchown(path, owner, group) < 0) {
+		snprintf(error, error_size,
+		    "cannot change owner and group of %s to uid %u and gid %u: %s%s",
+		    path, (unsigned)owner, (unsigned)group, strerror(errno),
+		    errno == EPERM
+			? "; another owner needs CAP_CHOWN, a group must be one of this process"
+			: "");
+		return -1;
+	}
+	return chmod(path, access->mode) == 0
+	    ? 0
+	    : fail("change the mode of", path, error, error_size);
+}
+
 /* Binds fd, which stays the caller's. 0, or -1 with the error. */
 static int
-bind_and_listen(int fd, const struct sockaddr_un *address, int backlog, char *error,
+bind_and_listen(int fd, const struct sockaddr_un *address,
+    const struct unix_socket_access *access, int backlog, char *error,
     size_t error_size)
 {
 	const char *path = address->sun_path;
@@ -130,15 +156,17 @@ bind_and_listen(int fd, const struct sockaddr_un *address, int backlog, char *er
 	}
 	if (rc < 0)
 		return fail("bind", path, error, error_size);
-	if (chmod(path, 0660) == 0 && listen(fd, backlog) == 0)
+	if (listen(fd, backlog) < 0)
+		fail("listen on", path, error, error_size);
+	else if (unix_socket_set_access(path, access, error, error_size) == 0)
 		return 0;
-	fail("listen on", path, error, error_size);
 	unlink(path);
 	return -1;
 }
 
-int
-unix_socket_open(const char *path, int backlog, char *error, size_t error_size)
+static int
+open_at(const char *path, const struct unix_socket_access *access, int backlog,
+    char *error, size_t error_size)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	memcpy(address.sun_path, path, strnlen(path, sizeof(address.sun_path) - 1));
@@ -150,14 +178,62 @@ unix_socket_open(const char *path, int backlog, char *error, size_t error_size)
 		fd = new_socket();
 		if (fd < 0) {
 			fail("open", path, error, error_size);
-		} else if (bind_and_listen(fd, &address, backlog, error, error_size) <
-		    0) {
+		} else if (bind_and_listen(
+			       fd, &address, access, backlog, error, error_size) < 0) {
 			close(fd);
 			fd = -1;
 		}
 	}
 	unlock(lock_fd, lock_path);
 	return fd;
+}
+
+int
+unix_socket_open(const char *path, int backlog, char *error, size_t error_size)
+{
+	const struct unix_socket_access access = {
+		.mode = 0660, .owner = (uid_t)-1, .group = (gid_t)-1
+	};
+	return open_at(path, &access, backlog, error, error_size);
+}
+
+static int
+open_abstract(
+    const struct address *address, int backlog, char *error, size_t error_size)
+{
+	char name[ADDRESS_TEXT_MAX];
+	const struct sockaddr *to = (const struct sockaddr *)&address->storage;
+	int fd = new_socket();
+	if (fd >= 0 && bind(fd, to, address->length) == 0 && listen(fd, backlog) == 0)
+		return fd;
+	address_format(address, name);
+	if (errno == EADDRINUSE)
+		snprintf(error, error_size,
+		    "another process listens on %s, or a worker empties its accept queue; choose another name or try again",
+		    name);
+	else
+		fail("listen on", name, error, error_size);
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+int
+unix_socket_listen(const struct address *address,
+    const struct unix_socket_access *access, int backlog, char *error,
+    size_t error_size)
+{
+	const char *path = address_unix_path(address);
+	return path == NULL ? open_abstract(address, backlog, error, error_size)
+			    : open_at(path, access, backlog, error, error_size);
+}
+
+/* connect(2) is refused (net/unix/af_unix.c, unix_stream_connect), and accept(2) still
+ * takes what is in the queue. */
+int
+unix_socket_retire(int fd)
+{
+	return shutdown(fd, SHUT_RD);
 }
 
 int

@@ -14,6 +14,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "net/address.h"
+
 struct file_id {
 	dev_t device;
 	ino_t inode; /* 0: not known */
@@ -23,6 +25,27 @@ struct file_id {
  * one line in error[error_size]. */
 int unix_socket_open(const char *path, int backlog, char *error, size_t error_size)
     __attribute__((warn_unused_result));
+
+/* Who may connect: what the file of a socket is to be. */
+struct unix_socket_access {
+	mode_t mode;
+	uid_t owner; /* (uid_t)-1: the user of the process */
+	gid_t group; /* (gid_t)-1: the group of the process */
+};
+
+/* The same for a Unix address, whose file then has that access; an abstract one has no
+ * file. */
+int unix_socket_listen(const struct address *address,
+    const struct unix_socket_access *access, int backlog, char *error,
+    size_t error_size) __attribute__((warn_unused_result));
+
+/* Changes the access of an existing file. 0, or -1 with one line in the error. */
+int unix_socket_set_access(const char *path, const struct unix_socket_access *access,
+    char *error, size_t error_size) __attribute__((warn_unused_result));
+
+/* Lets no process connect any more, for ever; the accept queue stays. It acts in every
+ * process that shares the socket. 0, or -1 with errno. */
+int unix_socket_retire(int fd) __attribute__((warn_unused_result));
 
 /* Gives the file to a group; NULL is the group of the process. 0, or -1 with errno. */
 int unix_socket_set_group(const char *path, const char *group)

@@ -70,7 +70,14 @@
 	    "passed to other workers")                                                 \
 	X(RECOVERY_US, "recovery_us",                                                  \
 	    "time from the start of a recovery until its last connection was "         \
-	    "passed on, in microseconds, sum")
+	    "passed on, in microseconds, sum")                                         \
+	X(MPTCP_CONNECTIONS, "mptcp_connections",                                      \
+	    "connections of MPTCP that were accepted")                                 \
+	X(MPTCP_FALLBACKS, "mptcp_fallbacks",                                          \
+	    "connections of plain TCP that were accepted at an MPTCP listener, or "    \
+	    "fell back to it")                                                         \
+	X(MPTCP_SUBFLOWS, "mptcp_subflows",                                            \
+	    "subflows of MPTCP connections when they were closed")
 
 enum ledger_counter {
 #define X(id, name, help) LEDGER_##id,
@@ -87,13 +94,13 @@ extern const struct ledger_counter_row ledger_counters[]; /* by enum ledger_coun
 bool ledger_counter_is_per_listener(enum ledger_counter counter);
 
 #define LEDGER_MAGIC 0x796f6465
-#define LEDGER_LAYOUT 7
+#define LEDGER_LAYOUT 8
 #define LEDGER_SLOTS 256
 /* Worker processes at the same time: 16 generations of all slots. */
 #define LEDGER_WORKERS_MAX (16 * LEDGER_SLOTS)
 /* Addresses; all surplus ones share the last entry. */
 #define LEDGER_LISTENERS 128
-#define LEDGER_NAME_MAX 64
+#define LEDGER_NAME_MAX 128
 #define LEDGER_COUNTERS_MAX 29
 #define LEDGER_REASONS_MAX 32
 #define LEDGER_FAULTS_MAX 32

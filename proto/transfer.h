@@ -47,7 +47,7 @@
 #endif
 #define TRANSFER_BATCH_MAX 128 /* below the kernel's SCM_MAX_FD, 253 */
 #define TRANSFER_LISTENERS_MAX 64
-#define TRANSFER_NAME_MAX 72
+#define TRANSFER_NAME_MAX 128
 
 enum transfer_verb {
 	TRANSFER_HELLO = 1,

@@ -25,13 +25,12 @@ add(struct line *line, const char *format, ...)
 		line->length += (size_t)n < room ? (size_t)n : room - 1;
 }
 
-/* A string: bytes that are not printable ASCII are escaped. */
+/* Bytes that are not printable ASCII are escaped. */
 static void
-add_text(struct line *line, const char *name, const void *data, size_t length)
+add_escaped(struct line *line, const void *data, size_t length)
 {
 	const uint8_t *bytes = data;
-	add(line, ",\"%s\":\"", name);
-	for (size_t i = 0; i < length && i < SHOWN_MAX; i++) {
+	for (size_t i = 0; i < length; i++) {
 		if (bytes[i] < ' ' || bytes[i] >= 0x7f)
 			add(line, "\\u%04x", bytes[i]);
 		else if (bytes[i] == '"' || bytes[i] == '\\')
@@ -39,7 +38,34 @@ add_text(struct line *line, const char *name, const void *data, size_t length)
 		else
 			add(line, "%c", bytes[i]);
 	}
+}
+
+/* A string, of which the beginning is shown. */
+static void
+add_text(struct line *line, const char *name, const void *data, size_t length)
+{
+	add(line, ",\"%s\":\"", name);
+	add_escaped(line, data, length < SHOWN_MAX ? length : SHOWN_MAX);
 	add(line, "\"");
+}
+
+/* The name of a Unix socket, or the process that connected to it. */
+static void
+add_unix_address(struct line *line, const char *name, const struct address *address)
+{
+	char text[ADDRESS_TEXT_MAX];
+	const struct address_process *process = &address->process;
+	const char *path = address_unix_path(address);
+	if (path == NULL && address->length <= sizeof(sa_family_t)) {
+		add(line, "\"%s\":{\"pid\":%u,\"uid\":%u,\"gid\":%u}", name,
+		    process->pid, process->uid, process->gid);
+		return;
+	}
+	address_format(address, text);
+	const char *value = strchr(text, ':') + 1;
+	add(line, "\"%s\":{\"unix\":\"", name);
+	add_escaped(line, value, strlen(value));
+	add(line, "\"}");
 }
 
 static void
@@ -47,6 +73,10 @@ add_address(struct line *line, const char *name, const struct address *address)
 {
 	char text[ADDRESS_TEXT_MAX];
 	struct address_compact compact;
+	if (address->length > 0 && address_is_unix(address)) {
+		add_unix_address(line, name, address);
+		return;
+	}
 	/* The kernel does not tell the address of a connection that was reset. */
 	bool is_known = address->storage.ss_family == AF_INET ||
 	    address->storage.ss_family == AF_INET6;
@@ -216,6 +246,9 @@ whoami_write(const struct whoami *whoami, char *out)
 		add_syn(&line, whoami->syn);
 	if (whoami->tcp != NULL)
 		add_tcp(&line, whoami->tcp);
+	if (whoami->has_mptcp)
+		add(&line, ",\"mptcp\":{\"fallback\":%s,\"subflows\":%u}",
+		    whoami->subflows == 0 ? "true" : "false", whoami->subflows);
 	add(&line, "}");
 	return line.length;
 }

@@ -39,6 +39,8 @@ struct whoami {
 	const struct proxy_header *proxy; /* NULL: none, or not known any more */
 	const struct tcp_syn *syn;        /* NULL: unknown */
 	const struct whoami_tcp *tcp;     /* NULL: unknown */
+	bool has_mptcp;                   /* it was accepted at an MPTCP listener */
+	uint32_t subflows;                /* then; 0: it is one of plain TCP */
 };
 
 /* What a client learns from a line. */

@@ -89,6 +89,20 @@ set_port(const char *text, struct address_compact *ret)
 	return *end == '\0' && text[0] >= '0' && text[0] <= '9' && port <= UINT16_MAX;
 }
 
+/* A number of the process that connected to a Unix socket. */
+static bool
+set_process(const char *text, size_t place, struct address_compact *ret)
+{
+	char *end;
+	unsigned long long number = strtoull(text, &end, 10);
+	uint32_t value = (uint32_t)number;
+	if (*end != '\0' || text[0] < '0' || text[0] > '9' || number > UINT32_MAX)
+		return false;
+	ret->family = AF_UNIX;
+	memcpy(ret->bytes + place * sizeof(value), &value, sizeof(value));
+	return true;
+}
+
 /* Takes what is used of the value at the path. False if it has another form. */
 static bool
 on_value(struct reader *reader)
@@ -107,6 +121,12 @@ on_value(struct reader *reader)
 	}
 	if (strcmp(path, ".client.address") == 0)
 		return reader->has_client = set_ip(value, &view->client);
+	if (strcmp(path, ".client.uid") == 0)
+		return set_process(value, 0, &view->client);
+	if (strcmp(path, ".client.gid") == 0)
+		return set_process(value, 1, &view->client);
+	if (strcmp(path, ".client.pid") == 0)
+		return reader->has_client = set_process(value, 2, &view->client);
 	if (strcmp(path, ".client.port") == 0)
 		return set_port(value, &view->client);
 	if (strcmp(path, ".proxy.source.address") == 0)

@@ -12,6 +12,8 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "net/listen.h"
+#include "net/mptcp.h"
+#include "net/unix_socket.h"
 #include "proto/channel.h"
 #include "worker/admission.h"
 #include "worker/connection/connection.h"
@@ -128,6 +130,13 @@ accept_next(const struct worker_listener *listener, int flags, struct address *r
 	else
 		crash_record_open_end(listener->worker->record);
 	ledger_set_accepting(own, false);
+	if (fd >= 0 && address_is_unix(&listener->address))
+		address_set_process(fd, ret_peer);
+	if (fd >= 0 && listener->address.is_mptcp)
+		ledger_count(listener->block,
+		    mptcp_subflows(fd) > 0 ? LEDGER_MPTCP_CONNECTIONS
+					   : LEDGER_MPTCP_FALLBACKS,
+		    1);
 	return fd;
 }
 
@@ -307,11 +316,17 @@ on_drain_queue_timer(evutil_socket_t fd, short what, void *argument)
 }
 
 int
-acceptor_socket_address(const struct ledger *ledger, const struct worker_socket *socket,
-    struct address *ret)
+acceptor_socket_address(const struct config *config, const struct ledger *ledger,
+    const struct worker_socket *socket, struct address *ret)
 {
+	const struct address *configured = &config->listeners[socket->listener].address;
 	char name[LEDGER_NAME_MAX], error[128];
-	ret->length = sizeof(ret->storage);
+	if (address_is_unix(configured)) {
+		*ret = *configured;
+		return 0;
+	}
+	*ret = (struct address){ .length = sizeof(ret->storage),
+		.is_mptcp = configured->is_mptcp };
 	if (socket->fd >= 0)
 		return getsockname(
 		    socket->fd, (struct sockaddr *)&ret->storage, &ret->length);
@@ -353,8 +368,8 @@ acceptor_start(struct worker *worker, const struct worker_socket *sockets, size_
 		return -1;
 	for (size_t i = 0; i < count; i++) {
 		struct worker_listener *listener = &worker->accept.listeners[i];
-		if (acceptor_socket_address(
-			worker->ledger, &sockets[i], &listener->address) < 0 ||
+		if (acceptor_socket_address(worker->config, worker->ledger, &sockets[i],
+			&listener->address) < 0 ||
 		    (listener->fd >= 0 && event_add(&listener->event, NULL) < 0))
 			return -1;
 		address_format(&listener->address, listener->name);
@@ -363,12 +378,26 @@ acceptor_start(struct worker *worker, const struct worker_socket *sockets, size_
 	return 0;
 }
 
+/* The queue of a Unix socket is that of all workers: the others go on, or it has been
+ * retired and gets nothing new. So once is enough. */
+static bool
+has_emptied_shared_queue(struct worker_listener *listener)
+{
+	if (!address_is_unix(&listener->address) || listener->fd < 0 ||
+	    !accept_waiting(listener))
+		return false;
+	listener_close(listener);
+	return true;
+}
+
 void
 acceptor_drain_queue(struct worker *worker, unsigned number)
 {
 	for (size_t i = 0; i < worker->accept.listener_count; i++) {
 		struct worker_listener *listener = &worker->accept.listeners[i];
 		if (number != CHANNEL_ALL && number != listener->number)
+			continue;
+		if (has_emptied_shared_queue(listener))
 			continue;
 		listener->draining_queue = true;
 		listener->saw_connection = true;
@@ -417,7 +446,11 @@ acceptor_drain_without_master(struct worker *worker)
 	}
 	for (size_t i = 0; i < worker->accept.listener_count; i++) {
 		int fd = worker->accept.listeners[i].fd;
-		if (fd >= 0 && listen_block_new(fd) < 0)
+		bool is_unix = address_is_unix(&worker->accept.listeners[i].address);
+		int rc = 0;
+		if (fd >= 0)
+			rc = is_unix ? unix_socket_retire(fd) : listen_block_new(fd);
+		if (rc < 0)
 			log_debug(
 			    "[drain_block_failed] drain: cannot block new connections");
 	}

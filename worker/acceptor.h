@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct config;
 struct address;
 struct ledger;
 struct worker;
@@ -23,7 +24,7 @@ int acceptor_start(struct worker *worker, const struct worker_socket *sockets,
     size_t count) __attribute__((warn_unused_result));
 
 /* The address that connections of the socket arrive at. 0, or -1. */
-int acceptor_socket_address(const struct ledger *ledger,
+int acceptor_socket_address(const struct config *config, const struct ledger *ledger,
     const struct worker_socket *socket, struct address *ret)
     __attribute__((warn_unused_result));
 

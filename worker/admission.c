@@ -2,6 +2,7 @@
 
 #include <sys/socket.h>
 
+#include <limits.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -56,9 +57,52 @@ is_allowed(const struct listener_config *config, const struct address *peer)
 		contains(config->allow, config->allow_count, peer));
 }
 
-enum close_reason
-admission_check_peer(const struct listener_config *config, const struct address *peer)
+static bool
+contains_id(const uint32_t *ids, size_t count, uint32_t id)
 {
+	for (size_t i = 0; i < count; i++) {
+		if (ids[i] == id)
+			return true;
+	}
+	return false;
+}
+
+/* Its group, or one of its supplementary groups (SO_PEERGROUPS, Linux 4.13). */
+static bool
+is_in_group(const struct listener_config *config, int fd, uint32_t gid)
+{
+	static gid_t groups[NGROUPS_MAX];
+	socklen_t length = sizeof(groups);
+	if (config->allow_group_count == 0)
+		return false;
+	if (contains_id(config->allow_groups, config->allow_group_count, gid))
+		return true;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &length) < 0)
+		return false;
+	for (size_t i = 0; i < length / sizeof(groups[0]); i++) {
+		if (contains_id(
+			config->allow_groups, config->allow_group_count, groups[i]))
+			return true;
+	}
+	return false;
+}
+
+static bool
+is_process_allowed(
+    const struct listener_config *config, int fd, const struct address_process *process)
+{
+	return (config->allow_user_count == 0 && config->allow_group_count == 0) ||
+	    contains_id(config->allow_users, config->allow_user_count, process->uid) ||
+	    is_in_group(config, fd, process->gid);
+}
+
+enum close_reason
+admission_check_peer(
+    const struct listener_config *config, int fd, const struct address *peer)
+{
+	if (address_is_unix(peer))
+		return is_process_allowed(config, fd, &peer->process) ? CLOSE_NONE
+								      : CLOSE_DENIED;
 	if (config->proxy_protocol != PROXY_OFF)
 		return contains(config->proxy_from, config->proxy_from_count, peer)
 		    ? CLOSE_NONE
@@ -111,10 +155,10 @@ admission_check(
 {
 	const struct worker *worker = listener->worker;
 	bool has_header = listener->config->proxy_protocol != PROXY_OFF;
-	enum close_reason reason = admission_check_peer(listener->config, peer);
+	enum close_reason reason = admission_check_peer(listener->config, fd, peer);
 	if (reason != CLOSE_NONE)
 		return reason;
-	if (is_own_listener(worker, fd, peer))
+	if (!address_is_unix(peer) && is_own_listener(worker, fd, peer))
 		return CLOSE_OWN_LISTENER;
 	if (fd >= worker->limits.fd_end)
 		return CLOSE_METHOD_LIMIT;

@@ -22,9 +22,10 @@ int admission_start(struct worker *worker) __attribute__((warn_unused_result));
 void admission_stop(struct worker *worker);
 
 /* The reason to refuse a connection at such a listener for the address of its socket's
- * peer, or CLOSE_NONE: the allow and deny lists, or proxy_from. */
+ * peer, or CLOSE_NONE: the allow and deny lists, or proxy_from; at a Unix socket the
+ * users and groups that may connect. */
 enum close_reason admission_check_peer(
-    const struct listener_config *config, const struct address *peer);
+    const struct listener_config *config, int fd, const struct address *peer);
 
 /* CLOSE_NONE if the accepted connection is allowed, or the reason to refuse it. */
 enum close_reason admission_check(const struct worker_listener *listener, int fd,

@@ -72,7 +72,7 @@ parse(struct talk *talk, int argc, char **argv)
 	static const struct options_command command = {
 		.name = "yodel talk",
 		.version = "yodel " YODEL_VERSION,
-		.operands = "HOST:PORT",
+		.operands = "HOST:PORT|mptcp:HOST:PORT|unix:PATH",
 		.operands_min = 1,
 		.operands_max = 1,
 		.intro =
@@ -99,7 +99,7 @@ connect_any(struct talk *talk)
 	}
 	int errors[ADDRESSES_MAX];
 	for (int i = 0; i < count; i++) {
-		talk->fd = connect_tcp(&addresses[i], talk->connect_timeout_ns);
+		talk->fd = connect_stream(&addresses[i], talk->connect_timeout_ns);
 		if (talk->fd >= 0)
 			return 0;
 		errors[i] = errno;
@@ -107,7 +107,7 @@ connect_any(struct talk *talk)
 	/* Failures are reported only when no address accepts. */
 	for (int i = 0; i < count; i++) {
 		log_errorx("%s: %s", address_format(&addresses[i], name),
-		    connect_error_text(errors[i]));
+		    connect_error_text(&addresses[i], errors[i]));
 	}
 	return EXIT_LOST;
 }

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "net/mptcp.h"
 #include "net/socket_info.h"
 #include "client/load/accounting.h"
 #include "client/load/conn_connect.h"
@@ -59,6 +60,9 @@ close_socket(struct load_context *ctx, struct conn *conn, bool says_goodbye)
 	conn_tls_destroy(ctx, conn, says_goodbye);
 	counters_add(
 	    &ctx->counters->retransmits, socket_info_retransmits(conn->stream.fd));
+	if (conn->is_mptcp)
+		counters_add(&ctx->counters->sockets[SOCKET_SUBFLOWS],
+		    mptcp_subflows(conn->stream.fd));
 	close(conn->stream.fd);
 	conn->stream.fd = -1;
 	counters_add(&ctx->counters->connections_open, (uint64_t)-1);
@@ -573,7 +577,7 @@ conn_on_timer(struct load_context *ctx, struct conn *conn)
 		conn_state_enqueue_connect(ctx, conn);
 		break;
 	case CONN_CONNECTING:
-		on_connect(ctx, conn, conn_connect_next(ctx, conn, ETIMEDOUT));
+		on_connect(ctx, conn, conn_connect_on_timer(ctx, conn));
 		break;
 	case CONN_HANDSHAKE:
 		on_connect(ctx, conn, conn_connect_give_up(ctx, conn));

@@ -11,6 +11,7 @@
 
 #include "lib/clock.h"
 #include "net/connect.h"
+#include "net/mptcp.h"
 #include "client/load/accounting.h"
 #include "client/load/conn_tls.h"
 #include "client/load/transcript.h"
@@ -30,6 +31,7 @@ failure_of(int error)
 {
 	switch (error) {
 	case ECONNREFUSED:
+	case ENOENT: /* no file of a Unix socket */
 		return CONNECT_FAILURE_REFUSED;
 	case EHOSTUNREACH:
 	case ENETUNREACH:
@@ -115,10 +117,30 @@ announce(const struct load_context *ctx, const struct conn *conn)
 	return 0;
 }
 
+static const struct address *
+address_of(const struct load_context *ctx, const struct conn *conn)
+{
+	return &ctx->plan->targets[target_index(ctx, conn)].addresses[conn->address];
+}
+
+/* Whether the connection is one of MPTCP, or has fallen back. */
+static void
+examine_mptcp(const struct load_context *ctx, struct conn *conn)
+{
+	conn->is_mptcp = false;
+	if (!address_of(ctx, conn)->is_mptcp)
+		return;
+	conn->is_mptcp = mptcp_subflows(conn->stream.fd) > 0;
+	counters_add(&ctx->counters->sockets[conn->is_mptcp ? SOCKET_MPTCP
+							    : SOCKET_MPTCP_FALLBACK],
+	    1);
+}
+
 static enum connect_status
 establish(struct load_context *ctx, struct conn *conn)
 {
 	struct counters *counters = ctx->counters;
+	examine_mptcp(ctx, conn);
 	struct counters_target *target = &counters->targets[target_index(ctx, conn)];
 	conn->opened_ns = ctx->times.now_ns;
 	counters_add(&counters->connections_established, 1);
@@ -148,17 +170,20 @@ open_socket(
 	const struct plan *plan = ctx->plan;
 	struct address source;
 	int on = 1;
-	int fd = socket(
-	    address->storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	bool is_unix = address_is_unix(address);
+	int fd = socket(address->storage.ss_family,
+	    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
+	    address->is_mptcp ? IPPROTO_MPTCP : 0);
 	if (fd < 0)
 		return -1;
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	if (!is_unix)
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	/* Without time stamps the own delay of the client is not known. */
 	if (plan->slow_read == 0)
 		(void)receive_time_enable(fd);
 	else
 		shrink_receive_buffer(fd, conn_state_slow_bytes(plan->slow_read));
-	if (source_address_of(plan, (uint32_t)connection, &source) &&
+	if (!is_unix && source_address_of(plan, (uint32_t)connection, &source) &&
 	    connect_bind_source(fd, &source) < 0) {
 		/* Not a lack of ports: connect(2) chooses the port. */
 		int error = errno == EADDRNOTAVAIL ? ENODEV : errno;
@@ -169,16 +194,37 @@ open_socket(
 	return fd;
 }
 
+/* Calls connect(2). 0 if it has begun, is done, or is to be tried again because the
+ * accept queue of a Unix socket is full; -1 with errno. */
+static int
+try_connect(struct load_context *ctx, struct conn *conn)
+{
+	const struct address *address = address_of(ctx, conn);
+	const struct sockaddr *to = (const void *)&address->storage;
+	struct epoll_event event = {
+		.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+		.data.u32 = conn_state_index(ctx, conn),
+	};
+	if (connect(conn->stream.fd, to, address->length) < 0 && errno != EINPROGRESS) {
+		if (errno != EAGAIN || !address_is_unix(address))
+			return -1;
+		counters_add(&ctx->counters->sockets[SOCKET_QUEUE_FULL], 1);
+		if (conn->full_tries < UINT8_MAX)
+			conn->full_tries++;
+		return 0;
+	}
+	conn->full_tries = 0;
+	if (ctx->plan->ledgers.count > 0)
+		findings_add_client(ctx->counters->findings, conn->stream.fd);
+	return epoll_ctl(ctx->epoll_fd, EPOLL_CTL_ADD, conn->stream.fd, &event);
+}
+
 static int
 start_connect(struct load_context *ctx, struct conn *conn)
 {
 	uint32_t index = target_index(ctx, conn);
 	const struct plan_target *target = &ctx->plan->targets[index];
 	const struct address *address = &target->addresses[conn->address];
-	struct epoll_event event = {
-		.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
-		.data.u32 = conn_state_index(ctx, conn),
-	};
 	conn->stream = (struct stream){
 		.fd = open_socket(ctx, address, conn_state_number(ctx, conn)),
 		.transport = target->transport,
@@ -189,12 +235,8 @@ start_connect(struct load_context *ctx, struct conn *conn)
 		return -1;
 	ctx->times.now_ns = conn->state_since_ns = clock_now_ns();
 	conn->connect_ns = ctx->times.now_ns;
-	const struct sockaddr *to = (const void *)&address->storage;
-	if (connect(conn->stream.fd, to, address->length) < 0 && errno != EINPROGRESS)
-		return -1;
-	if (ctx->plan->ledgers.count > 0)
-		findings_add_client(ctx->counters->findings, conn->stream.fd);
-	return epoll_ctl(ctx->epoll_fd, EPOLL_CTL_ADD, conn->stream.fd, &event);
+	conn->full_tries = 0;
+	return try_connect(ctx, conn);
 }
 
 void
@@ -232,6 +274,17 @@ conn_connect(struct load_context *ctx, struct conn *conn)
 	if (start_connect(ctx, conn) == 0)
 		return CONNECT_STARTED;
 	return conn_connect_next(ctx, conn, errno);
+}
+
+enum connect_status
+conn_connect_on_timer(struct load_context *ctx, struct conn *conn)
+{
+	bool is_over =
+	    conn->state_since_ns + ctx->plan->connect_timeout_ns <= ctx->times.now_ns;
+	if (conn->full_tries == 0 || is_over)
+		return conn_connect_next(ctx, conn, ETIMEDOUT);
+	return try_connect(ctx, conn) == 0 ? CONNECT_STARTED
+					   : conn_connect_next(ctx, conn, errno);
 }
 
 enum connect_status

@@ -6,7 +6,9 @@
 #include "client/load/conn_state.h"
 
 enum connect_status {
-	CONNECT_STARTED,   /* an event of the socket will tell */
+	/* An event of the socket will tell, or the timer: of a Unix socket whose accept
+	 * queue is full (full_tries). */
+	CONNECT_STARTED,
 	CONNECT_HANDSHAKE, /* connected: continue with conn_connect_shake() */
 	CONNECT_ESTABLISHED,
 	CONNECT_FAILED, /* at every address of the target, or in the TLS handshake */
@@ -28,6 +30,8 @@ enum connect_status conn_connect_next(
 enum connect_status conn_connect_shake(struct load_context *ctx, struct conn *conn);
 /* The TLS handshake took too long: CONNECT_FAILED. */
 enum connect_status conn_connect_give_up(struct load_context *ctx, struct conn *conn);
+/* The timer of a connection that is connecting. */
+enum connect_status conn_connect_on_timer(struct load_context *ctx, struct conn *conn);
 
 /* Closes the socket of a connection that is not established, if it has one. */
 void conn_connect_close(struct load_context *ctx, struct conn *conn);

@@ -2,9 +2,12 @@
 
 #include <string.h>
 
+#include "lib/clock.h"
 #include "client/load/traffic.h"
 
 #define SLOW_READS_PER_S 100 /* of a slow reader, at most */
+#define FULL_QUEUE_FIRST_NS NS_PER_MS
+#define FULL_QUEUE_DOUBLINGS_MAX 6U
 
 /* Memory per connection: with its timer and its places in two lists. */
 _Static_assert(
@@ -177,6 +180,19 @@ open_deadline(const struct load_context *ctx, const struct conn *conn)
 	return deadline;
 }
 
+/* The kernel does not tell when a Unix socket's accept queue has room again. The
+ * connections of a burst retry at different times. */
+static uint64_t
+full_queue_retry_ns(const struct load_context *ctx, const struct conn *conn)
+{
+	unsigned doublings = conn->full_tries - 1U;
+	uint64_t delay_ns = FULL_QUEUE_FIRST_NS
+	    << (doublings < FULL_QUEUE_DOUBLINGS_MAX ? doublings
+						     : FULL_QUEUE_DOUBLINGS_MAX);
+	return ctx->times.now_ns + delay_ns +
+	    delay_ns * (conn_state_index(ctx, conn) % 16) / 16;
+}
+
 void
 conn_state_set_timer(struct load_context *ctx, struct conn *conn)
 {
@@ -185,6 +201,8 @@ conn_state_set_timer(struct load_context *ctx, struct conn *conn)
 	case CONN_CONNECTING:
 	case CONN_HANDSHAKE:
 		deadline = conn->state_since_ns + ctx->plan->connect_timeout_ns;
+		if (conn->full_tries > 0)
+			deadline = earlier(deadline, full_queue_retry_ns(ctx, conn));
 		break;
 	case CONN_CLOSING:
 		/* With --half-close our FIN may be older than the last answer. */

@@ -53,6 +53,8 @@ struct conn {
 	uint8_t address;    /* index into the target's addresses */
 	uint8_t tried;      /* addresses that this connect has tried and failed at */
 	uint8_t failures;   /* connections without an answer, in a row */
+	uint8_t full_tries; /* of this connect: the queue of a Unix socket was full */
+	bool is_mptcp;      /* and has not fallen back */
 	bool is_ready;      /* is in the list of ctx->ready */
 	bool connect_started; /* has started to connect at least once */
 	bool was_established;

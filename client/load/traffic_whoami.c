@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/buffer.h"
 #include "lib/clock.h"
@@ -69,6 +70,12 @@ set_expected(
 	if (getsockname(conn->stream.fd, (struct sockaddr *)&own.storage, &own.length) <
 	    0)
 		return;
+	if (address_is_unix(&own)) {
+		own.length = sizeof(sa_family_t);
+		own.process = (struct address_process){
+			.pid = (uint32_t)getpid(), .uid = geteuid(), .gid = getegid()
+		};
+	}
 	source = own;
 	if (ctx->plan->proxy_version != PROXY_OFF)
 		proxy_plan_source(

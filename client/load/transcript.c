@@ -160,5 +160,5 @@ transcript_connect_failed(const struct load_context *ctx, const struct conn *con
 		return;
 	put_line(ctx->transcript, "%sconnection %llu: %s: %s\n", comment_of(ctx),
 	    (unsigned long long)conn_state_number(ctx, conn),
-	    address_format(address, remote), connect_error_text(error));
+	    address_format(address, remote), connect_error_text(address, error));
 }

@@ -11,6 +11,8 @@ const char *const counters_connect_failure_names[] = { "refused", "unreachable",
 	"timeout", "reset", "no_port", "tls", "other", NULL };
 const char *const counters_loss_names[] = { "timeout", "reset", "closed", "mismatch",
 	"tls", NULL };
+const char *const counters_socket_names[] = { "queue_full", "mptcp", "mptcp_fallback",
+	"subflows", NULL };
 const char *const counters_close_names[] = { "fin", "reset", "timeout", NULL };
 const char *const counters_tls_kind_names[] = { "version", "cipher", "group",
 	"protocol", "failure", "alert", "error", NULL };
@@ -98,6 +100,13 @@ const struct counters_row counters_rows[] = {
 	ROW(tls.record_bytes_received, BYTES, false, "bytes of records received"),
 	ROW(tls.handshake_bytes_sent, BYTES, false, "bytes of handshakes sent"),
 	ROW(tls.handshake_bytes_received, BYTES, false, "bytes of handshakes received"),
+	ROW(sockets[SOCKET_QUEUE_FULL], COUNT, false,
+	    "connects that found the accept queue of a Unix socket full"),
+	ROW(sockets[SOCKET_MPTCP], COUNT, false, "connections of MPTCP"),
+	ROW(sockets[SOCKET_MPTCP_FALLBACK], COUNT, false,
+	    "connections that fell back from MPTCP to TCP"),
+	ROW(sockets[SOCKET_SUBFLOWS], COUNT, false,
+	    "subflows of MPTCP connections when they were closed"),
 };
 const size_t counters_row_count = sizeof(counters_rows) / sizeof(counters_rows[0]);
 

@@ -66,6 +66,16 @@ enum message_loss {
 };
 extern const char *const counters_loss_names[]; /* NULL at the end */
 
+/* What sockets of a kind other than TCP tell. */
+enum socket_event {
+	SOCKET_QUEUE_FULL,     /* a connect found the queue of a Unix socket full */
+	SOCKET_MPTCP,          /* a connection is one of MPTCP */
+	SOCKET_MPTCP_FALLBACK, /* one that was to be has fallen back to TCP */
+	SOCKET_SUBFLOWS,       /* of MPTCP connections, when they were closed */
+	SOCKET_EVENT_COUNT
+};
+extern const char *const counters_socket_names[]; /* NULL at the end */
+
 /* How the peer ended a connection that this side closed with a FIN. */
 enum close_end {
 	CLOSE_END_FIN,     /* in order, by its FIN */
@@ -252,6 +262,7 @@ struct counters {
 	counters_value cpu_wait_ns, not_run_ns;
 	counters_value loops, loop_lag_max_ns, retransmits;
 	struct counters_tls tls;
+	counters_value sockets[SOCKET_EVENT_COUNT];
 
 	_Atomic uint32_t mismatches; /* complete entries of `mismatch` */
 	_Atomic uint32_t lost_connections;

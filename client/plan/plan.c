@@ -11,6 +11,7 @@
 #include "lib/resources.h"
 #include "lib/units.h"
 #include "http/http_client.h"
+#include "net/mptcp.h"
 #include "client/plan/proxy_plan.h"
 #include "client/plan/rank.h"
 #include "client/plan/source_address.h"
@@ -119,7 +120,18 @@ check_targets(struct plan *plan, char *error)
 			refuse(error, "%s", why);
 			return failed ? EX_OSERR : EX_USAGE;
 		}
-		if (address_port(&target->addresses[0]) == 0)
+		bool is_unix = address_is_unix(&target->addresses[0]);
+		if (target->addresses[0].is_mptcp && !mptcp_is_available()) {
+			refuse(error,
+			    "target \"%s\": the kernel has no MPTCP, or net.mptcp.enabled is 0",
+			    target->text);
+			return EX_OSERR;
+		}
+		if (is_unix && plan->close == PLAN_CLOSE_RST)
+			return refuse(error,
+			    "--close rst: target \"%s\" is a Unix socket, which has no reset: its peer would see an end of file",
+			    target->text);
+		if (!is_unix && address_port(&target->addresses[0]) == 0)
 			return refuse(error,
 			    "target \"%s\": expected a port from 1 to 65535",
 			    target->text);

@@ -167,6 +167,8 @@ proxy_plan_write(const struct plan *plan, const struct address *source,
 {
 	struct proxy_announcement announcement = {
 		.version = plan->proxy_version == PROXY_V1 ? 1 : 2,
+		/* A Unix socket has no address to announce. */
+		.is_local = address_is_unix(source),
 		.source = *source,
 		.destination = *target,
 		.tlvs = plan->proxy_tlvs,

@@ -34,6 +34,28 @@ report_connections_close(const struct result *result, char *out)
 }
 
 const char *
+report_connections_sockets(const struct result *result, char *out)
+{
+	const uint64_t *sockets = result->connections.sockets;
+	uint64_t mptcp = sockets[SOCKET_MPTCP];
+	uint64_t fallbacks = sockets[SOCKET_MPTCP_FALLBACK];
+	struct report_line line = report_line_start(out);
+	char number[UNITS_TEXT_MAX];
+	if (mptcp > 0)
+		report_line_add(&line, "%s of MPTCP, %.3g subflows each at the end",
+		    units_show_count(mptcp, number),
+		    (double)sockets[SOCKET_SUBFLOWS] / (double)mptcp);
+	if (fallbacks > 0)
+		report_line_add(&line, "%s fell back from MPTCP to TCP",
+		    units_show_count(fallbacks, number));
+	if (sockets[SOCKET_QUEUE_FULL] > 0)
+		report_line_add(&line,
+		    "%s attempts found the accept queue full and were repeated",
+		    units_show_count(sockets[SOCKET_QUEUE_FULL], number));
+	return out;
+}
+
+const char *
 report_connections_wait(const struct result *result, char *out)
 {
 	const struct result_connections *c = &result->connections;

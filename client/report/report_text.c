@@ -158,6 +158,8 @@ print_closes(const struct result *result, FILE *file)
 	char line[REPORT_LINE_MAX];
 	if (report_connections_close(result, line)[0] != '\0')
 		fprintf(file, LABEL "%s\n", "closed", line);
+	if (report_connections_sockets(result, line)[0] != '\0')
+		fprintf(file, LABEL "%s\n", "sockets", line);
 	if (report_connections_wait(result, line)[0] != '\0')
 		fprintf(file, LABEL "%s\n", "", line);
 }
@@ -201,6 +203,8 @@ print_ports(const struct result *result, FILE *file)
 	    most[UNITS_TEXT_MAX];
 	if (plan->messages_per_connection == 0 && plan->lifetime_ns == 0 &&
 	    result->connections.reconnects == 0)
+		return;
+	if (!result_uses_ports(result))
 		return;
 	fprintf(file,
 	    LABEL

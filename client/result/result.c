@@ -155,6 +155,15 @@ result_lost(const struct result_messages *messages)
 	return sum;
 }
 
+bool
+result_uses_ports(const struct result *result)
+{
+	for (size_t i = 0; i < result->plan.target_count; i++)
+		if (strncmp(result->plan.targets[i], "unix:", strlen("unix:")) != 0)
+			return true;
+	return false;
+}
+
 uint64_t
 result_failed(const uint64_t failed[CONNECT_FAILURE_COUNT])
 {

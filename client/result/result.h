@@ -85,6 +85,7 @@ struct result_connections {
 	uint64_t reset;                  /* part of lost */
 	uint64_t first;                  /* sockets that connected at least once */
 	uint64_t close[CLOSE_END_COUNT]; /* how the peer ended those that we closed */
+	uint64_t sockets[SOCKET_EVENT_COUNT];
 };
 
 struct result_target {
@@ -387,6 +388,8 @@ result_whole(double figure)
 }
 
 uint64_t result_lost(const struct result_messages *messages);
+/* False if every target is a Unix socket. */
+bool result_uses_ports(const struct result *result);
 uint64_t result_failed(const uint64_t failed[CONNECT_FAILURE_COUNT]);
 /* Connections that yodel closed and the peer did not close in order. */
 uint64_t result_aborted(const struct result_connections *connections);

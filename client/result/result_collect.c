@@ -115,6 +115,8 @@ read_connections(struct result_connections *to, const struct counters *from)
 		to->close[i] = counters_get(&from->connections_closed[i]);
 	for (int i = 0; i < CONNECT_FAILURE_COUNT; i++)
 		to->failed[i] = counters_get(&from->connections_failed[i]);
+	for (int i = 0; i < SOCKET_EVENT_COUNT; i++)
+		to->sockets[i] = counters_get(&from->sockets[i]);
 }
 
 static void
@@ -208,11 +210,11 @@ collect_findings(const struct counters *counters, struct result *ret)
 
 /* Of a failed connect; "" for 0. */
 static char *
-error_text(int error)
+error_text(const struct address *address, int error)
 {
 	if (error == COUNTERS_ERROR_TLS)
 		return xstrdup("the TLS handshake failed");
-	return xstrdup(error != 0 ? connect_error_text(error) : "");
+	return xstrdup(error != 0 ? connect_error_text(address, error) : "");
 }
 
 /* A CLOCK_MONOTONIC time as time of day. */
@@ -274,7 +276,8 @@ collect_targets(const struct plan *plan, const struct counters_map *counters_map
 			error = last != 0 ? last : error;
 		}
 		target->name = xstrdup(plan->targets[t].text);
-		target->last_error = error_text(error);
+		target->last_error =
+		    error_text(&plan->targets[t].addresses[0], error);
 	}
 }
 
@@ -297,7 +300,7 @@ collect_address(const struct plan_target *target, uint32_t index, uint32_t which
 	}
 	ret->target = xstrdup(target->text);
 	ret->address = xstrdup(address_format(&target->addresses[which], text));
-	ret->last_error = error_text(error);
+	ret->last_error = error_text(&target->addresses[which], error);
 }
 
 static void

@@ -54,6 +54,12 @@ static const struct json_record_field connections_fields[] = {
 	    .sum = JSON_RECORD_SUM,
 	    .names = counters_close_names,
 	    .may_miss = true },
+	{ .name = "sockets",
+	    .offset = offsetof(CONNECTIONS, sockets),
+	    .kind = JSON_RECORD_COUNTS,
+	    .sum = JSON_RECORD_SUM,
+	    .names = counters_socket_names,
+	    .may_miss = true },
 	END,
 };
 

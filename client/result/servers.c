@@ -100,7 +100,8 @@ count_outside(const struct counters_seen *seen, size_t count, struct result *ret
 				continue;
 			struct address_compact alone = seen[i].outside;
 			address_format_compact(&alone, text);
-			*strrchr(text, ':') = '\0';
+			if (alone.family != AF_UNIX) /* a process has no port */
+				*strrchr(text, ':') = '\0';
 			ret->outside = xreallocarray(ret->outside,
 			    ret->outside_count + 1, sizeof(ret->outside[0]));
 			last = &ret->outside[ret->outside_count++];

@@ -20,25 +20,47 @@ options_of(const struct listener *listener, const struct listener_config *config
 							: LISTEN_GROUP_NEXT,
 		.backlog = (int)config_backlog(config),
 		.is_v6_only = true,
+		.is_mptcp = listener->address.is_mptcp,
 		.nodelay = config->nodelay,
 		.save_syn = config->reply.kind == REPLY_WHOAMI ||
 		    config->reply.kind == REPLY_WITNESS,
 		.congestion = config->congestion };
 }
 
-/* A descriptor of a socket that the service manager passed, or -1 with the error: its
- * sockets may not be in a group that another one could join, so a slot beyond them
- * shares one. */
+static struct unix_socket_access
+access_of(const struct listener_config *config)
+{
+	return (struct unix_socket_access){
+		.mode = config->mode, .owner = config->owner, .group = config->group
+	};
+}
+
+/* Slots from this one on share the sockets of those before it. */
+static uint32_t
+first_shared_slot(const struct listener *listener)
+{
+	if (listener->is_from_manager)
+		return listener->passed_sockets;
+	return address_is_unix(&listener->address) ? 1 : LEDGER_SLOTS;
+}
+
+static bool
+is_shared(const struct listener *listener, uint32_t slot)
+{
+	return slot >= first_shared_slot(listener);
+}
+
+/* A descriptor of a socket that is shared, or -1 with the error. Those that the service
+ * manager passed may not be in a group that another one could join. */
 static int
 share_socket(const struct listener *listener, uint32_t slot, char *error)
 {
-	int fd =
-	    fcntl(listener->fds[slot % listener->passed_sockets], F_DUPFD_CLOEXEC, 0);
+	int fd = fcntl(
+	    listener->fds[slot % first_shared_slot(listener)], F_DUPFD_CLOEXEC, 0);
 	if (fd < 0) {
 		int saved = errno;
-		snprintf(error, CONFIG_ERROR_MAX,
-		    "cannot share the passed socket %s: %s", listener->name,
-		    strerror(saved));
+		snprintf(error, CONFIG_ERROR_MAX, "cannot share the socket %s: %s",
+		    listener->name, strerror(saved));
 		errno = saved;
 	}
 	return fd;
@@ -89,11 +111,28 @@ listener_set_socket(struct listener *listener, uint32_t slot, int fd)
 
 /* A descriptor, or -1 with the error. */
 static int
+open_unix_socket(
+    struct listener *listener, const struct listener_config *config, char *error)
+{
+	const struct unix_socket_access access = access_of(config);
+	const char *path = address_unix_path(&listener->address);
+	int fd = unix_socket_listen(&listener->address, &access,
+	    (int)config_backlog(config), error, CONFIG_ERROR_MAX);
+	if (fd >= 0 && path != NULL)
+		unix_socket_identify(path, &listener->file);
+	listener->is_order_unknown = true; /* there is no group */
+	return fd;
+}
+
+/* A descriptor, or -1 with the error. */
+static int
 open_socket(
     struct listener *listener, const struct listener_config *config, char *error)
 {
 	const struct listen_error where = { error, CONFIG_ERROR_MAX };
 	const struct listen_options options = options_of(listener, config);
+	if (address_is_unix(&listener->address))
+		return open_unix_socket(listener, config, error);
 	int fd = listen_bind(&listener->address, &options, &listener->overlap, &where);
 	if (fd < 0 || listener->overlap != LISTEN_NO_OVERLAP ||
 	    listen_start(fd, options.backlog) == 0)
@@ -113,9 +152,8 @@ listener_add_sockets(struct listener *listener, const struct listener_config *co
 	for (uint32_t i = 0; i < slots; i++) {
 		if (listener->fds[i] >= 0)
 			continue;
-		int fd = listener->is_from_manager
-		    ? share_socket(listener, i, error)
-		    : open_socket(listener, config, error);
+		int fd = is_shared(listener, i) ? share_socket(listener, i, error)
+						: open_socket(listener, config, error);
 		if (fd < 0)
 			return -1;
 		listener_set_socket(listener, i, fd);
@@ -136,11 +174,34 @@ listener_check_options(const struct listener_config *config, char *error)
 	    config->address.storage.ss_family, &options, &where);
 }
 
+static void
+apply_unix_options(
+    const struct listener *listener, const struct listener_config *config)
+{
+	char error[CONFIG_ERROR_MAX] = "";
+	const struct unix_socket_access access = access_of(config);
+	const char *path = address_unix_path(&listener->address);
+	if (listener->fds[0] >= 0 &&
+	    listen_start(listener->fds[0], (int)config_backlog(config)) < 0)
+		log_warn("[socket_options_failed listener] "
+			 "%s: cannot change the backlog",
+		    listener->name);
+	if (path != NULL && listener_is_reachable(listener) &&
+	    !listener->is_from_manager &&
+	    unix_socket_set_access(path, &access, error, sizeof(error)) < 0)
+		log_warnx("[socket_access_failed listener reason] %s: %s",
+		    listener->name, error);
+}
+
 void
 listener_apply_options(
     const struct listener *listener, const struct listener_config *config)
 {
 	char congestion[32];
+	if (address_is_unix(&listener->address)) {
+		apply_unix_options(listener, config);
+		return;
+	}
 	struct listen_options options = options_of(listener, config);
 	/* Undoes what an earlier configuration has set. */
 	if (options.congestion == NULL && !listener->is_from_manager)
@@ -185,6 +246,10 @@ listener_destroy(struct listener *listener)
 {
 	if (listener == NULL)
 		return;
+	const char *path = address_unix_path(&listener->address);
+	/* A stored socket goes on until the next yodeld has it. */
+	if (path != NULL && !listener->is_stored[0])
+		unix_socket_remove(path, &listener->file);
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++)
 		listener_close_slot(listener, i);
 	free(listener->name);
@@ -216,17 +281,28 @@ listener_listen(struct listener *listener, const struct listener_config *config)
 	listener->overlap = LISTEN_NO_OVERLAP;
 }
 
-static bool
-is_shared(const struct listener *listener, uint32_t slot)
+/* 0, or -1 with errno. That of a unit goes on: it must take connections again when the
+ * next yodeld gets it. */
+static int
+retire_unix_socket(const struct listener *listener, int fd)
 {
-	return listener->is_from_manager && slot >= listener->passed_sockets;
+	const char *path = address_unix_path(&listener->address);
+	if (listener->is_from_manager)
+		return 0;
+	if (path != NULL)
+		unix_socket_remove(path, &listener->file);
+	return unix_socket_retire(fd);
 }
 
 void
 listener_retire_slot(const struct listener *listener, uint32_t slot)
 {
-	if (listener->fds[slot] >= 0 && !is_shared(listener, slot) &&
-	    listen_retire(listener->fds[slot]) < 0)
+	int fd = listener->fds[slot];
+	if (fd < 0 || is_shared(listener, slot))
+		return;
+	int rc = address_is_unix(&listener->address) ? retire_unix_socket(listener, fd)
+						     : listen_retire(fd);
+	if (rc < 0)
 		log_debug("[retire_failed listener] %s: cannot retire a socket",
 		    listener->name);
 }
@@ -238,9 +314,19 @@ listener_retire(const struct listener *listener)
 		listener_retire_slot(listener, i);
 }
 
+bool
+listener_is_reachable(const struct listener *listener)
+{
+	const char *path = address_unix_path(&listener->address);
+	return path == NULL || listener->is_from_manager ||
+	    unix_socket_is_same(path, &listener->file);
+}
+
 void
 listener_accept_new(const struct listener *listener)
 {
+	if (address_is_unix(&listener->address))
+		return;
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
 		if (listener->fds[i] >= 0)
 			listen_accept_new(listener->fds[i]);
@@ -287,7 +373,7 @@ listener_socket_count(const struct listener *listener)
 	uint32_t count = 0;
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++)
 		count += listener->fds[i] >= 0;
-	return count;
+	return count > 0 && address_is_unix(&listener->address) ? 1 : count;
 }
 
 uint64_t

@@ -3,7 +3,8 @@
  * for each slot, opened and kept by the master, so that the exit of a worker closes no
  * accept queue.
  *
- * A group of sockets belongs to one master (net/listen.h).
+ * A group of sockets belongs to one master (net/listen.h). Unix sockets have no groups
+ * (socket(7)): all slots share one socket and its queue.
  */
 #ifndef MASTER_LISTENERS_LISTENER_H
 #define MASTER_LISTENERS_LISTENER_H
@@ -12,6 +13,7 @@
 #include <stdint.h>
 
 #include "net/listen_overlap.h"
+#include "net/unix_socket.h"
 #include "proto/ledger.h"
 #include "conf/config.h"
 
@@ -32,6 +34,7 @@ struct listener {
 	/* Of its sockets with other own ones when they were bound; unless
 	 * LISTEN_NO_OVERLAP, they do not listen before listener_listen(). */
 	enum listen_overlap overlap;
+	struct file_id file;   /* of a Unix socket that this program has opened */
 	bool is_order_unknown; /* of the group: no socket of it can be selected */
 	bool is_stored[LEDGER_SLOTS]; /* the service manager has a copy */
 	int fds[LEDGER_SLOTS];        /* by slot; -1: none */
@@ -79,6 +82,8 @@ uint32_t listener_revive(
     struct listener *listener, const struct listener_config *config);
 
 uint32_t listener_socket_count(const struct listener *listener);
+/* False if the file of its Unix socket has been removed or replaced. */
+bool listener_is_reachable(const struct listener *listener);
 /* Connections that the kernel has dropped on all of its sockets (socket_info.h). */
 uint64_t listener_drops(const struct listener *listener);
 

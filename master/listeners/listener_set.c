@@ -51,7 +51,9 @@ static bool
 is_free(const struct listener *listener, const struct listener_config *config)
 {
 	return listener->config_index >= 0 && listener->next_config_index < 0 &&
-	    address_equal(&listener->configured, &config->address);
+	    address_equal(&listener->configured, &config->address) &&
+	    listener->configured.is_mptcp == config->address.is_mptcp &&
+	    listener_is_reachable(listener);
 }
 
 /* Several listeners have the same address where the kernel chose the ports: the first

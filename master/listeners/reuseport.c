@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <linux/filter.h>
 
@@ -53,8 +54,27 @@ write_jump_table(struct sock_filter *code, const uint32_t *indexes, uint32_t cou
 	return at;
 }
 
+/* Through a member of the group. 0, or -1 with errno. */
 static int
-attach(int fd, const uint32_t *indexes, uint32_t count, bool by_cpu)
+attach_to(const struct listener *listener, int fd, const struct sock_fprog *program)
+{
+	if (!listener->address.is_mptcp)
+		return setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, program,
+		    sizeof(*program));
+	int member_fd = listen_open_member(&listener->address);
+	if (member_fd < 0)
+		return -1;
+	int rc = setsockopt(
+	    member_fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, program, sizeof(*program));
+	int saved = errno;
+	close(member_fd);
+	errno = saved;
+	return rc;
+}
+
+static int
+attach(const struct listener *listener, int fd, const uint32_t *indexes, uint32_t count,
+    bool by_cpu)
 {
 	uint32_t number = (uint32_t)SKF_AD_OFF + (by_cpu ? SKF_AD_CPU : SKF_AD_RANDOM);
 	struct sock_filter code[HEAD + LEDGER_SLOTS * PER_INDEX + 1] = {
@@ -69,8 +89,7 @@ attach(int fd, const uint32_t *indexes, uint32_t count, bool by_cpu)
 	memset(&program, 0, sizeof(program)); /* the padding, too, for valgrind */
 	program.len = length;
 	program.filter = code;
-	return setsockopt(
-	    fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof(program));
+	return attach_to(listener, fd, &program);
 }
 
 static int
@@ -85,10 +104,13 @@ detach(int fd)
 /* Linux before 5.3 cannot detach a program. One that selects all sockets has the same
  * effect. */
 static int
-detach_or_spread(int fd, const uint32_t *indexes, uint32_t count)
+detach_or_spread(
+    const struct listener *listener, int fd, const uint32_t *indexes, uint32_t count)
 {
 	int rc = detach(fd);
-	return rc < 0 && errno == ENOPROTOOPT ? attach(fd, indexes, count, false) : rc;
+	return rc < 0 && errno == ENOPROTOOPT
+	    ? attach(listener, fd, indexes, count, false)
+	    : rc;
 }
 
 /* A socket of the group, or -1 while none listens. A program that is attached to a
@@ -117,11 +139,13 @@ reuseport_select(struct listener *listener, const bool *takes_new, bool by_cpu)
 	if (count == 0)
 		count = list_selected(listener, all, indexes);
 	int rc = 0;
-	bool needs_program = count != listener->reuseport_count || by_cpu;
+	/* With a program, the member that MPTCP needs gets no connection. */
+	bool needs_program =
+	    count != listener->reuseport_count || by_cpu || listener->address.is_mptcp;
 	if (needs_program)
-		rc = attach(fd, indexes, count, by_cpu);
+		rc = attach(listener, fd, indexes, count, by_cpu);
 	else if (listener->has_program)
-		rc = detach_or_spread(fd, indexes, count);
+		rc = detach_or_spread(listener, fd, indexes, count);
 	listener->has_program = needs_program;
 	if (rc < 0)
 		log_warn("[reuseport_selection_failed listener] "
@@ -138,7 +162,7 @@ reuseport_freeze(struct listener *listener)
 		return;
 	for (uint32_t i = 0; i < listener->reuseport_count; i++)
 		indexes[i] = i;
-	if (attach(fd, indexes, listener->reuseport_count, false) < 0)
+	if (attach(listener, fd, indexes, listener->reuseport_count, false) < 0)
 		log_warn("[reuseport_selection_failed listener] "
 			 "%s: cannot direct new connections: any slot may get them",
 		    listener->name);

@@ -15,7 +15,7 @@
 #include "net/listen.h"
 
 #define NAME_START "yodeld-"
-#define NAME_BYTES 128
+#define NAME_BYTES (ADDRESS_TEXT_MAX + 32)
 /* The service manager takes so long at most to close a socket. */
 #define BARRIER_US 1000000
 
@@ -129,6 +129,36 @@ take_of_unit(struct listener_set *set, const struct config *config,
 	return 0;
 }
 
+/* A Unix socket of the previous instance goes on, with its queue: callers find it by
+ * its file, or by its abstract name. */
+static bool
+can_go_on(const struct passed_socket *passed)
+{
+	const char *path = address_unix_path(&passed->address);
+	struct file_id file = { .inode = 1 };
+	if (path != NULL)
+		unix_socket_identify(path, &file);
+	return address_is_unix(&passed->address) && file.inode != 0;
+}
+
+static int
+take_over(struct listener_set *set, const struct config *config,
+    const struct passed_socket *passed, int config_index)
+{
+	const struct listener_config *own = &config->listeners[config_index];
+	const char *path = address_unix_path(&passed->address);
+	struct listener *listener = add_listener(set, own->address_text, &own->address);
+	if (listener == NULL)
+		return -1;
+	if (path != NULL)
+		unix_socket_identify(path, &listener->file);
+	listener->config_index = config_index;
+	listener->is_order_unknown = true;
+	listener_set_socket(listener, 0, passed->fd);
+	listener->is_stored[0] = true;
+	return 0;
+}
+
 /* Whether sockets of this process may be bound beside it. */
 static bool
 is_own(int fd)
@@ -180,9 +210,14 @@ take_socket(
 		give_back(passed, "no listener is configured for");
 		return 0;
 	}
-	if (make_nonblocking(passed->fd) == 0 &&
-	    (is_stored ? take_stored(set, passed, config_index)
-		       : take_of_unit(set, config, passed, config_index)) == 0)
+	int rc = make_nonblocking(passed->fd);
+	if (rc == 0 && !is_stored)
+		rc = take_of_unit(set, config, passed, config_index);
+	else if (rc == 0 && can_go_on(passed))
+		rc = take_over(set, config, passed, config_index);
+	else if (rc == 0)
+		rc = take_stored(set, passed, config_index);
+	if (rc == 0)
 		return 0;
 	log_error("[passed_socket_failed address] cannot take the passed socket %s",
 	    address_format(address, text));
@@ -336,7 +371,8 @@ socket_activation_store(const struct listener_set *set, uint32_t slot_count)
 	for (struct listener *e = set->first; e != NULL; e = e->next) {
 		for (uint32_t i = 0; e->config_index >= 0 && i < slot_count; i++) {
 			char name[NAME_BYTES], state[NAME_BYTES + 32];
-			if (e->fds[i] < 0 || e->is_stored[i])
+			bool is_shared = i > 0 && address_is_unix(&e->address);
+			if (e->fds[i] < 0 || e->is_stored[i] || is_shared)
 				continue;
 			format_name(e, i, name, sizeof(name));
 			snprintf(state, sizeof(state), "FDSTORE=1\nFDNAME=%s", name);

@@ -417,6 +417,11 @@ read_listener(struct state_reader *reader, const json_t *from, const char *where
 	free(row.name);
 	if (listener == NULL)
 		return "not a listener";
+	struct json_reader *json = &reader->json;
+	listener->file = (struct file_id){
+		.device = (dev_t)json_reader_word(json, from, where, "device"),
+		.inode = (ino_t)json_reader_word(json, from, where, "inode"),
+	};
 	struct listener **end = reader->listener != NULL
 	    ? &reader->listener->next
 	    : &reader->master->listeners.first;

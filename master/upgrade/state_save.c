@@ -252,6 +252,10 @@ save_listener(const struct listener *listener)
 	}
 	json_record_put(
 	    &object, "port", json_integer(address_port(&listener->address)));
+	json_record_put(
+	    &object, "device", json_integer((json_int_t)listener->file.device));
+	json_record_put(
+	    &object, "inode", json_integer((json_int_t)listener->file.inode));
 	json_record_put(&object, "sockets", sockets);
 	return object;
 }

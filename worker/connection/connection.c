@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "lib/log.h"
+#include "net/mptcp.h"
 #include "worker/connection/fault_state.h"
 #include "worker/connection/whoami_state.h"
 #include "worker/connection/witness_state.h"
@@ -172,6 +173,9 @@ connection_close(struct connection *connection, enum close_reason reason)
 		worker->lingering_count--;
 	bool was_received = connection->was_received;
 	int fd = connection_fd(connection);
+	if (listener->address.is_mptcp)
+		ledger_count(
+		    listener->block, LEDGER_MPTCP_SUBFLOWS, mptcp_subflows(fd));
 	event_del(&connection->event);
 	crash_record_close_begin(listener, fd, reason, connection);
 	if (reason == CLOSE_CONVERSATION_RESET)
@@ -291,6 +295,11 @@ connection_open(struct worker_listener *listener, int fd, const struct address *
 		return NULL;
 	}
 	address_compact(peer, &connection->peer);
+	/* All connections of a process would be the same to faults and conversations.
+	 */
+	if (connection->peer.family == AF_UNIX)
+		connection->peer.port =
+		    (uint16_t)ledger_read(listener->block, LEDGER_CONNECTIONS_ACCEPTED);
 	count(connection, &(struct open_change){ .connections = 1 });
 	connection->is_recorded = true;
 	enum close_reason reason = CLOSE_SYSTEM_ERROR;

@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 
 #include "lib/clock.h"
+#include "net/mptcp.h"
 #include "net/socket_info.h"
 #include "proto/whoami.h"
 #include "worker/connection/connection.h"
@@ -19,6 +20,7 @@ struct snapshot {
 	uint32_t slot, generation;
 	char instance[WHOAMI_INSTANCE_MAX + 1];
 	int32_t incoming_cpu;
+	uint16_t subflows; /* of MPTCP */
 	uint8_t is_taken, has_tcp;
 	struct whoami_tcp tcp;
 };
@@ -48,8 +50,11 @@ set_peer(struct about *about, const struct connection *connection)
 	if (connection->phase == CONNECTION_SERVING &&
 	    connection->listener->config->proxy_protocol != PROXY_OFF &&
 	    getpeername(connection_fd(connection), (struct sockaddr *)&peer.storage,
-		&peer.length) == 0)
+		&peer.length) == 0) {
+		if (address_is_unix(&peer))
+			address_set_process(connection_fd(connection), &peer);
 		address_compact(&peer, &about->peer);
+	}
 }
 
 int
@@ -164,6 +169,9 @@ update_snapshot(const struct connection *connection, struct about *about)
 			.slot = worker->slot,
 			.generation = worker->generation,
 			.incoming_cpu = socket_info_option(fd, SO_INCOMING_CPU),
+			.subflows = connection->listener->address.is_mptcp
+			    ? (uint16_t)mptcp_subflows(fd)
+			    : 0,
 			.is_taken = 1
 		};
 		memcpy(
@@ -195,6 +203,8 @@ whoami_state_write(const struct connection *connection, char *out)
 		.age_us = snapshot->age_us,
 		.local = { .length = sizeof(whoami.local.storage) },
 		.incoming_cpu = snapshot->incoming_cpu,
+		.has_mptcp = connection->listener->address.is_mptcp,
+		.subflows = snapshot->subflows,
 		.tcp = snapshot->has_tcp != 0 ? &snapshot->tcp : NULL };
 	const uint8_t *at = (const uint8_t *)(about + 1);
 	address_expand(&connection->peer, &whoami.client);

@@ -24,6 +24,7 @@
 
 #include "lib/capabilities.h"
 #include "lib/log.h"
+#include "net/mptcp.h"
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(memory_sanitizer) ||             \
@@ -238,6 +239,10 @@ static const struct narrow_call worker_narrow_calls[] = {
 	{ SCMP_SYS(setsockopt), { OPTION(SOL_SOCKET, SO_LINGER) } },
 	{ SCMP_SYS(getsockopt), { OPTION(SOL_SOCKET, SO_TYPE) } },
 	{ SCMP_SYS(getsockopt), { OPTION(SOL_SOCKET, SO_ACCEPTCONN) } },
+	/* the process at the other end of a Unix socket */
+	{ SCMP_SYS(getsockopt), { OPTION(SOL_SOCKET, SO_PEERCRED) } },
+	{ SCMP_SYS(getsockopt), { OPTION(SOL_SOCKET, SO_PEERGROUPS) } },
+	{ SCMP_SYS(getsockopt), { OPTION(MPTCP_LEVEL, MPTCP_INFO_OPTION) } },
 	/* what the reply "whoami" tells */
 	{ SCMP_SYS(getsockopt), { OPTION(SOL_SOCKET, SO_INCOMING_CPU) } },
 	{ SCMP_SYS(getsockopt), { OPTION(IPPROTO_TCP, TCP_INFO) } },
