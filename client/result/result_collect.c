@@ -276,8 +276,7 @@ collect_targets(const struct plan *plan, const struct counters_map *counters_map
 			error = last != 0 ? last : error;
 		}
 		target->name = xstrdup(plan->targets[t].text);
-		target->last_error =
-		    error_text(&plan->targets[t].addresses[0], error);
+		target->last_error = error_text(&plan->targets[t].addresses[0], error);
 	}
 }
 

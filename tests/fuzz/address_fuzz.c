@@ -30,6 +30,7 @@ check_address(const char *text)
 	address_format(&address, buffer);
 	must(address_parse(buffer, &again, error, sizeof(error)) == 0);
 	must(address_equal(&address, &again));
+	must(address.is_mptcp == again.is_mptcp && address.length == again.length);
 }
 
 /* "ADDRESS/BITS". An IPv4-mapped address is IPv4, even if the IPv6 prefix is shorter

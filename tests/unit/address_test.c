@@ -4,7 +4,11 @@
 #include <stdint.h>
 #include <string.h>
 /* cmocka needs those above */
+#include <sys/socket.h>
+
 #include <cmocka.h>
+#include <stdio.h>
+#include <unistd.h>
 
 #include <netinet/in.h>
 
@@ -205,6 +209,70 @@ test_refuses_malformed_prefixes(void **state)
 	    "found \"\", expected an address such as \"10.0.0.0/8\" or \"2001:db8::/32\"");
 }
 
+static void
+test_unix_and_mptcp_addresses_are_read_and_written(void **state)
+{
+	char longest[ADDRESS_TEXT_MAX];
+	(void)state;
+	check_text("unix:/run/yodel/echo", "unix:/run/yodel/echo");
+	check_text("unix:@echo line", "unix:@echo line");
+	check_text("mptcp:127.0.0.1:80", "mptcp:127.0.0.1:80");
+	check_text("mptcp:[::1]:80", "mptcp:[::1]:80");
+	memset(longest, 'x', sizeof(longest));
+	memcpy(longest, "unix:/", 6);
+	longest[5 + ADDRESS_UNIX_NAME_MAX] = '\0';
+	check_text(longest, longest);
+	longest[5] = '@';
+	check_text(longest, longest);
+	check_refused("unix:echo",
+	    "found \"unix:echo\", expected an absolute path, as in \"unix:/run/yodel/echo\", or an abstract name, as in \"unix:@echo\"");
+	check_refused("unix:/a\"b",
+	    "found a control character, quotation mark or backslash in the name of a Unix socket, expected a name without");
+	check_refused("mptcp:127.0.0.1",
+	    "found \"127.0.0.1\" without a port, expected \"address:port\" or \"[IPv6 address]:port\"");
+}
+
+static void
+test_unix_addresses_are_equal_if_their_names_are(void **state)
+{
+	struct address a = parsed("unix:/a"), b = parsed("unix:/b"),
+		       abstract = parsed("unix:@a"), tcp = parsed("127.0.0.1:1"),
+		       mptcp = parsed("mptcp:127.0.0.1:1");
+	(void)state;
+	assert_true(address_equal(&a, &a) && address_overlaps(&a, &a));
+	assert_false(address_equal(&a, &b) || address_equal(&a, &abstract));
+	assert_false(address_overlaps(&a, &tcp) || address_is_wildcard(&a));
+	assert_string_equal(address_unix_path(&a), "/a");
+	assert_null(address_unix_path(&abstract));
+	assert_null(address_unix_path(&tcp));
+	/* The kernel may count the final zero, or not. */
+	struct address longer = a;
+	longer.length = sizeof(longer.un);
+	assert_true(address_equal(&a, &longer));
+	/* They cannot be bound at the same time. */
+	assert_true(address_overlaps(&tcp, &mptcp) && !tcp.is_mptcp && mptcp.is_mptcp);
+}
+
+static void
+test_a_process_at_a_unix_socket_is_named(void **state)
+{
+	int fds[2];
+	char text[ADDRESS_TEXT_MAX], expected[ADDRESS_TEXT_MAX];
+	struct address peer, expanded;
+	struct address_compact compact = { .port = 0 };
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	address_set_process(fds[0], &peer);
+	snprintf(expected, sizeof(expected), "unix pid %d uid %u", getpid(), getuid());
+	assert_string_equal(address_format(&peer, text), expected);
+	address_compact(&peer, &compact);
+	assert_string_equal(address_format_compact(&compact, text), expected);
+	address_expand(&compact, &expanded);
+	assert_int_equal(expanded.process.gid, getgid());
+	close(fds[0]);
+	close(fds[1]);
+}
+
 int
 main(void)
 {
@@ -220,6 +288,9 @@ main(void)
 		    test_a_prefix_contains_addresses_with_the_same_first_bits),
 		cmocka_unit_test(test_an_IPv4_mapped_address_matches_as_IPv4),
 		cmocka_unit_test(test_refuses_malformed_prefixes),
+		cmocka_unit_test(test_unix_and_mptcp_addresses_are_read_and_written),
+		cmocka_unit_test(test_unix_addresses_are_equal_if_their_names_are),
+		cmocka_unit_test(test_a_process_at_a_unix_socket_is_named),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
