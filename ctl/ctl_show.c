@@ -101,13 +101,14 @@ show_listener(FILE *out, const json_t *listener, int width)
 	    units_show_count(
 		ctl_json_number(listener, "connections_accepted"), texts[3]),
 	    units_show_count(ctl_json_number(listener, "messages_received"), texts[4]),
-	    queue, units_show_count(ctl_json_number(listener, "queue_drops"), texts[0]),
+	    queue,
+	    units_show_count(ctl_json_number(listener, "queue_overflows"), texts[0]),
 	    printable_escape(ctl_json_text(listener, "reply"), reply, sizeof(reply)),
 	    ctl_json_text(listener, "framing"));
 }
 
-/* QUEUE: length of the accept queue and its limit. DROPPED: connections that found it
- * full. */
+/* QUEUE: length of the accept queue and its limit. OVERFLOWS: connections that found
+ * it full. */
 static void
 show_listeners(FILE *out, const json_t *listeners)
 {
@@ -115,7 +116,7 @@ show_listeners(FILE *out, const json_t *listeners)
 	json_t *listener;
 	int width = ctl_show_address_width(listeners);
 	fprintf(out, "\n%-*s %10s %12s %14s %16s %10s  %s\n", width, "LISTENER", "OPEN",
-	    "ACCEPTED", "MESSAGES", "QUEUE", "DROPPED", "REPLY");
+	    "ACCEPTED", "MESSAGES", "QUEUE", "OVERFLOWS", "REPLY");
 	json_array_foreach((json_t *)listeners, i, listener)
 	{
 		show_listener(out, listener, width);

@@ -157,7 +157,7 @@ show_listener(
 	    units_show_count(rate(view, now, before, "messages_received"), texts[2]),
 	    units_show_count(ctl_json_number(now, "queue_depth"), texts[3]),
 	    units_show_count(ctl_json_number(now, "queue_limit"), texts[4]),
-	    units_show_count(rate(view, now, before, "queue_drops"), texts[5]));
+	    units_show_count(rate(view, now, before, "queue_overflows"), texts[5]));
 }
 
 static void
@@ -167,7 +167,7 @@ show_listeners(const struct view *view)
 	json_t *listener;
 	int width = ctl_show_address_width(json_object_get(view->now, "listeners"));
 	fprintf(view->out, "\n%-*s" LISTENER_COLUMNS, width, "LISTENER", "OPEN",
-	    "NEW/S", "MESSAGES/S", "QUEUED", "LIMIT", "DROPPED/S");
+	    "NEW/S", "MESSAGES/S", "QUEUED", "LIMIT", "OVERFLOWS/S");
 	json_array_foreach(json_object_get(view->now, "listeners"), i, listener)
 	{
 		show_listener(view, listener,

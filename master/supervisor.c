@@ -378,6 +378,7 @@ on_tick(evutil_socket_t fd, short what, void *argument)
 	process_release_configs(&master->workers);
 	log_report_suppressed();
 	revive_listeners(&master->workers);
+	listener_set_count_overflows(&master->listeners);
 	process_send_queued(&master->workers);
 	worker_drain_find_receivers(&master->workers);
 	if (may_rebalance(master))
@@ -394,6 +395,7 @@ supervisor_start(struct master *master)
 	const struct timeval interval = clock_timeval(INTERVAL_NS);
 	master->workers.last_watch_ns = clock_now_ns();
 	resources_oom_killed();
+	listener_set_start_overflows(&master->listeners);
 	event_assign(
 	    &master->tick_timer, master->base, -1, EV_PERSIST, on_tick, master);
 	return event_add(&master->tick_timer, &interval);

@@ -46,13 +46,22 @@ socket_info_read_drops(int fd)
 	return memory[SK_MEMINFO_DROPS];
 }
 
+static const char extended[] = "/proc/self/net/netstat";
+
+uint64_t
+socket_info_read_overflows(void)
+{
+	static uint64_t last;
+	procfs_counter(extended, "TcpExt:", "ListenOverflows", &last);
+	return last;
+}
+
 void
 socket_info_read_network_counters(struct network_counters *ret)
 {
 	/* Keeps the last values if a file cannot be opened, so that no counter
 	 * decreases. */
 	static struct network_counters last;
-	static const char extended[] = "/proc/self/net/netstat";
 	procfs_counter(extended, "TcpExt:", "ListenOverflows", &last.listen_overflows);
 	procfs_counter(extended, "TcpExt:", "ListenDrops", &last.listen_drops);
 	procfs_counter(extended, "TcpExt:", "EmbryonicRsts", &last.handshakes_aborted);

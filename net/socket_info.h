@@ -23,6 +23,10 @@ int socket_info_read_queue(int fd, struct accept_queue *ret)
  * checks of load balancers do. 0 if the kernel does not tell. */
 uint64_t socket_info_read_drops(int fd);
 
+/* Connections that found the queue of a listening socket full, in the whole network
+ * namespace. Each has also counted as a drop of its socket. */
+uint64_t socket_info_read_overflows(void);
+
 /* Counters of the whole network namespace (/proc/self/net/netstat, TcpExt, and snmp,
  * Tcp); 0 if unreadable. Overflows are connections that found a full queue; drops are
  * those and all others that a listener could not take; refused are the difference;

@@ -53,7 +53,7 @@ handshakes_aborted listen_drops listen_overflows listen_refused retransmits sync
 	kill -CONT "$worker"
 }
 
-@test "accept queue drops are counted per listener, through scaling and an upgrade" {
+@test "accept queue overflows are counted per listener, through scaling and an upgrade" {
 	cat >server.json <<-END
 		{ "listeners": [ { "address": "127.0.0.1:0", "backlog": 3 }, { "address": "[::1]:0" } ],
 		  "workers": 2, "admin": { "socket": "$BATS_TEST_TMPDIR/admin_socket" } }
@@ -65,7 +65,7 @@ handshakes_aborted listen_drops listen_overflows listen_refused retransmits sync
 	spawn waiting "$INDEPENDENT_CLIENT" burst --patience 60 "127.0.0.1:$PORT" 60
 	drops_of_listeners()
 	{
-		stat_of '*[l["queue_drops"] for l in s["listeners"]]'
+		stat_of '*[l["queue_overflows"] for l in s["listeners"]]'
 	}
 	some_are_dropped()
 	{
@@ -82,8 +82,8 @@ handshakes_aborted listen_drops listen_overflows listen_refused retransmits sync
 	ctl upgrade
 	after=$(drops_of_listeners)
 	[ "${after% *}" -ge "${before% *}" ]
-	ask GET /metrics | grep -qx "yodeld_accept_queue_drops_total{listener=\"127.0.0.1:$PORT\"} ${after% *}"
-	[[ $(ctl stats | tr -d ,) = *' DROPPED '*"127.0.0.1:$PORT "*' 60 '*" ${after% *}  upper stream"* ]]
+	ask GET /metrics | grep -qx "yodeld_accept_queue_overflows_total{listener=\"127.0.0.1:$PORT\"} ${after% *}"
+	[[ $(ctl stats | tr -d ,) = *' OVERFLOWS '*"127.0.0.1:$PORT "*' 60 '*" ${after% *}  upper stream"* ]]
 }
 
 @test "promtool accepts the metrics" {

@@ -366,6 +366,60 @@ haproxy_announces_its_clients() # SEND
 	run ! logged 'closed: (reset|proxy_header_invalid)'
 }
 
+# stat EXPRESSION - of the numbers of l, the first listener, and k, the kernel; prints it
+stat()
+{
+	"$BUILD/yodelctl" -s control.sock stats --json | python3 -c '
+import json, sys
+s = json.load(sys.stdin)
+l, k = s["listeners"][0], s["kernel"]
+print(eval(sys.argv[1]))' "$1"
+}
+
+stat_is_true()
+{
+	[ "$(stat "$1")" = True ]
+}
+
+@test "handshakes that HAProxy aborts to check the server are no overflows of its queue" {
+	needs root
+	needs command haproxy
+	needs command nsenter
+	# The kernel counts for a network namespace: one without other tests.
+	spawn network unshare -n sleep 600
+	NETWORK="nsenter -n -t $(<network.pid)"
+	is_own_network()
+	{
+		[ "$(readlink "/proc/$(<network.pid)/ns/net")" != "$(readlink /proc/self/ns/net)" ]
+	}
+	wait_until is_own_network
+	$NETWORK ip link set lo up
+	YODELD_RUN=$NETWORK start_yodeld_with '"backlog": 2' -w 1 --set admin.socket="$PWD/control.sock"
+	cat >haproxy.cfg <<-END
+		defaults
+		  mode tcp
+		  timeout connect 10s
+		  timeout client 60s
+		  timeout server 60s
+		listen front
+		  bind unix@$PWD/front.sock
+		  server back 127.0.0.1:$PORT check inter 20ms
+	END
+	# shellcheck disable=SC2086 # words are meant
+	spawn haproxy $NETWORK haproxy -db -f haproxy.cfg
+	wait_until stat_is_true 'k["handshakes_aborted"] >= 20'
+	# The kernel counts them among the drops of the socket.
+	stat_is_true 'l["queue_drops"] >= 20 and k["listen_overflows"] == l["queue_overflows"] == 0'
+	# Real overflows are counted beside them.
+	kill -STOP "$(worker_pids)"
+	# shellcheck disable=SC2086
+	spawn burst $NETWORK "$INDEPENDENT_CLIENT" burst --patience 60 "127.0.0.1:$PORT" 20
+	wait_until stat_is_true 'l["queue_overflows"] >= 10'
+	stat_is_true 'l["queue_overflows"] <= k["listen_overflows"] and l["queue_drops"] > l["queue_overflows"]'
+	kill -CONT "$(worker_pids)"
+	wait "$(<burst.pid)"
+}
+
 write_nginx_config() # reads the servers from stdin
 {
 	local module=usr/lib/nginx/modules/ngx_stream_module.so

@@ -81,6 +81,7 @@ static void
 add_queues(struct snapshot_queues *queues, const struct listener *listener)
 {
 	queues->drops += listener_drops(listener);
+	queues->overflows += listener->overflows.count;
 	for (uint32_t i = 0; i < LEDGER_SLOTS; i++) {
 		struct accept_queue queue;
 		if (listener->fds[i] < 0 ||

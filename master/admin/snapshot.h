@@ -36,6 +36,7 @@ struct snapshot_queues {
 	char name[ADDRESS_TEXT_MAX]; /* the address */
 	uint64_t backlog;            /* configured */
 	uint64_t drops;              /* by the kernel, on all its sockets */
+	uint64_t overflows;          /* of those: the queue was full */
 	uint64_t depth[LEDGER_SLOTS], limit[LEDGER_SLOTS]; /* of the accept queues */
 };
 

@@ -97,11 +97,12 @@ make_listener(const struct listener_config *config,
 			(json_int_t)queues->depth[i], "queue_limit",
 			(json_int_t)queues->limit[i]));
 	}
-	json_t *object =
-	    json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:o}", "address", queues->name,
-		"reply", config->reply_text, "framing", framing_names[config->framing],
-		"queue_depth", (json_int_t)depth, "queue_limit", (json_int_t)limit,
-		"queue_drops", (json_int_t)queues->drops, "sockets", sockets);
+	json_t *object = json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:o}",
+	    "address", queues->name, "reply", config->reply_text, "framing",
+	    framing_names[config->framing], "queue_depth", (json_int_t)depth,
+	    "queue_limit", (json_int_t)limit, "queue_overflows",
+	    (json_int_t)queues->overflows, "queue_drops", (json_int_t)queues->drops,
+	    "sockets", sockets);
 	add_counters(&object, &counts->totals, counts->open, true);
 	return object;
 }

@@ -42,7 +42,12 @@ struct listener {
 	uint16_t reuseport_slots[LEDGER_SLOTS];
 	uint32_t reuseport_count;
 	uint64_t closed_socket_drops; /* of sockets that are closed now */
-	bool has_program;             /* a BPF program selects the socket */
+	/* Drops of connections that found a queue full (listener_set.h). */
+	struct listener_overflows {
+		uint64_t count;
+		uint64_t counted_drops; /* drops that were considered for it */
+	} overflows;
+	bool has_program; /* a BPF program selects the socket */
 };
 
 /* Binds sockets for slots [0, slots) of a listener; they listen unless they overlap own

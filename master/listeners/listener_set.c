@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "lib/log.h"
+#include "net/socket_info.h"
 #include "master/listeners/reuseport.h"
 #include "master/listeners/socket_activation.h"
 
@@ -179,4 +180,38 @@ listener_set_revive(const struct listener_set *set, const struct config *config)
 		total += count;
 	}
 	return total > 0;
+}
+
+void
+listener_set_count_overflows(struct listener_set *set)
+{
+	uint64_t found = 0;
+	uint64_t drops[CONFIG_LISTENERS_MAX + 1];
+	size_t count = 0, i = 0;
+	/* First the drops: what they stem from is then among the overflows. */
+	for (struct listener *e = set->first; e != NULL && count < CONFIG_LISTENERS_MAX;
+	     e = e->next)
+		drops[count++] = listener_drops(e) - e->overflows.counted_drops;
+	uint64_t now = socket_info_read_overflows();
+	uint64_t fresh = now - set->counted_overflows;
+	uint64_t available = fresh + set->carried_overflows;
+	for (struct listener *e = set->first; i < count; e = e->next, i++) {
+		uint64_t own = drops[i] < available ? drops[i] : available;
+		e->overflows.counted_drops += drops[i];
+		e->overflows.count += own;
+		found += own;
+	}
+	set->counted_overflows = now;
+	set->carried_overflows = found < available ? available - found : 0;
+	if (set->carried_overflows > fresh)
+		set->carried_overflows = fresh;
+}
+
+void
+listener_set_start_overflows(struct listener_set *set)
+{
+	for (struct listener *e = set->first; e != NULL; e = e->next)
+		e->overflows.counted_drops = listener_drops(e);
+	set->counted_overflows = socket_info_read_overflows();
+	set->carried_overflows = 0;
 }

@@ -13,6 +13,9 @@
 
 struct listener_set {
 	struct listener *first;
+	/* Overflows of the network namespace that were considered, and those of the
+	 * last interval for which no drop was found yet. */
+	uint64_t counted_overflows, carried_overflows;
 };
 
 /* Opens what `config` has and the set has not, for all its workers. 0, or -1 with one
@@ -34,6 +37,15 @@ void listener_set_listen(const struct listener_set *set, const struct config *co
 /* Listens again on sockets that a process has shut down, and logs it. Returns whether
  * there were any. */
 bool listener_set_revive(const struct listener_set *set, const struct config *config);
+
+/* Adds to listener->overflows the drops since the last call that can be overflows. The
+ * kernel counts overflows for the namespace, and drops for each socket, among them
+ * handshakes that clients have aborted: of the drops of an interval at most as many
+ * count as there were overflows in it. So without an overflow none counts; the number
+ * may be too large when another socket overflows in the same interval. */
+void listener_set_count_overflows(struct listener_set *set);
+/* All drops until now are none of them. */
+void listener_set_start_overflows(struct listener_set *set);
 
 /* The number of workers needed to serve every passed socket. */
 uint32_t listener_set_min_workers(const struct listener_set *set);

@@ -51,6 +51,11 @@ const struct json_record_field state_request_fields[] = {
 	{ .name = NULL },
 };
 
+static const struct json_record_field state_overflow_fields[] = {
+	JSON_RECORD(struct listener, overflows.count, JSON_RECORD_OWN),
+	{ .name = NULL },
+};
+
 const struct json_record_field state_listener_fields[] = {
 	RANGE("config_index", listener, config_index, JSON_RECORD_INT, -1,
 	    CONFIG_LISTENERS_MAX - 1),
@@ -59,6 +64,11 @@ const struct json_record_field state_listener_fields[] = {
 	RANGE("passed_sockets", listener, passed_sockets, JSON_RECORD_UINT32, 0,
 	    LEDGER_SLOTS),
 	MEMBER(listener, closed_socket_drops),
+	/* Programs before this member save none. */
+	{ .name = "overflows",
+	    .kind = JSON_RECORD_PART,
+	    .part = state_overflow_fields,
+	    .may_miss = true },
 	MEMBER(listener, name),
 	{ .name = NULL },
 };
