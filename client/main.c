@@ -21,6 +21,7 @@ static const struct {
 	{ "report", cmd_report },
 	{ "calibrate", cmd_calibrate },
 	{ "check", cmd_check },
+	{ "trend", cmd_trend },
 };
 
 /* A target has a port: a first word without one is no target. */

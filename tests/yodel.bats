@@ -51,6 +51,8 @@ load lib/client
 		merge --strct 0.json
 		compare --fail-worst 0.json 1.json
 		report -x 0.json
+		trend
+		trend --fail-worst results
 		calibrate --quick
 	END
 	run -64 "$YODEL" --conections 3 127.0.0.1:7
@@ -64,7 +66,7 @@ load lib/client
 	[[ $output = *"Amount:"* && $output = *"Pacing:"* && $output = *"Examples:"* ]]
 	[ "$(grep -c '^  yodel .*:' <<<"$output")" = 6 ]
 	local form
-	for form in run talk merge compare report calibrate check; do
+	for form in run talk merge compare trend report calibrate check; do
 		if "$YODEL" $form --help | grep -E '^.{81}'; then false; fi
 	done
 	run -0 "$YODEL" --version

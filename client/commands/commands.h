@@ -25,6 +25,10 @@ int cmd_merge(int argc, char **argv);
  * (--fail-worse and a row is worse by more than noise), 65 or 66. */
 int cmd_compare(int argc, char **argv);
 
+/* Shows the figures of many results over time. 0, 99 (--fail-worse and the latest run
+ * is worse by more than noise), 65, 66 or 71. */
+int cmd_trend(int argc, char **argv);
+
 /* Makes a page or a text report of a JSON result. 0, 65, 66 or 71. */
 int cmd_report(int argc, char **argv);
 

@@ -126,6 +126,18 @@ chart_event(const struct chart *chart, double x, const char *text)
 }
 
 void
+chart_key(FILE *file, const char *const *names, size_t count)
+{
+	fputs("<div class=\"key\">", file);
+	for (size_t i = 0; i < count; i++)
+		if (names[i] != NULL)
+			fprintf(file,
+			    "<span><svg viewBox=\"0 0 18 8\" aria-hidden=\"true\"><path class=\"line s%zu\" d=\"M1 4L17 4\"/></svg>%s</span>",
+			    i, names[i]);
+	fputs("</div>\n", file);
+}
+
+void
 chart_band(const struct chart *chart, const struct chart_point *low,
     const struct chart_point *high, size_t count, int series)
 {

@@ -41,6 +41,10 @@ void chart_mark_y(const struct chart *chart, double value, const char *label);
 void chart_line(const struct chart *chart, const struct chart_point *points,
     size_t count, int series, bool dashed);
 
+/* The names of the lines beside their colours; names[i] NULL: that line is not drawn.
+ */
+void chart_key(FILE *file, const char *const *names, size_t count);
+
 /* A mark on the x axis with a text that a browser shows beside it. */
 void chart_event(const struct chart *chart, double x, const char *text);
 

@@ -17,20 +17,13 @@ static const enum latency_kind charted_latencies[] = { LATENCY_RESPONSE,
 	LATENCY_SERVICE, LATENCY_SEND_LAG, LATENCY_CONNECT };
 #define CHARTED_COUNT (sizeof(charted_latencies) / sizeof(charted_latencies[0]))
 
-/* Opens a chart with its heading and the key of its lines. names[i] NULL: that line is
- * not drawn. */
+/* Opens a chart with its heading and the key of its lines. */
 static void
 open_panel(const char *title, const char *class, const char *const *names, size_t count,
     FILE *file)
 {
-	fprintf(file, "<div class=\"chart%s\">\n<h2>%s</h2>\n<div class=\"key\">",
-	    class, title);
-	for (size_t i = 0; i < count; i++)
-		if (names[i] != NULL)
-			fprintf(file,
-			    "<span><svg viewBox=\"0 0 18 8\" aria-hidden=\"true\"><path class=\"line s%zu\" d=\"M1 4L17 4\"/></svg>%s</span>",
-			    i, names[i]);
-	fputs("</div>\n", file);
+	fprintf(file, "<div class=\"chart%s\">\n<h2>%s</h2>\n", class, title);
+	chart_key(file, names, count);
 }
 
 static void

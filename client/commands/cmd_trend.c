@@ -1,0 +1,99 @@
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "lib/log.h"
+#include "lib/options.h"
+#include "client/commands/commands.h"
+#include "client/trend/trend.h"
+#include "client/trend/trend_html.h"
+#include "client/trend/trend_text.h"
+
+#define EXIT_WORSE 99
+
+struct trend_options {
+	const char *html; /* path; "-": stdout; NULL: none */
+	struct option_list keys;
+	bool fail_worse;
+	bool quiet;
+};
+
+#define AT(field) offsetof(struct trend_options, field)
+
+static const struct option_row rows[] = {
+	{ "by", 0, "KEY", OPTION_LIST, AT(keys),
+	    .help = "group the runs by this label (repeatable)" },
+	{ "output", 'o', "FILE.html", OPTION_TEXT, AT(html),
+	    .help = "write a page with charts to this file" },
+	{ "fail-worse", 0, NULL, OPTION_FLAG, AT(fail_worse),
+	    .help =
+		"exit 99 if the latest run is worse than those before it by more than their noise" },
+	{ "quiet", 'q', NULL, OPTION_FLAG, AT(quiet), .help = "no text on stdout" },
+	{ .name = NULL },
+};
+
+static const struct options_command command = {
+	.name = "yodel trend",
+	.version = "yodel " YODEL_VERSION,
+	.operands = "FOLDER|RESULT...",
+	.operands_min = 1,
+	.operands_max = OPTIONS_UNLIMITED,
+	.intro =
+	    "Shows each figure of JSON results over the runs in the order of their start, where its level changed, and whether the latest run is worse. Of a folder it reads all files *.json.",
+	.rows = rows,
+};
+
+/* 0, or 71 after one line on stderr. */
+static int
+write_page(const char *path, const struct trend_group *groups, size_t count)
+{
+	FILE *file = strcmp(path, "-") == 0 ? stdout : fopen(path, "we");
+	if (file != NULL) {
+		int status = trend_html(groups, count, file);
+		if ((file == stdout ? fflush(file) : fclose(file)) == 0 && status == 0)
+			return 0;
+	}
+	log_error("%s", path);
+	return EX_OSERR;
+}
+
+static int
+report(const struct trend_options *options, const struct trend_runs *runs)
+{
+	size_t count;
+	bool worse = false;
+	int status = 0;
+	struct trend_group *groups =
+	    trend_groups_create(runs, options->keys.items, options->keys.count, &count);
+	for (size_t i = 0; i < count; i++) {
+		worse = worse || trend_is_worse(&groups[i]);
+		if (options->quiet)
+			continue;
+		if (i > 0)
+			putchar('\n');
+		trend_text(&groups[i], stdout);
+	}
+	if (options->html != NULL)
+		status = write_page(options->html, groups, count);
+	trend_groups_destroy(groups, count);
+	return status != 0 ? status : worse && options->fail_worse ? EXIT_WORSE : 0;
+}
+
+int
+cmd_trend(int argc, char **argv)
+{
+	struct trend_options options = { .html = NULL };
+	struct trend_runs runs;
+	char **paths = options_parse(&command, argc, argv, &options);
+	options.quiet |= options.html != NULL && strcmp(options.html, "-") == 0;
+	int status = trend_read(paths, &runs);
+	if (status == 0 && runs.count == 0) {
+		log_errorx("found no valid result, expected at least one");
+		status = EX_DATAERR;
+	}
+	if (status == 0)
+		status = report(&options, &runs);
+	trend_runs_finish(&runs);
+	return status;
+}

@@ -1,0 +1,171 @@
+/* trend: groups, levels, and how often unchanged runs are called worse. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+/* cmocka needs some of those above */
+#include <cmocka.h>
+
+#include "lib/xmalloc.h"
+#include "client/trend/trend.h"
+
+#define RUNS 30
+#define FIGURES 12
+
+static uint64_t state;
+
+static double
+uniform(void)
+{
+	state ^= state << 13;
+	state ^= state >> 7;
+	state ^= state << 17;
+	return ((double)(state >> 11) + 0.5) / 9007199254740992.0;
+}
+
+static double
+normal(void)
+{
+	return sqrt(-2 * log(uniform())) * cos(2 * M_PI * uniform());
+}
+
+/* Runs with durations of 1 ms, which vary by 5 % with that correlation of neighbours.
+ */
+static struct trend_runs
+make_runs(size_t count, double correlation)
+{
+	struct trend_runs runs = { xcalloc(count, sizeof(*runs.items)), count, 0 };
+	double noise[FIGURES];
+	for (size_t f = 0; f < FIGURES; f++)
+		noise[f] = normal() / sqrt(1 - correlation * correlation);
+	for (size_t i = 0; i < count; i++) {
+		struct trend_run *run = &runs.items[i];
+		run->path = xstrdup("run.json");
+		run->hostname = xstrdup("host");
+		run->plan = json_object();
+		run->rows = xcalloc(FIGURES, sizeof(*run->rows));
+		run->row_count = FIGURES;
+		for (size_t f = 0; f < FIGURES; f++) {
+			run->rows[f].base = (struct comparison_estimate){
+				.value = 1e6 * exp(0.05 * noise[f]), .known = true
+			};
+			snprintf(
+			    run->rows[f].name, sizeof(run->rows[f].name), "%zu", f);
+			noise[f] = correlation * noise[f] + normal();
+		}
+	}
+	return runs;
+}
+
+static int
+count_worse(int groups, double correlation)
+{
+	int worse = 0;
+	state = 88172645463325252;
+	for (int i = 0; i < groups; i++) {
+		struct trend_runs runs = make_runs(RUNS, correlation);
+		size_t count;
+		struct trend_group *group = trend_groups_create(&runs, NULL, 0, &count);
+		assert_int_equal(count, 1);
+		assert_int_equal(group->figure_count, FIGURES);
+		worse += trend_is_worse(group);
+		trend_groups_destroy(group, count);
+		trend_runs_finish(&runs);
+	}
+	return worse;
+}
+
+static void
+at_most_one_unchanged_latest_run_in_200_is_worse(void **test_state)
+{
+	(void)test_state;
+	assert_true(count_worse(2000, 0) <= 10);
+	assert_true(count_worse(2000, 0.3) <= 10);
+}
+
+static void
+a_latest_run_beyond_the_noise_is_worse_or_better(void **test_state)
+{
+	(void)test_state;
+	struct trend_runs runs = make_runs(RUNS, 0);
+	size_t count;
+	runs.items[RUNS - 1].rows[0].base.value = 1.5e6;
+	runs.items[RUNS - 1].rows[1].base.value = 0.6e6;
+	struct trend_group *group = trend_groups_create(&runs, NULL, 0, &count);
+	assert_int_equal(group->figures[0].latest, TREND_WORSE);
+	assert_int_equal(group->figures[1].latest, TREND_BETTER);
+	assert_int_equal(group->figures[2].latest, TREND_NOISE);
+	assert_true(trend_is_worse(group));
+	trend_groups_destroy(group, count);
+	trend_runs_finish(&runs);
+}
+
+static void
+few_runs_do_not_tell(void **test_state)
+{
+	(void)test_state;
+	struct trend_runs runs = make_runs(TREND_LEVEL_MIN, 0);
+	size_t count;
+	runs.items[TREND_LEVEL_MIN - 1].rows[0].base.value = 9e6;
+	struct trend_group *group = trend_groups_create(&runs, NULL, 0, &count);
+	assert_int_equal(group->figures[0].latest, TREND_UNKNOWN);
+	assert_false(trend_is_worse(group));
+	trend_groups_destroy(group, count);
+	trend_runs_finish(&runs);
+}
+
+static void
+the_first_wrong_answer_is_worse_at_once(void **test_state)
+{
+	(void)test_state;
+	struct trend_runs runs = make_runs(2, 0);
+	size_t count;
+	for (size_t i = 0; i < 2; i++) {
+		struct comparison_row *row = &runs.items[i].rows[0];
+		strcpy(row->name, "wrong");
+		row->unit = COMPARISON_EVENTS;
+		row->base.value = (double)i;
+	}
+	struct trend_group *group = trend_groups_create(&runs, NULL, 0, &count);
+	assert_true(trend_is_worse(group));
+	trend_groups_destroy(group, count);
+	trend_runs_finish(&runs);
+}
+
+/* After a change, the level before the latest run is the new one. */
+static void
+the_latest_run_is_compared_with_its_own_level(void **test_state)
+{
+	(void)test_state;
+	struct trend_runs runs = make_runs(RUNS, 0);
+	size_t count;
+	for (size_t i = 15; i < RUNS; i++)
+		runs.items[i].rows[0].base.value *= 2;
+	struct trend_group *group = trend_groups_create(&runs, NULL, 0, &count);
+	struct trend_figure *figure = &group->figures[0];
+	assert_int_equal(figure->change_count, 1);
+	assert_int_equal(figure->changes[0], 15);
+	assert_int_equal(trend_level_start(figure), 15);
+	assert_int_equal(figure->latest, TREND_NOISE);
+	double level = trend_level(figure, 15, RUNS - 1);
+	assert_true(level > 1.9e6 && level < 2.1e6);
+	trend_groups_destroy(group, count);
+	trend_runs_finish(&runs);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(at_most_one_unchanged_latest_run_in_200_is_worse),
+		cmocka_unit_test(a_latest_run_beyond_the_noise_is_worse_or_better),
+		cmocka_unit_test(few_runs_do_not_tell),
+		cmocka_unit_test(the_first_wrong_answer_is_worse_at_once),
+		cmocka_unit_test(the_latest_run_is_compared_with_its_own_level),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
