@@ -22,6 +22,9 @@
 #include "proto/framing.h"
 #include "client/commands/commands.h"
 #include "client/commands/recording.h"
+#include "client/commands/talk_tls.h"
+#include "client/plan/plan_options.h"
+#include "client/plan/tls_plan.h"
 
 #define ADDRESSES_MAX 8
 #define CHUNK 65536
@@ -39,6 +42,8 @@ struct talk {
 	uint64_t connect_timeout_ns;
 	const char *record;
 	struct recording recording;
+	struct plan plan;     /* TLS alone */
+	struct talk_tls *tls; /* NULL: none */
 	int fd;
 	bool prompt;        /* stdin and stdout are a terminal */
 	bool at_line_start; /* the prompt needs no newline before it */
@@ -63,6 +68,7 @@ static const struct option_row rows[] = {
 	    .help = "give up connecting after this (5s)" },
 	{ "record", 0, "FILE", OPTION_TEXT, AT(record),
 	    .help = "write what is said as a conversation, yodel-conversation(5)" },
+	PLAN_OPTIONS_TLS(struct talk, plan.),
 	{ .name = NULL },
 };
 
@@ -100,8 +106,11 @@ connect_any(struct talk *talk)
 	int errors[ADDRESSES_MAX];
 	for (int i = 0; i < count; i++) {
 		talk->fd = connect_stream(&addresses[i], talk->connect_timeout_ns);
-		if (talk->fd >= 0)
+		if (talk->fd >= 0) {
+			setsockopt(talk->fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 },
+			    sizeof(int));
 			return 0;
+		}
 		errors[i] = errno;
 	}
 	/* Failures are reported only when no address accepts. */
@@ -231,9 +240,22 @@ on_end(struct talk *talk)
 		log_errorx("the peer closed the connection in the middle of a reply");
 		return EXIT_LOST;
 	}
+	if (talk->tls != NULL && talk->tls->stream->end == TLS_STREAM_TRUNCATED)
+		log_warnx("the peer ended the stream without close_notify");
 	if (talk->shut)
 		return 0;
 	log_errorx("the peer closed the connection");
+	return EXIT_LOST;
+}
+
+/* After errno. */
+static int
+fail(const struct talk *talk)
+{
+	if (talk->tls != NULL)
+		talk_tls_log_error(talk->tls, talk->target);
+	else
+		log_error("%s", talk->target);
 	return EXIT_LOST;
 }
 
@@ -241,13 +263,13 @@ static int
 on_readable(struct talk *talk)
 {
 	uint8_t chunk[CHUNK];
-	ssize_t n = recv(talk->fd, chunk, sizeof(chunk), 0);
+	ssize_t n = talk->tls != NULL ? tls_stream_receive(talk->tls->stream, talk->fd,
+					    chunk, sizeof(chunk), NULL)
+				      : recv(talk->fd, chunk, sizeof(chunk), 0);
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return -1;
-	if (n < 0) {
-		log_error("%s", talk->target);
-		return EXIT_LOST;
-	}
+	if (n < 0)
+		return fail(talk);
 	if (n == 0)
 		return on_end(talk);
 	recording_add(&talk->recording, CONVERSATION_SERVER, chunk, (size_t)n);
@@ -267,23 +289,29 @@ on_readable(struct talk *talk)
 static int
 on_writable(struct talk *talk)
 {
+	if (talk->tls != NULL && tls_stream_flush(talk->tls->stream, talk->fd) < 0)
+		return errno == EAGAIN ? -1 : fail(talk);
 	while (buffer_length(talk->out) > 0) {
-		ssize_t n = send(talk->fd, talk->out->data + talk->out->start,
-		    buffer_length(talk->out), MSG_NOSIGNAL);
+		const uint8_t *data = talk->out->data + talk->out->start;
+		size_t length = buffer_length(talk->out);
+		ssize_t n = talk->tls != NULL
+		    ? tls_stream_send(talk->tls->stream, talk->fd, data, length)
+		    : send(talk->fd, data, length, MSG_NOSIGNAL);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && errno == EAGAIN)
 			return -1;
-		if (n < 0) {
-			log_error("%s", talk->target);
-			return EXIT_LOST;
-		}
+		if (n < 0)
+			return fail(talk);
 		recording_add(&talk->recording, CONVERSATION_CLIENT,
 		    talk->out->data + talk->out->start, (size_t)n);
 		buffer_consume(&talk->out, (size_t)n);
 	}
 	if (talk->input_ended && !talk->shut) {
-		shutdown(talk->fd, SHUT_WR);
+		if (talk->tls != NULL)
+			(void)tls_stream_finish(talk->tls->stream, talk->fd);
+		else
+			shutdown(talk->fd, SHUT_WR);
 		recording_action(&talk->recording, "C half-close");
 		talk->shut = true;
 	}
@@ -299,9 +327,12 @@ step(struct talk *talk)
 	int status = on_writable(talk);
 	if (status >= 0)
 		return status;
+	if (talk->tls != NULL && talk->tls->stream->has_more)
+		return on_readable(talk);
 	if (!talk->input_ended && buffer_length(talk->out) < PENDING_MAX)
 		wait[0].fd = STDIN_FILENO;
-	if (buffer_length(talk->out) > 0)
+	if (buffer_length(talk->out) > 0 ||
+	    (talk->tls != NULL && tls_stream_has_output(talk->tls->stream)))
 		wait[1].events |= POLLOUT;
 	if (poll(wait, 2, -1) < 0)
 		return errno == EINTR ? -1 : EX_OSERR;
@@ -312,21 +343,45 @@ step(struct talk *talk)
 	return status;
 }
 
+/* 0, or an exit status. */
+static int
+check_tls(struct talk *talk)
+{
+	char error[PLAN_ERROR_MAX];
+	talk->plan.connections = 1;
+	talk->plan.target_count = 1;
+	talk->plan.targets[0].text = talk->target;
+	int status = tls_plan_check(&talk->plan, error);
+	if (status != 0)
+		log_errorx("%s", error);
+	return status;
+}
+
+static int
+open_tls(struct talk *talk)
+{
+	talk->tls = talk_tls_open(&talk->plan, talk->fd, talk->connect_timeout_ns);
+	return talk->tls != NULL ? 0 : EXIT_LOST;
+}
+
 int
 cmd_talk(int argc, char **argv)
 {
-	struct talk talk = { .fd = -1,
-		.framing = FRAMING_STREAM,
-		.connect_timeout_ns = DEFAULT_CONNECT_NS,
-		.at_line_start = true,
-		.prompt = isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1 };
+	static struct talk talk;
+	talk.fd = -1;
+	talk.connect_timeout_ns = DEFAULT_CONNECT_NS;
+	talk.at_line_start = true;
+	talk.prompt = isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1;
 	parse(&talk, argc, argv);
-	int status = connect_any(&talk);
+	int status = check_tls(&talk);
+	if (status == 0)
+		status = connect_any(&talk);
+	if (status == 0 && talk.plan.tls)
+		status = open_tls(&talk);
 	if (status != 0)
 		return status;
 	if (recording_open(&talk.recording, talk.record) < 0)
 		return EX_OSERR;
-	setsockopt(talk.fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
 	show_prompt(&talk);
 	do
 		status = step(&talk);
@@ -335,6 +390,8 @@ cmd_talk(int argc, char **argv)
 		log_errorx("%s", strerror(errno));
 	if (talk.prompt && !talk.at_line_start)
 		putchar('\n');
+	talk_tls_close(talk.tls);
+	tls_plan_finish(&talk.plan);
 	close(talk.fd);
 	if (recording_close(&talk.recording, talk.target) < 0 && status == 0)
 		status = EX_OSERR;

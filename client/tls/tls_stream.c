@@ -96,7 +96,10 @@ tls_stream_flush(struct tls_stream *stream, int fd)
 		if (n > 0)
 			buffer_consume(&stream->output, (size_t)n);
 	}
-	return stream->is_finished ? shutdown(fd, SHUT_WR) : 0;
+	if (!stream->fin_is_due)
+		return 0;
+	stream->fin_is_due = false;
+	return shutdown(fd, SHUT_WR);
 }
 
 static enum tls_stream_status
@@ -346,7 +349,7 @@ int
 tls_stream_finish(struct tls_stream *stream, int fd)
 {
 	append_alert(stream, TLS_ALERT_CLOSE_NOTIFY);
-	stream->is_finished = true;
+	stream->fin_is_due = true;
 	return tls_stream_flush(stream, fd);
 }
 

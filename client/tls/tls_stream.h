@@ -45,7 +45,7 @@ struct tls_stream {
 	bool dribbles;    /* sends the handshake one byte at a time */
 	bool has_rest;    /* the input came with the end of the handshake */
 	bool has_more;    /* receive may be called again without a new event */
-	bool is_finished; /* our FIN follows the output */
+	bool fin_is_due;  /* our FIN follows the output */
 };
 
 struct tls_stream_args {

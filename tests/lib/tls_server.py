@@ -5,7 +5,7 @@ resumed, common name of the client's certificate, requested server name, or the 
 
 --mode echo        echoes until the client closes
        truncate    echoes once, then a FIN without close_notify
-       bad-record  echoes once, then a record that is not authentic
+       bad-record  answers with a record that is not authentic
        greeting    sends a line at once, then echoes
        plain       is no TLS server: answers with HTTP
        silent      accepts and does nothing
@@ -62,13 +62,13 @@ def converse(connection, mode):
     if mode == "greeting":
         connection.sendall(b"welcome\n")
     while data := connection.recv(65536):
-        connection.sendall(data)
-        if mode == "truncate":
-            connection.detach_socket()
-            return
         if mode == "bad-record":
             os.write(connection.fileno(), b"\x17\x03\x03\x00\x20" + bytes(32))
             connection.recv(1)
+            return
+        connection.sendall(data)
+        if mode == "truncate":
+            connection.detach_socket()
             return
     connection.unwrap()
 
