@@ -144,7 +144,8 @@ $B/fuzz/upgrade_state $B/libfuzzer/upgrade_state: override LDFLAGS += $(FAKED_ST
 BENCHES := $(patsubst tests/bench/%.c,$B/bench/%,$(wildcard tests/bench/*.c))
 $(BENCHES): $B/bench/%: tests/bench/%.c
 	@mkdir -p $(@D)
-	$(call say,LINK)$(CC) $(CPPFLAGS) $(all_cflags) $(LDFLAGS) -o $@ $<
+	$(call say,LINK)$(CC) $(CPPFLAGS) $(all_cflags) $(LDFLAGS) -o $@ $< -lssl -lcrypto
+$B/bench/raw_tls $B/bench/raw_tls_client: tests/bench/raw_record.h
 
 # A server with a known latency, for the tests of yodel's verdict.
 LATENCY_SERVER := $B/tests/latency_server
