@@ -14,7 +14,7 @@
 #include "lib/log.h"
 #include "proto/channel.h"
 #include "proto/transfer.h"
-#include "worker/conversation/session.h"
+#include "worker/transfer_state.h"
 
 /* A batch stops growing when its bytes reach this. */
 #define STATE_BYTES_MAX (4 * 1024 * 1024)
@@ -79,8 +79,7 @@ send_hello(const struct transfer_out *out)
 		const struct listener_config *config = &args->config->listeners[number];
 		hello.listeners[number].framing = config->framing;
 		hello.listeners[number].reply = reply_fingerprint(&config->reply);
-		hello.listeners[number].opening =
-		    session_opening_fingerprint(config->conversation);
+		hello.listeners[number].opening = transfer_state_opening(config);
 		snprintf(hello.listeners[number].name, TRANSFER_NAME_MAX, "%s",
 		    out->kept->names[i]);
 	}

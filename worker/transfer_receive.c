@@ -199,7 +199,7 @@ static bool
 has_same_opening(const struct receiver *receiver, uint32_t number,
     const struct worker_listener *listener)
 {
-	return receiver->opening[number] == transfer_state_opening(listener);
+	return receiver->opening[number] == transfer_state_opening(listener->config);
 }
 
 static void

@@ -127,7 +127,7 @@ send_hello(const struct sender *sender)
 		hello.listeners[listener->number].reply =
 		    reply_fingerprint(&listener->config->reply);
 		hello.listeners[listener->number].opening =
-		    transfer_state_opening(listener);
+		    transfer_state_opening(listener->config);
 		snprintf(hello.listeners[listener->number].name, TRANSFER_NAME_MAX,
 		    "%s", listener->name);
 	}

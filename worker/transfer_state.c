@@ -14,11 +14,11 @@
 #define WITNESS_OPENING UINT64_C(0x7769746e65737301)
 
 uint64_t
-transfer_state_opening(const struct worker_listener *listener)
+transfer_state_opening(const struct listener_config *config)
 {
-	return listener->is_witness
+	return config->reply.kind == REPLY_WITNESS
 	    ? WITNESS_OPENING
-	    : session_opening_fingerprint(listener->side.conversation);
+	    : session_opening_fingerprint(config->conversation);
 }
 
 static uint32_t

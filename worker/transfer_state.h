@@ -12,11 +12,11 @@
 #include "proto/transfer.h"
 
 struct connection;
-struct worker_listener;
+struct listener_config;
 
 /* Equal for listeners between which connections can move (proto/transfer.h, opening).
  */
-uint64_t transfer_state_opening(const struct worker_listener *listener);
+uint64_t transfer_state_opening(const struct listener_config *config);
 
 /* Bytes of input, output and about that move with a connection. */
 uint64_t transfer_state_bytes(const struct connection *connection);

@@ -94,6 +94,7 @@ witness_state_check(struct connection *connection)
 	state->record.slot = worker->slot;
 	state->record.generation = worker->generation;
 	state->place = 0;
+	witness_state_add_event(connection, WITNESS_EVENT_MOVED);
 }
 
 bool

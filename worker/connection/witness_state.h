@@ -51,7 +51,8 @@ struct witness_state *witness_state_of(const struct connection *connection);
 /* Replaces that of whoami. 0, or -1 with ENOMEM or the errno of getrandom(2). */
 int witness_state_create(struct connection *connection)
     __attribute__((warn_unused_result));
-/* Drops what a correct worker would not have sent with the connection. */
+/* A connection has come from another worker: notes that, and drops what a correct
+ * worker would not have sent with it. */
 void witness_state_check(struct connection *connection);
 
 /* The connection waits for the end of a hold. */
