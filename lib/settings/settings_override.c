@@ -37,16 +37,16 @@ static int set_key(struct settings_reader *reader, const struct settings_target 
 /* "listeners[0].reply": `bracket` is the "[". */
 static int
 set_in_item(struct settings_reader *reader, const struct settings_target *target,
-    char *key, char *bracket, const char *text)
+    char *key, char *bracket, const char *text, const struct settings_place *parent)
 {
-	struct settings_place list = { NULL, key, 0 };
+	struct settings_place list = { parent, key, 0 };
 	char *end, *items;
 	size_t count;
 	*bracket = '\0';
 	const struct setting *row = settings_find(target->settings, key);
 	size_t index = strtoul(bracket + 1, &end, 10);
 	if (row == NULL)
-		return reject_dotted(reader, target, key, NULL);
+		return reject_dotted(reader, target, key, parent);
 	if (row->type != SETTING_OBJECTS)
 		return settings_error_at(
 		    reader, SETTINGS_NOWHERE, "%s: not a list of objects", key);
@@ -75,8 +75,8 @@ set_key(struct settings_reader *reader, const struct settings_target *target, ch
 	char *bracket = strchr(key, '[');
 	if (row != NULL)
 		return settings_read_row(reader, row, target->base, text, &place);
-	if (bracket != NULL && parent == NULL)
-		return set_in_item(reader, target, key, bracket, text);
+	if (bracket != NULL)
+		return set_in_item(reader, target, key, bracket, text, parent);
 	if (settings_is_group(target->settings, key))
 		return settings_error_at(reader, SETTINGS_NOWHERE,
 		    "%s: is an object, expected one of its keys: %s.KEY=VALUE", key,

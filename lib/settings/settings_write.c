@@ -131,20 +131,29 @@ write_origin(
 	    object, name, json_string(source != NULL ? source : "default"));
 }
 
-/* Writes the origins of values such as "listeners[0].reply". */
+/* Writes the origins of all values of a struct, each by `prefix` and its name:
+ * "listeners[0].reply". */
 static void
-write_origins_of_items(json_t *object, const struct settings *settings,
-    const void *base, const struct setting *list)
+write_origins(json_t *object, const struct settings *root, const void *root_base,
+    const struct settings *settings, const void *base, const char *prefix)
 {
-	char name[NAME_LENGTH];
+	char name[NAME_LENGTH], *items;
 	size_t count;
-	memcpy(&count, (const char *)base + list->count_offset, sizeof(count));
-	for (size_t i = 0; i < count; i++) {
-		const struct setting *row = list->items->rows;
-		for (; row->name != NULL; row++) {
+	for (const struct setting *row = settings->rows; row->name != NULL; row++) {
+		if (row->type == SETTING_ANNOTATION)
+			continue;
+		snprintf(name, sizeof(name), "%s%s", prefix, row->name);
+		if (row->type != SETTING_OBJECTS) {
+			write_origin(object, root, root_base, name);
+			continue;
+		}
+		memcpy(&items, (const char *)base + row->offset, sizeof(items));
+		memcpy(&count, (const char *)base + row->count_offset, sizeof(count));
+		for (size_t i = 0; i < count; i++) {
 			snprintf(
-			    name, sizeof(name), "%s[%zu].%s", list->name, i, row->name);
-			write_origin(object, settings, base, name);
+			    name, sizeof(name), "%s%s[%zu].", prefix, row->name, i);
+			write_origins(object, root, root_base, row->items,
+			    items + i * row->items->size, name);
 		}
 	}
 }
@@ -153,12 +162,7 @@ char *
 settings_write_origins(const struct settings *settings, const void *base)
 {
 	json_t *object = json_object();
-	for (const struct setting *row = settings->rows; row->name != NULL; row++) {
-		if (row->type == SETTING_OBJECTS)
-			write_origins_of_items(object, settings, base, row);
-		else if (row->type != SETTING_ANNOTATION)
-			write_origin(object, settings, base, row->name);
-	}
+	write_origins(object, settings, base, settings, base, "");
 	return dump(object);
 }
 
