@@ -11,8 +11,10 @@
 #include "lib/clock.h"
 #include "lib/printable.h"
 #include "lib/resources.h"
+#include "net/tls/tls_context.h"
 #include "conf/conversation_reply.h"
 #include "conf/listener_kind.h"
+#include "conf/tls_files.h"
 
 #define FILE_MAX (1 << 20) /* bytes */
 
@@ -364,6 +366,49 @@ derive_conversation(struct config *config, const char *file, size_t i, char *err
 	return conversation_reply_load(listener, is_in_file ? source : NULL, error);
 }
 
+struct named_file {
+	const struct config *config;
+	const char *file; /* of the configuration; NULL: none */
+};
+
+/* A tls_files_source: a name of the command line leads from the working directory. */
+static const char *
+file_that_names(const char *name, void *argument)
+{
+	const struct named_file *named = argument;
+	const char *source = source_of(named->config, name);
+	return named->file != NULL && strcmp(source, named->file) == 0 ? source : NULL;
+}
+
+static int
+derive_tls(struct config *config, const char *file, size_t i, char *error)
+{
+	struct named_file named = { config, file };
+	char reason[CONFIG_ERROR_MAX], name[64], shown[PRINTABLE_TAIL_MAX];
+	if (tls_files_load(&config->listeners[i], i, file_that_names, &named, reason) ==
+	    0)
+		return 0;
+	snprintf(name, sizeof(name), "listeners[%zu].tls.certificate", i);
+	snprintf(error, CONFIG_ERROR_MAX, "%s: %.400s",
+	    printable_tail(source_of(config, name), shown, sizeof(shown)), reason);
+	return -1;
+}
+
+void
+config_share_ticket_keys(struct config *config, uint8_t *keys, bool *has_keys)
+{
+	for (size_t i = 0; i < config->listener_count; i++) {
+		struct tls_context *context = config->listeners[i].tls.context;
+		if (context == NULL)
+			continue;
+		if (*has_keys)
+			tls_context_set_ticket_keys(context, keys);
+		else
+			tls_context_get_ticket_keys(context, keys);
+		*has_keys = true;
+	}
+}
+
 /* After the parts of the listeners that faults depend on. */
 static int
 derive_faults(struct config *config, char *error)
@@ -468,7 +513,8 @@ derive(struct config *config, const char *file, char *error)
 		    check_kind(config, i, error) < 0 ||
 		    check_proxy_protocol(config, i, error) < 0 ||
 		    check_framing(config, i, error) < 0 ||
-		    derive_conversation(config, file, i, error) < 0)
+		    derive_conversation(config, file, i, error) < 0 ||
+		    derive_tls(config, file, i, error) < 0)
 			return -1;
 	if (derive_faults(config, error) < 0)
 		return -1;
@@ -512,6 +558,7 @@ config_finish(struct config *config)
 	for (size_t i = 0; i < config->listener_count; i++) {
 		reply_finish(&config->listeners[i].reply);
 		conversation_reply_finish(&config->listeners[i]);
+		tls_files_finish(&config->listeners[i]);
 		free(config->listeners[i].allow);
 		free(config->listeners[i].deny);
 		free(config->listeners[i].proxy_from);

@@ -37,6 +37,38 @@ enum balance {
 extern const char *const event_method_names[], *const seccomp_names[];
 extern const char *const balance_names[], *const proxy_protocol_names[];
 
+struct tls_context;
+
+/* Whether a client has to show a certificate. */
+enum client_verify {
+	CLIENT_VERIFY_NONE,
+	CLIENT_VERIFY_OPTIONAL,
+	CLIENT_VERIFY_REQUIRE
+};
+enum tls_version_choice { TLS_CHOICE_1_2, TLS_CHOICE_1_3 };
+extern const char *const client_verify_names[], *const tls_version_names[];
+
+/* The certificate for one name that clients ask for (RFC 6066, 3). */
+struct tls_name_config {
+	char *name; /* "example.org", "*.example.org" */
+	char *certificate, *key;
+};
+
+/* Of the setting `tls`, as configured; relative paths become absolute. */
+struct tls_listener_config {
+	char *certificate, *key; /* PEM files; NULL: no TLS */
+	char *client_ca;         /* PEM file */
+	enum client_verify client_verify;
+	enum tls_version_choice min_version, max_version;
+	char *ciphers, *groups; /* NULL: the library's */
+	char **alpn;            /* protocols, the preferred one first */
+	size_t alpn_count;
+	bool tickets;
+	struct tls_name_config *sni;
+	size_t sni_count;
+	struct tls_context *context; /* of the files; NULL: no TLS */
+};
+
 struct listener_config {
 	char *address_text; /* as configured: the name of the listener */
 	struct address address;
@@ -75,7 +107,8 @@ struct listener_config {
 	size_t allow_group_count;
 	uint32_t max_connections_per_address; /* 0: any number */
 	uint32_t accept_rate;                 /* a second and address; 0: any rate */
-	char **fault_texts;                   /* as configured */
+	struct tls_listener_config tls;
+	char **fault_texts; /* as configured */
 	size_t fault_text_count;
 	struct fault *faults; /* in effect: those of the texts, or set at run time */
 	size_t fault_count;
@@ -146,7 +179,8 @@ struct config_sources {
 extern const struct settings config_table;          /* fills struct config */
 extern const struct settings config_listener_table; /* fills struct listener_config */
 
-/* Loads, fills in defaults, checks; opens only the file. 0, or -1 with one line in
+/* Loads, fills in defaults, checks; opens the file and those that it names
+ * (conversations, certificates, keys). 0, or -1 with one line in
  * error[CONFIG_ERROR_MAX]: file, line and column, or the option; what was found and
  * what was expected; errno is ENOMEM if memory ran out. On 0 the caller calls
  * config_finish. */
@@ -169,6 +203,10 @@ bool config_has_witness(const struct config *config);
 /* Returns to the configured faults. 0, or -1 with the error. */
 int config_reset_faults(struct listener_config *listener, char *error)
     __attribute__((warn_unused_result));
+
+/* Gives all listeners with TLS the same keys for tickets, TLS_TICKET_KEYS bytes: those,
+ * or new ones if *has_keys is false and there is such a listener. */
+void config_share_ticket_keys(struct config *config, uint8_t *keys, bool *has_keys);
 
 /* Sets destination, level and format of the log. 0, or -1 with one line in
  * error[CONFIG_ERROR_MAX] and the log unchanged. */

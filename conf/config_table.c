@@ -19,12 +19,15 @@
 #define ADDRESS_PATTERN "^" INET_PATTERN "$"
 #define LISTENER_PATTERN "^((mptcp:)?" INET_PATTERN "|unix:[/@].+)$"
 #define PATH_PATTERN "^/[^\\u0000-\\u001f\\u007f-\\u009f]*$"
+#define FILE_PATTERN "^[^\\u0000-\\u001f\\u007f-\\u009f]+$"
 #define PREFIX_PATTERN "^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$"
 
 const char *const balance_names[] = { "hash", "cpu", "move", NULL };
 const char *const proxy_protocol_names[] = { "off", "v1", "v2", "any", NULL };
 const char *const event_method_names[] = { "auto", "epoll", "poll", "select", NULL };
 const char *const seccomp_names[] = { "on", "log", "off", NULL };
+const char *const client_verify_names[] = { "none", "optional", "require", NULL };
+const char *const tls_version_names[] = { "1.2", "1.3", NULL };
 
 static int
 check_listener_address(const char *text, char *error, size_t error_size)
@@ -171,6 +174,76 @@ check_socket_path(const char *text, char *error, size_t error_size)
 	return -1;
 }
 
+/* A path that may be relative: it starts at the folder of the file that names it. */
+static int
+check_file_name(const char *text, char *error, size_t error_size)
+{
+	size_t length;
+	for (const char *at = text; *at != '\0'; at += length) {
+		length = printable_length(at);
+		if (length > 0)
+			continue;
+		snprintf(error, error_size,
+		    "found a control character (0x%02x, byte %zu), expected a path without one",
+		    (unsigned)(unsigned char)*at, (size_t)(at - text) + 1);
+		return -1;
+	}
+	return 0;
+}
+
+/* "example.org", or "*.example.org" for all names with one label more. */
+static int
+check_server_name(const char *text, char *error, size_t error_size)
+{
+	enum { LONGEST = 253 };
+	const char *name = strncmp(text, "*.", 2) == 0 ? text + 2 : text;
+	size_t length = strspn(
+	    name, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_.-");
+	if (length > 0 && length <= LONGEST && name[length] == '\0' && name[0] != '.')
+		return 0;
+	snprintf(error, error_size,
+	    "found \"%.128s\", expected a host name such as \"example.org\" or \"*.example.org\"",
+	    text);
+	return -1;
+}
+
+/* Of application protocols (RFC 7301, 3.1). */
+static int
+check_alpn(const char *text, char *error, size_t error_size)
+{
+	enum { LONGEST = 255 };
+	size_t length = strlen(text);
+	bool is_printable = true;
+	for (size_t i = 0; i < length; i++)
+		is_printable = is_printable && text[i] > ' ' && text[i] <= '~';
+	if (is_printable && length <= LONGEST)
+		return 0;
+	snprintf(error, error_size,
+	    "found \"%.64s\", expected the name of a protocol: up to %d printable ASCII characters without spaces",
+	    text, LONGEST);
+	return -1;
+}
+
+#define TLS_NAME(member) SETTING_FIELD(struct tls_name_config, member)
+
+static const struct setting tls_name_rows[] = {
+	{ "name",
+	    "Name that the client asks for: \"example.org\", or \"*.example.org\" for all names with one label in place of the asterisk.",
+	    SETTING_STRING, SETTING_REQUIRED, TLS_NAME(name),
+	    .check = check_server_name },
+	{ "certificate", "PEM file with the certificate for this name and its chain.",
+	    SETTING_STRING, SETTING_REQUIRED, TLS_NAME(certificate),
+	    .check = check_file_name, .pattern = FILE_PATTERN },
+	{ "key", "PEM file with the private key of that certificate.", SETTING_STRING,
+	    SETTING_REQUIRED, TLS_NAME(key), .check = check_file_name,
+	    .pattern = FILE_PATTERN },
+	{ .name = NULL },
+};
+
+static const struct settings tls_name_table = {
+	.title = "name", .rows = tls_name_rows, .size = sizeof(struct tls_name_config)
+};
+
 #define LISTENER(member) SETTING_FIELD(struct listener_config, member)
 
 static const struct setting listener_rows[] = {
@@ -252,6 +325,45 @@ static const struct setting listener_rows[] = {
 	    "New connections per second that are accepted from one client address (IPv6: a /64; Unix socket: a user), over all workers; 0 is no limit.",
 	    SETTING_COUNT, SETTING_OFF, LISTENER(accept_rate), .initial = "0", .min = 1,
 	    .max = 1000000 },
+	{ "tls.certificate",
+	    "PEM file with the certificate of the server, followed by those that lead to its authority; empty: connections are not encrypted. A relative path starts at the folder of the configuration file. A reload reads the file again; open connections are not affected.",
+	    SETTING_STRING, 0, LISTENER(tls.certificate), .check = check_file_name,
+	    .pattern = FILE_PATTERN },
+	{ "tls.key",
+	    "PEM file with the private key of the certificate, without a passphrase. yodeld must be able to read it at every reload and upgrade; the packaged service runs as the user yodel, so the file should be 0640 root:yodel.",
+	    SETTING_STRING, 0, LISTENER(tls.key), .check = check_file_name,
+	    .pattern = FILE_PATTERN },
+	{ "tls.client_ca",
+	    "PEM file with the authorities whose client certificates are accepted.",
+	    SETTING_STRING, 0, LISTENER(tls.client_ca), .check = check_file_name,
+	    .pattern = FILE_PATTERN },
+	{ "tls.client_verify",
+	    "Certificates of clients. none: not asked for. optional: verified with client_ca if the client sends one. require: a client without a valid one is refused.",
+	    SETTING_ENUM, 0, LISTENER(tls.client_verify), .initial = "none",
+	    .names = client_verify_names },
+	{ "tls.min_version", "Oldest version of TLS that is accepted.", SETTING_ENUM, 0,
+	    LISTENER(tls.min_version), .initial = "1.2", .names = tls_version_names },
+	{ "tls.max_version", "Newest version of TLS that is offered.", SETTING_ENUM, 0,
+	    LISTENER(tls.max_version), .initial = "1.3", .names = tls_version_names },
+	{ "tls.ciphers",
+	    "Cipher suites in order of preference, by their OpenSSL names and separated by colons, such as \"TLS_AES_128_GCM_SHA256:ECDHE-ECDSA-AES128-GCM-SHA256\"; empty is all that yodeld has: the suites with AES-GCM and ChaCha20-Poly1305.",
+	    SETTING_STRING, 0, LISTENER(tls.ciphers) },
+	{ "tls.groups",
+	    "Key exchange groups in order of preference, such as \"X25519:P-256\"; empty is the choice of the OpenSSL library.",
+	    SETTING_STRING, 0, LISTENER(tls.groups) },
+	{ "tls.alpn",
+	    "Application protocols that the server knows, the preferred one first; a client that offers only others is refused. Empty: the extension is ignored.",
+	    SETTING_STRINGS, 0, LISTENER(tls.alpn),
+	    .count_offset = offsetof(struct listener_config, tls.alpn_count), .max = 16,
+	    .check = check_alpn },
+	{ "tls.tickets",
+	    "Let clients resume sessions by tickets, also after a reload or an upgrade.",
+	    SETTING_BOOL, 0, LISTENER(tls.tickets), .initial = "true" },
+	{ "tls.sni",
+	    "Certificates for other names that clients may ask for (server name indication); the first name that matches is used, else tls.certificate.",
+	    SETTING_OBJECTS, 0, LISTENER(tls.sni),
+	    .count_offset = offsetof(struct listener_config, tls.sni_count), .max = 256,
+	    .items = &tls_name_table },
 	{ "faults",
 	    "Faults to inject on purpose, such as \"delay normal 20ms 5ms\" or \"reset after 4096 bytes on 1%\"; see FAULTS in yodeld.json(5).",
 	    SETTING_STRINGS, 0, LISTENER(fault_texts),

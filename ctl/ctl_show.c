@@ -95,7 +95,8 @@ show_listener(FILE *out, const json_t *listener, int width)
 	snprintf(queue, sizeof(queue), "%s of %s",
 	    units_show_count(ctl_json_number(listener, "queue_depth"), texts[0]),
 	    units_show_count(ctl_json_number(listener, "queue_limit"), texts[1]));
-	fprintf(out, "%-*s %10s %12s %14s %16s %10s  %s, %s\n", width,
+	bool has_tls = json_is_object(json_object_get(listener, "tls"));
+	fprintf(out, "%-*s %10s %12s %14s %16s %10s  %s, %s%s\n", width,
 	    ctl_json_text(listener, "address"),
 	    units_show_count(ctl_json_number(listener, "connections_open"), texts[2]),
 	    units_show_count(
@@ -104,7 +105,7 @@ show_listener(FILE *out, const json_t *listener, int width)
 	    queue,
 	    units_show_count(ctl_json_number(listener, "queue_overflows"), texts[0]),
 	    printable_escape(ctl_json_text(listener, "reply"), reply, sizeof(reply)),
-	    ctl_json_text(listener, "framing"));
+	    ctl_json_text(listener, "framing"), has_tls ? ", tls" : "");
 }
 
 /* QUEUE: length of the accept queue and its limit. OVERFLOWS: connections that found

@@ -19,7 +19,7 @@ enum { FAILED = 1 };
 
 /* After the slot or the address; most rows fit a terminal of 80 columns. */
 #define WORKER_COLUMNS " %7s %-11s %4s %8s %7s %6s %10s %7s %7s\n"
-#define LISTENER_COLUMNS " %8s %7s %10s %7s %7s %9s\n"
+#define LISTENER_COLUMNS " %8s %7s %10s %7s %7s %9s%s\n"
 
 /* Two replies of the server. */
 struct view {
@@ -157,7 +157,8 @@ show_listener(
 	    units_show_count(rate(view, now, before, "messages_received"), texts[2]),
 	    units_show_count(ctl_json_number(now, "queue_depth"), texts[3]),
 	    units_show_count(ctl_json_number(now, "queue_limit"), texts[4]),
-	    units_show_count(rate(view, now, before, "queue_overflows"), texts[5]));
+	    units_show_count(rate(view, now, before, "queue_overflows"), texts[5]),
+	    json_is_object(json_object_get(now, "tls")) ? "  tls" : "");
 }
 
 static void
@@ -167,7 +168,7 @@ show_listeners(const struct view *view)
 	json_t *listener;
 	int width = ctl_show_address_width(json_object_get(view->now, "listeners"));
 	fprintf(view->out, "\n%-*s" LISTENER_COLUMNS, width, "LISTENER", "OPEN",
-	    "NEW/S", "MESSAGES/S", "QUEUED", "LIMIT", "OVERFLOWS/S");
+	    "NEW/S", "MESSAGES/S", "QUEUED", "LIMIT", "OVERFLOWS/S", "");
 	json_array_foreach(json_object_get(view->now, "listeners"), i, listener)
 	{
 		show_listener(view, listener,

@@ -109,6 +109,19 @@ write_faults(int fd, const struct recovered_connection *c)
 					      : write_piece(fd, &c->fault_segments);
 }
 
+static int
+write_tls(int fd, const struct recovered_connection *c)
+{
+	const struct recovery_piece state = { (const uint8_t *)&c->tls,
+		sizeof(c->tls) };
+	if (!c->has_tls)
+		return 0;
+	return write_piece(fd, &state) < 0 || write_piece(fd, &c->partial[0]) < 0 ||
+		write_piece(fd, &c->partial[1]) < 0
+	    ? -1
+	    : write_piece(fd, &c->unsent);
+}
+
 /* Returns the memory file of the batch; -1 with errno. */
 static int
 write_state(const struct batch_out *batch)
@@ -121,7 +134,7 @@ write_state(const struct batch_out *batch)
 		if (write_piece(fd, &c->input[0]) < 0 ||
 		    write_piece(fd, &c->input[1]) < 0 ||
 		    write_piece(fd, &c->output) < 0 || write_piece(fd, &c->about) < 0 ||
-		    write_faults(fd, c) < 0) {
+		    write_faults(fd, c) < 0 || write_tls(fd, c) < 0) {
 			close(fd);
 			return -1;
 		}
@@ -169,7 +182,7 @@ fill_batch(struct transfer_out *out, struct batch_out *batch)
 		packet->records[packet->count] = c->record;
 		packet->state_bytes += (uint64_t)c->record.input_bytes +
 		    c->record.output_bytes + c->record.about_bytes +
-		    c->record.fault_bytes;
+		    c->record.fault_bytes + c->record.tls_bytes;
 		batch->indices[packet->count++] = i++;
 	}
 }

@@ -88,12 +88,18 @@ correct_counters(const struct kept *kept, const struct recovered_connection *rec
 	const struct crash_record *record = kept->recovery.region->record;
 	struct ledger_block *block = block_of(kept, recovered->socket);
 	/* Before the end of a header no byte counts as received (proxy_phase.c). */
-	bool has_header = recovered->record.phase == CONNECTION_AWAITING_HEADER;
+	bool has_header = connection_phase_is_handshake(recovered->record.phase);
 	const uint64_t done[CRASH_RECORD_COUNTERS] = { 0, recovered->replies_sent,
 		has_header ? 0 : recovered->received, recovered->sent };
 	for (int i = 0; i < CRASH_RECORD_COUNTERS; i++)
 		atomic_store(&block->counters[LEDGER_MESSAGES_RECEIVED + i],
 		    record->counters[i] + done[i]);
+	if (recovered->has_tls) {
+		atomic_store(&block->counters[LEDGER_TLS_BYTES_RECEIVED],
+		    record->undo_tls.received + recovered->tls_received);
+		atomic_store(&block->counters[LEDGER_TLS_BYTES_SENT],
+		    record->undo_tls.sent + recovered->tls_sent);
+	}
 	if (!recovered->has_faults)
 		return;
 	for (int i = 0; i < FAULT_KIND_COUNT; i++)

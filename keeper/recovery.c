@@ -5,6 +5,8 @@
 #include "lib/buffer.h"
 #include "worker/connection/connection.h"
 #include "worker/connection/connection_pool.h"
+#include "worker/connection/tls_state.h"
+#include "worker/connection/tls_transport.h"
 #include "worker/connection/whoami_state.h"
 #include "worker/connection/worker_state.h"
 
@@ -88,6 +90,41 @@ read_faults(const struct recovery *recovery, const struct connection *connection
 	return true;
 }
 
+/* The state of TLS, before its worker began to process it. False for a handshake, which
+ * only its worker could complete. */
+static bool
+read_tls(const struct recovery *recovery, const struct connection *connection,
+    bool is_current, struct recovered_connection *ret)
+{
+	const struct crash_region *region = recovery->region;
+	const struct crash_undo_tls *undo = &region->record->undo_tls;
+	const struct tls_state *tls = connection->tls;
+	bool is_undone = is_current && undo->owner == connection;
+	/* Nothing of TLS was there when it began. */
+	ret->begins_tls = tls != NULL && is_current && !is_undone;
+	if (tls == NULL || ret->begins_tls)
+		return true;
+	if (!is_in_blocks(region, tls, sizeof(*tls)))
+		return false;
+	if (is_undone)
+		tls = &undo->state;
+	if (*(const uint8_t *)&tls->is_handshaking != 0 ||
+	    ret->record.phase == CONNECTION_TLS_HANDSHAKE ||
+	    !tls_session_is_valid(&tls->session))
+		return false;
+	ret->has_tls = true;
+	ret->tls = (struct tls_moved){ .session = tls->session,
+		.end = tls->end,
+		.alert = tls->alert,
+		.holds_byte = *(const uint8_t *)&tls->holds_byte != 0 };
+	return read_piece(region, tls->partial, is_undone ? &undo->partial : NULL,
+		   &ret->partial[0]) &&
+	    read_piece(
+		region, tls->unsent, is_undone ? &undo->unsent : NULL, &ret->unsent) &&
+	    ret->partial[0].length <= TLS_TRANSPORT_RECEIVED_BYTES &&
+	    ret->unsent.length <= TLS_TRANSPORT_SEALED_BYTES;
+}
+
 static bool
 read_output(const struct crash_region *region, const struct connection_state *state,
     struct recovered_connection *ret)
@@ -144,6 +181,59 @@ take_sent(struct recovered_connection *ret)
 	return true;
 }
 
+/* Of TLS: what was sealed and is not sent is sent first; the rest of the replies is
+ * sealed with the keys behind it. `sent` bytes of records were sent since. */
+static bool
+take_sealed(
+    const struct recovery *recovery, uint64_t sent, struct recovered_connection *ret)
+{
+	const struct crash_region *region = recovery->region;
+	const struct crash_undo_tls *undo = &region->record->undo_tls;
+	const struct crash_sealed *sealed = &undo->sealed[undo->sealed_now & 1];
+	struct recovery_piece *unsent = &ret->unsent;
+	size_t taken = sent < unsent->length ? (size_t)sent : unsent->length;
+	if (taken > 0) {
+		unsent->data += taken;
+		unsent->length -= taken;
+	}
+	sent -= taken;
+	if (sealed->length > TLS_TRANSPORT_SEALED_BYTES)
+		return false;
+	if (sealed->length > 0) {
+		/* It was sealed when all before it had been sent. */
+		if (unsent->length > 0 || sent < sealed->before ||
+		    sent - sealed->before > sealed->length)
+			return false;
+		sent -= sealed->before;
+		*unsent = (struct recovery_piece){ region->sealed + sent,
+			sealed->length - (size_t)sent };
+	} else if (sent > 0)
+		return false;
+	ret->sent = sealed->data + ret->tls.holds_byte;
+	ret->tls.holds_byte = unsent->length > 0 && ret->sent > 0;
+	ret->sent -= ret->tls.holds_byte;
+	ret->tls.session.send = sealed->send;
+	ret->tls.session.send_closed = sealed->send_closed;
+	return true;
+}
+
+/* The bytes of the socket are those of records, which its worker had opened. */
+static bool
+complete_tls(const struct recovery *recovery, const struct connection_state *state,
+    const struct stream_position *now, struct recovered_connection *ret)
+{
+	ret->tls_received = now->received - state->received;
+	ret->tls_sent = now->sent - state->sent;
+	if (!connection_phase_takes_input(state->phase))
+		return take_sealed(recovery, ret->tls_sent, ret);
+	if (ret->partial[0].length + ret->tls_received > TLS_TRANSPORT_RECEIVED_BYTES)
+		return false;
+	ret->partial[1] = (struct recovery_piece){ recovery->region->received +
+		    ret->partial[0].length,
+		(size_t)ret->tls_received };
+	return take_sealed(recovery, ret->tls_sent, ret);
+}
+
 /* Adds what the kernel knows of the connection that was being processed. */
 static bool
 complete(const struct recovery *recovery, const struct connection_state *state,
@@ -158,16 +248,25 @@ complete(const struct recovery *recovery, const struct connection_state *state,
 	if (now.received < state->received || now.sent < state->sent ||
 	    now.received - state->received > WORKER_INPUT_BYTES)
 		return false;
-	ret->received = now.received - state->received;
-	ret->sent = now.sent - state->sent;
 	ret->record.received = now.received;
 	ret->record.sent = now.sent;
 	bool takes_input = connection_phase_takes_input(state->phase);
-	if (takes_input)
+	uint64_t received = now.received - state->received;
+	if (ret->has_tls) {
+		if (!complete_tls(recovery, state, &now, ret))
+			return false;
+	} else {
+		ret->received = received;
+		ret->sent = now.sent - state->sent;
+		/* A part of a handshake has been sent. */
+		if (ret->begins_tls && ret->sent > 0)
+			return false;
+	}
+	if (takes_input && !ret->has_tls)
 		ret->input[1] = (struct recovery_piece){ recovery->region->input,
 			(size_t)ret->received };
 	/* It has processed input, new or postponed. */
-	bool has_input = ret->received > 0 || state->input != NULL || state->deaths > 0;
+	bool has_input = received > 0 || state->input != NULL || state->deaths > 0;
 	if (takes_input && has_input && ret->record.deaths < UINT8_MAX)
 		ret->record.deaths++;
 	return take_sent(ret);
@@ -205,7 +304,7 @@ is_consistent(const struct recovery *recovery, const struct recovered_connection
 	    (c->record.skip == 0 || !has_output) &&
 	    c->record.reason < CLOSE_REASON_COUNT &&
 	    (c->record.phase == CONNECTION_SERVING ||
-		(c->record.phase == CONNECTION_AWAITING_HEADER && !has_output) ||
+		(connection_phase_is_handshake(c->record.phase) && !has_output) ||
 		c->record.phase == CONNECTION_FINISHING ||
 		(c->record.phase == CONNECTION_LINGERING && !has_output &&
 		    input_bytes == 0));
@@ -231,7 +330,8 @@ recovery_read(const struct recovery *recovery, const struct connection *connecti
 		read_output(region, state, ret);
 	if (!read_piece(region, connection->about, NULL, &ret->about))
 		return RECOVERY_INVALID;
-	is_read = is_read && read_faults(recovery, connection, is_current, ret);
+	is_read = is_read && read_faults(recovery, connection, is_current, ret) &&
+	    read_tls(recovery, connection, is_current, ret);
 	if (!is_read || (is_current && !complete(recovery, state, ret)))
 		return RECOVERY_INVALID;
 	if (!is_consistent(recovery, ret))
@@ -242,6 +342,13 @@ recovery_read(const struct recovery *recovery, const struct connection *connecti
 	    (uint32_t)(ret->input[0].length + ret->input[1].length);
 	ret->record.output_bytes = (uint32_t)ret->output.length;
 	ret->record.about_bytes = (uint32_t)ret->about.length;
+	if (ret->has_tls) {
+		ret->tls.partial_bytes =
+		    (uint32_t)(ret->partial[0].length + ret->partial[1].length);
+		ret->tls.unsent_bytes = (uint32_t)ret->unsent.length;
+		ret->record.tls_bytes = (uint32_t)sizeof(ret->tls) +
+		    ret->tls.partial_bytes + ret->tls.unsent_bytes;
+	}
 	ret->record.reading_paused = *(const uint8_t *)&state->reading_paused != 0 &&
 	    (ret->output.length > 0 || ret->has_faults);
 	return RECOVERY_OK;

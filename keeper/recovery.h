@@ -17,6 +17,7 @@
 #include "proto/transfer.h"
 #include "worker/connection/crash_record.h"
 #include "worker/connection/fault_state.h"
+#include "worker/connection/tls_state.h"
 
 struct recovery {
 	const struct crash_region *region;
@@ -51,6 +52,11 @@ struct recovered_connection {
 	bool has_faults;
 	struct fault_progress fault_progress;
 	struct recovery_piece fault_segments;
+	bool begins_tls; /* its handshake had begun since the last commit */
+	bool has_tls;
+	struct tls_moved tls;
+	struct recovery_piece partial[2], unsent;
+	uint64_t tls_received, tls_sent; /* bytes of records, as received and sent */
 	/* What the worker had done since the last commit: */
 	bool was_processed;
 	uint64_t received, sent; /* bytes */

@@ -322,6 +322,8 @@ master_run(const struct config_sources *sources, char **argv)
 		master_finish(master);
 		return status;
 	}
+	config_share_ticket_keys(&master->config.current, master->config.ticket_keys,
+	    &master->config.has_ticket_keys);
 	int exit_status = EX_OSERR;
 	if ((is_takeover ? start_takeover(master) : start_fresh(master)) == 0) {
 		event_base_dispatch(master->base);

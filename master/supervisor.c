@@ -9,6 +9,7 @@
 #include "lib/resources.h"
 #include "master/admin/capacity.h"
 #include "master/changes/pending_requests.h"
+#include "master/listeners/certificates.h"
 #include "master/upgrade/upgrade.h"
 #include "master/workers/crash_recovery.h"
 #include "master/workers/drain_summary.h"
@@ -377,6 +378,8 @@ on_tick(evutil_socket_t fd, short what, void *argument)
 	process_release_listeners(&master->workers);
 	process_release_configs(&master->workers);
 	log_report_suppressed();
+	certificates_check(
+	    &master->config.current, &master->config.certificates_checked_s);
 	revive_listeners(&master->workers);
 	listener_set_count_overflows(&master->listeners);
 	process_send_queued(&master->workers);

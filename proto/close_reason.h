@@ -58,7 +58,8 @@
 	    "a load balancer checked that the server answers: it closed before a "     \
 	    "PROXY header, or after one with the command LOCAL")                       \
 	X(HANDSHAKE_LIMIT, "handshake_limit", false,                                   \
-	    "limits.handshakes connections were waiting for their PROXY header")       \
+	    "limits.handshakes connections were waiting for their PROXY header or "    \
+	    "TLS handshake")                                                           \
 	X(FAULT, "fault", false, "a fault of the listener ended the connection")       \
 	X(UNEXPECTED_MESSAGE, "unexpected_message", false,                             \
 	    "the peer sent something else than its conversation says")                 \
@@ -69,7 +70,26 @@
 	X(WITNESS_BAD_COMMAND, "witness_bad_command", false,                           \
 	    "the peer of a witness sent something else than a command")                \
 	X(WITNESS_RESET, "witness_reset", false,                                       \
-	    "the peer of a witness asked for a reset (rst)")
+	    "the peer of a witness asked for a reset (rst)")                           \
+	X(TLS_HANDSHAKE, "tls_handshake", false,                                       \
+	    "the TLS handshake failed for another reason than the following")          \
+	X(TLS_HANDSHAKE_TIMEOUT, "tls_handshake_timeout", false,                       \
+	    "the TLS handshake was not complete after timeouts.handshake")             \
+	X(TLS_NOT_TLS, "tls_not_tls", false,                                           \
+	    "the peer sent something else than TLS, such as a plain HTTP request")     \
+	X(TLS_NO_COMMON, "tls_no_common", false,                                       \
+	    "client and server have no TLS version, cipher suite, group or "           \
+	    "application protocol in common")                                          \
+	X(TLS_CLIENT_CERTIFICATE, "tls_client_certificate", false,                     \
+	    "the client showed no certificate, or one that is not valid")              \
+	X(TLS_ALERT, "tls_alert", false,                                               \
+	    "the peer ended the connection with a TLS alert, for example because it "  \
+	    "does not trust the certificate")                                          \
+	X(TLS_TRUNCATED, "tls_truncated", true,                                        \
+	    "the peer closed without the close_notify of TLS: the end of its data "    \
+	    "may be missing")                                                          \
+	X(TLS_BAD_RECORD, "tls_bad_record", false,                                     \
+	    "a TLS record could not be decrypted, or broke the rules of the protocol")
 
 enum close_reason {
 #define X(id, ...) CLOSE_##id,

@@ -15,7 +15,7 @@ _Static_assert((int)LEDGER_COUNTER_COUNT <= LEDGER_COUNTERS_MAX,
     "LEDGER_COUNTERS_MAX is too small");
 _Static_assert(
     (int)CLOSE_REASON_COUNT <= LEDGER_REASONS_MAX, "LEDGER_REASONS_MAX is too small");
-_Static_assert(sizeof(struct ledger_block) == 768, "the layout of a block is fixed");
+_Static_assert(sizeof(struct ledger_block) == 1024, "the layout of a block is fixed");
 _Static_assert(
     LEDGER_WORKERS_MAX <= 1 << OPEN_COUNT_ENTRY_BITS, "an entry fits a batch");
 _Static_assert(

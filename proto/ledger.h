@@ -77,7 +77,19 @@
 	    "connections of plain TCP that were accepted at an MPTCP listener, or "    \
 	    "fell back to it")                                                         \
 	X(MPTCP_SUBFLOWS, "mptcp_subflows",                                            \
-	    "subflows of MPTCP connections when they were closed")
+	    "subflows of MPTCP connections when they were closed")                     \
+	X(TLS_HANDSHAKES_FULL, "tls_handshakes_full",                                  \
+	    "TLS handshakes completed with a certificate")                             \
+	X(TLS_HANDSHAKES_RESUMED, "tls_handshakes_resumed",                            \
+	    "TLS handshakes completed that resumed an earlier session")                \
+	X(TLS_HANDSHAKES_FAILED, "tls_handshakes_failed",                              \
+	    "TLS handshakes begun and not completed")                                  \
+	X(TLS_BYTES_RECEIVED, "tls_bytes_received",                                    \
+	    "bytes received from peers on TLS connections, with records and "          \
+	    "handshakes; bytes_received has their contents")                           \
+	X(TLS_BYTES_SENT, "tls_bytes_sent",                                            \
+	    "bytes passed to the kernel for peers on TLS connections, with records "   \
+	    "and handshakes; bytes_sent has their contents")
 
 enum ledger_counter {
 #define X(id, name, help) LEDGER_##id,
@@ -94,7 +106,7 @@ extern const struct ledger_counter_row ledger_counters[]; /* by enum ledger_coun
 bool ledger_counter_is_per_listener(enum ledger_counter counter);
 
 #define LEDGER_MAGIC 0x796f6465
-#define LEDGER_LAYOUT 8
+#define LEDGER_LAYOUT 9
 #define LEDGER_SLOTS 256
 /* Worker processes at the same time: 16 generations of all slots. */
 #define LEDGER_WORKERS_MAX (16 * LEDGER_SLOTS)
@@ -102,10 +114,10 @@ bool ledger_counter_is_per_listener(enum ledger_counter counter);
 #define LEDGER_LISTENERS 128
 #define LEDGER_NAME_MAX 128
 #define LEDGER_COUNTERS_MAX 29
-#define LEDGER_REASONS_MAX 32
+#define LEDGER_REASONS_MAX 64
 #define LEDGER_FAULTS_MAX 32
 
-/* 768 bytes, so that two blocks never share a cache line or a pair of them. */
+/* 1024 bytes, so that two blocks never share a cache line or a pair of them. */
 struct ledger_block {
 	_Alignas(128) _Atomic uint64_t counters[LEDGER_COUNTERS_MAX];
 	_Atomic uint64_t closed[LEDGER_REASONS_MAX]; /* by enum close_reason */

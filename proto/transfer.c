@@ -4,7 +4,7 @@
 
 #include "proto/channel.h"
 
-_Static_assert(sizeof(struct transfer_record) == 80, "the layout of a record is fixed");
+_Static_assert(sizeof(struct transfer_record) == 88, "the layout of a record is fixed");
 _Static_assert(
     TRANSFER_BATCH_MAX + 1 <= CHANNEL_PACKET_FDS_MAX, "room for descriptors");
 

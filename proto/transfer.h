@@ -43,7 +43,7 @@
 /* To be raised with any change of the packets or of a value in them: an upgrade is
  * refused between programs that differ (state_save.h). */
 #ifndef TRANSFER_VERSION
-#define TRANSFER_VERSION 10
+#define TRANSFER_VERSION 11
 #endif
 #define TRANSFER_BATCH_MAX 128 /* below the kernel's SCM_MAX_FD, 253 */
 #define TRANSFER_LISTENERS_MAX 64
@@ -89,7 +89,10 @@ struct transfer_note {
  * continues with each connection at once. The batch's memory file holds the bytes of
  * the connections in the order of the records: first the unread input, then the unsent
  * output, then what the reply "whoami" keeps of it, then the state of its faults
- * (worker/connection/fault_state.h): struct fault_progress and the segments. */
+ * (worker/connection/fault_state.h): struct fault_progress and the segments, then that
+ * of TLS (worker/connection/tls_state.h): struct tls_moved, the records that are not
+ * opened (with those that a dead worker had opened) and the sealed ones that are not
+ * sent. These secrets are wiped from the memory file when they are read. */
 struct transfer_record {
 	uint32_t listener; /* the sender's number, as in HELLO */
 	uint32_t input_bytes;
@@ -110,6 +113,8 @@ struct transfer_record {
 	uint64_t received, sent; /* bytes of the streams, since they began */
 	uint32_t about_bytes;    /* of what the reply "whoami" keeps */
 	uint32_t fault_bytes;    /* of the state of its faults; 0: it has none */
+	uint32_t tls_bytes;      /* of the state of TLS; 0: it has none */
+	uint32_t unused_word;
 };
 
 struct transfer_batch {

@@ -220,6 +220,28 @@ add_tcp(struct line *line, const struct whoami_tcp *tcp)
 	add(line, "}");
 }
 
+static void
+add_tls(struct line *line, const struct whoami_tls *tls)
+{
+	const struct {
+		const char *name, *text;
+	} texts[] = { { "suite", tls->suite }, { "group", tls->group },
+		{ "server_name", tls->server_name }, { "alpn", tls->alpn } };
+	add(line, ",\"tls\":{\"version\":\"%s\"", tls->version);
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		if (texts[i].text[0] != '\0')
+			add_text(
+			    line, texts[i].name, texts[i].text, strlen(texts[i].text));
+	add_flag(line, "resumed", tls->is_resumed);
+	if (tls->subject[0] != '\0') {
+		add(line, ",\"client_certificate\":{\"verified\":%s",
+		    tls->is_verified ? "true" : "false");
+		add_text(line, "subject", tls->subject, strlen(tls->subject));
+		add(line, "}");
+	}
+	add(line, "}");
+}
+
 size_t
 whoami_write(const struct whoami *whoami, char *out)
 {
@@ -249,6 +271,8 @@ whoami_write(const struct whoami *whoami, char *out)
 	if (whoami->has_mptcp)
 		add(&line, ",\"mptcp\":{\"fallback\":%s,\"subflows\":%u}",
 		    whoami->subflows == 0 ? "true" : "false", whoami->subflows);
+	if (whoami->tls != NULL)
+		add_tls(&line, whoami->tls);
 	add(&line, "}");
 	return line.length;
 }

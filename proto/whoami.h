@@ -14,7 +14,7 @@
 #include "net/proxy_header.h"
 #include "net/tcp_syn.h"
 
-#define WHOAMI_MAX 6144 /* bytes of a line, at most */
+#define WHOAMI_MAX 8192 /* bytes of a line, at most */
 #define WHOAMI_INSTANCE_MAX 64
 
 /* Of TCP_INFO (tcp(7)). */
@@ -25,6 +25,15 @@ struct whoami_tcp {
 	uint32_t snd_mss, rcv_mss; /* bytes */
 	uint64_t delivery_rate;    /* bytes a second */
 	bool timestamps, sack, window_scale, ecn, fast_open;
+};
+
+/* Of the handshake; texts are "" if there is none. */
+struct whoami_tls {
+	const char *version, *suite, *group;
+	const char *server_name, *alpn; /* that the client asked for; that was chosen */
+	const char *subject;            /* of the client's certificate */
+	bool is_resumed;
+	bool is_verified; /* the client's certificate */
 };
 
 struct whoami {
@@ -41,6 +50,7 @@ struct whoami {
 	const struct whoami_tcp *tcp;     /* NULL: unknown */
 	bool has_mptcp;                   /* it was accepted at an MPTCP listener */
 	uint32_t subflows;                /* then; 0: it is one of plain TCP */
+	const struct whoami_tls *tls;     /* NULL: without, or not known any more */
 };
 
 /* What a client learns from a line. */

@@ -19,10 +19,12 @@
 #include "worker/connection/connection.h"
 #include "worker/connection/connection_io.h"
 #include "worker/connection/responder.h"
+#include "worker/connection/tls_transport.h"
 #include "worker/connection/worker_state.h"
 #include "worker/faults/fault_injection.h"
 #include "worker/faults/fault_listener.h"
 #include "worker/proxy_phase.h"
+#include "worker/tls_phase.h"
 #include "worker/witness/witness_serve.h"
 #include "worker/worker.h"
 
@@ -74,7 +76,7 @@ log_full(struct worker *worker, enum close_reason reason)
 	if (reason == CLOSE_HANDSHAKE_LIMIT)
 		log_warnx(
 		    "[accept_refusing_handshakes connections] "
-		    "accept: refusing new connections: %zu connections wait for their PROXY header (limits.handshakes)",
+		    "accept: refusing new connections: %zu connections wait for their PROXY header or TLS handshake (limits.handshakes)",
 		    worker->handshake_count);
 	else if (reason == CLOSE_MAX_CONNECTIONS)
 		log_warnx(
@@ -360,6 +362,8 @@ acceptor_start(struct worker *worker, const struct worker_socket *sockets, size_
 		listener->fd = sockets[i].fd;
 		listener->transport = &transport_tcp;
 		listener->on_header_event = proxy_phase_on_event;
+		listener->on_handshake_event = tls_phase_on_event;
+		listener->on_tls_event = connection_io_callback(&transport_tls);
 		fault_listener_prepare(listener);
 		event_assign(&listener->event, worker->base, listener->fd,
 		    EV_READ | EV_PERSIST, on_acceptable, listener);

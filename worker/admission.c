@@ -166,11 +166,10 @@ admission_check(
 		return CLOSE_MAX_CONNECTIONS;
 	if (worker->connections.count >= worker->limits.max_connections)
 		return CLOSE_DESCRIPTOR_LIMIT;
-	if (has_header)
-		return worker->handshake_count < worker->config->limits.handshakes
-		    ? CLOSE_NONE
-		    : CLOSE_HANDSHAKE_LIMIT;
-	if (!address_limits_are_set(listener->config))
+	if (connection_first_phase(listener->config) != CONNECTION_SERVING &&
+	    worker->handshake_count >= worker->config->limits.handshakes)
+		return CLOSE_HANDSHAKE_LIMIT;
+	if (has_header || !address_limits_are_set(listener->config))
 		return CLOSE_NONE;
 	struct address_compact compact;
 	address_compact(peer, &compact);

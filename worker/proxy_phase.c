@@ -10,6 +10,7 @@
 #include "worker/connection/whoami_state.h"
 #include "worker/connection/worker_state.h"
 #include "worker/faults/fault_injection.h"
+#include "worker/tls_phase.h"
 #include "worker/witness/witness_serve.h"
 
 /* A reload may have set proxy_protocol to off meanwhile: the balancer sends the header
@@ -79,7 +80,7 @@ serve(struct connection *connection, const struct proxy_header *header,
 	    whoami_state_add_header(connection, data, header->length) < 0)
 		reason = CLOSE_NO_MEMORY;
 	if (reason == CLOSE_NONE) {
-		connection_serve(connection, &peer);
+		connection_set_peer(connection, &peer);
 		return true;
 	}
 	connection->peer = peer; /* the one that is logged */
@@ -137,6 +138,11 @@ take_bytes(struct connection *connection, uint8_t *data, size_t length)
 		return STEP_CLOSED;
 	}
 	buffer_release(&connection->input);
+	if (connection->phase == CONNECTION_TLS_HANDSHAKE)
+		return rest == 0 ||
+			tls_phase_take(connection, data + length - rest, rest)
+		    ? STEP_SERVED
+		    : STEP_CLOSED;
 	ledger_count(connection->listener->block, LEDGER_BYTES_RECEIVED, rest);
 	bool plays = listener_plays(connection->listener);
 	if (rest == 0 && !plays)
@@ -175,7 +181,7 @@ static enum step
 read_once(struct connection *connection, size_t *ret_length)
 {
 	struct worker *worker = connection->listener->worker;
-	crash_record_begin(worker->record, connection, connection->listener->block);
+	crash_record_begin_any(connection);
 	ssize_t n =
 	    transport_receive(&connection->stream, worker->input, WORKER_INPUT_BYTES);
 	enum step step = STEP_WAIT;
@@ -195,6 +201,8 @@ read_once(struct connection *connection, size_t *ret_length)
 static bool
 begin_serving(struct connection *connection)
 {
+	if (connection->phase == CONNECTION_TLS_HANDSHAKE)
+		return true;
 	if (connection->listener->is_witness)
 		return witness_serve_begin(connection);
 	if (connection->listener->faults.count == 0)
@@ -215,6 +223,10 @@ proxy_phase_on_event(evutil_socket_t fd, short what, void *argument)
 	} while (step == STEP_WAIT);
 	if (step == STEP_SERVED && !begin_serving(connection))
 		return;
+	if (step == STEP_SERVED && connection->phase == CONNECTION_TLS_HANDSHAKE) {
+		tls_phase_on_event(fd, what, connection);
+		return;
+	}
 	/* Bytes, an end or a reset that no other event reports (connection_io.c). */
 	if (step == STEP_SERVED &&
 	    (length == WORKER_INPUT_BYTES || (what & EV_CLOSED) != 0 ||
@@ -232,17 +244,20 @@ proxy_phase_replay(struct connection *connection)
 		return true;
 	if (input == NULL)
 		return false;
-	crash_record_begin(worker->record, connection, connection->listener->block);
+	crash_record_begin_any(connection);
 	enum step step = take_header(
 	    connection, input->data + input->start, buffer_length(input), true, &rest);
 	if (step == STEP_WAIT)
 		connection->deaths = 0;
 	if (step == STEP_SERVED) {
+		bool is_served = connection->phase == CONNECTION_SERVING;
 		buffer_consume(&connection->input, buffer_length(input) - rest);
-		if (listener_plays(connection->listener) &&
+		if (is_served && listener_plays(connection->listener) &&
 		    !connection_io_begin_session(connection))
 			step = STEP_CLOSED;
-		ledger_count(connection->listener->block, LEDGER_BYTES_RECEIVED, rest);
+		if (is_served)
+			ledger_count(
+			    connection->listener->block, LEDGER_BYTES_RECEIVED, rest);
 	}
 	crash_record_commit(worker->record);
 	return step == STEP_SERVED && begin_serving(connection);
@@ -259,11 +274,12 @@ proxy_phase_expire(struct connection *connection)
 	}
 	const struct proxy_header local = { .is_local = true,
 		.length = buffer_length(input) };
-	crash_record_begin(worker->record, connection, connection->listener->block);
+	crash_record_begin_any(connection);
 	bool is_served = serve(connection, &local, input->data + input->start, false);
 	if (is_served)
 		buffer_release(&connection->input);
-	bool plays = is_served && listener_plays(connection->listener) &&
+	bool plays = is_served && connection->phase == CONNECTION_SERVING &&
+	    listener_plays(connection->listener) &&
 	    connection_io_begin_session(connection);
 	crash_record_commit(worker->record);
 	if (plays)

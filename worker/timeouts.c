@@ -9,9 +9,11 @@
 #include "lib/log.h"
 #include "worker/connection/connection.h"
 #include "worker/connection/connection_io.h"
+#include "worker/connection/tls_state.h"
 #include "worker/connection/worker_state.h"
 #include "worker/faults/fault_injection.h"
 #include "worker/proxy_phase.h"
+#include "worker/tls_phase.h"
 #include "worker/witness/witness_serve.h"
 
 #define CHECK_INTERVAL_MIN_MS 50
@@ -51,6 +53,7 @@ is_stalled(const struct connection *connection)
 	const struct worker *worker = connection->listener->worker;
 	const struct output *output = connection->output;
 	return output != NULL && !connection->frozen && !connection->writing_held &&
+	    connection->phase != CONNECTION_TLS_HANDSHAKE &&
 	    has_expired(
 		worker, output->progress_ms, worker->config->timeouts.stalled_write_ns);
 }
@@ -99,9 +102,14 @@ expired_reason(const struct worker *worker, const struct connection *connection)
 		return has_expired(worker, active_ms, LINGER_MS * NS_PER_MS)
 		    ? connection->reason
 		    : CLOSE_NONE;
-	if (connection->phase == CONNECTION_AWAITING_HEADER &&
+	if (connection_phase_is_handshake(connection->phase) &&
 	    has_expired(worker, active_ms, config->timeouts.handshake_ns))
-		return CLOSE_PROXY_HEADER_TIMEOUT;
+		return connection->phase == CONNECTION_AWAITING_HEADER
+		    ? CLOSE_PROXY_HEADER_TIMEOUT
+		    : CLOSE_TLS_HANDSHAKE_TIMEOUT;
+	/* A handshake under way is completed, so that the connection can move. */
+	if (connection->phase == CONNECTION_TLS_HANDSHAKE && connection->tls != NULL)
+		return CLOSE_NONE;
 	if (worker->drain.closes_idle && config->timeouts.drain_quiet_ns != 0 &&
 	    connection_is_idle(connection) && !may_move(connection) &&
 	    has_expired(worker, active_ms, config->timeouts.drain_quiet_ns))
@@ -121,6 +129,8 @@ check_connection(struct connection *connection, void *argument)
 	enum close_reason reason = expired_reason(argument, connection);
 	if (reason == CLOSE_PROXY_HEADER_TIMEOUT)
 		proxy_phase_expire(connection);
+	else if (reason == CLOSE_TLS_HANDSHAKE_TIMEOUT)
+		tls_phase_expire(connection);
 	else if (reason != CLOSE_NONE)
 		connection_close(connection, reason);
 	return true;
@@ -145,6 +155,7 @@ on_timeouts_timer(evutil_socket_t fd, short what, void *argument)
 	if (all)
 		connection_pool_for_each(
 		    &worker->connections, check_connection, worker);
+	tls_state_drop_quiet(worker);
 	heap_trim_check(&worker->heap_trim, worker->timeouts.now_ms);
 	if (worker->timeouts.now_ms - worker->blocks_trimmed_ms >= HEAP_TRIM_QUIET_MS) {
 		worker->blocks_trimmed_ms = worker->timeouts.now_ms;

@@ -13,12 +13,14 @@
 #include "worker/connection/connection.h"
 #include "worker/connection/connection_io.h"
 #include "worker/connection/crash_record.h"
+#include "worker/connection/tls_state.h"
 #include "worker/connection/whoami_state.h"
 #include "worker/connection/witness_state.h"
 #include "worker/connection/worker_state.h"
 #include "worker/conversation/session.h"
 #include "worker/faults/fault_injection.h"
 #include "worker/proxy_phase.h"
+#include "worker/tls_phase.h"
 #include "worker/transfer_state.h"
 #include "worker/witness/witness_serve.h"
 
@@ -244,6 +246,8 @@ record_is_valid(const struct receiver *receiver, const struct transfer_record *r
 	    receiver->listeners[record->listener] != NULL &&
 	    (record->phase == CONNECTION_SERVING ||
 		(record->phase == CONNECTION_AWAITING_HEADER && !has_output) ||
+		(record->phase == CONNECTION_TLS_HANDSHAKE && !has_output &&
+		    record->tls_bytes == 0) ||
 		record->phase == CONNECTION_FINISHING ||
 		(record->phase == CONNECTION_LINGERING && !has_output &&
 		    record->input_bytes == 0)) &&
@@ -303,6 +307,8 @@ install_one(struct receiver *receiver, const struct transfer_record *record, int
 		connection_free(connection);
 		return NULL;
 	}
+	if (connection->tls != NULL)
+		connection_set_callback(connection);
 	if (witness_state_of(connection) != NULL && listener->is_witness)
 		witness_state_check(connection);
 	else
@@ -389,10 +395,19 @@ record_answering(const struct receiver *receiver)
 	CRASH_RECORD_BARRIER();
 }
 
+/* Records that a dead worker had read are read again: no event reports them. */
+static void
+replay_faults(struct connection *connection)
+{
+	if (fault_injection_replay(connection) && connection->tls != NULL &&
+	    connection->tls->partial != NULL)
+		event_active(&connection->event, EV_READ, 0);
+}
+
 static void
 serve_witness(struct connection *connection)
 {
-	if (proxy_phase_replay(connection))
+	if (proxy_phase_replay(connection) && tls_phase_replay(connection))
 		(void)witness_serve_resume(connection);
 }
 
@@ -408,8 +423,9 @@ serve(struct connection **connections, uint32_t count)
 		if (connection->listener->is_witness)
 			serve_witness(connection);
 		else if (connection->faults != NULL)
-			(void)fault_injection_replay(connection);
-		else if (proxy_phase_replay(connection) && connection->faults == NULL &&
+			replay_faults(connection);
+		else if (proxy_phase_replay(connection) &&
+		    tls_phase_replay(connection) && connection->faults == NULL &&
 		    connection_io_replay(connection) &&
 		    connection->listener->faults.count > 0 &&
 		    connection->phase != CONNECTION_LINGERING)
@@ -431,6 +447,8 @@ on_batch(struct receiver *receiver, const struct transfer_batch *batch, size_t l
 	int state_fd = is_complete && batch->state_bytes > 0 ? fds[fd_count - 1] : -1;
 	if (is_complete && transfer_state_is_complete(batch, state_fd))
 		count = install(receiver, batch, fds, state_fd, installed);
+	if (is_complete)
+		transfer_state_wipe(batch, state_fd);
 	if (!is_complete || count < batch->count) {
 		log_warnx(
 		    "[transfer_rejected installable connections] "

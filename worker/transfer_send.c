@@ -67,6 +67,10 @@ can_move(struct sender *sender, const struct connection *connection)
 		return false;
 	if (!has_bit(sender->mask, connection))
 		return false;
+	if (connection->phase == CONNECTION_TLS_HANDSHAKE && connection->tls != NULL) {
+		sender->has_waiting = true;
+		return false;
+	}
 	bool can_move_now = !listener_plays(connection->listener) ||
 	    has_bit(sender->same_replies, connection) ||
 	    connection->phase != CONNECTION_SERVING ||

@@ -7,6 +7,8 @@
 
 #include "worker/connection/connection.h"
 #include "worker/connection/fault_state.h"
+#include "worker/connection/tls_state.h"
+#include "worker/connection/tls_transport.h"
 #include "worker/connection/worker_state.h"
 #include "worker/conversation/session.h"
 
@@ -30,12 +32,22 @@ fault_bytes(const struct connection *connection)
 	    : (uint32_t)(sizeof(faults->progress) + buffer_length(faults->segments));
 }
 
+static uint32_t
+tls_bytes(const struct connection *connection)
+{
+	const struct tls_state *tls = connection->tls;
+	return tls == NULL
+	    ? 0
+	    : (uint32_t)(sizeof(struct tls_moved) + buffer_length(tls->partial) +
+		  buffer_length(tls->unsent));
+}
+
 uint64_t
 transfer_state_bytes(const struct connection *connection)
 {
 	return (uint64_t)buffer_length(connection->input) +
 	    connection_queued_bytes(connection) + buffer_length(connection->about) +
-	    fault_bytes(connection);
+	    fault_bytes(connection) + tls_bytes(connection);
 }
 
 static void
@@ -53,7 +65,8 @@ fill_record(struct transfer_record *record, const struct connection *connection)
 		.phase = connection->phase,
 		.reason = connection->reason,
 		.peer_family = connection->peer.family,
-		.reading_paused = connection->reading_paused && output != NULL,
+		.reading_paused = connection->reading_paused && output != NULL &&
+		    (output->bytes != NULL || connection->faults != NULL),
 		.peer_port = connection->peer.port,
 		.deaths = connection->deaths,
 		.skip = connection->skip,
@@ -61,6 +74,7 @@ fill_record(struct transfer_record *record, const struct connection *connection)
 		.received = connection->received,
 		.sent = connection->sent,
 		.fault_bytes = fault_bytes(connection),
+		.tls_bytes = tls_bytes(connection),
 	};
 	memcpy(record->peer, connection->peer.bytes, sizeof(record->peer));
 }
@@ -97,6 +111,24 @@ write_faults(int fd, const struct fault_state *faults)
 	    : write_bytes(fd, faults->segments);
 }
 
+static int
+write_tls(int fd, const struct tls_state *tls)
+{
+	if (tls == NULL)
+		return 0;
+	struct tls_moved packed = { .session = tls->session,
+		.partial_bytes = (uint32_t)buffer_length(tls->partial),
+		.unsent_bytes = (uint32_t)buffer_length(tls->unsent),
+		.end = tls->end,
+		.alert = tls->alert,
+		.holds_byte = tls->holds_byte };
+	int rc = write_all(fd, (const uint8_t *)&packed, sizeof(packed));
+	tls_session_wipe(&packed.session);
+	return rc < 0 || write_bytes(fd, tls->partial) < 0
+	    ? -1
+	    : write_bytes(fd, tls->unsent);
+}
+
 /* Returns the memory file; -1 with errno. */
 static int
 write_state(struct connection *const *connections, uint32_t count)
@@ -108,7 +140,8 @@ write_state(struct connection *const *connections, uint32_t count)
 		const struct connection *c = connections[i];
 		if (write_bytes(fd, c->input) < 0 ||
 		    (c->output != NULL && write_bytes(fd, c->output->bytes) < 0) ||
-		    write_bytes(fd, c->about) < 0 || write_faults(fd, c->faults) < 0) {
+		    write_bytes(fd, c->about) < 0 || write_faults(fd, c->faults) < 0 ||
+		    write_tls(fd, c->tls) < 0) {
 			close(fd);
 			return -1;
 		}
@@ -148,7 +181,7 @@ transfer_state_is_complete(const struct transfer_batch *batch, int state_fd)
 	for (uint32_t i = 0; i < batch->count; i++)
 		bytes += (uint64_t)batch->records[i].input_bytes +
 		    batch->records[i].output_bytes + batch->records[i].about_bytes +
-		    batch->records[i].fault_bytes;
+		    batch->records[i].fault_bytes + batch->records[i].tls_bytes;
 	return bytes == batch->state_bytes &&
 	    (state_fd < 0 ||
 		(lseek(state_fd, 0, SEEK_END) == (off_t)bytes &&
@@ -220,6 +253,33 @@ read_faults(
 	    : -1;
 }
 
+static int
+read_tls(
+    struct connection *connection, const struct transfer_record *record, int state_fd)
+{
+	struct tls_moved packed;
+	if (record->tls_bytes < sizeof(packed) ||
+	    read(state_fd, &packed, sizeof(packed)) != sizeof(packed))
+		return -1;
+	if (!tls_session_is_valid(&packed.session) || packed.end > TLS_END_BAD ||
+	    packed.partial_bytes > TLS_TRANSPORT_RECEIVED_BYTES ||
+	    (uint64_t)packed.partial_bytes + packed.unsent_bytes !=
+		record->tls_bytes - sizeof(packed) ||
+	    tls_state_create(connection) < 0) {
+		tls_session_wipe(&packed.session);
+		return -1;
+	}
+	struct tls_state *tls = connection->tls;
+	tls->session = packed.session;
+	tls_session_wipe(&packed.session);
+	tls->end = packed.end;
+	tls->alert = packed.alert;
+	tls->holds_byte = packed.holds_byte != 0;
+	if (read_bytes(state_fd, &tls->partial, packed.partial_bytes) < 0)
+		return -1;
+	return read_bytes(state_fd, &tls->unsent, packed.unsent_bytes);
+}
+
 int
 transfer_state_read(
     struct connection *connection, const struct transfer_record *record, int state_fd)
@@ -231,5 +291,24 @@ transfer_state_read(
 		return -1;
 	if (read_bytes(state_fd, &connection->about, record->about_bytes) < 0)
 		return -1;
-	return record->fault_bytes > 0 ? read_faults(connection, record, state_fd) : 0;
+	if (record->fault_bytes > 0 && read_faults(connection, record, state_fd) < 0)
+		return -1;
+	return record->tls_bytes > 0 ? read_tls(connection, record, state_fd) : 0;
+}
+
+void
+transfer_state_wipe(const struct transfer_batch *batch, int state_fd)
+{
+	static const uint8_t zeros[16 * 1024];
+	bool has_secrets = false;
+	for (uint32_t i = 0; i < batch->count; i++)
+		has_secrets = has_secrets || batch->records[i].tls_bytes > 0;
+	if (state_fd < 0 || !has_secrets || lseek(state_fd, 0, SEEK_SET) != 0)
+		return;
+	for (uint64_t left = batch->state_bytes; left > 0;) {
+		size_t length = left < sizeof(zeros) ? (size_t)left : sizeof(zeros);
+		if (write_all(state_fd, zeros, length) < 0)
+			return;
+		left -= length;
+	}
 }

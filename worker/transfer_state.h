@@ -30,6 +30,9 @@ int transfer_state_send(int fd, struct connection *const *connections, uint32_t 
  * receiver never allocates memory for a wrong number. Rewinds the file. */
 bool transfer_state_is_complete(const struct transfer_batch *batch, int state_fd);
 
+/* Overwrites the memory file if the batch has keys of TLS. */
+void transfer_state_wipe(const struct transfer_batch *batch, int state_fd);
+
 /* Reads the input and output of the next record into its connection. */
 int transfer_state_read(
     struct connection *connection, const struct transfer_record *record, int state_fd)

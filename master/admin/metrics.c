@@ -9,6 +9,7 @@
 #include "lib/prometheus.h"
 #include "master/admin/capacity.h"
 #include "master/admin/snapshot.h"
+#include "master/listeners/certificates.h"
 
 #define PREFIX "yodeld_"
 
@@ -258,6 +259,28 @@ write_capacity(FILE *out, const struct master *master)
 	    (double)capacity.tcp_migrate_req);
 }
 
+static void
+write_certificate(const struct listener_config *listener,
+    const struct tls_certificate *certificate, const char *name, void *argument)
+{
+	FILE *out = argument;
+	/* Addresses and names have no characters to be escaped. */
+	fprintf(out,
+	    PREFIX "tls_certificate_expiry_timestamp_seconds{listener=\"%s\","
+		   "name=\"%s\"} %lld\n",
+	    listener->address_text, name == NULL ? "" : name,
+	    (long long)certificate->not_after);
+}
+
+static void
+write_certificates(FILE *out, const struct config *config)
+{
+	prometheus_family(out, PREFIX "tls_certificate_expiry_timestamp_seconds",
+	    "gauge",
+	    "when the certificate of a listener expires, in seconds since 1970; name is that of the setting tls.sni, empty for the default certificate");
+	certificates_visit(config, write_certificate, out);
+}
+
 char *
 metrics_format(const struct master *master)
 {
@@ -269,6 +292,7 @@ metrics_format(const struct master *master)
 		write_server(out, master, snapshot);
 		write_rows(out, snapshot);
 		write_capacity(out, master);
+		write_certificates(out, &master->config.current);
 	}
 	free(snapshot);
 	if (out == NULL || fclose(out) == 0)

@@ -6,6 +6,7 @@
 
 #include "lib/clock.h"
 #include "lib/json/json_record.h"
+#include "net/tls/tls_context.h"
 #include "master/admin/snapshot.h"
 #include "master/workers/slot.h"
 
@@ -81,6 +82,35 @@ make_workers(const struct master *master, const struct snapshot *snapshot)
 	return array;
 }
 
+/* null without TLS. */
+static json_t *
+make_tls(const struct listener_config *config)
+{
+	const struct tls_context *context = config->tls.context;
+	if (context == NULL)
+		return json_null();
+	json_t *rows = json_array();
+	for (size_t i = 0; i < tls_context_certificate_count(context); i++) {
+		const char *name;
+		char fingerprint[TLS_SHA256_TEXT];
+		const struct tls_certificate *certificate =
+		    tls_context_certificate(context, i, &name);
+		json_record_append(&rows,
+		    json_pack("{s:s, s:s, s:s, s:I, s:s}", "name",
+			name == NULL ? "" : name, "subject", certificate->subject,
+			"issuer", certificate->issuer, "not_after",
+			(json_int_t)certificate->not_after, "sha256",
+			tls_sha256_format(certificate->sha256, fingerprint)));
+	}
+	json_t *tls = json_pack("{s:s, s:s, s:s, s:b}", "min_version",
+	    tls_version_names[config->tls.min_version], "max_version",
+	    tls_version_names[config->tls.max_version], "client_verify",
+	    client_verify_names[config->tls.client_verify], "tickets",
+	    config->tls.tickets);
+	json_record_put(&tls, "certificates", rows);
+	return tls;
+}
+
 static json_t *
 make_listener(const struct listener_config *config,
     const struct snapshot_queues *queues, const struct snapshot_listener *counts)
@@ -103,6 +133,7 @@ make_listener(const struct listener_config *config,
 	    "queue_limit", (json_int_t)limit, "queue_overflows",
 	    (json_int_t)queues->overflows, "queue_drops", (json_int_t)queues->drops,
 	    "sockets", sockets);
+	json_record_put(&object, "tls", make_tls(config));
 	add_counters(&object, &counts->totals, counts->open, true);
 	return object;
 }

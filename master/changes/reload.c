@@ -8,6 +8,7 @@
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/printable.h"
+#include "conf/tls_files.h"
 #include "conf/working_directory.h"
 #include "master/changes/fault_change.h"
 #include "master/changes/room.h"
@@ -71,11 +72,21 @@ has_equal_replies(const struct config *a, const struct config *b)
 }
 
 static bool
+has_equal_certificates(const struct config *a, const struct config *b)
+{
+	/* As many listeners as has_equal_replies() has found. */
+	for (size_t i = 0; i < a->listener_count; i++)
+		if (!tls_files_are_equal(&a->listeners[i], &b->listeners[i]))
+			return false;
+	return true;
+}
+
+static bool
 is_equal(const struct config *a, const struct config *b)
 {
 	char *one = config_print(a), *other = config_print(b);
 	bool is_same = one != NULL && other != NULL && strcmp(one, other) == 0 &&
-	    has_equal_replies(a, b);
+	    has_equal_replies(a, b) && has_equal_certificates(a, b);
 	free(one);
 	free(other);
 	return is_same;
@@ -121,8 +132,11 @@ static int
 load_and_plan(struct reload *reload, char *error)
 {
 	working_directory_follow();
-	if (config_load(&reload->workers->config->sources, &reload->config, error) < 0)
+	struct config_set *set = reload->workers->config;
+	if (config_load(&set->sources, &reload->config, error) < 0)
 		return -1;
+	config_share_ticket_keys(
+	    &reload->config, set->ticket_keys, &set->has_ticket_keys);
 	if (reload->change.kind == CHANGE_RELOAD)
 		describe_file(reload);
 	if (!has_room(reload, error)) {
@@ -221,6 +235,7 @@ commit(struct reload *reload)
 	process_retire_previous_config(workers);
 	config->previous = config->current;
 	config->current = reload->config;
+	config->certificates_checked_s = 0;
 	config->number++;
 	workers->generation = reload->generation;
 	workers->slot_count = reload->slot_count;

@@ -14,6 +14,7 @@
 #include "lib/clock.h"
 #include "lib/json/json_load.h"
 #include "lib/log.h"
+#include "lib/stats/base64.h"
 #include "net/socket_info.h"
 #include "net/unix_socket.h"
 #include "master/changes/pending_requests.h"
@@ -196,6 +197,29 @@ read_run_time_faults(struct state_reader *reader, const json_t *from)
 	}
 }
 
+/* Sessions of the previous program can be resumed. */
+static void
+read_ticket_keys(struct state_reader *reader, const json_t *from)
+{
+	struct config_set *config = &reader->master->config;
+	const json_t *text = json_object_get(from, "ticket_keys");
+	size_t length;
+	if (text == NULL)
+		return;
+	uint8_t *keys = json_is_string(text)
+	    ? base64_decode(json_string_value(text), &length)
+	    : NULL;
+	if (keys == NULL || length != TLS_TICKET_KEYS) {
+		json_reader_fail(&reader->json, "master", "ticket_keys", "not valid");
+	} else {
+		memcpy(config->ticket_keys, keys, TLS_TICKET_KEYS);
+		config->has_ticket_keys = true;
+		config_share_ticket_keys(
+		    &config->current, config->ticket_keys, &config->has_ticket_keys);
+	}
+	free(keys);
+}
+
 static void
 read_master(struct state_reader *reader, const json_t *root)
 {
@@ -206,6 +230,7 @@ read_master(struct state_reader *reader, const json_t *root)
 	if (master->started_ns > clock_now_ns())
 		json_reader_fail(json, "master", "started_ns", "out of range");
 	read_run_time_faults(reader, from);
+	read_ticket_keys(reader, from);
 	int fd = (int)read_number(reader, from, "master", "ledger_fd", INT_MAX);
 	if (json->failed || claim(reader, "ledger", FD_FILE, fd) < 0)
 		return;

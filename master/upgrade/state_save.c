@@ -11,6 +11,7 @@
 
 #include "lib/log.h"
 #include "lib/printable.h"
+#include "lib/stats/base64.h"
 #include "net/unix_socket.h"
 #include "master/changes/pending_requests.h"
 #include "master/listeners/admin_listener.h"
@@ -192,6 +193,14 @@ save_run_time_faults(const struct config *config)
 	return rows;
 }
 
+static void
+save_ticket_keys(json_t **object, const uint8_t *keys)
+{
+	char *text = base64_encode(keys, TLS_TICKET_KEYS);
+	json_record_put(object, "ticket_keys", text == NULL ? NULL : json_string(text));
+	free(text);
+}
+
 static json_t *
 save_master(const struct master *master)
 {
@@ -200,6 +209,8 @@ save_master(const struct master *master)
 	if (master->workers.fault_records != NULL)
 		json_record_put(&object, "fault_record_fd",
 		    json_integer(master->workers.fault_records->fd));
+	if (master->config.has_ticket_keys)
+		save_ticket_keys(&object, master->config.ticket_keys);
 	json_record_put(
 	    &object, "run_time_faults", save_run_time_faults(&master->config.current));
 	return object;

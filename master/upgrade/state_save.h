@@ -28,7 +28,7 @@
 #include "master/master.h"
 
 #ifndef STATE_VERSION
-#define STATE_VERSION "3"
+#define STATE_VERSION "4"
 #endif
 /* What workers of both programs speak with the new master and with each other; JSON
  * member "protocols". */

@@ -95,7 +95,7 @@ test_reuses_freed_memory(void **state)
 	struct connection *first = allocate(&connection_pool, 1);
 
 	(void)state;
-	for (uint32_t i = 2; i <= 64; i++)
+	for (uint32_t i = 2; i <= SLAB_CONNECTIONS; i++)
 		allocate(&connection_pool, i);
 	assert_true(LIST_EMPTY(&connection_pool.with_room));
 	connection_pool_free(&connection_pool, first);
@@ -178,8 +178,8 @@ test_keeps_at_most_one_slab_without_connections(void **state)
 	assert_false(LIST_EMPTY(&connection_pool.all));
 	assert_ptr_equal(
 	    LIST_FIRST(&connection_pool.all), LIST_FIRST(&connection_pool.with_room));
-	/* It is the only slab: 64 connections fill it. */
-	for (uint32_t i = 0; i < 64; i++)
+	/* It is the only slab, which they fill. */
+	for (uint32_t i = 0; i < SLAB_CONNECTIONS; i++)
 		allocate(&connection_pool, i + 1);
 	assert_true(LIST_EMPTY(&connection_pool.with_room));
 	release_all(&connection_pool);

@@ -7,6 +7,8 @@
 #include "lib/log.h"
 #include "net/mptcp.h"
 #include "worker/connection/fault_state.h"
+#include "worker/connection/tls_state.h"
+#include "worker/connection/tls_transport.h"
 #include "worker/connection/whoami_state.h"
 #include "worker/connection/witness_state.h"
 #include "worker/connection/worker_state.h"
@@ -79,6 +81,7 @@ needed_events(const struct connection *connection)
 	short held = (short)(edge == 0 ? 0 : edge | EV_WRITE);
 	switch ((enum connection_phase)connection->phase) {
 	case CONNECTION_AWAITING_HEADER:
+	case CONNECTION_TLS_HANDSHAKE:
 	case CONNECTION_SERVING:
 		return (short)(EV_PERSIST | (edge & EV_ET) |
 		    (connection->reading_held            ? held
@@ -135,7 +138,7 @@ count(const struct connection *connection, const struct open_change *change)
 {
 	struct worker *worker = connection->listener->worker;
 	open_count_change(&worker->worker_ledger->open, change);
-	if (connection->phase == CONNECTION_AWAITING_HEADER)
+	if (connection_phase_is_handshake(connection->phase))
 		worker->handshake_count += (size_t)change->connections;
 	count_for_address(connection, change);
 }
@@ -161,6 +164,16 @@ connection_log_closed(const struct address_compact *peer, enum close_reason reas
 		    address_format_compact(peer, text), close_reasons[reason].name);
 }
 
+static void
+end_tls(struct connection *connection, enum close_reason reason)
+{
+	if (connection->phase == CONNECTION_TLS_HANDSHAKE)
+		ledger_count(
+		    connection->listener->block, LEDGER_TLS_HANDSHAKES_FAILED, 1);
+	else if (reason != CLOSE_CONVERSATION_RESET && reason != CLOSE_RESET)
+		tls_transport_end_at_close(connection);
+}
+
 void
 connection_close(struct connection *connection, enum close_reason reason)
 {
@@ -177,6 +190,8 @@ connection_close(struct connection *connection, enum close_reason reason)
 		ledger_count(
 		    listener->block, LEDGER_MPTCP_SUBFLOWS, mptcp_subflows(fd));
 	event_del(&connection->event);
+	if (connection->tls != NULL)
+		end_tls(connection, reason);
 	crash_record_close_begin(listener, fd, reason, connection);
 	if (reason == CLOSE_CONVERSATION_RESET)
 		transport_reset(fd);
@@ -200,19 +215,58 @@ connection_refuse(struct connection *connection, enum close_reason reason)
 	connection_close(connection, reason);
 }
 
+/* Of the connection's phase; the events are the same in all that follow each other, so
+ * that registering them again would only cost two system calls. */
+static event_callback_fn
+callback_of(const struct connection *connection)
+{
+	const struct worker_listener *listener = connection->listener;
+	if (connection->phase == CONNECTION_AWAITING_HEADER)
+		return listener->on_header_event;
+	if (connection->phase == CONNECTION_TLS_HANDSHAKE)
+		return listener->on_handshake_event;
+	bool is_own = connection->tls == NULL || listener->faults.count > 0 ||
+	    listener->is_witness;
+	return is_own ? listener->on_event : listener->on_tls_event;
+}
+
 void
-connection_serve(struct connection *connection, const struct address_compact *peer)
+connection_set_callback(struct connection *connection)
+{
+	struct event *event = &connection->event;
+	event_assign(event, connection->listener->worker->base, event_get_fd(event),
+	    event_get_events(event), callback_of(connection), connection);
+}
+
+static void
+enter_phase(struct connection *connection, enum connection_phase phase)
+{
+	struct worker *worker = connection->listener->worker;
+	bool was_handshake = connection_phase_is_handshake(connection->phase);
+	if (was_handshake && !connection_phase_is_handshake((uint8_t)phase))
+		worker->handshake_count--;
+	connection->phase = (uint8_t)phase;
+	connection->active_ms = worker->timeouts.now_ms;
+	if (was_handshake)
+		connection->event.ev_evcallback.evcb_cb_union.evcb_callback =
+		    callback_of(connection);
+}
+
+void
+connection_set_peer(struct connection *connection, const struct address_compact *peer)
 {
 	struct worker_listener *listener = connection->listener;
 	connection->peer = *peer;
-	connection->phase = CONNECTION_SERVING;
-	connection->active_ms = listener->worker->timeouts.now_ms;
-	listener->worker->handshake_count--;
+	enter_phase(connection,
+	    listener->config->tls.context != NULL ? CONNECTION_TLS_HANDSHAKE
+						  : CONNECTION_SERVING);
 	count_for_address(connection, &(struct open_change){ .connections = 1 });
-	/* The events are the same in both phases: to register them again would cost two
-	 * system calls. */
-	connection->event.ev_evcallback.evcb_cb_union.evcb_callback =
-	    listener->on_event;
+}
+
+void
+connection_serve(struct connection *connection)
+{
+	enter_phase(connection, CONNECTION_SERVING);
 }
 
 void
@@ -226,6 +280,7 @@ connection_free(struct connection *connection)
 		.leaving = connection->is_in_flight ? -1 : 0,
 		.arriving = is_arriving ? -1 : 0 });
 	fault_state_destroy(connection);
+	tls_state_destroy(connection);
 	connection_destroy_output(connection);
 	buffer_release(&connection->input);
 	buffer_release(&connection->about);
@@ -236,20 +291,32 @@ connection_free(struct connection *connection)
 }
 
 bool
-connection_finish_now(struct connection *connection)
+connection_linger(struct connection *connection, enum close_reason reason)
 {
-	enum close_reason reason = connection->reason;
-	if (reason == CLOSE_CONVERSATION_RESET ||
-	    close_reasons[reason].peer_has_closed ||
-	    transport_finish(&connection->stream) < 0) {
+	struct worker *worker = connection->listener->worker;
+	if (transport_finish(&connection->stream) < 0) {
 		connection_close(connection, reason);
 		return false;
 	}
-	struct worker *worker = connection->listener->worker;
-	connection->phase = CONNECTION_LINGERING;
-	connection->active_ms = worker->timeouts.now_ms;
+	connection->reason = (uint8_t)reason;
+	enter_phase(connection, CONNECTION_LINGERING);
 	worker->lingering_count++;
 	return connection_watch(connection);
+}
+
+bool
+connection_finish_now(struct connection *connection)
+{
+	enum close_reason reason = connection->reason;
+	if (connection->tls != NULL && reason != CLOSE_CONVERSATION_RESET &&
+	    !tls_transport_end(connection))
+		return connection_watch(connection);
+	if (reason == CLOSE_CONVERSATION_RESET ||
+	    close_reasons[reason].peer_has_closed) {
+		connection_close(connection, reason);
+		return false;
+	}
+	return connection_linger(connection, reason);
 }
 
 bool
@@ -278,9 +345,7 @@ create(struct worker_listener *listener, int fd, enum connection_phase phase)
 	connection->phase = (uint8_t)phase;
 	ledger_add_open(listener->block, 1);
 	event_assign(&connection->event, worker->base, fd, needed_events(connection),
-	    phase == CONNECTION_AWAITING_HEADER ? listener->on_header_event
-						: listener->on_event,
-	    connection);
+	    callback_of(connection), connection);
 	return connection;
 }
 
@@ -345,7 +410,11 @@ struct connection *
 connection_install(
     struct worker_listener *listener, int fd, const struct transfer_record *record)
 {
-	struct connection *connection = create(listener, fd, record->phase);
+	/* TLS may have been switched off before it began. */
+	bool is_plain = record->phase == CONNECTION_TLS_HANDSHAKE &&
+	    listener->config->tls.context == NULL;
+	struct connection *connection =
+	    create(listener, fd, is_plain ? CONNECTION_SERVING : record->phase);
 	if (connection == NULL)
 		return NULL;
 	connection->frozen = connection->was_received = true;

@@ -2,8 +2,10 @@
  * connection.h - one open socket of a worker, from accept to close.
  *
  *   awaiting a header  (proxy_phase.c) of a load balancer, if the listener expects one
- *   serving    reads and answers; while replies are queued it waits for room to write
- *   finishing  reads no more messages; sends what is queued, then
+ *   TLS handshake      (tls_phase.c) from accept, or the PROXY header, until all of it
+ * is sent, if the listener has TLS serving    reads and answers; while replies are
+ * queued it waits for room to write finishing  reads no more messages; sends what is
+ * queued, then
  *              - after a half-close of the peer: closed
  *              - after a protocol error of the peer: lingering
  *   lingering  our direction is shut down; further input is discarded until the peer
@@ -33,6 +35,7 @@
 #include "conf/config.h"
 
 struct fault_state;
+struct tls_state;
 struct worker_listener;
 struct worker;
 
@@ -41,6 +44,7 @@ enum connection_phase {
 	CONNECTION_FINISHING,
 	CONNECTION_LINGERING,
 	CONNECTION_AWAITING_HEADER,
+	CONNECTION_TLS_HANDSHAKE,
 };
 
 /* Replies that the kernel has not taken yet. Exists only while there are some; all of a
@@ -84,6 +88,7 @@ struct connection {
 	};
 	struct buffer *about;       /* whoami_state.h; NULL: nothing is kept */
 	struct fault_state *faults; /* NULL: its listener has none */
+	struct tls_state *tls; /* NULL: without TLS, or nothing of it has come yet */
 	struct address_compact peer;
 	uint16_t socket;       /* number of its listener in worker->accept.listeners */
 	uint8_t slab_index;    /* connection_pool.c */
@@ -109,9 +114,14 @@ void connection_close(struct connection *connection, enum close_reason reason);
 /* The same with a reset, which leaves no state in the kernel. */
 void connection_refuse(struct connection *connection, enum close_reason reason);
 
-/* Ends the phase AWAITING_HEADER; from now on the connection is one of `peer`. */
-void connection_serve(
+/* Ends the phase AWAITING_HEADER: the connection is one of `peer`, and is served or
+ * begins its TLS handshake. */
+void connection_set_peer(
     struct connection *connection, const struct address_compact *peer);
+/* Ends the phase TLS_HANDSHAKE. */
+void connection_serve(struct connection *connection);
+/* Ends our direction, and waits for the peer to close. False when it is closed. */
+bool connection_linger(struct connection *connection, enum close_reason reason);
 
 /* Makes the loop watch the events of the connection's state. False when that failed and
  * the connection is closed. */
@@ -129,6 +139,9 @@ struct output *connection_create_output(struct connection *connection);
 void connection_destroy_output(struct connection *connection);
 /* True while more than limits.max_pending is queued. */
 bool connection_is_over_output_limit(const struct connection *connection);
+
+/* Of a connection that is not watched: the event callback follows its state. */
+void connection_set_callback(struct connection *connection);
 
 /* Stops reading and writing until connection_resume, for a transfer. */
 void connection_freeze(struct connection *connection);
@@ -163,15 +176,24 @@ bool connection_is_idle(const struct connection *connection);
 static inline enum connection_phase
 connection_first_phase(const struct listener_config *config)
 {
-	return config->proxy_protocol == PROXY_OFF ? CONNECTION_SERVING
-						   : CONNECTION_AWAITING_HEADER;
+	if (config->proxy_protocol != PROXY_OFF)
+		return CONNECTION_AWAITING_HEADER;
+	return config->tls.context != NULL ? CONNECTION_TLS_HANDSHAKE
+					   : CONNECTION_SERVING;
+}
+
+/* Counted in limits.handshakes, and bounded by timeouts.handshake. */
+static inline bool
+connection_phase_is_handshake(uint8_t phase)
+{
+	return phase == CONNECTION_AWAITING_HEADER || phase == CONNECTION_TLS_HANDSHAKE;
 }
 
 /* Bytes that are read in this phase are kept or answered. */
 static inline bool
 connection_phase_takes_input(uint8_t phase)
 {
-	return phase == CONNECTION_SERVING || phase == CONNECTION_AWAITING_HEADER;
+	return phase == CONNECTION_SERVING || connection_phase_is_handshake(phase);
 }
 
 static inline int

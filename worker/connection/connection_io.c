@@ -8,6 +8,8 @@
 #include "lib/log.h"
 #include "worker/connection/connection.h"
 #include "worker/connection/responder.h"
+#include "worker/connection/tls_state.h"
+#include "worker/connection/tls_transport.h"
 #include "worker/connection/worker_state.h"
 #include "worker/conversation/session.h"
 
@@ -36,6 +38,13 @@ connection_io_reason(int error)
 	case ENOMEM:
 	case ENOBUFS:
 		return CLOSE_NO_MEMORY;
+	/* of tls_transport_receive() */
+	case ECONNABORTED:
+		return CLOSE_TLS_TRUNCATED;
+	case EPROTO:
+		return CLOSE_TLS_ALERT;
+	case EBADMSG:
+		return CLOSE_TLS_BAD_RECORD;
 	default:
 		return CLOSE_SYSTEM_ERROR;
 	}
@@ -129,6 +138,8 @@ half_close(struct connection *connection)
 {
 	if (connection->output != NULL)
 		return true;
+	if (connection->tls != NULL && !tls_transport_end(connection))
+		return connection_watch(connection);
 	if (transport_finish(&connection->stream) < 0) {
 		connection_close(connection, CLOSE_SYSTEM_ERROR);
 		return false;
@@ -210,6 +221,8 @@ static bool
 is_at_end(const struct connection *connection)
 {
 	uint8_t byte;
+	if (connection->tls != NULL && connection->tls->end != TLS_END_NONE)
+		return true;
 	return recv(connection->stream.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
@@ -520,12 +533,16 @@ connection_io_linger(struct connection *connection)
 {
 	struct worker *worker = connection->listener->worker;
 	struct ledger_block *block = connection->listener->block;
-	crash_record_begin(worker->record, connection, block);
-	ssize_t n =
-	    transport_receive(&connection->stream, worker->input, WORKER_INPUT_BYTES);
+	crash_record_begin_any(connection);
+	/* With TLS, records: what is in them does not matter any more. */
+	ssize_t n = recv(
+	    connection_fd(connection), worker->input, WORKER_INPUT_BYTES, MSG_DONTWAIT);
 	if (n > 0) {
 		connection->received += (uint64_t)n;
-		ledger_count(block, LEDGER_BYTES_RECEIVED, (uint64_t)n);
+		ledger_count(block,
+		    connection->tls != NULL ? LEDGER_TLS_BYTES_RECEIVED
+					    : LEDGER_BYTES_RECEIVED,
+		    (uint64_t)n);
 	}
 	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
 		connection_close(connection, connection->reason);
@@ -550,12 +567,15 @@ flush(struct connection *connection)
 {
 	struct worker *worker = connection->listener->worker;
 	struct output *output = connection->output;
-	ssize_t n = send_some(connection, output->bytes->data + output->bytes->start,
-	    buffer_length(output->bytes), 0);
-	if (n <= 0)
-		return n == 0;
-	output->progress_ms = worker->timeouts.now_ms;
-	buffer_consume(&output->bytes, (size_t)n);
+	if (output->bytes != NULL) { /* else the end of TLS waits (tls_transport.h) */
+		ssize_t n =
+		    send_some(connection, output->bytes->data + output->bytes->start,
+			buffer_length(output->bytes), 0);
+		if (n <= 0)
+			return n == 0;
+		output->progress_ms = worker->timeouts.now_ms;
+		buffer_consume(&output->bytes, (size_t)n);
+	}
 	if (output->bytes == NULL && !on_output_sent(connection))
 		return false;
 	if (connection->phase != CONNECTION_SERVING)
@@ -574,10 +594,31 @@ bool
 connection_io_flush(struct connection *connection)
 {
 	struct worker *worker = connection->listener->worker;
-	crash_record_begin(worker->record, connection, connection->listener->block);
+	crash_record_begin_any(connection);
 	bool is_open = flush(connection);
 	crash_record_commit(worker->record);
 	return is_open;
+}
+
+/* The peer's data has ended, and the answers to all of it are made. */
+static bool
+on_tls_end(struct connection *connection)
+{
+	switch ((enum tls_end)connection->tls->end) {
+	case TLS_END_NONE:
+		return true;
+	case TLS_END_CLOSED:
+		on_peer_closed(connection);
+		return false;
+	case TLS_END_ALERT:
+		connection_close(connection, CLOSE_TLS_ALERT);
+		return false;
+	case TLS_END_BAD:
+		break;
+	}
+	/* The alert follows the replies. */
+	connection_finish(connection, CLOSE_TLS_BAD_RECORD);
+	return false;
 }
 
 /* Answers the input of a connection whose worker died while it processed that. A
@@ -608,6 +649,24 @@ replay(struct connection *connection)
 	return true;
 }
 
+/* Makes the records that were read input, which is answered as that of any connection.
+ */
+static bool
+open_kept(struct connection *connection)
+{
+	if (connection->tls == NULL || connection->phase != CONNECTION_SERVING ||
+	    tls_transport_open_kept(connection) == 0)
+		return true;
+	connection_close(connection, CLOSE_NO_MEMORY);
+	return false;
+}
+
+static bool
+may_read(const struct connection *connection)
+{
+	return connection->phase == CONNECTION_SERVING && !connection->reading_paused;
+}
+
 /* True if the replies to all input that was read have been made. */
 static bool
 has_answered_all(const struct connection *connection)
@@ -624,8 +683,8 @@ connection_io_replay(struct connection *connection)
 	struct worker *worker = connection->listener->worker;
 	/* A new conversation has no input yet, for which crash_record_begin() would. */
 	region_heap_settle(&worker->blocks);
-	crash_record_begin(worker->record, connection, connection->listener->block);
-	bool is_open = replay(connection);
+	crash_record_begin_any(connection);
+	bool is_open = open_kept(connection) && replay(connection);
 	if (is_open && connection->input == NULL)
 		connection->deaths = 0;
 	/* More was sent than the replies have bytes. */
@@ -633,6 +692,8 @@ connection_io_replay(struct connection *connection)
 		connection_close(connection, CLOSE_SYSTEM_ERROR);
 		is_open = false;
 	}
+	if (is_open && connection->tls != NULL && may_read(connection))
+		is_open = on_tls_end(connection);
 	crash_record_commit(worker->record);
 	return is_open;
 }
@@ -671,10 +732,82 @@ on_tcp_event(evutil_socket_t fd, short what, void *argument)
 		on_readable(connection, (what & EV_CLOSED) != 0);
 }
 
+/* Nothing was read, for the reason errno if n < 0. False when the connection is closed
+ * or finishes. */
+static bool
+on_no_tls_data(struct connection *connection, ssize_t n)
+{
+	if (n == 0 || errno == EBADMSG || errno == EPROTO)
+		return on_tls_end(connection);
+	if (errno == EAGAIN || errno == EINTR)
+		return true;
+	/* The end of the stream: the answers to what has come are sent. */
+	if (errno == ECONNABORTED) {
+		connection_finish(connection, CLOSE_TLS_TRUNCATED);
+		return false;
+	}
+	on_nothing_read(connection, n);
+	return false;
+}
+
+/* As on_readable(), with bytes out of records. */
+static void
+on_tls_readable(struct connection *connection, bool is_closed)
+{
+	struct worker *worker = connection->listener->worker;
+	struct ledger_block *block = connection->listener->block;
+	for (int i = 0; i < READS_PER_WAKEUP; i++) {
+		bool has_more, is_open = true;
+		crash_record_begin_any(connection);
+		ssize_t n = tls_transport_receive(connection, worker->input, &has_more);
+		enum answer_status status = ANSWER_SENT;
+		if (n > 0) {
+			connection->active_ms = worker->timeouts.now_ms;
+			ledger_count(block, LEDGER_BYTES_RECEIVED, (uint64_t)n);
+			status = answer_new(connection, worker->input, (size_t)n);
+			is_open = status != ANSWER_CLOSED;
+			has_more =
+			    has_more || is_closed || status == ANSWER_NOTHING_SENT;
+		} else {
+			is_open = on_no_tls_data(connection, n);
+		}
+		if (is_open && may_read(connection) &&
+		    connection->tls->end != TLS_END_NONE)
+			is_open = on_tls_end(connection);
+		crash_record_commit(worker->record);
+		if (!is_open || !may_read(connection) || !has_more)
+			return;
+	}
+	if (worker->edge_events == 0)
+		return;
+	event_del(&connection->event);
+	if (event_add(&connection->event, NULL) < 0)
+		connection_close(connection, CLOSE_SYSTEM_ERROR);
+}
+
+static void
+on_tls_event(evutil_socket_t fd, short what, void *argument)
+{
+	(void)fd;
+	struct connection *connection = argument;
+	if (connection->phase == CONNECTION_LINGERING) {
+		connection_io_linger(connection);
+		return;
+	}
+	if ((what & EV_WRITE) && connection->output != NULL &&
+	    !connection_io_flush(connection))
+		return;
+	/* An end that had to wait until the queue was shorter has no event. */
+	if (may_read(connection) &&
+	    ((what & (EV_READ | EV_CLOSED)) != 0 ||
+		connection->tls->end != TLS_END_NONE))
+		on_tls_readable(connection, (what & EV_CLOSED) != 0);
+}
+
 static const struct {
 	const struct transport *transport;
 	event_callback_fn on_event;
-} callbacks[] = { { &transport_tcp, on_tcp_event } };
+} callbacks[] = { { &transport_tcp, on_tcp_event }, { &transport_tls, on_tls_event } };
 
 event_callback_fn
 connection_io_callback(const struct transport *transport)

@@ -10,12 +10,13 @@
 #include "worker/connection/crash_record.h"
 
 /* Whole pages, so that an empty one can be returned. */
-#define SLAB_BYTES ((size_t)SLAB_CONNECTIONS * 256)
+#define SLAB_BYTES ((size_t)16384)
 #define SLAB_PAGES ((size_t)4096)
 
 _Static_assert(
     sizeof(struct slab) + SLAB_CONNECTIONS * sizeof(struct connection) <= SLAB_BYTES,
-    "an idle connection costs at most 256 bytes");
+    "an idle connection costs at most 16384 / 63 = 260 bytes");
+#define ALL_USED ((UINT64_C(1) << SLAB_CONNECTIONS) - 1)
 _Static_assert(SLAB_BYTES % SLAB_PAGES == 0, "slabs are whole pages");
 
 size_t
@@ -107,7 +108,7 @@ connection_pool_alloc(struct connection_pool *pool)
 	connection->slab_index = (uint8_t)index;
 	CRASH_RECORD_BARRIER(); /* a connection in use is not one of before */
 	slab->used |= UINT64_C(1) << index;
-	if (slab->used == UINT64_MAX)
+	if (slab->used == ALL_USED)
 		LIST_REMOVE(slab, with_room);
 	pool->count++;
 	return connection;
@@ -117,7 +118,7 @@ void
 connection_pool_free(struct connection_pool *pool, struct connection *connection)
 {
 	struct slab *slab = slab_of(connection);
-	if (slab->used == UINT64_MAX)
+	if (slab->used == ALL_USED)
 		LIST_INSERT_HEAD(&pool->with_room, slab, with_room);
 	slab->used &= ~(UINT64_C(1) << connection->slab_index);
 	pool->count--;

@@ -1,5 +1,5 @@
 /*
- * connection_pool.h - memory of connections, in slabs of 64: timeouts and drain walk
+ * connection_pool.h - memory of connections, in slabs of 63: timeouts and drain walk
  * through memory in order, and a connection pays no allocator's header.
  *
  * A slab that becomes empty is freed unless it is the only one with room. The slabs lie
@@ -18,7 +18,7 @@
 struct connection;
 struct crash_region;
 
-#define SLAB_CONNECTIONS 64
+#define SLAB_CONNECTIONS 63
 
 struct slab {
 	uint64_t used; /* bit i: connection i is in use */

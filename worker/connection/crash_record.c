@@ -9,6 +9,7 @@
 #include "lib/buffer.h"
 #include "lib/shared_memory.h"
 #include "worker/connection/connection_pool.h"
+#include "worker/connection/tls_transport.h"
 #include "worker/connection/worker_state.h"
 
 /* Of address space, not memory. */
@@ -33,40 +34,49 @@ map(size_t size, int *ret_fd)
 	return NULL;
 }
 
+/* Bytes before the slabs. */
+static size_t
+fixed_bytes(void)
+{
+	return shared_memory_round(sizeof(struct crash_record)) + WORKER_INPUT_BYTES +
+	    TLS_TRANSPORT_RECEIVED_BYTES +
+	    shared_memory_round(TLS_TRANSPORT_SEALED_BYTES);
+}
+
 static void
-set_places(struct crash_region *region, uint8_t *base, size_t record_bytes)
+set_places(struct crash_region *region, uint8_t *base)
 {
 	region->base = base;
 	region->record = (void *)base;
-	region->input = base + record_bytes;
+	region->input = base + shared_memory_round(sizeof(struct crash_record));
+	region->received = region->input + WORKER_INPUT_BYTES;
+	region->sealed = region->received + TLS_TRANSPORT_RECEIVED_BYTES;
 }
 
 int
 crash_region_create(
     struct crash_region *region, uint64_t connections, uint64_t connection_bytes)
 {
-	size_t record_bytes = shared_memory_round(sizeof(struct crash_record));
 	uint64_t slabs = connections / SLAB_CONNECTIONS + 2;
-	size_t fixed_bytes = record_bytes + WORKER_INPUT_BYTES +
-	    (size_t)slabs * connection_pool_slab_bytes();
+	size_t slab_end = fixed_bytes() + (size_t)slabs * connection_pool_slab_bytes();
 	uint64_t block_bytes = connections > BLOCK_BYTES_MAX / connection_bytes
 	    ? BLOCK_BYTES_MAX
 	    : connections * connection_bytes;
 	block_bytes = shared_memory_round(block_bytes + BLOCK_BYTES_MIN);
 	int fd = -1;
-	void *base = map(fixed_bytes + block_bytes, &fd);
+	void *base = map(slab_end + block_bytes, &fd);
 	/* The address space may be limited (setrlimit(2), RLIMIT_AS). */
 	while (base == NULL && block_bytes > BLOCK_BYTES_MIN) {
 		block_bytes = shared_memory_round(block_bytes / 2);
-		base = map(fixed_bytes + block_bytes, &fd);
+		base = map(slab_end + block_bytes, &fd);
 	}
 	if (base == NULL)
 		return -1;
-	*region = (struct crash_region){ .size = fixed_bytes + block_bytes, .fd = fd };
-	set_places(region, base, record_bytes);
-	region->slabs = region->input + WORKER_INPUT_BYTES;
+	*region = (struct crash_region){ .size = slab_end + block_bytes, .fd = fd };
+	set_places(region, base);
+	region->slabs = region->base + fixed_bytes();
 	region->slab_max = (uint32_t)slabs;
-	region->blocks = region->base + fixed_bytes;
+	region->blocks = region->base + slab_end;
 	region->block_bytes = block_bytes;
 	return 0;
 }
@@ -75,13 +85,12 @@ int
 crash_region_create_private(struct crash_region *region)
 {
 	size_t record_bytes = shared_memory_round(sizeof(struct crash_record));
-	uint8_t *base = aligned_alloc(4096, record_bytes + WORKER_INPUT_BYTES);
+	uint8_t *base = aligned_alloc(4096, fixed_bytes());
 	if (base == NULL)
 		return -1;
 	memset(base, 0, record_bytes);
-	*region = (struct crash_region){ .size = record_bytes + WORKER_INPUT_BYTES,
-		.fd = -1 };
-	set_places(region, base, record_bytes);
+	*region = (struct crash_region){ .size = fixed_bytes(), .fd = -1 };
+	set_places(region, base);
 	return 0;
 }
 
@@ -138,6 +147,53 @@ crash_record_save_faults(
 	if (listener->worker->fault_ring != NULL)
 		record->undo_faults.ring_written =
 		    atomic_load(&listener->worker->fault_ring->written);
+}
+
+void
+crash_record_save_tls(struct crash_record *record, const struct connection *connection)
+{
+	const struct worker_listener *listener = connection->listener;
+	const struct tls_state *tls = connection->tls;
+	struct crash_undo_tls *undo = &record->undo_tls;
+	/* A block that is freed from here on stays until the next call. */
+	region_heap_settle(&listener->worker->blocks);
+	undo->owner = connection;
+	undo->state = *tls;
+	save(&undo->partial, tls->partial);
+	save(&undo->unsent, tls->unsent);
+	undo->received = ledger_read(listener->block, LEDGER_TLS_BYTES_RECEIVED);
+	undo->sent = ledger_read(listener->block, LEDGER_TLS_BYTES_SENT);
+	undo->sealed_now = 0;
+	undo->sealed[0] = (struct crash_sealed){ .send = tls->session.send,
+		.send_closed = tls->session.send_closed };
+}
+
+void
+crash_record_publish_sealed(struct crash_record *record, const struct tls_state *tls,
+    size_t length, size_t data)
+{
+	struct crash_undo_tls *undo = &record->undo_tls;
+	const struct crash_sealed *old = &undo->sealed[undo->sealed_now];
+	undo->sealed[1 - undo->sealed_now] =
+	    (struct crash_sealed){ .before = old->before + old->length,
+		    .length = length,
+		    .data = old->data + data,
+		    .send = tls->session.send,
+		    .send_closed = tls->session.send_closed };
+	CRASH_RECORD_BARRIER();
+	undo->sealed_now = 1 - undo->sealed_now;
+	CRASH_RECORD_BARRIER();
+}
+
+void
+crash_record_begin_any(struct connection *connection)
+{
+	struct worker_listener *listener = connection->listener;
+	struct crash_record *record = listener->worker->record;
+	record->undo_tls.owner = NULL;
+	if (connection->tls != NULL)
+		crash_record_save_tls(record, connection);
+	crash_record_begin(record, connection, listener->block);
 }
 
 static uint32_t

@@ -2,7 +2,8 @@
  * crash_record.h - what another process must know to continue the connections of a
  * worker that has died, in memory that it shares with its keeper (keeper/keeper.h).
  *
- *   | struct crash_record | input of one read | slabs of connections | blocks |
+ *   | struct crash_record | input of one read | the same of TLS, sealed replies |
+ *   | slabs of connections | blocks |
  *
  * Invariant: at each instruction of the worker, either the connections in the slabs are
  * true, or `current` names the one that is being processed, and `undo` is what it was
@@ -15,6 +16,13 @@
  * In between, bytes that were queued before are not overwritten: their blocks are freed
  * at the next begin (region_heap_settle). A reply is a function of its message: it is
  * made again, and the bytes of it that have been sent are skipped (connection->skip).
+ *
+ * A connection with TLS has more state (tls_state.h), saved by crash_record_save_tls().
+ * Its input is opened again from the bytes as they were read. Its replies are not
+ * sealed again: other bytes under the same sequence number would reveal both. So each
+ * sealed piece is published before it is sent, with the keys behind it and the number
+ * of application bytes in it: what the kernel has not taken of it follows first, and
+ * that many bytes of the replies are skipped.
  *
  * The opening and closing of a connection, and the hand-over of a batch of a transfer,
  * have a member each, set before the first and cleared after the last of their steps.
@@ -34,6 +42,7 @@
 #include "proto/ledger.h"
 #include "worker/connection/connection.h"
 #include "worker/connection/fault_state.h"
+#include "worker/connection/tls_state.h"
 
 #define CRASH_RECORD_RECEIVERS 256
 /* MESSAGES_RECEIVED to BYTES_SENT: what the path of a message counts. */
@@ -44,6 +53,25 @@ _Static_assert(
 
 struct crash_undo_buffer {
 	size_t start, end;
+};
+
+/* What has been sealed since the last commit, in order: `before` bytes that the kernel
+ * has taken, then those in the region's `sealed`. */
+struct crash_sealed {
+	uint64_t before, length;   /* bytes of records */
+	uint64_t data;             /* bytes of application data in all of them */
+	struct tls_direction send; /* the keys behind them */
+	bool send_closed;
+};
+
+/* Of `current`, before, if it has TLS. */
+struct crash_undo_tls {
+	const struct connection *owner; /* it is that of this connection */
+	struct tls_state state;
+	struct crash_undo_buffer partial, unsent;
+	uint64_t received, sent; /* counters of its listener's block */
+	struct crash_sealed sealed[2];
+	uint32_t sealed_now; /* the valid one of the two */
 };
 
 struct crash_record {
@@ -61,6 +89,7 @@ struct crash_record {
 		uint64_t counts[FAULT_KIND_COUNT]; /* of its listener's block */
 		uint64_t ring_written;
 	} undo_faults;
+	struct crash_undo_tls undo_tls;
 
 	struct {
 		uint32_t socket_plus_one; /* 0: none is being accepted */
@@ -90,8 +119,10 @@ struct crash_record {
 /* The places in the region, the same in the worker and its keeper. */
 struct crash_region {
 	struct crash_record *record;
-	uint8_t *input; /* WORKER_INPUT_BYTES */
-	uint8_t *slabs; /* slab_max of them; NULL: survive_crashes is off */
+	uint8_t *input;    /* WORKER_INPUT_BYTES */
+	uint8_t *received; /* TLS_TRANSPORT_RECEIVED_BYTES; as read from the socket */
+	uint8_t *sealed;   /* TLS_TRANSPORT_SEALED_BYTES */
+	uint8_t *slabs;    /* slab_max of them; NULL: survive_crashes is off */
 	uint32_t slab_max;
 	uint8_t *blocks;
 	size_t block_bytes;
@@ -121,6 +152,16 @@ void crash_record_save_buffers(
 /* Before crash_record_begin(), for a connection with faults. */
 void crash_record_save_faults(
     struct crash_record *record, const struct connection *connection);
+
+/* Before crash_record_begin(), for a connection with TLS. */
+void crash_record_save_tls(
+    struct crash_record *record, const struct connection *connection);
+/* `length` sealed bytes with `data` bytes of application data lie in the region's
+ * `sealed`; the kernel has taken all that lay there before. */
+void crash_record_publish_sealed(struct crash_record *record,
+    const struct tls_state *tls, size_t length, size_t data);
+/* Saves the state of TLS, if the connection has it, and calls crash_record_begin(). */
+void crash_record_begin_any(struct connection *connection);
 
 /* The order of stores before and after it is the order in memory: the process that
  * reads them runs after this one has died. */

@@ -2,6 +2,7 @@
 
 #include <sys/socket.h>
 
+#include <stdio.h>
 #include <string.h>
 
 #include <linux/tcp.h> /* tcpi_delivery_rate is not in <netinet/tcp.h> */
@@ -10,6 +11,7 @@
 #include "lib/clock.h"
 #include "net/mptcp.h"
 #include "net/socket_info.h"
+#include "net/tls/tls_handshake.h"
 #include "proto/whoami.h"
 #include "worker/connection/connection.h"
 #include "worker/connection/worker_state.h"
@@ -28,9 +30,9 @@ struct snapshot {
 struct about {
 	uint64_t accepted_ns; /* CLOCK_MONOTONIC */
 	uint64_t number;
-	uint32_t slot, generation;        /* of the worker that accepted it */
-	struct address_compact peer;      /* of the socket */
-	uint16_t syn_bytes, header_bytes; /* behind this struct */
+	uint32_t slot, generation;   /* of the worker that accepted it */
+	struct address_compact peer; /* of the socket */
+	uint16_t syn_bytes, header_bytes, tls_bytes; /* behind this struct */
 	struct snapshot snapshot;
 };
 _Static_assert(sizeof(struct about) <= 512, "WHOAMI_ABOUT_MAX");
@@ -87,12 +89,13 @@ whoami_state_check(struct connection *connection)
 	if (about == NULL)
 		return;
 	if (length < sizeof(*about) ||
-	    length - sizeof(*about) != (size_t)about->syn_bytes + about->header_bytes)
+	    length - sizeof(*about) !=
+		(size_t)about->syn_bytes + about->header_bytes + about->tls_bytes)
 		buffer_release(&connection->about);
 	/* The worker died when it had kept a header that will be taken again. */
 	else if (connection->phase == CONNECTION_AWAITING_HEADER) {
 		connection->about->end -= about->header_bytes;
-		about->header_bytes = 0;
+		about->header_bytes = about->tls_bytes = 0;
 	}
 }
 
@@ -125,6 +128,70 @@ whoami_state_syn(const struct connection *connection, uint8_t *ret)
 		return 0;
 	memcpy(ret, about + 1, about->syn_bytes);
 	return about->syn_bytes;
+}
+
+/* Its texts follow each other, each with its NUL. */
+struct about_tls {
+	uint16_t version;
+	uint8_t is_resumed, is_verified;
+	char texts[WHOAMI_TLS_MAX - 4];
+};
+#define TLS_TEXTS 5
+#define TLS_TEXT_MAX ((sizeof(((struct about_tls *)0)->texts) / TLS_TEXTS) - 1)
+
+int
+whoami_state_add_tls(
+    struct connection *connection, const struct tls_handshake *handshake)
+{
+	struct tls_facts facts;
+	struct tls_certificate certificate;
+	struct about_tls tls = { .version = 0 };
+	if (connection->about == NULL)
+		return 0;
+	tls_handshake_facts(handshake, &facts);
+	tls.version = facts.version;
+	tls.is_resumed = facts.is_resumed;
+	tls.is_verified = facts.is_verified;
+	if (!tls_handshake_certificate(handshake, 0, &certificate))
+		certificate.subject[0] = '\0';
+	const char *const texts[TLS_TEXTS] = { facts.suite, facts.group,
+		facts.server_name, facts.alpn, certificate.subject };
+	size_t bytes = 0;
+	for (int i = 0; i < TLS_TEXTS; i++)
+		bytes += (size_t)snprintf(tls.texts + bytes, TLS_TEXT_MAX + 1, "%.*s",
+			     (int)TLS_TEXT_MAX, texts[i]) +
+		    1;
+	bytes += offsetof(struct about_tls, texts);
+	if (buffer_append(&connection->about, &tls, bytes) < 0)
+		return -1;
+	struct about *about = about_of(connection);
+	if (about != NULL)
+		about->tls_bytes = (uint16_t)bytes;
+	return 0;
+}
+
+/* Of untrusted bytes. False if there are none. */
+static bool
+read_tls(
+    const uint8_t *data, size_t length, struct about_tls *copy, struct whoami_tls *ret)
+{
+	const char **texts[TLS_TEXTS] = { &ret->suite, &ret->group, &ret->server_name,
+		&ret->alpn, &ret->subject };
+	if (length == 0 || length > sizeof(*copy))
+		return false;
+	memset(copy, 0, sizeof(*copy));
+	memcpy(copy, data, length);
+	copy->texts[sizeof(copy->texts) - 1] = '\0';
+	ret->version = tls_version_name(copy->version);
+	ret->is_resumed = copy->is_resumed != 0;
+	ret->is_verified = copy->is_verified != 0;
+	const char *at = copy->texts, *end = copy->texts + sizeof(copy->texts) - 1;
+	for (int i = 0; i < TLS_TEXTS; i++) {
+		*texts[i] = at;
+		at += strlen(at);
+		at += at < end ? 1 : 0;
+	}
+	return true;
 }
 
 static void
@@ -217,5 +284,10 @@ whoami_state_write(const struct connection *connection, char *out)
 	if (proxy_header_parse(at + about->syn_bytes, about->header_bytes, PROXY_ANY,
 		&proxy, &error) == PROXY_COMPLETE)
 		whoami.proxy = &proxy;
+	struct about_tls copy;
+	struct whoami_tls tls;
+	if (read_tls(at + about->syn_bytes + about->header_bytes, about->tls_bytes,
+		&copy, &tls))
+		whoami.tls = &tls;
 	return whoami_write(&whoami, out);
 }

@@ -3,6 +3,7 @@
  * connection->about, bytes that move with it to another worker.
  *
  *   | struct about: accepted when, from whom, ..., a snapshot | SYN | PROXY header |
+ *   | TLS |
  *
  * A reply must be the same when it is made again after the death of a worker
  * (crash_record.h). So the values that change (age, TCP_INFO, the worker) are read once
@@ -21,9 +22,11 @@
 #include "net/tcp_syn.h"
 
 struct connection;
+struct tls_handshake;
 
+#define WHOAMI_TLS_MAX 512 /* bytes */
 /* Bytes of connection->about, at most. */
-#define WHOAMI_ABOUT_MAX (512 + TCP_SYN_MAX + PROXY_HEADER_MAX)
+#define WHOAMI_ABOUT_MAX (512 + TCP_SYN_MAX + PROXY_HEADER_MAX + WHOAMI_TLS_MAX)
 
 /* Of a connection that is accepted at a listener with this reply, or has come without
  * it. 0, or -1 with ENOMEM. */
@@ -39,6 +42,9 @@ int whoami_state_add_header(struct connection *connection, const uint8_t *header
 uint64_t whoami_state_accepted_ns(const struct connection *connection);
 /* The headers of its SYN, into ret[TCP_SYN_MAX]; their bytes, 0: unknown. */
 size_t whoami_state_syn(const struct connection *connection, uint8_t *ret);
+/* Keeps the facts of a handshake that is done. 0, or -1 with ENOMEM. */
+int whoami_state_add_tls(struct connection *connection,
+    const struct tls_handshake *handshake) __attribute__((warn_unused_result));
 
 /* Writes the reply to a message into out[WHOAMI_MAX]; its bytes. */
 size_t whoami_state_write(const struct connection *connection, char *out);

@@ -41,8 +41,10 @@ struct worker_listener {
 	struct worker *worker;
 	const struct listener_config *config;
 	const struct transport *transport;
-	event_callback_fn on_event;        /* of connections that are served */
-	event_callback_fn on_header_event; /* of those awaiting a header */
+	event_callback_fn on_event;           /* of connections that are served */
+	event_callback_fn on_header_event;    /* of those awaiting a header */
+	event_callback_fn on_tls_event;       /* of those that are served with TLS */
+	event_callback_fn on_handshake_event; /* of those in a TLS handshake */
 	struct ledger_block *block;  /* of this worker: counts of its connections */
 	size_t number;               /* in the configuration */
 	struct event event;          /* readable: a connection is in the accept queue */
@@ -119,6 +121,11 @@ struct worker_faults {
 	size_t scratch_bytes;
 };
 
+/* tls_state.c */
+struct worker_tls {
+	size_t cipher_count; /* connections with cipher contexts */
+};
+
 /* Replies made by responder.c and not yet sent: one send for all that fit. */
 struct batch {
 	uint8_t *data;
@@ -148,7 +155,7 @@ struct worker {
 	struct connection_pool connections;
 	struct output_list queued_outputs; /* all that wait for their peer */
 	size_t lingering_count;            /* connections in that phase */
-	size_t handshake_count;            /* connections awaiting a header */
+	size_t handshake_count;            /* connections in such a phase */
 	struct heap_trim heap_trim;
 	uint8_t *input;     /* of one read, in the region; used up before the callback
 				returns */
@@ -160,6 +167,7 @@ struct worker {
 	struct worker_drain drain;
 	struct worker_transfers transfers;
 	struct worker_faults faults;
+	struct worker_tls tls;
 	struct fault_ring *fault_ring;     /* record of this worker; NULL: none */
 	struct witness_book *witness_book; /* records of witnesses; NULL: none */
 	struct pauses pauses;   /* of conversations and witnesses; not started if there

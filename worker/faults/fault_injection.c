@@ -21,7 +21,7 @@ begin(struct connection *connection)
 {
 	struct worker *worker = connection->listener->worker;
 	crash_record_save_faults(worker->record, connection);
-	crash_record_begin(worker->record, connection, connection->listener->block);
+	crash_record_begin_any(connection);
 }
 
 static void

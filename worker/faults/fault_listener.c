@@ -190,7 +190,7 @@ apply_to_one(struct connection *connection, void *argument)
 	const struct worker_listener *listener = argument;
 	if (connection->listener != listener ||
 	    connection->phase == CONNECTION_LINGERING ||
-	    connection->phase == CONNECTION_AWAITING_HEADER)
+	    connection_phase_is_handshake(connection->phase))
 		return true;
 	if (connection->faults != NULL)
 		(void)fault_injection_restart(connection);

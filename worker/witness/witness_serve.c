@@ -20,11 +20,10 @@
 static void
 begin(struct connection *connection)
 {
-	struct worker *worker = connection->listener->worker;
 	struct witness_state *state = witness_state_of(connection);
 	if (state != NULL)
 		state->is_busy = 1;
-	crash_record_begin(worker->record, connection, connection->listener->block);
+	crash_record_begin_any(connection);
 }
 
 static bool
@@ -292,7 +291,8 @@ bool
 witness_serve_resume(struct connection *connection)
 {
 	const struct witness_state *state = witness_state_of(connection);
-	if (connection->phase == CONNECTION_LINGERING)
+	if (connection->phase == CONNECTION_LINGERING ||
+	    connection_phase_is_handshake(connection->phase))
 		return true;
 	if (state == NULL)
 		return witness_serve_begin(connection);
